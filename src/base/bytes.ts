@@ -1,0 +1,44 @@
+/** Byte functions that need no Node: hex, concatenation, comparison, byte strings. */
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"))
+
+export function hexOf(bytes: Uint8Array): string {
+  let text = ""
+  for (const byte of bytes) text += HEX[byte]
+  return text
+}
+
+/** The bytes that an even number of hex digits spell; undefined where they do not. */
+export function bytesOfHex(text: string): Uint8Array | undefined {
+  if (text.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(text)) return undefined
+  const bytes = new Uint8Array(text.length / 2)
+  for (let i = 0; i < bytes.length; i += 1) bytes[i] = parseInt(text.slice(2 * i, 2 * i + 2), 16)
+  return bytes
+}
+
+export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
+}
+
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i])
+}
+
+export const roundUp = (value: number, unit: number): number => Math.ceil(value / unit) * unit
+
+/**
+ * The smallest byte string above every one that begins with `prefix`; undefined where there is none
+ * (an empty prefix, or one of 0xFF only).
+ */
+export function afterPrefix(prefix: string): string | undefined {
+  for (let i = prefix.length - 1; i >= 0; i -= 1) {
+    const byte = prefix.charCodeAt(i)
+    if (byte < 0xff) return prefix.slice(0, i) + String.fromCharCode(byte + 1)
+  }
+  return undefined
+}

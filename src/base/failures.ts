@@ -1,0 +1,128 @@
+/**
+ * Failures: everything that can go wrong for a caller, as one closed list sorted by remedy.
+ *
+ * A failure says what the *caller should do* (`remedy`), not which line failed. Each protocol maps
+ * kinds to its own answers in one table of its own; retry loops look at the remedy only. Details are
+ * for people and logs, never an interface, and never hold a secret.
+ * A mistake of ours is not a failure: that is `assert`.
+ */
+export type Remedy = "fixRequest" | "signIn" | "reread" | "backOff" | "addSpace" | "repair" | "askOperator" | "reportBug"
+
+const kind = (remedy: Remedy, message: string) => ({ remedy, message })
+
+export const FAILURES = {
+  // Names and requests
+  noSuchBucket: kind("fixRequest", "the bucket does not exist"),
+  noSuchKey: kind("fixRequest", "the key does not exist"),
+  noSuchVersion: kind("fixRequest", "the version does not exist"),
+  noSuchUpload: kind("fixRequest", "the multipart upload does not exist; it may have been aborted or completed"),
+  isDeleteMarker: kind("fixRequest", "the version is a delete marker"),
+  bucketOwnedByYou: kind("fixRequest", "the bucket exists and is yours"),
+  bucketExists: kind("fixRequest", "the bucket name is taken"),
+  bucketNotEmpty: kind("fixRequest", "the bucket is not empty"),
+  bucketClosing: kind("backOff", "the bucket is being deleted"),
+  invalidBucketName: kind("fixRequest", "the bucket name is not valid"),
+  keyTooLong: kind("fixRequest", "the key is longer than 1,024 bytes"),
+  invalidKey: kind("fixRequest", "the key is not valid UTF-8"),
+  invalidArgument: kind("fixRequest", "an argument is not valid"),
+  invalidRequest: kind("fixRequest", "the request is not valid"),
+  metadataTooLarge: kind("fixRequest", "the user metadata is larger than 2,048 bytes"),
+  entityTooLarge: kind("fixRequest", "the body is larger than allowed"),
+  entityTooSmall: kind("fixRequest", "a part other than the last is smaller than 5 MiB"),
+  incompleteBody: kind("fixRequest", "the body is shorter or longer than declared"),
+  missingLength: kind("fixRequest", "the length of the body is not declared"),
+  invalidPart: kind("fixRequest", "a part does not exist or its ETag differs"),
+  invalidPartNumber: kind("fixRequest", "the part number is past the end of the object"),
+  invalidPartOrder: kind("fixRequest", "the parts are not in ascending order"),
+  invalidRange: kind("fixRequest", "the range cannot be satisfied"),
+  invalidTag: kind("fixRequest", "a tag is not valid"),
+  malformedXml: kind("fixRequest", "the XML document is not valid"),
+  badDigest: kind("fixRequest", "the checksum does not match the body"),
+  invalidDigest: kind("fixRequest", "the checksum is not well formed"),
+  contentSha256Mismatch: kind("fixRequest", "x-amz-content-sha256 does not match the body"),
+  malformedTrailer: kind("fixRequest", "the trailer is missing or malformed"),
+  malformedChunk: kind("fixRequest", "the chunked body is malformed"),
+  illegalLocation: kind("fixRequest", "the location constraint is not this store's region"),
+  invalidStorageClass: kind("fixRequest", "the storage class is not supported"),
+  aclNotSupported: kind("fixRequest", "access control lists are not supported"),
+  notImplemented: kind("fixRequest", "this operation or header is not supported"),
+  methodNotAllowed: kind("fixRequest", "the method is not allowed on this resource"),
+  invalidUri: kind("fixRequest", "the request target is not valid"),
+  requestTimeout: kind("backOff", "the client sent too slowly"),
+  // Who
+  accessDenied: kind("signIn", "access denied"),
+  accessForbidden: kind("signIn", "cross-origin access is not allowed"),
+  invalidAccessKey: kind("signIn", "the access key does not exist"),
+  signatureMismatch: kind("signIn", "the signature does not match"),
+  malformedAuthorization: kind("signIn", "the authorization is malformed"),
+  invalidToken: kind("signIn", "the session token is not valid"),
+  requestSkewed: kind("signIn", "the clocks differ by more than 15 minutes"),
+  requestExpired: kind("signIn", "the request has expired"),
+  // Accounts and keys
+  noSuchAccount: kind("fixRequest", "the account does not exist"),
+  accountExists: kind("fixRequest", "the account exists already"),
+  noSuchAccessKey: kind("fixRequest", "the access key does not exist"),
+  accessKeyExists: kind("fixRequest", "the access key exists already"),
+  // Conditions
+  preconditionFailed: kind("reread", "a condition of the request is not met"),
+  notModified: kind("reread", "the object has not been modified"),
+  conflict: kind("reread", "another request changed the same thing; try again"),
+  // Load and space
+  tooManyInFlight: kind("backOff", "too many requests in flight"),
+  stopping: kind("backOff", "the server is stopping"),
+  deviceFull: kind("addSpace", "the store is full"),
+  // Our side
+  indeterminate: kind("backOff", "the write may or may not have happened"),
+  uploadVoid: kind("backOff", "the upload was given up; send it again"),
+  deviceFailed: kind("backOff", "a device does not answer"),
+  notEnoughShards: kind("repair", "too few intact shards are left to read this"),
+  corruptRow: kind("repair", "a metadata row fails its checksum"),
+  corruptNeedle: kind("repair", "a needle fails its checksum"),
+  corruptLog: kind("repair", "the commit log is damaged before its durable end"),
+  corruptRecord: kind("repair", "a record cannot be decoded"),
+  noSuchNeedle: kind("repair", "the device does not hold this needle"),
+  // Start-up and configuration
+  invalidConfig: kind("askOperator", "the configuration is not valid"),
+  folderInUse: kind("askOperator", "the data folder is in use by another running process"),
+  foreignFolder: kind("askOperator", "the data folder belongs to another store"),
+  folderNotEmpty: kind("askOperator", "the folder holds other files and is no data folder"),
+  devicesMissing: kind("askOperator", "devices of this store are missing"),
+  wrongMasterKey: kind("askOperator", "the master key does not fit this store"),
+  internal: kind("reportBug", "internal error"),
+} as const satisfies Record<string, { remedy: Remedy; message: string }>
+
+export type FailureKind = keyof typeof FAILURES
+export type FailureDetails = Readonly<Record<string, string | number | boolean | undefined>>
+
+export class Failure extends Error {
+  override readonly name = "Failure"
+  readonly kind: FailureKind
+  readonly details: FailureDetails
+
+  constructor(kind: FailureKind, details: FailureDetails = {}, cause?: unknown) {
+    const shown = Object.entries(details)
+      .filter(([name, value]) => name !== "message" && value !== undefined)
+      .map(([name, value]) => ` ${name}=${String(value)}`)
+    super(`${details["message"] ?? FAILURES[kind].message}${shown.join("")}`, cause === undefined ? {} : { cause })
+    this.kind = kind
+    this.details = details
+  }
+
+  get remedy(): Remedy {
+    return FAILURES[this.kind].remedy
+  }
+}
+
+/** Builds a failure to throw. `details.message` replaces the kind's general text for people. */
+export function fail(kind: FailureKind, details: FailureDetails = {}, cause?: unknown): Failure {
+  return new Failure(kind, details, cause)
+}
+
+export function isFailure(error: unknown, ...kinds: FailureKind[]): error is Failure {
+  return error instanceof Failure && (kinds.length === 0 || kinds.includes(error.kind))
+}
+
+/** Any thrown thing as a failure: what is not one already is our bug. */
+export function asFailure(error: unknown): Failure {
+  return error instanceof Failure ? error : fail("internal", { reason: String(error) }, error)
+}

@@ -1,0 +1,52 @@
+/**
+ * Families: the kinds of record that a row can have, each a database of its own in the base.
+ *
+ * The numbers are on disk and on the wire: append only, never reuse.
+ */
+export const FAMILIES = {
+  /** The device's own marks: log sequence and volume positions that the base contains. Not replicated. */
+  marks: 0,
+  /** Needle id → place in a volume. Not replicated. */
+  needles: 1,
+  /** Object key → the record a listing shows (the latest version, if it is no delete marker). */
+  current: 2,
+  /** Object key + order → older versions, and delete markers. */
+  versions: 3,
+  /** Object key → last order, last modified, order of the null version, version count. */
+  heads: 4,
+  /** Object key + order → user metadata, tags and headers too large for the record itself. */
+  details: 5,
+  /** Object key + start order + multipart id → a multipart upload in progress. */
+  uploads: 6,
+  /** Object key + multipart id + part number → a part. */
+  parts: 7,
+  /** Object key + multipart id + segment number → 256 parts of a completed upload. */
+  segments: 8,
+  /** Bucket name → bucket id; the home of a name. */
+  names: 9,
+  /** Bucket id → bucket head. */
+  buckets: 10,
+  /** Bucket id → objects, versions, bytes in this tablet. */
+  counters: 11,
+  /** Release order → an upload whose bytes nothing names any more. */
+  releases: 12,
+  /** Partition + device → this device misses shards of this partition. */
+  debts: 13,
+  /** Object key + upload id → this upload was given up; a commit that names it is refused. */
+  voids: 14,
+  /** Account id → account. */
+  accounts: 15,
+  /** Access key id → account, sealed secret. */
+  accessKeys: 16,
+  /** Account id + bucket name → nothing: the buckets of an account. */
+  accountBuckets: 17,
+  /** Tablet id → this member's configuration marks. Not replicated. */
+  tablets: 18,
+} as const
+
+export type Family = keyof typeof FAMILIES
+
+const BY_NUMBER = new Map(Object.entries(FAMILIES).map(([name, number]) => [number, name as Family]))
+
+export const FAMILY_NAMES = Object.keys(FAMILIES) as Family[]
+export const familyOfNumber = (number: number): Family | undefined => BY_NUMBER.get(number as never)

@@ -1,0 +1,131 @@
+/**
+ * Ids: each kind of id is a type of its own, so that swapping two does not compile.
+ *
+ * The only way in is a `parse…` or a `…Of` function here, which checks. Every id has a line in
+ * GLOSSARY.md.
+ */
+import { fail } from "./failures.js"
+
+declare const brand: unique symbol
+export type Brand<T, Name extends string> = T & { readonly [brand]: Name }
+
+/** A store: 32 hex digits, drawn at its first start. */
+export type StoreId = Brand<string, "StoreId">
+/** A device: 16 hex digits, drawn when its folder is first taken. */
+export type DeviceId = Brand<string, "DeviceId">
+/** One life of a process on a device; grows by one with each start. */
+export type Incarnation = Brand<number, "Incarnation">
+/** A range of metadata rows. */
+export type TabletId = Brand<number, "TabletId">
+/** A tablet configuration's number; a lower one is refused everywhere. */
+export type Epoch = Brand<number, "Epoch">
+/** The place of an entry in its tablet's history: 1, 2, 3 … without gaps. */
+export type Position = Brand<number, "Position">
+/** The number of a batch in one device's commit log: 1, 2, 3 … without gaps. */
+export type LogSequence = Brand<number, "LogSequence">
+/** A volume file of one device. */
+export type VolumeId = Brand<number, "VolumeId">
+/** A slice of the block-id hash space: 0 … 65,535. */
+export type PartitionId = Brand<number, "PartitionId">
+/** A bucket, never reused: 1, 2, 3 … (0 is the system's own rows). */
+export type BucketId = Brand<number, "BucketId">
+/** The bytes of one PUT or of one attempt at a part: 32 hex digits. */
+export type UploadId = Brand<string, "UploadId">
+/** S3's multipart upload, a row: 52 base32 characters or fewer, see `format/version-id`. */
+export type MultipartId = Brand<string, "MultipartId">
+/** An object's version as S3 shows it; the null version is "null". */
+export type VersionId = Brand<string, "VersionId">
+/** Who owns buckets and keys: 64 hex digits, or chosen by the operator. */
+export type AccountId = Brand<string, "AccountId">
+/** The public half of a key pair that signs requests. */
+export type AccessKeyId = Brand<string, "AccessKeyId">
+/** An object key as the bytes of its UTF-8, one character (0–255) a byte: string order is byte order. */
+export type ObjectKey = Brand<string, "ObjectKey">
+/** A bucket's name as S3 spells it. */
+export type BucketName = Brand<string, "BucketName">
+/** A metadata row key as bytes, one character (0–255) a byte: string order is byte order. */
+export type RowKey = Brand<string, "RowKey">
+
+function parser<Id extends string>(what: string, pattern: RegExp) {
+  return (value: unknown): Id => {
+    if (typeof value !== "string" || !pattern.test(value)) {
+      throw fail("invalidArgument", { message: `not a ${what}`, value: String(value).slice(0, 80) })
+    }
+    return value as Id
+  }
+}
+
+function numberParser<Id extends number>(what: string, min: number, max: number) {
+  return (value: unknown): Id => {
+    if (typeof value !== "number" || !Number.isSafeInteger(value) || value < min || value > max) {
+      throw fail("invalidArgument", { message: `not a ${what}`, value: String(value).slice(0, 80) })
+    }
+    return value as Id
+  }
+}
+
+export const parseStoreId = parser<StoreId>("store id", /^[0-9a-f]{32}$/)
+export const parseDeviceId = parser<DeviceId>("device id", /^[0-9a-f]{16}$/)
+export const parseUploadId = parser<UploadId>("upload id", /^[0-9a-f]{32}$/)
+export const parseMultipartId = parser<MultipartId>("multipart upload id", /^[0-9A-Za-z._-]{1,128}$/)
+export const parseVersionId = parser<VersionId>("version id", /^(null|[0-9A-V]{26})$/)
+export const parseAccountId = parser<AccountId>("account id", /^[0-9A-Za-z._@-]{1,64}$/)
+export const parseAccessKeyId = parser<AccessKeyId>("access key id", /^[0-9A-Za-z._=+/@-]{3,128}$/)
+export const parseIncarnation = numberParser<Incarnation>("incarnation", 0, 0xffff_ffff)
+export const parseTabletId = numberParser<TabletId>("tablet id", 1, 0xffff_ffff)
+export const parseEpoch = numberParser<Epoch>("epoch", 1, 0xffff_ffff)
+export const parsePosition = numberParser<Position>("position", 0, Number.MAX_SAFE_INTEGER)
+export const parseLogSequence = numberParser<LogSequence>("log sequence", 0, Number.MAX_SAFE_INTEGER)
+export const parseVolumeId = numberParser<VolumeId>("volume id", 1, 0xffff_ffff)
+export const parsePartitionId = numberParser<PartitionId>("partition id", 0, 0xffff)
+export const parseBucketId = numberParser<BucketId>("bucket id", 0, Number.MAX_SAFE_INTEGER)
+
+const BUCKET_NAME = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
+const LIKE_AN_ADDRESS = /^\d{1,3}(\.\d{1,3}){3}$/
+
+/** Throws `invalidBucketName` unless S3's rules for general purpose buckets hold. */
+export function parseBucketName(value: unknown): BucketName {
+  const valid =
+    typeof value === "string" &&
+    BUCKET_NAME.test(value) &&
+    !LIKE_AN_ADDRESS.test(value) &&
+    !/\.\.|\.-|-\./.test(value)
+  if (!valid) throw fail("invalidBucketName", { value: String(value).slice(0, 80) })
+  return value as BucketName
+}
+
+export const OBJECT_KEY_BYTES_MAX = 1024
+
+/** An object key from its UTF-8 bytes. Throws `invalidKey` (not UTF-8, or empty) or `keyTooLong`. */
+export function objectKeyOfBytes(bytes: Uint8Array): ObjectKey {
+  if (bytes.length > OBJECT_KEY_BYTES_MAX) throw fail("keyTooLong", { lengthBytes: bytes.length })
+  if (bytes.length === 0) throw fail("invalidKey", { message: "the key is empty" })
+  try {
+    new TextDecoder("utf-8", { fatal: true }).decode(bytes)
+  } catch {
+    throw fail("invalidKey")
+  }
+  let text = ""
+  for (const byte of bytes) text += String.fromCharCode(byte)
+  return text as ObjectKey
+}
+
+/** An object key from text; a lone surrogate, which UTF-8 cannot hold, throws `invalidKey`. */
+export function objectKeyOfText(text: string): ObjectKey {
+  if (/[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/.test(text)) throw fail("invalidKey")
+  return objectKeyOfBytes(new TextEncoder().encode(text))
+}
+
+/** Bytes of a byte string (an object key, a prefix, a row key). */
+export function bytesOfByteString(key: string): Uint8Array {
+  const bytes = new Uint8Array(key.length)
+  for (let i = 0; i < key.length; i += 1) bytes[i] = key.charCodeAt(i)
+  return bytes
+}
+
+/** The text that an object key (or a prefix of one) spells; a cut character shows as U+FFFD. */
+export function textOfObjectKey(key: string): string {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytesOfByteString(key))
+}
+
+export const rowKeyOf = (byteString: string): RowKey => byteString as RowKey

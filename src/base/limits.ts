@@ -1,0 +1,29 @@
+/**
+ * Units, and the limits that more than one room must agree on. A limit that one room alone keeps
+ * stands in that room's `limits.ts`.
+ */
+export const KIB = 1024
+export const MIB = 1024 * KIB
+export const GIB = 1024 * MIB
+
+/** Payloads up to this length travel with their row and never enter the needle index (ENGINE 14). */
+export const INLINE_BYTES_MAX = 4 * KIB
+/** Each shard carries one checksum per this many bytes; ranges are read and verified in these units. */
+export const SUB_BLOCK_BYTES = 64 * KIB
+/** Shards are padded to a multiple of this, so that the coding kernels need no tail. */
+export const SHARD_ALIGN_BYTES = 64
+export const BLOCK_BYTES_DEFAULT = 4 * MIB
+export const BLOCK_BYTES_MIN = 1 * MIB
+export const BLOCK_BYTES_MAX = 64 * MIB
+export const PARTITIONS = 65_536
+export const SHARDS_MAX = 32
+export const DEVICES_MAX = 32
+/** One tablet entry, payloads included. */
+export const ENTRY_BYTES_MAX = 1 * MIB
+/** Rows that one command may touch. */
+export const COMMAND_ROWS_MAX = 1024
+export const OBJECT_BYTES_MAX = 5 * GIB
+export const PARTS_MAX = 10_000
+export const PART_BYTES_MAX = 5 * GIB
+export const PART_BYTES_MIN = 5 * MIB
+export const MANIFEST_SEGMENT_PARTS = 256

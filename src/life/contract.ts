@@ -1,0 +1,27 @@
+/**
+ * Living things: whatever runs in the background starts with a signal and ends when it fires.
+ *
+ * A `Living` owns a loop; a `Chore` is one small step at a time, so that a runner can pace it, show
+ * its progress and stop it between steps (after Garage's workers and Omicron's reconcilers).
+ */
+export interface Living {
+  readonly name: string
+  /** Resolves when stopped by the signal; rejecting asks the supervisor for a restart with back-off. */
+  run(signal: AbortSignal): Promise<void>
+}
+
+export type StepOutcome = "busy" | "throttled" | "idle" | "done"
+
+export interface ChoreStatus {
+  readonly name: string
+  readonly state: StepOutcome | "failed"
+  readonly progress: string
+  readonly lastError: string | undefined
+}
+
+export interface Chore {
+  readonly name: string
+  /** One small unit of work; never interrupted in the middle. */
+  step(signal: AbortSignal): Promise<StepOutcome>
+  progress(): string
+}

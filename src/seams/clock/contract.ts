@@ -1,0 +1,12 @@
+/**
+ * Clock: the only source of time.
+ *
+ * `wallMs` may jump either way and serves timestamps that users see; `monotonicMs` never goes back
+ * and serves deadlines and measuring. No safety decision depends on the wall clock.
+ */
+export interface Clock {
+  wallMs(): number
+  monotonicMs(): number
+  /** Resolves after the duration, or at once when the signal fires (it never rejects). */
+  sleep(durationMs: number, signal: AbortSignal): Promise<void>
+}

@@ -1,0 +1,100 @@
+/**
+ * Compute: heavy bytes (hashing, coding) on worker threads, or inline in simulation.
+ *
+ * A `Lane` is one body's way through one thread: the main thread copies socket buffers into slabs of
+ * shared memory, the lane hashes them in order and codes each block in place, and devices write from
+ * the same slab: one copy in all (ENGINE 20, 21).
+ */
+
+/** A fixed piece of shared memory that holds one block: its data shards first, its parity after them. */
+export interface Slab {
+  /** All of it. Data of the block goes to the front, from 0, contiguous. */
+  readonly bytes: Uint8Array
+  release(): void
+}
+
+export interface SlabPool {
+  readonly slabBytes: number
+  readonly slabsFree: number
+  readonly slabsTotal: number
+  /**
+   * Resolves with a slab when one is free, first come first served. The first slab of a body is
+   * always waited for; `tryMore` is how a body asks for a second while it holds one.
+   * Rejects with the signal's reason when it fires.
+   */
+  take(signal: AbortSignal): Promise<Slab>
+  /** A further slab for a body that holds one: granted only while more than half of the pool is free. */
+  tryMore(): Slab | undefined
+}
+
+export type ChecksumAlgorithm = "CRC32" | "CRC32C" | "CRC64NVME" | "SHA1" | "SHA256"
+
+export interface LanePlan {
+  readonly md5: boolean
+  /** SHA-256 of the body as signed, for x-amz-content-sha256. */
+  readonly sha256: boolean
+  readonly checksum: ChecksumAlgorithm | undefined
+}
+
+export interface Digests {
+  readonly md5: Uint8Array | undefined
+  readonly sha256: Uint8Array | undefined
+  /** Big-endian bytes, as S3 encodes them in base64. */
+  readonly checksum: Uint8Array | undefined
+}
+
+/** How a block becomes shards. `copies` = the same bytes for each of n devices. */
+export type CodingShape =
+  | { readonly kind: "copies"; readonly copies: number }
+  | { readonly kind: "code"; readonly k: number; readonly m: number; readonly matrix: MatrixKind }
+
+export type MatrixKind = "cauchy" | "vandermonde" | "xor"
+
+export interface CodedShard {
+  /** A view into the slab (for copies: the same view for each). Length is a multiple of 64. */
+  readonly bytes: Uint8Array
+  /** One XXH64 per sub-block of 64 KiB, 8 bytes each, little-endian, seeded by `seeds[slot]` and the sub-block number. */
+  readonly checksums: Uint8Array
+}
+
+export interface CodeRequest {
+  readonly slab: Slab
+  /** Bytes of the block at the front of the slab; what follows up to k shards is zeroed by the lane. */
+  readonly lengthBytes: number
+  readonly shape: CodingShape
+  /** One 64-bit seed per slot, from the needle id (ENGINE 21). */
+  readonly seeds: readonly bigint[]
+}
+
+export interface Lane {
+  /** Hashes bytes [from, to) of the slab, after everything fed before. Does not wait; the bytes must stay until `code` or `digests`. */
+  feed(slab: Slab, from: number, to: number): void
+  /** Codes one block in place and checksums its shards. */
+  code(request: CodeRequest): Promise<readonly CodedShard[]>
+  /** Digests of everything fed. The lane is over after it. */
+  digests(): Promise<Digests>
+  /** Gives the lane up. Safe at any time, also after `digests`. */
+  close(): void
+}
+
+export interface RebuildRequest {
+  readonly shape: Extract<CodingShape, { kind: "code" }>
+  readonly shardBytes: number
+  /** By slot: the shards at hand; at least k are present. */
+  readonly present: ReadonlyMap<number, Uint8Array>
+  /** Slots wanted. */
+  readonly wanted: readonly number[]
+}
+
+export interface Compute {
+  readonly slabs: SlabPool
+  openLane(plan: LanePlan): Lane
+  /** Rebuilds the wanted shards (or equal ranges of them) from k others. */
+  rebuild(request: RebuildRequest): Promise<ReadonlyMap<number, Uint8Array>>
+  /** Synchronous, for small bodies and for reads. */
+  hash(plan: LanePlan, bytes: Uint8Array): Digests
+  /** Checksum of one sub-block, as `CodedShard.checksums` holds it. */
+  subBlockChecksum(bytes: Uint8Array, seed: bigint, subBlock: number): bigint
+  /** A 64-bit XXH64 of the bytes, for rows, log and headers. */
+  close(): Promise<void>
+}

@@ -1,0 +1,50 @@
+/**
+ * Disk: files as the store needs them, and nothing more.
+ *
+ * Promises  A write that resolved on a file opened `durable` (O_DSYNC), or that a later `sync`
+ *           covered, survives a power cut; `create`, `rename` and `remove` survive one once
+ *           `syncFolder` of their folder has resolved.
+ * Refuses   Nothing is retried: a failed write or sync is the caller's to judge. Failures are
+ *           `deviceFull` (ENOSPC, EDQUOT), `deviceFailed` (all others), with path and code.
+ * Paths     are absolute or relative to the process, joined with "/".
+ */
+export interface DiskFile {
+  readonly path: string
+  /** Reads up to `buffer.length` bytes at the offset; returns how many (fewer only at the end of the file). */
+  read(buffer: Uint8Array, offsetBytes: number): Promise<number>
+  /** As `read`, on the calling thread: only for small reads that are likely in the page cache. */
+  readNow(buffer: Uint8Array, offsetBytes: number): number
+  /** Writes all buffers one after another from the offset, whole or failing. */
+  write(buffers: readonly Uint8Array[], offsetBytes: number): Promise<void>
+  sync(): Promise<void>
+  truncate(lengthBytes: number): Promise<void>
+  sizeBytes(): Promise<number>
+  close(): Promise<void>
+}
+
+export type OpenMode =
+  | "read" /** must exist */
+  | "write" /** must exist; reads too */
+  | "create" /** must not exist; reads too */
+
+export interface Space {
+  readonly totalBytes: number
+  readonly freeBytes: number
+  /** Equal for two folders on one file system. */
+  readonly fileSystemId: string
+  /** "ext4", "xfs", "tmpfs", "nfs" … or "unknown". */
+  readonly fileSystemKind: string
+}
+
+export interface Disk {
+  open(path: string, mode: OpenMode, options?: { readonly durable?: boolean }): Promise<DiskFile>
+  /** Names in a folder, sorted; an absent folder throws `deviceFailed` with code ENOENT. */
+  list(folder: string): Promise<string[]>
+  exists(path: string): Promise<boolean>
+  /** Makes the folder and those above it; no error when it is there. */
+  makeFolder(path: string): Promise<void>
+  remove(path: string): Promise<void>
+  rename(from: string, to: string): Promise<void>
+  syncFolder(path: string): Promise<void>
+  space(path: string): Promise<Space>
+}

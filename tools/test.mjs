@@ -1,0 +1,61 @@
+/**
+ * Test runner: builds, then runs every `*.test.js` below dist/ (or those whose path contains one of
+ * the words given) with Node's own runner, and closes with one line: `N passed, N failed`.
+ *
+ *   npm test                    everything
+ *   npm test -- tablet s3/xml   only files whose path contains one of these
+ */
+import { run } from "node:test"
+import { readdirSync } from "node:fs"
+import { dirname, join, relative } from "node:path"
+import { fileURLToPath } from "node:url"
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
+const FILE_TIMEOUT_MS = 10 * 60_000
+
+function ensureReady() {
+  return import("./ensure.mjs").then(({ ensure }) => ensure({ dev: true }))
+}
+
+export function testFiles(words = []) {
+  return readdirSync(join(ROOT, "dist"), { recursive: true, withFileTypes: true })
+    .filter(entry => entry.isFile() && entry.name.endsWith(".test.js"))
+    .map(entry => join(entry.parentPath ?? entry.path, entry.name))
+    .filter(path => words.length === 0 || words.some(word => relative(ROOT, path).includes(word)))
+    .sort()
+}
+
+function describe(event) {
+  const error = event.details.error
+  const cause = error?.cause ?? error
+  return `not ok  ${event.file ? relative(ROOT, event.file) + "  " : ""}${event.name}\n${cause?.stack ?? cause}\n`
+}
+
+/** Runs the files, prints failures as they happen and a summary at the end; resolves with the counts. */
+export async function runTests(words = []) {
+  const files = testFiles(words)
+  const counts = { passed: 0, failed: 0, skipped: 0 }
+  const started = performance.now()
+  for await (const { type, data } of run({ files, concurrency: 2, timeout: FILE_TIMEOUT_MS })) {
+    if (type === "test:pass" && data.details.type !== "suite") counts[data.skip ? "skipped" : "passed"] += 1
+    if (type === "test:pass" && data.skip) process.stdout.write(`skipped  ${data.name}: ${data.skip}\n`)
+    if (type === "test:fail" && !/subtests? failed/.test(data.details.error?.message ?? "")) {
+      counts.failed += 1
+      process.stdout.write(describe(data))
+    }
+    if (type === "test:stderr" && process.env["TEST_VERBOSE"]) process.stdout.write(data.message)
+    if (type === "test:stdout" && process.env["TEST_VERBOSE"]) process.stdout.write(data.message)
+  }
+  const seconds = Math.round((performance.now() - started) / 1000)
+  process.stdout.write(`${files.length} test files in ${seconds} s${counts.skipped ? `, ${counts.skipped} skipped` : ""}\n`)
+  return counts
+}
+
+export const closingLine = ({ passed, failed }) => `${passed} passed, ${failed} failed\n`
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await ensureReady()
+  const counts = await runTests(process.argv.slice(2))
+  process.stdout.write(closingLine(counts))
+  process.exitCode = counts.failed > 0 || counts.passed === 0 ? 1 : 0
+}
