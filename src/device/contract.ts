@@ -1,0 +1,98 @@
+/**
+ * One owned folder on one disk: its commit log, and its rows (overlay over base).
+ *
+ * Layout of the folder: `superblock`, `control`, `log/` (segments), `base/` (the store),
+ * `volumes/` (needles), `payloads/` (inline payloads, written by checkpoints).
+ */
+import type { DeviceId, Incarnation, LogSequence, RowKey, TabletId } from "../base/ids.js"
+import type { Family } from "../base/families.js"
+import type { KeyRange, StoreWrite } from "../seams/store/contract.js"
+
+/** Where a record's bytes begin in the log. */
+export interface LogPlace {
+  readonly segment: number
+  readonly offsetBytes: number
+}
+
+export interface LoggedRecord {
+  /** The batch that the record was part of. */
+  readonly sequence: LogSequence
+  readonly bytes: Uint8Array
+  readonly place: LogPlace
+}
+
+/**
+ * An append-only log of batches in recycled, preallocated segments (O_DSYNC, one `writev` a batch).
+ *
+ * Promises  A batch whose append resolved is returned by every later `records`, whole and in order.
+ * Refuses   To append after a failed write (`deviceFailed`): the device is to be judged first.
+ */
+export interface CommitLog {
+  /** Last durable batch; 0 before the first. */
+  readonly durable: LogSequence
+  /** Bytes of batches above the cut. */
+  readonly lengthBytes: number
+  /** Appends one batch; calls queue and are written in order, one write at a time. */
+  append(records: readonly Uint8Array[]): Promise<{ sequence: LogSequence; places: readonly LogPlace[] }>
+  /** Bytes from a place on (inside one record), verified by the caller. May be recycled space if the place is below the cut. */
+  read(place: LogPlace, lengthBytes: number): Promise<Uint8Array>
+  /** Durable records of batches above `after`, up to and including `upTo`. */
+  records(after: LogSequence, upTo?: LogSequence): AsyncIterable<LoggedRecord>
+  /** Batches up to and including `upTo` are no longer needed; whole segments below are recycled. */
+  cut(upTo: LogSequence): Promise<void>
+  close(): Promise<void>
+}
+
+/** Where an inline payload lies on this device. */
+export type PayloadPlace =
+  | { readonly in: "log"; readonly place: LogPlace; readonly lengthBytes: number }
+  | { readonly in: "volume"; readonly volume: number; readonly offsetBytes: number; readonly lengthBytes: number }
+
+export interface DeviceRow {
+  readonly value: Uint8Array
+  readonly payload: PayloadPlace | undefined
+}
+
+/** A committed write as it enters the overlay. */
+export interface AppliedWrite {
+  readonly family: Family
+  readonly key: RowKey
+  readonly value: Uint8Array | undefined
+  readonly payload?: PayloadPlace
+}
+
+/**
+ * Rows of one device: the overlay (what checkpoints have not yet written) merged over the base.
+ * Keys here are device keys: tablet rows carry their tablet's store prefix.
+ */
+export interface DeviceRows {
+  /** Throws `corruptRow` when the base value fails its hash. */
+  get(family: Family, key: RowKey): DeviceRow | undefined
+  range(family: Family, range: KeyRange): Iterable<readonly [RowKey, DeviceRow]>
+  warm(family: Family, keys: readonly RowKey[]): Promise<void>
+  /** Makes committed writes readable. `sequence`: the log batch that holds them (undefined for unlogged families). */
+  apply(writes: readonly AppliedWrite[], sequence?: LogSequence): void
+}
+
+/** What a checkpoint of another room's unlogged family needs: the writes since its mark, and the new mark. */
+export interface CheckpointSource {
+  readonly name: string
+  collect(mark: Uint8Array | undefined): AsyncIterable<StoreWrite>
+  /** The mark that covers everything `collect` gave; stored in the same transaction. */
+  markAfter(): Uint8Array
+}
+
+/** Takes the inline payloads of a checkpoint, durable when `flush` resolves. */
+export interface PayloadSink {
+  append(request: { readonly family: Family; readonly key: RowKey; readonly payload: Uint8Array }): PayloadPlace
+  flush(): Promise<void>
+}
+
+export interface DeviceIdentity {
+  readonly id: DeviceId
+  readonly path: string
+  readonly incarnation: Incarnation
+}
+
+/** Store prefixes of the tablets that this device holds a member of. */
+export type TabletPrefixes = ReadonlyMap<TabletId, string>

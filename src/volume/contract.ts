@@ -1,0 +1,61 @@
+/**
+ * One device's needles: append, read verified, remove; the index is rows in the device's overlay and
+ * base that a scan of the volumes can always rebuild.
+ */
+import type { BucketId, ObjectKey, PartitionId, UploadId } from "../base/ids.js"
+import type { Policy } from "../base/policy.js"
+
+/** Write-once: same id, same bytes, for ever. */
+export interface NeedleId {
+  /** hash(upload, part, block) over 65,536; see `format/needle`. */
+  readonly partition: PartitionId
+  readonly uploadId: UploadId
+  /** 0 for a single upload; otherwise the part number. */
+  readonly part: number
+  readonly block: number
+  /** 0 at first; each re-coding writes the next. */
+  readonly generation: number
+  readonly slot: number
+}
+
+export interface NeedleOwner {
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+}
+
+export interface Needle {
+  readonly id: NeedleId
+  readonly owner: NeedleOwner
+  readonly policy: Policy
+  /** Bytes of the block that this is a shard of, before padding. */
+  readonly blockLengthBytes: number
+  /** MessagePack of the object's name, type and metadata; only on shard 0 of block 0 of an upload or part. */
+  readonly birthNote: Uint8Array | undefined
+  /** The shard: a multiple of 64 bytes (or the plain bytes of a copy or payload). */
+  readonly body: Uint8Array
+  /** 8 bytes per sub-block of 64 KiB: XXH64 seeded by the needle id and the sub-block number. */
+  readonly checksums: Uint8Array
+}
+
+export interface NeedleRange {
+  readonly offsetBytes: number
+  readonly lengthBytes: number
+}
+
+export interface Volumes {
+  /** Durable and readable when it resolves. Throws `deviceFull`, `deviceFailed`. */
+  append(needle: Needle): Promise<void>
+  /**
+   * Verified bytes of a range of the needle's body. Throws `noSuchNeedle`, `corruptNeedle`.
+   * The result is a buffer of its own.
+   */
+  read(id: NeedleId, range: NeedleRange): Promise<Uint8Array>
+  has(id: NeedleId): boolean
+  /** Appends tombstones (no sync needed) and forgets the needles; absent ones are no error. */
+  remove(ids: readonly NeedleId[]): Promise<void>
+  /** All needles of a partition on this device, in index order. */
+  idsOfPartition(partition: PartitionId): Iterable<NeedleId>
+  /** Bytes used by living and by dead needles, as far as known. */
+  usage(): { readonly volumes: number; readonly writtenBytes: number }
+  close(): Promise<void>
+}
