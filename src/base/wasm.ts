@@ -1,0 +1,221 @@
+/**
+ * A tiny WebAssembly assembler: the kernels (checksums, coding) are written in TypeScript as folded
+ * expressions and become module bytes at load, so no binary is committed and no tool is needed.
+ *
+ * An expression is the list of its bytes; an operator's arguments come first, as in the stack machine:
+ * `i64.add(get(0), i64.of(5n))`. Nothing is checked here beyond what the engine's validator checks
+ * when the module is compiled.
+ * Source: WebAssembly core specification 2.0, chapter 5 (binary format); relaxed SIMD proposal.
+ */
+import { assert } from "./assert.js"
+
+declare global {
+  /** The part of the WebAssembly interface that is used here (the project compiles without DOM types). */
+  namespace WebAssembly {
+    class Module {
+      constructor(bytes: Uint8Array)
+    }
+    class Instance {
+      constructor(module: Module, imports?: Readonly<Record<string, Readonly<Record<string, unknown>>>>)
+      readonly exports: Readonly<Record<string, unknown>>
+    }
+    class Memory {
+      constructor(limits: { readonly initial: number; readonly maximum?: number; readonly shared?: boolean })
+      readonly buffer: ArrayBuffer | SharedArrayBuffer
+    }
+    function validate(bytes: Uint8Array): boolean
+  }
+}
+
+export const WASM_PAGE_BYTES = 65_536
+const PAGES_MAX = 65_536
+
+export type Code = readonly number[]
+export type ValueType = "i32" | "i64" | "v128"
+const VALUE_TYPES: Readonly<Record<ValueType, number>> = { i32: 0x7f, i64: 0x7e, v128: 0x7b }
+
+const SIMD = 0xfd
+
+/** Unsigned LEB128. */
+function unsigned(value: number): Code {
+  const bytes: number[] = []
+  let rest = value
+  while (rest >= 0x80) {
+    bytes.push((rest % 0x80) | 0x80)
+    rest = Math.floor(rest / 0x80)
+  }
+  return [...bytes, rest]
+}
+
+/** Signed LEB128 of a value that fits 64 bits. */
+function signed(value: bigint): Code {
+  const bytes: number[] = []
+  let rest = value
+  for (;;) {
+    const low = Number(rest & 0x7fn)
+    rest >>= 7n
+    const done = (rest === 0n && (low & 0x40) === 0) || (rest === -1n && (low & 0x40) !== 0)
+    bytes.push(done ? low : low | 0x80)
+    if (done) return bytes
+  }
+}
+
+const text = (value: string): Code => [...unsigned(value.length), ...Array.from(value, char => char.charCodeAt(0))]
+const vector = (items: readonly Code[]): Code => [...unsigned(items.length), ...items.flat()]
+const section = (id: number, body: Code): Code => [id, ...unsigned(body.length), ...body]
+
+export const seq = (...parts: readonly Code[]): Code => parts.flat()
+export const get = (local: number): Code => [0x20, ...unsigned(local)]
+export const set = (local: number, value: Code): Code => [...value, 0x21, ...unsigned(local)]
+export const tee = (local: number, value: Code): Code => [...value, 0x22, ...unsigned(local)]
+export const getGlobal = (index: number): Code => [0x23, ...unsigned(index)]
+export const setGlobal = (index: number, value: Code): Code => [...value, 0x24, ...unsigned(index)]
+export const call = (func: number, ...args: readonly Code[]): Code => [...args.flat(), 0x10, ...unsigned(func)]
+/** Repeats `body` while `condition` holds at its start. */
+export const whileTrue = (condition: Code, body: Code): Code => [
+  ...[0x02, 0x40, 0x03, 0x40], // block, loop
+  ...[...condition, 0x45, 0x0d, 1], // leave the block unless it holds
+  ...[...body, 0x0c, 0, 0x0b, 0x0b],
+]
+/** Two branches without a value. */
+export const ifElse = (condition: Code, then: Code, otherwise: Code = []): Code => [
+  ...[...condition, 0x04, 0x40, ...then],
+  ...(otherwise.length > 0 ? [0x05, ...otherwise] : []),
+  0x0b,
+]
+
+const unary =
+  (opcode: number) =>
+  (a: Code): Code => [...a, opcode]
+const binary =
+  (opcode: number) =>
+  (a: Code, b: Code): Code => [...a, ...b, opcode]
+/** Loads and stores carry no alignment promise: pieces of a body lie anywhere. */
+const load =
+  (opcode: number) =>
+  (address: Code, offset = 0): Code => [...address, opcode, 0, ...unsigned(offset)]
+const store =
+  (opcode: number) =>
+  (address: Code, value: Code, offset = 0): Code => [...address, ...value, opcode, 0, ...unsigned(offset)]
+
+export const i32 = {
+  of: (value: number): Code => [0x41, ...signed(BigInt(value | 0))],
+  load: load(0x28),
+  load8: load(0x2d),
+  store: store(0x36),
+  eqz: unary(0x45),
+  lessThan: binary(0x49),
+  atMost: binary(0x4d),
+  add: binary(0x6a),
+  sub: binary(0x6b),
+  mul: binary(0x6c),
+  and: binary(0x71),
+  or: binary(0x72),
+  xor: binary(0x73),
+  shl: binary(0x74),
+  shr: binary(0x76),
+  rotl: binary(0x77),
+}
+
+export const i64 = {
+  of: (value: bigint): Code => [0x42, ...signed(BigInt.asIntN(64, value))],
+  load: load(0x29),
+  load8: load(0x31),
+  load32: load(0x35),
+  store: store(0x37),
+  add: binary(0x7c),
+  mul: binary(0x7e),
+  and: binary(0x83),
+  xor: binary(0x85),
+  shr: binary(0x88),
+  rotl: binary(0x89),
+  fromI32: unary(0xad),
+}
+
+const simdUnary =
+  (opcode: number) =>
+  (a: Code): Code => [...a, SIMD, ...unsigned(opcode)]
+const simdBinary =
+  (opcode: number) =>
+  (a: Code, b: Code): Code => [...a, ...b, SIMD, ...unsigned(opcode)]
+
+export const v128 = {
+  load: (address: Code, offset = 0): Code => [...address, SIMD, 0, 0, ...unsigned(offset)],
+  store: (address: Code, value: Code, offset = 0): Code => [...address, ...value, SIMD, 11, 0, ...unsigned(offset)],
+  splat8: simdUnary(15),
+  splat32: simdUnary(17),
+  swizzle: simdBinary(14),
+  /** Like `swizzle` where every index is below 16, which is all we use; faster where the engine has it. */
+  relaxedSwizzle: simdBinary(0x100),
+  and: simdBinary(78),
+  andNot: simdBinary(79),
+  or: simdBinary(80),
+  xor: simdBinary(81),
+  bitselect: (a: Code, b: Code, mask: Code): Code => [...a, ...b, ...mask, SIMD, 82],
+  shr8: simdBinary(109),
+  shl32: simdBinary(171),
+  shr32: simdBinary(173),
+  add32: simdBinary(174),
+}
+
+export interface WasmFunction {
+  /** Undefined for a function that only other functions of the module call. */
+  readonly exportAs?: string
+  readonly params: readonly ValueType[]
+  readonly result?: ValueType
+  /** Locals besides the parameters; numbered after them. */
+  readonly locals?: readonly ValueType[]
+  readonly body: Code
+}
+
+export interface WasmProgram {
+  /** The memory is imported as `env.memory`. A shared one must be declared so. */
+  readonly memory: "own" | "shared"
+  /** Mutable 64-bit globals, all zero at first. */
+  readonly globals?: number
+  readonly functions: readonly WasmFunction[]
+}
+
+/** The bytes of a module. Functions are numbered in the order given. */
+export function assemble(program: WasmProgram): Uint8Array {
+  const { functions } = program
+  const limits = program.memory === "shared" ? 3 : 1
+  const types = functions.map(({ params, result }) => [
+    0x60,
+    ...vector(params.map(type => [VALUE_TYPES[type]])),
+    ...vector(result === undefined ? [] : [[VALUE_TYPES[result]]]),
+  ])
+  const bodies = functions.map(({ locals = [], body }) => {
+    const code = [...vector(locals.map(type => [1, VALUE_TYPES[type]])), ...body, 0x0b]
+    return [...unsigned(code.length), ...code]
+  })
+  const globals = Array.from({ length: program.globals ?? 0 }, () => [VALUE_TYPES.i64, 1, 0x42, 0, 0x0b])
+  const exported = functions.flatMap(({ exportAs }, index) =>
+    exportAs === undefined ? [] : [[...text(exportAs), 0, ...unsigned(index)]],
+  )
+  const memory = [...text("env"), ...text("memory"), 2, limits, ...unsigned(0), ...unsigned(PAGES_MAX)]
+  return Uint8Array.from([
+    ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+    ...section(1, vector(types)),
+    ...section(2, vector([memory])),
+    ...section(3, vector(functions.map((_, index) => unsigned(index)))),
+    ...(globals.length > 0 ? section(6, vector(globals)) : []),
+    ...section(7, vector(exported)),
+    ...section(10, vector(bodies)),
+  ])
+}
+
+/** Compiles and starts a module on a memory, synchronously. */
+export function instantiate(bytes: Uint8Array, memory: WebAssembly.Memory): WebAssembly.Instance {
+  return new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } })
+}
+
+/** An exported function; `Signature` must be what its `WasmFunction` declares. */
+export function parseExport<Signature extends (...args: never[]) => unknown>(
+  instance: WebAssembly.Instance,
+  name: string,
+): Signature {
+  const found = instance.exports[name]
+  assert(typeof found === "function", () => `the module does not export ${name}`)
+  return found as Signature
+}
