@@ -1,0 +1,82 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { RealClock } from "./real.js"
+import { SimClock } from "./sim.js"
+import { clockSuite } from "./suite.js"
+
+const never = new AbortController().signal
+
+clockSuite("real", () => {
+  const clock = new RealClock()
+  return { clock, pass: durationMs => clock.sleep(durationMs, never) }
+})
+
+clockSuite("simulated", () => {
+  const clock = new SimClock()
+  return { clock, pass: durationMs => clock.advance(durationMs) }
+})
+
+test("a real sleep longer than Node's timers can hold does not end at once", async () => {
+  const stop = new AbortController()
+  let ended = false
+  const slept = new RealClock().sleep(2 ** 40, stop.signal).then(() => (ended = true))
+  await new RealClock().sleep(20, never)
+  assert.equal(ended, false)
+  stop.abort()
+  await slept
+})
+
+test("advancing wakes those who fall asleep again on the way, at the right moments", async () => {
+  const clock = new SimClock()
+  const wokenAtMs: number[] = []
+  const loop = (async () => {
+    for (let i = 0; i < 5; i += 1) {
+      await clock.sleep(100, never)
+      wokenAtMs.push(clock.monotonicMs())
+    }
+  })()
+  await clock.advance(350)
+  assert.deepEqual(wokenAtMs, [100, 200, 300])
+  assert.equal(clock.monotonicMs(), 350)
+  assert.equal(clock.sleepers, 1)
+  await clock.runUntil(loop)
+  assert.equal(clock.monotonicMs(), 500)
+  assert.equal(clock.sleepers, 0)
+})
+
+test("sleepers with one deadline wake in the order of their calls", async () => {
+  const clock = new SimClock()
+  const woken: number[] = []
+  for (const i of [1, 2, 3, 4]) void clock.sleep(10, never).then(() => woken.push(i))
+  await clock.advance(10)
+  assert.deepEqual(woken, [1, 2, 3, 4])
+})
+
+test("an hour of simulated time passes in no time, and errors come through", async () => {
+  const clock = new SimClock()
+  const failing = clock.sleep(3_600_000, never).then(() => Promise.reject(new Error("as planned")))
+  await assert.rejects(clock.runUntil(failing), /as planned/)
+  assert.equal(clock.monotonicMs(), 3_600_000)
+})
+
+test("a deadlock is an error, and so is running past the limit", async () => {
+  const clock = new SimClock()
+  await assert.rejects(clock.runUntil(new Promise<void>(() => undefined)), /deadlock/)
+  await assert.rejects(clock.runUntil(clock.sleep(1_000, never), 999), /not settled within 999 ms/)
+})
+
+test("the wall clock can jump without moving the monotonic one", () => {
+  const clock = new SimClock(1_000_000)
+  clock.jumpWall(-500_000)
+  assert.equal(clock.wallMs(), 500_000)
+  assert.equal(clock.monotonicMs(), 0)
+})
+
+test("an aborted sleeper is forgotten", async () => {
+  const clock = new SimClock()
+  const stop = new AbortController()
+  const slept = clock.sleep(50, stop.signal)
+  stop.abort()
+  await slept
+  assert.equal(clock.sleepers, 0)
+})

@@ -1,0 +1,120 @@
+/**
+ * The simulated clock: time stands still until a test moves it, and then leaps from one sleeper to
+ * the next.
+ *
+ * Promises  Sleepers wake in the order of their deadlines, then of their calls; between two of them
+ *           everything that can run without time passing has run. The same program and the same
+ *           calls give the same order, always.
+ * Refuses   Two drivers at once; waiting for what nothing can bring about (a deadlock is an error
+ *           that names what is awaited, not a test that hangs).
+ * Limits    `QUIET_TURNS_MAX` turns of the event loop for work outside this clock (files, threads).
+ */
+import { assert } from "../../base/assert.js"
+import type { Clock } from "./contract.js"
+
+/** 2026-01-01T00:00:00Z: any day will do, the same one always. */
+const WALL_START_MS = Date.UTC(2026, 0, 1)
+const QUIET_TURNS_MAX = 10_000
+const RUN_MS_MAX = 366 * 24 * 3_600_000
+
+interface Sleeper {
+  readonly wakeAtMs: number
+  readonly wake: () => void
+}
+
+/** Lets every promise that can settle do so. */
+const turn = (): Promise<void> => new Promise(resolve => void setImmediate(resolve))
+
+export class SimClock implements Clock {
+  #nowMs = 0
+  #wallOffsetMs: number
+  #sleepers: Sleeper[] = []
+  #driven = false
+
+  constructor(wallStartMs: number = WALL_START_MS) {
+    this.#wallOffsetMs = wallStartMs
+  }
+
+  wallMs(): number {
+    return this.#wallOffsetMs + this.#nowMs
+  }
+
+  monotonicMs(): number {
+    return this.#nowMs
+  }
+
+  /** How many sleeps are going on: 0 once everything has ended. */
+  get sleepers(): number {
+    return this.#sleepers.length
+  }
+
+  /** Moves the wall clock alone, either way, as an operator or NTP would. */
+  jumpWall(byMs: number): void {
+    this.#wallOffsetMs += byMs
+  }
+
+  sleep(durationMs: number, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return Promise.resolve()
+    return new Promise(resolve => {
+      const wake = (): void => {
+        this.#sleepers = this.#sleepers.filter(other => other !== sleeper)
+        signal.removeEventListener("abort", wake)
+        resolve()
+      }
+      const sleeper: Sleeper = { wakeAtMs: this.#nowMs + Math.max(0, durationMs), wake }
+      const at = this.#sleepers.findIndex(other => other.wakeAtMs > sleeper.wakeAtMs)
+      this.#sleepers.splice(at === -1 ? this.#sleepers.length : at, 0, sleeper)
+      signal.addEventListener("abort", wake)
+    })
+  }
+
+  /** Lets `durationMs` pass, waking everyone whose time comes, also those who go to sleep on the way. */
+  async advance(durationMs: number): Promise<void> {
+    await this.#drive(async () => {
+      const endMs = this.#nowMs + durationMs
+      await turn()
+      while (this.#wakeNext(endMs)) await turn()
+      this.#nowMs = endMs
+    })
+  }
+
+  /**
+   * Lets time pass until the promise settles, and hands on its value or error. Throws an
+   * `AssertionError` if that would take longer than `limitMs`, or if nothing sleeps that could
+   * bring it about.
+   */
+  async runUntil<T>(promise: Promise<T>, limitMs: number = RUN_MS_MAX): Promise<T> {
+    let settled = false
+    const settle = (): void => void (settled = true)
+    promise.then(settle, settle)
+    await this.#drive(async () => {
+      const endMs = this.#nowMs + limitMs
+      for (let quietTurns = 0; ; quietTurns += 1) {
+        await turn()
+        if (settled) return
+        if (this.#wakeNext(endMs)) quietTurns = 0
+        assert(this.#sleepers.length === 0 || quietTurns === 0, `not settled within ${limitMs} ms of simulated time`)
+        assert(quietTurns < QUIET_TURNS_MAX, "deadlock: the promise is not settled and nobody sleeps")
+      }
+    })
+    return promise
+  }
+
+  #wakeNext(endMs: number): boolean {
+    const next = this.#sleepers[0]
+    if (next === undefined || next.wakeAtMs > endMs) return false
+    this.#nowMs = Math.max(this.#nowMs, next.wakeAtMs)
+    next.wake()
+    return true
+  }
+
+  async #drive(run: () => Promise<void>): Promise<void> {
+    assert(!this.#driven, "a simulated clock has one driver at a time")
+    this.#driven = true
+    try {
+      await run()
+    } finally {
+      this.#driven = false
+    }
+  }
+}

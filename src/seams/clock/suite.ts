@@ -1,0 +1,66 @@
+/**
+ * What every clock must do. `pass` lets time go by: really, or in simulation.
+ */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import type { Clock } from "./contract.js"
+
+export interface ClockUnderTest {
+  readonly clock: Clock
+  pass(durationMs: number): Promise<void>
+}
+
+export function clockSuite(kind: string, make: () => ClockUnderTest): void {
+  const never = new AbortController().signal
+
+  test(`${kind}: a sleep ends when its time has come, not before`, async () => {
+    const { clock, pass } = make()
+    const startMs = clock.monotonicMs()
+    let wokeAtMs: number | undefined
+    const slept = clock.sleep(30, never).then(() => (wokeAtMs = clock.monotonicMs()))
+    await pass(5)
+    assert.equal(wokeAtMs, undefined)
+    await pass(60)
+    await slept
+    assert.ok(wokeAtMs !== undefined && wokeAtMs - startMs >= 29, `woke after ${String(wokeAtMs)} ms`)
+  })
+
+  test(`${kind}: sleepers wake in the order of their deadlines`, async () => {
+    const { clock, pass } = make()
+    const woken: string[] = []
+    const sleeps = [
+      clock.sleep(40, never).then(() => woken.push("late")),
+      clock.sleep(10, never).then(() => woken.push("early")),
+    ]
+    await pass(80)
+    await Promise.all(sleeps)
+    assert.deepEqual(woken, ["early", "late"])
+  })
+
+  test(`${kind}: a signal ends a sleep at once and without an error`, async () => {
+    const { clock } = make()
+    const stop = new AbortController()
+    const startMs = clock.monotonicMs()
+    const slept = clock.sleep(60_000, stop.signal)
+    stop.abort()
+    await slept
+    await clock.sleep(60_000, stop.signal)
+    assert.ok(clock.monotonicMs() - startMs < 5_000)
+  })
+
+  test(`${kind}: a sleep of nothing or less still ends`, async () => {
+    const { clock, pass } = make()
+    const sleeps = [clock.sleep(0, never), clock.sleep(-5, never)]
+    await pass(5)
+    await Promise.all(sleeps)
+  })
+
+  test(`${kind}: both times go forward together`, async () => {
+    const { clock, pass } = make()
+    const [wallMs, monotonicMs] = [clock.wallMs(), clock.monotonicMs()]
+    await pass(20)
+    assert.ok(clock.monotonicMs() - monotonicMs >= 19)
+    assert.ok(clock.wallMs() - wallMs >= 15)
+    assert.ok(clock.wallMs() > Date.UTC(2020, 0, 1), "the wall clock counts from 1970")
+  })
+}
