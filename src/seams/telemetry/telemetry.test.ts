@@ -1,0 +1,117 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { SimClock } from "../clock/sim.js"
+import type { Fields, LogLevel } from "./contract.js"
+import { SERIES_MAX } from "./metrics.js"
+import type { LogFormat } from "./real.js"
+import { RealTelemetry } from "./real.js"
+import { SimTelemetry } from "./sim.js"
+import { telemetrySuite } from "./suite.js"
+
+function real(format: LogFormat = "json", level: LogLevel = "debug") {
+  const lines: string[] = []
+  const telemetry = new RealTelemetry(new SimClock(), line => lines.push(line), { level, format })
+  return { telemetry, lines }
+}
+
+interface Line {
+  readonly level: LogLevel
+  readonly event: string
+  readonly fields: Fields
+}
+
+function parseLine(line: string): Line {
+  const { level, event, time, ...fields } = JSON.parse(line) as Record<string, string>
+  assert.equal(time, "2026-01-01T00:00:00.000Z")
+  return { level: level as LogLevel, event: String(event), fields }
+}
+
+telemetrySuite("real", () => {
+  const { telemetry, lines } = real()
+  return {
+    telemetry,
+    logged: () => lines.map(parseLine),
+    metric: (name, labels) => telemetry.metrics.value(name, labels),
+  }
+})
+
+telemetrySuite("simulated", () => {
+  const telemetry = new SimTelemetry()
+  return {
+    telemetry,
+    logged: () => telemetry.entries(),
+    metric: (name, labels) => telemetry.metric(name, labels),
+  }
+})
+
+test("a text line reads plainly and cannot be forged by a value", () => {
+  const { telemetry, lines } = real("text")
+  telemetry.log.warn("deviceSlow", { device: "d1", path: "/a b", note: "x\n2026-01-01 error fake", waitedMs: 8 })
+  assert.deepEqual(lines, [
+    '2026-01-01T00:00:00.000Z warn  deviceSlow device=d1 path="/a b" note="x\\n2026-01-01 error fake" waitedMs=8\n',
+  ])
+})
+
+test("lines below the level are not written", () => {
+  const { telemetry, lines } = real("json", "warn")
+  telemetry.log.debug("a")
+  telemetry.log.info("b")
+  telemetry.log.warn("c")
+  telemetry.log.error("d")
+  assert.deepEqual(
+    lines.map(line => parseLine(line).event),
+    ["c", "d"],
+  )
+})
+
+test("what looks like a secret is hidden, and a field cannot replace the line's own words", () => {
+  const { telemetry, lines } = real()
+  telemetry.log.info("signed", { secretKey: "hunter2", event: "fake", level: "error", time: "never" })
+  assert.ok(!lines.join("").includes("hunter2"))
+  assert.deepEqual(parseLine(lines[0] ?? ""), { level: "info", event: "signed", fields: { secretKey: "[hidden]" } })
+})
+
+test("a very long value is cut", () => {
+  const { telemetry, lines } = real()
+  telemetry.log.info("long", { value: "x".repeat(1_000_000) })
+  assert.ok((lines[0] ?? "").length < 5_000)
+})
+
+test("metrics render as Prometheus text", () => {
+  const { telemetry } = real()
+  telemetry.metrics.counter("b_total", "Counts\nthings").add({ path: 'a"b\\c' }, 2)
+  telemetry.metrics.gauge("c_bytes", "Free", () => [[{}, 1.5]])
+  const histogram = telemetry.metrics.histogram("a_seconds", "Took", [0.1, 1])
+  for (const value of [0.1, 0.5, 5]) histogram.observe(value, { op: "get" })
+  const expected = `# HELP a_seconds Took
+# TYPE a_seconds histogram
+a_seconds_bucket{op="get",le="0.1"} 1
+a_seconds_bucket{op="get",le="1"} 2
+a_seconds_bucket{op="get",le="+Inf"} 3
+a_seconds_sum{op="get"} 5.6
+a_seconds_count{op="get"} 3
+# HELP b_total Counts\\nthings
+# TYPE b_total counter
+b_total{path="a\\"b\\\\c"} 2
+# HELP c_bytes Free
+# TYPE c_bytes gauge
+c_bytes 1.5
+`
+  assert.equal(telemetry.render(), expected)
+})
+
+test("a metric's label values are bounded: the rest is counted as other", () => {
+  const telemetry = new SimTelemetry()
+  const counter = telemetry.metrics.counter("hits_total", "Hits")
+  for (let i = 0; i < SERIES_MAX + 500; i += 1) counter.add({ bucket: `b${i}` })
+  assert.equal(telemetry.metric("hits_total", { bucket: "other" }), 500)
+  assert.equal(telemetry.metric("hits_total", { bucket: "b0" }), 1)
+  assert.equal(telemetry.metrics.render().trim().split("\n").length, SERIES_MAX + 3)
+})
+
+test("names that Prometheus would refuse are our mistake", () => {
+  const { metrics } = new SimTelemetry()
+  assert.throws(() => metrics.counter("has space", ""), /not a metric name/)
+  assert.throws(() => metrics.counter("fine", "").add({ "no-dash": "1" }), /not a label name/)
+  assert.throws(() => metrics.histogram("h", "", [1, 1]), /ascend/)
+})
