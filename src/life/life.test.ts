@@ -1,0 +1,295 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { AssertionError } from "../base/assert.js"
+import { SimClock } from "../seams/clock/sim.js"
+import { SimRandom } from "../seams/random/sim.js"
+import { SimTelemetry } from "../seams/telemetry/sim.js"
+import { backoffMs } from "./backoff.js"
+import { ChoreRunner } from "./chore-runner.js"
+import type { Chore, Living, StepOutcome } from "./contract.js"
+import { mapBounded } from "./map-bounded.js"
+import { DisposeStack } from "./stack.js"
+import { supervise } from "./supervise.js"
+
+const never = new AbortController().signal
+const untilAborted = (signal: AbortSignal): Promise<void> =>
+  new Promise(resolve => signal.addEventListener("abort", () => resolve()))
+
+test("mapBounded keeps order and never exceeds its limit", async () => {
+  const clock = new SimClock()
+  let [running, most] = [0, 0]
+  const work = mapBounded([50, 10, 30, 20, 40], 2, async (ms, index) => {
+    most = Math.max(most, ++running)
+    await clock.sleep(ms, never)
+    running -= 1
+    return `${index}:${ms}`
+  })
+  assert.deepEqual(await clock.runUntil(work), ["0:50", "1:10", "2:30", "3:20", "4:40"])
+  assert.equal(most, 2)
+  assert.equal(clock.monotonicMs(), 90)
+  assert.deepEqual(await mapBounded([], 3, () => Promise.resolve(1)), [])
+})
+
+test("mapBounded starts nothing after an error and leaves nothing running", async () => {
+  const clock = new SimClock()
+  const started: number[] = []
+  const ended: number[] = []
+  const work = mapBounded([1, 2, 3, 4], 2, async item => {
+    started.push(item)
+    await clock.sleep(item * 10, never)
+    if (item === 1) throw new Error("first")
+    ended.push(item)
+  })
+  await assert.rejects(clock.runUntil(work), /first/)
+  assert.deepEqual(started, [1, 2])
+  assert.deepEqual(ended, [2])
+})
+
+test("mapBounded hands on an error of the items themselves", async () => {
+  function* broken(): Iterable<number> {
+    yield 1
+    throw new Error("no more items")
+  }
+  await assert.rejects(
+    mapBounded(broken(), 4, item => Promise.resolve(item)),
+    /no more items/,
+  )
+})
+
+test("a stack closes in reverse, also past a failure", async () => {
+  const closed: string[] = []
+  const close = (name: string) => () => void closed.push(name)
+  const run = async (): Promise<void> => {
+    await using stack = new DisposeStack()
+    stack.defer(close("a"))
+    stack.defer(() => Promise.reject(new Error("b will not close")))
+    stack.use({ [Symbol.asyncDispose]: () => Promise.resolve(close("c")()) })
+    stack.use({ [Symbol.dispose]: close("d") })
+  }
+  await assert.rejects(run(), /b will not close/)
+  assert.deepEqual(closed, ["d", "c", "a"])
+})
+
+test("a moved stack is closed by its new owner only", async () => {
+  const closed: string[] = []
+  const open = async (): Promise<DisposeStack> => {
+    await using stack = new DisposeStack()
+    stack.defer(() => closed.push("a"))
+    return stack.move()
+  }
+  const owner = await open()
+  assert.deepEqual(closed, [])
+  await owner[Symbol.asyncDispose]()
+  await owner[Symbol.asyncDispose]()
+  assert.deepEqual(closed, ["a"])
+  assert.throws(() => owner.defer(() => undefined), /closed/)
+})
+
+test("several things that fail to close are all named", async () => {
+  const stack = new DisposeStack()
+  for (const name of ["x", "y"]) stack.defer(() => Promise.reject(new Error(name)))
+  await assert.rejects(stack[Symbol.asyncDispose](), (error: unknown) => {
+    assert.ok(error instanceof AggregateError)
+    assert.deepEqual(
+      error.errors.map(each => String(each)),
+      ["Error: y", "Error: x"],
+    )
+    return true
+  })
+})
+
+test("back-off doubles, is bounded and jitters", () => {
+  const random = new SimRandom(1)
+  const limits = { firstMs: 100, mostMs: 1_000 }
+  for (const [failures, fullMs] of [
+    [1, 100],
+    [2, 200],
+    [4, 800],
+    [5, 1_000],
+    [500, 1_000],
+  ] as const) {
+    const drawn = Array.from({ length: 100 }, () => backoffMs(failures, limits, random))
+    assert.ok(Math.min(...drawn) >= fullMs / 2 && Math.max(...drawn) <= fullMs + 1)
+    assert.ok(new Set(drawn).size > 10)
+  }
+})
+
+function supervised(livings: readonly Living[], clock = new SimClock()) {
+  const telemetry = new SimTelemetry()
+  const stop = new AbortController()
+  const ended = supervise(livings, clock, new SimRandom(1), telemetry.log, stop.signal)
+  return { clock, telemetry, stop, ended }
+}
+
+test("a living thing that fails is run again, each time later, until the signal", async () => {
+  const clock = new SimClock()
+  const startsMs: number[] = []
+  const failing: Living = {
+    name: "failing",
+    run: () => {
+      startsMs.push(clock.monotonicMs())
+      return Promise.reject(new Error("no luck"))
+    },
+  }
+  const steady: Living = { name: "steady", run: untilAborted }
+  const { telemetry, stop, ended } = supervised([failing, steady], clock)
+  await clock.advance(10 * 60_000)
+  const gaps = startsMs.slice(1).map((ms, i) => ms - (startsMs[i] ?? 0))
+  assert.ok(gaps.length > 10 && gaps.length < 40, `${gaps.length} restarts`)
+  assert.ok((gaps[0] ?? 0) <= 201 && gaps.slice(-1).every(ms => ms >= 30_000 && ms <= 60_001))
+  assert.equal(telemetry.entries("livingFailed").length, startsMs.length)
+  stop.abort()
+  await clock.runUntil(ended)
+  assert.equal(clock.sleepers, 0)
+})
+
+test("after a healthy life the back-off starts over", async () => {
+  const clock = new SimClock()
+  const startsMs: number[] = []
+  const mostlyFine: Living = {
+    name: "mostlyFine",
+    run: async signal => {
+      startsMs.push(clock.monotonicMs())
+      await clock.sleep(61_000, signal)
+      throw new Error("now and then")
+    },
+  }
+  const { stop, ended } = supervised([mostlyFine], clock)
+  await clock.advance(10 * 62_000)
+  assert.ok(
+    startsMs.every((ms, i) => ms <= i * 61_201),
+    String(startsMs),
+  )
+  assert.ok(startsMs.length >= 10)
+  stop.abort()
+  await clock.runUntil(ended)
+})
+
+test("one that finishes by itself is not run again; the others live on", async () => {
+  let runs = 0
+  const brief: Living = { name: "brief", run: () => Promise.resolve(void (runs += 1)) }
+  const { clock, telemetry, stop, ended } = supervised([brief, { name: "steady", run: untilAborted }])
+  await clock.advance(60_000)
+  assert.equal(runs, 1)
+  assert.equal(telemetry.entries("livingDone").length, 1)
+  stop.abort()
+  await clock.runUntil(ended)
+})
+
+test("our own mistake stops everyone and is thrown", async () => {
+  let steadyEnded = false
+  const steady: Living = { name: "steady", run: signal => untilAborted(signal).then(() => void (steadyEnded = true)) }
+  const mistaken: Living = { name: "mistaken", run: () => Promise.reject(new AssertionError("cannot be")) }
+  const { clock, ended } = supervised([steady, mistaken])
+  await assert.rejects(clock.runUntil(ended), /cannot be/)
+  assert.ok(steadyEnded)
+})
+
+test("with a signal that has fired nothing is started", async () => {
+  let runs = 0
+  const counting: Living = { name: "counting", run: () => Promise.resolve(void (runs += 1)) }
+  await supervise([counting], new SimClock(), new SimRandom(1), new SimTelemetry().log, AbortSignal.abort())
+  assert.equal(runs, 0)
+})
+
+function choring(step: (clock: SimClock) => Chore["step"]) {
+  const clock = new SimClock()
+  const telemetry = new SimTelemetry()
+  const stepsMs: number[] = []
+  const inner = step(clock)
+  const chore: Chore = {
+    name: "scrub",
+    progress: () => `${stepsMs.length} steps`,
+    step: signal => {
+      stepsMs.push(clock.monotonicMs())
+      return inner(signal)
+    },
+  }
+  const runner = new ChoreRunner("chores", [chore], clock, telemetry)
+  const stop = new AbortController()
+  const ended = runner.run(stop.signal)
+  const finish = async (): Promise<void> => {
+    stop.abort()
+    await clock.runUntil(ended)
+    assert.equal(clock.sleepers, 0)
+  }
+  return { clock, telemetry, runner, stepsMs, ended, finish }
+}
+
+const takes =
+  (ms: number, outcome: StepOutcome) =>
+  (clock: SimClock): Chore["step"] =>
+  async () => {
+    await clock.sleep(ms, never)
+    return outcome
+  }
+
+test("a busy chore rests in proportion to its steps, and full speed can be asked for", async () => {
+  const { clock, runner, stepsMs, finish } = choring(takes(100, "busy"))
+  await clock.advance(29_999)
+  assert.equal(stepsMs.length, 100, "works one third of the time")
+  runner.setTranquility("scrub", 0)
+  await clock.advance(30_000)
+  assert.ok(stepsMs.length >= 395, `${stepsMs.length} steps`)
+  assert.deepEqual(runner.status(), [
+    { name: "scrub", state: "busy", progress: `${stepsMs.length} steps`, lastError: undefined },
+  ])
+  await finish()
+})
+
+test("an idle chore looks less and less often, and at once when woken", async () => {
+  const { clock, runner, stepsMs, finish } = choring(takes(0, "idle"))
+  await clock.advance(3_600_000)
+  assert.ok(stepsMs.length > 55 && stepsMs.length < 75, `${stepsMs.length} steps in an hour`)
+  const before = stepsMs.length
+  runner.wake("scrub")
+  await clock.advance(1)
+  assert.equal(stepsMs.length, before + 1)
+  await finish()
+})
+
+test("waking a chore in the middle of a step makes it look again", async () => {
+  const { clock, runner, stepsMs, finish } = choring(takes(100, "idle"))
+  await clock.advance(50)
+  runner.wake("scrub")
+  await clock.advance(60)
+  assert.deepEqual(stepsMs, [0, 100])
+  await finish()
+})
+
+test("a failing chore shows it, is tried again later, and recovers", async () => {
+  let broken = true
+  const { clock, telemetry, runner, stepsMs, finish } = choring(
+    () => () => (broken ? Promise.reject(new Error("disk is gone")) : Promise.resolve("idle")),
+  )
+  await clock.advance(10_000)
+  assert.deepEqual(stepsMs, [0, 1_000, 3_000, 7_000])
+  assert.equal(runner.status()[0]?.state, "failed")
+  assert.match(runner.status()[0]?.lastError ?? "", /disk is gone/)
+  assert.equal(telemetry.metric("hayloft_chore_failing", { chore: "scrub" }), 1)
+  assert.equal(telemetry.entries("choreFailed").length, 4)
+  broken = false
+  await clock.advance(10_000)
+  assert.equal(runner.status()[0]?.state, "idle")
+  assert.equal(telemetry.metric("hayloft_chore_failing", { chore: "scrub" }), 0)
+  await finish()
+})
+
+test("a chore that is done ends; a step under way is never cut off by the signal", async () => {
+  const done = choring(takes(10, "done"))
+  await done.clock.runUntil(done.ended)
+  assert.equal(done.runner.status()[0]?.state, "done")
+
+  const slow = choring(takes(5_000, "busy"))
+  await slow.clock.advance(1_000)
+  await slow.finish()
+  assert.equal(slow.clock.monotonicMs(), 5_000)
+})
+
+test("unknown chores, bad tranquility and two of one name are refused", () => {
+  const { runner } = choring(takes(10, "done"))
+  assert.throws(() => runner.wake("nope"), /no such chore/)
+  assert.throws(() => runner.setTranquility("scrub", -1), /tranquility is/)
+  const chore: Chore = { name: "a", progress: () => "", step: () => Promise.resolve("done") }
+  assert.throws(() => new ChoreRunner("c", [chore, chore], new SimClock(), new SimTelemetry()), /one name/)
+})

@@ -1,0 +1,62 @@
+/**
+ * Supervision: runs living things until the signal, and starts again whichever fails.
+ *
+ * Promises  Resolves once the signal has fired and every one of them has ended. One that fails is run
+ *           again after a back-off that doubles up to `RESTART_LIMITS.mostMs` and starts over once it
+ *           has lived for `HEALTHY_AFTER_MS`. One that resolves by itself has done its work.
+ * Refuses   To run on after an `AssertionError`: our own mistake leaves a state we said cannot be, so
+ *           everything is stopped and the error thrown; starting the process again is the safe way on.
+ */
+import { AssertionError } from "../base/assert.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Random } from "../seams/random/contract.js"
+import type { Log } from "../seams/telemetry/contract.js"
+import { backoffMs } from "./backoff.js"
+import type { Living } from "./contract.js"
+
+export const RESTART_LIMITS = { firstMs: 200, mostMs: 60_000 } as const
+export const HEALTHY_AFTER_MS = 60_000
+
+export async function supervise(
+  livings: readonly Living[],
+  clock: Clock,
+  random: Random,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> {
+  const stop = new AbortController()
+  const onAbort = (): void => stop.abort(signal.reason)
+  if (signal.aborted) onAbort()
+  signal.addEventListener("abort", onAbort)
+  const mistakes: AssertionError[] = []
+
+  const keepAlive = async (living: Living, jitter: Random): Promise<void> => {
+    for (let failures = 0; !stop.signal.aborted;) {
+      const startedMs = clock.monotonicMs()
+      try {
+        await living.run(stop.signal)
+        if (!stop.signal.aborted) log.info("livingDone", { living: living.name })
+        return
+      } catch (error) {
+        if (error instanceof AssertionError) {
+          log.error("livingMistaken", { living: living.name, error: error.stack ?? error.message })
+          mistakes.push(error)
+          stop.abort(error)
+          return
+        }
+        if (stop.signal.aborted) return
+        failures = clock.monotonicMs() - startedMs >= HEALTHY_AFTER_MS ? 1 : failures + 1
+        const waitMs = backoffMs(failures, RESTART_LIMITS, jitter)
+        log.error("livingFailed", { living: living.name, failures, waitMs, error: String(error) })
+        await clock.sleep(waitMs, stop.signal)
+      }
+    }
+  }
+
+  try {
+    await Promise.all(Array.from(livings, living => keepAlive(living, random.fork(living.name))))
+  } finally {
+    signal.removeEventListener("abort", onAbort)
+  }
+  if (mistakes[0] !== undefined) throw mistakes[0]
+}
