@@ -1,0 +1,178 @@
+/**
+ * From flags, environment and file to one checked configuration: flag before environment before file
+ * before default.
+ *
+ * Pure: whoever calls has read the file already. Everything that is wrong throws `invalidConfig`
+ * with one line that names the place and says what to write instead; nothing is ignored silently.
+ */
+import { fail } from "../base/failures.js"
+import { SHARDS_MAX } from "../base/limits.js"
+import { defaultPolicy, shardCount, textOfPolicy, type Policy } from "../base/policy.js"
+import {
+  CLIENT_ENVIRONMENT,
+  CONFIG_FILE_ENVIRONMENT,
+  SETTINGS,
+  SETTING_NAMES,
+  type ServeConfig,
+  type Setting,
+  type SettingName,
+} from "./config.js"
+import {
+  parseBlockSize,
+  parseChoice,
+  parseCount,
+  parseDataFolders,
+  parseDomain,
+  parseFile,
+  parseListen,
+  parseRedundancy,
+  parseRegion,
+  parseRootAccessKey,
+  parseRootSecret,
+} from "./config-values.js"
+
+export type Environment = Readonly<Record<string, string | undefined>>
+/** Texts by setting, as one source gave them. */
+export type GivenSettings = { readonly [name in SettingName]?: readonly string[] }
+
+export interface ConfigSources {
+  readonly flags: GivenSettings
+  readonly environment: Environment
+  /** Settings of the `--config` file, and its path for messages. */
+  readonly file: { readonly path: string; readonly settings: GivenSettings } | undefined
+  /** Relative paths start here. */
+  readonly workingFolder: string
+}
+
+interface Given {
+  readonly texts: readonly string[]
+  readonly where: string
+}
+
+/** Variables that a container platform sets by itself for a service called "hayloft". */
+const SERVICE_LINK = /^HAYLOFT_(SERVICE_|PORT(_|$))/
+
+/** Throws `invalidConfig` for a `HAYLOFT_…` variable that nothing reads: it is most likely a slip. */
+function checkVariables(environment: Environment): void {
+  const known = new Set<string>([
+    ...SETTING_NAMES.map(name => SETTINGS[name].environment),
+    ...Object.keys(CLIENT_ENVIRONMENT),
+    CONFIG_FILE_ENVIRONMENT,
+  ])
+  for (const name of Object.keys(environment)) {
+    if (!name.startsWith("HAYLOFT_") || known.has(name) || SERVICE_LINK.test(name)) continue
+    throw fail("invalidConfig", { message: `unknown environment variable ${name}; "hayloft serve --help" lists them` })
+  }
+}
+
+function fromEnvironment(setting: Setting, environment: Environment): readonly string[] | undefined {
+  const text = environment[setting.environment]
+  if (text === undefined || text === "") return undefined
+  return setting.repeatable ? text.split(",").map(part => part.trim()) : [text]
+}
+
+function find(name: SettingName, sources: ConfigSources): Given | undefined {
+  const setting: Setting = SETTINGS[name]
+  const flags = sources.flags[name]
+  if (flags !== undefined && flags.length > 0) return { texts: flags, where: setting.flag ?? name }
+  const variable = fromEnvironment(setting, sources.environment)
+  if (variable !== undefined) return { texts: variable, where: setting.environment }
+  const inFile = sources.file?.settings[name]
+  if (inFile !== undefined) return { texts: inFile, where: `"${name}" in ${sources.file?.path ?? ""}` }
+  return setting.fallback === undefined ? undefined : { texts: [setting.fallback], where: setting.flag ?? name }
+}
+
+/** Applies a parse function to a setting's one value, where it is set. */
+function one<T>(given: Given | undefined, parse: (text: string, where: string) => T): T | undefined {
+  const [text, ...more] = given?.texts ?? []
+  if (given === undefined || text === undefined) return undefined
+  if (more.length > 0)
+    throw fail("invalidConfig", { message: `${given.where}: give it once, not ${more.length + 1} times` })
+  return parse(text, given.where)
+}
+
+function required<T>(name: SettingName, sources: ConfigSources, parse: (text: string, where: string) => T): T {
+  const value = one(find(name, sources), parse)
+  if (value === undefined) throw fail("invalidConfig", { message: `${SETTINGS[name].flag ?? name} is not set` })
+  return value
+}
+
+/** Two settings that only make sense together. */
+function pair<A, B>(
+  first: A | undefined,
+  second: B | undefined,
+  names: readonly [SettingName, SettingName],
+): readonly [A, B] | undefined {
+  if (first === undefined && second === undefined) return undefined
+  if (first !== undefined && second !== undefined) return [first, second]
+  const shown = names.map(name => SETTINGS[name].flag ?? SETTINGS[name].environment)
+  const [given, missing] = first === undefined ? [shown[1], shown[0]] : shown
+  throw fail("invalidConfig", { message: `${given} is set without ${missing}; set both or neither` })
+}
+
+/** Throws `invalidConfig` with the first thing that is wrong. */
+export function resolveConfig(sources: ConfigSources): ServeConfig {
+  checkVariables(sources.environment)
+  const { workingFolder } = sources
+  const optional = <T>(name: SettingName, parse: (text: string, where: string) => T) => one(find(name, sources), parse)
+  const file = (text: string, where: string) => parseFile(text, where, workingFolder)
+
+  const data = find("data", sources)
+  const dataFolders = parseDataFolders(data?.texts ?? [], data?.where ?? "--data", workingFolder)
+  if (dataFolders.length === 0)
+    throw fail("invalidConfig", { message: `${data?.where ?? "--data"}: name at least one folder` })
+  const matrix = optional("matrix", (text, where) => parseChoice(text, where, ["cauchy", "vandermonde", "xor"]))
+  const domain = find("domain", sources)
+  const listen = required("listen", sources, parseListen)
+  const adminListen = required("adminListen", sources, parseListen)
+  if (listen.port !== 0 && listen.port === adminListen.port && listen.host === adminListen.host) {
+    throw fail("invalidConfig", { message: `--listen and --admin-listen are the same address; give each its own port` })
+  }
+  const tls = pair(optional("tlsCert", file), optional("tlsKey", file), ["tlsCert", "tlsKey"])
+  const rootKey = pair(optional("rootAccessKey", parseRootAccessKey), optional("rootSecretKey", parseRootSecret), [
+    "rootAccessKey",
+    "rootSecretKey",
+  ])
+  return {
+    dataFolders,
+    policy: optional("redundancy", (text, where) => parseRedundancy(text, where, matrix)),
+    matrix,
+    metaCopies: optional("metaCopies", (text, where) => parseCount(text, where, { min: 1, max: SHARDS_MAX })),
+    blockBytes: optional("blockSize", parseBlockSize),
+    listen,
+    adminListen,
+    domains: [...new Set((domain?.texts ?? []).map(text => parseDomain(text, domain?.where ?? "--domain")))],
+    region: optional("region", parseRegion),
+    tls: tls && { certFile: tls[0], keyFile: tls[1] },
+    masterKeyFile: optional("masterKeyFile", file),
+    log: {
+      level: required("logLevel", sources, (text, where) =>
+        parseChoice(text, where, ["debug", "info", "warn", "error"]),
+      ),
+      format: required("logFormat", sources, (text, where) => parseChoice(text, where, ["text", "json"])),
+    },
+    rootKey: rootKey && { accessKeyId: rootKey[0], secret: rootKey[1] },
+  }
+}
+
+/** The policy of a new store on so many devices. Throws `invalidConfig` where they cannot hold it. */
+export function policyOfNewStore(config: ServeConfig, devices: number): Policy {
+  const policy = config.policy ?? defaultPolicy(devices, config.matrix)
+  const needed = shardCount(policy)
+  if (needed > devices) {
+    throw fail("invalidConfig", {
+      message: `${textOfPolicy(policy)} needs ${needed} data folders and there ${devices === 1 ? "is 1" : `are ${devices}`}; add --data folders or choose another --redundancy`,
+    })
+  }
+  if (config.matrix !== undefined && (policy.kind === "replica" || policy.matrix !== config.matrix)) {
+    throw fail("invalidConfig", {
+      message: `--matrix ${config.matrix} does not fit ${textOfPolicy(policy)}, the default of ${devices} folders; set --redundancy too`,
+    })
+  }
+  if ((config.metaCopies ?? 1) > devices) {
+    throw fail("invalidConfig", {
+      message: `--meta-copies ${config.metaCopies} needs as many data folders; there are ${devices}`,
+    })
+  }
+  return policy
+}

@@ -1,0 +1,159 @@
+/**
+ * One parse function per kind of value: text in, checked value out, or one line that says what to write.
+ *
+ * All throw `invalidConfig`; `where` names the flag, variable or key that the text came from.
+ */
+import { isAbsolute, relative, resolve } from "node:path"
+import { fail, isFailure } from "../base/failures.js"
+import { BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, DEVICES_MAX, GIB, KIB, MIB, SUB_BLOCK_BYTES } from "../base/limits.js"
+import { parseAccessKeyId, type AccessKeyId } from "../base/ids.js"
+import { parsePolicy, type Matrix, type Policy } from "../base/policy.js"
+import type { ListenAddress } from "./config.js"
+
+/** Folders that one brace expression may name before the check against `DEVICES_MAX`. */
+const EXPANSION_MAX = 1024
+const SECRET_CHARACTERS_MIN = 8
+const SECRET_CHARACTERS_MAX = 128
+
+const refuse = (where: string, text: string, advice: string): never => {
+  throw fail("invalidConfig", { message: `${where}: "${text.slice(0, 80)}" is not ${advice}` })
+}
+
+/** Expands every `{a...b}` of whole numbers; `{01...12}` keeps the width. Text without braces stays as it is. */
+export function expandBraces(text: string, where: string): string[] {
+  const brace = /\{(\d{1,6})\.\.\.(\d{1,6})\}/.exec(text)
+  if (!brace) {
+    if (/[{}]/.test(text)) refuse(where, text, "a folder or a range of folders like disk{1...7}")
+    return [text]
+  }
+  const [whole, first = "", last = ""] = brace
+  const count = Number(last) - Number(first) + 1
+  if (count < 1 || count > EXPANSION_MAX) refuse(where, text, "an ascending range of folders like disk{1...7}")
+  const width = first.startsWith("0") || last.startsWith("0") ? Math.max(first.length, last.length) : 0
+  const before = text.slice(0, brace.index)
+  const rests = expandBraces(text.slice(brace.index + whole.length), where)
+  if (count * rests.length > EXPANSION_MAX) refuse(where, text, `a range of at most ${EXPANSION_MAX} folders`)
+  return Array.from({ length: count }, (_, i) => String(Number(first) + i).padStart(width, "0")).flatMap(number =>
+    rests.map(rest => `${before}${number}${rest}`),
+  )
+}
+
+/** Absolute data folders: no duplicates, none inside another, at most `DEVICES_MAX`. */
+export function parseDataFolders(texts: readonly string[], where: string, workingFolder: string): string[] {
+  const folders = texts
+    .flatMap(text => (text === "" ? refuse(where, text, "a folder") : expandBraces(text, where)))
+    .map(path => resolve(workingFolder, path))
+  if (folders.length > DEVICES_MAX) {
+    throw fail("invalidConfig", {
+      message: `${where}: ${folders.length} data folders, but at most ${DEVICES_MAX} are possible`,
+    })
+  }
+  for (const [i, folder] of folders.entries()) {
+    for (const other of folders.slice(i + 1)) {
+      if (folder === other) throw fail("invalidConfig", { message: `${where}: the folder ${folder} is named twice` })
+      const inside = isInside(folder, other) ? [folder, other] : isInside(other, folder) ? [other, folder] : undefined
+      if (inside) {
+        throw fail("invalidConfig", {
+          message: `${where}: ${inside[0]} lies inside ${inside[1]}; give each device a folder of its own`,
+        })
+      }
+    }
+  }
+  return folders
+}
+
+function isInside(path: string, folder: string): boolean {
+  const way = relative(folder, path)
+  return way !== "" && !way.startsWith("..") && !isAbsolute(way)
+}
+
+export function parseRedundancy(text: string, where: string, matrix: Matrix | undefined): Policy {
+  try {
+    const policy = parsePolicy(text, matrix)
+    if (policy.kind === "replica" && matrix !== undefined) {
+      throw fail("invalidConfig", { message: `copies need no matrix: leave --matrix out, or choose ec:K+M` })
+    }
+    if (policy.kind === "ec" && matrix !== undefined && policy.matrix !== matrix) {
+      throw fail("invalidConfig", { message: `the matrix is given twice, as ${policy.matrix} and as ${matrix}` })
+    }
+    return policy
+  } catch (error) {
+    if (isFailure(error, "invalidConfig")) throw fail("invalidConfig", { message: `${where}: ${error.message}` })
+    throw error
+  }
+}
+
+export function parseChoice<const T extends string>(text: string, where: string, choices: readonly T[]): T {
+  const choice = choices.find(candidate => candidate === text)
+  return choice ?? refuse(where, text, `one of ${choices.join(", ")}`)
+}
+
+export function parseCount(text: string, where: string, range: { min: number; max: number }): number {
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : NaN
+  if (!(value >= range.min && value <= range.max))
+    refuse(where, text, `a whole number from ${range.min} to ${range.max}`)
+  return value
+}
+
+const UNITS: Readonly<Record<string, number>> = { "": 1, b: 1, k: KIB, kib: KIB, m: MIB, mib: MIB, g: GIB, gib: GIB }
+
+/** `4MiB`, `4M`, `4194304`: bytes. Undefined where the text is no size. */
+export function bytesOfSize(text: string): number | undefined {
+  const [, number, unit] = /^(\d{1,12})\s*([A-Za-z]{0,3})$/.exec(text) ?? []
+  const factor = UNITS[(unit ?? "?").toLowerCase()]
+  return number === undefined || factor === undefined ? undefined : Number(number) * factor
+}
+
+export function parseBlockSize(text: string, where: string): number {
+  const bytes = bytesOfSize(text)
+  const valid =
+    bytes !== undefined && bytes >= BLOCK_BYTES_MIN && bytes <= BLOCK_BYTES_MAX && bytes % SUB_BLOCK_BYTES === 0
+  return valid ? bytes : refuse(where, text, "a block size: 1MiB to 64MiB, in steps of 64KiB (4MiB is usual)")
+}
+
+/** `HOST:PORT`, `[::1]:PORT`; port 0 takes any free one. */
+export function parseListen(text: string, where: string): ListenAddress {
+  const [, bracketed, plain, digits] = /^(?:\[([0-9A-Fa-f:.%a-z]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text) ?? []
+  const host = bracketed ?? plain
+  const port = Number(digits)
+  if (host === undefined || !(port <= 65_535)) {
+    return refuse(where, text, "HOST:PORT (try 127.0.0.1:9000, or 0.0.0.0:9000 for every interface)")
+  }
+  return { host, port }
+}
+
+export const textOfListen = ({ host, port }: ListenAddress): string =>
+  host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
+
+export function parseDomain(text: string, where: string): string {
+  const name = text.toLowerCase().replace(/\.$/, "")
+  const valid =
+    name.length <= 253 && /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/.test(name)
+  if (!valid || /^[\d.]+$/.test(name)) refuse(where, text, "a domain name like s3.example.org")
+  return name
+}
+
+export function parseRegion(text: string, where: string): string {
+  return /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text) ? text : refuse(where, text, "a region name like us-east-1")
+}
+
+export function parseRootAccessKey(text: string, where: string): AccessKeyId {
+  try {
+    return parseAccessKeyId(text)
+  } catch {
+    return refuse(where, text, "an access key: 3 to 128 letters, digits or . _ = + / @ -")
+  }
+}
+
+/** The secret itself never enters a message. */
+export function parseRootSecret(text: string, where: string): string {
+  if (text.length >= SECRET_CHARACTERS_MIN && text.length <= SECRET_CHARACTERS_MAX && /^[\x21-\x7e]+$/.test(text))
+    return text
+  throw fail("invalidConfig", {
+    message: `${where}: a secret key has ${SECRET_CHARACTERS_MIN} to ${SECRET_CHARACTERS_MAX} printable characters without spaces`,
+  })
+}
+
+export function parseFile(text: string, where: string, workingFolder: string): string {
+  return text === "" ? refuse(where, text, "a file") : resolve(workingFolder, text)
+}

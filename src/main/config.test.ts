@@ -1,0 +1,228 @@
+import { test } from "node:test"
+import assert from "node:assert/strict"
+import { isFailure } from "../base/failures.js"
+import { SETTINGS, SETTING_NAMES, type ServeConfig } from "./config.js"
+import { policyOfNewStore, resolveConfig, type ConfigSources } from "./config-core.js"
+import { FILE_SETTING_NAMES, parseConfigFile } from "./config-file.js"
+import { bytesOfSize, expandBraces, textOfListen } from "./config-values.js"
+
+const NOTHING: ConfigSources = { flags: {}, environment: {}, file: undefined, workingFolder: "/work" }
+const resolved = (sources: Partial<ConfigSources>): ServeConfig => resolveConfig({ ...NOTHING, ...sources })
+const refused = (sources: Partial<ConfigSources>, pattern: RegExp) =>
+  assert.throws(
+    () => resolved(sources),
+    (error: unknown) => {
+      assert.ok(isFailure(error, "invalidConfig"), String(error))
+      assert.match(error.message, pattern)
+      assert.doesNotMatch(error.message, /\n/)
+      return true
+    },
+  )
+
+test("without settings: one folder, loopback, text log", () => {
+  assert.deepEqual(resolved({}), {
+    dataFolders: ["/work/data"],
+    policy: undefined,
+    matrix: undefined,
+    metaCopies: undefined,
+    blockBytes: undefined,
+    listen: { host: "127.0.0.1", port: 9000 },
+    adminListen: { host: "127.0.0.1", port: 9001 },
+    domains: [],
+    region: undefined,
+    tls: undefined,
+    masterKeyFile: undefined,
+    log: { level: "info", format: "text" },
+    rootKey: undefined,
+  })
+})
+
+/** A valid text for each setting, two where one may repeat, and what else has to be set with it. */
+const EXAMPLES: Record<keyof typeof SETTINGS, { texts: [string, string]; field: (config: ServeConfig) => unknown }> = {
+  data: { texts: ["a", "b"], field: config => config.dataFolders },
+  redundancy: { texts: ["replica:2", "ec:4+2"], field: config => config.policy },
+  matrix: { texts: ["vandermonde", "cauchy"], field: config => config.matrix },
+  metaCopies: { texts: ["3", "5"], field: config => config.metaCopies },
+  blockSize: { texts: ["8MiB", "2MiB"], field: config => config.blockBytes },
+  listen: { texts: ["0.0.0.0:80", "127.0.0.1:8000"], field: config => config.listen },
+  adminListen: { texts: ["[::1]:80", "127.0.0.1:0"], field: config => config.adminListen },
+  domain: { texts: ["s3.example.org", "store.test"], field: config => config.domains },
+  region: { texts: ["eu-central-1", "home"], field: config => config.region },
+  tlsCert: { texts: ["c.pem", "d.pem"], field: config => config.tls?.certFile },
+  tlsKey: { texts: ["k.pem", "l.pem"], field: config => config.tls?.keyFile },
+  masterKeyFile: { texts: ["m.key", "n.key"], field: config => config.masterKeyFile },
+  logLevel: { texts: ["debug", "error"], field: config => config.log.level },
+  logFormat: { texts: ["json", "text"], field: config => config.log.format },
+  rootAccessKey: { texts: ["AKIAROOT", "AKIAOTHER"], field: config => config.rootKey?.accessKeyId },
+  rootSecretKey: { texts: ["topsecret-1", "topsecret-2"], field: config => config.rootKey?.secret },
+}
+const COMPANIONS: Partial<Record<keyof typeof SETTINGS, Record<string, string>>> = {
+  tlsCert: { HAYLOFT_TLS_KEY: "other.pem" },
+  tlsKey: { HAYLOFT_TLS_CERT: "other.pem" },
+  rootAccessKey: { HAYLOFT_ROOT_SECRET_KEY: "other-secret" },
+  rootSecretKey: { HAYLOFT_ROOT_ACCESS_KEY: "AKIAOTHER" },
+}
+
+for (const name of SETTING_NAMES) {
+  const { texts, field } = EXAMPLES[name]
+  const environment = { ...COMPANIONS[name] }
+  const value = (sources: Partial<ConfigSources>) =>
+    JSON.stringify(field(resolved({ ...sources, environment: { ...environment, ...sources.environment } })))
+  const variable = SETTINGS[name].environment
+  test(`${name}: each source is read, flag before environment before file`, () => {
+    const byFlag = value({ flags: { [name]: [texts[0]] } })
+    const other = value({ flags: { [name]: [texts[1]] } })
+    assert.notEqual(byFlag, other)
+    assert.equal(value({ environment: { [variable]: texts[0] } }), byFlag)
+    assert.equal(value({ file: { path: "f", settings: { [name]: [texts[0]] } } }), byFlag)
+    assert.equal(value({ flags: { [name]: [texts[0]] }, environment: { [variable]: texts[1] } }), byFlag)
+    const file = { path: "f", settings: { [name]: [texts[1]] } }
+    assert.equal(value({ environment: { [variable]: texts[0] }, file }), byFlag)
+    assert.equal(value({ environment: { [variable]: "" }, file }), other)
+  })
+}
+
+test("a setting of one value is refused when given twice", () => {
+  refused({ flags: { listen: ["127.0.0.1:1", "127.0.0.1:2"] } }, /--listen: give it once, not 2 times/)
+})
+
+const BAD: readonly (readonly [name: keyof typeof SETTINGS, text: string, pattern: RegExp])[] = [
+  ["data", "", /not a folder/],
+  ["data", "disk{7...1}", /ascending range/],
+  ["data", "disk{1..7}", /like disk\{1\.\.\.7\}/],
+  ["data", "disk{1...33}", /33 data folders, but at most 32/],
+  ["data", "disk{1...999999}", /ascending range/],
+  ["redundancy", "raid5", /--redundancy: not a redundancy: "raid5" \(try replica:2 or ec:4\+2\)/],
+  ["redundancy", "ec:0+2", /out of range/],
+  ["redundancy", "ec:4+0", /out of range/],
+  ["redundancy", "ec:30+3", /out of range/],
+  ["redundancy", "replica:0", /out of range/],
+  ["redundancy", "ec:4+2/xor", /one parity shard/],
+  ["matrix", "hilbert", /one of cauchy, vandermonde, xor/],
+  ["metaCopies", "0", /1 to 32/],
+  ["metaCopies", "33", /1 to 32/],
+  ["metaCopies", "2.5", /1 to 32/],
+  ["blockSize", "512KiB", /1MiB to 64MiB/],
+  ["blockSize", "65MiB", /1MiB to 64MiB/],
+  ["blockSize", "1048577", /steps of 64KiB/],
+  ["blockSize", "4MB", /block size/],
+  ["listen", "9000", /HOST:PORT/],
+  ["listen", ":9000", /0\.0\.0\.0:9000 for every interface/],
+  ["listen", "localhost:65536", /HOST:PORT/],
+  ["listen", "::1:9000", /HOST:PORT/],
+  ["adminListen", "x:y", /--admin-listen: "x:y"/],
+  ["adminListen", "127.0.0.1:9000", /same address/],
+  ["domain", "-s3.example", /domain name/],
+  ["domain", "10.0.0.1", /domain name/],
+  ["region", "US East", /region name/],
+  ["tlsCert", "c.pem", /--tls-cert is set without --tls-key/],
+  ["tlsKey", "k.pem", /--tls-key is set without --tls-cert/],
+  ["masterKeyFile", "", /not a file/],
+  ["logLevel", "trace", /debug, info, warn, error/],
+  ["logFormat", "xml", /text, json/],
+  ["rootAccessKey", "AKIA", /HAYLOFT_ROOT_ACCESS_KEY is set without HAYLOFT_ROOT_SECRET_KEY/],
+  ["rootSecretKey", "short", /8 to 128 printable/],
+]
+for (const [name, text, pattern] of BAD) {
+  test(`${name} "${text}" is refused in one line`, () => refused({ flags: { [name]: [text] } }, pattern))
+}
+
+test("a refused secret does not show itself", () => {
+  assert.throws(
+    () => resolved({ environment: { HAYLOFT_ROOT_ACCESS_KEY: "AKIA", HAYLOFT_ROOT_SECRET_KEY: "se cret key" } }),
+    (error: unknown) => error instanceof Error && !error.message.includes("se cret"),
+  )
+})
+
+test("folders: braces, widths, commas, duplicates, nesting", () => {
+  assert.deepEqual(expandBraces("r{1...2}/d{08...10}", ""), [
+    "r1/d08",
+    "r1/d09",
+    "r1/d10",
+    "r2/d08",
+    "r2/d09",
+    "r2/d10",
+  ])
+  assert.deepEqual(resolved({ environment: { HAYLOFT_DATA: "/a{1...2}, /b" } }).dataFolders, ["/a1", "/a2", "/b"])
+  assert.equal(resolved({ flags: { data: ["d{1...32}"] } }).dataFolders.length, 32)
+  refused({ flags: { data: ["x", "./x/"] } }, /\/work\/x is named twice/)
+  refused({ flags: { data: ["x/y", "x"] } }, /\/work\/x\/y lies inside \/work\/x/)
+  assert.deepEqual(resolved({ flags: { data: ["x", "xy"] } }).dataFolders, ["/work/x", "/work/xy"])
+})
+
+test("a slip in a variable's name is refused; those of a platform's service links are not", () => {
+  refused({ environment: { HAYLOFT_LISTNE: "x" } }, /unknown environment variable HAYLOFT_LISTNE/)
+  resolved({ environment: { HAYLOFT_SERVICE_HOST: "10.0.0.1", HAYLOFT_PORT: "tcp://10.0.0.1:9000", PATH: "/bin" } })
+})
+
+test("an error in the environment or the file names the place", () => {
+  refused({ environment: { HAYLOFT_LISTEN: "9000" } }, /^HAYLOFT_LISTEN: /)
+  refused({ file: { path: "/etc/h.json", settings: { listen: ["9000"] } } }, /^"listen" in \/etc\/h\.json: /)
+})
+
+test("a matrix belongs to coding, and is said once", () => {
+  const shape = { kind: "ec", k: 4, m: 2 }
+  const flags = (redundancy: string, matrix: string) => ({ flags: { redundancy: [redundancy], matrix: [matrix] } })
+  assert.deepEqual(resolved(flags("ec:4+2", "vandermonde")).policy, { ...shape, matrix: "vandermonde" })
+  assert.deepEqual(resolved(flags("ec:4+2/cauchy", "cauchy")).policy, { ...shape, matrix: "cauchy" })
+  refused(flags("ec:4+2/cauchy", "vandermonde"), /given twice/)
+  refused(flags("replica:2", "cauchy"), /copies need no matrix/)
+})
+
+test("a new store's policy must fit its devices", () => {
+  const policy = (flags: ConfigSources["flags"], devices: number) => () =>
+    policyOfNewStore(resolved({ flags }), devices)
+  assert.deepEqual(policy({}, 1)(), { kind: "replica", copies: 1 })
+  assert.deepEqual(policy({ matrix: ["xor"] }, 3)(), { kind: "ec", k: 2, m: 1, matrix: "xor" })
+  assert.throws(policy({ redundancy: ["ec:4+2"] }, 5), /ec:4\+2 needs 6 data folders and there are 5/)
+  assert.throws(policy({ redundancy: ["replica:2"] }, 1), /there is 1;/)
+  assert.throws(policy({ matrix: ["xor"] }, 7), /--matrix xor does not fit ec:4\+3/)
+  assert.throws(policy({ matrix: ["cauchy"] }, 2), /does not fit replica:2/)
+  assert.throws(policy({ metaCopies: ["3"] }, 2), /--meta-copies 3/)
+})
+
+test("the file: keys by name, single texts or arrays, numbers as written", () => {
+  const settings = parseConfigFile(
+    `{"data": ["a", "b"], "domain": "s3.example", "metaCopies": 3, "logLevel": "warn"}`,
+    "h.json",
+  )
+  const config = resolved({ file: { path: "h.json", settings } })
+  assert.deepEqual(config.dataFolders, ["/work/a", "/work/b"])
+  assert.deepEqual([config.domains, config.metaCopies, config.log.level], [["s3.example"], 3, "warn"])
+})
+
+for (const [text, pattern] of [
+  ["{", /^h\.json: not JSON/],
+  ["[]", /one JSON object/],
+  ["null", /one JSON object/],
+  [`{"listne": "x"}`, /unknown key "listne"; known are data, /],
+  [`{"listen": ["x"]}`, /"listen" must be a string$/],
+  [`{"data": {"a": 1}}`, /"data" must be a string or an array of strings/],
+  [`{"rootSecretKey": "not here"}`, /unknown key "rootSecretKey"/],
+  [`{"__proto__": 1}`, /unknown key "__proto__"/],
+] as const) {
+  test(`file ${text} is refused in one line`, () => {
+    assert.throws(
+      () => parseConfigFile(text, "h.json"),
+      (error: unknown) => isFailure(error, "invalidConfig") && pattern.test(error.message) && !/\n/.test(error.message),
+    )
+  })
+}
+
+test("secrets are the only settings without a flag, and not in a file", () => {
+  const hidden = SETTING_NAMES.filter(name => !FILE_SETTING_NAMES.includes(name))
+  assert.deepEqual(hidden, ["rootAccessKey", "rootSecretKey"])
+})
+
+test("sizes and addresses as people write them", () => {
+  assert.deepEqual(["4MiB", "4m", "4194304", "1 GiB", "x", "", "4XB"].map(bytesOfSize), [
+    4194304,
+    4194304,
+    4194304,
+    1 << 30,
+    undefined,
+    undefined,
+    undefined,
+  ])
+  assert.equal(textOfListen({ host: "::1", port: 9 }), "[::1]:9")
+})
