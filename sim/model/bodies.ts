@@ -1,0 +1,41 @@
+/** Bodies: read whole, then held against everything that the client promised about them. */
+import { concatBytes, equalBytes } from "../../src/base/bytes.js"
+import { fail } from "../../src/base/failures.js"
+import type { BodySource, StoredChecksum } from "../../src/object/contract.js"
+import { OBJECT_BYTES_MAX } from "../../src/base/limits.js"
+import type { ChecksumAlgorithm } from "../../src/seams/compute/contract.js"
+import { fullChecksum, hex, md5, sha256 } from "./digests.js"
+
+export interface CheckedBody {
+  readonly bytes: Uint8Array
+  readonly etag: string
+  readonly checksum: StoredChecksum | undefined
+}
+
+async function collect(body: BodySource): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = []
+  let lengthBytes = 0
+  for await (const piece of body.open()) {
+    pieces.push(piece.slice())
+    lengthBytes += piece.length
+    if (lengthBytes > OBJECT_BYTES_MAX) throw fail("entityTooLarge")
+  }
+  return concatBytes(pieces)
+}
+
+/**
+ * Reads a body. `algorithm` is the checksum to keep, where the body names none itself.
+ * Throws `incompleteBody`, `badDigest`, `contentSha256Mismatch`, `entityTooLarge`.
+ */
+export async function readBody(body: BodySource, algorithm?: ChecksumAlgorithm): Promise<CheckedBody> {
+  const bytes = await collect(body)
+  if (body.lengthBytes !== undefined && bytes.length !== body.lengthBytes) throw fail("incompleteBody")
+  const digest = md5(bytes)
+  if (body.md5 !== undefined && !equalBytes(digest, body.md5)) throw fail("badDigest")
+  if (body.sha256 !== undefined && !equalBytes(sha256(bytes), body.sha256)) throw fail("contentSha256Mismatch")
+  const kept = body.checksumAlgorithm ?? algorithm
+  const checksum = kept === undefined ? undefined : fullChecksum(kept, bytes)
+  const declared = body.declaredChecksum()
+  if (declared !== undefined && declared !== checksum?.value) throw fail("badDigest")
+  return { bytes, etag: hex(digest), checksum }
+}

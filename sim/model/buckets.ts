@@ -1,0 +1,60 @@
+/** The model's buckets. */
+import { fail } from "../../src/base/failures.js"
+import type { Bucket, Buckets, BucketUsage } from "../../src/object/contract.js"
+import { byText } from "./listings.js"
+import type { ModelState } from "./state.js"
+
+export class ModelBuckets implements Buckets {
+  constructor(private readonly state: ModelState) {}
+
+  async create({ name, owner, location }: Parameters<Buckets["create"]>[0]): Promise<Bucket> {
+    const there = this.state.buckets.get(name)
+    if (there !== undefined) throw fail(there.bucket.owner === owner ? "bucketOwnedByYou" : "bucketExists")
+    const createdMs = this.state.clock.wallMs()
+    const bucket: Bucket = { id: this.state.nextBucketId(), name, owner, createdMs, location, versioning: "never" }
+    this.state.buckets.set(name, {
+      bucket,
+      keys: new Map(),
+      uploads: new Map(),
+      completions: new Map(),
+      lastModifiedMs: new Map(),
+    })
+    return bucket
+  }
+
+  async open(name: Bucket["name"]): Promise<Bucket> {
+    const found = this.state.buckets.get(name)
+    if (found === undefined) throw fail("noSuchBucket")
+    return found.bucket
+  }
+
+  async remove(bucket: Bucket): Promise<void> {
+    if (this.state.open(bucket).keys.size > 0) throw fail("bucketNotEmpty")
+    this.state.buckets.delete(bucket.name)
+  }
+
+  async list({ owner, prefix = "", after = "", max }: Parameters<Buckets["list"]>[0]): ReturnType<Buckets["list"]> {
+    const all = [...this.state.buckets.values()]
+      .map(({ bucket }) => bucket)
+      .filter(bucket => bucket.owner === owner && bucket.name.startsWith(prefix) && bucket.name > after)
+      .sort((a, b) => byText(a.name, b.name))
+    const buckets = all.slice(0, max)
+    return { buckets, next: all.length > max ? buckets.at(-1)?.name : undefined }
+  }
+
+  async setVersioning(bucket: Bucket, versioning: "enabled" | "suspended"): Promise<void> {
+    const found = this.state.open(bucket)
+    found.bucket = { ...found.bucket, versioning }
+  }
+
+  async usage(bucket: Bucket): Promise<BucketUsage> {
+    const { keys, uploads } = this.state.open(bucket)
+    const versions = [...keys.values()].flat()
+    return {
+      objects: [...keys.values()].filter(([latest]) => latest?.kind === "object").length,
+      versions: versions.length,
+      bytes: versions.reduce((sum, version) => sum + (version.kind === "object" ? version.info.sizeBytes : 0), 0),
+      uploads: uploads.size,
+    }
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * Conditions, as RFC 9110 section 13.2.2 orders them: If-Match decides over If-Unmodified-Since,
+ * If-None-Match over If-Modified-Since.
+ */
+import { fail } from "../../src/base/failures.js"
+import type { Conditions } from "../../src/object/contract.js"
+import type { ModelObject, ModelVersion } from "./state.js"
+
+const names = (etags: readonly string[], etag: string): boolean => etags.includes("*") || etags.includes(etag)
+const seconds = (timeMs: number): number => Math.floor(timeMs / 1000)
+
+type Verdict = "go" | "failed" | "notModified"
+
+function judge(conditions: Conditions, version: ModelObject, nowMs: number): Verdict {
+  const { ifMatch, ifNoneMatch, ifModifiedSinceMs, ifUnmodifiedSinceMs } = conditions
+  const { etag, lastModifiedMs } = version.info
+  if (ifMatch !== undefined) {
+    if (!names(ifMatch, etag)) return "failed"
+  } else if (ifUnmodifiedSinceMs !== undefined && seconds(lastModifiedMs) > seconds(ifUnmodifiedSinceMs)) {
+    return "failed"
+  }
+  if (ifNoneMatch !== undefined) return names(ifNoneMatch, etag) ? "notModified" : "go"
+  const future = ifModifiedSinceMs !== undefined && seconds(ifModifiedSinceMs) > seconds(nowMs)
+  if (ifModifiedSinceMs === undefined || future) return "go"
+  return seconds(lastModifiedMs) > seconds(ifModifiedSinceMs) ? "go" : "notModified"
+}
+
+/** Throws `preconditionFailed` or `notModified`. */
+export function checkRead(conditions: Conditions, version: ModelObject, nowMs: number): void {
+  const verdict = judge(conditions, version, nowMs)
+  const { etag, lastModifiedMs, versionId } = version.info
+  if (verdict === "failed") throw fail("preconditionFailed")
+  if (verdict === "notModified") throw fail("notModified", { etag, lastModifiedMs, versionId })
+}
+
+/** Throws `preconditionFailed`, also where a read would be "not modified". */
+export function checkCopySource(conditions: Conditions, version: ModelObject, nowMs: number): void {
+  if (judge(conditions, version, nowMs) !== "go") throw fail("preconditionFailed")
+}
+
+/** Only ETags speak on writes; a delete marker counts as nothing. Throws `preconditionFailed`, `noSuchKey`. */
+export function checkWrite(conditions: Conditions, current: ModelVersion | undefined): void {
+  const object = current?.kind === "object" ? current : undefined
+  const { ifMatch, ifNoneMatch } = conditions
+  if (ifMatch !== undefined && object === undefined) throw fail("noSuchKey")
+  if (ifMatch !== undefined && object !== undefined && !names(ifMatch, object.info.etag)) {
+    throw fail("preconditionFailed", { condition: "If-Match" })
+  }
+  if (ifNoneMatch !== undefined && object !== undefined && names(ifNoneMatch, object.info.etag)) {
+    throw fail("preconditionFailed", { condition: "If-None-Match" })
+  }
+}

@@ -1,0 +1,18 @@
+/**
+ * The model: an in-memory implementation of `ObjectServices`, obvious before anything else.
+ *
+ * It is the executable specification of buckets, objects, versions and multipart uploads: the S3
+ * layer is tested over it, and the engine is compared with it.
+ */
+import type { ObjectServices } from "../../src/object/contract.js"
+import type { Clock } from "../../src/seams/clock/contract.js"
+import type { Random } from "../../src/seams/random/contract.js"
+import { ModelBuckets } from "./buckets.js"
+import { ModelMultipart } from "./multipart.js"
+import { ModelObjects } from "./objects.js"
+import { ModelState } from "./state.js"
+
+export function createModel(clock: Clock, random: Random): ObjectServices {
+  const state = new ModelState(clock, random)
+  return { buckets: new ModelBuckets(state), objects: new ModelObjects(state), multipart: new ModelMultipart(state) }
+}

@@ -1,0 +1,172 @@
+/** The model's multipart uploads. */
+import { concatBytes } from "../../src/base/bytes.js"
+import { fail } from "../../src/base/failures.js"
+import type { MultipartId, ObjectKey } from "../../src/base/ids.js"
+import { PART_BYTES_MAX, PART_BYTES_MIN, PARTS_MAX } from "../../src/base/limits.js"
+import type {
+  CompleteRequest,
+  CreateMultipartRequest,
+  Multipart,
+  MultipartInfo,
+  MultipartTarget,
+  PartResult,
+  PutResult,
+  StoredChecksum,
+} from "../../src/object/contract.js"
+import type { CheckedBody } from "./bodies.js"
+import { readBody } from "./bodies.js"
+import { checkWrite } from "./conditions.js"
+import { compositeChecksum, fullChecksum, hex, md5 } from "./digests.js"
+import { listUploads, uploadInfo } from "./listings.js"
+import { commit, findSource } from "./objects.js"
+import type { ModelBucket, ModelPart, ModelState, ModelUpload } from "./state.js"
+import { versionsOf } from "./state.js"
+
+function findUpload(bucket: ModelBucket, key: ObjectKey, multipartId: MultipartId): ModelUpload {
+  const upload = bucket.uploads.get(multipartId)
+  if (upload?.request.key !== key) throw fail("noSuchUpload")
+  return upload
+}
+
+/** The parts that a client lists, as they were uploaded. Throws `invalidPartOrder`, `invalidPart`, `entityTooSmall`. */
+function chosenParts(upload: ModelUpload, request: CompleteRequest): readonly ModelPart[] {
+  const parts = request.parts.map(({ partNumber, etag, checksum }, i) => {
+    if (partNumber <= (request.parts[i - 1]?.partNumber ?? 0)) throw fail("invalidPartOrder")
+    const part = upload.parts.get(partNumber)
+    if (part?.etag !== etag) throw fail("invalidPart", { partNumber })
+    if (checksum !== undefined && checksum !== part.checksum?.value) throw fail("invalidPart", { partNumber })
+    return part
+  })
+  for (const { body, partNumber } of parts.slice(0, -1)) {
+    if (body.length < PART_BYTES_MIN) throw fail("entityTooSmall", { partNumber, sizeBytes: body.length })
+  }
+  return parts
+}
+
+/** The checksum of the whole, held against what the client declared. Throws `invalidRequest`, `badDigest`. */
+function wholeChecksum(
+  upload: ModelUpload,
+  request: CompleteRequest,
+  parts: readonly ModelPart[],
+): StoredChecksum | undefined {
+  const planned = upload.request.checksum
+  if (request.checksumType !== undefined && request.checksumType !== planned?.type) {
+    throw fail("invalidRequest", { message: "the checksum type differs from the one at the upload's creation" })
+  }
+  if (request.checksum !== undefined && request.checksum.algorithm !== planned?.algorithm) {
+    throw fail("invalidRequest", { message: "the checksum algorithm differs from the one at the upload's creation" })
+  }
+  if (planned === undefined) return undefined
+  const bodies = parts.map(({ body }) => body)
+  const whole =
+    planned.type === "COMPOSITE"
+      ? compositeChecksum(planned.algorithm, bodies)
+      : fullChecksum(planned.algorithm, concatBytes(bodies))
+  const declared = request.checksum?.value
+  if (declared !== undefined && declared !== whole.value && declared !== whole.value.replace(/-\d+$/, "")) {
+    throw fail("badDigest")
+  }
+  return whole
+}
+
+export class ModelMultipart implements Multipart {
+  constructor(private readonly state: ModelState) {}
+
+  async create(request: CreateMultipartRequest): Promise<MultipartInfo> {
+    const bucket = this.state.open(request.bucket)
+    const multipartId = this.state.nextMultipartId()
+    const upload: ModelUpload = { multipartId, initiatedMs: this.state.clock.wallMs(), request, parts: new Map() }
+    bucket.uploads.set(multipartId, upload)
+    return uploadInfo(upload)
+  }
+
+  async putPart(request: Parameters<Multipart["putPart"]>[0]): Promise<PartResult> {
+    const planned = this.#find(request).request.checksum?.algorithm
+    const named = request.body.checksumAlgorithm
+    if (planned !== undefined && named !== undefined && named !== planned) {
+      throw fail("invalidRequest", { message: `the upload was created with checksums of ${planned}, not ${named}` })
+    }
+    const body = await readBody(request.body, planned)
+    return this.#keepPart(request, request.partNumber, body)
+  }
+
+  async copyPart(request: Parameters<Multipart["copyPart"]>[0]): ReturnType<Multipart["copyPart"]> {
+    const { range } = request
+    const upload = this.#find(request)
+    const { bucket, version } = findSource(this.state, request.source)
+    const { sizeBytes, versionId } = version.info
+    if (range !== undefined && range.last >= sizeBytes) throw fail("invalidRange", { sizeBytes })
+    const bytes = range === undefined ? version.body : version.body.subarray(range.first, range.last + 1)
+    if (bytes.length > PART_BYTES_MAX) throw fail("invalidRequest", { message: "a part is at most 5 GiB" })
+    const algorithm = upload.request.checksum?.algorithm
+    const checksum = algorithm === undefined ? undefined : fullChecksum(algorithm, bytes)
+    const part = this.#keepPart(request, request.partNumber, { bytes, etag: hex(md5(bytes)), checksum })
+    return { ...part, sourceVersionId: bucket.bucket.versioning === "never" ? undefined : versionId }
+  }
+
+  async listParts(request: Parameters<Multipart["listParts"]>[0]): ReturnType<Multipart["listParts"]> {
+    const upload = this.#find(request)
+    const rest = [...upload.parts.values()]
+      .filter(part => part.partNumber > request.afterPart)
+      .sort((a, b) => a.partNumber - b.partNumber)
+    const parts = rest.slice(0, request.max)
+    return {
+      info: uploadInfo(upload),
+      parts: parts.map(({ body, ...part }) => ({ ...part, sizeBytes: body.length })),
+      next: rest.length > request.max ? parts.at(-1)?.partNumber : undefined,
+    }
+  }
+
+  async listUploads(request: Parameters<Multipart["listUploads"]>[0]): ReturnType<Multipart["listUploads"]> {
+    return listUploads(this.state.open(request.bucket), request)
+  }
+
+  async complete(request: CompleteRequest): Promise<PutResult> {
+    const bucket = this.state.open(request.bucket)
+    const { key, multipartId } = request
+    const partList = request.parts.map(({ partNumber, etag }) => `${partNumber}:${etag}`).join()
+    const done = bucket.completions.get(key)
+    if (done?.multipartId === multipartId && done.partList === partList) return done.result
+    const upload = findUpload(bucket, key, multipartId)
+    if (request.parts.length === 0 || request.parts.length > PARTS_MAX) throw fail("malformedXml")
+    const parts = chosenParts(upload, request)
+    const body = concatBytes(parts.map(part => part.body))
+    if (request.sizeBytes !== undefined && request.sizeBytes !== body.length) {
+      throw fail("invalidRequest", { message: "x-amz-mp-object-size differs from the size of the parts" })
+    }
+    const checksum = wholeChecksum(upload, request, parts)
+    checkWrite(request.conditions, versionsOf(bucket, key)[0])
+    const { headers, userMetadata, tags } = upload.request
+    const etag = `${hex(md5(concatBytes(parts.map(part => Buffer.from(part.etag, "hex")))))}-${parts.length}`
+    const partsCount = parts.length
+    const result = commit(this.state, bucket, key, {
+      headers,
+      userMetadata,
+      tags,
+      etag,
+      checksum,
+      partsCount,
+      body,
+      parts,
+    })
+    bucket.uploads.delete(multipartId)
+    bucket.completions.set(key, { multipartId, partList, result })
+    return result
+  }
+
+  async abort(target: MultipartTarget): Promise<void> {
+    const { multipartId } = this.#find(target)
+    this.state.open(target.bucket).uploads.delete(multipartId)
+  }
+
+  #find({ bucket, key, multipartId }: MultipartTarget): ModelUpload {
+    return findUpload(this.state.open(bucket), key, multipartId)
+  }
+
+  /** The last to finish wins; an upload that ended meanwhile takes no more parts. */
+  #keepPart(target: MultipartTarget, partNumber: number, { bytes, etag, checksum }: CheckedBody): PartResult {
+    const lastModifiedMs = this.state.clock.wallMs()
+    this.#find(target).parts.set(partNumber, { partNumber, body: bytes, etag, checksum, lastModifiedMs })
+    return { etag, checksum, lastModifiedMs }
+  }
+}

@@ -1,0 +1,257 @@
+/** The model's objects and versions. Whatever is decided after the last `await` of a method is atomic. */
+import { assert } from "../../src/base/assert.js"
+import { fail } from "../../src/base/failures.js"
+import type { ObjectKey, VersionId } from "../../src/base/ids.js"
+import { OBJECT_BYTES_MAX } from "../../src/base/limits.js"
+import type {
+  Bucket,
+  CopyRequest,
+  CopyResult,
+  CopySource,
+  DeleteRequest,
+  DeleteResult,
+  GetRequest,
+  ListPage,
+  ListRequest,
+  ListVersionsRequest,
+  ObjectBody,
+  ObjectInfo,
+  ObjectPart,
+  Objects,
+  ObjectTarget,
+  PutRequest,
+  PutResult,
+  RangeRequest,
+  Tags,
+  VersionsPage,
+} from "../../src/object/contract.js"
+import { readBody } from "./bodies.js"
+import { checkCopySource, checkRead, checkWrite } from "./conditions.js"
+import { fullChecksum, hex, md5 } from "./digests.js"
+import { list, listVersions } from "./listings.js"
+import type { ModelBucket, ModelObject, ModelPart, ModelState } from "./state.js"
+import { addVersion, dropVersion, infoOf, versionsOf } from "./state.js"
+
+const READ_PIECE_BYTES = 64 * 1024
+
+type NewObject = Omit<ModelObject["info"], "versionId" | "lastModifiedMs" | "sizeBytes"> & {
+  readonly body: Uint8Array
+  readonly parts?: readonly ModelPart[]
+  readonly tags: Tags
+}
+
+/** Adds a version to its key, as the bucket's versioning has it. */
+export function commit(state: ModelState, bucket: ModelBucket, key: ObjectKey, object: NewObject): PutResult {
+  const { body, parts, tags, ...described } = object
+  const { versioning } = bucket.bucket
+  const { rank, versionId } = state.nextVersion(versioning)
+  const lastModifiedMs = state.nextModifiedMs(bucket, key)
+  const info = { ...described, versionId, lastModifiedMs, sizeBytes: body.length }
+  addVersion(bucket, key, { kind: "object", rank, info, body, parts, tags })
+  return {
+    versionId: versioning === "never" ? undefined : versionId,
+    etag: info.etag,
+    checksum: info.checksum,
+    sizeBytes: body.length,
+    lastModifiedMs,
+  }
+}
+
+/** Throws `noSuchKey`, `noSuchVersion`, `isDeleteMarker`. */
+export function find(bucket: ModelBucket, key: ObjectKey, versionId: VersionId | undefined): ModelObject {
+  const versions = versionsOf(bucket, key)
+  const found = versionId === undefined ? versions[0] : versions.find(version => version.info.versionId === versionId)
+  if (found === undefined) throw fail(versionId === undefined ? "noSuchKey" : "noSuchVersion")
+  if (found.kind === "object") return found
+  const { versionId: markerId, lastModifiedMs } = found.info
+  if (versionId === undefined) throw fail("noSuchKey", { versionId: markerId, deleteMarker: true })
+  throw fail("isDeleteMarker", { versionId: markerId, lastModifiedMs })
+}
+
+/** A copy's source: a delete marker by id is a bad request, by key it is nothing. */
+export function findSource(state: ModelState, source: CopySource): { bucket: ModelBucket; version: ModelObject } {
+  const bucket = state.open(source.bucket)
+  const named = versionsOf(bucket, source.key).find(version => version.info.versionId === source.versionId)
+  if (named?.kind === "marker")
+    throw fail("invalidRequest", {
+      message: "the source of a copy request may not specifically refer to a delete marker",
+    })
+  const version = find(bucket, source.key, source.versionId)
+  checkCopySource(source.conditions, version, state.clock.wallMs())
+  return { bucket, version }
+}
+
+interface Resolved {
+  readonly range: ObjectBody["range"]
+  readonly partChecksum: ObjectBody["partChecksum"]
+}
+
+const WHOLE: Resolved = { range: undefined, partChecksum: undefined }
+
+function resolvePart({ parts }: ModelObject, partNumber: number): Resolved {
+  if (parts === undefined && partNumber === 1) return WHOLE
+  const index = (parts ?? []).findIndex(part => part.partNumber === partNumber)
+  const part = parts?.[index]
+  if (parts === undefined || part === undefined) throw fail("invalidPartNumber")
+  const first = parts.slice(0, index).reduce((sum, { body }) => sum + body.length, 0)
+  return { range: { first, lengthBytes: part.body.length }, partChecksum: part.checksum }
+}
+
+function resolveRange(version: ModelObject, range: RangeRequest | undefined): Resolved {
+  if (range === undefined) return WHOLE
+  if (range.kind === "part") return resolvePart(version, range.partNumber)
+  const { sizeBytes } = version.info
+  const first = range.kind === "suffix" ? Math.max(0, sizeBytes - range.lengthBytes) : range.first
+  const last = range.kind === "suffix" ? sizeBytes - 1 : Math.min(range.last ?? sizeBytes - 1, sizeBytes - 1)
+  if (first >= sizeBytes || last < first) throw fail("invalidRange", { sizeBytes })
+  return { range: { first, lengthBytes: last - first + 1 }, partChecksum: undefined }
+}
+
+function ifRangeHolds({ info }: ModelObject, ifRange: GetRequest["ifRange"]): boolean {
+  if (ifRange === undefined) return true
+  if ("etag" in ifRange) return ifRange.etag === info.etag
+  return Math.floor(info.lastModifiedMs / 1000) <= Math.floor(ifRange.unmodifiedSinceMs / 1000)
+}
+
+async function* pieces(bytes: Uint8Array, signal: AbortSignal): AsyncIterable<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += READ_PIECE_BYTES) {
+    signal.throwIfAborted()
+    yield bytes.subarray(at, at + READ_PIECE_BYTES)
+  }
+}
+
+export class ModelObjects implements Objects {
+  constructor(private readonly state: ModelState) {}
+
+  async put(request: PutRequest): Promise<PutResult> {
+    const { key, headers, userMetadata, tags, conditions } = request
+    checkWrite(conditions, versionsOf(this.state.open(request.bucket), key)[0])
+    const { bytes, etag, checksum } = await readBody(request.body)
+    const bucket = this.state.open(request.bucket)
+    checkWrite(conditions, versionsOf(bucket, key)[0])
+    return commit(this.state, bucket, key, {
+      headers,
+      userMetadata,
+      tags,
+      etag,
+      checksum,
+      body: bytes,
+      partsCount: undefined,
+    })
+  }
+
+  async get(request: GetRequest): Promise<ObjectBody> {
+    const version = find(this.state.open(request.bucket), request.key, request.versionId)
+    checkRead(request.conditions, version, this.state.clock.wallMs())
+    const asked = ifRangeHolds(version, request.ifRange) ? request.range : undefined
+    const { range, partChecksum } = resolveRange(version, asked)
+    const bytes =
+      range === undefined ? version.body : version.body.subarray(range.first, range.first + range.lengthBytes)
+    let closed = false
+    return {
+      info: infoOf(version),
+      range,
+      partChecksum,
+      read: signal => {
+        assert(!closed, "read after close")
+        return pieces(bytes, signal)
+      },
+      close: () => void (closed = true),
+    }
+  }
+
+  async remove({ bucket: at, key, versionId, conditions }: DeleteRequest): Promise<DeleteResult> {
+    const bucket = this.state.open(at)
+    const { versioning } = bucket.bucket
+    const versions = versionsOf(bucket, key)
+    const target =
+      versionId === undefined ? versions[0] : versions.find(version => version.info.versionId === versionId)
+    checkWrite(conditions, target)
+    if (versionId !== undefined) {
+      const dropped = dropVersion(bucket, key, versionId)
+      return { versionId: versioning === "never" ? undefined : versionId, deleteMarker: dropped?.kind === "marker" }
+    }
+    if (versioning === "never") {
+      for (const { info } of versions) dropVersion(bucket, key, info.versionId)
+      return { versionId: undefined, deleteMarker: false }
+    }
+    const marker = this.state.nextVersion(versioning)
+    const lastModifiedMs = this.state.nextModifiedMs(bucket, key)
+    addVersion(bucket, key, {
+      kind: "marker",
+      rank: marker.rank,
+      info: { versionId: marker.versionId, lastModifiedMs },
+    })
+    return { versionId: marker.versionId, deleteMarker: true }
+  }
+
+  async copy(request: CopyRequest): Promise<CopyResult> {
+    const { source, key, conditions, replaceMetadata, replaceTags, checksumAlgorithm } = request
+    const from = findSource(this.state, source)
+    const { version } = from
+    const bucket = this.state.open(request.bucket)
+    if (version.info.sizeBytes > OBJECT_BYTES_MAX) {
+      throw fail("invalidRequest", { message: "the source of a copy is larger than 5 GiB; copy it in parts" })
+    }
+    const ontoItself = from.bucket === bucket && versionsOf(bucket, key)[0] === version
+    if (ontoItself && replaceMetadata === undefined) {
+      throw fail("invalidRequest", {
+        message:
+          "this copy request is illegal because it is trying to copy an object to itself without changing its metadata",
+      })
+    }
+    checkWrite(conditions, versionsOf(bucket, key)[0])
+    const algorithm = checksumAlgorithm ?? version.info.checksum?.algorithm
+    const result = commit(this.state, bucket, key, {
+      ...(replaceMetadata ?? { headers: version.info.headers, userMetadata: version.info.userMetadata }),
+      tags: replaceTags ?? version.tags,
+      etag: hex(md5(version.body)),
+      checksum: algorithm === undefined ? undefined : fullChecksum(algorithm, version.body),
+      body: version.body,
+      partsCount: undefined,
+    })
+    return { ...result, sourceVersionId: this.#shown(from.bucket.bucket, version.info.versionId) }
+  }
+
+  async parts(
+    { bucket, key, versionId }: ObjectTarget,
+    page: Parameters<Objects["parts"]>[1],
+  ): Promise<{
+    info: ObjectInfo
+    parts: readonly ObjectPart[]
+    next: number | undefined
+  }> {
+    const version = find(this.state.open(bucket), key, versionId)
+    const rest = (version.parts ?? []).filter(part => part.partNumber > page.afterPart)
+    const parts = rest.slice(0, page.max)
+    return {
+      info: infoOf(version),
+      parts: parts.map(({ partNumber, body, checksum }) => ({ partNumber, sizeBytes: body.length, checksum })),
+      next: rest.length > page.max ? parts.at(-1)?.partNumber : undefined,
+    }
+  }
+
+  async getTags({ bucket, key, versionId }: ObjectTarget): ReturnType<Objects["getTags"]> {
+    const version = find(this.state.open(bucket), key, versionId)
+    return { versionId: this.#shown(bucket, version.info.versionId), tags: version.tags }
+  }
+
+  async setTags({ bucket, key, versionId }: ObjectTarget, tags: Tags): ReturnType<Objects["setTags"]> {
+    const version = find(this.state.open(bucket), key, versionId)
+    version.tags = tags
+    return { versionId: this.#shown(bucket, version.info.versionId) }
+  }
+
+  async list(request: ListRequest): Promise<ListPage> {
+    return list(this.state.open(request.bucket), request)
+  }
+
+  async listVersions(request: ListVersionsRequest): Promise<VersionsPage> {
+    return listVersions(this.state.open(request.bucket), request)
+  }
+
+  /** A version id as a result: nothing in a bucket that was never versioned. */
+  #shown(bucket: Bucket, versionId: VersionId): VersionId | undefined {
+    return this.state.open(bucket).bucket.versioning === "never" ? undefined : versionId
+  }
+}

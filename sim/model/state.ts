@@ -1,0 +1,126 @@
+/**
+ * The model's whole state: plain maps in memory, sorted only when read.
+ *
+ * Versions of a key stand newest first. A version's rank grows smaller with each newer one and opens
+ * its id, so that "older than this id" has an answer even for an id that is gone.
+ */
+import { fail } from "../../src/base/failures.js"
+import type { BucketName, MultipartId, ObjectKey, VersionId } from "../../src/base/ids.js"
+import { parseBucketId, parseMultipartId, parseVersionId } from "../../src/base/ids.js"
+import type { CreateMultipartRequest, PutResult } from "../../src/object/contract.js"
+import type { Bucket, ObjectInfo, StoredChecksum, Tags, VersioningState } from "../../src/object/contract.js"
+import type { Clock } from "../../src/seams/clock/contract.js"
+import type { Random } from "../../src/seams/random/contract.js"
+
+export interface ModelPart {
+  readonly partNumber: number
+  readonly body: Uint8Array
+  readonly etag: string
+  readonly checksum: StoredChecksum | undefined
+  readonly lastModifiedMs: number
+}
+
+export interface ModelObject {
+  readonly kind: "object"
+  readonly rank: string
+  readonly info: Omit<ObjectInfo, "tagCount">
+  readonly body: Uint8Array
+  readonly parts: readonly ModelPart[] | undefined
+  tags: Tags
+}
+
+export interface ModelMarker {
+  readonly kind: "marker"
+  readonly rank: string
+  readonly info: { readonly versionId: VersionId; readonly lastModifiedMs: number }
+}
+
+export type ModelVersion = ModelObject | ModelMarker
+
+export interface ModelUpload {
+  readonly multipartId: MultipartId
+  readonly initiatedMs: number
+  readonly request: CreateMultipartRequest
+  readonly parts: Map<number, ModelPart>
+}
+
+/** A completed upload, remembered until the next write to its key. */
+export interface ModelCompletion {
+  readonly multipartId: MultipartId
+  readonly partList: string
+  readonly result: PutResult
+}
+
+export interface ModelBucket {
+  bucket: Bucket
+  readonly keys: Map<ObjectKey, ModelVersion[]>
+  readonly uploads: Map<MultipartId, ModelUpload>
+  readonly completions: Map<ObjectKey, ModelCompletion>
+  readonly lastModifiedMs: Map<ObjectKey, number>
+}
+
+const RANK_START = 2n ** 64n - 1n
+const base32 = (value: bigint): string => value.toString(32).toUpperCase().padStart(13, "0")
+
+export class ModelState {
+  readonly buckets = new Map<BucketName, ModelBucket>()
+  #drawn = 0n
+
+  constructor(
+    readonly clock: Clock,
+    readonly random: Random,
+  ) {}
+
+  /** The bucket as it is now. Throws `noSuchBucket`, also where the name belongs to a later bucket. */
+  open(bucket: Bucket): ModelBucket {
+    const found = this.buckets.get(bucket.name)
+    if (found?.bucket.id !== bucket.id) throw fail("noSuchBucket")
+    return found
+  }
+
+  nextBucketId(): Bucket["id"] {
+    return parseBucketId(Number((this.#drawn += 1n)))
+  }
+
+  nextMultipartId(): MultipartId {
+    return parseMultipartId(`${base32(BigInt((this.#drawn += 1n)))}${this.#salt()}`)
+  }
+
+  nextVersion(versioning: VersioningState): { rank: string; versionId: VersionId } {
+    const rank = base32(RANK_START - (this.#drawn += 1n))
+    return { rank, versionId: parseVersionId(versioning === "enabled" ? `${rank}${this.#salt()}` : "null") }
+  }
+
+  /** Now, but never before an earlier version of the key. */
+  nextModifiedMs(bucket: ModelBucket, key: ObjectKey): number {
+    const lastModifiedMs = Math.max(this.clock.wallMs(), bucket.lastModifiedMs.get(key) ?? 0)
+    bucket.lastModifiedMs.set(key, lastModifiedMs)
+    return lastModifiedMs
+  }
+
+  #salt(): string {
+    return base32(BigInt(`0x${Buffer.from(this.random.bytes(8)).toString("hex")}`))
+  }
+}
+
+export const versionsOf = (bucket: ModelBucket, key: ObjectKey): readonly ModelVersion[] => bucket.keys.get(key) ?? []
+
+/** Removes a version; the key goes with its last one. */
+export function dropVersion(bucket: ModelBucket, key: ObjectKey, versionId: VersionId): ModelVersion | undefined {
+  const versions = versionsOf(bucket, key)
+  const dropped = versions.find(version => version.info.versionId === versionId)
+  const left = versions.filter(version => version !== dropped)
+  if (left.length > 0) bucket.keys.set(key, left)
+  else bucket.keys.delete(key)
+  if (dropped !== undefined) bucket.completions.delete(key)
+  return dropped
+}
+
+/** Puts a version in front; a null version replaces the null version before it. */
+export function addVersion(bucket: ModelBucket, key: ObjectKey, version: ModelVersion): void {
+  if (version.info.versionId === "null") dropVersion(bucket, key, version.info.versionId)
+  bucket.keys.set(key, [version, ...versionsOf(bucket, key)])
+  bucket.completions.delete(key)
+}
+
+export const infoOf = (version: ModelObject): ObjectInfo => ({ ...version.info, tagCount: version.tags.length })
