@@ -3,13 +3,22 @@
  *
  * One writer commits large transactions with a sync; readers see the latest commit after `refresh`.
  * After a crash the store holds exactly the last commit that returned, nothing else.
- * Keys are byte strings up to 1,978 bytes, ordered by bytes.
+ * A reader may see a commit before its `refresh`, but always whole; a range that has begun keeps what
+ * it began with.
+ * Keys are byte strings of 1 to `KEY_BYTES_MAX` bytes, ordered by bytes; values of up to
+ * `VALUE_BYTES_MAX`. Both are asserted. Failures: `corruptRow` where the store finds its own
+ * structure broken, `deviceFull` and `deviceFailed` otherwise.
  */
+import { assert } from "../../base/assert.js"
 import type { RowKey } from "../../base/ids.js"
 import type { Family } from "../../base/families.js"
 
+/** What LMDB allows with pages of 4 KiB, so that a base can be moved to any page size. */
+export const KEY_BYTES_MAX = 1978
+export const VALUE_BYTES_MAX = 64 * 1024
+
 export interface KeyRange {
-  /** Inclusive, in both directions. */
+  /** Inclusive, in both directions; may be empty. */
   readonly start: RowKey
   /** Exclusive, in both directions. */
   readonly end: RowKey
@@ -38,7 +47,17 @@ export interface StoreWriter extends StoreReader {
   commit(writes: Iterable<StoreWrite>): Promise<void>
 }
 
+/** An absent folder is made, and is an empty store. Values handed out and taken in are copies. */
 export interface Stores {
   openReader(path: string): Promise<StoreReader>
   openWriter(path: string): Promise<StoreWriter>
+  /** Forgets all that a store holds; nobody may have it open. No error when it is not there. */
+  discard(path: string): Promise<void>
+}
+
+/** The pair of checks that every implementation makes of a write, before anything is changed. */
+export function assertWrite({ key, value }: StoreWrite): void {
+  assert(key.length > 0, "a key is not empty")
+  assert(key.length <= KEY_BYTES_MAX, () => `a key of ${key.length} bytes is too long`)
+  assert(value === undefined || value.length <= VALUE_BYTES_MAX, () => `a value of ${value?.length} bytes is too long`)
 }

@@ -1,0 +1,130 @@
+/**
+ * Store in memory: a sorted tree per family, shared by all who open the same path.
+ *
+ * Promises  The last commit that returned is all there is, at every moment: a crash of the simulated
+ *           machine loses nothing else and keeps nothing more.
+ * Limits    Everything is held in memory: for simulation and tests.
+ */
+import SortedBTree from "sorted-btree"
+import { assert } from "../../base/assert.js"
+import type { Family } from "../../base/families.js"
+import type { RowKey } from "../../base/ids.js"
+import type { KeyRange, StoreReader, Stores, StoreWrite, StoreWriter } from "./contract.js"
+import { assertWrite } from "./contract.js"
+
+type Tree = SortedBTree.default<RowKey, Uint8Array>
+type Trees = ReadonlyMap<Family, Tree>
+
+interface Base {
+  /** Replaced whole by each commit; trees that are reachable from here never change. */
+  trees: Trees
+}
+
+export interface MemoryStoreFaults {
+  /** Called before each commit takes effect; what it throws is thrown by the commit, and nothing has changed. */
+  beforeCommit?(path: string): Promise<void> | void
+}
+
+/** All stores of one simulated world, by path. They outlive their readers and writers. */
+export class MemoryStores implements Stores {
+  private readonly bases = new Map<string, Base>()
+  constructor(private readonly faults: MemoryStoreFaults = {}) {}
+
+  async openReader(path: string): Promise<StoreReader> {
+    return new MemoryReader(this.baseOf(path))
+  }
+
+  async openWriter(path: string): Promise<StoreWriter> {
+    return new MemoryWriter(this.baseOf(path), async () => this.faults.beforeCommit?.(path))
+  }
+
+  async discard(path: string): Promise<void> {
+    this.bases.delete(path)
+  }
+
+  private baseOf(path: string): Base {
+    const base = this.bases.get(path) ?? { trees: new Map() }
+    this.bases.set(path, base)
+    return base
+  }
+}
+
+class MemoryReader implements StoreReader {
+  private seen: Trees
+  private closed = false
+
+  constructor(protected readonly base: Base) {
+    this.seen = base.trees
+  }
+
+  get(family: Family, key: RowKey): Uint8Array | undefined {
+    this.assertOpen()
+    return this.seen.get(family)?.get(key)?.slice()
+  }
+
+  range(family: Family, range: KeyRange): Iterable<readonly [RowKey, Uint8Array]> {
+    this.assertOpen()
+    const tree = this.seen.get(family)
+    if (tree === undefined || range.start >= range.end) return []
+    return range.reverse ? backward(tree, range) : forward(tree, range)
+  }
+
+  async warm(): Promise<void> {
+    this.assertOpen()
+  }
+
+  refresh(): void {
+    this.assertOpen()
+    this.seen = this.base.trees
+  }
+
+  async close(): Promise<void> {
+    this.closed = true
+  }
+
+  protected assertOpen(): void {
+    assert(!this.closed, "the store is open")
+  }
+}
+
+function* forward(tree: Tree, { start, end }: KeyRange): Generator<readonly [RowKey, Uint8Array]> {
+  for (const [key, value] of tree.entries(start)) {
+    if (key >= end) return
+    yield [key, value.slice()]
+  }
+}
+
+function* backward(tree: Tree, { start, end }: KeyRange): Generator<readonly [RowKey, Uint8Array]> {
+  for (const [key, value] of tree.entriesReversed(end, undefined, true)) {
+    if (key < start) return
+    yield [key, value.slice()]
+  }
+}
+
+class MemoryWriter extends MemoryReader implements StoreWriter {
+  constructor(
+    base: Base,
+    private readonly beforeCommit: () => Promise<void>,
+  ) {
+    super(base)
+  }
+
+  async commit(writes: Iterable<StoreWrite>): Promise<void> {
+    this.assertOpen()
+    const changed = new Map<Family, Tree>()
+    for (const write of writes) {
+      assertWrite(write)
+      const { family, key, value } = write
+      const tree = changed.get(family) ?? copyOf(this.base.trees.get(family))
+      changed.set(family, tree)
+      if (value === undefined) tree.delete(key)
+      else tree.set(key, value.slice())
+    }
+    await this.beforeCommit()
+    this.base.trees = new Map([...this.base.trees, ...changed])
+    this.refresh()
+  }
+}
+
+/** A copy that shares its nodes with the original until one of them is changed. */
+const copyOf = (tree: Tree | undefined): Tree => tree?.clone() ?? new SortedBTree.default<RowKey, Uint8Array>()

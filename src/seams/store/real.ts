@@ -1,0 +1,227 @@
+/**
+ * Store on LMDB: one environment a folder, one named database a family.
+ *
+ * Promises  Each commit is one synchronous transaction with its own fdatasync; nothing else ever
+ *           writes. (LMDB's modes that sync later reuse pages that a power cut still needs.)
+ * Refuses   Asynchronous writes of the binding: a failed one surfaces as an unhandled rejection.
+ * Limits    A commit holds the calling thread for its whole length: writers belong in worker threads.
+ *           Readers see through the page cache; a cold page is a fault on the reading thread, which
+ *           `warm` avoids. One suspended range keeps its pages from being reused.
+ */
+import { mkdir, open as openFile, rm, statfs } from "node:fs/promises"
+import { join } from "node:path"
+import type { Database, RootDatabase } from "lmdb"
+import { open } from "lmdb"
+import { assert, must } from "../../base/assert.js"
+import { fail, isFailure } from "../../base/failures.js"
+import type { Family } from "../../base/families.js"
+import { FAMILY_NAMES } from "../../base/families.js"
+import type { RowKey } from "../../base/ids.js"
+import { rowKeyOf } from "../../base/ids.js"
+import { GIB, MIB } from "../../base/limits.js"
+import type { KeyRange, StoreReader, Stores, StoreWrite, StoreWriter } from "./contract.js"
+import { assertWrite } from "./contract.js"
+
+/** Address space only, and LMDB enlarges it when the base grows beyond. */
+const MAP_BYTES_FIRST = 8 * GIB
+const PAGE_BYTES = 8192
+/** Families can be added by later versions; LMDB wants the number before. */
+const FAMILIES_MAX = 64
+/** The binding never answers when a prefetch fails; warming is a courtesy and is not waited for longer. */
+const WARM_MS_MAX = 2_000
+/** A commit copies pages: this much above the bytes it was given is taken as what it may have needed. */
+const COMMIT_SPACE_BYTES = 4 * MIB
+const COMMIT_SPACE_FACTOR = 4
+/** Where LMDB's two meta pages hold what is looked at here: magic, page size (first page only), last page used. */
+const META = { bytes: 152, magicAt: 24, magic: 0xbeefc0de, pageBytesAt: 48, lastPageAt: 144 } as const
+const FIRST_KEY = Buffer.from([0])
+/** MDB_PAGE_NOTFOUND, MDB_CORRUPTED, MDB_PANIC, MDB_VERSION_MISMATCH, MDB_INVALID. */
+const BROKEN = new Set([-30797, -30796, -30795, -30794, -30793])
+
+type Tree = Database<Buffer, Uint8Array>
+
+const keyBytesOf = (key: RowKey): Buffer => Buffer.from(key, "latin1")
+const keyOfBytes = (key: Uint8Array): RowKey =>
+  rowKeyOf(Buffer.from(key.buffer, key.byteOffset, key.length).toString("latin1"))
+
+export class RealStores implements Stores {
+  constructor(private readonly mapBytesFirst = MAP_BYTES_FIRST) {}
+
+  async openReader(path: string): Promise<StoreReader> {
+    return LmdbStore.open(path, this.mapBytesFirst)
+  }
+
+  async openWriter(path: string): Promise<StoreWriter> {
+    return LmdbStore.open(path, this.mapBytesFirst)
+  }
+
+  async discard(path: string): Promise<void> {
+    await rm(path, { recursive: true, force: true })
+  }
+}
+
+class LmdbStore implements StoreWriter {
+  private closed = false
+
+  private constructor(
+    private readonly path: string,
+    private readonly root: RootDatabase<Buffer, Uint8Array>,
+    private readonly trees: ReadonlyMap<Family, Tree>,
+  ) {}
+
+  static async open(path: string, mapBytesFirst: number): Promise<LmdbStore> {
+    try {
+      await mkdir(path, { recursive: true })
+      await refuseBrokenFile(path)
+      const root = open<Buffer, Uint8Array>(path, {
+        noSubdir: false,
+        overlappingSync: false,
+        noSync: false,
+        pageSize: PAGE_BYTES,
+        mapSize: mapBytesFirst,
+        maxDbs: FAMILIES_MAX,
+        keyEncoding: "binary",
+        encoding: "binary",
+      })
+      const tree = (name: Family): readonly [Family, Tree] => [
+        name,
+        root.openDB<Buffer, Uint8Array>(name, { keyEncoding: "binary", encoding: "binary" }),
+      ]
+      return new LmdbStore(path, root, new Map(FAMILY_NAMES.map(tree)))
+    } catch (error) {
+      throw await judged(path, error, 0)
+    }
+  }
+
+  get(family: Family, key: RowKey): Uint8Array | undefined {
+    assert(key.length > 0, "a key is not empty")
+    return this.reading(() => this.treeOf(family).getBinary(keyBytesOf(key)))
+  }
+
+  *range(family: Family, range: KeyRange): Iterable<readonly [RowKey, Uint8Array]> {
+    if (range.start >= range.end) return
+    const low = range.start.length === 0 ? FIRST_KEY : keyBytesOf(range.start)
+    const high = keyBytesOf(range.end)
+    const options = range.reverse
+      ? { start: high, end: low, reverse: true, exclusiveStart: true, inclusiveEnd: true }
+      : { start: low, end: high }
+    const entries = this.reading(() => this.treeOf(family).getRange(options)[Symbol.iterator]())
+    try {
+      for (let next = this.reading(() => entries.next()); !next.done; next = this.reading(() => entries.next())) {
+        yield [keyOfBytes(next.value.key), next.value.value]
+      }
+    } finally {
+      if (!this.closed) entries.return?.()
+    }
+  }
+
+  async warm(family: Family, keys: readonly RowKey[]): Promise<void> {
+    if (keys.length === 0) return
+    await new Promise<void>(resolve => {
+      const timer = setTimeout(resolve, WARM_MS_MAX)
+      void this.treeOf(family).prefetch(keys.map(keyBytesOf), () => {
+        clearTimeout(timer)
+        resolve()
+      })
+    })
+  }
+
+  refresh(): void {
+    assert(!this.closed, "the store is open")
+    this.root.resetReadTxn()
+  }
+
+  async commit(writes: Iterable<StoreWrite>): Promise<void> {
+    assert(!this.closed, "the store is open")
+    let writtenBytes = 0
+    try {
+      this.root.transactionSync(() => {
+        for (const write of writes) {
+          assertWrite(write)
+          const { family, key, value } = write
+          writtenBytes += key.length + (value?.length ?? 0)
+          if (value === undefined) this.treeOf(family).removeSync(keyBytesOf(key))
+          else this.treeOf(family).putSync(keyBytesOf(key), Buffer.from(value.buffer, value.byteOffset, value.length))
+        }
+      })
+    } catch (error) {
+      throw await judged(this.path, error, writtenBytes)
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return
+    this.closed = true
+    await this.root.close()
+  }
+
+  private treeOf(family: Family): Tree {
+    assert(!this.closed, "the store is open")
+    return must(this.trees.get(family), "every family has a database")
+  }
+
+  private reading<T>(read: () => T): T {
+    try {
+      return read()
+    } catch (error) {
+      throw failureOf(this.path, error)
+    }
+  }
+}
+
+/** LMDB's number for what went wrong; undefined for errors that are not its own. */
+function codeOf(error: unknown): number | undefined {
+  const code: unknown = error instanceof Error && "code" in error ? error.code : undefined
+  return typeof code === "number" ? code : undefined
+}
+
+/** What the store throws for an error of LMDB; all other errors (a caller's, an assertion) stay what they are. */
+function failureOf(path: string, error: unknown): unknown {
+  const code = codeOf(error)
+  if (code === undefined) return error
+  const message = error instanceof Error ? error.message : String(error)
+  return fail(BROKEN.has(code) ? "corruptRow" : "deviceFailed", { message, path, code }, error)
+}
+
+/**
+ * As `failureOf`, for writes: LMDB reports a full disk as "Input/output error" (a short pwrite), so
+ * that only the file system knows.
+ */
+async function judged(path: string, error: unknown, writtenBytes: number): Promise<unknown> {
+  const failure = failureOf(path, error)
+  if (failure === error || isFailure(failure, "corruptRow")) return failure
+  const neededBytes = COMMIT_SPACE_BYTES + COMMIT_SPACE_FACTOR * writtenBytes
+  const full = await statfs(path).then(
+    ({ bavail, bsize }) => bavail * bsize < neededBytes,
+    () => false,
+  )
+  return full ? fail("deviceFull", { path, neededBytes }, error) : failure
+}
+
+/**
+ * LMDB dies of a signal, and the process with it, where its file is shorter than its meta pages say or
+ * is no file of its own. Damage further inside is beyond this look.
+ */
+async function refuseBrokenFile(path: string): Promise<void> {
+  const file = await openFile(join(path, "data.mdb"), "r").catch((error: unknown) => {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined
+    throw fail("deviceFailed", { path, reason: String(error) }, error)
+  })
+  if (file === undefined) return
+  try {
+    const { size } = await file.stat()
+    if (size === 0) return
+    const meta = Buffer.alloc(META.bytes)
+    let pageBytes = 0
+    for (const page of [0, 1]) {
+      await file.read(meta.fill(0), 0, META.bytes, page * pageBytes)
+      if (page === 0) pageBytes = meta.readUInt32LE(META.pageBytesAt)
+      const usedBytes = (Number(meta.readBigUInt64LE(META.lastPageAt)) + 1) * pageBytes
+      if (meta.readUInt32LE(META.magicAt) !== META.magic || pageBytes === 0 || usedBytes > size) {
+        throw fail("corruptRow", { message: "the base is no whole LMDB file", path, lengthBytes: size, usedBytes })
+      }
+    }
+  } finally {
+    await file.close()
+  }
+}

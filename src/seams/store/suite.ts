@@ -1,0 +1,207 @@
+/**
+ * What every store must do. `make` gives an empty world of stores and a path to use in it.
+ */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import fc from "fast-check"
+import { rowKeyOf } from "../../base/ids.js"
+import type { KeyRange, StoreReader, Stores, StoreWrite } from "./contract.js"
+import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "./contract.js"
+
+export interface StoresUnderTest {
+  readonly stores: Stores
+  readonly path: string
+  dispose(): Promise<void>
+}
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+const put = (key: string, value: string): StoreWrite => ({ family: "current", key: rowKeyOf(key), value: bytes(value) })
+const remove = (key: string): StoreWrite => ({ family: "current", key: rowKeyOf(key), value: undefined })
+const ALL = { start: rowKeyOf(""), end: rowKeyOf("\xff".repeat(KEY_BYTES_MAX)) }
+
+const textAt = (reader: StoreReader, key: string): string | undefined => {
+  const value = reader.get("current", rowKeyOf(key))
+  return value === undefined ? undefined : new TextDecoder().decode(value)
+}
+const keysIn = (reader: StoreReader, range: KeyRange): string[] =>
+  Array.from(reader.range("current", range), ([key]) => key)
+
+export function storeSuite(kind: string, make: () => Promise<StoresUnderTest>): void {
+  const storeTest = (name: string, body: (under: StoresUnderTest) => Promise<void>): void => {
+    test(`${kind}: ${name}`, async () => {
+      const under = await make()
+      try {
+        await body(under)
+      } finally {
+        await under.dispose()
+      }
+    })
+  }
+
+  storeTest("what was committed is read back, by this and by every later open", async ({ stores, path }) => {
+    const writer = await stores.openWriter(path)
+    await writer.commit([put("a", "1"), put("b", "2"), put("c", "3")])
+    await writer.commit([remove("b"), remove("never there"), put("c", "4")])
+    assert.deepEqual(
+      ["a", "b", "c"].map(key => textAt(writer, key)),
+      ["1", undefined, "4"],
+    )
+    await writer.close()
+    const reader = await stores.openReader(path)
+    assert.deepEqual(
+      ["a", "b", "c"].map(key => textAt(reader, key)),
+      ["1", undefined, "4"],
+    )
+    await reader.close()
+  })
+
+  storeTest("families do not see each other's rows", async ({ stores, path }) => {
+    const writer = await stores.openWriter(path)
+    await writer.commit([put("a", "1"), { family: "needles", key: rowKeyOf("a"), value: bytes("n") }])
+    assert.deepEqual(writer.get("needles", rowKeyOf("a"))?.length, 1)
+    assert.equal(writer.get("versions", rowKeyOf("a")), undefined)
+    assert.deepEqual(Array.from(writer.range("heads", ALL)), [])
+    await writer.close()
+  })
+
+  storeTest("a reader sees later commits after a refresh, and a range keeps what it began with", async under => {
+    const writer = await under.stores.openWriter(under.path)
+    await writer.commit([put("a", "1"), put("b", "1")])
+    const reader = await under.stores.openReader(under.path)
+    const entries = reader.range("current", ALL)[Symbol.iterator]()
+    const first: unknown = entries.next().value
+    await writer.commit([put("a", "2"), remove("b"), put("c", "2")])
+    reader.refresh()
+    assert.deepEqual(
+      ["a", "b", "c"].map(key => textAt(reader, key)),
+      ["2", undefined, "2"],
+    )
+    assert.deepEqual([first, entries.next().value, entries.next().done].map(show), ["a=1", "b=1", "true"])
+    assert.deepEqual(keysIn(reader, ALL), ["a", "c"])
+    await reader.close()
+    assert.equal(textAt(writer, "a"), "2", "closing a reader closes nobody else's store")
+    await writer.close()
+  })
+
+  storeTest("a range left half-way leaves the store usable", async ({ stores, path }) => {
+    const writer = await stores.openWriter(path)
+    await writer.commit(Array.from({ length: 50 }, (_, i) => put(`k${String(i).padStart(2, "0")}`, "v")))
+    for (let i = 0; i < 200; i += 1) {
+      for (const [key] of writer.range("current", { ...ALL, reverse: i % 2 === 1 })) {
+        assert.equal(key, i % 2 === 1 ? "k49" : "k00")
+        break
+      }
+      if (i % 20 === 0) await writer.commit([put("z", String(i)), remove("z")])
+    }
+    await writer.close()
+  })
+
+  storeTest("the longest keys and values are kept; empty and longer keys are refused", async ({ stores, path }) => {
+    const writer = await stores.openWriter(path)
+    const longest = "\xff".repeat(KEY_BYTES_MAX - 1) + "\xfe"
+    const value = Uint8Array.from({ length: VALUE_BYTES_MAX }, (_, i) => (i * 7) % 251)
+    const empty = new Uint8Array(0)
+    await writer.commit([
+      { family: "current", key: rowKeyOf(longest), value },
+      { family: "current", key: rowKeyOf("\0"), value: empty },
+    ])
+    assert.deepEqual(Buffer.from(writer.get("current", rowKeyOf(longest)) ?? []), Buffer.from(value))
+    assert.deepEqual(
+      Array.from(writer.range("current", ALL), ([key, { length }]) => [key, length]),
+      [
+        ["\0", 0],
+        [longest, VALUE_BYTES_MAX],
+      ],
+    )
+    for (const key of ["", "k".repeat(KEY_BYTES_MAX + 1)])
+      await assert.rejects(writer.commit([put("kept?", "no"), put(key, "1")]))
+    assert.equal(textAt(writer, "kept?"), undefined, "a refused commit changes nothing")
+    await writer.close()
+  })
+
+  storeTest(
+    "a commit whose writes cannot be had changes nothing and is the caller's error",
+    async ({ stores, path }) => {
+      const writer = await stores.openWriter(path)
+      await writer.commit([put("a", "1")])
+      function* torn(): Generator<StoreWrite> {
+        yield put("a", "2")
+        throw new Error("no more")
+      }
+      await assert.rejects(writer.commit(torn()), /no more/)
+      assert.equal(textAt(writer, "a"), "1")
+      await writer.commit([put("a", "3")])
+      assert.equal(textAt(writer, "a"), "3")
+      await writer.close()
+    },
+  )
+
+  storeTest("values are copies: neither side can change the other's bytes", async ({ stores, path }) => {
+    const writer = await stores.openWriter(path)
+    const given = bytes("given")
+    await writer.commit([{ family: "current", key: rowKeyOf("a"), value: given }])
+    given.fill(0)
+    writer.get("current", rowKeyOf("a"))?.fill(0)
+    const [first] = Array.from(writer.range("current", ALL))
+    first?.[1].fill(0)
+    assert.equal(textAt(writer, "a"), "given")
+    await writer.close()
+  })
+
+  storeTest("warming is answered for keys that are there and for those that are not", async ({ stores, path }) => {
+    const writer = await stores.openWriter(path)
+    const keys = Array.from({ length: 300 }, (_, i) => rowKeyOf(`key ${i}`.padEnd(100, ".")))
+    await writer.commit(keys.slice(100).map(key => ({ family: "current", key, value: bytes("v") })))
+    await writer.warm("current", [])
+    await writer.warm("current", keys)
+    await writer.close()
+  })
+
+  storeTest("a discarded store is empty when it is opened again", async ({ stores, path }) => {
+    await stores.discard(path)
+    const writer = await stores.openWriter(path)
+    await writer.commit([put("a", "1")])
+    await writer.close()
+    await stores.discard(path)
+    const reader = await stores.openReader(path)
+    assert.equal(textAt(reader, "a"), undefined)
+    await reader.close()
+  })
+
+  storeTest("answers as a sorted list of pairs would, forward and backward", async ({ stores, path }) => {
+    const writer = await stores.openWriter(path)
+    let model: Map<string, string> = new Map()
+    const key = fc
+      .array(fc.constantFrom("\0", "a", "b", "\x7f", "\x80", "\xff"), { minLength: 1, maxLength: 4 })
+      .map(c => c.join(""))
+    const writes = fc.array(fc.tuple(key, fc.option(fc.string({ maxLength: 3 }), { nil: undefined })), {
+      maxLength: 12,
+    })
+    const bound = fc.oneof(key, fc.constant(""))
+    const step = fc.tuple(writes, bound, bound, fc.boolean())
+    await fc.assert(
+      fc.asyncProperty(step, async ([pairs, start, end, reverse]) => {
+        await writer.commit(pairs.map(([name, value]) => (value === undefined ? remove(name) : put(name, value))))
+        const later = new Map(model)
+        for (const [name, value] of pairs) value === undefined ? later.delete(name) : later.set(name, value)
+        model = later
+        const expected = [...model].filter(([name]) => name >= start && name < end).sort(([a], [b]) => (a < b ? -1 : 1))
+        const range: KeyRange = { start: rowKeyOf(start), end: rowKeyOf(end), reverse }
+        const found = Array.from(writer.range("current", range), entry => show(entry))
+        assert.deepEqual(
+          found,
+          (reverse ? expected.reverse() : expected).map(([name, value]) => `${name}=${value}`),
+        )
+      }),
+      { numRuns: 120 },
+    )
+    await writer.close()
+  })
+}
+
+/** An entry, or anything else, as text. */
+function show(found: unknown): string {
+  if (!Array.isArray(found)) return String(found)
+  const [key, value]: unknown[] = found
+  return `${String(key)}=${value instanceof Uint8Array ? new TextDecoder().decode(value) : "?"}`
+}
