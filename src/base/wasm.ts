@@ -169,17 +169,15 @@ export interface WasmFunction {
 }
 
 export interface WasmProgram {
-  /** The memory is imported as `env.memory`. A shared one must be declared so. */
-  readonly memory: "own" | "shared"
   /** Mutable 64-bit globals, all zero at first. */
   readonly globals?: number
   readonly functions: readonly WasmFunction[]
 }
 
-/** The bytes of a module. Functions are numbered in the order given. */
-export function assemble(program: WasmProgram): Uint8Array {
+/** The bytes of a module. Functions are numbered in the order given; the memory is imported as `env.memory`. */
+export function assemble(program: WasmProgram, memoryIsShared: boolean): Uint8Array {
   const { functions } = program
-  const limits = program.memory === "shared" ? 3 : 1
+  const limits = memoryIsShared ? 3 : 1
   const types = functions.map(({ params, result }) => [
     0x60,
     ...vector(params.map(type => [VALUE_TYPES[type]])),
@@ -205,8 +203,9 @@ export function assemble(program: WasmProgram): Uint8Array {
   ])
 }
 
-/** Compiles and starts a module on a memory, synchronously. */
-export function instantiate(bytes: Uint8Array, memory: WebAssembly.Memory): WebAssembly.Instance {
+/** Assembles, compiles and starts a program on a memory, synchronously. */
+export function instantiate(program: WasmProgram, memory: WebAssembly.Memory): WebAssembly.Instance {
+  const bytes = assemble(program, memory.buffer instanceof SharedArrayBuffer)
   return new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } })
 }
 

@@ -8,7 +8,6 @@
  */
 import type { Code, WasmFunction } from "./wasm.js"
 import {
-  assemble,
   call,
   get,
   getGlobal,
@@ -155,9 +154,9 @@ export class Xxh64Kernel {
   /** The same, written to address `at` as 8 little-endian bytes. */
   readonly hashInto: (from: number, length: number, seed: bigint, at: number) => void
 
-  constructor(memory: WebAssembly.Memory, kind: "own" | "shared") {
+  constructor(memory: WebAssembly.Memory) {
     const functions = [BEGIN, stripes(), merged(), finish(), hashAll(), HASH_INTO]
-    const instance = instantiate(assemble({ memory: kind, globals: LANES.length, functions }), memory)
+    const instance = instantiate({ globals: LANES.length, functions }, memory)
     this.begin = parseExport(instance, "begin")
     this.stripes = parseExport(instance, "stripes")
     this.merged = parseExport(instance, "merged")
@@ -170,7 +169,7 @@ export class Xxh64Kernel {
 const memory = new WebAssembly.Memory({ initial: 2, maximum: 2 })
 const piece = new Uint8Array(memory.buffer, 0, PIECE_BYTES)
 const result = new Uint8Array(memory.buffer, RESULT_AT, 8)
-const kernel = new Xxh64Kernel(memory, "own")
+const kernel = new Xxh64Kernel(memory)
 
 function hashLong(bytes: Uint8Array, seed: bigint): bigint {
   kernel.begin(seed)

@@ -1,0 +1,10 @@
+/**
+ * Erasure: Reed–Solomon codes over GF(2^8) (Reed, Solomon 1960), pure.
+ *
+ * Two codecs that always agree: the obvious one, and the fast one that works in a WebAssembly memory.
+ */
+export { FastCodec } from "./codec.js"
+export { SCRATCH_BYTES as CODEC_SCRATCH_BYTES } from "./kernel.js"
+export type { CodeShape, MatrixKind } from "./matrix.js"
+export { checkShape } from "./matrix.js"
+export { referenceEncode, referenceRebuild } from "./reference.js"
