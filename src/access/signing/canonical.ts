@@ -1,0 +1,117 @@
+/**
+ * The texts that AWS Signature Version 4 signs, shared by verifying and by signing.
+ *
+ * All texts are byte strings (one character a byte): header values arrive from the socket as bytes
+ * and are hashed as such, never as characters.
+ * Source  "Authenticating Requests (AWS Signature Version 4)", Amazon S3 API Reference.
+ */
+import { createHash, createHmac, timingSafeEqual } from "node:crypto"
+import { parseQuery, percentDecode, percentEncode, splitTarget } from "../../base/uri.js"
+
+export const ALGORITHM = "AWS4-HMAC-SHA256"
+export const EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+/** Day, region, service: what a signing key is good for. */
+export interface Scope {
+  /** `20260102` */
+  readonly day: string
+  readonly region: string
+  readonly service: string
+}
+
+export interface SignableRequest {
+  readonly method: string
+  /** As on the wire: percent-coded path and query. */
+  readonly rawTarget: string
+  /** Name, value, name, value … in the order of the wire. */
+  readonly rawHeaders: readonly string[]
+}
+
+export const scopeText = ({ day, region, service }: Scope): string => `${day}/${region}/${service}/aws4_request`
+
+export const sha256Hex = (data: string | Uint8Array): string =>
+  typeof data === "string"
+    ? createHash("sha256").update(data, "latin1").digest("hex")
+    : createHash("sha256").update(data).digest("hex")
+
+const hmac = (key: string | Uint8Array, text: string): Buffer =>
+  createHmac("sha256", key).update(text, "latin1").digest()
+
+export const hmacHex = (key: Uint8Array, text: string): string =>
+  createHmac("sha256", key).update(text, "latin1").digest("hex")
+
+export function deriveSigningKey(secret: string, { day, region, service }: Scope): Uint8Array {
+  return hmac(hmac(hmac(hmac(`AWS4${secret}`, day), region), service), "aws4_request")
+}
+
+/** True where both are equal; how long it takes depends on their lengths only. */
+export function equalInConstantTime(a: string, b: string): boolean {
+  const [left, right] = [Buffer.from(a, "latin1"), Buffer.from(b, "latin1")]
+  return left.length === right.length && timingSafeEqual(left, right)
+}
+
+const isBlank = (code: number): boolean => code === 0x20 || code === 0x09
+
+/**
+ * Trims blanks at the ends and folds runs of them inside to one space. Blanks are space and tab
+ * only: `String.trim` would also eat 0xA0, which is half of a UTF-8 character here.
+ */
+export function foldBlanks(value: string): string {
+  let start = 0
+  let end = value.length
+  while (start < end && isBlank(value.charCodeAt(start))) start += 1
+  while (end > start && isBlank(value.charCodeAt(end - 1))) end -= 1
+  const trimmed = value.slice(start, end)
+  return /\t| {2}/.test(trimmed) ? trimmed.replace(/[ \t]+/g, " ") : trimmed
+}
+
+/** Header values by lower-case name; repeated ones joined by "," in the order of the wire. */
+export function canonicalHeaders(rawHeaders: readonly string[]): Map<string, string> {
+  const headers = new Map<string, string>()
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = (rawHeaders[i] ?? "").toLowerCase()
+    const value = foldBlanks(rawHeaders[i + 1] ?? "")
+    const earlier = headers.get(name)
+    headers.set(name, earlier === undefined ? value : `${earlier},${value}`)
+  }
+  return headers
+}
+
+/** Sorted by coded name, then coded value; `X-Amz-Signature` is what a presigned URL adds at the end. */
+function canonicalQuery(rawQuery: string): string {
+  return parseQuery(rawQuery)
+    .filter(({ name }) => name !== "X-Amz-Signature")
+    .map(({ name, value }) => [percentEncode(name), percentEncode(value)] as const)
+    .sort(([nameA, valueA], [nameB, valueB]) => compare(nameA, nameB) || compare(valueA, valueB))
+    .map(([name, value]) => `${name}=${value}`)
+    .join("&")
+}
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+
+export interface CanonicalParts {
+  readonly request: SignableRequest
+  readonly headers: ReadonlyMap<string, string>
+  readonly signedHeaders: readonly string[]
+  /** A hex SHA-256, or one of the words that stand for it. */
+  readonly payloadHash: string
+}
+
+/** Throws `invalidUri` where the target cannot be decoded. */
+export function canonicalRequest({ request, headers, signedHeaders, payloadHash }: CanonicalParts): string {
+  const { rawPath, rawQuery } = splitTarget(request.rawTarget)
+  return [
+    request.method,
+    percentEncode(percentDecode(rawPath), true),
+    canonicalQuery(rawQuery),
+    ...signedHeaders.map(name => `${name}:${headers.get(name) ?? ""}`),
+    "",
+    signedHeaders.join(";"),
+    payloadHash,
+  ].join("\n")
+}
+
+/** `timestamp` in the form `20260102T030405Z`. */
+export function stringToSign(timestamp: string, scope: Scope, canonical: string): string {
+  return `${ALGORITHM}\n${timestamp}\n${scopeText(scope)}\n${sha256Hex(canonical)}`
+}

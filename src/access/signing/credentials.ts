@@ -1,0 +1,118 @@
+/**
+ * Where a request carries its signature: in the Authorization header, or in the query (presigned).
+ *
+ * Refuses  Both at once, the schemes before version 4, and anything that is missing, repeated or
+ *          misspelled: each by its own failure, none is taken for an anonymous request.
+ */
+import { fail } from "../../base/failures.js"
+import type { Failure } from "../../base/failures.js"
+import type { QueryParameter } from "../../base/uri.js"
+import { ALGORITHM } from "./canonical.js"
+import type { Scope } from "./canonical.js"
+
+export type SignatureForm = "header" | "query"
+
+export interface Credentials {
+  readonly form: SignatureForm
+  /** As written; whether such a key exists is not known here. */
+  readonly accessKeyId: string
+  readonly scope: Scope
+  readonly signedHeaders: readonly string[]
+  readonly signature: string
+}
+
+/** Parts of a presigned URL that speak of its time. */
+export interface PresignedTerms {
+  readonly timestamp: string
+  readonly expiresText: string
+}
+
+const AUTHORIZATION_BYTES_MAX = 8192
+const CREDENTIAL_PARTS = 5
+
+const malformed = (form: SignatureForm, message: string): Failure => fail("malformedAuthorization", { message, form })
+
+function parseCredential(form: SignatureForm, text: string): { accessKeyId: string; scope: Scope } {
+  const parts = text.split("/")
+  const [day = "", region = "", service = "", ending = ""] = parts.slice(-4)
+  if (parts.length < CREDENTIAL_PARTS || ending !== "aws4_request") {
+    throw malformed(form, "the Credential is mal-formed; expecting <key>/YYYYMMDD/REGION/SERVICE/aws4_request")
+  }
+  if (!/^\d{8}$/.test(day)) throw malformed(form, "the date of the Credential must be in the format yyyyMMdd")
+  return { accessKeyId: parts.slice(0, -4).join("/"), scope: { day, region, service } }
+}
+
+function parseSignedHeaders(form: SignatureForm, text: string): string[] {
+  const names = text.split(";")
+  if (!names.every(name => /^[a-z0-9!#$%&'*+.^_`|~-]+$/.test(name))) {
+    throw malformed(form, "SignedHeaders must be header names in lower case, separated by semicolons")
+  }
+  return names
+}
+
+/** Throws `accessDenied` (empty), `invalidRequest` (an older scheme), `malformedAuthorization`. */
+export function parseAuthorization(value: string): Credentials {
+  if (value === "") throw fail("accessDenied", { reason: "the Authorization header is empty" })
+  if (/^AWS($|[ \t])/.test(value)) {
+    throw fail("invalidRequest", {
+      message: "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
+    })
+  }
+  if (!value.startsWith(`${ALGORITHM} `) || value.length > AUTHORIZATION_BYTES_MAX) {
+    throw malformed("header", "the Authorization header does not begin with AWS4-HMAC-SHA256 and its parameters")
+  }
+  const fields = new Map<string, string>()
+  for (const piece of value.slice(ALGORITHM.length + 1).split(",")) {
+    const equals = piece.indexOf("=")
+    const name = piece.slice(0, Math.max(equals, 0)).trim()
+    if (!["Credential", "SignedHeaders", "Signature"].includes(name) || fields.has(name)) {
+      throw malformed("header", "the Authorization header needs Credential, SignedHeaders and Signature, once each")
+    }
+    fields.set(name, piece.slice(equals + 1).trim())
+  }
+  const [credential, signedHeaders, signature] = ["Credential", "SignedHeaders", "Signature"].map(name =>
+    fields.get(name),
+  )
+  if (!credential || !signedHeaders || !signature) {
+    throw malformed("header", "the Authorization header needs Credential, SignedHeaders and Signature")
+  }
+  return {
+    form: "header",
+    ...parseCredential("header", credential),
+    signedHeaders: parseSignedHeaders("header", signedHeaders),
+    signature,
+  }
+}
+
+const PRESIGNED_MARKS = ["X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature"]
+
+/** True where the query claims to carry a signature, whole or not. */
+export function carriesQuerySignature(query: readonly QueryParameter[]): boolean {
+  return query.some(({ name }) => PRESIGNED_MARKS.includes(name))
+}
+
+/** True where the query carries a signature of version 2. */
+export function carriesOlderQuerySignature(query: readonly QueryParameter[]): boolean {
+  return query.some(({ name }) => name === "AWSAccessKeyId") && query.some(({ name }) => name === "Signature")
+}
+
+/** Throws `malformedAuthorization`. */
+export function parsePresigned(query: readonly QueryParameter[]): Credentials & PresignedTerms {
+  const one = (name: string): string => {
+    const values = query.filter(parameter => parameter.name === name)
+    const [first] = values
+    if (first === undefined || values.length > 1 || first.value === "") {
+      throw malformed("query", `a presigned URL needs ${name}, once`)
+    }
+    return first.value
+  }
+  if (one("X-Amz-Algorithm") !== ALGORITHM) throw malformed("query", `X-Amz-Algorithm supports ${ALGORITHM} only`)
+  return {
+    form: "query",
+    ...parseCredential("query", one("X-Amz-Credential")),
+    signedHeaders: parseSignedHeaders("query", one("X-Amz-SignedHeaders")),
+    signature: one("X-Amz-Signature"),
+    timestamp: one("X-Amz-Date"),
+    expiresText: one("X-Amz-Expires"),
+  }
+}

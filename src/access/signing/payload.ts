@@ -1,0 +1,42 @@
+/**
+ * How the body of a signed request is protected: what `x-amz-content-sha256` says.
+ */
+import { fail } from "../../base/failures.js"
+import { bytesOfHex } from "../../base/bytes.js"
+import { must } from "../../base/assert.js"
+
+export type PayloadMode =
+  /** The body's SHA-256 (32 bytes) is part of the signature. */
+  | { readonly kind: "hashed"; readonly sha256: Uint8Array }
+  | { readonly kind: "unsigned" }
+  /** aws-chunked: the body carries chunks, signed ones or plain ones, and maybe a trailer. */
+  | { readonly kind: "chunked"; readonly signed: boolean; readonly trailer: boolean }
+
+export const UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
+export const STREAMING_SIGNED = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+export const STREAMING_SIGNED_TRAILER = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
+export const STREAMING_UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+
+const WORDS: ReadonlyMap<string, PayloadMode> = new Map<string, PayloadMode>([
+  [UNSIGNED_PAYLOAD, { kind: "unsigned" }],
+  [STREAMING_SIGNED, { kind: "chunked", signed: true, trailer: false }],
+  [STREAMING_SIGNED_TRAILER, { kind: "chunked", signed: true, trailer: true }],
+  [STREAMING_UNSIGNED_TRAILER, { kind: "chunked", signed: false, trailer: true }],
+])
+
+const SHA256_HEX = /^[0-9a-f]{64}$/i
+
+/** Throws `notImplemented` for the elliptic-curve modes, `invalidArgument` for anything unknown. */
+export function parsePayloadMode(value: string): PayloadMode {
+  const known = WORDS.get(value)
+  if (known !== undefined) return known
+  if (SHA256_HEX.test(value)) {
+    return { kind: "hashed", sha256: must(bytesOfHex(value), "the pattern admits hex only") }
+  }
+  if (value.startsWith("STREAMING-AWS4-ECDSA-")) throw fail("notImplemented", { header: "x-amz-content-sha256" })
+  throw fail("invalidArgument", {
+    message:
+      "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER or a valid sha256 value.",
+    argumentName: "x-amz-content-sha256",
+  })
+}

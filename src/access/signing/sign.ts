@@ -1,0 +1,95 @@
+/**
+ * Signing requests as a client does (our command line and our tests), with the texts that verifying
+ * uses.
+ */
+import { basicDate } from "../../base/dates.js"
+import { percentEncode } from "../../base/uri.js"
+import {
+  ALGORITHM,
+  canonicalHeaders,
+  canonicalRequest,
+  deriveSigningKey,
+  hmacHex,
+  scopeText,
+  stringToSign,
+} from "./canonical.js"
+import type { Scope, SignableRequest } from "./canonical.js"
+import { ChunkSignatures } from "./chunks.js"
+import { UNSIGNED_PAYLOAD } from "./payload.js"
+
+export interface SigningCredentials {
+  readonly accessKeyId: string
+  readonly secret: string
+  readonly region: string
+  readonly service: string
+}
+
+export interface SignedRequest {
+  /** The headers given and those added; flat: name, value, name, value … */
+  readonly rawHeaders: readonly string[]
+  readonly signature: string
+  /** For a chunked body. */
+  readonly chunkSignatures: () => ChunkSignatures
+}
+
+/** Not signed, because those on the way may change them. */
+const UNSIGNED_HEADERS = new Set(["authorization", "connection", "expect", "user-agent", "transfer-encoding"])
+
+/**
+ * Adds `x-amz-date`, `x-amz-content-sha256` and `Authorization`. The headers must hold `host`.
+ * `payloadHash`: the body's hex SHA-256, or a word such as `UNSIGNED-PAYLOAD`.
+ */
+export function signRequest(
+  request: SignableRequest,
+  payloadHash: string,
+  credentials: SigningCredentials,
+  nowMs: number,
+): SignedRequest {
+  const timestamp = basicDate(nowMs)
+  const rawHeaders = [...request.rawHeaders, "x-amz-date", timestamp, "x-amz-content-sha256", payloadHash]
+  const headers = canonicalHeaders(rawHeaders)
+  const signedHeaders = [...headers.keys()].filter(name => !UNSIGNED_HEADERS.has(name)).sort()
+  const scope = scopeOf(timestamp, credentials)
+  const signingKey = deriveSigningKey(credentials.secret, scope)
+  const canonical = canonicalRequest({ request, headers, signedHeaders, payloadHash })
+  const signature = hmacHex(signingKey, stringToSign(timestamp, scope, canonical))
+  const authorization =
+    `${ALGORITHM} Credential=${credentials.accessKeyId}/${scopeText(scope)}, ` +
+    `SignedHeaders=${signedHeaders.join(";")}, Signature=${signature}`
+  return {
+    rawHeaders: [...rawHeaders, "Authorization", authorization],
+    signature,
+    chunkSignatures: () => new ChunkSignatures(signingKey, timestamp, scopeText(scope), signature),
+  }
+}
+
+/** The target of a presigned URL, good for `expiresSeconds`; the headers given (with `host`) must be sent along. */
+export function presign(
+  request: SignableRequest,
+  expiresSeconds: number,
+  credentials: SigningCredentials,
+  nowMs: number,
+): string {
+  const timestamp = basicDate(nowMs)
+  const scope = scopeOf(timestamp, credentials)
+  const headers = canonicalHeaders(request.rawHeaders)
+  const signedHeaders = [...headers.keys()].sort()
+  const parameters = [
+    ["X-Amz-Algorithm", ALGORITHM],
+    ["X-Amz-Credential", `${credentials.accessKeyId}/${scopeText(scope)}`],
+    ["X-Amz-Date", timestamp],
+    ["X-Amz-Expires", String(expiresSeconds)],
+    ["X-Amz-SignedHeaders", signedHeaders.join(";")],
+  ].map(([name, value]) => `${name ?? ""}=${percentEncode(value ?? "")}`)
+  const rawTarget = `${request.rawTarget}${request.rawTarget.includes("?") ? "&" : "?"}${parameters.join("&")}`
+  const payloadHash = headers.get("x-amz-content-sha256") ?? UNSIGNED_PAYLOAD
+  const canonical = canonicalRequest({ request: { ...request, rawTarget }, headers, signedHeaders, payloadHash })
+  const signature = hmacHex(deriveSigningKey(credentials.secret, scope), stringToSign(timestamp, scope, canonical))
+  return `${rawTarget}&X-Amz-Signature=${signature}`
+}
+
+const scopeOf = (timestamp: string, { region, service }: SigningCredentials): Scope => ({
+  day: timestamp.slice(0, 8),
+  region,
+  service,
+})

@@ -1,0 +1,258 @@
+/**
+ * Verifying a request's signature (AWS Signature Version 4), in two pure steps: `readSignature` says
+ * which key claims the request, the caller looks its secret up, `verifySignature` judges.
+ *
+ * Promises  Fail closed: a request is anonymous only where nothing in it looks like a signature.
+ *           `host` and every `x-amz-*` header are covered, or the request is refused. Secrets and
+ *           signatures are compared in constant time.
+ * Limits    15 minutes between the clocks; 604,800 s for a presigned URL.
+ * Source    "Authenticating Requests (AWS Signature Version 4)", Amazon S3 API Reference.
+ */
+import { fail } from "../../base/failures.js"
+import { parseAccessKeyId } from "../../base/ids.js"
+import type { AccessKeyId } from "../../base/ids.js"
+import { basicDate, isoDate, parseBasicDate, parseDate } from "../../base/dates.js"
+import { parseQuery, splitTarget } from "../../base/uri.js"
+import type { QueryParameter } from "../../base/uri.js"
+import {
+  canonicalHeaders,
+  canonicalRequest,
+  equalInConstantTime,
+  hmacHex,
+  scopeText,
+  stringToSign,
+} from "./canonical.js"
+import type { SignableRequest } from "./canonical.js"
+import { ChunkSignatures } from "./chunks.js"
+import { carriesOlderQuerySignature, carriesQuerySignature, parseAuthorization, parsePresigned } from "./credentials.js"
+import type { Credentials, PresignedTerms, SignatureForm } from "./credentials.js"
+import type { SigningKeys } from "./keys.js"
+import { parsePayloadMode, UNSIGNED_PAYLOAD } from "./payload.js"
+import type { PayloadMode } from "./payload.js"
+
+export const SKEW_MS_MAX = 15 * 60_000
+export const PRESIGNED_SECONDS_MAX = 604_800
+const REGION_REPORTED = "us-east-1"
+/** Their values never go into failure details. */
+const SECRET_HEADERS = /^x-amz-(security-token|.*customer-key)$/
+
+export interface SignatureRules {
+  readonly service: string
+  /** Undefined: any region is accepted, the empty string too. */
+  readonly region: string | undefined
+}
+
+export interface AnonymousRequest {
+  readonly kind: "anonymous"
+  readonly payload: PayloadMode
+}
+
+/** A signature that has been read and is well formed and timely, but not yet verified. */
+export interface SignedClaim {
+  readonly kind: "claim"
+  readonly accessKeyId: AccessKeyId
+  readonly credentials: Credentials
+  readonly request: SignableRequest
+  readonly headers: ReadonlyMap<string, string>
+  readonly timestamp: string
+  readonly timeMs: number
+  readonly payload: PayloadMode
+  readonly payloadHash: string
+  readonly region: string
+}
+
+export interface VerifiedRequest {
+  readonly kind: "verified"
+  readonly form: SignatureForm
+  readonly accessKeyId: AccessKeyId
+  /** The configured region, or `us-east-1` where none is. */
+  readonly region: string
+  readonly payload: PayloadMode
+  /** The chain that a signed chunked body continues. */
+  readonly chunkSignatures: () => ChunkSignatures
+}
+
+/**
+ * Reads the signature of a request and refuses what needs no secret to be refused.
+ *
+ * Throws `accessDenied`, `invalidRequest`, `invalidArgument`, `malformedAuthorization` (details.form,
+ * and details.region where the region is wrong), `invalidToken`, `invalidAccessKey`, `requestSkewed`
+ * and `requestExpired` (details.serverTime), `invalidUri`, `notImplemented`.
+ */
+export function readSignature(
+  request: SignableRequest,
+  rules: SignatureRules,
+  nowMs: number,
+): AnonymousRequest | SignedClaim {
+  const headers = canonicalHeaders(request.rawHeaders)
+  const query = parseQuery(splitTarget(request.rawTarget).rawQuery)
+  const authorization = headers.get("authorization")
+  const presigned = carriesQuerySignature(query)
+  if (authorization !== undefined && (presigned || carriesOlderQuerySignature(query))) {
+    throw fail("invalidArgument", {
+      message: "Only one auth mechanism allowed; use the Authorization header or the query, not both",
+    })
+  }
+  if (authorization === undefined && !presigned) return readAnonymous(headers, query)
+
+  const terms = presigned ? parsePresigned(query) : undefined
+  const credentials = terms ?? parseAuthorization(authorization ?? "")
+  checkScope(credentials, rules)
+  const timestamp = terms?.timestamp ?? timestampOf(headers)
+  const timeMs = checkTime(timestamp, terms, nowMs)
+  if (credentials.scope.day !== timestamp.slice(0, 8)) {
+    throw fail("accessDenied", { reason: "the date of the Credential is not the day of the request" })
+  }
+  checkSignedHeaders(credentials, headers)
+  if (
+    headers.get("x-amz-security-token") ||
+    query.some(({ name, value }) => name === "X-Amz-Security-Token" && value)
+  ) {
+    throw fail("invalidToken")
+  }
+  const payloadHash = payloadHashOf(headers, terms === undefined ? undefined : query)
+  return {
+    kind: "claim",
+    accessKeyId: accessKeyOf(credentials.accessKeyId),
+    credentials,
+    request,
+    headers,
+    timestamp,
+    timeMs,
+    payload: parsePayloadMode(payloadHash),
+    payloadHash,
+    region: rules.region ?? REGION_REPORTED,
+  }
+}
+
+/** Throws `signatureMismatch` with details.stringToSign and details.canonicalRequest. */
+export function verifySignature(claim: SignedClaim, secret: string, keys: SigningKeys): VerifiedRequest {
+  const { credentials, headers, request, payloadHash, timestamp } = claim
+  const parts = { request, headers, signedHeaders: credentials.signedHeaders, payloadHash }
+  const text = stringToSign(timestamp, credentials.scope, canonicalRequest(parts))
+  const signingKey = keys.of(claim.accessKeyId, secret, credentials.scope)
+  const expected = hmacHex(signingKey, text)
+  if (!equalInConstantTime(expected, credentials.signature)) {
+    const shown = new Map([...headers].map(([name, value]) => [name, SECRET_HEADERS.test(name) ? "(hidden)" : value]))
+    throw fail("signatureMismatch", {
+      accessKeyId: claim.accessKeyId,
+      signatureProvided: credentials.signature.slice(0, 128),
+      stringToSign: text,
+      canonicalRequest: canonicalRequest({ ...parts, headers: shown }),
+    })
+  }
+  return {
+    kind: "verified",
+    form: credentials.form,
+    accessKeyId: claim.accessKeyId,
+    region: claim.region,
+    payload: claim.payload,
+    chunkSignatures: () => new ChunkSignatures(signingKey, timestamp, scopeText(credentials.scope), expected),
+  }
+}
+
+function readAnonymous(headers: ReadonlyMap<string, string>, query: readonly QueryParameter[]): AnonymousRequest {
+  if (carriesOlderQuerySignature(query)) {
+    throw fail("invalidRequest", {
+      message: "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
+    })
+  }
+  const payload = parsePayloadMode(headers.get("x-amz-content-sha256") ?? UNSIGNED_PAYLOAD)
+  if (payload.kind === "chunked" && payload.signed) {
+    throw fail("accessDenied", { reason: "signed chunks need a signed request" })
+  }
+  return { kind: "anonymous", payload }
+}
+
+function checkScope({ form, scope }: Credentials, rules: SignatureRules): void {
+  if (scope.service !== rules.service) {
+    throw fail("malformedAuthorization", {
+      message: `The authorization is malformed; incorrect service "${scope.service.slice(0, 40)}". This endpoint belongs to "${rules.service}".`,
+      form,
+    })
+  }
+  if (rules.region !== undefined && scope.region !== rules.region) {
+    throw fail("malformedAuthorization", {
+      message: `The authorization is malformed; the region '${scope.region.slice(0, 40)}' is wrong; expecting '${rules.region}'`,
+      form,
+      region: rules.region,
+    })
+  }
+}
+
+function timestampOf(headers: ReadonlyMap<string, string>): string {
+  const amzDate = headers.get("x-amz-date")
+  if (amzDate !== undefined) return amzDate
+  const timeMs = parseDate(headers.get("date") ?? "")
+  if (timeMs === undefined) {
+    throw fail("accessDenied", { message: "AWS authentication requires a valid Date or x-amz-date header" })
+  }
+  return basicDate(timeMs)
+}
+
+function checkTime(timestamp: string, terms: PresignedTerms | undefined, nowMs: number): number {
+  const timeMs = parseBasicDate(timestamp)
+  if (timeMs === undefined) {
+    throw fail("accessDenied", { message: "AWS authentication requires a valid Date or x-amz-date header" })
+  }
+  const serverTime = isoDate(nowMs)
+  if (terms === undefined) {
+    if (Math.abs(nowMs - timeMs) > SKEW_MS_MAX) {
+      throw fail("requestSkewed", { requestTime: timestamp, serverTime, maxAllowedSkewMilliseconds: SKEW_MS_MAX })
+    }
+    return timeMs
+  }
+  const expiresSeconds = /^\d{1,6}$/.test(terms.expiresText) ? Number(terms.expiresText) : 0
+  if (expiresSeconds < 1 || expiresSeconds > PRESIGNED_SECONDS_MAX) {
+    throw fail("accessDenied", { message: `X-Amz-Expires must be between 1 and ${PRESIGNED_SECONDS_MAX} seconds` })
+  }
+  if (timeMs > nowMs + SKEW_MS_MAX) throw fail("accessDenied", { message: "Request is not valid yet", serverTime })
+  const expiresMs = timeMs + expiresSeconds * 1000
+  if (nowMs > expiresMs) {
+    throw fail("requestExpired", {
+      message: "Request has expired",
+      expires: isoDate(expiresMs),
+      serverTime,
+      expiresSeconds,
+    })
+  }
+  return timeMs
+}
+
+function checkSignedHeaders({ signedHeaders }: Credentials, headers: ReadonlyMap<string, string>): void {
+  const signed = new Set(signedHeaders)
+  const unsigned = ["host", ...headers.keys()].filter(
+    name => (name === "host" || name.startsWith("x-amz-")) && !signed.has(name),
+  )
+  if (unsigned.length > 0) {
+    throw fail("accessDenied", {
+      message: "There were headers present in the request which were not signed",
+      headersNotSigned: [...new Set(unsigned)].join(", ").slice(0, 400),
+    })
+  }
+}
+
+/** `presignedQuery`: of a presigned URL, which needs no hash. */
+function payloadHashOf(
+  headers: ReadonlyMap<string, string>,
+  presignedQuery: readonly QueryParameter[] | undefined,
+): string {
+  const header = headers.get("x-amz-content-sha256")
+  if (presignedQuery === undefined) {
+    if (header !== undefined) return header
+    throw fail("invalidRequest", { message: "Missing required header for this request: x-amz-content-sha256" })
+  }
+  const parameter = presignedQuery.find(({ name }) => name === "X-Amz-Content-Sha256")?.value
+  if (header !== undefined && parameter !== undefined && header !== parameter) {
+    throw fail("invalidArgument", { message: "x-amz-content-sha256 differs between the header and the query" })
+  }
+  return parameter ?? header ?? UNSIGNED_PAYLOAD
+}
+
+function accessKeyOf(text: string): AccessKeyId {
+  try {
+    return parseAccessKeyId(text)
+  } catch {
+    throw fail("invalidAccessKey", { accessKeyId: text.slice(0, 128) })
+  }
+}

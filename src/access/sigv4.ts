@@ -1,0 +1,19 @@
+/**
+ * AWS Signature Version 4: verifying requests, signing them, and the chain of a chunked body. Pure.
+ */
+export { equalInConstantTime, sha256Hex } from "./signing/canonical.js"
+export type { SignableRequest } from "./signing/canonical.js"
+export { ChunkSignatures } from "./signing/chunks.js"
+export { SigningKeys } from "./signing/keys.js"
+export {
+  parsePayloadMode,
+  STREAMING_SIGNED,
+  STREAMING_SIGNED_TRAILER,
+  STREAMING_UNSIGNED_TRAILER,
+  UNSIGNED_PAYLOAD,
+} from "./signing/payload.js"
+export type { PayloadMode } from "./signing/payload.js"
+export { presign, signRequest } from "./signing/sign.js"
+export type { SignedRequest, SigningCredentials } from "./signing/sign.js"
+export { readSignature, verifySignature } from "./signing/verify.js"
+export type { AnonymousRequest, SignatureRules, SignedClaim, VerifiedRequest } from "./signing/verify.js"
