@@ -1,0 +1,234 @@
+/**
+ * The aws-chunked body: chunks with or without signatures, and maybe a trailer, as a push machine.
+ *
+ * Promises  The result does not depend on how the bytes arrive in pieces. Every chunk signature and
+ *           the trailer signature is verified before `end` returns; decoded bytes leave `push` while
+ *           their chunk is still being hashed, so nobody may make them visible before `end`.
+ *           The decoded length is exactly the declared one, or `incompleteBody`.
+ * Refuses   `malformedChunk`, `malformedTrailer`, `signatureMismatch`, `incompleteBody`; after a
+ *           refusal every further call is refused too.
+ * Limits    `CHUNK_LINE_BYTES_MAX`, `TRAILER_BYTES_MAX`; no chunk is ever held.
+ * Source    "Transferring Payload in Multiple Chunks", Amazon S3 API Reference.
+ */
+import { createHash } from "node:crypto"
+import type { Hash } from "node:crypto"
+import { fail } from "../../base/failures.js"
+import type { Failure } from "../../base/failures.js"
+import { assert } from "../../base/assert.js"
+import { equalInConstantTime, sha256Hex } from "../../access/sigv4.js"
+import type { ChunkSignatures } from "../../access/sigv4.js"
+
+export const CHUNK_LINE_BYTES_MAX = 256
+export const TRAILER_BYTES_MAX = 8 * 1024
+
+export interface ChunkedBodyShape {
+  /** The chain that follows from the request's signature; undefined where chunks are unsigned. */
+  readonly signatures: ChunkSignatures | undefined
+  /** Names promised by `x-amz-trailer`, in lower case; undefined where the mode has no trailer. */
+  readonly trailerNames: readonly string[] | undefined
+  /** `x-amz-decoded-content-length`. */
+  readonly decodedBytes: number
+}
+
+const LF = 0x0a
+const CR = 0x0d
+const CHUNK_LINE = /^([0-9a-fA-F]{1,16})(?:;chunk-signature=([0-9a-fA-F]{64}))?\r\n$/
+const TRAILER_SIGNATURE = "x-amz-trailer-signature"
+
+/** Where the machine stands: in a size line, in data, in the line break after data, behind the last chunk. */
+type State = "line" | "data" | "break" | "trailer" | "over"
+
+export class ChunkedDecoder {
+  private state: State = "line"
+  /** Bytes of a line, line break or trailer that have not ended yet. */
+  private held = ""
+  private chunkLeftBytes = 0
+  private chunkSignature: string | undefined
+  private chunkHash: Hash | undefined
+  private decodedBytes = 0
+
+  constructor(private readonly shape: ChunkedBodyShape) {}
+
+  /** Feeds bytes of the body and returns the decoded ones among them, as views of `bytes`. */
+  push(bytes: Uint8Array): Uint8Array[] {
+    const decoded: Uint8Array[] = []
+    let at = 0
+    while (at < bytes.length) {
+      if (this.state === "data") {
+        const piece = bytes.subarray(at, at + this.chunkLeftBytes)
+        this.takeData(piece)
+        decoded.push(piece)
+        at += piece.length
+      } else if (this.state === "trailer") {
+        this.hold(bytes.subarray(at), TRAILER_BYTES_MAX)
+        at = bytes.length
+      } else if (this.state === "over") {
+        throw fail("malformedChunk")
+      } else {
+        const end = bytes.indexOf(LF, at)
+        const piece = end < 0 ? bytes.subarray(at) : bytes.subarray(at, end + 1)
+        this.hold(piece, this.state === "break" ? 2 : CHUNK_LINE_BYTES_MAX)
+        at += piece.length
+        if (end >= 0) this.takeLine()
+      }
+    }
+    return decoded
+  }
+
+  /** Ends the body: every promise is checked, and the trailers by lower-case name are returned. */
+  end(): ReadonlyMap<string, string> {
+    const { state } = this
+    this.state = "over"
+    if (state === "over") throw fail("malformedChunk")
+    if (state !== "trailer") throw this.refuse("incompleteBody", "the body ended within a chunk")
+    if (this.decodedBytes !== this.shape.decodedBytes) {
+      throw this.refuse("incompleteBody", "the body is shorter than x-amz-decoded-content-length")
+    }
+    if (this.shape.trailerNames !== undefined) return this.readTrailer(this.shape.trailerNames)
+    if (this.held !== "" && this.held !== "\r\n") throw this.refuse("malformedChunk", "bytes follow the last chunk")
+    return new Map()
+  }
+
+  private refuse(
+    kind: "malformedChunk" | "malformedTrailer" | "incompleteBody" | "signatureMismatch",
+    message: string,
+  ): Failure {
+    this.state = "over"
+    return fail(kind, { message })
+  }
+
+  private hold(piece: Uint8Array, bytesMax: number): void {
+    if (this.held.length + piece.length > bytesMax) {
+      throw this.refuse(
+        this.state === "trailer" ? "malformedTrailer" : "malformedChunk",
+        "a line of the chunked body is too long",
+      )
+    }
+    this.held += latin1Of(piece)
+  }
+
+  private takeLine(): void {
+    const line = this.held
+    this.held = ""
+    if (this.state === "break") {
+      if (line !== "\r\n") throw this.refuse("malformedChunk", "a chunk does not end with a line break")
+      this.state = "line"
+      return
+    }
+    const [matched, size, signature] = CHUNK_LINE.exec(line) ?? []
+    if (
+      matched === undefined ||
+      size === undefined ||
+      (signature !== undefined) !== (this.shape.signatures !== undefined)
+    ) {
+      throw this.refuse("malformedChunk", "a chunk does not begin with its size and signature")
+    }
+    this.chunkLeftBytes = parseInt(size, 16)
+    this.chunkSignature = signature
+    if (this.decodedBytes + this.chunkLeftBytes > this.shape.decodedBytes) {
+      throw this.refuse("incompleteBody", "the body is longer than x-amz-decoded-content-length")
+    }
+    if (this.shape.signatures !== undefined) this.chunkHash = createHash("sha256")
+    this.state = "data"
+    if (this.chunkLeftBytes === 0) {
+      this.checkChunk()
+      this.state = "trailer"
+    }
+  }
+
+  private takeData(piece: Uint8Array): void {
+    this.chunkHash?.update(piece)
+    this.decodedBytes += piece.length
+    this.chunkLeftBytes -= piece.length
+    if (this.chunkLeftBytes > 0) return
+    this.checkChunk()
+    this.state = "break"
+  }
+
+  private checkChunk(): void {
+    const { signatures } = this.shape
+    if (signatures === undefined) return
+    assert(
+      this.chunkHash !== undefined && this.chunkSignature !== undefined,
+      "a signed chunk has a hash and a signature",
+    )
+    const expected = signatures.chunk(this.chunkHash.digest("hex"))
+    if (!equalInConstantTime(expected, this.chunkSignature.toLowerCase())) {
+      throw this.refuse("signatureMismatch", "the signature of a chunk does not match")
+    }
+  }
+
+  /**
+   * Clients disagree on where blank lines stand and whether a line ends with LF or CRLF, so both are
+   * taken; everything up to the end of the body must still be a trailer line.
+   */
+  private readTrailer(promised: readonly string[]): ReadonlyMap<string, string> {
+    const trailers = new Map<string, string>()
+    let signature: string | undefined
+    for (const ended of this.held.split("\n")) {
+      const line = ended.charCodeAt(ended.length - 1) === CR ? ended.slice(0, -1) : ended
+      if (line === "") continue
+      const [, name, value] = /^([A-Za-z0-9-]+):[ \t]*([\x21-\x7e]*)[ \t]*$/.exec(line) ?? []
+      if (name === undefined || value === undefined || signature !== undefined) {
+        throw this.refuse("malformedTrailer", "the trailer holds something that is no trailer line")
+      }
+      const lower = name.toLowerCase()
+      if (lower === TRAILER_SIGNATURE && this.shape.signatures !== undefined) signature = value
+      else if (!promised.includes(lower) || trailers.has(lower)) {
+        throw this.refuse("malformedTrailer", "the trailer is not the one that x-amz-trailer promises")
+      } else trailers.set(lower, value)
+    }
+    if (promised.some(name => !trailers.has(name))) {
+      throw this.refuse("malformedTrailer", "a trailer that x-amz-trailer promises is missing")
+    }
+    this.checkTrailer(trailers, signature)
+    return trailers
+  }
+
+  private checkTrailer(trailers: ReadonlyMap<string, string>, signature: string | undefined): void {
+    const { signatures } = this.shape
+    if (signatures === undefined) return
+    if (signature === undefined) throw this.refuse("malformedTrailer", "the signature of the trailer is missing")
+    const lines = [...trailers].map(([name, value]) => `${name}:${value}\n`).join("")
+    if (!equalInConstantTime(signatures.trailer(sha256Hex(lines)), signature)) {
+      throw this.refuse("signatureMismatch", "the signature of the trailer does not match")
+    }
+  }
+}
+
+function latin1Of(bytes: Uint8Array): string {
+  let text = ""
+  for (const byte of bytes) text += String.fromCharCode(byte)
+  return text
+}
+
+/** The names in an `x-amz-trailer` header. Throws `malformedTrailer`. */
+export function parseTrailerNames(header: string): readonly string[] {
+  const names = header.split(",").map(name => name.trim().toLowerCase())
+  if (!names.every(name => /^[a-z0-9-]+$/.test(name)) || new Set(names).size !== names.length) {
+    throw fail("malformedTrailer", { message: "x-amz-trailer is not a list of header names" })
+  }
+  return names
+}
+
+/**
+ * Decodes a whole body as it streams; `onTrailers` hears of the trailers before the last step of the
+ * iteration ends. Throws what the decoder refuses, and what the source throws.
+ */
+export async function* decodeChunkedBody(
+  source: AsyncIterable<Uint8Array>,
+  shape: ChunkedBodyShape,
+  onTrailers: (trailers: ReadonlyMap<string, string>) => void,
+): AsyncGenerator<Uint8Array> {
+  const decoder = new ChunkedDecoder(shape)
+  for await (const bytes of source) yield* decoder.push(bytes)
+  onTrailers(decoder.end())
+}
+
+/** `aws-chunked` taken out of a Content-Encoding: `aws-chunked,gzip` is stored as `gzip`, alone as nothing. */
+export function withoutAwsChunked(contentEncoding: string): string | undefined {
+  if (!/aws-chunked/i.test(contentEncoding)) return contentEncoding
+  const codings = contentEncoding.split(",").map(coding => coding.trim())
+  const kept = codings.filter(coding => coding !== "" && coding.toLowerCase() !== "aws-chunked").join(",")
+  return kept === "" ? undefined : kept
+}

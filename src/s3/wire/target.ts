@@ -1,0 +1,71 @@
+/**
+ * What a request addresses: bucket and key, from the raw request target and the Host header.
+ *
+ * Promises  Key bytes are the target's bytes, decoded once and never normalised. A Host of
+ *           `<bucket>.<domain>[:port]` is virtual-host style for each configured domain and always
+ *           for `*.localhost`; every other Host is path style.
+ * Refuses   Broken escapes, and an absolute-form target whose authority is not the Host: `invalidUri`.
+ */
+import { fail } from "../../base/failures.js"
+import { objectKeyOfBytes, bytesOfByteString } from "../../base/ids.js"
+import type { ObjectKey } from "../../base/ids.js"
+import { parseQuery, percentDecode, splitTarget } from "../../base/uri.js"
+import type { QueryParameter } from "../../base/uri.js"
+
+export interface S3Target {
+  /** As addressed, not yet checked; undefined for the service itself. */
+  readonly bucket: string | undefined
+  /** The key's bytes as a byte string; undefined for a bucket or the service. */
+  readonly rawKey: string | undefined
+  readonly query: readonly QueryParameter[]
+  readonly style: "path" | "virtualHost"
+  /** The path as sent, for `<Resource>`. */
+  readonly rawPath: string
+}
+
+const ALWAYS_A_DOMAIN = "localhost"
+
+/** The bucket in a Host header; undefined where it is path style. `domains` in lower case. */
+export function bucketOfHost(host: string, domains: readonly string[]): string | undefined {
+  const name = host.toLowerCase().replace(/:\d*$/, "")
+  // The longest domain first: with `a.b` and `b` configured, `x.a.b` is bucket `x`.
+  const matching = [...domains, ALWAYS_A_DOMAIN]
+    .filter(domain => name.endsWith(`.${domain}`) && name.length > domain.length + 1)
+    .sort((a, b) => b.length - a.length)
+  const isDomainItself = domains.includes(name)
+  const [domain] = matching
+  return domain === undefined || isDomainItself ? undefined : name.slice(0, -domain.length - 1)
+}
+
+/** Throws `invalidUri`. */
+export function parseTarget(rawTarget: string, host: string, domains: readonly string[]): S3Target {
+  const { rawPath, rawQuery, authority } = splitTarget(rawTarget)
+  if (authority !== undefined && authority.toLowerCase() !== host.toLowerCase()) {
+    throw fail("invalidUri", { message: "the request target names another host than the Host header" })
+  }
+  const query = parseQuery(rawQuery)
+  const hostBucket = bucketOfHost(host, domains)
+  const path = rawPath.slice(1)
+  if (hostBucket !== undefined) {
+    return {
+      bucket: hostBucket,
+      rawKey: path === "" ? undefined : percentDecode(path),
+      query,
+      style: "virtualHost",
+      rawPath,
+    }
+  }
+  const slash = path.indexOf("/")
+  const bucket = percentDecode(slash < 0 ? path : path.slice(0, slash))
+  const key = slash < 0 ? "" : percentDecode(path.slice(slash + 1))
+  return {
+    bucket: bucket === "" && key === "" ? undefined : bucket,
+    rawKey: key === "" ? undefined : key,
+    query,
+    style: "path",
+    rawPath,
+  }
+}
+
+/** The key of a byte string. Throws `keyTooLong`, `invalidKey`. */
+export const keyOfByteString = (rawKey: string): ObjectKey => objectKeyOfBytes(bytesOfByteString(rawKey))
