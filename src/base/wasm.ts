@@ -115,6 +115,8 @@ export const i32 = {
   shl: binary(0x74),
   shr: binary(0x76),
   rotl: binary(0x77),
+  /** The lower half. */
+  fromI64: unary(0xa7),
 }
 
 export const i64 = {
