@@ -19,13 +19,12 @@ export interface DiskFile {
   sync(): Promise<void>
   truncate(lengthBytes: number): Promise<void>
   sizeBytes(): Promise<number>
+  /** No error when it is closed already. */
   close(): Promise<void>
 }
 
 export type OpenMode =
-  | "read" /** must exist */
-  | "write" /** must exist; reads too */
-  | "create" /** must not exist; reads too */
+  "read" /** must exist */ | "write" /** must exist; reads too */ | "create" /** must not exist; reads too */
 
 export interface Space {
   readonly totalBytes: number
@@ -41,9 +40,11 @@ export interface Disk {
   /** Names in a folder, sorted; an absent folder throws `deviceFailed` with code ENOENT. */
   list(folder: string): Promise<string[]>
   exists(path: string): Promise<boolean>
-  /** Makes the folder and those above it; no error when it is there. */
+  /** Makes the folder and those above it, durable when it resolves; no error when it is there. */
   makeFolder(path: string): Promise<void>
+  /** Removes a file; an absent one throws `deviceFailed` with code ENOENT. */
   remove(path: string): Promise<void>
+  /** Replaces a file of the new name. */
   rename(from: string, to: string): Promise<void>
   syncFolder(path: string): Promise<void>
   space(path: string): Promise<Space>

@@ -1,0 +1,10 @@
+/** Disk: the contract, the real disk, and the simulated one with its faults and crash states. */
+export type { Disk, DiskFile, OpenMode, Space } from "./contract.js"
+export { RealDisk } from "./real.js"
+export { SimDisk } from "./sim.js"
+export type { DiskCall, DiskEvent, DiskRecord, Intercept, SimDiskOptions } from "./sim.js"
+export { failing } from "./faults.js"
+export type { FaultPlan } from "./faults.js"
+export { crashStates } from "./crash-states.js"
+export type { CrashState, CrashStatesOptions } from "./crash-states.js"
+export { Medium } from "./medium.js"

@@ -1,0 +1,270 @@
+/**
+ * The simulated medium: what a disk holds for ever, and what is only in its caches.
+ *
+ * Every change enters a file's `current` content (the page cache) at once and `synced` (the platter)
+ * when it is settled; between the two it is pending, and a power cut keeps, drops or tears it, sector
+ * by sector. Names work alike: a create, rename or remove is pending until its folder is synced.
+ * Synchronous; `sim.ts` adds processes, calls and faults, `crash-states.ts` enumerates power cuts.
+ */
+import { posix } from "node:path"
+import { assert, must } from "../../base/assert.js"
+import type { Random } from "../random/contract.js"
+
+export const SECTOR_BYTES = 512
+
+/** Bytes that grow by doubling. */
+export class GrowingBytes {
+  #data = new Uint8Array(0)
+  length = 0
+
+  write(bytes: Uint8Array, offsetBytes: number): void {
+    this.grow(offsetBytes + bytes.length)
+    this.#data.set(bytes, offsetBytes)
+  }
+
+  /** Makes it at least this long, with zeros. */
+  grow(lengthBytes: number): void {
+    if (lengthBytes > this.#data.length) {
+      const data = new Uint8Array(Math.max(lengthBytes, 2 * this.#data.length, SECTOR_BYTES))
+      data.set(this.#data.subarray(0, this.length))
+      this.#data = data
+    }
+    this.length = Math.max(this.length, lengthBytes)
+  }
+
+  truncate(lengthBytes: number): void {
+    if (lengthBytes < this.length) this.#data.fill(0, lengthBytes, this.length)
+    this.grow(lengthBytes)
+    this.length = lengthBytes
+  }
+
+  /** The content; a view that is good until the next change. */
+  view(): Uint8Array {
+    return this.#data.subarray(0, this.length)
+  }
+
+  copy(): GrowingBytes {
+    const copy = new GrowingBytes()
+    copy.write(this.view(), 0)
+    return copy
+  }
+}
+
+export type Change =
+  | { readonly kind: "write"; readonly offsetBytes: number; readonly bytes: Uint8Array }
+  | { readonly kind: "truncate"; readonly lengthBytes: number }
+
+export interface MediumFile {
+  readonly id: number
+  current: GrowingBytes
+  synced: GrowingBytes
+  /** In the cache, on its way to the platter. */
+  pending: Change[]
+  /** Failed: it may have reached the platter in part, and no sync will bring the rest there. */
+  failed: Change[]
+}
+
+export type NameChange =
+  | { readonly kind: "create"; readonly path: string; readonly file: number }
+  | { readonly kind: "rename"; readonly from: string; readonly to: string; readonly file: number }
+  | { readonly kind: "remove"; readonly path: string }
+
+type Names = Map<string, number>
+
+export const folderOf = (path: string): string => posix.dirname(path)
+/** One spelling for each path. */
+export const spelled = (path: string): string => posix.normalize(path).replace(/(?<=.)\/$/, "")
+
+function applyName(names: Names, change: NameChange): void {
+  if (change.kind === "create") names.set(change.path, change.file)
+  else if (change.kind === "remove") names.delete(change.path)
+  else {
+    if (names.get(change.from) === change.file) names.delete(change.from)
+    names.set(change.to, change.file)
+  }
+}
+
+export function applyChange(content: GrowingBytes, change: Change): void {
+  if (change.kind === "write") content.write(change.bytes, change.offsetBytes)
+  else content.truncate(change.lengthBytes)
+}
+
+/** Whether two changes concern the same bytes; a truncation concerns all. */
+function overlap(a: Change, b: Change): boolean {
+  if (a.kind === "truncate" || b.kind === "truncate") return true
+  return a.offsetBytes < b.offsetBytes + b.bytes.length && b.offsetBytes < a.offsetBytes + a.bytes.length
+}
+
+const touches = (change: NameChange, folder: string): boolean =>
+  change.kind === "rename"
+    ? folderOf(change.from) === folder || folderOf(change.to) === folder
+    : folderOf(change.path) === folder
+
+export class Medium {
+  readonly files = new Map<number, MediumFile>()
+  readonly folders = new Set<string>(["/", "."])
+  #names: Names = new Map()
+  #syncedNames: Names = new Map()
+  #pendingNames: NameChange[] = []
+  #lastFile = 0
+
+  /** A copy that shares nothing, pending changes included. */
+  copy(): Medium {
+    const copy = new Medium()
+    for (const file of this.files.values()) {
+      copy.files.set(file.id, {
+        id: file.id,
+        current: file.current.copy(),
+        synced: file.synced.copy(),
+        pending: [...file.pending],
+        failed: [...file.failed],
+      })
+    }
+    for (const folder of this.folders) copy.folders.add(folder)
+    copy.#names = new Map(this.#names)
+    copy.#syncedNames = new Map(this.#syncedNames)
+    copy.#pendingNames = [...this.#pendingNames]
+    copy.#lastFile = this.#lastFile
+    return copy
+  }
+
+  fileAt(path: string): MediumFile | undefined {
+    const id = this.#names.get(path)
+    return id === undefined ? undefined : this.file(id)
+  }
+
+  file(id: number): MediumFile {
+    return must(this.files.get(id), "the medium has this file")
+  }
+
+  namesIn(folder: string): string[] {
+    const inside = [...this.#names.keys(), ...this.folders].filter(path => path !== folder && folderOf(path) === folder)
+    return inside.map(path => posix.basename(path)).sort()
+  }
+
+  get usedBytes(): number {
+    let used = 0
+    for (const id of this.#names.values()) used += this.file(id).current.length
+    return used
+  }
+
+  newFile(): MediumFile {
+    this.#lastFile += 1
+    const file = {
+      id: this.#lastFile,
+      current: new GrowingBytes(),
+      synced: new GrowingBytes(),
+      pending: [],
+      failed: [],
+    }
+    this.files.set(file.id, file)
+    return file
+  }
+
+  addFolder(path: string): void {
+    for (let folder = path; !this.folders.has(folder); folder = folderOf(folder)) this.folders.add(folder)
+  }
+
+  /** Enters a change of content into the cache. */
+  change(id: number, change: Change): void {
+    const file = this.file(id)
+    applyChange(file.current, change)
+    file.pending.push(change)
+  }
+
+  /**
+   * These changes have reached the platter. Earlier ones to the same bytes have too: a cache writes
+   * what it holds, so what has been overwritten never comes back.
+   */
+  settle(id: number, changes: readonly Change[]): void {
+    const file = this.file(id)
+    for (const change of changes) {
+      const at = file.pending.indexOf(change)
+      if (at === -1) continue
+      const settled = file.pending.filter((other, i) => i === at || (i < at && overlap(other, change)))
+      for (const each of settled) applyChange(file.synced, each)
+      file.pending = file.pending.filter(other => !settled.includes(other))
+      file.failed = file.failed.filter(other => !overlap(other, change))
+    }
+  }
+
+  /** These changes failed: the cache calls them clean, and chance alone knows what reached the platter. */
+  lose(id: number, changes: readonly Change[]): void {
+    const file = this.file(id)
+    file.failed.push(...file.pending.filter(change => changes.includes(change)))
+    file.pending = file.pending.filter(change => !changes.includes(change))
+  }
+
+  changeName(change: NameChange): void {
+    applyName(this.#names, change)
+    this.#pendingNames.push(change)
+  }
+
+  pendingNamesIn(folder: string): NameChange[] {
+    return this.#pendingNames.filter(change => touches(change, folder))
+  }
+
+  settleNames(changes: readonly NameChange[]): void {
+    for (const change of changes) if (this.#pendingNames.includes(change)) applyName(this.#syncedNames, change)
+    this.#pendingNames = this.#pendingNames.filter(change => !changes.includes(change))
+  }
+
+  /** All that is pending and may or may not survive. */
+  get pendingNames(): readonly NameChange[] {
+    return this.#pendingNames
+  }
+
+  /** Flips one bit where it rests, in cache and platter alike. */
+  flipBit(path: string, bit: number): void {
+    const file = must(this.fileAt(spelled(path)), `${path} exists`)
+    const at = Math.floor(bit / 8)
+    for (const content of [file.current, file.synced]) {
+      const view = content.view()
+      assert(at < view.length, "the bit is inside the file")
+      view[at] = (view[at] ?? 0) ^ (1 << (bit % 8))
+    }
+  }
+
+  /** Ends in what the platter holds: everything still pending is gone. */
+  cutPower(): void {
+    this.#names = new Map(this.#syncedNames)
+    this.#pendingNames = []
+    const named = new Set(this.#names.values())
+    for (const file of [...this.files.values()]) {
+      if (!named.has(file.id)) this.files.delete(file.id)
+      file.pending = []
+      file.failed = []
+      file.current = file.synced.copy()
+    }
+  }
+
+  /** A power cut after which each pending sector is whole, absent or torn and each name change done or not, by chance. */
+  crash(random: Random): void {
+    for (const file of this.files.values()) {
+      for (const change of [...file.failed, ...file.pending]) crashChange(file.synced, change, random)
+    }
+    for (const change of this.#pendingNames) if (random.below(2) === 1) applyName(this.#syncedNames, change)
+    this.cutPower()
+  }
+}
+
+/** Applies a pending change as a power cut would. */
+function crashChange(content: GrowingBytes, change: Change, random: Random): void {
+  if (change.kind === "truncate") {
+    if (random.below(2) === 1) content.truncate(change.lengthBytes)
+    return
+  }
+  const endBytes = change.offsetBytes + change.bytes.length
+  // The length may have been written although the bytes were not.
+  if (random.below(2) === 1) content.grow(endBytes)
+  for (let from = change.offsetBytes; from < endBytes;) {
+    const to = Math.min(endBytes, (Math.floor(from / SECTOR_BYTES) + 1) * SECTOR_BYTES)
+    const fate = random.below(3)
+    const kept = fate === 0 ? 0 : fate === 1 ? to - from : random.below(to - from)
+    if (kept > 0) {
+      const start = from - change.offsetBytes
+      content.write(change.bytes.subarray(start, start + kept), from)
+    }
+    from = to
+  }
+}

@@ -1,0 +1,356 @@
+/**
+ * The simulated disk: files in memory that a power cut hits like real ones.
+ *
+ * Promises  What `crash` leaves is what the contract promises and, beyond that, chance by the random
+ *           given: unsynced sectors kept, dropped or torn, unsynced names done or not. `kill` is a
+ *           process that dies while the machine goes on: nothing written is lost.
+ * Processes Each `Disk` from `boot()` belongs to one life of a process; once `crash` or `kill` has
+ *           ended it, its calls (also those under way) never settle and change nothing.
+ * Faults    `intercept` sees each call before it happens: it may wait (a slow disk), throw (a failing
+ *           one) and decide what a failing write leaves behind. `capacityBytes` fills up, `flipBit` rots.
+ * Recording `record()` logs every change and when it was acknowledged; see `crash-states.ts`.
+ */
+import { fail } from "../../base/failures.js"
+import type { Failure } from "../../base/failures.js"
+import { concatBytes } from "../../base/bytes.js"
+import { must } from "../../base/assert.js"
+import type { Random } from "../random/contract.js"
+import type { Disk, DiskFile, OpenMode, Space } from "./contract.js"
+import { folderOf, Medium, spelled } from "./medium.js"
+import type { Change, NameChange } from "./medium.js"
+
+/** A call as `intercept` and a recording see it. */
+export type DiskCall =
+  | {
+      readonly kind: "write"
+      readonly path: string
+      readonly file: number
+      readonly durable: boolean
+      readonly change: Change
+    }
+  | {
+      readonly kind: "truncate"
+      readonly path: string
+      readonly file: number
+      readonly durable: boolean
+      readonly change: Change
+    }
+  | { readonly kind: "sync"; readonly path: string; readonly file: number }
+  | { readonly kind: "name"; readonly path: string; readonly change: NameChange }
+  | { readonly kind: "syncFolder"; readonly path: string }
+  | { readonly kind: "makeFolder"; readonly path: string }
+  | { readonly kind: "read" | "open" | "list" | "size" | "space"; readonly path: string }
+
+/** Throw from here to make the call fail; what is returned is waited for. */
+export type Intercept = (call: DiskCall) => void | Promise<void>
+
+export interface DiskEvent {
+  readonly at: "start" | "done"
+  /** The index of the call in `calls`. */
+  readonly call: number
+}
+
+export interface DiskRecord {
+  /** What the medium held when the recording began. */
+  readonly before: Medium
+  readonly calls: DiskCall[]
+  readonly events: DiskEvent[]
+}
+
+export interface SimDiskOptions {
+  readonly capacityBytes?: number
+  readonly fileSystemId?: string
+}
+
+interface Life {
+  over: boolean
+}
+
+const CAPACITY_BYTES_DEFAULT = 2 ** 40
+const never = <T>(): Promise<T> => new Promise<T>(() => undefined)
+
+export class SimDisk {
+  #life: Life = { over: false }
+  #intercept: Intercept = () => undefined
+  #record: DiskRecord | undefined
+  capacityBytes: number
+  readonly fileSystemId: string
+
+  constructor(
+    readonly medium: Medium = new Medium(),
+    options: SimDiskOptions = {},
+  ) {
+    this.capacityBytes = options.capacityBytes ?? CAPACITY_BYTES_DEFAULT
+    this.fileSystemId = options.fileSystemId ?? "sim"
+  }
+
+  /** The disk as the process that lives now sees it. */
+  boot(): Disk {
+    return new LivingDisk(this, this.#life)
+  }
+
+  /** Power is cut: every life ends, and what was not synced is left to chance. */
+  crash(random: Random): void {
+    this.kill()
+    this.medium.crash(random)
+  }
+
+  /** The process dies; the machine, and so everything written, lives on. */
+  kill(): void {
+    this.#life.over = true
+    this.#life = { over: false }
+  }
+
+  intercept(intercept: Intercept): void {
+    this.#intercept = intercept
+  }
+
+  flipBit(path: string, bit: number): void {
+    this.medium.flipBit(path, bit)
+  }
+
+  /** Starts a recording (or starts over); what is returned grows with each call. */
+  record(): DiskRecord {
+    this.#record = { before: this.medium.copy(), calls: [], events: [] }
+    return this.#record
+  }
+
+  /**
+   * One call of a life: begins (`begin` changes the cache), waits, ends (`end` reaches the platter).
+   * A failed call leaves to `undo` what becomes of its change.
+   */
+  async run<T>(
+    life: Life,
+    call: DiskCall,
+    begin: () => T,
+    end: (begun: T) => void,
+    undo: (begun: T) => void,
+  ): Promise<T> {
+    if (life.over) return never()
+    const record = isChange(call) ? this.#record : undefined
+    const begun = begin()
+    const index = record === undefined ? 0 : record.calls.push(call) - 1
+    record?.events.push({ at: "start", call: index })
+    try {
+      await this.#intercept(call)
+    } catch (error) {
+      if (life.over) return never()
+      undo(begun)
+      throw error
+    }
+    if (life.over) return never()
+    end(begun)
+    record?.events.push({ at: "done", call: index })
+    return begun
+  }
+}
+
+const isChange = ({ kind }: DiskCall): boolean =>
+  kind !== "read" && kind !== "open" && kind !== "list" && kind !== "size" && kind !== "space"
+
+const absent = (path: string): Failure => fail("deviceFailed", { path, code: "ENOENT" })
+const nothing = (): void => undefined
+
+class LivingDisk implements Disk {
+  constructor(
+    private readonly disk: SimDisk,
+    private readonly life: Life,
+  ) {}
+
+  async open(path: string, mode: OpenMode, options: { readonly durable?: boolean } = {}): Promise<DiskFile> {
+    const [{ medium }, name] = [this.disk, spelled(path)]
+    const file = (id: number): DiskFile =>
+      new LivingFile(this.disk, this.life, name, id, mode, options.durable === true)
+    if (mode === "create") {
+      const change = await this.#changeName(name, () => {
+        if (!medium.folders.has(folderOf(name))) throw absent(name)
+        if (medium.fileAt(name) !== undefined) throw fail("deviceFailed", { path, code: "EEXIST" })
+        return { kind: "create", path: name, file: medium.newFile().id }
+      })
+      return file(must(change.kind === "create" ? change.file : undefined, "a create names its file"))
+    }
+    return file(
+      await this.#ask({ kind: "open", path: name }, () => {
+        const found = medium.fileAt(name)
+        if (found === undefined) throw absent(name)
+        return found.id
+      }),
+    )
+  }
+
+  list(folder: string): Promise<string[]> {
+    const name = spelled(folder)
+    return this.#ask({ kind: "list", path: name }, () => {
+      if (!this.disk.medium.folders.has(name)) throw absent(name)
+      return this.disk.medium.namesIn(name)
+    })
+  }
+
+  exists(path: string): Promise<boolean> {
+    const [{ medium }, name] = [this.disk, spelled(path)]
+    return this.#ask({ kind: "open", path: name }, () => medium.folders.has(name) || medium.fileAt(name) !== undefined)
+  }
+
+  async makeFolder(path: string): Promise<void> {
+    const name = spelled(path)
+    const call: DiskCall = { kind: "makeFolder", path: name }
+    await this.disk.run(this.life, call, nothing, () => this.disk.medium.addFolder(name), nothing)
+  }
+
+  async remove(path: string): Promise<void> {
+    const name = spelled(path)
+    await this.#changeName(name, () => {
+      if (this.disk.medium.fileAt(name) === undefined) throw absent(name)
+      return { kind: "remove", path: name }
+    })
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    const [{ medium }, oldName, newName] = [this.disk, spelled(from), spelled(to)]
+    await this.#changeName(oldName, () => {
+      const file = medium.fileAt(oldName)
+      if (file === undefined || !medium.folders.has(folderOf(newName))) throw absent(oldName)
+      return { kind: "rename", from: oldName, to: newName, file: file.id }
+    })
+  }
+
+  async syncFolder(path: string): Promise<void> {
+    const [{ medium }, name] = [this.disk, spelled(path)]
+    const pending = (): NameChange[] => {
+      if (!medium.folders.has(name)) throw absent(name)
+      return medium.pendingNamesIn(name)
+    }
+    await this.disk.run(this.life, { kind: "syncFolder", path: name }, pending, it => medium.settleNames(it), nothing)
+  }
+
+  space(path: string): Promise<Space> {
+    const { disk } = this
+    return this.#ask({ kind: "space", path: spelled(path) }, () => ({
+      totalBytes: disk.capacityBytes,
+      freeBytes: Math.max(0, disk.capacityBytes - disk.medium.usedBytes),
+      fileSystemId: disk.fileSystemId,
+      fileSystemKind: "sim",
+    }))
+  }
+
+  /** A call that changes nothing: answered as things stand when it ends. */
+  async #ask<T>(call: DiskCall, answer: () => T): Promise<T> {
+    let answered: { readonly value: T } | undefined
+    await this.disk.run(this.life, call, nothing, () => (answered = { value: answer() }), nothing)
+    return must(answered, "a call that ended has an answer").value
+  }
+
+  /** Names change at once, or fail at once, so that two racers see each other. */
+  #changeName(path: string, decide: () => NameChange): Promise<NameChange> {
+    const { disk, life } = this
+    if (life.over) return never()
+    let change: NameChange
+    try {
+      change = decide()
+    } catch (error) {
+      return Promise.reject(error instanceof Error ? error : new Error(String(error)))
+    }
+    const begin = (): NameChange => {
+      disk.medium.changeName(change)
+      return change
+    }
+    return disk.run(life, { kind: "name", path, change }, begin, nothing, nothing)
+  }
+}
+
+class LivingFile implements DiskFile {
+  #open = true
+
+  constructor(
+    private readonly disk: SimDisk,
+    private readonly life: Life,
+    readonly path: string,
+    private readonly id: number,
+    private readonly mode: OpenMode,
+    private readonly durable: boolean,
+  ) {}
+
+  async read(buffer: Uint8Array, offsetBytes: number): Promise<number> {
+    this.#check(false)
+    let count = 0
+    const copy = (): void => void (count = this.#copy(buffer, offsetBytes))
+    await this.disk.run(this.life, { kind: "read", path: this.path }, nothing, copy, nothing)
+    return count
+  }
+
+  readNow(buffer: Uint8Array, offsetBytes: number): number {
+    this.#check(false)
+    return this.#copy(buffer, offsetBytes)
+  }
+
+  async write(buffers: readonly Uint8Array[], offsetBytes: number): Promise<void> {
+    this.#check(true)
+    const bytes = concatBytes(buffers)
+    if (bytes.length === 0) return
+    const free = this.disk.capacityBytes - this.disk.medium.usedBytes
+    const grows = Math.max(0, offsetBytes + bytes.length - this.#content().length)
+    if (grows > free) {
+      // A full disk takes what fits before it refuses.
+      const fits = Math.max(0, bytes.length - (grows - Math.max(0, free)))
+      await this.#change("write", { kind: "write", offsetBytes, bytes: bytes.subarray(0, fits) })
+      throw fail("deviceFull", { path: this.path, code: "ENOSPC" })
+    }
+    await this.#change("write", { kind: "write", offsetBytes, bytes })
+  }
+
+  async sync(): Promise<void> {
+    this.#check(false)
+    const { medium } = this.disk
+    const call: DiskCall = { kind: "sync", path: this.path, file: this.id }
+    // After a failed sync the kernel calls the pages clean although they never reached the platter.
+    const pending = (): Change[] => [...medium.file(this.id).pending]
+    await this.disk.run(
+      this.life,
+      call,
+      pending,
+      changes => medium.settle(this.id, changes),
+      changes => medium.lose(this.id, changes),
+    )
+  }
+
+  async truncate(lengthBytes: number): Promise<void> {
+    this.#check(true)
+    await this.#change("truncate", { kind: "truncate", lengthBytes })
+  }
+
+  async sizeBytes(): Promise<number> {
+    this.#check(false)
+    let size = 0
+    const ask = (): void => void (size = this.#content().length)
+    await this.disk.run(this.life, { kind: "size", path: this.path }, nothing, ask, nothing)
+    return size
+  }
+
+  async close(): Promise<void> {
+    this.#open = false
+  }
+
+  async #change(kind: "write" | "truncate", change: Change): Promise<void> {
+    const { medium } = this.disk
+    const call: DiskCall = { kind, path: this.path, file: this.id, durable: this.durable, change }
+    const begin = (): void => medium.change(this.id, change)
+    const end = (): void => void (this.durable && medium.settle(this.id, [change]))
+    await this.disk.run(this.life, call, begin, end, () => medium.lose(this.id, [change]))
+  }
+
+  #copy(buffer: Uint8Array, offsetBytes: number): number {
+    const content = this.#content().view()
+    const part = content.subarray(Math.min(offsetBytes, content.length), offsetBytes + buffer.length)
+    buffer.set(part)
+    return part.length
+  }
+
+  #content(): { readonly length: number; view(): Uint8Array } {
+    return this.disk.medium.file(this.id).current
+  }
+
+  #check(writes: boolean): void {
+    const refused = !this.#open || (writes && this.mode === "read")
+    if (refused && !this.life.over) throw fail("deviceFailed", { path: this.path, code: "EBADF" })
+  }
+}
