@@ -4,17 +4,19 @@
  * Promises  A step is never interrupted; resting is, by the signal and by `wake`. `run` ends after
  *           the signal, once the steps under way have ended. A chore that fails is tried again with
  *           a back-off and shows as `failed`; it never takes the others down.
- * Refuses   Two chores of one name.
+ * Refuses   Two chores of one name, and more than `CHORES_MAX`.
  */
 import { AssertionError, assert } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
 import type { Chore, ChoreStatus, Living } from "./contract.js"
+import { mapBounded } from "./map-bounded.js"
 import type { Pace } from "./pace-core.js"
 import { nextPace, PACE_AT_START, TRANQUILITY_MAX } from "./pace-core.js"
 
 export const TRANQUILITY_DEFAULT = 2
+export const CHORES_MAX = 1_000
 
 /** One chore and how it is getting on. */
 class PacedChore {
@@ -92,13 +94,14 @@ export class ChoreRunner implements Living {
   ) {
     this.#chores = new Map(chores.map(chore => [chore.name, new PacedChore(chore, clock, telemetry)]))
     assert(this.#chores.size === chores.length, "two chores have one name")
+    assert(chores.length <= CHORES_MAX, "more chores than can run side by side")
     telemetry.metrics.gauge("hayloft_chore_failing", "1 while a chore's latest step failed", () =>
       this.status().map(({ name, state }) => [{ chore: name }, state === "failed" ? 1 : 0] as const),
     )
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.all(Array.from(this.#chores.values(), paced => paced.run(signal)))
+    await mapBounded(this.#chores.values(), CHORES_MAX, paced => paced.run(signal))
   }
 
   /** How every chore fares, in the order they were given. */

@@ -6,16 +6,19 @@
  *           has lived for `HEALTHY_AFTER_MS`. One that resolves by itself has done its work.
  * Refuses   To run on after an `AssertionError`: our own mistake leaves a state we said cannot be, so
  *           everything is stopped and the error thrown; starting the process again is the safe way on.
+ * Limits    `LIVINGS_MAX` at once: all of them run, none waits for another to end.
  */
-import { AssertionError } from "../base/assert.js"
+import { assert, AssertionError } from "../base/assert.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import { backoffMs } from "./backoff.js"
 import type { Living } from "./contract.js"
+import { mapBounded } from "./map-bounded.js"
 
 export const RESTART_LIMITS = { firstMs: 200, mostMs: 60_000 } as const
 export const HEALTHY_AFTER_MS = 60_000
+export const LIVINGS_MAX = 1_000
 
 export async function supervise(
   livings: readonly Living[],
@@ -24,6 +27,7 @@ export async function supervise(
   log: Log,
   signal: AbortSignal,
 ): Promise<void> {
+  assert(livings.length <= LIVINGS_MAX, "more living things than can run side by side")
   const stop = new AbortController()
   const onAbort = (): void => stop.abort(signal.reason)
   if (signal.aborted) onAbort()
@@ -54,7 +58,7 @@ export async function supervise(
   }
 
   try {
-    await Promise.all(Array.from(livings, living => keepAlive(living, random.fork(living.name))))
+    await mapBounded(livings, LIVINGS_MAX, living => keepAlive(living, random.fork(living.name)))
   } finally {
     signal.removeEventListener("abort", onAbort)
   }

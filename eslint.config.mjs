@@ -1,0 +1,138 @@
+/**
+ * Lint: ESLint's and typescript-eslint's rules with types, and the project's own (tools/lint/).
+ *
+ * There are no inline exceptions: a rule that is wrong for a kind of file is switched off here for
+ * that kind, and a number that cannot be met yet stands in tools/lint/ratchet.json.
+ */
+import { defineConfig } from "eslint/config"
+import tseslint from "typescript-eslint"
+import hayloft from "./tools/lint/plugin.mjs"
+
+const TEST_CALLS = ["test", "it", "describe", "suite", "before", "after", "beforeEach", "afterEach"]
+
+const typedRules = {
+  "@typescript-eslint/ban-ts-comment": [
+    "error",
+    { "ts-expect-error": true, "ts-ignore": true, "ts-nocheck": true, "ts-check": true },
+  ],
+  "@typescript-eslint/consistent-type-imports": ["error", { disallowTypeAnnotations: false }],
+  "@typescript-eslint/no-explicit-any": "error",
+  "@typescript-eslint/no-floating-promises": [
+    "error",
+    { allowForKnownSafeCalls: [{ from: "package", name: TEST_CALLS, package: "node:test" }] },
+  ],
+  "@typescript-eslint/no-misused-promises": "error",
+  "@typescript-eslint/no-namespace": ["error", { allowDeclarations: true }],
+  "@typescript-eslint/no-non-null-assertion": "error",
+  "@typescript-eslint/no-unnecessary-type-assertion": "error",
+  "@typescript-eslint/no-unused-vars": [
+    "error",
+    { argsIgnorePattern: "^_", varsIgnorePattern: "^_", destructuredArrayIgnorePattern: "^_" },
+  ],
+  // An async function that only throws, or that implements a promise-returning contract, is fine.
+  "@typescript-eslint/require-await": "off",
+  "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true, allowBoolean: true }],
+  "@typescript-eslint/return-await": ["error", "error-handling-correctness-only"],
+  "@typescript-eslint/switch-exhaustiveness-check": ["error", { considerDefaultExhaustiveForUnions: true }],
+}
+
+/** ESLint's own findings that are mistakes in any JavaScript. */
+const soundRules = {
+  ...Object.fromEntries(
+    [
+      "for-direction",
+      "getter-return",
+      "no-async-promise-executor",
+      "no-class-assign",
+      "no-compare-neg-zero",
+      "no-cond-assign",
+      "no-const-assign",
+      "no-constant-binary-expression",
+      "no-debugger",
+      "no-delete-var",
+      "no-dupe-else-if",
+      "no-duplicate-case",
+      "no-empty-character-class",
+      "no-empty-pattern",
+      "no-ex-assign",
+      "no-fallthrough",
+      "no-func-assign",
+      "no-invalid-regexp",
+      "no-irregular-whitespace",
+      "no-loss-of-precision",
+      "no-prototype-builtins",
+      "no-regex-spaces",
+      "no-self-assign",
+      "no-shadow-restricted-names",
+      "no-sparse-arrays",
+      "no-template-curly-in-string",
+      "no-unexpected-multiline",
+      "no-unreachable-loop",
+      "no-unsafe-finally",
+      "no-unsafe-negation",
+      "no-unsafe-optional-chaining",
+      "no-unused-private-class-members",
+      "no-useless-backreference",
+      "no-useless-catch",
+      "no-useless-escape",
+      "no-var",
+      "prefer-const",
+      "require-yield",
+      "use-isnan",
+      "valid-typeof",
+    ].map(name => [name, "error"]),
+  ),
+  eqeqeq: ["error", "always", { null: "ignore" }],
+  "no-empty": ["error", { allowEmptyCatch: false }],
+}
+
+const plainRules = {
+  ...soundRules,
+  "no-restricted-syntax": [
+    "error",
+    { selector: "ExportDefaultDeclaration", message: "export by name: a name that can be searched" },
+    { selector: "TSEnumDeclaration", message: "use an object `as const` and the union of its keys" },
+  ],
+}
+
+const NODE_GLOBALS = Object.fromEntries(
+  "process console Buffer URL URLSearchParams TextEncoder TextDecoder performance setTimeout clearTimeout setInterval clearInterval setImmediate AbortController AbortSignal fetch structuredClone queueMicrotask"
+    .split(" ")
+    .map(name => [name, "readonly"]),
+)
+const BROWSER_GLOBALS = Object.fromEntries(
+  "window document location history navigator sessionStorage localStorage fetch URL URLSearchParams Blob File FormData Headers Request Response TextEncoder TextDecoder crypto performance setTimeout clearTimeout setInterval clearInterval requestAnimationFrame AbortController AbortSignal Event CustomEvent EventTarget HTMLElement HTMLInputElement Element Node customElements matchMedia alert confirm console XMLHttpRequest btoa atob structuredClone queueMicrotask IntersectionObserver ResizeObserver MutationObserver"
+    .split(" ")
+    .map(name => [name, "readonly"]),
+)
+
+export default defineConfig(
+  { ignores: ["dist/", "node_modules/", "data/", ".cache/"] },
+  { linterOptions: { noInlineConfig: true, reportUnusedDisableDirectives: "off" } },
+  {
+    files: ["**/*.ts"],
+    extends: [tseslint.configs.recommendedTypeChecked],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    plugins: { hayloft },
+    rules: {
+      ...plainRules,
+      ...typedRules,
+      ...Object.fromEntries(Object.keys(hayloft.rules).map(name => [`hayloft/${name}`, "error"])),
+    },
+  },
+  {
+    files: ["**/*.test.ts", "**/suite.ts", "**/*-suite.ts", "tests/**", "conformance/**"],
+    // `assert.rejects(async () => …)` and stubs of contracts are common in tests and harmless there.
+    rules: { "@typescript-eslint/unbound-method": "off" },
+  },
+  {
+    files: ["tools/**/*.mjs", "*.mjs"],
+    languageOptions: { globals: NODE_GLOBALS },
+    rules: { ...soundRules, "no-undef": "error", "no-unused-vars": ["error", { argsIgnorePattern: "^_" }] },
+  },
+  {
+    files: ["console/**/*.js", "src/admin/console/**/*.js"],
+    languageOptions: { globals: BROWSER_GLOBALS },
+    rules: { ...soundRules, "no-undef": "error", "no-unused-vars": ["error", { argsIgnorePattern: "^_" }] },
+  },
+)

@@ -1,0 +1,85 @@
+import assert from "node:assert/strict"
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { test } from "node:test"
+import { fileURLToPath, pathToFileURL } from "node:url"
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../../..")
+
+interface Layers {
+  survey(root: string): { problems: string[]; arrows: string[]; files: number }
+}
+interface Judge {
+  LAYERS: Record<string, string[]>
+  below(room: string): Set<string>
+}
+
+const tool = async <Tool>(path: string): Promise<Tool> => (await import(pathToFileURL(join(ROOT, path)).href)) as Tool
+
+async function surveyOf(files: Readonly<Record<string, string>>) {
+  const root = mkdtempSync(join(tmpdir(), "hayloft-layers-"))
+  try {
+    for (const [path, text] of Object.entries(files)) {
+      mkdirSync(dirname(join(root, path)), { recursive: true })
+      writeFileSync(join(root, path), text)
+    }
+    return (await tool<Layers>("tools/layers.mjs")).survey(root)
+  } finally {
+    rmSync(root, { recursive: true })
+  }
+}
+
+test("an empty tree does not pass for a clean one", async () => {
+  const { problems } = await surveyOf({})
+  assert.match(problems.join(), /looked at nothing/)
+})
+
+test("arrows between rooms are listed, types included; those of tests are not", async () => {
+  const { problems, arrows, files } = await surveyOf({
+    "src/base/a.ts": "export const a = 1",
+    "src/device/index.ts": 'import { a } from "../base/a.js"\nexport { a }',
+    "src/volume/v.ts": 'import type { a } from "../device/index.js"\nexport type X = typeof a',
+    "src/volume/v.test.ts": 'import { S } from "../seams/clock/sim.js"\nS()',
+  })
+  assert.deepEqual(problems, [])
+  assert.deepEqual(arrows, ["device -> base", "volume -> device"])
+  assert.equal(files, 4)
+})
+
+test("a forbidden arrow, a closed door and an unknown room are reported with their file", async () => {
+  const { problems } = await surveyOf({
+    "src/base/a.ts": 'import { x } from "../seams/clock/real.js"\nx()',
+    "src/volume/v.ts": 'const log = await import("../device/commit-log.js")\nlog.open()',
+    "src/attic/x.ts": 'import { a } from "../base/a.js"\na()',
+  })
+  assert.equal(problems.length, 3)
+  assert.match(problems.join("\n"), /src\/base\/a\.ts: base\/ may not import seams\//)
+  assert.match(problems.join("\n"), /src\/volume\/v\.ts: import src\/device\/index\.ts/)
+  assert.match(problems.join("\n"), /src\/attic\/ has no line in/)
+})
+
+test("a cycle of value imports is reported, a cycle of types is not", async () => {
+  const values = await surveyOf({
+    "src/base/a.ts": 'import { b } from "./b.js"\nexport const a = b',
+    "src/base/b.ts": 'export { c as b } from "./c.js"',
+    "src/base/c.ts": 'import { a } from "./a.js"\nexport const c = a',
+  })
+  assert.match(
+    values.problems.join(),
+    /import cycle: src\/base\/a\.ts -> src\/base\/b\.ts -> src\/base\/c\.ts -> src\/base\/a\.ts/,
+  )
+  const types = await surveyOf({
+    "src/base/a.ts": 'import { b } from "./b.js"\nexport const a = b',
+    "src/base/b.ts": 'import type { a } from "./a.js"\nexport const b = (x: typeof a) => x',
+  })
+  assert.deepEqual(types.problems, [])
+})
+
+test("the list of arrows has no cycle and names only rooms", async () => {
+  const { LAYERS, below } = await tool<Judge>("tools/layers/judge.mjs")
+  for (const [room, allowed] of Object.entries(LAYERS)) {
+    assert.ok(room === "main" || !below(room).has(room), `${room} reaches itself`)
+    for (const to of allowed) assert.ok(to === "*" || to in LAYERS, `${room} names ${to}`)
+  }
+})

@@ -1,0 +1,120 @@
+/**
+ * Layers: which rooms import which today, compared with tools/layers/arrows.txt, so that every new
+ * arrow shows in review; and no import cycle between files.
+ *
+ *   node tools/layers.mjs           checks (the arrows that are allowed, the doors, the picture, cycles)
+ *   node tools/layers.mjs --write   writes the picture anew
+ *
+ * Imports of types count as arrows but not as cycles: they are gone when the code runs.
+ */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import ts from "typescript"
+import { judgeImport } from "./layers/judge.mjs"
+import { importedPath, isCheck, isStandIn, ROOT, roomOf } from "./lint/paths.mjs"
+
+const PICTURE = "tools/layers/arrows.txt"
+const FOLDERS = ["src", "sim", "bench", "tests", "conformance"]
+
+function sourcesOf(root) {
+  return FOLDERS.filter(folder => existsSync(join(root, folder)))
+    .flatMap(folder =>
+      readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+        .filter(entry => entry.isFile() && entry.name.endsWith(".ts"))
+        .map(entry => join(entry.parentPath ?? entry.path, entry.name).slice(root.length + 1)),
+    )
+    .sort()
+}
+
+/** The relative imports of a file: `{ to, isType }`, as paths from the root. */
+export function importsOf(path, text) {
+  const found = []
+  const add = (specifier, isType) => {
+    const to =
+      specifier !== undefined && ts.isStringLiteralLike(specifier) ? importedPath(path, specifier.text) : undefined
+    if (to !== undefined) found.push({ to, isType })
+  }
+  const visit = node => {
+    if (ts.isImportDeclaration(node)) add(node.moduleSpecifier, node.importClause?.isTypeOnly === true)
+    else if (ts.isExportDeclaration(node)) add(node.moduleSpecifier, node.isTypeOnly)
+    else if (ts.isImportTypeNode(node)) add(node.argument.literal, true)
+    else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword)
+      add(node.arguments[0], false)
+    ts.forEachChild(node, visit)
+  }
+  visit(ts.createSourceFile(path, text, ts.ScriptTarget.ES2022))
+  return found
+}
+
+const placeOf = path => roomOf(path) ?? path.split("/")[0]
+
+/** One cycle among the files' value imports, as a list of paths; undefined if there is none. */
+export function findCycle(graph) {
+  const state = new Map()
+  const trail = []
+  const visit = path => {
+    if (state.get(path) === "done") return undefined
+    if (state.get(path) === "open") return [...trail.slice(trail.indexOf(path)), path]
+    state.set(path, "open")
+    trail.push(path)
+    for (const next of graph.get(path) ?? []) {
+      const cycle = visit(next)
+      if (cycle !== undefined) return cycle
+    }
+    trail.pop()
+    state.set(path, "done")
+    return undefined
+  }
+  for (const path of graph.keys()) {
+    const cycle = visit(path)
+    if (cycle !== undefined) return cycle
+  }
+  return undefined
+}
+
+/** Reads the tree: problems as sentences, the arrows between rooms as lines, how many files were seen. */
+export function survey(root = ROOT) {
+  const problems = []
+  const arrows = new Set()
+  const graph = new Map()
+  const sources = sourcesOf(root)
+  const known = new Set(sources)
+  for (const path of sources) {
+    const values = []
+    for (const { to, isType } of importsOf(path, readFileSync(join(root, path), "utf8"))) {
+      const message = judgeImport(path, to)
+      if (message !== undefined) problems.push(`${path}: ${message}`)
+      if (placeOf(path) !== placeOf(to) && !isCheck(path) && !isStandIn(path))
+        arrows.add(`${placeOf(path)} -> ${placeOf(to)}`)
+      if (!isType && known.has(to)) values.push(to)
+    }
+    graph.set(path, values)
+  }
+  if (sources.length === 0) problems.push("no source file was seen: the check looked at nothing")
+  const cycle = findCycle(graph)
+  if (cycle !== undefined) problems.push(`import cycle: ${cycle.join(" -> ")}`)
+  return { problems, arrows: [...arrows].sort(), files: sources.length }
+}
+
+const pictureOf = arrows => `${arrows.join("\n")}\n`
+
+/** Problems of the tree, the picture's age included. */
+export function checkLayers() {
+  const { problems, arrows, files } = survey()
+  const picture = existsSync(join(ROOT, PICTURE)) ? readFileSync(join(ROOT, PICTURE), "utf8") : ""
+  const before = new Set(picture.split("\n").filter(line => line !== ""))
+  for (const arrow of arrows)
+    if (!before.has(arrow)) problems.push(`new arrow ${arrow}: if it is meant, node tools/layers.mjs --write`)
+  for (const arrow of before)
+    if (!arrows.includes(arrow)) problems.push(`arrow ${arrow} is gone: node tools/layers.mjs --write`)
+  return { problems, files }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  if (process.argv.includes("--write")) writeFileSync(join(ROOT, PICTURE), pictureOf(survey().arrows))
+  const { problems, files } = checkLayers()
+  for (const problem of problems) process.stdout.write(`${problem}\n`)
+  process.stdout.write(`layers: ${files} files, ${problems.length} problems\n`)
+  process.exitCode = problems.length > 0 ? 1 : 0
+}

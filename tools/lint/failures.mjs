@@ -1,0 +1,19 @@
+/** Rule: what is thrown is a failure from the closed list, or an assertion. */
+import { isCheck, isStandIn, pathOf } from "./paths.mjs"
+
+export default {
+  meta: { type: "problem", schema: [] },
+  create(context) {
+    const path = pathOf(context.filename)
+    if (isCheck(path) || isStandIn(path)) return {}
+    return {
+      ThrowStatement(node) {
+        const thrown = node.argument
+        if (thrown.type !== "NewExpression" || !/^(Type|Range|Syntax)?Error$/.test(thrown.callee.name ?? "")) return
+        const message =
+          'throw fail("kind", { details }) of src/base/failures.ts, so that callers know the remedy; for our own mistakes, assert'
+        context.report({ node, message })
+      },
+    }
+  },
+}

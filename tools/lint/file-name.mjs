@@ -1,0 +1,22 @@
+/** Rule: a file is named, in kebab-case, after what it holds. A name that says nothing collects everything. */
+import { pathOf } from "./paths.mjs"
+
+const EMPTY_WORDS = /^(utils?|helpers?|misc|types|managers?|common|shared|stuff|lib)$/
+
+export default {
+  meta: { type: "suggestion", schema: [] },
+  create(context) {
+    const parts = pathOf(context.filename).split("/")
+    return {
+      Program(node) {
+        for (const part of parts) {
+          const name = part.replace(/(\.test)?\.ts$/, "")
+          if (EMPTY_WORDS.test(name))
+            context.report({ node, message: `"${name}" says nothing: name the file after what it holds` })
+          else if (!/^[a-z0-9]+([-.][a-z0-9]+)*$/.test(name))
+            context.report({ node, message: `"${name}": file names are kebab-case` })
+        }
+      },
+    }
+  },
+}

@@ -1,0 +1,36 @@
+/**
+ * Rule: only a checkpoint writes the base. Whatever else committed to it would be there without a
+ * place in the log, and a crash would bring back a state that never was.
+ */
+import { isCheck, pathOf } from "./paths.mjs"
+
+const ALLOWED = /^src\/device\/checkpoint[^/]*\.ts$|^src\/seams\/store\/|^src\/main\/[^/]*worker[^/]*\.ts$/
+const MESSAGE = "only a checkpoint writes the base (src/device/checkpoint*.ts): append to the commit log instead"
+
+export default {
+  meta: { type: "problem", schema: [] },
+  create(context) {
+    const path = pathOf(context.filename)
+    if (isCheck(path) || ALLOWED.test(path)) return {}
+    const services = context.sourceCode.parserServices
+    const isWriter = node => {
+      if (services?.program == null) return false
+      const type = services.getTypeAtLocation(node)
+      return [type, ...(type.types ?? []), ...(type.getBaseTypes?.() ?? [])].some(each =>
+        /StoreWriter/.test(each.symbol?.name ?? ""),
+      )
+    }
+    return {
+      ImportSpecifier(node) {
+        if ((node.imported.name ?? node.imported.value) === "StoreWriter") context.report({ node, message: MESSAGE })
+      },
+      CallExpression(node) {
+        const { callee } = node
+        if (callee.type !== "MemberExpression") return
+        const opens = callee.property.name === "openWriter"
+        const commits = callee.property.name === "commit" && isWriter(callee.object)
+        if (opens || commits) context.report({ node, message: MESSAGE })
+      },
+    }
+  },
+}

@@ -1,0 +1,29 @@
+/** The project's own lint rules, one file each; tests/tools/lint.test.ts plants a violation of every one. */
+import casts from "./casts.mjs"
+import corePure from "./core-pure.mjs"
+import door from "./door.mjs"
+import failures from "./failures.mjs"
+import fanOut from "./fan-out.mjs"
+import fileName from "./file-name.mjs"
+import header from "./header.mjs"
+import layers from "./layers.mjs"
+import oneWriter from "./one-writer.mjs"
+import size from "./size.mjs"
+import world from "./world.mjs"
+
+export default {
+  meta: { name: "hayloft" },
+  rules: {
+    casts,
+    "core-pure": corePure,
+    door,
+    failures,
+    "fan-out": fanOut,
+    "file-name": fileName,
+    header,
+    layers,
+    "one-writer": oneWriter,
+    size,
+    world,
+  },
+}

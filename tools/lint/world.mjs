@@ -1,0 +1,139 @@
+/**
+ * Rule: nothing reaches for the world. Time, randomness, files, sockets, threads and the process come
+ * in as seams; each ban names what to use instead and which files may (those that implement it).
+ */
+import { isCheck, pathOf } from "./paths.mjs"
+
+const SEAM = /^src\/seams\/.*\/(real|threads|inline)[^/]*\.ts$|^src\/seams\/.*worker[^/]*\.ts$/
+const MAIN = /^src\/main\//
+const HTTP = /^src\/http\//
+
+const CLOCK = "use the Clock handed in (src/seams/clock/contract.ts)"
+const RANDOM = "use the Random handed in (src/seams/random/contract.ts)"
+const DISK = "use the Disk handed in (src/seams/disk/contract.ts)"
+const COMPUTE = "use the Compute handed in (src/seams/compute/contract.ts)"
+const STORE = "use the Stores handed in (src/seams/store/contract.ts)"
+const NETWORK = "only src/http/ (and the client in src/main/) speaks to sockets: use its door"
+const PROCESS = "only src/main/ knows the process: take what you need as an argument"
+const TELEMETRY = "use the Telemetry handed in (src/seams/telemetry/contract.ts)"
+
+const MODULES = {
+  fs: { use: DISK, in: [SEAM] },
+  "fs/promises": { use: DISK, in: [SEAM] },
+  net: { use: NETWORK, in: [SEAM, HTTP] },
+  http: { use: NETWORK, in: [SEAM, HTTP, MAIN] },
+  https: { use: NETWORK, in: [SEAM, HTTP, MAIN] },
+  http2: { use: NETWORK, in: [SEAM, HTTP] },
+  tls: { use: NETWORK, in: [SEAM, HTTP] },
+  dgram: { use: NETWORK, in: [SEAM] },
+  dns: { use: NETWORK, in: [SEAM] },
+  "dns/promises": { use: NETWORK, in: [SEAM] },
+  worker_threads: { use: COMPUTE, in: [SEAM, /^src\/main\/[^/]*worker[^/]*\.ts$/] },
+  zlib: { use: COMPUTE, in: [SEAM] },
+  timers: { use: CLOCK, in: [SEAM] },
+  "timers/promises": { use: CLOCK, in: [SEAM] },
+  perf_hooks: { use: CLOCK, in: [SEAM] },
+  child_process: { use: PROCESS, in: [SEAM, MAIN] },
+  cluster: { use: PROCESS, in: [MAIN] },
+  process: { use: PROCESS, in: [SEAM, MAIN] },
+  os: { use: PROCESS, in: [SEAM, MAIN] },
+  readline: { use: PROCESS, in: [MAIN] },
+  "readline/promises": { use: PROCESS, in: [MAIN] },
+  lmdb: { use: STORE, in: [/^src\/seams\/store\/real[^/]*\.ts$/] },
+}
+
+const GLOBALS = {
+  performance: { use: CLOCK, in: [SEAM] },
+  setTimeout: { use: CLOCK, in: [SEAM] },
+  setInterval: { use: CLOCK, in: [SEAM] },
+  setImmediate: { use: CLOCK, in: [SEAM, /^src\/seams\/clock\/sim\.ts$/] },
+  crypto: { use: RANDOM, in: [SEAM] },
+  fetch: { use: NETWORK, in: [SEAM] },
+  WebSocket: { use: NETWORK, in: [SEAM] },
+  process: { use: PROCESS, in: [SEAM, MAIN] },
+  console: { use: TELEMETRY, in: [MAIN] },
+}
+
+const MEMBERS = {
+  "Date.now": { use: CLOCK, in: [SEAM] },
+  "Math.random": { use: RANDOM, in: [SEAM] },
+  "AbortSignal.timeout": { use: CLOCK, in: [SEAM] },
+}
+
+/** Of node:crypto only hashing is free. */
+const CRYPTO_RANDOM = /^(random|getRandom|webcrypto|generateKey|subtle|prng|pseudoRandom)/i
+
+const NOW = { use: CLOCK, in: [SEAM] }
+
+export default {
+  meta: { type: "problem", schema: [] },
+  create(context) {
+    const path = pathOf(context.filename)
+    if (!path.startsWith("src/") || isCheck(path)) return {}
+
+    const report = (node, what, ban) => {
+      if (ban === undefined || ban.in.some(allowed => allowed.test(path))) return
+      context.report({ node, message: `${what} reaches for the world: ${ban.use}` })
+    }
+    const own = (table, name) => (Object.hasOwn(table, name) ? table[name] : undefined)
+
+    const onModule = (node, source) => {
+      if (typeof source?.value !== "string") return
+      const name = source.value.replace(/^node:/, "")
+      report(source, source.value, own(MODULES, name))
+      if (name !== "crypto") return
+      for (const specifier of node.specifiers ?? []) {
+        const imported = specifier.imported?.name ?? specifier.local?.name
+        if (specifier.type === "ImportNamespaceSpecifier" || specifier.type === "ImportDefaultSpecifier") {
+          report(specifier, "all of node:crypto", {
+            use: `import what you need by name; for randomness, ${RANDOM}`,
+            in: [SEAM],
+          })
+        } else if (CRYPTO_RANDOM.test(imported)) {
+          report(specifier, imported, { use: RANDOM, in: [SEAM] })
+        }
+      }
+    }
+
+    /** Whether a name means the global one: nothing in this file declares it. */
+    const isGlobal = node => {
+      for (let scope = context.sourceCode.getScope(node); scope !== null; scope = scope.upper) {
+        const variable = scope.set.get(node.name)
+        if (variable !== undefined) return variable.defs.length === 0
+      }
+      return true
+    }
+    const isReference = node => {
+      const { parent } = node
+      if (parent.type === "MemberExpression" && parent.property === node && !parent.computed) return false
+      if (parent.type === "Property" && parent.key === node && !parent.computed && !parent.shorthand) return false
+      return !/^(TS|MethodDefinition|PropertyDefinition|AccessorProperty|Import|Export|LabeledStatement)/.test(
+        parent.type,
+      )
+    }
+
+    return {
+      ImportDeclaration: node => node.importKind !== "type" && onModule(node, node.source),
+      ExportNamedDeclaration: node => onModule(node, node.source),
+      ExportAllDeclaration: node => onModule(node, node.source),
+      ImportExpression: node => onModule(node, node.source),
+      Identifier(node) {
+        const ban = own(GLOBALS, node.name)
+        if (ban !== undefined && isReference(node) && isGlobal(node)) report(node, node.name, ban)
+      },
+      MemberExpression(node) {
+        if (node.object.type !== "Identifier" || node.computed || !isGlobal(node.object)) return
+        const name = node.property.name
+        report(node, `${node.object.name}.${name}`, own(MEMBERS, `${node.object.name}.${name}`))
+        if (node.object.name === "globalThis") report(node, name, own(GLOBALS, name))
+      },
+      NewExpression(node) {
+        if (node.callee.name === "Date" && node.arguments.length === 0 && isGlobal(node.callee))
+          report(node, "new Date()", NOW)
+      },
+      CallExpression(node) {
+        if (node.callee.name === "Date" && isGlobal(node.callee)) report(node, "Date()", NOW)
+      },
+    }
+  },
+}
