@@ -74,24 +74,27 @@ function dropFirst(buffers: readonly Uint8Array[], count: number): Uint8Array[] 
 
 class RealFile implements DiskFile {
   #open = true
+  #running = 0
+  #closeWhenIdle: (() => void) | undefined
 
   constructor(
     readonly path: string,
     private readonly descriptor: number,
   ) {}
 
-  async read(buffer: Uint8Array, offsetBytes: number): Promise<number> {
-    const fd = this.#fd()
-    let at = 0
-    while (at < buffer.length) {
-      const from = at
-      const count = await call<number>(this.path, done =>
-        fs.read(fd, buffer, from, buffer.length - from, offsetBytes + from, done),
-      )
-      if (count === 0) break
-      at += count
-    }
-    return at
+  read(buffer: Uint8Array, offsetBytes: number): Promise<number> {
+    return this.#use(async fd => {
+      let at = 0
+      while (at < buffer.length) {
+        const from = at
+        const count = await call<number>(this.path, done =>
+          fs.read(fd, buffer, from, buffer.length - from, offsetBytes + from, done),
+        )
+        if (count === 0) break
+        at += count
+      }
+      return at
+    })
   }
 
   readNow(buffer: Uint8Array, offsetBytes: number): number {
@@ -109,38 +112,50 @@ class RealFile implements DiskFile {
     }
   }
 
-  async write(buffers: readonly Uint8Array[], offsetBytes: number): Promise<void> {
-    const fd = this.#fd()
-    let left = dropFirst(buffers, 0)
-    let at = offsetBytes
-    while (left.length > 0) {
-      const [now, position] = [left, at]
-      const count = await call<number>(this.path, done => fs.writev(fd, now, position, done))
-      if (count === 0) throw fail("deviceFailed", { path: this.path, code: "EIO", message: "a write made no progress" })
-      left = dropFirst(left, count)
-      at += count
-    }
+  write(buffers: readonly Uint8Array[], offsetBytes: number): Promise<void> {
+    return this.#use(async fd => {
+      let left = dropFirst(buffers, 0)
+      let at = offsetBytes
+      while (left.length > 0) {
+        const [now, position] = [left, at]
+        const count = await call<number>(this.path, done => fs.writev(fd, now, position, done))
+        if (count === 0)
+          throw fail("deviceFailed", { path: this.path, code: "EIO", message: "a write made no progress" })
+        left = dropFirst(left, count)
+        at += count
+      }
+    })
   }
 
-  async sync(): Promise<void> {
-    const fd = this.#fd()
-    await act(this.path, done => fs.fdatasync(fd, done))
+  sync(): Promise<void> {
+    return this.#use(fd => act(this.path, done => fs.fdatasync(fd, done)))
   }
 
-  async truncate(lengthBytes: number): Promise<void> {
-    const fd = this.#fd()
-    await act(this.path, done => fs.ftruncate(fd, lengthBytes, done))
+  truncate(lengthBytes: number): Promise<void> {
+    return this.#use(fd => act(this.path, done => fs.ftruncate(fd, lengthBytes, done)))
   }
 
-  async sizeBytes(): Promise<number> {
-    const fd = this.#fd()
-    return (await call<fs.Stats>(this.path, done => fs.fstat(fd, done))).size
+  sizeBytes(): Promise<number> {
+    return this.#use(async fd => (await call<fs.Stats>(this.path, done => fs.fstat(fd, done))).size)
   }
 
   async close(): Promise<void> {
     if (!this.#open) return
     this.#open = false
+    // A descriptor closed under a running call could be another file's before the call uses it.
+    if (this.#running > 0) await new Promise<void>(resolve => (this.#closeWhenIdle = resolve))
     await act(this.path, done => fs.close(this.descriptor, done))
+  }
+
+  async #use<T>(run: (fd: number) => Promise<T>): Promise<T> {
+    const fd = this.#fd()
+    this.#running += 1
+    try {
+      return await run(fd)
+    } finally {
+      this.#running -= 1
+      if (this.#running === 0) this.#closeWhenIdle?.()
+    }
   }
 
   /** A closed descriptor's number may already be another file's. */

@@ -101,6 +101,16 @@ function contentChecks(check: Check): void {
     assert.throws(() => file.readNow(new Uint8Array(1), 0), failsWith("EBADF"))
   })
 
+  check("closing waits for the calls under way", async (disk, folder) => {
+    const file = await disk.open(`${folder}/a`, "create")
+    const written = file.write([text("abc")], 0)
+    const closed = file.close()
+    await Promise.all([written, closed])
+    const again = await disk.open(`${folder}/a`, "read")
+    assert.equal(await again.sizeBytes(), 3)
+    await again.close()
+  })
+
   check("a file opened for reading cannot be written", async (disk, folder) => {
     await (await disk.open(`${folder}/a`, "create")).close()
     const file = await disk.open(`${folder}/a`, "read")
