@@ -1,0 +1,257 @@
+import { test } from "node:test"
+import assert from "node:assert/strict"
+import { readFileSync, writeFileSync } from "node:fs"
+import { fail } from "../base/failures.js"
+import { AdminApi, BODY_BYTES_MAX, type AdminReply } from "./api.js"
+import { openApiText } from "./open-api.js"
+import { OPERATIONS } from "./operations.js"
+import { FakeStore, ROOT, TOKEN } from "./fake.js"
+
+interface Sent {
+  readonly token?: string | undefined
+  readonly body?: unknown
+  readonly text?: string
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+function world(onLoopback = true) {
+  const store = new FakeStore()
+  const api = new AdminApi(store, store.buckets, store.status, store.documents, {
+    version: "1.2.3",
+    token: TOKEN,
+    onLoopback,
+    rootAccount: ROOT,
+    metricsText: () => "# HELP x y\n",
+  })
+  const send = async (method: string, rawTarget: string, sent: Sent = {}): Promise<AdminReply> => {
+    const token = "token" in sent ? sent.token : TOKEN
+    const headers = new Map(Object.entries(sent.headers ?? {}))
+    if (token !== undefined && !headers.has("authorization")) headers.set("authorization", `Bearer ${token}`)
+    const bytes = new TextEncoder().encode(sent.text ?? JSON.stringify(sent.body ?? {}))
+    return api.handle({
+      method,
+      rawTarget,
+      header: name => headers.get(name),
+      body: async bytesMax => {
+        if (bytes.length > bytesMax) throw fail("entityTooLarge")
+        return bytes
+      },
+    })
+  }
+  const json = async (method: string, rawTarget: string, sent: Sent = {}) => {
+    const answer = await send(method, rawTarget, sent)
+    const text = new TextDecoder().decode(answer.body)
+    const value: unknown = text === "" ? undefined : JSON.parse(text)
+    return { status: answer.status, value }
+  }
+  return { store, send, json }
+}
+
+const errorCode = (value: unknown): unknown =>
+  typeof value === "object" &&
+  value !== null &&
+  "error" in value &&
+  typeof value.error === "object" &&
+  value.error !== null
+    ? "code" in value.error && value.error.code
+    : undefined
+
+test("health needs no token and says why not", async () => {
+  const { store, json } = world()
+  assert.deepEqual(await json("GET", "/health/live", { token: undefined }), {
+    status: 200,
+    value: { status: "ok", reasons: [] },
+  })
+  assert.equal((await json("GET", "/health/ready", { token: undefined })).status, 200)
+  store.healthReport = { ready: false, reasons: ["device 2 is missing"] }
+  const notReady = await json("GET", "/health/ready", { token: undefined })
+  assert.deepEqual(notReady, { status: 503, value: { status: "notReady", reasons: ["device 2 is missing"] } })
+  assert.equal((await json("GET", "/health/live", { token: undefined })).status, 200)
+})
+
+test("metrics: open on loopback, by token elsewhere", async () => {
+  assert.equal((await world(true).send("GET", "/metrics", { token: undefined })).status, 200)
+  assert.equal((await world(false).send("GET", "/metrics", { token: undefined })).status, 401)
+  assert.equal((await world(false).send("GET", "/metrics")).status, 200)
+})
+
+for (const [what, sent] of [
+  ["no token", { token: undefined }],
+  ["a wrong token", { token: `${TOKEN.slice(0, -1)}x` }],
+  ["a prefix of the token", { token: TOKEN.slice(0, -1) }],
+  ["the token and more", { token: `${TOKEN}a` }],
+  ["an empty token", { headers: { authorization: "Bearer " } }],
+  ["the token as basic", { headers: { authorization: `Basic ${TOKEN}` } }],
+  ["the token without a scheme", { headers: { authorization: TOKEN } }],
+] as const) {
+  test(`${what}: every operation is refused, and so are unknown paths`, async () => {
+    const { send, store } = world()
+    for (const { method, path } of OPERATIONS) {
+      const answer = await send(method, path.replace(/\{\w+\}/, "photos"), sent)
+      assert.equal(answer.status, 401, `${method} ${path}`)
+      assert.equal(answer.headers["www-authenticate"], "Bearer")
+    }
+    assert.equal((await send("GET", "/v1/nothing", sent)).status, 401)
+    assert.equal((await send("GET", "/v1", sent)).status, 401)
+    assert.deepEqual(store.touched, [])
+  })
+}
+
+test("a token in the URL is no token", async () => {
+  assert.equal((await world().send("GET", `/v1/status?token=${TOKEN}`, { token: undefined })).status, 401)
+})
+
+test("the page and the documents show no secret and run no script", async () => {
+  const { send, store } = world()
+  store.healthReport = { ready: true, reasons: ["<script>alert(1)</script>"] }
+  const page = await send("GET", "/", { token: undefined })
+  const text = new TextDecoder().decode(page.body)
+  assert.match(text, /Hayloft 1\.2\.3/)
+  assert.match(text, /ready, degraded/)
+  assert.match(text, /href="\/docs\/"/)
+  assert.ok(!text.includes(TOKEN) && !text.includes("<script"))
+  assert.match(page.headers["content-security-policy"] ?? "", /default-src 'none'/)
+  const list = new TextDecoder().decode((await send("GET", "/docs/", { token: undefined })).body)
+  assert.match(list, /href="\/docs\/recipes\/restic\.md"/)
+  const document = await send("GET", "/docs/install.md", { token: undefined })
+  assert.equal(new TextDecoder().decode(document.body), "# Install\n")
+  for (const path of ["/docs/../secret", "/docs/%2e%2e/secret", "/docs/none.md", "/favicon.ico"]) {
+    assert.equal((await send("GET", path, { token: undefined })).status, 404, path)
+  }
+})
+
+test("accounts: drawn or chosen id, listed, refused twice", async () => {
+  const { json } = world()
+  const created = await json("POST", "/v1/accounts", {
+    body: { id: "team", displayName: "Team", email: "t@example.org" },
+  })
+  assert.deepEqual(created, {
+    status: 201,
+    value: { id: "team", displayName: "Team", email: "t@example.org", createdMs: 7 },
+  })
+  const again = await json("POST", "/v1/accounts", { body: { id: "team", displayName: "Team" } })
+  assert.deepEqual([again.status, errorCode(again.value)], [409, "accountExists"])
+  assert.equal((await json("POST", "/v1/accounts", { body: { displayName: "Other" } })).status, 201)
+  const { value } = await json("GET", "/v1/accounts")
+  assert.equal(JSON.stringify(value).match(/displayName/g)?.length, 3)
+})
+
+test("keys: a drawn secret is shown once, an imported one never, deletion ends it", async () => {
+  const { json, store } = world()
+  const drawn = await json("POST", "/v1/keys", { body: {} })
+  assert.equal(drawn.status, 201)
+  assert.match(JSON.stringify(drawn.value), /"secretAccessKey":"secret-of-/)
+  const pair = { accountId: ROOT, accessKeyId: "AKIA/IMPORTED+1", secretAccessKey: "brought-along" }
+  const imported = await json("POST", "/v1/keys", { body: pair })
+  assert.deepEqual(imported, { status: 201, value: { accessKeyId: "AKIA/IMPORTED+1", accountId: ROOT, createdMs: 7 } })
+  const listed = JSON.stringify((await json("GET", `/v1/keys?accountId=${ROOT}`)).value)
+  assert.ok(listed.includes("AKIA/IMPORTED+1") && !listed.includes("secret") && !listed.includes("brought-along"))
+  assert.equal((await json("DELETE", "/v1/keys/AKIA%2FIMPORTED%2B1")).status, 204)
+  assert.deepEqual(errorCode((await json("DELETE", "/v1/keys/AKIA%2FIMPORTED%2B1")).value), "noSuchAccessKey")
+  assert.equal((await json("POST", "/v1/keys", { body: { accessKeyId: "AKIAONLY" } })).status, 400)
+  assert.equal(store.keys.size, 1)
+})
+
+test("buckets: create, look, list over owners page by page, delete", async () => {
+  const { json } = world()
+  await json("POST", "/v1/accounts", { body: { id: "aa", displayName: "A" } })
+  for (const [name, owner] of [
+    ["b-1", ROOT],
+    ["b-2", "aa"],
+    ["b-3", "aa"],
+    ["b-4", ROOT],
+  ] as const) {
+    assert.equal((await json("POST", "/v1/buckets", { body: { name, owner } })).status, 201)
+  }
+  const names: string[] = []
+  let next: string | undefined = ""
+  for (let page = 0; next !== undefined && page < 10; page += 1) {
+    const { value } = await json("GET", `/v1/buckets?max=1&after=${encodeURIComponent(next)}`)
+    const text = JSON.stringify(value)
+    names.push(...[...text.matchAll(/"name":"([^"]+)"/g)].map(match => match[1] ?? ""))
+    next = /"next":"([^"]+)"/.exec(text)?.[1]
+  }
+  assert.deepEqual(names, ["b-2", "b-3", "b-1", "b-4"])
+  const one = await json("GET", "/v1/buckets/b-2")
+  assert.match(JSON.stringify(one.value), /"owner":"aa".*"usage":\{"objects":3,/)
+  assert.match(JSON.stringify((await json("GET", "/v1/buckets?owner=aa")).value), /b-2.*b-3/)
+  assert.equal((await json("GET", "/v1/buckets?owner=nobody")).status, 404)
+  assert.equal((await json("DELETE", "/v1/buckets/b-2")).status, 204)
+  assert.deepEqual(errorCode((await json("GET", "/v1/buckets/b-2")).value), "noSuchBucket")
+  assert.equal((await json("POST", "/v1/buckets", { body: { name: "b-9", owner: "nobody" } })).status, 404)
+})
+
+test("status and devices come through whole, and answers are what the document says", async () => {
+  const { json } = world()
+  await json("POST", "/v1/buckets", { body: { name: "b-1" } })
+  await json("POST", "/v1/keys", { body: {} })
+  for (const { method, path, response } of OPERATIONS) {
+    if (method !== "GET") continue
+    const { status, value } = await json(method, path.replace("{name}", "b-1"))
+    assert.equal(status, response.status)
+    assert.deepEqual(response.schema?.parse(value), value, path)
+  }
+  assert.match(JSON.stringify((await json("GET", "/v1/status")).value), /"redundancy":"1 folder: /)
+  assert.match(JSON.stringify((await json("GET", "/v1/devices")).value), /"devices":\[\{"id":/)
+})
+
+const BAD: readonly (readonly [method: string, target: string, status: number, sent?: Sent])[] = [
+  ["POST", "/v1/accounts", 400, { text: "{" }],
+  ["POST", "/v1/accounts", 400, { text: "\xff" }],
+  ["POST", "/v1/accounts", 400, { body: [] }],
+  ["POST", "/v1/accounts", 400, { body: {} }],
+  ["POST", "/v1/accounts", 400, { body: { displayName: "x", admin: true } }],
+  ["POST", "/v1/accounts", 400, { body: { displayName: "x", id: "no spaces" } }],
+  ["POST", "/v1/accounts", 413, { text: `{"displayName": "${"x".repeat(BODY_BYTES_MAX)}"}` }],
+  ["POST", "/v1/keys", 404, { body: { accountId: "nobody" } }],
+  ["POST", "/v1/keys", 400, { body: { accessKeyId: "AKIA", secretAccessKey: "short" } }],
+  ["POST", "/v1/buckets", 400, { body: { name: "Not_A_Bucket" } }],
+  ["GET", "/v1/buckets?max=0", 400],
+  ["GET", "/v1/buckets?max=1001", 400],
+  ["GET", "/v1/buckets?limit=3", 400],
+  ["GET", "/v1/buckets/UPPER", 400],
+  ["GET", "/v1/buckets/%zz", 400],
+  ["PUT", "/v1/buckets", 405],
+  ["DELETE", "/v1/status", 405],
+  ["POST", "/", 405],
+  ["GET", "/v1/nothing", 404],
+  ["GET", "/v1/status/", 404],
+  ["GET", "nonsense", 400],
+]
+for (const [method, target, status, sent] of BAD) {
+  test(`${method} ${target} ${JSON.stringify(sent ?? {}).slice(0, 60)}: ${status} with an error object`, async () => {
+    const answer = await world().json(method, target, sent)
+    assert.equal(answer.status, status, JSON.stringify(answer.value))
+    assert.equal(typeof errorCode(answer.value), "string")
+  })
+}
+
+test("our own mistakes show no details", async () => {
+  const { json, store } = world()
+  store.broken = new Error("stack with a secret path")
+  const answer = await json("GET", "/v1/status")
+  assert.deepEqual(answer, {
+    status: 500,
+    value: { error: { code: "internal", message: "internal error; the log has more" } },
+  })
+})
+
+test("docs/openapi.json is the document that the port serves", async () => {
+  const { send } = world()
+  const served = new TextDecoder().decode((await send("GET", "/openapi.json", { token: undefined })).body)
+  const path = "docs/openapi.json"
+  if (process.env["REWRITE"] === "1") writeFileSync(path, served)
+  assert.equal(readFileSync(path, "utf8"), served, "run REWRITE=1 npm test -- admin/api, and look at the difference")
+  assert.equal(served, openApiText())
+})
+
+test("the document names every operation, and every reference leads somewhere", () => {
+  const text = openApiText()
+  for (const { id } of OPERATIONS) assert.ok(text.includes(`"operationId": "${id}"`), id)
+  const names = new Set([...text.matchAll(/"\$ref": "([^"]+)"/g)].map(match => match[1] ?? ""))
+  assert.ok(names.size > 5)
+  for (const name of names) {
+    assert.match(name, /^#\/components\/schemas\/\w+$/)
+    assert.ok(text.includes(`      "${name.split("/").at(-1) ?? ""}": {`), name)
+  }
+})

@@ -1,0 +1,191 @@
+/**
+ * The admin port: one request in, one reply out. Knows no sockets, so every answer is a value.
+ *
+ * Promises  `/health/*`, `/` and the documents need no token and show nothing secret; everything
+ *           under `/v1` needs the bearer token, compared in constant time and looked for in the
+ *           `Authorization` header only. The token is checked before the path or body is looked at.
+ * Limits    `BODY_BYTES_MAX` per request body; listings come in pages.
+ */
+import { equalInConstantTime, sha256Hex } from "../access/sigv4.js"
+import type { Accounts } from "../access/contract.js"
+import { fail } from "../base/failures.js"
+import { parseQuery, percentDecode, splitTarget } from "../base/uri.js"
+import type { Buckets } from "../object/contract.js"
+import type { AdminOptions, Documents, HealthReport, StoreStatus } from "./contract.js"
+import { errorReplyOf } from "./failures.js"
+import { openApiText } from "./open-api.js"
+import { OPERATIONS, type Operation, type Services } from "./operations.js"
+import { documentsPage, frontPage } from "./pages.js"
+
+export const BODY_BYTES_MAX = 64 * 1024
+
+export interface AdminRequest {
+  readonly method: string
+  /** Path and query as on the wire. */
+  readonly rawTarget: string
+  /** By lower-case name. */
+  header(name: string): string | undefined
+  /** Reads the body. Throws `entityTooLarge` above the limit. */
+  body(bytesMax: number): Promise<Uint8Array>
+}
+
+export interface AdminReply {
+  readonly status: number
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Uint8Array
+  /** The operation's name, for logs and metrics. */
+  readonly operation: string
+}
+
+const PAGE_HEADERS = {
+  "content-type": "text/html; charset=utf-8",
+  "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
+}
+
+export class AdminApi {
+  readonly #services: Services
+  readonly #tokenHash: string
+  #openApi: string | undefined
+
+  constructor(
+    accounts: Accounts,
+    buckets: Buckets,
+    private readonly status: StoreStatus,
+    private readonly documents: Documents,
+    private readonly options: AdminOptions,
+  ) {
+    this.#services = { accounts, buckets, status, rootAccount: options.rootAccount }
+    this.#tokenHash = sha256Hex(options.token)
+  }
+
+  /** Never rejects: whatever goes wrong is a reply. */
+  async handle(request: AdminRequest): Promise<AdminReply> {
+    try {
+      const { rawPath, rawQuery } = splitTarget(request.rawTarget)
+      if (rawPath === "/v1" || rawPath.startsWith("/v1/")) return await this.#operation(request, rawPath, rawQuery)
+      return await this.#open(request, rawPath)
+    } catch (error) {
+      return errorReply(error)
+    }
+  }
+
+  /** Everything that is not `/v1`. */
+  async #open(request: AdminRequest, rawPath: string): Promise<AdminReply> {
+    if (request.method !== "GET" && request.method !== "HEAD") throw fail("methodNotAllowed", { allowed: "GET, HEAD" })
+    switch (rawPath) {
+      case "/health/live":
+        return healthReply("getLive", { ready: true, reasons: [] })
+      case "/health/ready":
+        return healthReply("getReady", this.status.health())
+      case "/metrics":
+        if (!this.options.onLoopback) this.#checkToken(request)
+        return reply("getMetrics", "text/plain; version=0.0.4; charset=utf-8", this.options.metricsText())
+      case "/openapi.json":
+        this.#openApi ??= openApiText()
+        return reply("getOpenApi", "application/json", this.#openApi)
+      case "/":
+        return reply("getPage", PAGE_HEADERS, frontPage(this.options.version, this.status.health()))
+      case "/docs":
+      case "/docs/":
+        return reply("getDocuments", PAGE_HEADERS, documentsPage(await this.documents.list()))
+    }
+    if (rawPath.startsWith("/docs/")) return this.#document(percentDecode(rawPath.slice("/docs/".length)))
+    return notFound(rawPath)
+  }
+
+  async #document(name: string): Promise<AdminReply> {
+    const bytes = await this.documents.read(name)
+    if (bytes === undefined) return notFound(`/docs/${name}`)
+    const contentType = name.endsWith(".json") ? "application/json" : "text/plain; charset=utf-8"
+    return reply("getDocument", contentType, bytes)
+  }
+
+  async #operation(request: AdminRequest, rawPath: string, rawQuery: string): Promise<AdminReply> {
+    this.#checkToken(request)
+    const found = route(request.method, rawPath)
+    if (found === undefined) return notFound(rawPath)
+    const { operation, target } = found
+    const query = queryOf(operation, rawQuery)
+    const body = operation.request === undefined ? undefined : parseJson(await request.body(BODY_BYTES_MAX))
+    const result = await operation.run(this.#services, { target, query, body })
+    const { status, schema } = operation.response
+    const text = schema === undefined ? "" : `${JSON.stringify(result)}\n`
+    return { ...reply(operation.id, "application/json", text), status }
+  }
+
+  /** Hashes first, so that not even the length of the token shows in the time. */
+  #checkToken(request: AdminRequest): void {
+    const [, token] = /^Bearer +(\S{1,512})$/i.exec(request.header("authorization") ?? "") ?? []
+    if (token === undefined || !equalInConstantTime(sha256Hex(token), this.#tokenHash)) {
+      throw fail("accessDenied", { message: "this needs the admin token in an Authorization: Bearer header" })
+    }
+  }
+}
+
+/** Undefined for a path that no operation has. Throws `methodNotAllowed`. */
+function route(method: string, rawPath: string): { operation: Operation; target: string } | undefined {
+  const allowed: string[] = []
+  for (const operation of OPERATIONS) {
+    const brace = operation.path.indexOf("{")
+    const fixed = brace < 0 ? operation.path : operation.path.slice(0, brace)
+    const matches = brace < 0 ? rawPath === fixed : rawPath.startsWith(fixed) && rawPath.length > fixed.length
+    if (!matches) continue
+    if (operation.method === method) return { operation, target: brace < 0 ? "" : percentDecode(rawPath.slice(brace)) }
+    allowed.push(operation.method)
+  }
+  if (allowed.length > 0) throw fail("methodNotAllowed", { allowed: allowed.join(", ") })
+  return undefined
+}
+
+/** Throws `invalidArgument` for a parameter that the operation does not have. */
+function queryOf(operation: Operation, rawQuery: string): ReadonlyMap<string, string> {
+  const query = new Map<string, string>()
+  for (const { name, value } of parseQuery(rawQuery)) {
+    if (!operation.parameters.some(parameter => parameter.name === name)) {
+      throw fail("invalidArgument", { message: `unknown query parameter "${name.slice(0, 80)}"` })
+    }
+    query.set(name, value)
+  }
+  return query
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes))
+  } catch {
+    throw fail("invalidArgument", { message: "the body is not JSON" })
+  }
+}
+
+function reply(
+  operation: string,
+  type: string | Readonly<Record<string, string>>,
+  body: string | Uint8Array,
+): AdminReply {
+  const headers = typeof type === "string" ? { "content-type": type } : type
+  const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body
+  return {
+    status: 200,
+    headers: { ...headers, "cache-control": "no-store", "x-content-type-options": "nosniff" },
+    body: bytes,
+    operation,
+  }
+}
+
+function healthReply(operation: string, { ready, reasons }: HealthReport): AdminReply {
+  const text = `${JSON.stringify({ status: ready ? "ok" : "notReady", reasons })}\n`
+  return { ...reply(operation, "application/json", text), status: ready ? 200 : 503 }
+}
+
+const jsonError = (code: string, message: string): string => `${JSON.stringify({ error: { code, message } })}\n`
+function notFound(path: string): AdminReply {
+  const message = `nothing is at ${path.slice(0, 200)}; /openapi.json and /docs/ list what is`
+  return { ...reply("unknown", "application/json", jsonError("notFound", message)), status: 404 }
+}
+
+function errorReply(error: unknown): AdminReply {
+  const { status, code, message } = errorReplyOf(error)
+  const base = reply("refused", "application/json", jsonError(code, message))
+  return { ...base, status, headers: { ...base.headers, ...(status === 401 ? { "www-authenticate": "Bearer" } : {}) } }
+}

@@ -1,0 +1,44 @@
+/**
+ * Failures as the admin API answers them: `{"error": {"code", "message"}}`, the code being the
+ * failure's kind. The status follows from the remedy; kinds for which that would be untrue have their
+ * own row.
+ */
+import { asFailure, type FailureKind, type Remedy } from "../base/failures.js"
+
+const STATUS_BY_REMEDY: Readonly<Record<Remedy, number>> = {
+  fixRequest: 400,
+  signIn: 401,
+  reread: 409,
+  backOff: 503,
+  addSpace: 507,
+  repair: 500,
+  askOperator: 500,
+  reportBug: 500,
+}
+
+const STATUS_BY_KIND: { readonly [kind in FailureKind]?: number } = {
+  noSuchBucket: 404,
+  noSuchAccount: 404,
+  noSuchAccessKey: 404,
+  bucketExists: 409,
+  bucketOwnedByYou: 409,
+  bucketNotEmpty: 409,
+  accountExists: 409,
+  accessKeyExists: 409,
+  entityTooLarge: 413,
+  methodNotAllowed: 405,
+}
+
+export interface ErrorReply {
+  readonly status: number
+  readonly code: string
+  readonly message: string
+}
+
+/** Our own mistakes show no details: those are in the log. */
+export function errorReplyOf(error: unknown): ErrorReply {
+  const failure = asFailure(error)
+  const status = STATUS_BY_KIND[failure.kind] ?? STATUS_BY_REMEDY[failure.remedy]
+  const message = failure.kind === "internal" ? "internal error; the log has more" : failure.message
+  return { status, code: failure.kind, message }
+}

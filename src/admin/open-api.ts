@@ -1,0 +1,112 @@
+/**
+ * The OpenAPI 3.1 document of the admin port, written from the table of operations and its schemas.
+ * docs/openapi.json is a checked-in copy; a test holds both together.
+ */
+import { z } from "zod"
+import { OPERATIONS, type Operation } from "./operations.js"
+import { ERROR, HEALTH } from "./schemas.js"
+
+type Json = Readonly<Record<string, unknown>>
+
+/** A schema by reference; the named ones are collected under components. */
+function schemaOf(type: z.ZodType, io: "input" | "output", components: Map<string, Json>): Json {
+  const { $schema: _, $defs, ...schema } = z.toJSONSchema(type, { io, target: "draft-2020-12" })
+  for (const [name, { id: __, ...definition }] of Object.entries($defs ?? {})) components.set(name, repoint(definition))
+  return repoint(schema)
+}
+
+/** Makes references into `$defs` point to the components. */
+function repoint(schema: object): Json {
+  return Object.fromEntries(
+    Object.entries(schema).map(([name, value]) =>
+      name === "$ref" && typeof value === "string"
+        ? [name, value.replace("#/$defs/", "#/components/schemas/")]
+        : [name, repointed(value)],
+    ),
+  )
+}
+
+function repointed(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(repointed)
+  return typeof value === "object" && value !== null ? repoint(value) : value
+}
+
+const json = (schema: Json): Json => ({ "application/json": { schema } })
+
+function operationJson(operation: Operation, components: Map<string, Json>): Json {
+  const target = /\{(\w+)\}/.exec(operation.path)?.[1]
+  const inPath = target === undefined ? [] : [{ name: target, in: "path", required: true, schema: { type: "string" } }]
+  const inQuery = operation.parameters.map(parameter => ({ ...parameter, in: "query", schema: { type: "string" } }))
+  const { status, schema } = operation.response
+  const content = schema === undefined ? {} : { content: json(schemaOf(schema, "output", components)) }
+  return {
+    operationId: operation.id,
+    summary: operation.summary,
+    parameters: [...inPath, ...inQuery],
+    ...(operation.request === undefined
+      ? {}
+      : { requestBody: { required: true, content: json(schemaOf(operation.request, "input", components)) } }),
+    responses: {
+      [status]: { description: status === 204 ? "done" : "the answer", ...content },
+      401: { description: "no token, or a wrong one", content: json(schemaOf(ERROR, "output", components)) },
+      default: { description: "a failure; the code says which", content: json(schemaOf(ERROR, "output", components)) },
+    },
+    security: [{ token: [] }],
+  }
+}
+
+const openPaths = (components: Map<string, Json>): Record<string, Json> => ({
+  "/health/live": {
+    get: {
+      operationId: "getLive",
+      summary: "200 while the process answers.",
+      responses: { 200: { description: "alive", content: json(schemaOf(HEALTH, "output", components)) } },
+    },
+  },
+  "/health/ready": {
+    get: {
+      operationId: "getReady",
+      summary: "200 while requests may be sent here.",
+      responses: {
+        200: { description: "ready", content: json(schemaOf(HEALTH, "output", components)) },
+        503: { description: "not ready, and why", content: json(schemaOf(HEALTH, "output", components)) },
+      },
+    },
+  },
+  "/metrics": {
+    get: {
+      operationId: "getMetrics",
+      summary: "Metrics for Prometheus; without a token only where the port listens on loopback.",
+      responses: {
+        200: { description: "text format 0.0.4", content: { "text/plain": { schema: { type: "string" } } } },
+      },
+      security: [{}, { token: [] }],
+    },
+  },
+})
+
+export function openApiDocument(): Json {
+  const components = new Map<string, Json>()
+  const paths = openPaths(components)
+  for (const operation of OPERATIONS) {
+    paths[operation.path] = {
+      ...paths[operation.path],
+      [operation.method.toLowerCase()]: operationJson(operation, components),
+    }
+  }
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "Hayloft admin API",
+      version: "1",
+      description: "For the operator of a store. The token goes into `Authorization: Bearer …`, never into a URL.",
+    },
+    paths,
+    components: {
+      schemas: Object.fromEntries([...components].sort(([a], [b]) => (a < b ? -1 : 1))),
+      securitySchemes: { token: { type: "http", scheme: "bearer" } },
+    },
+  }
+}
+
+export const openApiText = (): string => `${JSON.stringify(openApiDocument(), undefined, 2)}\n`

@@ -1,0 +1,236 @@
+/**
+ * The operations of `/v1`: one row each, from which requests are routed and the OpenAPI document is
+ * written. A row's `run` does one service call and gives the reply's JSON.
+ */
+import { z } from "zod"
+import type { AccessKey, Accounts } from "../access/contract.js"
+import { fail } from "../base/failures.js"
+import { parseAccessKeyId, parseAccountId, parseBucketName, type AccountId } from "../base/ids.js"
+import type { Bucket, Buckets } from "../object/contract.js"
+import type { StoreStatus } from "./contract.js"
+import * as schema from "./schemas.js"
+
+const PAGE_MAX = 1000
+const PAGE_DEFAULT = 100
+
+export interface Services {
+  readonly accounts: Accounts
+  readonly buckets: Buckets
+  readonly status: StoreStatus
+  readonly rootAccount: AccountId
+}
+
+export interface OperationInput {
+  /** The decoded segment that `{name}` or `{id}` stands for; "" where the path has none. */
+  readonly target: string
+  readonly query: ReadonlyMap<string, string>
+  /** Undefined where the operation takes no body. */
+  readonly body: unknown
+}
+
+export interface Operation {
+  readonly id: string
+  readonly method: "GET" | "POST" | "DELETE"
+  /** `/v1/buckets/{name}`: at most one segment in braces, and it is the last. */
+  readonly path: string
+  readonly summary: string
+  readonly parameters: readonly { readonly name: string; readonly description: string }[]
+  readonly request: z.ZodType | undefined
+  readonly response: { readonly status: number; readonly schema: z.ZodType | undefined }
+  run(services: Services, input: OperationInput): Promise<unknown>
+}
+
+/** Parses a body that has its schema. Throws `invalidArgument` with the place and the reason. */
+function parseBody<T extends z.ZodType>(type: T, body: unknown): z.output<T> {
+  const parsed = type.safeParse(body)
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  const place = issue === undefined || issue.path.length === 0 ? "the body" : issue.path.join(".")
+  throw fail("invalidArgument", { message: `${place}: ${issue?.message ?? "not valid"}` })
+}
+
+const keyJson = ({ id, accountId, createdMs }: AccessKey) => ({ accessKeyId: id, accountId, createdMs })
+
+async function bucketJson(buckets: Buckets, bucket: Bucket) {
+  const { name, owner, createdMs, location, versioning } = bucket
+  return { name, owner, createdMs, location, versioning, usage: await buckets.usage(bucket) }
+}
+
+function pageSize(query: ReadonlyMap<string, string>): number {
+  const text = query.get("max") ?? String(PAGE_DEFAULT)
+  const max = /^\d{1,4}$/.test(text) ? Number(text) : 0
+  if (max < 1 || max > PAGE_MAX) throw fail("invalidArgument", { message: `max must be 1 to ${PAGE_MAX}` })
+  return max
+}
+
+/** Buckets of all accounts in order of owner, then name; the cursor `after` is "owner/name". */
+async function listBuckets({ accounts, buckets }: Services, query: ReadonlyMap<string, string>) {
+  const max = pageSize(query)
+  const wanted = query.get("owner")
+  const [afterOwner = "", ...afterName] = (query.get("after") ?? "").split("/")
+  const owners = (await accounts.listAccounts())
+    .map(account => account.id)
+    .filter(owner => (wanted === undefined || owner === wanted) && owner >= afterOwner)
+    .sort((a, b) => (a < b ? -1 : 1))
+  if (wanted !== undefined && (await accounts.getAccount(parseAccountId(wanted))) === undefined)
+    throw fail("noSuchAccount")
+  const found: Bucket[] = []
+  for (const owner of owners) {
+    const after = owner === afterOwner ? afterName.join("/") : ""
+    const page = await buckets.list({ owner, after, max: max + 1 - found.length })
+    found.push(...page.buckets)
+    if (found.length > max) break
+  }
+  const shown = []
+  for (const bucket of found.slice(0, max)) shown.push(await bucketJson(buckets, bucket))
+  const last = shown.at(-1)
+  return { buckets: shown, ...(found.length > max && last ? { next: `${last.owner}/${last.name}` } : {}) }
+}
+
+async function createKey({ accounts, rootAccount }: Services, body: unknown) {
+  const request = parseBody(schema.NEW_KEY, body)
+  const accountId = request.accountId === undefined ? rootAccount : parseAccountId(request.accountId)
+  const { accessKeyId, secretAccessKey: secret } = request
+  if (accessKeyId === undefined && secret === undefined) {
+    const created = await accounts.createKey(accountId)
+    return { ...keyJson(created.key), secretAccessKey: created.secret }
+  }
+  if (accessKeyId === undefined || secret === undefined) {
+    throw fail("invalidArgument", { message: "accessKeyId and secretAccessKey come together" })
+  }
+  return keyJson(await accounts.importKey({ accountId, id: parseAccessKeyId(accessKeyId), secret }))
+}
+
+async function createBucket({ accounts, buckets, rootAccount }: Services, body: unknown) {
+  const request = parseBody(schema.NEW_BUCKET, body)
+  const owner = request.owner === undefined ? rootAccount : parseAccountId(request.owner)
+  if ((await accounts.getAccount(owner)) === undefined) throw fail("noSuchAccount", { account: owner })
+  return bucketJson(
+    buckets,
+    await buckets.create({ name: parseBucketName(request.name), owner, location: request.location }),
+  )
+}
+
+export const OPERATIONS: readonly Operation[] = [
+  {
+    id: "getStatus",
+    method: "GET",
+    path: "/v1/status",
+    summary: "The store: health, redundancy in plain words, devices, queues.",
+    parameters: [],
+    request: undefined,
+    response: { status: 200, schema: schema.STATUS },
+    run: ({ status }) => status.report(),
+  },
+  {
+    id: "listDevices",
+    method: "GET",
+    path: "/v1/devices",
+    summary: "Devices with their state, space and queues.",
+    parameters: [],
+    request: undefined,
+    response: { status: 200, schema: schema.DEVICES },
+    run: async ({ status }) => ({ devices: (await status.report()).devices }),
+  },
+  {
+    id: "listAccounts",
+    method: "GET",
+    path: "/v1/accounts",
+    summary: "All accounts.",
+    parameters: [],
+    request: undefined,
+    response: { status: 200, schema: schema.ACCOUNTS },
+    run: async ({ accounts }) => ({ accounts: await accounts.listAccounts() }),
+  },
+  {
+    id: "createAccount",
+    method: "POST",
+    path: "/v1/accounts",
+    summary: "Creates an account; it has no keys yet.",
+    parameters: [],
+    request: schema.NEW_ACCOUNT,
+    response: { status: 201, schema: schema.ACCOUNT },
+    run: ({ accounts }, { body }) => {
+      const { id, displayName, email } = parseBody(schema.NEW_ACCOUNT, body)
+      return accounts.createAccount({ ...(id === undefined ? {} : { id: parseAccountId(id) }), displayName, email })
+    },
+  },
+  {
+    id: "listKeys",
+    method: "GET",
+    path: "/v1/keys",
+    summary: "Keys, never with a secret.",
+    parameters: [{ name: "accountId", description: "only those of this account" }],
+    request: undefined,
+    response: { status: 200, schema: schema.KEYS },
+    run: async ({ accounts }, { query }) => {
+      const account = query.get("accountId")
+      const keys = await accounts.listKeys(account === undefined ? undefined : parseAccountId(account))
+      return { keys: keys.map(keyJson) }
+    },
+  },
+  {
+    id: "createKey",
+    method: "POST",
+    path: "/v1/keys",
+    summary: "Draws a key pair, or imports one that exists elsewhere.",
+    parameters: [],
+    request: schema.NEW_KEY,
+    response: { status: 201, schema: schema.KEY_WITH_SECRET },
+    run: (services, { body }) => createKey(services, body),
+  },
+  {
+    id: "deleteKey",
+    method: "DELETE",
+    path: "/v1/keys/{id}",
+    summary: "Deletes a key; requests signed with it are refused from now on.",
+    parameters: [],
+    request: undefined,
+    response: { status: 204, schema: undefined },
+    run: ({ accounts }, { target }) => accounts.removeKey(parseAccessKeyId(target)),
+  },
+  {
+    id: "listBuckets",
+    method: "GET",
+    path: "/v1/buckets",
+    summary: "Buckets of all accounts with their usage.",
+    parameters: [
+      { name: "owner", description: "only those of this account" },
+      { name: "after", description: "`next` of the page before" },
+      { name: "max", description: `at most so many, up to ${PAGE_MAX} (default ${PAGE_DEFAULT})` },
+    ],
+    request: undefined,
+    response: { status: 200, schema: schema.BUCKETS },
+    run: (services, { query }) => listBuckets(services, query),
+  },
+  {
+    id: "createBucket",
+    method: "POST",
+    path: "/v1/buckets",
+    summary: "Creates a bucket.",
+    parameters: [],
+    request: schema.NEW_BUCKET,
+    response: { status: 201, schema: schema.BUCKET },
+    run: (services, { body }) => createBucket(services, body),
+  },
+  {
+    id: "getBucket",
+    method: "GET",
+    path: "/v1/buckets/{name}",
+    summary: "One bucket with its usage.",
+    parameters: [],
+    request: undefined,
+    response: { status: 200, schema: schema.BUCKET },
+    run: async ({ buckets }, { target }) => bucketJson(buckets, await buckets.open(parseBucketName(target))),
+  },
+  {
+    id: "deleteBucket",
+    method: "DELETE",
+    path: "/v1/buckets/{name}",
+    summary: "Deletes an empty bucket; its unfinished uploads are aborted.",
+    parameters: [],
+    request: undefined,
+    response: { status: 204, schema: undefined },
+    run: async ({ buckets }, { target }) => buckets.remove(await buckets.open(parseBucketName(target))),
+  },
+]

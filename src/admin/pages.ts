@@ -1,0 +1,44 @@
+/** The two pages that a browser sees on the admin port: no script, nothing secret, nothing from elsewhere. */
+import type { HealthReport } from "./contract.js"
+
+const STYLE = `
+:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
+body { max-width: 38rem; margin: 3rem auto; padding: 0 1rem }
+h1 { font-size: 1.4rem }
+code { font-size: .95em }
+`
+
+const ESCAPES: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+}
+const escape = (text: string): string => text.replace(/[&<>"']/g, character => ESCAPES[character] ?? character)
+
+const page = (title: string, body: string): string => `<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escape(title)}</title><style>${STYLE}</style></head>
+<body>
+${body}
+</body>
+</html>
+`
+
+export function frontPage(version: string, { ready, reasons }: HealthReport): string {
+  const health = ready ? (reasons.length === 0 ? "ready" : "ready, degraded") : "not ready"
+  const list = reasons.length === 0 ? "" : `<ul>${reasons.map(reason => `<li>${escape(reason)}</li>`).join("")}</ul>`
+  return page(
+    "Hayloft",
+    `<h1>Hayloft ${escape(version)}</h1>
+<p>Health: <strong>${health}</strong></p>${list}
+<p><a href="/docs/">Documentation</a> · <a href="/openapi.json">API of this port</a> · <a href="/metrics">metrics</a></p>
+<p>On the machine itself, <code>./bin/hayloft status</code> shows more.</p>`,
+  )
+}
+
+export function documentsPage(names: readonly string[]): string {
+  const items = names.map(name => `<li><a href="/docs/${encodeURI(name)}">${escape(name)}</a></li>`).join("\n")
+  return page("Hayloft documentation", `<h1>Documentation</h1>\n<ul>\n${items}\n</ul>\n<p><a href="/">back</a></p>`)
+}

@@ -1,0 +1,115 @@
+/**
+ * Shapes of the admin API's JSON: what requests are checked against, and what the OpenAPI document says.
+ */
+import { z } from "zod"
+
+const id = z.string().min(1).max(128)
+const timestamp = z.number().int().describe("milliseconds since 1970")
+const count = z.number().int().nonnegative()
+
+export const ACCOUNT = z
+  .object({ id, displayName: z.string(), email: z.string(), createdMs: timestamp })
+  .meta({ id: "Account" })
+export const NEW_ACCOUNT = z
+  .strictObject({
+    id: z
+      .string()
+      .regex(/^[0-9A-Za-z._@-]{1,64}$/)
+      .optional()
+      .describe("drawn (64 hex digits) where absent"),
+    displayName: z.string().min(1).max(128),
+    email: z.string().max(254).default(""),
+  })
+  .meta({ id: "NewAccount" })
+
+export const KEY = z.object({ accessKeyId: id, accountId: id, createdMs: timestamp }).meta({ id: "Key" })
+export const NEW_KEY = z
+  .strictObject({
+    accountId: id.optional().describe("the root account where absent"),
+    accessKeyId: z
+      .string()
+      .regex(/^[0-9A-Za-z._=+/@-]{3,128}$/)
+      .optional(),
+    secretAccessKey: z
+      .string()
+      .regex(/^[\x21-\x7e]{8,128}$/)
+      .optional()
+      .describe("imports a pair that exists elsewhere; both or neither"),
+  })
+  .meta({ id: "NewKey" })
+export const KEY_WITH_SECRET = KEY.extend({
+  secretAccessKey: z.string().optional().describe("shown this once, and only for a key that was drawn here"),
+}).meta({ id: "KeyWithSecret" })
+
+export const USAGE = z
+  .object({
+    objects: count.describe("as a listing shows them"),
+    versions: count.describe("all versions and delete markers"),
+    bytes: count.describe("of all versions"),
+    uploads: count.describe("multipart uploads in progress"),
+  })
+  .meta({ id: "Usage" })
+export const BUCKET = z
+  .object({
+    name: z.string(),
+    owner: id,
+    createdMs: timestamp,
+    location: z.string(),
+    versioning: z.enum(["never", "enabled", "suspended"]),
+    usage: USAGE,
+  })
+  .meta({ id: "Bucket" })
+export const NEW_BUCKET = z
+  .strictObject({
+    name: z.string().min(3).max(63),
+    owner: id.optional().describe("the root account where absent"),
+    location: z.string().max(64).default(""),
+  })
+  .meta({ id: "NewBucket" })
+
+const QUEUE = z.object({ name: z.string(), depth: count, limit: count }).meta({ id: "Queue" })
+export const DEVICE = z
+  .object({
+    id,
+    path: z.string(),
+    state: z.enum(["ok", "suspect", "full", "failed", "missing"]),
+    reason: z.string().describe("why the state is not ok"),
+    totalBytes: count,
+    freeBytes: count,
+    fileSystemKind: z.string(),
+    queues: z.array(QUEUE),
+  })
+  .meta({ id: "Device" })
+
+export const STATUS = z
+  .object({
+    storeId: z.string(),
+    version: z.string(),
+    region: z.string(),
+    startedMs: timestamp,
+    uptimeSeconds: z.number().nonnegative(),
+    policy: z.string().describe("what new blocks are written under: ec:4+3, replica:2"),
+    metaCopies: count,
+    blockBytes: count,
+    redundancy: z.string().describe("what may fail, in a sentence"),
+    health: z.object({ ready: z.boolean(), reasons: z.array(z.string()) }),
+    devices: z.array(DEVICE),
+    queues: z.array(QUEUE),
+  })
+  .meta({ id: "Status" })
+
+export const HEALTH = z
+  .object({ status: z.enum(["ok", "notReady"]), reasons: z.array(z.string()) })
+  .meta({ id: "Health" })
+export const ERROR = z.object({ error: z.object({ code: z.string(), message: z.string() }) }).meta({ id: "Error" })
+
+const listOf = (name: string, item: z.ZodType, paged = false) =>
+  z.object({
+    [name]: z.array(item),
+    ...(paged ? { next: z.string().optional().describe("`after` of the next page") } : {}),
+  })
+
+export const ACCOUNTS = listOf("accounts", ACCOUNT).meta({ id: "Accounts" })
+export const KEYS = listOf("keys", KEY).meta({ id: "Keys" })
+export const BUCKETS = listOf("buckets", BUCKET, true).meta({ id: "Buckets" })
+export const DEVICES = listOf("devices", DEVICE).meta({ id: "Devices" })

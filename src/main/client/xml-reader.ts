@@ -1,0 +1,75 @@
+/**
+ * Reads the XML that S3 answers with: elements and text, no attributes, no processing.
+ *
+ * A reader for answers of a store that we chose to talk to, in one pass over the text. Whatever it
+ * does not understand throws `BrokenAnswer`; entities other than XML's own five and numbers stay as
+ * they are written, so nothing expands.
+ */
+import { BrokenAnswer } from "./remote.js"
+
+export interface XmlElement {
+  readonly name: string
+  readonly children: readonly XmlElement[]
+  /** Text directly inside, entities resolved. */
+  readonly text: string
+}
+
+const DEPTH_MAX = 32
+const NAMED: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" }
+
+function resolveEntities(text: string): string {
+  return text.replace(/&(?:#(\d{1,7})|#x([0-9A-Fa-f]{1,6})|([a-z]+));/g, (whole, decimal, hex, name) => {
+    const code = decimal !== undefined ? Number(decimal) : hex !== undefined ? parseInt(String(hex), 16) : undefined
+    if (code !== undefined) return code <= 0x10ffff ? String.fromCodePoint(code) : whole
+    return NAMED[String(name)] ?? whole
+  })
+}
+
+interface OpenElement {
+  readonly name: string
+  readonly children: XmlElement[]
+  text: string
+}
+
+/** The document's root element. */
+export function readXml(text: string): XmlElement {
+  const tag = /<(?:\?[^>]*\?|!--[\s\S]*?--|(\/?)([A-Za-z_][\w:.-]*)((?:\s[^<>]*?)?)(\/?))>/g
+  const open: OpenElement[] = [{ name: "", children: [], text: "" }]
+  let at = 0
+  for (let match = tag.exec(text); match !== null; match = tag.exec(text)) {
+    const current = open.at(-1)
+    if (current === undefined) break
+    current.text += resolveEntities(text.slice(at, match.index))
+    at = tag.lastIndex
+    const [, closing, name, , empty] = match
+    if (name === undefined) continue
+    if (closing === "/") {
+      open.pop()
+      if (current.name !== name) throw new BrokenAnswer(`</${name}> closes <${current.name}>`)
+      open.at(-1)?.children.push(current)
+    } else if (empty === "/") {
+      current.children.push({ name, children: [], text: "" })
+    } else {
+      if (open.length > DEPTH_MAX) throw new BrokenAnswer("XML nested too deeply")
+      open.push({ name, children: [], text: "" })
+    }
+  }
+  const root = open[0]?.children[0]
+  if (open.length !== 1 || root === undefined) throw new BrokenAnswer("the answer is no XML document")
+  return root
+}
+
+export const childrenOf = (element: XmlElement, name: string): readonly XmlElement[] =>
+  element.children.filter(child => child.name === name)
+
+/** Text of the first child of that name; undefined where there is none. */
+export const textOf = (element: XmlElement, name: string): string | undefined =>
+  element.children.find(child => child.name === name)?.text
+
+const ESCAPES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" }
+
+/** Text as the inside of an element; control characters as numbers. */
+export const escapeXml = (text: string): string =>
+  text
+    .replace(/[&<>"]/g, character => ESCAPES[character] ?? character)
+    .replace(/[\r\n\t]/g, c => `&#${c.charCodeAt(0)};`)
