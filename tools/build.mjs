@@ -35,9 +35,7 @@ function replace(path, text) {
 export async function build() {
   const sources = SOURCE_FOLDERS.flatMap(folder => [...filesBelow(join(ROOT, folder), ".ts")])
   const configPath = join(ROOT, "tsconfig.json")
-  const stale = sources.filter(
-    source => !isFresh(source, outputOf(source)) || !isFresh(configPath, outputOf(source)),
-  )
+  const stale = sources.filter(source => !isFresh(source, outputOf(source)) || !isFresh(configPath, outputOf(source)))
   if (stale.length > 0) {
     const { default: ts } = await import("typescript")
     const { config } = ts.readConfigFile(configPath, path => readFileSync(path, "utf8"))

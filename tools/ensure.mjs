@@ -13,7 +13,10 @@ import { fileURLToPath } from "node:url"
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const STAMP = join(ROOT, "node_modules", ".hayloft-installed")
 
-const lockHash = () => createHash("sha256").update(readFileSync(join(ROOT, "package-lock.json"))).digest("hex")
+const lockHash = () =>
+  createHash("sha256")
+    .update(readFileSync(join(ROOT, "package-lock.json")))
+    .digest("hex")
 
 function installed(dev) {
   if (!existsSync(STAMP)) return false

@@ -47,7 +47,9 @@ export async function runTests(words = []) {
     if (type === "test:stdout" && process.env["TEST_VERBOSE"]) process.stdout.write(data.message)
   }
   const seconds = Math.round((performance.now() - started) / 1000)
-  process.stdout.write(`${files.length} test files in ${seconds} s${counts.skipped ? `, ${counts.skipped} skipped` : ""}\n`)
+  process.stdout.write(
+    `${files.length} test files in ${seconds} s${counts.skipped ? `, ${counts.skipped} skipped` : ""}\n`,
+  )
   return counts
 }
 

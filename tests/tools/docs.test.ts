@@ -1,0 +1,110 @@
+import assert from "node:assert/strict"
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { test } from "node:test"
+import { fileURLToPath, pathToFileURL } from "node:url"
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../../..")
+
+type Generators = Readonly<Record<string, () => string | Promise<string>>>
+
+interface Docs {
+  checkDocuments(root: string, generators?: Generators): Promise<string[]>
+  commandsIn(root: string): { name: string; path: string; line: number; text: string }[]
+  regenerate(text: string, generators: Generators): Promise<string>
+}
+
+const docs = (await import(pathToFileURL(join(ROOT, "tools/docs.mjs")).href)) as Docs
+
+async function inTree<Result>(
+  files: Readonly<Record<string, string>>,
+  use: (root: string) => Result | Promise<Result>,
+): Promise<Result> {
+  const root = mkdtempSync(join(tmpdir(), "hayloft-docs-"))
+  try {
+    for (const [path, text] of Object.entries({ "package.json": '{"scripts":{"check":""}}', ...files })) {
+      mkdirSync(dirname(join(root, path)), { recursive: true })
+      writeFileSync(join(root, path), text)
+    }
+    return await use(root)
+  } finally {
+    rmSync(root, { recursive: true })
+  }
+}
+
+const problemsOf = (files: Readonly<Record<string, string>>, generators: Generators = {}) =>
+  inTree(files, root => docs.checkDocuments(root, generators))
+
+test("links that lead nowhere are reported with their line", async () => {
+  const problems = await problemsOf({
+    "README.md": "see [a](docs/a.md)\nand [b](docs/gone.md)\nand [c](docs/a.md#no-such)\n[d]: ../outside.md\n",
+    "docs/a.md": "# One thing\n[back](../README.md) [here](#one-thing) [web](https://example.com/x)\n",
+  })
+  assert.deepEqual(problems, [
+    "README.md:2: docs/gone.md does not exist",
+    "README.md:3: docs/a.md has no heading #no-such",
+    "README.md:4: ../outside.md does not exist",
+  ])
+})
+
+test("links in code and comments are not links; anchors follow the headings", async () => {
+  const text = [
+    "# The `store`: what it does, and why",
+    "## Twice",
+    "## Twice",
+    "[a](#the-store-what-it-does-and-why) [b](#twice-1) `[c](gone.md)` <!-- [d](gone.md) -->",
+    "```md",
+    "[e](gone.md)",
+    "# Not a heading",
+    "```",
+  ].join("\n")
+  assert.deepEqual(await problemsOf({ "README.md": text }), [])
+  assert.equal((await problemsOf({ "README.md": `${text}\n[f](#not-a-heading)` })).length, 1)
+})
+
+test("files and scripts that a document names must exist, except in history", async () => {
+  const text = "run `npm run check`, then npm run polish; see `tools/gone.mjs` and `src/*/index.ts`\n"
+  assert.deepEqual(await problemsOf({ "CONTRIBUTING.md": text, "CHANGELOG.md": text }), [
+    "CONTRIBUTING.md:1: tools/gone.mjs does not exist",
+    'CONTRIBUTING.md:1: there is no script "polish"',
+  ])
+})
+
+test("a tree without documents does not pass for a good one", async () => {
+  assert.match((await problemsOf({})).join(), /looked at nothing/)
+})
+
+test("shell blocks that promise to work are handed out, others are not", async () => {
+  const text =
+    "1. do\n\n   ```sh test=put\n   aws s3 cp a b\n     indented\n   ```\n\n```sh\nno\n```\n\n```sh test=get\nx\n```\n"
+  await inTree({ "docs/use.md": text }, root => {
+    assert.deepEqual(docs.commandsIn(root), [
+      { name: "put", path: "docs/use.md", line: 3, text: "aws s3 cp a b\n  indented" },
+      { name: "get", path: "docs/use.md", line: 12, text: "x" },
+    ])
+  })
+  const problems = await problemsOf({ "a.md": text, "b.md": text })
+  assert.deepEqual(problems, ["b.md:3: test=put is there twice", "b.md:12: test=get is there twice"])
+})
+
+test("a generated table that differs from what the code says is reported, and can be made anew", async () => {
+  const generators = { limits: () => "| new |" }
+  const page = (table: string) => `# T\n\n<!-- generated:limits -->\n${table}\n<!-- /generated -->\n\nafter\n`
+  assert.match(
+    (await problemsOf({ "a.md": page("| old |") }, generators)).join(),
+    /a\.md: a generated table is out of date/,
+  )
+  assert.deepEqual(await problemsOf({ "a.md": page("| new |") }, generators), [])
+  assert.equal(await docs.regenerate(page("| old |\n| older |"), generators), page("| new |"))
+  assert.match((await problemsOf({ "a.md": page("| new |") }, {})).join(), /there is no generator "limits"/)
+  assert.match((await problemsOf({ "a.md": "<!-- generated:limits -->\n" }, generators)).join(), /not closed/)
+})
+
+test("every branded id needs its line in the glossary", async () => {
+  const ids = 'export type A = Brand<string, "DeviceId">\nexport type B = Brand<number, "Epoch">\n'
+  const glossary = "| word | meaning |\n| --- | --- |\n| `Epoch` | a number |\n"
+  assert.deepEqual(await problemsOf({ "src/base/ids.ts": ids, "GLOSSARY.md": glossary }), [
+    "GLOSSARY.md: DeviceId (src/base/ids.ts) has no line",
+  ])
+})

@@ -1,0 +1,154 @@
+/**
+ * Documents are tested: links and anchors resolve, files and scripts that they name exist, generated
+ * tables are what the code says, every branded id has a line in the glossary.
+ *
+ *   node tools/docs.mjs           checks
+ *   node tools/docs.mjs --write   writes generated tables anew
+ *
+ * A fenced block marked ```sh test=NAME is a promise that it works: `commandsIn` hands these to the
+ * test that runs them against a server.
+ */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { dirname, join, relative } from "node:path"
+import { fileURLToPath } from "node:url"
+import { build } from "./build.mjs"
+import { GENERATORS } from "./docs/generators.mjs"
+import { anchorsOf, fencedBlocks, linksOf } from "./docs/markdown.mjs"
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
+const SKIPPED = new Set(["node_modules", "dist", "data", ".git", ".cache"])
+/** These tell of the past, where files may have had other names. */
+const HISTORY = /^CHANGELOG\.md$|^docs\/decisions\//
+const GENERATED = /(<!-- generated:([\w-]+) -->\n)([\s\S]*?)(<!-- \/generated -->)/g
+
+/** Paths of all Markdown files, from the root. */
+export function documentsIn(root, folder = root) {
+  return readdirSync(folder, { withFileTypes: true })
+    .filter(entry => !SKIPPED.has(entry.name))
+    .flatMap(entry => {
+      const path = join(folder, entry.name)
+      if (entry.isDirectory()) return documentsIn(root, path)
+      return entry.name.endsWith(".md") ? [relative(root, path)] : []
+    })
+    .sort()
+}
+
+const read = (root, path) => readFileSync(join(root, path), "utf8")
+
+/** The shell blocks that promise to work: `{ name, path, line, text }`, in the order of the documents. */
+export function commandsIn(root = ROOT) {
+  return documentsIn(root).flatMap(path =>
+    fencedBlocks(read(root, path)).flatMap(({ info, text, line }) => {
+      const name = /^sh\s+test=([\w-]+)$/.exec(info)?.[1]
+      return name === undefined ? [] : [{ name, path, line, text }]
+    }),
+  )
+}
+
+function linkProblems(root, path) {
+  return linksOf(read(root, path)).flatMap(({ target, line }) => {
+    if (/^[a-z][a-z0-9+.-]*:/i.test(target)) return []
+    const [file, anchor] = target.split("#")
+    const to = file === "" ? path : join(dirname(path), decodeURIComponent(file))
+    if (to.startsWith("..") || !existsSync(join(root, to))) return [`${path}:${line}: ${target} does not exist`]
+    if (anchor === undefined || !to.endsWith(".md") || anchorsOf(read(root, to)).has(anchor)) return []
+    return [`${path}:${line}: ${to} has no heading #${anchor}`]
+  })
+}
+
+/** Files of the tree and npm scripts named in backticks or in shell blocks must be there. */
+function nameProblems(root, path) {
+  if (HISTORY.test(path)) return []
+  const scripts = JSON.parse(read(root, "package.json")).scripts ?? {}
+  const problems = []
+  read(root, path)
+    .split("\n")
+    .forEach((line, index) => {
+      for (const [, named] of line.matchAll(
+        /`((?:src|tools|tests|docs|sim|bench|conformance|console|bin|\.ci)\/[\w./-]*)`/g,
+      )) {
+        if (!existsSync(join(root, named))) problems.push(`${path}:${index + 1}: ${named} does not exist`)
+      }
+      for (const [, script] of line.matchAll(/\bnpm run ([\w:-]+)/g)) {
+        if (!(script in scripts)) problems.push(`${path}:${index + 1}: there is no script "${script}"`)
+      }
+    })
+  return problems
+}
+
+/** The document with its generated tables made anew. Throws if it names a generator that does not exist. */
+export async function regenerate(text, generators = GENERATORS) {
+  const made = new Map()
+  for (const [, , name] of text.matchAll(GENERATED)) {
+    if (!Object.hasOwn(generators, name))
+      throw new Error(`there is no generator "${name}" in tools/docs/generators.mjs`)
+    made.set(name, await generators[name]())
+  }
+  return text.replaceAll(GENERATED, (_whole, start, name, _old, end) => `${start}${made.get(name).trim()}\n${end}`)
+}
+
+async function generatedProblems(root, path, generators) {
+  const text = read(root, path)
+  const opened = text.match(/<!-- generated:/g)?.length ?? 0
+  if (opened !== [...text.matchAll(GENERATED)].length)
+    return [`${path}: a generated table is not closed with <!-- /generated -->`]
+  if (opened === 0) return []
+  try {
+    return (await regenerate(text, generators)) === text
+      ? []
+      : [`${path}: a generated table is out of date: node tools/docs.mjs --write`]
+  } catch (error) {
+    return [`${path}: ${error.message}`]
+  }
+}
+
+function commandProblems(root) {
+  const seen = new Set()
+  return commandsIn(root).flatMap(({ name, path, line }) => {
+    const twice = seen.has(name)
+    seen.add(name)
+    return twice ? [`${path}:${line}: test=${name} is there twice`] : []
+  })
+}
+
+/** Branded ids without a line in the glossary. */
+function glossaryProblems(root) {
+  if (!existsSync(join(root, "src/base/ids.ts"))) return []
+  const glossary = existsSync(join(root, "GLOSSARY.md")) ? read(root, "GLOSSARY.md") : ""
+  return [...read(root, "src/base/ids.ts").matchAll(/Brand<\w+, "(\w+)">/g)]
+    .filter(([, id]) => !new RegExp(`^\\| \`${id}\` \\|`, "m").test(glossary))
+    .map(([, id]) => `GLOSSARY.md: ${id} (src/base/ids.ts) has no line`)
+}
+
+/** Everything wrong with the documents below a root, as sentences. */
+export async function checkDocuments(root = ROOT, generators = GENERATORS) {
+  if (root === ROOT) await build()
+  const problems = []
+  const documents = documentsIn(root)
+  if (documents.length === 0) problems.push("no document was seen: the check looked at nothing")
+  for (const path of documents) {
+    problems.push(
+      ...linkProblems(root, path),
+      ...nameProblems(root, path),
+      ...(await generatedProblems(root, path, generators)),
+    )
+  }
+  return [...problems, ...commandProblems(root), ...glossaryProblems(root)]
+}
+
+async function writeGenerated() {
+  await build()
+  for (const path of documentsIn(ROOT)) {
+    const text = read(ROOT, path)
+    const renewed = await regenerate(text)
+    if (renewed !== text) writeFileSync(join(ROOT, path), renewed)
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  if (process.argv.includes("--write")) await writeGenerated()
+  const problems = await checkDocuments()
+  for (const problem of problems) process.stdout.write(`${problem}\n`)
+  process.stdout.write(`documents: ${documentsIn(ROOT).length} files, ${problems.length} problems\n`)
+  process.exitCode = problems.length > 0 ? 1 : 0
+}

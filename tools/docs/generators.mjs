@@ -1,0 +1,75 @@
+/**
+ * Tables in documents that are made from the code, by the name that stands in their markers:
+ *
+ *   <!-- generated:failures -->
+ *   … (what the generator returns)
+ *   <!-- /generated -->
+ *
+ * A generator is a function without arguments that returns Markdown, or a promise of it. It imports
+ * from dist/, so build first (`node tools/docs.mjs` does).
+ */
+import { LAYERS } from "../layers/judge.mjs"
+
+const built = path => import(new URL(`../../dist/src/${path}`, import.meta.url).href)
+
+/** A Markdown table; cells are texts. */
+export function table(head, rows) {
+  const line = cells => `| ${cells.map(cell => String(cell).replaceAll("|", "\\|")).join(" | ")} |`
+  return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n")
+}
+
+const REMEDIES = {
+  fixRequest: "change the request",
+  signIn: "sign in, or ask for the right",
+  reread: "read again, then decide anew",
+  backOff: "wait and try again",
+  addSpace: "add space",
+  repair: "nothing: the store repairs it",
+  askOperator: "ask the operator",
+  reportBug: "report a bug",
+}
+
+const UNITS = [
+  [2 ** 30, "GiB"],
+  [2 ** 20, "MiB"],
+  [2 ** 10, "KiB"],
+]
+
+/** A limit for people: bytes in the largest whole unit, other numbers with separators. */
+function shownLimit(name, value) {
+  const unit = /BYTES/.test(name) ? UNITS.find(([size]) => value % size === 0) : undefined
+  return unit === undefined ? value.toLocaleString("en-US") : `${(value / unit[0]).toLocaleString("en-US")} ${unit[1]}`
+}
+
+export const GENERATORS = {
+  layers: () =>
+    table(
+      ["folder", "may import"],
+      Object.entries(LAYERS).map(([room, allowed]) => [
+        `\`${room}/\``,
+        allowed.includes("*") ? "everything" : allowed.length === 0 ? "nothing" : allowed.join(", "),
+      ]),
+    ),
+
+  failures: async () => {
+    const { FAILURES } = await built("base/failures.js")
+    return table(
+      ["failure", "meaning", "what to do"],
+      Object.entries(FAILURES).map(([kind, { remedy, message }]) => [
+        `\`${kind}\``,
+        message,
+        REMEDIES[remedy] ?? remedy,
+      ]),
+    )
+  },
+
+  limits: async () => {
+    const limits = Object.entries(await built("base/limits.js"))
+    return table(
+      ["limit", "value"],
+      limits
+        .filter(([name, value]) => typeof value === "number" && !/^(KIB|MIB|GIB|TIB)$/.test(name))
+        .map(([name, value]) => [`\`${name}\``, shownLimit(name, value)]),
+    )
+  },
+}
