@@ -2,26 +2,11 @@
  * One device's needles: append, read verified, remove; the index is rows in the device's overlay and
  * base that a scan of the volumes can always rebuild.
  */
-import type { BucketId, ObjectKey, PartitionId, UploadId } from "../base/ids.js"
+import type { PartitionId } from "../base/ids.js"
 import type { Policy } from "../base/policy.js"
+import type { NeedleId, NeedleOwner } from "../format/needle.js"
 
-/** Write-once: same id, same bytes, for ever. */
-export interface NeedleId {
-  /** hash(upload, part, block) over 65,536; see `format/needle`. */
-  readonly partition: PartitionId
-  readonly uploadId: UploadId
-  /** 0 for a single upload; otherwise the part number. */
-  readonly part: number
-  readonly block: number
-  /** 0 at first; each re-coding writes the next. */
-  readonly generation: number
-  readonly slot: number
-}
-
-export interface NeedleOwner {
-  readonly bucketId: BucketId
-  readonly key: ObjectKey
-}
+export type { NeedleId, NeedleOwner } from "../format/needle.js"
 
 export interface Needle {
   readonly id: NeedleId

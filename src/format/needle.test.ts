@@ -1,0 +1,198 @@
+import assert from "node:assert/strict"
+import { readFileSync } from "node:fs"
+import { test } from "node:test"
+import fc from "fast-check"
+import { bytesOfHex, hexOf } from "../base/bytes.js"
+import { isFailure } from "../base/failures.js"
+import { objectKeyOfText, parseBucketId, parsePartitionId, parseUploadId, rowKeyOf } from "../base/ids.js"
+import { subBlockChecksums } from "../base/sub-block.js"
+import { xxh64Into } from "../base/xxh64.js"
+import type { NeedleHeader, NeedleId, PayloadHeader, ShardHeader, TombstoneHeader } from "./needle.js"
+import {
+  decodeNeedleHeader,
+  decodeNeedlePlace,
+  encodeNeedleHeader,
+  encodeNeedlePlace,
+  needleHeaderLength,
+  needleIdOfKey,
+  needleKeyOf,
+  needleKeysOfPartition,
+  needleSeed,
+  NEEDLE_HEADER_BYTES_MAX,
+  payloadHeaderBytes,
+  payloadSeed,
+} from "./needle.js"
+import { partitionOf } from "./partition.js"
+
+const uploadId = parseUploadId("00112233445566778899aabbccddeeff")
+const ID: NeedleId = {
+  partition: partitionOf(uploadId, 7, 1234),
+  uploadId,
+  part: 7,
+  block: 1234,
+  generation: 2,
+  slot: 5,
+}
+const BODY = Uint8Array.from({ length: 65_536 + 128 }, (_, i) => (i * 31) % 256)
+
+const SHARD: ShardHeader = {
+  kind: "shard",
+  id: ID,
+  owner: { bucketId: parseBucketId(2 ** 40 + 3), key: objectKeyOfText("photos/kött.jpg") },
+  policy: { kind: "ec", k: 4, m: 2, matrix: "cauchy" },
+  blockLengthBytes: 262_000,
+  birthNote: Uint8Array.from([0x93, 1, 2, 3]),
+  bodyBytes: BODY.length,
+  checksums: subBlockChecksums(BODY, needleSeed(ID)),
+}
+const PAYLOAD: PayloadHeader = {
+  kind: "payload",
+  family: "current",
+  key: rowKeyOf("\0\x01tablet\0photos/a"),
+  bodyBytes: 11,
+  checksums: subBlockChecksums(BODY.subarray(0, 11), payloadSeed("current", rowKeyOf("\0\x01tablet\0photos/a"))),
+}
+const TOMBSTONE: TombstoneHeader = { kind: "tombstone", id: ID }
+
+const golden = (name: string): string =>
+  readFileSync(new URL(`../../../src/format/golden/${name}.hex`, import.meta.url), "utf8").replaceAll(/\s/g, "")
+const refused = (bytes: Uint8Array): void =>
+  assert.throws(
+    () => decodeNeedleHeader(bytes),
+    error => isFailure(error, "corruptNeedle"),
+  )
+
+for (const header of [SHARD, PAYLOAD, TOMBSTONE]) {
+  test(`${header.kind}: golden bytes of version 1, both ways`, () => {
+    const bytes = golden(`needle-${header.kind}-v1`)
+    assert.equal(hexOf(encodeNeedleHeader(header)), bytes)
+    assert.deepEqual(decodeNeedleHeader(bytesOfHex(bytes) ?? BODY), header)
+  })
+
+  test(`${header.kind}: every prefix and every flipped bit is refused`, () => {
+    const bytes = encodeNeedleHeader(header)
+    for (let length = 0; length < bytes.length; length += 1) refused(bytes.subarray(0, length))
+    for (let bit = 0; bit < 8 * bytes.length; bit += 1) {
+      const flipped = bytes.slice()
+      flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+      refused(flipped)
+    }
+  })
+}
+
+test("a header is found at the front of longer bytes", () => {
+  const bytes = encodeNeedleHeader(SHARD)
+  const longer = new Uint8Array(bytes.length + 500).fill(9)
+  longer.set(bytes)
+  assert.equal(needleHeaderLength(longer), bytes.length)
+  assert.deepEqual(decodeNeedleHeader(longer), SHARD)
+})
+
+test("arbitrary fields survive the way to disk and back", () => {
+  const ids: fc.Arbitrary<NeedleId> = fc.record({
+    partition: fc.nat(0xffff).map(parsePartitionId),
+    uploadId: fc.uint8Array({ minLength: 16, maxLength: 16 }).map(bytes => parseUploadId(hexOf(bytes))),
+    part: fc.nat(10_000),
+    block: fc.nat(0xffff_ffff),
+    generation: fc.nat(0xffff),
+    slot: fc.nat(31),
+  })
+  const shards: fc.Arbitrary<NeedleHeader> = fc
+    .tuple(ids, fc.nat(200_000), fc.string({ minLength: 1, maxLength: 200 }), fc.uint8Array({ minLength: 1 }))
+    .map(([id, bodyBytes, key, birthNote]) => ({
+      ...SHARD,
+      id,
+      owner: { bucketId: parseBucketId(bodyBytes), key: objectKeyOfText(key) },
+      policy: bodyBytes % 2 === 0 ? { kind: "replica", copies: 3 } : { kind: "ec", k: 8, m: 3, matrix: "vandermonde" },
+      birthNote,
+      bodyBytes,
+      checksums: subBlockChecksums(new Uint8Array(bodyBytes), 1n),
+    }))
+  fc.assert(
+    fc.property(shards, header => assert.deepEqual(decodeNeedleHeader(encodeNeedleHeader(header)), header)),
+    { numRuns: 50 },
+  )
+  fc.assert(fc.property(ids, id => assert.deepEqual(needleIdOfKey(needleKeyOf(id)), id)))
+})
+
+test("hostile lengths are refused before anything of that length is made", () => {
+  const bytes = encodeNeedleHeader(SHARD)
+  const forge = (change: (view: DataView) => void): Uint8Array => {
+    const forged = bytes.slice()
+    change(new DataView(forged.buffer))
+    xxh64Into(forged.subarray(0, -8), 0n, forged, forged.length - 8)
+    return forged
+  }
+  const hostile = [
+    forge(view => view.setUint32(8, 0xffff_ffff, true)),
+    forge(view => view.setUint32(8, 0, true)),
+    forge(view => view.setUint32(12, 0xffff_ffff, true)),
+    forge(view => view.setUint32(64, 0xffff_ffff, true)),
+    forge(view => view.setUint16(52, 0xffff, true)),
+    forge(view => view.setUint16(54, 0xffff, true)),
+    forge(view => view.setUint8(43, 9)),
+    forge(view => view.setUint8(44, 200)),
+    forge(view => view.setUint8(5, 77)),
+    forge(view => view.setUint8(6, 2)),
+    forge(view => view.setBigUint64(56, 2n ** 63n, true)),
+  ]
+  for (const forged of hostile) refused(forged)
+  assert.ok(NEEDLE_HEADER_BYTES_MAX < 32 * 1024)
+})
+
+test("index keys order by partition, then upload, and a partition is one range of them", () => {
+  const key = (partition: number, change: Partial<NeedleId> = {}): string =>
+    needleKeyOf({ ...ID, ...change, partition: parsePartitionId(partition) })
+  const ordered = [
+    key(1),
+    key(255),
+    key(256, { block: 1 }),
+    key(256, { block: 256 }),
+    key(256, { block: 65_536 }),
+    key(65_535),
+  ]
+  assert.deepEqual([...ordered].sort(), ordered)
+  assert.ok(ordered.every(({ length }) => length === 27))
+  for (const partition of [1, 255, 256, 65_535]) {
+    const { start, end } = needleKeysOfPartition(parsePartitionId(partition))
+    const inside = ordered.filter(each => each >= start && each < end)
+    assert.deepEqual(
+      inside,
+      ordered.filter(each => needleIdOfKey(rowKeyOf(each)).partition === partition),
+    )
+  }
+})
+
+test("seeds differ for every part of an id, and between needles and payloads", () => {
+  const others = [{ part: 8 }, { block: 1235 }, { generation: 3 }, { slot: 4 }].map(change =>
+    needleSeed({ ...ID, ...change }),
+  )
+  const seeds = [
+    needleSeed(ID),
+    ...others,
+    payloadSeed("current", rowKeyOf("a")),
+    payloadSeed("versions", rowKeyOf("a")),
+  ]
+  assert.equal(new Set(seeds).size, seeds.length)
+  assert.equal(needleSeed(ID), NEEDLE_SEED)
+  assert.equal(payloadSeed("current", rowKeyOf("a")), PAYLOAD_SEED)
+})
+// Frozen: every checksum on disk rests on them.
+const NEEDLE_SEED = 0xd683_d54b_3652_b453n
+const PAYLOAD_SEED = 0xb932_c064_c299_dcf2n
+
+test("the length of a payload's header is known from its key and length", () => {
+  assert.equal(encodeNeedleHeader(PAYLOAD).length, payloadHeaderBytes(PAYLOAD.key, PAYLOAD.bodyBytes))
+})
+
+test("places survive the index; others than places are refused", () => {
+  const place = { volume: 4_000_000_000, offsetBytes: 2 ** 45 + 7, headerBytes: 333, bodyBytes: 64 * 1024 * 1024 }
+  assert.deepEqual(decodeNeedlePlace(encodeNeedlePlace(place)), place)
+  const hostile = encodeNeedlePlace({ ...place, bodyBytes: 0xffff_ffff })
+  for (const bytes of [hostile, new Uint8Array(0), new Uint8Array(19)]) {
+    assert.throws(
+      () => decodeNeedlePlace(bytes),
+      error => isFailure(error, "corruptRow"),
+    )
+  }
+})

@@ -1,0 +1,332 @@
+/**
+ * Needles on disk: the header that precedes each body in a volume, the key under which the index
+ * finds it, and the place that the index gives.
+ *
+ * Version 1, little-endian (the index key inside is big-endian):
+ *
+ *   0 magic (4)            4 version (1)        5 kind (1)          6 checksum algorithm (1)  7 zero (1)
+ *   8 header length (4)   12 body length (4)   16 index key (27)   43 policy (4)             47 zero (1)
+ *  48 block length (4)    52 key length (2)    54 note length (2)  56 bucket or family (8)
+ *  64 sub-blocks (4)      68 zero (4)          72 key, birth note, checksums (8 a sub-block)
+ *  then XXH64 of all that precedes (8).
+ *
+ * Promises  Decoding refuses every prefix and every flipped bit, and checks lengths before it believes
+ *           them. Bodies are checked by sub-block, seeded by the needle, so bytes of another needle
+ *           are refused like damaged ones.
+ * Limits    NEEDLE_HEADER_BYTES_MAX, NEEDLE_BODY_BYTES_MAX, BIRTH_NOTE_BYTES_MAX.
+ */
+import { assert, must, unreachable } from "../base/assert.js"
+import { bytesOfHex, hexOf } from "../base/bytes.js"
+import { fail } from "../base/failures.js"
+import type { Family } from "../base/families.js"
+import { FAMILIES, familyOfNumber } from "../base/families.js"
+import type { BucketId, ObjectKey, PartitionId, RowKey, UploadId } from "../base/ids.js"
+import { bytesOfByteString, parseBucketId, parsePartitionId, parseUploadId, rowKeyOf } from "../base/ids.js"
+import { BLOCK_BYTES_MAX, KIB, SHARDS_MAX } from "../base/limits.js"
+import type { Matrix, Policy } from "../base/policy.js"
+import { shardCount } from "../base/policy.js"
+import { CHECKSUM_BYTES, subBlockCount } from "../base/sub-block.js"
+import { xxh64, xxh64Into } from "../base/xxh64.js"
+
+/** Write-once: same id, same bytes, for ever. */
+export interface NeedleId {
+  /** `partitionOf(uploadId, part, block)`. */
+  readonly partition: PartitionId
+  readonly uploadId: UploadId
+  /** 0 for a single upload; otherwise the part number. */
+  readonly part: number
+  readonly block: number
+  /** 0 at first; each re-coding writes the next. */
+  readonly generation: number
+  readonly slot: number
+}
+
+/** The row that the needle's block belongs to. */
+export interface NeedleOwner {
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+}
+
+interface Bodied {
+  readonly bodyBytes: number
+  /** 8 bytes per sub-block of 64 KiB of the body. */
+  readonly checksums: Uint8Array
+}
+
+export interface ShardHeader extends Bodied {
+  readonly kind: "shard"
+  readonly id: NeedleId
+  readonly owner: NeedleOwner
+  readonly policy: Policy
+  /** Bytes of the block that this is a shard of, before padding. */
+  readonly blockLengthBytes: number
+  readonly birthNote: Uint8Array | undefined
+}
+
+/** The inline payload of a row; `key` is the device key, which carries the tablet's prefix. */
+export interface PayloadHeader extends Bodied {
+  readonly kind: "payload"
+  readonly family: Family
+  readonly key: RowKey
+}
+
+/** The needle of this id was removed. */
+export interface TombstoneHeader {
+  readonly kind: "tombstone"
+  readonly id: NeedleId
+}
+
+export type NeedleHeader = ShardHeader | PayloadHeader | TombstoneHeader
+
+/** Where a needle lies in its device's volumes. */
+export interface NeedlePlace {
+  readonly volume: number
+  /** Of its header. The body follows the header at once. */
+  readonly offsetBytes: number
+  readonly headerBytes: number
+  readonly bodyBytes: number
+}
+
+export const NEEDLE_KEY_BYTES = 27
+export const NEEDLE_HEAD_BYTES = 72
+export const NEEDLE_BODY_BYTES_MAX = BLOCK_BYTES_MAX
+/** Bucket name, content type, user metadata and tags of an object. */
+export const BIRTH_NOTE_BYTES_MAX = 8 * KIB
+const KEY_BYTES_MAX = 2 * KIB
+const HASH_BYTES = 8
+export const NEEDLE_HEADER_BYTES_MAX =
+  NEEDLE_HEAD_BYTES +
+  KEY_BYTES_MAX +
+  BIRTH_NOTE_BYTES_MAX +
+  subBlockCount(NEEDLE_BODY_BYTES_MAX) * CHECKSUM_BYTES +
+  HASH_BYTES
+
+const MAGIC = 0x6c64_4e48 // "HNdl"
+const VERSION = 1
+const XXH64 = 1
+const KIND_NUMBERS = { shard: 1, payload: 2, tombstone: 3 } as const
+const MATRICES: readonly Matrix[] = ["cauchy", "vandermonde", "xor"]
+const REPLICA = 1
+const CODED = 2
+/** So that a needle, a row and an id of the same bytes do not share a checksum. */
+const SEEDS = { needle: 0x6e65_6564n, payload: 0x7061_796cn } as const
+
+const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+
+function writeNeedleKey(id: NeedleId, target: Uint8Array, at: number): void {
+  const view = viewOf(target)
+  view.setUint16(at, id.partition)
+  target.set(must(bytesOfHex(id.uploadId), "an upload id is hex"), at + 2)
+  view.setUint16(at + 18, id.part)
+  view.setUint32(at + 20, id.block)
+  view.setUint16(at + 24, id.generation)
+  target[at + 26] = id.slot
+}
+
+function readNeedleKey(bytes: Uint8Array, at: number): NeedleId {
+  const view = viewOf(bytes)
+  return {
+    partition: parsePartitionId(view.getUint16(at)),
+    uploadId: parseUploadId(hexOf(bytes.subarray(at + 2, at + 18))),
+    part: view.getUint16(at + 18),
+    block: view.getUint32(at + 20),
+    generation: view.getUint16(at + 24),
+    slot: view.getUint8(at + 26),
+  }
+}
+
+function assertId({ part, block, generation, slot }: NeedleId): void {
+  const fits = (value: number, max: number): boolean => Number.isInteger(value) && value >= 0 && value <= max
+  assert(fits(part, 0xffff) && fits(block, 0xffff_ffff), "part and block of a needle are in range")
+  assert(fits(generation, 0xffff) && fits(slot, SHARDS_MAX - 1), "generation and slot of a needle are in range")
+}
+
+/** The key of the index: 27 bytes, big-endian, so that a partition's needles are one range, an upload's side by side. */
+export function needleKeyOf(id: NeedleId): RowKey {
+  assertId(id)
+  const bytes = Buffer.allocUnsafe(NEEDLE_KEY_BYTES)
+  writeNeedleKey(id, bytes, 0)
+  return rowKeyOf(bytes.toString("latin1"))
+}
+
+/** Throws `corruptRow` for anything but 27 bytes. */
+export function needleIdOfKey(key: RowKey): NeedleId {
+  if (key.length !== NEEDLE_KEY_BYTES) throw fail("corruptRow", { family: "needles", lengthBytes: key.length })
+  return readNeedleKey(bytesOfByteString(key), 0)
+}
+
+/** Inclusive start and exclusive end of a partition's keys in the index. */
+export function needleKeysOfPartition(partition: PartitionId): { readonly start: RowKey; readonly end: RowKey } {
+  const start = String.fromCharCode(partition >> 8, partition & 0xff)
+  return { start: rowKeyOf(start), end: rowKeyOf(start + "\xff".repeat(NEEDLE_KEY_BYTES)) }
+}
+
+/** Seeds the checksums of a shard's sub-blocks. */
+export function needleSeed(id: NeedleId): bigint {
+  const bytes = new Uint8Array(NEEDLE_KEY_BYTES)
+  writeNeedleKey(id, bytes, 0)
+  return xxh64(bytes, SEEDS.needle)
+}
+
+/** Seeds the checksum of a row's inline payload. */
+export function payloadSeed(family: Family, key: RowKey): bigint {
+  const bytes = new Uint8Array(1 + key.length)
+  bytes[0] = FAMILIES[family]
+  bytes.set(bytesOfByteString(key), 1)
+  return xxh64(bytes, SEEDS.payload)
+}
+
+/** Length of the header of a row's inline payload, which its place does not tell. */
+export const payloadHeaderBytes = (key: RowKey, payloadBytes: number): number =>
+  NEEDLE_HEAD_BYTES + key.length + subBlockCount(payloadBytes) * CHECKSUM_BYTES + HASH_BYTES
+
+function writePolicy(policy: Policy, target: Uint8Array, at: number): void {
+  if (policy.kind === "replica") target.set([REPLICA, policy.copies, 0, 0], at)
+  else target.set([CODED, policy.k, policy.m, MATRICES.indexOf(policy.matrix)], at)
+}
+
+function readPolicy(bytes: Uint8Array, at: number): Policy | undefined {
+  const [kind = 0, k = 0, m = 0, named = 0] = bytes.subarray(at, at + 4)
+  const matrix = MATRICES[named]
+  if (kind === REPLICA && k >= 1 && k <= SHARDS_MAX && m === 0 && named === 0) return { kind: "replica", copies: k }
+  if (kind !== CODED || matrix === undefined || k < 1 || m < 1) return undefined
+  const policy: Policy = { kind: "ec", k, m, matrix }
+  return shardCount(policy) <= SHARDS_MAX ? policy : undefined
+}
+
+const NOTHING = new Uint8Array(0)
+
+/** What of a header has no fixed length, and the key's home: a bucket, or a family. */
+function partsOf(header: NeedleHeader): { home: number; key: string; note: Uint8Array; body: Bodied } {
+  switch (header.kind) {
+    case "shard":
+      return { home: header.owner.bucketId, key: header.owner.key, note: header.birthNote ?? NOTHING, body: header }
+    case "payload":
+      return { home: FAMILIES[header.family], key: header.key, note: NOTHING, body: header }
+    case "tombstone":
+      return { home: 0, key: "", note: NOTHING, body: { bodyBytes: 0, checksums: NOTHING } }
+    default:
+      return unreachable(header)
+  }
+}
+
+export function encodeNeedleHeader(header: NeedleHeader): Uint8Array {
+  const { home, key, note, body } = partsOf(header)
+  const { bodyBytes, checksums } = body
+  assert(bodyBytes <= NEEDLE_BODY_BYTES_MAX, () => `a body of ${bodyBytes} bytes is too long`)
+  assert(checksums.length === subBlockCount(bodyBytes) * CHECKSUM_BYTES, "there is a checksum for each sub-block")
+  assert(key.length <= KEY_BYTES_MAX && note.length <= BIRTH_NOTE_BYTES_MAX, "key and birth note are in range")
+  const bytes = Buffer.alloc(NEEDLE_HEAD_BYTES + key.length + note.length + checksums.length + HASH_BYTES)
+  bytes.writeUInt32LE(MAGIC, 0)
+  bytes.set([VERSION, KIND_NUMBERS[header.kind], XXH64], 4)
+  bytes.writeUInt32LE(bytes.length, 8)
+  bytes.writeUInt32LE(bodyBytes, 12)
+  if (header.kind !== "payload") {
+    assertId(header.id)
+    writeNeedleKey(header.id, bytes, 16)
+  }
+  if (header.kind === "shard") {
+    assert(header.blockLengthBytes <= BLOCK_BYTES_MAX, "a block is in range")
+    writePolicy(header.policy, bytes, 43)
+    bytes.writeUInt32LE(header.blockLengthBytes, 48)
+  }
+  bytes.writeUInt16LE(key.length, 52)
+  bytes.writeUInt16LE(note.length, 54)
+  bytes.writeBigUInt64LE(BigInt(home), 56)
+  bytes.writeUInt32LE(subBlockCount(bodyBytes), 64)
+  bytes.write(key, NEEDLE_HEAD_BYTES, "latin1")
+  bytes.set(note, NEEDLE_HEAD_BYTES + key.length)
+  bytes.set(checksums, NEEDLE_HEAD_BYTES + key.length + note.length)
+  xxh64Into(bytes.subarray(0, -HASH_BYTES), 0n, bytes, bytes.length - HASH_BYTES)
+  return bytes
+}
+
+/**
+ * Length of the header that begins with these bytes, of which at least `NEEDLE_HEAD_BYTES` are there;
+ * undefined where no header begins. Not verified yet, but within the limits.
+ */
+export function needleHeaderLength(head: Uint8Array): number | undefined {
+  if (head.length < NEEDLE_HEAD_BYTES) return undefined
+  const view = viewOf(head)
+  if (view.getUint32(0, true) !== MAGIC || view.getUint8(4) !== VERSION) return undefined
+  const headerBytes = view.getUint32(8, true)
+  const [bodyBytes, subBlocks] = [view.getUint32(12, true), view.getUint32(64, true)]
+  const [keyBytes, noteBytes] = [view.getUint16(52, true), view.getUint16(54, true)]
+  if (bodyBytes > NEEDLE_BODY_BYTES_MAX || subBlocks !== subBlockCount(bodyBytes)) return undefined
+  if (keyBytes > KEY_BYTES_MAX || noteBytes > BIRTH_NOTE_BYTES_MAX) return undefined
+  const expected = NEEDLE_HEAD_BYTES + keyBytes + noteBytes + subBlocks * CHECKSUM_BYTES + HASH_BYTES
+  return headerBytes === expected ? headerBytes : undefined
+}
+
+/** The checksum that ends an encoded header. */
+export const needleHeaderChecksum = (header: Uint8Array): bigint =>
+  viewOf(header).getBigUint64(header.length - HASH_BYTES, true)
+
+/** Decodes the header that begins with these bytes (more may follow). Throws `corruptNeedle`. Byte arrays are copies. */
+export function decodeNeedleHeader(bytes: Uint8Array): NeedleHeader {
+  const corrupt = (reason: string) => fail("corruptNeedle", { message: "the needle's header is damaged", reason })
+  const headerBytes = needleHeaderLength(bytes)
+  if (headerBytes === undefined) throw corrupt("head")
+  if (headerBytes > bytes.length) throw corrupt("cut short")
+  const header = bytes.subarray(0, headerBytes)
+  if (xxh64(header.subarray(0, -HASH_BYTES)) !== needleHeaderChecksum(header)) throw corrupt("checksum")
+  const view = viewOf(header)
+  const kind = view.getUint8(5)
+  if (view.getUint8(6) !== XXH64) throw corrupt("unknown checksum algorithm")
+  if (view.getUint8(7) !== 0 || view.getUint8(47) !== 0 || view.getUint32(68, true) !== 0) throw corrupt("unknown flag")
+  const keyEnd = NEEDLE_HEAD_BYTES + view.getUint16(52, true)
+  const noteEnd = keyEnd + view.getUint16(54, true)
+  const body = { bodyBytes: view.getUint32(12, true), checksums: new Uint8Array(header.subarray(noteEnd, -HASH_BYTES)) }
+  const home = Number(view.getBigUint64(56, true))
+  if (!Number.isSafeInteger(home)) throw corrupt("bucket or family")
+  const key = Buffer.from(header.subarray(NEEDLE_HEAD_BYTES, keyEnd)).toString("latin1")
+  if (kind === KIND_NUMBERS.tombstone) return { kind: "tombstone", id: readNeedleKey(header, 16) }
+  if (kind === KIND_NUMBERS.payload) {
+    const family = familyOfNumber(home)
+    if (family === undefined) throw corrupt("unknown family")
+    return { kind: "payload", family, key: rowKeyOf(key), ...body }
+  }
+  const policy = readPolicy(header, 43)
+  if (kind !== KIND_NUMBERS.shard || policy === undefined) throw corrupt("unknown kind or policy")
+  return {
+    kind: "shard",
+    id: readNeedleKey(header, 16),
+    owner: { bucketId: parseBucketId(home), key: parseOwnerKey(key) },
+    policy,
+    blockLengthBytes: view.getUint32(48, true),
+    birthNote: noteEnd > keyEnd ? new Uint8Array(header.subarray(keyEnd, noteEnd)) : undefined,
+    ...body,
+  }
+}
+
+/** The key of a header whose checksum fits: it was an object key when it was written. */
+const parseOwnerKey = (key: string): ObjectKey => key as ObjectKey
+
+const PLACE_BYTES = 20
+
+/** The index's value. */
+export function encodeNeedlePlace(place: NeedlePlace): Uint8Array {
+  const bytes = new Uint8Array(PLACE_BYTES)
+  const view = viewOf(bytes)
+  view.setUint32(0, place.volume, true)
+  view.setBigUint64(4, BigInt(place.offsetBytes), true)
+  view.setUint32(12, place.headerBytes, true)
+  view.setUint32(16, place.bodyBytes, true)
+  return bytes
+}
+
+/** Throws `corruptRow` where lengths are beyond the limits. */
+export function decodeNeedlePlace(bytes: Uint8Array): NeedlePlace {
+  if (bytes.length !== PLACE_BYTES) throw fail("corruptRow", { family: "needles", lengthBytes: bytes.length })
+  const view = viewOf(bytes)
+  const place = {
+    volume: view.getUint32(0, true),
+    offsetBytes: Number(view.getBigUint64(4, true)),
+    headerBytes: view.getUint32(12, true),
+    bodyBytes: view.getUint32(16, true),
+  }
+  if (place.headerBytes > NEEDLE_HEADER_BYTES_MAX || place.bodyBytes > NEEDLE_BODY_BYTES_MAX) {
+    throw fail("corruptRow", { family: "needles", ...place })
+  }
+  return place
+}
