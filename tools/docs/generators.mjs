@@ -72,4 +72,18 @@ export const GENERATORS = {
         .map(([name, value]) => [`\`${name}\``, shownLimit(name, value)]),
     )
   },
+
+  settings: async () => {
+    const { SETTINGS } = await built("main/config.js")
+    return table(
+      ["flag", "environment", "key in the file", "default", "meaning"],
+      Object.entries(SETTINGS).map(([key, { flag, environment, value, fallback, help }]) => [
+        flag === undefined ? "" : `\`${flag} ${value}\``,
+        `\`${environment}\``,
+        `\`${key}\``,
+        fallback === undefined ? "" : `\`${fallback}\``,
+        help,
+      ]),
+    )
+  },
 }
