@@ -42,6 +42,8 @@ export const FAMILIES = {
   accountBuckets: 17,
   /** Tablet id → this member's configuration marks. Not replicated. */
   tablets: 18,
+  /** Object key + upload or multipart id → how many versions of the row name these bytes (from two on). */
+  shares: 19,
 } as const
 
 export type Family = keyof typeof FAMILIES

@@ -4,7 +4,7 @@
  * Layout of the folder: `superblock`, `control`, `log/` (segments), `base/` (the store),
  * `volumes/` (needles), `payloads/` (inline payloads, written by checkpoints).
  */
-import type { DeviceId, Incarnation, LogSequence, RowKey, TabletId } from "../base/ids.js"
+import type { DeviceId, Incarnation, LogSequence, Position, RowKey, TabletId } from "../base/ids.js"
 import type { Family } from "../base/families.js"
 import type { KeyRange, StoreWrite } from "../seams/store/contract.js"
 
@@ -45,7 +45,14 @@ export interface CommitLog {
 
 /** Where an inline payload lies on this device. */
 export type PayloadPlace =
-  | { readonly in: "log"; readonly place: LogPlace; readonly lengthBytes: number }
+  | {
+      readonly in: "log"
+      /** Of the payload's checksum, which the payload follows (see `format/entry`). */
+      readonly place: LogPlace
+      readonly lengthBytes: number
+      /** The entry's position: the seed of the checksum. */
+      readonly position: Position
+    }
   | { readonly in: "volume"; readonly volume: number; readonly offsetBytes: number; readonly lengthBytes: number }
 
 export interface DeviceRow {

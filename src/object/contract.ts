@@ -235,8 +235,7 @@ export interface ListedObject {
 }
 
 export type ListEntry =
-  | { readonly kind: "object"; readonly object: ListedObject }
-  | { readonly kind: "prefix"; readonly prefix: string }
+  { readonly kind: "object"; readonly object: ListedObject } | { readonly kind: "prefix"; readonly prefix: string }
 
 export interface ListPage {
   /** Objects and common prefixes in one byte order, at most `max`. */
@@ -366,8 +365,7 @@ export interface CompleteRequest extends MultipartTarget {
 }
 
 export type UploadListEntry =
-  | { readonly kind: "upload"; readonly upload: MultipartInfo }
-  | { readonly kind: "prefix"; readonly prefix: string }
+  { readonly kind: "upload"; readonly upload: MultipartInfo } | { readonly kind: "prefix"; readonly prefix: string }
 
 export interface Multipart {
   create(request: CreateMultipartRequest): Promise<MultipartInfo>

@@ -1,0 +1,101 @@
+/**
+ * Checkpointer: decides when a device's base is brought up to date, and slows writers that outrun it.
+ *
+ * A checkpoint starts at a bound of log bytes or rows, or after some quiet time; at twice the bounds
+ * new writes wait. A failed checkpoint is tried again with the same extent: its frozen overlay stays
+ * in memory and the log stays uncut. A clean stop makes one.
+ */
+import { isFailure } from "../base/failures.js"
+import { MIB } from "../base/limits.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Log } from "../seams/telemetry/contract.js"
+import type { Living } from "../life/contract.js"
+import type { CheckpointRequest, CheckpointResult } from "./checkpoint.js"
+import type { CommitLog, TabletPrefixes } from "./contract.js"
+import type { Rows } from "./rows.js"
+
+export const CHECKPOINT_LIMITS = {
+  logBytesMax: 192 * MIB,
+  rowsMax: 60_000,
+  /** With rows waiting, a checkpoint starts after this long without reaching a bound. */
+  quietMs: 5_000,
+  pollMs: 100,
+  retryMs: 2_000,
+} as const
+
+export type CheckpointRun = (request: CheckpointRequest) => Promise<CheckpointResult>
+
+export class Checkpointer implements Living {
+  readonly name: string
+  private lastMs: number
+  private lastError: string | undefined
+  private waiting: (() => void)[] = []
+
+  constructor(
+    name: string,
+    private readonly rows: Rows,
+    private readonly log: CommitLog,
+    private readonly prefixes: TabletPrefixes,
+    private readonly runCheckpoint: CheckpointRun,
+    private readonly clock: Clock,
+    private readonly output: Log,
+    private readonly limits: { readonly [Name in keyof typeof CHECKPOINT_LIMITS]: number } = CHECKPOINT_LIMITS,
+  ) {
+    this.name = `checkpoint ${name}`
+    this.lastMs = clock.monotonicMs()
+  }
+
+  get error(): string | undefined {
+    return this.lastError
+  }
+
+  /** Resolves at once, or when a checkpoint has made room. */
+  async roomForWrites(): Promise<void> {
+    while (this.isOver(2)) await new Promise<void>(resolve => this.waiting.push(resolve))
+  }
+
+  isOver(factor: number): boolean {
+    return (
+      this.log.lengthBytes >= factor * this.limits.logBytesMax || this.rows.overlayRows >= factor * this.limits.rowsMax
+    )
+  }
+
+  private isDue(): boolean {
+    if (this.rows.overlayRows === 0) return false
+    return this.isOver(1) || this.clock.monotonicMs() - this.lastMs >= this.limits.quietMs
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      if (this.isDue()) await this.checkpointUntilDone(signal)
+      else await this.clock.sleep(this.limits.pollMs, signal)
+    }
+  }
+
+  /** One checkpoint of everything applied so far. Throws what went wrong; then it can be called again. */
+  async checkpoint(): Promise<void> {
+    if (this.rows.overlayRows === 0) return
+    const upTo = this.rows.isCheckpointing ? this.rows.frozenAt : this.rows.freeze()
+    const started = this.clock.monotonicMs()
+    const result = await this.runCheckpoint({ upTo, prefixes: this.prefixes })
+    this.rows.dropFrozen()
+    await this.log.cut(upTo)
+    this.lastMs = this.clock.monotonicMs()
+    this.lastError = undefined
+    this.output.debug("checkpoint", { device: this.name, ...result, tookMs: Math.round(this.lastMs - started) })
+    const released = this.waiting
+    this.waiting = []
+    for (const resolve of released) resolve()
+  }
+
+  private async checkpointUntilDone(signal: AbortSignal): Promise<void> {
+    try {
+      await this.checkpoint()
+    } catch (error) {
+      this.lastError = String(error)
+      const level = isFailure(error, "deviceFull") ? "warn" : "error"
+      this.output[level]("checkpoint failed; its rows stay in memory and in the log", { error: this.lastError })
+      await this.clock.sleep(this.limits.retryMs, signal)
+    }
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * Rows of one device: overlay over base.
+ *
+ * Committed writes enter the active overlay and are readable from that moment. A checkpoint freezes
+ * it, opens a new one, and drops the frozen one when the base contains it. Nothing here writes the
+ * base.
+ *
+ * Promises  A read sees every applied write, whatever a checkpoint is doing meanwhile.
+ * Limits    The overlay is bounded by the checkpointer's brake (see `checkpointer.ts`).
+ */
+import { assert } from "../base/assert.js"
+import type { Family } from "../base/families.js"
+import type { LogSequence, RowKey } from "../base/ids.js"
+import { decodeBaseRow } from "../format/base-row.js"
+import type { KeyRange, StoreReader } from "../seams/store/contract.js"
+import type { AppliedWrite, DeviceRow, DeviceRows } from "./contract.js"
+import { getThrough, MemoryLayer, rangeThrough, type Layer, type Layered } from "./layers.js"
+
+class BaseLayer implements Layer<DeviceRow> {
+  constructor(private readonly store: StoreReader) {}
+
+  private open(family: Family, key: RowKey, bytes: Uint8Array): Layered<DeviceRow> {
+    const { value, place } = decodeBaseRow(family, key, bytes)
+    return { row: { value, payload: place && { in: "volume", ...place } } }
+  }
+
+  get(family: Family, key: RowKey): Layered<DeviceRow> | undefined {
+    const bytes = this.store.get(family, key)
+    return bytes && this.open(family, key, bytes)
+  }
+
+  *range(family: Family, range: KeyRange): Generator<readonly [RowKey, Layered<DeviceRow>]> {
+    for (const [key, bytes] of this.store.range(family, range)) yield [key, this.open(family, key, bytes)]
+  }
+}
+
+export class Rows implements DeviceRows {
+  private active = new MemoryLayer<DeviceRow>()
+  private frozen: MemoryLayer<DeviceRow> | undefined
+  private readonly base: BaseLayer
+  private layers: readonly Layer<DeviceRow>[]
+  private appliedSequence: LogSequence
+  private frozenSequence: LogSequence
+
+  /** `contained`: the log batch up to which the base contains everything. */
+  constructor(
+    private readonly store: StoreReader,
+    contained: LogSequence,
+    private readonly warmReads: boolean,
+  ) {
+    this.base = new BaseLayer(store)
+    this.layers = [this.active, this.base]
+    this.appliedSequence = contained
+    this.frozenSequence = contained
+  }
+
+  /** The last log batch whose writes are readable. */
+  get applied(): LogSequence {
+    return this.appliedSequence
+  }
+
+  /** Rows that the base does not contain yet. */
+  get overlayRows(): number {
+    return this.active.size + (this.frozen?.size ?? 0)
+  }
+
+  get isCheckpointing(): boolean {
+    return this.frozen !== undefined
+  }
+
+  /** The batch up to which the running checkpoint goes. */
+  get frozenAt(): LogSequence {
+    return this.frozenSequence
+  }
+
+  get(family: Family, key: RowKey): DeviceRow | undefined {
+    return getThrough(this.layers, family, key)
+  }
+
+  range(family: Family, range: KeyRange): Iterable<readonly [RowKey, DeviceRow]> {
+    return rangeThrough(this.layers, family, range)
+  }
+
+  async warm(family: Family, keys: readonly RowKey[]): Promise<void> {
+    if (this.warmReads) await this.store.warm(family, keys)
+  }
+
+  apply(writes: readonly AppliedWrite[], sequence?: LogSequence): void {
+    for (const { family, key, value, payload } of writes) {
+      this.active.set(family, key, value && { value, payload })
+    }
+    if (sequence !== undefined && sequence > this.appliedSequence) this.appliedSequence = sequence
+  }
+
+  /** Begins a checkpoint: everything applied so far, up to the returned batch. */
+  freeze(): LogSequence {
+    assert(this.frozen === undefined, "one checkpoint at a time")
+    this.frozen = this.active
+    this.active = new MemoryLayer()
+    this.layers = [this.active, this.frozen, this.base]
+    this.frozenSequence = this.appliedSequence
+    return this.frozenSequence
+  }
+
+  /** The base now contains what was frozen. */
+  dropFrozen(): void {
+    this.store.refresh()
+    this.frozen = undefined
+    this.layers = [this.active, this.base]
+  }
+
+  async close(): Promise<void> {
+    await this.store.close()
+  }
+}

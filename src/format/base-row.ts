@@ -1,0 +1,75 @@
+/**
+ * Base rows: how a row rests in the store. LMDB has no page checksums, so each value ends with a
+ * 64-bit hash of (family, key, value), verified at every decode.
+ *
+ * Layout: flags (1); where flagged, the payload's place in a payload volume (volume 4, offset 8,
+ * length 4), which is this device's own and outside the hash and the replicated value; value; hash (8).
+ * The payload needle verifies itself.
+ */
+import { FAMILIES, type Family } from "../base/families.js"
+import { fail } from "../base/failures.js"
+import type { RowKey } from "../base/ids.js"
+import { xxh64 } from "../base/xxh64.js"
+
+export interface VolumePlace {
+  readonly volume: number
+  readonly offsetBytes: number
+  readonly lengthBytes: number
+}
+
+export interface BaseRow {
+  readonly value: Uint8Array
+  readonly place: VolumePlace | undefined
+}
+
+const HAS_PLACE = 1
+const PLACE_BYTES = 16
+const HASH_BYTES = 8
+
+function rowHash(family: Family, key: RowKey, value: Uint8Array): bigint {
+  const hashed = Buffer.allocUnsafe(1 + key.length + value.length)
+  hashed[0] = FAMILIES[family]
+  hashed.write(key, 1, "latin1")
+  hashed.set(value, 1 + key.length)
+  return xxh64(hashed)
+}
+
+export function encodeBaseRow(
+  family: Family,
+  key: RowKey,
+  value: Uint8Array,
+  place: VolumePlace | undefined,
+): Uint8Array {
+  const placeBytes = place ? PLACE_BYTES : 0
+  const row = Buffer.allocUnsafe(1 + placeBytes + value.length + HASH_BYTES)
+  row[0] = place ? HAS_PLACE : 0
+  if (place) {
+    row.writeUInt32LE(place.volume, 1)
+    row.writeBigUInt64LE(BigInt(place.offsetBytes), 5)
+    row.writeUInt32LE(place.lengthBytes, 13)
+  }
+  row.set(value, 1 + placeBytes)
+  row.writeBigUInt64LE(rowHash(family, key, value), row.length - HASH_BYTES)
+  return row
+}
+
+/** Throws `corruptRow` where the hash does not fit. The value is a view. */
+export function decodeBaseRow(family: Family, key: RowKey, bytes: Uint8Array): BaseRow {
+  const row = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  const corrupt = () => fail("corruptRow", { family, rowKey: Buffer.from(key, "latin1").toString("hex") })
+  const flags = row[0]
+  if (flags === undefined || flags > HAS_PLACE) throw corrupt()
+  const valueAt = 1 + (flags & HAS_PLACE ? PLACE_BYTES : 0)
+  if (row.length < valueAt + HASH_BYTES) throw corrupt()
+  const value = row.subarray(valueAt, row.length - HASH_BYTES)
+  if (row.readBigUInt64LE(row.length - HASH_BYTES) !== rowHash(family, key, value)) throw corrupt()
+  if (!(flags & HAS_PLACE)) return { value, place: undefined }
+  return {
+    value,
+    place: {
+      volume: row.readUInt32LE(1),
+      offsetBytes: Number(row.readBigUInt64LE(5)),
+      lengthBytes: row.readUInt32LE(13),
+    },
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * Extents: where the bytes of an upload lie. Block ids are derived, never listed: an extent states
+ * upload, part, length, block size, policy and generation once, and carries a normally empty, bounded
+ * list of exceptions by block range.
+ */
+import { BLOCK_BYTES_MAX } from "../base/limits.js"
+import { bytesOfHex, hexOf } from "../base/bytes.js"
+import { parseUploadId, type UploadId } from "../base/ids.js"
+import { must } from "../base/assert.js"
+import { parsePolicy, textOfPolicy, type Policy } from "../base/policy.js"
+import { fail } from "../base/failures.js"
+import type { RecordReader } from "./pack.js"
+
+/** Blocks [first, last] differ from their extent. */
+export interface ExtentException {
+  readonly firstBlock: number
+  readonly lastBlock: number
+  readonly policy: Policy
+  readonly generation: number
+  /** Slots whose shard was not durable at the acknowledgement. */
+  readonly missingSlots: readonly number[]
+}
+
+export interface Extent {
+  readonly uploadId: UploadId
+  /** 0 for a single upload. */
+  readonly part: number
+  readonly lengthBytes: number
+  readonly blockBytes: number
+  readonly policy: Policy
+  readonly generation: number
+  readonly exceptions: readonly ExtentException[]
+}
+
+export const EXTENT_EXCEPTIONS_MAX = 64
+
+export const blockCount = (extent: Extent): number => Math.ceil(extent.lengthBytes / extent.blockBytes)
+
+/** The exception that holds for a block, if any: policy, generation and missing slots come from it. */
+export function exceptionOf(extent: Extent, block: number): ExtentException | undefined {
+  return extent.exceptions.find(exception => block >= exception.firstBlock && block <= exception.lastBlock)
+}
+
+/** As a member of a packed record. */
+export function packExtent(extent: Extent): readonly unknown[] {
+  return [
+    must(bytesOfHex(extent.uploadId), "upload ids are hex"),
+    extent.part,
+    extent.lengthBytes,
+    extent.blockBytes,
+    textOfPolicy(extent.policy),
+    extent.generation,
+    extent.exceptions.map(exception => [
+      exception.firstBlock,
+      exception.lastBlock,
+      textOfPolicy(exception.policy),
+      exception.generation,
+      exception.missingSlots.map(slot => [slot]),
+    ]),
+  ]
+}
+
+export function readExtent(row: RecordReader): Extent {
+  const extent: Extent = {
+    uploadId: parseUploadId(hexOf(row.bytes())),
+    part: row.number(),
+    lengthBytes: row.number(),
+    blockBytes: row.number(),
+    policy: parsePolicy(row.text()),
+    generation: row.number(),
+    exceptions: row.rows(exception => ({
+      firstBlock: exception.number(),
+      lastBlock: exception.number(),
+      policy: parsePolicy(exception.text()),
+      generation: exception.number(),
+      missingSlots: exception.rows(slot => slot.number()),
+    })),
+  }
+  if (extent.blockBytes < 1 || extent.blockBytes > BLOCK_BYTES_MAX || extent.lengthBytes < 0) {
+    throw fail("corruptRecord", { what: "extent" })
+  }
+  return extent
+}

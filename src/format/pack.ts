@@ -1,0 +1,87 @@
+/**
+ * Packing: records are positional MessagePack arrays that begin with their format number. No shared
+ * structures (their table would be state outside the log). Later formats append members; readers keep
+ * to those they know.
+ */
+import { Packr } from "msgpackr"
+import { fail } from "../base/failures.js"
+
+const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: "number" })
+
+export const packRecord = (format: number, members: readonly unknown[]): Uint8Array => packr.pack([format, ...members])
+
+/** Reads members of a packed record by position, each with the type it must have. Throws `corruptRecord`. */
+export class RecordReader {
+  readonly format: number
+  private at = 1
+
+  private constructor(
+    private readonly what: string,
+    private readonly members: readonly unknown[],
+    formatMax: number,
+  ) {
+    const format = members[0]
+    if (typeof format !== "number" || format < 1 || format > formatMax) throw this.corrupt("format")
+    this.format = format
+  }
+
+  static open(what: string, bytes: Uint8Array, formatMax: number): RecordReader {
+    try {
+      const value: unknown = packr.unpack(bytes)
+      if (Array.isArray(value)) return new RecordReader(what, value, formatMax)
+    } catch (error) {
+      throw fail("corruptRecord", { what }, error)
+    }
+    throw fail("corruptRecord", { what, member: "array" })
+  }
+
+  private corrupt(member: string) {
+    return fail("corruptRecord", { what: this.what, member, at: this.at })
+  }
+
+  private next(): unknown {
+    this.at += 1
+    return this.members[this.at - 1]
+  }
+
+  number(): number {
+    const value = this.next()
+    if (typeof value !== "number" || !Number.isFinite(value)) throw this.corrupt("number")
+    return value
+  }
+
+  text(): string {
+    const value = this.next()
+    if (typeof value !== "string") throw this.corrupt("text")
+    return value
+  }
+
+  bytes(): Uint8Array {
+    const value = this.next()
+    if (!(value instanceof Uint8Array)) throw this.corrupt("bytes")
+    return value
+  }
+
+  optional<T>(read: () => T): T | undefined {
+    if (this.members[this.at] !== null && this.members[this.at] !== undefined) return read.call(this)
+    this.at += 1
+    return undefined
+  }
+
+  /** A nested array, read by position. */
+  row(): RecordReader {
+    return this.nested(this.next())
+  }
+
+  /** A list whose items are lists themselves, each read by position. */
+  rows<T>(read: (row: RecordReader) => T): readonly T[] {
+    const value = this.next()
+    if (!Array.isArray(value)) throw this.corrupt("list")
+    return value.map((row: unknown) => read(this.nested(row)))
+  }
+
+  private nested(row: unknown): RecordReader {
+    if (!Array.isArray(row)) throw this.corrupt("list")
+    return new RecordReader(this.what, [1, ...Array.from<unknown>(row)], 1)
+  }
+}

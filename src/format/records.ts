@@ -1,0 +1,258 @@
+/**
+ * The smaller records of the metadata, one codec each; all are packed arrays with a format number.
+ */
+import { fail } from "../base/failures.js"
+import { parseAccountId, parseBucketId, parseBucketName, parseMultipartId } from "../base/ids.js"
+import type { AccountId, BucketId, BucketName, MultipartId, ObjectKey } from "../base/ids.js"
+import { packExtent, readExtent, type Extent } from "./extent.js"
+import { packRecord, RecordReader } from "./pack.js"
+import type { ChecksumName, ChecksumType, VersionDetails } from "./version-record.js"
+import { decodeDetails, encodeDetails } from "./version-record.js"
+
+/**
+ * Head of a row (family `heads`): there while a row has anything beside its `current` record, so that
+ * an overwrite on a slow clock is still newer than its predecessor.
+ */
+export interface RowHead {
+  readonly lastOrder: number
+  readonly lastModifiedMs: number
+  /** 0: there is no null version. */
+  readonly nullOrder: number
+  /** Versions and delete markers of the row. */
+  readonly versions: number
+  readonly latestOrder: number
+}
+
+export const encodeRowHead = (head: RowHead): Uint8Array =>
+  packRecord(1, [head.lastOrder, head.lastModifiedMs, head.nullOrder, head.versions, head.latestOrder])
+
+export function decodeRowHead(bytes: Uint8Array): RowHead {
+  const row = RecordReader.open("row head", bytes, 1)
+  return {
+    lastOrder: row.number(),
+    lastModifiedMs: row.number(),
+    nullOrder: row.number(),
+    versions: row.number(),
+    latestOrder: row.number(),
+  }
+}
+
+export type Versioning = "never" | "enabled" | "suspended"
+export type BucketState = "open" | "closing"
+
+/** Bucket head (family `buckets`). */
+export interface BucketRecord {
+  readonly id: BucketId
+  readonly name: BucketName
+  readonly owner: AccountId
+  readonly createdMs: number
+  readonly location: string
+  readonly versioning: Versioning
+  readonly state: BucketState
+  /** Grows with each change of settings. */
+  readonly settingsVersion: number
+}
+
+const VERSIONINGS: readonly Versioning[] = ["never", "enabled", "suspended"]
+const STATES: readonly BucketState[] = ["open", "closing"]
+
+export const encodeBucket = (bucket: BucketRecord): Uint8Array =>
+  packRecord(1, [
+    bucket.id,
+    bucket.name,
+    bucket.owner,
+    bucket.createdMs,
+    bucket.location,
+    VERSIONINGS.indexOf(bucket.versioning),
+    STATES.indexOf(bucket.state),
+    bucket.settingsVersion,
+  ])
+
+function pick<T>(list: readonly T[], index: number, what: string): T {
+  const value = list[index]
+  if (value === undefined) throw fail("corruptRecord", { what, index })
+  return value
+}
+
+export function decodeBucket(bytes: Uint8Array): BucketRecord {
+  const row = RecordReader.open("bucket", bytes, 1)
+  return {
+    id: parseBucketId(row.number()),
+    name: parseBucketName(row.text()),
+    owner: parseAccountId(row.text()),
+    createdMs: row.number(),
+    location: row.text(),
+    versioning: pick(VERSIONINGS, row.number(), "versioning"),
+    state: pick(STATES, row.number(), "bucket state"),
+    settingsVersion: row.number(),
+  }
+}
+
+export const encodeBucketId = (id: BucketId): Uint8Array => packRecord(1, [id])
+export const decodeBucketId = (bytes: Uint8Array): BucketId =>
+  parseBucketId(RecordReader.open("bucket id", bytes, 1).number())
+
+/** Exact counts of a bucket in one tablet (family `counters`). */
+export interface Counters {
+  readonly objects: number
+  readonly versions: number
+  readonly bytes: number
+  readonly uploads: number
+}
+
+export const NO_COUNTS: Counters = { objects: 0, versions: 0, bytes: 0, uploads: 0 }
+
+export const encodeCounters = (counters: Counters): Uint8Array =>
+  packRecord(1, [counters.objects, counters.versions, counters.bytes, counters.uploads])
+
+export function decodeCounters(bytes: Uint8Array): Counters {
+  const row = RecordReader.open("counters", bytes, 1)
+  return { objects: row.number(), versions: row.number(), bytes: row.number(), uploads: row.number() }
+}
+
+/** A multipart upload in progress (family `uploads`). */
+export interface UploadRecord {
+  readonly initiatedMs: number
+  readonly checksum: { readonly algorithm: ChecksumName; readonly type: ChecksumType } | undefined
+  readonly details: VersionDetails
+  /** A completion under way, which froze the part list; one of an earlier incarnation is over. */
+  readonly completion: { readonly incarnation: number; readonly token: Uint8Array } | undefined
+}
+
+const CHECKSUMS: readonly ChecksumName[] = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
+const TYPES: readonly ChecksumType[] = ["COMPOSITE", "FULL_OBJECT"]
+
+export const encodeUpload = (upload: UploadRecord): Uint8Array =>
+  packRecord(1, [
+    upload.initiatedMs,
+    upload.checksum ? [CHECKSUMS.indexOf(upload.checksum.algorithm), TYPES.indexOf(upload.checksum.type)] : null,
+    encodeDetails(upload.details),
+    upload.completion ? [upload.completion.incarnation, upload.completion.token] : null,
+  ])
+
+export function decodeUpload(bytes: Uint8Array): UploadRecord {
+  const row = RecordReader.open("upload", bytes, 1)
+  return {
+    initiatedMs: row.number(),
+    checksum: row.optional(() => {
+      const pair = row.row()
+      return {
+        algorithm: pick(CHECKSUMS, pair.number(), "checksum"),
+        type: pick(TYPES, pair.number(), "checksum type"),
+      }
+    }),
+    details: decodeDetails(row.bytes()),
+    completion: row.optional(() => {
+      const pair = row.row()
+      return { incarnation: pair.number(), token: pair.bytes() }
+    }),
+  }
+}
+
+/** A part (family `parts`), and a line of a segment (family `segments`). */
+export interface PartRecord {
+  readonly partNumber: number
+  readonly md5: Uint8Array
+  readonly modifiedMs: number
+  readonly checksumValue: string | undefined
+  readonly extent: Extent
+}
+
+const packPart = (part: PartRecord): readonly unknown[] => [
+  part.partNumber,
+  part.md5,
+  part.modifiedMs,
+  part.checksumValue ?? null,
+  packExtent(part.extent),
+]
+
+const readPart = (row: RecordReader): PartRecord => ({
+  partNumber: row.number(),
+  md5: row.bytes(),
+  modifiedMs: row.number(),
+  checksumValue: row.optional(row.text),
+  extent: readExtent(row.row()),
+})
+
+export const encodePart = (part: PartRecord): Uint8Array => packRecord(1, packPart(part))
+export const decodePart = (bytes: Uint8Array): PartRecord => readPart(RecordReader.open("part", bytes, 1))
+
+/** Up to 256 parts of a completed upload, with the offset of the first in the object. */
+export interface SegmentRecord {
+  readonly offsetBytes: number
+  readonly parts: readonly PartRecord[]
+}
+
+export const encodeSegment = (segment: SegmentRecord): Uint8Array =>
+  packRecord(1, [segment.offsetBytes, segment.parts.map(packPart)])
+
+export function decodeSegment(bytes: Uint8Array): SegmentRecord {
+  const row = RecordReader.open("segment", bytes, 1)
+  return { offsetBytes: row.number(), parts: row.rows(readPart) }
+}
+
+/** Bytes that no version names any more (family `releases`); expanded by the collector in bounded steps. */
+export type ReleaseRecord =
+  | { readonly kind: "extent"; readonly bucketId: BucketId; readonly key: ObjectKey; readonly extent: Extent }
+  /**
+   * `parts`: the part rows of a completed upload; parts that its segments name keep their bytes.
+   * `segments`: the segments of a multipart version that was deleted, and all their bytes.
+   * `aborted`: parts, segments and bytes of an upload that was given up.
+   */
+  | {
+      readonly kind: "parts" | "segments" | "aborted"
+      readonly bucketId: BucketId
+      readonly key: ObjectKey
+      readonly multipartId: MultipartId
+    }
+
+const RELEASES = ["extent", "parts", "segments", "aborted"] as const
+
+export function encodeRelease(release: ReleaseRecord): Uint8Array {
+  const what = release.kind === "extent" ? packExtent(release.extent) : release.multipartId
+  return packRecord(1, [RELEASES.indexOf(release.kind), release.bucketId, Buffer.from(release.key, "latin1"), what])
+}
+
+export function decodeRelease(bytes: Uint8Array): ReleaseRecord {
+  const row = RecordReader.open("release", bytes, 1)
+  const kind = pick(RELEASES, row.number(), "release")
+  const owner = { bucketId: parseBucketId(row.number()), key: parseStoredKey(row.bytes()) }
+  if (kind === "extent") return { kind, ...owner, extent: readExtent(row.row()) }
+  return { kind, ...owner, multipartId: parseMultipartId(row.text()) }
+}
+
+/** Keys were checked before they were stored. */
+const parseStoredKey = (bytes: Uint8Array): ObjectKey => Buffer.from(bytes).toString("latin1") as ObjectKey
+
+export interface AccountRecord {
+  readonly id: AccountId
+  readonly displayName: string
+  readonly email: string
+  readonly createdMs: number
+}
+
+export const encodeAccount = (account: AccountRecord): Uint8Array =>
+  packRecord(1, [account.id, account.displayName, account.email, account.createdMs])
+
+export function decodeAccount(bytes: Uint8Array): AccountRecord {
+  const row = RecordReader.open("account", bytes, 1)
+  return { id: parseAccountId(row.text()), displayName: row.text(), email: row.text(), createdMs: row.number() }
+}
+
+export interface AccessKeyRecord {
+  readonly accountId: AccountId
+  readonly createdMs: number
+  /** AES-256-GCM under the store's master key: nonce (12), ciphertext, tag (16). */
+  readonly sealedSecret: Uint8Array
+}
+
+export const encodeAccessKey = (key: AccessKeyRecord): Uint8Array =>
+  packRecord(1, [key.accountId, key.createdMs, key.sealedSecret])
+
+export function decodeAccessKey(bytes: Uint8Array): AccessKeyRecord {
+  const row = RecordReader.open("access key", bytes, 1)
+  return { accountId: parseAccountId(row.text()), createdMs: row.number(), sealedSecret: row.bytes() }
+}
+
+/** A row that says only that it is there: `accountBuckets`, `voids`, `debts`. */
+export const PRESENT: Uint8Array = packRecord(1, [])

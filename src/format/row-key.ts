@@ -1,0 +1,101 @@
+/**
+ * Row keys: how a bucket, an object key and a suffix become one byte string that sorts as listings need.
+ *
+ * `bucket id (8, big-endian) + each key byte plus one + 0x00 + suffix`. UTF-8 never uses 0xF5–0xFF, so
+ * adding one cannot overflow; order is kept; and the terminator sorts below every key byte, so that
+ * the rows of "a" come before those of "a!" whatever their suffixes are. At most 8 + 1,025 + 18 bytes.
+ */
+import type { AccountId, BucketId, BucketName, MultipartId, ObjectKey, RowKey, UploadId } from "../base/ids.js"
+import { rowKeyOf } from "../base/ids.js"
+import { afterPrefix, bytesOfHex } from "../base/bytes.js"
+import { assert, must } from "../base/assert.js"
+import type { KeyRange } from "../seams/store/contract.js"
+import { bytesOfVersionId } from "./version-id.js"
+
+const TERMINATOR = "\x00"
+
+export function u64Text(value: number): string {
+  assert(Number.isSafeInteger(value) && value >= 0, () => `not a whole number: ${value}`)
+  return u32Text(Math.floor(value / 0x1_0000_0000)) + u32Text(value % 0x1_0000_0000)
+}
+
+export function u32Text(value: number): string {
+  return String.fromCharCode(value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff)
+}
+
+export const u16Text = (value: number): string => String.fromCharCode((value >>> 8) & 0xff, value & 0xff)
+
+export function readU64Text(text: string, at: number): number {
+  return readU32Text(text, at) * 0x1_0000_0000 + readU32Text(text, at + 4)
+}
+
+export function readU32Text(text: string, at: number): number {
+  const high = (text.charCodeAt(at) << 24) | (text.charCodeAt(at + 1) << 16)
+  return (high | (text.charCodeAt(at + 2) << 8) | text.charCodeAt(at + 3)) >>> 0
+}
+
+/** 64 bits of the complement, so that newer orders sort first. */
+export function complementText(order: number): string {
+  return u32Text(~Math.floor(order / 0x1_0000_0000) >>> 0) + u32Text(~(order % 0x1_0000_0000) >>> 0)
+}
+
+function shift(key: string): string {
+  let shifted = ""
+  for (let i = 0; i < key.length; i += 1) shifted += String.fromCharCode(key.charCodeAt(i) + 1)
+  return shifted
+}
+
+/** The row itself: families `current` and `heads`, and the stem of all others. */
+export function objectRowKey(bucketId: BucketId, key: ObjectKey): RowKey {
+  return rowKeyOf(u64Text(bucketId) + shift(key) + TERMINATOR)
+}
+
+export const versionRowKey = (row: RowKey, order: number): RowKey => rowKeyOf(row + complementText(order))
+export const multipartRowKey = (row: RowKey, id: MultipartId): RowKey => rowKeyOf(row + multipartBytes(id))
+export const partRowKey = (row: RowKey, id: MultipartId, part: number): RowKey =>
+  rowKeyOf(row + multipartBytes(id) + u16Text(part))
+export const segmentRowKey = partRowKey
+
+export function uploadRowKey(row: RowKey, uploadId: UploadId): RowKey {
+  return rowKeyOf(row + byteText(must(bytesOfHex(uploadId), "upload ids are hex")))
+}
+
+const byteText = (bytes: Uint8Array): string => String.fromCharCode(...bytes)
+const multipartBytes = (id: MultipartId): string => byteText(bytesOfVersionId(id))
+
+/** Splits a row key of an object family; the suffix is what follows the terminator. */
+export function parseObjectRowKey(row: RowKey): { bucketId: number; key: ObjectKey; suffix: string } {
+  const end = row.indexOf(TERMINATOR, 8)
+  assert(end >= 8, "an object row key has a terminator")
+  let key = ""
+  for (let i = 8; i < end; i += 1) key += String.fromCharCode(row.charCodeAt(i) - 1)
+  return { bucketId: readU64Text(row, 0), key: parseKeyText(key), suffix: row.slice(end + 1) }
+}
+
+/** Keys enter rows only as checked object keys, so what comes out is one. */
+const parseKeyText = (key: string): ObjectKey => key as ObjectKey
+
+const rangeOf = (stem: string): KeyRange => ({
+  start: rowKeyOf(stem),
+  end: rowKeyOf(must(afterPrefix(stem), "stems are never 0xFF only")),
+})
+
+/** All rows of a bucket whose object keys begin with the prefix. */
+export const prefixRange = (bucketId: BucketId, prefix: string): KeyRange => rangeOf(u64Text(bucketId) + shift(prefix))
+
+/** The first row key above every row of this object key. */
+export const afterObjectKey = (bucketId: BucketId, key: string): RowKey =>
+  rowKeyOf(u64Text(bucketId) + shift(key) + "\x01")
+
+/** The first row key above every row whose object key begins with the prefix. */
+export const afterKeyPrefix = (bucketId: BucketId, prefix: string): RowKey => prefixRange(bucketId, prefix).end
+
+/** All suffixes below a stem (versions of a row, parts of an upload). */
+export const suffixRange = (stem: RowKey): KeyRange => rangeOf(stem)
+
+// Rows that belong to no bucket: names, accounts, keys, releases.
+export const bucketRowKey = (bucketId: BucketId): RowKey => rowKeyOf(u64Text(bucketId))
+export const nameRowKey = (name: BucketName): RowKey => rowKeyOf(name)
+export const textRowKey = (text: string): RowKey => rowKeyOf(text)
+export const accountBucketRowKey = (owner: AccountId, name: string): RowKey => rowKeyOf(`${owner}\x00${name}`)
+export const releaseRowKey = (position: number, index: number): RowKey => rowKeyOf(u64Text(position) + u16Text(index))

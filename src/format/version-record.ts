@@ -1,0 +1,186 @@
+/**
+ * Version records: one version of an object, or a delete marker. Families `current`, `versions`.
+ *
+ * A fixed binary head (size, times, ETag, flags) comes first, so that a listing never decodes
+ * MessagePack; a positional MessagePack array follows. What would make the record large (user
+ * metadata, tags, rare headers over the limit) rests in a `details` row under the same order.
+ *
+ * Head, big-endian: format (1), flags (1), checksum algorithm (1), reserved (1), size (8), modified
+ * in ms (8), order (8), random half of the version id (8), MD5 of the ETag (16), parts (2).
+ */
+import { hexOf, bytesOfHex } from "../base/bytes.js"
+import { must } from "../base/assert.js"
+import { fail } from "../base/failures.js"
+import { parseMultipartId, type MultipartId, type VersionId } from "../base/ids.js"
+import { packExtent, readExtent, type Extent } from "./extent.js"
+import { packRecord, RecordReader } from "./pack.js"
+import { NULL_VERSION, versionIdOf } from "./version-id.js"
+
+export type ChecksumName = "CRC32" | "CRC32C" | "CRC64NVME" | "SHA1" | "SHA256"
+export type ChecksumType = "COMPOSITE" | "FULL_OBJECT"
+
+/** What a listing shows, and what orders versions. */
+export interface VersionHead {
+  readonly isMarker: boolean
+  readonly isNull: boolean
+  readonly hasDetails: boolean
+  /** Other versions of the row may name the same bytes: family `shares` counts them. */
+  readonly isShared: boolean
+  readonly checksumAlgorithm: ChecksumName | undefined
+  readonly checksumType: ChecksumType | undefined
+  readonly sizeBytes: number
+  readonly modifiedMs: number
+  /** Microseconds, strictly growing per row. */
+  readonly order: number
+  /** 8 bytes. */
+  readonly random: Uint8Array
+  /** 16 bytes. */
+  readonly md5: Uint8Array
+  /** 0: a single upload. */
+  readonly parts: number
+}
+
+/** What a client stores beside the bytes. */
+export interface VersionDetails {
+  readonly headers: readonly (readonly [name: string, value: string])[]
+  readonly userMetadata: readonly (readonly [name: string, value: string])[]
+  readonly tags: readonly (readonly [key: string, value: string])[]
+}
+
+/** Where the bytes are: with the row, in blocks, or in the segments of a multipart upload. */
+export type Content =
+  | { readonly kind: "none" }
+  | { readonly kind: "inline" }
+  | { readonly kind: "extent"; readonly extent: Extent }
+  | { readonly kind: "segments"; readonly multipartId: MultipartId; readonly completion: Uint8Array }
+
+export interface VersionRecord {
+  readonly head: VersionHead
+  readonly content: Content
+  /** Base64, with "-N" for a composite one. */
+  readonly checksumValue: string | undefined
+  /** Undefined: in the `details` row. */
+  readonly details: VersionDetails | undefined
+}
+
+const FORMAT = 1
+export const VERSION_HEAD_BYTES = 54
+/** Details that encode larger than this go to a row of their own. */
+export const DETAILS_IN_RECORD_BYTES_MAX = 512
+const MARKER = 1
+const NULL = 2
+const DETAILS = 4
+const COMPOSITE = 8
+const SHARED = 16
+/** Numbers are on disk: append only. */
+const ALGORITHMS: readonly (ChecksumName | undefined)[] = [undefined, "CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
+export const NO_DETAILS: VersionDetails = { headers: [], userMetadata: [], tags: [] }
+
+export const versionIdOfHead = (head: VersionHead): VersionId =>
+  head.isNull ? NULL_VERSION : versionIdOf(head.order, head.random)
+
+export const etagOfHead = (head: VersionHead): string => hexOf(head.md5) + (head.parts > 0 ? `-${head.parts}` : "")
+
+export function md5OfEtag(etag: string): Uint8Array | undefined {
+  const bytes = bytesOfHex(etag.slice(0, 32))
+  return bytes?.length === 16 ? bytes : undefined
+}
+
+function packContent(content: Content): readonly unknown[] {
+  switch (content.kind) {
+    case "none":
+      return [0]
+    case "inline":
+      return [1]
+    case "extent":
+      return [2, packExtent(content.extent)]
+    case "segments":
+      return [3, content.multipartId, content.completion]
+  }
+}
+
+function readContent(row: RecordReader): Content {
+  const kind = row.number()
+  if (kind === 0) return { kind: "none" }
+  if (kind === 1) return { kind: "inline" }
+  if (kind === 2) return { kind: "extent", extent: readExtent(row.row()) }
+  if (kind === 3) return { kind: "segments", multipartId: parseMultipartId(row.text()), completion: row.bytes() }
+  throw fail("corruptRecord", { what: "content", kind })
+}
+
+export const encodeDetails = (details: VersionDetails): Uint8Array =>
+  packRecord(1, [details.headers, details.userMetadata, details.tags])
+
+export const decodeDetails = (bytes: Uint8Array): VersionDetails => readDetails(RecordReader.open("details", bytes, 1))
+
+const readPair = (row: RecordReader): readonly [string, string] => [row.text(), row.text()]
+
+const readDetails = (row: RecordReader): VersionDetails => ({
+  headers: row.rows(readPair),
+  userMetadata: row.rows(readPair),
+  tags: row.rows(readPair),
+})
+
+export function encodeVersion(record: VersionRecord): Uint8Array {
+  const { head, details } = record
+  const body = packRecord(1, [
+    packContent(record.content),
+    record.checksumValue ?? null,
+    details ? [details.headers, details.userMetadata, details.tags] : null,
+  ])
+  const bytes = Buffer.alloc(VERSION_HEAD_BYTES + body.length)
+  bytes[0] = FORMAT
+  bytes[1] =
+    (head.isMarker ? MARKER : 0) |
+    (head.isNull ? NULL : 0) |
+    (head.hasDetails ? DETAILS : 0) |
+    (head.checksumType === "COMPOSITE" ? COMPOSITE : 0) |
+    (head.isShared ? SHARED : 0)
+  bytes[2] = ALGORITHMS.indexOf(head.checksumAlgorithm)
+  bytes.writeBigUInt64BE(BigInt(head.sizeBytes), 4)
+  bytes.writeBigUInt64BE(BigInt(head.modifiedMs), 12)
+  bytes.writeBigUInt64BE(BigInt(head.order), 20)
+  bytes.set(head.random.subarray(0, 8), 28)
+  bytes.set(head.md5.subarray(0, 16), 36)
+  bytes.writeUInt16BE(head.parts, 52)
+  bytes.set(body, VERSION_HEAD_BYTES)
+  return bytes
+}
+
+const readU64 = (bytes: Buffer, at: number): number =>
+  bytes.readUInt32BE(at) * 0x1_0000_0000 + bytes.readUInt32BE(at + 4)
+
+/** The head alone: what a listing reads. Throws `corruptRecord`. */
+export function decodeVersionHead(value: Uint8Array): VersionHead {
+  const bytes = Buffer.from(value.buffer, value.byteOffset, value.length)
+  const flags = bytes[1] ?? 0
+  if (bytes.length < VERSION_HEAD_BYTES || bytes[0] !== FORMAT || flags > 31 || (bytes[2] ?? 0) >= ALGORITHMS.length) {
+    throw fail("corruptRecord", { what: "version head" })
+  }
+  const checksumAlgorithm = ALGORITHMS[bytes[2] ?? 0]
+  return {
+    isMarker: (flags & MARKER) !== 0,
+    isNull: (flags & NULL) !== 0,
+    hasDetails: (flags & DETAILS) !== 0,
+    isShared: (flags & SHARED) !== 0,
+    checksumAlgorithm,
+    checksumType: checksumAlgorithm && (flags & COMPOSITE ? "COMPOSITE" : "FULL_OBJECT"),
+    sizeBytes: readU64(bytes, 4),
+    modifiedMs: readU64(bytes, 12),
+    order: readU64(bytes, 20),
+    random: bytes.subarray(28, 36),
+    md5: bytes.subarray(36, 52),
+    parts: bytes.readUInt16BE(52),
+  }
+}
+
+export function decodeVersion(value: Uint8Array): VersionRecord {
+  const head = decodeVersionHead(value)
+  const row = RecordReader.open("version", value.subarray(VERSION_HEAD_BYTES), 1)
+  const content = readContent(row.row())
+  const checksumValue = row.optional(row.text)
+  const details = row.optional(() => readDetails(row.row()))
+  return { head, content, checksumValue, details }
+}
+
+export const md5Bytes = (hex: string): Uint8Array => must(md5OfEtag(hex), "an ETag begins with an MD5")

@@ -1,0 +1,83 @@
+/**
+ * Commands of the collector: which bytes may go, and taking entries off the release list. Pure.
+ *
+ * The collector never decides by absence: an upload that looks orphaned is judged at its row, and a
+ * judgement of "void" is durable before a byte is deleted, so that a late commit is refused.
+ */
+import type { BucketId, ObjectKey, RowKey, UploadId } from "../base/ids.js"
+import type { Family } from "../base/families.js"
+import type { EntryWrite } from "../format/entry.js"
+import { objectRowKey, suffixRange, uploadRowKey } from "../format/row-key.js"
+import { decodePart, decodeRelease, decodeSegment, PRESENT, type ReleaseRecord } from "../format/records.js"
+import { decodeVersion } from "../format/version-record.js"
+import type { Command, TabletView } from "../tablet/index.js"
+
+export type Judgement = "live" | "void"
+
+export interface JudgeUpload {
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+  readonly uploadId: UploadId
+}
+
+/** Every upload that the rows of one object key name: versions, parts, segments. */
+export function* uploadsNamed(view: TabletView, bucketId: BucketId, key: ObjectKey): Generator<UploadId> {
+  const row = objectRowKey(bucketId, key)
+  for (const family of ["current", "versions"] as const) {
+    for (const [, found] of view.range(family, suffixRange(row))) {
+      const { content } = decodeVersion(found.value)
+      if (content.kind === "extent") yield content.extent.uploadId
+    }
+  }
+  for (const [, found] of view.range("parts", suffixRange(row))) yield decodePart(found.value).extent.uploadId
+  for (const [, found] of view.range("segments", suffixRange(row))) {
+    for (const part of decodeSegment(found.value).parts) yield part.extent.uploadId
+  }
+}
+
+/** Live, or from now on void: a commit that names it is refused. */
+export function judgeUpload(judge: JudgeUpload): Command<Judgement> {
+  const voidKey = uploadRowKey(objectRowKey(judge.bucketId, judge.key), judge.uploadId)
+  return {
+    name: "JudgeUpload",
+    touches: [["voids", voidKey]],
+    decide(view) {
+      if (view.get("voids", voidKey)) return { writes: [], result: "void" }
+      for (const named of uploadsNamed(view, judge.bucketId, judge.key)) {
+        if (named === judge.uploadId) return { writes: [], result: "live" }
+      }
+      return { writes: [{ family: "voids", key: voidKey, value: PRESENT }], result: "void" }
+    },
+  }
+}
+
+/** Deletes rows that have served: releases carried out, parts and segments expanded, marks outlived. */
+export function dropRows(rows: readonly (readonly [Family, RowKey])[]): Command<void> {
+  return {
+    name: "DropRows",
+    touches: [],
+    decide: () => ({
+      writes: rows.map(([family, key]): EntryWrite => ({ family, key, value: undefined })),
+      result: undefined,
+    }),
+  }
+}
+
+export interface Release {
+  readonly rowKey: RowKey
+  readonly position: number
+  readonly record: ReleaseRecord
+}
+
+/** The oldest releases, at most `max`. */
+export function* oldestReleases(view: TabletView, range: { start: RowKey; end: RowKey }): Generator<Release> {
+  for (const [rowKey, row] of view.range("releases", range)) {
+    yield { rowKey, position: positionOfRelease(rowKey), record: decodeRelease(row.value) }
+  }
+}
+
+function positionOfRelease(rowKey: RowKey): number {
+  let position = 0
+  for (let i = 0; i < 8; i += 1) position = position * 256 + rowKey.charCodeAt(i)
+  return position
+}

@@ -1,0 +1,70 @@
+/**
+ * Tablets: ordered, transactional, replicated rows. They know no objects.
+ *
+ * A command is a named, pure decision on rows; its writes (never the command itself) are logged on
+ * every member and applied when all have them durable. An answer, also a refusal or a no-op, is given
+ * only when everything that the decision saw is committed.
+ */
+import type { PayloadPlace } from "../device/contract.js"
+import type { Family } from "../base/families.js"
+import type { Position, RowKey } from "../base/ids.js"
+import type { EntryWrite } from "../format/entry.js"
+import type { KeyRange } from "../seams/store/contract.js"
+
+/** An inline payload: still in memory (uncommitted), or at its place on a device. */
+export type TabletPayload = PayloadPlace | { readonly in: "memory"; readonly bytes: Uint8Array }
+
+export interface TabletRow {
+  readonly value: Uint8Array
+  readonly payload: TabletPayload | undefined
+}
+
+/** Rows as one moment shows them. Ranges are to be consumed within the turn. */
+export interface TabletView {
+  get(family: Family, key: RowKey): TabletRow | undefined
+  range(family: Family, range: KeyRange): Iterable<readonly [RowKey, TabletRow]>
+}
+
+export interface DecisionView extends TabletView {
+  /** The payload of a row, for a write that carries it on. The decision is taken again once it has been read. */
+  payload(family: Family, key: RowKey, row: TabletRow): Uint8Array | undefined
+}
+
+export interface DecisionTime {
+  /** Wall clock. */
+  readonly nowMs: number
+  /** The position that the decision's entry would have. */
+  readonly position: Position
+}
+
+export interface Decision<Result> {
+  /** Empty: nothing changes. */
+  readonly writes: readonly EntryWrite[]
+  readonly result: Result
+}
+
+export interface Command<Result> {
+  readonly name: string
+  /** Rows that the decision is about to read, brought into memory before it. */
+  readonly touches: readonly (readonly [Family, RowKey])[]
+  /** Pure. Throws a `Failure` to refuse. */
+  decide(view: DecisionView, time: DecisionTime): Decision<Result>
+}
+
+export interface Tablet {
+  /**
+   * Decides, logs, commits, answers. Throws the decision's refusal, `tooManyInFlight`, `stopping`,
+   * `deviceFailed` (refused, nothing happened) or `indeterminate` (it may or may not have happened).
+   */
+  run<Result>(command: Command<Result>): Promise<Result>
+  /** The committed rows of this moment. */
+  readonly committed: TabletView
+  readonly committedPosition: Position
+  /** Brings rows into memory, so that reading them does not stall the thread. */
+  warm(family: Family, keys: readonly RowKey[]): Promise<void>
+  /**
+   * The inline payload of a row read from `committed`. When it has moved meanwhile the row is read
+   * again: undefined if it is gone or holds another value now.
+   */
+  payload(family: Family, key: RowKey, row: TabletRow): Promise<Uint8Array | undefined>
+}

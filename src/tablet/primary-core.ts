@@ -1,0 +1,222 @@
+/**
+ * Primary core: orders commands, keeps the two views of a tablet, and says when an answer may be given.
+ * Pure: no waiting, no seam.
+ *
+ * Head is everything appended, seen by decisions; committed is what readers see. Group commit
+ * pipelines: what batch n+1 decided on batch n must not be told to anyone if n fails. So each answer
+ * is held until the last entry that it appended or saw is committed.
+ */
+import { assert } from "../base/assert.js"
+import { asFailure, fail, type Failure } from "../base/failures.js"
+import type { Family } from "../base/families.js"
+import { parsePosition } from "../base/ids.js"
+import type { Epoch, Position, RowKey, TabletId } from "../base/ids.js"
+import { COMMAND_ROWS_MAX, ENTRY_BYTES_MAX } from "../base/limits.js"
+import { entryBytes, type Entry, type EntryWrite } from "../format/entry.js"
+import type { KeyRange } from "../seams/store/contract.js"
+import { getThrough, MemoryLayer, rangeThrough, type Layer, type Layered } from "../device/layers.js"
+import type { Command, DecisionView, TabletPayload, TabletRow } from "./contract.js"
+
+/** A row that a decision wrote and that is not yet committed. */
+interface HeadRow extends TabletRow {
+  readonly position: Position
+}
+
+/** An answer waiting for its position. */
+export interface Held {
+  readonly waitsFor: Position
+  /** Gives the answer. */
+  release(): void
+  /** The entries that it stands on were lost. */
+  refuse(failure: Failure): void
+}
+
+export interface Batch {
+  readonly entries: readonly Entry[]
+  readonly last: Position
+}
+
+/** When an answer may be given. Swapped in tests to show that a wrong rule is caught. */
+export type AnswerRule = (answer: { appended: Position; saw: Position; refused: boolean }) => Position
+
+export const answerWhenDurable: AnswerRule = ({ appended, saw }) => (appended > saw ? appended : saw)
+
+/** Thrown inside a decision: it needs this payload in memory first. */
+export class PayloadNeeded extends Error {
+  constructor(
+    readonly family: Family,
+    readonly key: RowKey,
+    readonly row: TabletRow,
+  ) {
+    super("payload needed")
+  }
+}
+
+const NOTHING = parsePosition(0)
+
+export class PrimaryCore {
+  private headPosition: Position
+  private committedTo: Position
+  private readonly head = new MemoryLayer<HeadRow>()
+  private readonly layers: readonly Layer<TabletRow>[]
+  private pending: Entry[] = []
+  private uncommitted: Entry[] = []
+  private held: Held[] = []
+
+  constructor(
+    private readonly tabletId: TabletId,
+    private readonly epoch: Epoch,
+    recovered: Position,
+    committed: Layer<TabletRow>,
+    private readonly answerRule: AnswerRule = answerWhenDurable,
+  ) {
+    this.headPosition = recovered
+    this.committedTo = recovered
+    this.layers = [this.head, committed]
+  }
+
+  get committed(): Position {
+    return this.committedTo
+  }
+
+  /** Answers and entries that wait. */
+  get backlog(): number {
+    return this.held.length
+  }
+
+  /**
+   * Takes one decision. The answer goes to `settle` now or when its position is committed. Throws
+   * `PayloadNeeded` (nothing happened) when a payload must be read first.
+   */
+  decide<Result>(
+    command: Command<Result>,
+    nowMs: number,
+    payloads: ReadonlyMap<RowKey, { readonly row: TabletRow; readonly bytes: Uint8Array }>,
+    settle: { resolve(result: Result): void; reject(failure: unknown): void },
+  ): void {
+    const view = new HeadView(this.layers, payloads)
+    const position = parsePosition(this.headPosition + 1)
+    try {
+      const { writes, result } = command.decide(view, { nowMs, position })
+      if (writes.length > 0) this.append(writes, position)
+      const appended = writes.length > 0 ? position : NOTHING
+      this.hold(
+        this.answerRule({ appended, saw: view.saw, refused: false }),
+        () => settle.resolve(result),
+        settle.reject,
+      )
+    } catch (error) {
+      if (error instanceof PayloadNeeded) throw error
+      const refusal = asFailure(error)
+      const waitsFor = this.answerRule({ appended: NOTHING, saw: view.saw, refused: true })
+      this.hold(waitsFor, () => settle.reject(refusal), settle.reject)
+    }
+  }
+
+  private append(writes: readonly EntryWrite[], position: Position): void {
+    assert(writes.length <= COMMAND_ROWS_MAX, () => `a command writes ${writes.length} rows`)
+    const lengthBytes = entryBytes(writes)
+    if (lengthBytes > ENTRY_BYTES_MAX) throw fail("invalidRequest", { message: "the change is too large", lengthBytes })
+    this.headPosition = position
+    this.pending.push({ tabletId: this.tabletId, epoch: this.epoch, position, writes })
+    for (const { family, key, value, payload } of writes) {
+      const inMemory: TabletPayload | undefined = payload && { in: "memory", bytes: payload }
+      this.head.set(family, key, { value: value ?? DELETED, payload: inMemory, position })
+    }
+  }
+
+  private hold(waitsFor: Position, release: () => void, refuse: (failure: Failure) => void): void {
+    if (waitsFor <= this.committedTo) release()
+    else this.held.push({ waitsFor, release, refuse })
+  }
+
+  /** Everything decided since the last batch, to be logged on every member. */
+  takeBatch(): Batch | undefined {
+    const last = this.pending.at(-1)
+    if (!last) return undefined
+    const entries = this.pending
+    this.pending = []
+    this.uncommitted.push(...entries)
+    return { entries, last: last.position }
+  }
+
+  /** The batch is durable on every member and applied. Gives the answers that waited for it. */
+  commit(batch: Batch): void {
+    assert(batch.last > this.committedTo, "commits go forward")
+    this.committedTo = batch.last
+    for (const { position, writes } of batch.entries) {
+      for (const { family, key } of writes) {
+        if (this.head.get(family, key)?.row?.position === position) this.head.drop(family, key)
+      }
+    }
+    this.uncommitted = this.uncommitted.filter(entry => entry.position > batch.last)
+    const ready = this.held.filter(held => held.waitsFor <= batch.last)
+    this.held = this.held.filter(held => held.waitsFor > batch.last)
+    for (const held of ready) held.release()
+  }
+
+  /** The log failed: what is not committed is unknown; head is rebuilt from committed. */
+  abandon(): void {
+    for (const { writes } of [...this.uncommitted, ...this.pending]) {
+      for (const { family, key } of writes) this.head.drop(family, key)
+    }
+    this.uncommitted = []
+    this.pending = []
+    const held = this.held
+    this.held = []
+    for (const answer of held) answer.refuse(fail("indeterminate"))
+  }
+}
+
+/** A row deleted at head: told from a living one by identity. */
+const DELETED = new Uint8Array(0)
+
+class HeadView implements DecisionView {
+  /** The last uncommitted entry that this view has shown. */
+  saw: Position = NOTHING
+
+  constructor(
+    private readonly layers: readonly Layer<TabletRow>[],
+    private readonly payloads: ReadonlyMap<RowKey, { readonly row: TabletRow; readonly bytes: Uint8Array }>,
+  ) {}
+
+  get(family: Family, key: RowKey): TabletRow | undefined {
+    return this.see(getThrough(this.layers, family, key))
+  }
+
+  *range(family: Family, range: KeyRange): Generator<readonly [RowKey, TabletRow]> {
+    for (const [key, row] of rangeThrough(this.layers, family, range)) {
+      const seen = this.see(row)
+      if (seen) yield [key, seen]
+    }
+  }
+
+  private see(row: TabletRow | HeadRow | undefined): TabletRow | undefined {
+    if (row && "position" in row && row.position > this.saw) this.saw = row.position
+    return row?.value === DELETED ? undefined : row
+  }
+
+  payload(family: Family, key: RowKey, row: TabletRow): Uint8Array | undefined {
+    if (!row.payload) return undefined
+    if (row.payload.in === "memory") return row.payload.bytes
+    const known = this.payloads.get(key)
+    if (known && Buffer.compare(known.row.value, row.value) === 0) return known.bytes
+    throw new PayloadNeeded(family, key, row)
+  }
+}
+
+/** A layer that shows committed rows of one member under the tablet's own keys. */
+export function committedLayer(rows: {
+  get(family: Family, key: RowKey): TabletRow | undefined
+  range(family: Family, range: KeyRange): Iterable<readonly [RowKey, TabletRow]>
+}): Layer<TabletRow> {
+  return {
+    get: (family, key) => {
+      const row = rows.get(family, key)
+      return row && { row }
+    },
+    *range(family, range): Generator<readonly [RowKey, Layered<TabletRow>]> {
+      for (const [key, row] of rows.range(family, range)) yield [key, { row }]
+    },
+  }
+}

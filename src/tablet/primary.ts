@@ -1,0 +1,171 @@
+/**
+ * Primary: the loop around the primary core. It waits, never decides; the order of its lines is the
+ * protocol: durable on every member, then applied, then answered.
+ *
+ * Limits  COMMANDS_WAITING_MAX answers wait at once; beyond, `tooManyInFlight`.
+ */
+import { assert, must } from "../base/assert.js"
+import { fail, isFailure } from "../base/failures.js"
+import type { Family } from "../base/families.js"
+import type { Epoch, Position, RowKey } from "../base/ids.js"
+import { mapBounded } from "../life/map-bounded.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { KeyRange } from "../seams/store/contract.js"
+import type { Log } from "../seams/telemetry/contract.js"
+import type { Command, Tablet, TabletPayload, TabletRow, TabletView } from "./contract.js"
+import type { Member } from "./member.js"
+import {
+  answerWhenDurable,
+  committedLayer,
+  PayloadNeeded,
+  PrimaryCore,
+  type AnswerRule,
+  type Batch,
+} from "./primary-core.js"
+
+export const COMMANDS_WAITING_MAX = 10_000
+/** A decision that keeps needing payloads that keep changing is given back to the caller. */
+const PAYLOAD_READS_MAX = 8
+const MEMBERS_AT_ONCE = 32
+
+type Payloads = Map<RowKey, { readonly row: TabletRow; readonly bytes: Uint8Array }>
+
+export class Primary implements Tablet {
+  private readonly core: PrimaryCore
+  private readonly reader: Member
+  readonly committed: TabletView
+  private flushing: Promise<void> | undefined
+  private state: "serving" | "halted" | "stopped" = "serving"
+
+  constructor(
+    private readonly members: readonly Member[],
+    epoch: Epoch,
+    recovered: Position,
+    private readonly clock: Clock,
+    private readonly output: Log,
+    answerRule: AnswerRule = answerWhenDurable,
+  ) {
+    const reader = must(members[0], "a tablet has members")
+    this.reader = reader
+    this.committed = new CommittedView(members)
+    this.core = new PrimaryCore(reader.tabletId, epoch, recovered, committedLayer(this.committed), answerRule)
+  }
+
+  get committedPosition(): Position {
+    return this.core.committed
+  }
+
+  get isServing(): boolean {
+    return this.state === "serving"
+  }
+
+  get commandsWaiting(): number {
+    return this.core.backlog
+  }
+
+  warm(family: Family, keys: readonly RowKey[]): Promise<void> {
+    return this.reader.warm(family, keys)
+  }
+
+  async run<Result>(command: Command<Result>): Promise<Result> {
+    for (const member of this.members) await member.device.roomForWrites()
+    for (const [family, key] of command.touches) await this.reader.warm(family, [key])
+    const payloads: Payloads = new Map()
+    for (let reads = 0; reads <= PAYLOAD_READS_MAX; reads += 1) {
+      const outcome = this.decide(command, payloads)
+      if (!(outcome instanceof PayloadNeeded)) return outcome
+      const bytes = await this.payload(outcome.family, outcome.key, outcome.row)
+      if (bytes) payloads.set(outcome.key, { row: outcome.row, bytes })
+    }
+    throw fail("conflict")
+  }
+
+  private decide<Result>(command: Command<Result>, payloads: Payloads): Promise<Result> | PayloadNeeded {
+    if (this.state === "stopped") throw fail("stopping")
+    if (this.state === "halted") throw fail("deviceFailed", { message: "the metadata log failed; writes are halted" })
+    if (this.core.backlog >= COMMANDS_WAITING_MAX) throw fail("tooManyInFlight")
+    let needed: PayloadNeeded | undefined
+    const answer = new Promise<Result>((resolve, reject) => {
+      try {
+        this.core.decide(command, this.clock.wallMs(), payloads, { resolve, reject })
+      } catch (error) {
+        assert(error instanceof PayloadNeeded, "decide only throws what it needs")
+        needed = error
+      }
+    })
+    if (needed) return needed
+    this.flushing ??= this.flush()
+    return answer
+  }
+
+  /** Logs batch after batch until nothing is pending. One batch is in flight; the next one gathers meanwhile. */
+  private async flush(): Promise<void> {
+    await Promise.resolve()
+    for (let batch = this.core.takeBatch(); batch; batch = this.core.takeBatch()) {
+      try {
+        await this.commit(batch)
+      } catch (error) {
+        this.halt(error)
+        break
+      }
+    }
+    this.flushing = undefined
+  }
+
+  private async commit(batch: Batch): Promise<void> {
+    const logged = await mapBounded(this.members, MEMBERS_AT_ONCE, member => member.log(batch.entries))
+    for (const member of logged) member.apply()
+    this.core.commit(batch)
+  }
+
+  private halt(error: unknown): void {
+    this.state = "halted"
+    this.output.error("the metadata log failed; writes are halted until a restart", { error: String(error) })
+    this.core.abandon()
+  }
+
+  async payload(family: Family, key: RowKey, row: TabletRow): Promise<Uint8Array | undefined> {
+    const bytes = row.payload && (await this.readPayload(family, key, row.payload))
+    if (bytes || !row.payload) return bytes
+    // The place was given up while we read it: a checkpoint has moved the payload, or the row changed.
+    const again = this.committed.get(family, key)
+    if (!again?.payload || Buffer.compare(again.value, row.value) !== 0) return undefined
+    const moved = await this.readPayload(family, key, again.payload)
+    if (!moved) throw fail("corruptRow", { family, reason: "the inline payload is not at its place" })
+    return moved
+  }
+
+  private async readPayload(family: Family, key: RowKey, payload: TabletPayload): Promise<Uint8Array | undefined> {
+    return payload.in === "memory" ? payload.bytes : this.reader.readPayload(family, key, payload)
+  }
+
+  /** Refuses new commands and waits for those under way. */
+  async stop(): Promise<void> {
+    if (this.state === "serving") this.state = "stopped"
+    while (this.flushing) await this.flushing
+  }
+}
+
+/** Committed rows from the first member; a row that is corrupt there is read from another. */
+class CommittedView implements TabletView {
+  constructor(private readonly members: readonly Member[]) {}
+
+  get(family: Family, key: RowKey): TabletRow | undefined {
+    let corrupt: unknown
+    for (const member of this.members) {
+      try {
+        const row = member.get(family, key)
+        // Places are the first member's: another one's payload is not readable through them.
+        if (member === this.members[0] || !row?.payload) return row
+      } catch (error) {
+        if (!isFailure(error, "corruptRow")) throw error
+        corrupt = error
+      }
+    }
+    throw corrupt
+  }
+
+  range(family: Family, range: KeyRange): Iterable<readonly [RowKey, TabletRow]> {
+    return must(this.members[0], "a tablet has members").range(family, range)
+  }
+}

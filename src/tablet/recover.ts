@@ -1,0 +1,40 @@
+/**
+ * Recovery of a tablet: its members agree before it serves.
+ *
+ * Every member of the configuration has every acknowledged entry, so the longest history is the truth:
+ * the new primary commits every entry of it and sends the missing ones to the others. An entry that
+ * only some had was never acknowledged; it becomes committed now, whole.
+ */
+import { must } from "../base/assert.js"
+import type { Position } from "../base/ids.js"
+import { mapBounded } from "../life/map-bounded.js"
+import type { Member } from "./member.js"
+import { NO_POSITION } from "./member.js"
+
+const DEVICES_AT_ONCE = 4
+/** Missing entries travel in batches of this many. */
+const CATCH_UP_ENTRIES = 64
+
+/** Replays and levels the members; resolves with the position that all of them now hold. */
+export async function recoverTablet(members: readonly Member[]): Promise<Position> {
+  const positions = await mapBounded(members, DEVICES_AT_ONCE, member => member.durablePosition())
+  const last = positions.reduce((max, position) => (position > max ? position : max), NO_POSITION)
+  const longest = must(members[positions.indexOf(last)], "a tablet has members")
+  await mapBounded(members, DEVICES_AT_ONCE, member => member.replay())
+  for (const [i, member] of members.entries()) {
+    const has = positions[i] ?? NO_POSITION
+    if (has < last) await catchUp(member, longest, has)
+  }
+  return last
+}
+
+async function catchUp(member: Member, longest: Member, has: Position): Promise<void> {
+  let batch = []
+  for await (const entry of longest.entriesAfter(has)) {
+    batch.push(entry)
+    if (batch.length < CATCH_UP_ENTRIES) continue
+    ;(await member.log(batch)).apply()
+    batch = []
+  }
+  if (batch.length > 0) (await member.log(batch)).apply()
+}
