@@ -27,6 +27,13 @@ export function randomSuite(kind: string, make: () => Random): void {
     assert.ok(large.some(value => value >= 2 ** 31) && large.every(value => value >= 0 && value < 2 ** 32))
   })
 
+  test(`${kind}: no number is favoured, also where the limit does not divide 2^32`, () => {
+    const random = make()
+    const limit = 3 * 2 ** 30
+    const low = Array.from({ length: 6_000 }, () => random.below(limit)).filter(value => value < limit / 3)
+    assert.ok(low.length > 1_800 && low.length < 2_200, `${low.length} of 6,000 in the lowest third`)
+  })
+
   test(`${kind}: a limit that makes no sense is refused`, () => {
     for (const limit of [0, -1, 1.5, 2 ** 32 + 1, NaN]) assert.throws(() => make().below(limit), /a limit is/)
   })
