@@ -29,6 +29,8 @@ const typedRules = {
     "error",
     { argsIgnorePattern: "^_", varsIgnorePattern: "^_", destructuredArrayIgnorePattern: "^_" },
   ],
+  // A signal's reason is unknown, and handing it on is right.
+  "@typescript-eslint/prefer-promise-reject-errors": ["error", { allowThrowingAny: true, allowThrowingUnknown: true }],
   // An async function that only throws, or that implements a promise-returning contract, is fine.
   "@typescript-eslint/require-await": "off",
   "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true, allowBoolean: true }],

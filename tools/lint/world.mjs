@@ -4,7 +4,7 @@
  */
 import { isCheck, pathOf } from "./paths.mjs"
 
-const SEAM = /^src\/seams\/.*\/(real|threads|inline)[^/]*\.ts$|^src\/seams\/.*worker[^/]*\.ts$/
+const SEAM = /^src\/seams\/.*\/(real|thread|inline)[^/]*\.ts$|^src\/seams\/.*worker[^/]*\.ts$/
 const MAIN = /^src\/main\//
 const HTTP = /^src\/http\//
 
@@ -29,7 +29,7 @@ const MODULES = {
   dns: { use: NETWORK, in: [SEAM] },
   "dns/promises": { use: NETWORK, in: [SEAM] },
   worker_threads: { use: COMPUTE, in: [SEAM, /^src\/main\/[^/]*worker[^/]*\.ts$/] },
-  zlib: { use: COMPUTE, in: [SEAM] },
+  zlib: { use: COMPUTE, in: [SEAM, /^src\/seams\/compute\//] },
   timers: { use: CLOCK, in: [SEAM] },
   "timers/promises": { use: CLOCK, in: [SEAM] },
   perf_hooks: { use: CLOCK, in: [SEAM] },
