@@ -89,14 +89,17 @@ test("a header is found at the front of longer bytes", () => {
 })
 
 test("arbitrary fields survive the way to disk and back", () => {
-  const ids: fc.Arbitrary<NeedleId> = fc.record({
-    partition: fc.nat(0xffff).map(parsePartitionId),
-    uploadId: fc.uint8Array({ minLength: 16, maxLength: 16 }).map(bytes => parseUploadId(hexOf(bytes))),
-    part: fc.nat(10_000),
-    block: fc.nat(0xffff_ffff),
-    generation: fc.nat(0xffff),
-    slot: fc.nat(31),
-  })
+  const ids: fc.Arbitrary<NeedleId> = fc.record(
+    {
+      partition: fc.nat(0xffff).map(parsePartitionId),
+      uploadId: fc.uint8Array({ minLength: 16, maxLength: 16 }).map(bytes => parseUploadId(hexOf(bytes))),
+      part: fc.nat(10_000),
+      block: fc.nat(0xffff_ffff),
+      generation: fc.nat(0xffff),
+      slot: fc.nat(31),
+    },
+    { noNullPrototype: true },
+  )
   const shards: fc.Arbitrary<NeedleHeader> = fc
     .tuple(ids, fc.nat(200_000), fc.string({ minLength: 1, maxLength: 200 }), fc.uint8Array({ minLength: 1 }))
     .map(([id, bodyBytes, key, birthNote]) => ({

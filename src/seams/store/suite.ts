@@ -87,10 +87,9 @@ export function storeSuite(kind: string, make: () => Promise<StoresUnderTest>): 
     const writer = await stores.openWriter(path)
     await writer.commit(Array.from({ length: 50 }, (_, i) => put(`k${String(i).padStart(2, "0")}`, "v")))
     for (let i = 0; i < 200; i += 1) {
-      for (const [key] of writer.range("current", { ...ALL, reverse: i % 2 === 1 })) {
-        assert.equal(key, i % 2 === 1 ? "k49" : "k00")
-        break
-      }
+      const entries = writer.range("current", { ...ALL, reverse: i % 2 === 1 })[Symbol.iterator]()
+      assert.equal(show(entries.next().value), i % 2 === 1 ? "k49=v" : "k00=v")
+      entries.return?.()
       if (i % 20 === 0) await writer.commit([put("z", String(i)), remove("z")])
     }
     await writer.close()
@@ -183,7 +182,10 @@ export function storeSuite(kind: string, make: () => Promise<StoresUnderTest>): 
       fc.asyncProperty(step, async ([pairs, start, end, reverse]) => {
         await writer.commit(pairs.map(([name, value]) => (value === undefined ? remove(name) : put(name, value))))
         const later = new Map(model)
-        for (const [name, value] of pairs) value === undefined ? later.delete(name) : later.set(name, value)
+        for (const [name, value] of pairs) {
+          if (value === undefined) later.delete(name)
+          else later.set(name, value)
+        }
         model = later
         const expected = [...model].filter(([name]) => name >= start && name < end).sort(([a], [b]) => (a < b ? -1 : 1))
         const range: KeyRange = { start: rowKeyOf(start), end: rowKeyOf(end), reverse }
@@ -202,6 +204,7 @@ export function storeSuite(kind: string, make: () => Promise<StoresUnderTest>): 
 /** An entry, or anything else, as text. */
 function show(found: unknown): string {
   if (!Array.isArray(found)) return String(found)
-  const [key, value]: unknown[] = found
+  const entry: readonly unknown[] = found
+  const [key, value] = entry
   return `${String(key)}=${value instanceof Uint8Array ? new TextDecoder().decode(value) : "?"}`
 }
