@@ -66,7 +66,7 @@ const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes
 export function encodeLogBatch(
   head: LogBatchHead,
   records: readonly Uint8Array[],
-): { readonly bytes: Uint8Array; readonly checksum: bigint; readonly recordOffsets: readonly number[] } {
+): { readonly bytes: Uint8Array; readonly header: LogBatchHeader; readonly recordOffsets: readonly number[] } {
   const payloadBytes = payloadBytesOf(records)
   assert(payloadBytes <= LOG_PAYLOAD_BYTES_MAX, "a log batch is over its limit")
   const bytes = new Uint8Array(batchBytes(payloadBytes))
@@ -93,10 +93,12 @@ export function encodeLogBatch(
   view.setBigUint64(40, head.previous, true)
   view.setBigUint64(48, BigInt(head.durableUpTo), true)
   view.setBigUint64(56, BigInt(head.cutUpTo), true)
-  view.setBigUint64(64, xxh64(bytes.subarray(LOG_HEADER_BYTES, LOG_HEADER_BYTES + payloadBytes)), true)
+  const payloadChecksum = xxh64(bytes.subarray(LOG_HEADER_BYTES, LOG_HEADER_BYTES + payloadBytes))
+  view.setBigUint64(64, payloadChecksum, true)
   const checksum = xxh64(bytes.subarray(0, HEADER_CHECKSUM_AT))
   view.setBigUint64(HEADER_CHECKSUM_AT, checksum, true)
-  return { bytes, checksum, recordOffsets }
+  const header = { ...head, recordCount: records.length, payloadBytes, payloadChecksum, checksum }
+  return { bytes, header, recordOffsets }
 }
 
 /** The header at the front of the bytes; undefined if there is none, or a damaged one. */

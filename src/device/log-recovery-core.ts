@@ -1,0 +1,131 @@
+/**
+ * Log recovery, decided: which segments hold the log, where it ends, and whether what follows its end
+ * is a torn tail or damage.
+ *
+ * Batches are written one after another, each only when the one before is durable. So the log ends at
+ * the first batch that does not continue the chain, unless anything that was written later says that
+ * more had been durable: then acknowledged bytes are damaged, and nothing may be cut off.
+ * Recycled segments keep old batches with good checksums; they have lower segment numbers, and never
+ * count for anything.
+ * Throws `corruptLog`, `foreignFolder`.
+ */
+import { must } from "../base/assert.js"
+import { fail } from "../base/failures.js"
+import type { DeviceId, LogSequence } from "../base/ids.js"
+import type { LogBatchHeader } from "../format/log-batch.js"
+
+/** A file whose first batch is whole, whatever life it is from. */
+export interface SegmentHead {
+  readonly path: string
+  readonly first: LogBatchHeader
+}
+
+/** A run of batches in one segment that continue each other, from its first on. */
+export interface SegmentChain {
+  readonly last: LogBatchHeader
+  /** Where the next batch belongs. */
+  readonly endBytes: number
+}
+
+/** Where the log ends: nothing at all is sequence 0 in segment 0. */
+export interface LogEnd {
+  readonly segment: number
+  readonly sequence: LogSequence
+}
+
+/** Whether `next`, found at the offset of the segment in which `before` lies, continues the log. */
+export function continuesWithin(before: LogBatchHeader, next: LogBatchHeader, offsetBytes: number): boolean {
+  return (
+    next.deviceId === before.deviceId &&
+    next.segment === before.segment &&
+    next.offsetBytes === offsetBytes &&
+    next.sequence === before.sequence + 1 &&
+    next.previous === before.checksum
+  )
+}
+
+/** Whether `first`, at the front of a segment, continues the log that ended with `before` in the segment before. */
+export function continuesAcross(before: LogBatchHeader, first: LogBatchHeader): boolean {
+  return (
+    first.segment === before.segment + 1 &&
+    first.sequence === before.sequence + 1 &&
+    first.previous === before.checksum &&
+    first.offsetBytes === 0
+  )
+}
+
+/** The segment that was begun last. Undefined for a log without any batch. */
+export function newestSegment(heads: readonly SegmentHead[], deviceId: DeviceId): SegmentHead | undefined {
+  for (const { first, path } of heads) {
+    if (first.deviceId !== deviceId) {
+      throw fail("foreignFolder", { message: "the log is another device's", path, found: first.deviceId, deviceId })
+    }
+  }
+  const newest = heads.reduce<SegmentHead | undefined>(
+    (best, head) => (best === undefined || head.first.segment > best.first.segment ? head : best),
+    undefined,
+  )
+  const twins = heads.filter(head => head.first.segment === newest?.first.segment)
+  if (twins.length > 1) throw fail("corruptLog", { message: "two files hold one segment", path: newest?.path })
+  return newest
+}
+
+/**
+ * The segments that hold the log, oldest first, given the last batch of the newest: those from the
+ * one that holds the first batch above the cut.
+ */
+export function liveSegments(heads: readonly SegmentHead[], last: LogBatchHeader): readonly SegmentHead[] {
+  const bySegment = new Map(heads.map(head => [head.first.segment, head]))
+  const live: SegmentHead[] = []
+  for (let segment = last.segment; ; segment -= 1) {
+    const head = bySegment.get(segment)
+    if (head === undefined) throw missing(segment, last)
+    live.unshift(head)
+    if (head.first.sequence <= last.cutUpTo + 1) return live
+  }
+}
+
+const missing = (segment: number, last: LogBatchHeader): Error =>
+  fail("corruptLog", { message: "a segment of the log is missing or damaged at its front", segment, cut: last.cutUpTo })
+
+/** Checks that each live segment's batches lead to the first of the next. */
+export function checkChains(live: readonly SegmentHead[], chains: readonly SegmentChain[]): void {
+  for (let i = 0; i + 1 < live.length; i += 1) {
+    const [chain, next] = [must(chains[i], "each segment has a chain"), must(live[i + 1], "a next segment")]
+    if (!continuesAcross(chain.last, next.first)) {
+      const { path, first } = must(live[i], "a segment")
+      throw damaged(path, chain.endBytes, { segment: first.segment, sequence: chain.last.sequence }, next.first)
+    }
+  }
+}
+
+/** Refuses to end the log where a batch found behind it knows of more. `found` has a good checksum. */
+export function checkBehindEnd(end: LogEnd, deviceId: DeviceId, found: LogBatchHeader, place: FoundPlace): void {
+  const isOfThisLife =
+    found.deviceId === deviceId && found.offsetBytes === place.offsetBytes && found.segment >= end.segment
+  if (isOfThisLife && found.durableUpTo > end.sequence) throw damaged(place.path, place.offsetBytes, end, found)
+}
+
+export interface FoundPlace {
+  readonly path: string
+  readonly offsetBytes: number
+}
+
+/** Refuses an end below what is known from elsewhere (a checkpoint, a clean stop) to have been durable. */
+export function checkKnown(end: LogEnd, known: LogSequence): void {
+  if (end.sequence >= known) return
+  throw fail("corruptLog", {
+    message: "the log ends before its durable end",
+    endsWith: end.sequence,
+    durableUpTo: known,
+  })
+}
+
+function damaged(path: string, offsetBytes: number, end: LogEnd, witness: LogBatchHeader): Error {
+  return fail("corruptLog", {
+    path,
+    offsetBytes,
+    lastIntact: end.sequence,
+    durableUpTo: Math.max(witness.durableUpTo, witness.sequence - 1),
+  })
+}

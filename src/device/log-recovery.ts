@@ -1,0 +1,168 @@
+/**
+ * Log recovery, carried out: reads the segments, has `log-recovery-core` decide, and leaves a log that
+ * can be appended to.
+ *
+ * It writes little, and nothing that changes what a second recovery finds: the last batch once more
+ * (it may have been in the page cache only), and zeros over the header of a torn batch, so that no
+ * later recovery can take it for whole.
+ */
+import type { DeviceId, LogSequence } from "../base/ids.js"
+import { parseLogSequence } from "../base/ids.js"
+import { must } from "../base/assert.js"
+import { KIB } from "../base/limits.js"
+import { batchBytes, decodeLogBatchHeader, LOG_HEADER_BYTES, LOG_PAGE_BYTES } from "../format/log-batch.js"
+import type { LogBatchHeader } from "../format/log-batch.js"
+import type { Disk, DiskFile } from "../seams/disk/contract.js"
+import { checkBehindEnd, checkChains, checkKnown, liveSegments, newestSegment } from "./log-recovery-core.js"
+import type { LogEnd, SegmentChain, SegmentHead } from "./log-recovery-core.js"
+import { batchesFrom, firstBatch, segmentPaths, Window } from "./log-segment.js"
+
+/** A segment of the recovered log. */
+export interface RecoveredSegment {
+  readonly file: DiskFile
+  readonly first: LogBatchHeader
+  readonly last: LogBatchHeader
+  readonly usedBytes: number
+  readonly sizeBytes: number
+}
+
+export interface RecoveredLog {
+  /** Oldest first; none if the log is empty. */
+  readonly segments: readonly RecoveredSegment[]
+  /** Files that hold nothing of the log, to be recycled. */
+  readonly free: readonly { readonly file: DiskFile; readonly sizeBytes: number }[]
+  /** How many bytes the log has up to and including some batches, from the first segment's front. */
+  readonly marks: readonly LogMark[]
+}
+
+/** How finely it is known which batch lies where. */
+export const MARK_EVERY_BYTES = 256 * KIB
+
+export interface LogMark {
+  readonly sequence: LogSequence
+  readonly totalBytes: number
+}
+
+interface Found {
+  readonly file: DiskFile
+  readonly sizeBytes: number
+  readonly first: LogBatchHeader | undefined
+}
+
+/**
+ * Recovers the log in the folder. `known`: the highest batch that is known from elsewhere to have
+ * been durable. Throws `corruptLog`, `foreignFolder`, `deviceFailed`; then nothing stays open.
+ */
+export async function recoverLog(
+  disk: Disk,
+  folder: string,
+  deviceId: DeviceId,
+  known: LogSequence,
+): Promise<RecoveredLog> {
+  const files: DiskFile[] = []
+  try {
+    for (const path of await segmentPaths(disk, folder)) files.push(await disk.open(path, "write", { durable: true }))
+    return await recoverFiles(files, deviceId, known)
+  } catch (error) {
+    for (const file of files) await file.close()
+    throw error
+  }
+}
+
+async function recoverFiles(files: readonly DiskFile[], deviceId: DeviceId, known: LogSequence): Promise<RecoveredLog> {
+  const found: Found[] = []
+  for (const file of files) {
+    found.push({ file, sizeBytes: await file.sizeBytes(), first: await firstBatch(file) })
+  }
+  const heads = found.flatMap(({ file, first }) => (first === undefined ? [] : [{ path: file.path, first }]))
+  const fileAt = (path: string): Found =>
+    must(
+      found.find(each => each.file.path === path),
+      "a head has a file",
+    )
+  const newest = newestSegment(heads, deviceId)
+  if (newest === undefined) {
+    const end: LogEnd = { segment: 0, sequence: parseLogSequence(0) }
+    checkKnown(end, known)
+    for (const each of found) await endAt(each, 0, end, deviceId)
+    return { segments: [], free: found, marks: [] }
+  }
+  const newestChain = await chainOf(fileAt(newest.path).file, newest.first)
+  const live = liveSegments(heads, newestChain.last)
+  const chains = await chainsOf(live, newestChain, path => fileAt(path).file)
+  checkChains(live, chains)
+  const end: LogEnd = { segment: newest.first.segment, sequence: newestChain.last.sequence }
+  checkKnown(end, known)
+  await confirmLast(fileAt(newest.path).file, newestChain.last)
+  await endAt(fileAt(newest.path), newestChain.endBytes, end, deviceId)
+  for (const each of found) if (each.first === undefined) await endAt(each, 0, end, deviceId)
+  return {
+    segments: live.map((head, index) => {
+      const { last, endBytes } = must(chains[index], "each segment has a chain")
+      const { file, sizeBytes } = fileAt(head.path)
+      return { file, first: head.first, last, usedBytes: endBytes, sizeBytes }
+    }),
+    free: found.filter(each => !live.some(head => head.path === each.file.path)),
+    marks: marksOf(chains),
+  }
+}
+
+interface MarkedChain extends SegmentChain {
+  readonly marks: readonly LogMark[]
+}
+
+async function chainsOf(
+  live: readonly SegmentHead[],
+  newest: MarkedChain,
+  fileAt: (path: string) => DiskFile,
+): Promise<MarkedChain[]> {
+  const chains: MarkedChain[] = []
+  for (const head of live.slice(0, -1)) chains.push(await chainOf(fileAt(head.path), head.first))
+  return [...chains, newest]
+}
+
+async function chainOf(file: DiskFile, first: LogBatchHeader): Promise<MarkedChain> {
+  let last = first
+  let endBytes = 0
+  const marks: LogMark[] = []
+  for await (const { header } of batchesFrom(file, first)) {
+    last = header
+    endBytes += batchBytes(header.payloadBytes)
+    const markedBytes = marks.at(-1)?.totalBytes ?? 0
+    if (endBytes - markedBytes >= MARK_EVERY_BYTES) marks.push({ sequence: header.sequence, totalBytes: endBytes })
+  }
+  return { last, endBytes, marks }
+}
+
+function marksOf(chains: readonly MarkedChain[]): LogMark[] {
+  let before = 0
+  return chains.flatMap(({ marks, endBytes }) => {
+    const base = before
+    before += endBytes
+    return marks.map(({ sequence, totalBytes }) => ({ sequence, totalBytes: base + totalBytes }))
+  })
+}
+
+/**
+ * Looks at everything behind the end of the log in one file: throws `corruptLog` where it shows that
+ * more had been durable, and wipes the torn batch that may stand there.
+ */
+async function endAt(found: Found, fromBytes: number, end: LogEnd, deviceId: DeviceId): Promise<void> {
+  const { file, sizeBytes } = found
+  const window = new Window(file)
+  let torn = false
+  for (let offsetBytes = fromBytes; offsetBytes < sizeBytes; offsetBytes += LOG_PAGE_BYTES) {
+    const header = decodeLogBatchHeader(await window.at(offsetBytes, LOG_HEADER_BYTES))
+    if (header === undefined) continue
+    checkBehindEnd(end, deviceId, header, { path: file.path, offsetBytes })
+    torn ||= offsetBytes === fromBytes && header.segment >= end.segment
+  }
+  if (torn) await file.write([new Uint8Array(LOG_PAGE_BYTES)], fromBytes)
+}
+
+/** Writes the last batch once more as it is: a process that died may have left it in the page cache alone. */
+async function confirmLast(file: DiskFile, last: LogBatchHeader): Promise<void> {
+  const bytes = new Uint8Array(batchBytes(last.payloadBytes))
+  const count = await file.read(bytes, last.offsetBytes)
+  await file.write([bytes.subarray(0, count)], last.offsetBytes)
+}

@@ -1,0 +1,158 @@
+/**
+ * Log segments as files: names, and reading their batches one after another with bounded memory.
+ *
+ * Files keep their names for ever and are recycled with a new segment number, which stands in each
+ * batch; so no rename has to be made durable.
+ */
+import { fail } from "../base/failures.js"
+import type { DeviceId, LogSequence } from "../base/ids.js"
+import { MIB } from "../base/limits.js"
+import { batchBytes, decodeLogBatchHeader, decodeLogBatchRecords, LOG_HEADER_BYTES } from "../format/log-batch.js"
+import type { LogBatchHeader, LogBatchRecord } from "../format/log-batch.js"
+import type { Disk, DiskFile } from "../seams/disk/contract.js"
+import type { LoggedRecord } from "./contract.js"
+import { continuesAcross, continuesWithin } from "./log-recovery-core.js"
+
+/** How much is read ahead; longer batches are read whole. */
+const WINDOW_BYTES = MIB
+const NAME = /^segment-(\d{6})$/
+
+export const segmentName = (ordinal: number): string => `segment-${String(ordinal).padStart(6, "0")}`
+/** The ordinal in a segment file's name; undefined for other files. */
+export function parseSegmentName(name: string): number | undefined {
+  const digits = NAME.exec(name)?.[1]
+  return digits === undefined ? undefined : Number(digits)
+}
+
+/** Paths of all segment files in a log's folder. */
+export async function segmentPaths(disk: Disk, folder: string): Promise<string[]> {
+  const names = await disk.list(folder)
+  return names.filter(name => parseSegmentName(name) !== undefined).map(name => `${folder}/${name}`)
+}
+
+/** A file read from front to back: views stay good, since each step reads into a buffer of its own. */
+export class Window {
+  #buffer = new Uint8Array(0)
+  #fromBytes = 0
+
+  constructor(private readonly file: DiskFile) {}
+
+  /** Up to `lengthBytes` bytes at the offset; fewer at the end of the file. */
+  async at(offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+    const start = offsetBytes - this.#fromBytes
+    if (start < 0 || start + lengthBytes > this.#buffer.length) {
+      const buffer = new Uint8Array(Math.max(lengthBytes, WINDOW_BYTES))
+      this.#buffer = buffer.subarray(0, await this.file.read(buffer, offsetBytes))
+      this.#fromBytes = offsetBytes
+      return this.#buffer.subarray(0, lengthBytes)
+    }
+    return this.#buffer.subarray(start, start + lengthBytes)
+  }
+}
+
+export interface Batch {
+  readonly header: LogBatchHeader
+  readonly records: readonly LogBatchRecord[]
+}
+
+/** The batch at the offset, of whatever life; undefined unless it is whole. */
+export async function readBatch(window: Window, offsetBytes: number): Promise<Batch | undefined> {
+  const header = decodeLogBatchHeader(await window.at(offsetBytes, LOG_HEADER_BYTES))
+  if (header === undefined) return undefined
+  const bytes = await window.at(offsetBytes, LOG_HEADER_BYTES + header.payloadBytes)
+  const records = decodeLogBatchRecords(header, bytes)
+  return records && { header, records }
+}
+
+/**
+ * The batches of a segment that continue its first one, which is whole. Those up to `after` are
+ * walked over by their headers alone and come without records.
+ */
+export async function* batchesFrom(
+  file: DiskFile,
+  first: LogBatchHeader,
+  after: LogSequence | 0 = 0,
+): AsyncIterable<Batch> {
+  const window = new Window(file)
+  let before: LogBatchHeader | undefined
+  for (let offsetBytes = 0; ;) {
+    const header = decodeLogBatchHeader(await window.at(offsetBytes, LOG_HEADER_BYTES))
+    if (header === undefined) return
+    const fits =
+      before === undefined ? header.checksum === first.checksum : continuesWithin(before, header, offsetBytes)
+    if (!fits) return
+    const batch = header.sequence <= after ? { header, records: [] } : await readBatch(window, offsetBytes)
+    if (batch === undefined) return
+    yield batch
+    before = header
+    offsetBytes += batchBytes(header.payloadBytes)
+  }
+}
+
+/** A segment as its readers need it. */
+export interface ReadableSegment {
+  readonly file: DiskFile
+  readonly first: LogBatchHeader
+}
+
+/**
+ * The records of batches above `after`, up to and including `upTo`, all of which are durable.
+ * `segments` come oldest first; throws `corruptLog` where a batch is not as it was written.
+ */
+export async function* recordsOf(
+  segments: readonly ReadableSegment[],
+  after: LogSequence,
+  upTo: LogSequence,
+): AsyncIterable<LoggedRecord> {
+  if (upTo <= after) return
+  const start = segments.findLastIndex(segment => segment.first.sequence <= after + 1)
+  if (start === -1) throw fail("corruptLog", { message: "the batches asked for have been cut", after, upTo })
+  let before: LogBatchHeader | undefined
+  for (const { file, first } of segments.slice(start)) {
+    if (before !== undefined && !continuesAcross(before, first)) break
+    for await (const { header, records } of batchesFrom(file, first, after)) {
+      before = header
+      if (header.sequence > after) yield* placed(header, records)
+      if (header.sequence === upTo) return
+    }
+  }
+  throw fail("corruptLog", { path: segments.at(-1)?.file.path, lastIntact: before?.sequence ?? 0, durableUpTo: upTo })
+}
+
+function* placed(header: LogBatchHeader, records: readonly LogBatchRecord[]): Iterable<LoggedRecord> {
+  for (const record of records) {
+    const place = { segment: header.segment, offsetBytes: header.offsetBytes + record.offsetBytes }
+    yield { sequence: header.sequence, bytes: record.bytes, place }
+  }
+}
+
+/** A file's first batch if it is whole. */
+export async function firstBatch(file: DiskFile): Promise<LogBatchHeader | undefined> {
+  const batch = await readBatch(new Window(file), 0)
+  return batch?.header.offsetBytes === 0 ? batch.header : undefined
+}
+
+/** Opens what a reader needs of the log in a folder: every segment with a whole first batch, oldest first. */
+export async function openSegments(
+  disk: Disk,
+  folder: string,
+  deviceId: DeviceId,
+): Promise<{ readonly segments: readonly ReadableSegment[]; close(): Promise<void> }> {
+  const files: DiskFile[] = []
+  const close = async (): Promise<void> => {
+    for (const file of files) await file.close()
+  }
+  try {
+    const segments: ReadableSegment[] = []
+    for (const path of await segmentPaths(disk, folder)) {
+      const file = await disk.open(path, "read")
+      files.push(file)
+      const first = await firstBatch(file)
+      if (first?.deviceId === deviceId) segments.push({ file, first })
+    }
+    return { segments: segments.sort((a, b) => a.first.segment - b.first.segment), close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}

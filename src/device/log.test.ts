@@ -1,0 +1,260 @@
+import assert from "node:assert/strict"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { test } from "node:test"
+import { equalBytes } from "../base/bytes.js"
+import { isFailure } from "../base/failures.js"
+import { parseDeviceId, parseLogSequence } from "../base/ids.js"
+import { KIB, MIB } from "../base/limits.js"
+import type { Disk } from "../seams/disk/contract.js"
+import { failing, RealDisk, SimDisk } from "../seams/disk/index.js"
+import type { CommitLog } from "./contract.js"
+import { openLogReader } from "./log-reader.js"
+import { LOG_LIMITS, openLog } from "./log.js"
+import type { LogOptions } from "./log.js"
+
+const DEVICE = parseDeviceId("00000000000000aa")
+const FOLDER = "/d/log"
+const SMALL: LogOptions = { segmentBytes: 32 * KIB, fillStepBytes: 8 * KIB }
+const seq = parseLogSequence
+
+/** A record that says which one it is. */
+const record = (n: number, lengthBytes = 100): Uint8Array => {
+  const bytes = new Uint8Array(lengthBytes).fill(n % 251)
+  new DataView(bytes.buffer).setUint32(0, n)
+  return bytes
+}
+const numberOf = (bytes: Uint8Array): number => new DataView(bytes.buffer, bytes.byteOffset).getUint32(0)
+
+async function numbers(log: Pick<CommitLog, "records">, after = 0, upTo?: number): Promise<number[]> {
+  const found: number[] = []
+  for await (const { bytes } of log.records(seq(after), upTo === undefined ? undefined : seq(upTo))) {
+    found.push(numberOf(bytes))
+  }
+  return found
+}
+
+const open = (disk: Disk, options: LogOptions = SMALL) => openLog(disk, FOLDER, DEVICE, options)
+const upFrom = (first: number, count: number): number[] => Array.from({ length: count }, (_, i) => first + i)
+
+test("what was appended is read back in order, at its places, also after a restart", async () => {
+  const disk = new SimDisk().boot()
+  const log = await open(disk)
+  assert.equal(log.durable, 0)
+  for (let n = 1; n <= 40; n += 1) {
+    const { sequence, places } = await log.append([record(2 * n - 1), record(2 * n)])
+    assert.equal(sequence, n)
+    const [, second] = places
+    assert.ok(second)
+    assert.deepEqual(await log.read(second, 100), record(2 * n))
+  }
+  assert.equal(log.durable, 40)
+  assert.deepEqual(await numbers(log), upFrom(1, 80))
+  assert.deepEqual(await numbers(log, 10, 12), [21, 22, 23, 24])
+  await log.close()
+  const again = await open(disk)
+  assert.deepEqual(await numbers(again), upFrom(1, 80))
+  assert.deepEqual(await numbers(again, 39), [79, 80])
+  const { sequence } = await again.append([record(81)])
+  assert.ok(sequence > 40)
+  assert.deepEqual(await numbers(again), upFrom(1, 81))
+  await again.close()
+})
+
+test("calls queue and are written in the order they came", async () => {
+  const disk = new SimDisk().boot()
+  const log = await open(disk)
+  const appended = await Promise.all(upFrom(1, 50).map(n => log.append([record(n)])))
+  assert.deepEqual(
+    appended.map(({ sequence }) => sequence),
+    upFrom(1, 50),
+  )
+  assert.deepEqual(await numbers(log), upFrom(1, 50))
+  await log.close()
+  await assert.rejects(log.append([record(51)]), error => isFailure(error, "stopping"))
+})
+
+test("segments below the cut are recycled, and their old batches never come back", async () => {
+  const disk = new SimDisk().boot()
+  const log = await open(disk)
+  const places = []
+  for (let n = 1; n <= 200; n += 1) {
+    places.push((await log.append([record(n)])).places)
+    if (n % 20 === 0) await log.cut(seq(log.durable - 5))
+  }
+  const files = await disk.list(FOLDER)
+  assert.ok(files.length <= 9, `${files.length} files for a short log`)
+  assert.ok(log.lengthBytes < 512 * KIB)
+  const gone = places[0]?.[0]
+  assert.ok(gone)
+  assert.ok(!equalBytes(await log.read(gone, 100), record(1)))
+  const kept = await numbers(log, log.durable - 3)
+  assert.ok(kept.length > 0 && kept.at(-1) === 200)
+  await log.close()
+  const again = await open(disk)
+  assert.deepEqual((await numbers(again, again.durable - 5)).at(-1), 200)
+  await assert.rejects(numbers(again, 0), error => isFailure(error, "corruptLog"))
+  await again.close()
+})
+
+test("excess recycled files are removed", async () => {
+  const disk = new SimDisk().boot()
+  const log = await open(disk)
+  for (let n = 1; n <= 200; n += 1) await log.append([record(n)])
+  const many = (await disk.list(FOLDER)).length
+  await log.cut(log.durable)
+  const few = (await disk.list(FOLDER)).length
+  assert.ok(many > 20 && few <= LOG_LIMITS.freeSegmentsMax + 2, `${many} then ${few} files`)
+  assert.ok(log.lengthBytes <= 8 * KIB, `${log.lengthBytes} bytes above the cut`)
+  await log.close()
+})
+
+test("a failed write stops the log; opening it again shows what survived", async () => {
+  const sim = new SimDisk()
+  const disk = sim.boot()
+  const log = await open(disk)
+  await log.append([record(1)])
+  sim.intercept(failing({ kind: "write", nth: 1, code: "EIO" }))
+  const results = await Promise.allSettled([log.append([record(2)]), log.append([record(3)])])
+  for (const result of results) assert.ok(result.status === "rejected" && isFailure(result.reason, "deviceFailed"))
+  await assert.rejects(log.append([record(4)]), error => isFailure(error, "deviceFailed"))
+  assert.deepEqual(await numbers(log), [1])
+  await log.close()
+  const again = await open(disk)
+  assert.equal((await numbers(again))[0], 1)
+  await again.append([record(5)])
+  assert.equal((await numbers(again)).at(-1), 5)
+  await again.close()
+})
+
+test("a full disk refuses appends without stopping the log", async () => {
+  const sim = new SimDisk(undefined, { capacityBytes: 48 * KIB })
+  const disk = sim.boot()
+  const log = await open(disk)
+  let last = 0
+  await assert.rejects(
+    async () => {
+      for (let n = 1; n < 100; n += 1) {
+        await log.append([record(n)])
+        last = n
+      }
+    },
+    error => isFailure(error, "deviceFull"),
+  )
+  assert.ok(last >= 8)
+  await assert.rejects(log.append([record(99)]), error => isFailure(error, "deviceFull"))
+  sim.capacityBytes = MIB
+  await log.append([record(last + 1)])
+  assert.deepEqual(await numbers(log), upFrom(1, last + 1))
+  await log.close()
+  const again = await open(disk)
+  assert.deepEqual(await numbers(again), upFrom(1, last + 1))
+  await again.close()
+})
+
+test("the guard is asked before each segment and can stop the log", async () => {
+  const disk = new SimDisk().boot()
+  let asked = 0
+  const log = await open(disk, {
+    ...SMALL,
+    guard: async () => {
+      asked += 1
+      if (asked === 3) throw new Error("no longer ours")
+    },
+  })
+  const results = await Promise.allSettled(upFrom(1, 40).map(n => log.append([record(n)])))
+  assert.equal(results.filter(({ status }) => status === "fulfilled").length, 16)
+  assert.equal(asked, 3)
+  await assert.rejects(log.append([record(41)]))
+  await log.close()
+})
+
+test("a log of another device is not taken for an empty one", async () => {
+  const disk = new SimDisk().boot()
+  const log = await open(disk)
+  await log.append([record(1)])
+  await log.close()
+  const other = parseDeviceId("00000000000000bb")
+  await assert.rejects(openLog(disk, FOLDER, other, SMALL), error => isFailure(error, "foreignFolder"))
+})
+
+test("a log that ends below what a checkpoint contains is damaged", async () => {
+  const disk = new SimDisk().boot()
+  const log = await open(disk)
+  await log.append([record(1)])
+  await log.close()
+  const known = seq(log.durable + 1)
+  await assert.rejects(open(disk, { ...SMALL, known }), error => isFailure(error, "corruptLog"))
+  await (await open(disk, { ...SMALL, known: log.durable })).close()
+})
+
+test("damage to the last batch is found, once the log has been quiet or was closed", async () => {
+  const sim = new SimDisk()
+  const disk = sim.boot()
+  const log = await open(disk)
+  for (let n = 1; n <= 3; n += 1) await log.append([record(n)])
+  await log.confirm()
+  await log.confirm()
+  assert.equal(log.durable, 4)
+  sim.kill()
+  sim.flipBit(`${FOLDER}/segment-000001`, (2 * 4096 + 100) * 8)
+  await assert.rejects(open(sim.boot()), error => isFailure(error, "corruptLog"))
+})
+
+test("another thread reads while the writer appends and cuts", async () => {
+  const disk = new SimDisk().boot()
+  const log = await open(disk)
+  const reader = openLogReader(disk, FOLDER, DEVICE)
+  const seen: number[] = []
+  let after = seq(0)
+  for (let round = 0; round < 10; round += 1) {
+    for (let i = 0; i < 15; i += 1) await log.append([record(15 * round + i)])
+    const upTo = log.durable
+    const writing = log.append([record(9999)])
+    for await (const { bytes, sequence } of reader.records(after, upTo)) {
+      assert.ok(sequence > after && sequence <= upTo)
+      if (numberOf(bytes) !== 9999) seen.push(numberOf(bytes))
+    }
+    await writing
+    await log.cut(upTo)
+    after = upTo
+  }
+  assert.deepEqual(seen, upFrom(0, 150))
+  await assert.rejects(
+    async () => {
+      for await (const _ of reader.records(log.durable, seq(log.durable + 1))) assert.fail("nothing is there yet")
+    },
+    error => isFailure(error, "corruptLog"),
+  )
+  await log.close()
+})
+
+test("on a real disk: full-size segments, megabyte batches, a restart", async () => {
+  const root = mkdtempSync(join(tmpdir(), "hayloft-log-"))
+  try {
+    const disk = new RealDisk()
+    const folder = `${root}/log`
+    const startedMs = performance.now()
+    const log = await openLog(disk, folder, DEVICE)
+    await log.append([record(0)])
+    assert.ok(performance.now() - startedMs < 2000, "a first start does not fill a whole segment")
+    for (let n = 1; n <= 70; n += 1) await log.append([record(n, MIB), record(n + 1000, 17)])
+    const segments = new Set<number>()
+    for await (const { place } of log.records(seq(0))) segments.add(place.segment)
+    assert.equal(segments.size, 2)
+    await log.close()
+    const again = await openLog(disk, folder, DEVICE)
+    const found = await numbers(again)
+    assert.deepEqual(found, [0, ...upFrom(1, 70).flatMap(n => [n, n + 1000])])
+    assert.deepEqual(await numbers(openLogReaderOn(disk, folder), 69, again.durable), [69, 1069, 70, 1070])
+    await again.close()
+  } finally {
+    rmSync(root, { recursive: true })
+  }
+})
+
+function openLogReaderOn(disk: Disk, folder: string): Pick<CommitLog, "records"> {
+  const reader = openLogReader(disk, folder, DEVICE)
+  return { records: (after, upTo = seq(0)) => reader.records(after, upTo) }
+}

@@ -1,0 +1,378 @@
+/**
+ * The commit log of one device: batches, one after another, in segments that are recycled.
+ *
+ * Promises  A batch whose append resolved is durable, and every later open finds it, whole and in
+ *           order, or says `corruptLog`; it never ends the log before it.
+ * Refuses   To append after a write has failed (`deviceFailed`): what is on disk is unknown until the
+ *           log is opened again, and the batch may or may not be found then. A disk without room for
+ *           the next piece of a segment fails what is queued with `deviceFull`, and nothing else: no
+ *           batch has been begun, and appending works again once there is room. (A file system that
+ *           finds no room for bytes that were written before stops the log like any failed write.)
+ * Disk      Files are opened O_DSYNC; a batch is one write and never spans segments. They are filled
+ *           with zeros in steps ahead of the writer, so that a batch never makes a file grow, which
+ *           would cost a journal commit; a first start does not wait for a whole segment.
+ * Limits    LOG_LIMITS.
+ */
+import { assert, must } from "../base/assert.js"
+import { asFailure, fail, isFailure } from "../base/failures.js"
+import type { Failure } from "../base/failures.js"
+import { parseLogSequence } from "../base/ids.js"
+import type { DeviceId, LogSequence } from "../base/ids.js"
+import { MIB } from "../base/limits.js"
+import { batchBytes, encodeLogBatch, LOG_PAYLOAD_BYTES_MAX, payloadBytesOf } from "../format/log-batch.js"
+import type { Disk, DiskFile } from "../seams/disk/contract.js"
+import type { CommitLog, LoggedRecord, LogPlace } from "./contract.js"
+import { MARK_EVERY_BYTES, recoverLog } from "./log-recovery.js"
+import type { LogMark, RecoveredLog } from "./log-recovery.js"
+import { parseSegmentName, recordsOf, segmentName } from "./log-segment.js"
+import type { ReadableSegment } from "./log-segment.js"
+
+export const LOG_LIMITS = {
+  segmentBytes: 64 * MIB,
+  /** Zeros are written in steps of this size. */
+  fillStepBytes: MIB,
+  /** The filler starts when less than this is left in front of the writer. */
+  fillAheadBytes: 4 * MIB,
+  /** Recycled files kept for later; more are removed. */
+  freeSegmentsMax: 4,
+  appendsQueuedMax: 4096,
+  appendBytesQueuedMax: 64 * MIB,
+} as const
+
+export interface LogOptions {
+  /** The highest batch that is known from elsewhere (a checkpoint) to have been durable. */
+  readonly known?: LogSequence
+  /** Smaller in tests. */
+  readonly segmentBytes?: number
+  readonly fillStepBytes?: number
+  /** Asked before each new segment; throws if this process no longer owns the folder, which stops the log. */
+  readonly guard?: () => Promise<void>
+}
+
+/** Opens the log in the folder, which is made if absent. Throws `corruptLog`, `foreignFolder`, `deviceFailed`. */
+export async function openLog(
+  disk: Disk,
+  folder: string,
+  deviceId: DeviceId,
+  options: LogOptions = {},
+): Promise<SegmentedLog> {
+  await disk.makeFolder(folder)
+  const recovered = await recoverLog(disk, folder, deviceId, options.known ?? parseLogSequence(0))
+  return new SegmentedLog(disk, folder, deviceId, options, recovered)
+}
+
+interface Segment extends ReadableSegment {
+  readonly file: DiskFile
+  last: LogSequence
+}
+
+/** The segment being written: it has a number from the start, but a first batch only after its first append. */
+interface OpenSegment {
+  readonly number: number
+  readonly file: DiskFile
+  usedBytes: number
+  /** Bytes that exist, so that writing them makes nothing grow. */
+  filledBytes: number
+}
+
+interface FreeFile {
+  readonly file: DiskFile
+  readonly sizeBytes: number
+}
+
+interface Append {
+  readonly records: readonly Uint8Array[]
+  readonly payloadBytes: number
+  readonly resolve: (appended: Appended) => void
+  readonly reject: (failure: Failure) => void
+}
+
+interface Appended {
+  readonly sequence: LogSequence
+  readonly places: readonly LogPlace[]
+}
+
+const ZERO = parseLogSequence(0)
+
+export class SegmentedLog implements CommitLog {
+  readonly #segmentBytes: number
+  readonly #fillStepBytes: number
+  #segments: Segment[]
+  readonly #free: FreeFile[]
+  readonly #zeros: Uint8Array
+  #open: OpenSegment | undefined
+  /** A file made ready before the open segment is full. */
+  #spare: FreeFile | undefined
+  #nextOrdinal: number
+  #durable: LogSequence
+  #lastChecksum: bigint
+  /** Whether a later batch, or none needed, says that the last batch with records is durable. */
+  #confirmed = true
+  #cut: LogSequence
+  #totalBytes: number
+  #cutBytes = 0
+  #marks: LogMark[]
+  #queue: Append[] = []
+  #queuedBytes = 0
+  #draining: Promise<void> | undefined
+  #filling: Promise<void> | undefined
+  #stopped: Failure | undefined
+
+  constructor(
+    private readonly disk: Disk,
+    private readonly folder: string,
+    private readonly deviceId: DeviceId,
+    private readonly options: LogOptions,
+    recovered: RecoveredLog,
+  ) {
+    this.#segmentBytes = options.segmentBytes ?? LOG_LIMITS.segmentBytes
+    this.#fillStepBytes = options.fillStepBytes ?? LOG_LIMITS.fillStepBytes
+    this.#zeros = new Uint8Array(this.#fillStepBytes)
+    this.#segments = recovered.segments.map(({ file, first, last }) => ({ file, first, last: last.sequence }))
+    this.#free = recovered.free.map(({ file, sizeBytes }) => ({ file, sizeBytes }))
+    const newest = recovered.segments.at(-1)
+    this.#open = newest && {
+      number: newest.first.segment,
+      file: newest.file,
+      usedBytes: newest.usedBytes,
+      filledBytes: newest.sizeBytes,
+    }
+    const ordinals = [...this.#segments, ...this.#free].map(({ file }) => parseSegmentName(nameOf(file)) ?? 0)
+    this.#nextOrdinal = 1 + Math.max(0, ...ordinals)
+    this.#durable = newest?.last.sequence ?? ZERO
+    this.#lastChecksum = newest?.last.checksum ?? 0n
+    this.#confirmed = newest === undefined || newest.last.recordCount === 0
+    this.#cut = ZERO
+    this.#totalBytes = recovered.segments.reduce((sum, segment) => sum + segment.usedBytes, 0)
+    this.#marks = [...recovered.marks]
+    this.#moveCut(newest?.last.cutUpTo ?? ZERO)
+  }
+
+  get durable(): LogSequence {
+    return this.#durable
+  }
+
+  /** To within MARK_EVERY_BYTES, never too small. */
+  get lengthBytes(): number {
+    return this.#totalBytes - this.#cutBytes
+  }
+
+  /** The records' bytes must stay as they are until it has settled. */
+  append(records: readonly Uint8Array[]): Promise<Appended> {
+    const payloadBytes = payloadBytesOf(records)
+    const limit = Math.min(LOG_PAYLOAD_BYTES_MAX, this.#segmentBytes)
+    assert(batchBytes(payloadBytes) <= limit, () => `a log batch of ${payloadBytes} bytes is over its limit`)
+    if (this.#stopped !== undefined) return Promise.reject(this.#stopped)
+    const isFull = this.#queuedBytes + payloadBytes > LOG_LIMITS.appendBytesQueuedMax
+    if (this.#queue.length >= LOG_LIMITS.appendsQueuedMax || isFull) {
+      return Promise.reject(fail("tooManyInFlight", { message: "too many appends to the log are queued" }))
+    }
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ records, payloadBytes, resolve, reject })
+      this.#queuedBytes += payloadBytes
+      this.#draining ??= this.#drain()
+    })
+  }
+
+  /**
+   * Has the log itself say that its last batch was durable, by an empty batch behind it; so later
+   * damage to it is never taken for a torn tail. To be called when the log has been quiet for a while.
+   */
+  async confirm(): Promise<void> {
+    if (!this.#confirmed && this.#queue.length === 0) await this.append([])
+  }
+
+  /** Fewer bytes than asked for if the place is in a segment that has been recycled. */
+  async read(place: LogPlace, lengthBytes: number): Promise<Uint8Array> {
+    const segment = this.#segments.findLast(each => each.first.segment === place.segment)
+    if (segment === undefined) return new Uint8Array(0)
+    const bytes = new Uint8Array(lengthBytes)
+    return bytes.subarray(0, await segment.file.read(bytes, place.offsetBytes))
+  }
+
+  records(after: LogSequence, upTo: LogSequence = this.#durable): AsyncIterable<LoggedRecord> {
+    assert(upTo <= this.#durable, "only durable records are read")
+    return recordsOf([...this.#segments], after, upTo)
+  }
+
+  async cut(upTo: LogSequence): Promise<void> {
+    assert(upTo <= this.#durable, "only durable batches are cut")
+    if (upTo <= this.#cut) return
+    this.#moveCut(upTo)
+    if (this.#droppable(upTo).length === 0) return
+    // A segment is written over only once the log itself says that its batches may be missing.
+    await this.append([])
+    const dropped = this.#droppable(upTo)
+    this.#segments = this.#segments.filter(segment => !dropped.includes(segment))
+    for (const { file } of dropped) await this.#release(file)
+  }
+
+  async close(): Promise<void> {
+    await this.#draining
+    if (this.#stopped === undefined) {
+      try {
+        await this.confirm()
+      } catch (error) {
+        // A log that fails now, or finds no room, is closed as it is: nothing acknowledged depends on it.
+        if (!isFailure(error)) throw error
+      }
+    }
+    this.#stopped ??= fail("stopping")
+    await this.#draining
+    await this.#filling
+    const files = [...this.#segments, ...this.#free, this.#open, this.#spare].flatMap(each => each?.file ?? [])
+    for (const file of files) await file.close()
+  }
+
+  async #drain(): Promise<void> {
+    for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
+      try {
+        const appended = await this.#write(next)
+        this.#queue.shift()
+        this.#queuedBytes -= next.payloadBytes
+        next.resolve(appended)
+      } catch (error) {
+        this.#giveUp(asFailure(error))
+      }
+    }
+    this.#draining = undefined
+  }
+
+  /** Everything queued was meant to follow what failed. */
+  #giveUp(failure: Failure): void {
+    const queue = this.#queue
+    this.#queue = []
+    this.#queuedBytes = 0
+    for (const append of queue) append.reject(failure)
+  }
+
+  async #write({ records, payloadBytes }: Append): Promise<Appended> {
+    const lengthBytes = batchBytes(payloadBytes)
+    const open = await this.#roomOrStop(lengthBytes)
+    const sequence = parseLogSequence(this.#durable + 1)
+    const head = {
+      deviceId: this.deviceId,
+      segment: open.number,
+      offsetBytes: open.usedBytes,
+      sequence,
+      previous: this.#lastChecksum,
+      durableUpTo: this.#durable,
+      cutUpTo: this.#cut,
+    }
+    const { bytes, header, recordOffsets } = encodeLogBatch(head, records)
+    try {
+      await open.file.write([bytes], open.usedBytes)
+    } catch (error) {
+      const { details } = asFailure(error)
+      throw this.#stop(fail("deviceFailed", { ...details, message: "a write to the commit log failed" }, error))
+    }
+    if (open.usedBytes === 0) this.#segments.push({ file: open.file, first: header, last: sequence })
+    must(this.#segments.at(-1), "the open segment is listed").last = sequence
+    const places = recordOffsets.map(offset => ({ segment: open.number, offsetBytes: head.offsetBytes + offset }))
+    open.usedBytes += lengthBytes
+    this.#durable = sequence
+    this.#lastChecksum = header.checksum
+    this.#confirmed = records.length === 0
+    this.#totalBytes += lengthBytes
+    this.#mark({ sequence, totalBytes: this.#totalBytes })
+    this.#fillAhead(open)
+    return { sequence, places }
+  }
+
+  #stop(failure: Failure): Failure {
+    this.#stopped ??= failure
+    return this.#stopped
+  }
+
+  async #roomOrStop(lengthBytes: number): Promise<OpenSegment> {
+    try {
+      return await this.#room(lengthBytes)
+    } catch (error) {
+      const failure = asFailure(error)
+      throw failure.kind === "deviceFull" ? failure : this.#stop(failure)
+    }
+  }
+
+  /** The segment that takes the next batch, with that many bytes filled in front of the writer. */
+  async #room(lengthBytes: number): Promise<OpenSegment> {
+    // The filler works on the same file.
+    await this.#filling
+    let open = this.#open
+    if (open === undefined || open.usedBytes + lengthBytes > this.#segmentBytes) {
+      open = await this.#nextSegment((open?.number ?? 0) + 1)
+      this.#open = open
+    }
+    while (open.filledBytes < open.usedBytes + lengthBytes) await this.#fillStep(open)
+    return open
+  }
+
+  async #nextSegment(number: number): Promise<OpenSegment> {
+    await this.options.guard?.()
+    const spare = this.#spare
+    this.#spare = undefined
+    const { file, sizeBytes } = spare ?? this.#free.shift() ?? (await this.#newFile())
+    return { number, file, usedBytes: 0, filledBytes: Math.min(sizeBytes, this.#segmentBytes) }
+  }
+
+  async #newFile(): Promise<FreeFile> {
+    const path = `${this.folder}/${segmentName(this.#nextOrdinal)}`
+    const file = await this.disk.open(path, "create", { durable: true })
+    this.#nextOrdinal += 1
+    await this.disk.syncFolder(this.folder)
+    return { file, sizeBytes: 0 }
+  }
+
+  async #fillStep(open: OpenSegment): Promise<void> {
+    const stepBytes = Math.min(this.#fillStepBytes, this.#segmentBytes - open.filledBytes)
+    await open.file.write([this.#zeros.subarray(0, stepBytes)], open.filledBytes)
+    open.filledBytes += stepBytes
+  }
+
+  /** Fills in the background. A failure is left to the append that needs the room: it meets it again. */
+  #fillAhead(open: OpenSegment): void {
+    if (this.#filling !== undefined) return
+    const leftBytes = open.filledBytes - open.usedBytes
+    const isFilled = open.filledBytes >= this.#segmentBytes
+    if (leftBytes >= LOG_LIMITS.fillAheadBytes || (isFilled && this.#hasNextFile())) return
+    const work = isFilled ? this.#prepareSpare() : this.#fillStep(open)
+    this.#filling = work.catch(() => undefined).then(() => void (this.#filling = undefined))
+  }
+
+  #hasNextFile(): boolean {
+    return this.#spare !== undefined || this.#free.length > 0
+  }
+
+  async #prepareSpare(): Promise<void> {
+    const { file } = await this.#newFile()
+    this.#spare = { file, sizeBytes: 0 }
+    await file.write([this.#zeros], 0)
+    this.#spare = { file, sizeBytes: this.#fillStepBytes }
+  }
+
+  #droppable(upTo: LogSequence): Segment[] {
+    return this.#segments.filter(({ file, last }) => file !== this.#open?.file && last <= upTo)
+  }
+
+  async #release(file: DiskFile): Promise<void> {
+    if (this.#free.length < LOG_LIMITS.freeSegmentsMax) {
+      this.#free.push({ file, sizeBytes: await file.sizeBytes() })
+      return
+    }
+    await file.close()
+    await this.disk.remove(file.path)
+  }
+
+  #mark(mark: LogMark): void {
+    const lastBytes = this.#marks.at(-1)?.totalBytes ?? 0
+    if (mark.totalBytes - lastBytes >= MARK_EVERY_BYTES) this.#marks.push(mark)
+  }
+
+  #moveCut(upTo: LogSequence): void {
+    this.#cut = upTo
+    const below = this.#marks.filter(mark => mark.sequence <= upTo)
+    this.#cutBytes = upTo === this.#durable ? this.#totalBytes : (below.at(-1)?.totalBytes ?? this.#cutBytes)
+    this.#marks = this.#marks.slice(below.length)
+  }
+}
+
+const nameOf = (file: DiskFile): string => file.path.slice(file.path.lastIndexOf("/") + 1)
