@@ -11,11 +11,11 @@ import type { Accounts } from "../access/contract.js"
 import { fail } from "../base/failures.js"
 import { parseQuery, percentDecode, splitTarget } from "../base/uri.js"
 import type { Buckets } from "../object/contract.js"
-import type { AdminOptions, Documents, HealthReport, StoreStatus } from "./contract.js"
-import { errorReplyOf } from "./failures.js"
+import type { AdminOptions, Documents, StoreStatus } from "./contract.js"
 import { openApiText } from "./open-api.js"
 import { OPERATIONS, type Operation, type Services } from "./operations.js"
 import { documentsPage, frontPage } from "./pages.js"
+import { errorReply, healthReply, notFound, reply, type AdminReply } from "./replies.js"
 
 export const BODY_BYTES_MAX = 64 * 1024
 
@@ -27,15 +27,6 @@ export interface AdminRequest {
   header(name: string): string | undefined
   /** Reads the body. Throws `entityTooLarge` above the limit. */
   body(bytesMax: number): Promise<Uint8Array>
-}
-
-export interface AdminReply {
-  readonly status: number
-  /** Lower-case names. */
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: Uint8Array
-  /** The operation's name, for logs and metrics. */
-  readonly operation: string
 }
 
 const PAGE_HEADERS = {
@@ -156,36 +147,4 @@ function parseJson(bytes: Uint8Array): unknown {
   } catch {
     throw fail("invalidArgument", { message: "the body is not JSON" })
   }
-}
-
-function reply(
-  operation: string,
-  type: string | Readonly<Record<string, string>>,
-  body: string | Uint8Array,
-): AdminReply {
-  const headers = typeof type === "string" ? { "content-type": type } : type
-  const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body
-  return {
-    status: 200,
-    headers: { ...headers, "cache-control": "no-store", "x-content-type-options": "nosniff" },
-    body: bytes,
-    operation,
-  }
-}
-
-function healthReply(operation: string, { ready, reasons }: HealthReport): AdminReply {
-  const text = `${JSON.stringify({ status: ready ? "ok" : "notReady", reasons })}\n`
-  return { ...reply(operation, "application/json", text), status: ready ? 200 : 503 }
-}
-
-const jsonError = (code: string, message: string): string => `${JSON.stringify({ error: { code, message } })}\n`
-function notFound(path: string): AdminReply {
-  const message = `nothing is at ${path.slice(0, 200)}; /openapi.json and /docs/ list what is`
-  return { ...reply("unknown", "application/json", jsonError("notFound", message)), status: 404 }
-}
-
-function errorReply(error: unknown): AdminReply {
-  const { status, code, message } = errorReplyOf(error)
-  const base = reply("refused", "application/json", jsonError(code, message))
-  return { ...base, status, headers: { ...base.headers, ...(status === 401 ? { "www-authenticate": "Bearer" } : {}) } }
 }

@@ -103,13 +103,9 @@ export const HEALTH = z
   .meta({ id: "Health" })
 export const ERROR = z.object({ error: z.object({ code: z.string(), message: z.string() }) }).meta({ id: "Error" })
 
-const listOf = (name: string, item: z.ZodType, paged = false) =>
-  z.object({
-    [name]: z.array(item),
-    ...(paged ? { next: z.string().optional().describe("`after` of the next page") } : {}),
-  })
-
-export const ACCOUNTS = listOf("accounts", ACCOUNT).meta({ id: "Accounts" })
-export const KEYS = listOf("keys", KEY).meta({ id: "Keys" })
-export const BUCKETS = listOf("buckets", BUCKET, true).meta({ id: "Buckets" })
-export const DEVICES = listOf("devices", DEVICE).meta({ id: "Devices" })
+export const ACCOUNTS = z.object({ accounts: z.array(ACCOUNT) }).meta({ id: "Accounts" })
+export const KEYS = z.object({ keys: z.array(KEY) }).meta({ id: "Keys" })
+export const BUCKETS = z
+  .object({ buckets: z.array(BUCKET), next: z.string().optional().describe("`after` of the next page") })
+  .meta({ id: "Buckets" })
+export const DEVICES = z.object({ devices: z.array(DEVICE) }).meta({ id: "Devices" })
