@@ -7,6 +7,8 @@ import { isCheck, pathOf } from "./paths.mjs"
 const SEAM = /^src\/seams\/.*\/(real|thread|inline)[^/]*\.ts$|^src\/seams\/.*worker[^/]*\.ts$/
 const MAIN = /^src\/main\//
 const HTTP = /^src\/http\//
+/** The command line is a client: it reads and writes its user's files, which no store owns. */
+const CLIENT = /^src\/main\/(cli|client)\//
 
 const CLOCK = "use the Clock handed in (src/seams/clock/contract.ts)"
 const RANDOM = "use the Random handed in (src/seams/random/contract.ts)"
@@ -18,8 +20,8 @@ const PROCESS = "only src/main/ knows the process: take what you need as an argu
 const TELEMETRY = "use the Telemetry handed in (src/seams/telemetry/contract.ts)"
 
 const MODULES = {
-  fs: { use: DISK, in: [SEAM] },
-  "fs/promises": { use: DISK, in: [SEAM] },
+  fs: { use: DISK, in: [SEAM, CLIENT] },
+  "fs/promises": { use: DISK, in: [SEAM, CLIENT] },
   net: { use: NETWORK, in: [SEAM, HTTP] },
   http: { use: NETWORK, in: [SEAM, HTTP, MAIN] },
   https: { use: NETWORK, in: [SEAM, HTTP, MAIN] },
