@@ -6,7 +6,8 @@
  */
 import type { DeviceId, Incarnation, LogSequence, Position, RowKey, TabletId } from "../base/ids.js"
 import type { Family } from "../base/families.js"
-import type { KeyRange, StoreWrite } from "../seams/store/contract.js"
+import type { KeyRange } from "../base/key-range.js"
+import type { StoreWrite } from "../seams/store/contract.js"
 
 /** Where a record's bytes begin in the log. */
 export interface LogPlace {

@@ -7,7 +7,7 @@
 import sortedBtree from "sorted-btree"
 import { FAMILY_NAMES, type Family } from "../base/families.js"
 import type { RowKey } from "../base/ids.js"
-import type { KeyRange } from "../seams/store/contract.js"
+import type { KeyRange } from "../base/key-range.js"
 
 const BTree = sortedBtree.default
 

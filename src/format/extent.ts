@@ -5,7 +5,7 @@
  */
 import { BLOCK_BYTES_MAX } from "../base/limits.js"
 import { bytesOfHex, hexOf } from "../base/bytes.js"
-import { parseUploadId, type UploadId } from "../base/ids.js"
+import { parseDeviceId, parseUploadId, type DeviceId, type UploadId } from "../base/ids.js"
 import { must } from "../base/assert.js"
 import { parsePolicy, textOfPolicy, type Policy } from "../base/policy.js"
 import { fail } from "../base/failures.js"
@@ -19,6 +19,8 @@ export interface ExtentException {
   readonly generation: number
   /** Slots whose shard was not durable at the acknowledgement. */
   readonly missingSlots: readonly number[]
+  /** Slots whose shard went to another device than the layout says. */
+  readonly placedSlots: readonly (readonly [slot: number, deviceId: DeviceId])[]
 }
 
 export interface Extent {
@@ -56,6 +58,7 @@ export function packExtent(extent: Extent): readonly unknown[] {
       textOfPolicy(exception.policy),
       exception.generation,
       exception.missingSlots.map(slot => [slot]),
+      exception.placedSlots,
     ]),
   ]
 }
@@ -74,6 +77,7 @@ export function readExtent(row: RecordReader): Extent {
       policy: parsePolicy(exception.text()),
       generation: exception.number(),
       missingSlots: exception.rows(slot => slot.number()),
+      placedSlots: exception.rows((slot): readonly [number, DeviceId] => [slot.number(), parseDeviceId(slot.text())]),
     })),
   }
   if (extent.blockBytes < 1 || extent.blockBytes > BLOCK_BYTES_MAX || extent.lengthBytes < 0) {

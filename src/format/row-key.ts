@@ -9,7 +9,7 @@ import type { AccountId, BucketId, BucketName, MultipartId, ObjectKey, RowKey, U
 import { rowKeyOf } from "../base/ids.js"
 import { afterPrefix, bytesOfHex } from "../base/bytes.js"
 import { assert, must } from "../base/assert.js"
-import type { KeyRange } from "../seams/store/contract.js"
+import type { KeyRange } from "../base/key-range.js"
 import { bytesOfVersionId } from "./version-id.js"
 
 const TERMINATOR = "\x00"

@@ -158,6 +158,8 @@ export interface GetRequest {
   /** `If-Range`: with it and no match the range is ignored. */
   readonly ifRange?: { readonly etag: string } | { readonly unmodifiedSinceMs: number }
   readonly conditions: Conditions
+  /** HEAD: the body will not be read. */
+  readonly headersOnly?: boolean
 }
 
 export interface ObjectBody {

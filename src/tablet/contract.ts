@@ -9,7 +9,7 @@ import type { PayloadPlace } from "../device/contract.js"
 import type { Family } from "../base/families.js"
 import type { Position, RowKey } from "../base/ids.js"
 import type { EntryWrite } from "../format/entry.js"
-import type { KeyRange } from "../seams/store/contract.js"
+import type { KeyRange } from "../base/key-range.js"
 
 /** An inline payload: still in memory (uncommitted), or at its place on a device. */
 export type TabletPayload = PayloadPlace | { readonly in: "memory"; readonly bytes: Uint8Array }

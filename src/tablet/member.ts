@@ -10,7 +10,7 @@ import type { Family } from "../base/families.js"
 import { parsePosition, rowKeyOf } from "../base/ids.js"
 import type { DeviceId, LogSequence, Position, RowKey, TabletId } from "../base/ids.js"
 import { decodeEntry, encodeEntry, openLoggedPayload, PAYLOAD_CHECKSUM_BYTES, type Entry } from "../format/entry.js"
-import type { KeyRange } from "../seams/store/contract.js"
+import type { KeyRange } from "../base/key-range.js"
 import type { AppliedWrite, CommitLog, DeviceRow, DeviceRows, LogPlace, PayloadPlace } from "../device/contract.js"
 
 /** What a member needs of its device. */

@@ -13,8 +13,8 @@ import { parsePosition } from "../base/ids.js"
 import type { Epoch, Position, RowKey, TabletId } from "../base/ids.js"
 import { COMMAND_ROWS_MAX, ENTRY_BYTES_MAX } from "../base/limits.js"
 import { entryBytes, type Entry, type EntryWrite } from "../format/entry.js"
-import type { KeyRange } from "../seams/store/contract.js"
-import { getThrough, MemoryLayer, rangeThrough, type Layer, type Layered } from "../device/layers.js"
+import type { KeyRange } from "../base/key-range.js"
+import { getThrough, MemoryLayer, rangeThrough, type Layer, type Layered } from "../device/index.js"
 import type { Command, DecisionView, TabletPayload, TabletRow } from "./contract.js"
 
 /** A row that a decision wrote and that is not yet committed. */

@@ -12,19 +12,13 @@
 import { assert } from "../../base/assert.js"
 import type { RowKey } from "../../base/ids.js"
 import type { Family } from "../../base/families.js"
+import type { KeyRange } from "../../base/key-range.js"
+
+export type { KeyRange } from "../../base/key-range.js"
 
 /** What LMDB allows with pages of 4 KiB, so that a base can be moved to any page size. */
 export const KEY_BYTES_MAX = 1978
 export const VALUE_BYTES_MAX = 64 * 1024
-
-export interface KeyRange {
-  /** Inclusive, in both directions; may be empty. */
-  readonly start: RowKey
-  /** Exclusive, in both directions. */
-  readonly end: RowKey
-  /** Descending: from just below `end` down to `start`. */
-  readonly reverse?: boolean
-}
 
 export interface StoreReader {
   get(family: Family, key: RowKey): Uint8Array | undefined

@@ -1,0 +1,11 @@
+/** A range of row keys, as stores, overlays and tablets read it. */
+import type { RowKey } from "./ids.js"
+
+export interface KeyRange {
+  /** Inclusive, in both directions. */
+  readonly start: RowKey
+  /** Exclusive, in both directions. */
+  readonly end: RowKey
+  /** Descending: from just below `end` down to `start`. */
+  readonly reverse?: boolean
+}

@@ -1,0 +1,140 @@
+/**
+ * Body writer: a stream of bytes becomes blocks in slabs, hashed and coded as they fill.
+ *
+ * A body takes credit (a slab) for one whole block before it reads on past its first bytes, and
+ * further ones only while the pool is mostly free; without credit it stops reading, and its client's
+ * socket is paused. It never waits for a slab while it holds one, so bodies cannot starve each other.
+ */
+import { fail } from "../base/failures.js"
+import { concatBytes } from "../base/bytes.js"
+import type { Extent, ExtentException } from "../format/extent.js"
+import { EXTENT_EXCEPTIONS_MAX } from "../format/extent.js"
+import { partitionOf } from "../format/partition.js"
+import type { Compute, Lane, Slab } from "../seams/compute/contract.js"
+import type { BlockWriter, WrittenBlock } from "./block-writer.js"
+import type { ShardDebt, WriteRequest, WrittenBody } from "./contract.js"
+import { BLOCK_LIMITS } from "./limits.js"
+
+/** Writes one body; see `Blocks.write`. */
+export async function writeBody(compute: Compute, writer: BlockWriter, request: WriteRequest): Promise<WrittenBody> {
+  const { source, inlineBytesMax, lengthBytesMax, plan } = request
+  const held: Uint8Array[] = []
+  let lengthBytes = 0
+  let body: OpenBody | undefined
+  try {
+    for await (const chunk of source) {
+      lengthBytes += chunk.length
+      if (lengthBytes > lengthBytesMax) throw fail("entityTooLarge", { lengthBytesMax })
+      if (!body && lengthBytes <= inlineBytesMax) {
+        held.push(new Uint8Array(chunk))
+        continue
+      }
+      body ??= new OpenBody(compute, writer, request)
+      for (const piece of held.splice(0)) await body.add(piece)
+      await body.add(chunk)
+    }
+    if (body) return await body.finish(lengthBytes)
+    if (inlineBytesMax === 0) return await new OpenBody(compute, writer, request).finish(0)
+    const bytes = concatBytes(held)
+    return { lengthBytes, digests: compute.hash(plan, bytes), content: { kind: "inline", bytes }, debts: [] }
+  } catch (error) {
+    await body?.abandon()
+    throw error
+  }
+}
+
+class OpenBody {
+  private readonly lane: Lane
+  private slab: Slab | undefined
+  private filled = 0
+  private fed = 0
+  private block = 0
+  private inFlight: Promise<WrittenBlock>[] = []
+  private readonly blocks: Promise<WrittenBlock>[] = []
+
+  constructor(
+    private readonly compute: Compute,
+    private readonly writer: BlockWriter,
+    private readonly request: WriteRequest,
+  ) {
+    this.lane = compute.openLane(request.plan)
+  }
+
+  async add(chunk: Uint8Array): Promise<void> {
+    let at = 0
+    while (at < chunk.length) {
+      const slab = (this.slab ??= await this.nextSlab())
+      const length = Math.min(chunk.length - at, this.request.blockBytes - this.filled)
+      slab.bytes.set(chunk.subarray(at, at + length), this.filled)
+      this.filled += length
+      at += length
+      if (this.filled - this.fed >= BLOCK_LIMITS.feedBytes) this.feed(slab)
+      if (this.filled === this.request.blockBytes) this.send(slab)
+    }
+  }
+
+  private feed(slab: Slab): void {
+    if (this.filled > this.fed) this.lane.feed(slab, this.fed, this.filled)
+    this.fed = this.filled
+  }
+
+  private async nextSlab(): Promise<Slab> {
+    this.request.signal.throwIfAborted()
+    if (this.inFlight.length >= BLOCK_LIMITS.bodyBlocksInFlightMax) await Promise.race(this.inFlight)
+    const more = this.inFlight.length > 0 ? this.compute.slabs.tryMore() : undefined
+    if (more) return more
+    await Promise.all(this.inFlight)
+    return this.compute.slabs.take(this.request.signal)
+  }
+
+  private send(slab: Slab): void {
+    this.feed(slab)
+    const written = this.writer.write(this.request, this.lane, slab, this.block, this.filled)
+    this.blocks.push(written)
+    this.inFlight.push(written)
+    const done = () => void (this.inFlight = this.inFlight.filter(other => other !== written))
+    written.then(done, () => undefined)
+    this.slab = undefined
+    this.filled = 0
+    this.fed = 0
+    this.block += 1
+  }
+
+  async finish(lengthBytes: number): Promise<WrittenBody> {
+    try {
+      if (this.slab) this.send(this.slab)
+      const blocks: WrittenBlock[] = []
+      for (const block of this.blocks) blocks.push(await block)
+      const digests = await this.lane.digests()
+      const { extent, debts } = this.describe(lengthBytes, blocks)
+      return { lengthBytes, digests, content: { kind: "extent", extent }, debts }
+    } finally {
+      this.lane.close()
+    }
+  }
+
+  private describe(lengthBytes: number, blocks: readonly WrittenBlock[]): { extent: Extent; debts: ShardDebt[] } {
+    const { uploadId, part, blockBytes, policy } = this.request
+    const exceptions: ExtentException[] = []
+    const debts: ShardDebt[] = []
+    for (const { block, plan, missingSlots, slots } of blocks) {
+      for (const slot of missingSlots) {
+        const deviceId = slots[slot]
+        if (deviceId !== undefined) debts.push({ partition: partitionOf(uploadId, part, block), deviceId })
+      }
+      const isPlain = plan.policy === policy && missingSlots.length === 0 && plan.placedSlots.length === 0
+      if (isPlain) continue
+      if (exceptions.length === EXTENT_EXCEPTIONS_MAX) throw fail("deviceFailed", { message: "too many exceptions" })
+      const { placedSlots } = plan
+      exceptions.push({ firstBlock: block, lastBlock: block, policy: plan.policy, generation: 0, missingSlots, placedSlots })
+    }
+    return { extent: { uploadId, part, lengthBytes, blockBytes, policy, generation: 0, exceptions }, debts }
+  }
+
+  /** Ends everything under way; needles that were written are the collector's. */
+  async abandon(): Promise<void> {
+    this.lane.close()
+    await Promise.allSettled(this.blocks)
+    this.slab?.release()
+  }
+}

@@ -1,0 +1,3 @@
+/** Blocks: a byte stream becomes blocks, shards and needles on devices, and back. */
+export { LocalBlocks } from "./blocks.js"
+export type { Blocks, ShardDebt, ShardDevice, WriteRequest, WrittenBody } from "./contract.js"

@@ -1,0 +1,18 @@
+/** Limits of the block layer. */
+import { KIB, MIB } from "../base/limits.js"
+
+export const BLOCK_LIMITS = {
+  /** Blocks of one body that may be coded and written while the next is filled. */
+  bodyBlocksInFlightMax: 4,
+  /** How long an acknowledgement waits for the last shard once enough are durable. */
+  stragglerMs: 250,
+  /** Pieces of one read that are fetched ahead of the client. */
+  readAheadPiecesMax: 4,
+  /** Bytes read ahead by all readers together; beyond it each reader fetches one piece at a time. */
+  readAheadBytesMax: 256 * MIB,
+  /** Bytes of a body handed to its hashes at once. */
+  feedBytes: 256 * KIB,
+  /** Needles removed from one device in one call. */
+  removeNeedlesAtOnce: 1024,
+  shardsAtOnce: 32,
+} as const

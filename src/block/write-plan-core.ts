@@ -1,0 +1,60 @@
+/**
+ * Write plan: which policy a block is written under, which slot goes to which device, and when enough
+ * is durable. Pure.
+ *
+ * Let L be the writable devices among the partition's slots. With L >= k+1 the block keeps its policy
+ * and the missing slots are noted; the acknowledgement needs max(k+1, n-1-down) durable shards (one
+ * for a single copy). With fewer, the block is written under the default policy of L devices, which
+ * its reference records; re-coding restores the policy later.
+ */
+import { fail } from "../base/failures.js"
+import type { DeviceId } from "../base/ids.js"
+import { defaultPolicy, shardCount, shardsNeeded, type Policy } from "../base/policy.js"
+
+export interface SlotDevice {
+  readonly id: DeviceId
+  readonly isWritable: boolean
+}
+
+export interface WritePlan {
+  readonly policy: Policy
+  /** By slot: the device to write to; undefined where the slot's device is down. */
+  readonly targets: readonly (DeviceId | undefined)[]
+  /** Slots that went elsewhere than the layout says. */
+  readonly placedSlots: readonly (readonly [slot: number, deviceId: DeviceId])[]
+  readonly missingSlots: readonly number[]
+  /** Durable shards that an acknowledgement needs. */
+  readonly durableMin: number
+}
+
+/** Throws `deviceFailed` where no device of the partition can be written. */
+export function planWrite(policy: Policy, slots: readonly SlotDevice[]): WritePlan {
+  const wanted = slots.slice(0, shardCount(policy))
+  const writable = wanted.filter(slot => slot.isWritable)
+  if (writable.length === 0) throw fail("deviceFailed", { message: "no device of the partition can be written" })
+  const needed = shardsNeeded(policy)
+  const keepsPolicy = writable.length === wanted.length || writable.length >= needed + 1
+  if (keepsPolicy) {
+    const targets = wanted.map(slot => (slot.isWritable ? slot.id : undefined))
+    const missingSlots = targets.flatMap((target, slot) => (target === undefined ? [slot] : []))
+    const n = wanted.length
+    const durableMin = n === 1 ? 1 : Math.max(needed + 1, n - 1 - missingSlots.length)
+    return { policy, targets, placedSlots: [], missingSlots, durableMin: Math.min(durableMin, writable.length) }
+  }
+  const narrow = defaultPolicy(writable.length, policy.kind === "ec" ? policy.matrix : "cauchy")
+  const targets = writable.slice(0, shardCount(narrow)).map(slot => slot.id)
+  const placedSlots = targets.flatMap((id, slot): [number, DeviceId][] => (slots[slot]?.id === id ? [] : [[slot, id]]))
+  return { policy: narrow, targets, placedSlots, missingSlots: [], durableMin: targets.length }
+}
+
+export type AckVerdict = "wait" | "ack" | "fail"
+
+/** Whether a block is written, given how its shard writes stand. */
+export function judgeAck(
+  plan: Pick<WritePlan, "durableMin">,
+  shards: { readonly durable: number; readonly failed: number; readonly pending: number; readonly stragglerOver: boolean },
+): AckVerdict {
+  if (shards.durable + shards.pending < plan.durableMin) return "fail"
+  if (shards.pending === 0) return "ack"
+  return shards.stragglerOver && shards.durable >= plan.durableMin ? "ack" : "wait"
+}

@@ -1,0 +1,33 @@
+/**
+ * Birth notes: what the first shard of an upload says about its owner, so that names can be rebuilt
+ * from needles alone as a last resort.
+ */
+import { fail } from "../base/failures.js"
+import { parseBucketName, type BucketName } from "../base/ids.js"
+import { packRecord, RecordReader } from "./pack.js"
+
+export interface BirthNote {
+  readonly bucket: BucketName
+  readonly contentType: string
+  readonly userMetadata: readonly (readonly [name: string, value: string])[]
+  /** Undefined: not known when the upload began. */
+  readonly plannedLengthBytes: number | undefined
+  /** "" for a single upload. */
+  readonly multipartId: string
+}
+
+export const encodeBirthNote = (note: BirthNote): Uint8Array =>
+  packRecord(1, [note.bucket, note.contentType, note.userMetadata, note.plannedLengthBytes ?? null, note.multipartId])
+
+export function decodeBirthNote(bytes: Uint8Array): BirthNote {
+  const row = RecordReader.open("birth note", bytes, 1)
+  const note = {
+    bucket: parseBucketName(row.text()),
+    contentType: row.text(),
+    userMetadata: row.rows((pair): readonly [string, string] => [pair.text(), pair.text()]),
+    plannedLengthBytes: row.optional(row.number),
+    multipartId: row.text(),
+  }
+  if (note.plannedLengthBytes !== undefined && note.plannedLengthBytes < 0) throw fail("corruptRecord", { what: "birth note" })
+  return note
+}
