@@ -1,0 +1,66 @@
+/**
+ * The certificate of a TLS server, read again when its files change.
+ *
+ * Promises  A pair that cannot be used (one file is newer than the other, or half written) changes
+ *           nothing: the old one stays until a good pair is there.
+ * Limits    `FILE_BYTES_MAX` a file.
+ */
+import { createSecureContext } from "node:tls"
+import { fail } from "../base/failures.js"
+import { concatBytes, equalBytes } from "../base/bytes.js"
+import { MIB } from "../base/limits.js"
+import type { Disk } from "../seams/disk/contract.js"
+
+const FILE_BYTES_MAX = 1 * MIB
+
+export interface CertificatePaths {
+  /** PEM: the certificate, then its chain. */
+  readonly certificatePath: string
+  /** PEM, not encrypted. */
+  readonly keyPath: string
+}
+
+export interface CertificatePair {
+  readonly cert: Buffer
+  readonly key: Buffer
+}
+
+export class Certificates {
+  private loaded: Uint8Array = new Uint8Array()
+
+  constructor(
+    private readonly disk: Disk,
+    private readonly paths: CertificatePaths,
+  ) {}
+
+  /**
+   * The pair, if the files differ from those read last. Throws `invalidConfig` for a pair that cannot
+   * be used, and `deviceFailed` where a file cannot be read.
+   */
+  async readIfChanged(): Promise<CertificatePair | undefined> {
+    const cert = await this.read(this.paths.certificatePath)
+    const key = await this.read(this.paths.keyPath)
+    const both = concatBytes([cert, key])
+    if (equalBytes(both, this.loaded)) return undefined
+    const pair = { cert: Buffer.from(cert), key: Buffer.from(key) }
+    try {
+      createSecureContext(pair)
+    } catch (error) {
+      throw fail("invalidConfig", { ...this.paths, message: "the certificate and its key cannot be used" }, error)
+    }
+    this.loaded = both
+    return pair
+  }
+
+  private async read(path: string): Promise<Uint8Array> {
+    const file = await this.disk.open(path, "read")
+    try {
+      const lengthBytes = await file.sizeBytes()
+      if (lengthBytes > FILE_BYTES_MAX) throw fail("invalidConfig", { path, message: "this is no certificate or key" })
+      const bytes = new Uint8Array(lengthBytes)
+      return bytes.subarray(0, await file.read(bytes, 0))
+    } finally {
+      await file.close()
+    }
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * What the server and a protocol ask of each other.
+ *
+ * Texts of requests and answers are byte strings (one character, 0-255, a byte): targets, header
+ * names and values are what the wire carried, or will carry.
+ */
+import type { Failure } from "../base/failures.js"
+import type { Fields } from "../seams/telemetry/contract.js"
+
+/** Where the time of a request goes, as `Server-Timing` shows it. */
+export type Stage = "auth" | "meta" | "data"
+
+export interface Timing {
+  add(stage: Stage, durationMs: number): void
+  /** Runs the work and adds how long it took, also when it throws. */
+  measure<T>(stage: Stage, work: () => Promise<T>): Promise<T>
+}
+
+export interface Answer {
+  readonly status: number
+  /** Name, value, name, value … Values with control characters or characters above 0xFF are refused. */
+  readonly headers: readonly string[]
+  /**
+   * Pieces of a stream belong to the server until the next one is asked for *and* the answer is over:
+   * they must never be written to again.
+   */
+  readonly body?: Uint8Array | AsyncIterable<Uint8Array>
+  /**
+   * Bytes of a streamed body, or of the body that a HEAD leaves out. A stream without it goes out in
+   * chunks.
+   */
+  readonly contentLength?: number
+}
+
+export interface PlainAnswer extends Answer {
+  readonly body: Uint8Array
+}
+
+/** One request and the answer to it. */
+export interface Exchange {
+  /** 16 hex digits in upper case. */
+  readonly requestId: string
+  readonly method: string
+  readonly rawTarget: string
+  /** Name, value, name, value … in the order of the wire. */
+  readonly rawHeaders: readonly string[]
+  readonly remoteAddress: string
+  /** Over TLS. */
+  readonly secure: boolean
+  /** Declared length of the body; undefined where none is declared. */
+  readonly contentLength: number | undefined
+  /** `Transfer-Encoding: chunked`. */
+  readonly chunkedTransfer: boolean
+  /** Fires when the client is gone, or the server gives the request up. */
+  readonly signal: AbortSignal
+  readonly timing: Timing
+  /** True once the status line is on its way: no other answer is possible. */
+  readonly answered: boolean
+  /** The header's value, repeated ones joined by ","; name in lower case. */
+  header(name: string): string | undefined
+  headersAll(name: string): readonly string[]
+  /**
+   * The body, once. Opening it sends `100 Continue` where the client waits for that; the client is
+   * held back while nobody asks for more. Throws `incompleteBody` where it ends early,
+   * `requestTimeout` where it comes too slowly, `invalidRequest` where its framing is broken.
+   */
+  body(): AsyncIterable<Uint8Array>
+  /** Fields for the request's log line: `operation` (which metrics show too), `failure` and whatever helps. Never a secret. */
+  note(fields: Fields): void
+  /**
+   * Answers, once, and resolves when the last byte has been handed over or the client is gone.
+   * A stream that throws before its first piece leaves the request unanswered; one that throws later
+   * breaks the connection, so that a short body never looks whole. Both reject with what it threw.
+   */
+  respond(answer: Answer): Promise<void>
+}
+
+/** What was no request, or could not be served: for an answer in the protocol's own words. */
+export interface Refusal {
+  readonly requestId: string
+  readonly failure: Failure
+  /** Set where HTTP itself decides the status (400, 408, 431). */
+  readonly status: number | undefined
+  readonly target: string
+}
+
+export interface Protocol {
+  /** Answers through the exchange, or throws; what it throws is answered by `refuse`. */
+  handle(exchange: Exchange): Promise<void>
+  /** Must not throw. */
+  refuse(refusal: Refusal): PlainAnswer
+}

@@ -1,0 +1,261 @@
+/**
+ * One request on a Node connection, as protocols see it.
+ *
+ * Promises  The answer is whole or the connection breaks. An answer that comes before the body was
+ *           read reaches the client: what the client still sends is taken for a bounded while, then
+ *           the connection is closed.
+ * Limits    `drainBytesMax`, `drainMs`, `bytesPerSecondMin` over `sendWindowMs` and `receiveWindowMs`.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http"
+import { TLSSocket } from "node:tls"
+import { assert } from "../base/assert.js"
+import { fail } from "../base/failures.js"
+import type { Failure } from "../base/failures.js"
+import { httpDate } from "../base/dates.js"
+import { KIB } from "../base/limits.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Fields } from "../seams/telemetry/contract.js"
+import type { Answer, Exchange } from "./contract.js"
+import { checkHeaders, headerIndex } from "./framing-core.js"
+import type { HttpLimits } from "./limits.js"
+import { Pace } from "./pace-core.js"
+import { RequestBody } from "./request-body.js"
+import { StageTiming } from "./timing.js"
+
+/** Written in one piece, so that a slow reader shows progress at least this often. */
+const WRITE_BYTES_MAX = 64 * KIB
+
+export interface ExchangeTerms {
+  readonly requestId: string
+  /** The client waits for `100 Continue` before it sends the body. */
+  readonly awaitsContinue: boolean
+  readonly serverName: string
+  /** Asked when the answer begins: the connection must not be used again. */
+  readonly mustClose: () => boolean
+  /** The answer is out; from now on the exchange only takes what the client still sends. */
+  readonly onLinger: () => void
+}
+
+export class NodeExchange implements Exchange {
+  readonly timing: StageTiming
+  readonly requestId: string
+  readonly method: string
+  readonly rawTarget: string
+  readonly rawHeaders: readonly string[]
+  readonly contentLength: number | undefined
+  readonly chunkedTransfer: boolean
+  status: number | undefined
+  sentBytes = 0
+  notes: Fields = {}
+  private readonly gone = new AbortController()
+  /** Fires when nothing more will leave: all is handed over, or the client is gone. */
+  private readonly over = new AbortController()
+  private readonly headers: ReadonlyMap<string, readonly string[]>
+  private readonly requestBody: RequestBody
+  private readonly receivePace: Pace
+  private lingerUntilMs: number | undefined
+  private broken = false
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly request: IncomingMessage,
+    private readonly response: ServerResponse,
+    private readonly limits: HttpLimits,
+    private readonly terms: ExchangeTerms,
+  ) {
+    this.timing = new StageTiming(clock)
+    this.requestId = terms.requestId
+    this.method = request.method ?? ""
+    this.rawTarget = request.url ?? ""
+    this.rawHeaders = request.rawHeaders
+    this.headers = headerIndex(request.rawHeaders)
+    const length = this.header("content-length")
+    this.contentLength = length === undefined ? undefined : Number(length)
+    this.chunkedTransfer = this.headers.has("transfer-encoding")
+    this.requestBody = new RequestBody(clock, request, limits)
+    this.receivePace = new Pace(limits.bytesPerSecondMin, limits.receiveWindowMs)
+    response.on("error", () => this.leave())
+    response.on("close", () => this.leave())
+    response.on("finish", () => this.over.abort())
+  }
+
+  get signal(): AbortSignal {
+    return this.gone.signal
+  }
+
+  get answered(): boolean {
+    return this.status !== undefined
+  }
+
+  get receivedBytes(): number {
+    return this.requestBody.receivedBytes
+  }
+
+  get remoteAddress(): string {
+    return this.request.socket.remoteAddress ?? ""
+  }
+
+  get secure(): boolean {
+    return this.request.socket instanceof TLSSocket
+  }
+
+  header(name: string): string | undefined {
+    return this.headers.get(name)?.join(",")
+  }
+
+  headersAll(name: string): readonly string[] {
+    return this.headers.get(name) ?? []
+  }
+
+  body(): AsyncIterable<Uint8Array> {
+    const stream = this.requestBody.stream()
+    const sendContinue = (): void => {
+      if (this.terms.awaitsContinue && !this.answered && !this.gone.signal.aborted) this.response.writeContinue()
+    }
+    return {
+      [Symbol.asyncIterator]: () => {
+        sendContinue()
+        return stream
+      },
+    }
+  }
+
+  note(fields: Fields): void {
+    this.notes = { ...this.notes, ...fields }
+  }
+
+  async respond(answer: Answer): Promise<void> {
+    assert(!this.answered, "a request is answered once")
+    checkHeaders(answer.headers)
+    const { body } = answer
+    if (body !== undefined && !(body instanceof Uint8Array)) return await this.respondWithStream(answer, body)
+    this.begin(answer, body?.length ?? answer.contentLength ?? 0)
+    if (body !== undefined && body.length > 0 && this.mayHaveBody()) this.write(body)
+    return await this.finish()
+  }
+
+  /** The framing of the body broke, or its sender stopped in the middle. */
+  breakBody(failure: Failure): void {
+    this.broken = true
+    this.requestBody.fail(failure)
+  }
+
+  /** Breaks the connection, so that nothing half-said looks whole. */
+  destroy(): void {
+    const { socket } = this.request
+    if (socket instanceof TLSSocket || socket.destroyed) socket.destroy()
+    else socket.resetAndDestroy()
+  }
+
+  /** The connection is gone: whoever waits for it need not any more. */
+  leave(): void {
+    if (!this.response.writableFinished) this.gone.abort(fail("incompleteBody", { message: "the client is gone" }))
+    this.over.abort()
+    this.requestBody.cut()
+  }
+
+  /** Ends what is too slow or has lingered long enough. */
+  sweep(nowMs: number): void {
+    if (this.lingerUntilMs !== undefined && nowMs >= this.lingerUntilMs) this.response.end()
+    if (this.requestBody.isTooSlow(nowMs)) {
+      this.broken = true
+      this.requestBody.fail(fail("requestTimeout"))
+    }
+    if (this.receivePace.isTooSlow(nowMs)) this.destroy()
+  }
+
+  private async respondWithStream(answer: Answer, body: AsyncIterable<Uint8Array>): Promise<void> {
+    const pieces = body[Symbol.asyncIterator]()
+    try {
+      const wanted = this.method !== "HEAD" && answer.status !== 304 && answer.status !== 204
+      // Before the first piece is there, a failure can still become an answer of its own.
+      let next = wanted ? await pieces.next() : undefined
+      if (this.gone.signal.aborted) return
+      this.begin(answer, answer.contentLength)
+      let sentBytes = 0
+      for (; next !== undefined && next.done !== true; next = await pieces.next()) {
+        sentBytes += next.value.length
+        assert(sentBytes <= (answer.contentLength ?? Infinity), "a body is no longer than its declared length")
+        if (!this.write(next.value)) await this.drained()
+        if (this.gone.signal.aborted) return
+      }
+      assert(!wanted || sentBytes === (answer.contentLength ?? sentBytes), "a body is as long as declared")
+      await this.finish()
+    } catch (error) {
+      if (this.answered) this.destroy()
+      throw error
+    } finally {
+      await pieces.return?.()
+    }
+  }
+
+  private mayHaveBody(): boolean {
+    return this.method !== "HEAD" && this.status !== 304 && this.status !== 204
+  }
+
+  private begin({ status, headers }: Answer, contentLength: number | undefined): void {
+    const all = [...headers, "Date", httpDate(this.clock.wallMs()), "Server", this.terms.serverName]
+    all.push("Server-Timing", this.timing.header())
+    if (contentLength !== undefined && status !== 204 && status !== 304) {
+      all.push("Content-Length", String(contentLength))
+    }
+    if (this.broken || this.hasUnreadBody() || this.terms.mustClose()) all.push("Connection", "close")
+    this.status = status
+    this.response.sendDate = false
+    this.response.writeHead(status, all)
+  }
+
+  /** Something of the request's body has not arrived yet, and may come at any moment. */
+  private hasUnreadBody(): boolean {
+    const hasBody = this.chunkedTransfer || (this.contentLength ?? 0) > 0
+    return hasBody && !this.request.complete
+  }
+
+  /** False where the client should be waited for. */
+  private write(piece: Uint8Array): boolean {
+    let flowing = true
+    for (let at = 0; at < piece.length; at += WRITE_BYTES_MAX) {
+      const part = piece.subarray(at, at + WRITE_BYTES_MAX)
+      flowing = this.response.write(part, error => {
+        if (!error) this.receivePace.moved(part.length)
+      })
+      this.sentBytes += part.length
+    }
+    return flowing
+  }
+
+  private async drained(): Promise<void> {
+    this.receivePace.wait(this.clock.monotonicMs())
+    await new Promise<void>(resolve => {
+      const settle = (): void => {
+        this.response.off("drain", settle)
+        this.over.signal.removeEventListener("abort", settle)
+        resolve()
+      }
+      this.response.on("drain", settle)
+      this.over.signal.addEventListener("abort", settle)
+      if (this.over.signal.aborted) settle()
+    })
+    this.receivePace.rest(this.clock.monotonicMs())
+  }
+
+  private async finish(): Promise<void> {
+    if (this.over.signal.aborted) return
+    this.receivePace.wait(this.clock.monotonicMs())
+    const over = new Promise<void>(resolve => this.over.signal.addEventListener("abort", () => resolve()))
+    if (this.hasUnreadBody() && !this.broken) {
+      // The whole answer is out; ending it now would close the connection under the sender's hands,
+      // who would then see a broken pipe instead of the answer.
+      this.response.flushHeaders()
+      this.terms.onLinger()
+      this.lingerUntilMs = this.clock.monotonicMs() + this.limits.drainMs
+      this.requestBody.discard(this.limits.drainBytesMax, () => this.response.end())
+    } else {
+      this.response.end()
+      // Node forgets an untouched body by itself; one that was read in part would hold the connection.
+      if (this.requestBody.isOpened) this.requestBody.discard(this.limits.drainBytesMax, () => undefined)
+    }
+    await over
+    this.receivePace.rest(this.clock.monotonicMs())
+  }
+}

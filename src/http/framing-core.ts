@@ -1,0 +1,56 @@
+/**
+ * What Node's parser lets pass and we do not: requests whose host or body length is not beyond doubt.
+ *
+ * Source  RFC 9112 sections 3.2 and 6.1-6.3; each line is a known way to smuggle requests.
+ */
+import { fail } from "../base/failures.js"
+import type { Failure } from "../base/failures.js"
+
+export interface RequestHead {
+  readonly httpVersion: string
+  readonly headersAll: (name: string) => readonly string[]
+}
+
+/** The failure of a head that must be refused and its connection closed; undefined for a good one. */
+export function framingFault({ httpVersion, headersAll }: RequestHead): Failure | undefined {
+  if (httpVersion !== "1.1" && httpVersion !== "1.0") {
+    return fail("invalidRequest", { message: "HTTP/1.1 is spoken here" })
+  }
+  const hosts = headersAll("host")
+  if (hosts.length > 1 || (hosts.length === 0 && httpVersion === "1.1")) {
+    return fail("invalidRequest", { message: "a request needs one Host header" })
+  }
+  const codings = headersAll("transfer-encoding")
+  if (codings.length === 0) return undefined
+  const onlyChunked = codings.length === 1 && codings[0]?.toLowerCase() === "chunked"
+  if (!onlyChunked || httpVersion === "1.0" || headersAll("content-length").length > 0) {
+    return fail("invalidRequest", { message: "the only Transfer-Encoding is chunked, without a Content-Length" })
+  }
+  return undefined
+}
+
+/** Headers by lower-case name, in the order of the wire. */
+export function headerIndex(rawHeaders: readonly string[]): ReadonlyMap<string, readonly string[]> {
+  const index = new Map<string, string[]>()
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = (rawHeaders[i] ?? "").toLowerCase()
+    const values = index.get(name)
+    if (values === undefined) index.set(name, [rawHeaders[i + 1] ?? ""])
+    else values.push(rawHeaders[i + 1] ?? "")
+  }
+  return index
+}
+
+const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/
+const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
+
+/** Throws `internal` for a header that would not reach the client as it stands. */
+export function checkHeaders(headers: readonly string[]): void {
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] ?? ""
+    const value = headers[i + 1]
+    if (value === undefined || !HEADER_NAME.test(name) || !HEADER_VALUE.test(value)) {
+      throw fail("internal", { reason: "a response header holds characters that HTTP forbids", header: name })
+    }
+  }
+}

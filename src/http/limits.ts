@@ -1,0 +1,47 @@
+/** Every limit of the HTTP server, in one place; tests shrink them. */
+import { KIB, MIB } from "../base/limits.js"
+
+export interface HttpLimits {
+  /** Request line and headers; over it 431. */
+  readonly headerBytesMax: number
+  /** From the first moment of a connection or request until its headers are there. */
+  readonly headersTimeoutMs: number
+  /** Longer than the 60 s after which clients and proxies usually drop an idle connection themselves. */
+  readonly keepAliveMs: number
+  /** Slowest rate that a client may send or take a body with, while we wait for it. */
+  readonly bytesPerSecondMin: number
+  /** A sender is judged after waiting this long for it in all. */
+  readonly sendWindowMs: number
+  /** A receiver may pause longer: players of media do. */
+  readonly receiveWindowMs: number
+  /** After an early refusal, what is still taken from the client so that it reads our answer. */
+  readonly drainBytesMax: number
+  readonly drainMs: number
+  readonly streamBufferBytes: number
+  /** Over it a connection's first request is answered 503. */
+  readonly connectionsMax: number
+  /** Above `connectionsMax`: as many more are accepted, to be told so; beyond them connections are dropped. */
+  readonly connectionsReserve: number
+  readonly inFlightMax: number
+  /** How often slow bodies, drains and certificates are looked at. */
+  readonly sweepMs: number
+  /** On stopping: time for requests in flight. */
+  readonly stopMs: number
+}
+
+export const HTTP_LIMITS: HttpLimits = {
+  headerBytesMax: 16 * KIB,
+  headersTimeoutMs: 10_000,
+  keepAliveMs: 75_000,
+  bytesPerSecondMin: 1 * KIB,
+  sendWindowMs: 20_000,
+  receiveWindowMs: 60_000,
+  drainBytesMax: 16 * MIB,
+  drainMs: 3_000,
+  streamBufferBytes: 128 * KIB,
+  connectionsMax: 10_000,
+  connectionsReserve: 256,
+  inFlightMax: 1_024,
+  sweepMs: 1_000,
+  stopMs: 30_000,
+}

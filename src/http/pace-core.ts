@@ -1,0 +1,40 @@
+/**
+ * Whether a client keeps the slowest pace allowed: bytes moved while we wait for it, over a window of
+ * waiting. Time in which we are the slow ones does not count.
+ */
+export class Pace {
+  private waitingSinceMs: number | undefined
+  private waitedMs = 0
+  private bytes = 0
+
+  constructor(
+    private readonly bytesPerSecondMin: number,
+    private readonly windowMs: number,
+  ) {}
+
+  wait(nowMs: number): void {
+    this.waitingSinceMs ??= nowMs
+  }
+
+  rest(nowMs: number): void {
+    if (this.waitingSinceMs === undefined) return
+    this.waitedMs += nowMs - this.waitingSinceMs
+    this.waitingSinceMs = undefined
+  }
+
+  moved(bytes: number): void {
+    this.bytes += bytes
+  }
+
+  /** Judges the window once it is over, and begins the next one. */
+  isTooSlow(nowMs: number): boolean {
+    const waitedMs = this.waitedMs + (this.waitingSinceMs === undefined ? 0 : nowMs - this.waitingSinceMs)
+    if (waitedMs < this.windowMs) return false
+    const bytesMin = (this.bytesPerSecondMin * waitedMs) / 1000
+    const tooSlow = this.bytes < bytesMin
+    this.waitedMs = 0
+    this.bytes = 0
+    if (this.waitingSinceMs !== undefined) this.waitingSinceMs = nowMs
+    return tooSlow
+  }
+}

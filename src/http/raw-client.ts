@@ -1,0 +1,111 @@
+/** A client for tests that says exactly the bytes it is told, and shows exactly the bytes it hears. */
+import { connect } from "node:net"
+import type { Socket } from "node:net"
+
+const DEADLINE_MS = 8_000
+
+export class RawClient {
+  heard = ""
+  closed = false
+  private readonly waiters = new Set<() => void>()
+
+  private constructor(readonly socket: Socket) {
+    socket.setEncoding("latin1")
+    socket.on("data", (text: string) => {
+      this.heard += text
+      this.look()
+    })
+    socket.on("error", () => undefined)
+    socket.on("close", () => {
+      this.closed = true
+      this.look()
+    })
+  }
+
+  static async open(port: number): Promise<RawClient> {
+    const socket = connect(port, "127.0.0.1")
+    await new Promise<void>((resolve, reject) => {
+      socket.once("connect", resolve)
+      socket.once("error", reject)
+    })
+    return new RawClient(socket)
+  }
+
+  say(text: string | Uint8Array): this {
+    this.socket.write(typeof text === "string" ? Buffer.from(text, "latin1") : text)
+    return this
+  }
+
+  /** Waits until what was heard satisfies the test; throws what was heard where that takes too long. */
+  async until(test: (heard: string) => boolean, what = "an answer"): Promise<string> {
+    const deadline = setTimeout(() => this.look(true), DEADLINE_MS)
+    let late = false
+    try {
+      await new Promise<void>(resolve => {
+        const waiter = (): void => {
+          if (!test(this.heard) && !late && !this.closed) return
+          this.waiters.delete(waiter)
+          resolve()
+        }
+        this.waiters.add(waiter)
+        this.onLate = () => (late = true)
+        waiter()
+      })
+    } finally {
+      clearTimeout(deadline)
+    }
+    if (!test(this.heard)) throw new Error(`${what} did not come; heard: ${JSON.stringify(this.heard.slice(0, 600))}`)
+    return this.heard
+  }
+
+  /** Waits for the end of the connection. */
+  async end(): Promise<string> {
+    await this.until(() => this.closed, "the end of the connection")
+    return this.heard
+  }
+
+  /** Waits for `count` whole answers with Content-Length, and returns them. */
+  async answers(count: number, toHead = false): Promise<ReceivedAnswer[]> {
+    await this.until(heard => parseAnswers(heard, toHead).length >= count, `answer ${count}`)
+    return parseAnswers(this.heard, toHead)
+  }
+
+  close(): void {
+    this.socket.destroy()
+  }
+
+  private onLate: () => void = () => undefined
+
+  private look(late = false): void {
+    if (late) this.onLate()
+    for (const waiter of [...this.waiters]) waiter()
+  }
+}
+
+export interface ReceivedAnswer {
+  readonly status: number
+  readonly headers: ReadonlyMap<string, string>
+  readonly body: string
+}
+
+/** The whole answers at the front of what was heard; `100 Continue` is an answer without a body. */
+export function parseAnswers(heard: string, toHead = false): ReceivedAnswer[] {
+  const answers: ReceivedAnswer[] = []
+  for (let rest = heard; ;) {
+    const end = rest.indexOf("\r\n\r\n")
+    if (end < 0) return answers
+    const [statusLine = "", ...lines] = rest.slice(0, end).split("\r\n")
+    const status = Number(statusLine.split(" ")[1])
+    const headers = new Map(
+      lines.map(line => {
+        const colon = line.indexOf(":")
+        return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trimStart()] as const
+      }),
+    )
+    const hasBody = !toHead && status !== 100 && status !== 204 && status !== 304
+    const length = hasBody ? Number(headers.get("content-length") ?? 0) : 0
+    if (rest.length < end + 4 + length) return answers
+    answers.push({ status, headers, body: rest.slice(end + 4, end + 4 + length) })
+    rest = rest.slice(end + 4 + length)
+  }
+}

@@ -1,0 +1,583 @@
+/** Each way in which Node's HTTP classes surprise a store, said on a raw socket. */
+import { after, test } from "node:test"
+import assert from "node:assert/strict"
+import { RealClock } from "../seams/clock/real.js"
+import { RealRandom } from "../seams/random/real.js"
+import { SimTelemetry } from "../seams/telemetry/sim.js"
+import { fail, isFailure } from "../base/failures.js"
+import type { FailureKind } from "../base/failures.js"
+import type { Exchange, Refusal } from "./contract.js"
+import { HTTP_LIMITS } from "./limits.js"
+import type { HttpLimits } from "./limits.js"
+import { parseAnswers, RawClient } from "./raw-client.js"
+import { HttpServer } from "./server.js"
+
+const text = (bytes: string) => new TextEncoder().encode(bytes)
+const clock = new RealClock()
+const never = new AbortController().signal
+const pause = (durationMs: number) => clock.sleep(durationMs, never)
+const STATUS: Partial<Record<FailureKind, number>> = {
+  tooManyInFlight: 503,
+  stopping: 503,
+  internal: 500,
+  accessDenied: 403,
+}
+
+interface World {
+  readonly port: number
+  readonly telemetry: SimTelemetry
+  readonly open: () => Promise<RawClient>
+  readonly stop: () => Promise<void>
+}
+
+const worlds: World[] = []
+after(() => Promise.all(worlds.map(world => world.stop())))
+
+async function serve(handle: (exchange: Exchange) => Promise<void>, limits: Partial<HttpLimits> = {}): Promise<World> {
+  const telemetry = new SimTelemetry()
+  const protocol = {
+    handle,
+    refuse: ({ failure, status, requestId }: Refusal) => ({
+      status: status ?? STATUS[failure.kind] ?? 400,
+      headers: ["X-Id", requestId],
+      body: text(failure.kind),
+    }),
+  }
+  const settings = {
+    name: "test",
+    host: "127.0.0.1",
+    port: 0,
+    serverHeader: "Hayloft",
+    limits: { ...HTTP_LIMITS, sweepMs: 20, stopMs: 2000, ...limits },
+  }
+  const server = new HttpServer(clock, new RealRandom(), telemetry, protocol, settings)
+  const { port } = await server.listen()
+  const stopping = new AbortController()
+  const running = server.run(stopping.signal)
+  const clients: RawClient[] = []
+  const world = {
+    port,
+    telemetry,
+    open: async () => {
+      const client = await RawClient.open(port)
+      clients.push(client)
+      return client
+    },
+    stop: async () => {
+      for (const client of clients) client.close()
+      stopping.abort()
+      await running
+    },
+  }
+  worlds.push(world)
+  return world
+}
+
+async function readAll(exchange: Exchange): Promise<number> {
+  let bytes = 0
+  for await (const piece of exchange.body()) bytes += piece.length
+  return bytes
+}
+
+/** Refuses with 403 for `/refuse`, otherwise reads the body and says how long it was. */
+async function polite(exchange: Exchange): Promise<void> {
+  if (exchange.rawTarget.startsWith("/refuse")) throw fail("accessDenied")
+  const bytes = await readAll(exchange)
+  await exchange.respond({ status: 200, headers: ["X-Id", exchange.requestId], body: text(`read ${bytes}`) })
+}
+
+test("connections are kept, and every answer has an id, a date, a server and its timing", async () => {
+  const world = await serve(async exchange => {
+    await exchange.timing.measure("auth", () => pause(2))
+    exchange.note({ operation: "Test" })
+    await polite(exchange)
+  })
+  const client = await world.open()
+  client.say("GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
+  await client.answers(1)
+  client.say("PUT /b HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello")
+  const [first, second] = await client.answers(2)
+  assert.deepEqual([first?.body, second?.body], ["read 0", "read 5"])
+  for (const answer of [first, second]) {
+    assert.match(answer?.headers.get("x-id") ?? "", /^[0-9A-F]{16}$/)
+    assert.match(answer?.headers.get("date") ?? "", / GMT$/)
+    assert.equal(answer?.headers.get("server"), "Hayloft")
+    assert.match(answer?.headers.get("server-timing") ?? "", /^auth;dur=[\d.]+, total;dur=[\d.]+$/)
+    assert.equal(answer?.headers.get("keep-alive"), "timeout=75")
+  }
+  assert.notEqual(first?.headers.get("x-id"), second?.headers.get("x-id"))
+  await pause(10)
+  const [line] = world.telemetry.entries("request")
+  assert.equal(line?.fields["operation"], "Test")
+  assert.equal(line?.fields["status"], 200)
+  assert.ok(!JSON.stringify(line).includes("/a"), "no target in the log")
+  assert.equal(
+    world.telemetry.metric("hayloft_http_requests_total", { server: "test", operation: "Test", status: "200" }),
+    2,
+  )
+})
+
+test("Expect: 100-continue is answered when the body is opened", async () => {
+  const client = await (await serve(polite)).open()
+  client.say("PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+  assert.equal((await client.answers(1))[0]?.status, 100)
+  client.say("abc")
+  assert.equal((await client.answers(2))[1]?.body, "read 3")
+})
+
+test("a refusal of Expect: 100-continue is final, without 100, and ends the connection", async () => {
+  const client = await (await serve(polite, { drainMs: 100 })).open()
+  client.say("PUT /refuse HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+  const heard = await client.end()
+  const [answer, ...more] = parseAnswers(heard)
+  assert.equal(more.length, 0)
+  assert.deepEqual([answer?.status, answer?.headers.get("connection")], [403, "close"])
+})
+
+test("any other Expect is ignored", async () => {
+  const world = await serve(polite)
+  for (const value of ["200", "", "101-other"]) {
+    const client = await world.open()
+    client.say(`PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: ${value}\r\n\r\nabc`)
+    assert.equal((await client.answers(1))[0]?.body, "read 3", JSON.stringify(value))
+  }
+})
+
+test("a refusal before the body reaches a client that sends on", async () => {
+  const client = await (await serve(polite)).open()
+  const total = 4 * 1024 * 1024
+  client.say(`PUT /refuse HTTP/1.1\r\nHost: h\r\nContent-Length: ${total}\r\n\r\n`)
+  // All of it is taken before the answer is even looked at, as simple clients do.
+  await new Promise<void>((resolve, reject) => {
+    client.socket.write(new Uint8Array(total), error => (error ? reject(error) : resolve()))
+  })
+  const [answer] = await client.answers(1)
+  assert.deepEqual([answer?.status, answer?.body, answer?.headers.get("connection")], [403, "accessDenied", "close"])
+  await client.end()
+})
+
+test("what a refused client may still send is bounded in bytes and in time", async () => {
+  const world = await serve(polite, { drainBytesMax: 100_000, drainMs: 150 })
+  const flood = await world.open()
+  flood.say("PUT /refuse HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000\r\n\r\n")
+  flood.say(new Uint8Array(1_000_000))
+  await flood.end()
+  const quiet = await world.open()
+  quiet.say("PUT /refuse HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n")
+  assert.equal((await quiet.answers(1))[0]?.status, 403)
+  await quiet.end()
+  await pause(20)
+  assert.equal(world.telemetry.entries("request").length, 2)
+})
+
+test("requests whose framing is in doubt are refused with 400, and the connection ends", async () => {
+  const world = await serve(polite)
+  const put = (headers: string, body = "") => `PUT / HTTP/1.1\r\nHost: h\r\n${headers}\r\n\r\n${body}`
+  const doubtful: [string, string][] = [
+    ["two lengths that differ", put("Content-Length: 1\r\nContent-Length: 2", "ab")],
+    ["two lengths that agree", put("Content-Length: 1\r\nContent-Length: 1", "a")],
+    ["a list of lengths", put("Content-Length: 1, 1", "a")],
+    ["length and chunked", put("Content-Length: 1\r\nTransfer-Encoding: chunked", "0\r\n\r\n")],
+    ["chunked and length", put("Transfer-Encoding: chunked\r\nContent-Length: 1", "0\r\n\r\n")],
+    ["empty length", put("Content-Length: ")],
+    ["negative length", put("Content-Length: -1")],
+    ["signed length", put("Content-Length: +1", "a")],
+    ["endless length", put("Content-Length: 99999999999999999999", "a")],
+    ["gzip, chunked", put("Transfer-Encoding: gzip, chunked", "0\r\n\r\n")],
+    ["chunked twice", put("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "0\r\n\r\n")],
+    ["xchunked", put("Transfer-Encoding: xchunked", "0\r\n\r\n")],
+    ["identity", put("Transfer-Encoding: identity")],
+    ["chunked in 1.0", put("Transfer-Encoding: chunked", "0\r\n\r\n").replace("1.1", "1.0")],
+    ["two hosts", put("Host: other")],
+    ["no host", "GET / HTTP/1.1\r\n\r\n"],
+    ["folded header", put("X: a\r\n b")],
+    ["blank before the colon", put("X : a")],
+    ["NUL in a value", put("X: a\u0000b")],
+    ["CR in a value", put("X: a\rb")],
+    ["bare line feeds", "GET / HTTP/1.1\nHost: h\n\n"],
+    ["another version", "GET / HTTP/2.0\r\nHost: h\r\n\r\n"],
+    ["no HTTP at all", "hello\r\n\r\n"],
+    ["a space in the target", "GET /a b HTTP/1.1\r\nHost: h\r\n\r\n"],
+  ]
+  for (const [what, request] of doubtful) {
+    const client = await world.open()
+    // A request that would be smuggled behind the doubtful one must never be served.
+    const heard = await client.say(`${request}GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n`).end()
+    const answers = parseAnswers(heard)
+    assert.equal(answers.length, 1, `${what}: ${heard}`)
+    assert.equal(answers[0]?.status, 400, what)
+    assert.match(answers[0]?.headers.get("x-id") ?? "", /^[0-9A-F]{16}$/, what)
+    assert.equal(answers[0]?.headers.get("connection"), "close", what)
+  }
+})
+
+test("a broken chunked body fails the request that reads it", async () => {
+  const world = await serve(polite)
+  for (const body of ["zz\r\n", "1\r\naX0\r\n\r\n", "1\na\r\n0\r\n\r\n", "fffffffffffffffff\r\n"]) {
+    const client = await world.open()
+    const heard = await client.say(`PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n${body}`).end()
+    assert.deepEqual(
+      parseAnswers(heard).map(answer => [answer.status, answer.body]),
+      [[400, "invalidRequest"]],
+      JSON.stringify(body),
+    )
+  }
+})
+
+test("headers over 16 KiB are answered with 431, thousands of small ones all arrive", async () => {
+  let count = 0
+  const world = await serve(async exchange => {
+    count = exchange.rawHeaders.length / 2
+    await polite(exchange)
+  })
+  const large = await world.open()
+  const heard = await large.say(`GET / HTTP/1.1\r\nHost: h\r\nX: ${"a".repeat(17_000)}\r\n\r\n`).end()
+  assert.equal(parseAnswers(heard)[0]?.status, 431)
+  const endless = await world.open()
+  endless.say(`GET / HTTP/1.1\r\nHost: h\r\nX: ${"a".repeat(2_000_000)}`)
+  assert.equal((await endless.answers(1))[0]?.status, 431)
+  const many = await world.open()
+  many.say(`GET / HTTP/1.1\r\nHost: h\r\n${"a:\r\n".repeat(3000)}\r\n`)
+  await many.answers(1)
+  assert.equal(count, 3001)
+})
+
+test("a client that does not finish its headers is told 408, one that says nothing is dropped", async () => {
+  const world = await serve(polite, { headersTimeoutMs: 150 })
+  const slow = await world.open()
+  const heard = await slow.say("GET / HTTP/1.1\r\nHos").end()
+  assert.equal(parseAnswers(heard)[0]?.status, 408)
+  await (await world.open()).end()
+})
+
+test("a stalled upload is cut with its failure, a slow but steady one is not", async () => {
+  const limits = { sendWindowMs: 200, bytesPerSecondMin: 50 }
+  const world = await serve(polite, limits)
+  const stalled = await world.open()
+  const heard = await stalled.say("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nabc").end()
+  assert.deepEqual(
+    parseAnswers(heard).map(answer => [answer.status, answer.body]),
+    [[400, "requestTimeout"]],
+  )
+  const steady = await world.open()
+  steady.say("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n")
+  for (let i = 0; i < 10; i += 1) {
+    steady.say("0123456789")
+    await pause(60)
+  }
+  assert.equal((await steady.answers(1))[0]?.body, "read 100")
+})
+
+test("time in which we are slow does not count against the client", async () => {
+  const world = await serve(
+    async exchange => {
+      for await (const piece of exchange.body()) await pause(piece.length > 0 ? 300 : 0)
+      await exchange.respond({ status: 200, headers: [] })
+    },
+    { sendWindowMs: 100, bytesPerSecondMin: 1000 },
+  )
+  const client = await world.open()
+  client.say("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\nabcdef")
+  assert.equal((await client.answers(1))[0]?.status, 200)
+})
+
+test("a body that ends early fails as incomplete; half-closed clients hear so", async () => {
+  const kinds: string[] = []
+  const world = await serve(async exchange => {
+    try {
+      await polite(exchange)
+    } catch (error) {
+      if (isFailure(error)) kinds.push(error.kind)
+      throw error
+    }
+  })
+  const half = await world.open()
+  half.say("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nabc")
+  await pause(20)
+  half.socket.end()
+  assert.deepEqual(
+    parseAnswers(await half.end()).map(answer => [answer.status, answer.body]),
+    [[400, "incompleteBody"]],
+  )
+  const gone = await world.open()
+  gone.say("PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n")
+  await pause(20)
+  gone.close()
+  await pause(50)
+  assert.deepEqual(kinds, ["incompleteBody", "incompleteBody"])
+})
+
+test("the signal fires when the client goes away", async () => {
+  let aborted = false
+  const world = await serve(async exchange => {
+    await new Promise<void>(resolve => exchange.signal.addEventListener("abort", () => resolve()))
+    aborted = exchange.signal.aborted
+  })
+  const client = await world.open()
+  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  await pause(20)
+  client.close()
+  await pause(50)
+  assert.ok(aborted)
+  assert.equal(world.telemetry.entries("request")[0]?.fields["clientGone"], true)
+})
+
+test("HEAD errors and 304 have no body and leave the connection usable", async () => {
+  const world = await serve(async exchange => {
+    const status = Number(exchange.rawTarget.slice(1))
+    await exchange.respond({ status, headers: ["ETag", '"e"'], body: text("<Error/>") })
+  })
+  const client = await world.open()
+  for (const status of [301, 400, 404, 416]) client.say(`HEAD /${status} HTTP/1.1\r\nHost: h\r\n\r\n`)
+  client.say("GET /304 HTTP/1.1\r\nHost: h\r\n\r\n")
+  const answers = await client.answers(5, true)
+  assert.deepEqual(
+    answers.map(answer => answer.status),
+    [301, 400, 404, 416, 304],
+  )
+  assert.equal(answers[0]?.headers.get("content-length"), "8")
+  assert.ok(answers.every(answer => answer.headers.get("connection") === "keep-alive"))
+  assert.ok(!client.heard.includes("<Error"))
+})
+
+test("HEAD shows the length that a streamed body would have, and does not start it", async () => {
+  let pulled = 0
+  async function* body() {
+    pulled += 1
+    yield await Promise.resolve(text("abc"))
+  }
+  const world = await serve(exchange => exchange.respond({ status: 200, headers: [], contentLength: 3, body: body() }))
+  const client = await world.open()
+  client.say("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n")
+  assert.equal((await client.answers(1, true))[0]?.headers.get("content-length"), "3")
+  assert.equal(pulled, 0)
+})
+
+test("header values go out byte for byte, and what HTTP forbids is an error of ours", async () => {
+  const value = 'attachment; filename="\u00c3\u00a4 \u00e9\u00ff"'
+  const world = await serve(exchange =>
+    exchange.respond({
+      status: 200,
+      headers: ["Content-Disposition", exchange.rawTarget === "/bad" ? "a\r\nX-Evil: 1" : value],
+      body: text("ok"),
+    }),
+  )
+  const client = await world.open()
+  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\nGET /bad HTTP/1.1\r\nHost: h\r\n\r\n")
+  const [good, bad] = await client.answers(2)
+  assert.equal(good?.headers.get("content-disposition"), value)
+  assert.equal(bad?.status, 500)
+  assert.ok(!client.heard.includes("X-Evil"))
+})
+
+test("request headers arrive as bytes, repeated ones in their order", async () => {
+  let seen: unknown
+  const world = await serve(async exchange => {
+    seen = [
+      exchange.header("x-meta"),
+      exchange.headersAll("x-meta"),
+      exchange.rawTarget,
+      exchange.header("constructor"),
+    ]
+    await polite(exchange)
+  })
+  const client = await world.open()
+  client.say("GET /b/../c//d/./e%2F?x=+ HTTP/1.1\r\nHost: h\r\nX-Meta: \u00c3\u00a4\r\nx-meta: b\r\n\r\n")
+  await client.answers(1)
+  assert.deepEqual(seen, ["\u00c3\u00a4,b", ["\u00c3\u00a4", "b"], "/b/../c//d/./e%2F?x=+", undefined])
+})
+
+test("an error within a streamed body breaks the connection; one before its first byte is answered", async () => {
+  const world = await serve(async exchange => {
+    const early = exchange.rawTarget === "/early"
+    async function* body() {
+      if (!early) yield text("x".repeat(1000))
+      await pause(10)
+      throw fail("accessDenied")
+    }
+    const chunked = exchange.rawTarget === "/chunked"
+    await exchange.respond({ status: 200, headers: [], body: body(), ...(chunked ? {} : { contentLength: 5000 }) })
+  })
+  for (const target of ["/late", "/chunked"]) {
+    const client = await world.open()
+    const heard = await client.say(`GET ${target} HTTP/1.1\r\nHost: h\r\n\r\n`).end()
+    assert.match(heard, /^HTTP\/1.1 200 /)
+    assert.ok(!heard.endsWith("0\r\n\r\n"), "no clean end")
+    assert.ok(heard.length < 5000)
+  }
+  const early = await world.open()
+  early.say("GET /early HTTP/1.1\r\nHost: h\r\n\r\n")
+  assert.equal((await early.answers(1))[0]?.status, 403)
+  await pause(10)
+  assert.equal(world.telemetry.entries("request").filter(entry => entry.fields["failure"] === "accessDenied").length, 3)
+})
+
+test("a body of another length than declared never looks whole", async () => {
+  const world = await serve(async exchange => {
+    async function* body() {
+      yield await Promise.resolve(text("abc"))
+    }
+    await exchange.respond({
+      status: 200,
+      headers: [],
+      body: body(),
+      contentLength: Number(exchange.rawTarget.slice(1)),
+    })
+  })
+  for (const length of [2, 4]) {
+    const client = await world.open()
+    const heard = await client.say(`GET /${length} HTTP/1.1\r\nHost: h\r\n\r\n`).end()
+    assert.equal(parseAnswers(heard).length, 0, `${length}: ${heard}`)
+  }
+})
+
+test("a receiver is waited for, and cut when it stops taking", async () => {
+  let pulled = 0
+  let ended = false
+  async function* body() {
+    try {
+      for (; pulled < 2000; pulled += 1) yield await Promise.resolve(new Uint8Array(65_536))
+    } finally {
+      ended = true
+    }
+  }
+  const world = await serve(
+    exchange => exchange.respond({ status: 200, headers: [], body: body(), contentLength: 2000 * 65_536 }),
+    {
+      receiveWindowMs: 400,
+    },
+  )
+  const client = await world.open()
+  client.socket.pause()
+  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  await pause(300)
+  assert.ok(pulled < 500, "the body is not read ahead of the client")
+  for (let i = 0; i < 100 && !ended; i += 1) await pause(30)
+  assert.ok(ended, "the body is given back when the client is cut")
+})
+
+test("a large upload holds its sender back while nobody reads", async () => {
+  let received = 0
+  let go = (): void => undefined
+  const world = await serve(async exchange => {
+    const stream = exchange.body()[Symbol.asyncIterator]()
+    await stream.next()
+    await new Promise<void>(resolve => (go = resolve))
+    for (let next = await stream.next(); next.done !== true; next = await stream.next()) received += next.value.length
+    await exchange.respond({ status: 200, headers: [] })
+  })
+  const client = await world.open()
+  const total = 32 * 1024 * 1024
+  client.say(`PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: ${total}\r\n\r\n`)
+  client.say(new Uint8Array(total))
+  await pause(200)
+  assert.ok(client.socket.writableLength > 8 * 1024 * 1024, "most of it waits at the client")
+  go()
+  assert.equal((await client.answers(1))[0]?.status, 200)
+  assert.ok(received > total - 200_000)
+})
+
+test("a body read in part leaves the connection usable once it has arrived", async () => {
+  const world = await serve(async exchange => {
+    for await (const piece of exchange.body()) if (piece.length > 0) break
+    await pause(50)
+    await exchange.respond({ status: 200, headers: [] })
+  })
+  const client = await world.open()
+  const request = `PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n${"x".repeat(100_000)}`
+  client.say(request)
+  const [first] = await client.answers(1)
+  assert.equal(first?.status, 200)
+  if (first.headers.get("connection") === "keep-alive") {
+    client.say(request)
+    assert.equal((await client.answers(2))[1]?.status, 200)
+  }
+})
+
+test("over the caps the answer is 503, and afterwards all is well", async () => {
+  let go = (): void => undefined
+  const gate = new Promise<void>(resolve => (go = resolve))
+  const world = await serve(
+    async exchange => {
+      if (exchange.rawTarget === "/wait") await gate
+      await polite(exchange)
+    },
+    { inFlightMax: 1, connectionsMax: 2 },
+  )
+  const waiting = await world.open()
+  waiting.say("GET /wait HTTP/1.1\r\nHost: h\r\n\r\n")
+  await pause(20)
+  const second = await world.open()
+  second.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  assert.deepEqual(
+    (await second.answers(1)).map(answer => [answer.status, answer.body]),
+    [[503, "tooManyInFlight"]],
+  )
+  const surplus = await world.open()
+  const heard = await surplus.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n").end()
+  assert.equal(parseAnswers(heard)[0]?.status, 503)
+  go()
+  await waiting.answers(1)
+  second.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  assert.equal((await second.answers(2))[1]?.status, 200)
+})
+
+test("stopping lets requests in flight finish, drops idle connections and takes no new ones", async () => {
+  let go = (): void => undefined
+  const gate = new Promise<void>(resolve => (go = resolve))
+  const world = await serve(async exchange => {
+    await gate
+    await polite(exchange)
+  })
+  const busy = await RawClient.open(world.port)
+  const idle = await RawClient.open(world.port)
+  busy.say("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
+  await pause(20)
+  const stopped = world.stop()
+  await idle.end()
+  await assert.rejects(RawClient.open(world.port))
+  go()
+  const [answer] = await busy.answers(1)
+  assert.deepEqual([answer?.body, answer?.headers.get("connection")], ["read 2", "close"])
+  await stopped
+})
+
+test("stopping ends by force what does not end by itself", async () => {
+  const world = await serve(
+    exchange => new Promise(resolve => exchange.signal.addEventListener("abort", () => resolve())),
+    {
+      stopMs: 100,
+    },
+  )
+  const client = await RawClient.open(world.port)
+  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  await pause(20)
+  await world.stop()
+  await client.end()
+})
+
+test("a handler that breaks or forgets to answer is our failure, said once", async () => {
+  const world = await serve(exchange => {
+    if (exchange.rawTarget === "/throw") throw new TypeError("a bug")
+    return Promise.resolve()
+  })
+  const client = await world.open()
+  client.say("GET /throw HTTP/1.1\r\nHost: h\r\n\r\nGET /forget HTTP/1.1\r\nHost: h\r\n\r\n")
+  const answers = await client.answers(2)
+  assert.deepEqual(
+    answers.map(answer => [answer.status, answer.body]),
+    [
+      [500, "internal"],
+      [500, "internal"],
+    ],
+  )
+  assert.equal(world.telemetry.entries("requestBroke").length, 2)
+})
+
+test("an address in use is said plainly", async () => {
+  const world = await serve(polite)
+  const settings = { name: "x", host: "127.0.0.1", port: world.port, serverHeader: "x", limits: HTTP_LIMITS }
+  const protocol = { handle: polite, refuse: () => ({ status: 400, headers: [], body: text("") }) }
+  const server = new HttpServer(clock, new RealRandom(), new SimTelemetry(), protocol, settings)
+  await assert.rejects(server.listen(), error => isFailure(error, "invalidConfig"))
+})

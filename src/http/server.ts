@@ -1,0 +1,338 @@
+/**
+ * An HTTP/1.1 server that knows no protocol: connections, limits, request ids, time, one log line a
+ * request. What is said to a client is the protocol's, handed in.
+ *
+ * Promises  Every request is answered, or its connection is broken. What is no request is answered
+ *           too (400, 408, 431). Stopping lets requests in flight finish, within `stopMs`.
+ * Refuses   Requests whose framing is not beyond doubt (`framing-core.ts`), and those over the caps:
+ *           `tooManyInFlight`, while stopping `stopping`.
+ * Limits    `HttpLimits`. Nothing here has a timer of its own: `run` sweeps.
+ */
+import { createServer as createHttpServer, STATUS_CODES } from "node:http"
+import type { IncomingMessage, Server, ServerOptions, ServerResponse } from "node:http"
+import { createServer as createTlsServer } from "node:https"
+import type { Server as TlsServer } from "node:https"
+import type { Duplex } from "node:stream"
+import { assert } from "../base/assert.js"
+import { hexOf } from "../base/bytes.js"
+import { httpDate } from "../base/dates.js"
+import { asFailure, fail } from "../base/failures.js"
+import type { Failure } from "../base/failures.js"
+import type { Living } from "../life/contract.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Random } from "../seams/random/contract.js"
+import type { Telemetry } from "../seams/telemetry/contract.js"
+import type { Certificates } from "./certificates.js"
+import type { PlainAnswer, Protocol, Refusal } from "./contract.js"
+import { NodeExchange } from "./exchange.js"
+import { framingFault } from "./framing-core.js"
+import type { HttpLimits } from "./limits.js"
+import { RequestRecord } from "./request-record.js"
+
+export interface HttpServerSettings {
+  /** "s3", "admin" …: in logs and metrics. */
+  readonly name: string
+  readonly host: string
+  /** 0: any free one. */
+  readonly port: number
+  /** The `Server` header. */
+  readonly serverHeader: string
+  readonly limits: HttpLimits
+}
+
+interface Connection {
+  /** Over `connectionsMax`: it is told so and closed. */
+  readonly isSurplus: boolean
+  readonly exchanges: Set<NodeExchange>
+  /** What it sends is not understood any more. */
+  isBroken: boolean
+  hungUpAtMs: number | undefined
+}
+
+/** Between looks at what is still in flight while stopping. */
+const STOP_LOOK_MS = 50
+const NO_BYTES = new Uint8Array()
+
+export class HttpServer implements Living {
+  readonly name: string
+  private readonly server: Server
+  private readonly tlsServer: TlsServer | undefined
+  private readonly connections = new Map<Duplex, Connection>()
+  /** Exchanges whose answer is not out yet. */
+  private inFlight = 0
+  private readonly record: RequestRecord
+  private stopping = false
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly random: Random,
+    private readonly telemetry: Telemetry,
+    private readonly protocol: Protocol,
+    private readonly settings: HttpServerSettings,
+    private readonly certificates?: Certificates,
+  ) {
+    this.name = `http.${settings.name}`
+    this.record = new RequestRecord(telemetry, settings.name, {
+      connections: () => this.connections.size,
+      inFlight: () => this.inFlight,
+    })
+    this.tlsServer = certificates === undefined ? undefined : createTlsServer(this.options())
+    this.server = this.tlsServer ?? createHttpServer(this.options())
+    this.attach()
+  }
+
+  /** Binds the port; resolves with the one in use. Throws `invalidConfig`. */
+  async listen(): Promise<{ readonly host: string; readonly port: number }> {
+    await this.loadCertificate()
+    const { host, port } = this.settings
+    await new Promise<void>((resolve, reject) => {
+      this.server.once("error", error => {
+        reject(
+          fail(
+            "invalidConfig",
+            { message: "the address cannot be listened on", host, port, reason: error.message },
+            error,
+          ),
+        )
+      })
+      this.server.listen({ host, port, backlog: 511 }, resolve)
+    })
+    this.server.on("error", error =>
+      this.telemetry.log.error("httpServerFailed", { server: this.name, reason: error.message }),
+    )
+    const address = this.server.address()
+    assert(typeof address === "object" && address !== null, "a listening server has an address")
+    return { host: address.address, port: address.port }
+  }
+
+  /** Serves until the signal fires, then stops: first politely, after `stopMs` by force. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.clock.sleep(this.settings.limits.sweepMs, signal)
+      this.sweep()
+      await this.reloadCertificate()
+    }
+    await this.stop()
+  }
+
+  private options(): ServerOptions & { minVersion: "TLSv1.2"; handshakeTimeout: number } {
+    const { limits } = this.settings
+    return {
+      maxHeaderSize: limits.headerBytesMax,
+      headersTimeout: limits.headersTimeoutMs,
+      // A body may take hours; it is held to a minimum rate instead.
+      requestTimeout: 0,
+      keepAliveTimeout: limits.keepAliveMs,
+      connectionsCheckingInterval: limits.sweepMs,
+      insecureHTTPParser: false,
+      // Checked by us, so that the answer is the protocol's.
+      requireHostHeader: false,
+      highWaterMark: limits.streamBufferBytes,
+      noDelay: true,
+      keepAlive: true,
+      minVersion: "TLSv1.2",
+      handshakeTimeout: limits.headersTimeoutMs,
+    }
+  }
+
+  private attach(): void {
+    const { server } = this
+    const { limits } = this.settings
+    // Node drops headers over its own count without a word; the block's size is the limit here.
+    server.maxHeadersCount = 0
+    server.maxConnections = limits.connectionsMax + limits.connectionsReserve
+    server.on(this.tlsServer === undefined ? "connection" : "secureConnection", (socket: Duplex) =>
+      this.welcome(socket),
+    )
+    server.on("request", (request, response) => this.take(request, response, false))
+    server.on("checkContinue", (request, response) => this.take(request, response, true))
+    // Any other Expect is ignored, as if absent.
+    server.on("checkExpectation", (request, response) => this.take(request, response, false))
+    server.on("clientError", (error: Error & { code?: string }, socket) => {
+      this.hearNonsense(error, socket)
+    })
+  }
+
+  private welcome(socket: Duplex): void {
+    const isSurplus = this.connections.size >= this.settings.limits.connectionsMax
+    const connection: Connection = { isSurplus, exchanges: new Set(), isBroken: false, hungUpAtMs: undefined }
+    this.connections.set(socket, connection)
+    socket.on("error", () => socket.destroy())
+    socket.on("close", () => {
+      this.connections.delete(socket)
+      for (const exchange of connection.exchanges) exchange.leave()
+    })
+  }
+
+  private take(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void {
+    const connection = this.connections.get(request.socket)
+    if (connection === undefined) return void request.socket.destroy()
+    let mustClose = false
+    let flies = true
+    const land = (): void => {
+      if (flies) this.inFlight -= 1
+      flies = false
+    }
+    const exchange = new NodeExchange(this.clock, request, response, this.settings.limits, {
+      requestId: this.newRequestId(),
+      awaitsContinue,
+      serverName: this.settings.serverHeader,
+      mustClose: () => mustClose || this.stopping || connection.isSurplus || connection.isBroken,
+      onLinger: land,
+    })
+    const fault = framingFault({ httpVersion: request.httpVersion, headersAll: name => exchange.headersAll(name) })
+    mustClose = fault !== undefined
+    this.inFlight += 1
+    const refusal = fault ?? this.overload(connection)
+    connection.exchanges.add(exchange)
+    void this.serve(exchange, refusal).finally(() => {
+      land()
+      connection.exchanges.delete(exchange)
+      this.record.request(exchange)
+      if (connection.isBroken && connection.exchanges.size === 0) this.hangUp(request.socket, connection, NO_BYTES)
+    })
+  }
+
+  private overload({ isSurplus }: Connection): Failure | undefined {
+    if (this.stopping) return fail("stopping")
+    if (isSurplus) return fail("tooManyInFlight", { message: "too many connections" })
+    return this.inFlight > this.settings.limits.inFlightMax ? fail("tooManyInFlight") : undefined
+  }
+
+  /** Never rejects: what goes wrong here is answered, or ends the connection. */
+  private async serve(exchange: NodeExchange, refusal: Failure | undefined): Promise<void> {
+    try {
+      if (refusal !== undefined) throw refusal
+      await this.protocol.handle(exchange)
+      if (!exchange.answered && !exchange.signal.aborted) throw fail("internal", { reason: "no answer was given" })
+    } catch (error) {
+      await this.serveFailure(exchange, error)
+    }
+  }
+
+  private async serveFailure(exchange: NodeExchange, error: unknown): Promise<void> {
+    const failure = asFailure(error)
+    exchange.note({ failure: failure.kind })
+    if (failure.remedy === "reportBug") {
+      const stack = error instanceof Error ? error.stack : undefined
+      this.telemetry.log.error("requestBroke", {
+        server: this.name,
+        requestId: exchange.requestId,
+        reason: failure.message,
+        stack,
+      })
+    }
+    if (exchange.answered || exchange.signal.aborted) return
+    const { requestId, rawTarget } = exchange
+    try {
+      await exchange.respond(this.protocol.refuse({ requestId, failure, status: undefined, target: rawTarget }))
+    } catch (second) {
+      this.telemetry.log.error("requestBroke", { server: this.name, requestId, reason: asFailure(second).message })
+      exchange.destroy()
+    }
+  }
+
+  /** Bytes that are no request, or a body that breaks off: an answer where one can still be given. */
+  private hearNonsense(error: Error & { code?: string }, socket: Duplex): void {
+    const connection = this.connections.get(socket)
+    if (connection === undefined) return void socket.destroy()
+    const endedEarly = error.code === "HPE_INVALID_EOF_STATE"
+    if (!socket.writable || error.code === "ECONNRESET") return void socket.destroy()
+    for (const exchange of connection.exchanges) {
+      exchange.breakBody(
+        endedEarly
+          ? fail("incompleteBody", { message: "the connection ended within the body" })
+          : fail("invalidRequest", { message: "the body's framing is broken", reason: error.code }),
+      )
+    }
+    const isKnown = connection.isBroken
+    connection.isBroken = true
+    // Exchanges going on say the last words; with none, these are said here.
+    if (isKnown || connection.exchanges.size > 0) return
+    if (endedEarly) return void socket.destroy()
+    const answer = this.protocol.refuse(this.nonsenseRefusal(error.code))
+    this.hangUp(socket, connection, plainBytes(answer, httpDate(this.clock.wallMs()), this.settings.serverHeader))
+  }
+
+  /** Says the last words and takes what the client still sends for a while, so that it hears them. */
+  private hangUp(socket: Duplex, connection: Connection, lastWords: Uint8Array): void {
+    connection.hungUpAtMs = this.clock.monotonicMs()
+    socket.end(lastWords)
+    socket.removeAllListeners("data")
+    socket.on("data", () => undefined)
+    socket.resume()
+  }
+
+  private nonsenseRefusal(code: string | undefined): Refusal {
+    const requestId = this.newRequestId()
+    this.record.nonsense(requestId, code ?? "unknown")
+    switch (code) {
+      case "HPE_HEADER_OVERFLOW":
+        return {
+          requestId,
+          status: 431,
+          failure: fail("invalidRequest", { message: "the headers are too large" }),
+          target: "",
+        }
+      case "ERR_HTTP_REQUEST_TIMEOUT":
+        return { requestId, status: 408, failure: fail("requestTimeout"), target: "" }
+      default:
+        return {
+          requestId,
+          status: 400,
+          failure: fail("invalidRequest", { message: "this is no HTTP request", reason: code }),
+          target: "",
+        }
+    }
+  }
+
+  private newRequestId(): string {
+    return hexOf(this.random.bytes(8)).toUpperCase()
+  }
+
+  private sweep(): void {
+    const nowMs = this.clock.monotonicMs()
+    for (const [socket, { exchanges, hungUpAtMs }] of this.connections) {
+      for (const exchange of exchanges) exchange.sweep(nowMs)
+      if (hungUpAtMs !== undefined && nowMs - hungUpAtMs > this.settings.limits.drainMs) socket.destroy()
+    }
+  }
+
+  private async stop(): Promise<void> {
+    this.stopping = true
+    const closed = new Promise<void>(resolve => void this.server.close(() => resolve()))
+    const never = new AbortController().signal
+    const untilMs = this.clock.monotonicMs() + this.settings.limits.stopMs
+    while (this.connections.size > 0 && this.clock.monotonicMs() < untilMs) {
+      for (const [socket, { exchanges }] of this.connections) if (exchanges.size === 0) socket.destroy()
+      await this.clock.sleep(STOP_LOOK_MS, never)
+      this.sweep()
+    }
+    this.server.closeAllConnections()
+    for (const socket of this.connections.keys()) socket.destroy()
+    await closed
+  }
+
+  private async loadCertificate(): Promise<boolean> {
+    const pair = await this.certificates?.readIfChanged()
+    if (pair === undefined) return false
+    this.tlsServer?.setSecureContext({ ...pair, minVersion: "TLSv1.2" })
+    return true
+  }
+
+  private async reloadCertificate(): Promise<void> {
+    try {
+      if (await this.loadCertificate()) this.telemetry.log.info("certificateLoaded", { server: this.name })
+    } catch (error) {
+      this.telemetry.log.warn("certificateNotLoaded", { server: this.name, reason: asFailure(error).message })
+    }
+  }
+}
+
+/** An answer outside of any request, as bytes; the connection ends with it. */
+function plainBytes({ status, headers, body }: PlainAnswer, date: string, server: string): Buffer {
+  const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`]
+  for (let i = 0; i + 1 < headers.length; i += 2) lines.push(`${headers[i] ?? ""}: ${headers[i + 1] ?? ""}`)
+  lines.push(`Date: ${date}`, `Server: ${server}`, `Content-Length: ${body.length}`, "Connection: close", "", "")
+  return Buffer.concat([Buffer.from(lines.join("\r\n"), "latin1"), body])
+}
