@@ -189,4 +189,5 @@ export const CONFIG_FILE_ENVIRONMENT = "HAYLOFT_CONFIG"
 export const CLIENT_ENVIRONMENT = {
   HAYLOFT_ADMIN_ENDPOINT: "address of the admin API, for the commands that need it",
   HAYLOFT_ADMIN_TOKEN: "token of the admin API",
+  HAYLOFT_IMPORT_SECRET_KEY: "secret that `key import` imports",
 } as const

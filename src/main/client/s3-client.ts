@@ -33,6 +33,8 @@ export interface ObjectHead {
   readonly sizeBytes: number
   /** Without quotes. */
   readonly etag: string
+  /** A single upload that the store does not encrypt with a key of its own: the ETag is the MD5 of the bytes. */
+  readonly etagIsMd5: boolean
   readonly lastModifiedMs: number | undefined
   readonly contentType: string | undefined
 }
@@ -105,6 +107,11 @@ export class S3Client {
       token = textOf(root, "ContinuationToken")
     } while (token !== undefined && token !== "")
     return buckets
+  }
+
+  /** Throws `RemoteFailure` 404 where there is none. */
+  async headBucket(bucket: string): Promise<void> {
+    await this.#drained({ method: "HEAD", bucket })
   }
 
   async createBucket(bucket: string): Promise<void> {
@@ -310,9 +317,13 @@ function remoteFailure(status: number, error: XmlElement, requestId: string | un
 }
 
 function headOf({ headers }: Answer): ObjectHead {
+  const etag = unquote(headers.etag)
+  const encrypted =
+    headers["x-amz-server-side-encryption"] ?? headers["x-amz-server-side-encryption-customer-algorithm"]
   return {
     sizeBytes: Number(headers["content-length"] ?? 0),
-    etag: unquote(headers.etag),
+    etag,
+    etagIsMd5: /^[0-9a-f]{32}$/.test(etag) && (encrypted === undefined || encrypted === "AES256"),
     lastModifiedMs: parseDate(headers["last-modified"] ?? ""),
     contentType: headers["content-type"],
   }

@@ -1,0 +1,171 @@
+/** Commands over the admin API: status, accounts, keys, buckets, devices. */
+import { z } from "zod"
+import { ACCOUNT, ACCOUNTS, BUCKET, BUCKETS, DEVICES, KEY_WITH_SECRET, KEYS, STATUS } from "../../admin/index.js"
+import type { AdminClient } from "../client/admin-client.js"
+import { BrokenAnswer } from "../client/remote.js"
+import { CliError } from "./exit-codes.js"
+import type { CliIo } from "./io.js"
+import { answer, type OutputOptions } from "./output.js"
+import { withAdmin, type StoreOptions } from "./stores.js"
+import { durationText, printable, sizeText, tableText, timeText } from "./text.js"
+
+export type AdminCommandOptions = StoreOptions & OutputOptions
+
+/** Checks an answer by the API's own schema; fields that a newer server adds are dropped. */
+function checked<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  throw new BrokenAnswer(
+    `the admin API answered something else: ${parsed.error.issues[0]?.message ?? "not what was expected"}`,
+  )
+}
+
+export class AdminCommands {
+  constructor(
+    private readonly io: CliIo,
+    private readonly options: AdminCommandOptions,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  async status(): Promise<void> {
+    const status = checked(STATUS, await this.#with(client => client.get("/v1/status")))
+    await this.#answer(status, statusText(status))
+    if (!status.health.ready) throw new CliError("failed", `not ready: ${status.health.reasons.join("; ")}`)
+  }
+
+  async devices(): Promise<void> {
+    const { devices } = checked(DEVICES, await this.#with(client => client.get("/v1/devices")))
+    await this.#answer({ devices }, devicesText(devices))
+  }
+
+  async createAccount(request: { id?: string; displayName: string; email?: string }): Promise<void> {
+    const account = checked(ACCOUNT, await this.#with(client => client.post("/v1/accounts", request)))
+    await this.#answer(account, `created account ${account.id}\n`)
+  }
+
+  async accounts(): Promise<void> {
+    const { accounts } = checked(ACCOUNTS, await this.#with(client => client.get("/v1/accounts")))
+    const rows = accounts.map(({ id, displayName, email, createdMs }) => [
+      timeText(createdMs),
+      id,
+      printable(displayName),
+      printable(email),
+    ])
+    await this.#answer({ accounts }, tableText(["CREATED", "ACCOUNT", "NAME", "E-MAIL"], rows))
+  }
+
+  async createKey(accountId: string | undefined): Promise<void> {
+    const key = checked(KEY_WITH_SECRET, await this.#with(client => client.post("/v1/keys", { accountId })))
+    const text = `access key  ${key.accessKeyId}\nsecret key  ${key.secretAccessKey ?? ""}\n(shown this once)\n`
+    await this.#answer(key, text)
+  }
+
+  async importKey(request: {
+    accountId: string | undefined
+    accessKeyId: string
+    secretAccessKey: string
+  }): Promise<void> {
+    const key = checked(KEY_WITH_SECRET, await this.#with(client => client.post("/v1/keys", request)))
+    await this.#answer(key, `imported key ${key.accessKeyId}\n`)
+  }
+
+  async keys(accountId: string | undefined): Promise<void> {
+    const { keys } = checked(KEYS, await this.#with(client => client.get("/v1/keys", { accountId })))
+    const rows = keys.map(key => [timeText(key.createdMs), key.accessKeyId, key.accountId])
+    await this.#answer({ keys }, tableText(["CREATED", "ACCESS KEY", "ACCOUNT"], rows))
+  }
+
+  async removeKey(id: string): Promise<void> {
+    await this.#with(client => client.remove(`/v1/keys/${encodeURIComponent(id)}`))
+    await this.#answer({ deleted: id }, `deleted key ${id}\n`)
+  }
+
+  async createBucket(request: {
+    name: string
+    owner: string | undefined
+    location: string | undefined
+  }): Promise<void> {
+    const bucket = checked(BUCKET, await this.#with(client => client.post("/v1/buckets", request)))
+    await this.#answer(bucket, `created bucket ${bucket.name}\n`)
+  }
+
+  async buckets(owner: string | undefined): Promise<void> {
+    const buckets = await this.#with(client => allBuckets(client, owner))
+    const rows = buckets.map(({ name, createdMs, usage, ...bucket }) => [
+      timeText(createdMs),
+      name,
+      String(usage.objects),
+      sizeText(usage.bytes),
+      bucket.owner,
+    ])
+    await this.#answer({ buckets }, tableText(["CREATED", "BUCKET", "OBJECTS", "BYTES", "OWNER"], rows))
+  }
+
+  async bucket(name: string): Promise<void> {
+    const bucket = checked(BUCKET, await this.#with(client => client.get(`/v1/buckets/${encodeURIComponent(name)}`)))
+    const { usage } = bucket
+    const rows = [
+      ["owner", bucket.owner],
+      ["created", timeText(bucket.createdMs)],
+      ["location", bucket.location || "none given"],
+      ["versioning", bucket.versioning],
+      ["objects", String(usage.objects)],
+      ["versions", String(usage.versions)],
+      ["bytes", `${usage.bytes} (${sizeText(usage.bytes)})`],
+      ["uploads", `${usage.uploads} in progress`],
+    ]
+    await this.#answer(bucket, tableText(["bucket", bucket.name], rows))
+  }
+
+  async removeBucket(name: string): Promise<void> {
+    await this.#with(client => client.remove(`/v1/buckets/${encodeURIComponent(name)}`))
+    await this.#answer({ deleted: name }, `deleted bucket ${name}\n`)
+  }
+
+  #with<T>(use: (client: AdminClient) => Promise<T>): Promise<T> {
+    return withAdmin(this.io, this.options, this.signal, use)
+  }
+
+  #answer(value: unknown, text: string): Promise<void> {
+    return answer(this.io, this.options, value, text)
+  }
+}
+
+async function allBuckets(client: AdminClient, owner: string | undefined): Promise<z.output<typeof BUCKET>[]> {
+  const buckets: z.output<typeof BUCKET>[] = []
+  let after: string | undefined
+  do {
+    const page = checked(BUCKETS, await client.get("/v1/buckets", { owner, after, max: "1000" }))
+    buckets.push(...page.buckets)
+    after = page.next
+  } while (after !== undefined)
+  return buckets
+}
+
+function devicesText(devices: z.output<typeof DEVICES>["devices"]): string {
+  const rows = devices.map(device => [
+    device.id,
+    device.reason === "" ? device.state : `${device.state} (${device.reason})`,
+    sizeText(device.freeBytes),
+    sizeText(device.totalBytes),
+    device.fileSystemKind,
+    printable(device.path),
+  ])
+  return tableText(["DEVICE", "STATE", "FREE", "SIZE", "FILE SYSTEM", "FOLDER"], rows)
+}
+
+function statusText(status: z.output<typeof STATUS>): string {
+  const { health } = status
+  const state = health.ready ? (health.reasons.length === 0 ? "ready" : "ready, degraded") : "not ready"
+  const queues = [...status.queues, ...status.devices.flatMap(device => device.queues)].filter(queue => queue.depth > 0)
+  return [
+    `Hayloft ${status.version}, store ${status.storeId}, up ${durationText(status.uptimeSeconds)}`,
+    `health      ${state}`,
+    ...health.reasons.map(reason => `            ${printable(reason)}`),
+    `redundancy  ${status.policy}, names on ${status.metaCopies} device${status.metaCopies === 1 ? "" : "s"}`,
+    `            ${status.redundancy}`,
+    ...(queues.length === 0 ? [] : [`queues      ${queues.map(q => `${q.name} ${q.depth}/${q.limit}`).join(", ")}`]),
+    "",
+    devicesText(status.devices),
+  ].join("\n")
+}

@@ -1,0 +1,86 @@
+/**
+ * Exit codes, a closed list that scripts may rely on, and which error ends with which.
+ */
+import { CommanderError } from "commander"
+import { isFailure, type Failure } from "../../base/failures.js"
+import { RemoteFailure, Unreachable } from "../client/remote.js"
+
+export const EXIT_CODES = {
+  ok: { code: 0, meaning: "done" },
+  failed: { code: 1, meaning: "failed; the message says why" },
+  usage: { code: 2, meaning: "wrong arguments, settings, or Node version; nothing was touched" },
+  notFound: { code: 3, meaning: "no such bucket, key, account, file or store" },
+  denied: { code: 4, meaning: "not allowed: wrong or missing credentials" },
+  unreachable: { code: 5, meaning: "nobody answers at the endpoint" },
+  conflict: { code: 6, meaning: "taken: it exists already, is not empty, or is in use by another process" },
+  interrupted: { code: 130, meaning: "interrupted" },
+} as const
+
+export type ExitName = keyof typeof EXIT_CODES
+
+/** An error of a command itself: one line that says what to do. */
+export class CliError extends Error {
+  override readonly name = "CliError"
+
+  constructor(
+    readonly exit: ExitName,
+    message: string,
+  ) {
+    super(message)
+  }
+}
+
+const BY_ERRNO: Readonly<Record<string, ExitName>> = {
+  ENOENT: "notFound",
+  EACCES: "denied",
+  EPERM: "denied",
+  EADDRINUSE: "conflict",
+  EEXIST: "conflict",
+}
+
+function exitOfFailure(failure: Failure): ExitName {
+  if (failure.kind === "invalidConfig") return "usage"
+  if (failure.kind === "folderInUse" || /Exists$|NotEmpty$|OwnedByYou$/.test(failure.kind)) return "conflict"
+  if (failure.kind.startsWith("noSuch")) return "notFound"
+  return failure.remedy === "signIn" || failure.kind === "wrongMasterKey" ? "denied" : "failed"
+}
+
+function exitOfStatus(status: number): ExitName {
+  if (status === 404) return "notFound"
+  if (status === 401 || status === 403) return "denied"
+  return status === 409 || status === 412 ? "conflict" : "failed"
+}
+
+export function exitOf(error: unknown): ExitName {
+  if (error instanceof CliError) return error.exit
+  if (error instanceof CommanderError) return error.exitCode === 0 ? "ok" : "usage"
+  if (error instanceof RemoteFailure) return exitOfStatus(error.status)
+  if (error instanceof Unreachable) return "unreachable"
+  if (isFailure(error)) return exitOfFailure(error)
+  if (error instanceof Error && error.name === "AbortError") return "interrupted"
+  const code: unknown = error instanceof Error && "code" in error ? error.code : undefined
+  return (typeof code === "string" ? BY_ERRNO[code] : undefined) ?? "failed"
+}
+
+/** What the operating system refused, in words. Undefined for other errors. */
+function systemMessage(error: Error): string | undefined {
+  if (!("code" in error && "syscall" in error)) return undefined
+  const path = "path" in error ? String(error.path) : ""
+  if (error.code === "ENOENT" && path !== "") return `there is no ${path}`
+  if (error.code === "EACCES" || error.code === "EPERM") return `not allowed: ${path || error.message}`
+  if (error.code === "EADDRINUSE" && "address" in error && "port" in error) {
+    return `${String(error.address)}:${String(error.port)} is taken by another process; stop it, or choose another --listen and --admin-listen`
+  }
+  return error.message
+}
+
+/** One line for people. What is our bug comes with its stack, because somebody has to find it. */
+export function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const system = systemMessage(error)
+  if (system !== undefined) return system
+  const ours = error instanceof CliError || error instanceof RemoteFailure || error instanceof Unreachable
+  const known = isFailure(error) ? error.remedy !== "reportBug" : error.name === "BrokenAnswer"
+  if (ours || known) return error.message.replace(/\s*\n\s*/g, " ")
+  return error.stack ?? error.message
+}

@@ -1,0 +1,219 @@
+import { test } from "node:test"
+import assert from "node:assert/strict"
+import { fail } from "../../base/failures.js"
+import {
+  objectKeyOfText,
+  parseBucketId,
+  parseDeviceId,
+  parseEpoch,
+  parseIncarnation,
+  parseLogSequence,
+  parsePartitionId,
+  parsePosition,
+  parseTabletId,
+  parseUploadId,
+  parseVolumeId,
+  rowKeyOf,
+} from "../../base/ids.js"
+import { subBlockChecksums } from "../../base/sub-block.js"
+import { encodeEntry } from "../../format/entry.js"
+import { encodeLogBatch } from "../../format/log-batch.js"
+import {
+  encodeNeedleHeader,
+  needleHeaderChecksum,
+  needleSeed,
+  payloadSeed,
+  type NeedleId,
+} from "../../format/needle.js"
+import {
+  chainChecksum,
+  encodeGroupHeader,
+  encodeVolumeHeader,
+  GROUP_HEADER_BYTES,
+  needlesChecksumOf,
+} from "../../format/volume.js"
+import { inspectFile, type Finding } from "./inspect.js"
+
+const deviceId = parseDeviceId("00112233445566aa")
+const volumeId = parseVolumeId(3)
+const id: NeedleId = {
+  partition: parsePartitionId(9),
+  uploadId: parseUploadId("ab".repeat(16)),
+  part: 0,
+  block: 2,
+  generation: 0,
+  slot: 1,
+}
+
+function shard(text: string): Uint8Array[] {
+  const body = new TextEncoder().encode(text)
+  const checksums = subBlockChecksums(body, needleSeed(id))
+  const owner = { bucketId: parseBucketId(5), key: objectKeyOfText("photos/é") }
+  const header = encodeNeedleHeader({
+    kind: "shard",
+    id,
+    owner,
+    policy: { kind: "ec", k: 4, m: 2, matrix: "cauchy" },
+    blockLengthBytes: 77,
+    birthNote: undefined,
+    bodyBytes: body.length,
+    checksums,
+  })
+  return [header, body]
+}
+
+function payload(): Uint8Array[] {
+  const [family, key] = ["current", rowKeyOf("row")] as const
+  const body = new TextEncoder().encode("inline")
+  const checksums = subBlockChecksums(body, payloadSeed(family, key))
+  return [encodeNeedleHeader({ kind: "payload", family, key, bodyBytes: body.length, checksums }), body]
+}
+
+function group(previousChecksum: bigint, sequence: number, offsetBytes: number, needles: Uint8Array[][]): Buffer {
+  const bytes = Buffer.alloc(4096)
+  const needlesChecksum = needlesChecksumOf(needles.map(([header]) => needleHeaderChecksum(header ?? new Uint8Array())))
+  encodeGroupHeader({
+    deviceId,
+    volumeId,
+    needles: needles.length,
+    sequence,
+    lengthBytes: 4096,
+    offsetBytes,
+    previousChecksum,
+    needlesChecksum,
+  }).forEach((byte, i) => (bytes[i] = byte))
+  let at = GROUP_HEADER_BYTES
+  for (const piece of needles.flat()) {
+    bytes.set(piece, at)
+    at += piece.length
+  }
+  return bytes
+}
+
+function volume(): Buffer {
+  const page = encodeVolumeHeader({
+    kind: "needles",
+    deviceId,
+    volumeId,
+    incarnation: parseIncarnation(1),
+    sealed: undefined,
+  })
+  const first = group(chainChecksum(page), 1, 4096, [shard("first body"), payload()])
+  const tombstone = [encodeNeedleHeader({ kind: "tombstone", id })]
+  const second = group(chainChecksum(first), 2, 8192, [tombstone])
+  return Buffer.concat([page, first, second, Buffer.alloc(4096)])
+}
+
+async function findingsOf(file: Buffer): Promise<Finding[] | undefined> {
+  const findings = await inspectFile(async (offset, length) => file.subarray(offset, offset + length))
+  if (findings === undefined) return undefined
+  const all: Finding[] = []
+  for await (const finding of findings) {
+    all.push(finding)
+    if (all.length > 1000) throw fail("internal", { message: "endless" })
+  }
+  return all
+}
+
+const outline = (findings: Finding[] | undefined) =>
+  findings?.map(({ what, offsetBytes, intact }) => `${what}@${offsetBytes}${intact ? "" : "!"}`)
+
+test("a volume: header, groups, each needle with its owner and checksums", async () => {
+  const findings = await findingsOf(volume())
+  assert.deepEqual(
+    findings?.map(({ what, intact }) => [what, intact]),
+    [
+      ["volume", true],
+      ["group", true],
+      ["needle", true],
+      ["needle", true],
+      ["group", true],
+      ["needle", true],
+      ["end", true],
+    ],
+  )
+  assert.deepEqual(findings?.[2]?.fields, {
+    kind: "shard",
+    partition: 9,
+    upload: "ab".repeat(16),
+    part: 0,
+    block: 2,
+    generation: 0,
+    slot: 1,
+    bucket: 5,
+    key: "photos/é",
+    policy: "ec:4+2",
+    blockBytes: 77,
+    bodyBytes: 10,
+    birthNote: false,
+  })
+  assert.deepEqual(findings?.[3]?.fields, { kind: "payload", family: "current", row: "726f77", bodyBytes: 6 })
+  assert.equal(findings?.[5]?.fields["kind"], "tombstone")
+})
+
+test("one flipped byte anywhere written is a damaged finding or an end that says so", async () => {
+  const whole = outline(await findingsOf(volume()))
+  const intact = volume()
+  const bodyAt = intact.indexOf("first body")
+  for (const at of [4096 + 8, 4096 + GROUP_HEADER_BYTES + 20, bodyAt, bodyAt + 9, 8192 + 3]) {
+    const damaged = volume()
+    damaged[at] = (damaged[at] ?? 0) ^ 0x10
+    const found = await findingsOf(damaged)
+    assert.notDeepEqual(outline(found), whole, `byte ${at}`)
+    assert.ok(
+      found?.some(finding => !finding.intact),
+      `byte ${at}`,
+    )
+  }
+})
+
+test("what an earlier life left behind the end is named, not believed", async () => {
+  const page = encodeVolumeHeader({
+    kind: "needles",
+    deviceId,
+    volumeId,
+    incarnation: parseIncarnation(2),
+    sealed: undefined,
+  })
+  const findings = await findingsOf(Buffer.concat([page, volume().subarray(4096)]))
+  assert.equal(findings?.length, 2)
+  assert.match(String(findings?.[1]?.fields["reason"]), /older group/)
+})
+
+test("a log segment: batches and their entries, until the chain ends", async () => {
+  const write = { family: "current", key: rowKeyOf("k"), value: new Uint8Array([1]) } as const
+  const { record } = encodeEntry({
+    tabletId: parseTabletId(1),
+    epoch: parseEpoch(1),
+    position: parsePosition(7),
+    writes: [write],
+  })
+  const head = { deviceId, segment: 4, durableUpTo: parseLogSequence(0), cutUpTo: parseLogSequence(0) }
+  const first = encodeLogBatch({ ...head, offsetBytes: 0, sequence: parseLogSequence(1), previous: 0n }, [
+    record,
+    record,
+  ])
+  const second = encodeLogBatch(
+    { ...head, offsetBytes: 4096, sequence: parseLogSequence(2), previous: first.header.checksum },
+    [record],
+  )
+  const stale = encodeLogBatch(
+    { ...head, segment: 3, offsetBytes: 8192, sequence: parseLogSequence(3), previous: 5n },
+    [record],
+  )
+  const file = Buffer.concat([first.bytes, second.bytes, stale.bytes])
+  const findings = await findingsOf(file)
+  assert.deepEqual(
+    outline(findings)?.map(line => line.split("@")[0]),
+    ["batch", "entry", "entry", "batch", "entry", "end"],
+  )
+  assert.deepEqual(findings?.[1]?.fields, { tablet: 1, epoch: 1, position: 7, writes: 1, families: "current" })
+  file[100] = 0xff
+  const damaged = await findingsOf(file)
+  assert.deepEqual([damaged?.[0]?.what, damaged?.[0]?.intact], ["batch", false])
+})
+
+test("any other file is refused", async () => {
+  assert.equal(await findingsOf(Buffer.from("hello")), undefined)
+  assert.equal(await findingsOf(Buffer.alloc(8192)), undefined)
+})

@@ -1,0 +1,41 @@
+/** The process around the command line: its streams, signals and exit code. */
+import { RealClock } from "../../seams/clock/real.js"
+import { EXIT_CODES } from "./exit-codes.js"
+import type { CliIo } from "./io.js"
+import { run } from "./program.js"
+
+/** npm passes a Ctrl-C on that the terminal has sent us already: only a later one is a second. */
+const SAME_SIGNAL_MS = 1000
+
+function processIo(): CliIo {
+  // A reader that left (`hayloft ls | head`) is no error.
+  process.stdout.on("error", (error: Error & { code?: string }) =>
+    process.exit(error.code === "EPIPE" ? 0 : EXIT_CODES.failed.code),
+  )
+  return {
+    environment: process.env,
+    workingFolder: process.cwd(),
+    clock: new RealClock(),
+    out: data => new Promise(resolve => process.stdout.write(data, () => resolve())),
+    error: text => void process.stderr.write(text),
+    input: process.stdin,
+    errorIsTerminal: process.stderr.isTTY,
+  }
+}
+
+/** Fires at the first SIGINT or SIGTERM; a second one ends the process at once. */
+function stopSignal(clock: CliIo["clock"]): AbortSignal {
+  const stop = new AbortController()
+  let firstMs: number | undefined
+  const onSignal = () => {
+    firstMs ??= clock.monotonicMs()
+    if (clock.monotonicMs() - firstMs > SAME_SIGNAL_MS) process.exit(EXIT_CODES.interrupted.code)
+    stop.abort()
+  }
+  process.on("SIGINT", onSignal)
+  process.on("SIGTERM", onSignal)
+  return stop.signal
+}
+
+const io = processIo()
+process.exit(await run(process.argv.slice(2), io, stopSignal(io.clock)))

@@ -1,0 +1,11 @@
+/** How commands answer: lines for people, or one JSON value a line for scripts (`--json`). */
+import type { CliIo } from "./io.js"
+
+export interface OutputOptions {
+  readonly json?: boolean
+}
+
+/** Writes `value` as JSON where asked, else the text. */
+export async function answer(io: CliIo, options: OutputOptions, value: unknown, text: string): Promise<void> {
+  await io.out(options.json === true ? `${JSON.stringify(value)}\n` : text)
+}

@@ -1,0 +1,218 @@
+/**
+ * The command line: every command with its arguments, options and help, and what runs it.
+ *
+ * Commands get their world handed in (`CliIo`); errors climb to `run`, which turns them into one line
+ * on standard error (JSON with `--json`) and an exit code from `EXIT_CODES`.
+ */
+import { Command, CommanderError } from "commander"
+import { readVersion } from "../version.js"
+import { AdminCommands, type AdminCommandOptions } from "./admin-commands.js"
+import { copyCommand, type CopyOptions } from "./copy-command.js"
+import { envCommand, type EnvOptions } from "./env-command.js"
+import { CliError, EXIT_CODES, exitOf, messageOf } from "./exit-codes.js"
+import { inspectCommand } from "./inspect-command.js"
+import type { CliIo } from "./io.js"
+import { listCommand, removeCommand, type ListOptions, type RemoveOptions } from "./object-commands.js"
+import { answer, type OutputOptions } from "./output.js"
+import { addServeOptions, serveCommand } from "./serve-command.js"
+
+const collect = (value: string, earlier: readonly string[] | undefined): readonly string[] => [
+  ...(earlier ?? []),
+  value,
+]
+
+const withJson = (command: Command): Command =>
+  command.configureHelp({ sortOptions: true }).option("--json", "answer with one JSON value a line")
+
+const group = (program: Command, name: string): Command => program.command(name).helpCommand(false)
+
+/** Options of every command that speaks to a store. */
+const withStore = (command: Command): Command =>
+  withJson(command)
+    .option("--data <DIR>", "use the store in this data folder, whatever the environment says", collect)
+    .option("--config <FILE>", "the store's config file")
+    .option("--master-key-file <FILE>", "the store's master key file")
+
+function addObjectCommands(program: Command, io: CliIo, signal: AbortSignal): void {
+  withStore(program.command("cp"))
+    .description("copy a file to or from a store: s3://bucket/key, a path, or - for standard input or output")
+    .argument("<FROM>")
+    .argument("<TO>")
+    .option("-r, --recursive", "copy a folder, or all keys that begin with FROM")
+    .option("--content-type <TYPE>", "instead of guessing by the file's ending")
+    .action((from: string, to: string, options: CopyOptions) => copyCommand(io, from, to, options, signal))
+  withStore(program.command("ls"))
+    .description("list buckets, or the keys of one below a prefix")
+    .argument("[s3://BUCKET/PREFIX]")
+    .option("-r, --recursive", "every key, not only up to the next /")
+    .action((place: string | undefined, options: ListOptions) => listCommand(io, place, options, signal))
+  withStore(program.command("rm"))
+    .description("delete an object, or with -r all that begin with a prefix")
+    .argument("<s3://BUCKET/KEY>")
+    .option("-r, --recursive", "delete every key that begins with this")
+    .action((place: string, options: RemoveOptions) => removeCommand(io, place, options, signal))
+}
+
+function addAccountCommands(program: Command, admin: (options: AdminCommandOptions) => AdminCommands): void {
+  const account = group(program, "account").description("accounts: who owns buckets and keys")
+  withStore(account.command("create"))
+    .description("create an account")
+    .argument("<NAME>", "display name")
+    .option("--id <ID>", "instead of 64 drawn hex digits")
+    .option("--email <ADDRESS>")
+    .action((displayName: string, options: AdminCommandOptions & { id?: string; email?: string }) => {
+      const { id, email } = options
+      const request = { displayName, ...(id === undefined ? {} : { id }), ...(email === undefined ? {} : { email }) }
+      return admin(options).createAccount(request)
+    })
+  withStore(account.command("list"))
+    .description("list accounts")
+    .action((options: AdminCommandOptions) => admin(options).accounts())
+}
+
+function addKeyCommands(program: Command, io: CliIo, admin: (options: AdminCommandOptions) => AdminCommands): void {
+  const key = group(program, "key").description("access keys: pairs that sign requests for an account")
+  withStore(key.command("create"))
+    .description("draw a key pair; its secret is shown this once")
+    .option("--account <ID>", "owner (default: the root account)")
+    .action((options: AdminCommandOptions & { account?: string }) => admin(options).createKey(options.account))
+  withStore(key.command("import"))
+    .description(
+      "import a pair that exists elsewhere; the secret comes from HAYLOFT_IMPORT_SECRET_KEY or standard input",
+    )
+    .argument("<ACCESS_KEY>")
+    .option("--account <ID>", "owner (default: the root account)")
+    .action(async (accessKeyId: string, options: AdminCommandOptions & { account?: string }) => {
+      const secretAccessKey = await readSecret(io)
+      await admin(options).importKey({ accountId: options.account, accessKeyId, secretAccessKey })
+    })
+  withStore(key.command("list"))
+    .description("list keys, never with their secrets")
+    .option("--account <ID>", "only this account's")
+    .action((options: AdminCommandOptions & { account?: string }) => admin(options).keys(options.account))
+  withStore(key.command("delete"))
+    .description("delete a key; it is refused from now on")
+    .argument("<ACCESS_KEY>")
+    .action((id: string, options: AdminCommandOptions) => admin(options).removeKey(id))
+}
+
+function addBucketCommands(program: Command, admin: (options: AdminCommandOptions) => AdminCommands): void {
+  const bucket = group(program, "bucket").description("buckets of every account, as the operator sees them")
+  withStore(bucket.command("list"))
+    .description("list buckets with their exact usage")
+    .option("--owner <ACCOUNT>", "only this account's")
+    .action((options: AdminCommandOptions & { owner?: string }) => admin(options).buckets(options.owner))
+  withStore(bucket.command("create"))
+    .description("create a bucket")
+    .argument("<NAME>")
+    .option("--owner <ACCOUNT>", "owner (default: the root account)")
+    .option("--location <NAME>", "location constraint")
+    .action((name: string, options: AdminCommandOptions & { owner?: string; location?: string }) =>
+      admin(options).createBucket({ name, owner: options.owner, location: options.location }),
+    )
+  withStore(bucket.command("stat"))
+    .description("one bucket: owner, versioning, objects, bytes")
+    .argument("<NAME>")
+    .action((name: string, options: AdminCommandOptions) => admin(options).bucket(name))
+  withStore(bucket.command("delete"))
+    .description("delete an empty bucket")
+    .argument("<NAME>")
+    .action((name: string, options: AdminCommandOptions) => admin(options).removeBucket(name))
+}
+
+function addStoreCommands(program: Command, io: CliIo, admin: (options: AdminCommandOptions) => AdminCommands): void {
+  withStore(program.command("status"))
+    .description("health, redundancy and devices of a running store; exit code 1 while it is not ready")
+    .action((options: AdminCommandOptions) => admin(options).status())
+  withStore(program.command("env"))
+    .description(`the root credentials as shell exports: eval "$(hayloft env)"`)
+    .option("--admin", "the admin API's address and token too")
+    .action((options: EnvOptions) => envCommand(io, options))
+  withStore(group(program, "device").description("devices: one data folder each").command("list"))
+    .description("list devices with state and space")
+    .action((options: AdminCommandOptions) => admin(options).devices())
+  withJson(group(program, "volume").description("files inside a data folder").command("inspect"))
+    .description(
+      "decode a file of a data folder (volume, log segment, superblock, control record) and check its checksums",
+    )
+    .argument("<FILE>")
+    .action((file: string, options: OutputOptions) => inspectCommand(io, file, options))
+  withJson(program.command("version"))
+    .description("version of Hayloft and of Node")
+    .action((options: OutputOptions) => {
+      const version = readVersion()
+      return answer(
+        io,
+        options,
+        { hayloft: version, node: process.versions.node },
+        `hayloft ${version} (Node ${process.versions.node})\n`,
+      )
+    })
+}
+
+/** Builds the whole program; `signal` ends whatever runs. */
+export function buildProgram(io: CliIo, signal: AbortSignal): Command {
+  const program = new Command("hayloft")
+    .description("An S3-compatible object store for data that must not be lost.")
+    .exitOverride()
+    .configureOutput({
+      writeOut: text => void io.out(text),
+      writeErr: text => io.error(text),
+      outputError: () => undefined,
+    })
+    .helpCommand(false)
+    .showSuggestionAfterError(true)
+  const admin = (options: AdminCommandOptions) => new AdminCommands(io, options, signal)
+  addServeOptions(program.command("serve").description("run the store"))
+    .allowExcessArguments(false)
+    .action((options: Readonly<Record<string, unknown>>) => serveCommand(io, options, signal))
+  addStoreCommands(program, io, admin)
+  addObjectCommands(program, io, signal)
+  addBucketCommands(program, admin)
+  addAccountCommands(program, admin)
+  addKeyCommands(program, io, admin)
+  return program
+}
+
+/** Runs one command line (without node and script). Resolves with the exit code; never rejects. */
+export async function run(args: readonly string[], io: CliIo, signal: AbortSignal): Promise<number> {
+  const program = buildProgram(io, signal)
+  try {
+    await program.parseAsync([...args], { from: "user" })
+    return EXIT_CODES.ok.code
+  } catch (error) {
+    const exit = exitOf(error)
+    if (exit === "ok") return EXIT_CODES.ok.code
+    // Help that nobody asked for by --help was already shown as the answer to a lone command group.
+    if (!(error instanceof CommanderError && error.code === "commander.help")) {
+      const commands = program.commands.map(command => command.name())
+      io.error(errorText(error, args, commands))
+    }
+    return EXIT_CODES[exit].code
+  }
+}
+
+function errorText(error: unknown, args: readonly string[], commands: readonly string[]): string {
+  const exit = exitOf(error)
+  if (exit === "interrupted") return "hayloft: interrupted\n"
+  const message = error instanceof CommanderError ? usageText(error, args, commands) : messageOf(error)
+  return args.includes("--json") ? `${JSON.stringify({ error: { code: exit, message } })}\n` : `hayloft: ${message}\n`
+}
+
+/** `unknown option '--lisen' (Did you mean --listen?); see hayloft serve --help` in one line. */
+function usageText(error: CommanderError, args: readonly string[], commands: readonly string[]): string {
+  const message = error.message.replace(/^error: /, "").replace(/\s*\n\s*/g, " ")
+  const command = args.find(arg => commands.includes(arg))
+  return `${message}; see hayloft ${command === undefined ? "" : `${command} `}--help`
+}
+
+async function readSecret(io: CliIo): Promise<string> {
+  const inEnvironment = io.environment["HAYLOFT_IMPORT_SECRET_KEY"]
+  if (inEnvironment) return inEnvironment
+  const chunks: Uint8Array[] = []
+  for await (const chunk of io.input) chunks.push(chunk)
+  const secret = Buffer.concat(chunks).toString("utf8").trim()
+  if (secret === "")
+    throw new CliError("usage", "the secret is empty; give it in HAYLOFT_IMPORT_SECRET_KEY or on standard input")
+  return secret
+}
