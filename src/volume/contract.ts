@@ -2,9 +2,10 @@
  * One device's needles: append, read verified, remove; the index is rows in the device's overlay and
  * base that a scan of the volumes can always rebuild.
  */
-import type { PartitionId } from "../base/ids.js"
+import type { PartitionId, VolumeId } from "../base/ids.js"
 import type { Policy } from "../base/policy.js"
 import type { NeedleId, NeedleOwner } from "../format/needle.js"
+import type { VolumePosition } from "../format/volume.js"
 
 export type { NeedleId, NeedleOwner } from "../format/needle.js"
 
@@ -27,8 +28,20 @@ export interface NeedleRange {
   readonly lengthBytes: number
 }
 
+/** A stretch of a volume that was written once and cannot be decoded now. */
+export interface VolumeDamage {
+  readonly volumeId: VolumeId
+  readonly fromBytes: number
+  readonly toBytes: number
+  readonly reason: string
+}
+
 export interface Volumes {
-  /** Durable and readable when it resolves. Throws `deviceFull`, `deviceFailed`. */
+  /**
+   * Durable and readable when it resolves; body and checksums must not change until then. The same id
+   * may be appended again (its bytes are the same): the later copy is read from then on.
+   * Throws `tooManyInFlight`, `deviceFull`, `deviceFailed`, `stopping`.
+   */
   append(needle: Needle): Promise<void>
   /**
    * Verified bytes of a range of the needle's body. Throws `noSuchNeedle`, `corruptNeedle`.
@@ -36,11 +49,18 @@ export interface Volumes {
    */
   read(id: NeedleId, range: NeedleRange): Promise<Uint8Array>
   has(id: NeedleId): boolean
-  /** Appends tombstones (no sync needed) and forgets the needles; absent ones are no error. */
+  /** Appends tombstones, which share a write with what else is waiting, and forgets the needles; absent ones are no error. */
   remove(ids: readonly NeedleId[]): Promise<void>
   /** All needles of a partition on this device, in index order. */
   idsOfPartition(partition: PartitionId): Iterable<NeedleId>
   /** Bytes used by living and by dead needles, as far as known. */
   usage(): { readonly volumes: number; readonly writtenBytes: number }
+  /**
+   * What is durable now, for a checkpoint's `VolumeScanSource`: take it after the overlay was frozen.
+   * Undefined while nothing has ever been written.
+   */
+  durable(): VolumePosition | undefined
+  /** What was found damaged when the volumes were opened. Their needles are read elsewhere and repaired. */
+  readonly damages: readonly VolumeDamage[]
   close(): Promise<void>
 }

@@ -1,0 +1,53 @@
+/**
+ * Checkpoint source of the needle index: the index is not logged, so a checkpoint takes its changes
+ * from the volumes themselves, by walking the needles written since the base's mark.
+ *
+ * Promises  What `collect` gives, applied in order to the index at the mark, is the index at `upTo`;
+ *           without a mark it is the whole index, so a lost one is rebuilt by an ordinary checkpoint.
+ */
+import type { DeviceId } from "../base/ids.js"
+import type { CheckpointSource } from "../device/contract.js"
+import type { VolumePosition } from "../format/volume.js"
+import { decodeVolumePosition, encodeVolumePosition } from "../format/volume.js"
+import type { Disk } from "../seams/disk/contract.js"
+import type { StoreWrite } from "../seams/store/contract.js"
+import type { VolumeDamage } from "./contract.js"
+import { indexWrite } from "./index-writes.js"
+import { scanVolumes } from "./scan.js"
+
+export const VOLUMES_SOURCE = "volumes"
+const EMPTY = new Uint8Array(0)
+
+export class VolumeScanSource implements CheckpointSource {
+  readonly name = VOLUMES_SOURCE
+  /** Found by the last `collect`. */
+  readonly damages: VolumeDamage[] = []
+  private mark: Uint8Array = EMPTY
+
+  /** `upTo`: what was durable when the overlay was frozen, or later; undefined while nothing has been written. */
+  constructor(
+    private readonly disk: Disk,
+    private readonly home: { readonly folder: string; readonly deviceId: DeviceId },
+    private readonly upTo: VolumePosition | undefined,
+  ) {}
+
+  async *collect(mark: Uint8Array | undefined): AsyncGenerator<StoreWrite> {
+    this.damages.length = 0
+    this.mark = mark ?? EMPTY
+    if (this.upTo === undefined) return
+    const from = positionOfMark(mark)
+    for await (const event of scanVolumes(this.disk, { ...this.home, from, upTo: this.upTo })) {
+      if (event.kind === "needle") yield indexWrite(event.needle.header, event.needle.place)
+      else if (event.kind === "damage") this.damages.push(event.damage)
+    }
+    this.mark = encodeVolumePosition(this.upTo)
+  }
+
+  markAfter(): Uint8Array {
+    return this.mark
+  }
+}
+
+/** The position in a base's mark; an empty one says that there was no volume yet. */
+export const positionOfMark = (mark: Uint8Array | undefined): VolumePosition | undefined =>
+  mark === undefined || mark.length === 0 ? undefined : decodeVolumePosition(mark)

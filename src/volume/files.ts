@@ -1,0 +1,72 @@
+/**
+ * Volume files: their names, and the handles that readers share.
+ *
+ * A handle is closed when it is the least recently used of too many and nobody reads through it.
+ */
+import { assert } from "../base/assert.js"
+import type { VolumeId } from "../base/ids.js"
+import { parseVolumeId } from "../base/ids.js"
+import type { Disk, DiskFile } from "../seams/disk/contract.js"
+
+const NAME = /^(\d{10})\.volume$/
+
+export const volumePath = (folder: string, volumeId: number): string =>
+  `${folder}/${String(volumeId).padStart(10, "0")}.volume`
+
+/** The volumes in a folder, ascending. Other names are left alone. */
+export async function listVolumes(disk: Disk, folder: string): Promise<VolumeId[]> {
+  const names = await disk.list(folder)
+  return names.flatMap(name => NAME.exec(name)?.[1] ?? []).map(digits => parseVolumeId(Number(digits)))
+}
+
+interface Shared {
+  readonly file: Promise<DiskFile>
+  users: number
+}
+
+export class VolumeFiles {
+  /** In the order of last use. */
+  private readonly open = new Map<number, Shared>()
+
+  constructor(
+    private readonly disk: Disk,
+    private readonly folder: string,
+    private readonly openMax: number,
+  ) {}
+
+  /** Calls `read` with the volume's file, which stays open until its promise settles. */
+  async use<T>(volume: number, read: (file: DiskFile) => Promise<T>): Promise<T> {
+    const shared = this.open.get(volume) ?? { file: this.disk.open(volumePath(this.folder, volume), "read"), users: 0 }
+    this.open.delete(volume)
+    this.open.set(volume, shared)
+    shared.users += 1
+    try {
+      return await read(await shared.file)
+    } catch (error) {
+      // What failed once is opened afresh by the next reader.
+      if (this.open.get(volume) === shared) this.open.delete(volume)
+      throw error
+    } finally {
+      shared.users -= 1
+      if (shared.users === 0 && this.open.get(volume) !== shared) await closed(shared)
+      await this.closeIdle(this.openMax)
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.closeIdle(0)
+    assert(this.open.size === 0, "nobody reads when volumes are closed")
+  }
+
+  private async closeIdle(openMax: number): Promise<void> {
+    for (const [volume, shared] of this.open) {
+      if (this.open.size <= openMax) return
+      if (shared.users > 0) continue
+      this.open.delete(volume)
+      await closed(shared)
+    }
+  }
+}
+
+/** Closing a file that was only read cannot lose anything; one that could not be opened is closed already. */
+const closed = (shared: Shared): Promise<void> => shared.file.then(file => file.close()).catch(() => undefined)

@@ -1,0 +1,190 @@
+/**
+ * Group reader: decodes groups and needles of one volume file through a window of bounded size, and
+ * checks bodies where asked. Nothing that it returns has been believed without its checksum.
+ */
+import { assert } from "../base/assert.js"
+import { isFailure } from "../base/failures.js"
+import type { DeviceId, VolumeId } from "../base/ids.js"
+import { KIB, MIB, SUB_BLOCK_BYTES } from "../base/limits.js"
+import { CHECKSUM_BYTES, subBlockSeed } from "../base/sub-block.js"
+import { xxh64 } from "../base/xxh64.js"
+import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
+import {
+  decodeNeedleHeader,
+  needleHeaderChecksum,
+  needleHeaderLength,
+  needleSeed,
+  NEEDLE_HEAD_BYTES,
+  payloadSeed,
+} from "../format/needle.js"
+import type { GroupHeader, VolumePosition } from "../format/volume.js"
+import {
+  chainChecksum,
+  decodeGroupHeader,
+  GROUP_HEADER_BYTES,
+  needlesChecksumOf,
+  VOLUME_PAGE_BYTES,
+} from "../format/volume.js"
+import type { DiskFile } from "../seams/disk/contract.js"
+
+const WINDOW_BYTES_MIN = 16 * KIB
+const WINDOW_BYTES_MAX = 1 * MIB
+
+/** Reads a file through one buffer: small pieces after a jump, larger ones while reading goes straight on. */
+export class FileWindow {
+  private buffer = new Uint8Array(0)
+  private fromBytes = 0
+  private aheadBytes = WINDOW_BYTES_MIN
+
+  constructor(
+    private readonly file: DiskFile,
+    readonly sizeBytes: number,
+  ) {}
+
+  /** The bytes there, as a view that is good until the next call; fewer at the end of the file. */
+  async bytes(offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+    const end = Math.min(offsetBytes + lengthBytes, this.sizeBytes)
+    if (end <= offsetBytes) return new Uint8Array(0)
+    const windowEnd = this.fromBytes + this.buffer.length
+    if (offsetBytes < this.fromBytes || end > windowEnd) {
+      const straightOn = offsetBytes >= this.fromBytes && offsetBytes <= windowEnd
+      this.aheadBytes = straightOn ? Math.min(2 * this.aheadBytes, WINDOW_BYTES_MAX) : WINDOW_BYTES_MIN
+      const buffer = new Uint8Array(
+        Math.min(Math.max(end - offsetBytes, this.aheadBytes), this.sizeBytes - offsetBytes),
+      )
+      const count = await this.file.read(buffer, offsetBytes)
+      this.buffer = buffer.subarray(0, count)
+      this.fromBytes = offsetBytes
+    }
+    return this.buffer.subarray(offsetBytes - this.fromBytes, end - this.fromBytes)
+  }
+}
+
+export interface ScannedNeedle {
+  readonly header: NeedleHeader
+  readonly place: NeedlePlace
+}
+
+export interface ScannedGroup {
+  readonly header: GroupHeader
+  /** Those before the damage, if there is any. */
+  readonly needles: readonly ScannedNeedle[]
+  /** Where in the group something does not fit, and what. */
+  readonly damage: { readonly offsetBytes: number; readonly reason: string } | undefined
+  /** The position behind the group. */
+  readonly after: VolumePosition
+}
+
+export interface VolumeIdentity {
+  readonly deviceId: DeviceId
+  readonly volumeId: VolumeId
+}
+
+/** An intact group header of this volume that stands where it says it stands, wholly inside the file. */
+export async function readGroupHeader(
+  window: FileWindow,
+  { deviceId, volumeId }: VolumeIdentity,
+  offsetBytes: number,
+): Promise<{ readonly header: GroupHeader; readonly after: VolumePosition } | undefined> {
+  const bytes = await window.bytes(offsetBytes, GROUP_HEADER_BYTES)
+  const header = decodeGroupHeader(bytes)
+  if (header === undefined || header.deviceId !== deviceId || header.volumeId !== volumeId) return undefined
+  const end = offsetBytes + header.lengthBytes
+  if (header.offsetBytes !== offsetBytes || end > window.sizeBytes) return undefined
+  return { header, after: { volumeId, offsetBytes: end, groups: header.sequence, checksum: chainChecksum(bytes) } }
+}
+
+/** The group at an offset, with its needles' headers; undefined where no group of this volume begins. */
+export async function readGroup(
+  window: FileWindow,
+  identity: VolumeIdentity,
+  offsetBytes: number,
+): Promise<ScannedGroup | undefined> {
+  const group = await readGroupHeader(window, identity, offsetBytes)
+  if (group === undefined) return undefined
+  const { header, after } = group
+  const needles: ScannedNeedle[] = []
+  const checksums: bigint[] = []
+  let at = offsetBytes + GROUP_HEADER_BYTES
+  const damaged = (reason: string): ScannedGroup => ({ header, needles, after, damage: { offsetBytes: at, reason } })
+  for (let i = 0; i < header.needles; i += 1) {
+    const needle = await readNeedleHeader(window, identity.volumeId, at, after.offsetBytes)
+    if (typeof needle === "string") return damaged(needle)
+    needles.push(needle.needle)
+    checksums.push(needle.checksum)
+    at += needle.needle.place.headerBytes + needle.needle.place.bodyBytes
+  }
+  if (after.offsetBytes - at >= VOLUME_PAGE_BYTES) return damaged("the group is longer than its needles")
+  if (needlesChecksumOf(checksums) !== header.needlesChecksum) return damaged("needles of another group")
+  return { header, needles, after, damage: undefined }
+}
+
+/** The needle header at an offset, of a group that ends at `endBytes`; or what is wrong with it. */
+async function readNeedleHeader(
+  window: FileWindow,
+  volume: VolumeId,
+  offsetBytes: number,
+  endBytes: number,
+): Promise<{ readonly needle: ScannedNeedle; readonly checksum: bigint } | string> {
+  const headerBytes = needleHeaderLength(await window.bytes(offsetBytes, NEEDLE_HEAD_BYTES))
+  if (headerBytes === undefined) return "no needle header"
+  const bytes = await window.bytes(offsetBytes, headerBytes)
+  try {
+    const header = decodeNeedleHeader(bytes)
+    const bodyBytes = bodyBytesOf(header)
+    if (offsetBytes + headerBytes + bodyBytes > endBytes) return "a needle reaches beyond its group"
+    const needle = { header, place: { volume, offsetBytes, headerBytes, bodyBytes } }
+    return { needle, checksum: needleHeaderChecksum(bytes) }
+  } catch (error) {
+    if (isFailure(error, "corruptNeedle")) return "a needle header fails its checksum"
+    throw error
+  }
+}
+
+/** The first later group of this volume from an offset on: with a higher sequence than those already met. */
+export async function findGroup(
+  window: FileWindow,
+  identity: VolumeIdentity,
+  fromBytes: number,
+  afterSequence: number,
+): Promise<number | undefined> {
+  for (let at = fromBytes; at < window.sizeBytes; at += VOLUME_PAGE_BYTES) {
+    const group = await readGroupHeader(window, identity, at)
+    if (group !== undefined && group.header.sequence > afterSequence) return at
+  }
+  return undefined
+}
+
+export const bodyBytesOf = (header: NeedleHeader): number => (header.kind === "tombstone" ? 0 : header.bodyBytes)
+
+const seedOf = (header: NeedleHeader): bigint =>
+  header.kind === "payload" ? payloadSeed(header.family, header.key) : needleSeed(header.id)
+
+/**
+ * The first sub-block that fails its checksum among the bytes of a body from sub-block `first` on
+ * (whole ones, only the body's last may be shorter); undefined where all are good.
+ */
+export function badSubBlock(header: NeedleHeader, bytes: Uint8Array, first: number): number | undefined {
+  if (header.kind === "tombstone") return undefined
+  const seed = seedOf(header)
+  const { checksums } = header
+  const view = new DataView(checksums.buffer, checksums.byteOffset, checksums.length)
+  for (let at = 0; at < bytes.length; at += SUB_BLOCK_BYTES) {
+    const subBlock = first + at / SUB_BLOCK_BYTES
+    const found = xxh64(bytes.subarray(at, at + SUB_BLOCK_BYTES), subBlockSeed(seed, subBlock))
+    if (found !== view.getBigUint64(subBlock * CHECKSUM_BYTES, true)) return subBlock
+  }
+  return undefined
+}
+
+/** Whether the body on disk is what its header says. */
+export async function isBodyGood(window: FileWindow, { header, place }: ScannedNeedle): Promise<boolean> {
+  assert(WINDOW_BYTES_MAX % SUB_BLOCK_BYTES === 0, "bodies are read in whole sub-blocks")
+  const bodyAt = place.offsetBytes + place.headerBytes
+  for (let at = 0; at < place.bodyBytes; at += WINDOW_BYTES_MAX) {
+    const wanted = Math.min(WINDOW_BYTES_MAX, place.bodyBytes - at)
+    const bytes = await window.bytes(bodyAt + at, wanted)
+    if (bytes.length < wanted || badSubBlock(header, bytes, at / SUB_BLOCK_BYTES) !== undefined) return false
+  }
+  return true
+}

@@ -1,0 +1,11 @@
+/** The door of `volume/`: one device's needles and inline payloads. Its promises are in `contract.ts`. */
+export type { Needle, NeedleId, NeedleOwner, NeedleRange, VolumeDamage, Volumes } from "./contract.js"
+export { openVolumes } from "./volumes.js"
+export type { VolumeHome } from "./writer.js"
+export { VolumeScanSource, VOLUMES_SOURCE } from "./checkpoint-source.js"
+export { PayloadReader, PayloadVolumes } from "./payloads.js"
+export type { PayloadVolumePlace } from "./payloads.js"
+export { inspectVolume } from "./inspect.js"
+export type { VolumeItem } from "./inspect.js"
+export { VOLUME_LIMITS, volumeBytesFor } from "./limits.js"
+export type { VolumeLimits } from "./limits.js"

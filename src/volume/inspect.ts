@@ -1,0 +1,95 @@
+/**
+ * Inspect: everything that a volume file holds, each thing with a verdict, for people who look into a
+ * disk. Needs no index and changes nothing.
+ */
+import { isFailure } from "../base/failures.js"
+import type { GroupHeader, VolumeHeader } from "../format/volume.js"
+import { decodeGroupHeader, decodeVolumeHeader, firstPosition, VOLUME_PAGE_BYTES } from "../format/volume.js"
+import type { Disk } from "../seams/disk/contract.js"
+import type { ScannedNeedle, VolumeIdentity } from "./group-reader.js"
+import { FileWindow, findGroup, isBodyGood, readGroup } from "./group-reader.js"
+
+export type VolumeItem =
+  /** Undefined: damaged. */
+  | { readonly kind: "volume"; readonly header: VolumeHeader | undefined; readonly lengthBytes: number }
+  | {
+      readonly kind: "group"
+      readonly header: GroupHeader
+      /** Continues the chain of the groups before it. */
+      readonly inChain: boolean
+      /** What is wrong among its needles' headers. */
+      readonly damage: { readonly offsetBytes: number; readonly reason: string } | undefined
+    }
+  | { readonly kind: "needle"; readonly needle: ScannedNeedle; readonly body: "good" | "damaged" }
+  /** No group begins here: damage where groups follow, a torn write or damage at the end. */
+  | { readonly kind: "unreadable"; readonly fromBytes: number; readonly toBytes: number; readonly atEnd: boolean }
+
+/** Throws `deviceFailed` where the file cannot be read. */
+export async function* inspectVolume(disk: Disk, path: string): AsyncGenerator<VolumeItem> {
+  const file = await disk.open(path, "read")
+  try {
+    const window = new FileWindow(file, await file.sizeBytes())
+    const page = (await window.bytes(0, VOLUME_PAGE_BYTES)).slice()
+    const header = decodeVolumeHeader(page)
+    yield { kind: "volume", header, lengthBytes: window.sizeBytes }
+    const identity = header ?? (await identityOfGroups(window))
+    if (identity === undefined) {
+      if (window.sizeBytes > VOLUME_PAGE_BYTES) yield unreadable(VOLUME_PAGE_BYTES, window.sizeBytes, window)
+      return
+    }
+    yield* inspectGroups(window, identity, header && firstPosition(header.volumeId, page).checksum)
+  } finally {
+    await file.close()
+  }
+}
+
+const unreadable = (fromBytes: number, toBytes: number, window: FileWindow): VolumeItem => ({
+  kind: "unreadable",
+  fromBytes,
+  toBytes,
+  atEnd: toBytes >= window.sizeBytes,
+})
+
+async function* inspectGroups(
+  window: FileWindow,
+  identity: VolumeIdentity,
+  first: bigint | undefined,
+): AsyncGenerator<VolumeItem> {
+  let chain = first
+  let at = VOLUME_PAGE_BYTES
+  while (at < window.sizeBytes) {
+    const group = await readGroup(window, identity, at)
+    if (group === undefined) {
+      const next = (await findGroup(window, identity, at + VOLUME_PAGE_BYTES, 0)) ?? window.sizeBytes
+      yield unreadable(at, next, window)
+      at = next
+      continue
+    }
+    const { header, damage, after } = group
+    yield { kind: "group", header, inChain: header.previousChecksum === chain, damage }
+    for (const needle of group.needles) {
+      yield { kind: "needle", needle, body: (await isReadableAndGood(window, needle)) ? "good" : "damaged" }
+    }
+    chain = after.checksum
+    at = after.offsetBytes
+  }
+}
+
+/** Whose volume this is by its first intact group, where the volume's own header is lost. */
+async function identityOfGroups(window: FileWindow): Promise<VolumeIdentity | undefined> {
+  for (let at = VOLUME_PAGE_BYTES; at < window.sizeBytes; at += VOLUME_PAGE_BYTES) {
+    const header = decodeGroupHeader(await window.bytes(at, VOLUME_PAGE_BYTES))
+    if (header?.offsetBytes === at) return header
+  }
+  return undefined
+}
+
+/** A page that the disk cannot read spoils its needle, not the whole inspection. */
+async function isReadableAndGood(window: FileWindow, needle: ScannedNeedle): Promise<boolean> {
+  try {
+    return await isBodyGood(window, needle)
+  } catch (error) {
+    if (isFailure(error, "deviceFailed")) return false
+    throw error
+  }
+}

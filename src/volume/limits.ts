@@ -1,0 +1,41 @@
+/** Limits of this room. Each says why it is what it is. */
+import { GIB, MIB } from "../base/limits.js"
+
+/** A volume can always be compacted on a full disk: it is at most half of the device's reserve. */
+export const VOLUME_BYTES_MIN = 32 * MIB
+export const VOLUME_BYTES_MAX = 4 * GIB
+
+export interface VolumeLimits {
+  /** A new volume is begun before one grows beyond this. A single group may be larger, alone in its volume. */
+  readonly volumeBytesMax: number
+  /** Needles waiting for their write; above, appends are refused with `tooManyInFlight`. */
+  readonly appendsQueuedMax: number
+  /** Bytes of those needles. They lie in the slab pool, which is smaller than this: a second line. */
+  readonly appendBytesQueuedMax: number
+  /** One write. Larger groups make those behind them wait longer without writing faster. */
+  readonly groupBytesMax: number
+  /** Each needle is two buffers of a `writev`, which takes 1,024. */
+  readonly groupNeedlesMax: number
+  /** Volumes kept open for reading, least recently used closed first. */
+  readonly filesOpenMax: number
+}
+
+export const VOLUME_LIMITS: VolumeLimits = {
+  volumeBytesMax: 1 * GIB,
+  appendsQueuedMax: 4096,
+  appendBytesQueuedMax: 512 * MIB,
+  groupBytesMax: 16 * MIB,
+  groupNeedlesMax: 500,
+  filesOpenMax: 64,
+}
+
+/** The size of volumes on a device with this reserve. */
+export const volumeBytesFor = (reserveBytes: number): number =>
+  Math.max(VOLUME_BYTES_MIN, Math.min(VOLUME_BYTES_MAX, Math.floor(reserveBytes / 2)))
+
+/** Inline payloads are written in pieces of about this size, so that a checkpoint does not hold the disk for long. */
+export const PAYLOAD_PIECE_BYTES = 1 * MIB
+/** Header and body of a needle are fetched with one read while they are no longer than this. */
+export const READ_AT_ONCE_BYTES = 256 * 1024
+/** Index entries that recovery hands over at a time. */
+export const RECOVERY_BATCH_ROWS = 1000

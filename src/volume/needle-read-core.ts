@@ -1,0 +1,65 @@
+/**
+ * Reading a range of a needle, purely: which bytes of the volume to fetch, and what they prove.
+ *
+ * Only the sub-blocks that the range touches are fetched and verified. The header travels along, as it
+ * holds the checksums and says whose bytes these are.
+ */
+import { fail, isFailure } from "../base/failures.js"
+import { SUB_BLOCK_BYTES } from "../base/limits.js"
+import { roundUp } from "../base/bytes.js"
+import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
+import { decodeNeedleHeader } from "../format/needle.js"
+import type { NeedleRange } from "./contract.js"
+import { badSubBlock, bodyBytesOf } from "./group-reader.js"
+import { READ_AT_ONCE_BYTES } from "./limits.js"
+
+export interface ReadPlan {
+  readonly firstSubBlock: number
+  /** Of the whole sub-blocks, in the body. */
+  readonly bodyFromBytes: number
+  readonly bodyToBytes: number
+  /** Header and body parts are fetched as one piece, from the header on. */
+  readonly atOnce: boolean
+}
+
+/** Throws `corruptNeedle` where the needle is too short for the range: its row promised more. */
+export function planRead(place: NeedlePlace, { offsetBytes, lengthBytes }: NeedleRange): ReadPlan {
+  const end = offsetBytes + lengthBytes
+  if (offsetBytes < 0 || lengthBytes < 0 || end > place.bodyBytes) {
+    throw fail("corruptNeedle", { message: "the needle is shorter than what is asked of it", ...place, end })
+  }
+  const firstSubBlock = Math.floor(offsetBytes / SUB_BLOCK_BYTES)
+  const bodyFromBytes = firstSubBlock * SUB_BLOCK_BYTES
+  const bodyToBytes = lengthBytes === 0 ? bodyFromBytes : Math.min(roundUp(end, SUB_BLOCK_BYTES), place.bodyBytes)
+  const atOnce = firstSubBlock === 0 || place.headerBytes + bodyToBytes <= READ_AT_ONCE_BYTES
+  return { firstSubBlock, bodyFromBytes, bodyToBytes, atOnce }
+}
+
+/**
+ * Decodes the header and checks that it is the one wanted and that the fetched part of the body
+ * (from the plan's first sub-block on) is good. Throws `corruptNeedle`.
+ */
+export function verifyRead(
+  place: NeedlePlace,
+  plan: ReadPlan,
+  fetched: { readonly header: Uint8Array; readonly body: Uint8Array },
+  isWanted: (header: NeedleHeader) => boolean,
+): void {
+  const header = decodeHeader(place, fetched.header)
+  if (!isWanted(header) || bodyBytesOf(header) !== place.bodyBytes) {
+    throw fail("corruptNeedle", { message: "another needle lies where this one should", ...place })
+  }
+  if (fetched.body.length !== plan.bodyToBytes - plan.bodyFromBytes) {
+    throw fail("corruptNeedle", { message: "the volume is cut short", ...place })
+  }
+  const subBlock = badSubBlock(header, fetched.body, plan.firstSubBlock)
+  if (subBlock !== undefined) throw fail("corruptNeedle", { ...place, subBlock })
+}
+
+function decodeHeader(place: NeedlePlace, bytes: Uint8Array): NeedleHeader {
+  try {
+    return decodeNeedleHeader(bytes)
+  } catch (error) {
+    throw isFailure(error, "corruptNeedle") ? fail("corruptNeedle", { ...error.details, ...place }, error) : error
+  }
+}

@@ -1,0 +1,271 @@
+/**
+ * The needles of one device (after Haystack, OSDI '10): one open volume, group commit, an index of
+ * rows that is never logged.
+ *
+ * Promises  A needle whose append resolved is found, whole, by every later open. Appends that wait
+ *           together share one write; while one write is under way the next group gathers.
+ * Refuses   Appends beyond the queue's limits (`tooManyInFlight`), and all appends after a write
+ *           failed for another reason than a full disk (`deviceFailed`): the device is to be judged.
+ * Limits    VolumeLimits.
+ */
+import { must } from "../base/assert.js"
+import type { Failure } from "../base/failures.js"
+import { asFailure, fail, isFailure } from "../base/failures.js"
+import type { PartitionId, RowKey } from "../base/ids.js"
+import { parseVolumeId } from "../base/ids.js"
+import type { DeviceRows } from "../device/contract.js"
+import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
+import {
+  decodeNeedlePlace,
+  encodeNeedleHeader,
+  needleIdOfKey,
+  needleKeyOf,
+  needleKeysOfPartition,
+} from "../format/needle.js"
+import type { VolumePosition } from "../format/volume.js"
+import { mapBounded } from "../life/index.js"
+import type { Disk } from "../seams/disk/contract.js"
+import { positionOfMark } from "./checkpoint-source.js"
+import type { Needle, NeedleId, NeedleRange, VolumeDamage, Volumes } from "./contract.js"
+import { listVolumes, VolumeFiles, volumePath } from "./files.js"
+import type { EncodedNeedle } from "./group-core.js"
+import { groupBytes, groupCount, needleBytes } from "./group-core.js"
+import type { IndexWrite } from "./index-writes.js"
+import { indexWrite } from "./index-writes.js"
+import type { VolumeLimits } from "./limits.js"
+import { RECOVERY_BATCH_ROWS, VOLUME_LIMITS } from "./limits.js"
+import { readNeedle } from "./needle-read.js"
+import { scanVolumes } from "./scan.js"
+import type { VolumeHome } from "./writer.js"
+import { VolumeWriter } from "./writer.js"
+
+interface Queued extends EncodedNeedle {
+  readonly decoded: NeedleHeader
+  readonly bytes: number
+  done(failure?: Failure): void
+}
+
+const NOTHING = new Uint8Array(0)
+
+/** What a walk through the folder left behind, before anything new is written. */
+interface Recovered {
+  readonly position: VolumePosition | undefined
+  readonly lastVolume: number
+  readonly volumes: number
+  readonly writtenBytes: number
+  readonly damages: readonly VolumeDamage[]
+}
+
+/**
+ * Opens a device's volumes and brings the index up to date: what was written since the base's mark
+ * (`VOLUMES_SOURCE`; undefined: since ever) is applied to the rows. The volume that was open is sealed
+ * at its last good group. Damage is reported, not thrown. Throws `deviceFailed`.
+ */
+export async function openVolumes(
+  disk: Disk,
+  rows: DeviceRows,
+  home: VolumeHome,
+  mark: Uint8Array | undefined,
+  limits: VolumeLimits = VOLUME_LIMITS,
+): Promise<Volumes> {
+  await disk.makeFolder(home.folder)
+  return new NeedleVolumes(disk, rows, home, limits, await recover(disk, rows, home, positionOfMark(mark)))
+}
+
+async function recover(
+  disk: Disk,
+  rows: DeviceRows,
+  home: VolumeHome,
+  from: VolumePosition | undefined,
+): Promise<Recovered> {
+  const ids = await listVolumes(disk, home.folder)
+  const last = ids.at(-1)
+  // Bytes that the walk believes must not vanish with the page cache afterwards.
+  if (last !== undefined) await syncVolume(disk, volumePath(home.folder, last))
+  const damages: VolumeDamage[] = []
+  let position = from
+  let batch: IndexWrite[] = []
+  for await (const event of scanVolumes(disk, { ...home, from, upTo: undefined })) {
+    if (event.kind === "needle") batch.push(indexWrite(event.needle.header, event.needle.place))
+    else if (event.kind === "damage") damages.push(event.damage)
+    else if (event.kind === "position") position = event.position
+    if (batch.length >= RECOVERY_BATCH_ROWS) {
+      rows.apply(batch)
+      batch = []
+    }
+  }
+  rows.apply(batch)
+  let writtenBytes = 0
+  for (const id of ids) writtenBytes += await sizeOf(disk, volumePath(home.folder, id))
+  const lastVolume = Math.max(last ?? 0, from?.volumeId ?? 0)
+  return { position, lastVolume, volumes: ids.length, writtenBytes, damages }
+}
+
+async function syncVolume(disk: Disk, path: string): Promise<void> {
+  const file = await disk.open(path, "write")
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+async function sizeOf(disk: Disk, path: string): Promise<number> {
+  const file = await disk.open(path, "read")
+  try {
+    return await file.sizeBytes()
+  } finally {
+    await file.close()
+  }
+}
+
+class NeedleVolumes implements Volumes {
+  readonly damages: readonly VolumeDamage[]
+  private readonly writer: VolumeWriter
+  private readonly files: VolumeFiles
+  private readonly queue: Queued[] = []
+  private queuedBytes = 0
+  private writing: Promise<void> | undefined
+  /** Why nothing is taken any more. */
+  private refusal: Failure | undefined
+  private lastVolume: number
+  private volumes: number
+  private writtenBytes: number
+
+  constructor(
+    disk: Disk,
+    private readonly rows: DeviceRows,
+    home: VolumeHome,
+    private readonly limits: VolumeLimits,
+    recovered: Recovered,
+  ) {
+    this.writer = new VolumeWriter(disk, home, "needles", recovered.position)
+    this.files = new VolumeFiles(disk, home.folder, limits.filesOpenMax)
+    this.damages = recovered.damages
+    this.lastVolume = recovered.lastVolume
+    this.volumes = recovered.volumes
+    this.writtenBytes = recovered.writtenBytes
+  }
+
+  async append(needle: Needle): Promise<void> {
+    const { id, owner, policy, blockLengthBytes, birthNote, body, checksums } = needle
+    const shard = { id, owner, policy, blockLengthBytes, birthNote, bodyBytes: body.length, checksums }
+    await this.enqueue({ kind: "shard", ...shard }, body)
+  }
+
+  async remove(ids: readonly NeedleId[]): Promise<void> {
+    const present = ids.filter(id => this.has(id))
+    // Half of the queue at most, so that a large removal does not turn appends away.
+    const together = Math.ceil(this.limits.appendsQueuedMax / 2)
+    await mapBounded(present, together, id => this.enqueue({ kind: "tombstone", id }, NOTHING))
+  }
+
+  async read(id: NeedleId, range: NeedleRange): Promise<Uint8Array> {
+    const key = needleKeyOf(id)
+    await this.rows.warm("needles", [key])
+    const place = this.placeOf(key)
+    if (place === undefined) throw fail("noSuchNeedle", { ...id })
+    try {
+      return await this.readAt(place, key, range)
+    } catch (error) {
+      // A newer copy may have taken its place meanwhile, and the old volume may be gone.
+      const later = this.placeOf(key)
+      if (later === undefined || samePlace(later, place)) throw error
+      return this.readAt(later, key, range)
+    }
+  }
+
+  has(id: NeedleId): boolean {
+    return this.placeOf(needleKeyOf(id)) !== undefined
+  }
+
+  *idsOfPartition(partition: PartitionId): Iterable<NeedleId> {
+    for (const [key] of this.rows.range("needles", needleKeysOfPartition(partition))) yield needleIdOfKey(key)
+  }
+
+  usage(): { readonly volumes: number; readonly writtenBytes: number } {
+    return { volumes: this.volumes, writtenBytes: this.writtenBytes }
+  }
+
+  durable(): VolumePosition | undefined {
+    return this.writer.position
+  }
+
+  async close(): Promise<void> {
+    this.refusal ??= fail("stopping")
+    await this.writing
+    await this.writer.leave()
+    await this.files.close()
+  }
+
+  private placeOf(key: RowKey): NeedlePlace | undefined {
+    const row = this.rows.get("needles", key)
+    return row === undefined ? undefined : decodeNeedlePlace(row.value)
+  }
+
+  private readAt(place: NeedlePlace, key: RowKey, range: NeedleRange): Promise<Uint8Array> {
+    const isWanted = (header: NeedleHeader): boolean => header.kind === "shard" && needleKeyOf(header.id) === key
+    return this.files.use(place.volume, file => readNeedle(file, place, range, isWanted))
+  }
+
+  /** Resolves when the needle is durable and in the index. */
+  private async enqueue(decoded: NeedleHeader, body: Uint8Array): Promise<void> {
+    if (this.refusal !== undefined) throw this.refusal
+    const header = encodeNeedleHeader(decoded)
+    const bytes = header.length + body.length
+    const { appendsQueuedMax, appendBytesQueuedMax } = this.limits
+    const full = this.queue.length >= appendsQueuedMax || this.queuedBytes + bytes > appendBytesQueuedMax
+    if (full && this.queue.length > 0)
+      throw fail("tooManyInFlight", { queued: this.queue.length, bytes: this.queuedBytes })
+    await new Promise<void>((resolve, reject) => {
+      const done = (failure?: Failure): void => (failure === undefined ? resolve() : reject(failure))
+      this.queue.push({ decoded, header, body, bytes, done })
+      this.queuedBytes += bytes
+      this.writing ??= this.writeQueue()
+    })
+  }
+
+  /** Writes group after group until nothing waits. Never rejects: each needle is told its own outcome. */
+  private async writeQueue(): Promise<void> {
+    // Those that are appended in the same turn share the first write.
+    await Promise.resolve()
+    while (this.queue.length > 0) {
+      const { groupNeedlesMax, groupBytesMax } = this.limits
+      const count = groupCount(this.queue, { needlesMax: groupNeedlesMax, bytesMax: groupBytesMax })
+      const group = this.queue.splice(0, count)
+      this.queuedBytes -= group.reduce((sum, { bytes }) => sum + bytes, 0)
+      const failure = await this.writeGroup(group)
+      for (const needle of group) needle.done(failure)
+    }
+    this.writing = undefined
+  }
+
+  private async writeGroup(group: readonly Queued[]): Promise<Failure | undefined> {
+    // What was waiting when a write failed is not written behind it.
+    if (this.refusal !== undefined && !isFailure(this.refusal, "stopping")) return this.refusal
+    try {
+      const lengthBytes = groupBytes(group.reduce((sum, needle) => sum + needleBytes(needle), 0))
+      await this.makeRoom(lengthBytes)
+      const places = await this.writer.write(group)
+      this.writtenBytes += lengthBytes
+      this.rows.apply(group.map(({ decoded }, i) => indexWrite(decoded, must(places[i], "each needle has a place"))))
+      return undefined
+    } catch (error) {
+      const failure = asFailure(error)
+      if (!isFailure(failure, "deviceFull")) this.refusal = failure
+      return failure
+    }
+  }
+
+  /** Begins a new volume where there is no open one, or where the group would make it too long. */
+  private async makeRoom(groupLengthBytes: number): Promise<void> {
+    const end = (this.writer.position?.offsetBytes ?? 0) + groupLengthBytes
+    const isFresh = this.writer.position?.groups === 0
+    if (this.writer.isOpen && (end <= this.limits.volumeBytesMax || isFresh)) return
+    this.lastVolume += 1
+    await this.writer.begin(parseVolumeId(this.lastVolume))
+    this.volumes += 1
+  }
+}
+
+const samePlace = (a: NeedlePlace, b: NeedlePlace): boolean => a.volume === b.volume && a.offsetBytes === b.offsetBytes

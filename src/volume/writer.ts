@@ -1,0 +1,93 @@
+/**
+ * Volume writer: one open volume, written group by group, each write durable before the next begins.
+ *
+ * Promises  Needles whose `write` resolved are found by every later scan of the volume.
+ * Refuses   To write to a volume after a write to it failed: what reached the disk is unknown, so the
+ *           volume is left where it was and the next one says where that is.
+ * Callers   wait for each call before the next; `position` is durable at any time.
+ */
+import { assert, must } from "../base/assert.js"
+import type { DeviceId, Incarnation, VolumeId } from "../base/ids.js"
+import type { NeedlePlace } from "../format/needle.js"
+import type { VolumeKind, VolumePosition } from "../format/volume.js"
+import { encodeVolumeHeader, firstPosition } from "../format/volume.js"
+import type { Disk, DiskFile } from "../seams/disk/contract.js"
+import { volumePath } from "./files.js"
+import type { EncodedNeedle } from "./group-core.js"
+import { packGroup } from "./group-core.js"
+
+/** One device's folder of volumes, in one life of the process. */
+export interface VolumeHome {
+  readonly folder: string
+  readonly deviceId: DeviceId
+  readonly incarnation: Incarnation
+}
+
+export class VolumeWriter {
+  private file: DiskFile | undefined
+
+  /** `position`: where the newest volume was sealed; undefined where there is none. */
+  constructor(
+    private readonly disk: Disk,
+    private readonly home: VolumeHome,
+    private readonly kind: VolumeKind,
+    private at: VolumePosition | undefined,
+  ) {}
+
+  /** Everything before it is durable: earlier volumes whole, this one up to its offset. */
+  get position(): VolumePosition | undefined {
+    return this.at
+  }
+
+  get isOpen(): boolean {
+    return this.file !== undefined
+  }
+
+  /** Leaves the open volume, if any, and begins one of this number, which must not exist. */
+  async begin(volumeId: VolumeId): Promise<void> {
+    await this.leave()
+    const path = volumePath(this.home.folder, volumeId)
+    const page = encodeVolumeHeader({
+      kind: this.kind,
+      deviceId: this.home.deviceId,
+      volumeId,
+      incarnation: this.home.incarnation,
+      sealed: this.at,
+    })
+    const file = await this.disk.open(path, "create", { durable: true })
+    try {
+      await file.write([page], 0)
+      await this.disk.syncFolder(this.home.folder)
+    } catch (error) {
+      await file.close().catch(() => undefined)
+      // On a full disk each attempt would leave a file; one that stays after all counts as never begun.
+      await this.disk.remove(path).catch(() => undefined)
+      throw error
+    }
+    this.file = file
+    this.at = firstPosition(volumeId, page)
+  }
+
+  /** Writes one group. Throws `deviceFull` or `deviceFailed`; then the volume is left. */
+  async write(needles: readonly EncodedNeedle[]): Promise<readonly NeedlePlace[]> {
+    const file = must(this.file, "a volume is open")
+    const at = must(this.at, "an open volume has a position")
+    const { buffers, places, after } = packGroup(this.home.deviceId, at, needles)
+    try {
+      await file.write(buffers, at.offsetBytes)
+    } catch (error) {
+      await this.leave()
+      throw error
+    }
+    assert(this.at === at, "one write at a time")
+    this.at = after
+    return places
+  }
+
+  /** Leaves the open volume; every group in it is durable already. */
+  async leave(): Promise<void> {
+    const file = this.file
+    this.file = undefined
+    await file?.close().catch(() => undefined)
+  }
+}
