@@ -112,3 +112,5 @@ export class FastCodec {
     }
   }
 }
+
+export const makeCodec = (memory: WebAssembly.Memory, scratchAt: number): FastCodec => new FastCodec(memory, scratchAt)

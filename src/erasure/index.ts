@@ -3,7 +3,7 @@
  *
  * Two codecs that always agree: the obvious one, and the fast one that works in a WebAssembly memory.
  */
-export { FastCodec } from "./codec.js"
+export { FastCodec, makeCodec } from "./codec.js"
 export { SCRATCH_BYTES as CODEC_SCRATCH_BYTES } from "./kernel.js"
 export type { CodeShape, MatrixKind } from "./matrix.js"
 export { checkShape } from "./matrix.js"

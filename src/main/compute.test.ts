@@ -1,0 +1,113 @@
+import assert from "node:assert/strict"
+import { spawnSync } from "node:child_process"
+import { test } from "node:test"
+import { isFailure } from "../base/failures.js"
+import { CODEC_SCRATCH_BYTES, makeCodec, referenceEncode } from "../erasure/index.js"
+import type { LanePlan } from "../seams/compute/index.js"
+import { CODER_SCRATCH_BYTES, InlineCompute, ThreadCompute } from "../seams/compute/index.js"
+import { computeSuite } from "../seams/compute/suite.js"
+
+const ENTRY = new URL("./compute-worker.js", import.meta.url)
+const PLAN: LanePlan = { md5: true, sha256: false, checksum: undefined }
+const SIZES = { slabBytes: 2_000_000, poolBytes: 8_200_000, threads: 1 }
+const SHAPE = { kind: "code", k: 4, m: 2, matrix: "cauchy" } as const
+const SEEDS = [1n, 2n, 3n, 4n, 5n, 6n]
+const LIMITED = { timeout: 30_000 }
+const never = new AbortController().signal
+
+for (const { name, open } of [
+  { name: "inline", open: sizes => new InlineCompute(makeCodec, sizes) },
+  { name: "one thread", open: sizes => new ThreadCompute(makeCodec, ENTRY, { ...sizes, threads: 1 }) },
+  { name: "two threads", open: sizes => new ThreadCompute(makeCodec, ENTRY, { ...sizes, threads: 2 }) },
+] satisfies Pick<Parameters<typeof computeSuite>[0], "name" | "open">[]) {
+  computeSuite({ name, open, parityOf: referenceEncode })
+}
+
+/** A thread that works until it is fed exactly 300,000 bytes. */
+const FRAGILE = new URL(
+  `data:text/javascript,${encodeURIComponent(`
+    import { parentPort } from "node:worker_threads"
+    await import("${ENTRY.href}")
+    parentPort.on("message", order => { if (order.lengthBytes === 300000) throw new Error("planted") })
+  `)}`,
+)
+
+test("the codec's tables fit the scratch area that compute grants", () => {
+  assert.ok(CODEC_SCRATCH_BYTES <= CODER_SCRATCH_BYTES)
+})
+
+test("a thread that dies rejects what is pinned to it, frees its slabs, and is replaced", LIMITED, async () => {
+  const compute = new ThreadCompute(makeCodec, FRAGILE, SIZES)
+  const doomed = compute.openLane(PLAN)
+  const slab = await compute.slabs.take(never)
+  doomed.feed(slab, 0, 300_000)
+  const coding = doomed.code({ slab, lengthBytes: 1_000_000, shape: SHAPE, seeds: SEEDS })
+  slab.release()
+  await assert.rejects(coding, error => isFailure(error, "internal"))
+  await assert.rejects(doomed.digests(), error => isFailure(error, "internal"))
+  doomed.close()
+  assert.equal(compute.slabs.slabsFree, compute.slabs.slabsTotal)
+  const next = compute.openLane(PLAN)
+  const second = await compute.slabs.take(never)
+  second.bytes.fill(0, 0, 200_000)
+  next.feed(second, 0, 200_000)
+  const shards = await next.code({ slab: second, lengthBytes: 200_000, shape: SHAPE, seeds: SEEDS })
+  assert.equal(shards.length, 6)
+  await next.digests()
+  await compute.close()
+})
+
+test("a thread that cannot start rejects instead of hanging", LIMITED, async () => {
+  const compute = new ThreadCompute(makeCodec, new URL("data:text/javascript,throw new Error('no')"), SIZES)
+  const lane = compute.openLane(PLAN)
+  const slab = await compute.slabs.take(never)
+  const coding = lane.code({ slab, lengthBytes: 1_000_000, shape: SHAPE, seeds: SEEDS })
+  await assert.rejects(coding, error => isFailure(error, "internal"))
+  await compute.close()
+})
+
+test("closing while a thread works rejects what is under way", LIMITED, async () => {
+  const compute = new ThreadCompute(makeCodec, ENTRY, SIZES)
+  const lane = compute.openLane(PLAN)
+  const slab = await compute.slabs.take(never)
+  for (let i = 0; i < 50; i += 1) lane.feed(slab, 0, 2_000_000)
+  const coding = lane.code({ slab, lengthBytes: 1_000_000, shape: SHAPE, seeds: SEEDS })
+  const rejected = assert.rejects(coding, error => isFailure(error, "internal"))
+  await compute.close()
+  await rejected
+  assert.throws(
+    () => compute.openLane(PLAN),
+    error => isFailure(error, "stopping"),
+  )
+})
+
+test("a pool that does not hold one slab, and a number of threads that makes no sense, are refused", () => {
+  const refused = (error: unknown) => isFailure(error, "invalidConfig")
+  assert.throws(() => new InlineCompute(makeCodec, { slabBytes: 1000, poolBytes: 1000 }), refused)
+  assert.throws(() => new ThreadCompute(makeCodec, ENTRY, { ...SIZES, threads: 0 }), refused)
+})
+
+test("a process with an idle pool of 384 MiB is small, and ends without close", () => {
+  const source = `
+    import { makeCodec } from ${JSON.stringify(new URL("../erasure/index.js", import.meta.url).href)}
+    import { ThreadCompute } from ${JSON.stringify(new URL("../seams/compute/index.js", import.meta.url).href)}
+    const before = process.memoryUsage().rss
+    const compute = new ThreadCompute(makeCodec, new URL(${JSON.stringify(ENTRY.href)}), {
+      slabBytes: 7 << 20, poolBytes: 384 << 20, threads: 1,
+    })
+    const grownIdle = process.memoryUsage().rss - before
+    const lane = compute.openLane({ md5: true, sha256: false, checksum: undefined })
+    const slab = await compute.slabs.take(new AbortController().signal)
+    lane.feed(slab, 0, 1 << 20)
+    const { md5 } = await lane.digests()
+    process.stdout.write(JSON.stringify({ grownIdle, rss: process.memoryUsage().rss, md5: md5.length }))`
+  const child = spawnSync(process.execPath, ["--input-type=module", "-e", source], {
+    encoding: "utf8",
+    timeout: 20_000,
+  })
+  assert.equal(child.status, 0, child.stderr)
+  const { grownIdle, rss, md5 } = JSON.parse(child.stdout)
+  assert.equal(md5, 16)
+  assert.ok(grownIdle < 8 << 20, `${grownIdle} bytes for an untouched pool`)
+  assert.ok(rss < 150 << 20, `${rss} bytes in all`)
+})

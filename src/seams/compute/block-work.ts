@@ -1,0 +1,89 @@
+/**
+ * Codes one block in place and checksums its shards, on whichever thread it runs. Synchronous.
+ */
+import { assert } from "../../base/assert.js"
+import { SHARDS_MAX, SUB_BLOCK_BYTES } from "../../base/limits.js"
+import { Xxh64Kernel } from "../../base/xxh64.js"
+import type { BlockCoder, MakeCoder } from "./coder.js"
+import type { CodedShard, CodingShape } from "./contract.js"
+import { CHECKSUM_BYTES, shardBytesOf, slabBytesOf, slotsOf, subBlockSeed, subBlocksOf } from "./layout.js"
+
+/** A block in the memory: where its slab begins and how long that is, the block's own length, its code. */
+export interface BlockAt {
+  readonly slabAt: number
+  readonly slabBytes: number
+  readonly lengthBytes: number
+  readonly shape: CodingShape
+  /** One for each slot. */
+  readonly seeds: readonly bigint[]
+}
+
+export class BlockWork {
+  private readonly coder: BlockCoder
+  private readonly checksum: Xxh64Kernel
+
+  constructor(
+    private readonly memory: WebAssembly.Memory,
+    makeCoder: MakeCoder,
+    scratchAt: number,
+  ) {
+    this.coder = makeCoder(memory, scratchAt)
+    this.checksum = new Xxh64Kernel(memory)
+  }
+
+  /**
+   * Zeroes the padding, fills the parity and returns the sub-block checksums of all slots, slot after
+   * slot. Throws `invalidConfig` for a code that does not exist.
+   */
+  code(block: BlockAt): Uint8Array {
+    const { slabAt, slabBytes, lengthBytes, shape, seeds } = block
+    const slots = slotsOf(shape)
+    assert(lengthBytes > 0 && slabBytesOf(shape, lengthBytes) <= slabBytes, "the block and its parity fit the slab")
+    assert(slots >= 1 && slots <= SHARDS_MAX && seeds.length === slots, "a seed for each slot")
+    const shardBytes = shardBytesOf(shape, lengthBytes)
+    const dataBytes = shardBytes * (shape.kind === "copies" ? 1 : shape.k)
+    new Uint8Array(this.memory.buffer, slabAt + lengthBytes, dataBytes - lengthBytes).fill(0)
+    if (shape.kind === "code") {
+      const shards = Array.from({ length: slots }, (_, slot) => this.view(slabAt + slot * shardBytes, shardBytes))
+      this.coder.encode(shape, shards.slice(0, shape.k), shards.slice(shape.k))
+    }
+    return this.checksums(slabAt, shardBytes, shape, seeds)
+  }
+
+  private view(at: number, lengthBytes: number): Uint8Array {
+    return new Uint8Array(this.memory.buffer, at, lengthBytes)
+  }
+
+  private checksums(slabAt: number, shardBytes: number, shape: CodingShape, seeds: readonly bigint[]): Uint8Array {
+    const subBlocks = subBlocksOf(shardBytes)
+    const checksums = new DataView(new ArrayBuffer(seeds.length * subBlocks * CHECKSUM_BYTES))
+    for (const [slot, seed] of seeds.entries()) {
+      const shardAt = slabAt + (shape.kind === "copies" ? 0 : slot * shardBytes)
+      for (let n = 0; n < subBlocks; n += 1) {
+        const from = n * SUB_BLOCK_BYTES
+        const length = Math.min(SUB_BLOCK_BYTES, shardBytes - from)
+        const hash = this.checksum.hash(shardAt + from, length, subBlockSeed(seed, n))
+        checksums.setBigUint64((slot * subBlocks + n) * CHECKSUM_BYTES, BigInt.asUintN(64, hash), true)
+      }
+    }
+    return new Uint8Array(checksums.buffer)
+  }
+}
+
+/** The shards of a coded block as views into its slab, each with its part of `BlockWork.code`'s checksums. */
+export function codedShards(
+  slab: Uint8Array,
+  lengthBytes: number,
+  shape: CodingShape,
+  checksums: Uint8Array,
+): readonly CodedShard[] {
+  const shardBytes = shardBytesOf(shape, lengthBytes)
+  const checksumBytes = subBlocksOf(shardBytes) * CHECKSUM_BYTES
+  return Array.from({ length: slotsOf(shape) }, (_, slot) => {
+    const from = shape.kind === "copies" ? 0 : slot * shardBytes
+    return {
+      bytes: slab.subarray(from, from + shardBytes),
+      checksums: checksums.subarray(slot * checksumBytes, (slot + 1) * checksumBytes),
+    }
+  })
+}

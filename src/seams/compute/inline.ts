@@ -1,0 +1,107 @@
+/**
+ * Compute on the calling thread: simulation and tests, where order must depend on nothing but the calls.
+ */
+import { assert } from "../../base/assert.js"
+import { fail } from "../../base/failures.js"
+import { BlockWork, codedShards } from "./block-work.js"
+import type { MakeCoder } from "./coder.js"
+import type {
+  CodedShard,
+  CodeRequest,
+  Compute,
+  Digests,
+  Lane,
+  LanePlan,
+  RebuildRequest,
+  Slab,
+  SlabPool,
+} from "./contract.js"
+import { Hashes, hashOnce } from "./hashes.js"
+import { subBlockChecksum } from "./layout.js"
+import { Rebuilder } from "./rebuilder.js"
+import { allocateSlabs, GrantedSlab, Slabs } from "./slabs.js"
+
+export interface SlabSizes {
+  /** What one slab must hold at least, see `slabBytesOf`. */
+  readonly slabBytes: number
+  /** What all slabs together may take. */
+  readonly poolBytes: number
+}
+
+/** A body hashed and coded on the calling thread. */
+export class InlineLane implements Lane {
+  private readonly hashes: Hashes
+  private state: "open" | "digested" | "closed" = "open"
+
+  constructor(
+    private readonly work: BlockWork,
+    plan: LanePlan,
+  ) {
+    this.hashes = new Hashes(plan)
+  }
+
+  feed(slab: Slab, from: number, to: number): void {
+    assert(this.state !== "digested", "nothing is fed after the digests")
+    if (this.state === "open") this.hashes.update(slab.bytes.subarray(from, to))
+  }
+
+  async code({ slab, lengthBytes, shape, seeds }: CodeRequest): Promise<readonly CodedShard[]> {
+    this.check()
+    assert(slab instanceof GrantedSlab, "the slab comes from this pool")
+    const { byteOffset: slabAt, length: slabBytes } = slab.bytes
+    const checksums = this.work.code({ slabAt, slabBytes, lengthBytes, shape, seeds })
+    return codedShards(slab.bytes, lengthBytes, shape, checksums)
+  }
+
+  async digests(): Promise<Digests> {
+    this.check()
+    assert(this.state !== "digested", "the digests are asked for once")
+    this.state = "digested"
+    return this.hashes.digests()
+  }
+
+  close(): void {
+    this.state = "closed"
+  }
+
+  private check(): void {
+    if (this.state === "closed") throw fail("stopping", { message: "the lane is closed" })
+  }
+}
+
+export class InlineCompute implements Compute {
+  readonly slabs: SlabPool
+  private readonly pool: Slabs
+  private readonly work: BlockWork
+  private readonly rebuilder: Rebuilder
+
+  constructor(makeCoder: MakeCoder, sizes: SlabSizes) {
+    const memory = allocateSlabs({ ...sizes, coders: 1, shared: false })
+    this.pool = new Slabs(memory)
+    this.slabs = this.pool
+    this.work = new BlockWork(memory.memory, makeCoder, 0)
+    this.rebuilder = new Rebuilder(makeCoder)
+  }
+
+  openLane(plan: LanePlan): Lane {
+    return new InlineLane(this.work, plan)
+  }
+
+  async rebuild(request: RebuildRequest): Promise<ReadonlyMap<number, Uint8Array>> {
+    const wanted = this.rebuilder.prepare(request)
+    this.rebuilder.fill(request, wanted, 0, request.shardBytes)
+    return wanted
+  }
+
+  hash(plan: LanePlan, bytes: Uint8Array): Digests {
+    return hashOnce(plan, bytes)
+  }
+
+  subBlockChecksum(bytes: Uint8Array, seed: bigint, subBlock: number): bigint {
+    return subBlockChecksum(bytes, seed, subBlock)
+  }
+
+  async close(): Promise<void> {
+    this.pool.close()
+  }
+}

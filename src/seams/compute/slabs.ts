@@ -1,0 +1,164 @@
+/**
+ * The slab pool: one fixed WebAssembly memory, cut into equal slabs. It is the bound on all body bytes
+ * in flight.
+ *
+ * Promises  Waiting is first come, first served. A slab is given again only when its owner released it
+ *           and no thread is writing to it any more. Memory that was never handed out is never touched,
+ *           so it costs nothing.
+ * Limits    The pool's bytes. Waiters are bounded by the bodies that the server admits.
+ */
+import { assert } from "../../base/assert.js"
+import { roundUp } from "../../base/bytes.js"
+import { fail } from "../../base/failures.js"
+import { WASM_PAGE_BYTES } from "../../base/wasm.js"
+import { CODER_SCRATCH_BYTES } from "./coder.js"
+import type { Slab, SlabPool } from "./contract.js"
+
+/** Slabs begin on pages of their own, for the sake of the disks that write from them. */
+const SLAB_ALIGN_BYTES = 4096
+
+/** The addresses of one memory: scratch areas first, slabs after them. */
+export interface SlabMemory {
+  readonly memory: WebAssembly.Memory
+  readonly slabsAt: number
+  readonly slabBytes: number
+  readonly slabsTotal: number
+}
+
+export interface SlabMemoryPlan {
+  /** What one slab must hold at least, see `slabBytesOf`. */
+  readonly slabBytes: number
+  /** What all of them together may take. */
+  readonly poolBytes: number
+  /** Coders that share the memory; coder i has its scratch area at i × CODER_SCRATCH_BYTES. */
+  readonly coders: number
+  readonly shared: boolean
+}
+
+/** Throws `invalidConfig` where the pool does not hold a single slab. */
+export function allocateSlabs(plan: SlabMemoryPlan): SlabMemory {
+  const slabBytes = roundUp(plan.slabBytes, SLAB_ALIGN_BYTES)
+  const slabsTotal = Math.floor(plan.poolBytes / slabBytes)
+  if (slabsTotal < 1) {
+    throw fail("invalidConfig", {
+      message: "the memory for blocks does not hold one block",
+      slabBytes,
+      poolBytes: plan.poolBytes,
+    })
+  }
+  const slabsAt = roundUp(plan.coders * CODER_SCRATCH_BYTES, SLAB_ALIGN_BYTES)
+  const pages = Math.ceil((slabsAt + slabsTotal * slabBytes) / WASM_PAGE_BYTES)
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: plan.shared })
+  return { memory, slabsAt, slabBytes, slabsTotal }
+}
+
+interface Waiter {
+  readonly grant: (slab: GrantedSlab) => void
+  readonly refuse: (reason: unknown) => void
+}
+
+/** A slab in someone's hands: the owner's until `release`, and a thread's while it holds it. */
+export class GrantedSlab implements Slab {
+  private users = 1
+  private released = false
+
+  constructor(
+    readonly bytes: Uint8Array,
+    private readonly giveBack: () => void,
+  ) {}
+
+  /** The owner is done with it. A second call does nothing. */
+  release(): void {
+    if (this.released) return
+    this.released = true
+    this.drop()
+  }
+
+  /** Keeps the slab from being given again while a thread works on it, even if its owner releases it. */
+  hold(): void {
+    assert(this.users > 0, "a slab that was given back is not used")
+    this.users += 1
+  }
+
+  drop(): void {
+    this.users -= 1
+    assert(this.users >= 0, "a slab is dropped once for each hold")
+    if (this.users === 0) this.giveBack()
+  }
+}
+
+export class Slabs implements SlabPool {
+  readonly slabBytes: number
+  readonly slabsTotal: number
+  private readonly free: Uint8Array[] = []
+  private readonly waiters = new Set<Waiter>()
+  private closed = false
+
+  constructor({ memory, slabsAt, slabBytes, slabsTotal }: SlabMemory) {
+    this.slabBytes = slabBytes
+    this.slabsTotal = slabsTotal
+    // The one given back last is taken first: its pages are resident and in the cache.
+    for (let i = slabsTotal - 1; i >= 0; i -= 1) {
+      this.free.push(new Uint8Array(memory.buffer, slabsAt + i * slabBytes, slabBytes))
+    }
+  }
+
+  get slabsFree(): number {
+    return this.free.length
+  }
+
+  async take(signal: AbortSignal): Promise<GrantedSlab> {
+    signal.throwIfAborted()
+    if (this.closed) throw fail("stopping")
+    const bytes = this.free.pop()
+    return bytes === undefined ? await this.wait(signal) : this.grant(bytes)
+  }
+
+  tryMore(): GrantedSlab | undefined {
+    const plenty = 2 * this.free.length > this.slabsTotal && !this.closed
+    const bytes = plenty ? this.free.pop() : undefined
+    return bytes === undefined ? undefined : this.grant(bytes)
+  }
+
+  /** Refuses whoever waits and whoever comes. Slabs in use stay valid. */
+  close(): void {
+    this.closed = true
+    for (const waiter of this.waiters) waiter.refuse(fail("stopping"))
+    this.waiters.clear()
+  }
+
+  private wait(signal: AbortSignal): Promise<GrantedSlab> {
+    return new Promise<GrantedSlab>((resolve, reject) => {
+      const abort = (): void => {
+        this.waiters.delete(waiter)
+        reject(signal.reason)
+      }
+      const waiter: Waiter = {
+        grant: slab => {
+          signal.removeEventListener("abort", abort)
+          resolve(slab)
+        },
+        refuse: reason => {
+          signal.removeEventListener("abort", abort)
+          reject(reason)
+        },
+      }
+      this.waiters.add(waiter)
+      signal.addEventListener("abort", abort, { once: true })
+    })
+  }
+
+  private grant(bytes: Uint8Array): GrantedSlab {
+    return new GrantedSlab(bytes, () => this.putBack(bytes))
+  }
+
+  private putBack(bytes: Uint8Array): void {
+    const [first] = this.waiters
+    if (first === undefined) {
+      this.free.push(bytes)
+      return
+    }
+    this.waiters.delete(first)
+    first.grant(this.grant(bytes))
+  }
+}

@@ -1,0 +1,360 @@
+/**
+ * What every Compute must do. Run by the tests of whoever has a codec to hand in.
+ */
+import assert from "node:assert/strict"
+import { createHash } from "node:crypto"
+import { test } from "node:test"
+import { isFailure } from "../../base/failures.js"
+import { KIB, SUB_BLOCK_BYTES } from "../../base/limits.js"
+import type { CodeShape } from "./coder.js"
+import type { CodedShard, CodingShape, Compute, Digests, LanePlan, Slab } from "./contract.js"
+import type { SlabSizes } from "./inline.js"
+import { slabBytesOf } from "./layout.js"
+
+export interface ComputeUnderTest {
+  readonly name: string
+  open(sizes: SlabSizes): Compute
+  /** The obvious codec: parity of the data shards. */
+  parityOf(shape: CodeShape, data: readonly Uint8Array[]): readonly Uint8Array[]
+}
+
+const BLOCK_BYTES = 1024 * KIB
+const SHAPE = { kind: "code", k: 4, m: 3, matrix: "cauchy" } as const
+const SLABS = 4
+const SIZES = {
+  slabBytes: slabBytesOf(SHAPE, BLOCK_BYTES),
+  poolBytes: SLABS * (slabBytesOf(SHAPE, BLOCK_BYTES) + 4096),
+}
+const EVERYTHING: LanePlan = { md5: true, sha256: true, checksum: "CRC64NVME" }
+const NOTHING: LanePlan = { md5: false, sha256: false, checksum: undefined }
+const LIMITED = { timeout: 30_000 }
+const never = new AbortController().signal
+
+const hex = (bytes: Uint8Array | undefined): string | undefined =>
+  bytes === undefined ? undefined : Buffer.from(bytes).toString("hex")
+const hexDigests = ({ md5, sha256, checksum }: Digests) => [hex(md5), hex(sha256), hex(checksum)]
+
+function noise(lengthBytes: number, seed: number): Uint8Array {
+  let state = seed
+  return Uint8Array.from({ length: lengthBytes }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0
+    return state >>> 24
+  })
+}
+
+const seedsOf = (slots: number): bigint[] =>
+  Array.from({ length: slots }, (_, slot) => 0xfedc_ba98_7654_3210n * BigInt(slot + 1))
+
+function expectedShards(under: ComputeUnderTest, shape: CodingShape, block: Uint8Array): Uint8Array[] {
+  const slices = shape.kind === "copies" ? 1 : shape.k
+  const shardBytes = 64 * Math.ceil(block.length / slices / 64)
+  const padded = new Uint8Array(slices * shardBytes)
+  padded.set(block)
+  const data = Array.from({ length: slices }, (_, i) => padded.slice(i * shardBytes, (i + 1) * shardBytes))
+  if (shape.kind === "code") return [...data, ...under.parityOf(shape, data)]
+  return Array.from({ length: shape.copies }, () => padded)
+}
+
+function checkShards(compute: Compute, shards: readonly CodedShard[], expected: readonly Uint8Array[]): void {
+  assert.equal(shards.length, expected.length)
+  const seeds = seedsOf(shards.length)
+  for (const [slot, { bytes, checksums }] of shards.entries()) {
+    assert.equal(Buffer.compare(bytes, expected[slot] ?? new Uint8Array()), 0, `shard ${slot}`)
+    const subBlocks = Math.ceil(bytes.length / SUB_BLOCK_BYTES)
+    const view = new DataView(checksums.buffer, checksums.byteOffset, checksums.length)
+    assert.equal(checksums.length, 8 * subBlocks)
+    for (let n = 0; n < subBlocks; n += 1) {
+      const subBlock = bytes.subarray(n * SUB_BLOCK_BYTES, (n + 1) * SUB_BLOCK_BYTES)
+      assert.equal(view.getBigUint64(8 * n, true), compute.subBlockChecksum(subBlock, seeds[slot] ?? 0n, n))
+    }
+  }
+}
+
+/** Sends a body through a lane, a block to a slab, in pieces of `pieceBytes`. */
+async function send(
+  under: ComputeUnderTest,
+  compute: Compute,
+  plan: LanePlan,
+  body: Uint8Array,
+  shape: CodingShape,
+  pieceBytes: number,
+): Promise<Digests> {
+  const lane = compute.openLane(plan)
+  for (let at = 0; at < body.length; at += BLOCK_BYTES) {
+    const block = body.subarray(at, at + BLOCK_BYTES)
+    const slab = await compute.slabs.take(never)
+    slab.bytes.fill(0xa5)
+    for (let from = 0; from < block.length; from += pieceBytes) {
+      const piece = block.subarray(from, from + pieceBytes)
+      slab.bytes.set(piece, from)
+      lane.feed(slab, from, from + piece.length)
+    }
+    const seeds = seedsOf(shape.kind === "copies" ? shape.copies : shape.k + shape.m)
+    const shards = await lane.code({ slab, lengthBytes: block.length, shape, seeds })
+    checkShards(compute, shards, expectedShards(under, shape, block))
+    slab.release()
+  }
+  const digests = await lane.digests()
+  lane.close()
+  return digests
+}
+
+async function withCompute(under: ComputeUnderTest, work: (compute: Compute) => Promise<void>): Promise<void> {
+  const compute = under.open(SIZES)
+  try {
+    await work(compute)
+  } finally {
+    await compute.close()
+  }
+}
+
+/** Lets everything that is under way settle, then says how many slabs are free. */
+async function slabsFreeSoon(compute: Compute, wanted: number): Promise<number> {
+  for (let turn = 0; turn < 2000 && compute.slabs.slabsFree !== wanted; turn += 1) {
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  return compute.slabs.slabsFree
+}
+
+function bodies(under: ComputeUnderTest): void {
+  const shapes: readonly CodingShape[] = [
+    SHAPE,
+    { kind: "code", k: 2, m: 1, matrix: "xor" },
+    { kind: "code", k: 5, m: 2, matrix: "vandermonde" },
+    { kind: "copies", copies: 3 },
+  ]
+  test(`${under.name}: bodies of all sizes give the right shards, checksums and digests`, LIMITED, async () => {
+    await withCompute(under, async compute => {
+      for (const [i, lengthBytes] of [
+        1,
+        63,
+        4096,
+        65_536,
+        65_537,
+        300_001,
+        BLOCK_BYTES,
+        2 * BLOCK_BYTES + 70_000,
+      ].entries()) {
+        const body = noise(lengthBytes, i)
+        const shape = shapes[i % shapes.length] ?? SHAPE
+        const digests = await send(under, compute, EVERYTHING, body, shape, 60_001)
+        assert.equal(hex(digests.md5), createHash("md5").update(body).digest("hex"))
+        assert.equal(hex(digests.sha256), createHash("sha256").update(body).digest("hex"))
+        assert.deepEqual(hexDigests(digests), hexDigests(compute.hash(EVERYTHING, body)))
+      }
+      assert.equal(compute.slabs.slabsFree, SLABS)
+    })
+  })
+
+  test(`${under.name}: many bodies at once do not disturb one another`, LIMITED, async () => {
+    await withCompute(under, async compute => {
+      const sent = Array.from({ length: 2 * SLABS }, async (_, i) => {
+        const body = noise(BLOCK_BYTES + 1000 * i, 100 + i)
+        const plan = { ...EVERYTHING, md5: i % 3 !== 0 }
+        const digests = await send(under, compute, plan, body, shapes[i % shapes.length] ?? SHAPE, 17_000 + i)
+        assert.deepEqual(hexDigests(digests), hexDigests(compute.hash(plan, body)))
+      })
+      await Promise.all(sent)
+    })
+  })
+
+  test(`${under.name}: digests are those of the catalogue, and only what was asked for`, LIMITED, async () => {
+    await withCompute(under, async compute => {
+      const digits = new TextEncoder().encode("123456789")
+      const checksumOf = (checksum: LanePlan["checksum"]) =>
+        hex(compute.hash({ ...NOTHING, checksum }, digits).checksum)
+      assert.equal(checksumOf("CRC32"), "cbf43926")
+      assert.equal(checksumOf("CRC32C"), "e3069283")
+      assert.equal(checksumOf("CRC64NVME"), "ae8b14860a799888")
+      assert.equal(checksumOf("SHA1"), createHash("sha1").update(digits).digest("hex"))
+      assert.equal(checksumOf("SHA256"), createHash("sha256").update(digits).digest("hex"))
+      assert.deepEqual(hexDigests(compute.hash(NOTHING, digits)), [undefined, undefined, undefined])
+      const empty = compute.openLane(EVERYTHING)
+      assert.equal(hex((await empty.digests()).md5), "d41d8cd98f00b204e9800998ecf8427e")
+      for (const checksum of ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"] as const) {
+        const plan = { ...NOTHING, checksum }
+        const body = noise(200_000, 5)
+        const digests = await send(under, compute, plan, body, SHAPE, 65_536)
+        assert.deepEqual(hexDigests(digests), hexDigests(compute.hash(plan, body)))
+      }
+    })
+  })
+}
+
+function rebuilding(under: ComputeUnderTest): void {
+  test(`${under.name}: lost shards, and ranges of them, are rebuilt from any k`, LIMITED, async () => {
+    await withCompute(under, async compute => {
+      const shards = expectedShards(under, SHAPE, noise(900_001, 9))
+      for (const lost of [[0], [1, 3], [0, 2, 5], [4, 5, 6]]) {
+        const present = new Map([...shards.entries()].filter(([slot]) => !lost.includes(slot)))
+        const shardBytes = shards[0]?.length ?? 0
+        const whole = await compute.rebuild({ shape: SHAPE, shardBytes, present, wanted: lost })
+        const cut = new Map([...present].map(([slot, bytes]) => [slot, bytes.subarray(640, 640 + 4096)]))
+        const range = await compute.rebuild({ shape: SHAPE, shardBytes: 4096, present: cut, wanted: lost })
+        for (const slot of lost) {
+          assert.equal(Buffer.compare(whole.get(slot) ?? new Uint8Array(), shards[slot] ?? new Uint8Array()), 0)
+          assert.equal(hex(range.get(slot)), hex(shards[slot]?.subarray(640, 640 + 4096)))
+        }
+      }
+    })
+  })
+
+  test(`${under.name}: fewer than k shards are refused`, LIMITED, async () => {
+    await withCompute(under, async compute => {
+      const present = new Map([0, 1, 6].map(slot => [slot, new Uint8Array(64)]))
+      const rebuilt = compute.rebuild({ shape: SHAPE, shardBytes: 64, present, wanted: [2] })
+      await assert.rejects(rebuilt, error => isFailure(error, "notEnoughShards"))
+    })
+  })
+
+  test(`${under.name}: a sub-block checksum depends on bytes, seed and number`, LIMITED, async () => {
+    await withCompute(under, async compute => {
+      const bytes = noise(SUB_BLOCK_BYTES, 1)
+      const known = compute.subBlockChecksum(bytes, 7n, 3)
+      assert.notEqual(known, compute.subBlockChecksum(bytes, 7n, 4))
+      assert.notEqual(known, compute.subBlockChecksum(bytes, 8n, 3))
+      assert.notEqual(known, compute.subBlockChecksum(bytes.with(99, bytes[99] === 0 ? 1 : 0), 7n, 3))
+      const stored = compute.subBlockChecksum(new TextEncoder().encode("hayloft"), 0x0123_4567_89ab_cdefn, 2)
+      assert.equal(stored.toString(16), "ab996d1f492e705", "the definition is on disk")
+    })
+  })
+}
+
+function slabs(under: ComputeUnderTest): void {
+  test(`${under.name}: slabs are waited for in order, waiting can be given up`, LIMITED, async () => {
+    await withCompute(under, async compute => {
+      const taken: Slab[] = []
+      for (let i = 0; i < SLABS; i += 1) taken.push(await compute.slabs.take(never))
+      assert.equal(new Set(taken.map(({ bytes }) => bytes.byteOffset)).size, SLABS)
+      assert.equal(compute.slabs.slabsFree, 0)
+      const order: string[] = []
+      const quitter = new AbortController()
+      const waitFor = async (name: string, signal: AbortSignal) => {
+        const slab = await compute.slabs.take(signal)
+        order.push(name)
+        return slab
+      }
+      const waiting = [waitFor("first", never), waitFor("quitter", quitter.signal), waitFor("second", never)]
+      quitter.abort(new Error("gone"))
+      await assert.rejects(waiting[1] ?? Promise.resolve(), /gone/)
+      taken[2]?.release()
+      taken[2]?.release()
+      await slabsFreeSoon(compute, 1)
+      assert.deepEqual(order, ["first"], "a second release frees nothing")
+      taken[0]?.release()
+      await Promise.all([waiting[0], waiting[2]])
+      assert.deepEqual(order, ["first", "second"])
+      await assert.rejects(compute.slabs.take(quitter.signal), /gone/)
+    })
+  })
+
+  test(`${under.name}: a second slab is granted only while more than half is free`, LIMITED, async () => {
+    await withCompute(under, async compute => {
+      const first = await compute.slabs.take(never)
+      const second = compute.slabs.tryMore()
+      assert.ok(second !== undefined, "3 of 4 are free")
+      assert.equal(compute.slabs.tryMore(), undefined, "2 of 4 are free")
+      first.release()
+      assert.ok(compute.slabs.tryMore() !== undefined)
+    })
+  })
+}
+
+function endings(under: ComputeUnderTest): void {
+  test(`${under.name}: a lane given up in the middle leaves no slab behind and disturbs nobody`, LIMITED, async () => {
+    await withCompute(under, async compute => {
+      for (let round = 0; round < 3 * SLABS; round += 1) {
+        const lane = compute.openLane(EVERYTHING)
+        const slab = await compute.slabs.take(never)
+        slab.bytes.fill(round)
+        lane.feed(slab, 0, 500_000)
+        const coding = lane.code({ slab, lengthBytes: BLOCK_BYTES, shape: SHAPE, seeds: seedsOf(7) })
+        const digesting = round % 2 === 0 ? lane.digests() : undefined
+        slab.release()
+        lane.close()
+        lane.close()
+        if (round % 3 === 0) await Promise.allSettled([coding, digesting])
+      }
+      const body = noise(BLOCK_BYTES, 77)
+      const digests = await send(under, compute, EVERYTHING, body, SHAPE, 65_536)
+      assert.deepEqual(hexDigests(digests), hexDigests(compute.hash(EVERYTHING, body)))
+      assert.equal(await slabsFreeSoon(compute, SLABS), SLABS)
+    })
+  })
+
+  test(
+    `${under.name}: a slab released too early is not given again while its block is being coded`,
+    LIMITED,
+    async () => {
+      await withCompute(under, async compute => {
+        const lane = compute.openLane(NOTHING)
+        const slab = await compute.slabs.take(never)
+        const body = noise(BLOCK_BYTES, 3)
+        slab.bytes.set(body)
+        const coding = lane.code({ slab, lengthBytes: BLOCK_BYTES, shape: SHAPE, seeds: seedsOf(7) })
+        slab.release()
+        for (let i = 0; i < 2 * SLABS; i += 1) {
+          const next = await compute.slabs.take(never)
+          next.bytes.fill(0xee)
+          next.release()
+          if (compute.slabs.slabsFree < SLABS) continue
+          break
+        }
+        await coding
+        lane.close()
+        assert.equal(await slabsFreeSoon(compute, SLABS), SLABS)
+      })
+    },
+  )
+
+  test(
+    `${under.name}: codes that do not exist and blocks that do not fit are rejected, and the slab is free again`,
+    LIMITED,
+    async () => {
+      await withCompute(under, async compute => {
+        const slab = await compute.slabs.take(never)
+        const code = async (shape: CodingShape, lengthBytes: number, seeds: number) => {
+          const lane = compute.openLane(NOTHING)
+          try {
+            return await lane.code({ slab, lengthBytes, shape, seeds: seedsOf(seeds) })
+          } finally {
+            lane.close()
+          }
+        }
+        for (const lengthBytes of [1000, 500_000]) {
+          const impossible = code({ kind: "code", k: 3, m: 2, matrix: "xor" }, lengthBytes, 5)
+          await assert.rejects(impossible, error => isFailure(error, "invalidConfig"))
+        }
+        await assert.rejects(code(SHAPE, 2 * BLOCK_BYTES, 7), /fit the slab/)
+        await assert.rejects(code(SHAPE, BLOCK_BYTES, 6), /seed/)
+        slab.release()
+        assert.equal(await slabsFreeSoon(compute, SLABS), SLABS)
+      })
+    },
+  )
+
+  test(`${under.name}: close refuses whoever waits and whoever comes`, LIMITED, async () => {
+    const compute = under.open(SIZES)
+    const taken = [await compute.slabs.take(never), compute.slabs.tryMore()]
+    const lane = compute.openLane(EVERYTHING)
+    const slab = taken[0]
+    assert.ok(slab !== undefined)
+    lane.feed(slab, 0, BLOCK_BYTES)
+    for (let i = 0; i < 2; i += 1) await compute.slabs.take(never)
+    const waiting = compute.slabs.take(never)
+    const refused = assert.rejects(waiting, error => isFailure(error, "stopping"))
+    await compute.close()
+    await refused
+    await assert.rejects(compute.slabs.take(never), error => isFailure(error, "stopping"))
+    lane.close()
+    await assert.rejects(lane.digests(), error => isFailure(error, "stopping"))
+    await compute.close()
+  })
+}
+
+export function computeSuite(under: ComputeUnderTest): void {
+  bodies(under)
+  rebuilding(under)
+  slabs(under)
+  endings(under)
+}

@@ -1,0 +1,96 @@
+/**
+ * The caller's side of one compute thread.
+ *
+ * Promises  Every order that wants an answer gets one or is rejected, also when the thread dies: then
+ *           with `internal`, after it has certainly stopped touching the shared memory.
+ *           A thread without unanswered orders does not keep the process alive.
+ */
+import { Worker } from "node:worker_threads"
+import type { Failure } from "../../base/failures.js"
+import { fail } from "../../base/failures.js"
+import type { Answer, Order, ThreadStart } from "./thread-protocol.js"
+
+type AnsweredOrder = Extract<Order, { readonly id: number }>
+type WithoutId<T> = T extends unknown ? Omit<T, "id"> : never
+type Given<Kind extends Answer["answer"]> = Extract<Answer, { readonly answer: Kind }>
+
+interface Waiting {
+  readonly resolve: (answer: Answer) => void
+  readonly reject: (failure: Failure) => void
+}
+
+export class ThreadHandle {
+  /** Lanes pinned to this thread. */
+  lanes = 0
+  private readonly worker: Worker
+  private readonly waiting = new Map<number, Waiting>()
+  private readonly ended: Promise<void>
+  private nextId = 1
+  private error: unknown
+  private death: Failure | undefined
+
+  constructor(entry: URL, start: ThreadStart) {
+    this.worker = new Worker(entry, { workerData: start, name: "compute", execArgv: [] })
+    this.worker.unref()
+    this.worker.on("message", (answer: Answer) => this.settle(answer))
+    this.worker.on("error", error => {
+      this.error = error
+    })
+    this.worker.on("messageerror", error => {
+      this.error = error
+      void this.worker.terminate()
+    })
+    this.ended = new Promise(resolve => {
+      this.worker.once("exit", code => {
+        this.die(fail("internal", { message: "a compute thread ended", code }, this.error))
+        resolve()
+      })
+    })
+  }
+
+  get alive(): boolean {
+    return this.death === undefined
+  }
+
+  /** Gives an order that has no answer. */
+  tell(order: Exclude<Order, AnsweredOrder>): void {
+    if (this.alive) this.worker.postMessage(order)
+  }
+
+  /** Resolves with the answer, which is of the kind named, or rejects with a failure. */
+  async ask<Kind extends "coded" | "digested">(order: WithoutId<AnsweredOrder>, kind: Kind): Promise<Given<Kind>> {
+    if (this.death !== undefined) throw this.death
+    const id = this.nextId
+    this.nextId += 1
+    const answered = new Promise<Answer>((resolve, reject) => this.waiting.set(id, { resolve, reject }))
+    this.worker.ref()
+    this.worker.postMessage({ ...order, id })
+    return parseAnswer(await answered, kind)
+  }
+
+  /** Ends the thread; resolves when it is gone. */
+  async close(): Promise<void> {
+    this.worker.ref()
+    await this.worker.terminate()
+    await this.ended
+  }
+
+  private settle(answer: Answer): void {
+    const waiting = this.waiting.get(answer.id)
+    this.waiting.delete(answer.id)
+    if (this.waiting.size === 0) this.worker.unref()
+    if (answer.answer === "failed") waiting?.reject(fail(answer.kind, { message: answer.reason }))
+    else waiting?.resolve(answer)
+  }
+
+  private die(failure: Failure): void {
+    this.death = failure
+    for (const { reject } of this.waiting.values()) reject(failure)
+    this.waiting.clear()
+  }
+}
+
+function parseAnswer<Kind extends Answer["answer"]>(answer: Answer, kind: Kind): Given<Kind> {
+  if (answer.answer !== kind) throw fail("internal", { message: "a compute thread answered something else" })
+  return answer as Given<Kind>
+}

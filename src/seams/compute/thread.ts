@@ -1,0 +1,64 @@
+/**
+ * The thread's side: runs lanes as ordered. Its entry file is main's, which hands in the codec.
+ */
+import { parentPort, workerData } from "node:worker_threads"
+import { must } from "../../base/assert.js"
+import { asFailure } from "../../base/failures.js"
+import { BlockWork } from "./block-work.js"
+import type { MakeCoder } from "./coder.js"
+import { Hashes } from "./hashes.js"
+import type { Answer, LaneNumber, Order, ThreadStart } from "./thread-protocol.js"
+
+/** Carries out orders, one after the other. */
+class Thread {
+  private readonly lanes = new Map<LaneNumber, Hashes>()
+  private readonly work: BlockWork
+
+  constructor(
+    private readonly start: ThreadStart,
+    makeCoder: MakeCoder,
+  ) {
+    this.work = new BlockWork(start.memory, makeCoder, start.scratchAt)
+  }
+
+  /** The answer, for orders that have one. */
+  obey(order: Order): Answer | undefined {
+    switch (order.order) {
+      case "open":
+        this.lanes.set(order.lane, new Hashes(order.plan))
+        return undefined
+      case "feed":
+        this.lane(order.lane).update(new Uint8Array(this.start.memory.buffer, order.at, order.lengthBytes))
+        return undefined
+      case "code":
+        return { answer: "coded", id: order.id, checksums: this.work.code(order.block) }
+      case "digests":
+        return { answer: "digested", id: order.id, digests: this.lane(order.lane).digests() }
+      case "close":
+        this.lanes.delete(order.lane)
+        return undefined
+    }
+  }
+
+  private lane(number: LaneNumber): Hashes {
+    return must(this.lanes.get(number), "orders are for open lanes")
+  }
+}
+
+/** The whole life of a compute thread: the last call of its entry file. */
+export function serveCompute(makeCoder: MakeCoder): void {
+  const port = must(parentPort, "this file is the entry of a thread")
+  const start: ThreadStart = workerData
+  const thread = new Thread(start, makeCoder)
+  port.on("message", (order: Order) => {
+    try {
+      const answer = thread.obey(order)
+      if (answer !== undefined) port.postMessage(answer)
+    } catch (error) {
+      // An order without an id has nobody to tell: the thread ends, and all its lanes with it.
+      if (!("id" in order)) throw error
+      const { kind, message: reason } = asFailure(error)
+      port.postMessage({ answer: "failed", id: order.id, kind, reason } satisfies Answer)
+    }
+  })
+}

@@ -1,0 +1,255 @@
+/**
+ * Compute on worker threads that share the slab pool's memory.
+ *
+ * A body larger than SMALL_BODY_BYTES is pinned to one thread, because a running hash cannot move; what
+ * is smaller is done at once on the calling thread, where it costs less than the way to another.
+ *
+ * Promises  A thread that dies takes down only what is pinned to it (`internal`); the next body gets a
+ *           new thread. Threads start with the first body that needs them.
+ * Limits    `threads`, the slab pool, FEED_BYTES between signals.
+ */
+import { setImmediate } from "node:timers/promises"
+import { assert } from "../../base/assert.js"
+import { fail } from "../../base/failures.js"
+import { KIB, MIB } from "../../base/limits.js"
+import { BlockWork, codedShards } from "./block-work.js"
+import type { MakeCoder } from "./coder.js"
+import { CODER_SCRATCH_BYTES } from "./coder.js"
+import type {
+  CodedShard,
+  CodeRequest,
+  Compute,
+  Digests,
+  Lane,
+  LanePlan,
+  RebuildRequest,
+  Slab,
+  SlabPool,
+} from "./contract.js"
+import { hashOnce } from "./hashes.js"
+import type { SlabSizes } from "./inline.js"
+import { InlineLane } from "./inline.js"
+import { subBlockChecksum } from "./layout.js"
+import { Rebuilder } from "./rebuilder.js"
+import type { SlabMemory } from "./slabs.js"
+import { allocateSlabs, GrantedSlab, Slabs } from "./slabs.js"
+import { ThreadHandle } from "./thread-handle.js"
+
+/** Bodies up to this length are hashed and coded on the calling thread. */
+const SMALL_BODY_BYTES = 64 * KIB
+/** A thread hears of new bytes when there are this many: a message for each socket buffer costs more than hashing it. */
+const FEED_BYTES = 256 * KIB
+/** Input bytes that a rebuild works through before it lets others run: about a millisecond. */
+const REBUILD_TURN_BYTES = 2 * MIB
+const THREADS_MAX = 64
+
+export interface ThreadSizes extends SlabSizes {
+  readonly threads: number
+}
+
+interface Range {
+  readonly slab: Slab
+  readonly from: number
+  to: number
+}
+
+/** A lane that a thread runs. */
+class RemoteLane {
+  private unsent: Range | undefined
+
+  constructor(
+    private readonly thread: ThreadHandle,
+    private readonly number: number,
+    plan: LanePlan,
+  ) {
+    thread.lanes += 1
+    thread.tell({ order: "open", lane: number, plan })
+  }
+
+  feed(slab: Slab, from: number, to: number): void {
+    if (this.unsent !== undefined && this.unsent.slab === slab && this.unsent.to === from) this.unsent.to = to
+    else {
+      this.flush()
+      this.unsent = { slab, from, to }
+    }
+    if (this.unsent.to - this.unsent.from >= FEED_BYTES) this.flush()
+  }
+
+  async code({ slab, lengthBytes, shape, seeds }: CodeRequest): Promise<readonly CodedShard[]> {
+    assert(slab instanceof GrantedSlab, "the slab comes from this pool")
+    this.flush()
+    const { byteOffset: slabAt, length: slabBytes } = slab.bytes
+    const block = { slabAt, slabBytes, lengthBytes, shape, seeds }
+    slab.hold()
+    try {
+      const { checksums } = await this.thread.ask({ order: "code", lane: this.number, block }, "coded")
+      return codedShards(slab.bytes, lengthBytes, shape, checksums)
+    } finally {
+      slab.drop()
+    }
+  }
+
+  async digests(): Promise<Digests> {
+    this.flush()
+    const { digests } = await this.thread.ask({ order: "digests", lane: this.number }, "digested")
+    return digests
+  }
+
+  close(): void {
+    this.unsent = undefined
+    this.thread.lanes -= 1
+    this.thread.tell({ order: "close", lane: this.number })
+  }
+
+  private flush(): void {
+    if (this.unsent === undefined) return
+    const { slab, from, to } = this.unsent
+    this.unsent = undefined
+    this.thread.tell({ order: "feed", lane: this.number, at: slab.bytes.byteOffset + from, lengthBytes: to - from })
+  }
+}
+
+/** Begins undecided, and becomes a lane of the calling thread or of another once its size shows. */
+class ThreadLane implements Lane {
+  private chosen: RemoteLane | InlineLane | undefined
+  private early: Range[] = []
+  private earlyBytes = 0
+  private state: "open" | "digested" | "closed" = "open"
+
+  constructor(
+    private readonly openInline: () => InlineLane,
+    private readonly openRemote: () => RemoteLane,
+  ) {}
+
+  feed(slab: Slab, from: number, to: number): void {
+    assert(from >= 0 && from <= to && to <= slab.bytes.length, "the bytes lie in the slab")
+    assert(this.state !== "digested", "nothing is fed after the digests")
+    if (this.state === "closed") return
+    if (this.chosen !== undefined) {
+      this.chosen.feed(slab, from, to)
+      return
+    }
+    this.early.push({ slab, from, to })
+    this.earlyBytes += to - from
+    if (this.earlyBytes > SMALL_BODY_BYTES) this.choose(this.openRemote)
+  }
+
+  code(request: CodeRequest): Promise<readonly CodedShard[]> {
+    return this.underWay(async () => {
+      const small = this.earlyBytes <= SMALL_BODY_BYTES && request.lengthBytes <= SMALL_BODY_BYTES
+      return await this.choose(small ? this.openInline : this.openRemote).code(request)
+    })
+  }
+
+  digests(): Promise<Digests> {
+    return this.underWay(async () => {
+      assert(this.state !== "digested", "the digests are asked for once")
+      this.state = "digested"
+      return await this.choose(this.openInline).digests()
+    })
+  }
+
+  close(): void {
+    if (this.state === "closed") return
+    this.state = "closed"
+    this.early = []
+    this.chosen?.close()
+  }
+
+  private choose(open: () => RemoteLane | InlineLane): RemoteLane | InlineLane {
+    if (this.chosen !== undefined) return this.chosen
+    const chosen = open()
+    this.chosen = chosen
+    for (const { slab, from, to } of this.early) chosen.feed(slab, from, to)
+    this.early = []
+    return chosen
+  }
+
+  /** An owner that gives the lane up may never look at what is under way: its failure is then nobody's. */
+  private underWay<T>(work: () => Promise<T>): Promise<T> {
+    const promise =
+      this.state === "closed" ? Promise.reject(fail("stopping", { message: "the lane is closed" })) : work()
+    promise.catch(() => undefined)
+    return promise
+  }
+}
+
+export class ThreadCompute implements Compute {
+  readonly slabs: SlabPool
+  private readonly pool: Slabs
+  private readonly memory: SlabMemory
+  private readonly inlineWork: BlockWork
+  private readonly rebuilder: Rebuilder
+  private readonly threads: (ThreadHandle | undefined)[]
+  private lanesOpened = 0
+  private closed = false
+
+  /** `entry`: the file that calls `serveCompute`. Throws `invalidConfig` where the pool does not hold one slab. */
+  constructor(
+    makeCoder: MakeCoder,
+    private readonly entry: URL,
+    sizes: ThreadSizes,
+  ) {
+    const { threads } = sizes
+    if (!(threads >= 1 && threads <= THREADS_MAX))
+      throw fail("invalidConfig", { message: "no such number of threads", threads })
+    this.memory = allocateSlabs({ ...sizes, coders: threads + 1, shared: true })
+    this.pool = new Slabs(this.memory)
+    this.slabs = this.pool
+    this.inlineWork = new BlockWork(this.memory.memory, makeCoder, 0)
+    this.rebuilder = new Rebuilder(makeCoder)
+    this.threads = Array.from({ length: threads }, () => undefined)
+  }
+
+  openLane(plan: LanePlan): Lane {
+    if (this.closed) throw fail("stopping")
+    return new ThreadLane(
+      () => new InlineLane(this.inlineWork, plan),
+      () => {
+        this.lanesOpened += 1
+        return new RemoteLane(this.leastBusyThread(), this.lanesOpened, plan)
+      },
+    )
+  }
+
+  async rebuild(request: RebuildRequest): Promise<ReadonlyMap<number, Uint8Array>> {
+    const wanted = this.rebuilder.prepare(request)
+    const turnBytes = Math.max(SMALL_BODY_BYTES, Math.floor(REBUILD_TURN_BYTES / request.shape.k / KIB) * KIB)
+    for (let from = 0; from < request.shardBytes; from += turnBytes) {
+      if (from > 0) await setImmediate()
+      this.rebuilder.fill(request, wanted, from, Math.min(from + turnBytes, request.shardBytes))
+    }
+    return wanted
+  }
+
+  hash(plan: LanePlan, bytes: Uint8Array): Digests {
+    return hashOnce(plan, bytes)
+  }
+
+  subBlockChecksum(bytes: Uint8Array, seed: bigint, subBlock: number): bigint {
+    return subBlockChecksum(bytes, seed, subBlock)
+  }
+
+  /** Ends the threads. What is under way is rejected with `internal`, what waits for a slab with `stopping`. */
+  async close(): Promise<void> {
+    this.closed = true
+    this.pool.close()
+    await Promise.all(this.threads.map(thread => thread?.close()))
+  }
+
+  private leastBusyThread(): ThreadHandle {
+    if (this.closed) throw fail("stopping")
+    for (const [i, thread] of this.threads.entries()) {
+      if (thread?.alive !== true) this.threads[i] = undefined
+    }
+    const idle = this.threads.findIndex(thread => thread === undefined)
+    const running = this.threads.filter(thread => thread !== undefined).sort((a, b) => a.lanes - b.lanes)
+    const [best] = running
+    if (best !== undefined && (best.lanes === 0 || idle < 0)) return best
+    // Scratch area 0 is the calling thread's.
+    const scratchAt = (idle + 1) * CODER_SCRATCH_BYTES
+    const started = new ThreadHandle(this.entry, { memory: this.memory.memory, scratchAt })
+    this.threads[idle] = started
+    return started
+  }
+}
