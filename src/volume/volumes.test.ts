@@ -1,0 +1,447 @@
+import assert from "node:assert/strict"
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { test } from "node:test"
+import fc from "fast-check"
+import type { FailureKind } from "../base/failures.js"
+import { isFailure } from "../base/failures.js"
+import { parseDeviceId } from "../base/ids.js"
+import { KIB, MIB } from "../base/limits.js"
+import { needleKeyOf } from "../format/needle.js"
+import { failing, RealDisk, SimDisk } from "../seams/disk/index.js"
+import type { Disk, DiskFile } from "../seams/disk/index.js"
+import { SimRandom } from "../seams/random/sim.js"
+import type { Needle, Volumes } from "./contract.js"
+import { deviceHome, MapRows, needleFor, needleIdFor, needleOf } from "./fixtures.js"
+import { inspectVolume } from "./inspect.js"
+import type { VolumeLimits } from "./limits.js"
+import { VOLUME_LIMITS } from "./limits.js"
+import { openVolumes } from "./volumes.js"
+
+const random = new SimRandom(7)
+const SMALL: VolumeLimits = { ...VOLUME_LIMITS, volumeBytesMax: 256 * KIB, filesOpenMax: 3 }
+
+interface World {
+  readonly sim: SimDisk
+  readonly rows: MapRows
+  readonly volumes: Volumes
+}
+
+/** Opens the volumes of a disk with an index that knows nothing. */
+async function opened(sim = new SimDisk(), limits = VOLUME_LIMITS, life = 1): Promise<World> {
+  const rows = new MapRows()
+  return { sim, rows, volumes: await openVolumes(sim.boot(), rows, deviceHome(life), undefined, limits) }
+}
+
+const needles = (count: number, lengthBytes = 5000, from = 1): Needle[] =>
+  Array.from({ length: count }, (_, i) => needleFor(from + i, lengthBytes + 64 * i, random))
+const readWhole = ({ volumes }: World, needle: Needle): Promise<Uint8Array> =>
+  volumes.read(needle.id, { offsetBytes: 0, lengthBytes: needle.body.length })
+
+async function assertHolds(world: World, expected: readonly Needle[]): Promise<void> {
+  for (const needle of expected) {
+    assert.ok(world.volumes.has(needle.id))
+    assert.ok(Buffer.from(needle.body).equals(await readWhole(world, needle)))
+  }
+}
+
+const rejects = (promise: Promise<unknown>, kind: FailureKind): Promise<void> =>
+  assert.rejects(promise, error => isFailure(error, kind) || assert.fail(`${String(error)} instead of ${kind}`))
+
+const placeBit = (world: World, needle: Needle, byteInNeedle: number): { path: string; bit: number } => {
+  const value = world.rows.get("needles", needleKeyOf(needle.id))?.value ?? assert.fail("not in the index")
+  const view = new DataView(value.buffer, value.byteOffset)
+  const offset = Number(view.getBigUint64(4, true)) + byteInNeedle
+  return { path: `/device/volumes/${String(view.getUint32(0, true)).padStart(10, "0")}.volume`, bit: 8 * offset }
+}
+const headerBytes = (world: World, needle: Needle): number => {
+  const value = world.rows.get("needles", needleKeyOf(needle.id))?.value ?? assert.fail("not in the index")
+  return new DataView(value.buffer, value.byteOffset).getUint32(12, true)
+}
+
+test("any range of a needle is read back as it was appended, before and after a restart", async () => {
+  const world = await opened()
+  const kept = [0, 1, 64, 65_535, 65_536, 65_537, 3 * 65_536, 700_001].map((lengthBytes, i) =>
+    needleFor(i, lengthBytes, random),
+  )
+  for (const needle of kept) await world.volumes.append(needle)
+  const later = await opened(world.sim, VOLUME_LIMITS, 2)
+  const picks = fc.tuple(fc.constantFrom(...kept), fc.nat(), fc.nat())
+  await fc.assert(
+    fc.asyncProperty(picks, async ([needle, from, length]) => {
+      const offsetBytes = from % (needle.body.length + 1)
+      const lengthBytes = length % (needle.body.length - offsetBytes + 1)
+      const expected = needle.body.subarray(offsetBytes, offsetBytes + lengthBytes)
+      for (const { volumes } of [world, later]) {
+        const found = await volumes.read(needle.id, { offsetBytes, lengthBytes })
+        assert.ok(Buffer.from(expected).equals(found))
+        found.fill(0)
+      }
+    }),
+    { numRuns: 200 },
+  )
+  await assertHolds(later, kept)
+})
+
+test("a range beyond the needle's end is a damaged needle, an unknown id none at all", async () => {
+  const world = await opened()
+  const [needle] = needles(1)
+  assert.ok(needle)
+  await world.volumes.append(needle)
+  await rejects(world.volumes.read(needle.id, { offsetBytes: 4000, lengthBytes: 2000 }), "corruptNeedle")
+  await rejects(world.volumes.read(needleIdFor(99), { offsetBytes: 0, lengthBytes: 1 }), "noSuchNeedle")
+})
+
+test("only the sub-blocks that a range touches are verified, and each of them is", async () => {
+  const world = await opened()
+  const needle = needleFor(1, 1 * MIB, random)
+  await world.volumes.append(needle)
+  const rotten = placeBit(world, needle, headerBytes(world, needle) + 5 * 65_536 + 77)
+  world.sim.flipBit(rotten.path, rotten.bit)
+  for (let subBlock = 0; subBlock < 16; subBlock += 1) {
+    const read = world.volumes.read(needle.id, { offsetBytes: subBlock * 65_536 + 10, lengthBytes: 1000 })
+    if (subBlock === 5) await rejects(read, "corruptNeedle")
+    else
+      assert.ok(Buffer.from(needle.body.subarray(subBlock * 65_536 + 10, subBlock * 65_536 + 1010)).equals(await read))
+  }
+  await rejects(world.volumes.read(needle.id, { offsetBytes: 5 * 65_536 - 1, lengthBytes: 2 }), "corruptNeedle")
+})
+
+test("a range of a long needle costs its header and its sub-blocks, not the needle", async () => {
+  const world = await opened()
+  const needle = needleFor(1, 4 * MIB, random)
+  await world.volumes.append(needle)
+  const { disk, seen } = counted(world.sim.boot())
+  const again = await openVolumes(disk, world.rows, deviceHome(2), undefined)
+  seen.readBytes = 0
+  await again.read(needle.id, { offsetBytes: 3 * MIB + 5, lengthBytes: 100 })
+  assert.ok(seen.readBytes < 66 * KIB, `${seen.readBytes} bytes read`)
+  seen.readBytes = 0
+  await again.read(needle.id, { offsetBytes: 0, lengthBytes: 100 })
+  assert.ok(seen.readBytes < 66 * KIB, `${seen.readBytes} bytes read`)
+})
+
+test("appends that wait together share a write", async () => {
+  const world = await opened()
+  let writes = 0
+  world.sim.intercept(call => void (writes += call.kind === "write" ? 1 : 0))
+  const all = needles(300, 1000)
+  await Promise.all(all.map(needle => world.volumes.append(needle)))
+  // The volume's header, and the group.
+  assert.equal(writes, 2)
+  await assertHolds(world, all)
+})
+
+test("appends that come while a write is under way share the next", async () => {
+  const world = await opened()
+  const all = needles(41, 1000)
+  await world.volumes.append(all[0] ?? assert.fail())
+  let writes = 0
+  world.sim.intercept(async call => {
+    if (call.kind !== "write") return
+    writes += 1
+    await new Promise(resolve => setImmediate(resolve))
+  })
+  const first = world.volumes.append(all[1] ?? assert.fail())
+  await Promise.resolve().then(() => undefined)
+  await Promise.all([first, ...all.slice(2).map(needle => world.volumes.append(needle))])
+  assert.ok(writes <= 2, `${writes} writes`)
+  await assertHolds(world, all)
+})
+
+test("what would wait beyond the limits is turned away at once, and the rest goes through", async () => {
+  const world = await opened(new SimDisk(), { ...VOLUME_LIMITS, appendsQueuedMax: 10, appendBytesQueuedMax: 100_000 })
+  const many = needles(12, 100)
+  const outcomes = await Promise.allSettled(many.map(needle => world.volumes.append(needle)))
+  assert.deepEqual(
+    outcomes.map(({ status }) => status === "fulfilled"),
+    [...new Array<boolean>(10).fill(true), false, false],
+  )
+  const large = needles(4, 60_000, 50)
+  const sizes = await Promise.allSettled(large.map(needle => world.volumes.append(needle)))
+  assert.ok(sizes.some(outcome => outcome.status === "rejected" && isFailure(outcome.reason, "tooManyInFlight")))
+  await world.volumes.append(needleFor(70, 200_000, random))
+  await assertHolds(world, many.slice(0, 10))
+})
+
+test("a volume that is full is followed by another; all stay readable, few stay open", async () => {
+  const sim = new SimDisk()
+  const { disk, seen } = counted(sim.boot())
+  const rows = new MapRows()
+  const volumes = await openVolumes(disk, rows, deviceHome(1), undefined, SMALL)
+  const all = needles(60, 20_000)
+  for (const needle of all) await volumes.append(needle)
+  const world = { sim, rows, volumes }
+  await assertHolds(world, all)
+  assert.ok(volumes.usage().volumes >= 5)
+  assert.ok(volumes.usage().writtenBytes >= 60 * 20_000)
+  assert.ok(seen.open <= SMALL.filesOpenMax + 1, `${seen.open} files are open`)
+  await Promise.all(all.map(needle => readWhole(world, needle)))
+  assert.ok(seen.open <= SMALL.filesOpenMax + 1, `${seen.open} files are open`)
+  await volumes.close()
+  assert.equal(seen.open, 0)
+  await assertHolds(await opened(sim, SMALL, 2), all)
+})
+
+test("a needle longer than a volume gets one to itself", async () => {
+  const world = await opened(new SimDisk(), SMALL)
+  const all = [needleFor(1, 1000, random), needleFor(2, 1 * MIB, random), needleFor(3, 1000, random)]
+  for (const needle of all) await world.volumes.append(needle)
+  await assertHolds(world, all)
+  assert.equal(world.volumes.usage().volumes, 3)
+})
+
+test("a removed needle is gone, stays gone, and may come back", async () => {
+  const world = await opened(new SimDisk(), SMALL)
+  const all = needles(20)
+  for (const needle of all) await world.volumes.append(needle)
+  const removed = all.slice(5, 9)
+  await world.volumes.remove([...removed.map(({ id }) => id), needleIdFor(999)])
+  const [back] = removed
+  assert.ok(back)
+  await world.volumes.append(back)
+  const left = all.filter(needle => needle === back || !removed.includes(needle))
+  for (const now of [world, await opened(world.sim, SMALL, 2)]) {
+    for (const { id } of removed.slice(1)) {
+      assert.equal(now.volumes.has(id), false)
+      await rejects(now.volumes.read(id, { offsetBytes: 0, lengthBytes: 1 }), "noSuchNeedle")
+    }
+    await assertHolds(now, left)
+  }
+})
+
+test("of two copies of a needle the later one is read, also after a restart", async () => {
+  const world = await opened()
+  const needle = needleFor(1, 10_000, random)
+  await world.volumes.append(needle)
+  const first = placeBit(world, needle, headerBytes(world, needle) + 100)
+  world.sim.flipBit(first.path, first.bit)
+  await rejects(readWhole(world, needle), "corruptNeedle")
+  await world.volumes.append(needle)
+  await assertHolds(world, [needle])
+  await assertHolds(await opened(world.sim, VOLUME_LIMITS, 2), [needle])
+})
+
+test("a place that holds another needle is a damaged needle, not that needle's bytes", async () => {
+  const world = await opened()
+  const [one, other] = needles(2, 3000)
+  assert.ok(one && other)
+  const sameLength = needleOf(one.id, random.bytes(other.body.length))
+  await world.volumes.append(sameLength)
+  await world.volumes.append(other)
+  const place = world.rows.get("needles", needleKeyOf(other.id))?.value
+  world.rows.apply([{ family: "needles", key: needleKeyOf(one.id), value: place }])
+  await rejects(readWhole(world, sameLength), "corruptNeedle")
+})
+
+test("a read whose needle moves meanwhile looks the index up once more", async () => {
+  const world = await opened(new SimDisk(), SMALL)
+  const needle = needleFor(1, 100_000, random)
+  await world.volumes.append(needle)
+  const old = placeBit(world, needle, headerBytes(world, needle))
+  world.sim.flipBit(old.path, old.bit)
+  let moved = false
+  world.sim.intercept(async call => {
+    if (call.kind !== "read" || moved) return
+    moved = true
+    await world.volumes.append(needle)
+  })
+  await assertHolds(world, [needle])
+  assert.ok(moved)
+})
+
+test("after a failed write nothing more is taken, and what was acknowledged is there after a restart", async () => {
+  const world = await opened()
+  const all = needles(30)
+  const acknowledged: Needle[] = []
+  world.sim.intercept(failing({ kind: "write", nth: 8, code: "EIO" }))
+  for (const needle of all) {
+    await world.volumes.append(needle).then(
+      () => acknowledged.push(needle),
+      error => assert.ok(isFailure(error, "deviceFailed")),
+    )
+  }
+  assert.equal(acknowledged.length, 6, "the header, six groups, and no more")
+  await assertHolds(world, acknowledged)
+  world.sim.intercept(() => undefined)
+  world.sim.crash(random)
+  await assertHolds(await opened(world.sim, VOLUME_LIMITS, 2), acknowledged)
+})
+
+test("a full disk refuses appends until there is room again, without losing or inventing anything", async () => {
+  const sim = new SimDisk()
+  const world = await opened(sim)
+  const before = needles(10)
+  for (const needle of before) await world.volumes.append(needle)
+  sim.capacityBytes = sim.medium.usedBytes + 7000
+  const during = needles(5, 20_000, 100)
+  for (const needle of during) await rejects(world.volumes.append(needle), "deviceFull")
+  await rejects(Promise.all(during.map(needle => world.volumes.append(needle))), "deviceFull")
+  sim.capacityBytes = 2 ** 40
+  const after = needles(10, 5000, 200)
+  for (const needle of after) await world.volumes.append(needle)
+  await assertHolds(world, [...before, ...after])
+  const later = await opened(sim, VOLUME_LIMITS, 2)
+  await assertHolds(later, [...before, ...after])
+  assert.deepEqual(later.volumes.damages, [])
+  for (const { id } of during) assert.equal(later.volumes.has(id), false)
+  assert.ok(later.volumes.usage().volumes <= 3, "attempts on a full disk leave no files behind")
+})
+
+test("a partition's needles are listed in the order of the index", async () => {
+  const world = await opened()
+  const id = needleIdFor(1)
+  const ids = [3, 0, 2, 1].map(slot => ({ ...id, slot }))
+  for (const each of [...ids, needleIdFor(2), needleIdFor(3)])
+    await world.volumes.append(needleOf(each, random.bytes(64)))
+  assert.deepEqual(
+    Array.from(world.volumes.idsOfPartition(id.partition), ({ slot }) => slot),
+    [0, 1, 2, 3],
+  )
+  const empty = needleIdFor(77)
+  assert.deepEqual([...world.volumes.idsOfPartition(empty.partition)], [])
+})
+
+test("closing finishes what waits and takes nothing more", async () => {
+  const world = await opened()
+  const all = needles(20)
+  const appends = all.map(needle => world.volumes.append(needle))
+  await world.volumes.close()
+  await Promise.all(appends)
+  await rejects(world.volumes.append(needleFor(500, 64, random)), "stopping")
+  await assertHolds(await opened(world.sim, VOLUME_LIMITS, 2), all)
+})
+
+test("damage in the middle is reported and costs no more than its group", async () => {
+  for (const where of ["group header", "needle header"]) {
+    const world = await opened(new SimDisk(), SMALL)
+    const all = needles(30, 12_000)
+    for (const needle of all) await world.volumes.append(needle)
+    const victim = all[4] ?? assert.fail()
+    const at = placeBit(world, victim, where === "group header" ? -40 : 20)
+    world.sim.flipBit(at.path, at.bit)
+    const later = await opened(world.sim, SMALL, 2)
+    assert.equal(later.volumes.damages.length, 1, where)
+    assert.equal(later.volumes.damages[0]?.volumeId, 1)
+    assert.equal(later.volumes.has(victim.id), false)
+    await assertHolds(
+      later,
+      all.filter(needle => needle !== victim),
+    )
+  }
+})
+
+test("a damaged volume header is reported and costs nothing", async () => {
+  const world = await opened()
+  const all = needles(5)
+  for (const needle of all) await world.volumes.append(needle)
+  world.sim.flipBit("/device/volumes/0000000001.volume", 70)
+  const later = await opened(world.sim, VOLUME_LIMITS, 2)
+  assert.equal(later.volumes.damages.length, 1)
+  await assertHolds(later, all)
+})
+
+test("a sealed volume that was cut short is reported", async () => {
+  const world = await opened(new SimDisk(), SMALL)
+  const all = needles(30, 12_000)
+  for (const needle of all) await world.volumes.append(needle)
+  const file = await world.sim.boot().open("/device/volumes/0000000001.volume", "write")
+  await file.truncate(100_000)
+  const later = await opened(world.sim, SMALL, 2)
+  assert.equal(later.volumes.damages.at(-1)?.volumeId, 1)
+  assert.ok(all.some(({ id }) => !later.volumes.has(id)))
+})
+
+test("another device's volumes are not taken for ours", async () => {
+  const world = await opened()
+  for (const needle of needles(5)) await world.volumes.append(needle)
+  const stranger = { ...deviceHome(2), deviceId: parseDeviceId("00000000000000d2") }
+  const rows = new MapRows()
+  await openVolumes(world.sim.boot(), rows, stranger, undefined)
+  assert.equal(rows.rows.size, 0)
+})
+
+test("inspection shows every group and needle with its verdict, and what cannot be read", async () => {
+  const world = await opened()
+  const all = needles(6, 70_000)
+  for (const needle of all) await world.volumes.append(needle)
+  const [, second, , fourth] = all
+  assert.ok(second && fourth)
+  const body = placeBit(world, second, 1000)
+  world.sim.flipBit(body.path, body.bit)
+  const header = placeBit(world, fourth, -40)
+  world.sim.flipBit(header.path, header.bit)
+  const shown: string[] = []
+  for await (const item of inspectVolume(world.sim.boot(), body.path)) {
+    if (item.kind === "volume") shown.push(`volume ${item.header?.volumeId}`)
+    if (item.kind === "group") shown.push(`group ${item.header.sequence}${item.inChain ? "" : " out of chain"}`)
+    if (item.kind === "needle") shown.push(item.body)
+    if (item.kind === "unreadable") shown.push(`unreadable${item.atEnd ? " end" : ""}`)
+  }
+  const expected = ["volume 1", "group 1", "good", "group 2", "damaged", "group 3", "good", "unreadable"]
+  assert.deepEqual(shown, [...expected, "group 5 out of chain", "good", "group 6", "good"])
+})
+
+test("volumes work on a real disk", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "hayloft-volumes-"))
+  try {
+    const home = deviceHome(1, join(folder, "volumes"))
+    const rows = new MapRows()
+    const volumes = await openVolumes(new RealDisk(), rows, home, undefined, SMALL)
+    const all = needles(40, 30_000)
+    await Promise.all(all.map(needle => volumes.append(needle)))
+    await volumes.remove([needleIdFor(3)])
+    await volumes.close()
+    const later = new MapRows()
+    const again = await openVolumes(new RealDisk(), later, home, undefined, SMALL)
+    assert.deepEqual(again.damages, [])
+    assert.equal(again.has(needleIdFor(3)), false)
+    for (const needle of all) {
+      if (needle.id.uploadId === needleIdFor(3).uploadId) continue
+      const found = await again.read(needle.id, { offsetBytes: 0, lengthBytes: needle.body.length })
+      assert.ok(Buffer.from(needle.body).equals(found))
+    }
+    await again.close()
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+})
+
+/** A disk that counts bytes read and files open. */
+function counted(disk: Disk): { disk: Disk; seen: { readBytes: number; open: number } } {
+  const seen = { readBytes: 0, open: 0 }
+  const countedFile = (file: DiskFile): DiskFile => {
+    seen.open += 1
+    return {
+      path: file.path,
+      read: async (buffer, offsetBytes) => {
+        const count = await file.read(buffer, offsetBytes)
+        seen.readBytes += count
+        return count
+      },
+      readNow: (buffer, offsetBytes) => file.readNow(buffer, offsetBytes),
+      write: (buffers, offsetBytes) => file.write(buffers, offsetBytes),
+      sync: () => file.sync(),
+      truncate: lengthBytes => file.truncate(lengthBytes),
+      sizeBytes: () => file.sizeBytes(),
+      close: () => {
+        seen.open -= 1
+        return file.close()
+      },
+    }
+  }
+  return {
+    seen,
+    disk: {
+      open: async (path, mode, options) => countedFile(await disk.open(path, mode, options)),
+      list: folder => disk.list(folder),
+      exists: path => disk.exists(path),
+      makeFolder: path => disk.makeFolder(path),
+      remove: path => disk.remove(path),
+      rename: (from, to) => disk.rename(from, to),
+      syncFolder: path => disk.syncFolder(path),
+      space: path => disk.space(path),
+    },
+  }
+}
