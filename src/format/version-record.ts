@@ -79,7 +79,7 @@ export const NO_DETAILS: VersionDetails = { headers: [], userMetadata: [], tags:
 export const versionIdOfHead = (head: VersionHead): VersionId =>
   head.isNull ? NULL_VERSION : versionIdOf(head.order, head.random)
 
-export const etagOfHead = (head: VersionHead): string => hexOf(head.md5) + (head.parts > 0 ? `-${head.parts}` : "")
+export const etagOfHead = (head: Pick<VersionHead, "md5" | "parts">): string => hexOf(head.md5) + (head.parts > 0 ? `-${head.parts}` : "")
 
 export function md5OfEtag(etag: string): Uint8Array | undefined {
   const bytes = bytesOfHex(etag.slice(0, 32))

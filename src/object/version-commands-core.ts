@@ -23,8 +23,8 @@ export interface Debt {
 export interface PutVersion {
   readonly bucketId: BucketId
   readonly key: ObjectKey
-  /** The upload that this version makes reachable; refused where it was given up. */
-  readonly uploadId: UploadId
+  /** The upload that this version makes reachable, refused where it was given up; undefined where bytes are shared. */
+  readonly uploadId: UploadId | undefined
   readonly conditions: Conditions
   readonly version: Omit<NewVersion, "isMarker" | "isNull">
   readonly debts: readonly Debt[]
@@ -61,7 +61,7 @@ export function putVersion(put: PutVersion): Command<Stored> {
     touches: [["current", row]],
     decide(view, time) {
       const { versioning } = requireBucket(view, put.bucketId)
-      refuseVoid(view, put.bucketId, put.key, put.uploadId)
+      if (put.uploadId !== undefined) refuseVoid(view, put.bucketId, put.key, put.uploadId)
       checkWrite(view, put.bucketId, put.key, put.conditions)
       const editor = new RowEditor(view, time, put.bucketId, put.key)
       if (put.sharesWith !== undefined) shareBytes(view, editor, put.sharesWith, put.version)

@@ -1,0 +1,101 @@
+/** Buckets: the service that runs their commands. See `contract.ts` for the promises. */
+import { fail, isFailure } from "../base/failures.js"
+import type { AccountId, BucketName } from "../base/ids.js"
+import { parseBucketId, parseBucketName, rowKeyOf } from "../base/ids.js"
+import { accountBucketRowKey, bucketRowKey, nameRowKey, suffixRange } from "../format/row-key.js"
+import { decodeBucket, type BucketRecord } from "../format/records.js"
+import type { Tablet } from "../tablet/index.js"
+import { createBucket, dropBucket, findBucket, setBucketState, setVersioning } from "./bucket-commands-core.js"
+import type { Bucket, Buckets, BucketUsage } from "./contract.js"
+import { listUploads } from "./listing-core.js"
+import { abortUpload } from "./multipart-commands-core.js"
+import { bucketOf } from "./object-info-core.js"
+import { readCounters } from "./row-editor-core.js"
+
+const ABORTS_PER_PAGE = 100
+
+export class BucketService implements Buckets {
+  constructor(private readonly tablet: Tablet) {}
+
+  async create(request: { name: BucketName; owner: AccountId; location: string }): Promise<Bucket> {
+    return bucketOf(await this.tablet.run(createBucket(request)))
+  }
+
+  async open(name: BucketName): Promise<Bucket> {
+    await this.tablet.warm("names", [nameRowKey(name)])
+    const bucket = findBucket(this.tablet.committed, name)
+    if (!bucket) throw fail("noSuchBucket", { bucket: name })
+    return bucketOf(bucket)
+  }
+
+  /** Close (refused while versions are left), abort what is unfinished, drop; opened again if something came between. */
+  async remove(bucket: Bucket): Promise<void> {
+    await this.tablet.run(setBucketState(bucket.id, "closing"))
+    try {
+      await this.abortUploads(bucket)
+      await this.tablet.run(dropBucket(bucket.id))
+    } catch (error) {
+      if (!isFailure(error, "noSuchBucket")) await this.tablet.run(setBucketState(bucket.id, "open"))
+      throw error
+    }
+  }
+
+  private async abortUploads(bucket: Bucket): Promise<void> {
+    const request = { bucket, prefix: "", delimiter: "", keyMarker: "", uploadIdMarker: undefined, max: ABORTS_PER_PAGE }
+    for (;;) {
+      const { entries } = listUploads(this.tablet.committed, request)
+      if (entries.length === 0) return
+      for (const entry of entries) {
+        if (entry.kind !== "upload") continue
+        const { key, multipartId } = entry.upload
+        await this.tablet.run(abortUpload({ bucketId: bucket.id, key, multipartId })).catch((error: unknown) => {
+          if (!isFailure(error, "noSuchUpload")) throw error
+        })
+      }
+    }
+  }
+
+  async list({
+    owner,
+    prefix = "",
+    after = "",
+    max,
+  }: {
+    owner: AccountId
+    prefix?: string
+    after?: string
+    max: number
+  }): Promise<{ buckets: readonly Bucket[]; next: string | undefined }> {
+    const range = suffixRange(accountBucketRowKey(owner, prefix))
+    const start = after === "" ? range.start : rowKeyOf(accountBucketRowKey(owner, after) + "\x00")
+    const view = this.tablet.committed
+    const buckets: Bucket[] = []
+    const nameAt = accountBucketRowKey(owner, "").length
+    for (const [key] of view.range("accountBuckets", { start: start > range.start ? start : range.start, end: range.end })) {
+      if (buckets.length === max) return { buckets, next: buckets.at(-1)?.name }
+      const record = findBucket(view, parseBucketName(key.slice(nameAt)))
+      if (record) buckets.push(bucketOf(record))
+    }
+    return { buckets, next: undefined }
+  }
+
+  async setVersioning(bucket: Bucket, state: "enabled" | "suspended"): Promise<void> {
+    await this.tablet.run(setVersioning(bucket.id, state))
+  }
+
+  async usage(bucket: Bucket): Promise<BucketUsage> {
+    if (!this.tablet.committed.get("buckets", bucketRowKey(bucket.id))) throw fail("noSuchBucket", { bucket: bucket.name })
+    return readCounters(this.tablet.committed, bucket.id)
+  }
+
+  /** A removal that a crash interrupted left its bucket closed: it exists, so it is opened again. */
+  async reopenClosed(): Promise<void> {
+    const closed: BucketRecord[] = []
+    const range = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }
+    for (const [, row] of this.tablet.committed.range("buckets", range)) {
+      const bucket = decodeBucket(row.value)
+      if (bucket.state === "closing") closed.push(bucket)
+    }
+    for (const bucket of closed) await this.tablet.run(setBucketState(bucket.id, "open"))
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * Collector: gives back bytes that nothing names any more. A chore; its queue is the release list.
+ *
+ * Promises  A byte goes only when the decision that released it is committed and every reader that
+ *           could still be given it has ended. Each step is idempotent: a crash repeats it.
+ * Limits    COLLECTOR_LIMITS.
+ */
+import { rowKeyOf } from "../base/ids.js"
+import type { RowKey, UploadId } from "../base/ids.js"
+import type { Family } from "../base/families.js"
+import type { Blocks } from "../block/index.js"
+import { objectRowKey, multipartRowKey, suffixRange } from "../format/row-key.js"
+import { decodePart, decodeSegment, type ReleaseRecord } from "../format/records.js"
+import type { Extent } from "../format/extent.js"
+import type { Chore, StepOutcome } from "../life/index.js"
+import type { Tablet } from "../tablet/index.js"
+import type { ReadPins } from "./read-pins.js"
+import { dropRows, oldestReleases, type Release } from "./release-commands-core.js"
+
+export const COLLECTOR_LIMITS = {
+  releasesPerStep: 64,
+  /** Part rows that one step expands. */
+  partsPerStep: 256,
+} as const
+
+const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
+
+export class Collector implements Chore {
+  readonly name = "collector"
+  private released = 0
+
+  constructor(
+    private readonly tablet: Tablet,
+    private readonly blocks: Blocks,
+    private readonly pins: ReadPins,
+  ) {}
+
+  progress(): string {
+    return `${this.released} uploads given back`
+  }
+
+  async step(signal: AbortSignal): Promise<StepOutcome> {
+    const oldestPin = this.pins.oldest()
+    const due: Release[] = []
+    for (const release of oldestReleases(this.tablet.committed, ALL)) {
+      if (release.position > oldestPin || due.length === COLLECTOR_LIMITS.releasesPerStep) break
+      due.push(release)
+    }
+    for (const release of due) {
+      if (signal.aborted) break
+      if (await this.carryOut(release)) this.released += 1
+      else return "busy"
+    }
+    return due.length > 0 ? "busy" : "idle"
+  }
+
+  /** True when nothing of the release is left. */
+  private async carryOut({ rowKey, record }: Release): Promise<boolean> {
+    if (record.kind === "extent") await this.blocks.remove(record.extent)
+    else if (!(await this.expand(record))) return false
+    await this.tablet.run(dropRows([["releases", rowKey]]))
+    return true
+  }
+
+  /** One bounded step over the parts and segments of an ended multipart upload. */
+  private async expand(record: Exclude<ReleaseRecord, { kind: "extent" }>): Promise<boolean> {
+    const stem = multipartRowKey(objectRowKey(record.bucketId, record.key), record.multipartId)
+    const kept = record.kind === "parts" ? this.uploadsInSegments(stem) : new Set<UploadId>()
+    const done: (readonly [Family, RowKey])[] = []
+    const dead: Extent[] = []
+    if (record.kind !== "segments") {
+      for (const [key, row] of this.tablet.committed.range("parts", suffixRange(stem))) {
+        if (done.length === COLLECTOR_LIMITS.partsPerStep) break
+        const { extent } = decodePart(row.value)
+        if (!kept.has(extent.uploadId)) dead.push(extent)
+        done.push(["parts", key])
+      }
+    }
+    if (record.kind !== "parts" && done.length === 0) {
+      for (const [key, row] of this.tablet.committed.range("segments", suffixRange(stem))) {
+        if (record.kind === "segments") dead.push(...decodeSegment(row.value).parts.map(part => part.extent))
+        done.push(["segments", key])
+        break
+      }
+    }
+    for (const extent of dead) await this.blocks.remove(extent)
+    if (done.length > 0) await this.tablet.run(dropRows(done))
+    return done.length === 0
+  }
+
+  private uploadsInSegments(stem: RowKey): ReadonlySet<UploadId> {
+    const uploads = new Set<UploadId>()
+    for (const [, row] of this.tablet.committed.range("segments", suffixRange(stem))) {
+      for (const part of decodeSegment(row.value).parts) uploads.add(part.extent.uploadId)
+    }
+    return uploads
+  }
+}

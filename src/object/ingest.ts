@@ -1,0 +1,95 @@
+/**
+ * Ingest: a client's body becomes needles or inline bytes, checked against what was promised, under an
+ * upload id of its own. What a refused request has written is given up at once.
+ */
+import { GIB } from "../base/limits.js"
+import type { Policy } from "../base/policy.js"
+import type { MultipartId, ObjectKey, UploadId } from "../base/ids.js"
+import type { Blocks, WrittenBody } from "../block/index.js"
+import { encodeBirthNote } from "../format/birth-note.js"
+import type { Tablet } from "../tablet/index.js"
+import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
+import { checkBody } from "./body-check-core.js"
+import type { BodySource, Bucket, UserMetadata } from "./contract.js"
+import { requireBucket } from "./row-editor-core.js"
+import type { Uploads } from "./uploads.js"
+
+export const BODY_BYTES_MAX = 5 * GIB
+
+/** How new blocks are written. */
+export interface StorePolicy {
+  readonly policy: Policy
+  readonly blockBytes: number
+}
+
+export interface IngestRequest {
+  readonly bucket: Bucket
+  readonly key: ObjectKey
+  readonly body: BodySource
+  /** Computed besides MD5; the client's declared value, if any, is checked against it. */
+  readonly checksumAlgorithm: ChecksumAlgorithm | undefined
+  readonly inlineBytesMax: number
+  readonly part: number
+  readonly multipartId: MultipartId | undefined
+  readonly contentType: string
+  readonly userMetadata: UserMetadata
+  readonly signal: AbortSignal
+}
+
+export interface Ingested {
+  readonly uploadId: UploadId
+  readonly body: WrittenBody
+  readonly md5: Uint8Array
+  readonly checksumValue: string | undefined
+}
+
+export class Ingest {
+  constructor(
+    private readonly tablet: Tablet,
+    private readonly blocks: Blocks,
+    private readonly uploads: Uploads,
+    private readonly store: StorePolicy,
+  ) {}
+
+  /**
+   * Writes and checks the body, then lets `commit` make it reachable. When either refuses, the bytes
+   * are given up and the refusal is thrown.
+   */
+  async run<Result>(request: IngestRequest, commit: (ingested: Ingested) => Promise<Result>): Promise<Result> {
+    const { bucket, key, body: source } = request
+    requireBucket(this.tablet.committed, bucket.id)
+    const uploadId = this.uploads.nextId()
+    const body = await this.write(request, uploadId)
+    try {
+      const checksumValue = checkBody(source, source.declaredChecksum(), body.lengthBytes, body.digests)
+      const md5 = body.digests.md5 ?? new Uint8Array(16)
+      return await commit({ uploadId, body, md5, checksumValue })
+    } catch (error) {
+      await this.uploads.discard(bucket.id, key, body, error)
+      throw error
+    }
+  }
+
+  private write(request: IngestRequest, uploadId: UploadId): Promise<WrittenBody> {
+    const { bucket, key, body, part } = request
+    return this.blocks.write({
+      uploadId,
+      part,
+      owner: { bucketId: bucket.id, key },
+      policy: this.store.policy,
+      blockBytes: this.store.blockBytes,
+      plan: { md5: true, sha256: body.sha256 !== undefined, checksum: request.checksumAlgorithm },
+      source: body.open(),
+      lengthBytesMax: BODY_BYTES_MAX,
+      inlineBytesMax: request.inlineBytesMax,
+      birthNote: encodeBirthNote({
+        bucket: bucket.name,
+        contentType: request.contentType,
+        userMetadata: request.userMetadata,
+        plannedLengthBytes: body.lengthBytes,
+        multipartId: request.multipartId ?? "",
+      }),
+      signal: request.signal,
+    })
+  }
+}

@@ -1,0 +1,284 @@
+/** Multipart uploads: the service that runs their commands. See `contract.ts` for the promises. */
+import { must } from "../base/assert.js"
+import { equalBytes } from "../base/bytes.js"
+import { fail } from "../base/failures.js"
+import type { Incarnation, MultipartId } from "../base/ids.js"
+import { MANIFEST_SEGMENT_PARTS, PART_BYTES_MIN } from "../base/limits.js"
+import { isMultipartId, multipartIdOf, RANDOM_BYTES } from "../format/version-id.js"
+import { etagOfHead } from "../format/version-record.js"
+import type { PartRecord, UploadRecord } from "../format/records.js"
+import { objectRowKey } from "../format/row-key.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Compute } from "../seams/compute/contract.js"
+import type { Random } from "../seams/random/contract.js"
+import type { Tablet } from "../tablet/index.js"
+import { completionToken, etagOfParts, wholeChecksum } from "./completion-core.js"
+import type {
+  BodySource,
+  Bucket,
+  CompletedPart,
+  CompleteRequest,
+  CopySource,
+  CreateMultipartRequest,
+  Multipart,
+  MultipartInfo,
+  MultipartTarget,
+  PartInfo,
+  PartResult,
+  PutResult,
+  StoredChecksum,
+} from "./contract.js"
+import type { Ingest } from "./ingest.js"
+import { listUploads, type ListUploadsRequest, type UploadsPage } from "./listing-core.js"
+import {
+  abortUpload,
+  completeUpload,
+  createUpload,
+  findUpload,
+  partKey,
+  partsAfter,
+  putPart,
+  putSegment,
+  requireUpload,
+  sealUpload,
+  unsealUpload,
+  type Completion,
+  type UploadAddress,
+} from "./multipart-commands-core.js"
+import { decodePart } from "../format/records.js"
+import { packDetails, putResultOf } from "./object-info-core.js"
+import { bodyOf, type ObjectService } from "./object-service.js"
+import { findLatest } from "./row-editor-core.js"
+import { checkWrite } from "./version-commands-core.js"
+import { decodeVersion } from "../format/version-record.js"
+
+export class MultipartService implements Multipart {
+  private readonly random: Random
+  /** Completions under way: a second one of the same upload waits for the first. */
+  private readonly completing = new Map<MultipartId, Promise<unknown>>()
+
+  constructor(
+    private readonly clock: Clock,
+    random: Random,
+    private readonly tablet: Tablet,
+    private readonly compute: Compute,
+    private readonly ingest: Ingest,
+    private readonly objects: ObjectService,
+    private readonly incarnation: Incarnation,
+  ) {
+    this.random = random.fork("multipart")
+  }
+
+  async create(request: CreateMultipartRequest): Promise<MultipartInfo> {
+    const { bucket, key, headers, userMetadata, tags, checksum } = request
+    const multipartId = multipartIdOf(this.clock.wallMs() * 1000, this.random.bytes(RANDOM_BYTES))
+    const details = packDetails(headers, userMetadata, tags)
+    const upload = { checksum, details, completion: undefined }
+    const { initiatedMs } = await this.tablet.run(createUpload({ bucketId: bucket.id, key, multipartId }, upload))
+    return { key, multipartId, initiatedMs, checksum }
+  }
+
+  private open(target: MultipartTarget): { readonly address: UploadAddress; readonly upload: UploadRecord } {
+    if (!isMultipartId(target.multipartId)) throw fail("noSuchUpload")
+    const address = { bucketId: target.bucket.id, key: target.key, multipartId: target.multipartId }
+    return { address, upload: requireUpload(this.tablet.committed, address) }
+  }
+
+  async putPart(
+    request: MultipartTarget & { readonly partNumber: number; readonly body: BodySource; readonly signal: AbortSignal },
+  ): Promise<PartResult> {
+    const { bucket, key, partNumber, body, signal, multipartId } = request
+    const { address, upload } = this.open(request)
+    const declared = upload.checksum?.algorithm
+    if (declared && body.checksumAlgorithm && declared !== body.checksumAlgorithm) {
+      throw fail("invalidRequest", { message: `the upload was created with ${declared}, the part has ${body.checksumAlgorithm}` })
+    }
+    const checksumAlgorithm = declared ?? body.checksumAlgorithm
+    const what = { part: partNumber, multipartId, contentType: "", userMetadata: [], inlineBytesMax: 0 }
+    return this.ingest.run({ bucket, key, body, signal, checksumAlgorithm, ...what }, async ingested => {
+      const { content, debts } = ingested.body
+      if (content.kind !== "extent") throw fail("internal", { reason: "parts are never inline" })
+      const checksumValue = declared ? ingested.checksumValue : undefined
+      const part = { partNumber, md5: ingested.md5, checksumValue, extent: content.extent }
+      const stored = await this.tablet.run(putPart({ ...address, part, debts, incarnation: this.incarnation }))
+      const result = partResult(stored, upload)
+      if (result.checksum || !checksumAlgorithm || ingested.checksumValue === undefined) return result
+      return { ...result, checksum: { algorithm: checksumAlgorithm, type: "FULL_OBJECT", value: ingested.checksumValue } }
+    })
+  }
+
+  async copyPart(
+    request: MultipartTarget & {
+      readonly partNumber: number
+      readonly source: CopySource
+      readonly range: { readonly first: number; readonly last: number } | undefined
+      readonly signal: AbortSignal
+    },
+  ): Promise<PartResult & { readonly sourceVersionId: PutResult["versionId"] }> {
+    const { range, signal, source: copySource } = request
+    this.open(request)
+    const source = await this.objects.openSource(copySource)
+    try {
+      if (range && range.last >= source.info.sizeBytes) throw fail("invalidRange", { sizeBytes: source.info.sizeBytes })
+      const chosen = range && { first: range.first, lengthBytes: range.last - range.first + 1 }
+      const body = bodyOf(chosen ? source.withRange(chosen) : source, signal)
+      const result = await this.putPart({ ...request, body })
+      const { versioning } = copySource.bucket
+      return { ...result, sourceVersionId: versioning === "never" ? undefined : source.info.versionId }
+    } finally {
+      source.close()
+    }
+  }
+
+  async listParts(
+    request: MultipartTarget & { readonly afterPart: number; readonly max: number },
+  ): Promise<{ info: MultipartInfo; parts: readonly PartInfo[]; next: number | undefined }> {
+    const { address, upload } = this.open(request)
+    const { key, multipartId, afterPart, max } = request
+    const info: MultipartInfo = { key, multipartId, initiatedMs: upload.initiatedMs, checksum: upload.checksum }
+    const parts: PartInfo[] = []
+    for (const part of partsAfter(this.tablet.committed, address, afterPart)) {
+      if (parts.length === max) return { info, parts, next: parts.at(-1)?.partNumber ?? afterPart }
+      const { partNumber, extent } = part
+      parts.push({ ...partResult(part, upload), partNumber, sizeBytes: extent.lengthBytes })
+    }
+    return { info, parts, next: undefined }
+  }
+
+  async listUploads(request: ListUploadsRequest & { readonly bucket: Bucket }): Promise<UploadsPage> {
+    return listUploads(this.tablet.committed, request)
+  }
+
+  async abort(target: MultipartTarget): Promise<void> {
+    await this.tablet.run(abortUpload(this.open(target).address))
+  }
+
+  async complete(request: CompleteRequest): Promise<PutResult> {
+    const { multipartId } = request
+    while (this.completing.has(multipartId)) await this.completing.get(multipartId)?.catch(() => undefined)
+    const completing = this.completeOnce(request)
+    this.completing.set(multipartId, completing)
+    try {
+      return await completing
+    } finally {
+      this.completing.delete(multipartId)
+    }
+  }
+
+  private async completeOnce(request: CompleteRequest): Promise<PutResult> {
+    const { bucket, key, multipartId, conditions } = request
+    if (!isMultipartId(multipartId)) throw fail("noSuchUpload")
+    const address: UploadAddress = { bucketId: bucket.id, key, multipartId }
+    const token = this.hash(completionToken(request.parts))
+    const upload = findUpload(this.tablet.committed, address)
+    if (!upload) return this.completedBefore(request, token)
+    checkWrite(this.tablet.committed, bucket.id, key, conditions)
+    const completion: Completion = { incarnation: this.incarnation, token }
+    await this.tablet.run(sealUpload(address, completion))
+    try {
+      return await this.completeSealed(request, address, upload, completion)
+    } catch (error) {
+      await this.tablet.run(unsealUpload(address, completion)).catch(() => undefined)
+      throw error
+    }
+  }
+
+  private hash(bytes: Uint8Array): Uint8Array {
+    const { md5 } = this.compute.hash({ md5: true, sha256: false, checksum: undefined }, bytes)
+    return must(md5, "MD5 was asked for")
+  }
+
+  /** A completion whose answer was lost: recognised while the version that it made is the latest. */
+  private completedBefore({ bucket, key, multipartId }: CompleteRequest, token: Uint8Array): PutResult {
+    const latest = findLatest(this.tablet.committed, objectRowKey(bucket.id, key))
+    const record = latest && !latest.head.isMarker ? decodeVersion(latest.row.value) : undefined
+    const { content } = record ?? {}
+    if (!record || content?.kind !== "segments" || content.multipartId !== multipartId) throw fail("noSuchUpload")
+    if (!equalBytes(content.completion, token)) throw fail("noSuchUpload")
+    return putResultOf({ versioning: bucket.versioning, head: record.head }, record.checksumValue)
+  }
+
+  private async completeSealed(
+    request: CompleteRequest,
+    address: UploadAddress,
+    upload: UploadRecord,
+    completion: Completion,
+  ): Promise<PutResult> {
+    const chosen = await this.choose(request, address, upload)
+    const sizeBytes = chosen.reduce((sum, part) => sum + part.extent.lengthBytes, 0)
+    if (request.sizeBytes !== undefined && request.sizeBytes !== sizeBytes) {
+      throw fail("invalidRequest", { message: "x-amz-mp-object-size differs from the size of the parts", sizeBytes })
+    }
+    const checksum = wholeChecksum(request, upload, chosen, bytes => this.digest(upload, bytes))
+    await this.putSegments(address, completion, chosen)
+    const { multipartId, conditions } = request
+    const stored = await this.tablet.run(
+      completeUpload({
+        ...address,
+        completion,
+        conditions,
+        version: {
+          content: { kind: "segments", multipartId, completion: completion.token },
+          payload: undefined,
+          sizeBytes,
+          md5: this.hash(etagOfParts(chosen)),
+          parts: chosen.length,
+          random: this.random.bytes(RANDOM_BYTES),
+          checksum,
+          details: upload.details,
+          isShared: false,
+        },
+      }),
+    )
+    return putResultOf(stored, checksum.value)
+  }
+
+  private digest({ checksum }: UploadRecord, bytes: Uint8Array): Uint8Array {
+    const { checksum: digest } = this.compute.hash({ md5: false, sha256: false, checksum: checksum?.algorithm }, bytes)
+    return must(digest, "a checksum was asked for")
+  }
+
+  /** The parts that the client names, checked against those that are there; a few at a time. */
+  private async choose(request: CompleteRequest, address: UploadAddress, upload: UploadRecord): Promise<PartRecord[]> {
+    const chosen: PartRecord[] = []
+    let before = 0
+    for (const [i, named] of request.parts.entries()) {
+      if (named.partNumber <= before) throw fail("invalidPartOrder")
+      before = named.partNumber
+      if (i % MANIFEST_SEGMENT_PARTS === 0) await this.tablet.warm("parts", [partKey(address, named.partNumber)])
+      const row = this.tablet.committed.get("parts", partKey(address, named.partNumber))
+      const part = row && decodePart(row.value)
+      if (!part || !isPart(named, part, upload)) throw fail("invalidPart", { partNumber: named.partNumber })
+      const isLast = i === request.parts.length - 1
+      if (!isLast && part.extent.lengthBytes < PART_BYTES_MIN) {
+        throw fail("entityTooSmall", { partNumber: part.partNumber, sizeBytes: part.extent.lengthBytes })
+      }
+      chosen.push(part)
+    }
+    return chosen
+  }
+
+  private async putSegments(address: UploadAddress, completion: Completion, parts: readonly PartRecord[]): Promise<void> {
+    let offsetBytes = 0
+    for (let at = 0; at < parts.length; at += MANIFEST_SEGMENT_PARTS) {
+      const segment = { offsetBytes, parts: parts.slice(at, at + MANIFEST_SEGMENT_PARTS) }
+      await this.tablet.run(putSegment(address, completion, at / MANIFEST_SEGMENT_PARTS, segment))
+      offsetBytes = segment.parts.reduce((sum, part) => sum + part.extent.lengthBytes, offsetBytes)
+    }
+  }
+}
+
+function isPart(named: CompletedPart, part: PartRecord, upload: UploadRecord): boolean {
+  if (named.etag !== etagOfPart(part)) return false
+  return named.checksum === undefined || !upload.checksum || named.checksum === part.checksumValue
+}
+
+const etagOfPart = ({ md5 }: PartRecord): string => etagOfHead({ md5, parts: 0 })
+
+function partResult(part: PartRecord, { checksum }: UploadRecord): PartResult {
+  const stored: StoredChecksum | undefined =
+    checksum && part.checksumValue !== undefined
+      ? { algorithm: checksum.algorithm, type: checksum.type, value: part.checksumValue }
+      : undefined
+  return { etag: etagOfPart(part), checksum: stored, lastModifiedMs: part.modifiedMs }
+}

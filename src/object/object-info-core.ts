@@ -1,0 +1,96 @@
+/** What a version record says of an object, in the words of the contract. Pure. */
+import type { ObjectKey } from "../base/ids.js"
+import type { BucketRecord } from "../format/records.js"
+import {
+  etagOfHead,
+  versionIdOfHead,
+  type VersionDetails,
+  type VersionHead,
+  type VersionRecord,
+} from "../format/version-record.js"
+import { objectRowKey } from "../format/row-key.js"
+import { decodeVersion } from "../format/version-record.js"
+import type { TabletView } from "../tablet/index.js"
+import type { Bucket, ContentHeaders, ObjectInfo, PutResult, StoredChecksum, Tags, UserMetadata } from "./contract.js"
+import { readDetails, type FoundVersion } from "./row-editor-core.js"
+import type { Stored } from "./version-commands-core.js"
+
+const HEADER_NAMES = [
+  "contentType",
+  "cacheControl",
+  "contentDisposition",
+  "contentEncoding",
+  "contentLanguage",
+  "expires",
+] as const satisfies readonly (keyof ContentHeaders)[]
+
+/** Stored by name, in a fixed order. */
+export function packDetails(headers: ContentHeaders, userMetadata: UserMetadata, tags: Tags): VersionDetails {
+  const pairs = HEADER_NAMES.flatMap((name): [string, string][] => {
+    const value = headers[name]
+    return value === undefined ? [] : [[name, value]]
+  })
+  return { headers: pairs, userMetadata, tags }
+}
+
+export function headersOf(details: VersionDetails): ContentHeaders {
+  const known = details.headers.filter(([name]) => HEADER_NAMES.some(header => header === name))
+  return Object.fromEntries(known)
+}
+
+export function checksumOf({ head, checksumValue }: VersionRecord): StoredChecksum | undefined {
+  const { checksumAlgorithm: algorithm, checksumType: type } = head
+  return algorithm && type && checksumValue !== undefined ? { algorithm, type, value: checksumValue } : undefined
+}
+
+export const bucketOf = (record: BucketRecord): Bucket => ({
+  id: record.id,
+  name: record.name,
+  owner: record.owner,
+  createdMs: record.createdMs,
+  location: record.location,
+  versioning: record.versioning,
+})
+
+/** A version with all that is stored beside its bytes. */
+export interface OpenVersion {
+  readonly record: VersionRecord
+  readonly details: VersionDetails
+  readonly info: ObjectInfo
+}
+
+export function openVersion(view: TabletView, bucket: Bucket, key: ObjectKey, found: FoundVersion): OpenVersion {
+  const record = decodeVersion(found.row.value)
+  const details = readDetails(view, objectRowKey(bucket.id, key), record)
+  const { head } = record
+  return {
+    record,
+    details,
+    info: {
+      versionId: versionIdOfHead(head),
+      sizeBytes: head.sizeBytes,
+      etag: etagOfHead(head),
+      lastModifiedMs: head.modifiedMs,
+      headers: headersOf(details),
+      userMetadata: details.userMetadata,
+      tagCount: details.tags.length,
+      checksum: checksumOf(record),
+      partsCount: head.parts > 0 ? head.parts : undefined,
+    },
+  }
+}
+
+export function putResultOf({ versioning, head }: Stored, checksumValue: string | undefined): PutResult {
+  return {
+    versionId: versioning === "never" ? undefined : versionIdOfHead(head),
+    etag: etagOfHead(head),
+    checksum: storedChecksum(head, checksumValue),
+    sizeBytes: head.sizeBytes,
+    lastModifiedMs: head.modifiedMs,
+  }
+}
+
+function storedChecksum(head: VersionHead, value: string | undefined): StoredChecksum | undefined {
+  const { checksumAlgorithm: algorithm, checksumType: type } = head
+  return algorithm && type && value !== undefined ? { algorithm, type, value } : undefined
+}

@@ -1,0 +1,246 @@
+/** Objects: the service that runs their commands. See `contract.ts` for the promises. */
+import { fail } from "../base/failures.js"
+import { INLINE_BYTES_MAX, MANIFEST_SEGMENT_PARTS, OBJECT_BYTES_MAX } from "../base/limits.js"
+import { objectRowKey } from "../format/row-key.js"
+import { RANDOM_BYTES } from "../format/version-id.js"
+import type { Random } from "../seams/random/contract.js"
+import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
+import type { Tablet } from "../tablet/index.js"
+import { judgeCopySource } from "./conditions-core.js"
+import type {
+  BodySource,
+  CopyRequest,
+  CopyResult,
+  CopySource,
+  DeleteRequest,
+  DeleteResult,
+  GetRequest,
+  ListPage,
+  ListRequest,
+  ListVersionsRequest,
+  ObjectBody,
+  ObjectInfo,
+  ObjectPart,
+  Objects,
+  ObjectTarget,
+  PutRequest,
+  PutResult,
+  Tags,
+  VersionsPage,
+} from "./contract.js"
+import type { Ingest, Ingested } from "./ingest.js"
+import { listObjects, listVersions } from "./listing-core.js"
+import { readSegment } from "./manifest-core.js"
+import { checksumOf, openVersion, packDetails, putResultOf, type OpenVersion } from "./object-info-core.js"
+import { manifestOf, type ObjectReader, type OpenObject } from "./object-reader.js"
+import { findLatest, NO_CHECKSUM, readDetails, type NewVersion } from "./row-editor-core.js"
+import {
+  checkWrite,
+  putVersion,
+  removeLatest,
+  removeVersion,
+  requireVersion,
+  setTags,
+} from "./version-commands-core.js"
+
+export class ObjectService implements Objects {
+  private readonly random: Random
+
+  constructor(
+    random: Random,
+    private readonly tablet: Tablet,
+    private readonly reader: ObjectReader,
+    private readonly ingest: Ingest,
+  ) {
+    this.random = random.fork("versions")
+  }
+
+  async put(request: PutRequest): Promise<PutResult> {
+    const { bucket, key, body } = request
+    await this.tablet.warm("current", [objectRowKey(bucket.id, key)])
+    checkWrite(this.tablet.committed, bucket.id, key, request.conditions)
+    return this.store(request, packDetails(request.headers, request.userMetadata, request.tags), body.checksumAlgorithm)
+  }
+
+  /** Takes a body in and makes it the key's latest version. */
+  private store(
+    request: Pick<PutRequest, "bucket" | "key" | "headers" | "userMetadata" | "conditions" | "body" | "signal">,
+    details: NewVersion["details"],
+    algorithm: ChecksumAlgorithm | undefined,
+  ): Promise<PutResult> {
+    const { bucket, key, conditions, body, userMetadata, signal } = request
+    const contentType = request.headers.contentType ?? ""
+    const single = { inlineBytesMax: INLINE_BYTES_MAX, part: 0, multipartId: undefined }
+    return this.ingest.run(
+      { bucket, key, body, userMetadata, signal, ...single, checksumAlgorithm: algorithm, contentType },
+      async ingested => {
+        const version = this.newVersion(ingested, details, algorithm)
+        const { uploadId, body: written } = ingested
+        const put = putVersion({ bucketId: bucket.id, key, uploadId, conditions, version, debts: written.debts })
+        return putResultOf(await this.tablet.run(put), ingested.checksumValue)
+      },
+    )
+  }
+
+  private newVersion(
+    { body, md5, checksumValue }: Ingested,
+    details: NewVersion["details"],
+    algorithm: ChecksumAlgorithm | undefined,
+  ): Omit<NewVersion, "isMarker" | "isNull"> {
+    const inline = body.content.kind === "inline"
+    return {
+      content: inline ? { kind: "inline" } : body.content,
+      payload: body.content.kind === "inline" ? body.content.bytes : undefined,
+      sizeBytes: body.lengthBytes,
+      md5,
+      parts: 0,
+      random: this.random.bytes(RANDOM_BYTES),
+      checksum:
+        algorithm && checksumValue !== undefined
+          ? { checksumAlgorithm: algorithm, checksumType: "FULL_OBJECT", value: checksumValue }
+          : NO_CHECKSUM,
+      details,
+      isShared: false,
+    }
+  }
+
+  get(request: GetRequest): Promise<ObjectBody> {
+    return this.reader.open(request)
+  }
+
+  async remove({ bucket, key, versionId, conditions }: DeleteRequest): Promise<DeleteResult> {
+    const target = { bucketId: bucket.id, key, conditions }
+    const command =
+      versionId === undefined
+        ? removeLatest({ ...target, random: this.random.bytes(RANDOM_BYTES) })
+        : removeVersion({ ...target, versionId })
+    const removed = await this.tablet.run(command)
+    return { versionId: removed.versioning === "never" ? undefined : removed.versionId, deleteMarker: removed.deleteMarker }
+  }
+
+  /** Opens a copy's source; its bytes are pinned until it is closed. */
+  async openSource({ bucket, key, versionId, conditions }: CopySource): Promise<OpenObject> {
+    const target = { bucket, key, ...(versionId === undefined ? {} : { versionId }) }
+    const source = await this.reader.open({ ...target, conditions: {} })
+    const { etag, lastModifiedMs: modifiedMs } = source.info
+    const failure = judgeCopySource(conditions, { etag, modifiedMs })
+    if (!failure) return source
+    source.close()
+    throw failure
+  }
+
+  async copy(request: CopyRequest): Promise<CopyResult> {
+    const source = await this.openSource(request.source)
+    try {
+      this.refuseNoChange(request, source.opened)
+      if (source.info.sizeBytes > OBJECT_BYTES_MAX) {
+        throw fail("invalidRequest", { message: "the copy source is larger than 5 GiB" })
+      }
+      const put = sharesBytes(request, source.opened)
+        ? await this.copyByReference(request, source.opened)
+        : await this.copyBytes(request, source)
+      const { versioning } = request.source.bucket
+      return { ...put, sourceVersionId: versioning === "never" ? undefined : source.info.versionId }
+    } finally {
+      source.close()
+    }
+  }
+
+  private refuseNoChange({ source, bucket, key, replaceMetadata, replaceTags }: CopyRequest, opened: OpenVersion): void {
+    if (replaceMetadata || replaceTags || source.bucket.id !== bucket.id || source.key !== key) return
+    const latest = findLatest(this.tablet.committed, objectRowKey(bucket.id, key))
+    if (latest && latest.head.order === opened.record.head.order) {
+      throw fail("invalidRequest", {
+        message: "This copy request is illegal because it is trying to copy an object to itself without changing anything",
+      })
+    }
+  }
+
+  private copiedDetails(request: CopyRequest, { details, info }: OpenVersion): NewVersion["details"] {
+    const { headers, userMetadata } = request.replaceMetadata ?? info
+    return packDetails(headers, userMetadata, request.replaceTags ?? details.tags)
+  }
+
+  private async copyByReference(request: CopyRequest, source: OpenVersion): Promise<PutResult> {
+    const { bucket, key, conditions } = request
+    const { head, content, checksumValue } = source.record
+    const version: Omit<NewVersion, "isMarker" | "isNull"> = {
+      // A copy is a later write: it is not what a repeated completion finds.
+      content: content.kind === "segments" ? { ...content, completion: new Uint8Array(0) } : content,
+      payload: undefined,
+      sizeBytes: head.sizeBytes,
+      md5: head.md5,
+      parts: head.parts,
+      random: this.random.bytes(RANDOM_BYTES),
+      checksum: { checksumAlgorithm: head.checksumAlgorithm, checksumType: head.checksumType, value: checksumValue },
+      details: this.copiedDetails(request, source),
+      isShared: true,
+    }
+    const put = { bucketId: bucket.id, key, uploadId: undefined, conditions, version, debts: [] }
+    const stored = await this.tablet.run(putVersion({ ...put, sharesWith: source.info.versionId }))
+    return putResultOf(stored, checksumValue)
+  }
+
+  private copyBytes(request: CopyRequest, source: OpenObject): Promise<PutResult> {
+    const algorithm = request.checksumAlgorithm ?? source.info.checksum?.algorithm
+    const { headers, userMetadata } = request.replaceMetadata ?? source.info
+    const body = bodyOf(source, request.signal)
+    return this.store({ ...request, headers, userMetadata, body }, this.copiedDetails(request, source.opened), algorithm)
+  }
+
+  async parts(
+    { bucket, key, versionId }: ObjectTarget,
+    { afterPart, max }: { readonly afterPart: number; readonly max: number },
+  ): Promise<{ info: ObjectInfo; parts: readonly ObjectPart[]; next: number | undefined }> {
+    const view = this.tablet.committed
+    const { record, info } = openVersion(view, bucket, key, requireVersion(view, bucket.id, key, versionId))
+    const address = manifestOf(bucket, key, record)
+    if (!address) return { info, parts: [], next: undefined }
+    const parts: ObjectPart[] = []
+    const algorithm = record.head.checksumAlgorithm
+    const segments = Math.ceil(address.parts / MANIFEST_SEGMENT_PARTS)
+    for (let number = 0; number < segments; number += 1) {
+      for (const part of readSegment(view, address, number).parts) {
+        if (part.partNumber <= afterPart) continue
+        if (parts.length === max) return { info, parts, next: parts.at(-1)?.partNumber }
+        const value = part.checksumValue
+        const checksum =
+          algorithm && value !== undefined ? { algorithm, type: checksumOf(record)?.type ?? "FULL_OBJECT", value } : undefined
+        parts.push({ partNumber: part.partNumber, sizeBytes: part.extent.lengthBytes, checksum })
+      }
+    }
+    return { info, parts, next: undefined }
+  }
+
+  async getTags({ bucket, key, versionId }: ObjectTarget): Promise<{ versionId: PutResult["versionId"]; tags: Tags }> {
+    const view = this.tablet.committed
+    const { record, info } = openVersion(view, bucket, key, requireVersion(view, bucket.id, key, versionId))
+    const { tags } = readDetails(view, objectRowKey(bucket.id, key), record)
+    return { versionId: bucket.versioning === "never" ? undefined : info.versionId, tags }
+  }
+
+  async setTags({ bucket, key, versionId }: ObjectTarget, tags: Tags): Promise<{ versionId: PutResult["versionId"] }> {
+    return { versionId: await this.tablet.run(setTags({ bucketId: bucket.id, key, versionId, tags })) }
+  }
+
+  async list(request: ListRequest): Promise<ListPage> {
+    return listObjects(this.tablet.committed, request)
+  }
+
+  async listVersions(request: ListVersionsRequest): Promise<VersionsPage> {
+    return listVersions(this.tablet.committed, request)
+  }
+}
+
+/** Within a row bytes are shared by reference; small ones travel with their row anyway. */
+function sharesBytes({ source, bucket, key, checksumAlgorithm }: CopyRequest, { record }: OpenVersion): boolean {
+  if (source.bucket.id !== bucket.id || source.key !== key) return false
+  if (checksumAlgorithm !== undefined && checksumAlgorithm !== record.head.checksumAlgorithm) return false
+  return record.content.kind === "extent" || record.content.kind === "segments"
+}
+
+/** A copy's source as a body. */
+export function bodyOf(source: ObjectBody, signal: AbortSignal): BodySource {
+  const lengthBytes = source.range?.lengthBytes ?? source.info.sizeBytes
+  return { lengthBytes, open: () => source.read(signal), declaredChecksum: () => undefined }
+}
