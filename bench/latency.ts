@@ -1,0 +1,53 @@
+/** Latencies of one run and what they sum up to. Pure. */
+export interface Summary {
+  readonly count: number
+  readonly errors: number
+  readonly seconds: number
+  readonly operationsPerSecond: number
+  readonly megabytesPerSecond: number
+  readonly p50Ms: number
+  readonly p95Ms: number
+  readonly p99Ms: number
+  readonly maxMs: number
+}
+
+const round = (value: number): number => (value >= 100 ? Math.round(value) : Number(value.toPrecision(3)))
+
+/** The smallest value that at least this share of all is not above; 0 for none. */
+export function percentile(sorted: readonly number[], share: number): number {
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0
+}
+
+export class Latencies {
+  readonly #valuesMs: number[] = []
+  #bytes = 0
+  #errors = 0
+
+  record(durationMs: number, bytes: number): void {
+    this.#valuesMs.push(durationMs)
+    this.#bytes += bytes
+  }
+
+  fail(): void {
+    this.#errors += 1
+  }
+
+  summary(seconds: number): Summary {
+    const sorted = [...this.#valuesMs].sort((a, b) => a - b)
+    return {
+      count: sorted.length,
+      errors: this.#errors,
+      seconds: round(seconds),
+      operationsPerSecond: round(sorted.length / seconds),
+      megabytesPerSecond: round(this.#bytes / 1e6 / seconds),
+      p50Ms: round(percentile(sorted, 0.5)),
+      p95Ms: round(percentile(sorted, 0.95)),
+      p99Ms: round(percentile(sorted, 0.99)),
+      maxMs: round(sorted.at(-1) ?? 0),
+    }
+  }
+}
+
+/** A quotient with two significant digits; undefined where there is nothing to divide by. */
+export const ratio = (value: number, limit: number): number | undefined =>
+  limit > 0 ? Number((value / limit).toPrecision(2)) : undefined

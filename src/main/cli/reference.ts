@@ -1,0 +1,99 @@
+/**
+ * docs/cli.md, written from the program itself: every command with its options, every setting of
+ * `serve` with its flag, variable and key, the client's variables and the exit codes.
+ */
+import type { Command } from "commander"
+import {
+  CLIENT_ENVIRONMENT,
+  CONFIG_FILE_ENVIRONMENT,
+  CONFIG_FILE_FLAG,
+  SETTINGS,
+  SETTING_NAMES,
+  type Setting,
+} from "../config.js"
+import { FILE_SETTING_NAMES } from "../config-file.js"
+import { EXIT_CODES } from "./exit-codes.js"
+
+const cell = (text: string): string => text.replaceAll("|", "\\|")
+const code = (text: string): string => `\`${text}\``
+const row = (cells: readonly string[]): string => `| ${cells.map(cell).join(" | ")} |\n`
+const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
+  row(head) + row(head.map(() => "---")) + rows.map(row).join("")
+
+function settingsTable(): string {
+  const rows = SETTING_NAMES.map(name => {
+    const setting: Setting = SETTINGS[name]
+    return [
+      setting.flag === undefined ? "" : code(`${setting.flag} ${setting.value}`),
+      code(setting.environment),
+      FILE_SETTING_NAMES.includes(name) ? code(name) : "",
+      setting.fallback === undefined ? "" : code(setting.fallback),
+      `${setting.help}${setting.repeatable ? " (may be repeated; separated by commas in the variable, an array in the file)" : ""}`,
+    ]
+  })
+  const file = [
+    code(`${CONFIG_FILE_FLAG} FILE`),
+    code(CONFIG_FILE_ENVIRONMENT),
+    "",
+    "",
+    "a JSON file of these settings",
+  ]
+  return table(["flag", "variable", "key in the file", "default", "what it sets"], [...rows, file])
+}
+
+/** Commands that run something, with their full names. */
+function* leaves(command: Command, names: readonly string[]): Generator<readonly [string, Command]> {
+  const own = command.commands
+  if (own.length === 0) yield [names.join(" "), command]
+  for (const inner of own) yield* leaves(inner, [...names, inner.name()])
+}
+
+function commandText(name: string, command: Command): string {
+  const usage = command.registeredArguments
+    .map(argument => (argument.required ? `<${argument.name()}>` : `[${argument.name()}]`))
+    .join(" ")
+  const options = command.options.map(option => [code(option.flags), option.description])
+  const shown =
+    name === "hayloft serve" ? "Settings: see the table below.\n" : table(["option", "what it does"], options)
+  return `### ${name}\n\n${code(`${name} [options] ${usage}`.trimEnd())}: ${command.description()}.\n\n${shown}`
+}
+
+export function cliReference(program: Command): string {
+  const commands = [...leaves(program, ["hayloft"])].map(([name, command]) => commandText(name, command))
+  const exits = Object.entries(EXIT_CODES).map(([name, { code: number, meaning }]) => [
+    code(String(number)),
+    name,
+    meaning,
+  ])
+  const client = Object.entries(CLIENT_ENVIRONMENT).map(([name, help]) => [code(name), help])
+  return `# Command line
+
+Written from the program by \`REWRITE=1 npm test -- main/cli\`; do not edit.
+
+In a checkout the command is \`./bin/hayloft\`. Every command has \`--help\`. With \`--json\`, an answer is one
+JSON value a line on standard output, and an error is \`{"error": {"code", "message"}}\` on standard error.
+
+## Which store a command speaks to
+
+1. \`--data DIR\`: the store in that folder, with the root credentials that lie sealed in it;
+2. else the environment: \`AWS_ENDPOINT_URL\` (or \`AWS_ENDPOINT_URL_S3\`) with \`AWS_ACCESS_KEY_ID\`,
+   \`AWS_SECRET_ACCESS_KEY\` and \`AWS_REGION\`, for the admin commands \`HAYLOFT_ADMIN_ENDPOINT\` with
+   \`HAYLOFT_ADMIN_TOKEN\`. A key pair without an endpoint does not count: it is most likely somebody's
+   account elsewhere;
+3. else the store in \`HAYLOFT_DATA\`, or in \`./data\`.
+
+${table(["variable", "what for"], client)}
+## Exit codes
+
+${table(["code", "name", "meaning"], exits)}
+## Commands
+
+${commands.join("\n")}
+## Settings of \`serve\`
+
+A flag wins over its variable, a variable over the file, the file over the default. Whatever is unknown or
+not valid ends the start with one line and exit code 2, before anything is touched. Relative paths start at
+the working folder.
+
+${settingsTable()}`
+}
