@@ -1,0 +1,120 @@
+import { test } from "node:test"
+import assert from "node:assert/strict"
+import { connect } from "node:tls"
+import type { TLSSocket } from "node:tls"
+import { isFailure } from "../base/failures.js"
+import { RealClock } from "../seams/clock/real.js"
+import { SimDisk } from "../seams/disk/index.js"
+import type { Disk } from "../seams/disk/index.js"
+import { RealRandom } from "../seams/random/real.js"
+import { SimTelemetry } from "../seams/telemetry/sim.js"
+import { Certificates } from "./certificates.js"
+import { HTTP_LIMITS } from "./limits.js"
+import { HttpServer } from "./server.js"
+import { TEST_CERTIFICATES } from "./test-certificates.js"
+
+const clock = new RealClock()
+const PATHS = { certificatePath: "/tls/cert.pem", keyPath: "/tls/key.pem" }
+
+async function put(disk: Disk, path: string, text: string): Promise<void> {
+  await disk.makeFolder("/tls")
+  if (await disk.exists(path)) await disk.remove(path)
+  const file = await disk.open(path, "create")
+  await file.write([new TextEncoder().encode(text)], 0)
+  await file.close()
+}
+
+async function serve(disk: Disk) {
+  const telemetry = new SimTelemetry()
+  const protocol = {
+    handle: async (exchange: {
+      secure: boolean
+      respond: (answer: { status: number; headers: string[]; body: Uint8Array }) => Promise<void>
+    }) => exchange.respond({ status: 200, headers: [], body: new TextEncoder().encode(String(exchange.secure)) }),
+    refuse: () => ({ status: 400, headers: [], body: new Uint8Array() }),
+  }
+  const settings = {
+    name: "tls",
+    host: "127.0.0.1",
+    port: 0,
+    serverHeader: "H",
+    limits: { ...HTTP_LIMITS, sweepMs: 20 },
+  }
+  const server = new HttpServer(clock, new RealRandom(), telemetry, protocol, settings, new Certificates(disk, PATHS))
+  const { port } = await server.listen()
+  const stopping = new AbortController()
+  const running = server.run(stopping.signal)
+  return {
+    port,
+    telemetry,
+    stop: async () => {
+      stopping.abort()
+      await running
+    },
+  }
+}
+
+/** Asks once over TLS; the name on the certificate and the answer. */
+async function ask(port: number, options: { minVersion?: "TLSv1.2"; maxVersion?: "TLSv1.1" | "TLSv1.2" } = {}) {
+  const socket = await new Promise<TLSSocket>((resolve, reject) => {
+    const opened = connect(
+      { port, host: "127.0.0.1", rejectUnauthorized: false, ciphers: "ALL:@SECLEVEL=0", ...options },
+      () => resolve(opened),
+    )
+    opened.on("error", reject)
+  })
+  let heard = ""
+  const commonName = socket.getPeerCertificate().subject.CN
+  socket.on("data", (piece: Buffer) => (heard += piece.toString("latin1")))
+  socket.write("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+  await new Promise(resolve => socket.on("close", resolve))
+  return { commonName, heard }
+}
+
+test("TLS 1.2 and later are spoken, older ones are not, and plain text is no request", async () => {
+  const disk = new SimDisk().boot()
+  await put(disk, PATHS.certificatePath, TEST_CERTIFICATES.first.cert)
+  await put(disk, PATHS.keyPath, TEST_CERTIFICATES.first.key)
+  const world = await serve(disk)
+  try {
+    const modern = await ask(world.port)
+    assert.match(modern.heard, /^HTTP\/1.1 200 .*true$/s)
+    assert.match((await ask(world.port, { maxVersion: "TLSv1.2" })).heard, /^HTTP\/1.1 200 /)
+    await assert.rejects(ask(world.port, { maxVersion: "TLSv1.1" }))
+    await assert.rejects(fetch(`http://127.0.0.1:${world.port}/`))
+  } finally {
+    await world.stop()
+  }
+})
+
+test("a changed certificate is taken up without a restart; half a pair changes nothing", async () => {
+  const disk = new SimDisk().boot()
+  const { first, second } = TEST_CERTIFICATES
+  await put(disk, PATHS.certificatePath, first.cert)
+  await put(disk, PATHS.keyPath, first.key)
+  const world = await serve(disk)
+  const commonName = async () => (await ask(world.port)).commonName
+  const until = async (test: () => boolean) => {
+    for (let i = 0; i < 200 && !test(); i += 1) await clock.sleep(20, new AbortController().signal)
+    assert.ok(test())
+  }
+  try {
+    assert.equal(await commonName(), "first.localhost")
+    await put(disk, PATHS.certificatePath, second.cert)
+    await until(() => world.telemetry.entries("certificateNotLoaded").length > 0)
+    assert.equal(await commonName(), "first.localhost")
+    await put(disk, PATHS.keyPath, second.key)
+    await until(() => world.telemetry.entries("certificateLoaded").length > 0)
+    assert.equal(await commonName(), "second.localhost")
+  } finally {
+    await world.stop()
+  }
+})
+
+test("a server without a usable certificate does not start", async () => {
+  const disk = new SimDisk().boot()
+  await put(disk, PATHS.certificatePath, TEST_CERTIFICATES.first.cert)
+  await assert.rejects(serve(disk), error => isFailure(error, "deviceFailed"))
+  await put(disk, PATHS.keyPath, "no key")
+  await assert.rejects(serve(disk), error => isFailure(error, "invalidConfig"))
+})

@@ -1,0 +1,36 @@
+import { test } from "node:test"
+import assert from "node:assert/strict"
+import fc from "fast-check"
+import { Pace } from "./pace-core.js"
+
+test("only waiting counts, and a window is judged when it is over", () => {
+  const pace = new Pace(1000, 10_000)
+  pace.wait(0)
+  assert.equal(pace.isTooSlow(9_999), false)
+  pace.moved(10_000)
+  assert.equal(pace.isTooSlow(10_000), false, "just fast enough")
+  pace.moved(9_999)
+  assert.equal(pace.isTooSlow(20_000), true, "the next window starts from nothing")
+  pace.rest(20_000)
+  assert.equal(pace.isTooSlow(1_000_000), false, "we were the slow ones")
+})
+
+test("a client at twice the pace is never cut, one at half of it always is", () => {
+  const steps = fc.array(fc.integer({ min: 1, max: 500 }), { minLength: 60, maxLength: 120 })
+  fc.assert(
+    fc.property(steps, fc.constantFrom(0.5, 2), (durations, factor) => {
+      const pace = new Pace(1000, 5000)
+      let nowMs = 0
+      let cut = false
+      for (const durationMs of durations) {
+        pace.wait(nowMs)
+        nowMs += durationMs
+        pace.moved(durationMs * factor)
+        cut ||= pace.isTooSlow(nowMs)
+        pace.rest(nowMs)
+        nowMs += 1000
+      }
+      assert.equal(cut, factor < 1 && durations.reduce((sum, durationMs) => sum + durationMs, 0) >= 5000)
+    }),
+  )
+})
