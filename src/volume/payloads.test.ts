@@ -1,0 +1,123 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import type { FailureKind } from "../base/failures.js"
+import { isFailure } from "../base/failures.js"
+import type { Family } from "../base/families.js"
+import { rowKeyOf } from "../base/ids.js"
+import { KIB, MIB } from "../base/limits.js"
+import { failing, SimDisk } from "../seams/disk/index.js"
+import { SimRandom } from "../seams/random/sim.js"
+import { deviceHome } from "./fixtures.js"
+import { VOLUME_LIMITS } from "./limits.js"
+import type { PayloadVolumePlace } from "./payloads.js"
+import { PayloadReader, PayloadVolumes } from "./payloads.js"
+
+const random = new SimRandom(11)
+const FOLDER = "/device/payloads"
+const rejects = (promise: Promise<unknown>, kind: FailureKind): Promise<void> =>
+  assert.rejects(promise, error => isFailure(error, kind))
+
+interface Row {
+  readonly family: Family
+  readonly key: ReturnType<typeof rowKeyOf>
+  readonly payload: Uint8Array
+}
+
+const rowsOf = (count: number, lengthBytes = 3000): Row[] =>
+  Array.from({ length: count }, (_, i) => ({
+    family: i % 3 === 0 ? "versions" : "current",
+    key: rowKeyOf(`\0\0\0\x01bucket/object ${i}`),
+    payload: random.bytes(lengthBytes + (i % 50)),
+  }))
+
+async function assertReadable(
+  sim: SimDisk,
+  rows: readonly Row[],
+  places: readonly PayloadVolumePlace[],
+): Promise<void> {
+  const reader = new PayloadReader(sim.boot(), FOLDER)
+  for (const [i, { family, key, payload }] of rows.entries()) {
+    const found = await reader.read(family, key, places[i] ?? assert.fail("no place"))
+    assert.ok(Buffer.from(payload).equals(found))
+  }
+  await reader.close()
+}
+
+test("payloads lie where append said they would, in pieces of about 1 MiB, over several volumes", async () => {
+  const sim = new SimDisk()
+  const writes: number[] = []
+  sim.intercept(call => {
+    if (call.kind === "write" && call.change.kind === "write") writes.push(call.change.bytes.length)
+  })
+  const sink = await PayloadVolumes.open(sim.boot(), deviceHome(1, FOLDER), {
+    ...VOLUME_LIMITS,
+    volumeBytesMax: 3 * MIB,
+  })
+  const rows = [...rowsOf(3000), { family: "current" as const, key: rowKeyOf("empty"), payload: new Uint8Array(0) }]
+  const places = rows.map(row => sink.append(row))
+  await sink.flush()
+  await assertReadable(sim, rows, places)
+  assert.ok(new Set(places.map(({ volume }) => volume)).size >= 3)
+  assert.ok(writes.every(bytes => bytes < MIB + 64 * KIB))
+  assert.ok(writes.length < 20, `${writes.length} writes`)
+  const more = rowsOf(5)
+  const morePlaces = more.map(row => sink.append(row))
+  await sink.flush()
+  await sink.close()
+  await assertReadable(sim, [...rows, ...more], [...places, ...morePlaces])
+})
+
+test("flushed payloads survive a power cut, and the next life writes elsewhere", async () => {
+  const sim = new SimDisk()
+  let rows: Row[] = []
+  let places: PayloadVolumePlace[] = []
+  for (let life = 1; life <= 4; life += 1) {
+    const sink = await PayloadVolumes.open(sim.boot(), deviceHome(life, FOLDER))
+    const now = rowsOf(20 * life)
+    const nowPlaces = now.map(row => sink.append(row))
+    await sink.flush()
+    sink.append({ family: "current", key: rowKeyOf("never flushed"), payload: random.bytes(900) })
+    rows = [...rows, ...now]
+    places = [...places, ...nowPlaces]
+    sim.crash(random)
+    await assertReadable(sim, rows, places)
+  }
+  assert.equal(new Set(places.map(({ volume }) => volume)).size, 4)
+})
+
+test("another row's payload, a damaged one and a place with nothing are refused", async () => {
+  const sim = new SimDisk()
+  const sink = await PayloadVolumes.open(sim.boot(), deviceHome(1, FOLDER))
+  const [one, other] = rowsOf(2)
+  assert.ok(one && other)
+  const same = { ...other, payload: random.bytes(one.payload.length) }
+  const [place, otherPlace] = [sink.append(one), sink.append(same)]
+  await sink.flush()
+  const reader = new PayloadReader(sim.boot(), FOLDER)
+  await rejects(reader.read(one.family, one.key, otherPlace), "corruptNeedle")
+  await rejects(reader.read("heads", one.key, place), "corruptNeedle")
+  await rejects(reader.read(one.family, one.key, { ...place, offsetBytes: 10 * MIB }), "corruptNeedle")
+  await rejects(reader.read(one.family, one.key, { ...place, volume: 77 }), "deviceFailed")
+  sim.flipBit(`${FOLDER}/0000000001.volume`, 8 * (place.offsetBytes + 500))
+  await rejects(reader.read(one.family, one.key, place), "corruptNeedle")
+  assert.equal((await reader.read(same.family, same.key, otherPlace)).length, same.payload.length)
+})
+
+test("a failed write fails the flush, and appending everything again succeeds", async () => {
+  for (const [code, kind] of [
+    ["EIO", "deviceFailed"],
+    ["ENOSPC", "deviceFull"],
+  ] as const) {
+    for (let nth = 1; nth <= 4; nth += 1) {
+      const sim = new SimDisk()
+      const sink = await PayloadVolumes.open(sim.boot(), deviceHome(1, FOLDER))
+      sim.intercept(failing({ kind: "write", nth, code }))
+      const rows = rowsOf(1200)
+      for (const row of rows) sink.append(row)
+      await rejects(sink.flush(), kind)
+      const places = rows.map(row => sink.append(row))
+      await sink.flush()
+      await assertReadable(sim, rows, places)
+    }
+  }
+})
