@@ -61,13 +61,23 @@ export function newestSegment(heads: readonly SegmentHead[], deviceId: DeviceId)
       throw fail("foreignFolder", { message: "the log is another device's", path, found: first.deviceId, deviceId })
     }
   }
-  const newest = heads.reduce<SegmentHead | undefined>(
+  return heads.reduce<SegmentHead | undefined>(
     (best, head) => (best === undefined || head.first.segment > best.first.segment ? head : best),
     undefined,
   )
-  const twins = heads.filter(head => head.first.segment === newest?.first.segment)
-  if (twins.length > 1) throw fail("corruptLog", { message: "two files hold one segment", path: newest?.path })
-  return newest
+}
+
+/**
+ * Files that begin with the very same batch as this one. One of them is its place; the others got it by
+ * a write that was cut off or misdirected, and hold nothing more of its segment.
+ */
+export function twinsOf(heads: readonly SegmentHead[], of: SegmentHead): readonly SegmentHead[] {
+  const twins = heads.filter(({ path, first }) => path !== of.path && first.segment === of.first.segment)
+  const stranger = twins.find(({ first }) => first.checksum !== of.first.checksum)
+  if (stranger !== undefined) {
+    throw fail("corruptLog", { message: "two files hold one segment", path: of.path, other: stranger.path })
+  }
+  return twins
 }
 
 /**

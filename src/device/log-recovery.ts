@@ -2,9 +2,9 @@
  * Log recovery, carried out: reads the segments, has `log-recovery-core` decide, and leaves a log that
  * can be appended to.
  *
- * It writes little, and nothing that changes what a second recovery finds: the last batch once more
- * (it may have been in the page cache only), and zeros over the header of a torn batch, so that no
- * later recovery can take it for whole.
+ * It changes nothing that a second recovery would find: it syncs (a process that died may have left its
+ * last batch in the page cache alone; to write that batch once more would risk it, should the power
+ * fail) and puts zeros over the header of a torn batch, so that no later recovery can take it for whole.
  */
 import type { DeviceId, LogSequence } from "../base/ids.js"
 import { parseLogSequence } from "../base/ids.js"
@@ -13,7 +13,7 @@ import { KIB } from "../base/limits.js"
 import { batchBytes, decodeLogBatchHeader, LOG_HEADER_BYTES, LOG_PAGE_BYTES } from "../format/log-batch.js"
 import type { LogBatchHeader } from "../format/log-batch.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
-import { checkBehindEnd, checkChains, checkKnown, liveSegments, newestSegment } from "./log-recovery-core.js"
+import { checkBehindEnd, checkChains, checkKnown, liveSegments, newestSegment, twinsOf } from "./log-recovery-core.js"
 import type { LogEnd, SegmentChain, SegmentHead } from "./log-recovery-core.js"
 import { batchesFrom, firstBatch, segmentPaths, Window } from "./log-segment.js"
 
@@ -46,7 +46,8 @@ export interface LogMark {
 interface Found {
   readonly file: DiskFile
   readonly sizeBytes: number
-  readonly first: LogBatchHeader | undefined
+  first: LogBatchHeader | undefined
+  isTwin: boolean
 }
 
 /**
@@ -62,7 +63,10 @@ export async function recoverLog(
   const files: DiskFile[] = []
   try {
     for (const path of await segmentPaths(disk, folder)) files.push(await disk.open(path, "write", { durable: true }))
-    return await recoverFiles(files, deviceId, known)
+    const recovered = await recoverFiles(files, deviceId, known)
+    // A process that died may have made a file whose name is in the cache alone.
+    await disk.syncFolder(folder)
+    return recovered
   } catch (error) {
     for (const file of files) await file.close()
     throw error
@@ -72,9 +76,10 @@ export async function recoverLog(
 async function recoverFiles(files: readonly DiskFile[], deviceId: DeviceId, known: LogSequence): Promise<RecoveredLog> {
   const found: Found[] = []
   for (const file of files) {
-    found.push({ file, sizeBytes: await file.sizeBytes(), first: await firstBatch(file) })
+    found.push({ file, sizeBytes: await file.sizeBytes(), first: await firstBatch(file), isTwin: false })
   }
-  const heads = found.flatMap(({ file, first }) => (first === undefined ? [] : [{ path: file.path, first }]))
+  await dropTwins(found)
+  const heads = headsOf(found)
   const fileAt = (path: string): Found =>
     must(
       found.find(each => each.file.path === path),
@@ -93,7 +98,7 @@ async function recoverFiles(files: readonly DiskFile[], deviceId: DeviceId, know
   checkChains(live, chains)
   const end: LogEnd = { segment: newest.first.segment, sequence: newestChain.last.sequence }
   checkKnown(end, known)
-  await confirmLast(fileAt(newest.path).file, newestChain.last)
+  await fileAt(newest.path).file.sync()
   await endAt(fileAt(newest.path), newestChain.endBytes, end, deviceId)
   for (const each of found) if (each.first === undefined) await endAt(each, 0, end, deviceId)
   return {
@@ -104,6 +109,23 @@ async function recoverFiles(files: readonly DiskFile[], deviceId: DeviceId, know
     }),
     free: found.filter(each => !live.some(head => head.path === each.file.path)),
     marks: marksOf(chains),
+  }
+}
+
+const headsOf = (found: readonly Found[]): SegmentHead[] =>
+  found.flatMap(({ file, first }) => (first === undefined ? [] : [{ path: file.path, first }]))
+
+/** Of files that begin with one and the same batch only the one that goes on the longest is a segment. */
+async function dropTwins(found: readonly Found[]): Promise<void> {
+  for (const each of found) {
+    const { file, first } = each
+    if (first === undefined) continue
+    const twins = twinsOf(headsOf(found), { path: file.path, first })
+    if (twins.length === 0) continue
+    const { endBytes } = await chainOf(file, first)
+    for (const twin of found.filter(other => twins.some(({ path }) => path === other.file.path))) {
+      if ((await chainOf(twin.file, first)).endBytes <= endBytes) [twin.first, twin.isTwin] = [undefined, true]
+    }
   }
 }
 
@@ -155,14 +177,7 @@ async function endAt(found: Found, fromBytes: number, end: LogEnd, deviceId: Dev
     const header = decodeLogBatchHeader(await window.at(offsetBytes, LOG_HEADER_BYTES))
     if (header === undefined) continue
     checkBehindEnd(end, deviceId, header, { path: file.path, offsetBytes })
-    torn ||= offsetBytes === fromBytes && header.segment >= end.segment
+    torn ||= offsetBytes === fromBytes && (header.segment >= end.segment || found.isTwin)
   }
   if (torn) await file.write([new Uint8Array(LOG_PAGE_BYTES)], fromBytes)
-}
-
-/** Writes the last batch once more as it is: a process that died may have left it in the page cache alone. */
-async function confirmLast(file: DiskFile, last: LogBatchHeader): Promise<void> {
-  const bytes = new Uint8Array(batchBytes(last.payloadBytes))
-  const count = await file.read(bytes, last.offsetBytes)
-  await file.write([bytes.subarray(0, count)], last.offsetBytes)
 }

@@ -6,15 +6,16 @@
  */
 import { fail } from "../base/failures.js"
 import type { DeviceId, LogSequence } from "../base/ids.js"
-import { MIB } from "../base/limits.js"
+import { KIB, MIB } from "../base/limits.js"
 import { batchBytes, decodeLogBatchHeader, decodeLogBatchRecords, LOG_HEADER_BYTES } from "../format/log-batch.js"
 import type { LogBatchHeader, LogBatchRecord } from "../format/log-batch.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import type { LoggedRecord } from "./contract.js"
 import { continuesAcross, continuesWithin } from "./log-recovery-core.js"
 
-/** How much is read ahead; longer batches are read whole. */
-const WINDOW_BYTES = MIB
+/** How much is read ahead: little at first, since often only the front of a file is wanted. Longer batches are read whole. */
+const WINDOW_BYTES_FIRST = 16 * KIB
+const WINDOW_BYTES_MAX = MIB
 const NAME = /^segment-(\d{6})$/
 
 export const segmentName = (ordinal: number): string => `segment-${String(ordinal).padStart(6, "0")}`
@@ -34,6 +35,7 @@ export async function segmentPaths(disk: Disk, folder: string): Promise<string[]
 export class Window {
   #buffer = new Uint8Array(0)
   #fromBytes = 0
+  #aheadBytes = WINDOW_BYTES_FIRST
 
   constructor(private readonly file: DiskFile) {}
 
@@ -41,7 +43,8 @@ export class Window {
   async at(offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
     const start = offsetBytes - this.#fromBytes
     if (start < 0 || start + lengthBytes > this.#buffer.length) {
-      const buffer = new Uint8Array(Math.max(lengthBytes, WINDOW_BYTES))
+      const buffer = new Uint8Array(Math.max(lengthBytes, this.#aheadBytes))
+      this.#aheadBytes = Math.min(4 * this.#aheadBytes, WINDOW_BYTES_MAX)
       this.#buffer = buffer.subarray(0, await this.file.read(buffer, offsetBytes))
       this.#fromBytes = offsetBytes
       return this.#buffer.subarray(0, lengthBytes)

@@ -9,6 +9,7 @@ import { parseDeviceId, parseLogSequence } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { failing, RealDisk, SimDisk } from "../seams/disk/index.js"
+import { SimRandom } from "../seams/random/sim.js"
 import type { CommitLog } from "./contract.js"
 import { openLogReader } from "./log-reader.js"
 import { LOG_LIMITS, openLog } from "./log.js"
@@ -126,6 +127,50 @@ test("a failed write stops the log; opening it again shows what survived", async
   await again.append([record(5)])
   assert.equal((await numbers(again)).at(-1), 5)
   await again.close()
+})
+
+test("a batch whose write failed, but which a later start has shown, is never missed silently", async () => {
+  const sim = new SimDisk()
+  const log = await open(sim.boot())
+  await log.append([record(1)])
+  sim.intercept(failing({ kind: "write", nth: 1, code: "EIO" }))
+  await assert.rejects(log.append([record(2)]), error => isFailure(error, "deviceFailed"))
+  sim.kill()
+  const again = await open(sim.boot())
+  assert.deepEqual(await numbers(again), [1, 2], "the page cache still has it")
+  let lost = 0
+  for (let seed = 0; seed < 20; seed += 1) {
+    const after = new SimDisk(sim.medium.copy())
+    after.crash(new SimRandom(seed))
+    try {
+      assert.deepEqual(await numbers(await open(after.boot())), [1, 2])
+    } catch (error) {
+      assert.ok(isFailure(error, "corruptLog"), String(error))
+      lost += 1
+    }
+  }
+  assert.ok(lost > 0)
+})
+
+test("a segment file made by a process that died before its name was durable is not lost later", async () => {
+  const sim = new SimDisk()
+  const log = await open(sim.boot())
+  await log.append([record(0)])
+  sim.intercept(call => {
+    if (call.kind === "syncFolder" && call.path === FOLDER) sim.kill()
+  })
+  for (let n = 1; n <= 20; n += 1) void log.append([record(n)])
+  await new Promise(resolve => void setImmediate(resolve))
+  sim.intercept(() => undefined)
+  const again = await open(sim.boot())
+  assert.equal((await sim.boot().list(FOLDER)).length, 2)
+  while ((await again.append([record(100)])).places[0]?.segment !== 2) assert.ok(again.durable < 20)
+  const shown = await numbers(again)
+  for (let seed = 0; seed < 20; seed += 1) {
+    const after = new SimDisk(sim.medium.copy())
+    after.crash(new SimRandom(seed))
+    assert.deepEqual(await numbers(await open(after.boot())), shown)
+  }
 })
 
 test("a full disk refuses appends without stopping the log", async () => {

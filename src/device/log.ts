@@ -58,7 +58,17 @@ export async function openLog(
 ): Promise<SegmentedLog> {
   await disk.makeFolder(folder)
   const recovered = await recoverLog(disk, folder, deviceId, options.known ?? parseLogSequence(0))
-  return new SegmentedLog(disk, folder, deviceId, options, recovered)
+  const log = new SegmentedLog(disk, folder, deviceId, options, recovered)
+  try {
+    // What is shown from now on must never be missed silently, also if its pages never reached the disk.
+    await log.confirm()
+  } catch (error) {
+    if (!isFailure(error, "deviceFull")) {
+      await log.close()
+      throw error
+    }
+  }
+  return log
 }
 
 interface Segment extends ReadableSegment {

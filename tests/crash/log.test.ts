@@ -1,0 +1,229 @@
+/**
+ * The commit log under power cuts, by enumeration: every crash point of recorded runs, every subset of
+ * what was doubtful, torn, stale, zeroed and flipped writes, and the same inside recovery.
+ *
+ * `LOG_CRASH_RUNS=200` tries more scripts than the default.
+ */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "../../src/base/assert.js"
+import { isFailure } from "../../src/base/failures.js"
+import { parseLogSequence } from "../../src/base/ids.js"
+import type { LoggedRecord } from "../../src/device/contract.js"
+import { openLog } from "../../src/device/log.js"
+import { parseSegmentName, readBatch, Window } from "../../src/device/log-segment.js"
+import { LOG_PAGE_BYTES } from "../../src/format/log-batch.js"
+import { crashStates, SimDisk } from "../../src/seams/disk/index.js"
+import type { Disk, Medium } from "../../src/seams/disk/index.js"
+import { SimRandom } from "../../src/seams/random/sim.js"
+import { DEVICE, FOLDER, judge, LOG_OPTIONS, numbersAbove, openReal, play } from "./log-harness.js"
+import type { Finding, OpenLog, Recover, Recovered, Run } from "./log-harness.js"
+
+const RUNS = Number(process.env["LOG_CRASH_RUNS"] ?? 12)
+const STEPS = 20
+/** One state in so many is also gone on from, and its recovery cut. */
+const DEEP_EVERY = 20
+
+interface Outcome {
+  readonly states: number
+  readonly findings: readonly (Finding & { readonly where: string })[]
+}
+
+async function tryAll(run: Run, seed: number, recover: Recover, findingsMax = 1): Promise<Outcome> {
+  const random = new SimRandom(seed)
+  const findings: (Finding & { where: string })[] = []
+  let states = 0
+  for (const state of crashStates(run.record, { window: 8, subsetsMax: 16, tearsMax: 5, random })) {
+    states += 1
+    const deep = states % DEEP_EVERY === 0 ? random : undefined
+    const finding = await judge(run, state, recover, deep)
+    if (finding !== undefined)
+      findings.push({ ...finding, where: `seed ${seed}, event ${state.eventsBefore}: ${state.what}` })
+    if (findings.length >= findingsMax) break
+  }
+  return { states, findings }
+}
+
+const recoverReal: Recover = async disk => openReal(disk)
+
+test("no power cut loses, invents, revives or reorders a batch", async () => {
+  let [states, killedInFlight] = [0, 0]
+  for (let seed = 1; seed <= RUNS; seed += 1) {
+    const run = await play(seed, STEPS)
+    const outcome = await tryAll(run, seed, recoverReal)
+    assert.deepEqual(outcome.findings, [])
+    states += outcome.states
+    killedInFlight += run.killedInFlight
+  }
+  assert.ok(states > 300 * RUNS, `only ${states} states`)
+  assert.ok(killedInFlight > RUNS / 2, `only ${killedInFlight} processes died with a write under way`)
+})
+
+/** Every segment file of the log that a run left behind, settled, with the batches it lives from. */
+async function leftBehind(seed: number): Promise<{ readonly medium: Medium; readonly batches: readonly BatchPlace[] }> {
+  const run = await play(seed, STEPS)
+  const last = must([...crashStates(run.record, WHOLE)].at(-1), "a run ends somewhere")
+  const sim = new SimDisk(last.medium)
+  const log = await openReal(sim.boot())
+  const cut = run.cuts.at(-1)?.upTo ?? parseLogSequence(0)
+  const batches: BatchPlace[] = []
+  for await (const { sequence, place } of log.records(cut)) {
+    if (batches.at(-1)?.sequence !== sequence) batches.push({ sequence, ...place })
+  }
+  await log.close()
+  return { medium: last.medium, batches }
+}
+const WHOLE = { window: 8, subsetsMax: 1024, tearsMax: 0, random: new SimRandom(0) }
+
+interface BatchPlace {
+  readonly sequence: number
+  readonly segment: number
+  readonly offsetBytes: number
+}
+
+async function pathOf(disk: Disk, segment: number): Promise<string> {
+  for (const name of await disk.list(FOLDER)) {
+    if (parseSegmentName(name) === undefined) continue
+    const file = await disk.open(`${FOLDER}/${name}`, "read")
+    const batch = await readBatch(new Window(file), 0)
+    if (batch?.header.segment === segment) return file.path
+  }
+  throw new Error(`segment ${segment} is nowhere`)
+}
+
+const LAST_PAGES = "its page and the next zeroed"
+const DAMAGES: readonly (readonly [string, (bytes: Uint8Array, header: number, record: number) => void])[] = [
+  ["a bit of the header flipped", (bytes, header) => void (bytes[header + 33] = (bytes[header + 33] ?? 0) ^ 4)],
+  ["a bit of a record flipped", (bytes, _, record) => void (bytes[record + 1] = (bytes[record + 1] ?? 0) ^ 1)],
+  ["the first sector zeroed", (bytes, header) => bytes.fill(0, header, header + 512)],
+  ["the first page zeroed", (bytes, header) => bytes.fill(0, header, header + LOG_PAGE_BYTES)],
+  [LAST_PAGES, (bytes, header) => bytes.fill(0, header, header + 8192)],
+]
+
+test("damage to what was acknowledged is reported, wherever it is, and never cut off", async () => {
+  let tried = 0
+  for (let seed = 100; seed < 100 + Math.ceil(RUNS / 3); seed += 1) {
+    const { medium, batches } = await leftBehind(seed)
+    for (const batch of batches) {
+      const path = await pathOf(new SimDisk(medium.copy()).boot(), batch.segment)
+      for (const [what, damage] of DAMAGES) {
+        // What is behind the very last batch is its only witness.
+        if (batch === batches.at(-1) && what === LAST_PAGES) continue
+        const hurt = medium.copy()
+        const file = must(hurt.fileAt(path), "the segment is a file")
+        const header = batch.offsetBytes - (batch.offsetBytes % LOG_PAGE_BYTES)
+        for (const content of [file.current, file.synced]) damage(content.view(), header, batch.offsetBytes)
+        const where = `seed ${seed}, batch ${batch.sequence}, ${what}`
+        await assert.rejects(openReal(new SimDisk(hurt).boot()), error => isFailure(error, "corruptLog"), where)
+        tried += 1
+      }
+    }
+  }
+  assert.ok(tried > 50, `only ${tried} damages`)
+})
+
+test("a segment that is gone, or cut short, is reported", async () => {
+  const { medium, batches } = await leftBehind(7)
+  for (const { segment } of batches) {
+    const path = await pathOf(new SimDisk(medium.copy()).boot(), segment)
+    const gone = new SimDisk(medium.copy()).boot()
+    const isNewest = segment === batches.at(-1)?.segment
+    await gone.remove(path)
+    if (!isNewest) await assert.rejects(openReal(gone), error => isFailure(error, "corruptLog"))
+    const known = parseLogSequence(must(batches.at(-1), "a batch").sequence)
+    await assert.rejects(
+      openLog(gone, FOLDER, DEVICE, { ...LOG_OPTIONS, known }),
+      error => isFailure(error, "corruptLog"),
+      "a checkpoint knows what the log has lost",
+    )
+  }
+})
+
+/** A disk whose files forget that they were to be durable. */
+function withoutDurability(disk: Disk): Disk {
+  return {
+    open: (path, mode) => disk.open(path, mode),
+    list: folder => disk.list(folder),
+    exists: path => disk.exists(path),
+    makeFolder: path => disk.makeFolder(path),
+    remove: path => disk.remove(path),
+    rename: (from, to) => disk.rename(from, to),
+    syncFolder: path => disk.syncFolder(path),
+    space: path => disk.space(path),
+  }
+}
+
+/** A recovery that offers something else than what it should. */
+const lying =
+  (
+    records: (log: Recovered, disk: Disk, after: number) => AsyncIterable<{ sequence: number; bytes: Uint8Array }>,
+  ): Recover =>
+  async disk => {
+    const log = await openReal(disk)
+    return {
+      durable: log.durable,
+      append: added => log.append(added),
+      async *records(after) {
+        for await (const { bytes } of records(log, disk, after)) {
+          yield { sequence: log.durable, bytes, place: { segment: 0, offsetBytes: 0 } }
+        }
+      },
+    }
+  }
+
+const droppingTheLast = lying(async function* (log, _, after) {
+  const records: LoggedRecord[] = []
+  for await (const record of log.records(parseLogSequence(after))) records.push(record)
+  yield* records.filter(({ sequence }) => sequence !== records.at(-1)?.sequence)
+})
+
+/** Goes on behind the end of the newest segment with whatever has a good checksum. */
+const acceptingTheStale = lying(async function* (log, disk, after) {
+  let segment = 0
+  let end = 0
+  for await (const record of log.records(parseLogSequence(after))) {
+    yield record
+    segment = record.place.segment
+    end = record.place.offsetBytes + record.bytes.length
+  }
+  if (segment === 0) return
+  const window = new Window(await disk.open(await pathOf(disk, segment), "read"))
+  for (let at = Math.ceil(end / LOG_PAGE_BYTES) * LOG_PAGE_BYTES; at < LOG_OPTIONS.segmentBytes; at += LOG_PAGE_BYTES) {
+    const batch = await readBatch(window, at)
+    for (const { bytes } of batch?.records ?? []) yield { sequence: 0, bytes }
+  }
+})
+
+const BUGS: readonly {
+  readonly name: string
+  readonly open: OpenLog
+  readonly recover: Recover
+  readonly caughtBy: Finding["check"]
+}[] = [
+  {
+    name: "answer before the log is durable",
+    open: disk => openReal(withoutDurability(disk)),
+    recover: recoverReal,
+    caughtBy: "acked is there",
+  },
+  { name: "recovery drops the last batch", open: openReal, recover: droppingTheLast, caughtBy: "acked is there" },
+  { name: "accept a stale record", open: openReal, recover: acceptingTheStale, caughtBy: "nothing else is there" },
+]
+
+for (const { name, open, recover, caughtBy } of BUGS) {
+  test(`planted bug "${name}" is caught by "${caughtBy}"`, async () => {
+    const fired = new Set<string>()
+    for (let seed = 1; seed <= 10 && !fired.has(caughtBy); seed += 1) {
+      const { findings } = await tryAll(await play(seed, STEPS, open), seed, recover, 20)
+      for (const { check } of findings) fired.add(check)
+    }
+    assert.ok(fired.has(caughtBy), `fired: ${[...fired].join()}`)
+  })
+}
+
+test("the run that plants bugs is quiet without them", async () => {
+  const run = await play(1, STEPS)
+  assert.deepEqual((await tryAll(run, 1, recoverReal)).findings, [])
+  const log = await openReal(new SimDisk(run.record.before.copy()).boot())
+  assert.ok((await numbersAbove(log, parseLogSequence(log.durable - 1))).every(number => number !== undefined))
+})
