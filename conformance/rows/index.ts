@@ -1,0 +1,41 @@
+/** All rows, in the order of the list of behaviours. */
+import { lineOf } from "../row.js"
+import type { Row } from "../row.js"
+import { bucketAndRestRows } from "./buckets.js"
+import { conditionRows } from "./conditions.js"
+import { copyAndVersionRows } from "./copy-versions.js"
+import { httpRows } from "./http.js"
+import { listingRows } from "./listing.js"
+import { multipartRows } from "./multipart.js"
+import { objectRows } from "./objects.js"
+import { pathRows } from "./paths.js"
+import { payloadRows } from "./payloads.js"
+import { refusalRows } from "./refusals.js"
+import { signatureRows } from "./signatures.js"
+
+const all: readonly Row[] = [
+  ...pathRows,
+  ...refusalRows,
+  ...httpRows,
+  ...signatureRows,
+  ...payloadRows,
+  ...objectRows,
+  ...conditionRows,
+  ...listingRows,
+  ...multipartRows,
+  ...copyAndVersionRows,
+  ...bucketAndRestRows,
+]
+
+const place = (row: Row): number => lineOf(row) * 1000 + Number(row.id.split(".")[1])
+
+export const ROWS: readonly Row[] = [...all].sort((left, right) => place(left) - place(right))
+
+/** Lines of the list, first and last, that rows can belong to. */
+export const LINES = { first: 1, last: 100 } as const
+
+/** Lines that no request from outside can decide, and why. */
+export const LINES_WITHOUT_ROWS: Readonly<Record<number, string>> = {
+  25: "overload, full disks and failures in the middle of a body need faults from inside",
+  99: "the website endpoint is not built; its setting is refused in line 8",
+}
