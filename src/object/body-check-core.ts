@@ -4,7 +4,8 @@ import { fail } from "../base/failures.js"
 import type { ChecksumAlgorithm, Digests } from "../seams/compute/contract.js"
 import type { BodyPromises } from "./contract.js"
 
-export const base64Of = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64")
+export const base64Of = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64")
 
 /**
  * Throws `incompleteBody`, `contentSha256Mismatch` or `badDigest` where the bytes are not the promised
@@ -22,7 +23,8 @@ export function checkBody(
   const differs = (promised: Uint8Array | undefined, found: Uint8Array | undefined) =>
     promised !== undefined && (found === undefined || !equalBytes(promised, found))
   if (differs(promises.sha256, digests.sha256)) throw fail("contentSha256Mismatch")
-  if (differs(promises.md5, digests.md5)) throw fail("badDigest", { message: "the Content-MD5 does not match the body" })
+  if (differs(promises.md5, digests.md5))
+    throw fail("badDigest", { message: "the Content-MD5 does not match the body" })
   const checksum = digests.checksum && base64Of(digests.checksum)
   if (declaredChecksum !== undefined && declaredChecksum !== checksum) {
     throw fail("badDigest", { algorithm: promises.checksumAlgorithm })

@@ -41,7 +41,14 @@ export class BucketService implements Buckets {
   }
 
   private async abortUploads(bucket: Bucket): Promise<void> {
-    const request = { bucket, prefix: "", delimiter: "", keyMarker: "", uploadIdMarker: undefined, max: ABORTS_PER_PAGE }
+    const request = {
+      bucket,
+      prefix: "",
+      delimiter: "",
+      keyMarker: "",
+      uploadIdMarker: undefined,
+      max: ABORTS_PER_PAGE,
+    }
     for (;;) {
       const { entries } = listUploads(this.tablet.committed, request)
       if (entries.length === 0) return
@@ -71,7 +78,10 @@ export class BucketService implements Buckets {
     const view = this.tablet.committed
     const buckets: Bucket[] = []
     const nameAt = accountBucketRowKey(owner, "").length
-    for (const [key] of view.range("accountBuckets", { start: start > range.start ? start : range.start, end: range.end })) {
+    for (const [key] of view.range("accountBuckets", {
+      start: start > range.start ? start : range.start,
+      end: range.end,
+    })) {
       if (buckets.length === max) return { buckets, next: buckets.at(-1)?.name }
       const record = findBucket(view, parseBucketName(key.slice(nameAt)))
       if (record) buckets.push(bucketOf(record))
@@ -84,7 +94,8 @@ export class BucketService implements Buckets {
   }
 
   async usage(bucket: Bucket): Promise<BucketUsage> {
-    if (!this.tablet.committed.get("buckets", bucketRowKey(bucket.id))) throw fail("noSuchBucket", { bucket: bucket.name })
+    if (!this.tablet.committed.get("buckets", bucketRowKey(bucket.id)))
+      throw fail("noSuchBucket", { bucket: bucket.name })
     return readCounters(this.tablet.committed, bucket.id)
   }
 

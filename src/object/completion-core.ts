@@ -28,7 +28,8 @@ export function wholeChecksum(
   digest: (bytes: Uint8Array) => Uint8Array,
 ): NewVersion["checksum"] {
   if (!declared) {
-    if (request.checksum) throw fail("invalidRequest", { message: "the upload was created without a checksum algorithm" })
+    if (request.checksum)
+      throw fail("invalidRequest", { message: "the upload was created without a checksum algorithm" })
     return NO_CHECKSUM
   }
   const { algorithm, type } = declared

@@ -72,7 +72,8 @@ export interface PlacedPart {
 
 /** The n-th part (from 1, as the object counts them) with its offset. Throws `invalidPartNumber`. */
 export function partByNumber(view: TabletView, address: ManifestAddress, partNumber: number): PlacedPart {
-  if (partNumber < 1 || partNumber > address.parts) throw fail("invalidPartNumber", { partNumber, parts: address.parts })
+  if (partNumber < 1 || partNumber > address.parts)
+    throw fail("invalidPartNumber", { partNumber, parts: address.parts })
   const segment = readSegment(view, address, Math.floor((partNumber - 1) / MANIFEST_SEGMENT_PARTS))
   const inSegment = (partNumber - 1) % MANIFEST_SEGMENT_PARTS
   const before = segment.parts.slice(0, inSegment)

@@ -91,7 +91,9 @@ export class MultipartService implements Multipart {
     const { address, upload } = this.open(request)
     const declared = upload.checksum?.algorithm
     if (declared && body.checksumAlgorithm && declared !== body.checksumAlgorithm) {
-      throw fail("invalidRequest", { message: `the upload was created with ${declared}, the part has ${body.checksumAlgorithm}` })
+      throw fail("invalidRequest", {
+        message: `the upload was created with ${declared}, the part has ${body.checksumAlgorithm}`,
+      })
     }
     const checksumAlgorithm = declared ?? body.checksumAlgorithm
     const what = { part: partNumber, multipartId, contentType: "", userMetadata: [], inlineBytesMax: 0 }
@@ -103,7 +105,10 @@ export class MultipartService implements Multipart {
       const stored = await this.tablet.run(putPart({ ...address, part, debts, incarnation: this.incarnation }))
       const result = partResult(stored, upload)
       if (result.checksum || !checksumAlgorithm || ingested.checksumValue === undefined) return result
-      return { ...result, checksum: { algorithm: checksumAlgorithm, type: "FULL_OBJECT", value: ingested.checksumValue } }
+      return {
+        ...result,
+        checksum: { algorithm: checksumAlgorithm, type: "FULL_OBJECT", value: ingested.checksumValue },
+      }
     })
   }
 
@@ -258,7 +263,11 @@ export class MultipartService implements Multipart {
     return chosen
   }
 
-  private async putSegments(address: UploadAddress, completion: Completion, parts: readonly PartRecord[]): Promise<void> {
+  private async putSegments(
+    address: UploadAddress,
+    completion: Completion,
+    parts: readonly PartRecord[],
+  ): Promise<void> {
     let offsetBytes = 0
     for (let at = 0; at < parts.length; at += MANIFEST_SEGMENT_PARTS) {
       const segment = { offsetBytes, parts: parts.slice(at, at + MANIFEST_SEGMENT_PARTS) }

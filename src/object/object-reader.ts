@@ -60,7 +60,8 @@ export class ObjectReader {
   }
 
   private choose({ bucket, key, range, ifRange }: GetRequest, opened: OpenVersion): Chosen {
-    if (range === undefined || (ifRange && !rangeHolds(ifRange, opened))) return { range: undefined, partChecksum: undefined }
+    if (range === undefined || (ifRange && !rangeHolds(ifRange, opened)))
+      return { range: undefined, partChecksum: undefined }
     if (range.kind !== "part") return { range: resolveRange(range, opened.info.sizeBytes), partChecksum: undefined }
     return this.choosePart(bucket, key, range, opened)
   }
@@ -74,7 +75,10 @@ export class ObjectReader {
     const address = manifestOf(bucket, key, record)
     if (!address) {
       if (partNumber !== 1) throw fail("invalidPartNumber", { partNumber, parts: 1 })
-      return { range: info.sizeBytes > 0 ? { first: 0, lengthBytes: info.sizeBytes } : undefined, partChecksum: info.checksum }
+      return {
+        range: info.sizeBytes > 0 ? { first: 0, lengthBytes: info.sizeBytes } : undefined,
+        partChecksum: info.checksum,
+      }
     }
     const { part, offsetBytes } = partByNumber(this.tablet.committed, address, partNumber)
     const algorithm = info.checksum?.algorithm
@@ -91,7 +95,8 @@ export class ObjectReader {
     found: FoundVersion,
   ): Promise<Uint8Array | undefined | "changed"> {
     if (record.content.kind !== "inline" || headersOnly) return undefined
-    if (!found.row.payload) throw fail("corruptRow", { bucket: bucket.name, key, reason: "the inline payload has no place" })
+    if (!found.row.payload)
+      throw fail("corruptRow", { bucket: bucket.name, key, reason: "the inline payload has no place" })
     return (await this.tablet.payload(found.family, found.rowKey, found.row)) ?? "changed"
   }
 }
@@ -101,7 +106,11 @@ function rangeHolds(ifRange: NonNullable<GetRequest["ifRange"]>, { info }: OpenV
   return Math.floor(info.lastModifiedMs / 1000) * 1000 <= ifRange.unmodifiedSinceMs
 }
 
-export function manifestOf(bucket: Bucket, key: ObjectKey, { head, content }: OpenVersion["record"]): ManifestAddress | undefined {
+export function manifestOf(
+  bucket: Bucket,
+  key: ObjectKey,
+  { head, content }: OpenVersion["record"],
+): ManifestAddress | undefined {
   if (content.kind !== "segments") return undefined
   return { bucketId: bucket.id, key, multipartId: content.multipartId, parts: head.parts }
 }

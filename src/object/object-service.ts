@@ -115,7 +115,10 @@ export class ObjectService implements Objects {
         ? removeLatest({ ...target, random: this.random.bytes(RANDOM_BYTES) })
         : removeVersion({ ...target, versionId })
     const removed = await this.tablet.run(command)
-    return { versionId: removed.versioning === "never" ? undefined : removed.versionId, deleteMarker: removed.deleteMarker }
+    return {
+      versionId: removed.versioning === "never" ? undefined : removed.versionId,
+      deleteMarker: removed.deleteMarker,
+    }
   }
 
   /** Opens a copy's source; its bytes are pinned until it is closed. */
@@ -146,12 +149,16 @@ export class ObjectService implements Objects {
     }
   }
 
-  private refuseNoChange({ source, bucket, key, replaceMetadata, replaceTags }: CopyRequest, opened: OpenVersion): void {
+  private refuseNoChange(
+    { source, bucket, key, replaceMetadata, replaceTags }: CopyRequest,
+    opened: OpenVersion,
+  ): void {
     if (replaceMetadata || replaceTags || source.bucket.id !== bucket.id || source.key !== key) return
     const latest = findLatest(this.tablet.committed, objectRowKey(bucket.id, key))
     if (latest && latest.head.order === opened.record.head.order) {
       throw fail("invalidRequest", {
-        message: "This copy request is illegal because it is trying to copy an object to itself without changing anything",
+        message:
+          "This copy request is illegal because it is trying to copy an object to itself without changing anything",
       })
     }
   }
@@ -185,7 +192,11 @@ export class ObjectService implements Objects {
     const algorithm = request.checksumAlgorithm ?? source.info.checksum?.algorithm
     const { headers, userMetadata } = request.replaceMetadata ?? source.info
     const body = bodyOf(source, request.signal)
-    return this.store({ ...request, headers, userMetadata, body }, this.copiedDetails(request, source.opened), algorithm)
+    return this.store(
+      { ...request, headers, userMetadata, body },
+      this.copiedDetails(request, source.opened),
+      algorithm,
+    )
   }
 
   async parts(
@@ -205,7 +216,9 @@ export class ObjectService implements Objects {
         if (parts.length === max) return { info, parts, next: parts.at(-1)?.partNumber }
         const value = part.checksumValue
         const checksum =
-          algorithm && value !== undefined ? { algorithm, type: checksumOf(record)?.type ?? "FULL_OBJECT", value } : undefined
+          algorithm && value !== undefined
+            ? { algorithm, type: checksumOf(record)?.type ?? "FULL_OBJECT", value }
+            : undefined
         parts.push({ partNumber: part.partNumber, sizeBytes: part.extent.lengthBytes, checksum })
       }
     }

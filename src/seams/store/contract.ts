@@ -18,7 +18,7 @@ export type { KeyRange } from "../../base/key-range.js"
 
 /** What LMDB allows with pages of 4 KiB, so that a base can be moved to any page size. */
 export const KEY_BYTES_MAX = 1978
-export const VALUE_BYTES_MAX = 64 * 1024
+export const VALUE_BYTES_MAX = 1024 * 1024
 
 export interface StoreReader {
   get(family: Family, key: RowKey): Uint8Array | undefined

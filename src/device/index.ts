@@ -1,0 +1,26 @@
+/** One owned folder on one disk: log, rows, checkpoints. */
+export type {
+  AppliedWrite,
+  CheckpointSource,
+  CommitLog,
+  DeviceRow,
+  DeviceRows,
+  LoggedRecord,
+  LogPlace,
+  PayloadPlace,
+  PayloadSink,
+  TabletPrefixes,
+} from "./contract.js"
+export {
+  containedPosition,
+  containedSequence,
+  readSourceMark,
+  runCheckpoint,
+  type CheckpointRequest,
+  type CheckpointResult,
+} from "./checkpoint.js"
+export { CHECKPOINT_LIMITS, Checkpointer } from "./checkpointer.js"
+export { getThrough, MemoryLayer, rangeThrough, type Layer, type Layered } from "./layers.js"
+export { LOG_LIMITS, openLog } from "./log.js"
+export { openLogReader } from "./log-reader.js"
+export { Rows } from "./rows.js"

@@ -1,0 +1,99 @@
+/**
+ * Device stack: everything that runs on one device (log, rows, needle volumes, payloads, checkpoints),
+ * put together over the seams.
+ */
+import type { DeviceId, Incarnation, TabletId } from "../../base/ids.js"
+import type { ShardDevice } from "../../block/index.js"
+import {
+  Checkpointer,
+  containedPosition,
+  containedSequence,
+  openLog,
+  readSourceMark,
+  Rows,
+} from "../../device/index.js"
+import type { CommitLog } from "../../device/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Disk } from "../../seams/disk/contract.js"
+import type { Stores } from "../../seams/store/contract.js"
+import type { Log } from "../../seams/telemetry/contract.js"
+import type { MemberDevice } from "../../tablet/index.js"
+import { openVolumes, PayloadReader, VOLUMES_SOURCE, type Volumes } from "../../volume/index.js"
+import type { CheckpointRunner } from "./checkpoint-job.js"
+import { foldersOf } from "./folders.js"
+
+export interface DevicePlace {
+  readonly id: DeviceId
+  readonly path: string
+  readonly incarnation: Incarnation
+}
+
+export interface DeviceStack {
+  readonly place: DevicePlace
+  readonly log: CommitLog
+  readonly rows: Rows
+  readonly volumes: Volumes
+  readonly checkpointer: Checkpointer
+  readonly member: MemberDevice
+  readonly shards: ShardDevice
+  close(): Promise<void>
+}
+
+export interface DeviceOptions {
+  /** Asked before each new log segment; throws if this process no longer owns the folder. */
+  readonly guard: () => Promise<void>
+  /** Rows are brought into memory off the thread before they are read. */
+  readonly warmReads: boolean
+  readonly checkpointLimits?: ConstructorParameters<typeof Checkpointer>[7]
+}
+
+export async function openDevice(
+  disk: Disk,
+  stores: Stores,
+  clock: Clock,
+  output: Log,
+  place: DevicePlace,
+  prefixes: ReadonlyMap<TabletId, string>,
+  runner: CheckpointRunner,
+  options: DeviceOptions,
+): Promise<DeviceStack> {
+  const folders = foldersOf(place.path)
+  const base = await stores.openReader(folders.base)
+  const contained = containedSequence(base)
+  const positions = new Map([...prefixes.keys()].map(tabletId => [tabletId, containedPosition(base, tabletId)]))
+  const log = await openLog(disk, folders.log, place.id, { known: contained, guard: options.guard })
+  const rows = new Rows(base, contained, options.warmReads)
+  const home = { folder: folders.volumes, deviceId: place.id, incarnation: place.incarnation }
+  const volumes = await openVolumes(disk, rows, home, readSourceMark(base, VOLUMES_SOURCE))
+  for (const damage of volumes.damages) output.error("a volume is damaged", { device: place.id, ...damage })
+  await disk.makeFolder(folders.payloads)
+  const payloads = new PayloadReader(disk, folders.payloads)
+  // The job is made right after the overlay was frozen: what is durable then contains all that was in it.
+  const checkpoint: ConstructorParameters<typeof Checkpointer>[4] = request =>
+    runner.run({ device: place, ...request, volumes: volumes.durable() })
+  const limits = options.checkpointLimits
+  const checkpointer = new Checkpointer(place.id, rows, log, prefixes, checkpoint, clock, output, limits)
+  return {
+    place,
+    log,
+    rows,
+    volumes,
+    checkpointer,
+    member: {
+      id: place.id,
+      log,
+      rows,
+      contained,
+      containedPosition: tabletId => positions.get(tabletId) ?? containedPosition(base, tabletId),
+      readPayload: (family, key, payload) => payloads.read(family, key, payload),
+      roomForWrites: () => checkpointer.roomForWrites(),
+    },
+    shards: { id: place.id, volumes, isWritable: true },
+    async close() {
+      await volumes.close()
+      await payloads.close()
+      await log.close()
+      await rows.close()
+    },
+  }
+}

@@ -1,0 +1,4 @@
+/** Objects: buckets, objects, versions, multipart uploads, listings; commands and the services that run them. */
+export type * from "./contract.js"
+export { createServices, type Services } from "./services.js"
+export { BODY_BYTES_MAX, type StorePolicy } from "./ingest.js"

@@ -1,0 +1,41 @@
+/** The services of one node, put together. */
+import type { Incarnation } from "../base/ids.js"
+import type { Blocks } from "../block/index.js"
+import type { Chore } from "../life/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Compute } from "../seams/compute/contract.js"
+import type { Random } from "../seams/random/contract.js"
+import type { Log } from "../seams/telemetry/contract.js"
+import type { Tablet } from "../tablet/index.js"
+import { BucketService } from "./bucket-service.js"
+import { Collector } from "./collector.js"
+import type { ObjectServices } from "./contract.js"
+import { Ingest, type StorePolicy } from "./ingest.js"
+import { MultipartService } from "./multipart-service.js"
+import { ObjectReader } from "./object-reader.js"
+import { ObjectService } from "./object-service.js"
+import { ReadPins } from "./read-pins.js"
+import { Uploads } from "./uploads.js"
+
+export interface Services extends ObjectServices {
+  readonly buckets: BucketService
+  readonly chores: readonly Chore[]
+}
+
+export function createServices(
+  clock: Clock,
+  random: Random,
+  tablet: Tablet,
+  compute: Compute,
+  blocks: Blocks,
+  log: Log,
+  store: StorePolicy,
+  incarnation: Incarnation,
+): Services {
+  const pins = new ReadPins(clock)
+  const uploads = new Uploads(incarnation, random, tablet, blocks, log)
+  const ingest = new Ingest(tablet, blocks, uploads, store)
+  const objects = new ObjectService(random, tablet, new ObjectReader(tablet, blocks, pins), ingest)
+  const multipart = new MultipartService(clock, random, tablet, compute, ingest, objects, incarnation)
+  return { buckets: new BucketService(tablet), objects, multipart, chores: [new Collector(tablet, blocks, pins)] }
+}
