@@ -1,0 +1,34 @@
+/** A second account with a key, made through the command line as an operator would. */
+import assert from "node:assert/strict"
+import type { Credentials } from "../../conformance/sign-v4.js"
+import type { ServerProcess } from "./server.js"
+
+async function answer(server: ServerProcess, args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await server.hayloft(args)
+  assert.equal(code, 0, `hayloft ${args.join(" ")}: ${stderr}${stdout}`)
+  return stdout
+}
+
+/** First string found under one of the names, however deep it lies. */
+function find(value: unknown, names: readonly string[]): string | undefined {
+  if (typeof value !== "object" || value === null) return undefined
+  for (const [name, inner] of Object.entries(value)) {
+    if (names.includes(name) && typeof inner === "string") return inner
+  }
+  for (const inner of Object.values(value)) {
+    const found = find(inner, names)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+export async function createOtherAccount(server: ServerProcess): Promise<Credentials> {
+  const created: unknown = JSON.parse(await answer(server, ["account", "create", "--name", "other", "--json"]))
+  const id = find(created, ["id"])
+  assert.ok(id !== undefined, "the account has an id")
+  const made: unknown = JSON.parse(await answer(server, ["key", "create", "--account", id, "--json"]))
+  const accessKey = find(made, ["accessKey", "accessKeyId", "id"])
+  const secretKey = find(made, ["secret", "secretKey", "secretAccessKey"])
+  assert.ok(accessKey !== undefined && secretKey !== undefined, "a key and its secret")
+  return { accessKey, secretKey }
+}

@@ -1,0 +1,82 @@
+/**
+ * Runs other programs: to their end, with their output, within a time.
+ *
+ * Every child is ended with this process, also when a test runner gives it up.
+ */
+import { spawn } from "node:child_process"
+import type { ChildProcess } from "node:child_process"
+import { accessSync, constants } from "node:fs"
+import { delimiter, join } from "node:path"
+
+const children = new Set<ChildProcess>()
+
+const endAll = () => {
+  for (const child of children) child.kill("SIGKILL")
+}
+process.once("exit", endAll)
+for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.once(signal, () => process.exit(1))
+
+/** Ends the child when this process ends. */
+export function bindChild(child: ChildProcess): void {
+  children.add(child)
+  child.once("exit", () => children.delete(child))
+}
+
+export interface CommandOptions {
+  readonly env?: Readonly<Record<string, string>>
+  readonly cwd?: string
+  readonly input?: string
+  readonly timeoutMs?: number
+}
+
+export interface CommandResult {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+const COMMAND_TIMEOUT_MS = 120_000
+
+/** Runs a program to its end. */
+export function run(program: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, [...args], {
+      cwd: options.cwd,
+      env: { ...process.env, ...options.env },
+      stdio: "pipe",
+      timeout: options.timeoutMs ?? COMMAND_TIMEOUT_MS,
+      killSignal: "SIGKILL",
+    })
+    bindChild(child)
+    let [stdout, stderr] = ["", ""]
+    child.stdout.setEncoding("utf8").on("data", (chunk: string) => (stdout += chunk))
+    child.stderr.setEncoding("utf8").on("data", (chunk: string) => (stderr += chunk))
+    child.once("error", reject)
+    child.once("close", code => resolve({ code, stdout, stderr }))
+    child.stdin.on("error", () => {})
+    child.stdin.end(options.input ?? "")
+  })
+}
+
+/** Runs a program that must end with 0; gives its standard output. */
+export async function runOk(program: string, args: readonly string[], options: CommandOptions = {}): Promise<string> {
+  const { code, stdout, stderr } = await run(program, args, options)
+  if (code === 0) return stdout
+  const line = `${program} ${args.join(" ")}`
+  throw new Error(`${line.slice(0, 400)} ended with ${code}\n${stderr.slice(-2000)}\n${stdout.slice(-2000)}`)
+}
+
+/** Path of an installed program, preferring the system's own; undefined where there is none. */
+export function findProgram(name: string): string | undefined {
+  const folders = ["/usr/bin", "/usr/local/bin", ...(process.env["PATH"] ?? "").split(delimiter)]
+  return folders
+    .map(folder => join(folder, name))
+    .find(path => {
+      try {
+        accessSync(path, constants.X_OK)
+        return true
+      } catch {
+        return false
+      }
+    })
+}

@@ -1,0 +1,207 @@
+/**
+ * A real server process on free loopback ports, for tests that meet Hayloft from outside.
+ *
+ * Promises  `start` resolves when the admin port says ready; `kill` is SIGKILL and `stop` is SIGTERM, each by
+ *           pid and awaited; a restart keeps ports, keys and folders. No server outlives this process.
+ */
+import { spawn } from "node:child_process"
+import type { ChildProcess } from "node:child_process"
+import { createServer } from "node:net"
+import { setTimeout as later } from "node:timers/promises"
+import { fileURLToPath } from "node:url"
+import { Client } from "../../conformance/client.js"
+import { exchange, parseEndpoint } from "../../conformance/raw-client.js"
+import type { RawResponse } from "../../conformance/raw-client.js"
+import { bindChild, run, runOk } from "./commands.js"
+import type { CommandResult } from "./commands.js"
+
+export const ROOT = fileURLToPath(new URL("../../../", import.meta.url))
+export const HAYLOFT = `${ROOT}bin/hayloft`
+const READY_TIMEOUT_MS = 30_000
+const READY_POLL_MS = 25
+const STOP_TIMEOUT_MS = 20_000
+const OUTPUT_CHARACTERS_KEPT = 20_000
+
+export interface ServerOptions {
+  readonly folders: readonly string[]
+  /** More arguments of `serve`. */
+  readonly args?: readonly string[]
+  readonly tls?: { readonly cert: string; readonly key: string; readonly ca: string }
+  readonly env?: Readonly<Record<string, string>>
+}
+
+export const CREDENTIALS = { accessKey: "HAYLOFTTESTKEY000000", secretKey: "test/secret+with/signs0123456789abcdefgh" }
+export const REGION = "us-east-1"
+
+/** A port that was free a moment ago. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once("error", reject)
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address()
+      server.close(() =>
+        typeof address === "object" && address ? resolve(address.port) : reject(new Error("no port")),
+      )
+    })
+  })
+}
+
+export class ServerProcess {
+  private child: ChildProcess | undefined
+  private output = ""
+
+  private constructor(
+    private readonly options: ServerOptions,
+    readonly port: number,
+    readonly adminPort: number,
+  ) {}
+
+  static async start(options: ServerOptions): Promise<ServerProcess> {
+    const server = new ServerProcess(options, await freePort(), await freePort())
+    await server.launch()
+    return server
+  }
+
+  get endpoint(): string {
+    return `${this.options.tls ? "https" : "http"}://127.0.0.1:${this.port}`
+  }
+
+  get adminEndpoint(): string {
+    return `http://127.0.0.1:${this.adminPort}`
+  }
+
+  /** A raw client of the root account. */
+  client(credentials = CREDENTIALS): Client {
+    return new Client(parseEndpoint(this.endpoint, this.options.tls?.ca), credentials, REGION)
+  }
+
+  /** What the process has written, for messages of failing tests. */
+  get log(): string {
+    return this.output
+  }
+
+  private get env(): Record<string, string> {
+    return {
+      HAYLOFT_ROOT_ACCESS_KEY: CREDENTIALS.accessKey,
+      HAYLOFT_ROOT_SECRET_KEY: CREDENTIALS.secretKey,
+      ...this.options.env,
+    }
+  }
+
+  /** Starts the process (again) and waits until it is ready. */
+  async launch(): Promise<void> {
+    const { folders, args = [], tls } = this.options
+    const data = folders.flatMap(folder => ["--data", folder])
+    const listen = ["--listen", `127.0.0.1:${this.port}`, "--admin-listen", `127.0.0.1:${this.adminPort}`]
+    const secure = tls ? ["--tls-cert", tls.cert, "--tls-key", tls.key] : []
+    const child = spawn(process.execPath, [HAYLOFT, "serve", ...data, ...listen, ...secure, ...args], {
+      env: { ...process.env, ...this.env },
+      stdio: ["ignore", "pipe", "pipe"],
+    })
+    bindChild(child)
+    const keep = (chunk: string) => (this.output = (this.output + chunk).slice(-OUTPUT_CHARACTERS_KEPT))
+    child.stdout.setEncoding("utf8").on("data", keep)
+    child.stderr.setEncoding("utf8").on("data", keep)
+    this.child = child
+    await this.waitReady(child)
+  }
+
+  private async waitReady(child: ChildProcess): Promise<void> {
+    const deadline = performance.now() + READY_TIMEOUT_MS
+    while (performance.now() < deadline) {
+      if (child.exitCode !== null || child.signalCode !== null) {
+        throw new Error(`the server ended with ${child.exitCode ?? child.signalCode}:\n${this.output}`)
+      }
+      const ready = await this.admin("GET", "/health/ready").catch(() => undefined)
+      if (ready?.status === 200) return
+      await later(READY_POLL_MS)
+    }
+    child.kill("SIGKILL")
+    throw new Error(`the server was not ready within ${READY_TIMEOUT_MS} ms:\n${this.output}`)
+  }
+
+  admin(method: string, path: string, headers: Readonly<Record<string, string>> = {}): Promise<RawResponse> {
+    const list = [["Host", `127.0.0.1:${this.adminPort}`], ...Object.entries(headers)] as const
+    return exchange(
+      { host: "127.0.0.1", port: this.adminPort },
+      {
+        method,
+        target: path,
+        headers: list.map(([name = "", value = ""]) => [name, value]),
+      },
+    )
+  }
+
+  /** `hayloft ...` against this server. */
+  hayloft(args: readonly string[]): Promise<CommandResult> {
+    const env = {
+      ...this.env,
+      HAYLOFT_DATA: this.options.folders.join(","),
+      HAYLOFT_ADMIN: this.adminEndpoint,
+      AWS_ENDPOINT_URL: this.endpoint,
+      AWS_ACCESS_KEY_ID: CREDENTIALS.accessKey,
+      AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretKey,
+      AWS_REGION: REGION,
+    }
+    return run(process.execPath, [HAYLOFT, ...args], { env })
+  }
+
+  private async end(signal: NodeJS.Signals, timeoutMs: number): Promise<number | null> {
+    const child = this.child
+    if (!child || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null
+    const ended = new Promise<number | null>(resolve => void child.once("exit", code => resolve(code)))
+    child.kill(signal)
+    const late = new AbortController()
+    const code = await Promise.race([
+      ended,
+      later(timeoutMs, "late" as const, { signal: late.signal }).catch(() => null),
+    ])
+    late.abort()
+    if (code !== "late") return code
+    child.kill("SIGKILL")
+    await ended
+    throw new Error(`the server did not end within ${timeoutMs} ms of ${signal}:\n${this.output}`)
+  }
+
+  /** kill -9, and waits until the process is gone. */
+  async kill(): Promise<void> {
+    await this.end("SIGKILL", STOP_TIMEOUT_MS)
+  }
+
+  /** Asks the process to end; gives its exit code. */
+  stop(): Promise<number | null> {
+    return this.end("SIGTERM", STOP_TIMEOUT_MS)
+  }
+}
+
+/** Starts a server, works with it, ends it. */
+export async function withServer<T>(options: ServerOptions, work: (server: ServerProcess) => Promise<T>): Promise<T> {
+  const server = await ServerProcess.start(options)
+  try {
+    return await work(server)
+  } finally {
+    await server.kill()
+  }
+}
+
+/** A self-signed certificate for 127.0.0.1, localhost and *.localhost, made by openssl in `folder`. */
+export async function selfSigned(openssl: string, folder: string): Promise<{ cert: string; key: string; ca: string }> {
+  const [key, cert] = [`${folder}/key.pem`, `${folder}/cert.pem`]
+  const names = "subjectAltName=DNS:localhost,DNS:*.localhost,IP:127.0.0.1"
+  const kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+  await runOk(openssl, [
+    "req",
+    "-x509",
+    ...kind,
+    "-subj",
+    "/CN=localhost",
+    "-addext",
+    names,
+    "-keyout",
+    key,
+    "-out",
+    cert,
+  ])
+  return { cert, key, ca: cert }
+}
