@@ -154,7 +154,7 @@ export const v128 = {
   or: simdBinary(80),
   xor: simdBinary(81),
   bitselect: (a: Code, b: Code, mask: Code): Code => [...a, ...b, ...mask, SIMD, 82],
-  shr8: simdBinary(109),
+  shr16: simdBinary(141),
   shl32: simdBinary(171),
   shr32: simdBinary(173),
   add32: simdBinary(174),

@@ -10,7 +10,15 @@
 import { assert, must } from "../base/assert.js"
 import { SHARD_ALIGN_BYTES } from "../base/limits.js"
 import { instantiate, parseExport } from "../base/wasm.js"
-import { hasRelaxedSwizzle, kernelProgram, OUTPUTS_PER_PASS_MAX, SCRATCH_BYTES, TABLES_AT, tablesOf } from "./kernel.js"
+import {
+  hasRelaxedSwizzle,
+  kernelName,
+  kernelProgram,
+  OUTPUTS_PER_PASS_MAX,
+  SCRATCH_BYTES,
+  TABLES_AT,
+  tablesOf,
+} from "./kernel.js"
 import type { CodeShape, Matrix } from "./matrix.js"
 import { parityRows, rebuildRows } from "./matrix.js"
 
@@ -23,7 +31,7 @@ interface Pass {
   readonly tables: Uint8Array
 }
 type Plan = readonly Pass[]
-type Kernel = (scratchAt: number, lengthBytes: number) => void
+type Kernel = (scratchAt: number, inputs: number, lengthBytes: number) => void
 
 /** Splits the outputs into passes of nearly equal size. */
 function planOf(rows: Matrix): Plan {
@@ -38,8 +46,8 @@ function planOf(rows: Matrix): Plan {
 
 export class FastCodec {
   private readonly plans = new Map<string, Plan>()
-  private readonly kernels = new Map<string, Kernel>()
-  private readonly relaxed = hasRelaxedSwizzle()
+  /** By number of outputs; the first is for one. */
+  private readonly kernels: readonly Kernel[]
   private readonly addresses: Uint32Array
   private readonly tables: Uint8Array
 
@@ -48,6 +56,9 @@ export class FastCodec {
     private readonly memory: WebAssembly.Memory,
     private readonly scratchAt: number,
   ) {
+    const instance = instantiate(kernelProgram(hasRelaxedSwizzle()), memory)
+    const names = Array.from({ length: OUTPUTS_PER_PASS_MAX }, (_, i) => kernelName(i + 1))
+    this.kernels = names.map(name => parseExport<Kernel>(instance, name))
     this.addresses = new Uint32Array(memory.buffer, scratchAt, TABLES_AT / 4)
     this.tables = new Uint8Array(memory.buffer, scratchAt + TABLES_AT, SCRATCH_BYTES - TABLES_AT)
   }
@@ -84,18 +95,6 @@ export class FastCodec {
     return plan
   }
 
-  private kernel(inputs: number, outputs: number): Kernel {
-    const key = `${inputs} > ${outputs}`
-    const known = this.kernels.get(key)
-    if (known !== undefined) return known
-    const built = parseExport<Kernel>(
-      instantiate(kernelProgram(inputs, outputs, this.relaxed), this.memory),
-      "multiply",
-    )
-    this.kernels.set(key, built)
-    return built
-  }
-
   private run(plan: Plan, inputs: readonly Uint8Array[], outputs: readonly Uint8Array[]): void {
     const lengthBytes = inputs[0]?.length ?? 0
     for (const bytes of [...inputs, ...outputs]) {
@@ -108,7 +107,7 @@ export class FastCodec {
         this.addresses[inputs.length + i] = must(outputs[outputFirst + i], "an output for each row").byteOffset
       }
       this.tables.set(tables)
-      this.kernel(inputs.length, count)(this.scratchAt, lengthBytes)
+      must(this.kernels[count - 1], "a kernel for each pass")(this.scratchAt, inputs.length, lengthBytes)
     }
   }
 }

@@ -73,7 +73,7 @@ export interface Lane {
   code(request: CodeRequest): Promise<readonly CodedShard[]>
   /** Digests of everything fed. The lane is over after it. */
   digests(): Promise<Digests>
-  /** Gives the lane up. Safe at any time, also after `digests`. */
+  /** Gives the lane up. Safe at any time, also after `digests`. What is under way still settles. */
   close(): void
 }
 
@@ -95,6 +95,6 @@ export interface Compute {
   hash(plan: LanePlan, bytes: Uint8Array): Digests
   /** Checksum of one sub-block, as `CodedShard.checksums` holds it. */
   subBlockChecksum(bytes: Uint8Array, seed: bigint, subBlock: number): bigint
-  /** A 64-bit XXH64 of the bytes, for rows, log and headers. */
+  /** Ends the threads. What is under way is rejected; whoever waits for a slab gets `stopping`. */
   close(): Promise<void>
 }

@@ -2,7 +2,7 @@
  * The thread's side: runs lanes as ordered. Its entry file is main's, which hands in the codec.
  */
 import { parentPort, workerData } from "node:worker_threads"
-import { must } from "../../base/assert.js"
+import { assert, must } from "../../base/assert.js"
 import { asFailure } from "../../base/failures.js"
 import { BlockWork } from "./block-work.js"
 import type { MakeCoder } from "./coder.js"
@@ -45,10 +45,17 @@ class Thread {
   }
 }
 
+function parseStart(data: unknown): ThreadStart {
+  const whole = typeof data === "object" && data !== null && "memory" in data && "scratchAt" in data
+  assert(whole && data.memory instanceof WebAssembly.Memory, "a compute thread is started with a memory")
+  assert(typeof data.scratchAt === "number", "a compute thread is started with a scratch area")
+  return { memory: data.memory, scratchAt: data.scratchAt }
+}
+
 /** The whole life of a compute thread: the last call of its entry file. */
 export function serveCompute(makeCoder: MakeCoder): void {
   const port = must(parentPort, "this file is the entry of a thread")
-  const start: ThreadStart = workerData
+  const start = parseStart(workerData)
   const thread = new Thread(start, makeCoder)
   port.on("message", (order: Order) => {
     try {

@@ -234,7 +234,7 @@ export class ThreadCompute implements Compute {
   async close(): Promise<void> {
     this.closed = true
     this.pool.close()
-    await Promise.all(this.threads.map(thread => thread?.close()))
+    for (const thread of this.threads) await thread?.close()
   }
 
   private leastBusyThread(): ThreadHandle {
