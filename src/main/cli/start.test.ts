@@ -1,0 +1,139 @@
+/** Starting and ending as a person meets it: what is refused says so in one line and touches nothing. */
+import { after, before, test } from "node:test"
+import assert from "node:assert/strict"
+import { existsSync } from "node:fs"
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { RealClock } from "../../seams/clock/real.js"
+import { StoreProcess } from "../client/store-process.js"
+import { runHayloft, runProcess, type Outcome } from "./process-tools.js"
+
+const ROOT = fileURLToPath(new URL("../../../../", import.meta.url))
+const clock = new RealClock()
+let folder = ""
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "hayloft-start-"))
+})
+
+after(() => rm(folder, { recursive: true, force: true }))
+
+const ANY_PORTS = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
+
+function refused({ code, out, error }: Outcome, exit: number, pattern: RegExp): void {
+  assert.equal(code, exit, error)
+  assert.match(error, pattern)
+  assert.match(error, /^hayloft: [^\n]+\n$/, "one line")
+  assert.equal(out.toString("utf8"), "")
+}
+
+test("unknown flags, bad values, an unknown variable: exit code 2, and no folder was made", async () => {
+  const data = join(folder, "never")
+  const serve = (args: readonly string[], environment: Record<string, string> = {}) =>
+    runHayloft(["serve", "--data", data, ...args], { environment, workingFolder: folder })
+  refused(await serve(["--lisen", "x"]), 2, /unknown option '--lisen'/)
+  refused(await serve(["--redundancy", "raid6"]), 2, /not a redundancy: "raid6"/)
+  refused(await serve(["--redundancy", "ec:4+2", ...ANY_PORTS]), 2, /needs 6 data folders and there is 1/)
+  refused(await serve([], { HAYLOFT_LISTNE: "x" }), 2, /HAYLOFT_LISTNE/)
+  await writeFile(join(folder, "bad.json"), `{"lisen": "x"}`)
+  refused(await serve(["--config", "bad.json"]), 2, /bad\.json: unknown key "lisen"/)
+  assert.equal(existsSync(data), false)
+})
+
+test("a Node that is too old is told so in one line", async () => {
+  const fake = join(folder, "old-node.cjs")
+  await writeFile(
+    fake,
+    `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "18.20.4" } })`,
+  )
+  refused(
+    await runHayloft(["version"], { nodeArgs: ["--require", fake] }),
+    2,
+    /Node 18\.20\.4 is too old; install Node 20/,
+  )
+  const start = await runProcess(process.execPath, ["--require", fake, join(ROOT, "tools", "start.cjs")])
+  refused(start, 2, /Node 18\.20\.4 is too old/)
+})
+
+test("an occupied port: one line that names it, and no folder was made", async () => {
+  const server = createServer()
+  await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve))
+  const address = server.address()
+  const port = typeof address === "object" && address !== null ? address.port : 0
+  const data = join(folder, "no-port")
+  const args = ["serve", "--data", data, "--listen", `127.0.0.1:${port}`, "--admin-listen", "127.0.0.1:0"]
+  refused(await runHayloft(args), 6, new RegExp(`127\\.0\\.0\\.1:${port} is taken by another process`))
+  assert.equal(existsSync(data), false)
+  await new Promise(resolve => server.close(resolve))
+})
+
+test("a folder with other files is no data folder, and stays as it is", async () => {
+  const data = join(folder, "photos")
+  await mkdir(data)
+  await writeFile(join(data, "cat.jpg"), "meow")
+  refused(await runHayloft(["serve", "--data", data, ...ANY_PORTS]), 1, /photos.*(other files|no data folder)/)
+  assert.deepEqual(await readdir(data), ["cat.jpg"])
+})
+
+test("a running store's folder is not taken twice; SIGTERM ends it in one line; a later start finds its key", async () => {
+  const data = join(folder, "owned")
+  const store = await StoreProcess.start({ dataFolders: [data] }, clock)
+  try {
+    refused(await runHayloft(["serve", "--data", data, ...ANY_PORTS]), 6, /owned.*in use/)
+    assert.equal((await runHayloft(["ls"], { environment: { HAYLOFT_DATA: data } })).code, 0, "the first one is well")
+  } finally {
+    assert.equal(await store.stop(), 0)
+  }
+  assert.doesNotMatch(store.output, /Error|at .*\.js:\d+/)
+  const again = await StoreProcess.start({ dataFolders: [data] }, clock)
+  assert.equal(await again.stop(), 0)
+})
+
+test("folders of two stores are not mixed", async () => {
+  const [a, b] = [join(folder, "store-a"), join(folder, "store-b")]
+  for (const data of [a, b]) await (await StoreProcess.start({ dataFolders: [data] }, clock)).stop()
+  refused(await runHayloft(["serve", "--data", a, "--data", b, ...ANY_PORTS]), 1, /store-[ab].*another store/)
+})
+
+test("the first start shows the secret once, in under 15 lines; later ones and the log never", async () => {
+  const data = join(folder, "first")
+  const start = async () => {
+    const environment = { HAYLOFT_ROOT_ACCESS_KEY: "", HAYLOFT_ROOT_SECRET_KEY: "" }
+    const store = await StoreProcess.start({ dataFolders: [data], environment }, clock)
+    await store.stop()
+    return store.output
+  }
+  const first = await start()
+  const env = await runHayloft(["env"], { environment: { HAYLOFT_DATA: data } })
+  const secret = /AWS_SECRET_ACCESS_KEY='([^']+)'/.exec(env.out.toString("utf8"))?.[1] ?? ""
+  const key = /AWS_ACCESS_KEY_ID='([^']+)'/.exec(env.out.toString("utf8"))?.[1] ?? ""
+  assert.ok(secret.length >= 16 && key.length >= 8, env.error)
+  assert.equal(first.split(secret).length - 1, 1, "once")
+  assert.match(first, /\.\/bin\/hayloft cp README\.md s3:\/\/first\//)
+  assert.match(first, /curl .*--aws-sigv4/)
+  assert.match(first, /aws /)
+  const banner = first.slice(0, first.lastIndexOf("aws "))
+  assert.ok(banner.split("\n").length < 15, first)
+  const second = await start()
+  assert.ok(!second.includes(secret) && second.includes(key) && second.includes("hayloft env"), second)
+  for (const entry of await readdir(data, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue
+    const bytes = await readFile(join(entry.parentPath, entry.name))
+    assert.equal(bytes.includes(secret), false, `${entry.name} holds the secret in the clear`)
+  }
+})
+
+test("npm start serves, and Ctrl-C ends it with exit code 0 and without npm's error block", async () => {
+  const data = join(folder, "npm")
+  const script = `npm start --silent -- --data "$DATA" ${ANY_PORTS.join(" ")} & P=$!
+for i in $(seq 1 300); do [ -s "$DATA/runtime" ] && break; sleep 0.1; done
+kill -INT $P; wait $P; echo "exit $?"`
+  // A shell without job control starts background children deaf to SIGINT; -m gives each its own group.
+  const { out, error } = await runProcess("bash", ["-mc", script], { environment: { DATA: data }, workingFolder: ROOT })
+  const text = `${out.toString("utf8")}${error}`
+  assert.match(text, /exit 0\n/)
+  assert.doesNotMatch(text, /npm (ERR|error)|ELIFECYCLE|    at /)
+})
