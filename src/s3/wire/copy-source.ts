@@ -1,0 +1,47 @@
+/**
+ * `x-amz-copy-source`: which object, and which of its versions, is copied.
+ */
+import { fail } from "../../base/failures.js"
+import { percentDecode } from "../../base/uri.js"
+
+export interface CopySourceName {
+  readonly bucket: string
+  /** The key's bytes as a byte string. */
+  readonly rawKey: string
+  /** As written, decoded; not yet checked. */
+  readonly versionId: string | undefined
+}
+
+const VERSION = "versionId="
+
+/**
+ * `[/]bucket/key[?versionId=id]`, percent-decoded once; a raw `?` that no version follows belongs to
+ * the key. Throws `invalidArgument`.
+ */
+export function parseCopySource(text: string): CopySourceName {
+  const mark = text.lastIndexOf("?")
+  const isVersioned = mark >= 0 && text.startsWith(VERSION, mark + 1)
+  const decoded = decode(isVersioned ? text.slice(0, mark) : text)
+  const path = decoded.startsWith("/") ? decoded.slice(1) : decoded
+  const slash = path.indexOf("/")
+  if (slash <= 0 || slash === path.length - 1) throw refusal()
+  return {
+    bucket: path.slice(0, slash),
+    rawKey: path.slice(slash + 1),
+    versionId: isVersioned ? decode(text.slice(mark + 1 + VERSION.length)) : undefined,
+  }
+}
+
+const refusal = () =>
+  fail("invalidArgument", {
+    message: "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+    argumentName: "x-amz-copy-source",
+  })
+
+function decode(text: string): string {
+  try {
+    return percentDecode(text)
+  } catch {
+    throw refusal()
+  }
+}

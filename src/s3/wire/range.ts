@@ -1,0 +1,34 @@
+/**
+ * Ranges of bytes: `Range` on reads, `x-amz-copy-source-range` on copies of parts.
+ *
+ * Source  RFC 9110 section 14; S3 serves one range only, and what it does not understand as a whole.
+ */
+import { fail } from "../../base/failures.js"
+import type { RangeRequest } from "../../object/contract.js"
+
+/** No object is longer, so a number over it means "past the end". */
+const positionOf = (digits: string): number => Math.min(Number(digits), Number.MAX_SAFE_INTEGER)
+
+/** Undefined for what is to be ignored: another unit, several ranges, anything malformed. */
+export function parseRange(text: string): Exclude<RangeRequest, { kind: "part" }> | undefined {
+  const [, first, last] = /^bytes=(\d*)-(\d*)$/i.exec(text) ?? []
+  if (first === undefined || last === undefined || (first === "" && last === "")) return undefined
+  if (first === "") return { kind: "suffix", lengthBytes: positionOf(last) }
+  const range = { kind: "fromTo", first: positionOf(first), last: last === "" ? undefined : positionOf(last) } as const
+  return range.last !== undefined && range.last < range.first ? undefined : range
+}
+
+/** `bytes=a-b`, both ends there. Throws `invalidArgument`. */
+export function parseCopyRange(text: string): { readonly first: number; readonly last: number } {
+  const [, first = "", last = ""] = /^bytes=(\d+)-(\d+)$/.exec(text) ?? []
+  const range = { first: positionOf(first), last: positionOf(last) }
+  if (first === "" || range.last < range.first) {
+    throw fail("invalidArgument", {
+      message:
+        "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy",
+      argumentName: "x-amz-copy-source-range",
+      argumentValue: text.slice(0, 80),
+    })
+  }
+  return range
+}

@@ -1,0 +1,60 @@
+/**
+ * Tags of objects: the `x-amz-tagging` header, and the rules that hold for it and for documents.
+ *
+ * Refuses  With `invalidTag` whatever breaks S3's rules: number, lengths, characters, repeats.
+ * Source   "Categorizing your storage using tags", Amazon S3 User Guide.
+ */
+import { fail } from "../../base/failures.js"
+import type { Failure } from "../../base/failures.js"
+import { bytesOfByteString } from "../../base/ids.js"
+import { percentDecode } from "../../base/uri.js"
+import type { Tags } from "../../object/contract.js"
+
+export const TAGS_MAX = 10
+export const TAG_KEY_CHARACTERS_MAX = 128
+export const TAG_VALUE_CHARACTERS_MAX = 256
+const ALLOWED = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u
+
+const invalid = (message: string, key?: string): Failure => fail("invalidTag", { message, tagKey: key?.slice(0, 128) })
+const charactersOf = (text: string): number => [...text].length
+
+/** The tags, if all rules hold. Throws `invalidTag`. */
+export function checkTags(tags: Tags, tagsMax: number = TAGS_MAX): Tags {
+  if (tags.length > tagsMax) throw invalid(`Object tags cannot be greater than ${tagsMax}`)
+  if (new Set(tags.map(([key]) => key)).size < tags.length)
+    throw invalid("Cannot provide multiple Tags with the same key")
+  for (const [key, value] of tags) {
+    if (key === "" || charactersOf(key) > TAG_KEY_CHARACTERS_MAX || !ALLOWED.test(key)) {
+      throw invalid("The TagKey you have provided is invalid", key)
+    }
+    if (charactersOf(value) > TAG_VALUE_CHARACTERS_MAX || !ALLOWED.test(value)) {
+      throw invalid("The TagValue you have provided is invalid", key)
+    }
+    if (/^aws:/i.test(key)) throw invalid("System tags cannot be added/updated by requester", key)
+  }
+  return tags
+}
+
+/** `key1=value1&key2=value2`, coded like a form: here, and only here, `+` is a space. Throws `invalidTag`. */
+export function parseTagHeader(text: string): Tags {
+  const tags = text
+    .split("&")
+    .filter(pair => pair !== "")
+    .map(pair => {
+      const equals = pair.indexOf("=")
+      const [key, value] = equals < 0 ? [pair, ""] : [pair.slice(0, equals), pair.slice(equals + 1)]
+      return [decodeForm(key), decodeForm(value)] as const
+    })
+  return checkTags(tags)
+}
+
+function decodeForm(text: string): string {
+  try {
+    const bytes = bytesOfByteString(percentDecode(text.replaceAll("+", " ")))
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    throw invalid(
+      "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.",
+    )
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * Continuation tokens: where the next page of a listing begins, opaque to clients.
+ *
+ * Promises  A token works in its scope (a bucket, an account) only, and a damaged one never works:
+ *           both are `invalidArgument`. It holds nothing secret, so its checksum is no signature.
+ * Format    base64url of: version 1, 8 bytes of SHA-256 over scope and place, the place.
+ */
+import { createHash } from "node:crypto"
+import { fail } from "../../base/failures.js"
+import type { Failure } from "../../base/failures.js"
+
+const VERSION = 1
+const CHECKSUM_BYTES = 8
+const TOKEN_CHARACTERS_MAX = 4096
+
+const damaged = (): Failure =>
+  fail("invalidArgument", {
+    message: "The continuation token provided is incorrect",
+    argumentName: "continuation-token",
+  })
+
+function checksumOf(place: Uint8Array, scope: string): Buffer {
+  const hash = createHash("sha256").update(`${VERSION}\n${scope.length}\n${scope}\n`, "utf8").update(place)
+  return hash.digest().subarray(0, CHECKSUM_BYTES)
+}
+
+/** `place`: a byte string. `scope`: what the listing lists, the same for both directions. */
+export function encodeToken(place: string, scope: string): string {
+  const bytes = Buffer.from(place, "latin1")
+  return Buffer.concat([Buffer.of(VERSION), checksumOf(bytes, scope), bytes]).toString("base64url")
+}
+
+/** The place that a token of this scope holds. Throws `invalidArgument`. */
+export function decodeToken(token: string, scope: string): string {
+  if (token.length > TOKEN_CHARACTERS_MAX || !/^[A-Za-z0-9_-]+$/.test(token)) throw damaged()
+  const bytes = Buffer.from(token, "base64url")
+  const place = bytes.subarray(1 + CHECKSUM_BYTES)
+  const isWhole = bytes[0] === VERSION && bytes.length > CHECKSUM_BYTES && bytes.toString("base64url") === token
+  if (!isWhole || !checksumOf(place, scope).equals(bytes.subarray(1, 1 + CHECKSUM_BYTES))) throw damaged()
+  return place.toString("latin1")
+}
