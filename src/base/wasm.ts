@@ -102,19 +102,14 @@ export const i32 = {
   of: (value: number): Code => [0x41, ...signed(BigInt(value | 0))],
   load: load(0x28),
   load8: load(0x2d),
-  store: store(0x36),
-  eqz: unary(0x45),
   lessThan: binary(0x49),
   atMost: binary(0x4d),
   add: binary(0x6a),
-  sub: binary(0x6b),
   mul: binary(0x6c),
   and: binary(0x71),
-  or: binary(0x72),
   xor: binary(0x73),
   shl: binary(0x74),
   shr: binary(0x76),
-  rotl: binary(0x77),
   /** The lower half. */
   fromI64: unary(0xa7),
 }
@@ -127,7 +122,6 @@ export const i64 = {
   store: store(0x37),
   add: binary(0x7c),
   mul: binary(0x7e),
-  and: binary(0x83),
   xor: binary(0x85),
   shr: binary(0x88),
   rotl: binary(0x89),
@@ -145,19 +139,12 @@ export const v128 = {
   load: (address: Code, offset = 0): Code => [...address, SIMD, 0, 0, ...unsigned(offset)],
   store: (address: Code, value: Code, offset = 0): Code => [...address, ...value, SIMD, 11, 0, ...unsigned(offset)],
   splat8: simdUnary(15),
-  splat32: simdUnary(17),
   swizzle: simdBinary(14),
   /** Like `swizzle` where every index is below 16, which is all we use; faster where the engine has it. */
   relaxedSwizzle: simdBinary(0x100),
   and: simdBinary(78),
-  andNot: simdBinary(79),
-  or: simdBinary(80),
   xor: simdBinary(81),
-  bitselect: (a: Code, b: Code, mask: Code): Code => [...a, ...b, ...mask, SIMD, 82],
   shr16: simdBinary(141),
-  shl32: simdBinary(171),
-  shr32: simdBinary(173),
-  add32: simdBinary(174),
 }
 
 export interface WasmFunction {

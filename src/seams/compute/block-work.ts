@@ -3,10 +3,11 @@
  */
 import { assert } from "../../base/assert.js"
 import { SHARDS_MAX, SUB_BLOCK_BYTES } from "../../base/limits.js"
+import { CHECKSUM_BYTES, subBlockCount, subBlockSeed } from "../../base/sub-block.js"
 import { Xxh64Kernel } from "../../base/xxh64.js"
 import type { BlockCoder, MakeCoder } from "./coder.js"
 import type { CodedShard, CodingShape } from "./contract.js"
-import { CHECKSUM_BYTES, shardBytesOf, slabBytesOf, slotsOf, subBlockSeed, subBlocksOf } from "./layout.js"
+import { shardBytesOf, slabBytesOf, slotsOf } from "./layout.js"
 
 /** A block in the memory: where its slab begins and how long that is, the block's own length, its code. */
 export interface BlockAt {
@@ -55,7 +56,7 @@ export class BlockWork {
   }
 
   private checksums(slabAt: number, shardBytes: number, shape: CodingShape, seeds: readonly bigint[]): Uint8Array {
-    const subBlocks = subBlocksOf(shardBytes)
+    const subBlocks = subBlockCount(shardBytes)
     const checksums = new DataView(new ArrayBuffer(seeds.length * subBlocks * CHECKSUM_BYTES))
     for (const [slot, seed] of seeds.entries()) {
       const shardAt = slabAt + (shape.kind === "copies" ? 0 : slot * shardBytes)
@@ -78,7 +79,7 @@ export function codedShards(
   checksums: Uint8Array,
 ): readonly CodedShard[] {
   const shardBytes = shardBytesOf(shape, lengthBytes)
-  const checksumBytes = subBlocksOf(shardBytes) * CHECKSUM_BYTES
+  const checksumBytes = subBlockCount(shardBytes) * CHECKSUM_BYTES
   return Array.from({ length: slotsOf(shape) }, (_, slot) => {
     const from = shape.kind === "copies" ? 0 : slot * shardBytes
     return {

@@ -19,7 +19,7 @@ export type {
 } from "./contract.js"
 export type { SlabSizes } from "./inline.js"
 export { InlineCompute } from "./inline.js"
-export { CHECKSUM_BYTES, shardBytesOf, slabBytesOf, slotsOf, subBlockChecksum, subBlocksOf } from "./layout.js"
+export { shardBytesOf, slabBytesOf, slotsOf } from "./layout.js"
 export { serveCompute } from "./thread.js"
 export type { ThreadSizes } from "./threads.js"
 export { ThreadCompute } from "./threads.js"

@@ -1,18 +1,14 @@
 /**
- * Where the shards of a block lie in its slab, and how their sub-blocks are checksummed. Pure.
+ * Where the shards of a block lie in its slab, and the checksum of one of their sub-blocks. Pure.
  *
  * A block of `lengthBytes` becomes k slices of equal length, padded with zeros to a multiple of 64; its
- * parity follows. Copies are the block itself, padded likewise. The sub-block checksums are stored:
- * their definition never changes.
+ * parity follows. Copies are the block itself, padded likewise.
  */
 import { roundUp } from "../../base/bytes.js"
-import { SHARD_ALIGN_BYTES, SUB_BLOCK_BYTES } from "../../base/limits.js"
+import { SHARD_ALIGN_BYTES } from "../../base/limits.js"
+import { subBlockSeed } from "../../base/sub-block.js"
 import { xxh64 } from "../../base/xxh64.js"
 import type { CodingShape } from "./contract.js"
-
-export const CHECKSUM_BYTES = 8
-/** 2^64 divided by the golden ratio: sub-blocks of equal content differ in their checksums. */
-const SUB_BLOCK_STEP = 0x9e3779b97f4a7c15n
 
 /** How many shards, or copies, a block has. */
 export function slotsOf(shape: CodingShape): number {
@@ -29,11 +25,6 @@ export function shardBytesOf(shape: CodingShape, lengthBytes: number): number {
 export function slabBytesOf(shape: CodingShape, blockBytes: number): number {
   return shardBytesOf(shape, blockBytes) * (shape.kind === "copies" ? 1 : shape.k + shape.m)
 }
-
-export const subBlocksOf = (shardBytes: number): number => Math.ceil(shardBytes / SUB_BLOCK_BYTES)
-
-export const subBlockSeed = (seed: bigint, subBlock: number): bigint =>
-  BigInt.asUintN(64, seed + BigInt(subBlock) * SUB_BLOCK_STEP)
 
 /** The checksum of one sub-block (its bytes, its shard's seed, its number in the shard). */
 export function subBlockChecksum(bytes: Uint8Array, seed: bigint, subBlock: number): bigint {
