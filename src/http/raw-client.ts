@@ -1,13 +1,16 @@
 /** A client for tests that says exactly the bytes it is told, and shows exactly the bytes it hears. */
 import { connect } from "node:net"
 import type { Socket } from "node:net"
+import { assert } from "../base/assert.js"
+import { RealClock } from "../seams/clock/real.js"
 
 const DEADLINE_MS = 8_000
 
 export class RawClient {
   heard = ""
   closed = false
-  private readonly waiters = new Set<() => void>()
+  private readonly looks = new Set<() => void>()
+  private readonly clock = new RealClock()
 
   private constructor(readonly socket: Socket) {
     socket.setEncoding("latin1")
@@ -38,23 +41,15 @@ export class RawClient {
 
   /** Waits until what was heard satisfies the test; throws what was heard where that takes too long. */
   async until(test: (heard: string) => boolean, what = "an answer"): Promise<string> {
-    const deadline = setTimeout(() => this.look(true), DEADLINE_MS)
-    let late = false
-    try {
-      await new Promise<void>(resolve => {
-        const waiter = (): void => {
-          if (!test(this.heard) && !late && !this.closed) return
-          this.waiters.delete(waiter)
-          resolve()
-        }
-        this.waiters.add(waiter)
-        this.onLate = () => (late = true)
-        waiter()
-      })
-    } finally {
-      clearTimeout(deadline)
+    const done = new AbortController()
+    const look = (): void => {
+      if (test(this.heard) || this.closed) done.abort()
     }
-    if (!test(this.heard)) throw new Error(`${what} did not come; heard: ${JSON.stringify(this.heard.slice(0, 600))}`)
+    this.looks.add(look)
+    look()
+    await this.clock.sleep(DEADLINE_MS, done.signal)
+    this.looks.delete(look)
+    assert(test(this.heard), () => `${what} did not come; heard: ${JSON.stringify(this.heard.slice(0, 600))}`)
     return this.heard
   }
 
@@ -74,11 +69,8 @@ export class RawClient {
     this.socket.destroy()
   }
 
-  private onLate: () => void = () => undefined
-
-  private look(late = false): void {
-    if (late) this.onLate()
-    for (const waiter of [...this.waiters]) waiter()
+  private look(): void {
+    for (const look of [...this.looks]) look()
   }
 }
 

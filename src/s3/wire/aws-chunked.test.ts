@@ -5,7 +5,7 @@ import fc from "fast-check"
 import { isFailure } from "../../base/failures.js"
 import type { FailureKind } from "../../base/failures.js"
 import { concatBytes } from "../../base/bytes.js"
-import { ChunkSignatures } from "../../access/sigv4.js"
+import { ChunkSignatures } from "../../access/index.js"
 import { ChunkedDecoder, decodeChunkedBody, parseTrailerNames, withoutAwsChunked } from "./aws-chunked.js"
 
 const SCOPE = "20130524/us-east-1/s3/aws4_request"

@@ -15,8 +15,8 @@ import type { Hash } from "node:crypto"
 import { fail } from "../../base/failures.js"
 import type { Failure } from "../../base/failures.js"
 import { assert } from "../../base/assert.js"
-import { equalInConstantTime, sha256Hex } from "../../access/sigv4.js"
-import type { ChunkSignatures } from "../../access/sigv4.js"
+import { equalInConstantTime, sha256Hex } from "../../access/index.js"
+import type { ChunkSignatures } from "../../access/index.js"
 
 export const CHUNK_LINE_BYTES_MAX = 256
 export const TRAILER_BYTES_MAX = 8 * 1024

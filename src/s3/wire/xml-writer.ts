@@ -7,9 +7,7 @@
 export const XML_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 export const XML_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
-// eslint-disable-next-line no-control-regex -- control characters are what is looked for
 const SPECIAL = /[&<>"'\u0000-\u001f\ufffe\uffff]/
-// eslint-disable-next-line no-control-regex -- as above
 const SPECIALS = /[&<>"'\u0000-\u001f\ufffe\uffff]/g
 const NAMED: ReadonlyMap<string, string> = new Map([
   ["&", "&amp;"],
