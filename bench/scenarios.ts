@@ -42,6 +42,7 @@ export async function multipartScenario(
   bucket: string,
   bytes: number,
 ): Promise<MultipartResult> {
+  process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] = "true"
   const { S3Client: AwsClient, GetObjectCommand } = await import("@aws-sdk/client-s3")
   const { Upload } = await import("@aws-sdk/lib-storage")
   const { endpoint, region, accessKeyId, secretAccessKey } = access

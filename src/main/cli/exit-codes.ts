@@ -51,7 +51,14 @@ function exitOfStatus(status: number): ExitName {
   return status === 409 || status === 412 ? "conflict" : "failed"
 }
 
-export function exitOf(error: unknown): ExitName {
+/** The operating system's own error where a failure only wraps it: an address that cannot be listened on. */
+function unwrapped(error: unknown): unknown {
+  const cause = isFailure(error, "invalidConfig") ? error.cause : undefined
+  return cause instanceof Error && "syscall" in cause && cause.syscall === "listen" ? cause : error
+}
+
+export function exitOf(thrown: unknown): ExitName {
+  const error = unwrapped(thrown)
   if (error instanceof CliError) return error.exit
   if (error instanceof CommanderError) return error.exitCode === 0 ? "ok" : "usage"
   if (error instanceof RemoteFailure) return exitOfStatus(error.status)
@@ -67,6 +74,8 @@ function systemMessage(error: Error): string | undefined {
   if (!("code" in error && "syscall" in error)) return undefined
   const path = "path" in error ? String(error.path) : ""
   if (error.code === "ENOENT" && path !== "") return `there is no ${path}`
+  if (error.syscall === "listen" && error.code === "EACCES")
+    return `${error.message}; ports below 1024 need a privilege, choose another --listen`
   if (error.code === "EACCES" || error.code === "EPERM") return `not allowed: ${path || error.message}`
   if (error.code === "EADDRINUSE" && "address" in error && "port" in error) {
     return `${String(error.address)}:${String(error.port)} is taken by another process; stop it, or choose another --listen and --admin-listen`
@@ -75,7 +84,8 @@ function systemMessage(error: Error): string | undefined {
 }
 
 /** One line for people. What is our bug comes with its stack, because somebody has to find it. */
-export function messageOf(error: unknown): string {
+export function messageOf(thrown: unknown): string {
+  const error = unwrapped(thrown)
   if (!(error instanceof Error)) return String(error)
   const system = systemMessage(error)
   if (system !== undefined) return system

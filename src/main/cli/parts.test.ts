@@ -85,6 +85,15 @@ test("exit codes follow the error, and messages are one line unless it is a bug"
       "conflict",
       /^127\.0\.0\.1:9000 is taken by another process; stop it, or/,
     ],
+    [
+      fail(
+        "invalidConfig",
+        { message: "cannot listen" },
+        errno("EADDRINUSE", { syscall: "listen", address: "::1", port: 1 }),
+      ),
+      "conflict",
+      /^::1:1 is taken/,
+    ],
     [new Error("our bug"), "failed", /our bug\n +at /],
   ]
   for (const [error, exit, pattern] of cases) {

@@ -3,7 +3,7 @@ import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { spawnSync } from "node:child_process"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
-import { mkdir, mkdtemp, rm, symlink } from "node:fs/promises"
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -74,11 +74,16 @@ for (const recipe of recipes) {
   })
 }
 
-test("the systemd unit is one", t => {
+test("systemd accepts the unit", async t => {
   if (missing(["systemd-analyze"])) return t.skip("systemd-analyze is not installed")
   const unit = /```ini\n(\[Unit\][\s\S]*?)```/.exec(readFileSync(join(DOCS, "install.md"), "utf8"))?.[1] ?? ""
   for (const line of ["User=", "ExecStart=", "Restart=", "TimeoutStopSec=", "WantedBy="])
     assert.ok(unit.includes(line), line)
+  const path = join(folder, "hayloft.service")
+  // Neither the program nor the user need exist where this is checked.
+  await writeFile(path, unit.replace(/^ExecStart=.*$/m, "ExecStart=/bin/true").replace(/^(User|Group)=.*\n/gm, ""))
+  const { error } = await runProcess("systemd-analyze", ["verify", path])
+  assert.equal(error, "")
 })
 
 test("blocks: names gather, indentation goes, other blocks stay out", () => {

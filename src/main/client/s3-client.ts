@@ -8,6 +8,7 @@
  * Keys      are text; their UTF-8 goes over the wire percent-coded, byte for byte.
  */
 import { createHash } from "node:crypto"
+import { setMaxListeners } from "node:events"
 import { signRequest, UNSIGNED_PAYLOAD } from "../../access/sigv4.js"
 import { parseDate } from "../../base/dates.js"
 import { percentDecode, percentEncode } from "../../base/uri.js"
@@ -18,6 +19,7 @@ import { childrenOf, escapeXml, readXml, textOf, type XmlElement } from "./xml-r
 
 const ATTEMPTS_MAX = 4
 const BACK_OFF_MS = 200
+const SIGNAL_LISTENERS_MAX = 2048
 /** S3's limit on one `DeleteObjects`. */
 export const DELETE_KEYS_MAX = 1000
 
@@ -84,6 +86,8 @@ export class S3Client {
       readonly connectionsMax?: number
     } = {},
   ) {
+    // Each request under way listens to it.
+    setMaxListeners(SIGNAL_LISTENERS_MAX, signal)
     const url = new URL(access.endpoint)
     this.#caller = new HttpCaller(url, options.connectionsMax)
     this.#host = url.host
@@ -279,7 +283,7 @@ export class S3Client {
     if (body !== undefined || request.method === "PUT" || request.method === "POST") {
       headers.push("content-length", String(body?.length ?? 0))
     }
-    if (body !== undefined && this.options.md5 !== false) {
+    if (body !== undefined && (this.options.md5 !== false || request.method === "POST")) {
       headers.push("content-md5", createHash("md5").update(body).digest("base64"))
     }
     if (this.access.sessionToken !== undefined) headers.push("x-amz-security-token", this.access.sessionToken)
