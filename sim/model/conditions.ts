@@ -11,7 +11,7 @@ const seconds = (timeMs: number): number => Math.floor(timeMs / 1000)
 
 type Verdict = "go" | "failed" | "notModified"
 
-function judge(conditions: Conditions, version: ModelObject, nowMs: number): Verdict {
+function judge(conditions: Conditions, version: ModelObject): Verdict {
   const { ifMatch, ifNoneMatch, ifModifiedSinceMs, ifUnmodifiedSinceMs } = conditions
   const { etag, lastModifiedMs } = version.info
   if (ifMatch !== undefined) {
@@ -20,22 +20,21 @@ function judge(conditions: Conditions, version: ModelObject, nowMs: number): Ver
     return "failed"
   }
   if (ifNoneMatch !== undefined) return names(ifNoneMatch, etag) ? "notModified" : "go"
-  const future = ifModifiedSinceMs !== undefined && seconds(ifModifiedSinceMs) > seconds(nowMs)
-  if (ifModifiedSinceMs === undefined || future) return "go"
+  if (ifModifiedSinceMs === undefined) return "go"
   return seconds(lastModifiedMs) > seconds(ifModifiedSinceMs) ? "go" : "notModified"
 }
 
 /** Throws `preconditionFailed` or `notModified`. */
-export function checkRead(conditions: Conditions, version: ModelObject, nowMs: number): void {
-  const verdict = judge(conditions, version, nowMs)
+export function checkRead(conditions: Conditions, version: ModelObject): void {
+  const verdict = judge(conditions, version)
   const { etag, lastModifiedMs, versionId } = version.info
   if (verdict === "failed") throw fail("preconditionFailed")
   if (verdict === "notModified") throw fail("notModified", { etag, lastModifiedMs, versionId })
 }
 
 /** Throws `preconditionFailed`, also where a read would be "not modified". */
-export function checkCopySource(conditions: Conditions, version: ModelObject, nowMs: number): void {
-  if (judge(conditions, version, nowMs) !== "go") throw fail("preconditionFailed")
+export function checkCopySource(conditions: Conditions, version: ModelObject): void {
+  if (judge(conditions, version) !== "go") throw fail("preconditionFailed")
 }
 
 /** Only ETags speak on writes; a delete marker counts as nothing. Throws `preconditionFailed`, `noSuchKey`. */

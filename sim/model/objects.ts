@@ -77,7 +77,7 @@ export function findSource(state: ModelState, source: CopySource): { bucket: Mod
       message: "the source of a copy request may not specifically refer to a delete marker",
     })
   const version = find(bucket, source.key, source.versionId)
-  checkCopySource(source.conditions, version, state.clock.wallMs())
+  checkCopySource(source.conditions, version)
   return { bucket, version }
 }
 
@@ -142,7 +142,7 @@ export class ModelObjects implements Objects {
 
   async get(request: GetRequest): Promise<ObjectBody> {
     const version = find(this.state.open(request.bucket), request.key, request.versionId)
-    checkRead(request.conditions, version, this.state.clock.wallMs())
+    checkRead(request.conditions, version)
     const asked = ifRangeHolds(version, request.ifRange) ? request.range : undefined
     const { range, partChecksum } = resolveRange(version, asked)
     const bytes =

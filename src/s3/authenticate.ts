@@ -1,0 +1,72 @@
+/**
+ * Who asks, and whether they may: signature, then the bucket's owner.
+ *
+ * Promises  Nothing of an operation runs before this has passed. An account reaches only its own
+ *           buckets; whoever signs nothing reaches none, and learns no more than whether a bucket is
+ *           there (as S3 tells them too).
+ */
+import type { Account, Accounts } from "../access/contract.js"
+import { readSignature, SigningKeys, verifySignature } from "../access/sigv4.js"
+import type { VerifiedRequest } from "../access/sigv4.js"
+import { fail } from "../base/failures.js"
+import { parseBucketName } from "../base/ids.js"
+import type { Exchange } from "../http/index.js"
+import type { Bucket, Buckets } from "../object/contract.js"
+import type { Headers } from "./call.js"
+import type { Query } from "./wire/query.js"
+
+const SERVICE = "s3"
+
+export interface Caller {
+  readonly account: Account
+  readonly request: VerifiedRequest
+}
+
+export class Gatekeeper {
+  private readonly keys = new SigningKeys()
+
+  constructor(
+    private readonly accounts: Accounts,
+    private readonly buckets: Buckets,
+    private readonly region: string | undefined,
+  ) {}
+
+  /**
+   * The account whose key signed the request.
+   * Throws as `readSignature` and `verifySignature`, and `invalidAccessKey`; for an unsigned request
+   * `accessDenied`, `noSuchBucket`, or `invalidRequest` where it asks to override headers.
+   */
+  async caller(exchange: Exchange, query: Query, bucketName: string | undefined, nowMs: number): Promise<Caller> {
+    const claim = readSignature(exchange, { service: SERVICE, region: this.region }, nowMs)
+    if (claim.kind === "anonymous") throw await this.refuseAnonymous(query, bucketName)
+    const found = await this.accounts.secretOf(claim.accessKeyId)
+    if (found === undefined) throw fail("invalidAccessKey", { accessKeyId: claim.accessKeyId })
+    return { account: found.account, request: verifySignature(claim, found.secret, this.keys) }
+  }
+
+  /** The bucket, if it is the caller's. Throws `noSuchBucket`, `invalidBucketName`, `accessDenied`. */
+  async ownBucket(name: string, account: Account, headers: Headers): Promise<Bucket> {
+    const bucket = await this.buckets.open(parseBucketName(name))
+    if (bucket.owner !== account.id) throw fail("accessDenied")
+    checkExpectedOwner(headers, bucket.owner)
+    return bucket
+  }
+
+  private async refuseAnonymous(query: Query, bucketName: string | undefined) {
+    for (const name of query.names()) {
+      if (name.startsWith("response-")) {
+        return fail("invalidRequest", {
+          message: "Request specific response headers cannot be used for anonymous GET requests.",
+        })
+      }
+    }
+    if (bucketName !== undefined) await this.buckets.open(parseBucketName(bucketName))
+    return fail("accessDenied", { reason: "the request carries no credentials" })
+  }
+}
+
+/** `x-amz-expected-bucket-owner`. Throws `accessDenied`. */
+export function checkExpectedOwner(headers: Headers, owner: string): void {
+  const expected = headers.get("x-amz-expected-bucket-owner")
+  if (expected !== undefined && expected !== owner) throw fail("accessDenied", { reason: "another owner was expected" })
+}

@@ -1,0 +1,39 @@
+/** A person who opens the S3 address in a browser gets words, not an XML error. */
+import type { Exchange, PlainAnswer } from "../http/index.js"
+
+/** `GET /` by a browser, unsigned. */
+export function isBrowser(exchange: Exchange): boolean {
+  return (
+    exchange.method === "GET" &&
+    exchange.rawTarget === "/" &&
+    exchange.header("authorization") === undefined &&
+    (exchange.header("accept") ?? "").toLowerCase().includes("text/html")
+  )
+}
+
+const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, character => `&#${character.charCodeAt(0)};`)
+
+/** The page: what this address is, and where people should go. */
+export function welcomePage(adminUrl: string): PlainAnswer {
+  const url = escapeHtml(adminUrl)
+  const html = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Hayloft</title>
+<style>body{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:4em auto;padding:0 1em}</style>
+<h1>Hayloft</h1>
+<p>This address speaks the S3 protocol: give it to an S3 client as its endpoint.</p>
+<p>The page for people is at <a href="${url}">${url}</a>.</p>
+</html>
+`
+  const headers = [
+    "Content-Type",
+    "text/html; charset=utf-8",
+    "Cache-Control",
+    "no-store",
+    "X-Content-Type-Options",
+    "nosniff",
+  ]
+  return { status: 200, headers, body: Buffer.from(html, "utf8") }
+}

@@ -1,0 +1,101 @@
+/**
+ * A call: one request after it has been routed, authenticated and authorised, as operations see it;
+ * and the answer that they give. Operations never touch sockets.
+ */
+import type { Account } from "../access/contract.js"
+import type { BucketName, ObjectKey } from "../base/ids.js"
+import type { Bucket, BodySource, ObjectBody, ObjectServices } from "../object/contract.js"
+import type { Field, S3Error } from "./failures.js"
+import type { Query } from "./wire/query.js"
+import { xmlDocument } from "./wire/xml-writer.js"
+import type { XmlWriter } from "./wire/xml-writer.js"
+
+/** Request headers: lower-case name to value, one character a byte; repeated ones joined by ",". */
+export type Headers = ReadonlyMap<string, string>
+
+/** The body of a request, not yet opened. */
+export interface CallBody {
+  /**
+   * The body as bytes of an object or part, with everything promised about it.
+   * Throws `missingLength`, `entityTooLarge`, `invalidDigest`, `badDigest`, `invalidRequest`, `malformedTrailer`.
+   */
+  payload(): BodySource
+  /**
+   * The body as a small document, read whole and checked.
+   * `checksum: "required"` refuses a document that carries neither Content-MD5 nor a checksum;
+   * `"ofObject"`: the checksum header speaks of something else than the document.
+   */
+  document(options: {
+    readonly bytesMax: number
+    readonly checksum: "required" | "optional" | "ofObject"
+  }): Promise<Uint8Array>
+}
+
+export interface Call {
+  readonly services: ObjectServices
+  readonly account: Account
+  /** As reported to clients. */
+  readonly region: string
+  /** The region that the operator configured; undefined: any. */
+  readonly configuredRegion: string | undefined
+  /** `http://host[:port]` as the client addressed it, for `Location`. */
+  readonly origin: string
+  /** The path as sent, percent-coded. */
+  readonly rawPath: string
+  readonly query: Query
+  readonly headers: Headers
+  readonly body: CallBody
+  /** The wall clock when the request arrived. */
+  readonly nowMs: number
+  readonly signal: AbortSignal
+}
+
+export interface NewBucketCall extends Call {
+  readonly bucketName: BucketName
+}
+
+/** The bucket exists and the caller owns it. */
+export interface BucketCall extends Call {
+  readonly bucket: Bucket
+}
+
+export interface ObjectCall extends BucketCall {
+  readonly key: ObjectKey
+}
+
+export type AnswerBody =
+  | { readonly kind: "none" }
+  /** What a HEAD leaves out. */
+  | { readonly kind: "omitted"; readonly lengthBytes: number }
+  /** An XML document. */
+  | { readonly kind: "document"; readonly bytes: Uint8Array }
+  | { readonly kind: "object"; readonly body: ObjectBody; readonly lengthBytes: number }
+  /** An error that no failure stands for; its status counts. */
+  | { readonly kind: "error"; readonly error: S3Error }
+
+export interface Answer {
+  readonly status: number
+  /** Values are bytes, one character a byte. */
+  readonly headers: readonly Field[]
+  readonly body: AnswerBody
+}
+
+export const XML_TYPE = "application/xml"
+
+export const answerEmpty = (status: number, headers: readonly Field[] = []): Answer => ({
+  status,
+  headers,
+  body: { kind: "none" },
+})
+
+export const answerXml = (root: string, content: (xml: XmlWriter) => void, headers: readonly Field[] = []): Answer => ({
+  status: 200,
+  headers,
+  body: { kind: "document", bytes: xmlDocument(root, content) },
+})
+
+export const answerError = (error: S3Error): Answer => ({
+  status: error.status,
+  headers: [],
+  body: { kind: "error", error },
+})

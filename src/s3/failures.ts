@@ -1,0 +1,292 @@
+/**
+ * Failures as S3 says them: code, status, message and the extra fields that tools read.
+ *
+ * One row for every kind of failure; a missing row does not compile. Messages are S3's own where S3
+ * has one, since people search for them. Details of our own failures (remedy `repair`, `askOperator`,
+ * `reportBug`) never leave the process.
+ * Source  "Error responses", Amazon S3 API Reference; `s3-behaviours` for where stores differ.
+ */
+import { httpDate } from "../base/dates.js"
+import { FAILURES } from "../base/failures.js"
+import type { Failure, FailureDetails, FailureKind } from "../base/failures.js"
+
+export type Field = readonly [name: string, value: string]
+
+/** An error as S3 answers it. */
+export interface S3Error {
+  readonly code: string
+  readonly status: number
+  readonly message: string
+  /** Further elements of the error document, in order. */
+  readonly fields: readonly Field[]
+  readonly headers: readonly Field[]
+}
+
+interface Row {
+  readonly code: string
+  readonly status: number
+  /** Undefined: the failure's own text. */
+  readonly message?: string
+  /** Details that become elements: name of the detail, name of the element. */
+  readonly fields?: Readonly<Record<string, string>>
+  /** Seconds after which a client may try again. */
+  readonly retryAfterSeconds?: number
+}
+
+const row = (code: string, status: number, message?: string, fields?: Readonly<Record<string, string>>): Row => ({
+  code,
+  status,
+  ...(message !== undefined && { message }),
+  ...(fields !== undefined && { fields }),
+})
+
+const INTERNAL: Row = row("InternalError", 500, "We encountered an internal error. Please try again.")
+const SLOW_DOWN: Row = { ...row("SlowDown", 503, "Please reduce your request rate."), retryAfterSeconds: 1 }
+const UNAVAILABLE: Row = {
+  ...row("ServiceUnavailable", 503, "Service is unable to handle request; try again."),
+  retryAfterSeconds: 1,
+}
+const ARGUMENT = { argumentName: "ArgumentName", argumentValue: "ArgumentValue" }
+const TIMES = {
+  requestTime: "RequestTime",
+  expiresSeconds: "X-Amz-Expires",
+  expires: "Expires",
+  serverTime: "ServerTime",
+  maxAllowedSkewMilliseconds: "MaxAllowedSkewMilliseconds",
+}
+
+export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
+  noSuchBucket: row("NoSuchBucket", 404, "The specified bucket does not exist"),
+  noSuchKey: row("NoSuchKey", 404, "The specified key does not exist."),
+  noSuchVersion: row("NoSuchVersion", 404, "The specified version does not exist.", { versionId: "VersionId" }),
+  noSuchUpload: row(
+    "NoSuchUpload",
+    404,
+    "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.",
+    { uploadId: "UploadId" },
+  ),
+  isDeleteMarker: row("MethodNotAllowed", 405, "The specified method is not allowed against this resource.", {
+    method: "Method",
+  }),
+  bucketOwnedByYou: row(
+    "BucketAlreadyOwnedByYou",
+    409,
+    "Your previous request to create the named bucket succeeded and you already own it.",
+  ),
+  bucketExists: row(
+    "BucketAlreadyExists",
+    409,
+    "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again.",
+  ),
+  bucketNotEmpty: row("BucketNotEmpty", 409, "The bucket you tried to delete is not empty"),
+  bucketClosing: row(
+    "OperationAborted",
+    409,
+    "A conflicting conditional operation is currently in progress against this resource. Try again.",
+  ),
+  invalidBucketName: row("InvalidBucketName", 400, "The specified bucket is not valid."),
+  keyTooLong: row("KeyTooLongError", 400, "Your key is too long", { lengthBytes: "Size" }),
+  invalidKey: row("InvalidURI", 400),
+  invalidArgument: row("InvalidArgument", 400, undefined, ARGUMENT),
+  invalidRequest: row("InvalidRequest", 400),
+  metadataTooLarge: row("MetadataTooLarge", 400, "Your metadata headers exceed the maximum allowed metadata size", {
+    sizeBytes: "Size",
+    maxSizeAllowedBytes: "MaxSizeAllowed",
+  }),
+  entityTooLarge: row("EntityTooLarge", 400, "Your proposed upload exceeds the maximum allowed size", {
+    sizeBytes: "ProposedSize",
+    maxSizeAllowedBytes: "MaxSizeAllowed",
+  }),
+  entityTooSmall: row("EntityTooSmall", 400, "Your proposed upload is smaller than the minimum allowed size", {
+    sizeBytes: "ProposedSize",
+    minSizeAllowedBytes: "MinSizeAllowed",
+    partNumber: "PartNumber",
+    etag: "ETag",
+  }),
+  incompleteBody: row(
+    "IncompleteBody",
+    400,
+    "You did not provide the number of bytes specified by the Content-Length HTTP header",
+  ),
+  missingLength: row("MissingContentLength", 411, "You must provide the Content-Length HTTP header."),
+  invalidPart: row(
+    "InvalidPart",
+    400,
+    "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.",
+    { uploadId: "UploadId", partNumber: "PartNumber", etag: "ETag" },
+  ),
+  invalidPartNumber: row("InvalidPart", 400, "The requested partnumber is not satisfiable", {
+    partNumber: "PartNumberRequested",
+    partsCount: "ActualPartCount",
+  }),
+  invalidPartOrder: row(
+    "InvalidPartOrder",
+    400,
+    "The list of parts was not in ascending order. Parts must be ordered by part number.",
+    { uploadId: "UploadId" },
+  ),
+  invalidRange: row("InvalidRange", 416, "The requested range is not satisfiable", {
+    rangeRequested: "RangeRequested",
+    sizeBytes: "ActualObjectSize",
+  }),
+  invalidTag: row("InvalidTag", 400, undefined, { tagKey: "TagKey", tagValue: "TagValue" }),
+  malformedXml: row(
+    "MalformedXML",
+    400,
+    "The XML you provided was not well-formed or did not validate against our published schema",
+  ),
+  badDigest: row("BadDigest", 400, "The Content-MD5 or checksum you specified did not match what we received."),
+  invalidDigest: row("InvalidDigest", 400, "The Content-MD5 you specified was invalid."),
+  contentSha256Mismatch: row(
+    "XAmzContentSHA256Mismatch",
+    400,
+    "The provided 'x-amz-content-sha256' header does not match what was computed.",
+  ),
+  malformedTrailer: row(
+    "MalformedTrailerError",
+    400,
+    "The request contained trailing data that was not well-formed or did not conform to our published schema.",
+  ),
+  malformedChunk: row("InvalidRequest", 400, "The chunked body is malformed."),
+  illegalLocation: row("IllegalLocationConstraintException", 400),
+  invalidStorageClass: row("InvalidStorageClass", 400, "The storage class you specified is not valid", {
+    value: "StorageClassRequested",
+  }),
+  aclNotSupported: row("AccessControlListNotSupported", 400, "The bucket does not allow ACLs", { header: "Header" }),
+  notImplemented: row(
+    "NotImplemented",
+    501,
+    "A header or query you provided implies functionality that is not implemented",
+    {
+      header: "Header",
+      subresource: "SubResource",
+      operation: "Operation",
+    },
+  ),
+  methodNotAllowed: row("MethodNotAllowed", 405, "The specified method is not allowed against this resource.", {
+    method: "Method",
+    resourceType: "ResourceType",
+  }),
+  invalidUri: row("InvalidURI", 400, "Couldn't parse the specified URI."),
+  requestTimeout: row(
+    "RequestTimeout",
+    400,
+    "Your socket connection to the server was not read from or written to within the timeout period.",
+  ),
+  accessDenied: row("AccessDenied", 403, "Access Denied", { headersNotSigned: "HeadersNotSigned", ...TIMES }),
+  accessForbidden: row(
+    "AccessForbidden",
+    403,
+    "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.",
+    { method: "Method", resourceType: "ResourceType" },
+  ),
+  invalidAccessKey: row(
+    "InvalidAccessKeyId",
+    403,
+    "The AWS Access Key Id you provided does not exist in our records.",
+    {
+      accessKeyId: "AWSAccessKeyId",
+    },
+  ),
+  signatureMismatch: row(
+    "SignatureDoesNotMatch",
+    403,
+    "The request signature we calculated does not match the signature you provided. Check your key and signing method.",
+    {
+      accessKeyId: "AWSAccessKeyId",
+      stringToSign: "StringToSign",
+      signatureProvided: "SignatureProvided",
+      canonicalRequest: "CanonicalRequest",
+    },
+  ),
+  malformedAuthorization: row("AuthorizationHeaderMalformed", 400, undefined, { region: "Region" }),
+  invalidToken: row("InvalidToken", 400, "The provided token is malformed or otherwise invalid."),
+  requestSkewed: row(
+    "RequestTimeTooSkewed",
+    403,
+    "The difference between the request time and the current time is too large.",
+    TIMES,
+  ),
+  requestExpired: row("AccessDenied", 403, "Request has expired", TIMES),
+  noSuchAccount: row("InvalidRequest", 400),
+  accountExists: row("InvalidRequest", 400),
+  noSuchAccessKey: row("InvalidRequest", 400),
+  accessKeyExists: row("InvalidRequest", 400),
+  preconditionFailed: row("PreconditionFailed", 412, "At least one of the pre-conditions you specified did not hold", {
+    condition: "Condition",
+  }),
+  notModified: row("NotModified", 304, "Not Modified"),
+  conflict: row(
+    "ConditionalRequestConflict",
+    409,
+    "The conditional request cannot succeed due to a conflicting operation against this resource.",
+  ),
+  tooManyInFlight: SLOW_DOWN,
+  stopping: UNAVAILABLE,
+  deviceFull: row("StorageFull", 507, "The store is full. Delete something or add space, then try again."),
+  indeterminate: UNAVAILABLE,
+  uploadVoid: SLOW_DOWN,
+  deviceFailed: SLOW_DOWN,
+  notEnoughShards: INTERNAL,
+  corruptRow: INTERNAL,
+  corruptNeedle: INTERNAL,
+  corruptLog: INTERNAL,
+  corruptRecord: INTERNAL,
+  noSuchNeedle: INTERNAL,
+  invalidConfig: INTERNAL,
+  folderInUse: INTERNAL,
+  foreignFolder: INTERNAL,
+  folderNotEmpty: INTERNAL,
+  devicesMissing: INTERNAL,
+  wrongMasterKey: INTERNAL,
+  internal: INTERNAL,
+}
+
+function fieldsOf(names: Readonly<Record<string, string>>, details: FailureDetails): Field[] {
+  const fields: Field[] = []
+  for (const [detail, element] of Object.entries(names)) {
+    const value = details[detail]
+    if (value !== undefined) fields.push([element, String(value)])
+  }
+  return fields
+}
+
+/** Headers that go with a failure: what a reader of a delete marker, a range or a 304 is told. */
+function headersOf({ kind, details }: Failure, { retryAfterSeconds }: Row): Field[] {
+  const headers: Field[] = []
+  const add = (name: string, value: string | number | boolean | undefined): void => {
+    if (value !== undefined) headers.push([name, String(value)])
+  }
+  add("Retry-After", retryAfterSeconds)
+  if (kind === "invalidRange" && details["sizeBytes"] !== undefined) {
+    add("Content-Range", `bytes */${String(details["sizeBytes"])}`)
+  }
+  if (kind === "methodNotAllowed") add("Allow", details["allow"])
+  if (kind === "isDeleteMarker") add("Allow", "DELETE")
+  if (kind === "isDeleteMarker" || details["deleteMarker"] === true) {
+    add("x-amz-delete-marker", true)
+    add("x-amz-version-id", details["versionId"])
+  }
+  if (kind === "notModified" && details["etag"] !== undefined) add("ETag", `"${String(details["etag"])}"`)
+  const lastModifiedMs = details["lastModifiedMs"]
+  if (typeof lastModifiedMs === "number") add("Last-Modified", httpDate(lastModifiedMs))
+  if (kind === "malformedAuthorization") add("x-amz-bucket-region", details["region"])
+  return headers
+}
+
+/** Any failure as S3 answers it. */
+export function s3ErrorOf(failure: Failure): S3Error {
+  const { kind, details } = failure
+  const found = S3_FAILURES[kind]
+  const hidden = found.status >= 500 && kind !== "notImplemented"
+  const own = hidden ? undefined : details["message"]
+  const text = own === undefined ? (found.message ?? FAILURES[kind].message) : String(own)
+  const queryForm = kind === "malformedAuthorization" && details["form"] === "query"
+  return {
+    code: queryForm ? "AuthorizationQueryParametersError" : found.code,
+    status: found.status,
+    message: text,
+    fields: fieldsOf(hidden ? {} : (found.fields ?? {}), details),
+    headers: headersOf(failure, found),
+  }
+}

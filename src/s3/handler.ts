@@ -1,0 +1,272 @@
+/**
+ * S3 over HTTP: from an exchange to an operation and back.
+ *
+ * The order is the promise: target, route, signature, refusals by name, owner of the bucket, key;
+ * then the operation reads headers and asks the services; and only when nothing speaks against the
+ * request is its body opened (and 100-continue sent).
+ */
+import type { Accounts } from "../access/contract.js"
+import { asFailure, fail } from "../base/failures.js"
+import { parseBucketName, textOfObjectKey } from "../base/ids.js"
+import type { Exchange, PlainAnswer, Protocol, Refusal } from "../http/index.js"
+import type { ObjectServices } from "../object/contract.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Compute } from "../seams/compute/contract.js"
+import type { Random } from "../seams/random/contract.js"
+import { errorAnswer, errorDocument, httpAnswer, idFields } from "./answers.js"
+import type { ErrorScene } from "./answers.js"
+import { checkExpectedOwner, Gatekeeper } from "./authenticate.js"
+import type { Caller } from "./authenticate.js"
+import { RequestBody } from "./body.js"
+import type { WireBody } from "./body.js"
+import { isBrowser, welcomePage } from "./browser.js"
+import type { Answer, Call, Headers } from "./call.js"
+import { XML_TYPE } from "./call.js"
+import { s3ErrorOf } from "./failures.js"
+import type { S3Error } from "./failures.js"
+import type { Operation, Resource } from "./operations.js"
+import { DEFAULT_REGION } from "./operations/buckets.js"
+import { preflight } from "./preflight.js"
+import { checkHeaders, headersOf, withHoisted } from "./request-headers.js"
+import { route } from "./route.js"
+import { awake, soon } from "./slow-answer.js"
+import { Query } from "./wire/query.js"
+import { keyOfByteString, parseTarget } from "./wire/target.js"
+import type { S3Target } from "./wire/target.js"
+
+const HOST_ID_BYTES = 24
+
+export interface S3Settings {
+  readonly services: ObjectServices
+  readonly accounts: Accounts
+  /** Undefined: any region is accepted, and us-east-1 reported. */
+  readonly region: string | undefined
+  /** Domains whose sub-domains are buckets, in lower case; `localhost` always is one. */
+  readonly domains: readonly string[]
+  /** Where a person with a browser is sent. */
+  readonly adminUrl: string
+  readonly clock: Clock
+  readonly random: Random
+  /** Digests of small documents. */
+  readonly hash: Compute["hash"]
+}
+
+/** A request as it has been understood so far; errors say what is known of it. */
+interface Request {
+  readonly exchange: Exchange
+  readonly nowMs: number
+  target?: S3Target
+  query?: Query
+  headers: Headers
+  operation?: Operation
+}
+
+interface Admitted {
+  readonly operation: Operation
+  readonly target: S3Target
+  readonly query: Query
+  readonly caller: Caller
+}
+
+/** The protocol that the HTTP server is given. */
+export const createS3Handler = (settings: S3Settings): Protocol => new S3Handler(settings)
+
+class S3Handler implements Protocol {
+  private readonly gate: Gatekeeper
+  private readonly region: string
+  /** The same for all answers of one process: it tells processes apart in a report. */
+  private readonly hostId: string
+
+  constructor(private readonly settings: S3Settings) {
+    const { accounts, services, region, random } = settings
+    this.gate = new Gatekeeper(accounts, services.buckets, region)
+    this.region = region ?? DEFAULT_REGION
+    this.hostId = Buffer.from(random.bytes(HOST_ID_BYTES)).toString("base64")
+  }
+
+  async handle(exchange: Exchange): Promise<void> {
+    if (isBrowser(exchange)) return await exchange.respond(welcomePage(this.settings.adminUrl))
+    const request: Request = {
+      exchange,
+      nowMs: this.settings.clock.wallMs(),
+      headers: headersOf(exchange.rawHeaders),
+    }
+    try {
+      await this.serve(request)
+    } catch (error) {
+      const failure = asFailure(error)
+      // Our own bugs are logged with their stack by the server, which then asks for `refuse`.
+      if (exchange.answered || failure.kind === "internal") throw error
+      await this.respondError(request, s3ErrorOf(nameCondition(failure, request.headers)))
+    }
+  }
+
+  refuse({ requestId, failure, status, target }: Refusal): PlainAnswer {
+    const resource = target.split("?")[0] ?? ""
+    const error = s3ErrorOf(failure)
+    const scene = {
+      requestId,
+      hostId: this.hostId,
+      resource,
+      region: this.region,
+      bucketName: undefined,
+      key: undefined,
+    }
+    return errorAnswer(status === undefined ? error : { ...error, status }, scene)
+  }
+
+  private async serve(request: Request): Promise<void> {
+    const { exchange } = request
+    const admitted = await this.admit(request)
+    if (admitted === undefined) return await this.respondError(request, preflight(request.headers))
+    const startedMs = this.settings.clock.monotonicMs()
+    const wire = new TimedBody(exchange, this.settings.clock)
+    const work = this.run(request, admitted, wire)
+    const answer = admitted.operation.slow ? await soon(work, this.settings.clock) : await work
+    exchange.timing.add("data", wire.waitedMs)
+    exchange.timing.add("meta", this.settings.clock.monotonicMs() - startedMs - wire.waitedMs)
+    if (answer === undefined) return await this.respondSlowly(request, work)
+    await this.respond(request, answer)
+  }
+
+  /** Everything before the operation itself; undefined for a preflight, which nobody signs. */
+  private async admit(request: Request): Promise<Admitted | undefined> {
+    const { exchange, nowMs } = request
+    const target = parseTarget(exchange.rawTarget, exchange.header("host") ?? "", this.settings.domains)
+    request.target = target
+    const query = new Query(target.query)
+    const operation = route(exchange.method, resourceOf(target), query, request.headers)
+    request.operation = operation
+    exchange.note({ operation: operation.name, bucket: target.bucket?.slice(0, 64) })
+    if (operation.answer.kind === "preflight") return undefined
+    const caller = await exchange.timing.measure("auth", () => this.gate.caller(exchange, query, target.bucket, nowMs))
+    exchange.note({ accessKeyId: caller.request.accessKeyId })
+    if (caller.request.form === "query") request.headers = withHoisted(request.headers, query)
+    if (operation.answer.kind === "refused") {
+      throw fail("notImplemented", { operation: operation.name, message: `${operation.name} is not implemented.` })
+    }
+    checkHeaders(request.headers)
+    return { operation, target, query, caller }
+  }
+
+  /** Rejects with the failure of the operation. */
+  private async run(request: Request, { operation, target, query, caller }: Admitted, wire: WireBody): Promise<Answer> {
+    const { exchange, headers, nowMs } = request
+    const { answer } = operation
+    const { services, region, hash } = this.settings
+    const call: Call = {
+      services,
+      account: caller.account,
+      region: this.region,
+      configuredRegion: region,
+      origin: `${exchange.secure ? "https" : "http"}://${exchange.header("host") ?? ""}`,
+      rawPath: target.rawPath,
+      query,
+      headers,
+      body: new RequestBody(wire, headers, caller.request, hash),
+      nowMs,
+      signal: exchange.signal,
+    }
+    if (answer.kind === "service") return await answer.handle(call)
+    const name = target.bucket ?? ""
+    if (answer.kind === "newBucket") {
+      checkExpectedOwner(headers, caller.account.id)
+      return await answer.handle({ ...call, bucketName: parseBucketName(name) })
+    }
+    const bucket = await this.gate.ownBucket(name, caller.account, headers)
+    if (answer.kind === "bucket") return await answer.handle({ ...call, bucket })
+    if (answer.kind === "object") {
+      return await answer.handle({ ...call, bucket, key: keyOfByteString(target.rawKey ?? "") })
+    }
+    throw fail("internal", { reason: "an operation without a handler was admitted", operation: operation.name })
+  }
+
+  private async respond(request: Request, answer: Answer): Promise<void> {
+    const { exchange } = request
+    if (answer.body.kind === "error") exchange.note({ failure: answer.body.error.code })
+    const { clock } = this.settings
+    const startedMs = clock.monotonicMs()
+    try {
+      await exchange.respond(httpAnswer(answer, this.scene(request), exchange.signal))
+    } finally {
+      if (answer.body.kind === "object") {
+        answer.body.body.close()
+        exchange.timing.add("data", clock.monotonicMs() - startedMs)
+      }
+    }
+  }
+
+  private async respondSlowly(request: Request, work: Promise<Answer>): Promise<void> {
+    const { exchange } = request
+    const scene = this.scene(request)
+    const bytes = work.then(
+      answer => (answer.body.kind === "document" ? answer.body.bytes : new Uint8Array()),
+      (error: unknown) => {
+        const failure = asFailure(error)
+        exchange.note({ failure: failure.kind })
+        return errorDocument(s3ErrorOf(nameCondition(failure, request.headers)), scene)
+      },
+    )
+    const ids = idFields(scene).flatMap(([name, value]) => [name, value])
+    const headers = [...ids, "Content-Type", XML_TYPE]
+    await exchange.respond({ status: 200, headers, body: awake(bytes, this.settings.clock) })
+  }
+
+  private async respondError(request: Request, error: S3Error): Promise<void> {
+    request.exchange.note({ failure: error.code })
+    await request.exchange.respond(errorAnswer(error, this.scene(request)))
+  }
+
+  private scene({ exchange, target }: Request): ErrorScene {
+    const rawKey = target?.rawKey
+    return {
+      requestId: exchange.requestId,
+      hostId: this.hostId,
+      resource: target?.rawPath ?? exchange.rawTarget.split("?")[0] ?? "",
+      bucketName: target?.bucket,
+      key: rawKey === undefined ? undefined : textOfObjectKey(rawKey),
+      region: this.region,
+    }
+  }
+}
+
+const resourceOf = ({ bucket, rawKey }: S3Target): Resource =>
+  bucket === undefined ? "service" : rawKey === undefined ? "bucket" : "object"
+
+/** The request's body, and how long it was waited for. */
+class TimedBody implements WireBody {
+  readonly lengthBytes: number | undefined
+  readonly chunked: boolean
+  waitedMs = 0
+
+  constructor(
+    private readonly exchange: Exchange,
+    private readonly clock: Clock,
+  ) {
+    this.lengthBytes = exchange.contentLength
+    this.chunked = exchange.chunkedTransfer
+  }
+
+  async *open(): AsyncGenerator<Uint8Array> {
+    let askedMs = this.clock.monotonicMs()
+    for await (const piece of this.exchange.body()) {
+      this.waitedMs += this.clock.monotonicMs() - askedMs
+      yield piece
+      askedMs = this.clock.monotonicMs()
+    }
+    this.waitedMs += this.clock.monotonicMs() - askedMs
+  }
+}
+
+const CONDITIONS = ["If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"]
+
+/** Tools ask which condition failed; where the service does not say, a request with one condition does. */
+function nameCondition(failure: ReturnType<typeof asFailure>, headers: Headers) {
+  if (failure.kind !== "preconditionFailed" || failure.details["condition"] !== undefined) return failure
+  const [only, second] = CONDITIONS.flatMap(name => [name, `x-amz-copy-source-${name.toLowerCase()}`]).filter(name =>
+    headers.has(name.toLowerCase()),
+  )
+  return only === undefined || second !== undefined
+    ? failure
+    : fail(failure.kind, { ...failure.details, condition: only })
+}

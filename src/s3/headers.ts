@@ -1,0 +1,100 @@
+/**
+ * Every `x-amz-*` request header with its answer. Nothing that asks for something is ignored: a
+ * header is used, or it is noise that asks for nothing, or its request is refused by name before a
+ * body is read. A header that stands in no row is refused.
+ */
+import { fail } from "../base/failures.js"
+import type { FailureKind } from "../base/failures.js"
+
+export type HeaderAnswer =
+  /** Acted upon. */
+  | { readonly kind: "used" }
+  /** Accepted, and rightly without effect. */
+  | { readonly kind: "noise"; readonly why: string }
+  /** Acted upon or noise with these values (compared without case); refused with any other. */
+  | { readonly kind: "values"; readonly values: readonly string[]; readonly otherwise: FailureKind }
+  | { readonly kind: "refused"; readonly failure: FailureKind }
+
+export interface HeaderRow {
+  /** Lower case. A name that ends with `*` stands for all that begin so; the first row that fits counts. */
+  readonly name: string
+  readonly answer: HeaderAnswer
+}
+
+const used = (...names: string[]): HeaderRow[] => names.map(name => ({ name, answer: { kind: "used" } }))
+const noise = (why: string, ...names: string[]): HeaderRow[] =>
+  names.map(name => ({ name, answer: { kind: "noise", why } }))
+const values = (name: string, otherwise: FailureKind, accepted: readonly string[]): HeaderRow => ({
+  name,
+  answer: { kind: "values", values: accepted, otherwise },
+})
+const refused = (failure: FailureKind, ...names: string[]): HeaderRow[] =>
+  names.map(name => ({ name, answer: { kind: "refused", failure } }))
+
+const ALGORITHMS = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
+
+export const HEADER_ROWS: readonly HeaderRow[] = [
+  ...used("x-amz-date", "x-amz-content-sha256", "x-amz-security-token"),
+  ...used("x-amz-decoded-content-length", "x-amz-trailer", "x-amz-meta-*", "x-amz-tagging"),
+  ...used("x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"),
+  ...used("x-amz-copy-source", "x-amz-copy-source-range"),
+  ...used("x-amz-copy-source-if-match", "x-amz-copy-source-if-none-match"),
+  ...used("x-amz-copy-source-if-modified-since", "x-amz-copy-source-if-unmodified-since"),
+  ...used("x-amz-object-attributes", "x-amz-max-parts", "x-amz-part-number-marker", "x-amz-mp-object-size"),
+  values("x-amz-metadata-directive", "invalidArgument", ["COPY", "REPLACE"]),
+  values("x-amz-tagging-directive", "invalidArgument", ["COPY", "REPLACE"]),
+  values("x-amz-checksum-algorithm", "invalidRequest", ALGORITHMS),
+  values("x-amz-sdk-checksum-algorithm", "invalidRequest", ALGORITHMS),
+  values("x-amz-checksum-type", "invalidRequest", ["COMPOSITE", "FULL_OBJECT"]),
+  values("x-amz-checksum-mode", "invalidArgument", ["ENABLED"]),
+  ...ALGORITHMS.flatMap(algorithm => used(`x-amz-checksum-${algorithm.toLowerCase()}`)),
+  ...refused("invalidRequest", "x-amz-checksum-*"),
+  ...noise("who sends", "x-amz-user-agent"),
+  ...noise("nobody is billed", "x-amz-request-payer"),
+  ...noise("asks for fields that only archived objects have", "x-amz-optional-object-attributes"),
+  ...noise("an offer of old Java SDKs that S3 need not take up", "x-amz-te"),
+  ...noise("added by a cache on the way", "x-amz-cf-id"),
+  values("x-amz-acl", "aclNotSupported", ["private", "bucket-owner-full-control"]),
+  ...refused("aclNotSupported", "x-amz-grant-*"),
+  values("x-amz-object-ownership", "aclNotSupported", ["BucketOwnerEnforced"]),
+  values("x-amz-storage-class", "invalidStorageClass", ["STANDARD"]),
+  values("x-amz-bucket-object-lock-enabled", "notImplemented", ["false"]),
+  ...refused("notImplemented", "x-amz-object-lock-*", "x-amz-bypass-governance-retention", "x-amz-mfa"),
+  ...refused("notImplemented", "x-amz-server-side-encryption*", "x-amz-copy-source-server-side-encryption*"),
+  ...refused("notImplemented", "x-amz-website-redirect-location", "x-amz-write-offset-bytes"),
+  ...refused("notImplemented", "x-amz-rename-source*", "x-amz-create-session-mode", "x-amz-fwd-*"),
+  ...refused("notImplemented", "x-amz-if-match-initiated-time", "x-amz-if-match-last-modified-time"),
+  ...refused("notImplemented", "x-amz-if-match-size", "x-amz-confirm-remove-self-bucket-access"),
+  ...refused("notImplemented", "x-amz-skip-destination-validation", "x-amz-*"),
+]
+
+const EXACT = new Map(HEADER_ROWS.filter(({ name }) => !name.endsWith("*")).map(row => [row.name, row]))
+const PREFIXES = HEADER_ROWS.filter(({ name }) => name.endsWith("*")).map(row => ({
+  row,
+  prefix: row.name.slice(0, -1),
+}))
+
+/** The row of a header; undefined for one that is no `x-amz-*` header. `name` in lower case. */
+export function headerRow(name: string): HeaderRow | undefined {
+  return EXACT.get(name) ?? PREFIXES.find(({ prefix }) => name.startsWith(prefix))?.row
+}
+
+/** Throws what the table says for a header that asks for something that is not done. */
+export function checkHeader(name: string, value: string): void {
+  const answer = headerRow(name)?.answer
+  if (answer === undefined || answer.kind === "used" || answer.kind === "noise") return
+  if (answer.kind === "values" && answer.values.some(known => known.toLowerCase() === value.toLowerCase())) return
+  // A refused header may hold a secret (a customer's key), so only listed values are ever shown.
+  if (answer.kind === "refused") {
+    throw fail(answer.failure, { header: name, message: refusalOf(answer.failure, name) })
+  }
+  const shown = { header: name, argumentName: name, argumentValue: value.slice(0, 80), value: value.slice(0, 80) }
+  throw fail(answer.otherwise, { ...shown, message: refusalOf(answer.otherwise, name) })
+}
+
+/** What a person is told; undefined where the failure's own text says it. */
+function refusalOf(failure: FailureKind, header: string): string | undefined {
+  if (failure === "notImplemented") return `The header ${header} asks for something that is not implemented.`
+  if (failure === "invalidRequest" || failure === "invalidArgument") return `Value for ${header} header is invalid.`
+  return undefined
+}

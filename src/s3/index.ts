@@ -1,0 +1,4 @@
+/** S3: the protocol of Amazon's object store over this store's services. */
+export { compatibilityTables } from "./compatibility.js"
+export { createS3Handler } from "./handler.js"
+export type { S3Settings } from "./handler.js"

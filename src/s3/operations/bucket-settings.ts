@@ -1,0 +1,36 @@
+/** Location and versioning of a bucket. */
+import { fail } from "../../base/failures.js"
+import type { Answer, BucketCall } from "../call.js"
+import { answerEmpty, answerXml } from "../call.js"
+import { readRequiredDocument } from "../read-document.js"
+import { childText } from "../wire/xml-reader.js"
+import { escapeXml, XML_DECLARATION, XML_NAMESPACE } from "../wire/xml-writer.js"
+import { DEFAULT_REGION } from "./buckets.js"
+
+/** The root itself is the value here, which no other answer of S3 does. */
+export async function getBucketLocation({ bucket, configuredRegion }: BucketCall): Promise<Answer> {
+  const location = bucket.location === "" ? (configuredRegion ?? "") : bucket.location
+  const shown = location === DEFAULT_REGION ? "" : escapeXml(location)
+  const xml = `${XML_DECLARATION}<LocationConstraint xmlns="${XML_NAMESPACE}">${shown}</LocationConstraint>`
+  return { status: 200, headers: [], body: { kind: "document", bytes: Buffer.from(xml, "utf8") } }
+}
+
+export async function getBucketVersioning({ bucket }: BucketCall): Promise<Answer> {
+  return answerXml("VersioningConfiguration", xml => {
+    if (bucket.versioning !== "never") xml.text("Status", bucket.versioning === "enabled" ? "Enabled" : "Suspended")
+  })
+}
+
+/** Throws `malformedXml`, `notImplemented` (MFA delete). */
+export async function putBucketVersioning(call: BucketCall): Promise<Answer> {
+  const root = await readRequiredDocument(call.body, "VersioningConfiguration")
+  if ((childText(root, "MfaDelete") ?? "Disabled").trim() !== "Disabled") {
+    throw fail("notImplemented", { message: "MFA delete is not implemented." })
+  }
+  const status = childText(root, "Status")?.trim()
+  if (status !== "Enabled" && status !== "Suspended") {
+    throw fail("malformedXml", { reason: "Status is Enabled or Suspended" })
+  }
+  await call.services.buckets.setVersioning(call.bucket, status === "Enabled" ? "enabled" : "suspended")
+  return answerEmpty(200)
+}

@@ -1,0 +1,98 @@
+/** DeleteObjects: many keys in one request, each with its own result, in the order asked. */
+import { asFailure, fail } from "../../base/failures.js"
+import { objectKeyOfText } from "../../base/ids.js"
+import type { ObjectKey, VersionId } from "../../base/ids.js"
+import { MIB } from "../../base/limits.js"
+import type { Conditions, DeleteResult } from "../../object/contract.js"
+import type { Answer, BucketCall } from "../call.js"
+import { answerXml } from "../call.js"
+import { s3ErrorOf } from "../failures.js"
+import type { S3Error } from "../failures.js"
+import { mapBounded } from "../../life/index.js"
+import { readRequiredDocument } from "../read-document.js"
+import { parseETags } from "../wire/etags.js"
+import { childrenNamed, childText, requiredText } from "../wire/xml-reader.js"
+import type { XmlElement } from "../wire/xml-reader.js"
+import type { XmlWriter } from "../wire/xml-writer.js"
+import { parseVersion } from "./versions.js"
+
+const KEYS_MAX = 1000
+/** S3's own bound for this document; a key takes at most five elements. */
+const DOCUMENT_LIMITS = { bytesMax: 2 * MIB, elementsMax: 5 * KEYS_MAX + 2 }
+const DELETES_AT_ONCE_MAX = 32
+
+interface Asked {
+  /** As the client wrote it, for the answer. */
+  readonly keyText: string
+  readonly versionText: string | undefined
+  readonly etag: string | undefined
+}
+
+function askedOf(object: XmlElement): Asked {
+  // Conditions that only directory buckets have must not be taken for none.
+  for (const name of ["LastModifiedTime", "Size"]) {
+    if (childText(object, name) !== undefined)
+      throw fail("notImplemented", { message: `The condition ${name} is not implemented.` })
+  }
+  const versionText = childText(object, "VersionId")
+  return {
+    keyText: requiredText(object, "Key"),
+    versionText: versionText === "" ? undefined : versionText,
+    etag: childText(object, "ETag"),
+  }
+}
+
+interface Target {
+  readonly key: ObjectKey
+  readonly versionId?: VersionId
+  readonly conditions: Conditions
+}
+
+function targetOf({ keyText, versionText, etag }: Asked): Target {
+  return {
+    key: objectKeyOfText(keyText),
+    ...(versionText !== undefined && { versionId: parseVersion(versionText) }),
+    conditions: etag === undefined ? {} : { ifMatch: parseETags(etag) },
+  }
+}
+
+type Outcome = { readonly asked: Asked } & ({ readonly deleted: DeleteResult } | { readonly error: S3Error })
+
+async function deleteOne({ services, bucket }: BucketCall, asked: Asked): Promise<Outcome> {
+  try {
+    return { asked, deleted: await services.objects.remove({ bucket, ...targetOf(asked) }) }
+  } catch (error) {
+    return { asked, error: s3ErrorOf(asFailure(error)) }
+  }
+}
+
+function writeOutcome(xml: XmlWriter, outcome: Outcome, quiet: boolean): void {
+  const { keyText, versionText } = outcome.asked
+  if ("error" in outcome) {
+    const { code, message } = outcome.error
+    xml.group("Error", error =>
+      error.text("Key", keyText).text("VersionId", versionText).text("Code", code).text("Message", message),
+    )
+  } else if (!quiet) {
+    const { deleteMarker, versionId } = outcome.deleted
+    xml.group("Deleted", deleted => {
+      deleted.text("Key", keyText).text("VersionId", versionText)
+      if (deleteMarker) deleted.text("DeleteMarker", true).text("DeleteMarkerVersionId", versionId)
+    })
+  }
+}
+
+/** Throws `malformedXml` for no key and for more than `KEYS_MAX`. */
+export async function deleteObjects(call: BucketCall): Promise<Answer> {
+  const root = await readRequiredDocument(call.body, "Delete", DOCUMENT_LIMITS)
+  const objects = childrenNamed(root, "Object")
+  if (objects.length === 0 || objects.length > KEYS_MAX) {
+    throw fail("malformedXml", { reason: `from 1 to ${KEYS_MAX} keys can be deleted at once` })
+  }
+  const asked = objects.map(askedOf)
+  const quiet = childText(root, "Quiet")?.trim() === "true"
+  const outcomes = await mapBounded(asked, DELETES_AT_ONCE_MAX, one => deleteOne(call, one))
+  return answerXml("DeleteResult", xml => {
+    for (const outcome of outcomes) writeOutcome(xml, outcome, quiet)
+  })
+}

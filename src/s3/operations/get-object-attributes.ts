@@ -1,0 +1,95 @@
+/** GetObjectAttributes: what is known of an object, without its headers and bytes. */
+import { httpDate } from "../../base/dates.js"
+import { fail } from "../../base/failures.js"
+import { PARTS_MAX } from "../../base/limits.js"
+import type { ObjectInfo, ObjectPart, StoredChecksum } from "../../object/contract.js"
+import type { Answer, Headers, ObjectCall } from "../call.js"
+import { answerXml } from "../call.js"
+import type { XmlWriter } from "../wire/xml-writer.js"
+import { shownVersion, versionHeader, versionIdOf } from "./versions.js"
+
+const ATTRIBUTES = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"]
+const PARTS_SHOWN_MAX = 1000
+
+/** Throws `invalidArgument`. */
+function wantedOf(headers: Headers): readonly string[] {
+  const wanted = (headers.get("x-amz-object-attributes") ?? "")
+    .split(",")
+    .map(name => name.trim())
+    .filter(Boolean)
+  const unknown = wanted.find(name => !ATTRIBUTES.includes(name))
+  if (wanted.length > 0 && unknown === undefined) return wanted
+  throw fail("invalidArgument", {
+    message: "Invalid attribute name specified.",
+    argumentName: "x-amz-object-attributes",
+    argumentValue: (unknown ?? "").slice(0, 80),
+  })
+}
+
+/** A whole number in a header. Throws `invalidArgument`. */
+function numberOf(headers: Headers, name: string, max: number): number | undefined {
+  const text = headers.get(name)
+  if (text === undefined) return undefined
+  if (!/^\d{1,9}$/.test(text)) throw fail("invalidArgument", { argumentName: name, argumentValue: text.slice(0, 80) })
+  return Math.min(Number(text), max)
+}
+
+function writeChecksum(xml: XmlWriter, { algorithm, value }: StoredChecksum): void {
+  xml.text(`Checksum${algorithm}`, value)
+}
+
+interface PartsPage {
+  readonly parts: readonly ObjectPart[]
+  readonly next: number | undefined
+  readonly afterPart: number
+  readonly max: number
+}
+
+/** Parts are listed only where they have checksums, as in S3; their count always. */
+function writeParts(xml: XmlWriter, { partsCount }: ObjectInfo, { parts, next, afterPart, max }: PartsPage): void {
+  if (partsCount === undefined) return
+  xml.group("ObjectParts", list => {
+    list.text("PartsCount", partsCount)
+    if (!parts.some(part => part.checksum !== undefined)) return
+    list
+      .text("PartNumberMarker", afterPart)
+      .text("NextPartNumberMarker", parts.at(-1)?.partNumber ?? 0)
+      .text("MaxParts", max)
+      .text("IsTruncated", next !== undefined)
+    for (const { partNumber, sizeBytes, checksum } of parts) {
+      list.group("Part", part => {
+        part.text("PartNumber", partNumber).text("Size", sizeBytes)
+        if (checksum !== undefined) writeChecksum(part, checksum)
+      })
+    }
+  })
+}
+
+function write(xml: XmlWriter, wanted: readonly string[], info: ObjectInfo, page: PartsPage): void {
+  const { etag, checksum, sizeBytes } = info
+  if (wanted.includes("ETag")) xml.text("ETag", etag)
+  if (wanted.includes("Checksum") && checksum !== undefined) {
+    xml.group("Checksum", group => {
+      writeChecksum(group, checksum)
+      group.text("ChecksumType", checksum.type)
+    })
+  }
+  if (wanted.includes("ObjectParts")) writeParts(xml, info, page)
+  if (wanted.includes("StorageClass")) xml.text("StorageClass", "STANDARD")
+  if (wanted.includes("ObjectSize")) xml.text("ObjectSize", sizeBytes)
+}
+
+export async function getObjectAttributes(call: ObjectCall): Promise<Answer> {
+  const { services, bucket, key, headers } = call
+  const versionId = versionIdOf(call)
+  const wanted = wantedOf(headers)
+  const afterPart = numberOf(headers, "x-amz-part-number-marker", PARTS_MAX) ?? 0
+  const max = numberOf(headers, "x-amz-max-parts", PARTS_SHOWN_MAX) ?? PARTS_SHOWN_MAX
+  const target = { bucket, key, ...(versionId !== undefined && { versionId }) }
+  const { info, parts, next } = await services.objects.parts(target, { afterPart, max })
+  const page = { parts, next, afterPart, max }
+  return answerXml("GetObjectAttributesResponse", xml => write(xml, wanted, info, page), [
+    ["Last-Modified", httpDate(info.lastModifiedMs)],
+    ...versionHeader(shownVersion(bucket, info.versionId)),
+  ])
+}

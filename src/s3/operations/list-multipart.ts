@@ -1,0 +1,100 @@
+/** ListMultipartUploads and ListParts: what is in progress. */
+import { isoDate } from "../../base/dates.js"
+import { parseMultipartId } from "../../base/ids.js"
+import { PARTS_MAX } from "../../base/limits.js"
+import type { MultipartInfo, PartInfo, UploadListEntry } from "../../object/contract.js"
+import type { Account } from "../../access/contract.js"
+import type { Answer, BucketCall, ObjectCall } from "../call.js"
+import { answerXml } from "../call.js"
+import type { XmlWriter } from "../wire/xml-writer.js"
+import { encodingOf, maxOf, unlessEmpty, writeCommonPrefix, writeOwner } from "./listing.js"
+import type { Encoding } from "./listing.js"
+import { multipartIdOf } from "./multipart-upload.js"
+
+function writeInitiator(xml: XmlWriter, { id, displayName }: Account): void {
+  xml.group("Initiator", initiator => initiator.text("ID", id).text("DisplayName", displayName))
+}
+
+function writePlanned(xml: XmlWriter, { checksum }: MultipartInfo): void {
+  xml.text("ChecksumAlgorithm", checksum?.algorithm).text("ChecksumType", checksum?.type)
+}
+
+function writeUpload(xml: XmlWriter, entry: UploadListEntry, encoding: Encoding, account: Account): void {
+  if (entry.kind === "prefix") {
+    writeCommonPrefix(xml, entry.prefix, encoding)
+    return
+  }
+  const { key, multipartId, initiatedMs } = entry.upload
+  xml.group("Upload", upload => {
+    upload.text("Key", encoding.show(key)).text("UploadId", multipartId)
+    writeInitiator(upload, account)
+    writeOwner(upload, account)
+    upload.text("StorageClass", "STANDARD").text("Initiated", isoDate(initiatedMs))
+    writePlanned(upload, entry.upload)
+  })
+}
+
+export async function listMultipartUploads(call: BucketCall): Promise<Answer> {
+  const { services, bucket, query, account } = call
+  const prefix = query.get("prefix") ?? ""
+  const delimiter = query.get("delimiter") ?? ""
+  const keyMarker = query.get("key-marker") ?? ""
+  // Without a key marker the upload-id marker says nothing, as in S3.
+  const uploadIdMarker = keyMarker === "" ? "" : (query.get("upload-id-marker") ?? "")
+  const max = maxOf(query, "max-uploads")
+  const encoding = encodingOf(query)
+  const { show } = encoding
+  const page = await services.multipart.listUploads({
+    bucket,
+    prefix,
+    delimiter,
+    keyMarker,
+    uploadIdMarker: uploadIdMarker === "" ? undefined : parseMultipartId(uploadIdMarker),
+    max,
+  })
+  return answerXml("ListMultipartUploadsResult", xml => {
+    xml
+      .text("Bucket", bucket.name)
+      .text("KeyMarker", show(keyMarker))
+      .text("UploadIdMarker", uploadIdMarker)
+      .text("NextKeyMarker", page.next === undefined ? undefined : show(page.next.keyMarker))
+      .text("NextUploadIdMarker", page.next === undefined ? undefined : (page.next.uploadIdMarker ?? ""))
+      .text("Prefix", show(prefix))
+      .text("Delimiter", unlessEmpty(show(delimiter)))
+      .text("MaxUploads", max)
+      .text("EncodingType", encoding.type)
+      .text("IsTruncated", page.next !== undefined)
+    for (const entry of page.entries) writeUpload(xml, entry, encoding, account)
+  })
+}
+
+function writePart(xml: XmlWriter, { partNumber, lastModifiedMs, etag, sizeBytes, checksum }: PartInfo): void {
+  xml.group("Part", part => {
+    part.text("PartNumber", partNumber).text("LastModified", isoDate(lastModifiedMs)).text("ETag", `"${etag}"`)
+    part.text("Size", sizeBytes)
+    if (checksum !== undefined) part.text(`Checksum${checksum.algorithm}`, checksum.value)
+  })
+}
+
+export async function listParts(call: ObjectCall): Promise<Answer> {
+  const { services, bucket, key, query, account } = call
+  const multipartId = multipartIdOf(call)
+  const afterPart = query.integer("part-number-marker", { min: 0, max: PARTS_MAX, clamp: true }) ?? 0
+  const max = maxOf(query, "max-parts")
+  const encoding = encodingOf(query)
+  const { info, parts, next } = await services.multipart.listParts({ bucket, key, multipartId, afterPart, max })
+  return answerXml("ListPartsResult", xml => {
+    xml.text("Bucket", bucket.name).text("Key", encoding.show(key)).text("UploadId", multipartId)
+    writeInitiator(xml, account)
+    writeOwner(xml, account)
+    xml
+      .text("StorageClass", "STANDARD")
+      .text("PartNumberMarker", afterPart)
+      .text("NextPartNumberMarker", parts.at(-1)?.partNumber ?? 0)
+      .text("MaxParts", max)
+      .text("EncodingType", encoding.type)
+      .text("IsTruncated", next !== undefined)
+    writePlanned(xml, info)
+    for (const part of parts) writePart(xml, part)
+  })
+}

@@ -1,0 +1,69 @@
+/** ListObjectVersions: all versions and delete markers, by key, newest first. */
+import { isoDate } from "../../base/dates.js"
+import { fail } from "../../base/failures.js"
+import type { VersionEntry } from "../../object/contract.js"
+import type { Account } from "../../access/contract.js"
+import type { Answer, BucketCall } from "../call.js"
+import { answerXml } from "../call.js"
+import type { XmlWriter } from "../wire/xml-writer.js"
+import { encodingOf, maxOf, unlessEmpty, writeCommonPrefix, writeObject, writeOwner } from "./listing.js"
+import type { Encoding } from "./listing.js"
+import { parseVersion } from "./versions.js"
+
+function writeEntry(xml: XmlWriter, entry: VersionEntry, encoding: Encoding, owner: Account): void {
+  if (entry.kind === "prefix") {
+    writeCommonPrefix(xml, entry.prefix, encoding)
+    return
+  }
+  xml.group(entry.kind === "version" ? "Version" : "DeleteMarker", version => {
+    version
+      .text("Key", encoding.show(entry.kind === "version" ? entry.object.key : entry.key))
+      .text("VersionId", entry.versionId)
+      .text("IsLatest", entry.isLatest)
+    if (entry.kind === "version") writeObject(version, entry.object, owner)
+    else {
+      version.text("LastModified", isoDate(entry.lastModifiedMs))
+      writeOwner(version, owner)
+    }
+  })
+}
+
+export async function listObjectVersions(call: BucketCall): Promise<Answer> {
+  const { services, bucket, query, account } = call
+  const prefix = query.get("prefix") ?? ""
+  const delimiter = query.get("delimiter") ?? ""
+  const keyMarker = query.get("key-marker") ?? ""
+  const versionIdMarker = query.get("version-id-marker") ?? ""
+  const max = maxOf(query, "max-keys")
+  const encoding = encodingOf(query)
+  const { show } = encoding
+  if (versionIdMarker !== "" && keyMarker === "") {
+    throw fail("invalidArgument", {
+      message: "A version-id marker cannot be specified without a key marker.",
+      argumentName: "version-id-marker",
+      argumentValue: versionIdMarker.slice(0, 80),
+    })
+  }
+  const page = await services.objects.listVersions({
+    bucket,
+    prefix,
+    delimiter,
+    keyMarker,
+    versionIdMarker: versionIdMarker === "" ? undefined : parseVersion(versionIdMarker),
+    max,
+  })
+  return answerXml("ListVersionsResult", xml => {
+    xml
+      .text("Name", bucket.name)
+      .text("Prefix", show(prefix))
+      .text("KeyMarker", show(keyMarker))
+      .text("VersionIdMarker", versionIdMarker)
+      .text("NextKeyMarker", page.next === undefined ? undefined : show(page.next.keyMarker))
+      .text("NextVersionIdMarker", page.next?.versionIdMarker)
+      .text("MaxKeys", max)
+      .text("Delimiter", unlessEmpty(show(delimiter)))
+      .text("EncodingType", encoding.type)
+      .text("IsTruncated", page.next !== undefined)
+    for (const entry of page.entries) writeEntry(xml, entry, encoding, account)
+  })
+}

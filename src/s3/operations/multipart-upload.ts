@@ -1,0 +1,50 @@
+/** CreateMultipartUpload, AbortMultipartUpload, and the upload id that all of its family carries. */
+import { fail } from "../../base/failures.js"
+import { parseMultipartId, textOfObjectKey } from "../../base/ids.js"
+import type { MultipartId } from "../../base/ids.js"
+import type { Answer, ObjectCall } from "../call.js"
+import { answerEmpty, answerXml } from "../call.js"
+import type { Field } from "../failures.js"
+import { plannedChecksum } from "../parse-checksums.js"
+import { contentHeadersOf, userMetadataOf } from "../parse-content.js"
+import { parseTagHeader } from "../wire/tags.js"
+import type { XmlWriter } from "../wire/xml-writer.js"
+
+/** Throws `noSuchUpload` for an id that this store cannot have given. */
+export function multipartIdOf({ query }: ObjectCall): MultipartId {
+  const text = query.get("uploadId") ?? ""
+  try {
+    return parseMultipartId(text)
+  } catch {
+    throw fail("noSuchUpload", { uploadId: text.slice(0, 128) })
+  }
+}
+
+export async function createMultipartUpload(call: ObjectCall): Promise<Answer> {
+  const { services, bucket, key, headers } = call
+  const checksum = plannedChecksum(headers)
+  const { multipartId } = await services.multipart.create({
+    bucket,
+    key,
+    headers: contentHeadersOf(headers),
+    userMetadata: userMetadataOf(headers),
+    tags: parseTagHeader(headers.get("x-amz-tagging") ?? ""),
+    checksum,
+  })
+  const fields: Field[] =
+    checksum === undefined
+      ? []
+      : [
+          ["x-amz-checksum-algorithm", checksum.algorithm],
+          ["x-amz-checksum-type", checksum.type],
+        ]
+  const write = (xml: XmlWriter): void =>
+    void xml.text("Bucket", bucket.name).text("Key", textOfObjectKey(key)).text("UploadId", multipartId)
+  return answerXml("InitiateMultipartUploadResult", write, fields)
+}
+
+export async function abortMultipartUpload(call: ObjectCall): Promise<Answer> {
+  const { services, bucket, key } = call
+  await services.multipart.abort({ bucket, key, multipartId: multipartIdOf(call) })
+  return answerEmpty(204)
+}

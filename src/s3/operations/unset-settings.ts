@@ -1,0 +1,101 @@
+/**
+ * Reading what nobody can have set: the answers that S3 gives for it, so that tools which read every
+ * setting of a bucket find what they find there.
+ */
+import { fail } from "../../base/failures.js"
+import type { Answer, BucketCall, ObjectCall } from "../call.js"
+import { answerError, answerXml } from "../call.js"
+import type { XmlWriter } from "../wire/xml-writer.js"
+import type { Field } from "../failures.js"
+import { writeOwner } from "./listing.js"
+import { shownVersion, versionHeader, versionIdOf } from "./versions.js"
+
+const MESSAGES = {
+  NoSuchCORSConfiguration: "The CORS configuration does not exist",
+  NoSuchLifecycleConfiguration: "The lifecycle configuration does not exist",
+  NoSuchBucketPolicy: "The bucket policy does not exist",
+  NoSuchTagSet: "The TagSet does not exist",
+  NoSuchWebsiteConfiguration: "The specified bucket does not have a website configuration",
+  ReplicationConfigurationNotFoundError: "The replication configuration was not found",
+  ServerSideEncryptionConfigurationNotFoundError: "The server side encryption configuration was not found",
+  ObjectLockConfigurationNotFoundError: "Object Lock configuration does not exist for this bucket",
+  NoSuchPublicAccessBlockConfiguration: "The public access block configuration was not found",
+  OwnershipControlsNotFoundError: "The bucket ownership controls were not found",
+  NoSuchConfiguration: "The specified configuration does not exist.",
+  MetadataConfigurationNotFound: "The metadata configuration does not exist",
+} as const
+
+/** A handler that says 404 with this code. */
+export const unset =
+  (code: keyof typeof MESSAGES) =>
+  async (call: BucketCall): Promise<Answer> =>
+    answerError({ code, status: 404, message: MESSAGES[code], fields: [["BucketName", call.bucket.name]], headers: [] })
+
+type Content = (xml: XmlWriter) => void
+
+const nothing: Content = () => undefined
+const notTruncated: Content = xml => void xml.text("IsTruncated", false)
+const EMPTY_DOCUMENTS = {
+  logging: ["BucketLoggingStatus", nothing],
+  notification: ["NotificationConfiguration", nothing],
+  accelerate: ["AccelerateConfiguration", nothing],
+  requestPayment: ["RequestPaymentConfiguration", xml => void xml.text("Payer", "BucketOwner")],
+  policyStatus: ["PolicyStatus", xml => void xml.text("IsPublic", false)],
+  abac: ["AbacStatus", xml => void xml.text("Status", "Disabled")],
+  analytics: ["ListBucketAnalyticsConfigurationResult", notTruncated],
+  inventory: ["ListInventoryConfigurationsResult", notTruncated],
+  metrics: ["ListMetricsConfigurationsResult", notTruncated],
+  intelligentTiering: ["ListBucketIntelligentTieringConfigurationsOutput", notTruncated],
+} as const satisfies Record<string, readonly [root: string, content: Content]>
+
+/** A handler that answers the document of a setting never made. */
+export const emptyDocument =
+  (name: keyof typeof EMPTY_DOCUMENTS) =>
+  async (_call: BucketCall): Promise<Answer> => {
+    const [root, content] = EMPTY_DOCUMENTS[name]
+    return answerXml(root, content)
+  }
+
+const GRANTEE = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser"'
+
+/** Only the owner reaches a bucket, so the caller is the owner. */
+function ownerHasAll({ account }: BucketCall, headers: readonly Field[] = []): Answer {
+  const write: Content = xml => {
+    writeOwner(xml, account)
+    xml.group("AccessControlList", list =>
+      list.group("Grant", grant =>
+        grant
+          .group("Grantee", grantee => grantee.text("ID", account.id).text("DisplayName", account.displayName), GRANTEE)
+          .text("Permission", "FULL_CONTROL"),
+      ),
+    )
+  }
+  return answerXml("AccessControlPolicy", write, headers)
+}
+
+export const getBucketAcl = async (call: BucketCall): Promise<Answer> => ownerHasAll(call)
+
+/** Throws as reading the object does where it is not there. */
+async function requireObject(call: ObjectCall) {
+  const versionId = versionIdOf(call)
+  const { services, bucket, key } = call
+  const target = { bucket, key, ...(versionId !== undefined && { versionId }) }
+  const body = await services.objects.get({ ...target, conditions: {} })
+  body.close()
+  return body.info
+}
+
+export async function getObjectAcl(call: ObjectCall): Promise<Answer> {
+  const { versionId } = await requireObject(call)
+  return ownerHasAll(call, versionHeader(shownVersion(call.bucket, versionId)))
+}
+
+/** Retention and legal hold, in a bucket without Object Lock. */
+export async function lockMissing(call: ObjectCall): Promise<Answer> {
+  await requireObject(call)
+  throw fail("invalidRequest", { message: "Bucket is missing Object Lock Configuration" })
+}
+
+export async function noTorrent(call: ObjectCall): Promise<Answer> {
+  throw fail("noSuchKey", { key: call.key })
+}

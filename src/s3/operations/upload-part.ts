@@ -1,0 +1,52 @@
+/** UploadPart and UploadPartCopy. */
+import { isoDate } from "../../base/dates.js"
+import { fail } from "../../base/failures.js"
+import { PARTS_MAX } from "../../base/limits.js"
+import type { Answer, ObjectCall } from "../call.js"
+import { answerEmpty, answerXml } from "../call.js"
+import { checksumHeader } from "../parse-checksums.js"
+import { copySourceOf } from "../resolve-copy-source.js"
+import { parseCopyRange } from "../wire/range.js"
+import type { XmlWriter } from "../wire/xml-writer.js"
+import { multipartIdOf } from "./multipart-upload.js"
+import { versionHeader } from "./versions.js"
+
+/** Throws `invalidArgument`. */
+function partNumberOf({ query }: ObjectCall): number {
+  const partNumber = query.integer("partNumber", { min: 1, max: PARTS_MAX })
+  if (partNumber !== undefined) return partNumber
+  throw fail("invalidArgument", {
+    message: `Part number must be an integer between 1 and ${PARTS_MAX}, inclusive`,
+    argumentName: "partNumber",
+    argumentValue: "",
+  })
+}
+
+export async function uploadPart(call: ObjectCall): Promise<Answer> {
+  const { services, bucket, key, signal } = call
+  const partNumber = partNumberOf(call)
+  const multipartId = multipartIdOf(call)
+  const body = call.body.payload()
+  const { etag, checksum } = await services.multipart.putPart({ bucket, key, multipartId, partNumber, body, signal })
+  return answerEmpty(200, [
+    ["ETag", `"${etag}"`],
+    ...(checksum === undefined ? [] : [[checksumHeader(checksum.algorithm), checksum.value] as const]),
+  ])
+}
+
+export async function uploadPartCopy(call: ObjectCall): Promise<Answer> {
+  const { services, bucket, key, headers, signal } = call
+  const partNumber = partNumberOf(call)
+  const multipartId = multipartIdOf(call)
+  const rangeText = headers.get("x-amz-copy-source-range")
+  const range = rangeText === undefined ? undefined : parseCopyRange(rangeText)
+  const source = await copySourceOf(call)
+  const target = { bucket, key, multipartId, partNumber }
+  const part = await services.multipart.copyPart({ ...target, source, range, signal })
+  const { etag, checksum, lastModifiedMs, sourceVersionId } = part
+  const write = (xml: XmlWriter): void => {
+    xml.text("LastModified", isoDate(lastModifiedMs)).text("ETag", `"${etag}"`)
+    if (checksum !== undefined) xml.text(`Checksum${checksum.algorithm}`, checksum.value)
+  }
+  return answerXml("CopyPartResult", write, versionHeader(sourceVersionId, "x-amz-copy-source-version-id"))
+}

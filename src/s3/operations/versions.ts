@@ -1,0 +1,32 @@
+/** Version ids as requests name them and answers show them. */
+import { fail } from "../../base/failures.js"
+import { parseVersionId } from "../../base/ids.js"
+import type { VersionId } from "../../base/ids.js"
+import type { Bucket } from "../../object/contract.js"
+import type { BucketCall } from "../call.js"
+import type { Field } from "../failures.js"
+
+/** `versionId` of the query; undefined where absent. Throws `invalidArgument`. */
+export function versionIdOf({ query }: Pick<BucketCall, "query">): VersionId | undefined {
+  const text = query.get("versionId")
+  if (text === undefined) return undefined
+  return parseVersion(text)
+}
+
+/** Throws `invalidArgument`, with S3's words. */
+export function parseVersion(text: string): VersionId {
+  try {
+    return parseVersionId(text)
+  } catch {
+    const message = text === "" ? "Version id cannot be the empty string" : "Invalid version id specified"
+    throw fail("invalidArgument", { message, argumentName: "versionId", argumentValue: text.slice(0, 80) })
+  }
+}
+
+/** The header of a version; none in a bucket that was never versioned. */
+export const versionHeader = (versionId: VersionId | undefined, name = "x-amz-version-id"): Field[] =>
+  versionId === undefined ? [] : [[name, versionId]]
+
+/** A version that was read, as `versionHeader` wants it. */
+export const shownVersion = (bucket: Bucket, versionId: VersionId): VersionId | undefined =>
+  bucket.versioning === "never" ? undefined : versionId

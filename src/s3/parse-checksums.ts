@@ -1,0 +1,114 @@
+/**
+ * Checksums that a request declares: `Content-MD5`, and one of `x-amz-checksum-*` as header or trailer.
+ *
+ * Refuses  Two algorithms at once and algorithms that are not known: `invalidRequest`; a value that is
+ *          no checksum of its algorithm: `badDigest`; a malformed MD5: `invalidDigest`.
+ */
+import { fail } from "../base/failures.js"
+import type { Failure } from "../base/failures.js"
+import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
+import type { Headers } from "./call.js"
+
+const MD5_BYTES = 16
+const PREFIX = "x-amz-checksum-"
+
+/** Length of the value in bytes, before base64. */
+const LENGTHS: Readonly<Record<ChecksumAlgorithm, number>> = { CRC32: 4, CRC32C: 4, CRC64NVME: 8, SHA1: 20, SHA256: 32 }
+export const CHECKSUM_ALGORITHMS: readonly ChecksumAlgorithm[] = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
+
+export const checksumHeader = (algorithm: ChecksumAlgorithm): string => `${PREFIX}${algorithm.toLowerCase()}`
+
+/** The bytes of exact base64 (with its padding), of the given length; undefined where the text is not that. */
+export function exactBase64(text: string, lengthBytes: number): Uint8Array | undefined {
+  const bytes = Buffer.from(text, "base64")
+  return bytes.length === lengthBytes && bytes.toString("base64") === text ? bytes : undefined
+}
+
+/** Throws `invalidDigest`. */
+export function contentMd5Of(headers: Headers): Uint8Array | undefined {
+  const text = headers.get("content-md5")
+  if (text === undefined) return undefined
+  const md5 = exactBase64(text, MD5_BYTES)
+  if (md5 === undefined) throw fail("invalidDigest")
+  return md5
+}
+
+export interface DeclaredChecksum {
+  readonly algorithm: ChecksumAlgorithm
+  readonly value: string
+}
+
+const invalidValue = (header: string): Failure =>
+  fail("badDigest", { message: `Value for ${header} header is invalid.`, header })
+
+/** Throws `badDigest` unless the text is a checksum of this algorithm, in base64; `-N` may follow where `parts` is set. */
+export function checkChecksumText(
+  algorithm: ChecksumAlgorithm,
+  text: string,
+  parts: "parts" | "whole" = "whole",
+): void {
+  const value = parts === "parts" ? text.replace(/-\d{1,5}$/, "") : text
+  if (exactBase64(value, LENGTHS[algorithm]) === undefined) throw invalidValue(checksumHeader(algorithm))
+}
+
+/** The checksum among the headers. Throws `invalidRequest`, `badDigest`. */
+export function checksumInHeaders(headers: Headers, parts: "parts" | "whole" = "whole"): DeclaredChecksum | undefined {
+  const [first, second] = CHECKSUM_ALGORITHMS.filter(algorithm => headers.has(checksumHeader(algorithm)))
+  if (first === undefined) return undefined
+  if (second !== undefined) {
+    throw fail("invalidRequest", {
+      message: "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
+    })
+  }
+  const value = headers.get(checksumHeader(first)) ?? ""
+  checkChecksumText(first, value, parts)
+  return { algorithm: first, value }
+}
+
+/** The algorithm of a trailer's name. Throws `invalidRequest` for a trailer that is no checksum known here. */
+export function algorithmOfTrailer(name: string): ChecksumAlgorithm {
+  const found = CHECKSUM_ALGORITHMS.find(algorithm => checksumHeader(algorithm) === name)
+  if (found === undefined) {
+    throw fail("invalidRequest", {
+      message: `The value specified in the x-amz-trailer header is not supported: ${name.slice(0, 80)}`,
+    })
+  }
+  return found
+}
+
+/** `x-amz-checksum-algorithm`, in any case; undefined where absent. Unknown ones were refused with the headers. */
+export function checksumAlgorithmOf(headers: Headers): ChecksumAlgorithm | undefined {
+  const text = headers.get("x-amz-checksum-algorithm")?.toUpperCase()
+  return CHECKSUM_ALGORITHMS.find(algorithm => algorithm === text)
+}
+
+/** `x-amz-checksum-type`; undefined where absent. */
+export function checksumTypeOf(headers: Headers): "COMPOSITE" | "FULL_OBJECT" | undefined {
+  const text = headers.get("x-amz-checksum-type")?.toUpperCase()
+  return text === "COMPOSITE" || text === "FULL_OBJECT" ? text : undefined
+}
+
+const FULL_OBJECT_ONLY: readonly ChecksumAlgorithm[] = ["CRC64NVME"]
+const COMPOSITE_ONLY: readonly ChecksumAlgorithm[] = ["SHA1", "SHA256"]
+
+/** What an upload will keep: the algorithm with its type, by default the one that S3 takes. Throws `invalidRequest`. */
+export function plannedChecksum(
+  headers: Headers,
+): { algorithm: ChecksumAlgorithm; type: "COMPOSITE" | "FULL_OBJECT" } | undefined {
+  const algorithm = checksumAlgorithmOf(headers)
+  const type = checksumTypeOf(headers)
+  if (algorithm === undefined) {
+    if (type === undefined) return undefined
+    throw fail("invalidRequest", {
+      message: "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.",
+    })
+  }
+  const fitting = type ?? (FULL_OBJECT_ONLY.includes(algorithm) ? "FULL_OBJECT" : "COMPOSITE")
+  const impossible = fitting === "COMPOSITE" ? FULL_OBJECT_ONLY : COMPOSITE_ONLY
+  if (impossible.includes(algorithm)) {
+    throw fail("invalidRequest", {
+      message: `The ${fitting} checksum type cannot be used with the ${algorithm.toLowerCase()} checksum algorithm.`,
+    })
+  }
+  return { algorithm, type: fitting }
+}

@@ -1,0 +1,50 @@
+/**
+ * Conditions of a request: `If-Match` and its kin.
+ *
+ * Dates that cannot be read, and an If-Modified-Since in the future, count as not sent (RFC 9110).
+ */
+import { parseDate } from "../base/dates.js"
+import type { Conditions, GetRequest } from "../object/contract.js"
+import type { Headers } from "./call.js"
+import { parseETags } from "./wire/etags.js"
+
+function etagsOf(headers: Headers, name: string): readonly string[] | undefined {
+  const text = headers.get(name)
+  return text === undefined ? undefined : parseETags(text)
+}
+
+function dateOf(headers: Headers, name: string): number | undefined {
+  const text = headers.get(name)
+  return text === undefined ? undefined : parseDate(text)
+}
+
+/** Conditions of a read; `prefix` for those on the source of a copy. */
+export function readConditionsOf(headers: Headers, nowMs: number, prefix = ""): Conditions {
+  const ifMatch = etagsOf(headers, `${prefix}if-match`)
+  const ifNoneMatch = etagsOf(headers, `${prefix}if-none-match`)
+  const ifModifiedSinceMs = dateOf(headers, `${prefix}if-modified-since`)
+  const ifUnmodifiedSinceMs = dateOf(headers, `${prefix}if-unmodified-since`)
+  return {
+    ...(ifMatch !== undefined && { ifMatch }),
+    ...(ifNoneMatch !== undefined && { ifNoneMatch }),
+    ...(ifModifiedSinceMs !== undefined && ifModifiedSinceMs <= nowMs && { ifModifiedSinceMs }),
+    ...(ifUnmodifiedSinceMs !== undefined && { ifUnmodifiedSinceMs }),
+  }
+}
+
+/** Conditions of a write: ETags only, as in S3. */
+export function writeConditionsOf(headers: Headers): Conditions {
+  const ifMatch = etagsOf(headers, "if-match")
+  const ifNoneMatch = etagsOf(headers, "if-none-match")
+  return { ...(ifMatch !== undefined && { ifMatch }), ...(ifNoneMatch !== undefined && { ifNoneMatch }) }
+}
+
+/** `If-Range`: an ETag or a date; what is neither matches nothing, so that the whole object is sent. */
+export function ifRangeOf(headers: Headers): GetRequest["ifRange"] {
+  const text = headers.get("if-range")
+  if (text === undefined) return undefined
+  const unmodifiedSinceMs = parseDate(text)
+  if (unmodifiedSinceMs !== undefined) return { unmodifiedSinceMs }
+  // A weak validator never holds for a range (RFC 9110 section 13.1.5).
+  return { etag: text.startsWith("W/") ? "" : (parseETags(text)[0] ?? "") }
+}

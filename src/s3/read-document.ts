@@ -1,0 +1,30 @@
+/** Small XML documents in request bodies. */
+import { fail } from "../base/failures.js"
+import { KIB } from "../base/limits.js"
+import type { CallBody } from "./call.js"
+import { parseXml } from "./wire/xml-reader.js"
+import type { XmlElement, XmlLimits } from "./wire/xml-reader.js"
+
+/** Enough for any document about one bucket or object. */
+export const SMALL_DOCUMENT: XmlLimits = { bytesMax: 64 * KIB, elementsMax: 1_000 }
+
+/** The root of the document; undefined for an empty body. Throws `malformedXml`, and as `CallBody.document`. */
+export async function readDocument(
+  body: CallBody,
+  checksum: "required" | "optional" | "ofObject",
+  limits: XmlLimits = SMALL_DOCUMENT,
+): Promise<XmlElement | undefined> {
+  const bytes = await body.document({ bytesMax: limits.bytesMax, checksum })
+  return bytes.length === 0 ? undefined : parseXml(bytes, limits)
+}
+
+/** A document that must be there, with a checksum and this root. Throws `malformedXml`, `invalidRequest`. */
+export async function readRequiredDocument(
+  body: CallBody,
+  root: string,
+  limits: XmlLimits = SMALL_DOCUMENT,
+): Promise<XmlElement> {
+  const found = await readDocument(body, "required", limits)
+  if (found?.name !== root) throw fail("malformedXml", { reason: `the document must be a ${root}` })
+  return found
+}

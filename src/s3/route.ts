@@ -1,0 +1,85 @@
+/**
+ * From a request to its operation, by the table alone.
+ *
+ * Refuses  A known sub-resource that the request cannot have: it never falls through to the object
+ *          or bucket itself (`PUT /b/k?acl` must not overwrite `k`). Unknown parameters are ignored.
+ */
+import { fail } from "../base/failures.js"
+import type { Failure } from "../base/failures.js"
+import { OPERATIONS } from "./operations.js"
+import type { Method, Operation, Resource } from "./operations.js"
+import type { Headers } from "./call.js"
+import type { Query } from "./wire/query.js"
+
+/** Names in the table's conditions that only tell operations of one sub-resource apart. */
+const DISCRIMINATORS = new Set(["id", "x-id", "select-type"])
+const nameOf = (condition: string): string => condition.split("=")[0] ?? ""
+
+const ROUTED = OPERATIONS.filter(({ answer }) => answer.kind !== "alias")
+export const SUB_RESOURCES: ReadonlySet<string> = new Set(
+  ROUTED.flatMap(({ when }) => when.map(nameOf)).filter(name => !DISCRIMINATORS.has(name)),
+)
+
+const BY_RESOURCE: Readonly<Record<Resource, readonly Operation[]>> = {
+  service: ROUTED.filter(({ resource }) => resource === "service"),
+  bucket: ROUTED.filter(({ resource }) => resource === "bucket"),
+  object: ROUTED.filter(({ resource }) => resource === "object"),
+}
+
+function holds(condition: string, query: Query): boolean {
+  const [name = "", value] = condition.split("=")
+  return value === undefined ? query.has(name) : query.get(name) === value
+}
+
+const names = (operation: Operation, subresource: string): boolean =>
+  operation.when.some(c => nameOf(c) === subresource)
+const weight = ({ when, header }: Operation): number => when.length * 2 + (header === undefined ? 0 : 1)
+
+/** `partNumber` picks a part of an object that is read; on any other request it makes another operation. */
+const isModifier = (name: string, method: string, resource: Resource): boolean =>
+  name === "partNumber" && resource === "object" && (method === "GET" || method === "HEAD")
+
+/** Throws `methodNotAllowed` (details.allow), `notImplemented`, `invalidArgument`. */
+export function route(method: string, resource: Resource, query: Query, headers: Headers): Operation {
+  const rows = BY_RESOURCE[resource]
+  const fitting = rows
+    .filter(row => row.method === method && row.when.every(condition => holds(condition, query)))
+    .filter(row => row.header === undefined || headers.has(row.header))
+    .sort((a, b) => weight(b) - weight(a))
+  const [found] = fitting
+  const asked = [...query.names()].filter(name => SUB_RESOURCES.has(name) && !isModifier(name, method, resource))
+  const stray = method === "OPTIONS" ? undefined : asked.find(name => found === undefined || !names(found, name))
+  if (stray !== undefined) throw refuseStray({ method, resource, stray, rows })
+  if (found === undefined)
+    throw notAllowed(
+      method,
+      resource,
+      rows.filter(row => row.when.length === 0),
+    )
+  return found
+}
+
+interface Stray {
+  readonly method: string
+  readonly resource: Resource
+  readonly stray: string
+  readonly rows: readonly Operation[]
+}
+
+function refuseStray({ method, resource, stray, rows }: Stray): Failure {
+  const related = rows.filter(row => names(row, stray))
+  if (related.length === 0) {
+    return fail("notImplemented", { subresource: stray, message: `This resource has no sub-resource ${stray}.` })
+  }
+  if (!related.some(row => row.method === method)) return notAllowed(method, resource, related)
+  return fail("invalidArgument", {
+    message: `The query parameter ${stray} does not go with the others of this request.`,
+    argumentName: stray,
+  })
+}
+
+function notAllowed(method: string, resource: Resource, rows: readonly Operation[]): Failure {
+  const methods: Method[] = [...new Set(rows.map(row => row.method))]
+  const allow = methods.length === 0 ? "GET" : methods.join(", ")
+  return fail("methodNotAllowed", { method: method.slice(0, 32), resourceType: resource.toUpperCase(), allow })
+}

@@ -1,0 +1,37 @@
+/**
+ * Answers that may take minutes: after a while 200 and white space keep the connection awake, and
+ * the document follows, which may then be an `<Error>` (as S3 does for CompleteMultipartUpload).
+ */
+import { XML_DECLARATION } from "./wire/xml-writer.js"
+import type { Clock } from "../seams/clock/contract.js"
+
+export const SLOW_AFTER_MS = 10_000
+export const SPACE_EVERY_MS = 10_000
+
+const DECLARATION = new TextEncoder().encode(XML_DECLARATION)
+const SPACE = new TextEncoder().encode(" ")
+
+/** The value if it comes within `SLOW_AFTER_MS`, or else undefined. Rejects with what the work rejects with. */
+export async function soon<T>(work: Promise<T>, clock: Clock): Promise<T | undefined> {
+  const settled = new AbortController()
+  try {
+    return await Promise.race([work, clock.sleep(SLOW_AFTER_MS, settled.signal).then(() => undefined)])
+  } finally {
+    settled.abort()
+  }
+}
+
+/**
+ * The document, with white space before it for as long as it takes. `work` must not reject: a failure
+ * is a document too. The declaration comes first, for white space before it would be no XML.
+ */
+export async function* awake(work: Promise<Uint8Array>, clock: Clock): AsyncGenerator<Uint8Array> {
+  const settled = new AbortController()
+  const done = work.finally(() => settled.abort())
+  yield DECLARATION
+  while (!settled.signal.aborted) {
+    await Promise.race([done, clock.sleep(SPACE_EVERY_MS, settled.signal)])
+    if (!settled.signal.aborted) yield SPACE
+  }
+  yield (await done).subarray(DECLARATION.length)
+}
