@@ -16,15 +16,21 @@ export interface LogReader {
 }
 
 export function openLogReader(disk: Disk, folder: string, deviceId: DeviceId): LogReader {
-  return {
-    async *records(after, upTo) {
-      if (upTo <= after) return
-      const { segments, close } = await openSegments(disk, folder, deviceId)
-      try {
-        yield* recordsOf(segments, after, upTo)
-      } finally {
-        await close()
-      }
-    },
+  return { records: (after, upTo) => readRecords(disk, folder, deviceId, after, upTo) }
+}
+
+async function* readRecords(
+  disk: Disk,
+  folder: string,
+  deviceId: DeviceId,
+  after: LogSequence,
+  upTo: LogSequence,
+): AsyncIterable<LoggedRecord> {
+  if (upTo <= after) return
+  const { segments, close } = await openSegments(disk, folder, deviceId)
+  try {
+    yield* recordsOf(segments, after, upTo)
+  } finally {
+    await close()
   }
 }

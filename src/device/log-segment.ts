@@ -140,7 +140,7 @@ export async function openSegments(
   disk: Disk,
   folder: string,
   deviceId: DeviceId,
-): Promise<{ readonly segments: readonly ReadableSegment[]; close(): Promise<void> }> {
+): Promise<{ readonly segments: readonly ReadableSegment[]; readonly close: () => Promise<void> }> {
   const files: DiskFile[] = []
   const close = async (): Promise<void> => {
     for (const file of files) await file.close()

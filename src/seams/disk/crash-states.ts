@@ -9,8 +9,8 @@
  */
 import { must } from "../../base/assert.js"
 import type { Random } from "../random/contract.js"
-import { Medium, SECTOR_BYTES } from "./medium.js"
-import type { Change } from "./medium.js"
+import { SECTOR_BYTES } from "./medium.js"
+import type { Change, Medium } from "./medium.js"
 import type { DiskCall, DiskRecord } from "./sim.js"
 
 export interface CrashStatesOptions {

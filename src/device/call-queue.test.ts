@@ -1,0 +1,121 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { isFailure } from "../base/failures.js"
+import { SimClock } from "../seams/clock/sim.js"
+import { SimDisk } from "../seams/disk/index.js"
+import { diskSuite } from "../seams/disk/suite.js"
+import { queuedDisk } from "./call-queue.js"
+import type { QueuedDisk } from "./call-queue.js"
+
+const LIMITS = { callsMax: 2, queuedMax: 5, deviceTimeoutMs: 1000 }
+
+diskSuite("queued", async () => {
+  const stop = new AbortController()
+  const disk = queuedDisk(new SimDisk().boot(), new SimClock(), LIMITS, stop.signal, () => undefined)
+  await disk.makeFolder("/data")
+  return { disk, folder: "/data", done: async () => stop.abort() }
+})
+
+/** A queue over a disk whose calls last until they are let go. */
+function slow(): {
+  readonly disk: QueuedDisk
+  readonly clock: SimClock
+  readonly begun: string[]
+  readonly suspected: string[]
+  readonly release: () => void
+} {
+  const sim = new SimDisk()
+  const clock = new SimClock()
+  const [begun, suspected, waiting]: [string[], string[], (() => void)[]] = [[], [], []]
+  sim.intercept(call => {
+    begun.push(call.path)
+    return new Promise(resolve => waiting.push(resolve))
+  })
+  const signal = new AbortController().signal
+  const disk = queuedDisk(sim.boot(), clock, LIMITS, signal, failure => suspected.push(failure.message))
+  return { disk, clock, begun, suspected, release: () => waiting.shift()?.() }
+}
+
+const soon = (): Promise<void> => new Promise(resolve => void setImmediate(resolve))
+
+test("two calls run at once, the others wait their turn", async () => {
+  const { disk, begun, release } = slow()
+  const calls = ["/a", "/b", "/c", "/d"].map(path => disk.exists(path))
+  await soon()
+  assert.deepEqual(begun, ["/a", "/b"])
+  assert.equal(disk.queued, 2)
+  release()
+  await soon()
+  assert.deepEqual(begun, ["/a", "/b", "/c"])
+  for (let i = 0; i < 3; i += 1) {
+    release()
+    await soon()
+  }
+  assert.deepEqual(await Promise.all(calls), [false, false, false, false])
+  assert.deepEqual(begun, ["/a", "/b", "/c", "/d"])
+})
+
+test("a full queue refuses", async () => {
+  const { disk, release } = slow()
+  const calls = Array.from({ length: LIMITS.callsMax + LIMITS.queuedMax }, () => disk.exists("/a"))
+  await assert.rejects(disk.exists("/b"), error => isFailure(error, "tooManyInFlight"))
+  for (const _ of calls) {
+    release()
+    await soon()
+  }
+  await Promise.all(calls)
+  assert.equal(disk.queued, 0)
+})
+
+test("a call that hangs makes the device suspect and fails everything, its own late end included", async () => {
+  const { disk, clock, begun, suspected, release } = slow()
+  const calls = ["/a", "/b", "/c", "/d"].map(path => disk.exists(path))
+  const settled = Promise.allSettled(calls)
+  await clock.advance(LIMITS.deviceTimeoutMs - 1)
+  assert.equal(disk.suspect, undefined)
+  await clock.advance(LIMITS.deviceTimeoutMs)
+  for (const result of await settled) {
+    assert.ok(result.status === "rejected" && isFailure(result.reason, "deviceFailed"))
+  }
+  assert.equal(suspected.length, 1)
+  assert.match(suspected[0] ?? "", /\/a/)
+  release()
+  await soon()
+  await assert.rejects(disk.exists("/e"), error => isFailure(error, "deviceFailed"))
+  assert.deepEqual(begun, ["/a", "/b"], "nothing more goes to the pool")
+  assert.equal(suspected.length, 1)
+  await clock.advance(LIMITS.deviceTimeoutMs)
+  assert.equal(clock.sleepers, 0)
+})
+
+test("time spent waiting for others does not make a device suspect, and an idle queue leaves no timer", async () => {
+  const { disk, clock, suspected, release } = slow()
+  const calls = ["/a", "/b", "/c", "/d", "/e", "/f"].map(path => disk.exists(path))
+  for (const _ of calls) {
+    await clock.advance(LIMITS.deviceTimeoutMs * 0.4)
+    release()
+    await soon()
+  }
+  await Promise.all(calls)
+  assert.deepEqual(suspected, [])
+  await clock.advance(LIMITS.deviceTimeoutMs)
+  assert.equal(clock.sleepers, 0)
+})
+
+test("closing a file of a suspect device does not wait for it", async () => {
+  const sim = new SimDisk()
+  const clock = new SimClock()
+  const disk = queuedDisk(sim.boot(), clock, LIMITS, new AbortController().signal, () => undefined)
+  await disk.makeFolder("/d")
+  const file = await disk.open("/d/a", "create")
+  sim.intercept(() => new Promise(() => undefined))
+  const written = file.write([new Uint8Array(1)], 0)
+  const refused = assert.rejects(written, error => isFailure(error, "deviceFailed"))
+  await clock.advance(2 * LIMITS.deviceTimeoutMs)
+  await refused
+  await file.close()
+  assert.throws(
+    () => file.readNow(new Uint8Array(1), 0),
+    error => isFailure(error, "deviceFailed"),
+  )
+})

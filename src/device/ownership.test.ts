@@ -1,0 +1,125 @@
+import assert from "node:assert/strict"
+import { spawn } from "node:child_process"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { test } from "node:test"
+import type { Failure } from "../base/failures.js"
+import { isFailure } from "../base/failures.js"
+import { parseDeviceId, parseStoreId } from "../base/ids.js"
+import { RealClock } from "../seams/clock/real.js"
+import { SimClock } from "../seams/clock/sim.js"
+import { RealDisk, SimDisk } from "../seams/disk/index.js"
+import { RealLocks, SimLocks } from "../seams/lock/index.js"
+import { Ownership } from "./ownership.js"
+import { beginIncarnation, createSuperblock, readSuperblock } from "./superblock.js"
+
+const NEW_DEVICE = {
+  storeId: parseStoreId("0123456789abcdef0123456789abcdef"),
+  deviceId: parseDeviceId("00000000000000aa"),
+  createdMs: 0,
+}
+
+async function owned() {
+  const clock = new SimClock()
+  const disk = new SimDisk().boot()
+  await disk.makeFolder("/d")
+  const found = await createSuperblock(disk, "/d", NEW_DEVICE)
+  const locks = new SimLocks()
+  const ownership = await Ownership.begin(clock, disk, await locks.boot().take("/d"), found)
+  const stop = new AbortController()
+  const lost: Failure[] = []
+  const running = ownership.run(stop.signal, failure => void lost.push(failure))
+  return { clock, disk, ownership, stop, lost, running }
+}
+
+test("an owner that stays alone goes on, and ends with its signal", async () => {
+  const { clock, ownership, stop, lost, running } = await owned()
+  assert.deepEqual(ownership.identity, { id: NEW_DEVICE.deviceId, path: "/d", incarnation: 1 })
+  await clock.advance(60_000)
+  await ownership.check()
+  assert.deepEqual(lost, [])
+  stop.abort()
+  await running
+  assert.equal(clock.sleepers, 0)
+})
+
+test("an owner learns within a second that another life has begun on its device", async () => {
+  const { clock, disk, ownership, lost, running } = await owned()
+  await clock.advance(10_000)
+  await beginIncarnation(disk, "/d", ownership.superblock)
+  await assert.rejects(ownership.check(), error => isFailure(error, "folderInUse"))
+  await clock.advance(1_001)
+  await running
+  assert.deepEqual(
+    lost.map(({ kind }) => kind),
+    ["folderInUse"],
+  )
+  assert.match(lost[0]?.message ?? "", /\/d/)
+})
+
+test("a folder that is taken away is the device's failure, not another owner", async () => {
+  const { clock, disk, lost, running } = await owned()
+  await disk.remove("/d/superblock")
+  await clock.advance(1_001)
+  await running
+  assert.deepEqual(
+    lost.map(({ kind }) => kind),
+    ["deviceFailed"],
+  )
+})
+
+/** Another process that owns the folder, says its incarnation, and waits to be killed. */
+async function otherOwner(folder: string) {
+  const at = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href)
+  const code = `
+    const { RealLocks } = await import(${at("../seams/lock/real.js")})
+    const { RealDisk } = await import(${at("../seams/disk/real.js")})
+    const { RealClock } = await import(${at("../seams/clock/real.js")})
+    const { Ownership } = await import(${at("./ownership.js")})
+    const { readSuperblock } = await import(${at("./superblock.js")})
+    setTimeout(() => {}, 60_000)
+    try {
+      const lock = await new RealLocks().take(${JSON.stringify(folder)})
+      const disk = new RealDisk()
+      const found = await readSuperblock(disk, lock.folder)
+      const { identity } = await Ownership.begin(new RealClock(), disk, lock, found)
+      console.log("owns", identity.incarnation)
+    } catch (error) {
+      console.log(error.kind ?? error, error.message)
+    }`
+  const child = spawn(process.execPath, ["--input-type=module", "-e", code], { stdio: ["ignore", "pipe", "inherit"] })
+  const said = await new Promise<string>(resolve => child.stdout.once("data", data => resolve(String(data).trim())))
+  const killed = (): Promise<void> =>
+    new Promise(resolve => {
+      child.once("exit", () => resolve())
+      child.kill("SIGKILL")
+    })
+  return { said, killed }
+}
+
+test("two processes: the second is refused by name; after kill -9 it takes over with a new incarnation", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "hayloft-owner-"))
+  try {
+    const disk = new RealDisk()
+    await createSuperblock(disk, folder, NEW_DEVICE)
+    const first = await otherOwner(folder)
+    assert.equal(first.said, "owns 1")
+    const second = await otherOwner(folder)
+    await second.killed()
+    assert.match(second.said, /^folderInUse /)
+    assert.ok(second.said.includes(folder))
+    await first.killed()
+    const third = await otherOwner(folder)
+    assert.equal(third.said, "owns 2")
+    await third.killed()
+    const found = await readSuperblock(disk, folder)
+    assert.ok(found)
+    const ownership = await Ownership.begin(new RealClock(), disk, await new RealLocks().take(folder), found)
+    await ownership.check()
+    assert.equal(ownership.identity.incarnation, 3)
+    await ownership.release()
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})

@@ -1,0 +1,69 @@
+/**
+ * Owning a device's folder for one life of a process.
+ *
+ * Promises  No two processes that check as they should write to one device for longer than
+ *           CHECK_EVERY_MS: the lock keeps processes of one machine apart, and the incarnation in the
+ *           superblock, which each start raises, tells an owner that another one came after it, also
+ *           from another machine. The log asks `check` before each segment.
+ * Refuses   To go on when the folder is another's (`folderInUse`): the process must stop then. A
+ *           superblock that is gone or cannot be read is the device's failure (`deviceFailed`,
+ *           `corruptRecord`).
+ */
+import { asFailure, fail } from "../base/failures.js"
+import type { Failure } from "../base/failures.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Disk } from "../seams/disk/contract.js"
+import type { FolderLock } from "../seams/lock/contract.js"
+import type { Superblock } from "../format/superblock.js"
+import type { DeviceIdentity } from "./contract.js"
+import { beginIncarnation, readSuperblock } from "./superblock.js"
+
+const CHECK_EVERY_MS = 1000
+
+export class Ownership {
+  private constructor(
+    private readonly clock: Clock,
+    private readonly disk: Disk,
+    private readonly lock: FolderLock,
+    readonly superblock: Superblock,
+  ) {}
+
+  /** Begins a life on the device whose folder the lock holds; `found` is its superblock as it is now. */
+  static async begin(clock: Clock, disk: Disk, lock: FolderLock, found: Superblock): Promise<Ownership> {
+    return new Ownership(clock, disk, lock, await beginIncarnation(disk, lock.folder, found))
+  }
+
+  get identity(): DeviceIdentity {
+    const { deviceId, incarnation } = this.superblock
+    return { id: deviceId, path: this.lock.folder, incarnation }
+  }
+
+  /** Throws unless the folder is still this life's. */
+  async check(): Promise<void> {
+    const path = this.lock.folder
+    const found = await readSuperblock(this.disk, path)
+    if (found === undefined) throw fail("deviceFailed", { message: "the data folder has been taken away", path })
+    const { deviceId, incarnation } = this.superblock
+    const isOurs = found.deviceId === deviceId && found.incarnation === incarnation
+    if (!isOurs || !(await this.lock.isHeld())) throw fail("folderInUse", { path })
+  }
+
+  /** Checks each second until the signal fires; the first failure ends it and is told to `onLost`. */
+  async run(signal: AbortSignal, onLost: (failure: Failure) => void): Promise<void> {
+    while (!signal.aborted) {
+      await this.clock.sleep(CHECK_EVERY_MS, signal)
+      if (signal.aborted) return
+      try {
+        await this.check()
+      } catch (error) {
+        onLost(asFailure(error))
+        return
+      }
+    }
+  }
+
+  /** Gives the folder up, once nothing of this life writes to it any more. */
+  release(): Promise<void> {
+    return this.lock.release()
+  }
+}

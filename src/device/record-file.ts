@@ -1,0 +1,50 @@
+/**
+ * Record files: small files that are replaced whole and never changed in place (superblock, control
+ * record).
+ *
+ * Promises  After a power cut at any moment a reader finds the old bytes or the new, never a mixture;
+ *           the new ones once `replaceRecordFile` has resolved. What the bytes say, and whether rot
+ *           has touched them, is for their format to check.
+ * Limits    RECORD_FILE_BYTES_MAX.
+ */
+import { assert } from "../base/assert.js"
+import { fail } from "../base/failures.js"
+import { MIB } from "../base/limits.js"
+import type { Disk, DiskFile } from "../seams/disk/contract.js"
+
+export const RECORD_FILE_BYTES_MAX = 64 * MIB
+const NEW = ".new"
+
+/** The file's bytes; undefined if there is no such file. Throws `corruptRecord` for one that is too large. */
+export async function readRecordFile(disk: Disk, path: string): Promise<Uint8Array | undefined> {
+  if (!(await disk.exists(path))) return undefined
+  const file = await disk.open(path, "read")
+  try {
+    const sizeBytes = await file.sizeBytes()
+    if (sizeBytes > RECORD_FILE_BYTES_MAX) throw fail("corruptRecord", { path, sizeBytes })
+    const bytes = new Uint8Array(sizeBytes)
+    return bytes.subarray(0, await file.read(bytes, 0))
+  } finally {
+    await file.close()
+  }
+}
+
+/** Puts the bytes in place of the file's content, if it had any. One at a time for each path. */
+export async function replaceRecordFile(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
+  assert(bytes.length <= RECORD_FILE_BYTES_MAX, "a record file is over its limit")
+  const file = await freshFile(disk, path + NEW)
+  try {
+    await file.write([bytes], 0)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await disk.rename(path + NEW, path)
+  await disk.syncFolder(path.slice(0, path.lastIndexOf("/")))
+}
+
+/** An earlier replacement may have been cut off, and left its file. */
+async function freshFile(disk: Disk, path: string): Promise<DiskFile> {
+  if (await disk.exists(path)) await disk.remove(path)
+  return disk.open(path, "create")
+}

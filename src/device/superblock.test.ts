@@ -1,0 +1,90 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { isFailure } from "../base/failures.js"
+import { parseDeviceId, parseStoreId } from "../base/ids.js"
+import { crashStates, SimDisk } from "../seams/disk/index.js"
+import type { Disk } from "../seams/disk/index.js"
+import { SimRandom } from "../seams/random/sim.js"
+import { readRecordFile, replaceRecordFile } from "./record-file.js"
+import { beginIncarnation, createSuperblock, inspectFolder, isMountPoint, readSuperblock } from "./superblock.js"
+
+const NEW_DEVICE = {
+  storeId: parseStoreId("0123456789abcdef0123456789abcdef"),
+  deviceId: parseDeviceId("00000000000000aa"),
+  createdMs: 1_767_225_600_000,
+}
+
+async function folderOn(sim: SimDisk): Promise<Disk> {
+  const disk = sim.boot()
+  await disk.makeFolder("/d")
+  return disk
+}
+
+test("a record file is the old or the new at every power cut, and the new once acknowledged", async () => {
+  const sim = new SimDisk()
+  const disk = await folderOn(sim)
+  const [old, young] = [new Uint8Array(1500).fill(1), new Uint8Array(1700).fill(2)]
+  await replaceRecordFile(disk, "/d/r", old)
+  const record = sim.record()
+  await replaceRecordFile(disk, "/d/r", young)
+  const acknowledged = record.events.length
+  let [olds, youngs] = [0, 0]
+  for (const state of crashStates(record, { window: 8, subsetsMax: 256, tearsMax: 50, random: new SimRandom(1) })) {
+    const found = await readRecordFile(new SimDisk(state.medium).boot(), "/d/r")
+    const isYoung = found?.length === young.length && found.every(byte => byte === 2)
+    const isOld = found?.length === old.length && found.every(byte => byte === 1)
+    assert.ok(isOld || isYoung, `neither old nor new at event ${state.eventsBefore}: ${state.what}`)
+    assert.ok(isYoung || state.eventsBefore < acknowledged, `lost at event ${state.eventsBefore}: ${state.what}`)
+    if (isYoung) youngs += 1
+    else olds += 1
+  }
+  assert.ok(olds > 5 && youngs > 0)
+})
+
+test("what an earlier replacement left behind is no hindrance", async () => {
+  const sim = new SimDisk()
+  const disk = await folderOn(sim)
+  const rest = await disk.open("/d/r.new", "create")
+  await rest.write([new Uint8Array(5000).fill(9)], 0)
+  await replaceRecordFile(disk, "/d/r", Uint8Array.of(1, 2))
+  assert.deepEqual(await readRecordFile(disk, "/d/r"), Uint8Array.of(1, 2))
+  assert.equal(await readRecordFile(disk, "/d/other"), undefined)
+})
+
+test("a folder is empty, a device, or somebody else's", async () => {
+  const disk = await folderOn(new SimDisk())
+  for (const harmless of ["lost+found", "owner.sock", "owner.sock.12ab", "superblock.new"]) {
+    await disk.open(`/d/${harmless}`, "create")
+  }
+  assert.deepEqual(await inspectFolder(disk, "/d"), { kind: "empty" })
+  const created = await createSuperblock(disk, "/d", NEW_DEVICE)
+  assert.deepEqual(await inspectFolder(disk, "/d"), { kind: "device", superblock: created })
+  await disk.makeFolder("/e")
+  await disk.open("/e/holiday.jpg", "create")
+  await assert.rejects(inspectFolder(disk, "/e"), error => {
+    return isFailure(error, "folderNotEmpty") && error.message.includes("/e") && error.message.includes("holiday.jpg")
+  })
+  assert.equal(await isMountPoint(disk, "/d"), false)
+})
+
+test("each life on a device has a number of its own, also after power cuts", async () => {
+  const sim = new SimDisk()
+  let disk = await folderOn(sim)
+  await createSuperblock(disk, "/d", NEW_DEVICE)
+  for (let life = 1; life <= 5; life += 1) {
+    const found = await readSuperblock(disk, "/d")
+    assert.ok(found)
+    const begun = await beginIncarnation(disk, "/d", found)
+    assert.equal(begun.incarnation, life)
+    sim.crash(new SimRandom(life))
+    disk = sim.boot()
+  }
+})
+
+test("a damaged superblock is no empty folder", async () => {
+  const sim = new SimDisk()
+  const disk = await folderOn(sim)
+  await createSuperblock(disk, "/d", NEW_DEVICE)
+  sim.flipBit("/d/superblock", 300)
+  await assert.rejects(inspectFolder(disk, "/d"), error => isFailure(error, "corruptRecord"))
+})

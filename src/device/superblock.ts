@@ -1,0 +1,60 @@
+/**
+ * The superblock of a data folder: tells a device from an empty folder and from somebody else's files,
+ * and counts the lives of the processes on it.
+ */
+import { fail } from "../base/failures.js"
+import type { DeviceId, StoreId } from "../base/ids.js"
+import { parseIncarnation } from "../base/ids.js"
+import { decodeSuperblock, encodeSuperblock, FORMAT_EPOCH_MAX } from "../format/superblock.js"
+import type { Superblock } from "../format/superblock.js"
+import type { Disk } from "../seams/disk/contract.js"
+import { readRecordFile, replaceRecordFile } from "./record-file.js"
+
+const NAME = "superblock"
+/** What a folder may hold and still count as empty: the file system's own, our locks, a superblock cut off. */
+const NO_CONTENT = /^(lost\+found|owner\.sock.*|superblock\.new)$/
+
+export type FolderContent = { readonly kind: "empty" } | { readonly kind: "device"; readonly superblock: Superblock }
+
+const pathIn = (folder: string): string => `${folder}/${NAME}`
+
+/** The folder's superblock; undefined if it has none. Throws `corruptRecord`, `invalidConfig`, `deviceFailed`. */
+export async function readSuperblock(disk: Disk, folder: string): Promise<Superblock | undefined> {
+  const bytes = await readRecordFile(disk, pathIn(folder))
+  return bytes && decodeSuperblock(bytes)
+}
+
+/** Throws `folderNotEmpty` for a folder that holds other files, and what `readSuperblock` throws. */
+export async function inspectFolder(disk: Disk, folder: string): Promise<FolderContent> {
+  const superblock = await readSuperblock(disk, folder)
+  if (superblock !== undefined) return { kind: "device", superblock }
+  const others = (await disk.list(folder)).filter(name => !NO_CONTENT.test(name))
+  if (others.length > 0) throw fail("folderNotEmpty", { path: folder, found: others.slice(0, 3).join(", ") })
+  return { kind: "empty" }
+}
+
+export interface NewDevice {
+  readonly storeId: StoreId
+  readonly deviceId: DeviceId
+  readonly createdMs: number
+}
+
+/** Makes an empty folder a device on which no process has lived yet. */
+export async function createSuperblock(disk: Disk, folder: string, device: NewDevice): Promise<Superblock> {
+  const superblock = { ...device, incarnation: parseIncarnation(0), formatEpoch: FORMAT_EPOCH_MAX }
+  await replaceRecordFile(disk, pathIn(folder), encodeSuperblock(superblock))
+  return superblock
+}
+
+/** Begins the next life on the device. The caller holds the folder's lock. */
+export async function beginIncarnation(disk: Disk, folder: string, before: Superblock): Promise<Superblock> {
+  const superblock = { ...before, incarnation: parseIncarnation(before.incarnation + 1) }
+  await replaceRecordFile(disk, pathIn(folder), encodeSuperblock(superblock))
+  return superblock
+}
+
+/** Whether the folder lies on another file system than the one above it. */
+export async function isMountPoint(disk: Disk, folder: string): Promise<boolean> {
+  const [here, above] = [await disk.space(folder), await disk.space(`${folder}/..`)]
+  return here.fileSystemId !== above.fileSystemId
+}

@@ -1,0 +1,152 @@
+import assert from "node:assert/strict"
+import { readFileSync } from "node:fs"
+import { test } from "node:test"
+import fc from "fast-check"
+import { Packr } from "msgpackr"
+import { bytesOfHex, hexOf } from "../base/bytes.js"
+import { isFailure } from "../base/failures.js"
+import { parseDeviceId, parseEpoch, parseStoreId, parseTabletId, rowKeyOf } from "../base/ids.js"
+import { MIB } from "../base/limits.js"
+import { parsePolicy } from "../base/policy.js"
+import { xxh64 } from "../base/xxh64.js"
+import { encodeControlRecord, parseControlRecord } from "./control-record.js"
+import type { ControlRecord } from "./control-record.js"
+
+const DEVICES = [1, 2, 3].map(n => parseDeviceId(`000000000000000${n}`))
+const SAMPLE: ControlRecord = {
+  storeId: parseStoreId("0123456789abcdef0123456789abcdef"),
+  generation: 12,
+  devices: DEVICES.map((id, n) => ({ id, weight: 1.5, pathHint: `/mnt/${n}`, isMountPoint: n !== 0, more: [] })),
+  policy: parsePolicy("ec:2+1"),
+  blockBytes: 4 * MIB,
+  metaCopies: 3,
+  tablets: [
+    {
+      id: parseTabletId(1),
+      epoch: parseEpoch(1),
+      members: DEVICES,
+      start: rowKeyOf(""),
+      end: rowKeyOf("\xff\0m"),
+      more: [],
+    },
+    {
+      id: parseTabletId(2),
+      epoch: parseEpoch(7),
+      members: DEVICES,
+      start: rowKeyOf("\xff\0m"),
+      end: undefined,
+      more: [],
+    },
+  ],
+  layout: { version: 3, table: Uint8Array.of(9, 8, 7) },
+  secrets: Uint8Array.of(1, 2, 3),
+  region: "us-east-1",
+  more: [],
+}
+const isCorrupt = (error: unknown): boolean => isFailure(error, "corruptRecord")
+
+/** An intact envelope around any members. */
+function sealed(members: unknown): Uint8Array {
+  const payload = new Packr({ useRecords: false }).pack(members)
+  const bytes = new Uint8Array(24 + payload.length)
+  const view = new DataView(bytes.buffer)
+  bytes.set(encodeControlRecord(SAMPLE).subarray(0, 8))
+  view.setUint32(8, payload.length, true)
+  view.setBigUint64(16, xxh64(payload, 1n), true)
+  bytes.set(payload, 24)
+  return bytes
+}
+
+test("control record v1 is what it always was, byte for byte", () => {
+  const golden = readFileSync(
+    new URL("../../../src/format/golden/control-record-v1.hex", import.meta.url),
+    "utf8",
+  ).trim()
+  assert.equal(hexOf(encodeControlRecord(SAMPLE)), golden)
+  assert.deepEqual(parseControlRecord(bytesOfHex(golden) ?? new Uint8Array(0)), SAMPLE)
+})
+
+test("every prefix and every single flipped bit of a control record is refused", () => {
+  const bytes = encodeControlRecord(SAMPLE)
+  for (let length = 0; length < bytes.length; length += 1) {
+    assert.throws(() => parseControlRecord(bytes.subarray(0, length)), isCorrupt)
+  }
+  for (let bit = 0; bit < bytes.length * 8; bit += 1) {
+    const flipped = bytes.slice()
+    flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+    assert.throws(() => parseControlRecord(flipped), isCorrupt, `bit ${bit}`)
+  }
+})
+
+test("what a later release has appended survives a round trip", () => {
+  const later: ControlRecord = {
+    ...SAMPLE,
+    devices: SAMPLE.devices.map(device => ({ ...device, more: ["zone-a", [1, 2]] })),
+    tablets: SAMPLE.tablets.map(tablet => ({ ...tablet, more: [null, true] })),
+    more: [{ webhooks: ["https://example.test"] }, 42],
+  }
+  const once = parseControlRecord(encodeControlRecord(later))
+  assert.deepEqual(once, later)
+  assert.deepEqual(parseControlRecord(encodeControlRecord(once)), later)
+})
+
+test("a record with a good checksum and a wrong member is refused", () => {
+  const members: unknown = new Packr().unpack(encodeControlRecord(SAMPLE).subarray(24))
+  assert.ok(Array.isArray(members))
+  const good: readonly unknown[] = members
+  assert.deepEqual(parseControlRecord(sealed(good)), SAMPLE)
+  const device = ["0000000000000001", 1, "/mnt", false]
+  const tablet = [1, 1, ["0000000000000001"], new Uint8Array(0), null]
+  const wrong: readonly (readonly [number, unknown])[] = [
+    [0, "0123"],
+    [0, 5],
+    [1, 0],
+    [1, 1.5],
+    [1, -1],
+    [2, []],
+    [2, "x"],
+    [2, [device, device]],
+    [2, [["xyz", 1, "/mnt", false]]],
+    [2, [["0000000000000001", 0, "/mnt", false]]],
+    [2, [["0000000000000001", 1, 3, false]]],
+    [2, [["0000000000000001", 1, "/mnt", 1]]],
+    [2, [["0000000000000001"]]],
+    [3, "ec:0+0"],
+    [3, 7],
+    [4, 0],
+    [4, 1e12],
+    [5, 0],
+    [5, 99],
+    [6, null],
+    [6, [tablet, tablet]],
+    [6, [[0, 1, ["0000000000000001"], new Uint8Array(0), null]]],
+    [6, [[1, 1, [], new Uint8Array(0), null]]],
+    [6, [[1, 1, ["0000000000000001"], "", null]]],
+    [6, [[1, 1, ["0000000000000001"], Uint8Array.of(2), Uint8Array.of(1)]]],
+    [7, []],
+    [7, [1, "x"]],
+    [7, [-1, new Uint8Array(0)]],
+    [8, "secret"],
+    [9, undefined],
+  ]
+  for (const [index, value] of wrong) {
+    const bytes = sealed(good.map((member, i) => (i === index ? value : member)))
+    assert.throws(() => parseControlRecord(bytes), isCorrupt, `member ${index} as ${JSON.stringify(value)}`)
+  }
+  for (const value of [null, 5, "text", {}, good.slice(0, 9)])
+    assert.throws(() => parseControlRecord(sealed(value)), isCorrupt)
+})
+
+test("noise in an intact envelope never does worse than being refused", () => {
+  fc.assert(
+    fc.property(fc.anything({ withBigInt: false, maxDepth: 3 }), value => {
+      try {
+        parseControlRecord(sealed(value))
+        return false
+      } catch (error) {
+        return isCorrupt(error)
+      }
+    }),
+    { numRuns: 300 },
+  )
+})

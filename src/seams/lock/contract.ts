@@ -1,0 +1,21 @@
+/**
+ * Lock: owning a folder, so that two processes never write to one device.
+ *
+ * Promises  Of processes on one machine that take a folder, one gets it and the others are refused, for
+ *           as long as the first lives; a process that dies, however, gives it up. A race between a
+ *           stale lock's removal and two starters can, by a hair, let two believe that they own it: one
+ *           of them finds out by `isHeld`, which owners ask every second.
+ * Refuses   `folderInUse`, naming the folder. Machines that share a folder over a network do not see
+ *           each other here: the incarnation in the superblock is for them.
+ */
+export interface FolderLock {
+  readonly folder: string
+  /** Whether somebody who tried to take the folder now would be refused on this owner's behalf. */
+  isHeld(): Promise<boolean>
+  release(): Promise<void>
+}
+
+export interface FolderLocks {
+  /** The folder exists. Throws `folderInUse`, `deviceFailed`, `invalidConfig` (no place for a lock). */
+  take(folder: string): Promise<FolderLock>
+}
