@@ -3,11 +3,13 @@
  * by their headers alone. Recovery, checkpoints and the rebuilding of the index are this one walk.
  *
  * What counts as written. A group counts if it continues the volume's chain. Where it does not:
- * - below a position that is known to have been durable, it is damage. Such positions are where a
- *   later volume says that this one was sealed, where the caller knows it to be durable, and where any
+ * - below a position that is known to have been durable, it is damage. Such positions are the one at
+ *   which a later volume says that this one was sealed, the one that the caller gives, and where any
  *   later group of the volume begins;
  * - beyond all of them it is a torn tail, the trace of a write that nobody was told of.
- * The last group has no later one to vouch for it: its bodies are read and have to be good.
+ * A last group that no such position vouches for has to have good bodies; it is reported as unvouched,
+ * because it may be in the page cache only: after a failed sync the kernel calls pages clean that never
+ * reached the disk.
  * Behind damage the walk goes on at the next group of the volume, so that one bad page costs one group.
  */
 import type { DeviceId, VolumeId } from "../base/ids.js"
@@ -23,6 +25,8 @@ export type ScanEvent =
   | { readonly kind: "needle"; readonly needle: ScannedNeedle }
   | { readonly kind: "damage"; readonly damage: VolumeDamage }
   | { readonly kind: "tornTail"; readonly volumeId: VolumeId; readonly fromBytes: number; readonly lengthBytes: number }
+  /** The needles that follow are of a group that nothing vouches for but its own checksums. */
+  | { readonly kind: "unvouched"; readonly group: ScannedGroup; readonly before: VolumePosition }
   /** Everything up to here has been walked. */
   | { readonly kind: "position"; readonly position: VolumePosition }
 
@@ -51,12 +55,13 @@ export async function* scanVolumes(disk: Disk, request: ScanRequest): AsyncGener
     if (upTo !== undefined && volume.volumeId > upTo.volumeId) return
     const sealed = volumes.slice(i + 1).find(later => later.header?.sealed?.volumeId === volume.volumeId)
       ?.header?.sealed
-    const durable = upTo?.volumeId === volume.volumeId ? upTo : sealed
+    const end = upTo?.volumeId === volume.volumeId ? upTo : undefined
     const start = from?.volumeId === volume.volumeId ? from : volume.first
     const file = await disk.open(volumePath(folder, volume.volumeId), "read")
     try {
       const window = new FileWindow(file, await file.sizeBytes())
-      yield* new VolumeScan(window, { deviceId: request.deviceId, volumeId: volume.volumeId }, durable).run(start)
+      const identity = { deviceId: request.deviceId, volumeId: volume.volumeId }
+      yield* new VolumeScan(window, identity, end ?? sealed, end?.offsetBytes).run(start)
     } finally {
       await file.close()
     }
@@ -84,11 +89,12 @@ class VolumeScan {
   /** What the next group has to continue; undefined behind damage, where any later group is taken. */
   private chain: VolumePosition | undefined
 
-  /** `durable`: where the volume is known to end. */
+  /** `durable`: up to where the volume is known to have been durable. `endBytes`: where to stop. */
   constructor(
     private readonly window: FileWindow,
     private readonly identity: VolumeIdentity,
     private readonly durable: VolumePosition | undefined,
+    private readonly endBytes = Infinity,
   ) {}
 
   async *run(start: VolumePosition | undefined): AsyncGenerator<ScanEvent> {
@@ -102,28 +108,37 @@ class VolumeScan {
       this.at = start.offsetBytes
       this.groups = start.groups
       this.chain = start
-      if (start.offsetBytes > this.window.sizeBytes && this.durable === undefined) {
-        yield this.damage(this.window.sizeBytes, start.offsetBytes, "the volume is cut short")
-      }
     }
-    const end = Math.min(this.durable?.offsetBytes ?? Infinity, this.window.sizeBytes)
+    const end = Math.min(this.endBytes, this.window.sizeBytes)
     while (this.at < end) {
-      const group = await this.readNext()
-      if (group?.damage === undefined && group !== undefined && (await this.isVouchedFor(group))) {
-        yield* this.accept(group)
-        continue
-      }
-      const next = await this.next(group?.after.offsetBytes ?? this.at + VOLUME_PAGE_BYTES)
-      if (next === undefined && this.durable === undefined) {
-        yield* this.sealTornTail()
-        return
-      }
-      yield* this.passDamage(group, Math.min(next ?? end, end))
+      const torn = yield* this.step(end)
+      if (torn) break
     }
-    if (this.durable !== undefined && end < this.durable.offsetBytes) {
-      yield this.damage(end, this.durable.offsetBytes, "the volume is cut short")
+    const durableBytes = Math.max(start?.offsetBytes ?? 0, this.durable?.offsetBytes ?? 0)
+    if (this.window.sizeBytes < durableBytes) {
+      yield this.damage(this.window.sizeBytes, durableBytes, "the volume is cut short")
     }
-    yield this.position(this.durable ?? this.chain)
+    yield this.position()
+  }
+
+  /** One group, or one gap; true where a torn tail begins. */
+  private async *step(end: number): AsyncGenerator<ScanEvent, boolean> {
+    const isDurable = this.at < (this.durable?.offsetBytes ?? 0)
+    const group = await this.readNext()
+    const next = await this.next(group?.after.offsetBytes ?? this.at + VOLUME_PAGE_BYTES, group?.header.sequence)
+    const isVouchedFor = isDurable || next !== undefined
+    if (group !== undefined && group.damage === undefined && (isVouchedFor || (await this.hasGoodBodies(group)))) {
+      if (!isVouchedFor) yield { kind: "unvouched", group, before: this.here() }
+      yield* this.accept(group)
+      return false
+    }
+    if (!isVouchedFor) {
+      const lengthBytes = this.window.sizeBytes - this.at
+      yield { kind: "tornTail", volumeId: this.identity.volumeId, fromBytes: this.at, lengthBytes }
+      return true
+    }
+    yield* this.passDamage(group, Math.min(next ?? this.durable?.offsetBytes ?? end, end))
+    return false
   }
 
   /** The group here, if it continues what came before. */
@@ -134,15 +149,11 @@ class VolumeScan {
     return sequence === this.chain.groups + 1 && previousChecksum === this.chain.checksum ? group : undefined
   }
 
-  private next(fromBytes: number): Promise<number | undefined> {
-    return findGroup(this.window, this.identity, fromBytes, this.groups)
+  private next(fromBytes: number, afterSequence = this.groups): Promise<number | undefined> {
+    return findGroup(this.window, this.identity, fromBytes, afterSequence)
   }
 
-  private async isVouchedFor(group: ScannedGroup): Promise<boolean> {
-    if (this.durable !== undefined) return true
-    if ((await findGroup(this.window, this.identity, group.after.offsetBytes, group.header.sequence)) !== undefined) {
-      return true
-    }
+  private async hasGoodBodies(group: ScannedGroup): Promise<boolean> {
     for (const needle of group.needles) if (!(await isBodyGood(this.window, needle))) return false
     return true
   }
@@ -152,7 +163,7 @@ class VolumeScan {
     this.at = group.after.offsetBytes
     this.groups = group.header.sequence
     this.chain = group.after
-    yield this.position(group.after)
+    yield this.position()
   }
 
   /** What can still be had of a damaged group, then the gap. */
@@ -162,23 +173,20 @@ class VolumeScan {
     yield this.damage(fromBytes, next, group?.damage?.reason ?? "no group continues here")
     if (group !== undefined) this.groups = group.header.sequence
     this.at = next
-    this.chain = undefined
-  }
-
-  private *sealTornTail(): Generator<ScanEvent> {
-    const { volumeId } = this.identity
-    yield { kind: "tornTail", volumeId, fromBytes: this.at, lengthBytes: this.window.sizeBytes - this.at }
-    yield this.position(this.chain)
+    this.chain = next === this.durable?.offsetBytes ? this.durable : undefined
   }
 
   private damage(fromBytes: number, toBytes: number, reason: string): ScanEvent {
     return { kind: "damage", damage: { volumeId: this.identity.volumeId, fromBytes, toBytes, reason } }
   }
 
+  private position(): ScanEvent {
+    return { kind: "position", position: this.here() }
+  }
+
   /** Behind damage the chain is unknown; nothing is ever written there, so a position without one will do. */
-  private position(known: VolumePosition | undefined): ScanEvent {
+  private here(): VolumePosition {
     const { volumeId } = this.identity
-    const position = known ?? { volumeId, offsetBytes: this.at, groups: this.groups, checksum: 0n }
-    return { kind: "position", position }
+    return this.chain ?? { volumeId, offsetBytes: this.at, groups: this.groups, checksum: 0n }
   }
 }

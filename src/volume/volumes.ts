@@ -27,15 +27,15 @@ import { mapBounded } from "../life/index.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { positionOfMark } from "./checkpoint-source.js"
 import type { Needle, NeedleId, NeedleRange, VolumeDamage, Volumes } from "./contract.js"
-import { listVolumes, VolumeFiles, volumePath } from "./files.js"
+import { VolumeFiles } from "./files.js"
 import type { EncodedNeedle } from "./group-core.js"
 import { groupBytes, groupCount, needleBytes } from "./group-core.js"
-import type { IndexWrite } from "./index-writes.js"
 import { indexWrite } from "./index-writes.js"
 import type { VolumeLimits } from "./limits.js"
-import { RECOVERY_BATCH_ROWS, VOLUME_LIMITS } from "./limits.js"
+import { VOLUME_LIMITS } from "./limits.js"
 import { readNeedle } from "./needle-read.js"
-import { scanVolumes } from "./scan.js"
+import type { Recovered, UnvouchedGroup } from "./recovery.js"
+import { recoverVolumes } from "./recovery.js"
 import type { VolumeHome } from "./writer.js"
 import { VolumeWriter } from "./writer.js"
 
@@ -46,15 +46,6 @@ interface Queued extends EncodedNeedle {
 }
 
 const NOTHING = new Uint8Array(0)
-
-/** What a walk through the folder left behind, before anything new is written. */
-interface Recovered {
-  readonly position: VolumePosition | undefined
-  readonly lastVolume: number
-  readonly volumes: number
-  readonly writtenBytes: number
-  readonly damages: readonly VolumeDamage[]
-}
 
 /**
  * Opens a device's volumes and brings the index up to date: what was written since the base's mark
@@ -69,54 +60,10 @@ export async function openVolumes(
   limits: VolumeLimits = VOLUME_LIMITS,
 ): Promise<Volumes> {
   await disk.makeFolder(home.folder)
-  return new NeedleVolumes(disk, rows, home, limits, await recover(disk, rows, home, positionOfMark(mark)))
-}
-
-async function recover(
-  disk: Disk,
-  rows: DeviceRows,
-  home: VolumeHome,
-  from: VolumePosition | undefined,
-): Promise<Recovered> {
-  const ids = await listVolumes(disk, home.folder)
-  const last = ids.at(-1)
-  // Bytes that the walk believes must not vanish with the page cache afterwards.
-  if (last !== undefined) await syncVolume(disk, volumePath(home.folder, last))
-  const damages: VolumeDamage[] = []
-  let position = from
-  let batch: IndexWrite[] = []
-  for await (const event of scanVolumes(disk, { ...home, from, upTo: undefined })) {
-    if (event.kind === "needle") batch.push(indexWrite(event.needle.header, event.needle.place))
-    else if (event.kind === "damage") damages.push(event.damage)
-    else if (event.kind === "position") position = event.position
-    if (batch.length >= RECOVERY_BATCH_ROWS) {
-      rows.apply(batch)
-      batch = []
-    }
-  }
-  rows.apply(batch)
-  let writtenBytes = 0
-  for (const id of ids) writtenBytes += await sizeOf(disk, volumePath(home.folder, id))
-  const lastVolume = Math.max(last ?? 0, from?.volumeId ?? 0)
-  return { position, lastVolume, volumes: ids.length, writtenBytes, damages }
-}
-
-async function syncVolume(disk: Disk, path: string): Promise<void> {
-  const file = await disk.open(path, "write")
-  try {
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-}
-
-async function sizeOf(disk: Disk, path: string): Promise<number> {
-  const file = await disk.open(path, "read")
-  try {
-    return await file.sizeBytes()
-  } finally {
-    await file.close()
-  }
+  const recovered = await recoverVolumes(disk, rows, home, positionOfMark(mark))
+  const volumes = new NeedleVolumes(disk, rows, home, limits, recovered)
+  await volumes.writeAgain(recovered.unvouched)
+  return volumes
 }
 
 class NeedleVolumes implements Volumes {
@@ -139,12 +86,32 @@ class NeedleVolumes implements Volumes {
     private readonly limits: VolumeLimits,
     recovered: Recovered,
   ) {
-    this.writer = new VolumeWriter(disk, home, "needles", recovered.position)
+    this.writer = new VolumeWriter(disk, home, "needles", recovered.sealed)
     this.files = new VolumeFiles(disk, home.folder, limits.filesOpenMax)
     this.damages = recovered.damages
     this.lastVolume = recovered.lastVolume
     this.volumes = recovered.volumes
     this.writtenBytes = recovered.writtenBytes
+  }
+
+  /**
+   * Writes the group once more that nothing vouched for, and an empty one behind it that vouches for
+   * the copy, so that the next start does not do it again. Until the copy is durable the group stays
+   * what it was: a good tail behind the sealed part of its volume.
+   */
+  async writeAgain(unvouched: UnvouchedGroup | undefined): Promise<void> {
+    if (unvouched === undefined) return
+    try {
+      await this.makeRoom(0)
+      const places = await this.writer.write(unvouched.needles)
+      await this.writer.write([])
+      this.writtenBytes += must(this.writer.position, "a volume is open").offsetBytes
+      this.rows.apply(unvouched.headers.map((header, i) => indexWrite(header, must(places[i], "each has a place"))))
+    } catch (error) {
+      // Without room it has to be believed as it is.
+      if (!isFailure(error, "deviceFull")) throw error
+      await this.writer.seal(unvouched.after)
+    }
   }
 
   async append(needle: Needle): Promise<void> {

@@ -43,6 +43,12 @@ export class VolumeWriter {
     return this.file !== undefined
   }
 
+  /** Leaves the open volume, if any, and lets the next one name this position as its end. */
+  async seal(position: VolumePosition): Promise<void> {
+    await this.leave()
+    this.at = position
+  }
+
   /** Leaves the open volume, if any, and begins one of this number, which must not exist. */
   async begin(volumeId: VolumeId): Promise<void> {
     await this.leave()

@@ -1,0 +1,359 @@
+/**
+ * Power cuts against volumes: plays a script on the simulated disk over several lives, records it, and
+ * judges what a recovery finds in each disk that a cut could have left.
+ *
+ * A needle's bytes follow from its number, so bytes of another needle, or of nobody, give themselves
+ * away. The base below is a value: after a crash it is the last checkpoint that returned.
+ */
+import { must } from "../../src/base/assert.js"
+import { equalBytes } from "../../src/base/bytes.js"
+import { fail, isFailure } from "../../src/base/failures.js"
+import { rowKeyOf } from "../../src/base/ids.js"
+import { KIB } from "../../src/base/limits.js"
+import { needleIdOfKey, needleKeyOf } from "../../src/format/needle.js"
+import { crashStates, SimDisk } from "../../src/seams/disk/index.js"
+import type { CrashState, Disk, DiskRecord } from "../../src/seams/disk/index.js"
+import type { Random } from "../../src/seams/random/contract.js"
+import { SimRandom } from "../../src/seams/random/sim.js"
+import { VolumeScanSource } from "../../src/volume/checkpoint-source.js"
+import type { Needle, Volumes } from "../../src/volume/contract.js"
+import { deviceHome, MapRows, needleIdFor, needleOf } from "../../src/volume/fixtures.js"
+import { VOLUME_LIMITS } from "../../src/volume/limits.js"
+import { openVolumes } from "../../src/volume/volumes.js"
+
+export const LIMITS = { ...VOLUME_LIMITS, volumeBytesMax: 96 * KIB, groupBytesMax: 40 * KIB }
+const BODY_BYTES_MAX = 141 * 64
+
+/** One needle of the run. Moments are numbers of events of the record; Infinity: never. */
+export interface Issued {
+  readonly number: number
+  readonly issuedAt: number
+  /** Its append resolved, or a recovery found it. */
+  ackedAt: number
+  /** A recovery did not find it. */
+  lostAt: number
+  removeIssuedAt: number
+  removeAckedAt: number
+}
+
+/** An index as a checkpoint left it. */
+export interface Checkpoint {
+  readonly at: number
+  readonly mark: Uint8Array | undefined
+  readonly rows: MapRows
+}
+
+export interface Run {
+  readonly record: DiskRecord
+  readonly issued: readonly Issued[]
+  readonly checkpoints: readonly Checkpoint[]
+  readonly lives: number
+  readonly killedInFlight: number
+}
+
+export interface Planted {
+  /** Stands between the volumes and the disk while the script is played. */
+  readonly disk?: (disk: Disk) => Disk
+  readonly needle?: (needle: Needle) => Needle
+  readonly mark?: (mark: Uint8Array) => Uint8Array
+  /** Stands for the recovery that is judged. */
+  readonly recover?: Recover
+}
+
+export interface Recovered {
+  readonly rows: MapRows
+  readonly volumes: Volumes
+}
+export type Recover = (disk: Disk, base: Checkpoint, life: number) => Promise<Recovered>
+
+const copyOf = (rows: MapRows): MapRows => {
+  const copy = new MapRows()
+  for (const [key, row] of rows.rows) copy.rows.set(key, row)
+  return copy
+}
+
+export const recoverReal: Recover = async (disk, base, life) => {
+  const rows = copyOf(base.rows)
+  return { rows, volumes: await openVolumes(disk, rows, deviceHome(life), base.mark, LIMITS) }
+}
+
+const BODIES = new Map<number, Uint8Array>()
+
+export function bodyOf(number: number): Uint8Array {
+  const known = BODIES.get(number)
+  if (known !== undefined) return known
+  const random = new SimRandom(number)
+  const body = random.bytes(64 * (1 + random.below(number % 4 === 0 ? BODY_BYTES_MAX / 64 : 12)))
+  BODIES.set(number, body)
+  return body
+}
+export const needleFor = (number: number): Needle => needleOf(needleIdFor(number), bodyOf(number))
+
+const WARM_UP_STEPS = 12
+/** The number of the needle that a life after the crash writes. */
+const NEW_LIFE = 1_000_000
+
+/** Plays a generated script; the recording begins when there are a few volumes. */
+export async function play(seed: number, steps: number, planted: Planted = {}): Promise<Run> {
+  const script = new Script(new SimRandom(seed), planted)
+  await script.begin()
+  for (let step = 0; step < WARM_UP_STEPS; step += 1) await script.step()
+  script.record()
+  for (let step = 0; step < steps; step += 1) await script.step()
+  return script.run()
+}
+
+class Script {
+  private readonly sim = new SimDisk()
+  private recording: DiskRecord | undefined
+  private readonly issued: Issued[] = []
+  private checkpoints: Checkpoint[] = [{ at: 0, mark: undefined, rows: new MapRows() }]
+  private life = 0
+  private lastNumber = 0
+  private killedInFlight = 0
+  private current: Recovered | undefined
+
+  constructor(
+    private readonly random: Random,
+    private readonly planted: Planted,
+  ) {
+    // A write takes a while, so that a process can die with one under way.
+    this.sim.intercept(async call => {
+      if (call.kind === "write") await new Promise(resolve => setImmediate(resolve))
+    })
+  }
+
+  async begin(): Promise<void> {
+    this.life += 1
+    this.current = await recoverReal(this.disk(), must(this.checkpoints.at(-1), "there is a first base"), this.life)
+  }
+
+  record(): void {
+    this.recording = this.sim.record()
+    for (const each of this.issued) {
+      if (each.ackedAt < Infinity) each.ackedAt = 0
+      if (each.lostAt < Infinity) each.lostAt = 0
+      if (each.removeIssuedAt < Infinity) each.removeIssuedAt = 0
+      if (each.removeAckedAt < Infinity) each.removeAckedAt = 0
+    }
+    this.checkpoints = this.checkpoints.slice(-1).map(({ mark, rows }) => ({ at: 0, mark, rows }))
+  }
+
+  run(): Run {
+    const { issued, checkpoints, life, killedInFlight } = this
+    return { record: must(this.recording, "recorded"), issued, checkpoints, lives: life, killedInFlight }
+  }
+
+  async step(): Promise<void> {
+    const dice = this.random.below(20)
+    if (dice < 9) await Promise.all(this.appendSome())
+    else if (dice < 11) await this.appendAgain()
+    else if (dice < 14) await this.remove()
+    else if (dice < 16) await this.checkpoint()
+    else if (dice < 17) await this.restart()
+    else if (dice < 18) await this.failWrite()
+    else await this.killInFlight()
+  }
+
+  private get now(): number {
+    return this.recording?.events.length ?? 0
+  }
+
+  private get volumes(): Volumes {
+    return must(this.current, "a life has begun").volumes
+  }
+
+  private disk(): Disk {
+    const disk = this.sim.boot()
+    return this.planted.disk?.(disk) ?? disk
+  }
+
+  private appendSome(): Promise<void>[] {
+    return Array.from({ length: 1 + this.random.below(6) }, () => {
+      this.lastNumber += 1
+      const needle = needleFor(this.lastNumber)
+      const issued = { ...NEVER, number: this.lastNumber, issuedAt: this.now }
+      this.issued.push(issued)
+      return this.volumes.append(this.planted.needle?.(needle) ?? needle).then(() => void (issued.ackedAt = this.now))
+    })
+  }
+
+  private living(): Issued[] {
+    return this.issued.filter(({ ackedAt, removeIssuedAt }) => ackedAt < Infinity && removeIssuedAt === Infinity)
+  }
+
+  private pick(count: number): Issued[] {
+    const living = this.living()
+    return Array.from({ length: Math.min(count, living.length) }, () =>
+      living.splice(this.random.below(living.length), 1),
+    ).flat()
+  }
+
+  /** A second copy of a needle: a client that sends again, or a repair. */
+  private async appendAgain(): Promise<void> {
+    for (const { number } of this.pick(1)) await this.volumes.append(needleFor(number))
+  }
+
+  private async remove(): Promise<void> {
+    const chosen = this.pick(1 + this.random.below(3))
+    for (const each of chosen) each.removeIssuedAt = this.now
+    await this.volumes.remove(chosen.map(({ number }) => needleIdFor(number)))
+    for (const each of chosen) each.removeAckedAt = this.now
+  }
+
+  private async checkpoint(): Promise<void> {
+    const base = must(this.checkpoints.at(-1), "there is a first base")
+    const source = new VolumeScanSource(this.sim.boot(), deviceHome(this.life), this.volumes.durable())
+    const rows = copyOf(base.rows)
+    for await (const write of source.collect(base.mark)) rows.apply([write])
+    const mark = this.planted.mark?.(source.markAfter()) ?? source.markAfter()
+    this.checkpoints.push({ at: this.now, mark, rows })
+  }
+
+  private async restart(): Promise<void> {
+    await this.volumes.close()
+    await this.begin()
+  }
+
+  /** The device fails a write; the process is started anew on the same machine, with the same page cache. */
+  private async failWrite(): Promise<void> {
+    const slow = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+    let failed = false
+    this.sim.intercept(async call => {
+      if (call.kind !== "write") return
+      await slow()
+      if (failed) return
+      failed = true
+      throw fail("deviceFailed", { code: "EIO" })
+    })
+    const unsure = this.issued.length
+    await Promise.allSettled(this.appendSome())
+    this.sim.kill()
+    this.sim.intercept(async call => {
+      if (call.kind === "write") await slow()
+    })
+    await this.begin()
+    this.settle(this.issued.slice(unsure))
+  }
+
+  private async killInFlight(): Promise<void> {
+    const unsure = this.issued.length
+    for (const append of this.appendSome()) append.catch(() => undefined)
+    for (let turns = this.random.below(4); turns > 0; turns -= 1) await new Promise(resolve => setImmediate(resolve))
+    const flying = this.issued.slice(unsure)
+    if (flying.some(({ ackedAt }) => ackedAt === Infinity)) this.killedInFlight += 1
+    this.sim.kill()
+    await this.begin()
+    this.settle(flying)
+  }
+
+  /** What the new life says of needles that nobody was told about. */
+  private settle(unsure: readonly Issued[]): void {
+    for (const each of unsure) {
+      if (each.ackedAt < Infinity) continue
+      if (this.volumes.has(needleIdFor(each.number))) each.ackedAt = this.now
+      else each.lostAt = this.now
+    }
+  }
+}
+
+const NEVER = { ackedAt: Infinity, lostAt: Infinity, removeIssuedAt: Infinity, removeAckedAt: Infinity }
+
+export interface Finding {
+  readonly check:
+    "acknowledged" | "removed" | "unknown" | "unreadable" | "bytes" | "damage" | "rebuild" | "repeated" | "failed"
+  readonly details: string
+}
+
+/** Recovers a crashed disk and holds what is found against what was promised. */
+export async function judge(
+  run: Run,
+  state: CrashState,
+  recover: Recover,
+  deep?: Random,
+): Promise<Finding | undefined> {
+  const moment = state.eventsBefore
+  const base = must(run.checkpoints.filter(({ at }) => at <= moment).at(-1), "there is a first base")
+  const sim = new SimDisk(state.medium)
+  const recording = sim.record()
+  try {
+    const found = await recover(sim.boot(), base, run.lives + 1)
+    const finding =
+      (await judgeNeedles(run, moment, found)) ?? (await judgeRebuild(sim, found)) ?? judgeDamage(found.volumes)
+    if (finding !== undefined || deep === undefined) return finding
+    const due = run.issued.filter(({ ackedAt, removeIssuedAt }) => ackedAt <= moment && removeIssuedAt > moment)
+    const promised = new Set(due.map(({ number }) => `needles/${needleKeyOf(needleIdFor(number))}`))
+    const again = (disk: Disk): Promise<Recovered> => recover(disk, base, run.lives + 2)
+    return await judgeRepeated(promised, again, found, recording, deep)
+  } catch (error) {
+    return { check: "failed", details: error instanceof Error ? (error.stack ?? error.message) : String(error) }
+  }
+}
+
+async function judgeNeedles(run: Run, moment: number, { rows, volumes }: Recovered): Promise<Finding | undefined> {
+  const known = new Set<string>()
+  for (const each of run.issued) {
+    const id = needleIdFor(each.number)
+    const has = volumes.has(id)
+    if (has && each.issuedAt <= moment && each.lostAt > moment) known.add(needleKeyOf(id))
+    const due = each.ackedAt <= moment && each.removeIssuedAt > moment
+    if (due && !has) return { check: "acknowledged", details: `needle ${each.number} is lost` }
+    if (has && each.removeAckedAt <= moment) return { check: "removed", details: `needle ${each.number} is back` }
+    if (!has) continue
+    const body = bodyOf(each.number)
+    const read = await volumes.read(id, { offsetBytes: 0, lengthBytes: body.length }).catch((error: unknown) => {
+      if (isFailure(error)) return error
+      throw error
+    })
+    if (!(read instanceof Uint8Array)) return { check: "unreadable", details: `needle ${each.number}: ${read.message}` }
+    if (!equalBytes(read, body)) return { check: "bytes", details: `needle ${each.number} reads as other bytes` }
+  }
+  const stranger = [...rows.rows.keys()].find(key => !known.has(key.slice("needles/".length)))
+  return stranger === undefined ? undefined : { check: "unknown", details: describe(stranger) }
+}
+
+const describe = (key: string): string =>
+  `needle ${parseInt(needleIdOfKey(rowKeyOf(key.slice("needles/".length))).uploadId, 16)}`
+
+/** The index from nothing is the one that checkpoint and tail gave. */
+async function judgeRebuild(sim: SimDisk, { rows, volumes }: Recovered): Promise<Finding | undefined> {
+  const rebuilt = new MapRows()
+  const source = new VolumeScanSource(sim.boot(), deviceHome(0), volumes.durable())
+  for await (const write of source.collect(undefined)) rebuilt.apply([write])
+  const text = (index: MapRows): string =>
+    JSON.stringify([...index.rows].map(([key, { value }]) => [key, Buffer.from(value).toString("hex")]).sort())
+  return text(rebuilt) === text(rows)
+    ? undefined
+    : { check: "rebuild", details: `${rebuilt.rows.size} and ${rows.rows.size}` }
+}
+
+const judgeDamage = ({ damages }: Volumes): Finding | undefined =>
+  damages.length === 0 ? undefined : { check: "damage", details: JSON.stringify(damages[0]) }
+
+/** Goes on from a recovered disk, then cuts power at any moment of the recovery and of what followed. */
+async function judgeRepeated(
+  promised: ReadonlySet<string>,
+  again: (disk: Disk) => Promise<Recovered>,
+  found: Recovered,
+  recording: DiskRecord,
+  random: Random,
+): Promise<Finding | undefined> {
+  const held = [...found.rows.rows.keys()]
+  const recoveredAt = recording.events.length
+  await found.volumes.append(needleFor(NEW_LIFE))
+  const ackedAt = recording.events.length
+  for (const state of crashStates(recording, { window: 4, subsetsMax: 8, tearsMax: 2, random })) {
+    const { rows, volumes } = await again(new SimDisk(state.medium).boot())
+    // Before the first recovery had returned, nobody relied on more than what was acknowledged.
+    const relied = state.eventsBefore >= recoveredAt ? held : held.filter(key => promised.has(key))
+    const lost = relied.find(key => !rows.rows.has(key))
+    if (lost !== undefined)
+      return { check: "repeated", details: `${describe(lost)} was found only once: ${state.what}` }
+    const isNewHeld = volumes.has(needleIdFor(NEW_LIFE))
+    if (state.eventsBefore >= ackedAt && !isNewHeld)
+      return { check: "repeated", details: "the new life's needle is lost" }
+    const finding = judgeDamage(volumes)
+    if (finding !== undefined) return finding
+  }
+  return undefined
+}

@@ -1,0 +1,213 @@
+/**
+ * Volumes under power cuts, by enumeration: every crash point of recorded runs of several lives, every
+ * subset of what was doubtful, torn, stale, zeroed and flipped writes, and the same inside recovery.
+ *
+ * `VOLUME_CRASH_RUNS=200` tries more scripts than the default.
+ */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "../../src/base/assert.js"
+import { subBlockChecksums } from "../../src/base/sub-block.js"
+import { needleSeed } from "../../src/format/needle.js"
+import { decodeVolumePosition, encodeVolumePosition } from "../../src/format/volume.js"
+import { crashStates } from "../../src/seams/disk/index.js"
+import type { Disk, Medium } from "../../src/seams/disk/index.js"
+import { SimRandom } from "../../src/seams/random/sim.js"
+import { positionOfMark } from "../../src/volume/checkpoint-source.js"
+import { deviceHome, MapRows, needleIdFor } from "../../src/volume/fixtures.js"
+import { listVolumes, volumePath } from "../../src/volume/files.js"
+import type { IndexWrite } from "../../src/volume/index-writes.js"
+import { indexWrite } from "../../src/volume/index-writes.js"
+import { scanVolumes } from "../../src/volume/scan.js"
+import { judge, play, recoverReal } from "./volume-harness.js"
+import type { Finding, Planted, Recover, Run } from "./volume-harness.js"
+
+const RUNS = Number(process.env["VOLUME_CRASH_RUNS"] ?? 10)
+const STEPS = 16
+/** One state in so many is also gone on from, and its recovery cut. */
+const DEEP_EVERY = 25
+
+interface Outcome {
+  readonly states: number
+  readonly finding: (Finding & { readonly where: string }) | undefined
+}
+
+async function tryAll(run: Run, seed: number, recover: Recover): Promise<Outcome> {
+  const random = new SimRandom(seed)
+  let states = 0
+  for (const state of crashStates(run.record, { window: 6, subsetsMax: 16, tearsMax: 5, random })) {
+    states += 1
+    const deep = states % DEEP_EVERY === 0 ? random : undefined
+    const finding = await judge(run, state, recover, deep)
+    if (finding)
+      return { states, finding: { ...finding, where: `seed ${seed}, event ${state.eventsBefore}: ${state.what}` } }
+  }
+  return { states, finding: undefined }
+}
+
+test("no power cut loses, invents, revives or damages a needle, and the index is what the volumes say", async () => {
+  let [states, killedInFlight] = [0, 0]
+  for (let seed = 1; seed <= RUNS; seed += 1) {
+    const run = await play(seed, STEPS)
+    const outcome = await tryAll(run, seed, recoverReal)
+    assert.deepEqual(outcome.finding, undefined)
+    states += outcome.states
+    killedInFlight += run.killedInFlight
+  }
+  assert.ok(states > 150 * RUNS, `only ${states} states`)
+  assert.ok(killedInFlight > RUNS / 2, `only ${killedInFlight} processes died with a write under way`)
+})
+
+/** A disk whose files are opened, or whose folders are synced, otherwise than asked. */
+function bent(change: Partial<Pick<Disk, "open" | "syncFolder">>, disk: Disk): Disk {
+  return {
+    open: change.open ?? ((path, mode, options) => disk.open(path, mode, options)),
+    list: folder => disk.list(folder),
+    exists: path => disk.exists(path),
+    makeFolder: path => disk.makeFolder(path),
+    remove: path => disk.remove(path),
+    rename: (from, to) => disk.rename(from, to),
+    syncFolder: change.syncFolder ?? (path => disk.syncFolder(path)),
+    space: path => disk.space(path),
+  }
+}
+
+const SKIP_SYNC: Planted = {
+  disk: disk => bent({ open: (path, mode) => disk.open(path, mode, { durable: false }) }, disk),
+}
+const FORGET_THE_FOLDER: Planted = { disk: disk => bent({ syncFolder: () => Promise.resolve() }, disk) }
+
+/** The checksums of another needle: as if two needles had changed places. */
+const WRONG_SEED: Planted = {
+  needle: needle => ({ ...needle, checksums: subBlockChecksums(needle.body, needleSeed(needleIdFor(424_242))) }),
+}
+
+/** A base that says it contains more than it does. */
+const MARK_TOO_FAR: Planted = {
+  mark: mark => {
+    if (mark.length === 0) return mark
+    const position = decodeVolumePosition(mark)
+    return encodeVolumePosition({ ...position, offsetBytes: position.offsetBytes + 4096, groups: position.groups + 1 })
+  },
+}
+
+/** Believes every group whose headers fit, as if all of the last volume were known to be durable. */
+const ACCEPT_BAD_BODIES: Recover = async (disk, base, life) => {
+  const recovered = await recoverReal(disk, base, life)
+  const { folder, deviceId } = deviceHome(life)
+  const ids = await listVolumes(disk, folder)
+  for (const volumeId of ids) {
+    const file = await disk.open(volumePath(folder, volumeId), "read")
+    const upTo = { volumeId, offsetBytes: await file.sizeBytes(), groups: 0, checksum: 0n }
+    for await (const event of scanVolumes(disk, { folder, deviceId, from: positionOfMark(base.mark), upTo })) {
+      if (event.kind !== "needle") continue
+      const write = indexWrite(event.needle.header, event.needle.place)
+      if (!recovered.rows.get("needles", write.key)) recovered.rows.apply([write])
+    }
+  }
+  return recovered
+}
+
+/** Takes the last group for a torn one, whatever its checksums say. */
+const DROP_LAST_GROUP: Recover = async (disk, base, life) => {
+  const before = await lastGroup(disk, life)
+  const recovered = await recoverReal(disk, base, life)
+  recovered.rows.apply(before)
+  return recovered
+}
+
+async function lastGroup(disk: Disk, life: number): Promise<IndexWrite[]> {
+  const { folder, deviceId } = deviceHome(life)
+  let group: IndexWrite[] = []
+  let gathering: IndexWrite[] = []
+  await disk.makeFolder(folder)
+  for await (const event of scanVolumes(disk, { folder, deviceId, from: undefined, upTo: undefined })) {
+    if (event.kind === "needle") gathering.push(indexWrite(event.needle.header, event.needle.place))
+    if (event.kind === "position" && gathering.length > 0) [group, gathering] = [gathering, []]
+  }
+  return group.map(write => ({ ...write, value: undefined }))
+}
+
+/** Puts a bug in place and looks for it until some run of a few shows it. */
+async function find(planted: Planted): Promise<Finding> {
+  for (let seed = 1; seed <= 6; seed += 1) {
+    const run = await play(seed, STEPS, planted).catch((error: unknown) => String(error))
+    if (typeof run === "string") return { check: "failed", details: run }
+    const { finding } = await tryAll(run, seed, planted.recover ?? recoverReal)
+    if (finding) return finding
+  }
+  return assert.fail("nobody noticed")
+}
+
+interface Canary {
+  readonly bug: string
+  readonly planted: Planted
+  readonly caughtBy: readonly Finding["check"][]
+}
+
+const CANARIES: readonly Canary[] = [
+  { bug: "skip a sync", planted: SKIP_SYNC, caughtBy: ["acknowledged", "unreadable", "damage"] },
+  {
+    bug: "forget to sync the folder of a new volume",
+    planted: FORGET_THE_FOLDER,
+    caughtBy: ["acknowledged", "unreadable"],
+  },
+  { bug: "checksum with another needle's seed", planted: WRONG_SEED, caughtBy: ["acknowledged", "unreadable"] },
+  { bug: "mark beyond what the base contains", planted: MARK_TOO_FAR, caughtBy: ["acknowledged", "damage", "rebuild"] },
+  { bug: "accept bad bodies", planted: { recover: ACCEPT_BAD_BODIES }, caughtBy: ["unreadable"] },
+  { bug: "drop the last group", planted: { recover: DROP_LAST_GROUP }, caughtBy: ["acknowledged"] },
+]
+
+for (const { bug, planted, caughtBy } of CANARIES) {
+  test(`planted bug: ${bug} is noticed`, async () => {
+    const finding = await find(planted)
+    assert.ok(caughtBy.includes(finding.check), `${finding.check}: ${finding.details}`)
+  })
+}
+
+test("an interrupted recovery, repeated, ends where an undisturbed one does", async () => {
+  const run = await play(77, STEPS)
+  const random = new SimRandom(77)
+  let deep = 0
+  for (const state of crashStates(run.record, { window: 2, subsetsMax: 2, tearsMax: 1, random })) {
+    if (state.eventsBefore % 3 !== 0) continue
+    deep += 1
+    assert.deepEqual(
+      await judge(run, state, recoverReal, random),
+      undefined,
+      `event ${state.eventsBefore}: ${state.what}`,
+    )
+  }
+  assert.ok(deep > 20, `only ${deep} states`)
+})
+
+const sizeOf = (medium: Medium, name: string): number =>
+  must(medium.fileAt(`/device/volumes/${name}`), "listed").current.length
+
+test("a rotten bit is reported or read as damaged, never as good bytes and never silently", async () => {
+  const run = await play(5, STEPS)
+  const random = new SimRandom(6)
+  const states = crashStates(run.record, { window: 6, subsetsMax: 64, tearsMax: 0, random })
+  const whole = must([...states].at(-1), "a run ends somewhere")
+  const first = { ...run, checkpoints: [{ at: 0, mark: undefined, rows: new MapRows() }] }
+  const seen = new Set<string>()
+  for (let round = 0; round < 150; round += 1) {
+    const medium = whole.medium.copy()
+    const names = medium.namesIn("/device/volumes").filter(name => sizeOf(medium, name) > 0)
+    const name = must(names[random.below(names.length)], "a volume")
+    medium.flipBit(`/device/volumes/${name}`, random.below(8 * sizeOf(medium, name)))
+    let damages = 0
+    const finding = await judge(first, { ...whole, medium }, async (disk, base, life) => {
+      const recovered = await recoverReal(disk, base, life)
+      damages = recovered.volumes.damages.length
+      return recovered
+    })
+    seen.add(finding?.check ?? "nothing")
+    if (finding === undefined || finding.check === "unreadable" || finding.check === "damage") continue
+    // A rotten last group looks like a torn one where no checkpoint or later group knows better.
+    const isLast = names.slice(-2).includes(name)
+    assert.ok(["acknowledged", "removed"].includes(finding.check), `${finding.check}: ${finding.details}`)
+    assert.ok(damages > 0 || isLast, finding.details)
+  }
+  assert.ok(seen.has("unreadable") && seen.has("acknowledged"), [...seen].join(" "))
+})
