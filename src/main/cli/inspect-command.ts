@@ -36,6 +36,10 @@ const INDENT: Readonly<Record<Finding["what"], string>> = {
   batch: "",
   entry: "  ",
   end: "",
+  superblock: "",
+  control: "",
+  device: "  ",
+  tablet: "  ",
 }
 
 function findingText({ what, offsetBytes, intact, fields }: Finding): string {

@@ -10,12 +10,14 @@ import {
   parseLogSequence,
   parsePartitionId,
   parsePosition,
+  parseStoreId,
   parseTabletId,
   parseUploadId,
   parseVolumeId,
   rowKeyOf,
 } from "../../base/ids.js"
 import { subBlockChecksums } from "../../base/sub-block.js"
+import { encodeControlRecord } from "../../format/control-record.js"
 import { encodeEntry } from "../../format/entry.js"
 import { encodeLogBatch } from "../../format/log-batch.js"
 import {
@@ -25,6 +27,7 @@ import {
   payloadSeed,
   type NeedleId,
 } from "../../format/needle.js"
+import { encodeSuperblock } from "../../format/superblock.js"
 import {
   chainChecksum,
   encodeGroupHeader,
@@ -211,6 +214,52 @@ test("a log segment: batches and their entries, until the chain ends", async () 
   file[100] = 0xff
   const damaged = await findingsOf(file)
   assert.deepEqual([damaged?.[0]?.what, damaged?.[0]?.intact], ["batch", false])
+})
+
+test("superblock and control record: what they say, damage, and no secret", async () => {
+  const storeId = parseStoreId("cd".repeat(16))
+  const superblock = Buffer.from(
+    encodeSuperblock({ storeId, deviceId, incarnation: parseIncarnation(4), createdMs: 0, formatEpoch: 1 }),
+  )
+  const [found] = (await findingsOf(superblock)) ?? []
+  assert.deepEqual(found?.fields, {
+    store: storeId,
+    device: deviceId,
+    incarnation: 4,
+    created: "1970-01-01T00:00:00.000Z",
+    formatEpoch: 1,
+  })
+  superblock[33] = 9
+  assert.equal((await findingsOf(superblock))?.[0]?.intact, false)
+  const control = Buffer.from(
+    encodeControlRecord({
+      storeId,
+      generation: 3,
+      devices: [{ id: deviceId, weight: 1, pathHint: "/data", isMountPoint: false, more: [] }],
+      policy: { kind: "replica", copies: 1 },
+      blockBytes: 4 * 1024 * 1024,
+      metaCopies: 1,
+      tablets: [
+        {
+          id: parseTabletId(1),
+          epoch: parseEpoch(2),
+          members: [deviceId],
+          start: rowKeyOf(""),
+          end: undefined,
+          more: [],
+        },
+      ],
+      layout: { version: 1, table: new Uint8Array(8) },
+      secrets: Buffer.from("sealed-secrets"),
+      region: "us-east-1",
+      more: [],
+    }),
+  )
+  const findings = await findingsOf(control)
+  assert.deepEqual(outline(findings), ["control@0", "device@0", "tablet@0"])
+  assert.ok(!JSON.stringify(findings).includes("sealed-secrets"))
+  control[40] = (control[40] ?? 0) ^ 1
+  assert.deepEqual(outline(await findingsOf(control)), ["control@0!"])
 })
 
 test("any other file is refused", async () => {

@@ -7,8 +7,10 @@
 import { equalBytes } from "../../base/bytes.js"
 import { isFailure } from "../../base/failures.js"
 import { bytesOfByteString, textOfObjectKey } from "../../base/ids.js"
+import { MIB } from "../../base/limits.js"
 import { textOfPolicy } from "../../base/policy.js"
 import { subBlockChecksums } from "../../base/sub-block.js"
+import { parseControlRecord, type ControlRecord } from "../../format/control-record.js"
 import { decodeEntry } from "../../format/entry.js"
 import { batchBytes, decodeLogBatchHeader, decodeLogBatchRecords, LOG_HEADER_BYTES } from "../../format/log-batch.js"
 import {
@@ -19,6 +21,7 @@ import {
   payloadSeed,
   type NeedleHeader,
 } from "../../format/needle.js"
+import { decodeSuperblock } from "../../format/superblock.js"
 import {
   chainChecksum,
   decodeGroupHeader,
@@ -34,22 +37,66 @@ import {
 export type ReadAt = (offsetBytes: number, lengthBytes: number) => Promise<Uint8Array>
 
 export interface Finding {
-  readonly what: "volume" | "group" | "needle" | "batch" | "entry" | "end"
+  readonly what:
+    "volume" | "group" | "needle" | "batch" | "entry" | "end" | "superblock" | "control" | "device" | "tablet"
   readonly offsetBytes: number
   /** False: a checksum or the chain is broken here. */
   readonly intact: boolean
   readonly fields: Readonly<Record<string, string | number | boolean>>
 }
 
-/** Findings of a volume or a log segment; undefined where the file begins like neither. */
+/** Findings of a file of a data folder; undefined where it begins like none. */
 export async function inspectFile(read: ReadAt): Promise<AsyncIterable<Finding> | undefined> {
   const head = await read(0, VOLUME_PAGE_BYTES)
   if (decodeVolumeHeader(head) !== undefined) return inspectVolume(read, head)
   if (decodeLogBatchHeader(head) !== undefined) return inspectLogSegment(read)
+  const magic = Buffer.from(head.subarray(0, 4)).toString("latin1")
+  if (magic === SUPERBLOCK_MAGIC) return inspectSuperblock(head)
+  if (magic === CONTROL_MAGIC) return inspectControlRecord(await read(0, CONTROL_BYTES_MAX))
   return undefined
 }
 
+const SUPERBLOCK_MAGIC = "HLSB"
+const CONTROL_MAGIC = "HLCR"
+const CONTROL_BYTES_MAX = 64 * MIB
+
 const hex = (value: bigint): string => value.toString(16).padStart(16, "0")
+
+/** One finding, or a damaged one with the reason. */
+function whole(what: "superblock" | "control", decode: () => Finding["fields"]): Finding {
+  try {
+    return { what, offsetBytes: 0, intact: true, fields: decode() }
+  } catch (error) {
+    if (!isFailure(error)) throw error
+    return { what, offsetBytes: 0, intact: false, fields: { reason: error.message } }
+  }
+}
+
+async function* inspectSuperblock(bytes: Uint8Array): AsyncGenerator<Finding> {
+  yield whole("superblock", () => {
+    const { storeId, deviceId, incarnation, createdMs, formatEpoch } = decodeSuperblock(bytes)
+    return { store: storeId, device: deviceId, incarnation, created: new Date(createdMs).toISOString(), formatEpoch }
+  })
+}
+
+/** The secrets inside stay sealed: only their length shows. */
+async function* inspectControlRecord(bytes: Uint8Array): AsyncGenerator<Finding> {
+  let record: ControlRecord | undefined
+  yield whole("control", () => {
+    record = parseControlRecord(bytes)
+    const { storeId, generation, blockBytes, metaCopies, layout, secrets, region } = record
+    const policy = textOfPolicy(record.policy)
+    const sealed = { layoutVersion: layout.version, layoutBytes: layout.table.length, secretsBytes: secrets.length }
+    return { store: storeId, generation, policy, blockBytes, metaCopies, region, ...sealed }
+  })
+  for (const { id, weight, pathHint, isMountPoint } of record?.devices ?? []) {
+    yield { what: "device", offsetBytes: 0, intact: true, fields: { id, weight, path: pathHint, isMountPoint } }
+  }
+  for (const { id, epoch, members, start, end } of record?.tablets ?? []) {
+    const range = { start: hexOfKey(start), end: end === undefined ? "" : hexOfKey(end) }
+    yield { what: "tablet", offsetBytes: 0, intact: true, fields: { id, epoch, members: members.join(" "), ...range } }
+  }
+}
 
 async function* inspectVolume(read: ReadAt, page: Uint8Array): AsyncGenerator<Finding> {
   const header = decodeVolumeHeader(page)

@@ -4,9 +4,10 @@
  * The environment counts only where it names an endpoint: a key pair alone is most likely somebody's
  * Amazon account, and a first `cp` must not go there.
  */
+import { existsSync } from "node:fs"
 import { readFile } from "node:fs/promises"
-import { resolve } from "node:path"
-import { fail, isFailure } from "../../base/failures.js"
+import { join, resolve } from "node:path"
+import { fail } from "../../base/failures.js"
 import { AdminClient, type AdminAccess } from "../client/admin-client.js"
 import type { StoreCredentials } from "../client/credentials.js"
 import { S3Client, type S3Access } from "../client/s3-client.js"
@@ -49,16 +50,15 @@ export async function localCredentials(io: CliIo, options: StoreOptions): Promis
     ...(options.masterKeyFile === undefined ? {} : { masterKeyFile: [options.masterKeyFile] }),
   }
   const config = await configOf(io, flags, options.config)
-  const { unsealRootCredentials } = await import("../credentials.js")
-  try {
-    return await unsealRootCredentials(config.dataFolders, config.masterKeyFile)
-  } catch (error) {
-    if (!isFailure(error, "invalidConfig", "deviceFailed")) throw error
+  if (!config.dataFolders.some(folder => existsSync(join(folder, "superblock")))) {
     throw new CliError(
       "notFound",
       `no store in ${config.dataFolders.join(", ")}: start one with "hayloft serve", point --data to one, or set AWS_ENDPOINT_URL and keys`,
     )
   }
+  // Loaded here, because what unseals is much code that no other command needs.
+  const { unsealRootCredentials } = await import("../credentials.js")
+  return unsealRootCredentials(config.dataFolders, config.masterKeyFile)
 }
 
 export async function s3Access(io: CliIo, options: StoreOptions): Promise<S3Access> {
