@@ -58,6 +58,14 @@ test("an owner learns within a second that another life has begun on its device"
   assert.match(lost[0]?.message ?? "", /\/d/)
 })
 
+test("lives that came and went between the look and the lock are counted", async () => {
+  const { clock, disk, ownership } = await owned()
+  const seen = ownership.superblock
+  await beginIncarnation(disk, "/d", await beginIncarnation(disk, "/d", seen))
+  const next = await Ownership.begin(clock, disk, await new SimLocks().boot().take("/d"), seen)
+  assert.equal(next.identity.incarnation, 4)
+})
+
 test("a folder that is taken away is the device's failure, not another owner", async () => {
   const { clock, disk, lost, running } = await owned()
   await disk.remove("/d/superblock")

@@ -28,9 +28,16 @@ export class Ownership {
     readonly superblock: Superblock,
   ) {}
 
-  /** Begins a life on the device whose folder the lock holds; `found` is its superblock as it is now. */
+  /**
+   * Begins a life on the device whose folder the lock holds. `found`: its superblock as it was seen,
+   * perhaps before the lock was taken; other lives may have come and gone since.
+   */
   static async begin(clock: Clock, disk: Disk, lock: FolderLock, found: Superblock): Promise<Ownership> {
-    return new Ownership(clock, disk, lock, await beginIncarnation(disk, lock.folder, found))
+    const now = await readSuperblock(disk, lock.folder)
+    if (now?.deviceId !== found.deviceId) {
+      throw fail("foreignFolder", { message: "the data folder was exchanged while it was opened", path: lock.folder })
+    }
+    return new Ownership(clock, disk, lock, await beginIncarnation(disk, lock.folder, now))
   }
 
   get identity(): DeviceIdentity {
