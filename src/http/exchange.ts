@@ -25,6 +25,8 @@ import { StageTiming } from "./timing.js"
 /** Written in one piece, so that a slow reader shows progress at least this often. */
 const WRITE_BYTES_MAX = 64 * KIB
 
+const clientGone = (): Failure => fail("incompleteBody", { message: "the client is gone" })
+
 export interface ExchangeTerms {
   readonly requestId: string
   /** The client waits for `100 Continue` before it sends the body. */
@@ -47,9 +49,13 @@ export class NodeExchange implements Exchange {
   status: number | undefined
   sentBytes = 0
   notes: Fields = {}
-  private readonly gone = new AbortController()
-  /** Fires when nothing more will leave: all is handed over, or the client is gone. */
-  private readonly over = new AbortController()
+  /** Made when first asked for: most requests end before anybody does. */
+  private abort: AbortController | undefined
+  private isGone = false
+  /** Nothing more will leave: all is handed over, or the client is gone. */
+  private isOver = false
+  /** Whoever waits for the client to take more, or for the end. */
+  private wake: () => void = () => undefined
   private readonly headers: ReadonlyMap<string, readonly string[]>
   private readonly requestBody: RequestBody
   private readonly receivePace: Pace
@@ -76,11 +82,20 @@ export class NodeExchange implements Exchange {
     this.receivePace = new Pace(limits.bytesPerSecondMin, limits.receiveWindowMs)
     response.on("error", () => this.leave())
     response.on("close", () => this.leave())
-    response.on("finish", () => this.over.abort())
+    response.on("finish", () => this.end())
+    response.on("drain", () => this.wake())
   }
 
   get signal(): AbortSignal {
-    return this.gone.signal
+    if (this.abort === undefined) {
+      this.abort = new AbortController()
+      if (this.isGone) this.abort.abort(clientGone())
+    }
+    return this.abort.signal
+  }
+
+  get clientGone(): boolean {
+    return this.isGone
   }
 
   get answered(): boolean {
@@ -110,7 +125,7 @@ export class NodeExchange implements Exchange {
   body(): AsyncIterable<Uint8Array> {
     const stream = this.requestBody.stream()
     const sendContinue = (): void => {
-      if (this.terms.awaitsContinue && !this.answered && !this.gone.signal.aborted) this.response.writeContinue()
+      if (this.terms.awaitsContinue && !this.answered && !this.isGone) this.response.writeContinue()
     }
     return {
       [Symbol.asyncIterator]: () => {
@@ -130,8 +145,7 @@ export class NodeExchange implements Exchange {
     const { body } = answer
     if (body !== undefined && !(body instanceof Uint8Array)) return await this.respondWithStream(answer, body)
     this.begin(answer, body?.length ?? answer.contentLength ?? 0)
-    if (body !== undefined && body.length > 0 && this.mayHaveBody()) this.write(body)
-    return await this.finish()
+    return await this.finish(body !== undefined && body.length > 0 && this.mayHaveBody() ? body : undefined)
   }
 
   /** The framing of the body broke, or its sender stopped in the middle. */
@@ -149,9 +163,12 @@ export class NodeExchange implements Exchange {
 
   /** The connection is gone: whoever waits for it need not any more. */
   leave(): void {
-    if (!this.response.writableFinished) this.gone.abort(fail("incompleteBody", { message: "the client is gone" }))
-    this.over.abort()
+    if (!this.response.writableFinished && !this.isGone) {
+      this.isGone = true
+      this.abort?.abort(clientGone())
+    }
     this.requestBody.cut()
+    this.end()
   }
 
   /** Ends what is too slow or has lingered long enough. */
@@ -170,14 +187,14 @@ export class NodeExchange implements Exchange {
       const wanted = this.method !== "HEAD" && answer.status !== 304 && answer.status !== 204
       // Before the first piece is there, a failure can still become an answer of its own.
       let next = wanted ? await pieces.next() : undefined
-      if (this.gone.signal.aborted) return
+      if (this.isGone) return
       this.begin(answer, answer.contentLength)
       let sentBytes = 0
       for (; next !== undefined && next.done !== true; next = await pieces.next()) {
         sentBytes += next.value.length
         assert(sentBytes <= (answer.contentLength ?? Infinity), "a body is no longer than its declared length")
         if (!this.write(next.value)) await this.drained()
-        if (this.gone.signal.aborted) return
+        if (this.isGone) return
       }
       assert(!wanted || sentBytes === (answer.contentLength ?? sentBytes), "a body is as long as declared")
       await this.finish()
@@ -226,36 +243,40 @@ export class NodeExchange implements Exchange {
 
   private async drained(): Promise<void> {
     this.receivePace.wait(this.clock.monotonicMs())
-    await new Promise<void>(resolve => {
-      const settle = (): void => {
-        this.response.off("drain", settle)
-        this.over.signal.removeEventListener("abort", settle)
-        resolve()
-      }
-      this.response.on("drain", settle)
-      this.over.signal.addEventListener("abort", settle)
-      if (this.over.signal.aborted) settle()
-    })
+    if (!this.isOver) await new Promise<void>(resolve => (this.wake = resolve))
     this.receivePace.rest(this.clock.monotonicMs())
   }
 
-  private async finish(): Promise<void> {
-    if (this.over.signal.aborted) return
+  /** Ends the answer, with its last piece if there is one, and waits until it is handed over. */
+  private async finish(last?: Uint8Array): Promise<void> {
+    this.sentBytes += last?.length ?? 0
     this.receivePace.wait(this.clock.monotonicMs())
-    const over = new Promise<void>(resolve => this.over.signal.addEventListener("abort", () => resolve()))
     if (this.hasUnreadBody() && !this.broken) {
-      // The whole answer is out; ending it now would close the connection under the sender's hands,
-      // who would then see a broken pipe instead of the answer.
-      this.response.flushHeaders()
-      this.terms.onLinger()
-      this.lingerUntilMs = this.clock.monotonicMs() + this.limits.drainMs
-      this.requestBody.discard(this.limits.drainBytesMax, () => this.response.end())
+      if (last !== undefined) this.response.write(last)
+      this.linger()
     } else {
-      this.response.end()
+      if (last === undefined) this.response.end()
+      else this.response.end(last)
       // Node forgets an untouched body by itself; one that was read in part would hold the connection.
       if (this.requestBody.isOpened) this.requestBody.discard(this.limits.drainBytesMax, () => undefined)
     }
-    await over
+    while (!this.isOver) await new Promise<void>(resolve => (this.wake = resolve))
     this.receivePace.rest(this.clock.monotonicMs())
+  }
+
+  /**
+   * The whole answer is out; ending it now would close the connection under the sender's hands, who
+   * would then see a broken pipe instead of the answer.
+   */
+  private linger(): void {
+    this.response.flushHeaders()
+    this.terms.onLinger()
+    this.lingerUntilMs = this.clock.monotonicMs() + this.limits.drainMs
+    this.requestBody.discard(this.limits.drainBytesMax, () => this.response.end())
+  }
+
+  private end(): void {
+    this.isOver = true
+    this.wake()
   }
 }

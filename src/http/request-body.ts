@@ -21,6 +21,7 @@ export class RequestBody {
   private waitingBytes = 0
   private ended = false
   private failure: Failure | undefined
+  private isCut = false
   private opened = false
   /** Set once nobody wants the rest: how much of it is still taken. */
   private forgetBytes: number | undefined
@@ -43,7 +44,7 @@ export class RequestBody {
   }
 
   isTooSlow(nowMs: number): boolean {
-    return !this.ended && this.failure === undefined && this.pace.isTooSlow(nowMs)
+    return !this.ended && !this.isCut && this.failure === undefined && this.pace.isTooSlow(nowMs)
   }
 
   /** Ends the body with a failure, unless it is over already. */
@@ -55,8 +56,8 @@ export class RequestBody {
 
   /** The connection ended; within the body, if that has not ended before. */
   cut(): void {
-    if (this.ended || this.failure !== undefined) return
-    this.fail(fail("incompleteBody", { message: "the connection ended within the body" }))
+    this.isCut = true
+    this.settle()
   }
 
   async *stream(): AsyncGenerator<Uint8Array> {
@@ -71,6 +72,7 @@ export class RequestBody {
         yield piece
       } else if (this.failure !== undefined) throw this.failure
       else if (this.ended) return
+      else if (this.isCut) throw fail("incompleteBody", { message: "the connection ended within the body" })
       else await this.more()
     }
   }
@@ -80,7 +82,7 @@ export class RequestBody {
     this.waiting.length = 0
     this.forgetBytes = bytesMax
     this.onForgotten = done
-    if (this.ended || this.failure !== undefined) this.settle()
+    if (this.ended || this.isCut || this.failure !== undefined) this.settle()
     else {
       if (!this.opened) this.listen()
       this.request.resume()

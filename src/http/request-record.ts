@@ -52,7 +52,7 @@ export class RequestRecord {
       ...notes,
       receivedBytes,
       sentBytes,
-      ...(exchange.signal.aborted ? { clientGone: true } : {}),
+      ...(exchange.clientGone ? { clientGone: true } : {}),
       ...exchange.timing.fields(),
     }
     if (shownStatus >= 500) this.telemetry.log.warn("request", fields)

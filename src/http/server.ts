@@ -14,7 +14,6 @@ import { createServer as createTlsServer } from "node:https"
 import type { Server as TlsServer } from "node:https"
 import type { Duplex } from "node:stream"
 import { assert } from "../base/assert.js"
-import { hexOf } from "../base/bytes.js"
 import { httpDate } from "../base/dates.js"
 import { asFailure, fail } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
@@ -27,6 +26,7 @@ import type { PlainAnswer, Protocol, Refusal } from "./contract.js"
 import { NodeExchange } from "./exchange.js"
 import { framingFault } from "./framing-core.js"
 import type { HttpLimits } from "./limits.js"
+import { RequestIds } from "./request-ids.js"
 import { RequestRecord } from "./request-record.js"
 
 export interface HttpServerSettings {
@@ -61,16 +61,18 @@ export class HttpServer implements Living {
   /** Exchanges whose answer is not out yet. */
   private inFlight = 0
   private readonly record: RequestRecord
+  private readonly requestIds: RequestIds
   private stopping = false
 
   constructor(
     private readonly clock: Clock,
-    private readonly random: Random,
+    random: Random,
     private readonly telemetry: Telemetry,
     private readonly protocol: Protocol,
     private readonly settings: HttpServerSettings,
     private readonly certificates?: Certificates,
   ) {
+    this.requestIds = new RequestIds(random)
     this.name = `http.${settings.name}`
     this.record = new RequestRecord(telemetry, settings.name, {
       connections: () => this.connections.size,
@@ -174,7 +176,7 @@ export class HttpServer implements Living {
       flies = false
     }
     const exchange = new NodeExchange(this.clock, request, response, this.settings.limits, {
-      requestId: this.newRequestId(),
+      requestId: this.requestIds.next(),
       awaitsContinue,
       serverName: this.settings.serverHeader,
       mustClose: () => mustClose || this.stopping || connection.isSurplus || connection.isBroken,
@@ -204,7 +206,7 @@ export class HttpServer implements Living {
     try {
       if (refusal !== undefined) throw refusal
       await this.protocol.handle(exchange)
-      if (!exchange.answered && !exchange.signal.aborted) throw fail("internal", { reason: "no answer was given" })
+      if (!exchange.answered && !exchange.clientGone) throw fail("internal", { reason: "no answer was given" })
     } catch (error) {
       await this.serveFailure(exchange, error)
     }
@@ -222,7 +224,7 @@ export class HttpServer implements Living {
         stack,
       })
     }
-    if (exchange.answered || exchange.signal.aborted) return
+    if (exchange.answered || exchange.clientGone) return
     const { requestId, rawTarget } = exchange
     try {
       await exchange.respond(this.protocol.refuse({ requestId, failure, status: undefined, target: rawTarget }))
@@ -264,7 +266,7 @@ export class HttpServer implements Living {
   }
 
   private nonsenseRefusal(code: string | undefined): Refusal {
-    const requestId = this.newRequestId()
+    const requestId = this.requestIds.next()
     this.record.nonsense(requestId, code ?? "unknown")
     switch (code) {
       case "HPE_HEADER_OVERFLOW":
@@ -284,10 +286,6 @@ export class HttpServer implements Living {
           target: "",
         }
     }
-  }
-
-  private newRequestId(): string {
-    return hexOf(this.random.bytes(8)).toUpperCase()
   }
 
   private sweep(): void {
