@@ -86,6 +86,19 @@ test("the body waits for 100 Continue, and stays at home when the answer is fina
   })
 })
 
+test("a long answer in many pieces is read whole", async () => {
+  const answer = (socket: Socket) =>
+    void socket.once("data", () => {
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${20 * 65_536}\r\n\r\n`)
+      const next = (left: number) =>
+        left > 0 && socket.write(Buffer.alloc(65_536, "x"), () => setImmediate(next, left - 1))
+      next(20)
+    })
+  await serving(answer, async endpoint => {
+    assert.equal((await exchange(endpoint, GET)).body.length, 20 * 65_536)
+  })
+})
+
 test("an answer that ends early is broken and carries what came", async () => {
   const answer = (socket: Socket) =>
     void socket.once("data", () => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"))

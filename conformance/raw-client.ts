@@ -44,7 +44,7 @@ export interface RawRequest {
   readonly pauseMs?: number
 }
 
-export const ANSWER_TIMEOUT_MS = 60_000
+export const ANSWER_TIMEOUT_MS = 30_000
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024
 
 /** The connection ended, broke or stayed silent before the answer was whole. */
@@ -179,8 +179,9 @@ export class RawConnection {
     })
   }
 
-  private async need(deadline: number, status: number | undefined): Promise<void> {
-    if (this.chunks.length > 0) return
+  /** Waits until there are more pieces than `known` not yet gathered. */
+  private async need(deadline: number, status: number | undefined, known = 0): Promise<void> {
+    if (this.chunks.length > known) return
     if (this.closed || Date.now() >= deadline) {
       const why = this.trouble ? this.trouble.message : this.ended ? "connection closed" : "no answer in time"
       throw new AnswerBroken(
@@ -222,7 +223,7 @@ export class RawConnection {
     if (!(length <= ANSWER_BYTES_MAX)) throw new Error(`answer of ${length} bytes`)
     let have = this.received.length
     while (have < length) {
-      await this.need(deadline, status)
+      await this.need(deadline, status, this.chunks.length)
       have = this.received.length + this.chunks.reduce((sum, chunk) => sum + chunk.length, 0)
     }
     const all = this.gather()

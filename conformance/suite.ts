@@ -13,7 +13,7 @@ import { Scene } from "./scene.js"
 import type { Surroundings } from "./scene.js"
 
 export const ROWS_AT_ONCE = 6
-const ROW_TIMEOUT_MS = 90_000
+const ROW_TIMEOUT_MS = 60_000
 
 export interface Outcome {
   readonly id: string

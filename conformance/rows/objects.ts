@@ -31,11 +31,14 @@ async function racingReaders(scene: Scene): Promise<void> {
   await scene.stored("k", bodies[0], { "x-amz-meta-letter": "a" })
   let writing = true
   const writer = async () => {
-    for (let round = 0; round < 12; round += 1) {
-      await scene.stored("k", bodies[round % 2], { "x-amz-meta-letter": round % 2 ? "b" : "a" })
-      if (round % 4 === 3) expectStatus(await scene.remove("k"), 204)
+    try {
+      for (let round = 0; round < 12; round += 1) {
+        await scene.stored("k", bodies[round % 2], { "x-amz-meta-letter": round % 2 ? "b" : "a" })
+        if (round % 4 === 3) expectStatus(await scene.remove("k"), 204)
+      }
+    } finally {
+      writing = false
     }
-    writing = false
   }
   const reader = async () => {
     while (writing) {

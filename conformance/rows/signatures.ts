@@ -33,7 +33,7 @@ const MALFORMED: readonly (readonly [title: string, value: string])[] = [
   ["an unknown scheme", "Bearer token"],
 ]
 
-const EXPIRES_REFUSED = ["0", "-1", "604801", "abc", ""]
+const EXPIRES_REFUSED = ["0", "-1", "604801", "abc"]
 
 const OVERRIDES: readonly (readonly [parameter: string, header: string, value: string])[] = [
   ["response-content-type", "content-type", "text/x-other"],
