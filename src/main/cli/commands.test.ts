@@ -190,6 +190,11 @@ test("status and devices speak of the folder", async () => {
 test("volume inspect decodes the files that the store wrote", async () => {
   const files = (await readdir(data, { recursive: true, withFileTypes: true })).filter(entry => entry.isFile())
   const inspected: string[] = []
+  for (const name of ["superblock", "control", "base"]) {
+    const { code, out, error } = await hayloft(["volume", "inspect", join(data, name)])
+    assert.equal(code, 0, `${name}: ${error}`)
+    if (name !== "base") assert.match(out.toString("utf8"), new RegExp(`${name} `))
+  }
   for (const file of files) {
     const path = join(file.parentPath, file.name)
     if (!/\/(log|volumes|payloads)\//.test(path)) continue

@@ -1,14 +1,18 @@
 /** `hayloft volume inspect FILE`: what a file of a data folder holds, one finding a line. */
-import { open } from "node:fs/promises"
-import { resolve } from "node:path"
+import { existsSync } from "node:fs"
+import { open, stat } from "node:fs/promises"
+import { join, resolve } from "node:path"
 import { CliError } from "./exit-codes.js"
-import { inspectFile, type Finding, type ReadAt } from "./inspect.js"
+import { inspectBase } from "./inspect-base.js"
+import { inspectFile, type Finding, type FindingKind, type ReadAt } from "./inspect.js"
 import type { CliIo } from "./io.js"
 import { answer, type OutputOptions } from "./output.js"
 import { printable } from "./text.js"
 
 export async function inspectCommand(io: CliIo, path: string, options: OutputOptions): Promise<void> {
-  const file = await open(resolve(io.workingFolder, path), "r")
+  const absolute = resolve(io.workingFolder, path)
+  if ((await stat(absolute)).isDirectory()) return inspectBaseFolder(io, absolute, options)
+  const file = await open(absolute, "r")
   try {
     const read: ReadAt = async (offsetBytes, lengthBytes) => {
       const buffer = Buffer.alloc(lengthBytes)
@@ -17,19 +21,36 @@ export async function inspectCommand(io: CliIo, path: string, options: OutputOpt
     }
     const findings = await inspectFile(read)
     if (findings === undefined) throw new CliError("failed", `${path} begins like no file that a data folder holds`)
-    let [count, damaged] = [0, 0]
-    for await (const finding of findings) {
-      await answer(io, options, finding, findingText(finding))
-      count += 1
-      if (!finding.intact) damaged += 1
-    }
-    if (damaged > 0) throw new CliError("failed", `${path}: ${damaged} of ${count} findings are damaged`)
+    await show(io, path, findings, options)
   } finally {
     await file.close()
   }
 }
 
-const INDENT: Readonly<Record<Finding["what"], string>> = {
+async function inspectBaseFolder(io: CliIo, path: string, options: OutputOptions): Promise<void> {
+  if (!existsSync(join(path, "data.mdb"))) {
+    throw new CliError("usage", `${path} is a folder; name a file in a data folder, or its folder base/`)
+  }
+  const { RealStores } = await import("../../seams/store/real.js")
+  const store = await new RealStores().openReader(path)
+  try {
+    await show(io, path, inspectBase(store), options)
+  } finally {
+    await store.close()
+  }
+}
+
+async function show(io: CliIo, path: string, findings: AsyncIterable<Finding>, options: OutputOptions): Promise<void> {
+  let [count, damaged] = [0, 0]
+  for await (const finding of findings) {
+    await answer(io, options, finding, findingText(finding))
+    count += 1
+    if (!finding.intact) damaged += 1
+  }
+  if (damaged > 0) throw new CliError("failed", `${path}: ${damaged} of ${count} findings are damaged`)
+}
+
+const INDENT: Readonly<Record<FindingKind, string>> = {
   volume: "",
   group: "",
   needle: "  ",
@@ -40,6 +61,8 @@ const INDENT: Readonly<Record<Finding["what"], string>> = {
   control: "",
   device: "  ",
   tablet: "  ",
+  family: "",
+  row: "  ",
 }
 
 function findingText({ what, offsetBytes, intact, fields }: Finding): string {

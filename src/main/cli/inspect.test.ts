@@ -17,6 +17,8 @@ import {
   rowKeyOf,
 } from "../../base/ids.js"
 import { subBlockChecksums } from "../../base/sub-block.js"
+import { MemoryStores } from "../../seams/store/memory.js"
+import { encodeBaseRow } from "../../format/base-row.js"
 import { encodeControlRecord } from "../../format/control-record.js"
 import { encodeEntry } from "../../format/entry.js"
 import { encodeLogBatch } from "../../format/log-batch.js"
@@ -35,6 +37,7 @@ import {
   GROUP_HEADER_BYTES,
   needlesChecksumOf,
 } from "../../format/volume.js"
+import { inspectBase } from "./inspect-base.js"
 import { inspectFile, type Finding } from "./inspect.js"
 
 const deviceId = parseDeviceId("00112233445566aa")
@@ -260,6 +263,30 @@ test("superblock and control record: what they say, damage, and no secret", asyn
   assert.ok(!JSON.stringify(findings).includes("sealed-secrets"))
   control[40] = (control[40] ?? 0) ^ 1
   assert.deepEqual(outline(await findingsOf(control)), ["control@0!"])
+})
+
+test("a base: rows of each family, and one whose hash does not fit", async () => {
+  const store = await new MemoryStores().openWriter("base")
+  const key = rowKeyOf("k")
+  const row = encodeBaseRow("current", key, new Uint8Array([1, 2]), { volume: 3, offsetBytes: 4096, lengthBytes: 5 })
+  const other = Uint8Array.from(encodeBaseRow("heads", key, new Uint8Array([7]), undefined))
+  other[1] = 8
+  await store.commit([
+    { family: "current", key, value: row },
+    { family: "heads", key, value: other },
+  ])
+  const findings: Finding[] = []
+  for await (const finding of inspectBase(store)) findings.push(finding)
+  assert.deepEqual(
+    findings.map(({ what, intact, fields }) => [what, intact, fields["family"]]),
+    [
+      ["row", true, "current"],
+      ["family", true, "current"],
+      ["row", false, "heads"],
+      ["family", true, "heads"],
+    ],
+  )
+  assert.deepEqual(findings[0]?.fields, { family: "current", row: "6b", valueBytes: 2, payload: "volume 3 at 4096" })
 })
 
 test("any other file is refused", async () => {

@@ -36,9 +36,15 @@ import {
 /** Bytes from the offset; fewer at the end of the file. */
 export type ReadAt = (offsetBytes: number, lengthBytes: number) => Promise<Uint8Array>
 
+export type FindingKind =
+  | ("volume" | "group" | "needle")
+  | ("batch" | "entry")
+  | ("superblock" | "control" | "device" | "tablet")
+  | ("family" | "row")
+  | "end"
+
 export interface Finding {
-  readonly what:
-    "volume" | "group" | "needle" | "batch" | "entry" | "end" | "superblock" | "control" | "device" | "tablet"
+  readonly what: FindingKind
   readonly offsetBytes: number
   /** False: a checksum or the chain is broken here. */
   readonly intact: boolean
@@ -205,7 +211,7 @@ function needleFields(header: NeedleHeader): Finding["fields"] {
   }
 }
 
-const hexOfKey = (key: string): string => Buffer.from(bytesOfByteString(key)).toString("hex")
+export const hexOfKey = (key: string): string => Buffer.from(bytesOfByteString(key)).toString("hex")
 
 async function* inspectLogSegment(read: ReadAt): AsyncGenerator<Finding> {
   let offsetBytes = 0

@@ -133,7 +133,7 @@ function addStoreCommands(program: Command, io: CliIo, admin: (options: AdminCom
     .action((options: AdminCommandOptions) => admin(options).devices())
   withJson(group(program, "volume").description("files inside a data folder").command("inspect"))
     .description(
-      "decode a file of a data folder (volume, log segment, superblock, control record) and check its checksums",
+      "decode a file of a data folder (volume, log segment, superblock, control record) or its folder base/, and check every checksum",
     )
     .argument("<FILE>")
     .action((file: string, options: OutputOptions) => inspectCommand(io, file, options))
@@ -209,6 +209,7 @@ function usageText(error: CommanderError, args: readonly string[], commands: rea
 async function readSecret(io: CliIo): Promise<string> {
   const inEnvironment = io.environment["HAYLOFT_IMPORT_SECRET_KEY"]
   if (inEnvironment) return inEnvironment
+  if (io.errorIsTerminal) io.error("secret key, then Ctrl-D: ")
   const chunks: Uint8Array[] = []
   for await (const chunk of io.input) chunks.push(chunk)
   const secret = Buffer.concat(chunks).toString("utf8").trim()
