@@ -47,7 +47,6 @@ export class Rows implements DeviceRows {
   constructor(
     private readonly store: StoreReader,
     contained: LogSequence,
-    private readonly warmReads: boolean,
   ) {
     this.base = new BaseLayer(store)
     this.layers = [this.active, this.base]
@@ -83,7 +82,7 @@ export class Rows implements DeviceRows {
   }
 
   async warm(family: Family, keys: readonly RowKey[]): Promise<void> {
-    if (this.warmReads) await this.store.warm(family, keys)
+    await this.store.warm(family, keys)
   }
 
   apply(writes: readonly AppliedWrite[], sequence?: LogSequence): void {

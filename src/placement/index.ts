@@ -1,2 +1,2 @@
 /** Placement: devices and weights → layout → the devices of a block. */
-export { planLayout, slotsOf, type Layout, type LayoutDevice } from "./layout.js"
+export { decodeLayout, encodeLayout, planLayout, slotsOf, type Layout, type LayoutDevice } from "./layout.js"

@@ -14,7 +14,11 @@ function counts(layout: ReturnType<typeof planLayout>): number[] {
 }
 
 test("no partition has two slots on one device", () => {
-  for (const [weights, width] of [[[1, 1, 1, 1, 1, 1, 1], 7], [[1, 2, 3, 4, 5], 3], [[10, 1, 1], 2]] as const) {
+  for (const [weights, width] of [
+    [[1, 1, 1, 1, 1, 1, 1], 7],
+    [[1, 2, 3, 4, 5], 3],
+    [[10, 1, 1], 2],
+  ] as const) {
     const layout = planLayout(devices(weights), width)
     for (let partition = 0; partition < PARTITIONS; partition += 1) {
       const slots = slotsOf(layout, parsePartitionId(partition))

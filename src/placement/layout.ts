@@ -6,6 +6,7 @@
  * the first slots. Two programs with the same layout agree without asking.
  */
 import { assert, must } from "../base/assert.js"
+import { fail } from "../base/failures.js"
 import type { DeviceId, PartitionId } from "../base/ids.js"
 import { PARTITIONS } from "../base/limits.js"
 import { xxh64 } from "../base/xxh64.js"
@@ -85,4 +86,22 @@ function tieBreak(partition: number, index: number): number {
   mixed[1] = partition >>> 8
   mixed[2] = index
   return Number(xxh64(mixed) & 0xffff_ffffn)
+}
+
+/** As the control record keeps it: width (1), then the table; devices are the record's, in its order. */
+export function encodeLayout(layout: Layout): Uint8Array {
+  const bytes = new Uint8Array(1 + layout.table.length)
+  bytes[0] = layout.width
+  bytes.set(layout.table, 1)
+  return bytes
+}
+
+/** Throws `corruptRecord` where the table does not fit its devices. */
+export function decodeLayout(bytes: Uint8Array, version: number, devices: readonly DeviceId[]): Layout {
+  const width = bytes[0] ?? 0
+  const table = bytes.subarray(1)
+  if (width < 1 || table.length !== PARTITIONS * width || table.some(index => index >= devices.length)) {
+    throw fail("corruptRecord", { what: "layout" })
+  }
+  return { version, width, table, devices }
 }

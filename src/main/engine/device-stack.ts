@@ -40,10 +40,8 @@ export interface DeviceStack {
 }
 
 export interface DeviceOptions {
-  /** Asked before each new log segment; throws if this process no longer owns the folder. */
-  readonly guard: () => Promise<void>
-  /** Rows are brought into memory off the thread before they are read. */
-  readonly warmReads: boolean
+  /** By device: asked before each new log segment; throws if this process no longer owns the folder. */
+  readonly guards?: ReadonlyMap<DeviceId, () => Promise<void>>
   readonly checkpointLimits?: ConstructorParameters<typeof Checkpointer>[7]
 }
 
@@ -61,8 +59,9 @@ export async function openDevice(
   const base = await stores.openReader(folders.base)
   const contained = containedSequence(base)
   const positions = new Map([...prefixes.keys()].map(tabletId => [tabletId, containedPosition(base, tabletId)]))
-  const log = await openLog(disk, folders.log, place.id, { known: contained, guard: options.guard })
-  const rows = new Rows(base, contained, options.warmReads)
+  const guard = options.guards?.get(place.id)
+  const log = await openLog(disk, folders.log, place.id, { known: contained, ...(guard && { guard }) })
+  const rows = new Rows(base, contained)
   const home = { folder: folders.volumes, deviceId: place.id, incarnation: place.incarnation }
   const volumes = await openVolumes(disk, rows, home, readSourceMark(base, VOLUMES_SOURCE))
   for (const damage of volumes.damages) output.error("a volume is damaged", { device: place.id, ...damage })

@@ -32,7 +32,8 @@ export const FIRST_PREFIX = "\x00\x00\x00\x01"
 export interface Seams {
   readonly clock: Clock
   readonly random: Random
-  readonly disk: Disk
+  /** Each device's own way to its files: a device that hangs must not hold up the others. */
+  readonly diskOf: (place: DevicePlace) => Disk
   readonly stores: Stores
   readonly compute: Compute
   readonly telemetry: Telemetry
@@ -65,14 +66,23 @@ export interface Engine {
 }
 
 export async function openEngine(seams: Seams, settings: EngineSettings): Promise<Engine> {
-  const { clock, random, disk, stores, compute, telemetry, checkpoints } = seams
+  const { clock, random, diskOf, stores, compute, telemetry, checkpoints } = seams
   const prefixes = new Map([[FIRST_TABLET, FIRST_PREFIX]])
   const opened = new DisposeStack()
   try {
     const devices: DeviceStack[] = []
     for (const place of settings.devices) {
       const options = settings.deviceOptions
-      const device = await openDevice(disk, stores, clock, telemetry.log, place, prefixes, checkpoints, options)
+      const device = await openDevice(
+        diskOf(place),
+        stores,
+        clock,
+        telemetry.log,
+        place,
+        prefixes,
+        checkpoints,
+        options,
+      )
       opened.defer(() => device.close())
       devices.push(device)
     }

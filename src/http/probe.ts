@@ -1,0 +1,23 @@
+/** Whether an address can be listened on, found out before anything else is touched. */
+import { createServer } from "node:net"
+import { fail } from "../base/failures.js"
+
+/** Throws `invalidConfig` with one clear line. The port may still be taken by another right after. */
+export async function probeAddress(
+  address: { readonly host: string; readonly port: number },
+  flag: string,
+): Promise<void> {
+  const { host, port } = address
+  const server = createServer()
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject)
+      server.listen({ host, port }, resolve)
+    })
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "failed"
+    const why = code === "EADDRINUSE" ? "is in use by another process" : `cannot be listened on (${code})`
+    throw fail("invalidConfig", { message: `${host}:${port} ${why}; choose another with ${flag} HOST:PORT` }, error)
+  }
+  await new Promise<void>(resolve => server.close(() => resolve()))
+}

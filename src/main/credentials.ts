@@ -1,0 +1,57 @@
+/**
+ * Root credentials from a store's data folders, running or not: what `hayloft env` prints and what the
+ * command line signs with. Reads; writes nothing; takes no lock.
+ */
+import { fail } from "../base/failures.js"
+import {
+  chooseControlRecord,
+  readControlRecord,
+  readRecordFile,
+  readSuperblock,
+  type PresentDevice,
+} from "../device/index.js"
+import { RealDisk } from "../seams/disk/index.js"
+import type { ControlRecord } from "../format/control-record.js"
+import { RUNTIME_FILE_NAME, type StoreCredentials, type UnsealRootCredentials } from "./client/credentials.js"
+import { parseRuntimeFile } from "./client/store-process.js"
+import { REGION_DEFAULT } from "./config.js"
+import { readMasterKeyFile } from "./store/master-key-file.js"
+import { openSecrets } from "./store/secrets.js"
+
+const ENDPOINT_DEFAULT = "http://127.0.0.1:9000"
+const ADMIN_ENDPOINT_DEFAULT = "http://127.0.0.1:9001"
+
+export const unsealRootCredentials: UnsealRootCredentials = async (dataFolders, masterKeyFile) => {
+  const disk = new RealDisk()
+  const present: PresentDevice[] = []
+  for (const folder of dataFolders) {
+    const superblock = await readSuperblock(disk, folder)
+    if (!superblock) continue
+    const { deviceId: id, storeId } = superblock
+    present.push({ id, storeId, record: await readControlRecord(disk, folder) })
+  }
+  const chosen = chooseControlRecord(present)
+  if (!chosen) throw fail("invalidConfig", { message: `no store in ${dataFolders.join(", ")}` })
+  const fileKey = masterKeyFile === undefined ? undefined : await readMasterKeyFile(disk, masterKeyFile)
+  const { root, adminToken } = openSecrets(chosen.record.secrets, fileKey)
+  return { ...(await endpointsOf(disk, dataFolders, chosen.record)), ...pairOf(root), adminToken }
+}
+
+const pairOf = (root: { accessKeyId: string; secret: string }) => ({
+  accessKeyId: root.accessKeyId,
+  secretAccessKey: root.secret,
+})
+
+async function endpointsOf(
+  disk: RealDisk,
+  dataFolders: readonly string[],
+  record: ControlRecord,
+): Promise<Pick<StoreCredentials, "endpoint" | "adminEndpoint" | "region">> {
+  for (const folder of dataFolders) {
+    const bytes = await readRecordFile(disk, `${folder}/${RUNTIME_FILE_NAME}`)
+    const runtime = bytes && parseRuntimeFile(Buffer.from(bytes).toString("utf8"))
+    if (runtime) return { endpoint: runtime.endpoint, adminEndpoint: runtime.adminEndpoint, region: runtime.region }
+  }
+  const region = record.region === "" ? REGION_DEFAULT : record.region
+  return { endpoint: ENDPOINT_DEFAULT, adminEndpoint: ADMIN_ENDPOINT_DEFAULT, region }
+}
