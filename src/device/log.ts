@@ -305,14 +305,13 @@ export class SegmentedLog implements CommitLog {
 
   /** The segment that takes the next batch, with that many bytes filled in front of the writer. */
   async #room(lengthBytes: number): Promise<OpenSegment> {
-    // The filler works on the same file.
-    await this.#filling
     let open = this.#open
     if (open === undefined || open.usedBytes + lengthBytes > this.#segmentBytes) {
+      await this.#filling
       open = await this.#nextSegment((open?.number ?? 0) + 1)
       this.#open = open
     }
-    while (open.filledBytes < open.usedBytes + lengthBytes) await this.#fillStep(open)
+    while (open.filledBytes < open.usedBytes + lengthBytes) await (this.#filling ?? this.#fillStep(open))
     return open
   }
 
