@@ -1,0 +1,85 @@
+/**
+ * Checks a whole history: key by key, for operations on different keys never explain each other.
+ *
+ * Before the search, unknown writes that somebody saw become certain: they took effect before the
+ * end of the first read that saw them. This keeps the number of open choices small.
+ * Limits  HISTORY_LIMITS; a key over them is "undecided", which counts as red: tune the workload.
+ */
+import { linearize } from "./linearize.js"
+import type { Verdict } from "./linearize.js"
+import type { Mode, Operation } from "./operations.js"
+import { Register } from "./register.js"
+
+export const HISTORY_LIMITS = { operationsPerKeyMax: 2_000, stepsMax: 3_000_000 } as const
+
+export interface KeyVerdict extends Verdict {
+  readonly key: string
+  readonly operations: number
+}
+
+interface Sighting {
+  endMs: number
+  versionId: string | undefined
+}
+
+/** For each write, the first read that saw it, and the version id that any read saw it under. */
+function sightings(operations: readonly Operation[]): Map<string, Sighting> {
+  const seen = new Map<string, Sighting>()
+  for (const { outcome, endMs } of operations) {
+    if (outcome.kind !== "found" || outcome.write === undefined) continue
+    const sighting = seen.get(outcome.write) ?? { endMs, versionId: undefined }
+    sighting.endMs = Math.min(sighting.endMs, endMs)
+    sighting.versionId ??= outcome.versionId
+    seen.set(outcome.write, sighting)
+  }
+  return seen
+}
+
+/** Unknown writes that were seen, as writes that were done. */
+export function settleSeen(operations: readonly Operation[]): readonly Operation[] {
+  const seen = sightings(operations)
+  return operations.map(operation => {
+    const { action, outcome } = operation
+    if (action.kind !== "write" || outcome.kind !== "unknown") return operation
+    const sighting = seen.get(action.value.write)
+    if (!sighting) return operation
+    const { endMs, versionId } = sighting
+    return { ...operation, endMs, outcome: { kind: "done", ...(versionId === undefined ? {} : { versionId }) } }
+  })
+}
+
+function byKey(operations: readonly Operation[]): Map<string, Operation[]> {
+  const keys = new Map<string, Operation[]>()
+  for (const operation of operations) {
+    const list = keys.get(operation.key)
+    if (list) list.push(operation)
+    else keys.set(operation.key, [operation])
+  }
+  return keys
+}
+
+/** The verdict on every key. */
+export function checkHistory(
+  mode: Mode,
+  operations: readonly Operation[],
+  limits: { readonly operationsPerKeyMax: number; readonly stepsMax: number } = HISTORY_LIMITS,
+): readonly KeyVerdict[] {
+  return [...byKey(operations)].map(([key, list]) => {
+    const about = { key, operations: list.length }
+    if (list.length > limits.operationsPerKeyMax) return { ...about, verdict: "undecided", explained: [], stuck: [] }
+    return { ...about, ...linearize(new Register(mode), settleSeen(list), limits.stepsMax) }
+  })
+}
+
+const line = ({ startMs, endMs, action, outcome, note }: Operation): string =>
+  `  ${startMs.toFixed(2)}..${Number.isFinite(endMs) ? endMs.toFixed(2) : "?"} ${JSON.stringify(action)} -> ${JSON.stringify(outcome)} ${note ?? ""}`
+
+/** A red verdict for people: the end of the longest explanation, and what could not follow. */
+export function describeVerdict({ key, verdict, operations, explained, stuck }: KeyVerdict): string {
+  return [
+    `${key}: ${verdict} (${operations} operations, ${explained.length} explained)`,
+    ...explained.slice(-12).map(line),
+    "could not follow:",
+    ...stuck.slice(0, 12).map(line),
+  ].join("\n")
+}

@@ -1,0 +1,304 @@
+/**
+ * The checker is checked: hand-made histories, agreement with trying every order, and changed answers
+ * of good histories found.
+ */
+import { test } from "node:test"
+import assert from "node:assert/strict"
+import { checkHistory, describeVerdict, settleSeen } from "./check.js"
+import type { Action, Mode, Operation, Outcome } from "./operations.js"
+import { Register } from "./register.js"
+import type { Stack } from "./register.js"
+
+const op = (startMs: number, endMs: number, action: Action, outcome: Outcome): Operation => ({
+  key: "k",
+  startMs,
+  endMs,
+  action,
+  outcome,
+})
+const write = (id: string): Action => ({ kind: "write", value: { write: id, etag: `e${id}` } })
+const ifAbsent = (id: string): Action => ({
+  kind: "write",
+  value: { write: id, etag: `e${id}` },
+  condition: { kind: "absent" },
+})
+const ifMatch = (id: string, etag: string): Action => ({
+  kind: "write",
+  value: { write: id, etag: `e${id}` },
+  condition: { kind: "etag", etag },
+})
+const read: Action = { kind: "read" }
+const remove: Action = { kind: "remove" }
+const done: Outcome = { kind: "done" }
+const unknown: Outcome = { kind: "unknown" }
+const absent: Outcome = { kind: "absent" }
+const refused: Outcome = { kind: "refused" }
+const found = (id: string): Outcome => ({ kind: "found", write: id, etag: `e${id}` })
+
+const verdictOf = (mode: Mode, operations: readonly Operation[]) => checkHistory(mode, operations)[0]?.verdict
+
+const GOOD: readonly (readonly [title: string, operations: readonly Operation[]])[] = [
+  ["read your write", [op(0, 1, write("a"), done), op(2, 3, read, found("a"))]],
+  [
+    "a read beside a write may see the old or the new",
+    [op(0, 1, write("a"), done), op(2, 9, write("b"), done), op(3, 4, read, found("a")), op(5, 6, read, found("b"))],
+  ],
+  ["an unknown write may have happened", [op(0, 1, write("a"), unknown), op(2, 3, read, found("a"))]],
+  ["an unknown write may never have happened", [op(0, 1, write("a"), unknown), op(2, 3, read, absent)]],
+  [
+    "an unknown write may happen later",
+    [op(0, 1, write("a"), unknown), op(2, 3, read, absent), op(4, 5, read, found("a"))],
+  ],
+  [
+    "an unknown deletion explains an empty key",
+    [op(0, 1, write("a"), done), op(2, 3, remove, unknown), op(4, 5, read, absent)],
+  ],
+  [
+    "one of two racers wins",
+    [op(0, 5, ifAbsent("a"), refused), op(0, 5, ifAbsent("b"), done), op(6, 7, read, found("b"))],
+  ],
+  [
+    "If-Match after the match",
+    [
+      op(0, 1, write("a"), done),
+      op(2, 3, ifMatch("b", "ea"), done),
+      op(4, 5, ifMatch("c", "ea"), refused),
+      op(6, 7, read, found("b")),
+    ],
+  ],
+  ["If-Match on nothing", [op(0, 1, ifMatch("a", "x"), absent), op(2, 3, read, absent)]],
+  [
+    "an unseen unknown write explains a refusal",
+    [op(0, 1, write("a"), done), op(2, 3, write("b"), unknown), op(4, 5, ifMatch("c", "ea"), refused)],
+  ],
+]
+
+const BAD: readonly (readonly [title: string, operations: readonly Operation[]])[] = [
+  ["a lost write", [op(0, 1, write("a"), done), op(2, 3, read, absent)]],
+  ["a stale read", [op(0, 1, write("a"), done), op(2, 3, write("b"), done), op(4, 5, read, found("a"))]],
+  [
+    "back in time between two reads",
+    [op(0, 1, write("a"), done), op(2, 20, write("b"), done), op(3, 4, read, found("b")), op(5, 6, read, found("a"))],
+  ],
+  ["a write that nobody sent", [op(0, 1, read, found("x"))]],
+  ["a deleted object returns", [op(0, 1, write("a"), done), op(2, 3, remove, done), op(4, 5, read, found("a"))]],
+  ["two winners", [op(0, 5, ifAbsent("a"), done), op(0, 5, ifAbsent("b"), done)]],
+  ["no winner on an empty key", [op(0, 5, ifAbsent("a"), refused)]],
+  [
+    "an unknown write comes and goes",
+    [op(0, 1, write("a"), unknown), op(2, 3, read, found("a")), op(4, 5, read, absent)],
+  ],
+  ["seen before it was sent", [op(0, 1, read, found("a")), op(2, 3, write("a"), done)]],
+  [
+    "If-Match on an ETag that was replaced",
+    [op(0, 1, write("a"), done), op(2, 3, write("b"), done), op(4, 5, ifMatch("c", "ea"), done)],
+  ],
+  ["an ETag of another write", [op(0, 1, write("a"), done), op(2, 3, read, { kind: "found", write: "a", etag: "eb" })]],
+]
+
+for (const [title, operations] of GOOD) {
+  test(`good: ${title}`, () => assert.equal(verdictOf("never", operations), "legal"))
+}
+for (const [title, operations] of BAD) {
+  test(`bad: ${title}`, () => assert.equal(verdictOf("never", operations), "illegal"))
+}
+
+const doneAs = (versionId: string): Outcome => ({ kind: "done", versionId })
+const stack = (...entries: readonly string[]): Outcome => ({
+  kind: "stack",
+  entries: entries.map(entry => ({ versionId: entry.replace("!", ""), marker: entry.startsWith("!") })),
+})
+
+test("versions stack up, markers hide, versions are removed for good", () => {
+  const operations = [
+    op(0, 1, write("a"), doneAs("1")),
+    op(2, 3, write("b"), doneAs("2")),
+    op(4, 5, remove, doneAs("3")),
+    op(6, 7, read, absent),
+    op(8, 9, { kind: "read", versionId: "1" }, found("a")),
+    op(10, 11, { kind: "stack" }, stack("!3", "2", "1")),
+    op(12, 13, { kind: "remove", versionId: "3" }, done),
+    op(14, 15, read, found("b")),
+    op(16, 17, { kind: "remove", versionId: "2" }, done),
+    op(18, 19, { kind: "stack" }, stack("1")),
+  ]
+  assert.equal(verdictOf("enabled", operations), "legal")
+  for (const bad of [stack("!3", "1", "2"), stack("!3", "2"), stack("!3", "2", "1", "0"), stack("3", "2", "1")]) {
+    const changed = operations.map((operation, at) => (at === 5 ? { ...operation, outcome: bad } : operation))
+    assert.equal(verdictOf("enabled", changed), "illegal")
+  }
+})
+
+test("an unknown version takes the id under which it was seen", () => {
+  const operations = [
+    op(0, 1, write("a"), unknown),
+    op(2, 3, read, { kind: "found", write: "a", versionId: "1" }),
+    op(4, 5, { kind: "remove", versionId: "1" }, done),
+    op(6, 7, read, absent),
+  ]
+  assert.equal(verdictOf("enabled", operations), "legal")
+  assert.equal(verdictOf("enabled", [...operations, op(8, 9, { kind: "stack" }, stack("1"))]), "illegal")
+})
+
+test("a key over the limits is undecided, never legal", () => {
+  const operations = Array.from({ length: 20 }, (_, at) => op(at * 2, at * 2 + 1, write(`${at}`), done))
+  const [few] = checkHistory("never", operations, { operationsPerKeyMax: 10, stepsMax: 1000 })
+  assert.equal(few?.verdict, "undecided")
+  const [short] = checkHistory("never", operations, { operationsPerKeyMax: 100, stepsMax: 5 })
+  assert.equal(short?.verdict, "undecided")
+})
+
+test("a red verdict shows what could not follow", () => {
+  const [verdict] = checkHistory("never", [op(0, 1, write("a"), done), op(2, 3, read, absent)])
+  assert.ok(verdict)
+  assert.match(describeVerdict(verdict), /could not follow:\n.*"read"/)
+})
+
+// Random histories.
+
+type Draw = (below: number) => number
+
+function drawing(seed: number): Draw {
+  let state = seed * 2_654_435_761 + 1
+  return below => {
+    state ^= state << 13
+    state ^= state >>> 17
+    state ^= state << 5
+    return (state >>> 0) % below
+  }
+}
+
+function randomAction(draw: Draw, id: string, etags: readonly string[]): Action {
+  const etag = etags[draw(etags.length)] ?? "none"
+  const kinds: readonly Action[] = [
+    write(id),
+    ifAbsent(id),
+    ifMatch(id, etag),
+    read,
+    read,
+    remove,
+    { kind: "remove", condition: { kind: "etag", etag } },
+  ]
+  return kinds[draw(kinds.length)] ?? read
+}
+
+/** What a store would answer that takes effect at once, and the state it then has. */
+function answerOf(register: Register, state: Stack, operation: Operation): Operation & { readonly state: Stack } {
+  const value = state.top?.value
+  const outcomes: readonly Outcome[] =
+    operation.action.kind === "read"
+      ? [
+          value
+            ? { kind: "found", write: value.write, ...(value.etag === undefined ? {} : { etag: value.etag }) }
+            : absent,
+        ]
+      : [done, refused, absent]
+  for (const outcome of outcomes) {
+    const answered = { ...operation, outcome }
+    const next = register.step(state, answered)
+    if (next) return { ...answered, state: next }
+  }
+  throw new Error("the model answers everything")
+}
+
+/** A legal history of one key: operations take effect one by one, somewhere inside their time. */
+function legalHistory(draw: Draw, length: number, spread: number, unknownOneIn: number): Operation[] {
+  const register = new Register("never")
+  let state = register.empty
+  const etags: string[] = []
+  return Array.from({ length }, (_, at) => {
+    const action = randomAction(draw, `w${at}`, etags)
+    const [before, after] = [draw(spread), draw(spread)]
+    const { state: next, ...answered } = answerOf(
+      register,
+      state,
+      op(at * 4 - before, at * 4 + 1 + after, action, unknown),
+    )
+    if (action.kind === "write") etags.push(`ew${at}`)
+    const lost = action.kind !== "read" && draw(unknownOneIn) === 0
+    if (lost && draw(2) === 0) return { ...answered, outcome: unknown }
+    state = next
+    return lost ? { ...answered, outcome: unknown } : answered
+  })
+}
+
+/** Changes one answer to another that the same question could have had. */
+function changedHistory(draw: Draw, operations: readonly Operation[]): Operation[] {
+  const at = draw(operations.length)
+  const ids = operations.flatMap(({ action }) => (action.kind === "write" ? [action.value.write] : []))
+  return operations.map((operation, place) => {
+    if (place !== at || operation.outcome.kind === "unknown") return operation
+    const options: readonly Outcome[] =
+      operation.action.kind === "read" ? [absent, found(ids[draw(ids.length)] ?? "none")] : [done, refused, absent]
+    return { ...operation, outcome: options[draw(options.length)] ?? absent }
+  })
+}
+
+/** Tries every order, and every choice of unknown operations that never happened. */
+function legalByTryingAll(operations: readonly Operation[]): boolean {
+  const register = new Register("never")
+  const go = (state: Stack, left: readonly Operation[]): boolean => {
+    if (left.every(({ outcome }) => outcome.kind === "unknown")) return true
+    return left.some(next => {
+      const blocked = left.some(
+        other => other !== next && other.outcome.kind !== "unknown" && other.endMs < next.startMs,
+      )
+      if (blocked) return false
+      const after = register.step(state, next)
+      return (
+        after !== undefined &&
+        go(
+          after,
+          left.filter(other => other !== next),
+        )
+      )
+    })
+  }
+  return go(register.empty, operations)
+}
+
+test("the search agrees with trying every order, on 20,000 short histories", () => {
+  let illegal = 0
+  for (let seed = 1; seed <= 20_000; seed += 1) {
+    const draw = drawing(seed)
+    const legal = legalHistory(draw, 2 + draw(6), 14, 4)
+    const operations = draw(3) === 0 ? legal : changedHistory(draw, legal)
+    const right = legalByTryingAll(operations)
+    if (!right) illegal += 1
+    assert.equal(verdictOf("never", operations), right ? "legal" : "illegal", `seed ${seed}`)
+  }
+  assert.ok(illegal > 2_000, `${illegal} illegal ones among them`)
+})
+
+test("settling what was seen changes no verdict", () => {
+  for (let seed = 1; seed <= 3_000; seed += 1) {
+    const draw = drawing(seed + 500_000)
+    const operations = changedHistory(draw, legalHistory(draw, 2 + draw(6), 14, 2))
+    assert.equal(legalByTryingAll(settleSeen(operations)), legalByTryingAll(operations), `seed ${seed}`)
+  }
+})
+
+test("long legal histories are legal, and a changed answer is found", () => {
+  let [changed, caught] = [0, 0]
+  for (let seed = 1; seed <= 150; seed += 1) {
+    const draw = drawing(seed + 900_000)
+    const operations = legalHistory(draw, 300, 12, 30)
+    assert.equal(verdictOf("never", operations), "legal", `seed ${seed}`)
+    const at = operations.findIndex(
+      ({ action, outcome }, place) => place > 100 && action.kind === "read" && outcome.kind === "found",
+    )
+    const old = operations.find(({ action, outcome }) => action.kind === "write" && outcome.kind === "done")
+    if (at < 0 || old?.action.kind !== "write") continue
+    const { write: id, etag } = old.action.value
+    const lie: Outcome = { kind: "found", write: id, ...(etag === undefined ? {} : { etag }) }
+    changed += 1
+    const lied = operations.map((operation, place) => (place === at ? { ...operation, outcome: lie } : operation))
+    if (verdictOf("never", lied) === "illegal") caught += 1
+  }
+  assert.ok(changed > 100 && caught >= changed * 0.99, `${caught} of ${changed} caught`)
+})
+
+test("2,000 operations of a dozen clients at once with open ends are decided", () => {
+  const operations = legalHistory(drawing(77), 2_000, 24, 40)
+  assert.equal(verdictOf("never", operations), "legal")
+})

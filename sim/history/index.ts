@@ -1,0 +1,6 @@
+/** History checker: what clients were told, held against what one key can have been. */
+export { HISTORY_LIMITS, checkHistory, describeVerdict } from "./check.js"
+export type { KeyVerdict } from "./check.js"
+export type { Action, Condition, Mode, Operation, Outcome, StackEntry, Value } from "./operations.js"
+export { IDENTITY_BYTES, PAGE_BYTES, bodyOf, claimOf, firstDifference, hashKey, readClaim } from "./bodies.js"
+export type { BodyClaim, BodyIdentity } from "./bodies.js"

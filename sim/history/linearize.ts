@@ -1,0 +1,148 @@
+/**
+ * Is there an order of one key's operations that respects time and explains every answer?
+ *
+ * Wing and Gong's search (1993) with Lowe's memory of configurations already tried (2017): a
+ * configuration is the set of operations placed so far and the state they lead to. An operation may
+ * come next when no other, still unplaced, ended before it began. Unknown operations may be placed
+ * at any time after their start, or not at all.
+ *
+ * What changes nothing (reads, refusals) is placed as soon as it fits: wherever else it could stand,
+ * nothing that follows would differ. Only changes are a choice.
+ * Limits  `stepsMax` tries; beyond it the answer is "undecided", which counts as red.
+ */
+import type { Operation } from "./operations.js"
+import type { Register, Stack } from "./register.js"
+
+export interface Verdict {
+  readonly verdict: "legal" | "illegal" | "undecided"
+  /** The longest explanation found, in its order. */
+  readonly explained: readonly Operation[]
+  /** What could not come next there. */
+  readonly stuck: readonly Operation[]
+}
+
+interface Entry {
+  readonly operation: Operation
+  /** Must be placed; the others may be left out. */
+  readonly required: boolean
+  readonly place: number
+}
+
+interface Frame {
+  readonly state: Stack
+  /** The entry whose placing led here. */
+  readonly placed: Entry | undefined
+  readonly candidates: readonly Entry[]
+  next: number
+}
+
+class Search {
+  private readonly entries: readonly Entry[]
+  private readonly done: Uint8Array
+  private readonly optional: readonly Entry[]
+  private readonly tried = new Set<string>()
+  private requiredLeft: number
+  /** Entries before this one are all placed or optional. */
+  private low = 0
+  /** No entry from this one on was ever placed. */
+  private high = 0
+
+  constructor(
+    private readonly register: Register,
+    operations: readonly Operation[],
+  ) {
+    const sorted = [...operations].sort((left, right) => left.startMs - right.startMs || left.endMs - right.endMs)
+    this.entries = sorted.map((operation, place) => ({
+      operation,
+      place,
+      required: operation.outcome.kind !== "unknown",
+    }))
+    this.optional = this.entries.filter(entry => !entry.required)
+    this.done = new Uint8Array(sorted.length)
+    this.requiredLeft = this.entries.filter(entry => entry.required).length
+  }
+
+  run(stepsMax: number): Verdict {
+    const frames: Frame[] = [this.frame(this.register.empty, undefined)]
+    let best: { explained: readonly Operation[]; stuck: readonly Operation[] } = { explained: [], stuck: [] }
+    for (let steps = 0; steps < stepsMax; steps += 1) {
+      const top = frames.at(-1)
+      if (!top) return { verdict: "illegal", ...best }
+      if (this.requiredLeft === 0) return { verdict: "legal", explained: explanation(frames), stuck: [] }
+      const candidate = top.candidates[top.next]
+      top.next += 1
+      if (!candidate) {
+        if (frames.length > best.explained.length) {
+          best = { explained: explanation(frames), stuck: top.candidates.map(entry => entry.operation) }
+        }
+        this.undo(top)
+        frames.pop()
+        continue
+      }
+      const state = this.register.step(top.state, candidate.operation)
+      if (state === undefined) continue
+      this.place(candidate, 1)
+      if (this.isNew(state)) frames.push(this.frame(state, candidate))
+      else this.place(candidate, 0)
+    }
+    return { verdict: "undecided", ...best }
+  }
+
+  private place(entry: Entry, done: 0 | 1): void {
+    this.done[entry.place] = done
+    this.high = Math.max(this.high, entry.place + 1)
+    if (entry.required) this.requiredLeft += done === 1 ? -1 : 1
+    if (done === 0) this.low = Math.min(this.low, entry.place)
+    else while (this.passed(this.low)) this.low += 1
+  }
+
+  private passed(place: number): boolean {
+    const entry = this.entries[place]
+    return entry !== undefined && (this.done[place] === 1 || !entry.required)
+  }
+
+  private undo({ placed }: Frame): void {
+    if (placed) this.place(placed, 0)
+  }
+
+  /** Remembers the configuration; false where it was tried before. */
+  private isNew(state: Stack): boolean {
+    let name = `${state.id};${this.low}`
+    for (const entry of this.optional) if (this.done[entry.place] === 1) name += `,${entry.place}`
+    for (let place = this.low; place < this.high; place += 1) {
+      if (this.done[place] === 1 && this.entries[place]?.required) name += `,${place}`
+    }
+    if (this.tried.has(name)) return false
+    this.tried.add(name)
+    return true
+  }
+
+  /** What may come next: required ones first, those that ended first before the others. */
+  private frame(state: Stack, placed: Entry | undefined): Frame {
+    const candidates: Entry[] = []
+    let endMs = Infinity
+    for (const entry of this.entries) {
+      if (this.done[entry.place] === 1) continue
+      if (entry.operation.startMs > endMs) break
+      candidates.push(entry)
+      if (entry.required) endMs = Math.min(endMs, entry.operation.endMs)
+    }
+    const harmless = candidates.find(
+      ({ operation }) => changesNothing(operation) && this.register.step(state, operation) === state,
+    )
+    if (harmless) return { state, placed, candidates: [harmless], next: 0 }
+    const rank = (entry: Entry) => (entry.required ? entry.operation.endMs : Infinity)
+    candidates.sort((left, right) => (rank(left) === rank(right) ? left.place - right.place : rank(left) - rank(right)))
+    return { state, placed, candidates, next: 0 }
+  }
+}
+
+const changesNothing = ({ action, outcome }: Operation): boolean =>
+  action.kind === "read" || action.kind === "stack" || outcome.kind === "refused" || outcome.kind === "absent"
+
+const explanation = (frames: readonly Frame[]): Operation[] =>
+  frames.flatMap(frame => (frame.placed ? [frame.placed.operation] : []))
+
+export function linearize(register: Register, operations: readonly Operation[], stepsMax: number): Verdict {
+  return new Search(register, operations).run(stepsMax)
+}

@@ -1,0 +1,129 @@
+/**
+ * The model of one key: a stack of versions, newest first, and what each operation may do to it.
+ *
+ * Pure. `step` gives the stack after an operation with the outcome that its client saw, or undefined
+ * where that outcome is impossible in this state. What a client could not know (an ETag, a version
+ * id) fits everything. Equal stacks are one object, so that a state is compared by identity.
+ */
+import type { Action, Condition, Mode, Operation, StackEntry, Value } from "./operations.js"
+
+interface Version {
+  readonly versionId: string | undefined
+  /** Undefined: a delete marker. */
+  readonly value: Value | undefined
+}
+
+export interface Stack {
+  readonly id: number
+  readonly top: Version | undefined
+  readonly below: Stack | undefined
+}
+
+export class Register {
+  readonly empty: Stack = { id: 0, top: undefined, below: undefined }
+  private readonly known = new Map<string, Stack>()
+
+  constructor(private readonly mode: Mode) {}
+
+  /** The stack with a version on top: always the same object for the same two. */
+  private push(below: Stack, top: Version): Stack {
+    const name = JSON.stringify([below.id, top.versionId, top.value?.write, top.value?.etag, top.value === undefined])
+    const found = this.known.get(name)
+    if (found) return found
+    const made: Stack = { id: this.known.size + 1, top, below }
+    this.known.set(name, made)
+    return made
+  }
+
+  private without(stack: Stack, versionId: string): Stack {
+    if (!stack.top || !stack.below) return stack
+    if (stack.top.versionId === versionId) return stack.below
+    const below = this.without(stack.below, versionId)
+    return below === stack.below ? stack : this.push(below, stack.top)
+  }
+
+  step(state: Stack, { action, outcome }: Operation): Stack | undefined {
+    switch (action.kind) {
+      case "write":
+        return this.change(state, action.condition, outcome, versionId => this.written(state, action.value, versionId))
+      case "remove":
+        return this.change(state, action.condition, outcome, versionId => this.removed(state, action, versionId))
+      case "read":
+        return readFits(state, action.versionId, outcome) ? state : undefined
+      case "stack":
+        return outcome.kind === "stack" && stackFits(state, outcome.entries) ? state : undefined
+    }
+  }
+
+  private written(state: Stack, value: Value, versionId: string | undefined): Stack {
+    return this.push(this.mode === "never" ? this.empty : state, { versionId, value })
+  }
+
+  private removed(state: Stack, action: Action & { kind: "remove" }, versionId: string | undefined): Stack {
+    if (action.versionId !== undefined) return this.without(state, action.versionId)
+    return this.mode === "never" ? this.empty : this.push(state, { versionId, value: undefined })
+  }
+
+  private change(
+    state: Stack,
+    condition: Condition | undefined,
+    outcome: Operation["outcome"],
+    apply: (versionId: string | undefined) => Stack,
+  ): Stack | undefined {
+    const current = state.top?.value
+    switch (outcome.kind) {
+      case "done":
+        return mayHold(condition, current) ? apply(outcome.versionId) : undefined
+      case "unknown":
+        return mayHold(condition, current) ? apply(undefined) : undefined
+      case "refused":
+        return mayFail(condition, current) ? state : undefined
+      case "absent":
+        return condition?.kind === "etag" && current === undefined ? state : undefined
+      default:
+        return undefined
+    }
+  }
+}
+
+function mayHold(condition: Condition | undefined, current: Value | undefined): boolean {
+  if (condition === undefined) return true
+  if (condition.kind === "absent") return current === undefined
+  return current !== undefined && (current.etag === undefined || current.etag === condition.etag)
+}
+
+/** Whether the condition may have been refused with 412. */
+function mayFail(condition: Condition | undefined, current: Value | undefined): boolean {
+  if (condition === undefined || current === undefined) return false
+  if (condition.kind === "absent") return true
+  return current.etag === undefined || current.etag !== condition.etag
+}
+
+const fits = (asked: string | undefined, seen: string | undefined): boolean =>
+  asked === undefined || seen === undefined || asked === seen
+
+function readFits(state: Stack, versionId: string | undefined, outcome: Operation["outcome"]): boolean {
+  const version = versionId === undefined ? state.top : find(state, versionId)
+  if (outcome.kind === "absent") return version?.value === undefined
+  if (outcome.kind !== "found" || version?.value === undefined) return false
+  const { value } = version
+  return (
+    fits(outcome.write, value.write) && fits(outcome.etag, value.etag) && fits(outcome.versionId, version.versionId)
+  )
+}
+
+function find(stack: Stack, versionId: string): Version | undefined {
+  for (let at: Stack | undefined = stack; at; at = at.below) if (at.top?.versionId === versionId) return at.top
+  return undefined
+}
+
+function stackFits(state: Stack, entries: readonly StackEntry[]): boolean {
+  let at: Stack | undefined = state
+  for (const entry of entries) {
+    const version: Version | undefined = at?.top
+    if (!at || !version || (version.value === undefined) !== entry.marker) return false
+    if (!fits(version.versionId, entry.versionId) || !fits(version.value?.etag, entry.etag)) return false
+    at = at.below
+  }
+  return at?.top === undefined
+}
