@@ -20,6 +20,8 @@ export const CHECKPOINT_LIMITS = {
   /** With rows waiting, a checkpoint starts after this long without reaching a bound. */
   quietMs: 5_000,
   pollMs: 100,
+  /** How often the log's last batch is vouched for, so that rot in it is not taken for a torn tail. */
+  confirmMs: 1_000,
   retryMs: 2_000,
 } as const
 
@@ -28,6 +30,7 @@ export type CheckpointRun = (request: CheckpointRequest) => Promise<CheckpointRe
 export class Checkpointer implements Living {
   readonly name: string
   private lastMs: number
+  private confirmedMs: number
   private lastError: string | undefined
   private waiting: (() => void)[] = []
 
@@ -43,6 +46,7 @@ export class Checkpointer implements Living {
   ) {
     this.name = `checkpoint ${name}`
     this.lastMs = clock.monotonicMs()
+    this.confirmedMs = this.lastMs
   }
 
   get error(): string | undefined {
@@ -67,8 +71,12 @@ export class Checkpointer implements Living {
 
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      if (this.isDue()) await this.checkpointUntilDone(signal)
+      if (this.isDue()) await this.attempt(() => this.checkpoint(), signal)
       else await this.clock.sleep(this.limits.pollMs, signal)
+      if (this.clock.monotonicMs() - this.confirmedMs >= this.limits.confirmMs) {
+        this.confirmedMs = this.clock.monotonicMs()
+        await this.attempt(() => this.log.confirm(), signal)
+      }
     }
   }
 
@@ -88,9 +96,9 @@ export class Checkpointer implements Living {
     for (const resolve of released) resolve()
   }
 
-  private async checkpointUntilDone(signal: AbortSignal): Promise<void> {
+  private async attempt(work: () => Promise<void>, signal: AbortSignal): Promise<void> {
     try {
-      await this.checkpoint()
+      await work()
     } catch (error) {
       this.lastError = String(error)
       const level = isFailure(error, "deviceFull") ? "warn" : "error"

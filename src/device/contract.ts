@@ -35,6 +35,11 @@ export interface CommitLog {
   readonly lengthBytes: number
   /** Appends one batch; calls queue and are written in order, one write at a time. */
   append(records: readonly Uint8Array[]): Promise<{ sequence: LogSequence; places: readonly LogPlace[] }>
+  /**
+   * Vouches for the last batch, so that later damage to it is known from a torn tail. Called now and
+   * then; does nothing where there is nothing to vouch for.
+   */
+  confirm(): Promise<void>
   /** Bytes from a place on (inside one record), verified by the caller. May be recycled space if the place is below the cut. */
   read(place: LogPlace, lengthBytes: number): Promise<Uint8Array>
   /** Durable records of batches above `after`, up to and including `upTo`. */

@@ -19,7 +19,7 @@ export {
   type CheckpointRequest,
   type CheckpointResult,
 } from "./checkpoint.js"
-export { CHECKPOINT_LIMITS, Checkpointer } from "./checkpointer.js"
+export { CHECKPOINT_LIMITS, Checkpointer, type CheckpointRun } from "./checkpointer.js"
 export { getThrough, MemoryLayer, rangeThrough, type Layer, type Layered } from "./layers.js"
 export { LOG_LIMITS, openLog } from "./log.js"
 export { openLogReader } from "./log-reader.js"

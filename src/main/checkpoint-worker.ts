@@ -23,7 +23,7 @@ port.on("message", (message: unknown) => {
       if (order.job) reply({ id: order.id, result: await executor.run(order.job) })
       else {
         await executor.close()
-        reply({ id: order.id, result: { rows: 0, payloads: 0 } })
+        reply({ id: order.id, result: { rows: 0, payloads: 0, damages: 0 } })
       }
     } catch (error) {
       const { kind, message: text } = asFailure(error)

@@ -245,11 +245,9 @@ export class MultipartService implements Multipart {
 
   /** The parts that the client names, checked against those that are there; a few at a time. */
   private async choose(request: CompleteRequest, address: UploadAddress, upload: UploadRecord): Promise<PartRecord[]> {
+    requireOrder(request.parts)
     const chosen: PartRecord[] = []
-    let before = 0
     for (const [i, named] of request.parts.entries()) {
-      if (named.partNumber <= before) throw fail("invalidPartOrder")
-      before = named.partNumber
       if (i % MANIFEST_SEGMENT_PARTS === 0) await this.tablet.warm("parts", [partKey(address, named.partNumber)])
       const row = this.tablet.committed.get("parts", partKey(address, named.partNumber))
       const part = row && decodePart(row.value)
@@ -274,6 +272,14 @@ export class MultipartService implements Multipart {
       await this.tablet.run(putSegment(address, completion, at / MANIFEST_SEGMENT_PARTS, segment))
       offsetBytes = segment.parts.reduce((sum, part) => sum + part.extent.lengthBytes, offsetBytes)
     }
+  }
+}
+
+function requireOrder(parts: readonly CompletedPart[]): void {
+  let before = 0
+  for (const { partNumber } of parts) {
+    if (partNumber <= before) throw fail("invalidPartOrder", { partNumber })
+    before = partNumber
   }
 }
 

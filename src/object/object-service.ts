@@ -1,5 +1,5 @@
 /** Objects: the service that runs their commands. See `contract.ts` for the promises. */
-import { fail } from "../base/failures.js"
+import { fail, isFailure } from "../base/failures.js"
 import { INLINE_BYTES_MAX, MANIFEST_SEGMENT_PARTS, OBJECT_BYTES_MAX } from "../base/limits.js"
 import { objectRowKey } from "../format/row-key.js"
 import { RANDOM_BYTES } from "../format/version-id.js"
@@ -124,7 +124,12 @@ export class ObjectService implements Objects {
   /** Opens a copy's source; its bytes are pinned until it is closed. */
   async openSource({ bucket, key, versionId, conditions }: CopySource): Promise<OpenObject> {
     const target = { bucket, key, ...(versionId === undefined ? {} : { versionId }) }
-    const source = await this.reader.open({ ...target, conditions: {} })
+    const source = await this.reader.open({ ...target, conditions: {} }).catch((error: unknown) => {
+      if (!isFailure(error, "isDeleteMarker")) throw error
+      throw fail("invalidRequest", {
+        message: "The source of a copy request may not specifically refer to a delete marker by version id.",
+      })
+    })
     const { etag, lastModifiedMs: modifiedMs } = source.info
     const failure = judgeCopySource(conditions, { etag, modifiedMs })
     if (!failure) return source

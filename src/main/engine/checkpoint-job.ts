@@ -20,8 +20,13 @@ export interface CheckpointJob {
   readonly volumes: VolumePosition | undefined
 }
 
+export interface CheckpointJobResult extends CheckpointResult {
+  /** Stretches of volumes that could not be read. */
+  readonly damages: number
+}
+
 export interface CheckpointRunner {
-  run(job: CheckpointJob): Promise<CheckpointResult>
+  run(job: CheckpointJob): Promise<CheckpointJobResult>
   close(): Promise<void>
 }
 
@@ -32,24 +37,25 @@ interface OpenBase {
 
 /** Runs jobs where it stands: on the worker thread, or inline in simulation. One job of a device at a time. */
 export class CheckpointExecutor implements CheckpointRunner {
-  private readonly bases = new Map<DeviceId, Promise<OpenBase>>()
+  private readonly bases = new Map<DeviceId, OpenBase>()
 
   constructor(
     private readonly disk: Disk,
     private readonly stores: Stores,
   ) {}
 
-  async run({ device, upTo, prefixes, volumes }: CheckpointJob): Promise<CheckpointResult> {
+  async run({ device, upTo, prefixes, volumes }: CheckpointJob): Promise<CheckpointJobResult> {
     const folders = foldersOf(device.path)
     const { store, payloads } = await this.baseOf(device)
     const log = openLogReader(this.disk, folders.log, device.id)
     const source = new VolumeScanSource(this.disk, { folder: folders.volumes, deviceId: device.id }, volumes)
     store.refresh()
-    return runCheckpoint(store, log, [source], payloads, { upTo, prefixes })
+    const result = await runCheckpoint(store, log, [source], payloads, { upTo, prefixes })
+    return { ...result, damages: source.damages.length }
   }
 
-  private baseOf(device: CheckpointJob["device"]): Promise<OpenBase> {
-    const open = this.bases.get(device.id) ?? this.open(device)
+  private async baseOf(device: CheckpointJob["device"]): Promise<OpenBase> {
+    const open = this.bases.get(device.id) ?? (await this.open(device))
     this.bases.set(device.id, open)
     return open
   }
@@ -62,7 +68,10 @@ export class CheckpointExecutor implements CheckpointRunner {
   }
 
   async close(): Promise<void> {
-    for (const base of this.bases.values()) await (await base).store.close()
+    for (const { store, payloads } of this.bases.values()) {
+      await payloads.close()
+      await store.close()
+    }
     this.bases.clear()
   }
 }

@@ -8,8 +8,7 @@
 import { Worker } from "node:worker_threads"
 import { assert } from "../../base/assert.js"
 import { fail, FAILURES, type Failure, type FailureKind } from "../../base/failures.js"
-import type { CheckpointResult } from "../../device/index.js"
-import type { CheckpointJob, CheckpointRunner } from "./checkpoint-job.js"
+import type { CheckpointJob, CheckpointJobResult, CheckpointRunner } from "./checkpoint-job.js"
 
 /** Without a job: close and be done. */
 export interface CheckpointOrder {
@@ -19,12 +18,12 @@ export interface CheckpointOrder {
 
 export interface CheckpointReply {
   readonly id: number
-  readonly result?: CheckpointResult
+  readonly result?: CheckpointJobResult
   readonly failure?: { readonly kind: FailureKind; readonly message: string }
 }
 
 interface Waiting {
-  resolve(result: CheckpointResult): void
+  resolve(result: CheckpointJobResult): void
   reject(failure: Failure): void
 }
 
@@ -46,11 +45,11 @@ export class CheckpointThread implements CheckpointRunner {
 
   constructor(private readonly entry: URL) {}
 
-  run(job: CheckpointJob): Promise<CheckpointResult> {
+  run(job: CheckpointJob): Promise<CheckpointJobResult> {
     return this.ask(job)
   }
 
-  private ask(job: CheckpointJob | undefined): Promise<CheckpointResult> {
+  private ask(job: CheckpointJob | undefined): Promise<CheckpointJobResult> {
     const worker = (this.worker ??= this.start())
     this.nextId += 1
     const id = this.nextId

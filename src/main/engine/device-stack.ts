@@ -12,7 +12,7 @@ import {
   readSourceMark,
   Rows,
 } from "../../device/index.js"
-import type { CommitLog } from "../../device/index.js"
+import type { CheckpointRun, CommitLog } from "../../device/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
 import type { Stores } from "../../seams/store/contract.js"
@@ -68,8 +68,11 @@ export async function openDevice(
   await disk.makeFolder(folders.payloads)
   const payloads = new PayloadReader(disk, folders.payloads)
   // The job is made right after the overlay was frozen: what is durable then contains all that was in it.
-  const checkpoint: ConstructorParameters<typeof Checkpointer>[4] = request =>
-    runner.run({ device: place, ...request, volumes: volumes.durable() })
+  const checkpoint: CheckpointRun = async request => {
+    const result = await runner.run({ device: place, ...request, volumes: volumes.durable() })
+    if (result.damages > 0) output.error("a volume is damaged", { device: place.id, stretches: result.damages })
+    return result
+  }
   const limits = options.checkpointLimits
   const checkpointer = new Checkpointer(place.id, rows, log, prefixes, checkpoint, clock, output, limits)
   return {

@@ -124,16 +124,15 @@ export async function openStore(
   config: ServeConfig,
   masterKeyOfFile: Uint8Array | undefined,
 ): Promise<OpenedStore> {
-  const looks: FolderLook[] = []
-  for (const path of config.dataFolders) looks.push(await lookAt(disk, path))
-  const known = await check(disk, looks, config)
-  const secretsOfKnown = known && openSecrets(known.secrets, masterKeyOfFile)
+  await inspect(disk, config, masterKeyOfFile)
   const held: FolderLock[] = []
   try {
-    for (const { path } of looks) {
+    for (const path of config.dataFolders) {
       await disk.makeFolder(path)
       held.push(await locks.take(path))
     }
+    // What was seen before the locks were held may have changed since.
+    const { looks, known, secretsOfKnown } = await inspect(disk, config, masterKeyOfFile)
     const devices = known ? superblocksOf(looks) : await makeDevices(clock, random, disk, looks)
     const secrets = withRootKey(
       secretsOfKnown ?? drawSecrets(random, clock.wallMs(), masterKeyOfFile, config.rootKey),
@@ -150,6 +149,14 @@ export async function openStore(
     for (const lock of held) await lock.release()
     throw error
   }
+}
+
+/** Looks at every folder and throws whatever speaks against this start; touches nothing. */
+async function inspect(disk: Disk, config: ServeConfig, masterKeyOfFile: Uint8Array | undefined) {
+  const looks: FolderLook[] = []
+  for (const path of config.dataFolders) looks.push(await lookAt(disk, path))
+  const known = await check(disk, looks, config)
+  return { looks, known, secretsOfKnown: known && openSecrets(known.secrets, masterKeyOfFile) }
 }
 
 type Device = FolderLook & { readonly superblock: Superblock }
