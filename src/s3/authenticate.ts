@@ -6,8 +6,8 @@
  *           there (as S3 tells them too).
  */
 import type { Account, Accounts } from "../access/contract.js"
-import { readSignature, SigningKeys, verifySignature } from "../access/sigv4.js"
-import type { VerifiedRequest } from "../access/sigv4.js"
+import { readSignature, SigningKeys, verifySignature } from "../access/index.js"
+import type { VerifiedRequest } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import { parseBucketName } from "../base/ids.js"
 import type { Exchange } from "../http/index.js"

@@ -7,8 +7,8 @@
  *           byte has been taken.
  * Limits    `OBJECT_BYTES_MAX` for payloads, enforced while streaming where no length was declared.
  */
-import type { PayloadMode } from "../access/sigv4.js"
-import type { ChunkSignatures } from "../access/sigv4.js"
+import type { PayloadMode } from "../access/index.js"
+import type { ChunkSignatures } from "../access/index.js"
 import { concatBytes, equalBytes } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
 import { OBJECT_BYTES_MAX } from "../base/limits.js"

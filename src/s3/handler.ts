@@ -223,7 +223,7 @@ class S3Handler implements Protocol {
       requestId: exchange.requestId,
       hostId: this.hostId,
       resource: target?.rawPath ?? exchange.rawTarget.split("?")[0] ?? "",
-      bucketName: target?.bucket,
+      bucketName: target?.bucket === undefined ? undefined : textOfObjectKey(target.bucket),
       key: rawKey === undefined ? undefined : textOfObjectKey(rawKey),
       region: this.region,
     }

@@ -76,6 +76,7 @@ const PREFIXES = HEADER_ROWS.filter(({ name }) => name.endsWith("*")).map(row =>
 
 /** The row of a header; undefined for one that is no `x-amz-*` header. `name` in lower case. */
 export function headerRow(name: string): HeaderRow | undefined {
+  if (!name.startsWith("x-amz-")) return undefined
   return EXACT.get(name) ?? PREFIXES.find(({ prefix }) => name.startsWith(prefix))?.row
 }
 

@@ -1,10 +1,11 @@
 /** ListBuckets: those of the caller's account, in name order. */
 import { isoDate } from "../../base/dates.js"
+import { textOfObjectKey } from "../../base/ids.js"
 import type { Answer, Call } from "../call.js"
 import { answerXml } from "../call.js"
 import { decodeToken, encodeToken } from "../wire/tokens.js"
 import { regionOf } from "./buckets.js"
-import { writeOwner } from "./listing.js"
+import { unlessEmpty, writeOwner } from "./listing.js"
 
 const BUCKETS_MAX = 10_000
 
@@ -33,6 +34,6 @@ export async function listBuckets(call: Call): Promise<Answer> {
       }
     })
     xml.text("ContinuationToken", next === undefined ? undefined : encodeToken(next, account.id))
-    xml.text("Prefix", prefix === "" ? undefined : prefix)
+    xml.text("Prefix", unlessEmpty(textOfObjectKey(prefix)))
   })
 }

@@ -1,0 +1,49 @@
+/** Every failure as S3 says it. */
+import { test } from "node:test"
+import assert from "node:assert/strict"
+import { fail, FAILURES } from "../base/failures.js"
+import type { FailureKind } from "../base/failures.js"
+import { s3ErrorOf, S3_FAILURES } from "./failures.js"
+
+const isKind = (name: string): name is FailureKind => name in FAILURES
+const kinds = Object.keys(FAILURES).filter(isKind)
+
+test("every kind has a code and an error status, and what can be retried says so by its status", () => {
+  for (const kind of kinds) {
+    const { code, status } = S3_FAILURES[kind]
+    assert.match(code, /^[A-Z][A-Za-z0-9]+$/, kind)
+    assert.ok(status >= 300, kind)
+    const { remedy } = FAILURES[kind]
+    if (remedy === "fixRequest" || remedy === "signIn") assert.ok(status < 500 || status === 501, kind)
+    if (remedy === "repair" || remedy === "reportBug" || remedy === "askOperator") assert.equal(status, 500, kind)
+  }
+  assert.deepEqual([S3_FAILURES.tooManyInFlight.code, S3_FAILURES.tooManyInFlight.retryAfterSeconds], ["SlowDown", 1])
+  assert.equal(S3_FAILURES.deviceFull.status, 507)
+})
+
+test("details of our own failures stay inside", () => {
+  for (const kind of kinds.filter(one => S3_FAILURES[one].status >= 500 && one !== "notImplemented")) {
+    const error = s3ErrorOf(fail(kind, { message: "needle 17 of volume 4", path: "/data/disk1", sizeBytes: 5 }))
+    assert.ok(!JSON.stringify(error).match(/needle 17|disk1/), kind)
+    assert.deepEqual(error.fields, [], kind)
+  }
+})
+
+test("what tools read is there", () => {
+  const range = s3ErrorOf(fail("invalidRange", { sizeBytes: 26 }))
+  assert.deepEqual(range.fields, [["ActualObjectSize", "26"]])
+  assert.deepEqual(range.headers, [["Content-Range", "bytes */26"]])
+  const marker = s3ErrorOf(fail("isDeleteMarker", { versionId: "v", lastModifiedMs: 0 }))
+  assert.deepEqual(Object.fromEntries(marker.headers), {
+    Allow: "DELETE",
+    "x-amz-delete-marker": "true",
+    "x-amz-version-id": "v",
+    "Last-Modified": "Thu, 01 Jan 1970 00:00:00 GMT",
+  })
+  const deleted = s3ErrorOf(fail("noSuchKey", { versionId: "v", deleteMarker: true }))
+  assert.deepEqual([deleted.status, Object.fromEntries(deleted.headers)["x-amz-delete-marker"]], [404, "true"])
+  const unchanged = s3ErrorOf(fail("notModified", { etag: "e", lastModifiedMs: 0 }))
+  assert.deepEqual([unchanged.status, Object.fromEntries(unchanged.headers)["ETag"]], [304, '"e"'])
+  assert.equal(s3ErrorOf(fail("malformedAuthorization", { form: "query" })).code, "AuthorizationQueryParametersError")
+  assert.equal(s3ErrorOf(fail("signatureMismatch", { stringToSign: "s", canonicalRequest: "c" })).fields.length, 2)
+})
