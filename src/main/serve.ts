@@ -6,7 +6,7 @@
  * engine makes its last checkpoint and closes; then the folders are given up.
  */
 import { AdminApi, AdminProtocol } from "../admin/index.js"
-import { fail, isFailure, type Failure } from "../base/failures.js"
+import { fail, type Failure } from "../base/failures.js"
 import { parseEpoch } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
 import { CALL_LIMITS, queuedDisk, replaceRecordFile, type QueuedDisk } from "../device/index.js"
@@ -74,7 +74,7 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   const stop = new AbortController()
   const background = new AbortController()
   const onLost = (failure: Failure) => {
-    if (!isFailure(failure, "folderInUse")) {
+    if (failure.kind !== "folderInUse") {
       telemetry.log.error("a data folder cannot be checked", { reason: failure.message })
       return
     }
