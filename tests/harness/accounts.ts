@@ -23,7 +23,7 @@ function find(value: unknown, names: readonly string[]): string | undefined {
 }
 
 export async function createOtherAccount(server: ServerProcess): Promise<Credentials> {
-  const created: unknown = JSON.parse(await answer(server, ["account", "create", "--name", "other", "--json"]))
+  const created: unknown = JSON.parse(await answer(server, ["account", "create", "other", "--json"]))
   const id = find(created, ["id"])
   assert.ok(id !== undefined, "the account has an id")
   const made: unknown = JSON.parse(await answer(server, ["key", "create", "--account", id, "--json"]))

@@ -33,6 +33,34 @@ export interface ServerOptions {
 export const CREDENTIALS = { accessKey: "HAYLOFTTESTKEY000000", secretKey: "test/secret+with/signs0123456789abcdefgh" }
 export const REGION = "us-east-1"
 
+export interface BucketUsage {
+  readonly objects: number
+  readonly versions: number
+  readonly bytes: number
+  readonly uploads: number
+}
+
+function adminTokenOf({ code, stdout, stderr }: CommandResult): string {
+  const token = /"HAYLOFT_ADMIN_TOKEN":"([^"]+)"/.exec(stdout)?.[1]
+  if (code !== 0 || token === undefined) throw new Error(`hayloft env --admin: ${code} ${stderr}`)
+  return token
+}
+
+function parseUsage(value: unknown): BucketUsage {
+  const usage = typeof value === "object" && value !== null && "usage" in value ? value.usage : undefined
+  const number = (name: string): number => {
+    const found = Object.entries(usage ?? {}).find(([key]) => key === name)?.[1]
+    if (typeof found !== "number") throw new Error(`no ${name} in ${JSON.stringify(value)}`)
+    return found
+  }
+  return {
+    objects: number("objects"),
+    versions: number("versions"),
+    bytes: number("bytes"),
+    uploads: number("uploads"),
+  }
+}
+
 /** A port that was free a moment ago. */
 export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -138,13 +166,22 @@ export class ServerProcess {
     const env = {
       ...this.env,
       HAYLOFT_DATA: this.options.folders.join(","),
-      HAYLOFT_ADMIN: this.adminEndpoint,
       AWS_ENDPOINT_URL: this.endpoint,
       AWS_ACCESS_KEY_ID: CREDENTIALS.accessKey,
       AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretKey,
       AWS_REGION: REGION,
     }
     return run(process.execPath, [HAYLOFT, ...args], { env })
+  }
+
+  private token: string | undefined
+
+  /** Counters of a bucket, as the admin API tells them. */
+  async usage(bucket: string): Promise<BucketUsage> {
+    this.token ??= adminTokenOf(await this.hayloft(["env", "--admin", "--json"]))
+    const response = await this.admin("GET", `/v1/buckets/${bucket}`, { Authorization: `Bearer ${this.token}` })
+    if (response.status !== 200) throw new Error(`usage of ${bucket}: ${response.status} ${response.text}`)
+    return parseUsage(JSON.parse(response.text))
   }
 
   private async end(signal: NodeJS.Signals, timeoutMs: number): Promise<number | null> {
