@@ -189,16 +189,12 @@ async function listen(
     metricsText: () => telemetry.metrics.render(),
   })
   const shared = { serverHeader: `Hayloft/${version}`, limits: HTTP_LIMITS }
-  const admin = new HttpServer(
-    clock,
-    random,
-    telemetry,
-    new AdminProtocol(adminApi),
-    { ...shared, name: "admin", ...config.adminListen },
-    certificates,
-  )
+  // On loopback the admin port stays plain: probes and scrapers on the machine need no certificate.
+  const adminCertificates = isLoopback(config.adminListen) ? undefined : certificates
+  const adminSettings = { ...shared, name: "admin", ...config.adminListen }
+  const admin = new HttpServer(clock, random, telemetry, new AdminProtocol(adminApi), adminSettings, adminCertificates)
   const adminAt = await admin.listen()
-  const adminEndpoint = endpointOf(config, config.adminListen, adminAt.port)
+  const adminEndpoint = endpointOf(config.adminListen, adminAt.port, adminCertificates !== undefined)
   const handler = createS3Handler({
     services,
     accounts,
@@ -218,7 +214,7 @@ async function listen(
     certificates,
   )
   const s3At = await s3.listen()
-  const endpoint = endpointOf(config, config.listen, s3At.port)
+  const endpoint = endpointOf(config.listen, s3At.port, certificates !== undefined)
   const region = config.region ?? REGION_DEFAULT
   await writeRuntime(disk, config, { endpoint, adminEndpoint, region, pid: process.pid })
   const { redundancy } = await status.report()
@@ -239,9 +235,9 @@ async function listen(
   return [s3, admin]
 }
 
-function endpointOf(config: ServeConfig, { host }: ListenAddress, port: number): string {
+function endpointOf({ host }: ListenAddress, port: number, secure: boolean): string {
   const shown = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host
-  return `${config.tls ? "https" : "http"}://${shown.includes(":") ? `[${shown}]` : shown}:${port}`
+  return `${secure ? "https" : "http"}://${shown.includes(":") ? `[${shown}]` : shown}:${port}`
 }
 
 /** Tells clients on this machine where the store is; holds no secret. */
