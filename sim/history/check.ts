@@ -43,7 +43,8 @@ export function settleSeen(operations: readonly Operation[]): readonly Operation
     if (action.kind !== "write" || outcome.kind !== "unknown") return operation
     const sighting = seen.get(action.value.write)
     if (!sighting) return operation
-    const { endMs, versionId } = sighting
+    const { versionId } = sighting
+    const endMs = Math.min(operation.endMs, sighting.endMs)
     return { ...operation, endMs, outcome: { kind: "done", ...(versionId === undefined ? {} : { versionId }) } }
   })
 }

@@ -47,7 +47,7 @@ const GOOD: readonly (readonly [title: string, operations: readonly Operation[]]
   ["an unknown write may never have happened", [op(0, 1, write("a"), unknown), op(2, 3, read, absent)]],
   [
     "an unknown write may happen later",
-    [op(0, 1, write("a"), unknown), op(2, 3, read, absent), op(4, 5, read, found("a"))],
+    [op(0, Infinity, write("a"), unknown), op(2, 3, read, absent), op(4, 5, read, found("a"))],
   ],
   [
     "an unknown deletion explains an empty key",
@@ -84,6 +84,10 @@ const BAD: readonly (readonly [title: string, operations: readonly Operation[]])
   ["a deleted object returns", [op(0, 1, write("a"), done), op(2, 3, remove, done), op(4, 5, read, found("a"))]],
   ["two winners", [op(0, 5, ifAbsent("a"), done), op(0, 5, ifAbsent("b"), done)]],
   ["no winner on an empty key", [op(0, 5, ifAbsent("a"), refused)]],
+  [
+    "a write of a server that died is seen only after one that came later",
+    [op(0, 1, write("a"), unknown), op(2, 3, write("b"), done), op(4, 5, read, found("a"))],
+  ],
   [
     "an unknown write comes and goes",
     [op(0, 1, write("a"), unknown), op(2, 3, read, found("a")), op(4, 5, read, absent)],
@@ -218,7 +222,8 @@ function legalHistory(draw: Draw, length: number, spread: number, unknownOneIn: 
     const lost = action.kind !== "read" && draw(unknownOneIn) === 0
     if (lost && draw(2) === 0) return { ...answered, outcome: unknown }
     state = next
-    return lost ? { ...answered, outcome: unknown } : answered
+    const endMs = draw(2) === 0 ? Infinity : answered.endMs
+    return lost ? { ...answered, endMs, outcome: unknown } : answered
   })
 }
 
@@ -237,24 +242,19 @@ function changedHistory(draw: Draw, operations: readonly Operation[]): Operation
 /** Tries every order, and every choice of unknown operations that never happened. */
 function legalByTryingAll(operations: readonly Operation[]): boolean {
   const register = new Register("never")
-  const go = (state: Stack, left: readonly Operation[]): boolean => {
+  const go = (state: Stack, left: readonly Operation[], latestStartMs: number): boolean => {
     if (left.every(({ outcome }) => outcome.kind === "unknown")) return true
     return left.some(next => {
       const blocked = left.some(
         other => other !== next && other.outcome.kind !== "unknown" && other.endMs < next.startMs,
       )
-      if (blocked) return false
+      if (blocked || next.endMs < latestStartMs) return false
       const after = register.step(state, next)
-      return (
-        after !== undefined &&
-        go(
-          after,
-          left.filter(other => other !== next),
-        )
-      )
+      const rest = left.filter(other => other !== next)
+      return after !== undefined && go(after, rest, Math.max(latestStartMs, next.startMs))
     })
   }
-  return go(register.empty, operations)
+  return go(register.empty, operations, -Infinity)
 }
 
 test("the search agrees with trying every order, on 20,000 short histories", () => {

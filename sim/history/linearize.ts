@@ -3,11 +3,11 @@
  *
  * Wing and Gong's search (1993) with Lowe's memory of configurations already tried (2017): a
  * configuration is the set of operations placed so far and the state they lead to. An operation may
- * come next when no other, still unplaced, ended before it began. Unknown operations may be placed
- * at any time after their start, or not at all.
+ * come next when no other, still unplaced, ended before it began. An unknown operation may be placed
+ * at any time between its start and its end (infinite, or the moment its server died), or not at all.
  *
- * What changes nothing (reads, refusals) is placed as soon as it fits: wherever else it could stand,
- * nothing that follows would differ. Only changes are a choice.
+ * What changes nothing (reads, refusals) is placed as soon as it fits, unless that takes an unknown one's
+ * last chance: wherever else it could stand, nothing that follows would differ. Only changes are a choice.
  * Limits  `stepsMax` tries; beyond it the answer is "undecided", which counts as red.
  */
 import type { Operation } from "./operations.js"
@@ -33,6 +33,8 @@ interface Frame {
   /** The entry whose placing led here. */
   readonly placed: Entry | undefined
   readonly candidates: readonly Entry[]
+  /** The latest start among what is placed: what ended before it cannot come any more. */
+  readonly latestStartMs: number
   next: number
 }
 
@@ -63,7 +65,7 @@ class Search {
   }
 
   run(stepsMax: number): Verdict {
-    const frames: Frame[] = [this.frame(this.register.empty, undefined)]
+    const frames: Frame[] = [this.frame(this.register.empty, undefined, -Infinity)]
     let best: { explained: readonly Operation[]; stuck: readonly Operation[] } = { explained: [], stuck: [] }
     for (let steps = 0; steps < stepsMax; steps += 1) {
       const top = frames.at(-1)
@@ -82,7 +84,7 @@ class Search {
       const state = this.register.step(top.state, candidate.operation)
       if (state === undefined) continue
       this.place(candidate, 1)
-      if (this.isNew(state)) frames.push(this.frame(state, candidate))
+      if (this.isNew(state)) frames.push(this.frame(state, candidate, top.latestStartMs))
       else this.place(candidate, 0)
     }
     return { verdict: "undecided", ...best }
@@ -118,22 +120,27 @@ class Search {
   }
 
   /** What may come next: required ones first, those that ended first before the others. */
-  private frame(state: Stack, placed: Entry | undefined): Frame {
+  private frame(state: Stack, placed: Entry | undefined, earlierMs: number): Frame {
+    const latestStartMs = Math.max(earlierMs, placed?.operation.startMs ?? -Infinity)
     const candidates: Entry[] = []
     let endMs = Infinity
     for (const entry of this.entries) {
       if (this.done[entry.place] === 1) continue
       if (entry.operation.startMs > endMs) break
-      candidates.push(entry)
+      if (entry.required || entry.operation.endMs >= latestStartMs) candidates.push(entry)
       if (entry.required) endMs = Math.min(endMs, entry.operation.endMs)
     }
+    const lastChanceMs = Math.min(...candidates.map(entry => (entry.required ? Infinity : entry.operation.endMs)))
     const harmless = candidates.find(
-      ({ operation }) => changesNothing(operation) && this.register.step(state, operation) === state,
+      ({ operation }) =>
+        operation.startMs <= lastChanceMs &&
+        changesNothing(operation) &&
+        this.register.step(state, operation) === state,
     )
-    if (harmless) return { state, placed, candidates: [harmless], next: 0 }
+    if (harmless) return { state, placed, latestStartMs, candidates: [harmless], next: 0 }
     const rank = (entry: Entry) => (entry.required ? entry.operation.endMs : Infinity)
     candidates.sort((left, right) => (rank(left) === rank(right) ? left.place - right.place : rank(left) - rank(right)))
-    return { state, placed, candidates, next: 0 }
+    return { state, placed, latestStartMs, candidates, next: 0 }
   }
 }
 

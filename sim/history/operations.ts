@@ -2,8 +2,8 @@
  * The lines of a history: what clients asked of keys, when, and what they were told.
  *
  * Every write has an id of its own (bodies and metadata carry it), so a read proves which write it
- * saw. An operation whose answer never came is `unknown`: it may have happened at any time after its
- * start, or never. One that certainly did not happen is not part of a history.
+ * saw. An operation whose answer never came is `unknown`: it may have happened at any time between its
+ * start and its end (the death of its server, or Infinity), or never. One that certainly did not happen is not part of a history.
  */
 
 /** A bucket that was never versioned, or one with versioning enabled from its first object on. */
