@@ -34,7 +34,8 @@ function chosenParts(upload: ModelUpload, request: CompleteRequest): readonly Mo
     if (partNumber <= (request.parts[i - 1]?.partNumber ?? 0)) throw fail("invalidPartOrder")
     const part = upload.parts.get(partNumber)
     if (part?.etag !== etag) throw fail("invalidPart", { partNumber })
-    if (checksum !== undefined && checksum !== part.checksum?.value) throw fail("invalidPart", { partNumber })
+    if (checksum !== undefined && part.checksum !== undefined && checksum !== part.checksum.value)
+      throw fail("invalidPart", { partNumber })
     return part
   })
   for (const { body, partNumber } of parts.slice(0, -1)) {
@@ -50,7 +51,7 @@ function wholeChecksum(
   parts: readonly ModelPart[],
 ): StoredChecksum | undefined {
   const planned = upload.request.checksum
-  if (request.checksumType !== undefined && request.checksumType !== planned?.type) {
+  if (request.checksumType !== undefined && planned !== undefined && request.checksumType !== planned.type) {
     throw fail("invalidRequest", { message: "the checksum type differs from the one at the upload's creation" })
   }
   if (request.checksum !== undefined && request.checksum.algorithm !== planned?.algorithm) {
@@ -128,6 +129,7 @@ export class ModelMultipart implements Multipart {
     const done = bucket.completions.get(key)
     if (done?.multipartId === multipartId && done.partList === partList) return done.result
     const upload = findUpload(bucket, key, multipartId)
+    checkWrite(request.conditions, versionsOf(bucket, key)[0])
     if (request.parts.length === 0 || request.parts.length > PARTS_MAX) throw fail("malformedXml")
     const parts = chosenParts(upload, request)
     const body = concatBytes(parts.map(part => part.body))
@@ -135,7 +137,6 @@ export class ModelMultipart implements Multipart {
       throw fail("invalidRequest", { message: "x-amz-mp-object-size differs from the size of the parts" })
     }
     const checksum = wholeChecksum(upload, request, parts)
-    checkWrite(request.conditions, versionsOf(bucket, key)[0])
     const { headers, userMetadata, tags } = upload.request
     const etag = `${hex(md5(concatBytes(parts.map(part => Buffer.from(part.etag, "hex")))))}-${parts.length}`
     const partsCount = parts.length
@@ -163,10 +164,15 @@ export class ModelMultipart implements Multipart {
     return findUpload(this.state.open(bucket), key, multipartId)
   }
 
-  /** The last to finish wins; an upload that ended meanwhile takes no more parts. */
+  /**
+   * The last to finish wins; an upload that ended meanwhile takes no more parts. A checksum is kept
+   * where the upload was created with one, and only told where not.
+   */
   #keepPart(target: MultipartTarget, partNumber: number, { bytes, etag, checksum }: CheckedBody): PartResult {
     const lastModifiedMs = this.state.clock.wallMs()
-    this.#find(target).parts.set(partNumber, { partNumber, body: bytes, etag, checksum, lastModifiedMs })
+    const upload = this.#find(target)
+    const kept = upload.request.checksum === undefined ? undefined : checksum
+    upload.parts.set(partNumber, { partNumber, body: bytes, etag, checksum: kept, lastModifiedMs })
     return { etag, checksum, lastModifiedMs }
   }
 }

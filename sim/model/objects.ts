@@ -25,6 +25,7 @@ import type {
   Tags,
   VersionsPage,
 } from "../../src/object/contract.js"
+import type { ChecksumAlgorithm } from "../../src/seams/compute/contract.js"
 import { readBody } from "./bodies.js"
 import { checkCopySource, checkRead, checkWrite } from "./conditions.js"
 import { fullChecksum, hex, md5 } from "./digests.js"
@@ -88,12 +89,17 @@ interface Resolved {
 
 const WHOLE: Resolved = { range: undefined, partChecksum: undefined }
 
-function resolvePart({ parts }: ModelObject, partNumber: number): Resolved {
-  if (parts === undefined && partNumber === 1) return WHOLE
-  const index = (parts ?? []).findIndex(part => part.partNumber === partNumber)
-  const part = parts?.[index]
-  if (parts === undefined || part === undefined) throw fail("invalidPartNumber")
-  const first = parts.slice(0, index).reduce((sum, { body }) => sum + body.length, 0)
+/** The n-th part as the object counts them: numbers that were left out at its completion do not count. */
+function resolvePart({ parts, info }: ModelObject, partNumber: number): Resolved {
+  if (parts === undefined && partNumber === 1) {
+    const range = info.sizeBytes > 0 ? { first: 0, lengthBytes: info.sizeBytes } : undefined
+    return { range, partChecksum: info.checksum }
+  }
+  const part = parts?.[partNumber - 1]
+  if (parts === undefined || part === undefined) {
+    throw fail("invalidPartNumber", { partNumber, parts: parts?.length ?? 1 })
+  }
+  const first = parts.slice(0, partNumber - 1).reduce((sum, { body }) => sum + body.length, 0)
   return { range: { first, lengthBytes: part.body.length }, partChecksum: part.checksum }
 }
 
@@ -119,6 +125,13 @@ async function* pieces(bytes: Uint8Array, signal: AbortSignal): AsyncIterable<Ui
     yield bytes.subarray(at, at + READ_PIECE_BYTES)
   }
 }
+
+/** What bytes amount to as a body of their own, whatever parts they came in. */
+const single = (bytes: Uint8Array, algorithm: ChecksumAlgorithm | undefined) => ({
+  etag: hex(md5(bytes)),
+  checksum: algorithm === undefined ? undefined : fullChecksum(algorithm, bytes),
+  partsCount: undefined,
+})
 
 export class ModelObjects implements Objects {
   constructor(private readonly state: ModelState) {}
@@ -193,22 +206,23 @@ export class ModelObjects implements Objects {
     if (version.info.sizeBytes > OBJECT_BYTES_MAX) {
       throw fail("invalidRequest", { message: "the source of a copy is larger than 5 GiB; copy it in parts" })
     }
-    const ontoItself = from.bucket === bucket && versionsOf(bucket, key)[0] === version
-    if (ontoItself && replaceMetadata === undefined) {
+    const latest = versionsOf(bucket, key)[0]
+    const changesNothing = replaceMetadata === undefined && replaceTags === undefined
+    if (changesNothing && from.bucket === bucket && latest === version) {
       throw fail("invalidRequest", {
-        message:
-          "this copy request is illegal because it is trying to copy an object to itself without changing its metadata",
+        message: "this copy request is illegal because it is trying to copy an object to itself without changing it",
       })
     }
-    checkWrite(conditions, versionsOf(bucket, key)[0])
-    const algorithm = checksumAlgorithm ?? version.info.checksum?.algorithm
+    checkWrite(conditions, latest)
+    const { headers, userMetadata, checksum } = version.info
+    const sameKey = from.bucket === bucket && source.key === key
+    const keepsBytes = sameKey && (checksumAlgorithm === undefined || checksumAlgorithm === checksum?.algorithm)
     const result = commit(this.state, bucket, key, {
-      ...(replaceMetadata ?? { headers: version.info.headers, userMetadata: version.info.userMetadata }),
+      ...(keepsBytes ? version.info : single(version.body, checksumAlgorithm ?? checksum?.algorithm)),
+      ...(keepsBytes && version.parts !== undefined && { parts: version.parts }),
+      ...(replaceMetadata ?? { headers, userMetadata }),
       tags: replaceTags ?? version.tags,
-      etag: hex(md5(version.body)),
-      checksum: algorithm === undefined ? undefined : fullChecksum(algorithm, version.body),
       body: version.body,
-      partsCount: undefined,
     })
     return { ...result, sourceVersionId: this.#shown(from.bucket.bucket, version.info.versionId) }
   }

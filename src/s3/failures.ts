@@ -117,7 +117,7 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
   ),
   invalidPartNumber: row("InvalidPart", 400, "The requested partnumber is not satisfiable", {
     partNumber: "PartNumberRequested",
-    partsCount: "ActualPartCount",
+    parts: "ActualPartCount",
   }),
   invalidPartOrder: row(
     "InvalidPartOrder",

@@ -78,7 +78,7 @@ function fieldsOf(call: ObjectCall, body: ObjectBody): Field[] {
   ]
 }
 
-async function open(call: ObjectCall): Promise<ObjectBody> {
+async function open(call: ObjectCall, headersOnly: boolean): Promise<ObjectBody> {
   const { services, bucket, key, headers } = call
   const versionId = versionIdOf(call)
   const range = rangeOf(call)
@@ -90,6 +90,7 @@ async function open(call: ObjectCall): Promise<ObjectBody> {
     ...(range !== undefined && { range }),
     ...(ifRange !== undefined && { ifRange }),
     conditions: readConditionsOf(headers, call.nowMs),
+    headersOnly,
   })
 }
 
@@ -97,7 +98,7 @@ const statusOf = (body: ObjectBody): number => (isPartial(body) ? 206 : 200)
 const lengthOf = ({ info, range }: ObjectBody): number => range?.lengthBytes ?? info.sizeBytes
 
 export async function getObject(call: ObjectCall): Promise<Answer> {
-  const body = await open(call)
+  const body = await open(call, false)
   try {
     const headers = fieldsOf(call, body)
     return { status: statusOf(body), headers, body: { kind: "object", body, lengthBytes: lengthOf(body) } }
@@ -108,7 +109,7 @@ export async function getObject(call: ObjectCall): Promise<Answer> {
 }
 
 export async function headObject(call: ObjectCall): Promise<Answer> {
-  const body = await open(call)
+  const body = await open(call, true)
   body.close()
   const omitted = { kind: "omitted", lengthBytes: lengthOf(body) } as const
   return { status: statusOf(body), headers: fieldsOf(call, body), body: omitted }

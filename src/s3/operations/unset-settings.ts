@@ -80,7 +80,7 @@ async function requireObject(call: ObjectCall) {
   const versionId = versionIdOf(call)
   const { services, bucket, key } = call
   const target = { bucket, key, ...(versionId !== undefined && { versionId }) }
-  const body = await services.objects.get({ ...target, conditions: {} })
+  const body = await services.objects.get({ ...target, conditions: {}, headersOnly: true })
   body.close()
   return body.info
 }
