@@ -3,7 +3,7 @@
  */
 import { CommanderError } from "commander"
 import { isFailure, type Failure } from "../../base/failures.js"
-import { RemoteFailure, Unreachable } from "../client/remote.js"
+import { BrokenAnswer, RemoteFailure, Unreachable } from "../client/remote.js"
 
 export const EXIT_CODES = {
   ok: { code: 0, meaning: "done" },
@@ -40,7 +40,7 @@ const BY_ERRNO: Readonly<Record<string, ExitName>> = {
 
 function exitOfFailure(failure: Failure): ExitName {
   if (failure.kind === "invalidConfig") return "usage"
-  if (failure.kind === "folderInUse" || /Exists$|NotEmpty$|OwnedByYou$/.test(failure.kind)) return "conflict"
+  if (/^(folderInUse|foreignFolder)$|Exists$|NotEmpty$|OwnedByYou$/.test(failure.kind)) return "conflict"
   if (failure.kind.startsWith("noSuch")) return "notFound"
   return failure.remedy === "signIn" || failure.kind === "wrongMasterKey" ? "denied" : "failed"
 }
@@ -83,14 +83,32 @@ function systemMessage(error: Error): string | undefined {
   return error.message
 }
 
+const oneLine = (text: string): string => text.replace(/\s*\n\s*/g, " ")
+
+/** Failures of a start, with what to do about them. */
+function failureMessage(failure: Failure): string {
+  const { path, found } = failure.details
+  const folder = path === undefined ? "a data folder" : String(path)
+  switch (failure.kind) {
+    case "folderInUse":
+      return `${folder} is in use by another running process; stop that one, or choose another --data`
+    case "folderNotEmpty":
+      return `${folder} holds other files${found === undefined ? "" : ` (${String(found)})`}; choose an empty or a new folder for --data`
+    case "foreignFolder":
+      return `${failure.message}; start with the folders of one store only`
+    default:
+      return failure.message
+  }
+}
+
 /** One line for people. What is our bug comes with its stack, because somebody has to find it. */
 export function messageOf(thrown: unknown): string {
   const error = unwrapped(thrown)
   if (!(error instanceof Error)) return String(error)
   const system = systemMessage(error)
   if (system !== undefined) return system
+  if (isFailure(error) && error.remedy !== "reportBug") return oneLine(failureMessage(error))
   const ours = error instanceof CliError || error instanceof RemoteFailure || error instanceof Unreachable
-  const known = isFailure(error) ? error.remedy !== "reportBug" : error.name === "BrokenAnswer"
-  if (ours || known) return error.message.replace(/\s*\n\s*/g, " ")
+  if (ours || error instanceof BrokenAnswer) return oneLine(error.message)
   return error.stack ?? error.message
 }

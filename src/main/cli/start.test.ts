@@ -3,13 +3,14 @@ import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { existsSync } from "node:fs"
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
+import { spawn } from "node:child_process"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { RealClock } from "../../seams/clock/real.js"
 import { StoreProcess } from "../client/store-process.js"
-import { runHayloft, runProcess, type Outcome } from "./process-tools.js"
+import { plainEnvironment, runHayloft, runProcess, type Outcome } from "./process-tools.js"
 
 const ROOT = fileURLToPath(new URL("../../../../", import.meta.url))
 const clock = new RealClock()
@@ -74,7 +75,7 @@ test("a folder with other files is no data folder, and stays as it is", async ()
   const data = join(folder, "photos")
   await mkdir(data)
   await writeFile(join(data, "cat.jpg"), "meow")
-  refused(await runHayloft(["serve", "--data", data, ...ANY_PORTS]), 1, /photos.*(other files|no data folder)/)
+  refused(await runHayloft(["serve", "--data", data, ...ANY_PORTS]), 6, /photos holds other files.*choose an empty/)
   assert.deepEqual(await readdir(data), ["cat.jpg"])
 })
 
@@ -82,7 +83,11 @@ test("a running store's folder is not taken twice; SIGTERM ends it in one line; 
   const data = join(folder, "owned")
   const store = await StoreProcess.start({ dataFolders: [data] }, clock)
   try {
-    refused(await runHayloft(["serve", "--data", data, ...ANY_PORTS]), 6, /owned.*in use/)
+    refused(
+      await runHayloft(["serve", "--data", data, ...ANY_PORTS]),
+      6,
+      /owned is in use by another running process; stop/,
+    )
     assert.equal((await runHayloft(["ls"], { environment: { HAYLOFT_DATA: data } })).code, 0, "the first one is well")
   } finally {
     assert.equal(await store.stop(), 0)
@@ -95,7 +100,11 @@ test("a running store's folder is not taken twice; SIGTERM ends it in one line; 
 test("folders of two stores are not mixed", async () => {
   const [a, b] = [join(folder, "store-a"), join(folder, "store-b")]
   for (const data of [a, b]) await (await StoreProcess.start({ dataFolders: [data] }, clock)).stop()
-  refused(await runHayloft(["serve", "--data", a, "--data", b, ...ANY_PORTS]), 1, /store-[ab].*another store/)
+  refused(
+    await runHayloft(["serve", "--data", a, "--data", b, ...ANY_PORTS]),
+    6,
+    /different stores.*folders of one store/,
+  )
 })
 
 test("the first start shows the secret once, in under 15 lines; later ones and the log never", async () => {
@@ -126,14 +135,40 @@ test("the first start shows the secret once, in under 15 lines; later ones and t
   }
 })
 
-test("npm start serves, and Ctrl-C ends it with exit code 0 and without npm's error block", async () => {
-  const data = join(folder, "npm")
-  const script = `npm start --silent -- --data "$DATA" ${ANY_PORTS.join(" ")} & P=$!
-for i in $(seq 1 300); do [ -s "$DATA/runtime" ] && break; sleep 0.1; done
-kill -INT $P; wait $P; echo "exit $?"`
-  // A shell without job control starts background children deaf to SIGINT; -m gives each its own group.
-  const { out, error } = await runProcess("bash", ["-mc", script], { environment: { DATA: data }, workingFolder: ROOT })
-  const text = `${out.toString("utf8")}${error}`
-  assert.match(text, /exit 0\n/)
-  assert.doesNotMatch(text, /npm (ERR|error)|ELIFECYCLE|    at /)
-})
+/** `npm start` in a process group of its own, as a terminal would have it. */
+async function npmStart(
+  data: string,
+  signal: NodeJS.Signals,
+  toGroup: boolean,
+): Promise<{ code: number | null; text: string }> {
+  const args = ["start", "--", "--data", data, ...ANY_PORTS]
+  const child = spawn("npm", args, {
+    cwd: ROOT,
+    detached: true,
+    env: plainEnvironment(),
+    stdio: ["ignore", "pipe", "pipe"],
+  })
+  let text = ""
+  for (const stream of [child.stdout, child.stderr])
+    stream.on("data", (chunk: Buffer) => (text += chunk.toString("utf8")))
+  const exited = new Promise<number | null>(resolve => child.on("close", resolve))
+  const pid = child.pid ?? 0
+  const giveUp = setTimeout(() => process.kill(-pid, "SIGKILL"), 60_000)
+  while (!/s3:\/\/third\//.test(text) && child.exitCode === null) await clock.sleep(50, new AbortController().signal)
+  process.kill(toGroup ? -pid : pid, signal)
+  const code = await exited
+  clearTimeout(giveUp)
+  return { code, text }
+}
+
+for (const [what, signal, toGroup] of [
+  ["Ctrl-C", "SIGINT", true],
+  ["SIGTERM to npm alone", "SIGTERM", false],
+] as const) {
+  test(`npm start serves, and ${what} ends it in one line, with exit code 0 and without npm's error block`, async () => {
+    const { code, text } = await npmStart(join(folder, `npm-${signal}`), signal, toGroup)
+    assert.equal(code, 0, text)
+    assert.match(text, /\nhayloft: stopped\n$/)
+    assert.doesNotMatch(text, /npm (ERR|error)|ELIFECYCLE| at .*\.js:\d+/)
+  })
+}
