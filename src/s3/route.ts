@@ -20,20 +20,37 @@ export const SUB_RESOURCES: ReadonlySet<string> = new Set(
   ROUTED.flatMap(({ when }) => when.map(nameOf)).filter(name => !DISCRIMINATORS.has(name)),
 )
 
-const BY_RESOURCE: Readonly<Record<Resource, readonly Operation[]>> = {
-  service: ROUTED.filter(({ resource }) => resource === "service"),
-  bucket: ROUTED.filter(({ resource }) => resource === "bucket"),
-  object: ROUTED.filter(({ resource }) => resource === "object"),
+const rowsOf = (resource: Resource): readonly Operation[] => ROUTED.filter(row => row.resource === resource)
+const BY_RESOURCE = { service: rowsOf("service"), bucket: rowsOf("bucket"), object: rowsOf("object") } as const
+
+interface Condition {
+  readonly name: string
+  /** Undefined: any. */
+  readonly value: string | undefined
 }
 
-function holds(condition: string, query: Query): boolean {
-  const [name = "", value] = condition.split("=")
-  return value === undefined ? query.has(name) : query.get(name) === value
+interface Candidate {
+  readonly row: Operation
+  readonly conditions: readonly Condition[]
 }
+
+const weight = ({ when, header }: Operation): number => when.length * 2 + (header === undefined ? 0 : 1)
+
+/** By method and resource, what asks for most first, so that the first that fits is the one. */
+const CANDIDATES = new Map<string, Candidate[]>()
+for (const row of [...ROUTED].sort((a, b) => weight(b) - weight(a))) {
+  const conditions = row.when.map(condition => ({ name: nameOf(condition), value: condition.split("=")[1] }))
+  const candidates = CANDIDATES.get(`${row.method} ${row.resource}`) ?? []
+  candidates.push({ row, conditions })
+  CANDIDATES.set(`${row.method} ${row.resource}`, candidates)
+}
+
+const fits = ({ row, conditions }: Candidate, query: Query, headers: Headers): boolean =>
+  (row.header === undefined || headers.has(row.header)) &&
+  conditions.every(({ name, value }) => (value === undefined ? query.has(name) : query.get(name) === value))
 
 const names = (operation: Operation, subresource: string): boolean =>
   operation.when.some(c => nameOf(c) === subresource)
-const weight = ({ when, header }: Operation): number => when.length * 2 + (header === undefined ? 0 : 1)
 
 /** `partNumber` picks a part of an object that is read; on any other request it makes another operation. */
 const isModifier = (name: string, method: string, resource: Resource): boolean =>
@@ -42,20 +59,18 @@ const isModifier = (name: string, method: string, resource: Resource): boolean =
 /** Throws `methodNotAllowed` (details.allow), `notImplemented`, `invalidArgument`. */
 export function route(method: string, resource: Resource, query: Query, headers: Headers): Operation {
   const rows = BY_RESOURCE[resource]
-  const fitting = rows
-    .filter(row => row.method === method && row.when.every(condition => holds(condition, query)))
-    .filter(row => row.header === undefined || headers.has(row.header))
-    .sort((a, b) => weight(b) - weight(a))
-  const [found] = fitting
-  const asked = [...query.names()].filter(name => SUB_RESOURCES.has(name) && !isModifier(name, method, resource))
-  const stray = method === "OPTIONS" ? undefined : asked.find(name => found === undefined || !names(found, name))
-  if (stray !== undefined) throw refuseStray({ method, resource, stray, rows })
-  if (found === undefined)
+  const found = CANDIDATES.get(`${method} ${resource}`)?.find(candidate => fits(candidate, query, headers))?.row
+  for (const name of method === "OPTIONS" ? [] : query.names()) {
+    if (!SUB_RESOURCES.has(name) || isModifier(name, method, resource)) continue
+    if (found === undefined || !names(found, name)) throw refuseStray({ method, resource, stray: name, rows })
+  }
+  if (found === undefined) {
     throw notAllowed(
       method,
       resource,
       rows.filter(row => row.when.length === 0),
     )
+  }
   return found
 }
 
