@@ -1,19 +1,21 @@
 /**
  * A simulated machine: an engine over a crashable disk, bases in memory, virtual time and one seed.
  *
- * `crash` cuts the power (what was not synced is left to chance), `restart` opens what is left. Calls of
- * the life before never settle; abandoned work dies with it.
+ * `crash` cuts the power (what was not synced is left to chance), `kill` ends the process alone; the
+ * next `start` opens what is left. Calls of a life that is over never settle; abandoned work dies with
+ * it. With `latency` every call to the disk takes a random while of virtual time, so that things
+ * overlap: then time has to be driven (`run`, `pass`).
  */
-import { defaultMetaCopies, defaultPolicy, shardCount } from "../../src/base/policy.js"
-import { parseAccessKeyId, parseAccountId, parseDeviceId, parseEpoch, parseIncarnation } from "../../src/base/ids.js"
-import { KIB, MIB } from "../../src/base/limits.js"
-import { makeCodec } from "../../src/erasure/index.js"
+import { DEFAULT_BLOCK_BYTES, settingsFor } from "./settings.js"
 import { CheckpointExecutor } from "../../src/main/engine/checkpoint-job.js"
-import { openEngine, type Engine, type EngineSettings, type Seams } from "../../src/main/engine/engine.js"
-import { planLayout } from "../../src/placement/index.js"
+import { openEngine, type Engine, type Seams } from "../../src/main/engine/engine.js"
+import { makeCodec } from "../../src/erasure/index.js"
+import { KIB, MIB } from "../../src/base/limits.js"
+import type { Random } from "../../src/seams/random/contract.js"
 import { SimClock } from "../../src/seams/clock/sim.js"
 import { InlineCompute } from "../../src/seams/compute/index.js"
 import { SimDisk } from "../../src/seams/disk/index.js"
+import type { Intercept } from "../../src/seams/disk/sim.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { MemoryStores } from "../../src/seams/store/memory.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
@@ -22,73 +24,85 @@ export interface WorldOptions {
   readonly seed: number
   readonly devices: number
   readonly blockBytes?: number
-  /** Swaps a seam or an engine setting: how bugs are planted. */
-  readonly plant?: (seams: Seams) => Seams
+  /** The longest that a call to the disk takes, in milliseconds of virtual time; 0 or absent: no time. */
+  readonly latencyMsMax?: number
 }
 
-const CHECKPOINTS = { logBytesMax: 256 * KIB, rowsMax: 64, quietMs: 2_000, pollMs: 100, retryMs: 1_000 }
+const never = <T>(): Promise<T> => new Promise<T>(() => undefined)
 
 export class World {
   readonly clock = new SimClock()
   readonly random: SimRandom
   readonly disk = new SimDisk()
-  readonly stores = new MemoryStores()
+  readonly stores = new MemoryStores({ beforeCommit: () => this.takeTime() })
   readonly telemetry = new SimTelemetry()
-  private incarnation = 0
+  private readonly delays: Random
+  private fault: Intercept = () => undefined
+  private lives = 0
   private life = new AbortController()
   private running: Promise<unknown>[] = []
 
   constructor(private readonly options: WorldOptions) {
     this.random = new SimRandom(options.seed)
+    this.delays = this.random.fork("delays")
+    this.disk.intercept(async call => {
+      await this.takeTime()
+      await this.fault(call)
+    })
+  }
+
+  /** Which life of the process this is: 1 after the first start. */
+  get incarnation(): number {
+    return this.lives
+  }
+
+  /** Lets calls to the disk fail, from now on; none without an argument. */
+  failDisk(fault: Intercept = () => undefined): void {
+    this.fault = fault
+  }
+
+  /** A moment of virtual time; for ever where the life that waits ends meanwhile. */
+  private async takeTime(): Promise<void> {
+    const { latencyMsMax = 0 } = this.options
+    if (latencyMsMax === 0) return
+    const life = this.life
+    await this.pause(this.delays.below(latencyMsMax + 1))
+    if (life !== this.life) await never()
+  }
+
+  /** Waits for something while virtual time goes on. */
+  run<T>(promise: Promise<T>): Promise<T> {
+    return this.clock.runUntil(promise)
+  }
+
+  /** Lets virtual time pass. */
+  pass(durationMs: number): Promise<void> {
+    return this.clock.advance(durationMs)
+  }
+
+  /** Waits for a whole number of milliseconds of virtual time. */
+  pause(durationMs: number): Promise<void> {
+    return this.clock.sleep(durationMs, new AbortController().signal)
   }
 
   /** Opens the store as a new process; its background work runs until `kill`, `crash` or `stop`. */
   async start(): Promise<Engine> {
-    this.incarnation += 1
+    this.lives += 1
     this.life = new AbortController()
     const disk = this.disk.boot()
     const seams: Seams = {
       clock: this.clock,
-      random: this.random.fork(`life ${this.incarnation}`),
-      disk,
+      random: this.random.fork(`life ${this.lives}`),
+      diskOf: () => disk,
       stores: this.stores,
       compute: new InlineCompute(makeCodec, { slabBytes: 512 * KIB, poolBytes: 8 * MIB }),
       telemetry: this.telemetry,
       checkpoints: new CheckpointExecutor(disk, this.stores),
     }
-    const engine = await openEngine(this.options.plant?.(seams) ?? seams, this.settings())
+    const { devices, blockBytes = DEFAULT_BLOCK_BYTES } = this.options
+    const engine = await openEngine(seams, settingsFor(devices, this.lives, blockBytes))
     this.running = engine.livings.map(living => living.run(this.life.signal).catch(() => undefined))
     return engine
-  }
-
-  private settings(): EngineSettings {
-    const { devices: count, blockBytes = 128 * KIB } = this.options
-    const incarnation = parseIncarnation(this.incarnation)
-    const devices = Array.from({ length: count }, (_, i) => {
-      const id = parseDeviceId((i + 1).toString(16).padStart(16, "0"))
-      return { id, path: `/d${i + 1}`, incarnation }
-    })
-    const policy = defaultPolicy(count)
-    const metaCopies = defaultMetaCopies(count, policy)
-    return {
-      devices,
-      layout: planLayout(
-        devices.map(({ id }) => ({ id, weight: 1 })),
-        shardCount(policy),
-      ),
-      store: { policy, blockBytes },
-      members: devices.slice(0, metaCopies).map(({ id }) => id),
-      epoch: parseEpoch(1),
-      incarnation,
-      masterKey: new Uint8Array(32),
-      root: {
-        accountId: parseAccountId("root"),
-        accessKeyId: parseAccessKeyId("ROOTKEY"),
-        secret: "secret",
-        createdMs: 0,
-      },
-      deviceOptions: { guard: async () => undefined, warmReads: false, checkpointLimits: CHECKPOINTS },
-    }
   }
 
   /** Ends in order. */
@@ -101,12 +115,18 @@ export class World {
   /** The process dies at once; what was written stays. */
   kill(): void {
     this.disk.kill()
-    this.life.abort()
+    this.end()
   }
 
   /** The power goes: unsynced writes are kept, dropped or torn by chance. */
   crash(): void {
-    this.disk.crash(this.random.fork(`crash ${this.incarnation}`))
-    this.life.abort()
+    this.disk.crash(this.random.fork(`crash ${this.lives}`))
+    this.end()
+  }
+
+  private end(): void {
+    const life = this.life
+    this.life = new AbortController()
+    life.abort()
   }
 }

@@ -1,0 +1,16 @@
+/** The short form of `npm run planted`: the three bugs that decide whether an answer can be trusted. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { fits, judgePlants } from "./planted.js"
+import { PLANTS } from "./plants.js"
+
+test("each planted bug still fits its source", () => {
+  for (const plant of PLANTS) assert.ok(fits(plant), plant.bug)
+})
+
+test("answers that are not durable, refusals that were not, and a batch lost by recovery are caught", async () => {
+  const plants = PLANTS.slice(0, 3)
+  const verdicts = await judgePlants(plants, ["1", "2"], () => undefined)
+  assert.equal(verdicts.length, 4)
+  for (const { bug, isCaught, found } of verdicts) assert.ok(isCaught, `${bug}: ${found}`)
+})

@@ -1,0 +1,214 @@
+/**
+ * Planted bugs: each is a small change of one source file, the scenario that must fail with it, and the
+ * check that must catch it there. Nothing of them is in the product: `planted.ts` builds a changed copy.
+ */
+import type { CheckName } from "./world/checks.js"
+import type { ScenarioName } from "./world/scenarios.js"
+
+export interface Edit {
+  readonly file: string
+  /** Stands in the file exactly once. */
+  readonly find: string
+  readonly put: string
+}
+
+export interface Plant {
+  readonly bug: string
+  readonly edits: readonly Edit[]
+  readonly scenario: ScenarioName
+  /** Any of these may catch it: two sides of one promise. */
+  readonly caughtBy: readonly CheckName[]
+}
+
+const core = "src/tablet/primary-core.ts"
+const RULE = "({ appended, saw }) => (appended > saw ? appended : saw)"
+
+export const PLANTS: readonly Plant[] = [
+  {
+    bug: "answer before the log is durable",
+    edits: [{ file: core, find: RULE, put: "({ saw, refused }) => (refused ? saw : NOTHING)" }],
+    scenario: "storm on 1 device",
+    caughtBy: ["acknowledgedStays"],
+  },
+  {
+    bug: "answer a refusal that was decided on an uncommitted entry",
+    edits: [
+      {
+        file: core,
+        find: RULE,
+        put: "({ appended, saw, refused }) => (refused ? NOTHING : appended > saw ? appended : saw)",
+      },
+    ],
+    scenario: "storm on 1 device",
+    caughtBy: ["refusalWasTrue"],
+  },
+  {
+    bug: "recovery drops the last batch",
+    edits: [
+      {
+        file: "src/tablet/member.ts",
+        find: "this.device.log.records(this.device.contained)",
+        // The very last batch is the empty one by which the log vouches for the one before.
+        put: "this.device.log.records(this.device.contained, Math.max(this.device.contained, this.device.log.durable - 2))",
+      },
+    ],
+    scenario: "storm on 1 device",
+    caughtBy: ["acknowledgedStays", "refusalWasTrue"],
+  },
+  {
+    bug: "decide on what is committed instead of on head",
+    edits: [
+      { file: core, find: "new HeadView(this.layers, payloads)", put: "new HeadView(this.layers.slice(1), payloads)" },
+    ],
+    scenario: "storm on 1 device",
+    caughtBy: ["oneWinner"],
+  },
+  {
+    bug: "ignore a condition at the commit",
+    edits: [
+      {
+        file: "src/object/version-commands-core.ts",
+        find: "checkWrite(view, put.bucketId, put.key, put.conditions)",
+        put: "",
+      },
+    ],
+    scenario: "storm on 1 device",
+    caughtBy: ["oneWinner"],
+  },
+  {
+    bug: "drop the frozen overlay before the checkpoint has committed",
+    edits: [
+      {
+        file: "src/device/checkpointer.ts",
+        find: "const result = await this.runCheckpoint(",
+        put: "this.rows.dropFrozen()\n    const result = await this.runCheckpoint(",
+      },
+    ],
+    scenario: "storm on 1 device",
+    caughtBy: ["readsAreFresh", "acknowledgedStays", "refusalWasTrue"],
+  },
+  {
+    bug: "place two shards of one block on one device",
+    edits: [
+      {
+        file: "src/block/block-writer.ts",
+        find: "const target = plan.targets[slot]",
+        put: "const target = plan.targets[slot === 1 ? 0 : slot]",
+      },
+    ],
+    scenario: "slots",
+    caughtBy: ["oneShardADevice"],
+  },
+  {
+    bug: "accept a bad shard checksum on read",
+    edits: [
+      { file: "src/volume/needle-read-core.ts", find: "if (subBlock !== undefined) throw", put: "if (false) throw" },
+    ],
+    scenario: "rot",
+    caughtBy: ["rotIsFound"],
+  },
+  {
+    bug: "collect bytes that a reader has pinned",
+    edits: [{ file: "src/object/collector.ts", find: "release.position > oldestPin || ", put: "" }],
+    scenario: "slow reader",
+    caughtBy: ["readersFinish"],
+  },
+  {
+    bug: "do not look for a void mark at the commit",
+    edits: [
+      {
+        file: "src/object/version-commands-core.ts",
+        find: "if (put.uploadId !== undefined) refuseVoid(view, put.bucketId, put.key, put.uploadId)",
+        put: "",
+      },
+    ],
+    scenario: "give up",
+    caughtBy: ["voidStaysOut"],
+  },
+  {
+    bug: "forget the counters when a version is overwritten",
+    edits: [{ file: "src/object/row-editor-core.ts", find: "this.bytesDelta -= version.head.sizeBytes", put: "" }],
+    scenario: "storm on 1 device",
+    caughtBy: ["countersAgree"],
+  },
+  {
+    bug: "skip the first key after a common prefix in a listing",
+    edits: [
+      {
+        file: "src/object/listing-core.ts",
+        find: "    from = seek\n",
+        put: '    from = seek\n    for (const row of scan(from, range.end)) { from = rowKeyOf(row.rowKey + "\\x01"); break }\n',
+      },
+    ],
+    scenario: "listing",
+    caughtBy: ["listingsAgree"],
+  },
+  {
+    bug: "skip the sync of the log",
+    edits: [
+      {
+        file: "src/device/log.ts",
+        find: 'this.disk.open(path, "create", { durable: true })',
+        put: 'this.disk.open(path, "create", { durable: false })',
+      },
+    ],
+    scenario: "storm on 1 device",
+    caughtBy: ["acknowledgedStays", "refusalWasTrue", "opens"],
+  },
+  {
+    bug: "skip the sync of volumes",
+    edits: [{ file: "src/volume/writer.ts", find: "durable: true", put: "durable: false" }],
+    scenario: "storm on 1 device",
+    caughtBy: ["acknowledgedStays", "nothingHalf"],
+  },
+  {
+    bug: "order versions by the wall clock alone",
+    edits: [
+      {
+        file: "src/object/row-editor-core.ts",
+        find: "Math.max(this.time.nowMs * 1000, this.head.lastOrder + 1)",
+        put: "this.time.nowMs * 1000",
+      },
+    ],
+    scenario: "clock",
+    caughtBy: ["newestIsLatest"],
+  },
+  {
+    bug: "a repeated completion makes a second version",
+    edits: [
+      {
+        file: "src/object/multipart-commands-core.ts",
+        find: 'editor.put("uploads", addressKey(address), undefined)\n',
+        put: "\n",
+      },
+    ],
+    scenario: "complete twice",
+    caughtBy: ["onceOnly"],
+  },
+  {
+    bug: "release bytes that another version of the row still names",
+    edits: [{ file: "src/object/row-editor-core.ts", find: "if (names > 0) return", put: "" }],
+    scenario: "sharing",
+    caughtBy: ["nothingHalf"],
+  },
+  {
+    bug: "do not bring a member up to date that lacks the last entries",
+    edits: [
+      { file: "src/tablet/recover.ts", find: "if (has < last) await catchUp", put: "if (has > last) await catchUp" },
+    ],
+    scenario: "storm on 2 devices",
+    caughtBy: ["opens", "acknowledgedStays"],
+  },
+  {
+    bug: "answer when one member of several has the entry",
+    edits: [
+      {
+        file: "src/tablet/primary.ts",
+        find: "mapBounded(this.members, MEMBERS_AT_ONCE, member => member.log(batch.entries))",
+        put: "mapBounded(this.members, MEMBERS_AT_ONCE, (member, i) => i === 0 ? member.log(batch.entries) : (void member.log(batch.entries).then(logged => logged.apply(), () => undefined), { apply() {} }))",
+      },
+    ],
+    scenario: "storm on 2 devices",
+    caughtBy: ["acknowledgedStays", "opens"],
+  },
+]

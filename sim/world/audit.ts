@@ -1,0 +1,137 @@
+/**
+ * Audit: everything that a store says of itself after a run must agree: listings with reads, counters
+ * with listings, needles with the rows that name them.
+ */
+import type { Family } from "../../src/base/families.js"
+import { rowKeyOf } from "../../src/base/ids.js"
+import { shardCount } from "../../src/base/policy.js"
+import { blockCount, exceptionOf, type Extent } from "../../src/format/extent.js"
+import { needleIdOfKey, needleKeyOf } from "../../src/format/needle.js"
+import { partitionOf } from "../../src/format/partition.js"
+import { decodePart, decodeSegment } from "../../src/format/records.js"
+import { decodeVersion } from "../../src/format/version-record.js"
+import type { Engine } from "../../src/main/engine/engine.js"
+import type { BucketName } from "../../src/base/ids.js"
+import type { Bucket, ListedObject, VersionEntry } from "../../src/object/index.js"
+import { find, noSignal } from "./bodies.js"
+import { check } from "./checks.js"
+import type { World } from "./world.js"
+
+const CHORE_STEPS_MAX = 10_000
+const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(64)) }
+
+export async function audit(world: World, engine: Engine, name: BucketName): Promise<void> {
+  const bucket = await world.run(engine.services.buckets.open(name))
+  const objects = await world.run(listAll(engine, bucket))
+  await auditReads(world, engine, bucket, objects)
+  await auditCounters(world, engine, bucket, objects)
+  await auditSpace(world, engine)
+}
+
+/** In small pages, so that the seams between pages are looked at too. */
+async function listAll(engine: Engine, bucket: Bucket): Promise<readonly ListedObject[]> {
+  const objects: ListedObject[] = []
+  for (let after: string | undefined = ""; after !== undefined;) {
+    const page = await engine.services.objects.list({ bucket, prefix: "", delimiter: "", after, max: 7 })
+    for (const entry of page.entries) if (entry.kind === "object") objects.push(entry.object)
+    after = page.next
+  }
+  return objects
+}
+
+export async function listAllVersions(engine: Engine, bucket: Bucket): Promise<readonly VersionEntry[]> {
+  const entries: VersionEntry[] = []
+  const whole = { bucket, prefix: "", delimiter: "", max: 7 }
+  let marker: Awaited<ReturnType<typeof engine.services.objects.listVersions>>["next"] = {
+    keyMarker: "",
+    versionIdMarker: undefined,
+  }
+  while (marker) {
+    const page = await engine.services.objects.listVersions({ ...whole, ...marker })
+    entries.push(...page.entries)
+    marker = page.next
+  }
+  return entries
+}
+
+async function auditReads(world: World, engine: Engine, bucket: Bucket, objects: readonly ListedObject[]) {
+  const keys = objects.map(object => object.key)
+  check("listingsAgree", new Set(keys).size === keys.length, () => "a key is listed twice")
+  check("listingsAgree", [...keys].sort().join() === keys.join(), () => "keys are not in byte order")
+  for (const { key, etag, sizeBytes } of objects) {
+    const got = await world.run(find(engine, bucket, key))
+    check("listingsAgree", got?.info.etag === etag, () => `${key} is listed with another ETag than it is read with`)
+    check("nothingHalf", got?.bytes.length === sizeBytes, () => `${key} is listed with ${sizeBytes} bytes`)
+  }
+}
+
+async function auditCounters(world: World, engine: Engine, bucket: Bucket, objects: readonly ListedObject[]) {
+  const versions = await world.run(listAllVersions(engine, bucket))
+  const bytes = versions.reduce((sum, entry) => sum + (entry.kind === "version" ? entry.object.sizeBytes : 0), 0)
+  const usage = await world.run(engine.services.buckets.usage(bucket))
+  const listed = { objects: objects.length, versions: versions.length, bytes }
+  const counted = { objects: usage.objects, versions: usage.versions, bytes: usage.bytes }
+  const [shown, told] = [JSON.stringify(listed), JSON.stringify(counted)]
+  check("countersAgree", shown === told, () => `listed ${shown}, counted ${told}`)
+}
+
+/** Runs what gives bytes back until nothing is left to do. */
+export async function settle(world: World, engine: Engine): Promise<void> {
+  for (const chore of engine.chores) {
+    for (let steps = 0, state = "busy"; state === "busy" || state === "throttled"; steps += 1) {
+      check("spaceComesBack", steps < CHORE_STEPS_MAX, () => `${chore.name} does not come to an end`)
+      state = await world.run(chore.step(noSignal))
+    }
+  }
+}
+
+/** Every extent that a row names. */
+export function* extentsNamed(engine: Engine): Generator<Extent> {
+  const rows = (family: Family) => engine.tablet.committed.range(family, ALL)
+  for (const family of ["current", "versions"] as const) {
+    for (const [, { value }] of rows(family)) {
+      const { content } = decodeVersion(value)
+      if (content.kind === "extent") yield content.extent
+    }
+  }
+  for (const [, { value }] of rows("parts")) yield decodePart(value).extent
+  for (const [, { value }] of rows("segments")) for (const part of decodeSegment(value).parts) yield part.extent
+}
+
+/** Needles that the extent's blocks consist of; `owed` where a shard was missing at the acknowledgement. */
+export function* needlesOf(extent: Extent): Generator<{ readonly key: string; readonly owed: boolean }> {
+  const { uploadId, part } = extent
+  for (let block = 0; block < blockCount(extent); block += 1) {
+    const exception = exceptionOf(extent, block)
+    const partition = partitionOf(uploadId, part, block)
+    for (let slot = 0; slot < shardCount(exception?.policy ?? extent.policy); slot += 1) {
+      const generation = exception?.generation ?? extent.generation
+      const key = needleKeyOf({ partition, uploadId, part, block, generation, slot })
+      yield { key, owed: exception?.missingSlots.includes(slot) ?? false }
+    }
+  }
+}
+
+export function needlesHeld(engine: Engine): ReadonlyMap<string, number> {
+  const held = new Map<string, number>()
+  for (const [i, device] of engine.devices.entries()) {
+    for (const [key] of device.rows.range("needles", ALL)) held.set(key, i)
+  }
+  return held
+}
+
+async function auditSpace(world: World, engine: Engine): Promise<void> {
+  await settle(world, engine)
+  const held = needlesHeld(engine)
+  const named = new Set<string>()
+  const show = (key: string) => JSON.stringify(needleIdOfKey(rowKeyOf(key)))
+  for (const extent of extentsNamed(engine)) {
+    for (const { key, owed } of needlesOf(extent)) {
+      named.add(key)
+      check("spaceComesBack", owed || held.has(key), () => `a needle that a row names is gone: ${show(key)}`)
+    }
+  }
+  //ORPHANS
+  const releases = [...engine.tablet.committed.range("releases", ALL)]
+  check("spaceComesBack", releases.length === 0, () => `${releases.length} releases are left`)
+}

@@ -1,0 +1,50 @@
+/** Checks: what a run must show, each by a name, so that a planted bug can be told by what caught it. */
+import type { FailureKind } from "../../src/base/failures.js"
+import { isFailure } from "../../src/base/failures.js"
+
+export const CHECKS = {
+  acknowledgedStays: "what was acknowledged is there after every restart",
+  refusalWasTrue: "a refusal stands on something that stayed",
+  readsAreFresh: "a read sees the last write that was acknowledged before it",
+  oneWinner: "of conditional writes on one state exactly one wins",
+  nothingHalf: "bytes read back are one whole write",
+  refusedStaysOut: "what was refused never becomes visible",
+  countersAgree: "counters agree with what a listing shows",
+  listingsAgree: "a listing shows exactly what can be read",
+  newestIsLatest: "the newest write is the latest version",
+  onceOnly: "a repeated completion is the same version",
+  oneShardADevice: "no two shards of a block lie on one device",
+  rotIsFound: "rotten bytes are rebuilt or refused, never served",
+  readersFinish: "a reader that began gets all its bytes",
+  voidStaysOut: "an upload that was given up never becomes visible",
+  spaceComesBack: "bytes that nothing names are given back, all others stay",
+  linearizable: "every history of a key is linearizable",
+  opens: "the store opens after every end",
+} as const
+
+export type CheckName = keyof typeof CHECKS
+
+export class CheckFailed extends Error {
+  override readonly name = "CheckFailed"
+  constructor(
+    readonly check: CheckName,
+    found: string,
+  ) {
+    super(`${CHECKS[check]}: ${found}`)
+  }
+}
+
+export function check(name: CheckName, holds: boolean, found: () => string): asserts holds {
+  if (!holds) throw new CheckFailed(name, found())
+}
+
+/** The failure that a call ended in; undefined where it succeeded. What is no failure is thrown on. */
+export async function kindOf(call: Promise<unknown>): Promise<FailureKind | undefined> {
+  try {
+    await call
+    return undefined
+  } catch (error) {
+    if (isFailure(error)) return error.kind
+    throw error
+  }
+}

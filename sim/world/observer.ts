@@ -1,0 +1,102 @@
+/**
+ * Observer: what clients asked, what they were told, and whether what is read later can be true.
+ *
+ * It knows nothing of the store. Times are ticks of its own, one for each beginning and end, so that
+ * "before" means before. Every write has a name of its own; a removal is a write of nothing.
+ */
+import { check, type CheckName } from "./checks.js"
+
+export type Outcome =
+  /** Told that it happened. */
+  | "done"
+  /** Told that it did not. */
+  | "refused"
+  /** Not told, or told that it is unknown. */
+  | "unknown"
+
+export interface Write {
+  readonly key: string
+  /** Undefined: a removal. */
+  readonly name: string | undefined
+  /** ETag that it asked for, "none" for a creation; undefined: without a condition. */
+  readonly replaces: string | undefined
+  readonly startTick: number
+  endTick: number
+  outcome: Outcome
+}
+
+export class Observer {
+  private tick = 0
+  private readonly writes = new Map<string, Write[]>()
+  /** Refusals "there is one already", by key. */
+  private readonly seenThere = new Set<string>()
+
+  get count(): number {
+    return [...this.writes.values()].reduce((sum, writes) => sum + writes.length, 0)
+  }
+
+  now(): number {
+    this.tick += 1
+    return this.tick
+  }
+
+  writesOf(key: string): readonly Write[] {
+    return this.writes.get(key) ?? []
+  }
+
+  keys(): readonly string[] {
+    return [...this.writes.keys()]
+  }
+
+  begin(key: string, name: string | undefined, replaces?: string): Write {
+    const write: Write = { key, name, replaces, startTick: this.now(), endTick: Infinity, outcome: "unknown" }
+    const writes = this.writes.get(key) ?? []
+    writes.push(write)
+    this.writes.set(key, writes)
+    return write
+  }
+
+  end(write: Write, outcome: "done" | "refused"): void {
+    write.endTick = this.now()
+    write.outcome = outcome
+  }
+
+  /** A creation was refused because the key was there: on keys that nobody removes it stays. */
+  wasThere(key: string): void {
+    this.seenThere.add(key)
+  }
+
+  /** A read that began and ended then showed the write of this name, or nothing. */
+  read(key: string, name: string | undefined, startTick: number, endTick: number, fresh: CheckName): void {
+    const writes = this.writesOf(key)
+    const done = writes.filter(write => write.outcome === "done" && write.endTick < startTick)
+    if (name === undefined) {
+      const since = Math.max(0, ...done.filter(write => write.name !== undefined).map(write => write.startTick))
+      const removals = writes.filter(write => write.name === undefined && write.outcome !== "refused")
+      const couldBe = removals.some(write => write.startTick < endTick && write.endTick >= since)
+      check(fresh, since === 0 || couldBe, () => `${key} is not there, but a put of it was acknowledged`)
+      check("refusalWasTrue", removals.length > 0 || !this.seenThere.has(key), () => `${key} was refused as present`)
+      return
+    }
+    const shown = writes.find(write => write.name === name)
+    check("nothingHalf", shown !== undefined, () => `${key} shows "${name}", which nobody wrote`)
+    check("refusedStaysOut", shown.outcome !== "refused", () => `${key} shows "${name}", which was refused`)
+    check(fresh, shown.startTick < endTick, () => `${key} shows "${name}" before it was written`)
+    const later = done.find(write => write.startTick > shown.endTick)
+    check(fresh, later === undefined, () => `${key} shows "${name}", but "${later?.name ?? "nothing"}" came after it`)
+  }
+
+  /** Each state is replaced by one conditional write at most; on keys without removals, one creates. */
+  judgeWinners(): void {
+    for (const [key, writes] of this.writes) {
+      const isRemoved = writes.some(write => write.name === undefined)
+      const winners = new Map<string, string>()
+      for (const { replaces, outcome, name = "" } of writes) {
+        if (replaces === undefined || outcome !== "done" || (replaces === "none" && isRemoved)) continue
+        const before = winners.get(replaces)
+        check("oneWinner", before === undefined, () => `"${before}" and "${name}" both replaced ${replaces} of ${key}`)
+        winners.set(replaces, name)
+      }
+    }
+  }
+}

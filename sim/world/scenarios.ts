@@ -1,0 +1,245 @@
+/**
+ * Scenarios: small stories with one point each, told on a simulated machine. The healthy engine passes
+ * all of them; each planted bug fails one, by the name of a check.
+ */
+import { must } from "../../src/base/assert.js"
+import { objectKeyOfText, parseAccountId, parseBucketName, rowKeyOf } from "../../src/base/ids.js"
+import type { UploadId } from "../../src/base/ids.js"
+import { KIB } from "../../src/base/limits.js"
+import { needleIdOfKey } from "../../src/format/needle.js"
+import type { Engine } from "../../src/main/engine/engine.js"
+import type { Bucket, CompleteRequest, ListEntry } from "../../src/object/index.js"
+import { judgeUpload } from "../../src/object/release-commands-core.js"
+import { audit, extentsNamed, listAllVersions, needlesHeld, needlesOf, settle } from "./audit.js"
+import { bodyBytes, find, get, nameOfBody, noSignal, putRequest, sourceOf } from "./bodies.js"
+import { check, kindOf } from "./checks.js"
+import { Storm } from "./storm.js"
+import { World } from "./world.js"
+
+const NAME = parseBucketName("scenario")
+const OWNER = parseAccountId("root")
+
+interface Stage {
+  readonly world: World
+  readonly engine: Engine
+  readonly bucket: Bucket
+}
+
+async function stage(seed: number, devices: number, versioned = false): Promise<Stage> {
+  const world = new World({ seed, devices })
+  const engine = await world.start()
+  const bucket = await engine.services.buckets.create({ name: NAME, owner: OWNER, location: "" })
+  if (versioned) await engine.services.buckets.setVersioning(bucket, "enabled")
+  return { world, engine, bucket: await engine.services.buckets.open(NAME) }
+}
+
+const put = ({ engine, bucket }: Stage, key: string, bytes: Uint8Array) =>
+  engine.services.objects.put(putRequest(bucket, objectKeyOfText(key), sourceOf(bytes, 50_000)))
+
+const storm = (devices: number) => (seed: number) =>
+  new Storm({ seed, devices, rounds: 4, clients: 8, lifeMsMax: 250 }).run()
+
+/** Each shard of each block lies on a device of its own. */
+async function slots(seed: number): Promise<void> {
+  const on = await stage(seed, 7)
+  await put(on, "a", bodyBytes("a", 500_000))
+  const held = needlesHeld(on.engine)
+  for (const extent of extentsNamed(on.engine)) {
+    const devices = new Map<string, Set<number>>()
+    for (const { key } of needlesOf(extent)) {
+      const { block } = needleIdOfKey(rowKeyOf(key))
+      const of = devices.get(String(block)) ?? new Set()
+      const device = must(held.get(key), "every shard was acknowledged")
+      check("oneShardADevice", !of.has(device), () => `device ${device} holds two shards of block ${block}`)
+      devices.set(String(block), of.add(device))
+    }
+  }
+  await on.world.stop(on.engine)
+}
+
+/** Bits rot where needles rest: what is read is right, or refused. */
+async function rot(seed: number): Promise<void> {
+  const on = await stage(seed, 4)
+  const bytes = bodyBytes("rotting", 500_000)
+  await put(on, "a", bytes)
+  const { disk } = on.world
+  const random = on.world.random.fork("rot")
+  for (let round = 0; round < 8; round += 1) {
+    const folder = `/d${1 + random.below(2)}/volumes`
+    for (const name of disk.medium.namesIn(folder)) {
+      const path = `${folder}/${name}`
+      const size = must(disk.medium.fileAt(path), "it was listed").current.length
+      for (let flips = 0; flips < 20; flips += 1) disk.flipBit(path, 8 * 8192 + random.below(8 * (size - 8192)))
+    }
+    const body = await get(on.engine, { bucket: on.bucket, key: objectKeyOfText("a"), conditions: {} })
+    check("rotIsFound", Buffer.compare(body.bytes, bytes) === 0, () => "other bytes were read than were written")
+  }
+}
+
+/** A reader that is overtaken by a removal and by the collector gets all its bytes. */
+async function slowReader(seed: number): Promise<void> {
+  const on = await stage(seed, 1)
+  const key = objectKeyOfText("slow")
+  const bytes = bodyBytes("slow", 900_000)
+  await put(on, "slow", bytes)
+  const body = await on.engine.services.objects.get({ bucket: on.bucket, key, conditions: {} })
+  const pieces: Uint8Array[] = []
+  const failure = await kindOf(
+    (async () => {
+      for await (const piece of body.read(noSignal)) {
+        if (pieces.length === 0) {
+          await on.engine.services.objects.remove({ bucket: on.bucket, key, conditions: {} })
+          for (let i = 0; i < 3; i += 1) for (const chore of on.engine.chores) await chore.step(noSignal)
+        }
+        pieces.push(piece)
+      }
+    })(),
+  )
+  check("readersFinish", failure === undefined, () => `the read ended with ${failure}`)
+  check("readersFinish", Buffer.compare(Buffer.concat(pieces), bytes) === 0, () => "the reader got other bytes")
+  await settle(on.world, on.engine)
+  check("spaceComesBack", needlesHeld(on.engine).size === 0, () => "the removed object still takes space")
+}
+
+/** An upload that is judged void between its bytes and its commit is refused. */
+async function giveUp(seed: number): Promise<void> {
+  const on = await stage(seed, 1)
+  const key = objectKeyOfText("paused")
+  const bytes = bodyBytes("paused", 300_000)
+  let reached: () => void = () => undefined
+  const paused = new Promise<void>(resolve => (reached = resolve))
+  let goOn: () => void = () => undefined
+  const released = new Promise<void>(resolve => (goOn = resolve))
+  const gap = async (): Promise<void> => {
+    pieces += 1
+    if (pieces < 6) return
+    reached()
+    await released
+  }
+  let pieces = 0
+  const putting = kindOf(on.engine.services.objects.put(putRequest(on.bucket, key, sourceOf(bytes, 50_000, gap))))
+  await paused
+  await on.world.pass(10)
+  const uploads = new Set<UploadId>()
+  for (const held of needlesHeld(on.engine).keys()) uploads.add(needleIdOfKey(rowKeyOf(held)).uploadId)
+  check("voidStaysOut", uploads.size === 1, () => "the upload has no needles yet")
+  for (const uploadId of uploads) {
+    const verdict = await on.engine.tablet.run(judgeUpload({ bucketId: on.bucket.id, key, uploadId }))
+    check("voidStaysOut", verdict === "void", () => `an upload that nothing names was judged ${verdict}`)
+  }
+  goOn()
+  const failure = await putting
+  check("voidStaysOut", failure === "uploadVoid", () => `the commit of a void upload ended with ${failure}`)
+  check("voidStaysOut", (await find(on.engine, on.bucket, key)) === undefined, () => "it became visible")
+}
+
+/** A listing with a delimiter shows what follows each common prefix. */
+async function listing(seed: number): Promise<void> {
+  const on = await stage(seed, 1)
+  const keys = ["a/1", "a/2", "b", "c/1", "c/2", "d/1", "e", "f"]
+  for (const key of keys) await put(on, key, bodyBytes(key, 40))
+  for (const max of [1, 2, 3, 100]) {
+    const entries: ListEntry[] = []
+    for (let after: string | undefined = ""; after !== undefined;) {
+      const page = await on.engine.services.objects.list({ bucket: on.bucket, prefix: "", delimiter: "/", after, max })
+      entries.push(...page.entries)
+      after = page.next
+    }
+    const shown = entries.map(entry => (entry.kind === "prefix" ? entry.prefix : entry.object.key)).join()
+    check("listingsAgree", shown === "a/,b,c/,d/,e,f", () => `pages of ${max} show ${shown}`)
+  }
+}
+
+/** The wall clock is set back between two writes. */
+async function clock(seed: number): Promise<void> {
+  const on = await stage(seed, 1, true)
+  const key = objectKeyOfText("k")
+  for (const name of ["one", "two", "three"]) {
+    await put(on, "k", bodyBytes(name, 100))
+    on.world.clock.jumpWall(-3_600_000)
+  }
+  const latest = await get(on.engine, { bucket: on.bucket, key, conditions: {} })
+  check("newestIsLatest", nameOfBody(latest.bytes) === "three", () => `${nameOfBody(latest.bytes)} is the latest`)
+  const names: string[] = []
+  for (const { kind, ...entry } of await listAllVersions(on.engine, on.bucket)) {
+    if (kind !== "version" || !("versionId" in entry)) continue
+    const { versionId } = entry
+    names.push(nameOfBody((await get(on.engine, { bucket: on.bucket, key, versionId, conditions: {} })).bytes))
+  }
+  check("newestIsLatest", names.join() === "three,two,one", () => `versions are listed as ${names.join()}`)
+}
+
+/** A completion whose answer was lost is asked for again. */
+async function completeTwice(seed: number): Promise<void> {
+  const on = await stage(seed, 1, true)
+  const { multipart } = on.engine.services
+  const target = { bucket: on.bucket, key: objectKeyOfText("parts") }
+  const created = await multipart.create({ ...target, headers: {}, userMetadata: [], tags: [], checksum: undefined })
+  const upload = { ...target, multipartId: created.multipartId }
+  const body = sourceOf(bodyBytes("part", 200 * KIB), 50_000)
+  const { etag } = await multipart.putPart({ ...upload, partNumber: 1, body, signal: noSignal })
+  const request: CompleteRequest = {
+    ...upload,
+    parts: [{ partNumber: 1, etag, checksum: undefined }],
+    conditions: {},
+    sizeBytes: undefined,
+    checksum: undefined,
+    checksumType: undefined,
+    signal: noSignal,
+  }
+  const first = await multipart.complete(request)
+  const second = await multipart.complete(request)
+  check("onceOnly", first.versionId === second.versionId, () => "two completions gave two versions")
+  const versions = await listAllVersions(on.engine, on.bucket)
+  check("onceOnly", versions.length === 1, () => `${versions.length} versions came of one upload`)
+  await audit(on.world, on.engine, NAME)
+}
+
+/** A version and a copy of it in the same row share bytes: they go with the last of both. */
+async function sharing(seed: number): Promise<void> {
+  const on = await stage(seed, 1, true)
+  const key = objectKeyOfText("shared")
+  const first = await put(on, "shared", bodyBytes("shared", 200_000))
+  const versionId = must(first.versionId, "the bucket is versioned")
+  const source = { bucket: on.bucket, key, versionId, conditions: {} }
+  await on.engine.services.objects.copy({
+    source,
+    bucket: on.bucket,
+    key,
+    conditions: {},
+    replaceMetadata: { headers: {}, userMetadata: [["a", "b"]] },
+    replaceTags: undefined,
+    checksumAlgorithm: undefined,
+    signal: noSignal,
+  })
+  await on.engine.services.objects.remove(source)
+  await settle(on.world, on.engine)
+  const failure = await kindOf(find(on.engine, on.bucket, key))
+  check("nothingHalf", failure === undefined, () => `the copy of a removed version reads ${failure}`)
+  await on.engine.services.objects.remove({ bucket: on.bucket, key, conditions: {} })
+  for (const entry of await listAllVersions(on.engine, on.bucket)) {
+    if (entry.kind === "prefix") continue
+    await on.engine.services.objects.remove({ bucket: on.bucket, key, versionId: entry.versionId, conditions: {} })
+  }
+  await audit(on.world, on.engine, NAME)
+  check("spaceComesBack", needlesHeld(on.engine).size === 0, () => "bytes stay after the last copy")
+}
+
+export const SCENARIOS = {
+  "storm on 1 device": storm(1),
+  "storm on 2 devices": storm(2),
+  "storm on 4 devices": storm(4),
+  "storm on 7 devices": storm(7),
+  slots,
+  rot,
+  "slow reader": slowReader,
+  "give up": giveUp,
+  listing,
+  clock,
+  "complete twice": completeTwice,
+  sharing,
+} as const satisfies Record<string, (seed: number) => Promise<void>>
+
+export type ScenarioName = keyof typeof SCENARIOS
+
+export const isScenario = (name: string): name is ScenarioName => name in SCENARIOS
