@@ -6,7 +6,8 @@
  * for people and logs, never an interface, and never hold a secret.
  * A mistake of ours is not a failure: that is `assert`.
  */
-export type Remedy = "fixRequest" | "signIn" | "reread" | "backOff" | "addSpace" | "repair" | "askOperator" | "reportBug"
+export type Remedy =
+  "fixRequest" | "signIn" | "reread" | "backOff" | "addSpace" | "repair" | "askOperator" | "reportBug"
 
 const kind = (remedy: Remedy, message: string) => ({ remedy, message })
 

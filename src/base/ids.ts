@@ -86,10 +86,7 @@ const LIKE_AN_ADDRESS = /^\d{1,3}(\.\d{1,3}){3}$/
 /** Throws `invalidBucketName` unless S3's rules for general purpose buckets hold. */
 export function parseBucketName(value: unknown): BucketName {
   const valid =
-    typeof value === "string" &&
-    BUCKET_NAME.test(value) &&
-    !LIKE_AN_ADDRESS.test(value) &&
-    !/\.\.|\.-|-\./.test(value)
+    typeof value === "string" && BUCKET_NAME.test(value) && !LIKE_AN_ADDRESS.test(value) && !/\.\.|\.-|-\./.test(value)
   if (!valid) throw fail("invalidBucketName", { value: String(value).slice(0, 80) })
   return value as BucketName
 }

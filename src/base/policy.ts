@@ -3,7 +3,8 @@
  * shards under a named matrix. A policy is recorded with every block reference, so it can change.
  */
 import { fail } from "./failures.js"
-import { SHARDS_MAX } from "./limits.js"
+import { roundUp } from "./bytes.js"
+import { SHARD_ALIGN_BYTES, SHARDS_MAX } from "./limits.js"
 
 export type Matrix = "cauchy" | "vandermonde" | "xor"
 
@@ -15,6 +16,10 @@ export const shardCount = (policy: Policy): number => (policy.kind === "replica"
 
 /** How many shards a read needs. */
 export const shardsNeeded = (policy: Policy): number => (policy.kind === "replica" ? 1 : policy.k)
+
+/** The length of each shard of a block (of at least 1 byte) in so many data shards: equal slices, zero-padded. */
+export const shardBytesOfBlock = (dataShards: number, blockLengthBytes: number): number =>
+  roundUp(Math.ceil(blockLengthBytes / dataShards), SHARD_ALIGN_BYTES)
 
 /** How many devices may fail at once without loss. */
 export const tolerance = (policy: Policy): number => shardCount(policy) - shardsNeeded(policy)
@@ -39,7 +44,9 @@ export function parsePolicy(text: string, matrix: Matrix = "cauchy"): Policy {
 function checkPolicy(policy: Policy): Policy {
   const shards = shardCount(policy)
   if (shardsNeeded(policy) < 1 || shards < 1 || shards > SHARDS_MAX || (policy.kind === "ec" && policy.m < 1)) {
-    throw fail("invalidConfig", { message: `redundancy out of range: ${textOfPolicy(policy)} (at most ${SHARDS_MAX} shards)` })
+    throw fail("invalidConfig", {
+      message: `redundancy out of range: ${textOfPolicy(policy)} (at most ${SHARDS_MAX} shards)`,
+    })
   }
   if (policy.kind === "ec" && policy.matrix === "xor" && policy.m !== 1) {
     throw fail("invalidConfig", { message: `the xor matrix has one parity shard, not ${policy.m}` })
@@ -48,7 +55,15 @@ function checkPolicy(policy: Policy): Policy {
 }
 
 const BY_DEVICES: readonly (readonly [k: number, m: number])[] = [
-  [2, 1], [2, 2], [3, 2], [4, 2], [4, 3], [5, 3], [6, 3], [7, 3], [8, 3],
+  [2, 1],
+  [2, 2],
+  [3, 2],
+  [4, 2],
+  [4, 3],
+  [5, 3],
+  [6, 3],
+  [7, 3],
+  [8, 3],
 ]
 
 /** The policy for a number of devices where none was chosen: one copy, two copies, 2+1, 2+2, 3+2 … 8+3. */

@@ -12,6 +12,7 @@ import { SHARD_ALIGN_BYTES } from "../base/limits.js"
 import { shardCount, shardsNeeded } from "../base/policy.js"
 import type { Extent } from "../format/extent.js"
 import { partitionOf } from "../format/partition.js"
+import { mapBounded } from "../life/index.js"
 import { slotsOf, type Layout } from "../placement/index.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Counter } from "../seams/telemetry/contract.js"
@@ -35,7 +36,12 @@ export class BlockReader {
     private readonly rebuilt: Counter,
   ) {}
 
-  async *read(extent: Extent, offsetBytes: number, lengthBytes: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  async *read(
+    extent: Extent,
+    offsetBytes: number,
+    lengthBytes: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
     const pieces = planRead(extent, offsetBytes, lengthBytes)
     const ahead: { readonly bytes: Promise<Uint8Array>; readonly lengthBytes: number }[] = []
     const fetchNext = (): boolean => {
@@ -127,13 +133,13 @@ export class BlockReader {
     while (present.size < needed) {
       const tried = left.splice(0, needed - present.size)
       if (tried.length === 0) throw fail("notEnoughShards", { uploadId: extent.uploadId, part: extent.part, block })
-      const outcomes = await Promise.allSettled(
-        tried.map(async slot => ({ slot, bytes: await this.readShard(extent, shape, block, slot, range) })),
-      )
-      for (const outcome of outcomes) {
-        if (outcome.status === "fulfilled") present.set(outcome.value.slot, outcome.value.bytes)
-        else if (!isFailure(outcome.reason, "noSuchNeedle", "corruptNeedle", "deviceFailed")) throw outcome.reason
-      }
+      await mapBounded(tried, BLOCK_LIMITS.shardsAtOnce, async slot => {
+        try {
+          present.set(slot, await this.readShard(extent, shape, block, slot, range))
+        } catch (error) {
+          if (!isFailure(error, "noSuchNeedle", "corruptNeedle", "deviceFailed")) throw error
+        }
+      })
     }
     return present
   }

@@ -35,7 +35,13 @@ export class BlockWriter {
   ) {}
 
   /** Takes over the slab. Resolves when the acknowledgement rule is met. */
-  async write(request: WriteRequest, lane: Lane, slab: Slab, block: number, lengthBytes: number): Promise<WrittenBlock> {
+  async write(
+    request: WriteRequest,
+    lane: Lane,
+    slab: Slab,
+    block: number,
+    lengthBytes: number,
+  ): Promise<WrittenBlock> {
     const partition = partitionOf(request.uploadId, request.part, block)
     const slots = slotsOf(this.layout, partition)
     let ended: Promise<unknown> = Promise.resolve()

@@ -4,7 +4,7 @@ import { must } from "../base/assert.js"
 import { shardCount } from "../base/policy.js"
 import { blockCount, type Extent } from "../format/extent.js"
 import { partitionOf } from "../format/partition.js"
-import { mapBounded } from "../life/map-bounded.js"
+import { mapBounded } from "../life/index.js"
 import { slotsOf, type Layout } from "../placement/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
@@ -29,7 +29,10 @@ export class LocalBlocks implements Blocks {
     metrics: Metrics,
   ) {
     this.writer = new BlockWriter(devices, layout, clock)
-    const rebuilt = metrics.counter("hayloft_shard_pieces_rebuilt_total", "Pieces read from other shards because one was missing or corrupt")
+    const rebuilt = metrics.counter(
+      "hayloft_shard_pieces_rebuilt_total",
+      "Pieces read from other shards because one was missing or corrupt",
+    )
     this.reader = new BlockReader(devices, layout, compute, rebuilt)
   }
 

@@ -126,7 +126,14 @@ class OpenBody {
       if (isPlain) continue
       if (exceptions.length === EXTENT_EXCEPTIONS_MAX) throw fail("deviceFailed", { message: "too many exceptions" })
       const { placedSlots } = plan
-      exceptions.push({ firstBlock: block, lastBlock: block, policy: plan.policy, generation: 0, missingSlots, placedSlots })
+      exceptions.push({
+        firstBlock: block,
+        lastBlock: block,
+        policy: plan.policy,
+        generation: 0,
+        missingSlots,
+        placedSlots,
+      })
     }
     return { extent: { uploadId, part, lengthBytes, blockBytes, policy, generation: 0, exceptions }, debts }
   }

@@ -42,7 +42,8 @@ export interface WriteRequest {
 export interface WrittenBody {
   readonly lengthBytes: number
   readonly digests: Digests
-  readonly content: { readonly kind: "inline"; readonly bytes: Uint8Array } | { readonly kind: "extent"; readonly extent: Extent }
+  readonly content:
+    { readonly kind: "inline"; readonly bytes: Uint8Array } | { readonly kind: "extent"; readonly extent: Extent }
   readonly debts: readonly ShardDebt[]
 }
 
@@ -57,7 +58,11 @@ export interface Blocks {
    * Verified bytes of a range. Throws `notEnoughShards` where too few intact shards are left. Pieces
    * are buffers of their own.
    */
-  read(extent: Extent, range: { offsetBytes: number; lengthBytes: number }, signal: AbortSignal): AsyncIterable<Uint8Array>
+  read(
+    extent: Extent,
+    range: { offsetBytes: number; lengthBytes: number },
+    signal: AbortSignal,
+  ): AsyncIterable<Uint8Array>
   /** Removes all needles of an extent. */
   remove(extent: Extent): Promise<void>
 }

@@ -5,10 +5,9 @@
  * can, and is at most 1 MiB; the first is one sub-block, so that the first byte leaves early.
  */
 import { MIB, SUB_BLOCK_BYTES } from "../base/limits.js"
-import { shardCount, type Policy } from "../base/policy.js"
+import { shardBytesOfBlock, shardCount, shardsNeeded, type Policy } from "../base/policy.js"
 import { exceptionOf, type Extent, type ExtentException } from "../format/extent.js"
 import type { CodingShape } from "../seams/compute/contract.js"
-import { shardBytesOf } from "../seams/compute/layout.js"
 
 export const PIECE_BYTES_MAX = 1 * MIB
 
@@ -37,7 +36,7 @@ export function blockShape(extent: Extent, block: number): BlockShape {
   const exception = exceptionOf(extent, block)
   const policy = exception?.policy ?? extent.policy
   const lengthBytes = Math.min(extent.blockBytes, extent.lengthBytes - block * extent.blockBytes)
-  const shardBytes = shardBytesOf(shapeOf(policy), lengthBytes)
+  const shardBytes = shardBytesOfBlock(shardsNeeded(policy), lengthBytes)
   return { lengthBytes, shardBytes, policy, generation: exception?.generation ?? extent.generation, exception }
 }
 
@@ -53,7 +52,7 @@ export function* planRead(extent: Extent, offsetBytes: number, lengthBytes: numb
     const slot = policy.kind === "replica" ? block % shardCount(policy) : Math.floor(inBlock / shardBytes)
     const inShard = policy.kind === "replica" ? inBlock : inBlock % shardBytes
     const shardEnd = policy.kind === "replica" ? blockLength : Math.min(shardBytes, blockLength - slot * shardBytes)
-    const boundary = (Math.floor(inShard / SUB_BLOCK_BYTES) * SUB_BLOCK_BYTES) + pieceMax
+    const boundary = Math.floor(inShard / SUB_BLOCK_BYTES) * SUB_BLOCK_BYTES + pieceMax
     const length = Math.min(end - at, shardEnd - inShard, boundary - inShard)
     yield { block, slot, offsetBytes: inShard, lengthBytes: length }
     at += length

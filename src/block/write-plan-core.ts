@@ -52,7 +52,12 @@ export type AckVerdict = "wait" | "ack" | "fail"
 /** Whether a block is written, given how its shard writes stand. */
 export function judgeAck(
   plan: Pick<WritePlan, "durableMin">,
-  shards: { readonly durable: number; readonly failed: number; readonly pending: number; readonly stragglerOver: boolean },
+  shards: {
+    readonly durable: number
+    readonly failed: number
+    readonly pending: number
+    readonly stragglerOver: boolean
+  },
 ): AckVerdict {
   if (shards.durable + shards.pending < plan.durableMin) return "fail"
   if (shards.pending === 0) return "ack"

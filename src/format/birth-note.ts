@@ -25,9 +25,10 @@ export function decodeBirthNote(bytes: Uint8Array): BirthNote {
     bucket: parseBucketName(row.text()),
     contentType: row.text(),
     userMetadata: row.rows((pair): readonly [string, string] => [pair.text(), pair.text()]),
-    plannedLengthBytes: row.optional(row.number),
+    plannedLengthBytes: row.optional(() => row.number()),
     multipartId: row.text(),
   }
-  if (note.plannedLengthBytes !== undefined && note.plannedLengthBytes < 0) throw fail("corruptRecord", { what: "birth note" })
+  if (note.plannedLengthBytes !== undefined && note.plannedLengthBytes < 0)
+    throw fail("corruptRecord", { what: "birth note" })
   return note
 }

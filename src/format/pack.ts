@@ -63,7 +63,7 @@ export class RecordReader {
   }
 
   optional<T>(read: () => T): T | undefined {
-    if (this.members[this.at] !== null && this.members[this.at] !== undefined) return read.call(this)
+    if (this.members[this.at] !== null && this.members[this.at] !== undefined) return read()
     this.at += 1
     return undefined
   }

@@ -170,7 +170,7 @@ const readPart = (row: RecordReader): PartRecord => ({
   partNumber: row.number(),
   md5: row.bytes(),
   modifiedMs: row.number(),
-  checksumValue: row.optional(row.text),
+  checksumValue: row.optional(() => row.text()),
   extent: readExtent(row.row()),
 })
 

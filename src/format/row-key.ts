@@ -39,9 +39,10 @@ export function complementText(order: number): string {
   return u32Text(~Math.floor(order / 0x1_0000_0000) >>> 0) + u32Text(~(order % 0x1_0000_0000) >>> 0)
 }
 
+/** Each byte plus one. A prefix or marker may hold bytes that no key has: above 0xF4 their order is all the same. */
 function shift(key: string): string {
   let shifted = ""
-  for (let i = 0; i < key.length; i += 1) shifted += String.fromCharCode(key.charCodeAt(i) + 1)
+  for (let i = 0; i < key.length; i += 1) shifted += String.fromCharCode(Math.min(key.charCodeAt(i) + 1, 0xff))
   return shifted
 }
 

@@ -79,7 +79,8 @@ export const NO_DETAILS: VersionDetails = { headers: [], userMetadata: [], tags:
 export const versionIdOfHead = (head: VersionHead): VersionId =>
   head.isNull ? NULL_VERSION : versionIdOf(head.order, head.random)
 
-export const etagOfHead = (head: Pick<VersionHead, "md5" | "parts">): string => hexOf(head.md5) + (head.parts > 0 ? `-${head.parts}` : "")
+export const etagOfHead = (head: Pick<VersionHead, "md5" | "parts">): string =>
+  hexOf(head.md5) + (head.parts > 0 ? `-${head.parts}` : "")
 
 export function md5OfEtag(etag: string): Uint8Array | undefined {
   const bytes = bytesOfHex(etag.slice(0, 32))
@@ -178,7 +179,7 @@ export function decodeVersion(value: Uint8Array): VersionRecord {
   const head = decodeVersionHead(value)
   const row = RecordReader.open("version", value.subarray(VERSION_HEAD_BYTES), 1)
   const content = readContent(row.row())
-  const checksumValue = row.optional(row.text)
+  const checksumValue = row.optional(() => row.text())
   const details = row.optional(() => readDetails(row.row()))
   return { head, content, checksumValue, details }
 }

@@ -5,6 +5,7 @@
  *           could still be given it has ended. Each step is idempotent: a crash repeats it.
  * Limits    COLLECTOR_LIMITS.
  */
+import { firstOf } from "../base/first-of.js"
 import { rowKeyOf } from "../base/ids.js"
 import type { RowKey, UploadId } from "../base/ids.js"
 import type { Family } from "../base/families.js"
@@ -22,6 +23,14 @@ export const COLLECTOR_LIMITS = {
   /** Part rows that one step expands. */
   partsPerStep: 256,
 } as const
+
+type MultipartRelease = Exclude<ReleaseRecord["kind"], "extent">
+
+/** Rows to drop, and the bytes that only they named. */
+interface Step {
+  readonly rows: readonly (readonly [Family, RowKey])[]
+  readonly dead: readonly Extent[]
+}
 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 
@@ -62,30 +71,38 @@ export class Collector implements Chore {
     return true
   }
 
-  /** One bounded step over the parts and segments of an ended multipart upload. */
+  /** One bounded step over the parts, then the segments, of an ended multipart upload; true when none is left. */
   private async expand(record: Exclude<ReleaseRecord, { kind: "extent" }>): Promise<boolean> {
     const stem = multipartRowKey(objectRowKey(record.bucketId, record.key), record.multipartId)
-    const kept = record.kind === "parts" ? this.uploadsInSegments(stem) : new Set<UploadId>()
-    const done: (readonly [Family, RowKey])[] = []
+    const step = this.partsStep(record.kind, stem) ?? this.segmentStep(record.kind, stem)
+    if (!step) return true
+    for (const extent of step.dead) await this.blocks.remove(extent)
+    await this.tablet.run(dropRows(step.rows))
+    return false
+  }
+
+  private partsStep(kind: MultipartRelease, stem: RowKey): Step | undefined {
+    if (kind === "segments") return undefined
+    const kept = kind === "parts" ? this.uploadsInSegments(stem) : new Set<UploadId>()
+    const rows: (readonly [Family, RowKey])[] = []
     const dead: Extent[] = []
-    if (record.kind !== "segments") {
-      for (const [key, row] of this.tablet.committed.range("parts", suffixRange(stem))) {
-        if (done.length === COLLECTOR_LIMITS.partsPerStep) break
-        const { extent } = decodePart(row.value)
-        if (!kept.has(extent.uploadId)) dead.push(extent)
-        done.push(["parts", key])
-      }
+    for (const [key, row] of this.tablet.committed.range("parts", suffixRange(stem))) {
+      if (rows.length === COLLECTOR_LIMITS.partsPerStep) break
+      const { extent } = decodePart(row.value)
+      if (!kept.has(extent.uploadId)) dead.push(extent)
+      rows.push(["parts", key])
     }
-    if (record.kind !== "parts" && done.length === 0) {
-      for (const [key, row] of this.tablet.committed.range("segments", suffixRange(stem))) {
-        if (record.kind === "segments") dead.push(...decodeSegment(row.value).parts.map(part => part.extent))
-        done.push(["segments", key])
-        break
-      }
-    }
-    for (const extent of dead) await this.blocks.remove(extent)
-    if (done.length > 0) await this.tablet.run(dropRows(done))
-    return done.length === 0
+    return rows.length > 0 ? { rows, dead } : undefined
+  }
+
+  private segmentStep(kind: MultipartRelease, stem: RowKey): Step | undefined {
+    if (kind === "parts") return undefined
+    const first = firstOf(this.tablet.committed.range("segments", suffixRange(stem)))
+    if (!first) return undefined
+    const [key, row] = first
+    // The parts of an aborted upload have given up the bytes already.
+    const dead = kind === "segments" ? decodeSegment(row.value).parts.map(part => part.extent) : []
+    return { rows: [["segments", key]], dead }
   }
 
   private uploadsInSegments(stem: RowKey): ReadonlySet<UploadId> {

@@ -11,6 +11,7 @@ import type { Family } from "../base/families.js"
 import type { BucketId, ObjectKey, RowKey, VersionId } from "../base/ids.js"
 import { parseUploadId } from "../base/ids.js"
 import { hexOf } from "../base/bytes.js"
+import { firstOf } from "../base/first-of.js"
 import type { EntryWrite } from "../format/entry.js"
 import { packRecord, RecordReader } from "../format/pack.js"
 import {
@@ -243,10 +244,10 @@ export class RowEditor {
 
   private versionBefore(order: number): FoundVersion | undefined {
     const range = { ...suffixRange(this.row), start: versionRowKey(this.row, order - 1) }
-    for (const [rowKey, row] of this.view.range("versions", range)) {
-      return { head: decodeVersionHead(row.value), family: "versions", rowKey, row }
-    }
-    return undefined
+    const first = firstOf(this.view.range("versions", range))
+    if (!first) return undefined
+    const [rowKey, row] = first
+    return { head: decodeVersionHead(row.value), family: "versions", rowKey, row }
   }
 
   private demoteCurrent(): void {

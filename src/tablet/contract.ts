@@ -60,8 +60,8 @@ export interface Tablet {
   /** The committed rows of this moment. */
   readonly committed: TabletView
   readonly committedPosition: Position
-  /** Brings rows into memory, so that reading them does not stall the thread. */
-  warm(family: Family, keys: readonly RowKey[]): Promise<void>
+  /** Brings rows into memory, so that reading them does not stall the thread. Undefined: nothing to wait for. */
+  warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined
   /**
    * The inline payload of a row read from `committed`. When it has moved meanwhile the row is read
    * again: undefined if it is gone or holds another value now.

@@ -22,8 +22,8 @@ export interface MemberDevice {
   readonly contained: LogSequence
   containedPosition(tabletId: TabletId): Position
   readPayload(family: Family, key: RowKey, place: Extract<PayloadPlace, { in: "volume" }>): Promise<Uint8Array>
-  /** Resolves when the overlay has room. */
-  roomForWrites(): Promise<void>
+  /** Resolves when the overlay has room; undefined where it has. */
+  roomForWrites(): Promise<void> | undefined
 }
 
 /** Logged, not yet applied. */
@@ -60,7 +60,7 @@ export class Member {
     }
   }
 
-  warm(family: Family, keys: readonly RowKey[]): Promise<void> {
+  warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined {
     return this.device.rows.warm(
       family,
       keys.map(key => this.deviceKey(key)),

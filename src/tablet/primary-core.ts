@@ -11,7 +11,7 @@ import { asFailure, fail, type Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import { parsePosition } from "../base/ids.js"
 import type { Epoch, Position, RowKey, TabletId } from "../base/ids.js"
-import { COMMAND_ROWS_MAX, ENTRY_BYTES_MAX } from "../base/limits.js"
+import { COMMAND_ROWS_MAX, ENTRY_BYTES_MAX, MIB } from "../base/limits.js"
 import { entryBytes, type Entry, type EntryWrite } from "../format/entry.js"
 import type { KeyRange } from "../base/key-range.js"
 import { getThrough, MemoryLayer, rangeThrough, type Layer, type Layered } from "../device/index.js"
@@ -34,6 +34,16 @@ export interface Held {
 export interface Batch {
   readonly entries: readonly Entry[]
   readonly last: Position
+}
+
+/** Entries are logged together up to here: a log takes batches of 16 MiB, and a larger write only makes others wait. */
+export const BATCH_BYTES_MAX = 4 * MIB
+
+/** How many of the entries fit into one batch: at least one. */
+export function batchLength(entries: readonly Entry[]): number {
+  let lengthBytes = 0
+  const over = entries.findIndex(({ writes }, i) => (lengthBytes += entryBytes(writes)) > BATCH_BYTES_MAX && i > 0)
+  return over < 0 ? entries.length : over
 }
 
 /** When an answer may be given. Swapped in tests to show that a wrong rule is caught. */
@@ -96,20 +106,17 @@ export class PrimaryCore {
   ): void {
     const view = new HeadView(this.layers, payloads)
     const position = parsePosition(this.headPosition + 1)
+    const refuse = (failure: Failure) => settle.reject(failure)
     try {
       const { writes, result } = command.decide(view, { nowMs, position })
       if (writes.length > 0) this.append(writes, position)
       const appended = writes.length > 0 ? position : NOTHING
-      this.hold(
-        this.answerRule({ appended, saw: view.saw, refused: false }),
-        () => settle.resolve(result),
-        settle.reject,
-      )
+      this.hold(this.answerRule({ appended, saw: view.saw, refused: false }), () => settle.resolve(result), refuse)
     } catch (error) {
       if (error instanceof PayloadNeeded) throw error
       const refusal = asFailure(error)
       const waitsFor = this.answerRule({ appended: NOTHING, saw: view.saw, refused: true })
-      this.hold(waitsFor, () => settle.reject(refusal), settle.reject)
+      this.hold(waitsFor, () => settle.reject(refusal), refuse)
     }
   }
 
@@ -130,12 +137,11 @@ export class PrimaryCore {
     else this.held.push({ waitsFor, release, refuse })
   }
 
-  /** Everything decided since the last batch, to be logged on every member. */
+  /** What was decided since the last batch, as far as it fits into one, to be logged on every member. */
   takeBatch(): Batch | undefined {
-    const last = this.pending.at(-1)
+    const entries = this.pending.splice(0, batchLength(this.pending))
+    const last = entries.at(-1)
     if (!last) return undefined
-    const entries = this.pending
-    this.pending = []
     this.uncommitted.push(...entries)
     return { entries, last: last.position }
   }

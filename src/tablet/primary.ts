@@ -63,13 +63,19 @@ export class Primary implements Tablet {
     return this.core.backlog
   }
 
-  warm(family: Family, keys: readonly RowKey[]): Promise<void> {
+  warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined {
     return this.reader.warm(family, keys)
   }
 
   async run<Result>(command: Command<Result>): Promise<Result> {
-    for (const member of this.members) await member.device.roomForWrites()
-    for (const [family, key] of command.touches) await this.reader.warm(family, [key])
+    for (const member of this.members) {
+      const room = member.device.roomForWrites()
+      if (room) await room
+    }
+    for (const [family, key] of command.touches) {
+      const warm = this.reader.warm(family, [key])
+      if (warm) await warm
+    }
     const payloads: Payloads = new Map()
     for (let reads = 0; reads <= PAYLOAD_READS_MAX; reads += 1) {
       const outcome = this.decide(command, payloads)

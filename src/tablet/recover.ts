@@ -7,12 +7,12 @@
  */
 import { must } from "../base/assert.js"
 import type { Position } from "../base/ids.js"
-import { mapBounded } from "../life/map-bounded.js"
+import { mapBounded } from "../life/index.js"
 import type { Member } from "./member.js"
 import { NO_POSITION } from "./member.js"
 
 const DEVICES_AT_ONCE = 4
-/** Missing entries travel in batches of this many. */
+/** Missing entries travel in batches of this many, or as many as fit. */
 const CATCH_UP_ENTRIES = 64
 
 /** Replays and levels the members; resolves with the position that all of them now hold. */
@@ -29,12 +29,13 @@ export async function recoverTablet(members: readonly Member[]): Promise<Positio
 }
 
 async function catchUp(member: Member, longest: Member, has: Position): Promise<void> {
-  let batch = []
+  let batch: Entry[] = []
   for await (const entry of longest.entriesAfter(has)) {
+    if (batch.length >= CATCH_UP_ENTRIES || batchLength([...batch, entry]) <= batch.length) {
+      ;(await member.log(batch)).apply()
+      batch = []
+    }
     batch.push(entry)
-    if (batch.length < CATCH_UP_ENTRIES) continue
-    ;(await member.log(batch)).apply()
-    batch = []
   }
   if (batch.length > 0) (await member.log(batch)).apply()
 }

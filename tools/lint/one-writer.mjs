@@ -4,7 +4,7 @@
  */
 import { isCheck, pathOf } from "./paths.mjs"
 
-const ALLOWED = /^src\/device\/checkpoint[^/]*\.ts$|^src\/seams\/store\/|^src\/main\/[^/]*worker[^/]*\.ts$/
+const ALLOWED = /^src\/device\/checkpoint[^/]*\.ts$|^src\/seams\/store\/|^src\/main\/engine\/checkpoint-job\.ts$/
 const MESSAGE = "only a checkpoint writes the base (src/device/checkpoint*.ts): append to the commit log instead"
 
 export default {

@@ -9,6 +9,8 @@ const MAIN = /^src\/main\//
 const HTTP = /^src\/http\//
 /** The command line is a client: it reads and writes its user's files, which no store owns. */
 const CLIENT = /^src\/main\/(cli|client)\//
+/** The program's own files: its version, its docs. */
+const OWN_FILES = /^src\/main\/(version|documents)\.ts$/
 
 const CLOCK = "use the Clock handed in (src/seams/clock/contract.ts)"
 const RANDOM = "use the Random handed in (src/seams/random/contract.ts)"
@@ -20,8 +22,8 @@ const PROCESS = "only src/main/ knows the process: take what you need as an argu
 const TELEMETRY = "use the Telemetry handed in (src/seams/telemetry/contract.ts)"
 
 const MODULES = {
-  fs: { use: DISK, in: [SEAM, CLIENT] },
-  "fs/promises": { use: DISK, in: [SEAM, CLIENT] },
+  fs: { use: DISK, in: [SEAM, CLIENT, OWN_FILES] },
+  "fs/promises": { use: DISK, in: [SEAM, CLIENT, OWN_FILES] },
   net: { use: NETWORK, in: [SEAM, HTTP] },
   http: { use: NETWORK, in: [SEAM, HTTP, MAIN] },
   https: { use: NETWORK, in: [SEAM, HTTP, MAIN] },
@@ -30,7 +32,7 @@ const MODULES = {
   dgram: { use: NETWORK, in: [SEAM] },
   dns: { use: NETWORK, in: [SEAM] },
   "dns/promises": { use: NETWORK, in: [SEAM] },
-  worker_threads: { use: COMPUTE, in: [SEAM, /^src\/main\/[^/]*worker[^/]*\.ts$/] },
+  worker_threads: { use: COMPUTE, in: [SEAM, /^src\/main\/([^/]*worker[^/]*|engine\/checkpoint-thread)\.ts$/] },
   zlib: { use: COMPUTE, in: [SEAM, /^src\/seams\/compute\//] },
   timers: { use: CLOCK, in: [SEAM] },
   "timers/promises": { use: CLOCK, in: [SEAM] },

@@ -65,7 +65,7 @@ export function sealSecrets({ masterKey, keyInRecord, root, adminToken }: StoreS
 /** Throws `wrongMasterKey` where the record needs the operator's file and it is missing or another one. */
 export function openSecrets(bytes: Uint8Array, fileKey: Uint8Array | undefined): StoreSecrets {
   const row = RecordReader.open("secrets", bytes, 1)
-  const inRecord = row.optional(row.bytes)
+  const inRecord = row.optional(() => row.bytes())
   const masterKey = inRecord ?? fileKey
   if (!masterKey)
     throw fail("wrongMasterKey", { message: "this store's master key lies in a file: give --master-key-file" })

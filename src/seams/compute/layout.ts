@@ -4,8 +4,7 @@
  * A block of `lengthBytes` becomes k slices of equal length, padded with zeros to a multiple of 64; its
  * parity follows. Copies are the block itself, padded likewise.
  */
-import { roundUp } from "../../base/bytes.js"
-import { SHARD_ALIGN_BYTES } from "../../base/limits.js"
+import { shardBytesOfBlock } from "../../base/policy.js"
 import { subBlockSeed } from "../../base/sub-block.js"
 import { xxh64 } from "../../base/xxh64.js"
 import type { CodingShape } from "./contract.js"
@@ -16,10 +15,8 @@ export function slotsOf(shape: CodingShape): number {
 }
 
 /** The length of each shard of a block of `lengthBytes` (at least 1). */
-export function shardBytesOf(shape: CodingShape, lengthBytes: number): number {
-  const slices = shape.kind === "copies" ? 1 : shape.k
-  return roundUp(Math.ceil(lengthBytes / slices), SHARD_ALIGN_BYTES)
-}
+export const shardBytesOf = (shape: CodingShape, lengthBytes: number): number =>
+  shardBytesOfBlock(shape.kind === "copies" ? 1 : shape.k, lengthBytes)
 
 /** What a slab must hold for blocks of up to `blockBytes`: data, padding and parity. */
 export function slabBytesOf(shape: CodingShape, blockBytes: number): number {
