@@ -318,3 +318,29 @@ export async function exchange(endpoint: Endpoint, request: RawRequest): Promise
     connection.destroy()
   }
 }
+
+/** A connection kept for many requests, one after the other; opened anew when the server closed it or said so. */
+export class KeptConnection {
+  private connection: RawConnection | undefined
+
+  constructor(private readonly endpoint: Endpoint) {}
+
+  async exchange(request: RawRequest): Promise<RawResponse> {
+    try {
+      if (this.connection === undefined || this.connection.closed) {
+        this.connection = await RawConnection.open(this.endpoint)
+      }
+      const response = await exchangeOn(this.connection, request)
+      if (response.header("connection")?.toLowerCase() === "close") this.close()
+      return response
+    } catch (error) {
+      this.close()
+      throw error
+    }
+  }
+
+  close(): void {
+    this.connection?.destroy()
+    this.connection = undefined
+  }
+}

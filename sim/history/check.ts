@@ -15,6 +15,8 @@ export const HISTORY_LIMITS = { operationsPerKeyMax: 2_000, stepsMax: 3_000_000 
 export interface KeyVerdict extends Verdict {
   readonly key: string
   readonly operations: number
+  /** All of the key's operations as they were recorded. */
+  readonly given: readonly Operation[]
 }
 
 interface Sighting {
@@ -66,21 +68,26 @@ export function checkHistory(
   limits: { readonly operationsPerKeyMax: number; readonly stepsMax: number } = HISTORY_LIMITS,
 ): readonly KeyVerdict[] {
   return [...byKey(operations)].map(([key, list]) => {
-    const about = { key, operations: list.length }
+    const given = [...list].sort((left, right) => left.startMs - right.startMs)
+    const about = { key, operations: list.length, given }
     if (list.length > limits.operationsPerKeyMax) return { ...about, verdict: "undecided", explained: [], stuck: [] }
     return { ...about, ...linearize(new Register(mode), settleSeen(list), limits.stepsMax) }
   })
 }
 
+const LINES_SHOWN_MAX = 60
+
 const line = ({ startMs, endMs, action, outcome, note }: Operation): string =>
   `  ${startMs.toFixed(2)}..${Number.isFinite(endMs) ? endMs.toFixed(2) : "?"} ${JSON.stringify(action)} -> ${JSON.stringify(outcome)} ${note ?? ""}`
 
 /** A red verdict for people: the end of the longest explanation, and what could not follow. */
-export function describeVerdict({ key, verdict, operations, explained, stuck }: KeyVerdict): string {
+export function describeVerdict({ key, verdict, operations, explained, stuck, given }: KeyVerdict): string {
   return [
     `${key}: ${verdict} (${operations} operations, ${explained.length} explained)`,
     ...explained.slice(-12).map(line),
     "could not follow:",
     ...stuck.slice(0, 12).map(line),
+    "answers to the key, in the order of their starts:",
+    ...given.slice(-LINES_SHOWN_MAX).map(line),
   ].join("\n")
 }

@@ -1,0 +1,199 @@
+/**
+ * Kill -9 in a loop: a real server under mixed load is killed at random moments and started again; at
+ * the end everything that was acknowledged must be there byte for byte, nothing else half there,
+ * listings, reads and counters must agree, and the history of every key must be linearizable.
+ *
+ *   node dist/tests/kill/kill-loop.js --kills 50 --folders 1|7 --seed N
+ *
+ * Limits  The history checker's per key; the group of keys moves on every KILLS_PER_GROUP kills.
+ */
+import { parseArgs } from "node:util"
+import { fileURLToPath } from "node:url"
+import { setTimeout as later } from "node:timers/promises"
+import type { Client } from "../../conformance/client.js"
+import { expectStatus } from "../../conformance/expect.js"
+import { md5Base64 } from "../../conformance/checksums.js"
+import { checkHistory, describeVerdict } from "../../sim/history/index.js"
+import { dataFolders, withFolder } from "../harness/folders.js"
+import { ServerProcess } from "../harness/server.js"
+import { Draw } from "./draw.js"
+import { SAMPLE_KEYS, checkCounters, checkReads, checkVersions } from "./quiet-checks.js"
+import { Record } from "./record.js"
+import type { Bucket } from "./record.js"
+import { KEYS_PER_GROUP, Shared, Worker } from "./workload.js"
+
+export interface KillOptions {
+  readonly kills: number
+  readonly folders: number
+  readonly seed: number
+  readonly log?: (line: string) => void
+}
+
+export interface KillResult {
+  readonly violations: readonly string[]
+  readonly operations: number
+  readonly counts: ReadonlyMap<string, number>
+}
+
+const CLIENTS = 6
+const KILLS_PER_GROUP = 4
+const LIFE_MS = { min: 60, max: 900 } as const
+
+const BUCKETS: readonly Bucket[] = [
+  { name: "plain", mode: "never" },
+  { name: "versioned", mode: "enabled" },
+]
+
+class KillLoop {
+  private readonly record = new Record()
+  private readonly shared: Shared
+  private readonly draw: Draw
+
+  constructor(
+    private readonly server: ServerProcess,
+    private readonly options: KillOptions,
+  ) {
+    this.shared = new Shared(options.seed, BUCKETS, this.record)
+    this.draw = new Draw(options.seed)
+  }
+
+  private get client(): Client {
+    return this.server.client()
+  }
+
+  private async makeBuckets(): Promise<void> {
+    const body = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    const headers = { "Content-MD5": md5Base64(Buffer.from(body)) }
+    for (const { name, mode } of BUCKETS) {
+      expectStatus(await this.client.call("PUT", { bucket: name }), 200)
+      if (mode === "never") continue
+      expectStatus(await this.client.call("PUT", { bucket: name, query: "versioning", body, headers }), 200)
+    }
+  }
+
+  /** Clients at work until the server is killed under them. */
+  private async oneLife(life: number): Promise<void> {
+    let dying = false
+    const workers = Array.from(
+      { length: CLIENTS },
+      (_, at) => new Worker(this.client, this.shared, life * CLIENTS + at),
+    )
+    const working = workers.map(async worker => {
+      await worker.work(() => false)
+      if (!dying) this.record.violation(`life ${life}: the living server did not answer ${worker.unanswered}`)
+    })
+    await later(LIFE_MS.min + this.draw.below(LIFE_MS.max - LIFE_MS.min))
+    dying = true
+    await this.server.kill()
+    await Promise.all(working)
+  }
+
+  private async afterRestart(): Promise<void> {
+    const { client, record } = this
+    const sample = (of: number) => Array.from({ length: Math.min(of, SAMPLE_KEYS) }, () => this.draw.below(of))
+    for (const bucket of BUCKETS) {
+      await checkCounters(this.server, client, bucket, record)
+      await checkReads(client, bucket, record, sample)
+    }
+    await this.readGroup(this.shared.group)
+  }
+
+  /** Reads a whole group into the history: values, listing, versions. */
+  private async readGroup(group: number): Promise<void> {
+    const now = this.shared.group
+    this.shared.group = group
+    const reader = new Worker(this.client, this.shared, -1 - group)
+    for (const bucket of BUCKETS) {
+      await reader.list(bucket)
+      for (let index = 0; index < KEYS_PER_GROUP; index += 1) {
+        await reader.get(bucket, this.shared.keyName(index))
+        await reader.versions(bucket, this.shared.keyName(index))
+      }
+    }
+    reader.close()
+    this.shared.group = now
+  }
+
+  private async readAll(): Promise<void> {
+    for (let group = 0; group <= this.shared.group; group += 1) await this.readGroup(group)
+  }
+
+  /** Uploads whose parts were acknowledged complete, however many kills ago that was. */
+  private async finishUploads(): Promise<void> {
+    const finisher = new Worker(this.client, this.shared, 999)
+    for (const upload of this.shared.uploads.splice(0)) await finisher.finish(upload)
+    finisher.close()
+    if (this.shared.uploads.length > 0) this.record.violation("an upload could not be completed at the end")
+  }
+
+  private judge(): void {
+    for (const { name, mode } of BUCKETS) {
+      for (const verdict of checkHistory(mode, this.record.history.get(name) ?? [])) {
+        if (verdict.verdict !== "legal") this.record.violation(`${name}/${describeVerdict(verdict)}`)
+      }
+    }
+  }
+
+  async run(): Promise<KillResult> {
+    const { kills, log = () => {} } = this.options
+    await this.makeBuckets()
+    for (let life = 0; life < kills && this.record.violations.length === 0; life += 1) {
+      this.shared.group = Math.floor(life / KILLS_PER_GROUP)
+      await this.oneLife(life)
+      const started = performance.now()
+      await this.server.launch()
+      log(`kill ${life + 1} of ${kills}; ready again after ${Math.round(performance.now() - started)} ms`)
+      await this.afterRestart()
+    }
+    await this.finishUploads()
+    await this.readAll()
+    const code = await this.server.stop()
+    if (code !== 0) this.record.violation(`SIGTERM ended the server with ${code}`)
+    await this.server.launch()
+    await this.readAll()
+    const everything = (of: number) => Array.from({ length: of }, (_, index) => index)
+    for (const bucket of BUCKETS) {
+      await checkCounters(this.server, this.client, bucket, this.record)
+      await checkReads(this.client, bucket, this.record, everything)
+      await checkVersions(this.client, bucket, this.record)
+    }
+    this.judge()
+    const operations = [...this.record.history.values()].reduce((sum, list) => sum + list.length, 0)
+    return { violations: this.record.violations, operations, counts: this.record.counts }
+  }
+}
+
+export const replayCommand = ({ kills, folders, seed }: KillOptions): string =>
+  `node dist/tests/kill/kill-loop.js --kills ${kills} --folders ${folders} --seed ${seed}`
+
+/** Runs the loop on a server of its own; never throws for what the server did wrong. */
+export function killLoop(options: KillOptions): Promise<KillResult> {
+  return withFolder(async folder => {
+    const server = await ServerProcess.start({ folders: dataFolders(folder, options.folders) })
+    try {
+      return await new KillLoop(server, options).run()
+    } finally {
+      await server.kill()
+    }
+  })
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      kills: { type: "string", default: "50" },
+      folders: { type: "string", default: "1" },
+      seed: { type: "string", default: String(Date.now() % 1_000_000) },
+    },
+  })
+  const options = { kills: Number(values.kills), folders: Number(values.folders), seed: Number(values.seed) }
+  const log = (line: string) => void process.stdout.write(`${line}\n`)
+  log(`seed ${options.seed}, ${options.folders} folders`)
+  const { violations, operations, counts } = await killLoop({ ...options, log })
+  log([...counts].map(([name, count]) => `${name} ${count}`).join(", "))
+  for (const violation of violations) log(violation)
+  log(violations.length === 0 ? `${operations} operations, nothing lost` : `red; again with: ${replayCommand(options)}`)
+  return violations.length === 0 ? 0 : 1
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) process.exitCode = await main()

@@ -1,0 +1,106 @@
+/**
+ * What the clients of one run did and were told: the history, and what each write was to hold.
+ *
+ * Every write carries an id in its metadata and a body that names itself. `inspect` holds an answer to a
+ * read against both: bytes, length, ETag and metadata must belong to one and the same write.
+ */
+import { md5Hex } from "../../conformance/checksums.js"
+import type { RawResponse } from "../../conformance/raw-client.js"
+import { IDENTITY_BYTES, bodyOf, firstDifference, readClaim } from "../../sim/history/index.js"
+import type { BodyClaim, Mode, Operation } from "../../sim/history/index.js"
+
+export const WRITE_HEADER = "x-amz-meta-write"
+
+export interface Planned {
+  readonly bucket: string
+  readonly key: string
+  /** Undefined for a copy: its bytes are its source's. */
+  readonly claim: BodyClaim | undefined
+  /** Without quotes; undefined for a copy until its answer. */
+  etag: string | undefined
+}
+
+export interface Bucket {
+  readonly name: string
+  readonly mode: Mode
+}
+
+export interface Seen {
+  readonly write: string
+  readonly etag: string
+  readonly versionId: string | undefined
+}
+
+const MESSAGES_MAX = 50
+
+export const bare = (etag: string | undefined): string => (etag ?? "").replace(/"/g, "")
+
+const claimName = (claim: BodyClaim) => `${claim.seed}/${claim.keyHash}/${claim.number}/${claim.lengthBytes}`
+
+export class Record {
+  readonly history = new Map<string, Operation[]>()
+  readonly planned = new Map<string, Planned>()
+  private readonly sent = new Set<string>()
+  /** What was wrong whatever the order of things. */
+  readonly violations: string[] = []
+  readonly counts = new Map<string, number>()
+
+  note(bucket: Bucket, operation: Operation): void {
+    const list = this.history.get(bucket.name) ?? []
+    this.history.set(bucket.name, list)
+    list.push(operation)
+    const name = `${operation.action.kind} ${operation.outcome.kind}`
+    this.counts.set(name, (this.counts.get(name) ?? 0) + 1)
+  }
+
+  plan(write: string, planned: Planned): void {
+    this.planned.set(write, planned)
+    if (planned.claim) this.sent.add(claimName(planned.claim))
+  }
+
+  violation(text: string): void {
+    if (this.violations.length < MESSAGES_MAX) this.violations.push(text)
+  }
+
+  /** Holds a 200 on an object against the write that it names; undefined (and noted) where it is no whole write. */
+  inspect(bucket: Bucket, key: string, response: RawResponse): Seen | undefined {
+    const where = `${bucket.name}/${key}`
+    const write = response.header(WRITE_HEADER)
+    const planned = write === undefined ? undefined : this.planned.get(write)
+    if (write === undefined || !planned) return this.broken(`${where}: a write that nobody sent (${write})`)
+    if (planned.bucket !== bucket.name || planned.key !== key) {
+      return this.broken(`${where}: write ${write} was sent to ${planned.bucket}/${planned.key}`)
+    }
+    const etag = bare(response.header("etag"))
+    if (planned.etag !== undefined && planned.etag !== etag) {
+      return this.broken(`${where}: write ${write} has ETag ${etag}, sent was ${planned.etag}`)
+    }
+    const wrong = this.wrongBody(response.body, planned, etag)
+    if (wrong !== undefined) return this.broken(`${where}: write ${write}: ${wrong}`)
+    return { write, etag, versionId: response.header("x-amz-version-id") }
+  }
+
+  private broken(text: string): undefined {
+    this.violation(text)
+    return undefined
+  }
+
+  private wrongBody(body: Buffer, planned: Planned, etag: string): string | undefined {
+    if (planned.claim) {
+      const { lengthBytes } = planned.claim
+      if (body.length !== lengthBytes) return `${body.length} bytes instead of ${lengthBytes}`
+      const at = firstDifference(body, planned.claim)
+      return at === undefined ? undefined : `differs from what was sent at byte ${at}`
+    }
+    if (md5Hex(body) !== etag && !etag.includes("-")) return `the ETag ${etag} is not of these bytes`
+    if (body.length < IDENTITY_BYTES) return undefined
+    const claim = readClaim(body)
+    if (!claim || !this.sent.has(claimName(claim))) return "a copy of bytes that nobody sent"
+    const at = firstDifference(body, claim)
+    if (at !== undefined || body.length !== claim.lengthBytes) return `a copy that is not whole (byte ${at})`
+    return undefined
+  }
+}
+
+/** MD5 of what a claim stands for. */
+export const etagOf = (claim: BodyClaim): string => md5Hex(bodyOf(claim))

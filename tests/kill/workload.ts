@@ -1,0 +1,431 @@
+/**
+ * Clients that write, read, copy, list and delete beside each other, and note what they were told.
+ *
+ * A client waits for each answer before it asks again. When the connection breaks, what it asked is
+ * unknown: it happened before the server died, or never. An answer that the operation cannot have is
+ * a violation at once; everything else is judged over the whole history.
+ * Limits  KEYS_PER_GROUP keys at a time in each bucket, so that clients meet; open uploads UPLOADS_OPEN_MAX.
+ */
+import { multipartEtag } from "../../conformance/checksums.js"
+import { Client } from "../../conformance/client.js"
+import type { Call } from "../../conformance/client.js"
+import { AnswerBroken, KeptConnection } from "../../conformance/raw-client.js"
+import type { RawResponse } from "../../conformance/raw-client.js"
+import { UNSIGNED_PAYLOAD, encodeText } from "../../conformance/sign-v4.js"
+import { elements, text } from "../../conformance/xml.js"
+import { bodyOf, claimOf } from "../../sim/history/index.js"
+import type { Action, Condition, Outcome, StackEntry } from "../../sim/history/index.js"
+import { Draw } from "./draw.js"
+import { WRITE_HEADER, bare, etagOf } from "./record.js"
+import type { Bucket, Record } from "./record.js"
+
+export const KEYS_PER_GROUP = 8
+const UPLOADS_OPEN_MAX = 12
+const ETAGS_REMEMBERED = 6
+const MIB = 1024 * 1024
+
+const LENGTHS: readonly (readonly [name: `${number}`, weight: number])[] = [
+  ["0", 2],
+  ["1", 1],
+  ["100", 6],
+  ["4096", 3],
+  ["4097", 3],
+  ["70000", 6],
+  ["300000", 3],
+  [`${MIB + 1}`, 2],
+  [`${4 * MIB}`, 1],
+  [`${4 * MIB + 1}`, 1],
+]
+
+const KINDS = [
+  ["put", 22],
+  ["putIfAbsent", 6],
+  ["putIfMatch", 8],
+  ["get", 20],
+  ["head", 4],
+  ["remove", 8],
+  ["removeIfMatch", 3],
+  ["removeVersion", 3],
+  ["copy", 6],
+  ["beginUpload", 4],
+  ["finishUpload", 6],
+  ["list", 4],
+  ["versions", 4],
+] as const
+
+export interface Upload {
+  readonly bucket: Bucket
+  readonly key: string
+  readonly uploadId: string
+  readonly write: string
+  readonly etag: string
+  readonly parts: readonly (readonly [number: number, etag: string])[]
+  /** When completing it was first asked and not answered; undefined: never. */
+  askedMs: number | undefined
+  /** When the server that did not answer was gone. */
+  askedEndMs: number
+}
+
+/** What the clients of one run share. */
+export class Shared {
+  readonly uploads: Upload[] = []
+  /** ETags last told, by bucket and key. */
+  readonly etags = new Map<string, string[]>()
+  /** Version ids told, by bucket and key, not yet asked to be removed. */
+  readonly versions = new Map<string, string[]>()
+  group = 0
+  private writes = 0
+
+  constructor(
+    readonly seed: number,
+    readonly buckets: readonly Bucket[],
+    readonly record: Record,
+  ) {}
+
+  nextWrite(): number {
+    return (this.writes += 1)
+  }
+
+  keyName(index: number): string {
+    return `group ${this.group}/k${index}+é.`
+  }
+
+  remember(map: Map<string, string[]>, bucket: Bucket, key: string, value: string | undefined): void {
+    if (value === undefined || value === "") return
+    const name = `${bucket.name}/${key}`
+    const list = map.get(name) ?? []
+    map.set(name, [...list, value].slice(-ETAGS_REMEMBERED))
+  }
+}
+
+/** What came of one request: an answer, or none. */
+type Told = RawResponse | undefined
+
+const nowMs = () => performance.now()
+
+export class Worker {
+  private readonly connection: KeptConnection
+  /** The request that was not answered, for messages. */
+  unanswered = ""
+  private readonly draw: Draw
+
+  constructor(
+    private readonly client: Client,
+    private readonly shared: Shared,
+    number: number,
+  ) {
+    this.connection = new KeptConnection(client.endpoint)
+    this.draw = new Draw(shared.seed * 1000 + number)
+  }
+
+  /** Works until told to stop, or until the server is gone. */
+  async work(stopping: () => boolean): Promise<void> {
+    try {
+      while (!stopping() && (await this.one()));
+    } finally {
+      this.close()
+    }
+  }
+
+  /** Undefined: no answer came. */
+  private async ask(method: string, call: Call): Promise<Told> {
+    try {
+      return await this.connection.exchange(this.client.prepare(method, call).request)
+    } catch (error) {
+      if (!(error instanceof AnswerBroken || isNetworkError(error))) throw error
+      this.unanswered = `${method} ${this.client.target(call)}: ${String(error)}`
+      return undefined
+    }
+  }
+
+  /** One operation; false when the server is gone. */
+  private async one(): Promise<boolean> {
+    const bucket = this.draw.pick(this.shared.buckets)
+    const key = this.shared.keyName(this.draw.below(KEYS_PER_GROUP))
+    switch (this.draw.weighted(KINDS)) {
+      case "put":
+        return this.put(bucket, key, undefined)
+      case "putIfAbsent":
+        return this.put(bucket, key, { kind: "absent" })
+      case "putIfMatch":
+        return this.put(bucket, key, this.matching(bucket, key))
+      case "get":
+        return this.read(bucket, key, "GET")
+      case "head":
+        return this.read(bucket, key, "HEAD")
+      case "remove":
+        return this.remove(bucket, key, undefined, undefined)
+      case "removeIfMatch":
+        return this.remove(bucket, key, this.matching(bucket, key), undefined)
+      case "removeVersion":
+        return this.removeVersion(bucket, key)
+      case "copy":
+        return this.copy(bucket, key)
+      case "beginUpload":
+        return this.beginUpload(bucket, key)
+      case "finishUpload":
+        return this.finishUpload()
+      case "list":
+        return this.list(bucket)
+      case "versions":
+        return this.versions(bucket, key)
+    }
+  }
+
+  private matching(bucket: Bucket, key: string): Condition {
+    const etags = this.shared.etags.get(`${bucket.name}/${key}`) ?? []
+    return { kind: "etag", etag: etags.at(-1 - this.draw.below(2)) ?? "0".repeat(32) }
+  }
+
+  /** Notes an operation; what was not answered, or failed inside the server, is unknown. */
+  private note(bucket: Bucket, key: string, startMs: number, action: Action, told: Told, outcome: Outcome | undefined) {
+    const endMs = told === undefined || outcome?.kind !== "unknown" ? nowMs() : Infinity
+    const settled: Outcome = outcome ?? { kind: "unknown" }
+    if (settled.kind === "unknown" && (action.kind === "read" || action.kind === "stack")) return
+    const note = told === undefined ? "no answer" : `${told.status}`
+    this.shared.record.note(bucket, { key, startMs, endMs, action, outcome: settled, note })
+  }
+
+  /** The outcome of a change; an answer that it cannot have is a violation. */
+  private outcomeOf(what: string, told: Told, done: number, conditional: boolean): Outcome | undefined {
+    if (told === undefined) return undefined
+    const versionId = told.header("x-amz-version-id")
+    if (told.status === done) return { kind: "done", ...(versionId === undefined ? {} : { versionId }) }
+    if (conditional && told.status === 412) return { kind: "refused" }
+    if (conditional && told.status === 404) return { kind: "absent" }
+    if (told.status !== 503) this.shared.record.violation(`${what}: ${told.status} ${told.text.slice(0, 300)}`)
+    return { kind: "unknown" }
+  }
+
+  private async put(bucket: Bucket, key: string, condition: Condition | undefined): Promise<boolean> {
+    const number = this.shared.nextWrite()
+    const lengthBytes = Number(this.draw.weighted(LENGTHS))
+    const claim = claimOf({ seed: this.shared.seed, key, number, lengthBytes })
+    const [write, body] = [`w${number}`, bodyOf(claim)]
+    const etag = etagOf(claim)
+    this.shared.record.plan(write, { bucket: bucket.name, key, claim, etag })
+    const headers = { [WRITE_HEADER]: write, ...conditionHeaders(condition) }
+    const startMs = nowMs()
+    const sign = { payloadHash: UNSIGNED_PAYLOAD }
+    const told = await this.ask("PUT", { bucket: bucket.name, key, headers, body, sign })
+    const outcome = this.outcomeOf(`PUT ${key}`, told, 200, condition !== undefined)
+    const action: Action = { kind: "write", value: { write, etag }, ...(condition ? { condition } : {}) }
+    this.note(bucket, key, startMs, action, told, outcome)
+    if (told?.status === 200) {
+      if (bare(told.header("etag")) !== etag) this.shared.record.violation(`PUT ${key}: ETag of other bytes`)
+      this.shared.remember(this.shared.etags, bucket, key, etag)
+      this.shared.remember(this.shared.versions, bucket, key, told.header("x-amz-version-id"))
+    }
+    return told !== undefined
+  }
+
+  private async read(bucket: Bucket, key: string, method: "GET" | "HEAD"): Promise<boolean> {
+    const startMs = nowMs()
+    const told = await this.ask(method, { bucket: bucket.name, key })
+    if (told === undefined) return false
+    this.note(bucket, key, startMs, { kind: "read" }, told, this.seen(bucket, key, method, told))
+    return true
+  }
+
+  private seen(bucket: Bucket, key: string, method: "GET" | "HEAD", told: RawResponse): Outcome {
+    const { record } = this.shared
+    if (told.status === 404) return { kind: "absent" }
+    if (told.status !== 200) {
+      record.violation(`${method} ${key}: ${told.status} ${told.text.slice(0, 300)}`)
+      return { kind: "unknown" }
+    }
+    if (method === "HEAD") {
+      const write = told.header(WRITE_HEADER)
+      return { kind: "found", ...(write === undefined ? {} : { write }), etag: bare(told.header("etag")) }
+    }
+    const found = record.inspect(bucket, key, told)
+    if (!found) return { kind: "unknown" }
+    const { write, etag, versionId } = found
+    return { kind: "found", write, etag, ...(versionId === undefined ? {} : { versionId }) }
+  }
+
+  private async remove(
+    bucket: Bucket,
+    key: string,
+    condition: Condition | undefined,
+    versionId: string | undefined,
+  ): Promise<boolean> {
+    const query = versionId === undefined ? {} : { query: `versionId=${encodeText(versionId)}` }
+    const startMs = nowMs()
+    const told = await this.ask("DELETE", { bucket: bucket.name, key, headers: conditionHeaders(condition), ...query })
+    const outcome = this.outcomeOf(`DELETE ${key}`, told, 204, condition !== undefined)
+    const which = versionId === undefined ? {} : { versionId }
+    const action: Action = { kind: "remove", ...which, ...(condition ? { condition } : {}) }
+    this.note(bucket, key, startMs, action, told, outcome)
+    return told !== undefined
+  }
+
+  private removeVersion(bucket: Bucket, key: string): Promise<boolean> {
+    const known = this.shared.versions.get(`${bucket.name}/${key}`)?.shift()
+    return known === undefined ? this.versions(bucket, key) : this.remove(bucket, key, undefined, known)
+  }
+
+  private async copy(bucket: Bucket, key: string): Promise<boolean> {
+    const source = this.shared.keyName(this.draw.below(KEYS_PER_GROUP))
+    const write = `w${this.shared.nextWrite()}`
+    const planned = { bucket: bucket.name, key, claim: undefined, etag: undefined }
+    this.shared.record.plan(write, planned)
+    const headers = {
+      "x-amz-copy-source": `/${bucket.name}/${encodeText(source, true)}`,
+      "x-amz-metadata-directive": "REPLACE",
+      [WRITE_HEADER]: write,
+    }
+    const startMs = nowMs()
+    const told = await this.ask("PUT", { bucket: bucket.name, key, headers })
+    if (told?.status === 404) {
+      this.note(bucket, source, startMs, { kind: "read" }, told, { kind: "absent" })
+      return true
+    }
+    const etag = told?.status === 200 ? bare(text(told.text, "ETag")) : undefined
+    const outcome = this.outcomeOf(`COPY ${key}`, told, 200, false)
+    this.note(bucket, key, startMs, { kind: "write", value: { write, etag } }, told, outcome)
+    if (told?.status !== 200) return told !== undefined
+    this.shared.record.plan(write, { ...planned, etag })
+    this.shared.remember(this.shared.versions, bucket, key, told.header("x-amz-version-id"))
+    const versionId = told.header("x-amz-copy-source-version-id")
+    const read: Outcome = { kind: "found", ...(versionId === undefined ? {} : { versionId }) }
+    this.note(bucket, source, startMs, { kind: "read" }, told, read)
+    return true
+  }
+
+  private async beginUpload(bucket: Bucket, key: string): Promise<boolean> {
+    if (this.shared.uploads.length >= UPLOADS_OPEN_MAX) return this.finishUpload()
+    const number = this.shared.nextWrite()
+    const write = `w${number}`
+    const headers = { [WRITE_HEADER]: write }
+    const created = await this.ask("POST", { bucket: bucket.name, key, query: "uploads", headers })
+    if (created?.status !== 200) return this.expected("CreateMultipartUpload", created)
+    const uploadId = text(created.text, "UploadId") ?? ""
+    const lengthBytes = this.draw.pick([1000, 200_000, 5 * MIB + 777])
+    const claim = claimOf({ seed: this.shared.seed, key, number, lengthBytes })
+    const body = bodyOf(claim)
+    const bodies = lengthBytes > 5 * MIB ? [body.subarray(0, 5 * MIB), body.subarray(5 * MIB)] : [body]
+    const etag = multipartEtag(bodies)
+    this.shared.record.plan(write, { bucket: bucket.name, key, claim, etag })
+    const parts: (readonly [number, string])[] = []
+    for (const [index, part] of bodies.entries()) {
+      const query = `partNumber=${index + 1}&uploadId=${encodeText(uploadId)}`
+      const sign = { payloadHash: UNSIGNED_PAYLOAD }
+      const told = await this.ask("PUT", { bucket: bucket.name, key, query, body: part, sign })
+      if (told?.status !== 200) return this.expected("UploadPart", told)
+      parts.push([index + 1, told.header("etag") ?? ""])
+    }
+    this.shared.uploads.push({ bucket, key, uploadId, write, etag, parts, askedMs: undefined, askedEndMs: 0 })
+    return true
+  }
+
+  /** An answer that is neither good nor "try again" is a violation. */
+  private expected(what: string, told: Told): boolean {
+    if (told !== undefined && told.status !== 503) {
+      this.shared.record.violation(`${what}: ${told.status} ${told.text.slice(0, 300)}`)
+    }
+    return told !== undefined
+  }
+
+  private async finishUpload(): Promise<boolean> {
+    const upload = this.shared.uploads.shift()
+    return upload ? this.finish(upload) : this.list(this.draw.pick(this.shared.buckets))
+  }
+
+  /**
+   * Completes an upload whose parts were all acknowledged, perhaps long ago. One that was asked and not
+   * answered is asked again: 200 settles it, 404 means that it took effect and was overwritten since, or
+   * (asked anew by nobody) never; both are left to the search.
+   */
+  async finish(upload: Upload): Promise<boolean> {
+    const { bucket, key, uploadId, write, etag } = upload
+    const parts = upload.parts.map(([n, e]) => `<Part><PartNumber>${n}</PartNumber><ETag>${e}</ETag></Part>`)
+    const body = `<CompleteMultipartUpload>${parts.join("")}</CompleteMultipartUpload>`
+    const startMs = nowMs()
+    const told = await this.ask("POST", { bucket: bucket.name, key, query: `uploadId=${encodeText(uploadId)}`, body })
+    const action: Action = { kind: "write", value: { write, etag } }
+    const sinceMs = upload.askedMs ?? startMs
+    if (told?.status === 200) {
+      if (bare(text(told.text, "ETag")) !== etag) this.shared.record.violation(`Complete ${key}: ${told.text}`)
+      this.note(bucket, key, sinceMs, action, told, this.outcomeOf("Complete", told, 200, false))
+      this.shared.remember(this.shared.etags, bucket, key, etag)
+      return true
+    }
+    if (told?.status === 404 && upload.askedMs !== undefined) {
+      const outcome = { kind: "unknown" } as const
+      this.shared.record.note(bucket, { key, startMs: sinceMs, endMs: upload.askedEndMs, action, outcome, note: "404" })
+      return true
+    }
+    if (told !== undefined && told.status !== 503) {
+      this.shared.record.violation(`Complete ${key}: ${told.status} ${told.text.slice(0, 300)}`)
+    }
+    upload.askedMs = sinceMs
+    upload.askedEndMs = told === undefined ? nowMs() : Infinity
+    this.shared.uploads.push(upload)
+    return told !== undefined
+  }
+
+  /** A listing reads every key of the group, each at some moment while it ran. */
+  async list(bucket: Bucket): Promise<boolean> {
+    const prefix = `group ${this.shared.group}/`
+    const query = `list-type=2&encoding-type=url&prefix=${encodeText(prefix)}`
+    const startMs = nowMs()
+    const told = await this.ask("GET", { bucket: bucket.name, query })
+    if (told === undefined) return false
+    if (told.status !== 200) return this.expected("ListObjectsV2", told)
+    const etags = new Map(
+      elements(told.text, "Contents").map(entry => [
+        decodeURIComponent(text(entry, "Key") ?? ""),
+        bare(text(entry, "ETag")),
+      ]),
+    )
+    for (let index = 0; index < KEYS_PER_GROUP; index += 1) {
+      const key = this.shared.keyName(index)
+      const etag = etags.get(key)
+      this.note(
+        bucket,
+        key,
+        startMs,
+        { kind: "read" },
+        told,
+        etag === undefined ? { kind: "absent" } : { kind: "found", etag },
+      )
+    }
+    return true
+  }
+
+  /** All versions of one key at one moment. */
+  async versions(bucket: Bucket, key: string): Promise<boolean> {
+    const startMs = nowMs()
+    const told = await this.ask("GET", { bucket: bucket.name, query: `versions&prefix=${encodeText(key)}` })
+    if (told === undefined) return false
+    if (told.status !== 200) return this.expected("ListObjectVersions", told)
+    if (bucket.mode === "never") return true
+    const entries = [...told.text.matchAll(/<(Version|DeleteMarker)>([\s\S]*?)<\/\1>/g)].map(
+      ([, kind, inner = ""]): StackEntry => {
+        const versionId = text(inner, "VersionId") ?? ""
+        return kind === "Version"
+          ? { versionId, marker: false, etag: bare(text(inner, "ETag")) }
+          : { versionId, marker: true }
+      },
+    )
+    this.note(bucket, key, startMs, { kind: "stack" }, told, { kind: "stack", entries })
+    return true
+  }
+
+  get(bucket: Bucket, key: string): Promise<boolean> {
+    return this.read(bucket, key, "GET")
+  }
+
+  close(): void {
+    this.connection.close()
+  }
+}
+
+const isNetworkError = (error: unknown): boolean =>
+  error instanceof Error && "code" in error && /^(ECONN|EPIPE|ETIMEDOUT)/.test(String(error.code))
+
+function conditionHeaders(condition: Condition | undefined): { readonly [name: string]: string } {
+  if (condition === undefined) return {}
+  return condition.kind === "absent" ? { "If-None-Match": "*" } : { "If-Match": `"${condition.etag}"` }
+}
