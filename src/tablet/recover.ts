@@ -7,9 +7,11 @@
  */
 import { must } from "../base/assert.js"
 import type { Position } from "../base/ids.js"
+import type { Entry } from "../format/entry.js"
 import { mapBounded } from "../life/index.js"
 import type { Member } from "./member.js"
 import { NO_POSITION } from "./member.js"
+import { batchLength } from "./primary-core.js"
 
 const DEVICES_AT_ONCE = 4
 /** Missing entries travel in batches of this many, or as many as fit. */
