@@ -6,7 +6,7 @@
  *           `Authorization` header only. The token is checked before the path or body is looked at.
  * Limits    `BODY_BYTES_MAX` per request body; listings come in pages.
  */
-import { equalInConstantTime, sha256Hex } from "../access/sigv4.js"
+import { equalInConstantTime, sha256Hex } from "../access/index.js"
 import type { Accounts } from "../access/contract.js"
 import { fail } from "../base/failures.js"
 import { parseQuery, percentDecode, splitTarget } from "../base/uri.js"

@@ -42,6 +42,9 @@ function shownLimit(name, value) {
 }
 
 export const GENERATORS = {
+  s3Operations: async () => (await built("s3/index.js")).compatibilityTables().operations,
+  s3Headers: async () => (await built("s3/index.js")).compatibilityTables().headers,
+
   layers: () =>
     table(
       ["folder", "may import"],
