@@ -31,8 +31,8 @@ after(async () => {
 function isInstalled(tool: string): boolean {
   if (tool.includes("/")) return existsSync(join(ROOT, tool))
   const [command = "", module] = tool.split(":")
-  const args = module === undefined ? ["--version"] : ["-c", `import ${module}`]
-  return spawnSync(command, args, { stdio: "ignore" }).status === 0
+  if (module !== undefined) return spawnSync(command, ["-c", `import ${module}`], { stdio: "ignore" }).status === 0
+  return spawnSync("sh", ["-c", `command -v "$1"`, "sh", command], { stdio: "ignore" }).status === 0
 }
 
 const toolFound = new Map<string, boolean>()
