@@ -7,12 +7,10 @@
  */
 import { fail } from "../base/failures.js"
 import { concatBytes } from "../base/bytes.js"
-import type { Extent, ExtentException } from "../format/extent.js"
-import { EXTENT_EXCEPTIONS_MAX } from "../format/extent.js"
-import { partitionOf } from "../format/partition.js"
 import type { Compute, Lane, Slab } from "../seams/compute/contract.js"
 import type { BlockWriter, WrittenBlock } from "./block-writer.js"
-import type { ShardDebt, WriteRequest, WrittenBody } from "./contract.js"
+import type { WriteRequest, WrittenBody } from "./contract.js"
+import { describeBody } from "./describe-core.js"
 import { BLOCK_LIMITS } from "./limits.js"
 
 /** Writes one body; see `Blocks.write`. */
@@ -106,36 +104,11 @@ class OpenBody {
       const blocks: WrittenBlock[] = []
       for (const block of this.blocks) blocks.push(await block)
       const digests = await this.lane.digests()
-      const { extent, debts } = this.describe(lengthBytes, blocks)
+      const { extent, debts } = describeBody(this.request, lengthBytes, blocks)
       return { lengthBytes, digests, content: { kind: "extent", extent }, debts }
     } finally {
       this.lane.close()
     }
-  }
-
-  private describe(lengthBytes: number, blocks: readonly WrittenBlock[]): { extent: Extent; debts: ShardDebt[] } {
-    const { uploadId, part, blockBytes, policy } = this.request
-    const exceptions: ExtentException[] = []
-    const debts: ShardDebt[] = []
-    for (const { block, plan, missingSlots, slots } of blocks) {
-      for (const slot of missingSlots) {
-        const deviceId = slots[slot]
-        if (deviceId !== undefined) debts.push({ partition: partitionOf(uploadId, part, block), deviceId })
-      }
-      const isPlain = plan.policy === policy && missingSlots.length === 0 && plan.placedSlots.length === 0
-      if (isPlain) continue
-      if (exceptions.length === EXTENT_EXCEPTIONS_MAX) throw fail("deviceFailed", { message: "too many exceptions" })
-      const { placedSlots } = plan
-      exceptions.push({
-        firstBlock: block,
-        lastBlock: block,
-        policy: plan.policy,
-        generation: 0,
-        missingSlots,
-        placedSlots,
-      })
-    }
-    return { extent: { uploadId, part, lengthBytes, blockBytes, policy, generation: 0, exceptions }, debts }
   }
 
   /** Ends everything under way; needles that were written are the collector's. */

@@ -1,0 +1,48 @@
+/** A large body on slow or failing devices is still written: what its extent cannot name, the debts do. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { isFailure } from "../base/failures.js"
+import { parseDeviceId, parseUploadId } from "../base/ids.js"
+import { MIB } from "../base/limits.js"
+import { parsePolicy } from "../base/policy.js"
+import { EXTENT_EXCEPTIONS_MAX } from "../format/extent.js"
+import { describeBody } from "./describe-core.js"
+
+const policy = parsePolicy("ec:2+1")
+const slots = ["a", "b", "c"].map(letter => parseDeviceId(letter.repeat(16)))
+const request = { uploadId: parseUploadId("0".repeat(32)), part: 0, blockBytes: MIB, policy }
+const BLOCKS = 5_000
+
+function written(block: number, missingSlots: readonly number[], placed = false) {
+  const placedSlots = placed ? [[block % 3, slots[0] ?? parseDeviceId("d".repeat(16))] as const] : []
+  return { block, slots, missingSlots, plan: { policy, targets: slots, placedSlots, missingSlots: [], durableMin: 3 } }
+}
+
+test("blocks that all had a late shard are described, and every late shard is owed", () => {
+  const blocks = Array.from({ length: BLOCKS }, (_, block) => written(block, [block % 3]))
+  const { extent, debts } = describeBody(request, BLOCKS * MIB, blocks)
+  assert.equal(extent.exceptions.length, EXTENT_EXCEPTIONS_MAX)
+  assert.ok(debts.length > BLOCKS * 0.9, `${debts.length} debts; only blocks of one partition share one`)
+})
+
+test("a run of blocks that lack the same shard is one exception", () => {
+  const blocks = Array.from({ length: 200 }, (_, block) => written(block, block < 150 ? [1] : []))
+  const { exceptions } = describeBody(request, 200 * MIB, blocks).extent
+  assert.deepEqual(
+    exceptions.map(({ firstBlock, lastBlock, missingSlots }) => [firstBlock, lastBlock, missingSlots]),
+    [[0, 149, [1]]],
+  )
+})
+
+test("blocks on other devices are always named, before late shards, in order; too many are refused", () => {
+  const late = Array.from({ length: 400 }, (_, block) => written(block, [block % 3], block % 10 === 5))
+  const { exceptions } = describeBody(request, 400 * MIB, late).extent
+  assert.equal(exceptions.length, EXTENT_EXCEPTIONS_MAX)
+  assert.equal(exceptions.filter(({ placedSlots }) => placedSlots.length > 0).length, 40)
+  assert.ok(exceptions.every(({ firstBlock }, i) => i === 0 || firstBlock > (exceptions[i - 1]?.lastBlock ?? 0)))
+  const elsewhere = Array.from({ length: 100 }, (_, block) => written(block, [], true))
+  assert.throws(
+    () => describeBody(request, 100 * MIB, elsewhere),
+    error => isFailure(error, "deviceFailed"),
+  )
+})

@@ -1,0 +1,63 @@
+/**
+ * How a written body rests: its extent, with the blocks that differ from it, and what devices owe. Pure.
+ *
+ * Blocks under another policy or on other devices must be named, or they could not be read. A shard that
+ * was merely late is noted where there is room; the debts name all of them, so nothing is forgotten.
+ */
+import { fail } from "../base/failures.js"
+import type { PartitionId } from "../base/ids.js"
+import { EXTENT_EXCEPTIONS_MAX, type Extent, type ExtentException } from "../format/extent.js"
+import { partitionOf } from "../format/partition.js"
+import type { WrittenBlock } from "./block-writer.js"
+import type { ShardDebt, WriteRequest } from "./contract.js"
+
+type Written = Pick<WrittenBlock, "block" | "plan" | "missingSlots" | "slots">
+
+/** Throws `deviceFailed` where more blocks had to be written otherwise than an extent can name. */
+export function describeBody(
+  request: Pick<WriteRequest, "uploadId" | "part" | "blockBytes" | "policy">,
+  lengthBytes: number,
+  blocks: readonly Written[],
+): { readonly extent: Extent; readonly debts: readonly ShardDebt[] } {
+  const { uploadId, part, blockBytes, policy } = request
+  const isElsewhere = ({ plan }: Written) => plan.policy !== policy || plan.placedSlots.length > 0
+  const elsewhere = runsOf(blocks.filter(isElsewhere))
+  const late = runsOf(blocks.filter(written => !isElsewhere(written) && written.missingSlots.length > 0))
+  const room = EXTENT_EXCEPTIONS_MAX - elsewhere.length
+  if (room < 0) throw fail("deviceFailed", { message: "too many blocks could not be written to their own devices" })
+  const exceptions = [...elsewhere, ...late.slice(0, room)].sort((a, b) => a.firstBlock - b.firstBlock)
+  const extent = { uploadId, part, lengthBytes, blockBytes, policy, generation: 0, exceptions }
+  return { extent, debts: debtsOf(blocks, block => partitionOf(uploadId, part, block)) }
+}
+
+/** Neighbouring blocks that differ in the same way are one exception. */
+function runsOf(blocks: readonly Written[]): ExtentException[] {
+  const runs: ExtentException[] = []
+  for (const { block, plan, missingSlots } of blocks) {
+    const { policy, placedSlots } = plan
+    const next = { firstBlock: block, lastBlock: block, policy, generation: 0, missingSlots, placedSlots }
+    const last = runs.at(-1)
+    if (last && last.lastBlock === block - 1 && isAlike(last, next))
+      runs[runs.length - 1] = { ...last, lastBlock: block }
+    else runs.push(next)
+  }
+  return runs
+}
+
+const isAlike = (a: ExtentException, b: ExtentException): boolean =>
+  a.policy === b.policy &&
+  String(a.missingSlots) === String(b.missingSlots) &&
+  String(a.placedSlots) === String(b.placedSlots)
+
+/** Each device owes each partition once. */
+function debtsOf(blocks: readonly Written[], partitionOfBlock: (block: number) => PartitionId): ShardDebt[] {
+  const debts = new Map<string, ShardDebt>()
+  for (const { block, missingSlots, slots } of blocks) {
+    for (const slot of missingSlots) {
+      const deviceId = slots[slot]
+      const partition = partitionOfBlock(block)
+      if (deviceId !== undefined) debts.set(`${partition} ${deviceId}`, { partition, deviceId })
+    }
+  }
+  return [...debts.values()]
+}
