@@ -53,8 +53,12 @@ export class Checkpointer implements Living {
     return this.lastError
   }
 
-  /** Resolves at once, or when a checkpoint has made room. */
-  async roomForWrites(): Promise<void> {
+  /** Resolves when a checkpoint has made room; undefined where there is room now. */
+  roomForWrites(): Promise<void> | undefined {
+    return this.isOver(2) ? this.madeRoom() : undefined
+  }
+
+  private async madeRoom(): Promise<void> {
     while (this.isOver(2)) await new Promise<void>(resolve => this.waiting.push(resolve))
   }
 

@@ -82,7 +82,8 @@ export interface DeviceRows {
   /** Throws `corruptRow` when the base value fails its hash. */
   get(family: Family, key: RowKey): DeviceRow | undefined
   range(family: Family, range: KeyRange): Iterable<readonly [RowKey, DeviceRow]>
-  warm(family: Family, keys: readonly RowKey[]): Promise<void>
+  /** Brings rows into memory; undefined where there is nothing to wait for. */
+  warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined
   /** Makes committed writes readable. `sequence`: the log batch that holds them (undefined for unlogged families). */
   apply(writes: readonly AppliedWrite[], sequence?: LogSequence): void
 }

@@ -26,11 +26,10 @@ export class MemoryLayer<Row> implements Layer<Row> {
   private readonly trees: ReadonlyMap<Family, sortedBtree.default<RowKey, Layered<Row>>> = new Map(
     FAMILY_NAMES.map(family => [family, new BTree<RowKey, Layered<Row>>(undefined, compareKeys)]),
   )
+  private rows = 0
 
   get size(): number {
-    let size = 0
-    for (const tree of this.trees.values()) size += tree.size
-    return size
+    return this.rows
   }
 
   get(family: Family, key: RowKey): Layered<Row> | undefined {
@@ -38,12 +37,12 @@ export class MemoryLayer<Row> implements Layer<Row> {
   }
 
   set(family: Family, key: RowKey, row: Row | undefined): void {
-    this.trees.get(family)?.set(key, { row })
+    if (this.trees.get(family)?.set(key, { row })) this.rows += 1
   }
 
   /** Forgets the key: lower layers speak for it again. */
   drop(family: Family, key: RowKey): void {
-    this.trees.get(family)?.delete(key)
+    if (this.trees.get(family)?.delete(key)) this.rows -= 1
   }
 
   *range(family: Family, range: KeyRange): Generator<readonly [RowKey, Layered<Row>]> {

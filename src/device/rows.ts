@@ -81,8 +81,8 @@ export class Rows implements DeviceRows {
     return rangeThrough(this.layers, family, range)
   }
 
-  async warm(family: Family, keys: readonly RowKey[]): Promise<void> {
-    await this.store.warm(family, keys)
+  warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined {
+    return this.store.warm(family, keys)
   }
 
   apply(writes: readonly AppliedWrite[], sequence?: LogSequence): void {

@@ -23,8 +23,11 @@ export const VALUE_BYTES_MAX = 1024 * 1024
 export interface StoreReader {
   get(family: Family, key: RowKey): Uint8Array | undefined
   range(family: Family, range: KeyRange): Iterable<readonly [RowKey, Uint8Array]>
-  /** Brings pages into memory off the thread, so that the `get`s that follow do not fault. */
-  warm(family: Family, keys: readonly RowKey[]): Promise<void>
+  /**
+   * Brings pages into memory off the thread, so that the `get`s that follow do not fault. Undefined
+   * where there is nothing to wait for: the store is known to be in memory as a whole.
+   */
+  warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined
   /** Lets later reads see what has been committed since. */
   refresh(): void
   close(): Promise<void>

@@ -7,8 +7,12 @@
  * Limits    A commit holds the calling thread for its whole length: writers belong in worker threads.
  *           Readers see through the page cache; a cold page is a fault on the reading thread, which
  *           `warm` avoids. One suspended range keeps its pages from being reused.
+ *           A base much smaller than memory is read once in the background when a reader opens it; from
+ *           then on its pages are taken to be in memory, and `warm` has nothing to do.
  */
+import { statSync } from "node:fs"
 import { mkdir, open as openFile, rm, statfs } from "node:fs/promises"
+import { totalmem } from "node:os"
 import { join } from "node:path"
 import type { Database, RootDatabase } from "lmdb"
 import { open } from "lmdb"
@@ -29,6 +33,10 @@ const PAGE_BYTES = 8192
 const FAMILIES_MAX = 64
 /** The binding never answers when a prefetch fails; warming is a courtesy and is not waited for longer. */
 const WARM_MS_MAX = 2_000
+/** A base up to this share of memory is held to stay in it. */
+const RESIDENT_SHARE = 1 / 4
+const TOUCH_BYTES = 1 * MIB
+const FILE_NAME = "data.mdb"
 /** A commit copies pages: this much above the bytes it was given is taken as what it may have needed. */
 const COMMIT_SPACE_BYTES = 4 * MIB
 const COMMIT_SPACE_FACTOR = 4
@@ -48,7 +56,9 @@ export class RealStores implements Stores {
   constructor(private readonly mapBytesFirst = MAP_BYTES_FIRST) {}
 
   async openReader(path: string): Promise<StoreReader> {
-    return LmdbStore.open(path, this.mapBytesFirst)
+    const store = await LmdbStore.open(path, this.mapBytesFirst)
+    void store.touch()
+    return store
   }
 
   async openWriter(path: string): Promise<StoreWriter> {
@@ -62,6 +72,8 @@ export class RealStores implements Stores {
 
 class LmdbStore implements StoreWriter {
   private closed = false
+  /** All pages have been read since it was opened, or written through the page cache by a checkpoint. */
+  private resident = false
 
   private constructor(
     private readonly path: string,
@@ -115,9 +127,31 @@ class LmdbStore implements StoreWriter {
     }
   }
 
-  async warm(family: Family, keys: readonly RowKey[]): Promise<void> {
-    if (keys.length === 0) return
-    await new Promise<void>(resolve => {
+  /** Reads the file once from front to back, which ends early where it is too large to stay in memory. */
+  async touch(): Promise<void> {
+    const file = await openFile(join(this.path, FILE_NAME), "r").catch(() => undefined)
+    if (file === undefined) return
+    try {
+      const piece = Buffer.allocUnsafe(TOUCH_BYTES)
+      for (let at = 0; !this.closed && at <= residentBytesMax(); at += TOUCH_BYTES) {
+        const { bytesRead } = await file.read(piece, 0, TOUCH_BYTES, at)
+        if (bytesRead === TOUCH_BYTES) continue
+        this.resident = true
+        return
+      }
+    } catch {
+      // A disk that does not read now is met by whoever needs a row of it.
+    } finally {
+      await file.close().catch(() => undefined)
+    }
+  }
+
+  warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined {
+    return this.resident || keys.length === 0 ? undefined : this.prefetch(family, keys)
+  }
+
+  private prefetch(family: Family, keys: readonly RowKey[]): Promise<void> {
+    return new Promise<void>(resolve => {
       const timer = setTimeout(resolve, WARM_MS_MAX)
       void this.treeOf(family).prefetch(keys.map(keyBytesOf), () => {
         clearTimeout(timer)
@@ -129,6 +163,7 @@ class LmdbStore implements StoreWriter {
   refresh(): void {
     assert(!this.closed, "the store is open")
     this.root.resetReadTxn()
+    if (this.resident) this.resident = sizeBytesOf(join(this.path, FILE_NAME)) <= residentBytesMax()
   }
 
   async commit(writes: Iterable<StoreWrite>): Promise<void> {
@@ -169,6 +204,14 @@ class LmdbStore implements StoreWriter {
   }
 }
 
+/** Of the memory that this process may use, which a container may have limited. */
+function residentBytesMax(): number {
+  const limitBytes = process.constrainedMemory()
+  return RESIDENT_SHARE * Math.min(totalmem(), limitBytes > 0 ? limitBytes : Infinity)
+}
+
+const sizeBytesOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0
+
 /** LMDB's number for what went wrong; undefined for errors that are not its own. */
 function codeOf(error: unknown): number | undefined {
   const code: unknown = error instanceof Error && "code" in error ? error.code : undefined
@@ -203,7 +246,7 @@ async function judged(path: string, error: unknown, writtenBytes: number): Promi
  * is no file of its own. Damage further inside is beyond this look.
  */
 async function refuseBrokenFile(path: string): Promise<void> {
-  const file = await openFile(join(path, "data.mdb"), "r").catch((error: unknown) => {
+  const file = await openFile(join(path, FILE_NAME), "r").catch((error: unknown) => {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined
     throw fail("deviceFailed", { path, reason: String(error) }, error)
   })
