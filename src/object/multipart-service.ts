@@ -3,7 +3,7 @@ import { must } from "../base/assert.js"
 import { equalBytes } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
 import type { Incarnation, MultipartId } from "../base/ids.js"
-import { MANIFEST_SEGMENT_PARTS, PART_BYTES_MIN } from "../base/limits.js"
+import { MANIFEST_SEGMENT_PARTS, PART_BYTES_MIN, PARTS_MAX } from "../base/limits.js"
 import { isMultipartId, multipartIdOf, RANDOM_BYTES } from "../format/version-id.js"
 import { etagOfHead } from "../format/version-record.js"
 import type { PartRecord, UploadRecord } from "../format/records.js"
@@ -178,6 +178,7 @@ export class MultipartService implements Multipart {
     const upload = findUpload(this.tablet.committed, address)
     if (!upload) return this.completedBefore(request, token)
     checkWrite(this.tablet.committed, bucket.id, key, conditions)
+    if (request.parts.length === 0 || request.parts.length > PARTS_MAX) throw fail("malformedXml")
     const completion: Completion = { incarnation: this.incarnation, token }
     await this.tablet.run(sealUpload(address, completion))
     try {

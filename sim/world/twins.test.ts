@@ -1,0 +1,15 @@
+/** The engine answers as the model does, whatever happens to its machine between two requests. */
+import { test } from "node:test"
+import { Twins } from "./twins.js"
+
+for (const [seed, devices] of [
+  [1, 1],
+  [2, 1],
+  [3, 2],
+  [4, 4],
+  [5, 7],
+  [6, 1],
+] as const) {
+  test(`engine and model agree (seed ${seed}, ${devices} devices)`, () =>
+    new Twins({ seed, devices, steps: 120 }).run())
+}

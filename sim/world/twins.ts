@@ -1,0 +1,531 @@
+/**
+ * Twins: the same commands to the engine, over a simulated machine that is ended again and again, and to
+ * the model. Both must give the same answers: results, failures, listings, bytes, counters.
+ *
+ * Ids differ by nature: each pair that the two give out for the same thing gets one name, and names
+ * are what is compared.
+ */
+import assert from "node:assert/strict"
+import { must } from "../../src/base/assert.js"
+import { isFailure } from "../../src/base/failures.js"
+import {
+  objectKeyOfText,
+  parseAccountId,
+  parseBucketId,
+  parseBucketName,
+  parseMultipartId,
+  parseVersionId,
+} from "../../src/base/ids.js"
+import type { MultipartId, ObjectKey, VersionId } from "../../src/base/ids.js"
+import { MIB } from "../../src/base/limits.js"
+import type { Engine } from "../../src/main/engine/engine.js"
+import type { Bucket, Conditions, ObjectServices, RangeRequest, Tags } from "../../src/object/index.js"
+import type { ChecksumAlgorithm } from "../../src/seams/compute/index.js"
+import type { Random } from "../../src/seams/random/contract.js"
+import { createModel } from "../model/index.js"
+import { noSignal, sourceOf } from "./bodies.js"
+import { World } from "./world.js"
+
+const NAME = parseBucketName("twins")
+const OWNER = parseAccountId("root")
+const KEYS = ["a", "a/b", "a/b/c", "a/c", "a!", "b/", "b//x", "b/x", "é/ü", "e\u0301", "z\u{10FFFF}", " "]
+const PREFIXES = ["", "", "", "a", "a/", "b/", "b//", "\xc3", "z", "none"]
+const DELIMITERS = ["", "", "/", "/", "//", "b", "\xbc"]
+const SIZES = [0, 1, 100, 1_000, 4_095, 4_096, 4_097, 10_000, 131_071, 131_072, 131_073, 300_005]
+const ALGORITHMS: readonly ChecksumAlgorithm[] = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
+const STEPS_SHOWN = 12
+
+/** Names for ids: the n-th pair of ids that the two sides gave for the same thing. */
+class Names<Id extends string> {
+  private readonly names: readonly [Map<string, string>, Map<string, string>] = [new Map(), new Map()]
+  private readonly pairs: (readonly [Id, Id])[] = []
+
+  constructor(private readonly letter: string) {}
+
+  add(engine: Id, model: Id): void {
+    if (engine === "null" || this.names[0].has(engine)) return
+    const name = `${this.letter}${this.pairs.length}`
+    this.names[0].set(engine, name)
+    this.names[1].set(model, name)
+    this.pairs.push([engine, model])
+  }
+
+  nameOf(side: 0 | 1, id: string): string {
+    return id === "null" ? id : (this.names[side].get(id) ?? `unknown ${id}`)
+  }
+
+  draw(random: Random): readonly [Id, Id] | undefined {
+    return this.pairs.length === 0 ? undefined : this.pairs[random.below(this.pairs.length)]
+  }
+}
+
+type Both<T> = (side: 0 | 1, services: ObjectServices, bucket: Bucket) => Promise<T>
+
+interface Upload {
+  readonly key: ObjectKey
+  readonly ids: readonly [MultipartId, MultipartId]
+  readonly parts: Map<number, { readonly etag: string; readonly checksum: string | undefined }>
+  readonly checksum: { readonly algorithm: ChecksumAlgorithm; readonly type: "COMPOSITE" | "FULL_OBJECT" } | undefined
+}
+
+export interface TwinsOptions {
+  readonly seed: number
+  readonly devices: number
+  readonly steps: number
+}
+
+export class Twins {
+  private readonly world: World
+  private readonly model: ObjectServices
+  private readonly random: Random
+  private engine: Engine | undefined
+  private readonly versions = new Names<VersionId>("v")
+  private readonly uploadIds = new Names<MultipartId>("u")
+  private readonly uploads: Upload[] = []
+  private readonly etags: string[] = []
+  private readonly told: string[] = []
+  private bigParts = 2
+
+  constructor(private readonly options: TwinsOptions) {
+    this.world = new World(options)
+    this.random = this.world.random.fork("twins")
+    this.model = createModel(this.world.clock, this.world.random.fork("model"))
+  }
+
+  async run(): Promise<void> {
+    this.engine = await this.world.start()
+    await this.both("create", (_, { buckets }) => buckets.create({ name: NAME, owner: OWNER, location: "" }))
+    for (let step = 0; step < this.options.steps; step += 1) {
+      await this.world.pass(this.random.below(1_500))
+      await this.step()
+      if (step % 20 === 19) await this.compareAll()
+    }
+    await this.compareAll()
+    await this.world.stop(must(this.engine, "it was started"))
+  }
+
+  private async step(): Promise<void> {
+    const steps: readonly (readonly [weight: number, () => Promise<void>])[] = [
+      [30, () => this.put()],
+      [8, () => this.remove()],
+      [8, () => this.removeVersion()],
+      [10, () => this.read()],
+      [8, () => this.copy()],
+      [5, () => this.tag()],
+      [3, () => this.setVersioning()],
+      [8, () => this.list()],
+      [8, () => this.listVersions()],
+      [4, () => this.listUploads()],
+      [5, () => this.createUpload()],
+      [10, () => this.putPart()],
+      [3, () => this.copyPart()],
+      [7, () => this.complete()],
+      [2, () => this.abort()],
+      [3, () => this.listParts()],
+      [5, () => this.restart()],
+    ]
+    let draw = this.random.below(steps.reduce((sum, [weight]) => sum + weight, 0))
+    for (const [weight, run] of steps) {
+      draw -= weight
+      if (draw < 0) return run()
+    }
+  }
+
+  /** Asks both sides and holds the answers against each other. */
+  private async both<T>(what: string, ask: Both<T>, named = true): Promise<readonly [T, T] | undefined> {
+    this.told.push(what)
+    const engine = must(this.engine, "it was started").services
+    const bucketOf = async (services: ObjectServices): Promise<Bucket> =>
+      what === "create" ? { ...NO_BUCKET } : services.buckets.open(NAME)
+    const answers: T[] = []
+    const shown: unknown[] = []
+    for (const side of [0, 1] as const) {
+      const services = side === 0 ? engine : this.model
+      try {
+        const answer = await ask(side, services, await bucketOf(services))
+        answers.push(answer)
+        shown.push(answer)
+      } catch (error) {
+        if (!isFailure(error)) throw error
+        const { deleteMarker, versionId, sizeBytes } = error.details
+        shown.push({
+          failure: error.kind,
+          ...(error.kind === "noSuchKey" ? { deleteMarker, versionId } : {}),
+          sizeBytes,
+        })
+      }
+    }
+    const [mine, theirs] = answers
+    const pair =
+      answers.length === 2 && mine !== undefined && theirs !== undefined ? ([mine, theirs] as const) : undefined
+    if (pair && named) this.learn(pair)
+    const [first, second] = [this.normal(0, shown[0]), this.normal(1, shown[1])]
+    assert.deepEqual(first, second, `seed ${this.options.seed}: ${this.told.slice(-STEPS_SHOWN).join("\n  ")}`)
+    return pair
+  }
+
+  /** New ids come in answers to what made them. */
+  private learn([engine, model]: readonly [unknown, unknown]): void {
+    const ids = (answer: unknown, name: "versionId" | "multipartId"): string | undefined => {
+      if (typeof answer !== "object" || answer === null || !(name in answer)) return undefined
+      const value: unknown = Reflect.get(answer, name)
+      return typeof value === "string" ? value : undefined
+    }
+    const [mine, theirs] = [ids(engine, "versionId"), ids(model, "versionId")]
+    if (mine !== undefined && theirs !== undefined) this.versions.add(parseVersionId(mine), parseVersionId(theirs))
+    const [here, there] = [ids(engine, "multipartId"), ids(model, "multipartId")]
+    if (here !== undefined && there !== undefined) this.uploadIds.add(parseMultipartId(here), parseMultipartId(there))
+  }
+
+  /** An answer with names for ids, and without what is undefined. */
+  private normal(side: 0 | 1, value: unknown, name = ""): unknown {
+    if (typeof value === "string") {
+      if (/versionId/i.test(name)) return this.versions.nameOf(side, value)
+      if (/multipartId|uploadIdMarker/.test(name)) return this.uploadIds.nameOf(side, value)
+      return value
+    }
+    if (Array.isArray(value)) return value.map(item => this.normal(side, item))
+    if (value instanceof Uint8Array) return Buffer.from(value).toString("base64").slice(0, 200) + value.length
+    if (typeof value !== "object" || value === null) return value
+    // A part's own checksum has no type of its own: it is told with its object's, or as a whole one.
+    if ("type" in value && "value" in value && !String(value.value).includes("-")) return [value.type !== undefined, value.value]
+    const pairs = Object.entries(value).filter(([key, item]) => item !== undefined && key !== "id")
+    return Object.fromEntries(pairs.map(([key, item]) => [key, this.normal(side, item, key)]))
+  }
+
+  private pick<T extends NonNullable<unknown>>(list: readonly T[]): T {
+    return must(list[this.random.below(list.length)], "a list to pick from is not empty")
+  }
+
+  private chance(of: number): boolean {
+    return this.random.below(of) === 0
+  }
+
+  private key(): ObjectKey {
+    // Few keys more often, so that versions pile up.
+    return objectKeyOfText(this.chance(2) ? this.pick(KEYS.slice(0, 3)) : this.pick(KEYS))
+  }
+
+  private algorithm(): ChecksumAlgorithm | undefined {
+    return this.chance(3) ? undefined : this.pick(ALGORITHMS)
+  }
+
+  private tags(): Tags {
+    return Array.from({ length: this.random.below(4) }, (_, i) => [`tag${i}`, `${this.random.below(9)}`] as const)
+  }
+
+  private metadata(): readonly (readonly [string, string])[] {
+    const length = this.pick([0, 10, 400, 1_900])
+    return length === 0 ? [] : [["note", "n".repeat(length)]]
+  }
+
+  private conditions(): Conditions {
+    const draw = this.random.below(8)
+    if (draw === 0) return { ifNoneMatch: ["*"] }
+    if (draw === 1 && this.etags.length > 0) return { ifMatch: [this.pick(this.etags.slice(-4))] }
+    if (draw === 2 && this.etags.length > 0) return { ifNoneMatch: [this.pick(this.etags.slice(-4))] }
+    if (draw === 3) return { ifMatch: ["*"] }
+    return {}
+  }
+
+  /** A version that either side may know, or not any more; undefined: the latest. */
+  private version(): readonly [VersionId | undefined, VersionId | undefined] {
+    if (this.chance(2)) return [undefined, undefined]
+    if (this.chance(6)) return [parseVersionId("null"), parseVersionId("null")]
+    return this.versions.draw(this.random) ?? [undefined, undefined]
+  }
+
+  private body(sizes: readonly number[] = SIZES): {
+    readonly bytes: Uint8Array
+    readonly algorithm: ChecksumAlgorithm | undefined
+  } {
+    return { bytes: this.random.bytes(this.pick(sizes)), algorithm: this.algorithm() }
+  }
+
+  private async put(): Promise<void> {
+    const [key, tags, userMetadata, conditions] = [this.key(), this.tags(), this.metadata(), this.conditions()]
+    const { bytes, algorithm } = this.body()
+    const headers = this.chance(2) ? { contentType: "text/plain", cacheControl: "no-store" } : {}
+    const what = `put ${key} ${bytes.length} ${JSON.stringify(conditions)} ${algorithm}`
+    const answers = await this.both(what, (_, { objects }, bucket) => {
+      const body = { ...sourceOf(bytes, 50_000), ...(algorithm ? { checksumAlgorithm: algorithm } : {}) }
+      return objects.put({ bucket, key, headers, userMetadata, tags, conditions, body, signal: noSignal })
+    })
+    if (answers) this.etags.push(answers[0].etag)
+  }
+
+  private async remove(): Promise<void> {
+    const [key, conditions] = [this.key(), this.chance(3) ? this.conditions() : {}]
+    await this.both(`remove ${key} ${JSON.stringify(conditions)}`, (_, { objects }, bucket) =>
+      objects.remove({ bucket, key, conditions }),
+    )
+  }
+
+  private async removeVersion(): Promise<void> {
+    const [key, ids] = [this.key(), this.version()]
+    await this.both(`remove ${key} version ${String(ids[0])}`, (side, { objects }, bucket) => {
+      const versionId = ids[side]
+      return objects.remove({ bucket, key, ...(versionId === undefined ? {} : { versionId }), conditions: {} })
+    })
+  }
+
+  private range(): RangeRequest | undefined {
+    const draw = this.random.below(6)
+    if (draw === 0) return { kind: "suffix", lengthBytes: this.pick([0, 1, 5_000, 1_000_000]) }
+    if (draw === 1) return { kind: "part", partNumber: 1 + this.random.below(3) }
+    if (draw > 3) return undefined
+    const first = this.random.below(140_000)
+    return { kind: "fromTo", first, last: this.chance(3) ? undefined : first + this.random.below(140_000) }
+  }
+
+  private async read(): Promise<void> {
+    const [key, ids, range] = [this.key(), this.version(), this.range()]
+    const conditions = this.conditions()
+    const what = `get ${key} ${String(ids[0])} ${JSON.stringify(range)} ${JSON.stringify(conditions)}`
+    await this.both(what, async (side, { objects }, bucket) => {
+      const versionId = ids[side]
+      const asked = { bucket, key, conditions, ...(versionId ? { versionId } : {}), ...(range ? { range } : {}) }
+      const body = await objects.get(asked)
+      const pieces: Uint8Array[] = []
+      for await (const piece of body.read(noSignal)) pieces.push(piece)
+      body.close()
+      return { info: body.info, range: body.range, partChecksum: body.partChecksum, bytes: Buffer.concat(pieces) }
+    })
+  }
+
+  private async copy(): Promise<void> {
+    const [from, ids, conditions, userMetadata, tags] = [
+      this.key(),
+      this.version(),
+      this.conditions(),
+      this.metadata(),
+      this.tags(),
+    ]
+    const to = this.chance(2) ? from : this.key()
+    const replaces = { metadata: this.chance(2), tags: this.chance(2) }
+    const algorithm = this.chance(2) ? this.algorithm() : undefined
+    const what = `copy ${from} ${String(ids[0])} to ${to} ${JSON.stringify({ ...replaces, algorithm, conditions })}`
+    const answers = await this.both(what, (side, { objects }, bucket) => {
+      const versionId = ids[side]
+      return objects.copy({
+        source: { bucket, key: from, ...(versionId ? { versionId } : {}), conditions: {} },
+        bucket,
+        key: to,
+        conditions,
+        replaceMetadata: replaces.metadata ? { headers: { contentType: "a/b" }, userMetadata } : undefined,
+        replaceTags: replaces.tags ? tags : undefined,
+        checksumAlgorithm: algorithm,
+        signal: noSignal,
+      })
+    })
+    if (answers) this.etags.push(answers[0].etag)
+  }
+
+  private async tag(): Promise<void> {
+    const [key, ids, tags, reads] = [this.key(), this.version(), this.tags(), this.chance(2)]
+    const what = `${reads ? "get" : "set"} tags ${key} ${String(ids[0])}`
+    await this.both<unknown>(what, (side, { objects }, bucket) => {
+      const versionId = ids[side]
+      const target = { bucket, key, ...(versionId ? { versionId } : {}) }
+      return reads ? objects.getTags(target) : objects.setTags(target, tags)
+    })
+  }
+
+  private async setVersioning(): Promise<void> {
+    const state = this.pick(["enabled", "enabled", "suspended"] as const)
+    await this.both(`versioning ${state}`, (_, { buckets }, bucket) => buckets.setVersioning(bucket, state))
+  }
+
+  private scope(): { readonly prefix: string; readonly delimiter: string; readonly max: number } {
+    const max = this.pick([1, 2, 3, 5, 1_000])
+    return { prefix: this.pick(PREFIXES), delimiter: this.pick(DELIMITERS), max }
+  }
+
+  /** All pages of a listing, from a marker on. */
+  private async list(): Promise<void> {
+    const [scope, start] = [this.scope(), this.chance(2) ? "" : this.pick([...KEYS, "a/", "b", "zz"])]
+    await this.both(`list ${JSON.stringify({ ...scope, start })}`, async (_, { objects }, bucket) => {
+      const entries: unknown[] = []
+      const first = start === "" ? "" : String(objectKeyOfText(start))
+      for (let after: string | undefined = first; after !== undefined;) {
+        const page = await objects.list({ bucket, ...scope, after })
+        entries.push(...page.entries, { next: page.next })
+        after = page.next
+      }
+      return entries
+    })
+  }
+
+  private async listVersions(): Promise<void> {
+    const scope = this.scope()
+    const start = this.chance(2) ? "" : String(this.key())
+    const ids = start === "" ? [undefined, undefined] : this.version()
+    const what = `list versions ${JSON.stringify({ ...scope, start, marker: ids[0] })}`
+    await this.both(what, async (side, { objects }, bucket) => {
+      const entries: unknown[] = []
+      type Next = Awaited<ReturnType<typeof objects.listVersions>>["next"]
+      for (let next: Next = { keyMarker: start, versionIdMarker: ids[side] }; next;) {
+        const page = await objects.listVersions({ bucket, ...scope, ...next })
+        entries.push(...page.entries, { next: page.next })
+        next = page.next
+      }
+      return entries
+    })
+  }
+
+  private async listUploads(): Promise<void> {
+    const scope = this.scope()
+    await this.both(`list uploads ${JSON.stringify(scope)}`, async (_, { multipart }, bucket) => {
+      const entries: unknown[] = []
+      type Next = Awaited<ReturnType<typeof multipart.listUploads>>["next"]
+      for (let next: Next = { keyMarker: "", uploadIdMarker: undefined }; next;) {
+        const page = await multipart.listUploads({ bucket, ...scope, ...next })
+        entries.push(...page.entries, { next: page.next })
+        next = page.next
+      }
+      return entries
+    })
+  }
+
+  private async createUpload(): Promise<void> {
+    const [key, tags, userMetadata, algorithm] = [this.key(), this.tags(), this.metadata(), this.algorithm()]
+    const isCrc = algorithm?.startsWith("CRC") ?? false
+    const full = algorithm === "CRC64NVME" || (isCrc && this.chance(2))
+    const checksum = algorithm && ({ algorithm, type: full ? "FULL_OBJECT" : "COMPOSITE" } as const)
+    const answers = await this.both(`create upload ${key} ${JSON.stringify(checksum)}`, (_, { multipart }, bucket) =>
+      multipart.create({ bucket, key, headers: { contentType: "x/y" }, userMetadata, tags, checksum }),
+    )
+    if (!answers) return
+    this.uploads.push({ key, ids: [answers[0].multipartId, answers[1].multipartId], parts: new Map(), checksum })
+  }
+
+  private async putPart(): Promise<void> {
+    if (this.uploads.length === 0) return this.createUpload()
+    const upload = this.pick(this.uploads.slice(-4))
+    const partNumber = 1 + this.random.below(4)
+    const isBig = this.bigParts > 0 && this.chance(4)
+    if (isBig) this.bigParts -= 1
+    const { bytes } = this.body(isBig ? [5 * MIB, 5 * MIB + 1] : SIZES)
+    const answers = await this.both(
+      `put part ${partNumber} of ${upload.ids[0]} ${bytes.length}`,
+      (side, { multipart }, bucket) => {
+        const body = sourceOf(bytes, 200_000)
+        return multipart.putPart({
+          bucket,
+          key: upload.key,
+          multipartId: upload.ids[side],
+          partNumber,
+          body,
+          signal: noSignal,
+        })
+      },
+    )
+    const part = answers?.[0]
+    if (part) upload.parts.set(partNumber, { etag: part.etag, checksum: part.checksum?.value })
+  }
+
+  private async copyPart(): Promise<void> {
+    if (this.uploads.length === 0) return
+    const [upload, from, ids] = [this.pick(this.uploads.slice(-4)), this.key(), this.version()]
+    const partNumber = 1 + this.random.below(4)
+    const first = this.random.below(5_000)
+    const range = this.chance(2) ? undefined : { first, last: first + this.random.below(5_000) }
+    const answers = await this.both(
+      `copy part ${partNumber} from ${from} ${JSON.stringify(range)}`,
+      (side, { multipart }, bucket) => {
+        const versionId = ids[side]
+        const source = { bucket, key: from, ...(versionId ? { versionId } : {}), conditions: {} }
+        const target = { bucket, key: upload.key, multipartId: upload.ids[side] }
+        return multipart.copyPart({ ...target, partNumber, source, range, signal: noSignal })
+      },
+    )
+    const part = answers?.[0]
+    if (part) upload.parts.set(partNumber, { etag: part.etag, checksum: part.checksum?.value })
+  }
+
+  private async complete(): Promise<void> {
+    if (this.uploads.length === 0) return
+    const upload = this.pick(this.uploads.slice(-4))
+    const chosen = [...upload.parts].sort(([a], [b]) => a - b).filter(() => !this.chance(3))
+    const parts = chosen.map(([partNumber, { etag, checksum }]) => ({
+      partNumber,
+      etag: this.chance(20) ? "0".repeat(32) : etag,
+      checksum: this.chance(2) ? undefined : checksum,
+    }))
+    if (this.chance(15)) parts.reverse()
+    const conditions = this.conditions()
+    const times = this.chance(3) ? 2 : 1
+    for (let i = 0; i < times; i += 1) {
+      const what = `complete ${upload.ids[0]} ${parts.map(part => part.partNumber).join()} ${JSON.stringify(conditions)}`
+      await this.both(what, (side, { multipart }, bucket) =>
+        multipart.complete({
+          bucket,
+          key: upload.key,
+          multipartId: upload.ids[side],
+          parts,
+          conditions: i === 0 ? conditions : {},
+          sizeBytes: undefined,
+          checksum: undefined,
+          checksumType: undefined,
+          signal: noSignal,
+        }),
+      )
+    }
+  }
+
+  private async abort(): Promise<void> {
+    if (this.uploads.length === 0) return
+    const upload = this.pick(this.uploads)
+    await this.both(`abort ${upload.ids[0]}`, (side, { multipart }, bucket) =>
+      multipart.abort({ bucket, key: upload.key, multipartId: upload.ids[side] }),
+    )
+  }
+
+  private async listParts(): Promise<void> {
+    const [key, ids, afterPart, max] = [this.key(), this.version(), this.random.below(3), this.pick([1, 2, 10])]
+    if (this.chance(2) || this.uploads.length === 0) {
+      await this.both(`object parts ${key}`, (side, { objects }, bucket) => {
+        const versionId = ids[side]
+        return objects.parts({ bucket, key, ...(versionId ? { versionId } : {}) }, { afterPart, max })
+      })
+      return
+    }
+    const upload = this.pick(this.uploads)
+    await this.both(`list parts ${upload.ids[0]}`, (side, { multipart }, bucket) =>
+      multipart.listParts({ bucket, key: upload.key, multipartId: upload.ids[side], afterPart, max }),
+    )
+  }
+
+  private async restart(): Promise<void> {
+    const engine = must(this.engine, "it was started")
+    const how = this.random.below(4)
+    this.told.push(`restart ${how}`)
+    if (how === 0) await this.world.stop(engine)
+    else if (how === 1) this.world.kill()
+    else if (how === 2) this.world.crash()
+    else for (const chore of engine.chores) await chore.step(noSignal)
+    if (how !== 3) this.engine = await this.world.start()
+  }
+
+  /** Everything at once. */
+  private async compareAll(): Promise<void> {
+    const whole = { prefix: "", delimiter: "", max: 1_000 }
+    await this.both("usage", (_, { buckets }, bucket) => buckets.usage(bucket))
+    await this.both("list all", (_, { objects }, bucket) => objects.list({ bucket, ...whole, after: "" }))
+    await this.both("list all versions", (_, { objects }, bucket) =>
+      objects.listVersions({ bucket, ...whole, keyMarker: "", versionIdMarker: undefined }),
+    )
+    await this.both("list all uploads", (_, { multipart }, bucket) =>
+      multipart.listUploads({ bucket, ...whole, keyMarker: "", uploadIdMarker: undefined }),
+    )
+  }
+}
+
+const NO_BUCKET: Bucket = {
+  id: parseBucketId(0),
+  name: NAME,
+  owner: OWNER,
+  createdMs: 0,
+  location: "",
+  versioning: "never",
+}
