@@ -46,14 +46,14 @@ export const USAGE = `npm run bench -- [options]
   --json               one JSON document instead of tables
 `
 
-const QUICK: Partial<Record<string, string>> = {
+const QUICK = {
   sizes: "4KiB,256KiB",
   concurrency: "4",
   seconds: "0.3",
   objects: "200",
   multipart: "24MiB",
   keys: "1000",
-}
+} as const
 
 /** Throws with one line for anything that is not understood. */
 export function parseOptions(args: readonly string[]): BenchOptions | "help" {
@@ -80,10 +80,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | "help" {
   })
   if (values.help === true) return "help"
   const quick = values.quick === true
-  const given = (name: keyof typeof QUICK & keyof typeof values, fallback: string): string => {
-    const value = values[name]
-    return typeof value === "string" ? value : ((quick ? QUICK[name] : undefined) ?? fallback)
-  }
+  const given = (name: keyof typeof QUICK, fallback: string): string => values[name] ?? (quick ? QUICK[name] : fallback)
   return {
     scenarios: values.scenario === undefined ? SCENARIOS : listOf(values.scenario, SCENARIOS),
     endpoint: values.endpoint,

@@ -2,7 +2,7 @@
  * The operations of `/v1`: one row each, from which requests are routed and the OpenAPI document is
  * written. A row's `run` does one service call and gives the reply's JSON.
  */
-import { z } from "zod"
+import type { z } from "zod"
 import type { AccessKey, Accounts } from "../access/contract.js"
 import { fail } from "../base/failures.js"
 import { parseAccessKeyId, parseAccountId, parseBucketName, type AccountId } from "../base/ids.js"

@@ -1,5 +1,5 @@
 /** Commands over the admin API: status, accounts, keys, buckets, devices. */
-import { z } from "zod"
+import type { z } from "zod"
 import { ACCOUNT, ACCOUNTS, BUCKET, BUCKETS, DEVICES, KEY_WITH_SECRET, KEYS, STATUS } from "../../admin/index.js"
 import type { AdminClient } from "../client/admin-client.js"
 import { BrokenAnswer } from "../client/remote.js"

@@ -9,6 +9,7 @@ import { createHash } from "node:crypto"
 import { constants, createReadStream } from "node:fs"
 import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises"
 import { basename, dirname, join, resolve } from "node:path"
+import { mapBounded } from "../../life/index.js"
 import { BrokenAnswer, RemoteFailure } from "../client/remote.js"
 import type { ObjectHead, S3Client } from "../client/s3-client.js"
 import { upload, type Uploaded } from "../client/upload.js"
@@ -292,5 +293,5 @@ async function inParallel<T>(items: AsyncIterator<T>, limit: number, work: (item
   const worker = async (): Promise<void> => {
     for (let item = await next(); item.done !== true; item = await next()) await work(item.value)
   }
-  await Promise.all(Array.from({ length: limit }, worker))
+  await mapBounded(Array.from({ length: limit }), limit, worker)
 }

@@ -44,9 +44,10 @@ function missing(needs: readonly string[]): string | undefined {
   })
 }
 
-const documents = readdirSync(DOCS, { recursive: true, encoding: "utf8" }).filter(name => name.endsWith(".md"))
+const inDocs = readdirSync(DOCS, { recursive: true, encoding: "utf8" }).map(name => join("docs", name))
+const documents = [...readdirSync(ROOT), ...inDocs].filter(name => name.endsWith(".md")).sort()
 const recipes = documents.flatMap(name =>
-  recipesOf(readFileSync(join(DOCS, name), "utf8")).map(recipe => ({ ...recipe, document: name })),
+  recipesOf(readFileSync(join(ROOT, name), "utf8")).map(recipe => ({ ...recipe, document: name })),
 )
 
 test("the documents have recipes", () => {

@@ -11,6 +11,8 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import type { Clock } from "../../seams/clock/contract.js"
 import { RUNTIME_FILE_NAME, type RuntimeFile } from "./credentials.js"
+import { HttpCaller } from "./http-caller.js"
+import { Unreachable } from "./remote.js"
 import type { S3Access } from "./s3-client.js"
 
 export const START_MS_MAX = 60_000
@@ -102,11 +104,14 @@ export class StoreProcess {
     while (this.child.exitCode === null && this.child.signalCode === null) {
       const runtime = await this.#runtime()
       if (runtime !== undefined && (await isReady(runtime.adminEndpoint))) return runtime
-      if (this.clock.monotonicMs() > deadlineMs)
-        throw new Error(`the store is not ready after ${START_MS_MAX / 1000} s:\n${this.#output}`)
+      if (this.clock.monotonicMs() > deadlineMs) throw this.#lost(`is not ready after ${START_MS_MAX / 1000} s`)
       await this.clock.sleep(POLL_MS, signal)
     }
-    throw new Error(`the store ended with code ${this.child.exitCode ?? "none"}:\n${this.#output}`)
+    throw this.#lost(`ended with code ${this.child.exitCode ?? "none"}`)
+  }
+
+  #lost(what: string): Unreachable {
+    return new Unreachable(`the store in ${this.dataFolders.join(", ")}`, `it ${what}:\n${this.#output}`)
   }
 
   async access(): Promise<S3Access> {
@@ -161,11 +166,17 @@ function cleanEnvironment(): Record<string, string | undefined> {
 }
 
 async function isReady(adminEndpoint: string): Promise<boolean> {
+  const url = new URL(adminEndpoint)
+  const caller = new HttpCaller(url, 1)
   try {
-    const response = await fetch(`${adminEndpoint}/health/ready`, { signal: AbortSignal.timeout(5000) })
-    await response.arrayBuffer()
-    return response.ok
+    const signal = new AbortController().signal
+    const rawHeaders = ["host", url.host]
+    const answer = await caller.call({ method: "GET", rawTarget: "/health/ready", rawHeaders, body: undefined, signal })
+    await answer.document()
+    return answer.status === 200
   } catch {
     return false
+  } finally {
+    caller.close()
   }
 }

@@ -6,6 +6,7 @@
  *           5 TiB even where the length is not known beforehand.
  */
 import { MIB, PARTS_MAX } from "../../base/limits.js"
+import { mapBounded } from "../../life/index.js"
 import type { S3Client } from "./s3-client.js"
 
 const PART_BYTES = 8 * MIB
@@ -39,7 +40,7 @@ export function partBytesOf(partNumber: number, sizeBytes: number | undefined): 
 export async function* partsOf(
   source: AsyncIterable<Uint8Array>,
   sizeBytes: number | undefined,
-): AsyncGenerator<Buffer> {
+): AsyncGenerator<Buffer, void, void> {
   let partNumber = 1
   let pending: Uint8Array[] = []
   let pendingBytes = 0
@@ -65,67 +66,85 @@ export async function upload(client: S3Client, request: UploadRequest): Promise<
   const contentType = request.contentType === undefined ? {} : { contentType: request.contentType }
   const parts = partsOf(request.source, request.sizeBytes)
   try {
-    const first = (await parts.next()).value
+    const first = await parts.next()
     const second = await parts.next()
-    const body: Buffer = first ?? Buffer.alloc(0)
+    const body = first.done === true ? Buffer.alloc(0) : first.value
     if (second.done === true) {
       const { etag } = await client.put({ bucket, key, body, ...contentType })
       onProgress(body.length)
       return { etag, sizeBytes: body.length }
     }
-    const uploadId = await client.createMultipart({ bucket, key, ...contentType })
-    return await putParts(client, { bucket, key, uploadId }, [body, second.value], parts, onProgress)
+    const target = { bucket, key, uploadId: await client.createMultipart({ bucket, key, ...contentType }) }
+    try {
+      const { etags, sizeBytes } = await putParts(
+        client,
+        target,
+        new PartQueue([body, second.value], parts),
+        onProgress,
+      )
+      const { etag } = await client.complete({ ...target, etags })
+      return { etag, sizeBytes }
+    } catch (error) {
+      await client.abort(target).catch(() => undefined)
+      throw error
+    }
   } finally {
-    await parts.return(undefined)
+    await parts.return()
   }
 }
 
-/** Sends parts with `PARTS_AT_ONCE` in flight; aborts the upload on the first failure. */
+interface NumberedPart {
+  readonly partNumber: number
+  readonly body: Buffer
+}
+
+/** Hands out parts in the order of the stream, one at a time, however many ask. */
+class PartQueue {
+  #taken = 0
+  #turn: Promise<unknown> = Promise.resolve()
+  closed = false
+
+  constructor(
+    private readonly head: Buffer[],
+    private readonly rest: AsyncGenerator<Buffer, void, void>,
+  ) {}
+
+  /** Undefined at the end, and once closed. */
+  take(): Promise<NumberedPart | undefined> {
+    const mine = this.#turn.then(() => this.#next())
+    this.#turn = mine.catch(() => undefined)
+    return mine
+  }
+
+  async #next(): Promise<NumberedPart | undefined> {
+    if (this.closed) return undefined
+    const body = this.head.shift() ?? (await this.rest.next()).value
+    if (body === undefined) return undefined
+    this.#taken += 1
+    return { partNumber: this.#taken, body }
+  }
+}
+
+/** Sends parts with `PARTS_AT_ONCE` in flight; after the first failure nothing new is started. */
 async function putParts(
   client: S3Client,
   target: { bucket: string; key: string; uploadId: string },
-  head: readonly Buffer[],
-  rest: AsyncGenerator<Buffer>,
+  queue: PartQueue,
   onProgress: (bytes: number) => void,
-): Promise<Uploaded> {
+): Promise<{ etags: readonly string[]; sizeBytes: number }> {
   const etags: string[] = []
   let sizeBytes = 0
-  let partCount = 0
-  const waiting = [...head]
-  let failed = false
-  const take = async (): Promise<{ body: Buffer; partNumber: number } | undefined> => {
-    const body = waiting.shift() ?? (await rest.next()).value
-    if (body === undefined || failed) return undefined
-    partCount += 1
-    sizeBytes += body.length
-    return { body, partNumber: partCount }
-  }
-  // Taking is serialised: the stream has one reader, and parts are numbered in its order.
-  let turn: Promise<unknown> = Promise.resolve()
-  const takeInTurn = () => {
-    const mine = turn.then(take)
-    turn = mine.catch(() => undefined)
-    return mine
-  }
-  const sender = async (): Promise<void> => {
-    for (let part = await takeInTurn(); part !== undefined; part = await takeInTurn()) {
-      etags[part.partNumber - 1] = await client.putPart({ ...target, partNumber: part.partNumber, body: part.body })
-      onProgress(part.body.length)
+  const lane = async (): Promise<void> => {
+    try {
+      for (let part = await queue.take(); part !== undefined; part = await queue.take()) {
+        etags[part.partNumber - 1] = await client.putPart({ ...target, ...part })
+        sizeBytes += part.body.length
+        onProgress(part.body.length)
+      }
+    } finally {
+      queue.closed = true
     }
   }
-  const outcomes = await Promise.allSettled(
-    Array.from({ length: PARTS_AT_ONCE }, () =>
-      sender().catch((error: unknown) => {
-        failed = true
-        throw error
-      }),
-    ),
-  )
-  const failure = outcomes.find(outcome => outcome.status === "rejected")
-  if (failure !== undefined) {
-    await client.abort(target).catch(() => undefined)
-    throw failure.reason
-  }
-  const { etag } = await client.complete({ ...target, etags })
-  return { etag, sizeBytes }
+  await mapBounded(Array.from({ length: PARTS_AT_ONCE }), PARTS_AT_ONCE, lane)
+  return { etags, sizeBytes }
 }
