@@ -13,6 +13,7 @@ import { checkBody } from "./body-check-core.js"
 import type { BodySource, Bucket, UserMetadata } from "./contract.js"
 import { requireBucket } from "./row-editor-core.js"
 import type { Uploads } from "./uploads.js"
+import { DEBTS_PER_COMMAND, noteDebts, type Debt } from "./version-commands-core.js"
 
 export const BODY_BYTES_MAX = 5 * GIB
 
@@ -63,11 +64,20 @@ export class Ingest {
     try {
       const checksumValue = checkBody(source, source.declaredChecksum(), body.lengthBytes, body.digests)
       const md5 = body.digests.md5 ?? new Uint8Array(16)
-      return await commit({ uploadId, body, md5, checksumValue })
+      const debts = await this.noteMany(body.debts)
+      return await commit({ uploadId, body: { ...body, debts }, md5, checksumValue })
     } catch (error) {
       await this.uploads.discard(bucket.id, key, body, error)
       throw error
     }
+  }
+
+  /** Notes all but the debts that fit the commit; before it, so that none is ever missing. */
+  private async noteMany(debts: readonly Debt[]): Promise<readonly Debt[]> {
+    for (let at = DEBTS_PER_COMMAND; at < debts.length; at += DEBTS_PER_COMMAND) {
+      await this.tablet.run(noteDebts(debts.slice(at, at + DEBTS_PER_COMMAND)))
+    }
+    return debts.slice(0, DEBTS_PER_COMMAND)
   }
 
   private write(request: IngestRequest, uploadId: UploadId): Promise<WrittenBody> {

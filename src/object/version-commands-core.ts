@@ -42,6 +42,21 @@ const etagSubject = (found: FoundVersion | undefined) =>
 
 export const debtRowKey = ({ partition, deviceId }: Debt) => textRowKey(u16Text(partition) + deviceId)
 
+/** Debts that one command carries: a command may touch 1,024 rows. */
+export const DEBTS_PER_COMMAND = 512
+
+/** Notes what devices owe, for an upload that owes more than the command that makes it reachable can carry. */
+export function noteDebts(debts: readonly Debt[]): Command<void> {
+  return {
+    name: "NoteDebts",
+    touches: [],
+    decide: () => ({
+      writes: debts.map(debt => ({ family: "debts", key: debtRowKey(debt), value: PRESENT })),
+      result: undefined,
+    }),
+  }
+}
+
 /** Refuses an upload that the collector has given up meanwhile; its bytes may be gone. */
 export function refuseVoid(view: TabletView, bucketId: BucketId, key: ObjectKey, uploadId: UploadId): void {
   if (view.get("voids", uploadRowKey(objectRowKey(bucketId, key), uploadId))) throw fail("uploadVoid")
