@@ -5,6 +5,7 @@
  * Order of stopping: listeners drain while the engine still works; then background work ends; then the
  * engine makes its last checkpoint and closes; then the folders are given up.
  */
+import { availableParallelism } from "node:os"
 import { AdminApi, AdminProtocol } from "../admin/index.js"
 import { fail, type Failure } from "../base/failures.js"
 import { parseEpoch } from "../base/ids.js"
@@ -39,7 +40,8 @@ import { readVersion } from "./version.js"
 
 /** All bodies in flight, data and parity. */
 const SLAB_POOL_BYTES = 384 * MIB
-const COMPUTE_THREADS = 1
+/** Each starts with the first body that finds the others busy; hashing more than this many streams at once only heats the disks. */
+const COMPUTE_THREADS = Math.min(2, availableParallelism())
 const COMPUTE_ENTRY = new URL("./compute-worker.js", import.meta.url)
 const CHECKPOINT_ENTRY = new URL("./checkpoint-worker.js", import.meta.url)
 const LOOPBACK = /^(127\.|::1$|localhost$)/
