@@ -1,0 +1,156 @@
+/**
+ * What the README and the start banner tell people to type is typed here, as written, against a real
+ * server. (The blocks of `docs/` are run by `src/main/cli/recipes.test.ts`.)
+ */
+import assert from "node:assert/strict"
+import { spawn } from "node:child_process"
+import { existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs"
+import { join } from "node:path"
+import { after, before, test } from "node:test"
+import { setTimeout as later } from "node:timers/promises"
+import { recipesOf } from "../../src/main/cli/recipe-blocks.js"
+import { bindChild, findProgram, run, type CommandResult } from "../harness/commands.js"
+import { withFolder } from "../harness/folders.js"
+import { freePort, ROOT } from "../harness/server.js"
+
+const START_MS_MAX = 60_000
+const STOP_MS_MAX = 30_000
+const POLL_MS = 25
+/** What a checkout has that the commands touch. */
+const CHECKOUT = ["bin", "dist", "docs", "node_modules", "package.json", "README.md"]
+
+/** Variables that would lead a command to another store. */
+const PLAIN = Object.fromEntries(
+  Object.keys(process.env)
+    .filter(name => /^(HAYLOFT|AWS)_|^NODE_TEST|^UV_THREADPOOL/.test(name))
+    .map(name => [name, undefined]),
+)
+
+/** A server as a newcomer starts it: `./bin/hayloft serve` in a checkout, data in ./data. */
+interface FirstStart {
+  readonly checkout: string
+  readonly banner: string
+  stop(): Promise<number | null>
+}
+
+async function firstStart(folder: string): Promise<FirstStart> {
+  const checkout = join(folder, "checkout")
+  mkdirSync(checkout)
+  for (const name of CHECKOUT) symlinkSync(join(ROOT, name), join(checkout, name))
+  const ports = ["--listen", `127.0.0.1:${await freePort()}`, "--admin-listen", `127.0.0.1:${await freePort()}`]
+  const child = spawn("./bin/hayloft", ["serve", ...ports], {
+    cwd: checkout,
+    env: { ...process.env, ...PLAIN },
+    stdio: "pipe",
+  })
+  bindChild(child)
+  const exited = new Promise<number | null>(resolve => void child.once("exit", code => resolve(code)))
+  let [banner, log] = ["", ""]
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => (banner += chunk))
+  child.stderr.setEncoding("utf8").on("data", (chunk: string) => (log += chunk))
+  const stop = async () => {
+    child.kill("SIGTERM")
+    const late = setTimeout(() => child.kill("SIGKILL"), STOP_MS_MAX)
+    const code = await exited
+    clearTimeout(late)
+    return code
+  }
+  const deadline = performance.now() + START_MS_MAX
+  while (!/ aws s3 mb .*\n/.test(banner)) {
+    if (child.exitCode !== null || performance.now() > deadline) {
+      await stop()
+      throw new Error(`the server did not start:\n${banner}\n${log}`)
+    }
+    await later(POLL_MS)
+  }
+  return { checkout, banner, stop }
+}
+
+/** Types a script into a fresh terminal in the checkout. */
+const type = (checkout: string, script: string): Promise<CommandResult> =>
+  run("bash", ["-c", `set -euo pipefail\n${script}`], {
+    cwd: checkout,
+    env: { ...PLAIN, HOME: checkout },
+  })
+
+async function typeOk(checkout: string, script: string): Promise<string> {
+  const { code, stdout, stderr } = await type(checkout, script)
+  assert.equal(code, 0, `${script}\n--- output\n${stdout}\n${stderr}`)
+  return stdout
+}
+
+const isMissing = (tool: string): boolean =>
+  tool.includes("/") ? !existsSync(join(ROOT, tool)) : findProgram(tool) === undefined
+
+let server: FirstStart | undefined
+let release: () => void = () => undefined
+let cleaned: Promise<void> = Promise.resolve()
+
+before(async () => {
+  await new Promise<void>((resolve, reject) => {
+    cleaned = withFolder(async folder => {
+      server = await firstStart(folder)
+      const over = new Promise<void>(done => (release = done))
+      resolve()
+      await over
+      assert.equal(await server.stop(), 0)
+    })
+    cleaned.catch(reject)
+  })
+})
+
+after(async () => {
+  release()
+  await cleaned
+})
+
+function started(): FirstStart {
+  assert.ok(server, "the server was started")
+  return server
+}
+
+/** The lines of the banner that are meant to be pasted. */
+const pasted = (banner: string): string[] =>
+  banner.split("\n").filter(line => line.startsWith("  ./bin/hayloft cp") || line.startsWith("  eval "))
+
+test("the banner has under 15 lines and three ways to a first object", () => {
+  const { banner } = started()
+  assert.ok(banner.trimEnd().split("\n").length < 15, banner)
+  assert.equal(pasted(banner).length, 3, banner)
+})
+
+for (const { at, name, bucket, tool } of [
+  { at: 0, name: "hayloft cp", bucket: "first", tool: undefined },
+  { at: 1, name: "curl", bucket: "second", tool: "curl" },
+  { at: 2, name: "AWS CLI", bucket: "third", tool: "aws" },
+]) {
+  test(`the banner's way with ${name}, exactly as printed`, async t => {
+    if (tool !== undefined && isMissing(tool)) return t.skip(`${tool} is not installed`)
+    const { checkout, banner } = started()
+    const line = pasted(banner)[at] ?? ""
+    assert.ok(line.includes(bucket), banner)
+    const gone = `./bin/hayloft ls s3://${bucket}`
+    assert.notEqual((await type(checkout, gone)).code, 0, `${bucket} is not there before`)
+    await typeOk(checkout, line)
+    const readme = readFileSync(join(ROOT, "README.md"), "utf8")
+    assert.equal(await typeOk(checkout, `./bin/hayloft cp s3://${bucket}/README.md -`), readme)
+    await typeOk(checkout, `./bin/hayloft rm -r s3://${bucket}/ && ./bin/hayloft bucket delete ${bucket}`)
+  })
+}
+
+const blocks = recipesOf(readFileSync(join(ROOT, "README.md"), "utf8"))
+
+test("the README has a way for each kind of client", () => {
+  assert.deepEqual(
+    blocks.map(({ name }) => name),
+    ["readme-node", "readme-curl", "readme-aws", "readme-sdk"],
+  )
+})
+
+for (const { name, needs, script } of blocks) {
+  test(`README.md: ${name}`, async t => {
+    const missing = needs.find(isMissing)
+    if (missing !== undefined) return t.skip(`${missing} is not installed`)
+    await typeOk(started().checkout, script)
+  })
+}
