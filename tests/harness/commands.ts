@@ -23,7 +23,8 @@ export function bindChild(child: ChildProcess): void {
 }
 
 export interface CommandOptions {
-  readonly env?: Readonly<Record<string, string>>
+  /** On top of this process's own; undefined takes one away. */
+  readonly env?: Readonly<Record<string, string | undefined>>
   readonly cwd?: string
   readonly input?: string
   readonly timeoutMs?: number

@@ -222,10 +222,15 @@ export async function withServer<T>(options: ServerOptions, work: (server: Serve
   }
 }
 
-/** A self-signed certificate for 127.0.0.1, localhost and *.localhost, made by openssl in `folder`. */
-export async function selfSigned(openssl: string, folder: string): Promise<{ cert: string; key: string; ca: string }> {
+/** A self-signed certificate for 127.0.0.1, localhost and buckets below it (Node takes no *.localhost), made by openssl in `folder`. */
+export async function selfSigned(
+  openssl: string,
+  folder: string,
+  buckets: readonly string[] = [],
+): Promise<{ cert: string; key: string; ca: string }> {
   const [key, cert] = [`${folder}/key.pem`, `${folder}/cert.pem`]
-  const names = "subjectAltName=DNS:localhost,DNS:*.localhost,IP:127.0.0.1"
+  const hosts = ["localhost", ...buckets.map(bucket => `${bucket}.localhost`)].map(host => `DNS:${host}`)
+  const names = `subjectAltName=${hosts.join(",")},IP:127.0.0.1`
   const kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
   await runOk(openssl, [
     "req",

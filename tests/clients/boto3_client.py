@@ -1,0 +1,108 @@
+"""boto3 against the store that AWS_ENDPOINT_URL names: the calls that scripts are made of.
+
+Prints "all good", or ends with the assertion that failed. The argument is a folder to work in.
+"""
+import hashlib
+import os
+import sys
+import urllib.request
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+MIB = 1024 * 1024
+FOLDER = sys.argv[1]
+KEYS = [
+    "plain", "with space", "plus+sign", "100%", "%41", "caf\u00e9", "cafe\u0301", "emoji \U0001f600",
+    "/leading", "double//slash", "trailing/", "../up", "a/../b", "k" * 1000 + "/" + "m" * 23,
+]
+ENDPOINT = os.environ["AWS_ENDPOINT_URL"]
+
+
+def client(**config):
+    settings = Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}, **config)
+    return boto3.client("s3", endpoint_url=ENDPOINT, config=settings)
+
+
+def expect_error(code, call, **arguments):
+    try:
+        call(**arguments)
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == code, error
+    else:
+        raise AssertionError(f"{code} expected")
+
+
+def objects(s3, bucket):
+    for key in KEYS:
+        s3.put_object(Bucket=bucket, Key=key, Body=key.encode(), Metadata={"note": "n"}, ContentType="text/x-own")
+    for key in KEYS:
+        answer = s3.get_object(Bucket=bucket, Key=key)
+        assert answer["Body"].read() == key.encode(), key
+        assert answer["Metadata"] == {"note": "n"} and answer["ContentType"] == "text/x-own"
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, PaginationConfig={"PageSize": 3})
+    assert sorted(entry["Key"] for page in pages for entry in page["Contents"]) == sorted(KEYS)
+    old_pages = s3.get_paginator("list_objects").paginate(Bucket=bucket, PaginationConfig={"PageSize": 4})
+    assert sorted(entry["Key"] for page in old_pages for entry in page["Contents"]) == sorted(KEYS)
+    assert s3.get_object(Bucket=bucket, Key="plain", Range="bytes=1-2")["Body"].read() == b"la"
+    expect_error("NoSuchKey", s3.get_object, Bucket=bucket, Key="missing")
+    expect_error("404", s3.head_object, Bucket=bucket, Key="missing")
+    expect_error("NoSuchBucket", s3.list_objects_v2, Bucket="no-such-bucket-here")
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in KEYS]})
+    assert len(answer["Deleted"]) == len(KEYS), answer
+
+
+def transfers(s3, bucket):
+    config = TransferConfig(multipart_threshold=8 * MIB, multipart_chunksize=5 * MIB)
+    for size in (0, 1, 4096, 4097, 4 * MIB + 1, 8 * MIB, 21 * MIB):
+        path = os.path.join(FOLDER, str(size))
+        with open(path, "wb") as file:
+            file.write(hashlib.sha256(str(size).encode()).digest() * (size // 32) + b"x" * (size % 32))
+        s3.upload_file(path, bucket, f"size {size}", Config=config)
+        s3.download_file(bucket, f"size {size}", path + ".back", Config=config)
+        with open(path, "rb") as left, open(path + ".back", "rb") as right:
+            assert left.read() == right.read(), size
+    s3.copy({"Bucket": bucket, "Key": f"size {21 * MIB}"}, bucket, "copied", Config=config)
+    assert s3.head_object(Bucket=bucket, Key="copied")["ContentLength"] == 21 * MIB
+
+
+def versions(s3, bucket):
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    ids = [s3.put_object(Bucket=bucket, Key="v", Body=body)["VersionId"] for body in (b"1", b"2")]
+    s3.delete_object(Bucket=bucket, Key="v")
+    expect_error("NoSuchKey", s3.get_object, Bucket=bucket, Key="v")
+    assert s3.get_object(Bucket=bucket, Key="v", VersionId=ids[0])["Body"].read() == b"1"
+    listed = s3.list_object_versions(Bucket=bucket, Prefix="v")
+    assert [entry["VersionId"] for entry in listed["Versions"]] == ids[::-1]
+    assert listed["DeleteMarkers"][0]["IsLatest"] is True
+
+
+def presigned(s3, bucket):
+    arguments = {"Bucket": bucket, "Key": "signed +\u00e9"}
+    put = urllib.request.Request(s3.generate_presigned_url("put_object", Params=arguments), data=b"body", method="PUT")
+    put.add_header("Content-Type", "")
+    assert urllib.request.urlopen(put).status == 200
+    with urllib.request.urlopen(s3.generate_presigned_url("get_object", Params=arguments)) as answer:
+        assert answer.read() == b"body"
+
+
+def main():
+    s3 = client(signature_version="s3v4")
+    bucket = "boto3-bucket"
+    s3.create_bucket(Bucket=bucket)
+    assert bucket in [entry["Name"] for entry in s3.list_buckets()["Buckets"]]
+    s3.get_waiter("bucket_exists").wait(Bucket=bucket)
+    objects(s3, bucket)
+    transfers(s3, bucket)
+    versions(s3, bucket)
+    presigned(s3, bucket)
+    emptied = boto3.resource("s3", endpoint_url=ENDPOINT).Bucket(bucket)
+    emptied.object_versions.delete()
+    emptied.delete()
+    print("all good")
+
+
+main()
