@@ -161,16 +161,20 @@ export class PrimaryCore {
     for (const held of ready) held.release()
   }
 
-  /** The log failed: what is not committed is unknown; head is rebuilt from committed. */
-  abandon(): void {
+  /**
+   * What is not committed will not be: head is rebuilt from committed, and whoever waits is told why. The
+   * default is for a log that failed: it is unknown which entries it holds.
+   */
+  abandon(failure: Failure = fail("indeterminate")): void {
     for (const { writes } of [...this.uncommitted, ...this.pending]) {
       for (const { family, key } of writes) this.head.drop(family, key)
     }
+    this.headPosition = this.committedTo
     this.uncommitted = []
     this.pending = []
     const held = this.held
     this.held = []
-    for (const answer of held) answer.refuse(fail("indeterminate"))
+    for (const answer of held) answer.refuse(failure)
   }
 }
 

@@ -5,7 +5,7 @@
  * Limits  COMMANDS_WAITING_MAX answers wait at once; beyond, `tooManyInFlight`.
  */
 import { assert, must } from "../base/assert.js"
-import { fail, isFailure } from "../base/failures.js"
+import { asFailure, Failure, fail, isFailure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import type { Epoch, Position, RowKey } from "../base/ids.js"
 import { mapBounded } from "../life/index.js"
@@ -27,6 +27,8 @@ export const COMMANDS_WAITING_MAX = 10_000
 /** A decision that keeps needing payloads that keep changing is given back to the caller. */
 const PAYLOAD_READS_MAX = 8
 const MEMBERS_AT_ONCE = 32
+
+const isFull = (failure: Failure): boolean => isFailure(failure, "deviceFull")
 
 type Payloads = Map<RowKey, { readonly row: TabletRow; readonly bytes: Uint8Array }>
 
@@ -119,9 +121,21 @@ export class Primary implements Tablet {
   }
 
   private async commit(batch: Batch): Promise<void> {
-    const logged = await mapBounded(this.members, MEMBERS_AT_ONCE, member => member.log(batch.entries))
-    for (const member of logged) member.apply()
+    const logged = await mapBounded(this.members, MEMBERS_AT_ONCE, member =>
+      member.log(batch.entries).catch((error: unknown) => asFailure(error)),
+    )
+    const failures = logged.filter(outcome => outcome instanceof Failure)
+    const [first] = failures
+    if (first) return this.logFailed(first, failures.length === logged.length && failures.every(isFull))
+    for (const outcome of logged) if (!(outcome instanceof Failure)) outcome.apply()
     this.core.commit(batch)
+  }
+
+  /** A log without room has begun nothing (see `CommitLog`): where that holds for all of them, nothing happened. */
+  private logFailed(failure: Failure, nothingLogged: boolean): void {
+    if (!nothingLogged) throw failure
+    this.output.warn("no room for the metadata log; writes are refused", { error: String(failure) })
+    this.core.abandon(failure)
   }
 
   private halt(error: unknown): void {

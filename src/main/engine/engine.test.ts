@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { objectKeyOfText, rowKeyOf } from "../../base/ids.js"
+import { isFailure } from "../../base/failures.js"
 import { KIB } from "../../base/limits.js"
 import type { Bucket } from "../../object/index.js"
 import { failing } from "../../seams/disk/index.js"
@@ -27,3 +28,25 @@ test("a body of more blocks than a command has rows is stored while a device fai
   const debts = [...engine.tablet.committed.range("debts", ALL)]
   assert.ok(debts.length > 1_100, `${debts.length} debts for 1,200 blocks`)
 })
+
+for (const devices of [1, 3]) {
+  test(`a full disk refuses writes, and only while it is full, with ${devices} devices`, async () => {
+    const machine = new Machine({ devices })
+    const engine = await machine.open()
+    const bucket = await createBucket(engine)
+    const small = Buffer.alloc(3 * KIB, "x")
+    machine.disk.capacityBytes = machine.disk.medium.usedBytes
+    let stored = 0
+    const refused = await (async () => {
+      for (; stored < 10_000; stored += 1) await put(engine, bucket, small)
+    })().catch((error: unknown) => error)
+    assert.ok(isFailure(refused, "deviceFull"), `after ${stored} objects: ${String(refused)}`)
+    assert.deepEqual(await get(engine, bucket), small, "reads go on")
+    machine.disk.capacityBytes = 2 ** 40
+    const later = Buffer.alloc(3 * KIB, "y")
+    await put(engine, bucket, later)
+    assert.deepEqual(await get(engine, bucket), later)
+    machine.disk.kill()
+    assert.deepEqual(await get(await machine.open(), bucket), later)
+  })
+}
