@@ -188,7 +188,8 @@ export class Twins {
     if (value instanceof Uint8Array) return Buffer.from(value).toString("base64").slice(0, 200) + value.length
     if (typeof value !== "object" || value === null) return value
     // A part's own checksum has no type of its own: it is told with its object's, or as a whole one.
-    if ("type" in value && "value" in value && !String(value.value).includes("-")) return [value.type !== undefined, value.value]
+    if ("type" in value && "value" in value && !String(value.value).includes("-"))
+      return [value.type !== undefined, value.value]
     const pairs = Object.entries(value).filter(([key, item]) => item !== undefined && key !== "id")
     return Object.fromEntries(pairs.map(([key, item]) => [key, this.normal(side, item, key)]))
   }
@@ -457,8 +458,8 @@ export class Twins {
     const times = this.chance(3) ? 2 : 1
     for (let i = 0; i < times; i += 1) {
       const what = `complete ${upload.ids[0]} ${parts.map(part => part.partNumber).join()} ${JSON.stringify(conditions)}`
-      await this.both(what, (side, { multipart }, bucket) =>
-        multipart.complete({
+      await this.both(what, async (side, { multipart }, bucket) => {
+        const result = await multipart.complete({
           bucket,
           key: upload.key,
           multipartId: upload.ids[side],
@@ -468,8 +469,11 @@ export class Twins {
           checksum: undefined,
           checksumType: undefined,
           signal: noSignal,
-        }),
-      )
+        })
+        // Versioning may have begun since the first completion: then the null version is told by name.
+        const { versionId, ...rest } = result
+        return { ...rest, ...(versionId === undefined || versionId === "null" ? {} : { versionId }) }
+      })
     }
   }
 

@@ -170,7 +170,10 @@ function versionsStart(view: TabletView, request: ListVersionsRequest): RowKey {
     return startAfter(request, keyMarker)
   const row = objectRowKey(bucket.id, parseMarker(keyMarker))
   const order = orderOfMarker(view, row, versionIdMarker)
-  return order === undefined ? startAfter(request, keyMarker) : versionRowKey(row, order - 1)
+  if (order === undefined) return startAfter(request, keyMarker)
+  // Where the version of the marker was removed meanwhile, an older one may have become the current one.
+  const current = view.get("current", row)
+  return current && decodeVersionHead(current.value).order < order ? row : versionRowKey(row, order - 1)
 }
 
 /** Markers are byte strings like keys; a marker needs no object behind it. */

@@ -253,13 +253,11 @@ export class MultipartService implements Multipart {
       const row = this.tablet.committed.get("parts", partKey(address, named.partNumber))
       const part = row && decodePart(row.value)
       if (!part || !isPart(named, part, upload)) throw fail("invalidPart", { partNumber: named.partNumber })
-      const isLast = i === request.parts.length - 1
-      if (!isLast && part.extent.lengthBytes < PART_BYTES_MIN) {
-        throw fail("entityTooSmall", { partNumber: part.partNumber, sizeBytes: part.extent.lengthBytes })
-      }
       chosen.push(part)
     }
-    return chosen
+    const small = chosen.slice(0, -1).find(part => part.extent.lengthBytes < PART_BYTES_MIN)
+    if (!small) return chosen
+    throw fail("entityTooSmall", { partNumber: small.partNumber, sizeBytes: small.extent.lengthBytes })
   }
 
   private async putSegments(
