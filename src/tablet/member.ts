@@ -96,8 +96,9 @@ export class Member {
   /** The payload of a row of this member; undefined where its place no longer holds it. */
   async readPayload(family: Family, key: RowKey, place: PayloadPlace): Promise<Uint8Array | undefined> {
     if (place.in === "volume") return this.device.readPayload(family, this.deviceKey(key), place)
-    const bytes = await this.device.log.read(place.place, PAYLOAD_CHECKSUM_BYTES + place.lengthBytes)
-    return openLoggedPayload(bytes, place.position)
+    const lengthBytes = PAYLOAD_CHECKSUM_BYTES + place.lengthBytes
+    const bytes = await this.device.log.read(place.place, lengthBytes)
+    return bytes.length === lengthBytes ? openLoggedPayload(bytes, place.position) : undefined
   }
 
   /** Last position of the tablet that this member has durable, in its base or its log. */

@@ -7,12 +7,14 @@
 import { assert, must } from "../base/assert.js"
 import { asFailure, Failure, fail, isFailure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
+import { rowKeyOf } from "../base/ids.js"
 import type { Epoch, Position, RowKey } from "../base/ids.js"
+import type { DeviceRow, PayloadPlace } from "../device/index.js"
 import { mapBounded } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { KeyRange } from "../base/key-range.js"
 import type { Log } from "../seams/telemetry/contract.js"
-import type { Command, Tablet, TabletPayload, TabletRow, TabletView } from "./contract.js"
+import type { Command, Tablet, TabletRow, TabletView } from "./contract.js"
 import type { Member } from "./member.js"
 import {
   answerWhenDurable,
@@ -35,7 +37,7 @@ type Payloads = Map<RowKey, { readonly row: TabletRow; readonly bytes: Uint8Arra
 export class Primary implements Tablet {
   private readonly core: PrimaryCore
   private readonly reader: Member
-  readonly committed: TabletView
+  readonly committed: CommittedView
   private flushing: Promise<void> | undefined
   private state: "serving" | "halted" | "stopped" = "serving"
 
@@ -49,7 +51,7 @@ export class Primary implements Tablet {
   ) {
     const reader = must(members[0], "a tablet has members")
     this.reader = reader
-    this.committed = new CommittedView(members)
+    this.committed = new CommittedView(members, reader)
     this.core = new PrimaryCore(reader.tabletId, epoch, recovered, committedLayer(this.committed), answerRule)
   }
 
@@ -145,18 +147,20 @@ export class Primary implements Tablet {
   }
 
   async payload(family: Family, key: RowKey, row: TabletRow): Promise<Uint8Array | undefined> {
-    const bytes = row.payload && (await this.readPayload(family, key, row.payload))
-    if (bytes || !row.payload) return bytes
-    // The place was given up while we read it: a checkpoint has moved the payload, or the row changed.
-    const again = this.committed.get(family, key)
-    if (!again?.payload || Buffer.compare(again.value, row.value) !== 0) return undefined
-    const moved = await this.readPayload(family, key, again.payload)
-    if (!moved) throw fail("corruptRow", { family, reason: "the inline payload is not at its place" })
-    return moved
-  }
-
-  private async readPayload(family: Family, key: RowKey, payload: TabletPayload): Promise<Uint8Array | undefined> {
-    return payload.in === "memory" ? payload.bytes : this.reader.readPayload(family, key, payload)
+    const { payload } = row
+    if (!payload || payload.in === "memory") return payload?.bytes
+    const problems: Failure[] = []
+    const bytes = await readPlace(this.committed.memberOf(row), family, key, payload, problems)
+    if (bytes) return bytes
+    // A checkpoint has moved the payload while we read it, or the row changed, or the place is damaged.
+    if (!isSame(this.committed.get(family, key), row)) return undefined
+    for (const member of this.members) {
+      const again = this.committed.of(member, family, key)
+      if (!again?.payload || !isSame(again, row)) continue
+      const found = await readPlace(member, family, key, again.payload, problems)
+      if (found) return found
+    }
+    throw problems[0] ?? fail("corruptRow", { family, reason: "the inline payload is not at its place" })
   }
 
   /** Refuses new commands and waits for those under way. */
@@ -166,17 +170,47 @@ export class Primary implements Tablet {
   }
 }
 
-/** Committed rows from the first member; a row that is corrupt there is read from another. */
+const isSame = (a: TabletRow | undefined, b: TabletRow): boolean =>
+  a !== undefined && Buffer.compare(a.value, b.value) === 0
+
+/** The payload at a member's place; undefined where it is not there. Damage goes to `problems`. */
+async function readPlace(
+  member: Member,
+  family: Family,
+  key: RowKey,
+  place: PayloadPlace,
+  problems: Failure[],
+): Promise<Uint8Array | undefined> {
+  try {
+    return await member.readPayload(family, key, place)
+  } catch (error) {
+    if (!isFailure(error, "corruptNeedle", "deviceFailed")) throw error
+    problems.push(error)
+    return undefined
+  }
+}
+
+/** Committed rows from the first member; what is corrupt there is read from another. */
 class CommittedView implements TabletView {
-  constructor(private readonly members: readonly Member[]) {}
+  /** Whose places a row holds, where it is not the first member. */
+  private readonly origins = new WeakMap<TabletRow, Member>()
+
+  constructor(
+    private readonly members: readonly Member[],
+    private readonly first: Member,
+  ) {}
+
+  /** The member whose device the row's payload lies on. */
+  memberOf(row: TabletRow): Member {
+    return this.origins.get(row) ?? this.first
+  }
 
   get(family: Family, key: RowKey): TabletRow | undefined {
     let corrupt: unknown
     for (const member of this.members) {
       try {
         const row = member.get(family, key)
-        // Places are the first member's: another one's payload is not readable through them.
-        if (member === this.members[0] || !row?.payload) return row
+        return row && this.comingFrom(member, row)
       } catch (error) {
         if (!isFailure(error, "corruptRow")) throw error
         corrupt = error
@@ -185,7 +219,39 @@ class CommittedView implements TabletView {
     throw corrupt
   }
 
-  range(family: Family, range: KeyRange): Iterable<readonly [RowKey, TabletRow]> {
-    return must(this.members[0], "a tablet has members").range(family, range)
+  /** One member's own row; undefined where it is corrupt. */
+  of(member: Member, family: Family, key: RowKey): DeviceRow | undefined {
+    try {
+      return member.get(family, key)
+    } catch (error) {
+      if (!isFailure(error, "corruptRow")) throw error
+      return undefined
+    }
+  }
+
+  *range(family: Family, range: KeyRange): Generator<readonly [RowKey, TabletRow]> {
+    let left = range
+    let corrupt: unknown
+    for (const member of this.members) {
+      let last: RowKey | undefined
+      try {
+        for (const [key, row] of member.range(family, left)) {
+          last = key
+          yield [key, this.comingFrom(member, row)]
+        }
+        return
+      } catch (error) {
+        if (!isFailure(error, "corruptRow")) throw error
+        corrupt = error
+      }
+      if (last !== undefined)
+        left = range.reverse ? { ...left, end: last } : { ...left, start: rowKeyOf(`${last}\x00`) }
+    }
+    throw corrupt
+  }
+
+  private comingFrom(member: Member, row: DeviceRow): DeviceRow {
+    if (member !== this.first && row.payload) this.origins.set(row, member)
+    return row
   }
 }
