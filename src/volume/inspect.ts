@@ -15,14 +15,23 @@ export type VolumeItem =
   | {
       readonly kind: "group"
       readonly header: GroupHeader
-      /** Continues the chain of the groups before it. */
-      readonly inChain: boolean
+      /** Continues the chain of what is before it; undefined where that cannot be read. */
+      readonly inChain: boolean | undefined
       /** What is wrong among its needles' headers. */
       readonly damage: { readonly offsetBytes: number; readonly reason: string } | undefined
     }
   | { readonly kind: "needle"; readonly needle: ScannedNeedle; readonly body: "good" | "damaged" }
-  /** No group begins here: damage where groups follow, a torn write or damage at the end. */
-  | { readonly kind: "unreadable"; readonly fromBytes: number; readonly toBytes: number; readonly atEnd: boolean }
+  | Unreadable
+
+/** No group begins here: damage where groups follow; at the end a torn write, damage, or nothing written yet. */
+interface Unreadable {
+  readonly kind: "unreadable"
+  readonly fromBytes: number
+  readonly toBytes: number
+  readonly atEnd: boolean
+  /** All zeros. */
+  readonly empty: boolean
+}
 
 /** Throws `deviceFailed` where the file cannot be read. */
 export async function* inspectVolume(disk: Disk, path: string): AsyncGenerator<VolumeItem> {
@@ -34,7 +43,7 @@ export async function* inspectVolume(disk: Disk, path: string): AsyncGenerator<V
     yield { kind: "volume", header, lengthBytes: window.sizeBytes }
     const identity = header ?? (await identityOfGroups(window))
     if (identity === undefined) {
-      if (window.sizeBytes > VOLUME_PAGE_BYTES) yield unreadable(VOLUME_PAGE_BYTES, window.sizeBytes, window)
+      if (window.sizeBytes > VOLUME_PAGE_BYTES) yield await unreadable(VOLUME_PAGE_BYTES, window.sizeBytes, window)
       return
     }
     yield* inspectGroups(window, identity, header && firstPosition(header.volumeId, page).checksum)
@@ -43,12 +52,18 @@ export async function* inspectVolume(disk: Disk, path: string): AsyncGenerator<V
   }
 }
 
-const unreadable = (fromBytes: number, toBytes: number, window: FileWindow): VolumeItem => ({
-  kind: "unreadable",
-  fromBytes,
-  toBytes,
-  atEnd: toBytes >= window.sizeBytes,
-})
+async function unreadable(fromBytes: number, toBytes: number, window: FileWindow): Promise<Unreadable> {
+  const empty = await isEmpty(window, fromBytes, toBytes)
+  return { kind: "unreadable", fromBytes, toBytes, atEnd: toBytes >= window.sizeBytes, empty }
+}
+
+async function isEmpty(window: FileWindow, fromBytes: number, toBytes: number): Promise<boolean> {
+  for (let at = fromBytes; at < toBytes; at += VOLUME_PAGE_BYTES) {
+    const page = await window.bytes(at, Math.min(VOLUME_PAGE_BYTES, toBytes - at))
+    if (!page.every(byte => byte === 0)) return false
+  }
+  return true
+}
 
 async function* inspectGroups(
   window: FileWindow,
@@ -61,12 +76,18 @@ async function* inspectGroups(
     const group = await readGroup(window, identity, at)
     if (group === undefined) {
       const next = (await findGroup(window, identity, at + VOLUME_PAGE_BYTES, 0)) ?? window.sizeBytes
-      yield unreadable(at, next, window)
+      yield await unreadable(at, next, window)
+      chain = undefined
       at = next
       continue
     }
     const { header, damage, after } = group
-    yield { kind: "group", header, inChain: header.previousChecksum === chain, damage }
+    yield {
+      kind: "group",
+      header,
+      inChain: chain === undefined ? undefined : header.previousChecksum === chain,
+      damage,
+    }
     for (const needle of group.needles) {
       yield { kind: "needle", needle, body: (await isReadableAndGood(window, needle)) ? "good" : "damaged" }
     }

@@ -1,10 +1,11 @@
 /** `hayloft volume inspect FILE`: what a file of a data folder holds, one finding a line. */
 import { existsSync } from "node:fs"
-import { open, stat } from "node:fs/promises"
+import { stat } from "node:fs/promises"
 import { join, resolve } from "node:path"
+import { RealDisk } from "../../seams/disk/index.js"
 import { CliError } from "./exit-codes.js"
 import { inspectBase } from "./inspect-base.js"
-import { inspectFile, type Finding, type FindingKind, type ReadAt } from "./inspect.js"
+import { inspectFile, type Finding, type FindingKind } from "./inspect.js"
 import type { CliIo } from "./io.js"
 import { answer, type OutputOptions } from "./output.js"
 import { printable } from "./text.js"
@@ -12,19 +13,8 @@ import { printable } from "./text.js"
 export async function inspectCommand(io: CliIo, path: string, options: OutputOptions): Promise<void> {
   const absolute = resolve(io.workingFolder, path)
   if ((await stat(absolute)).isDirectory()) return inspectBaseFolder(io, absolute, options)
-  const file = await open(absolute, "r")
-  try {
-    const read: ReadAt = async (offsetBytes, lengthBytes) => {
-      const buffer = Buffer.alloc(lengthBytes)
-      const { bytesRead } = await file.read(buffer, 0, lengthBytes, offsetBytes)
-      return buffer.subarray(0, bytesRead)
-    }
-    const findings = await inspectFile(read)
-    if (findings === undefined) throw new CliError("failed", `${path} begins like no file that a data folder holds`)
-    await show(io, path, findings, options)
-  } finally {
-    await file.close()
-  }
+  const count = await show(io, path, inspectFile(new RealDisk(), absolute), options)
+  if (count === 0) throw new CliError("failed", `${path} begins like no file that a data folder holds`)
 }
 
 async function inspectBaseFolder(io: CliIo, path: string, options: OutputOptions): Promise<void> {
@@ -40,7 +30,13 @@ async function inspectBaseFolder(io: CliIo, path: string, options: OutputOptions
   }
 }
 
-async function show(io: CliIo, path: string, findings: AsyncIterable<Finding>, options: OutputOptions): Promise<void> {
+/** Gives how many findings there were; damaged ones make it fail, once all are shown. */
+async function show(
+  io: CliIo,
+  path: string,
+  findings: AsyncIterable<Finding>,
+  options: OutputOptions,
+): Promise<number> {
   let [count, damaged] = [0, 0]
   for await (const finding of findings) {
     await answer(io, options, finding, findingText(finding))
@@ -48,12 +44,14 @@ async function show(io: CliIo, path: string, findings: AsyncIterable<Finding>, o
     if (!finding.intact) damaged += 1
   }
   if (damaged > 0) throw new CliError("failed", `${path}: ${damaged} of ${count} findings are damaged`)
+  return count
 }
 
 const INDENT: Readonly<Record<FindingKind, string>> = {
   volume: "",
   group: "",
   needle: "  ",
+  gap: "",
   batch: "",
   entry: "  ",
   end: "",

@@ -17,6 +17,7 @@ import {
   rowKeyOf,
 } from "../../base/ids.js"
 import { subBlockChecksums } from "../../base/sub-block.js"
+import { SimDisk } from "../../seams/disk/index.js"
 import { MemoryStores } from "../../seams/store/memory.js"
 import { encodeBaseRow } from "../../format/base-row.js"
 import { encodeControlRecord } from "../../format/control-record.js"
@@ -110,24 +111,31 @@ function volume(): Buffer {
   return Buffer.concat([page, first, second, Buffer.alloc(4096)])
 }
 
-async function findingsOf(file: Buffer): Promise<Finding[] | undefined> {
-  const findings = await inspectFile(async (offset, length) => file.subarray(offset, offset + length))
-  if (findings === undefined) return undefined
+async function findingsOf(bytes: Uint8Array, name = "a-file"): Promise<Finding[]> {
+  const disk = new SimDisk().boot()
+  const file = await disk.open(name, "create")
+  await file.write([bytes], 0)
+  await file.close()
   const all: Finding[] = []
-  for await (const finding of findings) {
+  for await (const finding of inspectFile(disk, name)) {
     all.push(finding)
     if (all.length > 1000) throw fail("internal", { message: "endless" })
   }
   return all
 }
 
-const outline = (findings: Finding[] | undefined) =>
-  findings?.map(({ what, offsetBytes, intact }) => `${what}@${offsetBytes}${intact ? "" : "!"}`)
+function flipped(bytes: Buffer, at: number): Buffer {
+  bytes[at] = (bytes[at] ?? 0) ^ 0x10
+  return bytes
+}
+
+const outline = (findings: readonly Finding[]) =>
+  findings.map(({ what, offsetBytes, intact }) => `${what}@${offsetBytes}${intact ? "" : "!"}`)
 
 test("a volume: header, groups, each needle with its owner and checksums", async () => {
   const findings = await findingsOf(volume())
   assert.deepEqual(
-    findings?.map(({ what, intact }) => [what, intact]),
+    findings.map(({ what, intact }) => [what, intact]),
     [
       ["volume", true],
       ["group", true],
@@ -138,7 +146,7 @@ test("a volume: header, groups, each needle with its owner and checksums", async
       ["end", true],
     ],
   )
-  assert.deepEqual(findings?.[2]?.fields, {
+  assert.deepEqual(findings[2]?.fields, {
     kind: "shard",
     partition: 9,
     upload: "ab".repeat(16),
@@ -153,27 +161,35 @@ test("a volume: header, groups, each needle with its owner and checksums", async
     bodyBytes: 10,
     birthNote: false,
   })
-  assert.deepEqual(findings?.[3]?.fields, { kind: "payload", family: "current", row: "726f77", bodyBytes: 6 })
-  assert.equal(findings?.[5]?.fields["kind"], "tombstone")
+  assert.deepEqual(findings[3]?.fields, { kind: "payload", family: "current", row: "726f77", bodyBytes: 6 })
+  assert.equal(findings[5]?.fields["kind"], "tombstone")
 })
 
 test("one flipped byte anywhere written is a damaged finding or an end that says so", async () => {
   const whole = outline(await findingsOf(volume()))
-  const intact = volume()
-  const bodyAt = intact.indexOf("first body")
+  const bodyAt = volume().indexOf("first body")
   for (const at of [4096 + 8, 4096 + GROUP_HEADER_BYTES + 20, bodyAt, bodyAt + 9, 8192 + 3]) {
-    const damaged = volume()
-    damaged[at] = (damaged[at] ?? 0) ^ 0x10
-    const found = await findingsOf(damaged)
+    const found = await findingsOf(flipped(volume(), at))
     assert.notDeepEqual(outline(found), whole, `byte ${at}`)
     assert.ok(
-      found?.some(finding => !finding.intact),
+      found.some(finding => !finding.intact),
       `byte ${at}`,
     )
   }
 })
 
-test("what an earlier life left behind the end is named, not believed", async () => {
+test("behind a damaged group, and behind the volume's own damaged header, needles still show", async () => {
+  const [headerAt, ...groupsAt] = outline(await findingsOf(volume()))
+  assert.equal(headerAt, "volume@0")
+  const gap = await findingsOf(flipped(volume(), 4096 + 8))
+  assert.deepEqual(outline(gap), ["volume@0", "gap@4096!", ...groupsAt.slice(3)])
+  assert.equal(gap[1]?.fields["lengthBytes"], 4096)
+  const headless = flipped(volume(), 20)
+  assert.deepEqual(outline(await findingsOf(headless, "0000000003.volume")), ["volume@0!", ...groupsAt])
+  assert.deepEqual(outline(await findingsOf(headless)), [], "nothing but its name tells what it is")
+})
+
+test("what an earlier life left behind is named, not believed", async () => {
   const page = encodeVolumeHeader({
     kind: "needles",
     deviceId,
@@ -181,9 +197,17 @@ test("what an earlier life left behind the end is named, not believed", async ()
     incarnation: parseIncarnation(2),
     sealed: undefined,
   })
-  const findings = await findingsOf(Buffer.concat([page, volume().subarray(4096)]))
-  assert.equal(findings?.length, 2)
-  assert.match(String(findings?.[1]?.fields["reason"]), /older group/)
+  const [header, group] = await findingsOf(Buffer.concat([page, volume().subarray(4096)]))
+  assert.deepEqual([header?.what, header?.intact], ["volume", true])
+  assert.deepEqual([group?.what, group?.intact], ["group", false])
+  assert.match(String(group?.fields["reason"]), /does not continue/)
+})
+
+test("a torn tail is a damaged end; a volume may also end without one", async () => {
+  const torn = await findingsOf(volume().subarray(0, 8192 + 100))
+  assert.deepEqual(outline(torn).at(-1), "end@8192!")
+  assert.equal(torn.at(-1)?.fields["groups"], 1)
+  assert.deepEqual(outline(await findingsOf(volume().subarray(0, 12_288))).at(-1), "end@12288")
 })
 
 test("a log segment: batches and their entries, until the chain ends", async () => {
@@ -210,13 +234,13 @@ test("a log segment: batches and their entries, until the chain ends", async () 
   const file = Buffer.concat([first.bytes, second.bytes, stale.bytes])
   const findings = await findingsOf(file)
   assert.deepEqual(
-    outline(findings)?.map(line => line.split("@")[0]),
+    outline(findings).map(line => line.split("@")[0]),
     ["batch", "entry", "entry", "batch", "entry", "end"],
   )
-  assert.deepEqual(findings?.[1]?.fields, { tablet: 1, epoch: 1, position: 7, writes: 1, families: "current" })
+  assert.deepEqual(findings[1]?.fields, { tablet: 1, epoch: 1, position: 7, writes: 1, families: "current" })
   file[100] = 0xff
   const damaged = await findingsOf(file)
-  assert.deepEqual([damaged?.[0]?.what, damaged?.[0]?.intact], ["batch", false])
+  assert.deepEqual([damaged[0]?.what, damaged[0]?.intact], ["batch", false])
 })
 
 test("superblock and control record: what they say, damage, and no secret", async () => {
@@ -224,7 +248,7 @@ test("superblock and control record: what they say, damage, and no secret", asyn
   const superblock = Buffer.from(
     encodeSuperblock({ storeId, deviceId, incarnation: parseIncarnation(4), createdMs: 0, formatEpoch: 1 }),
   )
-  const [found] = (await findingsOf(superblock)) ?? []
+  const [found] = await findingsOf(superblock)
   assert.deepEqual(found?.fields, {
     store: storeId,
     device: deviceId,
@@ -233,7 +257,7 @@ test("superblock and control record: what they say, damage, and no secret", asyn
     formatEpoch: 1,
   })
   superblock[33] = 9
-  assert.equal((await findingsOf(superblock))?.[0]?.intact, false)
+  assert.equal((await findingsOf(superblock))[0]?.intact, false)
   const control = Buffer.from(
     encodeControlRecord({
       storeId,
@@ -290,6 +314,6 @@ test("a base: rows of each family, and one whose hash does not fit", async () =>
 })
 
 test("any other file is refused", async () => {
-  assert.equal(await findingsOf(Buffer.from("hello")), undefined)
-  assert.equal(await findingsOf(Buffer.alloc(8192)), undefined)
+  assert.deepEqual(await findingsOf(Buffer.from("hello")), [])
+  assert.deepEqual(await findingsOf(Buffer.alloc(8192)), [])
 })

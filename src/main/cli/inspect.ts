@@ -1,43 +1,27 @@
 /**
  * Decodes files of a data folder, finding by finding, and checks every checksum on the way.
  *
- * Reads only, knows no index and no other file: what it says is what the bytes say. A file is read
- * from front to back with one needle body or one log batch in memory.
+ * Reads only, knows no index and no other file: what it says is what the bytes say. A volume is walked
+ * by `volume/`, through its window; of other files one log batch or the whole record is in memory.
  */
-import { equalBytes } from "../../base/bytes.js"
 import { isFailure } from "../../base/failures.js"
 import { bytesOfByteString, textOfObjectKey } from "../../base/ids.js"
 import { MIB } from "../../base/limits.js"
 import { textOfPolicy } from "../../base/policy.js"
-import { subBlockChecksums } from "../../base/sub-block.js"
 import { parseControlRecord, type ControlRecord } from "../../format/control-record.js"
 import { decodeEntry } from "../../format/entry.js"
 import { batchBytes, decodeLogBatchHeader, decodeLogBatchRecords, LOG_HEADER_BYTES } from "../../format/log-batch.js"
-import {
-  decodeNeedleHeader,
-  needleHeaderChecksum,
-  needleSeed,
-  NEEDLE_HEADER_BYTES_MAX,
-  payloadSeed,
-  type NeedleHeader,
-} from "../../format/needle.js"
+import type { NeedleHeader } from "../../format/needle.js"
 import { decodeSuperblock } from "../../format/superblock.js"
-import {
-  chainChecksum,
-  decodeGroupHeader,
-  decodeVolumeHeader,
-  GROUP_HEADER_BYTES,
-  needlesChecksumOf,
-  VOLUME_HEADER_BYTES,
-  VOLUME_PAGE_BYTES,
-  type GroupHeader,
-} from "../../format/volume.js"
+import { decodeVolumeHeader, VOLUME_PAGE_BYTES, type VolumeHeader } from "../../format/volume.js"
+import type { Disk } from "../../seams/disk/index.js"
+import { inspectVolume, type VolumeItem } from "../../volume/index.js"
 
 /** Bytes from the offset; fewer at the end of the file. */
-export type ReadAt = (offsetBytes: number, lengthBytes: number) => Promise<Uint8Array>
+type ReadAt = (offsetBytes: number, lengthBytes: number) => Promise<Uint8Array>
 
 export type FindingKind =
-  | ("volume" | "group" | "needle")
+  | ("volume" | "group" | "needle" | "gap")
   | ("batch" | "entry")
   | ("superblock" | "control" | "device" | "tablet")
   | ("family" | "row")
@@ -51,15 +35,27 @@ export interface Finding {
   readonly fields: Readonly<Record<string, string | number | boolean>>
 }
 
-/** Findings of a file of a data folder; undefined where it begins like none. */
-export async function inspectFile(read: ReadAt): Promise<AsyncIterable<Finding> | undefined> {
-  const head = await read(0, VOLUME_PAGE_BYTES)
-  if (decodeVolumeHeader(head) !== undefined) return inspectVolume(read, head)
-  if (decodeLogBatchHeader(head) !== undefined) return inspectLogSegment(read)
-  const magic = Buffer.from(head.subarray(0, 4)).toString("latin1")
-  if (magic === SUPERBLOCK_MAGIC) return inspectSuperblock(head)
-  if (magic === CONTROL_MAGIC) return inspectControlRecord(await read(0, CONTROL_BYTES_MAX))
-  return undefined
+/**
+ * Findings of a file of a data folder, of which there are none where it begins like no such file.
+ * A volume is also known by its name, for its header may be what is damaged.
+ */
+export async function* inspectFile(disk: Disk, path: string): AsyncGenerator<Finding> {
+  const file = await disk.open(path, "read")
+  try {
+    const sizeBytes = await file.sizeBytes()
+    const read: ReadAt = async (offsetBytes, lengthBytes) => {
+      const buffer = new Uint8Array(Math.max(0, Math.min(lengthBytes, sizeBytes - offsetBytes)))
+      return buffer.subarray(0, await file.read(buffer, offsetBytes))
+    }
+    const head = await read(0, VOLUME_PAGE_BYTES)
+    const magic = Buffer.from(head.subarray(0, 4)).toString("latin1")
+    if (decodeVolumeHeader(head) !== undefined || VOLUME_NAME.test(path)) yield* inspectVolumeFile(disk, path)
+    else if (decodeLogBatchHeader(head) !== undefined) yield* inspectLogSegment(read)
+    else if (magic === SUPERBLOCK_MAGIC) yield* inspectSuperblock(head)
+    else if (magic === CONTROL_MAGIC) yield* inspectControlRecord(await read(0, CONTROL_BYTES_MAX))
+  } finally {
+    await file.close()
+  }
 }
 
 const SUPERBLOCK_MAGIC = "HLSB"
@@ -104,91 +100,68 @@ async function* inspectControlRecord(bytes: Uint8Array): AsyncGenerator<Finding>
   }
 }
 
-async function* inspectVolume(read: ReadAt, page: Uint8Array): AsyncGenerator<Finding> {
-  const header = decodeVolumeHeader(page)
-  if (header === undefined) return
+const VOLUME_NAME = /\.volume$/
+
+/** Goes on behind damage, also of the volume's own header, as far as anything can be decoded. */
+async function* inspectVolumeFile(disk: Disk, path: string): AsyncGenerator<Finding> {
+  let [groups, endBytes] = [0, 0]
+  let tail: Finding | undefined
+  for await (const item of inspectVolume(disk, path)) {
+    if (item.kind === "group") groups += 1
+    if (item.kind === "volume") endBytes = item.lengthBytes
+    if (item.kind === "unreadable" && item.atEnd) tail = tailFinding(item.fromBytes, item.empty, groups)
+    else yield volumeFinding(item)
+  }
+  yield tail ?? { what: "end", offsetBytes: endBytes, intact: true, fields: { groups } }
+}
+
+const tailFinding = (offsetBytes: number, empty: boolean, groups: number): Finding => ({
+  what: "end",
+  offsetBytes,
+  intact: empty,
+  fields: { groups, ...(empty ? {} : { reason: "no group begins here: a torn tail, or damage" }) },
+})
+
+function volumeFinding(item: VolumeItem): Finding {
+  switch (item.kind) {
+    case "volume":
+      return volumeHeaderFinding(item.header)
+    case "group":
+      return groupFinding(item)
+    case "needle": {
+      const { header, place } = item.needle
+      const intact = item.body === "good"
+      const reason = intact ? {} : { reason: "the body fails its checksums" }
+      return { what: "needle", offsetBytes: place.offsetBytes, intact, fields: { ...needleFields(header), ...reason } }
+    }
+    case "unreadable": {
+      const fields = { lengthBytes: item.toBytes - item.fromBytes, reason: "no group begins here, but others follow" }
+      return { what: "gap", offsetBytes: item.fromBytes, intact: false, fields }
+    }
+  }
+}
+
+function volumeHeaderFinding(header: VolumeHeader | undefined): Finding {
+  if (header === undefined) {
+    return { what: "volume", offsetBytes: 0, intact: false, fields: { reason: "the volume's header is damaged" } }
+  }
   const { kind, deviceId, volumeId, incarnation, sealed } = header
   const fields = { kind, device: deviceId, volume: volumeId, incarnation, sealsVolume: sealed?.volumeId ?? 0 }
-  yield { what: "volume", offsetBytes: 0, intact: true, fields: { ...fields, sealsAt: sealed?.offsetBytes ?? 0 } }
-  let offsetBytes = VOLUME_PAGE_BYTES
-  let checksum = chainChecksum(page.subarray(0, VOLUME_HEADER_BYTES))
-  for (let sequence = 1; ; sequence += 1) {
-    const bytes = await read(offsetBytes, GROUP_HEADER_BYTES)
-    const group = decodeGroupHeader(bytes)
-    if (group === undefined) {
-      const empty = bytes.every(byte => byte === 0)
-      yield {
-        what: "end",
-        offsetBytes,
-        intact: empty,
-        fields: { groups: sequence - 1, ...(empty ? {} : { reason: "no group header here: a torn tail, or damage" }) },
-      }
-      return
-    }
-    const chained =
-      group.previousChecksum === checksum &&
-      group.sequence === sequence &&
-      group.offsetBytes === offsetBytes &&
-      group.volumeId === volumeId &&
-      group.deviceId === deviceId
-    if (!chained) {
-      yield {
-        what: "end",
-        offsetBytes,
-        intact: true,
-        fields: { groups: sequence - 1, reason: "an older group, not of this chain" },
-      }
-      return
-    }
-    yield* inspectGroup(read, group)
-    offsetBytes += group.lengthBytes
-    checksum = chainChecksum(bytes)
-  }
+  return { what: "volume", offsetBytes: 0, intact: true, fields: { ...fields, sealsAt: sealed?.offsetBytes ?? 0 } }
 }
 
-async function* inspectGroup(read: ReadAt, group: GroupHeader): AsyncGenerator<Finding> {
-  const needles: Finding[] = []
-  const checksums: bigint[] = []
-  const end = group.offsetBytes + group.lengthBytes
-  let offsetBytes = group.offsetBytes + GROUP_HEADER_BYTES
-  let broken = ""
-  for (let i = 0; i < group.needles && broken === ""; i += 1) {
-    const bytes = await read(offsetBytes, Math.min(NEEDLE_HEADER_BYTES_MAX, end - offsetBytes))
-    try {
-      const header = decodeNeedleHeader(bytes)
-      const headerBytes = headerBytesOf(bytes)
-      checksums.push(needleHeaderChecksum(bytes.subarray(0, headerBytes)))
-      needles.push(await inspectNeedle(read, header, { offsetBytes, headerBytes }))
-      offsetBytes += headerBytes + (header.kind === "tombstone" ? 0 : header.bodyBytes)
-    } catch (error) {
-      if (!isFailure(error)) throw error
-      broken = `needle ${i + 1}: ${error.message}`
-    }
-  }
-  const intact = broken === "" && needlesChecksumOf(checksums) === group.needlesChecksum
-  const fields = { sequence: group.sequence, needles: group.needles, lengthBytes: group.lengthBytes }
-  const reason = intact ? {} : { reason: broken || "the needles are not those of this group" }
-  yield { what: "group", offsetBytes: group.offsetBytes, intact, fields: { ...fields, ...reason } }
-  yield* needles
-}
-
-const headerBytesOf = (bytes: Uint8Array): number => new DataView(bytes.buffer, bytes.byteOffset).getUint32(8, true)
-
-async function inspectNeedle(
-  read: ReadAt,
-  header: NeedleHeader,
-  at: { offsetBytes: number; headerBytes: number },
-): Promise<Finding> {
-  const fields = needleFields(header)
-  if (header.kind === "tombstone") return { what: "needle", offsetBytes: at.offsetBytes, intact: true, fields }
-  const body = await read(at.offsetBytes + at.headerBytes, header.bodyBytes)
-  const seed = header.kind === "shard" ? needleSeed(header.id) : payloadSeed(header.family, header.key)
-  const intact = body.length === header.bodyBytes && equalBytes(subBlockChecksums(body, seed), header.checksums)
+function groupFinding({ header, inChain, damage }: Extract<VolumeItem, { kind: "group" }>): Finding {
+  const fields = { sequence: header.sequence, needles: header.needles, lengthBytes: header.lengthBytes }
+  const reasons = [
+    ...(inChain === false ? ["does not continue what is before it"] : []),
+    ...(damage === undefined ? [] : [`${damage.reason}, at ${damage.offsetBytes}`]),
+  ]
+  const reason = reasons.length === 0 ? {} : { reason: reasons.join("; ") }
   return {
-    what: "needle",
-    offsetBytes: at.offsetBytes,
-    intact,
-    fields: { ...fields, ...(intact ? {} : { reason: "the body fails its checksums" }) },
+    what: "group",
+    offsetBytes: header.offsetBytes,
+    intact: reasons.length === 0,
+    fields: { ...fields, ...reason },
   }
 }
 
