@@ -1,0 +1,471 @@
+/**
+ * docs/formats.md against the code: every documented layout is held against bytes that the encoders
+ * write, field by field, and every documented record and family against what the code packs.
+ */
+import assert from "node:assert/strict"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { test } from "node:test"
+import { Packr } from "msgpackr"
+import { hexOf } from "../../src/base/bytes.js"
+import { FAMILIES } from "../../src/base/families.js"
+import {
+  objectKeyOfText,
+  parseAccountId,
+  parseBucketId,
+  parseBucketName,
+  parseDeviceId,
+  parseEpoch,
+  parseIncarnation,
+  parseLogSequence,
+  parseMultipartId,
+  parsePartitionId,
+  parsePosition,
+  parseStoreId,
+  parseTabletId,
+  parseUploadId,
+  parseVolumeId,
+  rowKeyOf,
+} from "../../src/base/ids.js"
+import { encodeBaseRow } from "../../src/format/base-row.js"
+import { encodeBirthNote } from "../../src/format/birth-note.js"
+import { encodeControlRecord } from "../../src/format/control-record.js"
+import { encodeEntry } from "../../src/format/entry.js"
+import type { Extent } from "../../src/format/extent.js"
+import { encodeLogBatch } from "../../src/format/log-batch.js"
+import { encodeNeedleHeader, encodeNeedlePlace, needleKeyOf, type NeedleId } from "../../src/format/needle.js"
+import {
+  encodeAccessKey,
+  encodeAccount,
+  encodeBucket,
+  encodeBucketId,
+  encodeCounters,
+  encodePart,
+  encodeRelease,
+  encodeRowHead,
+  encodeSegment,
+  encodeUpload,
+} from "../../src/format/records.js"
+import { encodeSuperblock } from "../../src/format/superblock.js"
+import { encodeDetails, encodeVersion } from "../../src/format/version-record.js"
+import { encodeGroupHeader, encodeVolumeHeader, encodeVolumePosition } from "../../src/format/volume.js"
+import { ROOT } from "../harness/server.js"
+
+const PAGE = readFileSync(join(ROOT, "docs/formats.md"), "utf8")
+
+interface Field {
+  readonly offset: number
+  readonly bytes: number
+  /** Undefined: reserved. */
+  readonly name: string | undefined
+  /** A value that the page gives: a magic, a version. */
+  readonly says: string | undefined
+}
+
+interface Layout {
+  readonly lengthBytes: number
+  readonly isLittle: boolean
+  readonly fields: readonly Field[]
+}
+
+/** Rows of the table that follows a place in the page. */
+function rowsAfter(at: number): string[][] {
+  const lines = PAGE.slice(at).split("\n")
+  const first = lines.findIndex(line => line.startsWith("|"))
+  const rows = lines.slice(first)
+  const end = rows.findIndex(line => !line.startsWith("|"))
+  return rows.slice(2, end).map(line =>
+    line
+      .slice(1, -1)
+      .split("|")
+      .map(cell => cell.trim()),
+  )
+}
+
+const LAYOUTS: ReadonlyMap<string, Layout> = new Map(
+  [...PAGE.matchAll(/<!-- layout:([\w-]+) (\d+) (little|big) -->/g)].map(match => [
+    match[1] ?? "",
+    {
+      lengthBytes: Number(match[2]),
+      isLittle: match[3] === "little",
+      fields: rowsAfter(match.index).map(([offset, bytes, field]) => ({
+        offset: Number(offset),
+        bytes: Number(bytes),
+        name: /^`(\w+)`/.exec(field ?? "")?.[1],
+        says: /^`\w+`: "?(\d+|\w{4})"?$/.exec(field ?? "")?.[1],
+      })),
+    },
+  ]),
+)
+
+type Value = number | string
+
+/** Numbers as numbers, everything longer than 8 bytes, and ids, as hex. */
+function read(bytes: Uint8Array, { offset, bytes: length }: Field, isLittle: boolean, asHex: boolean): Value {
+  const field = Buffer.from(bytes.subarray(offset, offset + length))
+  if (asHex || length > 8) return hexOf(field)
+  return Number(`0x${hexOf(isLittle ? field.reverse() : field)}`)
+}
+
+const deviceId = parseDeviceId("0a1b2c3d4e5f6071")
+const uploadId = parseUploadId("000102030405060708090a0b0c0d0e0f")
+const storeId = parseStoreId("f0e0d0c0b0a090807060504030201000")
+const volumeId = parseVolumeId(21)
+const incarnation = parseIncarnation(7)
+const position = { volumeId: parseVolumeId(20), groups: 3, offsetBytes: 81_920, checksum: 0x55n }
+const id: NeedleId = {
+  partition: parsePartitionId(0x1234),
+  uploadId,
+  part: 5,
+  block: 6,
+  generation: 1,
+  slot: 2,
+}
+const md5 = new Uint8Array(16).fill(0x9a)
+const random = new Uint8Array(8).fill(0x7b)
+
+const needle = encodeNeedleHeader({
+  kind: "shard",
+  id,
+  owner: { bucketId: parseBucketId(77), key: objectKeyOfText("a/key") },
+  policy: { kind: "ec", k: 4, m: 3, matrix: "vandermonde" },
+  blockLengthBytes: 300_000,
+  birthNote: new Uint8Array(9),
+  bodyBytes: 75_008,
+  checksums: new Uint8Array(16),
+})
+
+const control = encodeControlRecord({
+  storeId,
+  generation: 9,
+  devices: [{ id: deviceId, weight: 1, pathHint: "/data", isMountPoint: true, more: [] }],
+  policy: { kind: "replica", copies: 1 },
+  blockBytes: 4 * 1024 * 1024,
+  metaCopies: 1,
+  tablets: [
+    { id: parseTabletId(1), epoch: parseEpoch(1), members: [deviceId], start: rowKeyOf(""), end: undefined, more: [] },
+  ],
+  layout: { version: 1, table: new Uint8Array(3) },
+  secrets: new Uint8Array(4),
+  region: "eu",
+  more: [],
+})
+
+const batch = encodeLogBatch(
+  {
+    deviceId,
+    segment: 3,
+    offsetBytes: 4096,
+    sequence: parseLogSequence(12),
+    previous: 0x1122n,
+    durableUpTo: parseLogSequence(11),
+    cutUpTo: parseLogSequence(5),
+  },
+  [new Uint8Array(10), new Uint8Array(20)],
+).bytes
+
+const entry = encodeEntry({
+  tabletId: parseTabletId(4),
+  epoch: parseEpoch(2),
+  position: parsePosition(99),
+  writes: [
+    { family: "current", key: rowKeyOf("row"), value: new Uint8Array(3), payload: new Uint8Array(2) },
+    { family: "heads", key: rowKeyOf("r"), value: undefined },
+  ],
+}).record
+
+const baseRow = encodeBaseRow("current", rowKeyOf("k"), new Uint8Array(5), {
+  volume: 8,
+  offsetBytes: 4160,
+  lengthBytes: 3000,
+})
+
+const version = encodeVersion({
+  head: {
+    isMarker: false,
+    isNull: true,
+    hasDetails: false,
+    isShared: true,
+    checksumAlgorithm: "CRC64NVME",
+    checksumType: "COMPOSITE",
+    sizeBytes: 123_456,
+    modifiedMs: 1_700_000_000_000,
+    order: 1_700_000_000_000_001,
+    random,
+    md5,
+    parts: 12,
+  },
+  content: { kind: "inline" },
+  checksumValue: undefined,
+  details: undefined,
+})
+
+const group = encodeGroupHeader({
+  deviceId,
+  volumeId,
+  needles: 4,
+  sequence: 5,
+  lengthBytes: 8192,
+  offsetBytes: 12_288,
+  previousChecksum: 0x33n,
+  needlesChecksum: 0x44n,
+})
+
+/** Of each layout: what was encoded, and what each field must then hold. Checksums are any number. */
+const SAMPLES: Readonly<Record<string, { bytes: Uint8Array; fields: Readonly<Record<string, Value>> }>> = {
+  superblock: {
+    bytes: encodeSuperblock({ storeId, deviceId, incarnation, createdMs: 1_700_000_000_000, formatEpoch: 1 }),
+    fields: {
+      ...{ magic: "HLSB", version: 1, formatEpoch: 1, storeId, createdMs: 1_700_000_000_000 },
+      ...{ incarnation: 7, deviceId, checksum: "any" },
+    },
+  },
+  control: {
+    bytes: control,
+    fields: { magic: "HLCR", version: 1, payloadBytes: control.length - 24, checksum: "any" },
+  },
+  "log-batch": {
+    bytes: batch,
+    fields: {
+      ...{ magic: "HLLB", version: 1, headerBytes: 80, deviceId, segment: 3, recordCount: 2, offsetBytes: 4096 },
+      ...{ payloadBytes: 38, sequence: 12, previous: 0x1122, durableUpTo: 11, cutUpTo: 5 },
+      ...{ payloadChecksum: "any", checksum: "any" },
+    },
+  },
+  entry: {
+    bytes: entry,
+    fields: { format: 1, kind: 1, tabletId: 4, epoch: 2, position: 99, writes: 2 },
+  },
+  "entry-write": {
+    bytes: entry.subarray(20),
+    fields: { family: FAMILIES.current, flags: 3, keyBytes: 3 },
+  },
+  volume: {
+    bytes: encodeVolumeHeader({ kind: "payloads", deviceId, volumeId, incarnation, sealed: position }),
+    fields: {
+      ...{ magic: "HVol", version: 1, kind: 1, deviceId, volumeId: 21, incarnation: 7, sealedVolume: 20 },
+      ...{ sealedGroups: 3, sealedAt: 81_920, sealedChecksum: 0x55, checksum: "any" },
+    },
+  },
+  group: {
+    bytes: group,
+    fields: {
+      ...{ magic: "HGrp", version: 1, deviceId, volumeId: 21, needles: 4, sequence: 5, lengthBytes: 8192 },
+      ...{ offsetBytes: 12_288, previousChecksum: 0x33, needlesChecksum: 0x44, checksum: "any" },
+    },
+  },
+  needle: {
+    bytes: needle,
+    fields: {
+      ...{ magic: "HNdl", version: 1, kind: 1, checksumAlgorithm: 1, headerBytes: needle.length, bodyBytes: 75_008 },
+      ...{ id: hexOf(Buffer.from(needleKeyOf(id), "latin1")), policy: 0x01_03_04_02, blockBytes: 300_000 },
+      ...{ keyBytes: 5, noteBytes: 9, home: 77, subBlocks: 2 },
+    },
+  },
+  "needle-id": {
+    bytes: Buffer.from(needleKeyOf(id), "latin1"),
+    fields: { partition: 0x1234, uploadId, part: 5, block: 6, generation: 1, slot: 2 },
+  },
+  "base-row": {
+    bytes: baseRow,
+    fields: { flags: 1, volume: 8, offsetBytes: 4160, lengthBytes: 3000 },
+  },
+  "volume-position": {
+    bytes: encodeVolumePosition(position),
+    fields: { volumeId: 20, groups: 3, offsetBytes: 81_920, checksum: 0x55 },
+  },
+  "needle-place": {
+    bytes: encodeNeedlePlace({ volume: 2, offsetBytes: 4160, headerBytes: 90, bodyBytes: 64 }),
+    fields: { volume: 2, offsetBytes: 4160, headerBytes: 90, bodyBytes: 64 },
+  },
+  version: {
+    bytes: version,
+    fields: {
+      ...{ format: 1, flags: 2 | 8 | 16, checksumAlgorithm: 3, sizeBytes: 123_456, modifiedMs: 1_700_000_000_000 },
+      ...{ order: 1_700_000_000_000_001, random: hexOf(random), md5: hexOf(md5), parts: 12 },
+    },
+  },
+}
+
+test("every layout of the page is one that the code writes, and none is missing", () => {
+  assert.deepEqual([...LAYOUTS.keys()].sort(), Object.keys(SAMPLES).sort())
+})
+
+for (const [name, { lengthBytes, isLittle, fields }] of LAYOUTS) {
+  test(`${name}: ${lengthBytes} bytes without a gap, each field as documented`, () => {
+    const sample = SAMPLES[name]
+    assert.ok(sample)
+    let at = 0
+    for (const field of fields) {
+      assert.equal(field.offset, at, `a field begins at ${at}`)
+      at += field.bytes
+      if (field.name === undefined) {
+        assert.match(read(sample.bytes, field, isLittle, true).toString(), /^0*$/, `reserved bytes at ${field.offset}`)
+        continue
+      }
+      const expected: Value | undefined = sample.fields[field.name]
+      assert.notEqual(expected, undefined, `${field.name} is a field of it`)
+      if (field.says !== undefined) assert.equal(field.says, String(expected), `what the page says of ${field.name}`)
+      if (expected === "any") continue
+      if (field.name === "magic") {
+        const magic = Buffer.from(sample.bytes.subarray(field.offset, field.offset + 4)).toString("latin1")
+        assert.equal(magic, expected)
+      } else assert.equal(read(sample.bytes, field, isLittle, typeof expected === "string"), expected, field.name)
+    }
+    assert.equal(at, lengthBytes, "the fields fill the layout")
+    const documented = fields.flatMap(field => field.name ?? []).sort()
+    assert.deepEqual(documented, Object.keys(sample.fields).sort(), "every field is documented")
+  })
+}
+
+/** The head of a golden file is what the page says of its layout. */
+for (const [file, name] of [
+  ["superblock-v1", "superblock"],
+  ["control-record-v1", "control"],
+  ["log-batch-v1", "log-batch"],
+  ["volume-v1", "volume"],
+  ["group-v1", "group"],
+  ["needle-shard-v1", "needle"],
+  ["needle-payload-v1", "needle"],
+  ["needle-tombstone-v1", "needle"],
+] as const) {
+  test(`golden bytes of ${file} begin with the documented magic and version`, () => {
+    const golden = readFileSync(join(ROOT, `src/format/golden/${file}.hex`), "latin1").replaceAll(/\s/g, "")
+    const bytes = Buffer.from(golden, "hex")
+    const layout = LAYOUTS.get(name)
+    assert.ok(layout && bytes.length >= layout.lengthBytes)
+    assert.equal(bytes.toString("latin1", 0, 4), SAMPLES[name]?.fields["magic"])
+    const versionField = layout.fields.find(field => field.name === "version")
+    assert.ok(versionField)
+    assert.equal(read(bytes, versionField, layout.isLittle, false), 1)
+  })
+}
+
+test("a body's header, and a row without a place, end as documented", () => {
+  assert.equal(needle.length, 72 + "a/key".length + 9 + 16 + 8)
+  assert.equal(baseRow.length, 17 + 5 + 8)
+  const plain = encodeBaseRow("heads", rowKeyOf("k"), new Uint8Array(5), undefined)
+  assert.equal(plain.length, 1 + 5 + 8)
+})
+
+test("the families are documented with their numbers", () => {
+  const rows = rowsAfter(PAGE.indexOf("<!-- families -->"))
+  const documented = rows.map(([number, family]) => [family?.replaceAll("`", ""), Number(number)])
+  assert.deepEqual(Object.fromEntries(documented), FAMILIES)
+})
+
+const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: "number" })
+const extent: Extent = {
+  uploadId,
+  part: 0,
+  lengthBytes: 10,
+  blockBytes: 4_194_304,
+  policy: { kind: "replica", copies: 1 },
+  generation: 0,
+  exceptions: [
+    {
+      firstBlock: 0,
+      lastBlock: 1,
+      policy: { kind: "replica", copies: 1 },
+      generation: 0,
+      missingSlots: [1],
+      placedSlots: [],
+    },
+  ],
+}
+const details = { headers: [], userMetadata: [], tags: [] }
+const head = { lastOrder: 5, lastModifiedMs: 6, nullOrder: 7, versions: 8, latestOrder: 9 }
+const bucket = {
+  id: parseBucketId(3),
+  name: parseBucketName("bucket"),
+  owner: parseAccountId("me"),
+  createdMs: 11,
+  location: "eu",
+  versioning: "suspended",
+  state: "closing",
+  settingsVersion: 12,
+} as const
+const part = { partNumber: 4, md5, modifiedMs: 13, checksumValue: "abc=", extent }
+const counters = { objects: 1, versions: 2, bytes: 3, uploads: 4 }
+const account = { id: parseAccountId("me"), displayName: "Me", email: "m@e", createdMs: 14 }
+const accessKey = { accountId: parseAccountId("me"), createdMs: 15, sealedSecret: md5 }
+const multipartId = parseMultipartId("00000000000000000000000000")
+const release = { kind: "aborted", bucketId: parseBucketId(3), key: objectKeyOfText("k"), multipartId } as const
+const note = {
+  bucket: parseBucketName("bucket"),
+  contentType: "a/b",
+  userMetadata: [],
+  plannedLengthBytes: 16,
+  multipartId: "",
+}
+
+/** What was encoded, and with which plain values its members must be found. */
+const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Readonly<Record<string, unknown>>]>> = {
+  heads: [encodeRowHead(head), head],
+  details: [encodeDetails(details), {}],
+  uploads: [
+    encodeUpload({ initiatedMs: 17, checksum: undefined, details, completion: undefined }),
+    { initiatedMs: 17, checksum: null, completion: null },
+  ],
+  parts: [encodePart(part), { partNumber: 4, modifiedMs: 13, checksumValue: "abc=" }],
+  segments: [encodeSegment({ offsetBytes: 18, parts: [part] }), { offsetBytes: 18 }],
+  names: [encodeBucketId(bucket.id), { id: 3 }],
+  buckets: [encodeBucket(bucket), { ...bucket, versioning: 2, state: 1 }],
+  counters: [encodeCounters(counters), counters],
+  releases: [encodeRelease(release), { kind: 3, bucketId: 3, what: multipartId }],
+  accounts: [encodeAccount(account), account],
+  accessKeys: [encodeAccessKey(accessKey), { accountId: "me", createdMs: 15 }],
+  "birth note": [
+    encodeBirthNote(note),
+    { bucket: "bucket", contentType: "a/b", plannedLengthBytes: 16, multipartId: "" },
+  ],
+}
+
+const membersIn = (cell: string): string[] => (/\[([^\]]*)\]/.exec(cell)?.[1] ?? "").split(", ")
+
+function assertMembers(
+  packed: unknown,
+  documented: readonly string[],
+  values: Readonly<Record<string, unknown>>,
+): void {
+  assert.ok(Array.isArray(packed))
+  assert.equal(packed.length, documented.length, documented.join())
+  documented.forEach((name, i) => {
+    if (name in values) assert.deepEqual(packed[i], values[name], name)
+  })
+  for (const name of Object.keys(values)) assert.ok(documented.includes(name), `${name} is documented`)
+}
+
+test("the records are packed as documented, member by member", () => {
+  const rows = rowsAfter(PAGE.indexOf("<!-- records -->"))
+  assert.deepEqual(rows.map(([name]) => name?.replaceAll("`", "")).sort(), Object.keys(RECORDS).sort())
+  for (const [name = "", members = ""] of rows) {
+    const [bytes, values] = RECORDS[name.replaceAll("`", "")] ?? [new Uint8Array(0), {}]
+    assertMembers(packr.unpack(bytes), membersIn(members), { 1: 1, ...values })
+  }
+})
+
+test("control record, version record, extent and exception have the documented members", () => {
+  const documented = (first: string): string[] => {
+    const at = PAGE.indexOf(`\`[${first}, `)
+    assert.ok(at > 0, `${first} begins a documented list`)
+    return membersIn(PAGE.slice(at))
+  }
+  assertMembers(packr.unpack(control.subarray(24)), documented("storeId"), {
+    ...{ storeId, generation: 9, policy: "replica:1", blockBytes: 4_194_304, metaCopies: 1, region: "eu" },
+  })
+  const [devices, tablets, layout] = [2, 6, 7].map(i => membersOf(packr.unpack(control.subarray(24)))[i])
+  assertMembers(membersOf(devices)[0], documented("id, weight"), { pathHint: "/data", isMountPoint: true })
+  assertMembers(membersOf(tablets)[0], documented("id, epoch"), { id: 1, epoch: 1, end: null })
+  assertMembers(layout, documented("version"), { version: 1 })
+  assertMembers(packr.unpack(version.subarray(54)), documented("1, content"), { 1: 1, details: null })
+  const packedExtent = membersOf(packr.unpack(encodePart(part)))[5]
+  assertMembers(packedExtent, documented("uploadId"), { part: 0, lengthBytes: 10, policy: "replica:1", generation: 0 })
+  const exception = membersOf(membersOf(packedExtent)[6])[0]
+  assertMembers(exception, documented("firstBlock"), { firstBlock: 0, lastBlock: 1 })
+})
+
+function membersOf(value: unknown): readonly unknown[] {
+  assert.ok(Array.isArray(value))
+  return value
+}
