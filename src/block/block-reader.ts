@@ -16,9 +16,11 @@ import { mapBounded } from "../life/index.js"
 import { slotsOf, type Layout } from "../placement/index.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Counter } from "../seams/telemetry/contract.js"
-import type { NeedleId } from "../volume/contract.js"
+import type { Allocate, NeedleId } from "../volume/contract.js"
 import type { Devices } from "./block-writer.js"
+import type { PieceOwner } from "./contract.js"
 import { BLOCK_LIMITS } from "./limits.js"
+import { ReadBuffers } from "./read-buffers.js"
 import { blockShape, planRead, shapeOf, type BlockShape, type ReadPiece } from "./read-plan-core.js"
 
 interface ShardRange {
@@ -28,6 +30,7 @@ interface ShardRange {
 
 export class BlockReader {
   private aheadBytes = 0
+  private readonly buffers = new ReadBuffers(BLOCK_LIMITS.readBuffersIdleBytesMax)
 
   constructor(
     private readonly devices: Devices,
@@ -36,18 +39,20 @@ export class BlockReader {
     private readonly rebuilt: Counter,
   ) {}
 
+  /** See `Blocks.read`. A piece that is lent comes back when the next is asked for, never when the read is given up. */
   async *read(
     extent: Extent,
-    offsetBytes: number,
-    lengthBytes: number,
+    { offsetBytes, lengthBytes }: ShardRange,
     signal: AbortSignal,
+    owner: PieceOwner,
   ): AsyncGenerator<Uint8Array> {
+    const allocate: Allocate | undefined = owner === "reader" ? length => this.buffers.take(length) : undefined
     const pieces = planRead(extent, offsetBytes, lengthBytes)
     const ahead: { readonly bytes: Promise<Uint8Array>; readonly lengthBytes: number }[] = []
     const fetchNext = (): boolean => {
       const next = pieces.next()
       if (next.done) return false
-      const bytes = this.readPiece(extent, next.value)
+      const bytes = this.readPiece(extent, next.value, allocate)
       bytes.catch(() => undefined)
       ahead.push({ bytes, lengthBytes: next.value.lengthBytes })
       this.aheadBytes += next.value.lengthBytes
@@ -61,7 +66,9 @@ export class BlockReader {
         const first = ahead.shift()
         if (!first) return
         this.aheadBytes -= first.lengthBytes
-        yield await first.bytes
+        const bytes = await first.bytes
+        yield bytes
+        if (allocate) this.buffers.give(bytes)
       }
     } finally {
       for (const { lengthBytes: unused } of ahead) this.aheadBytes -= unused
@@ -72,10 +79,10 @@ export class BlockReader {
     return this.aheadBytes < BLOCK_LIMITS.readAheadBytesMax
   }
 
-  private async readPiece(extent: Extent, piece: ReadPiece): Promise<Uint8Array> {
+  private async readPiece(extent: Extent, piece: ReadPiece, allocate: Allocate | undefined): Promise<Uint8Array> {
     const shape = blockShape(extent, piece.block)
     try {
-      return await this.readShard(extent, shape, piece.block, piece.slot, piece)
+      return await this.readShard(extent, shape, piece.block, piece.slot, piece, allocate)
     } catch (error) {
       if (!isFailure(error, "noSuchNeedle", "corruptNeedle", "deviceFailed")) throw error
       this.rebuilt.add({ reason: error.kind })
@@ -89,6 +96,7 @@ export class BlockReader {
     block: number,
     slot: number,
     { offsetBytes, lengthBytes }: ShardRange,
+    allocate?: Allocate,
   ): Promise<Uint8Array> {
     const id: NeedleId = {
       partition: partitionOf(extent.uploadId, extent.part, block),
@@ -100,7 +108,7 @@ export class BlockReader {
     }
     const device = this.devices.get(this.deviceOf(id, shape))
     if (!device) throw fail("deviceFailed", { slot })
-    return device.volumes.read(id, { offsetBytes, lengthBytes })
+    return device.volumes.read(id, { offsetBytes, lengthBytes }, allocate)
   }
 
   private deviceOf(id: NeedleId, shape: BlockShape): DeviceId {

@@ -1,50 +1,54 @@
 /**
  * Blocks: a byte stream becomes blocks, shards, and needles on devices, and back. No names here.
  */
-import type { DeviceId, PartitionId, UploadId } from "../base/ids.js"
-import type { Policy } from "../base/policy.js"
-import type { Extent } from "../format/extent.js"
-import type { Digests, LanePlan } from "../seams/compute/contract.js"
-import type { NeedleOwner, Volumes } from "../volume/contract.js"
+import type { DeviceId, PartitionId, UploadId } from "../base/ids.js";
+import type { Policy } from "../base/policy.js";
+import type { Extent } from "../format/extent.js";
+import type { Digests, LanePlan } from "../seams/compute/contract.js";
+import type { NeedleOwner, Volumes } from "../volume/contract.js";
+
+/** Whose the pieces of a read are: the caller's for good, or only until it asks for the next. */
+export type PieceOwner = "caller" | "reader";
 
 /** One device as the block layer sees it. */
 export interface ShardDevice {
-  readonly id: DeviceId
-  readonly volumes: Volumes
+  readonly id: DeviceId;
+  readonly volumes: Volumes;
   /** False while the device takes no new needles (suspect, full, missing). */
-  readonly isWritable: boolean
+  readonly isWritable: boolean;
 }
 
 /** This device owes shards of this partition. */
 export interface ShardDebt {
-  readonly partition: PartitionId
-  readonly deviceId: DeviceId
+  readonly partition: PartitionId;
+  readonly deviceId: DeviceId;
 }
 
 export interface WriteRequest {
-  readonly uploadId: UploadId
+  readonly uploadId: UploadId;
   /** 0 for a single upload. */
-  readonly part: number
-  readonly owner: NeedleOwner
-  readonly policy: Policy
-  readonly blockBytes: number
-  readonly plan: LanePlan
-  readonly source: AsyncIterable<Uint8Array>
+  readonly part: number;
+  readonly owner: NeedleOwner;
+  readonly policy: Policy;
+  readonly blockBytes: number;
+  readonly plan: LanePlan;
+  readonly source: AsyncIterable<Uint8Array>;
   /** More than this throws `entityTooLarge`. */
-  readonly lengthBytesMax: number
+  readonly lengthBytesMax: number;
   /** A body up to this length is handed back instead of written. */
-  readonly inlineBytesMax: number
+  readonly inlineBytesMax: number;
   /** What the first shard of the first block says about its owner. */
-  readonly birthNote: Uint8Array | undefined
-  readonly signal: AbortSignal
+  readonly birthNote: Uint8Array | undefined;
+  readonly signal: AbortSignal;
 }
 
 export interface WrittenBody {
-  readonly lengthBytes: number
-  readonly digests: Digests
+  readonly lengthBytes: number;
+  readonly digests: Digests;
   readonly content:
-    { readonly kind: "inline"; readonly bytes: Uint8Array } | { readonly kind: "extent"; readonly extent: Extent }
-  readonly debts: readonly ShardDebt[]
+    | { readonly kind: "inline"; readonly bytes: Uint8Array }
+    | { readonly kind: "extent"; readonly extent: Extent };
+  readonly debts: readonly ShardDebt[];
 }
 
 export interface Blocks {
@@ -53,16 +57,17 @@ export interface Blocks {
    * Throws what the source throws, `entityTooLarge`, `deviceFull`, `deviceFailed`. After a failure
    * needles may remain: the collector judges them.
    */
-  write(request: WriteRequest): Promise<WrittenBody>
+  write(request: WriteRequest): Promise<WrittenBody>;
   /**
    * Verified bytes of a range. Throws `notEnoughShards` where too few intact shards are left. Pieces
-   * are buffers of their own.
+   * are buffers of their own, or lent ones: those are good until the next piece is asked for.
    */
   read(
     extent: Extent,
     range: { offsetBytes: number; lengthBytes: number },
     signal: AbortSignal,
-  ): AsyncIterable<Uint8Array>
+    pieces?: PieceOwner,
+  ): AsyncIterable<Uint8Array>;
   /** Removes all needles of an extent. */
-  remove(extent: Extent): Promise<void>
+  remove(extent: Extent): Promise<void>;
 }

@@ -1,4 +1,4 @@
 /** Blocks: a byte stream becomes blocks, shards and needles on devices, and back. */
 export { LocalBlocks } from "./blocks.js"
-export type { Blocks, ShardDebt, ShardDevice, WriteRequest, WrittenBody } from "./contract.js"
+export type { Blocks, HeldUpload, PieceOwner, ShardDebt, ShardDevice, WriteRequest, WrittenBody } from "./contract.js"
 export { shapeOf } from "./read-plan-core.js"

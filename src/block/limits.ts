@@ -10,6 +10,8 @@ export const BLOCK_LIMITS = {
   readAheadPiecesMax: 4,
   /** Bytes read ahead by all readers together; beyond it each reader fetches one piece at a time. */
   readAheadBytesMax: 256 * MIB,
+  /** Memory that is kept for the next reads. */
+  readBuffersIdleBytesMax: 32 * MIB,
   /** Bytes of a body handed to its hashes at once. */
   feedBytes: 256 * KIB,
   /** Needles removed from one device in one call. */

@@ -21,8 +21,8 @@ export interface Answer {
   /** Name, value, name, value … Values with control characters or characters above 0xFF are refused. */
   readonly headers: readonly string[]
   /**
-   * Pieces of a stream belong to the server until the next one is asked for *and* the answer is over:
-   * they must never be written to again.
+   * A piece of a stream belongs to the server until the next one is asked for: then it has been handed
+   * over. One after which none is asked for must never be written to again.
    */
   readonly body?: Uint8Array | AsyncIterable<Uint8Array>
   /**

@@ -54,6 +54,8 @@ export class NodeExchange implements Exchange {
   private isGone = false
   /** Nothing more will leave: all is handed over, or the client is gone. */
   private isOver = false
+  /** Written, and not yet in the system's hands. */
+  private unsentBytes = 0
   /** Whoever waits for the client to take more, or for the end. */
   private wake: () => void = () => undefined
   private readonly headers: ReadonlyMap<string, readonly string[]>
@@ -83,7 +85,6 @@ export class NodeExchange implements Exchange {
     response.on("error", () => this.leave())
     response.on("close", () => this.leave())
     response.on("finish", () => this.end())
-    response.on("drain", () => this.wake())
   }
 
   get signal(): AbortSignal {
@@ -193,7 +194,8 @@ export class NodeExchange implements Exchange {
       for (; next !== undefined && next.done !== true; next = await pieces.next()) {
         sentBytes += next.value.length
         assert(sentBytes <= (answer.contentLength ?? Infinity), "a body is no longer than its declared length")
-        if (!this.write(next.value)) await this.drained()
+        this.write(next.value)
+        await this.handedOver()
         if (this.isGone) return
       }
       assert(!wanted || sentBytes === (answer.contentLength ?? sentBytes), "a body is as long as declared")
@@ -228,22 +230,23 @@ export class NodeExchange implements Exchange {
     return hasBody && !this.request.complete
   }
 
-  /** False where the client should be waited for. */
-  private write(piece: Uint8Array): boolean {
-    let flowing = true
+  private write(piece: Uint8Array): void {
     for (let at = 0; at < piece.length; at += WRITE_BYTES_MAX) {
       const part = piece.subarray(at, at + WRITE_BYTES_MAX)
-      flowing = this.response.write(part, error => {
+      this.unsentBytes += part.length
+      this.response.write(part, error => {
+        this.unsentBytes -= part.length
         if (!error) this.receivePace.moved(part.length)
+        if (this.unsentBytes === 0) this.wake()
       })
       this.sentBytes += part.length
     }
-    return flowing
   }
 
-  private async drained(): Promise<void> {
+  /** Resolves when nothing that was written is looked at any more. */
+  private async handedOver(): Promise<void> {
     this.receivePace.wait(this.clock.monotonicMs())
-    if (!this.isOver) await new Promise<void>(resolve => (this.wake = resolve))
+    while (this.unsentBytes > 0 && !this.isOver) await new Promise<void>(resolve => (this.wake = resolve))
     this.receivePace.rest(this.clock.monotonicMs())
   }
 

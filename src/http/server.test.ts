@@ -431,6 +431,28 @@ test("a body of another length than declared never looks whole", async () => {
   }
 })
 
+test("a piece is out of use when the next one is asked for, however slow the client", async () => {
+  const [pieces, pieceBytes] = [12, 1024 * 1024]
+  const buffer = new Uint8Array(pieceBytes)
+  const world = await serve(async exchange => {
+    const body = async function* () {
+      for (let n = 0; n < pieces; n += 1) yield buffer.fill(0x61 + n)
+    }
+    await exchange.respond({ status: 200, headers: [], body: body(), contentLength: pieces * pieceBytes })
+  })
+  const client = await world.open()
+  client.socket.pause()
+  client.say("GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
+  await pause(300)
+  client.socket.resume()
+  const [answer] = await client.answers(1)
+  const seen = (answer?.body ?? "").match(/(.)\1*/gs) ?? []
+  assert.deepEqual(
+    seen.map(run => [run.charCodeAt(0) - 0x61, run.length]),
+    Array.from({ length: pieces }, (_, n) => [n, pieceBytes]),
+  )
+})
+
 test("a receiver is waited for, and cut when it stops taking", async () => {
   let pulled = 0
   let ended = false

@@ -9,6 +9,7 @@
  *           request any more) and out (`ObjectBody.read()` yields verified bytes).
  */
 import type { AccountId, BucketId, BucketName, MultipartId, ObjectKey, VersionId } from "../base/ids.js"
+import type { PieceOwner } from "../block/contract.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
 
 export type VersioningState = "never" | "enabled" | "suspended"
@@ -168,8 +169,11 @@ export interface ObjectBody {
   readonly range: { readonly first: number; readonly lengthBytes: number } | undefined
   /** Set on a `part` range: that part's checksum, where it has one. */
   readonly partChecksum: StoredChecksum | undefined
-  /** Verified bytes of the range. Ends early only by throwing. Must be iterated or closed. */
-  read(signal: AbortSignal): AsyncIterable<Uint8Array>
+  /**
+   * Verified bytes of the range. Ends early only by throwing. Must be iterated or closed. Pieces that
+   * stay the reader's are good until the next one is asked for.
+   */
+  read(signal: AbortSignal, pieces?: PieceOwner): AsyncIterable<Uint8Array>
   /** Ends the reader's pin; safe to call twice. */
   close(): void
 }

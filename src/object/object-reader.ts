@@ -7,7 +7,7 @@
 import { fail } from "../base/failures.js"
 import type { ObjectKey } from "../base/ids.js"
 import { objectRowKey } from "../format/row-key.js"
-import type { Blocks } from "../block/index.js"
+import type { Blocks, PieceOwner } from "../block/index.js"
 import type { Tablet } from "../tablet/index.js"
 import { judgeRead } from "./conditions-core.js"
 import type { Bucket, GetRequest, ObjectBody, RangeRequest, StoredChecksum } from "./contract.js"
@@ -140,10 +140,10 @@ class OpenBody implements OpenObject {
     return new OpenBody(tablet, blocks, bucket, key, opened, { ...chosen, range }, pin, inline)
   }
 
-  async *read(signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  async *read(signal: AbortSignal, pieces: PieceOwner = "caller"): AsyncGenerator<Uint8Array> {
     try {
       const { first, lengthBytes } = this.range ?? { first: 0, lengthBytes: this.info.sizeBytes }
-      for await (const bytes of this.bytesOf(first, lengthBytes, signal)) {
+      for await (const bytes of this.bytesOf(first, lengthBytes, signal, pieces)) {
         this.pin.progress()
         yield bytes
       }
@@ -152,15 +152,21 @@ class OpenBody implements OpenObject {
     }
   }
 
-  private async *bytesOf(first: number, lengthBytes: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  private async *bytesOf(
+    first: number,
+    lengthBytes: number,
+    signal: AbortSignal,
+    pieces: PieceOwner,
+  ): AsyncGenerator<Uint8Array> {
     const { content } = this.opened.record
     if (lengthBytes === 0) return
     if (content.kind === "inline" && this.inline) yield this.inline.subarray(first, first + lengthBytes)
-    if (content.kind === "extent") yield* this.blocks.read(content.extent, { offsetBytes: first, lengthBytes }, signal)
+    const range = { offsetBytes: first, lengthBytes }
+    if (content.kind === "extent") yield* this.blocks.read(content.extent, range, signal, pieces)
     const address = manifestOf(this.bucket, this.key, this.opened.record)
     if (!address) return
     for (const piece of extentsOfRange(this.tablet.committed, address, first, lengthBytes)) {
-      yield* this.blocks.read(piece.extent, piece, signal)
+      yield* this.blocks.read(piece.extent, piece, signal, pieces)
     }
   }
 

@@ -84,6 +84,6 @@ export function httpAnswer(answer: Answer, scene: ErrorScene, signal: AbortSigna
     case "error":
       return errorAnswer(body.error, scene)
     case "object":
-      return { status, headers, contentLength: body.lengthBytes, body: body.body.read(signal) }
+      return { status, headers, contentLength: body.lengthBytes, body: body.body.read(signal, "reader") }
   }
 }

@@ -1,34 +1,47 @@
 /** Fetches what a plan asks for and hands out the range of it, verified. */
-import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
-import type { DiskFile } from "../seams/disk/contract.js"
-import type { NeedleRange } from "./contract.js"
-import { planRead, verifyRead } from "./needle-read-core.js"
+import type { NeedleHeader, NeedlePlace } from "../format/needle.js";
+import type { DiskFile } from "../seams/disk/contract.js";
+import type { Allocate, NeedleRange } from "./contract.js";
+import { planRead, verifyRead } from "./needle-read-core.js";
 
-/** Throws `corruptNeedle`, `deviceFailed`. The result is a buffer of its own. */
+/** Throws `corruptNeedle`, `deviceFailed`. The result is a view of a buffer from `allocate`, or of one of its own. */
 export async function readNeedle(
   file: DiskFile,
   place: NeedlePlace,
   range: NeedleRange,
   isWanted: (header: NeedleHeader) => boolean,
+  allocate: Allocate = Buffer.allocUnsafeSlow,
 ): Promise<Uint8Array> {
-  const plan = planRead(place, range)
-  const bodyAt = place.offsetBytes + place.headerBytes
-  const fetch = async (offsetBytes: number, lengthBytes: number): Promise<Uint8Array> => {
-    const buffer = new Uint8Array(lengthBytes)
-    return buffer.subarray(0, await file.read(buffer, offsetBytes))
-  }
-  let header: Uint8Array
-  let body: Uint8Array
+  const plan = planRead(place, range);
+  const bodyAt = place.offsetBytes + place.headerBytes;
+  const fetch = async (
+    buffer: Uint8Array,
+    offsetBytes: number,
+  ): Promise<Uint8Array> => {
+    return buffer.subarray(0, await file.read(buffer, offsetBytes));
+  };
+  let header: Uint8Array;
+  let body: Uint8Array;
   if (plan.atOnce) {
-    const whole = await fetch(place.offsetBytes, place.headerBytes + plan.bodyToBytes)
-    header = whole.subarray(0, place.headerBytes)
-    body = whole.subarray(place.headerBytes + plan.bodyFromBytes)
+    const whole = await fetch(
+      allocate(place.headerBytes + plan.bodyToBytes),
+      place.offsetBytes,
+    );
+    header = whole.subarray(0, place.headerBytes);
+    body = whole.subarray(place.headerBytes + plan.bodyFromBytes);
   } else {
-    const bodyBytes = plan.bodyToBytes - plan.bodyFromBytes
-    const both = [fetch(place.offsetBytes, place.headerBytes), fetch(bodyAt + plan.bodyFromBytes, bodyBytes)] as const
-    ;[header, body] = await Promise.all(both)
+    const bodyBytes = plan.bodyToBytes - plan.bodyFromBytes;
+    const headerAlone = fetch(
+      Buffer.allocUnsafeSlow(place.headerBytes),
+      place.offsetBytes,
+    );
+    const both = [
+      headerAlone,
+      fetch(allocate(bodyBytes), bodyAt + plan.bodyFromBytes),
+    ] as const;
+    [header, body] = await Promise.all(both);
   }
-  verifyRead(place, plan, { header, body }, isWanted)
-  const from = range.offsetBytes - plan.bodyFromBytes
-  return body.subarray(from, from + range.lengthBytes)
+  verifyRead(place, plan, { header, body }, isWanted);
+  const from = range.offsetBytes - plan.bodyFromBytes;
+  return body.subarray(from, from + range.lengthBytes);
 }
