@@ -8,17 +8,21 @@
  *           everything is stopped and the error thrown; starting the process again is the safe way on.
  * Limits    `LIVINGS_MAX` at once: all of them run, none waits for another to end.
  */
+import { setMaxListeners } from "node:events"
 import { assert, AssertionError } from "../base/assert.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import { backoffMs } from "./backoff.js"
+import { CHORES_MAX } from "./chore-runner.js"
 import type { Living } from "./contract.js"
 import { mapBounded } from "./map-bounded.js"
 
 export const RESTART_LIMITS = { firstMs: 200, mostMs: 60_000 } as const
 export const HEALTHY_AFTER_MS = 60_000
 export const LIVINGS_MAX = 1_000
+/** On the one signal that all of them share: each rests on it, and those that run chores listen for every chore. */
+const STOP_LISTENERS_MAX = LIVINGS_MAX + CHORES_MAX
 
 export async function supervise(
   livings: readonly Living[],
@@ -29,6 +33,7 @@ export async function supervise(
 ): Promise<void> {
   assert(livings.length <= LIVINGS_MAX, "more living things than can run side by side")
   const stop = new AbortController()
+  setMaxListeners(STOP_LISTENERS_MAX, stop.signal)
   const onAbort = (): void => stop.abort(signal.reason)
   if (signal.aborted) onAbort()
   signal.addEventListener("abort", onAbort)

@@ -5,11 +5,12 @@
  * Order of stopping: listeners drain while the engine still works; then background work ends; then the
  * engine makes its last checkpoint and closes; then the folders are given up.
  */
+import { setMaxListeners } from "node:events"
 import { availableParallelism } from "node:os"
 import { AdminApi, AdminProtocol } from "../admin/index.js"
 import { fail, type Failure } from "../base/failures.js"
 import { parseEpoch } from "../base/ids.js"
-import { MIB } from "../base/limits.js"
+import { DEVICES_MAX, MIB } from "../base/limits.js"
 import { CALL_LIMITS, queuedDisk, replaceRecordFile, type QueuedDisk } from "../device/index.js"
 import { makeCodec } from "../erasure/index.js"
 import { Certificates, HTTP_LIMITS, HttpServer, probeAddress } from "../http/index.js"
@@ -44,6 +45,8 @@ const SLAB_POOL_BYTES = 384 * MIB
 const COMPUTE_THREADS = Math.min(2, availableParallelism())
 const COMPUTE_ENTRY = new URL("./compute-worker.js", import.meta.url)
 const CHECKPOINT_ENTRY = new URL("./checkpoint-worker.js", import.meta.url)
+/** On the signal that ends background work: the watch over each device's calls, and the supervision. */
+const BACKGROUND_LISTENERS_MAX = DEVICES_MAX + 1
 const LOOPBACK = /^(127\.|::1$|localhost$)/
 
 const isLoopback = ({ host }: ListenAddress): boolean => LOOPBACK.test(host)
@@ -75,6 +78,7 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   const store = await openStore(clock, random, disk, seams.locks, config, fileKey)
   const stop = new AbortController()
   const background = new AbortController()
+  setMaxListeners(BACKGROUND_LISTENERS_MAX, background.signal)
   const onLost = (failure: Failure) => {
     if (failure.kind !== "folderInUse") {
       telemetry.log.error("a data folder cannot be checked", { reason: failure.message })

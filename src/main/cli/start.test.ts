@@ -97,6 +97,13 @@ test("a running store's folder is not taken twice; SIGTERM ends it in one line; 
   assert.equal(await again.stop(), 0)
 })
 
+test("a start with many folders warns of nothing that Node has to say", async () => {
+  const dataFolders = Array.from({ length: 12 }, (_, i) => join(folder, "many", `disk${i + 1}`))
+  const store = await StoreProcess.start({ dataFolders }, clock)
+  assert.equal(await store.stop(), 0)
+  assert.doesNotMatch(store.output, /Warning|--trace-warnings/)
+})
+
 test("folders of two stores are not mixed", async () => {
   const [a, b] = [join(folder, "store-a"), join(folder, "store-b")]
   for (const data of [a, b]) await (await StoreProcess.start({ dataFolders: [data] }, clock)).stop()
