@@ -211,4 +211,22 @@ export const PLANTS: readonly Plant[] = [
     scenario: "storm on 2 devices",
     caughtBy: ["acknowledgedStays", "opens"],
   },
+  {
+    bug: "remove an older life's needles without asking their row",
+    edits: [
+      {
+        file: "src/object/release-commands-core.ts",
+        find: "if (named === judge.uploadId) return",
+        put: "if (false) return",
+      },
+    ],
+    scenario: "orphans",
+    caughtBy: ["spaceComesBack"],
+  },
+  {
+    bug: "remove void needles under a reader",
+    edits: [{ file: "src/object/orphans.ts", find: "position <= oldestPin", put: "position >= 0" }],
+    scenario: "slow reader",
+    caughtBy: ["readersFinish"],
+  },
 ]

@@ -131,7 +131,7 @@ async function auditSpace(world: World, engine: Engine): Promise<void> {
       check("spaceComesBack", owed || held.has(key), () => `a needle that a row names is gone: ${show(key)}`)
     }
   }
-  //ORPHANS
+  for (const key of held.keys()) check("spaceComesBack", named.has(key), () => `nothing names ${show(key)}`)
   const releases = [...engine.tablet.committed.range("releases", ALL)]
   check("spaceComesBack", releases.length === 0, () => `${releases.length} releases are left`)
 }

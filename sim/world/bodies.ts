@@ -63,7 +63,7 @@ export interface Got {
 export async function get(engine: Engine, request: GetRequest): Promise<Got> {
   const body = await engine.services.objects.get(request)
   const pieces: Uint8Array[] = []
-  for await (const piece of body.read(noSignal)) pieces.push(piece)
+  for await (const piece of body.read(noSignal)) pieces.push(piece.slice())
   return { info: body.info, bytes: Buffer.concat(pieces) }
 }
 

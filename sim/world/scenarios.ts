@@ -76,12 +76,14 @@ async function rot(seed: number): Promise<void> {
   }
 }
 
-/** A reader that is overtaken by a removal and by the collector gets all its bytes. */
+/** A reader of an older life's bytes that is overtaken by a removal, the collector and the walk for orphans gets them all. */
 async function slowReader(seed: number): Promise<void> {
-  const on = await stage(seed, 1)
+  const before = await stage(seed, 1)
   const key = objectKeyOfText("slow")
   const bytes = bodyBytes("slow", 900_000)
-  await put(on, "slow", bytes)
+  await put(before, "slow", bytes)
+  await before.world.stop(before.engine)
+  const on = { ...before, engine: await before.world.start() }
   const body = await on.engine.services.objects.get({ bucket: on.bucket, key, conditions: {} })
   const pieces: Uint8Array[] = []
   const failure = await kindOf(
@@ -89,9 +91,9 @@ async function slowReader(seed: number): Promise<void> {
       for await (const piece of body.read(noSignal)) {
         if (pieces.length === 0) {
           await on.engine.services.objects.remove({ bucket: on.bucket, key, conditions: {} })
-          for (let i = 0; i < 3; i += 1) for (const chore of on.engine.chores) await chore.step(noSignal)
+          for (let i = 0; i < 300; i += 1) for (const chore of on.engine.chores) await chore.step(noSignal)
         }
-        pieces.push(piece)
+        pieces.push(piece.slice())
       }
     })(),
   )
@@ -99,6 +101,38 @@ async function slowReader(seed: number): Promise<void> {
   check("readersFinish", Buffer.compare(Buffer.concat(pieces), bytes) === 0, () => "the reader got other bytes")
   await settle(on.world, on.engine)
   check("spaceComesBack", needlesHeld(on.engine).size === 0, () => "the removed object still takes space")
+}
+
+/** A process dies between its shards and its commit: the next one takes the space back, and nothing else. */
+async function orphans(seed: number): Promise<void> {
+  const on = await stage(seed, 4)
+  await put(on, "kept", bodyBytes("kept", 500_000))
+  const kept = needlesHeld(on.engine).size
+  let reached: () => void = () => undefined
+  const paused = new Promise<void>(resolve => (reached = resolve))
+  let pieces = 0
+  const gap = async (): Promise<void> => {
+    pieces += 1
+    if (pieces < 10) return
+    reached()
+    await new Promise(() => undefined)
+  }
+  const source = sourceOf(bodyBytes("lost", 500_000), 50_000, gap)
+  void on.engine.services.objects.put(putRequest(on.bucket, objectKeyOfText("lost"), source))
+  await paused
+  await on.world.pass(10)
+  check("spaceComesBack", needlesHeld(on.engine).size > kept, () => "the upload has no needles yet")
+  on.world.kill()
+  const engine = await on.world.start()
+  check("spaceComesBack", needlesHeld(engine).size > kept, () => "the lost upload's needles are gone by themselves")
+  await settle(on.world, engine)
+  const left = needlesHeld(engine).size
+  check("spaceComesBack", left === kept, () => `${left} needles are left where ${kept} have an owner`)
+  const marks = [...engine.tablet.committed.range("voids", { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") })]
+  check("spaceComesBack", marks.length === 0, () => "void marks of the life before are left")
+  const bucket = await engine.services.buckets.open(NAME)
+  const body = must(await find(engine, bucket, objectKeyOfText("kept")), "it was acknowledged")
+  check("nothingHalf", nameOfBody(body.bytes) === "kept", () => "other bytes are left")
 }
 
 /** An upload that is judged void between its bytes and its commit is refused. */
@@ -233,6 +267,7 @@ export const SCENARIOS = {
   slots,
   rot,
   "slow reader": slowReader,
+  orphans,
   "give up": giveUp,
   listing,
   clock,

@@ -288,7 +288,7 @@ export class Twins {
       const asked = { bucket, key, conditions, ...(versionId ? { versionId } : {}), ...(range ? { range } : {}) }
       const body = await objects.get(asked)
       const pieces: Uint8Array[] = []
-      for await (const piece of body.read(noSignal)) pieces.push(piece)
+      for await (const piece of body.read(noSignal)) pieces.push(piece.slice())
       body.close()
       return { info: body.info, range: body.range, partChecksum: body.partChecksum, bytes: Buffer.concat(pieces) }
     })

@@ -7,6 +7,7 @@
  */
 import { fail } from "../base/failures.js"
 import { concatBytes } from "../base/bytes.js"
+import type { Extent } from "../format/extent.js"
 import type { Compute, Lane, Slab } from "../seams/compute/contract.js"
 import type { BlockWriter, WrittenBlock } from "./block-writer.js"
 import type { WriteRequest, WrittenBody } from "./contract.js"
@@ -14,7 +15,12 @@ import { describeBody } from "./describe-core.js"
 import { BLOCK_LIMITS } from "./limits.js"
 
 /** Writes one body; see `Blocks.write`. */
-export async function writeBody(compute: Compute, writer: BlockWriter, request: WriteRequest): Promise<WrittenBody> {
+export async function writeBody(
+  compute: Compute,
+  writer: BlockWriter,
+  request: WriteRequest,
+  remove: (extent: Extent) => Promise<void>,
+): Promise<WrittenBody> {
   const { source, inlineBytesMax, lengthBytesMax, plan } = request
   const held: Uint8Array[] = []
   let lengthBytes = 0
@@ -36,7 +42,7 @@ export async function writeBody(compute: Compute, writer: BlockWriter, request: 
     const bytes = concatBytes(held)
     return { lengthBytes, digests: compute.hash(plan, bytes), content: { kind: "inline", bytes }, debts: [] }
   } catch (error) {
-    await body?.abandon()
+    await body?.abandon(remove)
     throw error
   }
 }
@@ -111,10 +117,20 @@ class OpenBody {
     }
   }
 
-  /** Ends everything under way; needles that were written are the collector's. */
-  async abandon(): Promise<void> {
+  /** Ends everything under way and takes back what was written; what stays behind is judged after the next start. */
+  async abandon(remove: (extent: Extent) => Promise<void>): Promise<void> {
     this.lane.close()
-    await Promise.allSettled(this.blocks)
+    const outcomes = await Promise.allSettled(this.blocks)
     this.slab?.release()
+    const blocks = outcomes.flatMap(outcome => (outcome.status === "fulfilled" ? [outcome.value] : []))
+    if (outcomes.length > 0) await this.takeBack(outcomes.length, blocks, remove).catch(() => undefined)
+  }
+
+  private async takeBack(
+    begun: number,
+    blocks: readonly WrittenBlock[],
+    remove: (extent: Extent) => Promise<void>,
+  ): Promise<void> {
+    await remove(describeBody(this.request, begun * this.request.blockBytes, blocks).extent)
   }
 }

@@ -6,8 +6,8 @@
  * the rows of "a" come before those of "a!" whatever their suffixes are. At most 8 + 1,025 + 18 bytes.
  */
 import type { AccountId, BucketId, BucketName, MultipartId, ObjectKey, RowKey, UploadId } from "../base/ids.js"
-import { rowKeyOf } from "../base/ids.js"
-import { afterPrefix, bytesOfHex } from "../base/bytes.js"
+import { bytesOfByteString, parseUploadId, rowKeyOf } from "../base/ids.js"
+import { afterPrefix, bytesOfHex, hexOf } from "../base/bytes.js"
 import { assert, must } from "../base/assert.js"
 import type { KeyRange } from "../base/key-range.js"
 import { bytesOfVersionId } from "./version-id.js"
@@ -60,6 +60,10 @@ export const segmentRowKey = partRowKey
 export function uploadRowKey(row: RowKey, uploadId: UploadId): RowKey {
   return rowKeyOf(row + byteText(must(bytesOfHex(uploadId), "upload ids are hex")))
 }
+
+/** The upload that an upload's row key names. */
+export const uploadOfRowKey = (row: RowKey): UploadId =>
+  parseUploadId(hexOf(bytesOfByteString(parseObjectRowKey(row).suffix)))
 
 const byteText = (bytes: Uint8Array): string => String.fromCharCode(...bytes)
 const multipartBytes = (id: MultipartId): string => byteText(bytesOfVersionId(id))

@@ -14,6 +14,7 @@ import { Ingest, type StorePolicy } from "./ingest.js"
 import { MultipartService } from "./multipart-service.js"
 import { ObjectReader } from "./object-reader.js"
 import { ObjectService } from "./object-service.js"
+import { Orphans } from "./orphans.js"
 import { ReadPins } from "./read-pins.js"
 import { Uploads } from "./uploads.js"
 
@@ -37,5 +38,6 @@ export function createServices(
   const ingest = new Ingest(tablet, blocks, uploads, store)
   const objects = new ObjectService(random, tablet, new ObjectReader(tablet, blocks, pins), ingest)
   const multipart = new MultipartService(clock, random, tablet, compute, ingest, objects, incarnation)
-  return { buckets: new BucketService(tablet), objects, multipart, chores: [new Collector(tablet, blocks, pins)] }
+  const chores = [new Collector(tablet, blocks, pins), new Orphans(tablet, blocks, pins, incarnation, log)]
+  return { buckets: new BucketService(tablet), objects, multipart, chores }
 }

@@ -11,7 +11,8 @@ import type { Blocks, WrittenBody } from "../block/index.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import type { Tablet } from "../tablet/index.js"
-import { judgeUpload } from "./release-commands-core.js"
+import { objectRowKey, uploadRowKey } from "../format/row-key.js"
+import { dropRows, judgeUpload } from "./release-commands-core.js"
 
 export const incarnationOf = (uploadId: UploadId): number => parseInt(uploadId.slice(0, 8), 16)
 
@@ -40,14 +41,18 @@ export class Uploads {
 
   /**
    * Gives up what a refused request has written. Best effort: after a crash, or where the refusal is
-   * not certain, the collector finds it.
+   * not certain, the next start finds it.
    */
   async discard(bucketId: BucketId, key: ObjectKey, body: WrittenBody, refusal: unknown): Promise<void> {
     if (body.content.kind !== "extent" || isFailure(refusal, "indeterminate", "stopping", "deviceFailed")) return
     const { extent } = body.content
     try {
       const verdict = await this.tablet.run(judgeUpload({ bucketId, key, uploadId: extent.uploadId }))
-      if (verdict === "void") await this.blocks.remove(extent)
+      if (verdict !== "void") return
+      await this.blocks.remove(extent)
+      // The commit has been refused for good: nobody else can name this upload.
+      const mark = uploadRowKey(objectRowKey(bucketId, key), extent.uploadId)
+      await this.tablet.run(dropRows([["voids", mark]]))
     } catch (error) {
       this.log.debug("an upload that was given up is left to the collector", { error: String(error) })
     }

@@ -56,7 +56,8 @@ export function verifyRead(
   if (subBlock !== undefined) throw fail("corruptNeedle", { ...place, subBlock })
 }
 
-function decodeHeader(place: NeedlePlace, bytes: Uint8Array): NeedleHeader {
+/** Throws `corruptNeedle`, with the place. */
+export function decodeHeader(place: NeedlePlace, bytes: Uint8Array): NeedleHeader {
   try {
     return decodeNeedleHeader(bytes)
   } catch (error) {

@@ -1,8 +1,9 @@
 /** Fetches what a plan asks for and hands out the range of it, verified. */
-import type { NeedleHeader, NeedlePlace } from "../format/needle.js";
-import type { DiskFile } from "../seams/disk/contract.js";
-import type { Allocate, NeedleRange } from "./contract.js";
-import { planRead, verifyRead } from "./needle-read-core.js";
+import { fail } from "../base/failures.js"
+import type { NeedleHeader, NeedleOwner, NeedlePlace } from "../format/needle.js"
+import type { DiskFile } from "../seams/disk/contract.js"
+import type { Allocate, NeedleRange } from "./contract.js"
+import { decodeHeader, planRead, verifyRead } from "./needle-read-core.js"
 
 /** Throws `corruptNeedle`, `deviceFailed`. The result is a view of a buffer from `allocate`, or of one of its own. */
 export async function readNeedle(
@@ -12,36 +13,36 @@ export async function readNeedle(
   isWanted: (header: NeedleHeader) => boolean,
   allocate: Allocate = Buffer.allocUnsafeSlow,
 ): Promise<Uint8Array> {
-  const plan = planRead(place, range);
-  const bodyAt = place.offsetBytes + place.headerBytes;
-  const fetch = async (
-    buffer: Uint8Array,
-    offsetBytes: number,
-  ): Promise<Uint8Array> => {
-    return buffer.subarray(0, await file.read(buffer, offsetBytes));
-  };
-  let header: Uint8Array;
-  let body: Uint8Array;
-  if (plan.atOnce) {
-    const whole = await fetch(
-      allocate(place.headerBytes + plan.bodyToBytes),
-      place.offsetBytes,
-    );
-    header = whole.subarray(0, place.headerBytes);
-    body = whole.subarray(place.headerBytes + plan.bodyFromBytes);
-  } else {
-    const bodyBytes = plan.bodyToBytes - plan.bodyFromBytes;
-    const headerAlone = fetch(
-      Buffer.allocUnsafeSlow(place.headerBytes),
-      place.offsetBytes,
-    );
-    const both = [
-      headerAlone,
-      fetch(allocate(bodyBytes), bodyAt + plan.bodyFromBytes),
-    ] as const;
-    [header, body] = await Promise.all(both);
+  const plan = planRead(place, range)
+  const bodyAt = place.offsetBytes + place.headerBytes
+  const fetch = async (buffer: Uint8Array, offsetBytes: number): Promise<Uint8Array> => {
+    return buffer.subarray(0, await file.read(buffer, offsetBytes))
   }
-  verifyRead(place, plan, { header, body }, isWanted);
-  const from = range.offsetBytes - plan.bodyFromBytes;
-  return body.subarray(from, from + range.lengthBytes);
+  let header: Uint8Array
+  let body: Uint8Array
+  if (plan.atOnce) {
+    const whole = await fetch(allocate(place.headerBytes + plan.bodyToBytes), place.offsetBytes)
+    header = whole.subarray(0, place.headerBytes)
+    body = whole.subarray(place.headerBytes + plan.bodyFromBytes)
+  } else {
+    const bodyBytes = plan.bodyToBytes - plan.bodyFromBytes
+    const headerAlone = fetch(Buffer.allocUnsafeSlow(place.headerBytes), place.offsetBytes)
+    const both = [headerAlone, fetch(allocate(bodyBytes), bodyAt + plan.bodyFromBytes)] as const
+    ;[header, body] = await Promise.all(both)
+  }
+  verifyRead(place, plan, { header, body }, isWanted)
+  const from = range.offsetBytes - plan.bodyFromBytes
+  return body.subarray(from, from + range.lengthBytes)
+}
+
+/** The row that a needle's header names. Throws `corruptNeedle`, `deviceFailed`. */
+export async function readOwner(
+  file: DiskFile,
+  place: NeedlePlace,
+  isWanted: (header: NeedleHeader) => boolean,
+): Promise<NeedleOwner> {
+  const bytes = new Uint8Array(place.headerBytes)
+  const header = decodeHeader(place, bytes.subarray(0, await file.read(bytes, place.offsetBytes)))
+  if (header.kind === "shard" && isWanted(header)) return header.owner
+  throw fail("corruptNeedle", { message: "another needle lies where this one should", ...place })
 }

@@ -445,3 +445,16 @@ function counted(disk: Disk): { disk: Disk; seen: { readBytes: number; open: num
     },
   }
 }
+
+test("a needle says whose it is, and a damaged one says nothing", async () => {
+  const world = await opened()
+  const [first, second] = [needleFor(1, 5000, random), needleFor(2, 300 * KIB, random)]
+  await world.volumes.append(first)
+  await world.volumes.append(second)
+  assert.deepEqual(await world.volumes.ownerOf(first.id), first.owner)
+  assert.deepEqual(await world.volumes.ownerOf(second.id), second.owner)
+  await rejects(world.volumes.ownerOf(needleIdFor(3)), "noSuchNeedle")
+  const { path, bit } = placeBit(world, first, 60)
+  world.sim.flipBit(path, bit)
+  await rejects(world.volumes.ownerOf(first.id), "corruptNeedle")
+})
