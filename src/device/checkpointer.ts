@@ -5,7 +5,7 @@
  * new writes wait. A failed checkpoint is tried again with the same extent: its frozen overlay stays
  * in memory and the log stays uncut. A clean stop makes one.
  */
-import { isFailure } from "../base/failures.js"
+import { fail, isFailure } from "../base/failures.js"
 import { MIB } from "../base/limits.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
@@ -25,6 +25,9 @@ export const CHECKPOINT_LIMITS = {
   retryMs: 2_000,
 } as const
 
+/** A write that found no room waits this long for a checkpoint to make some; one that hangs must not hold writers. */
+export const ROOM_MS_MAX = 20_000
+
 export type CheckpointRun = (request: CheckpointRequest) => Promise<CheckpointResult>
 
 export class Checkpointer implements Living {
@@ -32,7 +35,7 @@ export class Checkpointer implements Living {
   private lastMs: number
   private confirmedMs: number
   private lastError: string | undefined
-  private waiting: (() => void)[] = []
+  private readonly waiting = new Set<AbortController>()
 
   constructor(
     name: string,
@@ -53,13 +56,21 @@ export class Checkpointer implements Living {
     return this.lastError
   }
 
-  /** Resolves when a checkpoint has made room; undefined where there is room now. */
+  /** Resolves when a checkpoint has made room; undefined where there is room now. Throws `tooManyInFlight`. */
   roomForWrites(): Promise<void> | undefined {
     return this.isOver(2) ? this.madeRoom() : undefined
   }
 
   private async madeRoom(): Promise<void> {
-    while (this.isOver(2)) await new Promise<void>(resolve => this.waiting.push(resolve))
+    const untilMs = this.clock.monotonicMs() + ROOM_MS_MAX
+    while (this.isOver(2)) {
+      const leftMs = untilMs - this.clock.monotonicMs()
+      if (leftMs <= 0) throw fail("tooManyInFlight", { message: "checkpoints do not keep up", device: this.name })
+      const made = new AbortController()
+      this.waiting.add(made)
+      await this.clock.sleep(leftMs, made.signal)
+      this.waiting.delete(made)
+    }
   }
 
   isOver(factor: number): boolean {
@@ -91,13 +102,14 @@ export class Checkpointer implements Living {
     const started = this.clock.monotonicMs()
     const result = await this.runCheckpoint({ upTo, prefixes: this.prefixes })
     this.rows.dropFrozen()
-    await this.log.cut(upTo)
+    try {
+      await this.log.cut(upTo)
+    } finally {
+      for (const made of this.waiting) made.abort()
+    }
     this.lastMs = this.clock.monotonicMs()
     this.lastError = undefined
     this.output.debug("checkpoint", { device: this.name, ...result, tookMs: Math.round(this.lastMs - started) })
-    const released = this.waiting
-    this.waiting = []
-    for (const resolve of released) resolve()
   }
 
   private async attempt(work: () => Promise<void>, signal: AbortSignal): Promise<void> {

@@ -2,7 +2,8 @@
  * Device stack: everything that runs on one device (log, rows, needle volumes, payloads, checkpoints),
  * put together over the seams.
  */
-import type { DeviceId, Incarnation, TabletId } from "../../base/ids.js"
+import type { DeviceId, Incarnation, LogSequence, TabletId } from "../../base/ids.js"
+import { isFailure } from "../../base/failures.js"
 import type { ShardDevice } from "../../block/index.js"
 import {
   Checkpointer,
@@ -61,6 +62,7 @@ export async function openDevice(
   const positions = new Map([...prefixes.keys()].map(tabletId => [tabletId, containedPosition(base, tabletId)]))
   const guard = options.guards?.get(place.id)
   const log = await openLog(disk, folders.log, place.id, { known: contained, ...(guard && { guard }) })
+  await cutContained(log, contained)
   const rows = new Rows(base, contained)
   const home = { folder: folders.volumes, deviceId: place.id, incarnation: place.incarnation }
   const volumes = await openVolumes(disk, rows, home, readSourceMark(base, VOLUMES_SOURCE))
@@ -97,5 +99,14 @@ export async function openDevice(
       await log.close()
       await rows.close()
     },
+  }
+}
+
+/** A process that died between a checkpoint and the cut after it has left batches that the base contains. */
+async function cutContained(log: CommitLog, contained: LogSequence): Promise<void> {
+  try {
+    await log.cut(contained)
+  } catch (error) {
+    if (!isFailure(error, "deviceFull")) throw error
   }
 }

@@ -4,6 +4,8 @@ import { test } from "node:test"
 import { objectKeyOfText, rowKeyOf } from "../../base/ids.js"
 import { isFailure } from "../../base/failures.js"
 import { KIB } from "../../base/limits.js"
+import { ROOM_MS_MAX } from "../../device/checkpointer.js"
+import { setBucketState } from "../../object/bucket-commands-core.js"
 import type { Bucket } from "../../object/index.js"
 import { failing } from "../../seams/disk/index.js"
 import type { Engine } from "./engine.js"
@@ -80,4 +82,17 @@ test("small objects and listings survive rot on the device that is read first", 
   await engine.services.objects.setTags({ bucket, key: keys[1] ?? key }, [["tag", "value"]])
   const again = await engine.services.objects.get({ bucket, key: keys[1] ?? key, conditions: {} })
   assert.deepEqual(await bytesOf(again), small("b"), "a command carries the payload on from where it is whole")
+})
+
+test("a store opens, and ends a removal that was cut off, with more left over than writers may have waiting", async () => {
+  const machine = new Machine({ devices: 1 })
+  const first = await machine.open()
+  const bucket = await createBucket(first)
+  for (let i = 0; i < 10; i += 1) await first.accounts.createKey(bucket.owner)
+  await first.tablet.run(setBucketState(bucket.id, "closing"))
+  machine.disk.kill()
+  machine.checkpointLimits = { rowsMax: 2 }
+  const engine = await Promise.race([machine.open(), machine.clock.advance(ROOM_MS_MAX + 1).then(() => undefined)])
+  assert.ok(engine, "it opens")
+  await put(engine, await engine.services.buckets.open(bucket.name), Buffer.from("body"))
 })

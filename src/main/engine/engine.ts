@@ -102,6 +102,8 @@ export async function openEngine(seams: Seams, settings: EngineSettings): Promis
       settings.incarnation,
     )
     const accounts = new AccountService(random, tablet, settings.masterKey, settings.root)
+    // What was left over may be so much that writes would wait for a checkpoint, and nobody makes one yet.
+    for (const { checkpointer } of devices) if (checkpointer.isOver(2)) await checkpointer.checkpoint()
     await accounts.ensureRoot()
     await services.buckets.reopenClosed()
     return {

@@ -23,7 +23,6 @@ const idOf = (number: number) => parseDeviceId(number.toString(16).padStart(16, 
 export interface MachineOptions {
   readonly devices: number
   readonly blockBytes?: number
-  readonly checkpointLimits?: Partial<typeof CHECKPOINT_LIMITS>
 }
 
 /** A machine with its disk and bases, on which a store is opened again and again. Nothing runs by itself. */
@@ -34,6 +33,8 @@ export class Machine {
   readonly telemetry = new SimTelemetry()
   private readonly layout: Layout
   private lives = 0
+  /** Of the lives to come. */
+  checkpointLimits: Partial<Record<keyof typeof CHECKPOINT_LIMITS, number>> = {}
 
   constructor(private readonly options: MachineOptions) {
     const devices = Array.from({ length: options.devices }, (_, i) => ({ id: idOf(i + 1), weight: 1 }))
@@ -42,7 +43,7 @@ export class Machine {
 
   /** Opens the store for the next life of the process; end the one before with `disk.kill()` or `engine.stop()`. */
   async open(): Promise<Engine> {
-    const { devices, blockBytes = 64 * KIB, checkpointLimits } = this.options
+    const { devices, blockBytes = 64 * KIB } = this.options
     const { clock, stores, telemetry, layout } = this
     this.lives += 1
     const disk = this.disk.boot()
@@ -61,7 +62,7 @@ export class Machine {
         incarnation,
         masterKey: new Uint8Array(32),
         root: { accountId: OWNER, accessKeyId: parseAccessKeyId("ROOTKEY"), secret: "secret", createdMs: 0 },
-        deviceOptions: { checkpointLimits: { ...CHECKPOINT_LIMITS, ...checkpointLimits } },
+        deviceOptions: { checkpointLimits: { ...CHECKPOINT_LIMITS, ...this.checkpointLimits } },
       },
     )
   }

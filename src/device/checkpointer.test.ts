@@ -1,0 +1,55 @@
+/** Writers that outrun checkpoints wait, but not for ever. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { fail, isFailure } from "../base/failures.js"
+import { parseLogSequence, rowKeyOf } from "../base/ids.js"
+import { SimClock } from "../seams/clock/sim.js"
+import { MemoryStores } from "../seams/store/memory.js"
+import { SimTelemetry } from "../seams/telemetry/sim.js"
+import { CHECKPOINT_LIMITS, Checkpointer, ROOM_MS_MAX } from "./checkpointer.js"
+import type { CommitLog } from "./contract.js"
+import { Rows } from "./rows.js"
+
+async function scene(cut: CommitLog["cut"]) {
+  const clock = new SimClock()
+  const rows = new Rows(await new MemoryStores().openReader("/base"), parseLogSequence(0))
+  const refuse = () => Promise.reject(fail("internal"))
+  const log: CommitLog = {
+    ...{
+      durable: parseLogSequence(0),
+      lengthBytes: 0,
+      confirm: () => Promise.resolve(),
+      close: () => Promise.resolve(),
+    },
+    ...{ append: refuse, read: refuse, records: async function* () {}, cut },
+  }
+  const run = () => Promise.resolve({ rows: 0, payloads: 0 })
+  const limits = { ...CHECKPOINT_LIMITS, rowsMax: 2 }
+  const checkpointer = new Checkpointer("d", rows, log, new Map(), run, clock, new SimTelemetry().log, limits)
+  const write = (key: string) => rows.apply([{ family: "current", key: rowKeyOf(key), value: new Uint8Array(1) }])
+  return { clock, checkpointer, write }
+}
+
+test("a writer waits once twice the rows of a checkpoint are there, and is turned away after a while", async () => {
+  const { clock, checkpointer, write } = await scene(() => Promise.resolve())
+  for (const key of ["a", "b", "c"]) write(key)
+  assert.equal(checkpointer.roomForWrites(), undefined)
+  write("d")
+  const room = checkpointer.roomForWrites()
+  assert.ok(room)
+  const turnedAway = assert.rejects(room, error => isFailure(error, "tooManyInFlight"))
+  await clock.advance(ROOM_MS_MAX)
+  await turnedAway
+})
+
+test("a checkpoint lets waiting writers on, also where the log finds no room for its cut", async () => {
+  const { clock, checkpointer, write } = await scene(() => Promise.reject(fail("deviceFull")))
+  for (const key of ["a", "b", "c", "d"]) write(key)
+  let served = false
+  const room = checkpointer.roomForWrites()?.then(() => (served = true))
+  await assert.rejects(checkpointer.checkpoint(), error => isFailure(error, "deviceFull"))
+  await clock.advance(1)
+  assert.ok(served, "nothing else would come to wake it")
+  await room
+  assert.equal(clock.sleepers, 0)
+})
