@@ -38,6 +38,9 @@ export interface KillResult {
 const CLIENTS = 6
 const KILLS_PER_GROUP = 4
 const LIFE_MS = { min: 60, max: 900 } as const
+/** One life in a few is long enough for a server at work to begin a checkpoint (5 s), and is killed around it. */
+const LONG_LIFE_MS = { min: 4_200, max: 6_200 } as const
+const LONG_LIFE_ONE_IN = 4
 
 const BUCKETS: readonly Bucket[] = [
   { name: "plain", mode: "never" },
@@ -82,7 +85,8 @@ class KillLoop {
       await worker.work(() => false)
       if (!dying) this.record.violation(`life ${life}: the living server did not answer ${worker.unanswered}`)
     })
-    await later(LIFE_MS.min + this.draw.below(LIFE_MS.max - LIFE_MS.min))
+    const { min, max } = life % LONG_LIFE_ONE_IN === 2 ? LONG_LIFE_MS : LIFE_MS
+    await later(min + this.draw.below(max - min))
     dying = true
     await this.server.kill()
     await Promise.all(working)
