@@ -5,8 +5,8 @@
  *   node tools/docs.mjs           checks
  *   node tools/docs.mjs --write   writes generated tables anew
  *
- * A fenced block marked ```sh test=NAME is a promise that it works: `commandsIn` hands these to the
- * test that runs them against a server.
+ * A fenced block marked ```sh test=NAME needs=TOOL,TOOL is a promise that it works wherever these tools
+ * are installed: `commandsIn` hands these to the test that runs them against a server.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
@@ -19,6 +19,7 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const SKIPPED = new Set(["node_modules", "dist", "data", ".git", ".cache"])
 /** These tell of the past, where files may have had other names. */
 const HISTORY = /^CHANGELOG\.md$|^docs\/decisions\//
+const COMMAND = /^sh\s+test=([\w-]+)(?:\s+needs=(\S+))?$/
 const GENERATED = /(<!-- generated:([\w-]+) -->\n)([\s\S]*?)(<!-- \/generated -->)/g
 
 /** Paths of all Markdown files, from the root. */
@@ -35,14 +36,22 @@ export function documentsIn(root, folder = root) {
 
 const read = (root, path) => readFileSync(join(root, path), "utf8")
 
-/** The shell blocks that promise to work: `{ name, path, line, text }`, in the order of the documents. */
+/**
+ * The scripts that promise to work: `{ name, path, line, needs, script }`, in the order of the documents.
+ * Blocks of one name in one document are one script, in their order.
+ */
 export function commandsIn(root = ROOT) {
-  return documentsIn(root).flatMap(path =>
-    fencedBlocks(read(root, path)).flatMap(({ info, text, line }) => {
-      const name = /^sh\s+test=([\w-]+)$/.exec(info)?.[1]
-      return name === undefined ? [] : [{ name, path, line, text }]
-    }),
-  )
+  return documentsIn(root).flatMap(path => {
+    const commands = new Map()
+    for (const { info, text, line } of fencedBlocks(read(root, path))) {
+      const [, name, needs = ""] = COMMAND.exec(info) ?? []
+      if (name === undefined) continue
+      const earlier = commands.get(name) ?? { name, path, line, needs: [], script: "" }
+      const all = new Set([...earlier.needs, ...needs.split(",").filter(tool => tool !== "")])
+      commands.set(name, { ...earlier, needs: [...all], script: `${earlier.script}${text}\n` })
+    }
+    return [...commands.values()]
+  })
 }
 
 function linkProblems(root, path) {
@@ -107,8 +116,15 @@ function commandProblems(root) {
   return commandsIn(root).flatMap(({ name, path, line }) => {
     const twice = seen.has(name)
     seen.add(name)
-    return twice ? [`${path}:${line}: test=${name} is there twice`] : []
+    return twice ? [`${path}:${line}: test=${name} is of another document already`] : []
   })
+}
+
+/** Blocks that look like promises and would be run by nothing. */
+function blockProblems(root, path) {
+  return fencedBlocks(read(root, path)).flatMap(({ info, line }) =>
+    /\btest\b/.test(info) && !COMMAND.test(info) ? [`${path}:${line}: not sh test=NAME needs=TOOL,TOOL: ${info}`] : [],
+  )
 }
 
 /** Branded ids without a line in the glossary. */
@@ -130,6 +146,7 @@ export async function checkDocuments(root = ROOT, generators = GENERATORS) {
     problems.push(
       ...linkProblems(root, path),
       ...nameProblems(root, path),
+      ...blockProblems(root, path),
       ...(await generatedProblems(root, path, generators)),
     )
   }

@@ -1,14 +1,14 @@
 /**
- * What the README and the start banner tell people to type is typed here, as written, against a real
- * server. (The blocks of `docs/` are run by `src/main/cli/recipes.test.ts`.)
+ * What the documents and the start banner tell people to type is typed here, as written, against a real
+ * server. A block whose tools are not installed is skipped, and says which.
  */
 import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
 import { existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs"
 import { join } from "node:path"
+import { pathToFileURL } from "node:url"
 import { after, before, test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
-import { recipesOf } from "../../src/main/cli/recipe-blocks.js"
 import { bindChild, findProgram, run, type CommandResult } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
 import { freePort, ROOT } from "../harness/server.js"
@@ -29,14 +29,22 @@ const PLAIN = Object.fromEntries(
 /** A server as a newcomer starts it: `./bin/hayloft serve` in a checkout, data in ./data. */
 interface FirstStart {
   readonly checkout: string
+  /** One more checkout with the same store in ./data. */
+  another(name: string): string
   readonly banner: string
   stop(): Promise<number | null>
 }
 
-async function firstStart(folder: string): Promise<FirstStart> {
-  const checkout = join(folder, "checkout")
+/** A folder that looks like the checkout, so that nothing in the real one is written to. */
+function checkoutIn(folder: string, name: string): string {
+  const checkout = join(folder, name)
   mkdirSync(checkout)
-  for (const name of CHECKOUT) symlinkSync(join(ROOT, name), join(checkout, name))
+  for (const part of CHECKOUT) symlinkSync(join(ROOT, part), join(checkout, part))
+  return checkout
+}
+
+async function firstStart(folder: string): Promise<FirstStart> {
+  const checkout = checkoutIn(folder, "checkout")
   const ports = ["--listen", `127.0.0.1:${await freePort()}`, "--admin-listen", `127.0.0.1:${await freePort()}`]
   const child = spawn("./bin/hayloft", ["serve", ...ports], {
     cwd: checkout,
@@ -63,14 +71,19 @@ async function firstStart(folder: string): Promise<FirstStart> {
     }
     await later(POLL_MS)
   }
-  return { checkout, banner, stop }
+  const another = (name: string) => {
+    const place = checkoutIn(folder, name)
+    symlinkSync(join(checkout, "data"), join(place, "data"))
+    return place
+  }
+  return { checkout, another, banner, stop }
 }
 
 /** Types a script into a fresh terminal in the checkout. */
 const type = (checkout: string, script: string): Promise<CommandResult> =>
   run("bash", ["-c", `set -euo pipefail\n${script}`], {
     cwd: checkout,
-    env: { ...PLAIN, HOME: checkout },
+    env: { ...PLAIN, HOME: checkout, CHECKPOINT_DISABLE: "1" },
   })
 
 async function typeOk(checkout: string, script: string): Promise<string> {
@@ -79,8 +92,18 @@ async function typeOk(checkout: string, script: string): Promise<string> {
   return stdout
 }
 
-const isMissing = (tool: string): boolean =>
-  tool.includes("/") ? !existsSync(join(ROOT, tool)) : findProgram(tool) === undefined
+/** `aws`: a command; `python3:boto3`: a module of it; `a/b`: a path in the checkout. */
+async function isMissing(tool: string): Promise<boolean> {
+  if (tool.includes("/")) return !existsSync(join(ROOT, tool))
+  const [program = "", module] = tool.split(":")
+  if (findProgram(program) === undefined) return true
+  return module !== undefined && (await run(program, ["-c", `import ${module}`])).code !== 0
+}
+
+async function firstMissing(tools: readonly string[]): Promise<string | undefined> {
+  for (const tool of tools) if (await isMissing(tool)) return tool
+  return undefined
+}
 
 let server: FirstStart | undefined
 let release: () => void = () => undefined
@@ -125,7 +148,7 @@ for (const { at, name, bucket, tool } of [
   { at: 2, name: "AWS CLI", bucket: "third", tool: "aws" },
 ]) {
   test(`the banner's way with ${name}, exactly as printed`, async t => {
-    if (tool !== undefined && isMissing(tool)) return t.skip(`${tool} is not installed`)
+    if (tool !== undefined && (await isMissing(tool))) return t.skip(`${tool} is not installed`)
     const { checkout, banner } = started()
     const line = pasted(banner)[at] ?? ""
     assert.ok(line.includes(bucket), banner)
@@ -138,19 +161,25 @@ for (const { at, name, bucket, tool } of [
   })
 }
 
-const blocks = recipesOf(readFileSync(join(ROOT, "README.md"), "utf8"))
+interface Documents {
+  commandsIn(): { name: string; path: string; needs: string[]; script: string }[]
+}
 
-test("the README has a way for each kind of client", () => {
-  assert.deepEqual(
-    blocks.map(({ name }) => name),
-    ["readme-node", "readme-curl", "readme-aws", "readme-sdk"],
-  )
+const documents = (await import(pathToFileURL(join(ROOT, "tools/docs.mjs")).href)) as Documents
+const commands = documents.commandsIn()
+
+test("there is a way for each kind of client", () => {
+  const names = commands.map(({ name }) => name)
+  for (const client of ["node", "curl", "aws", "sdk"]) assert.ok(names.includes(`readme-${client}`), client)
+  for (const client of ["first-object", "aws-cli", "sdk-javascript", "sdk-python", "rclone", "restic", "terraform"]) {
+    assert.ok(names.includes(client), client)
+  }
 })
 
-for (const { name, needs, script } of blocks) {
-  test(`README.md: ${name}`, async t => {
-    const missing = needs.find(isMissing)
+for (const { name, path, needs, script } of commands) {
+  test(`${path}: ${name}`, async t => {
+    const missing = await firstMissing(needs)
     if (missing !== undefined) return t.skip(`${missing} is not installed`)
-    await typeOk(started().checkout, script)
+    await typeOk(started().another(name), script)
   })
 }

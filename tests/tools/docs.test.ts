@@ -11,7 +11,7 @@ type Generators = Readonly<Record<string, () => string | Promise<string>>>
 
 interface Docs {
   checkDocuments(root: string, generators?: Generators): Promise<string[]>
-  commandsIn(root: string): { name: string; path: string; line: number; text: string }[]
+  commandsIn(root: string): { name: string; path: string; line: number; needs: string[]; script: string }[]
   regenerate(text: string, generators: Generators): Promise<string>
 }
 
@@ -75,17 +75,23 @@ test("a tree without documents does not pass for a good one", async () => {
   assert.match((await problemsOf({})).join(), /looked at nothing/)
 })
 
-test("shell blocks that promise to work are handed out, others are not", async () => {
+test("shell blocks that promise to work are handed out, gathered by name; others are not", async () => {
   const text =
-    "1. do\n\n   ```sh test=put\n   aws s3 cp a b\n     indented\n   ```\n\n```sh\nno\n```\n\n```sh test=get\nx\n```\n"
+    "1. do\n\n   ```sh test=put needs=aws\n   aws s3 cp a b\n     indented\n   ```\n\n```sh\nno\n```\n\n" +
+    "```sh test=get\nx\n```\n\n```sh test=put needs=aws,python3:boto3\nlast\n```\n"
   await inTree({ "docs/use.md": text }, root => {
+    const path = "docs/use.md"
     assert.deepEqual(docs.commandsIn(root), [
-      { name: "put", path: "docs/use.md", line: 3, text: "aws s3 cp a b\n  indented" },
-      { name: "get", path: "docs/use.md", line: 12, text: "x" },
+      { name: "put", path, line: 3, needs: ["aws", "python3:boto3"], script: "aws s3 cp a b\n  indented\nlast\n" },
+      { name: "get", path, line: 12, needs: [], script: "x\n" },
     ])
   })
-  const problems = await problemsOf({ "a.md": text, "b.md": text })
-  assert.deepEqual(problems, ["b.md:3: test=put is there twice", "b.md:12: test=get is there twice"])
+  const problems = await problemsOf({ "a.md": text, "b.md": text, "c.md": "```bash test=c\n```\n" })
+  assert.deepEqual(problems, [
+    "c.md:1: not sh test=NAME needs=TOOL,TOOL: bash test=c",
+    "b.md:3: test=put is of another document already",
+    "b.md:12: test=get is of another document already",
+  ])
 })
 
 test("a generated table that differs from what the code says is reported, and can be made anew", async () => {
