@@ -6,6 +6,7 @@
  * only some had was never acknowledged; it becomes committed now, whole.
  */
 import { must } from "../base/assert.js"
+import { fail } from "../base/failures.js"
 import type { Position } from "../base/ids.js"
 import type { Entry } from "../format/entry.js"
 import { mapBounded } from "../life/index.js"
@@ -25,19 +26,27 @@ export async function recoverTablet(members: readonly Member[]): Promise<Positio
   await mapBounded(members, DEVICES_AT_ONCE, member => member.replay())
   for (const [i, member] of members.entries()) {
     const has = positions[i] ?? NO_POSITION
-    if (has < last) await catchUp(member, longest, has)
+    if (has < last) await catchUp(member, longest, has, last)
   }
   return last
 }
 
-async function catchUp(member: Member, longest: Member, has: Position): Promise<void> {
+/** Throws `corruptLog` where the log of the longest no longer has what the member lacks. */
+async function catchUp(member: Member, longest: Member, has: Position, last: Position): Promise<void> {
   let batch: Entry[] = []
+  let end = has
   for await (const entry of longest.entriesAfter(has)) {
+    if (entry.position !== end + 1) break
     if (batch.length >= CATCH_UP_ENTRIES || batchLength([...batch, entry]) <= batch.length) {
       ;(await member.log(batch)).apply()
       batch = []
     }
     batch.push(entry)
+    end = entry.position
+  }
+  if (end < last) {
+    const message = "a device lacks entries that no other device has in its log any more"
+    throw fail("corruptLog", { message, device: member.device.id, lacksFrom: end + 1, last })
   }
   if (batch.length > 0) (await member.log(batch)).apply()
 }

@@ -96,3 +96,14 @@ test("a store opens, and ends a removal that was cut off, with more left over th
   assert.ok(engine, "it opens")
   await put(engine, await engine.services.buckets.open(bucket.name), Buffer.from("body"))
 })
+
+test("a store does not open over a device that has lost its rows and its log", async () => {
+  const machine = new Machine({ devices: 2 })
+  const engine = await machine.open()
+  await put(engine, await createBucket(engine), Buffer.from("body"))
+  await engine.stop()
+  await machine.stores.discard("/d1/base")
+  const disk = machine.disk.boot()
+  for (const name of await disk.list("/d1/log")) await disk.remove(`/d1/log/${name}`)
+  await assert.rejects(machine.open(), error => isFailure(error, "corruptLog"))
+})
