@@ -2,13 +2,13 @@
  * Blocks: a byte stream becomes blocks, shards, and needles on devices, and back. No names here.
  */
 import type { DeviceId, PartitionId, UploadId } from "../base/ids.js"
+import type { PieceOwner } from "../base/pieces.js"
 import type { Policy } from "../base/policy.js"
 import type { Extent } from "../format/extent.js"
 import type { Digests, LanePlan } from "../seams/compute/contract.js"
 import type { NeedleId, NeedleOwner, Volumes } from "../volume/contract.js"
 
-/** Whose the pieces of a read are: the caller's for good, or only until it asks for the next. */
-export type PieceOwner = "caller" | "reader"
+export type { PieceOwner }
 
 /** One device as the block layer sees it. */
 export interface ShardDevice {
@@ -32,6 +32,7 @@ export interface WriteRequest {
   readonly policy: Policy
   readonly blockBytes: number
   readonly plan: LanePlan
+  /** Its pieces are copied before the next one is asked for. */
   readonly source: AsyncIterable<Uint8Array>
   /** More than this throws `entityTooLarge`. */
   readonly lengthBytesMax: number

@@ -5,6 +5,7 @@
  * names and values are what the wire carried, or will carry.
  */
 import type { Failure } from "../base/failures.js"
+import type { PieceOwner } from "../base/pieces.js"
 import type { Fields } from "../seams/telemetry/contract.js"
 
 /** Where the time of a request goes, as `Server-Timing` shows it. */
@@ -63,8 +64,9 @@ export interface Exchange {
    * The body, once. Opening it sends `100 Continue` where the client waits for that; the client is
    * held back while nobody asks for more. Throws `incompleteBody` where it ends early,
    * `requestTimeout` where it comes too slowly, `invalidRequest` where its framing is broken.
+   * Pieces that stay the reader's are gone when the next one is asked for.
    */
-  body(): AsyncIterable<Uint8Array>
+  body(pieces?: PieceOwner): AsyncIterable<Uint8Array>
   /** Fields for the request's log line: `operation` (which metrics show too), `failure` and whatever helps. Never a secret. */
   note(fields: Fields): void
   /**

@@ -12,6 +12,7 @@ import { assert } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
 import { httpDate } from "../base/dates.js"
+import type { PieceOwner } from "../base/pieces.js"
 import { KIB } from "../base/limits.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Fields } from "../seams/telemetry/contract.js"
@@ -123,8 +124,8 @@ export class NodeExchange implements Exchange {
     return this.headers.get(name) ?? []
   }
 
-  body(): AsyncIterable<Uint8Array> {
-    const stream = this.requestBody.stream()
+  body(pieces: PieceOwner = "caller"): AsyncIterable<Uint8Array> {
+    const stream = this.requestBody.stream(pieces)
     const sendContinue = (): void => {
       if (this.terms.awaitsContinue && !this.answered && !this.isGone) this.response.writeContinue()
     }

@@ -9,7 +9,9 @@ import type { IncomingMessage } from "node:http"
 import { assert } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
+import type { PieceOwner } from "../base/pieces.js"
 import type { Clock } from "../seams/clock/contract.js"
+import { freePiece } from "./body-memory.js"
 import type { HttpLimits } from "./limits.js"
 import { Pace } from "./pace-core.js"
 
@@ -60,7 +62,7 @@ export class RequestBody {
     this.settle()
   }
 
-  async *stream(): AsyncGenerator<Uint8Array> {
+  async *stream(pieces: PieceOwner): AsyncGenerator<Uint8Array> {
     assert(!this.opened, "a body is opened once")
     this.opened = true
     this.listen()
@@ -70,6 +72,7 @@ export class RequestBody {
         this.waitingBytes -= piece.length
         if (this.waitingBytes < this.limits.streamBufferBytes) this.request.resume()
         yield piece
+        if (pieces === "reader") freePiece(piece)
       } else if (this.failure !== undefined) throw this.failure
       else if (this.ended) return
       else if (this.isCut) throw fail("incompleteBody", { message: "the connection ended within the body" })

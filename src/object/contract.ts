@@ -9,7 +9,7 @@
  *           request any more) and out (`ObjectBody.read()` yields verified bytes).
  */
 import type { AccountId, BucketId, BucketName, MultipartId, ObjectKey, VersionId } from "../base/ids.js"
-import type { PieceOwner } from "../block/contract.js"
+import type { PieceOwner } from "../base/pieces.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
 
 export type VersioningState = "never" | "enabled" | "suspended"
@@ -116,7 +116,7 @@ export interface BodyPromises {
 
 export interface BodySource extends BodyPromises {
   /** Starts the body (sends 100-continue where asked). Called at most once. May throw `Failure` while streaming. */
-  open(): AsyncIterable<Uint8Array>
+  open(pieces?: PieceOwner): AsyncIterable<Uint8Array>
   /**
    * The checksum that the client declared, in base64: known at once (header), or only after the body
    * has ended (trailer). Undefined: none declared. Mismatch: `badDigest`.

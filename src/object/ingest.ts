@@ -89,7 +89,7 @@ export class Ingest {
       policy: this.store.policy,
       blockBytes: this.store.blockBytes,
       plan: { md5: true, sha256: body.sha256 !== undefined, checksum: request.checksumAlgorithm },
-      source: body.open(),
+      source: body.open("reader"),
       lengthBytesMax: BODY_BYTES_MAX,
       inlineBytesMax: request.inlineBytesMax,
       birthNote: encodeBirthNote({

@@ -260,5 +260,5 @@ function sharesBytes({ source, bucket, key, checksumAlgorithm }: CopyRequest, { 
 /** A copy's source as a body. */
 export function bodyOf(source: ObjectBody, signal: AbortSignal): BodySource {
   const lengthBytes = source.range?.lengthBytes ?? source.info.sizeBytes
-  return { lengthBytes, open: () => source.read(signal), declaredChecksum: () => undefined }
+  return { lengthBytes, open: pieces => source.read(signal, pieces), declaredChecksum: () => undefined }
 }

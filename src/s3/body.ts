@@ -12,6 +12,7 @@ import type { ChunkSignatures } from "../access/index.js"
 import { concatBytes, equalBytes } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
 import { OBJECT_BYTES_MAX } from "../base/limits.js"
+import type { PieceOwner } from "../base/pieces.js"
 import type { BodySource } from "../object/contract.js"
 import type { ChecksumAlgorithm, Compute } from "../seams/compute/contract.js"
 import type { CallBody, Headers } from "./call.js"
@@ -31,7 +32,7 @@ export interface WireBody {
   /** `Transfer-Encoding: chunked`. */
   readonly chunked: boolean
   /** Starts reading (and sends 100-continue where asked). */
-  open(): AsyncIterable<Uint8Array>
+  open(pieces: PieceOwner): AsyncIterable<Uint8Array>
 }
 
 export interface BodyProtection {
@@ -115,7 +116,7 @@ export class RequestBody implements CallBody {
       ...(plan.md5 !== undefined && { md5: plan.md5 }),
       ...(plan.sha256 !== undefined && { sha256: plan.sha256 }),
       ...(plan.algorithm !== undefined && { checksumAlgorithm: plan.algorithm }),
-      open: () => limited(this.decoded(plan), OBJECT_BYTES_MAX),
+      open: (pieces = "caller") => limited(this.decoded(plan, pieces), OBJECT_BYTES_MAX),
       declaredChecksum: () => this.declared(plan),
     }
   }
@@ -131,7 +132,7 @@ export class RequestBody implements CallBody {
     if ((plan.lengthBytes ?? 0) > bytesMax) throw oversized
     const pieces: Uint8Array[] = []
     let lengthBytes = 0
-    for await (const bytes of this.decoded(plan)) {
+    for await (const bytes of this.decoded(plan, "caller")) {
       pieces.push(bytes.slice())
       lengthBytes += bytes.length
       if (lengthBytes > bytesMax) throw oversized
@@ -141,14 +142,14 @@ export class RequestBody implements CallBody {
     return document
   }
 
-  private decoded({ lengthBytes, trailerNames }: Plan): AsyncIterable<Uint8Array> {
+  private decoded({ lengthBytes, trailerNames }: Plan, pieces: PieceOwner): AsyncIterable<Uint8Array> {
     if (this.opened) throw fail("internal", { reason: "a body is read once" })
     this.opened = true
     const { payload, chunkSignatures } = this.protection
-    if (payload.kind !== "chunked") return this.wire.open()
+    if (payload.kind !== "chunked") return this.wire.open(pieces)
     const signatures = payload.signed ? chunkSignatures() : undefined
     const shape = { signatures, trailerNames, decodedBytes: lengthBytes ?? 0 }
-    return decodeChunkedBody(this.wire.open(), shape, trailers => void (this.trailers = trailers))
+    return decodeChunkedBody(this.wire.open(pieces), shape, trailers => void (this.trailers = trailers))
   }
 
   /** The checksum that the client declared; a trailer's only once the body has ended. Throws `badDigest`. */

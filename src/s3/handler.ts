@@ -8,6 +8,7 @@
 import type { Accounts } from "../access/contract.js"
 import { asFailure, fail } from "../base/failures.js"
 import { parseBucketName, textOfObjectKey } from "../base/ids.js"
+import type { PieceOwner } from "../base/pieces.js"
 import type { Exchange, PlainAnswer, Protocol, Refusal } from "../http/index.js"
 import type { ObjectServices } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -247,9 +248,9 @@ class TimedBody implements WireBody {
     this.chunked = exchange.chunkedTransfer
   }
 
-  async *open(): AsyncGenerator<Uint8Array> {
+  async *open(pieces: PieceOwner): AsyncGenerator<Uint8Array> {
     let askedMs = this.clock.monotonicMs()
-    for await (const piece of this.exchange.body()) {
+    for await (const piece of this.exchange.body(pieces)) {
       this.waitedMs += this.clock.monotonicMs() - askedMs
       yield piece
       askedMs = this.clock.monotonicMs()
