@@ -21,6 +21,7 @@ import {
   isMountPoint,
   Ownership,
   readControlRecord,
+  type ControlChoice,
   type PresentDevice,
   writeControlRecord,
 } from "../../device/index.js"
@@ -73,7 +74,11 @@ async function findRecord(disk: Disk, looks: readonly FolderLook[]) {
     }
     present.push({ id, storeId, record: await readControlRecord(disk, path) })
   }
-  return chooseControlRecord(present)
+  const choice = chooseControlRecord(present)
+  const lived = choice ? undefined : looks.find(({ superblock }) => superblock && superblock.incarnation > 0)
+  // A store's first life begins once its record is on every device: this one is not new, it has lost it.
+  if (lived) throw fail("corruptRecord", { message: `${lived.path} belongs to a store whose control record is gone` })
+  return choice
 }
 
 /** Everything that speaks against this start, before anything is touched. */
@@ -81,7 +86,7 @@ async function check(
   disk: Disk,
   looks: readonly FolderLook[],
   config: ServeConfig,
-): Promise<ControlRecord | undefined> {
+): Promise<ControlChoice | undefined> {
   const choice = await findRecord(disk, looks)
   if (!choice) {
     policyOfNewStore(config, looks.length)
@@ -100,7 +105,7 @@ async function check(
     })
   }
   checkUnchanged(choice.record, config)
-  return choice.record
+  return choice
 }
 
 /** Settings that a store keeps from its first start. */
@@ -132,7 +137,8 @@ export async function openStore(
       held.push(await locks.take(path))
     }
     // What was seen before the locks were held may have changed since.
-    const { looks, known, secretsOfKnown } = await inspect(disk, config, masterKeyOfFile)
+    const { looks, choice, secretsOfKnown } = await inspect(disk, config, masterKeyOfFile)
+    const known = choice?.record
     const devices = known ? superblocksOf(looks) : await makeDevices(clock, random, disk, looks)
     const secrets = withRootKey(
       secretsOfKnown ?? drawSecrets(random, clock.wallMs(), masterKeyOfFile, config.rootKey),
@@ -141,7 +147,10 @@ export async function openStore(
     const record = known
       ? nextRecord(known, devices, secrets === secretsOfKnown ? known.secrets : sealSecrets(secrets, random))
       : await firstRecord(disk, devices, config, sealSecrets(secrets, random))
-    if (record !== known) await mapBounded(looks, DEVICES_AT_ONCE, ({ path }) => writeControlRecord(disk, path, record))
+    // Also where a replacement was cut off: each device must have the record before anything rests on it.
+    if (record !== known || choice?.behind.length !== 0) {
+      await mapBounded(looks, DEVICES_AT_ONCE, ({ path }) => writeControlRecord(disk, path, record))
+    }
     const owned = await begin(clock, disk, held, devices, record)
     const incarnation = parseIncarnation(Math.max(...owned.map(({ identity }) => identity.incarnation)))
     return { storeId: record.storeId, record, secrets, devices: owned, incarnation, isNew: known === undefined }
@@ -155,8 +164,8 @@ export async function openStore(
 async function inspect(disk: Disk, config: ServeConfig, masterKeyOfFile: Uint8Array | undefined) {
   const looks: FolderLook[] = []
   for (const path of config.dataFolders) looks.push(await lookAt(disk, path))
-  const known = await check(disk, looks, config)
-  return { looks, known, secretsOfKnown: known && openSecrets(known.secrets, masterKeyOfFile) }
+  const choice = await check(disk, looks, config)
+  return { looks, choice, secretsOfKnown: choice && openSecrets(choice.record.secrets, masterKeyOfFile) }
 }
 
 type Device = FolderLook & { readonly superblock: Superblock }

@@ -9,22 +9,24 @@ export interface DeviceOnDisk {
 
 const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
 
-/** "any 3 of 7 disks may fail", or what folders on one disk really protect against. */
-export function redundancyInWords(policy: Policy, metaCopies: number, devices: readonly DeviceOnDisk[]): string {
-  const lost = Math.min(tolerance(policy), metaCopies - 1)
+/**
+ * "any 3 of 7 disks may fail", or what folders on one disk really protect against.
+ * `members` hold the names; `missing` devices are gone already.
+ */
+export function redundancyInWords(
+  policy: Policy,
+  members: number,
+  devices: readonly DeviceOnDisk[],
+  missing: number,
+): string {
+  const lost = Math.max(0, Math.min(tolerance(policy) - missing, members - 1))
   const disks = new Set(devices.map(device => device.fileSystemId)).size
-  const shape = textOfPolicy(policy)
-  if (lost === 0) {
-    return `${shape} in ${plural(devices.length, "folder")} on ${plural(disks, "disk")}: no disk may fail; a lost disk loses objects`
-  }
-  if (disks === devices.length) return `${shape}: any ${lost} of ${disks} disks may fail without loss`
-  const perDisk = Math.max(...foldersPerDisk(devices))
-  const protects = disks === 1 ? 0 : Math.floor(lost / perDisk)
-  const against =
-    protects > 0
-      ? `any ${protects} of ${disks} disks may fail without loss`
-      : "protects against bit rot and deleted folders, not against the disk"
-  return `${shape} in ${plural(devices.length, "folder")} on ${plural(disks, "disk")}: ${against}`
+  const gone = missing > 0 ? `; ${plural(missing, "device")} missing` : ""
+  const where = `${textOfPolicy(policy)} in ${plural(devices.length, "folder")} on ${plural(disks, "disk")}${gone}`
+  if (lost === 0) return `${where}: no ${missing > 0 ? "further " : ""}disk may fail; a lost disk loses objects`
+  const protects = Math.floor(lost / Math.max(...foldersPerDisk(devices)))
+  if (protects > 0 && disks > 1) return `${where}: any ${protects} of them may fail without loss`
+  return `${where}: protects against bit rot and ${plural(lost, "deleted folder")}, not against the disk`
 }
 
 function foldersPerDisk(devices: readonly DeviceOnDisk[]): number[] {

@@ -1,7 +1,10 @@
 /** What the admin port tells of a running store. */
 import type { DeviceReport, HealthReport, QueueReport, StoreReport, StoreStatus } from "../../admin/index.js"
+import { firstOf } from "../../base/first-of.js"
+import { rowKeyOf } from "../../base/ids.js"
 import { textOfPolicy } from "../../base/policy.js"
 import { CALL_LIMITS, type QueuedDisk } from "../../device/index.js"
+import type { ControlDevice } from "../../format/control-record.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Compute } from "../../seams/compute/index.js"
 import type { Metrics } from "../../seams/telemetry/contract.js"
@@ -10,6 +13,8 @@ import type { DeviceStack } from "../engine/device-stack.js"
 import type { Engine } from "../engine/engine.js"
 import type { OpenedStore } from "./open-store.js"
 import { redundancyInWords } from "./redundancy-core.js"
+
+const ALL_DEBTS = { start: rowKeyOf(""), end: rowKeyOf("\xff\xff\xff") }
 
 export interface StatusFacts {
   readonly version: string
@@ -41,11 +46,23 @@ export class RunningStatus implements StoreStatus {
       if (checkpointError !== undefined)
         reasons.push(`checkpoints of device ${device.place.id} fail: ${checkpointError}`)
     }
+    for (const { id, pathHint } of this.missing()) reasons.push(`device ${id}, last at ${pathHint}, is missing`)
+    if (this.owesShards())
+      reasons.push("objects written while a device was missing have fewer shards than their policy asks for")
     return { ready: this.engine.tablet.isServing, reasons }
+  }
+
+  private missing(): readonly ControlDevice[] {
+    return this.store.record.devices.filter(({ id }) => !this.engine.devices.some(device => device.place.id === id))
+  }
+
+  private owesShards(): boolean {
+    return firstOf(this.engine.tablet.committed.range("debts", ALL_DEBTS)) !== undefined
   }
 
   async report(): Promise<StoreReport> {
     const { record, storeId } = this.store
+    const members = record.tablets[0]?.members.length ?? 0
     const devices: DeviceReport[] = []
     const onDisk: { path: string; fileSystemId: string }[] = []
     for (const device of this.engine.devices) {
@@ -58,11 +75,11 @@ export class RunningStatus implements StoreStatus {
       ...this.facts,
       uptimeSeconds: Math.floor((this.clock.monotonicMs() - this.startedAtMs) / 1000),
       policy: textOfPolicy(record.policy),
-      metaCopies: record.metaCopies,
+      metaCopies: members,
       blockBytes: record.blockBytes,
-      redundancy: redundancyInWords(record.policy, record.metaCopies, onDisk),
+      redundancy: redundancyInWords(record.policy, members, onDisk, this.missing().length),
       health: this.health(),
-      devices,
+      devices: [...devices, ...this.missing().map(missingReport)],
       queues: this.queues(),
     }
   }
@@ -124,3 +141,8 @@ export class RunningStatus implements StoreStatus {
     )
   }
 }
+
+const missingReport = ({ id, pathHint }: ControlDevice): DeviceReport => ({
+  ...{ id, path: pathHint, state: "missing", reason: "not there at the start" },
+  ...{ totalBytes: 0, freeBytes: 0, fileSystemKind: "unknown", queues: [] },
+})
