@@ -69,7 +69,7 @@ export async function runOk(program: string, args: readonly string[], options: C
 
 /** Path of an installed program, preferring the system's own; undefined where there is none. */
 export function findProgram(name: string): string | undefined {
-  const folders = ["/usr/bin", "/usr/local/bin", ...(process.env["PATH"] ?? "").split(delimiter)]
+  const folders = ["/usr/bin", "/usr/local/bin", "/usr/sbin", ...(process.env["PATH"] ?? "").split(delimiter)]
   return folders
     .map(folder => join(folder, name))
     .find(path => {

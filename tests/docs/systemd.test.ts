@@ -1,26 +1,16 @@
-/** The configurations that docs/install.md shows for other programs are tried with these programs. */
+/** systemd itself reads the unit that docs/install.md shows. */
 import assert from "node:assert/strict"
-import { readFileSync, writeFileSync } from "node:fs"
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
 import { findProgram, run } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
-import { ROOT } from "../harness/server.js"
-
-const INSTALL = readFileSync(join(ROOT, "docs", "install.md"), "utf8")
-
-/** The only fenced block of the document that the pattern finds. */
-function blockOf(pattern: RegExp): string {
-  const found = [...INSTALL.matchAll(/^```\w*\n([\s\S]*?)^```$/gm)].map(([, text = ""]) => text)
-  const [block, ...others] = found.filter(text => pattern.test(text))
-  assert.ok(block !== undefined && others.length === 0, `one block of docs/install.md has ${pattern}`)
-  return block
-}
+import { installBlock } from "./install-blocks.js"
 
 test("systemd accepts the unit", async t => {
   const analyze = findProgram("systemd-analyze")
   if (analyze === undefined) return t.skip("systemd-analyze is not installed")
-  const unit = blockOf(/^\[Unit\]$/m)
+  const unit = installBlock(/^\[Unit\]$/m)
   for (const line of ["User=", "ExecStart=", "Restart=", "TimeoutStopSec=", "WantedBy="])
     assert.ok(unit.includes(line), line)
   await withFolder(async folder => {

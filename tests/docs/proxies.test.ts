@@ -1,0 +1,184 @@
+/**
+ * The AWS SDK through nginx and Caddy, each set up as docs/install.md shows (with other ports, names and
+ * certificates): signatures hold, keys arrive as they were sent, bodies stream both ways.
+ */
+import assert from "node:assert/strict"
+import { spawn } from "node:child_process"
+import { readFileSync, writeFileSync } from "node:fs"
+import { Agent, type AgentOptions } from "node:https"
+import { connect, type LookupFunction } from "node:net"
+import { join } from "node:path"
+import { Readable } from "node:stream"
+import { test } from "node:test"
+import { setTimeout as later } from "node:timers/promises"
+import {
+  CreateBucketCommand,
+  GetObjectCommand,
+  paginateListObjectsV2,
+  PutObjectCommand,
+  S3Client,
+} from "@aws-sdk/client-s3"
+import { getSignedUrl } from "@aws-sdk/s3-request-presigner"
+import { bytesFor, KEYS, MIB } from "../clients/material.js"
+import { bindChild, findProgram, run } from "../harness/commands.js"
+import { withFolder } from "../harness/folders.js"
+import { CREDENTIALS, freePort, REGION, selfSigned, withServer } from "../harness/server.js"
+import { adapted, installBlock } from "./install-blocks.js"
+
+const START_MS_MAX = 30_000
+const POLL_MS = 25
+const BUCKET = "behind"
+const LARGE_BYTES = 20 * MIB
+
+interface Setting {
+  readonly folder: string
+  readonly port: number
+  readonly backendPort: number
+  readonly tls: { readonly cert: string; readonly key: string }
+}
+
+/** The program's configuration in `folder`, and the arguments that make it use that. */
+type Configure = (setting: Setting) => readonly string[]
+
+const nginx: Configure = ({ folder, port, backendPort, tls }) => {
+  const server = adapted(installBlock(/proxy_pass/), [
+    ["listen 443 ssl", `listen 127.0.0.1:${port} ssl`],
+    ["/etc/ssl/s3.example.org.pem", tls.cert],
+    ["/etc/ssl/s3.example.org.key", tls.key],
+    ["s3.example.org", "localhost"],
+    ["127.0.0.1:9000", `127.0.0.1:${backendPort}`],
+  ])
+  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
+    name => `${name}_temp_path ${folder}/${name};`,
+  )
+  const user = process.getuid?.() === 0 ? "user root;\n" : ""
+  const process_ = `${user}daemon off;\nmaster_process off;\npid ${folder}/nginx.pid;\nerror_log stderr;\nevents {}\n`
+  const path = join(folder, "nginx.conf")
+  writeFileSync(path, `${process_}http {\naccess_log off;\n${temporary.join("\n")}\n${server}}\n`)
+  return ["-p", folder, "-c", path, "-e", "stderr"]
+}
+
+const caddy: Configure = ({ folder, port, backendPort, tls }) => {
+  const site = adapted(installBlock(/reverse_proxy/), [
+    [
+      "s3.example.org, *.s3.example.org {",
+      `https://localhost:${port}, https://*.localhost:${port} {\n  tls ${tls.cert} ${tls.key}`,
+    ],
+    ["127.0.0.1:9000", `127.0.0.1:${backendPort}`],
+  ])
+  const path = join(folder, "Caddyfile")
+  writeFileSync(path, `{\n  admin off\n  auto_https disable_redirects\n}\n${site}`)
+  return ["run", "--config", path, "--adapter", "caddyfile"]
+}
+
+/** Starts the program, works while it listens on the port, ends it. */
+async function withProxy(
+  program: string,
+  args: readonly string[],
+  setting: Setting,
+  work: () => Promise<void>,
+): Promise<void> {
+  const env = { ...process.env, HOME: setting.folder, XDG_DATA_HOME: setting.folder, XDG_CONFIG_HOME: setting.folder }
+  const child = spawn(program, args, { env, stdio: ["ignore", "ignore", "pipe"] })
+  bindChild(child)
+  let log = ""
+  child.stderr.setEncoding("utf8").on("data", (chunk: string) => (log += chunk))
+  const exited = new Promise<void>(resolve => void child.once("exit", () => resolve()))
+  try {
+    for (const deadline = performance.now() + START_MS_MAX; !(await listens(setting.port)); await later(POLL_MS)) {
+      assert.ok(child.exitCode === null && performance.now() < deadline, `${program} did not start:\n${log}`)
+    }
+    await work()
+  } catch (error) {
+    throw new Error(`${String(error)}\n${program} said:\n${log.slice(-4000)}`, { cause: error })
+  } finally {
+    child.kill("SIGKILL")
+    await exited
+  }
+}
+
+const listens = (port: number): Promise<boolean> =>
+  new Promise(resolve => {
+    const socket = connect(port, "127.0.0.1")
+    socket.once("error", () => resolve(false))
+    socket.once("connect", () => {
+      socket.destroy()
+      resolve(true)
+    })
+  })
+
+/** Resolves every name to loopback, as *.localhost does where the system knows it. */
+const lookup: LookupFunction = (_name, options, done) =>
+  options.all === true ? done(null, [{ address: "127.0.0.1", family: 4 }]) : done(null, "127.0.0.1", 4)
+
+function clientOf(port: number, agent: AgentOptions, forcePathStyle: boolean): S3Client {
+  return new S3Client({
+    endpoint: `https://localhost:${port}`,
+    region: REGION,
+    credentials: { accessKeyId: CREDENTIALS.accessKey, secretAccessKey: CREDENTIALS.secretKey },
+    maxAttempts: 1,
+    forcePathStyle,
+    requestHandler: { httpsAgent: new Agent(agent) },
+  })
+}
+
+async function bytesOf(client: S3Client, Key: string): Promise<Buffer> {
+  const { Body } = await client.send(new GetObjectCommand({ Bucket: BUCKET, Key }))
+  assert.ok(Body)
+  return Buffer.from(await Body.transformToByteArray())
+}
+
+/** Keys that climb above the root of a virtual-host address, where nginx answers 400 by itself, as the document says. */
+const CLIMBING = KEYS.filter(key => key.startsWith("../"))
+
+async function keysArrive(client: S3Client, keys: readonly string[]): Promise<void> {
+  for (const Key of keys) await client.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: `body of ${Key}` }))
+  for (const Key of keys) assert.equal((await bytesOf(client, Key)).toString(), `body of ${Key}`)
+  const listed: string[] = []
+  for await (const page of paginateListObjectsV2({ client, pageSize: 5 }, { Bucket: BUCKET })) {
+    listed.push(...(page.Contents ?? []).map(({ Key }) => Key ?? ""))
+  }
+  assert.deepEqual(listed.sort(), [...KEYS].sort())
+}
+
+async function largeBodiesStream(client: S3Client, folder: string, ca: string): Promise<void> {
+  const body = Buffer.from(bytesFor("large", LARGE_BYTES))
+  const Bucket = BUCKET
+  await client.send(new PutObjectCommand({ Bucket, Key: "large", Body: body }))
+  assert.ok((await bytesOf(client, "large")).equals(body), "as one body")
+  // From a stream the SDK signs no body, but sends it in chunks with a checksum behind them.
+  const stream = Readable.from([body.subarray(0, 7 * MIB), body.subarray(7 * MIB)])
+  await client.send(new PutObjectCommand({ Bucket, Key: "streamed", Body: stream, ContentLength: body.length }))
+  assert.ok((await bytesOf(client, "streamed")).equals(body), "as a stream")
+  const url = await getSignedUrl(client, new GetObjectCommand({ Bucket, Key: "large" }), { expiresIn: 60 })
+  const path = join(folder, "by-link")
+  const { code, stderr } = await run("curl", ["-sSf", "--cacert", ca, "-o", path, url])
+  assert.equal(code, 0, stderr)
+  assert.ok(readFileSync(path).equals(body), "by a signed link")
+}
+
+for (const [name, configure] of Object.entries({ nginx, caddy })) {
+  test(`behind ${name} as docs/install.md sets it up`, async t => {
+    const [program, openssl, curl] = [name, "openssl", "curl"].map(findProgram)
+    if (program === undefined) return t.skip(`${name} is not installed`)
+    if (openssl === undefined || curl === undefined) return t.skip("openssl or curl is not installed")
+    await withFolder(async folder => {
+      const tls = await selfSigned(openssl, folder, [BUCKET])
+      await withServer({ folders: [join(folder, "data")] }, async server => {
+        const setting = { folder, port: await freePort(), backendPort: server.port, tls }
+        await withProxy(program, configure(setting), setting, async () => {
+          const agent = { keepAlive: true, ca: readFileSync(tls.ca, "utf8"), lookup }
+          const [path, virtual] = [clientOf(setting.port, agent, true), clientOf(setting.port, agent, false)]
+          await path.send(new CreateBucketCommand({ Bucket: BUCKET }))
+          await keysArrive(path, KEYS)
+          await keysArrive(
+            virtual,
+            KEYS.filter(key => name !== "nginx" || !CLIMBING.includes(key)),
+          )
+          await largeBodiesStream(path, folder, tls.ca)
+          for (const client of [path, virtual]) client.destroy()
+        })
+      })
+    })
+  })
+}
