@@ -8,6 +8,7 @@ import { fail } from "../base/failures.js"
 import type { PartitionId } from "../base/ids.js"
 import { EXTENT_EXCEPTIONS_MAX, type Extent, type ExtentException } from "../format/extent.js"
 import { partitionOf } from "../format/partition.js"
+import { textOfPolicy } from "../base/policy.js"
 import type { WrittenBlock } from "./block-writer.js"
 import type { ShardDebt, WriteRequest } from "./contract.js"
 
@@ -45,7 +46,7 @@ function runsOf(blocks: readonly Written[]): ExtentException[] {
 }
 
 const isAlike = (a: ExtentException, b: ExtentException): boolean =>
-  a.policy === b.policy &&
+  textOfPolicy(a.policy) === textOfPolicy(b.policy) &&
   String(a.missingSlots) === String(b.missingSlots) &&
   String(a.placedSlots) === String(b.placedSlots)
 

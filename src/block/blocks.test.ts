@@ -1,0 +1,338 @@
+/**
+ * What a reader gets when shards are lost, spoiled or late: the right bytes or a refusal, never others.
+ */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "../base/assert.js"
+import { fail, isFailure } from "../base/failures.js"
+import { objectKeyOfText, parseBucketId, parseDeviceId, parseIncarnation } from "../base/ids.js"
+import { parseLogSequence, parseUploadId, type DeviceId } from "../base/ids.js"
+import { KIB, MIB } from "../base/limits.js"
+import { parsePolicy, shardCount, shardsNeeded, textOfPolicy, tolerance, type Policy } from "../base/policy.js"
+import { Rows } from "../device/index.js"
+import { makeCodec } from "../erasure/index.js"
+import type { Extent } from "../format/extent.js"
+import { partitionOf } from "../format/partition.js"
+import { planLayout, slotsOf, type Layout } from "../placement/index.js"
+import { SimClock } from "../seams/clock/sim.js"
+import { InlineCompute } from "../seams/compute/index.js"
+import { SimDisk } from "../seams/disk/index.js"
+import { SimRandom } from "../seams/random/sim.js"
+import { MemoryStores } from "../seams/store/memory.js"
+import { SimTelemetry } from "../seams/telemetry/sim.js"
+import { openVolumes, type NeedleId, type Volumes } from "../volume/index.js"
+import { LocalBlocks } from "./blocks.js"
+import type { ShardDevice, WrittenBody } from "./contract.js"
+
+const BLOCK_BYTES = 128 * KIB
+const noSignal = new AbortController().signal
+const deviceId = (number: number) => parseDeviceId(number.toString(16).padStart(16, "0"))
+
+/** What a test does to a shard that is read or written: throws, or waits. */
+type Meddle = (what: "append" | "read", id: NeedleId, device: DeviceId) => void | Promise<void>
+
+class World {
+  readonly clock = new SimClock()
+  readonly random = new SimRandom(11)
+  readonly compute = new InlineCompute(makeCodec, { slabBytes: 512 * KIB, poolBytes: 4 * MIB })
+  readonly layout: Layout
+  readonly blocks: LocalBlocks
+  readonly down = new Set<DeviceId>()
+  meddle: Meddle = () => undefined
+  private uploads = 0
+
+  constructor(
+    readonly policy: Policy,
+    readonly disk: SimDisk,
+    readonly volumes: ReadonlyMap<DeviceId, Volumes>,
+  ) {
+    const weighted = [...volumes.keys()].map(id => ({ id, weight: 1 }))
+    this.layout = planLayout(weighted, volumes.size)
+    const devices = new Map([...volumes].map(([id, of]) => [id, this.deviceOf(id, of)]))
+    this.blocks = new LocalBlocks(this.clock, this.compute, this.layout, devices, new SimTelemetry().metrics)
+  }
+
+  static async open(policy: Policy, devices = shardCount(policy)): Promise<World> {
+    const disk = new SimDisk()
+    const volumes = new Map<DeviceId, Volumes>()
+    for (let i = 1; i <= devices; i += 1) {
+      const rows = new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
+      const home = { folder: `/d${i}`, deviceId: deviceId(i), incarnation: parseIncarnation(1) }
+      volumes.set(deviceId(i), await openVolumes(disk.boot(), rows, home, undefined))
+    }
+    return new World(policy, disk, volumes)
+  }
+
+  private deviceOf(id: DeviceId, of: Volumes): ShardDevice {
+    const { down } = this
+    const volumes: Volumes = {
+      append: async needle => {
+        await this.meddle("append", needle.id, id)
+        await of.append(needle)
+      },
+      read: async (needleId, range, allocate) => {
+        await this.meddle("read", needleId, id)
+        return of.read(needleId, range, allocate)
+      },
+      remove: ids => of.remove(ids),
+      has: needleId => of.has(needleId),
+      ownerOf: needleId => of.ownerOf(needleId),
+      idsOfPartition: partition => of.idsOfPartition(partition),
+      usage: () => of.usage(),
+      durable: () => of.durable(),
+      damages: of.damages,
+      close: () => of.close(),
+    }
+    return {
+      id,
+      volumes,
+      get isWritable() {
+        return !down.has(id)
+      },
+    }
+  }
+
+  write(bytes: Uint8Array, source = piecesOf(bytes), signal = noSignal): Promise<WrittenBody> {
+    this.uploads += 1
+    return this.blocks.write({
+      uploadId: parseUploadId(this.uploads.toString(16).padStart(32, "0")),
+      part: 0,
+      owner: { bucketId: parseBucketId(1), key: objectKeyOfText("key") },
+      policy: this.policy,
+      blockBytes: BLOCK_BYTES,
+      plan: { md5: true, sha256: false, checksum: undefined },
+      source,
+      lengthBytesMax: 64 * MIB,
+      inlineBytesMax: 0,
+      birthNote: undefined,
+      signal,
+    })
+  }
+
+  async writeExtent(bytes: Uint8Array): Promise<Extent> {
+    const { content } = await this.write(bytes)
+    assert.ok(content.kind === "extent")
+    return content.extent
+  }
+
+  async read(extent: Extent, offsetBytes = 0, lengthBytes = extent.lengthBytes): Promise<Buffer> {
+    const pieces: Uint8Array[] = []
+    const range = { offsetBytes, lengthBytes }
+    for await (const piece of this.blocks.read(extent, range, noSignal)) pieces.push(piece.slice())
+    return Buffer.concat(pieces)
+  }
+
+  /** Needles of an upload that any device holds. */
+  held(uploadId: string, blocks: number): number {
+    let count = 0
+    for (let block = 0; block < blocks; block += 1) {
+      const partition = partitionOf(parseUploadId(uploadId), 0, block)
+      for (const { needles } of this.blocks.heldIn(partition)) count += needles.length
+    }
+    return count
+  }
+}
+
+async function* piecesOf(bytes: Uint8Array, failsAfter = Infinity): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += 50_000) {
+    if (at >= failsAfter) throw fail("incompleteBody")
+    yield bytes.subarray(at, at + 50_000)
+  }
+}
+
+const POLICIES = ["ec:2+1", "ec:2+1/xor", "ec:3+2/vandermonde", "ec:4+2", "ec:4+3", "replica:1", "replica:3"]
+
+for (const text of POLICIES) {
+  const policy = parsePolicy(text)
+  const slots = shardCount(policy)
+  const dataSlots = shardsNeeded(policy)
+
+  test(`${text}: every pattern of lost shards gives the right bytes or a refusal`, async () => {
+    const world = await World.open(policy)
+    const bytes = world.random.bytes(2 * BLOCK_BYTES + 70_001)
+    const extent = await world.writeExtent(bytes)
+    for (let pattern = 0; pattern < 1 << slots; pattern += 1) {
+      const lost = Array.from({ length: slots }, (_, slot) => slot).filter(slot => (pattern >> slot) & 1)
+      world.meddle = (_, id) => {
+        if (lost.includes(id.slot)) throw fail(id.slot % 2 === 0 ? "noSuchNeedle" : "corruptNeedle")
+      }
+      const read = world.read(extent)
+      const isReadable = lost.length <= tolerance(policy) || (dataSlots > 1 && lost.every(slot => slot >= dataSlots))
+      if (isReadable) assert.deepEqual(await read, Buffer.from(bytes), `lost ${lost.join()}`)
+      else await assert.rejects(read, error => isFailure(error, "notEnoughShards"), `lost ${lost.join()}`)
+    }
+  })
+
+  test(`${text}: needles removed and bytes flipped on their disks never give other bytes`, async () => {
+    const world = await World.open(policy)
+    const random = world.random.fork("damage")
+    const bytes = world.random.bytes(BLOCK_BYTES + 100_000)
+    const extent = await world.writeExtent(bytes)
+    for (let round = 0; round < 6; round += 1) {
+      const device = 1 + random.below(slots)
+      const path = must(world.disk.medium.namesIn(`/d${device}`)[0], "each device has a volume")
+      const size = must(world.disk.medium.fileAt(`/d${device}/${path}`), "it was listed").current.length
+      for (let flips = 0; flips < 4; flips += 1) {
+        world.disk.flipBit(`/d${device}/${path}`, 8 * 4096 + random.below(8 * (size - 4096)))
+      }
+      const read = await world.read(extent).catch((error: unknown) => error)
+      const isRefused = isFailure(read, "notEnoughShards")
+      assert.ok(isRefused || (read instanceof Buffer && read.equals(bytes)), `round ${round}: ${String(read)}`)
+      if (round === 0) assert.equal(isRefused, tolerance(policy) === 0 && isRefused)
+    }
+  })
+}
+
+test("ranges of all shapes are those of the body, with all shards and without a data shard", async () => {
+  for (const text of ["ec:4+2", "replica:2"]) {
+    const world = await World.open(parsePolicy(text))
+    const bytes = world.random.bytes(2 * BLOCK_BYTES + 12_345)
+    const extent = await world.writeExtent(bytes)
+    const shard = BLOCK_BYTES / 4
+    const edges = [0, 1, 63, 64, shard - 1, shard, shard + 1, 65_536, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1]
+    const offsets = [...edges, 2 * BLOCK_BYTES, 2 * BLOCK_BYTES + 3_100, bytes.length - 1]
+    for (const lost of [undefined, 0, 1]) {
+      world.meddle = (_, id) => {
+        if (id.slot === lost) throw fail("noSuchNeedle")
+      }
+      for (const from of offsets) {
+        for (const end of [...offsets, bytes.length].filter(each => each > from)) {
+          const got = await world.read(extent, from, end - from)
+          assert.ok(got.equals(bytes.subarray(from, end)), `${text} [${from}, ${end}) without shard ${lost}`)
+        }
+      }
+    }
+  }
+})
+
+test("empty bodies and bodies of whole blocks are read back", async () => {
+  const world = await World.open(parsePolicy("ec:2+1"))
+  for (const length of [0, 1, 63, 64, 65, BLOCK_BYTES - 1, BLOCK_BYTES, 3 * BLOCK_BYTES]) {
+    const bytes = world.random.bytes(length)
+    assert.deepEqual(await world.read(await world.writeExtent(bytes)), Buffer.from(bytes), `${length} bytes`)
+  }
+})
+
+test("a body that breaks off leaves neither a slab taken nor a needle behind", async () => {
+  const world = await World.open(parsePolicy("ec:2+1"))
+  const { slabs } = world.compute
+  const bytes = world.random.bytes(6 * BLOCK_BYTES)
+  for (const failsAfter of [0, 50_000, BLOCK_BYTES, 2 * BLOCK_BYTES + 1, 5 * BLOCK_BYTES]) {
+    await assert.rejects(world.write(bytes, piecesOf(bytes, failsAfter)), error => isFailure(error, "incompleteBody"))
+    await world.clock.advance(10)
+    assert.equal(slabs.slabsFree, slabs.slabsTotal, `slabs after ${failsAfter} bytes`)
+  }
+  const stopped = new AbortController()
+  async function* aborting(): AsyncGenerator<Uint8Array> {
+    yield* piecesOf(bytes.subarray(0, 3 * BLOCK_BYTES))
+    stopped.abort(fail("stopping"))
+    yield* piecesOf(bytes)
+  }
+  await assert.rejects(world.write(bytes, aborting(), stopped.signal), error => isFailure(error, "stopping"))
+  world.meddle = what => {
+    if (what === "append") throw fail("deviceFull")
+  }
+  await assert.rejects(world.write(bytes), error => isFailure(error, "deviceFull"))
+  await world.clock.advance(1_000)
+  assert.equal(slabs.slabsFree, slabs.slabsTotal)
+  for (let upload = 1; upload <= 7; upload += 1) {
+    assert.equal(world.held(upload.toString(16).padStart(32, "0"), 6), 0, `needles of upload ${upload}`)
+  }
+})
+
+/** Appends to these slots wait until they are let go. */
+function holding(world: World, slots: readonly number[]): () => void {
+  let letGo: () => void = () => undefined
+  const gate = new Promise<void>(resolve => (letGo = resolve))
+  world.meddle = (what, id) => (what === "append" && slots.includes(id.slot) ? gate : undefined)
+  return () => letGo()
+}
+
+test("one late shard is not waited for beyond the straggler's time, and is noted", async () => {
+  const world = await World.open(parsePolicy("ec:4+2"))
+  const letGo = holding(world, [3])
+  const bytes = world.random.bytes(100_000)
+  const writing = world.write(bytes)
+  let settled = false
+  void writing.then(() => (settled = true))
+  await world.clock.advance(200)
+  assert.equal(settled, false, "it is given some time")
+  const written = await world.clock.runUntil(writing)
+  assert.ok(written.content.kind === "extent")
+  const { extent } = written.content
+  assert.deepEqual(
+    extent.exceptions.map(exception => exception.missingSlots),
+    [[3]],
+  )
+  const partition = partitionOf(extent.uploadId, 0, 0)
+  assert.deepEqual(written.debts, [{ partition, deviceId: slotsOf(world.layout, partition)[3] }])
+  assert.equal(world.compute.slabs.slabsFree, world.compute.slabs.slabsTotal - 1, "the late write reads from its slab")
+  assert.deepEqual(await world.read(extent), Buffer.from(bytes))
+  letGo()
+  await world.clock.advance(10)
+  assert.equal(world.compute.slabs.slabsFree, world.compute.slabs.slabsTotal)
+})
+
+test("two late shards are waited for: one more loss must be bearable", async () => {
+  const world = await World.open(parsePolicy("ec:4+2"))
+  const letGo = holding(world, [0, 5])
+  const writing = world.write(world.random.bytes(100_000))
+  let settled = false
+  void writing.then(() => (settled = true))
+  await world.clock.advance(10_000)
+  assert.equal(settled, false)
+  letGo()
+  const written = await world.clock.runUntil(writing)
+  assert.deepEqual(written.debts, [])
+})
+
+test("a device that fails is owed its shard; two that fail refuse the body", async () => {
+  const world = await World.open(parsePolicy("ec:4+2"))
+  const bytes = world.random.bytes(3 * BLOCK_BYTES)
+  const [first, second] = [deviceId(1), deviceId(2)]
+  world.meddle = (what, _, device) => {
+    if (what === "append" && device === first) throw fail("deviceFailed")
+  }
+  const written = await world.clock.runUntil(world.write(bytes))
+  assert.deepEqual([...new Set(written.debts.map(debt => debt.deviceId))], [first])
+  assert.equal(written.debts.length, 3)
+  assert.ok(written.content.kind === "extent")
+  assert.deepEqual(await world.read(written.content.extent), Buffer.from(bytes))
+  world.meddle = (what, _, device) => {
+    if (what === "append" && (device === first || device === second)) throw fail("deviceFailed")
+  }
+  await assert.rejects(world.clock.runUntil(world.write(bytes)), error => isFailure(error, "deviceFailed"))
+})
+
+test("with devices that take nothing, bodies are written so that one more may be lost, and are read back", async () => {
+  for (const [text, devices] of [
+    ["ec:4+2", 6],
+    ["ec:4+3", 7],
+    ["ec:2+1", 3],
+    ["replica:3", 3],
+  ] as const) {
+    for (let down = 1; down < devices; down += 1) {
+      const world = await World.open(parsePolicy(text))
+      for (let i = 1; i <= down; i += 1) world.down.add(deviceId(i))
+      const bytes = world.random.bytes(2 * BLOCK_BYTES + 999)
+      const extent = await world.writeExtent(bytes)
+      assert.deepEqual(await world.read(extent), Buffer.from(bytes), `${text}, ${down} down`)
+      const policy = must(extent.exceptions[0], "the blocks differ from their extent").policy
+      const living = devices - down
+      if (living === 1) continue
+      for (let lost = down + 1; lost <= devices; lost += 1) {
+        world.meddle = (what, _, device) => {
+          if (what === "read" && device === deviceId(lost)) throw fail("deviceFailed")
+        }
+        const got = await world.read(extent)
+        assert.ok(got.equals(bytes), `${text} as ${textOfPolicy(policy)}, ${down} down, ${lost} lost`)
+      }
+      world.meddle = () => undefined
+      await world.blocks.remove(extent)
+      assert.equal(world.held(extent.uploadId, 3), 0, "all its needles are found and removed")
+    }
+  }
+  const world = await World.open(parsePolicy("replica:2"))
+  world.down.add(deviceId(1)).add(deviceId(2))
+  await assert.rejects(world.write(world.random.bytes(10)), error => isFailure(error, "deviceFailed"))
+})

@@ -1,0 +1,42 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import fc from "fast-check"
+import { parseUploadId } from "../base/ids.js"
+import { KIB, MIB, SUB_BLOCK_BYTES } from "../base/limits.js"
+import { parsePolicy } from "../base/policy.js"
+import { blockShape, PIECE_BYTES_MAX, planRead } from "./read-plan-core.js"
+
+const extents = fc.record({
+  uploadId: fc.constant(parseUploadId("0".repeat(32))),
+  part: fc.constant(0),
+  lengthBytes: fc.integer({ min: 1, max: 30 * MIB }),
+  blockBytes: fc.constantFrom(128 * KIB, 1 * MIB, 4 * MIB),
+  policy: fc
+    .constantFrom("ec:2+1", "ec:4+2", "ec:4+3", "ec:8+3", "replica:1", "replica:3")
+    .map(text => parsePolicy(text)),
+  generation: fc.constant(0),
+  exceptions: fc.constant([]),
+})
+
+test("pieces cover a range once, in order, each inside one shard and of bounded length", () => {
+  const ranges = extents.chain(extent =>
+    fc.tuple(fc.constant(extent), fc.nat(extent.lengthBytes - 1), fc.nat(extent.lengthBytes)),
+  )
+  fc.assert(
+    fc.property(ranges, ([extent, offsetBytes, length]) => {
+      const lengthBytes = Math.min(length, extent.lengthBytes - offsetBytes)
+      let at = offsetBytes
+      for (const [i, piece] of [...planRead(extent, offsetBytes, lengthBytes)].entries()) {
+        const { shardBytes, policy, lengthBytes: blockLength } = blockShape(extent, piece.block)
+        const inBlock = policy.kind === "replica" ? piece.offsetBytes : piece.slot * shardBytes + piece.offsetBytes
+        assert.equal(piece.block * extent.blockBytes + inBlock, at)
+        assert.ok(piece.lengthBytes > 0 && piece.lengthBytes <= (i === 0 ? SUB_BLOCK_BYTES : PIECE_BYTES_MAX))
+        assert.ok(piece.offsetBytes + piece.lengthBytes <= shardBytes)
+        assert.ok(inBlock + piece.lengthBytes <= blockLength)
+        at += piece.lengthBytes
+      }
+      assert.equal(at, offsetBytes + lengthBytes)
+    }),
+    { numRuns: 300 },
+  )
+})
