@@ -4,13 +4,18 @@
  * It knows nothing of the store. Times are ticks of its own, one for each beginning and end, so that
  * "before" means before. Every write has a name of its own; a removal is a write of nothing.
  */
+import { checkHistory, describeVerdict, type Condition, type Operation } from "../history/index.js"
 import { check, type CheckName } from "./checks.js"
 
 export type Outcome =
   /** Told that it happened. */
   | "done"
-  /** Told that it did not. */
+  /** Told that its condition was false. */
   | "refused"
+  /** Told that there was nothing to match. */
+  | "absent"
+  /** Told that it did not happen, for a reason that says nothing of the key. */
+  | "failed"
   /** Not told, or told that it is unknown. */
   | "unknown"
 
@@ -20,6 +25,7 @@ export interface Write {
   readonly name: string | undefined
   /** ETag that it asked for, "none" for a creation; undefined: without a condition. */
   readonly replaces: string | undefined
+  readonly etag: string | undefined
   readonly startTick: number
   endTick: number
   outcome: Outcome
@@ -30,9 +36,11 @@ export class Observer {
   private readonly writes = new Map<string, Write[]>()
   /** Refusals "there is one already", by key. */
   private readonly seenThere = new Set<string>()
+  private readonly reads: Operation[] = []
 
+  /** Operations seen so far. */
   get count(): number {
-    return [...this.writes.values()].reduce((sum, writes) => sum + writes.length, 0)
+    return [...this.writes.values()].reduce((sum, writes) => sum + writes.length, this.reads.length)
   }
 
   now(): number {
@@ -48,17 +56,25 @@ export class Observer {
     return [...this.writes.keys()]
   }
 
-  begin(key: string, name: string | undefined, replaces?: string): Write {
-    const write: Write = { key, name, replaces, startTick: this.now(), endTick: Infinity, outcome: "unknown" }
+  begin(key: string, name: string | undefined, etag?: string, replaces?: string): Write {
+    const write: Write = { key, name, etag, replaces, startTick: this.now(), endTick: Infinity, outcome: "unknown" }
     const writes = this.writes.get(key) ?? []
     writes.push(write)
     this.writes.set(key, writes)
     return write
   }
 
-  end(write: Write, outcome: "done" | "refused"): void {
+  end(write: Write, outcome: Exclude<Outcome, "unknown">): void {
     write.endTick = this.now()
     write.outcome = outcome
+  }
+
+  /** The process has ended: what it was doing happened before, or never will. */
+  endLife(): void {
+    const tick = this.now()
+    for (const writes of this.writes.values()) {
+      for (const write of writes) if (write.endTick === Infinity) write.endTick = tick
+    }
   }
 
   /** A creation was refused because the key was there: on keys that nobody removes it stays. */
@@ -68,11 +84,13 @@ export class Observer {
 
   /** A read that began and ended then showed the write of this name, or nothing. */
   read(key: string, name: string | undefined, startTick: number, endTick: number, fresh: CheckName): void {
+    const outcome: Operation["outcome"] = name === undefined ? { kind: "absent" } : { kind: "found", write: name }
+    this.reads.push({ key, startMs: startTick, endMs: endTick, action: { kind: "read" }, outcome })
     const writes = this.writesOf(key)
     const done = writes.filter(write => write.outcome === "done" && write.endTick < startTick)
     if (name === undefined) {
       const since = Math.max(0, ...done.filter(write => write.name !== undefined).map(write => write.startTick))
-      const removals = writes.filter(write => write.name === undefined && write.outcome !== "refused")
+      const removals = writes.filter(write => write.name === undefined && mayHaveHappened(write))
       const couldBe = removals.some(write => write.startTick < endTick && write.endTick >= since)
       check(fresh, since === 0 || couldBe, () => `${key} is not there, but a put of it was acknowledged`)
       check("refusalWasTrue", removals.length > 0 || !this.seenThere.has(key), () => `${key} was refused as present`)
@@ -80,7 +98,7 @@ export class Observer {
     }
     const shown = writes.find(write => write.name === name)
     check("nothingHalf", shown !== undefined, () => `${key} shows "${name}", which nobody wrote`)
-    check("refusedStaysOut", shown.outcome !== "refused", () => `${key} shows "${name}", which was refused`)
+    check("refusedStaysOut", mayHaveHappened(shown), () => `${key} shows "${name}", which was refused`)
     check(fresh, shown.startTick < endTick, () => `${key} shows "${name}" before it was written`)
     const later = done.find(write => write.startTick > shown.endTick)
     check(fresh, later === undefined, () => `${key} shows "${name}", but "${later?.name ?? "nothing"}" came after it`)
@@ -99,4 +117,26 @@ export class Observer {
       }
     }
   }
+
+  /** Holds the whole history of each key against all orders in which it can have happened. */
+  judgeHistory(): void {
+    const operations = [...this.writes.values()].flat().filter(write => write.outcome !== "failed")
+    for (const verdict of checkHistory("never", [...this.reads, ...operations.map(operationOf)])) {
+      check("linearizable", verdict.verdict === "legal", () => describeVerdict(verdict))
+    }
+  }
+}
+
+const mayHaveHappened = ({ outcome }: Write): boolean => outcome === "done" || outcome === "unknown"
+
+function operationOf({ key, name, etag, replaces, startTick, endTick, outcome }: Write): Operation {
+  const condition: Condition | undefined =
+    replaces === undefined ? undefined : replaces === "none" ? { kind: "absent" } : { kind: "etag", etag: replaces }
+  const conditional = condition ? { condition } : {}
+  const kind = outcome === "failed" ? "unknown" : outcome
+  const action: Operation["action"] =
+    name === undefined
+      ? { kind: "remove", ...conditional }
+      : { kind: "write", value: { write: name, etag }, ...conditional }
+  return { key, startMs: startTick, endMs: endTick, action, outcome: { kind } }
 }

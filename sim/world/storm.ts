@@ -11,6 +11,7 @@ import type { Engine } from "../../src/main/engine/engine.js"
 import type { Bucket, Conditions } from "../../src/object/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import { failing } from "../../src/seams/disk/index.js"
+import { hex, md5 } from "../model/digests.js"
 import { audit } from "./audit.js"
 import { bodyBytes, find, nameOfBody, putRequest, sourceOf } from "./bodies.js"
 import { CheckFailed, type CheckName } from "./checks.js"
@@ -26,6 +27,7 @@ export interface StormOptions {
   readonly lifeMsMax: number
 }
 
+const RECOVERIES_CUT_MAX = 3
 const BUCKET = parseBucketName("storm")
 const OWNER = parseAccountId("root")
 /** Around the inline and the block limit, small ones most often. */
@@ -64,11 +66,21 @@ export class Storm {
       await this.readAll(engine, "acknowledgedStays")
     }
     this.observer.judgeWinners()
+    this.observer.judgeHistory()
     await audit(world, engine, BUCKET)
     await world.run(world.stop(engine))
   }
 
+  /** Opens what the life before has left; now and then that is cut off too, and begun again. */
   private async open(): Promise<Engine> {
+    const { world, random } = this
+    for (let cuts = 0; cuts < RECOVERIES_CUT_MAX && world.incarnation > 0 && random.below(3) === 0; cuts += 1) {
+      world.start().catch((error: unknown) => void this.errors.push(error))
+      await world.pass(random.below(150))
+      if (random.below(2) === 0) world.crash()
+      else world.kill()
+    }
+    if (this.errors.length > 0) throw this.errors[0]
     try {
       this.engine = await this.world.run(this.world.start())
       return this.engine
@@ -107,6 +119,7 @@ export class Storm {
     else if (ending < 4) world.kill()
     else await world.run(Promise.all(clients).then(() => world.stop(engine)))
     world.failDisk()
+    this.observer.endLife()
     if (this.errors.length > 0) throw this.errors[0]
   }
 
@@ -183,9 +196,10 @@ class Client {
   private async put(key: string, conditions: Conditions, replaces: string | undefined): Promise<void> {
     const name = this.storm.nextName()
     const size = SIZES[this.random.below(SIZES.length)] ?? 100
-    const source = sourceOf(bodyBytes(name, size), 50_000)
+    const bytes = bodyBytes(name, size)
+    const source = sourceOf(bytes, 50_000)
     const request = { ...putRequest(this.bucket, objectKeyOfText(key), source), conditions }
-    const write = this.storm.observer.begin(key, name, replaces)
+    const write = this.storm.observer.begin(key, name, hex(md5(bytes)), replaces)
     await this.tell(write, this.engine.services.objects.put(request))
   }
 
@@ -202,8 +216,9 @@ class Client {
     } catch (error) {
       if (isFailure(error, "indeterminate")) return
       if (!isFailure(error, ...REFUSALS)) throw error
-      this.storm.observer.end(write, "refused")
-      if (isFailure(error, "preconditionFailed") && write.replaces === "none") this.storm.observer.wasThere(write.key)
+      const isRefused = isFailure(error, "preconditionFailed")
+      this.storm.observer.end(write, isRefused ? "refused" : isFailure(error, "noSuchKey") ? "absent" : "failed")
+      if (isRefused && write.replaces === "none") this.storm.observer.wasThere(write.key)
     }
   }
 }
