@@ -1,0 +1,34 @@
+/** Every test that a document names as a proof is there, by its words. */
+import assert from "node:assert/strict"
+import { existsSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { test } from "node:test"
+import { ROOT } from "../harness/server.js"
+
+const DOCUMENTS = ["docs/consistency.md", "docs/failure-scenarios.md"]
+
+/** `path` "words", "more words", as the documents cite. */
+const CITATION = /`([\w./-]+\.ts)`((?:,? "[^"]+")+)/g
+
+for (const path of DOCUMENTS) {
+  test(`${path} names tests that exist`, () => {
+    const text = readFileSync(join(ROOT, path), "utf8")
+    const cited = [...text.matchAll(CITATION)].flatMap(([, file = "", words = ""]) =>
+      [...words.matchAll(/"([^"]+)"/g)].map(([, title = ""]) => ({ file, title })),
+    )
+    assert.ok(cited.length > 5, "the document cites tests")
+    for (const { file, title } of cited) {
+      assert.ok(existsSync(join(ROOT, file)), `${file} is there`)
+      assert.ok(readFileSync(join(ROOT, file), "utf8").includes(title), `${file} holds "${title}"`)
+    }
+  })
+}
+
+test("every promise of the tables has a proof", () => {
+  const text = readFileSync(join(ROOT, "docs/consistency.md"), "utf8")
+  const tables = [...text.matchAll(/\| promise \| test \|\n\|[ |-]+\n((?:\|.*\n)+)/g)]
+  assert.ok(tables.length > 5)
+  for (const [, rows = ""] of tables) {
+    for (const row of rows.trimEnd().split("\n")) assert.match(row, /`[\w./-]+\.ts` "/, row)
+  }
+})
