@@ -78,7 +78,9 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   const store = await openStore(clock, random, disk, seams.locks, config, fileKey)
   const stop = new AbortController()
   const background = new AbortController()
-  setMaxListeners(BACKGROUND_LISTENERS_MAX, background.signal)
+  // Devices are watched to the end: one that hangs must not hold up the stop.
+  const watch = new AbortController()
+  setMaxListeners(BACKGROUND_LISTENERS_MAX, background.signal, watch.signal)
   const onLost = (failure: Failure) => {
     if (failure.kind !== "folderInUse") {
       telemetry.log.error("a data folder cannot be checked", { reason: failure.message })
@@ -88,7 +90,7 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
     process.exit(1)
   }
   try {
-    const running = await runningStore(seams, store, config, background.signal)
+    const running = await runningStore(seams, store, config, watch.signal)
     const chores = new ChoreRunner("chores", running.engine.chores, clock, telemetry)
     const livings: Living[] = [
       ...running.engine.livings,
@@ -109,6 +111,7 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
     await running.compute.close()
   } finally {
     background.abort()
+    watch.abort()
     for (const device of store.devices) await device.release()
   }
   await io.out("hayloft: stopped\n")
@@ -222,7 +225,7 @@ async function listen(
   const s3At = await s3.listen()
   const endpoint = endpointOf(config.listen, s3At.port, certificates !== undefined)
   const region = config.region ?? REGION_DEFAULT
-  await writeRuntime(disk, config, { endpoint, adminEndpoint, region, pid: process.pid })
+  await writeRuntime(disk, store, { endpoint, adminEndpoint, region, pid: process.pid })
   const { redundancy } = await status.report()
   const { root } = store.secrets
   await io.out(
@@ -235,7 +238,7 @@ async function listen(
       secret: store.isNew && !config.rootKey ? root.secret : undefined,
       dataFolders: config.dataFolders,
       redundancy,
-      warnings: await warningsOf(disk, config, isLoopback),
+      warnings: await warningsOf(disk, config, store, isLoopback),
     }),
   )
   return [s3, admin]
@@ -247,7 +250,12 @@ function endpointOf({ host }: ListenAddress, port: number, secure: boolean): str
 }
 
 /** Tells clients on this machine where the store is; holds no secret. */
-async function writeRuntime(disk: RealDisk, config: ServeConfig, runtime: RuntimeFile): Promise<void> {
-  const [first] = config.dataFolders
-  await replaceRecordFile(disk, `${first ?? "."}/${RUNTIME_FILE_NAME}`, Buffer.from(`${JSON.stringify(runtime)}\n`))
+async function writeRuntime(disk: RealDisk, store: OpenedStore, runtime: RuntimeFile): Promise<void> {
+  const [first] = store.devices
+  if (!first) return
+  await replaceRecordFile(
+    disk,
+    `${first.identity.path}/${RUNTIME_FILE_NAME}`,
+    Buffer.from(`${JSON.stringify(runtime)}\n`),
+  )
 }

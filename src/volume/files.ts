@@ -27,6 +27,8 @@ interface Shared {
 export class VolumeFiles {
   /** In the order of last use. */
   private readonly open = new Map<number, Shared>()
+  private uses = 0
+  private onIdle: (() => void) | undefined
 
   constructor(
     private readonly disk: Disk,
@@ -40,6 +42,7 @@ export class VolumeFiles {
     this.open.delete(volume)
     this.open.set(volume, shared)
     shared.users += 1
+    this.uses += 1
     try {
       return await read(await shared.file)
     } catch (error) {
@@ -50,10 +53,14 @@ export class VolumeFiles {
       shared.users -= 1
       if (shared.users === 0 && this.open.get(volume) !== shared) await closed(shared)
       await this.closeIdle(this.openMax)
+      this.uses -= 1
+      if (this.uses === 0) this.onIdle?.()
     }
   }
 
+  /** Waits for those who read: pieces fetched ahead for a client that has left are still on their way. */
   async close(): Promise<void> {
+    if (this.uses > 0) await new Promise<void>(resolve => (this.onIdle = resolve))
     await this.closeIdle(0)
     assert(this.open.size === 0, "nobody reads when volumes are closed")
   }
