@@ -21,7 +21,6 @@ export const escapeXml = (text: string): string =>
     .replace(/</g, "&lt;")
     .replace(/>/g, "&gt;")
     .replace(/"/g, "&quot;")
-    // eslint-disable-next-line no-control-regex
     .replace(/[\u0000-\u001f]/g, character => `&#x${character.charCodeAt(0).toString(16)};`)
 
 /** Inner XML of every `<name>` in document order; an empty element gives "". */

@@ -6,6 +6,7 @@
  */
 import { spawn } from "node:child_process"
 import type { ChildProcess } from "node:child_process"
+import { randomInt } from "node:crypto"
 import { createServer } from "node:net"
 import { setTimeout as later } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
@@ -49,7 +50,8 @@ function adminTokenOf({ code, stdout, stderr }: CommandResult): string {
 function parseUsage(value: unknown): BucketUsage {
   const usage = typeof value === "object" && value !== null && "usage" in value ? value.usage : undefined
   const number = (name: string): number => {
-    const found = Object.entries(usage ?? {}).find(([key]) => key === name)?.[1]
+    const entries: readonly (readonly [string, unknown])[] = Object.entries(usage ?? {})
+    const found = entries.find(([key]) => key === name)?.[1]
     if (typeof found !== "number") throw new Error(`no ${name} in ${JSON.stringify(value)}`)
     return found
   }
@@ -61,18 +63,25 @@ function parseUsage(value: unknown): BucketUsage {
   }
 }
 
-/** A port that was free a moment ago. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+/** Below the ports that the system gives to outgoing connections, of which tests make thousands. */
+const PORTS = { first: 12_000, last: 31_999 } as const
+const PORT_TRIES_MAX = 50
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise(resolve => {
     const server = createServer()
-    server.once("error", reject)
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address()
-      server.close(() =>
-        typeof address === "object" && address ? resolve(address.port) : reject(new Error("no port")),
-      )
-    })
+    server.once("error", () => resolve(false))
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)))
   })
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  for (let tries = 0; tries < PORT_TRIES_MAX; tries += 1) {
+    const port = randomInt(PORTS.first, PORTS.last + 1)
+    if (await isFree(port)) return port
+  }
+  throw new Error("no free port was found")
 }
 
 export class ServerProcess {

@@ -7,8 +7,7 @@
  * Limits  KEYS_PER_GROUP keys at a time in each bucket, so that clients meet; open uploads UPLOADS_OPEN_MAX.
  */
 import { multipartEtag } from "../../conformance/checksums.js"
-import { Client } from "../../conformance/client.js"
-import type { Call } from "../../conformance/client.js"
+import type { Call, Client } from "../../conformance/client.js"
 import { AnswerBroken, KeptConnection } from "../../conformance/raw-client.js"
 import type { RawResponse } from "../../conformance/raw-client.js"
 import { UNSIGNED_PAYLOAD, encodeText } from "../../conformance/sign-v4.js"
