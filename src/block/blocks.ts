@@ -23,7 +23,7 @@ export class LocalBlocks implements Blocks {
   private readonly reader: BlockReader
 
   constructor(
-    clock: Clock,
+    private readonly clock: Clock,
     private readonly compute: Compute,
     private readonly layout: Layout,
     private readonly devices: Devices,
@@ -38,7 +38,7 @@ export class LocalBlocks implements Blocks {
   }
 
   write(request: WriteRequest): Promise<WrittenBody> {
-    return writeBody(this.compute, this.writer, request, extent => this.remove(extent))
+    return writeBody(this.clock, this.compute, this.writer, request, extent => this.remove(extent))
   }
 
   read(

@@ -3,37 +3,49 @@
  *
  * A body takes credit (a slab) for one whole block before it reads on past its first bytes, and
  * further ones only while the pool is mostly free; without credit it stops reading, and its client's
- * socket is paused. It never waits for a slab while it holds one, so bodies cannot starve each other.
+ * socket is paused. It never waits for a slab while it holds one, so bodies cannot starve each other,
+ * and a client that dawdles while others wait for a slab loses the one that it holds.
  */
 import { fail } from "../base/failures.js"
 import { concatBytes } from "../base/bytes.js"
 import type { Extent } from "../format/extent.js"
+import type { Clock } from "../seams/clock/contract.js"
 import type { Compute, Lane, Slab } from "../seams/compute/contract.js"
 import type { BlockWriter, WrittenBlock } from "./block-writer.js"
 import type { WriteRequest, WrittenBody } from "./contract.js"
 import { describeBody } from "./describe-core.js"
 import { BLOCK_LIMITS } from "./limits.js"
+import { PatientSource } from "./patient-source.js"
 
 /** Writes one body; see `Blocks.write`. */
 export async function writeBody(
+  clock: Clock,
   compute: Compute,
   writer: BlockWriter,
   request: WriteRequest,
   remove: (extent: Extent) => Promise<void>,
 ): Promise<WrittenBody> {
-  const { source, inlineBytesMax, lengthBytesMax, plan } = request
+  const { inlineBytesMax, lengthBytesMax, plan } = request
+  const source = new PatientSource(request.source, clock, compute.slabs)
+  const over = new AbortController()
   const held: Uint8Array[] = []
   let lengthBytes = 0
   let body: OpenBody | undefined
+  const open = (): OpenBody => {
+    const opened = new OpenBody(compute, writer, request)
+    void source.watch(() => opened.holdsSlab, over.signal)
+    return opened
+  }
   try {
-    for await (const chunk of source) {
+    for (let next = await source.next(); next.done !== true; next = await source.next()) {
+      const chunk = next.value
       lengthBytes += chunk.length
       if (lengthBytes > lengthBytesMax) throw fail("entityTooLarge", { lengthBytesMax })
       if (!body && lengthBytes <= inlineBytesMax) {
         held.push(new Uint8Array(chunk))
         continue
       }
-      body ??= new OpenBody(compute, writer, request)
+      body ??= open()
       for (const piece of held.splice(0)) await body.add(piece)
       await body.add(chunk)
     }
@@ -42,8 +54,11 @@ export async function writeBody(
     const bytes = concatBytes(held)
     return { lengthBytes, digests: compute.hash(plan, bytes), content: { kind: "inline", bytes }, debts: [] }
   } catch (error) {
+    await source.close()
     await body?.abandon(remove)
     throw error
+  } finally {
+    over.abort()
   }
 }
 
@@ -62,6 +77,10 @@ class OpenBody {
     private readonly request: WriteRequest,
   ) {
     this.lane = compute.openLane(request.plan)
+  }
+
+  get holdsSlab(): boolean {
+    return this.slab !== undefined
   }
 
   async add(chunk: Uint8Array): Promise<void> {

@@ -12,6 +12,10 @@ export const BLOCK_LIMITS = {
   readAheadBytesMax: 256 * MIB,
   /** Memory that is kept for the next reads. */
   readBuffersIdleBytesMax: 32 * MIB,
+  /** A client may be this slow, over this long, only while nobody waits for the slab that its body holds. */
+  slowClientBytesPerSecondMin: 64 * KIB,
+  slowClientWindowMs: 30_000,
+  slowClientLookMs: 1_000,
   /** Bytes of a body handed to its hashes at once. */
   feedBytes: 256 * KIB,
   /** Needles removed from one device in one call. */

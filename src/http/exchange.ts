@@ -19,7 +19,7 @@ import type { Fields } from "../seams/telemetry/contract.js"
 import type { Answer, Exchange } from "./contract.js"
 import { checkHeaders, headerIndex } from "./framing-core.js"
 import type { HttpLimits } from "./limits.js"
-import { Pace } from "./pace-core.js"
+import { Pace } from "../base/pace.js"
 import { RequestBody } from "./request-body.js"
 import { StageTiming } from "./timing.js"
 

@@ -13,7 +13,7 @@ import type { PieceOwner } from "../base/pieces.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { freePiece } from "./body-memory.js"
 import type { HttpLimits } from "./limits.js"
-import { Pace } from "./pace-core.js"
+import { Pace } from "../base/pace.js"
 
 export class RequestBody {
   /** Bytes that have arrived. */

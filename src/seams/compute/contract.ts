@@ -17,6 +17,8 @@ export interface SlabPool {
   readonly slabBytes: number
   readonly slabsFree: number
   readonly slabsTotal: number
+  /** Bodies that wait in `take`. */
+  readonly waiting: number
   /**
    * Resolves with a slab when one is free, first come first served. The first slab of a body is
    * always waited for; `tryMore` is how a body asks for a second while it holds one.

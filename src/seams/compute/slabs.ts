@@ -107,6 +107,10 @@ export class Slabs implements SlabPool {
     return this.free.length
   }
 
+  get waiting(): number {
+    return this.waiters.size
+  }
+
   async take(signal: AbortSignal): Promise<GrantedSlab> {
     signal.throwIfAborted()
     if (this.closed) throw fail("stopping")

@@ -26,15 +26,20 @@ export class Pace {
     this.bytes += bytes
   }
 
+  /** Begins a new window now. */
+  restart(nowMs: number): void {
+    this.waitedMs = 0
+    this.bytes = 0
+    if (this.waitingSinceMs !== undefined) this.waitingSinceMs = nowMs
+  }
+
   /** Judges the window once it is over, and begins the next one. */
   isTooSlow(nowMs: number): boolean {
     const waitedMs = this.waitedMs + (this.waitingSinceMs === undefined ? 0 : nowMs - this.waitingSinceMs)
     if (waitedMs < this.windowMs) return false
     const bytesMin = (this.bytesPerSecondMin * waitedMs) / 1000
     const tooSlow = this.bytes < bytesMin
-    this.waitedMs = 0
-    this.bytes = 0
-    if (this.waitingSinceMs !== undefined) this.waitingSinceMs = nowMs
+    this.restart(nowMs)
     return tooSlow
   }
 }

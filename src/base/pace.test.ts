@@ -1,7 +1,7 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import fc from "fast-check"
-import { Pace } from "./pace-core.js"
+import { Pace } from "./pace.js"
 
 test("only waiting counts, and a window is judged when it is over", () => {
   const pace = new Pace(1000, 10_000)
