@@ -11,7 +11,7 @@ import { AdminApi, AdminProtocol } from "../admin/index.js"
 import { fail, type Failure } from "../base/failures.js"
 import { parseEpoch } from "../base/ids.js"
 import { DEVICES_MAX, MIB } from "../base/limits.js"
-import { CALL_LIMITS, queuedDisk, replaceRecordFile, type QueuedDisk } from "../device/index.js"
+import { CALL_LIMITS, queuedDisk, replaceRecordFile, type Ownership, type QueuedDisk } from "../device/index.js"
 import { makeCodec } from "../erasure/index.js"
 import { Certificates, HTTP_LIMITS, HttpServer, probeAddress } from "../http/index.js"
 import { ChoreRunner, supervise, type Living } from "../life/index.js"
@@ -47,6 +47,8 @@ const COMPUTE_ENTRY = new URL("./compute-worker.js", import.meta.url)
 const CHECKPOINT_ENTRY = new URL("./checkpoint-worker.js", import.meta.url)
 /** On the signal that ends background work: the watch over each device's calls, and the supervision. */
 const BACKGROUND_LISTENERS_MAX = DEVICES_MAX + 1
+/** After a look at a folder that failed for another reason than a new owner. */
+const OWNER_RETRY_MS = 10_000
 const LOOPBACK = /^(127\.|::1$|localhost$)/
 
 const isLoopback = ({ host }: ListenAddress): boolean => LOOPBACK.test(host)
@@ -97,7 +99,7 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
       chores,
       ...store.devices.map(device => ({
         name: `ownership ${device.identity.id}`,
-        run: (lifeSignal: AbortSignal) => device.run(lifeSignal, onLost),
+        run: (lifeSignal: AbortSignal) => watchOwner(device, clock, lifeSignal, onLost),
       })),
     ]
     const behind = supervise(livings, clock, random, telemetry.log, background.signal)
@@ -115,6 +117,19 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
     for (const device of store.devices) await device.release()
   }
   await io.out("hayloft: stopped\n")
+}
+
+/** A folder that could not be looked at once may be well, or somebody else's, the next time. */
+async function watchOwner(
+  device: Ownership,
+  clock: RealClock,
+  signal: AbortSignal,
+  onLost: (failure: Failure) => void,
+): Promise<void> {
+  while (!signal.aborted) {
+    await device.run(signal, onLost)
+    await clock.sleep(OWNER_RETRY_MS, signal)
+  }
 }
 
 interface Running {
