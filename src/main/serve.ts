@@ -23,6 +23,7 @@ import { RealDisk } from "../seams/disk/index.js"
 import { RealLocks } from "../seams/lock/index.js"
 import { RealRandom } from "../seams/random/real.js"
 import { RealStores } from "../seams/store/real.js"
+import { EventLoopDelay } from "../seams/telemetry/real-event-loop.js"
 import { RealTelemetry } from "../seams/telemetry/real.js"
 import { shapeOf } from "../block/index.js"
 import { bannerOf } from "./banner.js"
@@ -97,6 +98,7 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
     const livings: Living[] = [
       ...running.engine.livings,
       chores,
+      new EventLoopDelay(clock, telemetry.metrics),
       ...store.devices.map(device => ({
         name: `ownership ${device.identity.id}`,
         run: (lifeSignal: AbortSignal) => watchOwner(device, clock, lifeSignal, onLost),
