@@ -79,3 +79,9 @@ export function defaultMetaCopies(devices: number, policy: Policy): number {
   const least = tolerance(policy) + 1
   return Math.min(devices, least % 2 === 1 ? least : least + 1)
 }
+
+/** Every policy that a block may be written under: its own, and those of fewer devices while some are down. */
+export function policiesInUse(policy: Policy): readonly Policy[] {
+  const matrix = policy.kind === "ec" ? policy.matrix : "cauchy"
+  return [policy, ...Array.from({ length: shardCount(policy) - 1 }, (_, i) => defaultPolicy(i + 1, matrix))]
+}

@@ -53,7 +53,7 @@ test("half of the devices are not enough, more than half are, and the missing ar
     () => chooseControlRecord([1, 2].map(n => present(n, record))),
     error =>
       isFailure(error, "devicesMissing") &&
-      [id(3), id(4), "/mnt/3", "hayloft device forget"].every(part => error.message.includes(part)),
+      [id(3), id(4), "/mnt/3", "attach them"].every(part => error.message.includes(part)),
   )
   assert.match(devicesMissing(three?.missing ?? []).message, /0000000000000004 \(last at \/mnt\/4\)/)
 })

@@ -22,7 +22,7 @@ export interface PresentDevice {
 
 export interface ControlChoice {
   readonly record: ControlRecord
-  /** Named by the record and not present. This release opens only without any: see `devicesMissing`. */
+  /** Named by the record and not present. */
   readonly missing: readonly ControlDevice[]
   /** Present and named, but without this generation: to be written there before anything else. */
   readonly behind: readonly DeviceId[]
@@ -82,6 +82,6 @@ function checkOneStore(present: readonly PresentDevice[]): void {
 /** One clear line: which devices are missing, where they were, and what can be done. */
 export function devicesMissing(missing: readonly ControlDevice[]): Failure {
   const devices = missing.map(({ id, pathHint }) => `${id} (last at ${pathHint})`).join(", ")
-  const advice = "attach them, or give them up for ever with: hayloft device forget ID"
+  const advice = "too many to go on without them; attach them and give all data folders"
   return fail("devicesMissing", { message: `devices of this store are missing: ${devices}; ${advice}` })
 }

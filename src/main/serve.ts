@@ -11,6 +11,7 @@ import { AdminApi, AdminProtocol } from "../admin/index.js"
 import { fail, type Failure } from "../base/failures.js"
 import { parseEpoch } from "../base/ids.js"
 import { DEVICES_MAX, MIB } from "../base/limits.js"
+import { policiesInUse } from "../base/policy.js"
 import { CALL_LIMITS, queuedDisk, replaceRecordFile, type Ownership, type QueuedDisk } from "../device/index.js"
 import { makeCodec } from "../erasure/index.js"
 import { Certificates, HTTP_LIMITS, HttpServer, probeAddress } from "../http/index.js"
@@ -160,7 +161,8 @@ async function runningStore(
     if (!found) throw fail("internal", { reason: "no such device" })
     return found
   }
-  const slabBytes = slabBytesOf(shapeOf(record.policy), record.blockBytes)
+  const slabs = policiesInUse(record.policy).map(policy => slabBytesOf(shapeOf(policy), record.blockBytes))
+  const slabBytes = Math.max(...slabs)
   const sizes = { slabBytes, poolBytes: Math.max(SLAB_POOL_BYTES, 2 * slabBytes), threads: COMPUTE_THREADS }
   const compute = new ThreadCompute(makeCodec, COMPUTE_ENTRY, sizes)
   const ids = record.devices.map(device => device.id)

@@ -12,7 +12,7 @@ import { parseDeviceId, parseEpoch, parseIncarnation, parseStoreId, rowKeyOf } f
 import type { DeviceId, Incarnation, StoreId } from "../../base/ids.js"
 import { must } from "../../base/assert.js"
 import { BLOCK_BYTES_DEFAULT } from "../../base/limits.js"
-import { defaultMetaCopies, shardCount, textOfPolicy } from "../../base/policy.js"
+import { defaultMetaCopies, shardCount, textOfPolicy, tolerance } from "../../base/policy.js"
 import {
   chooseControlRecord,
   createSuperblock,
@@ -97,8 +97,11 @@ async function check(
   if (stranger !== undefined) {
     throw fail("foreignFolder", { message: `${pathOf(stranger)} is no longer part of this store; leave it out` })
   }
-  if (choice.missing.length > 0) throw devicesMissing(choice.missing)
-  const empty = looks.find(look => look.superblock === undefined)
+  const tablet = choice.record.tablets.find(({ members }) => members.every(id => isMissing(choice, id)))
+  // Any one member has every acknowledged change; without one the names are not here.
+  if (tablet || choice.missing.length > tolerance(choice.record.policy)) throw devicesMissing(choice.missing)
+  // An empty folder where a device is missing may be a mount point that is not mounted: it is left alone.
+  const empty = looks.find(look => !look.superblock && !choice.missing.some(({ pathHint }) => pathHint === look.path))
   if (empty) {
     throw fail("foreignFolder", {
       message: `${empty.path} is empty while the other folders belong to a store; adding devices is not possible yet, leave it out`,
@@ -107,6 +110,8 @@ async function check(
   checkUnchanged(choice.record, config)
   return choice
 }
+
+const isMissing = (choice: ControlChoice, id: DeviceId): boolean => choice.missing.some(device => device.id === id)
 
 /** Settings that a store keeps from its first start. */
 function checkUnchanged(record: ControlRecord, config: ServeConfig): void {
@@ -129,17 +134,17 @@ export async function openStore(
   config: ServeConfig,
   masterKeyOfFile: Uint8Array | undefined,
 ): Promise<OpenedStore> {
-  await inspect(disk, config, masterKeyOfFile)
+  const seen = await inspect(disk, config, masterKeyOfFile)
   const held: FolderLock[] = []
   try {
-    for (const path of config.dataFolders) {
+    for (const path of foldersToTake(seen.looks, seen.choice)) {
       await disk.makeFolder(path)
       held.push(await locks.take(path))
     }
     // What was seen before the locks were held may have changed since.
     const { looks, choice, secretsOfKnown } = await inspect(disk, config, masterKeyOfFile)
     const known = choice?.record
-    const devices = known ? superblocksOf(looks) : await makeDevices(clock, random, disk, looks)
+    const devices = known ? devicesOf(looks) : await makeDevices(clock, random, disk, looks)
     const secrets = withRootKey(
       secretsOfKnown ?? drawSecrets(random, clock.wallMs(), masterKeyOfFile, config.rootKey),
       config,
@@ -149,7 +154,7 @@ export async function openStore(
       : await firstRecord(disk, devices, config, sealSecrets(secrets, random))
     // Also where a replacement was cut off: each device must have the record before anything rests on it.
     if (record !== known || choice?.behind.length !== 0) {
-      await mapBounded(looks, DEVICES_AT_ONCE, ({ path }) => writeControlRecord(disk, path, record))
+      await mapBounded(devices, DEVICES_AT_ONCE, ({ path }) => writeControlRecord(disk, path, record))
     }
     const owned = await begin(clock, disk, held, devices, record)
     const incarnation = parseIncarnation(Math.max(...owned.map(({ identity }) => identity.incarnation)))
@@ -170,8 +175,12 @@ async function inspect(disk: Disk, config: ServeConfig, masterKeyOfFile: Uint8Ar
 
 type Device = FolderLook & { readonly superblock: Superblock }
 
-const superblocksOf = (looks: readonly FolderLook[]): Device[] =>
-  looks.map(({ path, superblock }) => ({ path, superblock: must(superblock, "every folder is a device") }))
+const devicesOf = (looks: readonly FolderLook[]): Device[] =>
+  looks.flatMap(({ path, superblock }) => (superblock ? [{ path, superblock }] : []))
+
+/** All folders of a new store; of a known one those that hold a device. */
+const foldersToTake = (looks: readonly FolderLook[], choice: ControlChoice | undefined): readonly string[] =>
+  (choice ? devicesOf(looks) : looks).map(({ path }) => path)
 
 /** Every folder gets its superblock before any gets a control record, so that a start that is cut off begins again. */
 async function makeDevices(clock: Clock, random: Random, disk: Disk, looks: readonly FolderLook[]): Promise<Device[]> {
@@ -191,13 +200,25 @@ function withRootKey(secrets: StoreSecrets, { rootKey }: ServeConfig): StoreSecr
   return { ...secrets, root: { ...root, ...rootKey } }
 }
 
-/** The record with what this start changes: paths, root key. The same one where nothing did. */
-function nextRecord(record: ControlRecord, devices: readonly Device[], secrets: Uint8Array): ControlRecord {
-  const pathOf = (id: DeviceId) => devices.find(({ superblock }) => superblock.deviceId === id)?.path
-  const isSame = secrets === record.secrets && record.devices.every(({ id, pathHint }) => pathOf(id) === pathHint)
-  if (isSame) return record
-  const moved = record.devices.map(device => ({ ...device, pathHint: pathOf(device.id) ?? device.pathHint }))
-  return { ...record, generation: record.generation + 1, devices: moved, secrets }
+/**
+ * The record with what this start changes: paths, root key, and tablets without their missing members
+ * (a device that comes back is no member, so that its old rows are never taken for the truth). The
+ * same record where nothing changes.
+ */
+function nextRecord(record: ControlRecord, present: readonly Device[], secrets: Uint8Array): ControlRecord {
+  const pathOf = (id: DeviceId) => present.find(({ superblock }) => superblock.deviceId === id)?.path
+  const devices = record.devices.map(device => ({ ...device, pathHint: pathOf(device.id) ?? device.pathHint }))
+  const tablets = record.tablets.map(tablet => {
+    const members = tablet.members.filter(id => pathOf(id) !== undefined)
+    return members.length === tablet.members.length
+      ? tablet
+      : { ...tablet, members, epoch: parseEpoch(tablet.epoch + 1) }
+  })
+  const isSame =
+    secrets === record.secrets &&
+    devices.every(({ pathHint }, i) => pathHint === record.devices[i]?.pathHint) &&
+    tablets.every((tablet, i) => tablet === record.tablets[i])
+  return isSame ? record : { ...record, generation: record.generation + 1, devices, tablets, secrets }
 }
 
 async function firstRecord(
@@ -245,7 +266,7 @@ async function firstRecord(
   }
 }
 
-/** Begins a life on each device, in the record's order. */
+/** Begins a life on each device that is here, in the record's order. */
 async function begin(
   clock: Clock,
   disk: Disk,
@@ -255,9 +276,13 @@ async function begin(
 ): Promise<Ownership[]> {
   const owned: Ownership[] = []
   for (const { id } of record.devices) {
-    const at = devices.findIndex(({ superblock }) => superblock.deviceId === id)
-    const { superblock } = must(devices[at], "all devices are present")
-    owned.push(await Ownership.begin(clock, disk, must(held[at], "every folder is locked"), superblock))
+    const device = devices.find(({ superblock }) => superblock.deviceId === id)
+    if (!device) continue
+    const lock = must(
+      held.find(({ folder }) => folder === device.path),
+      "every device is locked",
+    )
+    owned.push(await Ownership.begin(clock, disk, lock, device.superblock))
   }
   return owned
 }

@@ -1,6 +1,8 @@
 /** What an operator should know before trusting this start with data: one line each. */
+import type { DeviceId } from "../../base/ids.js"
 import type { Disk } from "../../seams/disk/contract.js"
 import type { ListenAddress, ServeConfig } from "../config.js"
+import type { OpenedStore } from "./open-store.js"
 
 const VOLATILE = new Set(["tmpfs", "ramfs"])
 const REMOTE = new Set(["nfs", "cifs", "smb", "smb2", "fuse"])
@@ -8,6 +10,7 @@ const REMOTE = new Set(["nfs", "cifs", "smb", "smb2", "fuse"])
 export async function warningsOf(
   disk: Disk,
   config: ServeConfig,
+  store: OpenedStore,
   isLoopback: (address: ListenAddress) => boolean,
 ): Promise<string[]> {
   const warnings: string[] = []
@@ -19,7 +22,12 @@ export async function warningsOf(
   if (!config.tls && !isLoopback(config.adminListen)) {
     warnings.push(`the admin port listens on ${config.adminListen.host} without TLS: its token can be read on the way`)
   }
-  for (const folder of config.dataFolders) {
+  const isHere = (id: DeviceId) => store.devices.some(({ identity }) => identity.id === id)
+  const missing = store.record.devices.filter(({ id }) => !isHere(id)).map(({ pathHint }) => pathHint)
+  if (missing.length > 0)
+    warnings.push(`missing: the devices last at ${missing.join(", ")}; folders there are left alone`)
+  for (const { identity } of store.devices) {
+    const folder = identity.path
     const { fileSystemKind } = await disk.space(folder)
     if (VOLATILE.has(fileSystemKind))
       warnings.push(`${folder} is on ${fileSystemKind}: everything in it is lost with the power`)
