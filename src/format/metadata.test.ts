@@ -1,0 +1,292 @@
+/**
+ * The metadata's formats: golden bytes of version 1, both ways, and what hostile bytes come to.
+ *
+ * Entries and rows rest behind checksums (the log's and the row's); below them a decoder still has to
+ * refuse or to give a value, never to hang or to end in another error.
+ */
+import assert from "node:assert/strict"
+import { readFileSync } from "node:fs"
+import { test } from "node:test"
+import { must } from "../base/assert.js"
+import { bytesOfHex, hexOf } from "../base/bytes.js"
+import { isFailure } from "../base/failures.js"
+import {
+  objectKeyOfText,
+  parseAccountId,
+  parseBucketId,
+  parseBucketName,
+  parseDeviceId,
+  parseEpoch,
+  parsePosition,
+  parseTabletId,
+  parseUploadId,
+} from "../base/ids.js"
+import { parsePolicy } from "../base/policy.js"
+import { decodeBirthNote, encodeBirthNote } from "./birth-note.js"
+import { decodeEntry, encodeEntry } from "./entry.js"
+import type { Extent } from "./extent.js"
+import {
+  decodeAccessKey,
+  decodeAccount,
+  decodeBucket,
+  decodeCounters,
+  decodePart,
+  decodeRelease,
+  decodeRowHead,
+  decodeSegment,
+  decodeUpload,
+  encodeAccessKey,
+  encodeAccount,
+  encodeBucket,
+  encodeCounters,
+  encodePart,
+  encodeRelease,
+  encodeRowHead,
+  encodeSegment,
+  encodeUpload,
+  type PartRecord,
+} from "./records.js"
+import { objectRowKey, versionRowKey } from "./row-key.js"
+import { multipartIdOf, versionIdOf } from "./version-id.js"
+import { decodeDetails, decodeVersion, encodeDetails, encodeVersion, type VersionRecord } from "./version-record.js"
+
+const filled = (length: number, from: number) => Uint8Array.from({ length }, (_, i) => (from + i) & 0xff)
+const key = objectKeyOfText("photos/é/1.jpg")
+const bucketId = parseBucketId(7)
+const multipartId = multipartIdOf(1_767_225_600_000_000, filled(8, 1))
+
+const extent: Extent = {
+  uploadId: parseUploadId("00000002000000070123456789abcdef"),
+  part: 0,
+  lengthBytes: 9_000_000,
+  blockBytes: 4_194_304,
+  policy: parsePolicy("ec:4+2"),
+  generation: 1,
+  exceptions: [
+    {
+      firstBlock: 1,
+      lastBlock: 2,
+      policy: parsePolicy("ec:2+2"),
+      generation: 0,
+      missingSlots: [3],
+      placedSlots: [[1, parseDeviceId("00000000000000ff")]],
+    },
+  ],
+}
+
+const part: PartRecord = {
+  partNumber: 3,
+  md5: filled(16, 9),
+  modifiedMs: 1_767_225_600_001,
+  checksumValue: "AAAAAA==",
+  extent,
+}
+const details = {
+  headers: [["contentType", "image/jpeg"]],
+  userMetadata: [["camera", "\xe9"]],
+  tags: [["year", "2026"]],
+} as const
+
+const head: VersionRecord["head"] = {
+  isMarker: false,
+  isNull: false,
+  hasDetails: false,
+  isShared: true,
+  checksumAlgorithm: "CRC64NVME",
+  checksumType: "FULL_OBJECT",
+  sizeBytes: 9_000_000,
+  modifiedMs: 1_767_225_600_000,
+  order: 1_767_225_600_000_123,
+  random: filled(8, 100),
+  md5: filled(16, 200),
+  parts: 0,
+}
+
+const version: VersionRecord = { head, content: { kind: "extent", extent }, checksumValue: "AAAAAAAAAAA=", details }
+const segments: VersionRecord = {
+  head: {
+    ...head,
+    parts: 257,
+    hasDetails: true,
+    isShared: false,
+    checksumAlgorithm: "SHA256",
+    checksumType: "COMPOSITE",
+  },
+  content: { kind: "segments", multipartId, completion: filled(16, 50) },
+  checksumValue: "x-257",
+  details: undefined,
+}
+const inline: VersionRecord = {
+  head: { ...head, isNull: true, isShared: false, checksumAlgorithm: undefined, checksumType: undefined, sizeBytes: 5 },
+  content: { kind: "inline" },
+  checksumValue: undefined,
+  details: { headers: [], userMetadata: [], tags: [] },
+}
+const marker: VersionRecord = {
+  head: { ...inline.head, isMarker: true, sizeBytes: 0, md5: new Uint8Array(16) },
+  content: { kind: "none" },
+  checksumValue: undefined,
+  details: inline.details,
+}
+
+const upload = {
+  initiatedMs: 1_767_225_600_000,
+  checksum: { algorithm: "CRC32C", type: "FULL_OBJECT" },
+  details,
+  completion: { incarnation: 4, token: filled(16, 3) },
+} as const
+
+const entry = {
+  tabletId: parseTabletId(1),
+  epoch: parseEpoch(2),
+  position: parsePosition(77),
+  writes: [
+    { family: "current", key: objectRowKey(bucketId, key), value: filled(20, 1), payload: filled(11, 40) },
+    { family: "versions", key: versionRowKey(objectRowKey(bucketId, key), 5), value: undefined },
+    { family: "heads", key: objectRowKey(bucketId, key), value: new Uint8Array(0) },
+  ],
+} as const
+
+interface Sample {
+  readonly name: string
+  readonly value: unknown
+  readonly bytes: Uint8Array
+  decode(bytes: Uint8Array): unknown
+}
+
+const sample = <T>(
+  name: string,
+  value: T,
+  encode: (value: T) => Uint8Array,
+  decode: (bytes: Uint8Array) => T,
+): Sample => {
+  return { name, value, bytes: encode(value), decode }
+}
+
+/** Writes without where their payloads lie. */
+const entryOf = (bytes: Uint8Array) => {
+  const { writes, ...rest } = decodeEntry(bytes)
+  return { ...rest, writes: writes.map(({ payloadAt: _, ...write }) => write) }
+}
+
+const SAMPLES: readonly Sample[] = [
+  sample<object>("entry", entry, () => encodeEntry(entry).record, entryOf),
+  sample("version of blocks", version, encodeVersion, decodeVersion),
+  sample("version of parts", segments, encodeVersion, decodeVersion),
+  sample("inline version", inline, encodeVersion, decodeVersion),
+  sample("delete marker", marker, encodeVersion, decodeVersion),
+  sample("details", details, encodeDetails, decodeDetails),
+  sample(
+    "row head",
+    { lastOrder: 1_767_225_600_000_123, lastModifiedMs: 1_767_225_600_000, nullOrder: 5, versions: 3, latestOrder: 6 },
+    encodeRowHead,
+    decodeRowHead,
+  ),
+  sample(
+    "bucket",
+    {
+      id: bucketId,
+      name: parseBucketName("photos"),
+      owner: parseAccountId("root"),
+      createdMs: 1_767_225_600_000,
+      location: "eu-west-1",
+      versioning: "suspended",
+      state: "closing",
+      settingsVersion: 4,
+    } as const,
+    encodeBucket,
+    decodeBucket,
+  ),
+  sample("counters", { objects: 1, versions: 2, bytes: 2 ** 50, uploads: 3 }, encodeCounters, decodeCounters),
+  sample("upload", upload, encodeUpload, decodeUpload),
+  sample("plain upload", { ...upload, checksum: undefined, completion: undefined }, encodeUpload, decodeUpload),
+  sample("part", part, encodePart, decodePart),
+  sample(
+    "segment",
+    { offsetBytes: 2 ** 40, parts: [part, { ...part, partNumber: 4, checksumValue: undefined }] },
+    encodeSegment,
+    decodeSegment,
+  ),
+  sample("release of an extent", { kind: "extent", bucketId, key, extent } as const, encodeRelease, decodeRelease),
+  sample("release of parts", { kind: "aborted", bucketId, key, multipartId } as const, encodeRelease, decodeRelease),
+  sample(
+    "account",
+    { id: parseAccountId("root"), displayName: "Röot", email: "a@b", createdMs: 1 },
+    encodeAccount,
+    decodeAccount,
+  ),
+  sample(
+    "access key",
+    { accountId: parseAccountId("root"), createdMs: 1, sealedSecret: filled(48, 7) },
+    encodeAccessKey,
+    decodeAccessKey,
+  ),
+  sample(
+    "birth note",
+    {
+      bucket: parseBucketName("photos"),
+      contentType: "image/jpeg",
+      userMetadata: [["camera", "x"]],
+      plannedLengthBytes: 9_000_000,
+      multipartId: "",
+    } as const,
+    encodeBirthNote,
+    decodeBirthNote,
+  ),
+]
+
+/** Buffers and plain arrays of bytes compare as one. */
+function plain(value: unknown): unknown {
+  if (value instanceof Uint8Array) return hexOf(value)
+  if (Array.isArray(value)) return value.map(plain)
+  if (typeof value !== "object" || value === null) return value
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, member]) => member !== undefined)
+      .map(([name, member]) => [name, plain(member)]),
+  )
+}
+
+function goldens(): ReadonlyMap<string, string> {
+  const text = readFileSync(new URL("../../../src/format/golden/metadata-v1.txt", import.meta.url), "utf8")
+  return new Map(
+    text
+      .trim()
+      .split("\n")
+      .map(line => [line.slice(0, line.lastIndexOf(" ")), line.slice(line.lastIndexOf(" ") + 1)]),
+  )
+}
+
+for (const { name, value, bytes, decode } of SAMPLES) {
+  test(`${name}: version 1 is what it always was, byte for byte, both ways`, () => {
+    const golden = goldens().get(name)
+    assert.equal(hexOf(bytes), golden, `${name} ${hexOf(bytes)}`)
+    assert.deepEqual(plain(decode(must(bytesOfHex(golden ?? ""), "golden bytes are hex"))), plain(value))
+  })
+
+  test(`${name}: every prefix is refused`, () => {
+    for (let length = 0; length < bytes.length; length += 1) {
+      assert.throws(
+        () => decode(bytes.subarray(0, length)),
+        error => isFailure(error),
+        `${length} bytes`,
+      )
+    }
+  })
+
+  test(`${name}: a flipped bit gives a refusal or a value, nothing else`, () => {
+    for (let bit = 0; bit < 8 * bytes.length; bit += 1) {
+      const flipped = Uint8Array.from(bytes)
+      flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+      try {
+        decode(flipped)
+      } catch (error) {
+        assert.ok(isFailure(error), `bit ${bit}: ${String(error)}`)
+      }
+    }
+  })
+}
+
+test("ids of versions in records are those that users see", () => {
+  assert.equal(versionIdOf(head.order, head.random), "VVSRHDTPRUVO8P35CPJMGQBADC")
+})
