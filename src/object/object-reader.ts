@@ -52,7 +52,10 @@ export class ObjectReader {
       if (failure) throw failure
       const chosen = this.choose(request, opened)
       const pin = this.pins.open(this.tablet.committedPosition)
-      const inline = await this.inlineBytes(request, opened, found)
+      const inline = await this.inlineBytes(request, opened, found).catch((error: unknown) => {
+        pin.close()
+        throw error
+      })
       if (inline !== "changed") return new OpenBody(this.tablet, this.blocks, bucket, key, opened, chosen, pin, inline)
       pin.close()
     }

@@ -1,12 +1,15 @@
 /** What a store does when parts of its machine fail. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { objectKeyOfText, rowKeyOf } from "../../base/ids.js"
+import { objectKeyOfText, parseAccountId, rowKeyOf } from "../../base/ids.js"
 import { isFailure } from "../../base/failures.js"
 import { KIB } from "../../base/limits.js"
 import { ROOM_MS_MAX } from "../../device/checkpointer.js"
 import { setBucketState } from "../../object/bucket-commands-core.js"
+import type { Blocks } from "../../block/index.js"
 import type { Bucket } from "../../object/index.js"
+import { ObjectReader } from "../../object/object-reader.js"
+import { ReadPins } from "../../object/read-pins.js"
 import { failing } from "../../seams/disk/index.js"
 import type { Engine } from "./engine.js"
 import { bytesOf, createBucket, Machine, noSignal, sourceOf } from "./testing.js"
@@ -106,4 +109,24 @@ test("a store does not open over a device that has lost its rows and its log", a
   const disk = machine.disk.boot()
   for (const name of await disk.list("/d1/log")) await disk.remove(`/d1/log/${name}`)
   await assert.rejects(machine.open(), error => isFailure(error, "corruptLog"))
+})
+
+test("a read that fails leaves no pin behind, which would keep all released bytes", async () => {
+  const machine = new Machine({ devices: 1 })
+  let engine = await machine.open()
+  await put(engine, await createBucket(engine), Buffer.alloc(1 * KIB, "x"))
+  await engine.stop()
+  machine.disk.flipBit("/d1/payloads/0000000001.volume", 8 * (4096 + 300))
+  engine = await machine.open()
+  const [bucket] = (await engine.services.buckets.list({ owner: parseAccountId("root"), max: 1 })).buckets
+  assert.ok(bucket)
+  const pins = new ReadPins(machine.clock)
+  const unused = () => Promise.reject(new Error("no blocks are read"))
+  const blocks: Blocks = {
+    ...{ write: unused, remove: unused, ownerOf: unused, removeHeld: unused },
+    ...{ heldIn: () => [], read: async function* () {} },
+  }
+  const reader = new ObjectReader(engine.tablet, blocks, pins)
+  await assert.rejects(reader.open({ bucket, key, conditions: {} }), error => isFailure(error, "corruptNeedle"))
+  assert.equal(pins.count, 0)
 })
