@@ -1,6 +1,7 @@
 /** The commands against a real store in a process of its own. */
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
+import { spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -8,8 +9,8 @@ import { join } from "node:path"
 import { MIB } from "../../base/limits.js"
 import { RealClock } from "../../seams/clock/real.js"
 import { S3Client } from "../client/s3-client.js"
-import { ROOT_KEY, StoreProcess } from "../client/store-process.js"
-import { runHayloft, runProcess, type Outcome, type RunOptions } from "./process-tools.js"
+import { HAYLOFT_COMMAND, ROOT_KEY, StoreProcess } from "../client/store-process.js"
+import { plainEnvironment, runHayloft, runProcess, type Outcome, type RunOptions } from "./process-tools.js"
 
 const clock = new RealClock()
 let folder = ""
@@ -42,6 +43,19 @@ async function fails(code: number, pattern: RegExp, args: readonly string[], opt
   assert.equal(outcome.code, code, `hayloft ${args.join(" ")}: ${outcome.error}`)
   assert.match(outcome.error, pattern)
 }
+
+test("Ctrl-C ends a copy that waits for standard input: exit code 130, nothing left at the store", async () => {
+  const code = await new Promise<number | null>((resolve, reject) => {
+    const environment = { ...plainEnvironment(), HAYLOFT_DATA: data }
+    const options = { env: environment, timeout: 30_000, killSignal: "SIGKILL" } as const
+    const child = spawn(process.execPath, [HAYLOFT_COMMAND, "cp", "-", "s3://typed/never"], options)
+    child.on("error", reject).on("close", resolve)
+    // The bucket is made before anything is read.
+    child.stderr.once("data", () => child.kill("SIGINT"))
+  })
+  assert.equal(code, 130)
+  assert.equal(await succeeds(["ls", "-r", "s3://typed"]), "")
+})
 
 test("a file goes in and comes out, the bucket is made on the way", async () => {
   await writeFile(join(folder, "note.txt"), "hello\n")

@@ -38,4 +38,10 @@ function stopSignal(clock: CliIo["clock"]): AbortSignal {
 }
 
 const io = processIo()
-process.exit(await run(process.argv.slice(2), io, stopSignal(io.clock)))
+const signal = stopSignal(io.clock)
+// Whoever waits for standard input waits no longer; a command that never asked for it has no use for the error.
+process.stdin.on("error", () => undefined)
+signal.addEventListener("abort", () =>
+  process.stdin.destroy(signal.reason instanceof Error ? signal.reason : undefined),
+)
+process.exit(await run(process.argv.slice(2), io, signal))

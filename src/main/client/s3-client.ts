@@ -66,6 +66,8 @@ interface Request {
   readonly query?: readonly (readonly [name: string, value: string])[]
   readonly headers?: readonly (readonly [name: string, value: string])[]
   readonly body?: Uint8Array
+  /** Instead of the client's own. */
+  readonly signal?: AbortSignal
 }
 
 const byteString = (text: string): string => Buffer.from(text, "utf8").toString("latin1")
@@ -240,9 +242,11 @@ export class S3Client {
     return { etag: unquote(textOf(root, "ETag")) }
   }
 
+  /** Sent also where the client's signal has fired: what an interrupted upload left would cost space for good. */
   async abort(upload: { bucket: string; key: string; uploadId: string }): Promise<void> {
     const { bucket, key } = upload
-    await this.#drained({ method: "DELETE", bucket, key, query: [["uploadId", upload.uploadId]] })
+    const query = [["uploadId", upload.uploadId]] as const
+    await this.#drained({ method: "DELETE", bucket, key, query, signal: new AbortController().signal })
   }
 
   async #drained(request: Request): Promise<Answer> {
@@ -295,7 +299,8 @@ export class S3Client {
       { accessKeyId, secret, region, service: "s3" },
       this.clock.wallMs(),
     )
-    return this.#caller.call({ ...signable, rawHeaders: signed.rawHeaders, body, signal: this.signal })
+    const signal = request.signal ?? this.signal
+    return this.#caller.call({ ...signable, rawHeaders: signed.rawHeaders, body, signal })
   }
 }
 
