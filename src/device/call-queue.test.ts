@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../base/failures.js"
+import type { Clock } from "../seams/clock/contract.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { SimDisk } from "../seams/disk/index.js"
 import { diskSuite } from "../seams/disk/suite.js"
@@ -100,6 +101,29 @@ test("time spent waiting for others does not make a device suspect, and an idle 
   assert.deepEqual(suspected, [])
   await clock.advance(LIMITS.deviceTimeoutMs)
   assert.equal(clock.sleepers, 0)
+})
+
+test("a process that stood still does not take its calls for hung, and still finds one that is", async () => {
+  let nowMs = 0
+  let wake: () => void = () => undefined
+  const sleep = (): Promise<void> => new Promise(resolve => (wake = resolve))
+  const sim = new SimDisk()
+  const waiting: (() => void)[] = []
+  sim.intercept(() => new Promise(resolve => waiting.push(resolve)))
+  const clock: Clock = { wallMs: () => 0, monotonicMs: () => nowMs, sleep }
+  const disk = queuedDisk(sim.boot(), clock, LIMITS, new AbortController().signal, () => undefined)
+  const [done, hung] = [disk.exists("/a"), disk.exists("/b")]
+  const refused = assert.rejects(hung, error => isFailure(error, "deviceFailed"))
+  await soon()
+  nowMs += 60_000
+  wake()
+  await soon()
+  assert.equal(disk.suspect, undefined, "the process slept, perhaps not the device")
+  waiting.shift()?.()
+  assert.equal(await done, false)
+  nowMs += 125
+  wake()
+  await refused
 })
 
 test("closing a file of a suspect device does not wait for it", async () => {
