@@ -7,6 +7,18 @@ import type { NodeExchange } from "./exchange.js"
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120]
 
+/** Failures that ask clients to come slower: our own word for it, and S3's. */
+const SLOW_DOWN: ReadonlySet<unknown> = new Set(["tooManyInFlight", "SlowDown"])
+
+/**
+ * Whether an answer is our trouble and not the client's doing: 501 refuses by name what was asked for,
+ * and a client that is asked to come slower comes again.
+ */
+function isOurTrouble(status: number, failure: unknown): boolean {
+  if (status < 500 || status === 501) return false
+  return status !== 503 || !SLOW_DOWN.has(failure)
+}
+
 export class RequestRecord {
   private readonly requests: Counter
   private readonly seconds: Histogram
@@ -55,7 +67,7 @@ export class RequestRecord {
       ...(exchange.clientGone ? { clientGone: true } : {}),
       ...exchange.timing.fields(),
     }
-    if (shownStatus >= 500) this.telemetry.log.warn("request", fields)
+    if (isOurTrouble(shownStatus, notes["failure"])) this.telemetry.log.warn("request", fields)
     else this.telemetry.log.info("request", fields)
   }
 

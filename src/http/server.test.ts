@@ -117,6 +117,34 @@ test("connections are kept, and every answer has an id, a date, a server and its
   )
 })
 
+test("only answers that are our trouble are warnings in the log", async () => {
+  const answers = [
+    [200, undefined, "info"],
+    [404, "NoSuchKey", "info"],
+    [500, "InternalError", "warn"],
+    [501, "NotImplemented", "info"],
+    [503, "SlowDown", "info"],
+    [503, "ServiceUnavailable", "warn"],
+    [507, "deviceFull", "warn"],
+  ] as const
+  const world = await serve(async exchange => {
+    const [status, failure] = answers[Number(exchange.rawTarget.slice(1))] ?? [400, undefined]
+    exchange.note({ failure })
+    await exchange.respond({ status, headers: [], body: text("") })
+  })
+  const client = await world.open()
+  for (const index of answers.keys()) {
+    client.say(`GET /${index} HTTP/1.1\r\nHost: h\r\n\r\n`)
+    await client.answers(index + 1)
+  }
+  await pause(10)
+  const levels = world.telemetry.entries("request").map(({ level, fields }) => [fields["status"], level])
+  assert.deepEqual(
+    levels,
+    answers.map(([status, , level]) => [status, level]),
+  )
+})
+
 test("Expect: 100-continue is answered when the body is opened", async () => {
   const client = await (await serve(polite)).open()
   client.say("PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
