@@ -30,6 +30,7 @@ function requestOf({ method, resource, when, header }: Operation): string {
 
 function standingOf(operation: Operation): string {
   const { answer, standing } = operation
+  if (answer.kind === "preflight") return `answered: no rule matches (${S3_FAILURES.accessForbidden.status})`
   if (answer.kind !== "alias") return STANDINGS[standing]
   const target = OPERATIONS.find(({ name }) => name === answer.of)
   return `as ${answer.of}: ${target === undefined ? "" : STANDINGS[target.standing]}`
@@ -61,7 +62,8 @@ export function compatibilityTables(): { readonly operations: string; readonly h
       operations.map(operation => [
         operation.name,
         requestOf(operation),
-        `\`${operation.permission}\``,
+        // Nobody signs a preflight.
+        operation.answer.kind === "preflight" ? "none" : `\`${operation.permission}\``,
         standingOf(operation),
       ]),
     ),
