@@ -1,6 +1,7 @@
 /**
  * Documents are tested: links and anchors resolve, files and scripts that they name exist, generated
- * tables are what the code says, every branded id has a line in the glossary.
+ * tables are what the code says, docs/README.md leads to every page, every branded id has a line in the
+ * glossary.
  *
  *   node tools/docs.mjs           checks
  *   node tools/docs.mjs --write   writes generated tables anew
@@ -19,6 +20,7 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const SKIPPED = new Set(["node_modules", "dist", "data", ".git", ".cache"])
 /** These tell of the past, where files may have had other names. */
 const HISTORY = /^CHANGELOG\.md$|^docs\/decisions\//
+const CONTENTS = "docs/README.md"
 const COMMAND = /^sh\s+test=([\w-]+)(?:\s+needs=(\S+))?$/
 const GENERATED = /(<!-- generated:([\w-]+) -->\n)([\s\S]*?)(<!-- \/generated -->)/g
 
@@ -63,6 +65,16 @@ function linkProblems(root, path) {
     if (anchor === undefined || !to.endsWith(".md") || anchorsOf(read(root, to)).has(anchor)) return []
     return [`${path}:${line}: ${to} has no heading #${anchor}`]
   })
+}
+
+/** Pages of docs/ that its list of contents does not lead to. */
+function unlistedProblems(root) {
+  if (!existsSync(join(root, CONTENTS))) return []
+  const listed = new Set(linksOf(read(root, CONTENTS)).map(({ target }) => join("docs", target.split("#")[0])))
+  return documentsIn(root)
+    .filter(path => path.startsWith("docs/") && path !== CONTENTS && !path.endsWith("/template.md"))
+    .filter(path => !listed.has(path))
+    .map(path => `${CONTENTS}: ${path} is not listed`)
 }
 
 /** Files of the tree and npm scripts named in backticks or in shell blocks must be there. */
@@ -150,7 +162,7 @@ export async function checkDocuments(root = ROOT, generators = GENERATORS) {
       ...(await generatedProblems(root, path, generators)),
     )
   }
-  return [...problems, ...commandProblems(root), ...glossaryProblems(root)]
+  return [...problems, ...unlistedProblems(root), ...commandProblems(root), ...glossaryProblems(root)]
 }
 
 async function writeGenerated() {

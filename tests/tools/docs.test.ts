@@ -71,6 +71,11 @@ test("files and scripts that a document names must exist, except in history", as
   ])
 })
 
+test("the contents of docs/ lead to every page", async () => {
+  const pages = { "docs/README.md": "[a](a.md#one)\n", "docs/a.md": "# One\n", "docs/how/b.md": "b\n" }
+  assert.deepEqual(await problemsOf(pages), ["docs/README.md: docs/how/b.md is not listed"])
+})
+
 test("a tree without documents does not pass for a good one", async () => {
   assert.match((await problemsOf({})).join(), /looked at nothing/)
 })
