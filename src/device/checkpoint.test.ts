@@ -1,0 +1,230 @@
+/**
+ * Overlay, log and base together: what was written is read, whatever checkpoints do meanwhile, and is
+ * there after a start from base and log, with checkpoints that failed or were cut off on the way.
+ */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "../base/assert.js"
+import type { Family } from "../base/families.js"
+import { fail, isFailure } from "../base/failures.js"
+import { parseDeviceId, parseEpoch, parsePosition, parseTabletId, rowKeyOf } from "../base/ids.js"
+import { KIB } from "../base/limits.js"
+import { decodeEntry, encodeEntry, type EntryWrite } from "../format/entry.js"
+import { SimDisk } from "../seams/disk/index.js"
+import type { Random } from "../seams/random/contract.js"
+import { SimRandom } from "../seams/random/sim.js"
+import { MemoryStores } from "../seams/store/memory.js"
+import { containedPosition, containedSequence, readSourceMark, runCheckpoint } from "./checkpoint.js"
+import type { CheckpointSource, CommitLog, PayloadSink } from "./contract.js"
+import { openLogReader } from "./log-reader.js"
+import { openLog } from "./log.js"
+import { Rows } from "./rows.js"
+
+const TABLET = parseTabletId(1)
+const PREFIX = "\x00\x00\x00\x01"
+const DEVICE = parseDeviceId("00000000000000d1")
+const FAMILIES_USED: readonly Family[] = ["current", "versions", "heads"]
+const text = (bytes: Uint8Array | undefined) => bytes && Buffer.from(bytes).toString("latin1")
+
+/** Payloads by their place, as a volume would keep them. */
+class Sink implements PayloadSink {
+  readonly kept: Uint8Array[] = []
+
+  append({ payload }: { readonly payload: Uint8Array }) {
+    this.kept.push(Uint8Array.from(payload))
+    return { in: "volume", volume: 1, offsetBytes: this.kept.length - 1, lengthBytes: payload.length } as const
+  }
+
+  async flush(): Promise<void> {
+    return Promise.resolve()
+  }
+}
+
+/** Counts in a family that is not logged: the n-th collection writes row "n". */
+class Source implements CheckpointSource {
+  readonly name = "source"
+  private mark = 0
+
+  async *collect(mark: Uint8Array | undefined) {
+    this.mark = (mark?.[0] ?? 0) + 1
+    yield { family: "needles", key: rowKeyOf(`n${this.mark}`), value: Uint8Array.of(this.mark) } as const
+  }
+
+  markAfter(): Uint8Array {
+    return Uint8Array.of(this.mark)
+  }
+}
+
+class Device {
+  readonly disk = new SimDisk()
+  private commitFails = false
+  readonly stores = new MemoryStores({
+    beforeCommit: () => {
+      if (this.commitFails) throw fail("deviceFull")
+    },
+  })
+  readonly sink = new Sink()
+  /** What is written: row and payload, by family and key. */
+  readonly model = new Map<string, { readonly value: string; readonly payload: string | undefined }>()
+  private position = 0
+
+  private constructor(
+    private log: CommitLog,
+    private rows: Rows,
+  ) {}
+
+  static async open(): Promise<Device> {
+    const empty = new Rows(
+      await new MemoryStores().openReader("/none"),
+      containedSequence(await new MemoryStores().openReader("/none")),
+    )
+    const device = new Device(await openLog(new SimDisk().boot(), "/none", DEVICE), empty)
+    await device.restart()
+    return device
+  }
+
+  /** A process that died: base and log are all there is. */
+  async restart(): Promise<void> {
+    this.disk.kill()
+    const base = await this.stores.openReader("/base")
+    const contained = containedSequence(base)
+    this.log = await openLog(this.disk.boot(), "/log", DEVICE, { known: contained, segmentBytes: 64 * KIB })
+    this.rows = new Rows(base, contained)
+    let last = containedPosition(base, TABLET)
+    for await (const { bytes, place, sequence } of this.log.records(contained)) {
+      const { position, writes } = decodeEntry(bytes)
+      assert.equal(position, last + 1)
+      last = position
+      const payloads = writes.map(write => ({ ...write, payload: undefined, at: write.payload && place }))
+      this.rows.apply(
+        payloads.map(({ family, key, value }, i) => {
+          const length = writes[i]?.payload?.length
+          const inLog = { in: "log", place, lengthBytes: length ?? 0, position } as const
+          const kept = value && Uint8Array.from(value)
+          return {
+            family,
+            key: rowKeyOf(PREFIX + key),
+            value: kept,
+            ...(length === undefined ? {} : { payload: inLog }),
+          }
+        }),
+        sequence,
+      )
+    }
+    assert.equal(last, this.position)
+  }
+
+  async write(random: Random): Promise<void> {
+    const writes = Array.from({ length: 1 + random.below(3) }, (): EntryWrite => {
+      const family = must(FAMILIES_USED[random.below(3)], "there are three")
+      const key = rowKeyOf(`key ${random.below(12)}`)
+      if (random.below(4) === 0) return { family, key, value: undefined }
+      const value = random.bytes(random.below(30))
+      return random.below(2) === 0
+        ? { family, key, value }
+        : { family, key, value, payload: random.bytes(random.below(900)) }
+    })
+    const last = new Map(writes.map(write => [`${write.family} ${write.key}`, write]))
+    const entry = {
+      tabletId: TABLET,
+      epoch: parseEpoch(1),
+      position: parsePosition(this.position + 1),
+      writes: [...last.values()],
+    }
+    const { sequence, places } = await this.log.append([encodeEntry(entry).record])
+    this.position += 1
+    const place = must(places[0], "one record, one place")
+    this.rows.apply(
+      entry.writes.map(({ family, key, value, payload }) => {
+        const inLog = { in: "log", place, lengthBytes: payload?.length ?? 0, position: entry.position } as const
+        return { family, key: rowKeyOf(PREFIX + key), value, ...(payload ? { payload: inLog } : {}) }
+      }),
+      sequence,
+    )
+    for (const [name, { value, payload }] of last) {
+      if (value) this.model.set(name, { value: text(value) ?? "", payload: text(payload) })
+      else this.model.delete(name)
+    }
+  }
+
+  /** A checkpoint, with writes while it is under way; `fails`: its commit finds the disk full. */
+  async checkpoint(random: Random, fails: boolean): Promise<void> {
+    const upTo = this.rows.isCheckpointing ? this.rows.frozenAt : this.rows.freeze()
+    await this.write(random)
+    const writer = await this.stores.openWriter("/base")
+    const reader = openLogReader(this.disk.boot(), "/log", DEVICE)
+    this.commitFails = fails
+    const run = runCheckpoint(writer, reader, [new Source()], this.sink, {
+      upTo,
+      prefixes: new Map([[TABLET, PREFIX]]),
+    })
+    if (fails) {
+      await assert.rejects(run, error => isFailure(error, "deviceFull"))
+      return
+    }
+    await run
+    await this.write(random)
+    this.rows.dropFrozen()
+    await this.log.cut(upTo)
+  }
+
+  /** Every row as a reader sees it. */
+  assertReads(): void {
+    for (const family of FAMILIES_USED) {
+      const expected = [...this.model]
+        .filter(([name]) => name.startsWith(`${family} `))
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+      const range = { start: rowKeyOf(PREFIX), end: rowKeyOf(`${PREFIX}\xff`) }
+      const found = [...this.rows.range(family, range)].map(([key, row]) => [
+        `${family} ${key.slice(4)}`,
+        text(row.value),
+      ])
+      assert.deepEqual(
+        found,
+        expected.map(([name, { value }]) => [name, value]),
+      )
+      for (const [name, { value, payload }] of expected) {
+        const row = must(this.rows.get(family, rowKeyOf(PREFIX + name.slice(family.length + 1))), "it was just listed")
+        assert.equal(text(row.value), value)
+        assert.equal(row.payload !== undefined, payload !== undefined)
+        if (row.payload?.in === "volume") assert.equal(text(this.sink.kept[row.payload.offsetBytes]), payload)
+      }
+    }
+  }
+
+  async collections(): Promise<number> {
+    return readSourceMark(await this.stores.openReader("/base"), "source")?.[0] ?? 0
+  }
+}
+
+for (const seed of [1, 2, 3, 4, 5, 6]) {
+  test(`rows are those that were written, through checkpoints, failures and restarts (seed ${seed})`, async () => {
+    const random = new SimRandom(seed)
+    const device = await Device.open()
+    let collected = 0
+    for (let step = 0; step < 150; step += 1) {
+      const what = random.below(12)
+      if (what < 9) await device.write(random)
+      else if (what < 11) {
+        const fails = random.below(3) === 0
+        await device.checkpoint(random, fails)
+        if (!fails) collected += 1
+      } else await device.restart()
+      device.assertReads()
+      assert.equal(await device.collections(), collected, "a source's mark is in the same transaction as its rows")
+    }
+  })
+}
+
+test("entries of a tablet that is not here any more are passed over", async () => {
+  const disk = new SimDisk().boot()
+  const log = await openLog(disk, "/log", DEVICE)
+  const writes = [{ family: "current", key: rowKeyOf("k"), value: Uint8Array.of(1) }] as const
+  const entry = { tabletId: parseTabletId(9), epoch: parseEpoch(1), position: parsePosition(1), writes }
+  const { sequence } = await log.append([encodeEntry(entry).record])
+  const writer = await new MemoryStores().openWriter("/base")
+  const request = { upTo: sequence, prefixes: new Map([[TABLET, PREFIX]]) }
+  const { rows } = await runCheckpoint(writer, openLogReader(disk, "/log", DEVICE), [], new Sink(), request)
+  assert.equal(rows, 0)
+  assert.equal(containedSequence(writer), sequence)
+})
