@@ -7,6 +7,7 @@ import { MIB } from "../base/limits.js"
 import { parsePolicy } from "../base/policy.js"
 import { EXTENT_EXCEPTIONS_MAX } from "../format/extent.js"
 import { describeBody } from "./describe-core.js"
+import { planWrite } from "./write-plan-core.js"
 
 const policy = parsePolicy("ec:2+1")
 const slots = ["a", "b", "c"].map(letter => parseDeviceId(letter.repeat(16)))
@@ -45,4 +46,23 @@ test("blocks on other devices are always named, before late shards, in order; to
     () => describeBody(request, 100 * MIB, elsewhere),
     error => isFailure(error, "deviceFailed"),
   )
+})
+
+test("a body of any length that too few devices can take is one exception", () => {
+  const blocks = Array.from({ length: BLOCKS }, (_, block) => {
+    const order = [0, 1, 2].map(slot => slots[(slot + block) % 3] ?? parseDeviceId("d".repeat(16)))
+    const plan = planWrite(
+      policy,
+      order.map(id => ({ id, isWritable: id !== slots[2] })),
+    )
+    return { block, plan, missingSlots: [], slots: order }
+  })
+  const { exceptions } = describeBody(request, BLOCKS * MIB, blocks).extent
+  assert.equal(exceptions.length, 1)
+  const [only] = exceptions
+  assert.deepEqual(only?.placedSlots, [
+    [0, slots[0]],
+    [1, slots[1]],
+  ])
+  assert.deepEqual([only?.firstBlock, only?.lastBlock, only?.policy.kind], [0, BLOCKS - 1, "replica"])
 })

@@ -20,7 +20,7 @@ export interface WritePlan {
   readonly policy: Policy
   /** By slot: the device to write to; undefined where the slot's device is down. */
   readonly targets: readonly (DeviceId | undefined)[]
-  /** Slots that went elsewhere than the layout says. */
+  /** Where the policy is another: the device of every slot. */
   readonly placedSlots: readonly (readonly [slot: number, deviceId: DeviceId])[]
   readonly missingSlots: readonly number[]
   /** Durable shards that an acknowledgement needs. */
@@ -42,8 +42,10 @@ export function planWrite(policy: Policy, slots: readonly SlotDevice[]): WritePl
     return { policy, targets, placedSlots: [], missingSlots, durableMin: Math.min(durableMin, writable.length) }
   }
   const narrow = defaultPolicy(writable.length, policy.kind === "ec" ? policy.matrix : "cauchy")
-  const targets = writable.slice(0, shardCount(narrow)).map(slot => slot.id)
-  const placedSlots = targets.flatMap((id, slot): [number, DeviceId][] => (slots[slot]?.id === id ? [] : [[slot, id]]))
+  // In one order and all of them named, so that neighbouring blocks can be described together.
+  const devices = writable.map(slot => slot.id).sort()
+  const targets = devices.slice(0, shardCount(narrow))
+  const placedSlots = targets.map((id, slot): [number, DeviceId] => [slot, id])
   return { policy: narrow, targets, placedSlots, missingSlots: [], durableMin: targets.length }
 }
 
