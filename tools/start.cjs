@@ -10,7 +10,11 @@ var NODE_MAJOR_MIN = 20
 
 if (Number(process.versions.node.split(".")[0]) < NODE_MAJOR_MIN) {
   process.stderr.write(
-    "hayloft: Node " + process.versions.node + " is too old; install Node " + NODE_MAJOR_MIN + " or newer (https://nodejs.org)\n",
+    "hayloft: Node " +
+      process.versions.node +
+      " is too old; install Node " +
+      NODE_MAJOR_MIN +
+      " or newer (https://nodejs.org)\n",
   )
   process.exit(2)
 }

@@ -11,7 +11,7 @@ export async function readNeedle(
   place: NeedlePlace,
   range: NeedleRange,
   isWanted: (header: NeedleHeader) => boolean,
-  allocate: Allocate = Buffer.allocUnsafeSlow,
+  allocate: Allocate = lengthBytes => Buffer.allocUnsafeSlow(lengthBytes),
 ): Promise<Uint8Array> {
   const plan = planRead(place, range)
   const bodyAt = place.offsetBytes + place.headerBytes

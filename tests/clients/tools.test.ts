@@ -132,8 +132,8 @@ test(
       RCLONE_CONFIG_STORE_ACCESS_KEY_ID: CREDENTIALS.accessKey,
       RCLONE_CONFIG_STORE_SECRET_ACCESS_KEY: CREDENTIALS.secretKey,
       // By default rclone takes both forms of é for one name.
-    RCLONE_NO_UNICODE_NORMALIZATION: "true",
-    RCLONE_S3_UPLOAD_CUTOFF: "8M",
+      RCLONE_NO_UNICODE_NORMALIZATION: "true",
+      RCLONE_S3_UPLOAD_CUTOFF: "8M",
       RCLONE_S3_CHUNK_SIZE: "5M",
     }
     const go = (...args: string[]) => run(rclone.path, args, { env: { ...env(), ...remote } })
