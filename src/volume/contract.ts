@@ -40,6 +40,8 @@ export interface VolumeDamage {
 export type Allocate = (lengthBytes: number) => Uint8Array
 
 export interface Volumes {
+  /** False once a write has failed for another reason than a full disk: nothing is taken any more. */
+  readonly isWritable: boolean
   /**
    * Durable and readable when it resolves; body and checksums must not change until then. The same id
    * may be appended again (its bytes are the same): the later copy is read from then on.

@@ -116,6 +116,10 @@ class NeedleVolumes implements Volumes {
     }
   }
 
+  get isWritable(): boolean {
+    return this.refusal === undefined
+  }
+
   async append(needle: Needle): Promise<void> {
     const { id, owner, policy, blockLengthBytes, birthNote, body, checksums } = needle
     const shard = { id, owner, policy, blockLengthBytes, birthNote, bodyBytes: body.length, checksums }

@@ -92,7 +92,13 @@ export async function openDevice(
       readPayload: (family, key, payload) => payloads.read(family, key, payload),
       roomForWrites: () => checkpointer.roomForWrites(),
     },
-    shards: { id: place.id, volumes, isWritable: true },
+    shards: {
+      id: place.id,
+      volumes,
+      get isWritable() {
+        return volumes.isWritable
+      },
+    },
     async close() {
       await volumes.close()
       await payloads.close()

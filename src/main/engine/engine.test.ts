@@ -130,3 +130,16 @@ test("a read that fails leaves no pin behind, which would keep all released byte
   await assert.rejects(reader.open({ bucket, key, conditions: {} }), error => isFailure(error, "corruptNeedle"))
   assert.equal(pins.count, 0)
 })
+
+test("a device whose volume cannot be written costs one write at most; the others go on without it", async () => {
+  const machine = new Machine({ devices: 3 })
+  const engine = await machine.open()
+  const bucket = await createBucket(engine)
+  machine.disk.intercept(failing({ kind: "write", nth: 1, pathPart: "/d3/volumes", code: "EIO", forEver: true }))
+  const bytes = Buffer.alloc(200 * KIB, "x")
+  await assert.rejects(put(engine, bucket, bytes), error => isFailure(error, "deviceFailed"))
+  await put(engine, bucket, bytes)
+  assert.deepEqual(await get(engine, bucket), bytes)
+  machine.disk.kill()
+  assert.deepEqual(await get(await machine.open(), bucket), bytes)
+})
