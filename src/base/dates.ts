@@ -89,11 +89,29 @@ export function parseBasicDate(text: string): number | undefined {
 /** Any form above. */
 export const parseDate = (text: string): number | undefined => parseHttpDate(text) ?? parseIsoDate(text)
 
-const wholeSecond = (timeMs: number): Date => new Date(Math.floor(timeMs / 1000) * 1000)
+const DAY_SECONDS = 86_400
+const TWO_DIGITS = Array.from({ length: 60 }, (_, number) => String(number).padStart(2, "0"))
+const two = (number: number): string => TWO_DIGITS[Math.floor(number)] ?? ""
+
+/** Writes the second of a moment between what its day begins and ends with. Listings ask for thousands, mostly of one day. */
+function dateWriter(dayOf: (midnight: Date) => string, end: string): (timeMs: number) => string {
+  let known = NaN
+  let dayText = ""
+  return timeMs => {
+    const seconds = Math.floor(timeMs / 1000)
+    const day = Math.floor(seconds / DAY_SECONDS)
+    if (day !== known) {
+      dayText = dayOf(new Date(day * DAY_SECONDS * 1000))
+      known = day
+    }
+    const second = seconds - day * DAY_SECONDS
+    return `${dayText}${two(second / 3600)}:${two((second % 3600) / 60)}:${two(second % 60)}${end}`
+  }
+}
 
 /** `Fri, 02 Jan 2026 03:04:05 GMT`. */
-export const httpDate = (timeMs: number): string => wholeSecond(timeMs).toUTCString()
+export const httpDate = dateWriter(midnight => midnight.toUTCString().slice(0, -"00:00:00 GMT".length), " GMT")
 /** `2026-01-02T03:04:05.000Z`: the same second that `httpDate` shows. */
-export const isoDate = (timeMs: number): string => wholeSecond(timeMs).toISOString()
+export const isoDate = dateWriter(midnight => midnight.toISOString().slice(0, -"00:00:00.000Z".length), ".000Z")
 /** `20260102T030405Z`. */
 export const basicDate = (timeMs: number): string => isoDate(timeMs).replace(/-|:|\.000/g, "")

@@ -49,7 +49,7 @@ export class NodeExchange implements Exchange {
   readonly chunkedTransfer: boolean
   status: number | undefined
   sentBytes = 0
-  notes: Fields = {}
+  readonly notes: Record<string, Fields[string]> = {}
   /** Made when first asked for: most requests end before anybody does. */
   private abort: AbortController | undefined
   private isGone = false
@@ -138,7 +138,7 @@ export class NodeExchange implements Exchange {
   }
 
   note(fields: Fields): void {
-    this.notes = { ...this.notes, ...fields }
+    Object.assign(this.notes, fields)
   }
 
   async respond(answer: Answer): Promise<void> {

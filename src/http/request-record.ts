@@ -2,7 +2,7 @@
  * What is kept of each request: one log line and the metrics. No target and no header is kept, for
  * they may hold signatures; the protocol notes what may be known.
  */
-import type { Counter, Fields, Histogram, Telemetry } from "../seams/telemetry/contract.js"
+import type { Counter, Fields, Histogram, Labels, Telemetry } from "../seams/telemetry/contract.js"
 import type { NodeExchange } from "./exchange.js"
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120]
@@ -19,20 +19,30 @@ function isOurTrouble(status: number, failure: unknown): boolean {
   return status !== 503 || !SLOW_DOWN.has(failure)
 }
 
+const LABELS_KNOWN_MAX = 1_000
+
+interface RequestLabels {
+  readonly ofOperation: Labels
+  readonly ofStatus: Labels
+}
+
 export class RequestRecord {
   private readonly requests: Counter
   private readonly seconds: Histogram
   private readonly received: Counter
   private readonly sent: Counter
   private readonly nonsenses: Counter
+  private readonly labels: Labels
+  /** Kept for the next requests that end the same way. */
+  private readonly known = new Map<string, RequestLabels>()
 
   constructor(
     private readonly telemetry: Telemetry,
     private readonly server: string,
     now: { readonly connections: () => number; readonly inFlight: () => number },
   ) {
+    this.labels = Object.freeze({ server })
     const { metrics } = telemetry
-    const labels = { server }
     this.requests = metrics.counter("hayloft_http_requests_total", "Requests by server, operation and status")
     this.seconds = metrics.histogram(
       "hayloft_http_request_seconds",
@@ -42,33 +52,47 @@ export class RequestRecord {
     this.received = metrics.counter("hayloft_http_received_bytes_total", "Bytes of request bodies")
     this.sent = metrics.counter("hayloft_http_sent_bytes_total", "Bytes of answer bodies")
     this.nonsenses = metrics.counter("hayloft_http_malformed_total", "Connections that sent what is no request")
-    metrics.gauge("hayloft_http_connections", "Open connections", () => [[labels, now.connections()]])
-    metrics.gauge("hayloft_http_in_flight", "Requests being served", () => [[labels, now.inFlight()]])
+    metrics.gauge("hayloft_http_connections", "Open connections", () => [[this.labels, now.connections()]])
+    metrics.gauge("hayloft_http_in_flight", "Requests being served", () => [[this.labels, now.inFlight()]])
   }
 
   request(exchange: NodeExchange): void {
-    const { server } = this
-    const { status, receivedBytes, sentBytes, notes } = exchange
-    const operation = String(notes["operation"] ?? "none")
-    const shownStatus = status ?? 0
-    this.requests.add({ server, operation, status: String(shownStatus) })
-    this.seconds.observe(exchange.timing.totalMs / 1000, { server, operation })
-    this.received.add({ server }, receivedBytes)
-    this.sent.add({ server }, sentBytes)
-    const fields: Fields = {
-      server,
+    const { status = 0, receivedBytes, sentBytes, notes } = exchange
+    const labels = this.labelsOf(String(notes["operation"] ?? "none"), status)
+    this.requests.add(labels.ofStatus)
+    this.seconds.observe(exchange.timing.totalMs / 1000, labels.ofOperation)
+    this.received.add(this.labels, receivedBytes)
+    this.sent.add(this.labels, sentBytes)
+    const level = isOurTrouble(status, notes["failure"]) ? "warn" : "info"
+    if (this.telemetry.log.writes(level)) this.telemetry.log[level]("request", this.fieldsOf(exchange, status))
+  }
+
+  private fieldsOf(exchange: NodeExchange, status: number): Fields {
+    return {
+      server: this.server,
       requestId: exchange.requestId,
       remote: exchange.remoteAddress,
       method: exchange.method,
-      status: shownStatus,
-      ...notes,
-      receivedBytes,
-      sentBytes,
+      status,
+      ...exchange.notes,
+      receivedBytes: exchange.receivedBytes,
+      sentBytes: exchange.sentBytes,
       ...(exchange.clientGone ? { clientGone: true } : {}),
       ...exchange.timing.fields(),
     }
-    if (isOurTrouble(shownStatus, notes["failure"])) this.telemetry.log.warn("request", fields)
-    else this.telemetry.log.info("request", fields)
+  }
+
+  private labelsOf(operation: string, status: number): RequestLabels {
+    const key = `${status} ${operation}`
+    const known = this.known.get(key)
+    if (known !== undefined) return known
+    const { server } = this
+    const labels = {
+      ofOperation: Object.freeze({ server, operation }),
+      ofStatus: Object.freeze({ server, operation, status: String(status) }),
+    }
+    if (this.known.size < LABELS_KNOWN_MAX) this.known.set(key, labels)
+    return labels
   }
 
   nonsense(requestId: string, code: string): void {

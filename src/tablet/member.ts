@@ -9,7 +9,14 @@ import { fail } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import { parsePosition, rowKeyOf } from "../base/ids.js"
 import type { DeviceId, LogSequence, Position, RowKey, TabletId } from "../base/ids.js"
-import { decodeEntry, encodeEntry, openLoggedPayload, PAYLOAD_CHECKSUM_BYTES, type Entry } from "../format/entry.js"
+import {
+  decodeEntry,
+  encodeEntry,
+  openLoggedPayload,
+  PAYLOAD_CHECKSUM_BYTES,
+  type Entry,
+  type EntryWrite,
+} from "../format/entry.js"
 import type { KeyRange } from "../base/key-range.js"
 import type { AppliedWrite, CommitLog, DeviceRow, DeviceRows, LogPlace, PayloadPlace } from "../device/contract.js"
 
@@ -30,6 +37,44 @@ export interface MemberDevice {
 export interface LoggedBatch {
   readonly sequence: LogSequence
   apply(): void
+}
+
+/** An entry as all members apply it; what they have in common is made once. */
+class EncodedEntry {
+  readonly writes: readonly EntryWrite[]
+  readonly position: Position
+  private prefix: string | undefined
+  private keys: readonly RowKey[] = []
+
+  constructor(
+    { writes, position }: Entry,
+    /** For each write: where its payload's checksum lies in the record. */
+    readonly payloadsAt: readonly number[],
+  ) {
+    this.writes = writes
+    this.position = position
+  }
+
+  /** The writes' keys on a device; members usually have the same prefix. */
+  keysUnder(prefix: string): readonly RowKey[] {
+    if (prefix !== this.prefix) {
+      this.prefix = prefix
+      this.keys = this.writes.map(({ key }) => rowKeyOf(prefix + key))
+    }
+    return this.keys
+  }
+}
+
+/** Entries on their way to all members: encoded once. */
+export class EncodedBatch {
+  readonly entries: readonly EncodedEntry[]
+  readonly records: readonly Uint8Array[]
+
+  constructor(entries: readonly Entry[]) {
+    const encoded = entries.map(encodeEntry)
+    this.records = encoded.map(({ record }) => record)
+    this.entries = entries.map((entry, i) => new EncodedEntry(entry, encoded[i]?.payloadsAt ?? []))
+  }
 }
 
 export class Member {
@@ -68,29 +113,27 @@ export class Member {
   }
 
   /** Durable when it resolves. */
-  async log(entries: readonly Entry[]): Promise<LoggedBatch> {
-    const encoded = entries.map(encodeEntry)
-    const { sequence, places } = await this.device.log.append(encoded.map(({ record }) => record))
+  async log(batch: EncodedBatch): Promise<LoggedBatch> {
+    const { sequence, places } = await this.device.log.append(batch.records)
     return {
       sequence,
       apply: () => {
-        entries.forEach((entry, i) => {
-          const place = must(places[i], "each record has a place")
-          this.apply(entry, encoded[i]?.payloadsAt ?? [], place, sequence)
-        })
+        batch.entries.forEach((entry, i) => this.apply(entry, must(places[i], "each record has a place"), sequence))
       },
     }
   }
 
-  private apply(entry: Entry, payloadsAt: readonly number[], place: LogPlace, sequence: LogSequence): void {
-    const writes = entry.writes.map(({ family, key, value, payload }, i): AppliedWrite => {
-      const deviceKey = this.deviceKey(key)
-      if (!payload) return { family, key: deviceKey, value }
+  private apply(entry: EncodedEntry, place: LogPlace, sequence: LogSequence): void {
+    const { writes, position, payloadsAt } = entry
+    const keys = entry.keysUnder(this.prefix)
+    const applied = writes.map(({ family, value, payload }, i): AppliedWrite => {
+      const key = must(keys[i], "each write has a key")
+      if (!payload) return { family, key, value }
       const at: LogPlace = { segment: place.segment, offsetBytes: place.offsetBytes + (payloadsAt[i] ?? 0) }
-      const inLog: PayloadPlace = { in: "log", place: at, lengthBytes: payload.length, position: entry.position }
-      return { family, key: deviceKey, value, payload: inLog }
+      const inLog: PayloadPlace = { in: "log", place: at, lengthBytes: payload.length, position }
+      return { family, key, value, payload: inLog }
     })
-    this.device.rows.apply(writes, sequence)
+    this.device.rows.apply(applied, sequence)
   }
 
   /** The payload of a row of this member; undefined where its place no longer holds it. */
@@ -118,7 +161,7 @@ export class Member {
     for await (const { entry, place, sequence } of this.loggedEntries()) {
       const kept = entry.writes.map(write => ({ ...write, value: write.value && Uint8Array.from(write.value) }))
       const payloadsAt = entry.writes.map(write => write.payloadAt)
-      this.apply({ ...entry, writes: kept }, payloadsAt, place, sequence)
+      this.apply(new EncodedEntry({ ...entry, writes: kept }, payloadsAt), place, sequence)
     }
   }
 

@@ -15,7 +15,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { KeyRange } from "../base/key-range.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import type { Command, Tablet, TabletRow, TabletView } from "./contract.js"
-import type { Member } from "./member.js"
+import { EncodedBatch, type Member } from "./member.js"
 import {
   answerWhenDurable,
   committedLayer,
@@ -123,8 +123,9 @@ export class Primary implements Tablet {
   }
 
   private async commit(batch: Batch): Promise<void> {
+    const encoded = new EncodedBatch(batch.entries)
     const logged = await mapBounded(this.members, MEMBERS_AT_ONCE, member =>
-      member.log(batch.entries).catch((error: unknown) => asFailure(error)),
+      member.log(encoded).catch((error: unknown) => asFailure(error)),
     )
     const failures = logged.filter(outcome => outcome instanceof Failure)
     const [first] = failures

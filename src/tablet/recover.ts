@@ -11,7 +11,7 @@ import type { Position } from "../base/ids.js"
 import type { Entry } from "../format/entry.js"
 import { mapBounded } from "../life/index.js"
 import type { Member } from "./member.js"
-import { NO_POSITION } from "./member.js"
+import { EncodedBatch, NO_POSITION } from "./member.js"
 import { batchLength } from "./primary-core.js"
 
 const DEVICES_AT_ONCE = 4
@@ -38,7 +38,7 @@ async function catchUp(member: Member, longest: Member, has: Position, last: Pos
   for await (const entry of longest.entriesAfter(has)) {
     if (entry.position !== end + 1) break
     if (batch.length >= CATCH_UP_ENTRIES || batchLength([...batch, entry]) <= batch.length) {
-      ;(await member.log(batch)).apply()
+      ;(await member.log(new EncodedBatch(batch))).apply()
       batch = []
     }
     batch.push(entry)
@@ -48,5 +48,5 @@ async function catchUp(member: Member, longest: Member, has: Position, last: Pos
     const message = "a device lacks entries that no other device has in its log any more"
     throw fail("corruptLog", { message, device: member.device.id, lacksFrom: end + 1, last })
   }
-  if (batch.length > 0) (await member.log(batch)).apply()
+  if (batch.length > 0) (await member.log(new EncodedBatch(batch))).apply()
 }

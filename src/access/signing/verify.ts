@@ -195,13 +195,14 @@ function checkTime(timestamp: string, terms: PresignedTerms | undefined, nowMs: 
   if (timeMs === undefined) {
     throw fail("accessDenied", { message: "AWS authentication requires a valid Date or x-amz-date header" })
   }
-  const serverTime = isoDate(nowMs)
   if (terms === undefined) {
     if (Math.abs(nowMs - timeMs) > SKEW_MS_MAX) {
+      const serverTime = isoDate(nowMs)
       throw fail("requestSkewed", { requestTime: timestamp, serverTime, maxAllowedSkewMilliseconds: SKEW_MS_MAX })
     }
     return timeMs
   }
+  const serverTime = isoDate(nowMs)
   const expiresSeconds = /^\d{1,6}$/.test(terms.expiresText) ? Number(terms.expiresText) : 0
   if (expiresSeconds < 1 || expiresSeconds > PRESIGNED_SECONDS_MAX) {
     throw fail("accessDenied", { message: `X-Amz-Expires must be between 1 and ${PRESIGNED_SECONDS_MAX} seconds` })

@@ -8,12 +8,15 @@ export type LogLevel = "debug" | "info" | "warn" | "error"
 export type Fields = Readonly<Record<string, string | number | boolean | undefined>>
 
 export interface Log {
+  /** Whether such a line is written at all, for whoever would have to work for its fields. */
+  writes(level: LogLevel): boolean
   debug(event: string, fields?: Fields): void
   info(event: string, fields?: Fields): void
   warn(event: string, fields?: Fields): void
   error(event: string, fields?: Fields): void
 }
 
+/** Frozen ones are found faster: worth it where the same are used for every request. */
 export type Labels = Readonly<Record<string, string>>
 
 export interface Counter {

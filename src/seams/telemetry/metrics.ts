@@ -41,10 +41,20 @@ const withLabel = (key: string, label: string): string => (key === "" ? label : 
 /** One value per label combination, up to a bound. */
 class Series<Value> {
   readonly #values = new Map<string, Value>()
+  /** Frozen labels, which a caller keeps to hand them in again: known without writing them out. */
+  readonly #known = new WeakMap<Labels, Value>()
 
   constructor(private readonly make: () => Value) {}
 
   of(labels: Labels): Value {
+    const known = this.#known.get(labels)
+    if (known !== undefined) return known
+    const value = this.#find(labels)
+    if (Object.isFrozen(labels)) this.#known.set(labels, value)
+    return value
+  }
+
+  #find(labels: Labels): Value {
     const key = seriesKeyOf(labels)
     const known = this.#values.get(key)
     if (known !== undefined) return known

@@ -59,6 +59,10 @@ class LineLog implements Log {
     this.#render = format === "json" ? jsonLine : textLine
   }
 
+  writes(level: LogLevel): boolean {
+    return RANK[level] >= RANK[this.level]
+  }
+
   debug(event: string, fields?: Fields): void {
     this.#line("debug", event, fields)
   }
@@ -76,7 +80,7 @@ class LineLog implements Log {
   }
 
   #line(level: LogLevel, event: string, fields: Fields = {}): void {
-    if (RANK[level] < RANK[this.level]) return
+    if (!this.writes(level)) return
     assert(!event.includes("\n"), "an event is a name")
     this.write(this.#render(new Date(this.clock.wallMs()).toISOString(), level, event, fields))
   }

@@ -17,6 +17,7 @@ export interface LogEntry {
 export class SimTelemetry implements Telemetry {
   readonly metrics = new MetricsInMemory()
   readonly log: Log = {
+    writes: () => true,
     debug: (event, fields) => this.#keep("debug", event, fields),
     info: (event, fields) => this.#keep("info", event, fields),
     warn: (event, fields) => this.#keep("warn", event, fields),
