@@ -204,8 +204,8 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "src/tablet/primary.ts",
-        find: "mapBounded(this.members, MEMBERS_AT_ONCE, member => member.log(batch.entries))",
-        put: "mapBounded(this.members, MEMBERS_AT_ONCE, (member, i) => i === 0 ? member.log(batch.entries) : (void member.log(batch.entries).then(logged => logged.apply(), () => undefined), { apply() {} }))",
+        find: "mapBounded(this.members, MEMBERS_AT_ONCE, member =>",
+        put: "mapBounded(this.members.slice(0, 1), MEMBERS_AT_ONCE, member =>",
       },
     ],
     scenario: "storm on 2 devices",

@@ -118,6 +118,11 @@ export class Observer {
     }
   }
 
+  /** All that clients asked and were told, as text. */
+  story(): string {
+    return JSON.stringify([...this.writes.values(), this.reads])
+  }
+
   /** Holds the whole history of each key against all orders in which it can have happened. */
   judgeHistory(): void {
     const operations = [...this.writes.values()].flat().filter(write => write.outcome !== "failed")

@@ -1,4 +1,5 @@
 /** Twenty storms: the healthy engine loses nothing. More of them by `npm run sim`. */
+import assert from "node:assert/strict"
 import { test } from "node:test"
 import { Storm } from "./storm.js"
 
@@ -10,3 +11,13 @@ for (let seed = 1; seed <= 20; seed += 1) {
     await new Storm({ seed, devices, rounds: 3, clients: 8, lifeMsMax: 300 }).run()
   })
 }
+
+test("the same seed tells the same story", async () => {
+  const stories: string[] = []
+  for (let run = 0; run < 2; run += 1) {
+    const storm = new Storm({ seed: 77, devices: 2, rounds: 2, clients: 6, lifeMsMax: 150 })
+    await storm.run()
+    stories.push(storm.observer.story())
+  }
+  assert.equal(stories[0], stories[1])
+})
