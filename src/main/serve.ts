@@ -242,6 +242,7 @@ async function listen(
     certificates,
   )
   const s3At = await s3.listen()
+  status.setListening()
   const endpoint = endpointOf(config.listen, s3At.port, certificates !== undefined)
   const region = config.region ?? REGION_DEFAULT
   await writeRuntime(disk, store, { endpoint, adminEndpoint, region, pid: process.pid })

@@ -24,6 +24,7 @@ export interface StatusFacts {
 
 export class RunningStatus implements StoreStatus {
   private readonly startedAtMs: number
+  private isListening = false
 
   constructor(
     private readonly clock: Clock,
@@ -36,8 +37,14 @@ export class RunningStatus implements StoreStatus {
     this.startedAtMs = clock.monotonicMs()
   }
 
+  /** The S3 port is bound: from here on the store may be ready. */
+  setListening(): void {
+    this.isListening = true
+  }
+
   health(): HealthReport {
     const reasons: string[] = []
+    if (!this.isListening) reasons.push("the S3 port is not open yet")
     if (!this.engine.tablet.isServing) reasons.push("the metadata log failed; writes are halted until a restart")
     for (const device of this.engine.devices) {
       const { suspect } = this.diskOf(device)
@@ -49,7 +56,7 @@ export class RunningStatus implements StoreStatus {
     for (const { id, pathHint } of this.missing()) reasons.push(`device ${id}, last at ${pathHint}, is missing`)
     if (this.owesShards())
       reasons.push("objects written while a device was missing have fewer shards than their policy asks for")
-    return { ready: this.engine.tablet.isServing, reasons }
+    return { ready: this.isListening && this.engine.tablet.isServing, reasons }
   }
 
   private missing(): readonly ControlDevice[] {
