@@ -33,7 +33,7 @@ async function perform({ kind, seed, devices, rounds }: Run): Promise<string> {
     await new Twins({ seed, devices, steps: rounds * 40 }).run()
     return `${rounds * 40} commands`
   }
-  const storm = new Storm({ seed, devices, rounds, clients: 8, lifeMsMax: 300 })
+  const storm = new Storm({ seed, devices, rounds, clients: 8, lifeMsMax: 300, versioned: seed % 3 === 0 })
   await storm.run()
   return `${storm.observer.count} operations, ${storm.world.incarnation} lives`
 }

@@ -27,7 +27,7 @@ export const PLANTS: readonly Plant[] = [
   {
     bug: "answer before the log is durable",
     edits: [{ file: core, find: RULE, put: "({ saw, refused }) => (refused ? saw : NOTHING)" }],
-    scenario: "storm on 1 device",
+    scenario: "cut answers",
     caughtBy: ["acknowledgedStays"],
   },
   {
@@ -39,7 +39,7 @@ export const PLANTS: readonly Plant[] = [
         put: "({ appended, saw, refused }) => (refused ? NOTHING : appended > saw ? appended : saw)",
       },
     ],
-    scenario: "storm on 1 device",
+    scenario: "cut answers",
     caughtBy: ["refusalWasTrue"],
   },
   {
@@ -52,7 +52,7 @@ export const PLANTS: readonly Plant[] = [
         put: "this.device.log.records(this.device.contained, Math.max(this.device.contained, this.device.log.durable - 2))",
       },
     ],
-    scenario: "storm on 1 device",
+    scenario: "cut answers",
     caughtBy: ["acknowledgedStays", "refusalWasTrue"],
   },
   {
@@ -61,7 +61,7 @@ export const PLANTS: readonly Plant[] = [
       { file: core, find: "new HeadView(this.layers, payloads)", put: "new HeadView(this.layers.slice(1), payloads)" },
     ],
     scenario: "storm on 1 device",
-    caughtBy: ["oneWinner"],
+    caughtBy: ["oneWinner", "linearizable"],
   },
   {
     bug: "ignore a condition at the commit",
@@ -73,7 +73,7 @@ export const PLANTS: readonly Plant[] = [
       },
     ],
     scenario: "storm on 1 device",
-    caughtBy: ["oneWinner"],
+    caughtBy: ["oneWinner", "linearizable"],
   },
   {
     bug: "drop the frozen overlay before the checkpoint has committed",
@@ -85,7 +85,7 @@ export const PLANTS: readonly Plant[] = [
       },
     ],
     scenario: "storm on 1 device",
-    caughtBy: ["readsAreFresh", "acknowledgedStays", "refusalWasTrue"],
+    caughtBy: ["readsAreFresh", "acknowledgedStays", "refusalWasTrue", "linearizable"],
   },
   {
     bug: "place two shards of one block on one device",
@@ -153,13 +153,13 @@ export const PLANTS: readonly Plant[] = [
       },
     ],
     scenario: "storm on 1 device",
-    caughtBy: ["acknowledgedStays", "refusalWasTrue", "opens"],
+    caughtBy: ["acknowledgedStays", "refusalWasTrue", "opens", "linearizable"],
   },
   {
     bug: "skip the sync of volumes",
     edits: [{ file: "src/volume/writer.ts", find: "durable: true", put: "durable: false" }],
     scenario: "storm on 1 device",
-    caughtBy: ["acknowledgedStays", "nothingHalf"],
+    caughtBy: ["acknowledgedStays", "nothingHalf", "linearizable"],
   },
   {
     bug: "order versions by the wall clock alone",
@@ -197,7 +197,7 @@ export const PLANTS: readonly Plant[] = [
       { file: "src/tablet/recover.ts", find: "if (has < last) await catchUp", put: "if (has > last) await catchUp" },
     ],
     scenario: "storm on 2 devices",
-    caughtBy: ["opens", "acknowledgedStays"],
+    caughtBy: ["opens", "acknowledgedStays", "linearizable"],
   },
   {
     bug: "answer when one member of several has the entry",
@@ -209,7 +209,7 @@ export const PLANTS: readonly Plant[] = [
       },
     ],
     scenario: "storm on 2 devices",
-    caughtBy: ["acknowledgedStays", "opens"],
+    caughtBy: ["acknowledgedStays", "opens", "linearizable"],
   },
   {
     bug: "remove an older life's needles without asking their row",

@@ -69,8 +69,10 @@ async function auditCounters(world: World, engine: Engine, bucket: Bucket, objec
   const versions = await world.run(listAllVersions(engine, bucket))
   const bytes = versions.reduce((sum, entry) => sum + (entry.kind === "version" ? entry.object.sizeBytes : 0), 0)
   const usage = await world.run(engine.services.buckets.usage(bucket))
-  const listed = { objects: objects.length, versions: versions.length, bytes }
-  const counted = { objects: usage.objects, versions: usage.versions, bytes: usage.bytes }
+  const page = { bucket, prefix: "", delimiter: "", keyMarker: "", uploadIdMarker: undefined, max: 10_000 }
+  const uploads = (await world.run(engine.services.multipart.listUploads(page))).entries.length
+  const listed = { objects: objects.length, versions: versions.length, bytes, uploads }
+  const counted = { objects: usage.objects, versions: usage.versions, bytes: usage.bytes, uploads: usage.uploads }
   const [shown, told] = [JSON.stringify(listed), JSON.stringify(counted)]
   check("countersAgree", shown === told, () => `listed ${shown}, counted ${told}`)
 }

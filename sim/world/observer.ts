@@ -4,7 +4,7 @@
  * It knows nothing of the store. Times are ticks of its own, one for each beginning and end, so that
  * "before" means before. Every write has a name of its own; a removal is a write of nothing.
  */
-import { checkHistory, describeVerdict, type Condition, type Operation } from "../history/index.js"
+import { checkHistory, describeVerdict, type Condition, type Mode, type Operation } from "../history/index.js"
 import { check, type CheckName } from "./checks.js"
 
 export type Outcome =
@@ -29,6 +29,15 @@ export interface Write {
   readonly startTick: number
   endTick: number
   outcome: Outcome
+  /** Where versions are kept: the one that it made. */
+  versionId: string | undefined
+}
+
+/** What a read showed; undefined: nothing there. */
+export interface Shown {
+  readonly name: string
+  readonly etag: string
+  readonly versionId: string | undefined
 }
 
 export class Observer {
@@ -57,16 +66,18 @@ export class Observer {
   }
 
   begin(key: string, name: string | undefined, etag?: string, replaces?: string): Write {
-    const write: Write = { key, name, etag, replaces, startTick: this.now(), endTick: Infinity, outcome: "unknown" }
+    const now = { startTick: this.now(), endTick: Infinity, outcome: "unknown", versionId: undefined } as const
+    const write: Write = { key, name, etag, replaces, ...now }
     const writes = this.writes.get(key) ?? []
     writes.push(write)
     this.writes.set(key, writes)
     return write
   }
 
-  end(write: Write, outcome: Exclude<Outcome, "unknown">): void {
+  end(write: Write, outcome: Exclude<Outcome, "unknown">, versionId?: string): void {
     write.endTick = this.now()
     write.outcome = outcome
+    write.versionId = versionId
   }
 
   /** The process has ended: what it was doing happened before, or never will. */
@@ -82,10 +93,15 @@ export class Observer {
     this.seenThere.add(key)
   }
 
-  /** A read that began and ended then showed the write of this name, or nothing. */
-  read(key: string, name: string | undefined, startTick: number, endTick: number, fresh: CheckName): void {
-    const outcome: Operation["outcome"] = name === undefined ? { kind: "absent" } : { kind: "found", write: name }
+  /** A read that began and ended then showed this, or nothing. */
+  read(key: string, shown: Shown | undefined, startTick: number, endTick: number, fresh: CheckName): void {
+    const found = shown && { write: shown.name, etag: shown.etag, ...idOf(shown.versionId) }
+    const outcome: Operation["outcome"] = found ? { kind: "found", ...found } : { kind: "absent" }
     this.reads.push({ key, startMs: startTick, endMs: endTick, action: { kind: "read" }, outcome })
+    this.judgeRead(key, shown?.name, startTick, endTick, fresh)
+  }
+
+  private judgeRead(key: string, name: string | undefined, startTick: number, endTick: number, fresh: CheckName): void {
     const writes = this.writesOf(key)
     const done = writes.filter(write => write.outcome === "done" && write.endTick < startTick)
     if (name === undefined) {
@@ -124,17 +140,18 @@ export class Observer {
   }
 
   /** Holds the whole history of each key against all orders in which it can have happened. */
-  judgeHistory(): void {
+  judgeHistory(mode: Mode): void {
     const operations = [...this.writes.values()].flat().filter(write => write.outcome !== "failed")
-    for (const verdict of checkHistory("never", [...this.reads, ...operations.map(operationOf)])) {
+    for (const verdict of checkHistory(mode, [...this.reads, ...operations.map(operationOf)])) {
       check("linearizable", verdict.verdict === "legal", () => describeVerdict(verdict))
     }
   }
 }
 
+const idOf = (versionId: string | undefined) => (versionId === undefined ? {} : { versionId })
 const mayHaveHappened = ({ outcome }: Write): boolean => outcome === "done" || outcome === "unknown"
 
-function operationOf({ key, name, etag, replaces, startTick, endTick, outcome }: Write): Operation {
+function operationOf({ key, name, etag, replaces, startTick, endTick, outcome, versionId }: Write): Operation {
   const condition: Condition | undefined =
     replaces === undefined ? undefined : replaces === "none" ? { kind: "absent" } : { kind: "etag", etag: replaces }
   const conditional = condition ? { condition } : {}
@@ -143,5 +160,11 @@ function operationOf({ key, name, etag, replaces, startTick, endTick, outcome }:
     name === undefined
       ? { kind: "remove", ...conditional }
       : { kind: "write", value: { write: name, etag }, ...conditional }
-  return { key, startMs: startTick, endMs: endTick, action, outcome: { kind } }
+  return {
+    key,
+    startMs: startTick,
+    endMs: endTick,
+    action,
+    outcome: kind === "done" ? { kind, ...idOf(versionId) } : { kind },
+  }
 }

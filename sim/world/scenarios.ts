@@ -39,6 +39,38 @@ const put = ({ engine, bucket }: Stage, key: string, bytes: Uint8Array) =>
 const storm = (devices: number) => (seed: number) =>
   new Storm({ seed, devices, rounds: 4, clients: 8, lifeMsMax: 250 }).run()
 
+/**
+ * Two clients race to create a key, and the power is cut within milliseconds: whatever either was told
+ * is true afterwards. A refusal tells that the key is there as much as a success does.
+ */
+async function cutAnswers(seed: number): Promise<void> {
+  const world = new World({ seed, devices: 1, latencyMsMax: 3 })
+  const random = world.random.fork("cuts")
+  let engine = await world.run(world.start())
+  await world.run(engine.services.buckets.create({ name: NAME, owner: OWNER, location: "" }))
+  // Also durable where answers come too early: the story is about what follows.
+  await world.pass(1_000)
+  for (let round = 0; round < 25; round += 1) {
+    const bucket = await world.run(engine.services.buckets.open(NAME))
+    const key = objectKeyOfText(`key-${round}`)
+    const told: string[] = []
+    for (const name of ["first", "second"]) {
+      const request = { ...putRequest(bucket, key, sourceOf(bodyBytes(name, 100))), conditions: { ifNoneMatch: ["*"] } }
+      void kindOf(engine.services.objects.put(request)).then(kind => told.push(`${name} ${kind ?? "done"}`))
+      await world.pass(random.below(2))
+    }
+    await world.pass(random.below(8))
+    world.crash()
+    engine = await world.run(world.start())
+    const got = await world.run(find(engine, bucket, key))
+    const name = got && nameOfBody(got.bytes)
+    const winner = told.find(each => each.endsWith(" done"))
+    check("acknowledgedStays", winner === undefined || winner === `${name} done`, () => `${winner}, then ${name}`)
+    const isRefused = told.some(each => each.endsWith(" preconditionFailed"))
+    check("refusalWasTrue", !isRefused || got !== undefined, () => `${told.join(", ")}, and then no key was there`)
+  }
+}
+
 /** Each shard of each block lies on a device of its own. */
 async function slots(seed: number): Promise<void> {
   const on = await stage(seed, 7)
@@ -264,6 +296,7 @@ export const SCENARIOS = {
   "storm on 2 devices": storm(2),
   "storm on 4 devices": storm(4),
   "storm on 7 devices": storm(7),
+  "cut answers": cutAnswers,
   slots,
   rot,
   "slow reader": slowReader,

@@ -13,7 +13,7 @@ import type { Random } from "../../src/seams/random/contract.js"
 import { failing } from "../../src/seams/disk/index.js"
 import { hex, md5 } from "../model/digests.js"
 import { audit } from "./audit.js"
-import { bodyBytes, find, nameOfBody, putRequest, sourceOf } from "./bodies.js"
+import { bodyBytes, find, nameOfBody, noSignal, putRequest, sourceOf } from "./bodies.js"
 import { CheckFailed, type CheckName } from "./checks.js"
 import { Observer, type Write } from "./observer.js"
 import { World } from "./world.js"
@@ -25,6 +25,8 @@ export interface StormOptions {
   readonly clients: number
   /** How long a life lasts at most, in milliseconds of virtual time. */
   readonly lifeMsMax: number
+  /** Versions are kept, from the first write on. */
+  readonly versioned?: boolean
 }
 
 const RECOVERIES_CUT_MAX = 3
@@ -59,14 +61,15 @@ export class Storm {
   async run(): Promise<void> {
     const { world, options } = this
     let engine = await this.open()
-    await world.run(engine.services.buckets.create({ name: BUCKET, owner: OWNER, location: "" }))
+    const bucket = await world.run(engine.services.buckets.create({ name: BUCKET, owner: OWNER, location: "" }))
+    if (options.versioned) await world.run(engine.services.buckets.setVersioning(bucket, "enabled"))
     for (let round = 0; round < options.rounds; round += 1) {
       await this.live(engine, round)
       engine = await this.open()
       await this.readAll(engine, "acknowledgedStays")
     }
     this.observer.judgeWinners()
-    this.observer.judgeHistory()
+    this.observer.judgeHistory(options.versioned ? "enabled" : "never")
     await audit(world, engine, BUCKET)
     await world.run(world.stop(engine))
   }
@@ -144,8 +147,9 @@ export class Storm {
       if (isFailure(error, "deviceFailed", "stopping") || !isFailure(error)) throw error
       throw new CheckFailed(fresh, `${key} cannot be read: ${error.message}`)
     })
-    const name = got && nameOfBody(got.bytes)
-    this.observer.read(key, name, startTick, this.observer.now(), fresh)
+    const versionId = this.options.versioned ? got?.info.versionId : undefined
+    const shown = got && { name: nameOfBody(got.bytes), etag: got.info.etag, versionId }
+    this.observer.read(key, shown, startTick, this.observer.now(), fresh)
     return got?.info.etag
   }
 }
@@ -174,7 +178,27 @@ class Client {
     else if (what < 4) await this.remove(free)
     else if (what < 5) await this.look(free)
     else if (what < 8) await this.put(`race-${this.round}-${this.random.below(40)}`, { ifNoneMatch: ["*"] }, "none")
-    else await this.swap(`swap-${this.random.below(2)}`)
+    else if (this.random.below(3) > 0) await this.swap(`swap-${this.random.below(2)}`)
+    else await this.putInParts(`parts-${this.random.below(3)}`)
+  }
+
+  /** An upload of one part; where its process ends before the completion, it is left unfinished. */
+  private async putInParts(key: string): Promise<void> {
+    const { multipart } = this.engine.services
+    const target = { bucket: this.bucket, key: objectKeyOfText(key) }
+    const name = this.storm.nextName()
+    const bytes = bodyBytes(name, SIZES[this.random.below(SIZES.length)] ?? 100)
+    const described = { headers: {}, userMetadata: [], tags: [], checksum: undefined }
+    const completing = async () => {
+      const { multipartId } = await multipart.create({ ...target, ...described })
+      const upload = { ...target, multipartId, signal: noSignal }
+      const { etag } = await multipart.putPart({ ...upload, partNumber: 1, body: sourceOf(bytes, 50_000) })
+      const parts = [{ partNumber: 1, etag, checksum: undefined }]
+      const plain = { conditions: {}, sizeBytes: undefined, checksum: undefined, checksumType: undefined }
+      return multipart.complete({ ...upload, ...plain, parts })
+    }
+    const write = this.storm.observer.begin(key, name, `${hex(md5(md5(bytes)))}-1`)
+    await this.tell(write, completing())
   }
 
   /** Reads, then replaces just what it read. */
@@ -209,10 +233,10 @@ class Client {
     await this.tell(write, this.engine.services.objects.remove(request))
   }
 
-  private async tell(write: Write, call: Promise<unknown>): Promise<void> {
+  private async tell(write: Write, call: Promise<{ readonly versionId: string | undefined }>): Promise<void> {
     try {
-      await call
-      this.storm.observer.end(write, "done")
+      const { versionId } = await call
+      this.storm.observer.end(write, "done", versionId)
     } catch (error) {
       if (isFailure(error, "indeterminate")) return
       if (!isFailure(error, ...REFUSALS)) throw error
