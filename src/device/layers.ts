@@ -5,6 +5,7 @@
  * A layer must not change while one of its ranges is being read: ranges are consumed within one turn.
  */
 import sortedBtree from "sorted-btree"
+import { must } from "../base/assert.js"
 import { FAMILY_NAMES, type Family } from "../base/families.js"
 import type { RowKey } from "../base/ids.js"
 import type { KeyRange } from "../base/key-range.js"
@@ -80,22 +81,51 @@ export function* rangeThrough<Row>(
   range: KeyRange,
 ): Generator<readonly [RowKey, Row]> {
   const direction = range.reverse ? -1 : 1
-  const cursors = layers.map(layer => layer.range(family, range))
-  const heads = cursors.map(cursor => cursor.next())
+  const cursors = layers.map(layer => new Cursor(layer.range(family, range)))
   try {
-    for (;;) {
-      let first: readonly [RowKey, Layered<Row>] | undefined
-      for (const head of heads) {
-        if (!head.done && (!first || compareKeys(head.value[0], first[0]) * direction < 0)) first = head.value
+    // Layers that hold nothing of the range, usually all but one, cost nothing from here on.
+    let alive = cursors.filter(cursor => cursor.head !== undefined)
+    while (alive.length > 0) {
+      const first = firstOf(alive, direction)
+      let isOver = false
+      for (const cursor of alive) {
+        if (cursor.head?.[0] !== first[0]) continue
+        cursor.advance()
+        isOver ||= cursor.head === undefined
       }
-      if (!first) return
-      for (const [i, head] of heads.entries()) {
-        const cursor = cursors[i]
-        if (cursor && !head.done && head.value[0] === first[0]) heads[i] = cursor.next()
-      }
+      if (isOver) alive = alive.filter(cursor => cursor.head !== undefined)
       if (first[1].row !== undefined) yield [first[0], first[1].row]
     }
   } finally {
-    for (const cursor of cursors) cursor.return?.()
+    for (const cursor of cursors) cursor.close()
   }
+}
+
+type Pair<Row> = readonly [RowKey, Layered<Row>]
+
+/** Where the reading of one layer stands. */
+class Cursor<Row> {
+  head: Pair<Row> | undefined
+
+  constructor(private readonly rows: Iterator<Pair<Row>>) {
+    this.advance()
+  }
+
+  advance(): void {
+    const next = this.rows.next()
+    this.head = next.done ? undefined : next.value
+  }
+
+  close(): void {
+    this.rows.return?.()
+  }
+}
+
+/** The first row in reading order; of several with one key the topmost layer's. */
+function firstOf<Row>(cursors: readonly Cursor<Row>[], direction: number): Pair<Row> {
+  let first: Pair<Row> | undefined
+  for (const { head } of cursors) {
+    if (head && (!first || compareKeys(head[0], first[0]) * direction < 0)) first = head
+  }
+  return must(first, "there is a row to read")
 }

@@ -17,8 +17,19 @@ import type { StoreReader } from "../seams/store/contract.js"
 import type { AppliedWrite, DeviceRow, DeviceRows } from "./contract.js"
 import { getThrough, MemoryLayer, rangeThrough, type Layer, type Layered } from "./layers.js"
 
+/** Families of few rows that every request reads: kept decoded, as the same object for as long as the base is the same. */
+const KEPT: ReadonlySet<Family> = new Set<Family>(["names", "buckets"])
+const KEPT_ROWS_MAX = 1_000
+
 class BaseLayer implements Layer<DeviceRow> {
+  private readonly kept = new Map<string, Layered<DeviceRow>>()
+
   constructor(private readonly store: StoreReader) {}
+
+  /** The base has changed. */
+  forget(): void {
+    this.kept.clear()
+  }
 
   private open(family: Family, key: RowKey, bytes: Uint8Array): Layered<DeviceRow> {
     const { value, place } = decodeBaseRow(family, key, bytes)
@@ -26,8 +37,19 @@ class BaseLayer implements Layer<DeviceRow> {
   }
 
   get(family: Family, key: RowKey): Layered<DeviceRow> | undefined {
+    if (KEPT.has(family)) return this.getKept(family, key)
     const bytes = this.store.get(family, key)
     return bytes && this.open(family, key, bytes)
+  }
+
+  private getKept(family: Family, key: RowKey): Layered<DeviceRow> | undefined {
+    const name = `${family} ${key}`
+    const known = this.kept.get(name)
+    if (known) return known
+    const bytes = this.store.get(family, key)
+    const row = bytes && this.open(family, key, bytes)
+    if (row && this.kept.size < KEPT_ROWS_MAX) this.kept.set(name, row)
+    return row
   }
 
   *range(family: Family, range: KeyRange): Generator<readonly [RowKey, Layered<DeviceRow>]> {
@@ -105,11 +127,8 @@ export class Rows implements DeviceRows {
   /** The base now contains what was frozen. */
   dropFrozen(): void {
     this.store.refresh()
+    this.base.forget()
     this.frozen = undefined
     this.layers = [this.active, this.base]
-  }
-
-  async close(): Promise<void> {
-    await this.store.close()
   }
 }

@@ -17,7 +17,7 @@ import {
   type BucketState,
 } from "../format/records.js"
 import type { Command, TabletView } from "../tablet/index.js"
-import { readCounters, requireBucket } from "./row-editor-core.js"
+import { bucketOfRow, readCounters, requireBucket } from "./row-editor-core.js"
 
 /** Row of the last bucket id given out: bucket 0 is no bucket. */
 const LAST_BUCKET_ID = bucketRowKey(parseBucketId(0))
@@ -25,7 +25,7 @@ const LAST_BUCKET_ID = bucketRowKey(parseBucketId(0))
 export function findBucket(view: TabletView, name: BucketName): BucketRecord | undefined {
   const id = view.get("names", nameRowKey(name))
   const row = id && view.get("buckets", bucketRowKey(decodeBucketId(id.value)))
-  return row && decodeBucket(row.value)
+  return row && bucketOfRow(row)
 }
 
 export function createBucket(request: { name: BucketName; owner: AccountId; location: string }): Command<BucketRecord> {

@@ -22,7 +22,8 @@ export class BucketService implements Buckets {
   }
 
   async open(name: BucketName): Promise<Bucket> {
-    await this.tablet.warm("names", [nameRowKey(name)])
+    const warm = this.tablet.warm("names", [nameRowKey(name)])
+    if (warm) await warm
     const bucket = findBucket(this.tablet.committed, name)
     if (!bucket) throw fail("noSuchBucket", { bucket: name })
     return bucketOf(bucket)

@@ -169,6 +169,8 @@ export interface ObjectBody {
   readonly range: { readonly first: number; readonly lengthBytes: number } | undefined
   /** Set on a `part` range: that part's checksum, where it has one. */
   readonly partChecksum: StoredChecksum | undefined
+  /** All bytes of the range, where they are at hand: a body of a few kilobytes. Then nothing needs to be read. */
+  readonly whole?: Uint8Array | undefined
   /**
    * Verified bytes of the range. Ends early only by throwing. Must be iterated or closed. Pieces that
    * stay the reader's are good until the next one is asked for.

@@ -43,7 +43,8 @@ export class ObjectReader {
   async open(request: GetRequest): Promise<OpenObject> {
     const { bucket, key } = request
     const row = objectRowKey(bucket.id, key)
-    await this.tablet.warm("current", [row])
+    const warm = this.tablet.warm("current", [row])
+    if (warm) await warm
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
       const found = requireVersion(this.tablet.committed, bucket.id, key, request.versionId)
       const opened = openVersion(this.tablet.committed, bucket, key, found)
@@ -143,9 +144,18 @@ class OpenBody implements OpenObject {
     return new OpenBody(tablet, blocks, bucket, key, opened, { ...chosen, range }, pin, inline)
   }
 
+  get whole(): Uint8Array | undefined {
+    const { first, lengthBytes } = this.wanted()
+    return this.inline?.subarray(first, first + lengthBytes)
+  }
+
+  private wanted(): ByteRange {
+    return this.range ?? { first: 0, lengthBytes: this.info.sizeBytes }
+  }
+
   async *read(signal: AbortSignal, pieces: PieceOwner = "caller"): AsyncGenerator<Uint8Array> {
     try {
-      const { first, lengthBytes } = this.range ?? { first: 0, lengthBytes: this.info.sizeBytes }
+      const { first, lengthBytes } = this.wanted()
       for await (const bytes of this.bytesOf(first, lengthBytes, signal, pieces)) {
         this.pin.progress()
         yield bytes
@@ -163,7 +173,7 @@ class OpenBody implements OpenObject {
   ): AsyncGenerator<Uint8Array> {
     const { content } = this.opened.record
     if (lengthBytes === 0) return
-    if (content.kind === "inline" && this.inline) yield this.inline.subarray(first, first + lengthBytes)
+    if (this.whole) yield this.whole
     const range = { offsetBytes: first, lengthBytes }
     if (content.kind === "extent") yield* this.blocks.read(content.extent, range, signal, pieces)
     const address = manifestOf(this.bucket, this.key, this.opened.record)

@@ -57,7 +57,8 @@ export class ObjectService implements Objects {
 
   async put(request: PutRequest): Promise<PutResult> {
     const { bucket, key, body } = request
-    await this.tablet.warm("current", [objectRowKey(bucket.id, key)])
+    const warm = this.tablet.warm("current", [objectRowKey(bucket.id, key)])
+    if (warm) await warm
     checkWrite(this.tablet.committed, bucket.id, key, request.conditions)
     return this.store(request, packDetails(request.headers, request.userMetadata, request.tags), body.checksumAlgorithm)
   }

@@ -72,11 +72,22 @@ export interface NewVersion {
 
 export const NO_CHECKSUM = { checksumAlgorithm: undefined, checksumType: undefined, value: undefined } as const
 
+const decodedBuckets = new WeakMap<Uint8Array, BucketRecord>()
+
+/** A bucket's record, decoded once for as long as its row stays the same: every request asks for it, several times. */
+export function bucketOfRow({ value }: TabletRow): BucketRecord {
+  const known = decodedBuckets.get(value)
+  if (known) return known
+  const bucket = decodeBucket(value)
+  decodedBuckets.set(value, bucket)
+  return bucket
+}
+
 /** The bucket, open for changes. Throws `noSuchBucket`, `bucketClosing`. */
 export function requireBucket(view: TabletView, bucketId: BucketId): BucketRecord {
   const row = view.get("buckets", bucketRowKey(bucketId))
   if (!row) throw fail("noSuchBucket")
-  const bucket = decodeBucket(row.value)
+  const bucket = bucketOfRow(row)
   if (bucket.state === "closing") throw fail("bucketClosing")
   return bucket
 }

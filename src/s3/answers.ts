@@ -1,5 +1,5 @@
 /** From S3's answers to those of HTTP: error documents, ids, bytes. */
-import type { Answer as HttpAnswer, PlainAnswer } from "../http/index.js"
+import type { Answer as HttpAnswer, Exchange, PlainAnswer } from "../http/index.js"
 import type { Answer } from "./call.js"
 import { XML_TYPE } from "./call.js"
 import type { Field, S3Error } from "./failures.js"
@@ -71,7 +71,7 @@ export function errorAnswer(error: S3Error, scene: ErrorScene): PlainAnswer {
 }
 
 /** An answer of an operation, ready for the wire. */
-export function httpAnswer(answer: Answer, scene: ErrorScene, signal: AbortSignal): HttpAnswer {
+export function httpAnswer(answer: Answer, scene: ErrorScene, exchange: Pick<Exchange, "signal">): HttpAnswer {
   const { status, body } = answer
   const headers = flat([...idFields(scene), ...answer.headers])
   switch (body.kind) {
@@ -84,6 +84,12 @@ export function httpAnswer(answer: Answer, scene: ErrorScene, signal: AbortSigna
     case "error":
       return errorAnswer(body.error, scene)
     case "object":
-      return { status, headers, contentLength: body.lengthBytes, body: body.body.read(signal, "reader") }
+      return {
+        status,
+        headers,
+        contentLength: body.lengthBytes,
+        // The signal is made when it is asked for.
+        body: body.body.whole ?? body.body.read(exchange.signal, "reader"),
+      }
   }
 }

@@ -36,6 +36,7 @@ import { keyOfByteString, parseTarget } from "./wire/target.js"
 import type { S3Target } from "./wire/target.js"
 
 const HOST_ID_BYTES = 24
+const OWN_TROUBLE_STATUS = 500
 
 export interface S3Settings {
   readonly services: ObjectServices
@@ -98,7 +99,10 @@ class S3Handler implements Protocol {
       const failure = asFailure(error)
       // Our own bugs are logged with their stack by the server, which then asks for `refuse`.
       if (exchange.answered || failure.kind === "internal") throw error
-      await this.respondError(request, s3ErrorOf(nameCondition(failure, request.headers)))
+      const answer = s3ErrorOf(nameCondition(failure, request.headers))
+      // The client learns little of our own trouble; the operator needs to know what it was and where.
+      if (answer.status >= OWN_TROUBLE_STATUS) exchange.note({ kind: failure.kind, reason: failure.message })
+      await this.respondError(request, answer)
     }
   }
 
@@ -166,18 +170,21 @@ class S3Handler implements Protocol {
       headers,
       body: new RequestBody(wire, headers, caller.request, hash),
       nowMs,
-      signal: exchange.signal,
+      // Made when it is asked for, which most requests never do.
+      get signal() {
+        return exchange.signal
+      },
     }
     if (answer.kind === "service") return await answer.handle(call)
     const name = target.bucket ?? ""
     if (answer.kind === "newBucket") {
       checkExpectedOwner(headers, caller.account.id)
-      return await answer.handle({ ...call, bucketName: parseBucketName(name) })
+      return await answer.handle(Object.assign(call, { bucketName: parseBucketName(name) }))
     }
     const bucket = await this.gate.ownBucket(name, caller.account, headers)
-    if (answer.kind === "bucket") return await answer.handle({ ...call, bucket })
+    if (answer.kind === "bucket") return await answer.handle(Object.assign(call, { bucket }))
     if (answer.kind === "object") {
-      return await answer.handle({ ...call, bucket, key: keyOfByteString(target.rawKey ?? "") })
+      return await answer.handle(Object.assign(call, { bucket, key: keyOfByteString(target.rawKey ?? "") }))
     }
     throw fail("internal", { reason: "an operation without a handler was admitted", operation: operation.name })
   }
@@ -188,7 +195,7 @@ class S3Handler implements Protocol {
     const { clock } = this.settings
     const startedMs = clock.monotonicMs()
     try {
-      await exchange.respond(httpAnswer(answer, this.scene(request), exchange.signal))
+      await exchange.respond(httpAnswer(answer, this.scene(request), exchange))
     } finally {
       if (answer.body.kind === "object") {
         answer.body.body.close()
