@@ -3,7 +3,8 @@
  * put together over the seams.
  */
 import type { DeviceId, Incarnation, LogSequence, TabletId } from "../../base/ids.js"
-import { isFailure } from "../../base/failures.js"
+import { fail, isFailure } from "../../base/failures.js"
+import { DisposeStack } from "../../life/index.js"
 import type { ShardDevice } from "../../block/index.js"
 import {
   Checkpointer,
@@ -46,7 +47,18 @@ export interface DeviceOptions {
   readonly checkpointLimits?: ConstructorParameters<typeof Checkpointer>[7]
 }
 
-export async function openDevice(
+/** Opens what is on a device. Failures name its folder. */
+export async function openDevice(...args: Parameters<typeof openStack>): Promise<DeviceStack> {
+  try {
+    return await openStack(...args)
+  } catch (error) {
+    if (!isFailure(error)) throw error
+    const [, , , , place] = args
+    throw fail(error.kind, { ...error.details, folder: place.path }, error)
+  }
+}
+
+async function openStack(
   disk: Disk,
   stores: Stores,
   clock: Clock,
@@ -56,19 +68,24 @@ export async function openDevice(
   runner: CheckpointRunner,
   options: DeviceOptions,
 ): Promise<DeviceStack> {
+  await using opened = new DisposeStack()
   const folders = foldersOf(place.path)
   const base = await stores.openReader(folders.base)
+  opened.defer(() => base.close())
   const contained = containedSequence(base)
   const positions = new Map([...prefixes.keys()].map(tabletId => [tabletId, containedPosition(base, tabletId)]))
   const guard = options.guards?.get(place.id)
   const log = await openLog(disk, folders.log, place.id, { known: contained, ...(guard && { guard }) })
+  opened.defer(() => log.close())
   await cutContained(log, contained)
   const rows = new Rows(base, contained)
   const home = { folder: folders.volumes, deviceId: place.id, incarnation: place.incarnation }
   const volumes = await openVolumes(disk, rows, home, readSourceMark(base, VOLUMES_SOURCE))
+  opened.defer(() => volumes.close())
   for (const damage of volumes.damages) output.error("a volume is damaged", { device: place.id, ...damage })
   await disk.makeFolder(folders.payloads)
   const payloads = new PayloadReader(disk, folders.payloads)
+  opened.defer(() => payloads.close())
   // The job is made right after the overlay was frozen: what is durable then contains all that was in it.
   const checkpoint: CheckpointRun = async request => {
     const result = await runner.run({ device: place, ...request, volumes: volumes.durable() })
@@ -77,6 +94,7 @@ export async function openDevice(
   }
   const limits = options.checkpointLimits
   const checkpointer = new Checkpointer(place.id, rows, log, prefixes, checkpoint, clock, output, limits)
+  const open = opened.move()
   return {
     place,
     log,
@@ -99,12 +117,7 @@ export async function openDevice(
         return volumes.isWritable
       },
     },
-    async close() {
-      await volumes.close()
-      await payloads.close()
-      await log.close()
-      await rows.close()
-    },
+    close: () => open[Symbol.asyncDispose](),
   }
 }
 
