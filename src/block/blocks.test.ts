@@ -81,6 +81,7 @@ class World {
       idsOfPartition: partition => of.idsOfPartition(partition),
       usage: () => of.usage(),
       durable: () => of.durable(),
+      refusing: undefined,
       damages: of.damages,
       close: () => of.close(),
     }

@@ -16,7 +16,8 @@ const BLOCKS = 5_000
 
 function written(block: number, missingSlots: readonly number[], placed = false) {
   const placedSlots = placed ? [[block % 3, slots[0] ?? parseDeviceId("d".repeat(16))] as const] : []
-  return { block, slots, missingSlots, plan: { policy, targets: slots, placedSlots, missingSlots: [], durableMin: 3 } }
+  const plan = { policy, targets: slots, placedSlots, missingSlots: [], owing: [], durableMin: 3 }
+  return { block, slots, missingSlots, plan }
 }
 
 test("blocks that all had a late shard are described, and every late shard is owed", () => {
@@ -57,7 +58,12 @@ test("a body of any length that too few devices can take is one exception", () =
     )
     return { block, plan, missingSlots: [], slots: order }
   })
-  const { exceptions } = describeBody(request, BLOCKS * MIB, blocks).extent
+  const { extent, debts } = describeBody(request, BLOCKS * MIB, blocks)
+  const { exceptions } = extent
+  assert.ok(
+    debts.every(({ deviceId }) => deviceId === slots[2]) && debts.length > BLOCKS * 0.9,
+    "the device that is down owes all",
+  )
   assert.equal(exceptions.length, 1)
   const [only] = exceptions
   assert.deepEqual(only?.placedSlots, [

@@ -53,11 +53,11 @@ const isAlike = (a: ExtentException, b: ExtentException): boolean =>
 /** Each device owes each partition once. */
 function debtsOf(blocks: readonly Written[], partitionOfBlock: (block: number) => PartitionId): ShardDebt[] {
   const debts = new Map<string, ShardDebt>()
-  for (const { block, missingSlots, slots } of blocks) {
-    for (const slot of missingSlots) {
-      const deviceId = slots[slot]
+  for (const { block, plan, missingSlots, slots } of blocks) {
+    const late = missingSlots.flatMap(slot => slots[slot] ?? [])
+    for (const deviceId of [...plan.owing, ...(plan.placedSlots.length > 0 ? [] : late)]) {
       const partition = partitionOfBlock(block)
-      if (deviceId !== undefined) debts.set(`${partition} ${deviceId}`, { partition, deviceId })
+      debts.set(`${partition} ${deviceId}`, { partition, deviceId })
     }
   }
   return [...debts.values()]

@@ -30,6 +30,7 @@ function world() {
     idsOfPartition: () => [],
     usage: () => ({ volumes: 0, writtenBytes: 0 }),
     durable: () => undefined,
+    refusing: undefined,
     damages: [],
     close: async () => undefined,
   }

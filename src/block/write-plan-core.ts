@@ -23,6 +23,8 @@ export interface WritePlan {
   /** Where the policy is another: the device of every slot. */
   readonly placedSlots: readonly (readonly [slot: number, deviceId: DeviceId])[]
   readonly missingSlots: readonly number[]
+  /** Devices of the partition that are down: they owe it what the policy asks of them. */
+  readonly owing: readonly DeviceId[]
   /** Durable shards that an acknowledgement needs. */
   readonly durableMin: number
 }
@@ -33,20 +35,21 @@ export function planWrite(policy: Policy, slots: readonly SlotDevice[]): WritePl
   const writable = wanted.filter(slot => slot.isWritable)
   if (writable.length === 0) throw fail("deviceFailed", { message: "no device of the partition can be written" })
   const needed = shardsNeeded(policy)
+  const owing = wanted.filter(slot => !slot.isWritable).map(slot => slot.id)
   const keepsPolicy = writable.length === wanted.length || writable.length >= needed + 1
   if (keepsPolicy) {
     const targets = wanted.map(slot => (slot.isWritable ? slot.id : undefined))
     const missingSlots = targets.flatMap((target, slot) => (target === undefined ? [slot] : []))
     const n = wanted.length
     const durableMin = n === 1 ? 1 : Math.max(needed + 1, n - 1 - missingSlots.length)
-    return { policy, targets, placedSlots: [], missingSlots, durableMin: Math.min(durableMin, writable.length) }
+    return { policy, targets, placedSlots: [], missingSlots, owing, durableMin: Math.min(durableMin, writable.length) }
   }
   const narrow = defaultPolicy(writable.length, policy.kind === "ec" ? policy.matrix : "cauchy")
   // In one order and all of them named, so that neighbouring blocks can be described together.
   const devices = writable.map(slot => slot.id).sort()
   const targets = devices.slice(0, shardCount(narrow))
   const placedSlots = targets.map((id, slot): [number, DeviceId] => [slot, id])
-  return { policy: narrow, targets, placedSlots, missingSlots: [], durableMin: targets.length }
+  return { policy: narrow, targets, placedSlots, missingSlots: [], owing, durableMin: targets.length }
 }
 
 export type AckVerdict = "wait" | "ack" | "fail"

@@ -8,6 +8,8 @@ export interface BannerFacts {
   /** Only at the first start of a store whose root key was drawn. */
   readonly secret: string | undefined
   readonly dataFolders: readonly string[]
+  /** The command line looks there by itself. */
+  readonly isDefaultData: boolean
   readonly redundancy: string
   readonly warnings: readonly string[]
 }
@@ -30,6 +32,7 @@ export function bannerOf(facts: BannerFacts): string {
     `Redundancy  ${facts.redundancy}`,
     ...facts.warnings.map(warning => `Warning     ${warning}`),
     "A first object, in another terminal:",
+    ...(facts.isDefaultData ? [] : [`  export HAYLOFT_DATA='${facts.dataFolders.join(",")}'`]),
     "  ./bin/hayloft cp README.md s3://first/",
     `  ${credentials}; curl -X PUT ${endpoint}/second ${sign}; curl -T README.md ${endpoint}/second/ ${sign}`,
     `  ${credentials}; aws s3 mb s3://third && aws s3 cp README.md s3://third/`,

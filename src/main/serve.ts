@@ -5,6 +5,7 @@
  * Order of stopping: listeners drain while the engine still works; then background work ends; then the
  * engine makes its last checkpoint and closes; then the folders are given up.
  */
+import { resolve } from "node:path"
 import { setMaxListeners } from "node:events"
 import { availableParallelism } from "node:os"
 import { AdminApi, AdminProtocol } from "../admin/index.js"
@@ -30,7 +31,7 @@ import { shapeOf } from "../block/index.js"
 import { bannerOf } from "./banner.js"
 import { RUNTIME_FILE_NAME, type RuntimeFile } from "./client/credentials.js"
 import type { CliIo } from "./cli/io.js"
-import { REGION_DEFAULT, type ListenAddress, type ServeConfig } from "./config.js"
+import { REGION_DEFAULT, SETTINGS, type ListenAddress, type ServeConfig } from "./config.js"
 import { FolderDocuments } from "./documents.js"
 import { CheckpointThread } from "./engine/checkpoint-thread.js"
 import type { DeviceStack } from "./engine/device-stack.js"
@@ -257,6 +258,9 @@ async function listen(
       accessKeyId: root.accessKeyId,
       secret: store.isNew && !config.rootKey ? root.secret : undefined,
       dataFolders: config.dataFolders,
+      isDefaultData:
+        config.dataFolders.length === 1 &&
+        config.dataFolders[0] === resolve(io.workingFolder, SETTINGS.data.fallback ?? ""),
       redundancy,
       warnings: await warningsOf(disk, config, store, isLoopback),
     }),

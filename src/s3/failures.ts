@@ -226,7 +226,7 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
   deviceFull: row("StorageFull", 507, "The store is full. Delete something or add space, then try again."),
   indeterminate: UNAVAILABLE,
   uploadVoid: SLOW_DOWN,
-  deviceFailed: SLOW_DOWN,
+  deviceFailed: UNAVAILABLE,
   notEnoughShards: INTERNAL,
   corruptRow: INTERNAL,
   corruptNeedle: INTERNAL,

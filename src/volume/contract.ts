@@ -2,6 +2,7 @@
  * One device's needles: append, read verified, remove; the index is rows in the device's overlay and
  * base that a scan of the volumes can always rebuild.
  */
+import type { Failure } from "../base/failures.js"
 import type { PartitionId, VolumeId } from "../base/ids.js"
 import type { Policy } from "../base/policy.js"
 import type { NeedleId, NeedleOwner } from "../format/needle.js"
@@ -67,6 +68,8 @@ export interface Volumes {
    * Undefined while nothing has ever been written.
    */
   durable(): VolumePosition | undefined
+  /** Why no needle is taken any more: a write failed, and the device is to be judged. Reads go on. */
+  readonly refusing: Failure | undefined
   /** What was found damaged when the volumes were opened. Their needles are read elsewhere and repaired. */
   readonly damages: readonly VolumeDamage[]
   close(): Promise<void>

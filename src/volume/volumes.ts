@@ -120,6 +120,10 @@ class NeedleVolumes implements Volumes {
     return this.refusal === undefined
   }
 
+  get refusing(): Failure | undefined {
+    return this.refusal
+  }
+
   async append(needle: Needle): Promise<void> {
     const { id, owner, policy, blockLengthBytes, birthNote, body, checksums } = needle
     const shard = { id, owner, policy, blockLengthBytes, birthNote, bodyBytes: body.length, checksums }

@@ -19,11 +19,16 @@ export function redundancyInWords(
   devices: readonly DeviceOnDisk[],
   missing: number,
 ): string {
-  const lost = Math.max(0, Math.min(tolerance(policy) - missing, members - 1))
+  const survives = Math.max(0, Math.min(tolerance(policy) - missing, members - 1))
+  // A store opens with more than half of its devices; giving the others up by word comes later.
+  const lost = Math.min(survives, Math.ceil((devices.length + missing) / 2) - 1 - missing)
   const disks = new Set(devices.map(device => device.fileSystemId)).size
   const gone = missing > 0 ? `; ${plural(missing, "device")} missing` : ""
   const where = `${textOfPolicy(policy)} in ${plural(devices.length, "folder")} on ${plural(disks, "disk")}${gone}`
-  if (lost === 0) return `${where}: no ${missing > 0 ? "further " : ""}disk may fail; a lost disk loses objects`
+  if (lost <= 0 && survives > 0) {
+    return `${where}: the bytes survive ${plural(survives, "lost disk")}, but the store does not open without more than half of its folders`
+  }
+  if (lost <= 0) return `${where}: no ${missing > 0 ? "further " : ""}disk may fail; a lost disk loses objects`
   const protects = Math.floor(lost / Math.max(...foldersPerDisk(devices)))
   if (protects > 0 && disks > 1) return `${where}: any ${protects} of them may fail without loss`
   return `${where}: protects against bit rot and ${plural(lost, "deleted folder")}, not against the disk`

@@ -49,6 +49,9 @@ export class RunningStatus implements StoreStatus {
     for (const device of this.engine.devices) {
       const { suspect } = this.diskOf(device)
       if (suspect) reasons.push(`device ${device.place.id} at ${device.place.path} does not answer`)
+      const { refusing } = device.volumes
+      if (refusing)
+        reasons.push(`device ${device.place.id} at ${device.place.path} takes no more needles: ${refusing.message}`)
       const checkpointError = device.checkpointer.error
       if (checkpointError !== undefined)
         reasons.push(`checkpoints of device ${device.place.id} fail: ${checkpointError}`)
@@ -97,7 +100,9 @@ export class RunningStatus implements StoreStatus {
     const queues = [{ name: "calls", depth: disk.queued, limit: CALL_LIMITS.queuedMax }]
     try {
       const { totalBytes, freeBytes, fileSystemKind, fileSystemId } = await disk.space(path)
-      const report: DeviceReport = { id, path, state: "ok", reason: "", totalBytes, freeBytes, fileSystemKind, queues }
+      const { refusing } = device.volumes
+      const [state, reason] = refusing ? (["failed", refusing.message] as const) : (["ok", ""] as const)
+      const report: DeviceReport = { id, path, state, reason, totalBytes, freeBytes, fileSystemKind, queues }
       return { report, fileSystemId }
     } catch (error) {
       const reason = String(error)
@@ -135,7 +140,10 @@ export class RunningStatus implements StoreStatus {
       queues().map(({ device, name, limit }) => [{ device, queue: name }, limit]),
     )
     metrics.gauge("hayloft_device_ok", "1 while the device answers", () =>
-      this.engine.devices.map(device => [{ device: String(device.place.id) }, this.diskOf(device).suspect ? 0 : 1]),
+      this.engine.devices.map(device => [
+        { device: String(device.place.id) },
+        this.diskOf(device).suspect || device.volumes.refusing ? 0 : 1,
+      ]),
     )
     metrics.gauge("hayloft_overlay_rows", "Rows that the base does not contain yet", () =>
       this.engine.devices.map(device => [{ device: String(device.place.id) }, device.rows.overlayRows]),
