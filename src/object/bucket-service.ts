@@ -1,6 +1,6 @@
 /** Buckets: the service that runs their commands. See `contract.ts` for the promises. */
 import { fail, isFailure } from "../base/failures.js"
-import type { AccountId, BucketName } from "../base/ids.js"
+import type { AccountId, BucketId, BucketName } from "../base/ids.js"
 import { parseBucketId, parseBucketName, rowKeyOf } from "../base/ids.js"
 import { accountBucketRowKey, bucketRowKey, nameRowKey, suffixRange } from "../format/row-key.js"
 import { decodeBucket, type BucketRecord } from "../format/records.js"
@@ -15,6 +15,9 @@ import { readCounters } from "./row-editor-core.js"
 const ABORTS_PER_PAGE = 100
 
 export class BucketService implements Buckets {
+  /** Closed by a removal that failed, and not opened again because that failed too (a full disk, too much load). */
+  private readonly leftClosed = new Set<BucketId>()
+
   constructor(private readonly tablet: Tablet) {}
 
   async create(request: { name: BucketName; owner: AccountId; location: string }): Promise<Bucket> {
@@ -26,7 +29,15 @@ export class BucketService implements Buckets {
     if (warm) await warm
     const bucket = findBucket(this.tablet.committed, name)
     if (!bucket) throw fail("noSuchBucket", { bucket: name })
+    // Whoever comes next tries again; what is asked of the bucket does not depend on it.
+    if (this.leftClosed.has(bucket.id)) await this.reopen(bucket.id).catch(() => undefined)
     return bucketOf(bucket)
+  }
+
+  private async reopen(id: BucketId): Promise<void> {
+    this.leftClosed.add(id)
+    await this.tablet.run(setBucketState(id, "open"))
+    this.leftClosed.delete(id)
   }
 
   /** Close (refused while versions are left), abort what is unfinished, drop; opened again if something came between. */
@@ -36,7 +47,7 @@ export class BucketService implements Buckets {
       await this.abortUploads(bucket)
       await this.tablet.run(dropBucket(bucket.id))
     } catch (error) {
-      if (!isFailure(error, "noSuchBucket")) await this.tablet.run(setBucketState(bucket.id, "open"))
+      if (!isFailure(error, "noSuchBucket")) await this.reopen(bucket.id).catch(() => undefined)
       throw error
     }
   }
