@@ -66,7 +66,6 @@ class World {
   private deviceOf(id: DeviceId, of: Volumes): ShardDevice {
     const { down } = this
     const volumes: Volumes = {
-      isWritable: true,
       append: async needle => {
         await this.meddle("append", needle.id, id)
         await of.append(needle)

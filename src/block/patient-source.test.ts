@@ -21,7 +21,6 @@ function world() {
   const clock = new SimClock()
   const compute = new InlineCompute(makeCodec, { slabBytes: 256 * KIB, poolBytes: 256 * KIB })
   const volumes: Volumes = {
-    isWritable: true,
     append: async () => undefined,
     read: () => assert.fail("nothing is read"),
     ownerOf: () => assert.fail("nobody asks for owners"),

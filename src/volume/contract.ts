@@ -41,8 +41,6 @@ export interface VolumeDamage {
 export type Allocate = (lengthBytes: number) => Uint8Array
 
 export interface Volumes {
-  /** False once a write has failed for another reason than a full disk: nothing is taken any more. */
-  readonly isWritable: boolean
   /**
    * Durable and readable when it resolves; body and checksums must not change until then. The same id
    * may be appended again (its bytes are the same): the later copy is read from then on.
@@ -68,7 +66,7 @@ export interface Volumes {
    * Undefined while nothing has ever been written.
    */
   durable(): VolumePosition | undefined
-  /** Why no needle is taken any more: a write failed, and the device is to be judged. Reads go on. */
+  /** Why no needle is taken any more: a write failed for another reason than a full disk. Reads go on. */
   readonly refusing: Failure | undefined
   /** What was found damaged when the volumes were opened. Their needles are read elsewhere and repaired. */
   readonly damages: readonly VolumeDamage[]

@@ -116,10 +116,6 @@ class NeedleVolumes implements Volumes {
     }
   }
 
-  get isWritable(): boolean {
-    return this.refusal === undefined
-  }
-
   get refusing(): Failure | undefined {
     return this.refusal
   }

@@ -114,7 +114,7 @@ async function openStack(
       id: place.id,
       volumes,
       get isWritable() {
-        return volumes.isWritable
+        return volumes.refusing === undefined
       },
     },
     close: () => open[Symbol.asyncDispose](),
