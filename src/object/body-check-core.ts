@@ -1,7 +1,7 @@
 /** Checks of a body against what its client promised. Pure. */
 import { equalBytes } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
-import type { ChecksumAlgorithm, Digests } from "../seams/compute/contract.js"
+import type { Digests } from "../seams/compute/contract.js"
 import type { BodyPromises } from "./contract.js"
 
 export const base64Of = (bytes: Uint8Array): string =>
@@ -30,13 +30,4 @@ export function checkBody(
     throw fail("badDigest", { algorithm: promises.checksumAlgorithm })
   }
   return checksum
-}
-
-/** Bytes of a checksum value by algorithm. */
-export const CHECKSUM_LENGTHS: Readonly<Record<ChecksumAlgorithm, number>> = {
-  CRC32: 4,
-  CRC32C: 4,
-  CRC64NVME: 8,
-  SHA1: 20,
-  SHA256: 32,
 }

@@ -24,7 +24,7 @@ export function readSegment(view: TabletView, address: ManifestAddress, number: 
   return decodeSegment(row.value)
 }
 
-const segmentCount = (address: ManifestAddress): number => Math.ceil(address.parts / MANIFEST_SEGMENT_PARTS)
+export const segmentCount = (address: ManifestAddress): number => Math.ceil(address.parts / MANIFEST_SEGMENT_PARTS)
 
 /** The last segment that begins at or before the offset, by bisection. */
 function segmentAt(view: TabletView, address: ManifestAddress, offsetBytes: number): number {

@@ -8,7 +8,7 @@
 import { equalBytes } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
 import type { BucketId, MultipartId, ObjectKey } from "../base/ids.js"
-import { MANIFEST_SEGMENT_PARTS, PARTS_MAX } from "../base/limits.js"
+import { PARTS_MAX } from "../base/limits.js"
 import type { EntryWrite } from "../format/entry.js"
 import { multipartRowKey, objectRowKey, partRowKey, segmentRowKey, suffixRange } from "../format/row-key.js"
 import {
@@ -24,8 +24,7 @@ import {
 } from "../format/records.js"
 import type { Command, TabletView } from "../tablet/index.js"
 import type { Conditions } from "./contract.js"
-import { NULL_VERSION } from "../format/version-id.js"
-import { findVersion, requireBucket, RowEditor } from "./row-editor-core.js"
+import { requireBucket, RowEditor } from "./row-editor-core.js"
 import type { NewVersion } from "./row-editor-core.js"
 import { checkWrite, debtRowKey, refuseVoid, type Debt, type Stored } from "./version-commands-core.js"
 
@@ -160,12 +159,10 @@ export function putSegment(
   }
 }
 
-export const segmentsOf = (parts: number): number => Math.ceil(parts / MANIFEST_SEGMENT_PARTS)
-
 export interface CompleteUpload extends UploadAddress {
   readonly completion: Completion
   readonly conditions: Conditions
-  readonly version: Omit<NewVersion, "isMarker" | "isNull">
+  readonly version: Omit<NewVersion, "isMarker">
 }
 
 /** Turns the sealed upload into a version. */
@@ -179,9 +176,7 @@ export function completeUpload(complete: CompleteUpload): Command<Stored> {
       if (!sealedBy(requireUpload(view, complete), complete.completion)) throw fail("conflict")
       checkWrite(view, complete.bucketId, complete.key, complete.conditions)
       const editor = new RowEditor(view, time, complete.bucketId, complete.key)
-      const isNull = versioning !== "enabled"
-      const replaces = isNull ? findVersion(view, row, NULL_VERSION) : undefined
-      const head = editor.insert({ ...complete.version, isMarker: false, isNull }, replaces)
+      const head = editor.insert({ ...complete.version, isMarker: false }, versioning)
       endUpload(editor, complete, "parts")
       return { writes: editor.finish(), result: { versioning, head } }
     },

@@ -1,6 +1,6 @@
 /** Objects: the service that runs their commands. See `contract.ts` for the promises. */
 import { fail, isFailure } from "../base/failures.js"
-import { INLINE_BYTES_MAX, MANIFEST_SEGMENT_PARTS, OBJECT_BYTES_MAX } from "../base/limits.js"
+import { INLINE_BYTES_MAX, OBJECT_BYTES_MAX } from "../base/limits.js"
 import { objectRowKey } from "../format/row-key.js"
 import { RANDOM_BYTES } from "../format/version-id.js"
 import type { Random } from "../seams/random/contract.js"
@@ -30,7 +30,7 @@ import type {
 } from "./contract.js"
 import type { Ingest, Ingested } from "./ingest.js"
 import { listObjects, listVersions } from "./listing-core.js"
-import { readSegment } from "./manifest-core.js"
+import { readSegment, segmentCount } from "./manifest-core.js"
 import { checksumOf, openVersion, packDetails, putResultOf, type OpenVersion } from "./object-info-core.js"
 import { manifestOf, type ObjectReader, type OpenObject } from "./object-reader.js"
 import { findLatest, NO_CHECKSUM, readDetails, type NewVersion } from "./row-editor-core.js"
@@ -87,7 +87,7 @@ export class ObjectService implements Objects {
     { body, md5, checksumValue }: Ingested,
     details: NewVersion["details"],
     algorithm: ChecksumAlgorithm | undefined,
-  ): Omit<NewVersion, "isMarker" | "isNull"> {
+  ): Omit<NewVersion, "isMarker"> {
     const inline = body.content.kind === "inline"
     return {
       content: inline ? { kind: "inline" } : body.content,
@@ -177,7 +177,7 @@ export class ObjectService implements Objects {
   private async copyByReference(request: CopyRequest, source: OpenVersion): Promise<PutResult> {
     const { bucket, key, conditions } = request
     const { head, content, checksumValue } = source.record
-    const version: Omit<NewVersion, "isMarker" | "isNull"> = {
+    const version: Omit<NewVersion, "isMarker"> = {
       // A copy is a later write: it is not what a repeated completion finds.
       content: content.kind === "segments" ? { ...content, completion: new Uint8Array(0) } : content,
       payload: undefined,
@@ -215,8 +215,7 @@ export class ObjectService implements Objects {
     if (!address) return { info, parts: [], next: undefined }
     const parts: ObjectPart[] = []
     const algorithm = record.head.checksumAlgorithm
-    const segments = Math.ceil(address.parts / MANIFEST_SEGMENT_PARTS)
-    for (let number = 0; number < segments; number += 1) {
+    for (let number = 0; number < segmentCount(address); number += 1) {
       for (const part of readSegment(view, address, number).parts) {
         if (part.partNumber <= afterPart) continue
         if (parts.length === max) return { info, parts, next: parts.at(-1)?.partNumber }

@@ -30,7 +30,14 @@ import {
   encodeRelease,
   encodeRowHead,
 } from "../format/records.js"
-import { NO_COUNTS, type BucketRecord, type Counters, type ReleaseRecord, type RowHead } from "../format/records.js"
+import {
+  NO_COUNTS,
+  type BucketRecord,
+  type Counters,
+  type ReleaseRecord,
+  type RowHead,
+  type Versioning,
+} from "../format/records.js"
 import {
   decodeDetails,
   decodeVersion,
@@ -58,7 +65,6 @@ export interface FoundVersion {
 /** A version to be added; its order and times are the editor's to give. */
 export interface NewVersion {
   readonly isMarker: boolean
-  readonly isNull: boolean
   readonly content: Content
   readonly payload: Uint8Array | undefined
   readonly sizeBytes: number
@@ -194,11 +200,13 @@ export class RowEditor {
     this.uploadsDelta += delta
   }
 
-  /** Adds a version on top of all others. `replaces`: a version that makes room for it. */
-  insert(version: NewVersion, replaces: FoundVersion | undefined): VersionHead {
+  /** Adds a version on top of all others. Unless versioning is on it is the null version, and the one before makes room. */
+  insert(version: NewVersion, versioning: Versioning): VersionHead {
+    const isNull = versioning !== "enabled"
+    const replaces = isNull ? findVersion(this.view, this.row, NULL_VERSION) : undefined
     if (replaces) this.take(replaces)
     if (this.hasObject && replaces?.family !== "current") this.demoteCurrent()
-    const head = this.headOf(version)
+    const head = this.headOf(version, isNull)
     const record: VersionRecord = {
       head,
       content: version.content,
@@ -221,12 +229,12 @@ export class RowEditor {
     return head
   }
 
-  private headOf(version: NewVersion): VersionHead {
+  private headOf(version: NewVersion, isNull: boolean): VersionHead {
     const order = Math.max(this.time.nowMs * 1000, this.head.lastOrder + 1)
     assert(Number.isSafeInteger(order), "orders are whole microseconds")
     return {
       isMarker: version.isMarker,
-      isNull: version.isNull,
+      isNull,
       hasDetails: encodeDetails(version.details).length > DETAILS_IN_RECORD_BYTES_MAX,
       isShared: version.isShared,
       checksumAlgorithm: version.checksum.checksumAlgorithm,

@@ -7,7 +7,6 @@ import type { BucketId, DeviceId, ObjectKey, PartitionId, UploadId, VersionId } 
 import { objectRowKey, textRowKey, uploadRowKey, u16Text } from "../format/row-key.js"
 import { PRESENT, type Versioning } from "../format/records.js"
 import { decodeVersion, etagOfHead, NO_DETAILS, versionIdOfHead, type VersionHead } from "../format/version-record.js"
-import { NULL_VERSION } from "../format/version-id.js"
 import type { Command, TabletView } from "../tablet/index.js"
 import { judgeWrite } from "./conditions-core.js"
 import type { Conditions, Tags } from "./contract.js"
@@ -26,7 +25,7 @@ export interface PutVersion {
   /** The upload that this version makes reachable, refused where it was given up; undefined where bytes are shared. */
   readonly uploadId: UploadId | undefined
   readonly conditions: Conditions
-  readonly version: Omit<NewVersion, "isMarker" | "isNull">
+  readonly version: Omit<NewVersion, "isMarker">
   readonly debts: readonly Debt[]
   /** A version of the same row whose bytes the new one shares. */
   readonly sharesWith?: VersionId
@@ -80,9 +79,7 @@ export function putVersion(put: PutVersion): Command<Stored> {
       checkWrite(view, put.bucketId, put.key, put.conditions)
       const editor = new RowEditor(view, time, put.bucketId, put.key)
       if (put.sharesWith !== undefined) shareBytes(view, editor, put.sharesWith, put.version)
-      const isNull = versioning !== "enabled"
-      const replaces = isNull ? findVersion(view, row, NULL_VERSION) : undefined
-      const head = editor.insert({ ...put.version, isMarker: false, isNull }, replaces)
+      const head = editor.insert({ ...put.version, isMarker: false }, versioning)
       for (const debt of put.debts) editor.put("debts", debtRowKey(debt), PRESENT)
       return { writes: editor.finish(), result: { versioning, head } }
     },
@@ -139,9 +136,7 @@ export function removeLatest(remove: RemoveLatest): Command<Removed> {
         const result = { versioning, versionId: undefined, deleteMarker: false }
         return { writes: latest ? editor.finish() : [], result }
       }
-      const isNull = versioning === "suspended"
-      const replaces = isNull ? findVersion(view, row, NULL_VERSION) : undefined
-      const head = editor.insert({ ...MARKER, isNull, random: remove.random }, replaces)
+      const head = editor.insert({ ...MARKER, random: remove.random }, versioning)
       return { writes: editor.finish(), result: { versioning, versionId: versionIdOfHead(head), deleteMarker: true } }
     },
   }
