@@ -10,6 +10,7 @@ import { FAMILIES, type Family } from "../base/families.js"
 import { fail } from "../base/failures.js"
 import type { RowKey } from "../base/ids.js"
 import { xxh64 } from "../base/xxh64.js"
+import { bufferOf } from "./buffer-of.js"
 
 export interface VolumePlace {
   readonly volume: number
@@ -26,12 +27,16 @@ const HAS_PLACE = 1
 const PLACE_BYTES = 16
 const HASH_BYTES = 8
 
+/** Where the bytes of usual rows are put together for hashing, one after the other. */
+const scratch = Buffer.alloc(4096)
+
 function rowHash(family: Family, key: RowKey, value: Uint8Array): bigint {
-  const hashed = Buffer.allocUnsafe(1 + key.length + value.length)
+  const lengthBytes = 1 + key.length + value.length
+  const hashed = lengthBytes <= scratch.length ? scratch : Buffer.allocUnsafe(lengthBytes)
   hashed[0] = FAMILIES[family]
   hashed.write(key, 1, "latin1")
   hashed.set(value, 1 + key.length)
-  return xxh64(hashed)
+  return xxh64(hashed.subarray(0, lengthBytes))
 }
 
 export function encodeBaseRow(
@@ -55,7 +60,7 @@ export function encodeBaseRow(
 
 /** Throws `corruptRow` where the hash does not fit. The value is a view. */
 export function decodeBaseRow(family: Family, key: RowKey, bytes: Uint8Array): BaseRow {
-  const row = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  const row = bufferOf(bytes)
   const corrupt = () => fail("corruptRow", { family, rowKey: Buffer.from(key, "latin1").toString("hex") })
   const flags = row[0]
   if (flags === undefined || flags > HAS_PLACE) throw corrupt()

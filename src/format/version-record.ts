@@ -12,6 +12,7 @@ import { hexOf, bytesOfHex } from "../base/bytes.js"
 import { must } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import { parseMultipartId, type MultipartId, type VersionId } from "../base/ids.js"
+import { bufferOf } from "./buffer-of.js"
 import { packExtent, readExtent, type Extent } from "./extent.js"
 import { packRecord, RecordReader } from "./pack.js"
 import { NULL_VERSION, versionIdOf } from "./version-id.js"
@@ -153,7 +154,7 @@ const readU64 = (bytes: Buffer, at: number): number =>
 
 /** The head alone: what a listing reads. Throws `corruptRecord`. */
 export function decodeVersionHead(value: Uint8Array): VersionHead {
-  const bytes = Buffer.from(value.buffer, value.byteOffset, value.length)
+  const bytes = bufferOf(value)
   const flags = bytes[1] ?? 0
   if (bytes.length < VERSION_HEAD_BYTES || bytes[0] !== FORMAT || flags > 31 || (bytes[2] ?? 0) >= ALGORITHMS.length) {
     throw fail("corruptRecord", { what: "version head" })

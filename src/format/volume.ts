@@ -21,6 +21,7 @@ import { fail } from "../base/failures.js"
 import type { DeviceId, Incarnation, VolumeId } from "../base/ids.js"
 import { parseDeviceId, parseIncarnation, parseVolumeId } from "../base/ids.js"
 import { xxh64, xxh64Into } from "../base/xxh64.js"
+import { bufferOf } from "./buffer-of.js"
 
 /** A position between two groups of a volume, with what the chain needs to go on from there. */
 export interface VolumePosition {
@@ -69,7 +70,6 @@ const KINDS: readonly VolumeKind[] = ["needles", "payloads"]
 const CHECKSUM_AT = 56
 
 const idBytes = (deviceId: DeviceId): Uint8Array => must(bytesOfHex(deviceId), "a device id is hex")
-const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
 
 /** A header of either kind whose magic, version and checksum fit. */
 function verified(bytes: Uint8Array, magic: number): Buffer | undefined {

@@ -7,8 +7,6 @@
 export const XML_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 export const XML_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
-const SPECIAL = /[&<>"'\u0000-\u001f\ufffe\uffff]/
-const SPECIALS = /[&<>"'\u0000-\u001f\ufffe\uffff]/g
 const NAMED: ReadonlyMap<string, string> = new Map([
   ["&", "&amp;"],
   ["<", "&lt;"],
@@ -17,10 +15,26 @@ const NAMED: ReadonlyMap<string, string> = new Map([
   ["'", "&apos;"],
 ])
 
+/** By character code up to ">", what stands for it; undefined for those that stand for themselves. */
+const HIGHEST_MARKUP = 0x3e
+const REFERENCES = Array.from(
+  { length: HIGHEST_MARKUP + 1 },
+  (_, code) => NAMED.get(String.fromCharCode(code)) ?? (code < 0x20 ? `&#${code};` : undefined),
+)
+
 /** Text for element content or a quoted attribute. */
 export function escapeXml(text: string): string {
-  if (!SPECIAL.test(text)) return text
-  return text.replace(SPECIALS, character => NAMED.get(character) ?? `&#${character.charCodeAt(0)};`)
+  let escaped = ""
+  let from = 0
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at)
+    if (code > HIGHEST_MARKUP && code < 0xfffe) continue
+    const reference = code <= HIGHEST_MARKUP ? REFERENCES[code] : `&#${code};`
+    if (reference === undefined) continue
+    escaped += text.slice(from, at) + reference
+    from = at + 1
+  }
+  return from === 0 ? text : escaped + text.slice(from)
 }
 
 export type XmlValue = string | number | boolean

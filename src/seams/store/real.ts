@@ -50,7 +50,7 @@ type Tree = Database<Buffer, Uint8Array>
 
 const keyBytesOf = (key: RowKey): Buffer => Buffer.from(key, "latin1")
 const keyOfBytes = (key: Uint8Array): RowKey =>
-  rowKeyOf(Buffer.from(key.buffer, key.byteOffset, key.length).toString("latin1"))
+  rowKeyOf((Buffer.isBuffer(key) ? key : Buffer.from(key)).toString("latin1"))
 
 export class RealStores implements Stores {
   constructor(private readonly mapBytesFirst = MAP_BYTES_FIRST) {}
