@@ -1,10 +1,6 @@
 /** Limits of this room. Each says why it is what it is. */
 import { GIB, MIB } from "../base/limits.js"
 
-/** A volume can always be compacted on a full disk: it is at most half of the device's reserve. */
-export const VOLUME_BYTES_MIN = 32 * MIB
-export const VOLUME_BYTES_MAX = 4 * GIB
-
 export interface VolumeLimits {
   /** A new volume is begun before one grows beyond this. A single group may be larger, alone in its volume. */
   readonly volumeBytesMax: number
@@ -28,10 +24,6 @@ export const VOLUME_LIMITS: VolumeLimits = {
   groupNeedlesMax: 500,
   filesOpenMax: 64,
 }
-
-/** The size of volumes on a device with this reserve. */
-export const volumeBytesFor = (reserveBytes: number): number =>
-  Math.max(VOLUME_BYTES_MIN, Math.min(VOLUME_BYTES_MAX, Math.floor(reserveBytes / 2)))
 
 /** Inline payloads are written in pieces of about this size, so that a checkpoint does not hold the disk for long. */
 export const PAYLOAD_PIECE_BYTES = 1 * MIB
