@@ -70,8 +70,11 @@ async function openStack(
 ): Promise<DeviceStack> {
   await using opened = new DisposeStack()
   const folders = foldersOf(place.path)
+  await disk.makeFolder(folders.base)
   const base = await stores.openReader(folders.base)
   opened.defer(() => base.close())
+  // The log is cut on the strength of what the base contains: the names of its files must outlive a power cut.
+  await disk.syncFolder(folders.base)
   const contained = containedSequence(base)
   const positions = new Map([...prefixes.keys()].map(tabletId => [tabletId, containedPosition(base, tabletId)]))
   const guard = options.guards?.get(place.id)
