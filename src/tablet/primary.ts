@@ -236,9 +236,10 @@ class CommittedView implements TabletView {
     for (const member of this.members) {
       let last: RowKey | undefined
       try {
-        for (const [key, row] of member.range(family, left)) {
-          last = key
-          yield [key, this.comingFrom(member, row)]
+        for (const pair of member.range(family, left)) {
+          last = pair[0]
+          this.comingFrom(member, pair[1])
+          yield pair
         }
         return
       } catch (error) {
