@@ -109,7 +109,10 @@ export class AdminApi {
   #checkToken(request: AdminRequest): void {
     const [, token] = /^Bearer +(\S{1,512})$/i.exec(request.header("authorization") ?? "") ?? []
     if (token === undefined || !equalInConstantTime(sha256Hex(token), this.#tokenHash)) {
-      throw fail("accessDenied", { message: "this needs the admin token in an Authorization: Bearer header" })
+      throw fail("accessDenied", {
+        message:
+          "the admin token is missing or wrong: Authorization: Bearer HAYLOFT_ADMIN_TOKEN of hayloft env --admin",
+      })
     }
   }
 }

@@ -3,7 +3,7 @@
  * failure's kind. The status follows from the remedy; kinds for which that would be untrue have their
  * own row.
  */
-import { asFailure, type FailureKind, type Remedy } from "../base/failures.js"
+import { asFailure, sentenceOf, type FailureKind, type Remedy } from "../base/failures.js"
 
 const STATUS_BY_REMEDY: Readonly<Record<Remedy, number>> = {
   fixRequest: 400,
@@ -39,6 +39,6 @@ export interface ErrorReply {
 export function errorReplyOf(error: unknown): ErrorReply {
   const failure = asFailure(error)
   const status = STATUS_BY_KIND[failure.kind] ?? STATUS_BY_REMEDY[failure.remedy]
-  const message = failure.kind === "internal" ? "internal error; the log has more" : failure.message
+  const message = failure.kind === "internal" ? "internal error; the log has more" : sentenceOf(failure)
   return { status, code: failure.kind, message }
 }

@@ -14,7 +14,7 @@ export const NEW_ACCOUNT = z
   .strictObject({
     id: z
       .string()
-      .regex(/^[0-9A-Za-z._@-]{1,64}$/)
+      .regex(/^[0-9A-Za-z._@-]{1,64}$/, "1 to 64 of the characters 0-9 A-Z a-z . _ @ -")
       .optional()
       .describe("drawn (64 hex digits) where absent"),
     displayName: z.string().min(1).max(128),
@@ -28,11 +28,11 @@ export const NEW_KEY = z
     accountId: id.optional().describe("the root account where absent"),
     accessKeyId: z
       .string()
-      .regex(/^[0-9A-Za-z._=+/@-]{3,128}$/)
+      .regex(/^[0-9A-Za-z._=+/@-]{3,128}$/, "3 to 128 of the characters 0-9 A-Z a-z . _ = + / @ -")
       .optional(),
     secretAccessKey: z
       .string()
-      .regex(/^[\x21-\x7e]{8,128}$/)
+      .regex(/^[\x21-\x7e]{8,128}$/, "8 to 128 visible ASCII characters")
       .optional()
       .describe("imports a pair that exists elsewhere; both or neither"),
   })
@@ -61,7 +61,7 @@ export const BUCKET = z
   .meta({ id: "Bucket" })
 export const NEW_BUCKET = z
   .strictObject({
-    name: z.string().min(3).max(63),
+    name: z.string().min(3, "3 to 63 characters").max(63, "3 to 63 characters"),
     owner: id.optional().describe("the root account where absent"),
     location: z.string().max(64).default(""),
   })

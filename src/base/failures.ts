@@ -119,6 +119,13 @@ export function fail(kind: FailureKind, details: FailureDetails = {}, cause?: un
   return new Failure(kind, details, cause)
 }
 
+/** What happened in words for people, with the details: `the account exists already (account app)`. */
+export function sentenceOf({ kind, details }: Failure): string {
+  const { message = FAILURES[kind].message, ...others } = details
+  const shown = Object.entries(others).flatMap(([name, value]) => (value === undefined ? [] : [`${name} ${value}`]))
+  return `${message}${shown.length === 0 ? "" : ` (${shown.join(", ")})`}`
+}
+
 export function isFailure(error: unknown, ...kinds: FailureKind[]): error is Failure {
   return error instanceof Failure && (kinds.length === 0 || kinds.includes(error.kind))
 }

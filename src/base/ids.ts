@@ -49,7 +49,7 @@ export type RowKey = Brand<string, "RowKey">
 function parser<Id extends string>(what: string, pattern: RegExp) {
   return (value: unknown): Id => {
     if (typeof value !== "string" || !pattern.test(value)) {
-      throw fail("invalidArgument", { message: `not a ${what}`, value: String(value).slice(0, 80) })
+      throw fail("invalidArgument", { message: `not a valid ${what}`, value: String(value).slice(0, 80) })
     }
     return value as Id
   }
@@ -58,7 +58,7 @@ function parser<Id extends string>(what: string, pattern: RegExp) {
 function numberParser<Id extends number>(what: string, min: number, max: number) {
   return (value: unknown): Id => {
     if (typeof value !== "number" || !Number.isSafeInteger(value) || value < min || value > max) {
-      throw fail("invalidArgument", { message: `not a ${what}`, value: String(value).slice(0, 80) })
+      throw fail("invalidArgument", { message: `not a valid ${what}`, value: String(value).slice(0, 80) })
     }
     return value as Id
   }

@@ -41,7 +41,11 @@ export function expandBraces(text: string, where: string): string[] {
 /** Absolute data folders: no duplicates, none inside another, at most `DEVICES_MAX`. */
 export function parseDataFolders(texts: readonly string[], where: string, workingFolder: string): string[] {
   const folders = texts
-    .flatMap(text => (text === "" ? refuse(where, text, "a folder") : expandBraces(text, where)))
+    .flatMap(text => {
+      if (text === "") refuse(where, text, "a folder")
+      if (text.includes(",")) refuse(where, text, "one folder; give several one by one, or as a range like disk{1...7}")
+      return expandBraces(text, where)
+    })
     .map(path => resolve(workingFolder, path))
   if (folders.length > DEVICES_MAX) {
     throw fail("invalidConfig", {

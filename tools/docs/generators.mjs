@@ -12,6 +12,15 @@ import { LAYERS } from "../layers/judge.mjs"
 
 const built = path => import(new URL(`../../dist/src/${path}`, import.meta.url).href)
 
+async function commandLine() {
+  const [{ buildProgram }, { commandLineTables }] = [
+    await built("main/cli/program.js"),
+    await built("main/cli/reference.js"),
+  ]
+  // Nothing is run, so nothing is read from or written to the world.
+  return commandLineTables(buildProgram({}, new AbortController().signal))
+}
+
 /** A Markdown table; cells are texts. */
 export function table(head, rows) {
   const line = cells => `| ${cells.map(cell => String(cell).replaceAll("|", "\\|")).join(" | ")} |`
@@ -76,17 +85,8 @@ export const GENERATORS = {
     )
   },
 
-  settings: async () => {
-    const { SETTINGS } = await built("main/config.js")
-    return table(
-      ["flag", "environment", "key in the file", "default", "meaning"],
-      Object.entries(SETTINGS).map(([key, { flag, environment, value, fallback, help }]) => [
-        flag === undefined ? "" : `\`${flag} ${value}\``,
-        `\`${environment}\``,
-        `\`${key}\``,
-        fallback === undefined ? "" : `\`${fallback}\``,
-        help,
-      ]),
-    )
-  },
+  clientVariables: async () => (await commandLine()).clientVariables,
+  exitCodes: async () => (await commandLine()).exitCodes,
+  commands: async () => (await commandLine()).commands,
+  settings: async () => (await commandLine()).settings,
 }

@@ -5,7 +5,7 @@ import type { AdminClient } from "../client/admin-client.js"
 import { BrokenAnswer } from "../client/remote.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
-import { answer, type OutputOptions } from "./output.js"
+import { answer, answerList, type OutputOptions } from "./output.js"
 import { withAdmin, type StoreOptions } from "./stores.js"
 import { durationText, printable, sizeText, tableText, timeText } from "./text.js"
 
@@ -35,7 +35,7 @@ export class AdminCommands {
 
   async devices(): Promise<void> {
     const { devices } = checked(DEVICES, await this.#with(client => client.get("/v1/devices")))
-    await this.#answer({ devices }, devicesText(devices))
+    await this.#answerList(devices, devicesText(devices))
   }
 
   async createAccount(request: { id?: string; displayName: string; email?: string }): Promise<void> {
@@ -51,7 +51,7 @@ export class AdminCommands {
       printable(displayName),
       printable(email),
     ])
-    await this.#answer({ accounts }, tableText(["CREATED", "ACCOUNT", "NAME", "E-MAIL"], rows))
+    await this.#answerList(accounts, tableText(["CREATED", "ACCOUNT", "NAME", "E-MAIL"], rows))
   }
 
   async createKey(accountId: string | undefined): Promise<void> {
@@ -72,12 +72,12 @@ export class AdminCommands {
   async keys(accountId: string | undefined): Promise<void> {
     const { keys } = checked(KEYS, await this.#with(client => client.get("/v1/keys", { accountId })))
     const rows = keys.map(key => [timeText(key.createdMs), key.accessKeyId, key.accountId])
-    await this.#answer({ keys }, tableText(["CREATED", "ACCESS KEY", "ACCOUNT"], rows))
+    await this.#answerList(keys, tableText(["CREATED", "ACCESS KEY", "ACCOUNT"], rows))
   }
 
   async removeKey(id: string): Promise<void> {
     await this.#with(client => client.remove(`/v1/keys/${encodeURIComponent(id)}`))
-    await this.#answer({ deleted: id }, `deleted key ${id}\n`)
+    await this.#answer({ accessKeyId: id, deleted: 1 }, `deleted key ${id}\n`)
   }
 
   async createBucket(request: {
@@ -98,7 +98,7 @@ export class AdminCommands {
       sizeText(usage.bytes),
       bucket.owner,
     ])
-    await this.#answer({ buckets }, tableText(["CREATED", "BUCKET", "OBJECTS", "BYTES", "OWNER"], rows))
+    await this.#answerList(buckets, tableText(["CREATED", "BUCKET", "OBJECTS", "BYTES", "OWNER"], rows))
   }
 
   async bucket(name: string): Promise<void> {
@@ -119,7 +119,7 @@ export class AdminCommands {
 
   async removeBucket(name: string): Promise<void> {
     await this.#with(client => client.remove(`/v1/buckets/${encodeURIComponent(name)}`))
-    await this.#answer({ deleted: name }, `deleted bucket ${name}\n`)
+    await this.#answer({ name, deleted: 1 }, `deleted bucket ${name}\n`)
   }
 
   #with<T>(use: (client: AdminClient) => Promise<T>): Promise<T> {
@@ -128,6 +128,10 @@ export class AdminCommands {
 
   #answer(value: unknown, text: string): Promise<void> {
     return answer(this.io, this.options, value, text)
+  }
+
+  #answerList(values: readonly unknown[], text: string): Promise<void> {
+    return answerList(this.io, this.options, values, text)
   }
 }
 
@@ -163,7 +167,7 @@ function statusText(status: z.output<typeof STATUS>): string {
     `health      ${state}`,
     ...health.reasons.map(reason => `            ${printable(reason)}`),
     `redundancy  ${status.redundancy}`,
-    `names       on ${status.metaCopies} device${status.metaCopies === 1 ? "" : "s"}`,
+    `names       kept on ${status.metaCopies} device${status.metaCopies === 1 ? "" : "s"}`,
     ...(queues.length === 0 ? [] : [`queues      ${queues.map(q => `${q.name} ${q.depth}/${q.limit}`).join(", ")}`]),
     "",
     devicesText(status.devices),

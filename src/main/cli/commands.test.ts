@@ -175,7 +175,8 @@ test("accounts and keys: a key reaches its own account's buckets, and none after
   const imported = { ...environment, AWS_ACCESS_KEY_ID: "BROUGHTALONG", AWS_SECRET_ACCESS_KEY: "their-own-secret" }
   assert.match((await runHayloft(["ls"], { environment: imported })).out.toString("utf8"), /of-team/)
   await fails(6, /exists/, ["key", "import", "BROUGHTALONG"], { input: Buffer.from("another-secret") })
-  await fails(3, /does not exist/, ["key", "delete", "NOSUCHKEY"])
+  await fails(3, /^hayloft: the access key does not exist \(key NOSUCHKEY\)\n$/, ["key", "delete", "NOSUCHKEY"])
+  await fails(2, /8 to 128 visible/, ["key", "import", "TOOSHORT"], { input: Buffer.from("short") })
   await fails(1, /root key|not valid/, ["key", "delete", ROOT_KEY.accessKeyId])
 })
 
@@ -187,11 +188,14 @@ test("buckets: made, counted, refused while full, deleted", async () => {
   assert.ok(typeof stat === "object" && stat !== null && "usage" in stat)
   assert.deepEqual(stat.usage, { objects: 2, versions: 2, bytes: 11_000, uploads: 0 })
   assert.match(await succeeds(["bucket", "list"]), /counted +2 +10\.7 KiB/)
+  const lines = (await succeeds(["bucket", "list", "--json"])).trimEnd().split("\n")
+  assert.ok(lines.some(line => line.startsWith('{"name":"counted",')) && lines.every(line => line.endsWith("}}")))
   await fails(6, /not empty/, ["bucket", "delete", "counted"])
   await succeeds(["rm", "-r", "s3://counted"])
   await succeeds(["bucket", "delete", "counted"])
   await fails(3, /does not exist/, ["bucket", "stat", "counted"])
   await fails(6, /yours|taken|exists/, ["bucket", "create", "first"])
+  await fails(2, /^hayloft: the bucket name is not valid \(value No_Such\)\n$/, ["bucket", "create", "No_Such"])
 })
 
 test("status and devices speak of the folder", async () => {

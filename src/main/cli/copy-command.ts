@@ -128,7 +128,6 @@ class Copier {
     if (path === undefined)
       throw new CliError("failed", `${printable(textOfPlace(from))}: this key is no safe file name, not copied`)
     const file = join(resolve(this.io.workingFolder, folder), path)
-    await mkdir(dirname(file), { recursive: true })
     return this.#fetchToFile(from, file)
   }
 
@@ -220,6 +219,7 @@ class Copier {
 
   async #fetchToFile(source: Extract<Place, { kind: "remote" }>, file: string): Promise<Copied> {
     const { head, body } = await this.client.get(source.bucket, source.key)
+    await mkdir(dirname(file), { recursive: true })
     const progress = this.#progress(source.key, head.sizeBytes)
     const partial = `${file}.hayloft-${process.pid}.partial`
     try {

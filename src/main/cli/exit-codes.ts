@@ -2,7 +2,7 @@
  * Exit codes, a closed list that scripts may rely on, and which error ends with which.
  */
 import { CommanderError } from "commander"
-import { isFailure, type Failure } from "../../base/failures.js"
+import { isFailure, sentenceOf, type Failure } from "../../base/failures.js"
 import { BrokenAnswer, RemoteFailure, Unreachable } from "../client/remote.js"
 
 export const EXIT_CODES = {
@@ -45,7 +45,11 @@ function exitOfFailure(failure: Failure): ExitName {
   return failure.remedy === "signIn" || failure.kind === "wrongMasterKey" ? "denied" : "failed"
 }
 
-function exitOfStatus(status: number): ExitName {
+/** Refusals of what was typed, by their codes in both APIs. */
+const WRONG_ARGUMENT = /^(InvalidArgument|InvalidBucketName|KeyTooLong(Error)?)$/i
+
+function exitOfRemote({ status, code }: RemoteFailure): ExitName {
+  if (status === 400 && WRONG_ARGUMENT.test(code)) return "usage"
   if (status === 404) return "notFound"
   if (status === 401 || status === 403) return "denied"
   return status === 409 || status === 412 ? "conflict" : "failed"
@@ -61,7 +65,7 @@ export function exitOf(thrown: unknown): ExitName {
   const error = unwrapped(thrown)
   if (error instanceof CliError) return error.exit
   if (error instanceof CommanderError) return error.exitCode === 0 ? "ok" : "usage"
-  if (error instanceof RemoteFailure) return exitOfStatus(error.status)
+  if (error instanceof RemoteFailure) return exitOfRemote(error)
   if (error instanceof Unreachable) return "unreachable"
   if (isFailure(error)) return exitOfFailure(error)
   if (error instanceof Error && error.name === "AbortError") return "interrupted"
@@ -97,7 +101,7 @@ function failureMessage(failure: Failure): string {
     case "foreignFolder":
       return `${failure.message}; start with the folders of one store only`
     default:
-      return failure.message
+      return sentenceOf(failure)
   }
 }
 

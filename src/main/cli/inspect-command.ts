@@ -12,9 +12,10 @@ import { printable } from "./text.js"
 
 export async function inspectCommand(io: CliIo, path: string, options: OutputOptions): Promise<void> {
   const absolute = resolve(io.workingFolder, path)
-  if ((await stat(absolute)).isDirectory()) return inspectBaseFolder(io, absolute, options)
-  const count = await show(io, path, inspectFile(new RealDisk(), absolute), options)
-  if (count === 0) throw new CliError("failed", `${path} begins like no file that a data folder holds`)
+  const found = await stat(absolute)
+  if (found.isDirectory()) return inspectBaseFolder(io, absolute, options)
+  const count = found.isFile() ? await show(io, path, inspectFile(new RealDisk(), absolute), options) : 0
+  if (count === 0) throw new CliError("failed", `${path} is no volume, log segment, superblock or control record`)
 }
 
 async function inspectBaseFolder(io: CliIo, path: string, options: OutputOptions): Promise<void> {

@@ -9,6 +9,7 @@ import { withS3, type StoreOptions } from "./stores.js"
 import { printable, timeText } from "./text.js"
 
 const SIZE_COLUMNS = 13
+const TIME_COLUMNS = timeText(0).length
 
 export interface ListOptions extends StoreOptions, OutputOptions {
   readonly recursive?: boolean
@@ -33,7 +34,7 @@ export async function listCommand(
           io,
           options,
           { prefix },
-          `${"".padStart(19)} ${"folder".padStart(SIZE_COLUMNS)} ${printable(prefix)}\n`,
+          `${"".padStart(TIME_COLUMNS)} ${"folder".padStart(SIZE_COLUMNS)} ${printable(prefix)}\n`,
         )
       }
       for (const entry of page.keys) await answer(io, options, entry, keyLine(entry))

@@ -9,3 +9,13 @@ export interface OutputOptions {
 export async function answer(io: CliIo, options: OutputOptions, value: unknown, text: string): Promise<void> {
   await io.out(options.json === true ? `${JSON.stringify(value)}\n` : text)
 }
+
+/** Writes each value as a line of JSON where asked, else the text. */
+export async function answerList(
+  io: CliIo,
+  options: OutputOptions,
+  values: readonly unknown[],
+  text: string,
+): Promise<void> {
+  await io.out(options.json === true ? values.map(value => `${JSON.stringify(value)}\n`).join("") : text)
+}

@@ -140,15 +140,12 @@ function addStoreCommands(program: Command, io: CliIo, admin: (options: AdminCom
   withJson(program.command("version"))
     .description("version of Hayloft and of Node")
     .action((options: OutputOptions) => {
-      const version = readVersion()
-      return answer(
-        io,
-        options,
-        { hayloft: version, node: process.versions.node },
-        `hayloft ${version} (Node ${process.versions.node})\n`,
-      )
+      const value = { hayloft: readVersion(), node: process.versions.node }
+      return answer(io, options, value, `${versionText()}\n`)
     })
 }
+
+const versionText = (): string => `hayloft ${readVersion()} (Node ${process.versions.node})`
 
 /** Builds the whole program; `signal` ends whatever runs. */
 export function buildProgram(io: CliIo, signal: AbortSignal): Command {
@@ -160,7 +157,8 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
       writeErr: text => io.error(text),
       outputError: () => undefined,
     })
-    .helpCommand(false)
+    .version(versionText(), "--version", "the same as the command version")
+    .helpCommand("help [COMMAND]", "the same as COMMAND --help")
     .showSuggestionAfterError(true)
   const admin = (options: AdminCommandOptions) => new AdminCommands(io, options, signal)
   addServeOptions(program.command("serve").description("run the store"))
@@ -201,7 +199,10 @@ function errorText(error: unknown, args: readonly string[], commands: readonly s
 
 /** `unknown option '--lisen' (Did you mean --listen?); see hayloft serve --help` in one line. */
 function usageText(error: CommanderError, args: readonly string[], commands: readonly string[]): string {
-  const message = error.message.replace(/^error: /, "").replace(/\s*\n\s*/g, " ")
+  const message = error.message
+    .replace(/^error: /, "")
+    .replace(/\s*\n\s*/g, " ")
+    .replace(/\.$/, "")
   const command = args.find(arg => commands.includes(arg))
   return `${message}; see hayloft ${command === undefined ? "" : `${command} `}--help`
 }

@@ -1,5 +1,5 @@
 /**
- * docs/cli.md, written from the program itself: every command with its options, every setting of
+ * The tables of docs/cli.md, from the program itself: every command with its options, every setting of
  * `serve` with its flag, variable and key, the client's variables and the exit codes.
  */
 import type { Command } from "commander"
@@ -58,42 +58,21 @@ function commandText(name: string, command: Command): string {
   return `### ${name}\n\n${code(`${name} [options] ${usage}`.trimEnd())}: ${command.description()}.\n\n${shown}`
 }
 
-export function cliReference(program: Command): string {
-  const commands = [...leaves(program, ["hayloft"])].map(([name, command]) => commandText(name, command))
-  const exits = Object.entries(EXIT_CODES).map(([name, { code: number, meaning }]) => [
-    code(String(number)),
-    name,
-    meaning,
-  ])
+/** What docs/cli.md shows, as Markdown. */
+export interface CommandLineTables {
+  readonly commands: string
+  readonly settings: string
+  readonly exitCodes: string
+  readonly clientVariables: string
+}
+
+export function commandLineTables(program: Command): CommandLineTables {
+  const exits = Object.entries(EXIT_CODES).map(([name, exit]) => [code(String(exit.code)), name, exit.meaning])
   const client = Object.entries(CLIENT_ENVIRONMENT).map(([name, help]) => [code(name), help])
-  return `# Command line
-
-Written from the program by \`REWRITE=1 npm test -- main/cli\`; do not edit.
-
-In a checkout the command is \`./bin/hayloft\`. Every command has \`--help\`. With \`--json\`, an answer is one
-JSON value a line on standard output, and an error is \`{"error": {"code", "message"}}\` on standard error.
-
-## Which store a command speaks to
-
-1. \`--data DIR\`: the store in that folder, with the root credentials that lie sealed in it;
-2. else the environment: \`AWS_ENDPOINT_URL\` (or \`AWS_ENDPOINT_URL_S3\`) with \`AWS_ACCESS_KEY_ID\`,
-   \`AWS_SECRET_ACCESS_KEY\` and \`AWS_REGION\`, for the admin commands \`HAYLOFT_ADMIN_ENDPOINT\` with
-   \`HAYLOFT_ADMIN_TOKEN\`. A key pair without an endpoint does not count: it is most likely somebody's
-   account elsewhere;
-3. else the store in \`HAYLOFT_DATA\`, or in \`./data\`.
-
-${table(["variable", "what for"], client)}
-## Exit codes
-
-${table(["code", "name", "meaning"], exits)}
-## Commands
-
-${commands.join("\n")}
-## Settings of \`serve\`
-
-A flag wins over its variable, a variable over the file, the file over the default. Whatever is unknown or
-not valid ends the start with one line and exit code 2, before anything is touched. Relative paths start at
-the working folder.
-
-${settingsTable()}`
+  return {
+    commands: [...leaves(program, ["hayloft"])].map(([name, command]) => commandText(name, command)).join("\n"),
+    settings: settingsTable(),
+    exitCodes: table(["code", "name", "meaning"], exits),
+    clientVariables: table(["variable", "what for"], client),
+  }
 }

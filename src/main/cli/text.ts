@@ -12,8 +12,8 @@ export function sizeText(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit] ?? ""}`
 }
 
-/** `2026-01-02 03:04:05` in UTC. */
-export const timeText = (timeMs: number): string => new Date(timeMs).toISOString().slice(0, 19).replace("T", " ")
+/** `2026-01-02 03:04:05Z`: UTC, and says so. */
+export const timeText = (timeMs: number): string => `${new Date(timeMs).toISOString().slice(0, 19).replace("T", " ")}Z`
 
 /** `3 d 4 h`, `5 min`, `12 s`: the two largest units that matter. */
 export function durationText(seconds: number): string {

@@ -321,8 +321,10 @@ async function failureOf(answer: Answer, request: Request): Promise<RemoteFailur
 function remoteFailure(status: number, error: XmlElement, requestId: string | undefined): RemoteFailure {
   const code = textOf(error, "Code") ?? `http-${status}`
   const message = textOf(error, "Message") ?? code
-  const of = textOf(error, "Key") ?? textOf(error, "BucketName") ?? textOf(error, "Resource")
-  return new RemoteFailure(status, code, of ? `${of}: ${message} (${code})` : `${message} (${code})`, requestId)
+  const resource = textOf(error, "Resource")
+  const of = textOf(error, "Key") ?? textOf(error, "BucketName") ?? (resource === "/" ? undefined : resource)
+  const text = `${message.replace(/\.$/, "")} (${code})`
+  return new RemoteFailure(status, code, of ? `${of}: ${text}` : text, requestId)
 }
 
 function headOf({ headers }: Answer): ObjectHead {
