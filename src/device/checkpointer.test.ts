@@ -10,7 +10,7 @@ import { CHECKPOINT_LIMITS, Checkpointer, ROOM_MS_MAX } from "./checkpointer.js"
 import type { CommitLog } from "./contract.js"
 import { Rows } from "./rows.js"
 
-async function scene(cut: CommitLog["cut"]) {
+async function scene(cut: CommitLog["cut"], confirm: CommitLog["confirm"] = () => Promise.resolve()) {
   const clock = new SimClock()
   const rows = new Rows(await new MemoryStores().openReader("/base"), parseLogSequence(0))
   const refuse = () => Promise.reject(fail("internal"))
@@ -18,7 +18,7 @@ async function scene(cut: CommitLog["cut"]) {
     ...{
       durable: parseLogSequence(0),
       lengthBytes: 0,
-      confirm: () => Promise.resolve(),
+      confirm,
       close: () => Promise.resolve(),
     },
     ...{ append: refuse, read: refuse, records: async function* () {}, cut },
@@ -52,4 +52,19 @@ test("a checkpoint lets waiting writers on, also where the log finds no room for
   assert.ok(served, "nothing else would come to wake it")
   await room
   assert.equal(clock.sleepers, 0)
+})
+
+test("an error is shown until what failed has worked again, and not after", async () => {
+  let full = true
+  const confirm = () => (full ? Promise.reject(fail("deviceFull")) : Promise.resolve())
+  const { clock, checkpointer } = await scene(() => Promise.resolve(), confirm)
+  const stop = new AbortController()
+  const running = checkpointer.run(stop.signal)
+  await clock.advance(CHECKPOINT_LIMITS.confirmMs + CHECKPOINT_LIMITS.pollMs)
+  assert.match(checkpointer.error ?? "", /full/)
+  full = false
+  await clock.advance(CHECKPOINT_LIMITS.retryMs + 2 * CHECKPOINT_LIMITS.confirmMs)
+  assert.equal(checkpointer.error, undefined, "although there was nothing to checkpoint meanwhile")
+  stop.abort()
+  await clock.runUntil(running)
 })

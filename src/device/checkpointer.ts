@@ -28,13 +28,21 @@ export const CHECKPOINT_LIMITS = {
 /** A write that found no room waits this long for a checkpoint to make some; one that hangs must not hold writers. */
 export const ROOM_MS_MAX = 20_000
 
+const FAILED = {
+  checkpoint: "checkpoint failed; its rows stay in memory and in the log",
+  confirm: "the end of the commit log could not be vouched for",
+} as const
+
+type Work = keyof typeof FAILED
+
 export type CheckpointRun = (request: CheckpointRequest) => Promise<CheckpointResult>
 
 export class Checkpointer implements Living {
   readonly name: string
   private lastMs: number
   private confirmedMs: number
-  private lastError: string | undefined
+  /** What failed last, by what was tried; gone once that has worked again. */
+  private readonly errors = new Map<Work, string>()
   private readonly waiting = new Set<AbortController>()
 
   constructor(
@@ -53,7 +61,7 @@ export class Checkpointer implements Living {
   }
 
   get error(): string | undefined {
-    return this.lastError
+    return [...this.errors.values()].join("; ") || undefined
   }
 
   /** Resolves when a checkpoint has made room; undefined where there is room now. Throws `tooManyInFlight`. */
@@ -86,11 +94,11 @@ export class Checkpointer implements Living {
 
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      if (this.isDue()) await this.attempt(() => this.checkpoint(), signal)
+      if (this.isDue()) await this.attempt("checkpoint", () => this.checkpoint(), signal)
       else await this.clock.sleep(this.limits.pollMs, signal)
       if (this.clock.monotonicMs() - this.confirmedMs >= this.limits.confirmMs) {
         this.confirmedMs = this.clock.monotonicMs()
-        await this.attempt(() => this.log.confirm(), signal)
+        await this.attempt("confirm", () => this.log.confirm(), signal)
       }
     }
   }
@@ -108,17 +116,17 @@ export class Checkpointer implements Living {
       for (const made of this.waiting) made.abort()
     }
     this.lastMs = this.clock.monotonicMs()
-    this.lastError = undefined
     this.output.debug("checkpoint", { device: this.name, ...result, tookMs: Math.round(this.lastMs - started) })
   }
 
-  private async attempt(work: () => Promise<void>, signal: AbortSignal): Promise<void> {
+  private async attempt(work: Work, run: () => Promise<void>, signal: AbortSignal): Promise<void> {
     try {
-      await work()
+      await run()
+      this.errors.delete(work)
     } catch (error) {
-      this.lastError = String(error)
+      this.errors.set(work, String(error))
       const level = isFailure(error, "deviceFull") ? "warn" : "error"
-      this.output[level]("checkpoint failed; its rows stay in memory and in the log", { error: this.lastError })
+      this.output[level](FAILED[work], { device: this.name, error: String(error) })
       await this.clock.sleep(this.limits.retryMs, signal)
     }
   }
