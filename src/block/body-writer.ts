@@ -27,13 +27,14 @@ export async function writeBody(
 ): Promise<WrittenBody> {
   const { inlineBytesMax, lengthBytesMax, plan } = request
   const source = new PatientSource(request.source, clock, compute.slabs)
-  const over = new AbortController()
+  let watch: AbortController | undefined
   const held: Uint8Array[] = []
   let lengthBytes = 0
   let body: OpenBody | undefined
   const open = (): OpenBody => {
     const opened = new OpenBody(compute, writer, request)
-    void source.watch(() => opened.holdsSlab, over.signal)
+    watch = new AbortController()
+    void source.watch(() => opened.holdsSlab, watch.signal)
     return opened
   }
   try {
@@ -58,7 +59,7 @@ export async function writeBody(
     await body?.abandon(remove)
     throw error
   } finally {
-    over.abort()
+    watch?.abort()
   }
 }
 

@@ -74,6 +74,8 @@ class LmdbStore implements StoreWriter {
   private closed = false
   /** All pages have been read since it was opened, or written through the page cache by a checkpoint. */
   private resident = false
+  /** Families that held no row when they were first asked for since the last refresh: many stay empty for ever. */
+  private readonly empty = new Map<Family, boolean>()
 
   private constructor(
     private readonly path: string,
@@ -107,11 +109,21 @@ class LmdbStore implements StoreWriter {
 
   get(family: Family, key: RowKey): Uint8Array | undefined {
     assert(key.length > 0, "a key is not empty")
+    if (this.isEmpty(family)) return undefined
     return this.reading(() => this.treeOf(family).getBinary(keyBytesOf(key)))
   }
 
+  private isEmpty(family: Family): boolean {
+    const known = this.empty.get(family)
+    if (known !== undefined) return known
+    const tree = this.treeOf(family)
+    const isEmpty = this.reading(() => [...tree.getKeys({ limit: 1 })].length === 0)
+    this.empty.set(family, isEmpty)
+    return isEmpty
+  }
+
   *range(family: Family, range: KeyRange): Iterable<readonly [RowKey, Uint8Array]> {
-    if (range.start >= range.end) return
+    if (range.start >= range.end || this.isEmpty(family)) return
     const low = range.start.length === 0 ? FIRST_KEY : keyBytesOf(range.start)
     const high = keyBytesOf(range.end)
     const options = range.reverse
@@ -163,6 +175,7 @@ class LmdbStore implements StoreWriter {
   refresh(): void {
     assert(!this.closed, "the store is open")
     this.root.resetReadTxn()
+    this.empty.clear()
     if (this.resident) this.resident = sizeBytesOf(join(this.path, FILE_NAME)) <= residentBytesMax()
   }
 
@@ -181,6 +194,8 @@ class LmdbStore implements StoreWriter {
       })
     } catch (error) {
       throw await judged(this.path, error, writtenBytes)
+    } finally {
+      this.empty.clear()
     }
   }
 
