@@ -56,7 +56,9 @@ export class LocalBlocks implements Blocks {
       const batches = [...byDevice]
       byDevice.clear()
       await mapBounded(batches, BLOCK_LIMITS.shardsAtOnce, async ([deviceId, ids]) => {
-        await this.devices.get(deviceId)?.volumes.remove(ids)
+        const volumes = this.devices.get(deviceId)?.volumes
+        // One that takes nothing is as if it were missing: what it keeps is judged once it is back.
+        if (volumes?.refusing === undefined) await volumes?.remove(ids)
       })
     }
     for (let block = 0; block < blockCount(extent); block += 1) {

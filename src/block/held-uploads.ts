@@ -36,6 +36,7 @@ export async function ownerOfHeld(devices: Devices, { uploadId, needles }: HeldU
 
 export async function removeHeld(devices: Devices, { needles }: HeldUpload): Promise<void> {
   await mapBounded(devices.values(), BLOCK_LIMITS.shardsAtOnce, async ({ id: deviceId, volumes }) => {
-    await volumes.remove(needles.filter(([of]) => of === deviceId).map(([, id]) => id))
+    if (volumes.refusing === undefined)
+      await volumes.remove(needles.filter(([of]) => of === deviceId).map(([, id]) => id))
   })
 }

@@ -303,6 +303,17 @@ test("a partition's needles are listed in the order of the index", async () => {
   assert.deepEqual([...world.volumes.idsOfPartition(empty.partition)], [])
 })
 
+test("a needle that is removed while it is on its way is gone", async () => {
+  const world = await opened()
+  const late = needleFor(600, 64, random)
+  const appended = world.volumes.append(late)
+  await world.volumes.remove([late.id])
+  await appended
+  assert.equal(world.volumes.has(late.id), false)
+  await world.volumes.close()
+  assert.equal((await opened(world.sim, VOLUME_LIMITS, 2)).volumes.has(late.id), false)
+})
+
 test("closing finishes what waits and takes nothing more", async () => {
   const world = await opened()
   const all = needles(20)

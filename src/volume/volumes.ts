@@ -74,6 +74,8 @@ class NeedleVolumes implements Volumes {
   private readonly files: VolumeFiles
   private readonly queue: Queued[] = []
   private queuedBytes = 0
+  /** Keys of needles that wait to be written, or are: their body may be acknowledged, and deleted, already. */
+  private readonly coming = new Set<RowKey>()
   private writing: Promise<void> | undefined
   /** Why nothing is taken any more. */
   private refusal: Failure | undefined
@@ -123,11 +125,17 @@ class NeedleVolumes implements Volumes {
   async append(needle: Needle): Promise<void> {
     const { id, owner, policy, blockLengthBytes, birthNote, body, checksums } = needle
     const shard = { id, owner, policy, blockLengthBytes, birthNote, bodyBytes: body.length, checksums }
-    await this.enqueue({ kind: "shard", ...shard }, body)
+    const key = needleKeyOf(id)
+    this.coming.add(key)
+    try {
+      await this.enqueue({ kind: "shard", ...shard }, body)
+    } finally {
+      this.coming.delete(key)
+    }
   }
 
   async remove(ids: readonly NeedleId[]): Promise<void> {
-    const present = ids.filter(id => this.has(id))
+    const present = ids.filter(id => this.has(id) || this.coming.has(needleKeyOf(id)))
     // Half of the queue at most, so that a large removal does not turn appends away.
     const together = Math.ceil(this.limits.appendsQueuedMax / 2)
     await mapBounded(present, together, id => this.enqueue({ kind: "tombstone", id }, NOTHING))

@@ -143,3 +143,18 @@ test("a device whose volume cannot be written costs one write at most; the other
   machine.disk.kill()
   assert.deepEqual(await get(await machine.open(), bucket), bytes)
 })
+
+test("a device that takes nothing does not keep the others from giving bytes back", async () => {
+  const machine = new Machine({ devices: 3 })
+  const engine = await machine.open()
+  const bucket = await createBucket(engine)
+  const bytes = Buffer.alloc(200 * KIB, "x")
+  await put(engine, bucket, bytes)
+  machine.disk.intercept(failing({ kind: "write", nth: 1, pathPart: "/d3/volumes", code: "EIO", forEver: true }))
+  await assert.rejects(put(engine, bucket, bytes), error => isFailure(error, "deviceFailed"))
+  await engine.services.objects.remove({ bucket, key, conditions: {} })
+  const [collector] = engine.chores
+  while ((await collector?.step(noSignal)) === "busy") continue
+  assert.deepEqual([...engine.tablet.committed.range("releases", ALL)], [])
+  assert.deepEqual([...(engine.devices[0]?.rows.range("needles", ALL) ?? [])], [])
+})
