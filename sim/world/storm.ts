@@ -115,8 +115,7 @@ export class Storm {
     const pathPart = `/d${1 + random.below(options.devices)}/${isLog ? "log" : "volumes"}/`
     if (faultAtMs < lifeMs) world.failDisk(failing({ kind: "write", nth: 1, pathPart, code: "EIO" }))
     await world.pass(lifeMs - faultAtMs)
-    // Where a log could not be written its pages may be in the cache alone: only a reboot shows the truth.
-    const ending = faultAtMs < lifeMs && isLog ? 0 : random.below(5)
+    const ending = random.below(5)
     this.engine = undefined
     if (ending < 3) world.crash()
     else if (ending < 4) world.kill()

@@ -19,7 +19,13 @@ import type { Failure } from "../base/failures.js"
 import { parseLogSequence } from "../base/ids.js"
 import type { DeviceId, LogSequence } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
-import { batchBytes, encodeLogBatch, LOG_PAYLOAD_BYTES_MAX, payloadBytesOf } from "../format/log-batch.js"
+import {
+  batchBytes,
+  encodeLogBatch,
+  LOG_PAGE_BYTES,
+  LOG_PAYLOAD_BYTES_MAX,
+  payloadBytesOf,
+} from "../format/log-batch.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import type { CommitLog, LoggedRecord, LogPlace } from "./contract.js"
 import { MARK_EVERY_BYTES, recoverLog } from "./log-recovery.js"
@@ -274,7 +280,11 @@ export class SegmentedLog implements CommitLog {
       await open.file.write([bytes], open.usedBytes)
     } catch (error) {
       const { details } = asFailure(error)
-      throw this.#stop(fail("deviceFailed", { ...details, message: "a write to the commit log failed" }, error))
+      const failure = this.#stop(
+        fail("deviceFailed", { ...details, message: "a write to the commit log failed" }, error),
+      )
+      await this.#disown(open)
+      throw failure
     }
     if (open.usedBytes === 0) this.#segments.push({ file: open.file, first: header, last: sequence })
     must(this.#segments.at(-1), "the open segment is listed").last = sequence
@@ -287,6 +297,15 @@ export class SegmentedLog implements CommitLog {
     this.#mark({ sequence, totalBytes: this.#totalBytes })
     this.#fillAhead(open)
     return { sequence, places }
+  }
+
+  /**
+   * Puts zeros over the header of the batch that failed. Its bytes may be in the page cache, marked
+   * clean, and not on the disk: a process that starts without a reboot would take it for whole and go on
+   * behind it, and the next power cut would leave a hole. Best effort: the device is failing.
+   */
+  async #disown(open: OpenSegment): Promise<void> {
+    await open.file.write([new Uint8Array(LOG_PAGE_BYTES)], open.usedBytes).catch(() => undefined)
   }
 
   #stop(failure: Failure): Failure {
