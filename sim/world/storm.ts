@@ -78,7 +78,7 @@ export class Storm {
   private async open(): Promise<Engine> {
     const { world, random } = this
     for (let cuts = 0; cuts < RECOVERIES_CUT_MAX && world.incarnation > 0 && random.below(3) === 0; cuts += 1) {
-      world.start().catch((error: unknown) => void this.errors.push(error))
+      world.start().catch((error: unknown) => void this.errors.push(cannotOpen(error)))
       await world.pass(random.below(150))
       if (random.below(2) === 0) world.crash()
       else world.kill()
@@ -88,7 +88,7 @@ export class Storm {
       this.engine = await this.world.run(this.world.start())
       return this.engine
     } catch (error) {
-      throw new CheckFailed("opens", error instanceof Error ? (error.stack ?? error.message) : String(error))
+      throw cannotOpen(error)
     }
   }
 
@@ -152,6 +152,9 @@ export class Storm {
     return got?.info.etag
   }
 }
+
+const cannotOpen = (error: unknown): CheckFailed =>
+  new CheckFailed("opens", error instanceof Error ? (error.stack ?? error.message) : String(error))
 
 /** One client: an operation after the other, as long as its process lives. */
 class Client {
