@@ -6,7 +6,7 @@ export const KIB = 1024
 export const MIB = 1024 * KIB
 export const GIB = 1024 * MIB
 
-/** Payloads up to this length travel with their row and never enter the needle index (ENGINE 14). */
+/** Payloads up to this length travel with their row and never enter the needle index. */
 export const INLINE_BYTES_MAX = 4 * KIB
 /** Each shard carries one checksum per this many bytes; ranges are read and verified in these units. */
 export const SUB_BLOCK_BYTES = 64 * KIB

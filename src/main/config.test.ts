@@ -6,7 +6,7 @@ import { policyOfNewStore, resolveConfig, type ConfigSources } from "./config-co
 import { FILE_SETTING_NAMES, parseConfigFile } from "./config-file.js"
 import { bytesOfSize, expandBraces, textOfListen } from "./config-values.js"
 
-const NOTHING: ConfigSources = { flags: {}, environment: {}, file: undefined, workingFolder: "/work" }
+const NOTHING: ConfigSources = { flags: {}, environment: {}, file: undefined, workingFolder: "/somewhere" }
 const resolved = (sources: Partial<ConfigSources>): ServeConfig => resolveConfig({ ...NOTHING, ...sources })
 const refused = (sources: Partial<ConfigSources>, pattern: RegExp) =>
   assert.throws(
@@ -21,7 +21,7 @@ const refused = (sources: Partial<ConfigSources>, pattern: RegExp) =>
 
 test("without settings: one folder, loopback, text log", () => {
   assert.deepEqual(resolved({}), {
-    dataFolders: ["/work/data"],
+    dataFolders: ["/somewhere/data"],
     policy: undefined,
     matrix: undefined,
     metaCopies: undefined,
@@ -148,7 +148,7 @@ test("folders: braces, widths, commas, duplicates, nesting", () => {
   refused({ flags: { data: ["x,y"] } }, /^--data: "x,y" is not one folder/)
   refused({ flags: { data: ["x", "./x/"] } }, /\/work\/x is named twice/)
   refused({ flags: { data: ["x/y", "x"] } }, /\/work\/x\/y lies inside \/work\/x/)
-  assert.deepEqual(resolved({ flags: { data: ["x", "xy"] } }).dataFolders, ["/work/x", "/work/xy"])
+  assert.deepEqual(resolved({ flags: { data: ["x", "xy"] } }).dataFolders, ["/somewhere/x", "/somewhere/xy"])
 })
 
 test("a slip in a variable's name is refused; those of a platform's service links are not", () => {
@@ -188,7 +188,7 @@ test("the file: keys by name, single texts or arrays, numbers as written", () =>
     "h.json",
   )
   const config = resolved({ file: { path: "h.json", settings } })
-  assert.deepEqual(config.dataFolders, ["/work/a", "/work/b"])
+  assert.deepEqual(config.dataFolders, ["/somewhere/a", "/somewhere/b"])
   assert.deepEqual([config.domains, config.metaCopies, config.log.level], [["s3.example"], 3, "warn"])
 })
 

@@ -3,7 +3,7 @@
  *
  * A `Lane` is one body's way through one thread: the main thread copies socket buffers into slabs of
  * shared memory, the lane hashes them in order and codes each block in place, and devices write from
- * the same slab: one copy in all (ENGINE 20, 21).
+ * the same slab: one copy in all.
  */
 
 /** A fixed piece of shared memory that holds one block: its data shards first, its parity after them. */
@@ -64,7 +64,7 @@ export interface CodeRequest {
   /** Bytes of the block at the front of the slab; what follows up to k shards is zeroed by the lane. */
   readonly lengthBytes: number
   readonly shape: CodingShape
-  /** One 64-bit seed per slot, from the needle id (ENGINE 21). */
+  /** One 64-bit seed per slot, from the needle id. */
   readonly seeds: readonly bigint[]
 }
 
