@@ -146,8 +146,8 @@ test("folders: braces, widths, commas, duplicates, nesting", () => {
   assert.deepEqual(resolved({ environment: { HAYLOFT_DATA: "/a{1...2}, /b" } }).dataFolders, ["/a1", "/a2", "/b"])
   assert.equal(resolved({ flags: { data: ["d{1...32}"] } }).dataFolders.length, 32)
   refused({ flags: { data: ["x,y"] } }, /^--data: "x,y" is not one folder/)
-  refused({ flags: { data: ["x", "./x/"] } }, /\/work\/x is named twice/)
-  refused({ flags: { data: ["x/y", "x"] } }, /\/work\/x\/y lies inside \/work\/x/)
+  refused({ flags: { data: ["x", "./x/"] } }, /\/somewhere\/x is named twice/)
+  refused({ flags: { data: ["x/y", "x"] } }, /\/somewhere\/x\/y lies inside \/somewhere\/x/)
   assert.deepEqual(resolved({ flags: { data: ["x", "xy"] } }).dataFolders, ["/somewhere/x", "/somewhere/xy"])
 })
 
