@@ -1,13 +1,18 @@
-/** Kill -9 in npm test: a short loop over one folder and over seven. The long one is a command of its own. */
+/**
+ * Kill -9 in a loop, over one folder and over seven: short in `npm test`, 50 kills in `npm run check`.
+ * Longer ones are a command of their own.
+ */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { killLoop, replayCommand } from "./kill-loop.js"
 
 const seed = Date.now() % 1_000_000
 
+const isFullCheck = process.env["HAYLOFT_CHECK"] === "full"
+
 for (const { kills, folders } of [
-  { kills: 12, folders: 1 },
-  { kills: 8, folders: 7 },
+  { kills: isFullCheck ? 30 : 12, folders: 1 },
+  { kills: isFullCheck ? 20 : 8, folders: 7 },
 ]) {
   test(`${kills} kills over ${folders} folder(s) lose nothing that was acknowledged`, async () => {
     const options = { kills, folders, seed }
