@@ -29,8 +29,9 @@ export class StageTiming implements Timing {
 
   /** `auth;dur=0.21, meta;dur=1.3, total;dur=2.04`: milliseconds up to now. */
   header(): string {
-    const stages = [...this.spentMs, ["total", this.totalMs] as const]
-    return stages.map(([stage, durationMs]) => `${stage};dur=${rounded(durationMs)}`).join(", ")
+    let text = ""
+    for (const [stage, durationMs] of this.spentMs) text += `${stage};dur=${rounded(durationMs)}, `
+    return `${text}total;dur=${rounded(this.totalMs)}`
   }
 
   /** For a log line: `authMs`, `metaMs`, `dataMs`, `totalMs`. */

@@ -18,7 +18,11 @@ export interface ErrorScene {
   readonly region: string
 }
 
-const flat = (fields: readonly Field[]): string[] => fields.flatMap(([name, value]) => [name, value])
+function flat(fields: readonly Field[]): string[] {
+  const names: string[] = []
+  for (const [name, value] of fields) names.push(name, value)
+  return names
+}
 
 export const idFields = ({ requestId, hostId }: Pick<ErrorScene, "requestId" | "hostId">): Field[] => [
   ["x-amz-request-id", requestId],

@@ -47,7 +47,8 @@ export interface Call {
   readonly body: CallBody
   /** The wall clock when the request arrived. */
   readonly nowMs: number
-  readonly signal: AbortSignal
+  /** Whoever waits for the answer; its signal fires when it is gone, and is made when first asked for. */
+  readonly client: { readonly signal: AbortSignal }
 }
 
 export interface NewBucketCall extends Call {

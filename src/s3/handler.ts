@@ -170,10 +170,7 @@ class S3Handler implements Protocol {
       headers,
       body: new RequestBody(wire, headers, caller.request, hash),
       nowMs,
-      // Made when it is asked for, which most requests never do.
-      get signal() {
-        return exchange.signal
-      },
+      client: exchange,
     }
     if (answer.kind === "service") return await answer.handle(call)
     const name = target.bucket ?? ""

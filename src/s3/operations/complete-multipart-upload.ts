@@ -52,7 +52,7 @@ function sizeOf({ headers }: ObjectCall): number | undefined {
 }
 
 export async function completeMultipartUpload(call: ObjectCall): Promise<Answer> {
-  const { services, bucket, key, headers, signal } = call
+  const { services, bucket, key, headers, client } = call
   const multipartId = multipartIdOf(call)
   const { etag, checksum, versionId } = await services.multipart.complete({
     bucket,
@@ -63,7 +63,7 @@ export async function completeMultipartUpload(call: ObjectCall): Promise<Answer>
     checksum: checksumInHeaders(headers, "parts"),
     checksumType: checksumTypeOf(headers),
     parts: await partsOf(call),
-    signal,
+    signal: client.signal,
   })
   const write = (xml: XmlWriter): void => {
     xml

@@ -14,7 +14,7 @@ const replaces = ({ headers }: ObjectCall, directive: string): boolean =>
   headers.get(directive)?.toUpperCase() === "REPLACE"
 
 export async function copyObject(call: ObjectCall): Promise<Answer> {
-  const { services, bucket, key, headers, signal } = call
+  const { services, bucket, key, headers, client } = call
   const result = await services.objects.copy({
     source: await copySourceOf(call),
     bucket,
@@ -27,7 +27,7 @@ export async function copyObject(call: ObjectCall): Promise<Answer> {
       ? parseTagHeader(headers.get("x-amz-tagging") ?? "")
       : undefined,
     checksumAlgorithm: checksumAlgorithmOf(headers),
-    signal,
+    signal: client.signal,
   })
   const { etag, checksum, lastModifiedMs, versionId, sourceVersionId } = result
   const write = (xml: XmlWriter): void => {

@@ -19,7 +19,7 @@ export const checksumFields = (checksum: StoredChecksum | undefined): Field[] =>
       ]
 
 export async function putObject(call: ObjectCall): Promise<Answer> {
-  const { services, bucket, key, headers, signal } = call
+  const { services, bucket, key, headers, client } = call
   const { etag, versionId, checksum } = await services.objects.put({
     bucket,
     key,
@@ -28,7 +28,7 @@ export async function putObject(call: ObjectCall): Promise<Answer> {
     tags: parseTagHeader(headers.get("x-amz-tagging") ?? ""),
     conditions: writeConditionsOf(headers),
     body: call.body.payload(),
-    signal,
+    signal: client.signal,
   })
   return answerEmpty(200, [["ETag", `"${etag}"`], ...versionHeader(versionId), ...checksumFields(checksum)])
 }

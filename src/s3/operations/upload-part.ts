@@ -23,10 +23,11 @@ function partNumberOf({ query }: ObjectCall): number {
 }
 
 export async function uploadPart(call: ObjectCall): Promise<Answer> {
-  const { services, bucket, key, signal } = call
+  const { services, bucket, key, client } = call
   const partNumber = partNumberOf(call)
   const multipartId = multipartIdOf(call)
   const body = call.body.payload()
+  const { signal } = client
   const { etag, checksum } = await services.multipart.putPart({ bucket, key, multipartId, partNumber, body, signal })
   return answerEmpty(200, [
     ["ETag", `"${etag}"`],
@@ -35,14 +36,14 @@ export async function uploadPart(call: ObjectCall): Promise<Answer> {
 }
 
 export async function uploadPartCopy(call: ObjectCall): Promise<Answer> {
-  const { services, bucket, key, headers, signal } = call
+  const { services, bucket, key, headers, client } = call
   const partNumber = partNumberOf(call)
   const multipartId = multipartIdOf(call)
   const rangeText = headers.get("x-amz-copy-source-range")
   const range = rangeText === undefined ? undefined : parseCopyRange(rangeText)
   const source = await copySourceOf(call)
   const target = { bucket, key, multipartId, partNumber }
-  const part = await services.multipart.copyPart({ ...target, source, range, signal })
+  const part = await services.multipart.copyPart({ ...target, source, range, signal: client.signal })
   const { etag, checksum, lastModifiedMs, sourceVersionId } = part
   const write = (xml: XmlWriter): void => {
     xml.text("LastModified", isoDate(lastModifiedMs)).text("ETag", `"${etag}"`)
