@@ -8,7 +8,7 @@ import { killLoop, replayCommand } from "./kill-loop.js"
 
 const seed = Date.now() % 1_000_000
 
-const isFullCheck = process.env["HAYLOFT_CHECK"] === "full"
+const isFullCheck = process.env["FULL_CHECK"] === "yes"
 
 for (const { kills, folders } of [
   { kills: isFullCheck ? 30 : 12, folders: 1 },
