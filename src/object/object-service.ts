@@ -145,9 +145,7 @@ export class ObjectService implements Objects {
       if (source.info.sizeBytes > OBJECT_BYTES_MAX) {
         throw fail("invalidRequest", { message: "the copy source is larger than 5 GiB" })
       }
-      const put = sharesBytes(request, source.opened)
-        ? await this.copyByReference(request, source.opened)
-        : await this.copyBytes(request, source)
+      const put = await this.copyInto(request, source)
       const { versioning } = request.source.bucket
       return { ...put, sourceVersionId: versioning === "never" ? undefined : source.info.versionId }
     } finally {
@@ -172,6 +170,17 @@ export class ObjectService implements Objects {
   private copiedDetails(request: CopyRequest, { details, info }: OpenVersion): NewVersion["details"] {
     const { headers, userMetadata } = request.replaceMetadata ?? info
     return packDetails(headers, userMetadata, request.replaceTags ?? details.tags)
+  }
+
+  private async copyInto(request: CopyRequest, source: OpenObject): Promise<PutResult> {
+    if (!sharesBytes(request, source.opened)) return this.copyBytes(request, source)
+    try {
+      return await this.copyByReference(request, source.opened)
+    } catch (error) {
+      // The source was overwritten meanwhile. Its bytes are pinned: they are copied as from another key.
+      if (!isFailure(error, "conflict")) throw error
+      return this.copyBytes(request, source)
+    }
   }
 
   private async copyByReference(request: CopyRequest, source: OpenVersion): Promise<PutResult> {
