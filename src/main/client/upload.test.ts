@@ -117,6 +117,8 @@ test("an interrupted upload is aborted, too", () =>
       while (!asked.includes("PUT part 2")) await clock.sleep(5, new AbortController().signal)
       stop.abort()
       await assert.rejects(uploading, { name: "AbortError" })
-      assert.equal(asked.at(-1), "DELETE")
+      // A part that was cut off on its way may be noticed by the server after the DELETE.
+      assert.equal(asked.filter(line => line === "DELETE").length, 1)
+      assert.equal(asked.filter(line => line === "POST").length, 1, "begun, never completed")
     },
   ))
