@@ -13,10 +13,20 @@ import { encodeControlRecord, parseControlRecord } from "./control-record.js"
 import type { ControlRecord } from "./control-record.js"
 
 const DEVICES = [1, 2, 3].map(n => parseDeviceId(`000000000000000${n}`))
+const IN_USE = { state: "active", stateSinceMs: 0, capacityBytes: 0 } as const
+const MEMBERS = DEVICES.map(id => ({ id, since: parseEpoch(1) }))
+/** Says nothing that version 1 could not. */
 const SAMPLE: ControlRecord = {
   storeId: parseStoreId("0123456789abcdef0123456789abcdef"),
   generation: 12,
-  devices: DEVICES.map((id, n) => ({ id, weight: 1.5, pathHint: `/mnt/${n}`, isMountPoint: n !== 0, more: [] })),
+  devices: DEVICES.map((id, n) => ({
+    id,
+    weight: 1.5,
+    pathHint: `/mnt/${n}`,
+    isMountPoint: n !== 0,
+    ...IN_USE,
+    more: [],
+  })),
   policy: parsePolicy("ec:2+1"),
   blockBytes: 4 * MIB,
   metaCopies: 3,
@@ -24,7 +34,8 @@ const SAMPLE: ControlRecord = {
     {
       id: parseTabletId(1),
       epoch: parseEpoch(1),
-      members: DEVICES,
+      members: MEMBERS,
+      learners: [],
       start: rowKeyOf(""),
       end: rowKeyOf("\xff\0m"),
       more: [],
@@ -32,13 +43,17 @@ const SAMPLE: ControlRecord = {
     {
       id: parseTabletId(2),
       epoch: parseEpoch(7),
-      members: DEVICES,
+      members: MEMBERS,
+      learners: [],
       start: rowKeyOf("\xff\0m"),
       end: undefined,
       more: [],
     },
   ],
-  layout: { version: 3, table: Uint8Array.of(9, 8, 7) },
+  isPolicyAutomatic: false,
+  policyVersion: 1,
+  layout: { version: 3, table: Uint8Array.of(9, 8, 7), devices: DEVICES },
+  previousLayout: undefined,
   secrets: Uint8Array.of(1, 2, 3),
   region: "us-east-1",
   more: [],
@@ -52,18 +67,38 @@ function sealed(members: unknown): Uint8Array {
   const view = new DataView(bytes.buffer)
   bytes.set(encodeControlRecord(SAMPLE).subarray(0, 8))
   view.setUint32(8, payload.length, true)
-  view.setBigUint64(16, xxh64(payload, 1n), true)
+  view.setBigUint64(16, xxh64(payload, 2n), true)
   bytes.set(payload, 24)
   return bytes
 }
 
-test("control record v1 is what it always was, byte for byte", () => {
-  const golden = readFileSync(
-    new URL("../../../src/format/golden/control-record-v1.hex", import.meta.url),
-    "utf8",
-  ).trim()
-  assert.equal(hexOf(encodeControlRecord(SAMPLE)), golden)
-  assert.deepEqual(parseControlRecord(bytesOfHex(golden) ?? new Uint8Array(0)), SAMPLE)
+/** Of version 2: says what a store in the middle of a change says. */
+const CHANGING: ControlRecord = {
+  ...SAMPLE,
+  devices: SAMPLE.devices.map((device, n) => {
+    const state = (["active", "filling", "out"] as const)[n] ?? "draining"
+    return { ...device, state, stateSinceMs: 1_700_000_000_000 + n, capacityBytes: 4e12 }
+  }),
+  tablets: SAMPLE.tablets.map(tablet => ({
+    ...tablet,
+    members: MEMBERS.slice(0, 2).map(({ id }, n) => ({ id, since: parseEpoch(1 + n) })),
+    learners: MEMBERS.slice(2).map(({ id }) => ({ id, since: parseEpoch(3) })),
+  })),
+  isPolicyAutomatic: true,
+  policyVersion: 5,
+  previousLayout: { version: 2, table: Uint8Array.of(6, 5), devices: DEVICES.slice(1) },
+}
+
+const golden = (name: string): string =>
+  readFileSync(new URL(`../../../src/format/golden/${name}.hex`, import.meta.url), "utf8").trim()
+
+test("control record v1 is still read, byte for byte", () => {
+  assert.deepEqual(parseControlRecord(bytesOfHex(golden("control-record-v1")) ?? new Uint8Array(0)), SAMPLE)
+})
+
+test("control record v2 is what it always was, byte for byte", () => {
+  assert.equal(hexOf(encodeControlRecord(CHANGING)), golden("control-record-v2"))
+  assert.deepEqual(parseControlRecord(bytesOfHex(golden("control-record-v2")) ?? new Uint8Array(0)), CHANGING)
 })
 
 test("every prefix and every single flipped bit of a control record is refused", () => {
@@ -95,8 +130,8 @@ test("a record with a good checksum and a wrong member is refused", () => {
   assert.ok(Array.isArray(members))
   const good: readonly unknown[] = members
   assert.deepEqual(parseControlRecord(sealed(good)), SAMPLE)
-  const device = ["0000000000000001", 1, "/mnt", false]
-  const tablet = [1, 1, ["0000000000000001"], new Uint8Array(0), null]
+  const device = ["0000000000000001", 1, "/mnt", false, 0, 0, 0]
+  const tablet = [1, 1, ["0000000000000001"], new Uint8Array(0), null, [1], []]
   const wrong: readonly (readonly [number, unknown])[] = [
     [0, "0123"],
     [0, 5],
@@ -106,10 +141,13 @@ test("a record with a good checksum and a wrong member is refused", () => {
     [2, []],
     [2, "x"],
     [2, [device, device]],
-    [2, [["xyz", 1, "/mnt", false]]],
-    [2, [["0000000000000001", 0, "/mnt", false]]],
-    [2, [["0000000000000001", 1, 3, false]]],
-    [2, [["0000000000000001", 1, "/mnt", 1]]],
+    [2, [["xyz", 1, "/mnt", false, 0, 0, 0]]],
+    [2, [["0000000000000001", 0, "/mnt", false, 0, 0, 0]]],
+    [2, [["0000000000000001", 1, 3, false, 0, 0, 0]]],
+    [2, [["0000000000000001", 1, "/mnt", 1, 0, 0, 0]]],
+    [2, [["0000000000000001", 1, "/mnt", false, 4, 0, 0]]],
+    [2, [["0000000000000001", 1, "/mnt", false, "out", 0, 0]]],
+    [2, [["0000000000000001", 1, "/mnt", false, 0, -1, 0]]],
     [2, [["0000000000000001"]]],
     [3, "ec:0+0"],
     [3, 7],
@@ -119,21 +157,27 @@ test("a record with a good checksum and a wrong member is refused", () => {
     [5, 99],
     [6, null],
     [6, [tablet, tablet]],
-    [6, [[0, 1, ["0000000000000001"], new Uint8Array(0), null]]],
-    [6, [[1, 1, [], new Uint8Array(0), null]]],
-    [6, [[1, 1, ["0000000000000001"], "", null]]],
-    [6, [[1, 1, ["0000000000000001"], Uint8Array.of(2), Uint8Array.of(1)]]],
+    [6, [[0, 1, ["0000000000000001"], new Uint8Array(0), null, [1], []]]],
+    [6, [[1, 1, [], new Uint8Array(0), null, [], []]]],
+    [6, [[1, 1, ["0000000000000001"], "", null, [1], []]]],
+    [6, [[1, 1, ["0000000000000001"], Uint8Array.of(2), Uint8Array.of(1), [1], []]]],
+    [6, [[1, 1, ["0000000000000001"], new Uint8Array(0), null, [], []]]],
+    [6, [[1, 1, ["0000000000000001"], new Uint8Array(0), null, [1], [["0000000000000001", 1]]]]],
     [7, []],
-    [7, [1, "x"]],
-    [7, [-1, new Uint8Array(0)]],
+    [7, [1, "x", []]],
+    [7, [-1, new Uint8Array(0), []]],
+    [7, [1, new Uint8Array(0), ["x"]]],
     [8, "secret"],
     [9, undefined],
+    [10, 1],
+    [11, 0],
+    [12, 5],
   ]
   for (const [index, value] of wrong) {
     const bytes = sealed(good.map((member, i) => (i === index ? value : member)))
     assert.throws(() => parseControlRecord(bytes), isCorrupt, `member ${index} as ${JSON.stringify(value)}`)
   }
-  for (const value of [null, 5, "text", {}, good.slice(0, 9)])
+  for (const value of [null, 5, "text", {}, good.slice(0, 12)])
     assert.throws(() => parseControlRecord(sealed(value)), isCorrupt)
 })
 

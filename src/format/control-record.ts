@@ -1,10 +1,11 @@
 /**
- * Control record, version 1: what a store is made of. A copy rests on each of its devices.
+ * Control record, version 2: what a store is made of. A copy rests on each of its devices.
  *
  * Envelope (little-endian): magic "HLCR" (4), version (2), reserved (2), payload length (4),
  * reserved (4), XXH64 of the payload seeded by the version (8), payload. The payload is a positional
- * MessagePack array, as are the devices and tablets in it. Later releases append members: what this
- * release does not know it keeps (`more`) and writes back.
+ * MessagePack array, as are the devices, tablets and layouts in it. Later releases append members: what
+ * this release does not know it keeps (`more`) and writes back. Version 1, which is still read, had
+ * neither states of devices nor memberships, learners, automatic policies and layout transitions.
  * Refuses   Anything malformed with `corruptRecord`; a later version with `invalidConfig`.
  */
 import { Packr } from "msgpackr"
@@ -17,6 +18,13 @@ import { parsePolicy, textOfPolicy } from "../base/policy.js"
 import type { Policy } from "../base/policy.js"
 import { xxh64 } from "../base/xxh64.js"
 
+/**
+ * `active`: has every shard that the layout gives it. `filling`: takes part, and may lack some.
+ * `out`: taken out, neither read nor written, until it comes back, is replaced or forgotten.
+ * `draining`: read, while what it has moves to others.
+ */
+export type ControlDeviceState = "active" | "filling" | "out" | "draining"
+
 export interface ControlDevice {
   readonly id: DeviceId
   /** Above 0; a device of weight 2 gets twice the partitions of one of weight 1. */
@@ -25,14 +33,28 @@ export interface ControlDevice {
   readonly pathHint: string
   /** Whether its folder was a mount point of its own: an empty folder in its place must be one too. */
   readonly isMountPoint: boolean
+  readonly state: ControlDeviceState
+  /** When the state was entered, by the wall clock; 0: unknown. */
+  readonly stateSinceMs: number
+  /** Of its file system, when it joined; 0: unknown. */
+  readonly capacityBytes: number
   readonly more: readonly unknown[]
+}
+
+/** A device's membership of a tablet. One that left and came back is another membership, with rows of its own. */
+export interface ControlMember {
+  readonly id: DeviceId
+  /** The epoch that began it; entries of earlier epochs are none of its history. */
+  readonly since: Epoch
 }
 
 export interface ControlTablet {
   readonly id: TabletId
   readonly epoch: Epoch
   /** Who holds it; the first is its primary. */
-  readonly members: readonly DeviceId[]
+  readonly members: readonly ControlMember[]
+  /** Who is on the way to hold it: logs what members log, and counts for nothing yet. */
+  readonly learners: readonly ControlMember[]
   /** Inclusive. */
   readonly start: RowKey
   /** Exclusive; undefined: to the end of all keys. */
@@ -42,6 +64,8 @@ export interface ControlTablet {
 
 export interface ControlLayout {
   readonly version: number
+  /** What the table's indexes stand for. */
+  readonly devices: readonly DeviceId[]
   /** The partition table, in the form that `placement/` gives it. */
   readonly table: Uint8Array
 }
@@ -53,10 +77,16 @@ export interface ControlRecord {
   readonly devices: readonly ControlDevice[]
   /** For buckets that choose none. */
   readonly policy: Policy
+  /** Nobody chose the policy: it follows the number of devices. */
+  readonly isPolicyAutomatic: boolean
+  /** Grows by one with each change of a policy: the generation of the needles that re-coding writes under it. */
+  readonly policyVersion: number
   readonly blockBytes: number
   readonly metaCopies: number
   readonly tablets: readonly ControlTablet[]
   readonly layout: ControlLayout
+  /** While shards move from it to `layout`: where what has not moved yet is found. */
+  readonly previousLayout: ControlLayout | undefined
   /** Sealed by the master key; opaque here. */
   readonly secrets: Uint8Array
   readonly region: string
@@ -64,8 +94,15 @@ export interface ControlRecord {
 }
 
 export const TABLETS_MAX = 65_536
+/** What fits the generation of a needle. */
+export const POLICY_VERSION_MAX = 0xffff
+/** Those of a layout before and those that came since. */
+const LAYOUT_DEVICES_MAX = 2 * DEVICES_MAX
+/** Numbers are on disk: append only. */
+const DEVICE_STATES: readonly ControlDeviceState[] = ["active", "filling", "out", "draining"]
 const MAGIC = 0x5243_4c48
-const VERSION = 1
+const VERSION = 2
+const VERSION_MIN = 1
 const ENVELOPE_BYTES = 24
 const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: "number", copyBuffers: true })
 
@@ -73,16 +110,19 @@ export function encodeControlRecord(record: ControlRecord): Uint8Array {
   const payload = packr.pack([
     record.storeId,
     record.generation,
-    record.devices.map(({ id, weight, pathHint, isMountPoint, more }) => [id, weight, pathHint, isMountPoint, ...more]),
+    record.devices.map(({ id, weight, pathHint, isMountPoint, state, stateSinceMs, capacityBytes, more }) => {
+      return [id, weight, pathHint, isMountPoint, DEVICE_STATES.indexOf(state), stateSinceMs, capacityBytes, ...more]
+    }),
     textOfPolicy(record.policy),
     record.blockBytes,
     record.metaCopies,
-    record.tablets.map(({ id, epoch, members, start, end, more }) => {
-      return [id, epoch, members, bytesOfByteString(start), end === undefined ? null : bytesOfByteString(end), ...more]
-    }),
-    [record.layout.version, record.layout.table],
+    record.tablets.map(packTablet),
+    packLayout(record.layout),
     record.secrets,
     record.region,
+    record.isPolicyAutomatic,
+    record.policyVersion,
+    record.previousLayout === undefined ? null : packLayout(record.previousLayout),
     ...record.more,
   ])
   const bytes = new Uint8Array(ENVELOPE_BYTES + payload.length)
@@ -95,25 +135,62 @@ export function encodeControlRecord(record: ControlRecord): Uint8Array {
   return bytes
 }
 
+const packTablet = ({ id, epoch, members, start, end, learners, more }: ControlTablet): readonly unknown[] => [
+  id,
+  epoch,
+  members.map(member => member.id),
+  bytesOfByteString(start),
+  end === undefined ? null : bytesOfByteString(end),
+  members.map(member => member.since),
+  learners.map(learner => [learner.id, learner.since]),
+  ...more,
+]
+
+const packLayout = ({ version, table, devices }: ControlLayout): readonly unknown[] => [version, table, devices]
+
 /** Throws `corruptRecord`, `invalidConfig` (a later version). */
 export function parseControlRecord(bytes: Uint8Array): ControlRecord {
-  const members = parseList(payloadOf(bytes), "record", 10)
+  const { version, payload } = openEnvelope(bytes)
+  return checkWhole(parseMembers(version === 1 ? upgrade(parseList(payload, "record", 10)) : payload))
+}
+
+/** What a record of version 1 says, in the words of version 2. */
+function upgrade(record: readonly unknown[]): readonly unknown[] {
   const [storeId, generation, devices, policy, blockBytes, metaCopies, tablets, layout, secrets, region, ...more] =
-    members
-  const record: ControlRecord = {
+    record
+  const upgraded = parseItems(devices, "devices", DEVICES_MAX).map(device => {
+    const [id, weight, pathHint, isMountPoint, ...others] = parseList(device, "device", 4)
+    return [id, weight, pathHint, isMountPoint, DEVICE_STATES.indexOf("active"), 0, 0, ...others]
+  })
+  const withSince = parseItems(tablets, "tablets", TABLETS_MAX).map(tablet => {
+    const [id, epoch, members, start, end, ...others] = parseList(tablet, "tablet", 5)
+    return [id, epoch, members, start, end, parseItems(members, "members", DEVICES_MAX).map(() => 1), [], ...others]
+  })
+  const ids = upgraded.map(([id]) => id)
+  const named = [storeId, generation, upgraded, policy, blockBytes, metaCopies, withSince]
+  return [...named, [...parseList(layout, "layout", 2), ids], secrets, region, false, 1, null, ...more]
+}
+
+function parseMembers(payload: unknown): ControlRecord {
+  const members = parseList(payload, "record", 13)
+  const [storeId, generation, devices, policy, blockBytes, metaCopies, tablets, layout, secrets, region] = members
+  const [isPolicyAutomatic, policyVersion, previousLayout, ...more] = members.slice(10)
+  return {
     storeId: parseAs("storeId", () => parseStoreId(storeId)),
     generation: parseWhole(generation, "generation", 1, Number.MAX_SAFE_INTEGER),
     devices: parseItems(devices, "devices", DEVICES_MAX).map(parseDevice),
     policy: parseAs("policy", () => parsePolicy(parseText(policy, "policy"))),
+    isPolicyAutomatic: parseFlag(isPolicyAutomatic, "isPolicyAutomatic"),
+    policyVersion: parseWhole(policyVersion, "policyVersion", 1, POLICY_VERSION_MAX),
     blockBytes: parseWhole(blockBytes, "blockBytes", BLOCK_BYTES_MIN, BLOCK_BYTES_MAX),
     metaCopies: parseWhole(metaCopies, "metaCopies", 1, DEVICES_MAX),
     tablets: parseItems(tablets, "tablets", TABLETS_MAX).map(parseTablet),
     layout: parseLayout(layout),
+    previousLayout: previousLayout === null ? undefined : parseLayout(previousLayout),
     secrets: parseBytes(secrets, "secrets"),
     region: parseText(region, "region"),
     more,
   }
-  return checkWhole(record)
 }
 
 /** What must hold between members. */
@@ -124,7 +201,7 @@ function checkWhole(record: ControlRecord): ControlRecord {
   return record
 }
 
-function payloadOf(bytes: Uint8Array): unknown {
+function openEnvelope(bytes: Uint8Array): { readonly version: number; readonly payload: unknown } {
   if (bytes.length < ENVELOPE_BYTES) throw corrupt("envelope")
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   if (view.getUint32(0, true) !== MAGIC) throw corrupt("magic")
@@ -133,42 +210,74 @@ function payloadOf(bytes: Uint8Array): unknown {
   if (view.getUint16(6, true) !== 0 || view.getUint32(12, true) !== 0) throw corrupt("reserved")
   if (lengthBytes !== payload.length) throw corrupt("length")
   if (view.getBigUint64(16, true) !== xxh64(payload, BigInt(version))) throw corrupt("checksum")
-  if (version !== VERSION) {
+  if (version < VERSION_MIN || version > VERSION) {
     throw fail("invalidConfig", { message: "the control record was written by a later release of Hayloft", version })
   }
   try {
-    return packr.unpack(payload)
+    return { version, payload: packr.unpack(payload) }
   } catch (error) {
     throw fail("corruptRecord", { what: "control record", member: "payload" }, error)
   }
 }
 
 function parseDevice(value: unknown): ControlDevice {
-  const [id, weight, pathHint, isMountPoint, ...more] = parseList(value, "device", 4)
+  const [id, weight, pathHint, isMountPoint, state, stateSinceMs, capacityBytes, ...more] = parseList(
+    value,
+    "device",
+    7,
+  )
   if (typeof weight !== "number" || !Number.isFinite(weight) || weight <= 0) throw corrupt("weight")
-  if (typeof isMountPoint !== "boolean") throw corrupt("isMountPoint")
-  const deviceId = parseAs("device id", () => parseDeviceId(id))
-  return { id: deviceId, weight, pathHint: parseText(pathHint, "pathHint"), isMountPoint, more }
+  return {
+    id: parseAs("device id", () => parseDeviceId(id)),
+    weight,
+    pathHint: parseText(pathHint, "pathHint"),
+    isMountPoint: parseFlag(isMountPoint, "isMountPoint"),
+    state: parseState(state),
+    stateSinceMs: parseWhole(stateSinceMs, "stateSinceMs", 0, Number.MAX_SAFE_INTEGER),
+    capacityBytes: parseWhole(capacityBytes, "capacityBytes", 0, Number.MAX_SAFE_INTEGER),
+    more,
+  }
+}
+
+function parseState(value: unknown): ControlDeviceState {
+  const state = typeof value === "number" ? DEVICE_STATES[value] : undefined
+  if (state === undefined) throw corrupt("device state")
+  return state
 }
 
 function parseTablet(value: unknown): ControlTablet {
-  const [id, epoch, members, start, end, ...more] = parseList(value, "tablet", 5)
+  const [id, epoch, members, start, end, since, learners, ...more] = parseList(value, "tablet", 7)
+  const sinces = parseItems(since, "since", DEVICES_MAX)
   const tablet = {
     id: parseAs("tablet id", () => parseTabletId(id)),
     epoch: parseAs("epoch", () => parseEpoch(epoch)),
-    members: parseItems(members, "members", DEVICES_MAX).map(member => parseAs("member", () => parseDeviceId(member))),
+    members: parseItems(members, "members", DEVICES_MAX).map((member, i) => parseMember([member, sinces[i]])),
+    learners: parseItems(learners, "learners", DEVICES_MAX).map(learner =>
+      parseMember(parseList(learner, "learner", 2)),
+    ),
     start: parseRowKey(start),
     end: end === null ? undefined : parseRowKey(end),
     more,
   }
-  if (tablet.members.length === 0 || new Set(tablet.members).size !== tablet.members.length) throw corrupt("members")
+  const holders = [...tablet.members, ...tablet.learners].map(member => member.id)
+  if (tablet.members.length === 0 || new Set(holders).size !== holders.length) throw corrupt("members")
   if (tablet.end !== undefined && tablet.end <= tablet.start) throw corrupt("range")
   return tablet
 }
 
-function parseLayout(value: unknown): ControlLayout {
-  const [version, table] = parseList(value, "layout", 2)
+function parseMember([id, since]: readonly unknown[]): ControlMember {
   return {
+    id: parseAs("member", () => parseDeviceId(id)),
+    since: parseAs("since", () => parseEpoch(since)),
+  }
+}
+
+function parseLayout(value: unknown): ControlLayout {
+  const [version, table, devices] = parseList(value, "layout", 3)
+  return {
+    devices: parseItems(devices, "layout devices", LAYOUT_DEVICES_MAX).map(id =>
+      parseAs("layout device", () => parseDeviceId(id)),
+    ),
     version: parseWhole(version, "layout version", 0, Number.MAX_SAFE_INTEGER),
     table: parseBytes(table, "layout table"),
   }
@@ -187,6 +296,11 @@ function parseItems(value: unknown, member: string, lengthMax: number): readonly
 
 function parseWhole(value: unknown, member: string, min: number, max: number): number {
   if (typeof value !== "number" || !Number.isSafeInteger(value) || value < min || value > max) throw corrupt(member)
+  return value
+}
+
+function parseFlag(value: unknown, member: string): boolean {
+  if (typeof value !== "boolean") throw corrupt(member)
   return value
 }
 

@@ -166,7 +166,6 @@ async function runningStore(
   const slabBytes = Math.max(...slabs)
   const sizes = { slabBytes, poolBytes: Math.max(SLAB_POOL_BYTES, 2 * slabBytes), threads: COMPUTE_THREADS }
   const compute = new ThreadCompute(makeCodec, COMPUTE_ENTRY, sizes)
-  const ids = record.devices.map(device => device.id)
   const [tablet] = record.tablets
   if (!tablet) throw fail("corruptRecord", { what: "control record", member: "tablets" })
   const checkpoints = new CheckpointThread(CHECKPOINT_ENTRY)
@@ -174,9 +173,9 @@ async function runningStore(
     { clock, random, diskOf: place => diskOf(place.id), stores, compute, telemetry, checkpoints },
     {
       devices: store.devices.map(({ identity }) => identity),
-      layout: decodeLayout(record.layout.table, record.layout.version, ids),
+      layout: decodeLayout(record.layout.table, record.layout.version, record.layout.devices),
       store: { policy: record.policy, blockBytes: record.blockBytes },
-      members: tablet.members,
+      members: tablet.members.map(member => member.id),
       epoch: parseEpoch(tablet.epoch),
       incarnation: store.incarnation,
       masterKey: store.secrets.masterKey,

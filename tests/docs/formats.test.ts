@@ -138,14 +138,36 @@ const needle = encodeNeedleHeader({
 const control = encodeControlRecord({
   storeId,
   generation: 9,
-  devices: [{ id: deviceId, weight: 1, pathHint: "/data", isMountPoint: true, more: [] }],
+  devices: [
+    {
+      id: deviceId,
+      weight: 1,
+      pathHint: "/data",
+      isMountPoint: true,
+      state: "active",
+      stateSinceMs: 0,
+      capacityBytes: 0,
+      more: [],
+    },
+  ],
   policy: { kind: "replica", copies: 1 },
   blockBytes: 4 * 1024 * 1024,
   metaCopies: 1,
   tablets: [
-    { id: parseTabletId(1), epoch: parseEpoch(1), members: [deviceId], start: rowKeyOf(""), end: undefined, more: [] },
+    {
+      id: parseTabletId(1),
+      epoch: parseEpoch(1),
+      members: [{ id: deviceId, since: parseEpoch(1) }],
+      learners: [],
+      start: rowKeyOf(""),
+      end: undefined,
+      more: [],
+    },
   ],
-  layout: { version: 1, table: new Uint8Array(3) },
+  layout: { version: 1, table: new Uint8Array(3), devices: [deviceId] },
+  previousLayout: undefined,
+  isPolicyAutomatic: false,
+  policyVersion: 1,
   secrets: new Uint8Array(4),
   region: "eu",
   more: [],
@@ -222,7 +244,7 @@ const SAMPLES: Readonly<Record<string, { bytes: Uint8Array; fields: Readonly<Rec
   },
   control: {
     bytes: control,
-    fields: { magic: "HLCR", version: 1, payloadBytes: control.length - 24, checksum: "any" },
+    fields: { magic: "HLCR", version: 2, payloadBytes: control.length - 24, checksum: "any" },
   },
   "log-batch": {
     bytes: batch,

@@ -96,7 +96,12 @@ async function* inspectControlRecord(bytes: Uint8Array): AsyncGenerator<Finding>
   }
   for (const { id, epoch, members, start, end } of record?.tablets ?? []) {
     const range = { start: hexOfKey(start), end: end === undefined ? "" : hexOfKey(end) }
-    yield { what: "tablet", offsetBytes: 0, intact: true, fields: { id, epoch, members: members.join(" "), ...range } }
+    yield {
+      what: "tablet",
+      offsetBytes: 0,
+      intact: true,
+      fields: { id, epoch, members: members.map(member => member.id).join(" "), ...range },
+    }
   }
 }
 

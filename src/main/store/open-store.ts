@@ -97,7 +97,7 @@ async function check(
   if (stranger !== undefined) {
     throw fail("foreignFolder", { message: `${pathOf(stranger)} is no longer part of this store; leave it out` })
   }
-  const tablet = choice.record.tablets.find(({ members }) => members.every(id => isMissing(choice, id)))
+  const tablet = choice.record.tablets.find(({ members }) => members.every(({ id }) => isMissing(choice, id)))
   // Any one member has every acknowledged change; without one the names are not here.
   if (tablet || choice.missing.length > tolerance(choice.record.policy)) throw devicesMissing(choice.missing)
   // An empty folder where a device is missing may be a mount point that is not mounted: it is left alone.
@@ -209,7 +209,7 @@ function nextRecord(record: ControlRecord, present: readonly Device[], secrets: 
   const pathOf = (id: DeviceId) => present.find(({ superblock }) => superblock.deviceId === id)?.path
   const devices = record.devices.map(device => ({ ...device, pathHint: pathOf(device.id) ?? device.pathHint }))
   const tablets = record.tablets.map(tablet => {
-    const members = tablet.members.filter(id => pathOf(id) !== undefined)
+    const members = tablet.members.filter(({ id }) => pathOf(id) !== undefined)
     return members.length === tablet.members.length
       ? tablet
       : { ...tablet, members, epoch: parseEpoch(tablet.epoch + 1) }
@@ -243,23 +243,30 @@ async function firstRecord(
         weight: 1,
         pathHint: path,
         isMountPoint: await isMountPoint(disk, path),
+        state: "active",
+        stateSinceMs: superblock.createdMs,
+        capacityBytes: (await disk.space(path)).totalBytes,
         more: [],
       }
     }),
     policy,
+    isPolicyAutomatic: config.policy === undefined,
+    policyVersion: 1,
     blockBytes: config.blockBytes ?? BLOCK_BYTES_DEFAULT,
     metaCopies,
     tablets: [
       {
         id: FIRST_TABLET,
         epoch: parseEpoch(1),
-        members: ids.slice(0, metaCopies),
+        members: ids.slice(0, metaCopies).map(id => ({ id, since: parseEpoch(1) })),
+        learners: [],
         start: rowKeyOf(""),
         end: undefined,
         more: [],
       },
     ],
-    layout: { version: layout.version, table: encodeLayout(layout) },
+    layout: { version: layout.version, table: encodeLayout(layout), devices: ids },
+    previousLayout: undefined,
     secrets,
     region: config.region ?? "",
     more: [],
