@@ -5,7 +5,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { SimDisk } from "../seams/disk/index.js"
 import { diskSuite } from "../seams/disk/suite.js"
-import { queuedDisk } from "./call-queue.js"
+import { CALL_LIMITS, queuedDisk } from "./call-queue.js"
 import type { QueuedDisk } from "./call-queue.js"
 
 const LIMITS = { callsMax: 2, queuedMax: 5, deviceTimeoutMs: 1000 }
@@ -89,6 +89,29 @@ test("a call that hangs makes the device suspect and fails everything, its own l
   assert.equal(clock.sleepers, 0)
 })
 
+test("with the limits given a hang is noticed within 5 s, whenever the call began", async () => {
+  for (const beganMs of [0, 1, 499, 500, 501, 3_999]) {
+    const sim = new SimDisk()
+    const clock = new SimClock()
+    const suspected: number[] = []
+    const started = clock.monotonicMs()
+    const onSuspect = (): void => void suspected.push(clock.monotonicMs() - started - beganMs)
+    const disk = queuedDisk(sim.boot(), clock, CALL_LIMITS, new AbortController().signal, onSuspect)
+    let release: (() => void) | undefined
+    sim.intercept(() =>
+      release === undefined ? new Promise<void>(resolve => (release = resolve)) : new Promise(() => undefined),
+    )
+    const before = disk.exists("/before")
+    await clock.advance(beganMs)
+    const refused = assert.rejects(disk.exists("/hung"), error => isFailure(error, "deviceFailed"))
+    release?.()
+    await before
+    await clock.advance(5_000)
+    await refused
+    assert.ok((suspected[0] ?? Infinity) < 5_000, `began at ${beganMs}, noticed after ${suspected[0]} ms`)
+  }
+})
+
 test("time spent waiting for others does not make a device suspect, and an idle queue leaves no timer", async () => {
   const { disk, clock, suspected, release } = slow()
   const calls = ["/a", "/b", "/c", "/d", "/e", "/f"].map(path => disk.exists(path))
@@ -121,7 +144,7 @@ test("a process that stood still does not take its calls for hung, and still fin
   assert.equal(disk.suspect, undefined, "the process slept, perhaps not the device")
   waiting.shift()?.()
   assert.equal(await done, false)
-  nowMs += 125
+  nowMs += 60_000
   wake()
   await refused
 })

@@ -4,7 +4,8 @@
  *
  * Promises  Calls begin in the order they came. A call that takes longer than `deviceTimeoutMs` makes
  *           the device suspect, once and for good: it and all that wait or come later fail with
- *           `deviceFailed`; what the pool still does for it is ignored when it ends.
+ *           `deviceFailed`; what the pool still does for it is ignored when it ends. With the limits
+ *           given here that is noticed at most 4.5 s after the call began.
  * Limits    `callsMax` (CALLS_MAX) at once, `queuedMax` (QUEUED_MAX) waiting; beyond, `tooManyInFlight`.
  */
 import { fail, isFailure } from "../base/failures.js"
@@ -15,7 +16,7 @@ import type { Disk, DiskFile, OpenMode, Space } from "../seams/disk/contract.js"
 export const CALL_LIMITS = {
   callsMax: 2,
   queuedMax: 16_384,
-  deviceTimeoutMs: 30_000,
+  deviceTimeoutMs: 4_000,
 } as const
 
 export interface CallLimits {
@@ -31,6 +32,8 @@ export interface QueuedDisk extends Disk {
   /** Set once a call took too long. */
   readonly suspect: Failure | undefined
   readonly queued: number
+  /** From now on every call fails with this, those under way too: the device was taken out. */
+  retire(failure: Failure): void
 }
 
 /** The disk of one device behind its queue. The signal ends the watch over running calls, nothing else. */
@@ -134,13 +137,15 @@ class CallQueue implements QueuedDisk {
     this.#watching = true
     const lookMs = this.limits.deviceTimeoutMs / LOOKS_PER_TIMEOUT
     let lookedMs = this.clock.monotonicMs()
+    let wasSkipped = false
     while (!this.signal.aborted && this.#running.size > 0 && this.#suspect === undefined) {
       await this.clock.sleep(lookMs, this.signal)
       const nowMs = this.clock.monotonicMs()
-      // After this process itself stood still, calls that ended long ago seem to run: the next look tells.
-      const stoodStill = nowMs - lookedMs > 2 * lookMs
+      // After this process itself stood still, calls that ended long ago seem to run: the next look tells,
+      // also where the process keeps standing still.
+      wasSkipped = !wasSkipped && nowMs - lookedMs > 2 * lookMs
       lookedMs = nowMs
-      if (stoodStill) continue
+      if (wasSkipped) continue
       const late = [...this.#running].find(({ beganMs }) => nowMs - beganMs >= this.limits.deviceTimeoutMs)
       if (late !== undefined && !this.signal.aborted) this.#giveUp(late)
     }
@@ -150,12 +155,17 @@ class CallQueue implements QueuedDisk {
   #giveUp({ path }: Running): void {
     const message = `the device did not finish a call within ${this.limits.deviceTimeoutMs} ms`
     const failure = fail("deviceFailed", { message, path, code: "ETIMEDOUT" })
+    this.retire(failure)
+    this.onSuspect(failure)
+  }
+
+  retire(failure: Failure): void {
+    if (this.#suspect !== undefined) return
     this.#suspect = failure
     const waiting = this.#waiting.slice(this.#next)
     this.#waiting = []
     this.#next = 0
     for (const each of [...this.#running, ...waiting]) each.refuse(failure)
-    this.onSuspect(failure)
   }
 
   async open(path: string, mode: OpenMode, options?: { readonly durable?: boolean }): Promise<DiskFile> {

@@ -5,9 +5,10 @@
  *           order, or says `corruptLog`; it never ends the log before it.
  * Refuses   To append after a write has failed (`deviceFailed`): what is on disk is unknown until the
  *           log is opened again, and the batch may or may not be found then. A disk without room for
- *           the next piece of a segment fails what is queued with `deviceFull`, and nothing else: no
- *           batch has been begun, and appending works again once there is room. (A file system that
- *           finds no room for bytes that were written before stops the log like any failed write.)
+ *           the next piece of a segment fails what is queued with `deviceFull` (a process without a
+ *           file handle for it, with `tooManyInFlight`), and nothing else: no batch has been begun, and
+ *           appending works again once there is room. (A file system that finds no room for bytes that
+ *           were written before stops the log like any failed write.)
  * Disk      Files are opened O_DSYNC; a batch is one write and never spans segments. They are filled
  *           with zeros in steps ahead of the writer, so that a batch never makes a file grow, which
  *           would cost a journal commit; a first start does not wait for a whole segment.
@@ -69,7 +70,7 @@ export async function openLog(
     // What is shown from now on must never be missed silently, also if its pages never reached the disk.
     await log.confirm()
   } catch (error) {
-    if (!isFailure(error, "deviceFull")) {
+    if (!isFailure(error, "deviceFull", "tooManyInFlight")) {
       await log.close()
       throw error
     }
@@ -166,6 +167,10 @@ export class SegmentedLog implements CommitLog {
 
   get durable(): LogSequence {
     return this.#durable
+  }
+
+  get stopped(): Failure | undefined {
+    return this.#stopped
   }
 
   /** To within MARK_EVERY_BYTES, never too small. */
@@ -318,7 +323,7 @@ export class SegmentedLog implements CommitLog {
       return await this.#room(lengthBytes)
     } catch (error) {
       const failure = asFailure(error)
-      throw failure.kind === "deviceFull" ? failure : this.#stop(failure)
+      throw isFailure(failure, "deviceFull", "tooManyInFlight") ? failure : this.#stop(failure)
     }
   }
 

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test } from "node:test"
 import type { Failure } from "../base/failures.js"
-import { isFailure } from "../base/failures.js"
+import { fail, isFailure } from "../base/failures.js"
 import { parseDeviceId, parseStoreId } from "../base/ids.js"
 import { RealClock } from "../seams/clock/real.js"
 import { SimClock } from "../seams/clock/sim.js"
@@ -22,7 +22,8 @@ const NEW_DEVICE = {
 
 async function owned() {
   const clock = new SimClock()
-  const disk = new SimDisk().boot()
+  const sim = new SimDisk()
+  const disk = sim.boot()
   await disk.makeFolder("/d")
   const found = await createSuperblock(disk, "/d", NEW_DEVICE)
   const locks = new SimLocks()
@@ -30,7 +31,7 @@ async function owned() {
   const stop = new AbortController()
   const lost: Failure[] = []
   const running = ownership.run(stop.signal, failure => void lost.push(failure))
-  return { clock, disk, ownership, stop, lost, running }
+  return { sim, clock, disk, ownership, stop, lost, running }
 }
 
 test("an owner that stays alone goes on, and ends with its signal", async () => {
@@ -41,7 +42,41 @@ test("an owner that stays alone goes on, and ends with its signal", async () => 
   assert.deepEqual(lost, [])
   stop.abort()
   await running
+  await ownership.release()
+  await clock.advance(0)
   assert.equal(clock.sleepers, 0)
+})
+
+test("a folder that hangs holds up nobody: its owner is told within 5 s of the look", async () => {
+  const sim = new SimDisk()
+  const [clock, disk] = [new SimClock(), sim.boot()]
+  await disk.makeFolder("/d")
+  const lock = await new SimLocks().boot().take("/d")
+  const ownership = await Ownership.begin(clock, disk, lock, await createSuperblock(disk, "/d", NEW_DEVICE))
+  const lost: Failure[] = []
+  const running = ownership.run(new AbortController().signal, failure => void lost.push(failure))
+  sim.intercept(() => new Promise(() => undefined))
+  const guard = assert.rejects(ownership.check(), error => isFailure(error, "deviceFailed"))
+  await clock.advance(6_000)
+  await Promise.all([guard, running])
+  assert.deepEqual(
+    lost.map(({ kind, details }) => [kind, details["code"]]),
+    [["deviceFailed", "ETIMEDOUT"]],
+  )
+  await ownership.release()
+  await clock.advance(10_000)
+  assert.equal(clock.sleepers, 0)
+})
+
+test("an owner without a file handle to spare looks again", async () => {
+  const { sim, clock, stop, lost, running } = await owned()
+  sim.intercept(() => {
+    throw fail("tooManyInFlight", { code: "EMFILE" })
+  })
+  await clock.advance(5_000)
+  assert.deepEqual(lost, [])
+  stop.abort()
+  await running
 })
 
 test("an owner learns within a second that another life has begun on its device", async () => {

@@ -7,14 +7,15 @@
  *           from another machine. The log asks `check` before each segment.
  * Refuses   To go on when the folder is another's (`folderInUse`): the process must stop then. A
  *           superblock that is gone or cannot be read is the device's failure (`deviceFailed`,
- *           `corruptRecord`).
+ *           `corruptRecord`), and so is one that is not read in time: nobody waits for a check longer.
  */
-import { asFailure, fail } from "../base/failures.js"
+import { asFailure, fail, isFailure } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { FolderLock } from "../seams/lock/contract.js"
 import type { Superblock } from "../format/superblock.js"
+import { CALL_LIMITS, queuedDisk } from "./call-queue.js"
 import type { DeviceIdentity } from "./contract.js"
 import { beginIncarnation, readSuperblock } from "./superblock.js"
 
@@ -26,6 +27,7 @@ export class Ownership {
     private readonly disk: Disk,
     private readonly lock: FolderLock,
     readonly superblock: Superblock,
+    private readonly watch: AbortController,
   ) {}
 
   /**
@@ -33,11 +35,18 @@ export class Ownership {
    * perhaps before the lock was taken; other lives may have come and gone since.
    */
   static async begin(clock: Clock, disk: Disk, lock: FolderLock, found: Superblock): Promise<Ownership> {
-    const now = await readSuperblock(disk, lock.folder)
-    if (now?.deviceId !== found.deviceId) {
-      throw fail("foreignFolder", { message: "the data folder was exchanged while it was opened", path: lock.folder })
+    const watch = new AbortController()
+    const bounded = queuedDisk(disk, clock, CALL_LIMITS, watch.signal, () => undefined)
+    try {
+      const now = await readSuperblock(bounded, lock.folder)
+      if (now?.deviceId !== found.deviceId) {
+        throw fail("foreignFolder", { message: "the data folder was exchanged while it was opened", path: lock.folder })
+      }
+      return new Ownership(clock, bounded, lock, await beginIncarnation(bounded, lock.folder, now), watch)
+    } catch (error) {
+      watch.abort()
+      throw error
     }
-    return new Ownership(clock, disk, lock, await beginIncarnation(disk, lock.folder, now))
   }
 
   get identity(): DeviceIdentity {
@@ -63,6 +72,8 @@ export class Ownership {
       try {
         await this.check()
       } catch (error) {
+        // A process without a file handle to spare has not looked.
+        if (isFailure(error, "tooManyInFlight")) continue
         onLost(asFailure(error))
         return
       }
@@ -71,6 +82,7 @@ export class Ownership {
 
   /** Gives the folder up, once nothing of this life writes to it any more. */
   release(): Promise<void> {
+    this.watch.abort()
     return this.lock.release()
   }
 }

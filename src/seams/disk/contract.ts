@@ -5,7 +5,9 @@
  *           covered, survives a power cut; `create`, `rename` and `remove` survive one once
  *           `syncFolder` of their folder has resolved.
  * Refuses   Nothing is retried: a failed write or sync is the caller's to judge. Failures are
- *           `deviceFull` (ENOSPC, EDQUOT), `deviceFailed` (all others), with path and code.
+ *           `deviceFull` (ENOSPC, EDQUOT), `tooManyInFlight` (the process or the machine has no file
+ *           handle or memory left, which says nothing about the device), `deviceFailed` (all others),
+ *           with path and code.
  * Paths     are absolute or relative to the process, joined with "/".
  */
 export interface DiskFile {
@@ -39,6 +41,7 @@ export interface Disk {
   open(path: string, mode: OpenMode, options?: { readonly durable?: boolean }): Promise<DiskFile>
   /** Names in a folder, sorted; an absent folder throws `deviceFailed` with code ENOENT. */
   list(folder: string): Promise<string[]>
+  /** Throws `deviceFailed` where that cannot be told: what cannot be seen is not known to be absent. */
   exists(path: string): Promise<boolean>
   /** Makes the folder and those above it, durable when it resolves; no error when it is there. */
   makeFolder(path: string): Promise<void>
