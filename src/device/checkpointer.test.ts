@@ -17,7 +17,8 @@ async function scene(cut: CommitLog["cut"], confirm: CommitLog["confirm"] = () =
   const log: CommitLog = {
     ...{
       durable: parseLogSequence(0),
-      lengthBytes: 0,
+      stopped: undefined,
+  lengthBytes: 0,
       confirm,
       close: () => Promise.resolve(),
     },

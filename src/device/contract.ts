@@ -4,6 +4,7 @@
  * Layout of the folder: `superblock`, `control`, `log/` (segments), `base/` (the store),
  * `volumes/` (needles), `payloads/` (inline payloads, written by checkpoints).
  */
+import type { Failure } from "../base/failures.js"
 import type { DeviceId, Incarnation, LogSequence, Position, RowKey, TabletId } from "../base/ids.js"
 import type { Family } from "../base/families.js"
 import type { KeyRange } from "../base/key-range.js"
@@ -33,6 +34,8 @@ export interface CommitLog {
   readonly durable: LogSequence
   /** Bytes of batches above the cut. */
   readonly lengthBytes: number
+  /** Why nothing is appended any more. */
+  readonly stopped: Failure | undefined
   /** Appends one batch; calls queue and are written in order, one write at a time. */
   append(records: readonly Uint8Array[]): Promise<{ sequence: LogSequence; places: readonly LogPlace[] }>
   /**

@@ -3,18 +3,20 @@
  * put together over the seams.
  */
 import type { DeviceId, Incarnation, LogSequence, TabletId } from "../../base/ids.js"
-import { fail, isFailure } from "../../base/failures.js"
-import { DisposeStack } from "../../life/index.js"
+import { fail, isFailure, type Failure } from "../../base/failures.js"
+import { DisposeStack, type Living } from "../../life/index.js"
 import type { ShardDevice } from "../../block/index.js"
 import {
+  CALL_LIMITS,
   Checkpointer,
   containedPosition,
   containedSequence,
   openLog,
+  queuedDisk,
   readSourceMark,
   Rows,
 } from "../../device/index.js"
-import type { CheckpointRun, CommitLog } from "../../device/index.js"
+import type { CallLimits, CheckpointRun, CommitLog, QueuedDisk } from "../../device/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
 import type { Stores } from "../../seams/store/contract.js"
@@ -32,12 +34,18 @@ export interface DevicePlace {
 
 export interface DeviceStack {
   readonly place: DevicePlace
+  /** The device's files behind its queue: no call takes longer than the queue allows. */
+  readonly disk: QueuedDisk
   readonly log: CommitLog
   readonly rows: Rows
   readonly volumes: Volumes
   readonly checkpointer: Checkpointer
   readonly member: MemberDevice
   readonly shards: ShardDevice
+  /** What runs while the device is open. */
+  readonly livings: readonly Living[]
+  /** Nothing is read or written from now on; what is under way fails. */
+  giveUp(reason: Failure): void
   close(): Promise<void>
 }
 
@@ -45,6 +53,7 @@ export interface DeviceOptions {
   /** By device: asked before each new log segment; throws if this process no longer owns the folder. */
   readonly guards?: ReadonlyMap<DeviceId, () => Promise<void>>
   readonly checkpointLimits?: ConstructorParameters<typeof Checkpointer>[7]
+  readonly callLimits?: CallLimits
 }
 
 /** Opens what is on a device. Failures name its folder. */
@@ -59,7 +68,7 @@ export async function openDevice(...args: Parameters<typeof openStack>): Promise
 }
 
 async function openStack(
-  disk: Disk,
+  rawDisk: Disk,
   stores: Stores,
   clock: Clock,
   output: Log,
@@ -69,6 +78,10 @@ async function openStack(
   options: DeviceOptions,
 ): Promise<DeviceStack> {
   await using opened = new DisposeStack()
+  const life = new AbortController()
+  opened.defer(() => life.abort())
+  const onSuspect = ({ message }: Failure) => output.error("a device does not answer", { device: place.id, message })
+  const disk = queuedDisk(rawDisk, clock, options.callLimits ?? CALL_LIMITS, life.signal, onSuspect)
   const folders = foldersOf(place.path)
   await disk.makeFolder(folders.base)
   const base = await stores.openReader(folders.base)
@@ -100,6 +113,7 @@ async function openStack(
   const open = opened.move()
   return {
     place,
+    disk,
     log,
     rows,
     volumes,
@@ -117,9 +131,11 @@ async function openStack(
       id: place.id,
       volumes,
       get isWritable() {
-        return volumes.refusing === undefined
+        return volumes.refusing === undefined && disk.suspect === undefined
       },
     },
+    livings: [checkpointer],
+    giveUp: reason => disk.retire(reason),
     close: () => open[Symbol.asyncDispose](),
   }
 }
