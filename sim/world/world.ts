@@ -14,8 +14,7 @@ import { KIB, MIB } from "../../src/base/limits.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import { SimClock } from "../../src/seams/clock/sim.js"
 import { InlineCompute } from "../../src/seams/compute/index.js"
-import { SimDisk } from "../../src/seams/disk/index.js"
-import type { Intercept } from "../../src/seams/disk/sim.js"
+import { SimDisk, type Intercept } from "../../src/seams/disk/index.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { MemoryStores } from "../../src/seams/store/memory.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
@@ -47,7 +46,7 @@ export class World {
     this.delays = this.random.fork("delays")
     this.disk.intercept(async call => {
       await this.takeTime()
-      await this.fault(call)
+      return this.fault(call)
     })
   }
 

@@ -9,9 +9,10 @@
  */
 import { must } from "../../base/assert.js"
 import type { Random } from "../random/contract.js"
+import type { DiskCall } from "./calls.js"
 import { SECTOR_BYTES } from "./medium.js"
 import type { Change, Medium } from "./medium.js"
-import type { DiskCall, DiskRecord } from "./sim.js"
+import type { DiskRecord } from "./sim.js"
 
 export interface CrashStatesOptions {
   /** How many of the latest unsynced changes are doubtful. */

@@ -1,27 +1,156 @@
-/** Faults for the simulated disk, as interceptors: which call fails, and how. */
-import { fail } from "../../base/failures.js"
-import type { DiskCall, Intercept } from "./sim.js"
+/**
+ * Faults, as interceptors: which call is hit, and what becomes of it. The same ones bend the simulated
+ * disk (`SimDisk.intercept`) and any other (`interceptedDisk`).
+ *
+ * An effect (`fails`, `tears`, `hangs`, …) hits every call that it is asked about; `nthOf` and `byChance`
+ * choose which, `inTurn` has several look at each call, and `CallList` keeps what was called, so that a run can be
+ * told again with any one call failing.
+ */
+import type { Clock } from "../clock/contract.js"
+import type { Random } from "../random/contract.js"
+import type { Bend, DiskCall, Intercept } from "./calls.js"
+import { failureOfCode } from "./codes.js"
+import type { Space } from "./contract.js"
+import type { NameChange } from "./medium.js"
 
-export interface FaultPlan {
-  readonly kind: DiskCall["kind"]
-  /** Counts calls of the kind (and path) from 1. */
-  readonly nth: number
+/** Kinds of calls; those that change a name also by what they do to it. */
+export type CallKind = DiskCall["kind"] | NameChange["kind"]
+
+const noSignal = new AbortController().signal
+
+export const kindOfCall = (call: DiskCall): CallKind => (call.kind === "name" ? call.change.kind : call.kind)
+
+export const fails =
+  (code: string): Intercept =>
+  call => {
+    throw failureOfCode(code, call.path)
+  }
+
+/** A write leaves its first bytes, then fails; all other calls fail. */
+export const tears =
+  (keptBytes: number, code: string): Intercept =>
+  call => {
+    const failure = failureOfCode(code, call.path)
+    if (call.kind !== "write") throw failure
+    return { torn: { keptBytes: Math.min(keptBytes, lengthOf(call)), failure } }
+  }
+
+/** Nothing has happened until `healed` resolves, then the call goes on; it fails if `healed` rejects. */
+export const hangs =
+  (healed: Promise<void>): Intercept =>
+  () =>
+    healed
+
+/** The call has happened, and nobody hears of it until `healed` resolves. */
+export const answersLate =
+  (healed: Promise<void>): Intercept =>
+  () => ({ answered: healed })
+
+export const slowedBy =
+  (clock: Clock, durationMs: number): Intercept =>
+  () =>
+    clock.sleep(durationMs, noSignal)
+
+export const tellsSpace =
+  (space: Partial<Space>): Intercept =>
+  () => ({ space })
+
+/** Changes bytes on their way from the disk; the offset is the place in the file. */
+export const rots =
+  (rot: (bytes: Uint8Array, offsetBytes: number) => void): Intercept =>
+  () => ({ rot })
+
+/** A read is answered from a place this many bytes away. */
+export const misdirects =
+  (byBytes: number): Intercept =>
+  call =>
+    call.kind === "read" || call.kind === "readNow"
+      ? { offsetBytes: Math.max(0, call.offsetBytes + byBytes) }
+      : undefined
+
+export interface Which {
+  /** One kind or several; absent: every call. */
+  readonly kind?: CallKind | readonly CallKind[]
   /** Only paths that contain this. */
   readonly pathPart?: string
-  /** "ENOSPC" gives `deviceFull`, every other code `deviceFailed`. */
-  readonly code: string
-  /** Every call from the nth on, not only that one. */
+}
+
+export function isHit({ kind, pathPart = "" }: Which, call: DiskCall): boolean {
+  if (!call.path.includes(pathPart)) return false
+  if (kind === undefined) return true
+  const kinds: readonly CallKind[] = typeof kind === "string" ? [kind] : kind
+  return kinds.includes(call.kind) || kinds.includes(kindOfCall(call))
+}
+
+export interface Nth extends Which {
+  /** Counts such calls from 1. */
+  readonly nth: number
+  /** Every such call from the nth on, not only that one. */
   readonly forEver?: boolean
 }
 
-/** An interceptor that lets the planned call fail. */
-export function failing(plan: FaultPlan): Intercept {
+export function nthOf(which: Nth, effect: Intercept): Intercept {
   let seen = 0
   return call => {
-    if (call.kind !== plan.kind || !call.path.includes(plan.pathPart ?? "")) return
+    if (!isHit(which, call)) return
     seen += 1
-    if (seen === plan.nth || (plan.forEver === true && seen > plan.nth)) {
-      throw fail(plan.code === "ENOSPC" ? "deviceFull" : "deviceFailed", { path: call.path, code: plan.code })
+    if (seen === which.nth || (which.forEver === true && seen > which.nth)) return effect(call)
+  }
+}
+
+export interface FaultPlan extends Nth {
+  readonly kind: CallKind | readonly CallKind[]
+  /** "EIO", "ENOSPC" …: fails as the real disk does for it. */
+  readonly code: string
+}
+
+/** An interceptor that lets the planned call fail. */
+export const failing = (plan: FaultPlan): Intercept => nthOf(plan, fails(plan.code))
+
+export interface Chance extends Which {
+  /** One such call in so many, drawn. */
+  readonly oneIn: number
+  readonly effect: Intercept
+}
+
+/** Faults drawn from a seed: the same calls in the same order have the same ones. */
+export function byChance(random: Random, chances: readonly Chance[]): Intercept {
+  return call => {
+    for (const chance of chances) {
+      if (isHit(chance, call) && random.below(chance.oneIn) === 0) return chance.effect(call)
     }
   }
+}
+
+/** All see each call, one after another; the first that fails it decides, and of two bends the later. */
+export function inTurn(...intercepts: readonly Intercept[]): Intercept {
+  const rest = async (call: DiskCall, from: number, bend: Bend, waitFor: Promise<Bend | void>): Promise<Bend> => {
+    let bent: Bend = { ...bend, ...(await waitFor) }
+    for (const intercept of intercepts.slice(from)) bent = { ...bent, ...(await intercept(call)) }
+    return bent
+  }
+  return call => {
+    let bent: Bend | undefined
+    for (const [at, intercept] of intercepts.entries()) {
+      const verdict = intercept(call)
+      if (verdict instanceof Promise) return rest(call, at + 1, bent ?? {}, verdict)
+      if (verdict) bent = { ...bent, ...verdict }
+    }
+    return bent
+  }
+}
+
+/** What was called, in order. */
+export class CallList {
+  readonly calls: { readonly kind: CallKind; readonly path: string }[] = []
+
+  constructor(private readonly which: Which = {}) {}
+
+  readonly intercept: Intercept = call => {
+    if (isHit(this.which, call)) this.calls.push({ kind: kindOfCall(call), path: call.path })
+  }
+}
+
+function lengthOf(call: DiskCall & { readonly kind: "write" }): number {
+  return call.change.kind === "write" ? call.change.bytes.length : 0
 }

@@ -54,6 +54,12 @@ export type Change =
   | { readonly kind: "write"; readonly offsetBytes: number; readonly bytes: Uint8Array }
   | { readonly kind: "truncate"; readonly lengthBytes: number }
 
+/** What was there before a change: its bytes where the file had any, and the file's length. */
+export interface Under {
+  readonly bytes: Uint8Array
+  readonly lengthBytes: number
+}
+
 export interface MediumFile {
   readonly id: number
   current: GrowingBytes
@@ -165,11 +171,29 @@ export class Medium {
     for (let folder = path; !this.folders.has(folder); folder = folderOf(folder)) this.folders.add(folder)
   }
 
-  /** Enters a change of content into the cache. */
-  change(id: number, change: Change): void {
+  /** Enters a change of content into the cache; gives what was there before. */
+  change(id: number, change: Change): Under {
     const file = this.file(id)
+    const lengthBytes = file.current.length
+    const end = change.kind === "write" ? change.offsetBytes + change.bytes.length : 0
+    const bytes = change.kind === "write" ? file.current.view().slice(change.offsetBytes, end) : new Uint8Array(0)
     applyChange(file.current, change)
     file.pending.push(change)
+    return { bytes, lengthBytes }
+  }
+
+  /** Takes a pending write out of the cache again but for its first bytes; gives the write that is left. */
+  tear(id: number, change: Change, under: Under, keptBytes: number): Change {
+    assert(change.kind === "write", "only writes are torn")
+    const file = this.file(id)
+    const { offsetBytes, bytes } = change
+    const end = offsetBytes + bytes.length
+    const left: Change = { kind: "write", offsetBytes, bytes: bytes.subarray(0, keptBytes) }
+    file.current.write(under.bytes.subarray(keptBytes), Math.min(offsetBytes + keptBytes, file.current.length))
+    const wasShorter = under.lengthBytes < end && file.current.length === end
+    if (wasShorter) file.current.truncate(Math.max(under.lengthBytes, keptBytes > 0 ? offsetBytes + keptBytes : 0))
+    file.pending = file.pending.map(other => (other === change ? left : other))
+    return left
   }
 
   /**
@@ -216,13 +240,17 @@ export class Medium {
 
   /** Flips one bit where it rests, in cache and platter alike. */
   flipBit(path: string, bit: number): void {
-    const file = must(this.fileAt(spelled(path)), `${path} exists`)
     const at = Math.floor(bit / 8)
-    for (const content of [file.current, file.synced]) {
-      const view = content.view()
+    this.alter(path, view => {
       assert(at < view.length, "the bit is inside the file")
       view[at] = (view[at] ?? 0) ^ (1 << (bit % 8))
-    }
+    })
+  }
+
+  /** Changes bytes in place where they rest, in the cache and on the platter. */
+  alter(path: string, change: (content: Uint8Array) => void): void {
+    const file = must(this.fileAt(spelled(path)), `${path} exists`)
+    for (const content of [file.current, file.synced]) change(content.view())
   }
 
   /** Ends in what the platter holds: everything still pending is gone. */

@@ -6,8 +6,9 @@
  */
 import * as fs from "node:fs"
 import { dirname } from "node:path"
-import { fail, isFailure } from "../../base/failures.js"
-import type { Failure, FailureKind } from "../../base/failures.js"
+import { fail } from "../../base/failures.js"
+import type { Failure } from "../../base/failures.js"
+import { failureOfCode, falseIfAbsent } from "./codes.js"
 import type { Disk, DiskFile, OpenMode, Space } from "./contract.js"
 
 const { O_CREAT, O_DIRECTORY, O_DSYNC, O_EXCL, O_RDONLY, O_RDWR, O_SYNC } = fs.constants
@@ -36,22 +37,8 @@ const FILE_SYSTEM_KINDS: Readonly<Record<number, string>> = {
 
 const isCoded = (error: unknown): error is NodeJS.ErrnoException => error instanceof Error && "code" in error
 
-/** What says that a path leads nowhere; any other error says nothing about it. */
-const ABSENT: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR"])
-
-/** What is not the device's failure. */
-const KINDS: Readonly<Record<string, FailureKind>> = {
-  ENOSPC: "deviceFull",
-  EDQUOT: "deviceFull",
-  EMFILE: "tooManyInFlight",
-  ENFILE: "tooManyInFlight",
-  ENOMEM: "tooManyInFlight",
-}
-
-function failureOf(error: unknown, path: string): Failure {
-  const code = isCoded(error) ? String(error.code) : "unknown"
-  return fail(KINDS[code] ?? "deviceFailed", { path, code }, error)
-}
+const failureOf = (error: unknown, path: string): Failure =>
+  failureOfCode(isCoded(error) ? String(error.code) : "unknown", path, error)
 
 /** Makes a promise of one callback call. */
 function call<T>(path: string, start: (done: (error: Error | null, result: T) => void) => void): Promise<T> {
@@ -192,8 +179,7 @@ export class RealDisk implements Disk {
       await act(path, done => fs.access(path, done))
       return true
     } catch (error) {
-      if (isFailure(error) && ABSENT.has(String(error.details["code"]))) return false
-      throw error
+      return falseIfAbsent(error)
     }
   }
 

@@ -6,8 +6,9 @@
  *           process that dies while the machine goes on: nothing written is lost.
  * Processes Each `Disk` from `boot()` belongs to one life of a process; once `crash` or `kill` has
  *           ended it, its calls (also those under way) never settle and change nothing.
- * Faults    `intercept` sees each call before it happens: it may wait (a slow disk), throw (a failing
- *           one) and decide what a failing write leaves behind. `capacityBytes` fills up, `flipBit` rots.
+ * Faults    `intercept` sees each call before it happens, and may make it wait, fail or go otherwise
+ *           (`calls.ts`, `faults.ts`). A write that fails has reached the cache, and the platter by chance; of a
+ *           torn one what was kept is all there is. `capacityBytes` fills up, `flipBit` and `alter` rot.
  * Recording `record()` logs every change and when it was acknowledged; see `crash-states.ts`.
  */
 import { fail } from "../../base/failures.js"
@@ -15,34 +16,11 @@ import type { Failure } from "../../base/failures.js"
 import { concatBytes } from "../../base/bytes.js"
 import { must } from "../../base/assert.js"
 import type { Random } from "../random/contract.js"
+import { verdictNow, type Bend, type DiskCall, type Intercept } from "./calls.js"
+import { falseIfAbsent } from "./codes.js"
 import type { Disk, DiskFile, OpenMode, Space } from "./contract.js"
 import { folderOf, Medium, spelled } from "./medium.js"
-import type { Change, NameChange } from "./medium.js"
-
-/** A call as `intercept` and a recording see it. */
-export type DiskCall =
-  | {
-      readonly kind: "write"
-      readonly path: string
-      readonly file: number
-      readonly durable: boolean
-      readonly change: Change
-    }
-  | {
-      readonly kind: "truncate"
-      readonly path: string
-      readonly file: number
-      readonly durable: boolean
-      readonly change: Change
-    }
-  | { readonly kind: "sync"; readonly path: string; readonly file: number }
-  | { readonly kind: "name"; readonly path: string; readonly change: NameChange }
-  | { readonly kind: "syncFolder"; readonly path: string }
-  | { readonly kind: "makeFolder"; readonly path: string }
-  | { readonly kind: "read" | "open" | "list" | "size" | "space"; readonly path: string }
-
-/** Throw from here to make the call fail; what is returned is waited for. */
-export type Intercept = (call: DiskCall) => void | Promise<void>
+import type { Change, NameChange, Under } from "./medium.js"
 
 export interface DiskEvent {
   readonly at: "start" | "done"
@@ -109,6 +87,11 @@ export class SimDisk {
     this.medium.flipBit(path, bit)
   }
 
+  /** What every call goes through now. */
+  get interceptor(): Intercept {
+    return this.#intercept
+  }
+
   /** Starts a recording (or starts over); what is returned grows with each call. */
   record(): DiskRecord {
     this.#record = { before: this.medium.copy(), calls: [], events: [] }
@@ -117,13 +100,13 @@ export class SimDisk {
 
   /**
    * One call of a life: begins (`begin` changes the cache), waits, ends (`end` reaches the platter).
-   * A failed call leaves to `undo` what becomes of its change.
+   * A failed call leaves to `undo` what becomes of its change; a failure thrown by `end` is the call's.
    */
   async run<T>(
     life: Life,
     call: DiskCall,
     begin: () => T,
-    end: (begun: T) => void,
+    end: (begun: T, bend: Bend) => void,
     undo: (begun: T) => void,
   ): Promise<T> {
     if (life.over) return never()
@@ -131,22 +114,27 @@ export class SimDisk {
     const begun = begin()
     const index = record === undefined ? 0 : record.calls.push(call) - 1
     record?.events.push({ at: "start", call: index })
+    let bend: Bend
     try {
-      await this.#intercept(call)
+      bend = (await this.#intercept(call)) ?? {}
     } catch (error) {
       if (life.over) return never()
       undo(begun)
       throw error
     }
     if (life.over) return never()
-    end(begun)
+    end(begun, bend)
     record?.events.push({ at: "done", call: index })
+    if (bend.answered) {
+      await bend.answered
+      if (life.over) return never()
+    }
     return begun
   }
 }
 
-const isChange = ({ kind }: DiskCall): boolean =>
-  kind !== "read" && kind !== "open" && kind !== "list" && kind !== "size" && kind !== "space"
+const CHANGES = new Set<DiskCall["kind"]>(["write", "truncate", "sync", "name", "syncFolder", "makeFolder"])
+const isChange = ({ kind }: DiskCall): boolean => CHANGES.has(kind)
 
 const absent = (path: string): Failure => fail("deviceFailed", { path, code: "ENOENT" })
 const nothing = (): void => undefined
@@ -188,7 +176,8 @@ class LivingDisk implements Disk {
 
   exists(path: string): Promise<boolean> {
     const [{ medium }, name] = [this.disk, spelled(path)]
-    return this.#ask({ kind: "open", path: name }, () => medium.folders.has(name) || medium.fileAt(name) !== undefined)
+    const isThere = (): boolean => medium.folders.has(name) || medium.fileAt(name) !== undefined
+    return this.#ask({ kind: "exists", path: name }, isThere).catch(falseIfAbsent)
   }
 
   async makeFolder(path: string): Promise<void> {
@@ -225,18 +214,19 @@ class LivingDisk implements Disk {
 
   space(path: string): Promise<Space> {
     const { disk } = this
-    return this.#ask({ kind: "space", path: spelled(path) }, () => ({
+    return this.#ask({ kind: "space", path: spelled(path) }, ({ space }) => ({
       totalBytes: disk.capacityBytes,
       freeBytes: Math.max(0, disk.capacityBytes - disk.medium.usedBytes),
       fileSystemId: disk.fileSystemId,
       fileSystemKind: "sim",
+      ...space,
     }))
   }
 
   /** A call that changes nothing: answered as things stand when it ends. */
-  async #ask<T>(call: DiskCall, answer: () => T): Promise<T> {
+  async #ask<T>(call: DiskCall, answer: (bend: Bend) => T): Promise<T> {
     let answered: { readonly value: T } | undefined
-    await this.disk.run(this.life, call, nothing, () => (answered = { value: answer() }), nothing)
+    await this.disk.run(this.life, call, nothing, (_, bend) => (answered = { value: answer(bend) }), nothing)
     return must(answered, "a call that ended has an answer").value
   }
 
@@ -273,14 +263,16 @@ class LivingFile implements DiskFile {
   async read(buffer: Uint8Array, offsetBytes: number): Promise<number> {
     this.#check(false)
     let count = 0
-    const copy = (): void => void (count = this.#copy(buffer, offsetBytes))
-    await this.disk.run(this.life, { kind: "read", path: this.path }, nothing, copy, nothing)
+    const call: DiskCall = { kind: "read", path: this.path, offsetBytes, lengthBytes: buffer.length }
+    const copy = (_: void, bend: Bend): void => void (count = this.#copy(buffer, offsetBytes, bend))
+    await this.disk.run(this.life, call, nothing, copy, nothing)
     return count
   }
 
   readNow(buffer: Uint8Array, offsetBytes: number): number {
     this.#check(false)
-    return this.#copy(buffer, offsetBytes)
+    const call: DiskCall = { kind: "readNow", path: this.path, offsetBytes, lengthBytes: buffer.length }
+    return this.#copy(buffer, offsetBytes, verdictNow(this.disk.interceptor, call) ?? {})
   }
 
   async write(buffers: readonly Uint8Array[], offsetBytes: number): Promise<void> {
@@ -333,15 +325,31 @@ class LivingFile implements DiskFile {
   async #change(kind: "write" | "truncate", change: Change): Promise<void> {
     const { medium } = this.disk
     const call: DiskCall = { kind, path: this.path, file: this.id, durable: this.durable, change }
-    const begin = (): void => medium.change(this.id, change)
-    const end = (): void => void (this.durable && medium.settle(this.id, [change]))
+    const lengthBefore = this.#content().length
+    let under: Under | undefined
+    const begin = (): void => void (under = medium.change(this.id, change))
+    const end = (_: void, bend: Bend): void => {
+      const torn = bend.torn ?? (bend.isFull ? this.#full(change, lengthBefore) : undefined)
+      const kept = torn && medium.tear(this.id, change, must(under, "the change has begun"), torn.keptBytes)
+      if (this.durable) medium.settle(this.id, [kept ?? change])
+      if (torn) throw torn.failure
+    }
     await this.disk.run(this.life, call, begin, end, () => medium.lose(this.id, [change]))
   }
 
-  #copy(buffer: Uint8Array, offsetBytes: number): number {
+  /** How a full disk cuts a write; undefined where it did not grow the file. */
+  #full(change: Change, lengthBefore: number): Bend["torn"] | undefined {
+    if (change.kind === "truncate" || change.offsetBytes + change.bytes.length <= lengthBefore) return undefined
+    const keptBytes = Math.max(0, lengthBefore - change.offsetBytes)
+    return { keptBytes, failure: fail("deviceFull", { path: this.path, code: "ENOSPC" }) }
+  }
+
+  #copy(buffer: Uint8Array, offsetBytes: number, bend: Bend): number {
     const content = this.#content().view()
-    const part = content.subarray(Math.min(offsetBytes, content.length), offsetBytes + buffer.length)
+    const from = bend.offsetBytes ?? offsetBytes
+    const part = content.subarray(Math.min(from, content.length), from + buffer.length)
     buffer.set(part)
+    bend.rot?.(buffer.subarray(0, part.length), offsetBytes)
     return part.length
   }
 

@@ -1,0 +1,163 @@
+/**
+ * A disk with an interceptor in front of it: faults for files of any kind, real ones too.
+ *
+ * What an interceptor decides happens to the disk below: a torn write leaves its first bytes there, a
+ * hung one has not begun. What only a medium can do (pages that are called clean after a failed sync,
+ * sectors dropped by a power cut) is the simulated disk's.
+ */
+import { concatBytes } from "../../base/bytes.js"
+import { fail } from "../../base/failures.js"
+import { verdictNow, type Bend, type DiskCall, type Intercept } from "./calls.js"
+import { failureOfCode, falseIfAbsent } from "./codes.js"
+import type { Disk, DiskFile, OpenMode, Space } from "./contract.js"
+
+export function interceptedDisk(disk: Disk, intercept: Intercept): Disk {
+  return new InterceptedDisk(disk, intercept)
+}
+
+class InterceptedDisk implements Disk {
+  #lastFile = 0
+
+  constructor(
+    private readonly disk: Disk,
+    readonly intercept: Intercept,
+  ) {}
+
+  async call<T>(call: DiskCall, run: (bend: Bend) => Promise<T>): Promise<T> {
+    const bend = (await this.intercept(call)) ?? {}
+    const result = await run(bend)
+    await bend.answered
+    return result
+  }
+
+  open(path: string, mode: OpenMode, options: { readonly durable?: boolean } = {}): Promise<DiskFile> {
+    this.#lastFile += 1
+    const file = this.#lastFile
+    const call: DiskCall =
+      mode === "create" ? { kind: "name", path, change: { kind: "create", path, file } } : { kind: "open", path }
+    return this.call(
+      call,
+      async () => new InterceptedFile(this, await this.disk.open(path, mode, options), file, options.durable === true),
+    )
+  }
+
+  list(folder: string): Promise<string[]> {
+    return this.call({ kind: "list", path: folder }, () => this.disk.list(folder))
+  }
+
+  exists(path: string): Promise<boolean> {
+    return this.call({ kind: "exists", path }, () => this.disk.exists(path)).catch(falseIfAbsent)
+  }
+
+  makeFolder(path: string): Promise<void> {
+    return this.call({ kind: "makeFolder", path }, () => this.disk.makeFolder(path))
+  }
+
+  remove(path: string): Promise<void> {
+    return this.call({ kind: "name", path, change: { kind: "remove", path } }, () => this.disk.remove(path))
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    const change = { kind: "rename", from, to, file: 0 } as const
+    return this.call({ kind: "name", path: from, change }, () => this.disk.rename(from, to))
+  }
+
+  syncFolder(path: string): Promise<void> {
+    return this.call({ kind: "syncFolder", path }, () => this.disk.syncFolder(path))
+  }
+
+  space(path: string): Promise<Space> {
+    return this.call({ kind: "space", path }, async bend => ({ ...(await this.disk.space(path)), ...bend.space }))
+  }
+}
+
+class InterceptedFile implements DiskFile {
+  #open = true
+  #running = 0
+  #closeWhenIdle: (() => void) | undefined
+
+  constructor(
+    private readonly on: InterceptedDisk,
+    private readonly inner: DiskFile,
+    private readonly file: number,
+    private readonly durable: boolean,
+  ) {}
+
+  get path(): string {
+    return this.inner.path
+  }
+
+  read(buffer: Uint8Array, offsetBytes: number): Promise<number> {
+    const call = { kind: "read", path: this.path, offsetBytes, lengthBytes: buffer.length } as const
+    return this.#use(call, async bend => {
+      const count = await this.inner.read(buffer, bend.offsetBytes ?? offsetBytes)
+      bend.rot?.(buffer.subarray(0, count), offsetBytes)
+      return count
+    })
+  }
+
+  readNow(buffer: Uint8Array, offsetBytes: number): number {
+    const call = { kind: "readNow", path: this.path, offsetBytes, lengthBytes: buffer.length } as const
+    this.#check()
+    const bend = verdictNow(this.on.intercept, call)
+    const count = this.inner.readNow(buffer, bend?.offsetBytes ?? offsetBytes)
+    bend?.rot?.(buffer.subarray(0, count), offsetBytes)
+    return count
+  }
+
+  write(buffers: readonly Uint8Array[], offsetBytes: number): Promise<void> {
+    const { path, file, durable } = this
+    const bytes = concatBytes(buffers)
+    const call = { kind: "write", path, file, durable, change: { kind: "write", offsetBytes, bytes } } as const
+    return this.#use(call, async bend => {
+      const torn = bend.torn ?? (bend.isFull ? await this.#full(bytes.length, offsetBytes) : undefined)
+      if (torn === undefined) return this.inner.write(buffers, offsetBytes)
+      if (torn.keptBytes > 0) await this.inner.write([bytes.subarray(0, torn.keptBytes)], offsetBytes)
+      throw torn.failure
+    })
+  }
+
+  /** How a full disk cuts this write; undefined where it does not grow the file. */
+  async #full(lengthBytes: number, offsetBytes: number): Promise<Bend["torn"] | undefined> {
+    const fits = Math.max(0, (await this.inner.sizeBytes()) - offsetBytes)
+    if (fits >= lengthBytes) return undefined
+    return { keptBytes: fits, failure: fail("deviceFull", { path: this.path, code: "ENOSPC" }) }
+  }
+
+  sync(): Promise<void> {
+    return this.#use({ kind: "sync", path: this.path, file: this.file }, () => this.inner.sync())
+  }
+
+  truncate(lengthBytes: number): Promise<void> {
+    const { path, file, durable } = this
+    const call = { kind: "truncate", path, file, durable, change: { kind: "truncate", lengthBytes } } as const
+    return this.#use(call, () => this.inner.truncate(lengthBytes))
+  }
+
+  sizeBytes(): Promise<number> {
+    return this.#use({ kind: "size", path: this.path }, () => this.inner.sizeBytes())
+  }
+
+  async close(): Promise<void> {
+    if (!this.#open) return
+    this.#open = false
+    if (this.#running > 0) await new Promise<void>(resolve => (this.#closeWhenIdle = resolve))
+    await this.inner.close()
+  }
+
+  /** As on the disk itself, calls that wait here are calls under way. */
+  async #use<T>(call: DiskCall, run: (bend: Bend) => Promise<T>): Promise<T> {
+    this.#check()
+    this.#running += 1
+    try {
+      return await this.on.call(call, run)
+    } finally {
+      this.#running -= 1
+      if (this.#running === 0) this.#closeWhenIdle?.()
+    }
+  }
+
+  #check(): void {
+    if (!this.#open) throw failureOfCode("EBADF", this.path)
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * Rot: the ways in which bytes at rest stop being what was written, as changes in place.
+ *
+ * Shapes as drives show them (Bairavasundaram et al., FAST '08): a flipped bit, a sector of zeros, two
+ * sectors in each other's place, a sector that a lost write left as it was, a write that went elsewhere.
+ */
+import type { Random } from "../random/contract.js"
+import type { Intercept } from "./calls.js"
+import { SECTOR_BYTES } from "./medium.js"
+
+export const ROT_KINDS = ["flip", "zero", "swap", "stale", "misdirected"] as const
+export type RotKind = (typeof ROT_KINDS)[number]
+
+/** Old content of the same file, where a stale sector comes from; shorter where there was none. */
+export type Older = Uint8Array
+
+const sectorAt = (bytes: Uint8Array, sector: number): Uint8Array =>
+  bytes.subarray(sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES)
+
+/**
+ * Damages one place between the offsets, in place. Gives a sentence of what was done; undefined where nothing
+ * changed (zeros over zeros, a file of one sector).
+ */
+export function rotOnce(
+  bytes: Uint8Array,
+  kind: RotKind,
+  random: Random,
+  older: Older = new Uint8Array(0),
+  fromBytes = 0,
+  toBytes = bytes.length,
+): string | undefined {
+  if (toBytes <= fromBytes) return undefined
+  const at = fromBytes + random.below(toBytes - fromBytes)
+  if (kind === "flip") {
+    const bit = random.below(8)
+    bytes[at] = (bytes[at] ?? 0) ^ (1 << bit)
+    return `bit ${bit} of byte ${at} flipped`
+  }
+  const before = bytes.slice()
+  const sector = Math.floor(at / SECTOR_BYTES)
+  const place = sectorAt(bytes, sector)
+  const other = Math.floor((fromBytes + random.below(toBytes - fromBytes)) / SECTOR_BYTES)
+  if (kind === "zero") place.fill(0)
+  else if (kind === "stale") place.fill(0).set(sectorAt(older, sector).subarray(0, place.length))
+  else {
+    const [from, to] = [sectorAt(before, other), sectorAt(bytes, other)]
+    place.set(from.subarray(0, place.length))
+    if (kind === "swap") to.set(sectorAt(before, sector).subarray(0, to.length))
+  }
+  if (Buffer.compare(before, bytes) === 0) return undefined
+  const partner = kind === "swap" || kind === "misdirected" ? ` and ${other}` : ""
+  return `${kind}: sector ${sector}${partner}`
+}
+
+/** An effect for reads: damages what is read, each time anew. */
+export const rotsByChance = (kinds: readonly RotKind[], random: Random): Intercept => {
+  return () => ({
+    rot: bytes => void rotOnce(bytes, kinds[random.below(kinds.length)] ?? "flip", random),
+  })
+}

@@ -1,0 +1,96 @@
+/**
+ * A sick device: what all calls of one device meet, as an interceptor whose state is set from outside.
+ *
+ * Promises  `lost`: names are not there, open files answer EIO, and so do calls that hung. `hung`: calls wait
+ *           until the state changes, and go by the new one then. `slow`: each call takes `slowMs` longer.
+ *           `full`: nothing grows, no room is told, what is there can be read, overwritten and removed.
+ *           `rotten`: one read in `rotOneIn` is damaged. `failing`: all changes answer EIO, reads work.
+ *           `readOnly`: all changes answer EROFS. `well`: as if it were not there.
+ */
+import type { Clock } from "../clock/contract.js"
+import type { Random } from "../random/contract.js"
+import type { Bend, DiskCall, Intercept } from "./calls.js"
+import { failureOfCode } from "./codes.js"
+import { kindOfCall } from "./faults.js"
+import { ROT_KINDS, rotsByChance } from "./rot.js"
+
+export const DEVICE_STATES = ["well", "lost", "hung", "slow", "full", "rotten", "failing", "readOnly"] as const
+export type DeviceState = (typeof DEVICE_STATES)[number]
+
+export interface SickDeviceOptions {
+  /** Calls of other paths are left alone; absent: all are this device's. */
+  readonly folder?: string
+  readonly slowMs?: number
+  readonly rotOneIn?: number
+}
+
+const CHANGES = new Set(["write", "truncate", "sync", "name", "syncFolder", "makeFolder"])
+const LOOKS_UP = new Set(["open", "list", "create", "remove", "rename", "makeFolder", "syncFolder", "exists", "space"])
+const noSignal = new AbortController().signal
+
+export class SickDevice {
+  #state: DeviceState = "well"
+  /** Wakes those who hang. */
+  #changed: (() => void)[] = []
+  readonly #rots: Intercept
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly random: Random,
+    private readonly options: SickDeviceOptions = {},
+  ) {
+    this.#rots = rotsByChance(ROT_KINDS, random)
+  }
+
+  get state(): DeviceState {
+    return this.#state
+  }
+
+  become(state: DeviceState): void {
+    this.#state = state
+    const waiting = this.#changed
+    this.#changed = []
+    for (const wake of waiting) wake()
+  }
+
+  /** How many calls hang now. */
+  get hanging(): number {
+    return this.#changed.length
+  }
+
+  readonly intercept: Intercept = call => {
+    const { folder } = this.options
+    if (folder !== undefined && call.path !== folder && !call.path.startsWith(`${folder}/`)) return
+    return this.#judge(call)
+  }
+
+  #judge(call: DiskCall): Bend | void | Promise<Bend | void> {
+    switch (this.#state) {
+      case "well":
+        return
+      case "lost":
+        throw failureOfCode(LOOKS_UP.has(kindOfCall(call)) ? "ENOENT" : "EIO", call.path)
+      case "hung":
+        return new Promise<void>(resolve => this.#changed.push(resolve)).then(() => this.#judge(call))
+      case "slow":
+        return this.clock.sleep(this.options.slowMs ?? 1_000, noSignal)
+      case "full":
+        return this.#full(call)
+      case "rotten":
+        if (call.kind !== "read" && call.kind !== "readNow") return
+        return this.random.below(this.options.rotOneIn ?? 3) === 0 ? this.#rots(call) : undefined
+      case "failing":
+        if (CHANGES.has(call.kind)) throw failureOfCode("EIO", call.path)
+        return
+      case "readOnly":
+        if (CHANGES.has(call.kind)) throw failureOfCode("EROFS", call.path)
+    }
+  }
+
+  #full(call: DiskCall): Bend | void {
+    const kind = kindOfCall(call)
+    if (kind === "create") throw failureOfCode("ENOSPC", call.path)
+    if (kind === "write") return { isFull: true }
+    if (kind === "space") return { space: { freeBytes: 0 } }
+  }
+}
