@@ -21,9 +21,9 @@ import { xxh64 } from "../base/xxh64.js"
 /**
  * `active`: has every shard that the layout gives it. `filling`: takes part, and may lack some.
  * `out`: taken out, neither read nor written, until it comes back, is replaced or forgotten.
- * `draining`: read, while what it has moves to others.
+ * `draining`: read, while what it has moves to others. `leaving`: as draining, and forgotten once empty.
  */
-export type ControlDeviceState = "active" | "filling" | "out" | "draining"
+export type ControlDeviceState = "active" | "filling" | "out" | "draining" | "leaving"
 
 export interface ControlDevice {
   readonly id: DeviceId
@@ -99,7 +99,7 @@ export const POLICY_VERSION_MAX = 0xffff
 /** Those of a layout before and those that came since. */
 const LAYOUT_DEVICES_MAX = 2 * DEVICES_MAX
 /** Numbers are on disk: append only. */
-const DEVICE_STATES: readonly ControlDeviceState[] = ["active", "filling", "out", "draining"]
+const DEVICE_STATES: readonly ControlDeviceState[] = ["active", "filling", "out", "draining", "leaving"]
 const MAGIC = 0x5243_4c48
 const VERSION = 2
 const VERSION_MIN = 1
