@@ -5,12 +5,14 @@ import fc from "fast-check"
 import { bytesOfHex, hexOf } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
 import { objectKeyOfText, parseBucketId, parsePartitionId, parseUploadId, rowKeyOf } from "../base/ids.js"
+import { parsePolicy } from "../base/policy.js"
 import { subBlockChecksums } from "../base/sub-block.js"
 import { xxh64Into } from "../base/xxh64.js"
 import type { NeedleHeader, NeedleId, PayloadHeader, ShardHeader, TombstoneHeader } from "./needle.js"
 import {
   decodeNeedleHeader,
   decodeNeedlePlace,
+  decodeShardShape,
   encodeNeedleHeader,
   encodeNeedlePlace,
   needleHeaderLength,
@@ -188,14 +190,39 @@ test("the length of a payload's header is known from its key and length", () => 
   assert.equal(encodeNeedleHeader(PAYLOAD).length, payloadHeaderBytes(PAYLOAD.key, PAYLOAD.bodyBytes))
 })
 
-test("places survive the index; others than places are refused", () => {
-  const place = { volume: 4_000_000_000, offsetBytes: 2 ** 45 + 7, headerBytes: 333, bodyBytes: 64 * 1024 * 1024 }
-  assert.deepEqual(decodeNeedlePlace(encodeNeedlePlace(place)), place)
-  const hostile = encodeNeedlePlace({ ...place, bodyBytes: 0xffff_ffff })
-  for (const bytes of [hostile, new Uint8Array(0), new Uint8Array(19)]) {
+const PLACE = { volume: 4_000_000_000, offsetBytes: 2 ** 45 + 7, headerBytes: 333, bodyBytes: 64 * 1024 * 1024 }
+
+test("places and shapes survive the index; others are refused", () => {
+  for (const policy of ["replica:1", "replica:3", "ec:4+2", "ec:2+1/xor", "ec:8+3/vandermonde"].map(text =>
+    parsePolicy(text),
+  )) {
+    const shape = { policy, blockLengthBytes: 3_000_001 }
+    const bytes = encodeNeedlePlace(PLACE, shape)
+    assert.deepEqual(decodeNeedlePlace(bytes), PLACE)
+    assert.deepEqual(decodeShardShape(bytes), shape)
+  }
+  const shape = { policy: SHARD.policy, blockLengthBytes: 1 }
+  const hostile = encodeNeedlePlace({ ...PLACE, bodyBytes: 0xffff_ffff }, shape)
+  for (const bytes of [hostile, new Uint8Array(0), new Uint8Array(19), new Uint8Array(27)]) {
     assert.throws(
       () => decodeNeedlePlace(bytes),
       error => isFailure(error, "corruptRow"),
     )
   }
+  const noPolicy = encodeNeedlePlace(PLACE, shape).fill(0, 20, 24)
+  const longBlock = encodeNeedlePlace(PLACE, { ...shape, blockLengthBytes: 0xffff_ffff })
+  for (const bytes of [noPolicy, longBlock, new Uint8Array(21)]) {
+    assert.throws(
+      () => decodeShardShape(bytes),
+      error => isFailure(error, "corruptRow"),
+    )
+  }
+})
+
+test("golden index values: version 2 both ways, version 1 read without a shape", () => {
+  const shape = { policy: SHARD.policy, blockLengthBytes: SHARD.blockLengthBytes }
+  assert.equal(hexOf(encodeNeedlePlace(PLACE, shape)), golden("needle-place-v2"))
+  const first = bytesOfHex(golden("needle-place-v1")) ?? BODY
+  assert.deepEqual(decodeNeedlePlace(first), PLACE)
+  assert.equal(decodeShardShape(first), undefined)
 })

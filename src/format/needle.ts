@@ -302,23 +302,33 @@ export function decodeNeedleHeader(bytes: Uint8Array): NeedleHeader {
 /** The key of a header whose checksum fits: it was an object key when it was written. */
 const parseOwnerKey = (key: string): ObjectKey => key as ObjectKey
 
-const PLACE_BYTES = 20
+/** What the index says of a shard beside its place, so that a survey of all shards reads no needle. */
+export interface ShardShape {
+  readonly policy: Policy
+  /** Bytes of the block that this is a shard of, before padding. */
+  readonly blockLengthBytes: number
+}
 
-/** The index's value. */
-export function encodeNeedlePlace(place: NeedlePlace): Uint8Array {
-  const bytes = new Uint8Array(PLACE_BYTES)
-  const view = viewOf(bytes)
+/** Of the first version, which said nothing but the place. */
+const PLACE_BYTES = 20
+const PLACE_AND_SHAPE_BYTES = 28
+
+/** The index's value, version 2: place, policy, length of the block. */
+export function encodeNeedlePlace(place: NeedlePlace, shape: ShardShape): Uint8Array {
+  const bytes = new Uint8Array(PLACE_AND_SHAPE_BYTES)
+  const view = new DataView(bytes.buffer)
   view.setUint32(0, place.volume, true)
   view.setBigUint64(4, BigInt(place.offsetBytes), true)
   view.setUint32(12, place.headerBytes, true)
   view.setUint32(16, place.bodyBytes, true)
+  writePolicy(shape.policy, bytes, 20)
+  view.setUint32(24, shape.blockLengthBytes, true)
   return bytes
 }
 
 /** Throws `corruptRow` where lengths are beyond the limits. */
 export function decodeNeedlePlace(bytes: Uint8Array): NeedlePlace {
-  if (bytes.length !== PLACE_BYTES) throw fail("corruptRow", { family: "needles", lengthBytes: bytes.length })
-  const view = viewOf(bytes)
+  const view = viewOfPlace(bytes)
   const place = {
     volume: view.getUint32(0, true),
     offsetBytes: Number(view.getBigUint64(4, true)),
@@ -329,4 +339,28 @@ export function decodeNeedlePlace(bytes: Uint8Array): NeedlePlace {
     throw fail("corruptRow", { family: "needles", ...place })
   }
   return place
+}
+
+/** One object for each policy, however many shards are under it. */
+const policiesRead = new Map<number, Policy>()
+
+/** Undefined for a value of version 1: the needle's header says it. Throws `corruptRow`. */
+export function decodeShardShape(bytes: Uint8Array): ShardShape | undefined {
+  const view = viewOfPlace(bytes)
+  if (bytes.length === PLACE_BYTES) return undefined
+  const encoded = view.getUint32(20, true)
+  const policy = policiesRead.get(encoded) ?? readPolicy(bytes, 20)
+  const blockLengthBytes = view.getUint32(24, true)
+  if (policy === undefined || blockLengthBytes > BLOCK_BYTES_MAX) {
+    throw fail("corruptRow", { family: "needles", policy: encoded, blockLengthBytes })
+  }
+  policiesRead.set(encoded, policy)
+  return { policy, blockLengthBytes }
+}
+
+function viewOfPlace(bytes: Uint8Array): DataView {
+  if (bytes.length !== PLACE_BYTES && bytes.length !== PLACE_AND_SHAPE_BYTES) {
+    throw fail("corruptRow", { family: "needles", lengthBytes: bytes.length })
+  }
+  return viewOf(bytes)
 }

@@ -14,6 +14,6 @@ export interface IndexWrite {
 /** In the order of the volumes the last write of a key counts, so a later copy wins and a tombstone drops. */
 export function indexWrite(header: NeedleHeader, place: NeedlePlace): IndexWrite {
   if (header.kind === "payload") throw fail("corruptNeedle", { message: "an inline payload among needles", ...place })
-  const value = header.kind === "tombstone" ? undefined : encodeNeedlePlace(place)
+  const value = header.kind === "tombstone" ? undefined : encodeNeedlePlace(place, header)
   return { family: "needles", key: needleKeyOf(header.id), value }
 }

@@ -33,6 +33,7 @@ import { encodeControlRecord } from "../../src/format/control-record.js"
 import { encodeEntry } from "../../src/format/entry.js"
 import type { Extent } from "../../src/format/extent.js"
 import { encodeLogBatch } from "../../src/format/log-batch.js"
+import { parsePolicy } from "../../src/base/policy.js"
 import { encodeNeedleHeader, encodeNeedlePlace, needleKeyOf, type NeedleId } from "../../src/format/needle.js"
 import {
   encodeAccessKey,
@@ -297,8 +298,13 @@ const SAMPLES: Readonly<Record<string, { bytes: Uint8Array; fields: Readonly<Rec
     fields: { volumeId: 20, groups: 3, offsetBytes: 81_920, checksum: 0x55 },
   },
   "needle-place": {
-    bytes: encodeNeedlePlace({ volume: 2, offsetBytes: 4160, headerBytes: 90, bodyBytes: 64 }),
-    fields: { volume: 2, offsetBytes: 4160, headerBytes: 90, bodyBytes: 64 },
+    bytes: encodeNeedlePlace(
+      { volume: 2, offsetBytes: 4160, headerBytes: 90, bodyBytes: 64 },
+      { policy: parsePolicy("ec:4+2"), blockLengthBytes: 250 },
+    ),
+    fields: {
+      ...{ volume: 2, offsetBytes: 4160, headerBytes: 90, bodyBytes: 64, policy: 0x00_02_04_02, blockBytes: 250 },
+    },
   },
   version: {
     bytes: version,
