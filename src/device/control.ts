@@ -4,6 +4,7 @@ import type { Failure } from "../base/failures.js"
 import { encodeControlRecord, parseControlRecord } from "../format/control-record.js"
 import type { ControlRecord } from "../format/control-record.js"
 import type { Disk } from "../seams/disk/contract.js"
+import { withBallast } from "./ballast.js"
 import { readRecordFile, replaceRecordFile } from "./record-file.js"
 
 const NAME = "control"
@@ -20,7 +21,8 @@ export async function readControlRecord(disk: Disk, folder: string): Promise<Con
   }
 }
 
-/** Durable when it resolves. */
+/** Durable when it resolves. A device without room for it gives back a part of its ballast. */
 export function writeControlRecord(disk: Disk, folder: string, record: ControlRecord): Promise<void> {
-  return replaceRecordFile(disk, `${folder}/${NAME}`, encodeControlRecord(record))
+  const bytes = encodeControlRecord(record)
+  return withBallast(disk, folder, () => replaceRecordFile(disk, `${folder}/${NAME}`, bytes))
 }

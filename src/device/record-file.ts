@@ -36,9 +36,13 @@ export async function replaceRecordFile(disk: Disk, path: string, bytes: Uint8Ar
   try {
     await file.write([bytes], 0)
     await file.sync()
-  } finally {
-    await file.close()
+  } catch (error) {
+    await file.close().catch(() => undefined)
+    // On a full disk what an attempt leaves behind would be in the way of the next.
+    await disk.remove(path + NEW).catch(() => undefined)
+    throw error
   }
+  await file.close()
   await disk.rename(path + NEW, path)
   await disk.syncFolder(path.slice(0, path.lastIndexOf("/")))
 }

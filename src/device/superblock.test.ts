@@ -20,6 +20,25 @@ async function folderOn(sim: SimDisk): Promise<Disk> {
   return disk
 }
 
+test("a device without room for its next superblock begins its next life with a part of its ballast", async () => {
+  const sim = new SimDisk()
+  const disk = await folderOn(sim)
+  const first = await createSuperblock(disk, "/d", NEW_DEVICE)
+  await disk.makeFolder("/d/ballast")
+  for (const name of ["000001", "000002"]) {
+    await (await disk.open(`/d/ballast/${name}`, "create")).write([new Uint8Array(9000)], 0)
+  }
+  sim.capacityBytes = sim.medium.usedBytes
+  await beginIncarnation(disk, "/d", first)
+  assert.equal((await readSuperblock(disk, "/d"))?.incarnation, 1)
+  assert.deepEqual(sim.medium.namesIn("/d/ballast"), ["000001"])
+  sim.capacityBytes = sim.medium.usedBytes
+  await disk.remove("/d/ballast/000001")
+  sim.capacityBytes = sim.medium.usedBytes
+  await assert.rejects(beginIncarnation(disk, "/d", first), error => isFailure(error, "deviceFull"))
+  assert.deepEqual(sim.medium.namesIn("/d"), ["ballast", "superblock"], "nothing is left of the attempt")
+})
+
 test("a record file is the old or the new at every power cut, and the new once acknowledged", async () => {
   const sim = new SimDisk()
   const disk = await folderOn(sim)

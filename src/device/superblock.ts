@@ -8,6 +8,7 @@ import { parseIncarnation } from "../base/ids.js"
 import { decodeSuperblock, encodeSuperblock, FORMAT_EPOCH_MAX } from "../format/superblock.js"
 import type { Superblock } from "../format/superblock.js"
 import type { Disk } from "../seams/disk/contract.js"
+import { withBallast } from "./ballast.js"
 import { readRecordFile, replaceRecordFile } from "./record-file.js"
 
 const NAME = "superblock"
@@ -42,14 +43,19 @@ export interface NewDevice {
 /** Makes an empty folder a device on which no process has lived yet. */
 export async function createSuperblock(disk: Disk, folder: string, device: NewDevice): Promise<Superblock> {
   const superblock = { ...device, incarnation: parseIncarnation(0), formatEpoch: FORMAT_EPOCH_MAX }
-  await replaceRecordFile(disk, pathIn(folder), encodeSuperblock(superblock))
+  await writeSuperblock(disk, folder, superblock)
   return superblock
+}
+
+/** Also a device without room for it begins its next life: with a part of its ballast. */
+function writeSuperblock(disk: Disk, folder: string, superblock: Superblock): Promise<void> {
+  return withBallast(disk, folder, () => replaceRecordFile(disk, pathIn(folder), encodeSuperblock(superblock)))
 }
 
 /** Begins the next life on the device. The caller holds the folder's lock. */
 export async function beginIncarnation(disk: Disk, folder: string, before: Superblock): Promise<Superblock> {
   const superblock = { ...before, incarnation: parseIncarnation(before.incarnation + 1) }
-  await replaceRecordFile(disk, pathIn(folder), encodeSuperblock(superblock))
+  await writeSuperblock(disk, folder, superblock)
   return superblock
 }
 

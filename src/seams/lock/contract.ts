@@ -16,6 +16,6 @@ export interface FolderLock {
 }
 
 export interface FolderLocks {
-  /** The folder exists. Throws `folderInUse`, `deviceFailed`, `invalidConfig` (no place for a lock). */
+  /** The folder exists. Throws `folderInUse`, `deviceFailed`, `deviceFull`, `invalidConfig` (no place for a lock). */
   take(folder: string): Promise<FolderLock>
 }

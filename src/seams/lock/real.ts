@@ -10,7 +10,7 @@
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import * as net from "node:net"
-import { fail } from "../../base/failures.js"
+import { fail, type Failure } from "../../base/failures.js"
 import type { FolderLock, FolderLocks } from "./contract.js"
 
 const SOCKET = "owner.sock"
@@ -29,6 +29,13 @@ type Answer =
   | { readonly kind: "absent" }
 
 const codeOf = (error: unknown): string => (error instanceof Error && "code" in error ? String(error.code) : "unknown")
+
+function noPlace(path: string, error: unknown): Failure {
+  const code = codeOf(error)
+  const isFull = code === "ENOSPC" || code === "EDQUOT"
+  const message = "the data folder cannot hold a lock"
+  return fail(isFull ? "deviceFull" : "invalidConfig", { message, path, code }, error)
+}
 
 /** Asks who listens on the socket. */
 function ask(address: string): Promise<Answer> {
@@ -140,11 +147,7 @@ export class RealLocks implements FolderLocks {
       server = await listen(handle.address(ownName), token)
     } catch (error) {
       handle.close()
-      throw fail(
-        "invalidConfig",
-        { message: "the data folder cannot hold a lock", path: folder, code: codeOf(error) },
-        error,
-      )
+      throw noPlace(folder, error)
     }
     const lock = new SocketLock(handle, server, ownName, token)
     try {
@@ -177,7 +180,7 @@ function tryLink(from: string, to: string): boolean {
     return true
   } catch (error) {
     if (codeOf(error) === "EEXIST") return false
-    throw fail("invalidConfig", { message: "the data folder cannot hold a lock", path: to, code: codeOf(error) }, error)
+    throw noPlace(to, error)
   }
 }
 

@@ -1,0 +1,156 @@
+/**
+ * Ballast: files that hold nothing and keep a part of the disk free for those who make room.
+ *
+ * Really written, with bytes that no file system can leave out, since a file with a hole keeps nothing
+ * free. Given back by removing whole files.
+ * Callers   wait for each call before the next (`space.ts` sees to it).
+ */
+import { must } from "../base/assert.js"
+import { isFailure } from "../base/failures.js"
+import { MIB } from "../base/limits.js"
+import type { Disk, DiskFile } from "../seams/disk/contract.js"
+import type { Random } from "../seams/random/contract.js"
+
+export const BALLAST_FOLDER = "ballast"
+/** A write that finds no room is tried again so often, each time after ballast was given back. */
+export const GIVE_BACKS_MAX = 8
+/** A start writes records, lock files, pages of the base and a piece of the log. */
+const START_BYTES = 8 * MIB
+const NAME = /^\d{6}$/
+
+const nameOf = (number: number): string => String(number).padStart(6, "0")
+
+interface BallastFile {
+  readonly path: string
+  readonly number: number
+  bytes: number
+}
+
+/** The ballast in one device's folder. */
+export class Ballast {
+  private growing: { readonly file: DiskFile; readonly entry: BallastFile } | undefined
+  private noise: Uint8Array | undefined
+
+  private constructor(
+    private readonly disk: Disk,
+    private readonly folder: string,
+    private readonly random: Random,
+    private readonly files: BallastFile[],
+  ) {}
+
+  /** `deviceFolder` need not have any yet. */
+  static async open(disk: Disk, deviceFolder: string, random: Random): Promise<Ballast> {
+    const folder = `${deviceFolder}/${BALLAST_FOLDER}`
+    const files: BallastFile[] = []
+    for (const path of await ballastPaths(disk, deviceFolder)) {
+      const file = await disk.open(path, "read")
+      try {
+        files.push({ path, number: Number(path.slice(-6)), bytes: await file.sizeBytes() })
+      } finally {
+        await file.close()
+      }
+    }
+    return new Ballast(disk, folder, random, files)
+  }
+
+  get bytes(): number {
+    return this.files.reduce((sum, { bytes }) => sum + bytes, 0)
+  }
+
+  /** Adds up to `bytes` to the newest file, and begins another where that has `fileBytes`. */
+  async grow(bytes: number, fileBytes: number): Promise<void> {
+    const { file, entry } = (this.growing ??= await this.begin())
+    const noise = this.noiseOf(Math.min(bytes, fileBytes - entry.bytes))
+    await file.write([noise], entry.bytes)
+    entry.bytes += noise.length
+    if (entry.bytes < fileBytes) return
+    await file.sync()
+    await this.leave()
+  }
+
+  /** Removes files, the newest first, until so many bytes are free; returns how many are. */
+  async shrink(bytes: number): Promise<number> {
+    await this.leave()
+    let freed = 0
+    while (freed < bytes && this.files.length > 0) {
+      const last = must(this.files.at(-1), "there is a file")
+      const isGone = await removed(this.disk, last.path)
+      this.files.pop()
+      if (isGone) freed += last.bytes
+    }
+    // File systems give blocks to others once their removal is on the disk.
+    if (freed > 0) await this.disk.syncFolder(this.folder)
+    return freed
+  }
+
+  close(): Promise<void> {
+    return this.leave()
+  }
+
+  private async begin(): Promise<{ readonly file: DiskFile; readonly entry: BallastFile }> {
+    await this.disk.makeFolder(this.folder)
+    const number = 1 + Math.max(0, ...this.files.map(each => each.number))
+    const path = `${this.folder}/${nameOf(number)}`
+    const entry = { path, number, bytes: 0 }
+    const file = await this.disk.open(path, "create")
+    this.files.push(entry)
+    return { file, entry }
+  }
+
+  private async leave(): Promise<void> {
+    const { growing } = this
+    this.growing = undefined
+    await growing?.file.close()
+  }
+
+  private noiseOf(bytes: number): Uint8Array {
+    if (this.noise === undefined || this.noise.length < bytes) this.noise = this.random.bytes(bytes)
+    return this.noise.subarray(0, bytes)
+  }
+}
+
+/** The ballast files in a device's folder, the oldest first. */
+export async function ballastPaths(disk: Disk, deviceFolder: string): Promise<string[]> {
+  const folder = `${deviceFolder}/${BALLAST_FOLDER}`
+  if (!(await disk.exists(folder))) return []
+  return (await disk.list(folder)).filter(name => NAME.test(name)).map(name => `${folder}/${name}`)
+}
+
+/** False for a file that was gone already: records are replaced beside an open ballast, see `withBallast`. */
+async function removed(disk: Disk, path: string): Promise<boolean> {
+  try {
+    await disk.remove(path)
+    return true
+  } catch (error) {
+    if (isFailure(error, "deviceFailed") && error.details["code"] === "ENOENT") return false
+    throw error
+  }
+}
+
+/** Gives back one file of a device that may not be open. False where there is none. */
+export async function dropBallast(disk: Disk, deviceFolder: string): Promise<boolean> {
+  const last = (await ballastPaths(disk, deviceFolder)).at(-1)
+  if (last === undefined) return false
+  await removed(disk, last)
+  await disk.syncFolder(`${deviceFolder}/${BALLAST_FOLDER}`)
+  return true
+}
+
+/** So that a device can be opened: gives back ballast until this much is free, as far as there is any. */
+export async function makeRoomToStart(disk: Disk, deviceFolder: string): Promise<void> {
+  while ((await disk.space(deviceFolder)).freeBytes < START_BYTES && (await dropBallast(disk, deviceFolder))) continue
+}
+
+/**
+ * Does what has to succeed also on a full disk, before anything of the device is open: a file of its
+ * ballast is given back each time that it finds no room. It must be possible to do it again.
+ */
+export async function withBallast<T>(disk: Disk, deviceFolder: string, run: () => Promise<T>): Promise<T> {
+  for (let left = GIVE_BACKS_MAX; ; left -= 1) {
+    try {
+      return await run()
+    } catch (error) {
+      if (left === 0 || !isFailure(error, "deviceFull") || !(await dropBallast(disk, deviceFolder))) throw error
+    }
+  }
+}

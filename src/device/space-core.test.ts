@@ -1,0 +1,67 @@
+/** What the reserve is, and who may use it. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import fc from "fast-check"
+import { GIB, MIB } from "../base/limits.js"
+import {
+  ballastRoomBytes,
+  FillRate,
+  leftBytes,
+  mayTakeMetadata,
+  mayTakeNeedles,
+  reserveOf,
+  SPACE_LIMITS,
+  usableBytes,
+  type SpaceFacts,
+} from "./space-core.js"
+
+const facts = (known: Partial<SpaceFacts>): SpaceFacts => ({
+  ...{ totalBytes: 10 * GIB, freeBytes: 5 * GIB, grownBytes: 0, promisedBytes: 0, owedBytes: 0 },
+  ...{ ballastBytes: 0, reserveBytes: 200 * MIB, ...known },
+})
+
+test("the reserve is 2 % within its bounds, and small where the folder is no mount point", () => {
+  assert.equal(reserveOf(1 * GIB, true), 64 * MIB)
+  assert.equal(reserveOf(100 * GIB, true), 2 * GIB)
+  assert.equal(reserveOf(16_000 * GIB, true), 8 * GIB)
+  assert.equal(reserveOf(16_000 * GIB, false), 64 * MIB)
+  assert.equal(reserveOf(100 * MIB, true), 25 * MIB, "most of a tiny disk is for data")
+})
+
+test("needles stop where the reserve begins, other new rows at half of it", () => {
+  const left = (bytes: number) => facts({ freeBytes: bytes })
+  assert.ok(mayTakeNeedles(left(201 * MIB), MIB))
+  assert.ok(!mayTakeNeedles(left(201 * MIB), MIB + 1))
+  assert.ok(mayTakeMetadata(left(101 * MIB), MIB))
+  assert.ok(!mayTakeMetadata(left(101 * MIB), MIB + 1))
+})
+
+test("ballast counts as free, and what is on its way does not", () => {
+  const known = facts({ freeBytes: 100, ballastBytes: 50, grownBytes: 10, promisedBytes: 20, owedBytes: 30 })
+  assert.equal(leftBytes(known), 90)
+  assert.equal(leftBytes(facts({ freeBytes: 5, grownBytes: 10 })), 0)
+})
+
+test("growing the ballast changes nothing for anybody, and never leaves a writer without room", () => {
+  const sizes = fc.integer({ min: 0, max: 2 ** 33 })
+  fc.assert(
+    fc.property(sizes, sizes, sizes, sizes, (freeBytes, grownBytes, owedBytes, ballast) => {
+      const before = facts({ freeBytes, grownBytes, owedBytes, ballastBytes: Math.min(ballast, 200 * MIB) })
+      const bytes = ballastRoomBytes(before, SPACE_LIMITS)
+      const after = { ...before, ballastBytes: before.ballastBytes + bytes, grownBytes: grownBytes + bytes }
+      assert.equal(usableBytes(after), usableBytes(before))
+      assert.ok(after.ballastBytes <= before.reserveBytes)
+      if (bytes > 0) assert.ok(after.freeBytes - after.grownBytes - after.owedBytes > 0)
+    }),
+  )
+})
+
+test("the time until a device is full comes from how fast it filled lately", () => {
+  const rate = new FillRate(300_000)
+  rate.add(0, 10_000)
+  assert.equal(rate.secondsUntilFull, undefined)
+  for (let second = 1; second <= 100; second += 1) rate.add(second * 1000, 10_000 - 10 * second)
+  assert.ok(Math.abs((rate.secondsUntilFull ?? 0) - 900) < 1)
+  for (let second = 101; second <= 1000; second += 1) rate.add(second * 1000, 9_000 + second)
+  assert.equal(rate.secondsUntilFull, undefined, "it does not fill any more")
+})

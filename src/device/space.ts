@@ -1,0 +1,377 @@
+/**
+ * Space: how much room each device has, asked of its file system now and then and reckoned in between;
+ * and the ballast that keeps the reserve free.
+ *
+ * Devices whose folders lie on one file system share its space, its reserve and its ballast, whose files
+ * lie in turn in each of their folders.
+ *
+ * Promises  Whoever was let in by `claim` finds the room that was claimed, as far as others on the file
+ *           system leave it. Ballast is given back only to who asks for room.
+ * Limits    SPACE_LIMITS. The free space is up to `lookEveryMs` old.
+ */
+import { must } from "../base/assert.js"
+import { asFailure, fail, isFailure } from "../base/failures.js"
+import { ENTRY_BYTES_MAX } from "../base/limits.js"
+import type { Living } from "../life/contract.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Disk, Space } from "../seams/disk/contract.js"
+import type { Random } from "../seams/random/contract.js"
+import type { Log } from "../seams/telemetry/contract.js"
+import { Ballast } from "./ballast.js"
+import { roomyDisk, type RoomMaker } from "./roomy-disk.js"
+import {
+  ballastFileBytes,
+  ballastRoomBytes,
+  FillRate,
+  leftBytes,
+  mayTakeMetadata,
+  mayTakeNeedles,
+  reserveOf,
+  SPACE_LIMITS,
+  usableBytes,
+  type SpaceFacts,
+  type SpaceLimits,
+} from "./space-core.js"
+
+export interface Fullness {
+  readonly fileSystemId: string
+  readonly totalBytes: number
+  /** What could still be written if all of the reserve were used. */
+  readonly leftBytes: number
+  /** What needles may still take. */
+  readonly usableBytes: number
+  readonly reserveBytes: number
+  readonly ballastBytes: number
+  /** "full": takes no needles; "critical": no new rows either, only what makes room. */
+  readonly level: "roomy" | "full" | "critical"
+  /** At the rate of the last minutes; undefined where it does not fill. */
+  readonly secondsUntilFull: number | undefined
+}
+
+/** The file systems of one process. */
+export class Spaces {
+  private readonly systems = new Map<string, FileSystem>()
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly random: Random,
+    private readonly output: Log,
+    private readonly limits: SpaceLimits = SPACE_LIMITS,
+  ) {}
+
+  /**
+   * Looks at a device's file system and at the ballast in its folder. `disk`: behind its queue.
+   * Throws what the disk throws.
+   */
+  async open(name: string, disk: Disk, folder: string, isMountPoint: boolean): Promise<DeviceSpace> {
+    const space = await disk.space(folder)
+    const ballast = await Ballast.open(disk, folder, this.random)
+    const { fileSystemId } = space
+    const system = this.systems.get(fileSystemId) ?? new FileSystem(fileSystemId, this.clock, this.output, this.limits)
+    this.systems.set(fileSystemId, system)
+    const member = { name, disk, folder, isMountPoint, ballast, owedBytes: () => 0 }
+    system.add(member, space)
+    return new DeviceSpace(system, member, async () => {
+      system.remove(member)
+      if (system.isLeft && this.systems.get(fileSystemId) === system) this.systems.delete(fileSystemId)
+      await ballast.close()
+    })
+  }
+}
+
+interface SpaceMember {
+  readonly name: string
+  readonly disk: Disk
+  readonly folder: string
+  readonly isMountPoint: boolean
+  readonly ballast: Ballast
+  owedBytes: () => number
+}
+
+/** One device's view of its file system. */
+export class DeviceSpace implements Living, RoomMaker {
+  readonly name: string
+
+  constructor(
+    private readonly system: FileSystem,
+    private readonly member: SpaceMember,
+    private readonly leave: () => Promise<void>,
+  ) {
+    this.name = `space ${member.name}`
+  }
+
+  /** The device's disk, with ballast behind it. */
+  get disk(): Disk {
+    return roomyDisk(this.member.disk, this)
+  }
+
+  /** From now on `bytes()` are held to be written sooner or later: what the log holds for checkpoints. */
+  owes(bytes: () => number): void {
+    this.member.owedBytes = bytes
+  }
+
+  mayTakeNeedles(bytes: number): boolean {
+    return mayTakeNeedles(this.system.facts, bytes)
+  }
+
+  mayTakeMetadata(bytes: number = ENTRY_BYTES_MAX): boolean {
+    return mayTakeMetadata(this.system.facts, bytes)
+  }
+
+  /**
+   * Keeps room for needles until the returned function is called, which is when they are written (or
+   * will not be). Throws `deviceFull`.
+   */
+  claim(bytes: number): () => void {
+    if (!this.mayTakeNeedles(bytes)) throw this.full("needles")
+    return this.system.promise(bytes)
+  }
+
+  /** Undefined where there is room for new rows; otherwise a last look, which throws `deviceFull` if there is none. */
+  roomForMetadata(bytes: number = ENTRY_BYTES_MAX): Promise<void> | undefined {
+    return this.mayTakeMetadata(bytes) ? undefined : this.lastLook("rows", () => this.mayTakeMetadata(bytes))
+  }
+
+  /** The same for needles. */
+  roomForNeedles(bytes: number): Promise<void> | undefined {
+    return this.mayTakeNeedles(bytes) ? undefined : this.lastLook("needles", () => this.mayTakeNeedles(bytes))
+  }
+
+  get isFull(): boolean {
+    return this.fullness.level !== "roomy"
+  }
+
+  get freeUsableBytes(): number {
+    return usableBytes(this.system.facts)
+  }
+
+  get secondsUntilFull(): number | undefined {
+    return this.system.rate.secondsUntilFull
+  }
+
+  get fullness(): Fullness {
+    const { facts, limits, fileSystemId } = this.system
+    const { totalBytes, reserveBytes, ballastBytes } = facts
+    const level = mayTakeNeedles(facts, limits.fullBytes) ? "roomy" : mayTakeMetadata(facts, 0) ? "full" : "critical"
+    return {
+      ...{ fileSystemId, totalBytes, reserveBytes, ballastBytes, level },
+      leftBytes: leftBytes(facts),
+      usableBytes: usableBytes(facts),
+      secondsUntilFull: this.secondsUntilFull,
+    }
+  }
+
+  giveBack(bytes: number): Promise<boolean> {
+    return this.system.giveBack(bytes)
+  }
+
+  grew(bytes: number): void {
+    this.system.grew(bytes)
+  }
+
+  /** Asks the file system now; what it says is in what this object says from then on. */
+  look(): Promise<void> {
+    return this.system.look()
+  }
+
+  /** What is really free, ballast apart. */
+  get freeBytes(): number {
+    return this.system.facts.freeBytes
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    await this.system.run(this.member, signal)
+  }
+
+  close(): Promise<void> {
+    return this.leave()
+  }
+
+  private async lastLook(what: string, isRoomy: () => boolean): Promise<void> {
+    await this.system.lookSoon()
+    if (!isRoomy()) throw this.full(what)
+  }
+
+  private full(what: string): Error {
+    const { folder, name } = this.member
+    return fail("deviceFull", { message: `the device has no room for new ${what}`, device: name, path: folder })
+  }
+}
+
+/** A look is not asked for again within this time of the last one. */
+const LOOK_AGAIN_MS = 100
+
+class FileSystem {
+  readonly rate: FillRate
+  private readonly members: SpaceMember[] = []
+  private space: Space | undefined
+  private grownBytes = 0
+  private promisedBytes = 0
+  /** Of what the file system calls free: not for us, as a write that found no room has shown (a quota). */
+  private hiddenBytes = 0
+  private lookedMs = -Infinity
+  private looking: Promise<void> | undefined
+  private gaveBackMs = -Infinity
+  /** What is done to the ballast, one after another; never rejects. */
+  private ballasting: Promise<unknown> = Promise.resolve()
+
+  constructor(
+    readonly fileSystemId: string,
+    private readonly clock: Clock,
+    private readonly output: Log,
+    readonly limits: SpaceLimits,
+  ) {
+    this.rate = new FillRate(limits.rateMs)
+  }
+
+  get isLeft(): boolean {
+    return this.members.length === 0
+  }
+
+  private get shown(): Space {
+    return must(this.space, "a file system was looked at when it was found")
+  }
+
+  get facts(): SpaceFacts {
+    const { totalBytes, freeBytes: shownBytes } = this.shown
+    const freeBytes = Math.max(0, shownBytes - this.hiddenBytes)
+    const reserves = this.members.map(({ isMountPoint }) => reserveOf(totalBytes, isMountPoint, this.limits))
+    return {
+      ...{ totalBytes, freeBytes, grownBytes: this.grownBytes, promisedBytes: this.promisedBytes },
+      owedBytes: this.members.reduce((sum, { owedBytes }) => sum + owedBytes(), 0),
+      ballastBytes: this.members.reduce((sum, { ballast }) => sum + ballast.bytes, 0),
+      reserveBytes: Math.max(0, ...reserves),
+    }
+  }
+
+  add(member: SpaceMember, space: Space): void {
+    this.members.push(member)
+    this.saw(space, 0)
+  }
+
+  remove(member: SpaceMember): void {
+    const at = this.members.indexOf(member)
+    if (at !== -1) this.members.splice(at, 1)
+  }
+
+  grew(bytes: number): void {
+    this.grownBytes += bytes
+  }
+
+  promise(bytes: number): () => void {
+    this.promisedBytes += bytes
+    let isKept = true
+    return () => {
+      if (isKept) this.promisedBytes -= bytes
+      isKept = false
+    }
+  }
+
+  look(): Promise<void> {
+    this.looking ??= this.ask().finally(() => (this.looking = undefined))
+    return this.looking
+  }
+
+  /** As `look`, unless the last one was just now. A file system that cannot be asked is as it was. */
+  async lookSoon(): Promise<void> {
+    if (this.clock.monotonicMs() - this.lookedMs < LOOK_AGAIN_MS) return
+    await this.look().catch(() => undefined)
+  }
+
+  private async ask(): Promise<void> {
+    let failure: unknown
+    for (const { disk, folder } of [...this.members]) {
+      const countedBytes = this.grownBytes
+      try {
+        this.saw(await disk.space(folder), countedBytes)
+        return
+      } catch (error) {
+        failure = error
+      }
+    }
+    if (failure !== undefined) throw asFailure(failure)
+  }
+
+  /** `countedBytes`: what had grown when the question was asked, and is in the answer. */
+  private saw(space: Space, countedBytes: number): void {
+    this.space = space
+    this.grownBytes -= countedBytes
+    this.lookedMs = this.clock.monotonicMs()
+    this.rate.add(this.lookedMs, usableBytes(this.facts))
+  }
+
+  /** Looks and grows the ballast until the signal fires; of several members one at a time does it. */
+  async run(member: SpaceMember, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.clock.sleep(this.limits.lookEveryMs, signal)
+      const isDue = this.clock.monotonicMs() - this.lookedMs >= this.limits.lookEveryMs / 2
+      if (signal.aborted || !isDue || !this.members.includes(member)) continue
+      await this.look()
+      await this.growBallast(signal)
+    }
+  }
+
+  private async growBallast(signal: AbortSignal): Promise<void> {
+    if (this.clock.monotonicMs() - this.gaveBackMs < this.limits.regrowMs) return
+    if (this.hiddenBytes > 0) await this.inTurn(() => this.probe())
+    for (let piece = 0; piece < this.limits.ballastPiecesPerLook && !signal.aborted; piece += 1) {
+      const grown = await this.inTurn(() => this.growPiece())
+      if (!grown) return
+    }
+  }
+
+  /** Whether what the file system calls free is ours by now. */
+  private async probe(): Promise<void> {
+    const { reserveBytes, ballastBytes } = this.facts
+    const bytes = Math.min(this.limits.ballastPieceBytes, reserveBytes - ballastBytes, this.shown.freeBytes)
+    if (bytes > 0 && (await this.grow(bytes))) this.hiddenBytes = 0
+  }
+
+  private growPiece(): Promise<boolean> {
+    return this.grow(Math.min(ballastRoomBytes(this.facts, this.limits), this.limits.ballastPieceBytes))
+  }
+
+  /** Adds to the ballast of the member that has the least; false where there is no need or no room. */
+  private async grow(bytes: number): Promise<boolean> {
+    const [member] = [...this.members].sort((a, b) => a.ballast.bytes - b.ballast.bytes)
+    if (bytes <= 0 || member === undefined) return false
+    const before = member.ballast.bytes
+    try {
+      await member.ballast.grow(bytes, ballastFileBytes(this.facts.reserveBytes, this.limits))
+    } catch (error) {
+      // Somebody else took the room meanwhile; it is looked for again when things have settled.
+      if (!isFailure(error, "deviceFull")) throw error
+      this.gaveBackMs = this.clock.monotonicMs()
+    }
+    const grownBytes = member.ballast.bytes - before
+    this.grew(grownBytes)
+    return grownBytes > 0
+  }
+
+  /** Asked for by a write that found no room. */
+  giveBack(bytes: number): Promise<boolean> {
+    return this.inTurn(async () => {
+      this.gaveBackMs = this.clock.monotonicMs()
+      await this.look().catch(() => undefined)
+      if (this.facts.freeBytes >= bytes + this.limits.fullBytes) this.hiddenBytes = this.shown.freeBytes
+      let freedBytes = 0
+      for (const { ballast, name } of [...this.members].sort((a, b) => b.ballast.bytes - a.ballast.bytes)) {
+        if (freedBytes > 0 && freedBytes >= bytes) break
+        freedBytes += await ballast.shrink(Math.max(1, bytes - freedBytes)).catch((error: unknown) => {
+          this.output.warn("ballast could not be given back", { device: name, error: String(error) })
+          return 0
+        })
+      }
+      if (freedBytes === 0) return false
+      this.output.warn("gave back a part of the reserve", { freedBytes, fileSystem: this.fileSystemId })
+      await this.look().catch(() => undefined)
+      return true
+    })
+  }
+
+  private inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const done = this.ballasting.then(run)
+    this.ballasting = done.catch(() => undefined)
+    return done
+  }
+}
