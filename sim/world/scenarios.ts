@@ -94,10 +94,11 @@ async function rot(seed: number): Promise<void> {
   const on = await stage(seed, 4)
   const bytes = bodyBytes("rotting", 500_000)
   await put(on, "a", bytes)
-  const { disk } = on.world
   const random = on.world.random.fork("rot")
   for (let round = 0; round < 8; round += 1) {
-    const folder = `/d${1 + random.below(2)}/volumes`
+    const bay = `/d${1 + random.below(2)}`
+    const { disk } = on.world.bays.driveOf(bay)
+    const folder = `${bay}/volumes`
     for (const name of disk.medium.namesIn(folder)) {
       const path = `${folder}/${name}`
       const size = must(disk.medium.fileAt(path), "it was listed").current.length

@@ -1,5 +1,5 @@
 /**
- * A simulated machine: an engine over a crashable disk, bases in memory, virtual time and one seed.
+ * A simulated machine: an engine over drives in bays (`/d1`, `/d2` …), virtual time and one seed.
  *
  * `crash` cuts the power (what was not synced is left to chance), `kill` ends the process alone; the
  * next `start` opens what is left. Calls of a life that is over never settle; abandoned work dies with
@@ -14,10 +14,10 @@ import { KIB, MIB } from "../../src/base/limits.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import { SimClock } from "../../src/seams/clock/sim.js"
 import { InlineCompute } from "../../src/seams/compute/index.js"
-import { SimDisk, type Intercept } from "../../src/seams/disk/index.js"
+import type { Bend, DiskCall, Intercept } from "../../src/seams/disk/index.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
-import { MemoryStores } from "../../src/seams/store/memory.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
+import { Bays, Drive } from "./drives.js"
 
 export interface WorldOptions {
   readonly seed: number
@@ -32,22 +32,33 @@ const never = <T>(): Promise<T> => new Promise<T>(() => undefined)
 export class World {
   readonly clock = new SimClock()
   readonly random: SimRandom
-  readonly disk = new SimDisk()
-  readonly stores = new MemoryStores({ beforeCommit: () => this.takeTime() })
+  readonly bays = new Bays()
   readonly telemetry = new SimTelemetry()
   private readonly delays: Random
   private fault: Intercept = () => undefined
   private lives = 0
   private life = new AbortController()
   private running: Promise<unknown>[] = []
+  /** All that ever were in a bay: a power cut hits also what was just taken out. */
+  private readonly drives: Drive[] = []
 
   constructor(private readonly options: WorldOptions) {
     this.random = new SimRandom(options.seed)
     this.delays = this.random.fork("delays")
-    this.disk.intercept(async call => {
-      await this.takeTime()
-      return this.fault(call)
-    })
+    for (let number = 1; number <= options.devices; number += 1) this.bays.put(`/d${number}`, this.newDrive())
+  }
+
+  /** A new, empty drive for some bay. */
+  newDrive(): Drive {
+    const drive = new Drive(`drive-${this.drives.length + 1}`, this.clock, this.random)
+    this.drives.push(drive)
+    drive.meet(call => (call.kind === "readNow" ? this.fault(call) : this.delayed(call)))
+    return drive
+  }
+
+  private async delayed(call: DiskCall): Promise<Bend | void> {
+    await this.takeTime()
+    return this.fault(call)
   }
 
   /** Which life of the process this is: 1 after the first start. */
@@ -88,15 +99,17 @@ export class World {
   async start(): Promise<Engine> {
     this.lives += 1
     this.life = new AbortController()
-    const disk = this.disk.boot()
+    const life = this.life
+    const isOver = (): boolean => this.life !== life
+    const [disk, stores] = [this.bays.boot(isOver), this.bays.stores(isOver)]
     const seams: Seams = {
       clock: this.clock,
       random: this.random.fork(`life ${this.lives}`),
       diskOf: () => disk,
-      stores: this.stores,
+      stores,
       compute: new InlineCompute(makeCodec, { slabBytes: 512 * KIB, poolBytes: 8 * MIB }),
       telemetry: this.telemetry,
-      checkpoints: new CheckpointExecutor(disk, this.stores),
+      checkpoints: new CheckpointExecutor(disk, stores),
     }
     const { devices, blockBytes = DEFAULT_BLOCK_BYTES } = this.options
     const engine = await openEngine(seams, settingsFor(devices, this.lives, blockBytes))
@@ -113,13 +126,14 @@ export class World {
 
   /** The process dies at once; what was written stays. */
   kill(): void {
-    this.disk.kill()
+    for (const drive of this.drives) drive.disk.kill()
     this.end()
   }
 
   /** The power goes: unsynced writes are kept, dropped or torn by chance. */
   crash(): void {
-    this.disk.crash(this.random.fork(`crash ${this.lives}`))
+    const random = this.random.fork(`crash ${this.lives}`)
+    for (const drive of this.drives) drive.disk.crash(random)
     this.end()
   }
 

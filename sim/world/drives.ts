@@ -1,0 +1,190 @@
+/**
+ * Drives: the disks of a simulated machine, each a thing of its own that can be taken out, put back, and
+ * be sick. A folder like `/d3` is a bay: what lies in it is what its drive holds.
+ *
+ * Promises  A power cut or a kill hits all drives at once. What is opened stays on the drive that was there
+ *           then; of an empty bay nothing can be opened. Bases lie on drives like files do, and meet the same faults.
+ */
+import { assert, must } from "../../src/base/assert.js"
+import type { Clock } from "../../src/seams/clock/contract.js"
+import type { Disk, DiskFile, OpenMode, Space } from "../../src/seams/disk/contract.js"
+import {
+  failureOfCode,
+  inTurn,
+  ROT_KINDS,
+  rotOnce,
+  SickDevice,
+  SimDisk,
+  type Intercept,
+} from "../../src/seams/disk/index.js"
+import type { Random } from "../../src/seams/random/contract.js"
+import type { Stores } from "../../src/seams/store/contract.js"
+import { interceptedStores, rotRow, type BasePlace } from "../../src/seams/store/faults.js"
+import { MemoryStores } from "../../src/seams/store/memory.js"
+
+/** What a base takes beside its rows: enough to tell a full drive from one with room. */
+const COMMIT_BYTES_MIN = 4096
+/** Volumes and segments begin with a page that says what they are. */
+const ROT_FROM_BYTES = 4096
+
+/** One drive: its medium outlives lives, bays and sicknesses. */
+export class Drive implements BasePlace {
+  readonly disk: SimDisk
+  readonly stores = new MemoryStores()
+  readonly sick: SickDevice
+  private world: Intercept = () => undefined
+
+  constructor(
+    readonly name: string,
+    clock: Clock,
+    random: Random,
+  ) {
+    this.disk = new SimDisk(undefined, { fileSystemId: name })
+    this.sick = new SickDevice(clock, random.fork(`drive ${name}`))
+    this.disk.intercept(this.intercept)
+  }
+
+  /** What every call meets: what the world does to all drives, then this drive's own state. */
+  get intercept(): Intercept {
+    return inTurn(call => this.world(call), this.sick.intercept)
+  }
+
+  meet(world: Intercept): void {
+    this.world = world
+  }
+
+  /** Leaves this much room, also where it is none. */
+  fill(roomBytes: number): void {
+    this.disk.capacityBytes = this.disk.medium.usedBytes + roomBytes
+  }
+
+  empty(): void {
+    this.disk.capacityBytes = 2 ** 40
+  }
+
+  /** No commit of a base finds room. */
+  isFull(): boolean {
+    return this.disk.capacityBytes - this.disk.medium.usedBytes < COMMIT_BYTES_MIN
+  }
+
+  /** Damages one place in the files below the folder, at rest; gives a sentence of what and where. */
+  rot(folder: string, random: Random): string | undefined {
+    const { medium } = this.disk
+    const paths = medium.namesIn(folder).map(name => `${folder}/${name}`)
+    const path = paths[random.below(Math.max(1, paths.length))]
+    const file = path === undefined ? undefined : medium.fileAt(path)
+    if (path === undefined || file === undefined || file.synced.length <= ROT_FROM_BYTES) return undefined
+    const kind = must(ROT_KINDS[random.below(ROT_KINDS.length)], "there are kinds of rot")
+    const whole = file.synced.view().slice()
+    const damaged = whole.slice()
+    const what = rotOnce(damaged, kind, random, undefined, ROT_FROM_BYTES, damaged.length)
+    // What has not reached the platter yet cannot rot there.
+    medium.alter(path, content => {
+      for (let at = ROT_FROM_BYTES; at < damaged.length && at < content.length; at += 1) {
+        if (damaged[at] !== whole[at]) content[at] = damaged[at] ?? 0
+      }
+    })
+    return what && `${path}: ${what}`
+  }
+
+  /** Flips a bit in one row of a base, at rest. */
+  rotBase(path: string, random: Random): Promise<string | undefined> {
+    return rotRow(this.stores, path, random)
+  }
+}
+
+/** The first part of a path, "/d3" of "/d3/log/x". */
+const bayOf = (path: string): string => `/${path.split("/")[1] ?? ""}`
+
+export class Bays {
+  private readonly drives = new Map<string, Drive>()
+
+  /** The drive in a bay; undefined where it is empty. */
+  at(bay: string): Drive | undefined {
+    return this.drives.get(bay)
+  }
+
+  put(bay: string, drive: Drive): void {
+    assert(!this.drives.has(bay), "a bay takes one drive")
+    this.drives.set(bay, drive)
+  }
+
+  /** Takes the drive out. What is open on it is to be failed by the drive's own state. */
+  take(bay: string): Drive {
+    const drive = must(this.drives.get(bay), `there is a drive in ${bay}`)
+    this.drives.delete(bay)
+    return drive
+  }
+
+  /** The drive that a path lies on. Throws as an absent folder does. */
+  driveOf(path: string): Drive {
+    const drive = this.drives.get(bayOf(path))
+    if (drive === undefined) throw failureOfCode("ENOENT", path)
+    return drive
+  }
+
+  /** All bays' files as the process sees them that lives until `isOver`. */
+  boot(isOver: () => boolean): Disk {
+    return new BayDisk(this, isOver)
+  }
+
+  stores(isOver: () => boolean): Stores {
+    return interceptedStores(path => this.driveOf(path), isOver)
+  }
+}
+
+const never = <T>(): Promise<T> => new Promise<T>(() => undefined)
+
+/** Goes to the drive that is in the bay when it is asked. */
+class BayDisk implements Disk {
+  /** Each drive's files as this life sees them. */
+  private readonly booted = new Map<Drive, Disk>()
+
+  constructor(
+    private readonly bays: Bays,
+    private readonly isOver: () => boolean,
+  ) {}
+
+  private async diskOf(path: string): Promise<Disk> {
+    if (this.isOver()) return never()
+    const drive = this.bays.driveOf(path)
+    const disk = this.booted.get(drive) ?? drive.disk.boot()
+    this.booted.set(drive, disk)
+    return disk
+  }
+
+  async open(path: string, mode: OpenMode, options?: { readonly durable?: boolean }): Promise<DiskFile> {
+    return (await this.diskOf(path)).open(path, mode, options)
+  }
+
+  async list(folder: string): Promise<string[]> {
+    return (await this.diskOf(folder)).list(folder)
+  }
+
+  async exists(path: string): Promise<boolean> {
+    if (this.bays.at(bayOf(path)) === undefined) return false
+    return (await this.diskOf(path)).exists(path)
+  }
+
+  async makeFolder(path: string): Promise<void> {
+    return (await this.diskOf(path)).makeFolder(path)
+  }
+
+  async remove(path: string): Promise<void> {
+    return (await this.diskOf(path)).remove(path)
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    return (await this.diskOf(from)).rename(from, to)
+  }
+
+  async syncFolder(path: string): Promise<void> {
+    // The folder above the bays is the machine's, and never lost.
+    if (path === "/") return
+    return (await this.diskOf(path)).syncFolder(path)
+  }
+
+  async space(path: string): Promise<Space> {
+    return (await this.diskOf(path)).space(path)
+  }
+}
