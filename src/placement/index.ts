@@ -1,2 +1,14 @@
-/** Placement: devices and weights → layout → the devices of a block. */
-export { decodeLayout, encodeLayout, planLayout, slotsOf, type Layout, type LayoutDevice } from "./layout.js"
+/** Placement: devices and weights → layout → the devices of a block; what a change moves, what fits, what is alive. */
+export { aliveHistogram, aliveSlots, fewestAlive, riskiestFirst, worseOf, type PartitionRisk } from "./alive.js"
+export { idealUsableBytes, usableBytes, weightsFor } from "./capacity.js"
+export {
+  decodeLayout,
+  encodeLayout,
+  isSound,
+  slotsOf,
+  slotsPerDevice,
+  type Layout,
+  type LayoutDevice,
+} from "./layout.js"
+export { movement, type DeviceMovement, type Movement } from "./movement.js"
+export { planLayout, planNext, replaceDevice } from "./next-layout.js"

@@ -5,16 +5,17 @@
  * block rests on the device in slot i of the block's partition; a policy narrower than the layout uses
  * the first slots. Two programs with the same layout agree without asking.
  */
-import { assert, must } from "../base/assert.js"
+import { must } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import type { DeviceId, PartitionId } from "../base/ids.js"
 import { PARTITIONS } from "../base/limits.js"
-import { xxh64 } from "../base/xxh64.js"
 
 export interface LayoutDevice {
   readonly id: DeviceId
-  /** Share of the data that the device should hold, relative to the others. */
+  /** Share of the data that the device should hold, relative to the others; 0: none. */
   readonly weight: number
+  /** Default true. False: the device keeps slots that it has, and gets no other (it cannot be written now). */
+  readonly mayGain?: boolean
 }
 
 export interface Layout {
@@ -33,62 +34,31 @@ export function slotsOf(layout: Layout, partition: PartitionId): readonly Device
   )
 }
 
-/**
- * A first layout. Each partition takes the `width` devices that are furthest behind their share, so
- * that shares follow weights as closely as distinct devices allow; a hash of the partition orders its
- * slots, so that data and parity spread evenly.
- */
-export function planLayout(devices: readonly LayoutDevice[], width: number, version = 1): Layout {
-  assert(width >= 1 && width <= devices.length && devices.length <= 256, "a layout needs as many devices as slots")
-  const shares = sharesOf(devices, width)
-  const given = devices.map(() => 0)
-  const table = new Uint8Array(PARTITIONS * width)
-  const order = devices.map((_, index) => index)
-  for (let partition = 0; partition < PARTITIONS; partition += 1) {
-    const due = (index: number) => ((partition + 1) * (shares[index] ?? 0)) / PARTITIONS - (given[index] ?? 0)
-    const chosen = order
-      .map(index => ({ index, due: due(index), tie: tieBreak(partition, index) }))
-      .sort((a, b) => b.due - a.due || a.tie - b.tie)
-      .slice(0, width)
-      .sort((a, b) => a.tie - b.tie)
-    chosen.forEach(({ index }, slot) => {
-      table[partition * width + slot] = index
-      given[index] = (given[index] ?? 0) + 1
-    })
-  }
-  return { version, width, table, devices: devices.map(device => device.id) }
-}
-
-/** Slots that each device should hold: by weight, but never more than one of each partition. */
-function sharesOf(devices: readonly LayoutDevice[], width: number): readonly number[] {
-  const shares = devices.map(() => 0)
-  let open = devices.map((_, index) => index)
-  let left = width * PARTITIONS
-  while (open.length > 0 && left > 0) {
-    const weight = open.reduce((sum, index) => sum + (devices[index]?.weight ?? 0), 0)
-    assert(weight > 0, "weights are positive")
-    const over = open.filter(index => (left * (devices[index]?.weight ?? 0)) / weight >= PARTITIONS)
-    if (over.length === 0) {
-      for (const index of open) shares[index] = (left * (devices[index]?.weight ?? 0)) / weight
-      return shares
+/** Slots that each device holds, in the order of `layout.devices`; of the first `slots` of each partition. */
+export function slotsPerDevice(layout: Layout, slots = layout.width): readonly number[] {
+  const held = layout.devices.map(() => 0)
+  for (let at = 0; at < layout.table.length; at += layout.width) {
+    for (let slot = 0; slot < slots; slot += 1) {
+      const index = layout.table[at + slot] ?? 0
+      held[index] = (held[index] ?? 0) + 1
     }
-    for (const index of over) shares[index] = PARTITIONS
-    left -= over.length * PARTITIONS
-    open = open.filter(index => !over.includes(index))
   }
-  return shares
+  return held
 }
 
-const mixed = new Uint8Array(4)
-
-function tieBreak(partition: number, index: number): number {
-  mixed[0] = partition & 0xff
-  mixed[1] = partition >>> 8
-  mixed[2] = index
-  return Number(xxh64(mixed) & 0xffff_ffffn)
+/** Whether each partition's slots lie on distinct devices that the layout names. */
+export function isSound({ table, width, devices }: Layout): boolean {
+  const seenAt = new Int32Array(256).fill(-1)
+  for (let at = 0; at < table.length; at += 1) {
+    const index = table[at] ?? 0
+    const partition = Math.floor(at / width)
+    if (index >= devices.length || seenAt[index] === partition) return false
+    seenAt[index] = partition
+  }
+  return table.length % width === 0
 }
 
-/** As the control record keeps it: width (1), then the table; devices are the record's, in its order. */
+/** As the control record keeps it: width (1), then the table; its devices are the caller's to keep. */
 export function encodeLayout(layout: Layout): Uint8Array {
   const bytes = new Uint8Array(1 + layout.table.length)
   bytes[0] = layout.width
@@ -96,12 +66,12 @@ export function encodeLayout(layout: Layout): Uint8Array {
   return bytes
 }
 
-/** Throws `corruptRecord` where the table does not fit its devices. */
+/** Throws `corruptRecord` where the table does not fit its devices, or names one twice in a partition. */
 export function decodeLayout(bytes: Uint8Array, version: number, devices: readonly DeviceId[]): Layout {
   const width = bytes[0] ?? 0
-  const table = bytes.subarray(1)
-  if (width < 1 || table.length !== PARTITIONS * width || table.some(index => index >= devices.length)) {
+  const layout = { version, width, table: bytes.subarray(1), devices }
+  if (width < 1 || layout.table.length !== PARTITIONS * width || !isSound(layout)) {
     throw fail("corruptRecord", { what: "layout" })
   }
-  return { version, width, table, devices }
+  return layout
 }

@@ -1,0 +1,54 @@
+/**
+ * Movement: what a change of layout asks of the devices, in slots. A slot counts as moved where its
+ * device differs; with the bytes behind a slot it becomes bytes, and with a rate hours.
+ */
+import type { DeviceId } from "../base/ids.js"
+import type { Layout } from "./layout.js"
+
+export interface DeviceMovement {
+  /** Slots that the device gets, moved or new. */
+  readonly slotsIn: number
+  /** Slots that the device no longer has, moved or dropped. */
+  readonly slotsOut: number
+}
+
+export interface Movement {
+  /** Slots that both layouts have, on another device. */
+  readonly moved: number
+  /** Slots that only the wider layout after has. */
+  readonly added: number
+  /** Slots that only the wider layout before had. */
+  readonly dropped: number
+  /** Moved slots, of all that both layouts have. */
+  readonly share: number
+  /** Every device of either layout. */
+  readonly devices: ReadonlyMap<DeviceId, DeviceMovement>
+}
+
+/** Of the first `slots` of each partition: those that a policy of so many shards uses. */
+export function movement(before: Layout, after: Layout, slots = Math.max(before.width, after.width)): Movement {
+  const ids = [...new Set([...before.devices, ...after.devices])]
+  const [from, to] = [before, after].map(({ devices }) => devices.map(id => ids.indexOf(id)))
+  const slotsIn = new Int32Array(ids.length)
+  const slotsOut = new Int32Array(ids.length)
+  const common = Math.min(before.width, after.width, slots)
+  const partitions = before.table.length / before.width
+  let moved = 0
+  for (let partition = 0; partition < partitions; partition += 1) {
+    for (let slot = 0; slot < slots; slot += 1) {
+      const old = slot < before.width ? from?.[before.table[partition * before.width + slot] ?? 0] : undefined
+      const now = slot < after.width ? to?.[after.table[partition * after.width + slot] ?? 0] : undefined
+      if (old === now) continue
+      if (slot < common) moved += 1
+      if (old !== undefined) slotsOut[old] = (slotsOut[old] ?? 0) + 1
+      if (now !== undefined) slotsIn[now] = (slotsIn[now] ?? 0) + 1
+    }
+  }
+  return {
+    moved,
+    added: partitions * (Math.min(after.width, slots) - common),
+    dropped: partitions * (Math.min(before.width, slots) - common),
+    share: moved / (partitions * common),
+    devices: new Map(ids.map((id, i) => [id, { slotsIn: slotsIn[i] ?? 0, slotsOut: slotsOut[i] ?? 0 }])),
+  }
+}
