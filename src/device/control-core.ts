@@ -1,9 +1,12 @@
 /**
  * Control records, decided: which of the copies found at a start counts, and whether it may.
  *
- * A generation may drop devices only if at least half of those before it accept it, and a store opens
- * only where more than half of those it names are present. The two always intersect, so a subset that
- * was left behind can never open as the truth.
+ * Counted are the devices that a record names and does not say are out. A record takes effect once at
+ * least half of the devices that counted in the one before have it, and changes one counted device at
+ * most. The store opens where more than half of the counted devices are here and have the newest record,
+ * or, where some of them lack it because its writing was cut off, more than half and one more are here.
+ * Any two sets of which one let a change take effect and the other opens the store before or after it
+ * have a device in common, so that a subset that was left behind never opens as the truth.
  */
 import { equalBytes } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
@@ -22,7 +25,7 @@ export interface PresentDevice {
 
 export interface ControlChoice {
   readonly record: ControlRecord
-  /** Named by the record and not present. */
+  /** Named by the record and not present, also those that are out. */
   readonly missing: readonly ControlDevice[]
   /** Present and named, but without this generation: to be written there before anything else. */
   readonly behind: readonly DeviceId[]
@@ -33,12 +36,18 @@ export interface ControlChoice {
 const isRecord = (record: PresentDevice["record"]): record is ControlRecord =>
   record !== undefined && !(record instanceof Error)
 
+/** Whether a device is asked where the store must know that enough of it is there. */
+export const isCounted = ({ state }: ControlDevice): boolean => state !== "out"
+
+export const countedIds = (record: ControlRecord): readonly DeviceId[] =>
+  record.devices.filter(isCounted).map(({ id }) => id)
+
 /**
- * Chooses among the copies on the present devices; undefined if none of them has any, because their
- * store's first start was cut off. Throws `foreignFolder` (devices of two stores), `corruptRecord`
- * (copies that contradict each other, or none that can be read), `devicesMissing` (half or more).
+ * The newest of the copies on the present devices, whether or not it may count; undefined if none of them
+ * has any. Throws `foreignFolder` (devices of two stores), `corruptRecord` (copies that contradict each
+ * other, or none that can be read).
  */
-export function chooseControlRecord(present: readonly PresentDevice[]): ControlChoice | undefined {
+export function newestControlRecord(present: readonly PresentDevice[]): ControlChoice | undefined {
   checkOneStore(present)
   const records = present.flatMap(({ record }) => (isRecord(record) ? [record] : []))
   const generation = Math.max(0, ...records.map(record => record.generation))
@@ -53,16 +62,34 @@ export function chooseControlRecord(present: readonly PresentDevice[]): ControlC
   if (!newest.every(other => equalBytes(encodeControlRecord(other), bytes))) {
     throw fail("corruptRecord", { message: "two control records of one generation differ", generation })
   }
-  const missing = record.devices.filter(({ id }) => !present.some(device => device.id === id))
-  if (2 * (record.devices.length - missing.length) <= record.devices.length) throw devicesMissing(missing)
   const isNamed = (id: DeviceId): boolean => record.devices.some(device => device.id === id)
   const isBehind = (device: PresentDevice): boolean => !isRecord(device.record) || device.record.generation < generation
   return {
     record,
-    missing,
+    missing: record.devices.filter(({ id }) => !present.some(device => device.id === id)),
     behind: present.filter(device => isNamed(device.id) && isBehind(device)).map(({ id }) => id),
     strangers: present.filter(({ id }) => !isNamed(id)).map(({ id }) => id),
   }
+}
+
+/**
+ * Whether the newest record that was found may count. Where more than half of those it counts have it,
+ * half of those that counted before it have it, since it changed one of them at most: it has taken effect.
+ * Where fewer have it nobody knows; but with one more than half here, more than half of those that
+ * counted before it are here, and nothing else can have taken effect in its place.
+ */
+export function mayOpen({ record, missing, behind }: ControlChoice): boolean {
+  const counted = countedIds(record)
+  const here = counted.filter(id => !missing.some(device => device.id === id))
+  const having = here.filter(id => !behind.includes(id))
+  return 2 * having.length > counted.length || 2 * here.length > counted.length + 1
+}
+
+/** As `newestControlRecord`; throws `devicesMissing` unless that record may count. */
+export function chooseControlRecord(present: readonly PresentDevice[]): ControlChoice | undefined {
+  const choice = newestControlRecord(present)
+  if (choice !== undefined && !mayOpen(choice)) throw devicesMissing(choice.missing.filter(isCounted))
+  return choice
 }
 
 function checkOneStore(present: readonly PresentDevice[]): void {
@@ -80,8 +107,11 @@ function checkOneStore(present: readonly PresentDevice[]): void {
 }
 
 /** One clear line: which devices are missing, where they were, and what can be done. */
-export function devicesMissing(missing: readonly ControlDevice[]): Failure {
+export function devicesMissing(missing: readonly ControlDevice[], command = forgetCommand(missing)): Failure {
   const devices = missing.map(({ id, pathHint }) => `${id} (last at ${pathHint})`).join(", ")
-  const advice = "too many to go on without them; attach them and give all data folders"
+  const advice = `attach them and give all data folders; if they are gone for good: ${command}`
   return fail("devicesMissing", { message: `devices of this store are missing: ${devices}; ${advice}` })
 }
+
+export const forgetCommand = (missing: readonly ControlDevice[]): string =>
+  `hayloft device forget ${missing.map(({ id }) => id).join(" ")}`

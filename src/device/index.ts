@@ -7,9 +7,9 @@ export type {
   DeviceRows,
   LoggedRecord,
   LogPlace,
+  Memberships,
   PayloadPlace,
   PayloadSink,
-  TabletPrefixes,
 } from "./contract.js"
 export {
   containedPosition,
@@ -24,9 +24,12 @@ export { getThrough, MemoryLayer, rangeThrough, type Layer, type Layered } from 
 export { LOG_LIMITS, openLog } from "./log.js"
 export { openLogReader } from "./log-reader.js"
 export { CALL_LIMITS, queuedDisk, type CallLimits, type QueuedDisk } from "./call-queue.js"
-export { chooseControlRecord, devicesMissing, type ControlChoice, type PresentDevice } from "./control-core.js"
+export * from "./control-core.js"
 export { readControlRecord, writeControlRecord } from "./control.js"
 export { Ownership } from "./ownership.js"
 export { readRecordFile, replaceRecordFile } from "./record-file.js"
-export { createSuperblock, inspectFolder, isMountPoint, readSuperblock } from "./superblock.js"
+export * from "./superblock.js"
 export { Rows } from "./rows.js"
+export { BALLAST_FOLDER, withBallast } from "./ballast.js"
+export { reserveOf, SPACE_LIMITS, type SpaceLimits } from "./space-core.js"
+export { Spaces, type DeviceSpace, type Fullness } from "./space.js"

@@ -11,6 +11,7 @@
  */
 import { asFailure, fail, isFailure } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
+import type { Incarnation } from "../base/ids.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { FolderLock } from "../seams/lock/contract.js"
@@ -33,9 +34,16 @@ export class Ownership {
 
   /**
    * Begins a life on the device whose folder the lock holds. `found`: its superblock as it was seen,
-   * perhaps before the lock was taken; other lives may have come and gone since.
+   * perhaps before the lock was taken; other lives may have come and gone since. `least`: its incarnation
+   * is to be this or higher.
    */
-  static async begin(clock: Clock, disk: Disk, lock: FolderLock, found: Superblock): Promise<Ownership> {
+  static async begin(
+    clock: Clock,
+    disk: Disk,
+    lock: FolderLock,
+    found: Superblock,
+    least?: Incarnation,
+  ): Promise<Ownership> {
     const watch = new AbortController()
     const bounded = queuedDisk(disk, clock, CALL_LIMITS, watch.signal, () => undefined)
     try {
@@ -44,7 +52,7 @@ export class Ownership {
         throw fail("foreignFolder", { message: "the data folder was exchanged while it was opened", path: lock.folder })
       }
       await makeRoomToStart(bounded, lock.folder)
-      return new Ownership(clock, bounded, lock, await beginIncarnation(bounded, lock.folder, now), watch)
+      return new Ownership(clock, bounded, lock, await beginIncarnation(bounded, lock.folder, now, least), watch)
     } catch (error) {
       watch.abort()
       throw error

@@ -3,7 +3,7 @@
  * and counts the lives of the processes on it.
  */
 import { fail } from "../base/failures.js"
-import type { DeviceId, StoreId } from "../base/ids.js"
+import type { DeviceId, Incarnation, StoreId } from "../base/ids.js"
 import { parseIncarnation } from "../base/ids.js"
 import { decodeSuperblock, encodeSuperblock, FORMAT_EPOCH_MAX } from "../format/superblock.js"
 import type { Superblock } from "../format/superblock.js"
@@ -12,8 +12,12 @@ import { withBallast } from "./ballast.js"
 import { readRecordFile, replaceRecordFile } from "./record-file.js"
 
 const NAME = "superblock"
+/** A file that is written, read and removed to see whether a device works. */
+export const PROBE_NAME = "probe"
 /** What a folder may hold and still count as empty: the file system's own, our locks, a superblock cut off. */
-const NO_CONTENT = /^(lost\+found|owner\.sock.*|superblock\.new)$/
+const NO_CONTENT = /^(lost\+found|owner\.sock.*|superblock\.new|probe)$/
+/** What a device holds before anything rests on it. */
+const UNUSED_CONTENT = /^(superblock|control|control\.new)$/
 
 export type FolderContent = { readonly kind: "empty" } | { readonly kind: "device"; readonly superblock: Superblock }
 
@@ -34,6 +38,12 @@ export async function inspectFolder(disk: Disk, folder: string): Promise<FolderC
   return { kind: "empty" }
 }
 
+/** Whether a device has been made and nothing was ever written to it. */
+export async function isUnused(disk: Disk, folder: string): Promise<boolean> {
+  const names = await disk.list(folder)
+  return names.every(name => NO_CONTENT.test(name) || UNUSED_CONTENT.test(name))
+}
+
 export interface NewDevice {
   readonly storeId: StoreId
   readonly deviceId: DeviceId
@@ -52,9 +62,14 @@ function writeSuperblock(disk: Disk, folder: string, superblock: Superblock): Pr
   return withBallast(disk, folder, () => replaceRecordFile(disk, pathIn(folder), encodeSuperblock(superblock)))
 }
 
-/** Begins the next life on the device. The caller holds the folder's lock. */
-export async function beginIncarnation(disk: Disk, folder: string, before: Superblock): Promise<Superblock> {
-  const superblock = { ...before, incarnation: parseIncarnation(before.incarnation + 1) }
+/** Begins the next life on the device, of at least the number given. The caller holds the folder's lock. */
+export async function beginIncarnation(
+  disk: Disk,
+  folder: string,
+  before: Superblock,
+  least: Incarnation = parseIncarnation(0),
+): Promise<Superblock> {
+  const superblock = { ...before, incarnation: parseIncarnation(Math.max(before.incarnation + 1, least)) }
   await writeSuperblock(disk, folder, superblock)
   return superblock
 }
