@@ -1,13 +1,5 @@
 /** Cluster: who is part of a store and what should be where, decided on the control record. */
-export {
-  deviceOf,
-  finishTransition,
-  isIn,
-  markOut,
-  markReturning,
-  markWhole,
-  withState,
-} from "./device-states-core.js"
+export { deviceOf, finishTransition, isIn, markOut, markReturning, markWhole, withState } from "./device-states-core.js"
 export {
   addLearner,
   dropMembers,
@@ -17,3 +9,5 @@ export {
   tabletOf,
   type MemberStep,
 } from "./members-core.js"
+export { judgeSafety, type Safety, type SafetyInput } from "./safety-core.js"
+export { reasonsOf, safetySentence } from "./safety-sentence-core.js"

@@ -1,0 +1,334 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { parseDeviceId, type DeviceId } from "../base/ids.js"
+import { PARTITIONS } from "../base/limits.js"
+import { defaultPolicy, parsePolicy, shardCount, shardsNeeded, textOfPolicy, type Policy } from "../base/policy.js"
+import { planLayout, type Layout } from "../placement/index.js"
+import { SimRandom } from "../seams/random/sim.js"
+import { judgeSafety, RISKIEST_MAX, type SafetyDevice, type SafetyInput } from "./safety-core.js"
+
+const idOf = (index: number): DeviceId => parseDeviceId((index + 1).toString(16).padStart(16, "0"))
+
+/** Everything that shares one fate, said one by one: on which disks its pieces lie, and how many must stay. */
+interface Fate {
+  readonly disks: readonly string[]
+  readonly needed: number
+  readonly bytes: number
+  readonly partition: number | undefined
+  readonly isNames: boolean
+}
+
+function fatesNow(input: SafetyInput): Fate[] {
+  const diskOf = (id: DeviceId) => input.devices.find(device => device.id === id && device.state !== "out")?.disk
+  const has = (id: DeviceId | undefined, partition: number): id is DeviceId => {
+    const device = input.devices.find(each => each.id === id)
+    if (id === undefined || device === undefined || device.state === "out") return false
+    const flags = input.lacking.get(id)
+    return flags === undefined ? device.state !== "filling" : flags[partition] === 0
+  }
+  const disksOf = (ids: readonly DeviceId[]) => ids.flatMap(id => diskOf(id) ?? [])
+  const at = ({ table, width, devices }: Layout, partition: number, slot: number) =>
+    slot < width ? devices[table[partition * width + slot] ?? 0] : undefined
+  const { layout, previousLayout, names } = input
+  const partitions = layout.table.length / layout.width
+  const fates: Fate[] = [
+    { disks: disksOf(names.members), needed: 1, bytes: names.bytes, partition: undefined, isNames: true },
+  ]
+  for (const { partition, needed, devices, bytes } of input.oddGroups) {
+    fates.push({ disks: disksOf(devices), needed, bytes, partition, isNames: false })
+  }
+  for (const { policy, bytes } of input.policies) {
+    for (let partition = 0; partition < partitions; partition += 1) {
+      const slots = Array.from({ length: Math.min(shardCount(policy), layout.width) }, (_, slot) => slot)
+      const before = slots.flatMap(slot => {
+        const to = at(layout, partition, slot)
+        const from = previousLayout ? at(previousLayout, partition, slot) : to
+        // What gained the slot is believed only where somebody looked.
+        const isBelieved = to !== undefined && (to === from || input.lacking.has(to))
+        if (has(to, partition) && isBelieved) return [to]
+        return has(from, partition) ? [from] : []
+      })
+      const since = slots.flatMap(slot => at(layout, partition, slot) ?? [])
+      const common = { needed: shardsNeeded(policy), partition, isNames: false }
+      const [b, s] = [disksOf(before), disksOf(since)]
+      const halves = previousLayout === undefined ? [b] : [b, s]
+      // The bytes are counted once, by the worse half.
+      const worst = Math.min(...halves.map(disks => survived(input, { ...common, disks, bytes: 0 })))
+      let counted = false
+      for (const disks of halves) {
+        const isWorst: boolean = !counted && survived(input, { ...common, disks, bytes: 0 }) === worst
+        fates.push({ ...common, disks, bytes: isWorst ? bytes / partitions : 0 })
+        counted ||= isWorst
+      }
+    }
+  }
+  return fates
+}
+
+const stays = ({ disks, needed }: Fate, lost: readonly string[]): boolean =>
+  disks.filter(disk => !lost.includes(disk)).length >= needed
+
+function subsetsOf(disks: readonly string[]): readonly (readonly string[])[] {
+  return Array.from({ length: 2 ** disks.length }, (_, bits) => disks.filter((__, i) => (bits & (1 << i)) !== 0))
+}
+
+/** Of any so many disks, by trying all; -1: gone with none lost. */
+function survived({ devices }: Pick<SafetyInput, "devices">, ...fates: readonly Fate[]): number {
+  const disks = [...new Set(devices.map(({ disk }) => disk))]
+  const fatal = subsetsOf(disks).filter(lost => fates.some(fate => !stays(fate, lost)))
+  return Math.min(...fatal.map(lost => lost.length)) - 1
+}
+
+/** The same store with everything where it should be. */
+function mended(input: SafetyInput): SafetyInput {
+  const { names, devices, policies } = input
+  const holders = [...names.members, ...names.learners]
+  for (const { id, state } of devices) {
+    if (holders.length < names.copiesWanted && state !== "draining" && !holders.includes(id)) holders.push(id)
+  }
+  return {
+    ...input,
+    devices: devices.map(device => ({ ...device, state: "active" })),
+    previousLayout: undefined,
+    policies: policies.filter(({ isLeaving }) => !isLeaving),
+    names: { ...names, members: holders },
+    lacking: new Map(),
+    oddGroups: [],
+  }
+}
+
+const apart = (input: SafetyInput): SafetyInput => ({
+  ...input,
+  devices: input.devices.map(device => ({ ...device, disk: device.id })),
+})
+
+/** Planning takes longer than all that is tested here. */
+const planned = new Map<string, Layout>()
+
+function plannedFor(ids: readonly number[], width: number): Layout {
+  const name = `${ids.join()} ${width}`
+  const layout =
+    planned.get(name) ??
+    planLayout(
+      ids.map(index => ({ id: idOf(index), weight: 1 })),
+      width,
+    )
+  planned.set(name, layout)
+  return layout
+}
+
+function randomState(random: SimRandom): SafetyInput {
+  const count = 2 + random.below(6)
+  const oneOf = <T>(values: readonly T[]): T => values[random.below(values.length)] ?? (() => assert.fail())()
+  const sharing = random.below(3) === 0
+  const sick = Math.max(0, random.below(4) - 1)
+  const devices: SafetyDevice[] = Array.from({ length: count }, (_, index) => ({
+    id: idOf(index),
+    disk: sharing ? `disk ${random.below(count)}` : `disk ${index}`,
+    state: random.below(4) < sick ? oneOf(["active", "filling", "out", "draining"]) : "active",
+  }))
+  const partitions = 1 + random.below(6)
+  const layoutOf = (ids: readonly number[], width: number): Layout => {
+    const whole = plannedFor(ids, width)
+    const from = random.below(PARTITIONS - partitions) * width
+    return { ...whole, table: whole.table.slice(from, from + partitions * width) }
+  }
+  const all = devices.map((_, index) => index)
+  // An older layout may name a device that has been forgotten.
+  const older = random.below(4) === 0 ? [...all, count] : all.slice(0, 1 + random.below(count))
+  const width = Math.max(1 + random.below(count), 1 + random.below(count))
+  const policies: Policy[] = Array.from({ length: 1 + random.below(3) }, () => {
+    const shards = 1 + random.below(width)
+    const k = Math.min(1 + random.below(shards), 1 + random.below(shards))
+    return k === shards || random.below(3) === 0
+      ? parsePolicy(`replica:${shards}`)
+      : parsePolicy(`ec:${k}+${shards - k}`)
+  })
+  const flags = () => Uint8Array.from({ length: partitions }, () => random.below(2))
+  const lacking = devices.flatMap(({ id, state }): [DeviceId, Uint8Array][] =>
+    random.below(state === "filling" ? 2 : 6) === 0 ? [[id, flags()]] : [],
+  )
+  const some = (share: number) => [...new Set([...all.filter(() => random.below(share) > 0), oneOf(all)])]
+  const members = some(3)
+  return {
+    devices,
+    layout: layoutOf(all, width),
+    previousLayout: random.below(3) === 0 ? layoutOf(older, 1 + random.below(older.length)) : undefined,
+    policies: policies.map((policy, i) => ({
+      policy,
+      bytes: partitions * 1000,
+      isLeaving: i > 0 && random.below(2) === 0,
+    })),
+    names: {
+      members: members.map(idOf),
+      learners: all.filter(index => !members.includes(index) && random.below(4) === 0).map(idOf),
+      copiesWanted: 1 + random.below(count),
+      bytes: 7,
+    },
+    lacking: new Map(lacking),
+    oddGroups: Array.from({ length: random.below(2) * random.below(4) }, () => {
+      const on = some(2)
+      return {
+        partition: random.below(partitions),
+        needed: 1 + random.below(on.length),
+        devices: on.map(idOf),
+        bytes: 5,
+      }
+    }),
+  }
+}
+
+test("agrees with trying every set of disks against every group, on 2,000 random states", () => {
+  const random = new SimRandom(20261120)
+  const seen = new Map<number, number>()
+  for (let round = 0; round < 2000; round += 1) {
+    const input = randomState(random)
+    const label = `round ${round}`
+    const safety = judgeSafety(input)
+    const fates = fatesNow(input)
+    const losses = survived(input, ...fates)
+    seen.set(losses, (seen.get(losses) ?? 0) + 1)
+    assert.equal(safety.now.disks, losses, label)
+    assert.equal(safety.now.devices, survived(apart(input), ...fatesNow(apart(input))), label)
+    const healthy = mended(input)
+    assert.equal(safety.whole.disks, survived(healthy, ...fatesNow(healthy)), label)
+    assert.equal(safety.whole.devices, survived(apart(healthy), ...fatesNow(apart(healthy))), label)
+
+    const readable = fates.filter(fate => stays(fate, []))
+    const disks = [...new Set(input.devices.map(({ disk }) => disk))]
+    const fatal = disks.filter(disk => readable.some(fate => !stays(fate, [disk])))
+    const critical = input.devices.filter(({ state, disk }) => state !== "out" && fatal.includes(disk))
+    assert.deepEqual(
+      safety.critical,
+      critical.map(({ id }) => id),
+      label,
+    )
+
+    const levels = new Map<number, number>()
+    for (const fate of fates) {
+      const level = survived(input, fate)
+      levels.set(level, (levels.get(level) ?? 0) + fate.bytes)
+    }
+    assert.deepEqual(
+      safety.levels,
+      [...levels]
+        .filter(([, bytes]) => bytes > 0)
+        .sort(([a], [b]) => a - b)
+        .map(([at, bytes]) => ({ losses: at, bytes })),
+      label,
+    )
+    for (const { partition, losses: told } of safety.riskiest) {
+      assert.equal(told, survived(input, ...fates.filter(fate => fate.partition === partition)), `${label}, riskiest`)
+    }
+    // What limits the store stands first, if something lacks there and it is no question of names.
+    const isStill = input.previousLayout === undefined && input.policies.every(({ isLeaving }) => !isLeaving)
+    if (safety.weakest === "blocks" && losses < safety.whole.disks && isStill) {
+      assert.equal(safety.riskiest[0]?.losses, losses, label)
+    }
+  }
+  for (const losses of [-1, 0, 1, 2, 3])
+    assert.ok((seen.get(losses) ?? 0) >= 3, `${losses}: ${seen.get(losses)} states`)
+})
+
+function store(devices: number, policy: Policy, change: Partial<SafetyInput> = {}): SafetyInput {
+  const ids = Array.from({ length: devices }, (_, index) => idOf(index))
+  const copies = Math.min(devices, 3)
+  return {
+    devices: ids.map(id => ({ id, state: "active", disk: id })),
+    layout: planLayout(
+      ids.map(id => ({ id, weight: 1 })),
+      shardCount(policy),
+    ),
+    previousLayout: undefined,
+    policies: [{ policy, bytes: 1000, isLeaving: false }],
+    names: { members: ids.slice(0, copies), learners: [], copiesWanted: copies, bytes: 10 },
+    lacking: new Map(),
+    oddGroups: [],
+    ...change,
+  }
+}
+
+const withStates = (input: SafetyInput, states: Readonly<Record<number, SafetyDevice["state"]>>): SafetyInput => ({
+  ...input,
+  devices: input.devices.map((device, index) => ({ ...device, state: states[index] ?? device.state })),
+})
+
+test("two lost of 4+3 leave one; the partitions that lost most stand first", () => {
+  const input = withStates(store(7, parsePolicy("ec:4+3"), { names: namesOn(5) }), { 5: "out", 6: "out" })
+  const safety = judgeSafety(input)
+  assert.deepEqual([safety.now.disks, safety.whole.disks], [1, 3])
+  assert.deepEqual(safety.causes.out, [idOf(5), idOf(6)])
+  assert.deepEqual(safety.critical, [])
+  assert.equal(safety.riskiest.length, RISKIEST_MAX)
+  assert.deepEqual(safety.riskiest[0], { partition: 0, losses: 1, lacking: safety.riskiest[0]?.lacking })
+  assert.deepEqual(new Set(safety.riskiest[0]?.lacking), new Set([idOf(5), idOf(6)]))
+})
+
+const namesOn = (count: number) => ({
+  members: Array.from({ length: count }, (_, index) => idOf(index)),
+  learners: [],
+  copiesWanted: count,
+  bytes: 0,
+})
+
+test("a device that fills counts where it has caught up, and only there", () => {
+  const base = withStates(store(3, parsePolicy("replica:2"), { names: namesOn(3) }), { 2: "filling" })
+  assert.equal(judgeSafety(base).now.disks, 0)
+  const half = new Uint8Array(PARTITIONS).fill(1, PARTITIONS / 2)
+  const filling = judgeSafety({ ...base, lacking: new Map([[idOf(2), half]]) })
+  assert.equal(filling.now.disks, 0)
+  // A third of the partitions never asked for it, and half of the others have been filled.
+  const safe = filling.levels.find(({ losses }) => losses === 1)?.bytes ?? 0
+  assert.ok(safe > 640 && safe < 695, `${safe} of 1000 bytes`)
+  const filled = judgeSafety({ ...base, lacking: new Map([[idOf(2), new Uint8Array(PARTITIONS)]]) })
+  assert.deepEqual([filled.now.disks, filled.riskiest.length], [1, 0])
+})
+
+test("while shards move, what has not arrived counts where it was", () => {
+  const before = store(4, parsePolicy("ec:2+2"), { names: namesOn(3) })
+  const five = store(5, parsePolicy("ec:2+2"), { names: namesOn(3) })
+  const moving = { ...five, previousLayout: before.layout, devices: five.devices }
+  const arriving = judgeSafety(withStates(moving, { 4: "filling" }))
+  assert.deepEqual([arriving.now.disks, arriving.causes.isMoving, arriving.riskiest.length], [2, true, 0])
+  const withoutWhatWas = withStates({ ...moving, previousLayout: undefined }, { 4: "filling" })
+  assert.equal(judgeSafety(withoutWhatWas).now.disks, 1)
+})
+
+test("names on fewer devices than shards limit what may fail", () => {
+  const safety = judgeSafety(store(6, parsePolicy("ec:3+3"), { names: { ...namesOn(2), copiesWanted: 5 } }))
+  assert.deepEqual([safety.now.disks, safety.whole.disks, safety.weakest], [1, 3, "names"])
+  assert.equal(safety.causes.nameCopiesMissing, 3)
+})
+
+test("folders of one disk fail together", () => {
+  const shared = (disks: readonly string[]): SafetyInput => {
+    const input = store(disks.length, defaultPolicy(disks.length), { names: namesOn(disks.length) })
+    return { ...input, devices: input.devices.map((device, index) => ({ ...device, disk: disks[index] ?? "" })) }
+  }
+  const one = judgeSafety(shared(["a", "a", "a", "a"]))
+  assert.deepEqual([one.disks, one.now], [1, { disks: 0, devices: 2 }])
+  const two = judgeSafety(shared(["a", "a", "b", "b"]))
+  assert.deepEqual([two.disks, two.now], [2, { disks: 1, devices: 2 }])
+  const uneven = judgeSafety(shared(["a", "a", "a", "b", "c", "d"]))
+  assert.deepEqual(uneven.now, { disks: 0, devices: 2 }, textOfPolicy(defaultPolicy(6)))
+  assert.deepEqual(uneven.critical, [idOf(0), idOf(1), idOf(2)])
+})
+
+test("65,536 partitions of 14 slots on 32 devices are judged in under 50 ms, while shards move", () => {
+  const policy = parsePolicy("ec:10+4")
+  const input = store(32, policy)
+  const ids = input.devices.map(({ id }) => id)
+  const previousLayout = planLayout(
+    ids.slice(0, 30).map(id => ({ id, weight: 1 })),
+    14,
+  )
+  const busy = withStates({ ...input, previousLayout }, { 3: "out", 30: "filling", 31: "filling" })
+  // By processor time: the machine that tests has other work, too.
+  const took = Array.from({ length: 5 }, () => {
+    const before = process.cpuUsage()
+    judgeSafety(busy)
+    const { user, system } = process.cpuUsage(before)
+    return (user + system) / 1000
+  })
+  assert.ok(Math.min(...took) < 50, `${took.map(ms => ms.toFixed(1)).join(", ")} ms`)
+})

@@ -1,0 +1,85 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { parseDeviceId, type DeviceId } from "../base/ids.js"
+import type { Safety, SafetyCauses } from "./safety-core.js"
+import { safetySentence } from "./safety-sentence-core.js"
+
+const [C, D] = [parseDeviceId("000000000000000c"), parseDeviceId("000000000000000d")]
+const NOTHING: SafetyCauses = {
+  out: [],
+  filling: [],
+  lacking: [],
+  isMoving: false,
+  oddBytes: 0,
+  leavingBytes: 0,
+  nameCopiesMissing: 0,
+}
+const store = (devices: number, disks: number, [whole, now]: readonly [number, number], causes = {}): Safety => ({
+  devices,
+  disks,
+  now: { disks: now, devices: now },
+  whole: { disks: whole, devices: whole },
+  weakest: "blocks",
+  critical: [],
+  levels: [],
+  riskiest: [],
+  causes: { ...NOTHING, ...causes },
+})
+const said = (safety: Safety, wholeInSeconds?: number): string =>
+  safetySentence(safety, {
+    policy: "ec:4+2",
+    pathOf: (id: DeviceId) => (id === C ? "/mnt/c" : "/mnt/d"),
+    wholeInSeconds,
+  }).replace(/^ec:4\+2 in \d folders? on \d disks?: /, "")
+
+const SENTENCES: readonly (readonly [Safety, number | undefined, string])[] = [
+  [store(7, 7, [2, 2]), undefined, "any 2 of 7 disks may fail without loss"],
+  [
+    store(7, 7, [2, 1], { out: [C] }),
+    40 * 60,
+    "any 2 of 7 disks may fail without loss; today only 1, because /mnt/c is out; whole again in about 40 min",
+  ],
+  [
+    store(7, 7, [2, 0], { out: [C], filling: [D] }),
+    3 * 3600,
+    "any 2 of 7 disks may fail without loss; today none, because /mnt/c is out and /mnt/d is being filled; whole again in about 3 h",
+  ],
+  [
+    store(7, 7, [2, -1], { out: [C, D] }),
+    undefined,
+    "any 2 of 7 disks may fail without loss; something cannot be read today, because /mnt/c and /mnt/d are out",
+  ],
+  [store(1, 1, [0, 0]), undefined, "no disk may fail; a lost disk loses objects"],
+  [
+    { ...store(4, 1, [0, 0]), now: { disks: 0, devices: 2 }, whole: { disks: 0, devices: 2 } },
+    undefined,
+    "protects against bit rot and 2 deleted folders, not against the disk",
+  ],
+  [
+    { ...store(4, 1, [0, 0], { out: [C] }), now: { disks: 0, devices: 1 }, whole: { disks: 0, devices: 2 } },
+    undefined,
+    "protects against bit rot and 2 deleted folders, not against the disk; today 1 folder, because /mnt/c is out",
+  ],
+  [
+    store(5, 5, [2, 2], { isMoving: true }),
+    50,
+    "any 2 of 5 disks may fail without loss; shards are moving to a new layout; whole again in about 50 s",
+  ],
+  [
+    store(5, 5, [2, 1], { nameCopiesMissing: 2 }),
+    undefined,
+    "any 2 of 5 disks may fail without loss; today only 1, because names have 2 copies too few",
+  ],
+]
+for (const [safety, seconds, sentence] of SENTENCES) {
+  test(sentence, () => assert.equal(said(safety, seconds), sentence))
+}
+
+test("the sentence begins with where the store lies and how", () => {
+  const sentence = safetySentence(store(1, 1, [0, 0]), {
+    policy: "replica:1",
+    pathOf: String,
+    wholeInSeconds: undefined,
+  })
+  assert.equal(sentence, "replica:1 in 1 folder on 1 disk: no disk may fail; a lost disk loses objects")
+})

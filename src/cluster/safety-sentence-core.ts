@@ -1,0 +1,80 @@
+/** How safe a store is, in one plain and true sentence. Pure. */
+import type { DeviceId } from "../base/ids.js"
+import type { Safety, SafetyCauses } from "./safety-core.js"
+
+export interface SentenceFacts {
+  /** `ec:4+3`: what new blocks are written under. */
+  readonly policy: string
+  /** What the operator knows a device by: its folder. */
+  readonly pathOf: (id: DeviceId) => string
+  /** Until everything is where it should be; undefined: not known, or nothing is under way. */
+  readonly wholeInSeconds: number | undefined
+}
+
+const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
+
+/** `40 s`, `12 min`, `3 h`, `2 days`: as much as an estimate is worth. */
+function roughly(seconds: number): string {
+  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`
+  if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`
+  return seconds < 36 * 3600 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} days`
+}
+
+/** `/a, /b and /c`. */
+function listed(texts: readonly string[]): string {
+  const last = texts.at(-1) ?? ""
+  return texts.length < 2 ? last : `${texts.slice(0, -1).join(", ")} and ${last}`
+}
+
+const are = (ids: readonly DeviceId[]): string => (ids.length === 1 ? "is" : "are")
+
+/** Why the store survives less than it could, the worst first; empty where it does not. */
+export function reasonsOf(causes: SafetyCauses, pathOf: SentenceFacts["pathOf"]): readonly string[] {
+  const named = (ids: readonly DeviceId[]) => listed(ids.map(pathOf))
+  const { out, filling, lacking, isMoving, oddBytes, leavingBytes, nameCopiesMissing } = causes
+  return [
+    ...(out.length > 0 ? [`${named(out)} ${are(out)} out`] : []),
+    ...(filling.length > 0 ? [`${named(filling)} ${are(filling)} being filled`] : []),
+    ...(lacking.length > 0 ? [`shards that belong on ${named(lacking)} are not there yet`] : []),
+    ...(nameCopiesMissing > 0
+      ? [`names have ${nameCopiesMissing} ${nameCopiesMissing === 1 ? "copy" : "copies"} too few`]
+      : []),
+    ...(oddBytes > 0 ? ["some blocks lie otherwise than their policy asks for"] : []),
+    ...(leavingBytes > 0 ? ["older blocks are still under another policy"] : []),
+    ...(isMoving ? ["shards are moving to a new layout"] : []),
+  ]
+}
+
+/** What may fail when all is well: of disks, or of folders where disks hold several. */
+function protection({ disks, devices, whole }: Safety): string {
+  if (whole.disks > 0) return `any ${whole.disks} of ${plural(disks, "disk")} may fail without loss`
+  if (whole.devices > 0 && disks < devices) {
+    const what = disks === 1 ? "the disk" : "a lost disk"
+    return `protects against bit rot and ${plural(whole.devices, "deleted folder")}, not against ${what}`
+  }
+  return "no disk may fail; a lost disk loses objects"
+}
+
+function today({ now, whole }: Safety, reasons: readonly string[]): string {
+  const because = reasons.length === 0 ? "" : `because ${listed(reasons.slice(0, 2))}`
+  if (now.disks < 0) return `something cannot be read today${because && `, ${because}`}`
+  if (now.disks < whole.disks)
+    return `today ${now.disks === 0 ? "none" : `only ${now.disks}`}${because && `, ${because}`}`
+  if (now.devices < whole.devices)
+    return `today ${plural(Math.max(0, now.devices), "folder")}${because && `, ${because}`}`
+  return listed(reasons.slice(0, 2))
+}
+
+/** `ec:4+3 in 7 folders on 7 disks: any 3 of 7 disks may fail without loss; today only 1, because /c is out; whole again in about 40 min`. */
+export function safetySentence(safety: Safety, { policy, pathOf, wholeInSeconds }: SentenceFacts): string {
+  const reasons = reasonsOf(safety.causes, pathOf)
+  const isLess = safety.now.disks < safety.whole.disks || safety.now.devices < safety.whole.devices
+  const parts = [
+    `${policy} in ${plural(safety.devices, "folder")} on ${plural(safety.disks, "disk")}: ${protection(safety)}`,
+    ...(isLess || reasons.length > 0 ? [today(safety, reasons)] : []),
+    ...(wholeInSeconds === undefined || reasons.length === 0
+      ? []
+      : [`whole again in about ${roughly(wholeInSeconds)}`]),
+  ]
+  return parts.join("; ")
+}
