@@ -1,6 +1,5 @@
 /**
  * How many slots of each partition lie on devices that count: what every judgement of risk starts from.
- * Where two layouts hold at once, the worse of the two for each partition is the safe answer.
  */
 import type { DeviceId, PartitionId } from "../base/ids.js"
 import { parsePartitionId } from "../base/ids.js"
@@ -11,24 +10,34 @@ export interface PartitionRisk {
   readonly alive: number
 }
 
-/** Partition by partition: of its first `slots` slots (those that a policy of so many shards uses), how many count. */
-export function aliveSlots(layout: Layout, counting: ReadonlySet<DeviceId>, slots = layout.width): Uint8Array {
-  const { table, width } = layout
-  const counts = Uint8Array.from(layout.devices, id => (counting.has(id) ? 1 : 0))
-  const alive = new Uint8Array(table.length / width)
+/**
+ * Partition by partition: of its first `slots` slots (those that a policy of so many shards uses), how many
+ * are alive. While shards move from `previous` a slot that both have may lie with either holder, so it is
+ * alive only where both count.
+ */
+export function aliveSlots(
+  layout: Layout,
+  counting: ReadonlySet<DeviceId>,
+  slots = layout.width,
+  previous: Layout | undefined = undefined,
+): Uint8Array {
+  const alive = new Uint8Array(layout.table.length / layout.width)
+  const counts = countsOf(layout, counting)
+  const countsBefore = previous && countsOf(previous, counting)
   for (let partition = 0; partition < alive.length; partition += 1) {
-    const start = partition * width
     let sum = 0
-    for (let at = start; at < start + slots; at += 1) sum += counts[table[at] ?? 0] ?? 0
+    for (let slot = 0; slot < Math.min(slots, layout.width); slot += 1) {
+      const now = counts[layout.table[partition * layout.width + slot] ?? 0] ?? 0
+      const isShared = previous !== undefined && slot < previous.width
+      sum += isShared ? now & (countsBefore?.[previous.table[partition * previous.width + slot] ?? 0] ?? 0) : now
+    }
     alive[partition] = sum
   }
   return alive
 }
 
-/** The lower of the two for each partition. */
-export function worseOf(a: Uint8Array, b: Uint8Array): Uint8Array {
-  return a.map((alive, partition) => Math.min(alive, b[partition] ?? 0))
-}
+const countsOf = (layout: Layout, counting: ReadonlySet<DeviceId>): Uint8Array =>
+  Uint8Array.from(layout.devices, id => (counting.has(id) ? 1 : 0))
 
 /** Partitions by the number of their slots that are alive: the member at i tells how many have i; up to `slots`. */
 export function aliveHistogram(alive: Uint8Array, slots: number): readonly number[] {

@@ -95,3 +95,12 @@ test("a device of unknown capacity limits nothing", () => {
   assert.equal(usableBytes(layout, new Map(), parsePolicy("replica:2")), Infinity)
   assert.ok(usableBytes(layout, new Map([[deviceId(0), TB]]), parsePolicy("replica:2")) < 1.6 * TB)
 })
+
+test("a policy wider than the layout is counted as it is written", () => {
+  const capacities = capacityMap(equal(4).map(() => TB))
+  const usable = (policy: string, width: number) =>
+    usableBytes(planLayout(equal(width), width), capacities, parsePolicy(policy))
+  assert.equal(usable("ec:2+2", 3), 2 * TB, "two parts of three where two of four were chosen")
+  assert.equal(usable("ec:2+2", 2), TB, "two copies")
+  assert.equal(usable("replica:1", 1), TB)
+})

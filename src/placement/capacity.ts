@@ -5,24 +5,29 @@
  */
 import { assert } from "../base/assert.js"
 import type { DeviceId } from "../base/ids.js"
-import { shardCount, shardsNeeded, type Policy } from "../base/policy.js"
+import { defaultPolicy, shardCount, shardsNeeded, type Policy } from "../base/policy.js"
 import type { Layout } from "./layout.js"
 import { slotsPerDevice } from "./layout.js"
 
 /**
- * Bytes of objects under the policy, which may be narrower than the layout. Devices that `capacities`
- * (bytes) does not name are taken for as large as need be; Infinity if it names none that holds a slot.
+ * Bytes of objects under the policy, which may be narrower than the layout; of one that is wider only the
+ * shards that have a slot are written. Devices that `capacities` (bytes) does not name are taken for as
+ * large as need be; Infinity if it names none that holds a slot.
  */
 export function usableBytes(layout: Layout, capacities: ReadonlyMap<DeviceId, number>, policy: Policy): number {
-  assert(shardCount(policy) <= layout.width, "the layout has a slot for each shard")
   const partitions = layout.table.length / layout.width
-  const held = slotsPerDevice(layout, shardCount(policy))
+  const written = layout.width > shardsNeeded(policy) ? policy : narrowest(policy, layout.width)
+  const held = slotsPerDevice(layout, shardCount(written))
   const fits = layout.devices.map((id, i) => {
     const [capacity, slots] = [capacities.get(id), held[i] ?? 0]
-    return capacity === undefined || slots === 0 ? Infinity : (capacity * partitions * shardsNeeded(policy)) / slots
+    return capacity === undefined || slots === 0 ? Infinity : (capacity * partitions * shardsNeeded(written)) / slots
   })
   return Math.floor(Math.min(...fits))
 }
+
+/** With no slot to spare for a policy, blocks are written under that of so few devices. */
+const narrowest = (policy: Policy, width: number): Policy =>
+  shardCount(policy) <= width ? policy : defaultPolicy(width)
 
 /**
  * The most that any placement of shards on distinct devices allows; 0 with too few devices. In units

@@ -1,5 +1,5 @@
 /** Placement: devices and weights → layout → the devices of a block; what a change moves, what fits, what is alive. */
-export { aliveHistogram, aliveSlots, fewestAlive, riskiestFirst, worseOf, type PartitionRisk } from "./alive.js"
+export { aliveHistogram, aliveSlots, fewestAlive, riskiestFirst, type PartitionRisk } from "./alive.js"
 export { idealUsableBytes, usableBytes, weightsFor } from "./capacity.js"
 export {
   decodeLayout,

@@ -38,7 +38,7 @@ export function slotsOf(layout: Layout, partition: PartitionId): readonly Device
 export function slotsPerDevice(layout: Layout, slots = layout.width): readonly number[] {
   const held = layout.devices.map(() => 0)
   for (let at = 0; at < layout.table.length; at += layout.width) {
-    for (let slot = 0; slot < slots; slot += 1) {
+    for (let slot = 0; slot < Math.min(slots, layout.width); slot += 1) {
       const index = layout.table[at + slot] ?? 0
       held[index] = (held[index] ?? 0) + 1
     }
