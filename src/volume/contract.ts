@@ -3,12 +3,14 @@
  * base that a scan of the volumes can always rebuild.
  */
 import type { Failure } from "../base/failures.js"
-import type { PartitionId, VolumeId } from "../base/ids.js"
+import type { RowKey, VolumeId } from "../base/ids.js"
+import type { KeyRange } from "../base/key-range.js"
 import type { Policy } from "../base/policy.js"
-import type { NeedleId, NeedleOwner } from "../format/needle.js"
+import type { NeedleId, NeedleOwner, ShardHeader, ShardShape } from "../format/needle.js"
 import type { VolumePosition } from "../format/volume.js"
+import type { VolumeUpkeep } from "./upkeep.js"
 
-export type { NeedleId, NeedleOwner } from "../format/needle.js"
+export type { NeedleId, NeedleOwner, ShardHeader, ShardShape } from "../format/needle.js"
 
 export interface Needle {
   readonly id: NeedleId
@@ -29,6 +31,15 @@ export interface NeedleRange {
   readonly lengthBytes: number
 }
 
+/** A needle as the index knows it. */
+export interface IndexedNeedle {
+  /** See `needleKeyOf`. */
+  readonly key: RowKey
+  readonly bodyBytes: number
+  /** Undefined where only the needle's header tells it. */
+  readonly shape: ShardShape | undefined
+}
+
 /** A stretch of a volume that was written once and cannot be decoded now. */
 export interface VolumeDamage {
   readonly volumeId: VolumeId
@@ -39,6 +50,19 @@ export interface VolumeDamage {
 
 /** Memory for bytes that are about to be read into it, of exactly this length; what it holds does not matter. */
 export type Allocate = (lengthBytes: number) => Uint8Array
+
+/** What a device's volumes hold. */
+export interface VolumeUsage {
+  readonly volumes: number
+  readonly writtenBytes: number
+  /** Of needles that the index points at; undefined until the index has been walked once after a start. */
+  readonly livingBytes: number | undefined
+  /** What of the written bytes is no living needle: 0 to 1. */
+  readonly deadShare: number | undefined
+}
+
+/** Whether a needle with a body of so many bytes may be taken; compaction and tombstones do not ask. */
+export type MayAppend = (bodyBytes: number) => boolean
 
 export interface Volumes {
   /**
@@ -52,15 +76,23 @@ export interface Volumes {
    * The result is a buffer of its own, or a view of one from `allocate`.
    */
   read(id: NeedleId, range: NeedleRange, allocate?: Allocate): Promise<Uint8Array>
+  /** False also for a needle that is distrusted. */
   has(id: NeedleId): boolean
-  /** The row that the needle says it belongs to. Throws `noSuchNeedle`, `corruptNeedle`, `deviceFailed`. */
-  ownerOf(id: NeedleId): Promise<NeedleOwner>
+  /** What the needle says of itself. Throws `noSuchNeedle`, `corruptNeedle`, `deviceFailed`. */
+  headerOf(id: NeedleId): Promise<ShardHeader>
   /** Appends tombstones, which share a write with what else is waiting, and forgets the needles; absent ones are no error. */
   remove(ids: readonly NeedleId[]): Promise<void>
-  /** All needles of a partition on this device, in index order. */
-  idsOfPartition(partition: PartitionId): Iterable<NeedleId>
-  /** Bytes used by living and by dead needles, as far as known. */
-  usage(): { readonly volumes: number; readonly writtenBytes: number }
+  /**
+   * The bytes of these needles were found bad: `has` says no and they are not listed, so that they are
+   * rebuilt, until they are appended again or the process ends. Reads still give what is intact.
+   */
+  distrust(ids: readonly NeedleId[]): void
+  /**
+   * The needles of a range of keys on this device that are not distrusted, in the order of the index.
+   * Read within one turn. Throws `corruptRow`.
+   */
+  indexed(range: KeyRange): Iterable<IndexedNeedle>
+  usage(): VolumeUsage
   /**
    * What is durable now, for a checkpoint's `VolumeScanSource`: take it after the overlay was frozen.
    * Undefined while nothing has ever been written.
@@ -71,4 +103,14 @@ export interface Volumes {
   /** What was found damaged when the volumes were opened. Their needles are read elsewhere and repaired. */
   readonly damages: readonly VolumeDamage[]
   close(): Promise<void>
+}
+
+/** A device's volumes, for those who keep them in order. */
+export interface KeptVolumes extends Volumes {
+  /**
+   * A checkpoint of this device is done whose `VolumeScanSource` went up to here. Old volumes are
+   * removed on the strength of it.
+   */
+  contained(upTo: VolumePosition | undefined): void
+  readonly upkeep: VolumeUpkeep
 }

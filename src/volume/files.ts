@@ -1,9 +1,11 @@
 /**
  * Volume files: their names, and the handles that readers share.
  *
- * A handle is closed when it is the least recently used of too many and nobody reads through it.
+ * A handle is closed when it is the least recently used of too many, or its volume was given up, and
+ * nobody reads through it. Who may still read a volume is known, so that it is not removed under them.
  */
 import { assert } from "../base/assert.js"
+import { isFailure } from "../base/failures.js"
 import type { VolumeId } from "../base/ids.js"
 import { parseVolumeId } from "../base/ids.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
@@ -19,6 +21,13 @@ export async function listVolumes(disk: Disk, folder: string): Promise<VolumeId[
   return names.flatMap(name => NAME.exec(name)?.[1] ?? []).map(digits => parseVolumeId(Number(digits)))
 }
 
+/** A file that is not there. */
+export const isAbsent = (error: unknown): boolean =>
+  isFailure(error, "deviceFailed") && error.details["code"] === "ENOENT"
+
+/** A file as those who only read it need it. */
+export type ReadableFile = Pick<DiskFile, "read" | "sizeBytes">
+
 interface Shared {
   readonly file: Promise<DiskFile>
   users: number
@@ -27,6 +36,9 @@ interface Shared {
 export class VolumeFiles {
   /** In the order of last use. */
   private readonly open = new Map<number, Shared>()
+  /** How many read each volume now, through whichever handle. */
+  private readonly readers = new Map<number, number>()
+  private readonly givenUp = new Set<number>()
   private uses = 0
   private onIdle: (() => void) | undefined
 
@@ -43,6 +55,7 @@ export class VolumeFiles {
     this.open.set(volume, shared)
     shared.users += 1
     this.uses += 1
+    this.countReaders(volume, 1)
     try {
       return await read(await shared.file)
     } catch (error) {
@@ -51,10 +64,34 @@ export class VolumeFiles {
       throw error
     } finally {
       shared.users -= 1
+      this.countReaders(volume, -1)
+      if (!this.isRead(volume) && this.givenUp.delete(volume)) this.open.delete(volume)
       if (shared.users === 0 && this.open.get(volume) !== shared) await closed(shared)
       await this.closeIdle(this.openMax)
       this.uses -= 1
       if (this.uses === 0) this.onIdle?.()
+    }
+  }
+
+  /** A volume's file that opens for each call, so that nobody has to close it. */
+  readable(volume: number): ReadableFile {
+    return {
+      read: (buffer, offsetBytes) => this.use(volume, file => file.read(buffer, offsetBytes)),
+      sizeBytes: () => this.use(volume, file => file.sizeBytes()),
+    }
+  }
+
+  isRead(volume: number): boolean {
+    return this.readers.has(volume)
+  }
+
+  /** No handle of this volume is kept any longer than somebody reads through it. */
+  async giveUp(volume: number): Promise<void> {
+    const shared = this.open.get(volume)
+    if (this.isRead(volume)) this.givenUp.add(volume)
+    else if (shared !== undefined) {
+      this.open.delete(volume)
+      await closed(shared)
     }
   }
 
@@ -63,6 +100,12 @@ export class VolumeFiles {
     if (this.uses > 0) await new Promise<void>(resolve => (this.onIdle = resolve))
     await this.closeIdle(0)
     assert(this.open.size === 0, "nobody reads when volumes are closed")
+  }
+
+  private countReaders(volume: number, change: number): void {
+    const count = (this.readers.get(volume) ?? 0) + change
+    if (count === 0) this.readers.delete(volume)
+    else this.readers.set(volume, count)
   }
 
   private async closeIdle(openMax: number): Promise<void> {

@@ -25,7 +25,7 @@ import {
   needlesChecksumOf,
   VOLUME_PAGE_BYTES,
 } from "../format/volume.js"
-import type { DiskFile } from "../seams/disk/contract.js"
+import type { ReadableFile } from "./files.js"
 
 const WINDOW_BYTES_MIN = 16 * KIB
 const WINDOW_BYTES_MAX = 1 * MIB
@@ -37,7 +37,7 @@ export class FileWindow {
   private aheadBytes = WINDOW_BYTES_MIN
 
   constructor(
-    private readonly file: DiskFile,
+    private readonly file: Pick<ReadableFile, "read">,
     readonly sizeBytes: number,
   ) {}
 

@@ -1,5 +1,6 @@
 /** The door of `volume/`: one device's needles and inline payloads. Its promises are in `contract.ts`. */
-export type { Needle, NeedleId, NeedleOwner, NeedleRange, VolumeDamage, Volumes } from "./contract.js"
+export type { IndexedNeedle, Needle, NeedleId, NeedleOwner, NeedleRange } from "./contract.js"
+export type { ShardHeader, ShardShape, VolumeDamage, Volumes } from "./contract.js"
 export { openVolumes } from "./volumes.js"
 export type { VolumeHome } from "./writer.js"
 export { VolumeScanSource, VOLUMES_SOURCE } from "./checkpoint-source.js"

@@ -12,6 +12,8 @@ export interface VolumeLimits {
   readonly groupBytesMax: number
   /** Each needle is two buffers of a `writev`, which takes 1,024. */
   readonly groupNeedlesMax: number
+  /** What compaction may add to one write: appends in the same write wait that much longer. */
+  readonly copyBytesPerGroupMax: number
   /** Volumes kept open for reading, least recently used closed first. */
   readonly filesOpenMax: number
 }
@@ -22,8 +24,13 @@ export const VOLUME_LIMITS: VolumeLimits = {
   appendBytesQueuedMax: 512 * MIB,
   groupBytesMax: 16 * MIB,
   groupNeedlesMax: 500,
+  copyBytesPerGroupMax: 1 * MIB,
   filesOpenMax: 64,
 }
+
+/** Half of a device's reserve at most, so that a volume can always be copied on a full disk. */
+export const volumeBytesMaxFor = (reserveBytes: number): number =>
+  Math.min(Math.max(Math.floor(reserveBytes / 2), 32 * MIB), 4 * GIB)
 
 /** Inline payloads are written in pieces of about this size, so that a checkpoint does not hold the disk for long. */
 export const PAYLOAD_PIECE_BYTES = 1 * MIB
@@ -31,3 +38,5 @@ export const PAYLOAD_PIECE_BYTES = 1 * MIB
 export const READ_AT_ONCE_BYTES = 256 * 1024
 /** Index entries that recovery hands over at a time. */
 export const RECOVERY_BATCH_ROWS = 1000
+/** Needles known to be bad and not yet rebuilt. A device with more of them is to be replaced, not repaired. */
+export const DISTRUSTED_MAX = 100_000

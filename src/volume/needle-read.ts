@@ -1,6 +1,6 @@
 /** Fetches what a plan asks for and hands out the range of it, verified. */
 import { fail } from "../base/failures.js"
-import type { NeedleHeader, NeedleOwner, NeedlePlace } from "../format/needle.js"
+import type { NeedleHeader, NeedlePlace, ShardHeader } from "../format/needle.js"
 import type { DiskFile } from "../seams/disk/contract.js"
 import type { Allocate, NeedleRange } from "./contract.js"
 import { decodeHeader, planRead, verifyRead } from "./needle-read-core.js"
@@ -35,14 +35,14 @@ export async function readNeedle(
   return body.subarray(from, from + range.lengthBytes)
 }
 
-/** The row that a needle's header names. Throws `corruptNeedle`, `deviceFailed`. */
-export async function readOwner(
+/** The header of a shard. Throws `corruptNeedle`, `deviceFailed`. */
+export async function readHeader(
   file: DiskFile,
   place: NeedlePlace,
   isWanted: (header: NeedleHeader) => boolean,
-): Promise<NeedleOwner> {
+): Promise<ShardHeader> {
   const bytes = new Uint8Array(place.headerBytes)
   const header = decodeHeader(place, bytes.subarray(0, await file.read(bytes, place.offsetBytes)))
-  if (header.kind === "shard" && isWanted(header)) return header.owner
+  if (header.kind === "shard" && isWanted(header)) return header
   throw fail("corruptNeedle", { message: "another needle lies where this one should", ...place })
 }

@@ -5,6 +5,7 @@
  * Promises  Running it again, or after any crash inside it, gives the same rows.
  * Limits    One group is held in memory.
  */
+import type { VolumeId } from "../base/ids.js"
 import type { DeviceRows } from "../device/contract.js"
 import type { NeedleHeader } from "../format/needle.js"
 import type { VolumePosition } from "../format/volume.js"
@@ -33,8 +34,8 @@ export interface Recovered {
   readonly sealed: VolumePosition | undefined
   readonly unvouched: UnvouchedGroup | undefined
   readonly lastVolume: number
-  readonly volumes: number
-  readonly writtenBytes: number
+  /** Lengths of the volumes, ascending. */
+  readonly sizes: ReadonlyMap<VolumeId, number>
   readonly damages: readonly VolumeDamage[]
 }
 
@@ -63,15 +64,15 @@ export async function recoverVolumes(
     if (batch.length >= RECOVERY_BATCH_ROWS) rows.apply(batch.splice(0))
   }
   rows.apply(batch)
-  let writtenBytes = 0
-  for (const id of ids)
-    writtenBytes += await withFile(disk, volumePath(home.folder, id), "read", file => file.sizeBytes())
+  const sizes = new Map<VolumeId, number>()
+  for (const id of ids) {
+    sizes.set(id, await withFile(disk, volumePath(home.folder, id), "read", file => file.sizeBytes()))
+  }
   return {
     sealed: doubt !== undefined && isSame(position, doubt.group.after) ? doubt.before : position,
     unvouched: doubt === undefined ? undefined : await readUnvouched(disk, home.folder, doubt.group),
     lastVolume: Math.max(last ?? 0, from?.volumeId ?? 0),
-    volumes: ids.length,
-    writtenBytes,
+    sizes,
     damages,
   }
 }

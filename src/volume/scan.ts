@@ -15,9 +15,10 @@
 import type { DeviceId, VolumeId } from "../base/ids.js"
 import type { VolumeHeader, VolumePosition } from "../format/volume.js"
 import { decodeVolumeHeader, firstPosition, VOLUME_PAGE_BYTES } from "../format/volume.js"
-import type { Disk } from "../seams/disk/contract.js"
+import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import type { VolumeDamage } from "./contract.js"
-import { listVolumes, volumePath } from "./files.js"
+import type { ReadableFile } from "./files.js"
+import { isAbsent, listVolumes, volumePath } from "./files.js"
 import type { ScannedGroup, ScannedNeedle, VolumeIdentity } from "./group-reader.js"
 import { FileWindow, findGroup, isBodyGood, readGroup } from "./group-reader.js"
 
@@ -46,43 +47,111 @@ interface Listed {
   readonly first: VolumePosition | undefined
 }
 
+/**
+ * A volume that is listed and gone when it is opened was removed by compaction: whoever has a mark to
+ * begin from has everything that it said, so it is passed over.
+ */
 export async function* scanVolumes(disk: Disk, request: ScanRequest): AsyncGenerator<ScanEvent> {
-  const { folder, from, upTo } = request
+  const { folder, deviceId, from, upTo } = request
   const ids = (await listVolumes(disk, folder)).filter(id => id >= (from?.volumeId ?? 0))
-  const volumes: Listed[] = []
-  for (const volumeId of ids) volumes.push(await readVolumeHeader(disk, request, volumeId))
+  const headers = new Map<VolumeId, Listed>()
+  for (const volumeId of ids) {
+    const listed = await withVolume(disk, folder, volumeId, file => readVolumeHeader(file, deviceId, volumeId))
+    if (listed !== undefined) headers.set(volumeId, listed)
+  }
+  const volumes = [...headers.values()]
   for (const [i, volume] of volumes.entries()) {
-    if (upTo !== undefined && volume.volumeId > upTo.volumeId) return
-    const sealed = volumes.slice(i + 1).find(later => later.header?.sealed?.volumeId === volume.volumeId)
-      ?.header?.sealed
-    const end = upTo?.volumeId === volume.volumeId ? upTo : undefined
-    const start = from?.volumeId === volume.volumeId ? from : volume.first
-    const file = await disk.open(volumePath(folder, volume.volumeId), "read")
+    const { volumeId } = volume
+    if (upTo !== undefined && volumeId > upTo.volumeId) return
+    const sealed = volumes.slice(i + 1).find(later => later.header?.sealed?.volumeId === volumeId)?.header?.sealed
+    const end = upTo?.volumeId === volumeId ? upTo : undefined
+    const start = from?.volumeId === volumeId ? from : volume.first
+    const file = await openPresent(disk, volumePath(folder, volumeId))
+    if (file === undefined) continue
     try {
       const window = new FileWindow(file, await file.sizeBytes())
-      const identity = { deviceId: request.deviceId, volumeId: volume.volumeId }
-      yield* new VolumeScan(window, identity, end ?? sealed, end?.offsetBytes).run(start)
+      yield* new VolumeScan(window, { deviceId, volumeId }, end ?? sealed, end?.offsetBytes).run(start)
     } finally {
       await file.close()
     }
   }
 }
 
-async function readVolumeHeader(disk: Disk, request: ScanRequest, volumeId: VolumeId): Promise<Listed> {
-  const file = await disk.open(volumePath(request.folder, volumeId), "read")
+/** The volumes of a device, to be read one at a time. */
+export interface VolumeShelf {
+  readonly deviceId: DeviceId
+  /** Ascending. */
+  readonly volumeIds: readonly VolumeId[]
+  readonly fileOf: (volumeId: VolumeId) => ReadableFile
+}
+
+export interface WalkRequest {
+  readonly volumeId: VolumeId
+  /** Where an earlier walk through it stopped; undefined: from its beginning. */
+  readonly from: VolumePosition | undefined
+  /** Known to be durable, and where to end; undefined: to where it was sealed, or to the end of what is there. */
+  readonly upTo: VolumePosition | undefined
+}
+
+/**
+ * The same walk through one volume, which keeps nothing open between its steps. Reads also the header
+ * of the volume that follows, which says where this one was sealed.
+ * Throws `deviceFailed`, also where the volume is gone.
+ */
+export async function* walkVolume(shelf: VolumeShelf, request: WalkRequest): AsyncGenerator<ScanEvent> {
+  const { volumeId, from, upTo } = request
+  const { deviceId } = shelf
+  const file = shelf.fileOf(volumeId)
+  const { first } = await readVolumeHeader(file, deviceId, volumeId)
+  const durable = upTo ?? (await sealOf(shelf, volumeId))
+  const window = new FileWindow(file, await file.sizeBytes())
+  yield* new VolumeScan(window, { deviceId, volumeId }, durable, upTo?.offsetBytes).run(from ?? first)
+}
+
+/** Where a volume was sealed, as the next one says whose header is intact. */
+async function sealOf({ deviceId, volumeIds, fileOf }: VolumeShelf, of: VolumeId): Promise<VolumePosition | undefined> {
+  for (const volumeId of volumeIds) {
+    if (volumeId <= of) continue
+    const { header } = await readVolumeHeader(fileOf(volumeId), deviceId, volumeId)
+    if (header !== undefined) return header.sealed?.volumeId === of ? header.sealed : undefined
+  }
+  return undefined
+}
+
+async function openPresent(disk: Disk, path: string): Promise<DiskFile | undefined> {
   try {
-    const page = new Uint8Array(VOLUME_PAGE_BYTES)
-    const count = await file.read(page, 0)
-    const header = decodeVolumeHeader(page.subarray(0, count))
-    const ours = header?.deviceId === request.deviceId && header.volumeId === volumeId
-    return { volumeId, header: ours ? header : undefined, first: ours ? firstPosition(volumeId, page) : undefined }
+    return await disk.open(path, "read")
+  } catch (error) {
+    if (isAbsent(error)) return undefined
+    throw error
+  }
+}
+
+async function withVolume<T>(
+  disk: Disk,
+  folder: string,
+  volumeId: VolumeId,
+  use: (file: DiskFile) => Promise<T>,
+): Promise<T | undefined> {
+  const file = await openPresent(disk, volumePath(folder, volumeId))
+  if (file === undefined) return undefined
+  try {
+    return await use(file)
   } finally {
     await file.close()
   }
 }
 
+export async function readVolumeHeader(file: ReadableFile, deviceId: DeviceId, volumeId: VolumeId): Promise<Listed> {
+  const page = new Uint8Array(VOLUME_PAGE_BYTES)
+  const count = await file.read(page, 0)
+  const header = decodeVolumeHeader(page.subarray(0, count))
+  const ours = header?.deviceId === deviceId && header.volumeId === volumeId
+  return { volumeId, header: ours ? header : undefined, first: ours ? firstPosition(volumeId, page) : undefined }
+}
+
 /** The walk through one volume. */
-class VolumeScan {
+export class VolumeScan {
   /** Behind the last group that was accepted. */
   private at = VOLUME_PAGE_BYTES
   private groups = 0

@@ -6,9 +6,9 @@ import { test } from "node:test"
 import fc from "fast-check"
 import type { FailureKind } from "../base/failures.js"
 import { isFailure } from "../base/failures.js"
-import { parseDeviceId } from "../base/ids.js"
+import { parseDeviceId, rowKeyOf } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
-import { needleKeyOf } from "../format/needle.js"
+import { needleIdOfKey, needleKeyOf, needleKeysOfPartition } from "../format/needle.js"
 import { failing, RealDisk, SimDisk } from "../seams/disk/index.js"
 import type { Disk, DiskFile } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
@@ -296,11 +296,14 @@ test("a partition's needles are listed in the order of the index", async () => {
   for (const each of [...ids, needleIdFor(2), needleIdFor(3)])
     await world.volumes.append(needleOf(each, random.bytes(64)))
   assert.deepEqual(
-    Array.from(world.volumes.idsOfPartition(id.partition), ({ slot }) => slot),
+    Array.from(world.volumes.indexed(needleKeysOfPartition(id.partition)), ({ key }) => needleIdOfKey(key).slot),
     [0, 1, 2, 3],
   )
   const empty = needleIdFor(77)
-  assert.deepEqual([...world.volumes.idsOfPartition(empty.partition)], [])
+  assert.deepEqual([...world.volumes.indexed(needleKeysOfPartition(empty.partition))], [])
+  const [first] = world.volumes.indexed({ start: needleKeyOf(ids[0] ?? id), end: rowKeyOf("\xff") })
+  const { policy, blockLengthBytes } = needleOf(id, new Uint8Array(64))
+  assert.deepEqual(first, { key: needleKeyOf(ids[0] ?? id), bodyBytes: 64, shape: { policy, blockLengthBytes } })
 })
 
 test("a needle that is removed while it is on its way is gone", async () => {
@@ -457,15 +460,15 @@ function counted(disk: Disk): { disk: Disk; seen: { readBytes: number; open: num
   }
 }
 
-test("a needle says whose it is, and a damaged one says nothing", async () => {
+test("a needle says what it is, and a damaged one says nothing", async () => {
   const world = await opened()
   const [first, second] = [needleFor(1, 5000, random), needleFor(2, 300 * KIB, random)]
   await world.volumes.append(first)
   await world.volumes.append(second)
-  assert.deepEqual(await world.volumes.ownerOf(first.id), first.owner)
-  assert.deepEqual(await world.volumes.ownerOf(second.id), second.owner)
-  await rejects(world.volumes.ownerOf(needleIdFor(3)), "noSuchNeedle")
+  assert.deepEqual((await world.volumes.headerOf(first.id)).owner, first.owner)
+  assert.deepEqual((await world.volumes.headerOf(second.id)).checksums, second.checksums)
+  await rejects(world.volumes.headerOf(needleIdFor(3)), "noSuchNeedle")
   const { path, bit } = placeBit(world, first, 60)
   world.sim.flipBit(path, bit)
-  await rejects(world.volumes.ownerOf(first.id), "corruptNeedle")
+  await rejects(world.volumes.headerOf(first.id), "corruptNeedle")
 })

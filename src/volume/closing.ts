@@ -1,0 +1,47 @@
+/**
+ * Closing a volume: writing an empty group behind its last one.
+ *
+ * Where a volume was sealed stands in the header of the one that came after it. Before that one is
+ * removed the sealed volume has to say it itself, or rot in its last group would pass for a torn tail:
+ * any group vouches for all before it. Nothing that counts is ever cut off: what lies behind the seal
+ * and is whole counts too.
+ */
+import type { DeviceId } from "../base/ids.js"
+import type { VolumePosition } from "../format/volume.js"
+import type { Disk } from "../seams/disk/contract.js"
+import { volumePath } from "./files.js"
+import { packGroup } from "./group-core.js"
+import { FileWindow } from "./group-reader.js"
+import { VolumeScan } from "./scan.js"
+
+/**
+ * `sealed`: where a later volume says that this one ends. Returns the length of the volume.
+ * Does nothing where it is closed. Throws `deviceFull`, `deviceFailed`.
+ */
+export async function closeVolume(
+  disk: Disk,
+  home: { readonly folder: string; readonly deviceId: DeviceId },
+  sealed: VolumePosition,
+): Promise<number> {
+  const { deviceId } = home
+  const file = await disk.open(volumePath(home.folder, sealed.volumeId), "write", { durable: true })
+  try {
+    const sizeBytes = await file.sizeBytes()
+    let [end, isClosed] = [sealed, false]
+    const scan = new VolumeScan(new FileWindow(file, sizeBytes), { deviceId, volumeId: sealed.volumeId }, sealed)
+    for await (const event of scan.run(sealed)) {
+      if (event.kind === "unvouched") isClosed = event.group.header.needles === 0
+      if (event.kind === "position") end = event.position
+    }
+    if (isClosed) return sizeBytes
+    if (sizeBytes > end.offsetBytes) {
+      await file.truncate(end.offsetBytes)
+      await file.sync()
+    }
+    const { buffers, after } = packGroup(deviceId, end, [])
+    await file.write(buffers, end.offsetBytes)
+    return after.offsetBytes
+  } finally {
+    await file.close()
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * Needle index: where each needle of a device lies. Rows of the device that are never logged, because
+ * a scan of the volumes gives them again; with the accounts of what they point at.
+ *
+ * A needle whose bytes were found bad is distrusted: it counts as missing, so that it is rebuilt, and
+ * is still read where somebody asks, because what is intact of it may be the last there is. A new copy
+ * ends that. Distrust does not outlive the process; whoever found the damage keeps it in mind.
+ *
+ * Limits    DISTRUSTED_MAX; beyond it the oldest is trusted again until it is next read or scrubbed.
+ */
+import { must } from "../base/assert.js"
+import { isFailure } from "../base/failures.js"
+import type { RowKey, VolumeId } from "../base/ids.js"
+import { parseVolumeId } from "../base/ids.js"
+import type { KeyRange } from "../base/key-range.js"
+import type { DeviceRows } from "../device/contract.js"
+import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
+import { decodeNeedlePlace, decodeShardShape, needleKeyOf } from "../format/needle.js"
+import { Accounts } from "./accounts.js"
+import type { IndexedNeedle } from "./contract.js"
+import type { IndexWrite } from "./index-writes.js"
+import { indexWrite } from "./index-writes.js"
+import { DISTRUSTED_MAX } from "./limits.js"
+import { RowWalk } from "./row-walk.js"
+
+export class NeedleIndex {
+  readonly accounts: Accounts
+  private readonly distrusted = new Set<RowKey>()
+
+  /** `sizes`: the volumes that are there, ascending, with their lengths. */
+  constructor(
+    private readonly rows: DeviceRows,
+    sizes: ReadonlyMap<VolumeId, number>,
+  ) {
+    this.accounts = new Accounts(rows, sizes)
+  }
+
+  placeOf(key: RowKey): NeedlePlace | undefined {
+    const row = this.rows.get("needles", key)
+    return row === undefined ? undefined : decodeNeedlePlace(row.value)
+  }
+
+  warm(key: RowKey): Promise<void> | undefined {
+    return this.rows.warm("needles", [key])
+  }
+
+  /** In the order of the keys, without those distrusted. Throws `corruptRow`. */
+  *indexed(range: KeyRange): Iterable<IndexedNeedle> {
+    for (const [key, { value }] of this.rows.range("needles", range)) {
+      if (!this.isTrusted(key)) continue
+      yield { key, bodyBytes: decodeNeedlePlace(value).bodyBytes, shape: decodeShardShape(value) }
+    }
+  }
+
+  walk(): RowWalk {
+    return new RowWalk(this.rows, ["needles"])
+  }
+
+  isTrusted(key: RowKey): boolean {
+    return !this.distrusted.has(key)
+  }
+
+  distrust(key: RowKey): void {
+    this.distrusted.add(key)
+    const [oldest] = this.distrusted
+    if (this.distrusted.size > DISTRUSTED_MAX && oldest !== undefined) this.distrusted.delete(oldest)
+  }
+
+  /** Brings the rows into memory that the accounts will want to know. */
+  prepare(headers: readonly NeedleHeader[]): Promise<void> | undefined {
+    const keys = headers.flatMap(header => (header.kind === "payload" ? [] : [needleKeyOf(header.id)]))
+    const affected = keys.filter(key => this.accounts.isAffectedBy(key))
+    return affected.length === 0 ? undefined : this.rows.warm("needles", affected)
+  }
+
+  /** Needles are durable at these places, in this order. */
+  written(headers: readonly NeedleHeader[], places: readonly NeedlePlace[]): void {
+    const writes = headers.map((header, i) => indexWrite(header, must(places[i], "each needle has a place")))
+    try {
+      this.account(writes, places)
+    } catch (error) {
+      // The base cannot say where a needle was.
+      if (!isFailure(error)) throw error
+      this.accounts.countAnew()
+    }
+    this.rows.apply(writes)
+    for (const { key } of writes) this.distrusted.delete(key)
+  }
+
+  private account(writes: readonly IndexWrite[], places: readonly NeedlePlace[]): void {
+    const moved = new Map<RowKey, NeedlePlace | undefined>()
+    for (const [i, { key, value }] of writes.entries()) {
+      const place = must(places[i], "each needle has a place")
+      if (value === undefined) this.accounts.addTombstone(parseVolumeId(place.volume), place.headerBytes)
+      if (!this.accounts.isAffectedBy(key)) continue
+      const to = value === undefined ? undefined : place
+      this.accounts.moved(moved.has(key) ? moved.get(key) : this.placeOf(key), to)
+      moved.set(key, to)
+    }
+  }
+}

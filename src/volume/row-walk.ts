@@ -1,0 +1,55 @@
+/**
+ * Row walk: all rows of some families in small steps, so that even millions of them hold nobody up.
+ *
+ * Promises  A row that is there from beginning to end is met once. One that comes or goes meanwhile is
+ *           met or not; `hasPassed` tells what the walk will not meet any more.
+ * Limits    The caller's, on the rows of one step: they are read within one turn.
+ */
+import type { Family } from "../base/families.js"
+import type { RowKey } from "../base/ids.js"
+import { rowKeyOf } from "../base/ids.js"
+import type { DeviceRow, DeviceRows } from "../device/contract.js"
+import { KEY_BYTES_MAX } from "../seams/store/contract.js"
+
+const FIRST_KEY = rowKeyOf("\x00")
+const BEHIND_ALL = rowKeyOf("\xff".repeat(KEY_BYTES_MAX))
+
+export type VisitRow = (family: Family, key: RowKey, row: DeviceRow) => void
+
+export class RowWalk {
+  private familyAt = 0
+  private last: RowKey | undefined
+
+  constructor(
+    private readonly rows: DeviceRows,
+    private readonly families: readonly Family[],
+  ) {}
+
+  get isOver(): boolean {
+    return this.familyAt >= this.families.length
+  }
+
+  hasPassed(family: Family, key: RowKey): boolean {
+    const at = this.families.indexOf(family)
+    return at < this.familyAt || (at === this.familyAt && this.last !== undefined && key <= this.last)
+  }
+
+  /** Visits up to so many rows. Throws `corruptRow` where the base is rotten. */
+  step(rowsMax: number, visit: VisitRow): void {
+    let left = rowsMax
+    while (left > 0) {
+      const family = this.families[this.familyAt]
+      if (family === undefined) return
+      // The shortest key behind the last one.
+      const start = this.last === undefined ? FIRST_KEY : rowKeyOf(`${this.last}\x00`)
+      for (const [key, row] of this.rows.range(family, { start, end: BEHIND_ALL })) {
+        this.last = key
+        visit(family, key, row)
+        left -= 1
+        if (left === 0) return
+      }
+      this.familyAt += 1
+      this.last = undefined
+    }
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * Upkeep: what compaction and scrubbing may do with a device's volumes, beside those who read and write.
+ */
+import type { RowKey, VolumeId } from "../base/ids.js"
+import type { NeedlePlace } from "../format/needle.js"
+import type { VolumePosition } from "../format/volume.js"
+import { isFailure } from "../base/failures.js"
+import type { Disk } from "../seams/disk/contract.js"
+import type { Accounts } from "./accounts.js"
+import { closeVolume } from "./closing.js"
+import type { ReadableFile, VolumeFiles } from "./files.js"
+import { isAbsent, volumePath } from "./files.js"
+import type { NeedleIndex } from "./needle-index.js"
+import type { RowWalk } from "./row-walk.js"
+import type { ScanEvent, VolumeShelf } from "./scan.js"
+import { readVolumeHeader, walkVolume } from "./scan.js"
+import type { NeedleCopy, WriteQueue } from "./write-queue.js"
+import type { VolumeHome } from "./writer.js"
+
+export class VolumeUpkeep {
+  /** Needles appended in this life; copies and tombstones are none. */
+  appended = 0
+  /** Behind the last group that changed the index. */
+  changedUpTo: VolumePosition | undefined
+  /** The base contains everything before it. */
+  containedUpTo: VolumePosition | undefined
+
+  constructor(
+    private readonly disk: Disk,
+    private readonly home: VolumeHome,
+    private readonly index: NeedleIndex,
+    private readonly queue: WriteQueue,
+    private readonly files: VolumeFiles,
+  ) {}
+
+  get accounts(): Accounts {
+    return this.index.accounts
+  }
+
+  /** No needle is taken any more. */
+  get isRefusing(): boolean {
+    return this.queue.refusing !== undefined
+  }
+
+  /** The newest volume, that is written or was written last; undefined where there is none. */
+  get newest(): VolumeId | undefined {
+    return this.accounts.list().at(-1)?.volumeId
+  }
+
+  get durable(): VolumePosition | undefined {
+    return this.queue.position
+  }
+
+  placeOf(key: RowKey): NeedlePlace | undefined {
+    return this.index.placeOf(key)
+  }
+
+  isTrusted(key: RowKey): boolean {
+    return this.index.isTrusted(key)
+  }
+
+  distrust(key: RowKey): void {
+    this.index.distrust(key)
+  }
+
+  walkIndex(): RowWalk {
+    return this.index.walk()
+  }
+
+  fileOf(volumeId: VolumeId): ReadableFile {
+    return this.files.readable(volumeId)
+  }
+
+  /**
+   * What a volume holds, from a position on that an earlier walk gave; of the newest volume what is
+   * durable now. Nothing stays open between two events. Throws `deviceFailed`, also where it is gone.
+   */
+  walkVolume(volumeId: VolumeId, from?: VolumePosition): AsyncGenerator<ScanEvent> {
+    const shelf: VolumeShelf = {
+      deviceId: this.home.deviceId,
+      volumeIds: this.accounts.list().map(account => account.volumeId),
+      fileOf: id => this.files.readable(id),
+    }
+    const { durable } = this
+    const upTo = durable?.volumeId === volumeId ? durable : undefined
+    return walkVolume(shelf, { volumeId, from, upTo })
+  }
+
+  /** Writes copies to the open volume, also below the reserve; resolves with how many were still wanted. */
+  copy(copies: readonly NeedleCopy[]): Promise<number> {
+    return this.queue.copy(copies)
+  }
+
+  /** The newest volume is written no more. */
+  beginVolume(): Promise<void> {
+    return this.queue.beginVolume()
+  }
+
+  /**
+   * Removes a volume that the index no longer points at, and the base neither; it is gone for ever when
+   * true comes back. False while somebody reads it. Throws `deviceFailed`.
+   */
+  async removeVolume(volumeId: VolumeId): Promise<boolean> {
+    if (this.files.isRead(volumeId)) return false
+    try {
+      await this.closeBefore(volumeId)
+      if (this.files.isRead(volumeId)) return false
+      await this.disk.remove(volumePath(this.home.folder, volumeId))
+    } catch (error) {
+      // Removed by a call whose folder could not be synced.
+      if (!isAbsent(error)) throw error
+    }
+    await this.files.giveUp(volumeId)
+    await this.disk.syncFolder(this.home.folder)
+    this.accounts.removed(volumeId)
+    return true
+  }
+
+  /** The volume before, whose end is known from this one's header, is closed. */
+  private async closeBefore(volumeId: VolumeId): Promise<void> {
+    const { header } = await readVolumeHeader(this.fileOf(volumeId), this.home.deviceId, volumeId)
+    const sealed = header?.sealed
+    if (sealed === undefined || this.accounts.get(sealed.volumeId) === undefined) return
+    try {
+      this.accounts.wrote(sealed.volumeId, await closeVolume(this.disk, this.home, sealed))
+    } catch (error) {
+      // Space that comes back now is worth more than telling rot from a torn tail in one group later.
+      if (!isFailure(error, "deviceFull")) throw error
+    }
+  }
+}

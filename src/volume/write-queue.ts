@@ -1,0 +1,224 @@
+/**
+ * Write queue: group commit of a device's needles.
+ *
+ * Appends that wait together share one write; while one write is under way the next group gathers.
+ * Copies that compaction makes travel in the same groups, in front of the others, a bounded number of
+ * bytes in each, so that neither side starves the other.
+ *
+ * Promises  Groups are written one at a time, and each is told (`QueueOwner.written`) before the next
+ *           is put together: in the volumes and in the index the last one wins.
+ * Refuses   Appends beyond the limits (`tooManyInFlight`), and everything after a write failed for
+ *           another reason than a full disk (`deviceFailed`).
+ * Limits    VolumeLimits.
+ */
+import { must } from "../base/assert.js"
+import type { Failure } from "../base/failures.js"
+import { asFailure, fail, isFailure } from "../base/failures.js"
+import type { VolumeId } from "../base/ids.js"
+import { parseVolumeId } from "../base/ids.js"
+import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
+import { encodeNeedleHeader } from "../format/needle.js"
+import type { VolumePosition } from "../format/volume.js"
+import { mapBounded } from "../life/index.js"
+import type { EncodedNeedle } from "./group-core.js"
+import { groupBytes, groupCount, needleBytes } from "./group-core.js"
+import type { VolumeLimits } from "./limits.js"
+import type { VolumeWriter } from "./writer.js"
+
+/** What is written as it lies in another volume. */
+export interface NeedleCopy extends EncodedNeedle {
+  readonly decoded: NeedleHeader
+  /** Asked right before the write; nothing changes in the index from then until the copy is in it. */
+  isWanted(): boolean
+}
+
+export interface QueueOwner {
+  /** A volume begins: its header is durable. */
+  began(volumeId: VolumeId): void
+  /** Brings what `written` will look up into memory, while the write is under way. */
+  prepare(headers: readonly NeedleHeader[]): Promise<void> | undefined
+  /** The group is durable. */
+  written(headers: readonly NeedleHeader[], places: readonly NeedlePlace[], after: VolumePosition): void
+}
+
+interface Queued extends EncodedNeedle {
+  readonly decoded: NeedleHeader
+  readonly bytes: number
+  /** Undefined for what is no copy. */
+  readonly isWanted: (() => boolean) | undefined
+  done(outcome: Failure | "written" | "unwanted"): void
+}
+
+export class WriteQueue {
+  private readonly appends: Queued[] = []
+  private readonly copies: Queued[] = []
+  private appendedBytes = 0
+  /** Those who asked for a new volume. */
+  private begins: ((failure?: Failure) => void)[] = []
+  private writing: Promise<void> | undefined
+  /** Why nothing is taken any more. */
+  private refusal: Failure | undefined
+
+  constructor(
+    private readonly writer: VolumeWriter,
+    private readonly owner: QueueOwner,
+    private readonly limits: VolumeLimits,
+    private lastVolume: number,
+  ) {}
+
+  get refusing(): Failure | undefined {
+    return this.refusal
+  }
+
+  /** Everything before it is durable. */
+  get position(): VolumePosition | undefined {
+    return this.writer.position
+  }
+
+  /** Resolves when the needle is durable, and its owner knows. */
+  async append(decoded: NeedleHeader, body: Uint8Array): Promise<void> {
+    if (this.refusal !== undefined) throw this.refusal
+    const header = encodeNeedleHeader(decoded)
+    const bytes = header.length + body.length
+    const { appendsQueuedMax, appendBytesQueuedMax } = this.limits
+    const full = this.appends.length >= appendsQueuedMax || this.appendedBytes + bytes > appendBytesQueuedMax
+    if (full && this.appends.length > 0) {
+      throw fail("tooManyInFlight", { queued: this.appends.length, bytes: this.appendedBytes })
+    }
+    this.appendedBytes += bytes
+    await this.enqueue(this.appends, { decoded, header, body, bytes, isWanted: undefined })
+  }
+
+  /**
+   * Resolves with how many were still wanted, and are durable. The caller bounds the bytes that it hands
+   * over at once. Throws `deviceFull`, `deviceFailed`; then some may have been written.
+   */
+  async copy(copies: readonly NeedleCopy[]): Promise<number> {
+    if (this.refusal !== undefined) throw this.refusal
+    const outcomes = await mapBounded(copies, this.limits.groupNeedlesMax, copy => {
+      const { decoded, header, body } = copy
+      const isWanted = (): boolean => copy.isWanted()
+      return this.enqueue(this.copies, { decoded, header, body, bytes: needleBytes(copy), isWanted })
+    })
+    return outcomes.filter(outcome => outcome === "written").length
+  }
+
+  /** Begins a new volume although the open one has room. Throws `deviceFull`, `deviceFailed`. */
+  async beginVolume(): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.begins.push(failure => (failure === undefined ? resolve() : reject(failure)))
+      this.start()
+    })
+  }
+
+  /** Writes needles at once, before anybody appends any. */
+  async writeFirst(needles: readonly EncodedNeedle[]): Promise<readonly NeedlePlace[]> {
+    await this.makeRoom(0)
+    return this.writer.write(needles)
+  }
+
+  /** Finishes what waits, and takes nothing more. */
+  async stop(): Promise<void> {
+    this.refusal ??= fail("stopping")
+    await this.writing
+    await this.writer.leave()
+  }
+
+  private enqueue(queue: Queued[], needle: Omit<Queued, "done">): Promise<"written" | "unwanted"> {
+    return new Promise((resolve, reject) => {
+      queue.push({ ...needle, done: outcome => (typeof outcome === "string" ? resolve(outcome) : reject(outcome)) })
+      this.start()
+    })
+  }
+
+  private start(): void {
+    this.writing ??= this.writeAll()
+  }
+
+  /** Writes group after group until nothing waits. Never rejects: each needle is told its own outcome. */
+  private async writeAll(): Promise<void> {
+    // Those that are appended in the same turn share the first write.
+    await Promise.resolve()
+    while (this.begins.length + this.copies.length + this.appends.length > 0) {
+      if (this.begins.length > 0) await this.beginAsAsked()
+      const copies = this.takeCopies()
+      const group = [...copies, ...this.takeAppends(this.limits.groupNeedlesMax - copies.length)]
+      if (group.length === 0) continue
+      const outcome = await this.writeGroup(group)
+      for (const needle of group) needle.done(outcome)
+    }
+    this.writing = undefined
+  }
+
+  private async beginAsAsked(): Promise<void> {
+    const asked = this.begins.splice(0)
+    let failure = this.refusal
+    try {
+      if (failure === undefined) await this.begin()
+    } catch (error) {
+      failure = this.refuseAfter(error)
+    }
+    for (const done of asked) done(failure)
+  }
+
+  /** Those still wanted, of a bounded number at the front. */
+  private takeCopies(): Queued[] {
+    if (this.copies.length === 0) return []
+    const { groupNeedlesMax, copyBytesPerGroupMax } = this.limits
+    const needlesMax = this.appends.length > 0 ? Math.ceil(groupNeedlesMax / 2) : groupNeedlesMax
+    const count = groupCount(this.copies, { needlesMax, bytesMax: copyBytesPerGroupMax })
+    return this.copies.splice(0, count).filter(copy => {
+      const isWanted = copy.isWanted?.() !== false
+      if (!isWanted) copy.done("unwanted")
+      return isWanted
+    })
+  }
+
+  private takeAppends(needlesMax: number): Queued[] {
+    if (this.appends.length === 0 || needlesMax === 0) return []
+    const count = groupCount(this.appends, { needlesMax, bytesMax: this.limits.groupBytesMax })
+    const group = this.appends.splice(0, count)
+    this.appendedBytes -= group.reduce((sum, { bytes }) => sum + bytes, 0)
+    return group
+  }
+
+  /** What was waiting when a write failed is not written behind it. */
+  private get canWrite(): boolean {
+    return this.refusal === undefined || isFailure(this.refusal, "stopping")
+  }
+
+  private async writeGroup(group: readonly Queued[]): Promise<Failure | "written"> {
+    if (!this.canWrite) return must(this.refusal, "there is a reason")
+    const headers = group.map(({ decoded }) => decoded)
+    try {
+      const prepared = this.owner.prepare(headers)?.catch(() => undefined)
+      await this.makeRoom(groupBytes(group.reduce((sum, { bytes }) => sum + bytes, 0)))
+      const places = await this.writer.write(group)
+      if (prepared) await prepared
+      this.owner.written(headers, places, must(this.writer.position, "a volume is open"))
+      return "written"
+    } catch (error) {
+      return this.refuseAfter(error)
+    }
+  }
+
+  private refuseAfter(error: unknown): Failure {
+    const failure = asFailure(error)
+    if (!isFailure(failure, "deviceFull")) this.refusal = failure
+    return failure
+  }
+
+  /** Begins a new volume where there is no open one, or where the group would make it too long. */
+  private async makeRoom(groupLengthBytes: number): Promise<void> {
+    const end = (this.writer.position?.offsetBytes ?? 0) + groupLengthBytes
+    const isFresh = this.writer.position?.groups === 0
+    if (!this.writer.isOpen || (end > this.limits.volumeBytesMax && !isFresh)) await this.begin()
+  }
+
+  private async begin(): Promise<void> {
+    this.lastVolume += 1
+    const volumeId = parseVolumeId(this.lastVolume)
+    await this.writer.begin(volumeId)
+    this.owner.began(volumeId)
+  }
+}
