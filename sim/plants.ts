@@ -194,7 +194,7 @@ export const PLANTS: readonly Plant[] = [
   {
     bug: "do not bring a member up to date that lacks the last entries",
     edits: [
-      { file: "src/tablet/recover.ts", find: "if (has < last) await catchUp", put: "if (has > last) await catchUp" },
+      { file: "src/tablet/recover.ts", find: "if (has < longest.has) await", put: "if (has > longest.has) await" },
     ],
     scenario: "storm on 2 devices",
     caughtBy: ["opens", "acknowledgedStays", "linearizable"],
@@ -204,8 +204,8 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "src/tablet/primary.ts",
-        find: "mapBounded(this.members, MEMBERS_AT_ONCE, member =>",
-        put: "mapBounded(this.members.slice(0, 1), MEMBERS_AT_ONCE, member =>",
+        find: "mapBounded(this.seats, MEMBERS_AT_ONCE, seat =>",
+        put: "mapBounded(this.seats.slice(0, 1), MEMBERS_AT_ONCE, seat =>",
       },
     ],
     scenario: "storm on 2 devices",

@@ -57,6 +57,7 @@ export function addAccessKey(
 export function dropAccessKey(id: AccessKeyId): Command<void> {
   return {
     name: "DropAccessKey",
+    grows: false,
     touches: [["accessKeys", textRowKey(id)]],
     decide(view) {
       if (!findAccessKey(view, id)) throw fail("noSuchAccessKey", { key: id })

@@ -52,3 +52,7 @@ const BY_NUMBER = new Map(Object.entries(FAMILIES).map(([name, number]) => [numb
 
 export const FAMILY_NAMES = Object.keys(FAMILIES) as Family[]
 export const familyOfNumber = (number: number): Family | undefined => BY_NUMBER.get(number as never)
+/** What a device has of its own, and no other member of a tablet has. */
+const OWN: ReadonlySet<Family> = new Set<Family>(["marks", "needles", "tablets"])
+/** Families that every member of a tablet holds alike. */
+export const REPLICATED_FAMILIES: readonly Family[] = FAMILY_NAMES.filter(family => !OWN.has(family))

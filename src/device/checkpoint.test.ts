@@ -10,6 +10,7 @@ import { fail, isFailure } from "../base/failures.js"
 import { parseDeviceId, parseEpoch, parsePosition, parseTabletId, rowKeyOf } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
 import { decodeEntry, encodeEntry, type EntryWrite } from "../format/entry.js"
+import { FIRST_EPOCH } from "../format/membership.js"
 import { SimDisk } from "../seams/disk/index.js"
 import type { Random } from "../seams/random/contract.js"
 import { SimRandom } from "../seams/random/sim.js"
@@ -21,6 +22,7 @@ import { openLog } from "./log.js"
 import { Rows } from "./rows.js"
 
 const TABLET = parseTabletId(1)
+const MEMBERSHIPS = new Map([[TABLET, FIRST_EPOCH]])
 const PREFIX = "\x00\x00\x00\x01"
 const DEVICE = parseDeviceId("00000000000000d1")
 const FAMILIES_USED: readonly Family[] = ["current", "versions", "heads"]
@@ -90,7 +92,7 @@ class Device {
     const contained = containedSequence(base)
     this.log = await openLog(this.disk.boot(), "/log", DEVICE, { known: contained, segmentBytes: 64 * KIB })
     this.rows = new Rows(base, contained)
-    let last = containedPosition(base, TABLET)
+    let last = containedPosition(base, TABLET, FIRST_EPOCH) ?? 0
     for await (const { bytes, place, sequence } of this.log.records(contained)) {
       const { position, writes } = decodeEntry(bytes)
       assert.equal(position, last + 1)
@@ -156,7 +158,7 @@ class Device {
     this.commitFails = fails
     const run = runCheckpoint(writer, reader, [new Source()], this.sink, {
       upTo,
-      prefixes: new Map([[TABLET, PREFIX]]),
+      memberships: MEMBERSHIPS,
     })
     if (fails) {
       await assert.rejects(run, error => isFailure(error, "deviceFull"))
@@ -223,7 +225,7 @@ test("entries of a tablet that is not here any more are passed over", async () =
   const entry = { tabletId: parseTabletId(9), epoch: parseEpoch(1), position: parsePosition(1), writes }
   const { sequence } = await log.append([encodeEntry(entry).record])
   const writer = await new MemoryStores().openWriter("/base")
-  const request = { upTo: sequence, prefixes: new Map([[TABLET, PREFIX]]) }
+  const request = { upTo: sequence, memberships: MEMBERSHIPS }
   const { rows } = await runCheckpoint(writer, openLogReader(disk, "/log", DEVICE), [], new Sink(), request)
   assert.equal(rows, 0)
   assert.equal(containedSequence(writer), sequence)

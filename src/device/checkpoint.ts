@@ -10,24 +10,27 @@
  */
 import { decodeEntry, type Entry } from "../format/entry.js"
 import { encodeBaseRow, decodeBaseRow, type VolumePlace } from "../format/base-row.js"
-import { assert } from "../base/assert.js"
+import { FIRST_EPOCH, STORE_PREFIX_BYTES, storePrefixEnd, storePrefixOf } from "../format/membership.js"
+import { assert, must } from "../base/assert.js"
 import { fail } from "../base/failures.js"
-import { FAMILIES, type Family } from "../base/families.js"
+import { FAMILIES, REPLICATED_FAMILIES, type Family } from "../base/families.js"
 import { parseLogSequence, parsePosition, rowKeyOf } from "../base/ids.js"
-import type { LogSequence, Position, RowKey, TabletId } from "../base/ids.js"
+import type { Epoch, LogSequence, Position, RowKey, TabletId } from "../base/ids.js"
 import type { StoreReader, StoreWrite, StoreWriter } from "../seams/store/contract.js"
-import type { CheckpointSource, LoggedRecord, PayloadSink, TabletPrefixes } from "./contract.js"
+import type { CheckpointSource, LoggedRecord, Memberships, PayloadSink } from "./contract.js"
 
 export interface CheckpointRequest {
   /** Contain every batch up to and including this one. */
   readonly upTo: LogSequence
-  /** Store prefixes of this device's tablets; entries of other tablets are dropped ones. */
-  readonly prefixes: TabletPrefixes
+  /** Entries of other tablets, and of earlier memberships, are passed over. */
+  readonly memberships: Memberships
 }
 
 export interface CheckpointResult {
   readonly rows: number
   readonly payloads: number
+  /** Rows of ended memberships that were deleted; at `DEAD_ROWS_MAX` there may be more. */
+  readonly deadRows: number
 }
 
 /** The log as a checkpoint reads it. */
@@ -36,7 +39,9 @@ export interface LogReader {
 }
 
 const LOG_MARK = rowKeyOf("log")
-const tabletMark = (tabletId: TabletId): RowKey => rowKeyOf(`tablet/${tabletId}`)
+const TABLET_MARKS = { start: rowKeyOf("tablet/"), end: rowKeyOf("tablet0") }
+const tabletMark = (tabletId: TabletId, since: Epoch): RowKey =>
+  rowKeyOf(since === FIRST_EPOCH ? `tablet/${tabletId}` : `tablet/${tabletId}/${since}`)
 const sourceMark = (name: string): RowKey => rowKeyOf(`source/${name}`)
 
 function readMark(store: StoreReader, key: RowKey): Uint8Array | undefined {
@@ -66,9 +71,11 @@ const markWrite = (key: RowKey, value: Uint8Array): StoreWrite => ({
 /** The last log batch that the base contains; 0 for a new one. */
 export const containedSequence = (store: StoreReader): LogSequence => parseLogSequence(readNumberMark(store, LOG_MARK))
 
-/** The last position of a tablet that the base contains; 0 for a new one. */
-export const containedPosition = (store: StoreReader, tabletId: TabletId): Position =>
-  parsePosition(readNumberMark(store, tabletMark(tabletId)))
+/** The last position of a membership that the base contains; undefined where it contains nothing of it. */
+export function containedPosition(store: StoreReader, tabletId: TabletId, since: Epoch): Position | undefined {
+  const mark = tabletMark(tabletId, since)
+  return readMark(store, mark) && parsePosition(readNumberMark(store, mark))
+}
 
 /** The mark that a source left in the base. */
 export const readSourceMark = (store: StoreReader, name: string): Uint8Array | undefined =>
@@ -87,9 +94,10 @@ export class LastWrites {
 
   private readonly lastPositions = new Map<TabletId, Position>()
 
-  add(entry: Entry, prefixes: TabletPrefixes): void {
-    const prefix = prefixes.get(entry.tabletId)
-    if (prefix === undefined) return
+  add(entry: Entry, memberships: Memberships): void {
+    const since = memberships.get(entry.tabletId)
+    if (since === undefined || entry.epoch < since) return
+    const prefix = storePrefixOf(since)
     this.lastPositions.set(entry.tabletId, entry.position)
     for (const { family, key, value, payload } of entry.writes) {
       this.put({ family, key: rowKeyOf(prefix + key), value, payload })
@@ -110,6 +118,34 @@ export class LastWrites {
   }
 }
 
+/** Rows of ended memberships that one checkpoint deletes. */
+export const DEAD_ROWS_MAX = 20_000
+const BEHIND_ALL_PREFIXES = "\xff".repeat(STORE_PREFIX_BYTES + 1)
+
+/** Deletes rows that lie under prefixes of no membership, as many as one checkpoint may. */
+function deadRows(store: StoreReader, memberships: Memberships): readonly StoreWrite[] {
+  const lives = [...memberships.values()].sort((a, b) => a - b)
+  const starts = ["", ...lives.map(storePrefixEnd)]
+  const ends = [...lives.map(storePrefixOf), BEHIND_ALL_PREFIXES]
+  const dead: StoreWrite[] = []
+  for (const family of REPLICATED_FAMILIES) {
+    for (const [i, start] of starts.entries()) {
+      const range = { start: rowKeyOf(start), end: rowKeyOf(must(ends[i], "each gap has an end")) }
+      for (const [key] of store.range(family, range)) {
+        if (dead.length >= DEAD_ROWS_MAX) return dead
+        dead.push({ family, key, value: undefined })
+      }
+    }
+  }
+  return dead
+}
+
+function deadMarks(store: StoreReader, memberships: Memberships): readonly StoreWrite[] {
+  const lives = new Set([...memberships].map(([tabletId, since]) => tabletMark(tabletId, since)))
+  const marks = [...store.range("marks", TABLET_MARKS)].map(([key]) => key)
+  return marks.flatMap(key => (lives.has(key) ? [] : ({ family: "marks", key, value: undefined } as const)))
+}
+
 export async function runCheckpoint(
   store: StoreWriter,
   log: LogReader,
@@ -119,7 +155,7 @@ export async function runCheckpoint(
 ): Promise<CheckpointResult> {
   const last = new LastWrites()
   for await (const { bytes } of log.records(containedSequence(store), request.upTo)) {
-    last.add(decodeEntry(bytes), request.prefixes)
+    last.add(decodeEntry(bytes), request.memberships)
   }
   for (const source of sources) {
     for await (const { family, key, value } of source.collect(readSourceMark(store, source.name))) {
@@ -140,11 +176,18 @@ export async function runCheckpoint(
     return { family, key, value: encodeBaseRow(family, key, value, place) }
   })
   await payloads.flush()
+  const { memberships, upTo } = request
+  const dead = deadRows(store, memberships)
   await store.commit([
     ...writes,
-    numberMark(LOG_MARK, request.upTo),
-    ...[...last.positions].map(([tabletId, position]) => numberMark(tabletMark(tabletId), position)),
+    ...dead,
+    ...deadMarks(store, memberships),
+    numberMark(LOG_MARK, upTo),
+    ...[...last.positions].map(([tabletId, position]) => {
+      const since = must(memberships.get(tabletId), "only entries of memberships were taken")
+      return numberMark(tabletMark(tabletId, since), position)
+    }),
     ...sources.map(source => markWrite(sourceMark(source.name), source.markAfter())),
   ])
-  return { rows: writes.length, payloads: count }
+  return { rows: writes.length, payloads: count, deadRows: dead.length }
 }

@@ -18,13 +18,13 @@ async function scene(cut: CommitLog["cut"], confirm: CommitLog["confirm"] = () =
     ...{
       durable: parseLogSequence(0),
       stopped: undefined,
-  lengthBytes: 0,
+      lengthBytes: 0,
       confirm,
       close: () => Promise.resolve(),
     },
     ...{ append: refuse, read: refuse, records: async function* () {}, cut },
   }
-  const run = () => Promise.resolve({ rows: 0, payloads: 0 })
+  const run = () => Promise.resolve({ rows: 0, payloads: 0, deadRows: 0 })
   const limits = { ...CHECKPOINT_LIMITS, rowsMax: 2 }
   const checkpointer = new Checkpointer("d", rows, log, new Map(), run, clock, new SimTelemetry().log, limits)
   const write = (key: string) => rows.apply([{ family: "current", key: rowKeyOf(key), value: new Uint8Array(1) }])

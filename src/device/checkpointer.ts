@@ -11,7 +11,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import type { Living } from "../life/contract.js"
 import type { CheckpointRequest, CheckpointResult } from "./checkpoint.js"
-import type { CommitLog, TabletPrefixes } from "./contract.js"
+import type { CommitLog, Memberships } from "./contract.js"
 import type { Rows } from "./rows.js"
 
 export const CHECKPOINT_LIMITS = {
@@ -49,7 +49,8 @@ export class Checkpointer implements Living {
     name: string,
     private readonly rows: Rows,
     private readonly log: CommitLog,
-    private readonly prefixes: TabletPrefixes,
+    /** As they are when a checkpoint begins: to be changed before the first entry of a new one is logged. */
+    private readonly memberships: Memberships,
     private readonly runCheckpoint: CheckpointRun,
     private readonly clock: Clock,
     private readonly output: Log,
@@ -108,7 +109,7 @@ export class Checkpointer implements Living {
     if (this.rows.overlayRows === 0) return
     const upTo = this.rows.isCheckpointing ? this.rows.frozenAt : this.rows.freeze()
     const started = this.clock.monotonicMs()
-    const result = await this.runCheckpoint({ upTo, prefixes: this.prefixes })
+    const result = await this.runCheckpoint({ upTo, memberships: new Map(this.memberships) })
     this.rows.dropFrozen()
     try {
       await this.log.cut(upTo)

@@ -5,7 +5,7 @@
  * `volumes/` (needles), `payloads/` (inline payloads, written by checkpoints).
  */
 import type { Failure } from "../base/failures.js"
-import type { DeviceId, Incarnation, LogSequence, Position, RowKey, TabletId } from "../base/ids.js"
+import type { DeviceId, Epoch, Incarnation, LogSequence, Position, RowKey, TabletId } from "../base/ids.js"
 import type { Family } from "../base/families.js"
 import type { KeyRange } from "../base/key-range.js"
 import type { StoreWrite } from "../seams/store/contract.js"
@@ -111,5 +111,9 @@ export interface DeviceIdentity {
   readonly incarnation: Incarnation
 }
 
-/** Store prefixes of the tablets that this device holds a member of. */
-export type TabletPrefixes = ReadonlyMap<TabletId, string>
+/**
+ * The tablets that this device holds a member of, or is learning, each with the epoch that began the
+ * membership: the store prefix of its rows. Entries of earlier epochs, and rows under other prefixes,
+ * are of memberships that have ended.
+ */
+export type Memberships = ReadonlyMap<TabletId, Epoch>

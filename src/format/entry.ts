@@ -1,6 +1,8 @@
 /**
  * Entries: what a tablet's log holds. An entry is the absolute writes of one decision (put or delete
- * with the full value), so that replay from any older position gives the same rows.
+ * with the full value), so that replay from any older position gives the same rows. A snapshot entry
+ * (kind 2) is rows as they were at its position, brought to a device that begins to hold the tablet:
+ * it stands between the entries of that position and the next one, and any number may stand there.
  *
  * Layout, little-endian: format (1), kind (1), tablet (4), epoch (4), position (8), writes (2); then
  * for each write: family (1), flags (1), key length (2), key, and by flags value length (4) + value,
@@ -29,6 +31,8 @@ export interface Entry {
   readonly epoch: Epoch
   readonly position: Position
   readonly writes: readonly EntryWrite[]
+  /** Rows that were there at the position already; it takes up none. */
+  readonly isSnapshot?: true
 }
 
 export interface DecodedWrite extends EntryWrite {
@@ -42,6 +46,7 @@ export interface DecodedEntry extends Entry {
 
 const FORMAT = 1
 const KIND_WRITES = 1
+const KIND_SNAPSHOT = 2
 const HEAD_BYTES = 20
 const HAS_VALUE = 1
 const HAS_PAYLOAD = 2
@@ -60,7 +65,7 @@ export const entryBytes = (writes: readonly EntryWrite[]): number =>
 export function encodeEntry(entry: Entry): { record: Uint8Array; payloadsAt: readonly number[] } {
   const record = Buffer.allocUnsafe(entryBytes(entry.writes))
   record.writeUInt8(FORMAT, 0)
-  record.writeUInt8(KIND_WRITES, 1)
+  record.writeUInt8(entry.isSnapshot ? KIND_SNAPSHOT : KIND_WRITES, 1)
   record.writeUInt32LE(entry.tabletId, 2)
   record.writeUInt32LE(entry.epoch, 6)
   record.writeBigUInt64LE(BigInt(entry.position), 10)
@@ -98,7 +103,9 @@ export function decodeEntry(record: Uint8Array): DecodedEntry {
 }
 
 function readEntry(record: Buffer): DecodedEntry {
-  assert(record.readUInt8(0) === FORMAT && record.readUInt8(1) === KIND_WRITES, "unknown entry format")
+  const kind = record.readUInt8(1)
+  const isKnown = kind === KIND_WRITES || kind === KIND_SNAPSHOT
+  assert(record.readUInt8(0) === FORMAT && isKnown, "unknown entry format")
   const count = record.readUInt16LE(18)
   const writes: DecodedWrite[] = []
   let at = HEAD_BYTES
@@ -127,6 +134,7 @@ function readEntry(record: Buffer): DecodedEntry {
     epoch: parseEpoch(record.readUInt32LE(6)),
     position: parsePosition(Number(record.readBigUInt64LE(10))),
     writes,
+    ...(kind === KIND_SNAPSHOT && { isSnapshot: true }),
   }
 }
 

@@ -169,8 +169,11 @@ const entryOf = (bytes: Uint8Array) => {
   return { ...rest, writes: writes.map(({ payloadAt: _, ...write }) => write) }
 }
 
+const snapshotEntry = encodeEntry({ ...entry, isSnapshot: true }).record
+
 const SAMPLES: readonly Sample[] = [
   sample<object>("entry", entry, () => encodeEntry(entry).record, entryOf),
+  sample<object>("snapshot entry", { ...entry, isSnapshot: true }, () => snapshotEntry, entryOf),
   sample("version of blocks", version, encodeVersion, decodeVersion),
   sample("version of parts", segments, encodeVersion, decodeVersion),
   sample("inline version", inline, encodeVersion, decodeVersion),

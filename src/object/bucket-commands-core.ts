@@ -59,6 +59,7 @@ export function createBucket(request: { name: BucketName; owner: AccountId; loca
 export function setVersioning(bucketId: BucketId, versioning: "enabled" | "suspended"): Command<void> {
   return {
     name: "SetVersioning",
+    grows: false,
     touches: [["buckets", bucketRowKey(bucketId)]],
     decide(view) {
       const bucket = requireBucket(view, bucketId)
@@ -84,6 +85,7 @@ function anyBucket(view: TabletView, bucketId: BucketId): BucketRecord {
 export function setBucketState(bucketId: BucketId, state: BucketState): Command<void> {
   return {
     name: state === "closing" ? "CloseBucket" : "OpenBucket",
+    grows: false,
     touches: [["buckets", bucketRowKey(bucketId)]],
     decide(view) {
       const bucket = anyBucket(view, bucketId)
@@ -97,6 +99,7 @@ export function setBucketState(bucketId: BucketId, state: BucketState): Command<
 export function dropBucket(bucketId: BucketId): Command<void> {
   return {
     name: "DropBucket",
+    grows: false,
     touches: [["buckets", bucketRowKey(bucketId)]],
     decide(view) {
       const bucket = anyBucket(view, bucketId)

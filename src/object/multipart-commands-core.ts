@@ -131,6 +131,7 @@ export function sealUpload(address: UploadAddress, completion: Completion): Comm
 export function unsealUpload(address: UploadAddress, completion: Completion): Command<void> {
   return {
     name: "UnsealUpload",
+    grows: false,
     touches: [["uploads", addressKey(address)]],
     decide(view) {
       const upload = findUpload(view, address)
@@ -187,6 +188,7 @@ export function completeUpload(complete: CompleteUpload): Command<Stored> {
 export function abortUpload(address: UploadAddress): Command<void> {
   return {
     name: "AbortUpload",
+    grows: false,
     touches: [["uploads", addressKey(address)]],
     decide(view, time) {
       requireUpload(view, address)

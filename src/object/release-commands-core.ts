@@ -40,6 +40,7 @@ export function judgeUpload(judge: JudgeUpload): Command<Judgement> {
   const voidKey = uploadRowKey(objectRowKey(judge.bucketId, judge.key), judge.uploadId)
   return {
     name: "JudgeUpload",
+    grows: false,
     touches: [["voids", voidKey]],
     decide(view) {
       if (view.get("voids", voidKey)) return { writes: [], result: "void" }
@@ -55,6 +56,7 @@ export function judgeUpload(judge: JudgeUpload): Command<Judgement> {
 export function dropRows(rows: readonly (readonly [Family, RowKey])[]): Command<void> {
   return {
     name: "DropRows",
+    grows: false,
     touches: [],
     decide: () => ({
       writes: rows.map(([family, key]): EntryWrite => ({ family, key, value: undefined })),

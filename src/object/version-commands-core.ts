@@ -48,6 +48,7 @@ export const DEBTS_PER_COMMAND = 512
 export function noteDebts(debts: readonly Debt[]): Command<void> {
   return {
     name: "NoteDebts",
+    grows: false,
     touches: [],
     decide: () => ({
       writes: debts.map(debt => ({ family: "debts", key: debtRowKey(debt), value: PRESENT })),
@@ -125,6 +126,7 @@ export function removeLatest(remove: RemoveLatest): Command<Removed> {
   const row = objectRowKey(remove.bucketId, remove.key)
   return {
     name: "RemoveLatest",
+    grows: false,
     touches: [["current", row]],
     decide(view, time) {
       const { versioning } = requireBucket(view, remove.bucketId)
@@ -166,6 +168,7 @@ export function removeVersion(remove: RemoveVersion): Command<Removed> {
   const row = objectRowKey(remove.bucketId, remove.key)
   return {
     name: "RemoveVersion",
+    grows: false,
     touches: [["current", row]],
     decide(view, time) {
       const { versioning } = requireBucket(view, remove.bucketId)

@@ -6,8 +6,9 @@
  * only when everything that the decision saw is committed.
  */
 import type { PayloadPlace } from "../device/contract.js"
+import type { Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
-import type { Position, RowKey } from "../base/ids.js"
+import type { DeviceId, Epoch, Position, RowKey } from "../base/ids.js"
 import type { EntryWrite } from "../format/entry.js"
 import type { KeyRange } from "../base/key-range.js"
 
@@ -45,6 +46,8 @@ export interface Decision<Result> {
 
 export interface Command<Result> {
   readonly name: string
+  /** False: lets rows shrink, or keeps the books. Such commands pass where a disk has no room for more. */
+  readonly grows?: false
   /** Rows that the decision is about to read, brought into memory before it. */
   readonly touches: readonly (readonly [Family, RowKey])[]
   /** Pure. Throws a `Failure` to refuse. */
@@ -54,7 +57,8 @@ export interface Command<Result> {
 export interface Tablet {
   /**
    * Decides, logs, commits, answers. Throws the decision's refusal, `tooManyInFlight`, `stopping`,
-   * `deviceFailed` (refused, nothing happened) or `indeterminate` (it may or may not have happened).
+   * `deviceFull`, `deviceFailed` (refused, nothing happened) or `indeterminate` (it may or may not have
+   * happened).
    */
   run<Result>(command: Command<Result>): Promise<Result>
   /** The committed rows of this moment. */
@@ -67,4 +71,22 @@ export interface Tablet {
    * again: undefined if it is gone or holds another value now.
    */
   payload(family: Family, key: RowKey, row: TabletRow): Promise<Uint8Array | undefined>
+}
+
+/** Who keeps the tablet's configuration, and is told of what its devices cannot do. */
+export interface ConfigurationKeeper {
+  /**
+   * Takes members out of the configuration, because others have logged what these could not
+   * (`deviceFull`: for want of room, and the device is well otherwise). Resolves with the epoch of the
+   * configuration without them, when it is certain to be found after a crash; until then nothing that
+   * they lack is committed. Where they are in it no longer that is the present epoch. A rejection halts
+   * writes. Must not wait for the tablet.
+   */
+  leave(ids: readonly DeviceId[], reason: Failure): Promise<Epoch>
+  /** A learner has ended its learning by itself. */
+  learningFailed(id: DeviceId, failure: Failure): void
+  /** A member's base or payloads could not give a row (`corruptRow`, `corruptNeedle`, `deviceFailed`); may come often. */
+  damaged(id: DeviceId, failure: Failure): void
+  /** Whether commands are refused while one device alone would have what they write. */
+  refusesSingleCopy(): boolean
 }

@@ -1,5 +1,18 @@
 /** Tablets: ordered, transactional, replicated rows. */
-export type { Command, Decision, DecisionTime, DecisionView, Tablet, TabletRow, TabletView } from "./contract.js"
+export type {
+  Command,
+  ConfigurationKeeper,
+  Decision,
+  DecisionTime,
+  DecisionView,
+  Tablet,
+  TabletRow,
+  TabletView,
+} from "./contract.js"
+export type { Difference } from "./comparison-core.js"
+export type { MemberComparison } from "./comparison.js"
+export type { Learner } from "./learner.js"
+export { COMMANDS_WAITING_MAX } from "./limits.js"
 export { Member, type MemberDevice } from "./member.js"
-export { COMMANDS_WAITING_MAX, Primary } from "./primary.js"
-export { recoverTablet } from "./recover.js"
+export { Primary, type MembershipOf } from "./primary.js"
+export { recoverTablet, type FailedMember, type Recovery } from "./recover.js"

@@ -1,14 +1,16 @@
 /**
  * Member: one device's replica of a tablet. It logs entries, and applies them once they are committed.
  *
- * The tablet's rows live on the device under a store prefix, so that a dropped tablet never mixes with
- * its successor.
+ * A membership begins with an epoch, `since`. Its rows live on the device under a store prefix of their
+ * own, and entries of earlier epochs in the device's log are none of its history: they may never have
+ * been committed. One that began with the tablet has the whole history; a later one begins with a
+ * snapshot entry, which says from which position on it has everything.
  */
-import { assert, must } from "../base/assert.js"
-import { fail } from "../base/failures.js"
+import { must } from "../base/assert.js"
+import { fail, type Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import { parsePosition, rowKeyOf } from "../base/ids.js"
-import type { DeviceId, LogSequence, Position, RowKey, TabletId } from "../base/ids.js"
+import type { DeviceId, Epoch, LogSequence, Position, RowKey, TabletId } from "../base/ids.js"
 import {
   decodeEntry,
   encodeEntry,
@@ -17,6 +19,7 @@ import {
   type Entry,
   type EntryWrite,
 } from "../format/entry.js"
+import { FIRST_EPOCH, storePrefixOf } from "../format/membership.js"
 import type { KeyRange } from "../base/key-range.js"
 import type { AppliedWrite, CommitLog, DeviceRow, DeviceRows, LogPlace, PayloadPlace } from "../device/contract.js"
 
@@ -25,12 +28,15 @@ export interface MemberDevice {
   readonly id: DeviceId
   readonly log: CommitLog
   readonly rows: DeviceRows
-  /** The log batch, and the tablet's position, that the base contained at start. */
+  /** The log batch that the base contained at start. */
   readonly contained: LogSequence
-  containedPosition(tabletId: TabletId): Position
+  /** The position of a membership that the base contained at start; undefined where it had nothing of it. */
+  containedPosition(tabletId: TabletId, since: Epoch): Position | undefined
   readPayload(family: Family, key: RowKey, place: Extract<PayloadPlace, { in: "volume" }>): Promise<Uint8Array>
   /** Resolves when the overlay has room; undefined where it has. */
   roomForWrites(): Promise<void> | undefined
+  /** Whether there is space for more than deletions and bookkeeping; absent: there always is. */
+  mayGrow?(): boolean
 }
 
 /** Logged, not yet applied. */
@@ -67,23 +73,47 @@ class EncodedEntry {
 
 /** Entries on their way to all members: encoded once. */
 export class EncodedBatch {
-  readonly entries: readonly EncodedEntry[]
-  readonly records: readonly Uint8Array[]
+  private constructor(
+    readonly entries: readonly EncodedEntry[],
+    readonly records: readonly Uint8Array[],
+  ) {}
 
-  constructor(entries: readonly Entry[]) {
+  static of(entries: readonly Entry[]): EncodedBatch {
     const encoded = entries.map(encodeEntry)
-    this.records = encoded.map(({ record }) => record)
-    this.entries = entries.map((entry, i) => new EncodedEntry(entry, encoded[i]?.payloadsAt ?? []))
+    return new EncodedBatch(
+      entries.map((entry, i) => new EncodedEntry(entry, encoded[i]?.payloadsAt ?? [])),
+      encoded.map(({ record }) => record),
+    )
+  }
+
+  /** One after another, to be logged with one write. */
+  static join(batches: readonly EncodedBatch[]): EncodedBatch {
+    const [only] = batches
+    if (only && batches.length === 1) return only
+    return new EncodedBatch(
+      batches.flatMap(({ entries }) => entries),
+      batches.flatMap(({ records }) => records),
+    )
+  }
+
+  get lengthBytes(): number {
+    return this.records.reduce((sum, { length }) => sum + length, 0)
   }
 }
 
 export class Member {
+  private readonly prefix: string
+
   constructor(
     readonly device: MemberDevice,
     readonly tabletId: TabletId,
-    readonly prefix: string,
+    readonly since: Epoch,
   ) {
-    assert(prefix.length === 4, "store prefixes have four bytes")
+    this.prefix = storePrefixOf(since)
+  }
+
+  get id(): DeviceId {
+    return this.device.id
   }
 
   private deviceKey(key: RowKey): RowKey {
@@ -144,16 +174,26 @@ export class Member {
     return bytes.length === lengthBytes ? openLoggedPayload(bytes, place.position) : undefined
   }
 
-  /** Last position of the tablet that this member has durable, in its base or its log. */
+  /**
+   * Last position of the tablet that this member has durable, in its base or its log. Throws
+   * `corruptLog` where its history has a gap, or no beginning.
+   */
   async durablePosition(): Promise<Position> {
-    let last = this.device.containedPosition(this.tabletId)
+    const contained = this.device.containedPosition(this.tabletId, this.since)
+    let last = contained ?? (this.since === FIRST_EPOCH ? NO_POSITION : undefined)
     for await (const { entry } of this.loggedEntries()) {
-      if (entry.position !== last + 1) {
-        throw fail("corruptLog", { device: this.device.id, expected: last + 1, found: entry.position })
-      }
-      last = entry.position
+      const { position, isSnapshot = false } = entry
+      const follows = last === undefined ? isSnapshot : position === (isSnapshot ? last : last + 1)
+      if (!follows) throw this.broken({ after: last, found: position })
+      last = position
     }
+    if (last === undefined) throw this.broken({})
     return last
+  }
+
+  private broken(details: { readonly after?: Position | undefined; readonly found?: Position }): Failure {
+    const message = "a device lacks a part of the names' history"
+    return fail("corruptLog", { message, device: this.id, since: this.since, ...details })
   }
 
   /** Makes everything in the log readable again; values are copied out of their records. */
@@ -168,13 +208,15 @@ export class Member {
   private async *loggedEntries() {
     for await (const { bytes, place, sequence } of this.device.log.records(this.device.contained)) {
       const entry = decodeEntry(bytes)
-      if (entry.tabletId === this.tabletId) yield { entry, place, sequence }
+      if (entry.tabletId === this.tabletId && entry.epoch >= this.since) yield { entry, place, sequence }
     }
   }
 
   /** Entries above a position, for a member that lacks them. */
   async *entriesAfter(position: Position): AsyncGenerator<Entry> {
-    for await (const { entry } of this.loggedEntries()) if (entry.position > position) yield entry
+    for await (const { entry } of this.loggedEntries()) {
+      if (entry.position > position && !entry.isSnapshot) yield entry
+    }
   }
 }
 

@@ -31,6 +31,9 @@ export interface Held {
   refuse(failure: Failure): void
 }
 
+/** What a decision appended; the configuration that it is logged under comes when it is taken. */
+type Appended = Omit<Entry, "tabletId" | "epoch">
+
 export interface Batch {
   readonly entries: readonly Entry[]
   readonly last: Position
@@ -40,7 +43,7 @@ export interface Batch {
 export const BATCH_BYTES_MAX = 4 * MIB
 
 /** How many of the entries fit into one batch: at least one. */
-export function batchLength(entries: readonly Entry[]): number {
+export function batchLength(entries: readonly Appended[]): number {
   let lengthBytes = 0
   const over = entries.findIndex(({ writes }, i) => (lengthBytes += entryBytes(writes)) > BATCH_BYTES_MAX && i > 0)
   return over < 0 ? entries.length : over
@@ -69,13 +72,13 @@ export class PrimaryCore {
   private committedTo: Position
   private readonly head = new MemoryLayer<HeadRow>()
   private readonly layers: readonly Layer<TabletRow>[]
-  private pending: Entry[] = []
+  private pending: Appended[] = []
   private uncommitted: Entry[] = []
   private held: Held[] = []
 
   constructor(
     private readonly tabletId: TabletId,
-    private readonly epoch: Epoch,
+    private epochNow: Epoch,
     recovered: Position,
     committed: Layer<TabletRow>,
     private readonly answerRule: AnswerRule = answerWhenDurable,
@@ -87,6 +90,16 @@ export class PrimaryCore {
 
   get committed(): Position {
     return this.committedTo
+  }
+
+  /** Entries are logged under this configuration from the next batch on. */
+  get epoch(): Epoch {
+    return this.epochNow
+  }
+
+  /** A change of the configuration has taken effect; one that has become known late changes nothing. */
+  raiseEpoch(epoch: Epoch): void {
+    if (epoch > this.epochNow) this.epochNow = epoch
   }
 
   /** Answers and entries that wait. */
@@ -125,7 +138,7 @@ export class PrimaryCore {
     const lengthBytes = entryBytes(writes)
     if (lengthBytes > ENTRY_BYTES_MAX) throw fail("invalidRequest", { message: "the change is too large", lengthBytes })
     this.headPosition = position
-    this.pending.push({ tabletId: this.tabletId, epoch: this.epoch, position, writes })
+    this.pending.push({ position, writes })
     for (const { family, key, value, payload } of writes) {
       const inMemory: TabletPayload | undefined = payload && { in: "memory", bytes: payload }
       this.head.set(family, key, { value: value ?? DELETED, payload: inMemory, position })
@@ -139,7 +152,9 @@ export class PrimaryCore {
 
   /** What was decided since the last batch, as far as it fits into one, to be logged on every member. */
   takeBatch(): Batch | undefined {
-    const entries = this.pending.splice(0, batchLength(this.pending))
+    const { tabletId, epoch } = this
+    const appended = this.pending.splice(0, batchLength(this.pending))
+    const entries = appended.map(({ position, writes }): Entry => ({ tabletId, epoch, position, writes }))
     const last = entries.at(-1)
     if (!last) return undefined
     this.uncommitted.push(...entries)

@@ -2,20 +2,26 @@
  * Primary: the loop around the primary core. It waits, never decides; the order of its lines is the
  * protocol: durable on every member, then applied, then answered.
  *
- * Limits  COMMANDS_WAITING_MAX answers wait at once; beyond, `tooManyInFlight`.
+ * Members change while it runs. One whose log fails, while another has the batch, is read no longer, and
+ * the batch is committed once the configuration is certain to be without it. One that is to come begins
+ * as a learner, and is counted from a moment between two batches at which it has everything; the
+ * configuration names it after that, so that whoever it names has all that was answered.
+ *
+ * Limits  See `limits.ts`.
  */
-import { assert, must } from "../base/assert.js"
+import { assert } from "../base/assert.js"
 import { asFailure, Failure, fail, isFailure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
-import { rowKeyOf } from "../base/ids.js"
-import type { Epoch, Position, RowKey } from "../base/ids.js"
-import type { DeviceRow, PayloadPlace } from "../device/index.js"
+import type { DeviceId, Epoch, Position, RowKey } from "../base/ids.js"
 import { mapBounded } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
-import type { KeyRange } from "../base/key-range.js"
 import type { Log } from "../seams/telemetry/contract.js"
-import type { Command, Tablet, TabletRow, TabletView } from "./contract.js"
-import { EncodedBatch, type Member } from "./member.js"
+import { CommittedView } from "./committed-view.js"
+import { MemberComparison } from "./comparison.js"
+import type { Command, ConfigurationKeeper, Tablet, TabletRow } from "./contract.js"
+import { Learner } from "./learner.js"
+import { COMMANDS_WAITING_MAX, MEMBERS_AT_ONCE, PAYLOAD_READS_MAX } from "./limits.js"
+import { EncodedBatch, type LoggedBatch, type Member } from "./member.js"
 import {
   answerWhenDurable,
   committedLayer,
@@ -24,39 +30,61 @@ import {
   type AnswerRule,
   type Batch,
 } from "./primary-core.js"
-
-export const COMMANDS_WAITING_MAX = 10_000
-/** A decision that keeps needing payloads that keep changing is given back to the caller. */
-const PAYLOAD_READS_MAX = 8
-const MEMBERS_AT_ONCE = 32
-
-const isFull = (failure: Failure): boolean => isFailure(failure, "deviceFull")
+import { Seat } from "./seat.js"
 
 type Payloads = Map<RowKey, { readonly row: TabletRow; readonly bytes: Uint8Array }>
 
+/** What became of a batch at one member. */
+type Outcome =
+  { readonly seat: Seat; readonly logged: LoggedBatch } | { readonly seat: Seat; readonly failure: Failure }
+
+/** What is to be done between two batches. */
+interface BoundaryTask {
+  run(): Promise<void>
+  refuse(failure: Failure): void
+}
+
+export interface MembershipOf {
+  readonly id: DeviceId
+  readonly since: Epoch
+}
+
 export class Primary implements Tablet {
   private readonly core: PrimaryCore
-  private readonly reader: Member
   readonly committed: CommittedView
+  private seats: readonly Seat[]
+  private learner: Learner | undefined
+  /** Counted already, while it is not certain that the configuration names it. */
+  private joining: Seat | undefined
   private flushing: Promise<void> | undefined
+  private boundaryTasks: BoundaryTask[] = []
+  /** Changes of the configuration, one after another; never rejects. */
+  private changing: Promise<unknown> = Promise.resolve()
+  /** While members are being taken out nothing is committed; rejects, for good, where that failed. */
+  private removing: Promise<void> | undefined
   private state: "serving" | "halted" | "stopped" = "serving"
 
   constructor(
-    private readonly members: readonly Member[],
+    members: readonly Member[],
     epoch: Epoch,
     recovered: Position,
     private readonly clock: Clock,
     private readonly output: Log,
+    private readonly keeper: ConfigurationKeeper,
     answerRule: AnswerRule = answerWhenDurable,
   ) {
-    const reader = must(members[0], "a tablet has members")
-    this.reader = reader
-    this.committed = new CommittedView(members, reader)
-    this.core = new PrimaryCore(reader.tabletId, epoch, recovered, committedLayer(this.committed), answerRule)
+    this.seats = members.map(member => new Seat(member))
+    this.committed = new CommittedView(this.seats, (id, failure) => this.keeper.damaged(id, failure))
+    const { tabletId } = this.committed.reader.member
+    this.core = new PrimaryCore(tabletId, epoch, recovered, committedLayer(this.committed), answerRule)
   }
 
   get committedPosition(): Position {
     return this.core.committed
+  }
+
+  get epoch(): Epoch {
+    return this.core.epoch
   }
 
   get isServing(): boolean {
@@ -67,17 +95,33 @@ export class Primary implements Tablet {
     return this.core.backlog
   }
 
+  /** The first is the one that is read. */
+  get members(): readonly MembershipOf[] {
+    return this.confirmed.map(({ member }) => ({ id: member.id, since: member.since }))
+  }
+
+  /** How many devices hold everything that is answered. */
+  get durableCopies(): number {
+    return this.confirmed.length
+  }
+
+  private get confirmed(): readonly Seat[] {
+    return this.seats.filter(seat => seat !== this.joining)
+  }
+
   warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined {
-    return this.reader.warm(family, keys)
+    return this.committed.reader.member.warm(family, keys)
+  }
+
+  payload(family: Family, key: RowKey, row: TabletRow): Promise<Uint8Array | undefined> {
+    return this.committed.payload(family, key, row)
   }
 
   async run<Result>(command: Command<Result>): Promise<Result> {
-    for (const member of this.members) {
-      const room = member.device.roomForWrites()
-      if (room) await room
-    }
+    for (const seat of this.seats) await roomAt(seat)
+    if (command.grows !== false) this.refuseGrowth()
     for (const [family, key] of command.touches) {
-      const warm = this.reader.warm(family, [key])
+      const warm = this.warm(family, [key])
       if (warm) await warm
     }
     const payloads: Payloads = new Map()
@@ -90,10 +134,30 @@ export class Primary implements Tablet {
     throw fail("conflict")
   }
 
+  private refuseGrowth(): void {
+    const full = this.seats.find(({ member }) => member.device.mayGrow?.() === false)
+    if (full) throw fail("deviceFull", { message: "a device that holds names has no room for more", device: full.id })
+  }
+
+  /** Why nothing is done any more. */
+  private get ending(): Failure | undefined {
+    if (this.state === "stopped") return fail("stopping")
+    if (this.state === "halted") return fail("deviceFailed", { message: "the metadata log failed; writes are halted" })
+    return undefined
+  }
+
+  /** Why commands are refused now. */
+  private get refusal(): Failure | undefined {
+    if (this.core.backlog >= COMMANDS_WAITING_MAX) return fail("tooManyInFlight")
+    if (this.durableCopies < 2 && this.keeper.refusesSingleCopy()) {
+      return fail("deviceFailed", { message: "one device alone holds names; writes wait until another does" })
+    }
+    return undefined
+  }
+
   private decide<Result>(command: Command<Result>, payloads: Payloads): Promise<Result> | PayloadNeeded {
-    if (this.state === "stopped") throw fail("stopping")
-    if (this.state === "halted") throw fail("deviceFailed", { message: "the metadata log failed; writes are halted" })
-    if (this.core.backlog >= COMMANDS_WAITING_MAX) throw fail("tooManyInFlight")
+    const refusal = this.ending ?? this.refusal
+    if (refusal) throw refusal
     let needed: PayloadNeeded | undefined
     const answer = new Promise<Result>((resolve, reject) => {
       try {
@@ -111,149 +175,226 @@ export class Primary implements Tablet {
   /** Logs batch after batch until nothing is pending. One batch is in flight; the next one gathers meanwhile. */
   private async flush(): Promise<void> {
     await Promise.resolve()
-    for (let batch = this.core.takeBatch(); batch; batch = this.core.takeBatch()) {
-      try {
+    try {
+      for (;;) {
+        for (let task = this.boundaryTasks.shift(); task; task = this.boundaryTasks.shift()) await task.run()
+        const batch = this.core.takeBatch()
+        if (!batch) break
         await this.commit(batch)
-      } catch (error) {
-        this.halt(error)
-        break
       }
+    } catch (error) {
+      this.halt(error)
     }
     this.flushing = undefined
   }
 
   private async commit(batch: Batch): Promise<void> {
-    const encoded = new EncodedBatch(batch.entries)
-    const logged = await mapBounded(this.members, MEMBERS_AT_ONCE, member =>
-      member.log(encoded).catch((error: unknown) => asFailure(error)),
-    )
-    const failures = logged.filter(outcome => outcome instanceof Failure)
-    const [first] = failures
-    if (first) return this.logFailed(first, failures.length === logged.length && failures.every(isFull))
-    for (const outcome of logged) if (!(outcome instanceof Failure)) outcome.apply()
+    const encoded = EncodedBatch.of(batch.entries)
+    const outcomes = await mapBounded(this.seats, MEMBERS_AT_ONCE, seat => logAt(seat, encoded))
+    const failed = outcomes.filter(outcome => "failure" in outcome && outcome.seat.left === undefined)
+    const hasSomebody = outcomes.some(outcome => "logged" in outcome && outcome.seat.left === undefined)
+    if (!hasSomebody) return this.nobodyLogged(failed.map(failureOf))
+    if (failed.length > 0) this.leave(failed)
+    if (this.removing) await this.removing
+    const holders = outcomes.filter(outcome => "logged" in outcome && outcome.seat.left === undefined)
+    if (holders.length === 0) throw noHolder()
+    for (const outcome of holders) if ("logged" in outcome) outcome.logged.apply()
     this.core.commit(batch)
+    if (!this.joining) this.learner?.send(encoded)
   }
 
   /** A log without room has begun nothing (see `CommitLog`): where that holds for all of them, nothing happened. */
-  private logFailed(failure: Failure, nothingLogged: boolean): void {
-    if (!nothingLogged) throw failure
-    this.output.warn("no room for the metadata log; writes are refused", { error: String(failure) })
-    this.core.abandon(failure)
+  private async nobodyLogged(failures: readonly Failure[]): Promise<void> {
+    if (this.removing) await this.removing
+    const [first = noHolder()] = failures
+    if (!failures.every(failure => isFailure(failure, "deviceFull")) || failures.length === 0) throw first
+    this.output.warn("no room for the metadata log; writes are refused", { error: String(first) })
+    this.core.abandon(first)
+  }
+
+  /** Members that lack what others have logged. */
+  private leave(failed: readonly Outcome[]): void {
+    const byFullness = [true, false].map(full =>
+      failed.filter(each => isFailure(failureOf(each), "deviceFull") === full),
+    )
+    for (const outcomes of byFullness) {
+      const [first] = outcomes
+      if (!first) continue
+      const [seats, reason] = [outcomes.map(({ seat }) => seat), failureOf(first)]
+      const ids = seats.map(({ id }) => id)
+      this.output.error("devices do not log and hold names no longer", {
+        devices: ids.join(" "),
+        error: String(reason),
+      })
+      // Whoever commits waits for it; a failure halts writes.
+      this.remove(seats, reason, () => this.keeper.leave(ids, reason)).catch(() => undefined)
+    }
+  }
+
+  /** From now on the seats are neither read nor written; nothing is committed until `change` has taken effect. */
+  private remove(seats: readonly Seat[], reason: Failure, change: () => Promise<Epoch>): Promise<void> {
+    this.seats = this.seats.filter(seat => !seats.includes(seat))
+    this.committed.readFrom(this.seats)
+    for (const seat of seats) seat.leave(reason)
+    if (this.joining && seats.includes(this.joining)) this.forgetLearner()
+    const [before, changed] = [this.removing, this.reconfigure(change)]
+    const removing = changed.then(() => before)
+    this.removing = removing
+    return removing.then(
+      () => {
+        if (this.removing === removing) this.removing = undefined
+      },
+      (error: unknown) => {
+        this.halt(error)
+        throw error
+      },
+    )
+  }
+
+  private reconfigure(change: () => Promise<Epoch>): Promise<void> {
+    const changed = this.changing.then(async () => this.core.raiseEpoch(await change()))
+    this.changing = changed.catch(() => undefined)
+    return changed
+  }
+
+  /**
+   * Devices that hold names no longer, members or a learner: from now on they are neither read nor
+   * waited for. `change` makes the configuration without them and gives its epoch, as
+   * `ConfigurationKeeper.leave` does; a rejection halts writes. Throws `deviceFailed`, and does nothing,
+   * where no member would be left.
+   */
+  async dropMembers(ids: readonly DeviceId[], reason: Failure, change: () => Promise<Epoch>): Promise<void> {
+    const leaving = this.seats.filter(({ id }) => ids.includes(id))
+    if (this.confirmed.every(seat => leaving.includes(seat))) throw noHolder()
+    if (this.learner && ids.includes(this.learner.id)) {
+      this.learner.end(reason)
+      this.forgetLearner()
+    }
+    await this.remove(leaving, reason, change)
+  }
+
+  private forgetLearner(): void {
+    this.learner = undefined
+    this.joining = undefined
+  }
+
+  /** The device that is on its way to become a member. */
+  get learning(): Learner | undefined {
+    return this.learner
+  }
+
+  /**
+   * Begins to bring a device all rows; it is counted for nothing. `epoch` is that of the configuration
+   * that names it as a learner, and no earlier than the member's `since`.
+   */
+  addLearner(member: Member, epoch: Epoch): void {
+    assert(this.learner === undefined, "one device learns at a time")
+    assert(epoch >= member.since, "a learner is sent entries of its membership only")
+    this.core.raiseEpoch(epoch)
+    const source = {
+      committed: this.committed,
+      payload: (family: Family, key: RowKey, row: TabletRow) => this.payload(family, key, row),
+      atBoundary: (task: (position: Position, epoch: Epoch) => void) =>
+        this.atBoundary(async () => task(this.core.committed, this.core.epoch)),
+    }
+    const learner = new Learner(member, source, (id, failure) => {
+      this.forgetLearner()
+      this.keeper.learningFailed(id, failure)
+    })
+    this.learner = learner
+    // A batch that is under way is of an earlier epoch.
+    void this.atBoundary(async () => learner.begin(this.core.committed, this.core.epoch)).catch(() => undefined)
+  }
+
+  /** Copies some rows to the learner. False: there is nothing to copy now. Throws why it has ended. */
+  async stepLearning(): Promise<boolean> {
+    return (await this.learner?.step()) ?? false
+  }
+
+  /**
+   * Makes a learner that has all rows a member: it is counted from now on, and then `change` makes the
+   * configuration that names it, and gives its epoch. Throws `tooManyInFlight` where it has not caught
+   * up (it goes on learning), and what `change` throws: then it stays counted, since nobody knows what
+   * the configuration says, and this can be called again.
+   */
+  async promote(id: DeviceId, change: () => Promise<Epoch>): Promise<void> {
+    const { learner } = this
+    if (learner?.id !== id || !learner.isComplete) {
+      throw fail("conflict", { message: "the device is not learning, or not ready", device: id })
+    }
+    if (!this.joining) await this.atBoundary(() => this.count(learner))
+    await this.reconfigure(change)
+    if (this.learner === learner) this.forgetLearner()
+    if (learner.seat.left) throw learner.seat.left
+  }
+
+  private async count(learner: Learner): Promise<void> {
+    await learner.catchUp()
+    if (this.learner !== learner || this.joining) return
+    this.joining = learner.seat
+    this.seats = [...this.seats, learner.seat]
+    this.committed.readFrom(this.seats)
+  }
+
+  /** Runs a task when no batch is under way. Throws what it throws, or why there will be no such moment. */
+  private atBoundary(task: () => Promise<void>): Promise<void> {
+    const { ending } = this
+    if (ending) return Promise.reject(ending)
+    return new Promise((resolve, reject) => {
+      this.boundaryTasks.push({ run: () => task().then(resolve, reject), refuse: reject })
+      this.flushing ??= this.flush()
+    })
   }
 
   private halt(error: unknown): void {
+    if (this.state !== "halted") {
+      this.output.error("the metadata log failed; writes are halted until a restart", { error: String(error) })
+    }
     this.state = "halted"
-    this.output.error("the metadata log failed; writes are halted until a restart", { error: String(error) })
     this.core.abandon()
+    this.refuseTasks(asFailure(error))
   }
 
-  async payload(family: Family, key: RowKey, row: TabletRow): Promise<Uint8Array | undefined> {
-    const { payload } = row
-    if (!payload || payload.in === "memory") return payload?.bytes
-    const problems: Failure[] = []
-    const bytes = await readPlace(this.committed.memberOf(row), family, key, payload, problems)
-    if (bytes) return bytes
-    // A checkpoint has moved the payload while we read it, or the row changed, or the place is damaged.
-    if (!isSame(this.committed.get(family, key), row)) return undefined
-    for (const member of this.members) {
-      const again = this.committed.of(member, family, key)
-      if (!again?.payload || !isSame(again, row)) continue
-      const found = await readPlace(member, family, key, again.payload, problems)
-      if (found) return found
-    }
-    throw problems[0] ?? fail("corruptRow", { family, reason: "the inline payload is not at its place" })
+  private refuseTasks(failure: Failure): void {
+    const tasks = this.boundaryTasks
+    this.boundaryTasks = []
+    for (const task of tasks) task.refuse(failure)
+  }
+
+  /** One pass over all rows that finds where members differ. */
+  compareMembers(): MemberComparison {
+    return new MemberComparison(() => this.confirmed.map(({ member }) => member))
   }
 
   /** Refuses new commands and waits for those under way. */
   async stop(): Promise<void> {
     if (this.state === "serving") this.state = "stopped"
+    // One that is counted already has what is under way, too.
+    if (!this.joining) this.learner?.end(fail("stopping"))
     while (this.flushing) await this.flushing
+    await this.changing
   }
 }
 
-const isSame = (a: TabletRow | undefined, b: TabletRow): boolean =>
-  a !== undefined && Buffer.compare(a.value, b.value) === 0
+const failureOf = (outcome: Outcome): Failure => ("failure" in outcome ? outcome.failure : fail("internal"))
 
-/** The payload at a member's place; undefined where it is not there. Damage goes to `problems`. */
-async function readPlace(
-  member: Member,
-  family: Family,
-  key: RowKey,
-  place: PayloadPlace,
-  problems: Failure[],
-): Promise<Uint8Array | undefined> {
+const noHolder = (): Failure => fail("deviceFailed", { message: "no device would be left that holds names" })
+
+async function logAt(seat: Seat, batch: EncodedBatch): Promise<Outcome> {
   try {
-    return await member.readPayload(family, key, place)
+    return { seat, logged: await seat.wait(seat.member.log(batch)) }
   } catch (error) {
-    if (!isFailure(error, "corruptNeedle", "deviceFailed")) throw error
-    problems.push(error)
-    return undefined
+    return { seat, failure: asFailure(error) }
   }
 }
 
-/** Committed rows from the first member; what is corrupt there is read from another. */
-class CommittedView implements TabletView {
-  /** Whose places a row holds, where it is not the first member. */
-  private readonly origins = new WeakMap<TabletRow, Member>()
-
-  constructor(
-    private readonly members: readonly Member[],
-    private readonly first: Member,
-  ) {}
-
-  /** The member whose device the row's payload lies on. */
-  memberOf(row: TabletRow): Member {
-    return this.origins.get(row) ?? this.first
-  }
-
-  get(family: Family, key: RowKey): TabletRow | undefined {
-    let corrupt: unknown
-    for (const member of this.members) {
-      try {
-        const row = member.get(family, key)
-        return row && this.comingFrom(member, row)
-      } catch (error) {
-        if (!isFailure(error, "corruptRow")) throw error
-        corrupt = error
-      }
-    }
-    throw corrupt
-  }
-
-  /** One member's own row; undefined where it is corrupt. */
-  of(member: Member, family: Family, key: RowKey): DeviceRow | undefined {
-    try {
-      return member.get(family, key)
-    } catch (error) {
-      if (!isFailure(error, "corruptRow")) throw error
-      return undefined
-    }
-  }
-
-  *range(family: Family, range: KeyRange): Generator<readonly [RowKey, TabletRow]> {
-    let left = range
-    let corrupt: unknown
-    for (const member of this.members) {
-      let last: RowKey | undefined
-      try {
-        for (const pair of member.range(family, left)) {
-          last = pair[0]
-          this.comingFrom(member, pair[1])
-          yield pair
-        }
-        return
-      } catch (error) {
-        if (!isFailure(error, "corruptRow")) throw error
-        corrupt = error
-      }
-      if (last !== undefined)
-        left = range.reverse ? { ...left, end: last } : { ...left, start: rowKeyOf(`${last}\x00`) }
-    }
-    throw corrupt
-  }
-
-  private comingFrom(member: Member, row: DeviceRow): DeviceRow {
-    if (member !== this.first && row.payload) this.origins.set(row, member)
-    return row
+/** Waits until a member's device has room; one that leaves meanwhile needs none. */
+async function roomAt(seat: Seat): Promise<void> {
+  const room = seat.left === undefined ? seat.member.device.roomForWrites() : undefined
+  if (!room) return
+  try {
+    await seat.wait(room)
+  } catch (error) {
+    if (seat.left === undefined) throw error
   }
 }

@@ -4,31 +4,68 @@
  * Every member of the configuration has every acknowledged entry, so the longest history is the truth:
  * the new primary commits every entry of it and sends the missing ones to the others. An entry that
  * only some had was never acknowledged; it becomes committed now, whole.
+ * A member whose history is damaged, or that cannot be brought up to date, has lost what it had: any
+ * other one has everything, and the configuration is to be changed before the tablet serves.
  */
 import { must } from "../base/assert.js"
-import { fail } from "../base/failures.js"
+import { fail, isFailure, type Failure } from "../base/failures.js"
 import type { Position } from "../base/ids.js"
 import type { Entry } from "../format/entry.js"
 import { mapBounded } from "../life/index.js"
 import type { Member } from "./member.js"
-import { EncodedBatch, NO_POSITION } from "./member.js"
+import { EncodedBatch } from "./member.js"
 import { batchLength } from "./primary-core.js"
 
 const DEVICES_AT_ONCE = 4
 /** Missing entries travel in batches of this many, or as many as fit. */
 const CATCH_UP_ENTRIES = 64
 
-/** Replays and levels the members; resolves with the position that all of them now hold. */
-export async function recoverTablet(members: readonly Member[]): Promise<Position> {
-  const positions = await mapBounded(members, DEVICES_AT_ONCE, member => member.durablePosition())
-  const last = positions.reduce((max, position) => (position > max ? position : max), NO_POSITION)
-  const longest = must(members[positions.indexOf(last)], "a tablet has members")
-  await mapBounded(members, DEVICES_AT_ONCE, member => member.replay())
-  for (const [i, member] of members.entries()) {
-    const has = positions[i] ?? NO_POSITION
-    if (has < last) await catchUp(member, longest, has, last)
+export interface FailedMember {
+  readonly member: Member
+  readonly failure: Failure
+}
+
+export interface Recovery {
+  /** Of the last entry; all `members` have it. */
+  readonly position: Position
+  /** In the order given; at least one. */
+  readonly members: readonly Member[]
+  /** Members that must leave the configuration before the tablet serves. */
+  readonly failed: readonly FailedMember[]
+}
+
+interface Replayed {
+  readonly member: Member
+  readonly has: Position
+}
+
+/** Replays and levels the members. Throws the failure of the first where none is intact. */
+export async function recoverTablet(members: readonly Member[]): Promise<Recovery> {
+  const failed: FailedMember[] = []
+  const attempt = async <T>(member: Member, work: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await work()
+    } catch (failure) {
+      if (!isFailure(failure)) throw failure
+      failed.push({ member, failure })
+      return undefined
+    }
   }
-  return last
+  const replayed = await mapBounded(members, DEVICES_AT_ONCE, member =>
+    attempt(member, async (): Promise<Replayed> => {
+      const has = await member.durablePosition()
+      await member.replay()
+      return { member, has }
+    }),
+  )
+  const intact = replayed.filter(each => each !== undefined)
+  if (intact.length === 0) throw must(failed[0], "a tablet has members").failure
+  const longest = intact.reduce((best, each) => (each.has > best.has ? each : best))
+  for (const { member, has } of intact) {
+    if (has < longest.has) await attempt(member, () => catchUp(member, longest.member, has, longest.has))
+  }
+  const isLevel = (member: Member): boolean => failed.every(each => each.member !== member)
+  return { position: longest.has, members: members.filter(isLevel), failed }
 }
 
 /** Throws `corruptLog` where the log of the longest no longer has what the member lacks. */
@@ -38,7 +75,7 @@ async function catchUp(member: Member, longest: Member, has: Position, last: Pos
   for await (const entry of longest.entriesAfter(has)) {
     if (entry.position !== end + 1) break
     if (batch.length >= CATCH_UP_ENTRIES || batchLength([...batch, entry]) <= batch.length) {
-      ;(await member.log(new EncodedBatch(batch))).apply()
+      ;(await member.log(EncodedBatch.of(batch))).apply()
       batch = []
     }
     batch.push(entry)
@@ -46,7 +83,7 @@ async function catchUp(member: Member, longest: Member, has: Position, last: Pos
   }
   if (end < last) {
     const message = "a device lacks entries that no other device has in its log any more"
-    throw fail("corruptLog", { message, device: member.device.id, lacksFrom: end + 1, last })
+    throw fail("corruptLog", { message, device: member.id, lacksFrom: end + 1, last })
   }
-  if (batch.length > 0) (await member.log(new EncodedBatch(batch))).apply()
+  if (batch.length > 0) (await member.log(EncodedBatch.of(batch))).apply()
 }

@@ -2,7 +2,7 @@
  * Device stack: everything that runs on one device (log, rows, needle volumes, payloads, checkpoints),
  * put together over the seams.
  */
-import type { DeviceId, Incarnation, LogSequence, TabletId } from "../../base/ids.js"
+import type { DeviceId, Epoch, Incarnation, LogSequence, TabletId } from "../../base/ids.js"
 import { fail, isFailure, type Failure } from "../../base/failures.js"
 import { DisposeStack, type Living } from "../../life/index.js"
 import type { ShardDevice } from "../../block/index.js"
@@ -40,6 +40,8 @@ export interface DeviceStack {
   readonly rows: Rows
   readonly volumes: Volumes
   readonly checkpointer: Checkpointer
+  /** To be changed before the first entry of a new membership is logged. */
+  readonly memberships: Map<TabletId, Epoch>
   readonly member: MemberDevice
   readonly shards: ShardDevice
   /** What runs while the device is open. */
@@ -73,7 +75,7 @@ async function openStack(
   clock: Clock,
   output: Log,
   place: DevicePlace,
-  prefixes: ReadonlyMap<TabletId, string>,
+  memberships: Map<TabletId, Epoch>,
   runner: CheckpointRunner,
   options: DeviceOptions,
 ): Promise<DeviceStack> {
@@ -89,7 +91,9 @@ async function openStack(
   // The log is cut on the strength of what the base contains: the names of its files must outlive a power cut.
   await disk.syncFolder(folders.base)
   const contained = containedSequence(base)
-  const positions = new Map([...prefixes.keys()].map(tabletId => [tabletId, containedPosition(base, tabletId)]))
+  const positions = new Map(
+    [...memberships].map(([tabletId, since]) => [tabletId, containedPosition(base, tabletId, since)]),
+  )
   const guard = options.guards?.get(place.id)
   const log = await openLog(disk, folders.log, place.id, { known: contained, ...(guard && { guard }) })
   opened.defer(() => log.close())
@@ -109,7 +113,7 @@ async function openStack(
     return result
   }
   const limits = options.checkpointLimits
-  const checkpointer = new Checkpointer(place.id, rows, log, prefixes, checkpoint, clock, output, limits)
+  const checkpointer = new Checkpointer(place.id, rows, log, memberships, checkpoint, clock, output, limits)
   const open = opened.move()
   return {
     place,
@@ -118,12 +122,14 @@ async function openStack(
     rows,
     volumes,
     checkpointer,
+    memberships,
     member: {
       id: place.id,
       log,
       rows,
       contained,
-      containedPosition: tabletId => positions.get(tabletId) ?? containedPosition(base, tabletId),
+      containedPosition: (tabletId, since) =>
+        memberships.get(tabletId) === since ? positions.get(tabletId) : undefined,
       readPayload: (family, key, payload) => payloads.read(family, key, payload),
       roomForWrites: () => checkpointer.roomForWrites(),
     },

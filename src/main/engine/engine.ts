@@ -15,18 +15,18 @@ import type { Chore, Living } from "../../life/index.js"
 import { createServices, type Services, type StorePolicy } from "../../object/index.js"
 import type { Layout } from "../../placement/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
+import { FIRST_EPOCH } from "../../format/membership.js"
 import type { Compute } from "../../seams/compute/index.js"
 import type { Disk } from "../../seams/disk/contract.js"
 import type { Random } from "../../seams/random/contract.js"
 import type { Stores } from "../../seams/store/contract.js"
 import type { Telemetry } from "../../seams/telemetry/contract.js"
-import { Member, Primary, recoverTablet } from "../../tablet/index.js"
+import { Member, Primary, recoverTablet, type ConfigurationKeeper } from "../../tablet/index.js"
 import type { CheckpointRunner } from "./checkpoint-job.js"
 import { openDevice, type DeviceOptions, type DevicePlace, type DeviceStack } from "./device-stack.js"
 
 /** The one tablet of a machine; splits come with the cluster. */
 export const FIRST_TABLET: TabletId = parseTabletId(1)
-export const FIRST_PREFIX = "\x00\x00\x00\x01"
 
 /** The world that an engine lives in. */
 export interface Seams {
@@ -65,9 +65,16 @@ export interface Engine {
   stop(): Promise<void>
 }
 
+/** Members do not change: what one of them cannot log halts writes. */
+const FIXED: ConfigurationKeeper = {
+  leave: (_, reason) => Promise.reject(reason),
+  learningFailed: () => undefined,
+  damaged: () => undefined,
+  refusesSingleCopy: () => false,
+}
+
 export async function openEngine(seams: Seams, settings: EngineSettings): Promise<Engine> {
   const { clock, random, diskOf, stores, compute, telemetry, checkpoints } = seams
-  const prefixes = new Map([[FIRST_TABLET, FIRST_PREFIX]])
   const opened = new DisposeStack()
   try {
     const devices: DeviceStack[] = []
@@ -79,7 +86,7 @@ export async function openEngine(seams: Seams, settings: EngineSettings): Promis
         clock,
         telemetry.log,
         place,
-        prefixes,
+        new Map([[FIRST_TABLET, FIRST_EPOCH]]),
         checkpoints,
         options,
       )
@@ -87,8 +94,9 @@ export async function openEngine(seams: Seams, settings: EngineSettings): Promis
       devices.push(device)
     }
     const members = membersOf(settings, devices)
-    const recovered = await recoverTablet(members)
-    const tablet = new Primary(members, settings.epoch, recovered, clock, telemetry.log)
+    const { position, failed } = await recoverTablet(members)
+    for (const { failure } of failed) throw failure
+    const tablet = new Primary(members, settings.epoch, position, clock, telemetry.log, FIXED)
     const shards = new Map(devices.map(device => [device.place.id, device.shards]))
     const blocks = new LocalBlocks(clock, compute, settings.layout, shards, telemetry.metrics)
     const services = createServices(
@@ -128,7 +136,7 @@ function membersOf(settings: EngineSettings, devices: readonly DeviceStack[]): M
       devices.find(({ place }) => place.id === id),
       "members lie on known devices",
     )
-    return new Member(device.member, FIRST_TABLET, FIRST_PREFIX)
+    return new Member(device.member, FIRST_TABLET, FIRST_EPOCH)
   })
 }
 

@@ -1,0 +1,146 @@
+/**
+ * Committed view: the rows that readers see, from the first member that can give them.
+ *
+ * Promises  What a member's base cannot give, or holds corrupt, is read from the next member, and told.
+ *           A member that left is never read.
+ */
+import { must } from "../base/assert.js"
+import { asFailure, fail, Failure, isFailure } from "../base/failures.js"
+import type { Family } from "../base/families.js"
+import { rowKeyOf } from "../base/ids.js"
+import type { DeviceId, RowKey } from "../base/ids.js"
+import type { KeyRange } from "../base/key-range.js"
+import type { DeviceRow, PayloadPlace } from "../device/index.js"
+import type { TabletRow, TabletView } from "./contract.js"
+import type { Seat } from "./seat.js"
+
+export class CommittedView implements TabletView {
+  /** Whose places a row holds, where it is not the first member. */
+  private readonly origins = new WeakMap<TabletRow, Seat>()
+  /** Rows of an earlier first member may still be about, and nothing on them tells whose they are. */
+  private hasChangedFirst = false
+
+  constructor(
+    private seats: readonly Seat[],
+    private readonly damaged: (id: DeviceId, failure: Failure) => void,
+  ) {}
+
+  /** Who is read first. */
+  get reader(): Seat {
+    return must(this.seats[0], "a tablet has members")
+  }
+
+  readFrom(seats: readonly Seat[]): void {
+    if (seats[0] !== this.seats[0]) this.hasChangedFirst = true
+    this.seats = seats
+  }
+
+  get(family: Family, key: RowKey): TabletRow | undefined {
+    let problem: unknown
+    for (const seat of this.seats) {
+      try {
+        const row = seat.member.get(family, key)
+        return row && this.comingFrom(seat, row)
+      } catch (error) {
+        problem = this.tell(seat, error)
+      }
+    }
+    throw problem
+  }
+
+  *range(family: Family, range: KeyRange): Generator<readonly [RowKey, TabletRow]> {
+    let left = range
+    let problem: unknown
+    for (const seat of this.seats) {
+      let last: RowKey | undefined
+      try {
+        for (const pair of seat.member.range(family, left)) {
+          last = pair[0]
+          this.comingFrom(seat, pair[1])
+          yield pair
+        }
+        return
+      } catch (error) {
+        problem = this.tell(seat, error)
+      }
+      if (last !== undefined)
+        left = range.reverse ? { ...left, end: last } : { ...left, start: rowKeyOf(`${last}\x00`) }
+    }
+    throw problem
+  }
+
+  /**
+   * The inline payload of a row that this view gave. Undefined where the row has changed meanwhile.
+   * Throws what keeps every member from giving it, `corruptRow` where none has it.
+   */
+  async payload(family: Family, key: RowKey, row: TabletRow): Promise<Uint8Array | undefined> {
+    const { payload } = row
+    if (!payload || payload.in === "memory") return payload?.bytes
+    const origin = this.origins.get(row) ?? (this.hasChangedFirst ? undefined : this.seats[0])
+    const bytes = origin && (await readPlace(origin, family, key, payload))
+    if (bytes instanceof Uint8Array) return bytes
+    // A checkpoint has moved the payload while we read it, or the row changed, or the place is damaged.
+    if (!isSame(this.get(family, key), row)) return undefined
+    let problem: Failure | undefined
+    for (const seat of this.seats) {
+      const place = this.placeAt(seat, family, key, row)
+      const found = place && (await readPlace(seat, family, key, place))
+      if (found instanceof Uint8Array) return found
+      if (!found) continue
+      problem ??= found
+      const isStill = isSamePlace(this.placeAt(seat, family, key, row), place)
+      if (isStill && seat.left === undefined) this.damaged(seat.id, found)
+    }
+    throw problem ?? noPayload(family)
+  }
+
+  /** Where a member has the row's payload; undefined where it does not have this row. */
+  private placeAt(seat: Seat, family: Family, key: RowKey, row: TabletRow): PayloadPlace | undefined {
+    if (seat.left !== undefined) return undefined
+    try {
+      const found = seat.member.get(family, key)
+      return isSame(found, row) ? found?.payload : undefined
+    } catch (error) {
+      this.tell(seat, error)
+      return undefined
+    }
+  }
+
+  /** Passes on what is not the fault of a member's base. */
+  private tell(seat: Seat, error: unknown): Failure {
+    if (!isFailure(error, "corruptRow", "deviceFailed")) throw error
+    this.damaged(seat.id, error)
+    return error
+  }
+
+  private comingFrom(seat: Seat, row: DeviceRow): DeviceRow {
+    if (seat !== this.seats[0] && row.payload) this.origins.set(row, seat)
+    return row
+  }
+}
+
+const noPayload = (family: Family): Failure =>
+  fail("corruptRow", { family, reason: "the inline payload is not at its place" })
+
+const isSame = (a: TabletRow | undefined, b: TabletRow): boolean =>
+  a !== undefined && Buffer.compare(a.value, b.value) === 0
+
+function isSamePlace(a: PayloadPlace | undefined, b: PayloadPlace | undefined): boolean {
+  if (a?.in === "volume" && b?.in === "volume") return a.volume === b.volume && a.offsetBytes === b.offsetBytes
+  return a?.in === "log" && b?.in === "log" && a.place === b.place
+}
+
+/** The payload at a member's place, or the damage found there; undefined where something else is there by now. */
+async function readPlace(
+  seat: Seat,
+  family: Family,
+  key: RowKey,
+  place: PayloadPlace,
+): Promise<Uint8Array | Failure | undefined> {
+  try {
+    return await seat.wait(seat.member.readPayload(family, key, place))
+  } catch (error) {
+    if (seat.left === undefined && !isFailure(error, "corruptNeedle", "deviceFailed")) throw error
+    return asFailure(error)
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * Comparison of members, decided: which of them is wrong about a row. Pure.
+ *
+ * All members hold the same rows, byte for byte. Where they differ the majority is right; of two that
+ * differ nobody can tell which, unless a row fails its own checksum.
+ */
+import { FAMILIES, type Family } from "../base/families.js"
+import type { DeviceId, RowKey } from "../base/ids.js"
+import { xxh64 } from "../base/xxh64.js"
+import type { DeviceRow } from "../device/index.js"
+
+/** What a member has in a range, by key: the digest of each row. */
+export interface RowDigests {
+  readonly id: DeviceId
+  readonly rows: ReadonlyMap<RowKey, bigint>
+}
+
+export interface Difference {
+  readonly family: Family
+  /** Of a corrupt or unreadable row: where the range begins that it lies in. */
+  readonly key: RowKey
+  /** Who is wrong; undefined where members differ and no majority tells. */
+  readonly id: DeviceId | undefined
+  readonly what: "missing" | "extra" | "different" | "corrupt" | "unreadable"
+}
+
+/** Of everything that members hold alike: family, key, value, and the length of the payload (0 bytes are not none). */
+export function digestOfRow(family: Family, key: RowKey, { value, payload }: DeviceRow): bigint {
+  const bytes = Buffer.allocUnsafe(7 + key.length + value.length)
+  bytes.writeUInt8(FAMILIES[family], 0)
+  bytes.writeUInt16LE(key.length, 1)
+  bytes.writeInt32LE(payload ? payload.lengthBytes : -1, 3)
+  bytes.write(key, 7, "latin1")
+  bytes.set(value, 7 + key.length)
+  return xxh64(bytes)
+}
+
+/** The digest of a set of rows from those of its parts, in whatever order they come. */
+export const combineDigests = (a: bigint, b: bigint): bigint => BigInt.asUintN(64, a + b)
+
+/** Where the members differ. */
+export function* differences(family: Family, members: readonly RowDigests[]): Generator<Difference> {
+  const keys = new Set(members.flatMap(({ rows }) => [...rows.keys()]))
+  for (const key of keys) {
+    const found = members.map(({ rows }) => rows.get(key))
+    if (found.every(digest => digest === found[0])) continue
+    const right = majorityOf(found)
+    if (!right) yield { family, key, id: undefined, what: "different" }
+    else {
+      for (const [i, { id }] of members.entries()) {
+        const digest = found[i]
+        if (digest !== right.value) yield { family, key, id, what: wrongness(digest, right.value) }
+      }
+    }
+  }
+}
+
+function wrongness(found: bigint | undefined, right: bigint | undefined): Difference["what"] {
+  if (found === undefined) return "missing"
+  return right === undefined ? "extra" : "different"
+}
+
+/** The value that more than half have. */
+function majorityOf<T>(values: readonly T[]): { readonly value: T } | undefined {
+  const counts = new Map<T, number>()
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1)
+  const best = [...counts].find(([, count]) => count > values.length / 2)
+  return best && { value: best[0] }
+}

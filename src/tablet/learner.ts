@@ -1,0 +1,251 @@
+/**
+ * Learner: a member to be. It logs every entry that is committed from its beginning on, and between them
+ * the rows that were there before, chunk by chunk.
+ *
+ * A chunk is put behind the entries of the position at which its rows were read, so that a later entry
+ * always overrides it; the reading needs no view that stays. Rows that are written while a chunk's
+ * payloads are being read are left out of it: the learner has them from the entries.
+ *
+ * Promises  Nobody but a step waits for it; its failure ends the learning and nothing else.
+ * Refuses   To fall behind: see `LEARNER_LIMITS`.
+ */
+import { assert, must } from "../base/assert.js"
+import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
+import { REPLICATED_FAMILIES, type Family } from "../base/families.js"
+import { rowKeyOf } from "../base/ids.js"
+import type { DeviceId, Epoch, Position, RowKey } from "../base/ids.js"
+import { ENTRY_BYTES_MAX } from "../base/limits.js"
+import { entryBytes, type EntryWrite } from "../format/entry.js"
+import { mapBounded } from "../life/index.js"
+import type { TabletRow, TabletView } from "./contract.js"
+import { END_OF_KEYS, LEARNER_LIMITS } from "./limits.js"
+import { EncodedBatch, type Member } from "./member.js"
+import { BATCH_BYTES_MAX } from "./primary-core.js"
+import { Seat } from "./seat.js"
+
+/** What the learner copies from. */
+export interface SnapshotSource {
+  readonly committed: TabletView
+  /** Undefined where the row has changed meanwhile. */
+  payload(family: Family, key: RowKey, row: TabletRow): Promise<Uint8Array | undefined>
+  /** Runs between two batches: all that the learner was sent is committed, and all that is committed was sent. */
+  atBoundary(task: (position: Position, epoch: Epoch) => void): Promise<void>
+}
+
+interface ReadRow {
+  readonly family: Family
+  readonly key: RowKey
+  readonly row: TabletRow
+}
+
+interface Chunk {
+  readonly rows: readonly ReadRow[]
+  /** Where the next one begins; undefined at the end. */
+  readonly next: Cursor | undefined
+}
+
+interface Cursor {
+  readonly family: Family
+  /** Inclusive. */
+  readonly start: RowKey
+}
+
+/** Of a payload in an entry: its length and checksum. */
+const ROW_OVERHEAD_BYTES = 12
+
+const nameOf = (family: Family, key: RowKey): string => `${family} ${key}`
+
+export class Learner {
+  readonly seat: Seat
+  private queue: EncodedBatch[] = []
+  private queuedBytes = 0
+  private draining: Promise<void> | undefined
+  private cursor: Cursor | undefined = { family: must(REPLICATED_FAMILIES[0], "families"), start: rowKeyOf("") }
+  /** What is written while a chunk is being read. */
+  private written: Set<string> | undefined
+  private rows = 0
+  private hasBegun = false
+  private isOver = false
+
+  /** `onFailure`: the learning has ended by itself. */
+  constructor(
+    member: Member,
+    private readonly source: SnapshotSource,
+    private readonly onFailure: (id: DeviceId, failure: Failure) => void,
+  ) {
+    this.seat = new Seat(member)
+  }
+
+  get id(): DeviceId {
+    return this.seat.id
+  }
+
+  /** All rows that were there before are durable; entries may still be on their way. */
+  get isComplete(): boolean {
+    return this.isOver
+  }
+
+  get rowsCopied(): number {
+    return this.rows
+  }
+
+  get progress(): string {
+    if (this.isOver) return `${this.rows} rows copied`
+    const at = REPLICATED_FAMILIES.indexOf(this.cursor?.family ?? "current")
+    return `${this.rows} rows copied, family ${at + 1} of ${REPLICATED_FAMILIES.length}`
+  }
+
+  /** From here on it is sent every batch. The history begins with an entry that says at which position. */
+  begin(position: Position, epoch: Epoch): void {
+    if (this.seat.left !== undefined) return
+    this.hasBegun = true
+    this.enqueue(this.snapshot(position, epoch, []))
+  }
+
+  /** A committed batch. */
+  send(batch: EncodedBatch): void {
+    if (!this.hasBegun || this.seat.left !== undefined) return
+    if (this.written) {
+      for (const { writes } of batch.entries) {
+        for (const { family, key } of writes) this.written.add(nameOf(family, key))
+      }
+    }
+    if (this.queuedBytes > LEARNER_LIMITS.queueBytesMax) {
+      this.fail(fail("tooManyInFlight", { message: "the device logs more slowly than the others", device: this.id }))
+    } else this.enqueue(batch)
+  }
+
+  /** Ends the learning; nobody is told. */
+  end(reason: Failure): void {
+    this.seat.leave(reason)
+    this.queue = []
+  }
+
+  private fail(failure: Failure): void {
+    if (this.seat.left !== undefined) return
+    this.end(failure)
+    this.onFailure(this.id, failure)
+  }
+
+  private enqueue(batch: EncodedBatch): void {
+    this.queue.push(batch)
+    this.queuedBytes += batch.lengthBytes
+    this.draining ??= this.drain()
+  }
+
+  private async drain(): Promise<void> {
+    const { seat } = this
+    try {
+      while (this.queue.length > 0) {
+        const room = seat.member.device.roomForWrites()
+        if (room) await seat.wait(room)
+        const batch = this.nextBatch()
+        const logged = await seat.wait(seat.member.log(batch))
+        logged.apply()
+        this.queuedBytes -= batch.lengthBytes
+      }
+    } catch (error) {
+      this.fail(asFailure(error))
+    }
+    this.draining = undefined
+  }
+
+  /** As much of the queue as fits into one batch. */
+  private nextBatch(): EncodedBatch {
+    let lengthBytes = 0
+    const over = this.queue.findIndex((batch, i) => (lengthBytes += batch.lengthBytes) > BATCH_BYTES_MAX && i > 0)
+    return EncodedBatch.join(this.queue.splice(0, over < 0 ? this.queue.length : over))
+  }
+
+  /** Everything that it was sent is durable. Throws why the learning has ended. */
+  private async drained(): Promise<void> {
+    while (this.draining) await this.draining
+    if (this.seat.left !== undefined) throw this.seat.left
+  }
+
+  /**
+   * Waits, between two batches, until nothing is left to be logged. Throws `tooManyInFlight` where that
+   * would hold up commits.
+   */
+  async catchUp(): Promise<void> {
+    assert(this.isOver, "a learner is counted when it has all rows")
+    const room = this.seat.member.device.roomForWrites()
+    room?.catch(() => undefined)
+    if (room || this.queuedBytes > LEARNER_LIMITS.joinBytes) {
+      throw fail("tooManyInFlight", { message: "the device has not caught up yet", device: this.id })
+    }
+    await this.drained()
+  }
+
+  /** Copies one chunk of rows. False: there is nothing to do now. Throws why the learning has ended. */
+  async step(): Promise<boolean> {
+    if (this.isOver || this.queuedBytes > LEARNER_LIMITS.paceBytes) return false
+    if (!this.hasBegun) await this.source.atBoundary(() => undefined)
+    if (this.cursor) {
+      const chunk = this.read(this.cursor)
+      this.written = new Set()
+      try {
+        const writes = await this.writesOf(chunk.rows)
+        await this.source.atBoundary((position, epoch) => this.put(chunk, writes, position, epoch))
+      } finally {
+        this.written = undefined
+      }
+    }
+    await this.drained()
+    if (!this.cursor) this.isOver = true
+    return !this.isOver
+  }
+
+  private put(chunk: Chunk, writes: readonly EntryWrite[], position: Position, epoch: Epoch): void {
+    const current = writes.filter(({ family, key }) => this.written?.has(nameOf(family, key)) === false)
+    this.cursor = chunk.next
+    this.rows += current.length
+    if (current.length > 0 && this.seat.left === undefined) this.enqueue(this.snapshot(position, epoch, current))
+  }
+
+  private snapshot(position: Position, epoch: Epoch, writes: readonly EntryWrite[]): EncodedBatch {
+    const { tabletId } = this.seat.member
+    return EncodedBatch.of([{ tabletId, epoch, position, writes, isSnapshot: true }])
+  }
+
+  /** The next rows, as many as make one entry. */
+  private read(from: Cursor): Chunk {
+    const rows: ReadRow[] = []
+    let lengthBytes = entryBytes([])
+    let start = from.start
+    for (const family of REPLICATED_FAMILIES.slice(REPLICATED_FAMILIES.indexOf(from.family))) {
+      for (const [key, row] of this.source.committed.range(family, { start, end: END_OF_KEYS })) {
+        lengthBytes += bytesOfRow(family, key, row)
+        const isFull = rows.length >= LEARNER_LIMITS.chunkRowsMax || (lengthBytes > ENTRY_BYTES_MAX && rows.length > 0)
+        if (isFull) return { rows, next: { family, start: key } }
+        rows.push({ family, key, row })
+      }
+      start = rowKeyOf("")
+    }
+    return { rows, next: undefined }
+  }
+
+  private async writesOf(rows: readonly ReadRow[]): Promise<readonly EntryWrite[]> {
+    const writes = await mapBounded(rows, LEARNER_LIMITS.payloadsAtOnce, read => this.writeOf(read))
+    return writes.filter(write => write !== undefined)
+  }
+
+  /** Undefined where the row has changed meanwhile. */
+  private async writeOf({ family, key, row }: ReadRow): Promise<EntryWrite | undefined> {
+    const write = { family, key, value: Uint8Array.from(row.value) }
+    if (!row.payload) return write
+    try {
+      const payload = await this.source.payload(family, key, row)
+      return payload && { ...write, payload }
+    } catch (error) {
+      // Damaged on every member. The row comes over without it, and is refused as damaged there as well.
+      if (!isFailure(error, "corruptNeedle")) throw error
+      return write
+    }
+  }
+}
+
+function bytesOfRow(family: Family, key: RowKey, { value, payload }: TabletRow): number {
+  const payloadBytes = payload === undefined ? 0 : payload.in === "memory" ? payload.bytes.length : payload.lengthBytes
+  return entryBytes([{ family, key, value }]) + ROW_OVERHEAD_BYTES + payloadBytes
+}

@@ -1,0 +1,28 @@
+/** Limits of tablets. */
+import { rowKeyOf } from "../base/ids.js"
+import { MIB } from "../base/limits.js"
+
+/** Answers that wait at once; beyond, `tooManyInFlight`. */
+export const COMMANDS_WAITING_MAX = 10_000
+/** A decision that keeps needing payloads that keep changing is given back to the caller. */
+export const PAYLOAD_READS_MAX = 8
+export const MEMBERS_AT_ONCE = 32
+
+export const LEARNER_LIMITS = {
+  /** Rows of one snapshot chunk: reading and encoding them holds the thread for a few milliseconds. */
+  chunkRowsMax: 512,
+  /** Payloads of a chunk that are read at once. */
+  payloadsAtOnce: 16,
+  /** With this much still to be logged, no more rows are copied: entries come first. */
+  paceBytes: 8 * MIB,
+  /** With no more than this still to be logged, commits wait for the rest, and then count the learner. */
+  joinBytes: MIB,
+  /** A learner that falls behind by more than this gives up: commits never wait for one. */
+  queueBytesMax: 64 * MIB,
+} as const
+
+/** Rows of each member that one step of a comparison reads, all in one turn. */
+export const COMPARED_ROWS = 256
+
+/** Behind all rows: no row key begins with this many bytes of 255. */
+export const END_OF_KEYS = rowKeyOf("\xff".repeat(16))
