@@ -1,33 +1,52 @@
 /**
- * The entry of the checkpoint thread: runs checkpoint jobs over the real disk and the real bases, one
- * after another.
+ * The entry of a checkpoint thread: does checkpoint work over the real disk and the real bases, one
+ * piece after another.
  */
 import { parentPort } from "node:worker_threads"
 import { must } from "../base/assert.js"
 import { asFailure } from "../base/failures.js"
+import { CALL_LIMITS, queuedDisk } from "../device/index.js"
+import { RealClock } from "../seams/clock/real.js"
 import { RealDisk } from "../seams/disk/index.js"
 import { RealStores } from "../seams/store/real.js"
 import { CheckpointExecutor } from "./engine/checkpoint-job.js"
-import { parseCheckpointOrder, type CheckpointReply } from "./engine/checkpoint-thread.js"
+import { parseCheckpointOrder, type CheckpointReply, type CheckpointWork } from "./engine/checkpoint-protocol.js"
+
+/** Beside the two of the serving thread: one call of a device that hangs is all that this thread can leave in the pool. */
+const LIMITS = { ...CALL_LIMITS, callsMax: 1 }
 
 const port = must(parentPort, "this is the entry of a thread")
-const disk = new RealDisk()
-const executor = new CheckpointExecutor(disk, new RealStores())
+const [disk, clock, life] = [new RealDisk(), new RealClock(), new AbortController()]
+const executor = new CheckpointExecutor(
+  () => queuedDisk(disk, clock, LIMITS, life.signal, () => undefined),
+  new RealStores(),
+)
 let last: Promise<void> = Promise.resolve()
 
+async function perform(work: CheckpointWork | undefined): Promise<unknown> {
+  switch (work?.kind) {
+    case "checkpoint":
+      return executor.run(work.asked)
+    case "scrubBase":
+      return executor.scrubBase(work.asked.device, work.asked.from)
+    case "scrubLog":
+      return executor.scrubLog(work.asked.device, work.asked.after, work.asked.upTo)
+    case "forget":
+      return executor.forget(work.asked)
+    case undefined:
+      return executor.close()
+  }
+}
+
 port.on("message", (message: unknown) => {
-  const order = parseCheckpointOrder(message)
+  const { id, work } = parseCheckpointOrder(message)
   last = last.then(async () => {
-    const reply = (answer: CheckpointReply) => port.postMessage(answer)
+    const reply = (answer: CheckpointReply): void => port.postMessage(answer)
     try {
-      if (order.job) reply({ id: order.id, result: await executor.run(order.job) })
-      else {
-        await executor.close()
-        reply({ id: order.id, result: { rows: 0, payloads: 0, damages: 0 } })
-      }
+      reply({ id, answer: await perform(work) })
     } catch (error) {
-      const { kind, message: text } = asFailure(error)
-      reply({ id: order.id, failure: { kind, message: text } })
+      const { kind, details } = asFailure(error)
+      reply({ id, failure: { kind, details } })
     }
   })
 })

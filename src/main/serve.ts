@@ -33,7 +33,7 @@ import { RUNTIME_FILE_NAME, type RuntimeFile } from "./client/credentials.js"
 import type { CliIo } from "./cli/io.js"
 import { REGION_DEFAULT, SETTINGS, type ListenAddress, type ServeConfig } from "./config.js"
 import { FolderDocuments } from "./documents.js"
-import { CheckpointThread } from "./engine/checkpoint-thread.js"
+import { CheckpointThreads } from "./engine/checkpoint-threads.js"
 import type { DeviceStack } from "./engine/device-stack.js"
 import { openEngine, type Engine } from "./engine/engine.js"
 import { readMasterKeyFile } from "./store/master-key-file.js"
@@ -168,7 +168,7 @@ async function runningStore(
   const compute = new ThreadCompute(makeCodec, COMPUTE_ENTRY, sizes)
   const [tablet] = record.tablets
   if (!tablet) throw fail("corruptRecord", { what: "control record", member: "tablets" })
-  const checkpoints = new CheckpointThread(CHECKPOINT_ENTRY)
+  const checkpoints = new CheckpointThreads(CHECKPOINT_ENTRY, clock, telemetry.log)
   const engine = await openEngine(
     { clock, random, diskOf: place => diskOf(place.id), stores, compute, telemetry, checkpoints },
     {

@@ -32,7 +32,7 @@ const MODULES = {
   dgram: { use: NETWORK, in: [SEAM] },
   dns: { use: NETWORK, in: [SEAM] },
   "dns/promises": { use: NETWORK, in: [SEAM] },
-  worker_threads: { use: COMPUTE, in: [SEAM, /^src\/main\/([^/]*worker[^/]*|engine\/checkpoint-thread)\.ts$/] },
+  worker_threads: { use: COMPUTE, in: [SEAM, /^src\/main\/([^/]*worker[^/]*|engine\/checkpoint-threads)\.ts$/] },
   zlib: { use: COMPUTE, in: [SEAM, /^src\/seams\/compute\//] },
   timers: { use: CLOCK, in: [SEAM] },
   "timers/promises": { use: CLOCK, in: [SEAM] },

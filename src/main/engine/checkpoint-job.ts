@@ -1,21 +1,39 @@
 /**
- * Checkpoint jobs: what a serving process asks of the thread that writes its bases.
+ * Checkpoint jobs: what a serving process asks of the threads that write its bases, and that read them
+ * where a page that is not in memory holds up nobody.
  *
  * A job names everything by value, so that it can cross to a worker thread; the executor on the other
  * side keeps each device's writer and payload volume open between jobs.
  */
-import { runCheckpoint, openLogReader, type CheckpointResult } from "../../device/index.js"
-import type { DeviceId, Incarnation, LogSequence, TabletId } from "../../base/ids.js"
+import {
+  openLogReader,
+  runCheckpoint,
+  scrubBaseStep,
+  scrubLogStep,
+  type BaseCursor,
+  type BaseScrubbed,
+  type CheckpointResult,
+  type LogScrubbed,
+  type Memberships,
+} from "../../device/index.js"
+import type { DeviceId, Incarnation, LogSequence } from "../../base/ids.js"
 import type { VolumePosition } from "../../format/volume.js"
 import type { Disk } from "../../seams/disk/contract.js"
 import type { Stores, StoreWriter } from "../../seams/store/contract.js"
-import { PayloadVolumes, VolumeScanSource } from "../../volume/index.js"
+import { PayloadReader, PayloadVolumes, VolumeScanSource } from "../../volume/index.js"
 import { foldersOf } from "./folders.js"
 
+/** A device as it is opened in one life of the process. */
+export interface CheckpointDevice {
+  readonly id: DeviceId
+  readonly path: string
+  readonly incarnation: Incarnation
+}
+
 export interface CheckpointJob {
-  readonly device: { readonly id: DeviceId; readonly path: string; readonly incarnation: Incarnation }
+  readonly device: CheckpointDevice
   readonly upTo: LogSequence
-  readonly prefixes: ReadonlyMap<TabletId, string>
+  readonly memberships: Memberships
   /** What was durable in the needle volumes when the overlay was frozen. */
   readonly volumes: VolumePosition | undefined
 }
@@ -25,53 +43,100 @@ export interface CheckpointJobResult extends CheckpointResult {
   readonly damages: number
 }
 
+/** What threads do, by kind: what is asked, and what is answered. */
+export interface CheckpointWorks {
+  readonly checkpoint: { readonly asked: CheckpointJob; readonly answer: CheckpointJobResult }
+  readonly scrubBase: {
+    readonly asked: { readonly device: CheckpointDevice; readonly from: BaseCursor | undefined }
+    readonly answer: BaseScrubbed
+  }
+  readonly scrubLog: {
+    readonly asked: { readonly device: CheckpointDevice; readonly after: LogSequence; readonly upTo: LogSequence }
+    readonly answer: LogScrubbed
+  }
+  readonly forget: { readonly asked: DeviceId; readonly answer: undefined }
+}
+
 export interface CheckpointRunner {
+  /** One at a time for each device. Throws `deviceFull`, `deviceFailed` and what else its files say. */
   run(job: CheckpointJob): Promise<CheckpointJobResult>
+  /** One step of verifying the rows of a base, and the payloads that they point at. */
+  scrubBase(device: CheckpointDevice, from: BaseCursor | undefined): Promise<BaseScrubbed>
+  /** One step of verifying a log. */
+  scrubLog(device: CheckpointDevice, after: LogSequence, upTo: LogSequence): Promise<LogScrubbed>
+  /** Closes what is open of a device, and fails what is asked of it; a device that hangs is not waited for. */
+  forget(id: DeviceId): Promise<void>
   close(): Promise<void>
 }
 
 interface OpenBase {
+  readonly disk: Disk
   readonly store: StoreWriter
   readonly payloads: PayloadVolumes
+  readonly reader: PayloadReader
 }
 
-/** Runs jobs where it stands: on the worker thread, or inline in simulation. One job of a device at a time. */
+/** Runs jobs where it stands: on a worker thread, or inline in simulation. One job of a device at a time. */
 export class CheckpointExecutor implements CheckpointRunner {
   private readonly bases = new Map<DeviceId, OpenBase>()
 
+  /** `diskOf`: the way to a device's files, on which no call takes for ever. */
   constructor(
-    private readonly disk: Disk,
+    private readonly diskOf: (device: CheckpointDevice) => Disk,
     private readonly stores: Stores,
   ) {}
 
-  async run({ device, upTo, prefixes, volumes }: CheckpointJob): Promise<CheckpointJobResult> {
+  async run({ device, upTo, memberships, volumes }: CheckpointJob): Promise<CheckpointJobResult> {
     const folders = foldersOf(device.path)
-    const { store, payloads } = await this.baseOf(device)
-    const log = openLogReader(this.disk, folders.log, device.id)
-    const source = new VolumeScanSource(this.disk, { folder: folders.volumes, deviceId: device.id }, volumes)
+    const { disk, store, payloads } = await this.baseOf(device)
+    const log = openLogReader(disk, folders.log, device.id)
+    const source = new VolumeScanSource(disk, { folder: folders.volumes, deviceId: device.id }, volumes)
     store.refresh()
-    const result = await runCheckpoint(store, log, [source], payloads, { upTo, prefixes })
+    const result = await runCheckpoint(store, log, [source], payloads, { upTo, memberships })
     return { ...result, damages: source.damages.length }
   }
 
-  private async baseOf(device: CheckpointJob["device"]): Promise<OpenBase> {
+  async scrubBase(device: CheckpointDevice, from: BaseCursor | undefined): Promise<BaseScrubbed> {
+    const { store, reader } = await this.baseOf(device)
+    store.refresh()
+    return scrubBaseStep(store, from, (family, key, place) => reader.read(family, key, { in: "volume", ...place }))
+  }
+
+  async scrubLog(device: CheckpointDevice, after: LogSequence, upTo: LogSequence): Promise<LogScrubbed> {
+    const { disk } = await this.baseOf(device)
+    return scrubLogStep(openLogReader(disk, foldersOf(device.path).log, device.id), after, upTo)
+  }
+
+  private async baseOf(device: CheckpointDevice): Promise<OpenBase> {
     const open = this.bases.get(device.id) ?? (await this.open(device))
     this.bases.set(device.id, open)
     return open
   }
 
-  private async open({ id, path, incarnation }: CheckpointJob["device"]): Promise<OpenBase> {
+  private async open(device: CheckpointDevice): Promise<OpenBase> {
+    const { id, path, incarnation } = device
     const folders = foldersOf(path)
+    const disk = this.diskOf(device)
     const store = await this.stores.openWriter(folders.base)
-    const payloads = await PayloadVolumes.open(this.disk, { folder: folders.payloads, deviceId: id, incarnation })
-    return { store, payloads }
+    try {
+      const payloads = await PayloadVolumes.open(disk, { folder: folders.payloads, deviceId: id, incarnation })
+      return { disk, store, payloads, reader: new PayloadReader(disk, folders.payloads) }
+    } catch (error) {
+      await store.close()
+      throw error
+    }
+  }
+
+  async forget(id: DeviceId): Promise<void> {
+    const base = this.bases.get(id)
+    this.bases.delete(id)
+    if (base === undefined) return
+    await base.reader.close()
+    await base.payloads.close()
+    await base.store.close()
   }
 
   async close(): Promise<void> {
-    for (const { store, payloads } of this.bases.values()) {
-      await payloads.close()
-      await store.close()
-    }
-    this.bases.clear()
+    for (const id of [...this.bases.keys()]) await this.forget(id)
   }
 }

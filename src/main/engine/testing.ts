@@ -52,7 +52,7 @@ export class Machine {
     const seams = { clock, random: new SimRandom(this.lives), diskOf: () => disk, stores, telemetry }
     const compute = new InlineCompute(makeCodec, { slabBytes: 4 * blockBytes, poolBytes: 8 * MIB })
     return openEngine(
-      { ...seams, compute, checkpoints: new CheckpointExecutor(disk, stores) },
+      { ...seams, compute, checkpoints: new CheckpointExecutor(() => disk, stores) },
       {
         devices: layout.devices.map((id, i) => ({ id, path: `/d${i + 1}`, incarnation })),
         layout,

@@ -1,0 +1,151 @@
+/** Rot in a base, in the payloads it points at and in a log is found, step by step, and nothing else is. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { FAMILY_NAMES, type Family } from "../base/families.js"
+import { fail } from "../base/failures.js"
+import { parseDeviceId, parseLogSequence, rowKeyOf, type LogSequence } from "../base/ids.js"
+import { KIB } from "../base/limits.js"
+import { encodeBaseRow } from "../format/base-row.js"
+import { SimClock } from "../seams/clock/sim.js"
+import { SimDisk } from "../seams/disk/index.js"
+import { MemoryStores } from "../seams/store/memory.js"
+import type { StoreWrite } from "../seams/store/contract.js"
+import { openLog } from "./log.js"
+import { openLogReader } from "./log-reader.js"
+import { BaseScrub, LogScrub } from "./scrub-chores.js"
+import { scrubBaseStep, scrubLogStep, SCRUB_LIMITS, type BaseCursor, type RowFinding } from "./scrub.js"
+
+const DEVICE = parseDeviceId("00000000000000d1")
+const LIMITS = { ...SCRUB_LIMITS, rowsMax: 7, logBytesMax: 8 * KIB }
+const place = { volume: 1, offsetBytes: 4096, lengthBytes: 100 }
+
+const row = (family: Family, name: string, withPayload = false): StoreWrite => ({
+  family,
+  key: rowKeyOf(name),
+  value: encodeBaseRow(family, rowKeyOf(name), Buffer.from(name), withPayload ? place : undefined),
+})
+
+async function walk(store: Parameters<typeof scrubBaseStep>[0], verify: Parameters<typeof scrubBaseStep>[2]) {
+  const findings: RowFinding[] = []
+  let [from, rows, steps]: [BaseCursor | undefined, number, number] = [undefined, 0, 0]
+  do {
+    const step = await scrubBaseStep(store, from, verify, LIMITS)
+    assert.ok(step.rows <= LIMITS.rowsMax)
+    findings.push(...step.findings)
+    from = step.next
+    rows += step.rows
+    steps += 1
+  } while (from !== undefined)
+  return { findings, rows, steps }
+}
+
+const good = () => Promise.resolve(undefined)
+
+test("every row of every family is looked at once, and the damaged ones are named", async () => {
+  const writer = await new MemoryStores().openWriter("/base")
+  const writes = FAMILY_NAMES.flatMap((family, f) =>
+    Array.from({ length: 3 + 5 * (f % 4) }, (_, i) => row(family, `row ${String(i).padStart(3, "0")}`, i % 2 === 0)),
+  )
+  await writer.commit(writes)
+  const sound = await walk(writer, good)
+  assert.deepEqual(sound.findings, [])
+  assert.equal(sound.rows, writes.length)
+  const rotten = row("versions", "row 007")
+  rotten.value?.set([0xff], rotten.value.length - 1)
+  await writer.commit([rotten, { family: "accounts", key: rowKeyOf("short"), value: Uint8Array.of(0, 1) }])
+  const bad = (_: Family, key: string) =>
+    key === "row 002" ? Promise.reject(fail("corruptNeedle", { reason: "rot" })) : Promise.resolve()
+  const found = (await walk(writer, bad)).findings
+  const named = (what: RowFinding["what"]) => found.filter(each => each.what === what)
+  assert.deepEqual(
+    named("row").map(({ family, key }) => `${family} ${key}`),
+    ["versions row 007", "accounts short"],
+  )
+  assert.deepEqual(new Set(named("payload").map(({ key }) => String(key))), new Set(["row 002"]))
+  assert.equal(named("payload").length, FAMILY_NAMES.length)
+})
+
+test("a family whose rows cannot be read is named, and the others are still looked at", async () => {
+  const writer = await new MemoryStores().openWriter("/base")
+  await writer.commit([row("current", "a"), row("heads", "b")])
+  const broken = {
+    ...{ get: () => undefined, warm: () => undefined, refresh: () => undefined, close: good },
+    range: (family: Family, range: Parameters<typeof writer.range>[1]) => {
+      if (family === "current") throw fail("corruptRow", { message: "MDB_CORRUPTED" })
+      return writer.range(family, range)
+    },
+  }
+  const { findings, rows } = await walk(broken, good)
+  assert.deepEqual(
+    findings.map(({ family, what }) => [family, what]),
+    [["current", "tree"]],
+  )
+  assert.equal(rows, 1)
+})
+
+test("the chore walks through all rows, tells what it found, and rests until the next walk is due", async () => {
+  const clock = new SimClock()
+  const writer = await new MemoryStores().openWriter("/base")
+  await writer.commit([row("current", "a"), { family: "heads", key: rowKeyOf("b"), value: Uint8Array.of(9) }])
+  const told: RowFinding[] = []
+  const step = (from: BaseCursor | undefined) => scrubBaseStep(writer, from, good, LIMITS)
+  const chore = new BaseScrub("d", step, findings => told.push(...findings), clock, 1000)
+  for (let walks = 1; walks <= 2; walks += 1) {
+    let steps = 0
+    while ((await chore.step()) === "busy") steps += 1
+    assert.equal(steps, FAMILY_NAMES.length)
+    assert.equal(told.length, walks)
+    assert.match(chore.progress(), new RegExp(`${walks} walks done; 2 rows; 1 damaged`))
+    await clock.advance(1000)
+  }
+})
+
+async function scene() {
+  const sim = new SimDisk()
+  const log = await openLog(sim.boot(), "/log", DEVICE, { segmentBytes: 64 * KIB })
+  for (let i = 0; i < 40; i += 1) await log.append([Buffer.alloc(3 * KIB, i), Buffer.alloc(KIB, i)])
+  const reader = openLogReader(sim.boot(), "/log", DEVICE)
+  const step = (after: LogSequence, upTo: LogSequence) => scrubLogStep(reader, after, upTo, LIMITS)
+  return { sim, log, step }
+}
+
+test("a log is read in steps up to its end while it is being written, and damage in it is told", async () => {
+  const { sim, log, step } = await scene()
+  let at = parseLogSequence(0)
+  for (let steps = 0; at < log.durable; steps += 1) {
+    assert.ok(steps < 40)
+    const { seen, bytes, damage } = await step(at, log.durable)
+    assert.equal(damage, undefined)
+    assert.ok(seen > at && bytes <= LIMITS.logBytesMax + 4 * KIB)
+    if (steps < 5) await log.append([Buffer.alloc(KIB)])
+    at = seen
+  }
+  sim.flipBit("/log/segment-000002", 8 * 9000)
+  const found: string[] = []
+  const extent = () => ({ after: parseLogSequence(0), upTo: log.durable })
+  const chore = new LogScrub("d", extent, step, damage => found.push(damage.kind), new SimClock())
+  while ((await chore.step()) === "busy") continue
+  assert.deepEqual(found, ["corruptLog"])
+  await log.close()
+})
+
+test("what is cut while it is being read is not damage", async () => {
+  const { sim, log, step } = await scene()
+  const found: string[] = []
+  let after = parseLogSequence(0)
+  const cutting = async (from: LogSequence, upTo: LogSequence) => {
+    if (from > 0) return step(from, upTo)
+    await log.cut(parseLogSequence(30))
+    after = parseLogSequence(30)
+    sim.flipBit("/log/segment-000001", 8 * 300)
+    const seen = await step(from, upTo)
+    assert.notEqual(seen.damage, undefined, "it looks like damage")
+    return seen
+  }
+  const extent = () => ({ after, upTo: log.durable })
+  const chore = new LogScrub("d", extent, cutting, damage => found.push(damage.kind), new SimClock())
+  while ((await chore.step()) === "busy") continue
+  assert.deepEqual(found, [])
+  assert.match(chore.progress(), /1 walks done/)
+  await log.close()
+})

@@ -1,0 +1,142 @@
+/**
+ * Scrub of what a device says about itself: the rows of its base, the payloads that they point at, and
+ * its log, verified in bounded steps.
+ *
+ * The steps only read, through readers of their own, and belong where a page that is not in memory
+ * holds up nobody: on the checkpoint thread. What is found is reported, never repaired here.
+ */
+import { FAMILY_NAMES, type Family } from "../base/families.js"
+import { isFailure, type Failure } from "../base/failures.js"
+import { parseLogSequence, rowKeyOf, type LogSequence, type RowKey } from "../base/ids.js"
+import { MIB } from "../base/limits.js"
+import { decodeBaseRow, type VolumePlace } from "../format/base-row.js"
+import type { StoreReader } from "../seams/store/contract.js"
+import type { LogReader } from "./log-reader.js"
+
+export const SCRUB_LIMITS = {
+  /** One step of the base, payloads included. */
+  rowsMax: 4_000,
+  payloadBytesMax: 8 * MIB,
+  /** One step of the log. */
+  logBytesMax: 16 * MIB,
+} as const
+
+/** Where the next step begins: at this key or the first behind it. */
+export interface BaseCursor {
+  readonly family: Family
+  readonly key: RowKey
+}
+
+/** A row that is not what was written, or whose payload is not. */
+export interface RowFinding {
+  readonly family: Family
+  /** With its store prefix. */
+  readonly key: RowKey
+  /** "tree": rows from this key on could not be read at all, up to the end of the family. */
+  readonly what: "row" | "payload" | "tree"
+  readonly reason: string
+}
+
+export interface BaseScrubbed {
+  /** Undefined: all rows have been seen. */
+  readonly next: BaseCursor | undefined
+  readonly rows: number
+  readonly payloads: number
+  readonly findings: readonly RowFinding[]
+}
+
+/** Reads a payload verified; throws `corruptNeedle` or `deviceFailed`. */
+export type VerifyPayload = (family: Family, key: RowKey, place: VolumePlace) => Promise<unknown>
+
+/** Above every key. */
+const KEYS_END = rowKeyOf("\xff".repeat(64))
+const firstOf = (family: Family): BaseCursor => ({ family, key: rowKeyOf("") })
+const keyAfter = (key: RowKey): RowKey => rowKeyOf(`${key}\0`)
+
+function familyAfter(family: Family): BaseCursor | undefined {
+  const next = FAMILY_NAMES[FAMILY_NAMES.indexOf(family) + 1]
+  return next && firstOf(next)
+}
+
+interface Found {
+  readonly key: RowKey
+  readonly place: VolumePlace
+}
+
+/** One step through the base: rows of one family, from the cursor on. */
+export async function scrubBaseStep(
+  store: StoreReader,
+  from: BaseCursor = firstOf("marks"),
+  verifyPayload: VerifyPayload,
+  limits: { readonly [Name in keyof typeof SCRUB_LIMITS]: number } = SCRUB_LIMITS,
+): Promise<BaseScrubbed> {
+  const { family } = from
+  const findings: RowFinding[] = []
+  const found: Found[] = []
+  let [rows, payloadBytes, at] = [0, 0, from.key]
+  let next: BaseCursor | undefined = familyAfter(family)
+  try {
+    for (const [key, bytes] of store.range(family, { start: from.key, end: KEYS_END })) {
+      if (rows >= limits.rowsMax || payloadBytes >= limits.payloadBytesMax) {
+        next = { family, key }
+        break
+      }
+      rows += 1
+      at = keyAfter(key)
+      try {
+        const { place } = decodeBaseRow(family, key, bytes)
+        if (place) found.push({ key, place })
+        payloadBytes += place?.lengthBytes ?? 0
+      } catch (error) {
+        findings.push(findingOf(error, family, key, "row"))
+      }
+    }
+  } catch (error) {
+    findings.push(findingOf(error, family, at, "tree"))
+  }
+  for (const { key, place } of found) {
+    try {
+      await verifyPayload(family, key, place)
+    } catch (error) {
+      findings.push(findingOf(error, family, key, "payload"))
+    }
+  }
+  return { next, rows, payloads: found.length, findings }
+}
+
+/** Throws on what says nothing about the row. */
+function findingOf(error: unknown, family: Family, key: RowKey, what: RowFinding["what"]): RowFinding {
+  if (!isFailure(error, "corruptRow", "corruptNeedle", "deviceFailed")) throw error
+  return { family, key, what, reason: error.message }
+}
+
+export interface LogScrubbed {
+  /** Everything up to here has been seen. */
+  readonly seen: LogSequence
+  readonly bytes: number
+  /** What follows is not as it was written; it may have been cut meanwhile, which the caller knows. */
+  readonly damage: Failure | undefined
+}
+
+/** One step through the log: batches above `after`, at most up to `upTo`, which is durable. */
+export async function scrubLogStep(
+  log: LogReader,
+  after: LogSequence,
+  upTo: LogSequence,
+  limits: { readonly [Name in keyof typeof SCRUB_LIMITS]: number } = SCRUB_LIMITS,
+): Promise<LogScrubbed> {
+  let [bytes, sequence] = [0, parseLogSequence(after)]
+  try {
+    for await (const record of log.records(after, upTo)) {
+      if (record.sequence > sequence && bytes >= limits.logBytesMax) {
+        return { seen: parseLogSequence(record.sequence - 1), bytes, damage: undefined }
+      }
+      sequence = record.sequence
+      bytes += record.bytes.length
+    }
+  } catch (error) {
+    if (!isFailure(error, "corruptLog")) throw error
+    return { seen: sequence, bytes, damage: error }
+  }
+  return { seen: upTo, bytes, damage: undefined }
+}

@@ -1,0 +1,45 @@
+/** What the serving thread and a checkpoint thread say to each other. Both ends are one program at one version. */
+import { assert } from "../../base/assert.js"
+import { fail, FAILURES, type Failure, type FailureDetails, type FailureKind } from "../../base/failures.js"
+import type { CheckpointWorks } from "./checkpoint-job.js"
+
+export type CheckpointWorkKind = keyof CheckpointWorks
+
+/** Without work: close and be done. */
+export interface CheckpointOrder {
+  readonly id: number
+  readonly work: CheckpointWork | undefined
+}
+
+export type CheckpointWork = {
+  [Kind in CheckpointWorkKind]: { readonly kind: Kind; readonly asked: CheckpointWorks[Kind]["asked"] }
+}[CheckpointWorkKind]
+
+export interface CheckpointReply {
+  readonly id: number
+  /** Of the kind that was asked for. */
+  readonly answer?: unknown
+  readonly failure?: { readonly kind: FailureKind; readonly details: FailureDetails }
+}
+
+export function parseCheckpointOrder(message: unknown): CheckpointOrder {
+  assert(typeof message === "object" && message !== null && "id" in message, "an order has an id")
+  return message as CheckpointOrder
+}
+
+export function parseCheckpointReply(message: unknown): CheckpointReply {
+  assert(typeof message === "object" && message !== null && "id" in message, "a reply has an id")
+  return message as CheckpointReply
+}
+
+/** The answer to work of a kind, of which the thread says that it is done. */
+export function parseCheckpointAnswer<Kind extends CheckpointWorkKind>(
+  kind: Kind,
+  answer: unknown,
+): CheckpointWorks[Kind]["answer"] {
+  assert(kind === "forget" || (typeof answer === "object" && answer !== null), "work has an answer")
+  return answer as CheckpointWorks[Kind]["answer"]
+}
+
+export const failureOfReply = ({ failure }: CheckpointReply): Failure =>
+  failure !== undefined && failure.kind in FAILURES ? fail(failure.kind, failure.details) : fail("internal")

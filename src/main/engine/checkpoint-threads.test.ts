@@ -1,0 +1,152 @@
+/** The pool of checkpoint threads, with devices that are slow, hang, or kill their thread. */
+import assert from "node:assert/strict"
+import { spawnSync } from "node:child_process"
+import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { test } from "node:test"
+import { isFailure } from "../../base/failures.js"
+import { parseDeviceId, parseIncarnation, parseLogSequence } from "../../base/ids.js"
+import { RealClock } from "../../seams/clock/real.js"
+import { SimTelemetry } from "../../seams/telemetry/sim.js"
+import type { CheckpointDevice } from "./checkpoint-job.js"
+import { CHECKPOINT_THREADS, CheckpointThreads, type CheckpointThreadLimits } from "./checkpoint-threads.js"
+
+/** Does what the device's path says; answers with the number of its thread and what it has been asked. */
+const WORKER = `
+  import { openSync } from "node:fs"
+  import { parentPort, threadId } from "node:worker_threads"
+  const open = new Set()
+  parentPort.on("message", ({ id, work }) => {
+    const device = work?.asked.device ?? {}
+    const [how, what] = (device.path ?? "").split(":")
+    if (how === "sleep") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Number(what))
+    if (how === "hang") openSync(what)
+    if (how === "die") process.exit(3)
+    if (work?.kind === "forget") open.delete(work.asked)
+    else open.add(device.id)
+    if (how === "fail") parentPort.postMessage({ id, failure: { kind: "deviceFull", details: { path: what } } })
+    else parentPort.postMessage({ id, answer: { rows: threadId, open: [...open] } })
+  })
+`
+const ENTRY = new URL(`data:text/javascript,${encodeURIComponent(WORKER)}`)
+const LIMITS: CheckpointThreadLimits = {
+  ...CHECKPOINT_THREADS,
+  holdMsMax: 200,
+  jobMsMax: 1_500,
+  lookMs: 20,
+  closeMsMax: 500,
+}
+
+const device = (number: number, path = ""): CheckpointDevice => ({
+  id: parseDeviceId(number.toString(16).padStart(16, "0")),
+  path,
+  incarnation: parseIncarnation(1),
+})
+
+const pool = (limits = LIMITS) => new CheckpointThreads(ENTRY, new RealClock(), new SimTelemetry().log, limits)
+
+/** The thread that did it. */
+async function run(threads: CheckpointThreads, at: CheckpointDevice): Promise<number> {
+  const upTo = parseLogSequence(1)
+  return (await threads.run({ device: at, upTo, memberships: new Map(), volumes: undefined })).rows
+}
+
+/** A path that hangs whoever opens it, in the kernel, until it is let go. */
+async function withHang(body: (path: string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "hayloft-threads-"))
+  const path = join(folder, "fifo")
+  assert.equal(spawnSync("mkfifo", [path]).status, 0)
+  try {
+    await body(`hang:${path}`)
+  } finally {
+    closeSync(openSync(path, "r+"))
+    rmSync(folder, { recursive: true })
+  }
+}
+
+const isOver = (error: unknown): boolean => isFailure(error, "deviceFailed") && error.details["code"] === "ETIMEDOUT"
+
+test("a device keeps its thread, and two devices are worked on at once", async () => {
+  const threads = pool()
+  const [one, two] = [device(1, "sleep:100"), device(2, "sleep:100")]
+  const [first, second] = await Promise.all([run(threads, one), run(threads, two)])
+  assert.notEqual(first, second)
+  assert.equal(await run(threads, one), first)
+  assert.equal(await run(threads, two), second)
+  await assert.rejects(run(threads, device(1, "fail:/d")), error => isFailure(error, "deviceFull"))
+  await threads.close()
+})
+
+test("a device that hangs in the kernel holds up nobody, also not on its own thread, and not the end", () =>
+  withHang(async path => {
+    const threads = pool({ ...LIMITS, threadsMax: 1 })
+    const first = await run(threads, device(1))
+    let isHeld = true
+    const hung = assert.rejects(run(threads, device(2, path)), isOver).finally(() => (isHeld = false))
+    assert.notEqual(await run(threads, device(1)), first, "on a new thread")
+    assert.ok(isHeld, "the other did not wait for its end")
+    await hung
+    await assert.rejects(run(threads, device(2)), isOver, "its thread is still held")
+    await run(threads, device(3))
+    const closing = Date.now()
+    await threads.close()
+    assert.ok(Date.now() - closing < 2_000)
+  }))
+
+test("a device that came back is worked on again once its old thread has let go", async () => {
+  const threads = pool()
+  await withHang(async path => {
+    await assert.rejects(run(threads, device(1, path)), isOver)
+  })
+  for (const began = Date.now(); Date.now() - began < 5_000;) {
+    const done = await run(threads, device(1)).catch(() => undefined)
+    if (done !== undefined) return threads.close()
+    await new RealClock().sleep(20, new AbortController().signal)
+  }
+  assert.fail("it never was")
+})
+
+test("a slow device is set aside while others wait, and its result still counts", async () => {
+  const threads = pool({ ...LIMITS, threadsMax: 1 })
+  let isSlow = true
+  const slow = run(threads, device(1, "sleep:1000")).finally(() => (isSlow = false))
+  const other = await run(threads, device(2))
+  assert.ok(isSlow, "not behind the slow one")
+  const thread = await slow
+  assert.notEqual(thread, other)
+  assert.equal(await run(threads, device(1)), other, "back where it belongs")
+  await threads.close()
+})
+
+test("a slow device alone takes its time", async () => {
+  const threads = pool()
+  await run(threads, device(1, "sleep:400"))
+  await threads.close()
+})
+
+test("a device that is forgotten is closed, and one that hangs is given up at once", () =>
+  withHang(async path => {
+    const threads = pool({ ...LIMITS, threadsMax: 1 })
+    await run(threads, device(1))
+    await run(threads, device(2))
+    await threads.forget(device(1).id)
+    const scrubbed = await threads.scrubBase(device(2), undefined)
+    assert.deepEqual("open" in scrubbed && scrubbed.open, [device(2).id])
+    const refused = assert.rejects(
+      run(threads, device(3, path)),
+      error => isFailure(error, "deviceFailed") && !isOver(error),
+    )
+    await threads.forget(device(3).id)
+    await refused
+    await run(threads, device(2))
+    await threads.close()
+  }))
+
+test("work of a thread that dies fails, and the next starts another", async () => {
+  const threads = pool()
+  const first = await run(threads, device(1))
+  await assert.rejects(run(threads, device(1, "die")), error => isFailure(error, "internal"))
+  assert.notEqual(await run(threads, device(1)), first)
+  await threads.close()
+})
