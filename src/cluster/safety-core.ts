@@ -18,13 +18,14 @@
 import type { DeviceId } from "../base/ids.js"
 import { DEVICES_MAX, PARTITIONS } from "../base/limits.js"
 import { shardCount, shardsNeeded, type Policy } from "../base/policy.js"
+import type { ControlDeviceState } from "../format/control-record.js"
 import type { Layout } from "../placement/index.js"
 
 export const RISKIEST_MAX = 16
 
 export interface SafetyDevice {
   readonly id: DeviceId
-  readonly state: "active" | "filling" | "out" | "draining"
+  readonly state: ControlDeviceState
   /** Equal for devices that fail together: the file system they lie on. */
   readonly disk: string
 }
@@ -67,7 +68,7 @@ export interface SafetyInput {
   readonly names: SafetyNames
   /**
    * By device, a byte for each partition: not 0 where it may lack shards that a layout gives it.
-   * Absent: an `active` or `draining` device lacks nothing, a `filling` one everything.
+   * Absent: a `filling` device lacks everything, another nothing.
    */
   readonly lacking: ReadonlyMap<DeviceId, Uint8Array>
   readonly oddGroups: readonly OddGroup[]
@@ -440,7 +441,8 @@ function shapesOf(policies: readonly PolicyUse[], width: number): readonly Polic
 /** Who holds the names, and who would join them to make as many as wanted. */
 function holdersWhenWhole(devices: readonly SafetyDevice[], names: SafetyNames): readonly DeviceId[] {
   const holders = [...names.members, ...names.learners]
-  const others = devices.filter(({ id, state }) => state !== "draining" && !holders.includes(id)).map(({ id }) => id)
+  const mayJoin = ({ state }: SafetyDevice) => state !== "draining" && state !== "leaving"
+  const others = devices.filter(device => mayJoin(device) && !holders.includes(device.id)).map(({ id }) => id)
   return [...holders, ...others.slice(0, Math.max(0, names.copiesWanted - holders.length))]
 }
 
@@ -452,7 +454,7 @@ function causesOf({ devices, previousLayout, policies, names, lacking, oddGroups
   return {
     out: idsOf("out"),
     filling: idsOf("filling"),
-    lacking: [...idsOf("active"), ...idsOf("draining")].filter(lacks),
+    lacking: devices.flatMap(({ id, state }) => (state !== "out" && state !== "filling" && lacks(id) ? [id] : [])),
     isMoving: previousLayout !== undefined,
     oddBytes: oddGroups.reduce((sum, { bytes }) => sum + bytes, 0),
     leavingBytes: policies.reduce((sum, { bytes, isLeaving }) => sum + (isLeaving ? bytes : 0), 0),
