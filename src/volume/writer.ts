@@ -10,7 +10,7 @@ import { assert, must } from "../base/assert.js"
 import type { DeviceId, Incarnation, VolumeId } from "../base/ids.js"
 import type { NeedlePlace } from "../format/needle.js"
 import type { VolumeKind, VolumePosition } from "../format/volume.js"
-import { encodeVolumeHeader, firstPosition } from "../format/volume.js"
+import { encodeVolumeHeader, firstPosition, VOLUME_PAGE_BYTES } from "../format/volume.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import { volumePath } from "./files.js"
 import type { EncodedNeedle } from "./group-core.js"
@@ -82,6 +82,8 @@ export class VolumeWriter {
     try {
       await file.write(buffers, at.offsetBytes)
     } catch (error) {
+      // It may lie in the page cache, marked clean, and not on the disk: a checkpoint would take it for written. Best effort.
+      await file.write([new Uint8Array(VOLUME_PAGE_BYTES)], at.offsetBytes).catch(() => undefined)
       await this.leave()
       throw error
     }

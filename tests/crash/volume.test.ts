@@ -154,7 +154,7 @@ const CANARIES: readonly Canary[] = [
   },
   { bug: "checksum with another needle's seed", planted: WRONG_SEED, caughtBy: ["acknowledged", "unreadable"] },
   { bug: "mark beyond what the base contains", planted: MARK_TOO_FAR, caughtBy: ["acknowledged", "damage", "rebuild"] },
-  { bug: "accept bad bodies", planted: { recover: ACCEPT_BAD_BODIES }, caughtBy: ["unreadable"] },
+  { bug: "accept bad bodies", planted: { recover: ACCEPT_BAD_BODIES }, caughtBy: ["unreadable", "rebuild"] },
   { bug: "drop the last group", planted: { recover: DROP_LAST_GROUP }, caughtBy: ["acknowledged"] },
 ]
 
