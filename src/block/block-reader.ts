@@ -1,42 +1,57 @@
 /**
  * Block reader: verified bytes of a range, piece by piece, some pieces ahead of the client.
  *
- * A piece whose shard is missing or fails its checksum is rebuilt from k others, behind the reader's
- * back, and counted. Bytes that fail their checksum are never passed on.
+ * Promises  Bytes that fail their checksum are never passed on. A piece whose shard is missing, damaged
+ *           or out of reach is rebuilt from k others behind the reader's back; one whose shard is slow is
+ *           rebuilt beside it, and the first that is there counts.
+ * Limits    BLOCK_LIMITS: what is read ahead, and what is rebuilt because of slowness.
  */
 import { must } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
 import { roundUp } from "../base/bytes.js"
 import type { DeviceId } from "../base/ids.js"
 import { SHARD_ALIGN_BYTES } from "../base/limits.js"
-import { shardCount, shardsNeeded } from "../base/policy.js"
+import { shardCount, shardsNeeded, tolerance } from "../base/policy.js"
 import type { Extent } from "../format/extent.js"
 import { partitionOf } from "../format/partition.js"
-import { mapBounded } from "../life/index.js"
-import { slotsOf, type Layout } from "../placement/index.js"
+import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Counter } from "../seams/telemetry/contract.js"
 import type { Allocate, NeedleId } from "../volume/contract.js"
-import type { Devices } from "./block-writer.js"
-import type { PieceOwner } from "./contract.js"
+import type { Devices, PieceOwner, ShardCopy } from "./contract.js"
+import { gather } from "./gathering.js"
+import { holdersOf, isDamage, isLoss, strayHolders } from "./holders.js"
+import type { Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { ReadBuffers } from "./read-buffers.js"
 import { blockShape, planRead, shapeOf, type BlockShape, type ReadPiece } from "./read-plan-core.js"
+import { ReadTimes } from "./read-times.js"
 
 interface ShardRange {
   readonly offsetBytes: number
   readonly lengthBytes: number
 }
 
+/** A piece with what is known of its block. */
+interface PieceRead {
+  readonly extent: Extent
+  readonly shape: BlockShape
+  readonly piece: ReadPiece
+}
+
 export class BlockReader {
   private aheadBytes = 0
+  private hedges = 0
   private readonly buffers = new ReadBuffers(BLOCK_LIMITS.readBuffersIdleBytesMax)
+  private readonly times = new ReadTimes()
 
   constructor(
+    private readonly clock: Clock,
     private readonly devices: Devices,
-    private readonly layout: Layout,
+    private readonly layouts: Layouts,
     private readonly compute: Compute,
     private readonly rebuilt: Counter,
+    private readonly onDamage: (copy: ShardCopy) => void,
   ) {}
 
   /** See `Blocks.read`. A piece that is lent comes back when the next is asked for, never when the read is given up. */
@@ -52,7 +67,7 @@ export class BlockReader {
     const fetchNext = (): boolean => {
       const next = pieces.next()
       if (next.done) return false
-      const bytes = this.readPiece(extent, next.value, allocate)
+      const bytes = this.readPiece({ extent, shape: blockShape(extent, next.value.block), piece: next.value }, allocate)
       bytes.catch(() => undefined)
       ahead.push({ bytes, lengthBytes: next.value.lengthBytes })
       this.aheadBytes += next.value.lengthBytes
@@ -79,77 +94,123 @@ export class BlockReader {
     return this.aheadBytes < BLOCK_LIMITS.readAheadBytesMax
   }
 
-  private async readPiece(extent: Extent, piece: ReadPiece, allocate: Allocate | undefined): Promise<Uint8Array> {
-    const shape = blockShape(extent, piece.block)
+  private async readPiece(read: PieceRead, allocate: Allocate | undefined): Promise<Uint8Array> {
+    const own = this.readShard(read, read.piece.slot, read.piece, allocate)
     try {
-      return await this.readShard(extent, shape, piece.block, piece.slot, piece, allocate)
+      if (tolerance(read.shape.policy) === 0 || !(await this.isSlow(own))) return await own
     } catch (error) {
-      if (!isFailure(error, "noSuchNeedle", "corruptNeedle", "deviceFailed")) throw error
+      if (!isFailure(error) || !isLoss(error)) throw error
       this.rebuilt.add({ reason: error.kind })
-      return this.rebuildPiece(extent, shape, piece)
+      return this.rebuildPiece(read)
+    }
+    return this.hedged(read, own)
+  }
+
+  /** True when the read is slow and something may be done about it; false when it has ended, well or not. */
+  private async isSlow(read: Promise<Uint8Array>): Promise<boolean> {
+    const over = new AbortController()
+    const ended = read.then(
+      () => false,
+      () => false,
+    )
+    const slow = this.clock.sleep(this.times.slowMs, over.signal).then(() => this.hedges < BLOCK_LIMITS.hedgesAtOnce)
+    const isSlow = await Promise.race([ended, slow])
+    over.abort()
+    return isSlow
+  }
+
+  /** The slow shard, or the same bytes from others: whichever is there first. */
+  private async hedged(read: PieceRead, own: Promise<Uint8Array>): Promise<Uint8Array> {
+    this.hedges += 1
+    this.rebuilt.add({ reason: "slow" })
+    const other = this.rebuildPiece(read).finally(() => (this.hedges -= 1))
+    try {
+      return await Promise.any([own, other])
+    } catch {
+      // Neither has the bytes: what became of the others says more.
+      return other
     }
   }
 
+  /** From the first that has it: of those that layouts lead to, or of all others. Throws what the last of them says. */
   private async readShard(
-    extent: Extent,
-    shape: BlockShape,
-    block: number,
+    { extent, shape, piece: { block } }: PieceRead,
     slot: number,
-    { offsetBytes, lengthBytes }: ShardRange,
+    range: ShardRange,
     allocate?: Allocate,
+    whence: "home" | "elsewhere" = "home",
   ): Promise<Uint8Array> {
-    const id: NeedleId = {
-      partition: partitionOf(extent.uploadId, extent.part, block),
-      uploadId: extent.uploadId,
-      part: extent.part,
-      block,
-      generation: shape.generation,
-      slot,
+    const { uploadId, part } = extent
+    const partition = partitionOf(uploadId, part, block)
+    const id: NeedleId = { partition, uploadId, part, block, generation: shape.generation, slot }
+    const holders = holdersOf(this.layouts, id, shape.exception)
+    let failure: unknown = fail("deviceFailed", { slot })
+    for (const deviceId of whence === "home" ? holders : strayHolders(this.devices, id, holders)) {
+      try {
+        return await this.readFrom(deviceId, id, range, allocate)
+      } catch (error) {
+        if (!isLoss(error)) throw error
+        failure = error
+      }
     }
-    const device = this.devices.get(this.deviceOf(id, shape))
-    if (!device) throw fail("deviceFailed", { slot })
-    return device.volumes.read(id, { offsetBytes, lengthBytes }, allocate)
+    throw failure
   }
 
-  private deviceOf(id: NeedleId, shape: BlockShape): DeviceId {
-    const placed = shape.exception?.placedSlots.find(([slot]) => slot === id.slot)
-    return placed?.[1] ?? must(slotsOf(this.layout, id.partition)[id.slot], "the layout is wide enough")
+  private async readFrom(
+    deviceId: DeviceId,
+    id: NeedleId,
+    range: ShardRange,
+    allocate: Allocate | undefined,
+  ): Promise<Uint8Array> {
+    const device = this.devices.get(deviceId)
+    if (!device) throw fail("deviceFailed", { device: deviceId })
+    const startedMs = this.clock.monotonicMs()
+    try {
+      const bytes = await device.volumes.read(id, range, allocate)
+      this.times.note(this.clock.monotonicMs() - startedMs)
+      return bytes
+    } catch (error) {
+      // Whatever one says that was taken out meanwhile.
+      if (this.devices.get(deviceId) !== device) throw fail("deviceFailed", { device: deviceId }, error)
+      if (isDamage(error)) this.onDamage({ deviceId, id })
+      throw error
+    }
   }
 
   /** The piece from other shards: a copy, or k equal ranges decoded. */
-  private async rebuildPiece(extent: Extent, shape: BlockShape, piece: ReadPiece): Promise<Uint8Array> {
-    const { policy, shardBytes } = shape
+  private async rebuildPiece(read: PieceRead): Promise<Uint8Array> {
+    const { shape, piece } = read
     const from = Math.floor(piece.offsetBytes / SHARD_ALIGN_BYTES) * SHARD_ALIGN_BYTES
-    const to = Math.min(shardBytes, roundUp(piece.offsetBytes + piece.lengthBytes, SHARD_ALIGN_BYTES))
+    const to = Math.min(shape.shardBytes, roundUp(piece.offsetBytes + piece.lengthBytes, SHARD_ALIGN_BYTES))
     const range = { offsetBytes: from, lengthBytes: to - from }
-    const others = Array.from({ length: shardCount(policy) }, (_, slot) => slot).filter(slot => slot !== piece.slot)
-    const present = await this.gather(extent, shape, piece.block, others, range)
+    const present = await this.gather(read, range)
     const bytes = await this.decode(shape, piece.slot, range.lengthBytes, present)
     return bytes.subarray(piece.offsetBytes - from, piece.offsetBytes - from + piece.lengthBytes)
   }
 
-  private async gather(
-    extent: Extent,
-    shape: BlockShape,
-    block: number,
-    candidates: readonly number[],
-    range: ShardRange,
-  ): Promise<ReadonlyMap<number, Uint8Array>> {
+  /** Ranges of enough other shards; where the layouts do not lead to enough of them, from wherever they lie. */
+  private async gather(read: PieceRead, range: ShardRange): Promise<ReadonlyMap<number, Uint8Array>> {
+    const { extent, shape, piece } = read
     const needed = shardsNeeded(shape.policy)
-    const present = new Map<number, Uint8Array>()
-    const left = [...candidates]
-    while (present.size < needed) {
-      const tried = left.splice(0, needed - present.size)
-      if (tried.length === 0) throw fail("notEnoughShards", { uploadId: extent.uploadId, part: extent.part, block })
-      await mapBounded(tried, BLOCK_LIMITS.shardsAtOnce, async slot => {
-        try {
-          present.set(slot, await this.readShard(extent, shape, block, slot, range))
-        } catch (error) {
-          if (!isFailure(error, "noSuchNeedle", "corruptNeedle", "deviceFailed")) throw error
-        }
+    const slots = Array.from({ length: shardCount(shape.policy) }, (_, slot) => slot)
+    const others = slots.filter(slot => slot !== piece.slot)
+    const gatherFrom = (candidates: readonly number[], missing: number, whence: "home" | "elsewhere") =>
+      gather(this.clock, {
+        candidates,
+        needed: missing,
+        slowMs: this.times.slowMs,
+        ask: slot =>
+          this.readShard(read, slot, range, undefined, whence).catch((error: unknown) => {
+            if (isLoss(error)) return undefined
+            throw error
+          }),
       })
-    }
-    return present
+    const present = await gatherFrom(others, needed, "home")
+    if (present.size === needed) return present
+    const left = slots.filter(slot => !present.has(slot))
+    const all = new Map([...present, ...(await gatherFrom(left, needed - present.size, "elsewhere"))])
+    if (all.size === needed) return all
+    throw fail("notEnoughShards", { uploadId: extent.uploadId, part: extent.part, block: piece.block })
   }
 
   private async decode(
@@ -158,6 +219,8 @@ export class BlockReader {
     rangeBytes: number,
     present: ReadonlyMap<number, Uint8Array>,
   ): Promise<Uint8Array> {
+    const own = present.get(slot)
+    if (own) return own
     const shape = shapeOf(policy)
     if (shape.kind === "copies") return must([...present.values()][0], "a copy was found")
     const wanted = await this.compute.rebuild({ shape, shardBytes: rangeBytes, present, wanted: [slot] })

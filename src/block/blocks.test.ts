@@ -5,8 +5,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
-import { objectKeyOfText, parseBucketId, parseDeviceId, parseIncarnation } from "../base/ids.js"
-import { parseLogSequence, parseUploadId, type DeviceId } from "../base/ids.js"
+import { objectKeyOfText, parseBucketId, parseLogSequence, parseUploadId, type DeviceId } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import { parsePolicy, shardCount, shardsNeeded, textOfPolicy, tolerance, type Policy } from "../base/policy.js"
 import { Rows } from "../device/index.js"
@@ -16,81 +15,65 @@ import { partitionOf } from "../format/partition.js"
 import { planLayout, slotsOf, type Layout } from "../placement/index.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { InlineCompute } from "../seams/compute/index.js"
-import { SimDisk } from "../seams/disk/index.js"
+import type { SimDisk } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { MemoryStores } from "../seams/store/memory.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
-import { openVolumes, type NeedleId, type Volumes } from "../volume/index.js"
 import { LocalBlocks } from "./blocks.js"
-import type { ShardDevice, WrittenBody } from "./contract.js"
+import type { ShardCopy, WrittenBody } from "./contract.js"
+import { Layouts } from "./layouts.js"
+import { deviceIdOf, TestDevices, type Meddle } from "./testing.js"
 
 const BLOCK_BYTES = 128 * KIB
 const noSignal = new AbortController().signal
-const deviceId = (number: number) => parseDeviceId(number.toString(16).padStart(16, "0"))
+const deviceId = deviceIdOf
 
-/** What a test does to a shard that is read or written: throws, or waits. */
-type Meddle = (what: "append" | "read", id: NeedleId, device: DeviceId) => void | Promise<void>
+/** Rows in memory. */
+const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
 
 class World {
   readonly clock = new SimClock()
   readonly random = new SimRandom(11)
   readonly compute = new InlineCompute(makeCodec, { slabBytes: 512 * KIB, poolBytes: 4 * MIB })
   readonly layout: Layout
+  readonly layouts: Layouts
   readonly blocks: LocalBlocks
-  readonly down = new Set<DeviceId>()
-  meddle: Meddle = () => undefined
+  readonly damaged: ShardCopy[] = []
+  singleCopies = 0
   private uploads = 0
 
   constructor(
     readonly policy: Policy,
-    readonly disk: SimDisk,
-    readonly volumes: ReadonlyMap<DeviceId, Volumes>,
+    readonly devices: TestDevices,
+    refuseSingleCopy: boolean,
   ) {
-    const weighted = [...volumes.keys()].map(id => ({ id, weight: 1 }))
-    this.layout = planLayout(weighted, volumes.size)
-    const devices = new Map([...volumes].map(([id, of]) => [id, this.deviceOf(id, of)]))
-    this.blocks = new LocalBlocks(this.clock, this.compute, this.layout, devices, new SimTelemetry().metrics)
+    const weighted = [...devices.live.keys()].map(id => ({ id, weight: 1 }))
+    this.layout = planLayout(weighted, weighted.length)
+    this.layouts = new Layouts(this.layout)
+    const { metrics } = new SimTelemetry()
+    this.blocks = new LocalBlocks(this.clock, this.compute, this.layouts, devices.live, metrics, {
+      refuseSingleCopy,
+      onSingleCopy: () => (this.singleCopies += 1),
+      onDamage: (of, id) => this.damaged.push({ deviceId: of, id }),
+    })
   }
 
-  static async open(policy: Policy, devices = shardCount(policy)): Promise<World> {
-    const disk = new SimDisk()
-    const volumes = new Map<DeviceId, Volumes>()
-    for (let i = 1; i <= devices; i += 1) {
-      const rows = new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
-      const home = { folder: `/d${i}`, deviceId: deviceId(i), incarnation: parseIncarnation(1) }
-      volumes.set(deviceId(i), await openVolumes(disk.boot(), rows, home, undefined))
-    }
-    return new World(policy, disk, volumes)
+  static async open(policy: Policy, devices = shardCount(policy), refuseSingleCopy = false): Promise<World> {
+    const world = new TestDevices(makeRows)
+    for (let i = 1; i <= devices; i += 1) await world.add(i)
+    return new World(policy, world, refuseSingleCopy)
   }
 
-  private deviceOf(id: DeviceId, of: Volumes): ShardDevice {
-    const { down } = this
-    const volumes: Volumes = {
-      append: async needle => {
-        await this.meddle("append", needle.id, id)
-        await of.append(needle)
-      },
-      read: async (needleId, range, allocate) => {
-        await this.meddle("read", needleId, id)
-        return of.read(needleId, range, allocate)
-      },
-      remove: ids => of.remove(ids),
-      has: needleId => of.has(needleId),
-      ownerOf: needleId => of.ownerOf(needleId),
-      idsOfPartition: partition => of.idsOfPartition(partition),
-      usage: () => of.usage(),
-      durable: () => of.durable(),
-      refusing: undefined,
-      damages: of.damages,
-      close: () => of.close(),
-    }
-    return {
-      id,
-      volumes,
-      get isWritable() {
-        return !down.has(id)
-      },
-    }
+  get disk(): SimDisk {
+    return this.devices.disk
+  }
+
+  get down(): Set<DeviceId> {
+    return this.devices.down
+  }
+
+  set meddle(meddle: Meddle) {
+    this.devices.meddle = meddle
   }
 
   write(bytes: Uint8Array, source = piecesOf(bytes), signal = noSignal): Promise<WrittenBody> {
@@ -128,7 +111,7 @@ class World {
     let count = 0
     for (let block = 0; block < blocks; block += 1) {
       const partition = partitionOf(parseUploadId(uploadId), 0, block)
-      for (const { needles } of this.blocks.heldIn(partition)) count += needles.length
+      for (const { shards } of this.blocks.surveyOf(partition)) count += shards.length
     }
     return count
   }

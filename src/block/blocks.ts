@@ -1,40 +1,59 @@
-/** Blocks of one node: bodies in, ranges out, extents removed. See `contract.ts` for the promises. */
-import type { DeviceId, PartitionId } from "../base/ids.js"
-import { must } from "../base/assert.js"
+/** Blocks of one node: bodies in, ranges out, blocks surveyed, mended and removed. See `contract.ts` for the promises. */
+import { fail } from "../base/failures.js"
+import type { PartitionId, RowKey } from "../base/ids.js"
 import { shardCount } from "../base/policy.js"
-import { blockCount, type Extent } from "../format/extent.js"
+import type { Extent } from "../format/extent.js"
+import { needleKeysOfPartition } from "../format/needle.js"
 import { partitionOf } from "../format/partition.js"
-import { mapBounded } from "../life/index.js"
-import { slotsOf, type Layout } from "../placement/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Metrics } from "../seams/telemetry/contract.js"
-import type { NeedleId, NeedleOwner } from "../volume/contract.js"
+import type { ShardHeader } from "../volume/contract.js"
 import { BlockReader } from "./block-reader.js"
-import { BlockWriter, type Devices } from "./block-writer.js"
+import { BlockWriter } from "./block-writer.js"
 import { writeBody } from "./body-writer.js"
-import type { Blocks, HeldUpload, PieceOwner, WriteRequest, WrittenBody } from "./contract.js"
-import { heldUploads, ownerOfHeld, removeHeld } from "./held-uploads.js"
+import type { BlockOptions, BlockRun, Blocks, Devices, LiveBlock, Mended, PieceOwner } from "./contract.js"
+import type { RecodedBlock, RecodeRequest, ShardCopy, WriteRequest, WrittenBody } from "./contract.js"
+import { hasNeedle, isLoss } from "./holders.js"
+import { homeOf, type Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
+import { Mender } from "./mender.js"
+import { removeExtent, removeGroups } from "./needle-removal.js"
 import { blockShape } from "./read-plan-core.js"
+import { recodeBlock } from "./recoder.js"
+import { ALL_NEEDLES, needleIdOf, surveyPage, type BlockGroup, type SurveyPage } from "./survey-core.js"
 
 export class LocalBlocks implements Blocks {
   private readonly writer: BlockWriter
   private readonly reader: BlockReader
+  private readonly mender: Mender
 
+  /** `devices` may change at any time, and `layouts` is published to. */
   constructor(
     private readonly clock: Clock,
     private readonly compute: Compute,
-    private readonly layout: Layout,
+    private readonly layouts: Layouts,
     private readonly devices: Devices,
     metrics: Metrics,
+    options: BlockOptions = {},
   ) {
-    this.writer = new BlockWriter(devices, layout, clock)
+    const { refuseSingleCopy = false, onSingleCopy, onDamage } = options
     const rebuilt = metrics.counter(
       "hayloft_shard_pieces_rebuilt_total",
-      "Pieces read from other shards because one was missing or corrupt",
+      "Pieces read from other shards because one was missing, corrupt or slow",
     )
-    this.reader = new BlockReader(devices, layout, compute, rebuilt)
+    const single = metrics.counter(
+      "hayloft_single_copy_blocks_total",
+      "Blocks written as a single copy because a single device was left for them",
+    )
+    const note = (): void => {
+      single.add()
+      onSingleCopy?.()
+    }
+    const noteDamage = ({ deviceId, id }: ShardCopy): void => onDamage?.(deviceId, id)
+    this.writer = new BlockWriter(devices, layouts, clock, { areRefused: refuseSingleCopy, note })
+    this.reader = new BlockReader(clock, devices, layouts, compute, rebuilt, noteDamage)
+    this.mender = new Mender(clock, devices, layouts, compute, noteDamage)
   }
 
   write(request: WriteRequest): Promise<WrittenBody> {
@@ -50,49 +69,55 @@ export class LocalBlocks implements Blocks {
     return this.reader.read(extent, range, signal, pieces)
   }
 
-  async remove(extent: Extent): Promise<void> {
-    const byDevice = new Map<DeviceId, NeedleId[]>()
-    const flush = async () => {
-      const batches = [...byDevice]
-      byDevice.clear()
-      await mapBounded(batches, BLOCK_LIMITS.shardsAtOnce, async ([deviceId, ids]) => {
-        const volumes = this.devices.get(deviceId)?.volumes
-        // One that takes nothing is as if it were missing: what it keeps is judged once it is back.
-        if (volumes?.refusing === undefined) await volumes?.remove(ids)
-      })
-    }
-    for (let block = 0; block < blockCount(extent); block += 1) {
-      for (const [deviceId, id] of this.needlesOf(extent, block)) {
-        const ids = byDevice.get(deviceId)
-        if (ids) ids.push(id)
-        else byDevice.set(deviceId, [id])
+  remove(extent: Extent, runs?: readonly BlockRun[]): Promise<void> {
+    return removeExtent(this.devices, this.layouts, extent, runs)
+  }
+
+  survey(from: RowKey): SurveyPage {
+    return surveyPage(this.devices.values(), { ...ALL_NEEDLES, start: from }, BLOCK_LIMITS.surveyNeedles)
+  }
+
+  surveyOf(partition: PartitionId): readonly BlockGroup[] {
+    return surveyPage(this.devices.values(), needleKeysOfPartition(partition), Infinity).groups
+  }
+
+  async headerOf(group: BlockGroup): Promise<ShardHeader> {
+    for (const { deviceId, slot } of group.shards) {
+      try {
+        const header = await this.devices.get(deviceId)?.volumes.headerOf(needleIdOf(group, slot))
+        if (header) return header
+      } catch (error) {
+        if (this.devices.has(deviceId) && !isLoss(error)) throw error
       }
-      if ((block + 1) % BLOCK_LIMITS.removeNeedlesAtOnce === 0) await flush()
     }
-    await flush()
+    throw fail("corruptNeedle", { message: "no needle says whose it is", uploadId: group.uploadId })
   }
 
-  heldIn(partition: PartitionId): readonly HeldUpload[] {
-    return heldUploads(this.devices, partition)
+  removeGroups(groups: readonly BlockGroup[]): Promise<void> {
+    return removeGroups(this.devices, groups)
   }
 
-  ownerOf(held: HeldUpload): Promise<NeedleOwner> {
-    return ownerOfHeld(this.devices, held)
+  mend(group: BlockGroup, live: LiveBlock): Promise<Mended> {
+    return this.mender.mend(group, live)
   }
 
-  removeHeld(held: HeldUpload): Promise<void> {
-    return removeHeld(this.devices, held)
+  distrust({ deviceId, id }: ShardCopy): void {
+    this.devices.get(deviceId)?.volumes.distrust([id])
   }
 
-  private *needlesOf(extent: Extent, block: number): Generator<readonly [DeviceId, NeedleId]> {
-    const { policy, generation, exception } = blockShape(extent, block)
+  isHome(extent: Extent, block: number): boolean {
+    const { policy, generation } = blockShape(extent, block)
     const { uploadId, part } = extent
     const partition = partitionOf(uploadId, part, block)
-    const slots = slotsOf(this.layout, partition)
     for (let slot = 0; slot < shardCount(policy); slot += 1) {
-      const placed = exception?.placedSlots.find(([placedSlot]) => placedSlot === slot)
-      const deviceId = placed?.[1] ?? must(slots[slot], "the layout is wide enough")
-      yield [deviceId, { partition, uploadId, part, block, generation, slot }]
+      const home = homeOf(this.layouts.current, partition, slot)
+      const id = { partition, uploadId, part, block, generation, slot }
+      if (home === undefined || !hasNeedle(this.devices, home, id)) return false
     }
+    return true
+  }
+
+  recode(request: RecodeRequest, signal: AbortSignal): Promise<RecodedBlock | undefined> {
+    return recodeBlock(this.compute, this.reader, this.writer, request, signal)
   }
 }

@@ -113,7 +113,8 @@ class OpenBody {
 
   private send(slab: Slab): void {
     this.feed(slab)
-    const written = this.writer.write(this.request, this.lane, slab, this.block, this.filled)
+    const request = { ...this.request, generation: 0, care: "asFits" } as const
+    const written = this.writer.write(request, this.lane, slab, this.block, this.filled)
     this.blocks.push(written)
     this.inFlight.push(written)
     const done = () => void (this.inFlight = this.inFlight.filter(other => other !== written))

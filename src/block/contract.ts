@@ -1,12 +1,13 @@
 /**
  * Blocks: a byte stream becomes blocks, shards, and needles on devices, and back. No names here.
  */
-import type { DeviceId, PartitionId, UploadId } from "../base/ids.js"
+import type { DeviceId, PartitionId, RowKey, UploadId } from "../base/ids.js"
 import type { PieceOwner } from "../base/pieces.js"
 import type { Policy } from "../base/policy.js"
 import type { Extent } from "../format/extent.js"
 import type { Digests, LanePlan } from "../seams/compute/contract.js"
-import type { NeedleId, NeedleOwner, Volumes } from "../volume/contract.js"
+import type { NeedleId, NeedleOwner, ShardHeader, Volumes } from "../volume/contract.js"
+import type { BlockGroup, SurveyPage } from "./survey-core.js"
 
 export type { PieceOwner }
 
@@ -14,8 +15,22 @@ export type { PieceOwner }
 export interface ShardDevice {
   readonly id: DeviceId
   readonly volumes: Volumes
-  /** False while the device takes no new needles (suspect, full, missing). */
+  /** False while the device takes no new needles because it is suspect. */
   readonly isWritable: boolean
+  /** True while it has no room for new needles: blocks that would need it are refused. Absent: it has. */
+  readonly isFull?: boolean
+}
+
+/** The devices that take part now. It changes while it is used: one that is not there is neither read nor written. */
+export type Devices = ReadonlyMap<DeviceId, ShardDevice>
+
+export interface BlockOptions {
+  /** Refuse, with `deviceFailed`, to write a block as a single copy whose policy would survive a loss. */
+  readonly refuseSingleCopy?: boolean
+  /** A block was written so. */
+  readonly onSingleCopy?: () => void
+  /** A device was found to have a damaged shard instead of a good one. */
+  readonly onDamage?: (deviceId: DeviceId, id: NeedleId) => void
 }
 
 /** This device owes shards of this partition. */
@@ -51,10 +66,48 @@ export interface WrittenBody {
   readonly debts: readonly ShardDebt[]
 }
 
-/** Needles of one upload in one partition, wherever they lie. */
-export interface HeldUpload {
-  readonly uploadId: UploadId
-  readonly needles: readonly (readonly [DeviceId, NeedleId])[]
+/** Blocks [first, last] of an extent. */
+export interface BlockRun {
+  readonly firstBlock: number
+  readonly lastBlock: number
+}
+
+/** One copy of a shard. */
+export interface ShardCopy {
+  readonly deviceId: DeviceId
+  readonly id: NeedleId
+}
+
+/** What a row says of a block that it names. */
+export interface LiveBlock {
+  readonly extent: Extent
+  readonly owner: NeedleOwner
+  /** For slot 0 of block 0. */
+  birthNote(): Uint8Array | undefined
+}
+
+/** How a block was left. */
+export interface Mended {
+  readonly writtenBytes: number
+  /** Copies removed from where they were not wanted. */
+  readonly removed: number
+  /** Devices that could have been given a shard and were not: a read or write failed. */
+  readonly lacking: readonly DeviceId[]
+  /** Devices that lack a shard and cannot be written now. */
+  readonly waitingFor: readonly DeviceId[]
+  /** Fewer good shards are left than a read needs. */
+  readonly isUnreadable: boolean
+}
+
+export interface RecodeRequest {
+  /** As rows name it now; one of its blocks is read. */
+  readonly extent: Extent
+  readonly block: number
+  readonly owner: NeedleOwner
+  readonly policy: Policy
+  /** Of the new needles: one under which the block was never coded otherwise. */
+  readonly generation: number
+  readonly birthNote: Uint8Array | undefined
 }
 
 export interface Blocks {
@@ -74,12 +127,35 @@ export interface Blocks {
     signal: AbortSignal,
     pieces?: PieceOwner,
   ): AsyncIterable<Uint8Array>
-  /** Removes all needles of an extent. */
-  remove(extent: Extent): Promise<void>
-  /** The uploads that devices hold needles of in a partition, named by a row or not. */
-  heldIn(partition: PartitionId): readonly HeldUpload[]
-  /** The row that an upload's needles name. Throws `corruptNeedle` where none of them can be read. */
-  ownerOf(held: HeldUpload): Promise<NeedleOwner>
+  /** Removes all needles of an extent, or of some of its blocks. */
+  remove(extent: Extent, runs?: readonly BlockRun[]): Promise<void>
+  /** Blocks that devices hold from a place in the index on, named by a row or not. See `surveyPage`. */
+  survey(from: RowKey): SurveyPage
+  /** All that devices hold of one partition. */
+  surveyOf(partition: PartitionId): readonly BlockGroup[]
+  /** What the needles of a block say of themselves. Throws `corruptNeedle` where none of them can be read. */
+  headerOf(group: BlockGroup): Promise<ShardHeader>
   /** Removes just these needles. */
-  removeHeld(held: HeldUpload): Promise<void>
+  removeGroups(groups: readonly BlockGroup[]): Promise<void>
+  /**
+   * Puts each shard of a block where it should be, and removes copies from where they should not. Throws
+   * `deviceFull`; a device that fails is one that still lacks its shard.
+   */
+  mend(group: BlockGroup, live: LiveBlock): Promise<Mended>
+  /** A shard was found damaged: surveys do not show it until it was written again. */
+  distrust(copy: ShardCopy): void
+  /** Whether every shard of a block lies where the layout has its slot. */
+  isHome(extent: Extent, block: number): boolean
+  /**
+   * Codes one block anew, on all the devices that its new policy takes; undefined where memory is short now.
+   * Throws `notEnoughShards`, `deviceFull`, `deviceFailed`. What a failure leaves behind is as if it had
+   * not been written: the same request writes the same needles.
+   */
+  recode(request: RecodeRequest, signal: AbortSignal): Promise<RecodedBlock | undefined>
+}
+
+/** Slots of a recoded block that were late, and what their devices owe. */
+export interface RecodedBlock {
+  readonly missingSlots: readonly number[]
+  readonly debts: readonly ShardDebt[]
 }

@@ -51,7 +51,7 @@ const isAlike = (a: ExtentException, b: ExtentException): boolean =>
   String(a.placedSlots) === String(b.placedSlots)
 
 /** Each device owes each partition once. */
-function debtsOf(blocks: readonly Written[], partitionOfBlock: (block: number) => PartitionId): ShardDebt[] {
+export function debtsOf(blocks: readonly Written[], partitionOfBlock: (block: number) => PartitionId): ShardDebt[] {
   const debts = new Map<string, ShardDebt>()
   for (const { block, plan, missingSlots, slots } of blocks) {
     const late = missingSlots.flatMap(slot => slots[slot] ?? [])

@@ -1,4 +1,9 @@
 /** Blocks: a byte stream becomes blocks, shards and needles on devices, and back. */
 export { LocalBlocks } from "./blocks.js"
-export type { Blocks, HeldUpload, PieceOwner, ShardDebt, ShardDevice, WriteRequest, WrittenBody } from "./contract.js"
-export { shapeOf } from "./read-plan-core.js"
+export type { BlockOptions, BlockRun, Blocks, Devices, LiveBlock, Mended, PieceOwner } from "./contract.js"
+export type { RecodedBlock, RecodeRequest, ShardCopy, ShardDebt, ShardDevice } from "./contract.js"
+export type { WriteRequest, WrittenBody } from "./contract.js"
+export { homeOf, Layouts } from "./layouts.js"
+export { blockShape, shapeOf } from "./read-plan-core.js"
+export { ALL_NEEDLES, needleIdOf, standingOf } from "./survey-core.js"
+export type { BlockGroup, HeldShard, Standing, SurveyPage } from "./survey-core.js"

@@ -10,6 +10,15 @@ export const BLOCK_LIMITS = {
   readAheadPiecesMax: 4,
   /** Bytes read ahead by all readers together; beyond it each reader fetches one piece at a time. */
   readAheadBytesMax: 256 * MIB,
+  /** A shard that takes longer than this many times what 95 % of the latest reads took is slow … */
+  slowReadTimes: 3,
+  /** … but not before the first, and at any rate after the second: nobody waits for a hung device for long. */
+  slowReadMsMin: 50,
+  slowReadMsMax: 2_000,
+  /** The latest reads that this is judged by. */
+  readTimesKept: 256,
+  /** Pieces that are rebuilt because their shard is slow, at once; beyond, slow shards are waited for. */
+  hedgesAtOnce: 16,
   /** Memory that is kept for the next reads. */
   readBuffersIdleBytesMax: 32 * MIB,
   /** A client may be this slow, over this long, only while nobody waits for the slab that its body holds. */
@@ -21,4 +30,8 @@ export const BLOCK_LIMITS = {
   /** Needles removed from one device in one call. */
   removeNeedlesAtOnce: 1024,
   shardsAtOnce: 32,
+  /** Needles that one page of a survey shows: some milliseconds. */
+  surveyNeedles: 2048,
+  /** Memory for the shards of blocks that are being mended. */
+  mendBytesMax: 64 * MIB,
 } as const

@@ -2,40 +2,31 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { isFailure } from "../base/failures.js"
-import { objectKeyOfText, parseBucketId, parseDeviceId, parseUploadId } from "../base/ids.js"
+import { objectKeyOfText, parseBucketId, parseLogSequence, parseUploadId } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
+import { Rows } from "../device/index.js"
 import { makeCodec } from "../erasure/index.js"
 import { planLayout } from "../placement/index.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { InlineCompute } from "../seams/compute/index.js"
+import { MemoryStores } from "../seams/store/memory.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
-import type { Volumes } from "../volume/index.js"
 import { LocalBlocks } from "./blocks.js"
+import { Layouts } from "./layouts.js"
+import { TestDevices } from "./testing.js"
 
-const DEVICE = parseDeviceId("00000000000000d1")
 const PIECE = new Uint8Array(8 * KIB).fill(7)
 const never = new AbortController().signal
 
 /** One device that takes everything, and memory for one block. */
-function world() {
+async function world() {
   const clock = new SimClock()
   const compute = new InlineCompute(makeCodec, { slabBytes: 256 * KIB, poolBytes: 256 * KIB })
-  const volumes: Volumes = {
-    append: async () => undefined,
-    read: () => assert.fail("nothing is read"),
-    ownerOf: () => assert.fail("nobody asks for owners"),
-    remove: async () => undefined,
-    has: () => false,
-    idsOfPartition: () => [],
-    usage: () => ({ volumes: 0, writtenBytes: 0 }),
-    durable: () => undefined,
-    refusing: undefined,
-    damages: [],
-    close: async () => undefined,
-  }
-  const layout = planLayout([{ id: DEVICE, weight: 1 }], 1)
-  const devices = new Map([[DEVICE, { id: DEVICE, volumes, isWritable: true }]])
-  const blocks = new LocalBlocks(clock, compute, layout, devices, new SimTelemetry().metrics)
+  const devices = new TestDevices(
+    async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0)),
+  )
+  const layouts = new Layouts(planLayout([{ id: await devices.add(1), weight: 1 }], 1))
+  const blocks = new LocalBlocks(clock, compute, layouts, devices.live, new SimTelemetry().metrics)
   let uploads = 0
   /** Sends so many pieces, one each `everyMs`. */
   const send = (pieces: number, everyMs: number) => {
@@ -64,7 +55,7 @@ function world() {
 }
 
 test("a client slower than 64 KiB/s for 30 s is given up once another waits for its memory", async () => {
-  const { clock, compute, send } = world()
+  const { clock, compute, send } = await world()
   // 2 KiB/s: two minutes for one block.
   const slow = send(200, 4000)
   const refused = slow.then(
@@ -83,13 +74,13 @@ test("a client slower than 64 KiB/s for 30 s is given up once another waits for 
 })
 
 test("a slow client whose memory nobody needs is waited for", async () => {
-  const { clock, compute, send } = world()
+  const { clock, compute, send } = await world()
   const { lengthBytes } = await clock.runUntil(send(120, 1000))
   assert.deepEqual([lengthBytes, compute.slabs.slabsFree], [120 * PIECE.length, 1])
 })
 
 test("a steady client keeps its memory while others wait", async () => {
-  const { clock, send } = world()
+  const { clock, send } = await world()
   // 80 KiB/s, two minutes long.
   const steady = send(1200, 100)
   await clock.advance(1_000)

@@ -16,6 +16,9 @@ export interface SlotDevice {
   readonly isWritable: boolean
 }
 
+/** `asFits`: as many devices as can be written. `whole`: all of the policy's, or not at all. */
+export type WriteCare = "asFits" | "whole"
+
 export interface WritePlan {
   readonly policy: Policy
   /** By slot: the device to write to; undefined where the slot's device is down. */
@@ -29,18 +32,21 @@ export interface WritePlan {
   readonly durableMin: number
 }
 
-/** Throws `deviceFailed` where no device of the partition can be written. */
-export function planWrite(policy: Policy, slots: readonly SlotDevice[]): WritePlan {
-  const wanted = slots.slice(0, shardCount(policy))
+/** Throws `deviceFailed` where no device of the partition can be written, or not all that it takes. */
+export function planWrite(policy: Policy, slots: readonly SlotDevice[], care: WriteCare = "asFits"): WritePlan {
+  const n = shardCount(policy)
+  // A layout may be narrower than the policy for a while: the slots that it lacks are as good as down.
+  const wanted = slots.slice(0, n)
   const writable = wanted.filter(slot => slot.isWritable)
   if (writable.length === 0) throw fail("deviceFailed", { message: "no device of the partition can be written" })
   const needed = shardsNeeded(policy)
   const owing = wanted.filter(slot => !slot.isWritable).map(slot => slot.id)
-  const keepsPolicy = writable.length === wanted.length || writable.length >= needed + 1
+  if (care === "whole" && writable.length < n)
+    throw fail("deviceFailed", { message: "not all devices of the partition can be written" })
+  const keepsPolicy = writable.length === n || writable.length >= needed + 1
   if (keepsPolicy) {
-    const targets = wanted.map(slot => (slot.isWritable ? slot.id : undefined))
+    const targets = Array.from({ length: n }, (_, slot) => (wanted[slot]?.isWritable ? wanted[slot].id : undefined))
     const missingSlots = targets.flatMap((target, slot) => (target === undefined ? [slot] : []))
-    const n = wanted.length
     const durableMin = n === 1 ? 1 : Math.max(needed + 1, n - 1 - missingSlots.length)
     return { policy, targets, placedSlots: [], missingSlots, owing, durableMin: Math.min(durableMin, writable.length) }
   }

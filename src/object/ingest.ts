@@ -57,9 +57,21 @@ export class Ingest {
    * are given up and the refusal is thrown.
    */
   async run<Result>(request: IngestRequest, commit: (ingested: Ingested) => Promise<Result>): Promise<Result> {
-    const { bucket, key, body: source } = request
-    requireBucket(this.tablet.committed, bucket.id)
+    requireBucket(this.tablet.committed, request.bucket.id)
     const uploadId = this.uploads.nextId()
+    try {
+      return await this.ingest(request, uploadId, commit)
+    } finally {
+      this.uploads.letGo(uploadId)
+    }
+  }
+
+  private async ingest<Result>(
+    request: IngestRequest,
+    uploadId: UploadId,
+    commit: (ingested: Ingested) => Promise<Result>,
+  ): Promise<Result> {
+    const { bucket, key, body: source } = request
     const body = await this.write(request, uploadId)
     try {
       const checksumValue = checkBody(source, source.declaredChecksum(), body.lengthBytes, body.digests)

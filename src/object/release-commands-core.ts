@@ -4,39 +4,19 @@
  * The collector never decides by absence: an upload that looks orphaned is judged at its row, and a
  * judgement of "void" is durable before a byte is deleted, so that a late commit is refused.
  */
-import type { BucketId, ObjectKey, RowKey, UploadId } from "../base/ids.js"
+import { firstOf } from "../base/first-of.js"
+import type { RowKey } from "../base/ids.js"
 import type { Family } from "../base/families.js"
 import type { EntryWrite } from "../format/entry.js"
-import { objectRowKey, suffixRange, uploadRowKey } from "../format/row-key.js"
-import { decodePart, decodeRelease, decodeSegment, PRESENT, type ReleaseRecord } from "../format/records.js"
-import { decodeVersion } from "../format/version-record.js"
+import { objectRowKey, uploadRowKey } from "../format/row-key.js"
+import { decodeRelease, PRESENT, type ReleaseRecord } from "../format/records.js"
 import type { Command, TabletView } from "../tablet/index.js"
+import { namingsOf, type UploadName } from "./named-extents-core.js"
 
 export type Judgement = "live" | "void"
 
-export interface JudgeUpload {
-  readonly bucketId: BucketId
-  readonly key: ObjectKey
-  readonly uploadId: UploadId
-}
-
-/** Every upload that the rows of one object key name: versions, parts, segments. */
-export function* uploadsNamed(view: TabletView, bucketId: BucketId, key: ObjectKey): Generator<UploadId> {
-  const row = objectRowKey(bucketId, key)
-  for (const family of ["current", "versions"] as const) {
-    for (const [, found] of view.range(family, suffixRange(row))) {
-      const { content } = decodeVersion(found.value)
-      if (content.kind === "extent") yield content.extent.uploadId
-    }
-  }
-  for (const [, found] of view.range("parts", suffixRange(row))) yield decodePart(found.value).extent.uploadId
-  for (const [, found] of view.range("segments", suffixRange(row))) {
-    for (const part of decodeSegment(found.value).parts) yield part.extent.uploadId
-  }
-}
-
 /** Live, or from now on void: a commit that names it is refused. */
-export function judgeUpload(judge: JudgeUpload): Command<Judgement> {
+export function judgeUpload(judge: UploadName): Command<Judgement> {
   const voidKey = uploadRowKey(objectRowKey(judge.bucketId, judge.key), judge.uploadId)
   return {
     name: "JudgeUpload",
@@ -44,9 +24,7 @@ export function judgeUpload(judge: JudgeUpload): Command<Judgement> {
     touches: [["voids", voidKey]],
     decide(view) {
       if (view.get("voids", voidKey)) return { writes: [], result: "void" }
-      for (const named of uploadsNamed(view, judge.bucketId, judge.key)) {
-        if (named === judge.uploadId) return { writes: [], result: "live" }
-      }
+      if (firstOf(namingsOf(view, judge))) return { writes: [], result: "live" }
       return { writes: [{ family: "voids", key: voidKey, value: PRESENT }], result: "void" }
     },
   }

@@ -38,6 +38,6 @@ export function createServices(
   const ingest = new Ingest(tablet, blocks, uploads, store)
   const objects = new ObjectService(random, tablet, new ObjectReader(tablet, blocks, pins), ingest)
   const multipart = new MultipartService(clock, random, tablet, compute, ingest, objects, incarnation)
-  const chores = [new Collector(tablet, blocks, pins), new Orphans(tablet, blocks, pins, incarnation, log)]
+  const chores = [new Collector(tablet, blocks, pins), new Orphans(tablet, blocks, pins, uploads, incarnation, log)]
   return { buckets: new BucketService(tablet), objects, multipart, chores }
 }

@@ -2,23 +2,37 @@
  * Uploads: ids for bodies on their way in, and the end of those that came to nothing.
  *
  * An id carries the incarnation of the process that gave it out, so that the collector knows which
- * ones belong to lives that are over.
+ * ones belong to lives that are over. While an upload is held (on its way in, or being coded anew)
+ * nobody else decides about its needles.
+ * Limits  UPLOADS_IN_DOUBT_MAX; beyond, the next start judges.
  */
 import { hexOf } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
 import { parseUploadId, type BucketId, type Incarnation, type ObjectKey, type UploadId } from "../base/ids.js"
 import type { Blocks, WrittenBody } from "../block/index.js"
+import type { Extent } from "../format/extent.js"
+import { objectRowKey, uploadRowKey } from "../format/row-key.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import type { Tablet } from "../tablet/index.js"
-import { objectRowKey, uploadRowKey } from "../format/row-key.js"
 import { dropRows, judgeUpload } from "./release-commands-core.js"
 
+export const UPLOADS_IN_DOUBT_MAX = 10_000
+
 export const incarnationOf = (uploadId: UploadId): number => parseInt(uploadId.slice(0, 8), 16)
+
+/** An upload that was refused and may be in a row all the same, or whose needles could not be removed. */
+export interface UploadInDoubt {
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+  readonly extent: Extent
+}
 
 export class Uploads {
   private readonly random: Random
   private given = 0
+  private readonly held = new Set<UploadId>()
+  private readonly doubts: UploadInDoubt[] = []
 
   constructor(
     readonly incarnation: Incarnation,
@@ -30,22 +44,42 @@ export class Uploads {
     this.random = random.fork("uploads")
   }
 
-  /** 4 bytes of incarnation, 4 of a counter, 8 random. */
+  /** 4 bytes of incarnation, 4 of a counter, 8 random. Held until it is let go. */
   nextId(): UploadId {
     this.given = (this.given + 1) >>> 0
     const head = Buffer.alloc(8)
     head.writeUInt32BE(this.incarnation, 0)
     head.writeUInt32BE(this.given, 4)
-    return parseUploadId(hexOf(head) + hexOf(this.random.bytes(8)))
+    const uploadId = parseUploadId(hexOf(head) + hexOf(this.random.bytes(8)))
+    this.hold(uploadId)
+    return uploadId
+  }
+
+  hold(uploadId: UploadId): void {
+    this.held.add(uploadId)
+  }
+
+  /** It is in its row, or nobody will ever put it there. */
+  letGo(uploadId: UploadId): void {
+    this.held.delete(uploadId)
+  }
+
+  isHeld(uploadId: UploadId): boolean {
+    return this.held.has(uploadId)
   }
 
   /**
-   * Gives up what a refused request has written. Best effort: after a crash, or where the refusal is
-   * not certain, the next start finds it.
+   * Gives up what a refused request has written. Best effort: where the refusal is not certain, or a
+   * device does not answer, the upload is judged later.
    */
   async discard(bucketId: BucketId, key: ObjectKey, body: WrittenBody, refusal: unknown): Promise<void> {
-    if (body.content.kind !== "extent" || isFailure(refusal, "indeterminate", "stopping", "deviceFailed")) return
+    if (body.content.kind !== "extent") return
     const { extent } = body.content
+    const doubt = { bucketId, key, extent }
+    if (isFailure(refusal, "indeterminate", "stopping", "deviceFailed")) {
+      this.leaveInDoubt(doubt)
+      return
+    }
     try {
       const verdict = await this.tablet.run(judgeUpload({ bucketId, key, uploadId: extent.uploadId }))
       if (verdict !== "void") return
@@ -54,7 +88,22 @@ export class Uploads {
       const mark = uploadRowKey(objectRowKey(bucketId, key), extent.uploadId)
       await this.tablet.run(dropRows([["voids", mark]]))
     } catch (error) {
+      this.leaveInDoubt(doubt)
       this.log.debug("an upload that was given up is left to the collector", { error: String(error) })
     }
+  }
+
+  private leaveInDoubt(doubt: UploadInDoubt): void {
+    if (this.doubts.length < UPLOADS_IN_DOUBT_MAX) this.doubts.push(doubt)
+  }
+
+  /** The next upload in doubt, to be judged; undefined where there is none. */
+  takeDoubt(): UploadInDoubt | undefined {
+    return this.doubts.shift()
+  }
+
+  /** It could not be judged now. */
+  putBack(doubt: UploadInDoubt): void {
+    this.leaveInDoubt(doubt)
   }
 }

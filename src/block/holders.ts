@@ -1,0 +1,48 @@
+/**
+ * Holders: on which devices a shard may lie, most likely first, and which errors say that one of them
+ * does not have it for us.
+ */
+import { isFailure } from "../base/failures.js"
+import type { DeviceId } from "../base/ids.js"
+import type { ExtentException } from "../format/extent.js"
+import type { NeedleId } from "../format/needle.js"
+import type { Devices } from "./contract.js"
+import { homeOf, type Layouts } from "./layouts.js"
+
+/** Where the block's reference says, else where the layout has the slot, else where the one before had it. */
+export function holdersOf(
+  layouts: Layouts,
+  { partition, slot }: Pick<NeedleId, "partition" | "slot">,
+  exception: ExtentException | undefined,
+): readonly DeviceId[] {
+  const { current, previous } = layouts
+  const placed = exception?.placedSlots.find(([placedSlot]) => placedSlot === slot)?.[1]
+  const home = homeOf(current, partition, slot)
+  const before = previous && homeOf(previous, partition, slot)
+  if (placed === undefined && (before === undefined || before === home)) return home === undefined ? [] : [home]
+  return [...new Set([placed, home, before])].filter(id => id !== undefined)
+}
+
+/** Every other device whose index has it: where a shard is that no layout leads to any more. */
+export function strayHolders(devices: Devices, id: NeedleId, known: readonly DeviceId[]): readonly DeviceId[] {
+  return [...devices.values()]
+    .filter(device => !known.includes(device.id) && hasNeedle(devices, device.id, id))
+    .map(device => device.id)
+}
+
+/** Whether a device that is there has the needle, as far as its index can be read. */
+export function hasNeedle(devices: Devices, deviceId: DeviceId, id: NeedleId): boolean {
+  try {
+    return devices.get(deviceId)?.volumes.has(id) ?? false
+  } catch (error) {
+    if (!isFailure(error, "corruptRow")) throw error
+    return false
+  }
+}
+
+/** The shard is lost, damaged, or out of reach: others have to do. */
+export const isLoss = (error: unknown): boolean =>
+  isFailure(error, "noSuchNeedle", "corruptNeedle", "corruptRow", "deviceFailed")
+
+/** What the device has instead of the shard is damaged. */
+export const isDamage = (error: unknown): boolean => isFailure(error, "corruptNeedle", "corruptRow")

@@ -1,0 +1,44 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { parseDeviceId, parsePartitionId } from "../base/ids.js"
+import { planLayout, slotsOf } from "../placement/index.js"
+import { homeOf, Layouts } from "./layouts.js"
+
+const devices = [1, 2, 3].map(number => ({ id: parseDeviceId(number.toString(16).padStart(16, "0")), weight: 1 }))
+const version = (number: number) => planLayout(devices, 2, number)
+
+test("the home of a slot is the device that the layout names, and none beyond its width", () => {
+  const layout = version(1)
+  for (const partition of [0, 1, 77, 65_535].map(parsePartitionId)) {
+    const homes = [0, 1, 2].map(slot => homeOf(layout, partition, slot))
+    assert.deepEqual(homes, [...slotsOf(layout, partition), undefined])
+  }
+})
+
+test("a layout is drained when the last write under an older one has ended", async () => {
+  const layouts = new Layouts(version(1))
+  const [first, second] = [layouts.hold(), layouts.hold()]
+  await layouts.drained()
+  layouts.publish(version(2), version(1))
+  const later = layouts.hold()
+  let isDrained = false
+  const drained = layouts.drained().then(() => (isDrained = true))
+  first.end()
+  await Promise.resolve()
+  assert.equal(isDrained, false)
+  assert.equal(layouts.isDrained, false)
+  second.end()
+  await drained
+  assert.ok(layouts.isDrained, "what is written under the current layout is not waited for")
+  layouts.publish(version(3), version(2))
+  assert.equal(layouts.isDrained, false)
+  later.end()
+  assert.ok(layouts.isDrained)
+})
+
+test("layouts only go forward", () => {
+  const layouts = new Layouts(version(2))
+  assert.throws(() => layouts.publish(version(1), undefined))
+  layouts.publish(version(2), version(1))
+  assert.equal(layouts.previous?.version, 1)
+})

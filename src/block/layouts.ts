@@ -1,0 +1,87 @@
+/**
+ * Layouts: which devices hold which partition now, and, while shards move, which held it before.
+ *
+ * Promises  Whoever writes holds on to the layout that it began with until all it wrote has ended, so
+ *           that once `drained` resolves nothing comes to lie where only an older layout looks.
+ */
+import { assert } from "../base/assert.js"
+import type { DeviceId, PartitionId } from "../base/ids.js"
+import type { Layout } from "../placement/index.js"
+
+/** The device of a slot; undefined where the layout is narrower. */
+export function homeOf({ table, width, devices }: Layout, partition: PartitionId, slot: number): DeviceId | undefined {
+  if (slot >= width) return undefined
+  const index = table[partition * width + slot]
+  return index === undefined ? undefined : devices[index]
+}
+
+/** A layout that somebody writes by. */
+export interface HeldLayout {
+  readonly layout: Layout
+  /** To be called once, when nothing that was begun is under way any more. */
+  end(): void
+}
+
+export class Layouts {
+  private now: Layout
+  private before: Layout | undefined
+  /** Writes under way, by the version that they began with. */
+  private readonly writes = new Map<number, number>()
+  private waiting: { readonly below: number; readonly resolve: () => void }[] = []
+
+  constructor(current: Layout, previous?: Layout) {
+    this.now = current
+    this.before = previous
+  }
+
+  get current(): Layout {
+    return this.now
+  }
+
+  get previous(): Layout | undefined {
+    return this.before
+  }
+
+  /** From here on blocks are written by `current`, and read there first, then where `previous` has them. */
+  publish(current: Layout, previous: Layout | undefined): void {
+    assert(current.version >= this.now.version, "layouts only go forward")
+    this.now = current
+    this.before = previous
+  }
+
+  hold(): HeldLayout {
+    const layout = this.now
+    const { version } = layout
+    this.writes.set(version, (this.writes.get(version) ?? 0) + 1)
+    const end = (): void => {
+      const left = (this.writes.get(version) ?? 0) - 1
+      assert(left >= 0, "a layout is let go once")
+      if (left > 0) this.writes.set(version, left)
+      else this.writes.delete(version)
+      this.wake()
+    }
+    return { layout, end }
+  }
+
+  get isDrained(): boolean {
+    return !this.hasWritesBelow(this.now.version)
+  }
+
+  /** Resolves when no write under a layout older than the current one is under way. */
+  async drained(): Promise<void> {
+    const below = this.now.version
+    if (this.hasWritesBelow(below)) await new Promise<void>(resolve => this.waiting.push({ below, resolve }))
+  }
+
+  private hasWritesBelow(version: number): boolean {
+    for (const older of this.writes.keys()) if (older < version) return true
+    return false
+  }
+
+  private wake(): void {
+    const free = this.waiting.filter(({ below }) => !this.hasWritesBelow(below))
+    if (free.length === 0) return
+    this.waiting = this.waiting.filter(waiting => !free.includes(waiting))
+    for (const { resolve } of free) resolve()
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * Mending: what has to be done so that each shard of a block lies on the device that should have it, and
+ * nowhere else. Pure.
+ *
+ * A shard's device is the one that the block's reference names, while that is one of the partition's,
+ * else the one that the layout has in its slot; but no device gets two shards of one block while another
+ * of the partition's has none. A copy elsewhere goes once the right device has the shard, never before.
+ */
+import type { DeviceId } from "../base/ids.js"
+import { shardCount } from "../base/policy.js"
+import type { BlockShape } from "./read-plan-core.js"
+import type { BlockGroup, HeldShard } from "./survey-core.js"
+
+/** A shard to be written. */
+export interface MendWrite {
+  readonly slot: number
+  readonly to: DeviceId
+  /** Where a copy lies; none: it has to be rebuilt. */
+  readonly from: readonly DeviceId[]
+}
+
+export interface MendPlan {
+  readonly writes: readonly MendWrite[]
+  /** Copies that are not wanted where they are, with the device that must have the shard first. */
+  readonly surplus: readonly (HeldShard & { readonly onceOn: DeviceId })[]
+  /** Devices that lack a shard and cannot be written now. */
+  readonly waitingFor: readonly DeviceId[]
+}
+
+/** `slots`: the partition's devices. `isWritable`: those that can be written now. */
+export function planMend(
+  group: BlockGroup,
+  shape: Pick<BlockShape, "policy" | "exception">,
+  slots: readonly DeviceId[],
+  isWritable: (deviceId: DeviceId) => boolean,
+): MendPlan {
+  const targets = targetsOf(group, shape, slots)
+  const writes: MendWrite[] = []
+  const surplus: (HeldShard & { onceOn: DeviceId })[] = []
+  const waitingFor: DeviceId[] = []
+  for (const [slot, to] of targets.entries()) {
+    if (to === undefined) continue
+    const copies = group.shards.filter(shard => shard.slot === slot)
+    const elsewhere = copies.filter(({ deviceId }) => deviceId !== to)
+    const isThere = elsewhere.length < copies.length
+    if (!isThere && !isWritable(to)) waitingFor.push(to)
+    else if (!isThere) writes.push({ slot, to, from: elsewhere.map(({ deviceId }) => deviceId) })
+    if (isThere || isWritable(to)) surplus.push(...elsewhere.map(shard => ({ ...shard, onceOn: to })))
+  }
+  return { writes, surplus, waitingFor }
+}
+
+/** By slot, the device that should have the shard; undefined where there is none for it. */
+export function targetsOf(
+  { shards }: Pick<BlockGroup, "shards">,
+  { policy, exception }: Pick<BlockShape, "policy" | "exception">,
+  slots: readonly DeviceId[],
+): readonly (DeviceId | undefined)[] {
+  const n = shardCount(policy)
+  const targets = new Array<DeviceId | undefined>(n).fill(undefined)
+  const taken = new Set<DeviceId>()
+  const give = (slot: number, device: DeviceId | undefined): void => {
+    if (slot >= n || device === undefined || targets[slot] !== undefined || taken.has(device)) return
+    targets[slot] = device
+    taken.add(device)
+  }
+  for (const [slot, device] of exception?.placedSlots ?? []) if (slots.includes(device)) give(slot, device)
+  for (let slot = 0; slot < n; slot += 1) give(slot, slots[slot])
+  // Both of the devices that a slot might lie on have another shard of the block.
+  for (let slot = 0; slot < n; slot += 1) {
+    const holder = shards.find(
+      shard => shard.slot === slot && slots.includes(shard.deviceId) && !taken.has(shard.deviceId),
+    )
+    give(slot, holder?.deviceId ?? slots.find(device => !taken.has(device)))
+  }
+  return targets
+}

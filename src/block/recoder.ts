@@ -1,0 +1,59 @@
+/**
+ * Recoder: one block of an extent, read and coded anew in a slab of its own. Background work: it takes
+ * memory only while plenty is free.
+ */
+import type { Extent } from "../format/extent.js"
+import { partitionOf } from "../format/partition.js"
+import type { Compute, Slab } from "../seams/compute/contract.js"
+import type { BlockReader } from "./block-reader.js"
+import type { BlockWriter } from "./block-writer.js"
+import type { RecodedBlock, RecodeRequest } from "./contract.js"
+import { debtsOf } from "./describe-core.js"
+import { blockShape } from "./read-plan-core.js"
+
+const NO_DIGESTS = { md5: false, sha256: false, checksum: undefined }
+
+/** See `Blocks.recode`. */
+export async function recodeBlock(
+  compute: Compute,
+  reader: BlockReader,
+  writer: BlockWriter,
+  request: RecodeRequest,
+  signal: AbortSignal,
+): Promise<RecodedBlock | undefined> {
+  const { extent, block, owner, policy, generation, birthNote } = request
+  const { uploadId, part } = extent
+  const slab = compute.slabs.tryMore()
+  if (slab === undefined) return undefined
+  const lengthBytes = await fill(reader, slab, extent, block, signal).catch((error: unknown) => {
+    slab.release()
+    throw error
+  })
+  const lane = compute.openLane(NO_DIGESTS)
+  try {
+    const target = { uploadId, part, owner, policy, birthNote, generation, care: "whole" } as const
+    const written = await writer.write(target, lane, slab, block, lengthBytes)
+    const debts = debtsOf([written], of => partitionOf(uploadId, part, of))
+    return { missingSlots: written.missingSlots, debts }
+  } finally {
+    lane.close()
+  }
+}
+
+/** Reads the block to the front of the slab. */
+async function fill(
+  reader: BlockReader,
+  slab: Slab,
+  extent: Extent,
+  block: number,
+  signal: AbortSignal,
+): Promise<number> {
+  const { lengthBytes } = blockShape(extent, block)
+  const range = { offsetBytes: block * extent.blockBytes, lengthBytes }
+  let at = 0
+  for await (const piece of reader.read(extent, range, signal, "reader")) {
+    slab.bytes.set(piece, at)
+    at += piece.length
+  }
+  return at
+}

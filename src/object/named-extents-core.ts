@@ -1,0 +1,83 @@
+/**
+ * Named extents: which rows of one object key name an upload's bytes, and what they say of them. Pure.
+ *
+ * Rows that do not hold the upload's id, which is in them byte for byte, are passed over undecoded: a
+ * large multipart object names thousands of uploads.
+ */
+import { must } from "../base/assert.js"
+import { bytesOfHex } from "../base/bytes.js"
+import type { BucketId, MultipartId, ObjectKey, RowKey, UploadId } from "../base/ids.js"
+import { encodeBirthNote } from "../format/birth-note.js"
+import { bufferOf } from "../format/buffer-of.js"
+import type { Extent } from "../format/extent.js"
+import { decodeBucket, decodePart, decodeSegment, type PartRecord, type SegmentRecord } from "../format/records.js"
+import { bucketRowKey, objectRowKey, parseObjectRowKey, suffixRange } from "../format/row-key.js"
+import { multipartIdOfSuffix } from "../format/version-id.js"
+import { decodeVersion, type VersionRecord } from "../format/version-record.js"
+import type { TabletRow, TabletView } from "../tablet/index.js"
+import { headersOf } from "./object-info-core.js"
+import { readDetails } from "./row-editor-core.js"
+
+export interface UploadName {
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+  readonly uploadId: UploadId
+}
+
+interface Named {
+  readonly rowKey: RowKey
+  readonly row: TabletRow
+  readonly extent: Extent
+}
+
+/** A row that names an upload's bytes. */
+export type Naming =
+  | (Named & { readonly family: "current" | "versions"; readonly record: VersionRecord })
+  | (Named & { readonly family: "parts"; readonly record: PartRecord; readonly multipartId: MultipartId })
+  | (Named & { readonly family: "segments"; readonly record: SegmentRecord; readonly multipartId: MultipartId })
+
+export function* namingsOf(view: TabletView, { bucketId, key, uploadId }: UploadName): Generator<Naming> {
+  const stem = objectRowKey(bucketId, key)
+  const id = must(bytesOfHex(uploadId), "upload ids are hex")
+  const holdsId = ({ value }: TabletRow): boolean => bufferOf(value).includes(bufferOf(id))
+  for (const family of ["current", "versions"] as const) {
+    for (const [rowKey, row] of view.range(family, suffixRange(stem))) {
+      if (!holdsId(row)) continue
+      const record = decodeVersion(row.value)
+      const { content } = record
+      if (content.kind === "extent" && content.extent.uploadId === uploadId)
+        yield { family, rowKey, row, record, extent: content.extent }
+    }
+  }
+  for (const [rowKey, row] of view.range("parts", suffixRange(stem))) {
+    if (!holdsId(row)) continue
+    const record = decodePart(row.value)
+    const { extent } = record
+    if (extent.uploadId === uploadId)
+      yield { family: "parts", rowKey, row, record, extent, multipartId: multipartOf(rowKey) }
+  }
+  for (const [rowKey, row] of view.range("segments", suffixRange(stem))) {
+    if (!holdsId(row)) continue
+    const record = decodeSegment(row.value)
+    const part = record.parts.find(({ extent }) => extent.uploadId === uploadId)
+    if (part) yield { family: "segments", rowKey, row, record, extent: part.extent, multipartId: multipartOf(rowKey) }
+  }
+}
+
+export const multipartOf = (rowKey: RowKey): MultipartId => multipartIdOfSuffix(parseObjectRowKey(rowKey).suffix)
+
+/** What stands on the upload's first shard, made once more from its row; undefined where the bucket is gone. */
+export function birthNoteOf(view: TabletView, { bucketId, key }: UploadName, naming: Naming): Uint8Array | undefined {
+  const bucketRow = view.get("buckets", bucketRowKey(bucketId))
+  if (!bucketRow) return undefined
+  const { name: bucket } = decodeBucket(bucketRow.value)
+  const plannedLengthBytes = naming.extent.lengthBytes
+  if (naming.family === "parts" || naming.family === "segments") {
+    const { multipartId } = naming
+    return encodeBirthNote({ bucket, contentType: "", userMetadata: [], plannedLengthBytes, multipartId })
+  }
+  const details = readDetails(view, objectRowKey(bucketId, key), naming.record)
+  const { contentType = "" } = headersOf(details)
+  const { userMetadata } = details
+  return encodeBirthNote({ bucket, contentType, userMetadata, plannedLengthBytes, multipartId: "" })
+}

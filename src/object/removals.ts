@@ -1,0 +1,51 @@
+/**
+ * Removals: bytes that no row names any more, waiting for the readers that may still have been given them.
+ *
+ * Promises  Nothing is removed while a reader is left that began before the decision.
+ * Limits    REMOVALS_MAX; whoever decides on more waits.
+ */
+import type { ReadPins } from "./read-pins.js"
+
+export const REMOVALS_MAX = 1_000
+
+interface Waiting {
+  /** Readers that began before this position may have been given the row that named it. */
+  readonly position: number
+  readonly remove: () => Promise<void>
+}
+
+export class Removals {
+  private readonly waiting = new Map<string, Waiting>()
+
+  constructor(private readonly pins: ReadPins) {}
+
+  get isFull(): boolean {
+    return this.waiting.size >= REMOVALS_MAX
+  }
+
+  get count(): number {
+    return this.waiting.size
+  }
+
+  has(name: string): boolean {
+    return this.waiting.has(name)
+  }
+
+  /** `position`: of the committed rows in which nothing names it. */
+  add(name: string, position: number, remove: () => Promise<void>): void {
+    this.waiting.set(name, { position, remove })
+  }
+
+  /** Removes what no reader is left of; how many. What could not be removed is tried again. */
+  async run(): Promise<number> {
+    const oldestPin = this.pins.oldest()
+    let removed = 0
+    for (const [name, { position, remove }] of [...this.waiting]) {
+      if (position > oldestPin) continue
+      await remove()
+      this.waiting.delete(name)
+      removed += 1
+    }
+    return removed
+  }
+}
