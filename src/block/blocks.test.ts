@@ -5,123 +5,24 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
-import { objectKeyOfText, parseBucketId, parseLogSequence, parseUploadId, type DeviceId } from "../base/ids.js"
-import { KIB, MIB } from "../base/limits.js"
+import { parseLogSequence } from "../base/ids.js"
+import { KIB } from "../base/limits.js"
 import { parsePolicy, shardCount, shardsNeeded, textOfPolicy, tolerance, type Policy } from "../base/policy.js"
 import { Rows } from "../device/index.js"
-import { makeCodec } from "../erasure/index.js"
-import type { Extent } from "../format/extent.js"
 import { partitionOf } from "../format/partition.js"
-import { planLayout, slotsOf, type Layout } from "../placement/index.js"
-import { SimClock } from "../seams/clock/sim.js"
-import { InlineCompute } from "../seams/compute/index.js"
-import type { SimDisk } from "../seams/disk/index.js"
-import { SimRandom } from "../seams/random/sim.js"
+import { slotsOf } from "../placement/index.js"
 import { MemoryStores } from "../seams/store/memory.js"
-import { SimTelemetry } from "../seams/telemetry/sim.js"
-import { LocalBlocks } from "./blocks.js"
-import type { ShardCopy, WrittenBody } from "./contract.js"
-import { Layouts } from "./layouts.js"
-import { deviceIdOf, TestDevices, type Meddle } from "./testing.js"
+import { deviceIdOf, piecesOf, ShardWorld } from "./testing.js"
 
 const BLOCK_BYTES = 128 * KIB
-const noSignal = new AbortController().signal
 const deviceId = deviceIdOf
 
 /** Rows in memory. */
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
 
-class World {
-  readonly clock = new SimClock()
-  readonly random = new SimRandom(11)
-  readonly compute = new InlineCompute(makeCodec, { slabBytes: 512 * KIB, poolBytes: 4 * MIB })
-  readonly layout: Layout
-  readonly layouts: Layouts
-  readonly blocks: LocalBlocks
-  readonly damaged: ShardCopy[] = []
-  singleCopies = 0
-  private uploads = 0
-
-  constructor(
-    readonly policy: Policy,
-    readonly devices: TestDevices,
-    refuseSingleCopy: boolean,
-  ) {
-    const weighted = [...devices.live.keys()].map(id => ({ id, weight: 1 }))
-    this.layout = planLayout(weighted, weighted.length)
-    this.layouts = new Layouts(this.layout)
-    const { metrics } = new SimTelemetry()
-    this.blocks = new LocalBlocks(this.clock, this.compute, this.layouts, devices.live, metrics, {
-      refuseSingleCopy,
-      onSingleCopy: () => (this.singleCopies += 1),
-      onDamage: (of, id) => this.damaged.push({ deviceId: of, id }),
-    })
-  }
-
-  static async open(policy: Policy, devices = shardCount(policy), refuseSingleCopy = false): Promise<World> {
-    const world = new TestDevices(makeRows)
-    for (let i = 1; i <= devices; i += 1) await world.add(i)
-    return new World(policy, world, refuseSingleCopy)
-  }
-
-  get disk(): SimDisk {
-    return this.devices.disk
-  }
-
-  get down(): Set<DeviceId> {
-    return this.devices.down
-  }
-
-  set meddle(meddle: Meddle) {
-    this.devices.meddle = meddle
-  }
-
-  write(bytes: Uint8Array, source = piecesOf(bytes), signal = noSignal): Promise<WrittenBody> {
-    this.uploads += 1
-    return this.blocks.write({
-      uploadId: parseUploadId(this.uploads.toString(16).padStart(32, "0")),
-      part: 0,
-      owner: { bucketId: parseBucketId(1), key: objectKeyOfText("key") },
-      policy: this.policy,
-      blockBytes: BLOCK_BYTES,
-      plan: { md5: true, sha256: false, checksum: undefined },
-      source,
-      lengthBytesMax: 64 * MIB,
-      inlineBytesMax: 0,
-      birthNote: undefined,
-      signal,
-    })
-  }
-
-  async writeExtent(bytes: Uint8Array): Promise<Extent> {
-    const { content } = await this.write(bytes)
-    assert.ok(content.kind === "extent")
-    return content.extent
-  }
-
-  async read(extent: Extent, offsetBytes = 0, lengthBytes = extent.lengthBytes): Promise<Buffer> {
-    const pieces: Uint8Array[] = []
-    const range = { offsetBytes, lengthBytes }
-    for await (const piece of this.blocks.read(extent, range, noSignal)) pieces.push(piece.slice())
-    return Buffer.concat(pieces)
-  }
-
-  /** Needles of an upload that any device holds. */
-  held(uploadId: string, blocks: number): number {
-    let count = 0
-    for (let block = 0; block < blocks; block += 1) {
-      const partition = partitionOf(parseUploadId(uploadId), 0, block)
-      for (const { shards } of this.blocks.surveyOf(partition)) count += shards.length
-    }
-    return count
-  }
-}
-
-async function* piecesOf(bytes: Uint8Array, failsAfter = Infinity): AsyncGenerator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += 50_000) {
-    if (at >= failsAfter) throw fail("incompleteBody")
-    yield bytes.subarray(at, at + 50_000)
-  }
+const World = {
+  open: (policy: Policy, devices = shardCount(policy), refuseSingleCopy = false) =>
+    ShardWorld.open(makeRows, policy, { devices, refuseSingleCopy, blockBytes: BLOCK_BYTES }),
 }
 
 const POLICIES = ["ec:2+1", "ec:2+1/xor", "ec:3+2/vandermonde", "ec:4+2", "ec:4+3", "replica:1", "replica:3"]
@@ -225,7 +126,7 @@ test("a body that breaks off leaves neither a slab taken nor a needle behind", a
 })
 
 /** Appends to these slots wait until they are let go. */
-function holding(world: World, slots: readonly number[]): () => void {
+function holding(world: ShardWorld, slots: readonly number[]): () => void {
   let letGo: () => void = () => undefined
   const gate = new Promise<void>(resolve => (letGo = resolve))
   world.meddle = (what, id) => (what === "append" && slots.includes(id.slot) ? gate : undefined)

@@ -1,11 +1,28 @@
 /** Devices in memory that come and go, fail and fill up, for tests of what rests on blocks. */
-import { must } from "../base/assert.js"
-import { parseDeviceId, parseIncarnation, type DeviceId } from "../base/ids.js"
+import { assert, must } from "../base/assert.js"
+import { fail } from "../base/failures.js"
+import { objectKeyOfText, parseBucketId, parseDeviceId, parseIncarnation, parseUploadId } from "../base/ids.js"
+import type { DeviceId } from "../base/ids.js"
+import { KIB, MIB } from "../base/limits.js"
+import { shardCount, type Policy } from "../base/policy.js"
+import { makeCodec } from "../erasure/index.js"
+import type { Extent } from "../format/extent.js"
+import { partitionOf } from "../format/partition.js"
+import { planLayout, type Layout } from "../placement/index.js"
+import { SimClock } from "../seams/clock/sim.js"
+import { InlineCompute } from "../seams/compute/index.js"
 import { SimDisk } from "../seams/disk/index.js"
+import { SimRandom } from "../seams/random/sim.js"
+import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { openVolumes, type NeedleId, type Volumes } from "../volume/index.js"
-import type { ShardDevice } from "./contract.js"
+import { LocalBlocks } from "./blocks.js"
+import type { ShardCopy, ShardDevice, WrittenBody } from "./contract.js"
+import { Layouts } from "./layouts.js"
 import { ALL_NEEDLES } from "./survey-core.js"
 
+const noSignal = new AbortController().signal
+/** Whose the blocks of tests are. */
+export const OWNER = { bucketId: parseBucketId(1), key: objectKeyOfText("key") }
 export const deviceIdOf = (number: number): DeviceId => parseDeviceId(number.toString(16).padStart(16, "0"))
 
 /** What a test does to a shard that is read or written: throws, or waits. */
@@ -60,6 +77,112 @@ export class TestDevices {
   needlesOn(id: DeviceId): number {
     const { volumes } = must(this.all.get(id), "it was here before")
     return [...volumes.indexed(ALL_NEEDLES)].length
+  }
+}
+
+export interface ShardWorldOptions {
+  readonly devices?: number
+  readonly refuseSingleCopy?: boolean
+  readonly blockBytes?: number
+}
+
+/** Blocks over devices in memory. */
+export class ShardWorld {
+  readonly clock = new SimClock()
+  readonly random = new SimRandom(11)
+  readonly compute = new InlineCompute(makeCodec, { slabBytes: 512 * KIB, poolBytes: 4 * MIB })
+  readonly layout: Layout
+  readonly layouts: Layouts
+  readonly blocks: LocalBlocks
+  readonly damaged: ShardCopy[] = []
+  singleCopies = 0
+  private uploads = 0
+
+  constructor(
+    readonly policy: Policy,
+    readonly devices: TestDevices,
+    private readonly options: ShardWorldOptions,
+  ) {
+    const { refuseSingleCopy = false } = options
+    const weighted = [...devices.live.keys()].map(id => ({ id, weight: 1 }))
+    this.layout = planLayout(weighted, weighted.length)
+    this.layouts = new Layouts(this.layout)
+    const { metrics } = new SimTelemetry()
+    this.blocks = new LocalBlocks(this.clock, this.compute, this.layouts, devices.live, metrics, {
+      refuseSingleCopy,
+      onSingleCopy: () => (this.singleCopies += 1),
+      onDamage: (of, id) => this.damaged.push({ deviceId: of, id }),
+    })
+  }
+
+  static async open(makeRows: MakeRows, policy: Policy, options: ShardWorldOptions = {}): Promise<ShardWorld> {
+    const devices = new TestDevices(makeRows)
+    for (let i = 1; i <= (options.devices ?? shardCount(policy)); i += 1) await devices.add(i)
+    return new ShardWorld(policy, devices, options)
+  }
+
+  get disk(): SimDisk {
+    return this.devices.disk
+  }
+
+  get down(): Set<DeviceId> {
+    return this.devices.down
+  }
+
+  set meddle(meddle: Meddle) {
+    this.devices.meddle = meddle
+  }
+
+  write(
+    bytes: Uint8Array,
+    source: AsyncIterable<Uint8Array> = piecesOf(bytes),
+    signal = noSignal,
+  ): Promise<WrittenBody> {
+    this.uploads += 1
+    return this.blocks.write({
+      uploadId: parseUploadId(this.uploads.toString(16).padStart(32, "0")),
+      part: 0,
+      owner: OWNER,
+      policy: this.policy,
+      blockBytes: this.options.blockBytes ?? 128 * KIB,
+      plan: { md5: true, sha256: false, checksum: undefined },
+      source,
+      lengthBytesMax: 64 * MIB,
+      inlineBytesMax: 0,
+      birthNote: undefined,
+      signal,
+    })
+  }
+
+  async writeExtent(bytes: Uint8Array): Promise<Extent> {
+    const { content } = await this.write(bytes)
+    assert(content.kind === "extent", "bodies of tests are not inline")
+    return content.extent
+  }
+
+  async read(extent: Extent, offsetBytes = 0, lengthBytes = extent.lengthBytes): Promise<Buffer> {
+    const pieces: Uint8Array[] = []
+    const range = { offsetBytes, lengthBytes }
+    for await (const piece of this.blocks.read(extent, range, noSignal)) pieces.push(piece.slice())
+    return Buffer.concat(pieces)
+  }
+
+  /** Needles of an upload that any device holds. */
+  held(uploadId: string, blocks: number): number {
+    let count = 0
+    for (let block = 0; block < blocks; block += 1) {
+      const partition = partitionOf(parseUploadId(uploadId), 0, block)
+      for (const { shards } of this.blocks.surveyOf(partition)) count += shards.length
+    }
+    return count
+  }
+}
+
+/** A body in pieces of 50,000 bytes; it may break off. */
+export async function* piecesOf(bytes: Uint8Array, failsAfter = Infinity): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += 50_000) {
+    if (at >= failsAfter) throw fail("incompleteBody")
+    yield bytes.subarray(at, at + 50_000)
   }
 }
 

@@ -1,0 +1,182 @@
+/** Devices come, go, hang and fill up while blocks are read and written, and layouts change. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "../base/assert.js"
+import { fail, isFailure } from "../base/failures.js"
+import { parseLogSequence } from "../base/ids.js"
+import { KIB } from "../base/limits.js"
+import { parsePolicy, shardCount, textOfPolicy } from "../base/policy.js"
+import { Rows } from "../device/index.js"
+import { partitionOf } from "../format/partition.js"
+import { planNext, slotsOf } from "../placement/index.js"
+import { MemoryStores } from "../seams/store/memory.js"
+import { deviceIdOf, ShardWorld } from "./testing.js"
+
+const BLOCK_BYTES = 16 * KIB
+const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
+const open = (text: string, devices = shardCount(parsePolicy(text)), refuseSingleCopy = false) =>
+  ShardWorld.open(makeRows, parsePolicy(text), { devices, refuseSingleCopy, blockBytes: BLOCK_BYTES })
+
+/** Gives the devices that there are now a layout, as the next after the current one. */
+function relayout(world: ShardWorld, keepsPrevious = true): void {
+  const { layouts, devices } = world
+  const { current } = layouts
+  const weighted = [...devices.live.keys()].map(id => ({ id, weight: 1 }))
+  const next = planNext(current, weighted, current.width, current.version + 1)
+  layouts.publish(next, keepsPrevious ? current : undefined)
+}
+
+test("while shards move, what was written before is read where it was, and new blocks lie where they should", async () => {
+  for (const text of ["ec:4+2", "replica:2", "replica:1"]) {
+    const world = await open(text)
+    const before = world.random.bytes(20 * BLOCK_BYTES)
+    const old = await world.writeExtent(before)
+    await world.devices.add(40)
+    relayout(world)
+    assert.deepEqual(await world.read(old), Buffer.from(before), text)
+    const after = world.random.bytes(20 * BLOCK_BYTES)
+    const young = await world.writeExtent(after)
+    for (let block = 0; block < 20; block += 1) assert.ok(world.blocks.isHome(young, block))
+    assert.ok(Array.from({ length: 20 }, (_, block) => world.blocks.isHome(old, block)).includes(false))
+    assert.deepEqual(await world.read(young), Buffer.from(after), text)
+    await world.blocks.remove(old)
+    await world.blocks.remove(young)
+    assert.equal(world.held(old.uploadId, 20) + world.held(young.uploadId, 20), 0, "both layouts' copies are removed")
+  }
+})
+
+test("what no layout leads to any more is found all the same when it has to be", async () => {
+  const world = await open("ec:2+1")
+  const bytes = world.random.bytes(10 * BLOCK_BYTES)
+  const extent = await world.writeExtent(bytes)
+  for (const number of [40, 41, 42]) await world.devices.add(number)
+  for (let round = 0; round < 2; round += 1) {
+    const [first, ...others] = [...world.devices.live.values()].reverse()
+    const { current } = world.layouts
+    const weighted = [must(first, "a device"), ...others].slice(0, 3).map(({ id }) => ({ id, weight: 1 }))
+    world.layouts.publish(planNext(current, weighted, 3, current.version + 1), undefined)
+    assert.deepEqual(await world.read(extent), Buffer.from(bytes))
+  }
+})
+
+test("a write holds on to its layout until its last straggler has ended", async () => {
+  const world = await open("ec:4+2")
+  let letGo: () => void = () => undefined
+  const gate = new Promise<void>(resolve => (letGo = resolve))
+  world.meddle = (what, id) => (what === "append" && id.slot === 3 ? gate : undefined)
+  await world.clock.runUntil(world.write(world.random.bytes(100)))
+  relayout(world)
+  let isDrained = false
+  void world.layouts.drained().then(() => (isDrained = true))
+  await world.clock.advance(1_000)
+  assert.equal(isDrained, false)
+  letGo()
+  await world.clock.advance(10)
+  assert.equal(isDrained, true)
+})
+
+test("a device that is taken out in the middle of reads and writes costs neither", async () => {
+  const world = await open("ec:4+2")
+  const bytes = world.random.bytes(8 * BLOCK_BYTES)
+  const extent = await world.writeExtent(bytes)
+  const gone = deviceIdOf(2)
+  world.meddle = (_, __, device) => {
+    if (device !== gone) return
+    world.devices.takeOut(gone)
+    throw fail("stopping")
+  }
+  assert.deepEqual(await world.read(extent), Buffer.from(bytes))
+  assert.equal(world.devices.live.has(gone), false)
+  world.devices.bringBack(gone)
+  const written = await world.clock.runUntil(world.write(bytes))
+  assert.ok(written.content.kind === "extent")
+  assert.ok(written.debts.some(({ deviceId }) => deviceId === gone))
+  assert.deepEqual(await world.read(written.content.extent), Buffer.from(bytes))
+})
+
+test("a read from a device that hangs is answered by the others, soon, and also when two hang", async () => {
+  const world = await open("ec:4+2")
+  const bytes = world.random.bytes(8 * BLOCK_BYTES)
+  const extent = await world.writeExtent(bytes)
+  for (const hung of [[1], [1, 4]]) {
+    world.meddle = (what, _, device) => {
+      if (what === "read" && hung.some(number => deviceIdOf(number) === device)) return new Promise(() => undefined)
+      return undefined
+    }
+    const beganMs = world.clock.monotonicMs()
+    assert.deepEqual(await world.clock.runUntil(world.read(extent)), Buffer.from(bytes))
+    const tookMs = world.clock.monotonicMs() - beganMs
+    assert.ok(tookMs >= 50 && tookMs < 2_000, `${tookMs} ms with ${hung.join(" and ")} hung`)
+  }
+})
+
+test("a slow shard that arrives first still counts, and a healthy store rebuilds nothing", async () => {
+  const world = await open("ec:2+1")
+  const bytes = world.random.bytes(BLOCK_BYTES)
+  const extent = await world.writeExtent(bytes)
+  const slow = deviceIdOf(1)
+  let reads = 0
+  world.meddle = async (what, _, device) => {
+    reads += what === "read" ? 1 : 0
+    await world.clock.sleep(device === slow ? 70 : 300, new AbortController().signal)
+  }
+  assert.deepEqual(await world.clock.runUntil(world.read(extent)), Buffer.from(bytes))
+  world.meddle = what => void (reads += what === "read" ? 1 : 0)
+  reads = 0
+  await world.read(extent)
+  assert.equal(reads, 2, "one read for each data shard")
+})
+
+test("a full device among a block's refuses it before anything is written", async () => {
+  const world = await open("ec:4+2")
+  world.devices.full.add(deviceIdOf(6))
+  let appends = 0
+  world.meddle = what => void (appends += what === "append" ? 1 : 0)
+  await assert.rejects(world.write(world.random.bytes(100)), error => isFailure(error, "deviceFull"))
+  assert.equal(appends, 0)
+  world.devices.full.clear()
+  world.meddle = (what, id) => {
+    if (what === "append" && id.slot === 5) throw fail("deviceFull")
+  }
+  await assert.rejects(world.clock.runUntil(world.write(world.random.bytes(100))), error =>
+    isFailure(error, "deviceFull"),
+  )
+  await world.clock.advance(1_000)
+  assert.equal(world.held("0".repeat(31) + "2", 1), 0, "what the others took is removed")
+})
+
+test("a single copy is counted, or refused where that was chosen; where one copy was asked for it is neither", async () => {
+  for (const refuses of [false, true]) {
+    const world = await open("ec:2+1", 3, refuses)
+    world.down.add(deviceIdOf(1)).add(deviceIdOf(2))
+    const writing = world.write(world.random.bytes(3 * BLOCK_BYTES))
+    if (refuses) await assert.rejects(writing, error => isFailure(error, "deviceFailed"))
+    else await writing
+    assert.equal(world.singleCopies, refuses ? 0 : 3)
+  }
+  const single = await open("replica:1", 1, true)
+  await single.write(single.random.bytes(BLOCK_BYTES))
+  assert.equal(single.singleCopies, 0)
+})
+
+test("a layout narrower than the policy gets what fits it", async () => {
+  const world = await open("ec:4+2", 3)
+  const bytes = world.random.bytes(3 * BLOCK_BYTES)
+  const extent = await world.writeExtent(bytes)
+  assert.equal(textOfPolicy(must(extent.exceptions[0], "the blocks differ").policy), "ec:2+1")
+  assert.deepEqual(await world.read(extent), Buffer.from(bytes))
+})
+
+test("a reader that meets a damaged shard tells which, where", async () => {
+  const world = await open("ec:2+1")
+  const extent = await world.writeExtent(world.random.bytes(100))
+  const [first] = slotsOf(world.layout, partitionOf(extent.uploadId, 0, 0))
+  world.meddle = (_, id) => {
+    if (id.slot === 0) throw fail("corruptNeedle")
+  }
+  await world.read(extent)
+  assert.deepEqual(
+    world.damaged.map(({ deviceId, id }) => [deviceId, id.slot]),
+    [[first, 0]],
+  )
+})

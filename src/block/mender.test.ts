@@ -1,0 +1,208 @@
+/** Disks are lost and replaced, one set after another; mended, every byte is there again. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "../base/assert.js"
+import { fail, isFailure } from "../base/failures.js"
+import { parseLogSequence, type DeviceId } from "../base/ids.js"
+import { KIB } from "../base/limits.js"
+import { parsePolicy, shardCount, tolerance } from "../base/policy.js"
+import { Rows } from "../device/index.js"
+import { partitionOf } from "../format/partition.js"
+import type { Extent } from "../format/extent.js"
+import { planNext, replaceDevice } from "../placement/index.js"
+import { MemoryStores } from "../seams/store/memory.js"
+import type { Mended } from "./contract.js"
+import { ALL_NEEDLES, needleIdOf, standingOf } from "./survey-core.js"
+import { deviceIdOf, OWNER, ShardWorld } from "./testing.js"
+
+const BLOCK_BYTES = 8 * KIB
+const NOTE = Uint8Array.from([1, 2, 3])
+const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
+const open = (text: string, devices = shardCount(parsePolicy(text))) =>
+  ShardWorld.open(makeRows, parsePolicy(text), { devices, blockBytes: BLOCK_BYTES })
+
+interface Kept {
+  readonly extent: Extent
+  readonly bytes: Uint8Array
+}
+
+async function writeSome(world: ShardWorld): Promise<Kept[]> {
+  const kept: Kept[] = []
+  for (const lengthBytes of [1, 700, BLOCK_BYTES, 5 * BLOCK_BYTES + 77]) {
+    const bytes = world.random.bytes(lengthBytes)
+    kept.push({ extent: await world.writeExtent(bytes), bytes })
+  }
+  return kept
+}
+
+/** Mends everything that is named. */
+async function mendAll(world: ShardWorld, kept: readonly Kept[]): Promise<Mended[]> {
+  const outcomes: Mended[] = []
+  for (const group of world.blocks.survey(ALL_NEEDLES.start).groups) {
+    const of = must(
+      kept.find(({ extent }) => extent.uploadId === group.uploadId),
+      "only named blocks are there",
+    )
+    outcomes.push(await world.blocks.mend(group, { extent: of.extent, owner: OWNER, birthNote: () => NOTE }))
+  }
+  return outcomes
+}
+
+async function assertWhole(world: ShardWorld, kept: readonly Kept[], text: string): Promise<void> {
+  for (const { extent, bytes } of kept) assert.ok((await world.read(extent)).equals(bytes), `${text}: the bytes`)
+  for (const group of world.blocks.survey(ALL_NEEDLES.start).groups) {
+    const standing = standingOf(group, world.policy, world.layouts.current)
+    assert.deepEqual([standing.lacking, standing.strays], [[], 0], text)
+  }
+}
+
+function* subsets(of: number, sizeMax: number): Generator<number[]> {
+  for (let bits = 1; bits < 1 << of; bits += 1) {
+    const chosen = Array.from({ length: of }, (_, i) => i).filter(i => (bits >> i) & 1)
+    if (chosen.length <= sizeMax) yield chosen
+  }
+}
+
+for (const text of ["ec:2+2", "ec:4+2", "ec:4+3", "replica:2", "replica:3"]) {
+  test(`${text}: every set of disks that may be lost is lost and replaced by empty ones, one after another`, async () => {
+    const world = await open(text)
+    const kept = await writeSome(world)
+    let next = 100
+    for (const lost of subsets(shardCount(world.policy), tolerance(world.policy))) {
+      for (const index of lost) {
+        const { current } = world.layouts
+        const old = must(current.devices[index], "a device")
+        world.devices.takeOut(old)
+        next += 1
+        const by = await world.devices.add(next)
+        world.layouts.publish(replaceDevice(current, old, by, current.version + 1), undefined)
+      }
+      for (const { extent, bytes } of kept)
+        assert.ok((await world.read(extent)).equals(bytes), `without ${lost.join()}`)
+      const outcomes = await mendAll(world, kept)
+      for (const outcome of outcomes) assert.deepEqual([outcome.lacking, outcome.waitingFor], [[], []])
+      await assertWhole(world, kept, `${text} after ${lost.join()}`)
+      assert.ok((await mendAll(world, kept)).every(({ writtenBytes, removed }) => writtenBytes + removed === 0))
+    }
+  })
+}
+
+test("a rebuilt first shard says whose it is again", async () => {
+  const world = await open("ec:2+1")
+  const kept = await writeSome(world)
+  const { current } = world.layouts
+  for (const old of current.devices.slice(0, 1)) {
+    world.devices.takeOut(old)
+    world.layouts.publish(replaceDevice(current, old, await world.devices.add(50), 2), undefined)
+  }
+  await mendAll(world, kept)
+  let notes = 0
+  for (const group of world.blocks.survey(ALL_NEEDLES.start).groups) {
+    for (const { slot, deviceId } of group.shards) {
+      if (deviceId !== deviceIdOf(50)) continue
+      const header = await must(world.devices.live.get(deviceId), "live").volumes.headerOf(needleIdOf(group, slot))
+      assert.deepEqual(header.owner, OWNER)
+      assert.deepEqual(header.policy, world.policy)
+      assert.deepEqual(header.birthNote, slot === 0 && group.block === 0 ? NOTE : undefined)
+      notes += header.birthNote ? 1 : 0
+    }
+  }
+  assert.ok(notes > 0)
+})
+
+test("from d devices to d + 1 and back, with reads and writes between all steps, only what must moves", async () => {
+  for (const text of ["ec:4+2", "ec:2+2", "replica:2", "replica:1"]) {
+    const world = await open(text)
+    const kept = await writeSome(world)
+    const added = await world.devices.add(60)
+    for (const devices of [[...world.devices.live.keys()], [...world.layouts.current.devices]]) {
+      const { current } = world.layouts
+      const weighted = devices.map(id => ({ id, weight: 1 }))
+      const next = planNext(current, weighted, current.width, current.version + 1)
+      world.layouts.publish(next, current)
+      kept.push(...(await writeSome(world)))
+      for (const group of world.blocks.survey(ALL_NEEDLES.start).groups) {
+        const of = must(
+          kept.find(({ extent }) => extent.uploadId === group.uploadId),
+          "it is named",
+        )
+        await world.blocks.mend(group, { extent: of.extent, owner: OWNER, birthNote: () => undefined })
+        assert.ok((await world.read(of.extent)).equals(of.bytes))
+      }
+      world.layouts.publish(next, undefined)
+      await assertWhole(world, kept, `${text} over ${devices.length}`)
+    }
+    assert.equal(world.devices.needlesOn(added), 0, "what was moved back is not left behind")
+  }
+})
+
+test("a damaged copy is not what a shard is made of, nor what makes another one superfluous", async () => {
+  const world = await open("ec:2+2")
+  const kept = await writeSome(world)
+  const { current } = world.layouts
+  const added = await world.devices.add(70)
+  world.layouts.publish(replaceDevice(current, deviceIdOf(1), added, 2), current)
+  const bad = deviceIdOf(1)
+  world.meddle = (what, _, device) => {
+    if (what === "read" && device === bad) throw fail("corruptNeedle")
+  }
+  for (const outcome of await mendAll(world, kept)) assert.deepEqual(outcome.lacking, [])
+  await assertWhole(world, kept, "rebuilt instead of copied")
+  assert.ok(world.damaged.length > 0 && world.damaged.every(({ deviceId }) => deviceId === bad))
+  world.meddle = () => undefined
+  world.layouts.publish(replaceDevice(world.layouts.current, added, bad, 3), undefined)
+  await mendAll(world, kept)
+  // Both have the shard now, and the one that should have it is damaged.
+  world.layouts.publish(replaceDevice(world.layouts.current, bad, added, 4), undefined)
+  world.meddle = what => {
+    if (what === "append") throw fail("deviceFailed")
+  }
+  const held = world.devices.needlesOn(bad)
+  await mendAll(world, kept)
+  assert.equal(world.devices.needlesOn(bad), held, "the only copies stay while the new ones cannot be written")
+})
+
+test("a full disk stops mending, and one that fails is one that still lacks its shard", async () => {
+  const world = await open("ec:2+1")
+  const kept = await writeSome(world)
+  const { current } = world.layouts
+  world.devices.takeOut(deviceIdOf(1))
+  const by = await world.devices.add(80)
+  world.layouts.publish(replaceDevice(current, deviceIdOf(1), by, 2), undefined)
+  world.meddle = what => {
+    if (what === "append") throw fail("deviceFull")
+  }
+  await assert.rejects(mendAll(world, kept), error => isFailure(error, "deviceFull"))
+  world.meddle = what => {
+    if (what === "append") throw fail("deviceFailed")
+  }
+  for (const { lacking, writtenBytes } of await mendAll(world, kept)) {
+    assert.deepEqual(lacking, [by])
+    assert.equal(writtenBytes, 0)
+  }
+  world.meddle = () => undefined
+  world.down.add(by)
+  for (const { waitingFor } of await mendAll(world, kept)) assert.deepEqual(waitingFor, [by])
+  world.down.clear()
+  await mendAll(world, kept)
+  await assertWhole(world, kept, "after all")
+})
+
+test("what is beyond repair is said to be, and stays as it is", async () => {
+  const world = await open("ec:2+1")
+  const kept = await writeSome(world)
+  for (const number of [1, 2]) {
+    const { current } = world.layouts
+    const old = deviceIdOf(number)
+    world.devices.takeOut(old)
+    const by: DeviceId = await world.devices.add(90 + number)
+    world.layouts.publish(replaceDevice(current, old, by, current.version + 1), undefined)
+  }
+  const held = world.devices.needlesOn(deviceIdOf(3))
+  for (const outcome of await mendAll(world, kept)) assert.equal(outcome.isUnreadable, true)
+  assert.equal(world.devices.needlesOn(deviceIdOf(3)), held)
+  const [first] = kept
+  assert.ok(first)
+  const partition = partitionOf(first.extent.uploadId, 0, 0)
+  assert.equal(world.blocks.surveyOf(partition).length, 1)
+})
