@@ -9,6 +9,9 @@
 import { DEFAULT_BLOCK_BYTES, settingsFor } from "./settings.js"
 import { CheckpointExecutor } from "../../src/main/engine/checkpoint-job.js"
 import { openEngine, type Engine, type Seams } from "../../src/main/engine/engine.js"
+import { firstRecordOf } from "../../src/main/engine/testing.js"
+import type { ControlRecord } from "../../src/format/control-record.js"
+import { CALL_LIMITS, queuedDisk } from "../../src/device/index.js"
 import { makeCodec } from "../../src/erasure/index.js"
 import { KIB, MIB } from "../../src/base/limits.js"
 import type { Random } from "../../src/seams/random/contract.js"
@@ -36,14 +39,19 @@ export class World {
   readonly telemetry = new SimTelemetry()
   private readonly delays: Random
   private fault: Intercept = () => undefined
+  /** The control record that has taken effect. */
+  private record: ControlRecord
   private lives = 0
   private life = new AbortController()
+  /** Devices are watched to the end of a life: one that hangs must not hold up the stop. */
+  private watch = new AbortController()
   private running: Promise<unknown>[] = []
   /** All that ever were in a bay: a power cut hits also what was just taken out. */
   private readonly drives: Drive[] = []
 
   constructor(private readonly options: WorldOptions) {
     this.random = new SimRandom(options.seed)
+    this.record = firstRecordOf(options.devices, options.blockBytes ?? DEFAULT_BLOCK_BYTES)
     this.delays = this.random.fork("delays")
     for (let number = 1; number <= options.devices; number += 1) this.bays.put(`/d${number}`, this.newDrive())
   }
@@ -99,6 +107,7 @@ export class World {
   async start(): Promise<Engine> {
     this.lives += 1
     this.life = new AbortController()
+    this.watch = new AbortController()
     const life = this.life
     const isOver = (): boolean => this.life !== life
     const [disk, stores] = [this.bays.boot(isOver), this.bays.stores(isOver)]
@@ -109,10 +118,14 @@ export class World {
       stores,
       compute: new InlineCompute(makeCodec, { slabBytes: 512 * KIB, poolBytes: 8 * MIB }),
       telemetry: this.telemetry,
-      checkpoints: new CheckpointExecutor(disk, stores),
+      checkpoints: new CheckpointExecutor(
+        () => queuedDisk(disk, this.clock, CALL_LIMITS, this.watch.signal, () => undefined),
+        stores,
+      ),
     }
-    const { devices, blockBytes = DEFAULT_BLOCK_BYTES } = this.options
-    const engine = await openEngine(seams, settingsFor(devices, this.lives, blockBytes))
+    const engine = await openEngine(seams, settingsFor(this.record, this.lives))
+    engine.keeper.onChange(record => void (this.record = record))
+    this.record = engine.keeper.record
     this.running = engine.livings.map(living => living.run(this.life.signal).catch(() => undefined))
     return engine
   }
@@ -122,6 +135,7 @@ export class World {
     this.life.abort()
     await Promise.all(this.running)
     await engine.stop()
+    this.watch.abort()
   }
 
   /** The process dies at once; what was written stays. */
@@ -141,5 +155,6 @@ export class World {
     const life = this.life
     this.life = new AbortController()
     life.abort()
+    this.watch.abort()
   }
 }

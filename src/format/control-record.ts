@@ -13,7 +13,7 @@ import { fail } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
 import { bytesOfByteString, parseDeviceId, parseEpoch, parseStoreId, parseTabletId, rowKeyOf } from "../base/ids.js"
 import type { DeviceId, Epoch, RowKey, StoreId, TabletId } from "../base/ids.js"
-import { BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, DEVICES_MAX } from "../base/limits.js"
+import { BLOCK_BYTES_MAX, DEVICES_MAX } from "../base/limits.js"
 import { parsePolicy, textOfPolicy } from "../base/policy.js"
 import type { Policy } from "../base/policy.js"
 import { xxh64 } from "../base/xxh64.js"
@@ -182,7 +182,7 @@ function parseMembers(payload: unknown): ControlRecord {
     policy: parseAs("policy", () => parsePolicy(parseText(policy, "policy"))),
     isPolicyAutomatic: parseFlag(isPolicyAutomatic, "isPolicyAutomatic"),
     policyVersion: parseWhole(policyVersion, "policyVersion", 1, POLICY_VERSION_MAX),
-    blockBytes: parseWhole(blockBytes, "blockBytes", BLOCK_BYTES_MIN, BLOCK_BYTES_MAX),
+    blockBytes: parseWhole(blockBytes, "blockBytes", 1, BLOCK_BYTES_MAX),
     metaCopies: parseWhole(metaCopies, "metaCopies", 1, DEVICES_MAX),
     tablets: parseItems(tablets, "tablets", TABLETS_MAX).map(parseTablet),
     layout: parseLayout(layout),

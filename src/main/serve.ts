@@ -6,52 +6,30 @@
  * engine makes its last checkpoint and closes; then the folders are given up.
  */
 import { resolve } from "node:path"
-import { setMaxListeners } from "node:events"
-import { availableParallelism } from "node:os"
 import { AdminApi, AdminProtocol } from "../admin/index.js"
-import { fail, type Failure } from "../base/failures.js"
-import { parseEpoch } from "../base/ids.js"
-import { DEVICES_MAX, MIB } from "../base/limits.js"
-import { policiesInUse } from "../base/policy.js"
-import { CALL_LIMITS, queuedDisk, replaceRecordFile, type Ownership, type QueuedDisk } from "../device/index.js"
-import { makeCodec } from "../erasure/index.js"
+import type { Failure } from "../base/failures.js"
+import { replaceRecordFile } from "../device/index.js"
 import { Certificates, HTTP_LIMITS, HttpServer, probeAddress } from "../http/index.js"
-import { ChoreRunner, supervise, type Living } from "../life/index.js"
-import { decodeLayout } from "../placement/index.js"
+import { supervise, type Living } from "../life/index.js"
 import { createS3Handler } from "../s3/index.js"
 import { RealClock } from "../seams/clock/real.js"
-import { slabBytesOf, ThreadCompute } from "../seams/compute/index.js"
 import { RealDisk } from "../seams/disk/index.js"
 import { RealLocks } from "../seams/lock/index.js"
 import { RealRandom } from "../seams/random/real.js"
 import { RealStores } from "../seams/store/real.js"
 import { EventLoopDelay } from "../seams/telemetry/real-event-loop.js"
 import { RealTelemetry } from "../seams/telemetry/real.js"
-import { shapeOf } from "../block/index.js"
 import { bannerOf } from "./banner.js"
 import { RUNTIME_FILE_NAME, type RuntimeFile } from "./client/credentials.js"
 import type { CliIo } from "./cli/io.js"
 import { REGION_DEFAULT, SETTINGS, type ListenAddress, type ServeConfig } from "./config.js"
 import { FolderDocuments } from "./documents.js"
-import { CheckpointThreads } from "./engine/checkpoint-threads.js"
-import type { DeviceStack } from "./engine/device-stack.js"
-import { openEngine, type Engine } from "./engine/engine.js"
+import { runStore, type RunningStore } from "./run-store.js"
 import { readMasterKeyFile } from "./store/master-key-file.js"
 import { openStore, type OpenedStore } from "./store/open-store.js"
-import { RunningStatus } from "./store/status.js"
 import { warningsOf } from "./store/warnings.js"
 import { readVersion } from "./version.js"
 
-/** All bodies in flight, data and parity. */
-const SLAB_POOL_BYTES = 384 * MIB
-/** Each starts with the first body that finds the others busy; hashing more than this many streams at once only heats the disks. */
-const COMPUTE_THREADS = Math.min(2, availableParallelism())
-const COMPUTE_ENTRY = new URL("./compute-worker.js", import.meta.url)
-const CHECKPOINT_ENTRY = new URL("./checkpoint-worker.js", import.meta.url)
-/** On the signal that ends background work: the watch over each device's calls, and the supervision. */
-const BACKGROUND_LISTENERS_MAX = DEVICES_MAX + 1
-/** After a look at a folder that failed for another reason than a new owner. */
-const OWNER_RETRY_MS = 10_000
 const LOOPBACK = /^(127\.|::1$|localhost$)/
 
 const isLoopback = ({ host }: ListenAddress): boolean => LOOPBACK.test(host)
@@ -70,7 +48,7 @@ function realSeams(config: ServeConfig, io: CliIo) {
   }
 }
 
-type RealSeams = ReturnType<typeof realSeams>
+export type RealSeams = ReturnType<typeof realSeams>
 
 /** Serves until the signal fires. Throws a failure whose message is one clear line, with nothing touched, where it cannot start. */
 export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal): Promise<void> {
@@ -83,29 +61,13 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   const store = await openStore(clock, random, disk, seams.locks, config, fileKey)
   const stop = new AbortController()
   const background = new AbortController()
-  // Devices are watched to the end: one that hangs must not hold up the stop.
-  const watch = new AbortController()
-  setMaxListeners(BACKGROUND_LISTENERS_MAX, background.signal, watch.signal)
-  const onLost = (failure: Failure) => {
-    if (failure.kind !== "folderInUse") {
-      telemetry.log.error("a data folder cannot be checked", { reason: failure.message })
-      return
-    }
+  const onStolen = (failure: Failure): never => {
     telemetry.log.error("stopping: a data folder is not this process's own any more", { reason: failure.message })
     process.exit(1)
   }
   try {
-    const running = await runningStore(seams, store, config, watch.signal)
-    const chores = new ChoreRunner("chores", running.engine.chores, clock, telemetry)
-    const livings: Living[] = [
-      ...running.engine.livings,
-      chores,
-      new EventLoopDelay(clock, telemetry.metrics),
-      ...store.devices.map(device => ({
-        name: `ownership ${device.identity.id}`,
-        run: (lifeSignal: AbortSignal) => watchOwner(device, clock, lifeSignal, onLost),
-      })),
-    ]
+    const running = await runStore(seams, store, config, onStolen)
+    const livings = [...running.livings, new EventLoopDelay(clock, telemetry.metrics)]
     const behind = supervise(livings, clock, random, telemetry.log, background.signal)
     const front = await listen(seams, store, running, config, io)
     signal.addEventListener("abort", () => stop.abort(), { once: true })
@@ -113,94 +75,19 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
     await supervise(front, clock, random, telemetry.log, stop.signal)
     background.abort()
     await behind
-    await running.engine.stop()
-    await running.compute.close()
+    await running.stop()
   } finally {
     background.abort()
-    watch.abort()
     for (const device of store.devices) await device.release()
   }
   await io.out("hayloft: stopped\n")
-}
-
-/** A folder that could not be looked at once may be well, or somebody else's, the next time. */
-async function watchOwner(
-  device: Ownership,
-  clock: RealClock,
-  signal: AbortSignal,
-  onLost: (failure: Failure) => void,
-): Promise<void> {
-  while (!signal.aborted) {
-    await device.run(signal, onLost)
-    await clock.sleep(OWNER_RETRY_MS, signal)
-  }
-}
-
-interface Running {
-  readonly engine: Engine
-  readonly compute: ThreadCompute
-  readonly status: RunningStatus
-}
-
-async function runningStore(
-  seams: RealSeams,
-  store: OpenedStore,
-  config: ServeConfig,
-  signal: AbortSignal,
-): Promise<Running> {
-  const { clock, random, disk, stores, telemetry } = seams
-  const { record } = store
-  const disks = new Map<string, QueuedDisk>()
-  for (const { identity } of store.devices) {
-    const { id, path } = identity
-    const onSuspect = (failure: Failure) =>
-      telemetry.log.error("a device does not answer", { device: id, path, reason: failure.message })
-    disks.set(id, queuedDisk(disk, clock, CALL_LIMITS, signal, onSuspect))
-  }
-  const diskOf = (id: string): QueuedDisk => {
-    const found = disks.get(id)
-    if (!found) throw fail("internal", { reason: "no such device" })
-    return found
-  }
-  const slabs = policiesInUse(record.policy).map(policy => slabBytesOf(shapeOf(policy), record.blockBytes))
-  const slabBytes = Math.max(...slabs)
-  const sizes = { slabBytes, poolBytes: Math.max(SLAB_POOL_BYTES, 2 * slabBytes), threads: COMPUTE_THREADS }
-  const compute = new ThreadCompute(makeCodec, COMPUTE_ENTRY, sizes)
-  const [tablet] = record.tablets
-  if (!tablet) throw fail("corruptRecord", { what: "control record", member: "tablets" })
-  const checkpoints = new CheckpointThreads(CHECKPOINT_ENTRY, clock, telemetry.log)
-  const engine = await openEngine(
-    { clock, random, diskOf: place => diskOf(place.id), stores, compute, telemetry, checkpoints },
-    {
-      devices: store.devices.map(({ identity }) => identity),
-      layout: decodeLayout(record.layout.table, record.layout.version, record.layout.devices),
-      store: { policy: record.policy, blockBytes: record.blockBytes },
-      members: tablet.members.map(member => member.id),
-      epoch: parseEpoch(tablet.epoch),
-      incarnation: store.incarnation,
-      masterKey: store.secrets.masterKey,
-      root: store.secrets.root,
-      deviceOptions: { guards: new Map(store.devices.map(device => [device.identity.id, () => device.check()])) },
-    },
-  )
-  const facts = { version: readVersion(), region: config.region ?? REGION_DEFAULT, startedMs: clock.wallMs() }
-  const status = new RunningStatus(
-    clock,
-    store,
-    engine,
-    compute,
-    (device: DeviceStack) => diskOf(device.place.id),
-    facts,
-  )
-  status.registerGauges(telemetry.metrics)
-  return { engine, compute, status }
 }
 
 /** Binds both ports, says where everything is, and gives what is to be supervised. */
 async function listen(
   seams: RealSeams,
   store: OpenedStore,
-  { engine, compute, status }: Running,
+  { engine, compute, status }: RunningStore,
   config: ServeConfig,
   io: CliIo,
 ): Promise<Living[]> {
@@ -209,7 +96,7 @@ async function listen(
   const certificates =
     config.tls && new Certificates(disk, { certificatePath: config.tls.certFile, keyPath: config.tls.keyFile })
   const version = readVersion()
-  const adminApi = new AdminApi(accounts, services.buckets, status, new FolderDocuments(), {
+  const adminApi = new AdminApi(accounts, services.buckets, status, undefined, new FolderDocuments(), {
     version,
     token: store.secrets.adminToken,
     onLoopback: isLoopback(config.adminListen),
@@ -246,7 +133,7 @@ async function listen(
   const endpoint = endpointOf(config.listen, s3At.port, certificates !== undefined)
   const region = config.region ?? REGION_DEFAULT
   await writeRuntime(disk, store, { endpoint, adminEndpoint, region, pid: process.pid })
-  const { redundancy } = await status.report()
+  const { sentence: redundancy } = status.report().safety
   const { root } = store.secrets
   await io.out(
     bannerOf({

@@ -5,7 +5,7 @@
  *           A member that left is never read.
  */
 import { must } from "../base/assert.js"
-import { asFailure, fail, Failure, isFailure } from "../base/failures.js"
+import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import { rowKeyOf } from "../base/ids.js"
 import type { DeviceId, RowKey } from "../base/ids.js"

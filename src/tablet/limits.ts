@@ -1,4 +1,4 @@
-/** Limits of tablets. */
+/** Limits: how much of a tablet's work waits, is read or is copied at once. */
 import { rowKeyOf } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
 

@@ -35,8 +35,8 @@ export interface MemberDevice {
   readPayload(family: Family, key: RowKey, place: Extract<PayloadPlace, { in: "volume" }>): Promise<Uint8Array>
   /** Resolves when the overlay has room; undefined where it has. */
   roomForWrites(): Promise<void> | undefined
-  /** Whether there is space for more than deletions and bookkeeping; absent: there always is. */
-  mayGrow?(): boolean
+  /** Undefined where there is room for new rows; otherwise throws `deviceFull` unless some is found. Absent: there is. */
+  roomToGrow?(): Promise<void> | undefined
 }
 
 /** Logged, not yet applied. */

@@ -10,7 +10,7 @@
  * Limits  See `limits.ts`.
  */
 import { assert } from "../base/assert.js"
-import { asFailure, Failure, fail, isFailure } from "../base/failures.js"
+import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import type { DeviceId, Epoch, Position, RowKey } from "../base/ids.js"
 import { mapBounded } from "../life/index.js"
@@ -21,7 +21,7 @@ import { MemberComparison } from "./comparison.js"
 import type { Command, ConfigurationKeeper, Tablet, TabletRow } from "./contract.js"
 import { Learner } from "./learner.js"
 import { COMMANDS_WAITING_MAX, MEMBERS_AT_ONCE, PAYLOAD_READS_MAX } from "./limits.js"
-import { EncodedBatch, type LoggedBatch, type Member } from "./member.js"
+import { EncodedBatch, type LoggedBatch, type Member, type MemberDevice } from "./member.js"
 import {
   answerWhenDurable,
   committedLayer,
@@ -118,8 +118,8 @@ export class Primary implements Tablet {
   }
 
   async run<Result>(command: Command<Result>): Promise<Result> {
-    for (const seat of this.seats) await roomAt(seat)
-    if (command.grows !== false) this.refuseGrowth()
+    for (const seat of this.seats) await roomAt(seat, device => device.roomForWrites())
+    if (command.grows !== false) for (const seat of this.seats) await roomAt(seat, device => device.roomToGrow?.())
     for (const [family, key] of command.touches) {
       const warm = this.warm(family, [key])
       if (warm) await warm
@@ -132,11 +132,6 @@ export class Primary implements Tablet {
       if (bytes) payloads.set(outcome.key, { row: outcome.row, bytes })
     }
     throw fail("conflict")
-  }
-
-  private refuseGrowth(): void {
-    const full = this.seats.find(({ member }) => member.device.mayGrow?.() === false)
-    if (full) throw fail("deviceFull", { message: "a device that holds names has no room for more", device: full.id })
   }
 
   /** Why nothing is done any more. */
@@ -389,8 +384,8 @@ async function logAt(seat: Seat, batch: EncodedBatch): Promise<Outcome> {
 }
 
 /** Waits until a member's device has room; one that leaves meanwhile needs none. */
-async function roomAt(seat: Seat): Promise<void> {
-  const room = seat.left === undefined ? seat.member.device.roomForWrites() : undefined
+async function roomAt(seat: Seat, roomOf: (device: MemberDevice) => Promise<void> | undefined): Promise<void> {
+  const room = seat.left === undefined ? roomOf(seat.member.device) : undefined
   if (!room) return
   try {
     await seat.wait(room)

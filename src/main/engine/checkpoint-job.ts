@@ -7,6 +7,7 @@
  */
 import {
   openLogReader,
+  PayloadUpkeep,
   runCheckpoint,
   scrubBaseStep,
   scrubLogStep,
@@ -20,7 +21,7 @@ import type { DeviceId, Incarnation, LogSequence } from "../../base/ids.js"
 import type { VolumePosition } from "../../format/volume.js"
 import type { Disk } from "../../seams/disk/contract.js"
 import type { Stores, StoreWriter } from "../../seams/store/contract.js"
-import { PayloadReader, PayloadVolumes, VolumeScanSource } from "../../volume/index.js"
+import { PayloadVolumes, VolumeScanSource } from "../../volume/index.js"
 import { foldersOf } from "./folders.js"
 
 /** A device as it is opened in one life of the process. */
@@ -34,6 +35,8 @@ export interface CheckpointJob {
   readonly device: CheckpointDevice
   readonly upTo: LogSequence
   readonly memberships: Memberships
+  /** Payload volumes that an earlier result called empty, and that all readers know to be. */
+  readonly emptied: readonly number[]
   /** What was durable in the needle volumes when the overlay was frozen. */
   readonly volumes: VolumePosition | undefined
 }
@@ -73,7 +76,7 @@ interface OpenBase {
   readonly disk: Disk
   readonly store: StoreWriter
   readonly payloads: PayloadVolumes
-  readonly reader: PayloadReader
+  readonly upkeep: PayloadUpkeep
 }
 
 /** Runs jobs where it stands: on a worker thread, or inline in simulation. One job of a device at a time. */
@@ -86,20 +89,20 @@ export class CheckpointExecutor implements CheckpointRunner {
     private readonly stores: Stores,
   ) {}
 
-  async run({ device, upTo, memberships, volumes }: CheckpointJob): Promise<CheckpointJobResult> {
+  async run({ device, volumes, ...request }: CheckpointJob): Promise<CheckpointJobResult> {
     const folders = foldersOf(device.path)
-    const { disk, store, payloads } = await this.baseOf(device)
+    const { disk, store, upkeep } = await this.baseOf(device)
     const log = openLogReader(disk, folders.log, device.id)
     const source = new VolumeScanSource(disk, { folder: folders.volumes, deviceId: device.id }, volumes)
     store.refresh()
-    const result = await runCheckpoint(store, log, [source], payloads, { upTo, memberships })
+    const result = await runCheckpoint(store, log, [source], upkeep, request)
     return { ...result, damages: source.damages.length }
   }
 
   async scrubBase(device: CheckpointDevice, from: BaseCursor | undefined): Promise<BaseScrubbed> {
-    const { store, reader } = await this.baseOf(device)
+    const { store, payloads } = await this.baseOf(device)
     store.refresh()
-    return scrubBaseStep(store, from, (family, key, place) => reader.read(family, key, { in: "volume", ...place }))
+    return scrubBaseStep(store, from, (family, key, place) => payloads.read(family, key, place))
   }
 
   async scrubLog(device: CheckpointDevice, after: LogSequence, upTo: LogSequence): Promise<LogScrubbed> {
@@ -120,7 +123,7 @@ export class CheckpointExecutor implements CheckpointRunner {
     const store = await this.stores.openWriter(folders.base)
     try {
       const payloads = await PayloadVolumes.open(disk, { folder: folders.payloads, deviceId: id, incarnation })
-      return { disk, store, payloads, reader: new PayloadReader(disk, folders.payloads) }
+      return { disk, store, payloads, upkeep: new PayloadUpkeep(payloads) }
     } catch (error) {
       await store.close()
       throw error
@@ -131,7 +134,6 @@ export class CheckpointExecutor implements CheckpointRunner {
     const base = this.bases.get(id)
     this.bases.delete(id)
     if (base === undefined) return
-    await base.reader.close()
     await base.payloads.close()
     await base.store.close()
   }

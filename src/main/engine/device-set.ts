@@ -9,7 +9,7 @@
  */
 import type { ShardDevice } from "../../block/index.js"
 import { assert } from "../../base/assert.js"
-import { fail, isFailure, type Failure } from "../../base/failures.js"
+import { isFailure, type Failure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
 import { supervise, type Living } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
@@ -24,6 +24,8 @@ const CLOSE_MS_MAX = 2_000
 /** A folder that this process owns for one life. */
 export interface OwnedFolder {
   readonly place: DeviceStack["place"]
+  /** What watches over it while it is used. */
+  readonly livings: readonly Living[]
   /** Throws `folderInUse` where it is another's, `deviceFailed` where it cannot be told. */
   check(): Promise<void>
   release(): Promise<void>
@@ -77,15 +79,28 @@ export class DeviceSet implements Living {
   }
 
   /** Takes a device away at once; it is closed, and its folder given up, behind everybody's back. */
-  remove(id: DeviceId, reason: Failure = fail("deviceFailed", { message: "the device was taken out", device: id })): void {
-    const open = this.devices.get(id)
+  remove(id: DeviceId, reason: Failure): void {
+    const open = this.forget(id)
     if (open === undefined) return
+    open.stack.giveUp(reason)
+    const closed = this.closeSoon(open).finally(() => this.closing.delete(closed))
+    this.closing.add(closed)
+  }
+
+  /** Closes a device that is well, and keeps its folder, to be opened again. */
+  async close(id: DeviceId): Promise<OwnedFolder | undefined> {
+    const open = this.forget(id)
+    if (open === undefined) return undefined
+    await this.end(open)
+    return open.folder
+  }
+
+  private forget(id: DeviceId): Open | undefined {
+    const open = this.devices.get(id)
     this.devices.delete(id)
     this.shards.delete(id)
-    open.life.abort()
-    open.stack.giveUp(reason)
-    const closed = this.close(open).finally(() => this.closing.delete(closed))
-    this.closing.add(closed)
+    open?.life.abort()
+    return open
   }
 
   /** Runs what devices do by themselves, and watches over them, until the signal fires. */
@@ -100,31 +115,35 @@ export class DeviceSet implements Living {
       await this.clock.sleep(LOOK_EVERY_MS, signal)
     }
     this.signal = undefined
-    for (const { life } of this.devices.values()) life.abort()
-    await Promise.all([...this.devices.values()].map(({ ended }) => ended))
+    for (const { life, ended } of this.devices.values()) {
+      life.abort()
+      await ended
+    }
   }
 
   /** After `run` has ended: closes all that is open. */
   async closeAll(): Promise<void> {
     for (const { stack } of this.devices.values()) await stack.close()
-    await Promise.all(this.closing)
+    for (const closed of this.closing) await closed
     this.devices.clear()
     this.shards.clear()
   }
 
   private begin(open: Open): void {
-    const { stack, life } = open
-    open.ended = supervise(stack.livings, this.clock, this.random.fork(stack.place.id), this.log, life.signal)
+    const { stack, folder, life } = open
+    const livings = [...stack.livings, ...folder.livings]
+    open.ended = supervise(livings, this.clock, this.random.fork(stack.place.id), this.log, life.signal)
   }
 
-  private async close({ stack, folder, ended }: Open): Promise<void> {
+  private async closeSoon(open: Open): Promise<void> {
     const over = new AbortController()
-    const orderly = (async () => {
-      await ended.catch(() => undefined)
-      await stack.close().catch(() => undefined)
-      await folder.release().catch(() => undefined)
-    })()
+    const orderly = this.end(open).then(() => open.folder.release().catch(() => undefined))
     await Promise.race([orderly, this.clock.sleep(CLOSE_MS_MAX, over.signal)])
     over.abort()
+  }
+
+  private async end({ stack, ended }: Open): Promise<void> {
+    await ended.catch(() => undefined)
+    await stack.close().catch(() => undefined)
   }
 }

@@ -16,13 +16,13 @@ import {
   readSourceMark,
   Rows,
 } from "../../device/index.js"
-import type { CallLimits, CheckpointRun, CommitLog, QueuedDisk } from "../../device/index.js"
+import type { CallLimits, CheckpointRun, CommitLog, DeviceSpace, QueuedDisk, Spaces } from "../../device/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
 import type { Stores } from "../../seams/store/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import type { MemberDevice } from "../../tablet/index.js"
-import { openVolumes, PayloadReader, VOLUMES_SOURCE, type Volumes } from "../../volume/index.js"
+import { openVolumes, PayloadReader, VOLUME_LIMITS, VOLUMES_SOURCE, type Volumes } from "../../volume/index.js"
 import type { CheckpointRunner } from "./checkpoint-job.js"
 import { foldersOf } from "./folders.js"
 
@@ -36,6 +36,7 @@ export interface DeviceStack {
   readonly place: DevicePlace
   /** The device's files behind its queue: no call takes longer than the queue allows. */
   readonly disk: QueuedDisk
+  readonly space: DeviceSpace
   readonly log: CommitLog
   readonly rows: Rows
   readonly volumes: Volumes
@@ -52,8 +53,10 @@ export interface DeviceStack {
 }
 
 export interface DeviceOptions {
-  /** By device: asked before each new log segment; throws if this process no longer owns the folder. */
-  readonly guards?: ReadonlyMap<DeviceId, () => Promise<void>>
+  /** Asked before each new log segment; throws if this process no longer owns the folder. */
+  readonly guard?: () => Promise<void>
+  /** Its folder is a mount point of its own: the reserve may be large. */
+  readonly isMountPoint?: boolean
   readonly checkpointLimits?: ConstructorParameters<typeof Checkpointer>[7]
   readonly callLimits?: CallLimits
 }
@@ -76,6 +79,7 @@ async function openStack(
   output: Log,
   place: DevicePlace,
   memberships: Map<TabletId, Epoch>,
+  spaces: Spaces,
   runner: CheckpointRunner,
   options: DeviceOptions,
 ): Promise<DeviceStack> {
@@ -83,7 +87,10 @@ async function openStack(
   const life = new AbortController()
   opened.defer(() => life.abort())
   const onSuspect = ({ message }: Failure) => output.error("a device does not answer", { device: place.id, message })
-  const disk = queuedDisk(rawDisk, clock, options.callLimits ?? CALL_LIMITS, life.signal, onSuspect)
+  const queue = queuedDisk(rawDisk, clock, options.callLimits ?? CALL_LIMITS, life.signal, onSuspect)
+  const space = await spaces.open(place.id, queue, place.path, options.isMountPoint ?? false)
+  opened.defer(() => space.close())
+  const { disk } = space
   const folders = foldersOf(place.path)
   await disk.makeFolder(folders.base)
   const base = await stores.openReader(folders.base)
@@ -94,13 +101,15 @@ async function openStack(
   const positions = new Map(
     [...memberships].map(([tabletId, since]) => [tabletId, containedPosition(base, tabletId, since)]),
   )
-  const guard = options.guards?.get(place.id)
+  const { guard } = options
   const log = await openLog(disk, folders.log, place.id, { known: contained, ...(guard && { guard }) })
   opened.defer(() => log.close())
   await cutContained(log, contained)
   const rows = new Rows(base, contained)
   const home = { folder: folders.volumes, deviceId: place.id, incarnation: place.incarnation }
-  const volumes = await openVolumes(disk, rows, home, readSourceMark(base, VOLUMES_SOURCE))
+  const volumes = await openVolumes(disk, rows, home, readSourceMark(base, VOLUMES_SOURCE), VOLUME_LIMITS, bytes =>
+    space.mayTakeNeedles(bytes),
+  )
   opened.defer(() => volumes.close())
   for (const damage of volumes.damages) output.error("a volume is damaged", { device: place.id, ...damage })
   await disk.makeFolder(folders.payloads)
@@ -110,14 +119,17 @@ async function openStack(
   const checkpoint: CheckpointRun = async request => {
     const result = await runner.run({ device: place, ...request, volumes: volumes.durable() })
     if (result.damages > 0) output.error("a volume is damaged", { device: place.id, stretches: result.damages })
+    for (const volume of result.removed) await payloads.giveUp(volume)
     return result
   }
   const limits = options.checkpointLimits
-  const checkpointer = new Checkpointer(place.id, rows, log, memberships, checkpoint, clock, output, limits)
+  const checkpointer = new Checkpointer(place.id, rows, log, memberships, checkpoint, clock, output, limits, space)
+  space.owes(() => log.lengthBytes)
   const open = opened.move()
   return {
     place,
-    disk,
+    disk: queue,
+    space,
     log,
     rows,
     volumes,
@@ -132,16 +144,20 @@ async function openStack(
         memberships.get(tabletId) === since ? positions.get(tabletId) : undefined,
       readPayload: (family, key, payload) => payloads.read(family, key, payload),
       roomForWrites: () => checkpointer.roomForWrites(),
+      roomToGrow: () => space.roomForMetadata(),
     },
     shards: {
       id: place.id,
       volumes,
       get isWritable() {
-        return volumes.refusing === undefined && disk.suspect === undefined
+        return volumes.refusing === undefined && queue.suspect === undefined
+      },
+      get isFull() {
+        return space.isFull
       },
     },
-    livings: [checkpointer],
-    giveUp: reason => disk.retire(reason),
+    livings: [checkpointer, space],
+    giveUp: reason => queue.retire(reason),
     close: () => open[Symbol.asyncDispose](),
   }
 }

@@ -2,37 +2,41 @@
  * Engine: the store of one machine, put together over the seams. The same builder serves the real
  * process and the simulator.
  *
- * One tablet with members on the first `metaCopies` devices; blocks on all devices by the layout. One
- * folder is a configuration of one member through the same code as seven.
+ * One tablet with members on the devices that the control record names; blocks on all devices by the
+ * layout. One folder is a configuration of one member through the same code as seven. Devices come and
+ * go while it runs (see `store-control.ts`).
  */
 import { AccountService, type RootKey } from "../../access/index.js"
-import { assert, must } from "../../base/assert.js"
-import { parseTabletId } from "../../base/ids.js"
-import type { DeviceId, Epoch, Incarnation, TabletId } from "../../base/ids.js"
-import { LocalBlocks } from "../../block/index.js"
-import { DisposeStack } from "../../life/index.js"
-import type { Chore, Living } from "../../life/index.js"
-import { createServices, type Services, type StorePolicy } from "../../object/index.js"
-import type { Layout } from "../../placement/index.js"
+import { must } from "../../base/assert.js"
+import { asFailure, Failure } from "../../base/failures.js"
+import type { DeviceId, Incarnation, Position } from "../../base/ids.js"
+import { Layouts, LocalBlocks } from "../../block/index.js"
+import { forgetLearners, markOut, tabletOf } from "../../cluster/index.js"
+import { Keeper } from "../../coordination/index.js"
+import { Spaces } from "../../device/index.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import { mapBounded, type Chore, type Living } from "../../life/index.js"
+import { createServices, type Services } from "../../object/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
-import { FIRST_EPOCH } from "../../format/membership.js"
 import type { Compute } from "../../seams/compute/index.js"
 import type { Disk } from "../../seams/disk/contract.js"
 import type { Random } from "../../seams/random/contract.js"
 import type { Stores } from "../../seams/store/contract.js"
 import type { Telemetry } from "../../seams/telemetry/contract.js"
-import { Member, Primary, recoverTablet, type ConfigurationKeeper } from "../../tablet/index.js"
+import { Member, Primary, recoverTablet } from "../../tablet/index.js"
 import type { CheckpointRunner } from "./checkpoint-job.js"
+import { DeviceSet, type OwnedFolder } from "./device-set.js"
 import { openDevice, type DeviceOptions, type DevicePlace, type DeviceStack } from "./device-stack.js"
+import { FIRST_TABLET } from "./first-tablet.js"
+import { layoutOf, StoreControl } from "./store-control.js"
 
-/** The one tablet of a machine; splits come with the cluster. */
-export const FIRST_TABLET: TabletId = parseTabletId(1)
+const DEVICES_AT_ONCE = 4
 
 /** The world that an engine lives in. */
 export interface Seams {
   readonly clock: Clock
   readonly random: Random
-  /** Each device's own way to its files: a device that hangs must not hold up the others. */
+  /** Each device's own way to its files. */
   readonly diskOf: (place: DevicePlace) => Disk
   readonly stores: Stores
   readonly compute: Compute
@@ -40,65 +44,83 @@ export interface Seams {
   readonly checkpoints: CheckpointRunner
 }
 
-/** What the control record says, and who this process is. */
+/** What the store consists of at this start, and who this process is. */
 export interface EngineSettings {
-  readonly devices: readonly DevicePlace[]
-  readonly layout: Layout
-  readonly store: StorePolicy
-  readonly members: readonly DeviceId[]
-  readonly epoch: Epoch
+  /** The devices that are there. */
+  readonly folders: readonly OwnedFolder[]
+  /** Has taken effect, and lies on each of them. */
+  readonly record: ControlRecord
   readonly incarnation: Incarnation
   readonly masterKey: Uint8Array
   readonly root: RootKey
   readonly deviceOptions: DeviceOptions
+  /** Writes that would have one copy only are refused. */
+  readonly refuseSingleCopy?: boolean
 }
 
 export interface Engine {
   readonly services: Services
   readonly accounts: AccountService
-  readonly devices: readonly DeviceStack[]
+  readonly keeper: Keeper
+  readonly control: StoreControl
   readonly tablet: Primary
+  /** Those that are open now. */
+  readonly devices: readonly DeviceStack[]
   /** To be supervised until the stop signal. */
   readonly livings: readonly Living[]
   readonly chores: readonly Chore[]
+  /** Opens a folder that this process has come to own: a new device, or one that comes back. */
+  bringIn(folder: OwnedFolder): Promise<DeviceStack>
   /** After the livings have ended: waits for what is under way, makes a last checkpoint, closes. */
   stop(): Promise<void>
 }
 
-/** Members do not change: what one of them cannot log halts writes. */
-const FIXED: ConfigurationKeeper = {
-  leave: (_, reason) => Promise.reject(reason),
-  learningFailed: () => undefined,
-  damaged: () => undefined,
-  refusesSingleCopy: () => false,
+/** Opens devices, the tablet on them, and the services over it. Nothing stays open where it throws. */
+export async function openEngine(seams: Seams, settings: EngineSettings): Promise<Engine> {
+  const builder = new EngineBuilder(seams, settings)
+  try {
+    return await builder.build()
+  } catch (error) {
+    await builder.abandon()
+    throw error
+  }
 }
 
-export async function openEngine(seams: Seams, settings: EngineSettings): Promise<Engine> {
-  const { clock, random, diskOf, stores, compute, telemetry, checkpoints } = seams
-  const opened = new DisposeStack()
-  try {
-    const devices: DeviceStack[] = []
-    for (const place of settings.devices) {
-      const options = settings.deviceOptions
-      const device = await openDevice(
-        diskOf(place),
-        stores,
-        clock,
-        telemetry.log,
-        place,
-        new Map([[FIRST_TABLET, FIRST_EPOCH]]),
-        checkpoints,
-        options,
-      )
-      opened.defer(() => device.close())
-      devices.push(device)
-    }
-    const members = membersOf(settings, devices)
-    const { position, failed } = await recoverTablet(members)
-    for (const { failure } of failed) throw failure
-    const tablet = new Primary(members, settings.epoch, position, clock, telemetry.log, FIXED)
-    const shards = new Map(devices.map(device => [device.place.id, device.shards]))
-    const blocks = new LocalBlocks(clock, compute, settings.layout, shards, telemetry.metrics)
+class EngineBuilder {
+  private readonly keeper: Keeper
+  private readonly devices: DeviceSet
+  private readonly layouts: Layouts
+  private readonly control: StoreControl
+  private readonly spaces: Spaces
+
+  constructor(
+    private readonly seams: Seams,
+    private readonly settings: EngineSettings,
+  ) {
+    const { clock, random, telemetry } = seams
+    const { record, incarnation } = settings
+    const { layout, previousLayout } = record
+    this.spaces = new Spaces(clock, random.fork("ballast"), telemetry.log)
+    const onTrouble = (id: DeviceId, failure: Failure) => void this.control.takeOut(id, failure)
+    this.devices = new DeviceSet(clock, random, telemetry.log, onTrouble)
+    const folders = () => this.devices.open.map(({ place, disk }) => ({ id: place.id, path: place.path, disk }))
+    this.keeper = new Keeper(clock, incarnation, record, folders, onTrouble)
+    this.layouts = new Layouts(layoutOf(layout), previousLayout && layoutOf(previousLayout))
+    this.control = new StoreControl(this.keeper, this.devices, this.layouts, clock, telemetry.log, {
+      refuseSingleCopy: settings.refuseSingleCopy ?? false,
+    })
+  }
+
+  async build(): Promise<Engine> {
+    const { clock, random, compute, telemetry } = this.seams
+    const { incarnation, masterKey, root } = this.settings
+    const { keeper } = this
+    await this.openDevices()
+    const { members, recovered } = await this.recover()
+    const { epoch } = tabletOf(keeper.record, FIRST_TABLET)
+    const tablet = new Primary(members, epoch, recovered, clock, telemetry.log, this.control)
+    this.control.attach(tablet)
+    const blocks = new LocalBlocks(clock, compute, this.layouts, this.devices.shards, telemetry.metrics)
     const services = createServices(
       clock,
       random,
@@ -106,47 +128,102 @@ export async function openEngine(seams: Seams, settings: EngineSettings): Promis
       compute,
       blocks,
       telemetry.log,
-      settings.store,
-      settings.incarnation,
+      {
+        get policy() {
+          return keeper.record.policy
+        },
+        blockBytes: keeper.record.blockBytes,
+      },
+      incarnation,
     )
-    const accounts = new AccountService(random, tablet, settings.masterKey, settings.root)
+    const accounts = new AccountService(random, tablet, masterKey, root)
     // What was left over may be so much that writes would wait for a checkpoint, and nobody makes one yet.
-    for (const { checkpointer } of devices) if (checkpointer.isOver(2)) await checkpointer.checkpoint()
+    for (const { checkpointer } of this.devices.open) if (checkpointer.isOver(2)) await checkpointer.checkpoint()
     await accounts.ensureRoot()
     await services.buckets.reopenClosed()
+    const { devices, control } = this
     return {
       services,
       accounts,
-      devices,
+      keeper,
+      control,
       tablet,
-      livings: devices.map(device => device.checkpointer),
-      chores: services.chores,
-      stop: () => stopEngine(tablet, devices, checkpoints),
+      get devices() {
+        return devices.open
+      },
+      livings: [devices],
+      chores: [...services.chores, control],
+      bringIn: folder => this.bringIn(folder),
+      stop: () => this.stop(tablet),
     }
-  } catch (error) {
-    await opened[Symbol.asyncDispose]()
-    throw error
   }
-}
 
-function membersOf(settings: EngineSettings, devices: readonly DeviceStack[]): Member[] {
-  assert(settings.members.length > 0, "a tablet has members")
-  return settings.members.map(id => {
-    const device = must(
-      devices.find(({ place }) => place.id === id),
-      "members lie on known devices",
+  /** One that cannot be opened is taken out, where the store can do without it. */
+  private async openDevices(): Promise<void> {
+    const opened = await mapBounded(this.settings.folders, DEVICES_AT_ONCE, async folder => {
+      const stack = await this.openFolder(folder).catch((error: unknown) => asFailure(error))
+      if (!(stack instanceof Failure)) this.devices.add(stack, folder)
+      return { id: folder.place.id, stack }
+    })
+    for (const { id, stack } of opened) if (stack instanceof Failure) await this.goOnWithout(id, stack)
+    // What learners of an earlier life had learned may have a gap.
+    await this.control.change("start", forgetLearners)
+  }
+
+  private openFolder({ place, check }: OwnedFolder): Promise<DeviceStack> {
+    const { clock, diskOf, stores, telemetry, checkpoints } = this.seams
+    const { deviceOptions } = this.settings
+    const members = tabletOf(this.keeper.record, FIRST_TABLET).members
+    const since = members.find(({ id }) => id === place.id)?.since
+    const memberships = new Map(since === undefined ? [] : [[FIRST_TABLET, since]])
+    const isMountPoint = this.keeper.record.devices.find(({ id }) => id === place.id)?.isMountPoint ?? false
+    const options = { ...deviceOptions, guard: check, isMountPoint }
+    const { log } = telemetry
+    return openDevice(diskOf(place), stores, clock, log, place, memberships, this.spaces, checkpoints, options)
+  }
+
+  /** Throws the failure where the store cannot do without the device. */
+  private async goOnWithout(id: DeviceId, failure: Failure): Promise<void> {
+    const { clock, telemetry } = this.seams
+    try {
+      await this.control.change("device cannot be opened", record => markOut(record, [id], clock.wallMs()))
+    } catch {
+      throw failure
+    }
+    telemetry.log.error("a device cannot be opened and is taken out", { device: id, reason: failure.message })
+    this.devices.remove(id, failure)
+  }
+
+  /** The members agree; one whose log or base is damaged is left out, as long as another is left. */
+  private async recover(): Promise<{ readonly members: readonly Member[]; readonly recovered: Position }> {
+    const members = tabletOf(this.keeper.record, FIRST_TABLET).members.map(({ id, since }) => {
+      const stack = must(this.devices.find(id), "members lie on open devices")
+      return new Member(stack.member, FIRST_TABLET, since)
+    })
+    const { position, failed } = await recoverTablet(members)
+    for (const { member, failure } of failed) await this.goOnWithout(member.id, failure)
+    const left = members.filter(member => !failed.some(each => each.member === member))
+    return { members: left, recovered: position }
+  }
+
+  private async bringIn(folder: OwnedFolder): Promise<DeviceStack> {
+    const stack = await this.openFolder(folder)
+    this.devices.add(stack, folder)
+    return stack
+  }
+
+  private async stop(tablet: Primary): Promise<void> {
+    await tablet.stop()
+    await this.keeper.stop()
+    await mapBounded(this.devices.open, DEVICES_AT_ONCE, ({ checkpointer }) =>
+      checkpointer.checkpoint().catch(() => undefined),
     )
-    return new Member(device.member, FIRST_TABLET, FIRST_EPOCH)
-  })
-}
+    await this.seams.checkpoints.close()
+    await this.devices.closeAll()
+  }
 
-async function stopEngine(
-  tablet: Primary,
-  devices: readonly DeviceStack[],
-  checkpoints: CheckpointRunner,
-): Promise<void> {
-  await tablet.stop()
-  for (const device of devices) await device.checkpointer.checkpoint().catch(() => undefined)
-  await checkpoints.close()
-  for (const device of devices) await device.close()
+  /** Closes what was opened for an engine that did not come to be. */
+  async abandon(): Promise<void> {
+    await this.devices.closeAll()
+  }
 }

@@ -1,12 +1,14 @@
 /** A store in a simulated world, for tests of what only shows when all its rooms work together. */
 import type { BodySource, Bucket, ObjectBody } from "../../object/index.js"
 import { parseAccessKeyId, parseAccountId, parseBucketName, parseDeviceId } from "../../base/ids.js"
-import { parseEpoch, parseIncarnation } from "../../base/ids.js"
+import { parseEpoch, parseIncarnation, parseStoreId, rowKeyOf } from "../../base/ids.js"
+import type { Incarnation } from "../../base/ids.js"
 import { KIB, MIB } from "../../base/limits.js"
 import { defaultMetaCopies, defaultPolicy, shardCount } from "../../base/policy.js"
 import { CHECKPOINT_LIMITS } from "../../device/index.js"
 import { makeCodec } from "../../erasure/index.js"
-import { planLayout, type Layout } from "../../placement/index.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import { encodeLayout, planLayout } from "../../placement/index.js"
 import { SimClock } from "../../seams/clock/sim.js"
 import { InlineCompute } from "../../seams/compute/index.js"
 import { SimDisk } from "../../seams/disk/index.js"
@@ -14,11 +16,76 @@ import { SimRandom } from "../../seams/random/sim.js"
 import { MemoryStores } from "../../seams/store/memory.js"
 import { SimTelemetry } from "../../seams/telemetry/sim.js"
 import { CheckpointExecutor } from "./checkpoint-job.js"
-import { openEngine, type Engine } from "./engine.js"
+import type { OwnedFolder } from "./device-set.js"
+import { openEngine, type Engine, type EngineSettings } from "./engine.js"
+import { FIRST_TABLET } from "./first-tablet.js"
 
 export const noSignal = new AbortController().signal
 const OWNER = parseAccountId("root")
 const idOf = (number: number) => parseDeviceId(number.toString(16).padStart(16, "0"))
+
+/** The same devices have the same layout in every run. */
+const layouts = new Map<number, ControlRecord["layout"]>()
+
+function layoutOf(count: number): ControlRecord["layout"] {
+  const known = layouts.get(count)
+  if (known) return known
+  const devices = Array.from({ length: count }, (_, i) => ({ id: idOf(i + 1), weight: 1 }))
+  const planned = planLayout(devices, shardCount(defaultPolicy(count)))
+  const layout = { version: planned.version, table: encodeLayout(planned), devices: devices.map(({ id }) => id) }
+  layouts.set(count, layout)
+  return layout
+}
+
+/** A new store on devices in `/d1`, `/d2` …, with the defaults of their number. */
+export function firstRecordOf(count: number, blockBytes: number): ControlRecord {
+  const policy = defaultPolicy(count)
+  const layout = layoutOf(count)
+  const metaCopies = defaultMetaCopies(count, policy)
+  const since = parseEpoch(1)
+  const members = layout.devices.slice(0, metaCopies).map(id => ({ id, since }))
+  return {
+    storeId: parseStoreId("0".repeat(32)),
+    generation: 1,
+    devices: layout.devices.map((id, i) => {
+      const place = { id, pathHint: `/d${i + 1}`, isMountPoint: true }
+      return { ...place, weight: 1, state: "active", stateSinceMs: 0, capacityBytes: 0, more: [] }
+    }),
+    policy,
+    isPolicyAutomatic: true,
+    policyVersion: 1,
+    blockBytes,
+    metaCopies,
+    tablets: [{ id: FIRST_TABLET, epoch: since, members, learners: [], start: rowKeyOf(""), end: undefined, more: [] }],
+    layout,
+    previousLayout: undefined,
+    secrets: new Uint8Array(0),
+    region: "",
+    more: [],
+  }
+}
+
+export const folderOf = (place: OwnedFolder["place"]): OwnedFolder => ({
+  place,
+  livings: [],
+  check: () => Promise.resolve(),
+  release: () => Promise.resolve(),
+})
+
+/** A start on the devices that the record says are in. */
+export function settingsOf(record: ControlRecord, incarnation: Incarnation): EngineSettings {
+  const places = record.devices.flatMap(({ id, pathHint, state }) =>
+    state === "out" ? [] : [{ id, path: pathHint, incarnation }],
+  )
+  return {
+    folders: places.map(folderOf),
+    record,
+    incarnation,
+    masterKey: new Uint8Array(32),
+    root: { accountId: OWNER, accessKeyId: parseAccessKeyId("ROOTKEY"), secret: "secret", createdMs: 0 },
+    deviceOptions: {},
+  }
+}
 
 export interface MachineOptions {
   readonly devices: number
@@ -31,40 +98,32 @@ export class Machine {
   readonly disk = new SimDisk()
   readonly stores = new MemoryStores()
   readonly telemetry = new SimTelemetry()
-  private readonly layout: Layout
+  private record: ControlRecord
   private lives = 0
   /** Of the lives to come. */
   checkpointLimits: Partial<Record<keyof typeof CHECKPOINT_LIMITS, number>> = {}
 
-  constructor(private readonly options: MachineOptions) {
-    const devices = Array.from({ length: options.devices }, (_, i) => ({ id: idOf(i + 1), weight: 1 }))
-    this.layout = planLayout(devices, shardCount(defaultPolicy(options.devices)))
+  constructor(options: MachineOptions) {
+    this.record = firstRecordOf(options.devices, options.blockBytes ?? 64 * KIB)
   }
 
   /** Opens the store for the next life of the process; end the one before with `disk.kill()` or `engine.stop()`. */
   async open(): Promise<Engine> {
-    const { devices, blockBytes = 64 * KIB } = this.options
-    const { clock, stores, telemetry, layout } = this
+    const { clock, stores, telemetry, record } = this
     this.lives += 1
     const disk = this.disk.boot()
-    const policy = defaultPolicy(devices)
-    const incarnation = parseIncarnation(this.lives)
     const seams = { clock, random: new SimRandom(this.lives), diskOf: () => disk, stores, telemetry }
-    const compute = new InlineCompute(makeCodec, { slabBytes: 4 * blockBytes, poolBytes: 8 * MIB })
-    return openEngine(
+    const compute = new InlineCompute(makeCodec, { slabBytes: 4 * record.blockBytes, poolBytes: 8 * MIB })
+    const engine = await openEngine(
       { ...seams, compute, checkpoints: new CheckpointExecutor(() => disk, stores) },
       {
-        devices: layout.devices.map((id, i) => ({ id, path: `/d${i + 1}`, incarnation })),
-        layout,
-        store: { policy, blockBytes },
-        members: layout.devices.slice(0, defaultMetaCopies(devices, policy)),
-        epoch: parseEpoch(1),
-        incarnation,
-        masterKey: new Uint8Array(32),
-        root: { accountId: OWNER, accessKeyId: parseAccessKeyId("ROOTKEY"), secret: "secret", createdMs: 0 },
+        ...settingsOf(record, parseIncarnation(this.lives)),
         deviceOptions: { checkpointLimits: { ...CHECKPOINT_LIMITS, ...this.checkpointLimits } },
       },
     )
+    engine.keeper.onChange(changed => void (this.record = changed))
+    this.record = engine.keeper.record
+    return engine
   }
 }
 

@@ -1,0 +1,41 @@
+/**
+ * Each device: one chore that takes a step on every open device at once, so that devices are tended side
+ * by side and come and go without the runner's noticing. A device whose step fails does not hold up the
+ * others; its failure is the chore's once they have ended.
+ */
+import { DEVICES_MAX } from "../../base/limits.js"
+import { mapBounded, type Chore, type StepOutcome } from "../../life/index.js"
+import type { DeviceStack } from "./device-stack.js"
+
+const RANK: readonly StepOutcome[] = ["busy", "throttled", "idle", "done"]
+
+export class EachDevice implements Chore {
+  constructor(
+    readonly name: string,
+    private readonly devices: () => readonly DeviceStack[],
+    private readonly choreOf: (stack: DeviceStack) => Chore,
+  ) {}
+
+  progress(): string {
+    const devices = this.devices()
+    const [only] = devices
+    if (only !== undefined && devices.length === 1) return this.choreOf(only).progress()
+    return devices.map(stack => `${stack.place.id}: ${this.choreOf(stack).progress()}`).join("; ")
+  }
+
+  /** As busy as the busiest device. */
+  async step(signal: AbortSignal): Promise<StepOutcome> {
+    const errors: unknown[] = []
+    const outcomes = await mapBounded(this.devices(), DEVICES_MAX, async stack => {
+      try {
+        return await this.choreOf(stack).step(signal)
+      } catch (error) {
+        // One that was taken out in the middle of its step is nobody's concern any more.
+        if (this.devices().includes(stack)) errors.push(error)
+        return "idle"
+      }
+    })
+    if (errors.length > 0) throw errors[0]
+    return RANK.find(outcome => outcomes.includes(outcome)) ?? "idle"
+  }
+}

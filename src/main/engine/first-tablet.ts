@@ -1,0 +1,5 @@
+/** The one tablet of a machine; splits come with the cluster. */
+import { parseTabletId } from "../../base/ids.js"
+import type { TabletId } from "../../base/ids.js"
+
+export const FIRST_TABLET: TabletId = parseTabletId(1)

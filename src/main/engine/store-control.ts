@@ -1,0 +1,212 @@
+/**
+ * Store control: keeps a running engine and the control record alike. The record says what should be;
+ * here devices are taken out and brought in, layouts published and memberships changed accordingly, and
+ * the record is changed when a device fails, comes back, or has all that it should have.
+ *
+ * Promises  A device in trouble is neither read nor written from the moment it is known, and is out of
+ *           the record before anything is acknowledged that it lacks. The last device that holds names
+ *           is never taken out: reads go on there, and writes say why they cannot.
+ */
+import { assert, must } from "../../base/assert.js"
+import { fail, isFailure, type Failure } from "../../base/failures.js"
+import type { DeviceId, Epoch } from "../../base/ids.js"
+import type { Layouts } from "../../block/index.js"
+import {
+  addLearner,
+  deviceOf,
+  dropMembers,
+  markOut,
+  markReturning,
+  nextMemberStep,
+  promoteLearner,
+  tabletOf,
+} from "../../cluster/index.js"
+import type { Keeper } from "../../coordination/index.js"
+import type { ControlLayout, ControlMember, ControlRecord } from "../../format/control-record.js"
+import type { Chore, StepOutcome } from "../../life/index.js"
+import { decodeLayout, type Layout } from "../../placement/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Log } from "../../seams/telemetry/contract.js"
+import { Member, type ConfigurationKeeper, type Primary } from "../../tablet/index.js"
+import type { DeviceSet } from "./device-set.js"
+import type { DeviceStack } from "./device-stack.js"
+import { FIRST_TABLET } from "./first-tablet.js"
+
+export const layoutOf = ({ table, version, devices }: ControlLayout): Layout => decodeLayout(table, version, devices)
+
+export class StoreControl implements Chore, ConfigurationKeeper {
+  readonly name = "members"
+  private tablet: Primary | undefined
+  private readonly leaving = new Set<DeviceId>()
+  /** Why devices were taken out in this life. */
+  private readonly reasons = new Map<DeviceId, string>()
+  /** To be rebuilt from other members. */
+  private readonly damagedBases = new Set<DeviceId>()
+  private doing = "nothing"
+
+  constructor(
+    private readonly keeper: Keeper,
+    private readonly devices: DeviceSet,
+    private readonly layouts: Layouts,
+    private readonly clock: Clock,
+    private readonly log: Log,
+    private readonly options: { readonly refuseSingleCopy: boolean },
+  ) {
+    keeper.onChange(record => this.publish(record))
+  }
+
+  whyOut(id: DeviceId): string | undefined {
+    return this.reasons.get(id)
+  }
+
+  get record(): ControlRecord {
+    return this.keeper.record
+  }
+
+  /** From here on the tablet's memberships follow the record. */
+  attach(tablet: Primary): void {
+    this.tablet = tablet
+  }
+
+  progress(): string {
+    return this.doing
+  }
+
+  /** Makes known what a change of the record has changed for the block layer. */
+  private publish(record: ControlRecord): void {
+    const { layout, previousLayout } = record
+    const isKnown = this.layouts.current.version === layout.version
+    if (isKnown && (this.layouts.previous === undefined) === (previousLayout === undefined)) return
+    this.layouts.publish(isKnown ? this.layouts.current : layoutOf(layout), previousLayout && layoutOf(previousLayout))
+  }
+
+  change(name: string, decide: (record: ControlRecord) => ControlRecord | undefined): Promise<ControlRecord> {
+    return this.keeper.change(name, decide)
+  }
+
+  async leave(ids: readonly DeviceId[], reason: Failure): Promise<Epoch> {
+    // A log without room has begun nothing: its device is well otherwise, and will learn again.
+    if (isFailure(reason, "deviceFull")) return this.leaveTablet(ids)
+    for (const id of ids) this.remove(id, reason)
+    return this.markOut(ids)
+  }
+
+  learningFailed(id: DeviceId, failure: Failure): void {
+    this.log.warn("a device could not learn the names", { device: id, reason: failure.message })
+    void this.leaveTablet([id]).catch((error: unknown) => this.changeFailed(id, error))
+  }
+
+  damaged(id: DeviceId, failure: Failure): void {
+    if (this.damagedBases.has(id)) return
+    this.damagedBases.add(id)
+    this.log.error("the base of a device is damaged", { device: id, reason: failure.message })
+  }
+
+  refusesSingleCopy(): boolean {
+    return this.options.refuseSingleCopy
+  }
+
+  private remove(id: DeviceId, reason: Failure): void {
+    this.log.error("a device is taken out", { device: id, reason: reason.message })
+    this.reasons.set(id, reason.message)
+    this.devices.remove(id, reason)
+  }
+
+  private async markOut(ids: readonly DeviceId[]): Promise<Epoch> {
+    const record = await this.change("devices out", before => markOut(before, ids, this.clock.wallMs()))
+    return tabletOf(record, FIRST_TABLET).epoch
+  }
+
+  private async leaveTablet(ids: readonly DeviceId[]): Promise<Epoch> {
+    const record = await this.change("members leave", before => dropMembers(before, ids))
+    for (const id of ids) this.devices.find(id)?.memberships.delete(FIRST_TABLET)
+    return tabletOf(record, FIRST_TABLET).epoch
+  }
+
+  private changeFailed(id: DeviceId, error: unknown): void {
+    this.log.error("the control record could not be changed", { device: id, error: String(error) })
+  }
+
+  /** Takes a device out of everything, unless it is the last that holds names. Never rejects. */
+  async takeOut(id: DeviceId, reason: Failure): Promise<void> {
+    if (this.leaving.has(id) || this.devices.find(id) === undefined || this.isLast(id)) return
+    this.leaving.add(id)
+    try {
+      this.remove(id, reason)
+      if (this.holdsNames(id)) await this.tablet?.dropMembers([id], reason, () => this.markOut([id]))
+      else await this.markOut([id])
+    } catch (error) {
+      this.changeFailed(id, error)
+    } finally {
+      this.leaving.delete(id)
+    }
+  }
+
+  private isLast(id: DeviceId): boolean {
+    return tabletOf(this.record, FIRST_TABLET).members.every(member => member.id === id)
+  }
+
+  private holdsNames(id: DeviceId): boolean {
+    const { members, learners } = tabletOf(this.record, FIRST_TABLET)
+    return [...members, ...learners].some(member => member.id === id)
+  }
+
+  /** A device that is open now takes part. */
+  async bringIn(stack: DeviceStack): Promise<void> {
+    const { id } = stack.place
+    await this.change("device returns", before => markReturning(before, id, this.clock.wallMs()))
+    this.log.info("a device takes part again", { device: id, state: deviceOf(this.record, id).state })
+  }
+
+  /** One step towards as many holders of names as there should be. */
+  async step(): Promise<StepOutcome> {
+    const tablet = must(this.tablet, "chores run once the tablet is there")
+    const { learning } = tablet
+    if (learning !== undefined && !learning.isComplete) {
+      this.doing = learning.progress
+      return (await tablet.stepLearning()) ? "busy" : "throttled"
+    }
+    const next = nextMemberStep(
+      this.record,
+      FIRST_TABLET,
+      learner => learning?.isComplete === true && learning.id === learner.id,
+      id => this.devices.find(id)?.shards.isWritable === true,
+    )
+    if (next === undefined) {
+      this.doing = `${tabletOf(this.record, FIRST_TABLET).members.length} devices hold names`
+      return "idle"
+    }
+    if (next.kind === "learn") await this.learn(next.id)
+    else if (next.kind === "promote") await this.promote(next.learner)
+    else await this.drop(next.id)
+    return "busy"
+  }
+
+  private async learn(id: DeviceId): Promise<void> {
+    const stack = must(this.devices.find(id), "a learner is open")
+    const record = await this.change("learner", before => addLearner(before, FIRST_TABLET, id))
+    const { learners, epoch } = tabletOf(record, FIRST_TABLET)
+    const learner = must(
+      learners.find(each => each.id === id),
+      "the learner was added",
+    )
+    assert(learner.since === epoch, "a learner begins with the epoch of its change")
+    stack.memberships.set(FIRST_TABLET, learner.since)
+    this.log.info("a device learns the names", { device: id })
+    this.tablet?.addLearner(new Member(stack.member, FIRST_TABLET, learner.since), epoch)
+  }
+
+  private async promote(learner: ControlMember): Promise<void> {
+    await this.tablet?.promote(learner.id, async () => {
+      const record = await this.change("member", before => promoteLearner(before, FIRST_TABLET, learner))
+      return tabletOf(record, FIRST_TABLET).epoch
+    })
+    this.log.info("a device holds the names", { device: learner.id })
+  }
+
+  private async drop(id: DeviceId): Promise<void> {
+    const reason = fail("deviceFailed", { message: "the device holds names no longer", device: id })
+    await this.tablet?.dropMembers([id], reason, () => this.leaveTablet([id]))
+    this.log.info("a device holds the names no longer", { device: id })
+  }
+}
