@@ -7,7 +7,7 @@ import { test } from "node:test"
 import { must } from "../base/assert.js"
 import type { Family } from "../base/families.js"
 import { fail, isFailure } from "../base/failures.js"
-import { parseDeviceId, parseEpoch, parsePosition, parseTabletId, rowKeyOf } from "../base/ids.js"
+import { parseDeviceId, parseEpoch, parsePosition, parseTabletId, rowKeyOf, type RowKey } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
 import { decodeEntry, encodeEntry, type EntryWrite } from "../format/entry.js"
 import { FIRST_EPOCH } from "../format/membership.js"
@@ -16,31 +16,21 @@ import type { Random } from "../seams/random/contract.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { MemoryStores } from "../seams/store/memory.js"
 import { containedPosition, containedSequence, readSourceMark, runCheckpoint } from "./checkpoint.js"
-import type { CheckpointSource, CommitLog, PayloadSink } from "./contract.js"
+import type { CheckpointSource, CommitLog } from "./contract.js"
 import { openLogReader } from "./log-reader.js"
 import { openLog } from "./log.js"
+import { PayloadBooks, placeIn } from "./payload-books.js"
+import { PayloadUpkeep } from "./payload-upkeep.js"
 import { Rows } from "./rows.js"
+import { MemoryShelf } from "./testing-shelf.js"
 
 const TABLET = parseTabletId(1)
 const MEMBERSHIPS = new Map([[TABLET, FIRST_EPOCH]])
 const PREFIX = "\x00\x00\x00\x01"
 const DEVICE = parseDeviceId("00000000000000d1")
 const FAMILIES_USED: readonly Family[] = ["current", "versions", "heads"]
+const UPKEEP = { deadShareMax: 0.2, deadBytesMin: 200, movedBytesMax: 1_500 }
 const text = (bytes: Uint8Array | undefined) => bytes && Buffer.from(bytes).toString("latin1")
-
-/** Payloads by their place, as a volume would keep them. */
-class Sink implements PayloadSink {
-  readonly kept: Uint8Array[] = []
-
-  append({ payload }: { readonly payload: Uint8Array }) {
-    this.kept.push(Uint8Array.from(payload))
-    return { in: "volume", volume: 1, offsetBytes: this.kept.length - 1, lengthBytes: payload.length } as const
-  }
-
-  async flush(): Promise<void> {
-    return Promise.resolve()
-  }
-}
 
 /** Counts in a family that is not logged: the n-th collection writes row "n". */
 class Source implements CheckpointSource {
@@ -65,7 +55,9 @@ class Device {
       if (this.commitFails) throw fail("deviceFull")
     },
   })
-  readonly sink = new Sink()
+  readonly shelf = new MemoryShelf(2_000)
+  private upkeep = new PayloadUpkeep(this.shelf, UPKEEP)
+  private emptied: readonly number[] = []
   /** What is written: row and payload, by family and key. */
   readonly model = new Map<string, { readonly value: string; readonly payload: string | undefined }>()
   private position = 0
@@ -88,6 +80,9 @@ class Device {
   /** A process that died: base and log are all there is. */
   async restart(): Promise<void> {
     this.disk.kill()
+    this.upkeep = new PayloadUpkeep(this.shelf, UPKEEP)
+    this.emptied = []
+    await this.shelf.seal()
     const base = await this.stores.openReader("/base")
     const contained = containedSequence(base)
     this.log = await openLog(this.disk.boot(), "/log", DEVICE, { known: contained, segmentBytes: 64 * KIB })
@@ -150,28 +145,53 @@ class Device {
   }
 
   /** A checkpoint, with writes while it is under way; `fails`: its commit finds the disk full. */
-  async checkpoint(random: Random, fails: boolean): Promise<void> {
+  async checkpoint(random: Random | undefined, fails: boolean): Promise<boolean> {
     const upTo = this.rows.isCheckpointing ? this.rows.frozenAt : this.rows.freeze()
-    await this.write(random)
+    if (random) await this.write(random)
     const writer = await this.stores.openWriter("/base")
     const reader = openLogReader(this.disk.boot(), "/log", DEVICE)
     this.commitFails = fails
-    const run = runCheckpoint(writer, reader, [new Source()], this.sink, {
-      upTo,
-      memberships: MEMBERSHIPS,
-    })
+    const request = { upTo, memberships: MEMBERSHIPS, emptied: this.emptied }
+    const run = runCheckpoint(writer, reader, [new Source()], this.upkeep, request)
     if (fails) {
       await assert.rejects(run, error => isFailure(error, "deviceFull"))
-      return
+      await this.assertReads()
+      return true
     }
-    await run
-    await this.write(random)
+    const { isMore, emptied } = await run
+    if (random) await this.write(random)
     this.rows.dropFrozen()
+    this.emptied = emptied
     await this.log.cut(upTo)
+    return isMore
+  }
+
+  /** The share of the written payload bytes that no row points at. */
+  async deadShare(): Promise<number> {
+    const base = await this.stores.openReader("/base")
+    const writtenBytes = this.shelf.list().reduce((sum, volume) => sum + volume.writtenBytes, 0)
+    const books = PayloadBooks.open(base, (key, lengthBytes) => this.shelf.bytesOf(key, lengthBytes))
+    const livingBytes = this.shelf.list().reduce((sum, { volume }) => sum + books.livingBytes(volume), 0)
+    return writtenBytes < UPKEEP.deadBytesMin ? 0 : 1 - livingBytes / writtenBytes
+  }
+
+  /** The books are what a walk through all rows would count. */
+  async assertBooks(): Promise<void> {
+    const base = await this.stores.openReader("/base")
+    const bytesOf = (key: RowKey, lengthBytes: number) => this.shelf.bytesOf(key, lengthBytes)
+    const books = PayloadBooks.open(base, bytesOf)
+    const counted = new Map<number, number>()
+    for (const family of FAMILIES_USED) {
+      for (const [key, row] of base.range(family, { start: rowKeyOf(PREFIX), end: rowKeyOf(`${PREFIX}\xff`) })) {
+        const place = placeIn(family, key, row)
+        if (place) counted.set(place.volume, (counted.get(place.volume) ?? 0) + bytesOf(key, place.lengthBytes))
+      }
+    }
+    for (const { volume } of this.shelf.list()) assert.equal(books.livingBytes(volume), counted.get(volume) ?? 0)
   }
 
   /** Every row as a reader sees it. */
-  assertReads(): void {
+  async assertReads(): Promise<void> {
     for (const family of FAMILIES_USED) {
       const expected = [...this.model]
         .filter(([name]) => name.startsWith(`${family} `))
@@ -186,10 +206,11 @@ class Device {
         expected.map(([name, { value }]) => [name, value]),
       )
       for (const [name, { value, payload }] of expected) {
-        const row = must(this.rows.get(family, rowKeyOf(PREFIX + name.slice(family.length + 1))), "it was just listed")
+        const key = rowKeyOf(PREFIX + name.slice(family.length + 1))
+        const row = must(this.rows.get(family, key), "it was just listed")
         assert.equal(text(row.value), value)
         assert.equal(row.payload !== undefined, payload !== undefined)
-        if (row.payload?.in === "volume") assert.equal(text(this.sink.kept[row.payload.offsetBytes]), payload)
+        if (row.payload?.in === "volume") assert.equal(text(await this.shelf.read(family, key, row.payload)), payload)
       }
     }
   }
@@ -212,9 +233,17 @@ for (const seed of [1, 2, 3, 4, 5, 6]) {
         await device.checkpoint(random, fails)
         if (!fails) collected += 1
       } else await device.restart()
-      device.assertReads()
+      await device.assertReads()
+      await device.assertBooks()
       assert.equal(await device.collections(), collected, "a source's mark is in the same transaction as its rows")
     }
+    for (let left = 100; await device.checkpoint(undefined, false); left -= 1) {
+      assert.ok(left > 0, "tidying ends")
+      await device.assertReads()
+    }
+    await device.assertReads()
+    await device.assertBooks()
+    assert.ok((await device.deadShare()) < 0.25, `${await device.deadShare()} of the payloads' space is dead`)
   })
 }
 
@@ -225,8 +254,9 @@ test("entries of a tablet that is not here any more are passed over", async () =
   const entry = { tabletId: parseTabletId(9), epoch: parseEpoch(1), position: parsePosition(1), writes }
   const { sequence } = await log.append([encodeEntry(entry).record])
   const writer = await new MemoryStores().openWriter("/base")
-  const request = { upTo: sequence, memberships: MEMBERSHIPS }
-  const { rows } = await runCheckpoint(writer, openLogReader(disk, "/log", DEVICE), [], new Sink(), request)
+  const request = { upTo: sequence, memberships: MEMBERSHIPS, emptied: [] }
+  const upkeep = new PayloadUpkeep(new MemoryShelf(1_000))
+  const { rows } = await runCheckpoint(writer, openLogReader(disk, "/log", DEVICE), [], upkeep, request)
   assert.equal(rows, 0)
   assert.equal(containedSequence(writer), sequence)
 })

@@ -3,7 +3,8 @@
  *
  * It reads the committed entries from the log itself (last write wins), appends their inline payloads
  * to the device's payload volume, takes the unlogged families' changes from their sources, and commits
- * all in one transaction that also holds the positions it contains. It runs beside a serving process
+ * all in one transaction that also holds the positions it contains. In the same transaction it tidies up,
+ * in bounded portions: rows of ended memberships go, and payloads leave volumes that are mostly dead. It runs beside a serving process
  * (on a worker thread) and shares nothing with it but files.
  *
  * Promises  After a crash at any moment the base holds exactly the checkpoint before or this one.
@@ -12,18 +13,22 @@ import { decodeEntry, type Entry } from "../format/entry.js"
 import { encodeBaseRow, decodeBaseRow, type VolumePlace } from "../format/base-row.js"
 import { FIRST_EPOCH, STORE_PREFIX_BYTES, storePrefixEnd, storePrefixOf } from "../format/membership.js"
 import { assert, must } from "../base/assert.js"
-import { fail } from "../base/failures.js"
+import { fail, isFailure } from "../base/failures.js"
 import { FAMILIES, REPLICATED_FAMILIES, type Family } from "../base/families.js"
 import { parseLogSequence, parsePosition, rowKeyOf } from "../base/ids.js"
 import type { Epoch, LogSequence, Position, RowKey, TabletId } from "../base/ids.js"
 import type { StoreReader, StoreWrite, StoreWriter } from "../seams/store/contract.js"
 import type { CheckpointSource, LoggedRecord, Memberships, PayloadSink } from "./contract.js"
+import { PayloadBooks } from "./payload-books.js"
+import type { PayloadUpkeep } from "./payload-upkeep.js"
 
 export interface CheckpointRequest {
   /** Contain every batch up to and including this one. */
   readonly upTo: LogSequence
   /** Entries of other tablets, and of earlier memberships, are passed over. */
   readonly memberships: Memberships
+  /** Payload volumes that an earlier checkpoint called empty, and that all readers know to be. */
+  readonly emptied: readonly number[]
 }
 
 export interface CheckpointResult {
@@ -31,6 +36,14 @@ export interface CheckpointResult {
   readonly payloads: number
   /** Rows of ended memberships that were deleted; at `DEAD_ROWS_MAX` there may be more. */
   readonly deadRows: number
+  /** Payloads that were moved out of volumes that are mostly dead. */
+  readonly moved: number
+  /** Payload volumes that no row points into now, to be named in the next request once readers know it. */
+  readonly emptied: readonly number[]
+  /** Payload volumes that are gone. */
+  readonly removed: readonly number[]
+  /** Another checkpoint would find more to tidy up, also without new rows. */
+  readonly isMore: boolean
 }
 
 /** The log as a checkpoint reads it. */
@@ -88,6 +101,9 @@ interface Pending {
   readonly payload: Uint8Array | undefined
 }
 
+/** Sorts by family, then key. */
+const nameOf = (family: Family, key: RowKey): string => String.fromCharCode(FAMILIES[family]) + key
+
 /** The last write of each row, in base order. */
 export class LastWrites {
   private readonly byKey = new Map<string, Pending>()
@@ -109,7 +125,11 @@ export class LastWrites {
   }
 
   put(pending: Pending): void {
-    this.byKey.set(String.fromCharCode(FAMILIES[pending.family]) + pending.key, pending)
+    this.byKey.set(nameOf(pending.family, pending.key), pending)
+  }
+
+  has(family: Family, key: RowKey): boolean {
+    return this.byKey.has(nameOf(family, key))
   }
 
   /** By family, then key: neighbouring rows share pages. */
@@ -146,48 +166,106 @@ function deadMarks(store: StoreReader, memberships: Memberships): readonly Store
   return marks.flatMap(key => (lives.has(key) ? [] : ({ family: "marks", key, value: undefined } as const)))
 }
 
-export async function runCheckpoint(
-  store: StoreWriter,
+/** What the log and the sources have for the base, and the marks that say so. */
+async function collect(
+  store: StoreReader,
   log: LogReader,
   sources: readonly CheckpointSource[],
-  payloads: PayloadSink,
-  request: CheckpointRequest,
-): Promise<CheckpointResult> {
+  { upTo, memberships }: CheckpointRequest,
+): Promise<LastWrites> {
   const last = new LastWrites()
-  for await (const { bytes } of log.records(containedSequence(store), request.upTo)) {
-    last.add(decodeEntry(bytes), request.memberships)
+  for await (const { bytes } of log.records(containedSequence(store), upTo)) {
+    last.add(decodeEntry(bytes), memberships)
   }
   for (const source of sources) {
     for await (const { family, key, value } of source.collect(readSourceMark(store, source.name))) {
       last.put({ family, key, value, payload: undefined })
     }
   }
-  const rows = last.sorted()
-  let count = 0
-  const writes: StoreWrite[] = rows.map(({ family, key, value, payload }) => {
+  return last
+}
+
+/** The rows as they will be in the base; payloads are appended to volumes. */
+function rowWrites(rows: readonly Pending[], payloads: PayloadSink, books: PayloadBooks): StoreWrite[] {
+  return rows.map(({ family, key, value, payload }) => {
     if (!value) return { family, key, value: undefined }
     let place: VolumePlace | undefined
     if (payload) {
       const written = payloads.append({ family, key, payload })
       assert(written.in === "volume", "checkpoints put payloads into volumes")
       place = written
-      count += 1
+      books.placed(family, key, place)
     }
     return { family, key, value: encodeBaseRow(family, key, value, place) }
   })
-  await payloads.flush()
-  const { memberships, upTo } = request
-  const dead = deadRows(store, memberships)
-  await store.commit([
+}
+
+function marksAfter(
+  last: LastWrites,
+  sources: readonly CheckpointSource[],
+  { upTo, memberships }: CheckpointRequest,
+): StoreWrite[] {
+  const positions = [...last.positions].map(([tabletId, position]) => {
+    const since = must(memberships.get(tabletId), "only entries of memberships were taken")
+    return numberMark(tabletMark(tabletId, since), position)
+  })
+  const marks = sources.map(source => markWrite(sourceMark(source.name), source.markAfter()))
+  return [numberMark(LOG_MARK, upTo), ...positions, ...marks]
+}
+
+/** `upkeep`: the device's, with the volumes that take the payloads. */
+export async function runCheckpoint(
+  store: StoreWriter,
+  log: LogReader,
+  sources: readonly CheckpointSource[],
+  upkeep: PayloadUpkeep,
+  request: CheckpointRequest,
+): Promise<CheckpointResult> {
+  const { shelf } = upkeep
+  const books = PayloadBooks.open(store, (key, lengthBytes) => shelf.bytesOf(key, lengthBytes))
+  const removed = await upkeep.remove(store, books, request.emptied)
+  const last = await collect(store, log, sources, request)
+  const rows = last.sorted()
+  const dead = deadRows(store, request.memberships)
+  for (const { family, key } of [...rows, ...dead]) books.replacing(store, family, key)
+  const writes = rowWrites(rows, shelf, books)
+  await shelf.flush()
+  const rewritten = new Set(dead.map(({ family, key }) => nameOf(family, key)))
+  const isWritten = (family: Family, key: RowKey): boolean =>
+    last.has(family, key) || rewritten.has(nameOf(family, key))
+  const moves = await upkeep.move(store, books, isWritten)
+  await commit(store, shelf, [
     ...writes,
+    ...moves.writes,
     ...dead,
-    ...deadMarks(store, memberships),
-    numberMark(LOG_MARK, upTo),
-    ...[...last.positions].map(([tabletId, position]) => {
-      const since = must(memberships.get(tabletId), "only entries of memberships were taken")
-      return numberMark(tabletMark(tabletId, since), position)
-    }),
-    ...sources.map(source => markWrite(sourceMark(source.name), source.markAfter())),
+    ...deadMarks(store, request.memberships),
+    ...books.writes(),
+    ...marksAfter(last, sources, request),
   ])
-  return { rows: writes.length, payloads: count, deadRows: dead.length }
+  moves.done()
+  const emptied = upkeep.emptied(books)
+  return {
+    rows: writes.length,
+    payloads: rows.reduce((count, { payload }) => count + (payload === undefined ? 0 : 1), 0),
+    deadRows: dead.length,
+    moved: moves.writes.length,
+    emptied,
+    removed,
+    isMore: dead.length >= DEAD_ROWS_MAX || moves.writes.length > 0 || emptied.length > 0,
+  }
+}
+
+/** A full disk fails a commit before anything of it counts, and the payloads that it was for are in the way. */
+async function commit(store: StoreWriter, payloads: PayloadSink, writes: readonly StoreWrite[]): Promise<void> {
+  const before = containedSequence(store)
+  try {
+    await store.commit(writes)
+  } catch (error) {
+    if (isFailure(error, "deviceFull")) {
+      store.refresh()
+      if (containedSequence(store) === before) await payloads.rollBack()
+    }
+    throw error
+  }
+  payloads.keep()
 }

@@ -10,6 +10,8 @@ import { CHECKPOINT_LIMITS, Checkpointer, ROOM_MS_MAX } from "./checkpointer.js"
 import type { CommitLog } from "./contract.js"
 import { Rows } from "./rows.js"
 
+const DONE = { rows: 0, payloads: 0, deadRows: 0, moved: 0, emptied: [], removed: [], isMore: false }
+
 async function scene(cut: CommitLog["cut"], confirm: CommitLog["confirm"] = () => Promise.resolve()) {
   const clock = new SimClock()
   const rows = new Rows(await new MemoryStores().openReader("/base"), parseLogSequence(0))
@@ -24,7 +26,7 @@ async function scene(cut: CommitLog["cut"], confirm: CommitLog["confirm"] = () =
     },
     ...{ append: refuse, read: refuse, records: async function* () {}, cut },
   }
-  const run = () => Promise.resolve({ rows: 0, payloads: 0, deadRows: 0 })
+  const run = () => Promise.resolve(DONE)
   const limits = { ...CHECKPOINT_LIMITS, rowsMax: 2 }
   const checkpointer = new Checkpointer("d", rows, log, new Map(), run, clock, new SimTelemetry().log, limits)
   const write = (key: string) => rows.apply([{ family: "current", key: rowKeyOf(key), value: new Uint8Array(1) }])

@@ -1,11 +1,14 @@
 /**
  * Checkpointer: decides when a device's base is brought up to date, and slows writers that outrun it.
  *
- * A checkpoint starts at a bound of log bytes or rows, or after some quiet time; at twice the bounds
- * new writes wait. A failed checkpoint is tried again with the same extent: its frozen overlay stays
- * in memory and the log stays uncut. A clean stop makes one.
+ * A checkpoint starts at a bound of log bytes or rows, or after some quiet time, or because the last
+ * one left something to tidy up; at twice the bounds new writes wait. A failed checkpoint is tried again
+ * with the same extent: its frozen overlay stays in memory and the log stays uncut. One that finds the
+ * disk full is given ballast and made again at once; where there is none left it waits until there is
+ * room. A clean stop makes one.
  */
 import { fail, isFailure } from "../base/failures.js"
+import type { LogSequence } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
@@ -23,6 +26,10 @@ export const CHECKPOINT_LIMITS = {
   /** How often the log's last batch is vouched for, so that rot in it is not taken for a torn tail. */
   confirmMs: 1_000,
   retryMs: 2_000,
+  /** Without room it is looked whether there is any, and tried again anyway after this long. */
+  starvedMs: 30_000,
+  /** With nothing but tidying to do, one checkpoint follows the other at this distance. */
+  tidyMs: 1_000,
 } as const
 
 /** A write that found no room waits this long for a checkpoint to make some; one that hangs must not hold writers. */
@@ -35,6 +42,20 @@ const FAILED = {
 
 type Work = keyof typeof FAILED
 
+/** What is to be had on a disk that is full. */
+export interface CheckpointSpace {
+  /** What is really free, ballast apart; asked now and then. */
+  readonly freeBytes: number
+  /** Gives back at least one piece of ballast, and about as much as asked for; false where there is none. */
+  giveBack(bytes: number): Promise<boolean>
+}
+
+const NO_BALLAST: CheckpointSpace = { freeBytes: Infinity, giveBack: () => Promise.resolve(false) }
+/** A checkpoint without room is tried again when this much more is free than when it failed. */
+const MORE_BYTES = MIB
+/** What a checkpoint asks for at least. */
+const ROOM_BYTES_MIN = 4 * MIB
+
 export type CheckpointRun = (request: CheckpointRequest) => Promise<CheckpointResult>
 
 export class Checkpointer implements Living {
@@ -44,6 +65,11 @@ export class Checkpointer implements Living {
   /** What failed last, by what was tried; gone once that has worked again. */
   private readonly errors = new Map<Work, string>()
   private readonly waiting = new Set<AbortController>()
+  /** Without room since then, with so much free. */
+  private starved: { readonly sinceMs: number; readonly freeBytes: number } | undefined
+  /** What the last checkpoint left for the next. */
+  private left: { readonly isMore: boolean; readonly emptied: readonly number[] } = { isMore: false, emptied: [] }
+  private cutUpTo: LogSequence
 
   constructor(
     name: string,
@@ -55,17 +81,27 @@ export class Checkpointer implements Living {
     private readonly clock: Clock,
     private readonly output: Log,
     private readonly limits: { readonly [Name in keyof typeof CHECKPOINT_LIMITS]: number } = CHECKPOINT_LIMITS,
+    private readonly space: CheckpointSpace = NO_BALLAST,
   ) {
     this.name = `checkpoint ${name}`
     this.lastMs = clock.monotonicMs()
     this.confirmedMs = this.lastMs
+    this.cutUpTo = rows.applied
+  }
+
+  /** Everything up to here is in the base, and may be gone from the log. */
+  get contained(): LogSequence {
+    return this.cutUpTo
   }
 
   get error(): string | undefined {
     return [...this.errors.values()].join("; ") || undefined
   }
 
-  /** Resolves when a checkpoint has made room; undefined where there is room now. Throws `tooManyInFlight`. */
+  /**
+   * Resolves when a checkpoint has made room; undefined where there is room now. Throws `tooManyInFlight`,
+   * and `deviceFull` where checkpoints themselves have none.
+   */
   roomForWrites(): Promise<void> | undefined {
     return this.isOver(2) ? this.madeRoom() : undefined
   }
@@ -74,6 +110,7 @@ export class Checkpointer implements Living {
     const untilMs = this.clock.monotonicMs() + ROOM_MS_MAX
     while (this.isOver(2)) {
       const leftMs = untilMs - this.clock.monotonicMs()
+      if (this.starved) throw fail("deviceFull", { message: "checkpoints have no room", device: this.name })
       if (leftMs <= 0) throw fail("tooManyInFlight", { message: "checkpoints do not keep up", device: this.name })
       const made = new AbortController()
       this.waiting.add(made)
@@ -89,8 +126,17 @@ export class Checkpointer implements Living {
   }
 
   private isDue(): boolean {
-    if (this.rows.overlayRows === 0) return false
-    return this.isOver(1) || this.clock.monotonicMs() - this.lastMs >= this.limits.quietMs
+    const sinceMs = this.clock.monotonicMs() - this.lastMs
+    if (this.isStarved()) return false
+    if (this.left.isMore && sinceMs >= this.limits.tidyMs) return true
+    return this.rows.overlayRows > 0 && (this.isOver(1) || sinceMs >= this.limits.quietMs)
+  }
+
+  private isStarved(): boolean {
+    if (this.starved === undefined) return false
+    const isOver = this.clock.monotonicMs() - this.starved.sinceMs >= this.limits.starvedMs
+    if (isOver || this.space.freeBytes >= this.starved.freeBytes + MORE_BYTES) this.starved = undefined
+    return this.starved !== undefined
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -104,20 +150,46 @@ export class Checkpointer implements Living {
     }
   }
 
-  /** One checkpoint of everything applied so far. Throws what went wrong; then it can be called again. */
+  /**
+   * One checkpoint of everything applied so far, if there is anything. Throws what went wrong; then it can
+   * be called again.
+   */
   async checkpoint(): Promise<void> {
-    if (this.rows.overlayRows === 0) return
+    if (this.rows.overlayRows === 0 && !this.left.isMore) return
     const upTo = this.rows.isCheckpointing ? this.rows.frozenAt : this.rows.freeze()
     const started = this.clock.monotonicMs()
-    const result = await this.runCheckpoint({ upTo, memberships: new Map(this.memberships) })
+    const { emptied, removed, ...result } = await this.runWithRoom(upTo)
     this.rows.dropFrozen()
+    // Only now does everybody read the rows that point elsewhere.
+    this.left = { isMore: result.isMore, emptied }
     try {
       await this.log.cut(upTo)
+      this.cutUpTo = upTo
     } finally {
       for (const made of this.waiting) made.abort()
     }
     this.lastMs = this.clock.monotonicMs()
-    this.output.debug("checkpoint", { device: this.name, ...result, tookMs: Math.round(this.lastMs - started) })
+    const tookMs = Math.round(this.lastMs - started)
+    this.output.debug("checkpoint", { device: this.name, ...result, removedVolumes: removed.length, tookMs })
+  }
+
+  /** On a full disk with whatever ballast there is. */
+  private async runWithRoom(upTo: LogSequence): Promise<CheckpointResult> {
+    for (;;) {
+      try {
+        const { emptied } = this.left
+        const result = await this.runCheckpoint({ upTo, memberships: new Map(this.memberships), emptied })
+        this.starved = undefined
+        return result
+      } catch (error) {
+        if (!isFailure(error, "deviceFull")) throw error
+        const neededBytes = Math.max(ROOM_BYTES_MIN, this.log.lengthBytes)
+        if (await this.space.giveBack(neededBytes)) continue
+        this.starved = { sinceMs: this.clock.monotonicMs(), freeBytes: this.space.freeBytes }
+        for (const made of this.waiting) made.abort()
+        throw error
+      }
+    }
   }
 
   private async attempt(work: Work, run: () => Promise<void>, signal: AbortSignal): Promise<void> {
@@ -126,7 +198,7 @@ export class Checkpointer implements Living {
       this.errors.delete(work)
     } catch (error) {
       this.errors.set(work, String(error))
-      const level = isFailure(error, "deviceFull") ? "warn" : "error"
+      const level = isFailure(error, "deviceFull", "tooManyInFlight") ? "warn" : "error"
       this.output[level](FAILED[work], { device: this.name, error: String(error) })
       await this.clock.sleep(this.limits.retryMs, signal)
     }

@@ -8,6 +8,8 @@ import type { Failure } from "../base/failures.js"
 import type { DeviceId, Epoch, Incarnation, LogSequence, Position, RowKey, TabletId } from "../base/ids.js"
 import type { Family } from "../base/families.js"
 import type { KeyRange } from "../base/key-range.js"
+import type { VolumePlace } from "../format/base-row.js"
+import type { VolumePosition } from "../format/volume.js"
 import type { StoreWrite } from "../seams/store/contract.js"
 
 /** Where a record's bytes begin in the log. */
@@ -103,6 +105,38 @@ export interface CheckpointSource {
 export interface PayloadSink {
   append(request: { readonly family: Family; readonly key: RowKey; readonly payload: Uint8Array }): PayloadPlace
   flush(): Promise<void>
+  /** What was appended until now is pointed at. */
+  keep(): void
+  /** What was appended since is not, and never will be: on a full disk it would be in the way of the next try. */
+  rollBack(): Promise<void>
+}
+
+export interface PayloadVolumeSize {
+  readonly volume: number
+  readonly writtenBytes: number
+  /** It is the one that is being written. */
+  readonly isOpen: boolean
+}
+
+export type FoundInVolume =
+  | { readonly kind: "payload"; readonly family: Family; readonly key: RowKey; readonly place: VolumePlace }
+  /** Everything before it has been walked. */
+  | { readonly kind: "position"; readonly position: VolumePosition }
+  /** A part of the volume cannot be read. */
+  | { readonly kind: "damage" }
+
+/** A device's payload volumes, for their upkeep. */
+export interface PayloadShelf extends PayloadSink {
+  list(): readonly PayloadVolumeSize[]
+  /** What a payload of a row takes in its volume. */
+  bytesOf(key: RowKey, lengthBytes: number): number
+  /** What lies in a volume, in order, from where an earlier walk came to. Throws `deviceFailed`. */
+  walk(volume: number, from: VolumePosition | undefined): AsyncIterable<FoundInVolume>
+  /** Throws `corruptNeedle`, `deviceFailed`. */
+  read(family: Family, key: RowKey, place: VolumePlace): Promise<Uint8Array>
+  /** The next payload begins another volume. */
+  seal(): Promise<void>
+  remove(volume: number): Promise<void>
 }
 
 export interface DeviceIdentity {

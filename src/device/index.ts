@@ -9,6 +9,7 @@ export type {
   LogPlace,
   Memberships,
   PayloadPlace,
+  PayloadShelf,
   PayloadSink,
 } from "./contract.js"
 export {
@@ -36,3 +37,5 @@ export { Spaces, type DeviceSpace, type Fullness } from "./space.js"
 export { scrubBaseStep, scrubLogStep, SCRUB_LIMITS } from "./scrub.js"
 export type { BaseCursor, BaseScrubbed, LogScrubbed, RowFinding } from "./scrub.js"
 export { BaseScrub, LogScrub, SCRUB_EVERY_MS, type LogExtent } from "./scrub-chores.js"
+export { PAYLOAD_UPKEEP_LIMITS, type PayloadUpkeepLimits } from "./payload-upkeep-core.js"
+export { PayloadUpkeep } from "./payload-upkeep.js"

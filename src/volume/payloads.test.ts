@@ -7,6 +7,7 @@ import { rowKeyOf } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import { failing, SimDisk } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
+import type { VolumePosition } from "../format/volume.js"
 import { deviceHome } from "./fixtures.js"
 import { VOLUME_LIMITS } from "./limits.js"
 import type { PayloadVolumePlace } from "./payloads.js"
@@ -97,7 +98,7 @@ test("another row's payload, a damaged one and a place with nothing are refused"
   await rejects(reader.read(one.family, one.key, otherPlace), "corruptNeedle")
   await rejects(reader.read("heads", one.key, place), "corruptNeedle")
   await rejects(reader.read(one.family, one.key, { ...place, offsetBytes: 10 * MIB }), "corruptNeedle")
-  await rejects(reader.read(one.family, one.key, { ...place, volume: 77 }), "deviceFailed")
+  await rejects(reader.read(one.family, one.key, { ...place, volume: 77 }), "corruptNeedle")
   sim.flipBit(`${FOLDER}/0000000001.volume`, 8 * (place.offsetBytes + 500))
   await rejects(reader.read(one.family, one.key, place), "corruptNeedle")
   assert.equal((await reader.read(same.family, same.key, otherPlace)).length, same.payload.length)
@@ -120,4 +121,81 @@ test("a failed write fails the flush, and appending everything again succeeds", 
       await assertReadable(sim, rows, places)
     }
   }
+})
+
+test("the volumes of payloads are walked, from where an earlier walk came to, and each knows how long it is", async () => {
+  const sim = new SimDisk()
+  const limits = { ...VOLUME_LIMITS, volumeBytesMax: MIB, groupNeedlesMax: 20 }
+  const sink = await PayloadVolumes.open(sim.boot(), deviceHome(1, FOLDER), limits)
+  const rows = rowsOf(400)
+  const places = rows.map(row => sink.append(row))
+  await sink.flush()
+  const sizes = new Map(sink.list().map(({ volume, writtenBytes }) => [volume, writtenBytes]))
+  assert.deepEqual(
+    sink.list().map(({ isOpen }) => isOpen),
+    [false, true],
+  )
+  const found: string[] = []
+  for (const volume of sizes.keys()) {
+    let from: VolumePosition | undefined
+    for (let steps = 0; from === undefined || from.offsetBytes < (sizes.get(volume) ?? 0); steps += 1) {
+      assert.ok(steps < 100)
+      for await (const event of sink.walk(volume, from)) {
+        assert.notEqual(event.kind, "damage")
+        if (event.kind === "payload") found.push(`${event.family} ${event.key} ${JSON.stringify(event.place)}`)
+        if (event.kind !== "position") continue
+        from = event.position
+        break
+      }
+    }
+  }
+  const wanted = rows.map(({ family, key }, i) => {
+    const { volume, offsetBytes, lengthBytes } = places[i] ?? assert.fail("no place")
+    return `${family} ${key} ${JSON.stringify({ volume, offsetBytes, lengthBytes })}`
+  })
+  assert.deepEqual(found, wanted)
+  await sink.close()
+  const next = await PayloadVolumes.open(sim.boot(), deviceHome(2, FOLDER), limits)
+  assert.deepEqual(new Map(next.list().map(({ volume, writtenBytes }) => [volume, writtenBytes])), sizes)
+})
+
+test("on a full disk nothing is left of payloads that nobody will point at, and what was kept stays", async () => {
+  const sim = new SimDisk()
+  const sink = await PayloadVolumes.open(sim.boot(), deviceHome(1, FOLDER), { ...VOLUME_LIMITS, volumeBytesMax: MIB })
+  const [kept, flushed, late] = [rowsOf(100), rowsOf(500), rowsOf(500)]
+  const places = kept.map(row => sink.append(row))
+  await sink.flush()
+  sink.keep()
+  const flushedPlaces = flushed.map(row => sink.append(row))
+  await sink.flush()
+  const before = sim.medium.usedBytes
+  sim.capacityBytes = before + 600 * KIB
+  for (const row of late) sink.append(row)
+  await rejects(sink.flush(), "deviceFull")
+  await assertReadable(sim, [...kept, ...flushed], [...places, ...flushedPlaces])
+  assert.ok(sim.medium.usedBytes - before < 400 * KIB, "at most the rest of the volume that was open")
+  await sink.rollBack()
+  assert.equal(sink.list().length, 1)
+  await assertReadable(sim, kept, places)
+  sim.capacityBytes = 2 ** 40
+  const again = late.map(row => sink.append(row))
+  await sink.flush()
+  await assertReadable(sim, late, again)
+})
+
+test("a reader of a removed volume keeps nothing of it, and says that the payload is not there", async () => {
+  const sim = new SimDisk()
+  const sink = await PayloadVolumes.open(sim.boot(), deviceHome(1, FOLDER))
+  const [row] = rowsOf(1)
+  assert.ok(row)
+  const place = sink.append(row)
+  await sink.flush()
+  const reader = new PayloadReader(sim.boot(), FOLDER)
+  await reader.read(row.family, row.key, place)
+  await sink.seal()
+  await sink.remove(place.volume)
+  await reader.giveUp(place.volume)
+  assert.deepEqual(sim.medium.namesIn(FOLDER), [])
+  await rejects(reader.read(row.family, row.key, place), "corruptNeedle")
+  await reader.close()
 })

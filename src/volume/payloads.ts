@@ -7,28 +7,37 @@
  *
  * Promises  After `flush` every payload appended before can be read at its place.
  * Refuses   To go on after a failed write: the next append begins a new volume, and what had not been
- *           flushed has to be appended again.
+ *           flushed has to be appended again. Volumes that hold nothing else are removed then.
  * Limits    Payloads wait in memory until `flush`: the checkpoint that calls bounds them.
+ *           PAYLOAD_VOLUME_BYTES_MAX.
  */
 import { assert, must } from "../base/assert.js"
-import { asFailure, type Failure } from "../base/failures.js"
+import { asFailure, fail, type Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
-import type { RowKey } from "../base/ids.js"
+import type { RowKey, VolumeId } from "../base/ids.js"
 import { parseVolumeId } from "../base/ids.js"
 import { subBlockChecksums } from "../base/sub-block.js"
-import type { PayloadPlace, PayloadSink } from "../device/contract.js"
+import type { FoundInVolume, PayloadPlace, PayloadShelf, PayloadVolumeSize } from "../device/contract.js"
+import type { VolumePlace } from "../format/base-row.js"
+import { MIB } from "../base/limits.js"
 import type { NeedleHeader } from "../format/needle.js"
 import { encodeNeedleHeader, payloadHeaderBytes, payloadSeed } from "../format/needle.js"
+import type { VolumePosition } from "../format/volume.js"
 import { VOLUME_PAGE_BYTES } from "../format/volume.js"
 import type { Disk } from "../seams/disk/contract.js"
-import { listVolumes, VolumeFiles } from "./files.js"
+import { isAbsent, listVolumes, VolumeFiles, volumePath } from "./files.js"
 import type { EncodedNeedle } from "./group-core.js"
 import { groupBytes, needleBytes, offsetInGroup } from "./group-core.js"
 import type { VolumeLimits } from "./limits.js"
 import { PAYLOAD_PIECE_BYTES, VOLUME_LIMITS } from "./limits.js"
 import { readNeedle } from "./needle-read.js"
+import { walkVolume } from "./scan.js"
 import type { VolumeHome } from "./writer.js"
 import { VolumeWriter } from "./writer.js"
+
+/** Their volumes are small, so that one that is mostly dead is read and moved within a few checkpoints. */
+const PAYLOAD_VOLUME_BYTES_MAX = 64 * MIB
+const PAYLOAD_LIMITS: VolumeLimits = { ...VOLUME_LIMITS, volumeBytesMax: PAYLOAD_VOLUME_BYTES_MAX }
 
 export type PayloadVolumePlace = Extract<PayloadPlace, { readonly in: "volume" }>
 
@@ -40,27 +49,56 @@ interface Piece {
   bytes: number
 }
 
-export class PayloadVolumes implements PayloadSink {
+export class PayloadVolumes implements PayloadShelf {
   private piece: Piece | undefined
   private failure: Failure | undefined
   /** The writes asked for so far, one after another; never rejects. */
   private written: Promise<void> = Promise.resolve()
   private readonly writer: VolumeWriter
+  private readonly files: VolumeFiles
+  private readonly reader: PayloadReader
+  /** The volumes before this were there, or are pointed into. */
+  private keptBelow: number
+  /** Those before this hold payloads that were flushed. */
+  private flushedBelow: number
 
   private constructor(
-    disk: Disk,
-    home: VolumeHome,
+    private readonly disk: Disk,
+    private readonly home: VolumeHome,
     private readonly limits: VolumeLimits,
+    /** How long each volume is. */
+    private readonly sizes: Map<number, number>,
     private lastVolume: number,
   ) {
     this.writer = new VolumeWriter(disk, home, "payloads", undefined)
+    this.files = new VolumeFiles(disk, home.folder, limits.filesOpenMax)
+    this.reader = new PayloadReader(disk, home.folder, limits)
+    this.keptBelow = lastVolume + 1
+    this.flushedBelow = this.keptBelow
   }
 
   /** `home.folder` is the payloads' own. Nothing is written before the first payload. */
-  static async open(disk: Disk, home: VolumeHome, limits: VolumeLimits = VOLUME_LIMITS): Promise<PayloadVolumes> {
+  static async open(disk: Disk, home: VolumeHome, limits: VolumeLimits = PAYLOAD_LIMITS): Promise<PayloadVolumes> {
     await disk.makeFolder(home.folder)
-    const ids = await listVolumes(disk, home.folder)
-    return new PayloadVolumes(disk, home, limits, ids.at(-1) ?? 0)
+    const sizes = new Map<number, number>()
+    for (const id of await listVolumes(disk, home.folder)) {
+      const file = await disk.open(volumePath(home.folder, id), "read")
+      try {
+        sizes.set(id, await file.sizeBytes())
+      } finally {
+        await file.close()
+      }
+    }
+    return new PayloadVolumes(disk, home, limits, sizes, Math.max(0, ...sizes.keys()))
+  }
+
+  list(): readonly PayloadVolumeSize[] {
+    const open = this.piece?.volume
+    return [...this.sizes].map(([volume, writtenBytes]) => ({ volume, writtenBytes, isOpen: volume === open }))
+  }
+
+  bytesOf(key: RowKey, lengthBytes: number): number {
+    return payloadHeaderBytes(key, lengthBytes) + lengthBytes
   }
 
   append(request: { readonly family: Family; readonly key: RowKey; readonly payload: Uint8Array }): PayloadVolumePlace {
@@ -81,15 +119,72 @@ export class PayloadVolumes implements PayloadSink {
     if (this.piece !== undefined && this.piece.needles.length > 0) this.writePiece()
     await this.written
     const { failure } = this
-    if (failure === undefined) return
-    this.failure = undefined
+    if (failure !== undefined) {
+      this.failure = undefined
+      await this.removeFrom(this.flushedBelow)
+      throw failure
+    }
+    this.flushedBelow = this.lastVolume + 1
+  }
+
+  keep(): void {
+    this.keptBelow = this.lastVolume + 1
+  }
+
+  /** Removes the volumes begun since `keep`; one begun before stays as it is and is not written any more. */
+  rollBack(): Promise<void> {
+    return this.removeFrom(this.keptBelow)
+  }
+
+  private async removeFrom(first: number): Promise<void> {
+    await this.seal()
+    for (const volume of [...this.sizes.keys()].filter(id => id >= first)) {
+      // One that cannot be removed now is empty, and found so later.
+      await this.remove(volume).catch(() => undefined)
+    }
+  }
+
+  async seal(): Promise<void> {
+    await this.written
     this.piece = undefined
-    throw failure
+    await this.writer.leave()
+  }
+
+  async *walk(volume: number, from: VolumePosition | undefined): AsyncGenerator<FoundInVolume> {
+    const { deviceId } = this.home
+    const shelf = { deviceId, volumeIds: [], fileOf: (id: VolumeId) => this.files.readable(id) }
+    for await (const event of walkVolume(shelf, { volumeId: parseVolumeId(volume), from, upTo: undefined })) {
+      if (event.kind === "position") yield { kind: "position", position: event.position }
+      else if (event.kind === "damage") yield { kind: "damage" }
+      else if (event.kind === "needle") {
+        const { header, place } = event.needle
+        if (header.kind !== "payload") continue
+        const { offsetBytes } = place
+        yield { ...header, kind: "payload", place: { volume, offsetBytes, lengthBytes: place.bodyBytes } }
+      }
+    }
+  }
+
+  read(family: Family, key: RowKey, place: VolumePlace): Promise<Uint8Array> {
+    return this.reader.read(family, key, { in: "volume", ...place })
+  }
+
+  async remove(volume: number): Promise<void> {
+    await this.files.giveUp(volume)
+    await this.reader.giveUp(volume)
+    try {
+      await this.disk.remove(volumePath(this.home.folder, volume))
+    } catch (error) {
+      if (!isAbsent(error)) throw error
+    }
+    this.sizes.delete(volume)
+    await this.disk.syncFolder(this.home.folder)
   }
 
   async close(): Promise<void> {
-    await this.written
-    await this.writer.leave()
+    await this.seal()
+    await this.files.close()
+    await this.reader.close()
   }
 
   private pieceFor(bytes: number): Piece {
@@ -116,9 +211,14 @@ export class PayloadVolumes implements PayloadSink {
     if (this.failure !== undefined) return
     try {
       const isOpen = this.writer.isOpen && this.writer.position?.volumeId === piece.volume
-      if (!isOpen) await this.writer.begin(parseVolumeId(piece.volume))
+      if (!isOpen) {
+        // Known from the moment that it may be there.
+        this.sizes.set(piece.volume, 0)
+        await this.writer.begin(parseVolumeId(piece.volume))
+      }
       assert(this.writer.position?.offsetBytes === piece.offsetBytes, "pieces are written where they were placed")
       await this.writer.write(piece.needles)
+      this.sizes.set(piece.volume, must(this.writer.position, "it was written to").offsetBytes)
     } catch (error) {
       await this.writer.leave()
       this.failure = asFailure(error)
@@ -134,20 +234,27 @@ export class PayloadReader {
     this.files = new VolumeFiles(disk, folder, limits.filesOpenMax)
   }
 
-  /** The payload of a row, verified to be of this row and whole. Throws `corruptNeedle`, `deviceFailed`. */
-  read(family: Family, key: RowKey, place: PayloadVolumePlace): Promise<Uint8Array> {
+  /**
+   * The payload of a row, verified to be of this row and whole. Throws `corruptNeedle`, also where the
+   * volume is gone (the payload may have moved: the row knows), and `deviceFailed`.
+   */
+  async read(family: Family, key: RowKey, place: PayloadVolumePlace): Promise<Uint8Array> {
     const { volume, offsetBytes, lengthBytes } = place
     const headerBytes = payloadHeaderBytes(key, lengthBytes)
     const isWanted = (header: NeedleHeader): boolean =>
       header.kind === "payload" && header.family === family && header.key === key
-    return this.files.use(volume, file =>
-      readNeedle(
-        file,
-        { volume, offsetBytes, headerBytes, bodyBytes: lengthBytes },
-        { offsetBytes: 0, lengthBytes },
-        isWanted,
-      ),
-    )
+    const at = { volume, offsetBytes, headerBytes, bodyBytes: lengthBytes }
+    try {
+      return await this.files.use(volume, file => readNeedle(file, at, { offsetBytes: 0, lengthBytes }, isWanted))
+    } catch (error) {
+      if (!isAbsent(error)) throw error
+      throw fail("corruptNeedle", { message: "the payload's volume is not there", volume }, error)
+    }
+  }
+
+  /** Keeps no handle of a volume that was removed: its space would not come back. */
+  giveUp(volume: number): Promise<void> {
+    return this.files.giveUp(volume)
   }
 
   close(): Promise<void> {

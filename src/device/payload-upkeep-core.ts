@@ -1,0 +1,40 @@
+/** Upkeep of payload volumes, decided: which one is worth moving what lives in it. */
+
+export const PAYLOAD_UPKEEP_LIMITS = {
+  /** Of all that is written, so much may be dead; below what is promised, since more dies meanwhile. */
+  deadShareMax: 0.2,
+  /** Less is not worth the writing. */
+  deadBytesMin: 64 * 1024,
+  /** What one checkpoint moves. */
+  movedBytesMax: 8 * 1024 * 1024,
+} as const
+
+export type PayloadUpkeepLimits = { readonly [Name in keyof typeof PAYLOAD_UPKEEP_LIMITS]: number }
+
+export interface CountedVolume {
+  readonly volume: number
+  readonly writtenBytes: number
+  readonly livingBytes: number
+  readonly isOpen: boolean
+}
+
+export const deadBytes = (volumes: readonly CountedVolume[]): number =>
+  volumes.reduce((sum, { writtenBytes, livingBytes }) => sum + Math.max(0, writtenBytes - livingBytes), 0)
+
+/** Volumes that nothing points into; they need only be removed. */
+export const emptyVolumes = (volumes: readonly CountedVolume[]): readonly number[] =>
+  volumes.filter(({ livingBytes, isOpen }) => livingBytes === 0 && !isOpen).map(({ volume }) => volume)
+
+/** The deadest volume, where too much of all is dead. `passed`: those of which nothing more can be moved. */
+export function volumeToMove(
+  volumes: readonly CountedVolume[],
+  passed: ReadonlySet<number>,
+  limits: PayloadUpkeepLimits,
+): CountedVolume | undefined {
+  const inUse = volumes.filter(({ volume, livingBytes, isOpen }) => (livingBytes > 0 || isOpen) && !passed.has(volume))
+  const writtenBytes = inUse.reduce((sum, volume) => sum + volume.writtenBytes, 0)
+  const dead = deadBytes(inUse)
+  if (dead < limits.deadBytesMin || dead < limits.deadShareMax * writtenBytes) return undefined
+  const shareOf = (volume: CountedVolume): number => deadBytes([volume]) / Math.max(1, volume.writtenBytes)
+  return inUse.reduce((best, each) => (shareOf(each) > shareOf(best) ? each : best))
+}
