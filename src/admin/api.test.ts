@@ -2,7 +2,9 @@ import { test } from "node:test"
 import assert from "node:assert/strict"
 import { readFileSync, writeFileSync } from "node:fs"
 import { fail } from "../base/failures.js"
+import { parseBucketName, parseDeviceId } from "../base/ids.js"
 import { AdminApi, BODY_BYTES_MAX } from "./api.js"
+import type { StoreChange } from "./contract.js"
 import type { AdminReply } from "./replies.js"
 import { openApiText } from "./open-api.js"
 import { OPERATIONS } from "./operations.js"
@@ -17,7 +19,7 @@ interface Sent {
 
 function world(onLoopback = true) {
   const store = new FakeStore()
-  const api = new AdminApi(store, store.buckets, store.status, store.documents, {
+  const api = new AdminApi(store, store.buckets, store.status, store.operations, store.documents, {
     version: "1.2.3",
     token: TOKEN,
     onLoopback,
@@ -192,8 +194,83 @@ test("status and devices come through whole, and answers are what the document s
     assert.equal(status, response.status)
     assert.deepEqual(response.schema?.parse(value), value, path)
   }
-  assert.match(JSON.stringify((await json("GET", "/v1/status")).value), /"redundancy":"1 folder: /)
+  assert.match(JSON.stringify((await json("GET", "/v1/status")).value), /"sentence":"replica:1 in 1 folder /)
   assert.match(JSON.stringify((await json("GET", "/v1/devices")).value), /"devices":\[\{"id":/)
+})
+
+const ID = "0123456789abcdef"
+const CHANGES: readonly (readonly [path: string, body: Record<string, unknown>, change: StoreChange])[] = [
+  ["devices", { path: "/mnt/b" }, { kind: "addDevice", path: "/mnt/b", weight: undefined }],
+  ["devices", { path: "/mnt/b", weight: 2.5 }, { kind: "addDevice", path: "/mnt/b", weight: 2.5 }],
+  [`devices/${ID}/drain`, {}, { kind: "drainDevice", id: parseDeviceId(ID) }],
+  [`devices/${ID}/remove`, {}, { kind: "removeDevice", id: parseDeviceId(ID) }],
+  [`devices/${ID}/forget`, {}, { kind: "forgetDevice", id: parseDeviceId(ID), acceptLoss: false }],
+  [`devices/${ID}/forget`, { acceptLoss: true }, { kind: "forgetDevice", id: parseDeviceId(ID), acceptLoss: true }],
+  [
+    `devices/${ID}/replace`,
+    { path: "/mnt/c" },
+    { kind: "replaceDevice", id: parseDeviceId(ID), path: "/mnt/c", acceptLoss: false },
+  ],
+  [`devices/${ID}/weight`, { weight: 3 }, { kind: "setWeight", id: parseDeviceId(ID), weight: 3 }],
+  ["redundancy", { policy: "automatic" }, { kind: "setRedundancy", policy: "automatic", bucket: undefined }],
+  [
+    "redundancy",
+    { policy: "replica:3", bucket: "photos" },
+    { kind: "setRedundancy", policy: { kind: "replica", copies: 3 }, bucket: parseBucketName("photos") },
+  ],
+]
+for (const [path, body, change] of CHANGES) {
+  test(`POST /v1/${path} ${JSON.stringify(body)}: a dry run plans and changes nothing, the real one is made`, async () => {
+    const { json, store } = world()
+    const operation = OPERATIONS.find(each => each.method === "POST" && each.path === `/v1/${path.replace(ID, "{id}")}`)
+    const dry = await json("POST", `/v1/${path}`, { body: { ...body, dryRun: true } })
+    assert.equal(dry.status, 200)
+    assert.deepEqual(operation?.response.schema?.parse(dry.value), dry.value)
+    assert.match(
+      JSON.stringify(dry.value),
+      /^\{"applied":false,"plan":\{"summary":"\w+ as asked".*"warnings":\["mind the gap"\]\}\}$/,
+    )
+    assert.deepEqual([store.touched, store.changes], [["plan"], []])
+    const made = await json("POST", `/v1/${path}`, { body })
+    assert.deepEqual(operation?.response.schema?.parse(made.value), made.value)
+    assert.match(JSON.stringify(made.value), /^\{"applied":true,"plan":.*"generation":6\}$/)
+    assert.deepEqual(store.changes, [change])
+  })
+}
+
+test("what a store refuses comes with its words, as a 4xx", async () => {
+  const { json, store } = world()
+  for (const [failure, status] of [
+    [fail("invalidArgument", { message: "no device 0123456789abcdef belongs to this store" }), 400],
+    [fail("conflict", { message: "another change is under way" }), 409],
+    [fail("folderNotEmpty", { message: "/mnt/b holds other files" }), 409],
+    [fail("invalidConfig", { message: "ec:9+3 needs 12 devices, and there are 3" }), 400],
+    [fail("deviceFull", { message: "the others have no room for it" }), 507],
+  ] as const) {
+    store.broken = failure
+    const { status: answered, value } = await json("POST", `/v1/devices/${ID}/drain`, { body: {} })
+    assert.equal(answered, status)
+    assert.deepEqual(value, { error: { code: failure.kind, message: failure.details["message"] } })
+  }
+  assert.deepEqual(store.changes, [])
+})
+
+test("repair, scrub and chores are paused, started and paced", async () => {
+  const { json, store } = world()
+  assert.match(JSON.stringify(await json("POST", "/v1/repair/pause")), /"isPaused":true/)
+  assert.match(JSON.stringify(await json("GET", "/v1/repair")), /"isPaused":true/)
+  assert.match(JSON.stringify(await json("POST", "/v1/repair/resume")), /"isPaused":false/)
+  assert.equal((await json("POST", "/v1/scrub/start", { body: { device: ID } })).status, 200)
+  assert.equal((await json("POST", "/v1/scrub/start", { body: {} })).status, 200)
+  assert.equal((await json("POST", "/v1/scrub/pause")).status, 200)
+  assert.deepEqual(
+    store.touched.filter(what => what.includes("crub")),
+    [`startScrub ${ID}`, "startScrub all", "pauseScrub"],
+  )
+  const paced = await json("POST", "/v1/chores/repair/tranquility", { body: { tranquility: 0.5 } })
+  assert.match(JSON.stringify(paced.value), /"name":"repair".*"tranquility":0.5/)
+  assert.equal((await json("POST", "/v1/chores/repair/wake")).status, 200)
+  assert.match(JSON.stringify(await json("POST", `/v1/devices/${ID}/check`)), /"state":"filling","finding":"answers/)
 })
 
 const BAD: readonly (readonly [method: string, target: string, status: number, sent?: Sent])[] = [
@@ -218,6 +295,19 @@ const BAD: readonly (readonly [method: string, target: string, status: number, s
   ["GET", "/v1/nothing", 404],
   ["GET", "/v1/status/", 404],
   ["GET", "nonsense", 400],
+  ["POST", "/v1/devices", 400, { body: { path: "relative" } }],
+  ["POST", "/v1/devices", 400, { body: { path: "/mnt/b", weight: 0 } }],
+  ["POST", "/v1/devices", 400, { body: { path: "/mnt/b", dryrun: true } }],
+  ["POST", "/v1/devices/nothing/drain", 400, { body: {} }],
+  ["POST", "/v1/devices/0123456789abcdef/weight", 400, { body: { weight: -1 } }],
+  ["POST", "/v1/devices/0123456789abcdef/drain/now", 404, { body: {} }],
+  ["POST", "/v1/devices//drain", 404, { body: {} }],
+  ["GET", "/v1/devices/0123456789abcdef/drain", 405],
+  ["POST", "/v1/redundancy", 400, { body: { policy: "raid:5" } }],
+  ["POST", "/v1/redundancy", 400, { body: { policy: "ec:4+2", bucket: "No_Bucket" } }],
+  ["POST", "/v1/scrub/start", 400, { body: { device: "nothing" } }],
+  ["POST", "/v1/chores/nothing/wake", 400],
+  ["POST", "/v1/chores/repair/tranquility", 400, { body: { tranquility: "slow" } }],
 ]
 for (const [method, target, status, sent] of BAD) {
   test(`${method} ${target} ${JSON.stringify(sent ?? {}).slice(0, 60)}: ${status} with an error object`, async () => {

@@ -11,9 +11,10 @@ import type { Accounts } from "../access/contract.js"
 import { fail } from "../base/failures.js"
 import { parseQuery, percentDecode, splitTarget } from "../base/uri.js"
 import type { Buckets } from "../object/contract.js"
-import type { AdminOptions, Documents, StoreStatus } from "./contract.js"
+import type { AdminOptions, Documents, StoreOperations, StoreStatus } from "./contract.js"
 import { openApiText } from "./open-api.js"
-import { OPERATIONS, type Operation, type Services } from "./operations.js"
+import type { Operation, Services } from "./operation.js"
+import { OPERATIONS } from "./operations.js"
 import { documentsPage, frontPage } from "./pages.js"
 import { errorReply, healthReply, notFound, reply, type AdminReply } from "./replies.js"
 
@@ -43,10 +44,11 @@ export class AdminApi {
     accounts: Accounts,
     buckets: Buckets,
     private readonly status: StoreStatus,
+    store: StoreOperations | undefined,
     private readonly documents: Documents,
     private readonly options: AdminOptions,
   ) {
-    this.#services = { accounts, buckets, status, rootAccount: options.rootAccount }
+    this.#services = { accounts, buckets, status, store, rootAccount: options.rootAccount }
     this.#tokenHash = sha256Hex(options.token)
   }
 
@@ -117,15 +119,22 @@ export class AdminApi {
   }
 }
 
+/** The segment of a path that the one in braces stands for, "" where none is; undefined: another path. */
+function targetOf(template: string, rawPath: string): string | undefined {
+  const [wanted, given] = [template.split("/"), rawPath.split("/")]
+  if (wanted.length !== given.length) return undefined
+  const target = wanted.findIndex(segment => segment.startsWith("{"))
+  if (!wanted.every((segment, i) => (i === target ? given[i] !== "" : segment === given[i]))) return undefined
+  return given[target] ?? ""
+}
+
 /** Undefined for a path that no operation has. Throws `methodNotAllowed`. */
 function route(method: string, rawPath: string): { operation: Operation; target: string } | undefined {
   const allowed: string[] = []
   for (const operation of OPERATIONS) {
-    const brace = operation.path.indexOf("{")
-    const fixed = brace < 0 ? operation.path : operation.path.slice(0, brace)
-    const matches = brace < 0 ? rawPath === fixed : rawPath.startsWith(fixed) && rawPath.length > fixed.length
-    if (!matches) continue
-    if (operation.method === method) return { operation, target: brace < 0 ? "" : percentDecode(rawPath.slice(brace)) }
+    const rawTarget = targetOf(operation.path, rawPath)
+    if (rawTarget === undefined) continue
+    if (operation.method === method) return { operation, target: percentDecode(rawTarget) }
     allowed.push(operation.method)
   }
   if (allowed.length > 0) throw fail("methodNotAllowed", { allowed: allowed.join(", ") })

@@ -27,6 +27,13 @@ const STATUS_BY_KIND: { readonly [kind in FailureKind]?: number } = {
   accessKeyExists: 409,
   entityTooLarge: 413,
   methodNotAllowed: 405,
+  notImplemented: 501,
+  // What an operator asked for, not how this store was started.
+  invalidConfig: 400,
+  folderInUse: 409,
+  foreignFolder: 409,
+  folderNotEmpty: 409,
+  devicesMissing: 409,
 }
 
 export interface ErrorReply {

@@ -1,13 +1,24 @@
 /**
  * A store in memory with what the admin API asks of one, for its tests: accounts, keys, buckets, a
- * status and two documents. Records what was asked (`touched`), and fails where `broken` is set.
+ * status, changes that it remembers and two documents. Records what was asked (`touched`), and fails
+ * where `broken` is set.
  */
 import type { AccessKey, Account, Accounts } from "../access/contract.js"
 import { fail } from "../base/failures.js"
 import { parseAccountId, parseAccessKeyId, parseBucketId, parseDeviceId, parseStoreId } from "../base/ids.js"
 import type { AccessKeyId, AccountId, BucketName } from "../base/ids.js"
 import type { Bucket, Buckets } from "../object/contract.js"
-import type { Documents, HealthReport, StoreReport, StoreStatus } from "./contract.js"
+import type {
+  ChangePlan,
+  ChoreReport,
+  Documents,
+  HealthReport,
+  RepairReport,
+  StoreChange,
+  StoreOperations,
+  StoreReport,
+  StoreStatus,
+} from "./contract.js"
 
 export const ROOT = parseAccountId("root")
 export const TOKEN = "0123456789abcdef0123456789abcdef"
@@ -29,10 +40,47 @@ export class FakeStore implements Accounts {
 
   readonly status: StoreStatus = {
     health: () => this.healthReport,
-    report: async () => {
+    report: () => {
       this.#touch("report")
-      return reportOf(this.healthReport)
+      const { healthReport: health, repair, chores } = this
+      return { ...REPORT, health, repair, chores: [...chores.values()] }
     },
+  }
+
+  readonly changes: StoreChange[] = []
+  repair: RepairReport = REPAIR
+  readonly chores = new Map<string, ChoreReport>([
+    ["repair", { name: "repair", state: "busy", progress: "3 of 9 partitions", tranquility: 2 }],
+  ])
+  readonly operations: StoreOperations = {
+    plan: async change => {
+      this.#touch("plan")
+      return planOf(change)
+    },
+    change: async change => {
+      this.#touch("change")
+      this.changes.push(change)
+      return { plan: planOf(change), generation: 5 + this.changes.length }
+    },
+    checkDevice: async id => {
+      this.#touch("checkDevice")
+      return { id, state: "filling", finding: "answers, and has what it had" }
+    },
+    redundancy: async () => {
+      this.#touch("redundancy")
+      return { policy: "ec:2+1", isAutomatic: true, meaning: "any 1 of 3 disks", buckets: [] }
+    },
+    setRepairPaused: async isPaused => {
+      this.#touch("setRepairPaused")
+      this.repair = { ...this.repair, isPaused }
+    },
+    startScrub: async device => this.#touch(`startScrub ${device ?? "all"}`),
+    pauseScrub: async () => this.#touch("pauseScrub"),
+    setTranquility: (name, tranquility) => {
+      this.#touch("setTranquility")
+      this.chores.set(name, { ...this.#chore(name), tranquility })
+    },
+    wakeChore: name => void this.#chore(name),
   }
 
   readonly #buckets = new Map<BucketName, Bucket>()
@@ -113,36 +161,99 @@ export class FakeStore implements Accounts {
     return key
   }
 
+  #chore(name: string): ChoreReport {
+    const chore = this.chores.get(name)
+    if (chore === undefined) throw fail("invalidArgument", { message: "no such chore", chore: name })
+    return chore
+  }
+
   #touch(what: string): void {
     if (this.broken !== undefined) throw this.broken
     this.touched.push(what)
   }
 }
 
-function reportOf(health: HealthReport): StoreReport {
+const DEVICE = parseDeviceId("0123456789abcdef")
+const PROGRESS = { doneBytes: 300, leftBytes: 600, bytesPerSecond: 20, endsInSeconds: 30 }
+const REPAIR: RepairReport = {
+  isPaused: false,
+  partitionsDone: 3,
+  partitionsLeft: 6,
+  progress: PROGRESS,
+  rebuiltShards: 2,
+  lostBlocks: 0,
+  singleCopyBlocks: 1,
+}
+
+const REPORT: StoreReport = {
+  storeId: parseStoreId("0".repeat(32)),
+  version: "1.2.3",
+  region: "us-east-1",
+  startedMs: NOW_MS,
+  uptimeSeconds: 60,
+  policy: "replica:1",
+  isPolicyAutomatic: true,
+  blockBytes: 4 * 1024 * 1024,
+  safety: {
+    sentence: "replica:1 in 1 folder on 1 disk: no disk may fail; a lost disk loses objects",
+    disks: 1,
+    safeLosses: 0,
+    safeLossesWhenWhole: 0,
+    safeFolderLosses: 0,
+    safeFolderLossesWhenWhole: 0,
+    reasons: [],
+    critical: [DEVICE],
+    levels: [{ losses: 0, bytes: 400 }],
+    riskiest: [{ partition: 9, losses: 0, lacking: [DEVICE] }],
+  },
+  names: { copies: 1, copiesWanted: 1, learning: 0 },
+  health: { ready: true, reasons: [] },
+  devices: [
+    {
+      id: DEVICE,
+      path: "/data",
+      state: "active",
+      reason: "",
+      weight: 1,
+      holdsNames: "yes",
+      disk: "2049",
+      totalBytes: 1000,
+      freeBytes: 600,
+      usableBytes: 500,
+      reserveBytes: 100,
+      fullInSeconds: 86_400,
+      fileSystemKind: "ext4",
+      queues: [{ name: "calls", depth: 0, limit: 64 }],
+    },
+  ],
+  layout: { version: 2, width: 1, transition: { fromVersion: 1, progress: PROGRESS } },
+  repair: REPAIR,
+  scrub: [
+    {
+      device: DEVICE,
+      state: "running",
+      passStartedMs: 1,
+      progress: PROGRESS,
+      oldestVerifiedMs: 2,
+      damagesFound: 0,
+    },
+  ],
+  chores: [],
+  queues: [],
+}
+
+function planOf(change: StoreChange): ChangePlan {
   return {
-    storeId: parseStoreId("0".repeat(32)),
-    version: "1.2.3",
-    region: "us-east-1",
-    startedMs: NOW_MS,
-    uptimeSeconds: 60,
-    policy: "replica:1",
-    metaCopies: 1,
-    blockBytes: 4 * 1024 * 1024,
-    redundancy: "1 folder: nothing may fail",
-    health,
-    devices: [
-      {
-        id: parseDeviceId("0123456789abcdef"),
-        path: "/data",
-        state: "ok",
-        reason: "",
-        totalBytes: 1000,
-        freeBytes: 600,
-        fileSystemKind: "ext4",
-        queues: [{ name: "writes", depth: 0, limit: 64 }],
-      },
-    ],
-    queues: [],
+    summary: `${change.kind} as asked`,
+    policyBefore: "ec:2+1",
+    policyAfter: "ec:2+2",
+    devices: [{ id: DEVICE, path: "/data", bytesIn: 0, bytesOut: 300 }],
+    movedBytes: 300,
+    recodedBytes: 50,
+    hours: 0.25,
+    survives: { before: 1, during: 1, after: 2 },
+    usableBytesBefore: 1000,
+    usableBytesAfter: 1200,
+    warnings: ["mind the gap"],
   }
 }

@@ -5,12 +5,27 @@ export type { AdminRequest } from "./api.js"
 export type { AdminReply } from "./replies.js"
 export type {
   AdminOptions,
+  AppliedChange,
+  ChangePlan,
+  ChoreReport,
+  DeviceCheck,
   DeviceReport,
   DeviceState,
   Documents,
   HealthReport,
+  LayoutReport,
+  NamesReport,
+  PlannedDevice,
+  ProgressReport,
   QueueReport,
+  RedundancyReport,
+  RepairReport,
+  SafetyReport,
+  ScrubReport,
+  StoreChange,
+  StoreOperations,
   StoreReport,
   StoreStatus,
 } from "./contract.js"
-export { ACCOUNT, ACCOUNTS, BUCKET, BUCKETS, DEVICES, KEY_WITH_SECRET, KEYS, STATUS } from "./schemas.js"
+export { ACCOUNT, ACCOUNTS, BUCKET, BUCKETS, KEY_WITH_SECRET, KEYS } from "./schemas.js"
+export * as STORE_SCHEMAS from "./store-schemas.js"

@@ -3,7 +3,8 @@
  * docs/openapi.json is a checked-in copy; a test holds both together.
  */
 import { z } from "zod"
-import { OPERATIONS, type Operation } from "./operations.js"
+import type { Operation } from "./operation.js"
+import { OPERATIONS } from "./operations.js"
 import { ERROR, HEALTH } from "./schemas.js"
 
 type Json = Readonly<Record<string, unknown>>

@@ -1,53 +1,14 @@
-/**
- * The operations of `/v1`: one row each, from which requests are routed and the OpenAPI document is
- * written. A row's `run` does one service call and gives the reply's JSON.
- */
-import type { z } from "zod"
-import type { AccessKey, Accounts } from "../access/contract.js"
+/** The operations of `/v1`: those of accounts, keys and buckets stand here, those of the store beside. */
+import type { AccessKey } from "../access/contract.js"
 import { fail } from "../base/failures.js"
-import { parseAccessKeyId, parseAccountId, parseBucketName, type AccountId } from "../base/ids.js"
+import { parseAccessKeyId, parseAccountId, parseBucketName } from "../base/ids.js"
 import type { Bucket, Buckets } from "../object/contract.js"
-import type { StoreStatus } from "./contract.js"
+import { parseBody, type Operation, type Services } from "./operation.js"
 import * as schema from "./schemas.js"
+import { STORE_OPERATIONS } from "./store-operations.js"
 
 const PAGE_MAX = 1000
 const PAGE_DEFAULT = 100
-
-export interface Services {
-  readonly accounts: Accounts
-  readonly buckets: Buckets
-  readonly status: StoreStatus
-  readonly rootAccount: AccountId
-}
-
-export interface OperationInput {
-  /** The decoded segment that `{name}` or `{id}` stands for; "" where the path has none. */
-  readonly target: string
-  readonly query: ReadonlyMap<string, string>
-  /** Undefined where the operation takes no body. */
-  readonly body: unknown
-}
-
-export interface Operation {
-  readonly id: string
-  readonly method: "GET" | "POST" | "DELETE"
-  /** `/v1/buckets/{name}`: at most one segment in braces, and it is the last. */
-  readonly path: string
-  readonly summary: string
-  readonly parameters: readonly { readonly name: string; readonly description: string }[]
-  readonly request: z.ZodType | undefined
-  readonly response: { readonly status: number; readonly schema: z.ZodType | undefined }
-  run(services: Services, input: OperationInput): Promise<unknown>
-}
-
-/** Parses a body that has its schema. Throws `invalidArgument` with the place and the reason. */
-function parseBody<T extends z.ZodType>(type: T, body: unknown): z.output<T> {
-  const parsed = type.safeParse(body)
-  if (parsed.success) return parsed.data
-  const [issue] = parsed.error.issues
-  const place = issue === undefined || issue.path.length === 0 ? "the body" : issue.path.join(".")
-  throw fail("invalidArgument", { message: `${place}: ${issue?.message ?? "not valid"}` })
-}
 
 const keyJson = ({ id, accountId, createdMs }: AccessKey) => ({ accessKeyId: id, accountId, createdMs })
 
@@ -112,26 +73,7 @@ async function createBucket({ accounts, buckets, rootAccount }: Services, body: 
 }
 
 export const OPERATIONS: readonly Operation[] = [
-  {
-    id: "getStatus",
-    method: "GET",
-    path: "/v1/status",
-    summary: "The store: health, redundancy in plain words, devices, queues.",
-    parameters: [],
-    request: undefined,
-    response: { status: 200, schema: schema.STATUS },
-    run: ({ status }) => status.report(),
-  },
-  {
-    id: "listDevices",
-    method: "GET",
-    path: "/v1/devices",
-    summary: "Devices with their state, space and queues.",
-    parameters: [],
-    request: undefined,
-    response: { status: 200, schema: schema.DEVICES },
-    run: async ({ status }) => ({ devices: (await status.report()).devices }),
-  },
+  ...STORE_OPERATIONS,
   {
     id: "listAccounts",
     method: "GET",

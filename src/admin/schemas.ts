@@ -1,5 +1,6 @@
 /**
- * Shapes of the admin API's JSON: what requests are checked against, and what the OpenAPI document says.
+ * Shapes of accounts, keys and buckets in the admin API's JSON: what requests are checked against, and
+ * what the OpenAPI document says. Those of the store itself stand in `store-schemas.ts`.
  */
 import { z } from "zod"
 
@@ -67,37 +68,6 @@ export const NEW_BUCKET = z
   })
   .meta({ id: "NewBucket" })
 
-const QUEUE = z.object({ name: z.string(), depth: count, limit: count }).meta({ id: "Queue" })
-export const DEVICE = z
-  .object({
-    id,
-    path: z.string(),
-    state: z.enum(["ok", "suspect", "full", "failed", "missing"]),
-    reason: z.string().describe("why the state is not ok"),
-    totalBytes: count,
-    freeBytes: count,
-    fileSystemKind: z.string(),
-    queues: z.array(QUEUE),
-  })
-  .meta({ id: "Device" })
-
-export const STATUS = z
-  .object({
-    storeId: z.string(),
-    version: z.string(),
-    region: z.string(),
-    startedMs: timestamp,
-    uptimeSeconds: z.number().nonnegative(),
-    policy: z.string().describe("what new blocks are written under: ec:4+3, replica:2"),
-    metaCopies: count,
-    blockBytes: count,
-    redundancy: z.string().describe("what may fail, in a sentence"),
-    health: z.object({ ready: z.boolean(), reasons: z.array(z.string()) }),
-    devices: z.array(DEVICE),
-    queues: z.array(QUEUE),
-  })
-  .meta({ id: "Status" })
-
 export const HEALTH = z
   .object({ status: z.enum(["ok", "notReady"]), reasons: z.array(z.string()) })
   .meta({ id: "Health" })
@@ -108,4 +78,3 @@ export const KEYS = z.object({ keys: z.array(KEY) }).meta({ id: "Keys" })
 export const BUCKETS = z
   .object({ buckets: z.array(BUCKET), next: z.string().optional().describe("`after` of the next page") })
   .meta({ id: "Buckets" })
-export const DEVICES = z.object({ devices: z.array(DEVICE) }).meta({ id: "Devices" })

@@ -38,6 +38,7 @@ class PacedChore {
       state: this.#pace.state,
       progress: this.chore.progress(),
       lastError: this.#lastError,
+      tranquility: this.tranquility,
     }
   }
 

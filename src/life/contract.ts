@@ -17,6 +17,8 @@ export interface ChoreStatus {
   readonly state: StepOutcome | "failed"
   readonly progress: string
   readonly lastError: string | undefined
+  /** How long it rests after a step, as a multiple of how long the step took. */
+  readonly tranquility: number
 }
 
 export interface Chore {

@@ -232,7 +232,7 @@ test("a busy chore rests in proportion to its steps, and full speed can be asked
   await clock.advance(30_000)
   assert.ok(stepsMs.length >= 395, `${stepsMs.length} steps`)
   assert.deepEqual(runner.status(), [
-    { name: "scrub", state: "busy", progress: `${stepsMs.length} steps`, lastError: undefined },
+    { name: "scrub", state: "busy", progress: `${stepsMs.length} steps`, lastError: undefined, tranquility: 0 },
   ])
   await finish()
 })

@@ -1,24 +1,14 @@
-/** Commands over the admin API: status, accounts, keys, buckets, devices. */
+/** Commands over the admin API on what lies in a store: accounts, keys, buckets. */
 import type { z } from "zod"
-import { ACCOUNT, ACCOUNTS, BUCKET, BUCKETS, DEVICES, KEY_WITH_SECRET, KEYS, STATUS } from "../../admin/index.js"
+import { ACCOUNT, ACCOUNTS, BUCKET, BUCKETS, KEY_WITH_SECRET, KEYS } from "../../admin/index.js"
 import type { AdminClient } from "../client/admin-client.js"
-import { BrokenAnswer } from "../client/remote.js"
-import { CliError } from "./exit-codes.js"
+import { checked } from "./checked.js"
 import type { CliIo } from "./io.js"
 import { answer, answerList, type OutputOptions } from "./output.js"
 import { withAdmin, type StoreOptions } from "./stores.js"
-import { durationText, printable, sizeText, tableText, timeText } from "./text.js"
+import { printable, sizeText, tableText, timeText } from "./text.js"
 
 export type AdminCommandOptions = StoreOptions & OutputOptions
-
-/** Checks an answer by the API's own schema; fields that a newer server adds are dropped. */
-function checked<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
-  const parsed = schema.safeParse(value)
-  if (parsed.success) return parsed.data
-  throw new BrokenAnswer(
-    `the admin API answered something else: ${parsed.error.issues[0]?.message ?? "not what was expected"}`,
-  )
-}
 
 export class AdminCommands {
   constructor(
@@ -26,17 +16,6 @@ export class AdminCommands {
     private readonly options: AdminCommandOptions,
     private readonly signal: AbortSignal,
   ) {}
-
-  async status(): Promise<void> {
-    const status = checked(STATUS, await this.#with(client => client.get("/v1/status")))
-    await this.#answer(status, statusText(status))
-    if (!status.health.ready) throw new CliError("failed", `not ready: ${status.health.reasons.join("; ")}`)
-  }
-
-  async devices(): Promise<void> {
-    const { devices } = checked(DEVICES, await this.#with(client => client.get("/v1/devices")))
-    await this.#answerList(devices, devicesText(devices))
-  }
 
   async createAccount(request: { id?: string; displayName: string; email?: string }): Promise<void> {
     const account = checked(ACCOUNT, await this.#with(client => client.post("/v1/accounts", request)))
@@ -144,32 +123,4 @@ async function allBuckets(client: AdminClient, owner: string | undefined): Promi
     after = page.next
   } while (after !== undefined)
   return buckets
-}
-
-function devicesText(devices: z.output<typeof DEVICES>["devices"]): string {
-  const rows = devices.map(device => [
-    device.id,
-    device.reason === "" ? device.state : `${device.state} (${device.reason})`,
-    sizeText(device.freeBytes),
-    sizeText(device.totalBytes),
-    device.fileSystemKind,
-    printable(device.path),
-  ])
-  return tableText(["DEVICE", "STATE", "FREE", "SIZE", "FILE SYSTEM", "FOLDER"], rows)
-}
-
-function statusText(status: z.output<typeof STATUS>): string {
-  const { health } = status
-  const state = health.ready ? (health.reasons.length === 0 ? "ready" : "ready, degraded") : "not ready"
-  const queues = [...status.queues, ...status.devices.flatMap(device => device.queues)].filter(queue => queue.depth > 0)
-  return [
-    `Hayloft ${status.version}, store ${status.storeId}, up ${durationText(status.uptimeSeconds)}`,
-    `health      ${state}`,
-    ...health.reasons.map(reason => `            ${printable(reason)}`),
-    `redundancy  ${status.redundancy}`,
-    `names       kept on ${status.metaCopies} device${status.metaCopies === 1 ? "" : "s"}`,
-    ...(queues.length === 0 ? [] : [`queues      ${queues.map(q => `${q.name} ${q.depth}/${q.limit}`).join(", ")}`]),
-    "",
-    devicesText(status.devices),
-  ].join("\n")
 }

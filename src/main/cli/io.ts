@@ -16,6 +16,8 @@ export interface CliIo {
   error(text: string): void
   /** Standard input. */
   readonly input: AsyncIterable<Uint8Array>
+  /** A person types there: they may be asked. */
+  readonly inputIsTerminal: boolean
   /** A person watches standard error: progress may be drawn there. */
   readonly errorIsTerminal: boolean
 }

@@ -19,6 +19,7 @@ function processIo(): CliIo {
     out: data => new Promise(resolve => process.stdout.write(data, () => resolve())),
     error: text => void process.stderr.write(text),
     input: process.stdin,
+    inputIsTerminal: process.stdin.isTTY,
     errorIsTerminal: process.stderr.isTTY,
   }
 }

@@ -13,25 +13,11 @@ import { CliError, EXIT_CODES, exitOf, messageOf } from "./exit-codes.js"
 import { inspectCommand } from "./inspect-command.js"
 import type { CliIo } from "./io.js"
 import { listCommand, removeCommand, type ListOptions, type RemoveOptions } from "./object-commands.js"
+import { group, withJson, withStore } from "./options.js"
 import { answer, type OutputOptions } from "./output.js"
 import { addServeOptions, serveCommand } from "./serve-command.js"
-
-const collect = (value: string, earlier: readonly string[] | undefined): readonly string[] => [
-  ...(earlier ?? []),
-  value,
-]
-
-const withJson = (command: Command): Command =>
-  command.configureHelp({ sortOptions: true }).option("--json", "answer with one JSON value a line")
-
-const group = (program: Command, name: string): Command => program.command(name).helpCommand(false)
-
-/** Options of every command that speaks to a store. */
-const withStore = (command: Command): Command =>
-  withJson(command)
-    .option("--data <DIR>", "use the store in this data folder, whatever the environment says", collect)
-    .option("--config <FILE>", "the store's config file")
-    .option("--master-key-file <FILE>", "the store's master key file")
+import { StoreCommands, type StoreCommandOptions } from "./store-commands.js"
+import { addDeviceCommands, addRedundancyCommands, addStatusCommand, addWorkCommands } from "./store-program.js"
 
 function addObjectCommands(program: Command, io: CliIo, signal: AbortSignal): void {
   withStore(program.command("cp"))
@@ -120,17 +106,11 @@ function addBucketCommands(program: Command, admin: (options: AdminCommandOption
     .action((name: string, options: AdminCommandOptions) => admin(options).removeBucket(name))
 }
 
-function addStoreCommands(program: Command, io: CliIo, admin: (options: AdminCommandOptions) => AdminCommands): void {
-  withStore(program.command("status"))
-    .description("health, redundancy and devices of a running store; exit code 1 while it is not ready")
-    .action((options: AdminCommandOptions) => admin(options).status())
+function addLocalCommands(program: Command, io: CliIo): void {
   withStore(program.command("env"))
     .description(`the root credentials as shell exports: eval "$(hayloft env)"`)
     .option("--admin", "the admin API's address and token too")
     .action((options: EnvOptions) => envCommand(io, options))
-  withStore(group(program, "device").description("devices: one data folder each").command("list"))
-    .description("list devices with state and space")
-    .action((options: AdminCommandOptions) => admin(options).devices())
   withJson(group(program, "volume").description("files inside a data folder").command("inspect"))
     .description(
       "decode a file of a data folder (volume, log segment, superblock, control record) or its folder base/, and check every checksum",
@@ -161,10 +141,15 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
     .helpCommand("help [COMMAND]", "the same as COMMAND --help")
     .showSuggestionAfterError(true)
   const admin = (options: AdminCommandOptions) => new AdminCommands(io, options, signal)
+  const store = (options: StoreCommandOptions) => new StoreCommands(io, options, signal)
   addServeOptions(program.command("serve").description("run the store"))
     .allowExcessArguments(false)
     .action((options: Readonly<Record<string, unknown>>) => serveCommand(io, options, signal))
-  addStoreCommands(program, io, admin)
+  addStatusCommand(program, store)
+  addLocalCommands(program, io)
+  addDeviceCommands(program, store)
+  addRedundancyCommands(program, store)
+  addWorkCommands(program, store)
   addObjectCommands(program, io, signal)
   addBucketCommands(program, admin)
   addAccountCommands(program, admin)

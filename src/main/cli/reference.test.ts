@@ -17,6 +17,7 @@ function ioOf(environment: Record<string, string> = {}) {
     out: async data => void (written.out += Buffer.from(data).toString("utf8")),
     error: text => void (written.error += text),
     input: nothing(),
+    inputIsTerminal: false,
     errorIsTerminal: false,
   }
   return { io, written }
@@ -26,7 +27,7 @@ const never = new AbortController().signal
 
 test("the reference has every command, every setting and every exit code", () => {
   const tables = commandLineTables(buildProgram(ioOf().io, never))
-  for (const command of ["serve", "cp", "bucket stat", "key import", "volume inspect"]) {
+  for (const command of ["serve", "cp", "bucket stat", "key import", "volume inspect", "device add", "scrub start"]) {
     assert.ok(tables.commands.includes(`### hayloft ${command}\n`), command)
   }
   for (const name of SETTING_NAMES) assert.ok(tables.settings.includes(`\`${SETTINGS[name].environment}\``), name)

@@ -1,38 +1,53 @@
-/** What the admin port tells of a running store. */
-import type { DeviceReport, HealthReport, QueueReport, StoreReport, StoreStatus } from "../../admin/index.js"
-import { firstOf } from "../../base/first-of.js"
-import { rowKeyOf } from "../../base/ids.js"
+/**
+ * What the admin port tells of a running store: am I safe, what is wrong, what is being done about it.
+ *
+ * Promises  Answers at once from what is in memory, whatever devices do. How many disks may fail is
+ *           judged anew when the control record, the devices or their disks have changed, and otherwise
+ *           at most every `JUDGE_EVERY_MS`.
+ * Runs      to see how fast work goes: a look at its counters every `LOOK_EVERY_MS`.
+ */
+import type { HealthReport, ProgressReport, StoreReport, StoreStatus } from "../../admin/index.js"
+import type { StoreId } from "../../base/ids.js"
 import { textOfPolicy } from "../../base/policy.js"
-import { CALL_LIMITS, type QueuedDisk } from "../../device/index.js"
-import type { ControlDevice } from "../../format/control-record.js"
+import { judgeSafety, layoutOf, type Safety } from "../../cluster/index.js"
+import type { Living } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
-import type { Compute } from "../../seams/compute/index.js"
-import type { Metrics } from "../../seams/telemetry/contract.js"
-import { COMMANDS_WAITING_MAX } from "../../tablet/index.js"
-import type { DeviceStack } from "../engine/device-stack.js"
-import type { Engine } from "../engine/engine.js"
-import type { OpenedStore } from "./open-store.js"
-import { redundancyInWords } from "./redundancy-core.js"
+import type { Log } from "../../seams/telemetry/contract.js"
+import { Rate } from "./rate-core.js"
+import { deviceReports, deviceTroubles, safetyInputOf, safetyReport } from "./status-core.js"
+import { namesOf, type StatusSources, type Work } from "./status-sources.js"
 
-const ALL_DEBTS = { start: rowKeyOf(""), end: rowKeyOf("\xff\xff\xff") }
+const LOOK_EVERY_MS = 5_000
+const JUDGE_EVERY_MS = 5_000
 
 export interface StatusFacts {
+  readonly storeId: StoreId
   readonly version: string
   readonly region: string
   readonly startedMs: number
 }
 
-export class RunningStatus implements StoreStatus {
+interface Judged {
+  /** What it was judged from. */
+  readonly from: string
+  readonly contentsVersion: number
+  readonly atMs: number
+  readonly safety: Safety
+}
+
+export class RunningStatus implements StoreStatus, Living {
+  readonly name = "status"
   private readonly startedAtMs: number
+  private readonly rates = new Map<string, Rate>()
+  private judged: Judged | undefined
   private isListening = false
+  private alarm = ""
 
   constructor(
     private readonly clock: Clock,
-    private readonly store: OpenedStore,
-    private readonly engine: Engine,
-    private readonly compute: Compute,
-    private readonly diskOf: (device: DeviceStack) => QueuedDisk,
+    private readonly log: Log,
     private readonly facts: StatusFacts,
+    private readonly sources: StatusSources,
   ) {
     this.startedAtMs = clock.monotonicMs()
   }
@@ -42,122 +57,142 @@ export class RunningStatus implements StoreStatus {
     this.isListening = true
   }
 
-  health(): HealthReport {
-    const reasons: string[] = []
-    if (!this.isListening) reasons.push("the S3 port is not open yet")
-    if (!this.engine.tablet.isServing) reasons.push("the metadata log failed; writes are halted until a restart")
-    for (const device of this.engine.devices) {
-      const { suspect } = this.diskOf(device)
-      if (suspect) reasons.push(`device ${device.place.id} at ${device.place.path} does not answer`)
-      const { refusing } = device.volumes
-      if (refusing)
-        reasons.push(`device ${device.place.id} at ${device.place.path} takes no more needles: ${refusing.message}`)
-      const checkpointError = device.checkpointer.error
-      if (checkpointError !== undefined)
-        reasons.push(`checkpoints of device ${device.place.id} fail: ${checkpointError}`)
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      this.look()
+      await this.clock.sleep(LOOK_EVERY_MS, signal)
     }
-    for (const { id, pathHint } of this.missing()) reasons.push(`device ${id}, last at ${pathHint}, is missing`)
-    if (this.owesShards())
-      reasons.push("objects written while a device was missing have fewer shards than their policy asks for")
-    return { ready: this.isListening && this.engine.tablet.isServing, reasons }
   }
 
-  private missing(): readonly ControlDevice[] {
-    return this.store.record.devices.filter(({ id }) => !this.engine.devices.some(device => device.place.id === id))
+  private look(): void {
+    const { repair, scrub, moving, recoding } = this.sources
+    this.see("repair", repair())
+    this.see("moving", moving())
+    this.see("recoding", recoding())
+    for (const view of scrub() ?? []) this.see(`scrub ${view.device}`, view)
+    this.raiseAlarm()
+  }
+
+  private see(name: string, work: Work | undefined): void {
+    if (work !== undefined) this.rateOf(name).see(this.clock.monotonicMs(), work)
+  }
+
+  private rateOf(name: string): Rate {
+    const rate = this.rates.get(name) ?? new Rate()
+    this.rates.set(name, rate)
+    return rate
+  }
+
+  private progressOf(name: string, work: Work): ProgressReport {
+    return this.rateOf(name).progress(work)
+  }
+
+  /** Says in the log when data comes to lie where one more lost disk ends it, and when it does no longer. */
+  private raiseAlarm(): void {
+    const { now, whole } = this.safety()
+    const alarm = now.disks < whole.disks && now.disks <= 0 ? this.safetyReport().sentence : ""
+    if (alarm !== "" && this.alarm === "") this.log.error("no further disk may fail", { safety: alarm })
+    if (alarm === "" && this.alarm !== "") this.log.info("a further disk may fail again")
+    this.alarm = alarm
+  }
+
+  health(): HealthReport {
+    const { record, devices, whyOut, tablet, repair } = this.sources
+    const open = devices()
+    const { isServing } = tablet()
+    const { lostBlocks = 0, singleCopyBlocks = 0 } = repair() ?? {}
+    const reasons = [
+      ...(this.isListening ? [] : ["the S3 port is not open yet"]),
+      ...(isServing ? [] : ["the metadata log failed; writes are halted until a restart"]),
+      ...deviceTroubles(deviceReports(record(), open, whyOut), open),
+      ...(this.owesShards()
+        ? ["objects written while a device was missing have fewer shards than their policy asks for"]
+        : []),
+      ...(lostBlocks > 0 ? [`${lostBlocks} blocks have fewer shards than a read needs`] : []),
+      ...(singleCopyBlocks > 0 ? [`${singleCopyBlocks} blocks have no shard to spare`] : []),
+    ]
+    return { ready: this.isListening && isServing, reasons }
   }
 
   private owesShards(): boolean {
-    return firstOf(this.engine.tablet.committed.range("debts", ALL_DEBTS)) !== undefined
+    const { lacking } = this.sources.contents() ?? {}
+    return lacking !== undefined && [...lacking.values()].some(flags => flags.includes(1))
   }
 
-  async report(): Promise<StoreReport> {
-    const { record, storeId } = this.store
-    const members = record.tablets[0]?.members.length ?? 0
-    const devices: DeviceReport[] = []
-    const onDisk: { path: string; fileSystemId: string }[] = []
-    for (const device of this.engine.devices) {
-      const { report, fileSystemId } = await this.device(device)
-      devices.push(report)
-      onDisk.push({ path: device.place.path, fileSystemId })
+  /** As it was judged last, or now where something has changed. */
+  safety(): Safety {
+    const [record, open, contents] = [this.sources.record(), this.sources.devices(), this.sources.contents()]
+    const devices = open.map(({ id, trouble, space }) => `${id} ${space?.fileSystemId} ${trouble === undefined}`)
+    const from = `${record.generation} ${devices.join()}`
+    const [atMs, contentsVersion] = [this.clock.monotonicMs(), contents?.version ?? 0]
+    const { judged } = this
+    if (judged?.from === from) {
+      const isFresh = judged.contentsVersion === contentsVersion || atMs - judged.atMs < JUDGE_EVERY_MS
+      if (isFresh) return judged.safety
     }
+    const safety = judgeSafety(safetyInputOf(record, open, contents))
+    this.judged = { from, contentsVersion, atMs, safety }
+    return safety
+  }
+
+  private safetyReport(): StoreReport["safety"] {
+    return safetyReport(this.safety(), this.sources.record(), this.sources.devices(), this.wholeInSeconds())
+  }
+
+  /** Until the last of the work under way ends; undefined where some of it is paused or its rate not known. */
+  private wholeInSeconds(): number | undefined {
+    const { repair, moving, recoding } = this.sources
+    const repairing = repair()
+    const works = [
+      ["repair", repairing],
+      ["moving", moving()],
+      ["recoding", recoding()],
+    ] as const
+    const ends = works.flatMap(([name, work]) =>
+      work === undefined || work.leftBytes === 0 ? [] : [this.progressOf(name, work).endsInSeconds],
+    )
+    const known = ends.flatMap(seconds => seconds ?? [])
+    if (ends.length === 0 || known.length < ends.length || repairing?.isPaused === true) return undefined
+    return Math.max(...known)
+  }
+
+  report(): StoreReport {
+    const { record: recordOf, devices, whyOut, chores, queues, repair, scrub, recoding } = this.sources
+    const record = recordOf()
+    const repairing = repair()
+    const scrubbing = scrub()
+    const recoded = recoding()
     return {
-      storeId,
       ...this.facts,
       uptimeSeconds: Math.floor((this.clock.monotonicMs() - this.startedAtMs) / 1000),
       policy: textOfPolicy(record.policy),
-      metaCopies: members,
+      isPolicyAutomatic: record.isPolicyAutomatic,
       blockBytes: record.blockBytes,
-      redundancy: redundancyInWords(record.policy, members, onDisk, this.missing().length),
+      safety: this.safetyReport(),
+      names: namesOf(record),
       health: this.health(),
-      devices: [...devices, ...this.missing().map(missingReport)],
-      queues: this.queues(),
+      devices: deviceReports(record, devices(), whyOut),
+      layout: this.layout(),
+      ...(recoded === undefined ? {} : { recoding: this.progressOf("recoding", recoded) }),
+      ...(repairing === undefined ? {} : { repair: this.withProgress("repair", repairing) }),
+      ...(scrubbing === undefined
+        ? {}
+        : { scrub: scrubbing.map(view => this.withProgress(`scrub ${view.device}`, view)) }),
+      chores: chores(),
+      queues: queues(),
     }
   }
 
-  private async device(device: DeviceStack): Promise<{ report: DeviceReport; fileSystemId: string }> {
-    const disk = this.diskOf(device)
-    const { id, path } = device.place
-    const queues = [{ name: "calls", depth: disk.queued, limit: CALL_LIMITS.queuedMax }]
-    try {
-      const { totalBytes, freeBytes, fileSystemKind, fileSystemId } = await disk.space(path)
-      const { refusing } = device.volumes
-      const [state, reason] = refusing ? (["failed", refusing.message] as const) : (["ok", ""] as const)
-      const report: DeviceReport = { id, path, state, reason, totalBytes, freeBytes, fileSystemKind, queues }
-      return { report, fileSystemId }
-    } catch (error) {
-      const reason = String(error)
-      const report: DeviceReport = {
-        ...{ id, path, reason, queues },
-        ...{ state: "suspect", totalBytes: 0, freeBytes: 0, fileSystemKind: "unknown" },
-      }
-      return { report, fileSystemId: path }
-    }
+  private withProgress<View extends Work>(name: string, { doneBytes, leftBytes, ...view }: View) {
+    return { ...view, progress: this.progressOf(name, { doneBytes, leftBytes }) }
   }
 
-  private queues(): QueueReport[] {
-    const { slabsFree, slabsTotal } = this.compute.slabs
-    return [
-      { name: "commands", depth: this.engine.tablet.commandsWaiting, limit: COMMANDS_WAITING_MAX },
-      { name: "slabs", depth: slabsTotal - slabsFree, limit: slabsTotal },
-    ]
-  }
-
-  /** Gauges of queues and devices, read when scraped. */
-  registerGauges(metrics: Metrics): void {
-    const queues = () => [
-      ...this.queues().map(queue => ({ device: "", ...queue })),
-      ...this.engine.devices.map(device => ({
-        device: String(device.place.id),
-        name: "calls",
-        depth: this.diskOf(device).queued,
-        limit: CALL_LIMITS.queuedMax,
-      })),
-    ]
-    metrics.gauge("hayloft_queue_depth", "Entries waiting in a bounded queue", () =>
-      queues().map(({ device, name, depth }) => [{ device, queue: name }, depth]),
-    )
-    metrics.gauge("hayloft_queue_limit", "The bound of a queue", () =>
-      queues().map(({ device, name, limit }) => [{ device, queue: name }, limit]),
-    )
-    metrics.gauge("hayloft_device_ok", "1 while the device answers", () =>
-      this.engine.devices.map(device => [
-        { device: String(device.place.id) },
-        this.diskOf(device).suspect || device.volumes.refusing ? 0 : 1,
-      ]),
-    )
-    metrics.gauge("hayloft_overlay_rows", "Rows that the base does not contain yet", () =>
-      this.engine.devices.map(device => [{ device: String(device.place.id) }, device.rows.overlayRows]),
-    )
-    metrics.gauge("hayloft_log_bytes", "Bytes of the commit log above its cut", () =>
-      this.engine.devices.map(device => [{ device: String(device.place.id) }, device.log.lengthBytes]),
-    )
-    metrics.gauge("hayloft_volume_bytes", "Bytes written to needle volumes", () =>
-      this.engine.devices.map(device => [{ device: String(device.place.id) }, device.volumes.usage().writtenBytes]),
-    )
+  private layout(): StoreReport["layout"] {
+    const { layout, previousLayout } = this.sources.record()
+    const { width } = layoutOf(layout)
+    if (previousLayout === undefined) return { version: layout.version, width }
+    const work = this.sources.moving()
+    const progress = work === undefined ? {} : { progress: this.progressOf("moving", work) }
+    return { version: layout.version, width, transition: { fromVersion: previousLayout.version, ...progress } }
   }
 }
-
-const missingReport = ({ id, pathHint }: ControlDevice): DeviceReport => ({
-  ...{ id, path: pathHint, state: "missing", reason: "not there at the start" },
-  ...{ totalBytes: 0, freeBytes: 0, fileSystemKind: "unknown", queues: [] },
-})

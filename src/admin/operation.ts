@@ -1,0 +1,48 @@
+/**
+ * What an operation of `/v1` is: a row from which requests are routed and the OpenAPI document is
+ * written. A row's `run` does one service call and gives the reply's JSON.
+ */
+import type { z } from "zod"
+import type { Accounts } from "../access/contract.js"
+import { fail } from "../base/failures.js"
+import type { AccountId } from "../base/ids.js"
+import type { Buckets } from "../object/contract.js"
+import type { StoreOperations, StoreStatus } from "./contract.js"
+
+export interface Services {
+  readonly accounts: Accounts
+  readonly buckets: Buckets
+  readonly status: StoreStatus
+  /** Undefined: what runs here cannot be changed while it runs. */
+  readonly store: StoreOperations | undefined
+  readonly rootAccount: AccountId
+}
+
+export interface OperationInput {
+  /** The decoded segment that the one in braces stands for; "" where the path has none. */
+  readonly target: string
+  readonly query: ReadonlyMap<string, string>
+  /** Undefined where the operation takes no body. */
+  readonly body: unknown
+}
+
+export interface Operation {
+  readonly id: string
+  readonly method: "GET" | "POST" | "DELETE"
+  /** `/v1/devices/{id}/drain`: at most one segment in braces. */
+  readonly path: string
+  readonly summary: string
+  readonly parameters: readonly { readonly name: string; readonly description: string }[]
+  readonly request: z.ZodType | undefined
+  readonly response: { readonly status: number; readonly schema: z.ZodType | undefined }
+  run(services: Services, input: OperationInput): Promise<unknown>
+}
+
+/** Parses a body that has its schema. Throws `invalidArgument` with the place and the reason. */
+export function parseBody<T extends z.ZodType>(type: T, body: unknown): z.output<T> {
+  const parsed = type.safeParse(body)
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  const place = issue === undefined || issue.path.length === 0 ? "the body" : issue.path.join(".")
+  throw fail("invalidArgument", { message: `${place}: ${issue?.message ?? "not valid"}` })
+}

@@ -1,0 +1,114 @@
+/** Commands on a running store, with their arguments, options and help: status, device, redundancy, repair, scrub, chores. */
+import type { Command } from "commander"
+import { group, numberOf, withChange, withStore } from "./options.js"
+import type { ChangeOptions, LossOptions, StoreCommandOptions, StoreCommands } from "./store-commands.js"
+
+type StoreOf = (options: StoreCommandOptions) => StoreCommands
+
+export function addStatusCommand(program: Command, store: StoreOf): void {
+  withStore(program.command("status"))
+    .description(
+      "what may fail now, and all that keeps a running store from being better; exit code 1 while it is not ready",
+    )
+    .action((options: StoreCommandOptions) => store(options).status())
+}
+
+export function addDeviceCommands(program: Command, store: StoreOf): void {
+  const device = group(program, "device").description("devices: one data folder each")
+  const DEVICE = "its id, the beginning of it, or its folder"
+  withStore(device.command("list"))
+    .description("list devices with state and space")
+    .action((options: StoreCommandOptions) => store(options).devices())
+  withChange(device.command("add"))
+    .description("add an empty folder as a device; shards move to it")
+    .argument("<FOLDER>", "on the server's machine")
+    .option("--weight <NUMBER>", "its share, relative to the others (default: by its size)")
+    .action((folder: string, options: ChangeOptions & { weight?: string }) => {
+      const weight = options.weight === undefined ? undefined : numberOf(options.weight, "--weight")
+      return store(options).addDevice(folder, weight, options)
+    })
+  withChange(device.command("drain"))
+    .description("move all shards of a device to the others; it stays part of the store")
+    .argument("<DEVICE>", DEVICE)
+    .action((id: string, options: ChangeOptions) => store(options).drainDevice(id, options))
+  withChange(device.command("remove"))
+    .description("drain a device, and forget it once it is empty")
+    .argument("<DEVICE>", DEVICE)
+    .action((id: string, options: ChangeOptions) => store(options).removeDevice(id, options))
+  withChange(device.command("set-weight"))
+    .description("change a device's share of the shards; one that is drained is taken back into use")
+    .argument("<DEVICE>", DEVICE)
+    .argument("<WEIGHT>", "relative to the others")
+    .action((id: string, weight: string, options: ChangeOptions) =>
+      store(options).setWeight(id, numberOf(weight, "WEIGHT"), options),
+    )
+  withLoss(device.command("forget"))
+    .description("give a device that is out up for ever; what it held is rebuilt on the others")
+    .argument("<DEVICE>", DEVICE)
+    .action((id: string, options: LossOptions) => store(options).forgetDevice(id, options))
+  withLoss(device.command("replace"))
+    .description("put an empty folder in the place of a device that is out; what that held is rebuilt there")
+    .argument("<DEVICE>", DEVICE)
+    .argument("<FOLDER>", "on the server's machine")
+    .action((id: string, folder: string, options: LossOptions) => store(options).replaceDevice(id, folder, options))
+  withStore(device.command("check"))
+    .description("look at a device now; one that was out and is well takes part again")
+    .argument("<DEVICE>", DEVICE)
+    .action((id: string, options: StoreCommandOptions) => store(options).checkDevice(id))
+}
+
+const withLoss = (command: Command): Command =>
+  withChange(command).option("--accept-loss", "also where objects are lost by it")
+
+export function addRedundancyCommands(program: Command, store: StoreOf): void {
+  const redundancy = group(program, "redundancy").description("how many lost disks the store, or a bucket, survives")
+  withStore(redundancy.command("show"))
+    .description("the policy, what it means, and buckets with one of their own")
+    .action((options: StoreCommandOptions) => store(options).redundancy())
+  withChange(redundancy.command("set"))
+    .description("change the policy; what is stored is re-coded in the background")
+    .argument("<POLICY>", "ec:4+2, replica:2, or automatic: by the number of devices (a bucket: as the store)")
+    .option("--bucket <NAME>", "of this bucket only")
+    .action((policy: string, options: ChangeOptions & { bucket?: string }) =>
+      store(options).setRedundancy(policy, options.bucket, options),
+    )
+}
+
+export function addWorkCommands(program: Command, store: StoreOf): void {
+  const repair = group(program, "repair").description("repair: bringing shards to where they should be")
+  for (const [word, description] of [
+    ["status", "what repair has done and has to do"],
+    ["pause", "stop repair and moves until they are resumed, also over restarts"],
+    ["resume", "end a pause of repair"],
+  ] as const) {
+    withStore(repair.command(word))
+      .description(description)
+      .action((options: StoreCommandOptions) => store(options).repair(word))
+  }
+  const scrub = group(program, "scrub").description("scrub: reading everything slowly to find rot before a reader does")
+  withStore(scrub.command("status"))
+    .description("how far each device has been verified, and how old the oldest look is")
+    .action((options: StoreCommandOptions) => store(options).scrub("status", undefined))
+  withStore(scrub.command("start"))
+    .description("end a pause, and begin a pass now where none is running")
+    .argument("[DEVICE]", "only this one")
+    .action((id: string | undefined, options: StoreCommandOptions) => store(options).scrub("start", id))
+  withStore(scrub.command("pause"))
+    .description("stop verifying until it is started again, also over restarts")
+    .action((options: StoreCommandOptions) => store(options).scrub("pause", undefined))
+  const chores = group(program, "chores").description("background work")
+  withStore(chores.command("list"))
+    .description("state, progress, last error and tranquility of each chore")
+    .action((options: StoreCommandOptions) => store(options).chores())
+  withStore(chores.command("set-tranquility"))
+    .description("how long a chore rests after a step, as a multiple of how long the step took; 0 is full speed")
+    .argument("<CHORE>")
+    .argument("<NUMBER>")
+    .action((chore: string, tranquility: string, options: StoreCommandOptions) =>
+      store(options).setTranquility(chore, numberOf(tranquility, "NUMBER")),
+    )
+  withStore(chores.command("wake"))
+    .description("have a chore look for work now")
+    .argument("<CHORE>")
+    .action((chore: string, options: StoreCommandOptions) => store(options).wakeChore(chore))
+}

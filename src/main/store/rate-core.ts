@@ -1,0 +1,43 @@
+/**
+ * Rate: how fast work goes and when it will be done, from how much was done at some moments. Pure.
+ *
+ * The rate is that of the last `WINDOW_MS`: long enough to smooth the unevenness of steps, short enough
+ * to follow a change of load. Nothing is said before `SPAN_MS_MIN` have been seen.
+ */
+import type { ProgressReport } from "../../admin/index.js"
+import type { Work } from "./status-sources.js"
+
+const WINDOW_MS = 180_000
+const SPAN_MS_MIN = 10_000
+
+interface Sample {
+  readonly atMs: number
+  readonly doneBytes: number
+}
+
+export class Rate {
+  private samples: Sample[] = []
+
+  /** Called now and then; work that has nothing left begins anew. */
+  see(atMs: number, { doneBytes, leftBytes }: Work): void {
+    const last = this.samples.at(-1)
+    if (leftBytes === 0 || (last !== undefined && doneBytes < last.doneBytes)) this.samples = []
+    if (leftBytes === 0) return
+    this.samples.push({ atMs, doneBytes })
+    const oldest = this.samples.findIndex(sample => atMs - sample.atMs <= WINDOW_MS)
+    this.samples.splice(0, oldest)
+  }
+
+  /** 0 while too little has been seen. */
+  get bytesPerSecond(): number {
+    const [first, last] = [this.samples[0], this.samples.at(-1)]
+    if (first === undefined || last === undefined || last.atMs - first.atMs < SPAN_MS_MIN) return 0
+    return ((last.doneBytes - first.doneBytes) / (last.atMs - first.atMs)) * 1000
+  }
+
+  progress({ doneBytes, leftBytes }: Work): ProgressReport {
+    const bytesPerSecond = Math.round(this.bytesPerSecond)
+    const isKnown = leftBytes > 0 && bytesPerSecond > 0
+    return { doneBytes, leftBytes, bytesPerSecond, ...(isKnown ? { endsInSeconds: leftBytes / bytesPerSecond } : {}) }
+  }
+}

@@ -1,0 +1,148 @@
+/** Status, decided: what is told of each device, what may fail, and what is wrong. Pure. */
+import type { DeviceReport, DeviceState, SafetyReport } from "../../admin/index.js"
+import type { DeviceId } from "../../base/ids.js"
+import { textOfPolicy, type Policy } from "../../base/policy.js"
+import { layoutOf, reasonsOf, safetySentence, type Safety, type SafetyInput } from "../../cluster/index.js"
+import type { ControlDevice, ControlRecord } from "../../format/control-record.js"
+import type { OpenDevice, StatusSources, StoreContents } from "./status-sources.js"
+
+const STATE_REASONS: Readonly<Record<ControlDevice["state"], string>> = {
+  active: "",
+  filling: "what it lacks is being brought to it",
+  draining: "what it holds moves to the others",
+  leaving: "what it holds moves to the others; then it is forgotten",
+  out: "taken out",
+}
+
+/** What is to be told of a device: the worst first. */
+function stateOf(
+  device: ControlDevice,
+  open: OpenDevice | undefined,
+  whyOut: string | undefined,
+): readonly [state: DeviceState, reason: string] {
+  if (device.state === "out") return ["out", whyOut ?? STATE_REASONS.out]
+  if (open === undefined) return ["missing", whyOut ?? "its folder was not there at the start"]
+  if (open.trouble !== undefined) return ["failed", open.trouble.message]
+  if (open.space?.isFull === true) return ["full", "takes no new blocks until there is room"]
+  return [device.state, STATE_REASONS[device.state]]
+}
+
+function spaceReport({ space, deadBytes }: OpenDevice) {
+  return {
+    ...(space === undefined ? {} : { disk: space.fileSystemId }),
+    totalBytes: space?.totalBytes ?? 0,
+    freeBytes: space?.freeBytes ?? 0,
+    fileSystemKind: space?.fileSystemKind ?? "unknown",
+    ...(space?.usableBytes === undefined ? {} : { usableBytes: space.usableBytes }),
+    ...(space?.reserveBytes === undefined ? {} : { reserveBytes: space.reserveBytes }),
+    ...(space?.secondsUntilFull === undefined ? {} : { fullInSeconds: space.secondsUntilFull }),
+    ...(deadBytes === undefined ? {} : { deadBytes }),
+  }
+}
+
+function holdsNames({ tablets }: ControlRecord, id: DeviceId): DeviceReport["holdsNames"] {
+  const isIn = (holders: readonly { readonly id: DeviceId }[]) => holders.some(holder => holder.id === id)
+  if (tablets.length > 0 && tablets.every(({ members }) => isIn(members))) return "yes"
+  return tablets.some(({ members, learners }) => isIn(learners) || isIn(members)) ? "learning" : "no"
+}
+
+/** Every device of the record, in its order. */
+export function deviceReports(
+  record: ControlRecord,
+  open: readonly OpenDevice[],
+  whyOut: StatusSources["whyOut"],
+): readonly DeviceReport[] {
+  return record.devices.map(device => {
+    const found = open.find(({ id }) => id === device.id)
+    const [state, reason] = stateOf(device, found, whyOut(device.id))
+    return {
+      id: device.id,
+      path: found?.path ?? device.pathHint,
+      state,
+      reason,
+      ...(device.stateSinceMs > 0 ? { sinceMs: device.stateSinceMs } : {}),
+      weight: device.weight,
+      holdsNames: holdsNames(record, device.id),
+      ...(found === undefined
+        ? { totalBytes: 0, freeBytes: 0, fileSystemKind: "unknown", queues: [] }
+        : { ...spaceReport(found), queues: [found.calls] }),
+    }
+  })
+}
+
+const isSame = (a: Policy, b: Policy): boolean => textOfPolicy(a) === textOfPolicy(b)
+
+/** What blocks lie under, and what new ones are written under. */
+function policiesOf(record: ControlRecord, contents: StoreContents | undefined): SafetyInput["policies"] {
+  const wanted = [record.policy, ...(contents?.bucketPolicies ?? [])]
+  const held = contents?.policies ?? []
+  const unused = wanted.filter(policy => !held.some(use => isSame(use.policy, policy)))
+  return [
+    ...held.map(use => ({ ...use, isLeaving: !wanted.some(policy => isSame(policy, use.policy)) })),
+    ...unused.map(policy => ({ policy, bytes: 0, isLeaving: false })),
+  ]
+}
+
+export function safetyInputOf(
+  record: ControlRecord,
+  open: readonly OpenDevice[],
+  contents: StoreContents | undefined,
+): SafetyInput {
+  const isWell = (id: DeviceId) => open.some(device => device.id === id && device.trouble === undefined)
+  const diskOf = (id: DeviceId) => open.find(device => device.id === id)?.space?.fileSystemId
+  const fewest = [...record.tablets].sort((a, b) => a.members.length - b.members.length)[0]
+  return {
+    devices: record.devices.map(({ id, state }) => ({
+      id,
+      state: isWell(id) ? state : "out",
+      disk: diskOf(id) ?? `of ${id}`,
+    })),
+    layout: layoutOf(record.layout),
+    previousLayout: record.previousLayout && layoutOf(record.previousLayout),
+    policies: policiesOf(record, contents),
+    names: {
+      members: fewest?.members.map(({ id }) => id) ?? [],
+      learners: fewest?.learners.map(({ id }) => id) ?? [],
+      copiesWanted: record.metaCopies,
+      bytes: contents?.nameBytes ?? 0,
+    },
+    lacking: contents?.lacking ?? new Map(),
+    oddGroups: contents?.oddGroups ?? [],
+  }
+}
+
+export function safetyReport(
+  safety: Safety,
+  record: ControlRecord,
+  open: readonly OpenDevice[],
+  wholeInSeconds: number | undefined,
+): SafetyReport {
+  const pathOf = (id: DeviceId): string =>
+    open.find(device => device.id === id)?.path ?? record.devices.find(device => device.id === id)?.pathHint ?? id
+  const { disks, now, whole, critical, levels, riskiest, causes } = safety
+  return {
+    sentence: safetySentence(safety, { policy: textOfPolicy(record.policy), pathOf, wholeInSeconds }),
+    disks,
+    safeLosses: now.disks,
+    safeLossesWhenWhole: whole.disks,
+    safeFolderLosses: now.devices,
+    safeFolderLossesWhenWhole: whole.devices,
+    reasons: reasonsOf(causes, pathOf),
+    critical,
+    levels,
+    riskiest,
+    ...(wholeInSeconds === undefined ? {} : { wholeInSeconds }),
+  }
+}
+
+/** What is wrong with a device that should be here, in a line each; empty where all is well. */
+export function deviceTroubles(reports: readonly DeviceReport[], open: readonly OpenDevice[]): readonly string[] {
+  return reports.flatMap(({ id, path, state, reason }) => {
+    const error = open.find(device => device.id === id)?.checkpointError
+    const checkpoints = error === undefined ? [] : [`checkpoints of device ${id} fail: ${error}`]
+    if (state === "missing") return [`device ${id}, last at ${path}, is missing`]
+    if (state === "out") return [`device ${id}, last at ${path}, is out: ${reason}`]
+    if (state === "failed") return [`device ${id} at ${path} failed: ${reason}`, ...checkpoints]
+    return state === "full" ? [`device ${id} at ${path} is full: ${reason}`, ...checkpoints] : checkpoints
+  })
+}

@@ -1,0 +1,137 @@
+/** What status sees of the engine: its devices, its record, its tablet, what devices owe. */
+import type { ChoreReport, QueueReport } from "../../admin/index.js"
+import { parseDeviceId, rowKeyOf, type DeviceId } from "../../base/ids.js"
+import { DEVICES_MAX, PARTITIONS } from "../../base/limits.js"
+import { CALL_LIMITS } from "../../device/index.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import { mapBounded, type ChoreStatus, type Living } from "../../life/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Compute } from "../../seams/compute/index.js"
+import { COMMANDS_WAITING_MAX, type Primary } from "../../tablet/index.js"
+import { troubleOf } from "../engine/device-set.js"
+import type { DeviceStack } from "../engine/device-stack.js"
+import type { OpenDevice, SpaceView, StatusSources, StoreContents } from "./status-sources.js"
+
+const LOOK_EVERY_MS = 10_000
+const ALL_DEBTS = { start: rowKeyOf(""), end: rowKeyOf("\xff\xff\xff") }
+
+/** What status needs of an engine. */
+export interface EngineView {
+  readonly record: () => ControlRecord
+  readonly devices: () => readonly DeviceStack[]
+  readonly whyOut: (id: DeviceId) => string | undefined
+  readonly tablet: Primary
+  readonly compute: Compute
+  readonly chores: () => readonly (ChoreStatus & { readonly tranquility: number })[]
+}
+
+/** Asks each device's file system now and then, so that who tells of space need not wait for a device. */
+export class SpaceLook implements Living {
+  readonly name = "space look"
+  private readonly known = new Map<DeviceId, SpaceView>()
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly devices: () => readonly DeviceStack[],
+  ) {}
+
+  of(id: DeviceId): SpaceView | undefined {
+    return this.known.get(id)
+  }
+
+  /** Never rejects: what a device says last is kept. */
+  async look(): Promise<void> {
+    await mapBounded(this.devices(), DEVICES_MAX, async ({ place, disk }) => {
+      const space = await disk.space(place.path).catch(() => undefined)
+      if (space === undefined) return
+      const nothingKept = { usableBytes: undefined, reserveBytes: undefined, secondsUntilFull: undefined }
+      this.known.set(place.id, { ...space, ...nothingKept, isFull: false })
+    })
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.look()
+      await this.clock.sleep(LOOK_EVERY_MS, signal)
+    }
+  }
+}
+
+function openDevice(stack: DeviceStack, space: SpaceView | undefined): OpenDevice {
+  const { place, disk, volumes, log, rows, checkpointer } = stack
+  const { writtenBytes, livingBytes } = volumes.usage()
+  return {
+    id: place.id,
+    path: place.path,
+    trouble: troubleOf(stack),
+    checkpointError: checkpointer.error,
+    space,
+    deadBytes: livingBytes === undefined ? undefined : Math.max(0, writtenBytes - livingBytes),
+    volumeBytes: writtenBytes,
+    logBytes: log.lengthBytes,
+    overlayRows: rows.overlayRows,
+    calls: { name: "calls", depth: disk.queued, limit: CALL_LIMITS.queuedMax },
+  }
+}
+
+/** What devices owe, by the notes of those who wrote without them: read again when asked after a while. */
+class Debts {
+  private contents: StoreContents | undefined
+  private readMs = -Infinity
+  private version = 0
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly tablet: Primary,
+  ) {}
+
+  read(): StoreContents | undefined {
+    if (this.clock.monotonicMs() - this.readMs < LOOK_EVERY_MS) return this.contents
+    this.readMs = this.clock.monotonicMs()
+    const lacking = lackingOf(this.tablet.committed.range("debts", ALL_DEBTS))
+    this.version += 1
+    const nothing = { policies: [], bucketPolicies: [], nameBytes: 0, oddGroups: [] }
+    this.contents = lacking.size === 0 ? undefined : { ...nothing, version: this.version, lacking }
+    return this.contents
+  }
+}
+
+/** By device, the partitions that it owes shards to. Keys are the partition in two bytes, then the device. */
+function lackingOf(debts: Iterable<readonly [key: string, row: unknown]>): Map<DeviceId, Uint8Array> {
+  const lacking = new Map<DeviceId, Uint8Array>()
+  for (const [key] of debts) {
+    const id = parseDeviceId(key.slice(2))
+    const flags = lacking.get(id) ?? new Uint8Array(PARTITIONS)
+    flags[(key.charCodeAt(0) << 8) | key.charCodeAt(1)] = 1
+    lacking.set(id, flags)
+  }
+  return lacking
+}
+
+export function sourcesOfEngine(clock: Clock, engine: EngineView, space: SpaceLook): StatusSources {
+  const { record, devices, whyOut, tablet, compute, chores } = engine
+  const debts = new Debts(clock, tablet)
+  return {
+    record,
+    devices: () => devices().map(stack => openDevice(stack, space.of(stack.place.id))),
+    whyOut,
+    tablet: () => tablet,
+    queues: (): QueueReport[] => {
+      const { slabsFree, slabsTotal } = compute.slabs
+      return [
+        { name: "commands", depth: tablet.commandsWaiting, limit: COMMANDS_WAITING_MAX },
+        { name: "slabs", depth: slabsTotal - slabsFree, limit: slabsTotal },
+      ]
+    },
+    chores: () =>
+      chores().map(({ lastError, ...chore }): ChoreReport => ({
+        ...chore,
+        ...(lastError === undefined ? {} : { lastError }),
+      })),
+    contents: () => debts.read(),
+    repair: () => undefined,
+    scrub: () => undefined,
+    moving: () => undefined,
+    recoding: () => undefined,
+  }
+}

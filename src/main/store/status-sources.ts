@@ -1,0 +1,114 @@
+/**
+ * What status needs to see of a running store: small views that whoever runs the store hands in. All of
+ * it is in memory and read at once; what a store does not know or do is undefined, never invented.
+ */
+import type { ChoreReport, NamesReport, QueueReport } from "../../admin/index.js"
+import type { Failure } from "../../base/failures.js"
+import type { DeviceId } from "../../base/ids.js"
+import type { Policy } from "../../base/policy.js"
+import type { SafetyInput } from "../../cluster/index.js"
+import type { ControlRecord } from "../../format/control-record.js"
+
+export interface StatusSources {
+  /** As it is in force now. */
+  readonly record: () => ControlRecord
+  /** Devices that are open. */
+  readonly devices: () => readonly OpenDevice[]
+  /** Why a device was taken out in the life of this process. */
+  readonly whyOut: (id: DeviceId) => string | undefined
+  readonly tablet: () => TabletView
+  /** Queues that belong to no device. */
+  readonly queues: () => readonly QueueReport[]
+  readonly chores: () => readonly ChoreReport[]
+  /** What blocks lie where; undefined: nobody has looked. */
+  readonly contents: () => StoreContents | undefined
+  /** Undefined: this process does no such work. */
+  readonly repair: () => RepairView | undefined
+  readonly scrub: () => readonly ScrubView[] | undefined
+  /** Of shards from the previous layout to the current one; undefined: not known, or nothing moves. */
+  readonly moving: () => Work | undefined
+  /** Of blocks from one policy to another; undefined: not known, or none are re-coded. */
+  readonly recoding: () => Work | undefined
+}
+
+export interface TabletView {
+  /** Writes are taken. */
+  readonly isServing: boolean
+}
+
+export interface OpenDevice {
+  readonly id: DeviceId
+  readonly path: string
+  /** Why it must go; undefined while it is well. A full device is well. */
+  readonly trouble: Failure | undefined
+  /** Why the latest checkpoint failed. */
+  readonly checkpointError: string | undefined
+  /** As it was known last; undefined: nobody has asked the file system yet. */
+  readonly space: SpaceView | undefined
+  /** Bytes in volumes of what is gone; undefined: not counted. */
+  readonly deadBytes: number | undefined
+  readonly volumeBytes: number
+  readonly logBytes: number
+  readonly overlayRows: number
+  readonly calls: QueueReport
+}
+
+export interface SpaceView {
+  /** Equal for folders that fail together. */
+  readonly fileSystemId: string
+  readonly fileSystemKind: string
+  readonly totalBytes: number
+  readonly freeBytes: number
+  /** What needles may still take; undefined: nothing is kept back. */
+  readonly usableBytes: number | undefined
+  readonly reserveBytes: number | undefined
+  /** Takes no new blocks. */
+  readonly isFull: boolean
+  readonly secondsUntilFull: number | undefined
+}
+
+export interface StoreContents {
+  /** Grows when anything of this changes. */
+  readonly version: number
+  /** Policies that blocks lie under, with the bytes of objects; those of odd groups not counted. */
+  readonly policies: readonly { readonly policy: Policy; readonly bytes: number }[]
+  /** That buckets chose for themselves. */
+  readonly bucketPolicies: readonly Policy[]
+  /** Of small objects, which lie beside their names. */
+  readonly nameBytes: number
+  readonly lacking: SafetyInput["lacking"]
+  readonly oddGroups: SafetyInput["oddGroups"]
+}
+
+/** Of bytes: how many are done and how many are left. */
+export interface Work {
+  readonly doneBytes: number
+  readonly leftBytes: number
+}
+
+export interface RepairView extends Work {
+  readonly isPaused: boolean
+  readonly partitionsDone: number
+  readonly partitionsLeft: number
+  readonly rebuiltShards: number
+  readonly lostBlocks: number
+  readonly singleCopyBlocks: number
+}
+
+export interface ScrubView extends Work {
+  readonly device: DeviceId
+  readonly state: "running" | "waiting" | "paused"
+  readonly passStartedMs: number
+  readonly oldestVerifiedMs: number
+  readonly damagesFound: number
+}
+
+/** Who holds the names, by the record; of several tablets the one that fewest hold. */
+export function namesOf({ tablets, devices, metaCopies }: ControlRecord): NamesReport {
+  const fewest = [...tablets].sort((a, b) => a.members.length - b.members.length)[0]
+  return {
+    copies: fewest?.members.length ?? 0,
+    copiesWanted: Math.min(metaCopies, devices.length),
+    learning: fewest?.learners.length ?? 0,
+  }
+}
