@@ -51,9 +51,11 @@ export function markOut(record: ControlRecord, ids: readonly DeviceId[], nowMs: 
   return isSame ? record : { ...marked, tablets }
 }
 
-/** A device that was out takes part again; what it lacks is to be found. */
-export const markReturning = (record: ControlRecord, id: DeviceId, nowMs: number): ControlRecord =>
-  deviceOf(record, id).state === "out" ? withState(record, id, "filling", nowMs) : record
+/** A device that was out takes part again; what it lacks is to be found. One that was being emptied still is. */
+export function markReturning(record: ControlRecord, id: DeviceId, nowMs: number): ControlRecord {
+  if (deviceOf(record, id).state !== "out") return record
+  return withState(record, id, record.layout.devices.includes(id) ? "filling" : "draining", nowMs)
+}
 
 /** A walk over all partitions found nothing missing on a device. */
 export const markWhole = (record: ControlRecord, id: DeviceId, nowMs: number): ControlRecord =>

@@ -37,7 +37,7 @@ function fatesNow(input: SafetyInput): Fate[] {
   for (const { partition, needed, devices, bytes } of input.oddGroups) {
     fates.push({ disks: disksOf(devices), needed, bytes, partition, isNames: false })
   }
-  for (const { policy, bytes } of input.policies) {
+  for (const { policy, bytes, isNew } of input.policies) {
     for (let partition = 0; partition < partitions; partition += 1) {
       const slots = Array.from({ length: Math.min(shardCount(policy), layout.width) }, (_, slot) => slot)
       const before = slots.flatMap(slot => {
@@ -51,7 +51,8 @@ function fatesNow(input: SafetyInput): Fate[] {
       const since = slots.flatMap(slot => at(layout, partition, slot) ?? [])
       const common = { needed: shardsNeeded(policy), partition, isNames: false }
       const [b, s] = [disksOf(before), disksOf(since)]
-      const halves = previousLayout === undefined ? [b] : [b, s]
+      const isSince = previousLayout && (isNew === true || previousLayout.width < shardsNeeded(policy))
+      const halves = previousLayout === undefined ? [b] : isSince ? [s] : [b, s]
       // The bytes are counted once, by the worse half.
       const worst = Math.min(...halves.map(disks => survived(input, { ...common, disks, bytes: 0 })))
       let counted = false
@@ -158,6 +159,7 @@ function randomState(random: SimRandom): SafetyInput {
       policy,
       bytes: partitions * 1000,
       isLeaving: i > 0 && random.below(2) === 0,
+      isNew: random.below(6) === 0,
     })),
     names: {
       members: members.map(idOf),
@@ -298,6 +300,18 @@ test("names on fewer devices than shards limit what may fail", () => {
   const safety = judgeSafety(store(6, parsePolicy("ec:3+3"), { names: { ...namesOn(2), copiesWanted: 5 } }))
   assert.deepEqual([safety.now.disks, safety.whole.disks, safety.weakest], [1, 3, "names"])
   assert.equal(safety.causes.nameCopiesMissing, 3)
+})
+
+test("blocks of a wider policy that has only begun are not taken for lost", () => {
+  const previousLayout = plannedFor([0, 1, 2, 3, 4, 5], 2)
+  const during = (policies: SafetyInput["policies"]) =>
+    judgeSafety(store(6, parsePolicy("ec:4+2"), { previousLayout, policies, names: namesOn(6) })).now.disks
+  const old = { policy: parsePolicy("replica:2"), bytes: 1000, isLeaving: true }
+  assert.equal(during([old, { policy: parsePolicy("ec:4+2"), bytes: 0, isLeaving: false }]), 1)
+  // Of this one there may be blocks that lie on two devices only.
+  const fitting = { policy: parsePolicy("ec:2+1"), bytes: 0, isLeaving: false }
+  assert.equal(during([fitting]), 0)
+  assert.equal(during([{ ...fitting, isNew: true }]), 1)
 })
 
 test("folders of one disk fail together", () => {

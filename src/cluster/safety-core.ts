@@ -37,6 +37,11 @@ export interface PolicyUse {
   readonly bytes: number
   /** Its blocks are being re-coded: it does not count for what the store survives when whole. */
   readonly isLeaving: boolean
+  /**
+   * No block of it was written before the current layout. Known anyway of one that needs more shards than
+   * the previous layout has slots.
+   */
+  readonly isNew?: boolean
 }
 
 /** Blocks of one partition whose shards lie on exactly these devices. */
@@ -198,6 +203,8 @@ class Findings {
 }
 
 interface PolicyShape {
+  /** All its blocks were written since the current layout. */
+  readonly isNew: boolean
   readonly slots: number
   readonly needed: number
   readonly bytes: number
@@ -268,7 +275,7 @@ class Judge {
   /** Blocks where the layouts put them. */
   private placed(): void {
     const { layout, previousLayout } = this.input
-    const shapes = shapesOf(this.input.policies, layout.width)
+    const shapes = shapesOf(this.input.policies, layout.width, previousLayout)
     const current = this.viewOf(layout)
     const previous = previousLayout && this.viewOf(previousLayout)
     const group = new Group(this.disks)
@@ -276,7 +283,8 @@ class Judge {
     for (let partition = 0; partition < partitions; partition += 1) {
       const hasMoved = this.before(partition, group, shapes, current, previous)
       // Where nothing lies by the previous layout, what was written since has what was there before, or more.
-      const sinceCounts = previous !== undefined && (!hasMoved || shapes.some(({ losses }) => losses < 0))
+      const sinceCounts =
+        previous !== undefined && (!hasMoved || shapes.some(({ losses, isNew }) => isNew || losses < 0))
       if (sinceCounts) this.since(partition, group, shapes, current)
       for (const shape of shapes) {
         shape.partitionsAt[shape.losses + 1] = (shape.partitionsAt[shape.losses + 1] ?? 0) + 1
@@ -309,7 +317,7 @@ class Judge {
           hasMoved = false
         } else this.lacks[partition] = 1
       }
-      shape.losses = this.now.take(group, shape.needed)
+      shape.losses = shape.isNew ? DEVICES_MAX : this.now.take(group, shape.needed)
     }
     return hasMoved
   }
@@ -365,7 +373,7 @@ class Judge {
     const { layout, policies, devices, names } = this.input
     const found = new Findings()
     const staying = policies.filter(({ isLeaving }) => !isLeaving)
-    const shapes = shapesOf(staying, layout.width)
+    const shapes = shapesOf(staying, layout.width, undefined)
     const view = this.viewOf(layout)
     const group = new Group(this.disks)
     // Where each device is a disk of its own, all partitions are like the first.
@@ -427,8 +435,9 @@ function deviceIn({ layout, deviceAt }: View, partition: number, slot: number): 
 }
 
 /** Narrow ones first, so that one walk over the slots of a partition serves all. */
-function shapesOf(policies: readonly PolicyUse[], width: number): readonly PolicyShape[] {
-  const shapes = policies.map(({ policy, bytes }) => ({
+function shapesOf(policies: readonly PolicyUse[], width: number, previous: Layout | undefined): readonly PolicyShape[] {
+  const shapes = policies.map(({ policy, bytes, isNew }) => ({
+    isNew: previous !== undefined && (isNew === true || previous.width < shardsNeeded(policy)),
     slots: Math.min(shardCount(policy), width),
     needed: shardsNeeded(policy),
     bytes,

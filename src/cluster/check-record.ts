@@ -1,0 +1,51 @@
+/**
+ * What holds of every control record that a decision gives. What is read from a disk is parsed and
+ * refused politely elsewhere; this is about our own mistakes.
+ */
+import { assert } from "../base/assert.js"
+import type { DeviceId } from "../base/ids.js"
+import { DEVICES_MAX } from "../base/limits.js"
+import { shardCount } from "../base/policy.js"
+import { POLICY_VERSION_MAX, type ControlRecord } from "../format/control-record.js"
+import { hasPlace, layoutOf } from "./record-layout-core.js"
+
+/** Throws an assertion that names what is wrong. */
+export function checkRecord(record: ControlRecord): void {
+  const { devices, policyVersion, metaCopies } = record
+  assert(devices.length >= 1 && devices.length <= DEVICES_MAX, "a store has devices")
+  assert(new Set(devices.map(({ id }) => id)).size === devices.length, "devices are named once")
+  assert(
+    devices.every(({ weight }) => Number.isFinite(weight) && weight > 0),
+    "weights are positive",
+  )
+  assert(policyVersion >= 1 && policyVersion <= POLICY_VERSION_MAX, "policy versions fit a needle")
+  assert(metaCopies >= 1 && metaCopies <= DEVICES_MAX, "some device holds the names")
+  checkLayouts(record)
+  checkTablets(record)
+}
+
+function checkLayouts(record: ControlRecord): void {
+  const layout = layoutOf(record.layout)
+  const placed = record.devices.filter(hasPlace).map(({ id }) => id)
+  assert(
+    layout.devices.every(id => placed.includes(id)),
+    "the layout names devices that have a place in it",
+  )
+  assert(layout.width <= placed.length, "a layout needs as many devices as slots")
+  if (record.isPolicyAutomatic) assert(shardCount(record.policy) <= layout.width, "an automatic policy fits the layout")
+  if (record.previousLayout === undefined) return
+  assert(layoutOf(record.previousLayout).version < layout.version, "layouts only go forward")
+}
+
+function checkTablets(record: ControlRecord): void {
+  const stateOf = (id: DeviceId) => record.devices.find(device => device.id === id)?.state
+  for (const { id: tablet, epoch, members, learners } of record.tablets) {
+    const holders = [...members, ...learners]
+    assert(members.length >= 1, () => `tablet ${tablet} has members`)
+    assert(new Set(holders.map(({ id }) => id)).size === holders.length, "a device is a member once")
+    for (const { id, since } of holders) {
+      assert(stateOf(id) !== undefined && stateOf(id) !== "out", () => `member ${id} of tablet ${tablet} takes part`)
+      assert(since >= 1 && since <= epoch, "memberships began in this epoch or before")
+    }
+  }
+}

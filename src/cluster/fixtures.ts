@@ -1,0 +1,58 @@
+/** Control records of stores with so many devices, for tests of decisions. */
+import { parseDeviceId, parseEpoch, parseStoreId, parseTabletId, rowKeyOf, type DeviceId } from "../base/ids.js"
+import { MIB } from "../base/limits.js"
+import { defaultMetaCopies, defaultPolicy, parsePolicy, shardCount } from "../base/policy.js"
+import type { ControlDevice, ControlRecord } from "../format/control-record.js"
+import { planLayout } from "../placement/index.js"
+import type { NewDevice } from "./device-words-core.js"
+import { controlLayoutOf } from "./record-layout-core.js"
+
+export const TABLET = parseTabletId(1)
+export const CAPACITY_BYTES = 1e12
+
+export const deviceId = (number: number): DeviceId => parseDeviceId((number + 1).toString(16).padStart(16, "0"))
+
+export const newDevice = (number: number, capacityBytes = CAPACITY_BYTES): NewDevice => ({
+  id: deviceId(number),
+  pathHint: `/mnt/${number}`,
+  isMountPoint: true,
+  capacityBytes,
+})
+
+/** Planning takes longer than most of what is tested with it. */
+const made = new Map<string, ControlRecord>()
+
+/** A store as its first start makes it; of a policy that was chosen, or the automatic one. */
+export function storeOf(count: number, chosen?: string): ControlRecord {
+  const name = `${count} ${chosen}`
+  const store = made.get(name) ?? makeStore(count, chosen)
+  made.set(name, store)
+  return store
+}
+
+function makeStore(count: number, chosen: string | undefined): ControlRecord {
+  const policy = chosen === undefined ? defaultPolicy(count) : parsePolicy(chosen)
+  const devices = Array.from({ length: count }, (_, number): ControlDevice => {
+    return { ...newDevice(number), weight: 1, state: "active", stateSinceMs: 0, more: [] }
+  })
+  const metaCopies = defaultMetaCopies(count, policy)
+  const members = devices.slice(0, metaCopies).map(({ id }) => ({ id, since: parseEpoch(1) }))
+  return {
+    storeId: parseStoreId("0123456789abcdef0123456789abcdef"),
+    generation: 1,
+    devices,
+    policy,
+    isPolicyAutomatic: chosen === undefined,
+    policyVersion: 1,
+    blockBytes: 4 * MIB,
+    metaCopies,
+    tablets: [
+      { id: TABLET, epoch: parseEpoch(1), members, learners: [], start: rowKeyOf(""), end: undefined, more: [] },
+    ],
+    layout: controlLayoutOf(planLayout(devices, shardCount(policy))),
+    previousLayout: undefined,
+    secrets: new Uint8Array(0),
+    region: "us-east-1",
+    more: [],
+  }
+}

@@ -1,0 +1,200 @@
+/**
+ * What a change of the control record costs and means, told before it is made: bytes for each device,
+ * hours, and what the store survives before it, while it goes on and when it is done. Pure.
+ *
+ * The bytes are those of objects as they are counted now, spread evenly over the partitions; needle
+ * headers and padding, a few hundredths at most, are left out.
+ */
+import type { DeviceId } from "../base/ids.js"
+import { shardCount, shardsNeeded, textOfPolicy, type Policy } from "../base/policy.js"
+import type { ControlDevice, ControlRecord, ControlTablet } from "../format/control-record.js"
+import { movement, slotsPerDevice, usableBytes, type Layout } from "../placement/index.js"
+import { hasPlace, layoutOf } from "./record-layout-core.js"
+import { judgeSafety, type PolicyUse, type SafetyInput } from "./safety-core.js"
+
+/** How things are now. */
+export interface PreviewFacts {
+  readonly policies: readonly PolicyUse[]
+  readonly lacking: SafetyInput["lacking"]
+  readonly oddGroups: SafetyInput["oddGroups"]
+  /** Equal for devices that fail together; asked for a new device too. */
+  readonly diskOf: (id: DeviceId) => string
+  /** What moving and re-coding write in all while it goes on. */
+  readonly bytesPerSecond: number
+}
+
+/** Objects that the change makes the store write anew under another policy. */
+export interface Recoding {
+  readonly from: Policy
+  readonly to: Policy
+  readonly bytes: number
+}
+
+export interface DevicePreview {
+  readonly id: DeviceId
+  /** Of shards that are written to it. */
+  readonly bytesIn: number
+  /** Of shards that it gives up. */
+  readonly bytesOut: number
+}
+
+export interface Preview {
+  readonly policyBefore: Policy
+  readonly policyAfter: Policy
+  /** Of shards that are copied to, or rebuilt on, another device. */
+  readonly movedBytes: number
+  /** Of shards that re-coding writes. */
+  readonly recodedBytes: number
+  /** Until all of it is done. */
+  readonly hours: number
+  /** Every device of before and after, the new ones last. */
+  readonly devices: readonly DevicePreview[]
+  /** How many arbitrary disks may fail without a loss; -1: something is not readable. */
+  readonly survives: { readonly before: number; readonly during: number; readonly after: number }
+  /** Bytes of objects that fit, those there are included; undefined where no capacity is known. */
+  readonly usableBefore: number | undefined
+  readonly usableAfter: number | undefined
+}
+
+/** What a changed store policy re-codes. `followingBytes`: of objects in buckets that choose no policy. */
+export const storeRecoding = (
+  before: ControlRecord,
+  after: ControlRecord,
+  followingBytes: number,
+): readonly Recoding[] =>
+  textOfPolicy(before.policy) === textOfPolicy(after.policy)
+    ? []
+    : [{ from: before.policy, to: after.policy, bytes: followingBytes }]
+
+export function previewChange(
+  before: ControlRecord,
+  after: ControlRecord,
+  facts: PreviewFacts,
+  recodings: readonly Recoding[],
+): Preview {
+  const [from, to] = [layoutOf(before.layout), layoutOf(after.layout)]
+  const moved = movedBytesOf(from, to, facts.policies)
+  const recoded = recodedBytesOf(to, recodings)
+  const ids = [...new Set([...before.devices, ...after.devices].map(({ id }) => id))]
+  const sum = (bytes: ReadonlyMap<DeviceId, number>) => [...bytes.values()].reduce((total, each) => total + each, 0)
+  const [movedBytes, recodedBytes] = [sum(moved.bytesIn), sum(recoded)]
+  return {
+    policyBefore: before.policy,
+    policyAfter: after.policy,
+    movedBytes,
+    recodedBytes,
+    hours: (movedBytes + recodedBytes) / facts.bytesPerSecond / 3600,
+    devices: ids.map(id => ({
+      id,
+      bytesIn: (moved.bytesIn.get(id) ?? 0) + (recoded.get(id) ?? 0),
+      bytesOut: moved.bytesOut.get(id) ?? 0,
+    })),
+    survives: survivals(before, after, facts, recodings),
+    usableBefore: usableOf(before),
+    usableAfter: usableOf(after),
+  }
+}
+
+function movedBytesOf(from: Layout, to: Layout, policies: readonly PolicyUse[]) {
+  const bytesIn = new Map<DeviceId, number>()
+  const bytesOut = new Map<DeviceId, number>()
+  const add = (to: Map<DeviceId, number>, id: DeviceId, bytes: number) => to.set(id, (to.get(id) ?? 0) + bytes)
+  for (const { policy, bytes } of policies) {
+    const perSlot = bytesPerSlot(to, policy, bytes)
+    for (const [id, { slotsIn, slotsOut }] of movement(from, to, shardCount(policy)).devices) {
+      add(bytesIn, id, slotsIn * perSlot)
+      add(bytesOut, id, slotsOut * perSlot)
+    }
+  }
+  return { bytesIn, bytesOut }
+}
+
+/** By device, what re-coding writes to it. */
+function recodedBytesOf(layout: Layout, recodings: readonly Recoding[]): ReadonlyMap<DeviceId, number> {
+  const written = new Map<DeviceId, number>()
+  for (const { to, bytes } of recodings) {
+    const slots = slotsPerDevice(layout, shardCount(to))
+    const perSlot = bytesPerSlot(layout, to, bytes)
+    layout.devices.forEach((id, i) => written.set(id, (written.get(id) ?? 0) + (slots[i] ?? 0) * perSlot))
+  }
+  return written
+}
+
+const bytesPerSlot = (layout: Layout, policy: Policy, bytes: number): number =>
+  bytes / shardsNeeded(policy) / (layout.table.length / layout.width)
+
+function usableOf(record: ControlRecord): number | undefined {
+  const known = record.devices.filter(device => hasPlace(device) && device.capacityBytes > 0)
+  const capacities = new Map(known.map(({ id, capacityBytes }) => [id, capacityBytes]))
+  const usable = usableBytes(layoutOf(record.layout), capacities, record.policy)
+  return usable === Infinity ? undefined : usable
+}
+
+function survivals(
+  before: ControlRecord,
+  after: ControlRecord,
+  facts: PreviewFacts,
+  recodings: readonly Recoding[],
+): Preview["survives"] {
+  const isGivenUp = ({ policy }: PolicyUse) => recodings.some(({ from }) => textOfPolicy(from) === textOfPolicy(policy))
+  const isThere = (policy: Policy) => facts.policies.some(use => textOfPolicy(use.policy) === textOfPolicy(policy))
+  const coming = recodings.map(({ to, bytes }): PolicyUse => {
+    return { policy: to, bytes, isLeaving: false, isNew: !isThere(to) }
+  })
+  const staying = facts.policies.filter(use => !isGivenUp(use))
+  const written: PolicyUse = { policy: after.policy, bytes: 0, isLeaving: false, isNew: !isThere(after.policy) }
+  const losses = (record: ControlRecord, policies: readonly PolicyUse[], isDone: boolean): number =>
+    judgeSafety(safetyInputOf(record, policies, facts, isDone)).now.disks
+  return {
+    before: losses(before, facts.policies, false),
+    during: losses(after, [...facts.policies, ...coming, written], false),
+    after: losses(settled(after), [...staying, ...coming, written], true),
+  }
+}
+
+function safetyInputOf(
+  record: ControlRecord,
+  policies: readonly PolicyUse[],
+  facts: PreviewFacts,
+  isDone: boolean,
+): SafetyInput {
+  const names = fewestHolders(record.tablets)
+  return {
+    devices: record.devices.map(({ id, state }) => ({
+      id,
+      state: state === "leaving" ? "draining" : state,
+      disk: facts.diskOf(id),
+    })),
+    layout: layoutOf(record.layout),
+    previousLayout: record.previousLayout && layoutOf(record.previousLayout),
+    policies,
+    names: {
+      members: names?.members.map(({ id }) => id) ?? [],
+      learners: names?.learners.map(({ id }) => id) ?? [],
+      copiesWanted: record.metaCopies,
+      bytes: 0,
+    },
+    lacking: isDone ? new Map() : facts.lacking,
+    oddGroups: isDone ? [] : facts.oddGroups,
+  }
+}
+
+function fewestHolders(tablets: readonly ControlTablet[]): ControlTablet | undefined {
+  return [...tablets].sort((a, b) => a.members.length - b.members.length)[0]
+}
+
+/** As it will be when nothing is left to do, with what is out still out. */
+function settled(record: ControlRecord): ControlRecord {
+  const devices = record.devices
+    .filter(({ state }) => state !== "leaving")
+    .map((device): ControlDevice => (device.state === "filling" ? { ...device, state: "active" } : device))
+  const usable = devices.filter(({ state }) => state === "active").map(({ id }) => id)
+  const tablets = record.tablets.map(tablet => {
+    const holders = [...tablet.members, ...tablet.learners].filter(({ id }) => usable.includes(id))
+    const others = usable
+      .filter(id => !holders.some(holder => holder.id === id))
+      .map(id => ({ id, since: tablet.epoch }))
+    return { ...tablet, members: [...holders, ...others].slice(0, record.metaCopies), learners: [] }
+  })
+  return { ...record, devices, tablets, previousLayout: undefined }
+}

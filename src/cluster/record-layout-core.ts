@@ -1,0 +1,70 @@
+/**
+ * Layouts in the control record, decided: who has a place in the next one, and how wide it is. Pure.
+ *
+ * One transition at a time: while `previousLayout` is set, the next layout has to wait, since a shard
+ * is looked for in two layouts and no more.
+ */
+import { fail } from "../base/failures.js"
+import type { DeviceId } from "../base/ids.js"
+import { shardCount, type Policy } from "../base/policy.js"
+import type { ControlDevice, ControlLayout, ControlRecord } from "../format/control-record.js"
+import { decodeLayout, encodeLayout, movement, planNext, type Layout, type LayoutDevice } from "../placement/index.js"
+
+/** Throws `corruptRecord`. */
+export const layoutOf = ({ table, version, devices }: ControlLayout): Layout => decodeLayout(table, version, devices)
+
+export const controlLayoutOf = (layout: Layout): ControlLayout => ({
+  version: layout.version,
+  devices: layout.devices,
+  table: encodeLayout(layout),
+})
+
+/** Whether the layout gives it slots: also while it is out, since it may come back. */
+export const hasPlace = ({ state }: ControlDevice): boolean => state !== "draining" && state !== "leaving"
+
+/** Whether it can be given further slots. */
+export const mayGain = ({ state }: ControlDevice): boolean => state === "active" || state === "filling"
+
+/** Throws `conflict` while shards still move after an earlier change. */
+export function checkStill(record: ControlRecord): void {
+  if (record.previousLayout === undefined) return
+  throw fail("conflict", { message: "shards still move after an earlier change; wait until that is finished" })
+}
+
+export const widestOf = (policies: readonly Policy[]): number => Math.max(...policies.map(shardCount))
+
+/**
+ * As wide as the policies ask and devices allow. A layout becomes narrower here only where devices are
+ * too few: blocks of a policy that is being given up still need their slots.
+ */
+export function widthFor(record: ControlRecord, policies: readonly Policy[]): number {
+  const width = layoutOf(record.layout).width
+  const places = record.devices.filter(hasPlace).length
+  const gaining = record.devices.filter(mayGain).length
+  return Math.max(Math.min(width, places), Math.min(widestOf([record.policy, ...policies]), gaining))
+}
+
+/**
+ * The record with the next layout for its devices as they are now, and a transition to it if anything
+ * moves. Throws `conflict` during one, `invalidArgument` where a device that is out would have to take
+ * slots; with `care` "forced" it is given them, and they are as missing as it is.
+ */
+export function withNextLayout(record: ControlRecord, width: number, care: "calm" | "forced" = "calm"): ControlRecord {
+  checkStill(record)
+  const before = layoutOf(record.layout)
+  const devices = record.devices.filter(hasPlace).map((device): LayoutDevice => {
+    return { id: device.id, weight: device.weight, mayGain: mayGain(device) }
+  })
+  const after = planNext(before, devices, width, before.version + 1)
+  const { moved, added, dropped, devices: moving } = movement(before, after)
+  const isOut = (id: DeviceId) => record.devices.some(device => device.id === id && device.state === "out")
+  const forced = [...moving].find(([id, { slotsIn }]) => slotsIn > 0 && isOut(id))
+  if (forced !== undefined && care === "calm") {
+    throw fail("invalidArgument", {
+      message: `device ${forced[0]} is out, and without it there are too few devices for this: wait until it is back, or replace or forget it first`,
+    })
+  }
+  if (moved + added + dropped > 0) return { ...record, layout: controlLayoutOf(after), previousLayout: record.layout }
+  const isSame = after.devices.join() === before.devices.join()
+  return isSame ? record : { ...record, layout: controlLayoutOf(after) }
+}
