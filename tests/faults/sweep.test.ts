@@ -1,0 +1,27 @@
+/**
+ * One call in many goes wrong, and nothing that was acknowledged is lost. Which ones are tried moves on from
+ * day to day; `npm run faults` tries all.
+ */
+import { test } from "node:test"
+import { describeSite, sitesOf, sweepOne, sweeps, type EffectName } from "./sweep.js"
+import { shown } from "./story.js"
+
+const DAY_MS = 24 * 3_600_000
+/** One call in so many, of all sweeps taken together. */
+const STRIDE = 83
+const today = Math.floor(Date.now() / DAY_MS)
+
+for (const effect of ["EIO", "ENOSPC", "torn"] satisfies EffectName[]) {
+  test(`one call in ${STRIDE} goes wrong: ${effect}`, async () => {
+    let at = today
+    for (const options of sweeps([effect], [1, 3])) {
+      for (const site of await sitesOf(options)) {
+        at += 1
+        if (at % STRIDE !== 0) continue
+        await sweepOne(options, site.nth).catch((error: unknown) => {
+          throw new Error(`${describeSite(options, site)}: ${shown(error)}`, { cause: error })
+        })
+      }
+    }
+  })
+}

@@ -1,0 +1,173 @@
+/**
+ * Sweeps: a story is told once to see which calls it makes to one device; then once more for each of them,
+ * with just that one going wrong.
+ *
+ * After each: nothing that was acknowledged is lost (read in the same life, and after a power cut or a
+ * kill), no wrong bytes, no answer but a clean refusal, and the store says of itself what is true.
+ * With several devices, writes go on within WRITES_BACK_MS and without a restart.
+ */
+import { isFailure } from "../../src/base/failures.js"
+import type { Engine } from "../../src/main/engine/engine.js"
+import {
+  answersLate,
+  CallList,
+  fails,
+  hangs,
+  nthOf,
+  tears,
+  type CallKind,
+  type Intercept,
+} from "../../src/seams/disk/index.js"
+import { audit } from "../../sim/world/audit.js"
+import { World } from "../../sim/world/world.js"
+import { BUCKET, shown, Story } from "./story.js"
+
+/** The goal: whatever one device of several does, writes go on without it. */
+export const GOAL = { writesGoOn: false }
+export const WRITES_BACK_MS = 5_000
+const TRY_EVERY_MS = 100
+
+export const EFFECTS = {
+  EIO: () => fails("EIO"),
+  ENOSPC: () => fails("ENOSPC"),
+  torn: () => tears(700, "EIO"),
+  hung: () => hangs(new Promise(() => undefined)),
+  late: () => answersLate(new Promise(() => undefined)),
+} as const satisfies Record<string, () => Intercept>
+export type EffectName = keyof typeof EFFECTS
+
+export const CALLS = {
+  changes: ["write", "sync", "truncate", "create", "rename", "remove", "syncFolder", "makeFolder"],
+  looks: ["open", "read", "list", "size", "exists", "space"],
+} as const satisfies Record<string, readonly CallKind[]>
+
+export interface SweepOptions {
+  readonly devices: number
+  /** The device whose calls go wrong: its folder. */
+  readonly bay: string
+  readonly calls: keyof typeof CALLS
+  readonly effect: EffectName
+  readonly ending: "crash" | "kill"
+  /** Which part of the calls goes wrong: in the story, or in the start after it. */
+  readonly when: "story" | "start"
+}
+
+export interface Site {
+  readonly nth: number
+  readonly kind: CallKind
+  readonly path: string
+}
+
+export const describeSite = ({ devices, bay, when, effect, ending }: SweepOptions, { nth, kind, path }: Site): string =>
+  `${devices} device(s), ${effect} at call ${nth} of the ${when} on ${bay} (${kind} ${path}), then a ${ending}`
+
+/** What a sweep goes through: every call of the first and the last device. */
+export function* sweeps(
+  effects: readonly EffectName[],
+  counts: readonly number[] = [1, 3, 4],
+): Generator<SweepOptions> {
+  for (const [at, effect] of effects.entries()) {
+    for (const devices of counts) {
+      const ending = (at + devices) % 2 === 0 ? "crash" : "kill"
+      for (const bay of new Set(["/d1", `/d${devices}`])) {
+        for (const calls of ["changes", "looks"] as const) {
+          // What looks can only be told that it may not.
+          if (calls === "looks" && (effect === "torn" || effect === "ENOSPC")) continue
+          for (const when of ["story", "start"] as const) yield { devices, bay, calls, effect, ending, when }
+        }
+      }
+    }
+  }
+}
+
+/** What a telling calls when nothing goes wrong, by the number of devices: the same every time. */
+const lists = new Map<number, Promise<Record<SweepOptions["when"], CallList>>>()
+
+async function callsOf(devices: number): Promise<Record<SweepOptions["when"], CallList>> {
+  const known = lists.get(devices)
+  if (known) return known
+  const called = { story: new CallList(), start: new CallList() }
+  const told = tell(devices, "kill", called.story.intercept, called.start.intercept).then(() => called)
+  lists.set(devices, told)
+  return told
+}
+
+/** The calls that a sweep lets go wrong, in order. */
+export async function sitesOf({ devices, bay, calls, when }: SweepOptions): Promise<readonly Site[]> {
+  const kinds: readonly CallKind[] = CALLS[calls]
+  const made = (await callsOf(devices))[when].calls
+  const sites = made.filter(({ kind, path }) => kinds.includes(kind) && path.startsWith(`${bay}/`))
+  return sites.map((call, i) => ({ nth: i + 1, ...call }))
+}
+
+/** One telling with one call going wrong. Throws where the store did not hold what it promises. */
+export async function sweepOne(options: SweepOptions, nth: number): Promise<void> {
+  const which = { kind: CALLS[options.calls], pathPart: `${options.bay}/`, nth }
+  const fault = nthOf(which, EFFECTS[options.effect]())
+  const { devices, ending } = options
+  if (options.when === "story") await tell(devices, ending, fault, undefined)
+  else await tell(devices, ending, () => undefined, fault)
+}
+
+const SEED = 7
+
+/** A story, and the start after it, the one or the other under a fault. */
+async function tell(
+  devices: number,
+  ending: SweepOptions["ending"],
+  inStory: Intercept,
+  inStart: Intercept | undefined,
+): Promise<void> {
+  const world = new World({ seed: SEED, devices })
+  const story = new Story(world)
+  let engine = await world.run(world.start())
+  await story.begin(engine)
+  world.failDisk(inStory)
+  await story.tell(engine)
+  await story.readAll(engine, devices === 1)
+  if (GOAL.writesGoOn && devices > 1 && !inStart) await writesGoOn(story, engine)
+  end(world, ending)
+  world.failDisk()
+  story.observer.endLife()
+  engine = await (inStart ? startUnder(story, devices, ending, inStart) : world.run(world.start()))
+  await story.readAll(engine)
+  await audit(world, engine, BUCKET)
+  if (story.wrong.length > 0) throw new Error(story.wrong.join("\n"))
+  await world.run(world.stop(engine))
+}
+
+function end(world: World, ending: SweepOptions["ending"]): void {
+  if (ending === "crash") world.crash()
+  else world.kill()
+}
+
+/** A start that may fail cleanly, and must not the next time. */
+async function startUnder(
+  story: Story,
+  devices: number,
+  ending: SweepOptions["ending"],
+  fault: Intercept,
+): Promise<Engine> {
+  const { world } = story
+  world.failDisk(fault)
+  const engine = await world.run(world.start()).catch((error: unknown) => {
+    if (!isFailure(error, "deviceFailed", "deviceFull")) story.wrong.push(`the start ended with ${shown(error)}`)
+    return undefined
+  })
+  if (engine) {
+    await story.readAll(engine, devices === 1)
+    await story.tries(engine)
+  }
+  end(world, ending)
+  world.failDisk()
+  story.observer.endLife()
+  return world.run(world.start())
+}
+
+async function writesGoOn(story: Story, engine: Engine): Promise<void> {
+  const until = story.world.clock.monotonicMs() + WRITES_BACK_MS
+  while (!(await story.tries(engine))) {
+    if (story.world.clock.monotonicMs() >= until) throw new Error(`no write went through in ${WRITES_BACK_MS} ms`)
+    await story.world.pass(TRY_EVERY_MS)
+  }
+}
