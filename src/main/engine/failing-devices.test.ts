@@ -1,0 +1,146 @@
+/** Devices fail under a running store: it goes on without them, and says so in the control record. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { objectKeyOfText } from "../../base/ids.js"
+import { KIB } from "../../base/limits.js"
+import type { Bucket } from "../../object/index.js"
+import { failing, SickDevice } from "../../seams/disk/index.js"
+import { SimRandom } from "../../seams/random/sim.js"
+import type { Engine } from "./engine.js"
+import { FIRST_TABLET } from "./first-tablet.js"
+import { bytesOf, createBucket, Machine, noSignal, sourceOf } from "./testing.js"
+import { tabletOf } from "../../cluster/index.js"
+
+/** What a request may be stalled by a device at most. */
+const STALL_MS_MAX = 5_000
+const SIZES = [1 * KIB, 200 * KIB]
+
+/** A store whose background work runs in virtual time. */
+class Scene {
+  private readonly life = new AbortController()
+  private ended: Promise<unknown> = Promise.resolve()
+
+  private constructor(
+    readonly machine: Machine,
+    readonly engine: Engine,
+    readonly bucket: Bucket,
+  ) {}
+
+  static async open(devices: number): Promise<Scene> {
+    const machine = new Machine({ devices })
+    const engine = await machine.open()
+    const scene = new Scene(machine, engine, await createBucket(engine))
+    scene.ended = Promise.all(engine.livings.map(living => living.run(scene.life.signal)))
+    return scene
+  }
+
+  /** Waits in virtual time; gives how long it took. */
+  async timed(promise: Promise<unknown>): Promise<number> {
+    const { clock } = this.machine
+    const begunMs = clock.monotonicMs()
+    await clock.runUntil(promise)
+    return clock.monotonicMs() - begunMs
+  }
+
+  put(name: string, bytes: Uint8Array): Promise<unknown> {
+    const given = {
+      key: objectKeyOfText(name),
+      headers: {},
+      userMetadata: [],
+      tags: [],
+      conditions: {},
+      signal: noSignal,
+    }
+    return this.engine.services.objects.put({ ...given, bucket: this.bucket, body: sourceOf(bytes) })
+  }
+
+  async get(name: string, engine = this.engine): Promise<Buffer> {
+    return bytesOf(
+      await engine.services.objects.get({ bucket: this.bucket, key: objectKeyOfText(name), conditions: {} }),
+    )
+  }
+
+  async expect(name: string, bytes: Uint8Array, engine = this.engine): Promise<void> {
+    assert.deepEqual(await this.machine.clock.runUntil(this.get(name, engine)), bytes)
+  }
+
+  states(): readonly string[] {
+    return this.engine.keeper.record.devices.map(device => device.state)
+  }
+
+  members(): readonly string[] {
+    return tabletOf(this.engine.keeper.record, FIRST_TABLET).members.map(member => member.id.slice(-1))
+  }
+
+  /** Lets the store find new holders of names. */
+  async settleMembers(): Promise<void> {
+    for (let steps = 0; steps < 1_000; steps += 1) {
+      const outcome = await this.machine.clock.runUntil(this.engine.control.step())
+      if (outcome === "idle") return
+      await this.machine.clock.advance(100)
+    }
+    assert.fail("the members do not settle")
+  }
+
+  async end(): Promise<void> {
+    this.life.abort()
+    await this.machine.clock.runUntil(this.ended)
+    await this.machine.clock.runUntil(this.engine.stop())
+  }
+}
+
+const bodyOf = (name: string, lengthBytes: number): Buffer => Buffer.alloc(lengthBytes, name)
+
+test("a log that fails costs its device, no acknowledged write and no write to come; another device learns the names", async () => {
+  const scene = await Scene.open(4)
+  assert.deepEqual(scene.members(), ["1", "2", "3"])
+  for (const size of SIZES) await scene.timed(scene.put(`before ${size}`, bodyOf("b", size)))
+  scene.machine.disk.intercept(failing({ kind: "write", nth: 1, pathPart: "/d1/log", code: "EIO", forEver: true }))
+  for (const size of SIZES) {
+    const stalledMs = await scene.timed(scene.put(`after ${size}`, bodyOf("a", size)))
+    assert.ok(stalledMs < STALL_MS_MAX, `${stalledMs} ms`)
+  }
+  assert.deepEqual(scene.states(), ["out", "active", "active", "active"])
+  assert.deepEqual(scene.members(), ["2", "3"])
+  await scene.settleMembers()
+  assert.deepEqual(scene.members(), ["2", "3", "4"])
+  for (const size of SIZES) await scene.timed(scene.put(`learned ${size}`, bodyOf("l", size)))
+  scene.machine.disk.kill()
+  const engine = await scene.machine.open()
+  for (const size of SIZES) {
+    await scene.expect(`before ${size}`, bodyOf("b", size), engine)
+    await scene.expect(`after ${size}`, bodyOf("a", size), engine)
+    await scene.expect(`learned ${size}`, bodyOf("l", size), engine)
+  }
+})
+
+test("a device that hangs stalls no request for long, and is taken out", async () => {
+  const scene = await Scene.open(4)
+  for (const size of SIZES) await scene.timed(scene.put(`before ${size}`, bodyOf("b", size)))
+  const sick = new SickDevice(scene.machine.clock, new SimRandom(1), { folder: "/d2" })
+  scene.machine.disk.intercept(sick.intercept)
+  sick.become("hung")
+  for (const size of SIZES) {
+    const stalledMs = await scene.timed(scene.put(`after ${size}`, bodyOf("a", size)))
+    assert.ok(stalledMs < STALL_MS_MAX, `a write of ${size} bytes took ${stalledMs} ms`)
+    const readMs = await scene.timed(scene.get(`before ${size}`))
+    assert.ok(readMs < STALL_MS_MAX, `a read of ${size} bytes took ${readMs} ms`)
+  }
+  assert.deepEqual(scene.states(), ["active", "out", "active", "active"])
+  await scene.settleMembers()
+  assert.deepEqual(scene.members(), ["1", "3", "4"])
+})
+
+test("two disks: one dies, writes go on in one copy; the last one is never taken out", async () => {
+  const scene = await Scene.open(2)
+  scene.machine.disk.intercept(failing({ kind: "write", nth: 1, pathPart: "/d1/", code: "EIO", forEver: true }))
+  for (const size of SIZES)
+    await scene.timed(
+      scene.put(`after ${size}`, bodyOf("a", size)).catch(() => scene.put(`after ${size}`, bodyOf("a", size))),
+    )
+  assert.deepEqual(scene.states(), ["out", "active"])
+  scene.machine.disk.intercept(failing({ kind: "write", nth: 1, pathPart: "/d", code: "EIO", forEver: true }))
+  await assert.rejects(scene.machine.clock.runUntil(scene.put("lost", bodyOf("x", 10))))
+  for (const size of SIZES) await scene.expect(`after ${size}`, bodyOf("a", size))
+  assert.deepEqual(scene.states(), ["out", "active"])
+})
