@@ -159,6 +159,8 @@ class Device {
       return true
     }
     const { isMore, emptied } = await run
+    // Readers still see the base as it was.
+    await this.assertReads()
     if (random) await this.write(random)
     this.rows.dropFrozen()
     this.emptied = emptied
@@ -259,4 +261,27 @@ test("entries of a tablet that is not here any more are passed over", async () =
   const { rows } = await runCheckpoint(writer, openLogReader(disk, "/log", DEVICE), [], upkeep, request)
   assert.equal(rows, 0)
   assert.equal(containedSequence(writer), sequence)
+})
+
+test("payloads of rows whose membership has ended are dead, and their volume goes", async () => {
+  const disk = new SimDisk().boot()
+  const log = await openLog(disk, "/log", DEVICE)
+  const writes = [
+    { family: "current", key: rowKeyOf("k"), value: Uint8Array.of(1), payload: Buffer.alloc(500) },
+  ] as const
+  const entry = { tabletId: TABLET, epoch: parseEpoch(1), position: parsePosition(1), writes }
+  const { sequence } = await log.append([encodeEntry(entry).record])
+  const writer = await new MemoryStores().openWriter("/base")
+  const shelf = new MemoryShelf(100)
+  const upkeep = new PayloadUpkeep(shelf)
+  const reader = openLogReader(disk, "/log", DEVICE)
+  const run = (memberships: typeof MEMBERSHIPS, emptied: readonly number[]) =>
+    runCheckpoint(writer, reader, [], upkeep, { upTo: sequence, memberships, emptied })
+  assert.equal((await run(MEMBERSHIPS, [])).payloads, 1)
+  await shelf.seal()
+  const { deadRows, emptied } = await run(new Map(), [])
+  assert.equal(deadRows, 1)
+  assert.deepEqual(emptied, [1])
+  assert.deepEqual((await run(new Map(), emptied)).removed, [1])
+  assert.deepEqual(shelf.list(), [])
 })

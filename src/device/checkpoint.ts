@@ -3,9 +3,9 @@
  *
  * It reads the committed entries from the log itself (last write wins), appends their inline payloads
  * to the device's payload volume, takes the unlogged families' changes from their sources, and commits
- * all in one transaction that also holds the positions it contains. In the same transaction it tidies up,
- * in bounded portions: rows of ended memberships go, and payloads leave volumes that are mostly dead. It runs beside a serving process
- * (on a worker thread) and shares nothing with it but files.
+ * all in one transaction that also holds the positions it contains. In the same transaction it tidies
+ * up, in bounded portions: rows of ended memberships go, and payloads leave volumes that are mostly dead.
+ * It runs beside a serving process (on a worker thread) and shares nothing with it but files.
  *
  * Promises  After a crash at any moment the base holds exactly the checkpoint before or this one.
  */

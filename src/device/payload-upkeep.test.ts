@@ -1,0 +1,137 @@
+/** Payload volumes that are mostly dead: what lives there moves, and nothing that a row points at is ever removed. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "../base/assert.js"
+import { rowKeyOf, type RowKey } from "../base/ids.js"
+import { encodeBaseRow } from "../format/base-row.js"
+import { MemoryStores } from "../seams/store/memory.js"
+import { PayloadBooks, placeIn } from "./payload-books.js"
+import { volumeToMove, type CountedVolume } from "./payload-upkeep-core.js"
+import { PayloadUpkeep } from "./payload-upkeep.js"
+import { MemoryShelf } from "./testing-shelf.js"
+
+const LIMITS = { deadShareMax: 0.2, deadBytesMin: 1, movedBytesMax: 10_000 }
+const volume = (id: number, writtenBytes: number, livingBytes: number, isOpen = false): CountedVolume => ({
+  ...{ volume: id, writtenBytes, livingBytes, isOpen },
+})
+const chosen = (volumes: readonly CountedVolume[], passed: readonly number[] = []) =>
+  volumeToMove(volumes, new Set(passed), LIMITS)?.volume
+
+test("the deadest volume is moved while too much of all is dead, and none otherwise", () => {
+  assert.equal(chosen([]), undefined)
+  assert.equal(chosen([volume(1, 100, 90), volume(2, 100, 75)]), undefined)
+  assert.equal(chosen([volume(1, 100, 90), volume(2, 100, 50)]), 2)
+  assert.equal(chosen([volume(1, 100, 10, true), volume(2, 100, 50)]), 1, "also the open one")
+  assert.equal(chosen([volume(1, 100, 90), volume(2, 900, 0)]), undefined, "an empty one is only removed")
+  assert.equal(
+    chosen([volume(1, 100, 90), volume(2, 100, 50)], [2]),
+    undefined,
+    "one that cannot be moved is no reason",
+  )
+})
+
+/** A base whose rows "0", "1" … have payloads of 100 bytes, in volumes of ten. */
+async function scene(rows: number) {
+  const shelf = new MemoryShelf(1_000)
+  const upkeep = new PayloadUpkeep(shelf, LIMITS)
+  const stores = new MemoryStores()
+  const store = await stores.openWriter("/base")
+  const bytesOf = (key: RowKey, lengthBytes: number) => shelf.bytesOf(key, lengthBytes)
+  const keyOf = (i: number) => rowKeyOf(String(i).padStart(4, "0"))
+  const open = () => PayloadBooks.open(store, bytesOf)
+  const put = async (keys: readonly number[]) => {
+    const books = open()
+    const writes = keys.map(i => {
+      books.replacing(store, "current", keyOf(i))
+      const place = shelf.append({ family: "current", key: keyOf(i), payload: Buffer.alloc(96, i) })
+      books.placed("current", keyOf(i), place)
+      return {
+        family: "current",
+        key: keyOf(i),
+        value: encodeBaseRow("current", keyOf(i), Buffer.from("v"), place),
+      } as const
+    })
+    await store.commit([...writes, ...books.writes()])
+    shelf.keep()
+  }
+  const move = async () => {
+    const books = open()
+    const { writes, done } = await upkeep.move(store, books, () => false)
+    await store.commit([...writes, ...books.writes()])
+    done()
+    return writes.length
+  }
+  const remove = async (volumes: readonly number[]) => {
+    const books = open()
+    const removed = await upkeep.remove(store, books, volumes)
+    await store.commit(books.writes())
+    return removed
+  }
+  const readAll = async (count: number) => {
+    for (let i = 0; i < count; i += 1) {
+      const place = must(placeIn("current", keyOf(i), must(store.get("current", keyOf(i)), "a row")), "a place")
+      assert.equal((await shelf.read("current", keyOf(i), place))[0], i)
+    }
+  }
+  await put(Array.from({ length: rows }, (_, i) => i))
+  return { shelf, upkeep, store, open, put, move, remove, readAll, keyOf }
+}
+
+test("a base from before there were books is counted, once", async () => {
+  const { store, open } = await scene(20)
+  const [kept] = [open().livingBytes(1)]
+  assert.equal(kept, 1_000)
+  const marks = [...store.range("marks", { start: rowKeyOf("p"), end: rowKeyOf("q") })].map(([key]) => key)
+  assert.equal(marks.length, 3)
+  await store.commit(marks.map(key => ({ family: "marks", key, value: undefined })))
+  assert.equal(open().livingBytes(1), 1_000)
+  await store.commit(open().writes())
+  assert.equal(open().livingBytes(2), 1_000)
+})
+
+test("moving goes on where it stopped, and an empty volume is removed when it is named", async () => {
+  const { shelf, upkeep, put, move, remove, open, readAll } = await scene(40)
+  await put([0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 20, 21, 22, 30, 31])
+  while ((await move()) > 0) await readAll(40)
+  const emptied = upkeep.emptied(open())
+  assert.ok(emptied.includes(1))
+  assert.ok(shelf.volumes.has(1), "until it is named")
+  assert.deepEqual(await remove([...emptied, 99, 4]), emptied)
+  await readAll(40)
+  const written = shelf.list().reduce((sum, { writtenBytes }) => sum + writtenBytes, 0)
+  assert.ok(written < 4_000 / 0.75, `${written} bytes for 4,000`)
+})
+
+test("a volume that the books call empty is not removed while a row points into it", async () => {
+  const { store, remove, open, readAll } = await scene(20)
+  const books = open()
+  books.correct(1, 0)
+  await store.commit(books.writes())
+  assert.deepEqual(await remove([1]), [])
+  await readAll(20)
+  assert.equal(open().livingBytes(1), 1_000, "the books are right again")
+})
+
+test("what cannot be read stays, its volume is passed over, and the others are still moved", async () => {
+  const { shelf, put, move, remove, open, upkeep, readAll } = await scene(30)
+  shelf.damaged.add("1/900")
+  await put([0, 1, 2, 3, 4, 5, 6, 10, 11, 12, 13, 14, 15, 16, 17])
+  let moved = 0
+  for (let count = await move(); count > 0; count = await move()) moved += count
+  assert.ok(moved > 0)
+  await remove(upkeep.emptied(open()))
+  assert.ok(shelf.volumes.has(1))
+  assert.ok(!shelf.volumes.has(2))
+  shelf.damaged.clear()
+  await readAll(30)
+})
+
+test("on a full disk nothing is moved, and everything stays where it is", async () => {
+  const { shelf, put, move, readAll } = await scene(20)
+  await put([0, 1, 2, 3, 4, 5, 6, 7])
+  shelf.fullFlushes = 1
+  assert.equal(await move(), 0)
+  await readAll(20)
+  assert.ok((await move()) > 0)
+  await readAll(20)
+})
