@@ -43,10 +43,12 @@ export class FakeStore implements Accounts {
     report: () => {
       this.#touch("report")
       const { healthReport: health, repair, chores } = this
-      return { ...REPORT, health, repair, chores: [...chores.values()] }
+      return { ...REPORT, health, repair, chores: [...chores.values()], ...this.shown }
     },
   }
 
+  /** Told instead of what the status would be otherwise. */
+  shown: Partial<StoreReport> = {}
   readonly changes: StoreChange[] = []
   repair: RepairReport = REPAIR
   readonly chores = new Map<string, ChoreReport>([
@@ -185,7 +187,7 @@ const REPAIR: RepairReport = {
   singleCopyBlocks: 1,
 }
 
-const REPORT: StoreReport = {
+export const REPORT: StoreReport = {
   storeId: parseStoreId("0".repeat(32)),
   version: "1.2.3",
   region: "us-east-1",

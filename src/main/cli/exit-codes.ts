@@ -46,7 +46,7 @@ function exitOfFailure(failure: Failure): ExitName {
 }
 
 /** Refusals of what was typed, by their codes in both APIs. */
-const WRONG_ARGUMENT = /^(InvalidArgument|InvalidBucketName|KeyTooLong(Error)?)$/i
+const WRONG_ARGUMENT = /^(InvalidArgument|InvalidBucketName|InvalidConfig|KeyTooLong(Error)?)$/i
 
 function exitOfRemote({ status, code }: RemoteFailure): ExitName {
   if (status === 400 && WRONG_ARGUMENT.test(code)) return "usage"

@@ -290,6 +290,7 @@ test("superblock and control record: what they say, damage, and no secret", asyn
       ],
       layout: { version: 1, table: new Uint8Array(8), devices: [deviceId] },
       previousLayout: undefined,
+      pausedWork: [],
       isPolicyAutomatic: false,
       policyVersion: 1,
       secrets: Buffer.from("sealed-secrets"),

@@ -1,0 +1,60 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { SimRandom } from "../../seams/random/sim.js"
+import { Rate } from "./rate-core.js"
+
+const MIB = 1024 * 1024
+
+/** Sees work every 5 s; `stepBytes` says how much is done in the 5 s before. */
+function seen(totalBytes: number, seconds: number, stepBytes: (atSeconds: number) => number) {
+  const rate = new Rate()
+  let doneBytes = 0
+  for (let at = 0; at <= seconds; at += 5) {
+    if (at > 0) doneBytes += stepBytes(at)
+    rate.see(at * 1000, { doneBytes, leftBytes: totalBytes - doneBytes })
+  }
+  return rate.progress({ doneBytes, leftBytes: totalBytes - doneBytes })
+}
+
+test("the end of uneven work is told to within 30 %, from a minute on", () => {
+  const random = new SimRandom(7)
+  const bytesPerSecond = 20 * MIB
+  const totalBytes = 1200 * bytesPerSecond
+  for (let seconds = 60; seconds < 1100; seconds += 65) {
+    // Steps of 0 to twice the mean, as with large and small blocks, and busy and quiet clients.
+    const told = seen(totalBytes, seconds, () => (5 * bytesPerSecond * random.below(201)) / 100)
+    const trueEnd = told.leftBytes / bytesPerSecond
+    const error = Math.abs((told.endsInSeconds ?? 0) / trueEnd - 1)
+    assert.ok(error < 0.3, `after ${seconds} s: ${told.endsInSeconds} s instead of ${trueEnd}`)
+  }
+})
+
+test("a change of pace is believed within three minutes", () => {
+  const told = seen(10_000 * MIB, 400, at => (at <= 200 ? 50 * MIB : 5 * MIB))
+  assert.ok(Math.abs(told.bytesPerSecond / MIB - 1) < 0.01, `${told.bytesPerSecond / MIB} MiB/s`)
+})
+
+test("nothing is said of the end before ten seconds, when nothing goes on, and when nothing is left", () => {
+  assert.equal(seen(1000, 5, () => 100).endsInSeconds, undefined)
+  assert.equal(seen(1000, 60, () => 0).endsInSeconds, undefined)
+  assert.deepEqual(
+    seen(200, 10, () => 100),
+    { doneBytes: 200, leftBytes: 0, bytesPerSecond: 0 },
+  )
+})
+
+test("work that begins anew is not measured by what was before", () => {
+  const rate = new Rate()
+  rate.see(0, { doneBytes: 1000, leftBytes: 10 })
+  rate.see(20_000, { doneBytes: 1010, leftBytes: 0 })
+  rate.see(500_000, { doneBytes: 1010, leftBytes: 4000 })
+  rate.see(520_000, { doneBytes: 3010, leftBytes: 2000 })
+  assert.deepEqual(rate.progress({ doneBytes: 3010, leftBytes: 2000 }), {
+    doneBytes: 3010,
+    leftBytes: 2000,
+    bytesPerSecond: 100,
+    endsInSeconds: 20,
+  })
+  rate.see(530_000, { doneBytes: 100, leftBytes: 900 })
+  assert.equal(rate.bytesPerSecond, 0)
+})

@@ -1,0 +1,199 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { fail } from "../../base/failures.js"
+import { parseStoreId, type DeviceId } from "../../base/ids.js"
+import { PARTITIONS } from "../../base/limits.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import { SimClock } from "../../seams/clock/sim.js"
+import { SimTelemetry } from "../../seams/telemetry/sim.js"
+import { firstRecordOf } from "../engine/testing.js"
+import { registerStatus } from "./status-metrics.js"
+import type { OpenDevice, RepairView, SpaceView, StatusSources } from "./status-sources.js"
+import { RunningStatus } from "./status.js"
+
+const SPACE: SpaceView = {
+  fileSystemId: "",
+  fileSystemKind: "ext4",
+  totalBytes: 1000,
+  freeBytes: 500,
+  usableBytes: 400,
+  reserveBytes: 100,
+  isFull: false,
+  secondsUntilFull: undefined,
+}
+const REPAIR: RepairView = {
+  isPaused: false,
+  partitionsDone: 0,
+  partitionsLeft: 0,
+  doneBytes: 0,
+  leftBytes: 0,
+  rebuiltShards: 0,
+  lostBlocks: 0,
+  singleCopyBlocks: 0,
+}
+
+function world(devices: number, diskOf: (index: number) => string = String) {
+  const clock = new SimClock()
+  const telemetry = new SimTelemetry()
+  const first = firstRecordOf(devices, 1024 * 1024)
+  const open: OpenDevice[] = first.devices.map(({ id, pathHint }, index) => ({
+    id,
+    path: pathHint,
+    trouble: undefined,
+    checkpointError: undefined,
+    space: { ...SPACE, fileSystemId: diskOf(index) },
+    deadBytes: undefined,
+    volumeBytes: 300,
+    logBytes: 20,
+    overlayRows: 3,
+    calls: { name: "calls", depth: 0, limit: 10 },
+  }))
+  const now = {
+    record: first,
+    open,
+    isServing: true,
+    contents: undefined as ReturnType<StatusSources["contents"]>,
+    repair: undefined as RepairView | undefined,
+  }
+  const sources: StatusSources = {
+    record: () => now.record,
+    devices: () => now.open,
+    whyOut: () => "it does not answer",
+    tablet: () => now,
+    queues: () => [{ name: "commands", depth: 1, limit: 5 }],
+    chores: () => [],
+    contents: () => now.contents,
+    repair: () => now.repair,
+    scrub: () => undefined,
+    moving: () => undefined,
+    recoding: () => undefined,
+  }
+  const facts = { storeId: parseStoreId("0".repeat(32)), version: "1.0.0", region: "r", startedMs: 0 }
+  const status = new RunningStatus(clock, telemetry.log, facts, sources)
+  registerStatus(telemetry.metrics, clock, status, sources)
+  status.setListening()
+  return { clock, telemetry, status, now, ids: first.devices.map(({ id }) => id) }
+}
+
+function withState(record: ControlRecord, id: DeviceId | undefined, state: "out" | "filling"): ControlRecord {
+  const devices = record.devices.map(device => (device.id === id ? { ...device, state, stateSinceMs: 9 } : device))
+  const tablets = record.tablets.map(tablet => ({
+    ...tablet,
+    members: tablet.members.filter(member => state !== "out" || member.id !== id),
+  }))
+  return { ...record, generation: record.generation + 1, devices, tablets }
+}
+
+test("a whole store says what may fail, and nothing that it does not know", () => {
+  const { status } = world(7)
+  const report = status.report()
+  assert.equal(report.safety.sentence, "ec:4+3 in 7 folders on 7 disks: any 3 of 7 disks may fail without loss")
+  assert.deepEqual(report.health, { ready: true, reasons: [] })
+  assert.ok(!("repair" in report) && !("scrub" in report) && !("transition" in report.layout))
+  assert.deepEqual(
+    report.devices.map(({ state, holdsNames }) => [state, holdsNames]),
+    ["yes", "yes", "yes", "yes", "yes", "no", "no"].map(holds => ["active", holds]),
+  )
+})
+
+test("a device that is out, one that fills, one that fails, one that is full and one that is missing are told apart", () => {
+  const { status, now, ids, telemetry } = world(7)
+  now.record = withState(withState(now.record, ids[0], "out"), ids[1], "filling")
+  now.open = now.open
+    .filter(({ id }) => id !== ids[0] && id !== ids[4])
+    .map(device => {
+      if (device.id === ids[2]) return { ...device, trouble: fail("deviceFailed", { message: "EIO" }) }
+      return device.id === ids[3] && device.space ? { ...device, space: { ...device.space, isFull: true } } : device
+    })
+  const { devices, health, safety } = status.report()
+  assert.deepEqual(
+    devices.map(({ state }) => state),
+    ["out", "filling", "failed", "full", "missing", "active", "active"],
+  )
+  assert.equal(devices[0]?.sinceMs, 9)
+  assert.equal(health.ready, true)
+  assert.equal(health.reasons.length, 4)
+  assert.match(
+    health.reasons.join("\n"),
+    /last at \/d1, is out: it does not answer\n.*failed: EIO\n.*is full.*\n.*\/d5, is missing/,
+  )
+  // Three are not there, and what the filling one has is not known: a full one still has what it has.
+  assert.equal(safety.safeLosses, -1)
+  assert.match(
+    safety.sentence,
+    /; something cannot be read today, because \/d1, \/d3 and \/d5 are out and \/d2 is being filled$/,
+  )
+  assert.equal(telemetry.metric("hayloft_safe_losses", {}), -1)
+  assert.equal(telemetry.metric("hayloft_device_state", { device: String(ids[3]), state: "full" }), 1)
+  assert.equal(telemetry.metric("hayloft_device_ok", { device: String(ids[4]) }), 0)
+})
+
+test("folders of one disk are told as what they are", () => {
+  const { status } = world(4, () => "same")
+  assert.equal(
+    status.report().safety.sentence,
+    "ec:2+2 in 4 folders on 1 disk: protects against bit rot and 2 deleted folders, not against the disk",
+  )
+})
+
+test("repair is followed to its end: rate, end, and when the store will be whole", async () => {
+  const { clock, status, now, ids } = world(3)
+  now.record = withState(now.record, ids[1], "filling")
+  now.repair = { ...REPAIR, partitionsLeft: 100, leftBytes: 60_000 }
+  const stop = new AbortController()
+  const ended = status.run(stop.signal)
+  for (let second = 0; second < 40; second += 1) {
+    await clock.advance(1000)
+    now.repair = { ...now.repair, doneBytes: now.repair.doneBytes + 1000, leftBytes: now.repair.leftBytes - 1000 }
+  }
+  const { repair, safety } = status.report()
+  assert.ok(repair?.progress.endsInSeconds !== undefined)
+  assert.ok(Math.abs(repair.progress.endsInSeconds - 20) < 2, String(repair.progress.endsInSeconds))
+  assert.match(safety.sentence, /; today none, because \/d2 is being filled; whole again in about (19|20|21) s$/)
+  now.repair = { ...now.repair, isPaused: true }
+  assert.doesNotMatch(status.report().safety.sentence, /whole again/)
+  stop.abort()
+  await clock.runUntil(ended)
+})
+
+test("what a survey finds changes the judgement, within seconds and not for every reader", async () => {
+  const { clock, status, now, ids } = world(3)
+  const contents = { policies: [], bucketPolicies: [], nameBytes: 10, oddGroups: [] }
+  const [, second] = ids
+  assert.ok(second !== undefined)
+  const lacking = new Map([[second, new Uint8Array(PARTITIONS).fill(1, 0, 1)]])
+  now.contents = { ...contents, version: 1, lacking: new Map() }
+  assert.equal(status.report().safety.safeLosses, 1)
+  now.contents = { ...contents, version: 2, lacking }
+  assert.equal(status.report().safety.safeLosses, 1)
+  await clock.advance(5_000)
+  assert.equal(status.report().safety.safeLosses, 0)
+  assert.match(status.health().reasons.join(), /fewer shards than their policy asks for/)
+})
+
+test("the log says when no further disk may fail, and when one may again", async () => {
+  const { clock, telemetry, status, now, ids } = world(3)
+  const stop = new AbortController()
+  const ended = status.run(stop.signal)
+  await clock.advance(10_000)
+  assert.equal(telemetry.entries("no further disk may fail").length, 0)
+  const whole = now.record
+  now.record = withState(now.record, ids[1], "out")
+  await clock.advance(20_000)
+  assert.equal(telemetry.entries("no further disk may fail").length, 1)
+  now.record = { ...whole, generation: 9 }
+  await clock.advance(20_000)
+  assert.equal(telemetry.entries("a further disk may fail again").length, 1)
+  stop.abort()
+  await clock.runUntil(ended)
+})
+
+test("the report of a large store takes less than a second, judged anew or not", () => {
+  const { status, now } = world(11)
+  const before = process.cpuUsage()
+  status.report()
+  now.record = { ...now.record, generation: 2 }
+  status.report()
+  const { user, system } = process.cpuUsage(before)
+  assert.ok((user + system) / 1000 < 1000, `${(user + system) / 1000} ms`)
+})
