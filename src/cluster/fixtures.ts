@@ -51,6 +51,7 @@ function makeStore(count: number, chosen: string | undefined): ControlRecord {
     ],
     layout: controlLayoutOf(planLayout(devices, shardCount(policy))),
     previousLayout: undefined,
+    pausedWork: [],
     secrets: new Uint8Array(0),
     region: "us-east-1",
     more: [],

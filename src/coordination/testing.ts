@@ -25,6 +25,7 @@ export const recordOf = (generation: number, numbers: readonly number[]): Contro
   tablets: [],
   layout: { version: 1, table: new Uint8Array(0), devices: [] },
   previousLayout: undefined,
+  pausedWork: [],
   secrets: new Uint8Array(0),
   region: "",
   more: [],

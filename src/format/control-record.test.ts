@@ -54,6 +54,7 @@ const SAMPLE: ControlRecord = {
   policyVersion: 1,
   layout: { version: 3, table: Uint8Array.of(9, 8, 7), devices: DEVICES },
   previousLayout: undefined,
+  pausedWork: [],
   secrets: Uint8Array.of(1, 2, 3),
   region: "us-east-1",
   more: [],
@@ -86,6 +87,7 @@ const CHANGING: ControlRecord = {
   })),
   isPolicyAutomatic: true,
   policyVersion: 5,
+  pausedWork: ["repair", "scrub"],
   previousLayout: { version: 2, table: Uint8Array.of(6, 5), devices: DEVICES.slice(1) },
 }
 
@@ -172,12 +174,13 @@ test("a record with a good checksum and a wrong member is refused", () => {
     [10, 1],
     [11, 0],
     [12, 5],
+    [13, ["repair", 5]],
   ]
   for (const [index, value] of wrong) {
     const bytes = sealed(good.map((member, i) => (i === index ? value : member)))
     assert.throws(() => parseControlRecord(bytes), isCorrupt, `member ${index} as ${JSON.stringify(value)}`)
   }
-  for (const value of [null, 5, "text", {}, good.slice(0, 12)])
+  for (const value of [null, 5, "text", {}, good.slice(0, 13)])
     assert.throws(() => parseControlRecord(sealed(value)), isCorrupt)
 })
 

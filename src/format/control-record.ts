@@ -87,6 +87,8 @@ export interface ControlRecord {
   readonly layout: ControlLayout
   /** While shards move from it to `layout`: where what has not moved yet is found. */
   readonly previousLayout: ControlLayout | undefined
+  /** Background work that somebody has paused, by its name; it stays so over restarts. */
+  readonly pausedWork: readonly string[]
   /** Sealed by the master key; opaque here. */
   readonly secrets: Uint8Array
   readonly region: string
@@ -98,6 +100,7 @@ export const TABLETS_MAX = 65_536
 export const POLICY_VERSION_MAX = 0xffff
 /** Those of a layout before and those that came since. */
 const LAYOUT_DEVICES_MAX = 2 * DEVICES_MAX
+const PAUSED_MAX = 64
 /** Numbers are on disk: append only. */
 const DEVICE_STATES: readonly ControlDeviceState[] = ["active", "filling", "out", "draining", "leaving"]
 const MAGIC = 0x5243_4c48
@@ -123,6 +126,7 @@ export function encodeControlRecord(record: ControlRecord): Uint8Array {
     record.isPolicyAutomatic,
     record.policyVersion,
     record.previousLayout === undefined ? null : packLayout(record.previousLayout),
+    record.pausedWork,
     ...record.more,
   ])
   const bytes = new Uint8Array(ENVELOPE_BYTES + payload.length)
@@ -168,13 +172,13 @@ function upgrade(record: readonly unknown[]): readonly unknown[] {
   })
   const ids = upgraded.map(([id]) => id)
   const named = [storeId, generation, upgraded, policy, blockBytes, metaCopies, withSince]
-  return [...named, [...parseList(layout, "layout", 2), ids], secrets, region, false, 1, null, ...more]
+  return [...named, [...parseList(layout, "layout", 2), ids], secrets, region, false, 1, null, [], ...more]
 }
 
 function parseMembers(payload: unknown): ControlRecord {
-  const members = parseList(payload, "record", 13)
+  const members = parseList(payload, "record", 14)
   const [storeId, generation, devices, policy, blockBytes, metaCopies, tablets, layout, secrets, region] = members
-  const [isPolicyAutomatic, policyVersion, previousLayout, ...more] = members.slice(10)
+  const [isPolicyAutomatic, policyVersion, previousLayout, pausedWork, ...more] = members.slice(10)
   return {
     storeId: parseAs("storeId", () => parseStoreId(storeId)),
     generation: parseWhole(generation, "generation", 1, Number.MAX_SAFE_INTEGER),
@@ -187,6 +191,7 @@ function parseMembers(payload: unknown): ControlRecord {
     tablets: parseItems(tablets, "tablets", TABLETS_MAX).map(parseTablet),
     layout: parseLayout(layout),
     previousLayout: previousLayout === null ? undefined : parseLayout(previousLayout),
+    pausedWork: parseItems(pausedWork, "pausedWork", PAUSED_MAX).map(name => parseText(name, "pausedWork")),
     secrets: parseBytes(secrets, "secrets"),
     region: parseText(region, "region"),
     more,

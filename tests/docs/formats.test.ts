@@ -167,6 +167,7 @@ const control = encodeControlRecord({
   ],
   layout: { version: 1, table: new Uint8Array(3), devices: [deviceId] },
   previousLayout: undefined,
+  pausedWork: [],
   isPolicyAutomatic: false,
   policyVersion: 1,
   secrets: new Uint8Array(4),

@@ -59,6 +59,7 @@ export function firstRecordOf(count: number, blockBytes: number): ControlRecord 
     tablets: [{ id: FIRST_TABLET, epoch: since, members, learners: [], start: rowKeyOf(""), end: undefined, more: [] }],
     layout,
     previousLayout: undefined,
+    pausedWork: [],
     secrets: new Uint8Array(0),
     region: "",
     more: [],
