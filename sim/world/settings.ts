@@ -1,7 +1,7 @@
 /** What a simulated store is configured as: the defaults of its number of devices, with small limits. */
 import { parseIncarnation } from "../../src/base/ids.js"
 import { KIB } from "../../src/base/limits.js"
-import { CHECKPOINT_LIMITS } from "../../src/device/index.js"
+import { CHECKPOINT_LIMITS, SPACE_LIMITS } from "../../src/device/index.js"
 import type { ControlRecord } from "../../src/format/control-record.js"
 import type { EngineSettings } from "../../src/main/engine/engine.js"
 import { settingsOf } from "../../src/main/engine/testing.js"
@@ -18,7 +18,16 @@ const CHECKPOINTS = {
   retryMs: 1_000,
 }
 
+/** What is kept in memory for each drive: a simulated disk holds all that is written. */
+const RESERVE_BYTES = 256 * KIB
+const SPACES = {
+  ...SPACE_LIMITS,
+  ...{ reserveBytesMin: RESERVE_BYTES, reserveBytesMax: RESERVE_BYTES, reserveBytesMaxShared: RESERVE_BYTES },
+  ...{ fullBytes: 64 * KIB, ballastPieceBytes: 32 * KIB },
+}
+
 export const settingsFor = (record: ControlRecord, life: number): EngineSettings => ({
   ...settingsOf(record, parseIncarnation(life)),
   deviceOptions: { checkpointLimits: CHECKPOINTS },
+  spaceLimits: SPACES,
 })

@@ -13,7 +13,7 @@ import type { DeviceId, Incarnation, Position } from "../../base/ids.js"
 import { Layouts, LocalBlocks } from "../../block/index.js"
 import { forgetLearners, markOut, tabletOf } from "../../cluster/index.js"
 import { Keeper } from "../../coordination/index.js"
-import { Spaces } from "../../device/index.js"
+import { Spaces, type SpaceLimits } from "../../device/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import { mapBounded, type Chore, type Living } from "../../life/index.js"
 import { createServices, type Services } from "../../object/index.js"
@@ -54,6 +54,8 @@ export interface EngineSettings {
   readonly masterKey: Uint8Array
   readonly root: RootKey
   readonly deviceOptions: DeviceOptions
+  /** Smaller in simulation. */
+  readonly spaceLimits?: SpaceLimits
   /** Writes that would have one copy only are refused. */
   readonly refuseSingleCopy?: boolean
 }
@@ -100,7 +102,7 @@ class EngineBuilder {
     const { clock, random, telemetry } = seams
     const { record, incarnation } = settings
     const { layout, previousLayout } = record
-    this.spaces = new Spaces(clock, random.fork("ballast"), telemetry.log)
+    this.spaces = new Spaces(clock, random.fork("ballast"), telemetry.log, settings.spaceLimits)
     const onTrouble = (id: DeviceId, failure: Failure) => void this.control.takeOut(id, failure)
     this.devices = new DeviceSet(clock, random, telemetry.log, onTrouble)
     const folders = () => this.devices.open.map(({ place, disk }) => ({ id: place.id, path: place.path, disk }))
