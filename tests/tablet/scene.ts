@@ -1,0 +1,405 @@
+/**
+ * For tests: a tablet on simulated devices, opened again and again by what its configuration says, and
+ * told what was acknowledged. Every call to a disk, every commit of a base and every change of the
+ * configuration is a moment at which the machine can be stopped.
+ */
+import { must } from "../../src/base/assert.js"
+import { fail, isFailure, type Failure } from "../../src/base/failures.js"
+import type { Family } from "../../src/base/families.js"
+import { parseDeviceId, parseEpoch, parseLogSequence, parseTabletId, rowKeyOf } from "../../src/base/ids.js"
+import type { DeviceId, Epoch, RowKey, TabletId } from "../../src/base/ids.js"
+import { KIB } from "../../src/base/limits.js"
+import {
+  containedPosition,
+  containedSequence,
+  openLog,
+  openLogReader,
+  Rows,
+  runCheckpoint,
+  type CommitLog,
+  PayloadUpkeep,
+  type PayloadShelf,
+} from "../../src/device/index.js"
+import type { EntryWrite } from "../../src/format/entry.js"
+import { FIRST_EPOCH } from "../../src/format/membership.js"
+import { SimClock } from "../../src/seams/clock/sim.js"
+import { inTurn, SickDevice, SimDisk } from "../../src/seams/disk/index.js"
+import type { Random } from "../../src/seams/random/contract.js"
+import { SimRandom } from "../../src/seams/random/sim.js"
+import { MemoryStores } from "../../src/seams/store/memory.js"
+import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
+import type { Command, ConfigurationKeeper } from "../../src/tablet/contract.js"
+import { Member, type MemberDevice } from "../../src/tablet/member.js"
+import { Primary, type MembershipOf } from "../../src/tablet/primary.js"
+import { recoverTablet } from "../../src/tablet/recover.js"
+
+export const TABLET = parseTabletId(1)
+export const idOf = (number: number): DeviceId => parseDeviceId(number.toString(16).padStart(16, "0"))
+
+/** What is certain to be found after a crash. */
+export interface Configuration {
+  readonly epoch: Epoch
+  readonly members: readonly MembershipOf[]
+  readonly learner: MembershipOf | undefined
+}
+
+interface KeptPayload {
+  readonly family: Family
+  readonly key: RowKey
+  readonly payload: Uint8Array
+}
+
+/** Inline payloads of one device by their place, in one volume that is never tidied up. */
+class Payloads implements PayloadShelf {
+  readonly kept: KeptPayload[] = []
+  readonly keep = () => undefined
+  readonly rollBack = () => Promise.resolve()
+  readonly list = () => []
+  readonly bytesOf = (_: RowKey, lengthBytes: number) => lengthBytes
+  readonly seal = () => Promise.resolve()
+  readonly remove = () => Promise.resolve()
+
+  append(request: KeptPayload) {
+    const offsetBytes = this.kept.push({ ...request, payload: Uint8Array.from(request.payload) }) - 1
+    return { in: "volume", volume: 1, offsetBytes, lengthBytes: request.payload.length } as const
+  }
+
+  flush(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  async *walk() {
+    // No volume is listed, so none is walked.
+  }
+
+  async read(family: Family, key: RowKey, { offsetBytes }: { readonly offsetBytes: number }): Promise<Uint8Array> {
+    const found = this.kept[offsetBytes]
+    if (found?.family !== family || found.key !== key) throw fail("corruptNeedle")
+    return Promise.resolve(found.payload)
+  }
+}
+
+/** One device of the machine, through all lives of the process. */
+export class SceneDevice {
+  readonly disk = new SimDisk()
+  readonly payloads = new Payloads()
+  readonly sick: SickDevice
+  readonly stores: MemoryStores
+  readonly memberships = new Map<TabletId, Epoch>()
+  log: CommitLog | undefined
+  rows: Rows | undefined
+  room: Promise<void> | undefined
+  mayGrow = true
+
+  constructor(
+    readonly id: DeviceId,
+    clock: SimClock,
+    tick: () => Promise<void> | undefined,
+    private readonly segmentBytes: number,
+  ) {
+    this.sick = new SickDevice(clock, new SimRandom(1))
+    this.disk.intercept(inTurn(() => tick(), this.sick.intercept))
+    this.stores = new MemoryStores({ beforeCommit: () => tick() })
+  }
+
+  /** For the present life of the process; also again, after its log has failed. */
+  async open(memberships: ReadonlyMap<TabletId, Epoch>): Promise<MemberDevice> {
+    const base = await this.stores.openReader("/base")
+    const contained = containedSequence(base)
+    const options = { known: contained, segmentBytes: this.segmentBytes, fillStepBytes: 16 * KIB }
+    const log = await openLog(this.disk.boot(), "/log", this.id, options)
+    const rows = new Rows(base, contained)
+    this.memberships.clear()
+    for (const [tabletId, since] of memberships) this.memberships.set(tabletId, since)
+    this.log = log
+    this.rows = rows
+    return {
+      id: this.id,
+      log,
+      rows,
+      contained,
+      containedPosition: (tabletId, since) => containedPosition(base, tabletId, since),
+      readPayload: async (family, key, { offsetBytes }) => {
+        const found = this.payloads.kept[offsetBytes]
+        if (found?.family !== family || found.key !== key) throw fail("corruptNeedle")
+        return Promise.resolve(found.payload)
+      },
+      roomForWrites: () => this.room,
+      roomToGrow: () => (this.mayGrow ? undefined : Promise.reject(fail("deviceFull"))),
+    }
+  }
+
+  async checkpoint(): Promise<number> {
+    const rows = must(this.rows, "the device is open")
+    const log = must(this.log, "the device is open")
+    const upTo = rows.isCheckpointing ? rows.frozenAt : rows.freeze()
+    const writer = await this.stores.openWriter("/base")
+    const reader = openLogReader(this.disk.boot(), "/log", this.id)
+    const request = { upTo, memberships: this.memberships, emptied: [] }
+    const { deadRows } = await runCheckpoint(writer, reader, [], new PayloadUpkeep(this.payloads), request)
+    rows.dropFrozen()
+    await log.cut(upTo)
+    return deadRows
+  }
+}
+
+export interface SceneOptions {
+  readonly devices: number
+  readonly members?: number
+  readonly segmentBytes?: number
+}
+
+/** A row as a test says it: key, value, inline payload. */
+export interface Said {
+  readonly family?: Family
+  readonly key: string
+  /** Undefined: delete. */
+  readonly value: string | undefined
+  readonly payload?: string
+}
+
+const NEVER = new Promise<void>(() => undefined)
+
+const bytesOf = (text: string): Uint8Array => Buffer.from(text, "latin1")
+
+export const put = (rows: readonly Said[], grows?: false): Command<void> => ({
+  name: "put",
+  ...(grows === false && { grows }),
+  touches: [],
+  decide: () => ({
+    writes: rows.map(({ family = "current", key, value, payload }): EntryWrite => ({
+      family,
+      key: rowKeyOf(key),
+      value: value === undefined ? undefined : bytesOf(value),
+      ...(payload === undefined ? {} : { payload: bytesOf(payload) }),
+    })),
+    result: undefined,
+  }),
+})
+
+export class Scene {
+  readonly clock = new SimClock()
+  readonly telemetry = new SimTelemetry()
+  readonly devices: readonly SceneDevice[]
+  configuration: Configuration
+  /** What the configuration's changes meet. */
+  refuseChanges: Failure | undefined
+  refusesSingleCopy = false
+  /** Rows as acknowledged; and what may have been written besides, because nobody was told. */
+  readonly acknowledged = new Map<string, string>()
+  readonly doubtful = new Map<string, (string | undefined)[]>()
+  readonly damages: { readonly id: DeviceId; readonly failure: Failure }[] = []
+  readonly learningFailures: Failure[] = []
+  /** Members that could not go on when the tablet was opened last. */
+  lostAtStart: readonly number[] = []
+  /** Moments that have passed. */
+  ticks = 0
+  /** At which moment, and how, the machine stops. */
+  stopAt: { readonly tick: number; readonly cutsPower: Random | undefined } | undefined
+  private onStop: () => void = () => undefined
+  private hasStopped = false
+  private current: Primary | undefined
+
+  constructor({ devices, members = devices, segmentBytes = 256 * KIB }: SceneOptions) {
+    const ids = Array.from({ length: devices }, (_, i) => idOf(i + 1))
+    this.devices = ids.map(id => new SceneDevice(id, this.clock, () => this.tick(), segmentBytes))
+    this.configuration = {
+      epoch: FIRST_EPOCH,
+      members: ids.slice(0, members).map(id => ({ id, since: FIRST_EPOCH })),
+      learner: undefined,
+    }
+  }
+
+  get tablet(): Primary {
+    return must(this.current, "the tablet is open")
+  }
+
+  device(number: number): SceneDevice {
+    return must(this.devices[number - 1], "there is such a device")
+  }
+
+  /** A moment. The machine may stop here: then nothing that goes on in it ever ends. */
+  private tick(): Promise<void> | undefined {
+    this.ticks += 1
+    if (this.stopAt?.tick !== this.ticks) return undefined
+    for (const { disk } of this.devices) {
+      if (this.stopAt.cutsPower) disk.crash(this.stopAt.cutsPower)
+      else disk.kill()
+    }
+    this.hasStopped = true
+    this.onStop()
+    return NEVER
+  }
+
+  /** Runs until it ends, or the machine stops. */
+  async until(run: () => Promise<void>): Promise<void> {
+    const stop = new Promise<void>(resolve => (this.onStop = resolve))
+    await Promise.race([run(), stop])
+    // What goes on without the disk comes to its end.
+    await new Promise(resolve => setImmediate(resolve))
+  }
+
+  /** What a process does that has been stopped, it does not. */
+  private alive(): Promise<void> | undefined {
+    return this.hasStopped ? NEVER : undefined
+  }
+
+  private async change(decide: (before: Configuration) => Omit<Configuration, "epoch">): Promise<Epoch> {
+    await this.alive()
+    await this.tick()
+    if (this.refuseChanges) throw this.refuseChanges
+    const epoch = parseEpoch(this.configuration.epoch + 1)
+    this.configuration = { ...decide(this.configuration), epoch }
+    await this.tick()
+    return epoch
+  }
+
+  readonly drop = (ids: readonly DeviceId[]): Promise<Epoch> =>
+    this.change(({ members, learner }) => {
+      const left = members.filter(({ id }) => !ids.includes(id))
+      if (left.length === 0) throw fail("deviceFailed", { message: "nobody would be left" })
+      return { members: left, learner: learner && ids.includes(learner.id) ? undefined : learner }
+    })
+
+  private readonly keeper: ConfigurationKeeper = {
+    leave: ids => this.drop(ids),
+    learningFailed: (_, failure) => void this.learningFailures.push(failure),
+    damaged: (id, failure) => void this.damages.push({ id, failure }),
+    refusesSingleCopy: () => this.refusesSingleCopy,
+  }
+
+  /** A life of the process: what was learning begins anew, what is damaged leaves. */
+  async open(): Promise<void> {
+    this.hasStopped = false
+    for (const { sick, disk } of this.devices) {
+      disk.kill()
+      sick.become("well")
+    }
+    const members: Member[] = []
+    for (const { id, since } of this.configuration.members) {
+      const device = must(
+        this.devices.find(each => each.id === id),
+        "members lie on devices",
+      )
+      members.push(new Member(await device.open(new Map([[TABLET, since]])), TABLET, since))
+    }
+    const recovered = await recoverTablet(members)
+    const failed = recovered.failed.map(({ member }) => member.id)
+    this.lostAtStart = failed.map(Number)
+    const { learner } = this.configuration
+    const leaving = learner ? [...failed, learner.id] : failed
+    if (leaving.length > 0) await this.drop(leaving)
+    const { epoch } = this.configuration
+    const { log } = this.telemetry
+    this.current = new Primary(recovered.members, epoch, recovered.position, this.clock, log, this.keeper)
+  }
+
+  /** Writes rows, and keeps account of what was answered. */
+  async write(...rows: readonly Said[]): Promise<void> {
+    await this.alive()
+    for (const { family = "current", key, value, payload } of rows) {
+      const name = `${family} ${key}`
+      const shown = value === undefined ? undefined : `${value}|${payload ?? ""}`
+      this.doubtful.set(name, [...(this.doubtful.get(name) ?? []), shown])
+    }
+    try {
+      await this.tablet.run(put(rows))
+    } catch (error) {
+      if (!isFailure(error, "indeterminate")) this.settle(rows, false)
+      throw error
+    }
+    this.settle(rows, true)
+  }
+
+  private settle(rows: readonly Said[], isDone: boolean): void {
+    for (const { family = "current", key, value, payload } of rows) {
+      const name = `${family} ${key}`
+      const shown = value === undefined ? undefined : `${value}|${payload ?? ""}`
+      const doubts = this.doubtful.get(name) ?? []
+      if (isDone) {
+        this.doubtful.delete(name)
+        if (shown === undefined) this.acknowledged.delete(name)
+        else this.acknowledged.set(name, shown)
+      } else this.doubtful.set(name, doubts.slice(0, -1))
+    }
+  }
+
+  /** Every row as readers see it, payloads too. */
+  async rows(): Promise<ReadonlyMap<string, string>> {
+    const shown = new Map<string, string>()
+    for (const family of ["current", "versions"] as const) {
+      for (const [key, row] of [...this.tablet.committed.range(family, ALL)]) {
+        const payload = row.payload && (await this.tablet.payload(family, key, row))
+        const payloadText = payload ? Buffer.from(payload).toString("latin1") : ""
+        shown.set(`${family} ${key}`, `${Buffer.from(row.value).toString("latin1")}|${payloadText}`)
+      }
+    }
+    return shown
+  }
+
+  /** Says what is not as it was acknowledged, or not the same on all members; what was found becomes certain. */
+  async problems(): Promise<readonly string[]> {
+    const found = await this.rows()
+    const names = new Set([...found.keys(), ...this.acknowledged.keys()])
+    const problems: string[] = []
+    for (const name of names) {
+      const may = [this.acknowledged.get(name), ...(this.doubtful.get(name) ?? [])]
+      if (!may.includes(found.get(name))) problems.push(`${name}: ${found.get(name)} instead of ${may.join(" or ")}`)
+    }
+    this.acknowledged.clear()
+    for (const [name, shown] of found) this.acknowledged.set(name, shown)
+    this.doubtful.clear()
+    const comparison = this.tablet.compareMembers()
+    while (comparison.step()) continue
+    problems.push(...comparison.differences.map(({ family, key, id, what }) => `${family} ${key}: ${what} on ${id}`))
+    if (new Set(comparison.digestOf.values()).size > 1) problems.push("the digests of the members differ")
+    return problems
+  }
+
+  /** Opens a device again that had failed. */
+  async reopen(number: number): Promise<void> {
+    await this.alive()
+    const device = this.device(number)
+    device.disk.kill()
+    device.sick.become("well")
+    await device.open(new Map())
+  }
+
+  /** Makes an open device a learner, from nothing. */
+  async learn(number: number): Promise<void> {
+    const device = this.device(number)
+    const epoch = await this.change(({ members }) => {
+      const since = parseEpoch(this.configuration.epoch + 1)
+      return { members, learner: { id: device.id, since } }
+    })
+    device.memberships.set(TABLET, epoch)
+    const log = must(device.log, "the device is open")
+    const rows = must(device.rows, "the device is open")
+    const contained = parseLogSequence(0)
+    const memberDevice: MemberDevice = {
+      ...{ id: device.id, log, rows, contained, containedPosition: () => undefined },
+      readPayload: (family, key, place) => device.payloads.read(family, key, place),
+      roomForWrites: () => device.room,
+    }
+    this.tablet.addLearner(new Member(memberDevice, TABLET, epoch), epoch)
+  }
+
+  /** Copies rows until all are there. */
+  async finishLearning(): Promise<void> {
+    for (let steps = 0; steps < 10_000 && this.tablet.learning?.isComplete === false; steps += 1) {
+      await this.tablet.stepLearning()
+    }
+  }
+
+  promote(number: number): Promise<void> {
+    const { id } = this.device(number)
+    return this.tablet.promote(id, () =>
+      this.change(({ members, learner }) => ({
+        members: [...members, must(learner, "it learns")],
+        learner: undefined,
+      })),
+    )
+  }
+}
+
+export const ALL = { start: rowKeyOf(""), end: rowKeyOf("\xff\xff") }
