@@ -102,16 +102,17 @@ export class PayloadUpkeep {
     if (victim.isOpen) await this.shelf.seal()
     const from = this.reached?.volume === volume ? this.reached.position : undefined
     try {
-      const { moved, reached, isOver } = await this.moveFrom(store, volume, from, isWritten)
+      const { moved, reached, isOver, skipped } = await this.moveFrom(store, volume, from, isWritten)
       await this.shelf.flush()
       for (const each of moved) {
         books.replacing(store, each.family, each.key)
         books.placed(each.family, each.key, each.to)
       }
       const done = (): void => {
-        this.reached = { volume, position: reached }
+        // What this checkpoint itself has put there moves with the next.
+        this.reached = skipped > 0 ? undefined : { volume, position: reached }
         // What still seems to live there is damaged, or miscounted.
-        if (isOver && books.livingBytes(volume) > 0) this.passed.add(volume)
+        if (isOver && skipped === 0 && books.livingBytes(volume) > 0) this.passed.add(volume)
       }
       return { writes: moved.map(({ family, key, value, to }) => rowWrite(family, key, value, to)), done }
     } catch (error) {
@@ -122,14 +123,18 @@ export class PayloadUpkeep {
 
   private async moveFrom(store: StoreReader, volume: number, from: VolumePosition | undefined, isWritten: IsWritten) {
     const moved: Moved[] = []
-    let [reached, bytes] = [from, 0]
+    let [reached, bytes, skipped] = [from, 0, 0]
     for await (const found of this.walk(volume, from)) {
       if (found.kind === "position") {
         reached = found.position
-        if (bytes >= this.limits.movedBytesMax) return { moved, reached, isOver: false }
+        if (bytes >= this.limits.movedBytesMax) return { moved, reached, isOver: false, skipped }
       }
-      if (found.kind !== "payload" || isWritten(found.family, found.key)) continue
+      if (found.kind !== "payload") continue
       const { family, key, place } = found
+      if (isWritten(family, key)) {
+        skipped += 1
+        continue
+      }
       const value = pointsAt(store, family, key, place)
       const payload = value && (await this.readable(family, key, place))
       if (value === undefined || payload === undefined) continue
@@ -137,7 +142,7 @@ export class PayloadUpkeep {
       if (to.in === "volume") moved.push({ family, key, value, to })
       bytes += payload.length
     }
-    return { moved, reached, isOver: true }
+    return { moved, reached, isOver: true, skipped }
   }
 
   private async readable(family: Family, key: RowKey, place: VolumePlace): Promise<Uint8Array | undefined> {
