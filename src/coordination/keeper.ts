@@ -9,7 +9,7 @@
  *           made in several steps: what the steps so far made of it). The next change tries anew.
  * Limits    COORDINATION_LIMITS.
  */
-import { asFailure, fail, type Failure } from "../base/failures.js"
+import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
 import type { DeviceId, Incarnation } from "../base/ids.js"
 import { countedIds, writeControlRecord } from "../device/index.js"
 import type { ControlRecord } from "../format/control-record.js"
@@ -46,14 +46,14 @@ export class Keeper {
 
   /**
    * `record` has taken effect. `life`: of this process, known to more than half of the devices that count.
-   * `folders`: those open now. `onRefused` hears of each device that did not accept a record, and why.
+   * `folders`: those open now. `onFailed` hears of each device that failed to take a record, and why.
    */
   constructor(
     private readonly clock: Clock,
     private readonly life: Incarnation,
     record: ControlRecord,
     private readonly folders: () => readonly KeptFolder[],
-    private readonly onRefused: (id: DeviceId, failure: Failure) => void,
+    private readonly onFailed: (id: DeviceId, failure: Failure) => void,
   ) {
     this.#record = record
   }
@@ -102,7 +102,9 @@ export class Keeper {
     if (this.#stopped) throw fail("stopping", { change: name })
     const wanted = decide(this.#record)
     if (wanted === undefined || wanted === this.#record) return this.#record
-    for (const step of stepsBetween(this.#record, wanted)) await this.#take(name, step)
+    const steps = stepsBetween(this.#record, wanted)
+    // What was tried in vain must be out of the world before anything else can be.
+    for (const step of this.#inVain.size > 0 ? [this.#record, ...steps] : steps) await this.#take(name, step)
     return this.#record
   }
 
@@ -141,7 +143,8 @@ export class Keeper {
           await this.#write(folder, record)
           accepted.add(folder.id)
         } catch (error) {
-          this.onRefused(folder.id, asFailure(error))
+          // A device without room, or with too much to do, is well.
+          if (!isFailure(error, "deviceFull", "tooManyInFlight")) this.onFailed(folder.id, asFailure(error))
         } finally {
           late.delete(folder.id)
         }
@@ -151,7 +154,7 @@ export class Keeper {
     over.abort()
     for (const id of late) {
       const message = "the device did not take the control record in time"
-      this.onRefused(id, fail("deviceFailed", { message, device: id, code: "ETIMEDOUT" }))
+      this.onFailed(id, fail("deviceFailed", { message, device: id, code: "ETIMEDOUT" }))
     }
     return new Set(accepted)
   }

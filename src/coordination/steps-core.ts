@@ -9,7 +9,7 @@
  */
 import { assert } from "../base/assert.js"
 import { fail } from "../base/failures.js"
-import type { DeviceId, Incarnation } from "../base/ids.js"
+import { parseIncarnation, type DeviceId, type Incarnation } from "../base/ids.js"
 import { countedIds } from "../device/index.js"
 import type { ControlRecord } from "../format/control-record.js"
 
@@ -19,6 +19,26 @@ import type { ControlRecord } from "../format/control-record.js"
  * one counts. Each life makes itself known on the devices before it writes any.
  */
 export const GENERATIONS_PER_LIFE = 2 ** 20
+
+/**
+ * A life in which the operator gives devices up begins so far above all that were seen: above what those
+ * devices may have been through without the others.
+ */
+export const FORGET_LIVES = 1024
+
+/** What is known of a device's past: the life last begun on it, and the generation of the record that it has. */
+export interface SeenDevice {
+  readonly incarnation: number
+  readonly generation: number
+}
+
+/** A life after all that left a trace on these devices. */
+export const nextLife = (seen: readonly SeenDevice[]): Incarnation =>
+  parseIncarnation(
+    1 + Math.max(0, ...seen.flatMap(({ incarnation, generation }) => [incarnation, lifeOfGeneration(generation)])),
+  )
+
+const lifeOfGeneration = (generation: number): number => Math.floor(generation / GENERATIONS_PER_LIFE)
 
 /** The generation of the next record: above that of the last, effective or in vain, and this life's own. */
 export function nextGeneration(life: Incarnation, lastGeneration: number): number {

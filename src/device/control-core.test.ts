@@ -6,9 +6,9 @@ import type { DeviceId } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
 import { parsePolicy } from "../base/policy.js"
 import type { ControlRecord } from "../format/control-record.js"
-import { SimDisk } from "../seams/disk/index.js"
-import { chooseControlRecord, devicesMissing } from "./control-core.js"
-import type { PresentDevice } from "./control-core.js"
+import { failing, SimDisk } from "../seams/disk/index.js"
+import { absentees, mayOpen, newestControlRecord } from "./control-core.js"
+import type { ControlChoice, PresentDevice } from "./control-core.js"
 import { readControlRecord, writeControlRecord } from "./control.js"
 
 const STORE = parseStoreId("0123456789abcdef0123456789abcdef")
@@ -34,6 +34,7 @@ function recordOf(generation: number, devices: readonly number[]): ControlRecord
     tablets: [],
     layout: { version: 1, table: new Uint8Array(0), devices: [] },
     previousLayout: undefined,
+    pausedWork: [],
     isPolicyAutomatic: false,
     policyVersion: 1,
     secrets: new Uint8Array(0),
@@ -43,50 +44,54 @@ function recordOf(generation: number, devices: readonly number[]): ControlRecord
 }
 const present = (n: number, record: PresentDevice["record"]): PresentDevice => ({ id: id(n), storeId: STORE, record })
 
+const generationsOf = (choice: ControlChoice | undefined) => choice && [choice.record.generation, mayOpen(choice)]
+
 test("the highest generation counts, and who lacks it is named", () => {
-  const [old, young] = [recordOf(1, [1, 2, 3]), recordOf(2, [1, 2, 3])]
+  const [old, young] = [recordOf(1, [1, 2, 3, 4]), recordOf(2, [1, 2, 3, 4])]
   const damaged = fail("corruptRecord")
-  const choice = chooseControlRecord([present(1, old), present(2, young), present(3, damaged), present(9, undefined)])
+  const here = [present(1, old), present(2, young), present(3, damaged), present(9, undefined)]
+  const choice = newestControlRecord(here)
   assert.ok(choice)
   assert.equal(choice.record.generation, 2)
-  assert.deepEqual(choice.missing, [])
-  assert.deepEqual(choice.behind, [id(1), id(3)])
-  assert.deepEqual(choice.strangers, [id(9)])
-})
-
-test("half of the devices are not enough, more than half are, and the missing are named", () => {
-  const record = recordOf(4, [1, 2, 3, 4])
-  const three = chooseControlRecord([1, 2, 3].map(n => present(n, record)))
   assert.deepEqual(
-    three?.missing.map(device => device.id),
+    choice.missing.map(device => device.id),
     [id(4)],
   )
-  assert.throws(
-    () => chooseControlRecord([1, 2].map(n => present(n, record))),
-    error =>
-      isFailure(error, "devicesMissing") &&
-      [id(3), id(4), "/mnt/3", "attach them"].every(part => error.message.includes(part)),
+  assert.deepEqual(choice.behind, [id(1), id(3)])
+  assert.deepEqual(choice.unreadable, [id(3)])
+  assert.deepEqual(choice.strangers, [id(9)])
+  assert.equal(mayOpen(choice), false, "a device whose record is lost vouches for nothing")
+  assert.deepEqual(
+    absentees(choice).map(device => device.id),
+    [id(3), id(4)],
   )
-  assert.match(devicesMissing(three?.missing ?? []).message, /0000000000000004 \(last at \/mnt\/4\)/)
+})
+
+test("half of the devices are not enough, more than half are; those that are out do not count", () => {
+  const record = recordOf(4, [1, 2, 3, 4])
+  const opens = (of: ControlRecord, numbers: readonly number[]) =>
+    generationsOf(newestControlRecord(numbers.map(n => present(n, of))))?.[1]
+  assert.deepEqual([opens(record, [1, 2]), opens(record, [1, 2, 3])], [false, true])
+  const devices = record.devices.map(device => (device.id === id(4) ? { ...device, state: "out" as const } : device))
+  const without = { ...record, devices }
+  assert.deepEqual([opens(without, [1, 2]), opens(without, [1, 4]), opens(without, [1, 2, 4])], [true, false, true])
 })
 
 test("devices that were left behind by a shrink cannot open as the truth", () => {
   // Four devices; generation 2 dropped 3 and 4, accepted by 1 and 2, which is half of the set before.
   const [before, after] = [recordOf(1, [1, 2, 3, 4]), recordOf(2, [1, 2])]
-  assert.equal(chooseControlRecord([present(1, after), present(2, after)])?.record.generation, 2)
-  assert.throws(
-    () => chooseControlRecord([present(3, before), present(4, before)]),
-    error => isFailure(error, "devicesMissing"),
-  )
-  const all = chooseControlRecord([present(1, after), present(2, after), present(3, before), present(4, before)])
-  assert.deepEqual(all?.strangers, [id(3), id(4)])
+  const left = [present(1, after), present(2, after)]
+  const behind = [present(3, before), present(4, before)]
+  assert.deepEqual(generationsOf(newestControlRecord(left)), [2, true])
+  assert.deepEqual(generationsOf(newestControlRecord(behind)), [1, false])
+  assert.deepEqual(newestControlRecord([...left, ...behind])?.strangers, [id(3), id(4)])
 })
 
 test("a store that was never finished has no record; one that cannot be read is damaged", () => {
-  assert.equal(chooseControlRecord([]), undefined)
-  assert.equal(chooseControlRecord([present(1, undefined)]), undefined)
+  assert.equal(newestControlRecord([]), undefined)
+  assert.equal(newestControlRecord([present(1, undefined)]), undefined)
   assert.throws(
-    () => chooseControlRecord([present(1, fail("corruptRecord"))]),
+    () => newestControlRecord([present(1, fail("corruptRecord"))]),
     error => isFailure(error, "corruptRecord"),
   )
 })
@@ -94,23 +99,30 @@ test("a store that was never finished has no record; one that cannot be read is 
 test("devices of two stores, and two truths of one generation, are refused", () => {
   const other: PresentDevice = { id: id(2), storeId: parseStoreId("f".repeat(32)), record: undefined }
   assert.throws(
-    () => chooseControlRecord([present(1, recordOf(1, [1])), other]),
+    () => newestControlRecord([present(1, recordOf(1, [1])), other]),
     error => isFailure(error, "foreignFolder"),
   )
   const [one, two] = [recordOf(3, [1, 2]), { ...recordOf(3, [1, 2]), region: "elsewhere" }]
   assert.throws(
-    () => chooseControlRecord([present(1, one), present(2, two)]),
+    () => newestControlRecord([present(1, one), present(2, two)]),
     error => isFailure(error, "corruptRecord"),
   )
 })
 
-test("a control record is written and read back; a damaged one is told as such", async () => {
+test("a control record is written twice and read back; rot in one of the two does no harm", async () => {
   const sim = new SimDisk()
   const disk = sim.boot()
   await disk.makeFolder("/d")
   assert.equal(await readControlRecord(disk, "/d"), undefined)
-  await writeControlRecord(disk, "/d", recordOf(5, [1]))
-  assert.deepEqual(await readControlRecord(disk, "/d"), recordOf(5, [1]))
-  sim.flipBit("/d/control", 400)
-  assert.ok(isFailure(await readControlRecord(disk, "/d"), "corruptRecord"))
+  await writeControlRecord(disk, "/d", recordOf(4, [1]))
+  const writesUntilCutOff = failing({ kind: "write", pathPart: "second", code: "EIO", nth: 1 })
+  sim.intercept(writesUntilCutOff)
+  await assert.rejects(writeControlRecord(disk, "/d", recordOf(5, [1])))
+  assert.deepEqual(await readControlRecord(disk, "/d"), recordOf(5, [1]), "the newer of the two")
+  await writeControlRecord(disk, "/d", recordOf(6, [1]))
+  for (const name of ["control", "control.second"]) {
+    assert.deepEqual(await readControlRecord(disk, "/d"), recordOf(6, [1]))
+    sim.flipBit(`/d/${name}`, 400)
+  }
+  assert.ok(isFailure(await readControlRecord(disk, "/d"), "corruptRecord"), "both are damaged")
 })

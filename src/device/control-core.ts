@@ -1,12 +1,9 @@
 /**
  * Control records, decided: which of the copies found at a start counts, and whether it may.
  *
- * Counted are the devices that a record names and does not say are out. A record takes effect once at
- * least half of the devices that counted in the one before have it, and changes one counted device at
- * most. The store opens where more than half of the counted devices are here and have the newest record,
- * or, where some of them lack it because its writing was cut off, more than half and one more are here.
- * Any two sets of which one let a change take effect and the other opens the store before or after it
- * have a device in common, so that a subset that was left behind never opens as the truth.
+ * Counted are the devices that a record names and does not say are out. The store opens where more than
+ * half of those that its newest record counts are here. That this is never a truth left behind is proved
+ * where records are made (`coordination/steps-core`).
  */
 import { equalBytes } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
@@ -29,6 +26,8 @@ export interface ControlChoice {
   readonly missing: readonly ControlDevice[]
   /** Present and named, but without this generation: to be written there before anything else. */
   readonly behind: readonly DeviceId[]
+  /** Of those behind: what they had is lost, and may have been newer. */
+  readonly unreadable: readonly DeviceId[]
   /** Present, and not named. */
   readonly strangers: readonly DeviceId[]
 }
@@ -68,29 +67,21 @@ export function newestControlRecord(present: readonly PresentDevice[]): ControlC
     record,
     missing: record.devices.filter(({ id }) => !present.some(device => device.id === id)),
     behind: present.filter(device => isNamed(device.id) && isBehind(device)).map(({ id }) => id),
+    unreadable: present.filter(device => isNamed(device.id) && device.record instanceof Error).map(({ id }) => id),
     strangers: present.filter(({ id }) => !isNamed(id)).map(({ id }) => id),
   }
 }
 
-/**
- * Whether the newest record that was found may count. Where more than half of those it counts have it,
- * half of those that counted before it have it, since it changed one of them at most: it has taken effect.
- * Where fewer have it nobody knows; but with one more than half here, more than half of those that
- * counted before it are here, and nothing else can have taken effect in its place.
- */
-export function mayOpen({ record, missing, behind }: ControlChoice): boolean {
+/** Whether the newest record that was found may count. A device whose copy cannot be read vouches for nothing. */
+export function mayOpen({ record, missing, unreadable }: ControlChoice): boolean {
   const counted = countedIds(record)
-  const here = counted.filter(id => !missing.some(device => device.id === id))
-  const having = here.filter(id => !behind.includes(id))
-  return 2 * having.length > counted.length || 2 * here.length > counted.length + 1
+  const here = counted.filter(id => !missing.some(device => device.id === id) && !unreadable.includes(id))
+  return 2 * here.length > counted.length
 }
 
-/** As `newestControlRecord`; throws `devicesMissing` unless that record may count. */
-export function chooseControlRecord(present: readonly PresentDevice[]): ControlChoice | undefined {
-  const choice = newestControlRecord(present)
-  if (choice !== undefined && !mayOpen(choice)) throw devicesMissing(choice.missing.filter(isCounted))
-  return choice
-}
+/** Those that count and are not here, or vouch for nothing. */
+export const absentees = ({ record, missing, unreadable }: ControlChoice): readonly ControlDevice[] =>
+  record.devices.filter(device => isCounted(device) && (missing.includes(device) || unreadable.includes(device.id)))
 
 function checkOneStore(present: readonly PresentDevice[]): void {
   const [first] = present
@@ -105,13 +96,3 @@ function checkOneStore(present: readonly PresentDevice[]): void {
     }
   }
 }
-
-/** One clear line: which devices are missing, where they were, and what can be done. */
-export function devicesMissing(missing: readonly ControlDevice[], command = forgetCommand(missing)): Failure {
-  const devices = missing.map(({ id, pathHint }) => `${id} (last at ${pathHint})`).join(", ")
-  const advice = `attach them and give all data folders; if they are gone for good: ${command}`
-  return fail("devicesMissing", { message: `devices of this store are missing: ${devices}; ${advice}` })
-}
-
-export const forgetCommand = (missing: readonly ControlDevice[]): string =>
-  `hayloft device forget ${missing.map(({ id }) => id).join(" ")}`

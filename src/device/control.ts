@@ -1,28 +1,45 @@
-/** The copy of the control record on one device: read whole, replaced whole. */
+/**
+ * The copies of the control record on one device: read whole, replaced whole.
+ *
+ * There are two files, so that rot in one does not take the device's word on what is true; on a store of
+ * two devices that word decides. A record counts as written once both have it.
+ */
 import { isFailure } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
 import { encodeControlRecord, parseControlRecord } from "../format/control-record.js"
 import type { ControlRecord } from "../format/control-record.js"
+import { mapBounded } from "../life/index.js"
 import type { Disk } from "../seams/disk/contract.js"
-import { withBallast } from "./ballast.js"
 import { readRecordFile, replaceRecordFile } from "./record-file.js"
 
-const NAME = "control"
+const NAMES = ["control", "control.second"] as const
 
-/** Undefined: the device has none yet. A damaged one is returned as the failure, since other devices have copies. */
-export async function readControlRecord(disk: Disk, folder: string): Promise<ControlRecord | Failure | undefined> {
-  const bytes = await readRecordFile(disk, `${folder}/${NAME}`)
-  if (bytes === undefined) return undefined
+async function readCopy(disk: Disk, path: string): Promise<ControlRecord | Failure | undefined> {
   try {
-    return parseControlRecord(bytes)
+    const bytes = await readRecordFile(disk, path)
+    return bytes && parseControlRecord(bytes)
   } catch (error) {
     if (isFailure(error, "corruptRecord")) return error
     throw error
   }
 }
 
-/** Durable when it resolves. A device without room for it gives back a part of its ballast. */
-export function writeControlRecord(disk: Disk, folder: string, record: ControlRecord): Promise<void> {
+/**
+ * The newest that can be read. Undefined: the device has none yet. Where none can be read the failure is
+ * returned, since other devices have copies. Throws `deviceFailed`, `invalidConfig` (a later release's).
+ */
+export async function readControlRecord(disk: Disk, folder: string): Promise<ControlRecord | Failure | undefined> {
+  const copies = await mapBounded(NAMES, NAMES.length, name => readCopy(disk, `${folder}/${name}`))
+  let newest: ControlRecord | undefined
+  for (const copy of copies) {
+    if (copy === undefined || copy instanceof Error) continue
+    if (newest === undefined || copy.generation > newest.generation) newest = copy
+  }
+  return newest ?? copies.find(copy => copy !== undefined)
+}
+
+/** Durable when it resolves. */
+export async function writeControlRecord(disk: Disk, folder: string, record: ControlRecord): Promise<void> {
   const bytes = encodeControlRecord(record)
-  return withBallast(disk, folder, () => replaceRecordFile(disk, `${folder}/${NAME}`, bytes))
+  await mapBounded(NAMES, NAMES.length, name => replaceRecordFile(disk, `${folder}/${name}`, bytes))
 }

@@ -17,7 +17,7 @@ export const PROBE_NAME = "probe"
 /** What a folder may hold and still count as empty: the file system's own, our locks, a superblock cut off. */
 const NO_CONTENT = /^(lost\+found|owner\.sock.*|superblock\.new|probe)$/
 /** What a device holds before anything rests on it. */
-const UNUSED_CONTENT = /^(superblock|control|control\.new)$/
+const UNUSED_CONTENT = /^(superblock|control(\.second)?(\.new)?)$/
 
 export type FolderContent = { readonly kind: "empty" } | { readonly kind: "device"; readonly superblock: Superblock }
 

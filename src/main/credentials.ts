@@ -4,7 +4,7 @@
  */
 import { fail } from "../base/failures.js"
 import {
-  chooseControlRecord,
+  newestControlRecord,
   readControlRecord,
   readRecordFile,
   readSuperblock,
@@ -30,7 +30,7 @@ export const unsealRootCredentials: UnsealRootCredentials = async (dataFolders, 
     const { deviceId: id, storeId } = superblock
     present.push({ id, storeId, record: await readControlRecord(disk, folder) })
   }
-  const chosen = chooseControlRecord(present)
+  const chosen = newestControlRecord(present)
   if (!chosen) throw fail("invalidConfig", { message: `no store in ${dataFolders.join(", ")}` })
   const fileKey = masterKeyFile === undefined ? undefined : await readMasterKeyFile(disk, masterKeyFile)
   const { root, adminToken } = openSecrets(chosen.record.secrets, fileKey)

@@ -87,6 +87,9 @@ test("a store that has run and lost its control record is not made anew", async 
   const machine = new Machine()
   await machine.start()
   const disk = machine.disk.boot()
-  for (const folder of FOLDERS) await disk.remove(`${folder}/control`)
+  for (const folder of FOLDERS) {
+    for (const name of ["control", "control.second"]) await disk.remove(`${folder}/${name}`)
+    await disk.makeFolder(`${folder}/log`)
+  }
   await assert.rejects(machine.start(), error => isFailure(error, "corruptRecord"))
 })

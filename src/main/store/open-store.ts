@@ -2,128 +2,55 @@
  * Opening a store: data folders become owned devices of one store, new or known.
  *
  * Promises  Nothing is written before every folder has been looked at, taken, and found to belong
- *           together. A refusal is one line that says what to do.
- * Order     look at all folders; lock them; make them devices where they are new; choose or make the
- *           control record; begin a life on each.
+ *           together. A refusal is one line that says what to do. A device that fails or hangs on the way
+ *           is left out, as if it were missing.
+ * Order     look at all folders; lock them; make them devices where the store is new; begin a life of one
+ *           number on each; write the record anew in that life's name, which puts an end to whatever
+ *           earlier lives tried in vain; then change it by what this start has found.
  */
-import { fail } from "../../base/failures.js"
-import { hexOf } from "../../base/bytes.js"
-import { parseDeviceId, parseEpoch, parseIncarnation, parseStoreId, rowKeyOf } from "../../base/ids.js"
-import type { DeviceId, Incarnation, StoreId } from "../../base/ids.js"
 import { must } from "../../base/assert.js"
-import { BLOCK_BYTES_DEFAULT } from "../../base/limits.js"
-import { defaultMetaCopies, shardCount, textOfPolicy, tolerance } from "../../base/policy.js"
+import { hexOf } from "../../base/bytes.js"
+import { fail, isFailure, type Failure } from "../../base/failures.js"
+import { parseDeviceId, type DeviceId, type Incarnation, type StoreId } from "../../base/ids.js"
+import { DEVICES_MAX } from "../../base/limits.js"
+import { textOfPolicy } from "../../base/policy.js"
+import { Keeper, nextGeneration, nextLife, probeDevice, type KeptFolder } from "../../coordination/index.js"
 import {
-  chooseControlRecord,
+  CALL_LIMITS,
+  countedIds,
   createSuperblock,
-  devicesMissing,
-  inspectFolder,
-  isMountPoint,
   Ownership,
-  readControlRecord,
-  type ControlChoice,
-  type PresentDevice,
+  queuedDisk,
+  withBallast,
   writeControlRecord,
 } from "../../device/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
-import type { Superblock } from "../../format/superblock.js"
 import { mapBounded } from "../../life/index.js"
-import { encodeLayout, planLayout } from "../../placement/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
 import type { FolderLock, FolderLocks } from "../../seams/lock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
 import type { ServeConfig } from "../config.js"
 import { policyOfNewStore } from "../config-core.js"
-import { FIRST_TABLET } from "../engine/engine.js"
+import { lookAt, type FolderLook } from "./look.js"
+import { firstRecord, makeDevices } from "./new-store.js"
 import { drawSecrets, openSecrets, sealSecrets, type StoreSecrets } from "./secrets.js"
-
-const DEVICES_AT_ONCE = 4
+import { planStart, type DeviceFolder, type KnownPlan, type Replacement, type StartPlan } from "./start-core.js"
+import { possibleFills, recordOfStart, type Fill } from "./start-record-core.js"
 
 export interface OpenedStore {
   readonly storeId: StoreId
+  /** Has taken effect. */
   readonly record: ControlRecord
   readonly secrets: StoreSecrets
-  /** In the record's order. */
+  /** Those that take part, in the record's order. */
   readonly devices: readonly Ownership[]
+  /** Of this process, the same on each device. */
   readonly incarnation: Incarnation
   /** This start made the store. */
   readonly isNew: boolean
-}
-
-interface FolderLook {
-  readonly path: string
-  /** Undefined: empty, or not there yet. */
-  readonly superblock: Superblock | undefined
-}
-
-async function lookAt(disk: Disk, path: string): Promise<FolderLook> {
-  if (!(await disk.exists(path))) return { path, superblock: undefined }
-  const content = await inspectFolder(disk, path)
-  return { path, superblock: content.kind === "device" ? content.superblock : undefined }
-}
-
-/** The record that counts; undefined for a new store, or one whose first start was cut off. */
-async function findRecord(disk: Disk, looks: readonly FolderLook[]) {
-  const present: PresentDevice[] = []
-  for (const { path, superblock } of looks) {
-    if (!superblock) continue
-    const { deviceId: id, storeId } = superblock
-    if (present.some(device => device.id === id)) {
-      throw fail("foreignFolder", { message: `${path} is a copy of another data folder; leave one of them out` })
-    }
-    present.push({ id, storeId, record: await readControlRecord(disk, path) })
-  }
-  const choice = chooseControlRecord(present)
-  const lived = choice ? undefined : looks.find(({ superblock }) => superblock && superblock.incarnation > 0)
-  // A store's first life begins once its record is on every device: this one is not new, it has lost it.
-  if (lived) throw fail("corruptRecord", { message: `${lived.path} belongs to a store whose control record is gone` })
-  return choice
-}
-
-/** Everything that speaks against this start, before anything is touched. */
-async function check(
-  disk: Disk,
-  looks: readonly FolderLook[],
-  config: ServeConfig,
-): Promise<ControlChoice | undefined> {
-  const choice = await findRecord(disk, looks)
-  if (!choice) {
-    policyOfNewStore(config, looks.length)
-    return undefined
-  }
-  const pathOf = (id: DeviceId) => looks.find(look => look.superblock?.deviceId === id)?.path ?? id
-  const [stranger] = choice.strangers
-  if (stranger !== undefined) {
-    throw fail("foreignFolder", { message: `${pathOf(stranger)} is no longer part of this store; leave it out` })
-  }
-  const tablet = choice.record.tablets.find(({ members }) => members.every(({ id }) => isMissing(choice, id)))
-  // Any one member has every acknowledged change; without one the names are not here.
-  if (tablet || choice.missing.length > tolerance(choice.record.policy)) throw devicesMissing(choice.missing)
-  // An empty folder where a device is missing may be a mount point that is not mounted: it is left alone.
-  const empty = looks.find(look => !look.superblock && !choice.missing.some(({ pathHint }) => pathHint === look.path))
-  if (empty) {
-    throw fail("foreignFolder", {
-      message: `${empty.path} is empty while the other folders belong to a store; adding devices is not possible yet, leave it out`,
-    })
-  }
-  checkUnchanged(choice.record, config)
-  return choice
-}
-
-const isMissing = (choice: ControlChoice, id: DeviceId): boolean => choice.missing.some(device => device.id === id)
-
-/** Settings that a store keeps from its first start. */
-function checkUnchanged(record: ControlRecord, config: ServeConfig): void {
-  const differs = (name: string, has: string, asked: string | undefined) => {
-    if (asked === undefined || asked === has) return
-    throw fail("invalidConfig", {
-      message: `this store has ${name} ${has}, not ${asked}; changing it is not possible yet`,
-    })
-  }
-  differs("--redundancy", textOfPolicy(record.policy), config.policy && textOfPolicy(config.policy))
-  differs("--block-size", String(record.blockBytes), config.blockBytes?.toString())
-  differs("--meta-copies", String(record.metaCopies), config.metaCopies?.toString())
+  /** What became of folders that did not simply open: one line each. */
+  readonly notes: readonly string[]
 }
 
 export async function openStore(
@@ -134,63 +61,317 @@ export async function openStore(
   config: ServeConfig,
   masterKeyOfFile: Uint8Array | undefined,
 ): Promise<OpenedStore> {
-  const seen = await inspect(disk, config, masterKeyOfFile)
-  const held: FolderLock[] = []
+  const start = new Start(clock, random, disk, locks, config, masterKeyOfFile)
   try {
-    for (const path of foldersToTake(seen.looks, seen.choice)) {
-      await disk.makeFolder(path)
-      held.push(await locks.take(path))
-    }
-    // What was seen before the locks were held may have changed since.
-    const { looks, choice, secretsOfKnown } = await inspect(disk, config, masterKeyOfFile)
-    const known = choice?.record
-    const devices = known ? devicesOf(looks) : await makeDevices(clock, random, disk, looks)
-    const secrets = withRootKey(
-      secretsOfKnown ?? drawSecrets(random, clock.wallMs(), masterKeyOfFile, config.rootKey),
-      config,
-    )
-    const record = known
-      ? nextRecord(known, devices, secrets === secretsOfKnown ? known.secrets : sealSecrets(secrets, random))
-      : await firstRecord(disk, devices, config, sealSecrets(secrets, random))
-    // Also where a replacement was cut off: each device must have the record before anything rests on it.
-    if (record !== known || choice?.behind.length !== 0) {
-      await mapBounded(devices, DEVICES_AT_ONCE, ({ path }) => writeControlRecord(disk, path, record))
-    }
-    const owned = await begin(clock, disk, held, devices, record)
-    const incarnation = parseIncarnation(Math.max(...owned.map(({ identity }) => identity.incarnation)))
-    return { storeId: record.storeId, record, secrets, devices: owned, incarnation, isNew: known === undefined }
+    return await start.open()
   } catch (error) {
-    for (const lock of held) await lock.release()
+    await start.giveBack()
     throw error
+  } finally {
+    start.end()
   }
 }
 
-/** Looks at every folder and throws whatever speaks against this start; touches nothing. */
-async function inspect(disk: Disk, config: ServeConfig, masterKeyOfFile: Uint8Array | undefined) {
-  const looks: FolderLook[] = []
-  for (const path of config.dataFolders) looks.push(await lookAt(disk, path))
-  const choice = await check(disk, looks, config)
-  return { looks, choice, secretsOfKnown: choice && openSecrets(choice.record.secrets, masterKeyOfFile) }
+/** What is one folder's trouble; a file system that was made read-only takes no lock. */
+const LEFT_OUT = ["deviceFailed", "corruptRecord", "invalidConfig"] as const
+
+/** A folder whose device failed on the way, and is to be left out. */
+class FolderFailed extends Error {
+  override readonly name = "FolderFailed"
+
+  constructor(
+    readonly path: string,
+    readonly failure: Failure,
+  ) {
+    super(failure.message, { cause: failure })
+  }
 }
 
-type Device = FolderLook & { readonly superblock: Superblock }
+interface Plan {
+  readonly looks: readonly FolderLook[]
+  readonly plan: StartPlan
+  readonly secretsOfKnown: StoreSecrets | undefined
+}
 
-const devicesOf = (looks: readonly FolderLook[]): Device[] =>
-  looks.flatMap(({ path, superblock }) => (superblock ? [{ path, superblock }] : []))
+class Start {
+  private readonly failed = new Map<string, Failure>()
+  private readonly held = new Map<string, FolderLock>()
+  private readonly owned: Ownership[] = []
+  private readonly disks = new Map<string, Disk>()
+  private readonly watch = new AbortController()
 
-/** All folders of a new store; of a known one those that hold a device. */
-const foldersToTake = (looks: readonly FolderLook[], choice: ControlChoice | undefined): readonly string[] =>
-  (choice ? devicesOf(looks) : looks).map(({ path }) => path)
+  constructor(
+    private readonly clock: Clock,
+    private readonly random: Random,
+    private readonly disk: Disk,
+    private readonly locks: FolderLocks,
+    private readonly config: ServeConfig,
+    private readonly masterKeyOfFile: Uint8Array | undefined,
+  ) {}
 
-/** Every folder gets its superblock before any gets a control record, so that a start that is cut off begins again. */
-async function makeDevices(clock: Clock, random: Random, disk: Disk, looks: readonly FolderLook[]): Promise<Device[]> {
-  const begun = looks.find(look => look.superblock !== undefined)?.superblock?.storeId
-  const storeId = begun ?? parseStoreId(hexOf(random.bytes(16)))
-  return mapBounded(looks, DEVICES_AT_ONCE, async ({ path, superblock }) => {
-    if (superblock) return { path, superblock }
-    const device = { storeId, deviceId: parseDeviceId(hexOf(random.bytes(8))), createdMs: clock.wallMs() }
-    return { path, superblock: await createSuperblock(disk, path, device) }
-  })
+  async open(): Promise<OpenedStore> {
+    for (;;) {
+      try {
+        return await this.tryToOpen()
+      } catch (error) {
+        // Each round has one folder less, until the plan says that it cannot do without.
+        if (!(error instanceof FolderFailed) || this.failed.has(error.path)) throw error
+        this.failed.set(error.path, error.failure)
+        await this.giveBack()
+      }
+    }
+  }
+
+  /** Ends the watch over calls that are still going on. */
+  end(): void {
+    this.watch.abort()
+  }
+
+  async giveBack(): Promise<void> {
+    for (const device of this.owned.splice(0)) await device.release().catch(() => undefined)
+    for (const lock of this.held.values()) await lock.release().catch(() => undefined)
+    this.held.clear()
+  }
+
+  private async tryToOpen(): Promise<OpenedStore> {
+    const seen = await this.look()
+    for (const { path } of foldersToTake(seen)) await this.lock(path)
+    // What was seen before the locks were held may have changed since.
+    const locked = await this.look()
+    for (const { path } of foldersToTake(locked)) if (!this.held.has(path)) throw fail("folderInUse", { path })
+    const { plan, looks } = locked
+    if (plan.kind === "new") return this.makeStore(looks)
+    return this.resume(plan, looks, must(locked.secretsOfKnown, "a known store has secrets"))
+  }
+
+  /** Looks at every folder and throws whatever speaks against this start; touches nothing. */
+  private async look(): Promise<Plan> {
+    const looks = await mapBounded(this.config.dataFolders, DEVICES_MAX, async (path): Promise<FolderLook> => {
+      const failure = this.failed.get(path)
+      if (failure) return { path, isMountPoint: false, content: { kind: "broken", failure } }
+      return lookAt(this.diskOf(path), path)
+    })
+    const plan = planStart(looks)
+    if (plan.kind === "new") {
+      policyOfNewStore(this.config, looks.length)
+      return { looks, plan, secretsOfKnown: undefined }
+    }
+    checkUnchanged(plan.record, this.config)
+    return { looks, plan, secretsOfKnown: openSecrets(plan.record.secrets, this.masterKeyOfFile) }
+  }
+
+  private diskOf(path: string): Disk {
+    const known = this.disks.get(path)
+    if (known) return known
+    const bounded = queuedDisk(this.disk, this.clock, CALL_LIMITS, this.watch.signal, () => undefined)
+    this.disks.set(path, bounded)
+    return bounded
+  }
+
+  private async lock(path: string): Promise<void> {
+    await this.orLeftOut(path, async () => {
+      await this.diskOf(path).makeFolder(path)
+      this.held.set(path, await this.locks.take(path))
+    })
+  }
+
+  /** A device that fails is left out; everything else is as it is. */
+  private async orLeftOut<T>(path: string, run: () => Promise<T>): Promise<T> {
+    try {
+      return await run()
+    } catch (error) {
+      if (isFailure(error, ...LEFT_OUT)) throw new FolderFailed(path, error)
+      throw error
+    }
+  }
+
+  /** Begins a life on the device, for this process to keep. */
+  private async own({ path, superblock }: DeviceFolder, life: Incarnation): Promise<Ownership> {
+    const lock = must(this.held.get(path), "every device is locked")
+    const owned = await this.orLeftOut(path, () => Ownership.begin(this.clock, this.disk, lock, superblock, life))
+    this.held.delete(path)
+    this.owned.push(owned)
+    return owned
+  }
+
+  private async makeStore(looks: readonly FolderLook[]): Promise<OpenedStore> {
+    const { clock, random, config } = this
+    const diskOf = (path: string) => this.diskOf(path)
+    const devices = await makeDevices(clock, random, diskOf, looks)
+    const life = lifeAfter(looks)
+    const secrets = drawSecrets(random, clock.wallMs(), this.masterKeyOfFile, config.rootKey)
+    const sealed = sealSecrets(secrets, random)
+    const record = await firstRecord(diskOf, devices, config, sealed, nextGeneration(life, 0))
+    for (const device of devices) await this.own(device, life)
+    await mapBounded(devices, DEVICES_MAX, ({ path }) => writeControlRecord(this.diskOf(path), path, record))
+    return this.opened(record, secrets, life, true, [])
+  }
+
+  private async resume(
+    plan: KnownPlan,
+    looks: readonly FolderLook[],
+    secretsOfKnown: StoreSecrets,
+  ): Promise<OpenedStore> {
+    const life = lifeAfter(looks)
+    const missing = plan.missing.map(({ id }) => id)
+    for (const device of plan.present) await this.own(device, life)
+    const renewed = await this.renew(plan, life)
+    const back = await this.takeBack(plan.returning, life)
+    const filled = await this.fill(renewed, missing, plan.replacements, life)
+    const folders = [...plan.present, ...back.folders, ...filled.folders]
+    const secrets = withRootKey(secretsOfKnown, this.config)
+    const sealed = secrets === secretsOfKnown ? renewed.secrets : sealSecrets(secrets, this.random)
+    const troubles: string[] = []
+    const kept = folders.map(({ path, superblock }): KeptFolder => {
+      return { id: superblock.deviceId, path, disk: this.diskOf(path) }
+    })
+    const onFailed = (id: DeviceId, failure: Failure) => void troubles.push(`device ${id}: ${failure.message}`)
+    const keeper = new Keeper(this.clock, life, renewed, () => kept, onFailed)
+    const findings = {
+      missing,
+      back: back.folders.map(({ superblock }) => superblock.deviceId),
+      fills: filled.fills,
+      paths: new Map(folders.map(({ path, superblock }) => [superblock.deviceId, path])),
+      secrets: sealed,
+    }
+    const nowMs = this.clock.wallMs()
+    const record = await keeper.change("start", before => recordOfStart(before, findings, nowMs))
+    await keeper.stop()
+    return this.opened(record, secrets, life, false, [...plan.notes, ...back.notes, ...filled.notes, ...troubles])
+  }
+
+  /**
+   * The record under a generation of this life, on more than half of the devices that count: what earlier
+   * lives tried in vain, and may lie somewhere, is older from now on.
+   */
+  private async renew({ record, present }: KnownPlan, life: Incarnation): Promise<ControlRecord> {
+    const renewed = { ...record, generation: nextGeneration(life, record.generation) }
+    const accepted = await mapBounded(present, DEVICES_MAX, async ({ path }) => {
+      const disk = this.diskOf(path)
+      try {
+        await this.orLeftOut(path, () => withBallast(disk, path, () => writeControlRecord(disk, path, renewed)))
+        return true
+      } catch (error) {
+        if (isFailure(error, "deviceFull")) return false
+        throw error
+      }
+    })
+    if (2 * accepted.filter(Boolean).length > countedIds(record).length) return renewed
+    throw fail("deviceFull", { message: "too few devices have room for the control record; make some" })
+  }
+
+  /** Devices that are out and here again take part once they are seen to work. */
+  private async takeBack(returning: readonly DeviceFolder[], life: Incarnation): Promise<Taken> {
+    const folders: DeviceFolder[] = []
+    const notes: string[] = []
+    for (const device of returning) {
+      const { path, superblock } = device
+      const what = `device ${superblock.deviceId} at ${path}`
+      const failure = await this.whyNot(async () => {
+        await probeDevice(this.random, this.diskOf(path), path)
+        await this.own(device, life)
+      })
+      if (failure === undefined) folders.push(device)
+      notes.push(failure ? `${what} stays out: ${failure.message}` : `${what} is back, and is brought what it lacks`)
+    }
+    return { folders, notes }
+  }
+
+  /** Makes devices of the empty folders that take a missing one's place. */
+  private async fill(
+    record: ControlRecord,
+    missing: readonly DeviceId[],
+    replacements: readonly Replacement[],
+    life: Incarnation,
+  ): Promise<Taken & { readonly fills: readonly Fill[] }> {
+    const nowMs = this.clock.wallMs()
+    const wanted = await mapBounded(replacements, DEVICES_MAX, async ({ old, path, isMountPoint, begun }) => {
+      const capacityBytes = (await this.orLeftOut(path, () => this.diskOf(path).space(path))).totalBytes
+      const id = begun?.deviceId ?? parseDeviceId(hexOf(this.random.bytes(8)))
+      return { oldId: old.id, device: { id, pathHint: path, isMountPoint, capacityBytes } }
+    })
+    const { fills, refused } = possibleFills(record, missing, wanted, nowMs)
+    const notes = refused.map(
+      ({ fill, failure }) =>
+        `${fill.device.pathHint} does not take the place of device ${fill.oldId}: ${failure.message}`,
+    )
+    const done: Fill[] = []
+    const folders: DeviceFolder[] = []
+    for (const fill of fills) {
+      const { id: deviceId, pathHint: path } = fill.device
+      const begun = replacements.find(each => each.path === path)?.begun
+      const failure = await this.whyNot(async () => {
+        const identity = { storeId: record.storeId, deviceId, createdMs: nowMs }
+        const folder = { path, superblock: begun ?? (await createSuperblock(this.diskOf(path), path, identity)) }
+        await this.own(folder, life)
+        folders.push(folder)
+        done.push(fill)
+      })
+      notes.push(
+        failure
+          ? `${path} cannot take the place of device ${fill.oldId}: ${failure.message}`
+          : `${path} takes the place of device ${fill.oldId}, as device ${deviceId}, and is filled`,
+      )
+    }
+    return { folders, notes, fills: done }
+  }
+
+  /** What failed, of what the start can do without. */
+  private async whyNot(run: () => Promise<void>): Promise<Failure | undefined> {
+    try {
+      await run()
+      return undefined
+    } catch (error) {
+      if (error instanceof FolderFailed) return error.failure
+      if (isFailure(error)) return error
+      throw error
+    }
+  }
+
+  private opened(
+    record: ControlRecord,
+    secrets: StoreSecrets,
+    incarnation: Incarnation,
+    isNew: boolean,
+    notes: readonly string[],
+  ): OpenedStore {
+    const devices = record.devices.flatMap(({ id }) => this.owned.filter(({ identity }) => identity.id === id))
+    return { storeId: record.storeId, record, secrets, devices, incarnation, isNew, notes }
+  }
+}
+
+interface Taken {
+  readonly folders: readonly DeviceFolder[]
+  readonly notes: readonly string[]
+}
+
+/** All folders of a new store; of a known one those that take part. */
+function foldersToTake({ plan, looks }: Plan): readonly { readonly path: string }[] {
+  return plan.kind === "new" ? looks : [...plan.present, ...plan.returning, ...plan.replacements]
+}
+
+/** A life after all that left a trace in these folders. */
+export const lifeAfter = (looks: readonly FolderLook[]): Incarnation =>
+  nextLife(
+    looks.flatMap(({ content }) => {
+      if (content.kind !== "device") return []
+      const { record, superblock } = content
+      const generation = record === undefined || record instanceof Error ? 0 : record.generation
+      return [{ incarnation: superblock.incarnation, generation }]
+    }),
+  )
+
+/** Settings that a store keeps from its first start. */
+function checkUnchanged(record: ControlRecord, config: ServeConfig): void {
+  const differs = (name: string, has: string, asked: string | undefined, advice: string) => {
+    if (asked === undefined || asked === has) return
+    throw fail("invalidConfig", { message: `this store has ${name} ${has}, not ${asked}; ${advice}` })
+  }
+  const asked = config.policy && textOfPolicy(config.policy)
+  const change = "start without it, and change it with: hayloft redundancy set"
+  differs("--redundancy", textOfPolicy(record.policy), asked, change)
+  differs("--block-size", String(record.blockBytes), config.blockBytes?.toString(), "it cannot be changed")
+  differs("--meta-copies", String(record.metaCopies), config.metaCopies?.toString(), "it cannot be changed")
 }
 
 /** The operator's root key, where one was given, takes the place of the one before. */
@@ -198,98 +379,4 @@ function withRootKey(secrets: StoreSecrets, { rootKey }: ServeConfig): StoreSecr
   const { root } = secrets
   if (!rootKey || (rootKey.accessKeyId === root.accessKeyId && rootKey.secret === root.secret)) return secrets
   return { ...secrets, root: { ...root, ...rootKey } }
-}
-
-/**
- * The record with what this start changes: paths, root key, and tablets without their missing members
- * (a device that comes back is no member, so that its old rows are never taken for the truth). The
- * same record where nothing changes.
- */
-function nextRecord(record: ControlRecord, present: readonly Device[], secrets: Uint8Array): ControlRecord {
-  const pathOf = (id: DeviceId) => present.find(({ superblock }) => superblock.deviceId === id)?.path
-  const devices = record.devices.map(device => ({ ...device, pathHint: pathOf(device.id) ?? device.pathHint }))
-  const tablets = record.tablets.map(tablet => {
-    const members = tablet.members.filter(({ id }) => pathOf(id) !== undefined)
-    return members.length === tablet.members.length
-      ? tablet
-      : { ...tablet, members, epoch: parseEpoch(tablet.epoch + 1) }
-  })
-  const isSame =
-    secrets === record.secrets &&
-    devices.every(({ pathHint }, i) => pathHint === record.devices[i]?.pathHint) &&
-    tablets.every((tablet, i) => tablet === record.tablets[i])
-  return isSame ? record : { ...record, generation: record.generation + 1, devices, tablets, secrets }
-}
-
-async function firstRecord(
-  disk: Disk,
-  devices: readonly Device[],
-  config: ServeConfig,
-  secrets: Uint8Array,
-): Promise<ControlRecord> {
-  const policy = policyOfNewStore(config, devices.length)
-  const metaCopies = config.metaCopies ?? defaultMetaCopies(devices.length, policy)
-  const ids = devices.map(({ superblock }) => superblock.deviceId)
-  const layout = planLayout(
-    ids.map(id => ({ id, weight: 1 })),
-    shardCount(policy),
-  )
-  return {
-    storeId: must(devices[0], "a store has devices").superblock.storeId,
-    generation: 1,
-    devices: await mapBounded(devices, DEVICES_AT_ONCE, async ({ path, superblock }) => {
-      return {
-        id: superblock.deviceId,
-        weight: 1,
-        pathHint: path,
-        isMountPoint: await isMountPoint(disk, path),
-        state: "active",
-        stateSinceMs: superblock.createdMs,
-        capacityBytes: (await disk.space(path)).totalBytes,
-        more: [],
-      }
-    }),
-    policy,
-    isPolicyAutomatic: config.policy === undefined,
-    policyVersion: 1,
-    blockBytes: config.blockBytes ?? BLOCK_BYTES_DEFAULT,
-    metaCopies,
-    tablets: [
-      {
-        id: FIRST_TABLET,
-        epoch: parseEpoch(1),
-        members: ids.slice(0, metaCopies).map(id => ({ id, since: parseEpoch(1) })),
-        learners: [],
-        start: rowKeyOf(""),
-        end: undefined,
-        more: [],
-      },
-    ],
-    layout: { version: layout.version, table: encodeLayout(layout), devices: ids },
-    previousLayout: undefined,
-    secrets,
-    region: config.region ?? "",
-    more: [],
-  }
-}
-
-/** Begins a life on each device that is here, in the record's order. */
-async function begin(
-  clock: Clock,
-  disk: Disk,
-  held: readonly FolderLock[],
-  devices: readonly Device[],
-  record: ControlRecord,
-): Promise<Ownership[]> {
-  const owned: Ownership[] = []
-  for (const { id } of record.devices) {
-    const device = devices.find(({ superblock }) => superblock.deviceId === id)
-    if (!device) continue
-    const lock = must(
-      held.find(({ folder }) => folder === device.path),
-      "every device is locked",
-    )
-    owned.push(await Ownership.begin(clock, disk, lock, device.superblock))
-  }
-  return owned
 }

@@ -1,5 +1,4 @@
 /** What an operator should know before trusting this start with data: one line each. */
-import type { DeviceId } from "../../base/ids.js"
 import type { Disk } from "../../seams/disk/contract.js"
 import type { ListenAddress, ServeConfig } from "../config.js"
 import type { OpenedStore } from "./open-store.js"
@@ -22,10 +21,10 @@ export async function warningsOf(
   if (!config.tls && !isLoopback(config.adminListen)) {
     warnings.push(`the admin port listens on ${config.adminListen.host} without TLS: its token can be read on the way`)
   }
-  const isHere = (id: DeviceId) => store.devices.some(({ identity }) => identity.id === id)
-  const missing = store.record.devices.filter(({ id }) => !isHere(id)).map(({ pathHint }) => pathHint)
-  if (missing.length > 0)
-    warnings.push(`missing: the devices last at ${missing.join(", ")}; folders there are left alone`)
+  warnings.push(...store.notes)
+  for (const { id, pathHint, state } of store.record.devices) {
+    if (state === "out") warnings.push(`missing: device ${id}, last at ${pathHint}`)
+  }
   for (const { identity } of store.devices) {
     const folder = identity.path
     const { fileSystemKind } = await disk.space(folder)
