@@ -17,12 +17,14 @@ import { nextPace, PACE_AT_START, TRANQUILITY_MAX } from "./pace-core.js"
 
 export const TRANQUILITY_DEFAULT = 2
 export const CHORES_MAX = 1_000
+/** How often a paused chore looks whether it still is; waking it looks at once. */
+const PAUSED_LOOK_MS = 1_000
 
 /** One chore and how it is getting on. */
 class PacedChore {
   #pace: Pace = PACE_AT_START
   #lastError: string | undefined
-  #rest: AbortController | undefined
+  #resting: AbortController | undefined
   #woken = false
   tranquility = TRANQUILITY_DEFAULT
 
@@ -30,13 +32,14 @@ class PacedChore {
     readonly chore: Chore,
     private readonly clock: Clock,
     private readonly telemetry: Telemetry,
+    private readonly isPaused: () => boolean,
   ) {}
 
   get status(): ChoreStatus {
     return {
       name: this.chore.name,
       state: this.#pace.state,
-      progress: this.chore.progress(),
+      progress: `${this.isPaused() ? "paused; " : ""}${this.chore.progress()}`,
       lastError: this.#lastError,
       tranquility: this.tranquility,
     }
@@ -45,19 +48,23 @@ class PacedChore {
   /** Ends a rest, or skips the next one if a step is under way: it may have looked too early. */
   wake(): void {
     this.#woken = true
-    this.#rest?.abort()
+    this.#resting?.abort()
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const endRest = (): void => this.#rest?.abort()
+    const endRest = (): void => this.#resting?.abort()
     signal.addEventListener("abort", endRest)
     try {
       while (!signal.aborted && this.#pace.state !== "done") {
         this.#woken = false
+        if (this.isPaused()) {
+          await this.#rest(PAUSED_LOOK_MS)
+          continue
+        }
         const startedMs = this.clock.monotonicMs()
         const state = await this.#step(signal)
         this.#pace = nextPace(this.#pace, state, this.clock.monotonicMs() - startedMs, this.tranquility)
-        if (!signal.aborted) await this.#restNow()
+        if (!signal.aborted) await this.#rest(this.#pace.restMs)
       }
     } finally {
       signal.removeEventListener("abort", endRest)
@@ -77,23 +84,27 @@ class PacedChore {
   }
 
   /** Even without rest the event loop gets a turn, so that a busy chore starves nobody. */
-  async #restNow(): Promise<void> {
-    this.#rest = new AbortController()
-    await this.clock.sleep(this.#woken ? 0 : this.#pace.restMs, this.#rest.signal)
-    this.#rest = undefined
+  async #rest(restMs: number): Promise<void> {
+    this.#resting = new AbortController()
+    await this.clock.sleep(this.#woken ? 0 : restMs, this.#resting.signal)
+    this.#resting = undefined
   }
 }
 
 export class ChoreRunner implements Living {
   readonly #chores: ReadonlyMap<string, PacedChore>
 
+  /** `isPaused`: of a chore, by its name; it takes no step while it is. */
   constructor(
     readonly name: string,
     chores: readonly Chore[],
     clock: Clock,
     telemetry: Telemetry,
+    isPaused: (choreName: string) => boolean = () => false,
   ) {
-    this.#chores = new Map(chores.map(chore => [chore.name, new PacedChore(chore, clock, telemetry)]))
+    this.#chores = new Map(
+      chores.map(chore => [chore.name, new PacedChore(chore, clock, telemetry, () => isPaused(chore.name))]),
+    )
     assert(this.#chores.size === chores.length, "two chores have one name")
     assert(chores.length <= CHORES_MAX, "more chores than can run side by side")
     telemetry.metrics.gauge("hayloft_chore_failing", "1 while a chore's latest step failed", () =>

@@ -8,17 +8,18 @@
  */
 import { AccountService, type RootKey } from "../../access/index.js"
 import { must } from "../../base/assert.js"
-import { asFailure, Failure } from "../../base/failures.js"
+import { asFailure, fail, Failure } from "../../base/failures.js"
 import type { DeviceId, Incarnation, Position } from "../../base/ids.js"
-import { Layouts, LocalBlocks } from "../../block/index.js"
-import { forgetLearners, markOut, tabletOf } from "../../cluster/index.js"
+import { textOfPolicy, type Policy } from "../../base/policy.js"
+import { Layouts, LocalBlocks, shapeOf } from "../../block/index.js"
+import { forgetLearners, layoutOf, markOut, tabletOf } from "../../cluster/index.js"
 import { Keeper } from "../../coordination/index.js"
 import { Spaces, type SpaceLimits } from "../../device/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import { mapBounded, type Chore, type Living } from "../../life/index.js"
 import { createServices, type Services } from "../../object/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
-import type { Compute } from "../../seams/compute/index.js"
+import { slabBytesOf, type Compute } from "../../seams/compute/index.js"
 import type { Disk } from "../../seams/disk/contract.js"
 import type { Random } from "../../seams/random/contract.js"
 import type { Stores } from "../../seams/store/contract.js"
@@ -28,7 +29,8 @@ import type { CheckpointRunner } from "./checkpoint-job.js"
 import { DeviceSet, type OwnedFolder } from "./device-set.js"
 import { openDevice, type DeviceOptions, type DevicePlace, type DeviceStack } from "./device-stack.js"
 import { FIRST_TABLET } from "./first-tablet.js"
-import { layoutOf, StoreControl } from "./store-control.js"
+import { redundancyOf } from "./redundancy.js"
+import { StoreControl } from "./store-control.js"
 
 const DEVICES_AT_ONCE = 4
 
@@ -71,8 +73,14 @@ export interface Engine {
   /** To be supervised until the stop signal. */
   readonly livings: readonly Living[]
   readonly chores: readonly Chore[]
+  /** Hands over what wakes the chore of that name as soon as there is something to repair. */
+  onRepairDue(wake: () => void): void
   /** Opens a folder that this process has come to own: a new device, or one that comes back. */
   bringIn(folder: OwnedFolder): Promise<DeviceStack>
+  /** Closes a device that is no part of the store any more, and gives up its folder. */
+  giveUp(id: DeviceId, reason: Failure): void
+  /** Throws `invalidArgument` for a policy whose blocks this process has no memory for. */
+  checkPolicy(policy: Policy): void
   /** After the livings have ended: waits for what is under way, makes a last checkpoint, closes. */
   stop(): Promise<void>
 }
@@ -94,6 +102,7 @@ class EngineBuilder {
   private readonly layouts: Layouts
   private readonly control: StoreControl
   private readonly spaces: Spaces
+  private wakeRepair: () => void = () => undefined
 
   constructor(
     private readonly seams: Seams,
@@ -108,7 +117,7 @@ class EngineBuilder {
     const folders = () => this.devices.open.map(({ place, disk }) => ({ id: place.id, path: place.path, disk }))
     this.keeper = new Keeper(clock, incarnation, record, folders, onTrouble)
     this.layouts = new Layouts(layoutOf(layout), previousLayout && layoutOf(previousLayout))
-    this.control = new StoreControl(this.keeper, this.devices, this.layouts, clock, telemetry.log, {
+    this.control = new StoreControl(this.keeper, this.devices, this.layouts, clock, telemetry.log, () => undefined, {
       refuseSingleCopy: settings.refuseSingleCopy ?? false,
     })
   }
@@ -137,6 +146,7 @@ class EngineBuilder {
         blockBytes: keeper.record.blockBytes,
       },
       incarnation,
+      redundancyOf(this.control, this.layouts, clock, telemetry.log, () => this.wakeRepair()),
     )
     const accounts = new AccountService(random, tablet, masterKey, root)
     // What was left over may be so much that writes would wait for a checkpoint, and nobody makes one yet.
@@ -155,7 +165,10 @@ class EngineBuilder {
       },
       livings: [devices],
       chores: [...services.chores, control],
+      onRepairDue: wake => (this.wakeRepair = wake),
       bringIn: folder => this.bringIn(folder),
+      giveUp: (id, reason) => devices.remove(id, reason),
+      checkPolicy: policy => this.checkPolicy(policy),
       stop: () => this.stop(tablet),
     }
   }
@@ -206,6 +219,14 @@ class EngineBuilder {
     for (const { member, failure } of failed) await this.goOnWithout(member.id, failure)
     const left = members.filter(member => !failed.some(each => each.member === member))
     return { members: left, recovered: position }
+  }
+
+  private checkPolicy(policy: Policy): void {
+    const { compute } = this.seams
+    if (slabBytesOf(shapeOf(policy), this.keeper.record.blockBytes) <= compute.slabs.slabBytes) return
+    throw fail("invalidArgument", {
+      message: `a redundancy of ${textOfPolicy(policy)} needs more memory for each block than this store began with; choose one with fewer parity shards`,
+    })
   }
 
   private async bringIn(folder: OwnedFolder): Promise<DeviceStack> {

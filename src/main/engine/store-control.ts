@@ -9,22 +9,27 @@
  */
 import { assert, must } from "../../base/assert.js"
 import { fail, isFailure, type Failure } from "../../base/failures.js"
-import type { DeviceId, Epoch } from "../../base/ids.js"
+import { firstOf } from "../../base/first-of.js"
+import { rowKeyOf, type DeviceId, type Epoch } from "../../base/ids.js"
+import type { Policy } from "../../base/policy.js"
 import type { Layouts } from "../../block/index.js"
 import {
   addLearner,
   deviceOf,
   dropMembers,
+  followDevices,
+  forgetDevice,
+  layoutOf,
   markOut,
   markReturning,
+  narrowLayout,
   nextMemberStep,
   promoteLearner,
   tabletOf,
 } from "../../cluster/index.js"
 import type { Keeper } from "../../coordination/index.js"
-import type { ControlLayout, ControlMember, ControlRecord } from "../../format/control-record.js"
+import type { ControlMember, ControlRecord } from "../../format/control-record.js"
 import type { Chore, StepOutcome } from "../../life/index.js"
-import { decodeLayout, type Layout } from "../../placement/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { Member, type ConfigurationKeeper, type Primary } from "../../tablet/index.js"
@@ -32,7 +37,7 @@ import type { DeviceSet } from "./device-set.js"
 import type { DeviceStack } from "./device-stack.js"
 import { FIRST_TABLET } from "./first-tablet.js"
 
-export const layoutOf = ({ table, version, devices }: ControlLayout): Layout => decodeLayout(table, version, devices)
+const ALL_ROWS = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(64)) }
 
 export class StoreControl implements Chore, ConfigurationKeeper {
   readonly name = "members"
@@ -50,6 +55,8 @@ export class StoreControl implements Chore, ConfigurationKeeper {
     private readonly layouts: Layouts,
     private readonly clock: Clock,
     private readonly log: Log,
+    /** Those that blocks lie under or that buckets chose; undefined while nobody has looked. */
+    private readonly policiesInUse: () => readonly Policy[] | undefined,
     private readonly options: { readonly refuseSingleCopy: boolean },
   ) {
     keeper.onChange(record => this.publish(record))
@@ -158,8 +165,37 @@ export class StoreControl implements Chore, ConfigurationKeeper {
     this.log.info("a device takes part again", { device: id, state: deviceOf(this.record, id).state })
   }
 
-  /** One step towards as many holders of names as there should be. */
+  /** One step of what follows from the devices that are there: the record, then who holds names. */
   async step(): Promise<StepOutcome> {
+    if (await this.followDevices()) return "busy"
+    return this.stepMembers()
+  }
+
+  /** Policies and width as the devices allow, and an end of devices that leave once they are empty; true where that changed something. */
+  private async followDevices(): Promise<boolean> {
+    const before = this.record
+    const leaver = before.devices.find(({ id, state }) => state === "leaving" && this.isEmptied(id))
+    const policies = this.policiesInUse()
+    await this.change("follow devices", record => {
+      const next = leaver === undefined ? record : forgetDevice(record, leaver.id, policies ?? [], false)
+      const followed = followDevices(next, policies ?? [])
+      return policies === undefined ? followed : narrowLayout(followed, policies)
+    })
+    if (leaver !== undefined) {
+      this.remove(leaver.id, fail("deviceFailed", { message: "the device has left the store", device: leaver.id }))
+    }
+    return this.record !== before
+  }
+
+  private isEmptied(id: DeviceId): boolean {
+    const { layout, previousLayout } = this.record
+    const isPlaced = layout.devices.includes(id) || previousLayout !== undefined
+    const stack = this.devices.find(id)
+    if (isPlaced || stack === undefined || this.holdsNames(id)) return false
+    return firstOf(stack.rows.range("needles", ALL_ROWS)) === undefined
+  }
+
+  private async stepMembers(): Promise<StepOutcome> {
     const tablet = must(this.tablet, "chores run once the tablet is there")
     const { learning } = tablet
     if (learning !== undefined && !learning.isComplete) {

@@ -1,0 +1,305 @@
+/**
+ * What an operator may change of a running store, carried out: the control record is changed, folders are
+ * taken and given up, and background work is woken; all that it sets moving goes on behind.
+ *
+ * Promises  A change that was refused has changed nothing; a folder that was taken for it is given up.
+ */
+import type {
+  AppliedChange,
+  ChangePlan,
+  DeviceCheck,
+  ProgressReport,
+  RedundancyReport,
+  StoreChange,
+  StoreOperations,
+} from "../../admin/index.js"
+import { fail, isFailure, type Failure } from "../../base/failures.js"
+import { parseDeviceId, type DeviceId } from "../../base/ids.js"
+import { textOfPolicy, type Policy } from "../../base/policy.js"
+import {
+  addDevice,
+  deviceOf,
+  drainDevice,
+  forgetDevice,
+  policyInWords,
+  previewChange,
+  removeDevice,
+  replaceDevice,
+  setPolicy,
+  setWeight,
+  storeRecoding,
+  type NewDevice,
+  type PreviewFacts,
+} from "../../cluster/index.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import type { ChoreRunner } from "../../life/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { OwnedFolder } from "./device-set.js"
+import type { Engine } from "./engine.js"
+
+/** What a folder would be as a device. */
+export interface FolderFacts {
+  readonly isMountPoint: boolean
+  readonly capacityBytes: number
+}
+
+export interface FolderTaken extends FolderFacts {
+  readonly folder: OwnedFolder
+  /** The record does not name it yet. */
+  readonly isNew: boolean
+}
+
+/** Folders that the running store looks at and takes. */
+export interface FolderTaker {
+  /** Touches nothing. Throws what `take` would throw because of the folder. */
+  inspect(path: string): Promise<FolderFacts>
+  take(path: string): Promise<FolderTaken>
+  /** Throws `deviceFailed` where the device does not do what it is told. */
+  probe(path: string): Promise<void>
+}
+
+/** What plans need to know of the store's contents. */
+export type PlanFacts = () => PreviewFacts
+
+/** Stands for a device that does not exist yet. */
+const NEW_ID = parseDeviceId("f".repeat(16))
+/** Work that an operator may pause. */
+const REPAIR = "repair"
+const SCRUB = "scrub"
+
+export class EngineOperations implements StoreOperations {
+  constructor(
+    private readonly engine: Engine,
+    private readonly folders: FolderTaker,
+    private readonly chores: ChoreRunner,
+    private readonly clock: Clock,
+    private readonly facts: PlanFacts,
+    private readonly recoding: () => ProgressReport | undefined,
+  ) {}
+
+  private get record(): ControlRecord {
+    return this.engine.keeper.record
+  }
+
+  async plan(change: StoreChange): Promise<ChangePlan> {
+    const newDevice = "path" in change ? { ...(await this.folders.inspect(change.path)), id: NEW_ID } : undefined
+    return this.planOf(change, newDevice && { ...newDevice, pathHint: pathOf(change) })
+  }
+
+  async change(change: StoreChange): Promise<AppliedChange> {
+    const taken = "path" in change ? await this.take(change.path) : undefined
+    const newDevice = taken && newDeviceOf(taken)
+    try {
+      const plan = this.planOf(change, newDevice)
+      const record = await this.engine.control.change(change.kind, before => this.decide(before, change, newDevice))
+      this.follow(change)
+      return { plan, generation: record.generation }
+    } catch (error) {
+      if (taken !== undefined) this.engine.giveUp(taken.folder.place.id, asReason(error))
+      throw error
+    }
+  }
+
+  private async take(path: string): Promise<FolderTaken> {
+    const taken = await this.folders.take(path)
+    if (!taken.isNew) {
+      await taken.folder.release()
+      const { id } = taken.folder.place
+      throw fail("invalidArgument", {
+        message: `${path} is device ${id} of this store: check it, and it takes part again`,
+      })
+    }
+    await this.engine.bringIn(taken.folder)
+    return taken
+  }
+
+  private decide(record: ControlRecord, change: StoreChange, device: NewDevice | undefined): ControlRecord {
+    const nowMs = this.clock.wallMs()
+    const { policies } = this.facts()
+    const inUse = policies.map(({ policy }) => policy)
+    switch (change.kind) {
+      case "addDevice":
+        return addDevice(record, needed(device), change.weight, inUse, nowMs)
+      case "drainDevice":
+        return drainDevice(record, change.id, inUse, nowMs)
+      case "removeDevice":
+        return removeDevice(record, change.id, inUse, nowMs)
+      case "forgetDevice":
+        return forgetDevice(record, change.id, inUse, change.acceptLoss)
+      case "replaceDevice":
+        return replaceDevice(record, change.id, needed(device), inUse, change.acceptLoss, nowMs)
+      case "setWeight":
+        return setWeight(record, change.id, change.weight, inUse, nowMs)
+      case "setRedundancy":
+        return this.setRedundancy(record, change, inUse)
+    }
+  }
+
+  private setRedundancy(
+    record: ControlRecord,
+    { policy, bucket }: Extract<StoreChange, { kind: "setRedundancy" }>,
+    inUse: readonly Policy[],
+  ): ControlRecord {
+    if (bucket !== undefined) {
+      throw fail("notImplemented", { message: "a bucket cannot have a redundancy of its own yet; set the store's" })
+    }
+    if (policy !== "automatic") this.engine.checkPolicy(policy)
+    return setPolicy(record, policy, inUse)
+  }
+
+  /** What follows at once from a change that is in force. */
+  private follow(change: StoreChange): void {
+    if (change.kind === "forgetDevice" || change.kind === "replaceDevice") {
+      this.engine.giveUp(change.id, fail("deviceFailed", { message: "the device was given up", device: change.id }))
+    }
+    for (const chore of [REPAIR, "members", "recode"]) this.wakeIfThere(chore)
+  }
+
+  private wakeIfThere(chore: string): void {
+    if (this.chores.status().some(({ name }) => name === chore)) this.chores.wake(chore)
+  }
+
+  private planOf(change: StoreChange, device: NewDevice | undefined): ChangePlan {
+    const before = this.record
+    const after = this.decide(before, change, device)
+    const facts = this.facts()
+    const bytes = facts.policies.reduce((sum, use) => sum + use.bytes, 0)
+    const preview = previewChange(before, after, facts, storeRecoding(before, after, bytes))
+    const named = [...before.devices, ...after.devices]
+    return {
+      summary: summaryOf(change),
+      policyBefore: textOfPolicy(preview.policyBefore),
+      policyAfter: textOfPolicy(preview.policyAfter),
+      devices: preview.devices.map(({ id, bytesIn, bytesOut }) => ({
+        ...(id === NEW_ID ? {} : { id }),
+        path: named.find(each => each.id === id)?.pathHint ?? "",
+        bytesIn: Math.round(bytesIn),
+        bytesOut: Math.round(bytesOut),
+      })),
+      movedBytes: Math.round(preview.movedBytes),
+      recodedBytes: Math.round(preview.recodedBytes),
+      hours: preview.hours,
+      survives: preview.survives,
+      ...(preview.usableBefore === undefined ? {} : { usableBytesBefore: Math.round(preview.usableBefore) }),
+      ...(preview.usableAfter === undefined ? {} : { usableBytesAfter: Math.round(preview.usableAfter) }),
+      warnings: warningsOf(change, preview.survives),
+    }
+  }
+
+  async checkDevice(id: DeviceId): Promise<DeviceCheck> {
+    const { pathHint, state } = deviceOf(this.record, id)
+    const isOpen = this.engine.devices.some(({ place }) => place.id === id)
+    if (!isOpen) await this.return(id, pathHint)
+    try {
+      await this.folders.probe(pathHint)
+    } catch (error) {
+      if (!isFailure(error, "deviceFull")) throw error
+      return { id, state: "full", finding: "the device works and has no room" }
+    }
+    const now = deviceOf(this.record, id).state
+    const finding = isOpen ? "the device reads and writes" : `the device works; it was ${state} and takes part again`
+    return { id, state: now, finding }
+  }
+
+  /** Takes back the folder of a device that is out. */
+  async return(id: DeviceId, path: string): Promise<void> {
+    const taken = await this.folders.take(path)
+    const { place } = taken.folder
+    if (place.id !== id) {
+      await taken.folder.release()
+      throw fail("foreignFolder", { message: `${path} is not device ${id}; replace the device to use this folder` })
+    }
+    await this.folders.probe(path)
+    const stack = await this.engine.bringIn(taken.folder)
+    await this.engine.control.bringIn(stack)
+    for (const chore of [REPAIR, "members"]) this.wakeIfThere(chore)
+  }
+
+  redundancy(): Promise<RedundancyReport> {
+    const { record } = this
+    const recoding = this.recoding()
+    return Promise.resolve({
+      policy: textOfPolicy(record.policy),
+      isAutomatic: record.isPolicyAutomatic,
+      meaning: policyInWords(record),
+      buckets: [],
+      ...(recoding === undefined ? {} : { recoding }),
+    })
+  }
+
+  setRepairPaused(isPaused: boolean): Promise<void> {
+    return this.setPaused(REPAIR, isPaused)
+  }
+
+  async startScrub(device: DeviceId | undefined): Promise<void> {
+    if (device !== undefined) deviceOf(this.record, device)
+    await this.setPaused(SCRUB, false)
+    this.wakeIfThere(SCRUB)
+  }
+
+  pauseScrub(): Promise<void> {
+    return this.setPaused(SCRUB, true)
+  }
+
+  private async setPaused(work: string, isPaused: boolean): Promise<void> {
+    await this.engine.control.change(isPaused ? "pause" : "resume", record => {
+      const others = record.pausedWork.filter(name => name !== work)
+      return { ...record, pausedWork: isPaused ? [...others, work] : others }
+    })
+    this.wakeIfThere(work)
+  }
+
+  setTranquility(chore: string, tranquility: number): void {
+    this.chores.setTranquility(chore, tranquility)
+  }
+
+  wakeChore(chore: string): void {
+    this.chores.wake(chore)
+  }
+}
+
+const pathOf = (change: StoreChange): string => ("path" in change ? change.path : "")
+
+const newDeviceOf = ({ folder, isMountPoint, capacityBytes }: FolderTaken): NewDevice => ({
+  id: folder.place.id,
+  pathHint: folder.place.path,
+  isMountPoint,
+  capacityBytes,
+})
+
+function needed(device: NewDevice | undefined): NewDevice {
+  if (device === undefined) throw fail("invalidArgument", { message: "the change needs a folder" })
+  return device
+}
+
+const asReason = (error: unknown): Failure =>
+  isFailure(error) ? error : fail("internal", { reason: String(error) }, error)
+
+function summaryOf(change: StoreChange): string {
+  switch (change.kind) {
+    case "addDevice":
+      return `${change.path} joins the store; shards move to it until it has its share`
+    case "drainDevice":
+      return `what device ${change.id} holds moves to the others; it stays part of the store`
+    case "removeDevice":
+      return `what device ${change.id} holds moves to the others; then it leaves the store`
+    case "forgetDevice":
+      return `device ${change.id} leaves the store for ever; what it held is rebuilt on the others`
+    case "replaceDevice":
+      return `${change.path} takes the place of device ${change.id}; what that held is rebuilt on it`
+    case "setWeight":
+      return `device ${change.id} gets a weight of ${change.weight}; shards move until the shares fit`
+    case "setRedundancy":
+      return change.policy === "automatic"
+        ? "the redundancy follows the number of devices"
+        : `new objects are stored as ${textOfPolicy(change.policy)}, and those that are there are brought to it`
+  }
+}
+
+function warningsOf(change: StoreChange, { before, after }: ChangePlan["survives"]): readonly string[] {
+  const warnings: string[] = []
+  if (after < before) warnings.push(`afterwards ${Math.max(0, after)} disks may fail, not ${before} as now`)
+  if ("acceptLoss" in change && change.acceptLoss)
+    warnings.push("objects that only this device could complete are lost")
+  return warnings
+}

@@ -1,0 +1,43 @@
+/** Redundancy: what repair and re-coding are told of the record, and what they have come to say of it. */
+import type { Layouts } from "../../block/index.js"
+import { finishTransition, markWhole } from "../../cluster/index.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import type { RedundancySource } from "../../object/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Log } from "../../seams/telemetry/contract.js"
+import type { StoreControl } from "./store-control.js"
+
+type Decide = (record: ControlRecord) => ControlRecord | undefined
+
+/** `wake`: there is work for the chores. */
+export function redundancyOf(
+  control: StoreControl,
+  layouts: Layouts,
+  clock: Clock,
+  log: Log,
+  wake: () => void,
+): RedundancySource {
+  const changing = new Set<string>()
+  /** Once at a time; who tells does so again while it is true. */
+  const change = (name: string, decide: Decide): void => {
+    if (changing.has(name)) return
+    changing.add(name)
+    void control
+      .change(name, decide)
+      .catch((error: unknown) =>
+        log.error("the control record could not be changed", { change: name, error: String(error) }),
+      )
+      .finally(() => changing.delete(name))
+  }
+  return {
+    layouts,
+    states: () => new Map(control.record.devices.map(device => [device.id, device])),
+    policyVersion: () => control.record.policyVersion,
+    policyOf: () => control.record.policy,
+    onDeviceWhole: id => change(`device ${id} is whole`, record => markWhole(record, id, clock.wallMs())),
+    onTransitionDone: version => {
+      change("shards have moved", record => (record.layout.version === version ? finishTransition(record) : record))
+    },
+    wake,
+  }
+}
