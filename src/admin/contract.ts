@@ -43,7 +43,7 @@ export interface DeviceReport {
   readonly reserveBytes?: number
   /** In volumes, of what is gone: compaction may give it back; absent: not known. */
   readonly deadBytes?: number
-  /** At the rate of the last hour; absent: it does not fill, or nobody has looked for long enough. */
+  /** At the rate of the last minutes; absent: it does not fill, or nobody has looked for long enough. */
   readonly fullInSeconds?: number
   /** "ext4", "xfs", "tmpfs" … or "unknown". */
   readonly fileSystemKind: string
@@ -264,6 +264,8 @@ export interface RedundancyReport {
   readonly meaning: string
   /** Buckets that have a policy of their own. */
   readonly buckets: readonly { readonly bucket: string; readonly policy: string }[]
+  /** While blocks are brought from one policy to another. */
+  readonly recoding?: ProgressReport
 }
 
 /** What the admin API asks of a running store. Refusals are failures whose words an operator understands. */

@@ -36,7 +36,7 @@ export const DEVICE = z
     usableBytes: count.optional().describe("free, and not kept back for deletes, repair and compaction"),
     reserveBytes: count.optional(),
     deadBytes: count.optional().describe("of what is gone: compaction may give it back"),
-    fullInSeconds: seconds.optional().describe("at the rate of the last hour; absent: it does not fill"),
+    fullInSeconds: seconds.optional().describe("at the rate of the last minutes; absent: it does not fill"),
     fileSystemKind: z.string(),
     queues: z.array(QUEUE),
   })
@@ -204,5 +204,6 @@ export const REDUNDANCY = z
     buckets: z
       .array(z.object({ bucket: z.string(), policy: z.string() }))
       .describe("buckets that have a policy of their own"),
+    recoding: PROGRESS.optional().describe("while blocks are brought from one policy to another"),
   })
   .meta({ id: "Redundancy" })

@@ -35,6 +35,8 @@ import {
 
 export interface Fullness {
   readonly fileSystemId: string
+  /** "ext4", "xfs", "tmpfs", "nfs" … or "unknown". */
+  readonly fileSystemKind: string
   readonly totalBytes: number
   /** What could still be written if all of the reserve were used. */
   readonly leftBytes: number
@@ -150,11 +152,11 @@ export class DeviceSpace implements Living, RoomMaker {
   }
 
   get fullness(): Fullness {
-    const { facts, limits, fileSystemId } = this.system
+    const { facts, limits, fileSystemId, fileSystemKind } = this.system
     const { totalBytes, reserveBytes, ballastBytes } = facts
     const level = mayTakeNeedles(facts, limits.fullBytes) ? "roomy" : mayTakeMetadata(facts, 0) ? "full" : "critical"
     return {
-      ...{ fileSystemId, totalBytes, reserveBytes, ballastBytes, level },
+      ...{ fileSystemId, fileSystemKind, totalBytes, reserveBytes, ballastBytes, level },
       leftBytes: leftBytes(facts),
       usableBytes: usableBytes(facts),
       secondsUntilFull: this.secondsUntilFull,
@@ -222,6 +224,10 @@ class FileSystem {
     readonly limits: SpaceLimits,
   ) {
     this.rate = new FillRate(limits.rateMs)
+  }
+
+  get fileSystemKind(): string {
+    return this.shown.fileSystemKind
   }
 
   get isLeft(): boolean {

@@ -21,7 +21,7 @@ import { openEngine, type Engine } from "./engine/engine.js"
 import type { RealSeams } from "./serve.js"
 import type { OpenedStore } from "./store/open-store.js"
 import { registerStatus } from "./store/status-metrics.js"
-import { sourcesOfEngine, SpaceLook } from "./store/status-of-engine.js"
+import { sourcesOfEngine } from "./store/status-of-engine.js"
 import { RunningStatus } from "./store/status.js"
 import { readVersion } from "./version.js"
 
@@ -72,20 +72,15 @@ export async function runStore(
     },
   )
   const chores = new ChoreRunner("chores", engine.chores, clock, telemetry)
-  const space = new SpaceLook(clock, () => engine.devices)
-  await space.look()
-  const sources = sourcesOfEngine(
-    clock,
-    {
-      record: () => engine.keeper.record,
-      devices: () => engine.devices,
-      whyOut: id => engine.control.whyOut(id),
-      tablet: engine.tablet,
-      compute,
-      chores: () => chores.status(),
-    },
-    space,
-  )
+  engine.onRepairDue(() => chores.wake("repair"))
+  const sources = sourcesOfEngine(clock, {
+    record: () => engine.keeper.record,
+    devices: () => engine.devices,
+    whyOut: id => engine.control.whyOut(id),
+    tablet: engine.tablet,
+    compute,
+    chores: () => chores.status(),
+  })
   const version = readVersion()
   const region = config.region ?? REGION_DEFAULT
   const facts = { storeId: store.storeId, version, region, startedMs: clock.wallMs() }
@@ -95,7 +90,7 @@ export async function runStore(
     engine,
     compute,
     status,
-    livings: [...engine.livings, chores, space, status],
+    livings: [...engine.livings, chores, status],
     stop: async () => {
       await engine.stop()
       await compute.close()

@@ -185,7 +185,12 @@ export function planText(plan: Plan): string {
 
 const lossesText = (losses: number): string => (losses < 0 ? "something is lost" : `any ${plural(losses, "lost disk")}`)
 
-export function redundancyText({ policy, isAutomatic, meaning, buckets }: Redundancy): string {
-  const own = buckets.map(({ bucket, policy: its }) => line("bucket", `${printable(bucket)} ${its}`))
-  return `${[line("redundancy", `${policy}${isAutomatic ? ", automatic" : ""}`), line("meaning", printable(meaning)), ...own].join("\n")}\n`
+export function redundancyText({ policy, isAutomatic, meaning, buckets, recoding }: Redundancy): string {
+  const lines = [
+    line("redundancy", `${policy}${isAutomatic ? ", automatic" : ""}`),
+    line("meaning", printable(meaning)),
+    ...buckets.map(({ bucket, policy: its }) => line("bucket", `${printable(bucket)} ${its}`)),
+    ...(recoding === undefined ? [] : [line("re-coding", workText(recoding))]),
+  ]
+  return `${lines.join("\n")}\n`
 }

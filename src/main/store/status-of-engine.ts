@@ -1,10 +1,10 @@
 /** What status sees of the engine: its devices, its record, its tablet, what devices owe. */
 import type { ChoreReport, QueueReport } from "../../admin/index.js"
 import { parseDeviceId, rowKeyOf, type DeviceId } from "../../base/ids.js"
-import { DEVICES_MAX, PARTITIONS } from "../../base/limits.js"
-import { CALL_LIMITS } from "../../device/index.js"
+import { PARTITIONS } from "../../base/limits.js"
+import { CALL_LIMITS, type DeviceSpace } from "../../device/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
-import { mapBounded, type ChoreStatus, type Living } from "../../life/index.js"
+import type { ChoreStatus } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Compute } from "../../seams/compute/index.js"
 import { COMMANDS_WAITING_MAX, type Primary } from "../../tablet/index.js"
@@ -12,7 +12,7 @@ import { troubleOf } from "../engine/device-set.js"
 import type { DeviceStack } from "../engine/device-stack.js"
 import type { OpenDevice, SpaceView, StatusSources, StoreContents } from "./status-sources.js"
 
-const LOOK_EVERY_MS = 10_000
+const READ_DEBTS_EVERY_MS = 10_000
 const ALL_DEBTS = { start: rowKeyOf(""), end: rowKeyOf("\xff\xff\xff") }
 
 /** What status needs of an engine. */
@@ -25,47 +25,21 @@ export interface EngineView {
   readonly chores: () => readonly (ChoreStatus & { readonly tranquility: number })[]
 }
 
-/** Asks each device's file system now and then, so that who tells of space need not wait for a device. */
-export class SpaceLook implements Living {
-  readonly name = "space look"
-  private readonly known = new Map<DeviceId, SpaceView>()
-
-  constructor(
-    private readonly clock: Clock,
-    private readonly devices: () => readonly DeviceStack[],
-  ) {}
-
-  of(id: DeviceId): SpaceView | undefined {
-    return this.known.get(id)
-  }
-
-  /** Never rejects: what a device says last is kept. */
-  async look(): Promise<void> {
-    await mapBounded(this.devices(), DEVICES_MAX, async ({ place, disk }) => {
-      const space = await disk.space(place.path).catch(() => undefined)
-      if (space === undefined) return
-      const nothingKept = { usableBytes: undefined, reserveBytes: undefined, secondsUntilFull: undefined }
-      this.known.set(place.id, { ...space, ...nothingKept, isFull: false })
-    })
-  }
-
-  async run(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      await this.look()
-      await this.clock.sleep(LOOK_EVERY_MS, signal)
-    }
-  }
+function spaceOf({ fullness, freeBytes }: DeviceSpace): SpaceView {
+  const { fileSystemId, fileSystemKind, totalBytes, usableBytes, reserveBytes, level, secondsUntilFull } = fullness
+  const system = { fileSystemId, fileSystemKind, totalBytes, freeBytes }
+  return { ...system, usableBytes, reserveBytes, isFull: level !== "roomy", secondsUntilFull }
 }
 
-function openDevice(stack: DeviceStack, space: SpaceView | undefined): OpenDevice {
-  const { place, disk, volumes, log, rows, checkpointer } = stack
+function openDevice(stack: DeviceStack): OpenDevice {
+  const { place, disk, space, volumes, log, rows, checkpointer } = stack
   const { writtenBytes, livingBytes } = volumes.usage()
   return {
     id: place.id,
     path: place.path,
     trouble: troubleOf(stack),
     checkpointError: checkpointer.error,
-    space,
+    space: spaceOf(space),
     deadBytes: livingBytes === undefined ? undefined : Math.max(0, writtenBytes - livingBytes),
     volumeBytes: writtenBytes,
     logBytes: log.lengthBytes,
@@ -86,7 +60,7 @@ class Debts {
   ) {}
 
   read(): StoreContents | undefined {
-    if (this.clock.monotonicMs() - this.readMs < LOOK_EVERY_MS) return this.contents
+    if (this.clock.monotonicMs() - this.readMs < READ_DEBTS_EVERY_MS) return this.contents
     this.readMs = this.clock.monotonicMs()
     const lacking = lackingOf(this.tablet.committed.range("debts", ALL_DEBTS))
     this.version += 1
@@ -108,12 +82,12 @@ function lackingOf(debts: Iterable<readonly [key: string, row: unknown]>): Map<D
   return lacking
 }
 
-export function sourcesOfEngine(clock: Clock, engine: EngineView, space: SpaceLook): StatusSources {
+export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources {
   const { record, devices, whyOut, tablet, compute, chores } = engine
   const debts = new Debts(clock, tablet)
   return {
     record,
-    devices: () => devices().map(stack => openDevice(stack, space.of(stack.place.id))),
+    devices: () => devices().map(openDevice),
     whyOut,
     tablet: () => tablet,
     queues: (): QueueReport[] => {
