@@ -13,6 +13,7 @@ import { parseVolumeId } from "../base/ids.js"
 import type { DeviceRows } from "../device/contract.js"
 import type { NeedlePlace } from "../format/needle.js"
 import { decodeNeedlePlace } from "../format/needle.js"
+import { VOLUME_PAGE_BYTES } from "../format/volume.js"
 import { RowWalk } from "./row-walk.js"
 
 export interface VolumeAccount {
@@ -82,7 +83,7 @@ export class Accounts {
   }
 
   began(volumeId: VolumeId): void {
-    this.volumes.set(volumeId, emptyAccount(volumeId))
+    this.volumes.set(volumeId, { ...emptyAccount(volumeId), writtenBytes: VOLUME_PAGE_BYTES })
   }
 
   /** The volume has this length now. */

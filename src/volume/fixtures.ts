@@ -1,4 +1,5 @@
 /** For tests: rows in a map, needles to order, and a world with one device in it. */
+import assert from "node:assert/strict"
 import { must } from "../base/assert.js"
 import type { Family } from "../base/families.js"
 import type { RowKey } from "../base/ids.js"
@@ -10,12 +11,21 @@ import {
   parseUploadId,
   rowKeyOf,
 } from "../base/ids.js"
+import { KIB } from "../base/limits.js"
 import { subBlockChecksums } from "../base/sub-block.js"
 import type { AppliedWrite, DeviceRow, DeviceRows } from "../device/contract.js"
 import { needleSeed } from "../format/needle.js"
 import { partitionOf } from "../format/partition.js"
+import type { StepOutcome } from "../life/contract.js"
+import { SimDisk } from "../seams/disk/index.js"
 import type { Random } from "../seams/random/contract.js"
-import type { Needle, NeedleId } from "./contract.js"
+import { VolumeScanSource } from "./checkpoint-source.js"
+import { Compaction } from "./compaction.js"
+import type { CompactionLimits } from "./compaction-core.js"
+import type { KeptVolumes, Needle, NeedleId } from "./contract.js"
+import type { VolumeLimits } from "./limits.js"
+import { COMPACTION_LIMITS } from "./limits.js"
+import { openVolumes } from "./volumes.js"
 import type { VolumeHome } from "./writer.js"
 
 /** Rows of unlogged families, without a base below. */
@@ -72,3 +82,108 @@ export function needleOf(id: NeedleId, body: Uint8Array): Needle {
 
 export const needleFor = (number: number, lengthBytes: number, random: Random): Needle =>
   needleOf(needleIdFor(number), random.bytes(lengthBytes))
+
+const copyOf = (rows: MapRows): MapRows => {
+  const copy = new MapRows()
+  for (const [key, row] of rows.rows) copy.rows.set(key, row)
+  return copy
+}
+
+export const COMPACTION_FOR_TESTS: CompactionLimits = {
+  ...COMPACTION_LIMITS,
+  deadBytesMin: 12 * KIB,
+  copyBytes: 24 * KIB,
+  stepNeedlesMax: 40,
+  stepRowsMax: 7,
+  quietMs: 1_000,
+}
+
+/** One device over several lives, with a base that checkpoints write, and compaction to be stepped by hand. */
+export class CompactedDevice {
+  readonly sim = new SimDisk()
+  base = new MapRows()
+  mark: Uint8Array | undefined
+  life = 0
+  nowMs = 0
+  readonly damaged: NeedleId[] = []
+  room = true
+  private opened: { rows: MapRows; volumes: KeptVolumes; compaction: Compaction } | undefined
+
+  constructor(
+    private readonly limits: VolumeLimits,
+    private readonly compactionLimits = COMPACTION_FOR_TESTS,
+  ) {}
+
+  get volumes(): KeptVolumes {
+    return must(this.opened, "a life has begun").volumes
+  }
+
+  get rows(): MapRows {
+    return must(this.opened, "a life has begun").rows
+  }
+
+  get compaction(): Compaction {
+    return must(this.opened, "a life has begun").compaction
+  }
+
+  /** Begins the next life, on what the last checkpoint left. */
+  async start(): Promise<this> {
+    this.life += 1
+    const rows = copyOf(this.base)
+    const { sim, mark, limits, life } = this
+    const volumes = await openVolumes(sim.boot(), rows, deviceHome(life), mark, limits, () => this.room)
+    const clock = { wallMs: () => 0, monotonicMs: () => this.nowMs, sleep: () => Promise.resolve() }
+    const onDamage = (id: NeedleId): void => void this.damaged.push(id)
+    const compaction = new Compaction("compaction", volumes.upkeep, clock, onDamage, this.compactionLimits)
+    this.opened = { rows, volumes, compaction }
+    return this
+  }
+
+  async stop(): Promise<void> {
+    await this.volumes.close()
+  }
+
+  /** As the wiring does it: what is durable at its beginning is contained at its end. */
+  async checkpoint(): Promise<void> {
+    const upTo = this.volumes.durable()
+    const source = new VolumeScanSource(this.sim.boot(), deviceHome(this.life), upTo)
+    const base = copyOf(this.base)
+    for await (const write of source.collect(this.mark)) base.apply([write])
+    this.base = base
+    this.mark = source.markAfter()
+    this.volumes.contained(upTo)
+  }
+
+  step(): Promise<StepOutcome> {
+    return this.compaction.step(NEVER_ABORTED)
+  }
+
+  /** Lets quiet come, and compaction and checkpoints do all that they find to do; returns how many steps that took. */
+  async settle(stepsMax = 5000): Promise<number> {
+    let idle = 0
+    for (let steps = 1; steps <= stepsMax; steps += 1) {
+      const outcome = await this.step()
+      if (outcome !== "busy") {
+        await this.checkpoint()
+        this.nowMs += this.compactionLimits.quietMs
+        idle += 1
+      } else idle = 0
+      if (idle > 3) return steps
+    }
+    return assert.fail(`compaction finds no end: ${this.compaction.progress()}`)
+  }
+
+  /** The index as a scan of everything that is there gives it. */
+  async rebuilt(): Promise<MapRows> {
+    const rows = new MapRows()
+    const source = new VolumeScanSource(this.sim.boot(), deviceHome(this.life), this.volumes.durable())
+    for await (const write of source.collect(undefined)) rows.apply([write])
+    return rows
+  }
+
+  get usedBytes(): number {
+    return this.sim.medium.usedBytes
+  }
+}
+
+const NEVER_ABORTED = new AbortController().signal

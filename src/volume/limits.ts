@@ -1,5 +1,6 @@
 /** Limits of this room. Each says why it is what it is. */
-import { GIB, MIB } from "../base/limits.js"
+import { GIB, KIB, MIB } from "../base/limits.js"
+import type { CompactionLimits } from "./compaction-core.js"
 
 export interface VolumeLimits {
   /** A new volume is begun before one grows beyond this. A single group may be larger, alone in its volume. */
@@ -31,6 +32,17 @@ export const VOLUME_LIMITS: VolumeLimits = {
 /** Half of a device's reserve at most, so that a volume can always be copied on a full disk. */
 export const volumeBytesMaxFor = (reserveBytes: number): number =>
   Math.min(Math.max(Math.floor(reserveBytes / 2), 32 * MIB), 4 * GIB)
+
+export const COMPACTION_LIMITS: CompactionLimits = {
+  deadShareMax: 0.25,
+  deadBytesMin: 64 * KIB,
+  copyBytes: 1 * MIB,
+  copyNeedlesMax: 500,
+  stepNeedlesMax: 1000,
+  stepRowsMax: 500,
+  quietMs: 5_000,
+  pendingMax: 16,
+}
 
 /** Inline payloads are written in pieces of about this size, so that a checkpoint does not hold the disk for long. */
 export const PAYLOAD_PIECE_BYTES = 1 * MIB

@@ -31,6 +31,8 @@ export type ScanEvent =
   /** Everything up to here has been walked. */
   | { readonly kind: "position"; readonly position: VolumePosition }
 
+export type ScanEvents = AsyncGenerator<ScanEvent, void>
+
 export interface ScanRequest {
   readonly folder: string
   readonly deviceId: DeviceId
@@ -51,7 +53,7 @@ interface Listed {
  * A volume that is listed and gone when it is opened was removed by compaction: whoever has a mark to
  * begin from has everything that it said, so it is passed over.
  */
-export async function* scanVolumes(disk: Disk, request: ScanRequest): AsyncGenerator<ScanEvent> {
+export async function* scanVolumes(disk: Disk, request: ScanRequest): ScanEvents {
   const { folder, deviceId, from, upTo } = request
   const ids = (await listVolumes(disk, folder)).filter(id => id >= (from?.volumeId ?? 0))
   const headers = new Map<VolumeId, Listed>()
@@ -98,7 +100,7 @@ export interface WalkRequest {
  * of the volume that follows, which says where this one was sealed.
  * Throws `deviceFailed`, also where the volume is gone.
  */
-export async function* walkVolume(shelf: VolumeShelf, request: WalkRequest): AsyncGenerator<ScanEvent> {
+export async function* walkVolume(shelf: VolumeShelf, request: WalkRequest): ScanEvents {
   const { volumeId, from, upTo } = request
   const { deviceId } = shelf
   const file = shelf.fileOf(volumeId)
@@ -108,14 +110,31 @@ export async function* walkVolume(shelf: VolumeShelf, request: WalkRequest): Asy
   yield* new VolumeScan(window, { deviceId, volumeId }, durable, upTo?.offsetBytes).run(from ?? first)
 }
 
-/** Where a volume was sealed, as the next one says whose header is intact. */
+/**
+ * Where a volume was sealed, as the next one says whose header is intact. One that is removed closes
+ * this one before.
+ */
 async function sealOf({ deviceId, volumeIds, fileOf }: VolumeShelf, of: VolumeId): Promise<VolumePosition | undefined> {
   for (const volumeId of volumeIds) {
     if (volumeId <= of) continue
-    const { header } = await readVolumeHeader(fileOf(volumeId), deviceId, volumeId)
+    const header = await headerIfPresent(fileOf(volumeId), deviceId, volumeId)
     if (header !== undefined) return header.sealed?.volumeId === of ? header.sealed : undefined
   }
   return undefined
+}
+
+/** Undefined where the header is damaged, and where the volume has just been removed. */
+async function headerIfPresent(
+  file: ReadableFile,
+  deviceId: DeviceId,
+  volumeId: VolumeId,
+): Promise<VolumeHeader | undefined> {
+  try {
+    return (await readVolumeHeader(file, deviceId, volumeId)).header
+  } catch (error) {
+    if (isAbsent(error)) return undefined
+    throw error
+  }
 }
 
 async function openPresent(disk: Disk, path: string): Promise<DiskFile | undefined> {
@@ -166,7 +185,7 @@ export class VolumeScan {
     private readonly endBytes = Infinity,
   ) {}
 
-  async *run(start: VolumePosition | undefined): AsyncGenerator<ScanEvent> {
+  async *run(start: VolumePosition | undefined): ScanEvents {
     if (start === undefined) {
       const next = await this.next(VOLUME_PAGE_BYTES)
       // A volume whose creation was cut short: nothing was ever written to it.

@@ -12,7 +12,7 @@ import type { ReadableFile, VolumeFiles } from "./files.js"
 import { isAbsent, volumePath } from "./files.js"
 import type { NeedleIndex } from "./needle-index.js"
 import type { RowWalk } from "./row-walk.js"
-import type { ScanEvent, VolumeShelf } from "./scan.js"
+import type { ScanEvents, VolumeShelf } from "./scan.js"
 import { readVolumeHeader, walkVolume } from "./scan.js"
 import type { NeedleCopy, WriteQueue } from "./write-queue.js"
 import type { VolumeHome } from "./writer.js"
@@ -31,6 +31,7 @@ export class VolumeUpkeep {
     private readonly index: NeedleIndex,
     private readonly queue: WriteQueue,
     private readonly files: VolumeFiles,
+    readonly volumeBytesMax: number,
   ) {}
 
   get accounts(): Accounts {
@@ -55,6 +56,10 @@ export class VolumeUpkeep {
     return this.index.placeOf(key)
   }
 
+  warm(key: RowKey): Promise<void> | undefined {
+    return this.index.warm(key)
+  }
+
   isTrusted(key: RowKey): boolean {
     return this.index.isTrusted(key)
   }
@@ -75,7 +80,7 @@ export class VolumeUpkeep {
    * What a volume holds, from a position on that an earlier walk gave; of the newest volume what is
    * durable now. Nothing stays open between two events. Throws `deviceFailed`, also where it is gone.
    */
-  walkVolume(volumeId: VolumeId, from?: VolumePosition): AsyncGenerator<ScanEvent> {
+  walkVolume(volumeId: VolumeId, from?: VolumePosition): ScanEvents {
     const shelf: VolumeShelf = {
       deviceId: this.home.deviceId,
       volumeIds: this.accounts.list().map(account => account.volumeId),

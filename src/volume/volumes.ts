@@ -99,7 +99,7 @@ class NeedleVolumes implements KeptVolumes {
       written: (headers, places, after) => this.written(headers, places, after),
     } satisfies ConstructorParameters<typeof WriteQueue>[1]
     this.queue = new WriteQueue(this.writer, owner, limits, recovered.lastVolume)
-    this.upkeep = new VolumeUpkeep(disk, home, index, this.queue, this.files)
+    this.upkeep = new VolumeUpkeep(disk, home, index, this.queue, this.files, limits.volumeBytesMax)
     this.upkeep.changedUpTo = recovered.sealed
     this.damages = recovered.damages
   }

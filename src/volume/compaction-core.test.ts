@@ -1,0 +1,106 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import fc from "fast-check"
+import { parseVolumeId } from "../base/ids.js"
+import { KIB, MIB } from "../base/limits.js"
+import type { Candidate } from "./compaction-core.js"
+import { chooseVolume, deadBytesOf } from "./compaction-core.js"
+import { COMPACTION_LIMITS } from "./limits.js"
+
+/** Volumes of 10 MiB, with so many MiB alive, and KiB of tombstones in each (undefined: unknown). */
+const volumes = (...facts: readonly (readonly [livingMib: number, tombstoneKib?: number])[]): Candidate[] =>
+  facts.map(([livingMib, tombstoneKib], i) => ({
+    volumeId: parseVolumeId(i + 1),
+    writtenBytes: 10 * MIB,
+    livingBytes: livingMib * MIB,
+    livingNeedles: livingMib,
+    tombstoneBytes: tombstoneKib === undefined ? undefined : tombstoneKib * KIB,
+    isOldest: i === 0,
+    isNewest: i === facts.length - 1,
+  }))
+
+const choose = (all: readonly Candidate[], isQuiet = true) => chooseVolume(all, isQuiet, COMPACTION_LIMITS)
+const compact = (number: number) => ({ kind: "compact", volumeId: parseVolumeId(number) })
+
+test("the volume of which most is dead is compacted, from a quarter on", () => {
+  assert.deepEqual(choose(volumes([9, 0], [6, 0], [5, 0], [9, 0])), compact(3))
+  assert.deepEqual(choose(volumes([9, 0], [8, 0], [8, 0], [9, 0])), { kind: "nothing" })
+  assert.deepEqual(choose(volumes([9, 0], [0, 0], [5, 0], [9, 0])), compact(2))
+  assert.deepEqual(choose([]), { kind: "nothing" })
+})
+
+test("tombstones are needed in all but the oldest volume, and asked for where nobody knows them", () => {
+  assert.deepEqual(choose(volumes([10, 0], [0, 10 * KIB], [10, 0], [10, 0], [10, 0])), { kind: "nothing" })
+  assert.deepEqual(choose(volumes([0, 10 * KIB], [9, 0], [9, 0])), compact(1))
+  assert.deepEqual(choose(volumes([9, 0], [4], [9, 0])), { kind: "survey", volumeId: parseVolumeId(2) })
+  assert.deepEqual(choose(volumes([4], [9, 0], [9, 0])), compact(1))
+})
+
+test("where tombstones fill the device, the oldest volume is rolled although little of it is dead", () => {
+  assert.deepEqual(choose(volumes([9, 0], [4, 6 * KIB], [4, 6 * KIB], [9, 0])), compact(1))
+  const held = volumes([9, 0], [4, 6 * KIB], [4, 6 * KIB], [9, 0]).slice(1)
+  assert.deepEqual(choose(held), { kind: "nothing" })
+})
+
+test("where many volumes are a little dead and together too much, the worst of them is compacted", () => {
+  assert.deepEqual(choose(volumes([8, 0], [8, 1500], [7.9, 1500], [6, 3500])), compact(1))
+})
+
+test("the newest volume is left once the device is quiet, if there is enough to gain", () => {
+  assert.deepEqual(choose(volumes([9, 0], [5, 0])), { kind: "begin" })
+  assert.deepEqual(choose(volumes([9, 0], [5, 0]), false), { kind: "nothing" })
+  const [tiny] = volumes([0, 0])
+  assert.ok(tiny)
+  assert.deepEqual(choose([{ ...tiny, writtenBytes: 40 * KIB }]), { kind: "nothing" })
+  // An empty file is worth removing once it is not the newest.
+  assert.deepEqual(choose([{ ...tiny, writtenBytes: 4 * KIB, isNewest: false }, ...volumes([9, 0])]), compact(1))
+})
+
+test("choosing comes to an end, and leaves no more dead than allowed", () => {
+  const fact = fc.tuple(fc.double({ min: 0, max: 10, noNaN: true }), fc.integer({ min: 0, max: 4000 }))
+  fc.assert(
+    fc.property(fc.array(fact, { minLength: 1, maxLength: 12 }), facts => {
+      let all = volumes(...facts.map(([living, kib]) => [Math.min(living, 9.9 - kib / 1024), kib] as const))
+      all = all.map(each => ({ ...each, livingBytes: Math.max(0, each.livingBytes) }))
+      for (let steps = 0; ; steps += 1) {
+        assert.ok(steps < 200, "no end")
+        const choice = choose(all)
+        if (choice.kind === "nothing") break
+        all = apply(all, choice.kind === "begin" ? undefined : choice.volumeId)
+      }
+      const [written, living] = [sum(all, "writtenBytes"), sum(all, "livingBytes")]
+      const floor = all.length * (COMPACTION_LIMITS.deadBytesMin + 4 * KIB)
+      assert.ok(written - living <= Math.max(0.25 * written, floor), `${written - living} of ${written}`)
+    }),
+    { numRuns: 500 },
+  )
+})
+
+const sum = (all: readonly Candidate[], what: "writtenBytes" | "livingBytes"): number =>
+  all.reduce((total, each) => total + each[what], 0)
+
+/** What compaction makes of it: the rest of the volume is in the newest one. */
+function apply(all: readonly Candidate[], compacted: number | undefined): Candidate[] {
+  const last = all.at(-1)
+  assert.ok(last)
+  let next = [...all]
+  const victim = all.find(each => each.volumeId === compacted)
+  if (victim === undefined || last.writtenBytes > 8 * MIB) {
+    const [empty] = volumes([0, 0])
+    assert.ok(empty)
+    next.push({ ...empty, volumeId: parseVolumeId(last.volumeId + 1), writtenBytes: 4 * KIB })
+  }
+  const target = next.at(-1)
+  if (victim !== undefined && target !== undefined) {
+    assert.ok(!victim.isNewest)
+    const tombstones = victim.isOldest ? 0 : (victim.tombstoneBytes ?? 0)
+    assert.ok(victim.isOldest || deadBytesOf(victim, COMPACTION_LIMITS) > 0)
+    const copied = {
+      writtenBytes: target.writtenBytes + victim.livingBytes + tombstones,
+      livingBytes: target.livingBytes + victim.livingBytes,
+      tombstoneBytes: (target.tombstoneBytes ?? 0) + tombstones,
+    }
+    next = next.filter(each => each !== victim && each !== target).concat({ ...target, ...copied })
+  }
+  return next.map((each, i) => ({ ...each, isOldest: i === 0, isNewest: i === next.length - 1 }))
+}

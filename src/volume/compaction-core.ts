@@ -1,0 +1,104 @@
+/**
+ * Compaction, decided: which volume to copy the living needles out of, so that its space comes back.
+ *
+ * First the volume of which most is dead, from a share of its own on. Where all of them are below it and
+ * too much of the device is dead all the same, a lower share will do; and where it is tombstones that
+ * fill it, the oldest volume is rolled to the front: nothing lies before it that its tombstones could
+ * still be needed for, so they end there. Each choice gives back more than it writes, or brings the
+ * roll one volume further, so choosing comes to an end.
+ */
+import type { VolumeId } from "../base/ids.js"
+import { VOLUME_PAGE_BYTES } from "../format/volume.js"
+import type { VolumeAccount } from "./accounts.js"
+
+export interface CompactionLimits {
+  /** A volume is compacted when more than this share of it is dead, and a device is kept below it. */
+  readonly deadShareMax: number
+  /** What is not worth the work: a few pages of padding are in every volume. */
+  readonly deadBytesMin: number
+  /** Copies are written when there are so many bytes or so many of them. */
+  readonly copyBytes: number
+  readonly copyNeedlesMax: number
+  /** Needles looked at in one step, living or not. */
+  readonly stepNeedlesMax: number
+  /** Rows of the index looked at in one step. */
+  readonly stepRowsMax: number
+  /** The open volume is left alone until nothing was appended for this long. */
+  readonly quietMs: number
+  /** Volumes copied and not yet removed. */
+  readonly pendingMax: number
+}
+
+export interface Candidate extends VolumeAccount {
+  /** Nothing older is left that its tombstones could be needed for. */
+  readonly isOldest: boolean
+  /** It may be written still: it has to be left before it can be compacted. */
+  readonly isNewest: boolean
+}
+
+export type Choice =
+  | { readonly kind: "compact"; readonly volumeId: VolumeId }
+  /** Find out first how many tombstones it holds. */
+  | { readonly kind: "survey"; readonly volumeId: VolumeId }
+  /** Leave the newest volume and begin another. */
+  | { readonly kind: "begin" }
+  | { readonly kind: "nothing" }
+
+const NOTHING: Choice = { kind: "nothing" }
+
+const neededBytesOf = ({ livingBytes, tombstoneBytes, isOldest }: Candidate): number =>
+  livingBytes + (isOldest ? 0 : (tombstoneBytes ?? 0))
+
+/**
+ * What would come back of a volume: copies take a little more than their bytes, as each write fills its
+ * last page. Unknown tombstones count as dead until somebody has looked.
+ */
+export function deadBytesOf(volume: Candidate, { copyBytes, copyNeedlesMax }: CompactionLimits): number {
+  const needed = neededBytesOf(volume)
+  const writes = Math.ceil(needed / copyBytes) + Math.ceil(volume.livingNeedles / copyNeedlesMax)
+  return Math.max(0, volume.writtenBytes - VOLUME_PAGE_BYTES * (1 + writes) - needed)
+}
+
+/** An unknown number of tombstones is none here: that is found out next. */
+const isWhollyDead = (volume: Candidate): boolean => neededBytesOf(volume) === 0
+
+const shareOf = (volume: Candidate, limits: CompactionLimits): number =>
+  isWhollyDead(volume) ? 1 : deadBytesOf(volume, limits) / Math.max(1, volume.writtenBytes)
+
+/**
+ * `volumes`: those that are neither being removed nor held, ascending. `isQuiet`: nothing is appended.
+ */
+export function chooseVolume(volumes: readonly Candidate[], isQuiet: boolean, limits: CompactionLimits): Choice {
+  const share = (volume: Candidate): number => shareOf(volume, limits)
+  const isWorthIt = (volume: Candidate): boolean =>
+    // A file without a needle costs nothing to remove, unless another has to be begun in its place.
+    (isWhollyDead(volume) && !volume.isNewest) || deadBytesOf(volume, limits) >= limits.deadBytesMin
+  const worth = volumes.filter(volume => (isQuiet || !volume.isNewest) && isWorthIt(volume))
+  const most = worth.reduce<Candidate | undefined>(
+    (best, volume) => (best === undefined || share(volume) > share(best) ? volume : best),
+    undefined,
+  )
+  if (most !== undefined && share(most) > limits.deadShareMax) return act(most)
+  if (!isTooMuchDead(volumes, limits)) return NOTHING
+  if (most !== undefined && share(most) > limits.deadShareMax / 2) return act(most)
+  const [oldest] = volumes
+  const isAnyNeeded = sumOf(volumes, volume => neededBytesOf(volume) - volume.livingBytes) >= limits.deadBytesMin
+  const canRoll = oldest !== undefined && oldest.isOldest && !oldest.isNewest
+  return canRoll && isAnyNeeded ? act(oldest) : NOTHING
+}
+
+function act(volume: Candidate): Choice {
+  if (volume.isNewest) return { kind: "begin" }
+  const { volumeId, isOldest, tombstoneBytes } = volume
+  return { kind: isOldest || tombstoneBytes !== undefined ? "compact" : "survey", volumeId }
+}
+
+function isTooMuchDead(volumes: readonly Candidate[], { deadShareMax, deadBytesMin }: CompactionLimits): boolean {
+  const written = sumOf(volumes, ({ writtenBytes }) => writtenBytes)
+  const living = sumOf(volumes, ({ livingBytes }) => livingBytes)
+  const floor = volumes.length * (VOLUME_PAGE_BYTES + deadBytesMin)
+  return written - living > Math.max(deadShareMax * written, floor)
+}
+
+const sumOf = (volumes: readonly Candidate[], bytesOf: (volume: Candidate) => number): number =>
+  volumes.reduce((sum, volume) => sum + bytesOf(volume), 0)

@@ -1,0 +1,195 @@
+/**
+ * Volume copy: brings all that still counts out of one volume, in steps, so that it can be removed.
+ *
+ * A needle that the index points at is read, verified and written to the open volume; the index follows
+ * only if it still points at the old place when the copy is about to be written. A tombstone is taken
+ * along while an older volume could hold what it speaks of, and its needle has not come back.
+ *
+ * Promises  After "done" nothing in the index points at the volume, and a scan without it gives the
+ *           same index as one with it.
+ * Refuses   To copy what fails its checksums, or to drop it: a part of it may be the last there is. It
+ *           is reported and distrusted, and the volume is kept ("held") until it has been rebuilt or
+ *           removed.
+ */
+import { isFailure } from "../base/failures.js"
+import type { RowKey, VolumeId } from "../base/ids.js"
+import type { NeedleHeader, NeedleId, NeedlePlace } from "../format/needle.js"
+import { decodeNeedlePlace, encodeNeedleHeader, needleIdOfKey, needleKeyOf } from "../format/needle.js"
+import type { CompactionLimits } from "./compaction-core.js"
+import type { ReadableFile } from "./files.js"
+import { badSubBlock } from "./group-reader.js"
+import { decodeHeader } from "./needle-read-core.js"
+import type { RowWalk } from "./row-walk.js"
+import type { ScanEvents } from "./scan.js"
+import type { VolumeUpkeep } from "./upkeep.js"
+import type { NeedleCopy } from "./write-queue.js"
+
+export type OnDamage = (id: NeedleId) => void
+
+interface Found {
+  readonly key: RowKey
+  readonly place: NeedlePlace
+}
+
+const NOTHING = new Uint8Array(0)
+
+export class VolumeCopy {
+  private readonly walk: ScanEvents
+  private readonly file: ReadableFile
+  /** Read and to be written; kept where the disk was full. */
+  private batch: NeedleCopy[] = []
+  private batchBytes = 0
+  private isWalked = false
+  /** Headers cannot tell all that lies here: the index is asked as well. */
+  private isDoubtful = false
+  private search: RowWalk | undefined
+  private found: Found[] = []
+  private readonly damaged = new Set<RowKey>()
+  private walkedBytes = 0
+  /** Of the copies. */
+  copiedBytes = 0
+
+  constructor(
+    private readonly upkeep: VolumeUpkeep,
+    readonly volumeId: VolumeId,
+    private readonly keepsTombstones: boolean,
+    private readonly onDamage: OnDamage,
+    private readonly limits: CompactionLimits,
+  ) {
+    this.walk = upkeep.walkVolume(volumeId)
+    this.file = upkeep.fileOf(volumeId)
+  }
+
+  /** Throws `deviceFull`, and then goes on where it was; `deviceFailed`. */
+  async step(signal: AbortSignal): Promise<"busy" | "done" | "held"> {
+    if (!this.isBatchFull) {
+      if (!this.isWalked) await this.walkSome(signal)
+      else await this.searchSome(signal)
+    }
+    if (this.isBatchFull || this.isAllRead) await this.flush()
+    if (this.isWalked) this.search ??= this.searchIfDoubtful()
+    if (!this.isAllRead || this.batch.length > 0) return "busy"
+    return this.damaged.size === 0 ? "done" : "held"
+  }
+
+  progress(): string {
+    return `copying volume ${this.volumeId}, ${this.search === undefined ? "at" : "behind"} byte ${this.walkedBytes}`
+  }
+
+  private get isBatchFull(): boolean {
+    return this.batchBytes >= this.limits.copyBytes || this.batch.length >= this.limits.copyNeedlesMax
+  }
+
+  /** Nothing is left to be looked at: by the headers, and by the index where that was asked. */
+  private get isAllRead(): boolean {
+    return this.isWalked && this.found.length === 0 && this.search?.isOver !== false
+  }
+
+  private isStepOver(taken: number, signal: AbortSignal): boolean {
+    return this.isBatchFull || taken >= this.limits.stepNeedlesMax || signal.aborted
+  }
+
+  /** What the accounts still see here, once all copies are written, cannot be reached by headers either. */
+  private searchIfDoubtful(): RowWalk | undefined {
+    const left = this.upkeep.accounts.get(this.volumeId)?.livingNeedles ?? 0
+    const isDoubtful = this.isDoubtful || (this.batch.length === 0 && left > 0)
+    return isDoubtful ? this.upkeep.walkIndex() : undefined
+  }
+
+  private async walkSome(signal: AbortSignal): Promise<void> {
+    for (let taken = 0; !this.isStepOver(taken, signal); taken += 1) {
+      const { value: event, done } = await this.walk.next()
+      if (done === true) {
+        this.isWalked = true
+        return
+      }
+      if (event.kind === "needle") await this.consider(event.needle.header, event.needle.place)
+      else if (event.kind === "damage") this.isDoubtful = true
+      else if (event.kind === "position") this.walkedBytes = event.position.offsetBytes
+    }
+  }
+
+  private async consider(header: NeedleHeader, place: NeedlePlace): Promise<void> {
+    if (header.kind === "payload") return
+    const key = needleKeyOf(header.id)
+    const warm = this.upkeep.warm(key)
+    if (warm) await warm
+    if (header.kind === "shard") await this.take(key, place)
+    else if (this.keepsTombstones) {
+      const isWanted = (): boolean => this.upkeep.placeOf(key) === undefined
+      if (isWanted()) this.add({ decoded: header, header: encodeNeedleHeader(header), body: NOTHING, isWanted })
+    }
+  }
+
+  /** What the index knows here and the walk did not come to: behind damage, or damaged itself. */
+  private async searchSome(signal: AbortSignal): Promise<void> {
+    if (this.found.length === 0) {
+      this.search?.step(this.limits.stepRowsMax, (_, key, { value }) => {
+        const place = decodeNeedlePlace(value)
+        if (place.volume === this.volumeId) this.found.push({ key, place })
+      })
+    }
+    for (let taken = 0; !this.isStepOver(taken, signal); taken += 1) {
+      const next = this.found.pop()
+      if (next === undefined) return
+      await this.take(next.key, next.place)
+    }
+  }
+
+  private async take(key: RowKey, place: NeedlePlace): Promise<void> {
+    const isHere = (): boolean => isSamePlace(this.upkeep.placeOf(key), place)
+    if (!isHere()) return
+    const loaded = await loadNeedle(this.file, key, place)
+    if (loaded !== undefined) this.add({ ...loaded, isWanted: isHere })
+    else if (isHere() && !this.damaged.has(key)) {
+      this.isDoubtful = true
+      this.damaged.add(key)
+      this.upkeep.distrust(key)
+      this.onDamage(needleIdOfKey(key))
+    }
+  }
+
+  private add(copy: NeedleCopy): void {
+    this.batch.push(copy)
+    this.batchBytes += copy.header.length + copy.body.length
+  }
+
+  private async flush(): Promise<void> {
+    if (this.batch.length === 0) return
+    await this.upkeep.copy(this.batch)
+    this.copiedBytes += this.batchBytes
+    this.batch = []
+    this.batchBytes = 0
+  }
+}
+
+export const isSamePlace = (a: NeedlePlace | undefined, b: NeedlePlace): boolean =>
+  a !== undefined && a.volume === b.volume && a.offsetBytes === b.offsetBytes
+
+/**
+ * The needle of this key, whole and verified, in memory of its own; undefined where its bytes are not
+ * what they were, or cannot be read. Throws `deviceFailed` where it is not the bytes that are at fault.
+ */
+async function loadNeedle(
+  file: ReadableFile,
+  key: RowKey,
+  place: NeedlePlace,
+): Promise<Omit<NeedleCopy, "isWanted"> | undefined> {
+  try {
+    const bytes = Buffer.allocUnsafeSlow(place.headerBytes + place.bodyBytes)
+    const count = await file.read(bytes, place.offsetBytes)
+    const header = bytes.subarray(0, place.headerBytes)
+    const body = bytes.subarray(place.headerBytes)
+    const decoded = decodeHeader(place, header)
+    const isIt = decoded.kind === "shard" && needleKeyOf(decoded.id) === key && decoded.bodyBytes === body.length
+    const isWhole = count === bytes.length && badSubBlock(decoded, body, 0) === undefined
+    return isIt && isWhole ? { decoded, header, body } : undefined
+  } catch (error) {
+    if (isFailure(error, "corruptNeedle") || isUnreadable(error)) return undefined
+    throw error
+  }
+}
+
+/** A place that the disk cannot read, while the disk as such answers. */
+export const isUnreadable = (error: unknown): boolean =>
+  isFailure(error, "deviceFailed") && error.details["code"] === "EIO"
