@@ -16,7 +16,7 @@ import {
 } from "./space-core.js"
 
 const facts = (known: Partial<SpaceFacts>): SpaceFacts => ({
-  ...{ totalBytes: 10 * GIB, freeBytes: 5 * GIB, grownBytes: 0, promisedBytes: 0, owedBytes: 0 },
+  ...{ totalBytes: 10 * GIB, freeBytes: 5 * GIB, grownBytes: 0, owedBytes: 0 },
   ...{ ballastBytes: 0, reserveBytes: 200 * MIB, ...known },
 })
 
@@ -37,7 +37,7 @@ test("needles stop where the reserve begins, other new rows at half of it", () =
 })
 
 test("ballast counts as free, and what is on its way does not", () => {
-  const known = facts({ freeBytes: 100, ballastBytes: 50, grownBytes: 10, promisedBytes: 20, owedBytes: 30 })
+  const known = facts({ freeBytes: 100, ballastBytes: 50, grownBytes: 10, owedBytes: 50 })
   assert.equal(leftBytes(known), 90)
   assert.equal(leftBytes(facts({ freeBytes: 5, grownBytes: 10 })), 0)
 })

@@ -4,8 +4,7 @@
  * Space is refused before it is used. Of what is left, the reserve is for those who make room or keep
  * promises (deletes, settings, repair, compaction, checkpoints): needles stop where it begins, other new
  * rows at half of it. Left is what is free and what the ballast can give back, without what is already
- * on its way: written since the last look, promised to writers, or owed by the log to the next
- * checkpoint.
+ * on its way: written since the last look, or owed by the log to the next checkpoint.
  */
 import { GIB, MIB } from "../base/limits.js"
 
@@ -41,8 +40,6 @@ export interface SpaceFacts {
   readonly freeBytes: number
   /** Written since. */
   readonly grownBytes: number
-  /** To be written by those who were let in. */
-  readonly promisedBytes: number
   /** To be written by the next checkpoints. */
   readonly owedBytes: number
   readonly ballastBytes: number
@@ -55,8 +52,7 @@ export function reserveOf(totalBytes: number, isMountPoint: boolean, limits: Spa
   return Math.floor(Math.min(wanted, limits.reserveShareMax * totalBytes))
 }
 
-const onItsWay = ({ grownBytes, promisedBytes, owedBytes }: SpaceFacts): number =>
-  grownBytes + promisedBytes + owedBytes
+const onItsWay = ({ grownBytes, owedBytes }: SpaceFacts): number => grownBytes + owedBytes
 
 /** What could be written if all of the reserve were used. */
 export const leftBytes = (facts: SpaceFacts): number =>

@@ -5,8 +5,7 @@
  * Devices whose folders lie on one file system share its space, its reserve and its ballast, whose files
  * lie in turn in each of their folders.
  *
- * Promises  Whoever was let in by `claim` finds the room that was claimed, as far as others on the file
- *           system leave it. Ballast is given back only to who asks for room.
+ * Promises  Ballast is given back only to who asks for room, because a write has found none.
  * Limits    SPACE_LIMITS. The free space is up to `lookEveryMs` old.
  */
 import { must } from "../base/assert.js"
@@ -120,15 +119,6 @@ export class DeviceSpace implements Living, RoomMaker {
     return mayTakeMetadata(this.system.facts, bytes)
   }
 
-  /**
-   * Keeps room for needles until the returned function is called, which is when they are written (or
-   * will not be). Throws `deviceFull`.
-   */
-  claim(bytes: number): () => void {
-    if (!this.mayTakeNeedles(bytes)) throw this.full("needles")
-    return this.system.promise(bytes)
-  }
-
   /** Undefined where there is room for new rows; otherwise a last look, which throws `deviceFull` if there is none. */
   roomForMetadata(bytes: number = ENTRY_BYTES_MAX): Promise<void> | undefined {
     return this.mayTakeMetadata(bytes) ? undefined : this.lastLook("rows", () => this.mayTakeMetadata(bytes))
@@ -208,7 +198,6 @@ class FileSystem {
   private readonly members: SpaceMember[] = []
   private space: Space | undefined
   private grownBytes = 0
-  private promisedBytes = 0
   /** Of what the file system calls free: not for us, as a write that found no room has shown (a quota). */
   private hiddenBytes = 0
   private lookedMs = -Infinity
@@ -243,7 +232,7 @@ class FileSystem {
     const freeBytes = Math.max(0, shownBytes - this.hiddenBytes)
     const reserves = this.members.map(({ isMountPoint }) => reserveOf(totalBytes, isMountPoint, this.limits))
     return {
-      ...{ totalBytes, freeBytes, grownBytes: this.grownBytes, promisedBytes: this.promisedBytes },
+      ...{ totalBytes, freeBytes, grownBytes: this.grownBytes },
       owedBytes: this.members.reduce((sum, { owedBytes }) => sum + owedBytes(), 0),
       ballastBytes: this.members.reduce((sum, { ballast }) => sum + ballast.bytes, 0),
       reserveBytes: Math.max(0, ...reserves),
@@ -262,15 +251,6 @@ class FileSystem {
 
   grew(bytes: number): void {
     this.grownBytes += bytes
-  }
-
-  promise(bytes: number): () => void {
-    this.promisedBytes += bytes
-    let isKept = true
-    return () => {
-      if (isKept) this.promisedBytes -= bytes
-      isKept = false
-    }
   }
 
   look(): Promise<void> {

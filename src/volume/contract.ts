@@ -61,7 +61,7 @@ export interface VolumeUsage {
   readonly deadShare: number | undefined
 }
 
-/** Whether a needle with a body of so many bytes may be taken; compaction and tombstones do not ask. */
+/** Whether needles with bodies of so many bytes in all, on their way and new, may be taken; compaction and tombstones do not ask. */
 export type MayAppend = (bodyBytes: number) => boolean
 
 export interface Volumes {

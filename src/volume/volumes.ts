@@ -80,6 +80,8 @@ class NeedleVolumes implements KeptVolumes {
   private readonly files: VolumeFiles
   /** Keys of needles that wait to be written, or are: their body may be acknowledged, and deleted, already. */
   private readonly coming = new Set<RowKey>()
+  /** Bodies on their way: the device does not know of them yet. */
+  private comingBytes = 0
 
   constructor(
     disk: Disk,
@@ -129,15 +131,19 @@ class NeedleVolumes implements KeptVolumes {
 
   async append(needle: Needle): Promise<void> {
     const { id, owner, policy, blockLengthBytes, birthNote, body, checksums } = needle
-    if (!this.mayAppend(body.length)) throw fail("deviceFull", { message: "only the reserve is left" })
+    if (!this.mayAppend(this.comingBytes + body.length)) {
+      throw fail("deviceFull", { message: "only the reserve is left" })
+    }
     const shard = { id, owner, policy, blockLengthBytes, birthNote, bodyBytes: body.length, checksums }
     const key = needleKeyOf(id)
     this.upkeep.appended += 1
     this.coming.add(key)
+    this.comingBytes += body.length
     try {
       await this.queue.append({ kind: "shard", ...shard }, body)
     } finally {
       this.coming.delete(key)
+      this.comingBytes -= body.length
     }
   }
 

@@ -204,7 +204,8 @@ export class WriteQueue {
 
   private refuseAfter(error: unknown): Failure {
     const failure = asFailure(error)
-    if (!isFailure(failure, "deviceFull")) this.refusal = failure
+    // Without a file handle to spare nothing has been begun, as without room.
+    if (!isFailure(failure, "deviceFull", "tooManyInFlight")) this.refusal = failure
     return failure
   }
 
