@@ -5,10 +5,13 @@
  * this one.
  */
 import { availableParallelism } from "node:os"
+import type { StoreOperations } from "../admin/index.js"
 import { isFailure, type Failure } from "../base/failures.js"
+import type { DeviceId } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
 import { defaultPolicy, policiesInUse, type Policy } from "../base/policy.js"
 import { shapeOf } from "../block/index.js"
+import type { PreviewFacts } from "../cluster/index.js"
 import type { Ownership } from "../device/index.js"
 import { makeCodec } from "../erasure/index.js"
 import { ChoreRunner, type Living } from "../life/index.js"
@@ -18,10 +21,14 @@ import { REGION_DEFAULT, type ServeConfig } from "./config.js"
 import { CheckpointThreads } from "./engine/checkpoint-threads.js"
 import type { OwnedFolder } from "./engine/device-set.js"
 import { openEngine, type Engine } from "./engine/engine.js"
+import { EngineOperations } from "./engine/operations.js"
 import type { RealSeams } from "./serve.js"
+import { StoreFolders } from "./store/folder-taker.js"
 import type { OpenedStore } from "./store/open-store.js"
 import { registerStatus } from "./store/status-metrics.js"
+import { safetyInputOf } from "./store/status-core.js"
 import { sourcesOfEngine } from "./store/status-of-engine.js"
+import type { StatusSources } from "./store/status-sources.js"
 import { RunningStatus } from "./store/status.js"
 import { readVersion } from "./version.js"
 
@@ -31,6 +38,8 @@ const SLAB_POOL_BYTES = 384 * MIB
 const COMPUTE_THREADS = Math.min(2, availableParallelism())
 const COMPUTE_ENTRY = new URL("./compute-worker.js", import.meta.url)
 const CHECKPOINT_ENTRY = new URL("./checkpoint-worker.js", import.meta.url)
+/** What plans reckon with; how fast it really goes is told while it goes on. */
+const COPY_BYTES_PER_SECOND = 50 * MIB
 /** After a look at a folder that failed for another reason than a new owner. */
 const OWNER_RETRY_MS = 10_000
 /** Of these the widest default is one; a store may grow to it while it runs. */
@@ -40,6 +49,7 @@ export interface RunningStore {
   readonly engine: Engine
   readonly compute: ThreadCompute
   readonly status: RunningStatus
+  readonly operations: StoreOperations
   /** To be supervised until the stop. */
   readonly livings: readonly Living[]
   stop(): Promise<void>
@@ -52,7 +62,7 @@ export async function runStore(
   config: ServeConfig,
   onStolen: (failure: Failure) => never,
 ): Promise<RunningStore> {
-  const { clock, random, disk, stores, telemetry } = seams
+  const { clock, random, disk, stores, locks, telemetry } = seams
   const { record, secrets } = store
   const compute = openCompute(record.policy, record.blockBytes)
   const checkpoints = new CheckpointThreads(CHECKPOINT_ENTRY, clock, telemetry.log)
@@ -71,7 +81,8 @@ export async function runStore(
       deviceOptions: {},
     },
   )
-  const chores = new ChoreRunner("chores", engine.chores, clock, telemetry)
+  const isPaused = (chore: string) => engine.keeper.record.pausedWork.includes(chore)
+  const chores = new ChoreRunner("chores", engine.chores, clock, telemetry, isPaused)
   engine.onRepairDue(() => chores.wake("repair"))
   const sources = sourcesOfEngine(clock, {
     record: () => engine.keeper.record,
@@ -86,16 +97,37 @@ export async function runStore(
   const facts = { storeId: store.storeId, version, region, startedMs: clock.wallMs() }
   const status = new RunningStatus(clock, telemetry.log, facts, sources)
   registerStatus(telemetry.metrics, clock, status, sources)
+  // Folders that were taken since the start are given up at the end, like those of the start.
+  const owned: OwnedFolder[] = []
+  const ownedOf = (device: Ownership): OwnedFolder => {
+    const folder = folderOf(device, clock, onLost)
+    owned.push(folder)
+    return folder
+  }
+  const life = store.incarnation
+  const folders = new StoreFolders(clock, random, disk, locks, life, () => engine.keeper.record, ownedOf)
+  const planFacts = (): PreviewFacts => planFactsOf(sources)
+  const operations = new EngineOperations(engine, folders, chores, clock, planFacts, () => status.report().recoding)
   return {
     engine,
     compute,
     status,
+    operations,
     livings: [...engine.livings, chores, status],
     stop: async () => {
       await engine.stop()
       await compute.close()
+      for (const folder of owned) await folder.release().catch(() => undefined)
     },
   }
+}
+
+/** What plans are made from; what status knows, and the rate that background copying keeps to. */
+function planFactsOf(sources: StatusSources): PreviewFacts {
+  const open = sources.devices()
+  const { policies, lacking, oddGroups } = safetyInputOf(sources.record(), open, sources.contents())
+  const diskOf = (id: DeviceId) => open.find(device => device.id === id)?.space?.fileSystemId ?? `of ${id}`
+  return { policies, lacking, oddGroups, diskOf, bytesPerSecond: COPY_BYTES_PER_SECOND }
 }
 
 /** Slabs hold a block under the store's policy, under those that it narrows to, and under those that it may grow to. */

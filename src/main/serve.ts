@@ -87,7 +87,7 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
 async function listen(
   seams: RealSeams,
   store: OpenedStore,
-  { engine, compute, status }: RunningStore,
+  { engine, compute, status, operations }: RunningStore,
   config: ServeConfig,
   io: CliIo,
 ): Promise<Living[]> {
@@ -96,7 +96,7 @@ async function listen(
   const certificates =
     config.tls && new Certificates(disk, { certificatePath: config.tls.certFile, keyPath: config.tls.keyFile })
   const version = readVersion()
-  const adminApi = new AdminApi(accounts, services.buckets, status, undefined, new FolderDocuments(), {
+  const adminApi = new AdminApi(accounts, services.buckets, status, operations, new FolderDocuments(), {
     version,
     token: store.secrets.adminToken,
     onLoopback: isLoopback(config.adminListen),

@@ -185,14 +185,15 @@ class EngineBuilder {
     await this.control.change("start", forgetLearners)
   }
 
-  private openFolder({ place, check }: OwnedFolder): Promise<DeviceStack> {
+  private openFolder(folder: OwnedFolder): Promise<DeviceStack> {
     const { clock, diskOf, stores, telemetry, checkpoints } = this.seams
+    const { place } = folder
     const { deviceOptions } = this.settings
     const members = tabletOf(this.keeper.record, FIRST_TABLET).members
     const since = members.find(({ id }) => id === place.id)?.since
     const memberships = new Map(since === undefined ? [] : [[FIRST_TABLET, since]])
     const isMountPoint = this.keeper.record.devices.find(({ id }) => id === place.id)?.isMountPoint ?? false
-    const options = { ...deviceOptions, guard: check, isMountPoint }
+    const options = { ...deviceOptions, guard: () => folder.check(), isMountPoint }
     const { log } = telemetry
     return openDevice(diskOf(place), stores, clock, log, place, memberships, this.spaces, checkpoints, options)
   }

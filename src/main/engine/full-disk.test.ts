@@ -9,7 +9,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test, type TestContext } from "node:test"
 import { isFailure } from "../../base/failures.js"
-import { objectKeyOfText, parseIncarnation, rowKeyOf } from "../../base/ids.js"
+import { objectKeyOfText, parseAccountId, parseIncarnation, rowKeyOf } from "../../base/ids.js"
 import { KIB, MIB } from "../../base/limits.js"
 import { CHECKPOINT_LIMITS, SPACE_LIMITS, type SpaceLimits } from "../../device/index.js"
 import { makeCodec } from "../../erasure/index.js"
@@ -28,8 +28,10 @@ import { bytesOf, createBucket, firstRecordOf, noSignal, settingsOf, sourceOf } 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 const CHECKPOINTS = { ...CHECKPOINT_LIMITS, quietMs: 100, pollMs: 10, retryMs: 50, tidyMs: 10, starvedMs: 500 }
 const SPACES: SpaceLimits = { ...SPACE_LIMITS, lookEveryMs: 50, regrowMs: 300, ballastPiecesPerLook: 32 }
-/** Nothing is refused up front: every write runs into the wall. */
-const NO_RESERVE: SpaceLimits = { ...SPACES, reserveBytesMin: 0, reserveBytesMax: 0, fullBytes: 0 }
+/** Nobody looks, so nothing is refused before a write has run into the wall. */
+const NO_RESERVE: SpaceLimits = {
+  ...{ ...SPACES, reserveBytesMin: 0, reserveBytesMax: 0, fullBytes: 0, lookEveryMs: 1_000_000 },
+}
 const isFull = (error: unknown): boolean => isFailure(error, "deviceFull")
 
 /** Objects that were answered, by key: what their body is made of. */
@@ -90,7 +92,7 @@ class Store {
   }
 
   async bucket(): Promise<Bucket> {
-    const { buckets } = await this.now.services.buckets.list({ owner: this.now.accounts.rootAccountId, max: 1 })
+    const { buckets } = await this.now.services.buckets.list({ owner: parseAccountId("root"), max: 1 })
     return buckets[0] ?? createBucket(this.now)
   }
 
@@ -194,7 +196,9 @@ test("needles are refused first, then rows; deletes, reads and checkpoints go on
       assert.ok(left > 0, "the ballast grows")
       await new RealClock().sleep(50, noSignal)
     }
-    assert.ok((await store.fill("large", 300 * KIB)) > 50)
+    const bursts = Array.from({ length: 8 }, (_, i) => store.fill(`large ${i} `, 300 * KIB))
+    assert.ok((await Promise.all(bursts)).reduce((sum, count) => sum + count) > 50)
+    assert.ok(store.device.space.fullness.ballastBytes > 20 * MIB, "needles take nothing of it")
     assert.equal(store.device.space.fullness.level, "full")
     await store.put("small", 2 * KIB)
     assert.ok((await store.fill("tiny", 4 * KIB)) > 100)
@@ -240,10 +244,13 @@ for (const [what, bytes] of [
     onSmallDisk(t, 48, NO_RESERVE, async store => {
       await store.put("first", bytes)
       await store.settle()
+      let walls = 0
       for (const [round, leaveBytes] of [0, 8 * KIB, 100 * KIB, 600 * KIB, 1500 * KIB, 3 * MIB].entries()) {
         store.takeRoom(leaveBytes)
         const count = await store.fill(`round ${round} `, bytes)
         await store.check(50)
+        await new RealClock().sleep(2 * CHECKPOINTS.quietMs, noSignal)
+        walls += store.device.checkpointer.error === undefined ? 0 : 1
         store.giveRoom()
         for (let left = 100; ; left -= 1) {
           const done = await store.put(`after ${round}`, bytes).then(

@@ -1,0 +1,69 @@
+/** Folders that a running store looks at and takes, every call in bounded time. */
+import { dirname, resolve } from "node:path"
+import { fail } from "../../base/failures.js"
+import type { Incarnation } from "../../base/ids.js"
+import { probeDevice, takeFolder } from "../../coordination/index.js"
+import { CALL_LIMITS, inspectFolder, isMountPoint, queuedDisk, type Ownership } from "../../device/index.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Disk } from "../../seams/disk/contract.js"
+import type { FolderLocks } from "../../seams/lock/contract.js"
+import type { Random } from "../../seams/random/contract.js"
+import type { OwnedFolder } from "../engine/device-set.js"
+import type { FolderFacts, FolderTaken, FolderTaker } from "../engine/operations.js"
+
+export class StoreFolders implements FolderTaker {
+  constructor(
+    private readonly clock: Clock,
+    private readonly random: Random,
+    private readonly disk: Disk,
+    private readonly locks: FolderLocks,
+    private readonly life: Incarnation,
+    private readonly record: () => ControlRecord,
+    private readonly ownedOf: (device: Ownership) => OwnedFolder,
+  ) {}
+
+  inspect(path: string): Promise<FolderFacts> {
+    const folder = resolve(path)
+    return this.bounded(async disk => {
+      if (!(await disk.exists(folder))) {
+        const { totalBytes } = await disk.space(await existingAbove(disk, folder))
+        return { isMountPoint: false, capacityBytes: totalBytes }
+      }
+      const content = await inspectFolder(disk, folder)
+      if (content.kind === "device" && content.superblock.storeId !== this.record().storeId) {
+        throw fail("foreignFolder", { message: `${folder} belongs to another store` })
+      }
+      const { totalBytes } = await disk.space(folder)
+      return { isMountPoint: await isMountPoint(disk, folder), capacityBytes: totalBytes }
+    })
+  }
+
+  take(path: string): Promise<FolderTaken> {
+    const folder = resolve(path)
+    return this.bounded(async disk => {
+      const { clock, random, locks, life } = this
+      const taken = await takeFolder(clock, random, disk, locks, folder, this.record(), life)
+      return { ...taken, folder: this.ownedOf(taken.ownership) }
+    })
+  }
+
+  probe(path: string): Promise<void> {
+    return this.bounded(disk => probeDevice(this.random, disk, path))
+  }
+
+  private async bounded<T>(use: (disk: Disk) => Promise<T>): Promise<T> {
+    const watch = new AbortController()
+    try {
+      return await use(queuedDisk(this.disk, this.clock, CALL_LIMITS, watch.signal, () => undefined))
+    } finally {
+      watch.abort()
+    }
+  }
+}
+
+async function existingAbove(disk: Disk, folder: string): Promise<string> {
+  let above = dirname(folder)
+  while (above !== dirname(above) && !(await disk.exists(above))) above = dirname(above)
+  return above
+}
