@@ -55,7 +55,7 @@ const LOG_MARK = rowKeyOf("log")
 const TABLET_MARKS = { start: rowKeyOf("tablet/"), end: rowKeyOf("tablet0") }
 const tabletMark = (tabletId: TabletId, since: Epoch): RowKey =>
   rowKeyOf(since === FIRST_EPOCH ? `tablet/${tabletId}` : `tablet/${tabletId}/${since}`)
-const sourceMark = (name: string): RowKey => rowKeyOf(`source/${name}`)
+export const sourceMark = (name: string): RowKey => rowKeyOf(`source/${name}`)
 
 function readMark(store: StoreReader, key: RowKey): Uint8Array | undefined {
   const bytes = store.get("marks", key)

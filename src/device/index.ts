@@ -20,6 +20,7 @@ export {
   type CheckpointRequest,
   type CheckpointResult,
 } from "./checkpoint.js"
+export { discardSource } from "./checkpoint-discard.js"
 export { CHECKPOINT_LIMITS, Checkpointer, type CheckpointRun } from "./checkpointer.js"
 export { getThrough, MemoryLayer, rangeThrough, type Layer, type Layered } from "./layers.js"
 export { LOG_LIMITS, openLog } from "./log.js"

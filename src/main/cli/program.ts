@@ -10,6 +10,7 @@ import { AdminCommands, type AdminCommandOptions } from "./admin-commands.js"
 import { copyCommand, type CopyOptions } from "./copy-command.js"
 import { envCommand, type EnvOptions } from "./env-command.js"
 import { CliError, EXIT_CODES, exitOf, messageOf } from "./exit-codes.js"
+import { rebuildIndexCommand } from "./index-command.js"
 import { inspectCommand } from "./inspect-command.js"
 import type { CliIo } from "./io.js"
 import { listCommand, removeCommand, type ListOptions, type RemoveOptions } from "./object-commands.js"
@@ -111,12 +112,19 @@ function addLocalCommands(program: Command, io: CliIo): void {
     .description(`the root credentials as shell exports: eval "$(hayloft env)"`)
     .option("--admin", "the admin API's address and token too")
     .action((options: EnvOptions) => envCommand(io, options))
-  withJson(group(program, "volume").description("files inside a data folder").command("inspect"))
+  const volume = group(program, "volume").description("files inside a data folder")
+  withJson(volume.command("inspect"))
     .description(
       "decode a file of a data folder (volume, log segment, superblock, control record) or its folder base/, and check every checksum",
     )
     .argument("<FILE>")
     .action((file: string, options: OutputOptions) => inspectCommand(io, file, options))
+  withJson(volume.command("rebuild-index"))
+    .description(
+      "forget the index of needles of a data folder whose store is stopped; the next start makes it anew from the volumes",
+    )
+    .argument("<FOLDER>")
+    .action((folder: string, options: OutputOptions) => rebuildIndexCommand(io, folder, options))
   withJson(program.command("version"))
     .description("version of Hayloft and of Node")
     .action((options: OutputOptions) => {

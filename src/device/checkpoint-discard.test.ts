@@ -1,0 +1,63 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { fail } from "../base/failures.js"
+import { rowKeyOf } from "../base/ids.js"
+import { encodeBaseRow } from "../format/base-row.js"
+import { MemoryStores } from "../seams/store/memory.js"
+import { discardSource } from "./checkpoint-discard.js"
+import { readSourceMark, sourceMark } from "./checkpoint.js"
+
+const FOLDER = "/d/base"
+const ROWS = 50_000
+const ALL = { start: rowKeyOf("\0"), end: rowKeyOf("\xff\xff") }
+
+async function filled(stores: MemoryStores): Promise<void> {
+  const store = await stores.openWriter(FOLDER)
+  const mark = encodeBaseRow("marks", sourceMark("volumes"), Uint8Array.of(1), undefined)
+  await store.commit([
+    { family: "marks", key: sourceMark("volumes"), value: mark },
+    { family: "marks", key: rowKeyOf("log"), value: Uint8Array.of(2) },
+    { family: "current", key: rowKeyOf("a"), value: Uint8Array.of(3) },
+    ...Array.from({ length: ROWS }, (_, i) => ({
+      family: "needles" as const,
+      key: rowKeyOf(`\0${String(i).padStart(6, "0")}`),
+      value: Uint8Array.of(i & 0xff),
+    })),
+  ])
+  await store.close()
+}
+
+async function contentOf(stores: MemoryStores) {
+  const store = await stores.openReader(FOLDER)
+  try {
+    return {
+      needles: [...store.range("needles", ALL)].length,
+      others: [store.get("current", rowKeyOf("a")), store.get("marks", rowKeyOf("log"))].filter(row => row).length,
+      mark: readSourceMark(store, "volumes"),
+    }
+  } finally {
+    await store.close()
+  }
+}
+
+test("all rows of the source go, and its mark; what others hold stays", async () => {
+  const stores = new MemoryStores()
+  await filled(stores)
+  assert.equal(await discardSource(stores, FOLDER, "volumes", "needles"), ROWS)
+  assert.deepEqual(await contentOf(stores), { needles: 0, others: 2, mark: undefined })
+  assert.equal(await discardSource(stores, FOLDER, "volumes", "needles"), 0)
+})
+
+test("cut off on the way, nothing is left that would be believed", async () => {
+  let commits = 0
+  const stores = new MemoryStores({
+    beforeCommit: () => {
+      commits += 1
+      if (commits === 3) throw fail("deviceFailed")
+    },
+  })
+  await filled(stores)
+  await assert.rejects(discardSource(stores, FOLDER, "volumes", "needles"))
+  const { needles, others, mark } = await contentOf(stores)
+  assert.deepEqual([needles, others, mark], [ROWS, 2, undefined])
+})

@@ -1,0 +1,43 @@
+/**
+ * Discarding what a source has brought into the base, so that the source brings it there anew: the way
+ * out where the rows of an unlogged family are damaged and what they were made from is not.
+ *
+ * Promises  The source's mark goes first: wherever this is cut off, the next opening and the next
+ *           checkpoint collect everything. Rows of other families stay as they are.
+ * Refuses   Nothing by itself: the caller sees to it that nobody has the base open.
+ */
+import type { Family } from "../base/families.js"
+import { rowKeyOf, type RowKey } from "../base/ids.js"
+import type { StoreReader, Stores } from "../seams/store/contract.js"
+import { sourceMark } from "./checkpoint.js"
+
+const ROWS_PER_COMMIT = 20_000
+/** Above every key of an unlogged family. */
+const KEYS_END = rowKeyOf("\xff".repeat(64))
+
+/** Returns how many rows were discarded. Throws `corruptRow` where the base's own structure is broken, `deviceFull`, `deviceFailed`. */
+export async function discardSource(stores: Stores, folder: string, source: string, family: Family): Promise<number> {
+  const store = await stores.openWriter(folder)
+  try {
+    await store.commit([{ family: "marks", key: sourceMark(source), value: undefined }])
+    let rows = 0
+    for (;;) {
+      store.refresh()
+      const keys = firstKeys(store, family)
+      if (keys.length === 0) return rows
+      await store.commit(keys.map(key => ({ family, key, value: undefined })))
+      rows += keys.length
+    }
+  } finally {
+    await store.close()
+  }
+}
+
+function firstKeys(store: StoreReader, family: Family): readonly RowKey[] {
+  const keys: RowKey[] = []
+  for (const [key] of store.range(family, { start: rowKeyOf("\0"), end: KEYS_END })) {
+    keys.push(key)
+    if (keys.length === ROWS_PER_COMMIT) break
+  }
+  return keys
+}

@@ -1,0 +1,73 @@
+/** The index of needles is lost or damaged: what the volumes hold is found again, and nothing else changes. */
+import assert from "node:assert/strict"
+import { randomBytes } from "node:crypto"
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { test } from "node:test"
+import { rowKeyOf } from "../../base/ids.js"
+import { RealClock } from "../../seams/clock/real.js"
+import { RealStores } from "../../seams/store/real.js"
+import { S3Client } from "../client/s3-client.js"
+import { StoreProcess } from "../client/store-process.js"
+import { runHayloft } from "./process-tools.js"
+
+const clock = new RealClock()
+const BODIES = new Map([70_000, 300_000, 100].map((size, i) => [`key ${i}`, randomBytes(size)]))
+
+async function withClient<T>(data: string, use: (client: S3Client) => Promise<T>): Promise<T> {
+  const store = await StoreProcess.start({ dataFolders: [data] }, clock)
+  const client = new S3Client(await store.access(), clock, new AbortController().signal)
+  try {
+    return await use(client)
+  } finally {
+    client.close()
+    await store.stop()
+  }
+}
+
+async function readable(client: S3Client): Promise<number> {
+  let found = 0
+  for (const [key, body] of BODIES) {
+    const chunks: Uint8Array[] = []
+    try {
+      for await (const chunk of (await client.get("bucket", key)).body) chunks.push(chunk)
+    } catch {
+      continue
+    }
+    assert.ok(Buffer.concat(chunks).equals(body), key)
+    found += 1
+  }
+  return found
+}
+
+test("rows of the index that were lost and damaged come back from the volumes", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "hayloft-index-"))
+  try {
+    const data = join(folder, "data")
+    await withClient(data, async client => {
+      await client.createBucket("bucket")
+      for (const [key, body] of BODIES) await client.put({ bucket: "bucket", key, body })
+      const { code, error } = await runHayloft(["volume", "rebuild-index", data])
+      assert.deepEqual([code, /in use/.test(error)], [6, true], "not while the store runs")
+    })
+    const store = await new RealStores().openWriter(join(data, "base"))
+    const [lost, damaged] = [...store.range("needles", { start: rowKeyOf("\0"), end: rowKeyOf("\xff\xff\xff") })]
+    assert.ok(lost && damaged)
+    await store.commit([
+      { family: "needles", key: lost[0], value: undefined },
+      { family: "needles", key: damaged[0], value: damaged[1].map(byte => byte ^ 1) },
+    ])
+    await store.close()
+    assert.equal(await withClient(data, readable), 1, "only the small one, which lies beside its name")
+
+    const { code, out, error } = await runHayloft(["volume", "rebuild-index", data])
+    assert.equal(code, 0, error)
+    assert.match(out.toString("utf8"), /^forgot 1 row of the index; the next start reads all volumes/)
+    assert.equal(await withClient(data, readable), BODIES.size)
+    assert.equal(await withClient(data, readable), BODIES.size, "and the start after it")
+    assert.equal((await runHayloft(["volume", "rebuild-index", folder])).code, 2)
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+})
