@@ -1,0 +1,86 @@
+import assert from "node:assert/strict"
+import { readFileSync } from "node:fs"
+import { test } from "node:test"
+import { bytesOfHex, hexOf } from "../base/bytes.js"
+import { isFailure } from "../base/failures.js"
+import { parseIncarnation, parsePosition, parseStoreId, parseTabletId, parseUploadId, rowKeyOf } from "../base/ids.js"
+import {
+  decodeMetadataChunk,
+  isDecidedBelow,
+  MetadataChunkWriter,
+  type MetadataChunkHeader,
+  type MetadataRecord,
+} from "./metadata-backup.js"
+
+const HEADER: MetadataChunkHeader = {
+  storeId: parseStoreId("000102030405060708090a0b0c0d0e0f"),
+  tabletId: parseTabletId(1),
+  incarnation: parseIncarnation(3),
+  fromPosition: parsePosition(2 ** 40 + 5),
+  atPosition: parsePosition(2 ** 40 + 77),
+  startedMs: 1_767_225_600_000,
+  decidedBelow: "000000030000002a",
+  number: 2,
+  isLast: true,
+  recordsBefore: 2 ** 33 + 1,
+}
+const RECORDS: readonly MetadataRecord[] = [
+  { family: "names", key: rowKeyOf("photos"), value: Uint8Array.of(0x92, 1, 7), payload: undefined },
+  { family: "current", key: rowKeyOf("\0\xffrow\0"), value: Uint8Array.of(1, 2, 3), payload: Uint8Array.of(9, 8) },
+  { family: "versions", key: rowKeyOf("\0\xffrow\0\x01"), value: new Uint8Array(0), payload: new Uint8Array(0) },
+]
+
+function chunkOf(header: MetadataChunkHeader, records: readonly MetadataRecord[]): Uint8Array {
+  const writer = new MetadataChunkWriter()
+  for (const record of records) writer.add(record)
+  const chunk = writer.finish(header)
+  assert.equal(chunk.length, writer.lengthBytes)
+  return chunk
+}
+
+const golden = (): string =>
+  readFileSync(new URL("../../../src/format/golden/metadata-backup-v1.hex", import.meta.url), "utf8").replaceAll(
+    /\s/g,
+    "",
+  )
+
+const plain = (records: readonly MetadataRecord[]) =>
+  records.map(record => ({ ...record, value: hexOf(record.value), payload: record.payload && hexOf(record.payload) }))
+
+test("a chunk of version 1 is what it always was, byte for byte, both ways", () => {
+  assert.equal(hexOf(chunkOf(HEADER, RECORDS)), golden())
+  const { header, records } = decodeMetadataChunk(bytesOfHex(golden()) ?? new Uint8Array(0))
+  assert.deepEqual(header, HEADER)
+  assert.deepEqual(plain(records), plain(RECORDS))
+})
+
+test("a chunk without records, and one that is not the last", () => {
+  const header = { ...HEADER, isLast: false, number: 0, recordsBefore: 0 }
+  const chunk = decodeMetadataChunk(chunkOf(header, []))
+  assert.deepEqual(chunk, { header, records: [] })
+})
+
+test("every prefix, every flipped bit and anything appended is refused", () => {
+  const chunk = chunkOf(HEADER, RECORDS)
+  const refused = (bytes: Uint8Array): void =>
+    assert.throws(
+      () => decodeMetadataChunk(bytes),
+      error => isFailure(error, "corruptRecord"),
+    )
+  for (let length = 0; length < chunk.length; length += 1) refused(chunk.subarray(0, length))
+  for (let bit = 0; bit < 8 * chunk.length; bit += 1) {
+    const flipped = chunk.slice()
+    flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+    refused(flipped)
+  }
+  refused(Buffer.concat([chunk, Buffer.alloc(1)]))
+})
+
+test("an upload is decided where its life and number come before the mark", () => {
+  const uploadOf = (life: number, number: number) =>
+    parseUploadId(`${life.toString(16).padStart(8, "0")}${number.toString(16).padStart(8, "0")}ffffffffffffffff`)
+  assert.equal(isDecidedBelow(uploadOf(3, 41), HEADER.decidedBelow), true)
+  assert.equal(isDecidedBelow(uploadOf(3, 42), HEADER.decidedBelow), false)
+  assert.equal(isDecidedBelow(uploadOf(2, 4_000_000_000), HEADER.decidedBelow), true)
+  assert.equal(isDecidedBelow(uploadOf(4, 0), HEADER.decidedBelow), false)
+})

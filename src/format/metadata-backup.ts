@@ -1,0 +1,193 @@
+/**
+ * Metadata backup: the rows of a tablet, cut into chunks that lie as objects of the system bucket, so that
+ * names survive when every base and every log is lost.
+ *
+ * A snapshot is the chunks 0, 1, 2 … of one `(tabletId, incarnation, fromPosition)`; it is complete when
+ * the last of them says that it is the last. What it means: each row is as it was at some moment between
+ * `fromPosition` and the last chunk's `atPosition`, and the rows of one object key are as they were at one
+ * such moment, together. A row may come twice; the later one counts. Uploads whose ids sort below
+ * `decidedBelow` were in their rows, or given up, when the snapshot began: if a complete snapshot does not
+ * name such an upload, nothing did by then.
+ *
+ * Chunk, version 1, little-endian: magic "HMbk" (4), version (1), flags (1; 1: the last chunk), zero (2),
+ * store (16), tablet (4), incarnation (4), from position (8), at position (8), started in ms (8), decided
+ * below (8, the first bytes of an upload id), number (4), records (4), records of the chunks before (8),
+ * length of the records (4), zero (4); then the records; then XXH64 of all that precedes (8), seeded.
+ * Record: family (1), flags (1; 1: has a payload), key length (2), value length (4), payload length (4),
+ * key, value, payload.
+ *
+ * Refuses   With `corruptRecord` whatever is not a whole chunk as it was written.
+ * Limits    METADATA_CHUNK_BYTES_MAX.
+ */
+import { assert, must } from "../base/assert.js"
+import { bytesOfHex, hexOf } from "../base/bytes.js"
+import { fail } from "../base/failures.js"
+import { FAMILIES, familyOfNumber, type Family } from "../base/families.js"
+import { parseIncarnation, parsePosition, parseStoreId, parseTabletId, rowKeyOf } from "../base/ids.js"
+import type { Incarnation, Position, RowKey, StoreId, TabletId, UploadId } from "../base/ids.js"
+import { MIB } from "../base/limits.js"
+import { xxh64, xxh64Into } from "../base/xxh64.js"
+import { bufferOf } from "./buffer-of.js"
+
+export interface MetadataChunkHeader {
+  readonly storeId: StoreId
+  readonly tabletId: TabletId
+  /** The life of the process that wrote it. */
+  readonly incarnation: Incarnation
+  /** Committed when the snapshot began. */
+  readonly fromPosition: Position
+  /** Committed when this chunk was written. */
+  readonly atPosition: Position
+  /** By the wall clock. */
+  readonly startedMs: number
+  readonly decidedBelow: UploadMark
+  /** 0, 1, 2 … in its snapshot. */
+  readonly number: number
+  readonly isLast: boolean
+  /** In the chunks before this one. */
+  readonly recordsBefore: number
+}
+
+/** The first 16 digits of an upload id: the life that gave it out, and its number in that life. */
+export type UploadMark = string
+
+export interface MetadataRecord {
+  readonly family: Family
+  readonly key: RowKey
+  readonly value: Uint8Array
+  /** Inline payload of the row. */
+  readonly payload: Uint8Array | undefined
+}
+
+export interface MetadataChunk {
+  readonly header: MetadataChunkHeader
+  /** Values and payloads are views of the chunk's bytes. */
+  readonly records: readonly MetadataRecord[]
+}
+
+export const UPLOAD_MARK_DIGITS = 16
+export const METADATA_CHUNK_BYTES_MAX = 8 * MIB
+const MAGIC = 0x6b62_4d48 // "HMbk"
+const VERSION = 1
+const LAST = 1
+const HAS_PAYLOAD = 1
+const HEAD_BYTES = 88
+const RECORD_HEAD_BYTES = 12
+const HASH_BYTES = 8
+const SEED = 0x6d62_6163_6b75_70n
+
+/** Whether the upload was decided on when the snapshot of this mark began. */
+export const isDecidedBelow = (uploadId: UploadId, mark: UploadMark): boolean =>
+  uploadId.slice(0, UPLOAD_MARK_DIGITS) < mark
+
+/** Gathers the records of one chunk. */
+export class MetadataChunkWriter {
+  private readonly pieces: Uint8Array[] = []
+  private bytes = HEAD_BYTES + HASH_BYTES
+  private count = 0
+
+  get records(): number {
+    return this.count
+  }
+
+  /** Of the whole chunk, as it is now. */
+  get lengthBytes(): number {
+    return this.bytes
+  }
+
+  /** What a record would add. */
+  static bytesOf({ key, value, payload }: MetadataRecord): number {
+    return RECORD_HEAD_BYTES + key.length + value.length + (payload?.length ?? 0)
+  }
+
+  add(record: MetadataRecord): void {
+    const { family, key, value, payload } = record
+    const head = Buffer.alloc(RECORD_HEAD_BYTES)
+    head.set([FAMILIES[family], payload === undefined ? 0 : HAS_PAYLOAD])
+    head.writeUInt16LE(key.length, 2)
+    head.writeUInt32LE(value.length, 4)
+    head.writeUInt32LE(payload?.length ?? 0, 8)
+    this.pieces.push(head, Buffer.from(key, "latin1"), value, ...(payload === undefined ? [] : [payload]))
+    this.bytes += MetadataChunkWriter.bytesOf(record)
+    this.count += 1
+  }
+
+  finish(header: MetadataChunkHeader): Uint8Array {
+    assert(this.bytes <= METADATA_CHUNK_BYTES_MAX, "a chunk is within its limit")
+    const chunk = Buffer.alloc(this.bytes)
+    chunk.writeUInt32LE(MAGIC, 0)
+    chunk.set([VERSION, header.isLast ? LAST : 0], 4)
+    chunk.set(must(bytesOfHex(header.storeId), "a store id is hex"), 8)
+    chunk.writeUInt32LE(header.tabletId, 24)
+    chunk.writeUInt32LE(header.incarnation, 28)
+    chunk.writeBigUInt64LE(BigInt(header.fromPosition), 32)
+    chunk.writeBigUInt64LE(BigInt(header.atPosition), 40)
+    chunk.writeBigUInt64LE(BigInt(header.startedMs), 48)
+    chunk.set(must(bytesOfHex(header.decidedBelow), "a mark is hex"), 56)
+    chunk.writeUInt32LE(header.number, 64)
+    chunk.writeUInt32LE(this.count, 68)
+    chunk.writeBigUInt64LE(BigInt(header.recordsBefore), 72)
+    chunk.writeUInt32LE(this.bytes - HEAD_BYTES - HASH_BYTES, 80)
+    let at = HEAD_BYTES
+    for (const piece of this.pieces) {
+      chunk.set(piece, at)
+      at += piece.length
+    }
+    xxh64Into(chunk.subarray(0, at), SEED, chunk, at)
+    return chunk
+  }
+}
+
+/** Throws `corruptRecord` for anything but a whole chunk. */
+export function decodeMetadataChunk(bytes: Uint8Array): MetadataChunk {
+  const chunk = bufferOf(bytes)
+  const corrupt = (reason: string) => fail("corruptRecord", { what: "metadata backup", reason })
+  if (chunk.length < HEAD_BYTES + HASH_BYTES || chunk.readUInt32LE(0) !== MAGIC) throw corrupt("head")
+  if (chunk.length > METADATA_CHUNK_BYTES_MAX) throw corrupt("length")
+  const end = chunk.length - HASH_BYTES
+  if (xxh64(chunk.subarray(0, end), SEED) !== chunk.readBigUInt64LE(end)) throw corrupt("checksum")
+  if (chunk[4] !== VERSION) throw corrupt("version")
+  if (chunk.readUInt32LE(80) !== end - HEAD_BYTES) throw corrupt("length")
+  try {
+    return { header: readHeader(chunk), records: readRecords(chunk.subarray(HEAD_BYTES, end), chunk.readUInt32LE(68)) }
+  } catch (error) {
+    throw fail("corruptRecord", { what: "metadata backup" }, error)
+  }
+}
+
+const readHeader = (chunk: Buffer): MetadataChunkHeader => ({
+  storeId: parseStoreId(hexOf(chunk.subarray(8, 24))),
+  tabletId: parseTabletId(chunk.readUInt32LE(24)),
+  incarnation: parseIncarnation(chunk.readUInt32LE(28)),
+  fromPosition: parsePosition(Number(chunk.readBigUInt64LE(32))),
+  atPosition: parsePosition(Number(chunk.readBigUInt64LE(40))),
+  startedMs: Number(chunk.readBigUInt64LE(48)),
+  decidedBelow: hexOf(chunk.subarray(56, 64)),
+  number: chunk.readUInt32LE(64),
+  isLast: ((chunk[5] ?? 0) & LAST) !== 0,
+  recordsBefore: Number(chunk.readBigUInt64LE(72)),
+})
+
+function readRecords(bytes: Buffer, count: number): readonly MetadataRecord[] {
+  const records: MetadataRecord[] = []
+  let at = 0
+  const take = (length: number): Buffer => {
+    assert(at + length <= bytes.length, "the records end early")
+    at += length
+    return bytes.subarray(at - length, at)
+  }
+  for (let i = 0; i < count; i += 1) {
+    const head = take(RECORD_HEAD_BYTES)
+    const family = familyOfNumber(head.readUInt8(0))
+    const flags = head.readUInt8(1)
+    assert(flags <= HAS_PAYLOAD, "unknown flags")
+    const key = rowKeyOf(take(head.readUInt16LE(2)).toString("latin1"))
+    const value = take(head.readUInt32LE(4))
+    const payload = take(head.readUInt32LE(8))
+    // A later release may know more families than this one.
+    if (family === undefined) continue
+    records.push({ family, key, value, payload: flags === HAS_PAYLOAD ? payload : undefined })
+  }
+  assert(at === bytes.length, "there is nothing behind the records")
+  return records
+}
