@@ -24,6 +24,8 @@ import { beginIncarnation, readSuperblock } from "./superblock.js"
 const CHECK_EVERY_MS = 1000
 
 export class Ownership {
+  private released: Promise<void> | undefined
+
   private constructor(
     private readonly clock: Clock,
     private readonly disk: Disk,
@@ -90,9 +92,10 @@ export class Ownership {
     }
   }
 
-  /** Gives the folder up, once nothing of this life writes to it any more. */
+  /** Gives the folder up, once nothing of this life writes to it any more. The same end for all who call it. */
   release(): Promise<void> {
     this.watch.abort()
-    return this.lock.release()
+    this.released ??= this.lock.release()
+    return this.released
   }
 }
