@@ -3,14 +3,16 @@
  * with listings, needles with the rows that name them.
  */
 import type { Family } from "../../src/base/families.js"
-import { rowKeyOf } from "../../src/base/ids.js"
+import { rowKeyOf, type DeviceId } from "../../src/base/ids.js"
 import { shardCount } from "../../src/base/policy.js"
+import { layoutOf } from "../../src/cluster/index.js"
 import { blockCount, exceptionOf, type Extent } from "../../src/format/extent.js"
 import { needleIdOfKey, needleKeyOf } from "../../src/format/needle.js"
 import { partitionOf } from "../../src/format/partition.js"
 import { decodePart, decodeSegment } from "../../src/format/records.js"
 import { decodeVersion } from "../../src/format/version-record.js"
 import type { Engine } from "../../src/main/engine/engine.js"
+import { slotsOf, type Layout } from "../../src/placement/index.js"
 import type { BucketName } from "../../src/base/ids.js"
 import type { Bucket, ListedObject, VersionEntry } from "../../src/object/index.js"
 import { find, noSignal } from "./bodies.js"
@@ -100,8 +102,16 @@ export function* extentsNamed(engine: Engine): Generator<Extent> {
   for (const [, { value }] of rows("segments")) for (const part of decodeSegment(value).parts) yield part.extent
 }
 
-/** Needles that the extent's blocks consist of; `owed` where a shard was missing at the acknowledgement. */
-export function* needlesOf(extent: Extent): Generator<{ readonly key: string; readonly owed: boolean }> {
+export interface NamedNeedle {
+  readonly key: string
+  /** Its shard was missing at the acknowledgement. */
+  readonly owed: boolean
+  /** Where the layout wants it, or where it was put instead. */
+  readonly deviceId: DeviceId | undefined
+}
+
+/** Needles that the extent's blocks consist of. */
+export function* needlesOf(extent: Extent, layout: Layout): Generator<NamedNeedle> {
   const { uploadId, part } = extent
   for (let block = 0; block < blockCount(extent); block += 1) {
     const exception = exceptionOf(extent, block)
@@ -109,7 +119,9 @@ export function* needlesOf(extent: Extent): Generator<{ readonly key: string; re
     for (let slot = 0; slot < shardCount(exception?.policy ?? extent.policy); slot += 1) {
       const generation = exception?.generation ?? extent.generation
       const key = needleKeyOf({ partition, uploadId, part, block, generation, slot })
-      yield { key, owed: exception?.missingSlots.includes(slot) ?? false }
+      const placed = exception?.placedSlots.find(([placedSlot]) => placedSlot === slot)
+      const deviceId = placed?.[1] ?? slotsOf(layout, partition)[slot]
+      yield { key, owed: exception?.missingSlots.includes(slot) ?? false, deviceId }
     }
   }
 }
@@ -127,10 +139,13 @@ async function auditSpace(world: World, engine: Engine): Promise<void> {
   const held = needlesHeld(engine)
   const named = new Set<string>()
   const show = (key: string) => JSON.stringify(needleIdOfKey(rowKeyOf(key)))
+  const present = new Set(engine.devices.map(({ place }) => place.id))
   for (const extent of extentsNamed(engine)) {
-    for (const { key, owed } of needlesOf(extent)) {
+    for (const { key, owed, deviceId } of needlesOf(extent, layoutOf(engine.keeper.record.layout))) {
       named.add(key)
-      check("spaceComesBack", owed || held.has(key), () => `a needle that a row names is gone: ${show(key)}`)
+      // What lies on a device that is out is not to be seen.
+      const isAway = deviceId !== undefined && !present.has(deviceId)
+      check("spaceComesBack", owed || isAway || held.has(key), () => `a needle that a row names is gone: ${show(key)}`)
     }
   }
   for (const key of held.keys()) check("spaceComesBack", named.has(key), () => `nothing names ${show(key)}`)

@@ -6,6 +6,7 @@ import { must } from "../../src/base/assert.js"
 import { objectKeyOfText, parseAccountId, parseBucketName, rowKeyOf } from "../../src/base/ids.js"
 import type { UploadId } from "../../src/base/ids.js"
 import { KIB } from "../../src/base/limits.js"
+import { layoutOf } from "../../src/cluster/index.js"
 import { needleIdOfKey } from "../../src/format/needle.js"
 import type { Engine } from "../../src/main/engine/engine.js"
 import type { Bucket, CompleteRequest, ListEntry } from "../../src/object/index.js"
@@ -78,7 +79,7 @@ async function slots(seed: number): Promise<void> {
   const held = needlesHeld(on.engine)
   for (const extent of extentsNamed(on.engine)) {
     const devices = new Map<string, Set<number>>()
-    for (const { key } of needlesOf(extent)) {
+    for (const { key } of needlesOf(extent, layoutOf(on.engine.keeper.record.layout))) {
       const { block } = needleIdOfKey(rowKeyOf(key))
       const of = devices.get(String(block)) ?? new Set()
       const device = must(held.get(key), "every shard was acknowledged")
