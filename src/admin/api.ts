@@ -44,7 +44,7 @@ export class AdminApi {
     accounts: Accounts,
     buckets: Buckets,
     private readonly status: StoreStatus,
-    store: StoreOperations | undefined,
+    store: StoreOperations,
     private readonly documents: Documents,
     private readonly options: AdminOptions,
   ) {

@@ -13,8 +13,7 @@ export interface Services {
   readonly accounts: Accounts
   readonly buckets: Buckets
   readonly status: StoreStatus
-  /** Undefined: what runs here cannot be changed while it runs. */
-  readonly store: StoreOperations | undefined
+  readonly store: StoreOperations
   readonly rootAccount: AccountId
 }
 

@@ -6,7 +6,7 @@
 import { fail } from "../base/failures.js"
 import { parseBucketName, parseDeviceId } from "../base/ids.js"
 import { parsePolicy } from "../base/policy.js"
-import type { StoreChange, StoreOperations, StoreStatus } from "./contract.js"
+import type { StoreChange, StoreStatus } from "./contract.js"
 import { parseBody, type Operation, type OperationInput, type Services } from "./operation.js"
 import * as schema from "./store-schemas.js"
 
@@ -39,10 +39,9 @@ const change = (
     schema: schema.CHANGE,
     run: async ({ store }, input) => {
       const { dryRun, change: asked } = read(input)
-      const operations = changing(store)
       return dryRun
-        ? { applied: false, plan: await operations.plan(asked) }
-        : { applied: true, ...(await operations.change(asked)) }
+        ? { applied: false, plan: await store.plan(asked) }
+        : { applied: true, ...(await store.change(asked)) }
     },
   })
 
@@ -52,11 +51,6 @@ const deviceChange = (kind: "drainDevice" | "removeDevice", path: string, summar
     ...parseBody(schema.CHANGE_DEVICE, body),
     change: { kind, id: parseDeviceId(target) },
   }))
-
-function changing(store: Services["store"]): StoreOperations {
-  if (store === undefined) throw fail("notImplemented", { message: "this process changes no running store" })
-  return store
-}
 
 function repairOf(status: StoreStatus) {
   const { repair } = status.report()
@@ -131,7 +125,7 @@ const DEVICE_OPERATIONS: readonly Operation[] = [
     path: "/v1/devices/{id}/check",
     summary: "Looks at a device now; one that was out and is well takes part again.",
     schema: schema.DEVICE_CHECK,
-    run: ({ store }, { target }) => changing(store).checkDevice(parseDeviceId(target)),
+    run: ({ store }, { target }) => store.checkDevice(parseDeviceId(target)),
   }),
 ]
 
@@ -141,7 +135,7 @@ const REDUNDANCY_OPERATIONS: readonly Operation[] = [
     path: "/v1/redundancy",
     summary: "The policy of the store, what it means, and buckets with one of their own.",
     schema: schema.REDUNDANCY,
-    run: ({ store }) => changing(store).redundancy(),
+    run: ({ store }) => store.redundancy(),
   }),
   change(
     schema.SET_REDUNDANCY,
@@ -161,7 +155,7 @@ const REDUNDANCY_OPERATIONS: readonly Operation[] = [
 
 const pauseRepair = (isPaused: boolean) =>
   async function run({ store, status }: Services) {
-    await changing(store).setRepairPaused(isPaused)
+    await store.setRepairPaused(isPaused)
     return repairOf(status)
   }
 
@@ -201,7 +195,7 @@ const WORK_OPERATIONS: readonly Operation[] = [
     schema: schema.SCRUBS,
     run: async ({ store, status }, { body }) => {
       const { device } = parseBody(schema.START_SCRUB, body)
-      await changing(store).startScrub(device === undefined ? undefined : parseDeviceId(device))
+      await store.startScrub(device === undefined ? undefined : parseDeviceId(device))
       return scrubOf(status)
     },
   }),
@@ -211,7 +205,7 @@ const WORK_OPERATIONS: readonly Operation[] = [
     summary: "Stops verifying until it is started again, also over restarts.",
     schema: schema.SCRUBS,
     run: async ({ store, status }) => {
-      await changing(store).pauseScrub()
+      await store.pauseScrub()
       return scrubOf(status)
     },
   }),
@@ -231,7 +225,7 @@ const CHORE_OPERATIONS: readonly Operation[] = [
     summary: "How long a chore rests after a step, as a multiple of how long the step took; 0 is full speed.",
     schema: schema.CHORE,
     run: async ({ store, status }, { target, body }) => {
-      changing(store).setTranquility(target, parseBody(schema.SET_TRANQUILITY, body).tranquility)
+      store.setTranquility(target, parseBody(schema.SET_TRANQUILITY, body).tranquility)
       return choreOf(status, target)
     },
   }),
@@ -241,7 +235,7 @@ const CHORE_OPERATIONS: readonly Operation[] = [
     summary: "Has a chore look for work now.",
     schema: schema.CHORE,
     run: async ({ store, status }, { target }) => {
-      changing(store).wakeChore(target)
+      store.wakeChore(target)
       return choreOf(status, target)
     },
   }),
