@@ -59,7 +59,12 @@ export class Learner {
   readonly seat: Seat
   private queue: EncodedBatch[] = []
   private queuedBytes = 0
+  /** How many batches it was given, and how many of them are durable. */
+  private given = 0
+  private durable = 0
   private draining: Promise<void> | undefined
+  /** Who waits for the next write to the log to end. */
+  private waiting: (() => void)[] = []
   private cursor: Cursor | undefined = { family: must(REPLICATED_FAMILIES[0], "families"), start: rowKeyOf("") }
   /** What is written while a chunk is being read. */
   private written: Set<string> | undefined
@@ -99,6 +104,7 @@ export class Learner {
   begin(position: Position, epoch: Epoch): void {
     if (this.seat.left !== undefined) return
     this.hasBegun = true
+    this.wake()
     this.enqueue(this.snapshot(position, epoch, []))
   }
 
@@ -119,6 +125,7 @@ export class Learner {
   end(reason: Failure): void {
     this.seat.leave(reason)
     this.queue = []
+    this.wake()
   }
 
   private fail(failure: Failure): void {
@@ -130,6 +137,7 @@ export class Learner {
   private enqueue(batch: EncodedBatch): void {
     this.queue.push(batch)
     this.queuedBytes += batch.lengthBytes
+    this.given += 1
     this.draining ??= this.drain()
   }
 
@@ -139,10 +147,13 @@ export class Learner {
       while (this.queue.length > 0) {
         const room = seat.member.device.roomForWrites()
         if (room) await seat.wait(room)
-        const batch = this.nextBatch()
+        const batches = this.nextBatches()
+        const batch = EncodedBatch.join(batches)
         const logged = await seat.wait(seat.member.log(batch))
         logged.apply()
         this.queuedBytes -= batch.lengthBytes
+        this.durable += batches.length
+        this.wake()
       }
     } catch (error) {
       this.fail(asFailure(error))
@@ -150,17 +161,25 @@ export class Learner {
     this.draining = undefined
   }
 
-  /** As much of the queue as fits into one batch. */
-  private nextBatch(): EncodedBatch {
-    let lengthBytes = 0
-    const over = this.queue.findIndex((batch, i) => (lengthBytes += batch.lengthBytes) > BATCH_BYTES_MAX && i > 0)
-    return EncodedBatch.join(this.queue.splice(0, over < 0 ? this.queue.length : over))
+  private wake(): void {
+    const waiting = this.waiting
+    this.waiting = []
+    for (const wake of waiting) wake()
   }
 
-  /** Everything that it was sent is durable. Throws why the learning has ended. */
-  private async drained(): Promise<void> {
-    while (this.draining) await this.draining
+  /** Throws why the learning has ended. */
+  private async until(isSo: () => boolean): Promise<void> {
+    while (this.seat.left === undefined && !isSo()) {
+      await new Promise<void>(resolve => this.waiting.push(resolve))
+    }
     if (this.seat.left !== undefined) throw this.seat.left
+  }
+
+  /** As much of the queue as fits into one write. */
+  private nextBatches(): readonly EncodedBatch[] {
+    let lengthBytes = 0
+    const over = this.queue.findIndex((batch, i) => (lengthBytes += batch.lengthBytes) > BATCH_BYTES_MAX && i > 0)
+    return this.queue.splice(0, over < 0 ? this.queue.length : over)
   }
 
   /**
@@ -174,26 +193,30 @@ export class Learner {
     if (room || this.queuedBytes > LEARNER_LIMITS.joinBytes) {
       throw fail("tooManyInFlight", { message: "the device has not caught up yet", device: this.id })
     }
-    await this.drained()
+    await this.until(() => this.durable === this.given)
   }
 
-  /** Copies one chunk of rows. False: there is nothing to do now. Throws why the learning has ended. */
+  /** Copies one chunk of rows, once there is not too much still to be logged. False: all rows were there before. */
   async step(): Promise<boolean> {
-    if (this.isOver || this.queuedBytes > LEARNER_LIMITS.paceBytes) return false
-    if (!this.hasBegun) await this.source.atBoundary(() => undefined)
-    if (this.cursor) {
-      const chunk = this.read(this.cursor)
-      this.written = new Set()
-      try {
-        const writes = await this.writesOf(chunk.rows)
-        await this.source.atBoundary((position, epoch) => this.put(chunk, writes, position, epoch))
-      } finally {
-        this.written = undefined
-      }
+    if (this.isOver) return false
+    await this.until(() => this.hasBegun && this.queuedBytes <= LEARNER_LIMITS.paceBytes)
+    if (this.cursor) await this.copy(this.cursor)
+    if (this.cursor) return true
+    const all = this.given
+    await this.until(() => this.durable >= all)
+    this.isOver = true
+    return true
+  }
+
+  private async copy(from: Cursor): Promise<void> {
+    const chunk = this.read(from)
+    this.written = new Set()
+    try {
+      const writes = await this.writesOf(chunk.rows)
+      await this.source.atBoundary((position, epoch) => this.put(chunk, writes, position, epoch))
+    } finally {
+      this.written = undefined
     }
-    await this.drained()
-    if (!this.cursor) this.isOver = true
-    return !this.isOver
   }
 
   private put(chunk: Chunk, writes: readonly EntryWrite[], position: Position, epoch: Epoch): void {

@@ -9,12 +9,12 @@ export const PAYLOAD_READS_MAX = 8
 export const MEMBERS_AT_ONCE = 32
 
 export const LEARNER_LIMITS = {
-  /** Rows of one snapshot chunk: reading and encoding them holds the thread for a few milliseconds. */
-  chunkRowsMax: 512,
+  /** Rows of one snapshot chunk: reading and encoding them holds the thread for some milliseconds. */
+  chunkRowsMax: 256,
   /** Payloads of a chunk that are read at once. */
   payloadsAtOnce: 16,
-  /** With this much still to be logged, no more rows are copied: entries come first. */
-  paceBytes: 8 * MIB,
+  /** With more than this still to be logged, no more rows are copied: entries come first. */
+  paceBytes: 4 * MIB,
   /** With no more than this still to be logged, commits wait for the rest, and then count the learner. */
   joinBytes: MIB,
   /** A learner that falls behind by more than this gives up: commits never wait for one. */
