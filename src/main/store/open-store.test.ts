@@ -6,7 +6,7 @@ import { parseAccessKeyId } from "../../base/ids.js"
 import { readControlRecord } from "../../device/index.js"
 import { encodeControlRecord, type ControlRecord } from "../../format/control-record.js"
 import { SimClock } from "../../seams/clock/sim.js"
-import { SimDisk } from "../../seams/disk/index.js"
+import { failing, hangs, nthOf, SimDisk } from "../../seams/disk/index.js"
 import { SimLocks } from "../../seams/lock/sim.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import type { ServeConfig } from "../config.js"
@@ -28,12 +28,12 @@ class Machine {
   private starts = 0
 
   /** A start in a new process; the one before is dead. */
-  start(asked: ServeConfig = config): Promise<OpenedStore> {
+  start(asked: ServeConfig = config, clock = new SimClock()): Promise<OpenedStore> {
     this.disk.kill()
     this.process.kill()
     this.process = this.locks.boot()
     this.starts += 1
-    return openStore(new SimClock(), new SimRandom(this.starts), this.disk.boot(), this.process, asked, undefined)
+    return openStore(clock, new SimRandom(this.starts), this.disk.boot(), this.process, asked, undefined)
   }
 
   /** A start whose process dies at its nth change of a file or name; false if that came first. */
@@ -81,6 +81,113 @@ test("a change of the root key that is cut off anywhere is on every device, or o
     await machine.assertEverywhere(record, `cut off at change ${nth}`)
     if (done) break
   }
+})
+
+const withFolders = (...dataFolders: string[]): ServeConfig => ({ ...config, dataFolders })
+const THREE = withFolders("/a", "/b", "/c")
+
+/** `/a active, /b out` … as the record says. */
+const statesOf = ({ record }: OpenedStore): string =>
+  record.devices.map(({ pathHint, state }) => `${pathHint} ${state}`).join(", ")
+const pathsOf = ({ devices }: OpenedStore): string => devices.map(({ identity }) => identity.path).join(" ")
+
+test("a device that is missing is out from then on, and may lack something when it is back", async () => {
+  const machine = new Machine()
+  const first = await machine.start(THREE)
+  const epoch = first.record.tablets[0]?.epoch ?? 0
+  const without = await machine.start(withFolders("/a", "/c"))
+  assert.equal(statesOf(without), "/a active, /b out, /c active")
+  assert.equal(pathsOf(without), "/a /c")
+  const [tablet] = without.record.tablets
+  assert.deepEqual([tablet?.members.length, tablet?.epoch], [2, epoch + 1])
+  const back = await machine.start(THREE)
+  assert.equal(statesOf(back), "/a active, /b filling, /c active")
+  assert.equal(pathsOf(back), "/a /b /c")
+  assert.match(back.notes.join(), /at \/b is back, and is brought what it lacks/)
+  assert.equal(back.record.tablets[0]?.members.length, 2, "it holds no names")
+  const incarnations = back.devices.map(({ identity }) => identity.incarnation)
+  assert.deepEqual(
+    incarnations,
+    incarnations.map(() => back.incarnation),
+    "one life, one number",
+  )
+})
+
+test("a device that is out and does not work stays out", async () => {
+  const machine = new Machine()
+  await machine.start(THREE)
+  await machine.start(withFolders("/a", "/c"))
+  machine.disk.intercept(failing({ kind: "sync", pathPart: "/b/probe", code: "EIO", nth: 1 }))
+  const store = await machine.start(THREE)
+  assert.equal(statesOf(store), "/a active, /b out, /c active")
+  assert.match(store.notes.join(), /at \/b stays out: .*EIO/)
+})
+
+test("an empty folder in a lost device's place becomes its successor, also where that is cut off anywhere", async () => {
+  for (let nth = 1; ; nth += 1) {
+    const machine = new Machine()
+    const { record: before } = await machine.start(THREE)
+    for (const name of ["superblock", "control", "control.second"]) await machine.disk.boot().remove(`/b/${name}`)
+    const done = await machine.startUntil(nth, THREE)
+    const store = await machine.start(THREE)
+    assert.equal(statesOf(store), "/a active, /b filling, /c active", `cut off at change ${nth}`)
+    assert.equal(pathsOf(store), "/a /b /c")
+    const [old, taking] = [before.devices[1]?.id, store.record.devices[1]?.id]
+    assert.ok(old !== undefined && taking !== undefined && old !== taking)
+    assert.ok(!store.record.layout.devices.includes(old) && store.record.layout.devices.includes(taking))
+    if (done) break
+  }
+})
+
+for (const [what, fault] of [
+  ["fails", failing({ kind: "write", pathPart: "/b/", code: "EIO", nth: 1, forEver: true })],
+  [
+    "does not answer",
+    nthOf({ kind: "write", pathPart: "/b/", nth: 1, forEver: true }, hangs(new Promise(() => undefined))),
+  ],
+] as const) {
+  test(`a device that ${what} at the start is left out, and the others serve`, async () => {
+    const machine = new Machine()
+    await machine.start(THREE)
+    machine.disk.intercept(fault)
+    const clock = new SimClock()
+    const store = await clock.runUntil(machine.start(THREE, clock), 60_000)
+    assert.equal(statesOf(store), "/a active, /b out, /c active")
+    assert.match(store.notes.join(), /\/b cannot be used and is left alone/)
+    machine.disk.intercept(() => undefined)
+    assert.equal(pathsOf(await machine.start(THREE)), "/a /b /c")
+  })
+}
+
+test("starts that were cut off with different devices missing leave one truth", async () => {
+  const outcomes = new Set<string>()
+  for (let nth = 1; nth < 60; nth += 3) {
+    const machine = new Machine()
+    await machine.start(THREE)
+    await machine.startUntil(nth, { ...withFolders("/a", "/b"), rootKey })
+    const second = await machine.start(withFolders("/b", "/c")).catch((error: unknown) => {
+      assert.ok(isFailure(error, "devicesMissing"))
+    })
+    const all = await machine.start(THREE)
+    if (second) {
+      assert.equal(statesOf(all), "/a filling, /b active, /c active", `cut off at change ${nth}`)
+      assert.equal(all.secrets.root.accessKeyId, second.secrets.root.accessKeyId, "the second start's word stands")
+    } else {
+      assert.match(statesOf(all), /^\/a active, \/b active, \/c (active|filling)$/, `cut off at change ${nth}`)
+    }
+    outcomes.add(second ? "it had not happened" : "it may have happened")
+  }
+  assert.equal(outcomes.size, 2)
+})
+
+test("a device without room for the record is not broken, and gets it at the next start", async () => {
+  const machine = new Machine()
+  await machine.start(THREE)
+  machine.disk.intercept(failing({ kind: "write", pathPart: "/b/control", code: "ENOSPC", nth: 1, forEver: true }))
+  const store = await machine.start(THREE)
+  assert.equal(statesOf(store), "/a active, /b active, /c active")
+  machine.disk.intercept(() => undefined)
+  await machine.start(THREE)
 })
 
 test("a store that has run and lost its control record is not made anew", async () => {
