@@ -22,6 +22,7 @@ import { CheckpointThreads } from "./engine/checkpoint-threads.js"
 import type { OwnedFolder } from "./engine/device-set.js"
 import { openEngine, type Engine } from "./engine/engine.js"
 import { EngineOperations } from "./engine/operations.js"
+import { Returning } from "./engine/returning.js"
 import type { RealSeams } from "./serve.js"
 import { StoreFolders } from "./store/folder-taker.js"
 import type { OpenedStore } from "./store/open-store.js"
@@ -82,7 +83,9 @@ export async function runStore(
     },
   )
   const isPaused = (chore: string) => engine.keeper.record.pausedWork.includes(chore)
-  const chores = new ChoreRunner("chores", engine.chores, clock, telemetry, isPaused)
+  const takeBack = (id: DeviceId, path: string): Promise<void> => operations.return(id, path)
+  const returning = new Returning(() => engine.keeper.record, takeBack, clock, telemetry.log)
+  const chores = new ChoreRunner("chores", [...engine.chores, returning], clock, telemetry, isPaused)
   engine.onRepairDue(() => chores.wake("repair"))
   const sources = sourcesOfEngine(clock, {
     record: () => engine.keeper.record,
@@ -107,7 +110,14 @@ export async function runStore(
   const life = store.incarnation
   const folders = new StoreFolders(clock, random, disk, locks, life, () => engine.keeper.record, ownedOf)
   const planFacts = (): PreviewFacts => planFactsOf(sources)
-  const operations = new EngineOperations(engine, folders, chores, clock, planFacts, () => status.report().recoding)
+  const operations: EngineOperations = new EngineOperations(
+    engine,
+    folders,
+    chores,
+    clock,
+    planFacts,
+    () => status.report().recoding,
+  )
   return {
     engine,
     compute,

@@ -232,10 +232,10 @@ async function* inspectLogSegment(read: ReadAt): AsyncGenerator<Finding> {
 
 function entryFinding(record: Uint8Array, offsetBytes: number): Finding {
   try {
-    const { tabletId, epoch, position, writes } = decodeEntry(record)
+    const { tabletId, epoch, position, writes, isSnapshot } = decodeEntry(record)
     const families = [...new Set(writes.map(write => (write.value === undefined ? `-${write.family}` : write.family)))]
     const fields = { tablet: tabletId, epoch, position, writes: writes.length, families: families.join(" ") }
-    return { what: "entry", offsetBytes, intact: true, fields }
+    return { what: isSnapshot ? "snapshot entry" : "entry", offsetBytes, intact: true, fields }
   } catch (error) {
     if (!isFailure(error)) throw error
     return { what: "entry", offsetBytes, intact: false, fields: { reason: error.message, lengthBytes: record.length } }

@@ -1,6 +1,7 @@
 /** What the command line tells of a store: its safety first, then all that keeps it from being better. Pure. */
 import type { z } from "zod"
 import type { STORE_SCHEMAS } from "../../admin/index.js"
+import { PARTITIONS } from "../../base/limits.js"
 import { durationText, printable, sizeText, tableText } from "./text.js"
 
 export type Status = z.output<typeof STORE_SCHEMAS.STATUS>
@@ -36,13 +37,18 @@ export function workText({ doneBytes, leftBytes, bytesPerSecond, endsInSeconds }
 }
 
 export function repairText(repair: Repair): string {
-  const { isPaused, partitionsDone, partitionsLeft, progress, rebuiltShards, lostBlocks, singleCopyBlocks } = repair
+  const { isPaused, partitionsLookedAt, partitionsDone, partitionsLeft, progress } = repair
+  const { rebuiltShards, lostBlocks, singleCopyBlocks } = repair
   const isIdle = partitionsLeft === 0 && progress.leftBytes === 0
-  const state = isPaused ? "paused" : isIdle ? "nothing to do" : workText(progress)
-  const partitions = `${partitionsDone} of ${plural(partitionsDone + partitionsLeft, "partition")} compared`
+  const isLooking = partitionsLookedAt < PARTITIONS
+  const looking = isLooking
+    ? [`${Math.floor((100 * partitionsLookedAt) / PARTITIONS)} % of all partitions looked at`]
+    : []
+  const partitions = `${partitionsDone} of ${plural(partitionsDone + partitionsLeft, "partition")} mended`
   return [
-    state,
-    ...(isIdle && !isPaused ? [] : [partitions]),
+    ...(isPaused ? ["paused"] : []),
+    ...looking,
+    ...(isIdle ? (isLooking || isPaused ? [] : ["nothing is missing"]) : [workText(progress), partitions]),
     ...(rebuiltShards > 0 ? [`${plural(rebuiltShards, "shard")} rebuilt`] : []),
     ...(singleCopyBlocks > 0 ? [`${plural(singleCopyBlocks, "block")} with no shard to spare`] : []),
     ...(lostBlocks > 0 ? [`${plural(lostBlocks, "block")} NOT READABLE`] : []),
@@ -183,7 +189,10 @@ export function planText(plan: Plan): string {
   return `${lines.join("\n")}\n${table}`
 }
 
-const lossesText = (losses: number): string => (losses < 0 ? "something is lost" : `any ${plural(losses, "lost disk")}`)
+function lossesText(losses: number): string {
+  if (losses < 0) return "not even now: something cannot be read"
+  return losses === 0 ? "no lost disk" : `any ${plural(losses, "lost disk")}`
+}
 
 export function redundancyText({ policy, isAutomatic, meaning, buckets, recoding }: Redundancy): string {
   const lines = [

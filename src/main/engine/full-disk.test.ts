@@ -252,6 +252,7 @@ for (const [what, bytes] of [
         await new RealClock().sleep(2 * CHECKPOINTS.quietMs, noSignal)
         walls += store.device.checkpointer.error === undefined ? 0 : 1
         store.giveRoom()
+        await store.device.space.look()
         for (let left = 100; ; left -= 1) {
           const done = await store.put(`after ${round}`, bytes).then(
             () => true,

@@ -53,6 +53,8 @@ export interface FolderTaken extends FolderFacts {
 export interface FolderTaker {
   /** Touches nothing. Throws what `take` would throw because of the folder. */
   inspect(path: string): Promise<FolderFacts>
+  /** The device in the folder; undefined where there is none. Touches nothing. */
+  deviceAt(path: string): Promise<DeviceId | undefined>
   take(path: string): Promise<FolderTaken>
   /** Throws `deviceFailed` where the device does not do what it is told. */
   probe(path: string): Promise<void>
@@ -201,17 +203,23 @@ export class EngineOperations implements StoreOperations {
     return { id, state: now, finding }
   }
 
-  /** Takes back the folder of a device that is out. */
+  /** Takes back the folder of a device that is out, which has to do what it is told first. */
   async return(id: DeviceId, path: string): Promise<void> {
-    const taken = await this.folders.take(path)
-    const { place } = taken.folder
-    if (place.id !== id) {
-      await taken.folder.release()
+    const found = await this.folders.deviceAt(path)
+    if (found === undefined) throw fail("deviceFailed", { message: `there is no device at ${path}`, device: id })
+    if (found !== id) {
       throw fail("foreignFolder", { message: `${path} is not device ${id}; replace the device to use this folder` })
     }
-    await this.folders.probe(path)
-    const stack = await this.engine.bringIn(taken.folder)
-    await this.engine.control.bringIn(stack)
+    const { folder } = await this.folders.take(path)
+    try {
+      await this.folders.probe(path)
+      const stack = await this.engine.bringIn(folder)
+      await this.engine.control.bringIn(stack)
+    } catch (error) {
+      this.engine.giveUp(id, asReason(error))
+      await folder.release()
+      throw error
+    }
     for (const chore of [REPAIR, "members"]) this.wakeIfThere(chore)
   }
 

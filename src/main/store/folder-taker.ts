@@ -1,9 +1,16 @@
 /** Folders that a running store looks at and takes, every call in bounded time. */
 import { dirname, resolve } from "node:path"
 import { fail } from "../../base/failures.js"
-import type { Incarnation } from "../../base/ids.js"
+import type { DeviceId, Incarnation } from "../../base/ids.js"
 import { probeDevice, takeFolder } from "../../coordination/index.js"
-import { CALL_LIMITS, inspectFolder, isMountPoint, queuedDisk, type Ownership } from "../../device/index.js"
+import {
+  CALL_LIMITS,
+  inspectFolder,
+  isMountPoint,
+  queuedDisk,
+  readSuperblock,
+  type Ownership,
+} from "../../device/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
@@ -36,6 +43,14 @@ export class StoreFolders implements FolderTaker {
       }
       const { totalBytes } = await disk.space(folder)
       return { isMountPoint: await isMountPoint(disk, folder), capacityBytes: totalBytes }
+    })
+  }
+
+  deviceAt(path: string): Promise<DeviceId | undefined> {
+    const folder = resolve(path)
+    return this.bounded(async disk => {
+      if (!(await disk.exists(folder))) return undefined
+      return (await readSuperblock(disk, folder))?.deviceId
     })
   }
 

@@ -104,7 +104,6 @@ export function safetyInputOf(
       members: fewest?.members.map(({ id }) => id) ?? [],
       learners: fewest?.learners.map(({ id }) => id) ?? [],
       copiesWanted: record.metaCopies,
-      bytes: contents?.nameBytes ?? 0,
     },
     lacking: contents?.lacking ?? new Map(),
     oddGroups: contents?.oddGroups ?? [],

@@ -99,22 +99,22 @@ function registerSpace(metrics: Metrics, { devices }: StatusSources): void {
   )
 }
 
-function registerWork(metrics: Metrics, clock: Clock, { repair, moving, recoding, scrub }: StatusSources): void {
+function registerWork(metrics: Metrics, clock: Clock, { repair, recoding, scrub }: StatusSources): void {
   metrics.gauge("hayloft_repair_paused", "1 while repair is paused", () => {
     const view = repair()
     return rowOf(view && (view.isPaused ? 1 : 0))
   })
-  metrics.gauge("hayloft_repair_left_bytes", "Bytes that repair has still to look at or write", () =>
-    rowOf(repair()?.leftBytes),
+  metrics.gauge("hayloft_repair_left_bytes", "Bytes of missing shards that repair has still to write", () =>
+    rowOf(repair()?.mending.leftBytes),
   )
-  metrics.gauge("hayloft_repair_left_partitions", "Partitions that repair has still to compare", () =>
-    rowOf(repair()?.partitionsLeft),
+  metrics.gauge("hayloft_repair_left_partitions", "Partitions that lack shards", () =>
+    rowOf(repair()?.mending.partitionsLeft),
   )
   metrics.gauge("hayloft_repair_rebuilt_shards", "Shards that repair has written since the start", () =>
     rowOf(repair()?.rebuiltShards),
   )
   metrics.gauge("hayloft_moving_left_bytes", "Bytes of shards that still move to the current layout", () =>
-    rowOf(moving()?.leftBytes),
+    rowOf(repair()?.moving.leftBytes),
   )
   metrics.gauge(
     "hayloft_recoding_left_bytes",

@@ -7,12 +7,15 @@ import type { ControlRecord } from "../../format/control-record.js"
 import type { ChoreStatus } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Compute } from "../../seams/compute/index.js"
+import type { RepairReport, SurveyReport } from "../../object/index.js"
 import { COMMANDS_WAITING_MAX, type Primary } from "../../tablet/index.js"
 import { troubleOf } from "../engine/device-set.js"
 import type { DeviceStack } from "../engine/device-stack.js"
-import type { OpenDevice, SpaceView, StatusSources, StoreContents } from "./status-sources.js"
+import type { OpenDevice, RepairView, SpaceView, StatusSources, StoreContents } from "./status-sources.js"
 
 const READ_DEBTS_EVERY_MS = 10_000
+/** As the record names it where it is paused. */
+const REPAIR = "repair"
 const ALL_DEBTS = { start: rowKeyOf(""), end: rowKeyOf("\xff\xff\xff") }
 
 /** What status needs of an engine. */
@@ -22,7 +25,8 @@ export interface EngineView {
   readonly whyOut: (id: DeviceId) => string | undefined
   readonly tablet: Primary
   readonly compute: Compute
-  readonly chores: () => readonly (ChoreStatus & { readonly tranquility: number })[]
+  readonly chores: () => readonly ChoreStatus[]
+  readonly repair: { survey(): SurveyReport; report(): RepairReport }
 }
 
 function spaceOf({ fullness, freeBytes }: DeviceSpace): SpaceView {
@@ -48,25 +52,33 @@ function openDevice(stack: DeviceStack): OpenDevice {
   }
 }
 
-/** What devices owe, by the notes of those who wrote without them: read again when asked after a while. */
-class Debts {
-  private contents: StoreContents | undefined
+/**
+ * What lies where, as repair found it. Until it has looked at everything (it may be paused), also what
+ * devices owe by the notes of those who wrote without them: read again when asked after a while.
+ */
+class Contents {
+  private debts = new Map<DeviceId, Uint8Array>()
   private readMs = -Infinity
-  private version = 0
+  private reads = 0
 
   constructor(
     private readonly clock: Clock,
     private readonly tablet: Primary,
+    private readonly repair: EngineView["repair"],
   ) {}
 
-  read(): StoreContents | undefined {
-    if (this.clock.monotonicMs() - this.readMs < READ_DEBTS_EVERY_MS) return this.contents
+  read(): StoreContents {
+    const { version, isComplete, policies, lacking, oddBlocks } = this.repair.survey()
+    const known = { policies, bucketPolicies: [], oddGroups: oddBlocks }
+    if (isComplete) return { ...known, version, lacking }
+    if (this.clock.monotonicMs() - this.readMs >= READ_DEBTS_EVERY_MS) this.readDebts()
+    return { ...known, version: version + this.reads, lacking: new Map([...this.debts, ...lacking]) }
+  }
+
+  private readDebts(): void {
     this.readMs = this.clock.monotonicMs()
-    const lacking = lackingOf(this.tablet.committed.range("debts", ALL_DEBTS))
-    this.version += 1
-    const nothing = { policies: [], bucketPolicies: [], nameBytes: 0, oddGroups: [] }
-    this.contents = lacking.size === 0 ? undefined : { ...nothing, version: this.version, lacking }
-    return this.contents
+    this.reads += 1
+    this.debts = lackingOf(this.tablet.committed.range("debts", ALL_DEBTS))
   }
 }
 
@@ -83,8 +95,8 @@ function lackingOf(debts: Iterable<readonly [key: string, row: unknown]>): Map<D
 }
 
 export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources {
-  const { record, devices, whyOut, tablet, compute, chores } = engine
-  const debts = new Debts(clock, tablet)
+  const { record, devices, whyOut, tablet, compute, chores, repair } = engine
+  const contents = new Contents(clock, tablet, repair)
   return {
     record,
     devices: () => devices().map(openDevice),
@@ -102,10 +114,15 @@ export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources
         ...chore,
         ...(lastError === undefined ? {} : { lastError }),
       })),
-    contents: () => debts.read(),
-    repair: () => undefined,
+    contents: () => contents.read(),
+    repair: () => repairView(repair, record().pausedWork.includes(REPAIR)),
     scrub: () => undefined,
-    moving: () => undefined,
     recoding: () => undefined,
   }
+}
+
+function repairView(repair: EngineView["repair"], isPaused: boolean): RepairView {
+  const { singleCopyBlocks, unreadableBlocks } = repair.survey()
+  const { writtenShards, removedBlocks: _, ...report } = repair.report()
+  return { ...report, isPaused, rebuiltShards: writtenShards, lostBlocks: unreadableBlocks, singleCopyBlocks }
 }

@@ -25,8 +25,6 @@ export interface StatusSources {
   /** Undefined: this process does no such work. */
   readonly repair: () => RepairView | undefined
   readonly scrub: () => readonly ScrubView[] | undefined
-  /** Of shards from the previous layout to the current one; undefined: not known, or nothing moves. */
-  readonly moving: () => Work | undefined
   /** Of blocks from one policy to another; undefined: not known, or none are re-coded. */
   readonly recoding: () => Work | undefined
 }
@@ -70,12 +68,10 @@ export interface SpaceView {
 export interface StoreContents {
   /** Grows when anything of this changes. */
   readonly version: number
-  /** Policies that blocks lie under, with the bytes of objects; those of odd groups not counted. */
+  /** Policies that blocks lie under, with the bytes of blocks before coding; those of odd groups not counted. */
   readonly policies: readonly { readonly policy: Policy; readonly bytes: number }[]
   /** That buckets chose for themselves. */
   readonly bucketPolicies: readonly Policy[]
-  /** Of small objects, which lie beside their names. */
-  readonly nameBytes: number
   readonly lacking: SafetyInput["lacking"]
   readonly oddGroups: SafetyInput["oddGroups"]
 }
@@ -86,13 +82,27 @@ export interface Work {
   readonly leftBytes: number
 }
 
-export interface RepairView extends Work {
+export interface RepairView {
   readonly isPaused: boolean
-  readonly partitionsDone: number
-  readonly partitionsLeft: number
+  /** Of all, since devices or layouts changed last; what is left is known once all have been. */
+  readonly partitionsLookedAt: number
+  /** Shards that are missing. */
+  readonly mending: PartitionWork
+  /** Shards that are whole and lie where the previous layout had them; done after the others. */
+  readonly moving: PartitionWork
+  readonly bytesPerSecond: number
+  /** Until all of it is done; undefined: nothing is left, or nobody knows. */
+  readonly secondsLeft: number | undefined
   readonly rebuiltShards: number
   readonly lostBlocks: number
   readonly singleCopyBlocks: number
+  /** It waits for room on devices that are full. */
+  readonly isShortOfSpace: boolean
+}
+
+export interface PartitionWork extends Work {
+  readonly partitionsDone: number
+  readonly partitionsLeft: number
 }
 
 export interface ScrubView extends Work {

@@ -6,7 +6,7 @@
  *           at most every `JUDGE_EVERY_MS`.
  * Runs      to see how fast work goes: a look at its counters every `LOOK_EVERY_MS`.
  */
-import type { HealthReport, ProgressReport, StoreReport, StoreStatus } from "../../admin/index.js"
+import type { HealthReport, ProgressReport, RepairReport, StoreReport, StoreStatus } from "../../admin/index.js"
 import type { StoreId } from "../../base/ids.js"
 import { textOfPolicy } from "../../base/policy.js"
 import { judgeSafety, layoutOf, type Safety } from "../../cluster/index.js"
@@ -15,7 +15,7 @@ import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { Rate } from "./rate-core.js"
 import { deviceReports, deviceTroubles, safetyInputOf, safetyReport } from "./status-core.js"
-import { namesOf, type StatusSources, type Work } from "./status-sources.js"
+import { namesOf, type RepairView, type StatusSources, type Work } from "./status-sources.js"
 
 const LOOK_EVERY_MS = 5_000
 const JUDGE_EVERY_MS = 5_000
@@ -65,9 +65,7 @@ export class RunningStatus implements StoreStatus, Living {
   }
 
   private look(): void {
-    const { repair, scrub, moving, recoding } = this.sources
-    this.see("repair", repair())
-    this.see("moving", moving())
+    const { scrub, recoding } = this.sources
     this.see("recoding", recoding())
     for (const view of scrub() ?? []) this.see(`scrub ${view.device}`, view)
     this.raiseAlarm()
@@ -100,7 +98,7 @@ export class RunningStatus implements StoreStatus, Living {
     const { record, devices, whyOut, tablet, repair } = this.sources
     const open = devices()
     const { isServing } = tablet()
-    const { lostBlocks = 0, singleCopyBlocks = 0 } = repair() ?? {}
+    const { lostBlocks = 0, singleCopyBlocks = 0, isShortOfSpace = false } = repair() ?? {}
     const reasons = [
       ...(this.isListening ? [] : ["the S3 port is not open yet"]),
       ...(isServing ? [] : ["the metadata log failed; writes are halted until a restart"]),
@@ -110,6 +108,7 @@ export class RunningStatus implements StoreStatus, Living {
         : []),
       ...(lostBlocks > 0 ? [`${lostBlocks} blocks have fewer shards than a read needs`] : []),
       ...(singleCopyBlocks > 0 ? [`${singleCopyBlocks} blocks have no shard to spare`] : []),
+      ...(isShortOfSpace ? ["repair waits for room: devices that lack shards are full"] : []),
     ]
     return { ready: this.isListening && isServing, reasons }
   }
@@ -139,21 +138,15 @@ export class RunningStatus implements StoreStatus, Living {
     return safetyReport(this.safety(), this.sources.record(), this.sources.devices(), this.wholeInSeconds())
   }
 
-  /** Until the last of the work under way ends; undefined where some of it is paused or its rate not known. */
+  /** Until the last of the work under way ends; undefined where some of it is paused, or its end is not known. */
   private wholeInSeconds(): number | undefined {
-    const { repair, moving, recoding } = this.sources
-    const repairing = repair()
-    const works = [
-      ["repair", repairing],
-      ["moving", moving()],
-      ["recoding", recoding()],
-    ] as const
-    const ends = works.flatMap(([name, work]) =>
-      work === undefined || work.leftBytes === 0 ? [] : [this.progressOf(name, work).endsInSeconds],
-    )
+    const [repair, recoding] = [this.sources.repair(), this.sources.recoding()]
+    const repairs = repair !== undefined && leftOf(repair) > 0 ? [repair.isPaused ? undefined : repair.secondsLeft] : []
+    const recodes =
+      recoding !== undefined && recoding.leftBytes > 0 ? [this.progressOf("recoding", recoding).endsInSeconds] : []
+    const ends = [...repairs, ...recodes]
     const known = ends.flatMap(seconds => seconds ?? [])
-    if (ends.length === 0 || known.length < ends.length || repairing?.isPaused === true) return undefined
-    return Math.max(...known)
+    return ends.length === 0 || known.length < ends.length ? undefined : Math.max(...known)
   }
 
   report(): StoreReport {
@@ -174,7 +167,7 @@ export class RunningStatus implements StoreStatus, Living {
       devices: deviceReports(record, devices(), whyOut),
       layout: this.layout(),
       ...(recoded === undefined ? {} : { recoding: this.progressOf("recoding", recoded) }),
-      ...(repairing === undefined ? {} : { repair: this.withProgress("repair", repairing) }),
+      ...(repairing === undefined ? {} : { repair: repairReport(repairing) }),
       ...(scrubbing === undefined
         ? {}
         : { scrub: scrubbing.map(view => this.withProgress(`scrub ${view.device}`, view)) }),
@@ -191,8 +184,27 @@ export class RunningStatus implements StoreStatus, Living {
     const { layout, previousLayout } = this.sources.record()
     const { width } = layoutOf(layout)
     if (previousLayout === undefined) return { version: layout.version, width }
-    const work = this.sources.moving()
-    const progress = work === undefined ? {} : { progress: this.progressOf("moving", work) }
+    const repair = this.sources.repair()
+    const progress = repair && { progress: movingProgress(repair) }
     return { version: layout.version, width, transition: { fromVersion: previousLayout.version, ...progress } }
   }
+}
+
+const leftOf = ({ mending, moving }: RepairView): number => mending.leftBytes + moving.leftBytes
+
+function repairReport(view: RepairView): RepairReport {
+  const { isPaused, partitionsLookedAt, mending, bytesPerSecond, rebuiltShards, lostBlocks, singleCopyBlocks } = view
+  const { partitionsDone, partitionsLeft, doneBytes, leftBytes } = mending
+  // What is missing comes before what only moves.
+  const isKnown = !isPaused && leftBytes > 0 && bytesPerSecond > 0
+  const end = isKnown ? { endsInSeconds: leftBytes / bytesPerSecond } : {}
+  const progress = { doneBytes, leftBytes, bytesPerSecond: Math.round(bytesPerSecond), ...end }
+  const found = { partitionsLookedAt, partitionsDone, partitionsLeft }
+  return { isPaused, ...found, progress, rebuiltShards, lostBlocks, singleCopyBlocks }
+}
+
+function movingProgress({ isPaused, moving, bytesPerSecond, secondsLeft }: RepairView): ProgressReport {
+  const { doneBytes, leftBytes } = moving
+  const end = isPaused || leftBytes === 0 || secondsLeft === undefined ? {} : { endsInSeconds: secondsLeft }
+  return { doneBytes, leftBytes, bytesPerSecond: Math.round(bytesPerSecond), ...end }
 }
