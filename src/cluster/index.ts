@@ -11,6 +11,7 @@ export {
   usualWeight,
   type NewDevice,
 } from "./device-words-core.js"
+export { LONG_OUT_MS, placeWithoutLongOut } from "./long-out-core.js"
 export {
   addLearner,
   dropMembers,

@@ -172,7 +172,6 @@ function safetyInputOf(
       members: names?.members.map(({ id }) => id) ?? [],
       learners: names?.learners.map(({ id }) => id) ?? [],
       copiesWanted: record.metaCopies,
-      bytes: 0,
     },
     lacking: isDone ? new Map() : facts.lacking,
     oddGroups: isDone ? [] : facts.oddGroups,

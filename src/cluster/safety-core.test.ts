@@ -31,9 +31,7 @@ function fatesNow(input: SafetyInput): Fate[] {
     slot < width ? devices[table[partition * width + slot] ?? 0] : undefined
   const { layout, previousLayout, names } = input
   const partitions = layout.table.length / layout.width
-  const fates: Fate[] = [
-    { disks: disksOf(names.members), needed: 1, bytes: names.bytes, partition: undefined, isNames: true },
-  ]
+  const fates: Fate[] = [{ disks: disksOf(names.members), needed: 1, bytes: 0, partition: undefined, isNames: true }]
   for (const { partition, needed, devices, bytes } of input.oddGroups) {
     fates.push({ disks: disksOf(devices), needed, bytes, partition, isNames: false })
   }
@@ -165,7 +163,6 @@ function randomState(random: SimRandom): SafetyInput {
       members: members.map(idOf),
       learners: all.filter(index => !members.includes(index) && random.below(4) === 0).map(idOf),
       copiesWanted: 1 + random.below(count),
-      bytes: 7,
     },
     lacking: new Map(lacking),
     oddGroups: Array.from({ length: random.below(2) * random.below(4) }, () => {
@@ -243,7 +240,7 @@ function store(devices: number, policy: Policy, change: Partial<SafetyInput> = {
     ),
     previousLayout: undefined,
     policies: [{ policy, bytes: 1000, isLeaving: false }],
-    names: { members: ids.slice(0, copies), learners: [], copiesWanted: copies, bytes: 10 },
+    names: { members: ids.slice(0, copies), learners: [], copiesWanted: copies },
     lacking: new Map(),
     oddGroups: [],
     ...change,
@@ -270,7 +267,6 @@ const namesOn = (count: number) => ({
   members: Array.from({ length: count }, (_, index) => idOf(index)),
   learners: [],
   copiesWanted: count,
-  bytes: 0,
 })
 
 test("a device that fills counts where it has caught up, and only there", () => {

@@ -60,8 +60,6 @@ export interface SafetyNames {
   readonly learners: readonly DeviceId[]
   /** How many should hold them. */
   readonly copiesWanted: number
-  /** Of small objects, which lie beside their names. */
-  readonly bytes: number
 }
 
 export interface SafetyInput {
@@ -79,7 +77,7 @@ export interface SafetyInput {
   readonly oddGroups: readonly OddGroup[]
 }
 
-/** Bytes of objects that survive the loss of any so many more disks; -1: not readable now. */
+/** Bytes of blocks (before coding) that survive the loss of any so many more disks; -1: not readable now. */
 export interface SafetyLevel {
   readonly losses: number
   readonly bytes: number
@@ -351,12 +349,9 @@ class Judge {
     }
   }
 
-  /** The names, and what lies beside them. Returns how many disks may fail without them. */
+  /** The names, and small objects, which lie beside them. Returns how many disks may fail without them. */
   names(): number {
-    const { members, bytes } = this.input.names
-    const losses = this.now.take(this.groupOf(members, true), 1)
-    this.now.addBytes(losses, bytes)
-    return losses
+    return this.now.take(this.groupOf(this.input.names.members, true), 1)
   }
 
   private groupOf(ids: readonly DeviceId[], onlyHere: boolean): Group {

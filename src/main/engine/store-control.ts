@@ -24,6 +24,7 @@ import {
   markReturning,
   narrowLayout,
   nextMemberStep,
+  placeWithoutLongOut,
   promoteLearner,
   tabletOf,
 } from "../../cluster/index.js"
@@ -178,7 +179,7 @@ export class StoreControl implements Chore, ConfigurationKeeper {
     const policies = this.policiesInUse()
     await this.change("follow devices", record => {
       const next = leaver === undefined ? record : forgetDevice(record, leaver.id, policies ?? [], false)
-      const followed = followDevices(next, policies ?? [])
+      const followed = followDevices(placeWithoutLongOut(next, this.clock.wallMs()), policies ?? [])
       return policies === undefined ? followed : narrowLayout(followed, policies)
     })
     if (leaver !== undefined) {
