@@ -11,6 +11,7 @@ import { isFailure } from "../base/failures.js"
 import { parseUploadId, type BucketId, type Incarnation, type ObjectKey, type UploadId } from "../base/ids.js"
 import type { Blocks, WrittenBody } from "../block/index.js"
 import type { Extent } from "../format/extent.js"
+import { UPLOAD_MARK_DIGITS, type UploadMark } from "../format/metadata-backup.js"
 import { objectRowKey, uploadRowKey } from "../format/row-key.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
@@ -31,6 +32,8 @@ export interface UploadInDoubt {
 export class Uploads {
   private readonly random: Random
   private given = 0
+  /** Numbers began anew in this life: they say nothing of what came first. */
+  private hasWrapped = false
   private readonly held = new Set<UploadId>()
   private readonly doubts: UploadInDoubt[] = []
 
@@ -47,12 +50,28 @@ export class Uploads {
   /** 4 bytes of incarnation, 4 of a counter, 8 random. Held until it is let go. */
   nextId(): UploadId {
     this.given = (this.given + 1) >>> 0
-    const head = Buffer.alloc(8)
-    head.writeUInt32BE(this.incarnation, 0)
-    head.writeUInt32BE(this.given, 4)
-    const uploadId = parseUploadId(hexOf(head) + hexOf(this.random.bytes(8)))
+    if (this.given === 0) this.hasWrapped = true
+    const uploadId = parseUploadId(this.markOf(this.given) + hexOf(this.random.bytes(8)))
     this.hold(uploadId)
     return uploadId
+  }
+
+  private markOf(number: number): UploadMark {
+    const head = Buffer.alloc(8)
+    head.writeUInt32BE(this.incarnation, 0)
+    head.writeUInt32BE(number, 4)
+    return hexOf(head)
+  }
+
+  /** Uploads whose ids sort below are in their rows by now, or will never be. */
+  get decidedBelow(): UploadMark {
+    let least = this.markOf(this.hasWrapped || this.given === 0xffff_ffff ? 0 : this.given + 1)
+    for (const uploadId of this.held) {
+      const mark = uploadId.slice(0, UPLOAD_MARK_DIGITS)
+      // What is held of an earlier life is in its row already, and about to be coded anew.
+      if (incarnationOf(uploadId) === this.incarnation && mark < least) least = mark
+    }
+    return least
   }
 
   hold(uploadId: UploadId): void {

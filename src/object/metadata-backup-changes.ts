@@ -1,0 +1,42 @@
+/**
+ * Watched tablet: counts the commands of those who change what users see, so that a backup can tell
+ * whether there is anything new. Chores, which only tidy up, use the tablet itself.
+ */
+import { isFailure } from "../base/failures.js"
+import type { Family } from "../base/families.js"
+import type { RowKey } from "../base/ids.js"
+import type { Command, Tablet, TabletRow, TabletView } from "../tablet/index.js"
+
+export class WatchedTablet implements Tablet {
+  /** Counted once they are committed: what was counted before a view was taken is in it. */
+  changes = 0
+
+  constructor(private readonly tablet: Tablet) {}
+
+  get committed(): TabletView {
+    return this.tablet.committed
+  }
+
+  get committedPosition() {
+    return this.tablet.committedPosition
+  }
+
+  warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined {
+    return this.tablet.warm(family, keys)
+  }
+
+  payload(family: Family, key: RowKey, row: TabletRow): Promise<Uint8Array | undefined> {
+    return this.tablet.payload(family, key, row)
+  }
+
+  async run<Result>(command: Command<Result>): Promise<Result> {
+    try {
+      const result = await this.tablet.run(command)
+      this.changes += 1
+      return result
+    } catch (error) {
+      if (isFailure(error, "indeterminate")) this.changes += 1
+      throw error
+    }
+  }
+}
