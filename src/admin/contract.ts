@@ -75,7 +75,7 @@ export interface SafetyReport {
   readonly reasons: readonly string[]
   /** Devices on a disk that must not fail now. */
   readonly critical: readonly DeviceId[]
-  /** Bytes of objects by how many more lost disks they survive, ascending; -1: not readable now. */
+  /** Bytes of blocks, before coding, by how many more lost disks they survive, ascending; -1: not readable now. */
   readonly levels: readonly SafetyLevelReport[]
   /** A few, the worst first. */
   readonly riskiest: readonly RiskReport[]
@@ -104,15 +104,18 @@ export interface NamesReport {
 
 export interface RepairReport {
   readonly isPaused: boolean
-  /** Partitions compared since the last change of what should be where, and those that are still to be. */
+  /** Of 65,536, since devices or layouts changed last; what is left is known once all have been. */
+  readonly partitionsLookedAt: number
+  /** Partitions that lacked shards, and those that still do. */
   readonly partitionsDone: number
   readonly partitionsLeft: number
+  /** Of shards that are missing. */
   readonly progress: ProgressReport
   /** Since the start of the process. */
   readonly rebuiltShards: number
   /** Blocks of which fewer shards are left than a read needs. */
   readonly lostBlocks: number
-  /** Blocks with no shard to spare. */
+  /** Blocks that were written as one copy, whatever their policy should be. */
   readonly singleCopyBlocks: number
 }
 

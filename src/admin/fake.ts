@@ -179,6 +179,7 @@ const DEVICE = parseDeviceId("0123456789abcdef")
 const PROGRESS = { doneBytes: 300, leftBytes: 600, bytesPerSecond: 20, endsInSeconds: 30 }
 const REPAIR: RepairReport = {
   isPaused: false,
+  partitionsLookedAt: 65_536,
   partitionsDone: 3,
   partitionsLeft: 6,
   progress: PROGRESS,

@@ -54,7 +54,7 @@ export const SAFETY = z
     critical: z.array(id).describe("devices on a disk that must not fail now"),
     levels: z
       .array(z.object({ losses, bytes: count }))
-      .describe("bytes of objects by how many more lost disks they survive; -1: not readable now"),
+      .describe("bytes of blocks, before coding, by how many more lost disks they survive; -1: not readable now"),
     riskiest: z
       .array(z.object({ partition: count, losses, lacking: z.array(id) }))
       .describe("a few partitions that lack something, the worst first"),
@@ -65,12 +65,13 @@ export const SAFETY = z
 export const REPAIR = z
   .object({
     isPaused: z.boolean(),
-    partitionsDone: count.describe("compared since the last change of what should be where"),
-    partitionsLeft: count,
-    progress: PROGRESS,
+    partitionsLookedAt: count.describe("of 65,536, since devices or layouts changed last"),
+    partitionsDone: count.describe("that lacked shards, and do no longer"),
+    partitionsLeft: count.describe("that lack shards; all of them are known once all have been looked at"),
+    progress: PROGRESS.describe("of shards that are missing"),
     rebuiltShards: count.describe("since the start of the process"),
     lostBlocks: count.describe("blocks of which fewer shards are left than a read needs"),
-    singleCopyBlocks: count.describe("blocks with no shard to spare"),
+    singleCopyBlocks: count.describe("blocks that were written as one copy, whatever their policy should be"),
   })
   .meta({ id: "Repair" })
 

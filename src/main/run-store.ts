@@ -94,6 +94,7 @@ export async function runStore(
     tablet: engine.tablet,
     compute,
     chores: () => chores.status(),
+    repair: engine.services.repair,
   })
   const version = readVersion()
   const region = config.region ?? REGION_DEFAULT

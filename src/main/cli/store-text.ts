@@ -50,7 +50,7 @@ export function repairText(repair: Repair): string {
     ...looking,
     ...(isIdle ? (isLooking || isPaused ? [] : ["nothing is missing"]) : [workText(progress), partitions]),
     ...(rebuiltShards > 0 ? [`${plural(rebuiltShards, "shard")} rebuilt`] : []),
-    ...(singleCopyBlocks > 0 ? [`${plural(singleCopyBlocks, "block")} with no shard to spare`] : []),
+    ...(singleCopyBlocks > 0 ? [`${plural(singleCopyBlocks, "block")} in a single copy`] : []),
     ...(lostBlocks > 0 ? [`${plural(lostBlocks, "block")} NOT READABLE`] : []),
   ].join("; ")
 }

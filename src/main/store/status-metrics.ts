@@ -37,14 +37,18 @@ function registerSafety(metrics: Metrics, status: StoreStatus, sources: StatusSo
   metrics.gauge("hayloft_safe_losses_when_whole", "The same, once everything is where it should be", () =>
     rowOf(status.report().safety.safeLossesWhenWhole),
   )
-  metrics.gauge("hayloft_bytes_by_safe_losses", "Bytes of objects by how many more lost disks they survive", () =>
-    status.report().safety.levels.map(({ losses, bytes }) => [{ losses: String(losses) }, bytes]),
+  metrics.gauge(
+    "hayloft_bytes_by_safe_losses",
+    "Bytes of blocks, before coding, by how many more lost disks they survive",
+    () => status.report().safety.levels.map(({ losses, bytes }) => [{ losses: String(losses) }, bytes]),
   )
   metrics.gauge("hayloft_lost_blocks", "Blocks with fewer shards than a read needs", () =>
     rowOf(sources.repair()?.lostBlocks),
   )
-  metrics.gauge("hayloft_single_copy_blocks", "Blocks with no shard to spare", () =>
-    rowOf(sources.repair()?.singleCopyBlocks),
+  metrics.gauge(
+    "hayloft_single_copy_blocks",
+    "Blocks that were written as one copy, whatever their policy should be",
+    () => rowOf(sources.repair()?.singleCopyBlocks),
   )
 }
 

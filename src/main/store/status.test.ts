@@ -8,7 +8,7 @@ import { SimClock } from "../../seams/clock/sim.js"
 import { SimTelemetry } from "../../seams/telemetry/sim.js"
 import { firstRecordOf } from "../engine/testing.js"
 import { registerStatus } from "./status-metrics.js"
-import type { OpenDevice, RepairView, SpaceView, StatusSources } from "./status-sources.js"
+import type { OpenDevice, RepairView, SpaceView, StatusSources, Work } from "./status-sources.js"
 import { RunningStatus } from "./status.js"
 
 const SPACE: SpaceView = {
@@ -21,12 +21,15 @@ const SPACE: SpaceView = {
   isFull: false,
   secondsUntilFull: undefined,
 }
+const NO_WORK = { partitionsDone: 0, partitionsLeft: 0, doneBytes: 0, leftBytes: 0 }
 const REPAIR: RepairView = {
   isPaused: false,
-  partitionsDone: 0,
-  partitionsLeft: 0,
-  doneBytes: 0,
-  leftBytes: 0,
+  partitionsLookedAt: PARTITIONS,
+  mending: NO_WORK,
+  moving: NO_WORK,
+  bytesPerSecond: 0,
+  secondsLeft: undefined,
+  isShortOfSpace: false,
   rebuiltShards: 0,
   lostBlocks: 0,
   singleCopyBlocks: 0,
@@ -54,6 +57,7 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     isServing: true,
     contents: undefined as ReturnType<StatusSources["contents"]>,
     repair: undefined as RepairView | undefined,
+    recoding: undefined as Work | undefined,
   }
   const sources: StatusSources = {
     record: () => now.record,
@@ -65,8 +69,7 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     contents: () => now.contents,
     repair: () => now.repair,
     scrub: () => undefined,
-    moving: () => undefined,
-    recoding: () => undefined,
+    recoding: () => now.recoding,
   }
   const facts = { storeId: parseStoreId("0".repeat(32)), version: "1.0.0", region: "r", startedMs: 0 }
   const status = new RunningStatus(clock, telemetry.log, facts, sources)
@@ -136,29 +139,52 @@ test("folders of one disk are told as what they are", () => {
   )
 })
 
-test("repair is followed to its end: rate, end, and when the store will be whole", async () => {
-  const { clock, status, now, ids } = world(3)
+test("repair and what moves tell their ends, and when the store will be whole", () => {
+  const { status, now, ids } = world(3)
   now.record = withState(now.record, ids[1], "filling")
-  now.repair = { ...REPAIR, partitionsLeft: 100, leftBytes: 60_000 }
+  const moving = { ...now.record, previousLayout: now.record.layout }
+  now.record = moving
+  now.repair = {
+    ...REPAIR,
+    mending: { partitionsDone: 5, partitionsLeft: 10, doneBytes: 400, leftBytes: 1000 },
+    moving: { partitionsDone: 0, partitionsLeft: 7, doneBytes: 0, leftBytes: 3000 },
+    bytesPerSecond: 100,
+    secondsLeft: 40,
+    singleCopyBlocks: 2,
+    isShortOfSpace: true,
+  }
+  const { repair, layout, safety, health } = status.report()
+  assert.deepEqual(repair?.progress, { doneBytes: 400, leftBytes: 1000, bytesPerSecond: 100, endsInSeconds: 10 })
+  assert.deepEqual([repair.partitionsDone, repair.partitionsLeft], [5, 10])
+  const progress = { doneBytes: 0, leftBytes: 3000, bytesPerSecond: 100, endsInSeconds: 40 }
+  assert.deepEqual(layout.transition, { fromVersion: layout.version, progress })
+  assert.match(safety.sentence, /; today none, because \/d2 is being filled .*; whole again in about 40 s$/)
+  assert.match(health.reasons.join(), /2 blocks exist as a single copy.*,repair waits for room/)
+  now.repair = { ...now.repair, isPaused: true }
+  assert.doesNotMatch(status.report().safety.sentence, /whole again/)
+  assert.ok(status.report().repair?.progress.endsInSeconds === undefined)
+})
+
+test("re-coding is followed to its end", async () => {
+  const { clock, status, now } = world(3)
+  let left = { doneBytes: 0, leftBytes: 60_000 }
+  now.recoding = left
   const stop = new AbortController()
   const ended = status.run(stop.signal)
   for (let second = 0; second < 40; second += 1) {
     await clock.advance(1000)
-    now.repair = { ...now.repair, doneBytes: now.repair.doneBytes + 1000, leftBytes: now.repair.leftBytes - 1000 }
+    left = { doneBytes: left.doneBytes + 1000, leftBytes: left.leftBytes - 1000 }
+    now.recoding = left
   }
-  const { repair, safety } = status.report()
-  assert.ok(repair?.progress.endsInSeconds !== undefined)
-  assert.ok(Math.abs(repair.progress.endsInSeconds - 20) < 2, String(repair.progress.endsInSeconds))
-  assert.match(safety.sentence, /; today none, because \/d2 is being filled; whole again in about (19|20|21) s$/)
-  now.repair = { ...now.repair, isPaused: true }
-  assert.doesNotMatch(status.report().safety.sentence, /whole again/)
+  const { endsInSeconds = 0 } = status.report().recoding ?? {}
+  assert.ok(Math.abs(endsInSeconds - 20) < 2, String(endsInSeconds))
   stop.abort()
   await clock.runUntil(ended)
 })
 
 test("what a survey finds changes the judgement, within seconds and not for every reader", async () => {
   const { clock, status, now, ids } = world(3)
-  const contents = { policies: [], bucketPolicies: [], nameBytes: 10, oddGroups: [] }
+  const contents = { policies: [], bucketPolicies: [], oddGroups: [] }
   const [, second] = ids
   assert.ok(second !== undefined)
   const lacking = new Map([[second, new Uint8Array(PARTITIONS).fill(1, 0, 1)]])

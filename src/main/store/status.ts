@@ -8,7 +8,7 @@
  */
 import type { HealthReport, ProgressReport, RepairReport, StoreReport, StoreStatus } from "../../admin/index.js"
 import type { StoreId } from "../../base/ids.js"
-import { textOfPolicy } from "../../base/policy.js"
+import { textOfPolicy, tolerance } from "../../base/policy.js"
 import { judgeSafety, layoutOf, type Safety } from "../../cluster/index.js"
 import type { Living } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
@@ -107,7 +107,10 @@ export class RunningStatus implements StoreStatus, Living {
         ? ["objects written while a device was missing have fewer shards than their policy asks for"]
         : []),
       ...(lostBlocks > 0 ? [`${lostBlocks} blocks have fewer shards than a read needs`] : []),
-      ...(singleCopyBlocks > 0 ? [`${singleCopyBlocks} blocks have no shard to spare`] : []),
+      // Where one copy is what was asked for, it is nothing to be told of each time.
+      ...(singleCopyBlocks > 0 && tolerance(record().policy) > 0
+        ? [`${singleCopyBlocks} blocks exist as a single copy until they are re-coded`]
+        : []),
       ...(isShortOfSpace ? ["repair waits for room: devices that lack shards are full"] : []),
     ]
     return { ready: this.isListening && isServing, reasons }
