@@ -17,6 +17,7 @@ import { listCommand, removeCommand, type ListOptions, type RemoveOptions } from
 import { group, withJson, withStore } from "./options.js"
 import { answer, type OutputOptions } from "./output.js"
 import { addServeOptions, serveCommand } from "./serve-command.js"
+import { StoppedCommands } from "./stopped-commands.js"
 import { StoreCommands, type StoreCommandOptions } from "./store-commands.js"
 import { addDeviceCommands, addRedundancyCommands, addStatusCommand, addWorkCommands } from "./store-program.js"
 
@@ -155,7 +156,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
     .action((options: Readonly<Record<string, unknown>>) => serveCommand(io, options, signal))
   addStatusCommand(program, store)
   addLocalCommands(program, io)
-  addDeviceCommands(program, store)
+  addDeviceCommands(program, store, options => new StoppedCommands(io, options))
   addRedundancyCommands(program, store)
   addWorkCommands(program, store)
   addObjectCommands(program, io, signal)

@@ -10,6 +10,7 @@ import type { z } from "zod"
 import { STORE_SCHEMAS } from "../../admin/index.js"
 import type { AdminClient } from "../client/admin-client.js"
 import { checked } from "./checked.js"
+import { confirm, type ConfirmOptions } from "./confirm.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
 import { answer, answerList, type OutputOptions } from "./output.js"
@@ -24,15 +25,13 @@ import {
   statusText,
   workText,
   type Device,
-  type Plan,
   type Status,
 } from "./store-text.js"
 
 export type StoreCommandOptions = StoreOptions & OutputOptions
 
-export interface ChangeOptions extends StoreCommandOptions {
+export interface ChangeOptions extends StoreCommandOptions, ConfirmOptions {
   readonly dryRun?: boolean
-  readonly yes?: boolean
   readonly wait?: boolean
 }
 
@@ -161,21 +160,11 @@ export class StoreCommands {
       const [path, body] = await requestOf(client)
       const planned = checked(STORE_SCHEMAS.CHANGE, await client.post(path, { ...body, dryRun: true }))
       if (options.dryRun === true) return this.#answer(planned, planText(planned.plan))
-      await this.#confirm(options, planned.plan)
+      await confirm(this.io, options, planText(planned.plan))
       const made = checked(STORE_SCHEMAS.CHANGE, await client.post(path, body))
       if (options.wait === true) await this.#waitUntilSettled(client)
       await this.#answer(made, options.wait === true ? "done\n" : "begun; hayloft status shows how it goes\n")
     })
-  }
-
-  async #confirm(options: ChangeOptions, plan: Plan): Promise<void> {
-    const text = planText(plan)
-    if (options.json === true) this.io.error(options.yes === true ? "" : text)
-    else await this.io.out(text)
-    if (options.yes === true) return
-    if (!this.io.inputIsTerminal) throw new CliError("usage", "nothing was changed; add --yes to do what the plan says")
-    this.io.error("Do it? [y/N] ")
-    if (!/^y(es)?$/i.test(await firstLine(this.io.input))) throw new CliError("failed", "nothing was changed")
   }
 
   async #waitUntilSettled(client: AdminClient): Promise<void> {
@@ -214,7 +203,11 @@ async function devicesOf(client: AdminClient): Promise<z.output<typeof STORE_SCH
 }
 
 /** By id, by the beginning of one, or by folder. Throws where that is none, or several. */
-export function findDevice(devices: readonly Device[], text: string, path: string): Device {
+export function findDevice<T extends { readonly id: string; readonly path: string }>(
+  devices: readonly T[],
+  text: string,
+  path: string,
+): T {
   const exact = devices.find(({ id }) => id === text) ?? devices.find(device => device.path === path)
   if (exact !== undefined) return exact
   const begun = text.length < ID_PREFIX_MIN ? [] : devices.filter(({ id }) => id.startsWith(text.toLowerCase()))
@@ -235,13 +228,4 @@ export function workLeft({ layout, devices, recoding, repair }: Status): string 
     ...(repair === undefined || repair.progress.leftBytes === 0 ? [] : [`repair ${workText(repair.progress)}`]),
   ]
   return works.length === 0 ? "waiting for shards to move" : works.join("; ")
-}
-
-async function firstLine(input: AsyncIterable<Uint8Array>): Promise<string> {
-  let text = ""
-  for await (const chunk of input) {
-    text += Buffer.from(chunk).toString("utf8")
-    if (text.includes("\n") || text.length > 100) break
-  }
-  return (text.split("\n")[0] ?? "").trim()
 }

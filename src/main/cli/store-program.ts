@@ -1,6 +1,8 @@
 /** Commands on a running store, with their arguments, options and help: status, device, redundancy, repair, scrub, chores. */
 import type { Command } from "commander"
+import { CliError } from "./exit-codes.js"
 import { group, numberOf, withChange, withStore } from "./options.js"
+import type { StoppedCommands } from "./stopped-commands.js"
 import type { ChangeOptions, LossOptions, StoreCommandOptions, StoreCommands } from "./store-commands.js"
 
 type StoreOf = (options: StoreCommandOptions) => StoreCommands
@@ -13,12 +15,18 @@ export function addStatusCommand(program: Command, store: StoreOf): void {
     .action((options: StoreCommandOptions) => store(options).status())
 }
 
-export function addDeviceCommands(program: Command, store: StoreOf): void {
+export function addDeviceCommands(
+  program: Command,
+  store: StoreOf,
+  stopped: (options: StoreCommandOptions) => StoppedCommands,
+): void {
   const device = group(program, "device").description("devices: one data folder each")
   const DEVICE = "its id, the beginning of it, or its folder"
   withStore(device.command("list"))
-    .description("list devices with state and space")
-    .action((options: StoreCommandOptions) => store(options).devices())
+    .description("list devices with state and space, also of a store that is stopped")
+    .action(async (options: StoreCommandOptions) => {
+      if (!(await stopped(options).list())) await store(options).devices()
+    })
   withChange(device.command("add"))
     .description("add an empty folder as a device; shards move to it")
     .argument("<FOLDER>", "on the server's machine")
@@ -43,14 +51,26 @@ export function addDeviceCommands(program: Command, store: StoreOf): void {
       store(options).setWeight(id, numberOf(weight, "WEIGHT"), options),
     )
   withLoss(device.command("forget"))
-    .description("give a device that is out up for ever; what it held is rebuilt on the others")
-    .argument("<DEVICE>", DEVICE)
-    .action((id: string, options: LossOptions) => store(options).forgetDevice(id, options))
+    .description(
+      "give up for ever a device that is out, or several that are missing while the store is stopped; what they held is rebuilt on the others",
+    )
+    .argument("<DEVICE...>", DEVICE)
+    .action(async (ids: readonly string[], options: LossOptions) => {
+      if (await stopped(options).forget(ids, options)) return
+      const [id = "", ...others] = ids
+      if (others.length > 0) throw new CliError("usage", "the store runs: forget one device after the other")
+      await store(options).forgetDevice(id, options)
+    })
   withLoss(device.command("replace"))
-    .description("put an empty folder in the place of a device that is out; what that held is rebuilt there")
+    .description(
+      "put an empty folder in the place of a device that is out, or missing while the store is stopped; what that held is rebuilt there",
+    )
     .argument("<DEVICE>", DEVICE)
     .argument("<FOLDER>", "on the server's machine")
-    .action((id: string, folder: string, options: LossOptions) => store(options).replaceDevice(id, folder, options))
+    .action(async (id: string, folder: string, options: LossOptions) => {
+      if (!(await stopped(options).replace(id, folder, options)))
+        await store(options).replaceDevice(id, folder, options)
+    })
   withStore(device.command("check"))
     .description("look at a device now; one that was out and is well takes part again")
     .argument("<DEVICE>", DEVICE)

@@ -43,13 +43,26 @@ async function readConfigFile(absolutePath: string, path: string): Promise<Given
   return parseConfigFile(bytes.toString("utf8"), path)
 }
 
-/** Credentials of the store in the data folder. */
-export async function localCredentials(io: CliIo, options: StoreOptions): Promise<StoreCredentials> {
+function localConfig(io: CliIo, options: StoreOptions): Promise<ServeConfig> {
   const flags: GivenSettings = {
     ...(options.data === undefined ? {} : { data: options.data }),
     ...(options.masterKeyFile === undefined ? {} : { masterKeyFile: [options.masterKeyFile] }),
   }
-  const config = await configOf(io, flags, options.config)
+  return configOf(io, flags, options.config)
+}
+
+/** The data folders of a store on this machine. */
+export async function localFolders(io: CliIo, options: StoreOptions): Promise<readonly string[]> {
+  return (await localConfig(io, options)).dataFolders
+}
+
+/** Whether the environment names the admin port of a store, wherever that is. */
+export const isElsewhere = ({ environment }: CliIo, { data }: StoreOptions): boolean =>
+  data === undefined && Boolean(environment["HAYLOFT_ADMIN_ENDPOINT"] || environment["HAYLOFT_ADMIN_TOKEN"])
+
+/** Credentials of the store in the data folder. */
+export async function localCredentials(io: CliIo, options: StoreOptions): Promise<StoreCredentials> {
+  const config = await localConfig(io, options)
   if (!config.dataFolders.some(folder => existsSync(join(folder, "superblock")))) {
     throw new CliError(
       "notFound",
@@ -86,7 +99,7 @@ export async function s3Access(io: CliIo, options: StoreOptions): Promise<S3Acce
 export async function adminAccess(io: CliIo, options: StoreOptions): Promise<AdminAccess> {
   const endpoint = io.environment["HAYLOFT_ADMIN_ENDPOINT"]
   const token = io.environment["HAYLOFT_ADMIN_TOKEN"]
-  if (options.data === undefined && (endpoint || token)) {
+  if (isElsewhere(io, options)) {
     if (endpoint && token) return { endpoint: httpUrl(endpoint, "HAYLOFT_ADMIN_ENDPOINT"), token }
     throw new CliError("usage", "HAYLOFT_ADMIN_ENDPOINT and HAYLOFT_ADMIN_TOKEN come together; set both or neither")
   }

@@ -12,7 +12,8 @@
  *            and is none now: something is not mounted.
  * Refuses    everything else, in one line with the command that goes on.
  */
-import { fail, type Failure } from "../../base/failures.js"
+import { asFailure, fail, type Failure } from "../../base/failures.js"
+import type { DeviceId } from "../../base/ids.js"
 import { tolerance } from "../../base/policy.js"
 import {
   absentees,
@@ -120,6 +121,17 @@ function checkEnough(choice: ControlChoice, looks: readonly FolderLook[]): void 
   const lacking = absentees(choice)
   const isBeyond = lacking.length > 0 && choice.missing.length > tolerance(record.policy)
   if (!mayOpen(choice) || isBeyond) throw devicesMissing(lacking, attachOrGiveUp(choice, lacking, looks))
+}
+
+/** What would speak against opening with this record and these devices. */
+export function whyNotOpen(record: ControlRecord, here: ReadonlySet<DeviceId>): Failure | undefined {
+  const missing = record.devices.filter(({ id }) => !here.has(id))
+  try {
+    checkEnough({ record, missing, behind: [], unreadable: [], strangers: [] }, [])
+    return undefined
+  } catch (error) {
+    return asFailure(error)
+  }
 }
 
 /** One clear line: which devices are missing, where they were, and what can be done. */
