@@ -36,7 +36,7 @@ export class Drive implements BasePlace {
 
   constructor(
     readonly name: string,
-    clock: Clock,
+    readonly clock: Clock,
     random: Random,
   ) {
     this.disk = new SimDisk(undefined, { fileSystemId: name })

@@ -1,25 +1,23 @@
 /**
- * `npm run faults -- [--effects EIO,ENOSPC,torn,hung,late] [--devices 1,3,4] [--stride N] [--goal yes|no]`: tells a story
+ * `npm run faults -- [--effects EIO,ENOSPC,torn,hung,late] [--devices 1,3,4] [--stride N]`: tells a story
  * again and again, each time with another call to a disk going wrong. Prints each call after which something
  * was not as promised, and ends with 1 if there was one.
  */
 import { parseArgs } from "node:util"
 import { shown } from "./story.js"
-import { describeSite, EFFECTS, GOAL, sitesOf, sweepOne, sweeps, type EffectName } from "./sweep.js"
+import { describeSite, EFFECTS, sitesOf, sweepOne, sweeps, type EffectName } from "./sweep.js"
 
 const { values } = parseArgs({
   options: {
     effects: { type: "string", default: Object.keys(EFFECTS).join() },
     devices: { type: "string", default: "1,3,4" },
     stride: { type: "string", default: "1" },
-    goal: { type: "string" },
   },
 })
 
 const isEffect = (name: string): name is EffectName => name in EFFECTS
 const effects = values.effects.split(",").filter(isEffect)
 const stride = Number(values.stride)
-if (values.goal !== undefined) GOAL.writesGoOn = values.goal === "yes"
 
 let told = 0
 let failed = 0

@@ -2,22 +2,25 @@
  * Faults for bases in tests: their calls asked of the same interceptors as those of files, and rows that rot.
  *
  * A base is a file `data.mdb` to an interceptor: `open`, `readNow` for each value read, `read` for a prefetch
- * (which never fails, as it is a courtesy), `write` for a commit, after which nothing has changed where it fails.
+ * (which never fails, and is not waited for longer than a real one), `write` for a commit, after which nothing has changed where it fails.
  */
 import { fail } from "../../base/failures.js"
 import { FAMILY_NAMES, type Family } from "../../base/families.js"
 import { rowKeyOf, type RowKey } from "../../base/ids.js"
+import type { Clock } from "../clock/contract.js"
 import { verdictNow, type Intercept } from "../disk/calls.js"
 import type { Random } from "../random/contract.js"
 import type { KeyRange, Stores, StoreWrite, StoreWriter } from "./contract.js"
 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(64)) }
+const WARM_MS_MAX = 2_000
 const fileOf = (path: string): string => `${path}/data.mdb`
 const never = <T>(): Promise<T> => new Promise<T>(() => undefined)
 
 /** Where a base lies now, and what its calls meet there. */
 export interface BasePlace {
   readonly stores: Stores
+  readonly clock: Clock
   readonly intercept: Intercept
   /** No commit finds room. */
   isFull(): boolean
@@ -60,11 +63,14 @@ class InterceptedStore implements StoreWriter {
   }
 
   async warm(): Promise<void> {
-    try {
-      await this.place.intercept({ kind: "read", path: fileOf(this.path), offsetBytes: 0, lengthBytes: 0 })
-    } catch {
-      // Whoever reads next meets the failure.
+    const { clock, intercept } = this.place
+    const over = new AbortController()
+    const read = async (): Promise<void> => {
+      await intercept({ kind: "read", path: fileOf(this.path), offsetBytes: 0, lengthBytes: 0 })
     }
+    // Whoever reads next meets the failure.
+    await Promise.race([read().catch(() => undefined), clock.sleep(WARM_MS_MAX, over.signal)])
+    over.abort()
   }
 
   refresh(): void {
