@@ -258,6 +258,9 @@ export function needleHeaderLength(head: Uint8Array): number | undefined {
   return headerBytes === expected ? headerBytes : undefined
 }
 
+/** Length of the body, by a head that `needleHeaderLength` took for one. Not verified yet, but within the limits. */
+export const needleBodyLength = (head: Uint8Array): number => viewOf(head).getUint32(12, true)
+
 /** The checksum that ends an encoded header. */
 export const needleHeaderChecksum = (header: Uint8Array): bigint =>
   viewOf(header).getBigUint64(header.length - HASH_BYTES, true)

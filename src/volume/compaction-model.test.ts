@@ -11,7 +11,13 @@ import { SimRandom } from "../seams/random/sim.js"
 import { COMPACTION_FOR_TESTS, CompactedDevice, MapRows, needleFor, needleIdFor } from "./fixtures.js"
 import { VOLUME_LIMITS } from "./limits.js"
 
-const LIMITS = { ...VOLUME_LIMITS, volumeBytesMax: 48 * KIB, groupNeedlesMax: 6, filesOpenMax: 2 }
+const LIMITS = {
+  ...VOLUME_LIMITS,
+  volumeBytesMax: 48 * KIB,
+  groupNeedlesMax: 6,
+  copyBytesPerGroupMax: 8 * KIB,
+  filesOpenMax: 2,
+}
 const COMPACTION = { ...COMPACTION_FOR_TESTS, deadBytesMin: 8 * KIB, copyNeedlesMax: 6, pendingMax: 3 }
 const RUNS = Number(process.env["VOLUME_MODEL_RUNS"] ?? 80)
 

@@ -175,6 +175,32 @@ test("a needle that is removed while it is copied is gone, now and for every lat
   await assertHolds(world, numbers(next, 40))
 })
 
+test("a needle whose removal is written together with its copy is gone", async () => {
+  const world = await device({ ...SMALL, copyBytesPerGroupMax: 5 * KIB })
+  await appendAll(world, numbers(1, 40))
+  await removeAll(world, numbers(1, 10))
+  world.nowMs = 10_000
+  const removals: Promise<void>[] = []
+  const removed = new Set<number>()
+  world.sim.intercept(async call => {
+    if (call.kind !== "write" || removals.length >= 5) return
+    // One needle a write, in the order of their numbers: the first that is where it was is in this one.
+    const next = numbers(11, 24).filter(number => !removed.has(number) && placeOf(world, number).volume === 1)[1]
+    if (next === undefined) return
+    removed.add(next)
+    removals.push(removeAll(world, [next]))
+    await new Promise(resolve => setImmediate(resolve))
+  })
+  for (let i = 0; i < 60; i += 1) await world.step()
+  world.sim.intercept(() => undefined)
+  await Promise.all(removals)
+  assert.equal(removed.size, 5)
+  await assertHolds(
+    world,
+    numbers(11, 40).filter(number => !removed.has(number)),
+  )
+})
+
 test("readers that run all the time get right bytes", async () => {
   const world = await device()
   await appendAll(world, numbers(1, 120))

@@ -25,6 +25,10 @@ export async function listVolumes(disk: Disk, folder: string): Promise<VolumeId[
 export const isAbsent = (error: unknown): boolean =>
   isFailure(error, "deviceFailed") && error.details["code"] === "ENOENT"
 
+/** A place that the disk cannot read, while the disk as such answers. */
+export const isUnreadable = (error: unknown): boolean =>
+  isFailure(error, "deviceFailed") && error.details["code"] === "EIO"
+
 /** A file as those who only read it need it. */
 export type ReadableFile = Pick<DiskFile, "read" | "sizeBytes">
 

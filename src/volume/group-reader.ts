@@ -11,6 +11,7 @@ import { xxh64 } from "../base/xxh64.js"
 import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
 import {
   decodeNeedleHeader,
+  needleBodyLength,
   needleHeaderChecksum,
   needleHeaderLength,
   needleSeed,
@@ -67,7 +68,7 @@ export interface ScannedNeedle {
 
 export interface ScannedGroup {
   readonly header: GroupHeader
-  /** Those before the damage, if there is any. */
+  /** Those whose headers are known to be of this group. */
   readonly needles: readonly ScannedNeedle[]
   /** Where in the group something does not fit, and what. */
   readonly damage: { readonly offsetBytes: number; readonly reason: string } | undefined
@@ -94,7 +95,13 @@ export async function readGroupHeader(
   return { header, after: { volumeId, offsetBytes: end, groups: header.sequence, checksum: chainChecksum(bytes) } }
 }
 
-/** The group at an offset, with its needles' headers; undefined where no group of this volume begins. */
+/**
+ * The group at an offset, with its needles' headers; undefined where no group of this volume begins.
+ *
+ * A damaged header hides none behind it as long as its lengths and the checksum that ends it are intact:
+ * the group commits to all these checksums, and so tells whether the way past it was right. Headers are
+ * never looked for among the bytes of bodies, which may hold whatever somebody has sent.
+ */
 export async function readGroup(
   window: FileWindow,
   identity: VolumeIdentity,
@@ -105,38 +112,54 @@ export async function readGroup(
   const { header, after } = group
   const needles: ScannedNeedle[] = []
   const checksums: bigint[] = []
+  let damage: { readonly offsetBytes: number; readonly reason: string; readonly needlesBefore: number } | undefined
   let at = offsetBytes + GROUP_HEADER_BYTES
-  const damaged = (reason: string): ScannedGroup => ({ header, needles, after, damage: { offsetBytes: at, reason } })
+  const damaged = (reason: string) => ({ offsetBytes: at, reason, needlesBefore: needles.length })
   for (let i = 0; i < header.needles; i += 1) {
-    const needle = await readNeedleHeader(window, identity.volumeId, at, after.offsetBytes)
-    if (typeof needle === "string") return damaged(needle)
-    needles.push(needle.needle)
-    checksums.push(needle.checksum)
-    at += needle.needle.place.headerBytes + needle.needle.place.bodyBytes
+    const read = await readNeedleHeader(window, identity.volumeId, at, after.offsetBytes)
+    if (typeof read === "string")
+      return { header, needles: needles.slice(0, damage?.needlesBefore), after, damage: damage ?? damaged(read) }
+    if (read.header === undefined) damage ??= damaged("a needle header fails its checksum")
+    else needles.push({ header: read.header, place: read.place })
+    checksums.push(read.checksum)
+    at += read.place.headerBytes + read.place.bodyBytes
   }
-  if (after.offsetBytes - at >= VOLUME_PAGE_BYTES) return damaged("the group is longer than its needles")
-  if (needlesChecksumOf(checksums) !== header.needlesChecksum) return damaged("needles of another group")
-  return { header, needles, after, damage: undefined }
+  const fits = needlesChecksumOf(checksums) === header.needlesChecksum
+  if (damage !== undefined)
+    return { header, needles: fits ? needles : needles.slice(0, damage.needlesBefore), after, damage }
+  if (after.offsetBytes - at >= VOLUME_PAGE_BYTES) {
+    return { header, needles, after, damage: damaged("the group is longer than its needles") }
+  }
+  return { header, needles, after, damage: fits ? undefined : damaged("needles of another group") }
 }
 
-/** The needle header at an offset, of a group that ends at `endBytes`; or what is wrong with it. */
+interface ReadHeader {
+  /** Undefined where it is damaged; place and checksum are what it says all the same. */
+  readonly header: NeedleHeader | undefined
+  readonly place: NeedlePlace
+  readonly checksum: bigint
+}
+
+/** The needle header at an offset, of a group that ends at `endBytes`; or why none can be there. */
 async function readNeedleHeader(
   window: FileWindow,
   volume: VolumeId,
   offsetBytes: number,
   endBytes: number,
-): Promise<{ readonly needle: ScannedNeedle; readonly checksum: bigint } | string> {
-  const headerBytes = needleHeaderLength(await window.bytes(offsetBytes, NEEDLE_HEAD_BYTES))
+): Promise<ReadHeader | string> {
+  const head = await window.bytes(offsetBytes, NEEDLE_HEAD_BYTES)
+  const headerBytes = needleHeaderLength(head)
   if (headerBytes === undefined) return "no needle header"
+  const place = { volume, offsetBytes, headerBytes, bodyBytes: needleBodyLength(head) }
   const bytes = await window.bytes(offsetBytes, headerBytes)
+  if (offsetBytes + headerBytes + place.bodyBytes > endBytes || bytes.length < headerBytes) {
+    return "a needle reaches beyond its group"
+  }
+  const checksum = needleHeaderChecksum(bytes)
   try {
-    const header = decodeNeedleHeader(bytes)
-    const bodyBytes = bodyBytesOf(header)
-    if (offsetBytes + headerBytes + bodyBytes > endBytes) return "a needle reaches beyond its group"
-    const needle = { header, place: { volume, offsetBytes, headerBytes, bodyBytes } }
-    return { needle, checksum: needleHeaderChecksum(bytes) }
+    return { header: decodeNeedleHeader(bytes), place, checksum }
   } catch (error) {
-    if (isFailure(error, "corruptNeedle")) return "a needle header fails its checksum"
+    if (isFailure(error, "corruptNeedle")) return { header: undefined, place, checksum }
     throw error
   }
 }

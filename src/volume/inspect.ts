@@ -20,7 +20,7 @@ export type VolumeItem =
       /** What is wrong among its needles' headers. */
       readonly damage: { readonly offsetBytes: number; readonly reason: string } | undefined
     }
-  | { readonly kind: "needle"; readonly needle: ScannedNeedle; readonly body: "good" | "damaged" }
+  | { readonly kind: "needle"; readonly needle: ScannedNeedle; readonly body: "good" | "damaged" | "unread" }
   | Unreadable
 
 /** No group begins here: damage where groups follow; at the end a torn write, damage, or nothing written yet. */
@@ -34,7 +34,11 @@ interface Unreadable {
 }
 
 /** Throws `deviceFailed` where the file cannot be read. */
-export async function* inspectVolume(disk: Disk, path: string): AsyncGenerator<VolumeItem> {
+export async function* inspectVolume(
+  disk: Disk,
+  path: string,
+  bodies: "checked" | "unread" = "checked",
+): AsyncGenerator<VolumeItem> {
   const file = await disk.open(path, "read")
   try {
     const window = new FileWindow(file, await file.sizeBytes())
@@ -46,7 +50,7 @@ export async function* inspectVolume(disk: Disk, path: string): AsyncGenerator<V
       if (window.sizeBytes > VOLUME_PAGE_BYTES) yield await unreadable(VOLUME_PAGE_BYTES, window.sizeBytes, window)
       return
     }
-    yield* inspectGroups(window, identity, header && firstPosition(header.volumeId, page).checksum)
+    yield* inspectGroups(window, identity, header && firstPosition(header.volumeId, page).checksum, bodies)
   } finally {
     await file.close()
   }
@@ -69,6 +73,7 @@ async function* inspectGroups(
   window: FileWindow,
   identity: VolumeIdentity,
   first: bigint | undefined,
+  bodies: "checked" | "unread",
 ): AsyncGenerator<VolumeItem> {
   let chain = first
   let at = VOLUME_PAGE_BYTES
@@ -89,7 +94,8 @@ async function* inspectGroups(
       damage,
     }
     for (const needle of group.needles) {
-      yield { kind: "needle", needle, body: (await isReadableAndGood(window, needle)) ? "good" : "damaged" }
+      const body = bodies === "unread" ? bodies : (await isReadableAndGood(window, needle)) ? "good" : "damaged"
+      yield { kind: "needle", needle, body }
     }
     chain = after.checksum
     at = after.offsetBytes

@@ -1,6 +1,7 @@
 /** Limits of this room. Each says why it is what it is. */
 import { GIB, KIB, MIB } from "../base/limits.js"
 import type { CompactionLimits } from "./compaction-core.js"
+import type { NeedleScrubLimits } from "./needle-scrub.js"
 
 export interface VolumeLimits {
   /** A new volume is begun before one grows beyond this. A single group may be larger, alone in its volume. */
@@ -42,6 +43,13 @@ export const COMPACTION_LIMITS: CompactionLimits = {
   stepRowsMax: 500,
   quietMs: 5_000,
   pendingMax: 16,
+}
+
+export const NEEDLE_SCRUB_LIMITS: NeedleScrubLimits = {
+  stepBytes: 4 * MIB,
+  stepNeedlesMax: 1000,
+  stepRowsMax: 500,
+  damagedKeptMax: 10_000,
 }
 
 /** Inline payloads are written in pieces of about this size, so that a checkpoint does not hold the disk for long. */

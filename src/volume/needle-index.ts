@@ -66,6 +66,11 @@ export class NeedleIndex {
     if (this.distrusted.size > DISTRUSTED_MAX && oldest !== undefined) this.distrusted.delete(oldest)
   }
 
+  /** Found bad and not written again since. */
+  distrustedKeys(): Iterable<RowKey> {
+    return this.distrusted
+  }
+
   /** Brings the rows into memory that the accounts will want to know. */
   prepare(headers: readonly NeedleHeader[]): Promise<void> | undefined {
     const keys = headers.flatMap(header => (header.kind === "payload" ? [] : [needleKeyOf(header.id)]))

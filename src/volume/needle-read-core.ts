@@ -64,3 +64,6 @@ export function decodeHeader(place: NeedlePlace, bytes: Uint8Array): NeedleHeade
     throw isFailure(error, "corruptNeedle") ? fail("corruptNeedle", { ...error.details, ...place }, error) : error
   }
 }
+
+export const isSamePlace = (a: NeedlePlace | undefined, b: NeedlePlace | undefined): boolean =>
+  a !== undefined && b !== undefined && a.volume === b.volume && a.offsetBytes === b.offsetBytes

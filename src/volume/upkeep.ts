@@ -68,6 +68,11 @@ export class VolumeUpkeep {
     this.index.distrust(key)
   }
 
+  /** Keys of needles found bad and not written again since. */
+  distrusted(): Iterable<RowKey> {
+    return this.index.distrustedKeys()
+  }
+
   walkIndex(): RowWalk {
     return this.index.walk()
   }

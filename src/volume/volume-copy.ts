@@ -17,8 +17,9 @@ import type { NeedleHeader, NeedleId, NeedlePlace } from "../format/needle.js"
 import { decodeNeedlePlace, encodeNeedleHeader, needleIdOfKey, needleKeyOf } from "../format/needle.js"
 import type { CompactionLimits } from "./compaction-core.js"
 import type { ReadableFile } from "./files.js"
+import { isUnreadable } from "./files.js"
 import { badSubBlock } from "./group-reader.js"
-import { decodeHeader } from "./needle-read-core.js"
+import { decodeHeader, isSamePlace } from "./needle-read-core.js"
 import type { RowWalk } from "./row-walk.js"
 import type { ScanEvents } from "./scan.js"
 import type { VolumeUpkeep } from "./upkeep.js"
@@ -163,9 +164,6 @@ export class VolumeCopy {
   }
 }
 
-export const isSamePlace = (a: NeedlePlace | undefined, b: NeedlePlace): boolean =>
-  a !== undefined && a.volume === b.volume && a.offsetBytes === b.offsetBytes
-
 /**
  * The needle of this key, whole and verified, in memory of its own; undefined where its bytes are not
  * what they were, or cannot be read. Throws `deviceFailed` where it is not the bytes that are at fault.
@@ -189,7 +187,3 @@ async function loadNeedle(
     throw error
   }
 }
-
-/** A place that the disk cannot read, while the disk as such answers. */
-export const isUnreadable = (error: unknown): boolean =>
-  isFailure(error, "deviceFailed") && error.details["code"] === "EIO"

@@ -346,6 +346,32 @@ test("damage in the middle is reported and costs no more than its group", async 
   }
 })
 
+test("a damaged needle header costs its needle, not those behind it in the group", async () => {
+  const all = needles(6, 3000)
+  const victim = all[2] ?? assert.fail()
+  const world = await opened()
+  await Promise.all(all.map(needle => world.volumes.append(needle)))
+  await world.volumes.append(needleFor(50, 3000, random))
+  const length = headerBytes(world, victim)
+  // Where it says how long it is, or how it ends, nothing tells any more where the next one begins.
+  const leads = (byte: number): boolean =>
+    byte < 5 || (byte >= 8 && byte < 16) || (byte >= 52 && byte < 56) || (byte >= 64 && byte < 68) || byte >= length - 8
+  for (let byte = 0; byte < length; byte += 1) {
+    const { path, bit } = placeBit(world, victim, byte)
+    world.sim.flipBit(path, bit + (byte % 8))
+    const later = await opened(new SimDisk(world.sim.medium.copy()), VOLUME_LIMITS, 2)
+    const found = all.map(({ id }) => later.volumes.has(id))
+    const lost = leads(byte) ? [true, true, false, false, false, false] : [true, true, false, true, true, true]
+    assert.deepEqual(found, lost, `byte ${byte}`)
+    await assertHolds(
+      later,
+      all.filter((_, i) => found[i]),
+    )
+    assert.equal(later.volumes.damages.length, 1)
+    world.sim.flipBit(path, bit + (byte % 8))
+  }
+})
+
 test("a damaged volume header is reported and costs nothing", async () => {
   const world = await opened()
   const all = needles(5)

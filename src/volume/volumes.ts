@@ -38,6 +38,7 @@ import type { VolumeLimits } from "./limits.js"
 import { VOLUME_LIMITS } from "./limits.js"
 import { NeedleIndex } from "./needle-index.js"
 import { readHeader, readNeedle } from "./needle-read.js"
+import { isSamePlace } from "./needle-read-core.js"
 import type { Recovered, UnvouchedGroup } from "./recovery.js"
 import { recoverVolumes } from "./recovery.js"
 import { VolumeUpkeep } from "./upkeep.js"
@@ -186,7 +187,7 @@ class NeedleVolumes implements KeptVolumes {
     } catch (error) {
       // A newer copy may have taken its place meanwhile, and the old volume may be gone.
       const later = this.index.placeOf(key)
-      if (later === undefined || samePlace(later, place)) throw error
+      if (later === undefined || isSamePlace(later, place)) throw error
       return readFrom(later)
     }
   }
@@ -226,5 +227,3 @@ class NeedleVolumes implements KeptVolumes {
     this.upkeep.changedUpTo = after
   }
 }
-
-const samePlace = (a: NeedlePlace, b: NeedlePlace): boolean => a.volume === b.volume && a.offsetBytes === b.offsetBytes

@@ -1,0 +1,24 @@
+/** Checks a needle where it lies, without keeping more of it in memory than a window. */
+import { isFailure } from "../base/failures.js"
+import type { RowKey } from "../base/ids.js"
+import type { NeedlePlace } from "../format/needle.js"
+import { needleKeyOf } from "../format/needle.js"
+import { isAbsent, isUnreadable } from "./files.js"
+import type { FileWindow } from "./group-reader.js"
+import { isBodyGood } from "./group-reader.js"
+import { decodeHeader } from "./needle-read-core.js"
+
+/**
+ * Whether the needle of this key lies there, whole. Bytes that cannot be read are bad ones. Throws
+ * `deviceFailed` where it is not the bytes that are at fault.
+ */
+export async function isWholeAt(window: FileWindow, key: RowKey, place: NeedlePlace): Promise<boolean> {
+  try {
+    const header = decodeHeader(place, await window.bytes(place.offsetBytes, place.headerBytes))
+    const isIt = header.kind === "shard" && needleKeyOf(header.id) === key && header.bodyBytes === place.bodyBytes
+    return isIt && (await isBodyGood(window, { header, place }))
+  } catch (error) {
+    if (isFailure(error, "corruptNeedle") || isUnreadable(error) || isAbsent(error)) return false
+    throw error
+  }
+}

@@ -1,0 +1,241 @@
+/**
+ * Scrub of a device's needles: reads every volume from end to end, in steps, and verifies each group
+ * header and each living needle, before a reader has to find out.
+ *
+ * Needles that were known to be bad when the process ended are looked at first. Behind a damaged header
+ * the index is asked what else should lie there, and once in a pass what lies in volumes that are not
+ * there. What is bad is distrusted and reported, so that it can be rebuilt; nothing is repaired here.
+ *
+ * Promises  A needle that is there from the beginning of a pass to its end, in place or moved to a later
+ *           volume, is verified in it.
+ * Limits    NeedleScrubLimits. Bytes that the kernel still has in memory are believed.
+ */
+import type { RowKey, VolumeId } from "../base/ids.js"
+import { parseVolumeId } from "../base/ids.js"
+import type { NeedlePlace } from "../format/needle.js"
+import { decodeNeedlePlace, needleIdOfKey, needleKeyOf } from "../format/needle.js"
+import type { NeedleScrubState } from "../format/needle-scrub.js"
+import type { VolumePosition } from "../format/volume.js"
+import { isAbsent } from "./files.js"
+import { FileWindow } from "./group-reader.js"
+import { NEEDLE_SCRUB_LIMITS } from "./limits.js"
+import { isWholeAt } from "./needle-check.js"
+import { isSamePlace } from "./needle-read-core.js"
+import type { RowWalk } from "./row-walk.js"
+import type { ScanEvents } from "./scan.js"
+import type { VolumeUpkeep } from "./upkeep.js"
+import type { OnDamage } from "./volume-copy.js"
+
+export interface NeedleScrubLimits {
+  /** How much is verified in one step, how many needles are looked at, and how many rows of the index. */
+  readonly stepBytes: number
+  readonly stepNeedlesMax: number
+  readonly stepRowsMax: number
+  /** Needles found bad that are kept over restarts. */
+  readonly damagedKeptMax: number
+}
+
+/** The volume that is being read. */
+interface Reading {
+  readonly volumeId: VolumeId
+  readonly events: ScanEvents
+  readonly window: FileWindow
+  /** Living needles met so far; undefined where the walk did not begin at the beginning. */
+  met: number | undefined
+  readonly isNewest: boolean
+  at: VolumePosition | undefined
+  /** Something could not be decoded: what else lies here only the index can tell. */
+  isDoubtful: boolean
+}
+
+/** Rows of the index that point into a volume whose headers do not tell all. */
+interface Search {
+  readonly rows: RowWalk
+  isHere(place: NeedlePlace): boolean
+  readonly found: RowKey[]
+}
+
+export class NeedleScrub {
+  private again: RowKey[]
+  private reading: Reading | undefined
+  private search: Search | undefined
+  /** Everything before it has been gone over. */
+  private at: VolumePosition | undefined
+  /** Volumes up to this one have been passed. */
+  private passed = 0
+  private hasSearchedMissing = false
+  /** In this process, headers included. */
+  verifiedBytes = 0
+  /** Needles found bad in this process, each time that they were found. */
+  damagesFound = 0
+
+  constructor(
+    private readonly upkeep: VolumeUpkeep,
+    saved: NeedleScrubState | undefined,
+    private readonly onDamage: OnDamage,
+    private readonly limits: NeedleScrubLimits = NEEDLE_SCRUB_LIMITS,
+  ) {
+    this.at = saved?.at
+    this.passed = (saved?.at?.volumeId ?? 1) - 1
+    this.again = [...(saved?.damaged ?? [])]
+  }
+
+  /** To be kept now and then, and given to the scrub of the next process. */
+  get state(): NeedleScrubState {
+    const { damagedKeptMax } = this.limits
+    const damaged = [...this.again, ...this.upkeep.distrusted()].slice(0, damagedKeptMax)
+    const { reading } = this
+    // What is in doubt has to be gone over again.
+    const at = this.search === undefined && reading?.isDoubtful === false ? (reading.at ?? this.at) : this.at
+    return { at, damaged: [...new Set(damaged)] }
+  }
+
+  /** How much of the written bytes this pass has gone over: 0 to 1. */
+  get doneShare(): number {
+    const at = this.reading?.at ?? this.at
+    let [before, all] = [0, 0]
+    for (const { volumeId, writtenBytes } of this.upkeep.accounts.list()) {
+      all += writtenBytes
+      if (at !== undefined && volumeId <= at.volumeId) before += volumeId < at.volumeId ? writtenBytes : at.offsetBytes
+    }
+    return all === 0 ? 1 : Math.min(1, before / all)
+  }
+
+  /** "done": a pass has ended; the next step begins another. Throws `deviceFailed`, `corruptRow`. */
+  async step(signal: AbortSignal): Promise<"busy" | "done"> {
+    const { accounts } = this.upkeep
+    if (!accounts.isCounted) accounts.countSome(this.limits.stepRowsMax)
+    else if (this.again.length > 0) await this.lookAgain(signal)
+    else if (this.search !== undefined) await this.searchSome(this.search, signal)
+    else if (this.reading !== undefined) await this.readSome(this.reading, signal)
+    else if (!(await this.readNext()) && !this.searchMissing()) {
+      this.at = undefined
+      this.passed = 0
+      this.hasSearchedMissing = false
+      return "done"
+    }
+    return "busy"
+  }
+
+  private async lookAgain(signal: AbortSignal): Promise<void> {
+    for (let taken = 0; taken < this.limits.stepNeedlesMax && !signal.aborted; taken += 1) {
+      const key = this.again.pop()
+      if (key === undefined) return
+      await this.verify(key)
+    }
+  }
+
+  /** Begins with the next volume; false where there is none. */
+  private async readNext(): Promise<boolean> {
+    const { passed, at, upkeep } = this
+    const volumeId = upkeep.accounts.list().find(volume => volume.volumeId > passed)?.volumeId
+    if (volumeId === undefined) return false
+    const from = at?.volumeId === volumeId ? at : undefined
+    try {
+      const file = upkeep.fileOf(volumeId)
+      const window = new FileWindow(file, await file.sizeBytes())
+      const events = upkeep.walkVolume(volumeId, from)
+      const [isNewest, met] = [volumeId === upkeep.newest, from === undefined ? 0 : undefined]
+      this.reading = { volumeId, events, window, met, isNewest, at: from, isDoubtful: false }
+    } catch (error) {
+      if (!isAbsent(error)) throw error
+      this.pass(volumeId, undefined)
+    }
+    return true
+  }
+
+  /** The volume has been gone over, or is gone. */
+  private pass(volumeId: VolumeId, at: VolumePosition | undefined): void {
+    this.passed = volumeId
+    this.at = at ?? this.at
+    this.reading = undefined
+    this.search = undefined
+  }
+
+  private async readSome(reading: Reading, signal: AbortSignal): Promise<void> {
+    const untilBytes = this.verifiedBytes + this.limits.stepBytes
+    const { stepNeedlesMax } = this.limits
+    try {
+      for (let taken = 0; taken < stepNeedlesMax && this.verifiedBytes < untilBytes && !signal.aborted; taken += 1) {
+        const { value: event, done } = await reading.events.next()
+        if (done === true) {
+          this.endVolume(reading)
+          return
+        }
+        if (event.kind === "position") reading.at = event.position
+        else if (event.kind === "damage") reading.isDoubtful = true
+        else if (event.kind === "tornTail") reading.isDoubtful ||= reading.met === undefined
+        else if (event.kind === "needle" && event.needle.header.kind === "shard") {
+          await this.verifyHere(reading, needleKeyOf(event.needle.header.id), event.needle.place)
+        }
+      }
+    } catch (error) {
+      // Compaction has removed the volume.
+      if (!isAbsent(error)) throw error
+      this.pass(reading.volumeId, undefined)
+    }
+  }
+
+  private async verifyHere(reading: Reading, key: RowKey, place: NeedlePlace): Promise<void> {
+    const warm = this.upkeep.warm(key)
+    if (warm) await warm
+    if (!isSamePlace(this.upkeep.placeOf(key), place)) return
+    if (reading.met !== undefined) reading.met += 1
+    await this.check(reading.window, key, place)
+  }
+
+  /** More may live here than the headers told. */
+  private endVolume(reading: Reading): void {
+    const { volumeId, met, isNewest, isDoubtful } = reading
+    const { accounts } = this.upkeep
+    const living = accounts.get(volumeId)?.livingNeedles ?? 0
+    const isHidden = met !== undefined && !isNewest && living > met
+    if (!isDoubtful && !isHidden) this.pass(volumeId, reading.at)
+    else this.search = { rows: this.upkeep.walkIndex(), isHere: ({ volume }) => volume === volumeId, found: [] }
+  }
+
+  /** Volumes that the index points at and that are not there; false where that has been done, or there are none. */
+  private searchMissing(): boolean {
+    const missing = new Set<number>(this.upkeep.accounts.listMissing().map(({ volumeId }) => volumeId))
+    if (missing.size === 0 || this.hasSearchedMissing) return false
+    this.hasSearchedMissing = true
+    this.search = { rows: this.upkeep.walkIndex(), isHere: ({ volume }) => missing.has(volume), found: [] }
+    return true
+  }
+
+  private async searchSome(search: Search, signal: AbortSignal): Promise<void> {
+    const untilBytes = this.verifiedBytes + this.limits.stepBytes
+    if (search.found.length === 0 && !search.rows.isOver) {
+      search.rows.step(this.limits.stepRowsMax, (_, key, { value }) => {
+        if (search.isHere(decodeNeedlePlace(value))) search.found.push(key)
+      })
+    }
+    while (this.verifiedBytes < untilBytes && !signal.aborted) {
+      const key = search.found.pop()
+      if (key === undefined) break
+      if (this.upkeep.isTrusted(key)) await this.verify(key)
+    }
+    if (!search.rows.isOver || search.found.length > 0) return
+    if (this.reading !== undefined) this.pass(this.reading.volumeId, this.reading.at)
+    this.search = undefined
+  }
+
+  /** Where the index says that it is. */
+  private async verify(key: RowKey): Promise<void> {
+    const place = this.upkeep.placeOf(key)
+    if (place === undefined) return
+    const end = place.offsetBytes + place.headerBytes + place.bodyBytes
+    const window = new FileWindow(this.upkeep.fileOf(parseVolumeId(place.volume)), end)
+    await this.check(window, key, place)
+  }
+
+  private async check(window: FileWindow, key: RowKey, place: NeedlePlace): Promise<void> {
+    const isWhole = await isWholeAt(window, key, place)
+    this.verifiedBytes += place.headerBytes + place.bodyBytes
+    // Moved or removed meanwhile, it is nobody's.
+    if (isWhole || !isSamePlace(this.upkeep.placeOf(key), place)) return
+    this.upkeep.distrust(key)
+    this.damagesFound += 1
+    this.onDamage(needleIdOfKey(key))
+  }
+}

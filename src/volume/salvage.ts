@@ -1,0 +1,91 @@
+/**
+ * Salvage: what can still be had of a folder of volumes whose index, marks and record are lost.
+ *
+ * Needles are found by their headers, in the order in which they were written, over every stretch that
+ * cannot be decoded; bodies are read, verified, when they are asked for. Writes nothing.
+ */
+import { asFailure, isFailure } from "../base/failures.js"
+import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
+import type { Disk } from "../seams/disk/contract.js"
+import type { Allocate, NeedleRange, VolumeDamage } from "./contract.js"
+import { isAbsent, listVolumes, VolumeFiles, volumePath } from "./files.js"
+import { inspectVolume, type VolumeItem } from "./inspect.js"
+import { readHeader, readNeedle } from "./needle-read.js"
+
+const OPEN_VOLUMES_MAX = 16
+
+export type SalvagedItem =
+  | { readonly kind: "needle"; readonly header: NeedleHeader; readonly place: NeedlePlace }
+  | { readonly kind: "damage"; readonly damage: VolumeDamage }
+
+/** The needles in a folder, none where it is not there; tombstones stand behind what they remove. */
+export async function* salvageNeedles(disk: Disk, folder: string): AsyncGenerator<SalvagedItem, void> {
+  const volumes = await listVolumes(disk, folder).catch((error: unknown) => {
+    if (isAbsent(error)) return []
+    throw error
+  })
+  for (const volumeId of volumes) {
+    const damage = (fromBytes: number, toBytes: number, reason: string): SalvagedItem => {
+      return { kind: "damage", damage: { volumeId, fromBytes, toBytes, reason } }
+    }
+    let readBytes = 0
+    try {
+      for await (const item of inspectVolume(disk, volumePath(folder, volumeId), "unread")) {
+        if (item.kind === "needle") {
+          const { header, place } = item.needle
+          readBytes = place.offsetBytes + place.headerBytes
+          yield { kind: "needle", header, place: { ...place, volume: volumeId } }
+        } else {
+          const found = damageIn(item)
+          if (found) yield damage(...found)
+        }
+      }
+    } catch (error) {
+      if (!isFailure(error)) throw error
+      yield damage(readBytes, Infinity, asFailure(error).message)
+    }
+  }
+}
+
+function damageIn(
+  item: Exclude<VolumeItem, { kind: "needle" }>,
+): [from: number, to: number, reason: string] | undefined {
+  switch (item.kind) {
+    case "volume":
+      return item.header === undefined ? [0, item.lengthBytes, "the volume's header is damaged"] : undefined
+    case "group": {
+      const { damage, header } = item
+      return damage && [damage.offsetBytes, header.offsetBytes + header.lengthBytes, damage.reason]
+    }
+    case "unreadable":
+      return item.atEnd ? undefined : [item.fromBytes, item.toBytes, "no group begins here, but others follow"]
+  }
+}
+
+/** Reads needles of one folder at places that `salvageNeedles` gave. */
+export class SalvageReader {
+  private readonly files: VolumeFiles
+
+  constructor(disk: Disk, folder: string) {
+    this.files = new VolumeFiles(disk, folder, OPEN_VOLUMES_MAX)
+  }
+
+  /** Verified bytes. Throws `corruptNeedle`, `deviceFailed`. */
+  read(
+    place: NeedlePlace,
+    range: NeedleRange,
+    isWanted: (header: NeedleHeader) => boolean,
+    allocate?: Allocate,
+  ): Promise<Uint8Array> {
+    return this.files.use(place.volume, file => readNeedle(file, place, range, isWanted, allocate))
+  }
+
+  /** What a shard says of itself. Throws `corruptNeedle`, `deviceFailed`. */
+  headerOf(place: NeedlePlace, isWanted: (header: NeedleHeader) => boolean) {
+    return this.files.use(place.volume, file => readHeader(file, place, isWanted))
+  }
+
+  close(): Promise<void> {
+    return this.files.close()
+  }
+}
