@@ -20,6 +20,7 @@ async function scene(cut: CommitLog["cut"], confirm: CommitLog["confirm"] = () =
     ...{
       durable: parseLogSequence(0),
       stopped: undefined,
+      cutUpTo: parseLogSequence(0),
       lengthBytes: 0,
       confirm,
       close: () => Promise.resolve(),

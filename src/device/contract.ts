@@ -36,6 +36,8 @@ export interface CommitLog {
   readonly durable: LogSequence
   /** Bytes of batches above the cut. */
   readonly lengthBytes: number
+  /** Batches up to and including this one may be gone. */
+  readonly cutUpTo: LogSequence
   /** Why nothing is appended any more. */
   readonly stopped: Failure | undefined
   /** Appends one batch; calls queue and are written in order, one write at a time. */

@@ -169,6 +169,10 @@ export class SegmentedLog implements CommitLog {
     return this.#durable
   }
 
+  get cutUpTo(): LogSequence {
+    return this.#cut
+  }
+
   get stopped(): Failure | undefined {
     return this.#stopped
   }

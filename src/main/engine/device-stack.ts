@@ -4,13 +4,15 @@
  */
 import type { DeviceId, Epoch, Incarnation, LogSequence, TabletId } from "../../base/ids.js"
 import { fail, isFailure, type Failure } from "../../base/failures.js"
-import { DisposeStack, type Living } from "../../life/index.js"
+import { DisposeStack, type Chore, type Living } from "../../life/index.js"
 import type { ShardDevice } from "../../block/index.js"
 import {
+  BaseScrub,
   CALL_LIMITS,
   Checkpointer,
   containedPosition,
   containedSequence,
+  LogScrub,
   openLog,
   queuedDisk,
   readSourceMark,
@@ -19,10 +21,19 @@ import {
 import type { CallLimits, CheckpointRun, CommitLog, DeviceSpace, QueuedDisk, Spaces } from "../../device/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
-import type { Stores } from "../../seams/store/contract.js"
+import type { StoreReader, Stores } from "../../seams/store/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import type { MemberDevice } from "../../tablet/index.js"
-import { openVolumes, PayloadReader, VOLUME_LIMITS, VOLUMES_SOURCE, type Volumes } from "../../volume/index.js"
+import {
+  Compaction,
+  openVolumes,
+  PayloadReader,
+  VOLUME_LIMITS,
+  volumeBytesMaxFor,
+  VOLUMES_SOURCE,
+  type KeptVolumes,
+  type NeedleId,
+} from "../../volume/index.js"
 import type { CheckpointRunner } from "./checkpoint-job.js"
 import { foldersOf } from "./folders.js"
 
@@ -32,6 +43,13 @@ export interface DevicePlace {
   readonly incarnation: Incarnation
 }
 
+/** Background work on one device. */
+export interface Tending {
+  readonly compaction: Chore
+  readonly scrubBase: Chore
+  readonly scrubLog: Chore
+}
+
 export interface DeviceStack {
   readonly place: DevicePlace
   /** The device's files behind its queue: no call takes longer than the queue allows. */
@@ -39,12 +57,13 @@ export interface DeviceStack {
   readonly space: DeviceSpace
   readonly log: CommitLog
   readonly rows: Rows
-  readonly volumes: Volumes
+  readonly volumes: KeptVolumes
   readonly checkpointer: Checkpointer
   /** To be changed before the first entry of a new membership is logged. */
   readonly memberships: Map<TabletId, Epoch>
   readonly member: MemberDevice
   readonly shards: ShardDevice
+  readonly tending: Tending
   /** What runs while the device is open. */
   readonly livings: readonly Living[]
   /** Nothing is read or written from now on; what is under way fails. */
@@ -59,6 +78,10 @@ export interface DeviceOptions {
   readonly isMountPoint?: boolean
   readonly checkpointLimits?: ConstructorParameters<typeof Checkpointer>[7]
   readonly callLimits?: CallLimits
+  /** A needle was found rotten. */
+  readonly onDamage?: (device: DeviceId, needle: NeedleId) => void
+  /** A row, or the log, was found damaged. */
+  readonly onBadRow?: (device: DeviceId, failure: Failure) => void
 }
 
 /** Opens what is on a device. Failures name its folder. */
@@ -70,6 +93,25 @@ export async function openDevice(...args: Parameters<typeof openStack>): Promise
     const [, , , , place] = args
     throw fail(error.kind, { ...error.details, folder: place.path }, error)
   }
+}
+
+interface Files {
+  readonly queue: QueuedDisk
+  readonly space: DeviceSpace
+  /** Behind the queue, with the ballast behind it. */
+  readonly disk: Disk
+}
+
+interface Metadata {
+  readonly base: StoreReader
+  readonly contained: LogSequence
+  readonly log: CommitLog
+  readonly rows: Rows
+}
+
+interface Contents {
+  readonly volumes: KeptVolumes
+  readonly payloads: PayloadReader
 }
 
 async function openStack(
@@ -84,44 +126,16 @@ async function openStack(
   options: DeviceOptions,
 ): Promise<DeviceStack> {
   await using opened = new DisposeStack()
-  const life = new AbortController()
-  opened.defer(() => life.abort())
-  const onSuspect = ({ message }: Failure) => output.error("a device does not answer", { device: place.id, message })
-  const queue = queuedDisk(rawDisk, clock, options.callLimits ?? CALL_LIMITS, life.signal, onSuspect)
-  const space = await spaces.open(place.id, queue, place.path, options.isMountPoint ?? false)
-  opened.defer(() => space.close())
-  const { disk } = space
-  const folders = foldersOf(place.path)
-  await disk.makeFolder(folders.base)
-  const base = await stores.openReader(folders.base)
-  opened.defer(() => base.close())
-  // The log is cut on the strength of what the base contains: the names of its files must outlive a power cut.
-  await disk.syncFolder(folders.base)
-  const contained = containedSequence(base)
+  const files = await openFiles(opened, rawDisk, clock, output, place, spaces, options)
+  const metadata = await openMetadata(opened, files.disk, stores, place, options)
+  const contents = await openContents(opened, files, metadata, place, output)
+  const { queue, space } = files
+  const { base, contained, log, rows } = metadata
+  const { volumes, payloads } = contents
   const positions = new Map(
     [...memberships].map(([tabletId, since]) => [tabletId, containedPosition(base, tabletId, since)]),
   )
-  const { guard } = options
-  const log = await openLog(disk, folders.log, place.id, { known: contained, ...(guard && { guard }) })
-  opened.defer(() => log.close())
-  await cutContained(log, contained)
-  const rows = new Rows(base, contained)
-  const home = { folder: folders.volumes, deviceId: place.id, incarnation: place.incarnation }
-  const volumes = await openVolumes(disk, rows, home, readSourceMark(base, VOLUMES_SOURCE), VOLUME_LIMITS, bytes =>
-    space.mayTakeNeedles(bytes),
-  )
-  opened.defer(() => volumes.close())
-  for (const damage of volumes.damages) output.error("a volume is damaged", { device: place.id, ...damage })
-  await disk.makeFolder(folders.payloads)
-  const payloads = new PayloadReader(disk, folders.payloads)
-  opened.defer(() => payloads.close())
-  // The job is made right after the overlay was frozen: what is durable then contains all that was in it.
-  const checkpoint: CheckpointRun = async request => {
-    const result = await runner.run({ device: place, ...request, volumes: volumes.durable() })
-    if (result.damages > 0) output.error("a volume is damaged", { device: place.id, stretches: result.damages })
-    for (const volume of result.removed) await payloads.giveUp(volume)
-    return result
-  }
+  const checkpoint = checkpointOf(runner, place, contents, output)
   const limits = options.checkpointLimits
   const checkpointer = new Checkpointer(place.id, rows, log, memberships, checkpoint, clock, output, limits, space)
   space.owes(() => log.lengthBytes)
@@ -146,19 +160,128 @@ async function openStack(
       roomForWrites: () => checkpointer.roomForWrites(),
       roomToGrow: () => space.roomForMetadata(),
     },
-    shards: {
-      id: place.id,
-      volumes,
-      get isWritable() {
-        return volumes.refusing === undefined && queue.suspect === undefined
-      },
-      get isFull() {
-        return space.isFull
-      },
-    },
+    shards: shardsOf(place.id, files, volumes),
+    tending: tendingOf(place, metadata, volumes, runner, clock, options),
     livings: [checkpointer, space],
     giveUp: reason => queue.retire(reason),
-    close: () => open[Symbol.asyncDispose](),
+    close: async () => {
+      await runner.forget(place.id)
+      await open[Symbol.asyncDispose]()
+    },
+  }
+}
+
+async function openFiles(
+  opened: DisposeStack,
+  rawDisk: Disk,
+  clock: Clock,
+  output: Log,
+  place: DevicePlace,
+  spaces: Spaces,
+  options: DeviceOptions,
+): Promise<Files> {
+  const life = new AbortController()
+  opened.defer(() => life.abort())
+  const onSuspect = ({ message }: Failure) => output.error("a device does not answer", { device: place.id, message })
+  const queue = queuedDisk(rawDisk, clock, options.callLimits ?? CALL_LIMITS, life.signal, onSuspect)
+  const space = await spaces.open(place.id, queue, place.path, options.isMountPoint ?? false)
+  opened.defer(() => space.close())
+  return { queue, space, disk: space.disk }
+}
+
+async function openMetadata(
+  opened: DisposeStack,
+  disk: Disk,
+  stores: Stores,
+  place: DevicePlace,
+  { guard }: DeviceOptions,
+): Promise<Metadata> {
+  const folders = foldersOf(place.path)
+  await disk.makeFolder(folders.base)
+  const base = await stores.openReader(folders.base)
+  opened.defer(() => base.close())
+  // The log is cut on the strength of what the base contains: the names of its files must outlive a power cut.
+  await disk.syncFolder(folders.base)
+  const contained = containedSequence(base)
+  const log = await openLog(disk, folders.log, place.id, { known: contained, ...(guard && { guard }) })
+  opened.defer(() => log.close())
+  await cutContained(log, contained)
+  return { base, contained, log, rows: new Rows(base, contained) }
+}
+
+async function openContents(
+  opened: DisposeStack,
+  { disk, space }: Files,
+  { base, rows }: Metadata,
+  place: DevicePlace,
+  output: Log,
+): Promise<Contents> {
+  const folders = foldersOf(place.path)
+  const home = { folder: folders.volumes, deviceId: place.id, incarnation: place.incarnation }
+  const volumeBytesMax = Math.min(VOLUME_LIMITS.volumeBytesMax, volumeBytesMaxFor(space.fullness.reserveBytes))
+  const mark = readSourceMark(base, VOLUMES_SOURCE)
+  const mayAppend = (bytes: number): boolean => space.mayTakeNeedles(bytes)
+  const volumes = await openVolumes(disk, rows, home, mark, { ...VOLUME_LIMITS, volumeBytesMax }, mayAppend)
+  opened.defer(() => volumes.close())
+  for (const damage of volumes.damages) output.error("a volume is damaged", { device: place.id, ...damage })
+  await disk.makeFolder(folders.payloads)
+  const payloads = new PayloadReader(disk, folders.payloads)
+  opened.defer(() => payloads.close())
+  return { volumes, payloads }
+}
+
+/** The job is made right after the overlay was frozen: what is durable then contains all that was in it. */
+function checkpointOf(
+  runner: CheckpointRunner,
+  place: DevicePlace,
+  { volumes, payloads }: Contents,
+  output: Log,
+): CheckpointRun {
+  return async request => {
+    const upTo = volumes.durable()
+    const result = await runner.run({ device: place, ...request, volumes: upTo })
+    volumes.contained(upTo)
+    if (result.damages > 0) output.error("a volume is damaged", { device: place.id, stretches: result.damages })
+    for (const volume of result.removed) await payloads.giveUp(volume)
+    return result
+  }
+}
+
+const shardsOf = (id: DeviceId, { queue, space }: Files, volumes: KeptVolumes): ShardDevice => ({
+  id,
+  volumes,
+  get isWritable() {
+    return volumes.refusing === undefined && queue.suspect === undefined
+  },
+  get isFull() {
+    return space.isFull
+  },
+})
+
+function tendingOf(
+  place: DevicePlace,
+  { log }: Metadata,
+  volumes: KeptVolumes,
+  runner: CheckpointRunner,
+  clock: Clock,
+  { onDamage, onBadRow }: DeviceOptions,
+): Tending {
+  const { id } = place
+  return {
+    compaction: new Compaction(`compaction ${id}`, volumes.upkeep, clock, needle => onDamage?.(id, needle)),
+    scrubBase: new BaseScrub(
+      id,
+      from => runner.scrubBase(place, from),
+      ([finding]) => finding && onBadRow?.(id, fail("corruptRow", { family: finding.family, reason: finding.reason })),
+      clock,
+    ),
+    scrubLog: new LogScrub(
+      id,
+      () => ({ after: log.cutUpTo, upTo: log.durable }),
+      (after, upTo) => runner.scrubLog(place, after, upTo),
+      damage => onBadRow?.(id, damage),
+      clock,
+    ),
   }
 }
 

@@ -8,13 +8,13 @@
  */
 import { AccountService, type RootKey } from "../../access/index.js"
 import { must } from "../../base/assert.js"
-import { asFailure, fail, Failure } from "../../base/failures.js"
+import { asFailure, fail, Failure, isFailure } from "../../base/failures.js"
 import type { DeviceId, Incarnation, Position } from "../../base/ids.js"
 import { textOfPolicy, type Policy } from "../../base/policy.js"
 import { Layouts, LocalBlocks, shapeOf } from "../../block/index.js"
 import { forgetLearners, layoutOf, markOut, tabletOf } from "../../cluster/index.js"
 import { Keeper } from "../../coordination/index.js"
-import { Spaces, type SpaceLimits } from "../../device/index.js"
+import { CALL_LIMITS, queuedDisk, Spaces, type SpaceLimits } from "../../device/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import { mapBounded, type Chore, type Living } from "../../life/index.js"
 import { createServices, type Services } from "../../object/index.js"
@@ -25,9 +25,12 @@ import type { Random } from "../../seams/random/contract.js"
 import type { Stores } from "../../seams/store/contract.js"
 import type { Telemetry } from "../../seams/telemetry/contract.js"
 import { Member, Primary, recoverTablet } from "../../tablet/index.js"
+import type { NeedleId } from "../../volume/index.js"
 import type { CheckpointRunner } from "./checkpoint-job.js"
 import { DeviceSet, type OwnedFolder } from "./device-set.js"
 import { openDevice, type DeviceOptions, type DevicePlace, type DeviceStack } from "./device-stack.js"
+import { discardMetadata } from "./discard.js"
+import { EachDevice } from "./each-device.js"
 import { FIRST_TABLET } from "./first-tablet.js"
 import { redundancyOf } from "./redundancy.js"
 import { StoreControl } from "./store-control.js"
@@ -96,6 +99,13 @@ export async function openEngine(seams: Seams, settings: EngineSettings): Promis
   }
 }
 
+/** Work on each device. */
+const tendingChores = (devices: () => readonly DeviceStack[]): readonly Chore[] => [
+  new EachDevice("compaction", devices, stack => stack.tending.compaction),
+  new EachDevice("scrub base", devices, stack => stack.tending.scrubBase),
+  new EachDevice("scrub log", devices, stack => stack.tending.scrubLog),
+]
+
 class EngineBuilder {
   private readonly keeper: Keeper
   private readonly devices: DeviceSet
@@ -103,6 +113,8 @@ class EngineBuilder {
   private readonly control: StoreControl
   private readonly spaces: Spaces
   private wakeRepair: () => void = () => undefined
+  /** Until there is somebody who repairs. */
+  private onDamage: (device: DeviceId, needle: NeedleId) => void = () => undefined
 
   constructor(
     private readonly seams: Seams,
@@ -119,6 +131,7 @@ class EngineBuilder {
     this.layouts = new Layouts(layoutOf(layout), previousLayout && layoutOf(previousLayout))
     this.control = new StoreControl(this.keeper, this.devices, this.layouts, clock, telemetry.log, () => undefined, {
       refuseSingleCopy: settings.refuseSingleCopy ?? false,
+      rebuild: id => this.rebuild(id),
     })
   }
 
@@ -148,6 +161,7 @@ class EngineBuilder {
       incarnation,
       redundancyOf(this.control, this.layouts, clock, telemetry.log, () => this.wakeRepair()),
     )
+    this.onDamage = (deviceId, id) => services.repair.noteDamage({ deviceId, id })
     const accounts = new AccountService(random, tablet, masterKey, root)
     // What was left over may be so much that writes would wait for a checkpoint, and nobody makes one yet.
     for (const { checkpointer } of this.devices.open) if (checkpointer.isOver(2)) await checkpointer.checkpoint()
@@ -164,7 +178,7 @@ class EngineBuilder {
         return devices.open
       },
       livings: [devices],
-      chores: [...services.chores, control],
+      chores: [...services.chores, control, ...tendingChores(() => devices.open)],
       onRepairDue: wake => (this.wakeRepair = wake),
       bringIn: folder => this.bringIn(folder),
       giveUp: (id, reason) => devices.remove(id, reason),
@@ -185,7 +199,44 @@ class EngineBuilder {
     await this.control.change("start", forgetLearners)
   }
 
-  private openFolder(folder: OwnedFolder): Promise<DeviceStack> {
+  /** What a device that holds no names knows of them is nothing to keep: damage to it is discarded. */
+  private async openFolder(folder: OwnedFolder): Promise<DeviceStack> {
+    try {
+      return await this.openStack(folder)
+    } catch (error) {
+      const isMember = this.control.holdsNames(folder.place.id)
+      if (isMember || !isFailure(error, "corruptLog", "corruptRow", "corruptRecord")) throw error
+      await this.discard(folder)
+      return this.openStack(folder)
+    }
+  }
+
+  private async discard({ place }: OwnedFolder): Promise<void> {
+    const { diskOf, stores, clock, telemetry } = this.seams
+    telemetry.log.warn("rebuilding the base of a device from its volumes", { device: place.id })
+    const watch = new AbortController()
+    try {
+      const disk = queuedDisk(diskOf(place), clock, CALL_LIMITS, watch.signal, () => undefined)
+      await discardMetadata(disk, stores, place.path)
+    } finally {
+      watch.abort()
+    }
+  }
+
+  /** Closes a device that is well and holds no names, and opens it again with nothing of theirs. */
+  private async rebuild(id: DeviceId): Promise<void> {
+    const folder = await this.devices.close(id)
+    if (folder === undefined) return
+    try {
+      await this.discard(folder)
+      await this.bringIn(folder)
+    } catch (error) {
+      await this.goOnWithout(id, asFailure(error))
+      await folder.release()
+    }
+  }
+
+  private openStack(folder: OwnedFolder): Promise<DeviceStack> {
     const { clock, diskOf, stores, telemetry, checkpoints } = this.seams
     const { place } = folder
     const { deviceOptions } = this.settings
@@ -193,7 +244,13 @@ class EngineBuilder {
     const since = members.find(({ id }) => id === place.id)?.since
     const memberships = new Map(since === undefined ? [] : [[FIRST_TABLET, since]])
     const isMountPoint = this.keeper.record.devices.find(({ id }) => id === place.id)?.isMountPoint ?? false
-    const options = { ...deviceOptions, guard: () => folder.check(), isMountPoint }
+    const options: DeviceOptions = {
+      ...deviceOptions,
+      guard: () => folder.check(),
+      isMountPoint,
+      onDamage: (deviceId, needle) => this.onDamage(deviceId, needle),
+      onBadRow: (deviceId, failure) => this.control.damaged(deviceId, failure),
+    }
     const { log } = telemetry
     return openDevice(diskOf(place), stores, clock, log, place, memberships, this.spaces, checkpoints, options)
   }
@@ -242,8 +299,8 @@ class EngineBuilder {
     await mapBounded(this.devices.open, DEVICES_AT_ONCE, ({ checkpointer }) =>
       checkpointer.checkpoint().catch(() => undefined),
     )
-    await this.seams.checkpoints.close()
     await this.devices.closeAll()
+    await this.seams.checkpoints.close()
   }
 
   /** Closes what was opened for an engine that did not come to be. */

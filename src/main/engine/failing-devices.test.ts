@@ -1,7 +1,7 @@
 /** Devices fail under a running store: it goes on without them, and says so in the control record. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { objectKeyOfText } from "../../base/ids.js"
+import { objectKeyOfText, rowKeyOf } from "../../base/ids.js"
 import { KIB } from "../../base/limits.js"
 import type { Bucket } from "../../object/index.js"
 import { failing, SickDevice } from "../../seams/disk/index.js"
@@ -13,6 +13,7 @@ import { tabletOf } from "../../cluster/index.js"
 
 /** What a request may be stalled by a device at most. */
 const STALL_MS_MAX = 5_000
+const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 const SIZES = [1 * KIB, 200 * KIB]
 
 /** A store whose background work runs in virtual time. */
@@ -143,4 +144,27 @@ test("two disks: one dies, writes go on in one copy; the last one is never taken
   await assert.rejects(scene.machine.clock.runUntil(scene.put("lost", bodyOf("x", 10))))
   for (const size of SIZES) await scene.expect(`after ${size}`, bodyOf("a", size))
   assert.deepEqual(scene.states(), ["out", "active"])
+})
+
+test("a base with a rotten row is thrown away, and learned anew from the others", async () => {
+  const scene = await Scene.open(4)
+  for (const size of SIZES) await scene.timed(scene.put(`key ${size}`, bodyOf("k", size)))
+  await scene.machine.clock.advance(10_000)
+  const base = await scene.machine.stores.openWriter("/d1/base")
+  const rows = [...base.range("current", ALL)]
+  assert.equal(rows.length, SIZES.length)
+  await base.commit(rows.map(([key]) => ({ family: "current" as const, key, value: Buffer.from("rot") })))
+  scene.engine.devices[0]?.rows.dropFrozen()
+  for (const size of SIZES) await scene.expect(`key ${size}`, bodyOf("k", size))
+  await scene.settleMembers()
+  assert.deepEqual([...scene.members()].sort(), ["1", "2", "3"])
+  assert.deepEqual(scene.states(), ["active", "active", "active", "active"])
+  for (const size of SIZES) await scene.expect(`key ${size}`, bodyOf("k", size))
+  const [first] = scene.engine.devices.filter(({ place }) => place.path === "/d1")
+  assert.deepEqual([...(first?.rows.range("current", ALL) ?? [])].length, SIZES.length, "the rows are there again")
+  assert.ok([...(first?.rows.range("needles", ALL) ?? [])].length > 0, "and so is the index of the needles")
+  await scene.end()
+  scene.machine.disk.kill()
+  const engine = await scene.machine.open()
+  for (const size of SIZES) await scene.expect(`key ${size}`, bodyOf("k", size), engine)
 })

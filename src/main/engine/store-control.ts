@@ -40,6 +40,13 @@ import { FIRST_TABLET } from "./first-tablet.js"
 
 const ALL_ROWS = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(64)) }
 
+export interface ControlOptions {
+  /** Writes that would have one copy only are refused. */
+  readonly refuseSingleCopy: boolean
+  /** Opens a device anew that holds no names, with nothing of theirs on it. */
+  readonly rebuild: (id: DeviceId) => Promise<void>
+}
+
 export class StoreControl implements Chore, ConfigurationKeeper {
   readonly name = "members"
   private tablet: Primary | undefined
@@ -58,7 +65,7 @@ export class StoreControl implements Chore, ConfigurationKeeper {
     private readonly log: Log,
     /** Those that blocks lie under or that buckets chose; undefined while nobody has looked. */
     private readonly policiesInUse: () => readonly Policy[] | undefined,
-    private readonly options: { readonly refuseSingleCopy: boolean },
+    private readonly options: ControlOptions,
   ) {
     keeper.onChange(record => this.publish(record))
   }
@@ -154,7 +161,7 @@ export class StoreControl implements Chore, ConfigurationKeeper {
     return tabletOf(this.record, FIRST_TABLET).members.every(member => member.id === id)
   }
 
-  private holdsNames(id: DeviceId): boolean {
+  holdsNames(id: DeviceId): boolean {
     const { members, learners } = tabletOf(this.record, FIRST_TABLET)
     return [...members, ...learners].some(member => member.id === id)
   }
@@ -169,6 +176,7 @@ export class StoreControl implements Chore, ConfigurationKeeper {
   /** One step of what follows from the devices that are there: the record, then who holds names. */
   async step(): Promise<StepOutcome> {
     if (await this.followDevices()) return "busy"
+    if (await this.rebuildDamaged()) return "busy"
     return this.stepMembers()
   }
 
@@ -186,6 +194,18 @@ export class StoreControl implements Chore, ConfigurationKeeper {
       this.remove(leaver.id, fail("deviceFailed", { message: "the device has left the store", device: leaver.id }))
     }
     return this.record !== before
+  }
+
+  /** A damaged base is never mended in place: its device learns everything anew from those that have it. */
+  private async rebuildDamaged(): Promise<boolean> {
+    const [id] = this.damagedBases
+    if (id === undefined || this.isLast(id)) return false
+    if (this.devices.find(id) !== undefined) {
+      if (this.holdsNames(id)) await this.drop(id)
+      await this.options.rebuild(id)
+    }
+    this.damagedBases.delete(id)
+    return true
   }
 
   private isEmptied(id: DeviceId): boolean {
