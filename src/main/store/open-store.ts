@@ -8,6 +8,7 @@
  *           number on each; write the record anew in that life's name, which puts an end to whatever
  *           earlier lives tried in vain; then change it by what this start has found.
  */
+import { setMaxListeners } from "node:events"
 import { must } from "../../base/assert.js"
 import { hexOf } from "../../base/bytes.js"
 import { fail, isFailure, type Failure } from "../../base/failures.js"
@@ -107,7 +108,9 @@ class Start {
     private readonly locks: FolderLocks,
     private readonly config: ServeConfig,
     private readonly masterKeyOfFile: Uint8Array | undefined,
-  ) {}
+  ) {
+    setMaxListeners(DEVICES_MAX, this.watch.signal)
+  }
 
   async open(): Promise<OpenedStore> {
     for (;;) {
