@@ -65,6 +65,8 @@ export type PlanFacts = () => PreviewFacts
 
 /** Stands for a device that does not exist yet. */
 const NEW_ID = parseDeviceId("f".repeat(16))
+/** Policies that buckets chose for themselves: they follow the store. What blocks merely still lie under is re-coded. */
+const CHOSEN: readonly Policy[] = []
 /** Work that an operator may pause. */
 const REPAIR = "repair"
 const SCRUB = "scrub"
@@ -121,32 +123,31 @@ export class EngineOperations implements StoreOperations {
     const inUse = policies.map(({ policy }) => policy)
     switch (change.kind) {
       case "addDevice":
-        return addDevice(record, needed(device), change.weight, inUse, nowMs)
+        return addDevice(record, needed(device), change.weight, CHOSEN, nowMs)
       case "drainDevice":
-        return drainDevice(record, change.id, inUse, nowMs)
+        return drainDevice(record, change.id, CHOSEN, nowMs)
       case "removeDevice":
-        return removeDevice(record, change.id, inUse, nowMs)
+        return removeDevice(record, change.id, CHOSEN, nowMs)
       case "forgetDevice":
         return forgetDevice(record, change.id, inUse, change.acceptLoss)
       case "replaceDevice":
         return replaceDevice(record, change.id, needed(device), inUse, change.acceptLoss, nowMs)
       case "setWeight":
-        return setWeight(record, change.id, change.weight, inUse, nowMs)
+        return setWeight(record, change.id, change.weight, CHOSEN, nowMs)
       case "setRedundancy":
-        return this.setRedundancy(record, change, inUse)
+        return this.setRedundancy(record, change)
     }
   }
 
   private setRedundancy(
     record: ControlRecord,
     { policy, bucket }: Extract<StoreChange, { kind: "setRedundancy" }>,
-    inUse: readonly Policy[],
   ): ControlRecord {
     if (bucket !== undefined) {
       throw fail("notImplemented", { message: "a bucket cannot have a redundancy of its own yet; set the store's" })
     }
     if (policy !== "automatic") this.engine.checkPolicy(policy)
-    return setPolicy(record, policy, inUse)
+    return setPolicy(record, policy, CHOSEN)
   }
 
   /** What follows at once from a change that is in force. */

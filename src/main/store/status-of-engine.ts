@@ -11,6 +11,7 @@ import type { RepairReport, SurveyReport } from "../../object/index.js"
 import { COMMANDS_WAITING_MAX, type Primary } from "../../tablet/index.js"
 import { troubleOf } from "../engine/device-set.js"
 import type { DeviceStack } from "../engine/device-stack.js"
+import { withUnseen } from "./status-core.js"
 import type { OpenDevice, RepairView, SpaceView, StatusSources, StoreContents } from "./status-sources.js"
 
 const READ_DEBTS_EVERY_MS = 10_000
@@ -59,26 +60,43 @@ function openDevice(stack: DeviceStack): OpenDevice {
 class Contents {
   private debts = new Map<DeviceId, Uint8Array>()
   private readMs = -Infinity
-  private reads = 0
+  private livingBytes: number | undefined
+  /** How often something was seen to have changed beside what repair has found. */
+  private changes = 0
 
   constructor(
     private readonly clock: Clock,
-    private readonly tablet: Primary,
-    private readonly repair: EngineView["repair"],
+    private readonly engine: Pick<EngineView, "tablet" | "repair" | "record" | "devices">,
   ) {}
 
   read(): StoreContents {
-    const { version, isComplete, policies, lacking, oddBlocks } = this.repair.survey()
-    const known = { policies, bucketPolicies: [], oddGroups: oddBlocks }
-    if (isComplete) return { ...known, version, lacking }
-    if (this.clock.monotonicMs() - this.readMs >= READ_DEBTS_EVERY_MS) this.readDebts()
-    return { ...known, version: version + this.reads, lacking: new Map([...this.debts, ...lacking]) }
+    const { repair, record } = this.engine
+    const { version, isComplete, policies, lacking, oddBlocks: oddGroups } = repair.survey()
+    if (!isComplete && this.clock.monotonicMs() - this.readMs >= READ_DEBTS_EVERY_MS) this.readDebts()
+    const livingBytes = this.countLiving()
+    const known = {
+      bucketPolicies: [],
+      oddGroups,
+      lacking: isComplete ? lacking : new Map([...this.debts, ...lacking]),
+    }
+    const seen = withUnseen(policies, oddGroups, record().policy, livingBytes)
+    return { ...known, policies: seen, version: version + this.changes }
   }
 
   private readDebts(): void {
     this.readMs = this.clock.monotonicMs()
-    this.reads += 1
-    this.debts = lackingOf(this.tablet.committed.range("debts", ALL_DEBTS))
+    this.changes += 1
+    this.debts = lackingOf(this.engine.tablet.committed.range("debts", ALL_DEBTS))
+  }
+
+  /** Of all needles; undefined until every device has counted its own. */
+  private countLiving(): number | undefined {
+    const counts = this.engine.devices().map(({ volumes }) => volumes.usage().livingBytes)
+    const known = counts.flatMap(bytes => bytes ?? [])
+    const livingBytes = known.length === counts.length ? known.reduce((sum, bytes) => sum + bytes, 0) : undefined
+    if (livingBytes !== this.livingBytes) this.changes += 1
+    this.livingBytes = livingBytes
+    return livingBytes
   }
 }
 
@@ -96,7 +114,7 @@ function lackingOf(debts: Iterable<readonly [key: string, row: unknown]>): Map<D
 
 export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources {
   const { record, devices, whyOut, tablet, compute, chores, repair } = engine
-  const contents = new Contents(clock, tablet, repair)
+  const contents = new Contents(clock, engine)
   return {
     record,
     devices: () => devices().map(openDevice),
