@@ -76,7 +76,7 @@ export class CommittedView implements TabletView {
   async payload(family: Family, key: RowKey, row: TabletRow): Promise<Uint8Array | undefined> {
     const { payload } = row
     if (!payload || payload.in === "memory") return payload?.bytes
-    const origin = this.origins.get(row) ?? (this.hasChangedFirst ? undefined : this.seats[0])
+    const origin = this.originOf(row)
     const bytes = origin && (await readPlace(origin, family, key, payload))
     if (bytes instanceof Uint8Array) return bytes
     // A checkpoint has moved the payload while we read it, or the row changed, or the place is damaged.
@@ -92,6 +92,12 @@ export class CommittedView implements TabletView {
       if (isStill && seat.left === undefined) this.damaged(seat.id, found)
     }
     throw problem ?? noPayload(family)
+  }
+
+  /** Whose device the row's places are on; undefined where nothing tells, or that member left. */
+  private originOf(row: TabletRow): Seat | undefined {
+    const seat = this.origins.get(row) ?? (this.hasChangedFirst ? undefined : this.seats[0])
+    return seat?.left === undefined ? seat : undefined
   }
 
   /** Where a member has the row's payload; undefined where it does not have this row. */

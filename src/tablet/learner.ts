@@ -209,6 +209,7 @@ export class Learner {
   }
 
   private async copy(from: Cursor): Promise<void> {
+    assert(this.written === undefined, "one chunk is copied at a time")
     const chunk = this.read(from)
     this.written = new Set()
     try {

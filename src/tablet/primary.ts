@@ -255,8 +255,8 @@ export class Primary implements Tablet {
   /**
    * Devices that hold names no longer, members or a learner: from now on they are neither read nor
    * waited for. `change` makes the configuration without them and gives its epoch, as
-   * `ConfigurationKeeper.leave` does; a rejection halts writes. Throws `deviceFailed`, and does nothing,
-   * where no member would be left.
+   * `ConfigurationKeeper.leave` does; where members leave a rejection halts writes. Throws `deviceFailed`,
+   * and does nothing, where no member would be left.
    */
   async dropMembers(ids: readonly DeviceId[], reason: Failure, change: () => Promise<Epoch>): Promise<void> {
     const leaving = this.seats.filter(({ id }) => ids.includes(id))
@@ -265,7 +265,7 @@ export class Primary implements Tablet {
       this.learner.end(reason)
       this.forgetLearner()
     }
-    await this.remove(leaving, reason, change)
+    await (leaving.length > 0 ? this.remove(leaving, reason, change) : this.reconfigure(change))
   }
 
   private forgetLearner(): void {

@@ -234,8 +234,15 @@ function entryFinding(record: Uint8Array, offsetBytes: number): Finding {
   try {
     const { tabletId, epoch, position, writes, isSnapshot } = decodeEntry(record)
     const families = [...new Set(writes.map(write => (write.value === undefined ? `-${write.family}` : write.family)))]
-    const fields = { tablet: tabletId, epoch, position, writes: writes.length, families: families.join(" ") }
-    return { what: isSnapshot ? "snapshot entry" : "entry", offsetBytes, intact: true, fields }
+    const fields = {
+      tablet: tabletId,
+      epoch,
+      position,
+      writes: writes.length,
+      families: families.join(" "),
+      ...(isSnapshot && { isSnapshot }),
+    }
+    return { what: "entry", offsetBytes, intact: true, fields }
   } catch (error) {
     if (!isFailure(error)) throw error
     return { what: "entry", offsetBytes, intact: false, fields: { reason: error.message, lengthBytes: record.length } }
