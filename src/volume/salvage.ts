@@ -58,7 +58,8 @@ function damageIn(
       return damage && [damage.offsetBytes, header.offsetBytes + header.lengthBytes, damage.reason]
     }
     case "unreadable":
-      return item.atEnd ? undefined : [item.fromBytes, item.toBytes, "no group begins here, but others follow"]
+      if (item.atEnd && item.empty) return undefined
+      return [item.fromBytes, item.toBytes, item.atEnd ? "a torn write, or damage" : "no group begins here"]
   }
 }
 
