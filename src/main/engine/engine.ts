@@ -29,6 +29,7 @@ import type { NeedleId } from "../../volume/index.js"
 import type { CheckpointRunner } from "./checkpoint-job.js"
 import { DeviceSet, type OwnedFolder } from "./device-set.js"
 import { openDevice, type DeviceOptions, type DevicePlace, type DeviceStack } from "./device-stack.js"
+import { ComparingMembers } from "./member-comparison.js"
 import { discardMetadata } from "./discard.js"
 import { EachDevice } from "./each-device.js"
 import { FIRST_TABLET } from "./first-tablet.js"
@@ -178,7 +179,12 @@ class EngineBuilder {
         return devices.open
       },
       livings: [devices],
-      chores: [...services.chores, control, ...tendingChores(() => devices.open)],
+      chores: [
+        ...services.chores,
+        control,
+        new ComparingMembers(tablet, control, clock, telemetry.log),
+        ...tendingChores(() => devices.open),
+      ],
       onRepairDue: wake => (this.wakeRepair = wake),
       bringIn: folder => this.bringIn(folder),
       giveUp: (id, reason) => devices.remove(id, reason),

@@ -168,3 +168,21 @@ test("a base with a rotten row is thrown away, and learned anew from the others"
   const engine = await scene.machine.open()
   for (const size of SIZES) await scene.expect(`key ${size}`, bodyOf("k", size), engine)
 })
+
+test("members that differ are found out by comparing them, and the one that is wrong learns anew", async () => {
+  const scene = await Scene.open(4)
+  for (const size of SIZES) await scene.timed(scene.put(`key ${size}`, bodyOf("k", size)))
+  await scene.machine.clock.advance(10_000)
+  const base = await scene.machine.stores.openWriter("/d2/base")
+  const [lost] = [...base.range("current", ALL)]
+  assert.ok(lost)
+  await base.commit([{ family: "current", key: lost[0], value: undefined }])
+  const find = () => scene.engine.devices.find(({ place }) => place.path === "/d2")
+  find()?.rows.dropFrozen()
+  assert.equal([...(find()?.rows.range("current", ALL) ?? [])].length, SIZES.length - 1)
+  const compare = scene.engine.chores.find(({ name }) => name === "compare members")
+  while ((await compare?.step(noSignal)) === "busy") continue
+  await scene.settleMembers()
+  assert.equal([...(find()?.rows.range("current", ALL) ?? [])].length, SIZES.length)
+  assert.deepEqual([...scene.members()].sort(), ["1", "2", "3"])
+})
