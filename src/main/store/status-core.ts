@@ -1,7 +1,7 @@
 /** Status, decided: what is told of each device, what may fail, and what is wrong. Pure. */
 import type { DeviceReport, DeviceState, SafetyReport } from "../../admin/index.js"
 import type { DeviceId } from "../../base/ids.js"
-import { shardCount, shardsNeeded, textOfPolicy, type Policy } from "../../base/policy.js"
+import { textOfPolicy, type Policy } from "../../base/policy.js"
 import { layoutOf, reasonsOf, safetySentence, type Safety, type SafetyInput } from "../../cluster/index.js"
 import type { ControlDevice, ControlRecord } from "../../format/control-record.js"
 import type { OpenDevice, StatusSources, StoreContents } from "./status-sources.js"
@@ -83,30 +83,17 @@ function policiesOf(record: ControlRecord, contents: StoreContents | undefined):
   ]
 }
 
-/** Headers of needles make so much of a difference at most. */
-const UNSEEN_SHARE_MIN = 0.03
-
-/**
- * What was found when repair looked last, and what devices hold beyond that: written since, most likely
- * under the policy of now. `livingBytes`: of all needles on all devices; undefined: not counted.
- */
+/** What was found when repair looked last, and what was written since: under the policy of now. */
 export function withUnseen(
   found: StoreContents["policies"],
-  oddGroups: StoreContents["oddGroups"],
   policy: Policy,
-  livingBytes: number | undefined,
+  writtenBytes: number,
 ): StoreContents["policies"] {
-  const coded = found.reduce((sum, use) => sum + codedBytes(use.policy, use.bytes), 0)
-  const odd = oddGroups.reduce((sum, { bytes, devices, needed }) => sum + (bytes * devices.length) / needed, 0)
-  const unseenBytes = (livingBytes ?? 0) - coded - odd
-  if (livingBytes === undefined || unseenBytes < UNSEEN_SHARE_MIN * livingBytes) return found
-  const bytes = unseenBytes / codedBytes(policy, 1)
+  if (writtenBytes <= 0) return found
   const isNow = (use: { readonly policy: Policy }) => isSame(use.policy, policy)
-  if (!found.some(isNow)) return [...found, { policy, bytes }]
-  return found.map(use => (isNow(use) ? { policy, bytes: use.bytes + bytes } : use))
+  if (!found.some(isNow)) return [...found, { policy, bytes: writtenBytes }]
+  return found.map(use => (isNow(use) ? { policy, bytes: use.bytes + writtenBytes } : use))
 }
-
-const codedBytes = (policy: Policy, bytes: number): number => (bytes * shardCount(policy)) / shardsNeeded(policy)
 
 export function safetyInputOf(
   record: ControlRecord,

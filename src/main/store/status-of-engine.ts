@@ -4,6 +4,7 @@ import { parseDeviceId, rowKeyOf, type DeviceId } from "../../base/ids.js"
 import { PARTITIONS } from "../../base/limits.js"
 import { CALL_LIMITS, type DeviceSpace } from "../../device/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
+import { decodeCounters } from "../../format/records.js"
 import type { ChoreStatus } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Compute } from "../../seams/compute/index.js"
@@ -15,9 +16,10 @@ import { withUnseen } from "./status-core.js"
 import type { OpenDevice, RepairView, SpaceView, StatusSources, StoreContents } from "./status-sources.js"
 
 const READ_DEBTS_EVERY_MS = 10_000
+const COUNT_EVERY_MS = 1_000
 /** As the record names it where it is paused. */
 const REPAIR = "repair"
-const ALL_DEBTS = { start: rowKeyOf(""), end: rowKeyOf("\xff\xff\xff") }
+const ALL_ROWS = { start: rowKeyOf(""), end: rowKeyOf("\xff".repeat(64)) }
 
 /** What status needs of an engine. */
 export interface EngineView {
@@ -60,43 +62,51 @@ function openDevice(stack: DeviceStack): OpenDevice {
 class Contents {
   private debts = new Map<DeviceId, Uint8Array>()
   private readMs = -Infinity
-  private livingBytes: number | undefined
+  private countedMs = -Infinity
+  /** Of all versions of all objects, by the counters of their buckets. */
+  private objectBytes = 0
+  /** When the look began that `objectBytesThen` goes with. */
+  private beganMs: number | undefined
+  private objectBytesThen = 0
   /** How often something was seen to have changed beside what repair has found. */
   private changes = 0
 
   constructor(
     private readonly clock: Clock,
-    private readonly engine: Pick<EngineView, "tablet" | "repair" | "record" | "devices">,
+    private readonly engine: Pick<EngineView, "tablet" | "repair" | "record">,
   ) {}
 
   read(): StoreContents {
     const { repair, record } = this.engine
-    const { version, isComplete, policies, lacking, oddBlocks: oddGroups } = repair.survey()
-    if (!isComplete && this.clock.monotonicMs() - this.readMs >= READ_DEBTS_EVERY_MS) this.readDebts()
-    const livingBytes = this.countLiving()
+    const { version, beganMs, isComplete, policies, lacking, oddBlocks: oddGroups } = repair.survey()
+    const nowMs = this.clock.monotonicMs()
+    if (!isComplete && nowMs - this.readMs >= READ_DEBTS_EVERY_MS) this.readDebts()
+    if (nowMs - this.countedMs >= COUNT_EVERY_MS) this.countObjects()
+    if (beganMs !== this.beganMs) this.objectBytesThen = this.objectBytes
+    this.beganMs = beganMs
     const known = {
       bucketPolicies: [],
       oddGroups,
       lacking: isComplete ? lacking : new Map([...this.debts, ...lacking]),
     }
-    const seen = withUnseen(policies, oddGroups, record().policy, livingBytes)
+    const seen = withUnseen(policies, record().policy, this.objectBytes - this.objectBytesThen)
     return { ...known, policies: seen, version: version + this.changes }
   }
 
   private readDebts(): void {
     this.readMs = this.clock.monotonicMs()
     this.changes += 1
-    this.debts = lackingOf(this.engine.tablet.committed.range("debts", ALL_DEBTS))
+    this.debts = lackingOf(this.engine.tablet.committed.range("debts", ALL_ROWS))
   }
 
-  /** Of all needles; undefined until every device has counted its own. */
-  private countLiving(): number | undefined {
-    const counts = this.engine.devices().map(({ volumes }) => volumes.usage().livingBytes)
-    const known = counts.flatMap(bytes => bytes ?? [])
-    const livingBytes = known.length === counts.length ? known.reduce((sum, bytes) => sum + bytes, 0) : undefined
-    if (livingBytes !== this.livingBytes) this.changes += 1
-    this.livingBytes = livingBytes
-    return livingBytes
+  private countObjects(): void {
+    let objectBytes = 0
+    for (const [, { value }] of this.engine.tablet.committed.range("counters", ALL_ROWS)) {
+      objectBytes += decodeCounters(value).bytes
+    }
+    if (objectBytes !== this.objectBytes) this.changes += 1
+    this.objectBytes = objectBytes
+    this.countedMs = this.clock.monotonicMs()
   }
 }
 
