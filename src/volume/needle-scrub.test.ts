@@ -143,6 +143,25 @@ test("a pass goes on after a restart where it was, and looks first at what was b
   assert.ok(verified < 1.6 * (world.volumes.usage().livingBytes ?? 0), `${verified} bytes were verified`)
 })
 
+test("a needle that goes while it is read is nobody's trouble", async () => {
+  const world = await device(20)
+  const running = begun(world)
+  const waiting = numbers(1, 20)
+  for (const number of waiting) rot(world, number, "body")
+  const gone = new Set<number>()
+  // With each read of bodies the needle goes that is next, or a new copy takes its place.
+  world.sim.intercept(async call => {
+    const next = waiting.find(number => !gone.has(number) && world.volumes.has(needleIdFor(number)))
+    if (call.kind !== "read" || next === undefined || running.found.length === 0) return
+    gone.add(next)
+    if (gone.size % 2 === 0) await world.volumes.remove(ids(next))
+    else await world.volumes.append(needle(next))
+  })
+  await pass(running)
+  assert.ok(gone.size > 1, `${gone.size} went`)
+  for (const number of gone) assert.ok(!running.found.some(({ uploadId }) => uploadId === needleIdFor(number).uploadId))
+})
+
 test("needles of a volume that is gone are told", async () => {
   const world = await device(100)
   const gone = numbers(1, 100).filter(number => placeOf(world, number).volume === 2)

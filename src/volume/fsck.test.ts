@@ -1,0 +1,164 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { KIB } from "../base/limits.js"
+import type { RowKey } from "../base/ids.js"
+import { rowKeyOf } from "../base/ids.js"
+import { decodeNeedlePlace, needleKeyOf } from "../format/needle.js"
+import { failing, SimDisk } from "../seams/disk/index.js"
+import { SimRandom } from "../seams/random/sim.js"
+import { CompactedDevice, deviceHome, needleFor, needleIdFor } from "./fixtures.js"
+import type { FsckFinding, FsckProgress } from "./fsck.js"
+import { compareIndex, fsckVolumes } from "./fsck.js"
+import { VOLUME_LIMITS } from "./limits.js"
+import { PayloadVolumes } from "./payloads.js"
+
+const SMALL = { ...VOLUME_LIMITS, volumeBytesMax: 128 * KIB }
+const HOME = deviceHome(1)
+const signal = new AbortController().signal
+const random = new SimRandom(11)
+
+async function device(count: number): Promise<CompactedDevice> {
+  const world = await new CompactedDevice(SMALL).start()
+  for (let i = 1; i <= count; i += 4) {
+    await Promise.all([0, 1, 2, 3].map(more => world.volumes.append(needleFor(i + more, 6000, random))))
+  }
+  return world
+}
+
+async function fsck(world: { readonly sim: SimDisk }, folder = HOME.folder) {
+  const findings: FsckFinding[] = []
+  const progress: FsckProgress[] = []
+  const home = { ...HOME, folder }
+  const totals = await fsckVolumes(
+    world.sim.boot(),
+    home,
+    signal,
+    found => findings.push(found),
+    told => progress.push(told),
+  )
+  return { totals, findings, progress }
+}
+
+const placeOf = (world: CompactedDevice, number: number) =>
+  decodeNeedlePlace(world.rows.get("needles", needleKeyOf(needleIdFor(number)))?.value ?? assert.fail("lost"))
+const pathOf = (volume: number): string => `/device/volumes/${String(volume).padStart(10, "0")}.volume`
+
+function* indexOf(world: CompactedDevice): Iterable<readonly [RowKey, Uint8Array]> {
+  for (const [name, { value }] of world.rows.rows) yield [rowKeyOf(name.slice("needles/".length)), value]
+}
+async function differences(world: CompactedDevice, index = indexOf(world)) {
+  const found = []
+  for await (const difference of compareIndex(world.sim.boot(), HOME, index, signal)) found.push(difference)
+  return found
+}
+
+test("everything whole: all is counted, nothing is found, and the index fits", async () => {
+  const world = await device(60)
+  await world.volumes.remove([needleIdFor(3), needleIdFor(30)])
+  const { totals, findings, progress } = await fsck(world)
+  assert.deepEqual(findings, [])
+  const { volumes, writtenBytes } = world.volumes.usage()
+  assert.deepEqual(totals, {
+    volumes,
+    bytes: writtenBytes,
+    needles: 60,
+    tombstones: 2,
+    badNeedles: 0,
+    verifiedBytes: 360_000,
+  })
+  const last = progress.at(-1)
+  assert.deepEqual(last, { volumes, volumesDone: volumes, bytes: writtenBytes, bytesDone: writtenBytes })
+  assert.ok(progress.every(({ bytesDone }, i) => bytesDone >= (progress[i - 1]?.bytesDone ?? 0)))
+  assert.deepEqual(await differences(world), [])
+})
+
+test("each kind of trouble is told for what it is", async () => {
+  const world = await device(60)
+  const body = placeOf(world, 10)
+  world.sim.flipBit(pathOf(body.volume), 8 * (body.offsetBytes + body.headerBytes + 5))
+  const header = placeOf(world, 40)
+  world.sim.flipBit(pathOf(header.volume), 8 * (header.offsetBytes + 20))
+  const newest = world.volumes.durable() ?? assert.fail()
+  const file = await world.sim.boot().open(pathOf(newest.volumeId), "write")
+  await file.write([Buffer.from("cut off")], newest.offsetBytes)
+  const cut = await world.sim.boot().open(pathOf(99), "create")
+  await cut.write([Buffer.from("HVo")], 0)
+  const { totals, findings } = await fsck(world)
+  assert.deepEqual(
+    findings.map(({ kind }) => kind),
+    ["needle", "damage", "tornTail", "nothing"],
+  )
+  assert.equal(totals.badNeedles, 1)
+  const [needle, damage] = findings
+  assert.ok(needle?.kind === "needle" && needle.header.kind === "shard" && damage?.kind === "damage")
+  assert.deepEqual(needle.header.id, needleIdFor(10))
+  assert.equal(damage.damage.fromBytes, header.offsetBytes)
+})
+
+test("a place that cannot be read costs its needle or its volume, and the others are verified", async () => {
+  const world = await device(60)
+  let reads = 0
+  world.sim.intercept(call => void (reads += call.kind === "read" ? 1 : 0))
+  await fsck(world)
+  const kinds = new Set<string>()
+  for (let nth = 1; nth <= reads; nth += Math.ceil(reads / 12)) {
+    world.sim.intercept(failing({ kind: "read", nth, code: "EIO" }))
+    const { totals, findings } = await fsck(world)
+    assert.equal(totals.volumes, world.volumes.usage().volumes)
+    assert.equal(findings.length, 1)
+    kinds.add(findings[0]?.kind ?? "")
+  }
+  assert.deepEqual([...kinds].sort(), ["needle", "unreadable"])
+})
+
+test("an index that says something else is told row by row, and the differences make it right", async () => {
+  const world = await device(60)
+  await world.volumes.remove([needleIdFor(7)])
+  const rows = new Map(indexOf(world))
+  const [lost, wrong, torn] = [1, 2, 3].map(number => needleKeyOf(needleIdFor(number)))
+  assert.ok(lost && wrong && torn)
+  const right = new Map(rows)
+  rows.delete(lost)
+  rows.set(wrong, rows.get(lost) ?? right.get(lost) ?? assert.fail())
+  rows.set(torn, Buffer.from("?"))
+  rows.set(needleKeyOf(needleIdFor(7)), right.get(wrong) ?? assert.fail())
+  const found = await differences(world, rows.entries())
+  assert.equal(found.length, 4)
+  for (const { key, expected } of found) {
+    if (expected === undefined) rows.delete(key)
+    else rows.set(key, expected)
+  }
+  assert.deepEqual(new Map([...rows].sort()), new Map([...right].sort()))
+})
+
+test("payload volumes are verified alike", async () => {
+  const sim = new SimDisk()
+  const home = deviceHome(1, "/device/payloads")
+  const payloads = await PayloadVolumes.open(sim.boot(), home)
+  const places = [1, 2, 3].map(number =>
+    payloads.append({ family: "current", key: rowKeyOf(`row ${number}`), payload: random.bytes(3000) }),
+  )
+  await payloads.flush()
+  sim.flipBit("/device/payloads/0000000001.volume", 8 * ((places[1]?.offsetBytes ?? 0) + 2000))
+  // A group that a later one vouches for.
+  payloads.append({ family: "current", key: rowKeyOf("row 4"), payload: random.bytes(100) })
+  await payloads.flush()
+  const { totals, findings } = await fsck({ sim }, home.folder)
+  assert.deepEqual([totals.needles, totals.badNeedles, findings.length], [4, 1, 1])
+  const [bad] = findings
+  assert.ok(bad?.kind === "needle" && bad.header.kind === "payload")
+  assert.equal(bad.header.key, "row 2")
+})
+
+test("a signal ends it early", async () => {
+  const world = await device(60)
+  const stopped = new AbortController()
+  const totals = await fsckVolumes(
+    world.sim.boot(),
+    HOME,
+    stopped.signal,
+    () => undefined,
+    ({ bytesDone }) => bytesDone > 50_000 && stopped.abort(),
+  )
+  assert.ok(totals.needles > 0 && totals.needles < 60)
+})
