@@ -111,11 +111,15 @@ export class AccountService implements Accounts {
     }
     const key = findAccessKey(view, id)
     const account = key && findAccount(view, key.accountId)
-    return key && account && { secret: openSecret(this.masterKey, purposeOf(id), key.sealedSecret), account }
+    return key && account && { secret: openAccessKeySecret(this.masterKey, id, key.sealedSecret), account }
   }
 }
 
 const purposeOf = (id: AccessKeyId): string => `access key ${id}`
+
+/** The secret that rests sealed in an access key's row. Throws `wrongMasterKey`. */
+export const openAccessKeySecret = (masterKey: Uint8Array, id: AccessKeyId, sealedSecret: Uint8Array): string =>
+  openSecret(masterKey, purposeOf(id), sealedSecret)
 
 const KEY_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 const SECRET_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"

@@ -49,6 +49,14 @@ export const snapshotName = (fromPosition: number, incarnation: number): string 
 export const chunkKey = (snapshot: string, number: number, isLast: boolean): ObjectKey =>
   objectKeyOfText(`${snapshot}/${String(number).padStart(8, "0")}${isLast ? ".last" : ""}`)
 
+/** Which chunk of which snapshot an object of the system bucket is; undefined: none. */
+export function chunkOfKey(
+  key: ObjectKey,
+): { readonly snapshot: string; readonly number: number; readonly isLast: boolean } | undefined {
+  const [, snapshot, number, last] = CHUNK_KEY.exec(key) ?? []
+  return snapshot === undefined ? undefined : { snapshot, number: Number(number), isLast: last !== undefined }
+}
+
 /** A snapshot as its chunks' rows tell of it. */
 export interface StoredSnapshot {
   readonly name: string
@@ -64,15 +72,16 @@ export function storedSnapshots(view: TabletView): readonly StoredSnapshot[] {
   const byName = new Map<string, StoredSnapshot & { keys: ObjectKey[] }>()
   for (const [rowKey, row] of view.range("current", prefixRange(SYSTEM_BUCKET_ID, PREFIX))) {
     const { key } = parseObjectRowKey(rowKey)
-    const [, name, number, last] = CHUNK_KEY.exec(key) ?? []
-    if (name === undefined) continue
+    const chunk = chunkOfKey(key)
+    if (chunk === undefined) continue
+    const { snapshot: name, number, isLast } = chunk
     const { sizeBytes, modifiedMs } = decodeVersionHead(row.value)
     const before = byName.get(name) ?? { name, keys: [], isComplete: false, sizeBytes: 0, modifiedMs: 0 }
     before.keys.push(key)
     byName.set(name, {
       ...before,
       // Keys come in order: the last is complete with as many before it as its number says.
-      isComplete: last !== undefined && before.keys.length === Number(number) + 1,
+      isComplete: isLast && before.keys.length === number + 1,
       sizeBytes: before.sizeBytes + sizeBytes,
       modifiedMs: Math.max(before.modifiedMs, modifiedMs),
     })

@@ -18,4 +18,6 @@ export interface FolderLock {
 export interface FolderLocks {
   /** The folder exists. Throws `folderInUse`, `deviceFailed`, `deviceFull`, `invalidConfig` (no place for a lock). */
   take(folder: string): Promise<FolderLock>
+  /** Whether somebody owns the folder now; touches nothing. Throws `deviceFailed` where there is no such folder. */
+  isTaken(folder: string): Promise<boolean>
 }

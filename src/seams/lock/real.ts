@@ -138,6 +138,16 @@ class SocketLock implements FolderLock {
 }
 
 export class RealLocks implements FolderLocks {
+  async isTaken(folder: string): Promise<boolean> {
+    const handle = FolderHandle.open(folder)
+    try {
+      const { kind } = await ask(handle.address(SOCKET))
+      return kind === "token" || kind === "silent"
+    } finally {
+      handle.close()
+    }
+  }
+
   async take(folder: string): Promise<FolderLock> {
     const handle = FolderHandle.open(folder)
     const token = randomBytes(TOKEN_BYTES).toString("hex")

@@ -15,6 +15,7 @@ export class SimLocks {
     const taken = new Set<symbol>()
     return {
       take: async folder => this.#take(folder, taken),
+      isTaken: async folder => this.#owners.has(folder),
       kill: () => {
         for (const [folder, owner] of this.#owners) if (taken.has(owner)) this.#owners.delete(folder)
       },

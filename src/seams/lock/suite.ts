@@ -47,6 +47,15 @@ export function lockSuite(kind: string, make: () => Promise<LocksUnderTest>): vo
     await second.release()
   })
 
+  check("whether a folder is taken can be asked without taking it", async ({ locks, others, folder }) => {
+    for (const each of [locks, others]) assert.equal(await each.isTaken(folder), false)
+    const lock = await locks.take(folder)
+    for (const each of [locks, others]) assert.equal(await each.isTaken(folder), true)
+    assert.equal(await lock.isHeld(), true)
+    await lock.release()
+    for (const each of [locks, others]) assert.equal(await each.isTaken(folder), false)
+  })
+
   check("folders do not know of each other", async ({ locks, others, folder, otherFolder }) => {
     const [one, two] = [await locks.take(folder), await others.take(otherFolder)]
     assert.ok((await one.isHeld()) && (await two.isHeld()))
