@@ -139,6 +139,8 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
     matrix,
     metaCopies: optional("metaCopies", (text, where) => parseCount(text, where, { min: 1, max: SHARDS_MAX })),
     blockBytes: optional("blockSize", parseBlockSize),
+    refuseSingleCopy:
+      required("refuseSingleCopy", sources, (text, where) => parseChoice(text, where, ["yes", "no"])) === "yes",
     listen,
     adminListen,
     domains: [...new Set((domain?.texts ?? []).map(text => parseDomain(text, domain?.where ?? "--domain")))],

@@ -32,6 +32,8 @@ export interface ServeConfig {
   readonly metaCopies: number | undefined
   /** Undefined: whatever the store has, and for a new one `BLOCK_BYTES_DEFAULT`. A multiple of 64 KiB. */
   readonly blockBytes: number | undefined
+  /** Writes that would have one copy only, where the store has more devices, are answered 503. */
+  readonly refuseSingleCopy: boolean
   readonly listen: ListenAddress
   readonly adminListen: ListenAddress
   /** Base names of virtual-host addressing, in lower case; `localhost` needs no entry. */
@@ -60,6 +62,8 @@ export interface Setting {
   readonly value: string
   /** Several values: repeat the flag, separate by commas in the environment, an array in the file. */
   readonly repeatable: boolean
+  /** What the flag alone means; undefined: it needs a value. */
+  readonly preset?: string
   /** As text; undefined: none, and `help` says what happens then. */
   readonly fallback: string | undefined
   readonly help: string
@@ -121,6 +125,16 @@ export const SETTINGS = {
     undefined,
     "slice of an object that is coded at once, 1MiB to 64MiB (default: 4MiB)",
   ),
+  refuseSingleCopy: {
+    ...setting(
+      "--refuse-single-copy",
+      "HAYLOFT_REFUSE_SINGLE_COPY",
+      "yes|no",
+      "no",
+      "answer 503 to writes of which one disk alone would have a copy, while others are out; without it they are taken, under an alarm",
+    ),
+    preset: "yes",
+  },
   listen: setting("--listen", "HAYLOFT_LISTEN", "HOST:PORT", "127.0.0.1:9000", "where S3 is served"),
   adminListen: setting(
     "--admin-listen",

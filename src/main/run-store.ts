@@ -80,6 +80,7 @@ export async function runStore(
       masterKey: secrets.masterKey,
       root: secrets.root,
       deviceOptions: {},
+      refuseSingleCopy: config.refuseSingleCopy,
     },
   )
   const isPaused = (chore: string) => engine.keeper.record.pausedWork.includes(chore)

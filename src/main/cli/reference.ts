@@ -24,7 +24,9 @@ function settingsTable(): string {
   const rows = SETTING_NAMES.map(name => {
     const setting: Setting = SETTINGS[name]
     return [
-      setting.flag === undefined ? "" : code(`${setting.flag} ${setting.value}`),
+      setting.flag === undefined
+        ? ""
+        : code(`${setting.flag} ${setting.preset === undefined ? setting.value : `[${setting.value}]`}`),
       code(setting.environment),
       FILE_SETTING_NAMES.includes(name) ? code(name) : "",
       setting.fallback === undefined ? "" : code(setting.fallback),
@@ -50,7 +52,10 @@ function* leaves(command: Command, names: readonly string[]): Generator<readonly
 
 function commandText(name: string, command: Command): string {
   const usage = command.registeredArguments
-    .map(argument => (argument.required ? `<${argument.name()}>` : `[${argument.name()}]`))
+    .map(argument => {
+      const name = argument.variadic ? `${argument.name()}...` : argument.name()
+      return argument.required ? `<${name}>` : `[${name}]`
+    })
     .join(" ")
   const options = command.options.map(option => [code(option.flags), option.description])
   const shown =

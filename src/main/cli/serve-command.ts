@@ -18,11 +18,10 @@ export function addServeOptions(command: Command): Command {
     const setting: Setting = SETTINGS[name]
     if (setting.flag === undefined) continue
     const fallback = setting.fallback === undefined ? "" : ` (default: ${setting.fallback})`
-    command.addOption(
-      new Option(`${setting.flag} <${setting.value}>`, `${setting.help}${fallback} [${setting.environment}]`).argParser(
-        collect,
-      ),
-    )
+    const value = setting.preset === undefined ? `<${setting.value}>` : `[${setting.value}]`
+    const option = new Option(`${setting.flag} ${value}`, `${setting.help}${fallback} [${setting.environment}]`)
+    if (setting.preset !== undefined) option.preset(setting.preset)
+    command.addOption(option.argParser(collect))
   }
   command.addOption(
     new Option(`${CONFIG_FILE_FLAG} <FILE>`, `a JSON file of these settings [${CONFIG_FILE_ENVIRONMENT}]`),

@@ -145,7 +145,11 @@ class EngineBuilder {
     const { epoch } = tabletOf(keeper.record, FIRST_TABLET)
     const tablet = new Primary(members, epoch, recovered, clock, telemetry.log, this.control)
     this.control.attach(tablet)
-    const blocks = new LocalBlocks(clock, compute, this.layouts, this.devices.shards, telemetry.metrics)
+    const blocks = new LocalBlocks(clock, compute, this.layouts, this.devices.shards, telemetry.metrics, {
+      refuseSingleCopy: this.settings.refuseSingleCopy ?? false,
+      onSingleCopy: () => this.control.singleCopyWritten(),
+      onDamage: (deviceId, needle) => this.onDamage(deviceId, needle),
+    })
     const services = createServices(
       clock,
       random,

@@ -38,6 +38,7 @@ import type { DeviceSet } from "./device-set.js"
 import type { DeviceStack } from "./device-stack.js"
 import { FIRST_TABLET } from "./first-tablet.js"
 
+const ALARM_EVERY_MS = 60_000
 const ALL_ROWS = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(64)) }
 
 export interface ControlOptions {
@@ -53,6 +54,8 @@ export class StoreControl implements Chore, ConfigurationKeeper {
   private readonly leaving = new Set<DeviceId>()
   /** Why devices were taken out in this life. */
   private readonly reasons = new Map<DeviceId, string>()
+  /** When a single copy was last complained of. */
+  private alarmedMs: number | undefined
   /** To be rebuilt from other members. */
   private readonly damagedBases = new Set<DeviceId>()
   private doing = "nothing"
@@ -118,7 +121,7 @@ export class StoreControl implements Chore, ConfigurationKeeper {
   }
 
   refusesSingleCopy(): boolean {
-    return this.options.refuseSingleCopy
+    return this.options.refuseSingleCopy && this.record.metaCopies > 1
   }
 
   private remove(id: DeviceId, reason: Failure): void {
@@ -127,8 +130,23 @@ export class StoreControl implements Chore, ConfigurationKeeper {
     this.devices.remove(id, reason)
   }
 
+  /** A block was written to one device alone; said now and then, not for each. */
+  singleCopyWritten(): void {
+    const nowMs = this.clock.monotonicMs()
+    if (this.alarmedMs !== undefined && nowMs - this.alarmedMs < ALARM_EVERY_MS) return
+    this.alarmedMs = nowMs
+    this.log.error("objects are being written with a single copy: only one of their devices is left")
+  }
+
+  private alarmOfNames(record: ControlRecord): void {
+    const { members } = tabletOf(record, FIRST_TABLET)
+    if (members.length > 1 || record.metaCopies === 1) return
+    this.log.error("one device alone holds the names of objects", { device: members[0]?.id })
+  }
+
   private async markOut(ids: readonly DeviceId[]): Promise<Epoch> {
     const record = await this.change("devices out", before => markOut(before, ids, this.clock.wallMs()))
+    this.alarmOfNames(record)
     return tabletOf(record, FIRST_TABLET).epoch
   }
 
