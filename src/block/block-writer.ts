@@ -79,6 +79,7 @@ export class BlockWriter {
       })
       ended = writes.ended
       const missingSlots = await writes.acknowledged(this.clock)
+      if (tolerance(request.policy) > 0 && shardCount(plan.policy) === 1) this.singleCopies.note()
       return { block, plan, missingSlots, slots }
     } finally {
       void ended.then(() => {
@@ -86,6 +87,12 @@ export class BlockWriter {
         held.end()
       })
     }
+  }
+
+  /** Throws what would keep the block from being written now. */
+  check(request: BlockRequest, block: number): void {
+    const partition = partitionOf(request.uploadId, request.part, block)
+    this.plan(request, slotsOf(this.layouts.current, partition))
   }
 
   private plan({ policy, care }: BlockRequest, slots: readonly DeviceId[]): WritePlan {
@@ -101,7 +108,6 @@ export class BlockWriter {
     if (this.singleCopies.areRefused) {
       throw fail("deviceFailed", { message: "a single device is left for the block, and single copies are refused" })
     }
-    this.singleCopies.note()
     return plan
   }
 }

@@ -88,6 +88,7 @@ export interface LiveBlock {
 
 /** How a block was left. */
 export interface Mended {
+  readonly writtenShards: number
   readonly writtenBytes: number
   /** Copies removed from where they were not wanted. */
   readonly removed: number

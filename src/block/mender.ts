@@ -59,6 +59,7 @@ export class Mender {
       const lacking = plan.writes.flatMap(({ slot, to }) => (written.slots.includes(slot) ? [] : [to]))
       const removed = await this.removeSurplus(patient, plan, written.slots)
       return {
+        writtenShards: written.slots.length,
         writtenBytes: written.slots.length * shape.shardBytes,
         removed,
         lacking,

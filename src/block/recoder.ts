@@ -23,6 +23,8 @@ export async function recodeBlock(
 ): Promise<RecodedBlock | undefined> {
   const { extent, block, owner, policy, generation, birthNote } = request
   const { uploadId, part } = extent
+  const target = { uploadId, part, owner, policy, birthNote, generation, care: "whole" } as const
+  writer.check(target, block)
   const slab = compute.slabs.tryMore()
   if (slab === undefined) return undefined
   const lengthBytes = await fill(reader, slab, extent, block, signal).catch((error: unknown) => {
@@ -31,7 +33,6 @@ export async function recodeBlock(
   })
   const lane = compute.openLane(NO_DIGESTS)
   try {
-    const target = { uploadId, part, owner, policy, birthNote, generation, care: "whole" } as const
     const written = await writer.write(target, lane, slab, block, lengthBytes)
     const debts = debtsOf([written], of => partitionOf(uploadId, part, of))
     return { missingSlots: written.missingSlots, debts }

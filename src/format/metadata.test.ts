@@ -211,6 +211,12 @@ const SAMPLES: readonly Sample[] = [
     decodeSegment,
   ),
   sample("release of an extent", { kind: "extent", bucketId, key, extent } as const, encodeRelease, decodeRelease),
+  sample(
+    "release of blocks",
+    { kind: "blocks", bucketId, key, extent, runs: [{ firstBlock: 3, lastBlock: 5 }] } as const,
+    encodeRelease,
+    decodeRelease,
+  ),
   sample("release of parts", { kind: "aborted", bucketId, key, multipartId } as const, encodeRelease, decodeRelease),
   sample(
     "account",

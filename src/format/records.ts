@@ -194,6 +194,14 @@ export function decodeSegment(bytes: Uint8Array): SegmentRecord {
 /** Bytes that no version names any more (family `releases`); expanded by the collector in bounded steps. */
 export type ReleaseRecord =
   | { readonly kind: "extent"; readonly bucketId: BucketId; readonly key: ObjectKey; readonly extent: Extent }
+  /** Some blocks of an extent whose others are still named. */
+  | {
+      readonly kind: "blocks"
+      readonly bucketId: BucketId
+      readonly key: ObjectKey
+      readonly extent: Extent
+      readonly runs: readonly { readonly firstBlock: number; readonly lastBlock: number }[]
+    }
   /**
    * `parts`: the part rows of a completed upload; parts that its segments name keep their bytes.
    * `segments`: the segments of a multipart version that was deleted, and all their bytes.
@@ -206,10 +214,17 @@ export type ReleaseRecord =
       readonly multipartId: MultipartId
     }
 
-const RELEASES = ["extent", "parts", "segments", "aborted"] as const
+/** Numbers are on disk: append only. */
+const RELEASES = ["extent", "parts", "segments", "aborted", "blocks"] as const
+
+function packReleased(release: ReleaseRecord): unknown {
+  if (release.kind === "extent") return packExtent(release.extent)
+  if (release.kind !== "blocks") return release.multipartId
+  return [packExtent(release.extent), release.runs.map(({ firstBlock, lastBlock }) => [firstBlock, lastBlock])]
+}
 
 export function encodeRelease(release: ReleaseRecord): Uint8Array {
-  const what = release.kind === "extent" ? packExtent(release.extent) : release.multipartId
+  const what = packReleased(release)
   return packRecord(1, [RELEASES.indexOf(release.kind), release.bucketId, Buffer.from(release.key, "latin1"), what])
 }
 
@@ -218,6 +233,12 @@ export function decodeRelease(bytes: Uint8Array): ReleaseRecord {
   const kind = pick(RELEASES, row.number(), "release")
   const owner = { bucketId: parseBucketId(row.number()), key: parseStoredKey(row.bytes()) }
   if (kind === "extent") return { kind, ...owner, extent: readExtent(row.row()) }
+  if (kind === "blocks") {
+    const what = row.row()
+    const extent = readExtent(what.row())
+    const runs = what.rows(run => ({ firstBlock: run.number(), lastBlock: run.number() }))
+    return { kind, ...owner, extent, runs }
+  }
   return { kind, ...owner, multipartId: parseMultipartId(row.text()) }
 }
 

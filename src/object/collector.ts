@@ -24,7 +24,7 @@ export const COLLECTOR_LIMITS = {
   partsPerStep: 256,
 } as const
 
-type MultipartRelease = Exclude<ReleaseRecord["kind"], "extent">
+type MultipartRelease = Exclude<ReleaseRecord["kind"], "extent" | "blocks">
 
 /** Rows to drop, and the bytes that only they named. */
 interface Step {
@@ -66,13 +66,14 @@ export class Collector implements Chore {
   /** True when nothing of the release is left. */
   private async carryOut({ rowKey, record }: Release): Promise<boolean> {
     if (record.kind === "extent") await this.blocks.remove(record.extent)
+    else if (record.kind === "blocks") await this.blocks.remove(record.extent, record.runs)
     else if (!(await this.expand(record))) return false
     await this.tablet.run(dropRows([["releases", rowKey]]))
     return true
   }
 
   /** One bounded step over the parts, then the segments, of an ended multipart upload; true when none is left. */
-  private async expand(record: Exclude<ReleaseRecord, { kind: "extent" }>): Promise<boolean> {
+  private async expand(record: Extract<ReleaseRecord, { kind: MultipartRelease }>): Promise<boolean> {
     const stem = multipartRowKey(objectRowKey(record.bucketId, record.key), record.multipartId)
     const step = this.partsStep(record.kind, stem) ?? this.segmentStep(record.kind, stem)
     if (!step) return true

@@ -50,6 +50,8 @@ export class Ingest {
     private readonly blocks: Blocks,
     private readonly uploads: Uploads,
     private readonly store: StorePolicy,
+    /** Told of what devices owe, once it is committed. */
+    private readonly onDebts: (debts: readonly Debt[]) => void,
   ) {}
 
   /**
@@ -77,7 +79,9 @@ export class Ingest {
       const checksumValue = checkBody(source, source.declaredChecksum(), body.lengthBytes, body.digests)
       const md5 = body.digests.md5 ?? new Uint8Array(16)
       const debts = await this.noteMany(body.debts)
-      return await commit({ uploadId, body: { ...body, debts }, md5, checksumValue })
+      const result = await commit({ uploadId, body: { ...body, debts }, md5, checksumValue })
+      if (body.debts.length > 0) this.onDebts(body.debts)
+      return result
     } catch (error) {
       await this.uploads.discard(bucket.id, key, body, error)
       throw error

@@ -1,33 +1,32 @@
 /**
  * Orphans: needles that no row ever came to name, because their process died between "shards durable"
- * and "commit". After a start this chore walks the needles of earlier lives once, and has each upload
- * judged at its row; it never decides by absence. After that it judges what this life is in doubt about.
+ * and "commit", of an upload or of one that was coded anew. After a start this chore walks the needles
+ * of earlier lives once, and has each judged at its row; it never decides by absence. After that it
+ * judges what this life is in doubt about.
  *
- * Promises  Only needles of uploads that are durably void are removed, and only when no reader is left
- *           that began before the judgement. When the walk has ended, the void marks of dead lives go:
+ * Promises  Only needles of uploads that are durably void, or of generations that their rows do not
+ *           name, are removed, and only when no reader is left that began before the judgement. When the walk has ended, the void marks of dead lives go:
  *           nobody can commit what they were written against any more.
  * Limits    ORPHAN_LIMITS.
  */
-import { isFailure, type Failure } from "../base/failures.js"
 import { rowKeyOf } from "../base/ids.js"
-import type { Incarnation, RowKey, UploadId } from "../base/ids.js"
+import type { Incarnation, RowKey } from "../base/ids.js"
 import type { Family } from "../base/families.js"
 import { PARTITIONS } from "../base/limits.js"
-import { ALL_NEEDLES, needleIdOf, type BlockGroup, type Blocks } from "../block/index.js"
+import { ALL_NEEDLES, needleIdOf, type Blocks } from "../block/index.js"
 import { needleKeyOf } from "../format/needle.js"
 import { objectRowKey, uploadOfRowKey, uploadRowKey } from "../format/row-key.js"
 import type { Chore, StepOutcome } from "../life/index.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import type { Tablet } from "../tablet/index.js"
+import { BlockJudge } from "./block-judge.js"
 import type { ReadPins } from "./read-pins.js"
-import { dropRows, judgeUpload, type Judgement } from "./release-commands-core.js"
-import { Removals } from "./removals.js"
+import { dropRows, judgeUpload } from "./release-commands-core.js"
+import { nameOf, Removals } from "./removals.js"
 import { incarnationOf, type Uploads } from "./uploads.js"
 
 export const ORPHAN_LIMITS = {
   judgementsPerStep: 64,
-  /** The blocks of an upload lie in many partitions: its verdict is kept for the next of them. */
-  verdictsKept: 10_000,
   marksPerStep: 256,
 } as const
 
@@ -39,8 +38,7 @@ export class Orphans implements Chore {
   private next: RowKey | undefined = ALL_NEEDLES.start
   private removed = 0
   private hasMarks = true
-  /** In the order in which they were asked for last. */
-  private readonly verdicts = new Map<UploadId, Judgement>()
+  private readonly judge: BlockJudge
   private readonly removals: Removals
 
   constructor(
@@ -49,8 +47,9 @@ export class Orphans implements Chore {
     pins: ReadPins,
     private readonly uploads: Uploads,
     private readonly incarnation: Incarnation,
-    private readonly log: Log,
+    log: Log,
   ) {
+    this.judge = new BlockJudge(tablet, blocks, uploads, log)
     this.removals = new Removals(pins)
   }
 
@@ -78,36 +77,18 @@ export class Orphans implements Chore {
     const { groups, next } = this.blocks.survey(from)
     let judgements = 0
     for (const group of groups) {
-      if (incarnationOf(group.uploadId) >= this.incarnation || this.removals.has(nameOf(group))) continue
+      const isAnothers = incarnationOf(group.uploadId) >= this.incarnation || this.uploads.isHeld(group.uploadId)
+      // The blocks of an upload lie in many partitions: what its row said is known for the next of them.
+      if (isAnothers || this.removals.has(nameOf(group)) || this.judge.wasLive(group)) continue
       const isOver = signal.aborted || judgements >= ORPHAN_LIMITS.judgementsPerStep || this.removals.isFull
       if (isOver) return needleKeyOf(needleIdOf(group, 0))
-      if (!this.verdicts.has(group.uploadId)) judgements += 1
-      if ((await this.judge(group)) !== "void") continue
-      this.removals.add(nameOf(group), this.tablet.committedPosition, () => this.blocks.removeGroups([group]))
+      judgements += 1
+      const verdict = await this.judge.judge(group)
+      if (verdict.kind !== "void" && verdict.kind !== "stale") continue
+      const { owner } = verdict
+      this.removals.add(nameOf(group), this.tablet.committedPosition, () => this.judge.remove(group, owner))
     }
     return next
-  }
-
-  private async judge(group: BlockGroup): Promise<Judgement> {
-    const { uploadId } = group
-    const verdict = this.verdicts.get(uploadId) ?? (await this.ask(group))
-    this.verdicts.delete(uploadId)
-    this.verdicts.set(uploadId, verdict)
-    const [oldest] = this.verdicts.keys()
-    if (this.verdicts.size > ORPHAN_LIMITS.verdictsKept && oldest !== undefined) this.verdicts.delete(oldest)
-    return verdict
-  }
-
-  /** Where it cannot be said whose the needles are, they stay. */
-  private async ask(group: BlockGroup): Promise<Judgement> {
-    try {
-      const { bucketId, key } = (await this.blocks.headerOf(group)).owner
-      return await this.tablet.run(judgeUpload({ bucketId, key, uploadId: group.uploadId }))
-    } catch (error) {
-      if (!isFailure(error, "corruptNeedle")) throw error
-      this.log.warn("an upload without a readable needle is left where it is", reasonOf(error))
-      return "live"
-    }
   }
 
   /** False when none is left. */
@@ -137,14 +118,10 @@ export class Orphans implements Chore {
     this.removals.add(`${extent.uploadId} ${extent.part}`, this.tablet.committedPosition, async () => {
       await this.blocks.remove(extent)
       await this.tablet.run(dropRows([["voids", mark]]))
+      return true
     })
     return true
   }
 }
 
-const nameOf = ({ uploadId, part, block, generation }: BlockGroup): string =>
-  `${uploadId} ${part} ${block} ${generation}`
-
 const partitionOfKey = (key: RowKey): number => (key.charCodeAt(0) << 8) | (key.length > 1 ? key.charCodeAt(1) : 0)
-
-const reasonOf = (failure: Failure) => ({ uploadId: String(failure.details["uploadId"]) })

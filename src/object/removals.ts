@@ -4,6 +4,7 @@
  * Promises  Nothing is removed while a reader is left that began before the decision.
  * Limits    REMOVALS_MAX; whoever decides on more waits.
  */
+import type { BlockGroup } from "../block/index.js"
 import type { ReadPins } from "./read-pins.js"
 
 export const REMOVALS_MAX = 1_000
@@ -11,8 +12,11 @@ export const REMOVALS_MAX = 1_000
 interface Waiting {
   /** Readers that began before this position may have been given the row that named it. */
   readonly position: number
-  readonly remove: () => Promise<void>
+  readonly remove: () => Promise<boolean>
 }
+
+export const nameOf = ({ uploadId, part, block, generation }: BlockGroup): string =>
+  `${uploadId} ${part} ${block} ${generation}`
 
 export class Removals {
   private readonly waiting = new Map<string, Waiting>()
@@ -31,8 +35,11 @@ export class Removals {
     return this.waiting.has(name)
   }
 
-  /** `position`: of the committed rows in which nothing names it. */
-  add(name: string, position: number, remove: () => Promise<void>): void {
+  /**
+   * `position`: of the committed rows in which nothing names it. `remove` may say false: it has to wait
+   * for something else.
+   */
+  add(name: string, position: number, remove: () => Promise<boolean>): void {
     this.waiting.set(name, { position, remove })
   }
 
@@ -41,8 +48,7 @@ export class Removals {
     const oldestPin = this.pins.oldest()
     let removed = 0
     for (const [name, { position, remove }] of [...this.waiting]) {
-      if (position > oldestPin) continue
-      await remove()
+      if (position > oldestPin || !(await remove())) continue
       this.waiting.delete(name)
       removed += 1
     }

@@ -16,11 +16,16 @@ import { ObjectReader } from "./object-reader.js"
 import { ObjectService } from "./object-service.js"
 import { Orphans } from "./orphans.js"
 import { ReadPins } from "./read-pins.js"
+import { Recode } from "./recode.js"
+import { Repair } from "./repair.js"
+import type { RedundancySource } from "./repair-contract.js"
 import { Uploads } from "./uploads.js"
 
 export interface Services extends ObjectServices {
   readonly buckets: BucketService
   readonly chores: readonly Chore[]
+  readonly repair: Repair
+  readonly recode: Recode
 }
 
 export function createServices(
@@ -32,12 +37,16 @@ export function createServices(
   log: Log,
   store: StorePolicy,
   incarnation: Incarnation,
+  redundancy: RedundancySource,
 ): Services {
   const pins = new ReadPins(clock)
   const uploads = new Uploads(incarnation, random, tablet, blocks, log)
-  const ingest = new Ingest(tablet, blocks, uploads, store)
+  const repair = new Repair(clock, tablet, blocks, pins, uploads, redundancy, log)
+  const ingest = new Ingest(tablet, blocks, uploads, store, debts => repair.owe(debts))
   const objects = new ObjectService(random, tablet, new ObjectReader(tablet, blocks, pins), ingest)
   const multipart = new MultipartService(clock, random, tablet, compute, ingest, objects, incarnation)
-  const chores = [new Collector(tablet, blocks, pins), new Orphans(tablet, blocks, pins, uploads, incarnation, log)]
-  return { buckets: new BucketService(tablet), objects, multipart, chores }
+  const orphans = new Orphans(tablet, blocks, pins, uploads, incarnation, log)
+  const recode = new Recode(clock, tablet, blocks, uploads, redundancy, debts => repair.owe(debts), log)
+  const chores = [new Collector(tablet, blocks, pins), orphans, repair, recode]
+  return { buckets: new BucketService(tablet), objects, multipart, chores, repair, recode }
 }

@@ -83,6 +83,18 @@ export class Uploads {
     this.held.delete(uploadId)
   }
 
+  /** Does something to an upload's needles that nobody else may meanwhile; false, at once, where it is held. */
+  async alone(uploadId: UploadId, work: () => Promise<void>): Promise<boolean> {
+    if (this.isHeld(uploadId)) return false
+    this.hold(uploadId)
+    try {
+      await work()
+      return true
+    } finally {
+      this.letGo(uploadId)
+    }
+  }
+
   isHeld(uploadId: UploadId): boolean {
     return this.held.has(uploadId)
   }

@@ -79,21 +79,22 @@ export function putVersion(put: PutVersion): Command<Stored> {
       if (put.uploadId !== undefined) refuseVoid(view, put.bucketId, put.key, put.uploadId)
       checkWrite(view, put.bucketId, put.key, put.conditions)
       const editor = new RowEditor(view, time, put.bucketId, put.key)
-      if (put.sharesWith !== undefined) shareBytes(view, editor, put.sharesWith, put.version)
-      const head = editor.insert({ ...put.version, isMarker: false }, versioning)
+      const content =
+        put.sharesWith === undefined ? put.version.content : shareBytes(view, editor, put.sharesWith, put.version)
+      const head = editor.insert({ ...put.version, content, isMarker: false }, versioning)
       for (const debt of put.debts) editor.put("debts", debtRowKey(debt), PRESENT)
       return { writes: editor.finish(), result: { versioning, head } }
     },
   }
 }
 
-/** The source must still name the bytes that the new version is to share. */
+/** What both versions name from now on. The source must still be of the upload that the new version is to share. */
 function shareBytes(
   view: TabletView,
   editor: RowEditor,
   source: VersionId,
   version: { content: NewVersion["content"] },
-) {
+): NewVersion["content"] {
   const found = findVersion(view, editor.row, source)
   const content = found && decodeVersion(found.row.value).content
   const same =
@@ -105,6 +106,8 @@ function shareBytes(
       content.multipartId === version.content.multipartId)
   if (!found || !same) throw fail("conflict")
   editor.share(found)
+  // The bytes may have been coded anew since they were read.
+  return content.kind === "extent" ? content : version.content
 }
 
 export interface Removed {

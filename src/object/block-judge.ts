@@ -1,0 +1,123 @@
+/**
+ * Block judge: whose a block is. It asks the row that the block's needles name, and never decides by
+ * absence: what no row names is durably void before anything of it is removed.
+ */
+import { firstOf } from "../base/first-of.js"
+import { isFailure } from "../base/failures.js"
+import type { RowKey, UploadId } from "../base/ids.js"
+import { blockShape, type BlockGroup, type Blocks, type LiveBlock } from "../block/index.js"
+import { blockCount, type Extent } from "../format/extent.js"
+import type { NeedleOwner } from "../format/needle.js"
+import { objectRowKey, uploadRowKey } from "../format/row-key.js"
+import type { Log } from "../seams/telemetry/contract.js"
+import type { Tablet } from "../tablet/index.js"
+import { birthNoteOf, namingsOf } from "./named-extents-core.js"
+import { judgeUpload } from "./release-commands-core.js"
+import type { Uploads } from "./uploads.js"
+
+/** Of the latest uploads: whose they are, what rows said of them last, and which are void. */
+const UPLOADS_KEPT = 10_000
+
+export type Verdict =
+  | { readonly kind: "live"; readonly live: LiveBlock }
+  /** The row names the upload, but not this generation of the block. */
+  | { readonly kind: "stale"; readonly owner: NeedleOwner }
+  | { readonly kind: "void"; readonly owner: NeedleOwner; readonly mark: RowKey }
+  /** It changes just now: to be asked again. */
+  | { readonly kind: "changing" }
+  /** None of its needles can be read: left alone. */
+  | { readonly kind: "unknown" }
+
+export class BlockJudge {
+  private readonly owners = new Map<UploadId, NeedleOwner>()
+  private readonly extents = new Map<UploadId, Extent>()
+  private readonly voids = new Set<UploadId>()
+
+  constructor(
+    private readonly tablet: Tablet,
+    private readonly blocks: Blocks,
+    private readonly uploads: Uploads,
+    private readonly log: Log,
+  ) {}
+
+  /** Rows named just this when they were asked about its upload last. Others may have changed them since. */
+  wasLive(group: BlockGroup): boolean {
+    const extent = this.extents.get(group.uploadId)
+    return extent !== undefined && isOfExtent(group, extent)
+  }
+
+  async judge(group: BlockGroup): Promise<Verdict> {
+    const { uploadId } = group
+    const owner = await this.ownerOf(group)
+    if (owner === undefined) return { kind: "unknown" }
+    const row = objectRowKey(owner.bucketId, owner.key)
+    const mark = uploadRowKey(row, uploadId)
+    if (this.voids.has(uploadId)) return { kind: "void", owner, mark }
+    const warm = this.tablet.warm("current", [row])
+    if (warm) await warm
+    const named = this.look(group, owner)
+    if (named) return named
+    if ((await this.tablet.run(judgeUpload({ ...owner, uploadId }))) === "live") return { kind: "changing" }
+    if (this.voids.size < UPLOADS_KEPT) this.voids.add(uploadId)
+    return { kind: "void", owner, mark }
+  }
+
+  /** The marks have been dropped: what is void is to be asked again. */
+  forgetVoids(): void {
+    this.voids.clear()
+  }
+
+  /** Whether the rows name just this now. */
+  isLive(group: BlockGroup, owner: NeedleOwner): boolean {
+    return this.look(group, owner)?.kind === "live"
+  }
+
+  /**
+   * Removes a block that was judged to be nobody's, unless it has become somebody's since: an upload that
+   * is coded anew gets needles of the same ids. False where somebody else has the upload in hand.
+   */
+  remove(group: BlockGroup, owner: NeedleOwner): Promise<boolean> {
+    return this.uploads.alone(group.uploadId, async () => {
+      if (!this.isLive(group, owner)) await this.blocks.removeGroups([group])
+    })
+  }
+
+  /** What the committed rows of this moment say; undefined: they do not name the upload. */
+  private look(group: BlockGroup, owner: NeedleOwner): Verdict | undefined {
+    const view = this.tablet.committed
+    const name = { ...owner, uploadId: group.uploadId }
+    const naming = firstOf(namingsOf(view, name))
+    if (!naming) return undefined
+    const { extent } = naming
+    remember(this.extents, group.uploadId, extent)
+    if (!isOfExtent(group, extent)) return { kind: "stale", owner }
+    return { kind: "live", live: { extent, owner, birthNote: () => birthNoteOf(view, name, naming) } }
+  }
+
+  private async ownerOf(group: BlockGroup): Promise<NeedleOwner | undefined> {
+    const known = this.owners.get(group.uploadId)
+    if (known) return known
+    try {
+      const { owner } = await this.blocks.headerOf(group)
+      remember(this.owners, group.uploadId, owner)
+      return owner
+    } catch (error) {
+      if (!isFailure(error, "corruptNeedle")) throw error
+      const { uploadId, block } = group
+      this.log.warn("a block without a readable needle is left where it is", { upload: uploadId, block })
+      return undefined
+    }
+  }
+}
+
+function isOfExtent({ part, block, generation }: BlockGroup, extent: Extent): boolean {
+  if (extent.part !== part || block >= blockCount(extent)) return false
+  return blockShape(extent, block).generation === generation
+}
+
+function remember<Value>(map: Map<UploadId, Value>, uploadId: UploadId, value: Value): void {
+  map.delete(uploadId)
+  map.set(uploadId, value)
+  const [oldest] = map.keys()
+  if (map.size > UPLOADS_KEPT && oldest !== undefined) map.delete(oldest)
+}

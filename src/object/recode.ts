@@ -1,0 +1,312 @@
+/**
+ * Re-coding: brings blocks under the policy that they should have. A chore.
+ *
+ * It walks over all rows when there is a reason: a policy has changed, or devices have come back, so
+ * that blocks which were written with fewer can be coded as they should be. First it counts; then it
+ * codes upload after upload: its blocks anew, under new needles, and then one command that makes every
+ * row that names the upload name those instead. The old needles go the way of released bytes.
+ *
+ * Promises  At any moment a row names blocks that are whole. What is cut off leaves needles that nothing
+ *           names, which are written again alike or removed.
+ * Limits    RECODE_LIMITS; memory is the slab pool's, and only while plenty of it is free.
+ */
+import { isFailure } from "../base/failures.js"
+import type { RowKey, UploadId } from "../base/ids.js"
+import { parseBucketId, rowKeyOf } from "../base/ids.js"
+import type { Policy } from "../base/policy.js"
+import { blockShape, type BlockRun, type Blocks } from "../block/index.js"
+import type { Extent } from "../format/extent.js"
+import { decodePart, decodeSegment } from "../format/records.js"
+import { parseObjectRowKey } from "../format/row-key.js"
+import { decodeVersion } from "../format/version-record.js"
+import { mapBounded, type Chore, type StepOutcome } from "../life/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Log } from "../seams/telemetry/contract.js"
+import type { Tablet, TabletRow } from "../tablet/index.js"
+import { birthNoteOf, namingsOf, type Naming, type UploadName } from "./named-extents-core.js"
+import { isKept, swapExtent } from "./recode-commands-core.js"
+import type { RecodeReport } from "./recode-contract.js"
+import { planRecode, recodedExtent, stretchesOf, type RecodePlan } from "./recode-core.js"
+import type { RedundancySource } from "./repair-contract.js"
+import { WorkRate } from "./repair-rate-core.js"
+import type { Uploads } from "./uploads.js"
+import { DEBTS_PER_COMMAND, noteDebts, type Debt } from "./version-commands-core.js"
+
+export const RECODE_LIMITS = {
+  rowsPerStep: 256,
+  /** Blocks of one upload that are coded in one step, at once. */
+  blocksPerStep: 2,
+  /** Uploads that could not be coded are tried again after this. */
+  retryMs: 10 * 60_000,
+  /** With more of them the walk is given up until then. */
+  waitingMax: 10_000,
+} as const
+
+const FAMILIES = ["current", "versions", "parts", "segments"] as const
+const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(16)) }
+
+/** A walk over all rows. */
+interface Walk {
+  readonly counts: boolean
+  readonly family: number
+  readonly from: RowKey
+}
+
+/** One upload that is being coded anew. */
+interface Job {
+  readonly name: UploadName
+  readonly extent: Extent
+  readonly naming: Naming
+  readonly policy: Policy
+  readonly generation: number
+  readonly plan: RecodePlan
+  /** Blocks still to be coded, in order. */
+  readonly left: number[]
+  readonly late: Map<number, readonly number[]>
+  readonly debts: Debt[]
+}
+
+export class Recode implements Chore {
+  readonly name = "recode"
+  private reason: string | undefined
+  private walk: Walk | undefined
+  private job: Job | undefined
+  /** Uploads that could not be coded in this walk. */
+  private readonly waiting = new Set<UploadId>()
+  private retryAtMs: number | undefined
+  private readonly rate = new WorkRate()
+  private countedBytes = 0
+  private doneBytes = 0
+  private swaps = 0
+  private isPaused = false
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly tablet: Tablet,
+    private readonly blocks: Blocks,
+    private readonly uploads: Uploads,
+    private readonly source: RedundancySource,
+    private readonly onDebts: (debts: readonly Debt[]) => void,
+    private readonly log: Log,
+  ) {}
+
+  progress(): string {
+    const { doneBytes, leftBytes } = this.report()
+    if (this.isPaused) return "paused"
+    if (leftBytes === undefined) return "counting"
+    return `${doneBytes} bytes coded anew, ${leftBytes} left, ${this.waiting.size} uploads waiting for devices`
+  }
+
+  report(): RecodeReport {
+    const isCounting = this.walk?.counts === true
+    const leftBytes = this.walk === undefined ? 0 : Math.max(0, this.countedBytes - this.doneBytes)
+    return {
+      isPaused: this.isPaused,
+      doneBytes: this.doneBytes,
+      leftBytes: isCounting ? undefined : leftBytes,
+      secondsLeft: isCounting ? undefined : this.rate.secondsFor(leftBytes),
+      waiting: this.waiting.size,
+    }
+  }
+
+  pause(): void {
+    this.isPaused = true
+  }
+
+  resume(): void {
+    this.isPaused = false
+    this.source.wake()
+  }
+
+  async step(signal: AbortSignal): Promise<StepOutcome> {
+    if (this.isPaused) return "idle"
+    const reason = this.reasonNow()
+    const isRetry = this.retryAtMs !== undefined && this.clock.monotonicMs() >= this.retryAtMs
+    if (reason !== this.reason || isRetry) {
+      if (this.job) await this.giveUp(this.job)
+      this.begin(reason)
+    }
+    if (this.job) return this.work(this.job, signal)
+    if (this.walk === undefined) return "idle"
+    if (this.waiting.size >= RECODE_LIMITS.waitingMax) this.endWalk({ ...this.walk, counts: false })
+    else this.walkFurther(this.walk)
+    return "busy"
+  }
+
+  /** Anything by which blocks may be other than they should be, or may now become what they could not. */
+  private reasonNow(): string {
+    const devices = [...this.source.states()].map(([id, { state }]) => `${id} ${state}`).sort()
+    const { current, previous } = this.source.layouts
+    return [this.source.policyVersion(), current.version, previous?.version, ...devices].join(" ")
+  }
+
+  private begin(reason: string): void {
+    this.reason = reason
+    this.retryAtMs = undefined
+    this.walk = { counts: true, family: 0, from: ALL.start }
+    this.waiting.clear()
+    this.countedBytes = 0
+    this.doneBytes = 0
+    this.swaps = 0
+  }
+
+  /** Some rows further; a walk that found something to do is followed by one that does it. */
+  private walkFurther(walk: Walk): void {
+    const family = FAMILIES[walk.family]
+    if (family === undefined) return this.endWalk(walk)
+    let rows = 0
+    for (const [rowKey, row] of this.tablet.committed.range(family, { ...ALL, start: walk.from })) {
+      if (rows === RECODE_LIMITS.rowsPerStep) {
+        this.walk = { ...walk, from: rowKey }
+        return
+      }
+      rows += 1
+      for (const extent of extentsOf(family, row)) {
+        if (walk.counts) this.count(rowKey, extent)
+        else if (this.take(rowKey, extent)) {
+          this.walk = { ...walk, from: rowKey }
+          return
+        }
+      }
+    }
+    this.walk = { ...walk, family: walk.family + 1, from: ALL.start }
+  }
+
+  private endWalk({ counts }: Walk): void {
+    const hasWork = this.countedBytes > 0 || this.swaps > 0
+    this.walk = counts && hasWork ? { counts: false, family: 0, from: ALL.start } : undefined
+    this.swaps = 0
+    this.rate.begin(this.clock.monotonicMs())
+    if (this.walk === undefined && this.waiting.size > 0)
+      this.retryAtMs = this.clock.monotonicMs() + RECODE_LIMITS.retryMs
+  }
+
+  private planFor(rowKey: RowKey, extent: Extent, isHome: (block: number) => boolean): RecodePlan | undefined {
+    const bucketId = parseBucketId(parseObjectRowKey(rowKey).bucketId)
+    return planRecode(extent, this.source.policyOf(bucketId), this.source.policyVersion(), isHome)
+  }
+
+  private count(rowKey: RowKey, extent: Extent): void {
+    // Whether there is something to forget is looked at when it would be forgotten.
+    const plan = this.planFor(rowKey, extent, () => true)
+    if (!plan) return
+    this.swaps += 1
+    this.countedBytes += plan.runs.reduce((sum, run) => sum + bytesOfRun(extent, run), 0)
+  }
+
+  /** Begins with an upload, if there is something to do about it. */
+  private take(rowKey: RowKey, extent: Extent): boolean {
+    const { uploadId } = extent
+    if (this.waiting.has(uploadId) || this.uploads.isHeld(uploadId)) return false
+    const plan = this.planFor(rowKey, extent, block => this.blocks.isHome(extent, block))
+    if (!plan) return false
+    const { bucketId: bucket, key } = parseObjectRowKey(rowKey)
+    const bucketId = parseBucketId(bucket)
+    const name = { bucketId, key, uploadId }
+    const view = this.tablet.committed
+    const naming = [...namingsOf(view, name)].find(each => isKept(view, name, each))
+    if (!naming) return false
+    const left = plan.runs.flatMap(({ firstBlock, lastBlock }) =>
+      Array.from({ length: lastBlock - firstBlock + 1 }, (_, i) => firstBlock + i),
+    )
+    const [policy, generation] = [this.source.policyOf(bucketId), this.source.policyVersion()]
+    this.uploads.hold(uploadId)
+    this.job = { name, extent, naming, policy, generation, plan, left, late: new Map(), debts: [] }
+    return true
+  }
+
+  /** Some blocks further, or the swap that ends the job. */
+  private async work(job: Job, signal: AbortSignal): Promise<StepOutcome> {
+    try {
+      if (job.left.length === 0) {
+        await this.swap(job)
+        return "busy"
+      }
+      const done = await mapBounded(
+        job.left.slice(0, RECODE_LIMITS.blocksPerStep),
+        RECODE_LIMITS.blocksPerStep,
+        block => this.recode(job, block, signal),
+      )
+      const bytes = done.reduce((sum, each) => sum + each, 0)
+      this.doneBytes += bytes
+      this.rate.add(bytes, this.clock.monotonicMs())
+      return done.includes(0) ? "throttled" : "busy"
+    } catch (error) {
+      if (!isFailure(error)) throw error
+      this.log.debug("an upload is not coded anew now", { upload: job.name.uploadId, reason: error.message })
+      // The rows may name the new blocks, or come to: nothing of them is taken back.
+      if (isFailure(error, "indeterminate", "stopping")) this.end(job)
+      else await this.giveUp(job)
+      return isFailure(error, "deviceFull") ? "throttled" : "busy"
+    }
+  }
+
+  /** Bytes of the block; 0 where memory is short. */
+  private async recode(job: Job, block: number, signal: AbortSignal): Promise<number> {
+    const { name, extent, naming, policy, generation } = job
+    const { bucketId, key } = name
+    const birthNote = block === 0 ? birthNoteOf(this.tablet.committed, name, naming) : undefined
+    const request = { extent, block, owner: { bucketId, key }, policy, generation, birthNote }
+    const recoded = await this.blocks.recode(request, signal)
+    if (!recoded) return 0
+    job.left.splice(job.left.indexOf(block), 1)
+    if (recoded.missingSlots.length > 0) job.late.set(block, recoded.missingSlots)
+    job.debts.push(...recoded.debts)
+    return blockShape(extent, block).lengthBytes
+  }
+
+  private async swap(job: Job): Promise<void> {
+    const { name, extent, policy, generation, plan, late, debts } = job
+    for (let at = 0; at < debts.length; at += DEBTS_PER_COMMAND) {
+      await this.tablet.run(noteDebts(debts.slice(at, at + DEBTS_PER_COMMAND)))
+    }
+    const to = recodedExtent(extent, policy, generation, plan, late)
+    const { incarnation } = this.uploads
+    await this.tablet.run(swapExtent({ ...name, from: extent, to, replaced: plan.runs, incarnation }))
+    this.end(job)
+    this.onDebts(debts)
+  }
+
+  /** Takes back what was written; what cannot be is written again alike, or judged after the next start. */
+  private async giveUp(job: Job): Promise<void> {
+    const { extent, policy, generation, plan, left } = job
+    this.waiting.add(job.name.uploadId)
+    const written = { ...extent, policy, generation, exceptions: [] }
+    const runs = plan.runs.flatMap(run => withoutBlocks(run, left))
+    try {
+      if (runs.length > 0 && !this.isNamed(job)) await this.blocks.remove(written, runs)
+    } catch (error) {
+      this.log.debug("blocks that were coded anew in vain are left for later", { error: String(error) })
+    } finally {
+      this.end(job)
+    }
+  }
+
+  /** Whether some row names blocks of the job's generation. */
+  private isNamed({ name, generation }: Job): boolean {
+    for (const { extent } of namingsOf(this.tablet.committed, name)) {
+      if (stretchesOf(extent).some(stretch => stretch.generation === generation)) return true
+    }
+    return false
+  }
+
+  private end(job: Job): void {
+    this.uploads.letGo(job.name.uploadId)
+    this.job = undefined
+  }
+}
+
+function extentsOf(family: (typeof FAMILIES)[number], { value }: TabletRow): readonly Extent[] {
+  if (family === "parts") return [decodePart(value).extent]
+  if (family === "segments") return decodeSegment(value).parts.map(part => part.extent)
+  const { content } = decodeVersion(value)
+  return content.kind === "extent" ? [content.extent] : []
+}
+
+const bytesOfRun = (extent: Extent, { firstBlock, lastBlock }: BlockRun): number =>
+  Math.min(extent.lengthBytes, (lastBlock + 1) * extent.blockBytes) - firstBlock * extent.blockBytes
+
+function withoutBlocks({ firstBlock, lastBlock }: BlockRun, left: readonly number[]): BlockRun[] {
+  const next = left.find(block => block >= firstBlock && block <= lastBlock) ?? lastBlock + 1
+  return next > firstBlock ? [{ firstBlock, lastBlock: next - 1 }] : []
+}

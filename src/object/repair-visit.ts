@@ -1,0 +1,171 @@
+/**
+ * Repair visits: one partition at a time, made as its rows and the layout would have it.
+ *
+ * Blocks that need nothing are not asked about. The others are judged at their rows: what lives is
+ * mended, what nobody names any more is removed once no reader is left that may have been given it.
+ * Uploads that are held (on their way in, or being coded anew) are left alone until they are let go.
+ */
+import { isFailure } from "../base/failures.js"
+import type { PartitionId, RowKey } from "../base/ids.js"
+import { shardsNeeded, type Policy } from "../base/policy.js"
+import type { BlockGroup, Blocks, LiveBlock } from "../block/index.js"
+import { mapBounded } from "../life/index.js"
+import type { Tablet } from "../tablet/index.js"
+import type { BlockJudge } from "./block-judge.js"
+import { nameOf, type Removals } from "./removals.js"
+import { PartitionCount } from "./repair-census.js"
+import type { RepairSource } from "./repair-contract.js"
+import { lookAtBlock, type BlockLook } from "./repair-core.js"
+import type { PartitionNeed } from "./repair-ledger.js"
+import type { Uploads } from "./uploads.js"
+
+/** Blocks of one partition that are visited at once; their bytes are bounded in the block layer. */
+const BLOCKS_AT_ONCE = 8
+
+/** What is left to do in a partition. */
+export interface Left {
+  readonly kind: PartitionNeed
+  readonly slack: number
+  readonly bytes: number
+}
+
+export interface VisitOutcome {
+  readonly count: PartitionCount
+  readonly writtenBytes: number
+  readonly writtenShards: number
+  /** A device has no room. */
+  readonly isFull: boolean
+  /** Undefined: nothing that could be done now. */
+  readonly left: Left | undefined
+}
+
+/** What came of the blocks of a partition that were not as they should be. */
+class Visit {
+  writtenBytes = 0
+  writtenShards = 0
+  isFull = false
+  /** Blocks that have all that their rows and the devices that take part allow. */
+  readonly settled = new Set<string>()
+  readonly unreadable = new Set<string>()
+}
+
+export class RepairVisits {
+  constructor(
+    private readonly tablet: Tablet,
+    private readonly blocks: Blocks,
+    private readonly uploads: Uploads,
+    private readonly judge: BlockJudge,
+    private readonly removals: Removals,
+    private readonly source: RepairSource,
+    /** A block is void: its mark may go once it was removed. */
+    private readonly onVoid: (mark: RowKey) => void,
+  ) {}
+
+  async visit(partition: PartitionId): Promise<VisitOutcome> {
+    const visit = new Visit()
+    await mapBounded(this.blocks.surveyOf(partition), BLOCKS_AT_ONCE, group => this.visitBlock(group, visit))
+    const { count, left } = this.lookAt(partition, visit)
+    const { writtenBytes, writtenShards, isFull } = visit
+    return { count, writtenBytes, writtenShards, isFull, left }
+  }
+
+  /** What the partition's indexes tell, and what a visit could do about it. */
+  lookAt(partition: PartitionId, visit?: Visit): { readonly count: PartitionCount; readonly left: Left | undefined } {
+    const look = new PartitionLook(partition)
+    for (const group of this.blocks.surveyOf(partition)) this.addTo(look, group, visit)
+    return look
+  }
+
+  /** Adds a block to what is known of its partition. */
+  addTo(look: PartitionLook, group: BlockGroup, visit?: Visit): void {
+    const name = nameOf(group)
+    if (this.removals.has(name)) return
+    const policy = group.shape?.policy
+    if (policy === undefined) {
+      // What the index does not tell is read when the partition is visited.
+      if (!visit?.settled.has(name)) look.leave("move", 0, 0)
+      return
+    }
+    const seen = this.seen(group, policy)
+    const isHeld = this.uploads.isHeld(group.uploadId)
+    const blockBytes = group.shape?.blockLengthBytes ?? 0
+    if (visit?.unreadable.has(name)) look.addUnreadable(policy, seen, blockBytes)
+    else look.add(policy, seen, blockBytes, { isHeld, isSettled: visit?.settled.has(name) ?? false })
+  }
+
+  private seen(group: BlockGroup, policy: Policy): BlockLook {
+    return lookAtBlock(group, policy, this.source.layouts, this.source.states())
+  }
+
+  private async visitBlock(group: BlockGroup, visit: Visit): Promise<void> {
+    const name = nameOf(group)
+    if (this.uploads.isHeld(group.uploadId) || this.removals.has(name)) return
+    const policy = group.shape?.policy
+    if (policy !== undefined && this.seen(group, policy).need === "nothing") return
+    const verdict = await this.judge.judge(group)
+    if (verdict.kind === "live") return this.mend(group, verdict.live, visit)
+    if (verdict.kind === "unknown") visit.settled.add(name)
+    if (verdict.kind !== "void" && verdict.kind !== "stale") return
+    if (verdict.kind === "void") this.onVoid(verdict.mark)
+    const { owner } = verdict
+    this.removals.add(name, this.tablet.committedPosition, () => this.judge.remove(group, owner))
+  }
+
+  private async mend(group: BlockGroup, live: LiveBlock, visit: Visit): Promise<void> {
+    try {
+      const mended = await this.blocks.mend(group, live)
+      visit.writtenBytes += mended.writtenBytes
+      visit.writtenShards += mended.writtenShards
+      // What was deleted meanwhile has been removed without what was written here: to be judged again.
+      if (mended.writtenShards > 0 && !this.judge.isLive(group, live.owner)) return
+      if (mended.isUnreadable) visit.unreadable.add(nameOf(group))
+      if (mended.lacking.length === 0) visit.settled.add(nameOf(group))
+    } catch (error) {
+      if (!isFailure(error, "deviceFull")) throw error
+      visit.isFull = true
+    }
+  }
+}
+
+/** What one partition's blocks add up to. */
+export class PartitionLook {
+  readonly count: PartitionCount
+  left: Left | undefined
+
+  constructor(partition: number) {
+    this.count = new PartitionCount(partition)
+  }
+
+  leave(kind: PartitionNeed, slack: number, bytes: number): void {
+    const { left } = this
+    this.left = {
+      kind: kind === "mend" || left?.kind === "mend" ? "mend" : "move",
+      slack: Math.min(slack, left?.slack ?? slack),
+      bytes: bytes + (left?.bytes ?? 0),
+    }
+  }
+
+  addUnreadable(policy: Policy, { holders }: BlockLook, blockBytes: number): void {
+    this.count.unreadable += 1
+    this.count.addOdd(shardsNeeded(policy), holders, blockBytes)
+  }
+
+  add(
+    policy: Policy,
+    seen: BlockLook,
+    blockBytes: number,
+    { isHeld, isSettled }: { readonly isHeld: boolean; readonly isSettled: boolean },
+  ): void {
+    // Fewer shards than a read needs: what was deleted while a device was away, or lost; a visit tells which.
+    const isReadable = seen.slack >= 0
+    if (seen.isOdd && isReadable) this.count.addOdd(shardsNeeded(policy), seen.holders, blockBytes)
+    else {
+      if (isReadable) this.count.add(policy, blockBytes)
+      // Of what is on its way in, whoever writes it notes what is missing.
+      if (!isHeld) for (const device of seen.lackingOn) this.count.lackingOn.add(device)
+    }
+    if (seen.need === "nothing" || isSettled) return
+    if (isHeld && seen.need !== "move") return
+    this.leave(seen.need === "mend" ? "mend" : "move", seen.slack, seen.bytesToWrite)
+  }
+}

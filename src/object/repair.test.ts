@@ -1,0 +1,356 @@
+/** Whatever disks do, in the end every shard is where it should be, and nothing that was deleted is left or comes back. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "../base/assert.js"
+import { fail, isFailure } from "../base/failures.js"
+import { objectKeyOfText, parseLogSequence, type DeviceId } from "../base/ids.js"
+import { KIB, PARTITIONS } from "../base/limits.js"
+import { parsePolicy, shardCount, tolerance } from "../base/policy.js"
+import { ALL_NEEDLES, needleIdOf, standingOf } from "../block/index.js"
+import { Rows } from "../device/index.js"
+import { MemoryStores } from "../seams/store/memory.js"
+import { REPAIR_LIMITS } from "./repair.js"
+import { deviceOf, sourceOf, StoreWorld } from "./testing.js"
+
+const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
+const open = (text: string, devices?: number) => StoreWorld.open(makeRows, parsePolicy(text), devices)
+
+const noSignal = new AbortController().signal
+type Bodies = Map<string, Uint8Array>
+
+async function putSome(world: StoreWorld, bodies: Bodies, count: number, stem = "key"): Promise<void> {
+  for (let i = 0; i < count; i += 1) {
+    const bytes = world.random.bytes(5_000 + world.random.below(60 * KIB))
+    await world.put(`${stem}${i}`, bytes)
+    bodies.set(`${stem}${i}`, bytes)
+  }
+}
+
+async function assertAll(world: StoreWorld, bodies: Bodies, when: string): Promise<void> {
+  for (const [key, bytes] of bodies) assert.ok((await world.get(key)).equals(bytes), `${key} ${when}`)
+}
+
+/** Every named block is whole and at home, and nothing else is there. */
+async function assertWhole(world: StoreWorld, bodies: Bodies, when: string): Promise<void> {
+  await world.clock.advance(REPAIR_LIMITS.lookEveryMs)
+  await world.settle()
+  const { groups } = world.blocks.survey(ALL_NEEDLES.start)
+  for (const group of groups) {
+    const { lacking, strays, slack } = standingOf(group, must(group.shape, "indexed").policy, world.layouts.current)
+    assert.deepEqual([lacking, strays, slack], [[], 0, tolerance(world.policy)], when)
+  }
+  const blocks = [...bodies.values()].reduce((sum, bytes) => sum + Math.ceil(bytes.length / (16 * KIB)), 0)
+  assert.equal(groups.length, blocks, `${when}: only what is named is there`)
+  const survey = world.services.repair.survey()
+  assert.ok(survey.isComplete)
+  for (const [device, flags] of survey.lacking) assert.ok(!flags.includes(1), `${when}: ${device}`)
+  assert.deepEqual(survey.oddBlocks, [], when)
+  const bytes = [...bodies.values()].reduce((sum, body) => sum + body.length, 0)
+  assert.equal(
+    survey.policies.reduce((sum, use) => sum + use.bytes, 0),
+    bytes,
+    when,
+  )
+}
+
+test("a healthy store is looked at in few steps, and nothing of it is written", async () => {
+  const world = await open("ec:4+2")
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 10)
+  const before = world.needles
+  assert.ok((await world.settle()) < 10)
+  assert.equal(world.needles, before)
+  await assertWhole(world, bodies, "as written")
+  assert.equal(world.services.repair.report().partitionsLookedAt, PARTITIONS)
+})
+
+for (const text of ["ec:2+2", "ec:4+2", "replica:2"]) {
+  test(`${text}: lost disks are replaced by empty ones and filled, with clients at work`, async () => {
+    const world = await open(text)
+    const bodies: Bodies = new Map()
+    await putSome(world, bodies, 8)
+    let number = 50
+    for (let round = 0; round < 4; round += 1) {
+      const first = world.random.below(4)
+      const { devices } = world.layouts.current
+      const lost = [...devices, ...devices]
+        .slice(first % devices.length)
+        .slice(0, 1 + (round % tolerance(world.policy)))
+      for (const id of lost) world.takeOut(id)
+      await putSome(world, bodies, 3, `round${round} `)
+      await assertAll(world, bodies, "while disks are out")
+      await world.settle()
+      for (const id of lost) {
+        number += 1
+        const by = await world.replace(id, number)
+        assert.equal(world.stateOf(by), "filling")
+      }
+      await world.settle()
+      for (const id of world.layouts.current.devices) assert.equal(world.stateOf(id), "active", `${text} ${round}`)
+      assert.equal(world.tablet.rows("debts"), 0, "every debt is paid")
+      await assertAll(world, bodies, "after repair")
+      await world.settle("recode")
+      await world.settle("collector")
+      await assertWhole(world, bodies, `${text}, round ${round}`)
+    }
+  })
+}
+
+test("a device that comes back after deletes and overwrites brings nothing back, and gets what it missed only", async () => {
+  const world = await open("ec:4+2")
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 20)
+  await world.settle()
+  const back = deviceOf(3)
+  const had = world.devices.needlesOn(back)
+  world.takeOut(back)
+  for (let i = 0; i < 6; i += 1) {
+    await world.remove(`key${i}`)
+    bodies.delete(`key${i}`)
+  }
+  for (let i = 6; i < 10; i += 1) {
+    const bytes = world.random.bytes(30_000)
+    await world.put(`key${i}`, bytes)
+    bodies.set(`key${i}`, bytes)
+  }
+  await putSome(world, bodies, 3, "young")
+  await world.settle("collector")
+  await assertAll(world, bodies, "while it is away")
+  world.bringBack(back)
+  assert.equal(world.devices.needlesOn(back), had)
+  let written = 0
+  world.devices.meddle = what => void (written += what === "append" ? 1 : 0)
+  await world.settle()
+  const missed = [...bodies].filter(([key]) => key.startsWith("young") || /^key[6-9]$/.test(key))
+  const blocks = missed.reduce((sum, [, bytes]) => sum + Math.ceil(bytes.length / (16 * KIB)), 0)
+  assert.equal(written, blocks, "one shard for each block that was written meanwhile")
+  await assertWhole(world, bodies, "after its return")
+  await assertAll(world, bodies, "after its return")
+  assert.deepEqual(world.whole, [back])
+  for (let i = 0; i < 6; i += 1) await assert.rejects(world.get(`key${i}`), error => isFailure(error, "noSuchKey"))
+  assert.equal(world.tablet.rows("voids"), 0, "no mark is left behind")
+  assert.equal(world.tablet.rows("debts"), 0)
+})
+
+test("a single copy on a device that was away is judged too, though nothing of it is missing", async () => {
+  const world = await open("replica:1", 2)
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 12)
+  const back = deviceOf(2)
+  world.takeOut(back)
+  for (let i = 0; i < 6; i += 1) {
+    await world.remove(`key${i}`)
+    bodies.delete(`key${i}`)
+  }
+  await world.settle("collector")
+  world.bringBack(back)
+  await world.settle()
+  await assertWhole(world, bodies, "after its return")
+  await assertAll(world, bodies, "after its return")
+})
+
+test("what a reader may still be given is not removed before it has ended", async () => {
+  const world = await open("ec:2+1")
+  const bytes = world.random.bytes(60_000)
+  await world.put("a", bytes)
+  world.takeOut(deviceOf(1))
+  const reading = await world.services.objects.get({ bucket: world.home, key: objectKeyOfText("a"), conditions: {} })
+  await world.remove("a")
+  world.bringBack(deviceOf(1))
+  for (let steps = 0; steps < 20; steps += 1) {
+    await world.chore("repair").step(noSignal)
+    await world.clock.advance(1_000)
+  }
+  const pieces: Uint8Array[] = []
+  for await (const piece of reading.read(noSignal)) pieces.push(piece.slice())
+  assert.ok(Buffer.concat(pieces).equals(bytes))
+  await world.settle("collector")
+  await world.settle()
+  assert.equal(world.needles, 0)
+})
+
+test("uploads on their way in are left alone, and their late shards are written when they are named", async () => {
+  const world = await open("ec:4+2")
+  const bytes = world.random.bytes(50_000)
+  let goOn: () => void = () => undefined
+  const gate = new Promise<void>(resolve => (goOn = resolve))
+  const slow = {
+    ...sourceOf(bytes),
+    async *open() {
+      yield bytes.subarray(0, 40_000)
+      await gate
+      yield bytes.subarray(40_000)
+    },
+  }
+  world.devices.meddle = (what, id) => {
+    if (what === "append" && id.slot === 2) throw fail("deviceFailed")
+  }
+  const putting = world.services.objects.put(world.putting("a", slow))
+  await world.clock.advance(1_000)
+  assert.ok(world.needles > 0)
+  world.devices.meddle = () => undefined
+  const held = world.needles
+  await world.settle()
+  assert.equal(world.needles, held)
+  assert.equal(world.tablet.rows("voids"), 0)
+  goOn()
+  await world.clock.runUntil(putting)
+  await world.settle()
+  assert.equal(world.tablet.rows("debts"), 0)
+  await assertWhole(world, new Map([["a", bytes]]), "once it is named")
+})
+
+test("from d devices to d + 1 and back while clients write, read and delete", async () => {
+  for (const text of ["ec:2+1", "ec:4+2", "replica:2"]) {
+    const world = await open(text)
+    const bodies: Bodies = new Map()
+    await putSome(world, bodies, 10)
+    await world.settle()
+    const first = [...world.layouts.current.devices]
+    const added = await world.add(70)
+    for (const [round, ids] of [[...first, added], first].entries()) {
+      world.relayout(ids)
+      if (round === 1) world.setState(added, "draining")
+      await putSome(world, bodies, 2, `round${round} `)
+      for (let steps = 0; world.layouts.previous !== undefined; steps += 1) {
+        assert.ok(steps < 200, "the transition ends")
+        if ((await world.clock.runUntil(world.chore("repair").step(noSignal))) === "throttled")
+          await world.clock.advance(1_000)
+        await assertAll(world, bodies, `${text} in step ${steps}`)
+        if (steps === 1) {
+          await world.remove(`key${round}`)
+          bodies.delete(`key${round}`)
+          await world.settle("collector")
+        }
+      }
+      await world.settle()
+      await assertWhole(world, bodies, `${text}, round ${round}`)
+    }
+    assert.equal(world.devices.needlesOn(added), 0)
+    assert.deepEqual(world.moved, [2, 3])
+    assert.ok(world.whole.includes(added))
+  }
+})
+
+test("a transition whose new device fails half-way ends without it, and loses nothing", async () => {
+  const world = await open("ec:2+1")
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 15)
+  const first = [...world.layouts.current.devices]
+  const added = await world.add(71)
+  world.relayout([...first, added])
+  for (let steps = 0; steps < 4; steps += 1) await world.clock.runUntil(world.chore("repair").step(noSignal))
+  world.takeOut(added)
+  await assertAll(world, bodies, "with the new device gone")
+  await world.settle()
+  assert.equal(world.layouts.previous, undefined, "what can be moved has been moved")
+  await assertAll(world, bodies, "after the transition")
+  world.relayout(first)
+  await world.settle()
+  await assertWhole(world, bodies, "on the old devices again")
+  await assertAll(world, bodies, "on the old devices again")
+})
+
+test("damaged shards are written anew, also when a restart came between", async () => {
+  for (const restarts of [false, true]) {
+    let world = await open("ec:2+1")
+    const bodies: Bodies = new Map()
+    await putSome(world, bodies, 4)
+    await world.settle()
+    const { groups } = world.blocks.survey(ALL_NEEDLES.start)
+    const [group] = groups
+    assert.ok(group)
+    const { deviceId, slot } = must(group.shards[1], "a shard")
+    const id = needleIdOf(group, slot)
+    let isBad = true
+    world.devices.meddle = (what, needle, device) => {
+      if (device !== deviceId || needle.slot !== slot || needle.uploadId !== id.uploadId) return
+      if (needle.block !== id.block) return
+      if (what === "append") isBad = false
+      else if (isBad) throw fail("corruptNeedle")
+    }
+    await assertAll(world, bodies, "with a damaged shard")
+    if (slot === 2) world.services.repair.noteDamage({ deviceId, id })
+    const isNoted = (): boolean => world.tablet.rows("debts") > 0
+    while (!isNoted()) await world.chore("repair").step(noSignal)
+    if (restarts) world = world.restart(2)
+    await world.settle()
+    assert.equal(isBad, false, "it was written anew")
+    assert.equal(world.tablet.rows("debts"), 0)
+    await assertAll(world, bodies, "after repair")
+  }
+})
+
+test("a full disk is waited for; with room again all is written", async () => {
+  const world = await open("ec:2+1")
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 6)
+  const by = await world.replace(deviceOf(1), 80)
+  world.devices.meddle = what => {
+    if (what === "append") throw fail("deviceFull")
+  }
+  for (let steps = 0; steps < 10; steps += 1) {
+    await world.chore("repair").step(noSignal)
+    await world.clock.advance(6_000)
+  }
+  assert.ok(world.services.repair.report().isShortOfSpace)
+  assert.equal(world.stateOf(by), "filling")
+  assert.ok(world.services.repair.survey().lacking.get(by)?.includes(1))
+  world.devices.meddle = () => undefined
+  await world.settle()
+  assert.equal(world.stateOf(by), "active")
+  await assertWhole(world, bodies, "with room")
+})
+
+test("the riskiest partitions come first", async () => {
+  const world = await open("ec:4+2")
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 30)
+  await world.settle()
+  world.takeOut(deviceOf(1))
+  await putSome(world, bodies, 10, "degraded")
+  world.bringBack(deviceOf(1))
+  await world.replace(deviceOf(2), 81)
+  const order: string[] = []
+  world.devices.meddle = (what, id) => void (what === "append" ? order.push(`${id.uploadId} ${id.block}`) : undefined)
+  await world.settle()
+  // Blocks written without the first device lack two shards now, the others one.
+  const counts = new Map<string, number>()
+  for (const name of order) counts.set(name, (counts.get(name) ?? 0) + 1)
+  const lackedTwo = order.map(name => counts.get(name) === 2)
+  assert.ok(lackedTwo.includes(true) && lackedTwo.includes(false))
+  assert.ok(lackedTwo.lastIndexOf(true) < lackedTwo.indexOf(false), "those with two missing shards were first")
+})
+
+test("paused it does nothing; its numbers say how far it is", async () => {
+  const world = await open("ec:2+1")
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 20)
+  await world.replace(deviceOf(1), 82)
+  const { repair } = world.services
+  repair.pause()
+  assert.equal(await repair.step(noSignal), "idle")
+  assert.equal(repair.report().partitionsLookedAt, 0)
+  repair.resume()
+  while (repair.report().partitionsLookedAt < PARTITIONS) await repair.step(noSignal)
+  const { leftBytes, partitionsLeft } = repair.report().mending
+  assert.ok(leftBytes > 0 && partitionsLeft > 0)
+  await world.settle()
+  const { mending } = repair.report()
+  assert.deepEqual(mending, { doneBytes: leftBytes, leftBytes: 0, partitionsDone: partitionsLeft, partitionsLeft: 0 })
+})
+
+test("blocks that cannot be read any more are told of, and keep nothing else from being whole", async () => {
+  const world = await open("ec:2+1")
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 4)
+  const lost: DeviceId[] = [deviceOf(1), deviceOf(2)]
+  for (const [i, id] of lost.entries()) await world.replace(id, 90 + i)
+  await world.settle()
+  const survey = world.services.repair.survey()
+  assert.ok(survey.unreadableBlocks > 0)
+  assert.ok(survey.oddBlocks.every(({ needed, devices }) => needed === 2 && devices.length === 1))
+  await putSome(world, bodies, 2, "after")
+  await assertAll(world, new Map([...bodies].filter(([key]) => key.startsWith("after"))), "new ones")
+  assert.equal(shardCount(world.policy), 3)
+})

@@ -1,0 +1,342 @@
+/**
+ * Repair: brings every shard to where it should be. A chore.
+ *
+ * After a start, and whenever devices or layouts change, it looks at everything that devices hold, by
+ * their indexes alone; then it visits the partitions that need it, those that can spare the fewest
+ * shards first. Debts and damaged shards bring their partitions back on the list at any time.
+ *
+ * Promises  A debt is dropped only when a visit found nothing missing. A device is called whole, and a
+ *           transition done, only after a look at every partition that began after the change.
+ * Limits    REPAIR_LIMITS; the bytes in memory are bounded in the block layer.
+ */
+import type { DeviceId, PartitionId, RowKey } from "../base/ids.js"
+import { parsePartitionId, rowKeyOf } from "../base/ids.js"
+import type { Family } from "../base/families.js"
+import { PARTITIONS } from "../base/limits.js"
+import { ALL_NEEDLES, type Blocks, type ShardCopy } from "../block/index.js"
+import { needleKeyOf } from "../format/needle.js"
+import { mapBounded, type Chore, type StepOutcome } from "../life/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Log } from "../seams/telemetry/contract.js"
+import type { Tablet } from "../tablet/index.js"
+import { BlockJudge } from "./block-judge.js"
+import { ALL_DEBTS, debtOfKey, debtsOfPartition, noteDamages, type DebtRow } from "./debts-core.js"
+import type { ReadPins } from "./read-pins.js"
+import { dropRows } from "./release-commands-core.js"
+import { Removals } from "./removals.js"
+import { Census, type PartitionCount } from "./repair-census.js"
+import type { RepairReport, RepairSource, SurveyReport } from "./repair-contract.js"
+import { haveChanged, takesPart, type States } from "./repair-core.js"
+import { RepairLedger, SLACK_UNKNOWN, workOf } from "./repair-ledger.js"
+import { WorkRate } from "./repair-rate-core.js"
+import { PartitionLook, RepairVisits, type VisitOutcome } from "./repair-visit.js"
+import type { Uploads } from "./uploads.js"
+import { noteDebts, type Debt } from "./version-commands-core.js"
+
+export const REPAIR_LIMITS = {
+  /** One step visits so many partitions, or until about so many bytes are to be written. */
+  partitionsPerStep: 64,
+  bytesPerStep: 16 * 1024 * 1024,
+  partitionsAtOnce: 8,
+  debtsPerStep: 2_000,
+  /** Damaged shards that wait to be noted; beyond, they are found by the next scrub. */
+  damagesWaitingMax: 1_000,
+  rowsPerCommand: 256,
+  /** What could not be done is tried again after this. */
+  retryMs: 5_000,
+  /** Everything is looked at again after this, should something have been missed. */
+  lookEveryMs: 24 * 3_600_000,
+} as const
+
+/** A look at everything, under way. */
+interface Look {
+  /** Where it goes on; undefined: it has ended. */
+  readonly next: RowKey | undefined
+  /** The partition that is being added up; those below are done. */
+  readonly open: PartitionLook
+}
+
+/** What a look began with. */
+interface Scene {
+  readonly states: States
+  readonly layoutVersion: number
+  readonly atMs: number
+}
+
+export class Repair implements Chore {
+  readonly name = "repair"
+  private readonly ledger = new RepairLedger()
+  private readonly census = new Census()
+  private readonly rate = new WorkRate()
+  private readonly removals: Removals
+  private readonly judge: BlockJudge
+  private readonly visits: RepairVisits
+  /** Partitions with debts that a visit can pay. */
+  private readonly owing = new Set<PartitionId>()
+  private readonly found = new Map<RowKey, ShardCopy>()
+  private readonly marks = new Set<RowKey>()
+  private scene: Scene | undefined
+  private look: Look | undefined
+  /** Where the reading of debts goes on; undefined: all have been read. */
+  private debtsFrom: RowKey | undefined
+  private isPaused = false
+  private isShortOfSpace = false
+  private writtenShards = 0
+  private removedBlocks = 0
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly tablet: Tablet,
+    private readonly blocks: Blocks,
+    pins: ReadPins,
+    uploads: Uploads,
+    private readonly source: RepairSource,
+    log: Log,
+  ) {
+    this.removals = new Removals(pins)
+    this.judge = new BlockJudge(tablet, blocks, uploads, log)
+    const onVoid = (mark: RowKey): void => void this.marks.add(mark)
+    this.visits = new RepairVisits(tablet, blocks, uploads, this.judge, this.removals, source, onVoid)
+  }
+
+  progress(): string {
+    const { mending, moving } = this.ledger
+    if (this.isPaused) return "paused"
+    if (this.look?.next !== undefined) return `${this.look.open.count.partition} of ${PARTITIONS} partitions looked at`
+    const left = mending.partitionsLeft + moving.partitionsLeft
+    return `${left} partitions to visit, ${this.writtenShards} shards written, ${this.removedBlocks} blocks removed`
+  }
+
+  pause(): void {
+    this.isPaused = true
+  }
+
+  resume(): void {
+    this.isPaused = false
+    this.source.wake()
+  }
+
+  /** What lies where, as it was looked at last. */
+  survey(): SurveyReport {
+    const isComplete = this.look !== undefined && this.look.next === undefined
+    return { ...this.census.current(isComplete), beganMs: this.scene?.atMs }
+  }
+
+  report(): RepairReport {
+    const { mending, moving } = this.ledger
+    const look = this.look?.next === undefined ? this.look && PARTITIONS : this.look.open.count.partition
+    return {
+      isPaused: this.isPaused,
+      partitionsLookedAt: look ?? 0,
+      mending: workOf(mending),
+      moving: workOf(moving),
+      bytesPerSecond: this.rate.bytesPerSecond,
+      secondsLeft: this.rate.secondsFor(mending.leftBytes + moving.leftBytes),
+      writtenShards: this.writtenShards,
+      removedBlocks: this.removedBlocks,
+      isShortOfSpace: this.isShortOfSpace,
+    }
+  }
+
+  /** Devices owe partitions shards that were not durable when a commit named them. */
+  owe(debts: readonly Debt[]): void {
+    const states = this.source.states()
+    for (const { partition, deviceId } of debts) {
+      if (!takesPart(states.get(deviceId))) continue
+      this.require(partition, deviceId)
+    }
+  }
+
+  /** A device has a damaged shard. It is written anew, and not shown by surveys until then. */
+  noteDamage(copy: ShardCopy): void {
+    this.blocks.distrust(copy)
+    if (this.found.size < REPAIR_LIMITS.damagesWaitingMax)
+      this.found.set(rowKeyOf(copy.deviceId + needleKeyOf(copy.id)), copy)
+    this.require(copy.id.partition, copy.deviceId)
+  }
+
+  private require(partition: PartitionId, deviceId: DeviceId): void {
+    this.owing.add(partition)
+    this.census.lacks(deviceId, partition)
+    if (!this.ledger.needs(partition)) this.ledger.set(partition, { kind: "mend", slack: SLACK_UNKNOWN, bytes: 0 })
+    this.source.wake()
+  }
+
+  async step(signal: AbortSignal): Promise<StepOutcome> {
+    if (this.isPaused) return "idle"
+    await this.noteFound()
+    this.removedBlocks += await this.removals.run()
+    await this.dropMarks()
+    if (this.hasChanged()) this.begin()
+    if (this.debtsFrom !== undefined) return this.readDebts(this.debtsFrom)
+    if (this.look?.next !== undefined) return this.lookFurther(this.look, this.look.next)
+    if (this.removals.isFull) return "throttled"
+    return this.visitNext(signal)
+  }
+
+  private hasChanged(): boolean {
+    const { scene, source } = this
+    if (scene === undefined || scene.layoutVersion !== source.layouts.current.version) return true
+    if (this.clock.monotonicMs() - scene.atMs >= REPAIR_LIMITS.lookEveryMs) return true
+    const states = source.states()
+    if (haveChanged(scene.states, states)) return true
+    // Whoever was called whole is so from now on.
+    this.scene = { ...scene, states: new Map(states) }
+    return false
+  }
+
+  /** Everything is to be looked at anew. */
+  private begin(): void {
+    const states = new Map(this.source.states())
+    this.scene = { states, layoutVersion: this.source.layouts.current.version, atMs: this.clock.monotonicMs() }
+    this.look = { next: ALL_NEEDLES.start, open: new PartitionLook(0) }
+    this.debtsFrom = ALL_DEBTS.start
+    this.ledger.clear()
+    this.owing.clear()
+    this.census.keep(new Set(states.keys()))
+    for (const [id, { state }] of states) if (state === "filling") this.census.lacksAll(id)
+  }
+
+  /** Some debts further: they bring partitions on the list that a look at the indexes might pass over. */
+  private async readDebts(start: RowKey): Promise<StepOutcome> {
+    const states = this.source.states()
+    const gone: DebtRow[] = []
+    let read = 0
+    this.debtsFrom = undefined
+    for (const [rowKey] of this.tablet.committed.range("debts", { ...ALL_DEBTS, start })) {
+      if (read === REPAIR_LIMITS.debtsPerStep) {
+        this.debtsFrom = rowKey
+        break
+      }
+      read += 1
+      const debt = debtOfKey(rowKey)
+      const state = states.get(debt.deviceId)
+      if (state === undefined) gone.push(debt)
+      if (!takesPart(state)) continue
+      if (debt.damaged) this.blocks.distrust(debt.damaged)
+      this.owing.add(debt.partition)
+      this.census.lacks(debt.deviceId, debt.partition)
+    }
+    await this.drop(gone.map(({ rowKey }) => rowKey))
+    return "busy"
+  }
+
+  /** One page of the indexes further. */
+  private lookFurther(look: Look, from: RowKey): StepOutcome {
+    // What is still being written by an older layout would come to lie where nobody looks any more.
+    if (!this.source.layouts.isDrained) return "throttled"
+    const { groups, next } = this.blocks.survey(from)
+    let { open } = look
+    for (const group of groups) {
+      while (open.count.partition < group.partition) open = this.closeLook(open)
+      this.visits.addTo(open, group)
+    }
+    if (next === undefined) {
+      while (open.count.partition < PARTITIONS - 1) open = this.closeLook(open)
+      this.closeLook(open)
+      this.rate.begin(this.clock.monotonicMs())
+    }
+    this.look = { next, open }
+    return "busy"
+  }
+
+  /** Notes what was found of a partition; the look at the next one. */
+  private closeLook({ count, left }: PartitionLook): PartitionLook {
+    const partition = parsePartitionId(count.partition)
+    const debt = this.owing.has(partition) ? ({ kind: "mend", slack: SLACK_UNKNOWN, bytes: 0 } as const) : undefined
+    this.ledger.set(partition, left ?? debt)
+    this.census.set(count)
+    return new PartitionLook(partition + 1)
+  }
+
+  private async visitNext(signal: AbortSignal): Promise<StepOutcome> {
+    const { partitionsPerStep, bytesPerStep, partitionsAtOnce } = REPAIR_LIMITS
+    const chosen = this.ledger.next(partitionsPerStep, bytesPerStep, this.clock.monotonicMs())
+    if (chosen.length === 0) {
+      this.tellWhole()
+      this.rate.begin(this.clock.monotonicMs())
+      return this.ledger.isEmpty && this.removals.count === 0 ? "idle" : "throttled"
+    }
+    let writtenBytes = 0
+    let isFull = false
+    await mapBounded(chosen, partitionsAtOnce, async partition => {
+      if (signal.aborted) return
+      const outcome = await this.visit(parsePartitionId(partition))
+      writtenBytes += outcome.writtenBytes
+      isFull ||= outcome.isFull
+    })
+    this.rate.add(writtenBytes, this.clock.monotonicMs())
+    this.isShortOfSpace = isFull
+    this.tellWhole()
+    return isFull ? "throttled" : "busy"
+  }
+
+  private async visit(partition: PartitionId): Promise<VisitOutcome> {
+    const debts = Array.from(this.tablet.committed.range("debts", debtsOfPartition(partition)), ([key]) =>
+      debtOfKey(key),
+    )
+    this.owing.delete(partition)
+    const outcome = await this.visits.visit(partition)
+    const { count, left } = outcome
+    this.writtenShards += outcome.writtenShards
+    this.ledger.visited(partition, outcome.writtenBytes, left === undefined)
+    await this.pay(debts, count)
+    // Whoever owed the partition something meanwhile has put it back on the list.
+    const again =
+      left ?? (this.owing.has(partition) ? ({ kind: "mend", slack: SLACK_UNKNOWN, bytes: 0 } as const) : undefined)
+    this.ledger.set(partition, again)
+    if (left) this.ledger.postpone(partition, this.clock.monotonicMs() + REPAIR_LIMITS.retryMs)
+    this.census.set(count)
+    return outcome
+  }
+
+  /** Drops the debts of a partition that were there before a visit that found nothing missing. */
+  private async pay(debts: readonly DebtRow[], { lackingOn, partition }: PartitionCount): Promise<void> {
+    const states = this.source.states()
+    const isPaid = ({ deviceId }: Debt): boolean => states.get(deviceId)?.state !== "out" && !lackingOn.has(deviceId)
+    const paid = debts.filter(isPaid)
+    if (paid.length === 0) return
+    await this.drop(paid.map(({ rowKey }) => rowKey))
+    // One of the rows may have been written again while it was being dropped.
+    const { count } = this.visits.lookAt(parsePartitionId(partition))
+    const owed = [...count.lackingOn].map(deviceId => ({ partition: parsePartitionId(partition), deviceId }))
+    if (owed.length === 0) return
+    await this.tablet.run(noteDebts(owed))
+    this.owe(owed)
+  }
+
+  private async drop(rowKeys: readonly RowKey[], family: Family = "debts"): Promise<void> {
+    for (let at = 0; at < rowKeys.length; at += REPAIR_LIMITS.rowsPerCommand) {
+      const some = rowKeys.slice(at, at + REPAIR_LIMITS.rowsPerCommand)
+      await this.tablet.run(dropRows(some.map(rowKey => [family, rowKey])))
+    }
+  }
+
+  /** Damaged shards are noted, so that a restart does not forget them. */
+  private async noteFound(): Promise<void> {
+    if (this.found.size === 0) return
+    const some = [...this.found].slice(0, REPAIR_LIMITS.rowsPerCommand)
+    await this.tablet.run(noteDamages(some.map(([, copy]) => copy)))
+    for (const [name] of some) this.found.delete(name)
+  }
+
+  /** Nobody can commit what is void any more: its process is over, or has let it go. */
+  private async dropMarks(): Promise<void> {
+    if (this.marks.size === 0 || this.removals.count > 0) return
+    await this.drop([...this.marks], "voids")
+    this.marks.clear()
+    this.judge.forgetVoids()
+  }
+
+  private tellWhole(): void {
+    if (this.scene === undefined || this.look === undefined || this.look.next !== undefined) return
+    const { source, census, ledger } = this
+    for (const [id, { state }] of source.states()) {
+      const wasLookedAt = takesPart(this.scene.states.get(id))
+      if (state === "filling" && wasLookedAt && census.hasAll(id)) source.onDeviceWhole(id)
+    }
+    const { current, previous } = source.layouts
+    const isCurrent = current.version === this.scene.layoutVersion
+    if (previous !== undefined && isCurrent && ledger.isEmpty) source.onTransitionDone(current.version)
+  }
+}

@@ -1,0 +1,285 @@
+/** A store over devices in memory that come and go, its rows in one tree, for tests of its upkeep. */
+import sortedBtree from "sorted-btree"
+import { assert, must } from "../base/assert.js"
+import { FAMILY_NAMES, type Family } from "../base/families.js"
+import { objectKeyOfText, parseAccountId, parseBucketName, parseIncarnation, parsePosition } from "../base/ids.js"
+import type { DeviceId, Position, RowKey } from "../base/ids.js"
+import { KIB, MIB } from "../base/limits.js"
+import { shardCount, type Policy } from "../base/policy.js"
+import { Layouts, LocalBlocks } from "../block/index.js"
+import { deviceIdOf, TestDevices, type MakeRows } from "../block/testing.js"
+import { makeCodec } from "../erasure/index.js"
+import type { ControlDeviceState } from "../format/control-record.js"
+import type { Chore } from "../life/index.js"
+import { planLayout, planNext, replaceDevice } from "../placement/index.js"
+import { SimClock } from "../seams/clock/sim.js"
+import { InlineCompute } from "../seams/compute/index.js"
+import { SimRandom } from "../seams/random/sim.js"
+import { SimTelemetry } from "../seams/telemetry/sim.js"
+import type { Command, Tablet, TabletRow, TabletView } from "../tablet/index.js"
+import type { BodySource, Bucket, PutRequest } from "./contract.js"
+import type { RedundancySource } from "./repair-contract.js"
+import { createServices, type Services } from "./services.js"
+
+const BTree = sortedBtree.default
+const noSignal = new AbortController().signal
+
+/** Decides and commits at once. */
+export class MemoryTablet implements Tablet {
+  private readonly trees = new Map(FAMILY_NAMES.map(family => [family, new BTree<RowKey, TabletRow>()]))
+  private position = 0
+  /** Called before each command is decided. */
+  before: (name: string) => void = () => undefined
+
+  readonly committed: TabletView = {
+    get: (family, key) => this.tree(family).get(key),
+    range: (family, range) => this.rangeOf(family, range),
+  }
+
+  get committedPosition(): Position {
+    return parsePosition(this.position)
+  }
+
+  private tree(family: Family) {
+    return must(this.trees.get(family), "every family has a tree")
+  }
+
+  private *rangeOf(family: Family, { start, end, reverse }: Parameters<TabletView["range"]>[1]) {
+    const pairs = this.tree(family).getRange(start, end)
+    yield* reverse ? pairs.reverse() : pairs
+  }
+
+  async run<Result>(command: Command<Result>): Promise<Result> {
+    await Promise.resolve()
+    this.before(command.name)
+    const view = {
+      ...this.committed,
+      payload: (_: Family, __: RowKey, { payload }: TabletRow) =>
+        payload?.in === "memory" ? payload.bytes : undefined,
+    }
+    const time = { nowMs: 1_700_000_000_000 + this.position, position: parsePosition(this.position + 1) }
+    const { writes, result } = command.decide(view, time)
+    if (writes.length > 0) this.position += 1
+    for (const { family, key, value, payload } of writes) {
+      if (value === undefined) this.tree(family).delete(key)
+      else this.tree(family).set(key, { value, payload: payload && { in: "memory", bytes: payload } })
+    }
+    return result
+  }
+
+  warm(): undefined {
+    return undefined
+  }
+
+  async payload(_: Family, __: RowKey, { payload }: TabletRow): Promise<Uint8Array | undefined> {
+    return Promise.resolve(payload?.in === "memory" ? payload.bytes : undefined)
+  }
+
+  rows(family: Family): number {
+    return this.tree(family).size
+  }
+}
+
+export class StoreWorld {
+  readonly clock = new SimClock()
+  readonly random = new SimRandom(5)
+  readonly telemetry = new SimTelemetry()
+  readonly tablet: MemoryTablet
+  readonly layouts: Layouts
+  readonly blocks: LocalBlocks
+  readonly services: Services
+  readonly whole: DeviceId[] = []
+  readonly moved: number[] = []
+  private readonly states = new Map<DeviceId, { state: ControlDeviceState; stateSinceMs: number }>()
+  policyVersion = 1
+  private bucket: Bucket | undefined
+
+  private constructor(
+    readonly devices: TestDevices,
+    public policy: Policy,
+    incarnation: number,
+    before?: StoreWorld,
+  ) {
+    const ids = [...devices.live.keys()]
+    this.tablet = before?.tablet ?? new MemoryTablet()
+    this.layouts =
+      before?.layouts ??
+      new Layouts(
+        planLayout(
+          ids.map(id => ({ id, weight: 1 })),
+          shardCount(policy),
+        ),
+      )
+    for (const id of ids) this.states.set(id, before?.states.get(id) ?? { state: "active", stateSinceMs: 0 })
+    this.policyVersion = before?.policyVersion ?? 1
+    this.bucket = before?.bucket
+    const compute = new InlineCompute(makeCodec, { slabBytes: 128 * KIB, poolBytes: 4 * MIB })
+    const { clock, tablet, layouts, telemetry } = this
+    this.blocks = new LocalBlocks(clock, compute, layouts, devices.live, telemetry.metrics, {
+      onDamage: (deviceId, id) => this.services.repair.noteDamage({ deviceId, id }),
+    })
+    const world = this
+    const store = {
+      get policy() {
+        return world.policy
+      },
+      blockBytes: 16 * KIB,
+    }
+    const life = parseIncarnation(incarnation)
+    const random = new SimRandom(1000 + incarnation)
+    this.services = createServices(
+      clock,
+      random,
+      tablet,
+      compute,
+      this.blocks,
+      telemetry.log,
+      store,
+      life,
+      this.source(),
+    )
+  }
+
+  static async open(makeRows: MakeRows, policy: Policy, count = shardCount(policy)): Promise<StoreWorld> {
+    const devices = new TestDevices(makeRows)
+    for (let i = 1; i <= count; i += 1) await devices.add(i)
+    const world = new StoreWorld(devices, policy, 1)
+    world.bucket = await world.services.buckets.create({
+      name: parseBucketName("bucket"),
+      owner: parseAccountId("root"),
+      location: "",
+    })
+    return world
+  }
+
+  /** The next life of the process on the same devices and rows. */
+  restart(incarnation: number): StoreWorld {
+    return new StoreWorld(this.devices, this.policy, incarnation, this)
+  }
+
+  private source(): RedundancySource {
+    return {
+      layouts: this.layouts,
+      states: () => this.states,
+      policyVersion: () => this.policyVersion,
+      policyOf: () => this.policy,
+      onDeviceWhole: id => {
+        this.whole.push(id)
+        this.setState(id, "active")
+      },
+      onTransitionDone: version => {
+        this.moved.push(version)
+        this.layouts.publish(this.layouts.current, undefined)
+      },
+      wake: () => undefined,
+    }
+  }
+
+  setState(id: DeviceId, state: ControlDeviceState): void {
+    this.states.set(id, { state, stateSinceMs: this.clock.monotonicMs() + 1 })
+  }
+
+  stateOf(id: DeviceId): ControlDeviceState | undefined {
+    return this.states.get(id)?.state
+  }
+
+  takeOut(id: DeviceId): void {
+    this.devices.takeOut(id)
+    this.setState(id, "out")
+  }
+
+  bringBack(id: DeviceId): void {
+    this.devices.bringBack(id)
+    this.setState(id, "filling")
+  }
+
+  /** An empty device with the slots of one that is gone for good. */
+  async replace(old: DeviceId, number: number): Promise<DeviceId> {
+    const { current } = this.layouts
+    this.devices.takeOut(old)
+    this.states.delete(old)
+    const id = await this.devices.add(number)
+    this.layouts.publish(replaceDevice(current, old, id, current.version + 1), undefined)
+    this.setState(id, "filling")
+    return id
+  }
+
+  async add(number: number): Promise<DeviceId> {
+    const id = await this.devices.add(number)
+    this.setState(id, "filling")
+    return id
+  }
+
+  /** Shards are to move to these devices. */
+  relayout(ids: readonly DeviceId[], width = this.layouts.current.width): void {
+    const { current } = this.layouts
+    const weighted = ids.map(id => ({ id, weight: 1 }))
+    this.layouts.publish(planNext(current, weighted, width, current.version + 1), current)
+  }
+
+  get home(): Bucket {
+    return must(this.bucket, "it was made at the start")
+  }
+
+  private target(key: string) {
+    return { bucket: this.home, key: objectKeyOfText(key), conditions: {} }
+  }
+
+  /** A request to put a body. */
+  putting(key: string, body: BodySource): PutRequest {
+    const what = { headers: { contentType: "text/plain" }, userMetadata: [], tags: [], signal: noSignal }
+    return { ...this.target(key), ...what, body }
+  }
+
+  async put(key: string, bytes: Uint8Array): Promise<void> {
+    await this.clock.runUntil(this.services.objects.put(this.putting(key, sourceOf(bytes))))
+  }
+
+  async get(key: string): Promise<Buffer> {
+    return this.clock.runUntil(this.read(key))
+  }
+
+  private async read(key: string): Promise<Buffer> {
+    const body = await this.services.objects.get(this.target(key))
+    const pieces: Uint8Array[] = []
+    for await (const piece of body.read(noSignal)) pieces.push(piece.slice())
+    return Buffer.concat(pieces)
+  }
+
+  async remove(key: string): Promise<void> {
+    await this.services.objects.remove(this.target(key))
+  }
+
+  chore(name: string): Chore {
+    return must(
+      this.services.chores.find(chore => chore.name === name),
+      "there is such a chore",
+    )
+  }
+
+  /** Steps until the chore has nothing to do; how many there were. */
+  async settle(name = "repair", stepsMax = 2_000): Promise<number> {
+    const chore = this.chore(name)
+    for (let steps = 1; steps <= stepsMax; steps += 1) {
+      const outcome = await this.clock.runUntil(chore.step(noSignal))
+      if (outcome === "idle" || outcome === "done") return steps
+      if (outcome === "throttled") await this.clock.advance(1_000)
+    }
+    assert(false, `${name} does not settle: ${chore.progress()}`)
+  }
+
+  /** Needles on all devices that take part. */
+  get needles(): number {
+    return [...this.devices.live.keys()].reduce((sum, id) => sum + this.devices.needlesOn(id), 0)
+  }
+}
+
+export const deviceOf = deviceIdOf
+
+export const sourceOf = (bytes: Uint8Array, pieceBytes = 10_000): BodySource => ({
+  lengthBytes: bytes.length,
+  declaredChecksum: () => undefined,
+  async *open() {
+    for (let at = 0; at < bytes.length; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes)
+  },
+})
