@@ -38,7 +38,8 @@ export const nextLife = (seen: readonly SeenDevice[]): Incarnation =>
     1 + Math.max(0, ...seen.flatMap(({ incarnation, generation }) => [incarnation, lifeOfGeneration(generation)])),
   )
 
-const lifeOfGeneration = (generation: number): number => Math.floor(generation / GENERATIONS_PER_LIFE)
+/** Of the process that wrote a record. */
+export const lifeOfGeneration = (generation: number): number => Math.floor(generation / GENERATIONS_PER_LIFE)
 
 /** The generation of the next record: above that of the last, effective or in vain, and this life's own. */
 export function nextGeneration(life: Incarnation, lastGeneration: number): number {

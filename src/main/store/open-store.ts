@@ -220,7 +220,7 @@ class Start {
     for (const device of plan.present) await this.own(device, life)
     const renewed = await this.renew(plan, life)
     const back = await this.takeBack(plan.returning, life)
-    const filled = await this.fill(renewed, missing, plan.replacements, life)
+    const filled = await this.fill(renewed, [...missing, ...plan.lagging], plan.replacements, life)
     const folders = [...plan.present, ...back.folders, ...filled.folders]
     const secrets = withRootKey(secretsOfKnown, this.config)
     const sealed = secrets === secretsOfKnown ? renewed.secrets : sealSecrets(secrets, this.random)
@@ -232,6 +232,7 @@ class Start {
     const keeper = new Keeper(this.clock, life, renewed, () => kept, onFailed)
     const findings = {
       missing,
+      lagging: plan.lagging,
       back: back.folders.map(({ superblock }) => superblock.deviceId),
       fills: filled.fills,
       paths: new Map(folders.map(({ path, superblock }) => [superblock.deviceId, path])),
@@ -240,7 +241,11 @@ class Start {
     const nowMs = this.clock.wallMs()
     const record = await keeper.change("start", before => recordOfStart(before, findings, nowMs))
     await keeper.stop()
-    return this.opened(record, secrets, life, false, [...plan.notes, ...back.notes, ...filled.notes, ...troubles])
+    const lagging = plan.lagging.map(
+      id => `device ${id} has not been through all that the others have, and is brought what it lacks`,
+    )
+    const notes = [...plan.notes, ...lagging, ...back.notes, ...filled.notes, ...troubles]
+    return this.opened(record, secrets, life, false, notes)
   }
 
   /**

@@ -135,7 +135,7 @@ function checkedRecord({ record, missing, returning, replacements, present }: Kn
   const { fills } = possibleFills(record, gone, wanted, 1)
   const paths = new Map(present.map(({ path, superblock }) => [superblock.deviceId, path]))
   const back = returning.map(({ superblock }) => superblock.deviceId)
-  const next = recordOfStart(record, { missing: gone, back, fills, paths, secrets: record.secrets }, 1)
+  const next = recordOfStart(record, { missing: gone, lagging: [], back, fills, paths, secrets: record.secrets }, 1)
   checkRecord(next)
   if (fills.length > 0) assert.deepEqual(parseControlRecord(encodeControlRecord(next)), next)
   for (const { id, state } of next.devices) {
@@ -274,6 +274,18 @@ test("folders swapped between their paths are the same devices; copies and other
   assert.equal(planOf(swapped).present.length, 3)
   assert.match(refusal([device(1, record), { ...device(1, record), path: "/copy" }]), /\/copy is a copy of another/)
   assert.match(refusal([device(1, record), device(2, record, OTHER_STORE)]), /different stores/)
+})
+
+test("a device that lacks a life of the record's is an old image, unless nobody else holds the names", () => {
+  const record = { ...storeOf(3), generation: 1 + 7 * 2 ** 20 }
+  const at = (n: number, incarnation: number): FolderLook => {
+    const { content, ...look } = device(n, record)
+    if (content.kind !== "device") return assert.fail("a device")
+    const superblock = { ...content.superblock, incarnation: parseIncarnation(incarnation) }
+    return { ...look, content: { ...content, superblock } }
+  }
+  assert.deepEqual(planOf([at(1, 7), at(2, 6), at(3, 8)]).lagging, [idOf(2)])
+  assert.deepEqual(planOf([at(1, 6), at(2, 6), at(3, 6)]).lagging, [])
 })
 
 test("a broken folder counts as missing, and is told; alone it is what is wrong", () => {

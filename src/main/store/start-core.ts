@@ -5,7 +5,7 @@
  * Opens      where more than half of the devices that count (all that the record names and does not say
  *            are out) are here, one that holds names among them; where a device is missing that was
  *            not known to be out, only if no more are missing than the redundancy can spare.
- * Takes back a device that is out, as one that may lack shards.
+ * Takes back a device that is out, or an old image of one, as one that may lack shards.
  * Fills      an empty folder in the place of a missing device: at the missing one's path, or, where as
  *            many are empty as are missing, any on a mount point of its own for one that had its own.
  * Leaves     alone what is not part of the store any more, and an empty folder that was a mount point
@@ -23,6 +23,7 @@ import {
   type ControlChoice,
   type PresentDevice,
 } from "../../device/index.js"
+import { lifeOfGeneration } from "../../coordination/index.js"
 import type { ControlDevice, ControlMember, ControlRecord } from "../../format/control-record.js"
 import type { Superblock } from "../../format/superblock.js"
 import type { FolderLook } from "./look.js"
@@ -49,6 +50,8 @@ export type StartPlan =
       readonly record: ControlRecord
       /** They count, and are here. */
       readonly present: readonly DeviceFolder[]
+      /** Of those: they lack a life that the others have been through, as an old image of a disk does. */
+      readonly lagging: readonly DeviceId[]
       /** They are out, and here: to be looked at before they take part. */
       readonly returning: readonly DeviceFolder[]
       /** They count, and are not here. */
@@ -81,15 +84,30 @@ export function planStart(looks: readonly FolderLook[]): StartPlan {
     const entry = entryOf(folder)
     return entry !== undefined && isCounted(entry) === counted
   }
+  const present = devices.filter(folder => isIn(folder, true))
   return {
     kind: "known",
     record,
-    present: devices.filter(folder => isIn(folder, true)),
+    present,
+    lagging: laggingIn(record, present),
     returning: devices.filter(folder => isIn(folder, false)),
     missing,
     replacements,
     notes: [...notes, ...strangersIn(looks, choice), ...brokenIn(looks)],
   }
+}
+
+/**
+ * Each life makes itself known to the devices that take part before it writes a record, and says of the
+ * others that they are out: a device that counts and has not heard of the record's life was not there.
+ * Empty where nobody else would hold the names.
+ */
+function laggingIn(record: ControlRecord, present: readonly DeviceFolder[]): readonly DeviceId[] {
+  const life = lifeOfGeneration(record.generation)
+  const isLagging = ({ superblock }: DeviceFolder): boolean => superblock.incarnation < life
+  const current = new Set(present.filter(folder => !isLagging(folder)).map(({ superblock }) => superblock.deviceId))
+  if (!record.tablets.every(({ members }) => members.some(({ id }) => current.has(id)))) return []
+  return present.filter(isLagging).map(({ superblock }) => superblock.deviceId)
 }
 
 /** The newest record on these folders; undefined for a new store, or one whose first start was cut off. */

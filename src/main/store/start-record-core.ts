@@ -13,6 +13,8 @@ export interface Fill {
 export interface StartFindings {
   /** They count in the record, and are not here. */
   readonly missing: readonly DeviceId[]
+  /** They count and are here, and have not been through all that the others have. */
+  readonly lagging: readonly DeviceId[]
   /** They are out in the record, here, and work. */
   readonly back: readonly DeviceId[]
   readonly fills: readonly Fill[]
@@ -23,8 +25,9 @@ export interface StartFindings {
 
 /** The record with what a start has found; the same where that is nothing new. */
 export function recordOfStart(record: ControlRecord, found: StartFindings, nowMs: number): ControlRecord {
-  let next = withFills(withoutMissing(record, found.missing, nowMs), found.fills, nowMs)
-  for (const id of found.back) next = markReturning(next, id, nowMs)
+  const gone = [...found.missing, ...found.lagging]
+  let next = withFills(withoutMissing(record, gone, nowMs), found.fills, nowMs)
+  for (const id of [...found.back, ...found.lagging]) next = markReturning(next, id, nowMs)
   if (found.secrets !== next.secrets) next = { ...next, secrets: found.secrets }
   const isMoved = next.devices.some(({ id, pathHint }) => (found.paths.get(id) ?? pathHint) !== pathHint)
   if (!isMoved) return next

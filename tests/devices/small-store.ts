@@ -1,0 +1,91 @@
+/** A bucket of small objects that is written and checked through disks that come and go. */
+import assert from "node:assert/strict"
+import { randomBytes } from "node:crypto"
+import { setTimeout as later } from "node:timers/promises"
+import {
+  CreateBucketCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+} from "@aws-sdk/client-s3"
+import { CREDENTIALS, REGION, type ServerProcess } from "../harness/server.js"
+
+const BUCKET = "survivors"
+const SETTLE_TIMEOUT_MS = 90_000
+const SETTLE_POLL_MS = 250
+
+/** What a store must still have, whatever happened to its disks. */
+export class SmallStore {
+  private readonly bodies = new Map<string, Buffer>()
+
+  constructor(private readonly sizes: readonly number[]) {}
+
+  private clientOf(server: ServerProcess): S3Client {
+    const credentials = { accessKeyId: CREDENTIALS.accessKey, secretAccessKey: CREDENTIALS.secretKey }
+    return new S3Client({
+      ...{ endpoint: server.endpoint, region: REGION, forcePathStyle: true, credentials, maxAttempts: 1 },
+    })
+  }
+
+  async make(server: ServerProcess): Promise<void> {
+    await this.clientOf(server).send(new CreateBucketCommand({ Bucket: BUCKET }))
+    await this.put(server, "first")
+  }
+
+  async put(server: ServerProcess, prefix: string): Promise<void> {
+    const client = this.clientOf(server)
+    for (const size of this.sizes) {
+      const [key, body] = [`${prefix}/${size}`, randomBytes(size)]
+      await client.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: body }))
+      this.bodies.set(key, body)
+    }
+  }
+
+  async remove(server: ServerProcess, prefix: string): Promise<void> {
+    const client = this.clientOf(server)
+    for (const key of [...this.bodies.keys()].filter(each => each.startsWith(`${prefix}/`))) {
+      await client.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: key }))
+      this.bodies.delete(key)
+    }
+  }
+
+  /** Everything is there, nothing else is. */
+  async check(server: ServerProcess): Promise<void> {
+    const client = this.clientOf(server)
+    for (const [key, body] of this.bodies) {
+      const { Body } = await client.send(new GetObjectCommand({ Bucket: BUCKET, Key: key }))
+      assert.deepEqual(Buffer.from((await Body?.transformToByteArray()) ?? []), body, key)
+    }
+    const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket: BUCKET }))
+    assert.deepEqual(
+      Contents.map(({ Key }) => Key),
+      [...this.bodies.keys()].sort(),
+    )
+  }
+}
+
+/** States by folder, as the running store tells them. */
+export async function statesOf(server: ServerProcess): Promise<Map<string, string>> {
+  const { code, stdout, stderr } = await server.hayloft(["device", "list", "--json"])
+  assert.equal(code, 0, stderr)
+  const states = new Map<string, string>()
+  for (const line of stdout.trim().split("\n")) {
+    const device: unknown = JSON.parse(line)
+    if (typeof device !== "object" || device === null || !("path" in device) || !("state" in device)) continue
+    states.set(String(device.path), String(device.state))
+  }
+  return states
+}
+
+/** Waits until every device has all that it should have. */
+export async function settled(server: ServerProcess): Promise<void> {
+  const deadline = performance.now() + SETTLE_TIMEOUT_MS
+  for (;;) {
+    const states = await statesOf(server)
+    if ([...states.values()].every(state => state === "active")) return
+    if (performance.now() > deadline) assert.fail(`not settled: ${JSON.stringify([...states])}`)
+    await later(SETTLE_POLL_MS)
+  }
+}
