@@ -1,41 +1,96 @@
 /**
- * `npm run faults -- [--effects EIO,ENOSPC,torn,hung,late] [--devices 1,3,4] [--stride N]`: tells a story
- * again and again, each time with another call to a disk going wrong. Prints each call after which something
- * was not as promised, and ends with 1 if there was one.
+ * `npm run faults -- [--part calls,rot,process] [--devices 1,3,4] …`: the long forms of the fault sweeps. Prints
+ * what was not as promised, closes with `N passed, N failed`, and ends with 1 if anything failed.
+ *
+ *   calls    [--effects EIO,ENOSPC,torn,hung,late] [--stride N]: a story is told again and again, each time
+ *            with another call to a disk going wrong
+ *   rot      [--cases N] [--seed N]: places in real files are damaged, one at a time, and everything is read
+ *   process  [--stride N]: a real server's file calls fail one by one, LMDB's among them
  */
 import { parseArgs } from "node:util"
+import { sweepNative } from "./process.js"
+import { describeFindings, sweepRot, type RotSweep } from "./rot.js"
+import { ROT_TARGETS } from "./rot-plan.js"
+import { missingForShim } from "./shim.js"
 import { shown } from "./story.js"
 import { describeSite, EFFECTS, sitesOf, sweepOne, sweeps, type EffectName } from "./sweep.js"
 
 const { values } = parseArgs({
   options: {
+    part: { type: "string", default: "calls,rot,process" },
     effects: { type: "string", default: Object.keys(EFFECTS).join() },
     devices: { type: "string", default: "1,3,4" },
     stride: { type: "string", default: "1" },
+    cases: { type: "string", default: "1000" },
+    seed: { type: "string", default: "1" },
   },
 })
-
-const isEffect = (name: string): name is EffectName => name in EFFECTS
-const effects = values.effects.split(",").filter(isEffect)
+const devices = values.devices.split(",").map(Number)
 const stride = Number(values.stride)
 
+const say = (line: string): void => void process.stdout.write(`${line}\n`)
 let told = 0
 let failed = 0
-let at = 0
-for (const options of sweeps(effects, values.devices.split(",").map(Number))) {
-  const before = { told, failed }
-  for (const site of await sitesOf(options)) {
-    at += 1
-    if (at % stride !== 0) continue
-    told += 1
-    await sweepOne(options, site.nth).catch((error: unknown) => {
-      failed += 1
-      process.stdout.write(`not ok  ${describeSite(options, site)}\n        ${shown(error).split("\n")[0]}\n`)
+
+function fault(what: string): void {
+  failed += 1
+  say(`not ok  ${what}`)
+}
+
+async function calls(): Promise<void> {
+  const isEffect = (name: string): name is EffectName => name in EFFECTS
+  let at = 0
+  for (const options of sweeps(values.effects.split(",").filter(isEffect), devices)) {
+    const before = { told, failed }
+    for (const site of await sitesOf(options)) {
+      at += 1
+      if (at % stride !== 0) continue
+      told += 1
+      await sweepOne(options, site.nth).catch((error: unknown) =>
+        fault(`${describeSite(options, site)}\n        ${shown(error).split("\n")[0]}`),
+      )
+    }
+    const { bay, calls: kinds, effect, when } = options
+    const count = `${told - before.told} calls, ${failed - before.failed} failed`
+    say(`${effect} in ${kinds} of the ${when} on ${bay} of ${options.devices}: ${count}`)
+  }
+}
+
+async function rot(): Promise<void> {
+  const [seed, cases] = [Number(values.seed), Number(values.cases)]
+  // At rest each case costs a start; damage under a running store costs a read.
+  const all = ROT_TARGETS.flatMap((target): RotSweep[] => [
+    { mode: "running", target, seed, count: cases },
+    { mode: "rest", target, seed, count: Math.ceil(cases / 5) },
+  ])
+  for (const count of devices) {
+    await sweepRot(count, all, ({ mode, target }, findings) => {
+      told += findings.cases
+      for (const wrong of findings.wrong) fault(wrong)
+      for (const absent of findings.absent) {
+        if (target === "base") say(`known   ${absent.slice(0, 200)}`)
+        else fault(absent)
+      }
+      say(`${target} rots (${mode}) on ${count}: ${describeFindings(findings)}`)
     })
   }
-  const { devices, bay, calls, effect, when } = options
-  const count = `${told - before.told} calls, ${failed - before.failed} failed`
-  process.stdout.write(`${effect} in ${calls} of the ${when} on ${bay} of ${devices}: ${count}\n`)
 }
-process.stdout.write(`${told - failed} passed, ${failed} failed\n`)
+
+async function native(): Promise<void> {
+  const missing = await missingForShim()
+  if (missing !== undefined) return say(`skipped: the process part needs LD_PRELOAD and cc: ${missing}`)
+  for await (const { what, outcome } of sweepNative(stride)) {
+    told += 1
+    for (const wrong of outcome.wrong) fault(`${what}: ${wrong}`)
+    say(`${what}: ${outcome.acknowledged} acknowledged, ${outcome.refused} refused`)
+  }
+}
+
+const PARTS: Readonly<Record<string, () => Promise<void>>> = { calls, rot, process: native }
+for (const name of values.part.split(",")) {
+  const part = PARTS[name]
+  if (part === undefined) throw new Error(`no part "${name}"; there are: ${Object.keys(PARTS).join(", ")}`)
+  await part()
+}
+say(`${told - failed} passed, ${failed} failed`)
 process.exitCode = failed > 0 ? 1 : 0

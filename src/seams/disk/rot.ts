@@ -36,7 +36,8 @@ export function rotOnce(
     bytes[at] = (bytes[at] ?? 0) ^ (1 << bit)
     return `bit ${bit} of byte ${at} flipped`
   }
-  const before = bytes.slice()
+  // Not `slice`: of a Buffer that is no copy.
+  const before = Uint8Array.from(bytes)
   const sector = Math.floor(at / SECTOR_BYTES)
   const place = sectorAt(bytes, sector)
   const other = Math.floor((fromBytes + random.below(toBytes - fromBytes)) / SECTOR_BYTES)

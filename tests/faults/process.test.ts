@@ -1,0 +1,65 @@
+/** What a real server makes of file calls that fail, natively in LMDB too. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { tellProcessStory, type ProcessStory } from "./process.js"
+import { missingForShim } from "./shim.js"
+
+const missing = await missingForShim()
+const skip = missing === undefined ? false : `needs LD_PRELOAD and cc: ${missing}`
+const disk = (folders: readonly string[], number: number): string => folders[number - 1] ?? "none"
+
+const STORIES: Readonly<Record<string, ProcessStory>> = {
+  "LMDB cannot write at the last checkpoint: the log has it all": {
+    folders: 1,
+    ending: "stop",
+    rules: all => [{ prefix: `${disk(all, 1)}/base/`, calls: ["write"], nth: 1, forEver: true, how: { errno: "EIO" } }],
+  },
+  "LMDB's sync fails at the last checkpoint": {
+    folders: 1,
+    ending: "stop",
+    rules: all => [{ prefix: `${disk(all, 1)}/base/`, calls: ["fdatasync", "fsync"], nth: 1, how: { errno: "EIO" } }],
+  },
+  "LMDB's write is torn at the last checkpoint": {
+    folders: 1,
+    ending: "stop",
+    rules: all => [{ prefix: `${disk(all, 1)}/base/`, calls: ["write"], nth: 2, how: { keptBytes: 100 } }],
+  },
+  "the process dies in the middle of LMDB's commit": {
+    folders: 1,
+    ending: "stop",
+    rules: all => [{ prefix: `${disk(all, 1)}/base/`, calls: ["write"], nth: 3, how: { kill: true } }],
+  },
+  "the log of one of three disks fails": {
+    folders: 3,
+    ending: "kill",
+    rules: all => [{ prefix: `${disk(all, 2)}/log/`, calls: ["write"], nth: 2, how: { errno: "EIO" } }],
+  },
+  "volumes of one of three disks rot as they are read": {
+    folders: 3,
+    ending: "kill",
+    rules: all => [
+      { prefix: `${disk(all, 1)}/volumes/`, calls: ["read"], nth: 1, forEver: true, how: { flippedBit: 12_345 } },
+    ],
+  },
+  "volumes of one of three disks are full": {
+    folders: 3,
+    ending: "stop",
+    rules: all => [
+      { prefix: `${disk(all, 3)}/volumes/`, calls: ["write", "open"], nth: 1, forEver: true, how: { errno: "ENOSPC" } },
+    ],
+  },
+  "the process has no file handles for a while": {
+    folders: 1,
+    ending: "kill",
+    rules: all => [{ prefix: `${disk(all, 1)}/`, calls: ["open"], nth: 1, how: { errno: "EMFILE" } }],
+  },
+}
+
+for (const [what, story] of Object.entries(STORIES)) {
+  test(what, { skip }, async () => {
+    const { wrong, acknowledged, hits } = await tellProcessStory(story)
+    assert.deepEqual(wrong, [])
+    assert.ok(acknowledged >= 8, `${acknowledged} writes were acknowledged`)
+    assert.ok(hits.length > 0, "a call was hit")
+  })
+}

@@ -1,0 +1,159 @@
+/**
+ * Faults under a real server: a process whose file calls are bent by the preload shim, those of LMDB too.
+ * A few objects go in, calls go wrong, the server ends in one way or another, and the next one, on files that
+ * behave again, must show everything that was acknowledged.
+ */
+import { createHash } from "node:crypto"
+import type { Client } from "../../conformance/client.js"
+import { bodyBytes } from "../../sim/world/bodies.js"
+import { dataFolders, withFolder } from "../harness/folders.js"
+import { ServerProcess } from "../harness/server.js"
+import { Shim, type ShimHit, type ShimRule } from "./shim.js"
+
+const BUCKET = "faults"
+/** Inline, one shard each, several sub-blocks. */
+const SIZES = [100, 3_000, 20_000, 300_000]
+/** What a client may be told: try again, no room, or a failure of ours that is no wrong answer. */
+const REFUSALS = new Set([500, 503, 507])
+
+export interface ProcessStory {
+  readonly folders: number
+  /** How the server under faults ends. A stop makes a last checkpoint. */
+  readonly ending: "stop" | "kill"
+  /** Bent from the middle of the story on; paths begin with the folder of that disk. */
+  rules(folders: readonly string[]): readonly ShimRule[]
+}
+
+export interface ProcessOutcome {
+  readonly hits: readonly ShimHit[]
+  readonly acknowledged: number
+  readonly refused: number
+  /** Of the requests after the first that was refused. */
+  readonly acknowledgedLater: number
+  /** What was not as promised, in words. */
+  readonly wrong: readonly string[]
+}
+
+class Objects {
+  /** What a read may show, by key; the last is acknowledged, those before it may be what is there. */
+  private readonly allowed = new Map<string, (Buffer | undefined)[]>()
+  private count = 0
+  acknowledged = 0
+  refused = 0
+  acknowledgedLater = 0
+  readonly wrong: string[] = []
+
+  async put(client: Client, key: string): Promise<void> {
+    this.count += 1
+    const body = bodyBytes(`w${this.count}`, SIZES[this.count % SIZES.length] ?? 100)
+    const response = await client.call("PUT", { bucket: BUCKET, key, body }).catch(() => undefined)
+    this.take(key, body, response?.status)
+  }
+
+  async remove(client: Client, key: string): Promise<void> {
+    const response = await client.call("DELETE", { bucket: BUCKET, key }).catch(() => undefined)
+    this.take(key, undefined, response?.status)
+  }
+
+  private take(key: string, body: Buffer | undefined, status: number | undefined): void {
+    if (status !== undefined && status < 300) {
+      this.allowed.set(key, [body])
+      this.acknowledged += 1
+      if (this.refused > 0) this.acknowledgedLater += 1
+      return
+    }
+    this.refused += 1
+    // A failure does not say that nothing happened.
+    this.allowed.set(key, [...(this.allowed.get(key) ?? [undefined]), body])
+    if (status !== undefined && !REFUSALS.has(status)) this.wrong.push(`a write of ${key} was answered with ${status}`)
+  }
+
+  /** `mayFail`: the only disk is what fails, so that a reader may be told to come again. */
+  async readAll(client: Client, when: string, mayFail = false): Promise<void> {
+    for (const [key, allowed] of this.allowed) {
+      const { status, body } = await client.call("GET", { bucket: BUCKET, key })
+      if (mayFail && REFUSALS.has(status)) continue
+      const isRight =
+        status === 404
+          ? allowed.includes(undefined)
+          : status === 200 && allowed.some(each => each && Buffer.compare(each, body) === 0)
+      if (!isRight) this.wrong.push(`${when}, ${key} reads ${status} with ${body.length} bytes, ${digest(body)}`)
+    }
+  }
+}
+
+const digest = (bytes: Uint8Array): string => createHash("md5").update(bytes).digest("hex")
+
+/** Never throws for what the server did wrong. */
+export function tellProcessStory({ folders, ending, rules }: ProcessStory): Promise<ProcessOutcome> {
+  return withFolder(async folder => {
+    const shim = await Shim.build(folder)
+    shim.set([])
+    const disks = dataFolders(folder, folders)
+    const server = await ServerProcess.start({ folders: disks, env: shim.env })
+    try {
+      const client = server.client()
+      const objects = new Objects()
+      const made = await client.call("PUT", { bucket: BUCKET })
+      if (made.status !== 200) throw new Error(`the bucket could not be made: ${made.status} ${made.text}`)
+      for (let i = 0; i < 8; i += 1) await objects.put(client, `key-${i}`)
+      shim.set(rules(disks))
+      for (let i = 0; i < 12; i += 1) {
+        if (i % 5 === 4) await objects.remove(client, `key-${i % 7}`)
+        else await objects.put(client, `key-${(i * 3) % 10}`)
+      }
+      await objects.readAll(client, "while files fail", folders === 1)
+      if (ending === "kill") await server.kill()
+      else await server.stop()
+      const hits = shim.hits()
+      shim.set([])
+      await server.launch()
+      await objects.readAll(server.client(), "after the next start")
+      await objects.put(server.client(), "last")
+      await objects.readAll(server.client(), "after the last write")
+      const { acknowledged, refused, acknowledgedLater, wrong } = objects
+      return { hits, acknowledged, refused, acknowledgedLater, wrong }
+    } catch (error) {
+      throw new Error(`the server said:\n${server.log}`, { cause: error })
+    } finally {
+      await server.kill()
+    }
+  })
+}
+
+/** Kinds of calls and what becomes of them: each is let go wrong at the first call, the second, … until there is none. */
+const NATIVE: readonly {
+  readonly what: string
+  readonly rule: Omit<ShimRule, "prefix" | "nth">
+  readonly part: string
+}[] = [
+  { what: "LMDB's write fails", part: "base", rule: { calls: ["write"], how: { errno: "EIO" } } },
+  { what: "LMDB's write finds no room", part: "base", rule: { calls: ["write"], how: { errno: "ENOSPC" } } },
+  { what: "LMDB's write is torn", part: "base", rule: { calls: ["write"], how: { keptBytes: 700 } } },
+  { what: "LMDB's sync fails", part: "base", rule: { calls: ["fsync", "fdatasync"], how: { errno: "EIO" } } },
+  { what: "the process dies at LMDB's write", part: "base", rule: { calls: ["write"], how: { kill: true } } },
+  { what: "the process dies at LMDB's sync", part: "base", rule: { calls: ["fdatasync"], how: { kill: true } } },
+  { what: "a write fails", part: "log", rule: { calls: ["write"], how: { errno: "EIO" } } },
+  { what: "a write fails", part: "volumes", rule: { calls: ["write"], how: { errno: "EIO" } } },
+  { what: "a rename fails", part: "", rule: { calls: ["rename"], how: { errno: "EIO" } } },
+  { what: "an open fails", part: "", rule: { calls: ["open"], how: { errno: "EMFILE" } } },
+]
+const NTH_MAX = 200
+
+export interface NativeCase {
+  readonly what: string
+  readonly outcome: ProcessOutcome
+}
+
+export async function* sweepNative(stride: number): AsyncGenerator<NativeCase> {
+  for (const folders of [1, 3]) {
+    for (const { what, rule, part } of NATIVE) {
+      for (let nth = 1; nth <= NTH_MAX; nth += stride) {
+        const rules = (disks: readonly string[]) => [{ ...rule, prefix: `${disks[0] ?? ""}/${part}`, nth }]
+        const outcome = await tellProcessStory({ folders, ending: "stop", rules })
+        if (outcome.hits.length === 0) break
+        yield { what: `${what} (${part || "anywhere"}, call ${nth}, ${folders} folder(s))`, outcome }
+      }
+    }
+  }
+}
