@@ -9,6 +9,7 @@ import { isFailure } from "../base/failures.js"
 import type { DeviceId, RowKey, VolumeId } from "../base/ids.js"
 import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
 import { decodeNeedlePlace } from "../format/needle.js"
+import type { VolumePosition } from "../format/volume.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { VolumeDamage } from "./contract.js"
 import { isUnreadable, listVolumes, VolumeFiles } from "./files.js"
@@ -93,7 +94,8 @@ export interface IndexDifference {
 
 /**
  * Holds an index (its rows in any order) against the volumes. The differences, written, make it right.
- * Throws `deviceFailed`, and what the index throws.
+ * Needles that were written or removed behind `contained`, which the next start brings to the index, are
+ * left out. Throws `deviceFailed`, and what the index throws.
  */
 export async function* compareIndex(
   disk: Disk,
@@ -101,16 +103,21 @@ export async function* compareIndex(
   index: Iterable<readonly [RowKey, Uint8Array]> | AsyncIterable<readonly [RowKey, Uint8Array]>,
   signal: AbortSignal,
   onProgress: (progress: FsckProgress) => void = () => undefined,
+  contained?: VolumePosition,
 ): AsyncGenerator<IndexDifference, void> {
   const expected = new Map<RowKey, Uint8Array>()
+  const later = new Set<RowKey>()
   for await (const event of walkAll(disk, home, signal, onProgress)) {
     if (event.kind !== "needle" || event.needle.header.kind === "payload") continue
     const { key, value } = indexWrite(event.needle.header, event.needle.place)
+    if (contained !== undefined && isBehind(event.needle.place, contained)) later.add(key)
     if (value === undefined) expected.delete(key)
     else expected.set(key, value)
   }
+  for (const key of later) expected.delete(key)
   for await (const [key, found] of index) {
     if (signal.aborted) return
+    if (later.has(key)) continue
     const value = expected.get(key)
     expected.delete(key)
     const isRight = value !== undefined && isSamePlace(placeIn(found), decodeNeedlePlace(value))
@@ -118,6 +125,9 @@ export async function* compareIndex(
   }
   for (const [key, value] of expected) yield { key, found: undefined, expected: value }
 }
+
+const isBehind = ({ volume, offsetBytes }: NeedlePlace, position: VolumePosition): boolean =>
+  volume > position.volumeId || (volume === position.volumeId && offsetBytes >= position.offsetBytes)
 
 function placeIn(value: Uint8Array): NeedlePlace | undefined {
   try {

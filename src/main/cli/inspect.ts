@@ -170,7 +170,7 @@ function groupFinding({ header, inChain, damage }: Extract<VolumeItem, { kind: "
   }
 }
 
-function needleFields(header: NeedleHeader): Finding["fields"] {
+export function needleFields(header: NeedleHeader): Finding["fields"] {
   if (header.kind === "payload") {
     return { kind: "payload", family: header.family, row: hexOfKey(header.key), bodyBytes: header.bodyBytes }
   }

@@ -10,6 +10,7 @@ import { AdminCommands, type AdminCommandOptions } from "./admin-commands.js"
 import { copyCommand, type CopyOptions } from "./copy-command.js"
 import { envCommand, type EnvOptions } from "./env-command.js"
 import { CliError, EXIT_CODES, exitOf, messageOf } from "./exit-codes.js"
+import { fsckCommand } from "./fsck-command.js"
 import { rebuildIndexCommand } from "./index-command.js"
 import { inspectCommand } from "./inspect-command.js"
 import type { CliIo } from "./io.js"
@@ -108,7 +109,7 @@ function addBucketCommands(program: Command, admin: (options: AdminCommandOption
     .action((name: string, options: AdminCommandOptions) => admin(options).removeBucket(name))
 }
 
-function addLocalCommands(program: Command, io: CliIo): void {
+function addLocalCommands(program: Command, io: CliIo, signal: AbortSignal): void {
   withStore(program.command("env"))
     .description(`the root credentials as shell exports: eval "$(hayloft env)"`)
     .option("--admin", "the admin API's address and token too")
@@ -120,6 +121,12 @@ function addLocalCommands(program: Command, io: CliIo): void {
     )
     .argument("<FILE>")
     .action((file: string, options: OutputOptions) => inspectCommand(io, file, options))
+  withJson(volume.command("fsck"))
+    .description(
+      "verify all volumes of a data folder whose store is stopped, and the index of needles against them; changes nothing",
+    )
+    .argument("<FOLDER>")
+    .action((folder: string, options: OutputOptions) => fsckCommand(io, folder, options, signal))
   withJson(volume.command("rebuild-index"))
     .description(
       "forget the index of needles of a data folder whose store is stopped; the next start makes it anew from the volumes",
@@ -155,7 +162,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
     .allowExcessArguments(false)
     .action((options: Readonly<Record<string, unknown>>) => serveCommand(io, options, signal))
   addStatusCommand(program, store)
-  addLocalCommands(program, io)
+  addLocalCommands(program, io, signal)
   addDeviceCommands(program, store, options => new StoppedCommands(io, options))
   addRedundancyCommands(program, store)
   addWorkCommands(program, store)
