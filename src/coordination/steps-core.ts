@@ -2,10 +2,22 @@
  * Changing the control record, decided: by which steps, under which generation, and accepted by whom.
  *
  * Counted are the devices that a record names and does not say are out. A change takes effect once at
- * least half of the devices that counted before it have accepted it; a store opens where more than half
- * of those that its record counts are there (`device/control-core`). Both meet in one device as long as
- * a step adds or takes away one counted device at most: that is why a change that does more is made in
- * several steps. `truth.test.ts` goes through every way in which few devices can fail in between.
+ * least half of the devices that counted before it have accepted it, and the store opens where more than
+ * half of those that its newest record counts are here.
+ *
+ * Why no start opens a truth that was left behind:
+ * 1. A step counts one device in or out at most. So more than half of those that count before it and
+ *    more than half of those that count after it always have a device in common.
+ * 2. What took effect lies on half of those that counted before it; whoever opens the record before has
+ *    more than half of them, and so meets it on one of them, or something newer still.
+ * 3. What was tried in vain (fewer accepted it) may come to light again. Within a life nothing else is
+ *    tried before the record in force has been written anew, on half of those that count in it and half
+ *    of those that count in what was tried: whoever could open that meets the newer one.
+ * 4. Each life takes a number above all that more than half of the counted devices have seen, tells it
+ *    to them, and writes the record anew under it. By 1 whoever could open what an earlier life tried in
+ *    vain meets that newer one; and no two lives write under one number.
+ * `truth.test.ts` goes through what can happen to few devices with the functions below, and finds two
+ * truths as soon as one of these rules is left out.
  */
 import { assert } from "../base/assert.js"
 import { fail } from "../base/failures.js"

@@ -22,7 +22,7 @@ import { xxh64 } from "../base/xxh64.js"
 export interface Superblock {
   readonly storeId: StoreId
   readonly deviceId: DeviceId
-  /** Grows by one with each start of a process on the device. */
+  /** Of the last process on the device; each is above all before. */
   readonly incarnation: Incarnation
   /** Milliseconds since 1970, by the wall clock of the machine that made the device. */
   readonly createdMs: number
