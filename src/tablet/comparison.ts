@@ -98,6 +98,8 @@ export class MemberComparison {
     this.start = rowKeyOf("")
     this.rows = 0
     this.digests = new Map(ids.map(id => [id, 0n]))
+    this.counts.clear()
+    this.kept.length = 0
   }
 
   private compare(family: Family, parts: readonly Part[]): void {
