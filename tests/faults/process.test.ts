@@ -45,7 +45,7 @@ const STORIES: Readonly<Record<string, ProcessStory>> = {
     folders: 3,
     ending: "stop",
     rules: all => [
-      { prefix: `${disk(all, 3)}/volumes/`, calls: ["write", "open"], nth: 1, forEver: true, how: { errno: "ENOSPC" } },
+      { prefix: `${disk(all, 3)}/volumes/`, calls: ["write"], nth: 1, forEver: true, how: { errno: "ENOSPC" } },
     ],
   },
   "the process has no file handles for a while": {
