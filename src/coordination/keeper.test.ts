@@ -2,6 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure, type Failure } from "../base/failures.js"
 import { parseIncarnation, type DeviceId } from "../base/ids.js"
+import { KIB } from "../base/limits.js"
 import { CALL_LIMITS, queuedDisk, readControlRecord, writeControlRecord } from "../device/index.js"
 import type { ControlRecord } from "../format/control-record.js"
 import { SimClock } from "../seams/clock/sim.js"
@@ -155,6 +156,19 @@ test("a device that hangs delays a change by the timeout of a call, and is told"
   const begunMs = clock.monotonicMs()
   await clock.runUntil(keeper.change("out", before => withState(before, 2, "out")))
   assert.equal(clock.monotonicMs(), begunMs, "nobody waits for a device that goes out")
+})
+
+test("a device without a free byte takes the record in the place of a part of its ballast", async () => {
+  const { keeper, sim, onDisk } = await kept(1)
+  const disk = sim(1).boot()
+  await disk.makeFolder("/d1/ballast")
+  const ballast = await disk.open("/d1/ballast/000001", "create")
+  await ballast.write([new Uint8Array(64 * KIB)], 0)
+  await ballast.close()
+  sim(1).capacityBytes = sim(1).medium.usedBytes
+  const record = await keeper.change("region", inRegion("x"))
+  assert.deepEqual(await onDisk(1), record)
+  assert.deepEqual(sim(1).medium.namesIn("/d1/ballast"), [])
 })
 
 test("stopped: what is under way ends, and nothing more is changed", async () => {

@@ -11,7 +11,7 @@
  */
 import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
 import type { DeviceId, Incarnation } from "../base/ids.js"
-import { countedIds, writeControlRecord } from "../device/index.js"
+import { countedIds, withBallast, writeControlRecord } from "../device/index.js"
 import type { ControlRecord } from "../format/control-record.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
@@ -21,7 +21,7 @@ import { hasTakenEffect, nextGeneration, stepsBetween } from "./steps-core.js"
 /** A device that this process holds open. */
 export interface KeptFolder {
   readonly id: DeviceId
-  /** Ends every call in bounded time, and makes room for small files on a full device. */
+  /** Ends every call in bounded time. */
   readonly disk: Disk
   readonly path: string
 }
@@ -161,7 +161,7 @@ export class Keeper {
 
   #write({ id, disk, path }: KeptFolder, record: ControlRecord): Promise<void> {
     const earlier = this.#writes.get(id) ?? Promise.resolve()
-    const write = earlier.then(() => writeControlRecord(disk, path, record))
+    const write = earlier.then(() => withBallast(disk, path, () => writeControlRecord(disk, path, record)))
     const ended = write.catch(() => undefined)
     this.#writes.set(id, ended)
     return write
