@@ -16,13 +16,24 @@ import type { CrashState, Disk, DiskRecord } from "../../src/seams/disk/index.js
 import type { Random } from "../../src/seams/random/contract.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { VolumeScanSource } from "../../src/volume/checkpoint-source.js"
-import type { Needle, Volumes } from "../../src/volume/contract.js"
+import { Compaction } from "../../src/volume/compaction.js"
+import type { KeptVolumes, Needle, NeedleId, Volumes } from "../../src/volume/contract.js"
 import { deviceHome, MapRows, needleIdFor, needleOf } from "../../src/volume/fixtures.js"
-import { VOLUME_LIMITS } from "../../src/volume/limits.js"
+import { COMPACTION_LIMITS, VOLUME_LIMITS } from "../../src/volume/limits.js"
+import type { VolumeUpkeep } from "../../src/volume/upkeep.js"
 import { openVolumes } from "../../src/volume/volumes.js"
 
 export const LIMITS = { ...VOLUME_LIMITS, volumeBytesMax: 96 * KIB, groupBytesMax: 40 * KIB }
 const BODY_BYTES_MAX = 141 * 64
+/** Small enough that a few needles are worth it. */
+const COMPACTION = {
+  ...COMPACTION_LIMITS,
+  deadBytesMin: 8 * KIB,
+  copyBytes: 12 * KIB,
+  stepNeedlesMax: 30,
+  stepRowsMax: 40,
+  quietMs: 0,
+}
 
 /** One needle of the run. Moments are numbers of events of the record; Infinity: never. */
 export interface Issued {
@@ -49,6 +60,8 @@ export interface Run {
   readonly checkpoints: readonly Checkpoint[]
   readonly lives: number
   readonly killedInFlight: number
+  /** Volumes that compaction removed. */
+  readonly removed: number
 }
 
 export interface Planted {
@@ -56,13 +69,17 @@ export interface Planted {
   readonly disk?: (disk: Disk) => Disk
   readonly needle?: (needle: Needle) => Needle
   readonly mark?: (mark: Uint8Array) => Uint8Array
+  /** Volumes are compacted in the script. */
+  readonly compacts?: boolean
+  /** Bends what compaction may do, before it begins. */
+  readonly upkeep?: (upkeep: VolumeUpkeep) => void
   /** Stands for the recovery that is judged. */
   readonly recover?: Recover
 }
 
 export interface Recovered {
   readonly rows: MapRows
-  readonly volumes: Volumes
+  readonly volumes: KeptVolumes
 }
 export type Recover = (disk: Disk, base: Checkpoint, life: number) => Promise<Recovered>
 
@@ -111,7 +128,9 @@ class Script {
   private life = 0
   private lastNumber = 0
   private killedInFlight = 0
+  private removed = 0
   private current: Recovered | undefined
+  private compaction: Compaction | undefined
 
   constructor(
     private readonly random: Random,
@@ -126,6 +145,9 @@ class Script {
   async begin(): Promise<void> {
     this.life += 1
     this.current = await recoverReal(this.disk(), must(this.checkpoints.at(-1), "there is a first base"), this.life)
+    const { upkeep } = this.current.volumes
+    this.planted.upkeep?.(upkeep)
+    this.compaction = compactionOf(this.current)
   }
 
   record(): void {
@@ -140,26 +162,28 @@ class Script {
   }
 
   run(): Run {
-    const { issued, checkpoints, life, killedInFlight } = this
-    return { record: must(this.recording, "recorded"), issued, checkpoints, lives: life, killedInFlight }
+    const { issued, checkpoints, life, killedInFlight, removed } = this
+    return { record: must(this.recording, "recorded"), issued, checkpoints, lives: life, killedInFlight, removed }
   }
 
   async step(): Promise<void> {
-    const dice = this.random.below(20)
+    const dice = this.random.below(this.planted.compacts === true ? 32 : 20)
     if (dice < 9) await Promise.all(this.appendSome())
     else if (dice < 11) await this.appendAgain()
     else if (dice < 14) await this.remove()
     else if (dice < 16) await this.checkpoint()
     else if (dice < 17) await this.restart()
     else if (dice < 18) await this.failWrite()
-    else await this.killInFlight()
+    else if (dice < 20) await this.killInFlight()
+    else if (dice < 28) await this.compact(1 + this.random.below(12))
+    else await Promise.all([this.compact(8), this.remove(), ...this.appendSome()])
   }
 
   private get now(): number {
     return this.recording?.events.length ?? 0
   }
 
-  private get volumes(): Volumes {
+  private get volumes(): KeptVolumes {
     return must(this.current, "a life has begun").volumes
   }
 
@@ -205,9 +229,18 @@ class Script {
     const base = must(this.checkpoints.at(-1), "there is a first base")
     const source = new VolumeScanSource(this.sim.boot(), deviceHome(this.life), this.volumes.durable())
     const rows = copyOf(base.rows)
+    const upTo = this.volumes.durable()
     for await (const write of source.collect(base.mark)) rows.apply([write])
     const mark = this.planted.mark?.(source.markAfter()) ?? source.markAfter()
     this.checkpoints.push({ at: this.now, mark, rows })
+    this.volumes.contained(upTo)
+  }
+
+  private async compact(steps: number): Promise<void> {
+    const before = this.sim.medium.namesIn("/device/volumes")
+    for (let step = 0; step < steps; step += 1) await this.compaction?.step(NEVER_ABORTED)
+    const after = new Set(this.sim.medium.namesIn("/device/volumes"))
+    this.removed += before.filter(name => !after.has(name)).length
   }
 
   private async restart(): Promise<void> {
@@ -239,6 +272,7 @@ class Script {
   private async killInFlight(): Promise<void> {
     const unsure = this.issued.length
     for (const append of this.appendSome()) append.catch(() => undefined)
+    if (this.planted.compacts === true) void this.compact(1 + this.random.below(12))
     for (let turns = this.random.below(4); turns > 0; turns -= 1) await new Promise(resolve => setImmediate(resolve))
     const flying = this.issued.slice(unsure)
     if (flying.some(({ ackedAt }) => ackedAt === Infinity)) this.killedInFlight += 1
@@ -257,11 +291,20 @@ class Script {
   }
 }
 
+const NEVER_ABORTED = new AbortController().signal
+const CLOCK = { wallMs: () => 0, monotonicMs: () => 0, sleep: () => Promise.resolve() }
+const rot = (id: NeedleId): void => {
+  throw new Error(`needle ${parseInt(id.uploadId, 16)} is rotten`)
+}
+const compactionOf = ({ volumes }: Recovered): Compaction =>
+  new Compaction("compaction", volumes.upkeep, CLOCK, rot, COMPACTION)
+
 const NEVER = { ackedAt: Infinity, lostAt: Infinity, removeIssuedAt: Infinity, removeAckedAt: Infinity }
 
 export interface Finding {
   readonly check:
-    "acknowledged" | "removed" | "unknown" | "unreadable" | "bytes" | "damage" | "rebuild" | "repeated" | "failed"
+    | ("acknowledged" | "removed" | "unknown" | "unreadable" | "bytes" | "damage")
+    | ("rebuild" | "repeated" | "space" | "failed")
   readonly details: string
 }
 
@@ -356,4 +399,39 @@ async function judgeRepeated(
     if (finding !== undefined) return finding
   }
   return undefined
+}
+
+/**
+ * Lets compaction and checkpoints do all that they find to do on a recovered disk: what was due is still
+ * there and right, and the space of the rest has come back.
+ */
+export async function judgeSpace(run: Run, state: CrashState): Promise<Finding | undefined> {
+  const moment = state.eventsBefore
+  const base = must(run.checkpoints.filter(({ at }) => at <= moment).at(-1), "there is a first base")
+  const sim = new SimDisk(state.medium)
+  const found = await recoverReal(sim.boot(), base, run.lives + 1)
+  const compaction = compactionOf(found)
+  const collected = copyOf(base.rows)
+  let { mark } = base
+  for (let [steps, idle] = [0, 0]; idle < 4; steps += 1) {
+    if (steps > 2000) return { check: "space", details: `no end: ${compaction.progress()}` }
+    idle = (await compaction.step(NEVER_ABORTED)) === "busy" ? 0 : idle + 1
+    if (idle === 0) continue
+    const upTo = found.volumes.durable()
+    const source = new VolumeScanSource(sim.boot(), deviceHome(run.lives + 1), upTo)
+    for await (const write of source.collect(mark)) collected.apply([write])
+    mark = source.markAfter()
+    found.volumes.contained(upTo)
+  }
+  const { volumes, writtenBytes, livingBytes = 0 } = found.volumes.usage()
+  const pages = volumes + found.rows.rows.size / 8 + writtenBytes / COMPACTION.copyBytes
+  const allowed = 0.25 * writtenBytes + volumes * COMPACTION.deadBytesMin + pages * 4 * KIB
+  if (writtenBytes - livingBytes > allowed) return { check: "space", details: `${livingBytes} of ${writtenBytes} live` }
+  const again = await recoverReal(sim.boot(), { at: 0, mark, rows: collected }, run.lives + 2)
+  return (
+    (await judgeNeedles(run, moment, found)) ??
+    (await judgeNeedles(run, moment, again)) ??
+    (await judgeRebuild(sim, again)) ??
+    judgeDamage(again.volumes)
+  )
 }

@@ -19,13 +19,16 @@ import { listVolumes, volumePath } from "../../src/volume/files.js"
 import type { IndexWrite } from "../../src/volume/index-writes.js"
 import { indexWrite } from "../../src/volume/index-writes.js"
 import { scanVolumes } from "../../src/volume/scan.js"
-import { judge, play, recoverReal } from "./volume-harness.js"
+import { judge, judgeSpace, play, recoverReal } from "./volume-harness.js"
 import type { Finding, Planted, Recover, Run } from "./volume-harness.js"
 
 const RUNS = Number(process.env["VOLUME_CRASH_RUNS"] ?? 6)
 const STEPS = 16
 /** One state in so many is also gone on from, and its recovery cut. */
 const DEEP_EVERY = 25
+const COMPACTING_STEPS = 40
+/** One in so many is compacted to the end. */
+const SPACE_EVERY = 60
 
 interface Outcome {
   readonly states: number
@@ -58,6 +61,26 @@ test("no power cut loses, invents, revives or damages a needle, and the index is
   assert.ok(killedInFlight > RUNS / 2, `only ${killedInFlight} processes died with a write under way`)
 })
 
+test("the same while volumes are compacted: cut at every call, killed at any; and the space comes back in the end", async () => {
+  const random = new SimRandom(3)
+  let [states, spaces, removed] = [0, 0, 0]
+  for (let seed = 1; seed <= RUNS / 2; seed += 1) {
+    const run = await play(seed, COMPACTING_STEPS, { compacts: true })
+    removed += run.removed
+    for (const state of crashStates(run.record, { window: 3, subsetsMax: 2, tearsMax: 1, random })) {
+      const where = `seed ${seed}, event ${state.eventsBefore}: ${state.what}`
+      states += 1
+      assert.deepEqual(await judge(run, state, recoverReal), undefined, where)
+      if (states % SPACE_EVERY !== 0) continue
+      spaces += 1
+      assert.deepEqual(await judgeSpace(run, state), undefined, where)
+    }
+  }
+  assert.ok(states > 100 * RUNS, `only ${states} states`)
+  assert.ok(spaces > RUNS, `only ${spaces} were compacted to the end`)
+  assert.ok(removed > RUNS, `compaction removed only ${removed} volumes`)
+})
+
 /** A disk whose files are opened, or whose folders are synced, otherwise than asked. */
 function bent(change: Partial<Pick<Disk, "open" | "syncFolder">>, disk: Disk): Disk {
   return {
@@ -76,6 +99,31 @@ const SKIP_SYNC: Planted = {
   disk: disk => bent({ open: (path, mode) => disk.open(path, mode, { durable: false }) }, disk),
 }
 const FORGET_THE_FOLDER: Planted = { disk: disk => bent({ syncFolder: () => Promise.resolve() }, disk) }
+
+/** Volumes go before the base contains what let go of them. */
+const REMOVE_AT_ONCE: Planted = {
+  compacts: true,
+  upkeep: upkeep =>
+    void Object.defineProperty(upkeep, "containedUpTo", { get: () => upkeep.durable, set: () => undefined }),
+}
+
+/** Tombstones stay behind in the volume that goes. */
+const DROP_TOMBSTONES: Planted = {
+  compacts: true,
+  upkeep: upkeep => {
+    const copy = upkeep.copy.bind(upkeep)
+    upkeep.copy = copies => copy(copies.filter(({ decoded }) => decoded.kind !== "tombstone"))
+  },
+}
+
+/** A copy is written although its needle was removed meanwhile. */
+const COPY_REMOVED: Planted = {
+  compacts: true,
+  upkeep: upkeep => {
+    const copy = upkeep.copy.bind(upkeep)
+    upkeep.copy = copies => copy(copies.map(each => ({ ...each, isWanted: () => true })))
+  },
+}
 
 /** The checksums of another needle: as if two needles had changed places. */
 const WRONG_SEED: Planted = {
@@ -130,13 +178,25 @@ async function lastGroup(disk: Disk, life: number): Promise<IndexWrite[]> {
 
 /** Puts a bug in place and looks for it until some run of a few shows it. */
 async function find(planted: Planted): Promise<Finding> {
-  for (let seed = 1; seed <= 6; seed += 1) {
-    const run = await play(seed, STEPS, planted).catch((error: unknown) => String(error))
+  for (let seed = 1; seed <= (planted.compacts === true ? 30 : 6); seed += 1) {
+    const steps = planted.compacts === true ? COMPACTING_STEPS : STEPS
+    const run = await play(seed, steps, planted).catch((error: unknown) => String(error))
     if (typeof run === "string") return { check: "failed", details: run }
-    const { finding } = await tryAll(run, seed, planted.recover ?? recoverReal)
+    const finding =
+      planted.compacts === true ? await trySome(run) : (await tryAll(run, seed, planted.recover ?? recoverReal)).finding
     if (finding) return finding
   }
   return assert.fail("nobody noticed")
+}
+
+/** What compaction does wrong shows without a write that was torn. */
+async function trySome(run: Run): Promise<Finding | undefined> {
+  for (const state of crashStates(run.record, { window: 1, subsetsMax: 1, tearsMax: 0, random: new SimRandom(1) })) {
+    if (state.eventsBefore % 5 !== 0) continue
+    const finding = await judge(run, state, recoverReal)
+    if (finding) return finding
+  }
+  return undefined
 }
 
 interface Canary {
@@ -155,6 +215,13 @@ const CANARIES: readonly Canary[] = [
   { bug: "checksum with another needle's seed", planted: WRONG_SEED, caughtBy: ["acknowledged", "unreadable"] },
   { bug: "mark beyond what the base contains", planted: MARK_TOO_FAR, caughtBy: ["acknowledged", "damage", "rebuild"] },
   { bug: "accept bad bodies", planted: { recover: ACCEPT_BAD_BODIES }, caughtBy: ["unreadable", "rebuild"] },
+  {
+    bug: "remove a volume before a checkpoint",
+    planted: REMOVE_AT_ONCE,
+    caughtBy: ["removed", "unreadable", "rebuild"],
+  },
+  { bug: "leave tombstones behind", planted: DROP_TOMBSTONES, caughtBy: ["removed", "rebuild"] },
+  { bug: "copy what was removed", planted: COPY_REMOVED, caughtBy: ["removed", "failed"] },
   { bug: "drop the last group", planted: { recover: DROP_LAST_GROUP }, caughtBy: ["acknowledged"] },
 ]
 
