@@ -9,6 +9,7 @@
  * Limits    The overlay is bounded by the checkpointer's brake (see `checkpointer.ts`).
  */
 import { assert } from "../base/assert.js"
+import { isFailure, type Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import type { LogSequence, RowKey } from "../base/ids.js"
 import { decodeBaseRow } from "../format/base-row.js"
@@ -64,6 +65,7 @@ export class Rows implements DeviceRows {
   private layers: readonly Layer<DeviceRow>[]
   private appliedSequence: LogSequence
   private frozenSequence: LogSequence
+  private failure: Failure | undefined
 
   /** `contained`: the log batch up to which the base contains everything. */
   constructor(
@@ -103,8 +105,16 @@ export class Rows implements DeviceRows {
     return rangeThrough(this.layers, family, range)
   }
 
+  /** Why the base is not to be read any more: it did not answer, or said that it cannot. */
+  get failed(): Failure | undefined {
+    return this.failure
+  }
+
   warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined {
-    return this.store.warm(family, keys)
+    return this.store.warm(family, keys)?.catch((error: unknown) => {
+      if (isFailure(error, "deviceFailed")) this.failure ??= error
+      throw error
+    })
   }
 
   apply(writes: readonly AppliedWrite[], sequence?: LogSequence): void {

@@ -25,7 +25,8 @@ export interface StoreReader {
   range(family: Family, range: KeyRange): Iterable<readonly [RowKey, Uint8Array]>
   /**
    * Brings pages into memory off the thread, so that the `get`s that follow do not fault. Undefined
-   * where there is nothing to wait for: the store is known to be in memory as a whole.
+   * where there is nothing to wait for: the store is known to be in memory as a whole. Rejects with
+   * `deviceFailed` where they do not come in time: to read them then would hold up the thread.
    */
   warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined
   /** Lets later reads see what has been committed since. */

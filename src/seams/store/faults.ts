@@ -2,7 +2,7 @@
  * Faults for bases in tests: their calls asked of the same interceptors as those of files, and rows that rot.
  *
  * A base is a file `data.mdb` to an interceptor: `open`, `readNow` for each value read, `read` for a prefetch
- * (which never fails, and is not waited for longer than a real one), `write` for a commit, after which nothing has changed where it fails.
+ * (which fails only where it does not end in time), `write` for a commit, after which nothing has changed where it fails.
  */
 import { fail } from "../../base/failures.js"
 import { FAMILY_NAMES, type Family } from "../../base/families.js"
@@ -13,7 +13,7 @@ import type { Random } from "../random/contract.js"
 import type { KeyRange, Stores, StoreWrite, StoreWriter } from "./contract.js"
 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(64)) }
-const WARM_MS_MAX = 2_000
+const WARM_MS_MAX = 4_000
 const fileOf = (path: string): string => `${path}/data.mdb`
 const never = <T>(): Promise<T> => new Promise<T>(() => undefined)
 
@@ -68,9 +68,14 @@ class InterceptedStore implements StoreWriter {
     const read = async (): Promise<void> => {
       await intercept({ kind: "read", path: fileOf(this.path), offsetBytes: 0, lengthBytes: 0 })
     }
+    let isLate = true
     // Whoever reads next meets the failure.
-    await Promise.race([read().catch(() => undefined), clock.sleep(WARM_MS_MAX, over.signal)])
+    const warmed = read()
+      .catch(() => undefined)
+      .then(() => (isLate = false))
+    await Promise.race([warmed, clock.sleep(WARM_MS_MAX, over.signal)])
     over.abort()
+    if (isLate) throw fail("deviceFailed", { path: fileOf(this.path), code: "ETIMEDOUT" })
   }
 
   refresh(): void {

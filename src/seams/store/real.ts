@@ -11,13 +11,14 @@
  *           then on its pages are taken to be in memory, and `warm` has nothing to do.
  */
 import { statSync } from "node:fs"
-import { mkdir, open as openFile, rm, statfs } from "node:fs/promises"
-import { totalmem } from "node:os"
+import { mkdir, open as openFile, rm, statfs, type FileHandle } from "node:fs/promises"
+import { constants, totalmem } from "node:os"
 import { join } from "node:path"
 import type { Database, RootDatabase } from "lmdb"
 import { open } from "lmdb"
 import { assert, must } from "../../base/assert.js"
 import { fail, isFailure } from "../../base/failures.js"
+import { failureOfCode } from "../disk/codes.js"
 import type { Family } from "../../base/families.js"
 import { FAMILY_NAMES } from "../../base/families.js"
 import type { RowKey } from "../../base/ids.js"
@@ -31,8 +32,9 @@ const MAP_BYTES_FIRST = 8 * GIB
 const PAGE_BYTES = 8192
 /** Families can be added by later versions; LMDB wants the number before. */
 const FAMILIES_MAX = 64
-/** The binding never answers when a prefetch fails; warming is a courtesy and is not waited for longer. */
-const WARM_MS_MAX = 2_000
+/** So many keys are warmed at a time, which a disk that works does well within the time for it. */
+const WARM_KEYS = 64
+const WARM_MS_MAX = 4_000
 /** A base up to this share of memory is held to stay in it. */
 const RESIDENT_SHARE = 1 / 4
 const TOUCH_BYTES = 1 * MIB
@@ -43,6 +45,14 @@ const COMMIT_SPACE_FACTOR = 4
 /** Where LMDB's two meta pages hold what is looked at here: magic, page size (first page only), last page used. */
 const META = { bytes: 152, magicAt: 24, magic: 0xbeefc0de, pageBytesAt: 48, lastPageAt: 144 } as const
 const FIRST_KEY = Buffer.from([0])
+/** More than it takes to open a base. */
+const HANDLES_SPARE = 8
+/** As against Node's own, which have an underscore. */
+const SYSTEM_CODE = /^E[A-Z0-9]+$/
+/** Numbers of the system that LMDB passes on, where they say more than that something failed. */
+const SYSTEM_CODES: ReadonlyMap<number, string> = new Map(
+  (["ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "ENOMEM"] as const).map(name => [constants.errno[name], name]),
+)
 /** MDB_PAGE_NOTFOUND, MDB_CORRUPTED, MDB_PANIC, MDB_VERSION_MISMATCH, MDB_INVALID. */
 const BROKEN = new Set([-30797, -30796, -30795, -30794, -30793])
 
@@ -87,6 +97,7 @@ class LmdbStore implements StoreWriter {
     try {
       await mkdir(path, { recursive: true })
       await refuseBrokenFile(path)
+      await refuseWithoutHandles(path)
       const root = open<Buffer, Uint8Array>(path, {
         noSubdir: false,
         overlappingSync: false,
@@ -162,10 +173,20 @@ class LmdbStore implements StoreWriter {
     return this.resident || keys.length === 0 ? undefined : this.prefetch(family, keys)
   }
 
-  private prefetch(family: Family, keys: readonly RowKey[]): Promise<void> {
-    return new Promise<void>(resolve => {
-      const timer = setTimeout(resolve, WARM_MS_MAX)
-      void this.treeOf(family).prefetch(keys.map(keyBytesOf), () => {
+  private async prefetch(family: Family, keys: readonly RowKey[]): Promise<void> {
+    const tree = this.treeOf(family)
+    for (let at = 0; at < keys.length && !this.closed; at += WARM_KEYS) {
+      await this.prefetchSome(tree, keys.slice(at, at + WARM_KEYS))
+    }
+  }
+
+  /** To read what is not there within the time would hang the thread as long as the device hangs. */
+  private prefetchSome(tree: Tree, keys: readonly RowKey[]): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      const message = `the base did not answer within ${WARM_MS_MAX} ms`
+      const late = (): void => reject(fail("deviceFailed", { message, path: this.path, code: "ETIMEDOUT" }))
+      const timer = setTimeout(late, WARM_MS_MAX)
+      void tree.prefetch(keys.map(keyBytesOf), () => {
         clearTimeout(timer)
         resolve()
       })
@@ -227,16 +248,19 @@ function residentBytesMax(): number {
 
 const sizeBytesOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0
 
-/** LMDB's number for what went wrong; undefined for errors that are not its own. */
-function codeOf(error: unknown): number | undefined {
+/** What went wrong: LMDB's number, or a code of the system; undefined for errors that are neither. */
+function codeOf(error: unknown): number | string | undefined {
   const code: unknown = error instanceof Error && "code" in error ? error.code : undefined
-  return typeof code === "number" ? code : undefined
+  if (typeof code === "string") return SYSTEM_CODE.test(code) ? code : undefined
+  if (typeof code !== "number") return undefined
+  return SYSTEM_CODES.get(code) ?? code
 }
 
-/** What the store throws for an error of LMDB; all other errors (a caller's, an assertion) stay what they are. */
+/** What the store throws for an error of LMDB or the system; all others (a caller's, an assertion) stay what they are. */
 function failureOf(path: string, error: unknown): unknown {
-  const code = codeOf(error)
+  const code = isFailure(error) ? undefined : codeOf(error)
   if (code === undefined) return error
+  if (typeof code === "string") return failureOfCode(code, path, error)
   const message = error instanceof Error ? error.message : String(error)
   return fail(BROKEN.has(code) ? "corruptRow" : "deviceFailed", { message, path, code }, error)
 }
@@ -247,13 +271,23 @@ function failureOf(path: string, error: unknown): unknown {
  */
 async function judged(path: string, error: unknown, writtenBytes: number): Promise<unknown> {
   const failure = failureOf(path, error)
-  if (failure === error || isFailure(failure, "corruptRow")) return failure
+  if (!isFailure(failure, "deviceFailed")) return failure
   const neededBytes = COMMIT_SPACE_BYTES + COMMIT_SPACE_FACTOR * writtenBytes
   const full = await statfs(path).then(
     ({ bavail, bsize }) => bavail * bsize < neededBytes,
     () => false,
   )
   return full ? fail("deviceFull", { path, neededBytes }, error) : failure
+}
+
+/** The binding dies of a signal where LMDB finds no file handle half-way through opening. */
+async function refuseWithoutHandles(path: string): Promise<void> {
+  const handles: FileHandle[] = []
+  try {
+    while (handles.length < HANDLES_SPARE) handles.push(await openFile(path, "r"))
+  } finally {
+    for (const handle of handles) await handle.close()
+  }
 }
 
 /**
@@ -263,7 +297,7 @@ async function judged(path: string, error: unknown, writtenBytes: number): Promi
 async function refuseBrokenFile(path: string): Promise<void> {
   const file = await openFile(join(path, FILE_NAME), "r").catch((error: unknown) => {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined
-    throw fail("deviceFailed", { path, reason: String(error) }, error)
+    throw failureOf(path, error)
   })
   if (file === undefined) return
   try {

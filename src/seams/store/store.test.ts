@@ -196,3 +196,32 @@ test("lmdb: a full disk is told from a failing one, and the base stays as it was
     await rm(folder, { recursive: true, force: true })
   }
 })
+
+const OPEN_WITHOUT_HANDLES = `
+  import { closeSync, openSync } from "node:fs"
+  const { RealStores } = await import(${JSON.stringify(REAL)})
+  const stores = new RealStores()
+  const kinds = new Set()
+  const taken = []
+  try {
+    for (;;) taken.push(openSync("/dev/null"))
+  } catch {}
+  for (let left = 0; left < 12; left += 1) {
+    const store = await stores.openWriter(process.argv[1] + "/" + left).catch(error => void kinds.add(error.kind))
+    await store?.close()
+    closeSync(taken.pop())
+  }
+  const store = await stores.openWriter(process.argv[1] + "/last")
+  await store.commit([{ family: "current", key: "a", value: Buffer.from("b") }])
+  process.stdout.write([...kinds].join())
+  await store.close()
+`
+
+test("lmdb: a process without file handles to spare is told so, and opens its base once it has some", () =>
+  inFolder(async folder => {
+    const script = `ulimit -n 80; exec "$0" --input-type=module -e "$1" "$2"`
+    const child = spawnSync("bash", ["-c", script, process.execPath, OPEN_WITHOUT_HANDLES, folder], {
+      encoding: "utf8",
+    })
+    assert.equal(child.stdout, "tooManyInFlight", child.stderr)
+  }))
