@@ -200,6 +200,15 @@ const SAMPLES: readonly Sample[] = [
     encodeBucket,
     decodeBucket,
   ),
+  sample(
+    "bucket with a policy of its own",
+    {
+      ...{ id: bucketId, name: parseBucketName("photos"), owner: parseAccountId("root"), createdMs: 5, location: "" },
+      ...({ versioning: "never", state: "open", settingsVersion: 2, policy: parsePolicy("ec:4+2") } as const),
+    },
+    encodeBucket,
+    decodeBucket,
+  ),
   sample("counters", { objects: 1, versions: 2, bytes: 2 ** 50, uploads: 3 }, encodeCounters, decodeCounters),
   sample("upload", upload, encodeUpload, decodeUpload),
   sample("plain upload", { ...upload, checksum: undefined, completion: undefined }, encodeUpload, decodeUpload),

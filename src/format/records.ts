@@ -4,6 +4,7 @@
 import { fail } from "../base/failures.js"
 import { parseAccountId, parseBucketId, parseBucketName, parseMultipartId } from "../base/ids.js"
 import type { AccountId, BucketId, BucketName, MultipartId, ObjectKey } from "../base/ids.js"
+import { parsePolicy, textOfPolicy, type Policy } from "../base/policy.js"
 import { packExtent, readExtent, type Extent } from "./extent.js"
 import { packRecord, RecordReader } from "./pack.js"
 import type { ChecksumName, ChecksumType, VersionDetails } from "./version-record.js"
@@ -51,6 +52,8 @@ export interface BucketRecord {
   readonly state: BucketState
   /** Grows with each change of settings. */
   readonly settingsVersion: number
+  /** Absent: the store's. */
+  readonly policy?: Policy
 }
 
 const VERSIONINGS: readonly Versioning[] = ["never", "enabled", "suspended"]
@@ -66,6 +69,7 @@ export const encodeBucket = (bucket: BucketRecord): Uint8Array =>
     VERSIONINGS.indexOf(bucket.versioning),
     STATES.indexOf(bucket.state),
     bucket.settingsVersion,
+    ...(bucket.policy === undefined ? [] : [textOfPolicy(bucket.policy)]),
   ])
 
 function pick<T>(list: readonly T[], index: number, what: string): T {
@@ -76,7 +80,7 @@ function pick<T>(list: readonly T[], index: number, what: string): T {
 
 export function decodeBucket(bytes: Uint8Array): BucketRecord {
   const row = RecordReader.open("bucket", bytes, 1)
-  return {
+  const bucket = {
     id: parseBucketId(row.number()),
     name: parseBucketName(row.text()),
     owner: parseAccountId(row.text()),
@@ -86,6 +90,8 @@ export function decodeBucket(bytes: Uint8Array): BucketRecord {
     state: pick(STATES, row.number(), "bucket state"),
     settingsVersion: row.number(),
   }
+  const policy = row.optional(() => parsePolicy(row.text()))
+  return policy === undefined ? bucket : { ...bucket, policy }
 }
 
 export const encodeBucketId = (id: BucketId): Uint8Array => packRecord(1, [id])

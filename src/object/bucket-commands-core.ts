@@ -5,6 +5,7 @@
 import { fail } from "../base/failures.js"
 import { parseBucketId } from "../base/ids.js"
 import type { AccountId, BucketId, BucketName } from "../base/ids.js"
+import type { Policy } from "../base/policy.js"
 import type { EntryWrite } from "../format/entry.js"
 import { accountBucketRowKey, bucketRowKey, nameRowKey } from "../format/row-key.js"
 import {
@@ -67,6 +68,26 @@ export function setVersioning(bucketId: BucketId, versioning: "enabled" | "suspe
       return { writes: [bucketWrite(changed)], result: undefined }
     },
   }
+}
+
+/** Undefined: the store's policy again. Blocks that are there are re-coded behind. */
+export function setBucketPolicy(bucketId: BucketId, policy: Policy | undefined): Command<void> {
+  return {
+    name: "SetBucketPolicy",
+    grows: false,
+    touches: [["buckets", bucketRowKey(bucketId)]],
+    decide(view) {
+      const { policy: _before, ...bucket } = requireBucket(view, bucketId)
+      const changed = { ...bucket, settingsVersion: bucket.settingsVersion + 1 }
+      return { writes: [bucketWrite(policy === undefined ? changed : { ...changed, policy })], result: undefined }
+    },
+  }
+}
+
+/** That a bucket chose for itself; undefined: the store's holds, or there is no such bucket. */
+export function policyOfBucket(view: TabletView, bucketId: BucketId): Policy | undefined {
+  const row = view.get("buckets", bucketRowKey(bucketId))
+  return row && bucketOfRow(row).policy
 }
 
 const bucketWrite = (bucket: BucketRecord): EntryWrite => ({

@@ -2,17 +2,26 @@
 import { fail, isFailure } from "../base/failures.js"
 import type { AccountId, BucketId, BucketName } from "../base/ids.js"
 import { parseBucketId, parseBucketName, rowKeyOf } from "../base/ids.js"
+import type { Policy } from "../base/policy.js"
 import { accountBucketRowKey, bucketRowKey, nameRowKey, suffixRange } from "../format/row-key.js"
 import { decodeBucket, type BucketRecord } from "../format/records.js"
 import type { Tablet } from "../tablet/index.js"
-import { createBucket, dropBucket, findBucket, setBucketState, setVersioning } from "./bucket-commands-core.js"
+import {
+  createBucket,
+  dropBucket,
+  findBucket,
+  setBucketPolicy,
+  setBucketState,
+  setVersioning,
+} from "./bucket-commands-core.js"
 import type { Bucket, Buckets, BucketUsage } from "./contract.js"
 import { listUploads } from "./listing-core.js"
 import { abortUpload } from "./multipart-commands-core.js"
 import { bucketOf } from "./object-info-core.js"
-import { readCounters } from "./row-editor-core.js"
+import { bucketOfRow, readCounters } from "./row-editor-core.js"
 
 const ABORTS_PER_PAGE = 100
+const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }
 
 export class BucketService implements Buckets {
   /** Closed by a removal that failed, and not opened again because that failed too (a full disk, too much load). */
@@ -105,6 +114,22 @@ export class BucketService implements Buckets {
     await this.tablet.run(setVersioning(bucket.id, state))
   }
 
+  /** Undefined: the store's again. Throws `noSuchBucket`. */
+  async setPolicy(name: BucketName, policy: Policy | undefined): Promise<void> {
+    const { id } = await this.open(name)
+    await this.tablet.run(setBucketPolicy(id, policy))
+  }
+
+  /** Buckets that chose a policy for themselves. */
+  policies(): readonly { readonly name: BucketName; readonly policy: Policy }[] {
+    const chosen: { readonly name: BucketName; readonly policy: Policy }[] = []
+    for (const [, row] of this.tablet.committed.range("buckets", ALL_BUCKETS)) {
+      const { name, policy } = bucketOfRow(row)
+      if (policy !== undefined) chosen.push({ name, policy })
+    }
+    return chosen
+  }
+
   async usage(bucket: Bucket): Promise<BucketUsage> {
     if (!this.tablet.committed.get("buckets", bucketRowKey(bucket.id)))
       throw fail("noSuchBucket", { bucket: bucket.name })
@@ -114,8 +139,7 @@ export class BucketService implements Buckets {
   /** A removal that a crash interrupted left its bucket closed: it exists, so it is opened again. */
   async reopenClosed(): Promise<void> {
     const closed: BucketRecord[] = []
-    const range = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }
-    for (const [, row] of this.tablet.committed.range("buckets", range)) {
+    for (const [, row] of this.tablet.committed.range("buckets", ALL_BUCKETS)) {
       const bucket = decodeBucket(row.value)
       if (bucket.state === "closing") closed.push(bucket)
     }

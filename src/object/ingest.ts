@@ -11,6 +11,7 @@ import type { Tablet } from "../tablet/index.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
 import { checkBody } from "./body-check-core.js"
 import type { BodySource, Bucket, UserMetadata } from "./contract.js"
+import { policyOfBucket } from "./bucket-commands-core.js"
 import { requireBucket } from "./row-editor-core.js"
 import type { Uploads } from "./uploads.js"
 import { DEBTS_PER_COMMAND, noteDebts, type Debt } from "./version-commands-core.js"
@@ -102,7 +103,7 @@ export class Ingest {
       uploadId,
       part,
       owner: { bucketId: bucket.id, key },
-      policy: this.store.policy,
+      policy: policyOfBucket(this.tablet.committed, bucket.id) ?? this.store.policy,
       blockBytes: this.store.blockBytes,
       plan: { md5: true, sha256: body.sha256 !== undefined, checksum: request.checksumAlgorithm },
       source: body.open("reader"),

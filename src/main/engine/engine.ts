@@ -17,7 +17,7 @@ import { Keeper } from "../../coordination/index.js"
 import { CALL_LIMITS, queuedDisk, Spaces, type SpaceLimits } from "../../device/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import { mapBounded, type Chore, type Living } from "../../life/index.js"
-import { createServices, type Services } from "../../object/index.js"
+import { createServices, policyOfBucket, type Services } from "../../object/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import { slabBytesOf, type Compute } from "../../seams/compute/index.js"
 import type { Disk } from "../../seams/disk/contract.js"
@@ -114,6 +114,7 @@ class EngineBuilder {
   private readonly control: StoreControl
   private readonly spaces: Spaces
   private wakeRepair: () => void = () => undefined
+  private services: Services | undefined
   /** Until there is somebody who repairs. */
   private onDamage: (device: DeviceId, needle: NeedleId) => void = () => undefined
 
@@ -130,9 +131,11 @@ class EngineBuilder {
     const folders = () => this.devices.open.map(({ place, disk }) => ({ id: place.id, path: place.path, disk }))
     this.keeper = new Keeper(clock, incarnation, record, folders, onTrouble)
     this.layouts = new Layouts(layoutOf(layout), previousLayout && layoutOf(previousLayout))
-    this.control = new StoreControl(this.keeper, this.devices, this.layouts, clock, telemetry.log, () => undefined, {
+    this.control = new StoreControl(this.keeper, this.devices, this.layouts, clock, telemetry.log, {
       refuseSingleCopy: settings.refuseSingleCopy ?? false,
       rebuild: id => this.rebuild(id),
+      bucketPolicies: () => this.services?.buckets.policies().map(({ policy }) => policy) ?? [],
+      heldPolicies: () => this.heldPolicies(),
     })
   }
 
@@ -164,8 +167,16 @@ class EngineBuilder {
         blockBytes: keeper.record.blockBytes,
       },
       incarnation,
-      redundancyOf(this.control, this.layouts, clock, telemetry.log, () => this.wakeRepair()),
+      redundancyOf(
+        this.control,
+        this.layouts,
+        clock,
+        telemetry.log,
+        bucketId => policyOfBucket(tablet.committed, bucketId),
+        () => this.wakeRepair(),
+      ),
     )
+    this.services = services
     this.onDamage = (deviceId, id) => services.repair.noteDamage({ deviceId, id })
     const accounts = new AccountService(random, tablet, masterKey, root)
     // What was left over may be so much that writes would wait for a checkpoint, and nobody makes one yet.
@@ -195,6 +206,11 @@ class EngineBuilder {
       checkPolicy: policy => this.checkPolicy(policy),
       stop: () => this.stop(tablet),
     }
+  }
+
+  private heldPolicies(): readonly Policy[] | undefined {
+    const survey = this.services?.repair.survey()
+    return survey?.isComplete === true ? survey.policies.map(({ policy }) => policy) : undefined
   }
 
   /** One that cannot be opened is taken out, where the store can do without it. */

@@ -18,6 +18,7 @@ import { parseDeviceId, type DeviceId } from "../../base/ids.js"
 import { textOfPolicy, type Policy } from "../../base/policy.js"
 import {
   addDevice,
+  admitBucketPolicy,
   deviceOf,
   drainDevice,
   forgetDevice,
@@ -65,8 +66,6 @@ export type PlanFacts = () => PreviewFacts
 
 /** Stands for a device that does not exist yet. */
 const NEW_ID = parseDeviceId("f".repeat(16))
-/** Policies that buckets chose for themselves: they follow the store. What blocks merely still lie under is re-coded. */
-const CHOSEN: readonly Policy[] = []
 /** Work that an operator may pause. */
 const REPAIR = "repair"
 const SCRUB = "scrub"
@@ -96,6 +95,9 @@ export class EngineOperations implements StoreOperations {
     try {
       const plan = this.planOf(change, newDevice)
       const record = await this.engine.control.change(change.kind, before => this.decide(before, change, newDevice))
+      if (change.kind === "setRedundancy" && change.bucket !== undefined) {
+        await this.engine.services.buckets.setPolicy(change.bucket, chosen(change.policy))
+      }
       this.follow(change)
       return { plan, generation: record.generation }
     } catch (error) {
@@ -120,34 +122,35 @@ export class EngineOperations implements StoreOperations {
   private decide(record: ControlRecord, change: StoreChange, device: NewDevice | undefined): ControlRecord {
     const nowMs = this.clock.wallMs()
     const { policies } = this.facts()
-    const inUse = policies.map(({ policy }) => policy)
+    // What blocks merely still lie under is re-coded, and asks for no room in a layout to come.
+    const ofBuckets = this.engine.services.buckets.policies().map(({ policy }) => policy)
+    const inUse = [...policies.map(({ policy }) => policy), ...ofBuckets]
     switch (change.kind) {
       case "addDevice":
-        return addDevice(record, needed(device), change.weight, CHOSEN, nowMs)
+        return addDevice(record, needed(device), change.weight, ofBuckets, nowMs)
       case "drainDevice":
-        return drainDevice(record, change.id, CHOSEN, nowMs)
+        return drainDevice(record, change.id, ofBuckets, nowMs)
       case "removeDevice":
-        return removeDevice(record, change.id, CHOSEN, nowMs)
+        return removeDevice(record, change.id, ofBuckets, nowMs)
       case "forgetDevice":
         return forgetDevice(record, change.id, inUse, change.acceptLoss)
       case "replaceDevice":
         return replaceDevice(record, change.id, needed(device), inUse, change.acceptLoss, nowMs)
       case "setWeight":
-        return setWeight(record, change.id, change.weight, CHOSEN, nowMs)
+        return setWeight(record, change.id, change.weight, ofBuckets, nowMs)
       case "setRedundancy":
-        return this.setRedundancy(record, change)
+        return this.setRedundancy(record, change, ofBuckets)
     }
   }
 
   private setRedundancy(
     record: ControlRecord,
     { policy, bucket }: Extract<StoreChange, { kind: "setRedundancy" }>,
+    ofBuckets: readonly Policy[],
   ): ControlRecord {
-    if (bucket !== undefined) {
-      throw fail("notImplemented", { message: "a bucket cannot have a redundancy of its own yet; set the store's" })
-    }
     if (policy !== "automatic") this.engine.checkPolicy(policy)
-    return setPolicy(record, policy, CHOSEN)
+    if (bucket === undefined) return setPolicy(record, policy, ofBuckets)
+    return admitBucketPolicy(record, chosen(policy), ofBuckets)
   }
 
   /** What follows at once from a change that is in force. */
@@ -231,7 +234,9 @@ export class EngineOperations implements StoreOperations {
       policy: textOfPolicy(record.policy),
       isAutomatic: record.isPolicyAutomatic,
       meaning: policyInWords(record),
-      buckets: [],
+      buckets: this.engine.services.buckets
+        .policies()
+        .map(({ name, policy }) => ({ bucket: name, policy: textOfPolicy(policy) })),
       ...(recoding === undefined ? {} : { recoding }),
     })
   }
@@ -267,6 +272,8 @@ export class EngineOperations implements StoreOperations {
   }
 }
 
+const chosen = (policy: Policy | "automatic"): Policy | undefined => (policy === "automatic" ? undefined : policy)
+
 const pathOf = (change: StoreChange): string => ("path" in change ? change.path : "")
 
 const newDeviceOf = ({ folder, isMountPoint, capacityBytes }: FolderTaken): NewDevice => ({
@@ -299,11 +306,17 @@ function summaryOf(change: StoreChange): string {
     case "setWeight":
       return `device ${change.id} gets a weight of ${change.weight}; shards move until the shares fit`
     case "setRedundancy":
+      if (change.bucket !== undefined) return bucketSummary(change.bucket, change.policy)
       return change.policy === "automatic"
         ? "the redundancy follows the number of devices"
         : `new objects are stored as ${textOfPolicy(change.policy)}, and those that are there are brought to it`
   }
 }
+
+const bucketSummary = (bucket: string, policy: Policy | "automatic"): string =>
+  policy === "automatic"
+    ? `bucket ${bucket} follows the redundancy of the store`
+    : `objects of bucket ${bucket} are stored as ${textOfPolicy(policy)}, and those that are there are brought to it`
 
 function warningsOf(change: StoreChange, { before, after }: ChangePlan["survives"]): readonly string[] {
   const warnings: string[] = []

@@ -46,6 +46,10 @@ export interface ControlOptions {
   readonly refuseSingleCopy: boolean
   /** Opens a device anew that holds no names, with nothing of theirs on it. */
   readonly rebuild: (id: DeviceId) => Promise<void>
+  /** That buckets chose for themselves. */
+  readonly bucketPolicies: () => readonly Policy[]
+  /** Under which blocks lie; undefined while nobody has looked at all of them. */
+  readonly heldPolicies: () => readonly Policy[] | undefined
 }
 
 export class StoreControl implements Chore, ConfigurationKeeper {
@@ -66,8 +70,6 @@ export class StoreControl implements Chore, ConfigurationKeeper {
     private readonly layouts: Layouts,
     private readonly clock: Clock,
     private readonly log: Log,
-    /** Those that blocks lie under or that buckets chose; undefined while nobody has looked. */
-    private readonly policiesInUse: () => readonly Policy[] | undefined,
     private readonly options: ControlOptions,
   ) {
     keeper.onChange(record => this.publish(record))
@@ -115,7 +117,8 @@ export class StoreControl implements Chore, ConfigurationKeeper {
   }
 
   damaged(id: DeviceId, failure: Failure): void {
-    if (this.damagedBases.has(id)) return
+    // What cannot be read is the device's trouble, not the base's.
+    if (this.damagedBases.has(id) || failure.kind === "deviceFailed") return
     this.damagedBases.add(id)
     this.log.error("the base of a device is damaged", { device: id, reason: failure.message })
   }
@@ -175,8 +178,12 @@ export class StoreControl implements Chore, ConfigurationKeeper {
     }
   }
 
+  /** Whether no other device that is here, and stays, holds names. */
   private isLast(id: DeviceId): boolean {
-    return tabletOf(this.record, FIRST_TABLET).members.every(member => member.id === id)
+    const { members } = tabletOf(this.record, FIRST_TABLET)
+    const stays = (other: DeviceId) =>
+      other !== id && !this.leaving.has(other) && this.devices.find(other) !== undefined
+    return !members.some(member => stays(member.id))
   }
 
   holdsNames(id: DeviceId): boolean {
@@ -202,11 +209,11 @@ export class StoreControl implements Chore, ConfigurationKeeper {
   private async followDevices(): Promise<boolean> {
     const before = this.record
     const leaver = before.devices.find(({ id, state }) => state === "leaving" && this.isEmptied(id))
-    const policies = this.policiesInUse()
+    const [chosen, held] = [this.options.bucketPolicies(), this.options.heldPolicies()]
     await this.change("follow devices", record => {
-      const next = leaver === undefined ? record : forgetDevice(record, leaver.id, policies ?? [], false)
-      const followed = followDevices(placeWithoutLongOut(next, this.clock.wallMs()), policies ?? [])
-      return policies === undefined ? followed : narrowLayout(followed, policies)
+      const next = leaver === undefined ? record : forgetDevice(record, leaver.id, [...chosen, ...(held ?? [])], false)
+      const followed = followDevices(placeWithoutLongOut(next, this.clock.wallMs()), chosen)
+      return held === undefined ? followed : narrowLayout(followed, [...chosen, ...held])
     })
     if (leaver !== undefined) {
       this.remove(leaver.id, fail("deviceFailed", { message: "the device has left the store", device: leaver.id }))
@@ -240,6 +247,12 @@ export class StoreControl implements Chore, ConfigurationKeeper {
     if (learning !== undefined && !learning.isComplete) {
       this.doing = learning.progress
       return (await tablet.stepLearning()) ? "busy" : "throttled"
+    }
+    const forgotten = tabletOf(this.record, FIRST_TABLET).learners.find(({ id }) => learning?.id !== id)
+    // Its learning has ended, and the record could not be told.
+    if (forgotten !== undefined) {
+      await this.leaveTablet([forgotten.id])
+      return "busy"
     }
     const next = nextMemberStep(
       this.record,
