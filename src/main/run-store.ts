@@ -14,16 +14,23 @@ import { shapeOf } from "../block/index.js"
 import type { PreviewFacts } from "../cluster/index.js"
 import type { Ownership } from "../device/index.js"
 import { makeCodec } from "../erasure/index.js"
+import type { ControlRecord } from "../format/control-record.js"
 import { ChoreRunner, type Living } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
+import type { Compute } from "../seams/compute/contract.js"
 import { slabBytesOf, ThreadCompute } from "../seams/compute/index.js"
+import type { Disk } from "../seams/disk/contract.js"
+import type { FolderLocks } from "../seams/lock/contract.js"
+import type { Random } from "../seams/random/contract.js"
+import type { Stores } from "../seams/store/contract.js"
+import type { Telemetry } from "../seams/telemetry/contract.js"
 import { REGION_DEFAULT, type ServeConfig } from "./config.js"
+import type { CheckpointRunner } from "./engine/checkpoint-job.js"
 import { CheckpointThreads } from "./engine/checkpoint-threads.js"
 import type { OwnedFolder } from "./engine/device-set.js"
 import { openEngine, type Engine } from "./engine/engine.js"
 import { EngineOperations } from "./engine/operations.js"
 import { Returning } from "./engine/returning.js"
-import type { RealSeams } from "./serve.js"
 import { StoreFolders } from "./store/folder-taker.js"
 import type { OpenedStore } from "./store/open-store.js"
 import { registerStatus } from "./store/status-metrics.js"
@@ -46,9 +53,31 @@ const OWNER_RETRY_MS = 10_000
 /** Of these the widest default is one; a store may grow to it while it runs. */
 const DEVICES_OF_DEFAULTS = 14
 
+/** The world that a store runs in. */
+export interface StoreSeams {
+  readonly clock: Clock
+  readonly random: Random
+  readonly disk: Disk
+  readonly stores: Stores
+  readonly locks: FolderLocks
+  readonly telemetry: Telemetry
+}
+
+/** What works for a store beside the serving thread. */
+export interface StoreThreads {
+  readonly compute: Compute
+  readonly checkpoints: CheckpointRunner
+}
+
+/** The threads of a real process. */
+const startThreads = ({ clock, telemetry }: StoreSeams, { policy, blockBytes }: ControlRecord): StoreThreads => ({
+  compute: openCompute(policy, blockBytes),
+  checkpoints: new CheckpointThreads(CHECKPOINT_ENTRY, clock, telemetry.log),
+})
+
 export interface RunningStore {
   readonly engine: Engine
-  readonly compute: ThreadCompute
+  readonly compute: Compute
   readonly status: RunningStatus
   readonly operations: StoreOperations
   /** To be supervised until the stop. */
@@ -58,15 +87,14 @@ export interface RunningStore {
 
 /** Opens the engine on the store's devices. `onStolen`: a folder is another process's now. */
 export async function runStore(
-  seams: RealSeams,
+  seams: StoreSeams,
   store: OpenedStore,
   config: ServeConfig,
   onStolen: (failure: Failure) => never,
+  { compute, checkpoints }: StoreThreads = startThreads(seams, store.record),
 ): Promise<RunningStore> {
   const { clock, random, disk, stores, locks, telemetry } = seams
   const { record, secrets } = store
-  const compute = openCompute(record.policy, record.blockBytes)
-  const checkpoints = new CheckpointThreads(CHECKPOINT_ENTRY, clock, telemetry.log)
   const onLost = (device: Ownership, failure: Failure): void => {
     if (isFailure(failure, "folderInUse")) onStolen(failure)
     void engine.control.takeOut(device.identity.id, failure)
