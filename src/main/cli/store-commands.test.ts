@@ -125,7 +125,7 @@ test("--wait stays until nothing moves, nothing is filled and nothing is re-code
     return report()
   }
   const { code, out } = await hayloft(["device", "drain", ID, "--yes", "--wait"])
-  assert.deepEqual([code, asked], [0, 3])
+  assert.deepEqual([code, asked], [0, 5])
   assert.match(out, /done\n$/)
 })
 

@@ -40,6 +40,8 @@ export interface LossOptions extends ChangeOptions {
 }
 
 const WAIT_LOOK_MS = 1_000
+/** So many looks in a row that find nothing under way are the end of it. */
+const QUIET_LOOKS = 3
 /** So that four digits typed by hand are never another device. */
 const ID_PREFIX_MIN = 4
 
@@ -168,13 +170,13 @@ export class StoreCommands {
   }
 
   async #waitUntilSettled(client: AdminClient): Promise<void> {
-    let shown = ""
-    for (;;) {
-      const status = await statusOf(client)
-      const left = workLeft(status)
-      if (left === undefined) break
-      if (this.io.errorIsTerminal && left !== shown) this.io.error(`\r\x1b[K${left}`)
-      shown = left
+    let [shown, quiet] = ["", 0]
+    // What was set moving may take a moment to show.
+    while (quiet < QUIET_LOOKS) {
+      const left = workLeft(await statusOf(client))
+      quiet = left === undefined ? quiet + 1 : 0
+      if (this.io.errorIsTerminal && left !== undefined && left !== shown) this.io.error(`\r\x1b[K${left}`)
+      shown = left ?? shown
       await this.io.clock.sleep(WAIT_LOOK_MS, this.signal)
       this.signal.throwIfAborted()
     }

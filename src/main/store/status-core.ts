@@ -95,6 +95,35 @@ export function withUnseen(
   return found.map(use => (isNow(use) ? { policy, bytes: use.bytes + writtenBytes } : use))
 }
 
+/**
+ * With what re-coding says is left under policies that nobody wants any more; the rest of theirs is under
+ * the store's by now. `before`: the store's until it changed last; undefined: it did not in the life of
+ * this process.
+ */
+export function withRecoding(
+  known: StoreContents["policies"],
+  wanted: readonly [ofStore: Policy, ...ofBuckets: Policy[]],
+  before: Policy | undefined,
+  leftBytes: number,
+): StoreContents["policies"] {
+  const [ofStore] = wanted
+  const isWanted = (policy: Policy) => wanted.some(each => isSame(each, policy))
+  const sum = (uses: StoreContents["policies"]) => uses.reduce((total, { bytes }) => total + bytes, 0)
+  const found = known.filter(({ policy }) => !isWanted(policy))
+  const foundBytes = sum(found)
+  const scaled = found.map(use => ({ ...use, bytes: (use.bytes * leftBytes) / foundBytes }))
+  const guessed = before === undefined || isWanted(before) ? [] : [{ policy: before, bytes: leftBytes }]
+  const leaving = (foundBytes > 0 ? scaled : guessed).filter(({ bytes }) => bytes > 0)
+  const staying = withUnseen(
+    known.filter(({ policy }) => isWanted(policy)),
+    ofStore,
+    foundBytes,
+  )
+  const movedBytes = sum(leaving)
+  const kept = staying.map(use => (isSame(use.policy, ofStore) ? { ...use, bytes: use.bytes - movedBytes } : use))
+  return [...leaving, ...kept.filter(({ bytes }) => bytes > 0)]
+}
+
 export function safetyInputOf(
   record: ControlRecord,
   open: readonly OpenDevice[],

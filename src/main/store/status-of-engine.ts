@@ -2,23 +2,25 @@
 import type { ChoreReport, QueueReport } from "../../admin/index.js"
 import { parseDeviceId, rowKeyOf, type DeviceId } from "../../base/ids.js"
 import { PARTITIONS } from "../../base/limits.js"
+import { textOfPolicy, type Policy } from "../../base/policy.js"
 import { CALL_LIMITS, type DeviceSpace } from "../../device/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import { decodeCounters } from "../../format/records.js"
 import type { ChoreStatus } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Compute } from "../../seams/compute/index.js"
-import type { RepairReport, SurveyReport } from "../../object/index.js"
+import type { RecodeReport, RepairReport, SurveyReport } from "../../object/index.js"
 import { COMMANDS_WAITING_MAX, type Primary } from "../../tablet/index.js"
 import { troubleOf } from "../engine/device-set.js"
 import type { DeviceStack } from "../engine/device-stack.js"
-import { withUnseen } from "./status-core.js"
-import type { OpenDevice, RepairView, SpaceView, StatusSources, StoreContents } from "./status-sources.js"
+import { withRecoding, withUnseen } from "./status-core.js"
+import type { OpenDevice, RecodingView, RepairView, SpaceView, StatusSources, StoreContents } from "./status-sources.js"
 
 const READ_DEBTS_EVERY_MS = 10_000
 const COUNT_EVERY_MS = 1_000
-/** As the record names it where it is paused. */
+/** As the record names them where they are paused. */
 const REPAIR = "repair"
+const RECODE = "recode"
 const ALL_ROWS = { start: rowKeyOf(""), end: rowKeyOf("\xff".repeat(64)) }
 
 /** What status needs of an engine. */
@@ -30,6 +32,9 @@ export interface EngineView {
   readonly compute: Compute
   readonly chores: () => readonly ChoreStatus[]
   readonly repair: { survey(): SurveyReport; report(): RepairReport }
+  readonly recode: { report(): RecodeReport }
+  /** That buckets chose for themselves. */
+  readonly bucketPolicies: () => readonly Policy[]
 }
 
 function spaceOf({ fullness, freeBytes }: DeviceSpace): SpaceView {
@@ -68,29 +73,50 @@ class Contents {
   /** When the look began that `objectBytesThen` goes with. */
   private beganMs: number | undefined
   private objectBytesThen = 0
+  private policy: Policy | undefined
+  /** That blocks lay under before this one. */
+  private policyBefore: Policy | undefined
+  private leftBytes: number | undefined
   /** How often something was seen to have changed beside what repair has found. */
   private changes = 0
 
   constructor(
     private readonly clock: Clock,
-    private readonly engine: Pick<EngineView, "tablet" | "repair" | "record">,
+    private readonly engine: Pick<EngineView, "tablet" | "repair" | "recode" | "record" | "bucketPolicies">,
   ) {}
 
   read(): StoreContents {
-    const { repair, record } = this.engine
-    const { version, beganMs, isComplete, policies, lacking, oddBlocks: oddGroups } = repair.survey()
+    const { policy } = this.engine.record()
+    const { version, beganMs, isComplete, policies, lacking, oddBlocks: oddGroups } = this.engine.repair.survey()
     const nowMs = this.clock.monotonicMs()
     if (!isComplete && nowMs - this.readMs >= READ_DEBTS_EVERY_MS) this.readDebts()
     if (nowMs - this.countedMs >= COUNT_EVERY_MS) this.countObjects()
     if (beganMs !== this.beganMs) this.objectBytesThen = this.objectBytes
     this.beganMs = beganMs
+    const bucketPolicies = this.engine.bucketPolicies()
     const known = {
-      bucketPolicies: [],
+      bucketPolicies,
       oddGroups,
       lacking: isComplete ? lacking : new Map([...this.debts, ...lacking]),
     }
-    const seen = withUnseen(policies, record().policy, this.objectBytes - this.objectBytesThen)
-    return { ...known, policies: seen, version: version + this.changes }
+    const seen = withUnseen(policies, policy, this.objectBytes - this.objectBytesThen)
+    const leftBytes = this.leftToRecode(policy)
+    const told =
+      leftBytes === undefined ? seen : withRecoding(seen, [policy, ...bucketPolicies], this.policyBefore, leftBytes)
+    return { ...known, policies: told, version: version + this.changes }
+  }
+
+  /** Undefined while it is being counted. */
+  private leftToRecode(policy: Policy): number | undefined {
+    const isNew = this.policy !== undefined && textOfPolicy(this.policy) !== textOfPolicy(policy)
+    if (isNew) this.policyBefore = this.policy
+    this.policy = policy
+    // Paused since the start it may have counted nothing yet.
+    const isPaused = this.engine.record().pausedWork.includes(RECODE)
+    const leftBytes = isPaused ? undefined : this.engine.recode.report().leftBytes
+    if (leftBytes !== this.leftBytes) this.changes += 1
+    this.leftBytes = leftBytes
+    return leftBytes
   }
 
   private readDebts(): void {
@@ -123,7 +149,7 @@ function lackingOf(debts: Iterable<readonly [key: string, row: unknown]>): Map<D
 }
 
 export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources {
-  const { record, devices, whyOut, tablet, compute, chores, repair } = engine
+  const { record, devices, whyOut, tablet, compute, chores, repair, recode } = engine
   const contents = new Contents(clock, engine)
   return {
     record,
@@ -145,7 +171,7 @@ export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources
     contents: () => contents.read(),
     repair: () => repairView(repair, record().pausedWork.includes(REPAIR)),
     scrub: () => undefined,
-    recoding: () => undefined,
+    recoding: () => recodingView(recode, record().pausedWork.includes(RECODE)),
   }
 }
 
@@ -153,4 +179,10 @@ function repairView(repair: EngineView["repair"], isPaused: boolean): RepairView
   const { singleCopyBlocks, unreadableBlocks } = repair.survey()
   const { writtenShards, removedBlocks: _, ...report } = repair.report()
   return { ...report, isPaused, rebuiltShards: writtenShards, lostBlocks: unreadableBlocks, singleCopyBlocks }
+}
+
+/** Undefined where nothing is left, or nobody has counted yet. */
+function recodingView(recode: EngineView["recode"], isPaused: boolean): RecodingView | undefined {
+  const { doneBytes, leftBytes = 0, secondsLeft, waiting } = recode.report()
+  return leftBytes > 0 || waiting > 0 ? { isPaused, doneBytes, leftBytes, secondsLeft, waiting } : undefined
 }

@@ -26,7 +26,7 @@ export interface StatusSources {
   readonly repair: () => RepairView | undefined
   readonly scrub: () => readonly ScrubView[] | undefined
   /** Of blocks from one policy to another; undefined: not known, or none are re-coded. */
-  readonly recoding: () => Work | undefined
+  readonly recoding: () => RecodingView | undefined
 }
 
 export interface TabletView {
@@ -98,6 +98,13 @@ export interface RepairView {
   readonly singleCopyBlocks: number
   /** It waits for room on devices that are full. */
   readonly isShortOfSpace: boolean
+}
+
+export interface RecodingView extends Work {
+  readonly isPaused: boolean
+  readonly secondsLeft: number | undefined
+  /** Uploads that cannot be coded anew now, because devices or shards are missing. */
+  readonly waiting: number
 }
 
 export interface PartitionWork extends Work {

@@ -8,7 +8,7 @@ import { SimClock } from "../../seams/clock/sim.js"
 import { SimTelemetry } from "../../seams/telemetry/sim.js"
 import { firstRecordOf } from "../engine/testing.js"
 import { registerStatus } from "./status-metrics.js"
-import type { OpenDevice, RepairView, SpaceView, StatusSources, Work } from "./status-sources.js"
+import type { OpenDevice, RecodingView, RepairView, SpaceView, StatusSources, ScrubView } from "./status-sources.js"
 import { RunningStatus } from "./status.js"
 
 const SPACE: SpaceView = {
@@ -57,7 +57,8 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     isServing: true,
     contents: undefined as ReturnType<StatusSources["contents"]>,
     repair: undefined as RepairView | undefined,
-    recoding: undefined as Work | undefined,
+    recoding: undefined as RecodingView | undefined,
+    scrub: undefined as readonly ScrubView[] | undefined,
   }
   const sources: StatusSources = {
     record: () => now.record,
@@ -68,7 +69,7 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     chores: () => [],
     contents: () => now.contents,
     repair: () => now.repair,
-    scrub: () => undefined,
+    scrub: () => now.scrub,
     recoding: () => now.recoding,
   }
   const facts = { storeId: parseStoreId("0".repeat(32)), version: "1.0.0", region: "r", startedMs: 0 }
@@ -165,18 +166,26 @@ test("repair and what moves tell their ends, and when the store will be whole", 
   assert.ok(status.report().repair?.progress.endsInSeconds === undefined)
 })
 
-test("re-coding is followed to its end", async () => {
-  const { clock, status, now } = world(3)
-  let left = { doneBytes: 0, leftBytes: 60_000 }
-  now.recoding = left
+test("re-coding tells its end, unless it waits", () => {
+  const { status, now } = world(3)
+  now.recoding = { isPaused: false, doneBytes: 100, leftBytes: 900, secondsLeft: 30, waiting: 0 }
+  assert.deepEqual(status.report().recoding, { doneBytes: 100, leftBytes: 900, bytesPerSecond: 30, endsInSeconds: 30 })
+  now.recoding = { ...now.recoding, isPaused: true }
+  assert.deepEqual(status.report().recoding, { doneBytes: 100, leftBytes: 900, bytesPerSecond: 0 })
+})
+
+test("scrub is followed to its end", async () => {
+  const { clock, status, now, ids } = world(3)
+  const [device] = ids
+  assert.ok(device)
+  const view = { device, state: "running", passStartedMs: 0, oldestVerifiedMs: 0, damagesFound: 0 } as const
   const stop = new AbortController()
   const ended = status.run(stop.signal)
-  for (let second = 0; second < 40; second += 1) {
+  for (let second = 0; second <= 40; second += 1) {
+    now.scrub = [{ ...view, doneBytes: 1000 * second, leftBytes: 1000 * (60 - second) }]
     await clock.advance(1000)
-    left = { doneBytes: left.doneBytes + 1000, leftBytes: left.leftBytes - 1000 }
-    now.recoding = left
   }
-  const { endsInSeconds = 0 } = status.report().recoding ?? {}
+  const { endsInSeconds = 0 } = status.report().scrub?.[0]?.progress ?? {}
   assert.ok(Math.abs(endsInSeconds - 20) < 2, String(endsInSeconds))
   stop.abort()
   await clock.runUntil(ended)

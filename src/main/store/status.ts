@@ -15,7 +15,7 @@ import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { Rate } from "./rate-core.js"
 import { deviceReports, deviceTroubles, safetyInputOf, safetyReport } from "./status-core.js"
-import { namesOf, type RepairView, type StatusSources, type Work } from "./status-sources.js"
+import { namesOf, type RecodingView, type RepairView, type StatusSources, type Work } from "./status-sources.js"
 
 const LOOK_EVERY_MS = 5_000
 const JUDGE_EVERY_MS = 5_000
@@ -65,9 +65,7 @@ export class RunningStatus implements StoreStatus, Living {
   }
 
   private look(): void {
-    const { scrub, recoding } = this.sources
-    this.see("recoding", recoding())
-    for (const view of scrub() ?? []) this.see(`scrub ${view.device}`, view)
+    for (const view of this.sources.scrub() ?? []) this.see(`scrub ${view.device}`, view)
     this.raiseAlarm()
   }
 
@@ -145,8 +143,7 @@ export class RunningStatus implements StoreStatus, Living {
   private wholeInSeconds(): number | undefined {
     const [repair, recoding] = [this.sources.repair(), this.sources.recoding()]
     const repairs = repair !== undefined && leftOf(repair) > 0 ? [repair.isPaused ? undefined : repair.secondsLeft] : []
-    const recodes =
-      recoding !== undefined && recoding.leftBytes > 0 ? [this.progressOf("recoding", recoding).endsInSeconds] : []
+    const recodes = recoding === undefined ? [] : [recoding.isPaused ? undefined : recoding.secondsLeft]
     const ends = [...repairs, ...recodes]
     const known = ends.flatMap(seconds => seconds ?? [])
     return ends.length === 0 || known.length < ends.length ? undefined : Math.max(...known)
@@ -169,7 +166,7 @@ export class RunningStatus implements StoreStatus, Living {
       health: this.health(),
       devices: deviceReports(record, devices(), whyOut),
       layout: this.layout(),
-      ...(recoded === undefined ? {} : { recoding: this.progressOf("recoding", recoded) }),
+      ...(recoded === undefined ? {} : { recoding: recodingProgress(recoded) }),
       ...(repairing === undefined ? {} : { repair: repairReport(repairing) }),
       ...(scrubbing === undefined
         ? {}
@@ -210,4 +207,9 @@ function movingProgress({ isPaused, moving, bytesPerSecond, secondsLeft }: Repai
   const { doneBytes, leftBytes } = moving
   const end = isPaused || leftBytes === 0 || secondsLeft === undefined ? {} : { endsInSeconds: secondsLeft }
   return { doneBytes, leftBytes, bytesPerSecond: Math.round(bytesPerSecond), ...end }
+}
+
+function recodingProgress({ isPaused, doneBytes, leftBytes, secondsLeft }: RecodingView): ProgressReport {
+  if (isPaused || leftBytes === 0 || !secondsLeft) return { doneBytes, leftBytes, bytesPerSecond: 0 }
+  return { doneBytes, leftBytes, bytesPerSecond: Math.round(leftBytes / secondsLeft), endsInSeconds: secondsLeft }
 }
