@@ -11,6 +11,8 @@ import { BucketService } from "./bucket-service.js"
 import { Collector } from "./collector.js"
 import type { ObjectServices } from "./contract.js"
 import { Ingest, type StorePolicy } from "./ingest.js"
+import { WatchedTablet } from "./metadata-backup-changes.js"
+import { MetadataBackup, type MetadataBackupFacts } from "./metadata-backup.js"
 import { MultipartService } from "./multipart-service.js"
 import { ObjectReader } from "./object-reader.js"
 import { ObjectService } from "./object-service.js"
@@ -23,6 +25,8 @@ import { Uploads } from "./uploads.js"
 
 export interface Services extends ObjectServices {
   readonly buckets: BucketService
+  /** For all who change what users see: the backup of the metadata notices what is done through it. */
+  readonly tablet: Tablet
   readonly chores: readonly Chore[]
   readonly repair: Repair
   readonly recode: Recode
@@ -38,15 +42,22 @@ export function createServices(
   store: StorePolicy,
   incarnation: Incarnation,
   redundancy: RedundancySource,
+  /** Undefined: the metadata is not backed up. */
+  backup?: Omit<MetadataBackupFacts, "incarnation">,
 ): Services {
+  const watched = new WatchedTablet(tablet)
   const pins = new ReadPins(clock)
   const uploads = new Uploads(incarnation, random, tablet, blocks, log)
   const repair = new Repair(clock, tablet, blocks, pins, uploads, redundancy, log)
   const ingest = new Ingest(tablet, blocks, uploads, store, debts => repair.owe(debts))
-  const objects = new ObjectService(random, tablet, new ObjectReader(tablet, blocks, pins), ingest)
-  const multipart = new MultipartService(clock, random, tablet, compute, ingest, objects, incarnation)
+  const objects = new ObjectService(random, watched, new ObjectReader(tablet, blocks, pins), ingest)
+  const multipart = new MultipartService(clock, random, watched, compute, ingest, objects, incarnation)
   const orphans = new Orphans(tablet, blocks, pins, uploads, incarnation, log)
   const recode = new Recode(clock, tablet, blocks, uploads, redundancy, debts => repair.owe(debts), log)
-  const chores = [new Collector(tablet, blocks, pins), orphans, repair, recode]
-  return { buckets: new BucketService(tablet), objects, multipart, chores, repair, recode }
+  const chores: Chore[] = [new Collector(tablet, blocks, pins), orphans, repair, recode]
+  if (backup) {
+    const facts = { ...backup, incarnation }
+    chores.push(new MetadataBackup(clock, random, tablet, ingest, uploads, watched, log, facts))
+  }
+  return { buckets: new BucketService(watched), tablet: watched, objects, multipart, chores, repair, recode }
 }
