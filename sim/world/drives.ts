@@ -3,23 +3,16 @@
  * be sick. A folder like `/d3` is a bay: what lies in it is what its drive holds.
  *
  * Promises  A power cut or a kill hits all drives at once. What is opened stays on the drive that was there
- *           then; of an empty bay nothing can be opened. Bases lie on drives like files do, and meet the same faults.
+ *           then. Bases lie on drives like files do, and meet the same faults.
  */
 import { assert, must } from "../../src/base/assert.js"
 import type { Clock } from "../../src/seams/clock/contract.js"
 import type { Disk, DiskFile, OpenMode, Space } from "../../src/seams/disk/contract.js"
-import {
-  failureOfCode,
-  inTurn,
-  ROT_KINDS,
-  rotOnce,
-  SickDevice,
-  SimDisk,
-  type Intercept,
-} from "../../src/seams/disk/index.js"
+import { inTurn, Medium, ROT_KINDS, rotOnce, SickDevice, SimDisk, type Intercept } from "../../src/seams/disk/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import type { Stores } from "../../src/seams/store/contract.js"
 import { interceptedStores, rotRow, type BasePlace } from "../../src/seams/store/faults.js"
+import { spelled } from "../../src/seams/disk/medium.js"
 import { MemoryStores } from "../../src/seams/store/memory.js"
 
 /** What a base takes beside its rows: enough to tell a full drive from one with room. */
@@ -30,7 +23,6 @@ const ROT_FROM_BYTES = 4096
 /** One drive: its medium outlives lives, bays and sicknesses. */
 export class Drive implements BasePlace {
   readonly disk: SimDisk
-  readonly stores = new MemoryStores()
   readonly sick: SickDevice
   private world: Intercept = () => undefined
 
@@ -38,10 +30,17 @@ export class Drive implements BasePlace {
     readonly name: string,
     readonly clock: Clock,
     random: Random,
+    medium = new Medium(),
+    readonly stores = new MemoryStores(),
   ) {
-    this.disk = new SimDisk(undefined, { fileSystemId: name })
+    this.disk = new SimDisk(medium, { fileSystemId: name })
     this.sick = new SickDevice(clock, random.fork(`drive ${name}`))
     this.disk.intercept(this.intercept)
+  }
+
+  /** A drive that holds what this one holds now. */
+  image(name: string, clock: Clock, random: Random): Drive {
+    return new Drive(name, clock, random, this.disk.medium.copy(), this.stores.copy())
   }
 
   /** What every call meets: what the world does to all drives, then this drive's own state. */
@@ -93,11 +92,14 @@ export class Drive implements BasePlace {
   }
 }
 
-/** The first part of a path, "/d3" of "/d3/log/x". */
-const bayOf = (path: string): string => `/${path.split("/")[1] ?? ""}`
+/** The first part of a path, "/d3" of "/d3/log/x"; "/" of "/d3/..". */
+const bayOf = (path: string): string => `/${spelled(path).split("/")[1] ?? ""}`
 
 export class Bays {
   private readonly drives = new Map<string, Drive>()
+
+  /** `root`: what lies in a bay without a drive is an empty folder of the machine's own disk. */
+  constructor(private readonly root: Drive) {}
 
   /** The drive in a bay; undefined where it is empty. */
   at(bay: string): Drive | undefined {
@@ -107,6 +109,8 @@ export class Bays {
   put(bay: string, drive: Drive): void {
     assert(!this.drives.has(bay), "a bay takes one drive")
     this.drives.set(bay, drive)
+    this.root.disk.medium.addFolder(bay)
+    drive.disk.medium.addFolder(bay)
   }
 
   /** Takes the drive out. What is open on it is to be failed by the drive's own state. */
@@ -116,11 +120,9 @@ export class Bays {
     return drive
   }
 
-  /** The drive that a path lies on. Throws as an absent folder does. */
+  /** The drive that a path lies on. */
   driveOf(path: string): Drive {
-    const drive = this.drives.get(bayOf(path))
-    if (drive === undefined) throw failureOfCode("ENOENT", path)
-    return drive
+    return this.drives.get(bayOf(path)) ?? this.root
   }
 
   /** All bays' files as the process sees them that lives until `isOver`. */
@@ -162,7 +164,6 @@ class BayDisk implements Disk {
   }
 
   async exists(path: string): Promise<boolean> {
-    if (this.bays.at(bayOf(path)) === undefined) return false
     return (await this.diskOf(path)).exists(path)
   }
 
@@ -179,8 +180,6 @@ class BayDisk implements Disk {
   }
 
   async syncFolder(path: string): Promise<void> {
-    // The folder above the bays is the machine's, and never lost.
-    if (path === "/") return
     return (await this.diskOf(path)).syncFolder(path)
   }
 

@@ -30,6 +30,13 @@ export class MemoryStores implements Stores {
   private readonly bases = new Map<string, Base>()
   constructor(private readonly faults: MemoryStoreFaults = {}) {}
 
+  /** Stores that hold what these hold now. */
+  copy(): MemoryStores {
+    const copy = new MemoryStores(this.faults)
+    for (const [path, { trees }] of this.bases) copy.bases.set(path, { trees })
+    return copy
+  }
+
   async openReader(path: string): Promise<StoreReader> {
     return new MemoryReader(this.baseOf(path))
   }

@@ -1,0 +1,163 @@
+/**
+ * A simulated machine: drives in bays (`/d1`, `/d2` …), virtual time, one seed, and processes that live
+ * on it one after another.
+ *
+ * `crash` cuts the power (what was not synced is left to chance), `kill` ends the process alone; the
+ * next life begins with what is left. Calls of a life that is over never settle; abandoned work dies with
+ * it. With `latency` every call to a drive takes a random while of virtual time, so that things
+ * overlap: then time has to be driven (`run`, `pass`).
+ */
+import type { Disk } from "../../src/seams/disk/contract.js"
+import type { Bend, DiskCall, Intercept } from "../../src/seams/disk/index.js"
+import type { Random } from "../../src/seams/random/contract.js"
+import type { Stores } from "../../src/seams/store/contract.js"
+import { SimClock } from "../../src/seams/clock/sim.js"
+import { SimRandom } from "../../src/seams/random/sim.js"
+import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
+import { Bays, Drive } from "./drives.js"
+
+export interface MachineOptions {
+  readonly seed: number
+  readonly devices: number
+  /** The longest that a call to a drive takes, in milliseconds of virtual time; 0 or absent: no time. */
+  readonly latencyMsMax?: number
+}
+
+/** What a process of the machine has of it. */
+export interface Life {
+  readonly number: number
+  readonly disk: Disk
+  readonly stores: Stores
+  readonly random: Random
+  /** Fires when the process is to end its background work, or has died. */
+  readonly signal: AbortSignal
+  /** Fires when it has ended. */
+  readonly watch: AbortSignal
+}
+
+const never = <T>(): Promise<T> => new Promise<T>(() => undefined)
+
+export class SimMachine {
+  readonly clock = new SimClock()
+  readonly random: SimRandom
+  readonly bays: Bays
+  readonly telemetry = new SimTelemetry()
+  private readonly delays: Random
+  private fault: Intercept = () => undefined
+  private lives = 0
+  private life = new AbortController()
+  /** Devices are watched to the end of a life: one that hangs must not hold up the stop. */
+  private watch = new AbortController()
+  /** All that ever were in a bay: a power cut hits also what was just taken out. */
+  private readonly drives: Drive[] = []
+
+  constructor(private readonly machine: MachineOptions) {
+    this.random = new SimRandom(machine.seed)
+    this.delays = this.random.fork("delays")
+    this.bays = new Bays(this.newDrive("root"))
+    for (let number = 1; number <= machine.devices; number += 1) this.bays.put(`/d${number}`, this.newDrive())
+  }
+
+  /** A new, empty drive for some bay. */
+  newDrive(name = `drive-${this.drives.length}`): Drive {
+    const drive = new Drive(name, this.clock, this.random)
+    this.know(drive)
+    return drive
+  }
+
+  /** A drive as this one is now, which goes its own way from here on. */
+  imageOf(drive: Drive): Drive {
+    const image = drive.image(`${drive.name} image ${this.drives.length}`, this.clock, this.random)
+    this.know(image)
+    return image
+  }
+
+  private know(drive: Drive): void {
+    this.drives.push(drive)
+    drive.meet(call => (call.kind === "readNow" ? this.fault(call) : this.delayed(call)))
+  }
+
+  private async delayed(call: DiskCall): Promise<Bend | void> {
+    await this.takeTime()
+    return this.fault(call)
+  }
+
+  /** Which life of the process this is: 1 after the first start. */
+  get incarnation(): number {
+    return this.lives
+  }
+
+  /** Lets calls to all drives fail, from now on; none without an argument. */
+  failDisk(fault: Intercept = () => undefined): void {
+    this.fault = fault
+  }
+
+  /** A moment of virtual time; for ever where the life that waits ends meanwhile. */
+  private async takeTime(): Promise<void> {
+    const { latencyMsMax = 0 } = this.machine
+    if (latencyMsMax === 0) return
+    const life = this.life
+    await this.pause(this.delays.below(latencyMsMax + 1))
+    if (life !== this.life) await never()
+  }
+
+  /** Waits for something while virtual time goes on. */
+  run<T>(promise: Promise<T>): Promise<T> {
+    return this.clock.runUntil(promise)
+  }
+
+  /** Lets virtual time pass. */
+  pass(durationMs: number): Promise<void> {
+    return this.clock.advance(durationMs)
+  }
+
+  /** Waits for a whole number of milliseconds of virtual time. */
+  pause(durationMs: number): Promise<void> {
+    return this.clock.sleep(durationMs, new AbortController().signal)
+  }
+
+  /** A new process begins. */
+  protected begin(): Life {
+    this.lives += 1
+    this.life = new AbortController()
+    this.watch = new AbortController()
+    const { life, watch, lives: number } = this
+    const isOver = (): boolean => this.life !== life
+    return {
+      number,
+      disk: this.bays.boot(isOver),
+      stores: this.bays.stores(isOver),
+      random: this.random.fork(`life ${number}`),
+      signal: life.signal,
+      watch: watch.signal,
+    }
+  }
+
+  /** The process ends in order: its background work first, then `stop`, then the watch over its devices. */
+  protected async endWith(background: readonly Promise<unknown>[], stop: () => Promise<void>): Promise<void> {
+    this.life.abort()
+    await Promise.all(background)
+    await stop()
+    this.watch.abort()
+  }
+
+  /** The process dies at once; what was written stays. */
+  kill(): void {
+    for (const drive of this.drives) drive.disk.kill()
+    this.end()
+  }
+
+  /** The power goes: unsynced writes are kept, dropped or torn by chance. */
+  crash(): void {
+    const random = this.random.fork(`crash ${this.lives}`)
+    for (const drive of this.drives) drive.disk.crash(random)
+    this.end()
+  }
+
+  protected end(): void {
+    const life = this.life
+    this.life = new AbortController()
+    life.abort()
+    this.watch.abort()
+  }
+}
