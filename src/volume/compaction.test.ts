@@ -1,11 +1,17 @@
 /** Space comes back, and nobody notices: readers, deleters, checkpoints, restarts. */
 import assert from "node:assert/strict"
+import { mkdtemp, readdir, rm, stat } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { test } from "node:test"
 import type { FailureKind } from "../base/failures.js"
 import { isFailure } from "../base/failures.js"
 import { KIB } from "../base/limits.js"
 import { decodeNeedlePlace, needleKeyOf } from "../format/needle.js"
+import { SimClock } from "../seams/clock/sim.js"
+import { RealDisk } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
+import { Compaction } from "./compaction.js"
 import type { Needle } from "./contract.js"
 import { COMPACTION_FOR_TESTS, CompactedDevice, deviceHome, MapRows, needleFor, needleIdFor } from "./fixtures.js"
 import { VOLUME_LIMITS } from "./limits.js"
@@ -426,4 +432,45 @@ test("a volume whose successor went still tells rot in its last group from a tor
   const rows = new MapRows()
   const again = await openVolumes(world.sim.boot(), rows, deviceHome(9), undefined, SMALL)
   assert.equal(again.damages.length, 1, "and a rotten header is damage")
+})
+
+test("compaction works on a real disk", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "hayloft-compaction-"))
+  try {
+    const home = deviceHome(1, join(folder, "volumes"))
+    const rows = new MapRows()
+    const volumes = await openVolumes(new RealDisk(), rows, home, undefined, SMALL)
+    await Promise.all(numbers(1, 120).map(number => volumes.append(needle(number))))
+    await volumes.remove(numbers(1, 100).map(number => needleIdFor(number)))
+    const clock = new SimClock()
+    const compaction = new Compaction(
+      "compaction",
+      volumes.upkeep,
+      clock,
+      () => assert.fail("rot"),
+      COMPACTION_FOR_TESTS,
+    )
+    for (let i = 0; i < 300; i += 1) {
+      if ((await compaction.step(new AbortController().signal)) === "busy") continue
+      volumes.contained(volumes.durable())
+      await clock.advance(COMPACTION_FOR_TESTS.quietMs)
+    }
+    const onDisk = await readdir(join(folder, "volumes"))
+    assert.equal(onDisk.length, volumes.usage().volumes)
+    assert.ok(!onDisk.includes(nameOf(1)))
+    let bytes = 0
+    for (const name of onDisk) bytes += (await stat(join(folder, "volumes", name))).size
+    assert.equal(bytes, volumes.usage().writtenBytes)
+    assert.ok(bytes < 150_000, `${bytes} bytes`)
+    await volumes.close()
+    const again = await openVolumes(new RealDisk(), new MapRows(), home, undefined, SMALL)
+    for (const number of numbers(101, 120)) {
+      const { id, body } = needle(number)
+      assert.ok(Buffer.from(body).equals(await again.read(id, { offsetBytes: 0, lengthBytes: body.length })))
+    }
+    assert.equal(again.has(needleIdFor(1)), false)
+    await again.close()
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
 })

@@ -13,11 +13,12 @@ import type { VolumePosition } from "../format/volume.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { VolumeDamage } from "./contract.js"
 import { isUnreadable, listVolumes, VolumeFiles } from "./files.js"
-import { FileWindow, isBodyGood } from "./group-reader.js"
+import type { ScannedNeedle } from "./group-reader.js"
+import { FileWindow } from "./group-reader.js"
 import { indexWrite } from "./index-writes.js"
 import { VOLUME_LIMITS } from "./limits.js"
+import { isBodyWhole } from "./needle-check.js"
 import { isSamePlace } from "./needle-read-core.js"
-import type { ScannedNeedle } from "./group-reader.js"
 import { walkVolume } from "./scan.js"
 
 export type FsckFinding =
@@ -75,7 +76,7 @@ export async function fsckVolumes(
       if (needle.header.kind === "tombstone") totals.tombstones += 1
       else totals.needles += 1
       totals.verifiedBytes += needle.place.bodyBytes
-      if (await isReadableAndGood(window, needle)) continue
+      if (await isBodyWhole(window, needle)) continue
       totals.badNeedles += 1
       onFinding({ kind: "needle", ...needle })
     } else onFinding(event)
@@ -182,14 +183,5 @@ async function* walkAll(
     }
   } finally {
     await files.close()
-  }
-}
-
-async function isReadableAndGood(window: FileWindow, needle: ScannedNeedle): Promise<boolean> {
-  try {
-    return await isBodyGood(window, needle)
-  } catch (error) {
-    if (isUnreadable(error)) return false
-    throw error
   }
 }

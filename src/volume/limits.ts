@@ -39,7 +39,7 @@ export const COMPACTION_LIMITS: CompactionLimits = {
   deadBytesMin: 64 * KIB,
   copyBytes: 1 * MIB,
   copyNeedlesMax: 500,
-  stepNeedlesMax: 1000,
+  stepNeedlesMax: 200,
   stepRowsMax: 500,
   quietMs: 5_000,
   pendingMax: 16,
@@ -47,7 +47,7 @@ export const COMPACTION_LIMITS: CompactionLimits = {
 
 export const NEEDLE_SCRUB_LIMITS: NeedleScrubLimits = {
   stepBytes: 4 * MIB,
-  stepNeedlesMax: 1000,
+  stepNeedlesMax: 200,
   stepRowsMax: 500,
   damagedKeptMax: 10_000,
 }

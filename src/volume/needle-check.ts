@@ -4,7 +4,7 @@ import type { RowKey } from "../base/ids.js"
 import type { NeedlePlace } from "../format/needle.js"
 import { needleKeyOf } from "../format/needle.js"
 import { isAbsent, isUnreadable } from "./files.js"
-import type { FileWindow } from "./group-reader.js"
+import type { FileWindow, ScannedNeedle } from "./group-reader.js"
 import { isBodyGood } from "./group-reader.js"
 import { decodeHeader } from "./needle-read-core.js"
 
@@ -19,6 +19,16 @@ export async function isWholeAt(window: FileWindow, key: RowKey, place: NeedlePl
     return isIt && (await isBodyGood(window, { header, place }))
   } catch (error) {
     if (isFailure(error, "corruptNeedle") || isUnreadable(error) || isAbsent(error)) return false
+    throw error
+  }
+}
+
+/** Whether the body of a needle, whose header is known to be good, can be read and is good. Throws as above. */
+export async function isBodyWhole(window: FileWindow, needle: ScannedNeedle): Promise<boolean> {
+  try {
+    return await isBodyGood(window, needle)
+  } catch (error) {
+    if (isUnreadable(error)) return false
     throw error
   }
 }

@@ -17,9 +17,10 @@ import { decodeNeedlePlace, needleIdOfKey, needleKeyOf } from "../format/needle.
 import type { NeedleScrubState } from "../format/needle-scrub.js"
 import type { VolumePosition } from "../format/volume.js"
 import { isAbsent } from "./files.js"
+import type { ScannedNeedle } from "./group-reader.js"
 import { FileWindow } from "./group-reader.js"
 import { NEEDLE_SCRUB_LIMITS } from "./limits.js"
-import { isWholeAt } from "./needle-check.js"
+import { isBodyWhole, isWholeAt } from "./needle-check.js"
 import { isSamePlace } from "./needle-read-core.js"
 import type { RowWalk } from "./row-walk.js"
 import type { ScanEvents } from "./scan.js"
@@ -166,7 +167,7 @@ export class NeedleScrub {
         else if (event.kind === "damage") reading.isDoubtful = true
         else if (event.kind === "tornTail") reading.isDoubtful ||= reading.met === undefined
         else if (event.kind === "needle" && event.needle.header.kind === "shard") {
-          await this.verifyHere(reading, needleKeyOf(event.needle.header.id), event.needle.place)
+          await this.verifyHere(reading, needleKeyOf(event.needle.header.id), event.needle)
         }
       }
     } catch (error) {
@@ -176,12 +177,13 @@ export class NeedleScrub {
     }
   }
 
-  private async verifyHere(reading: Reading, key: RowKey, place: NeedlePlace): Promise<void> {
+  private async verifyHere(reading: Reading, key: RowKey, needle: ScannedNeedle): Promise<void> {
+    const { place } = needle
     const warm = this.upkeep.warm(key)
     if (warm) await warm
     if (!isSamePlace(this.upkeep.placeOf(key), place)) return
     if (reading.met !== undefined) reading.met += 1
-    await this.check(reading.window, key, place)
+    this.judge(key, place, await isBodyWhole(reading.window, needle))
   }
 
   /** More may live here than the headers told. */
@@ -226,11 +228,10 @@ export class NeedleScrub {
     if (place === undefined) return
     const end = place.offsetBytes + place.headerBytes + place.bodyBytes
     const window = new FileWindow(this.upkeep.fileOf(parseVolumeId(place.volume)), end)
-    await this.check(window, key, place)
+    this.judge(key, place, await isWholeAt(window, key, place))
   }
 
-  private async check(window: FileWindow, key: RowKey, place: NeedlePlace): Promise<void> {
-    const isWhole = await isWholeAt(window, key, place)
+  private judge(key: RowKey, place: NeedlePlace, isWhole: boolean): void {
     this.verifiedBytes += place.headerBytes + place.bodyBytes
     // Moved or removed meanwhile, it is nobody's.
     if (isWhole || !isSamePlace(this.upkeep.placeOf(key), place)) return
