@@ -4,94 +4,87 @@
  * A device that cannot be looked at is taken out; a folder that another process has come to own ends
  * this one.
  */
-import { availableParallelism } from "node:os";
-import type { StoreOperations } from "../admin/index.js";
-import { isFailure, type Failure } from "../base/failures.js";
-import type { DeviceId } from "../base/ids.js";
-import { MIB } from "../base/limits.js";
-import { defaultPolicy, policiesInUse, type Policy } from "../base/policy.js";
-import { shapeOf } from "../block/index.js";
-import type { PreviewFacts } from "../cluster/index.js";
-import type { Ownership } from "../device/index.js";
-import { makeCodec } from "../erasure/index.js";
-import type { ControlRecord } from "../format/control-record.js";
-import { ChoreRunner, type Living } from "../life/index.js";
-import type { Clock } from "../seams/clock/contract.js";
-import type { Compute } from "../seams/compute/contract.js";
-import { slabBytesOf, ThreadCompute } from "../seams/compute/index.js";
-import type { Disk } from "../seams/disk/contract.js";
-import type { FolderLocks } from "../seams/lock/contract.js";
-import type { Random } from "../seams/random/contract.js";
-import type { Stores } from "../seams/store/contract.js";
-import type { Telemetry } from "../seams/telemetry/contract.js";
-import { REGION_DEFAULT, type ServeConfig } from "./config.js";
-import type { CheckpointRunner } from "./engine/checkpoint-job.js";
-import { CheckpointThreads } from "./engine/checkpoint-threads.js";
-import type { OwnedFolder } from "./engine/device-set.js";
-import {
-  openEngine,
-  type Engine,
-  type EngineSettings,
-} from "./engine/engine.js";
-import { EngineOperations } from "./engine/operations.js";
-import { Returning } from "./engine/returning.js";
-import { StoreFolders } from "./store/folder-taker.js";
-import type { OpenedStore } from "./store/open-store.js";
-import { registerStatus } from "./store/status-metrics.js";
-import { safetyInputOf } from "./store/status-core.js";
-import { sourcesOfEngine } from "./store/status-of-engine.js";
-import type { StatusSources } from "./store/status-sources.js";
-import { RunningStatus } from "./store/status.js";
-import { readVersion } from "./version.js";
+import { availableParallelism } from "node:os"
+import type { StoreOperations } from "../admin/index.js"
+import { isFailure, type Failure } from "../base/failures.js"
+import type { DeviceId } from "../base/ids.js"
+import { MIB } from "../base/limits.js"
+import { defaultPolicy, policiesInUse, type Policy } from "../base/policy.js"
+import { shapeOf } from "../block/index.js"
+import type { PreviewFacts } from "../cluster/index.js"
+import type { Ownership } from "../device/index.js"
+import { makeCodec } from "../erasure/index.js"
+import type { ControlRecord } from "../format/control-record.js"
+import { ChoreRunner, type Living } from "../life/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Compute } from "../seams/compute/contract.js"
+import { slabBytesOf, ThreadCompute } from "../seams/compute/index.js"
+import type { Disk } from "../seams/disk/contract.js"
+import type { FolderLocks } from "../seams/lock/contract.js"
+import type { Random } from "../seams/random/contract.js"
+import type { Stores } from "../seams/store/contract.js"
+import type { Telemetry } from "../seams/telemetry/contract.js"
+import { REGION_DEFAULT, type ServeConfig } from "./config.js"
+import type { CheckpointRunner } from "./engine/checkpoint-job.js"
+import { CheckpointThreads } from "./engine/checkpoint-threads.js"
+import type { OwnedFolder } from "./engine/device-set.js"
+import { openEngine, type Engine, type EngineSettings } from "./engine/engine.js"
+import { EngineOperations } from "./engine/operations.js"
+import { Returning } from "./engine/returning.js"
+import { StoreFolders } from "./store/folder-taker.js"
+import type { OpenedStore } from "./store/open-store.js"
+import { registerStatus } from "./store/status-metrics.js"
+import { safetyInputOf } from "./store/status-core.js"
+import { sourcesOfEngine } from "./store/status-of-engine.js"
+import type { StatusSources } from "./store/status-sources.js"
+import { RunningStatus } from "./store/status.js"
+import { readVersion } from "./version.js"
 
 /** All bodies in flight, data and parity. */
-const SLAB_POOL_BYTES = 384 * MIB;
+const SLAB_POOL_BYTES = 384 * MIB
 /** Each starts with the first body that finds the others busy; hashing more than this many streams at once only heats the disks. */
-const COMPUTE_THREADS = Math.min(2, availableParallelism());
-const COMPUTE_ENTRY = new URL("./compute-worker.js", import.meta.url);
-const CHECKPOINT_ENTRY = new URL("./checkpoint-worker.js", import.meta.url);
+const COMPUTE_THREADS = Math.min(2, availableParallelism())
+const COMPUTE_ENTRY = new URL("./compute-worker.js", import.meta.url)
+const CHECKPOINT_ENTRY = new URL("./checkpoint-worker.js", import.meta.url)
 /** What plans reckon with; how fast it really goes is told while it goes on. */
-const COPY_BYTES_PER_SECOND = 50 * MIB;
+const COPY_BYTES_PER_SECOND = 50 * MIB
 /** After a look at a folder that failed for another reason than a new owner. */
-const OWNER_RETRY_MS = 10_000;
+const OWNER_RETRY_MS = 10_000
 /** Of these the widest default is one; a store may grow to it while it runs. */
-const DEVICES_OF_DEFAULTS = 14;
+const DEVICES_OF_DEFAULTS = 14
 
 /** The world that a store runs in. */
 export interface StoreSeams {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly disk: Disk;
-  readonly stores: Stores;
-  readonly locks: FolderLocks;
-  readonly telemetry: Telemetry;
+  readonly clock: Clock
+  readonly random: Random
+  readonly disk: Disk
+  readonly stores: Stores
+  readonly locks: FolderLocks
+  readonly telemetry: Telemetry
 }
 
 /** What works for a store beside the serving thread, and within which limits. */
 export interface StoreParts {
-  readonly compute: Compute;
-  readonly checkpoints: CheckpointRunner;
-  readonly limits: Pick<EngineSettings, "deviceOptions" | "spaceLimits">;
+  readonly compute: Compute
+  readonly checkpoints: CheckpointRunner
+  readonly limits: Pick<EngineSettings, "deviceOptions" | "spaceLimits">
 }
 
 /** Those of a real process. */
-const realParts = (
-  { clock, telemetry }: StoreSeams,
-  { policy, blockBytes }: ControlRecord,
-): StoreParts => ({
+const realParts = ({ clock, telemetry }: StoreSeams, { policy, blockBytes }: ControlRecord): StoreParts => ({
   compute: openCompute(policy, blockBytes),
   checkpoints: new CheckpointThreads(CHECKPOINT_ENTRY, clock, telemetry.log),
   limits: { deviceOptions: {} },
-});
+})
 
 export interface RunningStore {
-  readonly engine: Engine;
-  readonly compute: Compute;
-  readonly status: RunningStatus;
-  readonly operations: StoreOperations;
+  readonly engine: Engine
+  readonly compute: Compute
+  readonly status: RunningStatus
+  readonly operations: StoreOperations
   /** To be supervised until the stop. */
-  readonly livings: readonly Living[];
-  stop(): Promise<void>;
+  readonly livings: readonly Living[]
+  stop(): Promise<void>
 }
 
 /** Opens the engine on the store's devices. `onStolen`: a folder is another process's now. */
@@ -102,12 +95,12 @@ export async function runStore(
   onStolen: (failure: Failure) => never,
   { compute, checkpoints, limits }: StoreParts = realParts(seams, store.record),
 ): Promise<RunningStore> {
-  const { clock, random, disk, stores, locks, telemetry } = seams;
-  const { record, secrets } = store;
+  const { clock, random, disk, stores, locks, telemetry } = seams
+  const { record, secrets } = store
   const onLost = (device: Ownership, failure: Failure): void => {
-    if (isFailure(failure, "folderInUse")) onStolen(failure);
-    void engine.control.takeOut(device.identity.id, failure);
-  };
+    if (isFailure(failure, "folderInUse")) onStolen(failure)
+    void engine.control.takeOut(device.identity.id, failure)
+  }
   const engine: Engine = await openEngine(
     {
       clock,
@@ -119,7 +112,7 @@ export async function runStore(
       checkpoints,
     },
     {
-      folders: store.devices.map((device) => folderOf(device, clock, onLost)),
+      folders: store.devices.map(device => folderOf(device, clock, onLost)),
       record,
       incarnation: store.incarnation,
       masterKey: secrets.masterKey,
@@ -127,62 +120,41 @@ export async function runStore(
       ...limits,
       refuseSingleCopy: config.refuseSingleCopy,
     },
-  );
-  const isPaused = (chore: string) =>
-    engine.keeper.record.pausedWork.includes(chore);
-  const takeBack = (id: DeviceId, path: string): Promise<void> =>
-    operations.return(id, path);
-  const returning = new Returning(
-    () => engine.keeper.record,
-    takeBack,
-    clock,
-    telemetry.log,
-  );
-  const chores = new ChoreRunner(
-    "chores",
-    [...engine.chores, returning],
-    clock,
-    telemetry,
-    isPaused,
-  );
-  engine.onRepairDue(() => chores.wake("repair"));
+  )
+  const isPaused = (chore: string) => engine.keeper.record.pausedWork.includes(chore)
+  const takeBack = (id: DeviceId, path: string): Promise<void> => operations.return(id, path)
+  const returning = new Returning(() => engine.keeper.record, takeBack, clock, telemetry.log)
+  const chores = new ChoreRunner("chores", [...engine.chores, returning], clock, telemetry, isPaused)
+  engine.onRepairDue(() => chores.wake("repair"))
   const sources = sourcesOfEngine(clock, {
     record: () => engine.keeper.record,
     devices: () => engine.devices,
-    whyOut: (id) => engine.control.whyOut(id),
+    whyOut: id => engine.control.whyOut(id),
     tablet: engine.tablet,
     compute,
     chores: () => chores.status(),
     repair: engine.services.repair,
-  });
-  const version = readVersion();
-  const region = config.region ?? REGION_DEFAULT;
+  })
+  const version = readVersion()
+  const region = config.region ?? REGION_DEFAULT
   const facts = {
     storeId: store.storeId,
     version,
     region,
     startedMs: clock.wallMs(),
-  };
-  const status = new RunningStatus(clock, telemetry.log, facts, sources);
-  registerStatus(telemetry.metrics, clock, status, sources);
+  }
+  const status = new RunningStatus(clock, telemetry.log, facts, sources)
+  registerStatus(telemetry.metrics, clock, status, sources)
   // Folders that were taken since the start are given up at the end, like those of the start.
-  const owned: OwnedFolder[] = [];
+  const owned: OwnedFolder[] = []
   const ownedOf = (device: Ownership): OwnedFolder => {
-    const folder = folderOf(device, clock, onLost);
-    owned.push(folder);
-    return folder;
-  };
-  const life = store.incarnation;
-  const folders = new StoreFolders(
-    clock,
-    random,
-    disk,
-    locks,
-    life,
-    () => engine.keeper.record,
-    ownedOf,
-  );
-  const planFacts = (): PreviewFacts => planFactsOf(sources);
+    const folder = folderOf(device, clock, onLost)
+    owned.push(folder)
+    return folder
+  }
+  const life = store.incarnation
+  const folders = new StoreFolders(clock, random, disk, locks, life, () => engine.keeper.record, ownedOf)
+  const planFacts = (): PreviewFacts => planFactsOf(sources)
   const operations: EngineOperations = new EngineOperations(
     engine,
     folders,
@@ -190,7 +162,7 @@ export async function runStore(
     clock,
     planFacts,
     () => status.report().recoding,
-  );
+  )
   return {
     engine,
     compute,
@@ -198,68 +170,55 @@ export async function runStore(
     operations,
     livings: [...engine.livings, chores, status],
     stop: async () => {
-      await engine.stop();
-      await compute.close();
-      for (const folder of owned) await folder.release().catch(() => undefined);
+      await engine.stop()
+      await compute.close()
+      for (const folder of owned) await folder.release().catch(() => undefined)
     },
-  };
+  }
 }
 
 /** What plans are made from; what status knows, and the rate that background copying keeps to. */
 function planFactsOf(sources: StatusSources): PreviewFacts {
-  const open = sources.devices();
-  const { policies, lacking, oddGroups } = safetyInputOf(
-    sources.record(),
-    open,
-    sources.contents(),
-  );
-  const diskOf = (id: DeviceId) =>
-    open.find((device) => device.id === id)?.space?.fileSystemId ?? `of ${id}`;
+  const open = sources.devices()
+  const { policies, lacking, oddGroups } = safetyInputOf(sources.record(), open, sources.contents())
+  const diskOf = (id: DeviceId) => open.find(device => device.id === id)?.space?.fileSystemId ?? `of ${id}`
   return {
     policies,
     lacking,
     oddGroups,
     diskOf,
     bytesPerSecond: COPY_BYTES_PER_SECOND,
-  };
+  }
 }
 
 /** Slabs hold a block under the store's policy, under those that it narrows to, and under those that it may grow to. */
 function openCompute(policy: Policy, blockBytes: number): ThreadCompute {
-  const defaults = Array.from({ length: DEVICES_OF_DEFAULTS }, (_, i) =>
-    defaultPolicy(i + 1),
-  );
-  const slabs = [...policiesInUse(policy), ...defaults].map((each) =>
-    slabBytesOf(shapeOf(each), blockBytes),
-  );
-  const slabBytes = Math.max(...slabs);
-  const poolBytes = Math.max(SLAB_POOL_BYTES, 2 * slabBytes);
+  const defaults = Array.from({ length: DEVICES_OF_DEFAULTS }, (_, i) => defaultPolicy(i + 1))
+  const slabs = [...policiesInUse(policy), ...defaults].map(each => slabBytesOf(shapeOf(each), blockBytes))
+  const slabBytes = Math.max(...slabs)
+  const poolBytes = Math.max(SLAB_POOL_BYTES, 2 * slabBytes)
   return new ThreadCompute(makeCodec, COMPUTE_ENTRY, {
     slabBytes,
     poolBytes,
     threads: COMPUTE_THREADS,
-  });
+  })
 }
 
 /** A folder of the store with the watch over who owns it. */
-function folderOf(
-  device: Ownership,
-  clock: Clock,
-  onLost: (device: Ownership, failure: Failure) => void,
-): OwnedFolder {
+function folderOf(device: Ownership, clock: Clock, onLost: (device: Ownership, failure: Failure) => void): OwnedFolder {
   const watch: Living = {
     name: `ownership ${device.identity.id}`,
-    run: async (signal) => {
+    run: async signal => {
       while (!signal.aborted) {
-        await device.run(signal, (failure) => onLost(device, failure));
-        await clock.sleep(OWNER_RETRY_MS, signal);
+        await device.run(signal, failure => onLost(device, failure))
+        await clock.sleep(OWNER_RETRY_MS, signal)
       }
     },
-  };
+  }
   return {
     place: device.identity,
     livings: [watch],
     check: () => device.check(),
     release: () => device.release(),
-  };
+  }
 }
