@@ -23,6 +23,7 @@ import {
   parseCount,
   parseDataFolders,
   parseDomain,
+  parseDuration,
   parseFile,
   parseListen,
   parseRedundancy,
@@ -141,6 +142,7 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
     blockBytes: optional("blockSize", parseBlockSize),
     refuseSingleCopy:
       required("refuseSingleCopy", sources, (text, where) => parseChoice(text, where, ["yes", "no"])) === "yes",
+    metadataBackupEveryMs: required("metadataBackupEvery", sources, parseDuration),
     listen,
     adminListen,
     domains: [...new Set((domain?.texts ?? []).map(text => parseDomain(text, domain?.where ?? "--domain")))],

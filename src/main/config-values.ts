@@ -115,6 +115,16 @@ export function parseBlockSize(text: string, where: string): number {
   return valid ? bytes : refuse(where, text, "a block size: 1MiB to 64MiB, in steps of 64KiB (4MiB is usual)")
 }
 
+const DURATION_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** `30s`, `10m`, `1h`, `7d`: milliseconds, from a second to a year. */
+export function parseDuration(text: string, where: string): number {
+  const [, number, unit] = /^(\d{1,8})([smhd])$/.exec(text) ?? []
+  const durationMs = Number(number) * (DURATION_MS[unit ?? ""] ?? NaN)
+  const isInRange = durationMs >= 1_000 && durationMs <= 366 * 86_400_000
+  return isInRange ? durationMs : refuse(where, text, "a duration like 30s, 10m, 1h or 7d")
+}
+
 /** `HOST:PORT`, `[::1]:PORT`; port 0 takes any free one. */
 export function parseListen(text: string, where: string): ListenAddress {
   const [, bracketed, plain, digits] = /^(?:\[([0-9A-Fa-f:.%a-z]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text) ?? []

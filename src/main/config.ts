@@ -34,6 +34,8 @@ export interface ServeConfig {
   readonly blockBytes: number | undefined
   /** Writes that would have one copy only, where the store has more devices, are answered 503. */
   readonly refuseSingleCopy: boolean
+  /** How often a changed store's metadata is backed up into the store itself. */
+  readonly metadataBackupEveryMs: number
   readonly listen: ListenAddress
   readonly adminListen: ListenAddress
   /** Base names of virtual-host addressing, in lower case; `localhost` needs no entry. */
@@ -135,6 +137,13 @@ export const SETTINGS = {
     ),
     preset: "yes",
   },
+  metadataBackupEvery: setting(
+    "--metadata-backup-every",
+    "HAYLOFT_METADATA_BACKUP_EVERY",
+    "DURATION",
+    "1h",
+    "how often names and metadata are written among the shards of a store that has changed, for hayloft rescue; 30s, 10m, 1h",
+  ),
   listen: setting("--listen", "HAYLOFT_LISTEN", "HOST:PORT", "127.0.0.1:9000", "where S3 is served"),
   adminListen: setting(
     "--admin-listen",

@@ -9,7 +9,9 @@ import { parseLogSequence, parseStoreId, parseTabletId, type UploadId, type Vers
 import { KIB } from "../base/limits.js"
 import { parsePolicy } from "../base/policy.js"
 import { ALL_NEEDLES } from "../block/index.js"
+import { TestDevices } from "../block/testing.js"
 import { Rows } from "../device/index.js"
+import { makeCodec } from "../erasure/index.js"
 import { decodeMetadataChunk, isDecidedBelow, type MetadataChunk } from "../format/metadata-backup.js"
 import { objectRowKey } from "../format/row-key.js"
 import { decodeVersion } from "../format/version-record.js"
@@ -34,7 +36,7 @@ class Scene {
   readonly backup: MetadataBackup
 
   constructor(
-    readonly world: StoreWorld,
+    readonly world: StoreWorld<TestDevices>,
     life = 1,
   ) {
     const { clock, tablet, blocks, telemetry } = world
@@ -49,7 +51,7 @@ class Scene {
   }
 
   static async open(policy = "ec:2+2"): Promise<Scene> {
-    return new Scene(await StoreWorld.open(makeRows, parsePolicy(policy)))
+    return new Scene(await StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy(policy)))
   }
 
   async put(key: string, bytes: Uint8Array): Promise<void> {

@@ -62,7 +62,7 @@ export interface MetadataBackupFacts {
   readonly tabletId: TabletId
   readonly incarnation: Incarnation
   /** Default: METADATA_BACKUP_LIMITS.everyMs. */
-  readonly everyMs?: number
+  readonly everyMs?: number | undefined
 }
 
 /** A snapshot under way. */

@@ -17,6 +17,7 @@ const config: ServeConfig = {
   ...{ dataFolders: ALL, policy: undefined, matrix: undefined, metaCopies: undefined, blockBytes: undefined },
   ...{ listen: { host: "127.0.0.1", port: 0 }, adminListen: { host: "127.0.0.1", port: 0 }, domains: [] },
   ...{ region: undefined, tls: undefined, masterKeyFile: undefined, rootKey: undefined, refuseSingleCopy: false },
+  metadataBackupEveryMs: 3_600_000,
   log: { level: "error", format: "text" },
 }
 
