@@ -71,6 +71,8 @@ export interface SafetyReport {
   /** The same of folders, each by itself. */
   readonly safeFolderLosses: number
   readonly safeFolderLossesWhenWhole: number
+  /** So many arbitrary disks may be missing at a start without `hayloft device forget`. */
+  readonly opensWithout: number
   /** What keeps the store from being whole; empty: nothing. */
   readonly reasons: readonly string[]
   /** Devices on a disk that must not fail now. */

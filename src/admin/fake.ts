@@ -204,6 +204,7 @@ export const REPORT: StoreReport = {
     safeLossesWhenWhole: 0,
     safeFolderLosses: 0,
     safeFolderLossesWhenWhole: 0,
+    opensWithout: 0,
     reasons: [],
     critical: [DEVICE],
     levels: [{ losses: 0, bytes: 400 }],

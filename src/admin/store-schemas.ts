@@ -50,6 +50,7 @@ export const SAFETY = z
     safeLossesWhenWhole: losses,
     safeFolderLosses: losses.describe("the same of folders, each by itself"),
     safeFolderLossesWhenWhole: losses,
+    opensWithout: count.describe("so many arbitrary disks may be missing at a start without hayloft device forget"),
     reasons: z.array(z.string()).describe("what keeps the store from being whole"),
     critical: z.array(id).describe("devices on a disk that must not fail now"),
     levels: z

@@ -3,7 +3,7 @@ import { test } from "node:test"
 import { parseDeviceId, type DeviceId } from "../base/ids.js"
 import { PARTITIONS } from "../base/limits.js"
 import { defaultPolicy, parsePolicy, shardCount, shardsNeeded, textOfPolicy, type Policy } from "../base/policy.js"
-import { planLayout, type Layout } from "../placement/index.js"
+import { planLayout, planNext, type Layout } from "../placement/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { judgeSafety, RISKIEST_MAX, type SafetyDevice, type SafetyInput } from "./safety-core.js"
 
@@ -193,6 +193,16 @@ test("agrees with trying every set of disks against every group, on 2,000 random
     assert.equal(safety.whole.disks, survived(healthy, ...fatesNow(healthy)), label)
     assert.equal(safety.whole.devices, survived(apart(healthy), ...fatesNow(apart(healthy))), label)
 
+    const here = input.devices.filter(({ state }) => state !== "out").map(({ disk }) => disk)
+    const opening = {
+      disks: here,
+      needed: Math.floor(here.length / 2) + 1,
+      bytes: 0,
+      partition: undefined,
+      isNames: false,
+    }
+    assert.equal(safety.opensWithout, Math.max(0, survived(input, opening)), label)
+
     const readable = fates.filter(fate => stays(fate, []))
     const disks = [...new Set(input.devices.map(({ disk }) => disk))]
     const fatal = disks.filter(disk => readable.some(fate => !stays(fate, [disk])))
@@ -328,11 +338,10 @@ test("65,536 partitions of 14 slots on 32 devices are judged in under 50 ms, whi
   const policy = parsePolicy("ec:10+4")
   const input = store(32, policy)
   const ids = input.devices.map(({ id }) => id)
-  const previousLayout = planLayout(
-    ids.slice(0, 30).map(id => ({ id, weight: 1 })),
-    14,
-  )
-  const busy = withStates({ ...input, previousLayout }, { 3: "out", 30: "filling", 31: "filling" })
+  const weighted = (count: number) => ids.slice(0, count).map(id => ({ id, weight: 1 }))
+  const previousLayout = planLayout(weighted(30), 14)
+  const layout = planNext(previousLayout, weighted(32), 14, 2)
+  const busy = withStates({ ...input, layout, previousLayout }, { 3: "out", 30: "filling", 31: "filling" })
   // By processor time: the machine that tests has other work, too.
   const took = Array.from({ length: 5 }, () => {
     const before = process.cpuUsage()

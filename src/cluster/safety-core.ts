@@ -104,6 +104,8 @@ export interface Safety {
   readonly now: Losses
   /** Once every device is back or replaced and has what the layout gives it. */
   readonly whole: Losses
+  /** How many arbitrary disks may be missing at a start that asks nobody: it wants more than half of the devices that are not out. */
+  readonly opensWithout: number
   /** What limits `now`: the names, or the blocks. */
   readonly weakest: "names" | "blocks"
   /** Devices on a disk that must not fail now: its loss alone loses something. */
@@ -415,6 +417,14 @@ class Judge {
     return this.now.bytes.flatMap((bytes, at) => (bytes > 0 ? [{ losses: at - 1, bytes: Math.round(bytes) }] : []))
   }
 
+  opensWithout(): number {
+    const group = this.groupOf(
+      this.input.devices.map(({ id }) => id),
+      true,
+    )
+    return Math.max(0, group.losses(Math.floor(group.shards / 2) + 1))
+  }
+
   critical(): readonly DeviceId[] {
     const { devices } = this.input
     const isCritical = (index: number) => (this.now.criticalDisks & (1 << this.diskAt(index))) !== 0
@@ -487,6 +497,7 @@ export function judgeSafety(input: SafetyInput): Safety {
     disks: judge.disks,
     now: { disks: now, devices: single ? Math.min(single.blocks(), single.names()) : now },
     whole: { disks: whole, devices: single?.whole() ?? whole },
+    opensWithout: judge.opensWithout(),
     weakest: ofNames < ofBlocks ? "names" : "blocks",
     critical: judge.critical(),
     levels: judge.levels(),

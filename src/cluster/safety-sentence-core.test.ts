@@ -19,6 +19,7 @@ const store = (devices: number, disks: number, [whole, now]: readonly [number, n
   disks,
   now: { disks: now, devices: now },
   whole: { disks: whole, devices: whole },
+  opensWithout: Math.ceil(devices / 2) - 1,
   weakest: "blocks",
   critical: [],
   levels: [],
@@ -48,6 +49,16 @@ const SENTENCES: readonly (readonly [Safety, number | undefined, string])[] = [
     store(7, 7, [2, -1], { out: [C, D] }),
     undefined,
     "any 2 of 7 disks may fail without loss; something cannot be read today, because /mnt/c and /mnt/d are out",
+  ],
+  [
+    store(4, 4, [2, 2]),
+    undefined,
+    "any 2 of 4 disks may fail without loss (a start without 2 of them needs hayloft device forget)",
+  ],
+  [
+    store(2, 2, [1, 1]),
+    undefined,
+    "any 1 of 2 disks may fail without loss (a start without one of them needs hayloft device forget)",
   ],
   [store(1, 1, [0, 0]), undefined, "no disk may fail; a lost disk loses objects"],
   [

@@ -46,8 +46,12 @@ export function reasonsOf(causes: SafetyCauses, pathOf: SentenceFacts["pathOf"])
 }
 
 /** What may fail when all is well: of disks, or of folders where disks hold several. */
-function protection({ disks, devices, whole }: Safety): string {
-  if (whole.disks > 0) return `any ${whole.disks} of ${plural(disks, "disk")} may fail without loss`
+function protection({ disks, devices, now, whole, opensWithout }: Safety): string {
+  if (whole.disks > 0) {
+    const gone = opensWithout === 0 ? "one" : `${opensWithout + 1}`
+    const start = now.disks > opensWithout ? ` (a start without ${gone} of them needs hayloft device forget)` : ""
+    return `any ${whole.disks} of ${plural(disks, "disk")} may fail without loss${start}`
+  }
   if (whole.devices > 0 && disks < devices) {
     const what = disks === 1 ? "the disk" : "a lost disk"
     return `protects against bit rot and ${plural(whole.devices, "deleted folder")}, not against ${what}`

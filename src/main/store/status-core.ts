@@ -11,7 +11,7 @@ const STATE_REASONS: Readonly<Record<ControlDevice["state"], string>> = {
   filling: "what it lacks is being brought to it",
   draining: "what it holds moves to the others",
   leaving: "what it holds moves to the others; then it is forgotten",
-  out: "taken out",
+  out: "missing since the start, or taken out before it",
 }
 
 /** What is to be told of a device: the worst first. */
@@ -159,7 +159,7 @@ export function safetyReport(
 ): SafetyReport {
   const pathOf = (id: DeviceId): string =>
     open.find(device => device.id === id)?.path ?? record.devices.find(device => device.id === id)?.pathHint ?? id
-  const { disks, now, whole, critical, levels, riskiest, causes } = safety
+  const { disks, now, whole, opensWithout, critical, levels, riskiest, causes } = safety
   return {
     sentence: safetySentence(safety, { policy: textOfPolicy(record.policy), pathOf, wholeInSeconds }),
     disks,
@@ -167,6 +167,7 @@ export function safetyReport(
     safeLossesWhenWhole: whole.disks,
     safeFolderLosses: now.devices,
     safeFolderLossesWhenWhole: whole.devices,
+    opensWithout,
     reasons: reasonsOf(causes, pathOf),
     critical,
     levels,
