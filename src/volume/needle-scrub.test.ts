@@ -122,7 +122,9 @@ test("a pass goes on after a restart where it was, and looks first at what was b
   let [lives, verified] = [0, 0]
   for (let isOver = false; !isOver; lives += 1) {
     const running = begun(world, saved)
+    assert.equal(running.scrub.isLookingAgain, (saved?.damaged.length ?? 0) > 0)
     for (let step = 0; step < 30 && !isOver; step += 1) isOver = (await running.scrub.step(signal)) === "done"
+    assert.equal(running.scrub.isLookingAgain, false)
     found.push(...running.found)
     verified += running.scrub.verifiedBytes
     saved = decodeNeedleScrub(encodeNeedleScrub(running.scrub.state))

@@ -91,6 +91,11 @@ export class NeedleScrub {
     return { at, damaged: [...new Set(damaged)] }
   }
 
+  /** Needles that an earlier life found bad have not all been looked at: not to be put off until a pass is due. */
+  get isLookingAgain(): boolean {
+    return this.again.length > 0
+  }
+
   /** How much of the written bytes this pass has gone over: 0 to 1. */
   get doneShare(): number {
     const at = this.reading?.at ?? this.at
