@@ -45,8 +45,18 @@ export class TestDevices {
 
   /** An empty device, in a folder of its own. */
   async add(number: number): Promise<DeviceId> {
+    return this.open(number, 1)
+  }
+
+  /** As after a restart: what was only in memory is forgotten. */
+  async reopen(id: DeviceId): Promise<void> {
+    await must(this.all.get(id), "it is open").volumes.close()
+    await this.open(parseInt(id, 16), 2)
+  }
+
+  private async open(number: number, life: number): Promise<DeviceId> {
     const id = deviceIdOf(number)
-    const home = { folder: `/d${number}`, deviceId: id, incarnation: parseIncarnation(1) }
+    const home = { folder: `/d${number}`, deviceId: id, incarnation: parseIncarnation(life) }
     const volumes = await openVolumes(this.disk.boot(), await this.makeRows(), home, undefined)
     const { down, full } = this
     const device: ShardDevice = {

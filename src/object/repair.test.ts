@@ -7,18 +7,22 @@ import { objectKeyOfText, parseLogSequence, type DeviceId } from "../base/ids.js
 import { KIB, PARTITIONS } from "../base/limits.js"
 import { parsePolicy, shardCount, tolerance } from "../base/policy.js"
 import { ALL_NEEDLES, needleIdOf, standingOf } from "../block/index.js"
+import { deviceIdOf as deviceOf, TestDevices } from "../block/testing.js"
 import { Rows } from "../device/index.js"
+import { makeCodec } from "../erasure/index.js"
 import { MemoryStores } from "../seams/store/memory.js"
 import { REPAIR_LIMITS } from "./repair.js"
-import { deviceOf, sourceOf, StoreWorld } from "./testing.js"
+import { sourceOf, StoreWorld } from "./testing.js"
 
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
-const open = (text: string, devices?: number) => StoreWorld.open(makeRows, parsePolicy(text), devices)
+const open = (text: string, devices?: number) =>
+  StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy(text), devices)
+type World = StoreWorld<TestDevices>
 
 const noSignal = new AbortController().signal
 type Bodies = Map<string, Uint8Array>
 
-async function putSome(world: StoreWorld, bodies: Bodies, count: number, stem = "key"): Promise<void> {
+async function putSome(world: World, bodies: Bodies, count: number, stem = "key"): Promise<void> {
   for (let i = 0; i < count; i += 1) {
     const bytes = world.random.bytes(5_000 + world.random.below(60 * KIB))
     await world.put(`${stem}${i}`, bytes)
@@ -26,12 +30,12 @@ async function putSome(world: StoreWorld, bodies: Bodies, count: number, stem = 
   }
 }
 
-async function assertAll(world: StoreWorld, bodies: Bodies, when: string): Promise<void> {
+async function assertAll(world: World, bodies: Bodies, when: string): Promise<void> {
   for (const [key, bytes] of bodies) assert.ok((await world.get(key)).equals(bytes), `${key} ${when}`)
 }
 
 /** Every named block is whole and at home, and nothing else is there. */
-async function assertWhole(world: StoreWorld, bodies: Bodies, when: string): Promise<void> {
+async function assertWhole(world: World, bodies: Bodies, when: string): Promise<void> {
   await world.clock.advance(REPAIR_LIMITS.lookEveryMs)
   await world.settle()
   const { groups } = world.blocks.survey(ALL_NEEDLES.start)
@@ -258,22 +262,29 @@ test("damaged shards are written anew, also when a restart came between", async 
     await putSome(world, bodies, 4)
     await world.settle()
     const { groups } = world.blocks.survey(ALL_NEEDLES.start)
-    const [group] = groups
-    assert.ok(group)
+    const group = must(
+      groups.find(({ shape }) => shape?.blockLengthBytes === 16 * KIB),
+      "a full block",
+    )
     const { deviceId, slot } = must(group.shards[1], "a shard")
     const id = needleIdOf(group, slot)
     let isBad = true
+    let mayWrite = !restarts
     world.devices.meddle = (what, needle, device) => {
       if (device !== deviceId || needle.slot !== slot || needle.uploadId !== id.uploadId) return
       if (needle.block !== id.block) return
+      if (what === "append" && !mayWrite) throw fail("deviceFailed")
       if (what === "append") isBad = false
       else if (isBad) throw fail("corruptNeedle")
     }
     await assertAll(world, bodies, "with a damaged shard")
-    if (slot === 2) world.services.repair.noteDamage({ deviceId, id })
-    const isNoted = (): boolean => world.tablet.rows("debts") > 0
-    while (!isNoted()) await world.chore("repair").step(noSignal)
-    if (restarts) world = world.restart(2)
+    await world.chore("repair").step(noSignal)
+    if (restarts) assert.ok(world.tablet.rows("debts") > 0, "it is noted")
+    if (restarts) {
+      await world.devices.reopen(deviceId)
+      world = world.restart(2)
+    }
+    mayWrite = true
     await world.settle()
     assert.equal(isBad, false, "it was written anew")
     assert.equal(world.tablet.rows("debts"), 0)

@@ -6,14 +6,12 @@ import { objectKeyOfText, parseAccountId, parseBucketName, parseIncarnation, par
 import type { DeviceId, Position, RowKey } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import { shardCount, type Policy } from "../base/policy.js"
-import { Layouts, LocalBlocks } from "../block/index.js"
-import { deviceIdOf, TestDevices, type MakeRows } from "../block/testing.js"
-import { makeCodec } from "../erasure/index.js"
+import { Layouts, LocalBlocks, type Devices } from "../block/index.js"
 import type { ControlDeviceState } from "../format/control-record.js"
 import type { Chore } from "../life/index.js"
 import { planLayout, planNext, replaceDevice } from "../placement/index.js"
 import { SimClock } from "../seams/clock/sim.js"
-import { InlineCompute } from "../seams/compute/index.js"
+import { InlineCompute, type MakeCoder } from "../seams/compute/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import type { Command, Tablet, TabletRow, TabletView } from "../tablet/index.js"
@@ -80,7 +78,16 @@ export class MemoryTablet implements Tablet {
   }
 }
 
-export class StoreWorld {
+/** Devices that a test can do things to. */
+export interface WorldDevices {
+  readonly live: Devices
+  add(number: number): Promise<DeviceId>
+  takeOut(id: DeviceId): void
+  bringBack(id: DeviceId): void
+  needlesOn(id: DeviceId): number
+}
+
+export class StoreWorld<Its extends WorldDevices> {
   readonly clock = new SimClock()
   readonly random = new SimRandom(5)
   readonly telemetry = new SimTelemetry()
@@ -95,10 +102,11 @@ export class StoreWorld {
   private bucket: Bucket | undefined
 
   private constructor(
-    readonly devices: TestDevices,
+    readonly devices: Its,
+    private readonly makeCodec: MakeCoder,
     public policy: Policy,
     incarnation: number,
-    before?: StoreWorld,
+    before?: StoreWorld<Its>,
   ) {
     const ids = [...devices.live.keys()]
     this.tablet = before?.tablet ?? new MemoryTablet()
@@ -118,13 +126,7 @@ export class StoreWorld {
     this.blocks = new LocalBlocks(clock, compute, layouts, devices.live, telemetry.metrics, {
       onDamage: (deviceId, id) => this.services.repair.noteDamage({ deviceId, id }),
     })
-    const world = this
-    const store = {
-      get policy() {
-        return world.policy
-      },
-      blockBytes: 16 * KIB,
-    }
+    const store = Object.defineProperty({ policy, blockBytes: 16 * KIB }, "policy", { get: () => this.policy })
     const life = parseIncarnation(incarnation)
     const random = new SimRandom(1000 + incarnation)
     this.services = createServices(
@@ -140,21 +142,23 @@ export class StoreWorld {
     )
   }
 
-  static async open(makeRows: MakeRows, policy: Policy, count = shardCount(policy)): Promise<StoreWorld> {
-    const devices = new TestDevices(makeRows)
+  /** A new store on empty devices, as many as the policy takes. */
+  static async open<Its extends WorldDevices>(
+    devices: Its,
+    makeCodec: MakeCoder,
+    policy: Policy,
+    count = shardCount(policy),
+  ): Promise<StoreWorld<Its>> {
     for (let i = 1; i <= count; i += 1) await devices.add(i)
-    const world = new StoreWorld(devices, policy, 1)
-    world.bucket = await world.services.buckets.create({
-      name: parseBucketName("bucket"),
-      owner: parseAccountId("root"),
-      location: "",
-    })
+    const world = new StoreWorld(devices, makeCodec, policy, 1)
+    const name = parseBucketName("bucket")
+    world.bucket = await world.services.buckets.create({ name, owner: parseAccountId("root"), location: "" })
     return world
   }
 
   /** The next life of the process on the same devices and rows. */
-  restart(incarnation: number): StoreWorld {
-    return new StoreWorld(this.devices, this.policy, incarnation, this)
+  restart(incarnation: number): StoreWorld<Its> {
+    return new StoreWorld(this.devices, this.makeCodec, this.policy, incarnation, this)
   }
 
   private source(): RedundancySource {
@@ -273,8 +277,6 @@ export class StoreWorld {
     return [...this.devices.live.keys()].reduce((sum, id) => sum + this.devices.needlesOn(id), 0)
   }
 }
-
-export const deviceOf = deviceIdOf
 
 export const sourceOf = (bytes: Uint8Array, pieceBytes = 10_000): BodySource => ({
   lengthBytes: bytes.length,
