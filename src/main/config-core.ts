@@ -140,6 +140,7 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
     matrix,
     metaCopies: optional("metaCopies", (text, where) => parseCount(text, where, { min: 1, max: SHARDS_MAX })),
     blockBytes: optional("blockSize", parseBlockSize),
+    scrubDays: required("scrubDays", sources, (text, where) => parseCount(text, where, { min: 1, max: 3650 })),
     refuseSingleCopy:
       required("refuseSingleCopy", sources, (text, where) => parseChoice(text, where, ["yes", "no"])) === "yes",
     metadataBackupEveryMs: required("metadataBackupEvery", sources, parseDuration),

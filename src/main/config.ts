@@ -32,6 +32,8 @@ export interface ServeConfig {
   readonly metaCopies: number | undefined
   /** Undefined: whatever the store has, and for a new one `BLOCK_BYTES_DEFAULT`. A multiple of 64 KiB. */
   readonly blockBytes: number | undefined
+  /** Everything stored is verified once in so many days. */
+  readonly scrubDays: number
   /** Writes that would have one copy only, where the store has more devices, are answered 503. */
   readonly refuseSingleCopy: boolean
   /** How often a changed store's metadata is backed up into the store itself. */
@@ -126,6 +128,13 @@ export const SETTINGS = {
     "SIZE",
     undefined,
     "slice of an object that is coded at once, 1MiB to 64MiB (default: 4MiB)",
+  ),
+  scrubDays: setting(
+    "--scrub-days",
+    "HAYLOFT_SCRUB_DAYS",
+    "N",
+    "30",
+    "days in which everything that is stored is read and verified once, slowly",
   ),
   refuseSingleCopy: {
     ...setting(

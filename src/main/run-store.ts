@@ -14,8 +14,8 @@ import { shapeOf } from "../block/index.js"
 import type { PreviewFacts } from "../cluster/index.js"
 import type { Ownership } from "../device/index.js"
 import { makeCodec } from "../erasure/index.js"
-import type { ControlRecord } from "../format/control-record.js"
 import { ChoreRunner, type Living } from "../life/index.js"
+import type { ControlRecord } from "../format/control-record.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import { slabBytesOf, ThreadCompute } from "../seams/compute/index.js"
@@ -30,6 +30,7 @@ import { CheckpointThreads } from "./engine/checkpoint-threads.js"
 import type { OwnedFolder } from "./engine/device-set.js"
 import { openEngine, type Engine, type EngineSettings } from "./engine/engine.js"
 import { EngineOperations } from "./engine/operations.js"
+import { DAY_MS } from "./engine/scrubbing.js"
 import { Returning } from "./engine/returning.js"
 import { StoreFolders } from "./store/folder-taker.js"
 import type { OpenedStore } from "./store/open-store.js"
@@ -102,15 +103,7 @@ export async function runStore(
     void engine.control.takeOut(device.identity.id, failure)
   }
   const engine: Engine = await openEngine(
-    {
-      clock,
-      random,
-      diskOf: () => disk,
-      stores,
-      compute,
-      telemetry,
-      checkpoints,
-    },
+    { clock, random, diskOf: () => disk, stores, compute, telemetry, checkpoints },
     {
       folders: store.devices.map(device => folderOf(device, clock, onLost)),
       record,
@@ -118,10 +111,13 @@ export async function runStore(
       masterKey: secrets.masterKey,
       root: secrets.root,
       ...limits,
+      deviceOptions: { scrubEveryMs: config.scrubDays * DAY_MS, ...limits.deviceOptions },
       refuseSingleCopy: config.refuseSingleCopy,
+      metadataBackupEveryMs: config.metadataBackupEveryMs,
     },
   )
-  const isPaused = (chore: string) => engine.keeper.record.pausedWork.includes(chore)
+  // All that verifies is paused by one word.
+  const isPaused = (chore: string) => engine.keeper.record.pausedWork.includes(chore.split(" ")[0] ?? chore)
   const takeBack = (id: DeviceId, path: string): Promise<void> => operations.return(id, path)
   const returning = new Returning(() => engine.keeper.record, takeBack, clock, telemetry.log)
   const chores = new ChoreRunner("chores", [...engine.chores, returning], clock, telemetry, isPaused)
@@ -134,15 +130,12 @@ export async function runStore(
     compute,
     chores: () => chores.status(),
     repair: engine.services.repair,
+    recode: engine.services.recode,
+    bucketPolicies: () => engine.services.buckets.policies().map(({ policy }) => policy),
   })
   const version = readVersion()
   const region = config.region ?? REGION_DEFAULT
-  const facts = {
-    storeId: store.storeId,
-    version,
-    region,
-    startedMs: clock.wallMs(),
-  }
+  const facts = { storeId: store.storeId, version, region, startedMs: clock.wallMs() }
   const status = new RunningStatus(clock, telemetry.log, facts, sources)
   registerStatus(telemetry.metrics, clock, status, sources)
   // Folders that were taken since the start are given up at the end, like those of the start.
@@ -182,13 +175,7 @@ function planFactsOf(sources: StatusSources): PreviewFacts {
   const open = sources.devices()
   const { policies, lacking, oddGroups } = safetyInputOf(sources.record(), open, sources.contents())
   const diskOf = (id: DeviceId) => open.find(device => device.id === id)?.space?.fileSystemId ?? `of ${id}`
-  return {
-    policies,
-    lacking,
-    oddGroups,
-    diskOf,
-    bytesPerSecond: COPY_BYTES_PER_SECOND,
-  }
+  return { policies, lacking, oddGroups, diskOf, bytesPerSecond: COPY_BYTES_PER_SECOND }
 }
 
 /** Slabs hold a block under the store's policy, under those that it narrows to, and under those that it may grow to. */
@@ -197,11 +184,7 @@ function openCompute(policy: Policy, blockBytes: number): ThreadCompute {
   const slabs = [...policiesInUse(policy), ...defaults].map(each => slabBytesOf(shapeOf(each), blockBytes))
   const slabBytes = Math.max(...slabs)
   const poolBytes = Math.max(SLAB_POOL_BYTES, 2 * slabBytes)
-  return new ThreadCompute(makeCodec, COMPUTE_ENTRY, {
-    slabBytes,
-    poolBytes,
-    threads: COMPUTE_THREADS,
-  })
+  return new ThreadCompute(makeCodec, COMPUTE_ENTRY, { slabBytes, poolBytes, threads: COMPUTE_THREADS })
 }
 
 /** A folder of the store with the watch over who owns it. */

@@ -35,7 +35,7 @@ const LOOPBACK = /^(127\.|::1$|localhost$)/
 const isLoopback = ({ host }: ListenAddress): boolean => LOOPBACK.test(host)
 
 /** The real world of one process. */
-function realSeams(config: ServeConfig, io: CliIo) {
+export function realSeams(config: ServeConfig, io: CliIo) {
   const clock = new RealClock()
   const disk = new RealDisk()
   return {

@@ -17,6 +17,7 @@ import type { CliIo } from "./io.js"
 import { listCommand, removeCommand, type ListOptions, type RemoveOptions } from "./object-commands.js"
 import { group, withJson, withStore } from "./options.js"
 import { answer, type OutputOptions } from "./output.js"
+import { addRescueCommand } from "./rescue-command.js"
 import { addServeOptions, serveCommand } from "./serve-command.js"
 import { StoppedCommands } from "./stopped-commands.js"
 import { StoreCommands, type StoreCommandOptions } from "./store-commands.js"
@@ -166,6 +167,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addDeviceCommands(program, store, options => new StoppedCommands(io, options))
   addRedundancyCommands(program, store)
   addWorkCommands(program, store)
+  addRescueCommand(program, io, signal)
   addObjectCommands(program, io, signal)
   addBucketCommands(program, admin)
   addAccountCommands(program, admin)

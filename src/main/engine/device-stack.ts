@@ -20,12 +20,14 @@ import {
 } from "../../device/index.js"
 import type { CallLimits, CheckpointRun, CommitLog, DeviceSpace, QueuedDisk, Spaces } from "../../device/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
+import type { Random } from "../../seams/random/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
 import type { StoreReader, Stores } from "../../seams/store/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import type { MemberDevice } from "../../tablet/index.js"
 import {
   Compaction,
+  NeedleScrub,
   openVolumes,
   PayloadReader,
   VOLUME_LIMITS,
@@ -34,6 +36,7 @@ import {
   type KeptVolumes,
   type NeedleId,
 } from "../../volume/index.js"
+import { readScrubRecord, Scrubbing } from "./scrubbing.js"
 import type { CheckpointRunner } from "./checkpoint-job.js"
 import { foldersOf } from "./folders.js"
 
@@ -46,6 +49,7 @@ export interface DevicePlace {
 /** Background work on one device. */
 export interface Tending {
   readonly compaction: Chore
+  readonly scrub: Scrubbing
   readonly scrubBase: Chore
   readonly scrubLog: Chore
 }
@@ -78,6 +82,10 @@ export interface DeviceOptions {
   readonly isMountPoint?: boolean
   readonly checkpointLimits?: ConstructorParameters<typeof Checkpointer>[7]
   readonly callLimits?: CallLimits
+  /** Nothing on the device is older, by the wall clock; absent: 0. */
+  readonly aliveSinceMs?: number
+  /** How often all needles are verified. */
+  readonly scrubEveryMs?: number
   /** A needle was found rotten. */
   readonly onDamage?: (device: DeviceId, needle: NeedleId) => void
   /** A row, or the log, was found damaged. */
@@ -90,7 +98,7 @@ export async function openDevice(...args: Parameters<typeof openStack>): Promise
     return await openStack(...args)
   } catch (error) {
     if (!isFailure(error)) throw error
-    const [, , , , place] = args
+    const [, , , , , place] = args
     throw fail(error.kind, { ...error.details, folder: place.path }, error)
   }
 }
@@ -118,6 +126,7 @@ async function openStack(
   rawDisk: Disk,
   stores: Stores,
   clock: Clock,
+  random: Random,
   output: Log,
   place: DevicePlace,
   memberships: Map<TabletId, Epoch>,
@@ -161,7 +170,7 @@ async function openStack(
       roomToGrow: () => space.roomForMetadata(),
     },
     shards: shardsOf(place.id, files, volumes),
-    tending: tendingOf(place, metadata, volumes, runner, clock, options),
+    tending: await tendingOf(place, files, metadata, volumes, runner, clock, random, options),
     livings: [checkpointer, space],
     giveUp: reason => queue.retire(reason),
     close: async () => {
@@ -258,17 +267,23 @@ const shardsOf = (id: DeviceId, { queue, space }: Files, volumes: KeptVolumes): 
   },
 })
 
-function tendingOf(
+async function tendingOf(
   place: DevicePlace,
+  { disk }: Files,
   { log }: Metadata,
   volumes: KeptVolumes,
   runner: CheckpointRunner,
   clock: Clock,
-  { onDamage, onBadRow }: DeviceOptions,
-): Tending {
-  const { id } = place
+  random: Random,
+  { onDamage, onBadRow, aliveSinceMs = 0, scrubEveryMs }: DeviceOptions,
+): Promise<Tending> {
+  const { id, path } = place
+  const rotten = (needle: NeedleId): void => onDamage?.(id, needle)
+  const saved = await readScrubRecord(disk, path)
+  const scrub = new NeedleScrub(volumes.upkeep, saved?.state, rotten)
   return {
-    compaction: new Compaction(`compaction ${id}`, volumes.upkeep, clock, needle => onDamage?.(id, needle)),
+    compaction: new Compaction(`compaction ${id}`, volumes.upkeep, clock, rotten),
+    scrub: new Scrubbing(id, disk, path, volumes, scrub, saved, aliveSinceMs, clock, random, scrubEveryMs),
     scrubBase: new BaseScrub(
       id,
       from => runner.scrubBase(place, from),

@@ -64,6 +64,8 @@ export interface EngineSettings {
   readonly spaceLimits?: SpaceLimits
   /** Writes that would have one copy only are refused. */
   readonly refuseSingleCopy?: boolean
+  /** Undefined: the default of the chore that does it. */
+  readonly metadataBackupEveryMs?: number | undefined
 }
 
 export interface Engine {
@@ -103,6 +105,7 @@ export async function openEngine(seams: Seams, settings: EngineSettings): Promis
 /** Work on each device. */
 const tendingChores = (devices: () => readonly DeviceStack[]): readonly Chore[] => [
   new EachDevice("compaction", devices, stack => stack.tending.compaction),
+  new EachDevice("scrub", devices, stack => stack.tending.scrub),
   new EachDevice("scrub base", devices, stack => stack.tending.scrubBase),
   new EachDevice("scrub log", devices, stack => stack.tending.scrubLog),
 ]
@@ -175,10 +178,11 @@ class EngineBuilder {
         bucketId => policyOfBucket(tablet.committed, bucketId),
         () => this.wakeRepair(),
       ),
+      { storeId: keeper.record.storeId, tabletId: FIRST_TABLET, everyMs: this.settings.metadataBackupEveryMs },
     )
     this.services = services
     this.onDamage = (deviceId, id) => services.repair.noteDamage({ deviceId, id })
-    const accounts = new AccountService(random, tablet, masterKey, root)
+    const accounts = new AccountService(random, services.tablet, masterKey, root)
     // What was left over may be so much that writes would wait for a checkpoint, and nobody makes one yet.
     for (const { checkpointer } of this.devices.open) if (checkpointer.isOver(2)) await checkpointer.checkpoint()
     await accounts.ensureRoot()
@@ -263,22 +267,24 @@ class EngineBuilder {
   }
 
   private openStack(folder: OwnedFolder): Promise<DeviceStack> {
-    const { clock, diskOf, stores, telemetry, checkpoints } = this.seams
+    const { clock, random, diskOf, stores, telemetry, checkpoints } = this.seams
     const { place } = folder
     const { deviceOptions } = this.settings
+    const device = this.keeper.record.devices.find(({ id }) => id === place.id)
     const members = tabletOf(this.keeper.record, FIRST_TABLET).members
     const since = members.find(({ id }) => id === place.id)?.since
     const memberships = new Map(since === undefined ? [] : [[FIRST_TABLET, since]])
-    const isMountPoint = this.keeper.record.devices.find(({ id }) => id === place.id)?.isMountPoint ?? false
     const options: DeviceOptions = {
       ...deviceOptions,
       guard: () => folder.check(),
-      isMountPoint,
+      isMountPoint: device?.isMountPoint ?? false,
+      aliveSinceMs: device?.stateSinceMs ?? clock.wallMs(),
       onDamage: (deviceId, needle) => this.onDamage(deviceId, needle),
       onBadRow: (deviceId, failure) => this.control.damaged(deviceId, failure),
     }
     const { log } = telemetry
-    return openDevice(diskOf(place), stores, clock, log, place, memberships, this.spaces, checkpoints, options)
+    const fork = random.fork(`device ${place.id}`)
+    return openDevice(diskOf(place), stores, clock, fork, log, place, memberships, this.spaces, checkpoints, options)
   }
 
   /** Throws the failure where the store cannot do without the device. */

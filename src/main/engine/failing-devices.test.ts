@@ -2,6 +2,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { objectKeyOfText, rowKeyOf } from "../../base/ids.js"
+import { must } from "../../base/assert.js"
+import { decodeNeedlePlace } from "../../format/needle.js"
 import { KIB } from "../../base/limits.js"
 import type { Bucket } from "../../object/index.js"
 import { failing, SickDevice } from "../../seams/disk/index.js"
@@ -81,6 +83,20 @@ class Scene {
       await this.machine.clock.advance(100)
     }
     assert.fail("the members do not settle")
+  }
+
+  /** Lets a chore do all that it has to do. */
+  async stepUntilIdle(name: string): Promise<void> {
+    const chore = must(
+      this.engine.chores.find(each => each.name === name),
+      "there is such a chore",
+    )
+    for (let steps = 0; steps < 10_000; steps += 1) {
+      const outcome = await this.machine.clock.runUntil(chore.step(noSignal))
+      if (outcome === "idle" || outcome === "done") return
+      await this.machine.clock.advance(100)
+    }
+    assert.fail(`${name} does not come to an end: ${chore.progress()}`)
   }
 
   async end(): Promise<void> {
@@ -185,4 +201,27 @@ test("members that differ are found out by comparing them, and the one that is w
   await scene.settleMembers()
   assert.equal([...(find()?.rows.range("current", ALL) ?? [])].length, SIZES.length)
   assert.deepEqual([...scene.members()].sort(), ["1", "2", "3"])
+})
+
+test("a scrub finds a rotten shard that nobody reads, and repair rebuilds it", async () => {
+  const scene = await Scene.open(4)
+  const body = bodyOf("r", 200 * KIB)
+  await scene.timed(scene.put("rotten", body))
+  const stack = must(
+    scene.engine.devices.find(({ place }) => place.path === "/d3"),
+    "the device is open",
+  )
+  const [found] = [...stack.rows.range("needles", ALL)]
+  const place = decodeNeedlePlace(must(found, "it has a needle")[1].value)
+  const path = `/d3/volumes/${String(place.volume).padStart(10, "0")}.volume`
+  scene.machine.disk.flipBit(path, 8 * (place.offsetBytes + place.headerBytes + 100))
+  stack.tending.scrub.startNow()
+  await scene.stepUntilIdle("scrub")
+  assert.equal(stack.tending.scrub.view.damagesFound, 1)
+  await scene.stepUntilIdle("repair")
+  stack.tending.scrub.startNow()
+  await scene.stepUntilIdle("scrub")
+  assert.equal(stack.tending.scrub.view.damagesFound, 1, "a second pass finds nothing")
+  assert.ok(stack.tending.scrub.view.oldestVerifiedMs > 0)
+  await scene.expect("rotten", body)
 })

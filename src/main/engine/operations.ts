@@ -248,6 +248,9 @@ export class EngineOperations implements StoreOperations {
   async startScrub(device: DeviceId | undefined): Promise<void> {
     if (device !== undefined) deviceOf(this.record, device)
     await this.setPaused(SCRUB, false)
+    for (const { place, tending } of this.engine.devices) {
+      if (device === undefined || place.id === device) tending.scrub.startNow()
+    }
     this.wakeIfThere(SCRUB)
   }
 

@@ -13,8 +13,17 @@ import type { RecodeReport, RepairReport, SurveyReport } from "../../object/inde
 import { COMMANDS_WAITING_MAX, type Primary } from "../../tablet/index.js"
 import { troubleOf } from "../engine/device-set.js"
 import type { DeviceStack } from "../engine/device-stack.js"
+import type { Scrubbing } from "../engine/scrubbing.js"
 import { withRecoding, withUnseen } from "./status-core.js"
-import type { OpenDevice, RecodingView, RepairView, SpaceView, StatusSources, StoreContents } from "./status-sources.js"
+import type {
+  ScrubView,
+  OpenDevice,
+  RecodingView,
+  RepairView,
+  SpaceView,
+  StatusSources,
+  StoreContents,
+} from "./status-sources.js"
 
 const READ_DEBTS_EVERY_MS = 10_000
 const COUNT_EVERY_MS = 1_000
@@ -148,6 +157,10 @@ function lackingOf(debts: Iterable<readonly [key: string, row: unknown]>): Map<D
   return lacking
 }
 
+function scrubView({ isRunning, ...view }: Scrubbing["view"], isPaused: boolean): ScrubView {
+  return { ...view, state: isPaused ? "paused" : isRunning ? "running" : "waiting" }
+}
+
 export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources {
   const { record, devices, whyOut, tablet, compute, chores, repair, recode } = engine
   const contents = new Contents(clock, engine)
@@ -170,7 +183,7 @@ export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources
       })),
     contents: () => contents.read(),
     repair: () => repairView(repair, record().pausedWork.includes(REPAIR)),
-    scrub: () => undefined,
+    scrub: () => devices().map(({ tending }) => scrubView(tending.scrub.view, record().pausedWork.includes("scrub"))),
     recoding: () => recodingView(recode, record().pausedWork.includes(RECODE)),
   }
 }

@@ -16,7 +16,14 @@ const ALL = ["/a", "/b", "/c", "/d"]
 const config: ServeConfig = {
   ...{ dataFolders: ALL, policy: undefined, matrix: undefined, metaCopies: undefined, blockBytes: undefined },
   ...{ listen: { host: "127.0.0.1", port: 0 }, adminListen: { host: "127.0.0.1", port: 0 }, domains: [] },
-  ...{ region: undefined, tls: undefined, masterKeyFile: undefined, rootKey: undefined, refuseSingleCopy: false },
+  ...{
+    region: undefined,
+    tls: undefined,
+    masterKeyFile: undefined,
+    rootKey: undefined,
+    refuseSingleCopy: false,
+    scrubDays: 30,
+  },
   metadataBackupEveryMs: 3_600_000,
   log: { level: "error", format: "text" },
 }

@@ -1,0 +1,153 @@
+/**
+ * Scrubbing: verifies all needles of a device again and again, each pass spread over the period, so that
+ * rot is found and rebuilt while the other shards are still good.
+ *
+ * Promises  A pass that was begun goes on after a restart where it was. One that is ahead of its time
+ *           rests, unless somebody has asked for it now.
+ * Limits    SCRUB_PACE.
+ */
+import { isFailure } from "../../base/failures.js"
+import type { DeviceId } from "../../base/ids.js"
+import { readRecordFile, replaceRecordFile } from "../../device/index.js"
+import { decodeScrubRecord, encodeScrubRecord, type ScrubRecord } from "../../format/scrub-record.js"
+import type { Chore, StepOutcome } from "../../life/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Disk } from "../../seams/disk/contract.js"
+import type { Random } from "../../seams/random/contract.js"
+import type { KeptVolumes, NeedleScrub } from "../../volume/index.js"
+
+export const DAY_MS = 24 * 3_600_000
+
+export const SCRUB_PACE = {
+  periodMs: 30 * DAY_MS,
+  /** A pass is to take this part of the period, so that the next one begins in time. */
+  share: 0.8,
+  /** Devices of a store begin their first pass at different times, up to this part of the period apart. */
+  offsetShare: 0.1,
+  saveEveryMs: 60_000,
+} as const
+
+const NAME = "scrub"
+
+/** How the scrub of a device fares. */
+export interface ScrubView {
+  readonly device: DeviceId
+  readonly isRunning: boolean
+  /** Of the pass under way, or of the last one. */
+  readonly passStartedMs: number
+  /** When the byte that was verified longest ago was verified at the earliest, or written. */
+  readonly oldestVerifiedMs: number
+  readonly damagesFound: number
+  readonly doneBytes: number
+  readonly leftBytes: number
+}
+
+/** What an earlier life left; undefined where there is nothing of use. */
+export async function readScrubRecord(disk: Disk, folder: string): Promise<ScrubRecord | undefined> {
+  try {
+    const bytes = await readRecordFile(disk, `${folder}/${NAME}`)
+    return bytes && decodeScrubRecord(bytes)
+  } catch (error) {
+    if (isFailure(error, "corruptRecord")) return undefined
+    throw error
+  }
+}
+
+export class Scrubbing implements Chore {
+  readonly name = NAME
+  private passStartedMs: number
+  private wholePassStartedMs: number
+  /** Nothing begins before. */
+  private readonly firstMs: number
+  private isAskedFor = false
+  private savedMs: number
+
+  /** `aliveSinceMs`: nothing on the device is older, by the wall clock. */
+  constructor(
+    private readonly device: DeviceId,
+    private readonly disk: Disk,
+    private readonly folder: string,
+    private readonly volumes: KeptVolumes,
+    private readonly scrub: NeedleScrub,
+    saved: ScrubRecord | undefined,
+    private readonly aliveSinceMs: number,
+    private readonly clock: Clock,
+    random: Random,
+    private readonly periodMs: number = SCRUB_PACE.periodMs,
+  ) {
+    this.passStartedMs = saved?.passStartedMs ?? 0
+    this.wholePassStartedMs = saved?.wholePassStartedMs ?? 0
+    this.firstMs = clock.wallMs() + (random.below(1_000) / 1_000) * SCRUB_PACE.offsetShare * periodMs
+    this.savedMs = clock.monotonicMs()
+  }
+
+  /** Begins a pass now, or lets the one under way go on without resting. */
+  startNow(): void {
+    this.isAskedFor = true
+  }
+
+  get view(): ScrubView {
+    const { writtenBytes } = this.volumes.usage()
+    const isRunning = this.passStartedMs > 0
+    const doneBytes = isRunning ? Math.round(this.scrub.doneShare * writtenBytes) : writtenBytes
+    return {
+      device: this.device,
+      isRunning,
+      passStartedMs: isRunning ? this.passStartedMs : this.wholePassStartedMs,
+      oldestVerifiedMs: this.wholePassStartedMs || this.aliveSinceMs,
+      damagesFound: this.scrub.damagesFound,
+      doneBytes,
+      leftBytes: Math.max(0, writtenBytes - doneBytes),
+    }
+  }
+
+  progress(): string {
+    const { isRunning, damagesFound } = this.view
+    const share = isRunning ? `${Math.floor(100 * this.scrub.doneShare)} % of a pass` : "no pass is under way"
+    return `${share}, ${damagesFound} damaged needles found`
+  }
+
+  async step(signal: AbortSignal): Promise<StepOutcome> {
+    // What was known to be bad is distrusted again at once, whether or not a pass is due.
+    if (this.scrub.isLookingAgain) {
+      await this.scrub.step(signal)
+      return "busy"
+    }
+    if (this.passStartedMs === 0) {
+      if (!this.isDue()) return "idle"
+      this.passStartedMs = Math.max(1, this.clock.wallMs())
+    }
+    if (!this.isAskedFor && this.isAhead()) return "throttled"
+    const outcome = await this.scrub.step(signal)
+    if (outcome === "done") {
+      this.wholePassStartedMs = this.passStartedMs
+      this.passStartedMs = 0
+      this.isAskedFor = false
+    }
+    if (outcome === "done" || this.clock.monotonicMs() - this.savedMs >= SCRUB_PACE.saveEveryMs) await this.save()
+    return "busy"
+  }
+
+  private isDue(): boolean {
+    if (this.isAskedFor) return true
+    const nowMs = this.clock.wallMs()
+    return this.wholePassStartedMs === 0 ? nowMs >= this.firstMs : nowMs - this.wholePassStartedMs >= this.periodMs
+  }
+
+  private isAhead(): boolean {
+    const elapsedMs = this.clock.wallMs() - this.passStartedMs
+    return this.scrub.doneShare > elapsedMs / (SCRUB_PACE.share * this.periodMs)
+  }
+
+  private async save(): Promise<void> {
+    this.savedMs = this.clock.monotonicMs()
+    const { passStartedMs, wholePassStartedMs } = this
+    const record = { passStartedMs, wholePassStartedMs, state: this.scrub.state }
+    try {
+      await replaceRecordFile(this.disk, `${this.folder}/${NAME}`, encodeScrubRecord(record))
+    } catch (error) {
+      // Without room for it a restart goes over something twice.
+      if (!isFailure(error, "deviceFull")) throw error
+    }
+  }
+}
