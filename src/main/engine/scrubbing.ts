@@ -113,11 +113,12 @@ export class Scrubbing implements Chore {
       await this.scrub.step(signal)
       return "busy"
     }
+    const isUrgent = this.isAskedFor || this.scrub.isLookingAgain
     if (this.passStartedMs === 0) {
-      if (!this.isDue()) return "idle"
+      if (!isUrgent && !this.isDue()) return "idle"
       this.passStartedMs = Math.max(1, this.clock.wallMs())
     }
-    if (!this.isAskedFor && this.isAhead()) return "throttled"
+    if (!isUrgent && this.isAhead()) return "throttled"
     const outcome = await this.scrub.step(signal)
     if (outcome === "done") {
       this.wholePassStartedMs = this.passStartedMs
@@ -129,7 +130,6 @@ export class Scrubbing implements Chore {
   }
 
   private isDue(): boolean {
-    if (this.isAskedFor) return true
     const nowMs = this.clock.wallMs()
     return this.wholePassStartedMs === 0 ? nowMs >= this.firstMs : nowMs - this.wholePassStartedMs >= this.periodMs
   }
