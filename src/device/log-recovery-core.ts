@@ -44,15 +44,25 @@ export function continuesWithin(before: LogBatchHeader, next: LogBatchHeader, of
   )
 }
 
-/** Whether `first`, at the front of a segment, continues the log that ended with `before` in the segment before. */
+/** Whether `first`, at the front of a segment, continues the log that ended with `before` in an earlier one. */
 export function continuesAcross(before: LogBatchHeader, first: LogBatchHeader): boolean {
   return (
-    first.segment === before.segment + 1 &&
+    first.segment > before.segment &&
     first.sequence === before.sequence + 1 &&
     first.previous === before.checksum &&
     first.offsetBytes === 0
   )
 }
+
+/**
+ * Whether `first` is `last` once more, at the front of the next segment: a start that found a batch which
+ * nothing vouched for has written it there, since where it stood it may have been in the page cache alone.
+ */
+const isWrittenAgain = (last: LogBatchHeader, first: LogBatchHeader): boolean =>
+  first.segment === last.segment + 1 &&
+  first.sequence === last.sequence &&
+  first.previous === last.previous &&
+  first.offsetBytes === 0
 
 /** The segment that was begun last. Undefined for a log without any batch. */
 export function newestSegment(heads: readonly SegmentHead[], deviceId: DeviceId): SegmentHead | undefined {
@@ -102,7 +112,7 @@ const missing = (segment: number, last: LogBatchHeader): Error =>
 export function checkChains(live: readonly SegmentHead[], chains: readonly SegmentChain[]): void {
   for (let i = 0; i + 1 < live.length; i += 1) {
     const [chain, next] = [must(chains[i], "each segment has a chain"), must(live[i + 1], "a next segment")]
-    if (!continuesAcross(chain.last, next.first)) {
+    if (!continuesAcross(chain.last, next.first) && !isWrittenAgain(chain.last, next.first)) {
       const { path, first } = must(live[i], "a segment")
       throw damaged(path, chain.endBytes, { segment: first.segment, sequence: chain.last.sequence }, next.first)
     }

@@ -3,8 +3,8 @@
  * can be appended to.
  *
  * It changes nothing that a second recovery would find: it syncs (a process that died may have left its
- * last batch in the page cache alone; to write that batch once more would risk it, should the power
- * fail) and puts zeros over the header of a torn batch, so that no later recovery can take it for whole.
+ * last batch in the page cache alone; to write that batch once more where it stands would risk it, should
+ * the power fail: the log writes it again elsewhere) and puts zeros over the header of a torn batch, so that no later recovery can take it for whole.
  */
 import type { DeviceId, LogSequence } from "../base/ids.js"
 import { parseLogSequence } from "../base/ids.js"
@@ -15,7 +15,7 @@ import type { LogBatchHeader } from "../format/log-batch.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import { checkBehindEnd, checkChains, checkKnown, liveSegments, newestSegment, twinsOf } from "./log-recovery-core.js"
 import type { LogEnd, SegmentChain, SegmentHead } from "./log-recovery-core.js"
-import { batchesFrom, firstBatch, segmentPaths, Window } from "./log-segment.js"
+import { batchesFrom, firstBatch, readBatch, segmentPaths, Window } from "./log-segment.js"
 
 /** A segment of the recovered log. */
 export interface RecoveredSegment {
@@ -31,6 +31,8 @@ export interface RecoveredLog {
   readonly segments: readonly RecoveredSegment[]
   /** Files that hold nothing of the log, to be recycled. */
   readonly free: readonly { readonly file: DiskFile; readonly sizeBytes: number }[]
+  /** The records of the last batch, if it has any: nothing vouches for it, and it may be in the page cache alone. */
+  readonly unvouched: readonly Uint8Array[]
   /** How many bytes the log has up to and including some batches, from the first segment's front. */
   readonly marks: readonly LogMark[]
 }
@@ -90,7 +92,7 @@ async function recoverFiles(files: readonly DiskFile[], deviceId: DeviceId, know
     const end: LogEnd = { segment: 0, sequence: parseLogSequence(0) }
     checkKnown(end, known)
     for (const each of found) await endAt(each, 0, end, deviceId)
-    return { segments: [], free: found, marks: [] }
+    return { segments: [], free: found, unvouched: [], marks: [] }
   }
   const newestChain = await chainOf(fileAt(newest.path).file, newest.first)
   const live = liveSegments(heads, newestChain.last)
@@ -107,9 +109,15 @@ async function recoverFiles(files: readonly DiskFile[], deviceId: DeviceId, know
       const { file, sizeBytes } = fileAt(head.path)
       return { file, first: head.first, last, usedBytes: endBytes, sizeBytes }
     }),
+    unvouched: await recordsIn(fileAt(newest.path).file, newestChain.last),
     free: found.filter(each => !live.some(head => head.path === each.file.path)),
     marks: marksOf(chains),
   }
+}
+
+async function recordsIn(file: DiskFile, { offsetBytes, recordCount }: LogBatchHeader): Promise<Uint8Array[]> {
+  const batch = recordCount === 0 ? undefined : await readBatch(new Window(file), offsetBytes)
+  return batch?.records.map(({ bytes }) => bytes) ?? []
 }
 
 const headsOf = (found: readonly Found[]): SegmentHead[] =>

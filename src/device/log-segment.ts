@@ -111,9 +111,16 @@ export async function* recordsOf(
   const start = segments.findLastIndex(segment => segment.first.sequence <= after + 1)
   if (start === -1) throw fail("corruptLog", { message: "the batches asked for have been cut", after, upTo })
   let before: LogBatchHeader | undefined
-  for (const { file, first } of segments.slice(start)) {
+  // A segment that holds nothing but a batch that was written again is passed over.
+  const live = segments
+    .slice(start)
+    .filter(({ first }, i, all) => first.sequence < (all[i + 1]?.first.sequence ?? Infinity))
+  for (const [i, { file, first }] of live.entries()) {
     if (before !== undefined && !continuesAcross(before, first)) break
+    const next = live[i + 1]?.first.sequence ?? Infinity
     for await (const { header, records } of batchesFrom(file, first, after)) {
+      // A batch that was written again is read where it is known to be on the disk.
+      if (header.sequence >= next) break
       before = header
       if (header.sequence > after) yield* placed(header, records)
       if (header.sequence === upTo) return

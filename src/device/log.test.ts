@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test } from "node:test"
 import { equalBytes } from "../base/bytes.js"
-import { isFailure } from "../base/failures.js"
+import { fail, isFailure } from "../base/failures.js"
 import { parseDeviceId, parseLogSequence } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import type { Disk } from "../seams/disk/contract.js"
@@ -144,6 +144,60 @@ test("a batch whose write failed is disowned: what a later start appends survive
     after.crash(new SimRandom(seed))
     assert.deepEqual(await numbers(await open(after.boot())), [1, 3])
   }
+})
+
+test("a batch that a process left in the page cache alone is on the disk before anything follows it", async () => {
+  const sim = new SimDisk()
+  const log = await open(sim.boot())
+  await log.append([record(1)])
+  // The device hangs, the process dies with its write under way, and the write fails when the device is back.
+  let fails: (failure: unknown) => void = () => undefined
+  sim.intercept(call => (call.kind === "write" ? new Promise((_, reject) => (fails = reject)) : undefined))
+  void log.append([record(2)]).catch(() => undefined)
+  await new Promise(resolve => void setImmediate(resolve))
+  const pending = [...(sim.medium.fileAt(`${FOLDER}/segment-000001`)?.pending ?? [])]
+  sim.kill()
+  fails(fail("deviceFailed", { code: "EIO" }))
+  sim.intercept(() => undefined)
+  sim.medium.lose(sim.medium.fileAt(`${FOLDER}/segment-000001`)?.id ?? 0, pending)
+  const again = await open(sim.boot())
+  const found = await numbers(again)
+  assert.deepEqual(found, [1, 2], "in the page cache it is whole")
+  await again.append([record(3)])
+  for (let seed = 0; seed < 20; seed += 1) {
+    const after = new SimDisk(sim.medium.copy())
+    after.crash(new SimRandom(seed))
+    const last = await open(after.boot())
+    assert.deepEqual(await numbers(last), [1, 2, 3])
+    await last.append([record(4)])
+    assert.deepEqual(await numbers(last), [1, 2, 3, 4])
+    await last.close()
+  }
+})
+
+test("starts after kills write the last batch again and again, and it is read once, also where there is no room", async () => {
+  const sim = new SimDisk()
+  for (let life = 1; life <= 8; life += 1) {
+    const log = await open(sim.boot())
+    sim.capacityBytes = 2 ** 40
+    const expected = Array.from({ length: 2 * life - 2 }, (_, i) => i + 1)
+    assert.deepEqual(await numbers(log), expected)
+    await log.append([record(2 * life - 1)])
+    await log.append([record(2 * life)])
+    assert.deepEqual(await numbers(log, parseLogSequence(log.durable - 2)), [2 * life - 1, 2 * life])
+    sim.kill()
+    sim.capacityBytes = life === 5 ? sim.medium.usedBytes : 2 ** 40
+  }
+  const reader = openLogReader(sim.boot(), FOLDER, DEVICE)
+  const log = await open(sim.boot())
+  const read: number[] = []
+  for await (const { bytes } of reader.records(parseLogSequence(0), log.durable)) read.push(numberOf(bytes))
+  assert.deepEqual(read, await numbers(log))
+  const cut = log.durable
+  await log.cut(cut)
+  await log.append([record(99)])
+  sim.kill()
+  assert.deepEqual(await numbers(await open(sim.boot()), cut), [99])
 })
 
 test("a segment file made by a process that died before its name was durable is not lost later", async () => {

@@ -68,6 +68,7 @@ export async function openLog(
   const log = new SegmentedLog(disk, folder, deviceId, options, recovered)
   try {
     // What is shown from now on must never be missed silently, also if its pages never reached the disk.
+    await log.writeAgain(recovered.unvouched)
     await log.confirm()
   } catch (error) {
     if (!isFailure(error, "deviceFull", "tooManyInFlight")) {
@@ -123,6 +124,8 @@ export class SegmentedLog implements CommitLog {
   #nextOrdinal: number
   #durable: LogSequence
   #lastChecksum: bigint
+  /** What the last batch that was found continues. */
+  readonly #beforeLast: bigint
   /** Whether a later batch, or none needed, says that the last batch with records is durable. */
   #confirmed = true
   #cut: LogSequence
@@ -158,6 +161,7 @@ export class SegmentedLog implements CommitLog {
     this.#nextOrdinal = 1 + Math.max(0, ...ordinals)
     this.#durable = newest?.last.sequence ?? ZERO
     this.#lastChecksum = newest?.last.checksum ?? 0n
+    this.#beforeLast = newest?.last.previous ?? 0n
     this.#confirmed = newest === undefined || newest.last.recordCount === 0
     this.#cut = ZERO
     this.#totalBytes = recovered.segments.reduce((sum, segment) => sum + segment.usedBytes, 0)
@@ -197,6 +201,32 @@ export class SegmentedLog implements CommitLog {
       this.#queuedBytes += payloadBytes
       this.#draining ??= this.#drain()
     })
+  }
+
+  /**
+   * Writes the last batch again, at the front of the next segment. After a write that failed, or hung
+   * until its process was gone, a batch can be in the page cache, marked clean, and not on the disk; what
+   * is appended behind it would lie behind a hole after the next power cut. In its old place it stays as
+   * it is, should this write be cut off. Before anything else is appended; without room the log goes on
+   * as it is.
+   */
+  async writeAgain(records: readonly Uint8Array[]): Promise<void> {
+    const open = this.#open
+    if (records.length === 0 || open === undefined) return
+    const [durable, checksum] = [this.#durable, this.#lastChecksum]
+    this.#durable = parseLogSequence(durable - 1)
+    this.#lastChecksum = this.#beforeLast
+    this.#open = { ...open, usedBytes: this.#segmentBytes }
+    try {
+      await this.append(records)
+    } catch (error) {
+      const begun = this.#open
+      if (begun.number !== open.number) this.#spare = { file: begun.file, sizeBytes: begun.filledBytes }
+      this.#open = open
+      this.#durable = durable
+      this.#lastChecksum = checksum
+      throw error
+    }
   }
 
   /**
