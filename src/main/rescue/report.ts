@@ -1,0 +1,49 @@
+/** What a rescue tells: an entry for everything that it found, in one of three lists, and sums. */
+import type { Told } from "./plan.js"
+
+/**
+ * `certain`: named by a complete snapshot, and every byte verified. `probable`: something less speaks for it;
+ * it may never have been committed, or been deleted. `incomplete`: there, and not to be had.
+ */
+export type RescueList = "certain" | "probable" | "incomplete"
+
+export interface RescueEntry extends Partial<Told> {
+  readonly list: RescueList
+  readonly kind: "account" | "accessKey" | "bucket" | "object" | "deleteMarker"
+  /** Of an account, an access key or a bucket. */
+  readonly name?: string
+  readonly bucket?: string
+  readonly key?: string
+  readonly sizeBytes?: number
+  readonly isWritten: boolean
+  readonly notes: readonly string[]
+}
+
+export interface ListSums {
+  objects: number
+  bytes: number
+}
+
+export interface RescueSummary {
+  readonly certain: Readonly<ListSums>
+  readonly probable: Readonly<ListSums>
+  readonly incomplete: Readonly<ListSums>
+  /** Versions that the snapshot names, and whose shards were removed since: they were deleted or overwritten. */
+  readonly deletedSince: number
+  /** Uploads that newer ones of their keys have taken the place of. */
+  readonly superseded: number
+  readonly snapshot:
+    | {
+        readonly startedAt: string
+        readonly isComplete: boolean
+        readonly chunks: number
+        readonly records: number
+      }
+    | undefined
+  readonly needles: number
+  /** Stretches of volumes that cannot be decoded. */
+  readonly damages: number
+  readonly passes: number
+  readonly isDryRun: boolean
+  readonly notes: readonly string[]
+}
