@@ -235,7 +235,7 @@ export class Recode implements Chore {
       if (!isFailure(error)) throw error
       this.log.debug("an upload is not coded anew now", { upload: job.name.uploadId, reason: error.message })
       // The rows may name the new blocks, or come to: nothing of them is taken back.
-      if (isFailure(error, "indeterminate", "stopping")) this.end(job)
+      if (isFailure(error, "indeterminate", "stopping")) this.end(job, "waits")
       else await this.giveUp(job)
       return isFailure(error, "deviceFull") ? "throttled" : "busy"
     }
@@ -263,14 +263,13 @@ export class Recode implements Chore {
     const to = recodedExtent(extent, policy, generation, plan, late)
     const { incarnation } = this.uploads
     await this.tablet.run(swapExtent({ ...name, from: extent, to, replaced: plan.runs, incarnation }))
-    this.end(job)
+    this.end(job, "done")
     this.onDebts(debts)
   }
 
   /** Takes back what was written; what cannot be is written again alike, or judged after the next start. */
   private async giveUp(job: Job): Promise<void> {
     const { extent, policy, generation, plan, left } = job
-    this.waiting.add(job.name.uploadId)
     const written = { ...extent, policy, generation, exceptions: [] }
     const runs = plan.runs.flatMap(run => withoutBlocks(run, left))
     try {
@@ -278,7 +277,7 @@ export class Recode implements Chore {
     } catch (error) {
       this.log.debug("blocks that were coded anew in vain are left for later", { error: String(error) })
     } finally {
-      this.end(job)
+      this.end(job, "waits")
     }
   }
 
@@ -290,7 +289,8 @@ export class Recode implements Chore {
     return false
   }
 
-  private end(job: Job): void {
+  private end(job: Job, outcome: "done" | "waits"): void {
+    if (outcome === "waits") this.waiting.add(job.name.uploadId)
     this.uploads.letGo(job.name.uploadId)
     this.job = undefined
   }

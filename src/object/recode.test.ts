@@ -1,0 +1,343 @@
+/** Blocks come under the policy that is wanted while clients go on, and at every moment what a row names is whole. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "../base/assert.js"
+import { fail, isFailure } from "../base/failures.js"
+import { objectKeyOfText, parseLogSequence, type RowKey } from "../base/ids.js"
+import { KIB, PART_BYTES_MIN } from "../base/limits.js"
+import { parsePolicy, textOfPolicy } from "../base/policy.js"
+import { ALL_NEEDLES, type BlockGroup, type SurveyPage } from "../block/index.js"
+import { deviceIdOf as deviceOf, TestDevices } from "../block/testing.js"
+import { Rows } from "../device/index.js"
+import { decodeVersion } from "../format/version-record.js"
+import { makeCodec } from "../erasure/index.js"
+import { MemoryStores } from "../seams/store/memory.js"
+import { REPAIR_LIMITS } from "./repair.js"
+import { sourceOf, StoreWorld } from "./testing.js"
+
+const noSignal = new AbortController().signal
+const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
+type World = StoreWorld<TestDevices>
+
+/** A store whose layout is as wide as there are devices. */
+const open = async (text: string, devices: number): Promise<World> => {
+  const world = await StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy(text), devices)
+  world.relayout([...world.devices.live.keys()], devices)
+  await world.settle()
+  return world
+}
+
+function choose(world: World, text: string): void {
+  world.policy = parsePolicy(text)
+  world.policyVersion += 1
+}
+
+async function putSome(world: World, count: number, stem = "key"): Promise<Map<string, Uint8Array>> {
+  const bodies = new Map<string, Uint8Array>()
+  for (let i = 0; i < count; i += 1) {
+    const bytes = world.random.bytes(5_000 + world.random.below(60 * KIB))
+    await world.put(`${stem}${i}`, bytes)
+    bodies.set(`${stem}${i}`, bytes)
+  }
+  return bodies
+}
+
+async function assertAll(world: World, bodies: ReadonlyMap<string, Uint8Array>, when: string): Promise<void> {
+  for (const [key, bytes] of bodies) assert.ok((await world.get(key)).equals(bytes), `${key} ${when}`)
+}
+
+/** After everything has come to rest: nothing is there but so many blocks, whole, under the policy. */
+async function assertOnly(world: World, blocks: number, when: string): Promise<void> {
+  for (const chore of ["recode", "collector", "orphans", "repair"]) await world.settle(chore)
+  await world.clock.advance(REPAIR_LIMITS.lookEveryMs)
+  await world.settle()
+  const groups = groupsOf(world)
+  const policies = new Set(groups.map(({ shape }) => textOfPolicy(must(shape, "indexed").policy)))
+  assert.deepEqual([...policies], blocks > 0 ? [textOfPolicy(world.policy)] : [], when)
+  assert.equal(groups.length, blocks, when)
+  for (const [device, flags] of world.services.repair.survey().lacking)
+    assert.ok(!flags.includes(1), `${when}: ${device}`)
+  assert.equal(world.tablet.rows("releases"), 0, when)
+}
+
+/** Everything that devices hold. */
+function groupsOf(world: World): readonly BlockGroup[] {
+  const groups: BlockGroup[] = []
+  for (let from: RowKey | undefined = ALL_NEEDLES.start; from !== undefined;) {
+    const page: SurveyPage = world.blocks.survey(from)
+    groups.push(...page.groups)
+    from = page.next
+  }
+  return groups
+}
+
+const blocksIn = (bodies: ReadonlyMap<string, Uint8Array>): number =>
+  [...bodies.values()].reduce((sum, bytes) => sum + Math.ceil(bytes.length / (16 * KIB)), 0)
+
+test("after each choice of a policy all blocks come under it, wider and narrower, and the old ones go", async () => {
+  const world = await open("replica:1", 6)
+  const bodies = await putSome(world, 8)
+  for (const text of ["replica:2", "ec:4+2", "ec:2+1", "replica:3", "ec:4+2"]) {
+    choose(world, text)
+    await assertAll(world, bodies, `before ${text}`)
+    await world.chore("recode").step(noSignal)
+    const chore = world.chore("recode")
+    for (let steps = 0; (await world.clock.runUntil(chore.step(noSignal))) === "busy"; steps += 1) {
+      if (steps % 7 === 0) await assertAll(world, bodies, `in step ${steps} to ${text}`)
+    }
+    await assertOnly(world, blocksIn(bodies), text)
+    await assertAll(world, bodies, `under ${text}`)
+  }
+})
+
+test("its count of what is left is what it does", async () => {
+  const world = await open("ec:2+1", 6)
+  const bodies = await putSome(world, 5)
+  const total = [...bodies.values()].reduce((sum, bytes) => sum + bytes.length, 0)
+  choose(world, "ec:4+2")
+  const { recode } = world.services
+  await recode.step(noSignal)
+  while (recode.report().leftBytes === undefined) await recode.step(noSignal)
+  assert.equal(recode.report().leftBytes, total)
+  await world.settle("recode")
+  assert.equal(recode.report().leftBytes, 0)
+  assert.equal(recode.report().doneBytes, total)
+})
+
+test("multipart objects, unfinished uploads, older versions and copies are coded anew, each once", async () => {
+  const world = await open("ec:2+1", 6)
+  const { multipart, objects, buckets } = world.services
+  await buckets.setVersioning(world.home, "enabled")
+  const bucket = await buckets.open(world.home.name)
+  const key = objectKeyOfText("large")
+  const created = await multipart.create({ bucket, key, headers: {}, userMetadata: [], tags: [], checksum: undefined })
+  const target = { bucket, key, multipartId: created.multipartId }
+  const bodies = [1, 2].map(() => world.random.bytes(PART_BYTES_MIN + 100))
+  const putPart = (partNumber: number, bytes: Uint8Array, of = target) =>
+    world.clock.runUntil(multipart.putPart({ ...of, partNumber, body: sourceOf(bytes, 100_000), signal: noSignal }))
+  const parts = []
+  for (const [i, bytes] of bodies.entries()) {
+    const { etag } = await putPart(i + 1, bytes)
+    parts.push({ partNumber: i + 1, etag, checksum: undefined })
+  }
+  const complete = { parts, conditions: {}, sizeBytes: undefined, checksum: undefined, checksumType: undefined }
+  await multipart.complete({ ...target, ...complete, signal: noSignal })
+  const openKey = objectKeyOfText("unfinished")
+  const other = await multipart.create({
+    bucket,
+    key: openKey,
+    headers: {},
+    userMetadata: [],
+    tags: [],
+    checksum: undefined,
+  })
+  const unfinished = { bucket, key: openKey, multipartId: other.multipartId }
+  const partBytes = world.random.bytes(PART_BYTES_MIN)
+  const { etag } = await putPart(1, partBytes, unfinished)
+  const old = world.random.bytes(40_000)
+  await world.put("versioned", old)
+  const copied = { bucket, key: objectKeyOfText("versioned"), conditions: {} }
+  const source = { ...copied }
+  const copy = {
+    replaceMetadata: { headers: {}, userMetadata: [] },
+    replaceTags: undefined,
+    checksumAlgorithm: undefined,
+  }
+  await objects.copy({ ...copied, source, ...copy, signal: noSignal })
+  const young = world.random.bytes(20_000)
+  await world.put("versioned", young)
+  choose(world, "ec:4+2")
+  const blocks = [...bodies, partBytes, old, young].reduce(
+    (sum, bytes) => sum + Math.ceil(bytes.length / (16 * KIB)),
+    0,
+  )
+  await assertOnly(world, blocks, "all of them")
+  assert.ok((await world.get("large")).equals(Buffer.concat(bodies)))
+  assert.ok((await world.get("versioned")).equals(young))
+  await multipart.complete({
+    ...unfinished,
+    ...complete,
+    parts: [{ partNumber: 1, etag, checksum: undefined }],
+    signal: noSignal,
+  })
+  assert.ok((await world.get("unfinished")).equals(partBytes))
+  const page = { bucket, prefix: "versioned", delimiter: "", keyMarker: "", versionIdMarker: undefined, max: 10 }
+  const { entries } = await objects.listVersions(page)
+  const versions = entries.flatMap(entry => (entry.kind === "version" ? [entry.versionId] : []))
+  assert.equal(versions.length, 3)
+  for (const versionId of versions.slice(1)) {
+    const body = await objects.get({ bucket, key: objectKeyOfText("versioned"), versionId, conditions: {} })
+    const pieces: Uint8Array[] = []
+    for await (const piece of body.read(noSignal)) pieces.push(piece.slice())
+    assert.ok(Buffer.concat(pieces).equals(old))
+  }
+})
+
+test("what is deleted, overwritten or read while it is coded anew stays as its client wants it", async () => {
+  const world = await open("ec:2+1", 6)
+  const bodies = await putSome(world, 6)
+  choose(world, "ec:4+2")
+  const chore = world.chore("recode")
+  const reading = await world.services.objects.get({ bucket: world.home, key: objectKeyOfText("key5"), conditions: {} })
+  for (let steps = 0, meddled = 0; (await world.clock.runUntil(chore.step(noSignal))) === "busy"; steps += 1) {
+    if (steps % 6 !== 5 || meddled >= 4) continue
+    const key = `key${meddled}`
+    if (meddled % 2 === 0) {
+      await world.remove(key)
+      bodies.delete(key)
+    } else {
+      const bytes = world.random.bytes(30_000)
+      await world.put(key, bytes)
+      bodies.set(key, bytes)
+    }
+    meddled += 1
+  }
+  await world.settle("collector")
+  const pieces: Uint8Array[] = []
+  for await (const piece of reading.read(noSignal)) pieces.push(piece.slice())
+  assert.ok(
+    Buffer.concat(pieces).equals(must(bodies.get("key5"), "it was kept")),
+    "who read it before is not disturbed",
+  )
+  await world.clock.advance(11 * 60_000)
+  await assertOnly(world, blocksIn(bodies), "in the end")
+  await assertAll(world, bodies, "in the end")
+})
+
+test("a crash at any command or block of it loses nothing and leaves nothing behind", async () => {
+  for (let crashAt = 1; crashAt <= 40; crashAt += 3) {
+    let world = await open("ec:2+1", 6)
+    const bodies = await putSome(world, 2)
+    choose(world, "ec:4+2")
+    let calls = 0
+    const count = (): void => {
+      calls += 1
+      if (calls >= crashAt) throw new Error("the process dies")
+    }
+    world.tablet.before = count
+    world.devices.meddle = what => (what === "append" ? count() : undefined)
+    const chore = world.chore("recode")
+    let hasDied = false
+    for (let steps = 0; steps < 100 && !hasDied; steps += 1) {
+      const outcome = await world.clock.runUntil(chore.step(noSignal)).catch((error: unknown) => String(error))
+      hasDied = outcome !== "busy" || calls >= crashAt
+    }
+    world.tablet.before = () => undefined
+    world.devices.meddle = () => undefined
+    await world.clock.advance(1_000)
+    world = world.restart(2)
+    await assertAll(world, bodies, `after a crash at ${crashAt}`)
+    await world.settle("orphans")
+    await assertAll(world, bodies, `after the walk for orphans, ${crashAt}`)
+    await assertOnly(world, blocksIn(bodies), `after a crash at ${crashAt}`)
+    await assertAll(world, bodies, `in the end, after a crash at ${crashAt}`)
+  }
+})
+
+test("a crash whose left-over blocks are never coded again leaves nothing behind either", async () => {
+  let world = await open("ec:2+1", 6)
+  const bodies = await putSome(world, 2)
+  choose(world, "ec:4+2")
+  world.tablet.before = name => {
+    if (name === "SwapExtent") throw fail("stopping")
+  }
+  await world.settle("recode")
+  assert.ok(groupsOf(world).some(({ generation }) => generation > 0))
+  world.tablet.before = () => undefined
+  choose(world, "ec:2+1")
+  world = world.restart(2)
+  await assertOnly(world, blocksIn(bodies), "back under the first policy")
+  await assertAll(world, bodies, "back under the first policy")
+})
+
+test("blocks that were written with fewer devices are coded as they should be when the devices are back", async () => {
+  const world = await open("ec:4+2", 6)
+  const down = [deviceOf(1), deviceOf(2), deviceOf(3)]
+  for (const id of down) world.takeOut(id)
+  const bodies = await putSome(world, 4)
+  await world.settle("recode")
+  assert.ok(
+    world.blocks
+      .survey(ALL_NEEDLES.start)
+      .groups.every(({ shape }) => shape && textOfPolicy(shape.policy) !== "ec:4+2"),
+  )
+  for (const id of down) world.bringBack(id)
+  await world.settle()
+  await assertOnly(world, blocksIn(bodies), "with all devices")
+  await assertAll(world, bodies, "with all devices")
+  assert.deepEqual(world.services.repair.survey().oddBlocks, [])
+})
+
+test("a late shard is forgotten by its row once it is there", async () => {
+  const world = await open("ec:4+2", 6)
+  world.devices.meddle = (what, id) => {
+    if (what === "append" && id.slot === 4) throw fail("deviceFailed")
+  }
+  const bodies = await putSome(world, 1)
+  world.devices.meddle = () => undefined
+  const exceptions = (): number => {
+    const [row] = world.tablet.committed.range("current", ALL_NEEDLES)
+    const { content } = decodeVersion(must(row, "one object")[1].value)
+    return content.kind === "extent" ? content.extent.exceptions.length : 0
+  }
+  assert.equal(exceptions(), 1)
+  await world.settle()
+  world.relayout([...world.devices.live.keys()])
+  await world.settle()
+  await world.settle("recode")
+  assert.equal(exceptions(), 0)
+  await assertOnly(world, blocksIn(bodies), "whole")
+  await assertAll(world, bodies, "whole")
+})
+
+test("a completion under way is not handed bytes that are about to go", async () => {
+  const world = await open("ec:2+1", 6)
+  const { multipart } = world.services
+  const key = objectKeyOfText("large")
+  const { home: bucket } = world
+  const created = await multipart.create({ bucket, key, headers: {}, userMetadata: [], tags: [], checksum: undefined })
+  const target = { bucket, key, multipartId: created.multipartId }
+  const bytes = world.random.bytes(PART_BYTES_MIN)
+  const part = multipart.putPart({ ...target, partNumber: 1, body: sourceOf(bytes, 100_000), signal: noSignal })
+  const { etag } = await world.clock.runUntil(part)
+  choose(world, "ec:4+2")
+  // The whole re-coding happens between the sealing and the writing of the segments.
+  const recoding: Promise<unknown>[] = []
+  world.tablet.before = name => {
+    if (name !== "PutSegment" || recoding.length > 0) return
+    recoding.push(world.settle("recode").then(() => world.settle("collector")))
+  }
+  const complete = {
+    conditions: {},
+    sizeBytes: undefined,
+    checksum: undefined,
+    checksumType: undefined,
+    signal: noSignal,
+  }
+  const completing = multipart.complete({
+    ...target,
+    ...complete,
+    parts: [{ partNumber: 1, etag, checksum: undefined }],
+  })
+  await completing
+  await Promise.all(recoding)
+  assert.equal(recoding.length, 1)
+  assert.ok((await world.get("large")).equals(bytes))
+  await world.clock.advance(11 * 60_000)
+  await assertOnly(world, bytes.length / (16 * KIB), "in the end")
+  assert.ok((await world.get("large")).equals(bytes))
+})
+
+test("with too few devices nothing is coded, nothing is lost, and it is tried again later", async () => {
+  const world = await open("ec:2+1", 6)
+  const bodies = await putSome(world, 3)
+  choose(world, "ec:4+2")
+  world.devices.down.add(deviceOf(6))
+  await world.settle("recode")
+  assert.ok(world.services.recode.report().waiting > 0)
+  await assertAll(world, bodies, "while one is down")
+  world.devices.down.clear()
+  await world.clock.advance(11 * 60_000)
+  await assertOnly(world, blocksIn(bodies), "with all devices")
+  await assert.rejects(world.get("none"), error => isFailure(error, "noSuchKey"))
+})
