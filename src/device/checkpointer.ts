@@ -69,7 +69,6 @@ export class Checkpointer implements Living {
   private starved: { readonly sinceMs: number; readonly freeBytes: number } | undefined
   /** What the last checkpoint left for the next. */
   private left: { readonly isMore: boolean; readonly emptied: readonly number[] } = { isMore: false, emptied: [] }
-  private cutUpTo: LogSequence
 
   constructor(
     name: string,
@@ -86,12 +85,6 @@ export class Checkpointer implements Living {
     this.name = `checkpoint ${name}`
     this.lastMs = clock.monotonicMs()
     this.confirmedMs = this.lastMs
-    this.cutUpTo = rows.applied
-  }
-
-  /** Everything up to here is in the base, and may be gone from the log. */
-  get contained(): LogSequence {
-    return this.cutUpTo
   }
 
   get error(): string | undefined {
@@ -164,7 +157,6 @@ export class Checkpointer implements Living {
     this.left = { isMore: result.isMore, emptied }
     try {
       await this.log.cut(upTo)
-      this.cutUpTo = upTo
     } finally {
       for (const made of this.waiting) made.abort()
     }

@@ -40,8 +40,8 @@ interface Open {
 }
 
 /** Why a device must go; undefined while it is well. A full disk is not a broken one. */
-export function troubleOf({ disk, log, volumes }: DeviceStack): Failure | undefined {
-  const failures = [disk.suspect, log.stopped, volumes.refusing]
+export function troubleOf({ disk, log, rows, volumes }: DeviceStack): Failure | undefined {
+  const failures = [disk.suspect, log.stopped, rows.failed, volumes.refusing]
   return failures.find(failure => failure !== undefined && !isFailure(failure, "stopping", "deviceFull"))
 }
 
