@@ -122,22 +122,8 @@ export async function runStore(
   const returning = new Returning(() => engine.keeper.record, takeBack, clock, telemetry.log)
   const chores = new ChoreRunner("chores", [...engine.chores, returning], clock, telemetry, isPaused)
   engine.onRepairDue(() => chores.wake("repair"))
-  const sources = sourcesOfEngine(clock, {
-    record: () => engine.keeper.record,
-    devices: () => engine.devices,
-    whyOut: id => engine.control.whyOut(id),
-    tablet: engine.tablet,
-    compute,
-    chores: () => chores.status(),
-    repair: engine.services.repair,
-    recode: engine.services.recode,
-    bucketPolicies: () => engine.services.buckets.policies().map(({ policy }) => policy),
-  })
-  const version = readVersion()
-  const region = config.region ?? REGION_DEFAULT
-  const facts = { storeId: store.storeId, version, region, startedMs: clock.wallMs() }
-  const status = new RunningStatus(clock, telemetry.log, facts, sources)
-  registerStatus(telemetry.metrics, clock, status, sources)
+  const sources = sourcesOf(engine, chores, compute, clock)
+  const status = statusOf(sources, store, config, seams)
   // Folders that were taken since the start are given up at the end, like those of the start.
   const owned: OwnedFolder[] = []
   const ownedOf = (device: Ownership): OwnedFolder => {
@@ -168,6 +154,33 @@ export async function runStore(
       for (const folder of owned) await folder.release().catch(() => undefined)
     },
   }
+}
+
+function sourcesOf(engine: Engine, chores: ChoreRunner, compute: Compute, clock: Clock): StatusSources {
+  return sourcesOfEngine(clock, {
+    record: () => engine.keeper.record,
+    devices: () => engine.devices,
+    whyOut: id => engine.control.whyOut(id),
+    tablet: engine.tablet,
+    compute,
+    chores: () => chores.status(),
+    repair: engine.services.repair,
+    recode: engine.services.recode,
+    bucketPolicies: () => engine.services.buckets.policies().map(({ policy }) => policy),
+  })
+}
+
+function statusOf(
+  sources: StatusSources,
+  { storeId }: OpenedStore,
+  config: ServeConfig,
+  { clock, telemetry }: StoreSeams,
+): RunningStatus {
+  const region = config.region ?? REGION_DEFAULT
+  const facts = { storeId, version: readVersion(), region, startedMs: clock.wallMs() }
+  const status = new RunningStatus(clock, telemetry.log, facts, sources)
+  registerStatus(telemetry.metrics, clock, status, sources)
+  return status
 }
 
 /** What plans are made from; what status knows, and the rate that background copying keeps to. */
