@@ -46,7 +46,7 @@ import {
   type UploadAddress,
 } from "./multipart-commands-core.js"
 import { decodePart } from "../format/records.js"
-import { packDetails, putResultOf } from "./object-info-core.js"
+import { headersOf, packDetails, putResultOf } from "./object-info-core.js"
 import { bodyOf, type ObjectService } from "./object-service.js"
 import { findLatest } from "./row-editor-core.js"
 import { checkWrite } from "./version-commands-core.js"
@@ -96,7 +96,9 @@ export class MultipartService implements Multipart {
       })
     }
     const checksumAlgorithm = declared ?? body.checksumAlgorithm
-    const what = { part: partNumber, multipartId, contentType: "", userMetadata: [], inlineBytesMax: 0 }
+    const { contentType = "" } = headersOf(upload.details)
+    const { userMetadata } = upload.details
+    const what = { part: partNumber, multipartId, contentType, userMetadata, inlineBytesMax: 0 }
     return this.ingest.run({ bucket, key, body, signal, checksumAlgorithm, ...what }, async ingested => {
       const { content, debts } = ingested.body
       if (content.kind !== "extent") throw fail("internal", { reason: "parts are never inline" })
