@@ -17,10 +17,12 @@ export class EachDevice implements Chore {
   ) {}
 
   progress(): string {
-    const devices = this.devices()
-    const [only] = devices
-    if (only !== undefined && devices.length === 1) return this.choreOf(only).progress()
-    return devices.map(stack => `${stack.place.id}: ${this.choreOf(stack).progress()}`).join("; ")
+    const byText = new Map<string, number>()
+    for (const stack of this.devices()) {
+      const text = this.choreOf(stack).progress()
+      byText.set(text, (byText.get(text) ?? 0) + 1)
+    }
+    return [...byText].map(([text, count]) => (count === 1 ? text : `${count} times: ${text}`)).join("; ")
   }
 
   /** As busy as the busiest device. */

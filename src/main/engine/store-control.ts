@@ -216,7 +216,8 @@ export class StoreControl implements Chore, ConfigurationKeeper {
       return held === undefined ? followed : narrowLayout(followed, [...chosen, ...held])
     })
     if (leaver !== undefined) {
-      this.remove(leaver.id, fail("deviceFailed", { message: "the device has left the store", device: leaver.id }))
+      this.log.info("a device is empty and has left the store", { device: leaver.id })
+      this.devices.remove(leaver.id, fail("deviceFailed", { message: "the device has left", device: leaver.id }))
     }
     return this.record !== before
   }
