@@ -266,8 +266,8 @@ export class StoreControl implements Chore, ConfigurationKeeper {
       return "idle"
     }
     if (next.kind === "learn") await this.learn(next.id)
-    else if (next.kind === "promote") await this.promote(next.learner)
-    else await this.drop(next.id)
+    else if (next.kind === "drop") await this.drop(next.id)
+    else if (!(await this.promote(next.learner))) return "throttled"
     return "busy"
   }
 
@@ -285,12 +285,19 @@ export class StoreControl implements Chore, ConfigurationKeeper {
     this.tablet?.addLearner(new Member(stack.member, FIRST_TABLET, learner.since), epoch)
   }
 
-  private async promote(learner: ControlMember): Promise<void> {
-    await this.tablet?.promote(learner.id, async () => {
-      const record = await this.change("member", before => promoteLearner(before, FIRST_TABLET, learner))
-      return tabletOf(record, FIRST_TABLET).epoch
-    })
+  /** False: it has not caught up yet, and goes on learning. */
+  private async promote(learner: ControlMember): Promise<boolean> {
+    try {
+      await this.tablet?.promote(learner.id, async () => {
+        const record = await this.change("member", before => promoteLearner(before, FIRST_TABLET, learner))
+        return tabletOf(record, FIRST_TABLET).epoch
+      })
+    } catch (error) {
+      if (isFailure(error, "tooManyInFlight")) return false
+      throw error
+    }
     this.log.info("a device holds the names", { device: learner.id })
+    return true
   }
 
   private async drop(id: DeviceId): Promise<void> {
