@@ -103,7 +103,7 @@ test("a rebuilt first shard says whose it is again", async () => {
       const header = await must(world.devices.live.get(deviceId), "live").volumes.headerOf(needleIdOf(group, slot))
       assert.deepEqual(header.owner, OWNER)
       assert.deepEqual(header.policy, world.policy)
-      assert.deepEqual(header.birthNote, slot === 0 && group.block === 0 ? NOTE : undefined)
+      assert.deepEqual(header.birthNote, group.block === 0 ? NOTE : undefined)
       notes += header.birthNote ? 1 : 0
     }
   }
@@ -149,17 +149,34 @@ test("a damaged copy is not what a shard is made of, nor what makes another one 
   for (const outcome of await mendAll(world, kept)) assert.deepEqual(outcome.lacking, [])
   await assertWhole(world, kept, "rebuilt instead of copied")
   assert.ok(world.damaged.length > 0 && world.damaged.every(({ deviceId }) => deviceId === bad))
-  world.meddle = () => undefined
-  world.layouts.publish(replaceDevice(world.layouts.current, added, bad, 3), undefined)
-  await mendAll(world, kept)
-  // Both have the shard now, and the one that should have it is damaged.
-  world.layouts.publish(replaceDevice(world.layouts.current, bad, added, 4), undefined)
+})
+
+test("a copy elsewhere goes once the right device has a good one, not a damaged one, and not before", async () => {
+  const world = await open("ec:2+2")
+  const kept = await writeSome(world)
+  const { current } = world.layouts
+  const old = deviceIdOf(1)
+  const held = world.devices.needlesOn(old)
+  const by = await world.devices.add(71)
+  world.layouts.publish(replaceDevice(current, old, by, 2), undefined)
   world.meddle = what => {
     if (what === "append") throw fail("deviceFailed")
   }
-  const held = world.devices.needlesOn(bad)
   await mendAll(world, kept)
-  assert.equal(world.devices.needlesOn(bad), held, "the only copies stay while the new ones cannot be written")
+  assert.equal(world.devices.needlesOn(old), held, "the only copies stay while the new ones cannot be written")
+  world.meddle = () => undefined
+  world.devices.takeOut(old)
+  await mendAll(world, kept)
+  world.devices.bringBack(old)
+  world.meddle = (what, _, device) => {
+    if (what === "read" && device === by) throw fail("corruptNeedle")
+  }
+  await mendAll(world, kept)
+  assert.equal(world.devices.needlesOn(old), held, "good copies stay beside damaged ones")
+  world.meddle = () => undefined
+  await mendAll(world, kept)
+  assert.equal(world.devices.needlesOn(old), 0)
+  await assertWhole(world, kept, "in the end")
 })
 
 test("a full disk stops mending, and one that fails is one that still lacks its shard", async () => {

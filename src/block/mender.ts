@@ -19,7 +19,7 @@ import type { Compute } from "../seams/compute/contract.js"
 import { ByteBudget } from "./byte-budget.js"
 import type { Devices, LiveBlock, Mended, ShardCopy } from "./contract.js"
 import { gather } from "./gathering.js"
-import { hasNeedle, isDamage, isLoss } from "./holders.js"
+import { isDamage, isLoss } from "./holders.js"
 import type { Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { planMend, type MendPlan, type MendWrite } from "./mend-core.js"
@@ -163,7 +163,7 @@ export class Mender {
       owner: live.owner,
       policy: shape.policy,
       blockLengthBytes: shape.lengthBytes,
-      birthNote: slot === 0 && group.block === 0 ? live.birthNote() : undefined,
+      birthNote: group.block === 0 ? live.birthNote() : undefined,
       body,
       checksums: subBlockChecksums(body, needleSeed(id)),
     })
@@ -173,7 +173,6 @@ export class Mender {
     const { group } = patient
     const removed = await mapBounded(surplus, BLOCK_LIMITS.shardsAtOnce, async ({ slot, deviceId, onceOn }) => {
       const id = needleIdOf(group, slot)
-      if (!hasNeedle(this.devices, onceOn, id)) return 0
       if (!written.includes(slot) && !(await this.readFirst(patient, slot, [onceOn]))) return 0
       const volumes = this.devices.get(deviceId)?.volumes
       if (volumes === undefined || volumes.refusing !== undefined) return 0

@@ -157,20 +157,20 @@ test("what a reader may still be given is not removed before it has ended", asyn
   const world = await open("ec:2+1")
   const bytes = world.random.bytes(60_000)
   await world.put("a", bytes)
-  world.takeOut(deviceOf(1))
+  await world.replace(deviceOf(1), 60)
   const reading = await world.services.objects.get({ bucket: world.home, key: objectKeyOfText("a"), conditions: {} })
   await world.remove("a")
-  world.bringBack(deviceOf(1))
   for (let steps = 0; steps < 20; steps += 1) {
     await world.chore("repair").step(noSignal)
     await world.clock.advance(1_000)
   }
+  assert.equal(world.tablet.rows("voids"), 1, "it is void, and waited for")
   const pieces: Uint8Array[] = []
   for await (const piece of reading.read(noSignal)) pieces.push(piece.slice())
   assert.ok(Buffer.concat(pieces).equals(bytes))
-  await world.settle("collector")
   await world.settle()
   assert.equal(world.needles, 0)
+  assert.equal(world.tablet.rows("voids"), 0)
 })
 
 test("uploads on their way in are left alone, and their late shards are written when they are named", async () => {
@@ -194,6 +194,10 @@ test("uploads on their way in are left alone, and their late shards are written 
   assert.ok(world.needles > 0)
   world.devices.meddle = () => undefined
   const held = world.needles
+  for (const { partition, shards } of world.blocks.survey(ALL_NEEDLES.start).groups) {
+    const { deviceId } = must(shards[0], "a shard")
+    world.services.repair.owe([{ partition, deviceId }])
+  }
   await world.settle()
   assert.equal(world.needles, held)
   assert.equal(world.tablet.rows("voids"), 0)
@@ -232,6 +236,7 @@ test("from d devices to d + 1 and back while clients write, read and delete", as
     }
     assert.equal(world.devices.needlesOn(added), 0)
     assert.deepEqual(world.moved, [2, 3])
+    assert.equal(world.straysWhenMoved, 0)
     assert.ok(world.whole.includes(added))
   }
 })

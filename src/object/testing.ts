@@ -6,7 +6,7 @@ import { objectKeyOfText, parseAccountId, parseBucketName, parseIncarnation, par
 import type { DeviceId, Position, RowKey } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import { shardCount, type Policy } from "../base/policy.js"
-import { Layouts, LocalBlocks, type Devices } from "../block/index.js"
+import { ALL_NEEDLES, Layouts, LocalBlocks, standingOf, type Devices } from "../block/index.js"
 import type { ControlDeviceState } from "../format/control-record.js"
 import type { Chore } from "../life/index.js"
 import { planLayout, planNext, replaceDevice } from "../placement/index.js"
@@ -97,6 +97,8 @@ export class StoreWorld<Its extends WorldDevices> {
   readonly services: Services
   readonly whole: DeviceId[] = []
   readonly moved: number[] = []
+  /** Copies that were not where they should be when the transition was said to be done. */
+  straysWhenMoved = 0
   private readonly states = new Map<DeviceId, { state: ControlDeviceState; stateSinceMs: number }>()
   policyVersion = 1
   private bucket: Bucket | undefined
@@ -173,6 +175,7 @@ export class StoreWorld<Its extends WorldDevices> {
       },
       onTransitionDone: version => {
         this.moved.push(version)
+        this.straysWhenMoved += this.strays
         this.layouts.publish(this.layouts.current, undefined)
       },
       wake: () => undefined,
@@ -270,6 +273,13 @@ export class StoreWorld<Its extends WorldDevices> {
       if (outcome === "throttled") await this.clock.advance(1_000)
     }
     assert(false, `${name} does not settle: ${chore.progress()}`)
+  }
+
+  /** Copies on devices that take part which the layout does not want there. */
+  private get strays(): number {
+    const { groups } = this.blocks.survey(ALL_NEEDLES.start)
+    const standings = groups.map(group => standingOf(group, group.shape?.policy ?? this.policy, this.layouts.current))
+    return standings.reduce((sum, { strays }) => sum + strays, 0)
   }
 
   /** Needles on all devices that take part. */
