@@ -51,7 +51,7 @@ test("the ballast is written in the background until the reserve is whole, once 
   await clock.advance(LIMITS.lookEveryMs + 1)
   for (const space of opened) {
     assert.equal(space.fullness.ballastBytes, 160 * KIB)
-    assert.equal(space.freeUsableBytes, CAPACITY - 160 * KIB)
+    assert.equal(space.fullness.usableBytes, CAPACITY - 160 * KIB)
   }
   assert.equal(sim.medium.usedBytes, 160 * KIB)
   assert.ok(sim.medium.namesIn("/d/ballast").length > 0 && sim.medium.namesIn("/e/ballast").length > 0)
@@ -60,15 +60,15 @@ test("the ballast is written in the background until the reserve is whole, once 
 
 test("what was written since the last look counts, and so does what is owed", async () => {
   const { space, fill, end } = await scene()
-  assert.equal(space.freeUsableBytes, CAPACITY - 160 * KIB)
+  assert.equal(space.fullness.usableBytes, CAPACITY - 160 * KIB)
   await fill("a", 400 * KIB)
-  assert.equal(space.freeUsableBytes, CAPACITY - 560 * KIB)
+  assert.equal(space.fullness.usableBytes, CAPACITY - 560 * KIB)
   space.owes(() => 64 * KIB)
-  assert.equal(space.freeUsableBytes, CAPACITY - 624 * KIB)
+  assert.equal(space.fullness.usableBytes, CAPACITY - 624 * KIB)
   assert.ok(space.mayTakeNeedles(400 * KIB) && !space.mayTakeNeedles(401 * KIB))
   assert.ok(space.mayTakeMetadata(480 * KIB) && !space.mayTakeMetadata(481 * KIB))
   await space.look()
-  assert.equal(space.freeUsableBytes, CAPACITY - 624 * KIB, "counted once")
+  assert.equal(space.fullness.usableBytes, CAPACITY - 624 * KIB, "counted once")
   await end()
 })
 
@@ -78,10 +78,10 @@ test("a full disk is noticed, by a look at the latest, and is taken again once t
   assert.ok(space.mayTakeNeedles(100 * KIB), "nobody has looked")
   await clock.advance(LIMITS.lookEveryMs + 1)
   assert.ok(!space.mayTakeNeedles(100 * KIB))
-  await assert.rejects(async () => space.roomForNeedles(100 * KIB), isFull)
+  await assert.rejects(async () => space.roomForMetadata(100 * KIB), isFull)
   sim.capacityBytes = CAPACITY
   await clock.advance(200)
-  await space.roomForNeedles(100 * KIB)
+  await space.roomForMetadata(100 * KIB)
   assert.equal(space.fullness.level, "roomy")
   await end()
 })

@@ -121,24 +121,11 @@ export class DeviceSpace implements Living, RoomMaker {
 
   /** Undefined where there is room for new rows; otherwise a last look, which throws `deviceFull` if there is none. */
   roomForMetadata(bytes: number = ENTRY_BYTES_MAX): Promise<void> | undefined {
-    return this.mayTakeMetadata(bytes) ? undefined : this.lastLook("rows", () => this.mayTakeMetadata(bytes))
-  }
-
-  /** The same for needles. */
-  roomForNeedles(bytes: number): Promise<void> | undefined {
-    return this.mayTakeNeedles(bytes) ? undefined : this.lastLook("needles", () => this.mayTakeNeedles(bytes))
+    return this.mayTakeMetadata(bytes) ? undefined : this.lastLook(bytes)
   }
 
   get isFull(): boolean {
     return this.fullness.level !== "roomy"
-  }
-
-  get freeUsableBytes(): number {
-    return usableBytes(this.system.facts)
-  }
-
-  get secondsUntilFull(): number | undefined {
-    return this.system.rate.secondsUntilFull
   }
 
   get fullness(): Fullness {
@@ -149,7 +136,7 @@ export class DeviceSpace implements Living, RoomMaker {
       ...{ fileSystemId, fileSystemKind, totalBytes, reserveBytes, ballastBytes, level },
       leftBytes: leftBytes(facts),
       usableBytes: usableBytes(facts),
-      secondsUntilFull: this.secondsUntilFull,
+      secondsUntilFull: this.system.rate.secondsUntilFull,
     }
   }
 
@@ -179,14 +166,11 @@ export class DeviceSpace implements Living, RoomMaker {
     return this.leave()
   }
 
-  private async lastLook(what: string, isRoomy: () => boolean): Promise<void> {
+  private async lastLook(bytes: number): Promise<void> {
     await this.system.lookSoon()
-    if (!isRoomy()) throw this.full(what)
-  }
-
-  private full(what: string): Error {
+    if (this.mayTakeMetadata(bytes)) return
     const { folder, name } = this.member
-    return fail("deviceFull", { message: `the device has no room for new ${what}`, device: name, path: folder })
+    throw fail("deviceFull", { message: "the device has no room for new rows", device: name, path: folder })
   }
 }
 
