@@ -122,6 +122,23 @@ test("a device that has lost its rows and its log is taken out at the start", as
   assert.deepEqual(await get(engine, bucket), Buffer.from("body"))
 })
 
+test("a device that cannot be opened at the start says why, and its folder is free to be taken back", async () => {
+  const machine = new Machine({ devices: 3 })
+  let engine = await machine.open()
+  const bucket = await createBucket(engine)
+  for (const body of ["one", "two"]) await put(engine, bucket, Buffer.from(body))
+  machine.disk.kill()
+  // In the first batch: later ones say that it was durable.
+  machine.disk.flipBit("/d1/log/segment-000001", 8 * 90)
+  engine = await machine.open()
+  const [first] = engine.keeper.record.devices
+  assert.ok(first)
+  assert.equal(first.state, "out")
+  assert.match(engine.control.whyOut(first.id) ?? "", /the commit log is damaged before its durable end/)
+  assert.deepEqual(machine.released, ["/d1"])
+  assert.deepEqual(await get(engine, bucket), Buffer.from("two"))
+})
+
 test("a read that fails leaves no pin behind, which would keep all released bytes", async () => {
   const machine = new Machine({ devices: 1 })
   let engine = await machine.open()

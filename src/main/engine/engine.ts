@@ -222,9 +222,14 @@ class EngineBuilder {
     const opened = await mapBounded(this.settings.folders, DEVICES_AT_ONCE, async folder => {
       const stack = await this.openFolder(folder).catch((error: unknown) => asFailure(error))
       if (!(stack instanceof Failure)) this.devices.add(stack, folder)
-      return { id: folder.place.id, stack }
+      return { folder, stack }
     })
-    for (const { id, stack } of opened) if (stack instanceof Failure) await this.goOnWithout(id, stack)
+    for (const { folder, stack } of opened) {
+      if (!(stack instanceof Failure)) continue
+      await this.goOnWithout(folder.place.id, stack)
+      // It may be asked for again while the store runs.
+      await folder.release()
+    }
     // What learners of an earlier life had learned may have a gap.
     await this.control.change("start", forgetLearners)
   }
@@ -296,6 +301,7 @@ class EngineBuilder {
       throw failure
     }
     telemetry.log.error("a device cannot be opened and is taken out", { device: id, reason: failure.message })
+    this.control.noteOut(id, failure)
     this.devices.remove(id, failure)
   }
 

@@ -79,6 +79,11 @@ export class StoreControl implements Chore, ConfigurationKeeper {
     return this.reasons.get(id)
   }
 
+  /** The device is out, and not by what is decided here. */
+  noteOut(id: DeviceId, reason: Failure): void {
+    this.reasons.set(id, reason.message)
+  }
+
   get record(): ControlRecord {
     return this.keeper.record
   }
@@ -129,7 +134,7 @@ export class StoreControl implements Chore, ConfigurationKeeper {
 
   private remove(id: DeviceId, reason: Failure): void {
     this.log.error("a device is taken out", { device: id, reason: reason.message })
-    this.reasons.set(id, reason.message)
+    this.noteOut(id, reason)
     this.devices.remove(id, reason)
   }
 

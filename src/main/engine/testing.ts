@@ -99,6 +99,8 @@ export class Machine {
   readonly disk = new SimDisk()
   readonly stores = new MemoryStores()
   readonly telemetry = new SimTelemetry()
+  /** Folders that the life of now has given up. */
+  released: string[] = []
   private record: ControlRecord
   private lives = 0
   /** Of the lives to come. */
@@ -112,13 +114,17 @@ export class Machine {
   async open(): Promise<Engine> {
     const { clock, stores, telemetry, record } = this
     this.lives += 1
+    this.released = []
     const disk = this.disk.boot()
+    const settings = settingsOf(record, parseIncarnation(this.lives))
+    const release = (path: string) => () => Promise.resolve(void this.released.push(path))
     const seams = { clock, random: new SimRandom(this.lives), diskOf: () => disk, stores, telemetry }
     const compute = new InlineCompute(makeCodec, { slabBytes: 4 * record.blockBytes, poolBytes: 8 * MIB })
     const engine = await openEngine(
       { ...seams, compute, checkpoints: new CheckpointExecutor(() => disk, stores) },
       {
-        ...settingsOf(record, parseIncarnation(this.lives)),
+        ...settings,
+        folders: settings.folders.map(folder => ({ ...folder, release: release(folder.place.path) })),
         deviceOptions: { checkpointLimits: { ...CHECKPOINT_LIMITS, ...this.checkpointLimits } },
       },
     )
