@@ -24,17 +24,22 @@ const ADMIN_ENDPOINT_DEFAULT = "http://127.0.0.1:9001"
 export const unsealRootCredentials: UnsealRootCredentials = async (dataFolders, masterKeyFile) => {
   const disk = new RealDisk()
   const present: PresentDevice[] = []
+  const lives: { folder: string; incarnation: number }[] = []
   for (const folder of dataFolders) {
     const superblock = await readSuperblock(disk, folder)
     if (!superblock) continue
-    const { deviceId: id, storeId } = superblock
+    const { deviceId: id, storeId, incarnation } = superblock
+    lives.push({ folder, incarnation })
     present.push({ id, storeId, record: await readControlRecord(disk, folder) })
   }
   const chosen = newestControlRecord(present)
   if (!chosen) throw fail("invalidConfig", { message: `no store in ${dataFolders.join(", ")}` })
   const fileKey = masterKeyFile === undefined ? undefined : await readMasterKeyFile(disk, masterKeyFile)
   const { root, adminToken } = openSecrets(chosen.record.secrets, fileKey)
-  return { ...(await endpointsOf(disk, dataFolders, chosen.record)), ...pairOf(root), adminToken }
+  // A folder that was away tells of an earlier life.
+  lives.sort((a, b) => b.incarnation - a.incarnation)
+  const newestFirst = lives.map(({ folder }) => folder)
+  return { ...(await endpointsOf(disk, newestFirst, chosen.record)), ...pairOf(root), adminToken }
 }
 
 const pairOf = (root: { accessKeyId: string; secret: string }) => ({

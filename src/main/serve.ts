@@ -8,7 +8,6 @@
 import { resolve } from "node:path"
 import { AdminApi, AdminProtocol } from "../admin/index.js"
 import type { Failure } from "../base/failures.js"
-import { replaceRecordFile } from "../device/index.js"
 import { Certificates, HTTP_LIMITS, HttpServer, probeAddress } from "../http/index.js"
 import { supervise, type Living } from "../life/index.js"
 import { createS3Handler } from "../s3/index.js"
@@ -20,11 +19,11 @@ import { RealStores } from "../seams/store/real.js"
 import { EventLoopDelay } from "../seams/telemetry/real-event-loop.js"
 import { RealTelemetry } from "../seams/telemetry/real.js"
 import { bannerOf } from "./banner.js"
-import { RUNTIME_FILE_NAME, type RuntimeFile } from "./client/credentials.js"
 import type { CliIo } from "./cli/io.js"
 import { REGION_DEFAULT, SETTINGS, type ListenAddress, type ServeConfig } from "./config.js"
 import { FolderDocuments } from "./documents.js"
 import { runStore, type RunningStore } from "./run-store.js"
+import { RuntimeFiles } from "./runtime-file.js"
 import { readMasterKeyFile } from "./store/master-key-file.js"
 import { openStore, type OpenedStore } from "./store/open-store.js"
 import { warningsOf } from "./store/warnings.js"
@@ -132,7 +131,8 @@ async function listen(
   status.setListening()
   const endpoint = endpointOf(config.listen, s3At.port, certificates !== undefined)
   const region = config.region ?? REGION_DEFAULT
-  await writeRuntime(disk, store, { endpoint, adminEndpoint, region, pid: process.pid })
+  const runtime = { endpoint, adminEndpoint, region, pid: process.pid }
+  const runtimeFiles = await RuntimeFiles.begin(clock, () => engine.devices, runtime)
   const { sentence: redundancy } = status.report().safety
   const { root } = store.secrets
   await io.out(
@@ -151,21 +151,10 @@ async function listen(
       warnings: await warningsOf(disk, config, store, isLoopback),
     }),
   )
-  return [s3, admin]
+  return [s3, admin, runtimeFiles]
 }
 
 function endpointOf({ host }: ListenAddress, port: number, secure: boolean): string {
   const shown = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host
   return `${secure ? "https" : "http"}://${shown.includes(":") ? `[${shown}]` : shown}:${port}`
-}
-
-/** Tells clients on this machine where the store is; holds no secret. */
-async function writeRuntime(disk: RealDisk, store: OpenedStore, runtime: RuntimeFile): Promise<void> {
-  const [first] = store.devices
-  if (!first) return
-  await replaceRecordFile(
-    disk,
-    `${first.identity.path}/${RUNTIME_FILE_NAME}`,
-    Buffer.from(`${JSON.stringify(runtime)}\n`),
-  )
 }

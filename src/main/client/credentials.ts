@@ -25,7 +25,7 @@ export type UnsealRootCredentials = (
   masterKeyFile: string | undefined,
 ) => Promise<StoreCredentials>
 
-/** The file `runtime` in the first data folder, in JSON, written by a started server; nothing in it is secret. */
+/** The file `runtime` in each data folder, in JSON, written by a started server; nothing in it is secret. */
 export interface RuntimeFile {
   readonly endpoint: string
   readonly adminEndpoint: string

@@ -137,10 +137,11 @@ export class StoreProcess {
   }
 
   async #runtime(): Promise<RuntimeFile | undefined> {
-    const [first = ""] = this.dataFolders
-    const text = await readFile(join(first, RUNTIME_FILE_NAME), "utf8").catch(() => "")
-    const runtime = parseRuntimeFile(text)
-    return runtime?.pid === this.pid ? runtime : undefined
+    for (const folder of this.dataFolders) {
+      const runtime = parseRuntimeFile(await readFile(join(folder, RUNTIME_FILE_NAME), "utf8").catch(() => ""))
+      if (runtime?.pid === this.pid) return runtime
+    }
+    return undefined
   }
 }
 

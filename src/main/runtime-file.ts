@@ -1,0 +1,57 @@
+/**
+ * The file `runtime` in every data folder: where the store of this machine is reached, for the command line.
+ *
+ * Promises  Whichever folders are lost, replaced or added while the store runs, those that it has tell. A
+ *           folder that does not take the file is tried again, and holds up nobody.
+ */
+import type { DeviceId, Incarnation } from "../base/ids.js"
+import { replaceRecordFile } from "../device/index.js"
+import { mapBounded, type Living } from "../life/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import { RUNTIME_FILE_NAME, type RuntimeFile } from "./client/credentials.js"
+import type { DeviceStack } from "./engine/device-stack.js"
+
+const LOOK_EVERY_MS = 5_000
+const FOLDERS_AT_ONCE = 64
+
+type Told = Pick<DeviceStack, "place" | "disk">
+
+export class RuntimeFiles implements Living {
+  readonly name = "runtime files"
+  /** The life of each device in which its folder was told. */
+  private readonly told = new Map<DeviceId, Incarnation>()
+
+  private constructor(
+    private readonly clock: Clock,
+    private readonly devices: () => readonly Told[],
+    private readonly runtime: RuntimeFile,
+  ) {}
+
+  /** Resolves once the folders that are there were told. */
+  static async begin(clock: Clock, devices: () => readonly Told[], runtime: RuntimeFile): Promise<RuntimeFiles> {
+    const files = new RuntimeFiles(clock, devices, runtime)
+    await files.write()
+    return files
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.write()
+      await this.clock.sleep(LOOK_EVERY_MS, signal)
+    }
+  }
+
+  /** Tells the folders that have not been told. */
+  private async write(): Promise<void> {
+    const untold = this.devices().filter(({ place }) => this.told.get(place.id) !== place.incarnation)
+    const bytes = Buffer.from(`${JSON.stringify(this.runtime)}\n`)
+    await mapBounded(untold, FOLDERS_AT_ONCE, async ({ place, disk }) => {
+      const { id, path, incarnation } = place
+      await replaceRecordFile(disk, `${path}/${RUNTIME_FILE_NAME}`, bytes).then(
+        () => void this.told.set(id, incarnation),
+        // Full, or about to be taken out.
+        () => undefined,
+      )
+    })
+  }
+}
