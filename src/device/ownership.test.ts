@@ -112,6 +112,23 @@ test("a folder that is taken away is the device's failure, not another owner", a
   )
 })
 
+test("a folder that loses its lock before its superblock, as one that is being emptied, is the device's failure too", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "ownership-"))
+  try {
+    const disk = new RealDisk()
+    const found = await createSuperblock(disk, folder, NEW_DEVICE)
+    const ownership = await Ownership.begin(new RealClock(), disk, await new RealLocks().take(folder), found)
+    rmSync(join(folder, "owner.sock"))
+    await assert.rejects(ownership.check(), error => isFailure(error, "deviceFailed"))
+    const other = await new RealLocks().take(folder)
+    await assert.rejects(ownership.check(), error => isFailure(error, "folderInUse"))
+    await other.release()
+    await ownership.release()
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
+
 /** Another process that owns the folder, says its incarnation, and waits to be killed. */
 async function otherOwner(folder: string) {
   const at = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href)

@@ -73,7 +73,10 @@ export class Ownership {
     if (found === undefined) throw fail("deviceFailed", { message: "the data folder has been taken away", path })
     const { deviceId, incarnation } = this.superblock
     const isOurs = found.deviceId === deviceId && found.incarnation === incarnation
-    if (!isOurs || !(await this.lock.isHeld())) throw fail("folderInUse", { path })
+    if (isOurs && (await this.lock.isHeld())) return
+    if (!isOurs || (await this.lock.isAnothers())) throw fail("folderInUse", { path })
+    // A disk that is being emptied may lose the lock before the superblock.
+    throw fail("deviceFailed", { message: "the lock of the data folder has been taken away", path })
   }
 
   /** Checks each second until the signal fires; the first failure ends it and is told to `onLost`. */

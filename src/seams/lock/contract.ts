@@ -12,6 +12,8 @@ export interface FolderLock {
   readonly folder: string
   /** Whether somebody who tried to take the folder now would be refused on this owner's behalf. */
   isHeld(): Promise<boolean>
+  /** Whether somebody else owns the folder now: not where the lock was merely taken away, as with all of a disk. */
+  isAnothers(): Promise<boolean>
   release(): Promise<void>
 }
 

@@ -115,7 +115,15 @@ class SocketLock implements FolderLock {
 
   async isHeld(): Promise<boolean> {
     const answer = await ask(this.handle.address(SOCKET))
+    // This process was held up itself, where it is its own socket that says nothing in time.
+    if (answer.kind === "silent") return this.isLinked()
     return answer.kind === "token" && answer.token === this.token
+  }
+
+  async isAnothers(): Promise<boolean> {
+    const answer = await ask(this.handle.address(SOCKET))
+    if (answer.kind === "silent") return !this.isLinked()
+    return answer.kind === "token" && answer.token !== this.token
   }
 
   async release(): Promise<void> {

@@ -31,6 +31,7 @@ export class SimLocks {
     return {
       folder,
       isHeld: async () => isHeld(),
+      isAnothers: async () => this.#owners.has(folder) && !isHeld(),
       release: async () => void (isHeld() && this.#owners.delete(folder)),
     }
   }
