@@ -185,12 +185,25 @@ export class ServerProcess {
 
   private token: string | undefined
 
+  private async adminText(path: string): Promise<string> {
+    this.token ??= adminTokenOf(await this.hayloft(["env", "--admin", "--json"]))
+    const response = await this.admin("GET", path, { Authorization: `Bearer ${this.token}` })
+    if (response.status !== 200) throw new Error(`${path}: ${response.status} ${response.text}`)
+    return response.text
+  }
+
+  /** What the admin API answers to a path below `/v1`, with the store's own token. */
+  async report(path: string): Promise<unknown> {
+    return JSON.parse(await this.adminText(path))
+  }
+
+  metrics(): Promise<string> {
+    return this.adminText("/metrics")
+  }
+
   /** Counters of a bucket, as the admin API tells them. */
   async usage(bucket: string): Promise<BucketUsage> {
-    this.token ??= adminTokenOf(await this.hayloft(["env", "--admin", "--json"]))
-    const response = await this.admin("GET", `/v1/buckets/${bucket}`, { Authorization: `Bearer ${this.token}` })
-    if (response.status !== 200) throw new Error(`usage of ${bucket}: ${response.status} ${response.text}`)
-    return parseUsage(JSON.parse(response.text))
+    return parseUsage(await this.report(`/v1/buckets/${bucket}`))
   }
 
   private async end(signal: NodeJS.Signals, timeoutMs: number): Promise<number | null> {

@@ -23,7 +23,10 @@ const UPLOADS_OPEN_MAX = 12
 const ETAGS_REMEMBERED = 6
 const MIB = 1024 * 1024
 
-const LENGTHS: readonly (readonly [name: `${number}`, weight: number])[] = [
+/** Lengths of bodies, each as often as its weight says. */
+export type Lengths = readonly (readonly [name: `${number}`, weight: number])[]
+
+const LENGTHS: Lengths = [
   ["0", 2],
   ["1", 1],
   ["100", 6],
@@ -79,14 +82,15 @@ export class Shared {
     readonly seed: number,
     readonly buckets: readonly Bucket[],
     readonly record: Record,
+    readonly lengths = LENGTHS,
   ) {}
 
   nextWrite(): number {
     return (this.writes += 1)
   }
 
-  keyName(index: number): string {
-    return `group ${this.group}/k${index}+é.`
+  keyName(index: number, group = this.group): string {
+    return `group ${group}/k${index}+é.`
   }
 
   remember(map: Map<string, string[]>, bucket: Bucket, key: string, value: string | undefined): void {
@@ -117,10 +121,10 @@ export class Worker {
     this.draw = new Draw(shared.seed * 1000 + number)
   }
 
-  /** Works until told to stop, or until the server is gone. */
-  async work(stopping: () => boolean): Promise<void> {
+  /** Works until told to stop, or until the server is gone; `rest` comes after each operation. */
+  async work(stopping: () => boolean, rest?: () => Promise<void>): Promise<void> {
     try {
-      while (!stopping() && (await this.one()));
+      while (!stopping() && (await this.one())) await rest?.()
     } finally {
       this.close()
     }
@@ -198,7 +202,7 @@ export class Worker {
 
   private async put(bucket: Bucket, key: string, condition: Condition | undefined): Promise<boolean> {
     const number = this.shared.nextWrite()
-    const lengthBytes = Number(this.draw.weighted(LENGTHS))
+    const lengthBytes = Number(this.draw.weighted(this.shared.lengths))
     const claim = claimOf({ seed: this.shared.seed, key, number, lengthBytes })
     const [write, body] = [`w${number}`, bodyOf(claim)]
     const etag = etagOf(claim)
@@ -409,6 +413,17 @@ export class Worker {
       },
     )
     this.note(bucket, key, startMs, { kind: "stack" }, told, { kind: "stack", entries })
+    return true
+  }
+
+  /** Removes all that there is of a key, each version for good. */
+  async clear(bucket: Bucket, key: string): Promise<boolean> {
+    if (bucket.mode === "never") return this.remove(bucket, key, undefined, undefined)
+    const told = await this.ask("GET", { bucket: bucket.name, query: `versions&prefix=${encodeText(key)}` })
+    if (told?.status !== 200) return this.expected("ListObjectVersions", told)
+    for (const [, id = ""] of told.text.matchAll(/<VersionId>([^<]*)<\/VersionId>/g)) {
+      if (!(await this.remove(bucket, key, undefined, id))) return false
+    }
     return true
   }
 

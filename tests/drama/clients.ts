@@ -1,0 +1,193 @@
+/**
+ * Clients of one store over all lives of its server: they work while it is there, and a janitor removes most
+ * of what older groups of keys held, so that long runs stay small and removed objects have a chance to come back.
+ *
+ * Limits  CLIENTS at once, with REST_MS after each operation; a group of keys moves on after
+ *         OPERATIONS_PER_GROUP answers, which keeps each key's history within what can be checked.
+ */
+import { setTimeout as later } from "node:timers/promises"
+import { expectStatus } from "../../conformance/expect.js"
+import { md5Base64 } from "../../conformance/checksums.js"
+import { checkHistory, describeVerdict } from "../../sim/history/index.js"
+import type { ServerProcess } from "../harness/server.js"
+import { checkCounters, checkReads, checkVersions } from "../kill/quiet-checks.js"
+import { Record, type Bucket } from "../kill/record.js"
+import { KEYS_PER_GROUP, Shared, Worker, type Lengths } from "../kill/workload.js"
+
+const CLIENTS = 4
+const REST_MS = 40
+const OPERATIONS_PER_GROUP = 6_000
+/** Groups that the janitor leaves as they are. */
+const GROUPS_LEFT = 1
+const KEPT_OF_A_GROUP = 2
+const MIB = 1024 * 1024
+
+const LENGTHS: Lengths = [
+  ["0", 2],
+  ["100", 6],
+  ["4096", 3],
+  ["4097", 4],
+  ["70000", 8],
+  ["300000", 3],
+  [`${MIB + 1}`, 1],
+]
+
+export const BUCKETS: readonly Bucket[] = [
+  { name: "plain", mode: "never" },
+  { name: "versioned", mode: "enabled" },
+]
+
+export class Clients {
+  readonly record = new Record()
+  private readonly shared: Shared
+  private working: Promise<unknown> = Promise.resolve()
+  private state: "working" | "quiet" | "serverEnds" = "quiet"
+  private workers = 0
+  private cleared = 0
+  private groupFrom = 0
+
+  constructor(
+    private readonly server: ServerProcess,
+    seed: number,
+  ) {
+    this.shared = new Shared(seed, BUCKETS, this.record, LENGTHS)
+  }
+
+  get operations(): number {
+    return [...this.record.history.values()].reduce((sum, list) => sum + list.length, 0)
+  }
+
+  async makeBuckets(): Promise<void> {
+    const client = this.server.client()
+    const body = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    const headers = { "Content-MD5": md5Base64(Buffer.from(body)) }
+    for (const { name, mode } of BUCKETS) {
+      expectStatus(await client.call("PUT", { bucket: name }), 200)
+      if (mode === "never") continue
+      expectStatus(await client.call("PUT", { bucket: name, query: "versioning", body, headers }), 200)
+    }
+  }
+
+  private worker(): Worker {
+    this.workers += 1
+    return new Worker(this.server.client(), this.shared, this.workers)
+  }
+
+  begin(): void {
+    this.state = "working"
+    const isOver = () => this.state !== "working"
+    const rest = async (): Promise<void> => {
+      this.moveOn()
+      await later(REST_MS)
+    }
+    const all = Array.from({ length: CLIENTS }, async () => {
+      const worker = this.worker()
+      await worker.work(isOver, rest)
+      if (this.state === "working") {
+        this.record.violation(`the living server did not answer ${worker.unanswered}`)
+      }
+    })
+    this.working = Promise.all([...all, this.clean(isOver)])
+  }
+
+  /** The server is about to end under them: what is not answered from here on is no wonder. */
+  async whileServerEnds(end: () => Promise<unknown>): Promise<void> {
+    this.state = "serverEnds"
+    await end()
+    await this.working
+  }
+
+  async quiet(): Promise<void> {
+    this.state = "quiet"
+    await this.working
+  }
+
+  private moveOn(): void {
+    if (this.operations - this.groupFrom < OPERATIONS_PER_GROUP) return
+    this.groupFrom = this.operations
+    this.shared.group += 1
+  }
+
+  private async clean(isOver: () => boolean): Promise<void> {
+    const janitor = this.worker()
+    while (!isOver()) {
+      await later(REST_MS)
+      if (this.cleared >= this.shared.group - GROUPS_LEFT) continue
+      if (await this.clearGroup(janitor, this.cleared, KEPT_OF_A_GROUP, isOver)) this.cleared += 1
+    }
+    janitor.close()
+  }
+
+  /** True once all but the last `kept` keys of the group were removed. */
+  private async clearGroup(janitor: Worker, group: number, kept: number, isOver: () => boolean): Promise<boolean> {
+    for (const bucket of BUCKETS) {
+      for (let index = 0; index < KEYS_PER_GROUP - kept; index += 1) {
+        if (isOver() || !(await janitor.clear(bucket, this.shared.keyName(index, group)))) return false
+      }
+    }
+    return true
+  }
+
+  /** Reads everything into the history, each value, listing and stack of versions. */
+  async readAll(): Promise<void> {
+    const reader = this.worker()
+    const now = this.shared.group
+    for (let group = 0; group <= now; group += 1) {
+      this.shared.group = group
+      for (const bucket of BUCKETS) {
+        await reader.list(bucket)
+        for (let index = 0; index < KEYS_PER_GROUP; index += 1) {
+          await reader.get(bucket, this.shared.keyName(index))
+          await reader.versions(bucket, this.shared.keyName(index))
+        }
+      }
+    }
+    this.shared.group = now
+    reader.close()
+  }
+
+  /** Completes uploads whose parts were acknowledged, however long ago. */
+  async finishUploads(): Promise<void> {
+    const finisher = this.worker()
+    for (const upload of this.shared.uploads.splice(0)) await finisher.finish(upload)
+    finisher.close()
+    if (this.shared.uploads.length > 0) this.record.violation("an upload could not be completed at the end")
+  }
+
+  /** Listings, reads, versions and counters agree, while nobody writes. */
+  async checkQuiet(): Promise<void> {
+    const client = this.server.client()
+    const everything = (of: number) => Array.from({ length: of }, (_, index) => index)
+    for (const bucket of BUCKETS) {
+      await checkCounters(this.server, client, bucket, this.record)
+      await checkReads(client, bucket, this.record, everything)
+      await checkVersions(client, bucket, this.record)
+    }
+  }
+
+  /** Removes every object and version; uploads are to be finished before. */
+  async removeAll(): Promise<void> {
+    const janitor = this.worker()
+    for (let group = 0; group <= this.shared.group; group += 1) await this.clearGroup(janitor, group, 0, () => false)
+    janitor.close()
+  }
+
+  judge(): void {
+    for (const { name, mode } of BUCKETS) {
+      for (const verdict of checkHistory(mode, this.record.history.get(name) ?? [])) {
+        if (verdict.verdict !== "legal") this.record.violation(`${name}/${describeVerdict(verdict)}`)
+      }
+    }
+  }
+
+  /** The longest that anybody waited for an answer. */
+  get longestMs(): number {
+    let longest = 0
+    for (const list of this.record.history.values()) {
+      for (const { startMs, endMs, note } of list) {
+        if (note !== "no answer" && Number.isFinite(endMs)) longest = Math.max(longest, endMs - startMs)
+      }
+    }
+    return longest
+  }
+}

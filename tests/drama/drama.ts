@@ -1,0 +1,217 @@
+/**
+ * Drama: a real server on real folders under clients, while devices are lost, replaced, added, drained,
+ * removed, copied, bent and weighed anew, and the server is killed in the middle of it. At the end everything
+ * that was acknowledged is there byte for byte, nothing that was removed has come back, listings and counters
+ * agree, every block has all its shards where they belong, and dead space comes back.
+ *
+ *   npm run drama -- --minutes 30 --devices 5 --seed N
+ *
+ * Limits  Those of the clients and the nemesis; WHOLE_MS for the store to be whole at the end.
+ */
+import { join } from "node:path"
+import { parseArgs } from "node:util"
+import { fileURLToPath } from "node:url"
+import { setTimeout as later } from "node:timers/promises"
+import { missingForShim, Shim } from "../faults/shim.js"
+import { dataFolders, withFolder } from "../harness/folders.js"
+import { ServerProcess } from "../harness/server.js"
+import { Clients } from "./clients.js"
+import { Nemesis } from "./nemesis.js"
+import { Operator } from "./operator.js"
+import { bytesByDevice, problemsOf, readShards } from "./shards.js"
+
+export interface DramaOptions {
+  readonly minutes: number
+  readonly devices: number
+  readonly seed: number
+  readonly log?: (line: string) => void
+}
+
+export interface DramaResult {
+  readonly violations: readonly string[]
+  readonly operations: number
+  readonly acts: ReadonlyMap<string, number>
+  readonly longestMs: number
+}
+
+const WHOLE_MS = 300_000
+/** Two rounds of collection, with the rests of chores that found nothing for long. */
+const SPACE_MS = 150_000
+const DEAD_SHARE_MAX = 0.25
+/** Padding, and what is not worth the work, in each of a few volumes. */
+const DEAD_BYTES_FREE = 2 * 1024 * 1024
+/** Of a store without an object: its own copies of the metadata. */
+const EMPTY_BYTES_MAX = 16 * 1024 * 1024
+
+class Drama {
+  private readonly clients: Clients
+  private readonly operator: Operator
+  private readonly nemesis: Nemesis
+
+  constructor(
+    root: string,
+    private readonly folders: string[],
+    private readonly server: ServerProcess,
+    shim: Shim | undefined,
+    private readonly options: DramaOptions,
+    private readonly log: (line: string) => void,
+  ) {
+    const { seed } = options
+    this.clients = new Clients(server, seed)
+    this.operator = new Operator(server, log)
+    this.nemesis = new Nemesis(root, folders, server, this.clients, this.operator, shim, seed, log)
+  }
+
+  async run(): Promise<DramaResult> {
+    const { record } = this.clients
+    try {
+      await this.play()
+      await this.look()
+    } catch (error) {
+      record.violation(`${String(error)}\n${this.server.log}`)
+    }
+    await this.clients.whileServerEnds(() => this.server.kill()).catch(() => undefined)
+    this.clients.judge()
+    const { operations, longestMs } = this.clients
+    return { violations: record.violations, operations, acts: this.nemesis.done, longestMs }
+  }
+
+  private async play(): Promise<void> {
+    const endMs = performance.now() + this.options.minutes * 60_000
+    await this.clients.makeBuckets()
+    this.clients.begin()
+    while (performance.now() < endMs && this.clients.record.violations.length === 0) await this.nemesis.act()
+  }
+
+  private async look(): Promise<void> {
+    const { clients, operator } = this
+    const settling = operator.whole(WHOLE_MS)
+    // Clients go on meanwhile, but not for ever: what is written under repair is to become whole too.
+    await Promise.race([settling, later(10_000)])
+    await clients.quiet()
+    await settling
+    await operator.whole(WHOLE_MS)
+    this.log("whole")
+    await clients.finishUploads()
+    await clients.readAll()
+    await clients.checkQuiet()
+    await operator.whole(WHOLE_MS)
+    await this.untilSpaceIsBack()
+    await this.checkStopped()
+    await clients.readAll()
+    await clients.checkQuiet()
+    await clients.removeAll()
+    await clients.checkQuiet()
+    await this.checkEmpty()
+  }
+
+  /** On the stopped store: volumes and indexes, and every shard at its place; then another start. */
+  private async checkStopped(): Promise<void> {
+    await this.stop()
+    for (const folder of this.folders) await this.operator.run("volume", "fsck", folder)
+    const shards = await readShards(this.folders)
+    for (const problem of problemsOf(shards)) this.clients.record.violation(problem)
+    const sizes = [...bytesByDevice(shards)].map(([id, bytes]) => `${id} ${Math.round(bytes / 1e6)} MB`)
+    this.log(`${shards.blocks.size} blocks; ${sizes.join(", ")}`)
+    await this.server.launch()
+  }
+
+  private async stop(): Promise<void> {
+    const code = await this.server.stop()
+    if (code !== 0) this.clients.record.violation(`SIGTERM ended the server with ${code}`)
+  }
+
+  /** Waits until no device has volumes that are too large for what lives in them. */
+  private async untilSpaceIsBack(): Promise<void> {
+    await this.untilVolumes(
+      "too much of it is dead",
+      ({ bytes, deadBytes }) => deadBytes <= Math.max(DEAD_BYTES_FREE, DEAD_SHARE_MAX * bytes),
+    )
+  }
+
+  /** Nothing is left of objects that are gone, once collection has come round. */
+  private async checkEmpty(): Promise<void> {
+    await this.untilVolumes("all objects were removed", ({ bytes }) => bytes <= EMPTY_BYTES_MAX)
+  }
+
+  private async untilVolumes(why: string, isRight: (volumes: VolumeBytes) => boolean): Promise<void> {
+    for (const chore of ["collector", "orphans", "repair", "compaction"]) {
+      await this.operator.run("chores", "wake", chore)
+    }
+    const deadlineMs = performance.now() + SPACE_MS
+    for (;;) {
+      const all = await this.volumeBytes()
+      const wrong = all.filter(volumes => !isRight(volumes))
+      if (wrong.length === 0) return
+      if (performance.now() > deadlineMs) {
+        this.clients.record.violation(`volumes keep their bytes though ${why}: ${JSON.stringify(wrong)}`)
+        return
+      }
+      await later(1_000)
+    }
+  }
+
+  private async volumeBytes(): Promise<readonly VolumeBytes[]> {
+    const text = await this.server.metrics()
+    const rows = (name: string) =>
+      new Map(
+        Array.from(text.matchAll(new RegExp(`^${name}\\{device="([^"]+)"\\} (\\S+)$`, "gm")), ([, id = "", bytes]) => [
+          id,
+          Number(bytes),
+        ]),
+      )
+    const dead = rows("hayloft_volume_dead_bytes")
+    return Array.from(rows("hayloft_volume_bytes"), ([id, bytes]) => ({ id, bytes, deadBytes: dead.get(id) ?? 0 }))
+  }
+}
+
+interface VolumeBytes {
+  readonly id: string
+  readonly bytes: number
+  readonly deadBytes: number
+}
+
+export const replayCommand = ({ minutes, devices, seed }: DramaOptions): string =>
+  `npm run drama -- --minutes ${minutes} --devices ${devices} --seed ${seed}`
+
+/** Plays on a server of its own; never throws for what the server did wrong. */
+export function drama(options: DramaOptions): Promise<DramaResult> {
+  const startedMs = performance.now()
+  const log = (line: string): void => {
+    options.log?.(`${((performance.now() - startedMs) / 1000).toFixed(1).padStart(7)} ${line}`)
+  }
+  return withFolder(async root => {
+    const missing = await missingForShim()
+    if (missing !== undefined) console.log(`SKIPPED: disks that fail or hang while they are used: ${missing}`)
+    const shim = missing === undefined ? await Shim.build(root) : undefined
+    shim?.set([])
+    const folders = dataFolders(join(root, "disks"), options.devices)
+    const server = await ServerProcess.start({ folders, env: shim?.env ?? {}, args: ["--log-level", "warn"] })
+    try {
+      return await new Drama(join(root, "disks"), folders, server, shim, options, log).run()
+    } finally {
+      await server.kill()
+    }
+  })
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      minutes: { type: "string", default: "30" },
+      devices: { type: "string", default: "5" },
+      seed: { type: "string", default: String(Date.now() % 1_000_000) },
+    },
+  })
+  const options = { minutes: Number(values.minutes), devices: Number(values.devices), seed: Number(values.seed) }
+  const log = (line: string): void => void process.stdout.write(`${line}\n`)
+  log(replayCommand(options))
+  const { violations, operations, acts, longestMs } = await drama({ ...options, log })
+  log([...acts].map(([name, count]) => `${name} ${count}`).join(", "))
+  log(`${operations} operations; nobody waited longer than ${Math.round(longestMs)} ms`)
+  for (const violation of violations) log(violation)
+  log(violations.length === 0 ? "nothing lost" : `red; again with: ${replayCommand(options)}`)
+  return violations.length === 0 ? 0 : 1
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) process.exitCode = await main()

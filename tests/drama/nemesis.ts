@@ -1,0 +1,363 @@
+/**
+ * Nemesis: changes the devices of a store while clients work, one act after the other, never beyond what the
+ * store itself says that it survives. What it does, and to whom, is drawn from a seed; it waits until the
+ * store is ready for an act instead of drawing another, so that the same seed gives the same acts.
+ *
+ * Limits  DEVICES_SPARE devices more than it began with; WAIT_MS for the store to be ready for an act.
+ */
+import { cp, mkdir, rename, rm } from "node:fs/promises"
+import { join } from "node:path"
+import { setTimeout as later } from "node:timers/promises"
+import type { ServerProcess } from "../harness/server.js"
+import type { Shim } from "../faults/shim.js"
+import { Draw } from "../kill/draw.js"
+import type { Clients } from "./clients.js"
+import type { Operator, Status } from "./operator.js"
+
+const WAIT_MS = 180_000
+const DEVICES_SPARE = 2
+const PAUSE_MS = { least: 300, spread: 2_500 } as const
+/** A change is met in its middle within this. */
+const MIDDLE_MS = 1_500
+const KILLED_IN_THE_MIDDLE_ONE_IN = 3
+const BREAK_MS = { least: 500, spread: 2_500 } as const
+/** Longer than a device is waited for. */
+const HANG_MS = 30_000
+
+const ACTS = [
+  "kill",
+  "loseAndReplace",
+  "loseWhileStopped",
+  "add",
+  "remove",
+  "drainAndTakeBack",
+  "setWeight",
+  "setRedundancy",
+  "takeAway",
+  "copyToPutBackLater",
+  "failWrites",
+  "hang",
+] as const
+type Act = (typeof ACTS)[number]
+
+const POLICIES = ["automatic", "replica:2", "replica:3", "ec:2+1", "ec:2+2", "ec:3+2"] as const
+const DEVICES_NEEDED: Readonly<Record<(typeof POLICIES)[number], number>> = {
+  automatic: 1,
+  "replica:2": 2,
+  "replica:3": 3,
+  "ec:2+1": 3,
+  "ec:2+2": 4,
+  "ec:3+2": 5,
+}
+
+interface StaleCopy {
+  readonly folder: string
+  readonly copy: string
+  /** Acts that are left before it is put back. */
+  left: number
+  /** The device is no part of the store any more, or another one is in its folder. */
+  isOver: boolean
+}
+
+export class Nemesis {
+  private readonly draw: Draw
+  private readonly bag: Act[] = []
+  private policy: (typeof POLICIES)[number] = "automatic"
+  private made: number
+  private stale: StaleCopy | undefined
+  readonly done = new Map<Act, number>()
+
+  constructor(
+    private readonly root: string,
+    /** Of the store: what the next start is given. */
+    private readonly folders: string[],
+    private readonly server: ServerProcess,
+    private readonly clients: Clients,
+    private readonly operator: Operator,
+    /** Undefined: file calls cannot be bent here. */
+    private readonly shim: Shim | undefined,
+    seed: number,
+    private readonly log: (line: string) => void,
+  ) {
+    this.draw = new Draw(seed * 31 + 7)
+    this.made = folders.length
+    this.devicesMin = folders.length
+  }
+
+  private readonly devicesMin: number
+
+  /** One act, and a pause. */
+  async act(): Promise<void> {
+    const act = this.next()
+    this.log(`act ${act}; ${this.folders.length} devices, ${this.policy}`)
+    await this.perform(act)
+    this.done.set(act, (this.done.get(act) ?? 0) + 1)
+    if (this.stale) this.stale.left -= 1
+    if (this.stale && this.stale.left <= 0) await this.putStaleCopyBack(this.stale)
+    await later(PAUSE_MS.least + this.draw.below(PAUSE_MS.spread))
+  }
+
+  /** Each act once before any comes again, in a drawn order. */
+  private next(): Act {
+    if (this.bag.length === 0) {
+      this.bag.push(...ACTS.filter(act => this.shim !== undefined || (act !== "failWrites" && act !== "hang")))
+    }
+    const [act = "kill"] = this.bag.splice(this.draw.below(this.bag.length), 1)
+    if (act === "add" && this.folders.length >= this.devicesMin + DEVICES_SPARE) return "remove"
+    if (act === "remove" && this.folders.length <= this.leastDevices) return "add"
+    return act
+  }
+
+  private get leastDevices(): number {
+    return Math.max(3, this.devicesMin - 1, DEVICES_NEEDED[this.policy])
+  }
+
+  private perform(act: Act): Promise<void> {
+    switch (act) {
+      case "kill":
+        return this.kill()
+      case "loseAndReplace":
+        return this.loseAndReplace()
+      case "loseWhileStopped":
+        return this.loseWhileStopped()
+      case "add":
+        return this.add()
+      case "remove":
+        return this.remove()
+      case "drainAndTakeBack":
+        return this.drainAndTakeBack()
+      case "setWeight":
+        return this.setWeight()
+      case "setRedundancy":
+        return this.setRedundancy()
+      case "takeAway":
+        return this.takeAway()
+      case "copyToPutBackLater":
+        return this.copy()
+      case "failWrites":
+        return this.bend("write", { errno: "EIO" })
+      case "hang":
+        return this.bend("write", { delayMs: HANG_MS })
+    }
+  }
+
+  private newFolder(): string {
+    this.made += 1
+    return join(this.root, `disk${this.made}`)
+  }
+
+  private victim(): string {
+    return this.draw.pick(this.folders)
+  }
+
+  /** Until one more folder may go without a loss, by the store's own word. */
+  private async untilSafe(): Promise<void> {
+    await this.operator.until("safe", WAIT_MS, ({ safety, devices }) => {
+      const isLoss = safety.safeFolderLosses < 1
+      return isLoss ? `${safety.sentence} ${devices.map(({ id, state }) => `${id} ${state}`).join()}` : undefined
+    })
+  }
+
+  /** Until shards do not move any more, so that a layout may be changed. */
+  private async untilStill(): Promise<void> {
+    await this.operator.until("still", WAIT_MS, ({ layout, devices }) => {
+      if (layout.transition !== undefined) return `shards move: ${JSON.stringify(layout.transition)}`
+      const leaver = devices.find(({ state }) => state === "leaving")
+      return leaver && `${leaver.id} still leaves`
+    })
+  }
+
+  private untilOut(id: string): Promise<Status> {
+    return this.operator.until("out", WAIT_MS, ({ devices }) => {
+      const device = devices.find(each => each.id === id)
+      return device?.state === "out" ? undefined : `device ${id} is ${device?.state}`
+    })
+  }
+
+  private async startAgain(): Promise<void> {
+    await this.server.launch()
+    this.clients.begin()
+  }
+
+  private async kill(): Promise<void> {
+    await this.clients.whileServerEnds(() => this.server.kill())
+    await this.startAgain()
+  }
+
+  private async stop(): Promise<void> {
+    await this.clients.whileServerEnds(async () => {
+      const code = await this.server.stop()
+      if (code !== 0) this.clients.record.violation(`SIGTERM ended the server with ${code}`)
+    })
+  }
+
+  /** Now and then the server dies while a change is being carried out. */
+  private async perhapsKill(): Promise<void> {
+    const [isKilled, afterMs] = [this.draw.below(KILLED_IN_THE_MIDDLE_ONE_IN) === 0, this.draw.below(MIDDLE_MS)]
+    if (!isKilled) return
+    await later(afterMs)
+    this.log(`killed in the middle, after ${afterMs} ms`)
+    await this.kill()
+  }
+
+  private take(path: string): void {
+    const at = this.folders.indexOf(path)
+    if (at >= 0) this.folders.splice(at, 1)
+    this.isAnother(path)
+  }
+
+  /** A copy of what was in the folder is of no device of the store any more. */
+  private isAnother(path: string): void {
+    if (this.stale?.folder === path) this.stale.isOver = true
+  }
+
+  private async loseAndReplace(): Promise<void> {
+    const [lost, isElsewhere] = [this.victim(), this.draw.below(2) === 0]
+    await this.untilSafe()
+    const { id } = await this.operator.deviceAt(lost)
+    this.log(`rm -rf ${lost} (${id})`)
+    await rm(lost, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 })
+    await this.untilOut(id)
+    this.take(lost)
+    // The next start looks for the lost one's place among what it is given.
+    const folder = isElsewhere ? this.newFolder() : lost
+    await mkdir(folder, { recursive: true })
+    this.folders.push(folder)
+    await this.operator.run("device", "replace", id, folder, "--yes")
+    await this.perhapsKill()
+  }
+
+  private async loseWhileStopped(): Promise<void> {
+    const lost = this.victim()
+    await this.untilSafe()
+    await this.stop()
+    this.log(`an empty folder in the place of ${lost}`)
+    await rm(lost, { recursive: true, force: true })
+    await mkdir(lost)
+    this.isAnother(lost)
+    await this.startAgain()
+    await this.perhapsKill()
+  }
+
+  private async add(): Promise<void> {
+    const folder = this.newFolder()
+    await this.untilStill()
+    this.folders.push(folder)
+    await this.operator.run("device", "add", folder, "--yes")
+    await this.perhapsKill()
+  }
+
+  private async remove(): Promise<void> {
+    const folder = this.victim()
+    await this.untilStill()
+    // Only what takes part can be emptied.
+    await this.operator.until("in use", WAIT_MS, ({ devices }) => {
+      const state = devices.find(({ path }) => path === folder)?.state
+      return state === "active" || state === "filling" ? undefined : `${folder} is ${state}`
+    })
+    await this.operator.run("device", "remove", folder, "--yes")
+    await this.perhapsKill()
+    await this.operator.until("gone", WAIT_MS, ({ devices, layout }) => {
+      const device = devices.find(({ path }) => path === folder)
+      return device && `${folder} is ${device.state}: ${JSON.stringify(layout)}`
+    })
+    this.take(folder)
+    await rm(folder, { recursive: true, force: true })
+  }
+
+  private async drainAndTakeBack(): Promise<void> {
+    const folder = this.victim()
+    await this.untilStill()
+    if (this.folders.length <= this.leastDevices) return this.setWeightOf(folder, "3")
+    await this.operator.run("device", "drain", folder, "--yes")
+    await this.perhapsKill()
+    await this.untilStill()
+    await this.setWeightOf(folder, "1")
+  }
+
+  private async setWeight(): Promise<void> {
+    const [folder, weight] = [this.victim(), 1 + this.draw.below(30) / 10]
+    await this.untilStill()
+    await this.setWeightOf(folder, String(weight))
+    await this.perhapsKill()
+  }
+
+  private async setWeightOf(folder: string, weight: string): Promise<void> {
+    await this.operator.run("device", "set-weight", folder, weight, "--yes")
+  }
+
+  private async setRedundancy(): Promise<void> {
+    const fitting = POLICIES.filter(policy => policy !== this.policy && DEVICES_NEEDED[policy] <= this.folders.length)
+    const policy = this.draw.pick(fitting)
+    await this.untilStill()
+    await this.operator.until("all here", WAIT_MS, ({ devices }) => {
+      const away = devices.filter(({ state }) => state !== "active" && state !== "filling")
+      return away.length === 0 ? undefined : away.map(({ id, state }) => `${id} is ${state}`).join()
+    })
+    await this.operator.run("redundancy", "set", policy, "--yes")
+    this.policy = policy
+    await this.perhapsKill()
+  }
+
+  /** A disk that is not there at a start, and is there again at a later one. */
+  private async takeAway(): Promise<void> {
+    const [folder, awayMs] = [this.victim(), BREAK_MS.least + this.draw.below(BREAK_MS.spread)]
+    await this.untilSafe()
+    await this.stop()
+    const away = `${folder}.away`
+    this.log(`${folder} is away`)
+    await rename(folder, away)
+    const at = this.folders.indexOf(folder)
+    this.folders.splice(at, 1)
+    await this.startAgain()
+    await later(awayMs)
+    await this.stop()
+    await rename(away, folder)
+    this.folders.splice(at, 0, folder)
+    await this.startAgain()
+    await this.perhapsKill()
+  }
+
+  /** An image of a disk, which takes the disk's place some acts later. */
+  private async copy(): Promise<void> {
+    const [folder, left] = [this.victim(), 2 + this.draw.below(4)]
+    if (this.stale !== undefined) return
+    await this.stop()
+    const copy = join(this.root, "stale")
+    await cp(folder, copy, { recursive: true, preserveTimestamps: true })
+    this.stale = { folder, copy, left, isOver: false }
+    this.log(`copied ${folder}`)
+    await this.startAgain()
+  }
+
+  private async putStaleCopyBack({ folder, copy, isOver }: StaleCopy): Promise<void> {
+    this.stale = undefined
+    if (isOver) return rm(copy, { recursive: true })
+    await this.untilSafe()
+    await this.stop()
+    this.log(`a stale copy of ${folder} is put back`)
+    await rm(folder, { recursive: true })
+    await rename(copy, folder)
+    await this.startAgain()
+    await this.perhapsKill()
+  }
+
+  /** The disk does not do what it is told until it was taken out; then it works again, and comes back by itself. */
+  private async bend(call: "write", how: { errno: "EIO" } | { delayMs: number }): Promise<void> {
+    const folder = this.victim()
+    await this.untilSafe()
+    const { id } = await this.operator.deviceAt(folder)
+    this.log(`writes to ${folder} (${id}): ${JSON.stringify(how)}`)
+    this.shim?.set([{ prefix: `${folder}/`, calls: [call, "fdatasync", "fsync"], nth: 1, forEver: true, how }])
+    try {
+      await this.untilOut(id)
+    } finally {
+      this.shim?.set([])
+    }
+    await this.perhapsKill()
+    await this.operator.until("back", WAIT_MS, ({ devices }) => {
+      const state = devices.find(each => each.id === id)?.state
+      return state === "active" || state === "filling" ? undefined : `device ${id} is ${state}`
+    })
+  }
+}

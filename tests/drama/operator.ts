@@ -1,0 +1,74 @@
+/** An operator at the command line of a running store: words that change it, and looks at how it is. */
+import { setTimeout as later } from "node:timers/promises"
+import type { z } from "zod"
+import { STORE_SCHEMAS } from "../../src/admin/index.js"
+import type { ServerProcess } from "../harness/server.js"
+
+export type Status = z.output<typeof STORE_SCHEMAS.STATUS>
+export type Device = Status["devices"][number]
+
+const LOOK_EVERY_MS = 300
+/** A shift of shards that is decided between two looks is not to be missed. */
+const LOOKS_IN_A_ROW = 2
+
+/** What keeps the store from being whole, in words; undefined: it is. */
+export function whyNotWhole({ devices, layout, recoding, repair, safety, names, health }: Status): string | undefined {
+  const others = devices.filter(({ state }) => state !== "active")
+  if (others.length > 0) return others.map(({ id, state, reason }) => `${id} is ${state} (${reason})`).join(", ")
+  if (layout.transition !== undefined) return `shards move: ${JSON.stringify(layout.transition)}`
+  if (recoding !== undefined) return `re-coding: ${JSON.stringify(recoding)}`
+  if (repair === undefined || repair.partitionsLookedAt < 65_536) return "repair has not looked at everything"
+  if (repair.progress.leftBytes > 0) return `repair: ${JSON.stringify(repair.progress)}`
+  if (names.copies !== names.copiesWanted || names.learning > 0) return `names: ${JSON.stringify(names)}`
+  const { safeFolderLosses: now, safeFolderLossesWhenWhole: whole } = safety
+  if (now < whole) return `${now} folders may be lost, not ${whole}: ${safety.reasons.join("; ")}`
+  return health.reasons.length > 0 ? health.reasons.join("; ") : undefined
+}
+
+export class Operator {
+  constructor(
+    readonly server: ServerProcess,
+    private readonly log: (line: string) => void,
+  ) {}
+
+  async status(): Promise<Status> {
+    return STORE_SCHEMAS.STATUS.parse(await this.server.report("/v1/status"))
+  }
+
+  /** `hayloft WORDS`; throws where it ends with anything but 0. */
+  async run(...words: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.server.hayloft(words)
+    this.log(`hayloft ${words.join(" ")}: ${code}`)
+    if (code !== 0) throw new Error(`hayloft ${words.join(" ")} ended with ${code}: ${stderr}${stdout}`)
+    return stdout
+  }
+
+  /** Waits until `whyNot` has nothing to say; throws what it says after `timeoutMs`. */
+  async until(what: string, timeoutMs: number, whyNot: (status: Status) => string | undefined): Promise<Status> {
+    const deadlineMs = performance.now() + timeoutMs
+    let [quiet, last] = [0, ""]
+    for (;;) {
+      const status = await this.status()
+      const why = whyNot(status)
+      quiet = why === undefined ? quiet + 1 : 0
+      if (quiet === LOOKS_IN_A_ROW) return status
+      last = why ?? last
+      if (performance.now() > deadlineMs) {
+        throw new Error(`not ${what} after ${timeoutMs} ms: ${last}\n${JSON.stringify(status.chores)}`)
+      }
+      await later(LOOK_EVERY_MS)
+    }
+  }
+
+  whole(timeoutMs: number): Promise<Status> {
+    return this.until("whole", timeoutMs, whyNotWhole)
+  }
+
+  deviceAt(path: string): Promise<Device> {
+    return this.status().then(({ devices }) => {
+      const found = devices.find(device => device.path === path)
+      if (found === undefined) throw new Error(`no device at ${path}: ${devices.map(each => each.path).join()}`)
+      return found
+    })
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * Which shards lie where in a store that is stopped, by the indexes of its devices, held against what its
+ * control record asks for.
+ *
+ * Limits  The store was stopped in good order: what only its log knows is not seen.
+ */
+import { rowKeyOf, type DeviceId } from "../../src/base/ids.js"
+import { shardCount, textOfPolicy } from "../../src/base/policy.js"
+import { layoutOf } from "../../src/cluster/index.js"
+import { newestControlRecord, readControlRecord, readSuperblock, type PresentDevice } from "../../src/device/index.js"
+import { decodeBaseRow } from "../../src/format/base-row.js"
+import type { ControlRecord } from "../../src/format/control-record.js"
+import { decodeNeedlePlace, decodeShardShape, needleIdOfKey } from "../../src/format/needle.js"
+import { foldersOf } from "../../src/main/engine/folders.js"
+import { slotsOf } from "../../src/placement/index.js"
+import type { PartitionId } from "../../src/base/ids.js"
+import { RealDisk } from "../../src/seams/disk/index.js"
+import { RealStores } from "../../src/seams/store/real.js"
+
+const PROBLEMS_MAX = 20
+const ALL_ROWS = { start: rowKeyOf("\0"), end: rowKeyOf("\xff".repeat(64)) }
+
+/** A block as one generation wrote it. */
+export interface StoredBlock {
+  readonly partition: PartitionId
+  readonly policy: string
+  readonly shards: number
+  readonly bodyBytes: number
+  /** By slot, the devices that have it. */
+  readonly slots: Map<number, DeviceId[]>
+}
+
+export interface Shards {
+  readonly record: ControlRecord
+  /** By upload, part, block and generation. */
+  readonly blocks: ReadonlyMap<string, StoredBlock>
+}
+
+async function presentIn(folders: readonly string[]): Promise<(PresentDevice & { readonly folder: string })[]> {
+  const disk = new RealDisk()
+  const present = []
+  for (const folder of folders) {
+    const superblock = await readSuperblock(disk, folder)
+    if (superblock === undefined) continue
+    const { deviceId: id, storeId } = superblock
+    present.push({ id, storeId, folder, record: await readControlRecord(disk, folder) })
+  }
+  return present
+}
+
+async function addDevice(blocks: Map<string, StoredBlock>, id: DeviceId, folder: string): Promise<void> {
+  const store = await new RealStores().openReader(foldersOf(folder).base)
+  try {
+    for (const [key, stored] of store.range("needles", ALL_ROWS)) {
+      const { value } = decodeBaseRow("needles", key, stored)
+      const [{ partition, uploadId, part, block, generation, slot }, shape] = [
+        needleIdOfKey(key),
+        decodeShardShape(value),
+      ]
+      if (shape === undefined) throw new Error("a row of the first version")
+      const name = `${uploadId}/${part}/${block}/${generation}`
+      const found: StoredBlock = blocks.get(name) ?? {
+        partition,
+        policy: textOfPolicy(shape.policy),
+        shards: shardCount(shape.policy),
+        bodyBytes: decodeNeedlePlace(value).bodyBytes,
+        slots: new Map(),
+      }
+      blocks.set(name, found)
+      found.slots.set(slot, [...(found.slots.get(slot) ?? []), id])
+    }
+  } finally {
+    await store.close()
+  }
+}
+
+export async function readShards(folders: readonly string[]): Promise<Shards> {
+  const present = await presentIn(folders)
+  const choice = newestControlRecord(present)
+  if (choice === undefined) throw new Error(`no store in ${folders.join(", ")}`)
+  const { record } = choice
+  const blocks = new Map<string, StoredBlock>()
+  for (const { id, folder } of present) {
+    if (record.devices.some(device => device.id === id)) await addDevice(blocks, id, folder)
+  }
+  return { record, blocks }
+}
+
+/** What is not as the record asks: shards that are nowhere, elsewhere or twice, other policies, left generations. */
+export function problemsOf({ record, blocks }: Shards): readonly string[] {
+  const problems: string[] = []
+  if (record.previousLayout !== undefined) problems.push("shards still move from one layout to the next")
+  const [layout, wanted] = [layoutOf(record.layout), textOfPolicy(record.policy)]
+  const generations = new Map<string, string>()
+  for (const [name, { partition, policy, shards, slots }] of blocks) {
+    const block = name.slice(0, name.lastIndexOf("/"))
+    const other = generations.get(block)
+    if (other !== undefined) problems.push(`block ${block} lies there as ${other} and as ${name}`)
+    generations.set(block, name)
+    if (policy !== wanted) problems.push(`block ${name} is stored as ${policy} instead of ${wanted}`)
+    const devices = slotsOf(layout, partition)
+    for (let slot = 0; slot < shards; slot += 1) {
+      const [on = [], home] = [slots.get(slot), devices[slot]]
+      if (home !== undefined && on.length === 1 && on[0] === home) continue
+      problems.push(`block ${name} (${policy}): slot ${slot} is on [${on.join()}] instead of ${home}`)
+    }
+    if (problems.length >= PROBLEMS_MAX) break
+  }
+  return problems
+}
+
+/** Bytes of shards, by device. */
+export function bytesByDevice({ blocks }: Shards): ReadonlyMap<DeviceId, number> {
+  const bytes = new Map<DeviceId, number>()
+  for (const { bodyBytes, slots } of blocks.values()) {
+    for (const device of [...slots.values()].flat()) bytes.set(device, (bytes.get(device) ?? 0) + bodyBytes)
+  }
+  return bytes
+}
+
+/** The share of all shards that were there before and lie on another device afterwards. */
+export function movedShare(before: Shards, after: Shards): number {
+  let [stayed, all] = [0, 0]
+  for (const [name, { slots }] of before.blocks) {
+    const now = after.blocks.get(name)
+    if (now === undefined) continue
+    for (const [slot, devices] of slots) {
+      all += 1
+      if (now.slots.get(slot)?.some(device => devices.includes(device))) stayed += 1
+    }
+  }
+  return all === 0 ? 0 : 1 - stayed / all
+}
