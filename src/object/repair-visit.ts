@@ -6,7 +6,7 @@
  * Uploads that are held (on their way in, or being coded anew) are left alone until they are let go.
  */
 import { isFailure } from "../base/failures.js"
-import type { PartitionId, RowKey } from "../base/ids.js"
+import type { PartitionId, RowKey, UploadId } from "../base/ids.js"
 import { shardsNeeded, type Policy } from "../base/policy.js"
 import type { BlockGroup, Blocks, LiveBlock } from "../block/index.js"
 import { mapBounded } from "../life/index.js"
@@ -37,7 +37,11 @@ export interface VisitOutcome {
   readonly isFull: boolean
   /** Undefined: nothing that could be done now. */
   readonly left: Left | undefined
+  readonly passedOver: PassedOver
 }
+
+/** Uploads of a partition that were held and not whole: to be looked at again once they are let go. */
+export type PassedOver = ReadonlySet<UploadId>
 
 /** What came of the blocks of a partition that were not as they should be. */
 class Visit {
@@ -64,13 +68,13 @@ export class RepairVisits {
   async visit(partition: PartitionId): Promise<VisitOutcome> {
     const visit = new Visit()
     await mapBounded(this.blocks.surveyOf(partition), BLOCKS_AT_ONCE, group => this.visitBlock(group, visit))
-    const { count, left } = this.lookAt(partition, visit)
+    const { count, left, passedOver } = this.lookAt(partition, visit)
     const { writtenBytes, writtenShards, isFull } = visit
-    return { count, writtenBytes, writtenShards, isFull, left }
+    return { count, writtenBytes, writtenShards, isFull, left, passedOver }
   }
 
   /** What the partition's indexes tell, and what a visit could do about it. */
-  lookAt(partition: PartitionId, visit?: Visit): { readonly count: PartitionCount; readonly left: Left | undefined } {
+  lookAt(partition: PartitionId, visit?: Visit): PartitionLook {
     const look = new PartitionLook(partition)
     for (const group of this.blocks.surveyOf(partition)) this.addTo(look, group, visit)
     return look
@@ -88,9 +92,17 @@ export class RepairVisits {
     }
     const seen = this.seen(group, policy)
     const isHeld = this.uploads.isHeld(group.uploadId)
+    if (isHeld && seen.need === "mend") this.passOver(look, group, seen)
     const blockBytes = group.shape?.blockLengthBytes ?? 0
     if (visit?.unreadable.has(name)) look.addUnreadable(policy, seen, blockBytes)
     else look.add(policy, seen, blockBytes, { isHeld, isSettled: visit?.settled.has(name) ?? false })
+  }
+
+  /** A device that had the shard may have left since, and whoever writes the block knows nothing of it. */
+  private passOver(look: PartitionLook, { uploadId }: BlockGroup, { lackingOn }: BlockLook): void {
+    look.passedOver.add(uploadId)
+    const states = this.source.states()
+    for (const id of lackingOn) if (states.get(id)?.state === "filling") look.count.lackingOn.add(id)
   }
 
   private seen(group: BlockGroup, policy: Policy): BlockLook {
@@ -130,6 +142,7 @@ export class RepairVisits {
 /** What one partition's blocks add up to. */
 export class PartitionLook {
   readonly count: PartitionCount
+  readonly passedOver = new Set<UploadId>()
   left: Left | undefined
 
   constructor(partition: number) {
@@ -161,7 +174,7 @@ export class PartitionLook {
     if (seen.isOdd && isReadable) this.count.addOdd(shardsNeeded(policy), seen.holders, blockBytes)
     else {
       if (isReadable) this.count.add(policy, blockBytes)
-      // Of what is on its way in, whoever writes it notes what is missing.
+      // Of what is on its way in, whoever writes it notes what could not be written.
       if (!isHeld) for (const device of seen.lackingOn) this.count.lackingOn.add(device)
     }
     if (seen.need === "nothing" || isSettled) return

@@ -208,6 +208,35 @@ test("uploads on their way in are left alone, and their late shards are written 
   await assertWhole(world, new Map([["a", bytes]]), "once it is named")
 })
 
+test("an upload from whose disk a shard is lost while it is on its way in is made whole once it is named", async () => {
+  const world = await open("ec:4+2")
+  const bytes = world.random.bytes(50_000)
+  let goOn: () => void = () => undefined
+  const gate = new Promise<void>(resolve => (goOn = resolve))
+  const slow = {
+    ...sourceOf(bytes),
+    async *open() {
+      yield bytes.subarray(0, 40_000)
+      await gate
+      yield bytes.subarray(40_000)
+    },
+  }
+  const putting = world.services.objects.put(world.putting("a", slow))
+  await world.clock.advance(1_000)
+  const by = await world.replace(deviceOf(3), 50)
+  await world.settle()
+  assert.equal(world.stateOf(by), "filling", "it lacks what is on its way in")
+  goOn()
+  await world.clock.runUntil(putting)
+  await world.settle()
+  const { groups } = world.blocks.survey(ALL_NEEDLES.start)
+  for (const group of groups) {
+    assert.deepEqual(standingOf(group, world.policy, world.layouts.current).lacking, [], "without waiting for a day")
+  }
+  assert.ok(groups.length > 1)
+  assert.equal(world.stateOf(by), "active")
+})
+
 test("from d devices to d + 1 and back while clients write, read and delete", async () => {
   for (const text of ["ec:2+1", "ec:4+2", "replica:2"]) {
     const world = await open(text)

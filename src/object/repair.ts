@@ -29,7 +29,7 @@ import type { RepairReport, RepairSource, SurveyReport } from "./repair-contract
 import { haveChanged, takesPart, type States } from "./repair-core.js"
 import { RepairLedger, SLACK_UNKNOWN, workOf } from "./repair-ledger.js"
 import { WorkRate } from "./repair-rate-core.js"
-import { PartitionLook, RepairVisits, type VisitOutcome } from "./repair-visit.js"
+import { PartitionLook, RepairVisits, type PassedOver, type VisitOutcome } from "./repair-visit.js"
 import type { Uploads } from "./uploads.js"
 import { noteDebts, type Debt } from "./version-commands-core.js"
 
@@ -73,6 +73,7 @@ export class Repair implements Chore {
   private readonly visits: RepairVisits
   /** Partitions with debts that a visit can pay. */
   private readonly owing = new Set<PartitionId>()
+  private readonly passedOver = new Map<PartitionId, PassedOver>()
   private readonly found = new Map<RowKey, ShardCopy>()
   private readonly marks = new Set<RowKey>()
   private scene: Scene | undefined
@@ -89,7 +90,7 @@ export class Repair implements Chore {
     private readonly tablet: Tablet,
     private readonly blocks: Blocks,
     pins: ReadPins,
-    uploads: Uploads,
+    private readonly uploads: Uploads,
     private readonly source: RepairSource,
     log: Log,
   ) {
@@ -156,10 +157,28 @@ export class Repair implements Chore {
   }
 
   private require(partition: PartitionId, deviceId: DeviceId): void {
-    this.owing.add(partition)
     this.census.lacks(deviceId, partition)
-    if (!this.ledger.needs(partition)) this.ledger.set(partition, { kind: "mend", slack: SLACK_UNKNOWN, bytes: 0 })
+    this.visitAgain(partition)
     this.source.wake()
+  }
+
+  private visitAgain(partition: PartitionId): void {
+    this.owing.add(partition)
+    if (!this.ledger.needs(partition)) this.ledger.set(partition, { kind: "mend", slack: SLACK_UNKNOWN, bytes: 0 })
+  }
+
+  private notePassedOver(partition: PartitionId, uploads: PassedOver): void {
+    if (uploads.size > 0) this.passedOver.set(partition, uploads)
+    else this.passedOver.delete(partition)
+  }
+
+  /** What was held when it was looked at, and is no longer. */
+  private visitLetGo(): void {
+    for (const [partition, uploads] of this.passedOver) {
+      if ([...uploads].some(uploadId => this.uploads.isHeld(uploadId))) continue
+      this.passedOver.delete(partition)
+      this.visitAgain(partition)
+    }
   }
 
   async step(signal: AbortSignal): Promise<StepOutcome> {
@@ -168,6 +187,7 @@ export class Repair implements Chore {
     this.removedBlocks += await this.removals.run()
     await this.dropMarks()
     if (this.hasChanged()) this.begin()
+    this.visitLetGo()
     if (this.debtsFrom !== undefined) return this.readDebts(this.debtsFrom)
     if (this.look?.next !== undefined) return this.lookFurther(this.look, this.look.next)
     if (this.removals.isFull) return "throttled"
@@ -193,6 +213,7 @@ export class Repair implements Chore {
     this.debtsFrom = ALL_DEBTS.start
     this.ledger.clear()
     this.owing.clear()
+    this.passedOver.clear()
     this.census.keep(new Set(states.keys()))
     for (const [id, { state }] of states) if (state === "filling") this.census.lacksAll(id)
   }
@@ -241,8 +262,9 @@ export class Repair implements Chore {
   }
 
   /** Notes what was found of a partition; the look at the next one. */
-  private closeLook({ count, left }: PartitionLook): PartitionLook {
+  private closeLook({ count, left, passedOver }: PartitionLook): PartitionLook {
     const partition = parsePartitionId(count.partition)
+    this.notePassedOver(partition, passedOver)
     const debt = this.owing.has(partition) ? ({ kind: "mend", slack: SLACK_UNKNOWN, bytes: 0 } as const) : undefined
     this.ledger.set(partition, left ?? debt)
     this.census.set(count)
@@ -277,7 +299,8 @@ export class Repair implements Chore {
     )
     this.owing.delete(partition)
     const outcome = await this.visits.visit(partition)
-    const { count, left } = outcome
+    const { count, left, passedOver } = outcome
+    this.notePassedOver(partition, passedOver)
     this.writtenShards += outcome.writtenShards
     this.ledger.visited(partition, outcome.writtenBytes, left === undefined)
     await this.pay(debts, count)
