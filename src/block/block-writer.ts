@@ -130,7 +130,7 @@ function append(
   shard: CodedShard | undefined,
 ): Promise<void> {
   const { bytes, checksums } = must(shard, "each slot has its shard")
-  const birthNote = id.slot === 0 && id.block === 0 ? request.birthNote : undefined
+  const birthNote = id.block === 0 ? request.birthNote : undefined
   return device.volumes.append({
     id,
     owner: request.owner,

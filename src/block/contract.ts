@@ -53,7 +53,7 @@ export interface WriteRequest {
   readonly lengthBytesMax: number
   /** A body up to this length is handed back instead of written. */
   readonly inlineBytesMax: number
-  /** What the first shard of the first block says about its owner. */
+  /** What each shard of the first block says about its owner. */
   readonly birthNote: Uint8Array | undefined
   readonly signal: AbortSignal
 }
@@ -82,7 +82,7 @@ export interface ShardCopy {
 export interface LiveBlock {
   readonly extent: Extent
   readonly owner: NeedleOwner
-  /** For slot 0 of block 0. */
+  /** For the shards of block 0. */
   birthNote(): Uint8Array | undefined
 }
 

@@ -1,5 +1,5 @@
 /**
- * Birth notes: what the first shard of an upload says about its owner, so that names can be rebuilt
+ * Birth notes: what the shards of the first block of an upload say about its owner, so that names can be rebuilt
  * from needles alone as a last resort.
  */
 import { fail } from "../base/failures.js"

@@ -10,10 +10,17 @@ import type { BucketId, MultipartId, ObjectKey, RowKey, UploadId } from "../base
 import { encodeBirthNote } from "../format/birth-note.js"
 import { bufferOf } from "../format/buffer-of.js"
 import type { Extent } from "../format/extent.js"
-import { decodeBucket, decodePart, decodeSegment, type PartRecord, type SegmentRecord } from "../format/records.js"
-import { bucketRowKey, objectRowKey, parseObjectRowKey, suffixRange } from "../format/row-key.js"
+import {
+  decodeBucket,
+  decodePart,
+  decodeSegment,
+  decodeUpload,
+  type PartRecord,
+  type SegmentRecord,
+} from "../format/records.js"
+import { bucketRowKey, multipartRowKey, objectRowKey, parseObjectRowKey, suffixRange } from "../format/row-key.js"
 import { multipartIdOfSuffix } from "../format/version-id.js"
-import { decodeVersion, type VersionRecord } from "../format/version-record.js"
+import { decodeVersion, NO_DETAILS, type VersionDetails, type VersionRecord } from "../format/version-record.js"
 import type { TabletRow, TabletView } from "../tablet/index.js"
 import { headersOf } from "./object-info-core.js"
 import { readDetails } from "./row-editor-core.js"
@@ -66,18 +73,31 @@ export function* namingsOf(view: TabletView, { bucketId, key, uploadId }: Upload
 
 export const multipartOf = (rowKey: RowKey): MultipartId => multipartIdOfSuffix(parseObjectRowKey(rowKey).suffix)
 
-/** What stands on the upload's first shard, made once more from its row; undefined where the bucket is gone. */
+/** What stands on the shards of an upload's first block, made once more from its row; undefined where the bucket is gone. */
 export function birthNoteOf(view: TabletView, { bucketId, key }: UploadName, naming: Naming): Uint8Array | undefined {
   const bucketRow = view.get("buckets", bucketRowKey(bucketId))
   if (!bucketRow) return undefined
   const { name: bucket } = decodeBucket(bucketRow.value)
   const plannedLengthBytes = naming.extent.lengthBytes
-  if (naming.family === "parts" || naming.family === "segments") {
-    const { multipartId } = naming
-    return encodeBirthNote({ bucket, contentType: "", userMetadata: [], plannedLengthBytes, multipartId })
-  }
-  const details = readDetails(view, objectRowKey(bucketId, key), naming.record)
+  const isPart = naming.family === "parts" || naming.family === "segments"
+  const row = objectRowKey(bucketId, key)
+  const details = isPart ? detailsOfParts(view, row, naming.multipartId) : readDetails(view, row, naming.record)
   const { contentType = "" } = headersOf(details)
   const { userMetadata } = details
-  return encodeBirthNote({ bucket, contentType, userMetadata, plannedLengthBytes, multipartId: "" })
+  const multipartId = isPart ? naming.multipartId : ""
+  return encodeBirthNote({ bucket, contentType, userMetadata, plannedLengthBytes, multipartId })
+}
+
+/** Of the upload in progress, or of a version that was made of it. */
+function detailsOfParts(view: TabletView, row: RowKey, multipartId: MultipartId): VersionDetails {
+  const upload = view.get("uploads", multipartRowKey(row, multipartId))
+  if (upload) return decodeUpload(upload.value).details
+  for (const family of ["current", "versions"] as const) {
+    for (const [, { value }] of view.range(family, suffixRange(row))) {
+      const record = decodeVersion(value)
+      const { content } = record
+      if (content.kind === "segments" && content.multipartId === multipartId) return readDetails(view, row, record)
+    }
+  }
+  return NO_DETAILS
 }

@@ -18,7 +18,7 @@ export interface Needle {
   readonly policy: Policy
   /** Bytes of the block that this is a shard of, before padding. */
   readonly blockLengthBytes: number
-  /** MessagePack of the object's name, type and metadata; only on shard 0 of block 0 of an upload or part. */
+  /** MessagePack of the object's name, type and metadata; only on shards of block 0 of an upload or part. */
   readonly birthNote: Uint8Array | undefined
   /** The shard: a multiple of 64 bytes (or the plain bytes of a copy or payload). */
   readonly body: Uint8Array
