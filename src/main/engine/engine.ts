@@ -295,6 +295,8 @@ class EngineBuilder {
   /** Throws the failure where the store cannot do without the device. */
   private async goOnWithout(id: DeviceId, failure: Failure): Promise<void> {
     const { clock, telemetry } = this.seams
+    // Neither says anything about the device.
+    if (isFailure(failure, "deviceFull", "tooManyInFlight")) throw failure
     try {
       await this.control.change("device cannot be opened", record => markOut(record, [id], clock.wallMs()))
     } catch {

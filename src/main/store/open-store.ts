@@ -173,8 +173,9 @@ class Start {
 
   private async lock(path: string): Promise<void> {
     await this.orLeftOut(path, async () => {
-      await this.diskOf(path).makeFolder(path)
-      this.held.set(path, await this.locks.take(path))
+      const disk = this.diskOf(path)
+      await disk.makeFolder(path)
+      this.held.set(path, await withBallast(disk, path, () => this.locks.take(path)))
     })
   }
 
