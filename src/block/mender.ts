@@ -24,6 +24,7 @@ import type { Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { planMend, type MendPlan, type MendWrite } from "./mend-core.js"
 import { blockShape, shapeOf, type BlockShape } from "./read-plan-core.js"
+import { ShardBuffers } from "./shard-buffers.js"
 import { needleIdOf, type BlockGroup } from "./survey-core.js"
 
 /** A block that is being mended. */
@@ -31,10 +32,13 @@ interface Patient {
   readonly group: BlockGroup
   readonly live: LiveBlock
   readonly shape: BlockShape
+  /** Bodies that were read, to be given back when nothing is written from them any more. */
+  readonly read: Uint8Array[]
 }
 
 export class Mender {
   private readonly budget = new ByteBudget(BLOCK_LIMITS.mendBytesMax)
+  private readonly buffers = new ShardBuffers(BLOCK_LIMITS.mendIdleBytesMax)
 
   constructor(
     private readonly clock: Clock,
@@ -53,7 +57,7 @@ export class Mender {
     try {
       const slots = slotsOf(held.layout, group.partition)
       const plan = planMend(group, shape, slots, id => this.devices.get(id)?.isWritable ?? false)
-      const patient = { group, live, shape }
+      const patient = { group, live, shape, read: [] }
       const bytesInMemory = this.bytesInMemory(plan, shape)
       const written = await this.budget.run(bytesInMemory, () => this.writeAll(patient, plan.writes))
       const lacking = plan.writes.flatMap(({ slot, to }) => (written.slots.includes(slot) ? [] : [to]))
@@ -89,6 +93,7 @@ export class Mender {
       const body = bodies.get(slot)
       return body && this.append(patient, slot, to, body).then(() => slot, failureOnly)
     })
+    for (const body of patient.read.splice(0)) this.buffers.give(body)
     const full = outcomes.find(outcome => isFailure(outcome, "deviceFull"))
     if (full !== undefined) throw full
     return { slots: outcomes.filter(outcome => typeof outcome === "number"), isUnreadable }
@@ -135,7 +140,7 @@ export class Mender {
 
   /** The whole shard, verified, from the first of these devices that has it. */
   private async readFirst(
-    { group, shape }: Patient,
+    { group, shape, read }: Patient,
     slot: number,
     from: readonly DeviceId[],
   ): Promise<Uint8Array | undefined> {
@@ -143,7 +148,8 @@ export class Mender {
     for (const deviceId of from) {
       try {
         const whole = { offsetBytes: 0, lengthBytes: shape.shardBytes }
-        const body = await this.devices.get(deviceId)?.volumes.read(id, whole)
+        const body = await this.devices.get(deviceId)?.volumes.read(id, whole, length => this.buffers.take(length))
+        if (body) read.push(body)
         if (body) return body
       } catch (error) {
         if (!this.devices.has(deviceId)) continue

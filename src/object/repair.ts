@@ -12,7 +12,7 @@
 import type { DeviceId, PartitionId, RowKey } from "../base/ids.js"
 import { parsePartitionId, rowKeyOf } from "../base/ids.js"
 import type { Family } from "../base/families.js"
-import { PARTITIONS } from "../base/limits.js"
+import { MIB, PARTITIONS } from "../base/limits.js"
 import { ALL_NEEDLES, type Blocks, type ShardCopy } from "../block/index.js"
 import { needleKeyOf } from "../format/needle.js"
 import { mapBounded, type Chore, type StepOutcome } from "../life/index.js"
@@ -36,7 +36,7 @@ import { noteDebts, type Debt } from "./version-commands-core.js"
 export const REPAIR_LIMITS = {
   /** One step visits so many partitions, or until about so many bytes are to be written. */
   partitionsPerStep: 64,
-  bytesPerStep: 16 * 1024 * 1024,
+  bytesPerStep: 32 * MIB,
   partitionsAtOnce: 8,
   debtsPerStep: 2_000,
   /** Damaged shards that wait to be noted; beyond, they are found by the next scrub. */
