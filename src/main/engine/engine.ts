@@ -296,7 +296,7 @@ class EngineBuilder {
   private async goOnWithout(id: DeviceId, failure: Failure): Promise<void> {
     const { clock, telemetry } = this.seams
     // Neither says anything about the device.
-    if (isFailure(failure, "deviceFull", "tooManyInFlight")) throw failure
+    if (failure.kind === "deviceFull" || failure.kind === "tooManyInFlight") throw failure
     try {
       await this.control.change("device cannot be opened", record => markOut(record, [id], clock.wallMs()))
     } catch {
