@@ -57,6 +57,17 @@ export function markReturning(record: ControlRecord, id: DeviceId, nowMs: number
   return withState(record, id, record.layout.devices.includes(id) ? "filling" : "draining", nowMs)
 }
 
+/**
+ * A device that was closed for a while and never out may lack what was written meanwhile, and holds what
+ * was removed: everything on it is to be looked at anew.
+ */
+export function markReopened(record: ControlRecord, id: DeviceId, nowMs: number): ControlRecord {
+  const before = deviceOf(record, id)
+  if (before.state !== "active" && before.state !== "filling") return record
+  const after: ControlDevice = { ...before, state: "filling", stateSinceMs: Math.max(nowMs, before.stateSinceMs + 1) }
+  return { ...record, devices: record.devices.map(device => (device.id === id ? after : device)) }
+}
+
 /** A walk over all partitions found nothing missing on a device. */
 export const markWhole = (record: ControlRecord, id: DeviceId, nowMs: number): ControlRecord =>
   deviceOf(record, id).state === "filling" ? withState(record, id, "active", nowMs) : record

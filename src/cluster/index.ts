@@ -1,6 +1,7 @@
 /** Cluster: who is part of a store and what should be where, decided on the control record. */
 export { checkRecord } from "./check-record.js"
-export { deviceOf, finishTransition, isIn, markOut, markReturning, markWhole, withState } from "./device-states-core.js"
+export { deviceOf, finishTransition, isIn, withState } from "./device-states-core.js"
+export { markOut, markReopened, markReturning, markWhole } from "./device-states-core.js"
 export {
   addDevice,
   drainDevice,

@@ -4,9 +4,10 @@ import { test } from "node:test"
 import { objectKeyOfText, rowKeyOf } from "../../base/ids.js"
 import { must } from "../../base/assert.js"
 import { decodeNeedlePlace } from "../../format/needle.js"
+import { fail } from "../../base/failures.js"
 import { KIB } from "../../base/limits.js"
 import type { Bucket } from "../../object/index.js"
-import { failing, SickDevice } from "../../seams/disk/index.js"
+import { failing, fails, inTurn, SickDevice } from "../../seams/disk/index.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import type { Engine } from "./engine.js"
 import { FIRST_TABLET } from "./first-tablet.js"
@@ -163,7 +164,7 @@ test("two disks: one dies, writes go on in one copy; the last one is never taken
 })
 
 test("a base with a rotten row is thrown away, and learned anew from the others", async () => {
-  const scene = await Scene.open(4)
+  const scene = await Scene.open(3)
   for (const size of SIZES) await scene.timed(scene.put(`key ${size}`, bodyOf("k", size)))
   await scene.machine.clock.advance(10_000)
   const base = await scene.machine.stores.openWriter("/d1/base")
@@ -174,7 +175,9 @@ test("a base with a rotten row is thrown away, and learned anew from the others"
   for (const size of SIZES) await scene.expect(`key ${size}`, bodyOf("k", size))
   await scene.settleMembers()
   assert.deepEqual([...scene.members()].sort(), ["1", "2", "3"])
-  assert.deepEqual(scene.states(), ["active", "active", "active", "active"])
+  assert.deepEqual(scene.states(), ["filling", "active", "active"], "nobody has looked what it missed")
+  await scene.stepUntilIdle("repair")
+  assert.deepEqual(scene.states(), ["active", "active", "active"])
   for (const size of SIZES) await scene.expect(`key ${size}`, bodyOf("k", size))
   const [first] = scene.engine.devices.filter(({ place }) => place.path === "/d1")
   assert.deepEqual([...(first?.rows.range("current", ALL) ?? [])].length, SIZES.length, "the rows are there again")
@@ -185,8 +188,51 @@ test("a base with a rotten row is thrown away, and learned anew from the others"
   for (const size of SIZES) await scene.expect(`key ${size}`, bodyOf("k", size), engine)
 })
 
-test("members that differ are found out by comparing them, and the one that is wrong learns anew", async () => {
+test("what was written and removed while a base was built anew is made good at once", async () => {
   const scene = await Scene.open(4)
+  const { clock, disk } = scene.machine
+  await scene.timed(scene.put("gone", bodyOf("g", 200 * KIB)))
+  await scene.stepUntilIdle("repair")
+  scene.engine.control.damaged(scene.engine.devices[3]?.place.id ?? assert.fail(), fail("corruptRow"))
+  let built: () => void = () => undefined
+  const building = new Promise<void>(resolve => (built = resolve))
+  disk.intercept(call => (call.path.startsWith("/d4/volumes") ? building : undefined))
+  const rebuilding = scene.engine.control.step()
+  await clock.advance(1_000)
+  await scene.timed(scene.put("young", bodyOf("y", 200 * KIB)))
+  const gone = { bucket: scene.bucket, key: objectKeyOfText("gone"), conditions: {} }
+  await scene.timed(scene.engine.services.objects.remove(gone))
+  await scene.stepUntilIdle("collector")
+  await scene.stepUntilIdle("repair")
+  disk.intercept(() => undefined)
+  built()
+  await clock.runUntil(rebuilding)
+  await scene.settleMembers()
+  await scene.stepUntilIdle("repair")
+  assert.deepEqual(scene.states(), ["active", "active", "active", "active"])
+  const held = scene.engine.devices.map(({ rows }) => [...rows.range("needles", ALL)].length)
+  assert.deepEqual(held, [4, 4, 4, 4], "what is young is whole, and nothing else is there")
+  assert.deepEqual([...scene.engine.tablet.committed.range("debts", ALL)], [])
+})
+
+test("a device that was taken away while the record could not be changed is out once it can", async () => {
+  const scene = await Scene.open(4)
+  const isRecord = (path: string): boolean => /^\/d[123]\/control/.test(path)
+  scene.machine.disk.intercept(
+    inTurn(failing({ kind: "write", nth: 1, pathPart: "/d4/volumes", code: "EIO", forEver: true }), call =>
+      call.kind === "write" && isRecord(call.path) ? fails("ENOSPC")(call) : undefined,
+    ),
+  )
+  await scene.timed(scene.put("key", bodyOf("k", 200 * KIB)))
+  await scene.machine.clock.advance(1_000)
+  assert.deepEqual([scene.engine.devices.length, scene.states()[3]], [3, "active"], "closed, and not out")
+  scene.machine.disk.intercept(() => undefined)
+  await scene.settleMembers()
+  assert.equal(scene.states()[3], "out")
+})
+
+test("members that differ are found out by comparing them, and the one that is wrong learns anew", async () => {
+  const scene = await Scene.open(3)
   for (const size of SIZES) await scene.timed(scene.put(`key ${size}`, bodyOf("k", size)))
   await scene.machine.clock.advance(10_000)
   const base = await scene.machine.stores.openWriter("/d2/base")

@@ -21,6 +21,7 @@ import {
   forgetDevice,
   layoutOf,
   markOut,
+  markReopened,
   markReturning,
   narrowLayout,
   nextMemberStep,
@@ -205,9 +206,23 @@ export class StoreControl implements Chore, ConfigurationKeeper {
 
   /** One step of what follows from the devices that are there: the record, then who holds names. */
   async step(): Promise<StepOutcome> {
+    if (await this.markClosed()) return "busy"
     if (await this.followDevices()) return "busy"
     if (await this.rebuildDamaged()) return "busy"
     return this.stepMembers()
+  }
+
+  /** A device that was taken away while the record could not be changed is out all the same; true where there was one. */
+  private async markClosed(): Promise<boolean> {
+    const isClosed = (id: DeviceId): boolean =>
+      this.devices.find(id) === undefined && !this.leaving.has(id) && !this.isLast(id)
+    const closed = this.record.devices.find(({ id, state }) => state !== "out" && isClosed(id))
+    if (closed === undefined) return false
+    const { id } = closed
+    const reason = fail("deviceFailed", { message: "the device was taken out", device: id })
+    if (this.holdsNames(id)) await this.tablet?.dropMembers([id], reason, () => this.markOut([id]))
+    else await this.markOut([id])
+    return true
   }
 
   /** Policies and width as the devices allow, and an end of devices that leave once they are empty; true where that changed something. */
@@ -234,6 +249,7 @@ export class StoreControl implements Chore, ConfigurationKeeper {
     if (this.devices.find(id) !== undefined) {
       if (this.holdsNames(id)) await this.drop(id)
       await this.options.rebuild(id)
+      await this.change("device opened anew", record => markReopened(record, id, this.clock.wallMs()))
     }
     this.damagedBases.delete(id)
     return true
