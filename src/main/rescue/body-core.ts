@@ -36,6 +36,7 @@ export function bodyOf(
   const readable = [...blocks.values()]
   const lost = last + 1 - blocks.size
   const gone = removed > 0 ? "; shards were removed: it was deleted, or they lie in a folder that is not here" : ""
+  if (shards.length === 0 && known.lengthBytes !== 0) return incomplete(`none of its shards is left${gone}`)
   if (lost > 0) return incomplete(`${lost} of ${last + 1} blocks have too few shards left${gone}`)
   const foundBytes = readable.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)
   if (known.lengthBytes !== undefined && foundBytes !== known.lengthBytes) {

@@ -70,7 +70,8 @@ class PartsFound {
   private isStale = true
 
   constructor(
-    private readonly multipartId: MultipartId,
+    /** Undefined: no birth note tells it. */
+    private readonly multipartId: MultipartId | undefined,
     private readonly unfinished: UnfinishedUpload | undefined,
   ) {
     this.rows = new Map((unfinished?.parts ?? []).map(row => [row.extent.uploadId, row]))
@@ -92,7 +93,14 @@ class PartsFound {
     const newest = must(uploads.at(-1), "there are parts")
     const { multipartId, unfinished, isStale } = this
     const first = this.parts.get(1)
-    const told: Told = { multipartId, notes: [ONLY_NEEDLES, ...(unfinished || first?.isBorn ? [] : [NO_NOTE])] }
+    const told: Told = {
+      ...(multipartId === undefined ? {} : { multipartId }),
+      notes: [
+        ONLY_NEEDLES,
+        ...(unfinished || first?.isBorn ? [] : [NO_NOTE]),
+        ...(multipartId === undefined ? ["its parts are put together by their numbers alone"] : []),
+      ],
+    }
     const parts = this.find(facts)
     if (typeof parts === "string") {
       return { newest, isStale, planned: { sizeBytes: undefined, told: withNote(told, parts) } }
@@ -143,9 +151,10 @@ function multipartCandidates(uploads: readonly CatalogedUpload[], facts: KeyFact
   }
   const orphans = uploads.filter(({ born }) => born?.multipartId === undefined)
   // Without a note a part can still belong to the only multipart upload of its key.
-  const [only] = groups.size === 1 ? groups.values() : []
+  const found = groups.size === 0 ? [new PartsFound(undefined, undefined)] : [...groups.values()]
+  const [only] = found.length === 1 ? found : []
   if (only) for (const upload of orphans) only.add(upload)
-  const whole = [...groups.values()].filter(group => !group.isEmpty).map(group => group.candidate(facts))
+  const whole = found.filter(group => !group.isEmpty).map(group => group.candidate(facts))
   return [...whole, ...(only ? [] : orphans.map(lostPart))]
 }
 

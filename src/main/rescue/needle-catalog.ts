@@ -23,7 +23,7 @@ export interface CatalogedKey {
 export interface CatalogedUpload {
   readonly uploadId: UploadId
   readonly part: number
-  /** From the birth note; undefined where that is lost. */
+  /** From its birth note; undefined where that is lost. */
   born: { readonly multipartId: MultipartId | undefined; readonly plannedLengthBytes: number | undefined } | undefined
   /** Row of its latest needle in the table. */
   latest: number
@@ -118,17 +118,24 @@ export class NeedleCatalog {
   /** What a folder's next needle says; false where there is no room for it. */
   add(folder: number, header: NeedleHeader, place: NeedlePlace): boolean {
     if (header.kind === "payload") return true
-    const note = header.kind === "shard" ? noteOf(header) : undefined
-    if (note && header.kind === "shard") this.bucketNames.set(header.owner.bucketId, note.bucket)
     const upload = header.kind === "shard" ? this.uploadOf(header) : this.uploads.get(header.id.uploadId)
+    if (header.kind === "shard") this.takeNote(header, upload)
     if (upload === undefined) return true
     if (this.table.count >= this.needlesMax) return false
-    if (note) {
-      const { plannedLengthBytes, multipartId } = note
-      upload.born = { plannedLengthBytes, multipartId: multipartId === "" ? undefined : parseMultipartId(multipartId) }
-    }
     this.addRow(upload, folder, header, place)
     return true
+  }
+
+  /** One of an upload is enough: all say the same. */
+  private takeNote(header: ShardHeader, upload: CatalogedUpload | undefined): void {
+    const { bucketId } = header.owner
+    if (this.bucketNames.has(bucketId) && (upload === undefined || upload.born)) return
+    const note = noteOf(header)
+    if (!note) return
+    this.bucketNames.set(bucketId, note.bucket)
+    if (upload === undefined) return
+    const { plannedLengthBytes, multipartId } = note
+    upload.born = { plannedLengthBytes, multipartId: multipartId === "" ? undefined : parseMultipartId(multipartId) }
   }
 
   private addRow(

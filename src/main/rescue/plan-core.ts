@@ -29,13 +29,16 @@ const isLost = (planned: PlannedVersion | Lost): planned is Lost => !isPlanned(p
 
 export function planKey(facts: KeyFacts): KeyPlan {
   const named = (facts.known?.versions ?? []).map(version => plannedOfRow(version, facts))
-  const known = named.filter(planned => isPlanned(planned) || !(facts.isAllHere && planned.lacksShards))
   const candidates = candidatesOf(facts)
   const leftOut = named.length === 0 ? [] : candidates.filter(({ isStale }) => isStale)
   const open = candidates.filter(candidate => !leftOut.includes(candidate))
   const isEach = facts.versioning === "enabled"
   const whole = open.filter(({ planned }) => isPlanned(planned))
   const chosen = isEach ? whole : whole.slice(-1)
+  // What was overwritten, or deleted for sure, need not be there.
+  const isGone = ({ lacksShards, isNull }: LostVersion): boolean =>
+    lacksShards && (facts.isAllHere || (isNull && !isEach && chosen.length > 0))
+  const known = named.filter(planned => isPlanned(planned) || !isGone(planned))
   // What is incomplete and older than what is written has been overwritten.
   const isTold = ({ newest }: Candidate): boolean => isEach || newest > (chosen[0]?.newest ?? "")
   const lost = open.filter(candidate => !isPlanned(candidate.planned) && isTold(candidate))
@@ -51,6 +54,7 @@ export function planKey(facts: KeyFacts): KeyPlan {
 /** A version that cannot be had, and whether that is because shards are missing. */
 interface LostVersion extends Lost {
   readonly lacksShards: boolean
+  readonly isNull: boolean
 }
 
 interface Missing {
@@ -64,7 +68,8 @@ function plannedOfRow(version: KnownVersion, facts: KeyFacts): PlannedVersion | 
   const told = toldOf(head)
   const content = contentOf(version, facts)
   if ("reason" in content) {
-    return { sizeBytes: head.sizeBytes, told: withNote(told, content.reason), lacksShards: content.lacksShards }
+    const { isNull, sizeBytes } = head
+    return { sizeBytes, told: withNote(told, content.reason), lacksShards: content.lacksShards, isNull }
   }
   const { checksumAlgorithm: algorithm, checksumType: type } = head
   return {

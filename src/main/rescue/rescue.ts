@@ -200,7 +200,9 @@ export class Rescue {
   ): Promise<void> {
     this.signal.throwIfAborted()
     const plan = planKey({
-      ...{ known, uploads, isSnapshotComplete: this.snapshot?.isComplete ?? false },
+      // One whose shards were all removed was deleted, overwritten or given up.
+      uploads: uploads.filter(upload => catalog.shardsOf(upload).shards.length > 0),
+      ...{ known, isSnapshotComplete: this.snapshot?.isComplete ?? false },
       isAllHere: this.sources.isWhole && this.damages === 0,
       decidedBelow: this.snapshot?.header.decidedBelow,
       versioning: this.buckets.versioningOf(bucketId),

@@ -62,10 +62,10 @@ export class SourceShards {
     }
   }
 
-  /** What the first shard of an upload tells of its object; undefined where none of its copies can be read. */
+  /** What the shards of an upload's first block tell of its object; undefined where none of them can be read. */
   async birthNote(catalog: NeedleCatalog, uploadId: UploadId): Promise<BirthNote | undefined> {
     const upload = catalog.upload(uploadId)
-    const first = (upload ? catalog.shardsOf(upload).shards : []).filter(({ block, slot }) => block === 0 && slot === 0)
+    const first = (upload ? catalog.shardsOf(upload).shards : []).filter(({ block }) => block === 0)
     for (const { folder, place } of first) {
       try {
         const isWanted = (header: NeedleHeader) => header.kind === "shard" && header.id.uploadId === uploadId
