@@ -12,6 +12,7 @@ import { Rows } from "../device/index.js"
 import { decodeVersion } from "../format/version-record.js"
 import { makeCodec } from "../erasure/index.js"
 import { MemoryStores } from "../seams/store/memory.js"
+import { swapExtent } from "./recode-commands-core.js"
 import { REPAIR_LIMITS } from "./repair.js"
 import { sourceOf, StoreWorld } from "./testing.js"
 
@@ -302,10 +303,11 @@ test("a completion under way is not handed bytes that are about to go", async ()
   const { etag } = await world.clock.runUntil(part)
   choose(world, "ec:4+2")
   // The whole re-coding happens between the sealing and the writing of the segments.
-  const recoding: Promise<unknown>[] = []
-  world.tablet.before = name => {
-    if (name !== "PutSegment" || recoding.length > 0) return
-    recoding.push(world.settle("recode").then(() => world.settle("collector")))
+  let isOver = false
+  world.tablet.before = async name => {
+    if (name !== "PutSegment" || isOver) return
+    isOver = true
+    for (const chore of ["recode", "collector"]) await world.settle(chore)
   }
   const complete = {
     conditions: {},
@@ -314,14 +316,9 @@ test("a completion under way is not handed bytes that are about to go", async ()
     checksumType: undefined,
     signal: noSignal,
   }
-  const completing = multipart.complete({
-    ...target,
-    ...complete,
-    parts: [{ partNumber: 1, etag, checksum: undefined }],
-  })
-  await completing
-  await Promise.all(recoding)
-  assert.equal(recoding.length, 1)
+  await multipart.complete({ ...target, ...complete, parts: [{ partNumber: 1, etag, checksum: undefined }] })
+  assert.ok(isOver)
+  for (const chore of ["recode", "collector"]) await world.settle(chore)
   assert.ok((await world.get("large")).equals(bytes))
   await world.clock.advance(11 * 60_000)
   await assertOnly(world, bytes.length / (16 * KIB), "in the end")
@@ -340,4 +337,72 @@ test("with too few devices nothing is coded, nothing is lost, and it is tried ag
   await world.clock.advance(11 * 60_000)
   await assertOnly(world, blocksIn(bodies), "with all devices")
   await assert.rejects(world.get("none"), error => isFailure(error, "noSuchKey"))
+})
+
+test("a copy that shares bytes which are coded anew meanwhile names the new ones", async () => {
+  const world = await open("ec:2+1", 6)
+  await world.services.buckets.setVersioning(world.home, "enabled")
+  const bytes = world.random.bytes(40_000)
+  await world.put("a", bytes)
+  choose(world, "ec:4+2")
+  let isOver = false
+  world.tablet.before = async name => {
+    if (name !== "PutVersion" || isOver) return
+    isOver = true
+    for (const chore of ["recode", "collector"]) await world.settle(chore)
+  }
+  const bucket = await world.services.buckets.open(world.home.name)
+  const target = { bucket, key: objectKeyOfText("a"), conditions: {} }
+  const copy = {
+    replaceMetadata: { headers: {}, userMetadata: [] },
+    replaceTags: undefined,
+    checksumAlgorithm: undefined,
+  }
+  await world.services.objects.copy({ ...target, source: target, ...copy, signal: noSignal })
+  assert.ok(isOver)
+  await assertOnly(world, 3, "shared by both")
+  assert.ok((await world.get("a")).equals(bytes))
+})
+
+test("of a body of which some blocks were written with fewer devices, only those are coded anew", async () => {
+  const world = await open("ec:4+2", 6)
+  const bytes = world.random.bytes(10 * 16 * KIB)
+  const down = [deviceOf(1), deviceOf(2)]
+  const body = {
+    ...sourceOf(bytes),
+    async *open() {
+      yield bytes.subarray(0, 5 * 16 * KIB)
+      await world.clock.sleep(1_000, noSignal)
+      for (const id of down) world.takeOut(id)
+      yield bytes.subarray(5 * 16 * KIB)
+    },
+  }
+  await world.clock.runUntil(world.services.objects.put(world.putting("a", body)))
+  for (const id of down) world.bringBack(id)
+  await world.settle()
+  await assertOnly(world, 10, "in the end")
+  const generations = groupsOf(world).map(({ block, generation }) => `${block >= 5 ? "late" : "early"} ${generation}`)
+  assert.deepEqual([...new Set(generations)].sort(), ["early 0", "late 1"])
+  assert.ok((await world.get("a")).equals(bytes))
+  await world.remove("a")
+  await world.settle("collector")
+  assert.equal(world.needles, 0)
+})
+
+test("a swap is refused where the row names other blocks of the upload than were read", async () => {
+  const world = await open("ec:2+1", 6)
+  await world.put("a", world.random.bytes(40_000))
+  const [found] = world.tablet.committed.range("current", ALL_NEEDLES)
+  const { content } = decodeVersion(must(found, "one object")[1].value)
+  assert.ok(content.kind === "extent")
+  const { extent } = content
+  const name = { bucketId: world.home.id, key: objectKeyOfText("a"), uploadId: extent.uploadId, incarnation: 1 }
+  const to = { ...extent, policy: parsePolicy("ec:4+2"), generation: 1 }
+  const replaced = [{ firstBlock: 0, lastBlock: 2 }]
+  const other = swapExtent({ ...name, from: { ...extent, generation: 3 }, to, replaced })
+  await assert.rejects(world.tablet.run(other), error => isFailure(error, "conflict"))
+  await world.tablet.run(swapExtent({ ...name, from: extent, to, replaced }))
+  await assert.rejects(world.tablet.run(swapExtent({ ...name, from: extent, to, replaced })), error =>
+    isFailure(error, "conflict"),
+  )
 })

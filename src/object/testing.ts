@@ -27,7 +27,7 @@ export class MemoryTablet implements Tablet {
   private readonly trees = new Map(FAMILY_NAMES.map(family => [family, new BTree<RowKey, TabletRow>()]))
   private position = 0
   /** Called before each command is decided. */
-  before: (name: string) => void = () => undefined
+  before: (name: string) => void | Promise<void> = () => undefined
 
   readonly committed: TabletView = {
     get: (family, key) => this.tree(family).get(key),
@@ -49,7 +49,7 @@ export class MemoryTablet implements Tablet {
 
   async run<Result>(command: Command<Result>): Promise<Result> {
     await Promise.resolve()
-    this.before(command.name)
+    await this.before(command.name)
     const view = {
       ...this.committed,
       payload: (_: Family, __: RowKey, { payload }: TabletRow) =>
