@@ -17,17 +17,24 @@ import type { BucketName } from "../../src/base/ids.js"
 import type { Bucket, ListedObject, VersionEntry } from "../../src/object/index.js"
 import { find, noSignal } from "./bodies.js"
 import { check } from "./checks.js"
-import type { World } from "./world.js"
+import type { SimMachine } from "./machine.js"
 
 const CHORE_STEPS_MAX = 10_000
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(64)) }
 
-export async function audit(world: World, engine: Engine, name: BucketName): Promise<void> {
+/** `settled`: when it resolves, everything that gives bytes back has been done; absent: it is done here. */
+export async function audit(
+  world: SimMachine,
+  engine: Engine,
+  name: BucketName,
+  settled: () => Promise<void> = () => settle(world, engine),
+): Promise<void> {
   const bucket = await world.run(engine.services.buckets.open(name))
   const objects = await world.run(listAll(engine, bucket))
   await auditReads(world, engine, bucket, objects)
   await auditCounters(world, engine, bucket, objects)
-  await auditSpace(world, engine)
+  await settled()
+  auditSpace(engine)
 }
 
 /** In small pages, so that the seams between pages are looked at too. */
@@ -56,7 +63,7 @@ export async function listAllVersions(engine: Engine, bucket: Bucket): Promise<r
   return entries
 }
 
-async function auditReads(world: World, engine: Engine, bucket: Bucket, objects: readonly ListedObject[]) {
+async function auditReads(world: SimMachine, engine: Engine, bucket: Bucket, objects: readonly ListedObject[]) {
   const keys = objects.map(object => object.key)
   check("listingsAgree", new Set(keys).size === keys.length, () => "a key is listed twice")
   check("listingsAgree", [...keys].sort().join() === keys.join(), () => "keys are not in byte order")
@@ -67,7 +74,7 @@ async function auditReads(world: World, engine: Engine, bucket: Bucket, objects:
   }
 }
 
-async function auditCounters(world: World, engine: Engine, bucket: Bucket, objects: readonly ListedObject[]) {
+async function auditCounters(world: SimMachine, engine: Engine, bucket: Bucket, objects: readonly ListedObject[]) {
   const versions = await world.run(listAllVersions(engine, bucket))
   const bytes = versions.reduce((sum, entry) => sum + (entry.kind === "version" ? entry.object.sizeBytes : 0), 0)
   const usage = await world.run(engine.services.buckets.usage(bucket))
@@ -80,7 +87,7 @@ async function auditCounters(world: World, engine: Engine, bucket: Bucket, objec
 }
 
 /** Runs what gives bytes back until nothing is left to do. */
-export async function settle(world: World, engine: Engine): Promise<void> {
+export async function settle(world: SimMachine, engine: Engine): Promise<void> {
   for (const chore of engine.chores) {
     for (let steps = 0, state = "busy"; state === "busy" || state === "throttled"; steps += 1) {
       check("spaceComesBack", steps < CHORE_STEPS_MAX, () => `${chore.name} does not come to an end`)
@@ -106,8 +113,8 @@ export interface NamedNeedle {
   readonly key: string
   /** Its shard was missing at the acknowledgement. */
   readonly owed: boolean
-  /** Where the layout wants it, or where it was put instead. */
-  readonly deviceId: DeviceId | undefined
+  /** Where it was put, and where the layout wants it. */
+  readonly homes: readonly DeviceId[]
 }
 
 /** Needles that the extent's blocks consist of. */
@@ -120,8 +127,8 @@ export function* needlesOf(extent: Extent, layout: Layout): Generator<NamedNeedl
       const generation = exception?.generation ?? extent.generation
       const key = needleKeyOf({ partition, uploadId, part, block, generation, slot })
       const placed = exception?.placedSlots.find(([placedSlot]) => placedSlot === slot)
-      const deviceId = placed?.[1] ?? slotsOf(layout, partition)[slot]
-      yield { key, owed: exception?.missingSlots.includes(slot) ?? false, deviceId }
+      const homes = [placed?.[1], slotsOf(layout, partition)[slot]].filter(id => id !== undefined)
+      yield { key, owed: exception?.missingSlots.includes(slot) ?? false, homes }
     }
   }
 }
@@ -134,17 +141,16 @@ export function needlesHeld(engine: Engine): ReadonlyMap<string, number> {
   return held
 }
 
-async function auditSpace(world: World, engine: Engine): Promise<void> {
-  await settle(world, engine)
+function auditSpace(engine: Engine): void {
   const held = needlesHeld(engine)
   const named = new Set<string>()
   const show = (key: string) => JSON.stringify(needleIdOfKey(rowKeyOf(key)))
   const present = new Set(engine.devices.map(({ place }) => place.id))
   for (const extent of extentsNamed(engine)) {
-    for (const { key, owed, deviceId } of needlesOf(extent, layoutOf(engine.keeper.record.layout))) {
+    for (const { key, owed, homes } of needlesOf(extent, layoutOf(engine.keeper.record.layout))) {
       named.add(key)
       // What lies on a device that is out is not to be seen.
-      const isAway = deviceId !== undefined && !present.has(deviceId)
+      const isAway = homes.every(id => !present.has(id))
       check("spaceComesBack", owed || isAway || held.has(key), () => `a needle that a row names is gone: ${show(key)}`)
     }
   }

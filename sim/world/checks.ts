@@ -20,6 +20,9 @@ export const CHECKS = {
   spaceComesBack: "bytes that nothing names are given back, all others stay",
   linearizable: "every history of a key is linearizable",
   opens: "the store opens after every end",
+  readsGoOn: "reads go on while no more devices are gone than may be",
+  writesGoOn: "writes go on while no more devices are gone than may be",
+  redundancyComesBack: "what was lost is made good once devices are well",
 } as const
 
 export type CheckName = keyof typeof CHECKS

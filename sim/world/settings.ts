@@ -26,8 +26,12 @@ const SPACES = {
   ...{ fullBytes: 64 * KIB, ballastPieceBytes: 32 * KIB },
 }
 
-export const settingsFor = (record: ControlRecord, life: number): EngineSettings => ({
-  ...settingsOf(record, parseIncarnation(life)),
+export const SMALL_LIMITS = {
   deviceOptions: { checkpointLimits: CHECKPOINTS },
   spaceLimits: SPACES,
+} as const satisfies Partial<EngineSettings>
+
+export const settingsFor = (record: ControlRecord, life: number): EngineSettings => ({
+  ...settingsOf(record, parseIncarnation(life)),
+  ...SMALL_LIMITS,
 })

@@ -8,14 +8,14 @@ import { isFailure } from "../../src/base/failures.js"
 import type { FailureKind } from "../../src/base/failures.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base/ids.js"
 import type { Engine } from "../../src/main/engine/engine.js"
-import type { Bucket, Conditions } from "../../src/object/index.js"
+import type { Bucket } from "../../src/object/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import { failing } from "../../src/seams/disk/index.js"
-import { hex, md5 } from "../model/digests.js"
 import { audit } from "./audit.js"
-import { bodyBytes, find, nameOfBody, noSignal, putRequest, sourceOf } from "./bodies.js"
+import { find, nameOfBody } from "./bodies.js"
 import { CheckFailed, type CheckName } from "./checks.js"
-import { Observer, type Write } from "./observer.js"
+import { Client, type ClientHost } from "./clients.js"
+import { Observer } from "./observer.js"
 import { World } from "./world.js"
 
 export interface StormOptions {
@@ -32,8 +32,6 @@ export interface StormOptions {
 const RECOVERIES_CUT_MAX = 3
 const BUCKET = parseBucketName("storm")
 const OWNER = parseAccountId("root")
-/** Around the inline and the block limit, small ones most often. */
-const SIZES = [40, 100, 1_000, 1_000, 4_096, 4_097, 20_000, 131_072, 131_073, 300_000]
 /** Nothing happened, says the contract. */
 const REFUSALS: readonly FailureKind[] = [
   "preconditionFailed",
@@ -44,9 +42,11 @@ const REFUSALS: readonly FailureKind[] = [
   "uploadVoid",
 ]
 
-export class Storm {
+export class Storm implements ClientHost {
   readonly world: World
   readonly observer = new Observer()
+  readonly refusals = REFUSALS
+  readonly pauseMsMax = 3
   private readonly random: Random
   private drawn = 0
   private engine: Engine | undefined
@@ -105,7 +105,7 @@ export class Storm {
     const { world, random, options } = this
     const bucket = await this.openBucket(engine)
     const clients = Array.from({ length: options.clients }, (_, number) => {
-      const client = new Client(this, engine, bucket, random.fork(`client ${number}`), round)
+      const client = new Client(this, engine, bucket, random.fork(`client ${number}`), `${round}`)
       return client.work().catch((error: unknown) => void this.errors.push(error))
     })
     const lifeMs = 20 + random.below(options.lifeMsMax)
@@ -123,6 +123,10 @@ export class Storm {
     world.failDisk()
     this.observer.endLife()
     if (this.errors.length > 0) throw this.errors[0]
+  }
+
+  pause(durationMs: number): Promise<void> {
+    return this.world.pause(durationMs)
   }
 
   isLiving(engine: Engine): boolean {
@@ -155,96 +159,3 @@ export class Storm {
 
 const cannotOpen = (error: unknown): CheckFailed =>
   new CheckFailed("opens", error instanceof Error ? (error.stack ?? error.message) : String(error))
-
-/** One client: an operation after the other, as long as its process lives. */
-class Client {
-  constructor(
-    private readonly storm: Storm,
-    private readonly engine: Engine,
-    private readonly bucket: Bucket,
-    private readonly random: Random,
-    private readonly round: number,
-  ) {}
-
-  async work(): Promise<void> {
-    while (this.storm.isLiving(this.engine)) {
-      await this.act()
-      await this.storm.world.pause(this.random.below(4))
-    }
-  }
-
-  private async act(): Promise<void> {
-    const what = this.random.below(10)
-    const free = `free-${this.random.below(3)}`
-    if (what < 3) await this.put(free, {}, undefined)
-    else if (what < 4) await this.remove(free)
-    else if (what < 5) await this.look(free)
-    else if (what < 8) await this.put(`race-${this.round}-${this.random.below(40)}`, { ifNoneMatch: ["*"] }, "none")
-    else if (this.random.below(3) > 0) await this.swap(`swap-${this.random.below(2)}`)
-    else await this.putInParts(`parts-${this.random.below(3)}`)
-  }
-
-  /** An upload of one part; where its process ends before the completion, it is left unfinished. */
-  private async putInParts(key: string): Promise<void> {
-    const { multipart } = this.engine.services
-    const target = { bucket: this.bucket, key: objectKeyOfText(key) }
-    const name = this.storm.nextName()
-    const bytes = bodyBytes(name, SIZES[this.random.below(SIZES.length)] ?? 100)
-    const described = { headers: {}, userMetadata: [], tags: [], checksum: undefined }
-    const completing = async () => {
-      const { multipartId } = await multipart.create({ ...target, ...described })
-      const upload = { ...target, multipartId, signal: noSignal }
-      const { etag } = await multipart.putPart({ ...upload, partNumber: 1, body: sourceOf(bytes, 50_000) })
-      const parts = [{ partNumber: 1, etag, checksum: undefined }]
-      const plain = { conditions: {}, sizeBytes: undefined, checksum: undefined, checksumType: undefined }
-      return multipart.complete({ ...upload, ...plain, parts })
-    }
-    const write = this.storm.observer.begin(key, name, `${hex(md5(md5(bytes)))}-1`)
-    await this.tell(write, completing())
-  }
-
-  /** Reads, then replaces just what it read. */
-  private async swap(key: string): Promise<void> {
-    const etag = await this.look(key)
-    if (etag === undefined) await this.put(key, { ifNoneMatch: ["*"] }, "none")
-    else await this.put(key, { ifMatch: [etag] }, etag)
-  }
-
-  private async look(key: string): Promise<string | undefined> {
-    try {
-      return await this.storm.read(this.engine, this.bucket, key, "readsAreFresh")
-    } catch (error) {
-      if (!isFailure(error, "deviceFailed", "stopping")) throw error
-      return undefined
-    }
-  }
-
-  private async put(key: string, conditions: Conditions, replaces: string | undefined): Promise<void> {
-    const name = this.storm.nextName()
-    const size = SIZES[this.random.below(SIZES.length)] ?? 100
-    const bytes = bodyBytes(name, size)
-    const source = sourceOf(bytes, 50_000)
-    const request = { ...putRequest(this.bucket, objectKeyOfText(key), source), conditions }
-    const write = this.storm.observer.begin(key, name, hex(md5(bytes)), replaces)
-    await this.tell(write, this.engine.services.objects.put(request))
-  }
-
-  private async remove(key: string): Promise<void> {
-    const request = { bucket: this.bucket, key: objectKeyOfText(key), conditions: {} }
-    const write = this.storm.observer.begin(key, undefined)
-    await this.tell(write, this.engine.services.objects.remove(request))
-  }
-
-  private async tell(write: Write, call: Promise<{ readonly versionId: string | undefined }>): Promise<void> {
-    try {
-      const { versionId } = await call
-      this.storm.observer.end(write, "done", versionId)
-    } catch (error) {
-      if (isFailure(error, "indeterminate")) return
-      if (!isFailure(error, ...REFUSALS)) throw error
-      const isRefused = isFailure(error, "preconditionFailed")
-      this.storm.observer.end(write, isRefused ? "refused" : isFailure(error, "noSuchKey") ? "absent" : "failed")
-      if (isRefused && write.replaces === "none") this.storm.observer.wasThere(write.key)
-    }
-  }
-}

@@ -42,6 +42,7 @@ export function debtOfKey(rowKey: RowKey): DebtRow {
 export function noteDamages(copies: readonly ShardCopy[]): Command<void> {
   return {
     name: "NoteDamages",
+    grows: false,
     touches: [],
     decide: () => ({
       writes: copies.map(({ deviceId, id }) => {

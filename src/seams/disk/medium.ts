@@ -260,9 +260,10 @@ export class Medium {
     const named = new Set(this.#names.values())
     for (const file of [...this.files.values()]) {
       if (!named.has(file.id)) this.files.delete(file.id)
+      // What is on the platter already is the same in the cache.
+      if (file.pending.length > 0 || file.failed.length > 0) file.current = file.synced.copy()
       file.pending = []
       file.failed = []
-      file.current = file.synced.copy()
     }
   }
 

@@ -1,0 +1,124 @@
+/**
+ * Clients of a simulated store: each makes one request after the other, on few keys, so that they meet: puts,
+ * also on conditions, removals, uploads in parts, reads. What they ask and are told goes to an observer.
+ */
+import { isFailure } from "../../src/base/failures.js"
+import type { FailureKind } from "../../src/base/failures.js"
+import { objectKeyOfText } from "../../src/base/ids.js"
+import type { Engine } from "../../src/main/engine/engine.js"
+import type { Bucket, Conditions } from "../../src/object/index.js"
+import type { Random } from "../../src/seams/random/contract.js"
+import { hex, md5 } from "../model/digests.js"
+import { bodyBytes, noSignal, putRequest, sourceOf } from "./bodies.js"
+import type { CheckName } from "./checks.js"
+import type { Observer, Write } from "./observer.js"
+
+/** Around the inline and the block limit, small ones most often. */
+const SIZES = [40, 100, 1_000, 1_000, 4_096, 4_097, 20_000, 131_072, 131_073, 300_000]
+
+export interface ClientHost {
+  readonly observer: Observer
+  /** What a writer may be told; nothing happened, says the contract. */
+  readonly refusals: readonly FailureKind[]
+  /** The longest rest between two requests. */
+  readonly pauseMsMax: number
+  pause(durationMs: number): Promise<void>
+  isLiving(engine: Engine): boolean
+  nextName(): string
+  /** Reads a key and holds what it shows against what clients were told; gives its ETag. */
+  read(engine: Engine, bucket: Bucket, key: string, fresh: CheckName): Promise<string | undefined>
+}
+
+/** One client: an operation after the other, as long as its process lives. */
+export class Client {
+  constructor(
+    private readonly host: ClientHost,
+    private readonly engine: Engine,
+    private readonly bucket: Bucket,
+    private readonly random: Random,
+    /** Which keys it races for. */
+    private readonly round: string,
+  ) {}
+
+  async work(): Promise<void> {
+    while (this.host.isLiving(this.engine)) {
+      await this.act()
+      await this.host.pause(this.random.below(this.host.pauseMsMax + 1))
+    }
+  }
+
+  private async act(): Promise<void> {
+    const what = this.random.below(10)
+    const free = `free-${this.random.below(3)}`
+    if (what < 3) await this.put(free, {}, undefined)
+    else if (what < 4) await this.remove(free)
+    else if (what < 5) await this.look(free)
+    else if (what < 8) await this.put(`race-${this.round}-${this.random.below(40)}`, { ifNoneMatch: ["*"] }, "none")
+    else if (this.random.below(3) > 0) await this.swap(`swap-${this.random.below(2)}`)
+    else await this.putInParts(`parts-${this.random.below(3)}`)
+  }
+
+  /** An upload of one part; where its process ends before the completion, it is left unfinished. */
+  private async putInParts(key: string): Promise<void> {
+    const { multipart } = this.engine.services
+    const target = { bucket: this.bucket, key: objectKeyOfText(key) }
+    const name = this.host.nextName()
+    const bytes = bodyBytes(name, SIZES[this.random.below(SIZES.length)] ?? 100)
+    const described = { headers: {}, userMetadata: [], tags: [], checksum: undefined }
+    const completing = async () => {
+      const { multipartId } = await multipart.create({ ...target, ...described })
+      const upload = { ...target, multipartId, signal: noSignal }
+      const { etag } = await multipart.putPart({ ...upload, partNumber: 1, body: sourceOf(bytes, 50_000) })
+      const parts = [{ partNumber: 1, etag, checksum: undefined }]
+      const plain = { conditions: {}, sizeBytes: undefined, checksum: undefined, checksumType: undefined }
+      return multipart.complete({ ...upload, ...plain, parts })
+    }
+    const write = this.host.observer.begin(key, name, `${hex(md5(md5(bytes)))}-1`)
+    await this.tell(write, completing())
+  }
+
+  /** Reads, then replaces just what it read. */
+  private async swap(key: string): Promise<void> {
+    const etag = await this.look(key)
+    if (etag === undefined) await this.put(key, { ifNoneMatch: ["*"] }, "none")
+    else await this.put(key, { ifMatch: [etag] }, etag)
+  }
+
+  private async look(key: string): Promise<string | undefined> {
+    try {
+      return await this.host.read(this.engine, this.bucket, key, "readsAreFresh")
+    } catch (error) {
+      if (!isFailure(error, "deviceFailed", "stopping")) throw error
+      return undefined
+    }
+  }
+
+  private async put(key: string, conditions: Conditions, replaces: string | undefined): Promise<void> {
+    const name = this.host.nextName()
+    const size = SIZES[this.random.below(SIZES.length)] ?? 100
+    const bytes = bodyBytes(name, size)
+    const source = sourceOf(bytes, 50_000)
+    const request = { ...putRequest(this.bucket, objectKeyOfText(key), source), conditions }
+    const write = this.host.observer.begin(key, name, hex(md5(bytes)), replaces)
+    await this.tell(write, this.engine.services.objects.put(request))
+  }
+
+  private async remove(key: string): Promise<void> {
+    const request = { bucket: this.bucket, key: objectKeyOfText(key), conditions: {} }
+    const write = this.host.observer.begin(key, undefined)
+    await this.tell(write, this.engine.services.objects.remove(request))
+  }
+
+  private async tell(write: Write, call: Promise<{ readonly versionId: string | undefined }>): Promise<void> {
+    try {
+      const { versionId } = await call
+      this.host.observer.end(write, "done", versionId)
+    } catch (error) {
+      if (isFailure(error, "indeterminate")) return
+      if (!isFailure(error, ...this.host.refusals)) throw error
+      const isRefused = isFailure(error, "preconditionFailed")
+      this.host.observer.end(write, isRefused ? "refused" : isFailure(error, "noSuchKey") ? "absent" : "failed")
+      if (isRefused && write.replaces === "none") this.host.observer.wasThere(write.key)
+    }
+  }
+}

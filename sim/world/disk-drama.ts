@@ -1,0 +1,256 @@
+/**
+ * Disk drama: clients of a store whose disks are in the hands of a nemesis, over several lives of its process.
+ *
+ * With a budget the store has to go on: it opens after every end, reads are answered, nothing that was
+ * acknowledged is lost; and once all disks are well or replaced, it becomes whole again by itself, its
+ * counters, listings and needles agree, and it can do without any disks that its redundancy covers. Without a
+ * budget only safety counts: a refusal, a failure or a store that does not open is fine, a wrong answer is not.
+ */
+import { isFailure } from "../../src/base/failures.js"
+import type { FailureKind } from "../../src/base/failures.js"
+import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base/ids.js"
+import { tolerance } from "../../src/base/policy.js"
+import type { Engine } from "../../src/main/engine/engine.js"
+import type { Bucket } from "../../src/object/index.js"
+import type { Random } from "../../src/seams/random/contract.js"
+import { audit } from "./audit.js"
+import { find, nameOfBody } from "./bodies.js"
+import { check, CheckFailed, type CheckName } from "./checks.js"
+import { Client, type ClientHost } from "./clients.js"
+import { Nemesis } from "./nemesis.js"
+import { Observer } from "./observer.js"
+import { StoreMachine, type ServedStore } from "./store-machine.js"
+import { leftOver, missingToBeWhole } from "./wholeness.js"
+
+export interface DiskDramaOptions {
+  readonly seed: number
+  readonly devices: number
+  readonly rounds: number
+  readonly clients: number
+  /** How long a life lasts at most, in milliseconds of virtual time. */
+  readonly lifeMsMax: number
+  readonly hasBudget: boolean
+}
+
+const BUCKET = parseBucketName("drama")
+const OWNER = parseAccountId("root")
+const ACT_MS = { min: 200, max: 4_000 } as const
+const WHOLE_LOOK_MS = 5_000
+/** Until a store whose disks are all well has made good whatever it lacked. */
+const WHOLE_MS_MAX = 60 * 60_000
+const SETTLE_MS = 60_000
+const MASKS_MAX = 4
+const START_MS_MAX = 120_000
+
+/** Something that no check has a name for. */
+class DramaBroken extends Error {
+  override readonly name = "DramaBroken"
+}
+
+export class DiskDrama implements ClientHost {
+  readonly machine: StoreMachine
+  readonly observer = new Observer()
+  readonly nemesis: Nemesis
+  readonly pauseMsMax = 250
+  readonly refusals: readonly FailureKind[] = [
+    "preconditionFailed",
+    "noSuchKey",
+    "deviceFailed",
+    "deviceFull",
+    "notEnoughShards",
+    "stopping",
+    "tooManyInFlight",
+    "uploadVoid",
+    "noSuchUpload",
+    "conflict",
+  ]
+  private readonly random: Random
+  private drawn = 0
+  private living: Engine | undefined
+  private readonly errors: unknown[] = []
+
+  constructor(private readonly options: DiskDramaOptions) {
+    const { seed, devices, hasBudget } = options
+    this.machine = new StoreMachine({ seed, devices, latencyMsMax: 3 })
+    this.random = this.machine.random.fork("drama")
+    this.nemesis = new Nemesis(this.machine, this.random.fork("nemesis"), hasBudget)
+  }
+
+  async run(): Promise<void> {
+    try {
+      await this.tell()
+    } catch (error) {
+      const story = this.nemesis.story.slice(-40).join("\n  ")
+      if (error instanceof CheckFailed) throw new CheckFailed(error.check, `${error.message}\n  ${story}`)
+      throw new DramaBroken(`${error instanceof Error ? error.stack : String(error)}\n  ${story}`, { cause: error })
+    }
+  }
+
+  private async tell(): Promise<void> {
+    const { machine, options } = this
+    let store = await this.start()
+    if (store === undefined) throw new CheckFailed("opens", "a new store does not open")
+    await machine.run(store.engine.services.buckets.create({ name: BUCKET, owner: OWNER, location: "" }))
+    for (let round = 0; round < options.rounds; round += 1) {
+      await this.live(store, round)
+      this.nemesis.between()
+      store = await this.start()
+      // Without a budget there may be nothing left to open.
+      if (store === undefined) return
+      await this.readAll(store.engine)
+    }
+    await this.end(store)
+  }
+
+  private async end(store: ServedStore): Promise<void> {
+    const { machine, observer, options } = this
+    machine.kill()
+    this.living = undefined
+    observer.endLife()
+    this.nemesis.healAll()
+    const healed = await this.start()
+    if (healed === undefined) return
+    this.nemesis.see(store.engine.keeper.record)
+    await machine.run(this.nemesis.repairAll(healed))
+    if (options.hasBudget) await this.becomeWhole(healed)
+    await this.readAll(healed.engine)
+    observer.judgeWinners()
+    observer.judgeHistory("never")
+    if (!options.hasBudget) return
+    await audit(machine, healed.engine, BUCKET, () => this.settle(healed))
+    await machine.run(machine.stop(healed))
+    this.throwErrors()
+    await this.readMasked(healed)
+  }
+
+  /** Undefined: it does not open, where that is allowed. */
+  private async start(): Promise<ServedStore | undefined> {
+    const { machine } = this
+    try {
+      const store = await machine.clock.runUntil(machine.start(), START_MS_MAX)
+      this.living = store.engine
+      this.nemesis.see(store.engine.keeper.record)
+      return store
+    } catch (error) {
+      if (!this.options.hasBudget && isFailure(error)) return undefined
+      throw new CheckFailed("opens", error instanceof Error ? (error.stack ?? error.message) : String(error))
+    }
+  }
+
+  private async live(store: ServedStore, round: number): Promise<void> {
+    const { machine, random, options } = this
+    const { engine } = store
+    const bucket = await this.openBucket(engine)
+    if (bucket === undefined) return machine.kill()
+    const clients = Array.from({ length: options.clients }, (_, number) => {
+      const client = new Client(this, engine, bucket, random.fork(`client ${number}`), `${round}`)
+      return client.work().catch((error: unknown) => void this.errors.push(error))
+    })
+    const untilMs = machine.clock.monotonicMs() + 1_000 + random.below(options.lifeMsMax)
+    while (machine.clock.monotonicMs() < untilMs && this.errors.length === 0) {
+      await machine.pass(ACT_MS.min + random.below(ACT_MS.max - ACT_MS.min))
+      if (missingToBeWhole(engine) === undefined) this.nemesis.foundWhole()
+      // An operator's word may take long; the next thing happens all the same.
+      void this.nemesis.act(store).catch((error: unknown) => void this.errors.push(error))
+    }
+    this.nemesis.see(engine.keeper.record)
+    const ending = random.below(5)
+    this.living = undefined
+    if (ending < 2) machine.crash()
+    else if (ending < 4) machine.kill()
+    else await machine.run(Promise.all(clients).then(() => machine.stop(store)))
+    this.observer.endLife()
+    this.throwErrors()
+  }
+
+  private throwErrors(): void {
+    const all = [...this.errors, ...this.machine.mistakes]
+    if (all.length > 0) throw all[0]
+  }
+
+  private async openBucket(engine: Engine): Promise<Bucket | undefined> {
+    try {
+      return await this.machine.run(engine.services.buckets.open(BUCKET))
+    } catch (error) {
+      if (!this.options.hasBudget && isFailure(error) && !isFailure(error, "noSuchBucket")) return undefined
+      throw new CheckFailed("acknowledgedStays", String(error))
+    }
+  }
+
+  private async readAll(engine: Engine): Promise<void> {
+    const bucket = await this.openBucket(engine)
+    if (bucket === undefined) return
+    for (const key of this.observer.keys()) {
+      await this.machine.run(this.read(engine, bucket, key, "acknowledgedStays"))
+    }
+    this.throwErrors()
+  }
+
+  /** Lets the store do what it has to do, by itself. */
+  private async becomeWhole({ engine }: ServedStore): Promise<void> {
+    const { machine } = this
+    const untilMs = machine.clock.monotonicMs() + WHOLE_MS_MAX
+    for (let missing = missingToBeWhole(engine); missing !== undefined; missing = missingToBeWhole(engine)) {
+      check("redundancyComesBack", machine.clock.monotonicMs() < untilMs, () => `${missing}`)
+      await machine.pass(WHOLE_LOOK_MS)
+      this.throwErrors()
+    }
+  }
+
+  /** Whatever gives bytes back has had its time. */
+  private async settle({ engine }: ServedStore): Promise<void> {
+    const { machine } = this
+    const untilMs = machine.clock.monotonicMs() + WHOLE_MS_MAX
+    for (let left = leftOver(engine); left !== undefined; left = leftOver(engine)) {
+      check("spaceComesBack", machine.clock.monotonicMs() < untilMs, () => `${left}`)
+      await machine.pass(SETTLE_MS)
+    }
+    this.throwErrors()
+  }
+
+  /** With any disks gone that the redundancy covers, as far as a store opens without them, everything is read. */
+  private async readMasked({ engine }: ServedStore): Promise<void> {
+    const { machine, random } = this
+    const { devices, policy } = engine.keeper.record
+    const canMiss = Math.min(tolerance(policy), Math.ceil(devices.length / 2) - 1)
+    if (canMiss < 1) return
+    const whole = devices.map(({ pathHint }) => [pathHint, machine.bays.take(pathHint)] as const)
+    for (let mask = 0; mask < MASKS_MAX; mask += 1) {
+      const left = [...whole]
+      for (let gone = 0; gone < canMiss; gone += 1) left.splice(random.below(left.length), 1)
+      for (const [bay, drive] of left) machine.bays.put(bay, machine.imageOf(drive))
+      const store = await this.start()
+      if (store !== undefined) await this.readAll(store.engine)
+      machine.kill()
+      for (const [bay] of left) machine.bays.take(bay)
+    }
+  }
+
+  pause(durationMs: number): Promise<void> {
+    return this.machine.pause(durationMs)
+  }
+
+  isLiving(engine: Engine): boolean {
+    return this.living === engine && this.errors.length === 0
+  }
+
+  nextName(): string {
+    this.drawn += 1
+    return `w${this.drawn}`
+  }
+
+  /** Reads a key and holds what it shows against what clients were told. */
+  async read(engine: Engine, bucket: Bucket, key: string, fresh: CheckName): Promise<string | undefined> {
+    const startTick = this.observer.now()
+    const got = await find(engine, bucket, objectKeyOfText(key)).catch((error: unknown) => {
+      if (!isFailure(error)) throw error
+      const isFine = !this.options.hasBudget || error.kind === "stopping"
+      check("readsGoOn", isFine, () => `${key} cannot be read: ${error.kind}: ${error.message}`)
+      return "failed" as const
+    })
+    if (got === "failed") return undefined
+    const seen = got && { name: nameOfBody(got.bytes), etag: got.info.etag, versionId: undefined }
+    this.observer.read(key, seen, startTick, this.observer.now(), fresh)
+    return got?.info.etag
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * A simulated machine that serves a store as the real process does: it takes the folders that it is given
+ * (those in the bays), opens the store that lies on them or makes one, and does all background work.
+ */
+import { CheckpointExecutor } from "../../src/main/engine/checkpoint-job.js"
+import type { Failure } from "../../src/base/failures.js"
+import { KIB, MIB } from "../../src/base/limits.js"
+import { defaultPolicy } from "../../src/base/policy.js"
+import { shapeOf } from "../../src/block/index.js"
+import { CALL_LIMITS, queuedDisk, SPACE_LIMITS } from "../../src/device/index.js"
+import { makeCodec } from "../../src/erasure/index.js"
+import { supervise } from "../../src/life/index.js"
+import type { ServeConfig } from "../../src/main/config.js"
+import { resolveConfig } from "../../src/main/config-core.js"
+import { runStore, type RunningStore } from "../../src/main/run-store.js"
+import { openStore, type OpenedStore } from "../../src/main/store/open-store.js"
+import { InlineCompute, slabBytesOf } from "../../src/seams/compute/index.js"
+import { SimLocks } from "../../src/seams/lock/sim.js"
+import { SimMachine, type MachineOptions } from "./machine.js"
+import { SMALL_LIMITS } from "./settings.js"
+
+const BLOCK_BYTES = 128 * KIB
+const DEVICES_MAX = 9
+
+/** Small, but many times what a log is filled ahead by, as the real one is. */
+const RESERVE_BYTES = 12 * MIB
+const SPACES = {
+  ...SPACE_LIMITS,
+  ...{ reserveBytesMin: RESERVE_BYTES, reserveBytesMax: RESERVE_BYTES, reserveBytesMaxShared: RESERVE_BYTES },
+  fullBytes: 1 * MIB,
+}
+
+/** What an operator gives who says nothing but the folders. */
+const configOf = (folders: readonly string[]): ServeConfig => ({
+  ...resolveConfig({ flags: { data: folders }, environment: {}, file: undefined, workingFolder: "/" }),
+  blockBytes: BLOCK_BYTES,
+})
+
+export interface ServedStore extends RunningStore {
+  readonly opened: OpenedStore
+}
+
+export class StoreMachine extends SimMachine {
+  private readonly locks = new SimLocks()
+  private process = this.locks.boot()
+  private running: Promise<void> = Promise.resolve()
+  /** What the operator gives at the next start. */
+  folders: string[]
+  /** Assertions that failed: mistakes of the program, which ended its life. */
+  readonly mistakes: unknown[] = []
+
+  constructor(options: MachineOptions) {
+    super(options)
+    this.folders = Array.from({ length: options.devices }, (_, i) => `/d${i + 1}`)
+  }
+
+  /** Serves as a new process until `kill`, `crash` or `stop`. Throws what the start throws. */
+  async start(): Promise<ServedStore> {
+    this.process.kill()
+    this.process = this.locks.boot()
+    const locks = this.process
+    const { disk, stores, random, signal, watch } = this.begin()
+    const { clock, telemetry } = this
+    const config = configOf(this.folders)
+    const opened = await openStore(clock, random, disk, locks, config, undefined)
+    const slabBytes = Math.max(
+      ...Array.from({ length: DEVICES_MAX }, (_, i) => slabBytesOf(shapeOf(defaultPolicy(i + 1)), BLOCK_BYTES)),
+    )
+    const queued = () => queuedDisk(disk, clock, CALL_LIMITS, watch, () => undefined)
+    const store = await runStore(
+      { clock, random, disk, stores, locks, telemetry },
+      opened,
+      config,
+      (failure: Failure) => {
+        throw failure
+      },
+      {
+        compute: new InlineCompute(makeCodec, { slabBytes, poolBytes: 8 * MIB }),
+        checkpoints: new CheckpointExecutor(queued, stores),
+        limits: { ...SMALL_LIMITS, spaceLimits: SPACES },
+      },
+    )
+    this.running = supervise(store.livings, clock, random, telemetry.log, signal).catch(
+      (error: unknown) => void this.mistakes.push(error),
+    )
+    return { ...store, opened }
+  }
+
+  async stop(store: ServedStore): Promise<void> {
+    await this.endWith([this.running], () => store.stop())
+    for (const device of store.opened.devices) await device.release().catch(() => undefined)
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * Wholeness: whether a store has all the redundancy that it should have, seen from what lies on its devices:
+ * every shard that a row names is where the layout wants it, every device takes part, names have all
+ * their members, and nothing is under way.
+ */
+import { isFailure } from "../../src/base/failures.js"
+import type { DeviceId, RowKey } from "../../src/base/ids.js"
+import { rowKeyOf } from "../../src/base/ids.js"
+import { textOfPolicy } from "../../src/base/policy.js"
+import { layoutOf } from "../../src/cluster/index.js"
+import { needleIdOfKey } from "../../src/format/needle.js"
+import type { Engine } from "../../src/main/engine/engine.js"
+import { extentsNamed, needlesOf } from "./audit.js"
+
+const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(64)) }
+
+export const describeNeedle = (key: string): string => JSON.stringify(needleIdOfKey(rowKeyOf(key)))
+
+/** Which needles each device has, by its index. */
+export function holdings(engine: Engine): ReadonlyMap<DeviceId, ReadonlySet<RowKey>> {
+  return new Map(
+    engine.devices.map(({ place, rows }) => {
+      const keys = [...rows.range("needles", ALL)].map(([key]) => key)
+      return [place.id, new Set(keys)]
+    }),
+  )
+}
+
+/** What is missing for the store to be whole, in words; undefined where nothing is. */
+export function missingToBeWhole(engine: Engine): string | undefined {
+  const { record } = engine.keeper
+  for (const { id, pathHint, state } of record.devices) {
+    if (state !== "active" && state !== "draining") return `device ${id} at ${pathHint} is ${state}`
+  }
+  if (record.previousLayout) return "a change of the layout is under way"
+  for (const { members, learners } of record.tablets) {
+    const wanted = Math.min(record.metaCopies, record.devices.length)
+    if (learners.length > 0 || members.length < wanted) return `${members.length} of ${wanted} devices hold names`
+  }
+  try {
+    return missingNeedle(engine)
+  } catch (error) {
+    if (!isFailure(error)) throw error
+    return `a base cannot be read: ${error.message}`
+  }
+}
+
+function missingNeedle(engine: Engine): string | undefined {
+  const { record } = engine.keeper
+  const [layout, held] = [layoutOf(record.layout), holdings(engine)]
+  const policy = textOfPolicy(record.policy)
+  for (const extent of extentsNamed(engine)) {
+    if (textOfPolicy(extent.policy) !== policy) return `blocks lie under ${textOfPolicy(extent.policy)}, not ${policy}`
+    if (extent.exceptions.some(each => textOfPolicy(each.policy) !== policy)) return "blocks lie under another policy"
+    for (const { key, homes } of needlesOf(extent, layout)) {
+      const isThere = homes.some(id => held.get(id)?.has(rowKeyOf(key)) === true)
+      if (!isThere) return `device ${homes.join(" or ")} lacks ${describeNeedle(key)}`
+    }
+  }
+  return undefined
+}
+
+/** A needle that lies where nobody wants it; undefined where there is none. */
+export function leftOver(engine: Engine): string | undefined {
+  const layout = layoutOf(engine.keeper.record.layout)
+  const wanted = new Map<string, readonly DeviceId[]>()
+  for (const extent of extentsNamed(engine)) {
+    for (const { key, homes } of needlesOf(extent, layout)) wanted.set(key, homes)
+  }
+  for (const [deviceId, keys] of holdings(engine)) {
+    for (const key of keys) {
+      const homes = wanted.get(key)
+      if (homes === undefined) return `nothing names ${describeNeedle(key)} on ${deviceId}`
+      if (!homes.includes(deviceId)) return `${describeNeedle(key)} lies on ${deviceId}, where it does not belong`
+    }
+  }
+  return undefined
+}

@@ -1,0 +1,16 @@
+/** A short drama with the devices of a real server; longer ones are a command of their own. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { drama, replayCommand } from "./drama.js"
+
+const ACTS_LEAST = 4
+
+test("devices come, go, fail and are swapped under clients, and nothing that was acknowledged is lost", async () => {
+  const options = { minutes: 1.2, devices: 4, seed: Date.now() % 1_000_000 }
+  const lines: string[] = []
+  const { violations, operations, acts } = await drama({ ...options, log: line => void lines.push(line) })
+  assert.equal(violations.join("\n"), "", `replay: ${replayCommand(options)}\n${lines.join("\n")}`)
+  const count = [...acts.values()].reduce((sum, each) => sum + each, 0)
+  assert.ok(count >= ACTS_LEAST, `${count} acts`)
+  assert.ok(operations > 500, `${operations} operations are enough to mean something`)
+})

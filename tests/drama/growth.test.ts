@@ -1,0 +1,177 @@
+/**
+ * Growth and shrinking of a store that runs, under clients that write and read all the time: more redundancy
+ * with more disks, a chosen one that stays, one that is changed, little that moves, and disks that leave.
+ */
+import assert from "node:assert/strict"
+import { rm } from "node:fs/promises"
+import { join } from "node:path"
+import { test } from "node:test"
+import { dataFolders, withFolder } from "../harness/folders.js"
+import { ServerProcess } from "../harness/server.js"
+import { Clients } from "./clients.js"
+import { Operator } from "./operator.js"
+import { movedShare, problemsOf, readShards, type Shards } from "./shards.js"
+
+const WHOLE_MS = 150_000
+
+class Growth {
+  private constructor(
+    readonly root: string,
+    readonly folders: string[],
+    readonly server: ServerProcess,
+    readonly clients: Clients,
+    readonly operator: Operator,
+  ) {}
+
+  static play(count: number, args: readonly string[], work: (growth: Growth) => Promise<void>): Promise<void> {
+    return withFolder(async root => {
+      const folders = dataFolders(root, count)
+      const server = await ServerProcess.start({ folders, args: ["--log-level", "warn", ...args] })
+      const clients = new Clients(server, Date.now() % 1_000_000)
+      const growth = new Growth(root, folders, server, clients, new Operator(server, () => undefined))
+      try {
+        await clients.makeBuckets()
+        clients.begin()
+        await growth.written(300)
+        await work(growth)
+        await growth.judge()
+      } catch (error) {
+        throw new Error(`the server said:\n${server.log}`, { cause: error })
+      } finally {
+        await clients.whileServerEnds(() => server.kill())
+      }
+    })
+  }
+
+  /** Waits until clients have been told so many things more. */
+  async written(more: number): Promise<void> {
+    const enough = this.clients.operations + more
+    await this.operator.until("written", WHOLE_MS, () =>
+      this.clients.operations < enough ? `${this.clients.operations} operations of ${enough}` : undefined,
+    )
+  }
+
+  async add(name: string): Promise<string> {
+    const folder = join(this.root, name)
+    await this.operator.run("device", "add", folder, "--yes")
+    this.folders.push(folder)
+    return folder
+  }
+
+  whole(): Promise<unknown> {
+    return this.operator.whole(WHOLE_MS)
+  }
+
+  /** What lies where, with everything at rest; the server runs again afterwards. */
+  async shards(): Promise<Shards> {
+    await this.clients.quiet()
+    await this.whole()
+    assert.equal(await this.server.stop(), 0)
+    const shards = await readShards(this.folders)
+    assert.deepEqual(problemsOf(shards), [])
+    assert.ok(shards.blocks.size > 0, "there are blocks")
+    await this.server.launch()
+    return shards
+  }
+
+  /** Gives folders up that are gone for good, on the stopped store, and starts it on the others. */
+  async lose(lost: readonly string[]): Promise<void> {
+    await this.clients.quiet()
+    const ids = await Promise.all(lost.map(path => this.operator.deviceAt(path)))
+    assert.equal(await this.server.stop(), 0)
+    for (const path of lost) {
+      await rm(path, { recursive: true })
+      this.folders.splice(this.folders.indexOf(path), 1)
+    }
+    await this.operator.run("device", "forget", ...ids.map(({ id }) => id), "--yes")
+    await this.server.launch()
+  }
+
+  private async judge(): Promise<void> {
+    const { clients } = this
+    await clients.quiet()
+    await clients.finishUploads()
+    await clients.readAll()
+    await clients.checkQuiet()
+    clients.judge()
+    assert.deepEqual(clients.record.violations, [])
+  }
+}
+
+test("from one disk to two everything comes to have two copies, and either disk may go", async () => {
+  await Growth.play(1, [], async growth => {
+    const [first = ""] = growth.folders
+    await growth.add("second")
+    await growth.written(100)
+    await growth.whole()
+    const { policy, isPolicyAutomatic } = await growth.operator.status()
+    assert.deepEqual([policy, isPolicyAutomatic], ["replica:2", true])
+    await growth.shards()
+    await growth.lose([first])
+  })
+})
+
+test("from three disks to four everything comes to be 2+2, what was there before included, and any two may go", async () => {
+  await Growth.play(3, [], async growth => {
+    const [first = "", second = ""] = growth.folders
+    assert.equal((await growth.operator.status()).policy, "ec:2+1")
+    await growth.add("fourth")
+    await growth.written(100)
+    await growth.whole()
+    assert.equal((await growth.operator.status()).policy, "ec:2+2")
+    await growth.shards()
+    await growth.lose([first, second])
+  })
+})
+
+test("a chosen redundancy stays when disks are added, and is changed by the operator's word alone", async () => {
+  await Growth.play(2, ["--redundancy", "replica:2"], async growth => {
+    const { operator } = growth
+    for (const name of ["third", "fourth"]) {
+      await growth.add(name)
+      await growth.whole()
+    }
+    assert.equal((await operator.status()).policy, "replica:2")
+    const meaning = "replica:2, chosen; for 4 devices the automatic redundancy would be ec:2+2, and survive any 2 lost"
+    assert.match(await operator.run("redundancy", "show"), new RegExp(meaning.replaceAll("+", "\\+")))
+    const preview = await operator.run("redundancy", "set", "ec:2+2", "--dry-run")
+    assert.match(preview, /replica:2 becomes ec:2\+2[^]*re-coded[^]*any 1 lost disk before|survives/)
+    assert.equal((await operator.status()).policy, "replica:2", "a preview changes nothing")
+    await operator.run("redundancy", "set", "ec:2+2", "--yes")
+    await growth.written(50)
+    await growth.whole()
+    const { blocks } = await growth.shards()
+    assert.deepEqual([...new Set([...blocks.values()].map(({ policy }) => policy))], ["ec:2+2"])
+  })
+})
+
+test("a fifth disk takes its share and no more moves than that; one that is removed can be deleted", async () => {
+  await Growth.play(4, ["--redundancy", "ec:2+2"], async growth => {
+    const { clients, operator, folders } = growth
+    const before = await growth.shards()
+    clients.begin()
+    await growth.add("fifth")
+    await growth.written(50)
+    await growth.whole()
+    const after = await growth.shards()
+    const moved = movedShare(before, after)
+    assert.ok(
+      moved > 0.05 && moved <= 1.2 / 5 + slackOf(before),
+      `${moved} of ${before.blocks.size} blocks' shards moved`,
+    )
+    clients.begin()
+    const [leaver = ""] = folders
+    await operator.run("device", "remove", leaver, "--yes")
+    await growth.written(50)
+    await operator.until("gone", WHOLE_MS, ({ devices }) =>
+      devices.some(({ path }) => path === leaver) ? "it is still there" : undefined,
+    )
+    await rm(leaver, { recursive: true })
+    folders.splice(folders.indexOf(leaver), 1)
+    await growth.whole()
+    await growth.shards()
+  })
+})
+
+/** Of a sample of blocks, three standard deviations of the share that moves. */
+const slackOf = ({ blocks }: Shards): number => 3 * Math.sqrt((0.2 * 0.8) / (4 * blocks.size))
