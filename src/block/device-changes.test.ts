@@ -167,6 +167,20 @@ test("a layout narrower than the policy gets what fits it", async () => {
   assert.deepEqual(await world.read(extent), Buffer.from(bytes))
 })
 
+test("what was written under a wider layout is removed whole once the layout is narrower", async () => {
+  for (const keepsPrevious of [true, false]) {
+    const world = await open("ec:2+2")
+    const extent = await world.writeExtent(world.random.bytes(20 * BLOCK_BYTES))
+    const { layouts, devices } = world
+    const { current } = layouts
+    const weighted = [...devices.live.keys()].slice(1).map(id => ({ id, weight: 1 }))
+    layouts.publish(planNext(current, weighted, 3, current.version + 1), keepsPrevious ? current : undefined)
+    await world.blocks.remove(extent)
+    const left = [...devices.live.keys()].map(id => devices.needlesOn(id))
+    assert.deepEqual(left, keepsPrevious ? [0, 0, 0, 0] : [left[0], 0, 0, 0])
+  }
+})
+
 test("a reader that meets a damaged shard tells which, where", async () => {
   const world = await open("ec:2+1")
   const extent = await world.writeExtent(world.random.bytes(100))

@@ -29,7 +29,7 @@ export async function removeExtent(
   let batches: Batches = new Map()
   for (const { firstBlock, lastBlock } of runs) {
     for (let block = firstBlock; block <= lastBlock; block += 1) {
-      addBlock(batches, layouts, extent, block)
+      addBlock(batches, devices, layouts, extent, block)
       blocks += 1
       if (blocks % BLOCK_LIMITS.removeNeedlesAtOnce !== 0) continue
       await removeBatches(devices, batches)
@@ -47,13 +47,16 @@ export async function removeGroups(devices: Devices, groups: readonly BlockGroup
   await removeBatches(devices, batches)
 }
 
-function addBlock(batches: Batches, layouts: Layouts, extent: Extent, block: number): void {
+function addBlock(batches: Batches, devices: Devices, layouts: Layouts, extent: Extent, block: number): void {
   const { policy, generation, exception } = blockShape(extent, block)
   const { uploadId, part } = extent
   const partition = partitionOf(uploadId, part, block)
   for (let slot = 0; slot < shardCount(policy); slot += 1) {
     const id = { partition, uploadId, part, block, generation, slot }
-    for (const deviceId of holdersOf(layouts, id, exception)) add(batches, deviceId, id)
+    // A layout that has become narrower since the block was written says nothing of its last slots.
+    const isBeyond = slot >= layouts.current.width
+    const holders = isBeyond ? devices.keys() : holdersOf(layouts, id, exception)
+    for (const deviceId of holders) add(batches, deviceId, id)
   }
 }
 
