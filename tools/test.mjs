@@ -12,6 +12,7 @@ import { fileURLToPath } from "node:url"
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const FILE_TIMEOUT_MS = 10 * 60_000
+const SLOWEST_SHOWN = 12
 
 function ensureReady() {
   return import("./ensure.mjs").then(({ ensure }) => ensure({ dev: true }))
@@ -35,8 +36,12 @@ function describe(event) {
 export async function runTests(words = []) {
   const files = testFiles(words)
   const counts = { passed: 0, failed: 0, skipped: 0 }
+  const tookMs = new Map()
   const started = performance.now()
   for await (const { type, data } of run({ files, concurrency: 2, timeout: FILE_TIMEOUT_MS })) {
+    if ((type === "test:pass" || type === "test:fail") && data.nesting === 0 && data.file) {
+      tookMs.set(data.file, (tookMs.get(data.file) ?? 0) + data.details.duration_ms)
+    }
     if (type === "test:pass" && data.details.type !== "suite") counts[data.skip ? "skipped" : "passed"] += 1
     if (type === "test:pass" && data.skip) process.stdout.write(`skipped  ${data.name}: ${data.skip}\n`)
     if (type === "test:fail" && !/subtests? failed/.test(data.details.error?.message ?? "")) {
@@ -50,6 +55,9 @@ export async function runTests(words = []) {
   process.stdout.write(
     `${files.length} test files in ${seconds} s${counts.skipped ? `, ${counts.skipped} skipped` : ""}\n`,
   )
+  const slowest = [...tookMs].sort((a, b) => b[1] - a[1]).slice(0, SLOWEST_SHOWN)
+  const shown = slowest.map(([file, ms]) => `${relative(ROOT, file).replace(/^dist./, "")} ${Math.round(ms / 1000)} s`)
+  process.stdout.write(`slowest: ${shown.join(", ")}\n`)
   return counts
 }
 
