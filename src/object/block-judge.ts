@@ -12,7 +12,7 @@ import { objectRowKey, uploadRowKey } from "../format/row-key.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import type { Tablet } from "../tablet/index.js"
 import { birthNoteOf, namingsOf } from "./named-extents-core.js"
-import { judgeUpload } from "./release-commands-core.js"
+import { askNamings, judgeUpload } from "./release-commands-core.js"
 import type { Uploads } from "./uploads.js"
 
 /** Of the latest uploads: whose they are, what rows said of them last, and which are void. */
@@ -74,12 +74,20 @@ export class BlockJudge {
 
   /**
    * Removes a block that was judged to be nobody's, unless it has become somebody's since: an upload that
-   * is coded anew gets needles of the same ids. False where somebody else has the upload in hand.
+   * is coded anew gets needles of the same ids. False where that has to wait: somebody else has the upload
+   * in hand, or nobody can tell now what rows will say after the next start.
    */
-  remove(group: BlockGroup, owner: NeedleOwner): Promise<boolean> {
-    return this.uploads.alone(group.uploadId, async () => {
-      if (!this.isLive(group, owner)) await this.blocks.removeGroups([group])
-    })
+  async remove(group: BlockGroup, owner: NeedleOwner): Promise<boolean> {
+    const { uploadId } = group
+    const isNamed = askNamings({ ...owner, uploadId }, extents => extents.some(extent => isOfExtent(group, extent)))
+    try {
+      return await this.uploads.alone(uploadId, async () => {
+        if (!(await this.tablet.run(isNamed))) await this.blocks.removeGroups([group])
+      })
+    } catch (error) {
+      if (isFailure(error, "deviceFailed", "indeterminate", "tooManyInFlight", "stopping")) return false
+      throw error
+    }
   }
 
   /** What the committed rows of this moment say; undefined: they do not name the upload. */

@@ -251,6 +251,39 @@ test("a crash whose left-over blocks are never coded again leaves nothing behind
   await assertAll(world, bodies, "back under the first policy")
 })
 
+test("a swap that nobody heard of may be in force at the next start: its blocks are kept until then", async () => {
+  for (const again of ["a retry", "another policy", "repair and orphans"]) {
+    let world = await open("ec:2+1", 6)
+    const bodies = await putSome(world, 3)
+    choose(world, "ec:4+2")
+    world.tablet.haltAt = "SwapExtent"
+    await world.settle("recode")
+    if (again === "a retry") await world.clock.advance(11 * 60_000)
+    if (again === "another policy") choose(world, "ec:2+1")
+    await world.settle("recode")
+    if (again === "repair and orphans") {
+      for (const id of [...world.devices.live.keys()].slice(0, 2)) {
+        world.takeOut(id)
+        world.bringBack(id)
+      }
+      // As they would look at what an earlier life left behind.
+      const later = world.restart(2)
+      for (const chore of ["orphans", "repair"]) {
+        for (let steps = 0; steps < 300; steps += 1) {
+          await later.clock.runUntil(later.chore(chore).step(noSignal)).catch(() => undefined)
+          await later.clock.advance(1_000)
+        }
+      }
+    }
+    world.tablet.recover()
+    world = world.restart(3)
+    await assertAll(world, bodies, `at the next start, after ${again}`)
+    await world.clock.advance(11 * 60_000)
+    await assertOnly(world, blocksIn(bodies), `in the end, after ${again}`)
+    await assertAll(world, bodies, `in the end, after ${again}`)
+  }
+})
+
 test("blocks that were written with fewer devices are coded as they should be when the devices are back", async () => {
   const world = await open("ec:4+2", 6)
   const down = [deviceOf(1), deviceOf(2), deviceOf(3)]

@@ -27,6 +27,7 @@ import { birthNoteOf, namingsOf, type Naming, type UploadName } from "./named-ex
 import { isKept, swapExtent } from "./recode-commands-core.js"
 import type { RecodeReport } from "./recode-contract.js"
 import { planRecode, recodedExtent, stretchesOf, type RecodePlan } from "./recode-core.js"
+import { askNamings } from "./release-commands-core.js"
 import type { RedundancySource } from "./repair-contract.js"
 import { WorkRate } from "./repair-rate-core.js"
 import type { Uploads } from "./uploads.js"
@@ -273,7 +274,7 @@ export class Recode implements Chore {
     const written = { ...extent, policy, generation, exceptions: [] }
     const runs = plan.runs.flatMap(run => withoutBlocks(run, left))
     try {
-      if (runs.length > 0 && !this.isNamed(job)) await this.blocks.remove(written, runs)
+      if (runs.length > 0 && !(await this.isNamed(job))) await this.blocks.remove(written, runs)
     } catch (error) {
       this.log.debug("blocks that were coded anew in vain are left for later", { error: String(error) })
     } finally {
@@ -281,12 +282,10 @@ export class Recode implements Chore {
     }
   }
 
-  /** Whether some row names blocks of the job's generation. */
-  private isNamed({ name, generation }: Job): boolean {
-    for (const { extent } of namingsOf(this.tablet.committed, name)) {
-      if (stretchesOf(extent).some(stretch => stretch.generation === generation)) return true
-    }
-    return false
+  /** Whether some row names blocks of the job's generation. Throws where nobody can tell: a swap may have been cut off. */
+  private isNamed({ name, generation }: Job): Promise<boolean> {
+    const isNew = (extent: Extent): boolean => stretchesOf(extent).some(stretch => stretch.generation === generation)
+    return this.tablet.run(askNamings(name, extents => extents.some(isNew)))
   }
 
   private end(job: Job, outcome: "done" | "waits"): void {

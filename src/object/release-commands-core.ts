@@ -8,6 +8,7 @@ import { firstOf } from "../base/first-of.js"
 import type { RowKey } from "../base/ids.js"
 import type { Family } from "../base/families.js"
 import type { EntryWrite } from "../format/entry.js"
+import type { Extent } from "../format/extent.js"
 import { objectRowKey, uploadRowKey } from "../format/row-key.js"
 import { decodeRelease, PRESENT, type ReleaseRecord } from "../format/records.js"
 import type { Command, TabletView } from "../tablet/index.js"
@@ -27,6 +28,21 @@ export function judgeUpload(judge: UploadName): Command<Judgement> {
       if (firstOf(namingsOf(view, judge))) return { writes: [], result: "live" }
       return { writes: [{ family: "voids", key: voidKey, value: PRESENT }], result: "void" }
     },
+  }
+}
+
+/**
+ * What `ask` makes of the extents that rows have for an upload. The rows are those of the newest decision,
+ * and the answer comes once that is committed: never while it is unknown whether one that was cut off, such
+ * as a swap to other blocks, will turn out to be in force at the next start. What is to be removed because
+ * no row names it is asked about in this way.
+ */
+export function askNamings<Answer>(name: UploadName, ask: (extents: readonly Extent[]) => Answer): Command<Answer> {
+  return {
+    name: "AskNamings",
+    grows: false,
+    touches: [["current", objectRowKey(name.bucketId, name.key)]],
+    decide: view => ({ writes: [], result: ask(Array.from(namingsOf(view, name), ({ extent }) => extent)) }),
   }
 }
 

@@ -7,7 +7,9 @@ import type { DeviceId, Position, RowKey } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import { shardCount, type Policy } from "../base/policy.js"
 import { ALL_NEEDLES, Layouts, LocalBlocks, standingOf, type Devices } from "../block/index.js"
+import { fail } from "../base/failures.js"
 import type { ControlDeviceState } from "../format/control-record.js"
+import type { EntryWrite } from "../format/entry.js"
 import type { Chore } from "../life/index.js"
 import { planLayout, planNext, replaceDevice } from "../placement/index.js"
 import { SimClock } from "../seams/clock/sim.js"
@@ -28,6 +30,9 @@ export class MemoryTablet implements Tablet {
   private position = 0
   /** Called before each command is decided. */
   before: (name: string) => void | Promise<void> = () => undefined
+  /** The next command of this name is logged, and nobody hears of it; from then on nothing is decided, until `recover`. */
+  haltAt: string | undefined
+  private logged: (() => void) | undefined
 
   readonly committed: TabletView = {
     get: (family, key) => this.tree(family).get(key),
@@ -50,6 +55,7 @@ export class MemoryTablet implements Tablet {
   async run<Result>(command: Command<Result>): Promise<Result> {
     await Promise.resolve()
     await this.before(command.name)
+    if (this.logged) throw fail("deviceFailed", { message: "the metadata log failed; writes are halted" })
     const view = {
       ...this.committed,
       payload: (_: Family, __: RowKey, { payload }: TabletRow) =>
@@ -57,12 +63,27 @@ export class MemoryTablet implements Tablet {
     }
     const time = { nowMs: 1_700_000_000_000 + this.position, position: parsePosition(this.position + 1) }
     const { writes, result } = command.decide(view, time)
+    if (command.name === this.haltAt) {
+      this.logged = () => this.apply(writes)
+      throw fail("indeterminate")
+    }
+    this.apply(writes)
+    return result
+  }
+
+  private apply(writes: readonly EntryWrite[]): void {
     if (writes.length > 0) this.position += 1
     for (const { family, key, value, payload } of writes) {
       if (value === undefined) this.tree(family).delete(key)
       else this.tree(family).set(key, { value, payload: payload && { in: "memory", bytes: payload } })
     }
-    return result
+  }
+
+  /** A start finds what was logged, and goes on from there. */
+  recover(): void {
+    this.haltAt = undefined
+    this.logged?.()
+    this.logged = undefined
   }
 
   warm(): undefined {
