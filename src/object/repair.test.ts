@@ -399,3 +399,19 @@ test("blocks that cannot be read any more are told of, and keep nothing else fro
   await assertAll(world, new Map([...bodies].filter(([key]) => key.startsWith("after"))), "new ones")
   assert.equal(shardCount(world.policy), 3)
 })
+
+test("soon after re-coding it is known how everything lies now", async () => {
+  const world = await open("ec:2+2")
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 10)
+  await world.settle()
+  world.policy = parsePolicy("ec:2+1")
+  world.policyVersion += 1
+  for (const chore of ["recode", "collector"]) await world.settle(chore)
+  await world.clock.advance(REPAIR_LIMITS.recodedQuietMs)
+  await world.settle()
+  const { policies, oddBlocks } = world.services.repair.survey()
+  const bytes = [...bodies.values()].reduce((sum, body) => sum + body.length, 0)
+  assert.deepEqual(policies, [{ policy: world.policy, bytes }])
+  assert.deepEqual(oddBlocks, [])
+})

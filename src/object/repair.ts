@@ -46,6 +46,8 @@ export const REPAIR_LIMITS = {
   retryMs: 5_000,
   /** Everything is looked at again after this, should something have been missed. */
   lookEveryMs: 24 * 3_600_000,
+  /** And after so long without re-coding, when there was some: time for what it replaced to be removed. */
+  recodedQuietMs: 30_000,
 } as const
 
 /** A look at everything, under way. */
@@ -82,6 +84,8 @@ export class Repair implements Chore {
   private debtsFrom: RowKey | undefined
   private isPaused = false
   private isShortOfSpace = false
+  /** When something was coded anew last, by the monotonic clock; undefined: nothing since the look began. */
+  private recodedMs: number | undefined
   private writtenShards = 0
   private removedBlocks = 0
 
@@ -148,6 +152,12 @@ export class Repair implements Chore {
     }
   }
 
+  /** An upload lies otherwise than before: what is known of where it lies is to be found out anew. */
+  noteRecoded(debts: readonly Debt[]): void {
+    this.recodedMs = this.clock.monotonicMs()
+    this.owe(debts)
+  }
+
   /** A device has a damaged shard. It is written anew, and not shown by surveys until then. */
   noteDamage(copy: ShardCopy): void {
     this.blocks.distrust(copy)
@@ -197,7 +207,9 @@ export class Repair implements Chore {
   private hasChanged(): boolean {
     const { scene, source } = this
     if (scene === undefined || scene.layoutVersion !== source.layouts.current.version) return true
-    if (this.clock.monotonicMs() - scene.atMs >= REPAIR_LIMITS.lookEveryMs) return true
+    const nowMs = this.clock.monotonicMs()
+    if (nowMs - scene.atMs >= REPAIR_LIMITS.lookEveryMs) return true
+    if (this.recodedMs !== undefined && nowMs - this.recodedMs >= REPAIR_LIMITS.recodedQuietMs) return true
     const states = source.states()
     if (haveChanged(scene.states, states)) return true
     // Whoever was called whole is so from now on.
@@ -210,6 +222,7 @@ export class Repair implements Chore {
     const states = new Map(this.source.states())
     this.scene = { states, layoutVersion: this.source.layouts.current.version, atMs: this.clock.monotonicMs() }
     this.look = { next: ALL_NEEDLES.start, open: new PartitionLook(0) }
+    this.recodedMs = undefined
     this.debtsFrom = ALL_DEBTS.start
     this.ledger.clear()
     this.owing.clear()

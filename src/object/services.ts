@@ -53,7 +53,7 @@ export function createServices(
   const objects = new ObjectService(random, watched, new ObjectReader(tablet, blocks, pins), ingest)
   const multipart = new MultipartService(clock, random, watched, compute, ingest, objects, incarnation)
   const orphans = new Orphans(tablet, blocks, pins, uploads, incarnation, log)
-  const recode = new Recode(clock, tablet, blocks, uploads, redundancy, debts => repair.owe(debts), log)
+  const recode = new Recode(clock, tablet, blocks, uploads, redundancy, debts => repair.noteRecoded(debts), log)
   const chores: Chore[] = [new Collector(tablet, blocks, pins), orphans, repair, recode]
   if (backup) {
     const facts = { ...backup, incarnation }
