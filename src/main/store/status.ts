@@ -102,7 +102,7 @@ export class RunningStatus implements StoreStatus, Living {
       ...(isServing ? [] : ["the metadata log failed; writes are halted until a restart"]),
       ...deviceTroubles(deviceReports(record(), open, whyOut), open),
       ...(this.owesShards()
-        ? ["objects written while a device was missing have fewer shards than their policy asks for"]
+        ? ["shards are missing from devices that should have them, until repair has written them"]
         : []),
       ...(lostBlocks > 0 ? [`${lostBlocks} blocks have fewer shards than a read needs`] : []),
       // Where one copy is what was asked for, it is nothing to be told of each time.
