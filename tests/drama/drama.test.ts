@@ -3,14 +3,9 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { drama, replayCommand } from "./drama.js"
 
-const ACTS_LEAST = 4
-
 test("devices come, go, fail and are swapped under clients, and nothing that was acknowledged is lost", async () => {
-  const options = { minutes: 1.2, devices: 4, seed: Date.now() % 1_000_000 }
+  const options = { minutes: 1, devices: 4, seed: Date.now() % 1_000_000, actsLeast: 4 }
   const lines: string[] = []
-  const { violations, operations, acts } = await drama({ ...options, log: line => void lines.push(line) })
+  const { violations } = await drama({ ...options, log: line => void lines.push(line) })
   assert.equal(violations.join("\n"), "", `replay: ${replayCommand(options)}\n${lines.join("\n")}`)
-  const count = [...acts.values()].reduce((sum, each) => sum + each, 0)
-  assert.ok(count >= ACTS_LEAST, `${count} acts`)
-  assert.ok(operations > 500, `${operations} operations are enough to mean something`)
 })

@@ -4,19 +4,15 @@
  * that was acknowledged is there byte for byte, nothing that was removed has come back, listings and counters
  * agree, every block has all its shards where they belong, and dead space comes back.
  *
- *   npm run drama -- --minutes 30 --devices 5 --seed N
- *
  * Limits  Those of the clients and the nemesis; WHOLE_MS for the store to be whole at the end.
  */
 import { join } from "node:path"
-import { parseArgs } from "node:util"
-import { fileURLToPath } from "node:url"
 import { setTimeout as later } from "node:timers/promises"
 import { missingForShim, Shim } from "../faults/shim.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
 import { ServerProcess } from "../harness/server.js"
 import { Clients } from "./clients.js"
-import { Nemesis } from "./nemesis.js"
+import { Nemesis, type Act } from "./nemesis.js"
 import { Operator } from "./operator.js"
 import { bytesByDevice, problemsOf, readShards } from "./shards.js"
 
@@ -24,13 +20,17 @@ export interface DramaOptions {
   readonly minutes: number
   readonly devices: number
   readonly seed: number
+  /** It goes on until so many acts were played, also when that takes longer. */
+  readonly actsLeast?: number
+  /** Only these; all where absent. */
+  readonly only?: readonly Act[] | undefined
   readonly log?: (line: string) => void
 }
 
 export interface DramaResult {
   readonly violations: readonly string[]
   readonly operations: number
-  readonly acts: ReadonlyMap<string, number>
+  readonly acts: ReadonlyMap<Act, number>
   readonly longestMs: number
 }
 
@@ -56,10 +56,10 @@ class Drama {
     private readonly options: DramaOptions,
     private readonly log: (line: string) => void,
   ) {
-    const { seed } = options
+    const { seed, only } = options
     this.clients = new Clients(server, seed)
     this.operator = new Operator(server, log)
-    this.nemesis = new Nemesis(root, folders, server, this.clients, this.operator, shim, seed, log)
+    this.nemesis = new Nemesis(root, folders, server, this.clients, this.operator, shim, seed, log, only)
   }
 
   async run(): Promise<DramaResult> {
@@ -69,6 +69,7 @@ class Drama {
       await this.look()
     } catch (error) {
       record.violation(`${String(error)}\n${this.server.log}`)
+      record.violation(await this.whatLiesWhere())
     }
     await this.clients.whileServerEnds(() => this.server.kill()).catch(() => undefined)
     this.clients.judge()
@@ -77,10 +78,14 @@ class Drama {
   }
 
   private async play(): Promise<void> {
-    const endMs = performance.now() + this.options.minutes * 60_000
+    const { minutes, actsLeast = 1 } = this.options
+    const endMs = performance.now() + minutes * 60_000
     await this.clients.makeBuckets()
     this.clients.begin()
-    while (performance.now() < endMs && this.clients.record.violations.length === 0) await this.nemesis.act()
+    for (let acts = 0; performance.now() < endMs || acts < actsLeast; acts += 1) {
+      if (this.clients.record.violations.length > 0) return
+      await this.nemesis.act()
+    }
   }
 
   private async look(): Promise<void> {
@@ -114,6 +119,18 @@ class Drama {
     const sizes = [...bytesByDevice(shards)].map(([id, bytes]) => `${id} ${Math.round(bytes / 1e6)} MB`)
     this.log(`${shards.blocks.size} blocks; ${sizes.join(", ")}`)
     await this.server.launch()
+  }
+
+  /** For whoever looks into a failure: folders are removed at the end. */
+  private async whatLiesWhere(): Promise<string> {
+    try {
+      await this.clients.whileServerEnds(() => this.server.stop())
+      const shards = await readShards(this.folders)
+      const devices = shards.record.devices.map(({ id, state }) => `${id} ${state}`)
+      return ["what lies where in the end", ...devices, ...problemsOf(shards)].join("\n  ")
+    } catch (error) {
+      return `what lies where could not be read: ${String(error)}`
+    }
   }
 
   private async stop(): Promise<void> {
@@ -171,8 +188,8 @@ interface VolumeBytes {
   readonly deadBytes: number
 }
 
-export const replayCommand = ({ minutes, devices, seed }: DramaOptions): string =>
-  `npm run drama -- --minutes ${minutes} --devices ${devices} --seed ${seed}`
+export const replayCommand = ({ minutes, devices, seed, only }: DramaOptions): string =>
+  `npm run drama -- --minutes ${minutes} --devices ${devices} --seed ${seed}${only ? ` --only ${only.join()}` : ""}`
 
 /** Plays on a server of its own; never throws for what the server did wrong. */
 export function drama(options: DramaOptions): Promise<DramaResult> {
@@ -194,24 +211,3 @@ export function drama(options: DramaOptions): Promise<DramaResult> {
     }
   })
 }
-
-async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      minutes: { type: "string", default: "30" },
-      devices: { type: "string", default: "5" },
-      seed: { type: "string", default: String(Date.now() % 1_000_000) },
-    },
-  })
-  const options = { minutes: Number(values.minutes), devices: Number(values.devices), seed: Number(values.seed) }
-  const log = (line: string): void => void process.stdout.write(`${line}\n`)
-  log(replayCommand(options))
-  const { violations, operations, acts, longestMs } = await drama({ ...options, log })
-  log([...acts].map(([name, count]) => `${name} ${count}`).join(", "))
-  log(`${operations} operations; nobody waited longer than ${Math.round(longestMs)} ms`)
-  for (const violation of violations) log(violation)
-  log(violations.length === 0 ? "nothing lost" : `red; again with: ${replayCommand(options)}`)
-  return violations.length === 0 ? 0 : 1
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) process.exitCode = await main()

@@ -5,13 +5,14 @@
  *
  * Limits  DEVICES_SPARE devices more than it began with; WAIT_MS for the store to be ready for an act.
  */
-import { cp, mkdir, rename, rm } from "node:fs/promises"
+import { cp, mkdir, readdir, rename, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { setTimeout as later } from "node:timers/promises"
 import type { ServerProcess } from "../harness/server.js"
 import type { Shim } from "../faults/shim.js"
 import { Draw } from "../kill/draw.js"
 import type { Clients } from "./clients.js"
+import { rot } from "./rot.js"
 import type { Operator, Status } from "./operator.js"
 
 const WAIT_MS = 180_000
@@ -35,10 +36,20 @@ const ACTS = [
   "setRedundancy",
   "takeAway",
   "copyToPutBackLater",
+  "rot",
   "failWrites",
   "hang",
 ] as const
-type Act = (typeof ACTS)[number]
+export type Act = (typeof ACTS)[number]
+
+/** Throws where a name is none. */
+export function parseActs(text: string): readonly Act[] {
+  return text.split(",").map(name => {
+    const act = ACTS.find(each => each === name)
+    if (act === undefined) throw new Error(`no act "${name}"; there are: ${ACTS.join(", ")}`)
+    return act
+  })
+}
 
 const POLICIES = ["automatic", "replica:2", "replica:3", "ec:2+1", "ec:2+2", "ec:3+2"] as const
 const DEVICES_NEEDED: Readonly<Record<(typeof POLICIES)[number], number>> = {
@@ -78,6 +89,7 @@ export class Nemesis {
     private readonly shim: Shim | undefined,
     seed: number,
     private readonly log: (line: string) => void,
+    private readonly acts: readonly Act[] = ACTS,
   ) {
     this.draw = new Draw(seed * 31 + 7)
     this.made = folders.length
@@ -100,7 +112,7 @@ export class Nemesis {
   /** Each act once before any comes again, in a drawn order. */
   private next(): Act {
     if (this.bag.length === 0) {
-      this.bag.push(...ACTS.filter(act => this.shim !== undefined || (act !== "failWrites" && act !== "hang")))
+      this.bag.push(...this.acts.filter(act => this.shim !== undefined || (act !== "failWrites" && act !== "hang")))
     }
     const [act = "kill"] = this.bag.splice(this.draw.below(this.bag.length), 1)
     if (act === "add" && this.folders.length >= this.devicesMin + DEVICES_SPARE) return "remove"
@@ -134,6 +146,8 @@ export class Nemesis {
         return this.takeAway()
       case "copyToPutBackLater":
         return this.copy()
+      case "rot":
+        return this.rot()
       case "failWrites":
         return this.bend("write", { errno: "EIO" })
       case "hang":
@@ -212,11 +226,11 @@ export class Nemesis {
   }
 
   private async loseAndReplace(): Promise<void> {
-    const [lost, isElsewhere] = [this.victim(), this.draw.below(2) === 0]
+    const [lost, isElsewhere, isFolderLeft] = [this.victim(), this.draw.below(2) === 0, this.draw.below(2) === 0]
     await this.untilSafe()
     const { id } = await this.operator.deviceAt(lost)
-    this.log(`rm -rf ${lost} (${id})`)
-    await rm(lost, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 })
+    this.log(`rm -rf ${lost}${isFolderLeft ? "/*" : ""} (${id})`)
+    await this.clear(lost, isFolderLeft)
     await this.untilOut(id)
     this.take(lost)
     // The next start looks for the lost one's place among what it is given.
@@ -225,6 +239,13 @@ export class Nemesis {
     this.folders.push(folder)
     await this.operator.run("device", "replace", id, folder, "--yes")
     await this.perhapsKill()
+  }
+
+  /** Under the hands of the server, which may make new files meanwhile. */
+  private async clear(folder: string, isFolderLeft: boolean): Promise<void> {
+    const options = { recursive: true, force: true, maxRetries: 5, retryDelay: 50 }
+    if (!isFolderLeft) return rm(folder, options)
+    for (const name of await readdir(folder)) await rm(join(folder, name), options)
   }
 
   private async loseWhileStopped(): Promise<void> {
@@ -340,6 +361,21 @@ export class Nemesis {
     await rename(copy, folder)
     await this.startAgain()
     await this.perhapsKill()
+  }
+
+  /** Bytes of one disk change under the store; a scrub is asked to find them all, before another disk may fail. */
+  private async rot(): Promise<void> {
+    const folder = this.victim()
+    await this.untilSafe()
+    const { id } = await this.operator.deviceAt(folder)
+    this.log(`rot in ${folder} (${id}): ${(await rot(folder, this.draw)).join(", ")}`)
+    await this.perhapsKill()
+    const sinceMs = Date.now()
+    await this.operator.run("scrub", "start", id)
+    await this.operator.until("verified", WAIT_MS, ({ scrub = [] }) => {
+      const found = scrub.find(({ device }) => device === id)
+      return found !== undefined && found.oldestVerifiedMs >= sinceMs ? undefined : JSON.stringify(found)
+    })
   }
 
   /** The disk does not do what it is told until it was taken out; then it works again, and comes back by itself. */

@@ -1,0 +1,43 @@
+/**
+ * Rot: flips bits of a data folder's volumes in place, under a server that has them open. Which and where is
+ * drawn; the folder's other files are the business of `tests/faults/rot.ts`.
+ */
+import { open, readdir } from "node:fs/promises"
+import { join } from "node:path"
+import type { Draw } from "../kill/draw.js"
+
+const PLACES = 12
+const SHARE_UNITS = 100_000
+
+/** Where bits were flipped. */
+export async function rot(folder: string, draw: Draw): Promise<readonly string[]> {
+  // Drawn before anything is looked at, so that what comes after it is drawn alike in every run.
+  const places = Array.from({ length: PLACES }, () => ({
+    fileShare: draw.below(SHARE_UNITS) / SHARE_UNITS,
+    atShare: draw.below(SHARE_UNITS) / SHARE_UNITS,
+    bit: 1 << draw.below(8),
+  }))
+  const names = (await readdir(join(folder, "volumes"))).sort()
+  const flipped: string[] = []
+  for (const { fileShare, atShare, bit } of places) {
+    const name = names[Math.floor(fileShare * names.length)]
+    const at = name && (await flip(join(folder, "volumes", name), atShare, bit))
+    if (at !== undefined) flipped.push(`${name}:${at}`)
+  }
+  return flipped
+}
+
+async function flip(path: string, atShare: number, bit: number): Promise<number | undefined> {
+  const file = await open(path, "r+").catch(() => undefined)
+  if (file === undefined) return undefined
+  try {
+    const at = Math.floor(atShare * (await file.stat()).size)
+    const byte = new Uint8Array(1)
+    if ((await file.read(byte, 0, 1, at)).bytesRead === 0) return undefined
+    byte[0] = (byte[0] ?? 0) ^ bit
+    await file.write(byte, 0, 1, at)
+    return at
+  } finally {
+    await file.close()
+  }
+}
