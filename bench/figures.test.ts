@@ -58,6 +58,27 @@ test("options: defaults, a quick run that stays overridable, refusals", () => {
 
 test("the report names every figure", () => {
   const result = new Latencies().summary(1)
+  const of = { redundancy: "ec:4+3" }
+  const scrub = {
+    ...of,
+    what: "scrub",
+    bytes: 2 ** 30,
+    seconds: 4,
+    plainSeconds: 3,
+    isCold: true,
+    share: 0.75,
+    isMet: true,
+  } as const
+  const alone = { p50Ms: 1, p99Ms: 4 }
+  const felt = {
+    ...of,
+    during: "repair",
+    requestsPerSecond: 50,
+    alone,
+    load: result,
+    p99Times: 3,
+    isMet: false,
+  } as const
   const text = textOfReport({
     machine: { cpu: "c", cores: 2, node: "20" },
     workload: [{ operation: "put", sizeBytes: 4096, concurrency: 4, result, ofDisk: 0.5 }],
@@ -70,7 +91,10 @@ test("the report names every figure", () => {
     },
     listing: [{ keys: 1000, fillSeconds: 1, page: result, againstSmallest: 1 }],
     idleMegabytes: 99,
+    devices: [{ speeds: [scrub], latencies: [felt] }],
   })
+  assert.match(text, /scrub +ec:4\+3 +1\.0 GiB +4\.00 +3\.00 +disk +0\.75 +>= 0\.6 +met/)
+  assert.match(text, /repair +ec:4\+3 +50 .* 3 +<= 2 +missed/)
   assert.match(text, /put +4\.0 KiB +4 .* 0\.5/)
   assert.match(text, /1\.0 GiB by multipart.*8 s up \(134 MB\/s\)/)
   assert.match(text, /idle: 99 MB/)

@@ -10,6 +10,7 @@ import { join } from "node:path"
 import { S3Client, type S3Access } from "../src/main/client/s3-client.js"
 import { StoreProcess } from "../src/main/client/store-process.js"
 import { RealClock } from "../src/seams/clock/real.js"
+import { DEVICE_STORES, devicesScenario, type DevicesResult } from "./devices.js"
 import { diskLimit, hashLimit, PlainHttp } from "./limits.js"
 import { ratio, type Summary } from "./latency.js"
 import { parseOptions, USAGE, type BenchOptions, type OperationName } from "./options.js"
@@ -50,9 +51,13 @@ class Bench {
         client.close()
       })
     }
+    const devices: DevicesResult[] = []
+    if (scenarios.includes("devices") && this.options.endpoint === undefined) {
+      for (const store of DEVICE_STORES) devices.push(await this.#devices(store))
+    }
     const [cpu] = cpus()
     const machine = { cpu: cpu?.model ?? "unknown", cores: cpus().length, node: process.versions.node }
-    return { machine, workload, multipart, listing, idleMegabytes }
+    return { machine, workload, multipart, listing, idleMegabytes, devices }
   }
 
   async #idleMemory(): Promise<number | undefined> {
@@ -62,6 +67,16 @@ class Bench {
       return await residentMegabytes(store.pid)
     } finally {
       await store.stop()
+    }
+  }
+
+  async #devices(store: (typeof DEVICE_STORES)[number]): Promise<DevicesResult> {
+    const { devicesBytes: bytes, rounds, seconds } = this.options
+    const folder = join(this.workFolder, `devices-${store.folders}`)
+    try {
+      return await devicesScenario(folder, { ...store, bytes, rounds, seconds }, clock, this.signal, this.say)
+    } finally {
+      await rm(folder, { recursive: true, force: true })
     }
   }
 

@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util"
 import { bytesOfSize } from "../src/main/config-values.js"
 
-export const SCENARIOS = ["workload", "multipart", "listing", "memory"] as const
+export const SCENARIOS = ["workload", "multipart", "listing", "memory", "devices"] as const
 export type Scenario = (typeof SCENARIOS)[number]
 export const OPERATIONS = ["put", "get", "list", "delete", "mixed"] as const
 export type OperationName = (typeof OPERATIONS)[number]
@@ -23,6 +23,9 @@ export interface BenchOptions {
   /** Powers of ten up to here. */
   readonly keysMax: number
   readonly idleSeconds: number
+  /** Objects of the devices scenario, and how often each of its figures is taken. */
+  readonly devicesBytes: number
+  readonly rounds: number
   /** Undefined: a folder in the system's temporary one. */
   readonly workFolder: string | undefined
   readonly json: boolean
@@ -41,6 +44,8 @@ export const USAGE = `npm run bench -- [options]
   --objects N          at most so many objects of one size (default: 20000)
   --multipart SIZE     (default: 1GiB)
   --keys N             largest bucket of the listing scenario (default: 100000; 1000000 takes minutes)
+  --devices SIZE       objects of the devices scenario (default: 1GiB)
+  --rounds N           of the devices scenario: figures are medians of so many (default: 3)
   --dir DIR            where the own store and the raw-disk run write (default: the system's temporary folder)
   --quick              a short run of everything, for tests
   --json               one JSON document instead of tables
@@ -53,6 +58,8 @@ const QUICK = {
   objects: "200",
   multipart: "24MiB",
   keys: "1000",
+  devices: "24MiB",
+  rounds: "1",
 } as const
 
 /** Throws with one line for anything that is not understood. */
@@ -72,6 +79,8 @@ export function parseOptions(args: readonly string[]): BenchOptions | "help" {
       objects: text,
       multipart: text,
       keys: text,
+      devices: text,
+      rounds: text,
       dir: text,
       quick: { type: "boolean" },
       json: { type: "boolean" },
@@ -96,6 +105,8 @@ export function parseOptions(args: readonly string[]): BenchOptions | "help" {
     multipartBytes: sizeOf(given("multipart", "1GiB")),
     keysMax: numberOf("--keys", given("keys", "100000"), 1000, 1e7),
     idleSeconds: quick ? 0.5 : 5,
+    devicesBytes: sizeOf(given("devices", "1GiB")),
+    rounds: numberOf("--rounds", given("rounds", "3"), 1, 99),
     workFolder: values.dir,
     json: values.json === true,
   }

@@ -1,5 +1,6 @@
 /** The report as tables for people. Pure. */
 import { sizeText, tableText } from "../src/main/cli/text.js"
+import { TARGETS, type DevicesResult } from "./devices.js"
 import type { Summary } from "./latency.js"
 import type { OperationName } from "./options.js"
 import type { ListingResult, MultipartResult } from "./scenarios.js"
@@ -21,11 +22,12 @@ export interface Report {
   readonly multipart: MultipartResult | undefined
   readonly listing: readonly ListingResult[]
   readonly idleMegabytes: number | undefined
+  readonly devices: readonly DevicesResult[]
 }
 
 const share = (value: number | undefined): string => (value === undefined ? "" : String(value))
 
-export function textOfReport({ machine, workload, multipart, listing, idleMegabytes }: Report): string {
+export function textOfReport({ machine, workload, multipart, listing, idleMegabytes, devices }: Report): string {
   const sections = [`${machine.cpu}, ${machine.cores} cores, Node ${machine.node}\n`]
   if (workload.length > 0) {
     const rows = workload.map(({ operation, sizeBytes, concurrency, result, ...of }) => [
@@ -78,5 +80,54 @@ export function textOfReport({ machine, workload, multipart, listing, idleMegaby
     sections.push(tableText(["KEYS", "PAGE OF 1,000: P50 MS", "P99", "AGAINST 1,000 KEYS"], rows))
   }
   if (idleMegabytes !== undefined) sections.push(`idle: ${idleMegabytes} MB resident\n`)
+  if (devices.length > 0) sections.push(...textsOfDevices(devices))
   return sections.join("\n")
+}
+
+const verdict = (isMet: boolean): string => (isMet ? "met" : "missed")
+
+function textsOfDevices(devices: readonly DevicesResult[]): string[] {
+  const speeds = devices
+    .flatMap(each => each.speeds)
+    .map(row => [
+      row.what,
+      row.redundancy,
+      sizeText(row.bytes),
+      row.seconds.toFixed(2),
+      row.plainSeconds.toFixed(2),
+      row.isCold ? "disk" : "memory",
+      share(row.share),
+      `>= ${TARGETS.share}`,
+      verdict(row.isMet),
+    ])
+  const latencies = devices
+    .flatMap(each => each.latencies)
+    .map(row => [
+      row.during,
+      row.redundancy,
+      String(row.requestsPerSecond),
+      ...[row.alone.p50Ms, row.load.p50Ms, row.alone.p99Ms, row.load.p99Ms, row.load.errors].map(String),
+      share(row.p99Times),
+      `<= ${TARGETS.times}`,
+      verdict(row.isMet),
+    ])
+  return [
+    tableText(["WORK", "POLICY", "BYTES", "SECONDS", "PLAINLY", "FROM", "OF PLAIN", "TARGET", "VERDICT"], speeds),
+    tableText(
+      [
+        "CLIENTS DURING",
+        "POLICY",
+        "REQUESTS/S",
+        "P50 MS ALONE",
+        "P50",
+        "P99 ALONE",
+        "P99",
+        "ERRORS",
+        "TIMES",
+        "TARGET",
+        "VERDICT",
+      ],
+      latencies,
+    ),
+  ]
 }

@@ -1,0 +1,137 @@
+/**
+ * A store of several folders whose devices are lost and replaced: what an operator would do by hand, by
+ * the admin API, and how long the store then takes.
+ */
+import { mkdir, rm } from "node:fs/promises"
+import { join } from "node:path"
+import type { z } from "zod"
+import { STORE_SCHEMAS } from "../src/admin/index.js"
+import { must } from "../src/base/assert.js"
+import { AdminClient } from "../src/main/client/admin-client.js"
+import { runHayloft } from "../src/main/cli/process-tools.js"
+import type { S3Access } from "../src/main/client/s3-client.js"
+import { StoreProcess } from "../src/main/client/store-process.js"
+import { unsealRootCredentials } from "../src/main/credentials.js"
+import type { Clock } from "../src/seams/clock/contract.js"
+
+type Device = z.output<typeof STORE_SCHEMAS.DEVICES>["devices"][number]
+
+const LOOK_EVERY_MS = 50
+const WAIT_MS_MAX = 30 * 60_000
+
+export class DeviceStore {
+  private process: StoreProcess | undefined
+  private admin: AdminClient | undefined
+  private folders: readonly string[]
+  private made = 0
+
+  constructor(
+    private readonly folder: string,
+    count: number,
+    private readonly redundancy: string,
+    private readonly clock: Clock,
+    private readonly signal: AbortSignal,
+  ) {
+    this.folders = Array.from({ length: count }, () => this.newFolder())
+  }
+
+  private newFolder(): string {
+    this.made += 1
+    return join(this.folder, `disk${this.made}`)
+  }
+
+  get dataFolders(): readonly string[] {
+    return this.folders
+  }
+
+  async start(): Promise<S3Access> {
+    for (const folder of this.folders) await mkdir(folder, { recursive: true })
+    return this.launch()
+  }
+
+  private async launch(): Promise<S3Access> {
+    const args = ["--redundancy", this.redundancy, "--log-level", "warn"]
+    const process = await StoreProcess.start({ dataFolders: this.folders, args }, this.clock)
+    this.process = process
+    const { adminEndpoint } = await process.ready()
+    const { adminToken } = await unsealRootCredentials(this.folders, undefined)
+    this.admin = new AdminClient({ endpoint: adminEndpoint, token: adminToken }, this.signal)
+    return process.access()
+  }
+
+  async stop(): Promise<void> {
+    this.admin?.close()
+    await this.process?.stop()
+    this.process = undefined
+  }
+
+  async restart(): Promise<S3Access> {
+    await this.stop()
+    return this.launch()
+  }
+
+  /**
+   * The first folder is gone, and an empty one has its place; the store is open again, and repairs
+   * nothing yet.
+   */
+  async replaceFirst(): Promise<{ readonly access: S3Access; readonly empty: string }> {
+    const lost = must(this.folders[0], "a store has a folder")
+    const { id } = await this.deviceAt(lost)
+    await this.client.post("/v1/repair/pause", {})
+    await this.stop()
+    await rm(lost, { recursive: true })
+    const empty = this.newFolder()
+    await mkdir(empty)
+    const others = this.folders.slice(1)
+    const data = others.flatMap(folder => ["--data", folder])
+    const { code, error } = await runHayloft(["device", "replace", id, empty, "--yes", ...data])
+    if (code !== 0) throw new Error(`device replace ended with ${code}: ${error}`)
+    this.folders = [...others, empty]
+    return { access: await this.launch(), empty }
+  }
+
+  /** Lets repair begin; resolves once what was replaced has all that it should have. */
+  async repair(empty: string): Promise<void> {
+    await this.client.post("/v1/repair/resume", {})
+    await this.until(async () => (await this.deviceAt(empty)).state === "active")
+  }
+
+  /** Verifies everything once; resolves with the bytes. */
+  async scrub(): Promise<number> {
+    const before = new Map((await this.scrubs()).map(({ device, passStartedMs }) => [device, passStartedMs]))
+    await this.client.post("/v1/scrub/start", {})
+    await this.until(async () => {
+      const scrubs = await this.scrubs()
+      return scrubs.every(each => each.state === "waiting" && each.passStartedMs !== before.get(each.device))
+    })
+    return (await this.scrubs()).reduce((sum, { progress }) => sum + progress.doneBytes, 0)
+  }
+
+  async setTranquility(chore: string, tranquility: number): Promise<void> {
+    await this.client.post(`/v1/chores/${encodeURIComponent(chore)}/tranquility`, { tranquility })
+  }
+
+  private async scrubs() {
+    return STORE_SCHEMAS.SCRUBS.parse(await this.client.get("/v1/scrub")).scrub
+  }
+
+  private get client(): AdminClient {
+    return must(this.admin, "the store runs")
+  }
+
+  private async deviceAt(path: string): Promise<Device> {
+    const { devices } = STORE_SCHEMAS.DEVICES.parse(await this.client.get("/v1/devices"))
+    const found = devices.find(device => device.path === path)
+    if (found === undefined) throw new Error(`the store has no device at ${path}`)
+    return found
+  }
+
+  private async until(isOver: () => Promise<boolean>): Promise<void> {
+    const deadlineMs = this.clock.monotonicMs() + WAIT_MS_MAX
+    while (!(await isOver())) {
+      this.signal.throwIfAborted()
+      if (this.clock.monotonicMs() > deadlineMs) throw new Error("the store does not become whole")
+      await this.clock.sleep(LOOK_EVERY_MS, this.signal)
+    }
+  }
+}
