@@ -284,6 +284,44 @@ test("a swap that nobody heard of may be in force at the next start: its blocks 
   }
 })
 
+test("a bucket gets a policy while re-coding goes on: no generation is ever of two policies, and all comes under the last one", async () => {
+  for (const [before, then] of [
+    ["ec:2+1", "ec:4+2"],
+    ["ec:4+2", "ec:4+1"],
+  ] as const) {
+    const world = await open("replica:1", 6)
+    const bodies = await putSome(world, 4)
+    const { recode, buckets } = world.services
+    const policyOf = new Map<number, string>()
+    const look = (): void => {
+      for (const { generation, shape } of groupsOf(world)) {
+        const policy = textOfPolicy(must(shape, "indexed").policy)
+        assert.equal(policyOf.get(generation) ?? policy, policy, `generation ${generation}`)
+        policyOf.set(generation, policy)
+      }
+    }
+    const work = async (): Promise<void> => {
+      for (let steps = 0; steps < 12; steps += 1) {
+        await world.clock.runUntil(recode.step(noSignal))
+        look()
+      }
+    }
+    choose(world, before)
+    await work()
+    await recode.duringChange(async () => {
+      world.policyVersion += 1
+      await work()
+      await buckets.setPolicy(world.home.name, parsePolicy(then))
+    })
+    await work()
+    await world.settle("recode")
+    look()
+    world.policy = parsePolicy(then)
+    await assertOnly(world, blocksIn(bodies), then)
+    await assertAll(world, bodies, then)
+  }
+})
+
 test("blocks that were written with fewer devices are coded as they should be when the devices are back", async () => {
   const world = await open("ec:4+2", 6)
   const down = [deviceOf(1), deviceOf(2), deviceOf(3)]

@@ -80,6 +80,8 @@ export class Recode implements Chore {
   private doneBytes = 0
   private swaps = 0
   private isPaused = false
+  /** Changes of buckets' policies under way, or of which nobody knows whether they were made. */
+  private changes = 0
 
   constructor(
     private readonly clock: Clock,
@@ -119,8 +121,27 @@ export class Recode implements Chore {
     this.source.wake()
   }
 
+  /**
+   * Gives a bucket another policy: in the control record, which makes a new policy version, and then in the
+   * bucket's row. Nothing is coded in between, when the version is new and the policy is not: needles of one
+   * generation are always of one policy. Where nobody can tell whether the row was written, nothing is coded
+   * until the next start.
+   */
+  async duringChange<Result>(change: () => Promise<Result>): Promise<Result> {
+    this.changes += 1
+    try {
+      const result = await change()
+      this.changes -= 1
+      return result
+    } catch (error) {
+      if (!isFailure(error, "indeterminate")) this.changes -= 1
+      throw error
+    }
+  }
+
   async step(signal: AbortSignal): Promise<StepOutcome> {
     if (this.isPaused) return "idle"
+    if (this.changes > 0) return "throttled"
     const reason = this.reasonNow()
     const isRetry = this.retryAtMs !== undefined && this.clock.monotonicMs() >= this.retryAtMs
     if (reason !== this.reason || isRetry) {

@@ -17,6 +17,7 @@ import { InlineCompute, type MakeCoder } from "../seams/compute/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import type { Command, Tablet, TabletRow, TabletView } from "../tablet/index.js"
+import { policyOfBucket } from "./bucket-commands-core.js"
 import type { BodySource, Bucket, PutRequest } from "./contract.js"
 import type { RedundancySource } from "./repair-contract.js"
 import { createServices, type Services } from "./services.js"
@@ -189,7 +190,7 @@ export class StoreWorld<Its extends WorldDevices> {
       layouts: this.layouts,
       states: () => this.states,
       policyVersion: () => this.policyVersion,
-      policyOf: () => this.policy,
+      policyOf: bucketId => policyOfBucket(this.tablet.committed, bucketId) ?? this.policy,
       onDeviceWhole: id => {
         this.whole.push(id)
         this.setState(id, "active")

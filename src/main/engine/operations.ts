@@ -90,20 +90,32 @@ export class EngineOperations implements StoreOperations {
   }
 
   async change(change: StoreChange): Promise<AppliedChange> {
+    // What is refused is refused before a folder is taken: it would be a device by then, and no empty folder.
+    if ("path" in change) await this.plan(change)
     const taken = "path" in change ? await this.take(change.path) : undefined
     const newDevice = taken && newDeviceOf(taken)
     try {
       const plan = this.planOf(change, newDevice)
-      const record = await this.engine.control.change(change.kind, before => this.decide(before, change, newDevice))
-      if (change.kind === "setRedundancy" && change.bucket !== undefined) {
-        await this.engine.services.buckets.setPolicy(change.bucket, chosen(change.policy))
-      }
+      const record = await this.make(change, newDevice)
       this.follow(change)
       return { plan, generation: record.generation }
     } catch (error) {
       if (taken !== undefined) this.engine.giveUp(taken.folder.place.id, asReason(error))
       throw error
     }
+  }
+
+  private async make(change: StoreChange, newDevice: NewDevice | undefined): Promise<ControlRecord> {
+    const { control, services } = this.engine
+    const takeEffect = () => control.change(change.kind, before => this.decide(before, change, newDevice))
+    if (change.kind !== "setRedundancy" || change.bucket === undefined) return takeEffect()
+    const { bucket, policy } = change
+    await services.buckets.open(bucket)
+    return services.recode.duringChange(async () => {
+      const record = await takeEffect()
+      await services.buckets.setPolicy(bucket, chosen(policy))
+      return record
+    })
   }
 
   private async take(path: string): Promise<FolderTaken> {

@@ -1,0 +1,86 @@
+/** What an operator changes takes effect whole, beside background work, or changes nothing. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "../../base/assert.js"
+import { isFailure } from "../../base/failures.js"
+import { objectKeyOfText, parseBucketName } from "../../base/ids.js"
+import { KIB } from "../../base/limits.js"
+import { parsePolicy, textOfPolicy } from "../../base/policy.js"
+import { ALL_NEEDLES } from "../../block/index.js"
+import { needleIdOfKey } from "../../format/needle.js"
+import { ChoreRunner } from "../../life/index.js"
+import { inTurn, slowedBy } from "../../seams/disk/index.js"
+import type { Engine } from "./engine.js"
+import { EngineOperations, type FolderTaker } from "./operations.js"
+import { bytesOf, createBucket, Machine, noSignal, sourceOf } from "./testing.js"
+
+const NO_FOLDERS: FolderTaker = {
+  inspect: () => assert.fail("no folder is looked at"),
+  deviceAt: () => assert.fail("no folder is looked at"),
+  take: () => assert.fail("no folder is taken"),
+  probe: () => assert.fail("no folder is probed"),
+}
+
+function operationsOf({ clock, telemetry }: Machine, engine: Engine): EngineOperations {
+  const facts = () => ({
+    policies: [],
+    lacking: new Map(),
+    oddGroups: [],
+    diskOf: (id: string) => id,
+    bytesPerSecond: 1,
+  })
+  const chores = new ChoreRunner("chores", engine.chores, clock, telemetry)
+  return new EngineOperations(engine, NO_FOLDERS, chores, clock, facts, () => undefined)
+}
+
+const setRedundancy = (text: string, bucket: string | undefined) =>
+  ({
+    kind: "setRedundancy",
+    policy: parsePolicy(text),
+    bucket: bucket === undefined ? undefined : parseBucketName(bucket),
+  }) as const
+
+test("a policy for a bucket that is not there changes nothing", async () => {
+  const machine = new Machine({ devices: 4 })
+  const engine = await machine.open()
+  const { generation } = engine.keeper.record
+  const change = operationsOf(machine, engine).change(setRedundancy("ec:2+1", "nothing-here"))
+  await assert.rejects(machine.clock.runUntil(change), error => isFailure(error, "noSuchBucket"))
+  assert.equal(engine.keeper.record.generation, generation)
+})
+
+test("a bucket's policy takes its time to become known: needles of one generation are of one policy all the same", async () => {
+  const machine = new Machine({ devices: 4, blockBytes: 64 * KIB })
+  const engine = await machine.open()
+  const bucket = await createBucket(engine)
+  const target = { bucket, key: objectKeyOfText("a"), conditions: {} }
+  const bytes = Buffer.alloc(500 * KIB, "abc")
+  const what = { headers: {}, userMetadata: [], tags: [], signal: noSignal, body: sourceOf(bytes) }
+  await machine.clock.runUntil(engine.services.objects.put({ ...target, ...what }))
+  const operations = operationsOf(machine, engine)
+  await machine.clock.runUntil(operations.change(setRedundancy("ec:2+1", undefined)))
+  machine.disk.intercept(inTurn(call => (call.path.includes("/log/") ? slowedBy(machine.clock, 500)(call) : undefined)))
+  let isOver = false
+  const changed = operations.change(setRedundancy("replica:2", "bucket")).finally(() => (isOver = true))
+  const recode = must(
+    engine.chores.find(({ name }) => name === "recode"),
+    "there is such a chore",
+  )
+  for (let steps = 0; steps < 2_000; steps += 1) {
+    const outcome = await machine.clock.runUntil(recode.step(noSignal))
+    if (outcome === "idle" && isOver) break
+    if (outcome !== "busy") await machine.clock.advance(50)
+  }
+  await changed
+  const policies = new Map<number, Set<string>>()
+  for (const { shards } of engine.devices) {
+    for (const { key, shape } of shards.volumes.indexed(ALL_NEEDLES)) {
+      const { generation } = needleIdOfKey(key)
+      const known = policies.get(generation) ?? new Set()
+      policies.set(generation, known.add(textOfPolicy(must(shape, "indexed").policy)))
+    }
+  }
+  for (const [generation, texts] of policies) assert.equal(texts.size, 1, `${generation}: ${[...texts].join()}`)
+  assert.deepEqual([...(policies.get(Math.max(...policies.keys())) ?? [])], ["replica:2"])
+  assert.deepEqual(await machine.clock.runUntil(engine.services.objects.get(target).then(bytesOf)), bytes)
+})
