@@ -62,6 +62,8 @@ export interface DeviceStack {
   readonly log: CommitLog
   readonly rows: Rows
   readonly volumes: KeptVolumes
+  /** There were bodies on it when it was opened: it has been part of a store that served. */
+  readonly hasBodies: boolean
   readonly checkpointer: Checkpointer
   /** To be changed before the first entry of a new membership is logged. */
   readonly memberships: Map<TabletId, Epoch>
@@ -120,6 +122,7 @@ interface Metadata {
 interface Contents {
   readonly volumes: KeptVolumes
   readonly payloads: PayloadReader
+  readonly hasBodies: boolean
 }
 
 async function openStack(
@@ -156,6 +159,7 @@ async function openStack(
     log,
     rows,
     volumes,
+    hasBodies: contents.hasBodies,
     checkpointer,
     memberships,
     member: {
@@ -236,7 +240,8 @@ async function openContents(
   await disk.makeFolder(folders.payloads)
   const payloads = new PayloadReader(disk, folders.payloads)
   opened.defer(() => payloads.close())
-  return { volumes, payloads }
+  const hasBodies = volumes.usage().volumes > 0 || (await disk.list(folders.payloads)).length > 0
+  return { volumes, payloads, hasBodies }
 }
 
 /** The job is made right after the overlay was frozen: what is durable then contains all that was in it. */

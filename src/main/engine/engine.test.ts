@@ -122,6 +122,30 @@ test("a device that has lost its rows and its log is taken out at the start", as
   assert.deepEqual(await get(engine, bucket), Buffer.from("body"))
 })
 
+for (const [what, size] of [
+  ["in volumes", 40_000],
+  ["with their rows", 400],
+] as const) {
+  test(`a store whose names are gone everywhere is not taken for a new one, and keeps its bodies ${what}`, async () => {
+    const machine = new Machine({ devices: 2 })
+    const engine = await machine.open()
+    await put(engine, await createBucket(engine), Buffer.alloc(size, "body"))
+    await engine.stop()
+    for (const folder of ["/d1", "/d2"]) {
+      await machine.stores.discard(`${folder}/base`)
+      await removeLog(machine, `${folder}/log`)
+    }
+    for (let i = 0; i < 2; i += 1) {
+      await assert.rejects(
+        machine.open(),
+        error => isFailure(error, "corruptLog") && /hayloft rescue/.test(error.message),
+      )
+    }
+    const volumes = machine.disk.medium.namesIn(size > 4096 ? "/d1/volumes" : "/d1/payloads")
+    assert.ok(volumes.length > 0)
+  })
+}
+
 test("a device that cannot be opened at the start says why, and its folder is free to be taken back", async () => {
   const machine = new Machine({ devices: 3 })
   let engine = await machine.open()

@@ -24,7 +24,7 @@ import type { Disk } from "../../seams/disk/contract.js"
 import type { Random } from "../../seams/random/contract.js"
 import type { Stores } from "../../seams/store/contract.js"
 import type { Telemetry } from "../../seams/telemetry/contract.js"
-import { Member, Primary, recoverTablet } from "../../tablet/index.js"
+import { Member, NO_POSITION, Primary, recoverTablet, type FailedMember } from "../../tablet/index.js"
 import type { NeedleId } from "../../volume/index.js"
 import type { CheckpointRunner } from "./checkpoint-job.js"
 import { DeviceSet, type OwnedFolder } from "./device-set.js"
@@ -314,9 +314,26 @@ class EngineBuilder {
       return new Member(stack.member, FIRST_TABLET, since)
     })
     const { position, failed } = await recoverTablet(members)
+    if (position === NO_POSITION) this.checkBeginning(failed)
     for (const { member, failure } of failed) await this.goOnWithout(member.id, failure)
     const left = members.filter(member => !failed.some(each => each.member === member))
     return { members: left, recovered: position }
+  }
+
+  /**
+   * Names that are gone everywhere look like a store that has only just been made: whoever went on would
+   * remove all bodies, since nothing names them.
+   */
+  private checkBeginning(failed: readonly FailedMember[]): void {
+    const [first] = failed
+    if (first !== undefined) throw first.failure
+    const bereft = this.devices.open.find(({ hasBodies }) => hasBodies)
+    if (bereft === undefined) return
+    throw fail("corruptLog", {
+      message:
+        "the names of objects are gone from every device that held them, and what they named is still there; attach a device that has them, or read what is left into a new store: hayloft rescue",
+      folder: bereft.place.path,
+    })
   }
 
   private checkPolicy(policy: Policy): void {
