@@ -21,7 +21,7 @@ const NO_FOLDERS: FolderTaker = {
   probe: () => assert.fail("no folder is probed"),
 }
 
-function operationsOf({ clock, telemetry }: Machine, engine: Engine): EngineOperations {
+function operationsOf({ clock, telemetry }: Machine, engine: Engine, folders = NO_FOLDERS): EngineOperations {
   const facts = () => ({
     policies: [],
     lacking: new Map(),
@@ -30,7 +30,7 @@ function operationsOf({ clock, telemetry }: Machine, engine: Engine): EngineOper
     bytesPerSecond: 1,
   })
   const chores = new ChoreRunner("chores", engine.chores, clock, telemetry)
-  return new EngineOperations(engine, NO_FOLDERS, chores, clock, facts, () => undefined)
+  return new EngineOperations(engine, folders, chores, clock, facts, () => undefined)
 }
 
 const setRedundancy = (text: string, bucket: string | undefined) =>
@@ -47,6 +47,16 @@ test("a policy for a bucket that is not there changes nothing", async () => {
   const change = operationsOf(machine, engine).change(setRedundancy("ec:2+1", "nothing-here"))
   await assert.rejects(machine.clock.runUntil(change), error => isFailure(error, "noSuchBucket"))
   assert.equal(engine.keeper.record.generation, generation)
+})
+
+test("a change that is refused takes no folder: it would be no empty one any more", async () => {
+  const machine = new Machine({ devices: 4 })
+  const engine = await machine.open()
+  const inspect = () => Promise.resolve({ isMountPoint: true, capacityBytes: 0 })
+  const operations = operationsOf(machine, engine, { ...NO_FOLDERS, inspect })
+  const { id } = must(engine.keeper.record.devices[0], "the store has devices")
+  const change = operations.change({ kind: "replaceDevice", id, path: "/new", acceptLoss: false })
+  await assert.rejects(machine.clock.runUntil(change), error => isFailure(error, "invalidArgument"))
 })
 
 test("a bucket's policy takes its time to become known: needles of one generation are of one policy all the same", async () => {
