@@ -33,6 +33,8 @@ import { encodeControlRecord } from "../../src/format/control-record.js"
 import { encodeEntry } from "../../src/format/entry.js"
 import type { Extent } from "../../src/format/extent.js"
 import { encodeLogBatch } from "../../src/format/log-batch.js"
+import { MetadataChunkWriter } from "../../src/format/metadata-backup.js"
+import { encodeNeedleScrub } from "../../src/format/needle-scrub.js"
 import { parsePolicy } from "../../src/base/policy.js"
 import { encodeNeedleHeader, encodeNeedlePlace, needleKeyOf, type NeedleId } from "../../src/format/needle.js"
 import {
@@ -235,6 +237,20 @@ const group = encodeGroupHeader({
   needlesChecksum: 0x44n,
 })
 
+const backup = new MetadataChunkWriter()
+backup.add({ family: "current", key: rowKeyOf("row"), value: new Uint8Array(7), payload: new Uint8Array(2) })
+const chunk = backup.finish({
+  ...{
+    storeId,
+    tabletId: parseTabletId(1),
+    incarnation,
+    fromPosition: parsePosition(40),
+    atPosition: parsePosition(41),
+  },
+  ...{ startedMs: 1_700_000_000_000, decidedBelow: "0000000700000009", number: 3, isLast: true, recordsBefore: 50 },
+})
+const needleScrub = encodeNeedleScrub({ at: position, damaged: [needleKeyOf(id)] })
+
 /** Of each layout: what was encoded, and what each field must then hold. Checksums are any number. */
 const SAMPLES: Readonly<Record<string, { bytes: Uint8Array; fields: Readonly<Record<string, Value>> }>> = {
   superblock: {
@@ -305,6 +321,33 @@ const SAMPLES: Readonly<Record<string, { bytes: Uint8Array; fields: Readonly<Rec
     ),
     fields: {
       ...{ volume: 2, offsetBytes: 4160, headerBytes: 90, bodyBytes: 64, policy: 0x00_02_04_02, blockBytes: 250 },
+    },
+  },
+  "metadata-chunk": {
+    bytes: chunk,
+    fields: {
+      ...{
+        magic: "HMbk",
+        version: 1,
+        flags: 1,
+        storeId,
+        tabletId: 1,
+        incarnation: 7,
+        fromPosition: 40,
+        atPosition: 41,
+      },
+      ...{ startedMs: 1_700_000_000_000, decidedBelow: "0000000700000009", number: 3, records: 1, recordsBefore: 50 },
+      recordsBytes: 12 + 3 + 7 + 2,
+    },
+  },
+  "metadata-record": {
+    bytes: chunk.subarray(88),
+    fields: { family: FAMILIES.current, flags: 1, keyBytes: 3, valueBytes: 7, payloadBytes: 2 },
+  },
+  "needle-scrub": {
+    bytes: needleScrub,
+    fields: {
+      ...{ magic: "HNSc", version: 1, hasPosition: 1, needles: 1, position: hexOf(encodeVolumePosition(position)) },
     },
   },
   version: {
@@ -413,6 +456,7 @@ const bucket = {
   versioning: "suspended",
   state: "closing",
   settingsVersion: 12,
+  policy: { kind: "replica", copies: 3 },
 } as const
 const part = { partNumber: 4, md5, modifiedMs: 13, checksumValue: "abc=", extent }
 const counters = { objects: 1, versions: 2, bytes: 3, uploads: 4 }
@@ -439,7 +483,7 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   parts: [encodePart(part), { partNumber: 4, modifiedMs: 13, checksumValue: "abc=" }],
   segments: [encodeSegment({ offsetBytes: 18, parts: [part] }), { offsetBytes: 18 }],
   names: [encodeBucketId(bucket.id), { id: 3 }],
-  buckets: [encodeBucket(bucket), { ...bucket, versioning: 2, state: 1 }],
+  buckets: [encodeBucket(bucket), { ...bucket, versioning: 2, state: 1, policy: "replica:3" }],
   counters: [encodeCounters(counters), counters],
   releases: [encodeRelease(release), { kind: 3, bucketId: 3, what: multipartId }],
   accounts: [encodeAccount(account), account],
