@@ -14,7 +14,7 @@ import { BlockWriter } from "./block-writer.js"
 import { writeBody } from "./body-writer.js"
 import type { BlockOptions, BlockRun, Blocks, Devices, LiveBlock, Mended, PieceOwner } from "./contract.js"
 import type { RecodedBlock, RecodeRequest, ShardCopy, WriteRequest, WrittenBody } from "./contract.js"
-import { hasNeedle, isLoss } from "./holders.js"
+import { hasNeedle, isDamage, isLoss } from "./holders.js"
 import { homeOf, type Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { Mender } from "./mender.js"
@@ -82,14 +82,17 @@ export class LocalBlocks implements Blocks {
   }
 
   async headerOf(group: BlockGroup): Promise<ShardHeader> {
+    let isDamaged = false
     for (const { deviceId, slot } of group.shards) {
       try {
         const header = await this.devices.get(deviceId)?.volumes.headerOf(needleIdOf(group, slot))
         if (header) return header
       } catch (error) {
         if (this.devices.has(deviceId) && !isLoss(error)) throw error
+        isDamaged ||= isDamage(error)
       }
     }
+    if (!isDamaged) throw fail("noSuchNeedle", { uploadId: group.uploadId, block: group.block })
     throw fail("corruptNeedle", { message: "no needle says whose it is", uploadId: group.uploadId })
   }
 

@@ -134,7 +134,10 @@ export interface Blocks {
   survey(from: RowKey): SurveyPage
   /** All that devices hold of one partition. */
   surveyOf(partition: PartitionId): readonly BlockGroup[]
-  /** What the needles of a block say of themselves. Throws `corruptNeedle` where none of them can be read. */
+  /**
+   * What the needles of a block say of themselves. Throws `corruptNeedle` where none of them can be read,
+   * `noSuchNeedle` where they are not there any more.
+   */
   headerOf(group: BlockGroup): Promise<ShardHeader>
   /** Removes just these needles. */
   removeGroups(groups: readonly BlockGroup[]): Promise<void>

@@ -10,7 +10,7 @@ import { Rows } from "../device/index.js"
 import { partitionOf } from "../format/partition.js"
 import { planNext, slotsOf } from "../placement/index.js"
 import { MemoryStores } from "../seams/store/memory.js"
-import { deviceIdOf, ShardWorld } from "./testing.js"
+import { deviceIdOf, OWNER, ShardWorld } from "./testing.js"
 
 const BLOCK_BYTES = 16 * KIB
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
@@ -179,6 +179,16 @@ test("what was written under a wider layout is removed whole once the layout is 
     const left = [...devices.live.keys()].map(id => devices.needlesOn(id))
     assert.deepEqual(left, keepsPrevious ? [0, 0, 0, 0] : [left[0], 0, 0, 0])
   }
+})
+
+test("needles that were removed while somebody asks whose they are, are gone, and not damaged", async () => {
+  const world = await open("ec:2+1")
+  const extent = await world.writeExtent(world.random.bytes(100))
+  const [group] = world.blocks.surveyOf(partitionOf(extent.uploadId, 0, 0))
+  const block = must(group, "it was written")
+  assert.deepEqual((await world.blocks.headerOf(block)).owner, OWNER)
+  await world.blocks.remove(extent)
+  await assert.rejects(world.blocks.headerOf(block), error => isFailure(error, "noSuchNeedle"))
 })
 
 test("a reader that meets a damaged shard tells which, where", async () => {

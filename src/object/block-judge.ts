@@ -49,7 +49,7 @@ export class BlockJudge {
   async judge(group: BlockGroup): Promise<Verdict> {
     const { uploadId } = group
     const owner = await this.ownerOf(group)
-    if (owner === undefined) return { kind: "unknown" }
+    if (typeof owner === "string") return { kind: owner }
     const row = objectRowKey(owner.bucketId, owner.key)
     const mark = uploadRowKey(row, uploadId)
     if (this.voids.has(uploadId)) return { kind: "void", owner, mark }
@@ -102,7 +102,7 @@ export class BlockJudge {
     return { kind: "live", live: { extent, owner, birthNote: () => birthNoteOf(view, name, naming) } }
   }
 
-  private async ownerOf(group: BlockGroup): Promise<NeedleOwner | undefined> {
+  private async ownerOf(group: BlockGroup): Promise<NeedleOwner | "changing" | "unknown"> {
     const known = this.owners.get(group.uploadId)
     if (known) return known
     try {
@@ -110,10 +110,11 @@ export class BlockJudge {
       remember(this.owners, group.uploadId, owner)
       return owner
     } catch (error) {
+      if (isFailure(error, "noSuchNeedle")) return "changing"
       if (!isFailure(error, "corruptNeedle")) throw error
       const { uploadId, block } = group
       this.log.warn("a block without a readable needle is left where it is", { upload: uploadId, block })
-      return undefined
+      return "unknown"
     }
   }
 }

@@ -17,10 +17,17 @@ export class PartitionCount {
   readonly bytesByPolicy = new Map<string, number>()
   readonly odd = new Map<string, OddBlocks>()
   readonly lackingOn = new Set<DeviceId>()
+  /** Should it turn out that a doubtful block is somebody's. */
+  readonly perhapsLackingOn = new Set<DeviceId>()
   singles = 0
   unreadable = 0
 
   constructor(readonly partition: number) {}
+
+  /** Devices of which nothing is missing, for sure. */
+  isWholeOn(device: DeviceId): boolean {
+    return !this.lackingOn.has(device) && !this.perhapsLackingOn.has(device)
+  }
 
   add(policy: Policy, bytes: number): void {
     const text = textOfPolicy(policy)
@@ -43,6 +50,7 @@ export class Census {
   private readonly unreadable = new Uint32Array(PARTITIONS)
   private readonly odd = new Map<number, readonly OddBlocks[]>()
   private readonly lacking = new Map<DeviceId, Uint8Array>()
+  private readonly doubtful = new Map<number, ReadonlySet<DeviceId>>()
   private report: CensusReport | undefined
 
   /** Takes the place of what was known of the partition. */
@@ -61,6 +69,8 @@ export class Census {
     if (count.odd.size > 0 && this.odd.size < ODD_PARTITIONS_MAX) this.odd.set(partition, [...count.odd.values()])
     for (const [device, flags] of this.lacking) flags[partition] = count.lackingOn.has(device) ? 1 : 0
     for (const device of count.lackingOn) this.flagsOf(device)[partition] = 1
+    this.doubtful.delete(partition)
+    if (count.perhapsLackingOn.size > 0) this.doubtful.set(partition, count.perhapsLackingOn)
     this.changed()
   }
 
@@ -82,7 +92,9 @@ export class Census {
     this.changed()
   }
 
+  /** For sure: what is in doubt is taken as missing. */
   hasAll(device: DeviceId): boolean {
+    for (const devices of this.doubtful.values()) if (devices.has(device)) return false
     return !(this.lacking.get(device)?.includes(1) ?? false)
   }
 

@@ -25,6 +25,11 @@ export interface BlockLook {
   readonly bytesToWrite: number
   /** Some shard is where neither the layout nor the one before would have it. */
   readonly isOdd: boolean
+  /**
+   * Only devices that have come back have anything of it, and one that was called whole has nothing: it was
+   * deleted while they were away, as far as one can tell before its row was asked.
+   */
+  readonly isDoubtful: boolean
   readonly holders: readonly DeviceId[]
 }
 
@@ -66,6 +71,7 @@ export function lookAtBlock(group: BlockGroup, policy: Policy, layouts: LayoutPa
     lackingOn,
     bytesToWrite: lackingOn.length * shardBytes,
     isOdd,
+    isDoubtful: isReturned && lackingOn.some(id => states.get(id)?.state === "active"),
     holders,
   }
 }

@@ -51,6 +51,8 @@ class Visit {
   /** Blocks that have all that their rows and the devices that take part allow. */
   readonly settled = new Set<string>()
   readonly unreadable = new Set<string>()
+  /** Blocks that their rows name. */
+  readonly live = new Set<string>()
 }
 
 export class RepairVisits {
@@ -91,11 +93,12 @@ export class RepairVisits {
       return
     }
     const seen = this.seen(group, policy)
+    const isDoubtful = seen.isDoubtful && visit?.live.has(name) !== true
     const isHeld = this.uploads.isHeld(group.uploadId)
     if (isHeld && seen.need === "mend") this.passOver(look, group, seen)
     const blockBytes = group.shape?.blockLengthBytes ?? 0
     if (visit?.unreadable.has(name)) look.addUnreadable(policy, seen, blockBytes)
-    else look.add(policy, seen, blockBytes, { isHeld, isSettled: visit?.settled.has(name) ?? false })
+    else look.add(policy, { ...seen, isDoubtful }, blockBytes, { isHeld, isSettled: visit?.settled.has(name) ?? false })
   }
 
   /** A device that had the shard may have left since, and whoever writes the block knows nothing of it. */
@@ -115,7 +118,10 @@ export class RepairVisits {
     const policy = group.shape?.policy
     if (policy !== undefined && this.seen(group, policy).need === "nothing") return
     const verdict = await this.judge.judge(group)
-    if (verdict.kind === "live") return this.mend(group, verdict.live, visit)
+    if (verdict.kind === "live") {
+      visit.live.add(name)
+      return this.mend(group, verdict.live, visit)
+    }
     if (verdict.kind === "unknown") visit.settled.add(name)
     if (verdict.kind !== "void" && verdict.kind !== "stale") return
     if (verdict.kind === "void") this.onVoid(verdict.mark)
@@ -171,7 +177,8 @@ export class PartitionLook {
   ): void {
     // Fewer shards than a read needs: what was deleted while a device was away, or lost; a visit tells which.
     const isReadable = seen.slack >= 0
-    if (seen.isOdd && isReadable) this.count.addOdd(shardsNeeded(policy), seen.holders, blockBytes)
+    if (seen.isDoubtful) for (const device of seen.lackingOn) this.count.perhapsLackingOn.add(device)
+    else if (seen.isOdd && isReadable) this.count.addOdd(shardsNeeded(policy), seen.holders, blockBytes)
     else {
       if (isReadable) this.count.add(policy, blockBytes)
       // Of what is on its way in, whoever writes it notes what could not be written.

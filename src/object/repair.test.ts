@@ -136,6 +136,25 @@ test("a device that comes back after deletes and overwrites brings nothing back,
   assert.equal(world.tablet.rows("debts"), 0)
 })
 
+test("what was deleted while a device was away makes nobody believe that the others lack something", async () => {
+  const world = await open("ec:2+2")
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 12)
+  await world.settle()
+  const back = deviceOf(3)
+  world.takeOut(back)
+  for (let i = 0; i < 6; i += 1) await world.remove(`key${i}`)
+  await world.settle("collector")
+  world.bringBack(back)
+  const { repair } = world.services
+  for (let steps = 0; steps < 500 && world.stateOf(back) !== "active"; steps += 1) {
+    await world.clock.runUntil(repair.step(noSignal))
+    const others = [...repair.survey().lacking].filter(([id]) => id !== back)
+    for (const [id, flags] of others) assert.ok(!flags.includes(1), `${id} lacks something after ${steps} steps`)
+  }
+  assert.deepEqual(world.whole, [back])
+})
+
 test("a single copy on a device that was away is judged too, though nothing of it is missing", async () => {
   const world = await open("replica:1", 2)
   const bodies: Bodies = new Map()

@@ -327,15 +327,17 @@ export class Repair implements Chore {
   }
 
   /** Drops the debts of a partition that were there before a visit that found nothing missing. */
-  private async pay(debts: readonly DebtRow[], { lackingOn, partition }: PartitionCount): Promise<void> {
+  private async pay(debts: readonly DebtRow[], visited: PartitionCount): Promise<void> {
     const states = this.source.states()
-    const isPaid = ({ deviceId }: Debt): boolean => states.get(deviceId)?.state !== "out" && !lackingOn.has(deviceId)
+    const isPaid = ({ deviceId }: Debt): boolean => states.get(deviceId)?.state !== "out" && visited.isWholeOn(deviceId)
     const paid = debts.filter(isPaid)
     if (paid.length === 0) return
     await this.drop(paid.map(({ rowKey }) => rowKey))
     // One of the rows may have been written again while it was being dropped.
-    const { count } = this.visits.lookAt(parsePartitionId(partition))
-    const owed = [...count.lackingOn].map(deviceId => ({ partition: parsePartitionId(partition), deviceId }))
+    const partition = parsePartitionId(visited.partition)
+    const { count } = this.visits.lookAt(partition)
+    const lacking = new Set([...count.lackingOn, ...count.perhapsLackingOn])
+    const owed = [...lacking].map(deviceId => ({ partition, deviceId }))
     if (owed.length === 0) return
     await this.tablet.run(noteDebts(owed))
     this.owe(owed)

@@ -59,7 +59,7 @@ class Thread {
   /** Settles when it has nothing to do. */
   performing: Promise<void> = Promise.resolve()
   hasEnded = false
-  private isAbandoned = false
+  isAbandoned = false
 
   constructor(entry: URL, onEnd: (error: unknown) => void) {
     this.worker = new Worker(entry, { name: "checkpoint" })
@@ -224,7 +224,8 @@ export class CheckpointThreads implements CheckpointRunner {
   private start(place: Place): Thread {
     const thread: Thread = new Thread(this.entry, error => {
       if (place.thread === thread) place.thread = undefined
-      if (!this.isClosed) this.output.error("a checkpoint thread ended", { error: String(error) })
+      if (!this.isClosed && !thread.isAbandoned)
+        this.output.error("a checkpoint thread ended", { error: String(error) })
     })
     return thread
   }
