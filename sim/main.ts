@@ -1,15 +1,19 @@
 /**
- * `npm run sim -- [--seed N] [--seeds COUNT] [--devices 1|2|4|7] [--kind storm|twins] [--rounds R]`: simulated runs from seeds.
+ * `npm run sim -- [--kind storm|twins|disks] [--seed N] [--seeds COUNT] [--devices D] [--rounds R]`: simulated
+ * runs from seeds.
  *
  * A storm is concurrent clients on a machine that is cut off again and again, then audited; twins are
- * the engine and the model under the same commands. The same seed tells the same story: a run that fails
- * prints the command that tells it again, and ends the program with 1.
+ * the engine and the model under the same commands; disks are in the hands of a nemesis, within what the
+ * store promises to survive, and in every fourth run beyond it. The same seed tells the same story: for a run
+ * that fails the command that tells it again is printed, and the program ends with 1 after all runs.
  */
 import { parseArgs } from "node:util"
+import { assert } from "../src/base/assert.js"
+import { DiskDrama, DRAMA, dramaOf } from "./world/disk-drama.js"
 import { Storm } from "./world/storm.js"
 import { Twins } from "./world/twins.js"
 
-const DEVICES = [1, 2, 4, 7]
+const STORM_DEVICES = [1, 2, 4, 7]
 
 const { values } = parseArgs({
   options: {
@@ -17,40 +21,69 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "1" },
     devices: { type: "string" },
     kind: { type: "string", default: "storm" },
-    rounds: { type: "string", default: "5" },
+    rounds: { type: "string" },
   },
 })
 
 interface Run {
-  readonly kind: string
   readonly seed: number
   readonly devices: number
   readonly rounds: number
 }
 
-async function perform({ kind, seed, devices, rounds }: Run): Promise<string> {
-  if (kind === "twins") {
-    await new Twins({ seed, devices, steps: rounds * 40 }).run()
-    return `${rounds * 40} commands`
-  }
-  const storm = new Storm({ seed, devices, rounds, clients: 8, lifeMsMax: 300, versioned: seed % 3 === 0 })
-  await storm.run()
-  return `${storm.observer.count} operations, ${storm.world.incarnation} lives`
+interface Kind {
+  devicesOf(seed: number): number
+  readonly rounds: number
+  /** Gives what there is to tell of a run that went well. */
+  perform(run: Run): Promise<string>
 }
 
-const command = ({ kind, seed, devices, rounds }: Run): string =>
-  `npm run sim -- --kind ${kind} --seed ${seed} --devices ${devices} --rounds ${rounds}`
+const stormDevices = (seed: number): number => STORM_DEVICES[seed % STORM_DEVICES.length] ?? 1
 
-const first = Number(values.seed)
-for (let seed = first; seed < first + Number(values.seeds); seed += 1) {
-  const devices = values.devices === undefined ? (DEVICES[seed % DEVICES.length] ?? 1) : Number(values.devices)
-  const run = { kind: values.kind, seed, devices, rounds: Number(values.rounds) }
+const KINDS: Readonly<Record<string, Kind>> = {
+  storm: {
+    devicesOf: stormDevices,
+    rounds: 5,
+    perform: async run => {
+      const storm = new Storm({ ...run, clients: 8, lifeMsMax: 300, versioned: run.seed % 3 === 0 })
+      await storm.run()
+      return `${storm.observer.count} operations, ${storm.world.incarnation} lives`
+    },
+  },
+  twins: {
+    devicesOf: stormDevices,
+    rounds: 5,
+    perform: async ({ seed, devices, rounds }) => {
+      await new Twins({ seed, devices, steps: rounds * 40 }).run()
+      return `${rounds * 40} commands`
+    },
+  },
+  disks: {
+    devicesOf: seed => dramaOf(seed).devices,
+    rounds: DRAMA.rounds,
+    perform: async run => {
+      const drama = new DiskDrama({ ...DRAMA, ...dramaOf(run.seed), ...run })
+      await drama.run()
+      return drama.summary
+    },
+  },
+}
+
+const kind = KINDS[values.kind]
+assert(kind !== undefined, () => `no kind "${values.kind}"; there are: ${Object.keys(KINDS).join(", ")}`)
+const [first, count] = [Number(values.seed), Number(values.seeds)]
+let failed = 0
+for (let seed = first; seed < first + count; seed += 1) {
+  const devices = Number(values.devices ?? kind.devicesOf(seed))
+  const run = { seed, devices, rounds: Number(values.rounds ?? kind.rounds) }
+  const command = `npm run sim -- --kind ${values.kind} --seed ${seed} --devices ${devices} --rounds ${run.rounds}`
   try {
-    process.stdout.write(`ok      ${command(run)}: ${await perform(run)}\n`)
+    process.stdout.write(`ok      ${command}: ${await kind.perform(run)}\n`)
   } catch (error) {
     const shown = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    process.stdout.write(`failed  ${command(run)}\n${shown}\n`)
-    process.exitCode = 1
-    break
+    process.stdout.write(`failed  ${command}\n${shown}\n`)
+    failed += 1
   }
 }
+if (count > 1) process.stdout.write(`${count - failed} of ${count} runs are clean\n`)
+process.exitCode = failed > 0 ? 1 : 0

@@ -92,8 +92,8 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "src/block/block-writer.ts",
-        find: "const target = plan.targets[slot]",
-        put: "const target = plan.targets[slot === 1 ? 0 : slot]",
+        find: "const target = targets[slot]",
+        put: "const target = targets[slot === 1 ? 0 : slot]",
       },
     ],
     scenario: "slots",

@@ -31,7 +31,7 @@ export class CheckFailed extends Error {
   override readonly name = "CheckFailed"
   constructor(
     readonly check: CheckName,
-    found: string,
+    readonly found: string,
   ) {
     super(`${CHECKS[check]}: ${found}`)
   }

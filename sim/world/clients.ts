@@ -20,6 +20,8 @@ export interface ClientHost {
   readonly observer: Observer
   /** What a writer may be told; nothing happened, says the contract. */
   readonly refusals: readonly FailureKind[]
+  /** Whether a writer may be told this, after which nobody knows what happened. */
+  isDoubt(error: unknown): boolean
   /** The longest rest between two requests. */
   readonly pauseMsMax: number
   pause(durationMs: number): Promise<void>
@@ -88,7 +90,7 @@ export class Client {
     try {
       return await this.host.read(this.engine, this.bucket, key, "readsAreFresh")
     } catch (error) {
-      if (!isFailure(error, "deviceFailed", "stopping")) throw error
+      if (!isFailure(error, "deviceFailed", "stopping") && !this.host.isDoubt(error)) throw error
       return undefined
     }
   }
@@ -115,7 +117,10 @@ export class Client {
       this.host.observer.end(write, "done", versionId)
     } catch (error) {
       if (isFailure(error, "indeterminate")) return
-      if (!isFailure(error, ...this.host.refusals)) throw error
+      if (!isFailure(error, ...this.host.refusals)) {
+        if (this.host.isDoubt(error)) return
+        throw error
+      }
       const isRefused = isFailure(error, "preconditionFailed")
       this.host.observer.end(write, isRefused ? "refused" : isFailure(error, "noSuchKey") ? "absent" : "failed")
       if (isRefused && write.replaces === "none") this.host.observer.wasThere(write.key)

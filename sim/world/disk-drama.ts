@@ -32,15 +32,29 @@ export interface DiskDramaOptions {
   readonly hasBudget: boolean
 }
 
+const DEVICES = [1, 2, 3, 4, 7]
+/** Of a drama of usual length. */
+export const DRAMA = { rounds: 3, clients: 3, lifeMsMax: 15_000 } as const
+
+/** What a seed alone stands for. Every fourth goes beyond what the store promises to survive. */
+export const dramaOf = (seed: number): Pick<DiskDramaOptions, "seed" | "devices" | "hasBudget"> => ({
+  seed,
+  devices: DEVICES[seed % DEVICES.length] ?? 1,
+  hasBudget: seed % 4 !== 0,
+})
+
 const BUCKET = parseBucketName("drama")
 const OWNER = parseAccountId("root")
-const ACT_MS = { min: 200, max: 4_000 } as const
+const ACT_MS = { min: 200, max: 2_500 } as const
 const WHOLE_LOOK_MS = 5_000
 /** Until a store whose disks are all well has made good whatever it lacked. */
 const WHOLE_MS_MAX = 60 * 60_000
+/** Bases and logs are looked at soon after each start. */
+const SCRUB_MS = 60_000
 const SETTLE_MS = 60_000
-const MASKS_MAX = 4
-const START_MS_MAX = 120_000
+const MASKS_MAX = 1
+/** Each call of a slow disk takes a second. */
+const START_MS_MAX = 60 * 60_000
 
 /** Something that no check has a name for. */
 class DramaBroken extends Error {
@@ -51,7 +65,7 @@ export class DiskDrama implements ClientHost {
   readonly machine: StoreMachine
   readonly observer = new Observer()
   readonly nemesis: Nemesis
-  readonly pauseMsMax = 250
+  readonly pauseMsMax = 1_200
   readonly refusals: readonly FailureKind[] = [
     "preconditionFailed",
     "noSuchKey",
@@ -76,12 +90,20 @@ export class DiskDrama implements ClientHost {
     this.nemesis = new Nemesis(this.machine, this.random.fork("nemesis"), hasBudget)
   }
 
+  /** What there is to tell of a run that went well. */
+  get summary(): string {
+    const { machine, nemesis, observer, options } = this
+    const faults = `${nemesis.story.length} things happened to disks${options.hasBudget ? "" : ", without a budget"}`
+    const minutes = Math.round(machine.clock.monotonicMs() / 60_000)
+    return `${observer.count} operations, ${machine.incarnation} lives, ${minutes} minutes, ${faults}`
+  }
+
   async run(): Promise<void> {
     try {
       await this.tell()
     } catch (error) {
       const story = this.nemesis.story.slice(-40).join("\n  ")
-      if (error instanceof CheckFailed) throw new CheckFailed(error.check, `${error.message}\n  ${story}`)
+      if (error instanceof CheckFailed) throw new CheckFailed(error.check, `${error.found}\n  ${story}`)
       throw new DramaBroken(`${error instanceof Error ? error.stack : String(error)}\n  ${story}`, { cause: error })
     }
   }
@@ -99,10 +121,10 @@ export class DiskDrama implements ClientHost {
       if (store === undefined) return
       await this.readAll(store.engine)
     }
-    await this.end(store)
+    await this.end()
   }
 
-  private async end(store: ServedStore): Promise<void> {
+  private async end(): Promise<void> {
     const { machine, observer, options } = this
     machine.kill()
     this.living = undefined
@@ -110,9 +132,11 @@ export class DiskDrama implements ClientHost {
     this.nemesis.healAll()
     const healed = await this.start()
     if (healed === undefined) return
-    this.nemesis.see(store.engine.keeper.record)
-    await machine.run(this.nemesis.repairAll(healed))
-    if (options.hasBudget) await this.becomeWhole(healed)
+    if (options.hasBudget) {
+      await this.becomeWhole(healed)
+      await this.scrub(healed)
+      await this.becomeWhole(healed)
+    }
     await this.readAll(healed.engine)
     observer.judgeWinners()
     observer.judgeHistory("never")
@@ -186,15 +210,34 @@ export class DiskDrama implements ClientHost {
     this.throwErrors()
   }
 
-  /** Lets the store do what it has to do, by itself. */
-  private async becomeWhole({ engine }: ServedStore): Promise<void> {
+  /** Lets the store do what it has to do, by itself, once the operator has replaced what is lost. */
+  private async becomeWhole(store: ServedStore): Promise<void> {
     const { machine } = this
+    const { engine } = store
     const untilMs = machine.clock.monotonicMs() + WHOLE_MS_MAX
     for (let missing = missingToBeWhole(engine); missing !== undefined; missing = missingToBeWhole(engine)) {
       check("redundancyComesBack", machine.clock.monotonicMs() < untilMs, () => `${missing}`)
+      await machine.run(this.nemesis.replaceLost(store))
       await machine.pass(WHOLE_LOOK_MS)
       this.throwErrors()
     }
+  }
+
+  /** Lets the store verify everything that lies on its disks. */
+  private async scrub({ engine, operations }: ServedStore): Promise<void> {
+    const { machine } = this
+    const { clock } = machine
+    const [beganMs, untilMs] = [clock.wallMs(), clock.monotonicMs() + WHOLE_MS_MAX]
+    const isDue = (): boolean =>
+      engine.devices.some(({ tending: { scrub } }) => scrub.view.isRunning || scrub.view.passStartedMs < beganMs)
+    await machine.pass(SCRUB_MS)
+    while (isDue()) {
+      check("rotIsFound", clock.monotonicMs() < untilMs, () => "a scrub that was asked for does not end")
+      await machine.run(operations.startScrub(undefined))
+      await machine.pass(WHOLE_LOOK_MS)
+      this.throwErrors()
+    }
+    this.nemesis.foundVerified()
   }
 
   /** Whatever gives bytes back has had its time. */
@@ -232,6 +275,11 @@ export class DiskDrama implements ClientHost {
 
   isLiving(engine: Engine): boolean {
     return this.living === engine && this.errors.length === 0
+  }
+
+  /** Beyond the budget what is damaged, or gone, may be said to be. */
+  isDoubt(error: unknown): boolean {
+    return !this.options.hasBudget && isFailure(error) && error.kind !== "internal"
   }
 
   nextName(): string {

@@ -22,6 +22,8 @@ const ROT_FROM_BYTES = 4096
 
 /** One drive: its medium outlives lives, bays and sicknesses. */
 export class Drive implements BasePlace {
+  /** Where it was put last: its files lie there. */
+  private bay: string | undefined
   readonly disk: SimDisk
   readonly sick: SickDevice
   private world: Intercept = () => undefined
@@ -40,7 +42,20 @@ export class Drive implements BasePlace {
 
   /** A drive that holds what this one holds now. */
   image(name: string, clock: Clock, random: Random): Drive {
-    return new Drive(name, clock, random, this.disk.medium.copy(), this.stores.copy())
+    const image = new Drive(name, clock, random, this.disk.medium.copy(), this.stores.copy())
+    image.bay = this.bay
+    return image
+  }
+
+  /** It is in this bay from now on. No life may be using it. */
+  mountAt(bay: string): void {
+    const { medium } = this.disk
+    if (this.bay !== undefined && this.bay !== bay) {
+      medium.move(this.bay, bay)
+      this.stores.move(this.bay, bay)
+    }
+    this.bay = bay
+    medium.addFolder(bay)
   }
 
   /** What every call meets: what the world does to all drives, then this drive's own state. */
@@ -110,7 +125,7 @@ export class Bays {
     assert(!this.drives.has(bay), "a bay takes one drive")
     this.drives.set(bay, drive)
     this.root.disk.medium.addFolder(bay)
-    drive.disk.medium.addFolder(bay)
+    drive.mountAt(bay)
   }
 
   /** Takes the drive out. What is open on it is to be failed by the drive's own state. */

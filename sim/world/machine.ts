@@ -7,6 +7,7 @@
  * it. With `latency` every call to a drive takes a random while of virtual time, so that things
  * overlap: then time has to be driven (`run`, `pass`).
  */
+import { setMaxListeners } from "node:events"
 import type { Disk } from "../../src/seams/disk/contract.js"
 import type { Bend, DiskCall, Intercept } from "../../src/seams/disk/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
@@ -36,6 +37,8 @@ export interface Life {
 }
 
 const never = <T>(): Promise<T> => new Promise<T>(() => undefined)
+const noSignal = new AbortController().signal
+setMaxListeners(0, noSignal)
 
 export class SimMachine {
   readonly clock = new SimClock()
@@ -113,7 +116,7 @@ export class SimMachine {
 
   /** Waits for a whole number of milliseconds of virtual time. */
   pause(durationMs: number): Promise<void> {
-    return this.clock.sleep(durationMs, new AbortController().signal)
+    return this.clock.sleep(durationMs, noSignal)
   }
 
   /** A new process begins. */
@@ -122,6 +125,8 @@ export class SimMachine {
     this.life = new AbortController()
     this.watch = new AbortController()
     const { life, watch, lives: number } = this
+    // All devices of a life wait on it, each call for itself.
+    setMaxListeners(0, watch.signal)
     const isOver = (): boolean => this.life !== life
     return {
       number,

@@ -1,18 +1,19 @@
 /**
  * Nemesis: what happens to the disks of a machine, while a store runs on it and between its lives. Disks die,
  * hang, fail, slow down, fill up and rot; they are pulled out and put back, as they were or as they were long
- * ago, in other bays, or an empty one comes in their place; the operator replaces and adds disks.
+ * ago, in other bays, or an empty one comes in their place; the operator replaces, adds and removes disks.
  *
- * Budget  With one, no more drives are weak at a time than the store promises to survive: a drive is weak
- *         from the moment something happens to it until the store is whole again. Without one anything goes,
- *         except that what was long ago never comes back to more drives than that.
+ * Budget  With one, no more devices are weak at a time than the store promises to survive: a device is weak
+ *         from the moment something happens to it until the store is whole again, and one that rots until
+ *         everything has been scrubbed. While devices join or leave nothing new happens. Without a budget
+ *         anything goes, except that what was long ago never comes back to more devices than that.
  */
-import { parseDeviceId, type DeviceId } from "../../src/base/ids.js"
+import type { DeviceId } from "../../src/base/ids.js"
 import { isFailure } from "../../src/base/failures.js"
 import { MIB } from "../../src/base/limits.js"
-import { tolerance } from "../../src/base/policy.js"
+import { textOfPolicy, tolerance } from "../../src/base/policy.js"
 import { countedIds } from "../../src/device/index.js"
-import type { ControlRecord } from "../../src/format/control-record.js"
+import type { ControlDevice, ControlRecord } from "../../src/format/control-record.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import type { Drive } from "./drives.js"
 import type { ServedStore, StoreMachine } from "./store-machine.js"
@@ -23,6 +24,8 @@ const ROT_PLACES_MAX = 4
 const IMAGES_MAX = 3
 const FILES = ["volumes", "payloads", "log"] as const
 const SICK = ["hung", "lost", "failing", "readOnly", "slow", "rotten"] as const
+/** A device opens at a start where its disk is in one of these states. */
+const OPENS = new Set(["well", "slow", "full"])
 
 interface Image {
   readonly of: Drive
@@ -36,10 +39,15 @@ export class Nemesis {
   private readonly weak = new Set<Drive>()
   /** Will never be well again. */
   private readonly dead = new Set<Drive>()
+  /** Have rotten bytes at rest, until everything is scrubbed. */
+  private readonly rotten = new Set<Drive>()
   /** Out of their bays, to come back. */
   private readonly pulled = new Map<Drive, string>()
+  private readonly ids = new Map<Drive, DeviceId>()
   private images: Image[] = []
   private record: ControlRecord | undefined
+  /** Whole since the devices and the policy are what they are. */
+  private isSound = false
 
   constructor(
     private readonly machine: StoreMachine,
@@ -47,27 +55,59 @@ export class Nemesis {
     private readonly hasBudget: boolean,
   ) {}
 
-  /** The record of the store, as it is now. */
+  /** The record of the store that runs. */
   see(record: ControlRecord): void {
+    const before = this.record && textOfPolicy(this.record.policy)
+    if (before !== textOfPolicy(record.policy)) this.isSound = false
     this.record = record
+    for (const { id, pathHint, state } of record.devices) {
+      const drive = this.machine.bays.at(pathHint)
+      if (drive !== undefined && state !== "out") this.ids.set(drive, id)
+    }
   }
 
   /** Everything is where it should be: what is well now may be hit anew. */
   foundWhole(): void {
-    for (const drive of [...this.weak])
-      if (drive.sick.state === "well" && !this.pulled.has(drive)) this.weak.delete(drive)
+    this.isSound = true
+    for (const drive of [...this.weak]) {
+      const isWell = drive.sick.state === "well" && !this.pulled.has(drive)
+      if (isWell && !this.dead.has(drive) && !this.rotten.has(drive)) this.weak.delete(drive)
+    }
   }
 
-  /** How many drives may be weak at a time. */
+  /** All that rests on the disks has been verified, and made good. */
+  foundVerified(): void {
+    this.rotten.clear()
+    this.foundWhole()
+  }
+
+  private get devices(): readonly ControlDevice[] {
+    return this.record?.devices ?? []
+  }
+
+  /** How many devices may be weak at a time. */
   private get limit(): number {
     const { record } = this
-    if (record === undefined) return 0
-    const counted = countedIds(record).length
-    return counted < 2 ? 0 : Math.max(1, tolerance(record.policy) - 1)
+    if (record === undefined || countedIds(record).length < 2) return 0
+    return Math.max(1, tolerance(record.policy) - 1)
+  }
+
+  private get weakIds(): ReadonlySet<DeviceId> {
+    const weak = new Set([...this.weak].map(drive => this.ids.get(drive)))
+    const isWeak = ({ id, state }: ControlDevice): boolean => state === "out" || state === "filling" || weak.has(id)
+    return new Set(this.devices.filter(isWeak).map(({ id }) => id))
   }
 
   private may(drive: Drive): boolean {
-    return !this.hasBudget || this.weak.has(drive) || this.weak.size < this.limit
+    if (!this.hasBudget) return true
+    return this.maySurvive(drive)
+  }
+
+  /** Whether the store promises to go on if something happens to the drive. */
+  private maySurvive(drive: Drive): boolean {
+    const [id, weak] = [this.ids.get(drive), this.weakIds]
+    if (id === undefined || !this.devices.some(device => device.id === id)) return false
+    return weak.has(id) || (this.isSound && weak.size < this.limit)
   }
 
   private tell(what: string): void {
@@ -85,10 +125,6 @@ export class Nemesis {
     return items[this.random.below(Math.max(1, items.length))]
   }
 
-  private weaken(drive: Drive): void {
-    this.weak.add(drive)
-  }
-
   /** Something happens while the store runs. What the operator does ends when it ends. */
   async act(store: ServedStore): Promise<void> {
     this.see(store.engine.keeper.record)
@@ -97,7 +133,7 @@ export class Nemesis {
     if (what < 10) return this.heal()
     if (what < 12) return this.fill()
     if (what < 14) return this.rot()
-    if (what < 17) return this.replace(store)
+    if (what < 17) return this.replace(store, this.pick(this.devices.filter(({ state }) => state === "out")))
     if (what < 18) return this.add(store)
     if (what < 19) return this.check(store)
     return this.remove(store)
@@ -107,15 +143,23 @@ export class Nemesis {
     const [bay, drive] = this.pick(this.bays.filter(([, each]) => each.sick.state === "well" && this.may(each))) ?? []
     if (bay === undefined || drive === undefined) return
     const state = this.pick(SICK) ?? "hung"
-    this.weaken(drive)
-    if (state === "lost" && this.random.below(2) === 0) this.dead.add(drive)
-    this.tell(`${bay} (${drive.name}) is ${state}${this.dead.has(drive) ? " for ever" : ""}`)
+    this.weak.add(drive)
+    const isForEver = state === "lost" && this.random.below(2) === 0 && this.opensWithout(drive)
+    if (isForEver) this.dead.add(drive)
+    this.tell(`${bay} (${drive.name}) is ${state}${isForEver ? " for ever" : ""}`)
     drive.sick.become(state)
   }
 
+  private get curable(): readonly (readonly [string, Drive])[] {
+    return this.bays.filter(([, { sick }]) => sick.state !== "well").filter(([, drive]) => !this.isLostForEver(drive))
+  }
+
+  private isLostForEver(drive: Drive): boolean {
+    return drive.sick.state === "lost" && this.dead.has(drive)
+  }
+
   private heal(): void {
-    const [bay, drive] =
-      this.pick(this.bays.filter(([, each]) => each.sick.state !== "well" && !this.dead.has(each))) ?? []
+    const [bay, drive] = this.pick(this.curable) ?? []
     if (drive === undefined) return
     this.tell(`${bay} (${drive.name}) is well again`)
     drive.sick.become("well")
@@ -133,9 +177,8 @@ export class Nemesis {
   private async rot(): Promise<void> {
     const [bay, drive] = this.pick(this.bays.filter(([, each]) => this.may(each))) ?? []
     if (bay === undefined || drive === undefined) return
-    this.weaken(drive)
-    // It shows only where something looks, so nobody can say when it is made good: the drive is to be replaced.
-    this.dead.add(drive)
+    this.weak.add(drive)
+    this.rotten.add(drive)
     if (this.random.below(3) === 0) return this.tell(`rot in ${await drive.rotBase(`${bay}/base`, this.random)}`)
     for (let places = 1 + this.random.below(ROT_PLACES_MAX); places > 0; places -= 1) {
       this.tell(`rot in ${drive.rot(`${bay}/${this.pick(FILES) ?? "volumes"}`, this.random)}`)
@@ -143,72 +186,79 @@ export class Nemesis {
   }
 
   /** The operator puts an empty disk in the place of one whose device is out. */
-  private async replace(store: ServedStore): Promise<void> {
-    const out = this.pick(store.engine.keeper.record.devices.filter(({ state }) => state === "out"))
+  private async replace(store: ServedStore, out: ControlDevice | undefined): Promise<void> {
     const bay = out?.pathHint
-    if (out === undefined || bay === undefined) return
-    const old = this.machine.bays.at(bay)
-    if (old !== undefined) {
-      if (!this.may(old)) return
-      this.weaken(old)
-      old.sick.become("lost")
-      this.dead.add(old)
+    if (out === undefined || bay === undefined || !this.machine.folders.includes(bay)) return
+    const there = this.machine.bays.at(bay)
+    const isOld = there !== undefined && this.ids.get(there) === out.id
+    // Another device's disk may have come there since.
+    if (there !== undefined && !isOld && this.ids.has(there)) return
+    const old = isOld ? there : [...this.pulled].find(([drive]) => this.ids.get(drive) === out.id)?.[0]
+    if (isOld) {
+      there.sick.become("lost")
       this.machine.bays.take(bay)
     }
-    const drive = this.machine.newDrive()
-    this.machine.bays.put(bay, drive)
+    if (old !== undefined) {
+      this.weak.add(old)
+      this.dead.add(old)
+      this.pulled.delete(old)
+    }
+    const drive = there === undefined || isOld ? this.machine.newDrive() : there
+    if (drive !== there) this.machine.bays.put(bay, drive)
     this.tell(`the operator replaces ${out.id} at ${bay} by ${drive.name}`)
+    this.isSound = false
     await this.order(store, { kind: "replaceDevice", id: out.id, path: bay, acceptLoss: false })
-    if (old !== undefined && this.isNamed(store, bay, out.id)) this.moveWeakness(old, drive)
-  }
-
-  private isNamed(store: ServedStore, bay: string, old: DeviceId): boolean {
-    return store.engine.keeper.record.devices.some(({ id, pathHint }) => pathHint === bay && id !== old)
-  }
-
-  /** The new one lacks all that the old one had: the same hole, not one more. */
-  private moveWeakness(old: Drive, drive: Drive): void {
-    this.weak.delete(old)
-    this.weak.add(drive)
   }
 
   private async add(store: ServedStore): Promise<void> {
-    const bay = `/d${this.machine.folders.length + 1}`
-    if (this.machine.folders.length >= BAYS_MAX || this.machine.bays.at(bay) !== undefined) return
+    const numbers = Array.from({ length: BAYS_MAX }, (_, i) => i + 1)
+    const bay = numbers.map(number => `/d${number}`).find(each => this.machine.bays.at(each) === undefined)
+    if (this.machine.folders.length >= BAYS_MAX || bay === undefined || this.machine.folders.includes(bay)) return
     const drive = this.machine.newDrive()
     this.machine.bays.put(bay, drive)
-    this.machine.folders.push(bay)
     this.tell(`the operator adds ${drive.name} at ${bay}`)
-    await this.order(store, { kind: "addDevice", path: bay, weight: 1 + this.random.below(3) })
+    this.isSound = false
+    this.machine.joining = bay
+    const isDone = await this.order(store, { kind: "addDevice", path: bay, weight: 1 + this.random.below(3) })
+    this.machine.joining = undefined
+    if (isDone) this.machine.folders.push(bay)
+    else this.machine.bays.take(bay)
   }
 
   private async check(store: ServedStore): Promise<void> {
-    const device = this.pick(store.engine.keeper.record.devices)
+    const device = this.pick(this.devices)
     if (device === undefined) return
     this.tell(`the operator looks at ${device.id}`)
     await this.obey(store.operations.checkDevice(device.id))
   }
 
   private async remove(store: ServedStore): Promise<void> {
-    const { devices } = store.engine.keeper.record
-    const device = this.pick(devices)
-    if (device === undefined || devices.length < 4 || this.weak.size > 0) return
+    const device = this.pick(this.devices)
+    if (device === undefined || this.devices.length < 4 || this.weakIds.size > 0 || !this.isSound) return
     this.tell(`the operator removes ${device.id}`)
+    this.isSound = false
     await this.order(store, { kind: "removeDevice", id: device.id })
   }
 
-  private order(store: ServedStore, change: Parameters<ServedStore["operations"]["change"]>[0]): Promise<void> {
-    return this.obey(store.operations.change(change))
+  private async order(
+    store: ServedStore,
+    change: Parameters<ServedStore["operations"]["change"]>[0],
+  ): Promise<boolean> {
+    const isDone = await this.obey(store.operations.change(change))
+    this.see(store.engine.keeper.record)
+    return isDone
   }
 
   /** What the operator asks may be refused. */
-  private async obey(order: Promise<unknown>): Promise<void> {
+  private async obey(order: Promise<unknown>): Promise<boolean> {
     try {
       await order
       this.tell("… done")
+      return true
     } catch (error) {
       if (!isFailure(error)) throw error
       this.tell(`… refused: ${error.message}`)
+      return false
     }
   }
 
@@ -222,44 +272,59 @@ export class Nemesis {
     else if (what < 5) this.restore()
     else if (what < 6) this.swap()
     else if (what < 7) this.exchange()
+    if (this.hasBudget) this.makeOpenable()
   }
 
   /** Folders whose device has left the store are not given again. */
   private forgetLeavers(): void {
-    const { record } = this
-    if (record === undefined) return
-    const isUsed = (bay: string): boolean =>
-      record.devices.some(({ pathHint }) => pathHint === bay) || [...this.pulled.values()].includes(bay)
+    const bays = new Set(this.devices.map(({ pathHint }) => pathHint))
+    const isUsed = (bay: string): boolean => {
+      const drive = this.machine.bays.at(bay)
+      const id = drive && this.ids.get(drive)
+      return bays.has(bay) || id === undefined || this.devices.some(device => device.id === id)
+    }
     this.machine.folders = this.machine.folders.filter(isUsed)
   }
 
   private takeImage(): void {
-    const [, drive] = this.pick(this.bays) ?? []
-    if (drive !== undefined && !this.dead.has(drive))
-      this.images.push({ of: drive, image: this.machine.imageOf(drive) })
+    const [, drive] = this.pick(this.bays.filter(([, each]) => this.ids.has(each))) ?? []
+    if (drive === undefined || this.rotten.has(drive)) return
+    this.images.push({ of: drive, image: this.machine.imageOf(drive) })
   }
 
-  /** Whether the store would still open with one more drive missing. */
-  private staysOpenable(): boolean {
+  /** Whether enough devices would be there for a start without these. */
+  private opensWithout(...drives: readonly Drive[]): boolean {
     const { record } = this
-    if (!this.hasBudget || record === undefined) return true
+    if (record === undefined) return false
     const counted = countedIds(record)
-    const present = this.bays.filter(([, drive]) => drive.sick.state === "well").length
-    return 2 * (Math.min(present, counted.length) - 1) > counted.length
+    const opening = this.bays.filter(([, drive]) => OPENS.has(drive.sick.state) && !drives.includes(drive))
+    const present = new Set(opening.map(([, drive]) => this.ids.get(drive)))
+    return 2 * counted.filter(id => present.has(id)).length > counted.length
+  }
+
+  /** The operator does what a store needs in order to start. */
+  private makeOpenable(): void {
+    while (!this.opensWithout() && this.curable.length > 0) this.heal()
+    while (!this.opensWithout() && this.pulled.size > 0) {
+      const before = this.pulled.size
+      this.putBack()
+      if (this.pulled.size === before) return
+    }
   }
 
   private pull(): void {
-    const [bay, drive] = this.pick(this.bays.filter(([, each]) => this.may(each))) ?? []
-    if (bay === undefined || drive === undefined || !this.staysOpenable()) return
-    this.weaken(drive)
+    const [bay, drive] = this.pick(this.bays.filter(([, each]) => this.may(each) && this.ids.has(each))) ?? []
+    if (bay === undefined || drive === undefined || (this.hasBudget && !this.opensWithout(drive))) return
+    this.weak.add(drive)
     this.pulled.set(drive, bay)
     this.machine.bays.take(bay)
     this.tell(`${bay} (${drive.name}) is pulled out`)
   }
 
   private putBack(): void {
-    const [drive, bay] = this.pick([...this.pulled]) ?? []
-    if (drive === undefined || bay === undefined || this.machine.bays.at(bay) !== undefined) return
+    const back = [...this.pulled].filter(([, bay]) => this.machine.bays.at(bay) === undefined)
+    const [drive, bay] = this.pick(back) ?? []
+    if (drive === undefined || bay === undefined) return
     this.pulled.delete(drive)
     this.machine.bays.put(bay, drive)
     this.tell(`${bay} (${drive.name}) is put back`)
@@ -269,16 +334,16 @@ export class Nemesis {
   private restore(): void {
     const found = this.pick(this.images.filter(({ of }) => this.bays.some(([, drive]) => drive === of)))
     const bay = this.bays.find(([, drive]) => drive === found?.of)?.[0]
-    if (found === undefined || bay === undefined) return
-    const isAllowed = this.weak.has(found.of) || this.weak.size < this.limit
-    if (!isAllowed) return
-    this.weak.delete(found.of)
-    this.weaken(found.image)
+    const id = found && this.ids.get(found.of)
+    if (found === undefined || bay === undefined || id === undefined || !this.maySurvive(found.of)) return
+    if (!this.opensWithout(found.of)) return
     this.dead.add(found.of)
+    this.weak.add(found.image)
+    this.ids.set(found.image, id)
     this.machine.bays.take(bay)
     this.machine.bays.put(bay, found.image)
     this.images = this.images.filter(image => image !== found)
-    this.tell(`${bay} is restored to an old image (${found.image.name})`)
+    this.tell(`${bay} is restored to an old image (${found.image.name} of ${found.of.name})`)
   }
 
   private swap(): void {
@@ -291,39 +356,46 @@ export class Nemesis {
     this.tell(`${one} and ${other} are swapped`)
   }
 
-  /** A dead disk is exchanged for an empty one while nothing runs. */
+  /** A disk is exchanged for an empty one while nothing runs: known by its place, if by anything. */
   private exchange(): void {
-    const [bay, drive] = this.pick(this.bays.filter(([, each]) => this.may(each))) ?? []
-    if (bay === undefined || drive === undefined || !this.staysOpenable()) return
+    const isInPlace = ([bay, drive]: readonly [string, Drive]): boolean =>
+      this.devices.some(({ id, pathHint }) => pathHint === bay && this.ids.get(drive) === id)
+    const [bay, drive] = this.pick(this.bays.filter(each => isInPlace(each) && this.may(each[1]))) ?? []
+    if (bay === undefined || drive === undefined || (this.hasBudget && !this.opensWithout(drive))) return
     const fresh = this.machine.newDrive()
     this.machine.bays.take(bay)
     this.machine.bays.put(bay, fresh)
     this.dead.add(drive)
-    this.weaken(drive)
-    this.moveWeakness(drive, fresh)
+    this.weak.add(drive)
     this.tell(`${bay}: an empty disk (${fresh.name}) is in the place of ${drive.name}`)
   }
 
-  /** Everything that can be well is, from now on; disks that cannot are exchanged by the operator. */
+  /** Everything that can be well is, from now on. */
   healAll(): void {
-    for (const [drive, bay] of this.pulled)
+    this.forgetLeavers()
+    for (const [drive, bay] of this.pulled) {
       if (this.machine.bays.at(bay) === undefined) this.machine.bays.put(bay, drive)
+    }
     this.pulled.clear()
-    for (const [, drive] of this.bays) {
+    for (const [bay, drive] of this.bays) {
       drive.empty()
-      if (drive.sick.state !== "lost" || !this.dead.has(drive)) drive.sick.become("well")
+      if (this.isLostForEver(drive)) continue
+      if (drive.sick.state !== "well") this.tell(`${bay} (${drive.name}) is well at last`)
+      drive.sick.become("well")
     }
   }
 
-  /** Whatever is out for good gets an empty disk, now that the store runs. */
-  async repairAll(store: ServedStore): Promise<void> {
-    for (const { id, pathHint, state } of store.engine.keeper.record.devices) {
-      const drive = this.machine.bays.at(pathHint)
-      if (state !== "out" || (drive !== undefined && !this.dead.has(drive))) continue
-      if (drive !== undefined) this.machine.bays.take(pathHint)
-      this.machine.bays.put(pathHint, this.machine.newDrive())
-      this.tell(`the operator replaces ${id} at ${pathHint} at last`)
-      await this.order(store, { kind: "replaceDevice", id: parseDeviceId(id), path: pathHint, acceptLoss: false })
+  /** Devices whose disk will not come back get an empty one, now that the store runs. */
+  async replaceLost(store: ServedStore): Promise<void> {
+    this.see(store.engine.keeper.record)
+    for (const device of this.devices) {
+      const drive = this.machine.bays.at(device.pathHint)
+      const isLost = drive === undefined || this.ids.get(drive) !== device.id || this.isLostForEver(drive)
+      if (device.state !== "out" || !isLost) continue
+      await this.replace(store, device)
+      // One that has no shards to its name is not replaced.
+      const stays = this.devices.some(({ id, state }) => id === device.id && state === "out")
+      if (stays) await this.order(store, { kind: "forgetDevice", id: device.id, acceptLoss: false })
     }
   }
 }

@@ -8,7 +8,7 @@ import { settingsOf } from "../../src/main/engine/testing.js"
 
 export const DEFAULT_BLOCK_BYTES = 128 * KIB
 /** Small, so that a short run makes many checkpoints. */
-const CHECKPOINTS = {
+export const CHECKPOINTS = {
   ...CHECKPOINT_LIMITS,
   logBytesMax: 256 * KIB,
   rowsMax: 64,

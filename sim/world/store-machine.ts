@@ -3,7 +3,7 @@
  * (those in the bays), opens the store that lies on them or makes one, and does all background work.
  */
 import { CheckpointExecutor } from "../../src/main/engine/checkpoint-job.js"
-import type { Failure } from "../../src/base/failures.js"
+import { isFailure, type Failure } from "../../src/base/failures.js"
 import { KIB, MIB } from "../../src/base/limits.js"
 import { defaultPolicy } from "../../src/base/policy.js"
 import { shapeOf } from "../../src/block/index.js"
@@ -17,9 +17,11 @@ import { openStore, type OpenedStore } from "../../src/main/store/open-store.js"
 import { InlineCompute, slabBytesOf } from "../../src/seams/compute/index.js"
 import { SimLocks } from "../../src/seams/lock/sim.js"
 import { SimMachine, type MachineOptions } from "./machine.js"
-import { SMALL_LIMITS } from "./settings.js"
+import { CHECKPOINTS } from "./settings.js"
 
 const BLOCK_BYTES = 128 * KIB
+/** Its stories are minutes long. */
+const CHECKPOINT_POLL_MS = 500
 const DEVICES_MAX = 9
 
 /** Small, but many times what a log is filled ahead by, as the real one is. */
@@ -46,6 +48,8 @@ export class StoreMachine extends SimMachine {
   private running: Promise<void> = Promise.resolve()
   /** What the operator gives at the next start. */
   folders: string[]
+  /** A folder that is being added: whether it has become part of the store shows at the next start. */
+  joining: string | undefined
   /** Assertions that failed: mistakes of the program, which ended its life. */
   readonly mistakes: unknown[] = []
 
@@ -56,12 +60,27 @@ export class StoreMachine extends SimMachine {
 
   /** Serves as a new process until `kill`, `crash` or `stop`. Throws what the start throws. */
   async start(): Promise<ServedStore> {
+    const { joining } = this
+    this.joining = undefined
+    if (joining === undefined) return this.serve(this.folders)
+    try {
+      const store = await this.serve([...this.folders, joining])
+      if (store.opened.record.devices.some(({ pathHint }) => pathHint === joining)) this.folders.push(joining)
+      return store
+    } catch (error) {
+      if (!isFailure(error, "foreignFolder")) throw error
+      // It says: start without it.
+      return this.serve(this.folders)
+    }
+  }
+
+  private async serve(folders: readonly string[]): Promise<ServedStore> {
     this.process.kill()
     this.process = this.locks.boot()
     const locks = this.process
     const { disk, stores, random, signal, watch } = this.begin()
     const { clock, telemetry } = this
-    const config = configOf(this.folders)
+    const config = configOf(folders)
     const opened = await openStore(clock, random, disk, locks, config, undefined)
     const slabBytes = Math.max(
       ...Array.from({ length: DEVICES_MAX }, (_, i) => slabBytesOf(shapeOf(defaultPolicy(i + 1)), BLOCK_BYTES)),
@@ -77,7 +96,10 @@ export class StoreMachine extends SimMachine {
       {
         compute: new InlineCompute(makeCodec, { slabBytes, poolBytes: 8 * MIB }),
         checkpoints: new CheckpointExecutor(queued, stores),
-        limits: { ...SMALL_LIMITS, spaceLimits: SPACES },
+        limits: {
+          deviceOptions: { checkpointLimits: { ...CHECKPOINTS, pollMs: CHECKPOINT_POLL_MS } },
+          spaceLimits: SPACES,
+        },
       },
     )
     this.running = supervise(store.livings, clock, random, telemetry.log, signal).catch(

@@ -133,6 +133,10 @@ export class Storm implements ClientHost {
     return this.engine === engine && this.errors.length === 0
   }
 
+  isDoubt(): boolean {
+    return false
+  }
+
   nextName(): string {
     this.drawn += 1
     return `w${this.drawn}`

@@ -26,7 +26,7 @@ export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
 }
 
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i])
+  return a.length === b.length && Buffer.compare(a, b) === 0
 }
 
 export const roundUp = (value: number, unit: number): number => Math.ceil(value / unit) * unit

@@ -35,6 +35,33 @@ export class CommittedView implements TabletView {
     this.seats = seats
   }
 
+  /**
+   * Brings rows into memory; undefined where they are there already. A member whose base does not give them is
+   * read last from then on: a read that waits for it would hold up everything.
+   */
+  warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined {
+    return this.warmFrom(this.seats, family, keys)
+  }
+
+  private warmFrom(
+    [seat, ...others]: readonly Seat[],
+    family: Family,
+    keys: readonly RowKey[],
+  ): Promise<void> | undefined {
+    const warming = seat?.member.warm(family, keys)
+    if (seat === undefined || warming === undefined) return undefined
+    return seat.wait(warming).catch((error: unknown) => {
+      const failure = seat.left ?? this.tell(seat, error)
+      if (others.length === 0) throw failure
+      this.readLast(seat)
+      return this.warmFrom(others, family, keys)
+    })
+  }
+
+  private readLast(seat: Seat): void {
+    if (this.seats.includes(seat)) this.readFrom([...this.seats.filter(other => other !== seat), seat])
+  }
+
   get(family: Family, key: RowKey): TabletRow | undefined {
     let problem: unknown
     for (const seat of this.seats) {

@@ -110,7 +110,7 @@ export class Primary implements Tablet {
   }
 
   warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined {
-    return this.committed.reader.member.warm(family, keys)
+    return this.committed.warm(family, keys)
   }
 
   payload(family: Family, key: RowKey, row: TabletRow): Promise<Uint8Array | undefined> {

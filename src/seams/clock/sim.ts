@@ -57,7 +57,8 @@ export class SimClock implements Clock {
     if (signal.aborted) return Promise.resolve()
     return new Promise(resolve => {
       const wake = (): void => {
-        this.#sleepers = this.#sleepers.filter(other => other !== sleeper)
+        const at = this.#sleepers.indexOf(sleeper)
+        if (at >= 0) this.#sleepers.splice(at, 1)
         signal.removeEventListener("abort", wake)
         resolve()
       }

@@ -12,14 +12,15 @@ import type { Random } from "../random/contract.js"
 
 export const SECTOR_BYTES = 512
 
-/** Bytes that grow by doubling. */
+/** Bytes that grow by doubling. Copies share them until one is changed. */
 export class GrowingBytes {
   #data = new Uint8Array(0)
+  #isShared = false
   length = 0
 
   write(bytes: Uint8Array, offsetBytes: number): void {
     this.grow(offsetBytes + bytes.length)
-    this.#data.set(bytes, offsetBytes)
+    this.own().set(bytes, offsetBytes)
   }
 
   /** Makes it at least this long, with zeros. */
@@ -28,24 +29,35 @@ export class GrowingBytes {
       const data = new Uint8Array(Math.max(lengthBytes, 2 * this.#data.length, SECTOR_BYTES))
       data.set(this.#data.subarray(0, this.length))
       this.#data = data
+      this.#isShared = false
     }
     this.length = Math.max(this.length, lengthBytes)
   }
 
   truncate(lengthBytes: number): void {
-    if (lengthBytes < this.length) this.#data.fill(0, lengthBytes, this.length)
+    if (lengthBytes < this.length) this.own().fill(0, lengthBytes, this.length)
     this.grow(lengthBytes)
     this.length = lengthBytes
   }
 
-  /** The content; a view that is good until the next change. */
+  /** The content, to be looked at; a view that is good until the next change. */
   view(): Uint8Array {
+    return this.#data.subarray(0, this.length)
+  }
+
+  /** The content, to be changed in place. */
+  own(): Uint8Array {
+    if (this.#isShared) this.#data = this.#data.slice()
+    this.#isShared = false
     return this.#data.subarray(0, this.length)
   }
 
   copy(): GrowingBytes {
     const copy = new GrowingBytes()
-    copy.write(this.view(), 0)
+    copy.#data = this.#data
+    copy.length = this.length
+    copy.#isShared = true
+    this.#isShared = true
     return copy
   }
 }
@@ -250,7 +262,24 @@ export class Medium {
   /** Changes bytes in place where they rest, in the cache and on the platter. */
   alter(path: string, change: (content: Uint8Array) => void): void {
     const file = must(this.fileAt(spelled(path)), `${path} exists`)
-    for (const content of [file.current, file.synced]) change(content.view())
+    for (const content of [file.current, file.synced]) change(content.own())
+  }
+
+  /** What lay below one folder lies below another from now on, as where a disk is mounted elsewhere. */
+  move(from: string, to: string): void {
+    const moved = (path: string): string =>
+      path === from || path.startsWith(`${from}/`) ? to + path.slice(from.length) : path
+    const all = (names: Names): Names => new Map([...names].map(([path, file]) => [moved(path), file]))
+    const change = (pending: NameChange): NameChange =>
+      pending.kind === "rename"
+        ? { ...pending, from: moved(pending.from), to: moved(pending.to) }
+        : { ...pending, path: moved(pending.path) }
+    this.#names = all(this.#names)
+    this.#syncedNames = all(this.#syncedNames)
+    this.#pendingNames = this.#pendingNames.map(change)
+    const folders = [...this.folders].map(moved)
+    this.folders.clear()
+    for (const folder of folders) this.addFolder(folder)
   }
 
   /** Ends in what the platter holds: everything still pending is gone. */

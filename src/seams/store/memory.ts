@@ -37,6 +37,15 @@ export class MemoryStores implements Stores {
     return copy
   }
 
+  /** What lay below one folder lies below another from now on. */
+  move(from: string, to: string): void {
+    for (const [path, base] of [...this.bases]) {
+      if (!path.startsWith(`${from}/`)) continue
+      this.bases.delete(path)
+      this.bases.set(to + path.slice(from.length), base)
+    }
+  }
+
   async openReader(path: string): Promise<StoreReader> {
     return new MemoryReader(this.baseOf(path))
   }
@@ -118,16 +127,19 @@ class MemoryWriter extends MemoryReader implements StoreWriter {
 
   async commit(writes: Iterable<StoreWrite>): Promise<void> {
     this.assertOpen()
-    const changed = new Map<Family, Tree>()
-    for (const write of writes) {
+    const all = Array.from(writes, write => {
       assertWrite(write)
-      const { family, key, value } = write
+      return write
+    })
+    await this.beforeCommit()
+    // From here on at once: another's commit must not come in between.
+    const changed = new Map<Family, Tree>()
+    for (const { family, key, value } of all) {
       const tree = changed.get(family) ?? copyOf(this.base.trees.get(family))
       changed.set(family, tree)
       if (value === undefined) tree.delete(key)
       else tree.set(key, value.slice())
     }
-    await this.beforeCommit()
     this.base.trees = new Map([...this.base.trees, ...changed])
     this.refresh()
   }

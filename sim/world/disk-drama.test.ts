@@ -1,0 +1,23 @@
+/** Twenty stories of disks in the hands of a nemesis. More of them by `npm run sim -- --kind disks --seeds 200`. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { DiskDrama, DRAMA, dramaOf } from "./disk-drama.js"
+
+for (let seed = 1; seed <= 20; seed += 1) {
+  const { devices, hasBudget } = dramaOf(seed)
+  const promise = hasBudget ? "the store goes on and becomes whole again" : "no wrong byte is read"
+  test(`whatever happens to ${devices} disks, ${promise} (npm run sim -- --kind disks --seed ${seed})`, async () => {
+    await new DiskDrama({ ...DRAMA, ...dramaOf(seed) }).run()
+  })
+}
+
+test("the same seed tells the same story of disks", async () => {
+  const stories: string[] = []
+  for (let run = 0; run < 2; run += 1) {
+    const drama = new DiskDrama({ ...DRAMA, ...dramaOf(77), devices: 3, rounds: 1 })
+    await drama.run()
+    stories.push([...drama.nemesis.story, drama.observer.story(), drama.summary].join("\n"))
+  }
+  assert.ok(stories[0]?.includes("/d"), "something happened to a disk")
+  assert.equal(stories[0], stories[1])
+})
