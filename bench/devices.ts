@@ -3,9 +3,9 @@
  * the same bytes in the same folders, and what clients feel of it.
  *
  *   repair      from the word to begin until the device in the empty folder has all that it should have,
- *               at full speed, for the bytes that come to lie there; against copying as many bytes out of the
- *               other folders into a file there, synced at its end. Both read from the page cache, and
- *               folders of one disk share it.
+ *               at full speed, for the bytes that come to lie there; against plainly copying as many into a
+ *               file there, synced once at its end, and reading as much for it from the other folders as
+ *               a rebuilt byte needs: four at 4+3. Both read from the page cache.
  *   scrub       one pass over all folders at full speed; against reading the same files, the folders
  *               side by side. Both from the disk, where the files can be dropped from the page cache.
  *   foreground  puts and gets of 64 KiB at 40 % of the rate that the store can do, while it repairs and
@@ -35,8 +35,8 @@ const FULL_SPEED = 0
 export const TARGETS = { share: 0.6, times: 2 } as const
 
 export const DEVICE_STORES = [
-  { folders: 7, redundancy: "ec:4+3" },
-  { folders: 2, redundancy: "replica:2" },
+  { folders: 7, redundancy: "ec:4+3", readPerWritten: 4 },
+  { folders: 2, redundancy: "replica:2", readPerWritten: 1 },
 ] as const
 
 export interface DeviceSpeed {
@@ -71,6 +71,8 @@ export interface DevicesResult {
 export interface DevicesOptions {
   readonly folders: number
   readonly redundancy: string
+  /** Bytes that have to be read to write one anew. */
+  readonly readPerWritten: number
   readonly bytes: number
   readonly rounds: number
   /** How long the load without work is measured. */
@@ -189,8 +191,9 @@ class Scenario {
     const { seconds } = await this.timed(() => this.store.repair(empty))
     const bytes = await bytesOfFiles(await volumesOf(empty))
     const others = this.store.dataFolders.filter(folder => folder !== empty)
+    const { readPerWritten } = this.options
     const sources = (await Promise.all(others.map(volumesOf))).flat()
-    const plain = await this.timed(() => plainCopy(sources, `${empty}/plain-copy`, bytes))
+    const plain = await this.timed(() => plainCopy(sources, `${empty}/plain-copy`, { bytes, readPerWritten }))
     const timed = { bytes, seconds, plainSeconds: (plain.seconds * bytes) / plain.result, isCold: false }
     this.tell("repair", timed)
     return timed

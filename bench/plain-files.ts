@@ -56,21 +56,30 @@ export async function plainRead(paths: readonly string[]): Promise<number> {
   return bytes
 }
 
-/** Copies so many bytes of the files into a new one, and syncs it; resolves with how many there were. */
-export async function plainCopy(paths: readonly string[], to: string, bytesMax: number): Promise<number> {
-  let copied = 0
+/**
+ * Copies so many bytes of the files into a new one, and syncs it; of all that it reads only one part in
+ * `readPerWritten` is written. Resolves with how many bytes were there to write.
+ */
+export async function plainCopy(
+  paths: readonly string[],
+  to: string,
+  { bytes, readPerWritten }: { readonly bytes: number; readonly readPerWritten: number },
+): Promise<number> {
+  let [copied, pieces] = [0, 0]
   let target: FileHandle | undefined
   try {
     target = await open(to, "wx")
     const file = target
     for (const path of paths) {
       await eachPiece(path, async piece => {
-        const some = piece.subarray(0, bytesMax - copied)
+        pieces += 1
+        if (pieces % readPerWritten !== 0) return true
+        const some = piece.subarray(0, bytes - copied)
         await file.write(some, 0, some.length)
         copied += some.length
-        return copied < bytesMax
+        return copied < bytes
       })
-      if (copied === bytesMax) break
+      if (copied === bytes) break
     }
     await file.datasync()
     return copied

@@ -32,8 +32,8 @@ interface Patient {
   readonly group: BlockGroup
   readonly live: LiveBlock
   readonly shape: BlockShape
-  /** Bodies that were read, to be given back when nothing is written from them any more. */
-  readonly read: Uint8Array[]
+  /** Bodies that were read or rebuilt, to be given back when nothing is written from them any more. */
+  readonly lent: Uint8Array[]
 }
 
 export class Mender {
@@ -57,7 +57,7 @@ export class Mender {
     try {
       const slots = slotsOf(held.layout, group.partition)
       const plan = planMend(group, shape, slots, id => this.devices.get(id)?.isWritable ?? false)
-      const patient = { group, live, shape, read: [] }
+      const patient = { group, live, shape, lent: [] }
       const bytesInMemory = this.bytesInMemory(plan, shape)
       const written = await this.budget.run(bytesInMemory, () => this.writeAll(patient, plan.writes))
       const lacking = plan.writes.flatMap(({ slot, to }) => (written.slots.includes(slot) ? [] : [to]))
@@ -76,8 +76,12 @@ export class Mender {
   }
 
   private bytesInMemory({ writes }: MendPlan, { policy, shardBytes }: BlockShape): number {
-    const rebuilds = writes.some(({ from }) => from.length === 0)
-    return (writes.length + (rebuilds ? shardsNeeded(policy) : 0)) * shardBytes
+    const copied = writes.filter(({ from }) => from.length > 0).length
+    const rebuilt = writes.length - copied
+    if (rebuilt === 0) return copied * shardBytes
+    // A copy is written as it was read.
+    const isCopies = shapeOf(policy).kind === "copies"
+    return (copied + shardsNeeded(policy) + (isCopies ? 0 : rebuilt)) * shardBytes
   }
 
   /** Slots that are durable at their new place. Throws `deviceFull`. */
@@ -93,7 +97,7 @@ export class Mender {
       const body = bodies.get(slot)
       return body && this.append(patient, slot, to, body).then(() => slot, failureOnly)
     })
-    for (const body of patient.read.splice(0)) this.buffers.give(body)
+    for (const body of patient.lent.splice(0)) this.buffers.give(body)
     const full = outcomes.find(outcome => isFailure(outcome, "deviceFull"))
     if (full !== undefined) throw full
     return { slots: outcomes.filter(outcome => typeof outcome === "number"), isUnreadable }
@@ -133,14 +137,24 @@ export class Mender {
     const rebuilt =
       coding.kind === "copies"
         ? new Map(missing.map(slot => [slot, must([...present.values()][0], "a copy was found")]))
-        : await this.compute.rebuild({ shape: coding, shardBytes: shape.shardBytes, present, wanted: missing })
+        : await this.compute.rebuild({
+            ...{ shape: coding, shardBytes: shape.shardBytes, present, wanted: missing },
+            allocate: lengthBytes => this.lend(patient, lengthBytes),
+          })
     for (const [slot, body] of rebuilt) bodies.set(slot, body)
     return true
   }
 
+  /** Memory that is the patient's until everything is written. */
+  private lend({ lent }: Patient, lengthBytes: number): Uint8Array {
+    const buffer = this.buffers.take(lengthBytes)
+    lent.push(buffer)
+    return buffer
+  }
+
   /** The whole shard, verified, from the first of these devices that has it. */
   private async readFirst(
-    { group, shape, read }: Patient,
+    { group, shape, lent }: Patient,
     slot: number,
     from: readonly DeviceId[],
   ): Promise<Uint8Array | undefined> {
@@ -149,7 +163,7 @@ export class Mender {
       try {
         const whole = { offsetBytes: 0, lengthBytes: shape.shardBytes }
         const body = await this.devices.get(deviceId)?.volumes.read(id, whole, length => this.buffers.take(length))
-        if (body) read.push(body)
+        if (body) lent.push(body)
         if (body) return body
       } catch (error) {
         if (!this.devices.has(deviceId)) continue

@@ -10,8 +10,18 @@ import { shardCount, type Policy } from "../base/policy.js"
 import type { ControlDevice, ControlLayout, ControlRecord } from "../format/control-record.js"
 import { decodeLayout, encodeLayout, movement, planNext, type Layout, type LayoutDevice } from "../placement/index.js"
 
+/** Checking a table takes milliseconds, and the same one is asked for again and again. */
+const decoded = new WeakMap<ControlLayout, Layout>()
+
 /** Throws `corruptRecord`. */
-export const layoutOf = ({ table, version, devices }: ControlLayout): Layout => decodeLayout(table, version, devices)
+export function layoutOf(layout: ControlLayout): Layout {
+  const known = decoded.get(layout)
+  if (known) return known
+  const { table, version, devices } = layout
+  const fresh = decodeLayout(table, version, devices)
+  decoded.set(layout, fresh)
+  return fresh
+}
 
 export const controlLayoutOf = (layout: Layout): ControlLayout => ({
   version: layout.version,

@@ -35,9 +35,9 @@ import { noteDebts, type Debt } from "./version-commands-core.js"
 
 export const REPAIR_LIMITS = {
   /** One step visits so many partitions, or until about so many bytes are to be written. */
-  partitionsPerStep: 64,
-  bytesPerStep: 32 * MIB,
-  partitionsAtOnce: 8,
+  partitionsPerStep: 128,
+  bytesPerStep: 128 * MIB,
+  partitionsAtOnce: 16,
   debtsPerStep: 2_000,
   /** Damaged shards that wait to be noted; beyond, they are found by the next scrub. */
   damagesWaitingMax: 1_000,

@@ -33,7 +33,9 @@ const WINDOW_BYTES_MAX = 1 * MIB
 
 /** Reads a file through one buffer: small pieces after a jump, larger ones while reading goes straight on. */
 export class FileWindow {
-  private buffer = new Uint8Array(0)
+  /** Filled again and again: fresh memory for each piece would keep the garbage collector as busy as the disk. */
+  private memory: Uint8Array = new Uint8Array(0)
+  private buffer: Uint8Array = new Uint8Array(0)
   private fromBytes = 0
   private aheadBytes = WINDOW_BYTES_MIN
 
@@ -50,14 +52,19 @@ export class FileWindow {
     if (offsetBytes < this.fromBytes || end > windowEnd) {
       const straightOn = offsetBytes >= this.fromBytes && offsetBytes <= windowEnd
       this.aheadBytes = straightOn ? Math.min(2 * this.aheadBytes, WINDOW_BYTES_MAX) : WINDOW_BYTES_MIN
-      const buffer = new Uint8Array(
-        Math.min(Math.max(end - offsetBytes, this.aheadBytes), this.sizeBytes - offsetBytes),
-      )
-      const count = await this.file.read(buffer, offsetBytes)
-      this.buffer = buffer.subarray(0, count)
-      this.fromBytes = offsetBytes
+      const length = Math.min(Math.max(end - offsetBytes, this.aheadBytes), this.sizeBytes - offsetBytes)
+      await this.fill(offsetBytes, length)
     }
     return this.buffer.subarray(offsetBytes - this.fromBytes, end - this.fromBytes)
+  }
+
+  private async fill(offsetBytes: number, lengthBytes: number): Promise<void> {
+    // What is read halfway, or not at all, is nobody's.
+    this.buffer = this.memory.subarray(0, 0)
+    this.fromBytes = offsetBytes
+    if (this.memory.length < lengthBytes) this.memory = Buffer.allocUnsafeSlow(lengthBytes)
+    const count = await this.file.read(this.memory.subarray(0, lengthBytes), offsetBytes)
+    this.buffer = this.memory.subarray(0, count)
   }
 }
 

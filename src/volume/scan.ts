@@ -213,9 +213,15 @@ export class VolumeScan {
   private async *step(end: number): AsyncGenerator<ScanEvent, boolean> {
     const isDurable = this.at < (this.durable?.offsetBytes ?? 0)
     const group = await this.readNext()
+    const isIntact = group !== undefined && group.damage === undefined
+    // Looking no further than it has to, a walk that reads bodies too reads the file straight on.
+    if (isDurable && isIntact) {
+      yield* this.accept(group)
+      return false
+    }
     const next = await this.next(group?.after.offsetBytes ?? this.at + VOLUME_PAGE_BYTES, group?.header.sequence)
     const isVouchedFor = isDurable || next !== undefined
-    if (group !== undefined && group.damage === undefined && (isVouchedFor || (await this.hasGoodBodies(group)))) {
+    if (isIntact && (isVouchedFor || (await this.hasGoodBodies(group)))) {
       if (!isVouchedFor) yield { kind: "unvouched", group, before: this.here() }
       yield* this.accept(group)
       return false

@@ -86,6 +86,8 @@ export interface RebuildRequest {
   readonly present: ReadonlyMap<number, Uint8Array>
   /** Slots wanted. */
   readonly wanted: readonly number[]
+  /** Memory for them, of exactly the length asked for; default: fresh. */
+  readonly allocate?: (lengthBytes: number) => Uint8Array
 }
 
 export interface Compute {

@@ -23,11 +23,11 @@ export class Rebuilder {
   constructor(private readonly makeCoder: MakeCoder) {}
 
   /** Empty shards for the wanted slots. Throws `notEnoughShards` where fewer than k are present. */
-  prepare({ shape, shardBytes, present, wanted }: RebuildRequest): Map<number, Uint8Array> {
+  prepare({ shape, shardBytes, present, wanted, allocate }: RebuildRequest): Map<number, Uint8Array> {
     if (present.size < shape.k) throw fail("notEnoughShards", { present: present.size, needed: shape.k })
     assert(shardBytes % SHARD_ALIGN_BYTES === 0, "ranges of shards are multiples of 64 bytes")
     for (const shard of present.values()) assert(shard.length === shardBytes, "shards are of equal length")
-    return new Map(wanted.map(slot => [slot, new Uint8Array(shardBytes)]))
+    return new Map(wanted.map(slot => [slot, allocate?.(shardBytes) ?? Buffer.allocUnsafeSlow(shardBytes)]))
   }
 
   /** Fills the range [from, to) of the wanted shards. */
