@@ -183,6 +183,22 @@ test("on a full disk nothing is left of payloads that nobody will point at, and 
   await assertReadable(sim, late, again)
 })
 
+test("what a full disk took of a piece is given back, or it would be known to nobody until the next start", async () => {
+  const sim = new SimDisk()
+  const sink = await PayloadVolumes.open(sim.boot(), deviceHome(1, FOLDER))
+  const kept = rowsOf(100)
+  const places = kept.map(row => sink.append(row))
+  await sink.flush()
+  sink.keep()
+  const before = sim.medium.usedBytes
+  sim.capacityBytes = before + 600 * KIB
+  for (const row of rowsOf(300)) sink.append(row)
+  await rejects(sink.flush(), "deviceFull")
+  assert.equal(sim.medium.usedBytes, before)
+  assert.deepEqual(sink.list(), [{ volume: 1, writtenBytes: before, isOpen: false }])
+  await assertReadable(sim, kept, places)
+})
+
 test("a reader of a removed volume keeps nothing of it, and says that the payload is not there", async () => {
   const sim = new SimDisk()
   const sink = await PayloadVolumes.open(sim.boot(), deviceHome(1, FOLDER))

@@ -7,6 +7,7 @@
  * Callers   wait for each call before the next; `position` is durable at any time.
  */
 import { assert, must } from "../base/assert.js"
+import { isFailure } from "../base/failures.js"
 import type { DeviceId, Incarnation, VolumeId } from "../base/ids.js"
 import type { NeedlePlace } from "../format/needle.js"
 import type { VolumeKind, VolumePosition } from "../format/volume.js"
@@ -84,6 +85,10 @@ export class VolumeWriter {
     } catch (error) {
       // It may lie in the page cache, marked clean, and not on the disk: a checkpoint would take it for written. Best effort.
       await file.write([new Uint8Array(VOLUME_PAGE_BYTES)], at.offsetBytes).catch(() => undefined)
+      // What a full disk took of it counts nowhere, and others need the room. (Where needles wait, the next
+      // volume would take it at once, for another attempt in vain.)
+      if (this.kind === "payloads" && isFailure(error, "deviceFull"))
+        await file.truncate(at.offsetBytes).catch(() => undefined)
       await this.leave()
       throw error
     }
