@@ -14,7 +14,7 @@ import { ServerProcess } from "../harness/server.js"
 import { Clients } from "./clients.js"
 import { Nemesis, type Act } from "./nemesis.js"
 import { Operator } from "./operator.js"
-import { bytesByDevice, problemsOf, readShards } from "./shards.js"
+import { bytesByDevice, problemsOf, readShards, whatLiesWhere } from "./shards.js"
 
 export interface DramaOptions {
   readonly minutes: number
@@ -69,7 +69,14 @@ class Drama {
       await this.look()
     } catch (error) {
       record.violation(`${String(error)}\n${this.server.log}`)
-      record.violation(await this.whatLiesWhere())
+      record.violation(
+        await this.clients
+          .whileServerEnds(() => this.server.stop())
+          .then(
+            () => whatLiesWhere(this.folders),
+            (failure: unknown) => String(failure),
+          ),
+      )
     }
     await this.clients.whileServerEnds(() => this.server.kill()).catch(() => undefined)
     this.clients.judge()
@@ -86,6 +93,7 @@ class Drama {
       if (this.clients.record.violations.length > 0) return
       await this.nemesis.act()
     }
+    await this.nemesis.end()
   }
 
   private async look(): Promise<void> {
@@ -119,18 +127,6 @@ class Drama {
     const sizes = [...bytesByDevice(shards)].map(([id, bytes]) => `${id} ${Math.round(bytes / 1e6)} MB`)
     this.log(`${shards.blocks.size} blocks; ${sizes.join(", ")}`)
     await this.server.launch()
-  }
-
-  /** For whoever looks into a failure: folders are removed at the end. */
-  private async whatLiesWhere(): Promise<string> {
-    try {
-      await this.clients.whileServerEnds(() => this.server.stop())
-      const shards = await readShards(this.folders)
-      const devices = shards.record.devices.map(({ id, state }) => `${id} ${state}`)
-      return ["what lies where in the end", ...devices, ...problemsOf(shards)].join("\n  ")
-    } catch (error) {
-      return `what lies where could not be read: ${String(error)}`
-    }
   }
 
   private async stop(): Promise<void> {

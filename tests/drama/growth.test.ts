@@ -6,13 +6,16 @@ import assert from "node:assert/strict"
 import { rm } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
+import { setTimeout as later } from "node:timers/promises"
 import { dataFolders, withFolder } from "../harness/folders.js"
 import { ServerProcess } from "../harness/server.js"
 import { Clients } from "./clients.js"
 import { Operator } from "./operator.js"
-import { movedShare, problemsOf, readShards, type Shards } from "./shards.js"
+import { movedShare, problemsOf, readShards, whatLiesWhere, type Shards } from "./shards.js"
 
-const WHOLE_MS = 150_000
+const WHOLE_MS = 300_000
+const COLLECTED_MS = 90_000
+const COLLECTING_MS = 2_000
 
 class Growth {
   private constructor(
@@ -36,7 +39,8 @@ class Growth {
         await work(growth)
         await growth.judge()
       } catch (error) {
-        throw new Error(`the server said:\n${server.log}`, { cause: error })
+        await clients.whileServerEnds(() => server.stop())
+        throw new Error(`${String(error)}\n${server.log}\n${await whatLiesWhere(folders)}`, { cause: error })
       } finally {
         await clients.whileServerEnds(() => server.kill())
       }
@@ -66,12 +70,19 @@ class Growth {
   async shards(): Promise<Shards> {
     await this.clients.quiet()
     await this.whole()
-    assert.equal(await this.server.stop(), 0)
-    const shards = await readShards(this.folders)
-    assert.deepEqual(problemsOf(shards), [])
-    assert.ok(shards.blocks.size > 0, "there are blocks")
-    await this.server.launch()
-    return shards
+    const deadlineMs = performance.now() + COLLECTED_MS
+    for (;;) {
+      assert.equal(await this.server.stop(), 0)
+      const shards = await readShards(this.folders)
+      const problems = problemsOf(shards)
+      const isLate = performance.now() > deadlineMs
+      if (isLate) assert.deepEqual(problems, [])
+      assert.ok(shards.blocks.size > 0, "there are blocks")
+      await this.server.launch()
+      if (problems.length === 0) return shards
+      // What was coded anew, or deleted, is collected behind everybody's back.
+      await later(COLLECTING_MS)
+    }
   }
 
   /** Gives folders up that are gone for good, on the stopped store, and starts it on the others. */

@@ -109,6 +109,11 @@ export class Nemesis {
     await later(PAUSE_MS.least + this.draw.below(PAUSE_MS.spread))
   }
 
+  /** What was begun and is not over. */
+  async end(): Promise<void> {
+    if (this.stale) await this.putStaleCopyBack(this.stale)
+  }
+
   /** Each act once before any comes again, in a drawn order. */
   private next(): Act {
     if (this.bag.length === 0) {

@@ -109,6 +109,17 @@ export function problemsOf({ record, blocks }: Shards): readonly string[] {
   return problems
 }
 
+/** For whoever looks into a failure: the folders of a test are removed at its end. */
+export async function whatLiesWhere(folders: readonly string[]): Promise<string> {
+  try {
+    const shards = await readShards(folders)
+    const devices = shards.record.devices.map(({ id, state, pathHint }) => `${id} ${state} ${pathHint}`)
+    return ["what lies where in the end:", ...devices, ...problemsOf(shards)].join("\n  ")
+  } catch (error) {
+    return `what lies where could not be read: ${String(error)}`
+  }
+}
+
 /** Bytes of shards, by device. */
 export function bytesByDevice({ blocks }: Shards): ReadonlyMap<DeviceId, number> {
   const bytes = new Map<DeviceId, number>()
