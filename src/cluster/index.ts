@@ -25,7 +25,7 @@ export {
 export { admitBucketPolicy, followDevices, narrowLayout, policyInWords, setPolicy } from "./policy-core.js"
 export {
   previewChange,
-  storeRecoding,
+  recodingOf,
   type DevicePreview,
   type Preview,
   type PreviewFacts,

@@ -5,13 +5,17 @@ import type { ControlRecord } from "../format/control-record.js"
 import { markOut } from "./device-states-core.js"
 import { addDevice, forgetDevice, removeDevice, replaceDevice } from "./device-words-core.js"
 import { CAPACITY_BYTES, deviceId, newDevice, storeOf } from "./fixtures.js"
-import { setPolicy } from "./policy-core.js"
-import { previewChange, storeRecoding, type Preview } from "./preview-core.js"
+import { admitBucketPolicy, setPolicy } from "./policy-core.js"
+import { previewChange, recodingOf, type Preview } from "./preview-core.js"
 
 const GB = 1e9
 const OBJECT_BYTES = 300 * GB
 
-function preview(before: ControlRecord, after: ControlRecord): Preview {
+function preview(
+  before: ControlRecord,
+  after: ControlRecord,
+  recodings = recodingOf(before.policy, after.policy, OBJECT_BYTES),
+): Preview {
   const facts = {
     policies: [{ policy: before.policy, bytes: OBJECT_BYTES, isLeaving: false }],
     lacking: new Map(),
@@ -19,7 +23,7 @@ function preview(before: ControlRecord, after: ControlRecord): Preview {
     diskOf: String,
     bytesPerSecond: 0.1 * GB,
   }
-  return previewChange(before, after, facts, storeRecoding(before, after, OBJECT_BYTES))
+  return previewChange(before, after, facts, recodings)
 }
 
 const about = (value: number | undefined, expected: number) =>
@@ -78,4 +82,13 @@ test("a chosen redundancy tells what it costs and what it brings", () => {
   assert.deepEqual(told.survives, { before: 1, during: 1, after: 2 })
   about(told.usableBefore, 3 * CAPACITY_BYTES)
   about(told.usableAfter, 4 * CAPACITY_BYTES)
+})
+
+test("a bucket that chooses for itself re-codes its own bytes, and may be what survives least", () => {
+  const before = storeOf(6, "ec:4+2")
+  const [to, bytes] = [parsePolicy("replica:2"), OBJECT_BYTES / 3]
+  const told = preview(before, admitBucketPolicy(before, to, []), recodingOf(before.policy, to, bytes))
+  about(told.recodedBytes, 2 * bytes)
+  assert.equal(told.movedBytes, 0)
+  assert.deepEqual(told.survives, { before: 2, during: 1, after: 1 })
 })

@@ -56,15 +56,9 @@ export interface Preview {
   readonly usableAfter: number | undefined
 }
 
-/** What a changed store policy re-codes. `followingBytes`: of objects in buckets that choose no policy. */
-export const storeRecoding = (
-  before: ControlRecord,
-  after: ControlRecord,
-  followingBytes: number,
-): readonly Recoding[] =>
-  textOfPolicy(before.policy) === textOfPolicy(after.policy)
-    ? []
-    : [{ from: before.policy, to: after.policy, bytes: followingBytes }]
+/** What so many bytes of objects under another policy than before re-code. */
+export const recodingOf = (from: Policy, to: Policy, bytes: number): readonly Recoding[] =>
+  textOfPolicy(from) === textOfPolicy(to) ? [] : [{ from, to, bytes }]
 
 export function previewChange(
   before: ControlRecord,
@@ -136,12 +130,18 @@ function survivals(
   facts: PreviewFacts,
   recodings: readonly Recoding[],
 ): Preview["survives"] {
-  const isGivenUp = ({ policy }: PolicyUse) => recodings.some(({ from }) => textOfPolicy(from) === textOfPolicy(policy))
+  const givenUpBytes = ({ policy }: PolicyUse): number =>
+    recodings
+      .filter(({ from }) => textOfPolicy(from) === textOfPolicy(policy))
+      .reduce((sum, { bytes }) => sum + bytes, 0)
   const isThere = (policy: Policy) => facts.policies.some(use => textOfPolicy(use.policy) === textOfPolicy(policy))
   const coming = recodings.map(({ to, bytes }): PolicyUse => {
     return { policy: to, bytes, isLeaving: false, isNew: !isThere(to) }
   })
-  const staying = facts.policies.filter(use => !isGivenUp(use))
+  const staying = facts.policies.flatMap(use => {
+    const bytes = use.bytes - givenUpBytes(use)
+    return use.isLeaving || (bytes <= 0 && bytes < use.bytes) ? [] : [{ ...use, bytes }]
+  })
   const written: PolicyUse = { policy: after.policy, bytes: 0, isLeaving: false, isNew: !isThere(after.policy) }
   const losses = (record: ControlRecord, policies: readonly PolicyUse[], isDone: boolean): number =>
     judgeSafety(safetyInputOf(record, policies, facts, isDone)).now.disks

@@ -130,6 +130,13 @@ export class BucketService implements Buckets {
     return chosen
   }
 
+  /** Bytes of its objects, and the policy that it chose for itself. Throws `noSuchBucket`. */
+  holdings(name: BucketName): { readonly bytes: number; readonly policy: Policy | undefined } {
+    const bucket = findBucket(this.tablet.committed, name)
+    if (!bucket) throw fail("noSuchBucket", { bucket: name })
+    return { bytes: readCounters(this.tablet.committed, bucket.id).bytes, policy: bucket.policy }
+  }
+
   async usage(bucket: Bucket): Promise<BucketUsage> {
     if (!this.tablet.committed.get("buckets", bucketRowKey(bucket.id)))
       throw fail("noSuchBucket", { bucket: bucket.name })

@@ -94,3 +94,19 @@ test("a bucket's policy takes its time to become known: needles of one generatio
   assert.deepEqual([...(policies.get(Math.max(...policies.keys())) ?? [])], ["replica:2"])
   assert.deepEqual(await machine.clock.runUntil(engine.services.objects.get(target).then(bytesOf)), bytes)
 })
+
+test("a plan for a bucket reckons with what lies in it", async () => {
+  const machine = new Machine({ devices: 4, blockBytes: 64 * KIB })
+  const engine = await machine.open()
+  const bucket = await createBucket(engine)
+  const [key, bytes] = [objectKeyOfText("a"), Buffer.alloc(100 * KIB, "abc")]
+  const what = { headers: {}, userMetadata: [], tags: [], conditions: {}, signal: noSignal, body: sourceOf(bytes) }
+  await machine.clock.runUntil(engine.services.objects.put({ bucket, key, ...what }))
+  const operations = operationsOf(machine, engine)
+  const planned = async (text: string) => machine.clock.runUntil(operations.plan(setRedundancy(text, "bucket")))
+  assert.equal((await planned("replica:2")).recodedBytes, 2 * bytes.length)
+  assert.equal((await planned("ec:2+2")).recodedBytes, 0)
+  await machine.clock.runUntil(operations.change(setRedundancy("replica:2", "bucket")))
+  assert.equal((await planned("replica:2")).recodedBytes, 0)
+  assert.equal((await planned("ec:2+2")).recodedBytes, 2 * bytes.length)
+})

@@ -28,9 +28,10 @@ import {
   replaceDevice,
   setPolicy,
   setWeight,
-  storeRecoding,
+  recodingOf,
   type NewDevice,
   type PreviewFacts,
+  type Recoding,
 } from "../../cluster/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import type { ChoreRunner } from "../../life/index.js"
@@ -181,8 +182,7 @@ export class EngineOperations implements StoreOperations {
     const before = this.record
     const after = this.decide(before, change, device)
     const facts = this.facts()
-    const bytes = facts.policies.reduce((sum, use) => sum + use.bytes, 0)
-    const preview = previewChange(before, after, facts, storeRecoding(before, after, bytes))
+    const preview = previewChange(before, after, facts, this.recodingsOf(before, after, change, facts))
     const named = [...before.devices, ...after.devices]
     return {
       summary: summaryOf(change),
@@ -202,6 +202,22 @@ export class EngineOperations implements StoreOperations {
       ...(preview.usableAfter === undefined ? {} : { usableBytesAfter: Math.round(preview.usableAfter) }),
       warnings: warningsOf(change, preview.survives),
     }
+  }
+
+  private recodingsOf(
+    before: ControlRecord,
+    after: ControlRecord,
+    change: StoreChange,
+    { policies }: PreviewFacts,
+  ): readonly Recoding[] {
+    const { buckets } = this.engine.services
+    if (change.kind === "setRedundancy" && change.bucket !== undefined) {
+      const { bytes, policy = before.policy } = buckets.holdings(change.bucket)
+      return recodingOf(policy, chosen(change.policy) ?? after.policy, bytes)
+    }
+    const allBytes = policies.reduce((sum, { bytes }) => sum + bytes, 0)
+    const ownBytes = buckets.policies().reduce((sum, { name }) => sum + buckets.holdings(name).bytes, 0)
+    return recodingOf(before.policy, after.policy, Math.max(0, allBytes - ownBytes))
   }
 
   async checkDevice(id: DeviceId): Promise<DeviceCheck> {
