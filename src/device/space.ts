@@ -309,8 +309,9 @@ class FileSystem {
     try {
       await member.ballast.grow(bytes, ballastFileBytes(this.facts.reserveBytes, this.limits))
     } catch (error) {
-      // Somebody else took the room meanwhile; it is looked for again when things have settled.
-      if (!isFailure(error, "deviceFull")) throw error
+      // Somebody else took the room meanwhile, or that device fails, which is no concern of the others on its
+      // file system: it is tried again when things have settled.
+      if (!isFailure(error, "deviceFull", "deviceFailed")) throw error
       this.gaveBackMs = this.clock.monotonicMs()
     }
     const grownBytes = member.ballast.bytes - before

@@ -86,6 +86,8 @@ export interface RunningStore {
   /** To be supervised until the stop. */
   readonly livings: readonly Living[]
   stop(): Promise<void>
+  /** After `stop`: threads that work for the store and have not ended yet. */
+  threadsLeft(): number
 }
 
 /** Opens the engine on the store's devices. `onStolen`: a folder is another process's now. */
@@ -153,6 +155,7 @@ export async function runStore(
       await compute.close()
       for (const folder of owned) await folder.release().catch(() => undefined)
     },
+    threadsLeft: () => checkpoints.threadsLeft ?? 0,
   }
 }
 

@@ -22,6 +22,7 @@ import { bannerOf } from "./banner.js"
 import type { CliIo } from "./cli/io.js"
 import { REGION_DEFAULT, SETTINGS, type ListenAddress, type ServeConfig } from "./config.js"
 import { FolderDocuments } from "./documents.js"
+import { endByForce, isHeldUp } from "./ending.js"
 import { runStore, type RunningStore } from "./run-store.js"
 import { RuntimeFiles } from "./runtime-file.js"
 import { readMasterKeyFile } from "./store/master-key-file.js"
@@ -64,6 +65,7 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
     telemetry.log.error("stopping: a data folder is not this process's own any more", { reason: failure.message })
     process.exit(1)
   }
+  let threadsLeft = (): number => 0
   try {
     const running = await runStore(seams, store, config, onStolen)
     const livings = [...running.livings, new EventLoopDelay(clock, telemetry.metrics)]
@@ -75,11 +77,14 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
     background.abort()
     await behind
     await running.stop()
+    threadsLeft = () => running.threadsLeft()
   } finally {
     background.abort()
     for (const device of store.devices) await device.release()
   }
-  await io.out("hayloft: stopped\n")
+  const isForced = await isHeldUp(clock, threadsLeft)
+  await io.out(isForced ? "hayloft: stopped; a disk hangs, so the process ends by force\n" : "hayloft: stopped\n")
+  if (isForced) endByForce()
 }
 
 /** Binds both ports, says where everything is, and gives what is to be supervised. */

@@ -70,6 +70,8 @@ export interface CheckpointRunner {
   /** Closes what is open of a device, and fails what is asked of it; a device that hangs is not waited for. */
   forget(id: DeviceId): Promise<void>
   close(): Promise<void>
+  /** After `close`: threads that have not ended yet; one whose disk hangs never does. Absent: none. */
+  readonly threadsLeft?: number
 }
 
 interface OpenBase {

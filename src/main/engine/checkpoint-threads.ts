@@ -109,6 +109,8 @@ export class CheckpointThreads implements CheckpointRunner {
   private readonly placeOf = new Map<DeviceId, Place>()
   /** Set aside with work that has not ended, by its device. */
   private readonly aside = new Map<DeviceId, Thread>()
+  /** Those whose thread has not ended. */
+  private readonly begun = new Set<Thread>()
   private isWatching = false
   private readonly closing = new AbortController()
 
@@ -119,6 +121,10 @@ export class CheckpointThreads implements CheckpointRunner {
     private readonly limits: CheckpointThreadLimits = CHECKPOINT_THREADS,
   ) {
     this.places = Array.from({ length: limits.threadsMax }, () => ({ thread: undefined, waiting: [], devices: 0 }))
+  }
+
+  get threadsLeft(): number {
+    return this.begun.size
   }
 
   private get isClosed(): boolean {
@@ -223,10 +229,12 @@ export class CheckpointThreads implements CheckpointRunner {
 
   private start(place: Place): Thread {
     const thread: Thread = new Thread(this.entry, error => {
+      this.begun.delete(thread)
       if (place.thread === thread) place.thread = undefined
       if (!this.isClosed && !thread.isAbandoned)
         this.output.error("a checkpoint thread ended", { error: String(error) })
     })
+    this.begun.add(thread)
     return thread
   }
 

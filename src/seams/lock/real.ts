@@ -6,10 +6,17 @@
  * racers only, and closing the server removes nobody else's name. Who meets a socket that nobody
  * answers moves it aside, asks once more there, and puts it back if it had become somebody's.
  * The folder is addressed through /proc/self/fd, since socket paths are limited to 107 bytes.
+ *
+ * A disk that hangs stops no thread that serves: files are made and removed in the thread pool, and before
+ * this thread binds or closes a socket, which does the same in its place, the pool has seen that it can be
+ * done.
+ * Limits  TAKE_MS_MAX, RELEASE_MS_MAX.
  */
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
+import * as fsp from "node:fs/promises"
 import * as net from "node:net"
+import { promisify } from "node:util"
 import { fail, type Failure } from "../../base/failures.js"
 import type { FolderLock, FolderLocks } from "./contract.js"
 
@@ -19,6 +26,10 @@ const ATTEMPTS_MAX = 5
 const ANSWER_TIMEOUT_MS = 2000
 const SOCKET_PATH_BYTES_MAX = 103
 const TOKEN_BYTES = 8
+/** A disk that does not let itself be locked in this time has failed. */
+const TAKE_MS_MAX = 10_000
+/** Whoever gives a lock up waits no longer; it is given up when the disk answers, or when the process ends. */
+const RELEASE_MS_MAX = 2_000
 
 type Answer =
   | { readonly kind: "token"; readonly token: string }
@@ -35,6 +46,20 @@ function noPlace(path: string, error: unknown): Failure {
   const isFull = code === "ENOSPC" || code === "EDQUOT"
   const message = "the data folder cannot hold a lock"
   return fail(isFull ? "deviceFull" : "invalidConfig", { message, path, code }, error)
+}
+
+/** What the work gives, or what `late` does once it has taken too long. */
+function inTime<T>(work: Promise<T>, msMax: number, late: () => T): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      try {
+        resolve(late())
+      } catch (error) {
+        reject(error)
+      }
+    }, msMax)
+    void work.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
 }
 
 /** Asks who listens on the socket. */
@@ -69,6 +94,8 @@ function listen(address: string, token: string): Promise<net.Server> {
   })
 }
 
+const openFile = promisify(fs.open)
+
 /** A folder by a short name, for as long as it is open. */
 class FolderHandle {
   private constructor(
@@ -77,9 +104,9 @@ class FolderHandle {
     private readonly short: string,
   ) {}
 
-  static open(folder: string): FolderHandle {
+  static async open(folder: string): Promise<FolderHandle> {
     try {
-      const descriptor = fs.openSync(folder, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY)
+      const descriptor = await openFile(folder, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY)
       const short = `/proc/self/fd/${descriptor}`
       return new FolderHandle(folder, descriptor, fs.existsSync(short) ? short : folder)
     } catch (error) {
@@ -122,24 +149,37 @@ class SocketLock implements FolderLock {
 
   async isAnothers(): Promise<boolean> {
     const answer = await ask(this.handle.address(SOCKET))
-    if (answer.kind === "silent") return !this.isLinked()
+    if (answer.kind === "silent") return !(await this.isLinked())
     return answer.kind === "token" && answer.token !== this.token
   }
 
-  async release(): Promise<void> {
-    if (this.isLinked()) fs.unlinkSync(this.handle.address(SOCKET))
+  release(): Promise<void> {
+    return inTime(this.giveUp(), RELEASE_MS_MAX, () => undefined)
+  }
+
+  private async giveUp(): Promise<void> {
+    if (await this.isLinked()) await fsp.unlink(this.handle.address(SOCKET))
     await this.close()
   }
 
   /** Whether `owner.sock` is this server's. */
-  isLinked(): boolean {
-    const own = fs.statSync(this.handle.address(this.ownName), { throwIfNoEntry: false })
-    const shared = fs.statSync(this.handle.address(SOCKET), { throwIfNoEntry: false })
-    return own !== undefined && own.ino === shared?.ino
+  async isLinked(): Promise<boolean> {
+    const [own, shared] = [await this.inodeOf(this.ownName), await this.inodeOf(SOCKET)]
+    return own !== undefined && own === shared
   }
 
-  /** Removes the server's own name too. */
+  private async inodeOf(name: string): Promise<number | undefined> {
+    try {
+      return (await fsp.stat(this.handle.address(name))).ino
+    } catch (error) {
+      if (codeOf(error) === "ENOENT") return undefined
+      throw error
+    }
+  }
+
+  /** Removes the server's own name too, before the server does. */
   async close(): Promise<void> {
+    await fsp.rm(this.handle.address(this.ownName), { force: true })
     await new Promise<void>(resolve => this.server.close(() => resolve()))
     this.handle.close()
   }
@@ -147,7 +187,7 @@ class SocketLock implements FolderLock {
 
 export class RealLocks implements FolderLocks {
   async isTaken(folder: string): Promise<boolean> {
-    const handle = FolderHandle.open(folder)
+    const handle = await FolderHandle.open(folder)
     try {
       const { kind } = await ask(handle.address(SOCKET))
       return kind === "token" || kind === "silent"
@@ -156,34 +196,50 @@ export class RealLocks implements FolderLocks {
     }
   }
 
-  async take(folder: string): Promise<FolderLock> {
-    const handle = FolderHandle.open(folder)
-    const token = randomBytes(TOKEN_BYTES).toString("hex")
-    const ownName = `${SOCKET}.${token}`
-    let server: net.Server
-    try {
-      server = await listen(handle.address(ownName), token)
-    } catch (error) {
-      handle.close()
-      throw noPlace(folder, error)
-    }
-    const lock = new SocketLock(handle, server, ownName, token)
-    try {
-      await link(handle, ownName, token)
-      await removeStale(handle, ownName)
-      return lock
-    } catch (error) {
-      await lock.close()
-      throw error
-    }
+  take(folder: string): Promise<FolderLock> {
+    const taking = takeNow(folder)
+    return inTime(taking, TAKE_MS_MAX, () => {
+      void taking.then(lock => lock.release()).catch(() => undefined)
+      const message = "the device did not let its folder be locked in time"
+      throw fail("deviceFailed", { message, path: folder, code: "ETIMEDOUT" })
+    })
   }
+}
+
+async function takeNow(folder: string): Promise<FolderLock> {
+  const handle = await FolderHandle.open(folder)
+  const token = randomBytes(TOKEN_BYTES).toString("hex")
+  const ownName = `${SOCKET}.${token}`
+  let server: net.Server
+  try {
+    await tryFolder(handle.address(`${ownName}.try`))
+    server = await listen(handle.address(ownName), token)
+  } catch (error) {
+    handle.close()
+    throw noPlace(folder, error)
+  }
+  const lock = new SocketLock(handle, server, ownName, token)
+  try {
+    await link(handle, ownName, token)
+    await removeStale(handle, ownName)
+    return lock
+  } catch (error) {
+    await lock.close()
+    throw error
+  }
+}
+
+/** A name can be made in the folder, and taken away: this thread will not be held up by doing so. */
+async function tryFolder(path: string): Promise<void> {
+  await fsp.writeFile(path, "")
+  await fsp.rm(path, { force: true })
 }
 
 /** Makes `owner.sock` this owner's, or throws `folderInUse`. */
 async function link(handle: FolderHandle, ownName: string, token: string): Promise<void> {
   const shared = handle.address(SOCKET)
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
-    const isOurs = tryLink(handle.address(ownName), shared)
+    const isOurs = await tryLink(handle.address(ownName), shared)
     const answer = await ask(shared)
     if (isOurs && answer.kind === "token" && answer.token === token) return
     if (answer.kind === "token" || answer.kind === "silent") break
@@ -192,9 +248,9 @@ async function link(handle: FolderHandle, ownName: string, token: string): Promi
   throw fail("folderInUse", { path: handle.folder })
 }
 
-function tryLink(from: string, to: string): boolean {
+async function tryLink(from: string, to: string): Promise<boolean> {
   try {
-    fs.linkSync(from, to)
+    await fsp.link(from, to)
     return true
   } catch (error) {
     if (codeOf(error) === "EEXIST") return false
@@ -206,22 +262,22 @@ function tryLink(from: string, to: string): boolean {
 async function moveAside(handle: FolderHandle, asideName: string): Promise<"gone" | "alive"> {
   const [shared, aside] = [handle.address(SOCKET), handle.address(asideName)]
   try {
-    fs.renameSync(shared, aside)
+    await fsp.rename(shared, aside)
   } catch (error) {
     if (codeOf(error) === "ENOENT") return "gone"
     throw fail("deviceFailed", { path: handle.folder, code: codeOf(error) }, error)
   }
   const { kind } = await ask(aside)
   const isAlive = kind === "token" || kind === "silent"
-  if (isAlive) tryLink(aside, shared)
-  fs.rmSync(aside, { force: true })
+  if (isAlive) await tryLink(aside, shared)
+  await fsp.rm(aside, { force: true })
   return isAlive ? "alive" : "gone"
 }
 
-/** Removes the own names of owners that died. */
+/** Removes the own names of owners that died, and what they tried. */
 async function removeStale(handle: FolderHandle, ownName: string): Promise<void> {
-  const names = fs.readdirSync(handle.address("."))
+  const names = await fsp.readdir(handle.address("."))
   for (const name of names.filter(each => each.startsWith(`${SOCKET}.`) && each !== ownName)) {
-    if ((await ask(handle.address(name))).kind === "stale") fs.rmSync(handle.address(name), { force: true })
+    if ((await ask(handle.address(name))).kind === "stale") await fsp.rm(handle.address(name), { force: true })
   }
 }
