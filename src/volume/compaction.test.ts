@@ -5,7 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test } from "node:test"
 import type { FailureKind } from "../base/failures.js"
-import { isFailure } from "../base/failures.js"
+import { fail, isFailure } from "../base/failures.js"
 import { KIB } from "../base/limits.js"
 import { decodeNeedlePlace, needleKeyOf } from "../format/needle.js"
 import { SimClock } from "../seams/clock/sim.js"
@@ -179,6 +179,34 @@ test("a needle that is removed while it is copied is gone, now and for every lat
   await assertHolds(world, numbers(next, 40))
   await world.settle()
   await assertHolds(world, numbers(next, 40))
+})
+
+test("an index that cannot be read at some moment fails a step of compaction, and nothing else", async () => {
+  let failures = 0
+  for (let nth = 1; nth <= 100; nth += 9) {
+    const world = await device()
+    await appendAll(world, numbers(1, 40))
+    await removeAll(world, numbers(1, 10))
+    world.nowMs = 10_000
+    const { rows } = world
+    const get = rows.get.bind(rows)
+    let calls = 0
+    rows.get = (family, key) => {
+      calls += 1
+      if (calls === nth) throw fail("deviceFailed", { code: "EIO" })
+      return get(family, key)
+    }
+    for (let i = 0; i < 60; i += 1) {
+      await world.step().catch((error: unknown) => {
+        assert.ok(isFailure(error, "deviceFailed"), String(error))
+        failures += 1
+      })
+    }
+    rows.get = get
+    await world.volumes.append(needle(41))
+    await assertHolds(world, numbers(11, 41))
+  }
+  assert.ok(failures > 2, `only ${failures} steps failed`)
 })
 
 test("a needle whose removal is written together with its copy is gone", async () => {

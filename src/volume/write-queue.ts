@@ -167,11 +167,18 @@ export class WriteQueue {
     const { groupNeedlesMax, copyBytesPerGroupMax } = this.limits
     const needlesMax = this.appends.length > 0 ? Math.ceil(groupNeedlesMax / 2) : groupNeedlesMax
     const count = groupCount(this.copies, { needlesMax, bytesMax: copyBytesPerGroupMax })
-    return this.copies.splice(0, count).filter(copy => {
-      const isWanted = copy.isWanted?.() !== false
-      if (!isWanted) copy.done("unwanted")
-      return isWanted
-    })
+    return this.copies.splice(0, count).filter(copy => this.isStillWanted(copy))
+  }
+
+  /** A needle that is not to be written is told why: the index may be on a disk that does not answer any more. */
+  private isStillWanted(needle: Queued): boolean {
+    try {
+      if (needle.isWanted?.() !== false) return true
+      needle.done("unwanted")
+    } catch (error) {
+      needle.done(asFailure(error))
+    }
+    return false
   }
 
   private takeAppends(needlesMax: number): Queued[] {

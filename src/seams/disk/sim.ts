@@ -276,6 +276,7 @@ class LivingFile implements DiskFile {
   }
 
   async write(buffers: readonly Uint8Array[], offsetBytes: number): Promise<void> {
+    if (this.life.over) return never()
     this.#check(true)
     const bytes = concatBytes(buffers)
     if (bytes.length === 0) return
