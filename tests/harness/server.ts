@@ -119,6 +119,13 @@ export class ServerProcess {
     return this.output
   }
 
+  /** Of the process that was launched last. */
+  get pid(): number {
+    const pid = this.child?.pid
+    if (pid === undefined) throw new Error("the server was not launched")
+    return pid
+  }
+
   private get env(): Record<string, string> {
     return {
       HAYLOFT_ROOT_ACCESS_KEY: CREDENTIALS.accessKey,

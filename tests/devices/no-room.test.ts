@@ -1,0 +1,237 @@
+/**
+ * A real server that runs out of room, and of file handles, under its clients: what it cannot take is refused
+ * with the code for it, all else goes on, and it takes again once there is room, without a restart.
+ */
+import assert from "node:assert/strict"
+import { randomBytes } from "node:crypto"
+import { closeSync, openSync, statfsSync, writeSync } from "node:fs"
+import { mkdir, mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { test } from "node:test"
+import { setTimeout as later } from "node:timers/promises"
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateBucketCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  PutObjectCommand,
+  S3Client,
+  S3ServiceException,
+  UploadPartCommand,
+} from "@aws-sdk/client-s3"
+import { findProgram, run } from "../harness/commands.js"
+import { dataFolders, withFolder } from "../harness/folders.js"
+import { CREDENTIALS, REGION, withServer, type ServerProcess } from "../harness/server.js"
+import { statesOf } from "./small-store.js"
+
+const MIB = 2 ** 20
+const BUCKET = "crowded"
+const DISK_MIB = 320
+const PART_BYTES = 5 * MIB
+/** For compaction, and for what a device has given back to be seen. */
+const ROOM_TIMEOUT_MS = 90_000
+const POLL_MS = 250
+
+type Answer = "done" | { readonly status: number | undefined; readonly code: string }
+
+class Clients {
+  readonly bodies = new Map<string, Buffer>()
+  private readonly s3: S3Client
+
+  constructor(server: ServerProcess) {
+    const credentials = { accessKeyId: CREDENTIALS.accessKey, secretAccessKey: CREDENTIALS.secretKey }
+    this.s3 = new S3Client({
+      ...{ endpoint: server.endpoint, region: REGION, forcePathStyle: true, credentials, maxAttempts: 1 },
+    })
+  }
+
+  async make(): Promise<void> {
+    await this.s3.send(new CreateBucketCommand({ Bucket: BUCKET }))
+  }
+
+  async put(key: string, bytes: number): Promise<Answer> {
+    const body = randomBytes(bytes)
+    const answer = await answered(this.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: body })))
+    if (answer === "done") this.bodies.set(key, body)
+    return answer
+  }
+
+  async remove(key: string): Promise<void> {
+    await this.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: key }))
+    this.bodies.delete(key)
+  }
+
+  async begin(key: string): Promise<string> {
+    const { UploadId } = await this.s3.send(new CreateMultipartUploadCommand({ Bucket: BUCKET, Key: key }))
+    return UploadId ?? assert.fail("an upload has an id")
+  }
+
+  part(key: string, uploadId: string, number: number, body: Buffer): Promise<Answer> {
+    const part = { Bucket: BUCKET, Key: key, UploadId: uploadId, PartNumber: number, Body: body }
+    return answered(this.s3.send(new UploadPartCommand(part)))
+  }
+
+  abort(key: string, uploadId: string): Promise<unknown> {
+    return this.s3.send(new AbortMultipartUploadCommand({ Bucket: BUCKET, Key: key, UploadId: uploadId }))
+  }
+
+  /** An upload of these parts, whole but for its completion. */
+  async upload(key: string, parts: readonly Buffer[]): Promise<() => Promise<void>> {
+    const uploadId = await this.begin(key)
+    const done: { ETag: string | undefined; PartNumber: number }[] = []
+    for (const [i, body] of parts.entries()) {
+      const part = { Bucket: BUCKET, Key: key, UploadId: uploadId, PartNumber: i + 1, Body: body }
+      const { ETag } = await this.s3.send(new UploadPartCommand(part))
+      done.push({ ETag, PartNumber: i + 1 })
+    }
+    return async () => {
+      const whole = { Bucket: BUCKET, Key: key, UploadId: uploadId, MultipartUpload: { Parts: done } }
+      await this.s3.send(new CompleteMultipartUploadCommand(whole))
+      this.bodies.set(key, Buffer.concat(parts))
+    }
+  }
+
+  async read(key: string): Promise<Answer> {
+    const wanted = this.bodies.get(key) ?? assert.fail(`${key} was written`)
+    const read = async () => {
+      const { Body } = await this.s3.send(new GetObjectCommand({ Bucket: BUCKET, Key: key }))
+      const bytes = Buffer.from((await Body?.transformToByteArray()) ?? [])
+      assert.ok(bytes.equals(wanted), `${key} has its bytes`)
+    }
+    return answered(read())
+  }
+
+  async readAll(): Promise<void> {
+    for (const key of this.bodies.keys()) assert.equal(await this.read(key), "done", key)
+  }
+
+  /** Until one is refused for want of room; what the refusal was. */
+  async fill(stem: string, bytes: number): Promise<Answer> {
+    for (let i = 0; i < 5_000; i += 1) {
+      const answer = await this.put(`${stem} ${i}`, bytes)
+      if (answer !== "done") return answer
+    }
+    return assert.fail("it never filled up")
+  }
+}
+
+async function answered(request: Promise<unknown>): Promise<Answer> {
+  try {
+    await request
+    return "done"
+  } catch (error) {
+    if (!(error instanceof S3ServiceException)) throw error
+    return { status: error.$metadata.httpStatusCode, code: error.name }
+  }
+}
+
+const FULL: Answer = { status: 507, code: "StorageFull" }
+
+/** Waits until something is answered as it should be. */
+async function until(what: string, ask: () => Promise<boolean>): Promise<void> {
+  for (const deadline = performance.now() + ROOM_TIMEOUT_MS; !(await ask()); await later(POLL_MS))
+    assert.ok(performance.now() < deadline, what)
+}
+
+/** Somebody else's file takes everything that is free. */
+function takeRoom(folder: string): void {
+  const file = openSync(join(folder, "others"), "a")
+  const piece = Buffer.alloc(64 * 1024, 1)
+  try {
+    for (;;) {
+      const { bavail, bsize } = statfsSync(folder)
+      const bytes = Math.min(piece.length, bavail * bsize)
+      if (bytes <= 0) return
+      writeSync(file, piece, 0, bytes)
+    }
+  } catch {
+    // Full.
+  } finally {
+    closeSync(file)
+  }
+}
+
+test("a full disk, as clients see it: 507 for what needs room, in the middle of uploads too; all else goes on, and room comes back", async t => {
+  const folder = await mkdtemp(join(tmpdir(), "hayloft-room-"))
+  const mount = ["-t", "tmpfs", "-o", `size=${DISK_MIB}m`, "hayloft-test", folder]
+  if ((await run("mount", mount).catch(() => ({ code: 1 }))).code !== 0) {
+    await rm(folder, { recursive: true })
+    t.skip("THIS TEST NEEDS THE RIGHT TO mount A SMALL tmpfs")
+    return
+  }
+  try {
+    const data = join(folder, "disk")
+    await mkdir(data)
+    await withServer({ folders: [data] }, async server => {
+      const clients = new Clients(server)
+      await clients.make()
+      const complete = await clients.upload("in parts", [randomBytes(PART_BYTES), randomBytes(100)])
+      assert.deepEqual(await clients.fill("large", 6 * MIB), FULL)
+      const uploadId = await clients.begin("cut off")
+      let answer: Answer = "done"
+      for (let number = 1; answer === "done"; number += 1) {
+        answer = await clients.part("cut off", uploadId, number, randomBytes(PART_BYTES))
+      }
+      assert.deepEqual(answer, FULL)
+      await complete()
+      assert.match((await server.hayloft(["status"])).stdout, / full /)
+      await clients.readAll()
+      // From here on nothing is free, but for the ballast: all that gives room back has to live on that.
+      takeRoom(folder)
+      await clients.abort("cut off", uploadId)
+      const large = [...clients.bodies.keys()].filter(key => key.startsWith("large"))
+      for (const key of large.slice(0, large.length / 2)) await clients.remove(key)
+      await clients.readAll()
+      await until("room comes back by itself", async () => {
+        const after = await clients.put("after", 6 * MIB)
+        if (after !== "done") assert.deepEqual(after, FULL)
+        return after === "done"
+      })
+      await clients.readAll()
+      const [state] = (await statesOf(server)).values()
+      assert.ok(state === "active" || state === "full", `a full disk is no broken disk: ${state}`)
+    })
+  } finally {
+    await run("umount", ["-l", folder])
+    await rm(folder, { recursive: true, force: true })
+  }
+})
+
+test("without a file handle to spare requests are refused at most, no disk is blamed, and all is well once there are some", async t => {
+  const prlimit = findProgram("prlimit")
+  if (prlimit === undefined) {
+    t.skip("THIS TEST NEEDS prlimit")
+    return
+  }
+  await withFolder(folder =>
+    withServer({ folders: dataFolders(folder, 4) }, async server => {
+      const handles = async (limit: string): Promise<void> => {
+        const { code, stderr } = await run(prlimit, [`--nofile=${limit}`, "--pid", String(server.pid)])
+        assert.equal(code, 0, stderr)
+      }
+      const clients = new Clients(server)
+      await clients.make()
+      for (const [i, bytes] of [100, 5_000, 300_000, 9 * MIB].entries()) {
+        assert.equal(await clients.put(`before ${i}`, bytes), "done")
+      }
+      await handles("16:")
+      const answers: Answer[] = []
+      for (const deadline = performance.now() + 4_000; performance.now() < deadline;) {
+        answers.push(await clients.put(`meanwhile ${answers.length}`, 200_000))
+        for (const key of clients.bodies.keys()) answers.push(await clients.read(key))
+      }
+      assert.ok(
+        answers.some(answer => answer !== "done"),
+        "handles were missed",
+      )
+      for (const answer of answers) if (answer !== "done") assert.equal(answer.status, 503, JSON.stringify(answer))
+      await handles("1024:")
+      await until("writes are taken again", async () => (await clients.put("after", 9 * MIB)) === "done")
+      await clients.readAll()
+      assert.deepEqual([...(await statesOf(server)).values()], ["active", "active", "active", "active"])
+    }),
+  )
+})
