@@ -3,6 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../../base/failures.js"
 import { parseAccessKeyId } from "../../base/ids.js"
+import { parsePolicy, textOfPolicy } from "../../base/policy.js"
 import { readControlRecord, readRecordFile, replaceRecordFile } from "../../device/index.js"
 import { encodeControlRecord, type ControlRecord } from "../../format/control-record.js"
 import { SimClock } from "../../seams/clock/sim.js"
@@ -98,6 +99,16 @@ const THREE = withFolders("/a", "/b", "/c")
 const statesOf = ({ record }: OpenedStore): string =>
   record.devices.map(({ pathHint, state }) => `${pathHint} ${state}`).join(", ")
 const pathsOf = ({ devices }: OpenedStore): string => devices.map(({ identity }) => identity.path).join(" ")
+
+test("options of the first start that were overruled since are told of, and keep no store from starting", async () => {
+  const machine = new Machine()
+  const first = { ...config, policy: parsePolicy("replica:1"), metaCopies: 1 }
+  assert.deepEqual((await machine.start(first)).notes, [])
+  const { record, notes } = await machine.start({ ...config, policy: parsePolicy("replica:2"), metaCopies: 2 })
+  assert.deepEqual([textOfPolicy(record.policy), record.metaCopies], ["replica:1", 1])
+  assert.match(notes.join("\n"), /has redundancy replica:1, .*redundancy set does\n.*names on 1 devices/)
+  await assert.rejects(machine.start({ ...config, blockBytes: 2 * record.blockBytes }), /cannot be changed/)
+})
 
 test("a device that is missing is out from then on, and may lack something when it is back", async () => {
   const machine = new Machine()

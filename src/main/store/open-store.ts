@@ -245,7 +245,8 @@ class Start {
     const lagging = plan.lagging.map(
       id => `device ${id} has not been through all that the others have, and is brought what it lacks`,
     )
-    const notes = [...plan.notes, ...lagging, ...back.notes, ...filled.notes, ...troubles]
+    const overruled = overruledOptions(record, this.config)
+    const notes = [...plan.notes, ...lagging, ...back.notes, ...filled.notes, ...overruled, ...troubles]
     return this.opened(record, secrets, life, false, notes)
   }
 
@@ -370,17 +371,26 @@ export const lifeAfter = (looks: readonly FolderLook[]): Incarnation =>
     }),
   )
 
-/** Settings that a store keeps from its first start. */
-function checkUnchanged(record: ControlRecord, config: ServeConfig): void {
-  const differs = (name: string, has: string, asked: string | undefined, advice: string) => {
-    if (asked === undefined || asked === has) return
-    throw fail("invalidConfig", { message: `this store has ${name} ${has}, not ${asked}; ${advice}` })
-  }
-  const asked = config.policy && textOfPolicy(config.policy)
-  const change = "start without it, and change it with: hayloft redundancy set"
-  differs("--redundancy", textOfPolicy(record.policy), asked, change)
-  differs("--block-size", String(record.blockBytes), config.blockBytes?.toString(), "it cannot be changed")
-  differs("--meta-copies", String(record.metaCopies), config.metaCopies?.toString(), "it cannot be changed")
+/** What a store keeps from its first start. */
+function checkUnchanged({ blockBytes }: ControlRecord, config: ServeConfig): void {
+  if (config.blockBytes === undefined || config.blockBytes === blockBytes) return
+  const message = `this store has --block-size ${blockBytes}, not ${config.blockBytes}; it cannot be changed`
+  throw fail("invalidConfig", { message })
+}
+
+/** Options of a first start that the running store has been told otherwise since: no reason to refuse a start. */
+function overruledOptions({ policy, metaCopies }: ControlRecord, config: ServeConfig): string[] {
+  const notes: string[] = []
+  const [has, asked] = [textOfPolicy(policy), config.policy && textOfPolicy(config.policy)]
+  if (asked !== undefined && asked !== has)
+    notes.push(
+      `this store has redundancy ${has}, and --redundancy ${asked} changes nothing: hayloft redundancy set does`,
+    )
+  if (config.metaCopies !== undefined && config.metaCopies !== metaCopies)
+    notes.push(
+      `this store keeps names on ${metaCopies} devices, and --meta-copies ${config.metaCopies} changes nothing`,
+    )
+  return notes
 }
 
 /** The operator's root key, where one was given, takes the place of the one before. */
