@@ -6,7 +6,7 @@
  * with one line that names the place and says what to write instead; nothing is ignored silently.
  */
 import { fail } from "../base/failures.js"
-import { SHARDS_MAX } from "../base/limits.js"
+import { MIB, SHARDS_MAX } from "../base/limits.js"
 import { defaultPolicy, shardCount, textOfPolicy, type Policy } from "../base/policy.js"
 import {
   CLIENT_ENVIRONMENT,
@@ -143,6 +143,8 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
     scrubDays: required("scrubDays", sources, (text, where) => parseCount(text, where, { min: 1, max: 3650 })),
     refuseSingleCopy:
       required("refuseSingleCopy", sources, (text, where) => parseChoice(text, where, ["yes", "no"])) === "yes",
+    moveBytesPerSecondMax:
+      MIB * required("moveRate", sources, (text, where) => parseCount(text, where, { min: 1, max: 1_000_000 })),
     metadataBackupEveryMs: required("metadataBackupEvery", sources, parseDuration),
     listen,
     adminListen,

@@ -36,6 +36,8 @@ export interface ServeConfig {
   readonly scrubDays: number
   /** Writes that would have one copy only, where the store has more devices, are answered 503. */
   readonly refuseSingleCopy: boolean
+  /** What moving shards and coding objects anew write together at most. */
+  readonly moveBytesPerSecondMax: number
   /** How often a changed store's metadata is backed up into the store itself. */
   readonly metadataBackupEveryMs: number
   readonly listen: ListenAddress
@@ -146,6 +148,13 @@ export const SETTINGS = {
     ),
     preset: "yes",
   },
+  moveRate: setting(
+    "--move-rate",
+    "HAYLOFT_MOVE_RATE",
+    "MIB",
+    "50",
+    "MiB a second that moving shards to other disks, and coding objects anew, write at most; rebuilding what is lost is not held back by it",
+  ),
   metadataBackupEvery: setting(
     "--metadata-backup-every",
     "HAYLOFT_METADATA_BACKUP_EVERY",

@@ -47,8 +47,6 @@ const SLAB_POOL_BYTES = 384 * MIB
 const COMPUTE_THREADS = Math.min(2, availableParallelism())
 const COMPUTE_ENTRY = new URL("./compute-worker.js", import.meta.url)
 const CHECKPOINT_ENTRY = new URL("./checkpoint-worker.js", import.meta.url)
-/** What plans reckon with; how fast it really goes is told while it goes on. */
-const COPY_BYTES_PER_SECOND = 50 * MIB
 /** After a look at a folder that failed for another reason than a new owner. */
 const OWNER_RETRY_MS = 10_000
 /** Of these the widest default is one; a store may grow to it while it runs. */
@@ -116,6 +114,7 @@ export async function runStore(
       deviceOptions: { scrubEveryMs: config.scrubDays * DAY_MS, ...limits.deviceOptions },
       refuseSingleCopy: config.refuseSingleCopy,
       metadataBackupEveryMs: config.metadataBackupEveryMs,
+      moveBytesPerSecondMax: config.moveBytesPerSecondMax,
     },
   )
   // All that verifies is paused by one word.
@@ -135,7 +134,7 @@ export async function runStore(
   }
   const life = store.incarnation
   const folders = new StoreFolders(clock, random, disk, locks, life, () => engine.keeper.record, ownedOf)
-  const planFacts = (): PreviewFacts => planFactsOf(sources)
+  const planFacts = (): PreviewFacts => planFactsOf(config, sources)
   const operations: EngineOperations = new EngineOperations(
     engine,
     folders,
@@ -186,12 +185,12 @@ function statusOf(
   return status
 }
 
-/** What plans are made from; what status knows, and the rate that background copying keeps to. */
-function planFactsOf(sources: StatusSources): PreviewFacts {
+/** What plans are made from: what status knows, and the rate that moves keep to. */
+function planFactsOf({ moveBytesPerSecondMax }: ServeConfig, sources: StatusSources): PreviewFacts {
   const open = sources.devices()
   const { policies, lacking, oddGroups } = safetyInputOf(sources.record(), open, sources.contents())
   const diskOf = (id: DeviceId) => open.find(device => device.id === id)?.space?.fileSystemId ?? `of ${id}`
-  return { policies, lacking, oddGroups, diskOf, bytesPerSecond: COPY_BYTES_PER_SECOND }
+  return { policies, lacking, oddGroups, diskOf, bytesPerSecond: moveBytesPerSecondMax }
 }
 
 /** Slabs hold a block under the store's policy, under those that it narrows to, and under those that it may grow to. */

@@ -13,7 +13,7 @@
 import { isFailure } from "../base/failures.js"
 import type { RowKey, UploadId } from "../base/ids.js"
 import { parseBucketId, rowKeyOf } from "../base/ids.js"
-import type { Policy } from "../base/policy.js"
+import { shardCount, shardsNeeded, type Policy } from "../base/policy.js"
 import { blockShape, type BlockRun, type Blocks } from "../block/index.js"
 import type { Extent } from "../format/extent.js"
 import { decodePart, decodeSegment } from "../format/records.js"
@@ -29,7 +29,7 @@ import type { RecodeReport } from "./recode-contract.js"
 import { planRecode, recodedExtent, stretchesOf, type RecodePlan } from "./recode-core.js"
 import { askNamings } from "./release-commands-core.js"
 import type { RedundancySource } from "./repair-contract.js"
-import { WorkRate } from "./repair-rate-core.js"
+import { WorkRate, type RateBound } from "./repair-rate-core.js"
 import type { Uploads } from "./uploads.js"
 import { DEBTS_PER_COMMAND, noteDebts, type Debt } from "./version-commands-core.js"
 
@@ -89,6 +89,7 @@ export class Recode implements Chore {
     private readonly blocks: Blocks,
     private readonly uploads: Uploads,
     private readonly source: RedundancySource,
+    private readonly bound: RateBound,
     private readonly onDebts: (debts: readonly Debt[]) => void,
     private readonly log: Log,
   ) {}
@@ -244,6 +245,7 @@ export class Recode implements Chore {
         await this.swap(job)
         return "busy"
       }
+      if (this.bound.isOver(this.clock.monotonicMs())) return "throttled"
       const done = await mapBounded(
         job.left.slice(0, RECODE_LIMITS.blocksPerStep),
         RECODE_LIMITS.blocksPerStep,
@@ -252,6 +254,7 @@ export class Recode implements Chore {
       const bytes = done.reduce((sum, each) => sum + each, 0)
       this.doneBytes += bytes
       this.rate.add(bytes, this.clock.monotonicMs())
+      this.bound.spend((bytes * shardCount(job.policy)) / shardsNeeded(job.policy), this.clock.monotonicMs())
       return done.includes(0) ? "throttled" : "busy"
     } catch (error) {
       if (!isFailure(error)) throw error

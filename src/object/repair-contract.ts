@@ -11,6 +11,8 @@ export interface RepairSource {
   /** Every device of the store and how it is, now. */
   states(): ReadonlyMap<DeviceId, RepairDevice>
   readonly layouts: Layouts
+  /** What moving shards and coding blocks anew write together at most. Rebuilding what is lost is not bounded. */
+  readonly moveBytesPerSecondMax: number
   /** A device that was `filling` has everything that the layout gives it. May be told again. */
   onDeviceWhole(id: DeviceId): void
   /** Every shard that can be moved lies where the layout of this version wants it. May be told again. */

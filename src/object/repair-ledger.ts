@@ -45,6 +45,11 @@ export class RepairLedger {
     return this.urgency[partition] !== NOTHING
   }
 
+  /** Whether all shards of the partition are somewhere, and only lie elsewhere than they should. */
+  isMove(partition: number): boolean {
+    return this.needs(partition) && !isMend(this.urgency[partition] ?? NOTHING)
+  }
+
   /** What a look found takes the place of what was known; `undefined`: the partition needs nothing. */
   set(
     partition: number,

@@ -1,10 +1,28 @@
 /**
- * Repair rate: how fast work goes, and when it will have ended. Pure.
+ * Repair rate: how fast work goes, when it will have ended, and how fast it may go. Pure.
  *
- * An average over the work so far that forgets with a half-life, so that it follows a change of pace
- * within minutes and does not follow single steps.
+ * The first is an average over the work so far that forgets with a half-life, so that it follows a change
+ * of pace within minutes and does not follow single steps.
  */
 const HALF_LIFE_MS = 90_000
+/** Work may be this far ahead of its bound, so that a chore that looks each second keeps to it and no less. */
+const AHEAD_MS = 1_000
+
+/** What several chores write together, bounded: over minutes no more bytes than so many a second. */
+export class RateBound {
+  private paidUpToMs = -Infinity
+
+  constructor(readonly bytesPerSecondMax: number) {}
+
+  /** Whether who writes has to wait. */
+  isOver(nowMs: number): boolean {
+    return this.paidUpToMs - nowMs > AHEAD_MS
+  }
+
+  spend(bytes: number, nowMs: number): void {
+    this.paidUpToMs = Math.max(this.paidUpToMs, nowMs) + (1_000 * bytes) / this.bytesPerSecondMax
+  }
+}
 
 export class WorkRate {
   private bytes = 0

@@ -289,6 +289,30 @@ test("from d devices to d + 1 and back while clients write, read and delete", as
   }
 })
 
+test("moves keep to their rate, and rebuilding what is lost does not", async () => {
+  for (const what of ["move", "rebuild"] as const) {
+    let world = await open("ec:2+1")
+    await putSome(world, new Map(), 20)
+    await world.settle()
+    world.moveBytesPerSecondMax = 20_000
+    world = world.restart(2)
+    const { devices } = world.layouts.current
+    if (what === "move") world.relayout([...devices, await world.add(72)])
+    else await world.replace(must(devices[0], "a device"), 73)
+    let writtenBytes = 0
+    world.devices.meddle = (kind, id) => {
+      if (kind === "append") writtenBytes += world.blocks.surveyOf(id.partition)[0]?.shards[0]?.bodyBytes ?? 0
+    }
+    const beganMs = world.clock.monotonicMs()
+    await world.settle()
+    const seconds = (world.clock.monotonicMs() - beganMs) / 1_000
+    assert.ok(writtenBytes > 100_000, `${writtenBytes} bytes`)
+    // A second's worth may come first, and the last step goes over by a partition.
+    const boundBytes = 20_000 * (seconds + 2) + 20_000
+    assert.equal(writtenBytes <= boundBytes, what === "move", `${writtenBytes} bytes in ${seconds} s`)
+  }
+})
+
 test("a transition whose new device fails half-way ends without it, and loses nothing", async () => {
   const world = await open("ec:2+1")
   const bodies: Bodies = new Map()

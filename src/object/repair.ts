@@ -28,7 +28,7 @@ import { Census, type PartitionCount } from "./repair-census.js"
 import type { RepairReport, RepairSource, SurveyReport } from "./repair-contract.js"
 import { haveChanged, takesPart, type States } from "./repair-core.js"
 import { RepairLedger, SLACK_UNKNOWN, workOf } from "./repair-ledger.js"
-import { WorkRate } from "./repair-rate-core.js"
+import { WorkRate, type RateBound } from "./repair-rate-core.js"
 import { PartitionLook, RepairVisits, type PassedOver, type VisitOutcome } from "./repair-visit.js"
 import type { Uploads } from "./uploads.js"
 import { noteDebts, type Debt } from "./version-commands-core.js"
@@ -96,6 +96,8 @@ export class Repair implements Chore {
     pins: ReadPins,
     private readonly uploads: Uploads,
     private readonly source: RepairSource,
+    /** Kept to by moves. */
+    private readonly bound: RateBound,
     log: Log,
   ) {
     this.removals = new Removals(pins)
@@ -286,12 +288,18 @@ export class Repair implements Chore {
 
   private async visitNext(signal: AbortSignal): Promise<StepOutcome> {
     const { partitionsPerStep, bytesPerStep, partitionsAtOnce } = REPAIR_LIMITS
-    const chosen = this.ledger.next(partitionsPerStep, bytesPerStep, this.clock.monotonicMs())
-    if (chosen.length === 0) {
+    const nowMs = this.clock.monotonicMs()
+    const next = (bytesMax: number) => this.ledger.next(partitionsPerStep, bytesMax, nowMs)
+    const [first, ...others] = next(bytesPerStep)
+    if (first === undefined) {
       this.tellWhole()
       this.rate.begin(this.clock.monotonicMs())
       return this.ledger.isEmpty && this.removals.count === 0 ? "idle" : "throttled"
     }
+    // They are all of one kind.
+    const isMove = this.ledger.isMove(first)
+    if (isMove && this.bound.isOver(nowMs)) return "throttled"
+    const chosen = isMove ? next(Math.min(bytesPerStep, this.bound.bytesPerSecondMax)) : [first, ...others]
     let writtenBytes = 0
     let isFull = false
     await mapBounded(chosen, partitionsAtOnce, async partition => {
@@ -301,6 +309,7 @@ export class Repair implements Chore {
       isFull ||= outcome.isFull
     })
     this.rate.add(writtenBytes, this.clock.monotonicMs())
+    if (isMove) this.bound.spend(writtenBytes, this.clock.monotonicMs())
     this.isShortOfSpace = isFull
     this.tellWhole()
     return isFull ? "throttled" : "busy"

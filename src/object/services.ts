@@ -21,7 +21,9 @@ import { ReadPins } from "./read-pins.js"
 import { Recode } from "./recode.js"
 import { Repair } from "./repair.js"
 import type { RedundancySource } from "./repair-contract.js"
+import { RateBound } from "./repair-rate-core.js"
 import { Uploads } from "./uploads.js"
+import type { Debt } from "./version-commands-core.js"
 
 export interface Services extends ObjectServices {
   readonly buckets: BucketService
@@ -48,12 +50,14 @@ export function createServices(
   const watched = new WatchedTablet(tablet)
   const pins = new ReadPins(clock)
   const uploads = new Uploads(incarnation, random, tablet, blocks, log)
-  const repair = new Repair(clock, tablet, blocks, pins, uploads, redundancy, log)
+  const bound = new RateBound(redundancy.moveBytesPerSecondMax)
+  const repair = new Repair(clock, tablet, blocks, pins, uploads, redundancy, bound, log)
   const ingest = new Ingest(tablet, blocks, uploads, store, debts => repair.owe(debts))
   const objects = new ObjectService(random, watched, new ObjectReader(tablet, blocks, pins), ingest)
   const multipart = new MultipartService(clock, random, watched, compute, ingest, objects, incarnation)
   const orphans = new Orphans(tablet, blocks, pins, uploads, incarnation, log)
-  const recode = new Recode(clock, tablet, blocks, uploads, redundancy, debts => repair.noteRecoded(debts), log)
+  const onDebts = (debts: readonly Debt[]) => repair.noteRecoded(debts)
+  const recode = new Recode(clock, tablet, blocks, uploads, redundancy, bound, onDebts, log)
   const chores: Chore[] = [new Collector(tablet, blocks, pins), orphans, repair, recode]
   if (backup) {
     const facts = { ...backup, incarnation }

@@ -123,6 +123,8 @@ export class StoreWorld<Its extends WorldDevices> {
   straysWhenMoved = 0
   private readonly states = new Map<DeviceId, { state: ControlDeviceState; stateSinceMs: number }>()
   policyVersion = 1
+  /** Of the lives to come. */
+  moveBytesPerSecondMax = Infinity
   private bucket: Bucket | undefined
 
   private constructor(
@@ -144,6 +146,7 @@ export class StoreWorld<Its extends WorldDevices> {
       )
     for (const id of ids) this.states.set(id, before?.states.get(id) ?? { state: "active", stateSinceMs: 0 })
     this.policyVersion = before?.policyVersion ?? 1
+    this.moveBytesPerSecondMax = before?.moveBytesPerSecondMax ?? Infinity
     this.bucket = before?.bucket
     const compute = new InlineCompute(makeCodec, { slabBytes: 128 * KIB, poolBytes: 4 * MIB })
     const { clock, tablet, layouts, telemetry } = this
@@ -188,6 +191,7 @@ export class StoreWorld<Its extends WorldDevices> {
   private source(): RedundancySource {
     return {
       layouts: this.layouts,
+      moveBytesPerSecondMax: this.moveBytesPerSecondMax,
       states: () => this.states,
       policyVersion: () => this.policyVersion,
       policyOf: bucketId => policyOfBucket(this.tablet.committed, bucketId) ?? this.policy,

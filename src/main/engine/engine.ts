@@ -10,6 +10,7 @@ import { AccountService, type RootKey } from "../../access/index.js"
 import { must } from "../../base/assert.js"
 import { asFailure, fail, Failure, isFailure } from "../../base/failures.js"
 import type { DeviceId, Incarnation, Position } from "../../base/ids.js"
+import { MIB } from "../../base/limits.js"
 import { textOfPolicy, type Policy } from "../../base/policy.js"
 import { Layouts, LocalBlocks, shapeOf } from "../../block/index.js"
 import { forgetLearners, layoutOf, markOut, tabletOf } from "../../cluster/index.js"
@@ -37,6 +38,8 @@ import { redundancyOf } from "./redundancy.js"
 import { StoreControl } from "./store-control.js"
 
 const DEVICES_AT_ONCE = 4
+/** Clients feel little of it, and a day moves 4 TiB. */
+const MOVE_BYTES_PER_SECOND = 50 * MIB
 
 /** The world that an engine lives in. */
 export interface Seams {
@@ -66,6 +69,8 @@ export interface EngineSettings {
   readonly refuseSingleCopy?: boolean
   /** Undefined: the default of the chore that does it. */
   readonly metadataBackupEveryMs?: number | undefined
+  /** What moving and coding anew write together at most; absent: `MOVE_BYTES_PER_SECOND`. */
+  readonly moveBytesPerSecondMax?: number
 }
 
 export interface Engine {
@@ -176,6 +181,7 @@ class EngineBuilder {
         clock,
         telemetry.log,
         bucketId => policyOfBucket(tablet.committed, bucketId),
+        this.settings.moveBytesPerSecondMax ?? MOVE_BYTES_PER_SECOND,
         () => this.wakeRepair(),
       ),
       { storeId: keeper.record.storeId, tabletId: FIRST_TABLET, everyMs: this.settings.metadataBackupEveryMs },

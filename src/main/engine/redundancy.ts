@@ -18,6 +18,7 @@ export function redundancyOf(
   clock: Clock,
   log: Log,
   bucketPolicyOf: (bucketId: BucketId) => Policy | undefined,
+  moveBytesPerSecondMax: number,
   wake: () => void,
 ): RedundancySource {
   const changing = new Set<string>()
@@ -34,6 +35,7 @@ export function redundancyOf(
   }
   return {
     layouts,
+    moveBytesPerSecondMax,
     states: () => new Map(control.record.devices.map(device => [device.id, device])),
     policyVersion: () => control.record.policyVersion,
     policyOf: bucketId => bucketPolicyOf(bucketId) ?? control.record.policy,

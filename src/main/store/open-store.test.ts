@@ -25,6 +25,7 @@ const config: ServeConfig = {
     refuseSingleCopy: false,
     scrubDays: 30,
   },
+  moveBytesPerSecondMax: 1e9,
   metadataBackupEveryMs: 3_600_000,
   log: { level: "error", format: "text" },
 }
