@@ -38,7 +38,7 @@ export const BUCKETS: readonly Bucket[] = [
 ]
 
 export class Clients {
-  readonly record = new Record()
+  readonly record: Record
   private readonly shared: Shared
   private working: Promise<unknown> = Promise.resolve()
   private state: "working" | "quiet" | "serverEnds" = "quiet"
@@ -49,7 +49,9 @@ export class Clients {
   constructor(
     private readonly server: ServerProcess,
     seed: number,
+    onViolation: (text: string) => void = () => undefined,
   ) {
+    this.record = new Record(onViolation)
     this.shared = new Shared(seed, BUCKETS, this.record, LENGTHS)
   }
 

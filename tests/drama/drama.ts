@@ -57,7 +57,7 @@ class Drama {
     private readonly log: (line: string) => void,
   ) {
     const { seed, only } = options
-    this.clients = new Clients(server, seed)
+    this.clients = new Clients(server, seed, text => log(`VIOLATION ${text.slice(0, 200)}`))
     this.operator = new Operator(server, log)
     this.nemesis = new Nemesis(root, folders, server, this.clients, this.operator, shim, seed, log, only)
   }
@@ -90,8 +90,8 @@ class Drama {
     await this.clients.makeBuckets()
     this.clients.begin()
     for (let acts = 0; performance.now() < endMs || acts < actsLeast; acts += 1) {
-      if (this.clients.record.violations.length > 0) return
       await this.nemesis.act()
+      if (this.clients.record.violations.length > 0) return this.clients.record.violation(this.server.log)
     }
     await this.nemesis.end()
   }

@@ -58,7 +58,11 @@ export class Record {
     if (planned.claim) this.sent.add(claimName(planned.claim))
   }
 
+  /** `onViolation`: told of each at once. */
+  constructor(private readonly onViolation: (text: string) => void = () => undefined) {}
+
   violation(text: string): void {
+    this.onViolation(text)
     if (this.violations.length < MESSAGES_MAX) this.violations.push(text)
   }
 
