@@ -2,8 +2,9 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail } from "../base/failures.js"
+import { rowKeyOf } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
-import { decodeNeedlePlace, needleKeyOf } from "../format/needle.js"
+import { decodeNeedlePlace, needleIdOfKey, needleKeyOf } from "../format/needle.js"
 import type { NeedleScrubState } from "../format/needle-scrub.js"
 import { decodeNeedleScrub, encodeNeedleScrub } from "../format/needle-scrub.js"
 import { SimRandom } from "../seams/random/sim.js"
@@ -15,6 +16,7 @@ import { NeedleScrub } from "./needle-scrub.js"
 const SMALL = { ...VOLUME_LIMITS, volumeBytesMax: 128 * KIB, filesOpenMax: 3 }
 const STEPS = { ...NEEDLE_SCRUB_LIMITS, stepBytes: 20 * KIB, stepNeedlesMax: 9, stepRowsMax: 6 }
 const signal = new AbortController().signal
+const ALL = { start: rowKeyOf(""), end: rowKeyOf("\xff".repeat(28)) }
 
 const needle = (number: number): Needle => needleFor(number, 4000 + 64 * (number % 7), new SimRandom(number))
 const numbers = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i)
@@ -164,12 +166,14 @@ test("a needle that goes while it is read is nobody's trouble", async () => {
   for (const number of gone) assert.ok(!running.found.some(({ uploadId }) => uploadId === needleIdFor(number).uploadId))
 })
 
-test("needles of a volume that is gone are told", async () => {
+test("needles of a volume that is gone are missing from the start on, and told", async () => {
   const world = await device(100)
   const gone = numbers(1, 100).filter(number => placeOf(world, number).volume === 2)
   await world.stop()
   await world.sim.boot().remove(pathOf(2))
   await world.start()
+  const listed = Array.from(world.volumes.indexed(ALL), ({ key }) => needleIdOfKey(key))
+  assert.deepEqual(new Set(listed), new Set(ids(...numbers(1, 100).filter(number => !gone.includes(number)))))
   const running = begun(world)
   await pass(running)
   assert.deepEqual(new Set(running.found), new Set(ids(...gone)))
