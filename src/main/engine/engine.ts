@@ -301,8 +301,9 @@ class EngineBuilder {
   /** Throws the failure where the store cannot do without the device. */
   private async goOnWithout(id: DeviceId, failure: Failure): Promise<void> {
     const { clock, telemetry } = this.seams
-    // Neither says anything about the device.
-    if (failure.kind === "deviceFull" || failure.kind === "tooManyInFlight") throw failure
+    // It says something of this process, and nothing of the device. One without the room to be opened is well,
+    // too, but the others are better served without it than not at all: it is asked again while the store runs.
+    if (failure.kind === "tooManyInFlight") throw failure
     try {
       await this.control.change("device cannot be opened", record => markOut(record, [id], clock.wallMs()))
     } catch {

@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { objectKeyOfText, rowKeyOf } from "../../base/ids.js"
 import { must } from "../../base/assert.js"
 import { decodeNeedlePlace } from "../../format/needle.js"
-import { fail } from "../../base/failures.js"
+import { fail, isFailure } from "../../base/failures.js"
 import { KIB } from "../../base/limits.js"
 import type { Bucket } from "../../object/index.js"
 import { failing, fails, inTurn, SickDevice } from "../../seams/disk/index.js"
@@ -130,6 +130,24 @@ test("a log that fails costs its device, no acknowledged write and no write to c
     await scene.expect(`after ${size}`, bodyOf("a", size), engine)
     await scene.expect(`learned ${size}`, bodyOf("l", size), engine)
   }
+})
+
+test("a start goes on without a device that has no room even to be opened, and not without too many", async () => {
+  const scene = await Scene.open(4)
+  for (const size of SIZES) await scene.timed(scene.put(`before ${size}`, bodyOf("b", size)))
+  scene.machine.disk.kill()
+  const full = (folder: string) =>
+    failing({ kind: "open", nth: 1, pathPart: `${folder}/log/`, code: "ENOSPC", forEver: true })
+  scene.machine.disk.intercept(inTurn(full("/d1"), full("/d2"), full("/d3")))
+  await assert.rejects(scene.machine.open(), error => isFailure(error, "deviceFull"))
+  scene.machine.disk.kill()
+  scene.machine.disk.intercept(full("/d2"))
+  const engine = await scene.machine.open()
+  assert.deepEqual(
+    engine.keeper.record.devices.map(({ state }) => state),
+    ["active", "out", "active", "active"],
+  )
+  for (const size of SIZES) await scene.expect(`before ${size}`, bodyOf("b", size), engine)
 })
 
 test("a device that hangs stalls no request for long, and is taken out", async () => {
