@@ -8,6 +8,7 @@
  * overlap: then time has to be driven (`run`, `pass`).
  */
 import { setMaxListeners } from "node:events"
+import type { Clock } from "../../src/seams/clock/contract.js"
 import type { Disk } from "../../src/seams/disk/contract.js"
 import type { Bend, DiskCall, Intercept } from "../../src/seams/disk/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
@@ -27,6 +28,7 @@ export interface MachineOptions {
 /** What a process of the machine has of it. */
 export interface Life {
   readonly number: number
+  readonly clock: Clock
   readonly disk: Disk
   readonly stores: Stores
   readonly random: Random
@@ -39,6 +41,16 @@ export interface Life {
 const never = <T>(): Promise<T> => new Promise<T>(() => undefined)
 const noSignal = new AbortController().signal
 setMaxListeners(0, noSignal)
+
+/** The clock as a process sees it: who sleeps when it dies never wakes. */
+const clockOf = (clock: Clock, isOver: () => boolean): Clock => ({
+  wallMs: () => clock.wallMs(),
+  monotonicMs: () => clock.monotonicMs(),
+  sleep: async (durationMs, signal) => {
+    await clock.sleep(durationMs, signal)
+    if (isOver()) await never()
+  },
+})
 
 export class SimMachine {
   readonly clock = new SimClock()
@@ -130,6 +142,7 @@ export class SimMachine {
     const isOver = (): boolean => this.life !== life
     return {
       number,
+      clock: clockOf(this.clock, isOver),
       disk: this.bays.boot(isOver),
       stores: this.bays.stores(isOver),
       random: this.random.fork(`life ${number}`),

@@ -8,7 +8,7 @@
  *         everything has been scrubbed. While devices join or leave nothing new happens. Without a budget
  *         anything goes, except that what was long ago never comes back to more devices than that.
  */
-import type { DeviceId } from "../../src/base/ids.js"
+import { parseDeviceId, type DeviceId } from "../../src/base/ids.js"
 import { isFailure } from "../../src/base/failures.js"
 import { MIB } from "../../src/base/limits.js"
 import { textOfPolicy, tolerance } from "../../src/base/policy.js"
@@ -19,6 +19,7 @@ import type { Drive } from "./drives.js"
 import type { ServedStore, StoreMachine } from "./store-machine.js"
 
 const BAYS_MAX = 8
+const UNKNOWN = parseDeviceId("f".repeat(16))
 const ROOM_BYTES_MAX = 16 * MIB
 const ROT_PLACES_MAX = 4
 const IMAGES_MAX = 3
@@ -221,7 +222,7 @@ export class Nemesis {
     this.machine.joining = bay
     const isDone = await this.order(store, { kind: "addDevice", path: bay, weight: 1 + this.random.below(3) })
     this.machine.joining = undefined
-    if (isDone) this.machine.folders.push(bay)
+    if (isDone && !this.machine.folders.includes(bay)) this.machine.folders.push(bay)
     else this.machine.bays.take(bay)
   }
 
@@ -302,6 +303,14 @@ export class Nemesis {
     return 2 * counted.filter(id => present.has(id)).length > counted.length
   }
 
+  /** Whether the drive may be missing at a start: without any that it knows there is no store, but a new one. */
+  private mayBeMissing(drive: Drive): boolean {
+    if (this.hasBudget) return this.opensWithout(drive)
+    const ids = new Set(this.devices.map(({ id }) => id))
+    const isKnown = (other: Drive): boolean => ids.has(this.ids.get(other) ?? UNKNOWN)
+    return this.bays.some(([, other]) => other !== drive && isKnown(other))
+  }
+
   /** The operator does what a store needs in order to start. */
   private makeOpenable(): void {
     while (!this.opensWithout() && this.curable.length > 0) this.heal()
@@ -314,7 +323,7 @@ export class Nemesis {
 
   private pull(): void {
     const [bay, drive] = this.pick(this.bays.filter(([, each]) => this.may(each) && this.ids.has(each))) ?? []
-    if (bay === undefined || drive === undefined || (this.hasBudget && !this.opensWithout(drive))) return
+    if (bay === undefined || drive === undefined || !this.mayBeMissing(drive)) return
     this.weak.add(drive)
     this.pulled.set(drive, bay)
     this.machine.bays.take(bay)
@@ -361,7 +370,7 @@ export class Nemesis {
     const isInPlace = ([bay, drive]: readonly [string, Drive]): boolean =>
       this.devices.some(({ id, pathHint }) => pathHint === bay && this.ids.get(drive) === id)
     const [bay, drive] = this.pick(this.bays.filter(each => isInPlace(each) && this.may(each[1]))) ?? []
-    if (bay === undefined || drive === undefined || (this.hasBudget && !this.opensWithout(drive))) return
+    if (bay === undefined || drive === undefined || !this.mayBeMissing(drive)) return
     const fresh = this.machine.newDrive()
     this.machine.bays.take(bay)
     this.machine.bays.put(bay, fresh)

@@ -78,8 +78,8 @@ export class StoreMachine extends SimMachine {
     this.process.kill()
     this.process = this.locks.boot()
     const locks = this.process
-    const { disk, stores, random, signal, watch } = this.begin()
-    const { clock, telemetry } = this
+    const { clock, disk, stores, random, signal, watch } = this.begin()
+    const { telemetry } = this
     const config = configOf(folders)
     const opened = await openStore(clock, random, disk, locks, config, undefined)
     const slabBytes = Math.max(

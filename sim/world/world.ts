@@ -26,8 +26,8 @@ export class World extends SimMachine {
 
   /** Opens the store as a new process; its background work runs until `kill`, `crash` or `stop`. */
   async start(): Promise<Engine> {
-    const { number, disk, stores, random, signal, watch } = this.begin()
-    const { clock, telemetry } = this
+    const { number, clock, disk, stores, random, signal, watch } = this.begin()
+    const { telemetry } = this
     const compute = new InlineCompute(makeCodec, { slabBytes: 512 * KIB, poolBytes: 8 * MIB })
     const queued = () => queuedDisk(disk, clock, CALL_LIMITS, watch, () => undefined)
     const checkpoints = new CheckpointExecutor(queued, stores)

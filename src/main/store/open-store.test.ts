@@ -179,6 +179,16 @@ for (const [what, fault] of [
   })
 }
 
+test("a device that cannot be read at the first look, and can at the next, is taken", async () => {
+  const machine = new Machine()
+  const three = { ...config, dataFolders: [...FOLDERS, "/c"] }
+  await machine.start(three)
+  machine.disk.intercept(failing({ kind: "read", nth: 1, pathPart: "/c/", code: "EIO" }))
+  const { devices, record } = await machine.start(three)
+  assert.deepEqual(devices.map(({ identity }) => identity.path).sort(), three.dataFolders)
+  assert.ok(record.devices.every(({ state }) => state !== "out"))
+})
+
 test("starts that were cut off with different devices missing leave one truth", async () => {
   const outcomes = new Set<string>()
   for (let nth = 1; nth < 60; nth += 3) {

@@ -94,6 +94,9 @@ interface Plan {
   readonly secretsOfKnown: StoreSecrets | undefined
 }
 
+/** A disk that is about to die may give its records at one look and not at the next. */
+const LOOKS_MAX = 10
+
 class Start {
   private readonly failed = new Map<string, Failure>()
   private readonly held = new Map<string, FolderLock>()
@@ -137,14 +140,21 @@ class Start {
   }
 
   private async tryToOpen(): Promise<OpenedStore> {
-    const seen = await this.look()
-    for (const { path } of foldersToTake(seen)) await this.lock(path)
-    // What was seen before the locks were held may have changed since.
-    const locked = await this.look()
-    for (const { path } of foldersToTake(locked)) if (!this.held.has(path)) throw fail("folderInUse", { path })
-    const { plan, looks } = locked
+    const { plan, looks, secretsOfKnown } = await this.lookUnderLocks()
     if (plan.kind === "new") return this.makeStore(looks)
-    return this.resume(plan, looks, must(locked.secretsOfKnown, "a known store has secrets"))
+    return this.resume(plan, looks, must(secretsOfKnown, "a known store has secrets"))
+  }
+
+  /** What is seen while all folders that are to be taken are locked: before, it may have changed, or been misread. */
+  private async lookUnderLocks(): Promise<Plan> {
+    let seen = await this.look()
+    for (let looks = 1; ; looks += 1) {
+      const open = foldersToTake(seen).filter(({ path }) => !this.held.has(path))
+      if (open.length === 0 && looks > 1) return seen
+      if (looks === LOOKS_MAX) throw fail("deviceFailed", { message: "a folder shows something else at each look" })
+      for (const { path } of open) await this.lock(path)
+      seen = await this.look()
+    }
   }
 
   /** Looks at every folder and throws whatever speaks against this start; touches nothing. */

@@ -1,0 +1,26 @@
+/** What follows at once when a device of a store that has rested for long is taken out. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { fail } from "../../src/base/failures.js"
+import { StoreMachine } from "./store-machine.js"
+
+/** Ends between two looks that a chore with nothing to do takes by itself. */
+const REST_MS = 10 * 60_000 + 25_000
+const SOON_MS = 5_000
+
+test("names that lack a copy are learned by another device within seconds, however long the store has rested", async () => {
+  const machine = new StoreMachine({ seed: 7, devices: 4 })
+  const store = await machine.clock.runUntil(machine.start())
+  const membersOf = () => store.engine.keeper.record.tablets.flatMap(({ members }) => members.map(({ id }) => id))
+  await machine.clock.advance(REST_MS)
+  const [lost] = membersOf()
+  assert.ok(lost)
+  const out = store.engine.control.takeOut(lost, fail("deviceFailed", { message: "it is gone" }))
+  await machine.clock.runUntil(out)
+  assert.equal(membersOf().length, 2)
+  await machine.clock.advance(SOON_MS)
+  assert.equal(membersOf().length, 3)
+  assert.ok(!membersOf().includes(lost))
+  await machine.clock.runUntil(machine.stop(store))
+  assert.deepEqual(machine.mistakes, [])
+})
