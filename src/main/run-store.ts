@@ -123,6 +123,8 @@ export async function runStore(
   const returning = new Returning(() => engine.keeper.record, takeBack, clock, telemetry.log)
   const chores = new ChoreRunner("chores", [...engine.chores, returning], clock, telemetry, isPaused)
   engine.onRepairDue(() => chores.wake("repair"))
+  // Names have a copy too few from the moment on in which a device is out.
+  engine.keeper.onChange(() => chores.wake("members"))
   const sources = sourcesOf(engine, chores, compute, clock)
   const status = statusOf(sources, store, config, seams)
   // Folders that were taken since the start are given up at the end, like those of the start.
