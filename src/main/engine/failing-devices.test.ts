@@ -3,7 +3,8 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { objectKeyOfText, rowKeyOf } from "../../base/ids.js"
 import { must } from "../../base/assert.js"
-import { decodeNeedlePlace } from "../../format/needle.js"
+import { ALL_NEEDLES } from "../../block/index.js"
+import { decodeNeedlePlace, needleIdOfKey } from "../../format/needle.js"
 import { fail, isFailure } from "../../base/failures.js"
 import { KIB } from "../../base/limits.js"
 import type { Bucket } from "../../object/index.js"
@@ -12,7 +13,7 @@ import { SimRandom } from "../../seams/random/sim.js"
 import type { Engine } from "./engine.js"
 import { FIRST_TABLET } from "./first-tablet.js"
 import { bytesOf, createBucket, Machine, noSignal, sourceOf } from "./testing.js"
-import { tabletOf } from "../../cluster/index.js"
+import { removeDevice, tabletOf } from "../../cluster/index.js"
 
 /** What a request may be stalled by a device at most. */
 const STALL_MS_MAX = 5_000
@@ -130,6 +131,24 @@ test("a log that fails costs its device, no acknowledged write and no write to c
     await scene.expect(`after ${size}`, bodyOf("a", size), engine)
     await scene.expect(`learned ${size}`, bodyOf("l", size), engine)
   }
+})
+
+test("a device with a rotten shard can leave: nothing waits for what cannot be moved", async () => {
+  const scene = await Scene.open(4)
+  for (let i = 0; i < 6; i += 1) await scene.timed(scene.put(`object ${i}`, bodyOf("o", 200 * KIB)))
+  const { engine, machine } = scene
+  const leaver = must(engine.devices[3], "four devices")
+  const { id } = leaver.place
+  const [found] = leaver.shards.volumes.indexed(ALL_NEEDLES)
+  leaver.shards.volumes.distrust([needleIdOfKey(must(found, "it has shards").key)])
+  await scene.timed(engine.control.change("remove", record => removeDevice(record, id, [], machine.clock.wallMs())))
+  for (let rounds = 0; rounds < 10 && engine.keeper.record.devices.length === 4; rounds += 1) {
+    for (const chore of ["repair", "recode", "collector"]) await scene.stepUntilIdle(chore)
+    await scene.settleMembers()
+  }
+  assert.equal(engine.keeper.record.devices.length, 3, "it has left")
+  for (let i = 0; i < 6; i += 1) await scene.expect(`object ${i}`, bodyOf("o", 200 * KIB))
+  await scene.end()
 })
 
 test("a start goes on without a device that has no room even to be opened, and not without too many", async () => {

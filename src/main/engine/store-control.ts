@@ -10,9 +10,9 @@
 import { assert, must } from "../../base/assert.js"
 import { fail, isFailure, type Failure } from "../../base/failures.js"
 import { firstOf } from "../../base/first-of.js"
-import { rowKeyOf, type DeviceId, type Epoch } from "../../base/ids.js"
+import type { DeviceId, Epoch } from "../../base/ids.js"
 import type { Policy } from "../../base/policy.js"
-import type { Layouts } from "../../block/index.js"
+import { ALL_NEEDLES, type Layouts } from "../../block/index.js"
 import {
   addLearner,
   deviceOf,
@@ -40,7 +40,6 @@ import type { DeviceStack } from "./device-stack.js"
 import { FIRST_TABLET } from "./first-tablet.js"
 
 const ALARM_EVERY_MS = 60_000
-const ALL_ROWS = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(64)) }
 
 export interface ControlOptions {
   /** Writes that would have one copy only are refused. */
@@ -260,7 +259,8 @@ export class StoreControl implements Chore, ConfigurationKeeper {
     const isPlaced = layout.devices.includes(id) || previousLayout !== undefined
     const stack = this.devices.find(id)
     if (isPlaced || stack === undefined || this.holdsNames(id)) return false
-    return firstOf(stack.rows.range("needles", ALL_ROWS)) === undefined
+    // What is bad, or lost with its volume, is no reason to stay: it has been rebuilt elsewhere, or cannot be.
+    return firstOf(stack.shards.volumes.indexed(ALL_NEEDLES)) === undefined
   }
 
   private async stepMembers(): Promise<StepOutcome> {
