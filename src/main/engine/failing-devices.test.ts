@@ -13,7 +13,8 @@ import { SimRandom } from "../../seams/random/sim.js"
 import type { Engine } from "./engine.js"
 import { FIRST_TABLET } from "./first-tablet.js"
 import { bytesOf, createBucket, Machine, noSignal, sourceOf } from "./testing.js"
-import { removeDevice, tabletOf } from "../../cluster/index.js"
+import { parsePolicy } from "../../base/policy.js"
+import { removeDevice, setPolicy, tabletOf } from "../../cluster/index.js"
 
 /** What a request may be stalled by a device at most. */
 const STALL_MS_MAX = 5_000
@@ -135,8 +136,10 @@ test("a log that fails costs its device, no acknowledged write and no write to c
 
 test("a device with a rotten shard can leave: nothing waits for what cannot be moved", async () => {
   const scene = await Scene.open(4)
-  for (let i = 0; i < 6; i += 1) await scene.timed(scene.put(`object ${i}`, bodyOf("o", 200 * KIB)))
   const { engine, machine } = scene
+  // One that three devices can keep to, so that no block is coded anew.
+  await scene.timed(engine.control.change("policy", record => setPolicy(record, parsePolicy("ec:2+1"), [])))
+  for (let i = 0; i < 6; i += 1) await scene.timed(scene.put(`object ${i}`, bodyOf("o", 200 * KIB)))
   const leaver = must(engine.devices[3], "four devices")
   const { id } = leaver.place
   const [found] = leaver.shards.volumes.indexed(ALL_NEEDLES)
