@@ -5,20 +5,33 @@ export class ByteBudget {
 
   constructor(private readonly bytesMax: number) {}
 
-  /** Runs the work once its bytes are free. Work that needs more than there is runs alone. */
-  async run<T>(bytes: number, work: () => Promise<T>): Promise<T> {
+  /**
+   * Runs the work once its bytes are free. Work that needs more than there is runs alone. It may give
+   * back some of them before it ends.
+   */
+  async run<T>(bytes: number, work: (giveBack: (bytes: number) => void) => Promise<T>): Promise<T> {
     if (this.waiting.length > 0 || !this.fits(bytes)) {
       await new Promise<void>(grant => this.waiting.push({ bytes, grant }))
     } else this.used += bytes
+    let held = bytes
+    const giveBack = (some: number): void => {
+      const freed = Math.min(some, held)
+      held -= freed
+      this.free(freed)
+    }
     try {
-      return await work()
+      return await work(giveBack)
     } finally {
-      this.used -= bytes
-      for (let next = this.waiting[0]; next && this.fits(next.bytes); next = this.waiting[0]) {
-        this.waiting.shift()
-        this.used += next.bytes
-        next.grant()
-      }
+      giveBack(held)
+    }
+  }
+
+  private free(bytes: number): void {
+    this.used -= bytes
+    for (let next = this.waiting[0]; next && this.fits(next.bytes); next = this.waiting[0]) {
+      this.waiting.shift()
+      this.used += next.bytes
+      next.grant()
     }
   }
 

@@ -59,7 +59,7 @@ export class Mender {
       const plan = planMend(group, shape, slots, id => this.devices.get(id)?.isWritable ?? false)
       const patient = { group, live, shape, lent: [] }
       const bytesInMemory = this.bytesInMemory(plan, shape)
-      const written = await this.budget.run(bytesInMemory, () => this.writeAll(patient, plan.writes))
+      const written = await this.budget.run(bytesInMemory, giveBack => this.writeAll(patient, plan.writes, giveBack))
       const lacking = plan.writes.flatMap(({ slot, to }) => (written.slots.includes(slot) ? [] : [to]))
       const removed = await this.removeSurplus(patient, plan, written.slots)
       return {
@@ -88,19 +88,31 @@ export class Mender {
   private async writeAll(
     patient: Patient,
     writes: readonly MendWrite[],
+    giveBack: (bytes: number) => void,
   ): Promise<{ readonly slots: readonly number[]; readonly isUnreadable: boolean }> {
     if (writes.length === 0) return { slots: [], isUnreadable: false }
     const bodies = await this.copies(patient, writes)
     const missing = writes.flatMap(({ slot }) => (bodies.has(slot) ? [] : [slot]))
     const isUnreadable = missing.length > 0 && !(await this.rebuild(patient, missing, bodies))
+    // What waits to be written is a fraction of what was read for it.
+    giveBack(this.letGo(patient, new Set(bodies.values())))
     const outcomes = await mapBounded(writes, BLOCK_LIMITS.shardsAtOnce, async ({ slot, to }) => {
       const body = bodies.get(slot)
       return body && this.append(patient, slot, to, body).then(() => slot, failureOnly)
     })
-    for (const body of patient.lent.splice(0)) this.buffers.give(body)
+    this.letGo(patient, new Set())
     const full = outcomes.find(outcome => isFailure(outcome, "deviceFull"))
     if (full !== undefined) throw full
     return { slots: outcomes.filter(outcome => typeof outcome === "number"), isUnreadable }
+  }
+
+  /** Memory of the patient that is used no more, but for these bodies; says how much. */
+  private letGo({ lent }: Patient, kept: ReadonlySet<Uint8Array>): number {
+    const all = lent.splice(0)
+    lent.push(...all.filter(body => kept.has(body)))
+    const over = all.filter(body => !kept.has(body))
+    for (const body of over) this.buffers.give(body)
+    return over.reduce((sum, { length }) => sum + length, 0)
   }
 
   /** Shards of which a good copy lies elsewhere. */
@@ -186,6 +198,7 @@ export class Mender {
       birthNote: group.block === 0 ? live.birthNote() : undefined,
       body,
       checksums: subBlockChecksums(body, needleSeed(id)),
+      isUnhurried: true,
     })
   }
 

@@ -37,7 +37,7 @@ export const REPAIR_LIMITS = {
   /** One step visits so many partitions, or until about so many bytes are to be written. */
   partitionsPerStep: 128,
   bytesPerStep: 128 * MIB,
-  partitionsAtOnce: 16,
+  partitionsAtOnce: 64,
   debtsPerStep: 2_000,
   /** Damaged shards that wait to be noted; beyond, they are found by the next scrub. */
   damagesWaitingMax: 1_000,

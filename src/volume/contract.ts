@@ -24,6 +24,8 @@ export interface Needle {
   readonly body: Uint8Array
   /** 8 bytes per sub-block of 64 KiB: XXH64 seeded by the needle id and the sub-block number. */
   readonly checksums: Uint8Array
+  /** Nobody waits for it: while others are written too, only a little of such in each write. Default false. */
+  readonly isUnhurried?: boolean
 }
 
 export interface NeedleRange {

@@ -14,7 +14,7 @@ export interface VolumeLimits {
   readonly groupBytesMax: number
   /** Each needle is two buffers of a `writev`, which takes 1,024. */
   readonly groupNeedlesMax: number
-  /** What compaction may add to one write: appends in the same write wait that much longer. */
+  /** What compaction and repair may add to one write while others append: they wait that much longer. */
   readonly copyBytesPerGroupMax: number
   /** Volumes kept open for reading, least recently used closed first. */
   readonly filesOpenMax: number

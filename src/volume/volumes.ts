@@ -81,6 +81,7 @@ class NeedleVolumes implements KeptVolumes {
   private readonly files: VolumeFiles
   /** Keys of needles that wait to be written, or are: their body may be acknowledged, and deleted, already. */
   private readonly coming = new Set<RowKey>()
+  private readonly comingUnhurried = new Set<RowKey>()
   /** Bodies on their way: the device does not know of them yet. */
   private comingBytes = 0
 
@@ -131,19 +132,21 @@ class NeedleVolumes implements KeptVolumes {
   }
 
   async append(needle: Needle): Promise<void> {
-    const { id, owner, policy, blockLengthBytes, birthNote, body, checksums } = needle
+    const { id, owner, policy, blockLengthBytes, birthNote, body, checksums, isUnhurried = false } = needle
     if (!this.mayAppend(this.comingBytes + body.length)) {
       throw fail("deviceFull", { message: "only the reserve is left" })
     }
     const shard = { id, owner, policy, blockLengthBytes, birthNote, bodyBytes: body.length, checksums }
     const key = needleKeyOf(id)
     this.upkeep.appended += 1
-    this.coming.add(key)
+    const coming = isUnhurried ? this.comingUnhurried : this.coming
+    coming.add(key)
     this.comingBytes += body.length
     try {
-      await this.queue.append({ kind: "shard", ...shard }, body)
+      if (isUnhurried) await this.queue.appendUnhurried({ kind: "shard", ...shard }, body)
+      else await this.queue.append({ kind: "shard", ...shard }, body)
     } finally {
-      this.coming.delete(key)
+      coming.delete(key)
       this.comingBytes -= body.length
     }
   }
@@ -151,11 +154,14 @@ class NeedleVolumes implements KeptVolumes {
   async remove(ids: readonly NeedleId[]): Promise<void> {
     const present = ids.filter(id => {
       const key = needleKeyOf(id)
-      return this.coming.has(key) || this.index.placeOf(key) !== undefined
+      return this.coming.has(key) || this.comingUnhurried.has(key) || this.index.placeOf(key) !== undefined
     })
+    // What is on its way unhurried has to be behind it too.
+    const unhurried = present.filter(id => this.comingUnhurried.has(needleKeyOf(id)))
     // Half of the queue at most, so that a large removal does not turn appends away.
     const together = Math.ceil(this.limits.appendsQueuedMax / 2)
     await mapBounded(present, together, id => this.queue.append({ kind: "tombstone", id }, NOTHING))
+    await mapBounded(unhurried, together, id => this.queue.appendUnhurried({ kind: "tombstone", id }, NOTHING))
   }
 
   distrust(ids: readonly NeedleId[]): void {

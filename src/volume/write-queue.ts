@@ -2,8 +2,9 @@
  * Write queue: group commit of a device's needles.
  *
  * Appends that wait together share one write; while one write is under way the next group gathers.
- * Copies that compaction makes travel in the same groups, in front of the others, a bounded number of
- * bytes in each, so that neither side starves the other.
+ * What nobody waits for (copies that compaction makes, shards that are rebuilt) travels in the same
+ * groups, in front of the others and in the order in which it came; while there are others, a bounded
+ * number of bytes in each, so that neither side starves the other.
  *
  * Promises  Groups are written one at a time, and each is told (`QueueOwner.written`) before the next
  *           is put together: in the volumes and in the index the last one wins.
@@ -24,6 +25,9 @@ import type { EncodedNeedle } from "./group-core.js"
 import { groupBytes, groupCount, needleBytes } from "./group-core.js"
 import type { VolumeLimits } from "./limits.js"
 import type { VolumeWriter } from "./writer.js"
+
+/** After so many writes without one that somebody waits for, nobody is there to be kept waiting. */
+const QUIET_GROUPS = 8
 
 /** What is written as it lies in another volume. */
 export interface NeedleCopy extends EncodedNeedle {
@@ -51,7 +55,9 @@ interface Queued extends EncodedNeedle {
 
 export class WriteQueue {
   private readonly appends: Queued[] = []
-  private readonly copies: Queued[] = []
+  private readonly unhurried: Queued[] = []
+  /** How many have been written since one that somebody waited for. */
+  private quietGroups = 0
   private appendedBytes = 0
   /** Those who asked for a new volume. */
   private begins: ((failure?: Failure) => void)[] = []
@@ -98,9 +104,22 @@ export class WriteQueue {
     const outcomes = await mapBounded(copies, this.limits.groupNeedlesMax, copy => {
       const { decoded, header, body } = copy
       const isWanted = (): boolean => copy.isWanted()
-      return this.enqueue(this.copies, { decoded, header, body, bytes: needleBytes(copy), isWanted })
+      return this.enqueue(this.unhurried, { decoded, header, body, bytes: needleBytes(copy), isWanted })
     })
     return outcomes.filter(outcome => outcome === "written").length
+  }
+
+  /** As `append`, for what nobody waits for. The caller bounds the bytes. */
+  async appendUnhurried(decoded: NeedleHeader, body: Uint8Array): Promise<void> {
+    if (this.refusal !== undefined) throw this.refusal
+    const header = encodeNeedleHeader(decoded)
+    await this.enqueue(this.unhurried, {
+      decoded,
+      header,
+      body,
+      bytes: header.length + body.length,
+      isWanted: undefined,
+    })
   }
 
   /** Begins a new volume although the open one has room. Throws `deviceFull`, `deviceFailed`. */
@@ -139,10 +158,12 @@ export class WriteQueue {
   private async writeAll(): Promise<void> {
     // Those that are appended in the same turn share the first write.
     await Promise.resolve()
-    while (this.begins.length + this.copies.length + this.appends.length > 0) {
+    while (this.begins.length + this.unhurried.length + this.appends.length > 0) {
       if (this.begins.length > 0) await this.beginAsAsked()
-      const copies = this.takeCopies()
-      const group = [...copies, ...this.takeAppends(this.limits.groupNeedlesMax - copies.length)]
+      const unhurried = this.takeUnhurried()
+      const appends = this.takeAppends(this.limits.groupNeedlesMax - unhurried.length)
+      this.quietGroups = appends.length > 0 ? 0 : this.quietGroups + 1
+      const group = [...unhurried, ...appends]
       if (group.length === 0) continue
       const outcome = await this.writeGroup(group)
       for (const needle of group) needle.done(outcome)
@@ -162,12 +183,14 @@ export class WriteQueue {
   }
 
   /** Those still wanted, of a bounded number at the front. */
-  private takeCopies(): Queued[] {
-    if (this.copies.length === 0) return []
-    const { groupNeedlesMax, copyBytesPerGroupMax } = this.limits
+  private takeUnhurried(): Queued[] {
+    if (this.unhurried.length === 0) return []
+    const { groupNeedlesMax, groupBytesMax, copyBytesPerGroupMax } = this.limits
     const needlesMax = this.appends.length > 0 ? Math.ceil(groupNeedlesMax / 2) : groupNeedlesMax
-    const count = groupCount(this.copies, { needlesMax, bytesMax: copyBytesPerGroupMax })
-    return this.copies.splice(0, count).filter(copy => this.isStillWanted(copy))
+    const isQuiet = this.appends.length === 0 && this.quietGroups >= QUIET_GROUPS
+    const bytesMax = isQuiet ? groupBytesMax : copyBytesPerGroupMax
+    const count = groupCount(this.unhurried, { needlesMax, bytesMax })
+    return this.unhurried.splice(0, count).filter(needle => this.isStillWanted(needle))
   }
 
   /** A needle that is not to be written is told why: the index may be on a disk that does not answer any more. */

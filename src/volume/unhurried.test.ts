@@ -1,0 +1,65 @@
+/** What nobody waits for travels beside what somebody does: in small pieces, and never behind its own removal. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { KIB } from "../base/limits.js"
+import { SimDisk } from "../seams/disk/index.js"
+import { SimRandom } from "../seams/random/sim.js"
+import type { Needle } from "./contract.js"
+import { deviceHome, MapRows, needleFor } from "./fixtures.js"
+import { VOLUME_LIMITS, type VolumeLimits } from "./limits.js"
+import { openVolumes } from "./volumes.js"
+
+const random = new SimRandom(11)
+const LIMITS: VolumeLimits = { ...VOLUME_LIMITS, copyBytesPerGroupMax: 64 * KIB }
+
+const device = (sim: SimDisk, life = 1) => openVolumes(sim.boot(), new MapRows(), deviceHome(life), undefined, LIMITS)
+const unhurried = (needle: Needle): Needle => ({ ...needle, isUnhurried: true })
+const needles = (from: number, count: number, lengthBytes: number): Needle[] =>
+  Array.from({ length: count }, (_, i) => needleFor(from + i, lengthBytes, random))
+
+/** Lengths of the writes from now on. */
+function writesOf(sim: SimDisk): number[] {
+  const lengths: number[] = []
+  sim.intercept(async call => {
+    if (call.kind !== "write" || call.change.kind !== "write") return
+    lengths.push(call.change.bytes.length)
+    await new Promise(resolve => setImmediate(resolve))
+  })
+  return lengths
+}
+
+test("one that somebody waits for waits for little of what nobody waits for, and alone that goes quickly", async () => {
+  const sim = new SimDisk()
+  const volumes = await device(sim)
+  await volumes.append(needleFor(1, 64, random))
+  const lengths = writesOf(sim)
+  const slow = needles(100, 40, 32 * KIB)
+  const mended = Promise.all(slow.map(needle => volumes.append(unhurried(needle))))
+  for (const needle of needles(200, 5, 64)) await volumes.append(needle)
+  const others = lengths.length
+  assert.ok(Math.max(...lengths) <= 80 * KIB, `a write of ${Math.max(...lengths)} bytes`)
+  await mended
+  // The write that is under way, and its own.
+  assert.ok(others <= 2 * 5, `5 appends took ${others} writes`)
+  assert.ok(Math.max(...lengths) > 300 * KIB, "alone it is still written in small pieces")
+  for (const { id } of slow) assert.ok(volumes.has(id))
+  await volumes.close()
+})
+
+test("an unhurried needle that is removed while it is on its way is gone, also after a restart", async () => {
+  const sim = new SimDisk()
+  const volumes = await device(sim)
+  const all = needles(300, 20, 32 * KIB)
+  const appended = Promise.all(all.map(needle => volumes.append(unhurried(needle))))
+  const removed = all.slice(10)
+  await volumes.remove(removed.map(({ id }) => id))
+  await appended
+  assert.deepEqual(
+    all.map(({ id }) => volumes.has(id)),
+    all.map(needle => !removed.includes(needle)),
+  )
+  await volumes.close()
+  const again = await device(sim, 2)
+  for (const { id } of removed) assert.equal(again.has(id), false)
+  await again.close()
+})
