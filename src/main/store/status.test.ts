@@ -203,7 +203,7 @@ test("what a survey finds changes the judgement, within seconds and not for ever
   assert.equal(status.report().safety.safeLosses, 1)
   await clock.advance(5_000)
   assert.equal(status.report().safety.safeLosses, 0)
-  assert.match(status.health().reasons.join(), /fewer shards than their policy asks for/)
+  assert.match(status.health().reasons.join(), /shards are missing from devices that should have them/)
 })
 
 test("the log says when no further disk may fail, and when one may again", async () => {
