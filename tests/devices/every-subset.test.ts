@@ -6,170 +6,46 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { objectKeyOfText, parseAccountId, parseBucketName, type DeviceId } from "../../src/base/ids.js"
-import { isFailure } from "../../src/base/failures.js"
-import { must } from "../../src/base/assert.js"
 import { defaultPolicy, textOfPolicy, tolerance } from "../../src/base/policy.js"
-import type { Bucket } from "../../src/object/index.js"
-import { bodyBytes, find, putRequest, sourceOf } from "../../sim/world/bodies.js"
-import { StoreMachine, type ServedStore } from "../../sim/world/store-machine.js"
-import { leftOver, missingToBeWhole } from "../../sim/world/wholeness.js"
+import { LOOK_MS, SimStore } from "./sim-store.js"
 
-/** In the row itself, one block, several blocks. */
-const SIZES = [500, 30_000, 300_000]
-const LOOK_MS = 5_000
-const WHOLE_MS_MAX = 10 * 60_000
 const isFullCheck = process.env["FULL_CHECK"] === "yes"
-const BUCKET = parseBucketName("spared")
 
-class Scene {
-  private readonly bodies = new Map<string, Buffer>()
-  private readonly machine: StoreMachine
-  private readonly bays: readonly string[]
+/** Writes, overwrites, removes, and reads all. */
+async function use(store: SimStore, round: number, when: string): Promise<void> {
+  await store.put(`round ${round}`)
+  await store.put("ever again")
+  await store.remove(`round ${round - 2}`)
+  await store.readAll(when)
+}
 
-  private constructor(
-    devices: number,
-    private store: ServedStore | undefined,
-  ) {
-    this.machine = new StoreMachine({ seed: devices, devices })
-    this.bays = [...this.machine.folders]
+/** Under the running store; the operator names the empty disks that take the places. */
+async function loseRunning(store: SimStore, lost: readonly string[], round: number): Promise<void> {
+  store.drop(lost)
+  await use(store, round, `without ${lost.join()}`)
+  // Also one that nobody had a use for is found out.
+  await store.machine.pass(LOOK_MS)
+  for (const bay of lost) {
+    store.machine.bays.put(bay, store.machine.newDrive())
+    await store.replace(store.deviceIn(bay).id, bay)
   }
+}
 
-  static async open(devices: number): Promise<Scene> {
-    const scene = new Scene(devices, undefined)
-    await scene.start()
-    const owner = parseAccountId("root")
-    await scene.machine.run(scene.now.engine.services.buckets.create({ name: BUCKET, owner, location: "" }))
-    await scene.put("first")
-    return scene
-  }
+/** Between two lives; empty disks are in the places at the next start. */
+async function loseStopped(store: SimStore, lost: readonly string[], round: number): Promise<void> {
+  store.machine.crash()
+  store.drop(lost)
+  for (const bay of lost) store.machine.bays.put(bay, store.machine.newDrive())
+  await store.start()
+  await use(store, round, `with ${lost.join()} empty`)
+}
 
-  private get now(): ServedStore {
-    return must(this.store, "the store runs")
-  }
-
-  private async start(): Promise<void> {
-    this.store = await this.machine.run(this.machine.start())
-  }
-
-  private bucket(): Promise<Bucket> {
-    return this.now.engine.services.buckets.open(BUCKET)
-  }
-
-  private async put(stem: string): Promise<void> {
-    for (const size of SIZES) {
-      const [key, body] = [`${stem} ${size}`, bodyBytes(`${stem} ${this.bodies.size}`, size)]
-      // What was on its way to disks that go at that moment may be refused; a client asks again.
-      await this.putOnce(key, body).catch(error => {
-        assert.ok(isFailure(error, "deviceFailed", "notEnoughShards"), String(error))
-        return this.putOnce(key, body)
-      })
-      this.bodies.set(key, body)
-    }
-  }
-
-  private async putOnce(key: string, body: Buffer): Promise<void> {
-    const bucket = await this.machine.run(this.bucket())
-    const request = putRequest(bucket, objectKeyOfText(key), sourceOf(body))
-    await this.machine.run(this.now.engine.services.objects.put(request))
-  }
-
-  private async remove(stem: string): Promise<void> {
-    const bucket = await this.machine.run(this.bucket())
-    for (const size of SIZES) {
-      const key = `${stem} ${size}`
-      if (!this.bodies.delete(key)) continue
-      const target = { bucket, key: objectKeyOfText(key), conditions: {} }
-      await this.machine.run(this.now.engine.services.objects.remove(target))
-    }
-  }
-
-  private async readAll(when: string): Promise<void> {
-    const bucket = await this.machine.run(this.bucket())
-    for (const [key, body] of this.bodies) {
-      const got = await this.machine.run(find(this.now.engine, bucket, objectKeyOfText(key)))
-      assert.ok(got?.bytes.equals(body), `${key}, ${when}`)
-    }
-  }
-
-  /** Writes, overwrites, removes, and reads all. */
-  private async use(round: number, when: string): Promise<void> {
-    await this.put(`round ${round}`)
-    await this.put("ever again")
-    await this.remove(`round ${round - 2}`)
-    await this.readAll(when)
-  }
-
-  private drop(bays: readonly string[]): void {
-    for (const bay of bays) this.machine.bays.take(bay).sick.become("lost")
-  }
-
-  /** Under the running store; the operator names the empty disks that take the places. */
-  async loseRunning(lost: readonly string[], round: number): Promise<void> {
-    this.drop(lost)
-    await this.use(round, `without ${lost.join()}`)
-    // Also one that nobody had a use for is found out.
-    await this.machine.pass(LOOK_MS)
-    for (const bay of lost) {
-      this.machine.bays.put(bay, this.machine.newDrive())
-      const device = this.now.engine.keeper.record.devices.find(({ pathHint }) => pathHint === bay)
-      const { id } = must(device, "the device was in the store")
-      await this.replace(id, bay)
-    }
-  }
-
-  /** Refused while what the devices before it lack is counted on: it is asked for again. */
-  private async replace(id: DeviceId, path: string): Promise<void> {
-    const untilMs = this.machine.clock.monotonicMs() + WHOLE_MS_MAX
-    for (;;) {
-      try {
-        const change = { kind: "replaceDevice", id, path, acceptLoss: false } as const
-        await this.machine.run(this.now.operations.change(change))
-        return
-      } catch (error) {
-        if (!isFailure(error, "invalidArgument") || this.machine.clock.monotonicMs() >= untilMs) throw error
-        await this.machine.pass(LOOK_MS)
-      }
-    }
-  }
-
-  /** Between two lives; empty disks are in the places at the next start. */
-  async loseStopped(lost: readonly string[], round: number): Promise<void> {
-    this.machine.crash()
-    this.drop(lost)
-    for (const bay of lost) this.machine.bays.put(bay, this.machine.newDrive())
-    await this.start()
-    await this.use(round, `with ${lost.join()} empty`)
-  }
-
-  async becomeWhole(when: string): Promise<void> {
-    const { machine } = this
-    const untilMs = machine.clock.monotonicMs() + WHOLE_MS_MAX
-    for (let missing: string | undefined = ""; missing !== undefined; missing = missingToBeWhole(this.now.engine)) {
-      assert.ok(machine.clock.monotonicMs() < untilMs, `${when}: ${missing}`)
-      await machine.pass(LOOK_MS)
-    }
-    await this.readAll(`whole again after ${when}`)
-  }
-
-  async end(): Promise<void> {
-    const { machine } = this
-    const untilMs = machine.clock.monotonicMs() + WHOLE_MS_MAX
-    for (let left: string | undefined = ""; left !== undefined; left = leftOver(this.now.engine)) {
-      assert.ok(machine.clock.monotonicMs() < untilMs, left)
-      await machine.pass(LOOK_MS)
-    }
-    await machine.run(machine.stop(this.now))
-    assert.deepEqual(machine.mistakes, [])
-  }
-
-  /** Sets of this many bays at most, each once, smaller and larger ones mixed. */
-  setsUpTo(most: number): readonly (readonly string[])[] {
-    const sets = Array.from({ length: 2 ** this.bays.length }, (_, mask) =>
-      this.bays.filter((_bay, i) => Math.floor(mask / 2 ** i) % 2 === 1),
-    )
-    return sets.filter(({ length }) => length >= 1 && length <= most)
-  }
+/** Sets of this many bays at most, each once, smaller and larger ones mixed. */
+function setsUpTo(most: number, bays: readonly string[]): readonly (readonly string[])[] {
+  const sets = Array.from({ length: 2 ** bays.length }, (_, mask) =>
+    bays.filter((_bay, i) => Math.floor(mask / 2 ** i) % 2 === 1),
+  )
+  return sets.filter(({ length }) => length >= 1 && length <= most)
 }
 
 // Of the many sets of wide redundancies every so manieth; `FULL_CHECK=yes` takes them all.
@@ -180,17 +56,17 @@ for (const [devices, policy, sets, stride] of [
 ] as const) {
   const taken = isFullCheck ? "all" : stride === 1 ? "all" : `one in ${stride}`
   test(`${policy}: of the ${sets} sets of disks that may be lost ${taken} are lost, each made good before the next`, async () => {
-    const scene = await Scene.open(devices)
+    const store = await SimStore.open(devices)
     assert.equal(textOfPolicy(defaultPolicy(devices)), policy)
-    const all = scene.setsUpTo(tolerance(defaultPolicy(devices)))
+    const all = setsUpTo(tolerance(defaultPolicy(devices)), store.machine.folders)
     assert.equal(all.length, sets)
     for (const [round, lost] of all.filter((_set, i) => isFullCheck || i % stride === 0).entries()) {
       // A start needs more than half of the devices.
       const mayStop = 2 * (devices - lost.length) > devices
-      if (mayStop && round % 3 === 2) await scene.loseStopped(lost, round)
-      else await scene.loseRunning(lost, round)
-      await scene.becomeWhole(`the loss of ${lost.join()}`)
+      if (mayStop && round % 3 === 2) await loseStopped(store, lost, round)
+      else await loseRunning(store, lost, round)
+      await store.becomeWhole(`the loss of ${lost.join()}`)
     }
-    await scene.end()
+    await store.end()
   })
 }

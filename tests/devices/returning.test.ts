@@ -1,0 +1,85 @@
+/**
+ * Disks that hang or fail for a while and come back, and empty ones that take a place: who is let in again, what
+ * is brought to them, and by whom. The disks are simulated, all else is what a real process runs.
+ */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import type { DiskCall } from "../../src/seams/disk/index.js"
+import { LOOK_MS, SimStore } from "./sim-store.js"
+
+/** What a request may be stalled by a device at most. */
+const STALL_MS_MAX = 5_000
+/** A device that is out is asked whether it is back: first after 10 s, then later and later. */
+const ASKED_AGAIN_MS = 60_000
+const BAY = "/d2"
+
+/** Bytes of needles that move, by bay, from now on. */
+function watchNeedles(store: SimStore) {
+  const moved = { read: new Map<string, number>(), written: new Map<string, number>() }
+  store.machine.failDisk((call: DiskCall) => {
+    const [, bay = "", folder] = call.path.split("/")
+    if (folder !== "volumes") return
+    const add = (sums: Map<string, number>, bytes: number) => sums.set(`/${bay}`, (sums.get(`/${bay}`) ?? 0) + bytes)
+    if (call.kind === "read") add(moved.read, call.lengthBytes)
+    if (call.kind === "write" && call.change.kind === "write") add(moved.written, call.change.bytes.length)
+  })
+  return moved
+}
+
+test("a disk that hangs stalls nobody for long; it comes back when it does what it is told, and is brought what it missed only", async () => {
+  const store = await SimStore.open(4)
+  for (let i = 0; i < 20; i += 1) await store.put(`before ${i}`)
+  await store.becomeWhole("the beginning")
+  const drive = store.machine.bays.at(BAY) ?? assert.fail("there is a disk")
+  drive.sick.become("hung")
+  for (const work of [() => store.put("hung"), () => store.remove("before 0"), () => store.readAll("hung")]) {
+    const tookMs = await store.timed(work)
+    // Several requests, of which the first ones find it out.
+    assert.ok(tookMs < STALL_MS_MAX, `${tookMs} ms`)
+  }
+  await store.machine.pass(LOOK_MS)
+  assert.equal(store.deviceIn(BAY).state, "out")
+  // It answers again, but is not well: it is asked, and stays out.
+  for (const state of ["failing", "readOnly"] as const) {
+    drive.sick.become(state)
+    await store.machine.pass(ASKED_AGAIN_MS)
+    assert.equal(store.deviceIn(BAY).state, "out", state)
+  }
+  await store.put("meanwhile")
+  const moved = watchNeedles(store)
+  drive.sick.become("well")
+  await store.until(() => (store.deviceIn(BAY).state === "out" ? "still out" : undefined), "once it is well")
+  await store.becomeWhole("its return")
+  const broughtBytes = moved.written.get(BAY) ?? 0
+  // Half of two times what was written without it, in whole pages: it has the rest.
+  assert.ok(broughtBytes > 0 && broughtBytes < 800_000, `${broughtBytes} bytes were brought to it`)
+  await store.end()
+})
+
+test("an empty disk in a lost one's place is filled by all the others, and holds the names again", async () => {
+  const store = await SimStore.open(6)
+  for (let i = 0; i < 30; i += 1) await store.put(`object ${i}`)
+  await store.becomeWhole("the beginning")
+  const holdsNames = (bay: string): boolean => {
+    const { id } = store.deviceIn(bay)
+    return store.now.engine.keeper.record.tablets.every(({ members }) => members.some(member => member.id === id))
+  }
+  const bay = ["/d1", "/d2", "/d3", "/d4", "/d5", "/d6"].find(holdsNames) ?? assert.fail("somebody holds names")
+  store.drop([bay])
+  await store.machine.pass(LOOK_MS)
+  const copies = store.now.engine.keeper.record.metaCopies
+  const moved = watchNeedles(store)
+  store.machine.bays.put(bay, store.machine.newDrive())
+  await store.replace(store.deviceIn(bay).id, bay)
+  await store.becomeWhole(`the loss of ${bay}`)
+  const { tablets } = store.now.engine.keeper.record
+  assert.deepEqual(
+    tablets.map(({ members }) => members.length),
+    [copies],
+  )
+  const read = [...moved.read].filter(([from]) => from !== bay).map(([, bytes]) => bytes)
+  const mean = read.reduce((sum, bytes) => sum + bytes, 0) / 5
+  assert.equal(read.length, 5, "all others take part")
+  for (const bytes of read) assert.ok(bytes > mean / 2 && bytes < 2 * mean, `${read.join()} bytes were read`)
+  await store.end()
+})

@@ -1,0 +1,138 @@
+/**
+ * A store on simulated disks with some objects in it, for tests that do things to the disks: all else is what
+ * a real process runs. Every object is read back to its last byte.
+ */
+import assert from "node:assert/strict"
+import { must } from "../../src/base/assert.js"
+import { isFailure } from "../../src/base/failures.js"
+import { objectKeyOfText, parseAccountId, parseBucketName, type DeviceId } from "../../src/base/ids.js"
+import type { ControlDevice } from "../../src/format/control-record.js"
+import type { Bucket } from "../../src/object/index.js"
+import { bodyBytes, find, putRequest, sourceOf } from "../../sim/world/bodies.js"
+import { StoreMachine, type ServedStore } from "../../sim/world/store-machine.js"
+import { leftOver, missingToBeWhole } from "../../sim/world/wholeness.js"
+
+/** In the row itself, one block, several blocks. */
+const SIZES = [500, 30_000, 300_000]
+const BUCKET = parseBucketName("spared")
+export const LOOK_MS = 5_000
+const WHOLE_MS_MAX = 10 * 60_000
+
+export class SimStore {
+  private readonly bodies = new Map<string, Buffer>()
+  private store: ServedStore | undefined
+
+  private constructor(readonly machine: StoreMachine) {}
+
+  static async open(devices: number): Promise<SimStore> {
+    const store = new SimStore(new StoreMachine({ seed: devices, devices }))
+    await store.start()
+    const owner = parseAccountId("root")
+    await store.machine.run(store.now.engine.services.buckets.create({ name: BUCKET, owner, location: "" }))
+    return store
+  }
+
+  get now(): ServedStore {
+    return must(this.store, "the store runs")
+  }
+
+  async start(): Promise<void> {
+    this.store = await this.machine.run(this.machine.start())
+  }
+
+  private bucket(): Promise<Bucket> {
+    return this.machine.run(this.now.engine.services.buckets.open(BUCKET))
+  }
+
+  /** One of each size. What was on its way to disks that go at that moment may be refused; a client asks again. */
+  async put(stem: string): Promise<void> {
+    for (const size of SIZES) {
+      const [key, body] = [`${stem} ${size}`, bodyBytes(`${stem} ${this.bodies.size}`, size)]
+      await this.putOnce(key, body).catch(error => {
+        assert.ok(isFailure(error, "deviceFailed", "notEnoughShards"), String(error))
+        return this.putOnce(key, body)
+      })
+      this.bodies.set(key, body)
+    }
+  }
+
+  private async putOnce(key: string, body: Buffer): Promise<void> {
+    const request = putRequest(await this.bucket(), objectKeyOfText(key), sourceOf(body))
+    await this.machine.run(this.now.engine.services.objects.put(request))
+  }
+
+  async remove(stem: string): Promise<void> {
+    const bucket = await this.bucket()
+    for (const size of SIZES) {
+      const key = `${stem} ${size}`
+      if (!this.bodies.delete(key)) continue
+      const target = { bucket, key: objectKeyOfText(key), conditions: {} }
+      await this.machine.run(this.now.engine.services.objects.remove(target))
+    }
+  }
+
+  async readAll(when: string): Promise<void> {
+    const bucket = await this.bucket()
+    for (const [key, body] of this.bodies) {
+      const got = await this.machine.run(find(this.now.engine, bucket, objectKeyOfText(key)))
+      assert.ok(got?.bytes.equals(body), `${key}, ${when}`)
+    }
+  }
+
+  /** How long something takes, in milliseconds of virtual time. */
+  async timed(work: () => Promise<unknown>): Promise<number> {
+    const begunMs = this.machine.clock.monotonicMs()
+    await work()
+    return this.machine.clock.monotonicMs() - begunMs
+  }
+
+  /** The device whose folder is in this bay. */
+  deviceIn(bay: string): ControlDevice {
+    const device = this.now.engine.keeper.record.devices.find(({ pathHint }) => pathHint === bay)
+    return must(device, `a device of the store is in ${bay}`)
+  }
+
+  /** The disks in these bays are gone for good. */
+  drop(bays: readonly string[]): void {
+    for (const bay of bays) this.machine.bays.take(bay).sick.become("lost")
+  }
+
+  /** The operator names an empty disk. Refused while what the devices before it lack is counted on: asked again. */
+  async replace(id: DeviceId, path: string): Promise<void> {
+    const untilMs = this.machine.clock.monotonicMs() + WHOLE_MS_MAX
+    for (;;) {
+      try {
+        const change = { kind: "replaceDevice", id, path, acceptLoss: false } as const
+        await this.machine.run(this.now.operations.change(change))
+        return
+      } catch (error) {
+        if (!isFailure(error, "invalidArgument") || this.machine.clock.monotonicMs() >= untilMs) throw error
+        await this.machine.pass(LOOK_MS)
+      }
+    }
+  }
+
+  /** Lets time pass until nothing is missing: every shard is at home, every device takes part. */
+  async becomeWhole(when: string): Promise<void> {
+    await this.until(() => missingToBeWhole(this.now.engine), when)
+    await this.readAll(`whole again after ${when}`)
+  }
+
+  /** Lets time pass until there is nothing left to say. */
+  async until(left: () => string | undefined, when: string): Promise<void> {
+    const { machine } = this
+    const untilMs = machine.clock.monotonicMs() + WHOLE_MS_MAX
+    await machine.pass(LOOK_MS)
+    for (let what = left(); what !== undefined; what = left()) {
+      assert.ok(machine.clock.monotonicMs() < untilMs, `${when}: ${what}`)
+      await machine.pass(LOOK_MS)
+    }
+  }
+
+  async end(): Promise<void> {
+    const { machine } = this
+    await this.until(() => leftOver(this.now.engine), "at the end")
+    await machine.run(machine.stop(this.now))
+    assert.deepEqual(machine.mistakes, [])
+  }
+}
