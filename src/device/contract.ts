@@ -145,6 +145,8 @@ export interface DeviceIdentity {
   readonly id: DeviceId
   readonly path: string
   readonly incarnation: Incarnation
+  /** By the wall clock. */
+  readonly createdMs: number
 }
 
 /**

@@ -36,7 +36,12 @@ async function owned() {
 
 test("an owner that stays alone goes on, and ends with its signal", async () => {
   const { clock, ownership, stop, lost, running } = await owned()
-  assert.deepEqual(ownership.identity, { id: NEW_DEVICE.deviceId, path: "/d", incarnation: 1 })
+  assert.deepEqual(ownership.identity, {
+    id: NEW_DEVICE.deviceId,
+    path: "/d",
+    incarnation: 1,
+    createdMs: NEW_DEVICE.createdMs,
+  })
   await clock.advance(60_000)
   await ownership.check()
   assert.deepEqual(lost, [])

@@ -62,8 +62,8 @@ export class Ownership {
   }
 
   get identity(): DeviceIdentity {
-    const { deviceId, incarnation } = this.superblock
-    return { id: deviceId, path: this.lock.folder, incarnation }
+    const { deviceId, incarnation, createdMs } = this.superblock
+    return { id: deviceId, path: this.lock.folder, incarnation, createdMs }
   }
 
   /** Throws unless the folder is still this life's. */

@@ -20,7 +20,6 @@ import {
 } from "../../device/index.js"
 import type { CallLimits, CheckpointRun, CommitLog, DeviceSpace, QueuedDisk, Spaces } from "../../device/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
-import type { Random } from "../../seams/random/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
 import type { StoreReader, Stores } from "../../seams/store/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
@@ -44,6 +43,8 @@ export interface DevicePlace {
   readonly id: DeviceId
   readonly path: string
   readonly incarnation: Incarnation
+  /** By the wall clock; absent: not known. */
+  readonly createdMs?: number
 }
 
 /** Background work on one device. */
@@ -100,7 +101,7 @@ export async function openDevice(...args: Parameters<typeof openStack>): Promise
     return await openStack(...args)
   } catch (error) {
     if (!isFailure(error)) throw error
-    const [, , , , , place] = args
+    const [, , , , place] = args
     throw fail(error.kind, { ...error.details, folder: place.path }, error)
   }
 }
@@ -129,7 +130,6 @@ async function openStack(
   rawDisk: Disk,
   stores: Stores,
   clock: Clock,
-  random: Random,
   output: Log,
   place: DevicePlace,
   memberships: Map<TabletId, Epoch>,
@@ -174,7 +174,7 @@ async function openStack(
       roomToGrow: () => space.roomForMetadata(),
     },
     shards: shardsOf(place.id, files, volumes),
-    tending: await tendingOf(place, files, metadata, volumes, runner, clock, random, options),
+    tending: await tendingOf(place, files, metadata, volumes, runner, clock, options),
     livings: [checkpointer, space],
     giveUp: reason => queue.retire(reason),
     close: async () => {
@@ -279,7 +279,6 @@ async function tendingOf(
   volumes: KeptVolumes,
   runner: CheckpointRunner,
   clock: Clock,
-  random: Random,
   { onDamage, onBadRow, aliveSinceMs = 0, scrubEveryMs }: DeviceOptions,
 ): Promise<Tending> {
   const { id, path } = place
@@ -288,7 +287,7 @@ async function tendingOf(
   const scrub = new NeedleScrub(volumes.upkeep, saved?.state, rotten)
   return {
     compaction: new Compaction(`compaction ${id}`, volumes.upkeep, clock, rotten),
-    scrub: new Scrubbing(id, disk, path, volumes, scrub, saved, aliveSinceMs, clock, random, scrubEveryMs),
+    scrub: new Scrubbing(id, disk, path, volumes, scrub, saved, aliveSinceMs, clock, scrubEveryMs),
     scrubBase: new BaseScrub(
       id,
       from => runner.scrubBase(place, from),

@@ -278,7 +278,7 @@ class EngineBuilder {
   }
 
   private openStack(folder: OwnedFolder): Promise<DeviceStack> {
-    const { clock, random, diskOf, stores, telemetry, checkpoints } = this.seams
+    const { clock, diskOf, stores, telemetry, checkpoints } = this.seams
     const { place } = folder
     const { deviceOptions } = this.settings
     const device = this.keeper.record.devices.find(({ id }) => id === place.id)
@@ -289,13 +289,12 @@ class EngineBuilder {
       ...deviceOptions,
       guard: () => folder.check(),
       isMountPoint: device?.isMountPoint ?? false,
-      aliveSinceMs: device?.stateSinceMs ?? clock.wallMs(),
+      aliveSinceMs: place.createdMs ?? device?.stateSinceMs ?? clock.wallMs(),
       onDamage: (deviceId, needle) => this.onDamage(deviceId, needle),
       onBadRow: (deviceId, failure) => this.control.damaged(deviceId, failure),
     }
     const { log } = telemetry
-    const fork = random.fork(`device ${place.id}`)
-    return openDevice(diskOf(place), stores, clock, fork, log, place, memberships, this.spaces, checkpoints, options)
+    return openDevice(diskOf(place), stores, clock, log, place, memberships, this.spaces, checkpoints, options)
   }
 
   /** Throws the failure where the store cannot do without the device. */

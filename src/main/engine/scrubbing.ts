@@ -8,12 +8,12 @@
  */
 import { isFailure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
+import { xxh64 } from "../../base/xxh64.js"
 import { readRecordFile, replaceRecordFile } from "../../device/index.js"
 import { decodeScrubRecord, encodeScrubRecord, type ScrubRecord } from "../../format/scrub-record.js"
 import type { Chore, StepOutcome } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
-import type { Random } from "../../seams/random/contract.js"
 import type { KeptVolumes, NeedleScrub } from "../../volume/index.js"
 
 export const DAY_MS = 24 * 3_600_000
@@ -42,6 +42,9 @@ export interface ScrubView {
   readonly leftBytes: number
 }
 
+/** 0 to 1, drawn from the device's id. */
+const shareOf = (device: DeviceId): number => Number(xxh64(Buffer.from(device)) % 1_000n) / 1_000
+
 /** What an earlier life left; undefined where there is nothing of use. */
 export async function readScrubRecord(disk: Disk, folder: string): Promise<ScrubRecord | undefined> {
   try {
@@ -61,6 +64,8 @@ export class Scrubbing implements Chore {
   private readonly firstMs: number
   private isAskedFor = false
   private savedMs: number
+  /** A restart now would forget something. */
+  private isUnsaved = false
 
   /** `aliveSinceMs`: nothing on the device is older, by the wall clock. */
   constructor(
@@ -72,12 +77,12 @@ export class Scrubbing implements Chore {
     saved: ScrubRecord | undefined,
     private readonly aliveSinceMs: number,
     private readonly clock: Clock,
-    random: Random,
     private readonly periodMs: number = SCRUB_PACE.periodMs,
   ) {
     this.passStartedMs = saved?.passStartedMs ?? 0
     this.wholePassStartedMs = saved?.wholePassStartedMs ?? 0
-    this.firstMs = clock.wallMs() + (random.below(1_000) / 1_000) * SCRUB_PACE.offsetShare * periodMs
+    // The same in every life: a process that starts each day comes to it all the same.
+    this.firstMs = (aliveSinceMs || clock.wallMs()) + shareOf(device) * SCRUB_PACE.offsetShare * periodMs
     this.savedMs = clock.monotonicMs()
   }
 
@@ -117,16 +122,26 @@ export class Scrubbing implements Chore {
     if (this.passStartedMs === 0) {
       if (!isUrgent && !this.isDue()) return "idle"
       this.passStartedMs = Math.max(1, this.clock.wallMs())
+      this.isUnsaved = true
     }
-    if (!isUrgent && this.isAhead()) return "throttled"
+    if (!isUrgent && this.isAhead()) {
+      // It rests for days here.
+      if (this.isUnsaved && this.isSaveDue()) await this.save()
+      return "throttled"
+    }
     const outcome = await this.scrub.step(signal)
+    this.isUnsaved = true
     if (outcome === "done") {
       this.wholePassStartedMs = this.passStartedMs
       this.passStartedMs = 0
       this.isAskedFor = false
     }
-    if (outcome === "done" || this.clock.monotonicMs() - this.savedMs >= SCRUB_PACE.saveEveryMs) await this.save()
+    if (outcome === "done" || this.isSaveDue()) await this.save()
     return "busy"
+  }
+
+  private isSaveDue(): boolean {
+    return this.clock.monotonicMs() - this.savedMs >= SCRUB_PACE.saveEveryMs
   }
 
   private isDue(): boolean {
@@ -141,6 +156,7 @@ export class Scrubbing implements Chore {
 
   private async save(): Promise<void> {
     this.savedMs = this.clock.monotonicMs()
+    this.isUnsaved = false
     const { passStartedMs, wholePassStartedMs } = this
     const record = { passStartedMs, wholePassStartedMs, state: this.scrub.state }
     try {
