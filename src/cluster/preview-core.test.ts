@@ -15,12 +15,13 @@ function preview(
   before: ControlRecord,
   after: ControlRecord,
   recodings = recodingOf(before.policy, after.policy, OBJECT_BYTES),
+  diskOf: (id: string) => string = String,
 ): Preview {
   const facts = {
     policies: [{ policy: before.policy, bytes: OBJECT_BYTES, isLeaving: false }],
     lacking: new Map(),
     oddGroups: [],
-    diskOf: String,
+    diskOf,
     bytesPerSecond: 0.1 * GB,
   }
   return previewChange(before, after, facts, recodings)
@@ -42,6 +43,13 @@ test("adding a device moves its share to it, and costs no safety", () => {
   assert.deepEqual(told.survives, { before: 1, during: 1, after: 1 })
   about(told.usableBefore, (5 * CAPACITY_BYTES * 2) / 3)
   about(told.usableAfter, (6 * CAPACITY_BYTES * 2) / 3)
+})
+
+test("folders on one file system have its room once", () => {
+  const before = storeOf(4, "ec:2+2")
+  const told = preview(before, setPolicy(before, parsePolicy("ec:3+1"), []), [], () => "one")
+  about(told.usableBefore, CAPACITY_BYTES / 2)
+  about(told.usableAfter, (CAPACITY_BYTES * 3) / 4)
 })
 
 test("an automatic redundancy that becomes wider re-codes everything", () => {

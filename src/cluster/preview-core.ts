@@ -84,8 +84,8 @@ export function previewChange(
       bytesOut: moved.bytesOut.get(id) ?? 0,
     })),
     survives: survivals(before, after, facts, recodings),
-    usableBefore: usableOf(before),
-    usableAfter: usableOf(after),
+    usableBefore: usableOf(before, facts),
+    usableAfter: usableOf(after, facts),
   }
 }
 
@@ -117,9 +117,11 @@ function recodedBytesOf(layout: Layout, recodings: readonly Recoding[]): Readonl
 const bytesPerSlot = (layout: Layout, policy: Policy, bytes: number): number =>
   bytes / shardsNeeded(policy) / (layout.table.length / layout.width)
 
-function usableOf(record: ControlRecord): number | undefined {
+function usableOf(record: ControlRecord, { diskOf }: PreviewFacts): number | undefined {
   const known = record.devices.filter(device => hasPlace(device) && device.capacityBytes > 0)
-  const capacities = new Map(known.map(({ id, capacityBytes }) => [id, capacityBytes]))
+  // Folders on one file system share what it has.
+  const sharing = (id: DeviceId): number => known.filter(other => diskOf(other.id) === diskOf(id)).length
+  const capacities = new Map(known.map(({ id, capacityBytes }) => [id, capacityBytes / sharing(id)]))
   const usable = usableBytes(layoutOf(record.layout), capacities, record.policy)
   return usable === Infinity ? undefined : usable
 }

@@ -10,7 +10,7 @@ import type { OddBlocks, SurveyReport } from "./repair-contract.js"
 /** Odd blocks beyond are counted with the others of their policy. */
 const ODD_PARTITIONS_MAX = 20_000
 
-export type CensusReport = Omit<SurveyReport, "beganMs">
+export type CensusReport = Omit<SurveyReport, "beganMs" | "hasLooked">
 
 /** What a look at one partition adds up to. */
 export class PartitionCount {

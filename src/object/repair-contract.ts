@@ -47,6 +47,8 @@ export interface SurveyReport {
   readonly beganMs: number | undefined
   /** Every partition was looked at since devices or layouts changed last. */
   readonly isComplete: boolean
+  /** The same, at some time in this life: until then it is not known how blocks lie. */
+  readonly hasLooked: boolean
   /** Policies that blocks lie under, with the bytes of blocks; those of odd blocks not counted. */
   readonly policies: readonly { readonly policy: Policy; readonly bytes: number }[]
   /** By device, a byte for each partition: not 0 where it may lack shards. Absent: it lacks nothing. */

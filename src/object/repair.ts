@@ -82,6 +82,7 @@ export class Repair implements Chore {
   private look: Look | undefined
   /** Where the reading of debts goes on; undefined: all have been read. */
   private debtsFrom: RowKey | undefined
+  private hasLooked = false
   private isPaused = false
   private isShortOfSpace = false
   /** When something was coded anew last, by the monotonic clock; undefined: nothing since the look began. */
@@ -126,7 +127,8 @@ export class Repair implements Chore {
   /** What lies where, as it was looked at last. */
   survey(): SurveyReport {
     const isComplete = this.look !== undefined && this.look.next === undefined
-    return { ...this.census.current(isComplete), beganMs: this.scene?.atMs }
+    this.hasLooked ||= isComplete
+    return { ...this.census.current(isComplete), hasLooked: this.hasLooked, beganMs: this.scene?.atMs }
   }
 
   report(): RepairReport {
@@ -294,7 +296,9 @@ export class Repair implements Chore {
     if (first === undefined) {
       this.tellWhole()
       this.rate.begin(this.clock.monotonicMs())
-      return this.ledger.isEmpty && this.removals.count === 0 ? "idle" : "throttled"
+      // Who idles looks again late; what was re-coded is to be known soon after.
+      const isOver = this.ledger.isEmpty && this.removals.count === 0 && this.recodedMs === undefined
+      return isOver ? "idle" : "throttled"
     }
     // They are all of one kind.
     const isMove = this.ledger.isMove(first)

@@ -54,7 +54,9 @@ export class Operator {
       if (quiet === LOOKS_IN_A_ROW) return status
       last = why ?? last
       if (performance.now() > deadlineMs) {
-        throw new Error(`not ${what} after ${timeoutMs} ms: ${last}\n${JSON.stringify(status.chores)}`)
+        const { safety, repair, recoding, chores } = status
+        const facts = JSON.stringify({ safety, repair, recoding, chores })
+        throw new Error(`not ${what} after ${timeoutMs} ms: ${last}\n${facts}`)
       }
       await later(LOOK_EVERY_MS)
     }

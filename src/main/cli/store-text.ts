@@ -48,7 +48,7 @@ export function repairText(repair: Repair): string {
   return [
     ...(isPaused ? ["paused"] : []),
     ...looking,
-    ...(isIdle ? (isLooking || isPaused ? [] : ["nothing is missing"]) : [workText(progress), partitions]),
+    ...(isIdle ? (isLooking || isPaused ? [] : ["nothing to do"]) : [workText(progress), partitions]),
     ...(rebuiltShards > 0 ? [`${plural(rebuiltShards, "shard")} rebuilt`] : []),
     ...(singleCopyBlocks > 0 ? [`${plural(singleCopyBlocks, "block")} in a single copy`] : []),
     ...(lostBlocks > 0 ? [`${plural(lostBlocks, "block")} NOT READABLE`] : []),
@@ -112,7 +112,9 @@ function workLines(status: Status, nowMs: number): string[] {
   return [
     ...(repair === undefined ? [] : [line("repair", repairText(repair))]),
     ...(transition === undefined ? [] : [line("moving", moving)]),
-    ...(recoding === undefined ? [] : [line("re-coding", workText(recoding))]),
+    ...(recoding === undefined || recoding.doneBytes + recoding.leftBytes === 0
+      ? []
+      : [line("re-coding", workText(recoding))]),
     ...(scrub === undefined || scrub.length === 0
       ? []
       : [
@@ -132,7 +134,7 @@ function riskLines({ riskiest, critical }: Status["safety"], devices: readonly D
   const worst = riskiest.slice(0, PARTITIONS_SHOWN).map(({ partition, losses }) => `${partition} (${losses})`)
   return [
     ...(paths.length > 0 && riskiest.length > 0
-      ? [line("must stay", `losing one of these loses data now: ${paths.join(", ")}`)]
+      ? [line("must stay", `a lost disk under one of these loses data now: ${paths.join(", ")}`)]
       : []),
     ...(worst.length > 0 ? [line("riskiest", `partitions, with what they survive: ${worst.join(", ")}`)] : []),
   ]
@@ -162,7 +164,8 @@ export function statusText(status: Status, nowMs: number): string {
 }
 
 /** `15 min`, and no `0 s` for what is soon done. */
-const hoursText = (hours: number): string => (hours * 3600 < 1 ? "less than a second" : durationText(hours * 3600))
+const hoursText = (hours: number): string =>
+  hours * 3600 < 1 ? "in less than a second" : `in about ${durationText(hours * 3600)}`
 
 export function planText(plan: Plan): string {
   const { summary, devices, movedBytes, recodedBytes, hours, survives, warnings, policyBefore, policyAfter } = plan
@@ -177,7 +180,7 @@ export function planText(plan: Plan): string {
   const lines = [
     line("plan", printable(summary)),
     ...(policyBefore === policyAfter ? [] : [line("redundancy", `${policyBefore} becomes ${policyAfter}`)]),
-    line("moves", `${sizeText(movedBytes)}, ${sizeText(recodedBytes)} re-coded, in about ${hoursText(hours)}`),
+    line("moves", `${sizeText(movedBytes)}, ${sizeText(recodedBytes)} re-coded, ${hoursText(hours)}`),
     line(
       "survives",
       `${lossesText(survives.before)} before, ${lossesText(survives.during)} meanwhile, ${lossesText(survives.after)} after`,

@@ -151,6 +151,22 @@ export function safetyInputOf(
   }
 }
 
+/**
+ * What is judged before anybody has looked at how blocks lie rests on where the layout would have them: it
+ * is no ground to say that something cannot be read.
+ */
+export function withoutGuessedLoss(safety: Safety): Safety {
+  const { now, levels, riskiest } = safety
+  const atLeastNone = (losses: number): number => Math.max(0, losses)
+  const noneBytes = levels.reduce((sum, { losses, bytes }) => (losses <= 0 ? sum + bytes : sum), 0)
+  return {
+    ...safety,
+    now: { disks: atLeastNone(now.disks), devices: atLeastNone(now.devices) },
+    levels: [...(noneBytes > 0 ? [{ losses: 0, bytes: noneBytes }] : []), ...levels.filter(({ losses }) => losses > 0)],
+    riskiest: riskiest.map(risky => ({ ...risky, losses: atLeastNone(risky.losses) })),
+  }
+}
+
 export function safetyReport(
   safety: Safety,
   record: ControlRecord,

@@ -1,6 +1,6 @@
 /** What status sees of the engine: its devices, its record, its tablet, what devices owe. */
 import type { ChoreReport, QueueReport } from "../../admin/index.js"
-import { parseDeviceId, rowKeyOf, type DeviceId } from "../../base/ids.js"
+import { rowKeyOf, type DeviceId, type RowKey } from "../../base/ids.js"
 import { PARTITIONS } from "../../base/limits.js"
 import { textOfPolicy, type Policy } from "../../base/policy.js"
 import { CALL_LIMITS, type DeviceSpace } from "../../device/index.js"
@@ -9,7 +9,7 @@ import { decodeCounters } from "../../format/records.js"
 import type { ChoreStatus } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Compute } from "../../seams/compute/index.js"
-import type { RecodeReport, RepairReport, SurveyReport } from "../../object/index.js"
+import { debtOfKey, type RecodeReport, type RepairReport, type SurveyReport } from "../../object/index.js"
 import { COMMANDS_WAITING_MAX, type Primary } from "../../tablet/index.js"
 import { troubleOf } from "../engine/device-set.js"
 import type { DeviceStack } from "../engine/device-stack.js"
@@ -96,7 +96,8 @@ class Contents {
 
   read(): StoreContents {
     const { policy } = this.engine.record()
-    const { version, beganMs, isComplete, policies, lacking, oddBlocks: oddGroups } = this.engine.repair.survey()
+    const survey = this.engine.repair.survey()
+    const { version, beganMs, isComplete, policies, lacking, oddBlocks: oddGroups } = survey
     const nowMs = this.clock.monotonicMs()
     if (!isComplete && nowMs - this.readMs >= READ_DEBTS_EVERY_MS) this.readDebts()
     if (nowMs - this.countedMs >= COUNT_EVERY_MS) this.countObjects()
@@ -104,6 +105,7 @@ class Contents {
     this.beganMs = beganMs
     const bucketPolicies = this.engine.bucketPolicies()
     const known = {
+      isKnown: survey.hasLooked || this.engine.repair.report().isPaused,
       bucketPolicies,
       oddGroups,
       lacking: isComplete ? lacking : new Map([...this.debts, ...lacking]),
@@ -146,13 +148,14 @@ class Contents {
 }
 
 /** By device, the partitions that it owes shards to. Keys are the partition in two bytes, then the device. */
-function lackingOf(debts: Iterable<readonly [key: string, row: unknown]>): Map<DeviceId, Uint8Array> {
+/** What rows of debts say, by device: shards that are missing, and those that were found damaged. */
+export function lackingOf(debts: Iterable<readonly [key: RowKey, row: unknown]>): Map<DeviceId, Uint8Array> {
   const lacking = new Map<DeviceId, Uint8Array>()
   for (const [key] of debts) {
-    const id = parseDeviceId(key.slice(2))
-    const flags = lacking.get(id) ?? new Uint8Array(PARTITIONS)
-    flags[(key.charCodeAt(0) << 8) | key.charCodeAt(1)] = 1
-    lacking.set(id, flags)
+    const { partition, deviceId } = debtOfKey(key)
+    const flags = lacking.get(deviceId) ?? new Uint8Array(PARTITIONS)
+    flags[partition] = 1
+    lacking.set(deviceId, flags)
   }
   return lacking
 }

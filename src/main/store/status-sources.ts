@@ -66,6 +66,8 @@ export interface SpaceView {
 }
 
 export interface StoreContents {
+  /** False: how blocks lie has not been looked at in this life, and soon will be. */
+  readonly isKnown: boolean
   /** Grows when anything of this changes. */
   readonly version: number
   /** Policies that blocks lie under, with the bytes of blocks before coding; those of odd groups not counted. */

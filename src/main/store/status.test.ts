@@ -193,7 +193,7 @@ test("scrub is followed to its end", async () => {
 
 test("what a survey finds changes the judgement, within seconds and not for every reader", async () => {
   const { clock, status, now, ids } = world(3)
-  const contents = { policies: [], bucketPolicies: [], oddGroups: [] }
+  const contents = { isKnown: true, policies: [], bucketPolicies: [], oddGroups: [] }
   const [, second] = ids
   assert.ok(second !== undefined)
   const lacking = new Map([[second, new Uint8Array(PARTITIONS).fill(1, 0, 1)]])
@@ -204,6 +204,20 @@ test("what a survey finds changes the judgement, within seconds and not for ever
   await clock.advance(5_000)
   assert.equal(status.report().safety.safeLosses, 0)
   assert.match(status.health().reasons.join(), /shards are missing from devices that should have them/)
+})
+
+test("before anybody has looked at how blocks lie it is not said that something cannot be read", () => {
+  const { status, now, ids } = world(3)
+  const everything = new Uint8Array(PARTITIONS).fill(1)
+  const lacking = new Map(ids.slice(0, 2).map(id => [id, everything]))
+  const contents = { policies: [{ policy: now.record.policy, bytes: 100 }], bucketPolicies: [], oddGroups: [], lacking }
+  now.contents = { ...contents, isKnown: false, version: 1 }
+  const { safeLosses, levels, sentence } = status.report().safety
+  assert.deepEqual([safeLosses, levels], [0, [{ losses: 0, bytes: 100 }]])
+  assert.match(sentence, /today none, because shards/)
+  now.contents = { ...contents, isKnown: true, version: 2 }
+  now.record = { ...now.record, generation: 2 }
+  assert.match(status.report().safety.sentence, /something cannot be read today/)
 })
 
 test("the log says when no further disk may fail, and when one may again", async () => {

@@ -14,7 +14,7 @@ import type { Living } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { Rate } from "./rate-core.js"
-import { deviceReports, deviceTroubles, safetyInputOf, safetyReport } from "./status-core.js"
+import { deviceReports, deviceTroubles, safetyInputOf, safetyReport, withoutGuessedLoss } from "./status-core.js"
 import { namesOf, type RecodingView, type RepairView, type StatusSources, type Work } from "./status-sources.js"
 
 const LOOK_EVERY_MS = 5_000
@@ -130,7 +130,8 @@ export class RunningStatus implements StoreStatus, Living {
       const isFresh = judged.contentsVersion === contentsVersion || atMs - judged.atMs < JUDGE_EVERY_MS
       if (isFresh) return judged.safety
     }
-    const safety = judgeSafety(safetyInputOf(record, open, contents))
+    const seen = judgeSafety(safetyInputOf(record, open, contents))
+    const safety = contents?.isKnown === false ? withoutGuessedLoss(seen) : seen
     this.judged = { from, contentsVersion, atMs, safety }
     return safety
   }
