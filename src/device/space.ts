@@ -184,6 +184,8 @@ class FileSystem {
   private grownBytes = 0
   /** Of what the file system calls free: not for us, as a write that found no room has shown (a quota). */
   private hiddenBytes = 0
+  private reserveBytes = 0
+  private ballastBytes = 0
   private lookedMs = -Infinity
   private looking: Promise<void> | undefined
   private gaveBackMs = -Infinity
@@ -211,16 +213,22 @@ class FileSystem {
     return must(this.space, "a file system was looked at when it was found")
   }
 
+  /** Asked for by each write: what changes rarely is reckoned when it does. */
   get facts(): SpaceFacts {
-    const { totalBytes, freeBytes: shownBytes } = this.shown
-    const freeBytes = Math.max(0, shownBytes - this.hiddenBytes)
+    let owedBytes = 0
+    for (const member of this.members) owedBytes += member.owedBytes()
+    const { totalBytes, freeBytes } = this.shown
+    const { ballastBytes, reserveBytes, hiddenBytes } = this
+    const usable = Math.max(0, freeBytes - hiddenBytes)
+    return { totalBytes, freeBytes: usable, grownBytes: this.grownBytes, owedBytes, ballastBytes, reserveBytes }
+  }
+
+  /** After anything of it has changed. */
+  private reckon(): void {
+    const { totalBytes } = this.shown
     const reserves = this.members.map(({ isMountPoint }) => reserveOf(totalBytes, isMountPoint, this.limits))
-    return {
-      ...{ totalBytes, freeBytes, grownBytes: this.grownBytes },
-      owedBytes: this.members.reduce((sum, { owedBytes }) => sum + owedBytes(), 0),
-      ballastBytes: this.members.reduce((sum, { ballast }) => sum + ballast.bytes, 0),
-      reserveBytes: Math.max(0, ...reserves),
-    }
+    this.reserveBytes = Math.max(0, ...reserves)
+    this.ballastBytes = this.members.reduce((sum, { ballast }) => sum + ballast.bytes, 0)
   }
 
   add(member: SpaceMember, space: Space): void {
@@ -231,6 +239,7 @@ class FileSystem {
   remove(member: SpaceMember): void {
     const at = this.members.indexOf(member)
     if (at !== -1) this.members.splice(at, 1)
+    this.reckon()
   }
 
   grew(bytes: number): void {
@@ -267,6 +276,7 @@ class FileSystem {
     this.space = space
     this.grownBytes -= countedBytes
     this.lookedMs = this.clock.monotonicMs()
+    this.reckon()
     this.rate.add(this.lookedMs, usableBytes(this.facts))
   }
 
@@ -316,6 +326,7 @@ class FileSystem {
     }
     const grownBytes = member.ballast.bytes - before
     this.grew(grownBytes)
+    this.reckon()
     return grownBytes > 0
   }
 
@@ -333,6 +344,7 @@ class FileSystem {
           return 0
         })
       }
+      this.reckon()
       if (freedBytes === 0) return false
       this.output.warn("gave back a part of the reserve", { freedBytes, fileSystem: this.fileSystemId })
       await this.look().catch(() => undefined)
