@@ -12,6 +12,7 @@ const STALL_MS_MAX = 5_000
 /** A device that is out is asked whether it is back: first after 10 s, then later and later. */
 const ASKED_AGAIN_MS = 60_000
 const BAY = "/d2"
+const WRITE_MS = 2_000
 
 /** Bytes of needles that move, by bay, from now on. */
 function watchNeedles(store: SimStore) {
@@ -81,5 +82,39 @@ test("an empty disk in a lost one's place is filled by all the others, and holds
   const mean = read.reduce((sum, bytes) => sum + bytes, 0) / 5
   assert.equal(read.length, 5, "all others take part")
   for (const bytes of read) assert.ok(bytes > mean / 2 && bytes < 2 * mean, `${read.join()} bytes were read`)
+  await store.end()
+})
+
+test("while an empty disk is filled, status tells to within 30 % when that will have ended, from a minute on", async () => {
+  const store = await SimStore.open(4)
+  for (let i = 0; i < 150; i += 1) await store.put(`object ${i}`)
+  await store.becomeWhole("the beginning")
+  const { clock } = store.machine
+  store.drop([BAY])
+  await store.machine.pass(LOOK_MS)
+  store.machine.bays.put(BAY, store.machine.newDrive())
+  await store.replace(store.deviceIn(BAY).id, BAY)
+  // Its needles are slow to write, so that there is something to wait for.
+  store.machine.failDisk(({ kind, path }) =>
+    kind === "write" && path.startsWith(`${BAY}/volumes`) ? store.machine.pause(WRITE_MS) : undefined,
+  )
+  const begunMs = clock.monotonicMs()
+  const told: { readonly atMs: number; readonly inMs: number }[] = []
+  while (store.deviceIn(BAY).state !== "active") {
+    await store.machine.pass(LOOK_MS)
+    const atMs = clock.monotonicMs()
+    const end = store.now.status.report().repair?.progress.endsInSeconds
+    if (end !== undefined && atMs - begunMs >= 60_000) told.push({ atMs, inMs: 1_000 * end })
+    assert.ok(atMs - begunMs < 3_600_000, "it is filled within an hour")
+  }
+  const endedMs = clock.monotonicMs()
+  assert.ok(told.length >= 10, `it was told ${told.length} times`)
+  for (const { atMs, inMs } of told) {
+    const trueMs = endedMs - atMs
+    // The last steps are too few to be told apart.
+    const isNear = Math.abs(inMs - trueMs) <= 3 * LOOK_MS
+    assert.ok(isNear || (inMs > 0.7 * trueMs && inMs < 1.3 * trueMs), `${inMs} ms instead of ${trueMs} ms`)
+  }
+  store.machine.failDisk()
   await store.end()
 })
