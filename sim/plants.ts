@@ -229,4 +229,164 @@ export const PLANTS: readonly Plant[] = [
     scenario: "slow reader",
     caughtBy: ["readersFinish"],
   },
+  {
+    bug: "call a device whole before it has all its shards",
+    edits: [
+      {
+        file: "src/object/repair-census.ts",
+        find: "return !(this.lacking.get(device)?.includes(1) ?? false)",
+        put: "return true",
+      },
+    ],
+    scenario: "lost disk",
+    caughtBy: ["wholeIsWhole"],
+  },
+  {
+    bug: "copy shards to a replaced disk, and rebuild none",
+    edits: [
+      {
+        file: "src/block/mend-core.ts",
+        find: "else if (!isThere) writes.push(",
+        put: "else if (!isThere && elsewhere.length > 0) writes.push(",
+      },
+    ],
+    scenario: "lost disk",
+    caughtBy: ["redundancyComesBack"],
+  },
+  {
+    bug: "do not send a learner what is committed meanwhile",
+    edits: [{ file: "src/tablet/primary.ts", find: "if (!this.joining) this.learner?.send(encoded)", put: "" }],
+    scenario: "lost disk",
+    caughtBy: ["membersAgree", "acknowledgedStays", "opens", "redundancyComesBack"],
+  },
+  {
+    bug: "take a device that comes back for whole",
+    edits: [
+      {
+        file: "src/cluster/device-states-core.ts",
+        find: 'record.layout.devices.includes(id) ? "filling" : "draining"',
+        put: 'record.layout.devices.includes(id) ? "active" : "draining"',
+      },
+    ],
+    scenario: "returned disk",
+    caughtBy: ["wholeIsWhole", "redundancyComesBack"],
+  },
+  {
+    bug: "leave on a device that comes back what was removed while it was away",
+    edits: [
+      {
+        file: "src/object/repair-visit.ts",
+        find: 'if (verdict.kind !== "void" && verdict.kind !== "stale") return',
+        put: "return",
+      },
+    ],
+    scenario: "returned disk",
+    caughtBy: ["spaceComesBack", "redundancyComesBack"],
+  },
+  {
+    bug: "let an old image of a disk count like the others",
+    edits: [
+      {
+        file: "src/main/store/start-core.ts",
+        find: "superblock.incarnation < life",
+        put: "superblock.incarnation < 0",
+      },
+    ],
+    scenario: "old image of a disk",
+    caughtBy: ["wholeIsWhole", "acknowledgedStays", "membersAgree", "opens"],
+  },
+  {
+    bug: "open with half of the devices",
+    edits: [
+      {
+        file: "src/device/control-core.ts",
+        find: "2 * here.length > counted.length",
+        put: "2 * here.length >= counted.length",
+      },
+    ],
+    scenario: "disk left behind",
+    caughtBy: ["acknowledgedStays"],
+  },
+  {
+    bug: "a scrub does not verify what it reads",
+    edits: [
+      { file: "src/volume/needle-scrub.ts", find: "if (isWhole || !isSamePlace(", put: "if (true || !isSamePlace(" },
+    ],
+    scenario: "scrubbed disk",
+    caughtBy: ["rotIsFound"],
+  },
+  {
+    bug: "do not mend what a scrub found",
+    edits: [{ file: "src/object/repair.ts", find: "this.require(copy.id.partition, copy.deviceId)", put: "" }],
+    scenario: "scrubbed disk",
+    caughtBy: ["rotIsFound", "redundancyComesBack"],
+  },
+  {
+    bug: "end a change of the layout before the shards have moved",
+    edits: [{ file: "src/object/repair.ts", find: "isCurrent && ledger.isEmpty)", put: "isCurrent)" }],
+    scenario: "growing store",
+    caughtBy: ["wholeIsWhole"],
+  },
+  {
+    bug: "forget the blocks that were coded anew",
+    edits: [
+      {
+        file: "src/object/recode-commands-core.ts",
+        find: 'if (isAll) editor.release({ kind: "extent", ...owner })',
+        put: "if (isAll) void owner",
+      },
+    ],
+    scenario: "growing store",
+    caughtBy: ["spaceComesBack"],
+  },
+  {
+    bug: "write with less redundancy where a disk is full",
+    edits: [
+      {
+        file: "src/block/block-writer.ts",
+        find: "if (this.devices.get(id)?.isFull === true) throw",
+        put: "if (false) throw",
+      },
+      { file: "src/block/block-writer.ts", find: 'if (isFailure(this.error, "deviceFull")) throw this.error', put: "" },
+    ],
+    scenario: "full disk",
+    caughtBy: ["fullIsNotBroken"],
+  },
+  {
+    bug: "take a full disk for a broken one",
+    edits: [
+      {
+        file: "src/main/engine/device-set.ts",
+        find: '!isFailure(failure, "stopping", "deviceFull")',
+        put: '!isFailure(failure, "stopping")',
+      },
+      {
+        file: "src/volume/write-queue.ts",
+        find: 'if (!isFailure(failure, "deviceFull", "tooManyInFlight")) this.refusal',
+        put: "this.refusal",
+      },
+    ],
+    scenario: "full disk",
+    caughtBy: ["fullIsNotBroken", "writesGoOn"],
+  },
+  {
+    bug: "wait for the names on a disk that hangs",
+    edits: [
+      { file: "src/tablet/committed-view.ts", find: "if (others.length === 0) throw failure", put: "throw failure" },
+    ],
+    scenario: "hung disk",
+    caughtBy: ["readsGoOn"],
+  },
+  {
+    bug: "remove an emptied volume before the base has let go of it",
+    edits: [
+      {
+        file: "src/volume/compaction.ts",
+        find: "if (first === undefined || !isContained(first.changedUpTo, this.upkeep.containedUpTo)) return false",
+        put: "if (first === undefined) return false",
+      },
+    ],
+    scenario: "compacted disk",
+    caughtBy: ["opens", "acknowledgedStays", "readsGoOn"],
+  },
 ]

@@ -22,6 +22,9 @@ export const CHECKS = {
   opens: "the store opens after every end",
   readsGoOn: "reads go on while no more devices are gone than may be",
   writesGoOn: "writes go on while no more devices are gone than may be",
+  wholeIsWhole: "what is called whole has all that it should have",
+  membersAgree: "all devices that hold names hold the same",
+  fullIsNotBroken: "a full disk takes nothing more, and loses nothing",
   redundancyComesBack: "what was lost is made good once devices are well",
 } as const
 

@@ -14,6 +14,7 @@ import { judgeUpload } from "../../src/object/release-commands-core.js"
 import { audit, extentsNamed, listAllVersions, needlesHeld, needlesOf, settle } from "./audit.js"
 import { bodyBytes, find, get, nameOfBody, noSignal, putRequest, sourceOf } from "./bodies.js"
 import { check, kindOf } from "./checks.js"
+import { DISK_SCENARIOS } from "./disk-scenarios.js"
 import { Storm } from "./storm.js"
 import { World } from "./world.js"
 
@@ -308,6 +309,7 @@ export const SCENARIOS = {
   clock,
   "complete twice": completeTwice,
   sharing,
+  ...DISK_SCENARIOS,
 } as const satisfies Record<string, (seed: number) => Promise<void>>
 
 export type ScenarioName = keyof typeof SCENARIOS

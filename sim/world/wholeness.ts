@@ -38,20 +38,44 @@ export function missingToBeWhole(engine: Engine): string | undefined {
     if (learners.length > 0 || members.length < wanted) return `${members.length} of ${wanted} devices hold names`
   }
   try {
-    return missingNeedle(engine)
+    return oddPolicy(engine) ?? missingNeedle(engine)
   } catch (error) {
     if (!isFailure(error)) throw error
     return `a base cannot be read: ${error.message}`
   }
 }
 
-function missingNeedle(engine: Engine): string | undefined {
-  const { record } = engine.keeper
-  const [layout, held] = [layoutOf(record.layout), holdings(engine)]
-  const policy = textOfPolicy(record.policy)
+function oddPolicy(engine: Engine): string | undefined {
+  const policy = textOfPolicy(engine.keeper.record.policy)
   for (const extent of extentsNamed(engine)) {
     if (textOfPolicy(extent.policy) !== policy) return `blocks lie under ${textOfPolicy(extent.policy)}, not ${policy}`
     if (extent.exceptions.some(each => textOfPolicy(each.policy) !== policy)) return "blocks lie under another policy"
+  }
+  return undefined
+}
+
+/** A shard that a row names and that is not where the layout wants it; undefined where there is none. */
+export function missingShard(engine: Engine): string | undefined {
+  try {
+    return missingNeedle(engine)
+  } catch (error) {
+    if (!isFailure(error)) throw error
+    return undefined
+  }
+}
+
+/** Where devices that hold names hold different ones; undefined where they agree. */
+export function differenceOfMembers(engine: Engine): string | undefined {
+  const comparison = engine.tablet.compareMembers()
+  while (comparison.step());
+  const [odd] = comparison.differences
+  return odd && `${odd.what} in ${odd.family} on ${odd.id ?? "one of them"}`
+}
+
+function missingNeedle(engine: Engine): string | undefined {
+  const { record } = engine.keeper
+  const [layout, held] = [layoutOf(record.layout), holdings(engine)]
+  for (const extent of extentsNamed(engine)) {
     for (const { key, homes } of needlesOf(extent, layout)) {
       const isThere = homes.some(id => held.get(id)?.has(rowKeyOf(key)) === true)
       if (!isThere) return `device ${homes.join(" or ")} lacks ${describeNeedle(key)}`

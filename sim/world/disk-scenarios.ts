@@ -1,0 +1,408 @@
+/**
+ * Disk scenarios: small stories of disks that fail, come back, fill up, rot or join, told on a machine that
+ * serves its store as a real process does. The healthy program passes all of them.
+ */
+import { must } from "../../src/base/assert.js"
+import { isFailure, type FailureKind } from "../../src/base/failures.js"
+import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base/ids.js"
+import { KIB } from "../../src/base/limits.js"
+import type { ControlDevice } from "../../src/format/control-record.js"
+import type { Bucket } from "../../src/object/index.js"
+import type { DeviceState } from "../../src/seams/disk/index.js"
+import { bodyBytes, find, putRequest, sourceOf } from "./bodies.js"
+import { check, CheckFailed, kindOf } from "./checks.js"
+import { StoreMachine, type ServedStore } from "./store-machine.js"
+import { differenceOfMembers, leftOver, missingShard, missingToBeWhole } from "./wholeness.js"
+
+const NAME = parseBucketName("scenario")
+const OWNER = parseAccountId("root")
+const LOOK_MS = 500
+const WHOLE_MS_MAX = 5 * 60_000
+const READ_MS_MAX = 5_000
+/** Inline, one block, several blocks. */
+const SIZES = [100, 3_000, 60 * KIB, 300 * KIB] as const
+
+class Scene {
+  private readonly bodies = new Map<string, Buffer>()
+  private readonly gone = new Set<string>()
+  private broken: unknown
+  private number = 0
+
+  private constructor(
+    readonly machine: StoreMachine,
+    private served: ServedStore,
+    private bucket: Bucket,
+  ) {
+    this.watch()
+  }
+
+  static async open(seed: number, devices: number): Promise<Scene> {
+    const machine = new StoreMachine({ seed, devices, latencyMsMax: 3 })
+    const store = await machine.run(machine.start())
+    const bucket = await machine.run(store.engine.services.buckets.create({ name: NAME, owner: OWNER, location: "" }))
+    return new Scene(machine, store, bucket)
+  }
+
+  get store(): ServedStore {
+    return this.served
+  }
+
+  get devices(): readonly ControlDevice[] {
+    return this.served.engine.keeper.record.devices
+  }
+
+  device(bay: string): ControlDevice {
+    return must(
+      this.devices.find(({ pathHint }) => pathHint === bay),
+      `${bay} is a device's`,
+    )
+  }
+
+  /** A device that is called whole, and a layout that is called reached, are so at that moment. */
+  private watch(): void {
+    const { engine } = this.served
+    engine.keeper.onChange((record, before) => {
+      const wasFilling = (id: string) => before.devices.some(device => device.id === id && device.state === "filling")
+      const isWhole = record.devices.some(({ id, state }) => state === "active" && wasFilling(id))
+      const isReached = before.previousLayout !== undefined && record.previousLayout === undefined
+      if (isWhole || isReached) this.broken ??= missingShard(engine)
+    })
+  }
+
+  private throwBroken(): void {
+    check("wholeIsWhole", this.broken === undefined, () => String(this.broken))
+    if (this.machine.mistakes.length > 0) throw this.machine.mistakes[0]
+  }
+
+  async pass(durationMs: number): Promise<void> {
+    await this.machine.pass(durationMs)
+    this.throwBroken()
+  }
+
+  async until(name: "redundancyComesBack" | "writesGoOn", what: string, isSo: () => boolean): Promise<void> {
+    for (let passedMs = 0; !isSo(); passedMs += LOOK_MS) {
+      check(name, passedMs < WHOLE_MS_MAX, () => what)
+      await this.pass(LOOK_MS)
+    }
+  }
+
+  sicken(bay: string, state: DeviceState): void {
+    must(this.machine.bays.at(bay), "there is a drive").sick.become(state)
+  }
+
+  async lose(bay: string): Promise<void> {
+    this.sicken(bay, "lost")
+    await this.until("writesGoOn", `${bay} is not taken out`, () => this.device(bay).state === "out")
+  }
+
+  /** How it ended; undefined: done. */
+  async put(name: string, lengthBytes: number): Promise<FailureKind | undefined> {
+    this.number += 1
+    const bytes = bodyBytes(`${name}-${this.number}`, lengthBytes)
+    const request = putRequest(this.bucket, objectKeyOfText(name), sourceOf(bytes, 50_000))
+    const failure = await this.machine.run(kindOf(this.served.engine.services.objects.put(request)))
+    if (failure !== undefined) return failure
+    this.bodies.set(name, bytes)
+    this.gone.delete(name)
+    return undefined
+  }
+
+  /** One of each size. */
+  async putSome(what: string): Promise<void> {
+    for (const size of SIZES) {
+      const failure = await this.put(`${what}-${size}`, size)
+      check("writesGoOn", failure === undefined, () => `a write of ${size} bytes ended with ${failure}`)
+    }
+  }
+
+  async removeSome(what: string): Promise<void> {
+    for (const name of this.bodies.keys()) if (name.startsWith(`${what}-`)) await this.remove(name)
+  }
+
+  async remove(name: string): Promise<void> {
+    const request = { bucket: this.bucket, key: objectKeyOfText(name), conditions: {} }
+    const failure = await this.machine.run(kindOf(this.served.engine.services.objects.remove(request)))
+    check("writesGoOn", failure === undefined, () => `a removal ended with ${failure}`)
+    this.bodies.delete(name)
+    this.gone.add(name)
+  }
+
+  async readAll(): Promise<void> {
+    const { engine } = this.served
+    for (const [name, bytes] of this.bodies) {
+      const beganMs = this.machine.clock.monotonicMs()
+      const got = await this.machine.run(find(engine, this.bucket, objectKeyOfText(name)).catch(cannotRead))
+      const tookMs = this.machine.clock.monotonicMs() - beganMs
+      check("readsGoOn", tookMs < READ_MS_MAX, () => `a read took ${tookMs} ms`)
+      check("acknowledgedStays", got !== undefined, () => `${name} is not there`)
+      check("acknowledgedStays", Buffer.compare(got.bytes, bytes) === 0, () => `${name} is something else`)
+    }
+    for (const name of this.gone) {
+      const got = await this.machine.run(find(engine, this.bucket, objectKeyOfText(name)))
+      check("acknowledgedStays", got === undefined, () => `${name} was removed, and is there`)
+    }
+    this.throwBroken()
+  }
+
+  /** The store makes good by itself whatever it lacks, and gives back what nothing names. */
+  async becomeWhole(): Promise<void> {
+    const { engine } = this.served
+    const isWhole = () => missingToBeWhole(engine) === undefined
+    await this.until("redundancyComesBack", "the store does not become whole", isWhole).catch((error: unknown) => {
+      if (!(error instanceof CheckFailed)) throw error
+      throw new CheckFailed(error.check, `${error.found}: ${missingToBeWhole(engine)}`)
+    })
+    for (let passedMs = 0; leftOver(engine) !== undefined; passedMs += LOOK_MS) {
+      check("spaceComesBack", passedMs < WHOLE_MS_MAX, () => `${leftOver(engine)}`)
+      await this.pass(LOOK_MS)
+    }
+    const difference = differenceOfMembers(engine)
+    check("membersAgree", difference === undefined, () => `${difference}`)
+  }
+
+  stop(): Promise<void> {
+    return this.machine.run(this.machine.stop(this.served))
+  }
+
+  async start(): Promise<void> {
+    try {
+      this.served = await this.machine.run(this.machine.start())
+      this.bucket = await this.machine.run(this.served.engine.services.buckets.open(NAME))
+    } catch (error) {
+      if (isFailure(error)) throw new CheckFailed("opens", error.message)
+      throw error
+    }
+    this.watch()
+    const lacking = this.devices.every(({ state }) => state === "active") ? missingShard(this.served.engine) : undefined
+    check("wholeIsWhole", lacking === undefined, () => `${lacking}`)
+  }
+
+  /** Whichever disk is gone, all that was acknowledged is read. */
+  async readWithoutEach(): Promise<void> {
+    const { machine } = this
+    machine.kill()
+    const whole = machine.folders.map(bay => [bay, machine.bays.take(bay)] as const)
+    for (const [missing] of whole) {
+      const left = whole.filter(([bay]) => bay !== missing)
+      for (const [bay, drive] of left) machine.bays.put(bay, machine.imageOf(drive))
+      await this.start()
+      await this.readAll()
+      machine.kill()
+      for (const [bay] of left) machine.bays.take(bay)
+    }
+  }
+
+  /** A new disk at a bay. */
+  insert(bay: string): void {
+    if (this.machine.bays.at(bay) !== undefined) this.machine.bays.take(bay)
+    this.machine.bays.put(bay, this.machine.newDrive())
+  }
+
+  async change(change: Parameters<ServedStore["operations"]["change"]>[0]): Promise<void> {
+    await this.machine.run(this.served.operations.change(change))
+    this.throwBroken()
+  }
+}
+
+function cannotRead(error: unknown): never {
+  if (!isFailure(error)) throw error
+  throw new CheckFailed("readsGoOn", `${error.kind}: ${error.message}`)
+}
+
+/** A disk dies while clients write; an empty one takes its place, and is brought everything. */
+async function lostDisk(seed: number): Promise<void> {
+  const on = await Scene.open(seed, 4)
+  for (const what of ["kept", "overwritten", "removed"]) await on.putSome(what)
+  await on.lose("/d2")
+  await on.putSome("overwritten")
+  await on.putSome("new")
+  await on.removeSome("removed")
+  await on.readAll()
+  const { id } = on.device("/d2")
+  on.insert("/d2")
+  await on.change({ kind: "replaceDevice", id, path: "/d2", acceptLoss: false })
+  // While it learns.
+  for (let i = 0; i < 20; i += 1) await on.put(`meanwhile-${i}`, 100)
+  await on.becomeWhole()
+  await on.readAll()
+  await on.readWithoutEach()
+}
+
+/** A disk is away for a while: it lacks what came, and holds what went. */
+async function returnedDisk(seed: number): Promise<void> {
+  const on = await Scene.open(seed, 4)
+  for (const what of ["kept", "overwritten", "removed"]) await on.putSome(what)
+  await on.lose("/d2")
+  await on.putSome("overwritten")
+  await on.putSome("new")
+  await on.removeSome("removed")
+  // What was released is collected without it.
+  await on.pass(60_000)
+  on.sicken("/d2", "well")
+  await on.becomeWhole()
+  await on.readAll()
+  await on.stop()
+  const away = on.machine.bays.take("/d3")
+  await on.start()
+  await on.putSome("overwritten")
+  await on.removeSome("new")
+  await on.stop()
+  on.machine.bays.put("/d3", away)
+  await on.start()
+  await on.becomeWhole()
+  await on.readWithoutEach()
+}
+
+/** A disk is restored to what it was long ago. */
+async function oldImage(seed: number): Promise<void> {
+  const on = await Scene.open(seed, 4)
+  await on.putSome("overwritten")
+  await on.putSome("removed")
+  await on.stop()
+  const image = on.machine.imageOf(must(on.machine.bays.at("/d1"), "it is there"))
+  await on.start()
+  await on.putSome("overwritten")
+  await on.removeSome("removed")
+  await on.putSome("new")
+  await on.stop()
+  on.machine.bays.take("/d1")
+  on.machine.bays.put("/d1", image)
+  await on.start()
+  await on.readAll()
+  await on.becomeWhole()
+  await on.readAll()
+  await on.readWithoutEach()
+}
+
+/** One of two disks went on alone; the one that was left behind is no store. */
+async function leftBehind(seed: number): Promise<void> {
+  const on = await Scene.open(seed, 2)
+  await on.putSome("before")
+  await on.lose("/d2")
+  await on.putSome("after")
+  await on.stop()
+  on.sicken("/d2", "well")
+  const truth = on.machine.bays.take("/d1")
+  const failure = await on.machine.run(kindOf(on.machine.start()))
+  check("acknowledgedStays", failure === "devicesMissing", () => `the old disk alone: ${failure ?? "a store opens"}`)
+  on.machine.bays.put("/d1", truth)
+  await on.start()
+  await on.readAll()
+  await on.becomeWhole()
+  await on.readAll()
+}
+
+/** Shards rot; a scrub finds them, and repair makes them good. */
+async function scrubbedDisk(seed: number): Promise<void> {
+  const on = await Scene.open(seed, 4)
+  for (const what of ["a", "b", "c"]) await on.putSome(what)
+  const { disk } = must(on.machine.bays.at("/d1"), "it is there")
+  const random = on.machine.random.fork("rot")
+  for (const name of disk.medium.namesIn("/d1/volumes")) {
+    disk.medium.alter(`/d1/volumes/${name}`, bytes => {
+      for (let at = 8_192; at < bytes.length; at += 20 * KIB) bytes[at + random.below(1_000)] = random.below(256)
+    })
+  }
+  const found = await scrub(on)
+  check("rotIsFound", found > 0, () => "a scrub found nothing")
+  await on.becomeWhole()
+  const again = await scrub(on)
+  check("rotIsFound", again === 0, () => `a second scrub found ${again} damaged needles again`)
+  await on.readWithoutEach()
+}
+
+/** Verifies everything; how many needles were found damaged. */
+async function scrub(on: Scene): Promise<number> {
+  const views = () => on.store.engine.devices.map(({ tending }) => tending.scrub.view)
+  const damages = () => views().reduce((sum, { damagesFound }) => sum + damagesFound, 0)
+  const [before, beganMs] = [damages(), on.machine.clock.wallMs()]
+  await on.machine.run(on.store.operations.startScrub(undefined))
+  const isDone = () => views().every(({ isRunning, passStartedMs }) => !isRunning && passStartedMs >= beganMs)
+  await on.until("redundancyComesBack", "a scrub does not end", isDone)
+  return damages() - before
+}
+
+/** One disk becomes two, and then four: the redundancy follows. */
+async function growing(seed: number): Promise<void> {
+  const on = await Scene.open(seed, 1)
+  await on.putSome("one")
+  for (const number of [2, 3, 4]) {
+    const bay = `/d${number}`
+    on.insert(bay)
+    await on.change({ kind: "addDevice", path: bay, weight: 1 })
+    on.machine.folders.push(bay)
+    await on.putSome(`with-${number}`)
+    await on.becomeWhole()
+    await on.readAll()
+  }
+  await on.readWithoutEach()
+}
+
+/** A disk fills up: writes are refused, everything else goes on, and nothing is broken. */
+async function fullDisk(seed: number): Promise<void> {
+  const on = await Scene.open(seed, 4)
+  await on.putSome("kept")
+  await on.putSome("removed")
+  const drive = must(on.machine.bays.at("/d2"), "it is there")
+  drive.fill(0)
+  const outcomes = new Set<string>()
+  for (let i = 0; i < 30; i += 1) {
+    outcomes.add((await on.put(`full-${i}`, 300 * KIB)) ?? "done")
+    await on.pass(LOOK_MS)
+    const states = on.devices.map(({ state }) => state)
+    check("fullIsNotBroken", !states.includes("out"), () => `the devices are ${states.join()}`)
+    const lacking = missingShard(on.store.engine)
+    check("fullIsNotBroken", lacking === undefined, () => `written with less for want of space: ${lacking}`)
+  }
+  check("fullIsNotBroken", outcomes.has("deviceFull"), () => `writes ended with ${[...outcomes].join()}`)
+  await on.readAll()
+  await on.removeSome("removed")
+  drive.empty()
+  await on.until("writesGoOn", "room does not help", () => on.store.engine.devices.every(({ space }) => !space.isFull))
+  await on.putSome("again")
+  await on.becomeWhole()
+  await on.readWithoutEach()
+}
+
+/** The disk that is read for names hangs, and what is asked for is not in memory. */
+async function hungDisk(seed: number): Promise<void> {
+  const on = await Scene.open(seed, 4)
+  await on.putSome("before")
+  await on.stop()
+  await on.start()
+  on.sicken("/d1", "hung")
+  await on.readAll()
+  await on.putSome("after")
+  await on.readAll()
+}
+
+/** Volumes are emptied and removed, and the power is cut as soon as one is gone. */
+async function compactedDisk(seed: number): Promise<void> {
+  const on = await Scene.open(seed, 1)
+  const { medium } = must(on.machine.bays.at("/d1"), "it is there").disk
+  const volumes = () => medium.namesIn("/d1/volumes")
+  for (let i = 0; i < 40; i += 1) await on.put(`body-${i}`, 300 * KIB)
+  for (let i = 0; i < 40; i += 1) if (i % 5 > 0) await on.remove(`body-${i}`)
+  const before = volumes()
+  const isSomeGone = () => before.some(name => !volumes().includes(name))
+  for (let passedMs = 0; !isSomeGone(); passedMs += 20) {
+    check("spaceComesBack", passedMs < WHOLE_MS_MAX, () => "no volume is removed")
+    await on.pass(20)
+  }
+  on.machine.crash()
+  await on.start()
+  await on.readAll()
+  await on.becomeWhole()
+}
+
+export const DISK_SCENARIOS = {
+  "lost disk": lostDisk,
+  "returned disk": returnedDisk,
+  "old image of a disk": oldImage,
+  "disk left behind": leftBehind,
+  "scrubbed disk": scrubbedDisk,
+  "growing store": growing,
+  "full disk": fullDisk,
+  "hung disk": hungDisk,
+  "compacted disk": compactedDisk,
+} as const satisfies Record<string, (seed: number) => Promise<void>>
