@@ -7,6 +7,7 @@ import { rm } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
+import { SYSTEM_BUCKET_ID } from "../../src/object/index.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
 import { ServerProcess } from "../harness/server.js"
 import { Clients } from "./clients.js"
@@ -67,14 +68,14 @@ class Growth {
   }
 
   /** What lies where, with everything at rest; the server runs again afterwards. */
-  async shards(): Promise<Shards> {
+  async shards(policyOfBucket?: ReadonlyMap<number, string>): Promise<Shards> {
     await this.clients.quiet()
     await this.whole()
     const deadlineMs = performance.now() + COLLECTED_MS
     for (;;) {
       assert.equal(await this.server.stop(), 0)
       const shards = await readShards(this.folders)
-      const problems = problemsOf(shards)
+      const problems = problemsOf(shards, policyOfBucket)
       const isLate = performance.now() > deadlineMs
       if (isLate) assert.deepEqual(problems, [])
       assert.ok(shards.blocks.size > 0, "there are blocks")
@@ -146,13 +147,37 @@ test("a chosen redundancy stays when disks are added, and is changed by the oper
     const meaning = "replica:2, chosen; for 4 devices the automatic redundancy would be ec:2+2, and survive any 2 lost"
     assert.match(await operator.run("redundancy", "show"), new RegExp(meaning.replaceAll("+", "\\+")))
     const preview = await operator.run("redundancy", "set", "ec:2+2", "--dry-run")
-    assert.match(preview, /replica:2 becomes ec:2\+2[^]*re-coded[^]*any 1 lost disk before|survives/)
+    assert.match(preview, /replica:2 becomes ec:2\+2[^]* [1-9][^ ]* [KM]iB re-coded[^]*survives/)
     assert.equal((await operator.status()).policy, "replica:2", "a preview changes nothing")
     await operator.run("redundancy", "set", "ec:2+2", "--yes")
     await growth.written(50)
     await growth.whole()
     const { blocks } = await growth.shards()
     assert.deepEqual([...new Set([...blocks.values()].map(({ policy }) => policy))], ["ec:2+2"])
+  })
+})
+
+test("a bucket gets a redundancy of its own, and follows the store again, with what it holds", async () => {
+  await Growth.play(4, [], async growth => {
+    const { clients, operator } = growth
+    const set = (policy: string, ...more: string[]) =>
+      operator.run("redundancy", "set", policy, "--bucket", "plain", ...more)
+    const before = await growth.shards()
+    const buckets = [...before.blocks.values()].map(({ bucket }) => bucket).filter(id => id !== SYSTEM_BUCKET_ID)
+    const plain = Math.min(...buckets)
+    assert.match(await set("replica:3", "--dry-run"), /bucket plain are stored as replica:3[^]*re-coded/)
+    clients.begin()
+    await set("replica:3", "--yes")
+    await growth.written(50)
+    await growth.whole()
+    assert.match(await operator.run("redundancy", "show"), /ec:2\+2, automatic[^]*plain replica:3/)
+    const { blocks } = await growth.shards(new Map([[plain, "replica:3"]]))
+    const policies = new Set([...blocks.values()].map(({ policy }) => policy))
+    assert.deepEqual([...policies].sort(), ["ec:2+2", "replica:3"])
+    clients.begin()
+    await set("automatic", "--yes")
+    await growth.whole()
+    await growth.shards()
   })
 })
 

@@ -4,13 +4,21 @@
  *
  * Limits  The store was stopped in good order: what only its log knows is not seen.
  */
+import { open } from "node:fs/promises"
+import { join } from "node:path"
 import { rowKeyOf, type DeviceId } from "../../src/base/ids.js"
 import { shardCount, textOfPolicy } from "../../src/base/policy.js"
 import { layoutOf } from "../../src/cluster/index.js"
 import { newestControlRecord, readControlRecord, readSuperblock, type PresentDevice } from "../../src/device/index.js"
 import { decodeBaseRow } from "../../src/format/base-row.js"
 import type { ControlRecord } from "../../src/format/control-record.js"
-import { decodeNeedlePlace, decodeShardShape, needleIdOfKey } from "../../src/format/needle.js"
+import {
+  decodeNeedleHeader,
+  decodeNeedlePlace,
+  decodeShardShape,
+  needleIdOfKey,
+  type NeedlePlace,
+} from "../../src/format/needle.js"
 import { foldersOf } from "../../src/main/engine/folders.js"
 import { slotsOf } from "../../src/placement/index.js"
 import type { PartitionId } from "../../src/base/ids.js"
@@ -23,6 +31,8 @@ const ALL_ROWS = { start: rowKeyOf("\0"), end: rowKeyOf("\xff".repeat(64)) }
 /** A block as one generation wrote it. */
 export interface StoredBlock {
   readonly partition: PartitionId
+  /** Whose it is, by the number of the bucket: the first that was made has the lowest. */
+  readonly bucket: number
   readonly policy: string
   readonly shards: number
   readonly bodyBytes: number
@@ -59,11 +69,13 @@ async function addDevice(blocks: Map<string, StoredBlock>, id: DeviceId, folder:
       ]
       if (shape === undefined) throw new Error("a row of the first version")
       const name = `${uploadId}/${part}/${block}/${generation}`
+      const place = decodeNeedlePlace(value)
       const found: StoredBlock = blocks.get(name) ?? {
         partition,
+        bucket: await bucketOf(folder, place),
         policy: textOfPolicy(shape.policy),
         shards: shardCount(shape.policy),
-        bodyBytes: decodeNeedlePlace(value).bodyBytes,
+        bodyBytes: place.bodyBytes,
         slots: new Map(),
       }
       blocks.set(name, found)
@@ -71,6 +83,18 @@ async function addDevice(blocks: Map<string, StoredBlock>, id: DeviceId, folder:
     }
   } finally {
     await store.close()
+  }
+}
+
+async function bucketOf(folder: string, { volume, offsetBytes, headerBytes }: NeedlePlace): Promise<number> {
+  const file = await open(join(foldersOf(folder).volumes, `${String(volume).padStart(10, "0")}.volume`))
+  try {
+    const { buffer } = await file.read(Buffer.alloc(headerBytes), 0, headerBytes, offsetBytes)
+    const header = decodeNeedleHeader(buffer)
+    if (header.kind !== "shard") throw new Error("an index leads to no shard")
+    return header.owner.bucketId
+  } finally {
+    await file.close()
   }
 }
 
@@ -86,13 +110,20 @@ export async function readShards(folders: readonly string[]): Promise<Shards> {
   return { record, blocks }
 }
 
-/** What is not as the record asks: shards that are nowhere, elsewhere or twice, other policies, left generations. */
-export function problemsOf({ record, blocks }: Shards): readonly string[] {
+/**
+ * What is not as it should be: shards that are nowhere, elsewhere or twice, other policies than the record's
+ * or those that buckets have of their own, left generations.
+ */
+export function problemsOf(
+  { record, blocks }: Shards,
+  policyOfBucket: ReadonlyMap<number, string> = new Map(),
+): readonly string[] {
   const problems: string[] = []
   if (record.previousLayout !== undefined) problems.push("shards still move from one layout to the next")
-  const [layout, wanted] = [layoutOf(record.layout), textOfPolicy(record.policy)]
+  const layout = layoutOf(record.layout)
   const generations = new Map<string, string>()
-  for (const [name, { partition, policy, shards, slots }] of blocks) {
+  for (const [name, { partition, bucket, policy, shards, slots }] of blocks) {
+    const wanted = policyOfBucket.get(bucket) ?? textOfPolicy(record.policy)
     const block = name.slice(0, name.lastIndexOf("/"))
     const other = generations.get(block)
     if (other !== undefined) problems.push(`block ${block} lies there as ${other} and as ${name}`)
