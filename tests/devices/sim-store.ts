@@ -45,8 +45,8 @@ export class SimStore {
   }
 
   /** One of each size. What was on its way to disks that go at that moment may be refused; a client asks again. */
-  async put(stem: string): Promise<void> {
-    for (const size of SIZES) {
+  async put(stem: string, sizes: readonly number[] = SIZES): Promise<void> {
+    for (const size of sizes) {
       const [key, body] = [`${stem} ${size}`, bodyBytes(`${stem} ${this.bodies.size}`, size)]
       await this.putOnce(key, body).catch(error => {
         assert.ok(isFailure(error, "deviceFailed", "notEnoughShards"), String(error))
