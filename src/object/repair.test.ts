@@ -11,6 +11,7 @@ import { deviceIdOf as deviceOf, TestDevices } from "../block/testing.js"
 import { Rows } from "../device/index.js"
 import { makeCodec } from "../erasure/index.js"
 import { MemoryStores } from "../seams/store/memory.js"
+import { debtOfKey } from "./debts-core.js"
 import { REPAIR_LIMITS } from "./repair.js"
 import { sourceOf, StoreWorld } from "./testing.js"
 
@@ -367,6 +368,33 @@ test("damaged shards are written anew, also when a restart came between", async 
     assert.equal(world.tablet.rows("debts"), 0)
     await assertAll(world, bodies, "after repair")
   }
+})
+
+test("a device is not called whole while it owes what came too late to be counted", async () => {
+  const world = await open("ec:2+1")
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 4)
+  await world.settle()
+  const back = deviceOf(1)
+  world.takeOut(back)
+  await putSome(world, bodies, 1, "degraded")
+  const [[debt] = []] = world.tablet.committed.range("debts", ALL_NEEDLES)
+  const { partition } = debtOfKey(must(debt, "something is owed"))
+  world.bringBack(back)
+  const { repair } = world.services
+  // While what was owed is being crossed out, a client's write comes to owe the same partition something.
+  let isLate = false
+  world.tablet.before = name => {
+    if (name !== "DropRows" || isLate) return
+    isLate = true
+    repair.owe([{ partition, deviceId: back }])
+  }
+  while (!isLate) await world.clock.runUntil(repair.step(noSignal))
+  assert.equal(world.stateOf(back), "filling")
+  await world.settle()
+  assert.equal(world.stateOf(back), "active")
+  for (const chore of ["recode", "collector"]) await world.settle(chore)
+  await assertWhole(world, bodies, "in the end")
 })
 
 test("a full disk is waited for; with room again all is written", async () => {

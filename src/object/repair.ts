@@ -73,8 +73,8 @@ export class Repair implements Chore {
   private readonly removals: Removals
   private readonly judge: BlockJudge
   private readonly visits: RepairVisits
-  /** Partitions with debts that a visit can pay. */
-  private readonly owing = new Set<PartitionId>()
+  /** Partitions with something that a visit can pay, and the devices of which it is known that they owe it. */
+  private readonly owing = new Map<PartitionId, Set<DeviceId>>()
   private readonly passedOver = new Map<PartitionId, PassedOver>()
   private readonly found = new Map<RowKey, ShardCopy>()
   private readonly marks = new Set<RowKey>()
@@ -171,14 +171,28 @@ export class Repair implements Chore {
   }
 
   private require(partition: PartitionId, deviceId: DeviceId): void {
-    this.census.lacks(deviceId, partition)
-    this.visitAgain(partition)
+    this.visitAgain(partition, deviceId)
     this.source.wake()
   }
 
-  private visitAgain(partition: PartitionId): void {
-    this.owing.add(partition)
+  private visitAgain(partition: PartitionId, deviceId?: DeviceId): void {
+    this.noteOwing(partition, deviceId)
     if (!this.ledger.needs(partition)) this.ledger.set(partition, { kind: "mend", slack: SLACK_UNKNOWN, bytes: 0 })
+  }
+
+  private noteOwing(partition: PartitionId, deviceId: DeviceId | undefined): void {
+    const devices = this.owing.get(partition) ?? new Set()
+    this.owing.set(partition, devices)
+    if (deviceId === undefined) return
+    devices.add(deviceId)
+    this.census.lacks(deviceId, partition)
+  }
+
+  /** What was counted, and what has come to be owed since it was. */
+  private noteCount(count: PartitionCount): void {
+    this.census.set(count)
+    const partition = parsePartitionId(count.partition)
+    for (const deviceId of this.owing.get(partition) ?? []) this.census.lacks(deviceId, partition)
   }
 
   private notePassedOver(partition: PartitionId, uploads: PassedOver): void {
@@ -252,8 +266,7 @@ export class Repair implements Chore {
       if (state === undefined) gone.push(debt)
       if (!takesPart(state)) continue
       if (debt.damaged) this.blocks.distrust(debt.damaged)
-      this.owing.add(debt.partition)
-      this.census.lacks(debt.deviceId, debt.partition)
+      this.noteOwing(debt.partition, debt.deviceId)
     }
     await this.drop(gone.map(({ rowKey }) => rowKey))
     return "busy"
@@ -284,7 +297,7 @@ export class Repair implements Chore {
     this.notePassedOver(partition, passedOver)
     const debt = this.owing.has(partition) ? ({ kind: "mend", slack: SLACK_UNKNOWN, bytes: 0 } as const) : undefined
     this.ledger.set(partition, left ?? debt)
-    this.census.set(count)
+    this.noteCount(count)
     return new PartitionLook(partition + 1)
   }
 
@@ -335,7 +348,7 @@ export class Repair implements Chore {
       left ?? (this.owing.has(partition) ? ({ kind: "mend", slack: SLACK_UNKNOWN, bytes: 0 } as const) : undefined)
     this.ledger.set(partition, again)
     if (left) this.ledger.postpone(partition, this.clock.monotonicMs() + REPAIR_LIMITS.retryMs)
-    this.census.set(count)
+    this.noteCount(count)
     return outcome
   }
 
