@@ -471,6 +471,27 @@ test("blocks that cannot be read any more are told of, and keep nothing else fro
   assert.equal(shardCount(world.policy), 3)
 })
 
+test("what waited for the collector when everything was looked at is known to be gone some time later", async () => {
+  const world = await open("ec:2+2")
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 10)
+  await world.settle()
+  world.policy = parsePolicy("ec:2+1")
+  world.policyVersion += 1
+  await world.settle("recode")
+  await world.clock.advance(REPAIR_LIMITS.recodedQuietMs)
+  await world.settle()
+  const { repair } = world.services
+  assert.equal(repair.survey().policies.length, 2, "what was coded anew is still there")
+  await world.settle("collector")
+  await world.clock.advance(2 * REPAIR_LIMITS.recodedQuietMs)
+  await world.settle()
+  assert.deepEqual(
+    repair.survey().policies.map(({ policy }) => policy),
+    [world.policy],
+  )
+})
+
 test("soon after re-coding it is known how everything lies now", async () => {
   const world = await open("ec:2+2")
   const bodies: Bodies = new Map()

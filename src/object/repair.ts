@@ -83,6 +83,9 @@ export class Repair implements Chore {
   /** Where the reading of debts goes on; undefined: all have been read. */
   private debtsFrom: RowKey | undefined
   private hasLooked = false
+  /** A look that met what soon may be gone is followed by another, later and later. */
+  private lookAgainMs: number | undefined
+  private looksAgain = 0
   private isPaused = false
   private isShortOfSpace = false
   /** When something was coded anew last, by the monotonic clock; undefined: nothing since the look began. */
@@ -159,6 +162,7 @@ export class Repair implements Chore {
   /** An upload lies otherwise than before: what is known of where it lies is to be found out anew. */
   noteRecoded(debts: readonly Debt[]): void {
     this.recodedMs = this.clock.monotonicMs()
+    this.looksAgain = 0
     this.owe(debts)
   }
 
@@ -228,6 +232,7 @@ export class Repair implements Chore {
     const nowMs = this.clock.monotonicMs()
     if (nowMs - scene.atMs >= REPAIR_LIMITS.lookEveryMs) return true
     if (this.recodedMs !== undefined && nowMs - this.recodedMs >= REPAIR_LIMITS.recodedQuietMs) return true
+    if (this.lookAgainMs !== undefined && nowMs >= this.lookAgainMs) return true
     const states = source.states()
     if (haveChanged(scene.states, states)) return true
     // Whoever was called whole is so from now on.
@@ -241,6 +246,7 @@ export class Repair implements Chore {
     this.scene = { states, layoutVersion: this.source.layouts.current.version, atMs: this.clock.monotonicMs() }
     this.look = { next: ALL_NEEDLES.start, open: new PartitionLook(0) }
     this.recodedMs = undefined
+    this.lookAgainMs = undefined
     this.debtsFrom = ALL_DEBTS.start
     this.ledger.clear()
     this.owing.clear()
@@ -286,9 +292,22 @@ export class Repair implements Chore {
       while (open.count.partition < PARTITIONS - 1) open = this.closeLook(open)
       this.closeLook(open)
       this.rate.begin(this.clock.monotonicMs())
+      this.planLook()
     }
     this.look = { next, open }
     return "busy"
+  }
+
+  /** What lies otherwise than all else may have been overwritten or coded anew, and wait for the collector. */
+  private planLook(): void {
+    const { oddBlocks, policies, singleCopyBlocks } = this.census.current(true)
+    if (oddBlocks.length === 0 && policies.length <= 1 && singleCopyBlocks === 0) {
+      this.looksAgain = 0
+      return
+    }
+    const waitMs = Math.min(REPAIR_LIMITS.lookEveryMs, REPAIR_LIMITS.recodedQuietMs * 2 ** this.looksAgain)
+    this.looksAgain += 1
+    this.lookAgainMs = this.clock.monotonicMs() + waitMs
   }
 
   /** Notes what was found of a partition; the look at the next one. */
