@@ -43,6 +43,19 @@ export class Operator {
     return stdout
   }
 
+  /** As `run`, again and again while the answer is to wait. */
+  async runOnceMay(timeoutMs: number, ...words: readonly string[]): Promise<string> {
+    const deadlineMs = performance.now() + timeoutMs
+    for (;;) {
+      try {
+        return await this.run(...words)
+      } catch (error) {
+        if (!String(error).includes("wait until") || performance.now() > deadlineMs) throw error
+      }
+      await later(LOOK_EVERY_MS)
+    }
+  }
+
   /** Waits until `whyNot` has nothing to say; throws what it says after `timeoutMs`. */
   async until(what: string, timeoutMs: number, whyNot: (status: Status) => string | undefined): Promise<Status> {
     const deadlineMs = performance.now() + timeoutMs
