@@ -2,9 +2,11 @@
  * Collector: gives back bytes that nothing names any more. A chore; its queue is the release list.
  *
  * Promises  A byte goes only when the decision that released it is committed and every reader that
- *           could still be given it has ended. Each step is idempotent: a crash repeats it.
+ *           could still be given it has ended. Each step is idempotent: a crash repeats it. What waits for
+ *           a device that has no room even for a deletion holds up nothing else.
  * Limits    COLLECTOR_LIMITS.
  */
+import { isFailure } from "../base/failures.js"
 import { firstOf } from "../base/first-of.js"
 import { rowKeyOf } from "../base/ids.js"
 import type { RowKey, UploadId } from "../base/ids.js"
@@ -37,6 +39,8 @@ const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 export class Collector implements Chore {
   readonly name = "collector"
   private released = 0
+  /** Behind releases for which a device had no room; those before it are tried again when all have been. */
+  private from = ALL.start
 
   constructor(
     private readonly tablet: Tablet,
@@ -51,15 +55,29 @@ export class Collector implements Chore {
   async step(signal: AbortSignal): Promise<StepOutcome> {
     const oldestPin = this.pins.oldest()
     const due: Release[] = []
-    for (const release of oldestReleases(this.tablet.committed, ALL)) {
-      if (release.position > oldestPin || due.length === COLLECTOR_LIMITS.releasesPerStep) break
+    let next: RowKey | undefined
+    for (const release of oldestReleases(this.tablet.committed, { ...ALL, start: this.from })) {
+      if (release.position > oldestPin) break
+      if (due.length === COLLECTOR_LIMITS.releasesPerStep) {
+        next = release.rowKey
+        break
+      }
       due.push(release)
     }
+    let isFull = false
     for (const release of due) {
       if (signal.aborted) break
-      if (await this.carryOut(release)) this.released += 1
-      else return "busy"
+      try {
+        if (await this.carryOut(release)) this.released += 1
+        else return "busy"
+      } catch (error) {
+        if (!isFailure(error, "deviceFull")) throw error
+        isFull = true
+      }
     }
+    const isBehind = isFull || this.from !== ALL.start
+    this.from = isBehind && next !== undefined ? next : ALL.start
+    if (isBehind) return next === undefined ? "throttled" : "busy"
     return due.length > 0 ? "busy" : "idle"
   }
 

@@ -7,10 +7,11 @@ import { objectKeyOfText, parseLogSequence, type DeviceId } from "../base/ids.js
 import { KIB, PARTITIONS } from "../base/limits.js"
 import { parsePolicy, shardCount, tolerance } from "../base/policy.js"
 import { ALL_NEEDLES, needleIdOf, standingOf } from "../block/index.js"
-import { deviceIdOf as deviceOf, TestDevices } from "../block/testing.js"
+import { changed, deviceIdOf as deviceOf, TestDevices } from "../block/testing.js"
 import { Rows } from "../device/index.js"
 import { makeCodec } from "../erasure/index.js"
 import { MemoryStores } from "../seams/store/memory.js"
+import { COLLECTOR_LIMITS } from "./collector.js"
 import { debtOfKey } from "./debts-core.js"
 import { REPAIR_LIMITS } from "./repair.js"
 import { sourceOf, StoreWorld } from "./testing.js"
@@ -395,6 +396,27 @@ test("a device is not called whole while it owes what came too late to be counte
   assert.equal(world.stateOf(back), "active")
   for (const chore of ["recode", "collector"]) await world.settle(chore)
   await assertWhole(world, bodies, "in the end")
+})
+
+test("what is to be deleted on a disk without room for that waits, and nothing else does", async () => {
+  const world = await open("replica:1", 3)
+  await putSome(world, new Map(), COLLECTOR_LIMITS.releasesPerStep)
+  const full = deviceOf(2)
+  const device = must(world.devices.live.get(full), "three devices")
+  const refusing = changed(device.volumes, { remove: () => Promise.reject(fail("deviceFull")) })
+  world.devices.live.set(full, { ...device, volumes: refusing })
+  await putSome(world, new Map(), COLLECTOR_LIMITS.releasesPerStep, "young")
+  const had = world.devices.needlesOn(full)
+  for (let i = 0; i < COLLECTOR_LIMITS.releasesPerStep; i += 1) {
+    await world.remove(`key${i}`)
+    await world.remove(`young${i}`)
+  }
+  for (let steps = 0; steps < 10; steps += 1) await world.chore("collector").step(noSignal)
+  assert.deepEqual([world.needles, world.devices.needlesOn(full)], [had, had], "only what is there is left")
+  assert.ok(world.tablet.rows("releases") > 0)
+  world.devices.live.set(full, device)
+  await world.settle("collector")
+  assert.deepEqual([world.needles, world.tablet.rows("releases")], [0, 0])
 })
 
 test("a full disk is waited for; with room again all is written", async () => {
