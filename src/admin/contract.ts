@@ -104,6 +104,13 @@ export interface NamesReport {
   readonly learning: number
 }
 
+/** Something that clients cannot read: an object, an older version of one, or a part of an upload in progress. */
+export interface LostObject {
+  readonly bucket: string
+  readonly key: string
+  readonly what: "object" | "version" | "part"
+}
+
 export interface RepairReport {
   readonly isPaused: boolean
   /** Of 65,536, since devices or layouts changed last; what is left is known once all have been. */
@@ -117,6 +124,8 @@ export interface RepairReport {
   readonly rebuiltShards: number
   /** Blocks of which fewer shards are left than a read needs. */
   readonly lostBlocks: number
+  /** Some of what cannot be read for it. */
+  readonly lostObjects: readonly LostObject[]
   /** Blocks that were written as one copy, whatever their policy should be. */
   readonly singleCopyBlocks: number
 }

@@ -185,6 +185,7 @@ const REPAIR: RepairReport = {
   progress: PROGRESS,
   rebuiltShards: 2,
   lostBlocks: 0,
+  lostObjects: [],
   singleCopyBlocks: 1,
 }
 

@@ -14,6 +14,7 @@ export type {
   Documents,
   HealthReport,
   LayoutReport,
+  LostObject,
   NamesReport,
   PlannedDevice,
   ProgressReport,

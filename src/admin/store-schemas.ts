@@ -71,7 +71,10 @@ export const REPAIR = z
     partitionsLeft: count.describe("that lack shards; all of them are known once all have been looked at"),
     progress: PROGRESS.describe("of shards that are missing"),
     rebuiltShards: count.describe("since the start of the process"),
-    lostBlocks: count.describe("blocks of which fewer shards are left than a read needs"),
+    lostBlocks: count.describe("blocks that objects are made of, of which fewer shards are left than a read needs"),
+    lostObjects: z
+      .array(z.object({ bucket: z.string(), key: z.string(), what: z.enum(["object", "version", "part"]) }))
+      .describe("the first of those that cannot be read: objects, older versions of objects, parts of uploads"),
     singleCopyBlocks: count.describe("blocks that were written as one copy, whatever their policy should be"),
   })
   .meta({ id: "Repair" })

@@ -1,7 +1,7 @@
 /** Blocks of one node: bodies in, ranges out, blocks surveyed, mended and removed. See `contract.ts` for the promises. */
 import { fail } from "../base/failures.js"
 import type { PartitionId, RowKey } from "../base/ids.js"
-import { shardCount } from "../base/policy.js"
+import { shardCount, shardsNeeded } from "../base/policy.js"
 import type { Extent } from "../format/extent.js"
 import { needleKeysOfPartition } from "../format/needle.js"
 import { partitionOf } from "../format/partition.js"
@@ -14,7 +14,7 @@ import { BlockWriter } from "./block-writer.js"
 import { writeBody } from "./body-writer.js"
 import type { BlockOptions, BlockRun, Blocks, Devices, LiveBlock, Mended, PieceOwner } from "./contract.js"
 import type { RecodedBlock, RecodeRequest, ShardCopy, WriteRequest, WrittenBody } from "./contract.js"
-import { hasNeedle, isDamage, isLoss } from "./holders.js"
+import { hasNeedle, isDamage, isLoss, strayHolders } from "./holders.js"
 import { homeOf, type Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { Mender } from "./mender.js"
@@ -27,6 +27,7 @@ export class LocalBlocks implements Blocks {
   private readonly writer: BlockWriter
   private readonly reader: BlockReader
   private readonly mender: Mender
+  distrusts = 0
 
   /** `devices` may change at any time, and `layouts` is published to. */
   constructor(
@@ -105,7 +106,23 @@ export class LocalBlocks implements Blocks {
   }
 
   distrust({ deviceId, id }: ShardCopy): void {
+    this.distrusts += 1
     this.devices.get(deviceId)?.volumes.distrust([id])
+  }
+
+  shardsThere(extent: Extent, block: number): number {
+    const { policy, generation } = blockShape(extent, block)
+    const { uploadId, part } = extent
+    const partition = partitionOf(uploadId, part, block)
+    const needed = shardsNeeded(policy)
+    let there = 0
+    for (let slot = 0; slot < shardCount(policy) && there < needed; slot += 1) {
+      const home = homeOf(this.layouts.current, partition, slot)
+      const id = { partition, uploadId, part, block, generation, slot }
+      const isHome = home !== undefined && hasNeedle(this.devices, home, id)
+      if (isHome || strayHolders(this.devices, id, []).length > 0) there += 1
+    }
+    return there
   }
 
   isHome(extent: Extent, block: number): boolean {

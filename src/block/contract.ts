@@ -148,6 +148,10 @@ export interface Blocks {
   mend(group: BlockGroup, live: LiveBlock): Promise<Mended>
   /** A shard was found damaged: surveys do not show it until it was written again. */
   distrust(copy: ShardCopy): void
+  /** How often that was said. */
+  readonly distrusts: number
+  /** How many different shards of a block devices have, by their indexes; counted no further than a read needs. */
+  shardsThere(extent: Extent, block: number): number
   /** Whether every shard of a block lies where the layout has its slot. */
   isHome(extent: Extent, block: number): boolean
   /**

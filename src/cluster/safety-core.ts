@@ -44,7 +44,7 @@ export interface PolicyUse {
   readonly isNew?: boolean
 }
 
-/** Blocks of one partition whose shards lie on exactly these devices. */
+/** Blocks of one partition whose shards lie on exactly these devices; none: they cannot be read. */
 export interface OddGroup {
   readonly partition: number
   /** Shards that a read needs. */
@@ -126,6 +126,8 @@ export interface SafetyCauses {
   readonly isMoving: boolean
   /** Of blocks that lie otherwise than the layout says. */
   readonly oddBytes: number
+  /** Of blocks that cannot be read, wherever the rest of them lies. */
+  readonly lostBytes: number
   /** Of blocks under a policy that is being given up. */
   readonly leavingBytes: number
   readonly nameCopiesMissing: number
@@ -470,11 +472,14 @@ function causesOf({ devices, previousLayout, policies, names, lacking, oddGroups
     filling: idsOf("filling"),
     lacking: devices.flatMap(({ id, state }) => (state !== "out" && state !== "filling" && lacks(id) ? [id] : [])),
     isMoving: previousLayout !== undefined,
-    oddBytes: oddGroups.reduce((sum, { bytes }) => sum + bytes, 0),
+    oddBytes: bytesOf(oddGroups.filter(({ devices }) => devices.length > 0)),
+    lostBytes: bytesOf(oddGroups.filter(({ devices }) => devices.length === 0)),
     leavingBytes: policies.reduce((sum, { bytes, isLeaving }) => sum + (isLeaving ? bytes : 0), 0),
     nameCopiesMissing: Math.max(0, Math.min(names.copiesWanted, devices.length) - holding),
   }
 }
+
+const bytesOf = (groups: readonly OddGroup[]): number => groups.reduce((sum, { bytes }) => sum + bytes, 0)
 
 /** The same store, were each device a disk of its own. */
 const apart = (input: SafetyInput): SafetyInput => ({

@@ -11,6 +11,7 @@ const NOTHING: SafetyCauses = {
   lacking: [],
   isMoving: false,
   oddBytes: 0,
+  lostBytes: 0,
   leavingBytes: 0,
   nameCopiesMissing: 0,
 }
@@ -49,6 +50,11 @@ const SENTENCES: readonly (readonly [Safety, number | undefined, string])[] = [
     store(7, 7, [2, -1], { out: [C, D] }),
     undefined,
     "any 2 of 7 disks may fail without loss; something cannot be read today, because /mnt/c and /mnt/d are out",
+  ],
+  [
+    store(1, 1, [0, -1], { lostBytes: 9 }),
+    undefined,
+    "no disk may fail; a lost disk loses objects; something cannot be read today, because too few shards of some blocks are left",
   ],
   [
     store(4, 4, [2, 2]),

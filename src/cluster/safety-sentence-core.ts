@@ -31,8 +31,9 @@ const are = (ids: readonly DeviceId[]): string => (ids.length === 1 ? "is" : "ar
 /** Why the store survives less than it could, the worst first; empty where it does not. */
 export function reasonsOf(causes: SafetyCauses, pathOf: SentenceFacts["pathOf"]): readonly string[] {
   const named = (ids: readonly DeviceId[]) => listed(ids.map(pathOf))
-  const { out, filling, lacking, isMoving, oddBytes, leavingBytes, nameCopiesMissing } = causes
+  const { out, filling, lacking, isMoving, oddBytes, lostBytes, leavingBytes, nameCopiesMissing } = causes
   return [
+    ...(lostBytes > 0 ? ["too few shards of some blocks are left"] : []),
     ...(out.length > 0 ? [`${named(out)} ${are(out)} out`] : []),
     ...(filling.length > 0 ? [`${named(filling)} ${are(filling)} being filled`] : []),
     ...(lacking.length > 0 ? [`shards that belong on ${named(lacking)} are not there yet`] : []),

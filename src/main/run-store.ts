@@ -123,8 +123,8 @@ export async function runStore(
   const returning = new Returning(() => engine.keeper.record, takeBack, clock, telemetry.log)
   const chores = new ChoreRunner("chores", [...engine.chores, returning], clock, telemetry, isPaused)
   engine.onRepairDue(() => chores.wake("repair"))
-  // Names have a copy too few from the moment on in which a device is out.
-  engine.keeper.onChange(() => chores.wake("members"))
+  // From the moment on in which a device is out names have a copy too few, and blocks may have gone.
+  for (const chore of ["members", "roll-call"]) engine.keeper.onChange(() => chores.wake(chore))
   const sources = sourcesOf(engine, chores, compute, clock)
   const status = statusOf(sources, store, config, seams)
   // Folders that were taken since the start are given up at the end, like those of the start.
@@ -170,6 +170,7 @@ function sourcesOf(engine: Engine, chores: ChoreRunner, compute: Compute, clock:
     chores: () => chores.status(),
     repair: engine.services.repair,
     recode: engine.services.recode,
+    rollCall: engine.services.rollCall,
     bucketPolicies: () => engine.services.buckets.policies().map(({ policy }) => policy),
   })
 }

@@ -12,17 +12,16 @@
  */
 import { isFailure } from "../base/failures.js"
 import type { RowKey, UploadId } from "../base/ids.js"
-import { parseBucketId, rowKeyOf } from "../base/ids.js"
+import { parseBucketId } from "../base/ids.js"
 import { shardCount, shardsNeeded, type Policy } from "../base/policy.js"
 import { blockShape, type BlockRun, type Blocks } from "../block/index.js"
 import type { Extent } from "../format/extent.js"
-import { decodePart, decodeSegment } from "../format/records.js"
 import { parseObjectRowKey } from "../format/row-key.js"
-import { decodeVersion } from "../format/version-record.js"
 import { mapBounded, type Chore, type StepOutcome } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
-import type { Tablet, TabletRow } from "../tablet/index.js"
+import type { Tablet } from "../tablet/index.js"
+import { ALL_OBJECT_ROWS, EXTENT_FAMILIES, extentsOf } from "./extent-rows.js"
 import { birthNoteOf, namingsOf, type Naming, type UploadName } from "./named-extents-core.js"
 import { isKept, swapExtent } from "./recode-commands-core.js"
 import type { RecodeReport } from "./recode-contract.js"
@@ -42,9 +41,6 @@ export const RECODE_LIMITS = {
   /** With more of them the walk is given up until then. */
   waitingMax: 10_000,
 } as const
-
-const FAMILIES = ["current", "versions", "parts", "segments"] as const
-const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(16)) }
 
 /** A walk over all rows. */
 interface Walk {
@@ -166,7 +162,7 @@ export class Recode implements Chore {
   private begin(reason: string): void {
     this.reason = reason
     this.retryAtMs = undefined
-    this.walk = { counts: true, family: 0, from: ALL.start }
+    this.walk = { counts: true, family: 0, from: ALL_OBJECT_ROWS.start }
     this.waiting.clear()
     this.countedBytes = 0
     this.doneBytes = 0
@@ -175,10 +171,10 @@ export class Recode implements Chore {
 
   /** Some rows further; a walk that found something to do is followed by one that does it. */
   private walkFurther(walk: Walk): void {
-    const family = FAMILIES[walk.family]
+    const family = EXTENT_FAMILIES[walk.family]
     if (family === undefined) return this.endWalk(walk)
     let rows = 0
-    for (const [rowKey, row] of this.tablet.committed.range(family, { ...ALL, start: walk.from })) {
+    for (const [rowKey, row] of this.tablet.committed.range(family, { ...ALL_OBJECT_ROWS, start: walk.from })) {
       if (rows === RECODE_LIMITS.rowsPerStep) {
         this.walk = { ...walk, from: rowKey }
         return
@@ -192,12 +188,12 @@ export class Recode implements Chore {
         }
       }
     }
-    this.walk = { ...walk, family: walk.family + 1, from: ALL.start }
+    this.walk = { ...walk, family: walk.family + 1, from: ALL_OBJECT_ROWS.start }
   }
 
   private endWalk({ counts }: Walk): void {
     const hasWork = this.countedBytes > 0 || this.swaps > 0
-    this.walk = counts && hasWork ? { counts: false, family: 0, from: ALL.start } : undefined
+    this.walk = counts && hasWork ? { counts: false, family: 0, from: ALL_OBJECT_ROWS.start } : undefined
     this.swaps = 0
     this.rate.begin(this.clock.monotonicMs())
     if (this.walk === undefined && this.waiting.size > 0)
@@ -317,13 +313,6 @@ export class Recode implements Chore {
     this.uploads.letGo(job.name.uploadId)
     this.job = undefined
   }
-}
-
-function extentsOf(family: (typeof FAMILIES)[number], { value }: TabletRow): readonly Extent[] {
-  if (family === "parts") return [decodePart(value).extent]
-  if (family === "segments") return decodeSegment(value).parts.map(part => part.extent)
-  const { content } = decodeVersion(value)
-  return content.kind === "extent" ? [content.extent] : []
 }
 
 const bytesOfRun = (extent: Extent, { firstBlock, lastBlock }: BlockRun): number =>

@@ -20,7 +20,6 @@ export class PartitionCount {
   /** Should it turn out that a doubtful block is somebody's. */
   readonly perhapsLackingOn = new Set<DeviceId>()
   singles = 0
-  unreadable = 0
 
   constructor(readonly partition: number) {}
 
@@ -47,7 +46,6 @@ export class Census {
   private version = 0
   private readonly bytesByPolicy = new Map<string, Float64Array>()
   private readonly singles = new Uint32Array(PARTITIONS)
-  private readonly unreadable = new Uint32Array(PARTITIONS)
   private readonly odd = new Map<number, readonly OddBlocks[]>()
   private readonly lacking = new Map<DeviceId, Uint8Array>()
   private readonly doubtful = new Map<number, ReadonlySet<DeviceId>>()
@@ -64,7 +62,6 @@ export class Census {
       this.bytesByPolicy.set(text, fresh)
     }
     this.singles[partition] = count.singles
-    this.unreadable[partition] = count.unreadable
     this.odd.delete(partition)
     if (count.odd.size > 0 && this.odd.size < ODD_PARTITIONS_MAX) this.odd.set(partition, [...count.odd.values()])
     for (const [device, flags] of this.lacking) flags[partition] = count.lackingOn.has(device) ? 1 : 0
@@ -123,7 +120,6 @@ export class Census {
       lacking: this.lacking,
       oddBlocks: [...this.odd.values()].flat(),
       singleCopyBlocks: this.singles.reduce((sum, each) => sum + each, 0),
-      unreadableBlocks: this.unreadable.reduce((sum, each) => sum + each, 0),
     }
     return this.report
   }

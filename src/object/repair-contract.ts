@@ -56,8 +56,24 @@ export interface SurveyReport {
   readonly oddBlocks: readonly OddBlocks[]
   /** Blocks that are there once, whatever their policy should have been. */
   readonly singleCopyBlocks: number
-  /** Named blocks of which fewer good shards are left than a read needs. */
-  readonly unreadableBlocks: number
+}
+
+/** Blocks that rows name and that cannot be read, as they were called last. */
+export interface RollCallReport {
+  /** Grows when anything of it changes. */
+  readonly version: number
+  /** Every row was called since devices came or went last. */
+  readonly isComplete: boolean
+  readonly blocks: number
+  /** All of them; of none it is told where what is left of it lies. */
+  readonly oddBlocks: readonly OddBlocks[]
+}
+
+/** Something that clients cannot read: an object, an older version of one, or a part of an upload in progress. */
+export interface LostObject {
+  readonly bucket: string
+  readonly key: string
+  readonly what: "object" | "version" | "part"
 }
 
 export interface RepairWork {

@@ -97,8 +97,9 @@ export class RepairVisits {
     const isHeld = this.uploads.isHeld(group.uploadId)
     if (isHeld && seen.need === "mend") this.passOver(look, group, seen)
     const blockBytes = group.shape?.blockLengthBytes ?? 0
-    if (visit?.unreadable.has(name)) look.addUnreadable(policy, seen, blockBytes)
-    else look.add(policy, { ...seen, isDoubtful }, blockBytes, { isHeld, isSettled: visit?.settled.has(name) ?? false })
+    // Who calls the roll counts those.
+    if (visit?.unreadable.has(name)) return
+    look.add(policy, { ...seen, isDoubtful }, blockBytes, { isHeld, isSettled: visit?.settled.has(name) ?? false })
   }
 
   /** A device that had the shard may have left since, and whoever writes the block knows nothing of it. */
@@ -162,11 +163,6 @@ export class PartitionLook {
       slack: Math.min(slack, left?.slack ?? slack),
       bytes: bytes + (left?.bytes ?? 0),
     }
-  }
-
-  addUnreadable(policy: Policy, { holders }: BlockLook, blockBytes: number): void {
-    this.count.unreadable += 1
-    this.count.addOdd(shardsNeeded(policy), holders, blockBytes)
   }
 
   add(

@@ -22,6 +22,7 @@ import { Recode } from "./recode.js"
 import { Repair } from "./repair.js"
 import type { RedundancySource } from "./repair-contract.js"
 import { RateBound } from "./repair-rate-core.js"
+import { RollCall } from "./roll-call.js"
 import { Uploads } from "./uploads.js"
 import type { Debt } from "./version-commands-core.js"
 
@@ -32,6 +33,7 @@ export interface Services extends ObjectServices {
   readonly chores: readonly Chore[]
   readonly repair: Repair
   readonly recode: Recode
+  readonly rollCall: RollCall
 }
 
 export function createServices(
@@ -58,10 +60,12 @@ export function createServices(
   const orphans = new Orphans(tablet, blocks, pins, uploads, incarnation, log)
   const onDebts = (debts: readonly Debt[]) => repair.noteRecoded(debts)
   const recode = new Recode(clock, tablet, blocks, uploads, redundancy, bound, onDebts, log)
-  const chores: Chore[] = [new Collector(tablet, blocks, pins), orphans, repair, recode]
+  const rollCall = new RollCall(clock, tablet, blocks, redundancy)
+  const chores: Chore[] = [new Collector(tablet, blocks, pins), orphans, repair, recode, rollCall]
   if (backup) {
     const facts = { ...backup, incarnation }
     chores.push(new MetadataBackup(clock, random, tablet, ingest, uploads, watched, log, facts))
   }
-  return { buckets: new BucketService(watched), tablet: watched, objects, multipart, chores, repair, recode }
+  const upkeep = { chores, repair, recode, rollCall }
+  return { buckets: new BucketService(watched), tablet: watched, objects, multipart, ...upkeep }
 }

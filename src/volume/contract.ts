@@ -78,7 +78,7 @@ export interface Volumes {
    * The result is a buffer of its own, or a view of one from `allocate`.
    */
   read(id: NeedleId, range: NeedleRange, allocate?: Allocate): Promise<Uint8Array>
-  /** False also for a needle that is distrusted. */
+  /** False also for a needle that is distrusted, or in a volume that is not there. */
   has(id: NeedleId): boolean
   /** What the needle says of itself. Throws `noSuchNeedle`, `corruptNeedle`, `deviceFailed`. */
   headerOf(id: NeedleId): Promise<ShardHeader>

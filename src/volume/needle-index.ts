@@ -40,6 +40,12 @@ export class NeedleIndex {
     return row === undefined ? undefined : decodeNeedlePlace(row.value)
   }
 
+  /** Neither distrusted nor in a volume that is not there. */
+  has(key: RowKey): boolean {
+    const place = this.isTrusted(key) ? this.placeOf(key) : undefined
+    return place !== undefined && this.accounts.get(parseVolumeId(place.volume)) !== undefined
+  }
+
   warm(key: RowKey): Promise<void> | undefined {
     return this.rows.warm("needles", [key])
   }

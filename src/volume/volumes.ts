@@ -199,8 +199,7 @@ class NeedleVolumes implements KeptVolumes {
   }
 
   has(id: NeedleId): boolean {
-    const key = needleKeyOf(id)
-    return this.index.isTrusted(key) && this.index.placeOf(key) !== undefined
+    return this.index.has(needleKeyOf(id))
   }
 
   indexed(range: KeyRange): Iterable<IndexedNeedle> {

@@ -20,6 +20,7 @@ import {
   devicesTable,
   planText,
   redundancyText,
+  lostText,
   repairText,
   scrubTable,
   statusText,
@@ -114,7 +115,7 @@ export class StoreCommands {
       word === "status" ? client.get("/v1/repair") : client.post(`/v1/repair/${word}`, {}),
     )
     const repair = checked(STORE_SCHEMAS.REPAIR, value)
-    await this.#answer(repair, `${repairText(repair)}\n`)
+    await this.#answer(repair, `${repairText(repair)}\n${lostText(repair)}`)
   }
 
   async scrub(word: "status" | "start" | "pause", device: string | undefined): Promise<void> {

@@ -55,6 +55,15 @@ export function repairText(repair: Repair): string {
   ].join("; ")
 }
 
+/** What cannot be read, a line each; empty where nothing is lost. */
+export function lostText({ lostObjects }: Repair): string {
+  const names = { object: "object", version: "older version", part: "part of an upload" } as const
+  const lines = lostObjects.map(({ bucket, key, what }) =>
+    line("unreadable", `${names[what]} ${printable(`${bucket}/${key}`)}`),
+  )
+  return lines.map(each => `${each}\n`).join("")
+}
+
 const ageText = (sinceMs: number, nowMs: number): string => `${durationText(Math.max(0, nowMs - sinceMs) / 1000)} ago`
 
 export function scrubTable(scrub: readonly Scrub[], nowMs: number): string {

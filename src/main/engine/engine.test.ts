@@ -176,8 +176,8 @@ test("a read that fails leaves no pin behind, which would keep all released byte
   const unused = () => Promise.reject(new Error("no blocks are read"))
   const blocks: Blocks = {
     ...{ write: unused, remove: unused, headerOf: unused, removeGroups: unused, mend: unused, recode: unused },
-    ...{ surveyOf: () => [], survey: () => ({ groups: [], next: undefined }), distrust: () => undefined },
-    ...{ isHome: () => true, read: async function* () {} },
+    ...{ surveyOf: () => [], survey: () => ({ groups: [], next: undefined }), distrust: () => undefined, distrusts: 0 },
+    ...{ isHome: () => true, shardsThere: () => 0, read: async function* () {} },
   }
   const reader = new ObjectReader(engine.tablet, blocks, pins)
   await assert.rejects(reader.open({ bucket, key, conditions: {} }), error => isFailure(error, "corruptNeedle"))

@@ -42,7 +42,7 @@ function registerSafety(metrics: Metrics, status: StoreStatus, sources: StatusSo
     "Bytes of blocks, before coding, by how many more lost disks they survive",
     () => status.report().safety.levels.map(({ losses, bytes }) => [{ losses: String(losses) }, bytes]),
   )
-  metrics.gauge("hayloft_lost_blocks", "Blocks with fewer shards than a read needs", () =>
+  metrics.gauge("hayloft_lost_blocks", "Blocks of objects of which fewer shards are left than a read needs", () =>
     rowOf(sources.repair()?.lostBlocks),
   )
   metrics.gauge(

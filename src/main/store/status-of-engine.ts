@@ -9,7 +9,8 @@ import { decodeCounters } from "../../format/records.js"
 import type { ChoreStatus } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Compute } from "../../seams/compute/index.js"
-import { debtOfKey, type RecodeReport, type RepairReport, type SurveyReport } from "../../object/index.js"
+import { debtOfKey, type LostObject, type RecodeReport, type RepairReport } from "../../object/index.js"
+import type { RollCallReport, SurveyReport } from "../../object/index.js"
 import { COMMANDS_WAITING_MAX, type Primary } from "../../tablet/index.js"
 import { troubleOf } from "../engine/device-set.js"
 import type { DeviceStack } from "../engine/device-stack.js"
@@ -42,6 +43,7 @@ export interface EngineView {
   readonly chores: () => readonly ChoreStatus[]
   readonly repair: { survey(): SurveyReport; report(): RepairReport }
   readonly recode: { report(): RecodeReport }
+  readonly rollCall: { report(): RollCallReport; objects(): readonly LostObject[] }
   /** That buckets chose for themselves. */
   readonly bucketPolicies: () => readonly Policy[]
 }
@@ -91,12 +93,13 @@ class Contents {
 
   constructor(
     private readonly clock: Clock,
-    private readonly engine: Pick<EngineView, "tablet" | "repair" | "recode" | "record" | "bucketPolicies">,
+    private readonly engine: Omit<EngineView, "devices" | "whyOut" | "compute" | "chores">,
   ) {}
 
   read(): StoreContents {
     const { policy } = this.engine.record()
     const survey = this.engine.repair.survey()
+    const lost = this.engine.rollCall.report()
     const { version, beganMs, isComplete, policies, lacking, oddBlocks: oddGroups } = survey
     const nowMs = this.clock.monotonicMs()
     if (!isComplete && nowMs - this.readMs >= READ_DEBTS_EVERY_MS) this.readDebts()
@@ -107,14 +110,14 @@ class Contents {
     const known = {
       isKnown: survey.hasLooked || this.engine.repair.report().isPaused,
       bucketPolicies,
-      oddGroups,
+      oddGroups: [...oddGroups, ...lost.oddBlocks],
       lacking: isComplete ? lacking : new Map([...this.debts, ...lacking]),
     }
     const seen = withUnseen(policies, policy, this.objectBytes - this.objectBytesThen)
     const leftBytes = this.leftToRecode(policy)
     const told =
       leftBytes === undefined ? seen : withRecoding(seen, [policy, ...bucketPolicies], this.policyBefore, leftBytes)
-    return { ...known, policies: told, version: version + this.changes }
+    return { ...known, policies: told, version: version + lost.version + this.changes }
   }
 
   /** Undefined while it is being counted. */
@@ -165,7 +168,7 @@ function scrubView({ isRunning, ...view }: Scrubbing["view"], isPaused: boolean)
 }
 
 export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources {
-  const { record, devices, whyOut, tablet, compute, chores, repair, recode } = engine
+  const { record, devices, whyOut, tablet, compute, chores, repair, recode, rollCall } = engine
   const contents = new Contents(clock, engine)
   return {
     record,
@@ -185,16 +188,18 @@ export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources
         ...(lastError === undefined ? {} : { lastError }),
       })),
     contents: () => contents.read(),
-    repair: () => repairView(repair, record().pausedWork.includes(REPAIR)),
+    repair: () => repairView(repair, rollCall, record().pausedWork.includes(REPAIR)),
     scrub: () => devices().map(({ tending }) => scrubView(tending.scrub.view, record().pausedWork.includes("scrub"))),
     recoding: () => recodingView(recode, record().pausedWork.includes(RECODE)),
   }
 }
 
-function repairView(repair: EngineView["repair"], isPaused: boolean): RepairView {
-  const { singleCopyBlocks, unreadableBlocks } = repair.survey()
+function repairView(repair: EngineView["repair"], rollCall: EngineView["rollCall"], isPaused: boolean): RepairView {
+  const { singleCopyBlocks } = repair.survey()
   const { writtenShards, removedBlocks: _, ...report } = repair.report()
-  return { ...report, isPaused, rebuiltShards: writtenShards, lostBlocks: unreadableBlocks, singleCopyBlocks }
+  const { blocks: lostBlocks } = rollCall.report()
+  const lost = { lostBlocks, lostObjects: lostBlocks > 0 ? rollCall.objects() : [] }
+  return { ...report, isPaused, rebuiltShards: writtenShards, ...lost, singleCopyBlocks }
 }
 
 /** Undefined where nothing is left, or nobody has counted yet. */

@@ -2,7 +2,7 @@
  * What status needs to see of a running store: small views that whoever runs the store hands in. All of
  * it is in memory and read at once; what a store does not know or do is undefined, never invented.
  */
-import type { ChoreReport, NamesReport, QueueReport } from "../../admin/index.js"
+import type { ChoreReport, LostObject, NamesReport, QueueReport } from "../../admin/index.js"
 import type { Failure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
 import type { Policy } from "../../base/policy.js"
@@ -97,6 +97,8 @@ export interface RepairView {
   readonly secondsLeft: number | undefined
   readonly rebuiltShards: number
   readonly lostBlocks: number
+  /** Some of those that cannot be read for it. */
+  readonly lostObjects: readonly LostObject[]
   readonly singleCopyBlocks: number
   /** It waits for room on devices that are full. */
   readonly isShortOfSpace: boolean

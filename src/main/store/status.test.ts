@@ -32,6 +32,7 @@ const REPAIR: RepairView = {
   isShortOfSpace: false,
   rebuiltShards: 0,
   lostBlocks: 0,
+  lostObjects: [],
   singleCopyBlocks: 0,
 }
 

@@ -194,14 +194,15 @@ export class RunningStatus implements StoreStatus, Living {
 const leftOf = ({ mending, moving }: RepairView): number => mending.leftBytes + moving.leftBytes
 
 function repairReport(view: RepairView): RepairReport {
-  const { isPaused, partitionsLookedAt, mending, bytesPerSecond, rebuiltShards, lostBlocks, singleCopyBlocks } = view
+  const { isPaused, partitionsLookedAt, mending, bytesPerSecond, rebuiltShards, singleCopyBlocks } = view
+  const { lostBlocks, lostObjects } = view
   const { partitionsDone, partitionsLeft, doneBytes, leftBytes } = mending
   // What is missing comes before what only moves.
   const isKnown = !isPaused && leftBytes > 0 && bytesPerSecond > 0
   const end = isKnown ? { endsInSeconds: leftBytes / bytesPerSecond } : {}
   const progress = { doneBytes, leftBytes, bytesPerSecond: Math.round(bytesPerSecond), ...end }
   const found = { partitionsLookedAt, partitionsDone, partitionsLeft }
-  return { isPaused, ...found, progress, rebuiltShards, lostBlocks, singleCopyBlocks }
+  return { isPaused, ...found, progress, rebuiltShards, lostBlocks, lostObjects, singleCopyBlocks }
 }
 
 function movingProgress({ isPaused, moving, bytesPerSecond, secondsLeft }: RepairView): ProgressReport {

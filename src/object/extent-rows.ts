@@ -1,0 +1,18 @@
+/** Rows that name extents: the families of them, for whoever walks over all. Pure. */
+import { rowKeyOf } from "../base/ids.js"
+import type { Extent } from "../format/extent.js"
+import { decodePart, decodeSegment } from "../format/records.js"
+import { decodeVersion } from "../format/version-record.js"
+import type { TabletRow } from "../tablet/index.js"
+
+export const EXTENT_FAMILIES = ["current", "versions", "parts", "segments"] as const
+export type ExtentFamily = (typeof EXTENT_FAMILIES)[number]
+
+export const ALL_OBJECT_ROWS = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(16)) }
+
+export function extentsOf(family: ExtentFamily, { value }: TabletRow): readonly Extent[] {
+  if (family === "parts") return [decodePart(value).extent]
+  if (family === "segments") return decodeSegment(value).parts.map(part => part.extent)
+  const { content } = decodeVersion(value)
+  return content.kind === "extent" ? [content.extent] : []
+}

@@ -1,0 +1,288 @@
+/**
+ * Roll call: every block that a row names is called, and those are counted for which fewer shards answer
+ * than a read needs. A chore.
+ *
+ * Repair compares what devices have with each other; of a block of which none is left, only its row still
+ * tells. So this walks over all rows: after a start, whenever devices come or go, after damage was found,
+ * and now and then. What it found is called again until it is back, or its row is gone.
+ *
+ * Promises  What it counts was named by a row when it was called, and by none that waits for the collector.
+ * Limits    ROLL_CALL_LIMITS. Of rows beyond those that it keeps only sums are known, until the next walk.
+ */
+import { equalBytes } from "../base/bytes.js"
+import { parseBucketId, rowKeyOf, textOfObjectKey, type RowKey } from "../base/ids.js"
+import { shardsNeeded } from "../base/policy.js"
+import { blockShape, type Blocks } from "../block/index.js"
+import { blockCount, type Extent } from "../format/extent.js"
+import { partitionOf } from "../format/partition.js"
+import { decodeBucket } from "../format/records.js"
+import { bucketRowKey, parseObjectRowKey } from "../format/row-key.js"
+import type { Chore, StepOutcome } from "../life/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Tablet, TabletRow } from "../tablet/index.js"
+import { ALL_OBJECT_ROWS, EXTENT_FAMILIES, extentsOf, type ExtentFamily } from "./extent-rows.js"
+import { namingsOf } from "./named-extents-core.js"
+import { isKept } from "./recode-commands-core.js"
+import type { LostObject, OddBlocks, RepairSource, RollCallReport } from "./repair-contract.js"
+
+export const ROLL_CALL_LIMITS = {
+  /** One step asks for so many shards, a row that names none counting as one: a few milliseconds. */
+  callsPerStep: 1_000,
+  /** Rows with lost blocks that are kept, to be called again. */
+  rowsKept: 10_000,
+  objectsTold: 20,
+  walkEveryMs: 24 * 3_600_000,
+  /** Where damage was found, or more was lost than is kept, the next walk waits so long, and so many times as long as the latest took. */
+  restMs: 60_000,
+  restTimes: 10,
+} as const
+
+/** Blocks of one row that cannot be read. */
+interface Loss {
+  readonly family: ExtentFamily
+  readonly rowKey: RowKey
+  readonly blocks: number
+  readonly bytes: number
+  readonly first: Pick<OddBlocks, "partition" | "needed">
+}
+
+interface Sums {
+  readonly blocks: number
+  readonly bytes: number
+}
+
+const NONE: Sums = { blocks: 0, bytes: 0 }
+const plus = (a: Sums, b: Sums, times = 1): Sums => {
+  return { blocks: a.blocks + times * b.blocks, bytes: a.bytes + times * b.bytes }
+}
+
+/** A walk over all rows. */
+interface Walk {
+  readonly family: number
+  readonly from: RowKey
+}
+
+export class RollCall implements Chore {
+  readonly name = "roll-call"
+  private reason: string | undefined
+  private walk: Walk | undefined
+  /** Undefined: no walk has ended since devices changed. */
+  private endedMs: number | undefined
+  private beganMs = 0
+  /** Shards that had been found bad when the walk began. */
+  private distrusts = 0
+  private rowsWalked = 0
+  /** The row that is being called, by the values that it had. */
+  private open: RowCall | undefined
+  private readonly losses = new Map<string, Loss>()
+  private kept = NONE
+  /** Of rows beyond those kept, by the walk before and by this one. */
+  private beyond = NONE
+  private beyondNow = NONE
+  /** To be called again. */
+  private again: string[] = []
+  private version = 0
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly tablet: Tablet,
+    private readonly blocks: Blocks,
+    private readonly source: Pick<RepairSource, "states">,
+    private readonly limits: Readonly<Record<keyof typeof ROLL_CALL_LIMITS, number>> = ROLL_CALL_LIMITS,
+  ) {}
+
+  progress(): string {
+    const { blocks } = this.report()
+    const lost = `${blocks} blocks cannot be read`
+    return this.walk ? `${this.rowsWalked} rows called, ${lost}` : lost
+  }
+
+  report(): RollCallReport {
+    const { walk, endedMs, beyond, beyondNow, kept, version } = this
+    const { blocks, bytes } = plus(kept, beyond.blocks > beyondNow.blocks ? beyond : beyondNow)
+    const [first] = this.losses.values()
+    const oddBlocks = first && blocks > 0 ? [{ ...first.first, devices: [], bytes }] : []
+    return { version, isComplete: walk === undefined && endedMs !== undefined, blocks, oddBlocks }
+  }
+
+  /** The first of the objects that cannot be read. */
+  objects(): readonly LostObject[] {
+    const told = new Map<string, LostObject>()
+    for (const { family, rowKey } of this.losses.values()) {
+      if (told.size === this.limits.objectsTold) break
+      const { bucketId, key } = parseObjectRowKey(rowKey)
+      const row = this.tablet.committed.get("buckets", bucketRowKey(parseBucketId(bucketId)))
+      const bucket = row ? decodeBucket(row.value).name : ""
+      const what = family === "versions" ? "version" : family === "parts" ? "part" : "object"
+      told.set(`${bucketId} ${what} ${key}`, { bucket, key: textOfObjectKey(key), what })
+    }
+    return [...told.values()]
+  }
+
+  async step(): Promise<StepOutcome> {
+    await Promise.resolve()
+    const reason = this.reasonNow()
+    if (reason !== this.reason) {
+      this.endedMs = undefined
+      this.reason = reason
+      this.begin()
+    } else if (!this.walk && this.isDue()) this.begin()
+    const isWalking = this.walk !== undefined
+    if (!isWalking && this.again.length === 0) this.again = [...this.losses.keys()]
+    this.call()
+    if (isWalking || this.open) return "busy"
+    return this.losses.size > 0 ? "throttled" : "idle"
+  }
+
+  /** Anything by which blocks may have come or gone. */
+  private reasonNow(): string {
+    const devices = [...this.source.states()].map(([id, { state, stateSinceMs }]) => `${id} ${state} ${stateSinceMs}`)
+    return devices.sort().join()
+  }
+
+  private isDue(): boolean {
+    const { beganMs, endedMs = beganMs } = this
+    const { walkEveryMs, restMs, restTimes } = this.limits
+    const nowMs = this.clock.monotonicMs()
+    if (nowMs - beganMs >= walkEveryMs) return true
+    const isDoubtful = this.distrusts !== this.blocks.distrusts || this.beyond.blocks > 0
+    return isDoubtful && nowMs - endedMs >= Math.max(restMs, restTimes * (endedMs - beganMs))
+  }
+
+  private begin(): void {
+    this.walk = { family: 0, from: ALL_OBJECT_ROWS.start }
+    this.beganMs = this.clock.monotonicMs()
+    this.distrusts = this.blocks.distrusts
+    this.rowsWalked = 0
+    this.beyondNow = NONE
+    this.open = undefined
+    this.again = [...this.losses.keys()]
+  }
+
+  private endWalk(): void {
+    this.walk = undefined
+    this.endedMs = this.clock.monotonicMs()
+    if (this.beyond.blocks !== this.beyondNow.blocks) this.version += 1
+    this.beyond = this.beyondNow
+    this.beyondNow = NONE
+  }
+
+  /** Some rows further, within one turn. */
+  private call(): void {
+    let calls = this.limits.callsPerStep
+    for (const row of this.rows()) {
+      this.open = row
+      calls -= row.further(this.blocks, calls)
+      if (!row.isDone) return
+      this.open = undefined
+      this.note(row)
+      if (calls <= 0) return
+    }
+  }
+
+  /** What is to be called: the row that was begun, as it is now, then what was lost, then the others. */
+  private *rows(): Generator<RowCall> {
+    const view = this.tablet.committed
+    if (this.open) {
+      const row = view.get(this.open.family, this.open.rowKey)
+      yield this.open.asOf(row)
+    }
+    for (let name = this.again.pop(); name !== undefined; name = this.again.pop()) {
+      const loss = this.losses.get(name)
+      if (loss) yield new RowCall(loss.family, loss.rowKey, view.get(loss.family, loss.rowKey))
+    }
+    while (this.walk) {
+      const { family: at, from } = this.walk
+      const family = EXTENT_FAMILIES[at]
+      if (family === undefined) return this.endWalk()
+      for (const [rowKey, row] of view.range(family, { ...ALL_OBJECT_ROWS, start: from })) {
+        this.walk = { family: at, from: rowKeyOf(`${rowKey}\x00`) }
+        this.rowsWalked += 1
+        yield new RowCall(family, rowKey, row)
+      }
+      this.walk = { family: at + 1, from: ALL_OBJECT_ROWS.start }
+    }
+  }
+
+  /** What came of calling all blocks of a row. */
+  private note(row: RowCall): void {
+    const before = this.losses.get(row.name)
+    if (before === undefined && row.loss === undefined) return
+    const loss = row.loss && this.isKept(row, row.loss.extent) ? row.loss : undefined
+    if (before === undefined && loss !== undefined && this.losses.size >= this.limits.rowsKept) {
+      this.beyondNow = plus(this.beyondNow, loss)
+    } else {
+      this.kept = plus(plus(this.kept, before ?? NONE, -1), loss ?? NONE)
+      if (loss) this.losses.set(row.name, { ...loss, family: row.family, rowKey: row.rowKey })
+      else this.losses.delete(row.name)
+    }
+    if (before?.blocks !== loss?.blocks || before?.bytes !== loss?.bytes) this.version += 1
+  }
+
+  /** Of rows that wait for the collector the blocks go first. */
+  private isKept({ family, rowKey }: RowCall, { uploadId }: Extent): boolean {
+    const { bucketId, key } = parseObjectRowKey(rowKey)
+    const name = { bucketId: parseBucketId(bucketId), key, uploadId }
+    const view = this.tablet.committed
+    for (const naming of namingsOf(view, name)) {
+      if (naming.family === family && naming.rowKey === rowKey) return isKept(view, name, naming)
+    }
+    return false
+  }
+}
+
+/** One row while its blocks are called. */
+class RowCall {
+  readonly name: string
+  loss: (Omit<Loss, "family" | "rowKey"> & { readonly extent: Extent }) | undefined
+  isDone = false
+  private readonly left: Iterator<readonly [Extent, number]>
+
+  /** `row`: undefined where it is gone. */
+  constructor(
+    readonly family: ExtentFamily,
+    readonly rowKey: RowKey,
+    private readonly row: TabletRow | undefined,
+  ) {
+    this.name = `${family} ${rowKey}`
+    this.left = blocksOf(row ? extentsOf(family, row) : [])
+  }
+
+  /** Goes on where the row is as it was, and begins anew where it is not. */
+  asOf(row: TabletRow | undefined): RowCall {
+    const isSame = row !== undefined && this.row !== undefined && equalBytes(row.value, this.row.value)
+    return isSame ? this : new RowCall(this.family, this.rowKey, row)
+  }
+
+  /** Calls blocks until `callsMax` shards or so were asked for; how many were. */
+  further(blocks: Blocks, callsMax: number): number {
+    let calls = 1
+    while (calls < callsMax) {
+      const next = this.left.next()
+      if (next.done === true) {
+        this.isDone = true
+        break
+      }
+      const [extent, block] = next.value
+      const { policy, lengthBytes } = blockShape(extent, block)
+      const needed = shardsNeeded(policy)
+      calls += needed
+      if (blocks.shardsThere(extent, block) >= needed) continue
+      const { blocks: before, bytes, first, extent: firstExtent } = this.loss ?? { blocks: 0, bytes: 0 }
+      const partition = partitionOf(extent.uploadId, extent.part, block)
+      this.loss = {
+        blocks: before + 1,
+        bytes: bytes + lengthBytes,
+        first: first ?? { partition, needed },
+        extent: firstExtent ?? extent,
+      }
+    }
+    return calls
+  }
+}
+
+function* blocksOf(extents: readonly Extent[]): Generator<readonly [Extent, number]> {
+  for (const extent of extents) {
+    for (let block = 0; block < blockCount(extent); block += 1) yield [extent, block]
+  }
+}
