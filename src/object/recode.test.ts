@@ -340,6 +340,36 @@ test("blocks that were written with fewer devices are coded as they should be wh
   assert.deepEqual(world.services.repair.survey().oddBlocks, [])
 })
 
+test("what was on its way in when devices came back is coded as it should be once it is named", async () => {
+  const world = await open("ec:4+2", 6)
+  const down = [deviceOf(1), deviceOf(2), deviceOf(3)]
+  for (const id of down) world.takeOut(id)
+  const bytes = world.random.bytes(50_000)
+  let goOn: () => void = () => undefined
+  const gate = new Promise<void>(resolve => (goOn = resolve))
+  const slow = {
+    ...sourceOf(bytes),
+    async *open() {
+      yield bytes.subarray(0, 40_000)
+      await gate
+      yield bytes.subarray(40_000)
+    },
+  }
+  const putting = world.services.objects.put(world.putting("slow", slow))
+  await world.clock.advance(100)
+  for (const id of down) world.bringBack(id)
+  for (let steps = 0; steps < 20; steps += 1) await world.clock.runUntil(world.services.repair.step(noSignal))
+  await world.settle("recode")
+  goOn()
+  await world.clock.runUntil(putting)
+  await world.settle("recode")
+  await world.clock.advance(60_000)
+  await world.settle()
+  const policies = groupsOf(world).map(({ shape }) => shape && textOfPolicy(shape.policy))
+  assert.deepEqual([...new Set(policies)], ["ec:4+2"])
+  assert.ok((await world.get("slow")).equals(bytes))
+})
+
 test("a late shard is forgotten by its row once it is there", async () => {
   const world = await open("ec:4+2", 6)
   world.devices.meddle = (what, id) => {

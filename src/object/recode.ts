@@ -71,6 +71,7 @@ export class Recode implements Chore {
   /** Uploads that could not be coded in this walk. */
   private readonly waiting = new Set<UploadId>()
   private retryAtMs: number | undefined
+  private underWay: readonly UploadId[] = []
   private readonly rate = new WorkRate()
   private countedBytes = 0
   private doneBytes = 0
@@ -141,8 +142,9 @@ export class Recode implements Chore {
     if (this.changes > 0) return "throttled"
     const reason = this.reasonNow()
     const isRetry = this.retryAtMs !== undefined && this.clock.monotonicMs() >= this.retryAtMs
-    if (reason !== this.reason || isRetry) {
+    if (reason !== this.reason || isRetry || this.hasComeIn()) {
       if (this.job) await this.giveUp(this.job)
+      this.underWay = reason === this.reason ? [] : this.uploads.heldNow()
       this.begin(reason)
     }
     if (this.job) return this.work(this.job, signal)
@@ -150,6 +152,12 @@ export class Recode implements Chore {
     if (this.waiting.size >= RECODE_LIMITS.waitingMax) this.endWalk({ ...this.walk, counts: false })
     else this.walkFurther(this.walk)
     return "busy"
+  }
+
+  /** What was on its way in when things changed may have been written as they were before, and named behind the walk. */
+  private hasComeIn(): boolean {
+    if (this.underWay.length === 0 || this.walk !== undefined || this.job !== undefined) return false
+    return !this.underWay.some(uploadId => this.uploads.isHeld(uploadId))
   }
 
   /** Anything by which blocks may be other than they should be, or may now become what they could not. */
@@ -216,9 +224,13 @@ export class Recode implements Chore {
   /** Begins with an upload, if there is something to do about it. */
   private take(rowKey: RowKey, extent: Extent): boolean {
     const { uploadId } = extent
-    if (this.waiting.has(uploadId) || this.uploads.isHeld(uploadId)) return false
+    if (this.waiting.has(uploadId)) return false
     const plan = this.planFor(rowKey, extent, block => this.blocks.isHome(extent, block))
     if (!plan) return false
+    if (this.uploads.isHeld(uploadId)) {
+      this.waiting.add(uploadId)
+      return false
+    }
     const { bucketId: bucket, key } = parseObjectRowKey(rowKey)
     const bucketId = parseBucketId(bucket)
     const name = { bucketId, key, uploadId }

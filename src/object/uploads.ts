@@ -95,6 +95,10 @@ export class Uploads {
     }
   }
 
+  heldNow(): readonly UploadId[] {
+    return [...this.held]
+  }
+
   isHeld(uploadId: UploadId): boolean {
     return this.held.has(uploadId)
   }
