@@ -53,7 +53,9 @@ class Bench {
     }
     const devices: DevicesResult[] = []
     if (scenarios.includes("devices") && this.options.endpoint === undefined) {
-      for (const store of DEVICE_STORES) devices.push(await this.#devices(store))
+      const { devicesFolders } = this.options
+      const stores = DEVICE_STORES.filter(({ folders }) => devicesFolders.includes(folders))
+      for (const store of stores) devices.push(await this.#devices(store))
     }
     const [cpu] = cpus()
     const machine = { cpu: cpu?.model ?? "unknown", cores: cpus().length, node: process.versions.node }

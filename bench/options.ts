@@ -25,6 +25,8 @@ export interface BenchOptions {
   readonly idleSeconds: number
   /** Objects of the devices scenario, and how often each of its figures is taken. */
   readonly devicesBytes: number
+  /** How many folders its stores have. */
+  readonly devicesFolders: readonly number[]
   readonly rounds: number
   /** Undefined: a folder in the system's temporary one. */
   readonly workFolder: string | undefined
@@ -45,6 +47,7 @@ export const USAGE = `npm run bench -- [options]
   --multipart SIZE     (default: 1GiB)
   --keys N             largest bucket of the listing scenario (default: 100000; 1000000 takes minutes)
   --devices SIZE       objects of the devices scenario (default: 1GiB)
+  --devices-on LIST    folders of its stores, 7 (4+3) and 2 (two copies) (default: 7,2)
   --rounds N           of the devices scenario: figures are medians of so many (default: 3)
   --dir DIR            where the own store and the raw-disk run write (default: the system's temporary folder)
   --quick              a short run of everything, for tests
@@ -59,6 +62,7 @@ const QUICK = {
   multipart: "24MiB",
   keys: "1000",
   devices: "24MiB",
+  "devices-on": "2",
   rounds: "1",
 } as const
 
@@ -80,6 +84,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | "help" {
       multipart: text,
       keys: text,
       devices: text,
+      "devices-on": text,
       rounds: text,
       dir: text,
       quick: { type: "boolean" },
@@ -106,6 +111,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | "help" {
     keysMax: numberOf("--keys", given("keys", "100000"), 1000, 1e7),
     idleSeconds: quick ? 0.5 : 5,
     devicesBytes: sizeOf(given("devices", "1GiB")),
+    devicesFolders: listOf(given("devices-on", "7,2"), ["7", "2"]).map(Number),
     rounds: numberOf("--rounds", given("rounds", "3"), 1, 99),
     workFolder: values.dir,
     json: values.json === true,

@@ -1,4 +1,4 @@
-/** The whole bench, shortly, as a process: every scenario gives its figures, and nothing stays behind. */
+/** The whole bench, shortly, as processes: every scenario gives its figures, and nothing stays behind. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { mkdtemp, readdir, rm } from "node:fs/promises"
@@ -27,7 +27,8 @@ const REPORT = z.object({
 test("a quick run gives every figure without an error, and cleans up", async () => {
   const folder = await mkdtemp(join(tmpdir(), "bench-test-"))
   try {
-    const args = [MAIN, "--quick", "--json", "--sizes", "4KiB", "--dir", folder]
+    const scenarios = "workload,multipart,listing,memory"
+    const args = [MAIN, "--quick", "--json", "--scenario", scenarios, "--sizes", "4KiB", "--dir", folder]
     const { code, out, error } = await runProcess(process.execPath, args)
     assert.equal(code, 0, error)
     const { workload, multipart, listing } = REPORT.parse(JSON.parse(out.toString("utf8")))
@@ -39,6 +40,44 @@ test("a quick run gives every figure without an error, and cleans up", async () 
     for (const share of [put?.ofDisk, put?.ofHash, put?.ofHttp]) assert.ok(share !== undefined && share > 0)
     assert.equal(multipart.bytes, 24 * 1024 * 1024)
     assert.equal(listing[0]?.keys, 1000)
+    assert.deepEqual(await readdir(folder), [])
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+})
+
+const DEVICES = z.object({
+  devices: z.array(
+    z.object({
+      speeds: z.array(z.object({ what: z.string(), bytes: z.number(), share: z.number() })),
+      latencies: z.array(
+        z.object({ during: z.string(), load: z.object({ errors: z.number() }), p99Times: z.number() }),
+      ),
+    }),
+  ),
+})
+
+test("a quick run loses a folder, repairs and verifies, and says how clients fared", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "bench-test-"))
+  try {
+    const args = [MAIN, "--quick", "--json", "--scenario", "devices", "--dir", folder]
+    const { code, out, error } = await runProcess(process.execPath, args)
+    assert.equal(code, 0, error)
+    const [store] = DEVICES.parse(JSON.parse(out.toString("utf8"))).devices
+    assert.deepEqual(
+      store?.speeds.map(({ what, bytes, share }) => [what, bytes > 24 * 1024 * 1024, share > 0]),
+      [
+        ["repair", true, true],
+        ["scrub", true, true],
+      ],
+    )
+    assert.deepEqual(
+      store.latencies.map(({ during, load }) => [during, load.errors]),
+      [
+        ["repair", 0],
+        ["scrub", 0],
+      ],
+    )
     assert.deepEqual(await readdir(folder), [])
   } finally {
     await rm(folder, { recursive: true, force: true })
