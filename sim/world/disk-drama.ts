@@ -174,6 +174,7 @@ export class DiskDrama implements ClientHost {
     while (machine.clock.monotonicMs() < untilMs && this.errors.length === 0) {
       await machine.pass(ACT_MS.min + random.below(ACT_MS.max - ACT_MS.min))
       if (missingToBeWhole(engine) === undefined) this.nemesis.foundWhole()
+      else this.nemesis.foundLacking()
       // An operator's word may take long; the next thing happens all the same.
       void this.nemesis.act(store).catch((error: unknown) => void this.errors.push(error))
     }

@@ -47,8 +47,8 @@ export class Nemesis {
   private readonly ids = new Map<Drive, DeviceId>()
   private images: Image[] = []
   private record: ControlRecord | undefined
-  /** Whole since the devices and the policy are what they are. */
-  private isSound = false
+  /** How often it was found whole since the devices and the policy are what they are. */
+  private wholeLooks = 0
 
   constructor(
     private readonly machine: StoreMachine,
@@ -59,7 +59,7 @@ export class Nemesis {
   /** The record of the store that runs. */
   see(record: ControlRecord): void {
     const before = this.record && textOfPolicy(this.record.policy)
-    if (before !== textOfPolicy(record.policy)) this.isSound = false
+    if (before !== textOfPolicy(record.policy)) this.wholeLooks = 0
     this.record = record
     for (const { id, pathHint, state } of record.devices) {
       const drive = this.machine.bays.at(pathHint)
@@ -69,11 +69,21 @@ export class Nemesis {
 
   /** Everything is where it should be: what is well now may be hit anew. */
   foundWhole(): void {
-    this.isSound = true
+    this.wholeLooks += 1
     for (const drive of [...this.weak]) {
       const isWell = drive.sick.state === "well" && !this.pulled.has(drive)
       if (isWell && !this.dead.has(drive) && !this.rotten.has(drive)) this.weak.delete(drive)
     }
+  }
+
+  /** Something that nothing happened to is not whole: it has to become so first. */
+  foundLacking(): void {
+    if (this.weakIds.size === 0) this.wholeLooks = 0
+  }
+
+  /** What began before the devices or the policy changed has ended at the second look. */
+  private get isSound(): boolean {
+    return this.wholeLooks > 1
   }
 
   /** All that rests on the disks has been verified, and made good. */
@@ -207,7 +217,7 @@ export class Nemesis {
     const drive = there === undefined || isOld ? this.machine.newDrive() : there
     if (drive !== there) this.machine.bays.put(bay, drive)
     this.tell(`the operator replaces ${out.id} at ${bay} by ${drive.name}`)
-    this.isSound = false
+    this.wholeLooks = 0
     await this.order(store, { kind: "replaceDevice", id: out.id, path: bay, acceptLoss: false })
   }
 
@@ -218,7 +228,7 @@ export class Nemesis {
     const drive = this.machine.newDrive()
     this.machine.bays.put(bay, drive)
     this.tell(`the operator adds ${drive.name} at ${bay}`)
-    this.isSound = false
+    this.wholeLooks = 0
     this.machine.joining = bay
     const isDone = await this.order(store, { kind: "addDevice", path: bay, weight: 1 + this.random.below(3) })
     this.machine.joining = undefined
@@ -237,7 +247,7 @@ export class Nemesis {
     const device = this.pick(this.devices)
     if (device === undefined || this.devices.length < 4 || this.weakIds.size > 0 || !this.isSound) return
     this.tell(`the operator removes ${device.id}`)
-    this.isSound = false
+    this.wholeLooks = 0
     await this.order(store, { kind: "removeDevice", id: device.id })
   }
 
@@ -356,7 +366,9 @@ export class Nemesis {
   }
 
   private swap(): void {
-    const [[one, first] = [], [other, second] = []] = [this.pick(this.bays), this.pick(this.bays)]
+    // A device is known by its place until it is seen in another.
+    const seen = this.bays.filter(([, { sick }]) => OPENS.has(sick.state))
+    const [[one, first] = [], [other, second] = []] = [this.pick(seen), this.pick(seen)]
     if (one === undefined || other === undefined || !first || !second || one === other) return
     this.machine.bays.take(one)
     this.machine.bays.take(other)

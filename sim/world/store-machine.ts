@@ -16,6 +16,7 @@ import { runStore, type RunningStore } from "../../src/main/run-store.js"
 import { openStore, type OpenedStore } from "../../src/main/store/open-store.js"
 import { InlineCompute, slabBytesOf } from "../../src/seams/compute/index.js"
 import { SimLocks } from "../../src/seams/lock/sim.js"
+import { CheckpointsInTurn } from "./checkpoints.js"
 import { SimMachine, type MachineOptions } from "./machine.js"
 import { CHECKPOINTS } from "./settings.js"
 
@@ -95,7 +96,7 @@ export class StoreMachine extends SimMachine {
       },
       {
         compute: new InlineCompute(makeCodec, { slabBytes, poolBytes: 8 * MIB }),
-        checkpoints: new CheckpointExecutor(queued, stores),
+        checkpoints: new CheckpointsInTurn(new CheckpointExecutor(queued, stores)),
         limits: {
           deviceOptions: { checkpointLimits: { ...CHECKPOINTS, pollMs: CHECKPOINT_POLL_MS } },
           spaceLimits: SPACES,

@@ -7,6 +7,7 @@ import { CALL_LIMITS, queuedDisk } from "../../src/device/index.js"
 import { makeCodec } from "../../src/erasure/index.js"
 import { KIB, MIB } from "../../src/base/limits.js"
 import { InlineCompute } from "../../src/seams/compute/index.js"
+import { CheckpointsInTurn } from "./checkpoints.js"
 import { SimMachine, type MachineOptions } from "./machine.js"
 import { DEFAULT_BLOCK_BYTES, settingsFor } from "./settings.js"
 
@@ -30,7 +31,7 @@ export class World extends SimMachine {
     const { telemetry } = this
     const compute = new InlineCompute(makeCodec, { slabBytes: 512 * KIB, poolBytes: 8 * MIB })
     const queued = () => queuedDisk(disk, clock, CALL_LIMITS, watch, () => undefined)
-    const checkpoints = new CheckpointExecutor(queued, stores)
+    const checkpoints = new CheckpointsInTurn(new CheckpointExecutor(queued, stores))
     const engine = await openEngine(
       { clock, random, diskOf: () => disk, stores, compute, telemetry, checkpoints },
       settingsFor(this.record, number),

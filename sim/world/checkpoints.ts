@@ -1,0 +1,48 @@
+/**
+ * Checkpoints of a simulated machine: work on a device's base, one piece after another, as the thread that
+ * does it in a real process.
+ */
+import { fail } from "../../src/base/failures.js"
+import type { DeviceId } from "../../src/base/ids.js"
+import type { CheckpointExecutor, CheckpointRunner } from "../../src/main/engine/checkpoint-job.js"
+
+interface Turn {
+  last: Promise<unknown>
+  isOver: boolean
+}
+
+export class CheckpointsInTurn implements CheckpointRunner {
+  private readonly turns = new Map<DeviceId, Turn>()
+
+  constructor(private readonly executor: CheckpointExecutor) {}
+
+  readonly run: CheckpointRunner["run"] = job => this.inTurn(job.device.id, () => this.executor.run(job))
+
+  readonly scrubBase: CheckpointRunner["scrubBase"] = (device, from) =>
+    this.inTurn(device.id, () => this.executor.scrubBase(device, from))
+
+  readonly scrubLog: CheckpointRunner["scrubLog"] = (device, after, upTo) =>
+    this.inTurn(device.id, () => this.executor.scrubLog(device, after, upTo))
+
+  async forget(id: DeviceId): Promise<void> {
+    const turn = this.turns.get(id)
+    if (turn) turn.isOver = true
+    this.turns.delete(id)
+    await this.executor.forget(id)
+  }
+
+  close(): Promise<void> {
+    return this.executor.close()
+  }
+
+  private inTurn<T>(id: DeviceId, work: () => Promise<T>): Promise<T> {
+    const turn = this.turns.get(id) ?? { last: Promise.resolve(), isOver: false }
+    this.turns.set(id, turn)
+    const done = turn.last.then(() => {
+      if (turn.isOver) throw fail("stopping", { device: id })
+      return work()
+    })
+    turn.last = done.catch(() => undefined)
+    return done
+  }
+}
