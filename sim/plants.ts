@@ -230,18 +230,6 @@ export const PLANTS: readonly Plant[] = [
     caughtBy: ["readersFinish"],
   },
   {
-    bug: "call a device whole before it has all its shards",
-    edits: [
-      {
-        file: "src/object/repair-census.ts",
-        find: "return !(this.lacking.get(device)?.includes(1) ?? false)",
-        put: "return true",
-      },
-    ],
-    scenario: "lost disk",
-    caughtBy: ["wholeIsWhole"],
-  },
-  {
     bug: "copy shards to a replaced disk, and rebuild none",
     edits: [
       {
