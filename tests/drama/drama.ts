@@ -9,7 +9,7 @@
 import { join } from "node:path"
 import { setTimeout as later } from "node:timers/promises"
 import { missingForShim, Shim } from "../faults/shim.js"
-import { dataFolders, withFolder } from "../harness/folders.js"
+import { dataFolders, quietParent, withFolder } from "../harness/folders.js"
 import { ServerProcess } from "../harness/server.js"
 import { Clients } from "./clients.js"
 import { Nemesis, type Act } from "./nemesis.js"
@@ -205,5 +205,5 @@ export function drama(options: DramaOptions): Promise<DramaResult> {
     } finally {
       await server.kill()
     }
-  })
+  }, quietParent())
 }

@@ -8,7 +8,7 @@ import { join } from "node:path"
 import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
 import { SYSTEM_BUCKET_ID } from "../../src/object/index.js"
-import { dataFolders, withFolder } from "../harness/folders.js"
+import { dataFolders, quietParent, withFolder } from "../harness/folders.js"
 import { ServerProcess } from "../harness/server.js"
 import { Clients } from "./clients.js"
 import { Operator } from "./operator.js"
@@ -45,7 +45,7 @@ class Growth {
       } finally {
         await clients.whileServerEnds(() => server.kill())
       }
-    })
+    }, quietParent())
   }
 
   /** Waits until clients have been told so many things more. */

@@ -242,6 +242,8 @@ export class Nemesis {
     this.log(`rm -rf ${lost}${isFolderLeft ? "/*" : ""} (${id})`)
     await this.clear(lost, isFolderLeft)
     await this.untilOut(id)
+    // What the server was about to make has come to be there meanwhile.
+    await this.clear(lost, isFolderLeft)
     this.take(lost)
     // The next start looks for the lost one's place among what it is given.
     const folder = isElsewhere ? this.newFolder() : lost
