@@ -190,7 +190,7 @@ class EngineBuilder {
     this.onDamage = (deviceId, id) => services.repair.noteDamage({ deviceId, id })
     const accounts = new AccountService(random, services.tablet, masterKey, root)
     // What was left over may be so much that writes would wait for a checkpoint, and nobody makes one yet.
-    for (const { checkpointer } of this.devices.open) if (checkpointer.isOver(2)) await checkpointer.checkpoint()
+    for (const stack of this.devices.open) if (stack.checkpointer.isOver(2)) await this.checkpointFirst(stack)
     await accounts.ensureRoot()
     await services.buckets.reopenClosed()
     const { devices, control } = this
@@ -215,6 +215,19 @@ class EngineBuilder {
       giveUp: (id, reason) => devices.remove(id, reason),
       checkPolicy: policy => this.checkPolicy(policy),
       stop: () => this.stop(tablet),
+    }
+  }
+
+  /** A device whose checkpoint fails is taken out, where the store can do without it. */
+  private async checkpointFirst({ place, checkpointer }: DeviceStack): Promise<void> {
+    try {
+      await checkpointer.checkpoint()
+    } catch (error) {
+      const failure = asFailure(error)
+      if (failure.kind !== "deviceFull" && failure.kind !== "tooManyInFlight") {
+        await this.control.takeOut(place.id, failure)
+      }
+      if (this.devices.find(place.id) !== undefined) throw failure
     }
   }
 
