@@ -1,21 +1,53 @@
+/** What status tells of a store's contents, between the looks that repair takes at them. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { parseDeviceId, parsePartitionId, parseUploadId, rowKeyOf } from "../../base/ids.js"
-import { needleKeyOf } from "../../format/needle.js"
-import { lackingOf } from "./status-of-engine.js"
+import { must } from "../../base/assert.js"
+import { objectKeyOfText } from "../../base/ids.js"
+import { KIB, MIB } from "../../base/limits.js"
+import { needleIdOfKey } from "../../format/needle.js"
+import { ALL_NEEDLES } from "../../block/index.js"
+import { makeCodec } from "../../erasure/index.js"
+import { InlineCompute } from "../../seams/compute/index.js"
+import { createBucket, Machine, noSignal, sourceOf } from "../engine/testing.js"
+import { sourcesOfEngine } from "./status-of-engine.js"
 
-test("rows of missing shards and of damaged ones both tell what devices lack", () => {
-  const [first, second] = [parseDeviceId("00000000000000aa"), parseDeviceId("00000000000000bb")]
-  const needle = needleKeyOf({
-    ...{ partition: parsePartitionId(0x0203), uploadId: parseUploadId("1".repeat(32)) },
-    ...{ part: 0, block: 3, generation: 0, slot: 1 },
+test("bytes that repair comes across after its look are told once", async () => {
+  const machine = new Machine({ devices: 3 })
+  const { clock } = machine
+  const engine = await machine.open()
+  const bucket = await createBucket(engine)
+  const { services } = engine
+  const sources = sourcesOfEngine(clock, {
+    ...services,
+    record: () => engine.keeper.record,
+    devices: () => engine.devices,
+    whyOut: () => undefined,
+    tablet: engine.tablet,
+    compute: new InlineCompute(makeCodec, { slabBytes: 256 * KIB, poolBytes: 1 * MIB }),
+    chores: () => [],
+    bucketPolicies: () => [],
   })
-  const missing = rowKeyOf(`\x01\x00${first}`)
-  const damaged = rowKeyOf(`\x02\x03${second}${needle}`)
-  const lacking = lackingOf([missing, damaged].map(key => [key, undefined]))
-  const found = Array.from(lacking, ([id, flags]) => [id, flags.indexOf(1), flags.lastIndexOf(1)])
-  assert.deepEqual(found, [
-    [first, 0x0100, 0x0100],
-    [second, 0x0203, 0x0203],
-  ])
+  const put = (name: string, lengthBytes: number) => {
+    const rest = { headers: {}, userMetadata: [], tags: [], conditions: {}, signal: noSignal }
+    const body = sourceOf(Buffer.alloc(lengthBytes, "x"))
+    return clock.runUntil(services.objects.put({ ...rest, bucket, key: objectKeyOfText(name), body }))
+  }
+  const repair = async () => {
+    while ((await clock.runUntil(services.repair.step(noSignal))) !== "idle") await clock.advance(1_000)
+    await clock.advance(1_000)
+  }
+  const told = () => must(sources.contents(), "looked at").policies.reduce((sum, { bytes }) => sum + bytes, 0)
+  await put("old", 100_000)
+  await repair()
+  assert.equal(told(), 100_000)
+  const had = new Set(Array.from(must(engine.devices[0], "three").volumes.indexed(ALL_NEEDLES), ({ key }) => key))
+  await put("young", 50_000)
+  await clock.advance(1_000)
+  assert.equal(told(), 150_000)
+  const { place, volumes } = must(engine.devices[0], "three")
+  const young = Array.from(volumes.indexed(ALL_NEEDLES), ({ key }) => key).find(key => !had.has(key))
+  services.repair.noteDamage({ deviceId: place.id, id: needleIdOfKey(must(young, "it has a shard")) })
+  await repair()
+  assert.equal(told(), 150_000)
+  await clock.runUntil(engine.stop())
 })

@@ -81,9 +81,9 @@ class Contents {
   private countedMs = -Infinity
   /** Of all versions of all objects, by the counters of their buckets. */
   private objectBytes = 0
-  /** When the look began that `objectBytesThen` goes with. */
-  private beganMs: number | undefined
-  private objectBytesThen = 0
+  /** Of the latest look that has ended: when it began, and what objects and repair's findings added up to then. */
+  private lookedAt:
+    { readonly beganMs: number | undefined; readonly objectBytes: number; readonly foundBytes: number } | undefined
   private policy: Policy | undefined
   /** That blocks lay under before this one. */
   private policyBefore: Policy | undefined
@@ -104,8 +104,11 @@ class Contents {
     const nowMs = this.clock.monotonicMs()
     if (!isComplete && nowMs - this.readMs >= READ_DEBTS_EVERY_MS) this.readDebts()
     if (nowMs - this.countedMs >= COUNT_EVERY_MS) this.countObjects()
-    if (beganMs !== this.beganMs) this.objectBytesThen = this.objectBytes
-    this.beganMs = beganMs
+    const foundBytes = [...policies, ...oddGroups].reduce((sum, { bytes }) => sum + bytes, 0)
+    if (isComplete && beganMs !== this.lookedAt?.beganMs) {
+      this.countObjects()
+      this.lookedAt = { beganMs, objectBytes: this.objectBytes, foundBytes }
+    }
     const bucketPolicies = this.engine.bucketPolicies()
     const known = {
       isKnown: survey.hasLooked || this.engine.repair.report().isPaused,
@@ -113,7 +116,10 @@ class Contents {
       oddGroups: [...oddGroups, ...lost.oddBlocks],
       lacking: isComplete ? lacking : new Map([...this.debts, ...lacking]),
     }
-    const seen = withUnseen(policies, policy, this.objectBytes - this.objectBytesThen)
+    // What repair has come across since then is in what it found.
+    const { lookedAt = { objectBytes: this.objectBytes, foundBytes } } = this
+    const unseenBytes = this.objectBytes - lookedAt.objectBytes - (foundBytes - lookedAt.foundBytes)
+    const seen = withUnseen(policies, policy, unseenBytes)
     const leftBytes = this.leftToRecode(policy)
     const told =
       leftBytes === undefined ? seen : withRecoding(seen, [policy, ...bucketPolicies], this.policyBefore, leftBytes)
