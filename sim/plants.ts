@@ -242,12 +242,6 @@ export const PLANTS: readonly Plant[] = [
     caughtBy: ["redundancyComesBack"],
   },
   {
-    bug: "do not send a learner what is committed meanwhile",
-    edits: [{ file: "src/tablet/primary.ts", find: "if (!this.joining) this.learner?.send(encoded)", put: "" }],
-    scenario: "lost disk",
-    caughtBy: ["membersAgree", "acknowledgedStays", "opens", "redundancyComesBack"],
-  },
-  {
     bug: "take a device that comes back for whole",
     edits: [
       {
@@ -270,18 +264,6 @@ export const PLANTS: readonly Plant[] = [
     ],
     scenario: "returned disk",
     caughtBy: ["spaceComesBack", "redundancyComesBack"],
-  },
-  {
-    bug: "let an old image of a disk count like the others",
-    edits: [
-      {
-        file: "src/main/store/start-core.ts",
-        find: "superblock.incarnation < life",
-        put: "superblock.incarnation < 0",
-      },
-    ],
-    scenario: "old image of a disk",
-    caughtBy: ["wholeIsWhole", "acknowledgedStays", "membersAgree", "opens"],
   },
   {
     bug: "open with half of the devices",
@@ -310,12 +292,6 @@ export const PLANTS: readonly Plant[] = [
     caughtBy: ["rotIsFound", "redundancyComesBack"],
   },
   {
-    bug: "end a change of the layout before the shards have moved",
-    edits: [{ file: "src/object/repair.ts", find: "isCurrent && ledger.isEmpty)", put: "isCurrent)" }],
-    scenario: "growing store",
-    caughtBy: ["wholeIsWhole"],
-  },
-  {
     bug: "forget the blocks that were coded anew",
     edits: [
       {
@@ -326,19 +302,6 @@ export const PLANTS: readonly Plant[] = [
     ],
     scenario: "growing store",
     caughtBy: ["spaceComesBack"],
-  },
-  {
-    bug: "write with less redundancy where a disk is full",
-    edits: [
-      {
-        file: "src/block/block-writer.ts",
-        find: "if (this.devices.get(id)?.isFull === true) throw",
-        put: "if (false) throw",
-      },
-      { file: "src/block/block-writer.ts", find: 'if (isFailure(this.error, "deviceFull")) throw this.error', put: "" },
-    ],
-    scenario: "full disk",
-    caughtBy: ["fullIsNotBroken"],
   },
   {
     bug: "take a full disk for a broken one",
@@ -366,15 +329,39 @@ export const PLANTS: readonly Plant[] = [
     caughtBy: ["readsGoOn"],
   },
   {
-    bug: "remove an emptied volume before the base has let go of it",
+    bug: "never ask for a device that is out",
+    edits: [{ file: "src/main/engine/returning.ts", find: "await this.takeBack(id, path)", put: "" }],
+    scenario: "returned disk",
+    caughtBy: ["redundancyComesBack"],
+  },
+  {
+    bug: "keep the redundancy of one disk when others join",
     edits: [
       {
-        file: "src/volume/compaction.ts",
-        find: "if (first === undefined || !isContained(first.changedUpTo, this.upkeep.containedUpTo)) return false",
-        put: "if (first === undefined) return false",
+        file: "src/cluster/policy-core.ts",
+        find: "const isWider = record.isPolicyAutomatic &&",
+        put: "const isWider = false &&",
       },
     ],
-    scenario: "compacted disk",
-    caughtBy: ["opens", "acknowledgedStays", "readsGoOn"],
+    scenario: "growing store",
+    caughtBy: ["opens", "readsGoOn"],
+  },
+  {
+    bug: "code nothing anew when the redundancy has changed",
+    edits: [{ file: "src/object/recode.ts", find: "if (!plan) return false", put: "if (plan !== null) return false" }],
+    scenario: "growing store",
+    caughtBy: ["redundancyComesBack"],
+  },
+  {
+    bug: "let nobody learn the names when a device that held them is lost",
+    edits: [
+      {
+        file: "src/cluster/members-core.ts",
+        find: 'return next && { kind: "learn", id: next.id }',
+        put: "return undefined",
+      },
+    ],
+    scenario: "lost disk",
+    caughtBy: ["redundancyComesBack"],
   },
 ]
