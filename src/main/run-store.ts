@@ -12,7 +12,7 @@ import { MIB } from "../base/limits.js"
 import { defaultPolicy, policiesInUse, type Policy } from "../base/policy.js"
 import { shapeOf } from "../block/index.js"
 import type { PreviewFacts } from "../cluster/index.js"
-import type { Ownership } from "../device/index.js"
+import { countedIds, type Ownership } from "../device/index.js"
 import { makeCodec } from "../erasure/index.js"
 import { ChoreRunner, type Living } from "../life/index.js"
 import type { ControlRecord } from "../format/control-record.js"
@@ -88,6 +88,15 @@ export interface RunningStore {
   threadsLeft(): number
 }
 
+/** From the moment on in which a device is out names have a copy too few, and blocks may have gone. */
+function wakeWhereDevicesGo({ keeper }: Engine, chores: ChoreRunner): void {
+  keeper.onChange((record, before) => {
+    // Not at what a chore itself changes: what fails would be tried again and again, at once.
+    if (countedIds(record).join() === countedIds(before).join()) return
+    for (const chore of ["members", "roll-call"]) chores.wake(chore)
+  })
+}
+
 /** Opens the engine on the store's devices. `onStolen`: a folder is another process's now. */
 export async function runStore(
   seams: StoreSeams,
@@ -123,8 +132,7 @@ export async function runStore(
   const returning = new Returning(() => engine.keeper.record, takeBack, clock, telemetry.log)
   const chores = new ChoreRunner("chores", [...engine.chores, returning], clock, telemetry, isPaused)
   engine.onRepairDue(() => chores.wake("repair"))
-  // From the moment on in which a device is out names have a copy too few, and blocks may have gone.
-  for (const chore of ["members", "roll-call"]) engine.keeper.onChange(() => chores.wake(chore))
+  wakeWhereDevicesGo(engine, chores)
   const sources = sourcesOf(engine, chores, compute, clock)
   const status = statusOf(sources, store, config, seams)
   // Folders that were taken since the start are given up at the end, like those of the start.
