@@ -109,7 +109,7 @@ export const PLANTS: readonly Plant[] = [
   },
   {
     bug: "collect bytes that a reader has pinned",
-    edits: [{ file: "src/object/collector.ts", find: "release.position > oldestPin || ", put: "" }],
+    edits: [{ file: "src/object/collector.ts", find: "if (release.position > oldestPin) break", put: "" }],
     scenario: "slow reader",
     caughtBy: ["readersFinish"],
   },
