@@ -19,6 +19,13 @@ export const CALL_LIMITS = {
   deviceTimeoutMs: 4_000,
 } as const
 
+/**
+ * Of a store's only device: there is no other to answer in its place, so that giving it up soon gains nothing,
+ * and would halt a store whose disk is only busy.
+ */
+export const ALONE_DEVICE_TIMEOUT_MS = 30_000
+
+/** `deviceTimeoutMs` may change: it is read at each look at the calls that run. */
 export interface CallLimits {
   readonly callsMax: number
   readonly queuedMax: number

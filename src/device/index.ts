@@ -25,7 +25,7 @@ export { CHECKPOINT_LIMITS, Checkpointer, type CheckpointRun } from "./checkpoin
 export { getThrough, MemoryLayer, rangeThrough, type Layer, type Layered } from "./layers.js"
 export { LOG_LIMITS, openLog } from "./log.js"
 export { openLogReader } from "./log-reader.js"
-export { CALL_LIMITS, queuedDisk, type CallLimits, type QueuedDisk } from "./call-queue.js"
+export { ALONE_DEVICE_TIMEOUT_MS, CALL_LIMITS, queuedDisk, type CallLimits, type QueuedDisk } from "./call-queue.js"
 export * from "./control-core.js"
 export { readControlRecord, writeControlRecord } from "./control.js"
 export { Ownership } from "./ownership.js"

@@ -15,7 +15,7 @@ import { textOfPolicy, type Policy } from "../../base/policy.js"
 import { Layouts, LocalBlocks, shapeOf } from "../../block/index.js"
 import { forgetLearners, layoutOf, markOut, tabletOf } from "../../cluster/index.js"
 import { Keeper } from "../../coordination/index.js"
-import { CALL_LIMITS, queuedDisk, Spaces, type SpaceLimits } from "../../device/index.js"
+import { ALONE_DEVICE_TIMEOUT_MS, CALL_LIMITS, queuedDisk, Spaces, type SpaceLimits } from "../../device/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import { mapBounded, type Chore, type Living } from "../../life/index.js"
 import { createServices, policyOfBucket, type Services } from "../../object/index.js"
@@ -298,7 +298,15 @@ class EngineBuilder {
     const members = tabletOf(this.keeper.record, FIRST_TABLET).members
     const since = members.find(({ id }) => id === place.id)?.since
     const memberships = new Map(since === undefined ? [] : [[FIRST_TABLET, since]])
+    const isAlone = () => this.keeper.record.devices.length === 1
+    const callLimits = {
+      ...CALL_LIMITS,
+      get deviceTimeoutMs() {
+        return isAlone() ? ALONE_DEVICE_TIMEOUT_MS : CALL_LIMITS.deviceTimeoutMs
+      },
+    }
     const options: DeviceOptions = {
+      callLimits,
       ...deviceOptions,
       guard: () => folder.check(),
       isMountPoint: device?.isMountPoint ?? false,
