@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { must } from "../../src/base/assert.js"
 import type { DiskCall } from "../../src/seams/disk/index.js"
 import { LOOK_MS, SimStore } from "./sim-store.js"
 
@@ -115,5 +116,18 @@ test("while an empty disk is filled, status tells to within 30 % when that will 
     assert.ok(isNear || (inMs > 0.7 * trueMs && inMs < 1.3 * trueMs), `${inMs} ms instead of ${trueMs} ms`)
   }
   store.machine.failDisk()
+  await store.end()
+})
+
+test("the only disk of a store is busy for ten seconds: what waited for it is done, and no restart is needed", async () => {
+  const store = await SimStore.open(1)
+  const { machine } = store
+  await store.put("before")
+  const disk = must(machine.bays.at("/d1"), "a disk is in the bay")
+  disk.sick.become("hung")
+  await machine.pass(10_000)
+  disk.sick.become("well")
+  await store.put("after")
+  await store.readAll("after the disk was busy")
   await store.end()
 })
