@@ -216,16 +216,18 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "src/object/release-commands-core.ts",
-        find: "if (named === judge.uploadId) return",
-        put: "if (false) return",
+        find: 'if (firstOf(namingsOf(view, judge))) return { writes: [], result: "live" }',
+        put: "",
       },
+      { file: "src/object/block-judge.ts", find: "if (named) return named", put: "" },
+      { file: "src/object/block-judge.ts", find: "if (!(await this.tablet.run(isNamed))) ", put: "" },
     ],
     scenario: "orphans",
     caughtBy: ["spaceComesBack"],
   },
   {
     bug: "remove void needles under a reader",
-    edits: [{ file: "src/object/orphans.ts", find: "position <= oldestPin", put: "position >= 0" }],
+    edits: [{ file: "src/object/removals.ts", find: "position > oldestPin || ", put: "" }],
     scenario: "slow reader",
     caughtBy: ["readersFinish"],
   },
