@@ -112,9 +112,8 @@ test("damage to what was acknowledged is reported, wherever it is, and never cut
         // What is behind the very last batch is its only witness.
         if (batch === batches.at(-1) && what === LAST_PAGES) continue
         const hurt = medium.copy()
-        const file = must(hurt.fileAt(path), "the segment is a file")
         const header = batch.offsetBytes - (batch.offsetBytes % LOG_PAGE_BYTES)
-        for (const content of [file.current, file.synced]) damage(content.view(), header, batch.offsetBytes)
+        hurt.alter(path, bytes => damage(bytes, header, batch.offsetBytes))
         const where = `seed ${seed}, batch ${batch.sequence}, ${what}`
         const opened = await openReal(new SimDisk(hurt).boot()).catch((error: unknown) => error)
         if (opened instanceof SegmentedLog) {
