@@ -5,7 +5,8 @@ import { decodePart, decodeSegment } from "../format/records.js"
 import { decodeVersion } from "../format/version-record.js"
 import type { TabletRow } from "../tablet/index.js"
 
-export const EXTENT_FAMILIES = ["current", "versions", "parts", "segments"] as const
+/** In the order in which extents move: whoever walks them one after another meets what moves meanwhile. */
+export const EXTENT_FAMILIES = ["parts", "segments", "current", "versions"] as const
 export type ExtentFamily = (typeof EXTENT_FAMILIES)[number]
 
 export const ALL_OBJECT_ROWS = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(16)) }

@@ -71,7 +71,7 @@ export class Recode implements Chore {
   /** Uploads that could not be coded in this walk. */
   private readonly waiting = new Set<UploadId>()
   private retryAtMs: number | undefined
-  private underWay: readonly UploadId[] = []
+  private underWay: UploadId[] = []
   private readonly rate = new WorkRate()
   private countedBytes = 0
   private doneBytes = 0
@@ -106,7 +106,7 @@ export class Recode implements Chore {
       doneBytes: this.doneBytes,
       leftBytes: isCounting ? undefined : leftBytes,
       secondsLeft: isCounting ? undefined : this.rate.secondsFor(leftBytes),
-      waiting: this.waiting.size,
+      waiting: this.waiting.size + this.underWay.length,
     }
   }
 
@@ -144,7 +144,7 @@ export class Recode implements Chore {
     const isRetry = this.retryAtMs !== undefined && this.clock.monotonicMs() >= this.retryAtMs
     if (reason !== this.reason || isRetry || this.hasComeIn()) {
       if (this.job) await this.giveUp(this.job)
-      this.underWay = reason === this.reason ? [] : this.uploads.heldNow()
+      this.underWay = reason === this.reason ? [] : [...this.uploads.heldNow()]
       this.begin(reason)
     }
     if (this.job) return this.work(this.job, signal)
@@ -228,7 +228,8 @@ export class Recode implements Chore {
     const plan = this.planFor(rowKey, extent, block => this.blocks.isHome(extent, block))
     if (!plan) return false
     if (this.uploads.isHeld(uploadId)) {
-      this.waiting.add(uploadId)
+      // Looked at again as soon as it is let go.
+      if (!this.underWay.includes(uploadId)) this.underWay.push(uploadId)
       return false
     }
     const { bucketId: bucket, key } = parseObjectRowKey(rowKey)
