@@ -14,7 +14,7 @@ import { makeCodec } from "../erasure/index.js"
 import { MemoryStores } from "../seams/store/memory.js"
 import { swapExtent } from "./recode-commands-core.js"
 import { REPAIR_LIMITS } from "./repair.js"
-import { sourceOf, StoreWorld } from "./testing.js"
+import { heldSource, sourceOf, StoreWorld } from "./testing.js"
 
 const noSignal = new AbortController().signal
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
@@ -345,16 +345,7 @@ test("what was on its way in when devices came back is coded as it should be onc
   const down = [deviceOf(1), deviceOf(2), deviceOf(3)]
   for (const id of down) world.takeOut(id)
   const bytes = world.random.bytes(50_000)
-  let goOn: () => void = () => undefined
-  const gate = new Promise<void>(resolve => (goOn = resolve))
-  const slow = {
-    ...sourceOf(bytes),
-    async *open() {
-      yield bytes.subarray(0, 40_000)
-      await gate
-      yield bytes.subarray(40_000)
-    },
-  }
+  const { slow, goOn } = heldSource(bytes)
   const putting = world.services.objects.put(world.putting("slow", slow))
   await world.clock.advance(100)
   for (const id of down) world.bringBack(id)

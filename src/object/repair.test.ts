@@ -14,7 +14,7 @@ import { MemoryStores } from "../seams/store/memory.js"
 import { COLLECTOR_LIMITS } from "./collector.js"
 import { debtOfKey } from "./debts-core.js"
 import { REPAIR_LIMITS } from "./repair.js"
-import { sourceOf, StoreWorld } from "./testing.js"
+import { heldSource, StoreWorld } from "./testing.js"
 
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
 const open = (text: string, devices?: number) =>
@@ -197,16 +197,7 @@ test("what a reader may still be given is not removed before it has ended", asyn
 test("uploads on their way in are left alone, and their late shards are written when they are named", async () => {
   const world = await open("ec:4+2")
   const bytes = world.random.bytes(50_000)
-  let goOn: () => void = () => undefined
-  const gate = new Promise<void>(resolve => (goOn = resolve))
-  const slow = {
-    ...sourceOf(bytes),
-    async *open() {
-      yield bytes.subarray(0, 40_000)
-      await gate
-      yield bytes.subarray(40_000)
-    },
-  }
+  const { slow, goOn } = heldSource(bytes)
   world.devices.meddle = (what, id) => {
     if (what === "append" && id.slot === 2) throw fail("deviceFailed")
   }
@@ -232,16 +223,7 @@ test("uploads on their way in are left alone, and their late shards are written 
 test("an upload from whose disk a shard is lost while it is on its way in is made whole once it is named", async () => {
   const world = await open("ec:4+2")
   const bytes = world.random.bytes(50_000)
-  let goOn: () => void = () => undefined
-  const gate = new Promise<void>(resolve => (goOn = resolve))
-  const slow = {
-    ...sourceOf(bytes),
-    async *open() {
-      yield bytes.subarray(0, 40_000)
-      await gate
-      yield bytes.subarray(40_000)
-    },
-  }
+  const { slow, goOn } = heldSource(bytes)
   const putting = world.services.objects.put(world.putting("a", slow))
   await world.clock.advance(1_000)
   const by = await world.replace(deviceOf(3), 50)

@@ -321,3 +321,18 @@ export const sourceOf = (bytes: Uint8Array, pieceBytes = 10_000): BodySource => 
     for (let at = 0; at < bytes.length; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes)
   },
 })
+
+/** Gives all but the last of its bytes, and the rest once `goOn` is called. */
+export function heldSource(bytes: Uint8Array, heldBytes = 10_000): { readonly slow: BodySource; goOn(): void } {
+  let goOn: () => void = () => undefined
+  const gate = new Promise<void>(resolve => (goOn = resolve))
+  const slow = {
+    ...sourceOf(bytes),
+    async *open() {
+      yield bytes.subarray(0, bytes.length - heldBytes)
+      await gate
+      yield bytes.subarray(bytes.length - heldBytes)
+    },
+  }
+  return { slow, goOn }
+}
