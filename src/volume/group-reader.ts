@@ -2,7 +2,6 @@
  * Group reader: decodes groups and needles of one volume file through a window of bounded size, and
  * checks bodies where asked. Nothing that it returns has been believed without its checksum.
  */
-import { assert } from "../base/assert.js"
 import { isFailure } from "../base/failures.js"
 import type { DeviceId, VolumeId } from "../base/ids.js"
 import { KIB, MIB, SUB_BLOCK_BYTES } from "../base/limits.js"
@@ -26,12 +25,16 @@ import {
   needlesChecksumOf,
   VOLUME_PAGE_BYTES,
 } from "../format/volume.js"
-import type { ReadableFile } from "./files.js"
+import { isUnreadable, type ReadableFile } from "./files.js"
 
 const WINDOW_BYTES_MIN = 16 * KIB
 const WINDOW_BYTES_MAX = 1 * MIB
+const NOTHING = new Uint8Array(0)
 
-/** Reads a file through one buffer: small pieces after a jump, larger ones while reading goes straight on. */
+/**
+ * Reads a file through one buffer: small pieces after a jump, larger ones while reading goes straight on,
+ * each byte once.
+ */
 export class FileWindow {
   /** Filled again and again: fresh memory for each piece would keep the garbage collector as busy as the disk. */
   private memory: Uint8Array = new Uint8Array(0)
@@ -44,27 +47,41 @@ export class FileWindow {
     readonly sizeBytes: number,
   ) {}
 
-  /** The bytes there, as a view that is good until the next call; fewer at the end of the file. */
-  async bytes(offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+  /**
+   * The bytes there, as a view that is good until the next call; fewer at the end of the file.
+   * `soonBytes`: how many will be asked for from there on.
+   */
+  async bytes(offsetBytes: number, lengthBytes: number, soonBytes = lengthBytes): Promise<Uint8Array> {
     const end = Math.min(offsetBytes + lengthBytes, this.sizeBytes)
     if (end <= offsetBytes) return new Uint8Array(0)
     const windowEnd = this.fromBytes + this.buffer.length
     if (offsetBytes < this.fromBytes || end > windowEnd) {
       const straightOn = offsetBytes >= this.fromBytes && offsetBytes <= windowEnd
       this.aheadBytes = straightOn ? Math.min(2 * this.aheadBytes, WINDOW_BYTES_MAX) : WINDOW_BYTES_MIN
-      const length = Math.min(Math.max(end - offsetBytes, this.aheadBytes), this.sizeBytes - offsetBytes)
-      await this.fill(offsetBytes, length)
+      const ahead = Math.max(this.aheadBytes, Math.min(soonBytes, WINDOW_BYTES_MAX))
+      const length = Math.min(Math.max(end - offsetBytes, ahead), this.sizeBytes - offsetBytes)
+      const kept = straightOn ? this.buffer.subarray(offsetBytes - this.fromBytes) : NOTHING
+      try {
+        await this.fill(offsetBytes, length, kept)
+      } catch (error) {
+        // A place further on that cannot be read is nothing against the bytes before it.
+        if (!isUnreadable(error) || length === end - offsetBytes) throw error
+        await this.fill(offsetBytes, end - offsetBytes, NOTHING)
+      }
     }
     return this.buffer.subarray(offsetBytes - this.fromBytes, end - this.fromBytes)
   }
 
-  private async fill(offsetBytes: number, lengthBytes: number): Promise<void> {
+  /** `kept`: what the window has of it, from its beginning. */
+  private async fill(offsetBytes: number, lengthBytes: number, kept: Uint8Array): Promise<void> {
     // What is read halfway, or not at all, is nobody's.
-    this.buffer = this.memory.subarray(0, 0)
+    this.buffer = NOTHING
     this.fromBytes = offsetBytes
-    if (this.memory.length < lengthBytes) this.memory = Buffer.allocUnsafeSlow(lengthBytes)
-    const count = await this.file.read(this.memory.subarray(0, lengthBytes), offsetBytes)
-    this.buffer = this.memory.subarray(0, count)
+    const memory = this.memory.length < lengthBytes ? Buffer.allocUnsafeSlow(lengthBytes) : this.memory
+    memory.set(kept)
+    this.memory = memory
+    const count = await this.file.read(memory.subarray(kept.length, lengthBytes), offsetBytes + kept.length)
+    this.buffer = memory.subarray(0, kept.length + count)
   }
 }
 
@@ -102,8 +119,13 @@ export async function readGroupHeader(
   return { header, after: { volumeId, offsetBytes: end, groups: header.sequence, checksum: chainChecksum(bytes) } }
 }
 
+/** Called with a needle when its header was read, through the window that stands there. */
+export type PassNeedle = (needle: ScannedNeedle, window: FileWindow) => Promise<void>
+
 /**
  * The group at an offset, with its needles' headers; undefined where no group of this volume begins.
+ * `pass` is called with each needle on the way, before it is known to be of this group: who reads bodies
+ * too reads the file straight on.
  *
  * A damaged header hides none behind it as long as its lengths and the checksum that ends it are intact:
  * the group commits to all these checksums, and so tells whether the way past it was right. Headers are
@@ -113,6 +135,7 @@ export async function readGroup(
   window: FileWindow,
   identity: VolumeIdentity,
   offsetBytes: number,
+  pass?: PassNeedle,
 ): Promise<ScannedGroup | undefined> {
   const group = await readGroupHeader(window, identity, offsetBytes)
   if (group === undefined) return undefined
@@ -127,7 +150,11 @@ export async function readGroup(
     if (typeof read === "string")
       return { header, needles: needles.slice(0, damage?.needlesBefore), after, damage: damage ?? damaged(read) }
     if (read.header === undefined) damage ??= damaged("a needle header fails its checksum")
-    else needles.push({ header: read.header, place: read.place })
+    else {
+      const needle = { header: read.header, place: read.place }
+      needles.push(needle)
+      await pass?.(needle, window)
+    }
     checksums.push(read.checksum)
     at += read.place.headerBytes + read.place.bodyBytes
   }
@@ -209,11 +236,11 @@ export function badSubBlock(header: NeedleHeader, bytes: Uint8Array, first: numb
 
 /** Whether the body on disk is what its header says. */
 export async function isBodyGood(window: FileWindow, { header, place }: ScannedNeedle): Promise<boolean> {
-  assert(WINDOW_BYTES_MAX % SUB_BLOCK_BYTES === 0, "bodies are read in whole sub-blocks")
   const bodyAt = place.offsetBytes + place.headerBytes
-  for (let at = 0; at < place.bodyBytes; at += WINDOW_BYTES_MAX) {
-    const wanted = Math.min(WINDOW_BYTES_MAX, place.bodyBytes - at)
-    const bytes = await window.bytes(bodyAt + at, wanted)
+  for (let at = 0; at < place.bodyBytes; at += SUB_BLOCK_BYTES) {
+    const left = place.bodyBytes - at
+    const wanted = Math.min(SUB_BLOCK_BYTES, left)
+    const bytes = await window.bytes(bodyAt + at, wanted, left)
     if (bytes.length < wanted || badSubBlock(header, bytes, at / SUB_BLOCK_BYTES) !== undefined) return false
   }
   return true

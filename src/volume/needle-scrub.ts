@@ -28,7 +28,10 @@ import type { VolumeUpkeep } from "./upkeep.js"
 import type { OnDamage } from "./volume-copy.js"
 
 export interface NeedleScrubLimits {
-  /** How much is verified in one step, how many needles are looked at, and how many rows of the index. */
+  /**
+   * How much is verified in one step (to the end of the group that it is in), how many needles are looked
+   * at, and how many rows of the index.
+   */
   readonly stepBytes: number
   readonly stepNeedlesMax: number
   readonly stepRowsMax: number
@@ -40,7 +43,6 @@ export interface NeedleScrubLimits {
 interface Reading {
   readonly volumeId: VolumeId
   readonly events: ScanEvents
-  readonly window: FileWindow
   /** Living needles met so far; undefined where the walk did not begin at the beginning. */
   met: number | undefined
   readonly isNewest: boolean
@@ -114,7 +116,7 @@ export class NeedleScrub {
     else if (this.again.length > 0) await this.lookAgain(signal)
     else if (this.search !== undefined) await this.searchSome(this.search, signal)
     else if (this.reading !== undefined) await this.readSome(this.reading, signal)
-    else if (!(await this.readNext()) && !this.searchMissing()) {
+    else if (!this.readNext() && !this.searchMissing()) {
       this.at = undefined
       this.passed = 0
       this.hasSearchedMissing = false
@@ -132,21 +134,16 @@ export class NeedleScrub {
   }
 
   /** Begins with the next volume; false where there is none. */
-  private async readNext(): Promise<boolean> {
+  private readNext(): boolean {
     const { passed, at, upkeep } = this
     const volumeId = upkeep.accounts.list().find(volume => volume.volumeId > passed)?.volumeId
     if (volumeId === undefined) return false
     const from = at?.volumeId === volumeId ? at : undefined
-    try {
-      const file = upkeep.fileOf(volumeId)
-      const window = new FileWindow(file, await file.sizeBytes())
-      const events = upkeep.walkVolume(volumeId, from)
-      const [isNewest, met] = [volumeId === upkeep.newest, from === undefined ? 0 : undefined]
-      this.reading = { volumeId, events, window, met, isNewest, at: from, isDoubtful: false }
-    } catch (error) {
-      if (!isAbsent(error)) throw error
-      this.pass(volumeId, undefined)
-    }
+    const [isNewest, met] = [volumeId === upkeep.newest, from === undefined ? 0 : undefined]
+    // Bodies are verified on the way from header to header: the disk is read straight on.
+    const events = upkeep.walkVolume(volumeId, from, (needle, window) => this.verifyHere(reading, needle, window))
+    const reading: Reading = { volumeId, events, met, isNewest, at: from, isDoubtful: false }
+    this.reading = reading
     return true
   }
 
@@ -171,9 +168,6 @@ export class NeedleScrub {
         if (event.kind === "position") reading.at = event.position
         else if (event.kind === "damage") reading.isDoubtful = true
         else if (event.kind === "tornTail") reading.isDoubtful ||= reading.met === undefined
-        else if (event.kind === "needle" && event.needle.header.kind === "shard") {
-          await this.verifyHere(reading, needleKeyOf(event.needle.header.id), event.needle)
-        }
       }
     } catch (error) {
       // Compaction has removed the volume.
@@ -182,13 +176,15 @@ export class NeedleScrub {
     }
   }
 
-  private async verifyHere(reading: Reading, key: RowKey, needle: ScannedNeedle): Promise<void> {
-    const { place } = needle
+  private async verifyHere(reading: Reading, needle: ScannedNeedle, window: FileWindow): Promise<void> {
+    const { header, place } = needle
+    if (header.kind !== "shard") return
+    const key = needleKeyOf(header.id)
     const warm = this.upkeep.warm(key)
     if (warm) await warm
     if (!isSamePlace(this.upkeep.placeOf(key), place)) return
     if (reading.met !== undefined) reading.met += 1
-    this.judge(key, place, await isBodyWhole(reading.window, needle))
+    this.judge(key, place, await isBodyWhole(window, needle))
   }
 
   /** More may live here than the headers told. */

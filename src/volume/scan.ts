@@ -19,7 +19,7 @@ import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import type { VolumeDamage } from "./contract.js"
 import type { ReadableFile } from "./files.js"
 import { isAbsent, listVolumes, volumePath } from "./files.js"
-import type { ScannedGroup, ScannedNeedle, VolumeIdentity } from "./group-reader.js"
+import type { PassNeedle, ScannedGroup, ScannedNeedle, VolumeIdentity } from "./group-reader.js"
 import { FileWindow, findGroup, isBodyGood, readGroup } from "./group-reader.js"
 
 export type ScanEvent =
@@ -93,6 +93,8 @@ export interface WalkRequest {
   readonly from: VolumePosition | undefined
   /** Known to be durable, and where to end; undefined: to where it was sealed, or to the end of what is there. */
   readonly upTo: VolumePosition | undefined
+  /** See `readGroup`. */
+  readonly pass?: PassNeedle | undefined
 }
 
 /**
@@ -101,13 +103,13 @@ export interface WalkRequest {
  * Throws `deviceFailed`, also where the volume is gone.
  */
 export async function* walkVolume(shelf: VolumeShelf, request: WalkRequest): ScanEvents {
-  const { volumeId, from, upTo } = request
+  const { volumeId, from, upTo, pass } = request
   const { deviceId } = shelf
   const file = shelf.fileOf(volumeId)
   const { first } = await readVolumeHeader(file, deviceId, volumeId)
   const durable = upTo ?? (await sealOf(shelf, volumeId))
   const window = new FileWindow(file, await file.sizeBytes())
-  yield* new VolumeScan(window, { deviceId, volumeId }, durable, upTo?.offsetBytes).run(from ?? first)
+  yield* new VolumeScan(window, { deviceId, volumeId }, durable, upTo?.offsetBytes, pass).run(from ?? first)
 }
 
 /**
@@ -183,6 +185,7 @@ export class VolumeScan {
     private readonly identity: VolumeIdentity,
     private readonly durable: VolumePosition | undefined,
     private readonly endBytes = Infinity,
+    private readonly pass?: PassNeedle,
   ) {}
 
   async *run(start: VolumePosition | undefined): ScanEvents {
@@ -237,7 +240,7 @@ export class VolumeScan {
 
   /** The group here, if it continues what came before. */
   private async readNext(): Promise<ScannedGroup | undefined> {
-    const group = await readGroup(this.window, this.identity, this.at)
+    const group = await readGroup(this.window, this.identity, this.at, this.pass)
     if (group === undefined || this.chain === undefined) return group
     const { sequence, previousChecksum } = group.header
     return sequence === this.chain.groups + 1 && previousChecksum === this.chain.checksum ? group : undefined
