@@ -32,5 +32,5 @@ export {
   type Recoding,
 } from "./preview-core.js"
 export { controlLayoutOf, layoutOf } from "./record-layout-core.js"
-export { judgeSafety, type Safety, type SafetyInput } from "./safety-core.js"
+export { SafetyJudge, type Safety, type SafetyInput } from "./safety-core.js"
 export { reasonsOf, safetySentence } from "./safety-sentence-core.js"

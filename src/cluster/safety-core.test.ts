@@ -5,7 +5,7 @@ import { PARTITIONS } from "../base/limits.js"
 import { defaultPolicy, parsePolicy, shardCount, shardsNeeded, textOfPolicy, type Policy } from "../base/policy.js"
 import { planLayout, type Layout } from "../placement/index.js"
 import { SimRandom } from "../seams/random/sim.js"
-import { judgeSafety, RISKIEST_MAX, type SafetyDevice, type SafetyInput } from "./safety-core.js"
+import { judgeSafety, RISKIEST_MAX, SafetyJudge, type SafetyDevice, type SafetyInput } from "./safety-core.js"
 
 const idOf = (index: number): DeviceId => parseDeviceId((index + 1).toString(16).padStart(16, "0"))
 
@@ -237,6 +237,54 @@ test("agrees with trying every set of disks against every group, on 2,000 random
   }
   for (const losses of [-1, 0, 1, 2, 3])
     assert.ok((seen.get(losses) ?? 0) >= 3, `${losses}: ${seen.get(losses)} states`)
+})
+
+/** The same store a little later: something has changed, or nothing. */
+function laterState(input: SafetyInput, other: SafetyInput, random: SimRandom): SafetyInput {
+  const { devices, policies, lacking } = input
+  const at = random.below(devices.length)
+  const withDevice = (change: Partial<SafetyDevice>): SafetyInput => ({
+    ...input,
+    devices: devices.map((device, i) => (i === at ? { ...device, ...change } : device)),
+  })
+  // As a census does: the flags of before become those of now.
+  const flip = (): SafetyInput => {
+    for (const flags of lacking.values()) flags[random.below(flags.length)] = random.below(2)
+    return input
+  }
+  const flagged = () =>
+    devices.flatMap(({ id }, i): [DeviceId, Uint8Array][] => {
+      const flags = lacking.get(id) ?? new Uint8Array(input.layout.table.length / input.layout.width)
+      return (i === at) === lacking.has(id) ? [] : [[id, flags]]
+    })
+  const changes: readonly (() => SafetyInput)[] = [
+    () => input,
+    () => ({ ...input, policies: policies.map(use => ({ ...use, bytes: use.bytes * 2 })) }),
+    () => ({ ...input, policies: policies.map(use => ({ ...use, isLeaving: random.below(2) === 0 })) }),
+    () => ({ ...input, policies: policies.map(use => ({ ...use, isNew: random.below(2) === 0 })) }),
+    () => ({ ...input, policies: [...policies, ...policies.slice(0, 1)] }),
+    () => ({ ...input, oddGroups: other.oddGroups.filter(({ partition }) => partition === 0) }),
+    () => ({ ...input, lacking: new Map(flagged()) }),
+    () => ({ ...input, previousLayout: input.previousLayout === undefined ? input.layout : undefined }),
+    () => withDevice({ state: "out" }),
+    () => withDevice({ state: "active" }),
+    () => withDevice({ state: "filling" }),
+    () => withDevice({ disk: "disk 0" }),
+    () => ({ ...input, names: { ...input.names, members: input.names.members.slice(1) } }),
+    flip,
+    () => other,
+  ]
+  return (changes[random.below(changes.length)] ?? flip)()
+}
+
+test("who judges a store again and again says what one says who sees it first, whatever changed between", () => {
+  const random = new SimRandom(20261121)
+  const judge = new SafetyJudge()
+  let input = randomState(random)
+  for (let round = 0; round < 4000; round += 1) {
+    assert.deepEqual(judge.judge(input), judgeSafety(input), `round ${round}`)
+    input = laterState(input, randomState(random), random)
+  }
 })
 
 function store(devices: number, policy: Policy, change: Partial<SafetyInput> = {}): SafetyInput {

@@ -15,11 +15,14 @@
  * Groups that lie otherwise (written while devices were out, lacking single shards) are handed in as
  * odd groups, one for each set of devices, with the bytes that lie so.
  */
+import { assert } from "../base/assert.js"
 import type { DeviceId } from "../base/ids.js"
-import { DEVICES_MAX, PARTITIONS } from "../base/limits.js"
+import { DEVICES_MAX } from "../base/limits.js"
 import { shardCount, shardsNeeded, type Policy } from "../base/policy.js"
 import type { ControlDeviceState } from "../format/control-record.js"
 import type { Layout } from "../placement/index.js"
+import { BlocksJudge, Findings, Group, partitionsOf, UNTOUCHED } from "./safety-blocks-core.js"
+import type { Places, Shape, Survival } from "./safety-blocks-core.js"
 
 export const RISKIEST_MAX = 16
 
@@ -133,326 +136,165 @@ export interface SafetyCauses {
   readonly nameCopiesMissing: number
 }
 
-/** The shards of one group, by disk: how many disks it takes to lose it. */
-class Group {
-  private readonly onDisk = new Uint8Array(DEVICES_MAX)
-  /** How many disks hold so many of its shards. */
-  private readonly disksWith = new Uint8Array(DEVICES_MAX + 1)
-  private most = 0
-  shards = 0
-
-  constructor(private readonly disks: number) {}
-
-  clear(): void {
-    for (let size = 1; size <= this.most; size += 1) this.disksWith[size] = 0
-    for (let disk = 0; disk < this.disks; disk += 1) this.onDisk[disk] = 0
-    this.most = 0
-    this.shards = 0
-  }
-
-  add(disk: number): void {
-    const size = (this.onDisk[disk] ?? 0) + 1
-    this.onDisk[disk] = size
-    this.disksWith[size] = (this.disksWith[size] ?? 0) + 1
-    if (size > 1) this.disksWith[size - 1] = (this.disksWith[size - 1] ?? 0) - 1
-    if (size > this.most) this.most = size
-    this.shards += 1
-  }
-
-  /** How many arbitrary disks may go while `needed` shards stay; -1: fewer are left already. */
-  losses(needed: number): number {
-    let spare = this.shards - needed
-    if (spare < 0) return -1
-    let disks = 0
-    for (let size = this.most; size > 0; size -= 1) {
-      const ofSize = this.disksWith[size] ?? 0
-      const taken = Math.min(ofSize, Math.floor(spare / size))
-      disks += taken
-      spare -= taken * size
-      if (taken < ofSize) return disks
-    }
-    return disks
-  }
-
-  /** A bit for each disk that alone holds more than can be spared. */
-  criticalDisks(needed: number): number {
-    const spare = this.shards - needed
-    if (spare < 0 || spare >= this.most) return 0
-    let disks = 0
-    for (let disk = 0; disk < DEVICES_MAX; disk += 1) if ((this.onDisk[disk] ?? 0) > spare) disks |= 1 << disk
-    return disks
-  }
-}
-
-/** What was found so far, over all groups. */
-class Findings {
-  losses = DEVICES_MAX
-  criticalDisks = 0
-  /** By losses + 1. */
-  readonly bytes = new Array<number>(DEVICES_MAX + 2).fill(0)
-
-  /** Counts a group; gives how many disks it survives. */
-  take(group: Group, needed: number): number {
-    const losses = group.losses(needed)
-    if (losses < this.losses) this.losses = losses
-    if (losses === 0) this.criticalDisks |= group.criticalDisks(needed)
-    return losses
-  }
-
-  addBytes(losses: number, bytes: number): void {
-    this.bytes[losses + 1] = (this.bytes[losses + 1] ?? 0) + bytes
-  }
-}
-
-interface PolicyShape {
-  /** All its blocks were written since the current layout. */
-  readonly isNew: boolean
-  readonly slots: number
-  readonly needed: number
+interface PolicyShape extends Shape {
   readonly bytes: number
-  /** Partitions, by how many losses + 1 its blocks in them survive. */
-  readonly partitionsAt: Uint32Array
-  /** What its blocks in the partition that is looked at survive. */
-  losses: number
 }
 
-const NOWHERE = -1
-
-/** A layout's table in terms of the store's devices: by its own index, the device's index or `NOWHERE`. */
-interface View {
-  readonly layout: Layout
-  readonly deviceAt: Int8Array
-}
-
-class Judge {
-  private readonly indexOf: ReadonlyMap<DeviceId, number>
-  private readonly diskOf: Uint8Array
-  readonly disks: number
-  /** By device: 0 where it is out. */
-  private readonly isHere: Uint8Array
-  /** By device: what it has was looked at. */
-  private readonly isKnown: readonly boolean[]
-  private readonly lacking: readonly (Uint8Array | undefined)[]
-  readonly now = new Findings()
-  /** By partition, losses + 1 of what survives least in it. */
+/** What follows from the places where groups lie, with devices that share a disk taken together or apart. */
+class Judged {
+  private readonly now = new Findings()
+  /** By losses + 1. */
+  private readonly bytesAt = new Array<number>(DEVICES_MAX + 2).fill(0)
   private readonly lowest: Uint8Array
-  /** By partition, 1 where some shard is nowhere. */
   private readonly lacks: Uint8Array
+  readonly ofBlocks: number
+  readonly ofNames: number
+  readonly whole: number
 
-  constructor(private readonly input: SafetyInput) {
-    const { devices } = input
-    this.indexOf = new Map(devices.map(({ id }, index) => [id, index]))
-    const names = [...new Set(devices.map(({ disk }) => disk))]
-    this.disks = names.length
-    this.diskOf = Uint8Array.from(devices, ({ disk }) => names.indexOf(disk))
-    this.isHere = Uint8Array.from(devices, ({ state }) => (state === "out" ? 0 : 1))
-    this.isKnown = devices.map(({ id }) => input.lacking.has(id))
-    this.lowest = new Uint8Array(partitionsOf(input.layout)).fill(DEVICES_MAX + 1)
-    this.lacks = new Uint8Array(partitionsOf(input.layout))
-    const everything = new Uint8Array(PARTITIONS).fill(1)
-    this.lacking = devices.map(
-      ({ id, state }) => input.lacking.get(id) ?? (state === "filling" ? everything : undefined),
-    )
-  }
-
-  private viewOf(layout: Layout): View {
-    return { layout, deviceAt: Int8Array.from(layout.devices, id => this.indexOf.get(id) ?? NOWHERE) }
-  }
-
-  private has(device: number, partition: number): boolean {
-    return device !== NOWHERE && this.isHere[device] === 1 && (this.lacking[device]?.[partition] ?? 0) === 0
-  }
-
-  private diskAt(device: number): number {
-    return this.diskOf[device] ?? 0
-  }
-
-  /** All blocks. Returns how many disks may fail without one of them. */
-  blocks(): number {
-    this.placed()
-    this.odd()
-    return this.now.losses
-  }
-
-  /** Blocks where the layouts put them. */
-  private placed(): void {
-    const { layout, previousLayout } = this.input
-    const shapes = shapesOf(this.input.policies, layout.width, previousLayout)
-    const current = this.viewOf(layout)
-    const previous = previousLayout && this.viewOf(previousLayout)
-    const group = new Group(this.disks)
-    const partitions = partitionsOf(layout)
-    for (let partition = 0; partition < partitions; partition += 1) {
-      const hasMoved = this.before(partition, group, shapes, current, previous)
-      // Where nothing lies by the previous layout, what was written since has what was there before, or more.
-      const sinceCounts =
-        previous !== undefined && (!hasMoved || shapes.some(({ losses, isNew }) => isNew || losses < 0))
-      if (sinceCounts) this.since(partition, group, shapes, current)
-      for (const shape of shapes) {
-        shape.partitionsAt[shape.losses + 1] = (shape.partitionsAt[shape.losses + 1] ?? 0) + 1
-        this.note(partition, shape.losses)
-      }
-    }
-    for (const { bytes, partitionsAt } of shapes) {
-      partitionsAt.forEach((count, at) => this.now.addBytes(at - 1, (bytes * count) / partitions))
-    }
-  }
-
-  /** Shards of a partition that were written before the current layout; false if some lie by the previous one. */
-  private before(
-    partition: number,
-    group: Group,
+  constructor(
+    input: SafetyInput,
+    private readonly places: Places,
     shapes: readonly PolicyShape[],
-    current: View,
-    previous: View | undefined,
-  ): boolean {
-    let [slot, hasMoved] = [0, true]
-    group.clear()
-    for (const shape of shapes) {
-      for (; slot < shape.slots; slot += 1) {
-        const to = deviceIn(current, partition, slot)
-        const from = previous === undefined ? to : deviceIn(previous, partition, slot)
-        const isThere = this.has(to, partition) && (to === from || this.isKnown[to] === true)
-        if (isThere) group.add(this.diskAt(to))
-        else if (to !== from && this.has(from, partition)) {
-          group.add(this.diskAt(from))
-          hasMoved = false
-        } else this.lacks[partition] = 1
-      }
-      shape.losses = shape.isNew ? DEVICES_MAX : this.now.take(group, shape.needed)
-    }
-    return hasMoved
+    survival: Survival,
+    lacks: Uint8Array,
+  ) {
+    const { oddGroups, devices, names } = input
+    this.now.losses = survival.losses
+    this.now.criticalDisks = survival.criticalDisks
+    // What was found is remembered by who found it.
+    const isOdd = oddGroups.length > 0
+    this.lowest = isOdd ? survival.lowest.slice() : survival.lowest
+    this.lacks = isOdd ? lacks.slice() : lacks
+    shapes.forEach(({ bytes }, i) => {
+      survival.partitionsAt[i]?.forEach((count, at) => this.addBytes(at, (bytes * count) / this.lowest.length))
+    })
+    this.odd(oddGroups)
+    this.ofBlocks = this.now.losses
+    this.ofNames = this.now.take(this.groupOf(names.members, places.here), 1)
+    const everywhere = this.groupOf(holdersWhenWhole(devices, names), ~0)
+    this.whole = Math.min(survival.whenWhole, everywhere.losses(1))
   }
 
-  /** Shards of a partition that were written since. */
-  private since(partition: number, group: Group, shapes: readonly PolicyShape[], current: View): void {
-    let slot = 0
-    group.clear()
-    for (const shape of shapes) {
-      for (; slot < shape.slots; slot += 1) {
-        const to = deviceIn(current, partition, slot)
-        if (to !== NOWHERE && this.isHere[to] === 1) group.add(this.diskAt(to))
-      }
-      shape.losses = Math.min(shape.losses, this.now.take(group, shape.needed))
-    }
-  }
-
-  /** Blocks that lie otherwise. */
-  private odd(): void {
-    const group = new Group(this.disks)
-    for (const { partition, needed, devices, bytes } of this.input.oddGroups) {
+  /** Blocks that lie otherwise than the layouts say. */
+  private odd(oddGroups: readonly OddGroup[]): void {
+    const group = new Group()
+    for (const { partition, needed, devices, bytes } of oddGroups) {
       group.clear()
-      for (const id of devices) {
-        const device = this.indexOf.get(id) ?? NOWHERE
-        if (device !== NOWHERE && this.isHere[device] === 1) group.add(this.diskAt(device))
-      }
-      const losses = this.now.take(group, needed)
-      this.now.addBytes(losses, bytes)
-      this.note(partition, losses)
+      this.addTo(group, devices, this.places.here)
+      const level = this.now.take(group, needed) + 1
+      this.addBytes(level, bytes)
+      this.lowest[partition] = Math.min(this.lowest[partition] ?? 0, level)
       this.lacks[partition] = 1
     }
   }
 
-  /** The names, and small objects, which lie beside them. Returns how many disks may fail without them. */
-  names(): number {
-    return this.now.take(this.groupOf(this.input.names.members, true), 1)
+  private addBytes(level: number, bytes: number): void {
+    this.bytesAt[level] = (this.bytesAt[level] ?? 0) + bytes
   }
 
-  private groupOf(ids: readonly DeviceId[], onlyHere: boolean): Group {
-    const group = new Group(this.disks)
+  /** Those of the ids that are among the devices of the word. */
+  private addTo(group: Group, ids: readonly DeviceId[], among: number): void {
     for (const id of ids) {
-      const device = this.indexOf.get(id) ?? NOWHERE
-      if (device !== NOWHERE && (!onlyHere || this.isHere[device] === 1)) group.add(this.diskAt(device))
+      const device = this.places.devices.indexOf(id)
+      const disk = this.places.diskOf[device]
+      if (disk !== undefined && (among & (1 << device)) !== 0) group.add(disk)
     }
+  }
+
+  private groupOf(ids: readonly DeviceId[], among: number): Group {
+    const group = new Group()
+    this.addTo(group, ids, among)
     return group
   }
 
-  /** What the store survives once nothing is out, nothing lacks and nothing moves. */
-  whole(): number {
-    const { layout, policies, devices, names } = this.input
-    const found = new Findings()
-    const staying = policies.filter(({ isLeaving }) => !isLeaving)
-    const shapes = shapesOf(staying, layout.width, undefined)
-    const view = this.viewOf(layout)
-    const group = new Group(this.disks)
-    // Where each device is a disk of its own, all partitions are like the first.
-    const isUniform = this.disks === devices.length && !view.deviceAt.includes(NOWHERE)
-    const partitions = isUniform ? 1 : partitionsOf(layout)
-    for (let partition = 0; partition < partitions; partition += 1) {
-      group.clear()
-      let slot = 0
-      for (const { slots, needed } of shapes) {
-        for (; slot < slots; slot += 1) {
-          const device = deviceIn(view, partition, slot)
-          if (device !== NOWHERE) group.add(this.diskAt(device))
-        }
-        found.take(group, needed)
-      }
-    }
-    found.take(this.groupOf(holdersWhenWhole(devices, names), false), 1)
-    return found.losses
-  }
-
-  private note(partition: number, losses: number): void {
-    if (losses + 1 < (this.lowest[partition] ?? 0)) this.lowest[partition] = losses + 1
-  }
-
   private lackingIn(partition: number): DeviceId[] {
-    const { table, width, devices } = this.input.layout
-    const indexes = Array.from(table.subarray(partition * width, (partition + 1) * width))
-    const ids = indexes.flatMap(index => devices[index] ?? [])
-    return ids.filter(id => !this.has(this.indexOf.get(id) ?? NOWHERE, partition))
+    const { layout, devices, having } = this.places
+    const has = having[partition] ?? 0
+    const lacks = (id: DeviceId): boolean => {
+      const device = devices.indexOf(id)
+      return device < 0 || (has & (1 << device)) === 0
+    }
+    const indexes = layout.table.subarray(partition * layout.width, (partition + 1) * layout.width)
+    return Array.from(indexes)
+      .flatMap(index => layout.devices[index] ?? [])
+      .filter(lacks)
   }
 
   riskiest(): readonly RiskyPartition[] {
-    const found: RiskyPartition[] = []
     const { lowest, lacks } = this
-    for (let level = 0; level <= DEVICES_MAX && found.length < RISKIEST_MAX; level += 1) {
-      for (let at = lowest.indexOf(level); at >= 0 && found.length < RISKIEST_MAX; at = lowest.indexOf(level, at + 1)) {
-        if (lacks[at] === 1) found.push({ partition: at, losses: level - 1, lacking: this.lackingIn(at) })
-      }
+    const atLevel = Array.from({ length: UNTOUCHED }, (): number[] => [])
+    for (let partition = 0; partition < lacks.length; partition += 1) {
+      if (lacks[partition] !== 1) continue
+      const found = atLevel[lowest[partition] ?? UNTOUCHED]
+      if (found !== undefined && found.length < RISKIEST_MAX) found.push(partition)
     }
-    return found
+    return atLevel
+      .flatMap((partitions, level) => partitions.map(partition => ({ partition, losses: level - 1 })))
+      .slice(0, RISKIEST_MAX)
+      .map(risky => ({ ...risky, lacking: this.lackingIn(risky.partition) }))
   }
 
   levels(): readonly SafetyLevel[] {
-    return this.now.bytes.flatMap((bytes, at) => (bytes > 0 ? [{ losses: at - 1, bytes: Math.round(bytes) }] : []))
+    return this.bytesAt.flatMap((bytes, at) => (bytes > 0 ? [{ losses: at - 1, bytes: Math.round(bytes) }] : []))
   }
 
   opensWithout(): number {
-    const group = this.groupOf(
-      this.input.devices.map(({ id }) => id),
-      true,
-    )
+    const group = this.groupOf(this.places.devices, this.places.here)
     return Math.max(0, group.losses(Math.floor(group.shards / 2) + 1))
   }
 
   critical(): readonly DeviceId[] {
-    const { devices } = this.input
-    const isCritical = (index: number) => (this.now.criticalDisks & (1 << this.diskAt(index))) !== 0
-    return devices.filter((_, index) => this.isHere[index] === 1 && isCritical(index)).map(({ id }) => id)
+    const { devices, diskOf, here } = this.places
+    const isCritical = (index: number) => (this.now.criticalDisks & (1 << (diskOf[index] ?? 0))) !== 0
+    return devices.filter((_, index) => (here & (1 << index)) !== 0 && isCritical(index))
   }
 }
 
-const partitionsOf = ({ table, width }: Layout): number => table.length / width
-
-function deviceIn({ layout, deviceAt }: View, partition: number, slot: number): number {
-  if (slot >= layout.width) return NOWHERE
-  return deviceAt[layout.table[partition * layout.width + slot] ?? 0] ?? NOWHERE
-}
-
-/** Narrow ones first, so that one walk over the slots of a partition serves all. */
-function shapesOf(policies: readonly PolicyUse[], width: number, previous: Layout | undefined): readonly PolicyShape[] {
-  const shapes = policies.map(({ policy, bytes, isNew }) => ({
-    isNew: previous !== undefined && (isNew === true || previous.width < shardsNeeded(policy)),
+/** Narrow ones first. */
+function shapesOf({ policies, layout: { width }, previousLayout }: SafetyInput): readonly PolicyShape[] {
+  const shapes = policies.map(({ policy, bytes, isNew, isLeaving }) => ({
     slots: Math.min(shardCount(policy), width),
     needed: shardsNeeded(policy),
+    isNew: previousLayout !== undefined && (isNew === true || previousLayout.width < shardsNeeded(policy)),
+    isStaying: !isLeaving,
     bytes,
-    partitionsAt: new Uint32Array(DEVICES_MAX + 2),
-    losses: 0,
   }))
   return shapes.sort((a, b) => a.slots - b.slots)
 }
+
+const wordOf = (devices: readonly SafetyDevice[], isIn: (device: SafetyDevice) => boolean): number =>
+  devices.reduce((word, device, at) => (isIn(device) ? word | (1 << at) : word), 0)
+
+function placesOf(input: SafetyInput): Places {
+  const { layout, previousLayout, devices, lacking } = input
+  assert(devices.length <= DEVICES_MAX, "a word has a bit for each device")
+  const disks = [...new Set(devices.map(({ disk }) => disk))]
+  return {
+    layout,
+    previousLayout,
+    devices: devices.map(({ id }) => id),
+    diskOf: devices.map(({ disk }) => disks.indexOf(disk)),
+    here: wordOf(devices, ({ state }) => state !== "out"),
+    known: wordOf(devices, ({ id }) => lacking.has(id)),
+    having: havingOf(input),
+  }
+}
+
+/** By partition, the devices that are believed to have what layouts give them in it. */
+function havingOf({ devices, layout, lacking }: SafetyInput): Int32Array {
+  const isBelieved = ({ id, state }: SafetyDevice) => state !== "out" && (state !== "filling" || lacking.has(id))
+  const having = new Int32Array(partitionsOf(layout)).fill(wordOf(devices, isBelieved))
+  devices.forEach(({ id }, at) => {
+    const flags = lacking.get(id)
+    if (flags === undefined) return
+    const others = ~(1 << at)
+    for (let i = 0; i < having.length; i += 1) if (flags[i] !== 0) having[i] = (having[i] ?? 0) & others
+  })
+  return having
+}
+
+/** The same store, were each device a disk of its own. */
+const ownDisks = (places: Places): Places => ({ ...places, diskOf: places.devices.map((_, index) => index) })
 
 /** Who holds the names, and who would join them to make as many as wanted. */
 function holdersWhenWhole(devices: readonly SafetyDevice[], names: SafetyNames): readonly DeviceId[] {
@@ -462,15 +304,19 @@ function holdersWhenWhole(devices: readonly SafetyDevice[], names: SafetyNames):
   return [...holders, ...others.slice(0, Math.max(0, names.copiesWanted - holders.length))]
 }
 
-function causesOf({ devices, previousLayout, policies, names, lacking, oddGroups }: SafetyInput): SafetyCauses {
-  const idsOf = (state: SafetyDevice["state"]) => devices.filter(device => device.state === state).map(({ id }) => id)
-  const lacks = (id: DeviceId) => lacking.get(id)?.some(flag => flag !== 0) === true
-  const isHere = (id: DeviceId) => devices.some(device => device.id === id && device.state !== "out")
+function causesOf(input: SafetyInput, { having, here }: Places): SafetyCauses {
+  const { devices, previousLayout, policies, names, oddGroups } = input
+  const idsOf = (is: (state: SafetyDevice["state"], at: number) => boolean) =>
+    devices.filter(({ state }, at) => is(state, at)).map(({ id }) => id)
+  let complete = ~0
+  for (let i = 0; i < having.length; i += 1) complete &= having[i] ?? 0
+  const isComplete = (at: number) => (complete & (1 << at)) !== 0
+  const isHere = (id: DeviceId) => devices.some((device, at) => device.id === id && (here & (1 << at)) !== 0)
   const holding = names.members.filter(isHere).length
   return {
-    out: idsOf("out"),
-    filling: idsOf("filling"),
-    lacking: devices.flatMap(({ id, state }) => (state !== "out" && state !== "filling" && lacks(id) ? [id] : [])),
+    out: idsOf(state => state === "out"),
+    filling: idsOf(state => state === "filling"),
+    lacking: idsOf((state, at) => state !== "out" && state !== "filling" && !isComplete(at)),
     isMoving: previousLayout !== undefined,
     oddBytes: bytesOf(oddGroups.filter(({ devices }) => devices.length > 0)),
     lostBytes: bytesOf(oddGroups.filter(({ devices }) => devices.length === 0)),
@@ -481,32 +327,31 @@ function causesOf({ devices, previousLayout, policies, names, lacking, oddGroups
 
 const bytesOf = (groups: readonly OddGroup[]): number => groups.reduce((sum, { bytes }) => sum + bytes, 0)
 
-/** The same store, were each device a disk of its own. */
-const apart = (input: SafetyInput): SafetyInput => ({
-  ...input,
-  devices: input.devices.map(device => ({ ...device, disk: device.id })),
-})
-
 /**
- * Takes 10 to 30 ms of a processor for 65,536 partitions of 14 slots on 32 disks, up to 70 ms where devices
- * share disks: ask when something changed, not for every reader.
+ * Judges a store again and again: partitions are walked only where more has changed since it was asked last
+ * than bytes, odd groups and the holders of names. A walk takes some milliseconds of a processor.
  */
-export function judgeSafety(input: SafetyInput): Safety {
-  const judge = new Judge(input)
-  const [ofBlocks, ofNames] = [judge.blocks(), judge.names()]
-  const now = Math.min(ofBlocks, ofNames)
-  const whole = judge.whole()
-  const single = judge.disks === input.devices.length ? undefined : new Judge(apart(input))
-  return {
-    devices: input.devices.length,
-    disks: judge.disks,
-    now: { disks: now, devices: single ? Math.min(single.blocks(), single.names()) : now },
-    whole: { disks: whole, devices: single?.whole() ?? whole },
-    opensWithout: judge.opensWithout(),
-    weakest: ofNames < ofBlocks ? "names" : "blocks",
-    critical: judge.critical(),
-    levels: judge.levels(),
-    riskiest: judge.riskiest(),
-    causes: causesOf(input),
+export class SafetyJudge {
+  private readonly blocks = new BlocksJudge()
+
+  judge(input: SafetyInput): Safety {
+    const [places, shapes] = [placesOf(input), shapesOf(input)]
+    const { together, apart, lacks } = this.blocks.judge(places, shapes)
+    const judged = new Judged(input, places, shapes, together, lacks)
+    const single = apart === together ? judged : new Judged(input, ownDisks(places), shapes, apart, lacks)
+    return {
+      devices: input.devices.length,
+      disks: new Set(places.diskOf).size,
+      now: { disks: Math.min(judged.ofBlocks, judged.ofNames), devices: Math.min(single.ofBlocks, single.ofNames) },
+      whole: { disks: judged.whole, devices: single.whole },
+      opensWithout: judged.opensWithout(),
+      weakest: judged.ofNames < judged.ofBlocks ? "names" : "blocks",
+      critical: judged.critical(),
+      levels: judged.levels(),
+      riskiest: judged.riskiest(),
+      causes: causesOf(input, places),
+    }
   }
 }
+
+export const judgeSafety = (input: SafetyInput): Safety => new SafetyJudge().judge(input)

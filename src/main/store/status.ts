@@ -9,7 +9,7 @@
 import type { HealthReport, ProgressReport, RepairReport, StoreReport, StoreStatus } from "../../admin/index.js"
 import type { StoreId } from "../../base/ids.js"
 import { textOfPolicy, tolerance } from "../../base/policy.js"
-import { judgeSafety, layoutOf, type Safety } from "../../cluster/index.js"
+import { layoutOf, SafetyJudge, type Safety } from "../../cluster/index.js"
 import type { Living } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
@@ -39,6 +39,7 @@ export class RunningStatus implements StoreStatus, Living {
   readonly name = "status"
   private readonly startedAtMs: number
   private readonly rates = new Map<string, Rate>()
+  private readonly judge = new SafetyJudge()
   private judged: Judged | undefined
   private isListening = false
   private alarm = ""
@@ -130,7 +131,7 @@ export class RunningStatus implements StoreStatus, Living {
       const isFresh = judged.contentsVersion === contentsVersion || atMs - judged.atMs < JUDGE_EVERY_MS
       if (isFresh) return judged.safety
     }
-    const seen = judgeSafety(safetyInputOf(record, open, contents))
+    const seen = this.judge.judge(safetyInputOf(record, open, contents))
     const safety = contents?.isKnown === false ? withoutGuessedLoss(seen) : seen
     this.judged = { from, contentsVersion, atMs, safety }
     return safety
