@@ -34,6 +34,4 @@ export const BLOCK_LIMITS = {
   surveyNeedles: 2048,
   /** Memory for the shards of blocks that are being mended. */
   mendBytesMax: 64 * MIB,
-  /** Of it, what is kept for the next ones. */
-  mendIdleBytesMax: 32 * MIB,
 } as const

@@ -13,7 +13,7 @@ import { planNext, replaceDevice } from "../placement/index.js"
 import { MemoryStores } from "../seams/store/memory.js"
 import type { Mended } from "./contract.js"
 import { ALL_NEEDLES, needleIdOf, standingOf } from "./survey-core.js"
-import { deviceIdOf, OWNER, ShardWorld } from "./testing.js"
+import { changed, deviceIdOf, OWNER, SHARD_MEMORY_BYTES, ShardWorld } from "./testing.js"
 
 const BLOCK_BYTES = 8 * KIB
 const NOTE = Uint8Array.from([1, 2, 3])
@@ -149,6 +149,87 @@ test("a damaged copy is not what a shard is made of, nor what makes another one 
   for (const outcome of await mendAll(world, kept)) assert.deepEqual(outcome.lacking, [])
   await assertWhole(world, kept, "rebuilt instead of copied")
   assert.ok(world.damaged.length > 0 && world.damaged.every(({ deviceId }) => deviceId === bad))
+})
+
+/** Something happens to each shard that is read from the device from now on. */
+function onFetched(world: ShardWorld, id: DeviceId, meddle: (body: Uint8Array) => void | Promise<void>): void {
+  const device = must(world.devices.live.get(id), "live")
+  const { volumes } = device
+  const fetch: typeof volumes.fetch = async (...of) => {
+    const found = await volumes.fetch(...of)
+    await meddle(found.body)
+    return found
+  }
+  world.devices.live.set(id, { ...device, volumes: changed(volumes, { fetch }) })
+}
+
+const rot = (world: ShardWorld, id: DeviceId): void =>
+  onFetched(world, id, body => {
+    body[body.length - 7] = (body.at(-7) ?? 0) ^ 1
+  })
+
+for (const text of ["ec:2+2", "replica:3"]) {
+  for (const blockBytes of [BLOCK_BYTES, 256 * KIB]) {
+    test(`${text}: nothing is made of shards that have rotted, which are told; of blocks of ${blockBytes} bytes`, async () => {
+      const world = await ShardWorld.open(makeRows, parsePolicy(text), { devices: 4, blockBytes })
+      const bytes = world.random.bytes(5 * blockBytes + 700)
+      const kept = [{ extent: await world.writeExtent(bytes), bytes }]
+      const { current } = world.layouts
+      const lost = deviceIdOf(1)
+      world.devices.takeOut(lost)
+      const by = await world.devices.add(73)
+      world.layouts.publish(replaceDevice(current, lost, by, 2), undefined)
+      rot(world, deviceIdOf(2))
+      for (const outcome of await mendAll(world, kept)) assert.deepEqual(outcome.lacking, [])
+      await assertWhole(world, kept, "made of others")
+      assert.ok(world.damaged.length > 0 && world.damaged.every(({ deviceId }) => deviceId === deviceIdOf(2)))
+      // What was rebuilt is as good as what was lost: others can be made of it.
+      const again = await world.devices.add(74)
+      world.devices.takeOut(deviceIdOf(3))
+      world.layouts.publish(replaceDevice(world.layouts.current, deviceIdOf(3), again, 3), undefined)
+      for (const outcome of await mendAll(world, kept)) assert.deepEqual(outcome.lacking, [])
+      await assertWhole(world, kept, "made of what was rebuilt")
+      for (const id of [deviceIdOf(4), by]) rot(world, id)
+      world.devices.takeOut(again)
+      const last = await world.devices.add(75)
+      world.layouts.publish(replaceDevice(world.layouts.current, again, last, 4), undefined)
+      const outcomes = await mendAll(world, kept)
+      const lacking = outcomes.filter(outcome => outcome.lacking.length > 0)
+      assert.ok(
+        lacking.length > 0 && lacking.every(({ isUnreadable, writtenShards }) => isUnreadable && writtenShards === 0),
+      )
+    })
+  }
+}
+
+test("the memory of shards is whole again when everything was mended, also after reads that came too late or failed", async () => {
+  const world = await ShardWorld.open(makeRows, parsePolicy("ec:2+3"), { devices: 5, blockBytes: 128 * KIB })
+  const bytes = world.random.bytes(1000 * KIB)
+  const kept = [{ extent: await world.writeExtent(bytes), bytes }]
+  world.devices.takeOut(deviceIdOf(1))
+  const by = await world.devices.add(76)
+  world.layouts.publish(replaceDevice(world.layouts.current, deviceIdOf(1), by, 2), undefined)
+  let goOn: () => void = () => undefined
+  const late = new Promise<void>(resolve => (goOn = resolve))
+  world.meddle = what => {
+    if (what === "append") throw fail("deviceFailed")
+  }
+  onFetched(world, deviceIdOf(2), () => late)
+  rot(world, deviceIdOf(3))
+  await world.clock.runUntil(mendAll(world, kept))
+  world.meddle = () => undefined
+  for (const outcome of await world.clock.runUntil(mendAll(world, kept))) assert.deepEqual(outcome.lacking, [])
+  const { shards } = world.compute
+  const isWhole = (): boolean => {
+    const all = shards.take(SHARD_MEMORY_BYTES)
+    shards.give(all)
+    // What does not fit in the memory is a buffer of its own.
+    return all.buffer.byteLength > SHARD_MEMORY_BYTES
+  }
+  assert.equal(isWhole(), false, "some read is still under way")
+  goOn()
+  for (let turn = 0; turn < 10_000 && !isWhole(); turn += 1) await new Promise(resolve => setImmediate(resolve))
+  assert.ok(isWhole())
 })
 
 test("a copy elsewhere goes once the right device has a good one, not a damaged one, and not before", async () => {

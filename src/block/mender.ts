@@ -10,12 +10,12 @@ import { must } from "../base/assert.js"
 import { fail, isFailure, type Failure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
 import { shardCount, shardsNeeded } from "../base/policy.js"
-import { subBlockChecksums } from "../base/sub-block.js"
 import { needleSeed } from "../format/needle.js"
 import { mapBounded } from "../life/index.js"
 import { slotsOf } from "../placement/index.js"
 import type { Clock } from "../seams/clock/contract.js"
-import type { Compute } from "../seams/compute/contract.js"
+import type { CodingShape, Compute } from "../seams/compute/contract.js"
+import type { FetchedShard, NeedleId, Volumes } from "../volume/contract.js"
 import { ByteBudget } from "./byte-budget.js"
 import type { Devices, LiveBlock, Mended, ShardCopy } from "./contract.js"
 import { gather } from "./gathering.js"
@@ -24,21 +24,42 @@ import type { Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { planMend, type MendPlan, type MendWrite } from "./mend-core.js"
 import { blockShape, shapeOf, type BlockShape } from "./read-plan-core.js"
-import { ShardBuffers } from "./shard-buffers.js"
 import { needleIdOf, type BlockGroup } from "./survey-core.js"
+
+/** A shard in memory, which is the patient's until it is over. */
+interface Shard {
+  readonly slot: number
+  readonly memory: Uint8Array
+  readonly body: Uint8Array
+  readonly checksums: Uint8Array
+}
+
+interface SlotCopy {
+  readonly slot: number
+  readonly deviceId: DeviceId
+}
+
+/** As it was read, with the checksums that it should have. */
+type FoundShard = Shard & SlotCopy
+
+/** What is only compared. */
+const ONE_COPY: CodingShape = { kind: "copies", copies: 1 }
 
 /** A block that is being mended. */
 interface Patient {
   readonly group: BlockGroup
   readonly live: LiveBlock
   readonly shape: BlockShape
-  /** Bodies that were read or rebuilt, to be given back when nothing is written from them any more. */
-  readonly lent: Uint8Array[]
+  /** Memory to be given back when nothing is written from it any more. */
+  readonly lent: Set<Uint8Array>
+  /** Copies of this block that turned out to be damaged. */
+  readonly damaged: SlotCopy[]
+  /** Reads that are slow may go on behind it. */
+  isOver: boolean
 }
 
 export class Mender {
   private readonly budget = new ByteBudget(BLOCK_LIMITS.mendBytesMax)
-  private readonly buffers = new ShardBuffers(BLOCK_LIMITS.mendIdleBytesMax)
 
   constructor(
     private readonly clock: Clock,
@@ -54,10 +75,10 @@ export class Mender {
     const group = { ...found, shards: found.shards.filter(({ deviceId }) => this.devices.has(deviceId)) }
     const shape = blockShape(live.extent, group.block)
     const held = this.layouts.hold()
+    const patient: Patient = { group, live, shape, lent: new Set(), damaged: [], isOver: false }
     try {
       const slots = slotsOf(held.layout, group.partition)
       const plan = planMend(group, shape, slots, id => this.devices.get(id)?.isWritable ?? false)
-      const patient = { group, live, shape, lent: [] }
       const bytesInMemory = this.bytesInMemory(plan, shape)
       const written = await this.budget.run(bytesInMemory, giveBack => this.writeAll(patient, plan.writes, giveBack))
       const lacking = plan.writes.flatMap(({ slot, to }) => (written.slots.includes(slot) ? [] : [to]))
@@ -71,6 +92,8 @@ export class Mender {
         isUnreadable: written.isUnreadable,
       }
     } finally {
+      patient.isOver = true
+      this.letGo(patient, [])
       held.end()
     }
   }
@@ -91,103 +114,169 @@ export class Mender {
     giveBack: (bytes: number) => void,
   ): Promise<{ readonly slots: readonly number[]; readonly isUnreadable: boolean }> {
     if (writes.length === 0) return { slots: [], isUnreadable: false }
-    const bodies = await this.copies(patient, writes)
-    const missing = writes.flatMap(({ slot }) => (bodies.has(slot) ? [] : [slot]))
-    const isUnreadable = missing.length > 0 && !(await this.rebuild(patient, missing, bodies))
+    const copies = await this.copies(patient, writes)
+    const missing = writes.flatMap(({ slot }) => (copies.has(slot) ? [] : [slot]))
+    const rebuilt = missing.length > 0 ? await this.rebuild(patient, missing, copies) : []
+    const good = new Map<number, Shard>(copies)
+    for (const shard of rebuilt ?? []) good.set(shard.slot, shard)
     // What waits to be written is a fraction of what was read for it.
-    giveBack(this.letGo(patient, new Set(bodies.values())))
+    giveBack(this.letGo(patient, good.values()))
     const outcomes = await mapBounded(writes, BLOCK_LIMITS.shardsAtOnce, async ({ slot, to }) => {
-      const body = bodies.get(slot)
-      return body && this.append(patient, slot, to, body).then(() => slot, failureOnly)
+      const shard = good.get(slot)
+      return shard && this.append(patient, shard, to).then(() => slot, failureOnly)
     })
-    this.letGo(patient, new Set())
     const full = outcomes.find(outcome => isFailure(outcome, "deviceFull"))
     if (full !== undefined) throw full
-    return { slots: outcomes.filter(outcome => typeof outcome === "number"), isUnreadable }
+    return { slots: outcomes.filter(outcome => typeof outcome === "number"), isUnreadable: rebuilt === undefined }
   }
 
-  /** Memory of the patient that is used no more, but for these bodies; says how much. */
-  private letGo({ lent }: Patient, kept: ReadonlySet<Uint8Array>): number {
-    const all = lent.splice(0)
-    lent.push(...all.filter(body => kept.has(body)))
-    const over = all.filter(body => !kept.has(body))
-    for (const body of over) this.buffers.give(body)
-    return over.reduce((sum, { length }) => sum + length, 0)
+  /** Memory of the patient that is used no more, but for these shards; says how much. */
+  private letGo({ lent }: Patient, kept: Iterable<Shard>): number {
+    const keep = new Set(Array.from(kept, ({ memory }) => memory))
+    let bytes = 0
+    for (const memory of lent) {
+      if (keep.has(memory)) continue
+      bytes += memory.length
+      lent.delete(memory)
+      this.compute.shards.give(memory)
+    }
+    return bytes
   }
 
   /** Shards of which a good copy lies elsewhere. */
-  private async copies(patient: Patient, writes: readonly MendWrite[]): Promise<Map<number, Uint8Array>> {
-    const bodies = new Map<number, Uint8Array>()
+  private async copies(patient: Patient, writes: readonly MendWrite[]): Promise<Map<number, FoundShard>> {
+    const copies = new Map<number, FoundShard>()
     await mapBounded(writes, BLOCK_LIMITS.shardsAtOnce, async ({ slot, from }) => {
-      const body = from.length > 0 && (await this.readFirst(patient, slot, from))
-      if (body) bodies.set(slot, body)
+      const shard = from.length > 0 && (await this.readGood(patient, slot, from))
+      if (shard) copies.set(slot, shard)
     })
-    return bodies
+    return copies
   }
 
-  /** Adds the missing shards; false where too few others are left. */
+  /** The missing shards; undefined where too few others are left. Those that prove damaged are replaced by others. */
   private async rebuild(
     patient: Patient,
     missing: readonly number[],
-    bodies: Map<number, Uint8Array>,
-  ): Promise<boolean> {
+    copies: ReadonlyMap<number, FoundShard>,
+  ): Promise<readonly Shard[] | undefined> {
+    const { policy, shardBytes } = patient.shape
+    const shape = shapeOf(policy)
+    for (;;) {
+      const found = await this.findEnough(patient, missing, copies)
+      const [first] = found
+      if (first === undefined || found.length < shardsNeeded(policy)) return undefined
+      const wanted = missing.map(slot => {
+        // A copy is written as it was read.
+        if (shape.kind === "copies") return { slot, memory: first.memory, body: first.body }
+        const memory = this.lend(patient, shardBytes)
+        return { slot, memory, body: memory }
+      })
+      const checksums = await this.compareAndFill(patient, shape, found, wanted)
+      if (checksums)
+        return wanted.map((shard, i) => ({ ...shard, checksums: must(checksums[i], "one for each shard") }))
+      this.letGo(patient, copies.values())
+    }
+  }
+
+  /** As many other shards as a rebuild needs, or all that there are. */
+  private async findEnough(
+    patient: Patient,
+    missing: readonly number[],
+    copies: ReadonlyMap<number, FoundShard>,
+  ): Promise<readonly FoundShard[]> {
     const { group, shape } = patient
     const needed = shardsNeeded(shape.policy)
-    const present = new Map([...bodies].slice(0, needed))
+    const present = [...copies.values()].filter(shard => !isKnownDamaged(patient, shard)).slice(0, needed)
     // Blocks begin with different slots, so that all devices take part.
     const n = shardCount(shape.policy)
     const slots = Array.from({ length: n }, (_, i) => (group.block + group.partition + i) % n)
     const more = await gather(this.clock, {
-      candidates: slots.filter(slot => !present.has(slot) && !missing.includes(slot)),
-      needed: needed - present.size,
+      candidates: slots.filter(slot => !copies.has(slot) && !missing.includes(slot)),
+      needed: needed - present.length,
       slowMs: BLOCK_LIMITS.slowReadMsMax,
       ask: slot => this.readFirst(patient, slot, holdersIn(group, slot)),
     })
-    for (const [slot, body] of more) present.set(slot, body)
-    if (present.size < needed) return false
-    const coding = shapeOf(shape.policy)
-    const rebuilt =
-      coding.kind === "copies"
-        ? new Map(missing.map(slot => [slot, must([...present.values()][0], "a copy was found")]))
-        : await this.compute.rebuild({
-            ...{ shape: coding, shardBytes: shape.shardBytes, present, wanted: missing },
-            allocate: lengthBytes => this.lend(patient, lengthBytes),
-          })
-    for (const [slot, body] of rebuilt) bodies.set(slot, body)
-    return true
+    return [...present, ...more.values()]
+  }
+
+  /**
+   * Fills the wanted shards from those found, if all of them are good, and resolves with their checksums.
+   * Undefined: one is damaged, which is noted.
+   */
+  private async compareAndFill(
+    patient: Patient,
+    shape: CodingShape,
+    found: readonly FoundShard[],
+    wanted: readonly Omit<Shard, "checksums">[],
+  ): Promise<readonly Uint8Array[] | undefined> {
+    const seedOf = (slot: number): bigint => needleSeed(needleIdOf(patient.group, slot))
+    const { damaged, checksums } = await this.compute.mend({
+      shape,
+      present: found.map(({ slot, body, checksums: known }) => {
+        return { slot, bytes: body, seed: seedOf(slot), checksums: known }
+      }),
+      wanted: wanted.map(({ slot, body }) => ({ slot, bytes: body, seed: seedOf(slot) })),
+    })
+    for (const shard of found) if (damaged.includes(shard.slot)) this.noteDamage(patient, shard)
+    return damaged.length === 0 ? checksums : undefined
+  }
+
+  private noteDamage({ group, damaged }: Patient, { slot, deviceId }: SlotCopy): void {
+    damaged.push({ slot, deviceId })
+    if (this.devices.has(deviceId)) this.onDamage({ deviceId, id: needleIdOf(group, slot) })
   }
 
   /** Memory that is the patient's until everything is written. */
   private lend({ lent }: Patient, lengthBytes: number): Uint8Array {
-    const buffer = this.buffers.take(lengthBytes)
-    lent.push(buffer)
-    return buffer
+    const memory = this.compute.shards.take(lengthBytes)
+    lent.add(memory)
+    return memory
+  }
+  /** The whole shard, verified, from the first of these devices that has it. */
+  private async readGood(patient: Patient, slot: number, from: readonly DeviceId[]): Promise<FoundShard | undefined> {
+    for (;;) {
+      const found = await this.readFirst(patient, slot, from)
+      if (found === undefined || (await this.compareAndFill(patient, ONE_COPY, [found], []))) return found
+    }
   }
 
-  /** The whole shard, verified, from the first of these devices that has it. */
-  private async readFirst(
-    { group, shape, lent }: Patient,
-    slot: number,
-    from: readonly DeviceId[],
-  ): Promise<Uint8Array | undefined> {
-    const id = needleIdOf(group, slot)
+  /** The whole shard, not verified yet, from the first of these devices that has it and was not found out. */
+  private async readFirst(patient: Patient, slot: number, from: readonly DeviceId[]): Promise<FoundShard | undefined> {
+    const id = needleIdOf(patient.group, slot)
     for (const deviceId of from) {
+      if (isKnownDamaged(patient, { slot, deviceId })) continue
       try {
-        const whole = { offsetBytes: 0, lengthBytes: shape.shardBytes }
-        const body = await this.devices.get(deviceId)?.volumes.read(id, whole, length => this.buffers.take(length))
-        if (body) lent.push(body)
-        if (body) return body
+        const fetched = await this.fetch(patient, this.devices.get(deviceId)?.volumes, id)
+        if (fetched) return { slot, deviceId, ...fetched, checksums: fetched.header.checksums }
       } catch (error) {
         if (!this.devices.has(deviceId)) continue
         if (!isLoss(error)) throw error
-        if (isDamage(error)) this.onDamage({ deviceId, id })
+        if (isDamage(error)) this.noteDamage(patient, { slot, deviceId })
       }
     }
     return undefined
   }
 
-  private async append({ group, live, shape }: Patient, slot: number, to: DeviceId, body: Uint8Array): Promise<void> {
-    const id = needleIdOf(group, slot)
+  private async fetch(patient: Patient, volumes: Volumes | undefined, id: NeedleId): Promise<FetchedShard | undefined> {
+    const taken: Uint8Array[] = []
+    const allocate = (lengthBytes: number): Uint8Array => {
+      const memory = this.compute.shards.take(lengthBytes)
+      taken.push(memory)
+      return memory
+    }
+    try {
+      return await volumes?.fetch(id, patient.shape.shardBytes, allocate)
+    } finally {
+      for (const memory of taken) {
+        // Somebody else was quicker, and everything is over.
+        if (patient.isOver) this.compute.shards.give(memory)
+        else patient.lent.add(memory)
+      }
+    }
+  }
+
+  private async append({ group, live, shape }: Patient, shard: Shard, to: DeviceId): Promise<void> {
+    const id = needleIdOf(group, shard.slot)
     const device = this.devices.get(to)
     if (!device) throw fail("deviceFailed", { device: to })
     await device.volumes.append({
@@ -196,8 +285,8 @@ export class Mender {
       policy: shape.policy,
       blockLengthBytes: shape.lengthBytes,
       birthNote: group.block === 0 ? live.birthNote() : undefined,
-      body,
-      checksums: subBlockChecksums(body, needleSeed(id)),
+      body: shard.body,
+      checksums: shard.checksums,
       isUnhurried: true,
     })
   }
@@ -206,7 +295,7 @@ export class Mender {
     const { group } = patient
     const removed = await mapBounded(surplus, BLOCK_LIMITS.shardsAtOnce, async ({ slot, deviceId, onceOn }) => {
       const id = needleIdOf(group, slot)
-      if (!written.includes(slot) && !(await this.readFirst(patient, slot, [onceOn]))) return 0
+      if (!written.includes(slot) && !(await this.readGood(patient, slot, [onceOn]))) return 0
       const volumes = this.devices.get(deviceId)?.volumes
       if (volumes === undefined || volumes.refusing !== undefined) return 0
       await volumes.remove([id])
@@ -221,6 +310,9 @@ function failureOnly(error: unknown): Failure {
   if (isFailure(error)) return error
   throw error
 }
+
+const isKnownDamaged = ({ damaged }: Patient, { slot, deviceId }: SlotCopy): boolean =>
+  damaged.some(copy => copy.slot === slot && copy.deviceId === deviceId)
 
 const holdersIn = ({ shards }: BlockGroup, slot: number): readonly DeviceId[] =>
   shards.flatMap(shard => (shard.slot === slot ? [shard.deviceId] : []))

@@ -25,6 +25,8 @@ const noSignal = new AbortController().signal
 export const OWNER = { bucketId: parseBucketId(1), key: objectKeyOfText("key") }
 export const deviceIdOf = (number: number): DeviceId => parseDeviceId(number.toString(16).padStart(16, "0"))
 
+export const SHARD_MEMORY_BYTES = 1 * MIB
+
 /** What a test does to a shard that is read or written: throws, or waits. */
 export type Meddle = (what: "append" | "read", id: NeedleId, device: DeviceId) => void | Promise<void>
 
@@ -100,7 +102,11 @@ export interface ShardWorldOptions {
 export class ShardWorld {
   readonly clock = new SimClock()
   readonly random = new SimRandom(11)
-  readonly compute = new InlineCompute(makeCodec, { slabBytes: 512 * KIB, poolBytes: 4 * MIB })
+  readonly compute = new InlineCompute(makeCodec, {
+    slabBytes: 512 * KIB,
+    poolBytes: 4 * MIB,
+    shardMemoryBytes: SHARD_MEMORY_BYTES,
+  })
   readonly layout: Layout
   readonly layouts: Layouts
   readonly blocks: LocalBlocks
@@ -206,6 +212,10 @@ const meddled = (volumes: Volumes, meddle: (what: "append" | "read", id: NeedleI
     read: async (id, range, allocate) => {
       await meddle("read", id)
       return volumes.read(id, range, allocate)
+    },
+    fetch: async (id, bodyBytes, allocate) => {
+      await meddle("read", id)
+      return volumes.fetch(id, bodyBytes, allocate)
     },
   })
 

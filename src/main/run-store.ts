@@ -43,6 +43,8 @@ import { readVersion } from "./version.js"
 
 /** All bodies in flight, data and parity. */
 const SLAB_POOL_BYTES = 384 * MIB
+/** For the shards of blocks that are being mended, which the block layer bounds to a little less: they have headers. */
+const SHARD_MEMORY_BYTES = 72 * MIB
 /** Each starts with the first body that finds the others busy; hashing more than this many streams at once only heats the disks. */
 const COMPUTE_THREADS = Math.min(2, availableParallelism())
 const COMPUTE_ENTRY = new URL("./compute-worker.js", import.meta.url)
@@ -210,7 +212,12 @@ function openCompute(policy: Policy, blockBytes: number): ThreadCompute {
   const slabs = [...policiesInUse(policy), ...defaults].map(each => slabBytesOf(shapeOf(each), blockBytes))
   const slabBytes = Math.max(...slabs)
   const poolBytes = Math.max(SLAB_POOL_BYTES, 2 * slabBytes)
-  return new ThreadCompute(makeCodec, COMPUTE_ENTRY, { slabBytes, poolBytes, threads: COMPUTE_THREADS })
+  return new ThreadCompute(makeCodec, COMPUTE_ENTRY, {
+    slabBytes,
+    poolBytes,
+    shardMemoryBytes: SHARD_MEMORY_BYTES,
+    threads: COMPUTE_THREADS,
+  })
 }
 
 /** A folder of the store with the watch over who owns it. */

@@ -53,6 +53,15 @@ export interface VolumeDamage {
 /** Memory for bytes that are about to be read into it, of exactly this length; what it holds does not matter. */
 export type Allocate = (lengthBytes: number) => Uint8Array
 
+/** A shard as it was read. */
+export interface FetchedShard {
+  readonly header: ShardHeader
+  /** Not verified yet: the header's checksums tell whether it is good. */
+  readonly body: Uint8Array
+  /** What was allocated for it. */
+  readonly memory: Uint8Array
+}
+
 /** What a device's volumes hold. */
 export interface VolumeUsage {
   readonly volumes: number
@@ -78,6 +87,11 @@ export interface Volumes {
    * The result is a buffer of its own, or a view of one from `allocate`.
    */
   read(id: NeedleId, range: NeedleRange, allocate?: Allocate): Promise<Uint8Array>
+  /**
+   * A whole shard of this length, for a caller who verifies its body himself: where that is done for
+   * many at once. Throws `noSuchNeedle`, `corruptNeedle`, `deviceFailed`.
+   */
+  fetch(id: NeedleId, bodyBytes: number, allocate: Allocate): Promise<FetchedShard>
   /** False also for a needle that is distrusted, or in a volume that is not there. */
   has(id: NeedleId): boolean
   /** What the needle says of itself. Throws `noSuchNeedle`, `corruptNeedle`, `deviceFailed`. */

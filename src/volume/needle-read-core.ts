@@ -4,7 +4,7 @@
  * Only the sub-blocks that the range touches are fetched and verified. The header travels along, as it
  * holds the checksums and says whose bytes these are.
  */
-import { fail, isFailure } from "../base/failures.js"
+import { fail, isFailure, type Failure } from "../base/failures.js"
 import { SUB_BLOCK_BYTES } from "../base/limits.js"
 import { roundUp } from "../base/bytes.js"
 import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
@@ -46,9 +46,7 @@ export function verifyRead(
   isWanted: (header: NeedleHeader) => boolean,
 ): void {
   const header = decodeHeader(place, fetched.header)
-  if (!isWanted(header) || bodyBytesOf(header) !== place.bodyBytes) {
-    throw fail("corruptNeedle", { message: "another needle lies where this one should", ...place })
-  }
+  if (!isWanted(header) || bodyBytesOf(header) !== place.bodyBytes) throw anotherNeedle(place)
   if (fetched.body.length !== plan.bodyToBytes - plan.bodyFromBytes) {
     throw fail("corruptNeedle", { message: "the volume is cut short", ...place })
   }
@@ -64,6 +62,9 @@ export function decodeHeader(place: NeedlePlace, bytes: Uint8Array): NeedleHeade
     throw isFailure(error, "corruptNeedle") ? fail("corruptNeedle", { ...error.details, ...place }, error) : error
   }
 }
+
+export const anotherNeedle = (place: NeedlePlace): Failure =>
+  fail("corruptNeedle", { message: "another needle lies where this one should", ...place })
 
 export const isSamePlace = (a: NeedlePlace | undefined, b: NeedlePlace | undefined): boolean =>
   a !== undefined && b !== undefined && a.volume === b.volume && a.offsetBytes === b.offsetBytes

@@ -1,9 +1,9 @@
-/** Fetches what a plan asks for and hands out the range of it, verified. */
+/** Fetches what a plan asks for and hands out the range of it, verified; or a whole shard, for others to verify. */
 import { fail } from "../base/failures.js"
 import type { NeedleHeader, NeedlePlace, ShardHeader } from "../format/needle.js"
 import type { DiskFile } from "../seams/disk/contract.js"
-import type { Allocate, NeedleRange } from "./contract.js"
-import { decodeHeader, planRead, verifyRead } from "./needle-read-core.js"
+import type { Allocate, FetchedShard, NeedleRange } from "./contract.js"
+import { anotherNeedle, decodeHeader, planRead, verifyRead } from "./needle-read-core.js"
 
 /** Throws `corruptNeedle`, `deviceFailed`. The result is a view of a buffer from `allocate`, or of one of its own. */
 export async function readNeedle(
@@ -35,6 +35,26 @@ export async function readNeedle(
   return body.subarray(from, from + range.lengthBytes)
 }
 
+/** A shard as it lies there, its header verified and its body not. Throws `corruptNeedle`, `deviceFailed`. */
+export async function fetchShard(
+  file: DiskFile,
+  place: NeedlePlace,
+  bodyBytes: number,
+  isWanted: (header: NeedleHeader) => boolean,
+  allocate: Allocate,
+): Promise<FetchedShard> {
+  if (place.bodyBytes !== bodyBytes) {
+    throw fail("corruptNeedle", { message: "the needle is not as long as its block has it", ...place })
+  }
+  const memory = allocate(place.headerBytes + bodyBytes)
+  const count = await file.read(memory, place.offsetBytes)
+  if (count < memory.length) throw fail("corruptNeedle", { message: "the volume is cut short", ...place })
+  // The memory may be given to others before the header is forgotten.
+  const header = shardHeaderOf(place, memory.slice(0, place.headerBytes), isWanted)
+  if (header.bodyBytes !== bodyBytes) throw anotherNeedle(place)
+  return { header, body: memory.subarray(place.headerBytes), memory }
+}
+
 /** The header of a shard. Throws `corruptNeedle`, `deviceFailed`. */
 export async function readHeader(
   file: DiskFile,
@@ -42,7 +62,15 @@ export async function readHeader(
   isWanted: (header: NeedleHeader) => boolean,
 ): Promise<ShardHeader> {
   const bytes = new Uint8Array(place.headerBytes)
-  const header = decodeHeader(place, bytes.subarray(0, await file.read(bytes, place.offsetBytes)))
+  return shardHeaderOf(place, bytes.subarray(0, await file.read(bytes, place.offsetBytes)), isWanted)
+}
+
+function shardHeaderOf(
+  place: NeedlePlace,
+  bytes: Uint8Array,
+  isWanted: (header: NeedleHeader) => boolean,
+): ShardHeader {
+  const header = decodeHeader(place, bytes)
   if (header.kind === "shard" && isWanted(header)) return header
-  throw fail("corruptNeedle", { message: "another needle lies where this one should", ...place })
+  throw anotherNeedle(place)
 }

@@ -23,6 +23,7 @@ import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import { positionOfMark } from "./checkpoint-source.js"
 import type {
   Allocate,
+  FetchedShard,
   IndexedNeedle,
   KeptVolumes,
   MayAppend,
@@ -37,7 +38,7 @@ import { VolumeFiles } from "./files.js"
 import type { VolumeLimits } from "./limits.js"
 import { VOLUME_LIMITS } from "./limits.js"
 import { NeedleIndex } from "./needle-index.js"
-import { readHeader, readNeedle } from "./needle-read.js"
+import { fetchShard, readHeader, readNeedle } from "./needle-read.js"
 import { isSamePlace } from "./needle-read-core.js"
 import type { Recovered, UnvouchedGroup } from "./recovery.js"
 import { recoverVolumes } from "./recovery.js"
@@ -173,6 +174,10 @@ class NeedleVolumes implements KeptVolumes {
 
   read(id: NeedleId, range: NeedleRange, allocate?: Allocate): Promise<Uint8Array> {
     return this.atPlace(id, (file, place, isWanted) => readNeedle(file, place, range, isWanted, allocate))
+  }
+
+  fetch(id: NeedleId, bodyBytes: number, allocate: Allocate): Promise<FetchedShard> {
+    return this.atPlace(id, (file, place, isWanted) => fetchShard(file, place, bodyBytes, isWanted, allocate))
   }
 
   headerOf(id: NeedleId): Promise<ShardHeader> {

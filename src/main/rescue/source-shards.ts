@@ -106,6 +106,7 @@ export class SourceShards {
     return {
       read: (id, range) => this.readShard(id, range),
       has: id => this.open.get(id.uploadId)?.has(nameOf(id)) ?? false,
+      fetch: readOnly,
       headerOf: readOnly,
       append: readOnly,
       remove: readOnly,

@@ -1,13 +1,14 @@
 /**
- * Codes one block in place and checksums its shards, on whichever thread it runs. Synchronous.
+ * Codes or mends one block in place and checksums its shards, on whichever thread it runs. Synchronous.
  */
 import { assert } from "../../base/assert.js"
 import { SHARDS_MAX, SUB_BLOCK_BYTES } from "../../base/limits.js"
 import { CHECKSUM_BYTES, subBlockCount, subBlockSeed } from "../../base/sub-block.js"
 import { Xxh64Kernel } from "../../base/xxh64.js"
 import type { BlockCoder, MakeCoder } from "./coder.js"
-import type { CodedShard, CodingShape } from "./contract.js"
+import type { CodedShard, CodingShape, MendOutcome, MendRequest } from "./contract.js"
 import { shardBytesOf, slabBytesOf, slotsOf } from "./layout.js"
+import { mendShards } from "./mending.js"
 
 /** A block in the memory: where its slab begins and how long that is, the block's own length, its code. */
 export interface BlockAt {
@@ -51,7 +52,16 @@ export class BlockWork {
     return this.checksums(slabAt, shardBytes, shape, seeds)
   }
 
-  private view(at: number, lengthBytes: number): Uint8Array {
+  /** See `Compute.mend`; all shards lie in the memory. */
+  mend(request: MendRequest): MendOutcome {
+    const tools = {
+      hash: ({ byteOffset, length }: Uint8Array, seed: bigint) => this.checksum.hash(byteOffset, length, seed),
+      rebuild: this.coder.rebuild.bind(this.coder),
+    }
+    return mendShards(tools, request)
+  }
+
+  view(at: number, lengthBytes: number): Uint8Array {
     return new Uint8Array(this.memory.buffer, at, lengthBytes)
   }
 
@@ -70,6 +80,10 @@ export class BlockWork {
     return new Uint8Array(checksums.buffer)
   }
 }
+
+/** Whether all shards lie in this memory. */
+export const liesIn = ({ buffer }: WebAssembly.Memory, { present, wanted }: MendRequest): boolean =>
+  [...present, ...wanted].every(({ bytes }) => bytes.buffer === buffer)
 
 /** The shards of a coded block as views into its slab, each with its part of `BlockWork.code`'s checksums. */
 export function codedShards(

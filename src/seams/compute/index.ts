@@ -13,7 +13,10 @@ export type {
   Lane,
   LanePlan,
   MatrixKind,
+  MendOutcome,
+  MendRequest,
   RebuildRequest,
+  ShardMemory,
   Slab,
   SlabPool,
 } from "./contract.js"

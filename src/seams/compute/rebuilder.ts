@@ -6,9 +6,11 @@ import { assert, must } from "../../base/assert.js"
 import { fail } from "../../base/failures.js"
 import { KIB, SHARD_ALIGN_BYTES, SHARDS_MAX } from "../../base/limits.js"
 import { WASM_PAGE_BYTES } from "../../base/wasm.js"
+import { xxh64 } from "../../base/xxh64.js"
 import type { BlockCoder, MakeCoder } from "./coder.js"
 import { CODER_SCRATCH_BYTES } from "./coder.js"
 import type { RebuildRequest } from "./contract.js"
+import type { MendTools } from "./mending.js"
 
 const PIECE_BYTES = 32 * KIB
 /** Not a power of two, or the pieces of all shards would compete for the same few cache lines. */
@@ -31,7 +33,12 @@ export class Rebuilder {
   }
 
   /** Fills the range [from, to) of the wanted shards. */
-  fill({ shape, present }: RebuildRequest, wanted: ReadonlyMap<number, Uint8Array>, from: number, to: number): void {
+  fill(
+    { shape, present }: Pick<RebuildRequest, "shape" | "present">,
+    wanted: ReadonlyMap<number, Uint8Array>,
+    from: number,
+    to: number,
+  ): void {
     const used = [...present].sort(([a], [b]) => a - b).slice(0, shape.k)
     for (let at = from; at < to; at += PIECE_BYTES) {
       const length = Math.min(PIECE_BYTES, to - at)
@@ -39,6 +46,17 @@ export class Rebuilder {
       const outputs = new Map([...wanted.keys()].map((slot, i) => [slot, this.piece(shape.k + i, length)]))
       this.openCoder().rebuild(shape, inputs, outputs)
       for (const [slot, bytes] of outputs) must(wanted.get(slot), "a wanted slot").set(bytes, at)
+    }
+  }
+
+  /** What `mendShards` needs for shards that lie anywhere. */
+  mendTools(): MendTools {
+    return {
+      hash: xxh64,
+      rebuild: (shape, present, wanted) => {
+        const [first] = present.values()
+        this.fill({ shape, present }, wanted, 0, first?.length ?? 0)
+      },
     }
   }
 

@@ -17,12 +17,13 @@ import type { Slab, SlabPool } from "./contract.js"
 /** Slabs begin on pages of their own, for the sake of the disks that write from them. */
 const SLAB_ALIGN_BYTES = 4096
 
-/** The addresses of one memory: scratch areas first, slabs after them. */
+/** The addresses of one memory: scratch areas first, slabs after them, shards last. */
 export interface SlabMemory {
   readonly memory: WebAssembly.Memory
   readonly slabsAt: number
   readonly slabBytes: number
   readonly slabsTotal: number
+  readonly shardsAt: number
 }
 
 export interface SlabMemoryPlan {
@@ -30,6 +31,8 @@ export interface SlabMemoryPlan {
   readonly slabBytes: number
   /** What all of them together may take. */
   readonly poolBytes: number
+  /** See `ShardMemory`. */
+  readonly shardMemoryBytes?: number
   /** Coders that share the memory; coder i has its scratch area at i × CODER_SCRATCH_BYTES. */
   readonly coders: number
   readonly shared: boolean
@@ -47,9 +50,10 @@ export function allocateSlabs(plan: SlabMemoryPlan): SlabMemory {
     })
   }
   const slabsAt = roundUp(plan.coders * CODER_SCRATCH_BYTES, SLAB_ALIGN_BYTES)
-  const pages = Math.ceil((slabsAt + slabsTotal * slabBytes) / WASM_PAGE_BYTES)
+  const shardsAt = slabsAt + slabsTotal * slabBytes
+  const pages = Math.ceil((shardsAt + (plan.shardMemoryBytes ?? 0)) / WASM_PAGE_BYTES)
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: plan.shared })
-  return { memory, slabsAt, slabBytes, slabsTotal }
+  return { memory, slabsAt, slabBytes, slabsTotal, shardsAt }
 }
 
 interface Waiter {

@@ -6,8 +6,9 @@ import { assert, must } from "../../base/assert.js"
 import { asFailure } from "../../base/failures.js"
 import { BlockWork } from "./block-work.js"
 import type { MakeCoder } from "./coder.js"
+import type { MendOutcome } from "./contract.js"
 import { Hashes } from "./hashes.js"
-import type { Answer, LaneNumber, Order, ThreadStart } from "./thread-protocol.js"
+import type { Answer, LaneNumber, MendAt, Order, ThreadStart } from "./thread-protocol.js"
 
 /** Carries out orders, one after the other. */
 class Thread {
@@ -32,12 +33,22 @@ class Thread {
         return undefined
       case "code":
         return { answer: "coded", id: order.id, checksums: this.work.code(order.block) }
+      case "mend":
+        return { answer: "mended", id: order.id, outcome: this.mend(order.block) }
       case "digests":
         return { answer: "digested", id: order.id, digests: this.lane(order.lane).digests() }
       case "close":
         this.lanes.delete(order.lane)
         return undefined
     }
+  }
+
+  private mend({ shape, present, wanted }: MendAt): MendOutcome {
+    const view = <Shard extends { readonly at: number; readonly lengthBytes: number }>(shard: Shard) => ({
+      ...shard,
+      bytes: this.work.view(shard.at, shard.lengthBytes),
+    })
+    return this.work.mend({ shape, present: present.map(view), wanted: wanted.map(view) })
   }
 
   private lane(number: LaneNumber): Hashes {

@@ -12,7 +12,7 @@ import { setImmediate } from "node:timers/promises"
 import { assert } from "../../base/assert.js"
 import { fail } from "../../base/failures.js"
 import { KIB, MIB } from "../../base/limits.js"
-import { BlockWork, codedShards } from "./block-work.js"
+import { BlockWork, codedShards, liesIn } from "./block-work.js"
 import type { MakeCoder } from "./coder.js"
 import { CODER_SCRATCH_BYTES } from "./coder.js"
 import type {
@@ -22,7 +22,10 @@ import type {
   Digests,
   Lane,
   LanePlan,
+  MendOutcome,
+  MendRequest,
   RebuildRequest,
+  ShardMemory,
   Slab,
   SlabPool,
 } from "./contract.js"
@@ -30,7 +33,9 @@ import { hashOnce } from "./hashes.js"
 import type { SlabSizes } from "./inline.js"
 import { InlineLane } from "./inline.js"
 import { subBlockChecksum } from "./layout.js"
+import { mendSteps } from "./mending.js"
 import { Rebuilder } from "./rebuilder.js"
+import { ShardRegion } from "./shard-memory.js"
 import type { SlabMemory } from "./slabs.js"
 import { allocateSlabs, GrantedSlab, Slabs } from "./slabs.js"
 import { ThreadHandle } from "./thread-handle.js"
@@ -176,6 +181,7 @@ class ThreadLane implements Lane {
 
 export class ThreadCompute implements Compute {
   readonly slabs: SlabPool
+  readonly shards: ShardMemory
   private readonly pool: Slabs
   private readonly memory: SlabMemory
   private readonly inlineWork: BlockWork
@@ -196,6 +202,7 @@ export class ThreadCompute implements Compute {
     this.memory = allocateSlabs({ ...sizes, coders: threads + 1, shared: true })
     this.pool = new Slabs(this.memory)
     this.slabs = this.pool
+    this.shards = new ShardRegion(this.memory.memory, this.memory.shardsAt, sizes.shardMemoryBytes ?? 0)
     this.inlineWork = new BlockWork(this.memory.memory, makeCoder, 0)
     this.rebuilder = new Rebuilder(makeCoder)
     this.threads = Array.from({ length: threads }, () => undefined)
@@ -220,6 +227,35 @@ export class ThreadCompute implements Compute {
       this.rebuilder.fill(request, wanted, from, Math.min(from + turnBytes, request.shardBytes))
     }
     return wanted
+  }
+
+  async mend(request: MendRequest): Promise<MendOutcome> {
+    const bytes = request.present.reduce((sum, shard) => sum + shard.bytes.length, 0)
+    if (!liesIn(this.memory.memory, request)) return this.mendElsewhere(request)
+    if (bytes <= SMALL_BODY_BYTES) return this.inlineWork.mend(request)
+    const { shape, present, wanted } = request
+    const thread = this.leastBusyThread()
+    const block = { shape, present: present.map(shardAt), wanted: wanted.map(shardAt) }
+    thread.lanes += 1
+    try {
+      return (await thread.ask({ order: "mend", block }, "mended")).outcome
+    } finally {
+      thread.lanes -= 1
+    }
+  }
+
+  /** On the calling thread, of shards that lie elsewhere. */
+  private async mendElsewhere(request: MendRequest): Promise<MendOutcome> {
+    const steps = mendSteps(this.rebuilder.mendTools(), request)
+    let turnBytes = 0
+    for (;;) {
+      const { done, value } = steps.next()
+      if (done === true) return value
+      turnBytes += value
+      if (turnBytes < REBUILD_TURN_BYTES) continue
+      turnBytes = 0
+      await setImmediate()
+    }
   }
 
   hash(plan: LanePlan, bytes: Uint8Array): Digests {
@@ -252,4 +288,9 @@ export class ThreadCompute implements Compute {
     this.threads[idle] = started
     return started
   }
+}
+
+/** Bytes never travel, only their addresses. */
+function shardAt<Shard extends { readonly bytes: Uint8Array }>({ bytes, ...rest }: Shard) {
+  return { ...rest, at: bytes.byteOffset, lengthBytes: bytes.length }
 }

@@ -1,0 +1,60 @@
+/**
+ * Shard memory: buffers for whole shards, where compute can work on them in place. Lent again and again:
+ * fresh buffers of a megabyte each keep the garbage collector as busy as the disks.
+ *
+ * Promises  What is given back first in the memory is lent first: its pages are resident and in the cache.
+ *           Memory that was never lent is never touched, so it costs nothing.
+ * Limits    The region's bytes. Beyond them, and for short ones, buffers are fresh; callers bound their bytes.
+ */
+import { must } from "../../base/assert.js"
+import { KIB } from "../../base/limits.js"
+import type { ShardMemory } from "./contract.js"
+
+/** Runs of units are lent, so that shards of all lengths share the region. */
+const UNIT_BYTES = 64 * KIB
+/** Shorter ones are cheap to allocate, and to copy. */
+const LENT_BYTES_MIN = 32 * KIB
+
+export class ShardRegion implements ShardMemory {
+  private readonly isLent: boolean[]
+  /** By the address of what was lent: its first unit, and how many. */
+  private readonly runs = new Map<number, { readonly first: number; readonly units: number }>()
+
+  constructor(
+    private readonly memory: WebAssembly.Memory,
+    private readonly regionAt: number,
+    regionBytes: number,
+  ) {
+    this.isLent = new Array<boolean>(Math.floor(regionBytes / UNIT_BYTES)).fill(false)
+  }
+
+  take(lengthBytes: number): Uint8Array {
+    const units = Math.ceil(lengthBytes / UNIT_BYTES)
+    const first = lengthBytes < LENT_BYTES_MIN ? undefined : this.findFree(units)
+    if (first === undefined) return Buffer.allocUnsafeSlow(lengthBytes)
+    this.isLent.fill(true, first, first + units)
+    const end = this.regionAt + (first + units) * UNIT_BYTES
+    // A shard is the end of what is read of it: so it begins on a multiple of its alignment.
+    const at = end - lengthBytes
+    this.runs.set(at, { first, units })
+    return new Uint8Array(this.memory.buffer, at, lengthBytes)
+  }
+
+  give({ buffer, byteOffset }: Uint8Array): void {
+    if (buffer !== this.memory.buffer) return
+    const { first, units } = must(this.runs.get(byteOffset), "what is given back was lent")
+    this.runs.delete(byteOffset)
+    this.isLent.fill(false, first, first + units)
+  }
+
+  /** The first run of so many units. */
+  private findFree(units: number): number | undefined {
+    for (let first = this.isLent.indexOf(false); first >= 0;) {
+      const lent = this.isLent.indexOf(true, first)
+      const end = lent < 0 ? this.isLent.length : lent
+      if (end - first >= units) return first
+      first = lent < 0 ? -1 : this.isLent.indexOf(false, lent)
+    }
+    return undefined
+  }
+}
