@@ -46,6 +46,10 @@ setMaxListeners(0, noSignal)
 const clockOf = (clock: Clock, isOver: () => boolean): Clock => ({
   wallMs: () => clock.wallMs(),
   monotonicMs: () => clock.monotonicMs(),
+  alarm: (durationMs, ring) =>
+    clock.alarm(durationMs, () => {
+      if (!isOver()) ring()
+    }),
   sleep: async (durationMs, signal) => {
     await clock.sleep(durationMs, signal)
     if (isOver()) await never()

@@ -107,16 +107,15 @@ export class BlockReader {
   }
 
   /** True when the read is slow and something may be done about it; false when it has ended, well or not. */
-  private async isSlow(read: Promise<Uint8Array>): Promise<boolean> {
-    const over = new AbortController()
-    const ended = read.then(
-      () => false,
-      () => false,
-    )
-    const slow = this.clock.sleep(this.times.slowMs, over.signal).then(() => this.hedges < BLOCK_LIMITS.hedgesAtOnce)
-    const isSlow = await Promise.race([ended, slow])
-    over.abort()
-    return isSlow
+  private isSlow(read: Promise<Uint8Array>): Promise<boolean> {
+    return new Promise(resolve => {
+      const callOff = this.clock.alarm(this.times.slowMs, () => resolve(this.hedges < BLOCK_LIMITS.hedgesAtOnce))
+      const ended = (): void => {
+        callOff()
+        resolve(false)
+      }
+      read.then(ended, ended)
+    })
   }
 
   /** The slow shard, or the same bytes from others: whichever is there first. */

@@ -169,7 +169,7 @@ class ShardWrites {
 
   /** Resolves with the slots that are missing; throws what failed where too few are durable. */
   async acknowledged(clock: Clock): Promise<readonly number[]> {
-    const over = new AbortController()
+    let callOff: (() => void) | undefined
     let stragglerOver = false
     try {
       for (;;) {
@@ -180,14 +180,16 @@ class ShardWrites {
         if (verdict === "fail") throw asFailure(this.error ?? fail("deviceFailed"))
         if (verdict === "ack") return this.plan.targets.flatMap((_, slot) => (this.durable.has(slot) ? [] : [slot]))
         const changed = new Promise<void>(resolve => (this.wake = resolve))
-        const enough = this.durable.size >= this.plan.durableMin
-        const straggler = clock.sleep(BLOCK_LIMITS.stragglerMs, over.signal).then(() => {
-          stragglerOver ||= enough
-        })
-        await Promise.race(enough ? [changed, straggler] : [changed])
+        if (this.durable.size >= this.plan.durableMin) {
+          callOff ??= clock.alarm(BLOCK_LIMITS.stragglerMs, () => {
+            stragglerOver = true
+            this.wake()
+          })
+        }
+        await changed
       }
     } finally {
-      over.abort()
+      callOff?.()
     }
   }
 }

@@ -22,7 +22,7 @@ export async function gather<Item, Answer>(
 ): Promise<ReadonlyMap<Item, Answer>> {
   const answers = new Map<Item, Answer>()
   const left = [...candidates]
-  const over = new AbortController()
+  const alarms: (() => void)[] = []
   let running = 0
   try {
     await new Promise<void>((resolve, reject) => {
@@ -45,17 +45,19 @@ export async function gather<Item, Answer>(
           if (answer !== undefined) answers.set(item, answer)
           ended()
         }, reject)
-        void clock.sleep(slowMs, over.signal).then(() => {
-          if (over.signal.aborted || !isWaitedFor) return
-          isWaitedFor = false
-          askNext()
-        })
+        alarms.push(
+          clock.alarm(slowMs, () => {
+            if (!isWaitedFor) return
+            isWaitedFor = false
+            askNext()
+          }),
+        )
       }
       for (let n = 0; n < needed; n += 1) askNext()
       settle()
     })
     return new Map([...answers].slice(0, needed))
   } finally {
-    over.abort()
+    for (const callOff of alarms) callOff()
   }
 }

@@ -39,14 +39,16 @@ export class PatientSource {
     return next
   }
 
-  /** Looks after the client until the signal fires. */
-  async watch(holdsSlab: () => boolean, signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      await this.clock.sleep(BLOCK_LIMITS.slowClientLookMs, signal)
+  /** Looks after the client until what it returns is called. */
+  watch(holdsSlab: () => boolean): () => void {
+    const look = (): void => {
       const nowMs = this.clock.monotonicMs()
       if (this.slabs.waiting === 0 || !holdsSlab()) this.pace.restart(nowMs)
       else if (this.pace.isTooSlow(nowMs)) this.giveUp?.(fail("requestTimeout"))
+      callOff = this.clock.alarm(BLOCK_LIMITS.slowClientLookMs, look)
     }
+    let callOff = this.clock.alarm(BLOCK_LIMITS.slowClientLookMs, look)
+    return () => callOff()
   }
 
   /** Ends the source. One that is still being waited for ends when its client does. */

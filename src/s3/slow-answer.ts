@@ -12,13 +12,11 @@ const DECLARATION = new TextEncoder().encode(XML_DECLARATION)
 const SPACE = new TextEncoder().encode(" ")
 
 /** The value if it comes within `SLOW_AFTER_MS`, or else undefined. Rejects with what the work rejects with. */
-export async function soon<T>(work: Promise<T>, clock: Clock): Promise<T | undefined> {
-  const settled = new AbortController()
-  try {
-    return await Promise.race([work, clock.sleep(SLOW_AFTER_MS, settled.signal).then(() => undefined)])
-  } finally {
-    settled.abort()
-  }
+export function soon<T>(work: Promise<T>, clock: Clock): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    const callOff = clock.alarm(SLOW_AFTER_MS, () => resolve(undefined))
+    work.finally(callOff).then(resolve, reject)
+  })
 }
 
 /**

@@ -132,7 +132,12 @@ export class CompactedDevice {
     const rows = copyOf(this.base)
     const { sim, mark, limits, life } = this
     const volumes = await openVolumes(sim.boot(), rows, deviceHome(life), mark, limits, () => this.room)
-    const clock = { wallMs: () => 0, monotonicMs: () => this.nowMs, sleep: () => Promise.resolve() }
+    const clock = {
+      wallMs: () => 0,
+      monotonicMs: () => this.nowMs,
+      sleep: () => Promise.resolve(),
+      alarm: () => () => undefined,
+    }
     const onDamage = (id: NeedleId): void => void this.damaged.push(id)
     const compaction = new Compaction("compaction", volumes.upkeep, clock, onDamage, this.compactionLimits)
     this.opened = { rows, volumes, compaction }

@@ -292,7 +292,7 @@ class Script {
 }
 
 const NEVER_ABORTED = new AbortController().signal
-const CLOCK = { wallMs: () => 0, monotonicMs: () => 0, sleep: () => Promise.resolve() }
+const CLOCK = { wallMs: () => 0, monotonicMs: () => 0, sleep: () => Promise.resolve(), alarm: () => () => undefined }
 const rot = (id: NeedleId): void => {
   throw new Error(`needle ${parseInt(id.uploadId, 16)} is rotten`)
 }

@@ -55,10 +55,14 @@ after(async () => {
   for (const served of worlds) await served.stop()
 })
 
-/** A clock whose sleeps of seconds take milliseconds, so that slow answers need not be waited for. */
+/** A clock whose waits of seconds take milliseconds, so that slow answers need not be waited for. */
 class HastyClock extends RealClock {
   override sleep(durationMs: number, signal: AbortSignal): Promise<void> {
     return super.sleep(durationMs / 1000, signal)
+  }
+
+  override alarm(durationMs: number, ring: () => void): () => void {
+    return super.alarm(durationMs / 1000, ring)
   }
 }
 

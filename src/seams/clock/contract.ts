@@ -9,4 +9,6 @@ export interface Clock {
   monotonicMs(): number
   /** Resolves after the duration, or at once when the signal fires (it never rejects). */
   sleep(durationMs: number, signal: AbortSignal): Promise<void>
+  /** Calls `ring` once after the duration, unless what it returns is called before: for waits that nearly always end early. */
+  alarm(durationMs: number, ring: () => void): () => void
 }

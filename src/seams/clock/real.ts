@@ -5,7 +5,7 @@
  */
 import type { Clock } from "./contract.js"
 
-/** What Node's timers can hold; a longer sleep is several in a row. */
+/** What Node's timers can hold; a longer sleep is several in a row. (Alarms of more than three weeks ring then.) */
 const TIMER_MS_MAX = 2 ** 31 - 1
 
 function sleepOnce(durationMs: number, signal: AbortSignal): Promise<void> {
@@ -36,5 +36,10 @@ export class RealClock implements Clock {
       await sleepOnce(Math.max(0, Math.min(leftMs, TIMER_MS_MAX)), signal)
       leftMs -= TIMER_MS_MAX
     } while (leftMs > 0)
+  }
+
+  alarm(durationMs: number, ring: () => void): () => void {
+    const timer = setTimeout(ring, Math.max(0, Math.min(durationMs, TIMER_MS_MAX)))
+    return () => clearTimeout(timer)
   }
 }

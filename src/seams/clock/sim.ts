@@ -57,16 +57,28 @@ export class SimClock implements Clock {
     if (signal.aborted) return Promise.resolve()
     return new Promise(resolve => {
       const wake = (): void => {
-        const at = this.#sleepers.indexOf(sleeper)
-        if (at >= 0) this.#sleepers.splice(at, 1)
+        cancel()
         signal.removeEventListener("abort", wake)
         resolve()
       }
-      const sleeper: Sleeper = { wakeAtMs: this.#nowMs + Math.max(0, durationMs), wake }
-      const at = this.#sleepers.findIndex(other => other.wakeAtMs > sleeper.wakeAtMs)
-      this.#sleepers.splice(at === -1 ? this.#sleepers.length : at, 0, sleeper)
+      const cancel = this.alarm(durationMs, wake)
       signal.addEventListener("abort", wake)
     })
+  }
+
+  alarm(durationMs: number, ring: () => void): () => void {
+    const cancel = (): void => {
+      const at = this.#sleepers.indexOf(sleeper)
+      if (at >= 0) this.#sleepers.splice(at, 1)
+    }
+    const wake = (): void => {
+      cancel()
+      ring()
+    }
+    const sleeper: Sleeper = { wakeAtMs: this.#nowMs + Math.max(0, durationMs), wake }
+    const at = this.#sleepers.findIndex(other => other.wakeAtMs > sleeper.wakeAtMs)
+    this.#sleepers.splice(at === -1 ? this.#sleepers.length : at, 0, sleeper)
+    return cancel
   }
 
   /** Lets `durationMs` pass, waking everyone whose time comes, also those who go to sleep on the way. */

@@ -55,6 +55,18 @@ export function clockSuite(kind: string, make: () => ClockUnderTest): void {
     await Promise.all(sleeps)
   })
 
+  test(`${kind}: an alarm rings once when its time has come, and not at all when it was called off`, async () => {
+    const { clock, pass } = make()
+    const rung: string[] = []
+    const callOff = clock.alarm(10, () => rung.push("called off"))
+    const tooLate = clock.alarm(10, () => rung.push("in time"))
+    clock.alarm(-5, () => rung.push("at once"))
+    callOff()
+    await pass(40)
+    tooLate()
+    assert.deepEqual(rung, ["at once", "in time"])
+  })
+
   test(`${kind}: both times go forward together`, async () => {
     const { clock, pass } = make()
     const [wallMs, monotonicMs] = [clock.wallMs(), clock.monotonicMs()]
