@@ -92,10 +92,12 @@ test("the report names every figure", () => {
     listing: [{ keys: 1000, fillSeconds: 1, page: result, againstSmallest: 1 }],
     idleMegabytes: 99,
     devices: [{ speeds: [scrub], latencies: [felt] }],
+    judging: [{ what: "anew", milliseconds: 51, isMet: false }],
   })
   assert.match(text, /scrub +ec:4\+3 +1\.0 GiB +4\.00 +3\.00 +disk +0\.75 +>= 0\.6 +met/)
   assert.match(text, /repair +ec:4\+3 +50 .* 3 +<= 2 +missed/)
   assert.match(text, /put +4\.0 KiB +4 .* 0\.5/)
   assert.match(text, /1\.0 GiB by multipart.*8 s up \(134 MB\/s\)/)
   assert.match(text, /idle: 99 MB/)
+  assert.match(text, /anew +51\.00 +<= 50 +missed/)
 })

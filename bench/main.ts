@@ -11,6 +11,7 @@ import { S3Client, type S3Access } from "../src/main/client/s3-client.js"
 import { StoreProcess } from "../src/main/client/store-process.js"
 import { RealClock } from "../src/seams/clock/real.js"
 import { DEVICE_STORES, devicesScenario, type DevicesResult } from "./devices.js"
+import { judgingScenario } from "./judging.js"
 import { diskLimit, hashLimit, PlainHttp } from "./limits.js"
 import { ratio, type Summary } from "./latency.js"
 import { parseOptions, USAGE, type BenchOptions, type OperationName } from "./options.js"
@@ -32,6 +33,7 @@ class Bench {
 
   async run(): Promise<Report> {
     const { scenarios } = this.options
+    const judging = scenarios.includes("judging") ? judgingScenario() : []
     const workload: WorkloadRow[] = []
     const listing: ListingResult[] = []
     let multipart: MultipartResult | undefined
@@ -59,7 +61,7 @@ class Bench {
     }
     const [cpu] = cpus()
     const machine = { cpu: cpu?.model ?? "unknown", cores: cpus().length, node: process.versions.node }
-    return { machine, workload, multipart, listing, idleMegabytes, devices }
+    return { machine, workload, multipart, listing, idleMegabytes, devices, judging }
   }
 
   async #idleMemory(): Promise<number | undefined> {

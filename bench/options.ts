@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util"
 import { bytesOfSize } from "../src/main/config-values.js"
 
-export const SCENARIOS = ["workload", "multipart", "listing", "memory", "devices"] as const
+export const SCENARIOS = ["workload", "multipart", "listing", "memory", "devices", "judging"] as const
 export type Scenario = (typeof SCENARIOS)[number]
 export const OPERATIONS = ["put", "get", "list", "delete", "mixed"] as const
 export type OperationName = (typeof OPERATIONS)[number]

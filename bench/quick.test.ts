@@ -22,16 +22,17 @@ const REPORT = z.object({
   ),
   multipart: z.object({ bytes: z.number(), uploadSeconds: z.number() }),
   listing: z.array(z.object({ keys: z.number() })),
+  judging: z.array(z.object({ what: z.string(), milliseconds: z.number() })),
 })
 
 test("a quick run gives every figure without an error, and cleans up", async () => {
   const folder = await mkdtemp(join(tmpdir(), "bench-test-"))
   try {
-    const scenarios = "workload,multipart,listing,memory"
+    const scenarios = "workload,multipart,listing,memory,judging"
     const args = [MAIN, "--quick", "--json", "--scenario", scenarios, "--sizes", "4KiB", "--dir", folder]
     const { code, out, error } = await runProcess(process.execPath, args)
     assert.equal(code, 0, error)
-    const { workload, multipart, listing } = REPORT.parse(JSON.parse(out.toString("utf8")))
+    const { workload, multipart, listing, judging } = REPORT.parse(JSON.parse(out.toString("utf8")))
     assert.deepEqual(
       workload.map(row => [row.operation, row.result.errors, row.result.count > 0]),
       ["put", "get", "list", "delete", "mixed"].map(operation => [operation, 0, true]),
@@ -40,6 +41,10 @@ test("a quick run gives every figure without an error, and cleans up", async () 
     for (const share of [put?.ofDisk, put?.ofHash, put?.ofHttp]) assert.ok(share !== undefined && share > 0)
     assert.equal(multipart.bytes, 24 * 1024 * 1024)
     assert.equal(listing[0]?.keys, 1000)
+    assert.deepEqual(
+      judging.map(({ milliseconds }) => milliseconds > 0),
+      [true, true, true],
+    )
     assert.deepEqual(await readdir(folder), [])
   } finally {
     await rm(folder, { recursive: true, force: true })

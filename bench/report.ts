@@ -1,6 +1,7 @@
 /** The report as tables for people. Pure. */
 import { sizeText, tableText } from "../src/main/cli/text.js"
 import { TARGETS, type DevicesResult } from "./devices.js"
+import { JUDGE_MS_MAX, type JudgingResult } from "./judging.js"
 import type { Summary } from "./latency.js"
 import type { OperationName } from "./options.js"
 import type { ListingResult, MultipartResult } from "./scenarios.js"
@@ -23,11 +24,13 @@ export interface Report {
   readonly listing: readonly ListingResult[]
   readonly idleMegabytes: number | undefined
   readonly devices: readonly DevicesResult[]
+  readonly judging: readonly JudgingResult[]
 }
 
 const share = (value: number | undefined): string => (value === undefined ? "" : String(value))
 
-export function textOfReport({ machine, workload, multipart, listing, idleMegabytes, devices }: Report): string {
+export function textOfReport(report: Report): string {
+  const { machine, workload, multipart, listing, idleMegabytes, devices, judging } = report
   const sections = [`${machine.cpu}, ${machine.cores} cores, Node ${machine.node}\n`]
   if (workload.length > 0) {
     const rows = workload.map(({ operation, sizeBytes, concurrency, result, ...of }) => [
@@ -81,10 +84,21 @@ export function textOfReport({ machine, workload, multipart, listing, idleMegaby
   }
   if (idleMegabytes !== undefined) sections.push(`idle: ${idleMegabytes} MB resident\n`)
   if (devices.length > 0) sections.push(...textsOfDevices(devices))
+  if (judging.length > 0) sections.push(textOfJudging(judging))
   return sections.join("\n")
 }
 
 const verdict = (isMet: boolean): string => (isMet ? "met" : "missed")
+
+function textOfJudging(judging: readonly JudgingResult[]): string {
+  const rows = judging.map(({ what, milliseconds, isMet }) => [
+    what,
+    milliseconds.toFixed(2),
+    `<= ${JUDGE_MS_MAX}`,
+    verdict(isMet),
+  ])
+  return tableText(["SAFETY JUDGED", "CPU MS", "TARGET", "VERDICT"], rows)
+}
 
 function textsOfDevices(devices: readonly DevicesResult[]): string[] {
   const speeds = devices
