@@ -19,7 +19,7 @@ import { mapBounded } from "../src/life/index.js"
 import { S3Client, type S3Access } from "../src/main/client/s3-client.js"
 import type { Clock } from "../src/seams/clock/contract.js"
 import { DeviceStore } from "./device-store.js"
-import { ratio, type Summary } from "./latency.js"
+import { ratio, type Summary } from "../src/main/client/load/latencies.js"
 import { bytesOfFiles, dropFromCache, plainCopy, plainRead, volumesOf } from "./plain-files.js"
 import { SteadyLoad } from "./steady-load.js"
 

@@ -1,6 +1,6 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
-import { Latencies, percentile, ratio } from "./latency.js"
+import { Latencies, percentile, ratio } from "../src/main/client/load/latencies.js"
 import { parseOptions } from "./options.js"
 import { textOfReport } from "./report.js"
 

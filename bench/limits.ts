@@ -12,7 +12,7 @@ import { open, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import type { Clock } from "../src/seams/clock/contract.js"
-import { Latencies, type Summary } from "./latency.js"
+import { Latencies, type Summary } from "../src/main/client/load/latencies.js"
 
 export interface LimitOptions {
   readonly sizeBytes: number

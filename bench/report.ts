@@ -2,7 +2,7 @@
 import { sizeText, tableText } from "../src/main/cli/text.js"
 import { TARGETS, type DevicesResult } from "./devices.js"
 import { JUDGE_MS_MAX, type JudgingResult } from "./judging.js"
-import type { Summary } from "./latency.js"
+import type { Summary } from "../src/main/client/load/latencies.js"
 import type { OperationName } from "./options.js"
 import type { ListingResult, MultipartResult } from "./scenarios.js"
 

@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises"
 import { Readable } from "node:stream"
 import type { S3Access, S3Client } from "../src/main/client/s3-client.js"
 import type { Clock } from "../src/seams/clock/contract.js"
-import { Latencies, ratio, type Summary } from "./latency.js"
+import { Latencies, ratio, type Summary } from "../src/main/client/load/latencies.js"
 
 const CHUNK_BYTES = 1024 * 1024
 

@@ -6,7 +6,7 @@
  */
 import type { S3Client } from "../src/main/client/s3-client.js"
 import type { Clock } from "../src/seams/clock/contract.js"
-import { Latencies, type Summary } from "./latency.js"
+import { Latencies, type Summary } from "../src/main/client/load/latencies.js"
 
 const WORKERS = 64
 const PUT_EVERY = 3

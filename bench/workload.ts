@@ -7,7 +7,7 @@
  */
 import type { Clock } from "../src/seams/clock/contract.js"
 import type { S3Client } from "../src/main/client/s3-client.js"
-import { Latencies, type Summary } from "./latency.js"
+import { Latencies, type Summary } from "../src/main/client/load/latencies.js"
 import type { OperationName } from "./options.js"
 
 export interface RunOptions {

@@ -24,11 +24,11 @@ const TELEMETRY = "use the Telemetry handed in (src/seams/telemetry/contract.ts)
 const MODULES = {
   fs: { use: DISK, in: [SEAM, CLIENT, OWN_FILES] },
   "fs/promises": { use: DISK, in: [SEAM, CLIENT, OWN_FILES] },
-  net: { use: NETWORK, in: [SEAM, HTTP] },
+  net: { use: NETWORK, in: [SEAM, HTTP, CLIENT] },
   http: { use: NETWORK, in: [SEAM, HTTP, MAIN] },
   https: { use: NETWORK, in: [SEAM, HTTP, MAIN] },
   http2: { use: NETWORK, in: [SEAM, HTTP] },
-  tls: { use: NETWORK, in: [SEAM, HTTP] },
+  tls: { use: NETWORK, in: [SEAM, HTTP, CLIENT] },
   dgram: { use: NETWORK, in: [SEAM] },
   dns: { use: NETWORK, in: [SEAM] },
   "dns/promises": { use: NETWORK, in: [SEAM] },

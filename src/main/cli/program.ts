@@ -7,6 +7,7 @@
 import { Command, CommanderError } from "commander"
 import { readVersion } from "../version.js"
 import { AdminCommands, type AdminCommandOptions } from "./admin-commands.js"
+import { addBenchCommand } from "./bench-command.js"
 import { copyCommand, type CopyOptions } from "./copy-command.js"
 import { envCommand, type EnvOptions } from "./env-command.js"
 import { CliError, EXIT_CODES, exitOf, messageOf } from "./exit-codes.js"
@@ -168,6 +169,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addRedundancyCommands(program, store)
   addWorkCommands(program, store)
   addRescueCommand(program, io, signal)
+  addBenchCommand(program, io, signal)
   addObjectCommands(program, io, signal)
   addBucketCommands(program, admin)
   addAccountCommands(program, admin)

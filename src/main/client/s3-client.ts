@@ -9,12 +9,12 @@
  */
 import { createHash } from "node:crypto"
 import { setMaxListeners } from "node:events"
-import { signRequest, UNSIGNED_PAYLOAD } from "../../access/sigv4.js"
 import { parseDate } from "../../base/dates.js"
-import { percentDecode, percentEncode } from "../../base/uri.js"
+import { percentDecode } from "../../base/uri.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import { HttpCaller, type Answer } from "./http-caller.js"
 import { BrokenAnswer, RemoteFailure, Unreachable } from "./remote.js"
+import { signedCall, type S3Request } from "./signed-call.js"
 import { childrenOf, escapeXml, readXml, textOf, type XmlElement } from "./xml-reader.js"
 
 const ATTEMPTS_MAX = 4
@@ -59,19 +59,12 @@ export interface BucketEntry {
   readonly createdMs: number
 }
 
-interface Request {
-  readonly method: string
-  readonly bucket?: string
-  readonly key?: string
-  readonly query?: readonly (readonly [name: string, value: string])[]
-  readonly headers?: readonly (readonly [name: string, value: string])[]
+interface Request extends S3Request {
   readonly body?: Uint8Array
   /** Instead of the client's own. */
   readonly signal?: AbortSignal
 }
 
-const byteString = (text: string): string => Buffer.from(text, "utf8").toString("latin1")
-const encode = (text: string): string => percentEncode(byteString(text))
 const unquote = (etag: string | undefined): string => (etag ?? "").replace(/^"|"$/g, "")
 
 export class S3Client {
@@ -276,31 +269,17 @@ export class S3Client {
   }
 
   #send(request: Request): Promise<Answer> {
-    const path = request.bucket === undefined ? "/" : `/${encode(request.bucket)}`
-    const key = request.key === undefined ? "" : `/${percentEncode(byteString(request.key), true)}`
-    const query = (request.query ?? [])
-      .map(([name, value]) => (value === "" ? `${name}=` : `${name}=${encode(value)}`))
-      .join("&")
-    const rawTarget = `${path}${key}${query === "" ? "" : `?${query}`}`
-    const headers = ["host", this.#host, ...(request.headers ?? []).flat()]
+    const headers = [...(request.headers ?? [])]
     const { body } = request
     if (body !== undefined || request.method === "PUT" || request.method === "POST") {
-      headers.push("content-length", String(body?.length ?? 0))
+      headers.push(["content-length", String(body?.length ?? 0)])
     }
     if (body !== undefined && (this.options.md5 !== false || request.method === "POST")) {
-      headers.push("content-md5", createHash("md5").update(body).digest("base64"))
+      headers.push(["content-md5", createHash("md5").update(body).digest("base64")])
     }
-    if (this.access.sessionToken !== undefined) headers.push("x-amz-security-token", this.access.sessionToken)
-    const { accessKeyId, secretAccessKey: secret, region } = this.access
-    const signable = { method: request.method, rawTarget, rawHeaders: headers }
-    const signed = signRequest(
-      signable,
-      UNSIGNED_PAYLOAD,
-      { accessKeyId, secret, region, service: "s3" },
-      this.clock.wallMs(),
-    )
-    const signal = request.signal ?? this.signal
-    return this.#caller.call({ ...signable, rawHeaders: signed.rawHeaders, body, signal })
+    const signed = signedCall(this.access, this.#host, { ...request, headers }, this.clock.wallMs())
+    const { method, rawTarget, rawHeaders } = signed
+    return this.#caller.call({ method, rawTarget, rawHeaders, body, signal: request.signal ?? this.signal })
   }
 }
 

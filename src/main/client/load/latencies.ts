@@ -14,7 +14,7 @@ export interface Summary {
 const round = (value: number): number => (value >= 100 ? Math.round(value) : Number(value.toPrecision(3)))
 
 /** The smallest value that at least this share of all is not above; 0 for none. */
-export function percentile(sorted: readonly number[], share: number): number {
+export function percentile(sorted: ArrayLike<number>, share: number): number {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0
 }
 
@@ -33,7 +33,7 @@ export class Latencies {
   }
 
   summary(seconds: number): Summary {
-    const sorted = [...this.#valuesMs].sort((a, b) => a - b)
+    const sorted = Float64Array.from(this.#valuesMs).sort()
     return {
       count: sorted.length,
       errors: this.#errors,

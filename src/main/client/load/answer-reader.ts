@@ -1,0 +1,141 @@
+/**
+ * Answers of HTTP/1.1 as a load client needs them, at little cost: status, how many bytes, whether the
+ * connection goes on. Pure.
+ *
+ * Promises  Any cut of the bytes gives the same answers. Chunks given are not kept: their memory may be used again.
+ * Refuses   An answer whose length is not told, or whose chunks cannot be read, by throwing `BrokenAnswer`.
+ * Limits    `HEAD_BYTES_MAX` before the body; of an error's body `ERROR_BYTES_MAX` are kept.
+ */
+import { BrokenAnswer } from "../remote.js"
+
+const HEAD_BYTES_MAX = 64 * 1024
+const ERROR_BYTES_MAX = 2048
+const NOTHING = Buffer.alloc(0)
+
+export interface ReadAnswer {
+  readonly status: number
+  readonly bodyBytes: number
+  /** The server ends the connection after it. */
+  readonly isLast: boolean
+  readonly hasRetryAfter: boolean
+  /** The head, for the few who look for a header. */
+  readonly head: string
+  /** Of an error: the beginning of its body. */
+  readonly errorText: string
+}
+
+type State = "head" | "sized" | "chunkLine" | "chunk" | "trailer"
+
+export class AnswerReader {
+  private state: State = "head"
+  /** Of a line or head whose end has not come. */
+  private held = NOTHING
+  private leftBytes = 0
+  private bodyBytes = 0
+  private head = ""
+  private status = 0
+  private errorText = ""
+  private isHead = false
+
+  /** `onBody` is told when the first byte of a body is there. */
+  constructor(
+    private readonly onAnswer: (answer: ReadAnswer) => void,
+    private readonly onBody: () => void,
+  ) {}
+
+  /** Before each request: the answer to a HEAD has no body, whatever length it tells. */
+  expect(isHead: boolean): void {
+    this.isHead = isHead
+  }
+
+  take(chunk: Buffer): void {
+    let rest = this.held.length === 0 ? chunk : Buffer.concat([this.held, chunk])
+    this.held = NOTHING
+    while (rest.length > 0) {
+      const usedBytes = this.step(rest)
+      if (usedBytes === 0) {
+        if (rest.length > HEAD_BYTES_MAX) throw new BrokenAnswer("the head of the answer has no end")
+        this.held = Buffer.from(rest)
+        return
+      }
+      rest = rest.subarray(usedBytes)
+    }
+  }
+
+  /** Takes one piece from the front; 0 where its end is not there yet. */
+  private step(rest: Buffer): number {
+    switch (this.state) {
+      case "head": {
+        const end = rest.indexOf("\r\n\r\n")
+        if (end < 0) return 0
+        this.begin(rest.toString("latin1", 0, end + 2))
+        return end + 4
+      }
+      case "chunkLine": {
+        const end = rest.indexOf("\r\n")
+        if (end < 0) return 0
+        const text = rest.toString("latin1", 0, end)
+        if (!/^[0-9a-f]{1,12}(?:[; \t]|$)/i.test(text)) throw new BrokenAnswer("the answer's chunks make no sense")
+        this.leftBytes = Number.parseInt(text, 16)
+        this.state = this.leftBytes === 0 ? "trailer" : "chunk"
+        return end + 2
+      }
+      case "trailer": {
+        const end = rest.indexOf("\r\n")
+        if (end === 0) this.finish()
+        return end < 0 ? 0 : end + 2
+      }
+      case "chunk":
+        // The line break behind the data belongs to the chunk.
+        if (this.leftBytes === 0) {
+          if (rest.length < 2) return 0
+          this.state = "chunkLine"
+          return 2
+        }
+        return this.body(rest)
+      case "sized": {
+        const usedBytes = this.body(rest)
+        if (this.leftBytes === 0) this.finish()
+        return usedBytes
+      }
+    }
+  }
+
+  private begin(head: string): void {
+    const status = Number(/^HTTP\/1\.[01] (\d{3})/.exec(head)?.[1])
+    if (!(status >= 100)) throw new BrokenAnswer("what came is no answer of HTTP/1.1")
+    if (status < 200) return
+    this.head = head
+    this.status = status
+    this.errorText = ""
+    this.bodyBytes = 0
+    if (this.isHead || status === 204 || status === 304) return this.finish()
+    const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1]
+    if (length === undefined) {
+      if (!/\r\ntransfer-encoding: *chunked/i.test(head)) throw new BrokenAnswer("the answer does not tell its length")
+      this.state = "chunkLine"
+      return
+    }
+    this.leftBytes = Number(length)
+    if (this.leftBytes === 0) this.finish()
+    else this.state = "sized"
+  }
+
+  private body(rest: Buffer): number {
+    const usedBytes = Math.min(rest.length, this.leftBytes)
+    if (this.bodyBytes === 0) this.onBody()
+    this.leftBytes -= usedBytes
+    this.bodyBytes += usedBytes
+    if (this.status >= 300 && this.errorText.length < ERROR_BYTES_MAX) {
+      this.errorText += rest.toString("latin1", 0, Math.min(usedBytes, ERROR_BYTES_MAX - this.errorText.length))
+    }
+    return usedBytes
+  }
+
+  private finish(): void {
+    const { status, bodyBytes, head, errorText } = this
+    this.state = "head"
+    const isLast = /\r\nconnection: *close/i.test(head)
+    this.onAnswer({ status, bodyBytes, isLast, hasRetryAfter: /\r\nretry-after:/i.test(head), head, errorText })
+  }
+}
