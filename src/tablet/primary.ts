@@ -273,6 +273,13 @@ export class Primary implements Tablet {
     this.joining = undefined
   }
 
+  /** Nothing is committed any more from which it could learn. One that is counted already stays. */
+  private endLearning(reason: Failure): void {
+    if (this.joining) return
+    this.learner?.end(reason)
+    this.learner = undefined
+  }
+
   /** The device that is on its way to become a member. */
   get learning(): Learner | undefined {
     return this.learner
@@ -298,7 +305,9 @@ export class Primary implements Tablet {
     })
     this.learner = learner
     // A batch that is under way is of an earlier epoch.
-    void this.atBoundary(async () => learner.begin(this.core.committed, this.core.epoch)).catch(() => undefined)
+    this.atBoundary(async () => learner.begin(this.core.committed, this.core.epoch)).catch((error: unknown) => {
+      if (this.learner === learner) this.endLearning(asFailure(error))
+    })
   }
 
   /** Copies some rows to the learner. False: there is nothing to copy now. Throws why it has ended. */
@@ -348,6 +357,7 @@ export class Primary implements Tablet {
     this.state = "halted"
     this.core.abandon()
     this.refuseTasks(asFailure(error))
+    this.endLearning(asFailure(error))
   }
 
   private refuseTasks(failure: Failure): void {
@@ -364,8 +374,7 @@ export class Primary implements Tablet {
   /** Refuses new commands and waits for those under way. */
   async stop(): Promise<void> {
     if (this.state === "serving") this.state = "stopped"
-    // One that is counted already has what is under way, too.
-    if (!this.joining) this.learner?.end(fail("stopping"))
+    this.endLearning(fail("stopping"))
     while (this.flushing) await this.flushing
     await this.changing
   }

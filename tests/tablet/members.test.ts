@@ -281,6 +281,22 @@ test("a learner that fails ends its learning and nothing else, and begins anew",
   await assertWhole(scene)
 })
 
+test("where writes halt nobody waits for a learner any more, whether it has begun or not", async () => {
+  for (const isMidway of [false, true]) {
+    const scene = await opened({ devices: 2, members: 1 })
+    await scene.write(...many(600))
+    await scene.device(2).open(new Map())
+    if (isMidway) await scene.learn(2)
+    if (isMidway) await scene.tablet.stepLearning()
+    scene.device(1).sick.become("failing")
+    await rejects(scene.write(row("lost")), "indeterminate")
+    if (!isMidway) await scene.learn(2)
+    await scene.finishLearning().catch(() => undefined)
+    assert.equal(scene.tablet.learning, undefined)
+    await scene.tablet.stop()
+  }
+})
+
 test("a learner that is much slower gives up; nobody waits for it", async () => {
   const scene = await opened({ devices: 2, members: 1, segmentBytes: 16 * MIB })
   await scene.device(2).open(new Map())

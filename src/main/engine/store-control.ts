@@ -276,6 +276,10 @@ export class StoreControl implements Chore, ConfigurationKeeper {
       await this.leaveTablet([forgotten.id])
       return "busy"
     }
+    if (!tablet.isServing) {
+      this.doing = "nobody learns the names while writes are halted"
+      return "throttled"
+    }
     const next = nextMemberStep(
       this.record,
       FIRST_TABLET,
