@@ -25,14 +25,22 @@ export class CheckpointsInTurn implements CheckpointRunner {
     this.inTurn(device.id, () => this.executor.scrubLog(device, after, upTo))
 
   async forget(id: DeviceId): Promise<void> {
-    const turn = this.turns.get(id)
-    if (turn) turn.isOver = true
-    this.turns.delete(id)
+    await this.end(id)
     await this.executor.forget(id)
   }
 
-  close(): Promise<void> {
-    return this.executor.close()
+  async close(): Promise<void> {
+    for (const id of [...this.turns.keys()]) await this.end(id)
+    await this.executor.close()
+  }
+
+  /** Nothing is closed under work that is going on; on a disk that hangs it ends when its calls are given up. */
+  private async end(id: DeviceId): Promise<void> {
+    const turn = this.turns.get(id)
+    this.turns.delete(id)
+    if (turn === undefined) return
+    turn.isOver = true
+    await turn.last
   }
 
   private inTurn<T>(id: DeviceId, work: () => Promise<T>): Promise<T> {
