@@ -1,119 +1,104 @@
 /** Options of `npm run bench`, from its command line. */
 import { parseArgs } from "node:util"
+import { GIB, MIB } from "../src/base/limits.js"
 import { bytesOfSize } from "../src/main/config-values.js"
+import { DEFAULT, FULL, QUICK, type Scale } from "./scale.js"
+import { devicesThemes } from "./themes/devices.js"
+import { BATCHES } from "./themes/batches.js"
+import { LARGE_CODED, LARGE_SINGLE } from "./themes/large-objects.js"
+import { LISTINGS } from "./themes/listings.js"
+import { MEMORY } from "./themes/memory.js"
+import { PRESSURE } from "./themes/pressure.js"
+import { SMALL } from "./themes/small-objects.js"
+import { STARTS } from "./themes/starts.js"
+import type { Theme } from "./theme.js"
 
-export const SCENARIOS = ["workload", "multipart", "listing", "memory", "devices", "judging"] as const
-export type Scenario = (typeof SCENARIOS)[number]
-export const OPERATIONS = ["put", "get", "list", "delete", "mixed"] as const
-export type OperationName = (typeof OPERATIONS)[number]
+const THEMES: readonly Theme[] = [SMALL, LARGE_CODED, LARGE_SINGLE, LISTINGS, BATCHES, STARTS, MEMORY, PRESSURE]
+const DEVICES = "devices"
+export const SCENARIOS = [...THEMES.map(({ name }) => name), DEVICES]
 
 export interface BenchOptions {
-  readonly scenarios: readonly Scenario[]
-  /** Undefined: a store of our own. */
-  readonly endpoint: string | undefined
-  readonly folders: number
-  readonly redundancy: string | undefined
-  readonly operations: readonly OperationName[]
-  readonly sizes: readonly number[]
-  readonly concurrencies: readonly number[]
-  readonly seconds: number
-  /** Keys per size: a bound on space. */
-  readonly objectsMax: number
-  readonly multipartBytes: number
-  /** Powers of ten up to here. */
-  readonly keysMax: number
-  readonly idleSeconds: number
-  /** Objects of the devices scenario, and how often each of its figures is taken. */
-  readonly devicesBytes: number
-  /** How many folders its stores have. */
-  readonly devicesFolders: readonly number[]
-  readonly rounds: number
+  readonly themes: readonly Theme[]
+  readonly isWanted: (work: string) => boolean
+  readonly scale: Scale
   /** Undefined: a folder in the system's temporary one. */
   readonly workFolder: string | undefined
+  /** Undefined: the default place. */
+  readonly out: string | undefined
   readonly json: boolean
 }
 
-export const USAGE = `npm run bench -- [options]
+export const USAGE = `npm run bench -- [options] [FILE]
 
-  --scenario LIST      ${SCENARIOS.join(", ")} (default: all)
-  --endpoint URL       drive this S3 endpoint with the AWS_* variables' key (default: a store of its own)
-  --folders N          data folders of the own store, in one temporary folder (default: 1; multipart: 7)
-  --redundancy POLICY  of the own store (default: by the number of folders)
-  --ops LIST           ${OPERATIONS.join(", ")} (default: all)
-  --sizes LIST         object sizes (default: 4KiB,64KiB,1MiB,16MiB)
-  --concurrency LIST   requests at once (default: 1,16)
-  --seconds N          per operation, size and concurrency (default: 5)
-  --objects N          at most so many objects of one size (default: 20000)
-  --multipart SIZE     (default: 1GiB)
-  --keys N             largest bucket of the listing scenario (default: 100000; 1000000 takes minutes)
-  --devices SIZE       objects of the devices scenario (default: 1GiB)
-  --devices-on LIST    folders of its stores, 7 (4+3) and 2 (two copies) (default: 7,2)
-  --rounds N           of the devices scenario: figures are medians of so many (default: 3)
-  --dir DIR            where the own store and the raw-disk run write (default: the system's temporary folder)
-  --quick              a short run of everything, for tests
-  --json               one JSON document instead of tables
+  FILE               where the JSON goes (default: .cache/bench/TIME.json)
+  --full             the work of the targets: 1 GiB, a million keys; hours
+  --quick            a short run of everything, for tests
+  --scenario LIST    of ${SCENARIOS.join(", ")} (default: all but devices; with --full all)
+  --rows TEXT        only rows whose work has this text
+  --rounds N         figures are medians of so many
+  --seconds N        of each load
+  --large SIZE       of the large object
+  --objects N        that starts are measured with
+  --devices SIZE     objects of the scenario devices
+  --devices-on LIST  folders of its stores, 7 (4+3) and 2 (two copies) (default: 7,2)
+  --dir DIR          where stores and plain files are written (default: the system's temporary folder)
+  --json             print the JSON instead of the table
 `
-
-const QUICK = {
-  sizes: "4KiB,256KiB",
-  concurrency: "4",
-  seconds: "0.3",
-  objects: "200",
-  multipart: "24MiB",
-  keys: "1000",
-  devices: "24MiB",
-  "devices-on": "2",
-  rounds: "1",
-} as const
 
 /** Throws with one line for anything that is not understood. */
 export function parseOptions(args: readonly string[]): BenchOptions | "help" {
   const text = { type: "string" } as const
-  const { values } = parseArgs({
+  const flag = { type: "boolean" } as const
+  const { values, positionals } = parseArgs({
     args: [...args],
+    allowPositionals: true,
     options: {
+      full: flag,
+      quick: flag,
       scenario: text,
-      endpoint: text,
-      folders: text,
-      redundancy: text,
-      ops: text,
-      sizes: text,
-      concurrency: text,
+      rows: text,
+      rounds: text,
       seconds: text,
+      large: text,
       objects: text,
-      multipart: text,
-      keys: text,
       devices: text,
       "devices-on": text,
-      rounds: text,
       dir: text,
-      quick: { type: "boolean" },
-      json: { type: "boolean" },
+      json: flag,
       help: { type: "boolean", short: "h" },
     },
   })
   if (values.help === true) return "help"
-  const quick = values.quick === true
-  const given = (name: keyof typeof QUICK, fallback: string): string => values[name] ?? (quick ? QUICK[name] : fallback)
+  if (positionals.length > 1) throw new Error(`one file at most, not ${positionals.join(" ")}`)
+  if (values.full === true && values.quick === true) throw new Error("--full or --quick, not both")
+  const mode = values.full === true ? "full" : values.quick === true ? "quick" : "default"
+  const preset = { full: FULL, quick: QUICK, default: DEFAULT }[mode]
+  const { rounds, seconds, large, objects } = values
+  const scale: Scale = {
+    ...preset,
+    ...(rounds === undefined ? {} : { rounds: numberOf("--rounds", rounds, 1, 99) }),
+    ...(seconds === undefined ? {} : { seconds: numberOf("--seconds", seconds, 0.1, 3600) }),
+    ...(large === undefined ? {} : { largeBytes: sizeOf(large, preset.parts * MIB * 5) }),
+    ...(objects === undefined ? {} : { startObjects: numberOf("--objects", objects, 1, 1e7) }),
+  }
+  const devicesBytes = { full: 2 * GIB, quick: 24 * MIB, default: GIB }[mode]
+  const devices = devicesThemes(
+    listOf(values["devices-on"] ?? (mode === "quick" ? "2" : "7,2"), ["7", "2"]).map(Number),
+    {
+      bytes: values.devices === undefined ? devicesBytes : sizeOf(values.devices, 1),
+      seconds: seconds === undefined ? { full: 10, quick: 0.3, default: 5 }[mode] : scale.seconds,
+    },
+  )
+  const all = [...THEMES, ...devices]
+  const asked = values.scenario === undefined ? undefined : listOf(values.scenario, SCENARIOS)
+  const isAsked = ({ name, isOnRequest }: Theme) => asked?.includes(name) ?? (mode === "full" || !isOnRequest)
+  const { rows = "" } = values
   return {
-    scenarios: values.scenario === undefined ? SCENARIOS : listOf(values.scenario, SCENARIOS),
-    endpoint: values.endpoint,
-    folders: numberOf("--folders", values.folders ?? "1", 1, 32),
-    redundancy: values.redundancy,
-    operations: values.ops === undefined ? OPERATIONS : listOf(values.ops, OPERATIONS),
-    sizes: given("sizes", "4KiB,64KiB,1MiB,16MiB").split(",").map(sizeOf),
-    concurrencies: given("concurrency", "1,16")
-      .split(",")
-      .map(part => numberOf("--concurrency", part, 1, 512)),
-    seconds: numberOf("--seconds", given("seconds", "5"), 0.1, 3600),
-    objectsMax: numberOf("--objects", given("objects", "20000"), 1, 1e6),
-    multipartBytes: sizeOf(given("multipart", "1GiB")),
-    keysMax: numberOf("--keys", given("keys", "100000"), 1000, 1e7),
-    idleSeconds: quick ? 0.5 : 5,
-    devicesBytes: sizeOf(given("devices", "1GiB")),
-    devicesFolders: listOf(given("devices-on", "7,2"), ["7", "2"]).map(Number),
-    rounds: numberOf("--rounds", given("rounds", "3"), 1, 99),
+    themes: all.filter(isAsked),
+    isWanted: work => work.includes(rows),
+    scale,
     workFolder: values.dir,
+    out: positionals[0],
     json: values.json === true,
   }
 }
@@ -133,8 +118,9 @@ function numberOf(flag: string, text: string, min: number, max: number): number 
   return value
 }
 
-function sizeOf(text: string): number {
+function sizeOf(text: string, min: number): number {
   const bytes = bytesOfSize(text.trim())
   if (bytes === undefined) throw new Error(`"${text}" is not a size like 64KiB`)
+  if (bytes < min) throw new Error(`${text} is too small: at least ${min} bytes`)
   return bytes
 }

@@ -1,19 +1,27 @@
 /**
- * The fastest store there could be on node:http: takes bodies and forgets them, answers every GET with
- * the same bytes and every list with an empty page. Started by `limits.ts` as a process of its own.
+ * The fastest store there could be on node:http: takes bodies and forgets them, answers every GET with the
+ * same bytes, or with a file through `createReadStream` with buffers of 1 MiB. Started by `plain-server.ts`
+ * as a process of its own.
  */
-import { createServer } from "node:http"
+import { createReadStream, statSync } from "node:fs"
+import { createServer, type ServerResponse } from "node:http"
 
-const body = Buffer.alloc(Number(process.argv[2] ?? 0), "x")
-const PAGE = Buffer.from(`<?xml version="1.0"?><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>`)
+const [, , kind = "bytes", what = "0"] = process.argv
+const body = Buffer.alloc(kind === "bytes" ? Number(what) : 0, "x")
+const fileBytes = kind === "file" ? statSync(what).size : 0
+const BUFFER_BYTES = 1024 * 1024
+
+function send(response: ServerResponse): void {
+  response.writeHead(200, { "content-length": kind === "file" ? fileBytes : body.length, etag: '"0"' })
+  if (kind === "file") createReadStream(what, { highWaterMark: BUFFER_BYTES }).pipe(response)
+  else response.end(body)
+}
 
 const server = createServer((request, response) => {
   request.resume()
   request.on("end", () => {
-    const isList = request.url?.includes("list-type") === true
-    const answer = request.method === "GET" ? (isList ? PAGE : body) : Buffer.alloc(0)
-    response.writeHead(200, { "content-length": answer.length, etag: '"0"' })
-    response.end(answer)
+    if (request.method === "GET") send(response)
+    else response.writeHead(200, { "content-length": 0, etag: '"0"' }).end()
   })
 })
 server.listen(0, "127.0.0.1", () => {

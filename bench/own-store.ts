@@ -1,0 +1,173 @@
+/**
+ * A store that rows are measured on: a process of its own with a bucket, in folders below the bench's.
+ */
+import { mkdir, readFile, rm } from "node:fs/promises"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { z } from "zod"
+import { must } from "../src/base/assert.js"
+import { AdminClient } from "../src/main/client/admin-client.js"
+import { RequestForge } from "../src/main/client/load/request-forge.js"
+import { S3Client, type S3Access } from "../src/main/client/s3-client.js"
+import { StoreProcess } from "../src/main/client/store-process.js"
+import { unsealRootCredentials } from "../src/main/credentials.js"
+import type { Bench } from "./bench.js"
+import { cpuSecondsOf } from "./process-usage.js"
+import { Unmeasured } from "./row.js"
+
+export const BUCKET = "bench"
+/** Seen from dist/bench/. */
+const PROBE = fileURLToPath(new URL("../../bench/loop-probe.cjs", import.meta.url))
+const PROBE_MS_MAX = 10_000
+
+const LATE = z.object({ p99Ms: z.number(), maxMs: z.number() })
+export type Late = z.output<typeof LATE>
+
+export interface OwnStoreOptions {
+  readonly name: string
+  readonly folders: number
+  /** With the probe of its event loop, which costs a little. */
+  readonly isProbed?: boolean
+}
+
+interface Running {
+  readonly process: StoreProcess
+  readonly access: S3Access
+  readonly client: S3Client
+  readonly forge: RequestForge
+}
+
+export class OwnStore {
+  private running: Running | undefined
+  private folders: readonly string[]
+  private readonly root: string
+
+  private constructor(
+    private readonly bench: Bench,
+    private readonly options: OwnStoreOptions,
+  ) {
+    this.root = join(bench.workFolder, options.name)
+    this.folders = Array.from({ length: options.folders }, (_, i) => join(this.root, `disk${i + 1}`))
+  }
+
+  static async open(bench: Bench, options: OwnStoreOptions): Promise<OwnStore> {
+    const store = new OwnStore(bench, options)
+    for (const folder of store.folders) await mkdir(folder, { recursive: true })
+    await store.start()
+    await store.client.createBucket(BUCKET)
+    return store
+  }
+
+  async start(): Promise<void> {
+    await this.adopt(this.spawn())
+  }
+
+  /** Starts a process without waiting; `adopt` makes it the store. */
+  spawn(listen?: string): StoreProcess {
+    const { isProbed = false } = this.options
+    const environment = isProbed ? { NODE_OPTIONS: `--require ${PROBE}`, BENCH_LOOP_FILE: this.lateFile } : {}
+    const options = { dataFolders: this.folders, args: ["--log-level", "warn"], environment }
+    return StoreProcess.spawn(listen === undefined ? options : { ...options, listen }, this.bench.clock)
+  }
+
+  /** Waits until it is ready. */
+  async adopt(process: StoreProcess): Promise<void> {
+    try {
+      const access = await process.access()
+      const { clock, signal } = this.bench
+      const client = new S3Client(access, clock, signal, { md5: false })
+      this.running = { process, access, client, forge: new RequestForge(access, clock) }
+    } catch (error) {
+      await process.stop()
+      throw error
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.running?.client.close()
+    await this.running?.process.stop()
+    this.running = undefined
+  }
+
+  async kill(): Promise<void> {
+    const { client, process } = this.now
+    client.close()
+    process.kill("SIGKILL")
+    await process.exited
+    this.running = undefined
+  }
+
+  /** Goes on without its first folders. */
+  async lose(count: number): Promise<void> {
+    await this.stop()
+    for (const folder of this.folders.slice(0, count)) await rm(folder, { recursive: true })
+    this.folders = this.folders.slice(count)
+    await this.start()
+    await this.admin(admin => admin.post("/v1/repair/pause", {}))
+  }
+
+  /** Stops, and removes all that it wrote. */
+  async close(): Promise<void> {
+    await this.stop()
+    await rm(this.root, { recursive: true, force: true })
+  }
+
+  private get now(): Running {
+    return must(this.running, "the store runs")
+  }
+
+  get pid(): number {
+    return this.now.process.pid
+  }
+
+  get access(): S3Access {
+    return this.now.access
+  }
+
+  get client(): S3Client {
+    return this.now.client
+  }
+
+  get forge(): RequestForge {
+    return this.now.forge
+  }
+
+  cpuSeconds(): Promise<number> {
+    return cpuSecondsOf(this.pid)
+  }
+
+  async admin<T>(use: (admin: AdminClient) => Promise<T>): Promise<T> {
+    const { adminEndpoint } = await this.now.process.ready()
+    const { adminToken: token } = await unsealRootCredentials(this.folders, undefined)
+    const admin = new AdminClient({ endpoint: adminEndpoint, token }, this.bench.signal)
+    try {
+      return await use(admin)
+    } finally {
+      admin.close()
+    }
+  }
+
+  private get lateFile(): string {
+    return join(this.root, "late.json")
+  }
+
+  /** How late its event loop ran while `work` did. */
+  async lateDuring(work: () => Promise<unknown>): Promise<Late> {
+    await this.late()
+    await work()
+    return this.late()
+  }
+
+  private async late(): Promise<Late> {
+    const { clock, signal } = this.bench
+    await rm(this.lateFile, { force: true })
+    this.now.process.kill("SIGUSR2")
+    const endMs = clock.monotonicMs() + PROBE_MS_MAX
+    while (clock.monotonicMs() < endMs) {
+      const text = await readFile(this.lateFile, "utf8").catch(() => undefined)
+      if (text !== undefined) return LATE.parse(JSON.parse(text))
+      await clock.sleep(5, signal)
+    }
+    throw new Unmeasured("the store's process did not answer SIGUSR2")
+  }
+}

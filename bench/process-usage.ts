@@ -1,0 +1,44 @@
+/** What a process has used of the machine, by /proc (Linux); elsewhere a row says that it cannot be told. */
+import { readFile } from "node:fs/promises"
+import { must } from "../src/base/assert.js"
+import { Unmeasured } from "./row.js"
+
+/** What the kernel counts in for programs, on every Linux. */
+const TICKS_PER_SECOND = 100
+
+async function procText(pid: number, name: string): Promise<string> {
+  try {
+    return await readFile(`/proc/${pid}/${name}`, "utf8")
+  } catch {
+    throw new Unmeasured(`needs /proc/PID/${name}`)
+  }
+}
+
+/** Seconds of processor time of all threads, user and system. */
+export async function cpuSecondsOf(pid: number): Promise<number> {
+  return parseStat(await procText(pid, "stat"))
+}
+
+/** The name of the process stands in parentheses, and may hold some itself. */
+export function parseStat(text: string): number {
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ")
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
+}
+
+async function statusMegabytes(pid: number, name: string): Promise<number> {
+  const text = await procText(pid, "status")
+  const kib = new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(text)?.[1]
+  return (Number(must(kib, `the status has ${name}`)) * 1024) / 1e6
+}
+
+/** In physical memory now. */
+export const residentMegabytes = (pid: number): Promise<number> => statusMegabytes(pid, "VmRSS")
+
+/** The most that it ever had. */
+export const peakMegabytes = (pid: number): Promise<number> => statusMegabytes(pid, "VmHWM")
+
+/** Bytes that it sent to disks since its start. */
+export async function writtenBytesOf(pid: number): Promise<number> {
+  const text = await procText(pid, "io")
+  return Number(must(/^write_bytes: (\d+)$/m.exec(text)?.[1], "io has write_bytes"))
+}

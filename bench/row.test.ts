@@ -1,0 +1,64 @@
+import { test } from "node:test"
+import assert from "node:assert/strict"
+import {
+  all,
+  any,
+  atLeast,
+  atMost,
+  measureRow,
+  median,
+  targetText,
+  Unmeasured,
+  verdictOf,
+  type Measured,
+} from "./row.js"
+
+const measured: Measured = { figure: 9, unit: "ms", limit: 10, also: { p99Ms: 20 } }
+
+test("a verdict is what the bounds say of figure, ratio and further figures", () => {
+  assert.equal(verdictOf(undefined, measured), "reported")
+  assert.equal(verdictOf(all(atMost("ratio", 0.9)), measured), "met")
+  assert.equal(verdictOf(all(atMost("ratio", 0.89)), measured), "missed")
+  assert.equal(verdictOf(all(atLeast("figure", 9), atMost("p99Ms", 19)), measured), "missed")
+  assert.equal(verdictOf(any(atLeast("figure", 10), atMost("p99Ms", 20)), measured), "met")
+  assert.equal(verdictOf(any(atLeast("figure", 10), atMost("nothing", 20)), measured), "missed")
+})
+
+test("what was not measured is neither met nor missed, unless something else missed", () => {
+  const { limit: _, ...alone } = measured
+  assert.equal(verdictOf(all(atMost("ratio", 1)), alone), "unmeasured")
+  assert.equal(verdictOf(all(atMost("ratio", 1), atMost("figure", 1)), alone), "missed")
+})
+
+test("targets read as they judge", () => {
+  assert.equal(targetText(all(atMost("figure", 500), atMost("stallMs", 20))), "<= 500, stallMs <= 20")
+  assert.equal(targetText(any(atMost("s a GiB", 3), atLeast("ratio", 1.4))), "s a GiB <= 3 or ratio >= 1.4")
+  assert.equal(targetText(undefined), "")
+})
+
+test("the round in the middle counts, by its ratio; the others are told", async () => {
+  const ratios = [0.5, 3, 0.7]
+  const row = { work: "w", measure: async () => ({ figure: (ratios.shift() ?? 0) * 4, unit: "s", limit: 4 }) }
+  const result = await measureRow("t", { ...row, target: all(atMost("ratio", 1)) }, undefined, 3)
+  assert.deepEqual([result.ratio, result.verdict], [0.7, "met"])
+  assert.deepEqual(result.rounds, [0.5, 3, 0.7])
+  assert.equal(median([4, 1, 3, 2, 5]), 3)
+})
+
+test("a row that is measured once is, and one that fails stays with its reason", async () => {
+  let count = 0
+  const once = await measureRow(
+    "t",
+    { work: "w", isOnce: true, measure: async () => ({ figure: (count += 1), unit: "" }) },
+    undefined,
+    5,
+  )
+  assert.deepEqual([count, once.verdict, once.rounds], [1, "reported", [1]])
+  const failing = (error: Error) =>
+    measureRow("t", { work: "w", measure: () => Promise.reject(error) }, undefined, 2).then(row => [
+      row.verdict,
+      row.why,
+    ])
+  assert.deepEqual(await failing(new Unmeasured("needs /proc")), ["unmeasured", "needs /proc"])
+  assert.deepEqual(await failing(new Error("broke")), ["failed", "broke"])
+})

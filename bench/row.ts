@@ -1,0 +1,125 @@
+/**
+ * Rows of the table: a work, its target, and how it is measured once; what a few rounds of it come to. Pure
+ * but for calling the measures.
+ *
+ * A figure stands beside its limit, what the machine or a bare server reaches in the same round, and the
+ * ratio of both is what travels between machines. Bounds speak of "figure", "ratio" or a further figure.
+ */
+import { must } from "../src/base/assert.js"
+
+export interface Measured {
+  readonly figure: number
+  readonly unit: string
+  /** In the same unit: what there could be at best. */
+  readonly limit?: number
+  /** Further figures, for bounds and for whoever reads the JSON. */
+  readonly also?: Readonly<Record<string, number>>
+}
+
+export interface Bound {
+  readonly of: string
+  readonly atMost?: number
+  readonly atLeast?: number
+}
+
+export type Target =
+  | { readonly all: readonly [Bound, ...Bound[]] }
+  | {
+      readonly any: readonly [Bound, ...Bound[]]
+    }
+
+export const atMost = (of: string, value: number): Bound => ({ of, atMost: value })
+export const atLeast = (of: string, value: number): Bound => ({ of, atLeast: value })
+export const all = (...bounds: readonly [Bound, ...Bound[]]): Target => ({ all: bounds })
+export const any = (...bounds: readonly [Bound, ...Bound[]]): Target => ({ any: bounds })
+
+/** What this machine cannot tell, said in a sentence; the row stays in the table. */
+export class Unmeasured extends Error {
+  override readonly name = "Unmeasured"
+}
+
+export interface Row<F> {
+  readonly work: string
+  /** Undefined: the figure is reported. */
+  readonly target?: Target
+  measure(fixture: F): Promise<Measured>
+  /** Measured once, however many rounds there are: it takes long, or changes what it measures. */
+  readonly isOnce?: boolean
+}
+
+export type Verdict = "met" | "missed" | "reported" | "unmeasured" | "failed"
+
+export interface Result {
+  readonly theme: string
+  readonly work: string
+  readonly target: string
+  readonly verdict: Verdict
+  /** The round in the middle. */
+  readonly measured?: Measured
+  readonly ratio?: number
+  /** Ratios of all rounds, or figures where there is no limit. */
+  readonly rounds: readonly number[]
+  /** Why there is no figure. */
+  readonly why?: string
+}
+
+const valueOf = (measured: Measured, name: string): number | undefined => {
+  if (name === "figure") return measured.figure
+  return name === "ratio" ? ratioOf(measured) : measured.also?.[name]
+}
+
+export const ratioOf = ({ figure, limit }: Measured): number | undefined =>
+  limit !== undefined && limit > 0 ? figure / limit : undefined
+
+/** Undefined where the figure that it speaks of is not there. */
+function isWithin(measured: Measured, { of, atMost: most, atLeast: least }: Bound): boolean | undefined {
+  const value = valueOf(measured, of)
+  if (value === undefined) return undefined
+  return (most === undefined || value <= most) && (least === undefined || value >= least)
+}
+
+export function verdictOf(target: Target | undefined, measured: Measured): Verdict {
+  if (target === undefined) return "reported"
+  if ("any" in target) return target.any.some(bound => isWithin(measured, bound) === true) ? "met" : "missed"
+  const held = target.all.map(bound => isWithin(measured, bound))
+  if (held.includes(false)) return "missed"
+  return held.includes(undefined) ? "unmeasured" : "met"
+}
+
+const boundText = ({ of, atMost: most, atLeast: least }: Bound): string =>
+  `${of === "figure" ? "" : `${of} `}${most === undefined ? `>= ${least ?? ""}` : `<= ${most}`}`
+
+export function targetText(target: Target | undefined): string {
+  if (target === undefined) return ""
+  return "any" in target ? target.any.map(boundText).join(" or ") : target.all.map(boundText).join(", ")
+}
+
+/** The one in the middle, by a figure of each. */
+export function medianBy<T>(items: readonly T[], figure: (item: T) => number): T {
+  const sorted = [...items].sort((a, b) => figure(a) - figure(b))
+  return must(sorted[sorted.length >> 1], "there was a round")
+}
+
+export const median = (values: readonly number[]): number => medianBy(values, value => value)
+
+/** Rounds of a row, and what they come to; a row that fails says why and stays. */
+export async function measureRow<F>(theme: string, row: Row<F>, fixture: F, rounds: number): Promise<Result> {
+  const of = { theme, work: row.work, target: targetText(row.target) }
+  const all: Measured[] = []
+  try {
+    for (let round = 0; round < (row.isOnce === true ? 1 : rounds); round += 1) all.push(await row.measure(fixture))
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    return { ...of, verdict: error instanceof Unmeasured ? "unmeasured" : "failed", rounds: [], why }
+  }
+  const worth = (measured: Measured): number => ratioOf(measured) ?? measured.figure
+  const measured = medianBy(all, worth)
+  const ratio = ratioOf(measured)
+  return {
+    ...of,
+    verdict: verdictOf(row.target, measured),
+    measured,
+    ...(ratio === undefined ? {} : { ratio }),
+    rounds: all.map(worth),
+  }
+}

@@ -1,0 +1,103 @@
+/** How much of each work a run does: in a few minutes, as the targets say (`--full`), or shortly for tests. */
+import { GIB, KIB, MIB } from "../src/base/limits.js"
+
+export interface Scale {
+  /** Figures are medians of so many rounds. */
+  readonly rounds: number
+  /** Of each load. */
+  readonly seconds: number
+  readonly largeBytes: number
+  readonly parts: number
+  /** Small objects: connections, and keys of the sets that are read and written. */
+  readonly connections: number
+  readonly smallKeys: readonly number[]
+  /** Bytes of the objects that are reported beside the small ones. */
+  readonly otherSizes: readonly number[]
+  readonly overwriteKeys: number
+  readonly overwriteSeconds: number
+  readonly listKeys: readonly number[]
+  /** Of each of 1,000 keys. */
+  readonly oldVersions: number
+  readonly deleteKeys: number
+  readonly completeParts: number
+  readonly startObjects: number
+  readonly idleSeconds: number
+  readonly uploads: number
+  readonly uploadBytes: number
+  readonly idleConnections: number
+  readonly soakRequests: number
+  readonly tailSeconds: number
+  readonly overloadConnections: number
+}
+
+export const DEFAULT: Scale = {
+  rounds: 3,
+  seconds: 1.5,
+  largeBytes: 256 * MIB,
+  parts: 16,
+  connections: 64,
+  smallKeys: [1000, 10_000],
+  otherSizes: [64 * KIB, MIB],
+  overwriteKeys: 20_000,
+  overwriteSeconds: 6,
+  listKeys: [1000, 10_000],
+  oldVersions: 10,
+  deleteKeys: 10_000,
+  completeParts: 1000,
+  startObjects: 10_000,
+  idleSeconds: 5,
+  uploads: 64,
+  uploadBytes: 8 * MIB,
+  idleConnections: 1000,
+  soakRequests: 40_000,
+  tailSeconds: 8,
+  overloadConnections: 2048,
+}
+
+export const FULL: Scale = {
+  rounds: 5,
+  seconds: 5,
+  largeBytes: GIB,
+  parts: 16,
+  connections: 64,
+  smallKeys: [1000, 100_000, 1_000_000],
+  otherSizes: [64 * KIB, MIB],
+  overwriteKeys: 1_000_000,
+  overwriteSeconds: 60,
+  listKeys: [1000, 100_000, 1_000_000],
+  oldVersions: 1000,
+  deleteKeys: 100_000,
+  completeParts: 10_000,
+  startObjects: 1_000_000,
+  idleSeconds: 30,
+  uploads: 64,
+  uploadBytes: 128 * MIB,
+  idleConnections: 10_000,
+  soakRequests: 10_000_000,
+  tailSeconds: 60,
+  overloadConnections: 4096,
+}
+
+export const QUICK: Scale = {
+  rounds: 1,
+  seconds: 0.2,
+  largeBytes: 24 * MIB,
+  parts: 4,
+  connections: 8,
+  smallKeys: [100],
+  otherSizes: [64 * KIB],
+  overwriteKeys: 100,
+  overwriteSeconds: 0.2,
+  listKeys: [1000],
+  oldVersions: 1,
+  deleteKeys: 200,
+  completeParts: 4,
+  startObjects: 50,
+  idleSeconds: 0.2,
+  uploads: 8,
+  uploadBytes: MIB,
+  idleConnections: 50,
+  soakRequests: 200,
+  tailSeconds: 0.5,
+  overloadConnections: 64,
+}

@@ -1,0 +1,42 @@
+/** A theme: rows that share what they are measured on, a fixture that is made once and removed after them. */
+import { measureRow, type Result, type Row } from "./row.js"
+import type { Bench } from "./bench.js"
+import type { Scale } from "./scale.js"
+
+export interface Fixture {
+  close(): Promise<void>
+}
+
+/** A theme without the type of its fixture, so that themes are a list. */
+export interface Theme {
+  readonly name: string
+  readonly isOnRequest: boolean
+  run(bench: Bench, isWanted: (work: string) => boolean, tell: (result: Result) => void): Promise<void>
+}
+
+export function theme<F extends Fixture>(options: {
+  readonly name: string
+  /** Left out unless it is asked for by its name, or by `--full`. */
+  readonly isOnRequest?: boolean
+  open(bench: Bench): Promise<F>
+  rows(scale: Scale): readonly Row<F>[]
+}): Theme {
+  const { name, isOnRequest = false } = options
+  return {
+    name,
+    isOnRequest,
+    async run(bench, isWanted, tell) {
+      const rows = options.rows(bench.scale).filter(({ work }) => isWanted(work))
+      if (rows.length === 0) return
+      const fixture = await options.open(bench)
+      try {
+        for (const row of rows) {
+          bench.signal.throwIfAborted()
+          tell(await measureRow(name, row, fixture, bench.scale.rounds))
+        }
+      } finally {
+        await fixture.close()
+      }
+    },
+  }
+}

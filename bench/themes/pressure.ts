@@ -1,0 +1,124 @@
+/**
+ * Pressure: how late answers come at 70 % of what the store can do while it verifies and compacts, and what
+ * is left of its peak when three times as much is asked of it.
+ */
+import { KIB, MIB } from "../../src/base/limits.js"
+import { runLoad, type LoadPlan, type LoadResult } from "../../src/main/client/load/raw-load.js"
+import { S3Work } from "../../src/main/client/load/s3-work.js"
+import { noiseOf, type Mix } from "../../src/main/client/load/work-mix.js"
+import type { Bench } from "../bench.js"
+import { BUCKET, OwnStore } from "../own-store.js"
+import { peakMegabytes } from "../process-usage.js"
+import { all, any, atLeast, atMost, type Measured } from "../row.js"
+import { theme, type Fixture } from "../theme.js"
+
+const OBJECT_BYTES = 4 * KIB
+const KEYS = 1000
+const LARGE_BYTES = 4 * MIB
+const TAIL_SHARE = 0.7
+const OVERLOAD_TIMES = 3
+const TAIL_CONNECTIONS = 256
+const TAIL_MIX: Mix = { get: 2, put: 1 }
+
+class Pressure implements Fixture {
+  private constructor(
+    private readonly bench: Bench,
+    private readonly store: OwnStore,
+    private readonly work: S3Work,
+  ) {}
+
+  static async open(bench: Bench): Promise<Pressure> {
+    const store = await OwnStore.open(bench, { name: "pressure", folders: 1 })
+    const work = new S3Work(store.forge, { bucket: BUCKET, prefix: "small/", sizeBytes: OBJECT_BYTES, keys: KEYS })
+    const pressure = new Pressure(bench, store, work)
+    await work.fill(bench.scale.connections, bench.clock, bench.signal)
+    return pressure
+  }
+
+  close(): Promise<void> {
+    return this.store.close()
+  }
+
+  async tail(): Promise<Measured> {
+    const count = Math.ceil(this.bench.scale.largeBytes / LARGE_BYTES)
+    await this.putLarge(count)
+    const peak = await this.peak(TAIL_MIX)
+    // Every second one goes, so that each volume has dead space to compact.
+    for (let n = 0; n < count; n += 2) await this.store.client.remove(BUCKET, `large-${n}`)
+    await this.store.admin(async admin => {
+      await admin.post("/v1/scrub/start", {})
+      await admin.post("/v1/chores/compaction/wake", {})
+    })
+    const perSecond = peak * TAIL_SHARE
+    const seconds = this.bench.scale.tailSeconds
+    const load = await this.load({
+      next: this.work.requests(TAIL_MIX),
+      connections: TAIL_CONNECTIONS,
+      perSecond,
+      seconds,
+    })
+    if (load.firstError !== undefined) throw new Error(`a request failed: ${load.firstError}`)
+    const { p50Ms, p99Ms, maxMs } = load
+    return { figure: p99Ms, unit: "ms", also: { timesP50: p99Ms / p50Ms, p50Ms, maxMs, perSecond } }
+  }
+
+  async overload(): Promise<Measured> {
+    const { overloadConnections: connections, tailSeconds: seconds } = this.bench.scale
+    const put: Mix = { put: 1 }
+    const limit = await this.peak(put)
+    const perSecond = limit * OVERLOAD_TIMES
+    const plan = { next: this.work.requests(put), connections, perSecond, seconds, errorsInARowMax: Infinity }
+    const { count, seconds: took, statuses, askedToWait, errors, p99Ms } = await this.load(plan)
+    const asked = count + errors
+    const also = {
+      askedTimes: asked / took / limit,
+      shareOf503: (statuses[503] ?? 0) / Math.max(1, asked),
+      otherErrors: errors - askedToWait,
+      p99Ms,
+    }
+    const memory = await peakMegabytes(this.store.pid).catch(() => undefined)
+    return { figure: count / took, unit: "/s", limit, also: memory === undefined ? also : { ...also, peakMb: memory } }
+  }
+
+  private async peak(mix: Mix): Promise<number> {
+    const { connections, seconds } = this.bench.scale
+    return (await this.load({ next: this.work.requests(mix), connections, seconds })).operationsPerSecond
+  }
+
+  private load(plan: Omit<LoadPlan, "endpoint">): Promise<LoadResult> {
+    const { clock, signal } = this.bench
+    return runLoad({ ...plan, endpoint: this.store.forge.endpoint }, clock, signal)
+  }
+
+  private async putLarge(count: number): Promise<void> {
+    const body = noiseOf(LARGE_BYTES)
+    let n = 0
+    const next = () => {
+      if (n === count) return undefined
+      const request = this.store.forge.forge({ method: "PUT", bucket: BUCKET, key: `large-${n}`, body })
+      n += 1
+      return { request, bytes: LARGE_BYTES }
+    }
+    const { firstError } = await this.load({ next, connections: 4 })
+    if (firstError !== undefined) throw new Error(`filling failed: ${firstError}`)
+  }
+}
+
+export const PRESSURE = theme({
+  name: "pressure",
+  open: bench => Pressure.open(bench),
+  rows: () => [
+    {
+      work: `p99 at ${TAIL_SHARE * 100} % of peak, scrub and compaction on`,
+      target: any(atMost("timesP50", 5), atMost("figure", 10)),
+      measure: it => it.tail(),
+      isOnce: true,
+    },
+    {
+      work: `PUT 4 KiB, ${OVERLOAD_TIMES} times what it can do`,
+      target: all(atLeast("ratio", 0.8), atMost("otherErrors", 0)),
+      measure: it => it.overload(),
+      isOnce: true,
+    },
+  ],
+})

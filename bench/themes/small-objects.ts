@@ -1,0 +1,128 @@
+/**
+ * Small objects over many connections: requests per second of processor time of the server's process,
+ * against those of a bare server that drains the same bodies, or sends as many bytes.
+ */
+import { KIB } from "../../src/base/limits.js"
+import { sizeText } from "../../src/main/cli/text.js"
+import { runLoad, type LoadResult } from "../../src/main/client/load/raw-load.js"
+import { S3Work } from "../../src/main/client/load/s3-work.js"
+import type { Operation } from "../../src/main/client/load/work-mix.js"
+import type { Bench } from "../bench.js"
+import { BUCKET, OwnStore } from "../own-store.js"
+import { PlainServer } from "../plain-server.js"
+import { cpuSecondsOf } from "../process-usage.js"
+import { all, atLeast, atMost, type Measured, type Row } from "../row.js"
+import type { Scale } from "../scale.js"
+import { theme, type Fixture } from "../theme.js"
+
+const SMALL_BYTES = 4 * KIB
+/** Of the larger ones that are reported. */
+const OTHER_KEYS = 200
+const WARM_SHARE = 0.4
+
+interface Load {
+  readonly operation: Operation
+  readonly sizeBytes: number
+  readonly keys: number
+  readonly seconds?: number
+}
+
+class SmallObjects implements Fixture {
+  private readonly sets = new Map<string, S3Work>()
+  private readonly bare = new Map<number, PlainServer>()
+
+  private constructor(
+    private readonly bench: Bench,
+    private readonly store: OwnStore,
+  ) {}
+
+  static async open(bench: Bench): Promise<SmallObjects> {
+    return new SmallObjects(bench, await OwnStore.open(bench, { name: "small", folders: 1 }))
+  }
+
+  async close(): Promise<void> {
+    for (const bare of this.bare.values()) await bare.stop()
+    await this.store.close()
+  }
+
+  async perCpuSecond({ operation, sizeBytes, keys, seconds }: Load): Promise<Measured> {
+    const work = await this.filled(sizeBytes, keys)
+    const next = work.requests({ [operation]: 1 })
+    const bare = await this.bareOf(sizeBytes)
+    const limit = await this.thousands(bare.pid, bare.endpoint, next)
+    const own = await this.thousands(this.store.pid, this.store.forge.endpoint, next, seconds)
+    const { operationsPerSecond: perSecond, p50Ms, p99Ms, megabytesPerSecond } = own.load
+    const also = { perSecond, megabytesPerSecond, p50Ms, p99Ms }
+    return { figure: own.figure, unit: "k/CPU s", limit: limit.figure, also }
+  }
+
+  private async bareOf(sizeBytes: number): Promise<PlainServer> {
+    const bare = this.bare.get(sizeBytes) ?? (await PlainServer.start({ bytes: sizeBytes }))
+    this.bare.set(sizeBytes, bare)
+    return bare
+  }
+
+  /** Thousand requests a second of processor time, after a while in which code and caches become warm. */
+  private async thousands(
+    pid: number,
+    endpoint: URL,
+    next: ReturnType<S3Work["requests"]>,
+    seconds = this.bench.scale.seconds,
+  ): Promise<{ readonly figure: number; readonly load: LoadResult }> {
+    const { scale, clock, signal } = this.bench
+    const plan = { endpoint, connections: scale.connections, next }
+    await runLoad({ ...plan, seconds: scale.seconds * WARM_SHARE }, clock, signal)
+    const before = await cpuSecondsOf(pid)
+    const load = await runLoad({ ...plan, seconds }, clock, signal)
+    if (load.firstError !== undefined) throw new Error(`a request failed: ${load.firstError}`)
+    const cpuSeconds = Math.max(0.01, (await cpuSecondsOf(pid)) - before)
+    return { figure: load.count / 1000 / cpuSeconds, load }
+  }
+
+  private async filled(sizeBytes: number, keys: number): Promise<S3Work> {
+    const name = `${sizeBytes}/${keys}/`
+    const known = this.sets.get(name)
+    if (known !== undefined) return known
+    const work = new S3Work(this.store.forge, { bucket: BUCKET, prefix: name, sizeBytes, keys })
+    await work.fill(this.bench.scale.connections, this.bench.clock, this.bench.signal)
+    this.sets.set(name, work)
+    return work
+  }
+}
+
+function rowsOf({ smallKeys, otherSizes, overwriteKeys, overwriteSeconds: seconds }: Scale): Row<SmallObjects>[] {
+  const sizeBytes = SMALL_BYTES
+  // A set of up to 10^5 keys; larger ones are the next row's.
+  const fewest = smallKeys.filter(keys => keys <= 100_000).at(-1) ?? 1000
+  const put = { operation: "put", sizeBytes, keys: fewest } as const
+  const overwrite = { operation: "put", sizeBytes, keys: overwriteKeys, seconds } as const
+  return [
+    { work: `PUT 4 KiB, ${fewest} keys`, target: all(atLeast("ratio", 0.38)), measure: it => it.perCpuSecond(put) },
+    ...smallKeys.flatMap((keys): Row<SmallObjects>[] => [
+      {
+        work: `GET 4 KiB, ${keys} keys`,
+        target: all(atLeast("ratio", 0.5)),
+        measure: it => it.perCpuSecond({ operation: "get", sizeBytes, keys }),
+      },
+      {
+        work: `HEAD, ${keys} keys`,
+        target: all(atLeast("ratio", 0.65)),
+        measure: it => it.perCpuSecond({ operation: "head", sizeBytes, keys }),
+      },
+    ]),
+    {
+      work: `PUT 4 KiB, ${overwriteKeys} keys, overwrites for ${seconds} s`,
+      target: all(atLeast("ratio", 0.24), atMost("p99Ms", 15)),
+      measure: it => it.perCpuSecond(overwrite),
+      isOnce: true,
+    },
+    ...otherSizes.flatMap(size =>
+      (["put", "get"] as const).map(operation => ({
+        work: `${operation.toUpperCase()} ${sizeText(size)}`,
+        measure: (it: SmallObjects) => it.perCpuSecond({ operation, sizeBytes: size, keys: OTHER_KEYS }),
+      })),
+    ),
+  ]
+}
+
+export const SMALL = theme({ name: "small", open: bench => SmallObjects.open(bench), rows: rowsOf })
