@@ -102,14 +102,18 @@ export const i32 = {
   of: (value: number): Code => [0x41, ...signed(BigInt(value | 0))],
   load: load(0x28),
   load8: load(0x2d),
+  store: store(0x36),
   lessThan: binary(0x49),
   atMost: binary(0x4d),
   add: binary(0x6a),
   mul: binary(0x6c),
+  sub: binary(0x6b),
   and: binary(0x71),
+  or: binary(0x72),
   xor: binary(0x73),
   shl: binary(0x74),
   shr: binary(0x76),
+  rotl: binary(0x77),
   /** The lower half. */
   fromI64: unary(0xa7),
 }
@@ -138,13 +142,22 @@ const simdBinary =
 export const v128 = {
   load: (address: Code, offset = 0): Code => [...address, SIMD, 0, 0, ...unsigned(offset)],
   store: (address: Code, value: Code, offset = 0): Code => [...address, ...value, SIMD, 11, 0, ...unsigned(offset)],
+  /** Bytes picked from `a` (0 to 15) and `b` (16 to 31). */
+  shuffle: (a: Code, b: Code, picks: readonly number[]): Code => [...a, ...b, SIMD, 13, ...picks],
   splat8: simdUnary(15),
   swizzle: simdBinary(14),
   /** Like `swizzle` where every index is below 16, which is all we use; faster where the engine has it. */
   relaxedSwizzle: simdBinary(0x100),
+  not: simdUnary(77),
   and: simdBinary(78),
+  /** `a` where `b` is zero. */
+  andNot: simdBinary(79),
+  or: simdBinary(80),
   xor: simdBinary(81),
   shr16: simdBinary(141),
+  shl32: simdBinary(171),
+  shr32: simdBinary(173),
+  add32: simdBinary(174),
 }
 
 export interface WasmFunction {
