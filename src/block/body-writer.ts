@@ -27,13 +27,14 @@ export async function writeBody(
 ): Promise<WrittenBody> {
   const { inlineBytesMax, lengthBytesMax, plan } = request
   const source = new PatientSource(request.source, clock, compute.slabs)
-  let endWatch: (() => void) | undefined
+  let watch: AbortController | undefined
   const held: Uint8Array[] = []
   let lengthBytes = 0
   let body: OpenBody | undefined
   const open = (): OpenBody => {
     const opened = new OpenBody(compute, writer, request)
-    endWatch = source.watch(() => opened.holdsSlab)
+    watch = new AbortController()
+    void source.watch(() => opened.holdsSlab, watch.signal)
     return opened
   }
   try {
@@ -58,7 +59,7 @@ export async function writeBody(
     await body?.abandon(remove)
     throw error
   } finally {
-    endWatch?.()
+    watch?.abort()
   }
 }
 
@@ -127,11 +128,12 @@ class OpenBody {
   async finish(lengthBytes: number): Promise<WrittenBody> {
     try {
       if (this.slab) this.send(this.slab)
+      // Asked for before they are needed: the last bytes are hashed while the last blocks are written.
+      const digests = this.lane.digests()
       const blocks: WrittenBlock[] = []
       for (const block of this.blocks) blocks.push(await block)
-      const digests = await this.lane.digests()
       const { extent, debts } = describeBody(this.request, lengthBytes, blocks)
-      return { lengthBytes, digests, content: { kind: "extent", extent }, debts }
+      return { lengthBytes, digests: await digests, content: { kind: "extent", extent }, debts }
     } finally {
       this.lane.close()
     }

@@ -10,6 +10,7 @@
 import { assert } from "../../base/assert.js"
 import { roundUp } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
+import { MD5_SCRATCH_BYTES } from "../../base/md5-lanes.js"
 import { WASM_PAGE_BYTES } from "../../base/wasm.js"
 import { CODER_SCRATCH_BYTES } from "./coder.js"
 import type { Slab, SlabPool } from "./contract.js"
@@ -17,13 +18,19 @@ import type { Slab, SlabPool } from "./contract.js"
 /** Slabs begin on pages of their own, for the sake of the disks that write from them. */
 const SLAB_ALIGN_BYTES = 4096
 
-/** The addresses of one memory: scratch areas first, slabs after them, shards last. */
+/** A thread's own area of the memory: its coder's tables, then those of its MD5. */
+const SCRATCH_BYTES = CODER_SCRATCH_BYTES + MD5_SCRATCH_BYTES
+export const scratchOf = (worker: number): { readonly coderAt: number; readonly md5At: number } => ({
+  coderAt: worker * SCRATCH_BYTES,
+  md5At: worker * SCRATCH_BYTES + CODER_SCRATCH_BYTES,
+})
+
+/** The addresses of one memory: scratch areas first, slabs after them. */
 export interface SlabMemory {
   readonly memory: WebAssembly.Memory
   readonly slabsAt: number
   readonly slabBytes: number
   readonly slabsTotal: number
-  readonly shardsAt: number
 }
 
 export interface SlabMemoryPlan {
@@ -31,10 +38,8 @@ export interface SlabMemoryPlan {
   readonly slabBytes: number
   /** What all of them together may take. */
   readonly poolBytes: number
-  /** See `ShardMemory`. */
-  readonly shardMemoryBytes?: number
-  /** Coders that share the memory; coder i has its scratch area at i × CODER_SCRATCH_BYTES. */
-  readonly coders: number
+  /** Threads that work in the memory, the calling one included: each has a scratch area, see `scratchOf`. */
+  readonly workers: number
   readonly shared: boolean
 }
 
@@ -49,11 +54,10 @@ export function allocateSlabs(plan: SlabMemoryPlan): SlabMemory {
       poolBytes: plan.poolBytes,
     })
   }
-  const slabsAt = roundUp(plan.coders * CODER_SCRATCH_BYTES, SLAB_ALIGN_BYTES)
-  const shardsAt = slabsAt + slabsTotal * slabBytes
-  const pages = Math.ceil((shardsAt + (plan.shardMemoryBytes ?? 0)) / WASM_PAGE_BYTES)
+  const slabsAt = roundUp(plan.workers * SCRATCH_BYTES, SLAB_ALIGN_BYTES)
+  const pages = Math.ceil((slabsAt + slabsTotal * slabBytes) / WASM_PAGE_BYTES)
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: plan.shared })
-  return { memory, slabsAt, slabBytes, slabsTotal, shardsAt }
+  return { memory, slabsAt, slabBytes, slabsTotal }
 }
 
 interface Waiter {
@@ -98,7 +102,11 @@ export class Slabs implements SlabPool {
   private readonly waiters = new Set<Waiter>()
   private closed = false
 
-  constructor({ memory, slabsAt, slabBytes, slabsTotal }: SlabMemory) {
+  /** `onWait` is called when somebody begins to wait for a slab. */
+  constructor(
+    { memory, slabsAt, slabBytes, slabsTotal }: SlabMemory,
+    private readonly onWait: () => void = () => undefined,
+  ) {
     this.slabBytes = slabBytes
     this.slabsTotal = slabsTotal
     // The one given back last is taken first: its pages are resident and in the cache.
@@ -153,6 +161,7 @@ export class Slabs implements SlabPool {
       }
       this.waiters.add(waiter)
       signal.addEventListener("abort", abort, { once: true })
+      this.onWait()
     })
   }
 

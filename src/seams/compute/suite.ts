@@ -4,6 +4,7 @@
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
 import { test } from "node:test"
+import { must } from "../../base/assert.js"
 import { isFailure } from "../../base/failures.js"
 import { KIB, SUB_BLOCK_BYTES } from "../../base/limits.js"
 import type { CodeShape } from "./coder.js"
@@ -27,6 +28,7 @@ const SIZES = {
 }
 const EVERYTHING: LanePlan = { md5: true, sha256: true, checksum: "CRC64NVME" }
 const NOTHING: LanePlan = { md5: false, sha256: false, checksum: undefined }
+const MD5: LanePlan = { ...NOTHING, md5: true }
 const LIMITED = { timeout: 30_000 }
 const never = new AbortController().signal
 
@@ -35,11 +37,12 @@ const hex = (bytes: Uint8Array | undefined): string | undefined =>
 const hexDigests = ({ md5, sha256, checksum }: Digests) => [hex(md5), hex(sha256), hex(checksum)]
 
 function noise(lengthBytes: number, seed: number): Uint8Array {
-  let state = seed
-  return Uint8Array.from({ length: lengthBytes }, () => {
+  const bytes = new Uint8Array(lengthBytes)
+  for (let i = 0, state = seed; i < lengthBytes; i += 1) {
     state = (Math.imul(state, 1664525) + 1013904223) | 0
-    return state >>> 24
-  })
+    bytes[i] = state >>> 24
+  }
+  return bytes
 }
 
 const seedsOf = (slots: number): bigint[] =>
@@ -181,6 +184,95 @@ function bodies(under: ComputeUnderTest): void {
   })
 }
 
+/** Lanes that are fed a piece each in turn, some of them given up on the way. */
+function company(under: ComputeUnderTest): void {
+  test(`${under.name}: many lanes at once, fed a little each in turn, one closed in the middle`, LIMITED, async () => {
+    await withCompute(under, async compute => {
+      const slabBytes = noise(BLOCK_BYTES, 200)
+      for (const lanes of [2, 3, 5, 9, 14]) {
+        const slab = await compute.slabs.take(never)
+        slab.bytes.set(slabBytes)
+        const open = Array.from({ length: lanes }, (_, i) => ({ lane: compute.openLane(MD5), end: 70_000 * (i + 1) }))
+        const gone = open[lanes >> 1]
+        for (let from = 0, turn = 0; from < BLOCK_BYTES; turn += 1) {
+          const to = Math.min(from + 1 + ((turn * 7919) % 90_000), BLOCK_BYTES)
+          for (const { lane, end } of open) if (from < end) lane.feed(slab, from, Math.min(to, end))
+          if (turn === 5) gone?.lane.close()
+          from = to
+        }
+        await Promise.all(
+          open.map(async ({ lane, end }) => {
+            if (lane === gone?.lane) return
+            const { md5 } = await lane.digests()
+            const expected = createHash("md5").update(slabBytes.subarray(0, end))
+            assert.equal(hex(md5), expected.digest("hex"), `${end} bytes, ${lanes} lanes`)
+            lane.close()
+          }),
+        )
+        slab.release()
+      }
+      assert.equal(await slabsFreeSoon(compute, SLABS), SLABS)
+    })
+  })
+
+  test(`${under.name}: a body whose company is fed no more gets its slabs back and its digests`, LIMITED, async () => {
+    await withCompute(under, async compute => {
+      const silent = compute.openLane(MD5)
+      const held = await compute.slabs.take(never)
+      silent.feed(held, 0, 100_000)
+      // More blocks than there are slabs.
+      const body = noise(3 * SLABS * BLOCK_BYTES, 300)
+      const digests = await send(under, compute, MD5, body, { kind: "copies", copies: 1 }, 100_000)
+      assert.equal(hex(digests.md5), createHash("md5").update(body).digest("hex"))
+      const expected = createHash("md5").update(held.bytes.subarray(0, 100_000)).digest("hex")
+      assert.equal(hex((await silent.digests()).md5), expected)
+      silent.close()
+      held.release()
+      assert.equal(await slabsFreeSoon(compute, SLABS), SLABS)
+    })
+  })
+
+  test(`${under.name}: a slab is given again only when its last bytes are hashed`, LIMITED, async () => {
+    await withCompute(under, async compute => {
+      const silent = compute.openLane(MD5)
+      const held = await compute.slabs.take(never)
+      silent.feed(held, 0, 100_000)
+      const lane = compute.openLane(MD5)
+      const body = noise(BLOCK_BYTES, 4)
+      const slab = await compute.slabs.take(never)
+      slab.bytes.set(body)
+      lane.feed(slab, 0, BLOCK_BYTES)
+      await lane.code({ slab, lengthBytes: BLOCK_BYTES, shape: SHAPE, seeds: seedsOf(7) })
+      slab.release()
+      // Whoever gets it writes on it.
+      for (let i = 1; i < SLABS; i += 1) (await compute.slabs.take(never)).bytes.fill(0xee)
+      assert.equal(compute.slabs.slabsFree, 0)
+      assert.equal(hex((await lane.digests()).md5), createHash("md5").update(body).digest("hex"))
+      lane.close()
+      silent.close()
+    })
+  })
+}
+
+function scarcity(under: ComputeUnderTest): void {
+  test(`${under.name}: a block is hashed at once while somebody waits for its slab`, LIMITED, async () => {
+    await withCompute(under, async compute => {
+      const lanes = Array.from({ length: 3 }, () => compute.openLane(MD5))
+      const taken: Slab[] = []
+      for (let i = 0; i < SLABS; i += 1) taken.push(await compute.slabs.take(never))
+      const slab = must(taken[0], "there are slabs")
+      for (const lane of lanes) lane.feed(slab, 0, 100_000)
+      const waiting = compute.slabs.take(never)
+      const first = must(lanes[0], "there are lanes")
+      first.feed(slab, 100_000, BLOCK_BYTES)
+      await first.code({ slab, lengthBytes: BLOCK_BYTES, shape: SHAPE, seeds: seedsOf(7) })
+      slab.release()
+      await waiting
+      for (const lane of lanes) lane.close()
+    })
+  })
+}
+
 function rebuilding(under: ComputeUnderTest): void {
   test(`${under.name}: lost shards, and ranges of them, are rebuilt from any k`, LIMITED, async () => {
     await withCompute(under, async compute => {
@@ -218,103 +310,6 @@ function rebuilding(under: ComputeUnderTest): void {
       assert.equal(stored.toString(16), "ab996d1f492e705", "the definition is on disk")
     })
   })
-}
-
-/** Of some shapes and lengths, in the memory of compute and elsewhere, long and short. */
-function mending(under: ComputeUnderTest): void {
-  const shapes = [SHAPE, { kind: "code", k: 5, m: 2, matrix: "vandermonde" }] as const
-  const lengths = [64, 4096, 64 * KIB + 64, 900 * KIB]
-  const shardMemoryBytes = 12 * 960 * KIB
-
-  test(`${under.name}: mended shards and their checksums are those of a block that was coded`, LIMITED, async () => {
-    const compute = under.open({ ...SIZES, shardMemoryBytes })
-    for (const shape of shapes) {
-      for (const [i, blockBytes] of lengths.entries()) {
-        const shards = expectedShards(under, shape, noise(blockBytes * shape.k, i))
-        const n = shards.length
-        const seeds = seedsOf(n)
-        const lost = [[0], [1, n - 1], [n - 2, n - 1]][i % 3] ?? []
-        for (const take of [
-          (length: number) => new Uint8Array(length),
-          (length: number) => compute.shards.take(length),
-        ]) {
-          const lent: Uint8Array[] = []
-          const lend = (length: number): Uint8Array => {
-            lent.push(take(length))
-            return lent.at(-1) ?? new Uint8Array()
-          }
-          const all = shards.map((expected, slot) => {
-            const seed = seeds[slot] ?? 0n
-            const bytes = lend(expected.length)
-            bytes.set(lost.includes(slot) ? expected.map(() => 0xa5) : expected)
-            return { slot, seed, bytes, checksums: checksumsOf(compute, expected, seed) }
-          })
-          const present = all.filter(({ slot }) => !lost.includes(slot)).slice(0, shape.k)
-          const wanted = all.filter(({ slot }) => lost.includes(slot))
-          const { damaged, checksums } = await compute.mend({ shape, present, wanted })
-          assert.deepEqual(damaged, [])
-          for (const [w, { slot, bytes, checksums: expected }] of wanted.entries()) {
-            assert.equal(Buffer.compare(bytes, shards[slot] ?? new Uint8Array()), 0, `shard ${slot} of ${blockBytes}`)
-            assert.equal(hex(checksums[w]), hex(expected))
-          }
-          for (const bytes of lent) compute.shards.give(bytes)
-        }
-      }
-    }
-    await compute.close()
-  })
-
-  test(`${under.name}: shards that are not what they should be are named, each of them`, LIMITED, async () => {
-    const compute = under.open({ ...SIZES, shardMemoryBytes })
-    for (const lengthBytes of [640, 300 * KIB]) {
-      const shards = expectedShards(under, SHAPE, noise(lengthBytes * SHAPE.k, 1))
-      const seeds = seedsOf(shards.length)
-      const present = shards.slice(0, SHAPE.k).map((expected, slot) => {
-        const bytes = compute.shards.take(expected.length)
-        bytes.set(expected)
-        return { slot, seed: seeds[slot] ?? 0n, bytes, checksums: checksumsOf(compute, expected, seeds[slot] ?? 0n) }
-      })
-      const wanted = [{ slot: 5, seed: seeds[5] ?? 0n, bytes: compute.shards.take(lengthBytes) }]
-      const flip = (slot: number, at: number): void => {
-        const bytes = present[slot]?.bytes ?? new Uint8Array()
-        bytes[at] = (bytes[at] ?? 0) ^ 0x10
-      }
-      flip(1, lengthBytes - 1)
-      flip(3, 0)
-      assert.deepEqual([...(await compute.mend({ shape: SHAPE, present, wanted })).damaged].sort(), [1, 3])
-      flip(1, lengthBytes - 1)
-      flip(3, 0)
-      assert.deepEqual((await compute.mend({ shape: SHAPE, present, wanted })).damaged, [])
-      // The bytes of another needle are no better than damaged ones.
-      const [first, ...others] = present
-      assert.ok(first)
-      const strange = { ...first, seed: first.seed + 1n }
-      assert.deepEqual((await compute.mend({ shape: SHAPE, present: [strange, ...others], wanted })).damaged, [0])
-    }
-    await compute.close()
-  })
-
-  test(`${under.name}: a copy gets the checksums of the slot that it is written to`, LIMITED, async () => {
-    const compute = under.open({ ...SIZES, shardMemoryBytes })
-    const expected = noise(200 * KIB, 4)
-    const bytes = compute.shards.take(expected.length)
-    bytes.set(expected)
-    const shape = { kind: "copies", copies: 2 } as const
-    const present = [{ slot: 0, seed: 7n, bytes, checksums: checksumsOf(compute, expected, 7n) }]
-    const { damaged, checksums } = await compute.mend({ shape, present, wanted: [{ slot: 1, seed: 8n, bytes }] })
-    assert.deepEqual(damaged, [])
-    assert.equal(hex(checksums[0]), hex(checksumsOf(compute, expected, 8n)))
-    assert.equal(Buffer.compare(bytes, expected), 0)
-    await compute.close()
-  })
-}
-
-function checksumsOf(compute: Compute, shard: Uint8Array, seed: bigint): Uint8Array {
-  const checksums = new DataView(new ArrayBuffer(8 * Math.ceil(shard.length / SUB_BLOCK_BYTES)))
-  for (let at = 0, n = 0; at < shard.length; at += SUB_BLOCK_BYTES, n += 1) {
-    checksums.setBigUint64(8 * n, compute.subBlockChecksum(shard.subarray(at, at + SUB_BLOCK_BYTES), seed, n), true)
-  }
-  return new Uint8Array(checksums.buffer)
 }
 
 function slabs(under: ComputeUnderTest): void {
@@ -450,8 +445,9 @@ function endings(under: ComputeUnderTest): void {
 
 export function computeSuite(under: ComputeUnderTest): void {
   bodies(under)
+  company(under)
+  scarcity(under)
   rebuilding(under)
-  mending(under)
   slabs(under)
   endings(under)
 }

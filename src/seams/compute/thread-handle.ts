@@ -20,7 +20,7 @@ interface Waiting {
 }
 
 export class ThreadHandle {
-  /** Lanes pinned to this thread, and blocks that it mends. */
+  /** Lanes pinned to this thread. */
   lanes = 0
   private readonly worker: Worker
   private readonly waiting = new Map<number, Waiting>()
@@ -58,10 +58,7 @@ export class ThreadHandle {
   }
 
   /** Resolves with the answer, which is of the kind named, or rejects with a failure. */
-  async ask<Kind extends "coded" | "mended" | "digested">(
-    order: WithoutId<AnsweredOrder>,
-    kind: Kind,
-  ): Promise<Given<Kind>> {
+  async ask<Kind extends Answer["answer"]>(order: WithoutId<AnsweredOrder>, kind: Kind): Promise<Given<Kind>> {
     if (this.death !== undefined) throw this.death
     const id = this.nextId
     this.nextId += 1

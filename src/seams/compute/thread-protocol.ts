@@ -4,36 +4,31 @@
  */
 import type { FailureKind } from "../../base/failures.js"
 import type { BlockAt } from "./block-work.js"
-import type { Digests, LanePlan, MendOutcome, MendRequest } from "./contract.js"
+import type { Digests, LanePlan } from "./contract.js"
 
 /** What a thread is started with. */
 export interface ThreadStart {
   readonly memory: WebAssembly.Memory
-  /** Address of the coder's scratch area. */
-  readonly scratchAt: number
+  /** Which of the scratch areas is its own, see `scratchOf`. */
+  readonly worker: number
 }
 
 export type LaneNumber = number
-
-type At<Shard> = Omit<Shard, "bytes"> & { readonly at: number; readonly lengthBytes: number }
-
-/** A `MendRequest` by addresses. */
-export interface MendAt extends Pick<MendRequest, "shape"> {
-  readonly present: readonly At<MendRequest["present"][number]>[]
-  readonly wanted: readonly At<MendRequest["wanted"][number]>[]
-}
 
 export type Order =
   | { readonly order: "open"; readonly lane: LaneNumber; readonly plan: LanePlan }
   | { readonly order: "feed"; readonly lane: LaneNumber; readonly at: number; readonly lengthBytes: number }
   | { readonly order: "code"; readonly id: number; readonly lane: LaneNumber; readonly block: BlockAt }
-  | { readonly order: "mend"; readonly id: number; readonly block: MendAt }
+  /** Answered when none of the bytes fed so far is read any more. */
+  | { readonly order: "hashed"; readonly id: number; readonly lane: LaneNumber }
   | { readonly order: "digests"; readonly id: number; readonly lane: LaneNumber }
   | { readonly order: "close"; readonly lane: LaneNumber }
+  /** Bytes that wait for company wait no longer. */
+  | { readonly order: "hurry" }
 
-/** Orders with an id are answered, in the order in which they were given within a lane. */
+/** Orders with an id are answered; `hashed` when it is so, the others at once. */
 export type Answer =
   | { readonly answer: "coded"; readonly id: number; readonly checksums: Uint8Array }
-  | { readonly answer: "mended"; readonly id: number; readonly outcome: MendOutcome }
+  | { readonly answer: "hashed"; readonly id: number }
   | { readonly answer: "digested"; readonly id: number; readonly digests: Digests }
   | { readonly answer: "failed"; readonly id: number; readonly kind: FailureKind; readonly reason: string }

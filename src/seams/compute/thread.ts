@@ -6,72 +6,95 @@ import { assert, must } from "../../base/assert.js"
 import { asFailure } from "../../base/failures.js"
 import { BlockWork } from "./block-work.js"
 import type { MakeCoder } from "./coder.js"
-import type { MendOutcome } from "./contract.js"
 import { Hashes } from "./hashes.js"
-import type { Answer, LaneNumber, MendAt, Order, ThreadStart } from "./thread-protocol.js"
+import type { Md5Body } from "./md5-company.js"
+import { Md5Company } from "./md5-company.js"
+import { scratchOf } from "./slabs.js"
+import type { Answer, LaneNumber, Order, ThreadStart } from "./thread-protocol.js"
+
+/** A body: its MD5 in company, its other hashes alone. */
+interface ThreadLane {
+  readonly md5: Md5Body | undefined
+  readonly others: Hashes
+}
 
 /** Carries out orders, one after the other. */
 class Thread {
-  private readonly lanes = new Map<LaneNumber, Hashes>()
+  private readonly lanes = new Map<LaneNumber, ThreadLane>()
   private readonly work: BlockWork
+  private readonly company: Md5Company
 
   constructor(
-    private readonly start: ThreadStart,
+    private readonly memory: WebAssembly.Memory,
+    worker: number,
     makeCoder: MakeCoder,
+    private readonly answer: (answer: Answer) => void,
   ) {
-    this.work = new BlockWork(start.memory, makeCoder, start.scratchAt)
+    const { coderAt, md5At } = scratchOf(worker)
+    this.work = new BlockWork(memory, makeCoder, coderAt)
+    this.company = new Md5Company(memory, md5At)
   }
 
-  /** The answer, for orders that have one. */
-  obey(order: Order): Answer | undefined {
+  obey(order: Order): void {
     switch (order.order) {
-      case "open":
-        this.lanes.set(order.lane, new Hashes(order.plan))
-        return undefined
-      case "feed":
-        this.lane(order.lane).update(new Uint8Array(this.start.memory.buffer, order.at, order.lengthBytes))
-        return undefined
+      case "open": {
+        const md5 = order.plan.md5 ? this.company.join() : undefined
+        this.lanes.set(order.lane, { md5, others: new Hashes({ ...order.plan, md5: false }) })
+        return
+      }
+      case "feed": {
+        const { md5, others } = this.lane(order.lane)
+        others.update(new Uint8Array(this.memory.buffer, order.at, order.lengthBytes))
+        if (md5 !== undefined) this.company.feed(md5, order.at, order.lengthBytes)
+        return
+      }
       case "code":
-        return { answer: "coded", id: order.id, checksums: this.work.code(order.block) }
-      case "mend":
-        return { answer: "mended", id: order.id, outcome: this.mend(order.block) }
-      case "digests":
-        return { answer: "digested", id: order.id, digests: this.lane(order.lane).digests() }
-      case "close":
+        this.answer({ answer: "coded", id: order.id, checksums: this.work.code(order.block) })
+        return
+      case "hashed": {
+        const hashed = (): void => this.answer({ answer: "hashed", id: order.id })
+        const { md5 } = this.lane(order.lane)
+        if (md5 === undefined) hashed()
+        else md5.whenEaten(hashed)
+        return
+      }
+      case "digests": {
+        const { md5, others } = this.lane(order.lane)
+        const digests = { ...others.digests(), md5: md5 && this.company.digest(md5) }
+        this.answer({ answer: "digested", id: order.id, digests })
+        return
+      }
+      case "close": {
+        const { md5 } = this.lane(order.lane)
+        if (md5 !== undefined) this.company.leave(md5)
         this.lanes.delete(order.lane)
-        return undefined
+        return
+      }
+      case "hurry":
+        this.company.hurry()
     }
   }
 
-  private mend({ shape, present, wanted }: MendAt): MendOutcome {
-    const view = <Shard extends { readonly at: number; readonly lengthBytes: number }>(shard: Shard) => ({
-      ...shard,
-      bytes: this.work.view(shard.at, shard.lengthBytes),
-    })
-    return this.work.mend({ shape, present: present.map(view), wanted: wanted.map(view) })
-  }
-
-  private lane(number: LaneNumber): Hashes {
+  private lane(number: LaneNumber): ThreadLane {
     return must(this.lanes.get(number), "orders are for open lanes")
   }
 }
 
 function parseStart(data: unknown): ThreadStart {
-  const whole = typeof data === "object" && data !== null && "memory" in data && "scratchAt" in data
+  const whole = typeof data === "object" && data !== null && "memory" in data && "worker" in data
   assert(whole && data.memory instanceof WebAssembly.Memory, "a compute thread is started with a memory")
-  assert(typeof data.scratchAt === "number", "a compute thread is started with a scratch area")
-  return { memory: data.memory, scratchAt: data.scratchAt }
+  assert(typeof data.worker === "number", "a compute thread is started with a scratch area")
+  return { memory: data.memory, worker: data.worker }
 }
 
 /** The whole life of a compute thread: the last call of its entry file. */
 export function serveCompute(makeCoder: MakeCoder): void {
   const port = must(parentPort, "this file is the entry of a thread")
-  const start = parseStart(workerData)
-  const thread = new Thread(start, makeCoder)
+  const { memory, worker } = parseStart(workerData)
+  const thread = new Thread(memory, worker, makeCoder, answer => port.postMessage(answer))
   port.on("message", (order: Order) => {
     try {
-      const answer = thread.obey(order)
-      if (answer !== undefined) port.postMessage(answer)
+      thread.obey(order)
     } catch (error) {
       // An order without an id has nobody to tell: the thread ends, and all its lanes with it.
       if (!("id" in order)) throw error

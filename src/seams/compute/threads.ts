@@ -2,7 +2,8 @@
  * Compute on worker threads that share the slab pool's memory.
  *
  * A body larger than SMALL_BODY_BYTES is pinned to one thread, because a running hash cannot move; what
- * is smaller is done at once on the calling thread, where it costs less than the way to another.
+ * is smaller is done at once on the calling thread, where it costs less than the way to another. Bodies
+ * that need MD5 above all are gathered on one thread, which hashes them together.
  *
  * Promises  A thread that dies takes down only what is pinned to it (`internal`); the next body gets a
  *           new thread. Threads start with the first body that needs them.
@@ -12,9 +13,8 @@ import { setImmediate } from "node:timers/promises"
 import { assert } from "../../base/assert.js"
 import { fail } from "../../base/failures.js"
 import { KIB, MIB } from "../../base/limits.js"
-import { BlockWork, codedShards, liesIn } from "./block-work.js"
+import { BlockWork, codedShards } from "./block-work.js"
 import type { MakeCoder } from "./coder.js"
-import { CODER_SCRATCH_BYTES } from "./coder.js"
 import type {
   CodedShard,
   CodeRequest,
@@ -22,10 +22,7 @@ import type {
   Digests,
   Lane,
   LanePlan,
-  MendOutcome,
-  MendRequest,
   RebuildRequest,
-  ShardMemory,
   Slab,
   SlabPool,
 } from "./contract.js"
@@ -33,11 +30,9 @@ import { hashOnce } from "./hashes.js"
 import type { SlabSizes } from "./inline.js"
 import { InlineLane } from "./inline.js"
 import { subBlockChecksum } from "./layout.js"
-import { mendSteps } from "./mending.js"
 import { Rebuilder } from "./rebuilder.js"
-import { ShardRegion } from "./shard-memory.js"
 import type { SlabMemory } from "./slabs.js"
-import { allocateSlabs, GrantedSlab, Slabs } from "./slabs.js"
+import { allocateSlabs, GrantedSlab, scratchOf, Slabs } from "./slabs.js"
 import { ThreadHandle } from "./thread-handle.js"
 
 /** Bodies up to this length are hashed and coded on the calling thread. */
@@ -47,6 +42,10 @@ const FEED_BYTES = 256 * KIB
 /** Input bytes that a rebuild works through before it lets others run: about a millisecond. */
 const REBUILD_TURN_BYTES = 2 * MIB
 const THREADS_MAX = 64
+/** So many bodies are company for one more: two are better off on a thread each while there is one. */
+const COMPANY_MIN = 2
+/** Eight fill the lanes of a thread well; beyond, another thread's. */
+const COMPANY_MAX = 8
 
 export interface ThreadSizes extends SlabSizes {
   readonly threads: number
@@ -66,6 +65,7 @@ class RemoteLane {
     private readonly thread: ThreadHandle,
     private readonly number: number,
     plan: LanePlan,
+    private readonly slabsAreScarce: () => boolean,
   ) {
     thread.lanes += 1
     thread.tell({ order: "open", lane: number, plan })
@@ -87,11 +87,23 @@ class RemoteLane {
     const block = { slabAt, slabBytes, lengthBytes, shape, seeds }
     slab.hold()
     try {
-      const { checksums } = await this.thread.ask({ order: "code", lane: this.number, block }, "coded")
+      const coded = this.thread.ask({ order: "code", lane: this.number, block }, "coded")
+      void this.holdUntilHashed(slab)
+      const { checksums } = await coded
       return codedShards(slab.bytes, lengthBytes, shape, checksums)
     } finally {
       slab.drop()
     }
+  }
+
+  /** A block may be coded and written before it is hashed. */
+  private async holdUntilHashed(slab: GrantedSlab): Promise<void> {
+    slab.hold()
+    const hashed = this.thread.ask({ order: "hashed", lane: this.number }, "hashed")
+    if (this.slabsAreScarce()) this.thread.tell({ order: "hurry" })
+    // A thread that died reads nothing any more.
+    await hashed.catch(() => undefined)
+    slab.drop()
   }
 
   async digests(): Promise<Digests> {
@@ -181,7 +193,6 @@ class ThreadLane implements Lane {
 
 export class ThreadCompute implements Compute {
   readonly slabs: SlabPool
-  readonly shards: ShardMemory
   private readonly pool: Slabs
   private readonly memory: SlabMemory
   private readonly inlineWork: BlockWork
@@ -199,11 +210,10 @@ export class ThreadCompute implements Compute {
     const { threads } = sizes
     if (!(threads >= 1 && threads <= THREADS_MAX))
       throw fail("invalidConfig", { message: "no such number of threads", threads })
-    this.memory = allocateSlabs({ ...sizes, coders: threads + 1, shared: true })
-    this.pool = new Slabs(this.memory)
+    this.memory = allocateSlabs({ ...sizes, workers: threads + 1, shared: true })
+    this.pool = new Slabs(this.memory, () => this.hurry())
     this.slabs = this.pool
-    this.shards = new ShardRegion(this.memory.memory, this.memory.shardsAt, sizes.shardMemoryBytes ?? 0)
-    this.inlineWork = new BlockWork(this.memory.memory, makeCoder, 0)
+    this.inlineWork = new BlockWork(this.memory.memory, makeCoder, scratchOf(0).coderAt)
     this.rebuilder = new Rebuilder(makeCoder)
     this.threads = Array.from({ length: threads }, () => undefined)
   }
@@ -214,7 +224,7 @@ export class ThreadCompute implements Compute {
       () => new InlineLane(this.inlineWork, plan),
       () => {
         this.lanesOpened += 1
-        return new RemoteLane(this.leastBusyThread(), this.lanesOpened, plan)
+        return new RemoteLane(this.threadFor(plan), this.lanesOpened, plan, () => this.pool.waiting > 0)
       },
     )
   }
@@ -227,35 +237,6 @@ export class ThreadCompute implements Compute {
       this.rebuilder.fill(request, wanted, from, Math.min(from + turnBytes, request.shardBytes))
     }
     return wanted
-  }
-
-  async mend(request: MendRequest): Promise<MendOutcome> {
-    const bytes = request.present.reduce((sum, shard) => sum + shard.bytes.length, 0)
-    if (!liesIn(this.memory.memory, request)) return this.mendElsewhere(request)
-    if (bytes <= SMALL_BODY_BYTES) return this.inlineWork.mend(request)
-    const { shape, present, wanted } = request
-    const thread = this.leastBusyThread()
-    const block = { shape, present: present.map(shardAt), wanted: wanted.map(shardAt) }
-    thread.lanes += 1
-    try {
-      return (await thread.ask({ order: "mend", block }, "mended")).outcome
-    } finally {
-      thread.lanes -= 1
-    }
-  }
-
-  /** On the calling thread, of shards that lie elsewhere. */
-  private async mendElsewhere(request: MendRequest): Promise<MendOutcome> {
-    const steps = mendSteps(this.rebuilder.mendTools(), request)
-    let turnBytes = 0
-    for (;;) {
-      const { done, value } = steps.next()
-      if (done === true) return value
-      turnBytes += value
-      if (turnBytes < REBUILD_TURN_BYTES) continue
-      turnBytes = 0
-      await setImmediate()
-    }
   }
 
   hash(plan: LanePlan, bytes: Uint8Array): Digests {
@@ -273,24 +254,30 @@ export class ThreadCompute implements Compute {
     for (const thread of this.threads) await thread?.close()
   }
 
-  private leastBusyThread(): ThreadHandle {
+  /** Somebody waits for memory: none of it waits for company. */
+  private hurry(): void {
+    for (const thread of this.threads) if (thread !== undefined && thread.lanes > 0) thread.tell({ order: "hurry" })
+  }
+
+  private threadFor(plan: LanePlan): ThreadHandle {
     if (this.closed) throw fail("stopping")
     for (const [i, thread] of this.threads.entries()) {
       if (thread?.alive !== true) this.threads[i] = undefined
     }
     const idle = this.threads.findIndex(thread => thread === undefined)
     const running = this.threads.filter(thread => thread !== undefined).sort((a, b) => a.lanes - b.lanes)
+    const company = running.findLast(({ lanes }) => lanes >= COMPANY_MIN && lanes < COMPANY_MAX)
+    if (company !== undefined && isMostlyMd5(plan)) return company
     const [best] = running
     if (best !== undefined && (best.lanes === 0 || idle < 0)) return best
     // Scratch area 0 is the calling thread's.
-    const scratchAt = (idle + 1) * CODER_SCRATCH_BYTES
-    const started = new ThreadHandle(this.entry, { memory: this.memory.memory, scratchAt })
+    const started = new ThreadHandle(this.entry, { memory: this.memory.memory, worker: idle + 1 })
     this.threads[idle] = started
     return started
   }
 }
 
-/** Bytes never travel, only their addresses. */
-function shardAt<Shard extends { readonly bytes: Uint8Array }>({ bytes, ...rest }: Shard) {
-  return { ...rest, at: bytes.byteOffset, lengthBytes: bytes.length }
+/** Other than MD5 in company, a SHA takes as long as the body alone would. */
+function isMostlyMd5({ md5, sha256, checksum }: LanePlan): boolean {
+  return md5 && !sha256 && checksum !== "SHA256" && checksum !== "SHA1"
 }
