@@ -122,6 +122,8 @@ export interface Safety {
 
 /** What keeps the store from being whole; all of it empty, false and 0 when it is. */
 export interface SafetyCauses {
+  /** Nobody has looked yet at how blocks lie: what is said of them is a guess. */
+  readonly isUnseen: boolean
   readonly out: readonly DeviceId[]
   readonly filling: readonly DeviceId[]
   /** Neither out nor filling, and yet without some shards. */
@@ -314,6 +316,7 @@ function causesOf(input: SafetyInput, { having, here }: Places): SafetyCauses {
   const isHere = (id: DeviceId) => devices.some((device, at) => device.id === id && (here & (1 << at)) !== 0)
   const holding = names.members.filter(isHere).length
   return {
+    isUnseen: false,
     out: idsOf(state => state === "out"),
     filling: idsOf(state => state === "filling"),
     lacking: idsOf((state, at) => state !== "out" && state !== "filling" && !isComplete(at)),

@@ -6,6 +6,7 @@ import { safetySentence } from "./safety-sentence-core.js"
 
 const [C, D] = [parseDeviceId("000000000000000c"), parseDeviceId("000000000000000d")]
 const NOTHING: SafetyCauses = {
+  isUnseen: false,
   out: [],
   filling: [],
   lacking: [],

@@ -31,8 +31,9 @@ const are = (ids: readonly DeviceId[]): string => (ids.length === 1 ? "is" : "ar
 /** Why the store survives less than it could, the worst first; empty where it does not. */
 export function reasonsOf(causes: SafetyCauses, pathOf: SentenceFacts["pathOf"]): readonly string[] {
   const named = (ids: readonly DeviceId[]) => listed(ids.map(pathOf))
-  const { out, filling, lacking, isMoving, oddBytes, lostBytes, leavingBytes, nameCopiesMissing } = causes
+  const { isUnseen, out, filling, lacking, isMoving, oddBytes, lostBytes, leavingBytes, nameCopiesMissing } = causes
   return [
+    ...(isUnseen ? ["what lies where is being looked at since the start"] : []),
     ...(lostBytes > 0 ? ["too few shards of some blocks are left"] : []),
     ...(out.length > 0 ? [`${named(out)} ${are(out)} out`] : []),
     ...(filling.length > 0 ? [`${named(filling)} ${are(filling)} being filled`] : []),

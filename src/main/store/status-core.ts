@@ -152,18 +152,19 @@ export function safetyInputOf(
 }
 
 /**
- * What is judged before anybody has looked at how blocks lie rests on where the layout would have them: it
- * is no ground to say that something cannot be read.
+ * What is judged before anybody has looked at how blocks lie rests on where the layout would have them. It is
+ * no ground to say that something cannot be read, and none to say that a disk may fail: blocks of which one
+ * copy was written while devices were out are not known yet.
  */
-export function withoutGuessedLoss(safety: Safety): Safety {
-  const { now, levels, riskiest } = safety
-  const atLeastNone = (losses: number): number => Math.max(0, losses)
-  const noneBytes = levels.reduce((sum, { losses, bytes }) => (losses <= 0 ? sum + bytes : sum), 0)
+export function beforeTheFirstLook(safety: Safety): Safety {
+  const { levels, riskiest, causes } = safety
+  const bytes = levels.reduce((sum, level) => sum + level.bytes, 0)
   return {
     ...safety,
-    now: { disks: atLeastNone(now.disks), devices: atLeastNone(now.devices) },
-    levels: [...(noneBytes > 0 ? [{ losses: 0, bytes: noneBytes }] : []), ...levels.filter(({ losses }) => losses > 0)],
-    riskiest: riskiest.map(risky => ({ ...risky, losses: atLeastNone(risky.losses) })),
+    now: { disks: 0, devices: 0 },
+    levels: bytes > 0 ? [{ losses: 0, bytes }] : [],
+    riskiest: riskiest.map(risky => ({ ...risky, losses: Math.max(0, risky.losses) })),
+    causes: { ...causes, isUnseen: true },
   }
 }
 

@@ -111,7 +111,7 @@ class Contents {
     }
     const bucketPolicies = this.engine.bucketPolicies()
     const known = {
-      isKnown: survey.hasLooked || this.engine.repair.report().isPaused,
+      isKnown: survey.hasLooked,
       bucketPolicies,
       oddGroups: [...oddGroups, ...lost.oddBlocks],
       lacking: isComplete ? lacking : new Map([...this.debts, ...lacking]),

@@ -207,7 +207,7 @@ test("what a survey finds changes the judgement, within seconds and not for ever
   assert.match(status.health().reasons.join(), /shards are missing from devices that should have them/)
 })
 
-test("before anybody has looked at how blocks lie it is not said that something cannot be read", () => {
+test("before anybody has looked at how blocks lie nothing is promised, nor said to be lost", () => {
   const { status, now, ids } = world(3)
   const everything = new Uint8Array(PARTITIONS).fill(1)
   const lacking = new Map(ids.slice(0, 2).map(id => [id, everything]))
@@ -215,8 +215,14 @@ test("before anybody has looked at how blocks lie it is not said that something 
   now.contents = { ...contents, isKnown: false, version: 1 }
   const { safeLosses, levels, sentence } = status.report().safety
   assert.deepEqual([safeLosses, levels], [0, [{ losses: 0, bytes: 100 }]])
-  assert.match(sentence, /today none, because shards/)
-  now.contents = { ...contents, isKnown: true, version: 2 }
+  assert.match(sentence, /today none, because what lies where is being looked at since the start and shards/)
+  now.contents = { ...contents, lacking: new Map(), isKnown: false, version: 2 }
+  now.record = { ...now.record, generation: 3 }
+  assert.equal(status.report().safety.safeLosses, 0)
+  now.contents = { ...contents, lacking: new Map(), isKnown: true, version: 2 }
+  now.record = { ...now.record, generation: 4 }
+  assert.equal(status.report().safety.safeLosses, 1)
+  now.contents = { ...contents, isKnown: true, version: 3 }
   now.record = { ...now.record, generation: 2 }
   assert.match(status.report().safety.sentence, /something cannot be read today/)
 })

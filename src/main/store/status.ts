@@ -14,7 +14,7 @@ import type { Living } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { Rate } from "./rate-core.js"
-import { deviceReports, deviceTroubles, safetyInputOf, safetyReport, withoutGuessedLoss } from "./status-core.js"
+import { deviceReports, deviceTroubles, safetyInputOf, safetyReport, beforeTheFirstLook } from "./status-core.js"
 import { namesOf, type RecodingView, type RepairView, type StatusSources, type Work } from "./status-sources.js"
 
 const LOOK_EVERY_MS = 5_000
@@ -86,7 +86,9 @@ export class RunningStatus implements StoreStatus, Living {
 
   /** Says in the log when data comes to lie where one more lost disk ends it, and when it does no longer. */
   private raiseAlarm(): void {
-    const { now, whole } = this.safety()
+    const { now, whole, causes } = this.safety()
+    // Nothing is known yet; soon it will be.
+    if (causes.isUnseen) return
     const alarm = now.disks < whole.disks && now.disks <= 0 ? this.safetyReport().sentence : ""
     if (alarm !== "" && this.alarm === "") this.log.error("no further disk may fail", { safety: alarm })
     if (alarm === "" && this.alarm !== "") this.log.info("a further disk may fail again")
@@ -132,7 +134,7 @@ export class RunningStatus implements StoreStatus, Living {
       if (isFresh) return judged.safety
     }
     const seen = this.judge.judge(safetyInputOf(record, open, contents))
-    const safety = contents?.isKnown === false ? withoutGuessedLoss(seen) : seen
+    const safety = contents?.isKnown === false ? beforeTheFirstLook(seen) : seen
     this.judged = { from, contentsVersion, atMs, safety }
     return safety
   }
