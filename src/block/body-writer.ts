@@ -27,14 +27,13 @@ export async function writeBody(
 ): Promise<WrittenBody> {
   const { inlineBytesMax, lengthBytesMax, plan } = request
   const source = new PatientSource(request.source, clock, compute.slabs)
-  let watch: AbortController | undefined
+  let endWatch: (() => void) | undefined
   const held: Uint8Array[] = []
   let lengthBytes = 0
   let body: OpenBody | undefined
   const open = (): OpenBody => {
     const opened = new OpenBody(compute, writer, request)
-    watch = new AbortController()
-    void source.watch(() => opened.holdsSlab, watch.signal)
+    endWatch = source.watch(() => opened.holdsSlab)
     return opened
   }
   try {
@@ -59,7 +58,7 @@ export async function writeBody(
     await body?.abandon(remove)
     throw error
   } finally {
-    watch?.abort()
+    endWatch?.()
   }
 }
 

@@ -93,11 +93,44 @@ export interface RebuildRequest {
   readonly allocate?: (lengthBytes: number) => Uint8Array
 }
 
+/** Memory for whole shards, in which compute works in place; for others its bytes are copied. */
+export interface ShardMemory {
+  /** A buffer of this length, with whatever it held before, which ends on a multiple of 64 bytes. */
+  take(lengthBytes: number): Uint8Array
+  /** Takes back what `take` gave; nobody may look at it any more. */
+  give(bytes: Uint8Array): void
+}
+
+interface SeededShard {
+  readonly slot: number
+  readonly bytes: Uint8Array
+  /** See `CodeRequest.seeds`. */
+  readonly seed: bigint
+}
+
+export interface MendRequest {
+  readonly shape: CodingShape
+  /** Shards as they were read, with the checksums that they should have: k of them; of copies one. */
+  readonly present: readonly (SeededShard & { readonly checksums: Uint8Array })[]
+  /** Slots wanted, with the memory to be filled; a copy is the one that is present. All are of equal length. */
+  readonly wanted: readonly SeededShard[]
+}
+
+export interface MendOutcome {
+  /** Slots of shards that are not what they should be. If there are any, nothing else counts. */
+  readonly damaged: readonly number[]
+  /** Of the wanted shards, as `CodedShard.checksums`. */
+  readonly checksums: readonly Uint8Array[]
+}
+
 export interface Compute {
   readonly slabs: SlabPool
+  readonly shards: ShardMemory
   openLane(plan: LanePlan): Lane
   /** Rebuilds the wanted shards (or equal ranges of them) from k others. */
   rebuild(request: RebuildRequest): Promise<ReadonlyMap<number, Uint8Array>>
+  /** Verifies the shards that are present, and rebuilds the wanted ones from them. The bytes must stay until it settles. */
+  mend(request: MendRequest): Promise<MendOutcome>
   /** Synchronous, for small bodies and for reads. */
   hash(plan: LanePlan, bytes: Uint8Array): Digests
   /** Checksum of one sub-block, as `CodedShard.checksums` holds it. */

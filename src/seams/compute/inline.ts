@@ -3,7 +3,7 @@
  */
 import { assert } from "../../base/assert.js"
 import { fail } from "../../base/failures.js"
-import { BlockWork, codedShards } from "./block-work.js"
+import { BlockWork, codedShards, liesIn } from "./block-work.js"
 import type { MakeCoder } from "./coder.js"
 import type {
   CodedShard,
@@ -12,13 +12,18 @@ import type {
   Digests,
   Lane,
   LanePlan,
+  MendOutcome,
+  MendRequest,
   RebuildRequest,
+  ShardMemory,
   Slab,
   SlabPool,
 } from "./contract.js"
 import { Hashes, hashOnce } from "./hashes.js"
 import { subBlockChecksum } from "./layout.js"
+import { mendShards } from "./mending.js"
 import { Rebuilder } from "./rebuilder.js"
+import { ShardRegion } from "./shard-memory.js"
 import { allocateSlabs, GrantedSlab, Slabs } from "./slabs.js"
 
 export interface SlabSizes {
@@ -26,6 +31,8 @@ export interface SlabSizes {
   readonly slabBytes: number
   /** What all slabs together may take. */
   readonly poolBytes: number
+  /** What shards that are being mended may take of the memory; default: none, they lie elsewhere. */
+  readonly shardMemoryBytes?: number
 }
 
 /** A body hashed and coded on the calling thread. */
@@ -71,15 +78,19 @@ export class InlineLane implements Lane {
 
 export class InlineCompute implements Compute {
   readonly slabs: SlabPool
+  readonly shards: ShardMemory
   private readonly pool: Slabs
+  private readonly memory: WebAssembly.Memory
   private readonly work: BlockWork
   private readonly rebuilder: Rebuilder
 
   constructor(makeCoder: MakeCoder, sizes: SlabSizes) {
-    const memory = allocateSlabs({ ...sizes, workers: 1, shared: false })
-    this.pool = new Slabs(memory)
+    const plan = allocateSlabs({ ...sizes, workers: 1, shared: false })
+    this.memory = plan.memory
+    this.pool = new Slabs(plan)
     this.slabs = this.pool
-    this.work = new BlockWork(memory.memory, makeCoder, 0)
+    this.shards = new ShardRegion(plan.memory, plan.shardsAt, sizes.shardMemoryBytes ?? 0)
+    this.work = new BlockWork(plan.memory, makeCoder, 0)
     this.rebuilder = new Rebuilder(makeCoder)
   }
 
@@ -91,6 +102,11 @@ export class InlineCompute implements Compute {
     const wanted = this.rebuilder.prepare(request)
     this.rebuilder.fill(request, wanted, 0, request.shardBytes)
     return wanted
+  }
+
+  async mend(request: MendRequest): Promise<MendOutcome> {
+    if (liesIn(this.memory, request)) return this.work.mend(request)
+    return mendShards(this.rebuilder.mendTools(), request)
   }
 
   hash(plan: LanePlan, bytes: Uint8Array): Digests {

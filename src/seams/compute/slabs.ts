@@ -25,12 +25,13 @@ export const scratchOf = (worker: number): { readonly coderAt: number; readonly 
   md5At: worker * SCRATCH_BYTES + CODER_SCRATCH_BYTES,
 })
 
-/** The addresses of one memory: scratch areas first, slabs after them. */
+/** The addresses of one memory: scratch areas first, slabs after them, shards last. */
 export interface SlabMemory {
   readonly memory: WebAssembly.Memory
   readonly slabsAt: number
   readonly slabBytes: number
   readonly slabsTotal: number
+  readonly shardsAt: number
 }
 
 export interface SlabMemoryPlan {
@@ -38,6 +39,8 @@ export interface SlabMemoryPlan {
   readonly slabBytes: number
   /** What all of them together may take. */
   readonly poolBytes: number
+  /** See `ShardMemory`. */
+  readonly shardMemoryBytes?: number
   /** Threads that work in the memory, the calling one included: each has a scratch area, see `scratchOf`. */
   readonly workers: number
   readonly shared: boolean
@@ -55,9 +58,10 @@ export function allocateSlabs(plan: SlabMemoryPlan): SlabMemory {
     })
   }
   const slabsAt = roundUp(plan.workers * SCRATCH_BYTES, SLAB_ALIGN_BYTES)
-  const pages = Math.ceil((slabsAt + slabsTotal * slabBytes) / WASM_PAGE_BYTES)
+  const shardsAt = slabsAt + slabsTotal * slabBytes
+  const pages = Math.ceil((shardsAt + (plan.shardMemoryBytes ?? 0)) / WASM_PAGE_BYTES)
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: plan.shared })
-  return { memory, slabsAt, slabBytes, slabsTotal }
+  return { memory, slabsAt, slabBytes, slabsTotal, shardsAt }
 }
 
 interface Waiter {

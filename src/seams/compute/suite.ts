@@ -312,6 +312,103 @@ function rebuilding(under: ComputeUnderTest): void {
   })
 }
 
+/** Of some shapes and lengths, in the memory of compute and elsewhere, long and short. */
+function mending(under: ComputeUnderTest): void {
+  const shapes = [SHAPE, { kind: "code", k: 5, m: 2, matrix: "vandermonde" }] as const
+  const lengths = [64, 4096, 64 * KIB + 64, 900 * KIB]
+  const shardMemoryBytes = 12 * 960 * KIB
+
+  test(`${under.name}: mended shards and their checksums are those of a block that was coded`, LIMITED, async () => {
+    const compute = under.open({ ...SIZES, shardMemoryBytes })
+    for (const shape of shapes) {
+      for (const [i, blockBytes] of lengths.entries()) {
+        const shards = expectedShards(under, shape, noise(blockBytes * shape.k, i))
+        const n = shards.length
+        const seeds = seedsOf(n)
+        const lost = [[0], [1, n - 1], [n - 2, n - 1]][i % 3] ?? []
+        for (const take of [
+          (length: number) => new Uint8Array(length),
+          (length: number) => compute.shards.take(length),
+        ]) {
+          const lent: Uint8Array[] = []
+          const lend = (length: number): Uint8Array => {
+            lent.push(take(length))
+            return lent.at(-1) ?? new Uint8Array()
+          }
+          const all = shards.map((expected, slot) => {
+            const seed = seeds[slot] ?? 0n
+            const bytes = lend(expected.length)
+            bytes.set(lost.includes(slot) ? expected.map(() => 0xa5) : expected)
+            return { slot, seed, bytes, checksums: checksumsOf(compute, expected, seed) }
+          })
+          const present = all.filter(({ slot }) => !lost.includes(slot)).slice(0, shape.k)
+          const wanted = all.filter(({ slot }) => lost.includes(slot))
+          const { damaged, checksums } = await compute.mend({ shape, present, wanted })
+          assert.deepEqual(damaged, [])
+          for (const [w, { slot, bytes, checksums: expected }] of wanted.entries()) {
+            assert.equal(Buffer.compare(bytes, shards[slot] ?? new Uint8Array()), 0, `shard ${slot} of ${blockBytes}`)
+            assert.equal(hex(checksums[w]), hex(expected))
+          }
+          for (const bytes of lent) compute.shards.give(bytes)
+        }
+      }
+    }
+    await compute.close()
+  })
+
+  test(`${under.name}: shards that are not what they should be are named, each of them`, LIMITED, async () => {
+    const compute = under.open({ ...SIZES, shardMemoryBytes })
+    for (const lengthBytes of [640, 300 * KIB]) {
+      const shards = expectedShards(under, SHAPE, noise(lengthBytes * SHAPE.k, 1))
+      const seeds = seedsOf(shards.length)
+      const present = shards.slice(0, SHAPE.k).map((expected, slot) => {
+        const bytes = compute.shards.take(expected.length)
+        bytes.set(expected)
+        return { slot, seed: seeds[slot] ?? 0n, bytes, checksums: checksumsOf(compute, expected, seeds[slot] ?? 0n) }
+      })
+      const wanted = [{ slot: 5, seed: seeds[5] ?? 0n, bytes: compute.shards.take(lengthBytes) }]
+      const flip = (slot: number, at: number): void => {
+        const bytes = present[slot]?.bytes ?? new Uint8Array()
+        bytes[at] = (bytes[at] ?? 0) ^ 0x10
+      }
+      flip(1, lengthBytes - 1)
+      flip(3, 0)
+      assert.deepEqual([...(await compute.mend({ shape: SHAPE, present, wanted })).damaged].sort(), [1, 3])
+      flip(1, lengthBytes - 1)
+      flip(3, 0)
+      assert.deepEqual((await compute.mend({ shape: SHAPE, present, wanted })).damaged, [])
+      // The bytes of another needle are no better than damaged ones.
+      const [first, ...others] = present
+      assert.ok(first)
+      const strange = { ...first, seed: first.seed + 1n }
+      assert.deepEqual((await compute.mend({ shape: SHAPE, present: [strange, ...others], wanted })).damaged, [0])
+    }
+    await compute.close()
+  })
+
+  test(`${under.name}: a copy gets the checksums of the slot that it is written to`, LIMITED, async () => {
+    const compute = under.open({ ...SIZES, shardMemoryBytes })
+    const expected = noise(200 * KIB, 4)
+    const bytes = compute.shards.take(expected.length)
+    bytes.set(expected)
+    const shape = { kind: "copies", copies: 2 } as const
+    const present = [{ slot: 0, seed: 7n, bytes, checksums: checksumsOf(compute, expected, 7n) }]
+    const { damaged, checksums } = await compute.mend({ shape, present, wanted: [{ slot: 1, seed: 8n, bytes }] })
+    assert.deepEqual(damaged, [])
+    assert.equal(hex(checksums[0]), hex(checksumsOf(compute, expected, 8n)))
+    assert.equal(Buffer.compare(bytes, expected), 0)
+    await compute.close()
+  })
+}
+
+function checksumsOf(compute: Compute, shard: Uint8Array, seed: bigint): Uint8Array {
+  const checksums = new DataView(new ArrayBuffer(8 * Math.ceil(shard.length / SUB_BLOCK_BYTES)))
+  for (let at = 0, n = 0; at < shard.length; at += SUB_BLOCK_BYTES, n += 1) {
+    checksums.setBigUint64(8 * n, compute.subBlockChecksum(shard.subarray(at, at + SUB_BLOCK_BYTES), seed, n), true)
+  }
+  return new Uint8Array(checksums.buffer)
+}
+
 function slabs(under: ComputeUnderTest): void {
   test(`${under.name}: slabs are waited for in order, waiting can be given up`, LIMITED, async () => {
     await withCompute(under, async compute => {
@@ -448,6 +545,7 @@ export function computeSuite(under: ComputeUnderTest): void {
   company(under)
   scarcity(under)
   rebuilding(under)
+  mending(under)
   slabs(under)
   endings(under)
 }

@@ -20,8 +20,10 @@ interface Waiting {
 }
 
 export class ThreadHandle {
-  /** Lanes pinned to this thread. */
+  /** Lanes pinned to this thread, and blocks that it mends. */
   lanes = 0
+  /** Of them, those that need MD5. */
+  md5Lanes = 0
   private readonly worker: Worker
   private readonly waiting = new Map<number, Waiting>()
   private readonly ended: Promise<void>

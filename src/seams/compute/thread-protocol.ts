@@ -4,7 +4,7 @@
  */
 import type { FailureKind } from "../../base/failures.js"
 import type { BlockAt } from "./block-work.js"
-import type { Digests, LanePlan } from "./contract.js"
+import type { Digests, LanePlan, MendOutcome, MendRequest } from "./contract.js"
 
 /** What a thread is started with. */
 export interface ThreadStart {
@@ -15,12 +15,21 @@ export interface ThreadStart {
 
 export type LaneNumber = number
 
+type At<Shard> = Omit<Shard, "bytes"> & { readonly at: number; readonly lengthBytes: number }
+
+/** A `MendRequest` by addresses. */
+export interface MendAt extends Pick<MendRequest, "shape"> {
+  readonly present: readonly At<MendRequest["present"][number]>[]
+  readonly wanted: readonly At<MendRequest["wanted"][number]>[]
+}
+
 export type Order =
   | { readonly order: "open"; readonly lane: LaneNumber; readonly plan: LanePlan }
   | { readonly order: "feed"; readonly lane: LaneNumber; readonly at: number; readonly lengthBytes: number }
   | { readonly order: "code"; readonly id: number; readonly lane: LaneNumber; readonly block: BlockAt }
   /** Answered when none of the bytes fed so far is read any more. */
   | { readonly order: "hashed"; readonly id: number; readonly lane: LaneNumber }
+  | { readonly order: "mend"; readonly id: number; readonly block: MendAt }
   | { readonly order: "digests"; readonly id: number; readonly lane: LaneNumber }
   | { readonly order: "close"; readonly lane: LaneNumber }
   /** Bytes that wait for company wait no longer. */
@@ -30,5 +39,6 @@ export type Order =
 export type Answer =
   | { readonly answer: "coded"; readonly id: number; readonly checksums: Uint8Array }
   | { readonly answer: "hashed"; readonly id: number }
+  | { readonly answer: "mended"; readonly id: number; readonly outcome: MendOutcome }
   | { readonly answer: "digested"; readonly id: number; readonly digests: Digests }
   | { readonly answer: "failed"; readonly id: number; readonly kind: FailureKind; readonly reason: string }

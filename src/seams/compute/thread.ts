@@ -6,11 +6,12 @@ import { assert, must } from "../../base/assert.js"
 import { asFailure } from "../../base/failures.js"
 import { BlockWork } from "./block-work.js"
 import type { MakeCoder } from "./coder.js"
+import type { MendOutcome } from "./contract.js"
 import { Hashes } from "./hashes.js"
 import type { Md5Body } from "./md5-company.js"
 import { Md5Company } from "./md5-company.js"
 import { scratchOf } from "./slabs.js"
-import type { Answer, LaneNumber, Order, ThreadStart } from "./thread-protocol.js"
+import type { Answer, LaneNumber, MendAt, Order, ThreadStart } from "./thread-protocol.js"
 
 /** A body: its MD5 in company, its other hashes alone. */
 interface ThreadLane {
@@ -51,6 +52,9 @@ class Thread {
       case "code":
         this.answer({ answer: "coded", id: order.id, checksums: this.work.code(order.block) })
         return
+      case "mend":
+        this.answer({ answer: "mended", id: order.id, outcome: this.mend(order.block) })
+        return
       case "hashed": {
         const hashed = (): void => this.answer({ answer: "hashed", id: order.id })
         const { md5 } = this.lane(order.lane)
@@ -73,6 +77,14 @@ class Thread {
       case "hurry":
         this.company.hurry()
     }
+  }
+
+  private mend({ shape, present, wanted }: MendAt): MendOutcome {
+    const view = <Shard extends { readonly at: number; readonly lengthBytes: number }>(shard: Shard) => ({
+      ...shard,
+      bytes: this.work.view(shard.at, shard.lengthBytes),
+    })
+    return this.work.mend({ shape, present: present.map(view), wanted: wanted.map(view) })
   }
 
   private lane(number: LaneNumber): ThreadLane {

@@ -13,7 +13,7 @@ import { setImmediate } from "node:timers/promises"
 import { assert } from "../../base/assert.js"
 import { fail } from "../../base/failures.js"
 import { KIB, MIB } from "../../base/limits.js"
-import { BlockWork, codedShards } from "./block-work.js"
+import { BlockWork, codedShards, liesIn } from "./block-work.js"
 import type { MakeCoder } from "./coder.js"
 import type {
   CodedShard,
@@ -22,7 +22,10 @@ import type {
   Digests,
   Lane,
   LanePlan,
+  MendOutcome,
+  MendRequest,
   RebuildRequest,
+  ShardMemory,
   Slab,
   SlabPool,
 } from "./contract.js"
@@ -30,7 +33,9 @@ import { hashOnce } from "./hashes.js"
 import type { SlabSizes } from "./inline.js"
 import { InlineLane } from "./inline.js"
 import { subBlockChecksum } from "./layout.js"
+import { mendSteps } from "./mending.js"
 import { Rebuilder } from "./rebuilder.js"
+import { ShardRegion } from "./shard-memory.js"
 import type { SlabMemory } from "./slabs.js"
 import { allocateSlabs, GrantedSlab, scratchOf, Slabs } from "./slabs.js"
 import { ThreadHandle } from "./thread-handle.js"
@@ -64,10 +69,11 @@ class RemoteLane {
   constructor(
     private readonly thread: ThreadHandle,
     private readonly number: number,
-    plan: LanePlan,
+    private readonly plan: LanePlan,
     private readonly slabsAreScarce: () => boolean,
   ) {
     thread.lanes += 1
+    if (plan.md5) thread.md5Lanes += 1
     thread.tell({ order: "open", lane: number, plan })
   }
 
@@ -115,6 +121,7 @@ class RemoteLane {
   close(): void {
     this.unsent = undefined
     this.thread.lanes -= 1
+    if (this.plan.md5) this.thread.md5Lanes -= 1
     this.thread.tell({ order: "close", lane: this.number })
   }
 
@@ -193,6 +200,7 @@ class ThreadLane implements Lane {
 
 export class ThreadCompute implements Compute {
   readonly slabs: SlabPool
+  readonly shards: ShardMemory
   private readonly pool: Slabs
   private readonly memory: SlabMemory
   private readonly inlineWork: BlockWork
@@ -213,6 +221,7 @@ export class ThreadCompute implements Compute {
     this.memory = allocateSlabs({ ...sizes, workers: threads + 1, shared: true })
     this.pool = new Slabs(this.memory, () => this.hurry())
     this.slabs = this.pool
+    this.shards = new ShardRegion(this.memory.memory, this.memory.shardsAt, sizes.shardMemoryBytes ?? 0)
     this.inlineWork = new BlockWork(this.memory.memory, makeCoder, scratchOf(0).coderAt)
     this.rebuilder = new Rebuilder(makeCoder)
     this.threads = Array.from({ length: threads }, () => undefined)
@@ -239,6 +248,35 @@ export class ThreadCompute implements Compute {
     return wanted
   }
 
+  async mend(request: MendRequest): Promise<MendOutcome> {
+    const bytes = request.present.reduce((sum, shard) => sum + shard.bytes.length, 0)
+    if (!liesIn(this.memory.memory, request)) return this.mendElsewhere(request)
+    if (bytes <= SMALL_BODY_BYTES) return this.inlineWork.mend(request)
+    const { shape, present, wanted } = request
+    const thread = this.leastBusyThread()
+    const block = { shape, present: present.map(shardAt), wanted: wanted.map(shardAt) }
+    thread.lanes += 1
+    try {
+      return (await thread.ask({ order: "mend", block }, "mended")).outcome
+    } finally {
+      thread.lanes -= 1
+    }
+  }
+
+  /** On the calling thread, of shards that lie elsewhere. */
+  private async mendElsewhere(request: MendRequest): Promise<MendOutcome> {
+    const steps = mendSteps(this.rebuilder.mendTools(), request)
+    let turnBytes = 0
+    for (;;) {
+      const { done, value } = steps.next()
+      if (done === true) return value
+      turnBytes += value
+      if (turnBytes < REBUILD_TURN_BYTES) continue
+      turnBytes = 0
+      await setImmediate()
+    }
+  }
+
   hash(plan: LanePlan, bytes: Uint8Array): Digests {
     return hashOnce(plan, bytes)
   }
@@ -256,18 +294,24 @@ export class ThreadCompute implements Compute {
 
   /** Somebody waits for memory: none of it waits for company. */
   private hurry(): void {
-    for (const thread of this.threads) if (thread !== undefined && thread.lanes > 0) thread.tell({ order: "hurry" })
+    for (const thread of this.threads) if (thread !== undefined && thread.md5Lanes > 0) thread.tell({ order: "hurry" })
   }
 
   private threadFor(plan: LanePlan): ThreadHandle {
+    const [company] = this.threads
+      .filter(thread => thread !== undefined)
+      .filter(({ alive, md5Lanes }) => alive && md5Lanes >= COMPANY_MIN && md5Lanes < COMPANY_MAX)
+      .sort((a, b) => b.md5Lanes - a.md5Lanes)
+    return company !== undefined && isMostlyMd5(plan) ? company : this.leastBusyThread()
+  }
+
+  private leastBusyThread(): ThreadHandle {
     if (this.closed) throw fail("stopping")
     for (const [i, thread] of this.threads.entries()) {
       if (thread?.alive !== true) this.threads[i] = undefined
     }
     const idle = this.threads.findIndex(thread => thread === undefined)
     const running = this.threads.filter(thread => thread !== undefined).sort((a, b) => a.lanes - b.lanes)
-    const company = running.findLast(({ lanes }) => lanes >= COMPANY_MIN && lanes < COMPANY_MAX)
-    if (company !== undefined && isMostlyMd5(plan)) return company
     const [best] = running
     if (best !== undefined && (best.lanes === 0 || idle < 0)) return best
     // Scratch area 0 is the calling thread's.
@@ -280,4 +324,9 @@ export class ThreadCompute implements Compute {
 /** Other than MD5 in company, a SHA takes as long as the body alone would. */
 function isMostlyMd5({ md5, sha256, checksum }: LanePlan): boolean {
   return md5 && !sha256 && checksum !== "SHA256" && checksum !== "SHA1"
+}
+
+/** Bytes never travel, only their addresses. */
+function shardAt<Shard extends { readonly bytes: Uint8Array }>({ bytes, ...rest }: Shard) {
+  return { ...rest, at: bytes.byteOffset, lengthBytes: bytes.length }
 }
