@@ -18,6 +18,8 @@ import { Unmeasured } from "./row.js"
 export const BUCKET = "bench"
 /** Seen from dist/bench/. */
 const PROBE = fileURLToPath(new URL("../../bench/loop-probe.cjs", import.meta.url))
+const ERROR_LINE = /^\S+Z error /
+const ERROR_LINES_MAX = 5
 const PROBE_MS_MAX = 10_000
 
 const LATE = z.object({ p99Ms: z.number(), maxMs: z.number() })
@@ -86,7 +88,14 @@ export class OwnStore {
   async stop(): Promise<void> {
     this.running?.client.close()
     await this.running?.process.stop()
+    this.tellErrors()
     this.running = undefined
+  }
+
+  /** What its log says of mistakes, for whoever wonders why a row failed. */
+  private tellErrors(): void {
+    const lines = this.running?.process.output.split("\n") ?? []
+    for (const line of lines.filter(each => ERROR_LINE.test(each)).slice(-ERROR_LINES_MAX)) this.bench.say(line)
   }
 
   async kill(): Promise<void> {

@@ -32,7 +32,7 @@ export interface Scale {
 
 export const DEFAULT: Scale = {
   rounds: 3,
-  seconds: 1.5,
+  seconds: 1,
   largeBytes: 256 * MIB,
   parts: 16,
   connections: 64,

@@ -71,9 +71,10 @@ class Pressure implements Fixture {
     const { count, seconds: took, statuses, askedToWait, errors, p99Ms } = await this.load(plan)
     const asked = count + errors
     const also = {
-      askedTimes: asked / took / limit,
+      answeredTimes: asked / took / limit,
       shareOf503: (statuses[503] ?? 0) / Math.max(1, asked),
       otherErrors: errors - askedToWait,
+      brokenOff: statuses[0] ?? 0,
       p99Ms,
     }
     const memory = await peakMegabytes(this.store.pid).catch(() => undefined)

@@ -18,7 +18,7 @@ import { theme, type Fixture } from "../theme.js"
 const SMALL_BYTES = 4 * KIB
 /** Of the larger ones that are reported. */
 const OTHER_KEYS = 200
-const WARM_SHARE = 0.4
+const WARM_SHARE = 0.3
 
 interface Load {
   readonly operation: Operation

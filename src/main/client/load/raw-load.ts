@@ -5,7 +5,8 @@
  *   open    requests are due at a steady rate; one that had to wait for a connection counts from when it was due
  *
  * A request succeeds with a status below 300 and the length that was expected. One that fails counts as an
- * error and gives no latency. Limits: `ERRORS_IN_A_ROW_MAX` without one success end a run.
+ * error and gives no latency. Connections are opened before time counts.
+ * Limits  `ERRORS_IN_A_ROW_MAX` without one success end a run.
  */
 import { setMaxListeners } from "node:events"
 import { mapBounded } from "../../../life/index.js"
@@ -15,6 +16,7 @@ import { Latencies, type Summary } from "./latencies.js"
 import { RawConnection, type RawOptions, type RawRequest } from "./raw-connection.js"
 
 const ERRORS_IN_A_ROW_MAX = 100
+const OPENED_AT_ONCE = 64
 
 export interface LoadRequest {
   readonly request: RawRequest
@@ -58,8 +60,8 @@ export function runLoad(plan: LoadPlan, clock: Clock, signal: AbortSignal): Prom
 class Load {
   private readonly latencies = new Latencies()
   private readonly statuses: Record<number, number> = {}
-  private readonly beganMs: number
-  private readonly endMs: number
+  private beganMs = 0
+  private endMs = 0
   private due = 0
   private askedToWait = 0
   private errorsInARow = 0
@@ -71,13 +73,20 @@ class Load {
     private readonly signal: AbortSignal,
   ) {
     setMaxListeners(0, signal)
-    this.beganMs = clock.monotonicMs()
-    this.endMs = this.beganMs + (plan.seconds ?? Infinity) * 1000
   }
 
   async run(): Promise<LoadResult> {
-    const { connections } = this.plan
-    await mapBounded(Array.from({ length: connections }), connections, () => this.drive())
+    const { endpoint, connections: count, seconds = Infinity } = this.plan
+    const connections = Array.from({ length: count }, () => new RawConnection(endpoint, this.signal, this.plan))
+    try {
+      // A crowd at the door overruns a server's backlog. One that cannot be opened says so to its first request.
+      await mapBounded(connections, OPENED_AT_ONCE, connection => connection.open().catch(() => undefined))
+      this.beganMs = this.clock.monotonicMs()
+      this.endMs = this.beganMs + seconds * 1000
+      await mapBounded(connections, count, connection => this.drive(connection))
+    } finally {
+      for (const connection of connections) connection.close()
+    }
     this.signal.throwIfAborted()
     const summary = this.latencies.summary((this.clock.monotonicMs() - this.beganMs) / 1000)
     const { statuses, askedToWait, firstError } = this
@@ -90,20 +99,15 @@ class Load {
     return this.clock.monotonicMs() >= this.endMs
   }
 
-  private async drive(): Promise<void> {
-    const connection = new RawConnection(this.plan.endpoint, this.signal, this.plan)
+  private async drive(connection: RawConnection): Promise<void> {
     const { thinkMs = 0 } = this.plan
-    try {
-      while (!this.isOver) {
-        const sinceMs = await this.turn()
-        if (this.isOver) return
-        const request = this.plan.next()
-        if (request === undefined) return
-        await this.one(connection, request, sinceMs)
-        if (thinkMs > 0) await this.clock.sleep(thinkMs, this.signal)
-      }
-    } finally {
-      connection.close()
+    while (!this.isOver) {
+      const sinceMs = await this.turn()
+      if (this.isOver) return
+      const request = this.plan.next()
+      if (request === undefined) return
+      await this.one(connection, request, sinceMs)
+      if (thinkMs > 0) await this.clock.sleep(thinkMs, this.signal)
     }
   }
 
