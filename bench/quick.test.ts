@@ -8,7 +8,8 @@ import { fileURLToPath } from "node:url"
 import { z } from "zod"
 import { runProcess } from "../src/main/cli/process-tools.js"
 
-const MAIN = fileURLToPath(new URL("./main.js", import.meta.url))
+/** Seen from dist/bench/. */
+const MAIN = fileURLToPath(new URL("../../bench/start.cjs", import.meta.url))
 
 const REPORT = z.object({
   machine: z.object({ cores: z.number(), cpu: z.string(), node: z.string(), command: z.string() }),

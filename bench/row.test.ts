@@ -1,5 +1,6 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
+import { Flatness } from "./flatness.js"
 import {
   all,
   any,
@@ -61,4 +62,14 @@ test("a row that is measured once is, and one that fails stays with its reason",
     ])
   assert.deepEqual(await failing(new Unmeasured("needs /proc")), ["unmeasured", "needs /proc"])
   assert.deepEqual(await failing(new Error("broke")), ["failed", "broke"])
+})
+
+test("flat is judged against the middle of the rounds among the fewest keys", () => {
+  const flatness = new Flatness()
+  assert.deepEqual(
+    [10, 30, 20].map(figure => flatness.of("get", 100, figure)),
+    [1, 1, 1],
+  )
+  assert.equal(flatness.of("get", 10_000, 15), 0.75)
+  assert.equal(flatness.of("head", 10_000, 15), 1)
 })

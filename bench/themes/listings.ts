@@ -9,6 +9,7 @@ import { S3Work } from "../../src/main/client/load/s3-work.js"
 import { scatter } from "../../src/main/client/load/work-mix.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
+import { FLAT, Flatness } from "../flatness.js"
 import { all, atLeast, type Measured, type Row } from "../row.js"
 import type { Scale } from "../scale.js"
 import { theme, type Fixture } from "../theme.js"
@@ -28,6 +29,7 @@ const keyOf = (n: number): string =>
 
 class Listings implements Fixture {
   private filled = 0
+  private readonly flatness = new Flatness()
 
   private constructor(
     private readonly bench: Bench,
@@ -44,7 +46,9 @@ class Listings implements Fixture {
 
   async plain(keys: number): Promise<Measured> {
     await this.fill(keys)
-    return this.pages(BUCKET, "", keys - PAGE_KEYS)
+    const measured = await this.pages(BUCKET, "", keys - PAGE_KEYS)
+    const ofFewest = this.flatness.of("plain", keys, measured.figure)
+    return { ...measured, also: { ...measured.also, ofFewest } }
   }
 
   async delimited(keys: number): Promise<Measured> {
@@ -159,7 +163,7 @@ function rowsOf({ listKeys, oldVersions }: Scale): Row<Listings>[] {
   const most = listKeys.at(-1) ?? PAGE_KEYS
   return [
     ...listKeys.map((keys): Row<Listings> => {
-      const target = all(atLeast("figure", 500))
+      const target = all(atLeast("figure", 500), FLAT)
       return { work: `LIST a page, ${keys} keys`, target, measure: it => it.plain(keys) }
     }),
     {
