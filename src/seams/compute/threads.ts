@@ -47,9 +47,7 @@ const FEED_BYTES = 256 * KIB
 /** Input bytes that a rebuild works through before it lets others run: about a millisecond. */
 const REBUILD_TURN_BYTES = 2 * MIB
 const THREADS_MAX = 64
-/** So many bodies are company for one more: two are better off on a thread each while there is one. */
-const COMPANY_MIN = 2
-/** Eight fill the lanes of a thread well; beyond, another thread's. */
+/** So many bodies fill the lanes of a thread well; the next ones begin another thread's. */
 const COMPANY_MAX = 8
 
 export interface ThreadSizes extends SlabSizes {
@@ -300,7 +298,7 @@ export class ThreadCompute implements Compute {
   private threadFor(plan: LanePlan): ThreadHandle {
     const [company] = this.threads
       .filter(thread => thread !== undefined)
-      .filter(({ alive, md5Lanes }) => alive && md5Lanes >= COMPANY_MIN && md5Lanes < COMPANY_MAX)
+      .filter(({ alive, md5Lanes }) => alive && md5Lanes > 0 && md5Lanes < COMPANY_MAX)
       .sort((a, b) => b.md5Lanes - a.md5Lanes)
     return company !== undefined && isMostlyMd5(plan) ? company : this.leastBusyThread()
   }
