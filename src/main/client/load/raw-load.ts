@@ -103,7 +103,7 @@ class Load {
     const { thinkMs = 0 } = this.plan
     while (!this.isOver) {
       const sinceMs = await this.turn()
-      if (this.isOver) return
+      if (sinceMs === undefined || this.isOver) return
       const request = this.plan.next()
       if (request === undefined) return
       await this.one(connection, request, sinceMs)
@@ -111,16 +111,17 @@ class Load {
     }
   }
 
-  /** Waits until a request is due; resolves with the moment from which it counts. */
-  private async turn(): Promise<number> {
+  /** Waits until a request is due; resolves with the moment from which it counts, or undefined when none will be. */
+  private async turn(): Promise<number | undefined> {
     const { perSecond } = this.plan
     const nowMs = this.clock.monotonicMs()
     if (perSecond === undefined) return nowMs
     const dueMs = this.beganMs + (this.due * 1000) / perSecond
     this.due += 1
+    if (dueMs >= this.endMs) return undefined
     if (dueMs <= nowMs) return dueMs
     // That the timer was late is no slowness of the store.
-    await this.clock.sleep(Math.min(dueMs, this.endMs) - nowMs, this.signal)
+    await this.clock.sleep(dueMs - nowMs, this.signal)
     return this.clock.monotonicMs()
   }
 
