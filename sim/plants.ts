@@ -189,7 +189,8 @@ export const PLANTS: readonly Plant[] = [
     bug: "release bytes that another version of the row still names",
     edits: [{ file: "src/object/row-editor-core.ts", find: "if (names > 0) return", put: "" }],
     scenario: "sharing",
-    caughtBy: ["nothingHalf"],
+    // By what a reader gets, or by the store's own roll call.
+    caughtBy: ["nothingHalf", "spaceComesBack"],
   },
   {
     bug: "do not bring a member up to date that lacks the last entries",
@@ -197,7 +198,7 @@ export const PLANTS: readonly Plant[] = [
       { file: "src/tablet/recover.ts", find: "if (has < longest.has) await", put: "if (has > longest.has) await" },
     ],
     scenario: "storm on 2 devices",
-    caughtBy: ["opens", "acknowledgedStays", "linearizable"],
+    caughtBy: ["opens", "acknowledgedStays", "linearizable", "membersAgree"],
   },
   {
     bug: "answer when one member of several has the entry",

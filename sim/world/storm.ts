@@ -13,9 +13,10 @@ import type { Random } from "../../src/seams/random/contract.js"
 import { failing } from "../../src/seams/disk/index.js"
 import { audit } from "./audit.js"
 import { find, nameOfBody } from "./bodies.js"
-import { CheckFailed, type CheckName } from "./checks.js"
+import { check, CheckFailed, type CheckName } from "./checks.js"
 import { Client, type ClientHost } from "./clients.js"
 import { Observer } from "./observer.js"
+import { differenceOfMembers } from "./wholeness.js"
 import { World } from "./world.js"
 
 export interface StormOptions {
@@ -67,6 +68,8 @@ export class Storm implements ClientHost {
       await this.live(engine, round)
       engine = await this.open()
       await this.readAll(engine, "acknowledgedStays")
+      const difference = differenceOfMembers(engine)
+      check("membersAgree", difference === undefined, () => String(difference))
     }
     this.observer.judgeWinners()
     this.observer.judgeHistory(options.versioned ? "enabled" : "never")
@@ -106,7 +109,7 @@ export class Storm implements ClientHost {
     const bucket = await this.openBucket(engine)
     const clients = Array.from({ length: options.clients }, (_, number) => {
       const client = new Client(this, engine, bucket, random.fork(`client ${number}`), `${round}`)
-      return client.work().catch((error: unknown) => void this.errors.push(error))
+      return client.work().catch((error: unknown) => void this.errors.push(asFinding(error)))
     })
     const lifeMs = 20 + random.below(options.lifeMsMax)
     const faultAtMs = random.below(3) === 0 ? random.below(lifeMs) : lifeMs
@@ -160,6 +163,10 @@ export class Storm implements ClientHost {
     return got?.info.etag
   }
 }
+
+/** The bucket was made before the first storm. */
+const asFinding = (error: unknown): unknown =>
+  isFailure(error, "noSuchBucket") ? new CheckFailed("acknowledgedStays", error.message) : error
 
 const cannotOpen = (error: unknown): CheckFailed =>
   new CheckFailed("opens", error instanceof Error ? (error.stack ?? error.message) : String(error))
