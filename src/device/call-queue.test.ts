@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { isFailure } from "../base/failures.js"
+import { fail, isFailure } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { SimDisk } from "../seams/disk/index.js"
@@ -87,6 +87,24 @@ test("a call that hangs makes the device suspect and fails everything, its own l
   assert.equal(suspected.length, 1)
   await clock.advance(LIMITS.deviceTimeoutMs)
   assert.equal(clock.sleepers, 0)
+})
+
+test("a device that was taken out does not answer, whatever the reason was", async () => {
+  const { disk, clock, begun, suspected, release } = slow()
+  const file = disk.open("/file", "create")
+  release()
+  const opened = await file
+  const calls = ["/a", "/b", "/c"].map(path => disk.exists(path))
+  const settled = Promise.allSettled([...calls, opened.sync()])
+  disk.retire(fail("corruptRecord", { what: "superblock" }))
+  const late = await Promise.allSettled([disk.exists("/d"), opened.read(new Uint8Array(1), 0)])
+  for (const result of [...(await settled), ...late]) {
+    assert.ok(result.status === "rejected" && isFailure(result.reason, "deviceFailed"))
+    assert.match(result.reason.message, /superblock/, "the reason is told")
+  }
+  assert.deepEqual(begun, ["/file", "/a", "/b"])
+  await clock.advance(LIMITS.deviceTimeoutMs * 2)
+  assert.deepEqual(suspected, [], "nobody is told what they said themselves")
 })
 
 test("with the limits given a hang is noticed within 5 s, whenever the call began", async () => {

@@ -39,8 +39,8 @@ export interface QueuedDisk extends Disk {
   /** Set once a call took too long. */
   readonly suspect: Failure | undefined
   readonly queued: number
-  /** From now on every call fails with this, those under way too: the device was taken out. */
-  retire(failure: Failure): void
+  /** The device was taken out: from now on every call fails with `deviceFailed`, those under way too, whatever the reason was. */
+  retire(reason: Failure): void
 }
 
 /** The disk of one device behind its queue. The signal ends the watch over running calls, nothing else. */
@@ -162,12 +162,16 @@ class CallQueue implements QueuedDisk {
   #giveUp({ path }: Running): void {
     const message = `the device did not finish a call within ${this.limits.deviceTimeoutMs} ms`
     const failure = fail("deviceFailed", { message, path, code: "ETIMEDOUT" })
-    this.retire(failure)
+    this.#end(failure)
     this.onSuspect(failure)
   }
 
-  retire(failure: Failure): void {
+  retire(reason: Failure): void {
     if (this.#suspect !== undefined) return
+    this.#end(fail("deviceFailed", { message: "the device was taken out", reason: reason.message }, reason))
+  }
+
+  #end(failure: Failure): void {
     this.#suspect = failure
     const waiting = this.#waiting.slice(this.#next)
     this.#waiting = []

@@ -5,13 +5,17 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test } from "node:test"
 import type { Failure } from "../base/failures.js"
+import { must } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
 import { parseDeviceId, parseStoreId } from "../base/ids.js"
+import { xxh64 } from "../base/xxh64.js"
 import { RealClock } from "../seams/clock/real.js"
 import { SimClock } from "../seams/clock/sim.js"
+import type { Disk } from "../seams/disk/contract.js"
 import { RealDisk, SimDisk } from "../seams/disk/index.js"
 import { RealLocks, SimLocks } from "../seams/lock/index.js"
 import { Ownership } from "./ownership.js"
+import { readRecordFile, replaceRecordFile } from "./record-file.js"
 import { beginIncarnation, createSuperblock, readSuperblock } from "./superblock.js"
 
 const NEW_DEVICE = {
@@ -115,6 +119,48 @@ test("a folder that is taken away is the device's failure, not another owner", a
     lost.map(({ kind }) => kind),
     ["deviceFailed"],
   )
+})
+
+/** A superblock of this folder's device as another program might have written it, whole. */
+async function writeSuperblock(disk: Disk, change: (view: DataView) => void): Promise<void> {
+  const bytes = must(await readRecordFile(disk, "/d/superblock"), "it is there")
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  change(view)
+  view.setBigUint64(56, xxh64(bytes.subarray(0, 56)), true)
+  await replaceRecordFile(disk, "/d/superblock", bytes)
+}
+
+test("a superblock that reads come back from damaged is the device's failure, not another owner", async () => {
+  for (const bit of [0, 7 * 8, 12 * 8, 33 * 8, 41 * 8, 63 * 8]) {
+    const { sim, clock, ownership, lost, running } = await owned()
+    sim.flipBit("/d/superblock", bit)
+    await assert.rejects(ownership.check(), error => isFailure(error, "deviceFailed"))
+    await clock.advance(1_001)
+    await running
+    assert.deepEqual(
+      lost.map(({ kind, message }) => [kind, message]),
+      [["deviceFailed", "the superblock of the data folder is damaged path=/d"]],
+      `bit ${bit}`,
+    )
+  }
+})
+
+test("a whole superblock that names another device, or is of a later release, says that the folder is another's", async () => {
+  const others: readonly ((view: DataView) => void)[] = [
+    view => view.setUint8(40, 0xbb),
+    view => view.setUint16(4, 2, true),
+    view => view.setUint16(6, 99, true),
+  ]
+  for (const other of others) {
+    const { clock, disk, lost, running } = await owned()
+    await writeSuperblock(disk, other)
+    await clock.advance(1_001)
+    await running
+    assert.deepEqual(
+      lost.map(({ kind }) => kind),
+      ["folderInUse"],
+    )
+  }
 })
 
 test("a folder that loses its lock before its superblock, as one that is being emptied, is the device's failure too", async () => {

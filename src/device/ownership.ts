@@ -5,9 +5,9 @@
  *           CHECK_EVERY_MS: the lock keeps processes of one machine apart, and the incarnation in the
  *           superblock, which each start raises, tells an owner that another one came after it, also
  *           from another machine. The log asks `check` before each segment.
- * Refuses   To go on when the folder is another's (`folderInUse`): the process must stop then. A
- *           superblock that is gone or cannot be read is the device's failure (`deviceFailed`,
- *           `corruptRecord`), and so is one that is not read in time: nobody waits for a check longer.
+ * Refuses   To go on when the folder is another's (`folderInUse`), which a whole superblock says: the
+ *           process must stop then. One that is gone, damaged or cannot be read is the device's failure
+ *           (`deviceFailed`), and so is one that is not read in time: nobody waits for a check longer.
  */
 import { asFailure, fail, isFailure } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
@@ -66,10 +66,10 @@ export class Ownership {
     return { id: deviceId, path: this.lock.folder, incarnation, createdMs }
   }
 
-  /** Throws unless the folder is still this life's. */
+  /** Throws `folderInUse` or `deviceFailed` (see above) unless the folder is still this life's. */
   async check(): Promise<void> {
     const path = this.lock.folder
-    const found = await readSuperblock(this.disk, path)
+    const found = await this.readSuperblock()
     if (found === undefined) throw fail("deviceFailed", { message: "the data folder has been taken away", path })
     const { deviceId, incarnation } = this.superblock
     const isOurs = found.deviceId === deviceId && found.incarnation === incarnation
@@ -77,6 +77,19 @@ export class Ownership {
     if (!isOurs || (await this.lock.isAnothers())) throw fail("folderInUse", { path })
     // A disk that is being emptied may lose the lock before the superblock.
     throw fail("deviceFailed", { message: "the lock of the data folder has been taken away", path })
+  }
+
+  private async readSuperblock(): Promise<Superblock | undefined> {
+    const path = this.lock.folder
+    try {
+      return await readSuperblock(this.disk, path)
+    } catch (error) {
+      if (isFailure(error, "corruptRecord")) {
+        throw fail("deviceFailed", { message: "the superblock of the data folder is damaged", path }, error)
+      }
+      // Whole, and of a later release: its process has come since.
+      throw isFailure(error, "invalidConfig") ? fail("folderInUse", { path }, error) : error
+    }
   }
 
   /** Checks each second until the signal fires; the first failure ends it and is told to `onLost`. */

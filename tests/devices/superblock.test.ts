@@ -1,0 +1,76 @@
+/** A disk whose superblock comes back damaged while the store runs: a disk in trouble, and nobody's theft. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { putRequest, sourceOf } from "../../sim/world/bodies.js"
+import { fail, isFailure } from "../../src/base/failures.js"
+import { objectKeyOfText } from "../../src/base/ids.js"
+import { rots } from "../../src/seams/disk/faults.js"
+import { SimStore } from "./sim-store.js"
+
+/** Until an owner has looked, and its device is out of the record. */
+const NOTICED_MS = 2_000
+const TRIED_AGAIN_MS = 30_000
+const SUPERBLOCK_BYTES = 64
+
+/** From now on the superblock in this bay is read with a flipped bit, now in its checksum, now elsewhere. */
+function damageSuperblock({ machine }: SimStore, bay: string): void {
+  let reads = 0
+  machine.failDisk(call => {
+    if (call.kind !== "read" || call.path !== `${bay}/superblock`) return
+    reads += 1
+    const at = (reads * 11) % SUPERBLOCK_BYTES
+    return rots(bytes => void bytes.set([(bytes[at] ?? 0) ^ 4], at))(call)
+  })
+}
+
+test("a superblock that is read damaged costs the store its device until a look finds it whole, and nothing else", async () => {
+  const store = await SimStore.open(4)
+  await store.put("before")
+  damageSuperblock(store, "/d2")
+  await store.machine.pass(NOTICED_MS)
+  assert.equal(store.deviceIn("/d2").state, "out")
+  assert.match(store.now.engine.control.whyOut(store.deviceIn("/d2").id) ?? "", /^the superblock .* is damaged/)
+  assert.equal(store.now.engine.devices.length, 3)
+  await store.put("meanwhile")
+  await store.readAll("while the device is out")
+  await store.machine.pass(TRIED_AGAIN_MS)
+  assert.equal(store.deviceIn("/d2").state, "out", "it is no better")
+  store.machine.failDisk()
+  await store.becomeWhole("the superblock is read as it was written")
+  await store.end()
+})
+
+test("the only device goes on under a damaged superblock, and a restart is refused until it is whole", async () => {
+  const store = await SimStore.open(1)
+  await store.put("before")
+  damageSuperblock(store, "/d1")
+  await store.machine.pass(TRIED_AGAIN_MS)
+  assert.equal(store.deviceIn("/d1").state, "active")
+  await store.put("meanwhile")
+  await store.readAll("while nobody can tell whose it is")
+  await store.machine.run(store.machine.stop(store.now))
+  await assert.rejects(store.start(), error => isFailure(error, "corruptRecord"))
+  store.machine.failDisk()
+  await store.start()
+  await store.readAll("after a start")
+  await store.end()
+})
+
+test("a write that a device leaves meanwhile is refused with what a client may try again on, whatever the reason", async () => {
+  const store = await SimStore.open(3)
+  await store.put("before")
+  const { engine } = store.now
+  const bucket = await store.bucket()
+  store.machine.failDisk(call =>
+    call.kind === "write" && call.path.startsWith("/d2/volumes") ? new Promise(() => undefined) : undefined,
+  )
+  const request = putRequest(bucket, objectKeyOfText("torn"), sourceOf(Buffer.alloc(30_000)))
+  const refused = assert.rejects(engine.services.objects.put(request), error => isFailure(error, "deviceFailed"))
+  await store.machine.pass(500)
+  await store.machine.run(engine.control.takeOut(store.deviceIn("/d2").id, fail("corruptRecord", { what: "anything" })))
+  await store.machine.run(refused)
+  await store.readAll("without the device")
+  store.machine.failDisk()
+  await store.becomeWhole("it is tried again")
+  await store.end()
+})
