@@ -2,9 +2,12 @@
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
+import { request as forward } from "node:http"
+import { createServer } from "node:https"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { TEST_CERTIFICATES } from "../../http/test-certificates.js"
 import { RealClock } from "../../seams/clock/real.js"
 import { S3Client } from "../client/s3-client.js"
 import { HAYLOFT_COMMAND, StoreProcess } from "../client/store-process.js"
@@ -83,6 +86,44 @@ test("an endpoint by flag is the one that is driven; wrong keys and words are re
   ]) {
     const { code, error } = await bench(bad)
     assert.equal(code, 2, `${bad.join(" ")}: ${error}`)
+  }
+})
+
+test("a server behind TLS is driven as well", async () => {
+  const { hostname, port } = new URL(environment["AWS_ENDPOINT_URL"] ?? "")
+  const { cert, key } = TEST_CERTIFICATES.first
+  const proxy = createServer({ cert, key }, (request, response) => {
+    const { method, url, headers } = request
+    const onward = forward({ hostname, port, method, path: url, headers }, answer => {
+      response.writeHead(answer.statusCode ?? 500, answer.rawHeaders)
+      answer.pipe(response)
+    })
+    request.pipe(onward)
+  })
+  await new Promise<void>(resolve => proxy.listen(0, "127.0.0.1", resolve))
+  try {
+    const address = proxy.address()
+    assert.ok(typeof address === "object" && address !== null)
+    const trusted = join(folder, "ca.pem")
+    await writeFile(trusted, cert)
+    const args = [...QUICK, "--ops", "put,get", "--endpoint", `https://127.0.0.1:${address.port}`, "--json"]
+    const { code, out, error } = await runHayloft(args, {
+      environment: { ...environment, NODE_EXTRA_CA_CERTS: trusted },
+    })
+    assert.equal(code, 0, error)
+    assert.equal(error, "")
+    const rows = parseRows(out.toString("utf8"), "its output")
+    assert.deepEqual(
+      rows.map(row => [row.operation, row.operationsPerSecond > 0]),
+      [
+        ["put", true],
+        ["get", true],
+      ],
+    )
+    const distrusted = await runHayloft(args, { environment })
+    assert.equal(distrusted.code, 5, distrusted.error)
+  } finally {
+    proxy.close()
   }
 })
 

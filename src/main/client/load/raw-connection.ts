@@ -7,7 +7,7 @@
  * Failures  `Unreachable` before an answer, `BrokenAnswer` inside one, an abort of the signal as such.
  * Limits    `SILENCE_MS_MAX` without a byte in either direction.
  */
-import { connect, type Socket } from "node:net"
+import { connect, isIP, type Socket } from "node:net"
 import { connect as connectSecurely } from "node:tls"
 import { BrokenAnswer, Unreachable } from "../remote.js"
 import { AnswerReader, type ReadAnswer } from "./answer-reader.js"
@@ -98,7 +98,9 @@ export class RawConnection {
     const host = this.endpoint.hostname.replace(/^\[|\]$/g, "")
     const port = this.endpoint.port === "" ? (this.isSecure ? 443 : 80) : Number(this.endpoint.port)
     if (this.isSecure) {
-      return connectSecurely({ host, port, servername: host }).on("data", (chunk: Buffer) => void this.take(chunk))
+      // An address is no name that TLS could ask for; the certificate is checked against it all the same.
+      const servername = isIP(host) === 0 ? host : ""
+      return connectSecurely({ host, port, servername }).on("data", (chunk: Buffer) => void this.take(chunk))
     }
     const buffer = Buffer.allocUnsafeSlow(this.options.bufferBytes ?? BUFFER_BYTES)
     return connect({
