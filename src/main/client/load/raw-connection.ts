@@ -7,6 +7,7 @@
  * Failures  `Unreachable` before an answer, `BrokenAnswer` inside one, an abort of the signal as such.
  * Limits    `SILENCE_MS_MAX` without a byte in either direction.
  */
+import { setMaxListeners } from "node:events"
 import { connect, isIP, type Socket } from "node:net"
 import { connect as connectSecurely } from "node:tls"
 import { BrokenAnswer, Unreachable } from "../remote.js"
@@ -45,6 +46,8 @@ export class RawConnection {
     private readonly signal: AbortSignal,
     private readonly options: RawOptions = {},
   ) {
+    // Thousands of connections listen to it.
+    setMaxListeners(0, signal)
     signal.addEventListener("abort", this.onAbort)
   }
 

@@ -8,7 +8,6 @@
  * error and gives no latency. Connections are opened before time counts.
  * Limits  `ERRORS_IN_A_ROW_MAX` without one success end a run.
  */
-import { setMaxListeners } from "node:events"
 import { mapBounded } from "../../../life/index.js"
 import type { Clock } from "../../../seams/clock/contract.js"
 import type { ReadAnswer } from "./answer-reader.js"
@@ -71,9 +70,7 @@ class Load {
     private readonly plan: LoadPlan,
     private readonly clock: Clock,
     private readonly signal: AbortSignal,
-  ) {
-    setMaxListeners(0, signal)
-  }
+  ) {}
 
   async run(): Promise<LoadResult> {
     const { endpoint, connections: count, seconds = Infinity } = this.plan
