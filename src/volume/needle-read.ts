@@ -1,8 +1,10 @@
-/** Fetches what a plan asks for and hands out the range of it, verified; or a whole shard, for others to verify. */
+/** Fetches what a plan asks for and hands out the range of it, verified; a whole needle; or a shard for others to verify. */
 import { fail } from "../base/failures.js"
 import type { NeedleHeader, NeedlePlace, ShardHeader } from "../format/needle.js"
 import type { DiskFile } from "../seams/disk/contract.js"
 import type { Allocate, FetchedShard, NeedleRange } from "./contract.js"
+import type { ReadableFile } from "./files.js"
+import { badSubBlock, bodyBytesOf } from "./group-reader.js"
 import { anotherNeedle, decodeHeader, planRead, verifyRead } from "./needle-read-core.js"
 
 /** Throws `corruptNeedle`, `deviceFailed`. The result is a view of a buffer from `allocate`, or of one of its own. */
@@ -53,6 +55,27 @@ export async function fetchShard(
   const header = shardHeaderOf(place, memory.slice(0, place.headerBytes), isWanted)
   if (header.bodyBytes !== bodyBytes) throw anotherNeedle(place)
   return { header, body: memory.subarray(place.headerBytes), memory }
+}
+
+/** A needle as it lies there, to be written once more. */
+export interface WholeNeedle {
+  readonly decoded: NeedleHeader
+  readonly header: Uint8Array
+  readonly body: Uint8Array
+}
+
+/** Header and body, both verified, in memory of their own. Throws `corruptNeedle`, `deviceFailed`. */
+export async function readWhole(file: Pick<ReadableFile, "read">, place: NeedlePlace): Promise<WholeNeedle> {
+  const bytes = Buffer.allocUnsafeSlow(place.headerBytes + place.bodyBytes)
+  const count = await file.read(bytes, place.offsetBytes)
+  if (count < bytes.length) throw fail("corruptNeedle", { message: "the volume is cut short", ...place })
+  const header = bytes.subarray(0, place.headerBytes)
+  const body = bytes.subarray(place.headerBytes)
+  const decoded = decodeHeader(place, header)
+  if (bodyBytesOf(decoded) !== body.length) throw anotherNeedle(place)
+  const subBlock = badSubBlock(decoded, body, 0)
+  if (subBlock !== undefined) throw fail("corruptNeedle", { ...place, subBlock })
+  return { decoded, header, body }
 }
 
 /** The header of a shard. Throws `corruptNeedle`, `deviceFailed`. */

@@ -2,12 +2,15 @@
  * Recovery: what a device's volumes hold beyond the mark of its base, told to the rows; and the last
  * group, where nothing vouches for it, taken along to be written once more.
  *
- * Promises  Running it again, or after any crash inside it, gives the same rows.
+ * Promises  Running it again, or after any crash inside it, gives the same rows. What is taken along has been
+ *           verified as it was read: a disk that reads wrongly now and then makes nothing wrong for ever.
  * Limits    One group is held in memory.
  */
+import { isFailure } from "../base/failures.js"
 import type { VolumeId } from "../base/ids.js"
 import type { DeviceRows } from "../device/contract.js"
-import type { NeedleHeader } from "../format/needle.js"
+import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
+import { encodeNeedleHeader } from "../format/needle.js"
 import type { VolumePosition } from "../format/volume.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import type { VolumeDamage } from "./contract.js"
@@ -17,8 +20,12 @@ import type { ScannedGroup } from "./group-reader.js"
 import type { IndexWrite } from "./index-writes.js"
 import { indexWrite } from "./index-writes.js"
 import { RECOVERY_BATCH_ROWS } from "./limits.js"
+import { readWhole, type WholeNeedle } from "./needle-read.js"
 import { scanVolumes } from "./scan.js"
 import type { VolumeHome } from "./writer.js"
+
+/** A disk that reads wrongly now and then is asked so often for each needle. */
+const TRIES_MAX = 3
 
 /** A last group as it lies on disk, or in the page cache only. */
 export interface UnvouchedGroup {
@@ -68,9 +75,11 @@ export async function recoverVolumes(
   for (const id of ids) {
     sizes.set(id, await withFile(disk, volumePath(home.folder, id), "read", file => file.sizeBytes()))
   }
+  const unvouched = doubt && (await readUnvouched(disk, home.folder, doubt.group))
+  const isDoubted = unvouched !== "unreadable" && isSame(position, doubt?.group.after)
   return {
-    sealed: doubt !== undefined && isSame(position, doubt.group.after) ? doubt.before : position,
-    unvouched: doubt === undefined ? undefined : await readUnvouched(disk, home.folder, doubt.group),
+    sealed: isDoubted ? doubt?.before : position,
+    unvouched: unvouched === "unreadable" ? undefined : unvouched,
     lastVolume: Math.max(last ?? 0, from?.volumeId ?? 0),
     sizes,
     damages,
@@ -80,20 +89,40 @@ export async function recoverVolumes(
 const isSame = (a: VolumePosition | undefined, b: VolumePosition | undefined): boolean =>
   a !== undefined && b !== undefined && a.volumeId === b.volumeId && a.offsetBytes === b.offsetBytes
 
-/** The group's needles as encoded; undefined for a group of none, which was written only to vouch for another. */
-async function readUnvouched(disk: Disk, folder: string, group: ScannedGroup): Promise<UnvouchedGroup | undefined> {
+/**
+ * The group's needles as encoded; undefined for a group of none, which was written only to vouch for another.
+ * Unreadable: what was good a moment ago is so no more, so that the group has to be believed where it lies.
+ */
+async function readUnvouched(
+  disk: Disk,
+  folder: string,
+  group: ScannedGroup,
+): Promise<UnvouchedGroup | "unreadable" | undefined> {
   if (group.needles.length === 0) return undefined
   return withFile(disk, volumePath(folder, group.header.volumeId), "write", async file => {
-    // Of use where there is no room to write it again.
+    // Of use where there is no room to write it again, or it cannot be read.
     await file.sync()
     const needles: EncodedNeedle[] = []
-    for (const { place } of group.needles) {
-      const bytes = new Uint8Array(place.headerBytes + place.bodyBytes)
-      await file.read(bytes, place.offsetBytes)
-      needles.push({ header: bytes.subarray(0, place.headerBytes), body: bytes.subarray(place.headerBytes) })
+    for (const { header, place } of group.needles) {
+      const whole = await readSame(file, header, place)
+      if (whole === undefined) return "unreadable"
+      needles.push(whole)
     }
     return { headers: group.needles.map(({ header }) => header), needles, after: group.after }
   })
+}
+
+/** The needle that was met there; undefined where it cannot be had again. */
+async function readSame(file: DiskFile, met: NeedleHeader, place: NeedlePlace): Promise<WholeNeedle | undefined> {
+  for (let tries = 0; tries < TRIES_MAX; tries += 1) {
+    try {
+      const whole = await readWhole(file, place)
+      if (Buffer.compare(whole.header, encodeNeedleHeader(met)) === 0) return whole
+    } catch (error) {
+      if (!isFailure(error, "corruptNeedle")) throw error
+    }
+  }
+  return undefined
 }
 
 async function withFile<T>(

@@ -18,8 +18,8 @@ import { decodeNeedlePlace, encodeNeedleHeader, needleIdOfKey, needleKeyOf } fro
 import type { CompactionLimits } from "./compaction-core.js"
 import type { ReadableFile } from "./files.js"
 import { isUnreadable } from "./files.js"
-import { badSubBlock } from "./group-reader.js"
-import { decodeHeader, isSamePlace } from "./needle-read-core.js"
+import { readWhole, type WholeNeedle } from "./needle-read.js"
+import { isSamePlace } from "./needle-read-core.js"
 import type { RowWalk } from "./row-walk.js"
 import type { ScanEvents } from "./scan.js"
 import type { VolumeUpkeep } from "./upkeep.js"
@@ -168,20 +168,11 @@ export class VolumeCopy {
  * The needle of this key, whole and verified, in memory of its own; undefined where its bytes are not
  * what they were, or cannot be read. Throws `deviceFailed` where it is not the bytes that are at fault.
  */
-async function loadNeedle(
-  file: ReadableFile,
-  key: RowKey,
-  place: NeedlePlace,
-): Promise<Omit<NeedleCopy, "isWanted"> | undefined> {
+async function loadNeedle(file: ReadableFile, key: RowKey, place: NeedlePlace): Promise<WholeNeedle | undefined> {
   try {
-    const bytes = Buffer.allocUnsafeSlow(place.headerBytes + place.bodyBytes)
-    const count = await file.read(bytes, place.offsetBytes)
-    const header = bytes.subarray(0, place.headerBytes)
-    const body = bytes.subarray(place.headerBytes)
-    const decoded = decodeHeader(place, header)
-    const isIt = decoded.kind === "shard" && needleKeyOf(decoded.id) === key && decoded.bodyBytes === body.length
-    const isWhole = count === bytes.length && badSubBlock(decoded, body, 0) === undefined
-    return isIt && isWhole ? { decoded, header, body } : undefined
+    const whole = await readWhole(file, place)
+    const isIt = whole.decoded.kind === "shard" && needleKeyOf(whole.decoded.id) === key
+    return isIt ? whole : undefined
   } catch (error) {
     if (isFailure(error, "corruptNeedle") || isUnreadable(error)) return undefined
     throw error

@@ -9,7 +9,7 @@ import { isFailure } from "../base/failures.js"
 import { parseDeviceId, rowKeyOf } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import { needleIdOfKey, needleKeyOf, needleKeysOfPartition } from "../format/needle.js"
-import { failing, RealDisk, SimDisk } from "../seams/disk/index.js"
+import { failing, nthOf, RealDisk, rots, SimDisk } from "../seams/disk/index.js"
 import type { Disk, DiskFile } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import type { Needle, Volumes } from "./contract.js"
@@ -267,6 +267,36 @@ test("after a failed write nothing more is taken, and what was acknowledged is t
   world.sim.intercept(() => undefined)
   world.sim.crash(random)
   await assertHolds(await opened(world.sim, VOLUME_LIMITS, 2), acknowledged)
+})
+
+test("a disk that reads wrongly while it is opened makes no needle bad for ever", async () => {
+  const flip = rots(bytes => (bytes[bytes.length - 1] = (bytes[bytes.length - 1] ?? 0) ^ 1))
+  const all = needles(5, 20_000)
+  let [kept, readsMax] = [0, 1]
+  for (let nth = 1; nth <= readsMax; nth += 1) {
+    for (const forEver of [false, true]) {
+      const sim = new SimDisk()
+      const first = await opened(sim)
+      await Promise.all(all.map(needle => first.volumes.append(needle)))
+      sim.kill()
+      let reads = 0
+      const bend = nthOf({ kind: "read", nth, forEver }, flip)
+      sim.intercept(call => {
+        if (call.kind === "read") reads += 1
+        return bend(call)
+      })
+      await opened(sim, VOLUME_LIMITS, 2)
+      sim.intercept(() => undefined)
+      sim.kill()
+      const { volumes, rows } = await opened(sim, VOLUME_LIMITS, 3)
+      // A last group that reads as torn counts as never written, which others notice and make good.
+      const there = all.filter(({ id }) => volumes.has(id))
+      await assertHolds({ sim, rows, volumes }, there)
+      kept += there.length
+      readsMax = Math.max(readsMax, reads)
+    }
+  }
+  assert.ok(kept > all.length, "not every wrong read costs the group")
 })
 
 test("a full disk refuses appends until there is room again, without losing or inventing anything", async () => {
