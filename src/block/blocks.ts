@@ -84,7 +84,8 @@ export class LocalBlocks implements Blocks {
 
   async headerOf(group: BlockGroup): Promise<ShardHeader> {
     let isDamaged = false
-    for (const { deviceId, slot } of group.shards) {
+    // Of a damaged needle the header may be intact.
+    for (const { deviceId, slot } of [...group.shards, ...group.damaged]) {
       try {
         const header = await this.devices.get(deviceId)?.volumes.headerOf(needleIdOf(group, slot))
         if (header) return header

@@ -16,6 +16,7 @@ const groupOf = (shards: readonly (readonly [slot: number, device: DeviceId])[])
   generation: 0,
   shape: undefined,
   shards: shards.map(([slot, deviceId]) => ({ slot, deviceId, bodyBytes: 64 })),
+  damaged: [],
 })
 
 const scenes = fc

@@ -45,7 +45,8 @@ export function planMend(
     const isThere = elsewhere.length < copies.length
     if (!isThere && !isWritable(to)) waitingFor.push(to)
     else if (!isThere) writes.push({ slot, to, from: elsewhere.map(({ deviceId }) => deviceId) })
-    if (isThere || isWritable(to)) surplus.push(...elsewhere.map(shard => ({ ...shard, onceOn: to })))
+    const damaged = group.damaged.filter(shard => shard.slot === slot && shard.deviceId !== to)
+    if (isThere || isWritable(to)) surplus.push(...[...elsewhere, ...damaged].map(shard => ({ ...shard, onceOn: to })))
   }
   return { writes, surplus, waitingFor }
 }

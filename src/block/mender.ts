@@ -24,7 +24,7 @@ import type { Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { planMend, type MendPlan, type MendWrite } from "./mend-core.js"
 import { blockShape, shapeOf, type BlockShape } from "./read-plan-core.js"
-import { needleIdOf, type BlockGroup } from "./survey-core.js"
+import { needleIdOf, type BlockGroup, type HeldShard } from "./survey-core.js"
 
 /** A shard in memory, which is the patient's until it is over. */
 interface Shard {
@@ -72,7 +72,8 @@ export class Mender {
   /** See `Blocks.mend`. */
   async mend(found: BlockGroup, live: LiveBlock): Promise<Mended> {
     // What lies on a device that has left meanwhile does not help.
-    const group = { ...found, shards: found.shards.filter(({ deviceId }) => this.devices.has(deviceId)) }
+    const isHere = ({ deviceId }: HeldShard): boolean => this.devices.has(deviceId)
+    const group = { ...found, shards: found.shards.filter(isHere), damaged: found.damaged.filter(isHere) }
     const shape = blockShape(live.extent, group.block)
     const held = this.layouts.hold()
     const patient: Patient = { group, live, shape, lent: new Set(), damaged: [], isOver: false }

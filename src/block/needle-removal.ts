@@ -42,7 +42,8 @@ export async function removeExtent(
 export async function removeGroups(devices: Devices, groups: readonly BlockGroup[]): Promise<void> {
   const batches: Batches = new Map()
   for (const group of groups) {
-    for (const { deviceId, slot } of group.shards) add(batches, deviceId, needleIdOf(group, slot))
+    for (const { deviceId, slot } of [...group.shards, ...group.damaged])
+      add(batches, deviceId, needleIdOf(group, slot))
   }
   await removeBatches(devices, batches)
 }

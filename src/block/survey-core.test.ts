@@ -27,7 +27,7 @@ function deviceWith(number: number, keys: readonly RowKey[], damaged: readonly R
     for (const key of sorted) {
       if (key < start || key >= end) continue
       if (damaged.includes(key)) throw fail("corruptRow")
-      yield { key, bodyBytes: 64, shape }
+      yield { key, bodyBytes: 64, shape, isDistrusted: false }
     }
   }
   return {

@@ -37,6 +37,8 @@ export interface BlockGroup {
   readonly shape: ShardShape | undefined
   /** By slot; a slot may be there several times, on different devices. */
   readonly shards: readonly HeldShard[]
+  /** Copies whose bytes were found bad: they count as missing, and go where they are not wanted. */
+  readonly damaged: readonly HeldShard[]
 }
 
 export interface SurveyPage {
@@ -45,6 +47,7 @@ export interface SurveyPage {
   readonly next: RowKey | undefined
 }
 
+const NOTHING: readonly HeldShard[] = []
 /** A needle's key without its slot. */
 const STEM_BYTES = NEEDLE_KEY_BYTES - 1
 
@@ -64,11 +67,13 @@ export function surveyPage(devices: Iterable<ShardDevice>, range: KeyRange, need
       if (open === undefined || !key.startsWith(open.stem)) {
         if (open) groups.push(closed(open))
         if (needles >= needlesMax) return { groups, next: key }
-        open = { stem: key.slice(0, STEM_BYTES), shape: undefined, shards: [] }
+        open = { stem: key.slice(0, STEM_BYTES), shape: undefined, shards: [], damaged: NOTHING }
       }
-      const { bodyBytes, shape } = first.head
+      const { bodyBytes, shape, isDistrusted } = first.head
       open.shape ??= shape
-      open.shards.push({ slot: key.charCodeAt(STEM_BYTES), deviceId: first.device.id, bodyBytes })
+      const shard = { slot: key.charCodeAt(STEM_BYTES), deviceId: first.device.id, bodyBytes }
+      if (isDistrusted) open.damaged = [...open.damaged, shard]
+      else open.shards.push(shard)
       needles += 1
       first.advance()
     }
@@ -83,11 +88,12 @@ interface OpenGroup {
   readonly stem: string
   shape: ShardShape | undefined
   readonly shards: HeldShard[]
+  damaged: readonly HeldShard[]
 }
 
-function closed({ stem, shape, shards }: OpenGroup): BlockGroup {
+function closed({ stem, shape, shards, damaged }: OpenGroup): BlockGroup {
   const { partition, uploadId, part, block, generation } = needleIdOfKey(rowKeyOf(`${stem}\x00`))
-  return { partition, uploadId, part, block, generation, shape, shards }
+  return { partition, uploadId, part, block, generation, shape, shards, damaged }
 }
 
 function lowest(cursors: readonly IndexCursor[]): IndexCursor | undefined {

@@ -43,7 +43,7 @@ export const takesPart = (device: RepairDevice | undefined): boolean =>
 
 export function lookAtBlock(group: BlockGroup, policy: Policy, layouts: LayoutPair, states: States): BlockLook {
   const n = shardCount(policy)
-  const { partition, shards } = group
+  const { partition, shards, damaged } = group
   const lackingOn: DeviceId[] = []
   let [distinct, rebuilds, strays] = [0, 0, 0]
   let isOdd = shards.some(({ slot }) => slot >= n)
@@ -56,7 +56,10 @@ export function lookAtBlock(group: BlockGroup, policy: Policy, layouts: LayoutPa
     const canMove = home !== undefined && takesPart(states.get(home))
     isOdd ||= copies.length > 0 && !copies.some(({ deviceId }) => deviceId === home || deviceId === before)
     // While the home of a slot is out, what lies elsewhere stays there.
-    if (isHome || canMove) strays += copies.length - (isHome ? 1 : 0)
+    if (isHome || canMove) {
+      const unwanted = damaged.filter(shard => shard.slot === slot && shard.deviceId !== home)
+      strays += copies.length - (isHome ? 1 : 0) + unwanted.length
+    }
     if (isHome || !canMove) continue
     lackingOn.push(home)
     if (copies.length === 0) rebuilds += 1

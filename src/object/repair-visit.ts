@@ -92,6 +92,11 @@ export class RepairVisits {
       if (!visit?.settled.has(name)) look.leave("move", 0, 0)
       return
     }
+    if (group.shards.length === 0) {
+      // Nobody's, or lost: a visit tells which, and who calls the roll counts what is lost.
+      if (!visit?.settled.has(name) && !visit?.unreadable.has(name)) look.leave("move", 0, 0)
+      return
+    }
     const seen = this.seen(group, policy)
     const isDoubtful = seen.isDoubtful && visit?.live.has(name) !== true
     const isHeld = this.uploads.isHeld(group.uploadId)

@@ -353,6 +353,45 @@ test("damaged shards are written anew, also when a restart came between", async 
   }
 })
 
+test("a damaged copy goes where nobody wants it, whether its block is alive, deleted, or gone from everywhere else", async () => {
+  for (const fate of ["alive", "deleted", "gone"] as const) {
+    const world = await open("ec:2+1", 4)
+    const bodies: Bodies = new Map()
+    await putSome(world, bodies, 4)
+    await world.settle()
+    const [group] = world.blocks.survey(ALL_NEEDLES.start).groups
+    const { deviceId: home, slot } = must(group?.shards[0], "a shard")
+    const stray = must(
+      [...world.devices.live.keys()].find(id => !group?.shards.some(({ deviceId }) => deviceId === id)),
+      "a device without any of the block",
+    )
+    const { volumes: at } = must(world.devices.live.get(home), "it is there")
+    const { volumes } = must(world.devices.live.get(stray), "it is there")
+    const id = needleIdOf(must(group, "a block"), slot)
+    const header = await at.headerOf(id)
+    const body = await at.read(id, { offsetBytes: 0, lengthBytes: header.bodyBytes })
+    const held = world.devices.needlesOn(stray)
+    const leave = () => volumes.append({ ...header, birthNote: undefined, body })
+    if (fate !== "gone") await leave()
+    if (fate !== "alive") for (const key of bodies.keys()) await world.remove(key)
+    if (fate === "gone") {
+      await world.settle("collector")
+      await world.settle()
+      assert.equal(world.needles, 0)
+      await leave()
+    }
+    world.services.repair.noteDamage({ deviceId: stray, id })
+    await world.settle("collector")
+    await world.settle()
+    // By what lies there: nobody knows any more what was found bad.
+    await world.devices.reopen(stray)
+    assert.equal(world.devices.needlesOn(stray), fate === "alive" ? held : 0, fate)
+    if (fate !== "alive") continue
+    await assertWhole(world, bodies, "beside a damaged copy")
+    await assertAll(world, bodies, "beside a damaged copy")
+  }
+})
+
 test("a device is not called whole while it owes what came too late to be counted", async () => {
   const world = await open("ec:2+1")
   const bodies: Bodies = new Map()

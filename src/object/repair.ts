@@ -166,7 +166,7 @@ export class Repair implements Chore {
     this.owe(debts)
   }
 
-  /** A device has a damaged shard. It is written anew, and not shown by surveys until then. */
+  /** A device has a damaged shard. It counts as missing until it is written anew. */
   noteDamage(copy: ShardCopy): void {
     this.blocks.distrust(copy)
     if (this.found.size < REPAIR_LIMITS.damagesWaitingMax)

@@ -40,6 +40,8 @@ export interface IndexedNeedle {
   readonly bodyBytes: number
   /** Undefined where only the needle's header tells it. */
   readonly shape: ShardShape | undefined
+  /** Its bytes were found bad: it counts as missing where it should be, and as one to be removed elsewhere. */
+  readonly isDistrusted: boolean
 }
 
 /** A stretch of a volume that was written once and cannot be decoded now. */
@@ -99,13 +101,13 @@ export interface Volumes {
   /** Appends tombstones, which share a write with what else is waiting, and forgets the needles; absent ones are no error. */
   remove(ids: readonly NeedleId[]): Promise<void>
   /**
-   * The bytes of these needles were found bad: `has` says no and they are not listed, so that they are
-   * rebuilt, until they are appended again or the process ends. Reads still give what is intact.
+   * The bytes of these needles were found bad: `has` says no and they are listed as such, so that they are
+   * rebuilt or removed, until they are appended again or the process ends. Reads still give what is intact.
    */
   distrust(ids: readonly NeedleId[]): void
   /**
-   * The needles of a range of keys on this device that are not distrusted, in the order of the index.
-   * Read within one turn. Throws `corruptRow`.
+   * The needles of a range of keys on this device, in the order of the index, without those in a volume that
+   * is not there. Read within one turn. Throws `corruptRow`.
    */
   indexed(range: KeyRange): Iterable<IndexedNeedle>
   usage(): VolumeUsage

@@ -50,12 +50,12 @@ export class NeedleIndex {
     return this.rows.warm("needles", [key])
   }
 
-  /** In the order of the keys, without those distrusted or in a volume that is not there. Throws `corruptRow`. */
+  /** In the order of the keys, without those in a volume that is not there. Throws `corruptRow`. */
   *indexed(range: KeyRange): Iterable<IndexedNeedle> {
     for (const [key, { value }] of this.rows.range("needles", range)) {
       const { volume, bodyBytes } = decodeNeedlePlace(value)
-      if (!this.isTrusted(key) || this.accounts.get(parseVolumeId(volume)) === undefined) continue
-      yield { key, bodyBytes, shape: decodeShardShape(value) }
+      if (this.accounts.get(parseVolumeId(volume)) === undefined) continue
+      yield { key, bodyBytes, shape: decodeShardShape(value), isDistrusted: !this.isTrusted(key) }
     }
   }
 

@@ -333,7 +333,8 @@ test("a partition's needles are listed in the order of the index", async () => {
   assert.deepEqual([...world.volumes.indexed(needleKeysOfPartition(empty.partition))], [])
   const [first] = world.volumes.indexed({ start: needleKeyOf(ids[0] ?? id), end: rowKeyOf("\xff") })
   const { policy, blockLengthBytes } = needleOf(id, new Uint8Array(64))
-  assert.deepEqual(first, { key: needleKeyOf(ids[0] ?? id), bodyBytes: 64, shape: { policy, blockLengthBytes } })
+  const shape = { policy, blockLengthBytes }
+  assert.deepEqual(first, { key: needleKeyOf(ids[0] ?? id), bodyBytes: 64, shape, isDistrusted: false })
 })
 
 test("a needle that is removed while it is on its way is gone", async () => {

@@ -9,7 +9,6 @@
  */
 import { assert, must } from "../../base/assert.js"
 import { fail, isFailure, type Failure } from "../../base/failures.js"
-import { firstOf } from "../../base/first-of.js"
 import type { DeviceId, Epoch } from "../../base/ids.js"
 import type { Policy } from "../../base/policy.js"
 import { ALL_NEEDLES, type Layouts } from "../../block/index.js"
@@ -260,7 +259,8 @@ export class StoreControl implements Chore, ConfigurationKeeper {
     const stack = this.devices.find(id)
     if (isPlaced || stack === undefined || this.holdsNames(id)) return false
     // What is bad, or lost with its volume, is no reason to stay: it has been rebuilt elsewhere, or cannot be.
-    return firstOf(stack.shards.volumes.indexed(ALL_NEEDLES)) === undefined
+    for (const { isDistrusted } of stack.shards.volumes.indexed(ALL_NEEDLES)) if (!isDistrusted) return false
+    return true
   }
 
   private async stepMembers(): Promise<StepOutcome> {
