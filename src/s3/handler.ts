@@ -10,6 +10,7 @@ import { asFailure, fail } from "../base/failures.js"
 import { parseBucketName, textOfObjectKey } from "../base/ids.js"
 import type { PieceOwner } from "../base/pieces.js"
 import type { Exchange, PlainAnswer, Protocol, Refusal } from "../http/index.js"
+import { OneATurn } from "../life/index.js"
 import type { ObjectServices } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
@@ -37,6 +38,8 @@ import type { S3Target } from "./wire/target.js"
 
 const HOST_ID_BYTES = 24
 const OWN_TROUBLE_STATUS = 500
+/** Listings that wait for their turn; beyond, clients are told to slow down. */
+const HEAVY_WAITING_MAX = 1_000
 
 export interface S3Settings {
   readonly services: ObjectServices
@@ -75,13 +78,15 @@ export const createS3Handler = (settings: S3Settings): Protocol => new S3Handler
 
 class S3Handler implements Protocol {
   private readonly gate: Gatekeeper
+  private readonly heavy: OneATurn
   private readonly region: string
   /** The same for all answers of one process: it tells processes apart in a report. */
   private readonly hostId: string
 
   constructor(private readonly settings: S3Settings) {
-    const { accounts, services, region, random } = settings
+    const { accounts, services, region, random, clock } = settings
     this.gate = new Gatekeeper(accounts, services.buckets, region)
+    this.heavy = new OneATurn(clock, HEAVY_WAITING_MAX)
     this.region = region ?? DEFAULT_REGION
     this.hostId = Buffer.from(random.bytes(HOST_ID_BYTES)).toString("base64")
   }
@@ -126,6 +131,7 @@ class S3Handler implements Protocol {
     if (admitted === undefined) return await this.respondError(request, preflight(request.headers))
     const startedMs = this.settings.clock.monotonicMs()
     const wire = new TimedBody(exchange, this.settings.clock)
+    if (admitted.operation.heavy) await this.heavy.turn()
     const work = this.run(request, admitted, wire)
     const answer = admitted.operation.slow ? await soon(work, this.settings.clock) : await work
     exchange.timing.add("data", wire.waitedMs)

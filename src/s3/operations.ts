@@ -61,6 +61,8 @@ export interface Operation {
   readonly answer: OperationAnswer
   /** May take long enough that the connection must be kept awake before the answer. */
   readonly slow: boolean
+  /** Holds the thread for milliseconds: one of these a turn. */
+  readonly heavy: boolean
 }
 
 /** `PUT /b?acl` and the like: method, resource and what makes the request this operation. */
@@ -89,12 +91,13 @@ function parseMethodAndResource(method = "", resource = ""): { method: Method; r
 interface Options {
   readonly permission?: string
   readonly slow?: boolean
+  readonly heavy?: boolean
 }
 
 function operation(name: string, request: string, answer: OperationAnswer, options: Options = {}): Operation {
   const standing = answer.kind === "refused" || answer.kind === "alias" ? answer.kind : "built"
-  const { permission = name, slow = false } = options
-  return { name, ...requestOf(request), permission: `s3:${permission}`, standing, answer, slow }
+  const { permission = name, slow = false, heavy = false } = options
+  return { name, ...requestOf(request), permission: `s3:${permission}`, standing, answer, slow, heavy }
 }
 
 const service = (
@@ -141,9 +144,9 @@ const SERVICE_AND_BUCKETS: readonly Operation[] = [
   bucket("GetBucketLocation", "GET location", getBucketLocation),
   bucket("GetBucketVersioning", "GET versioning", getBucketVersioning),
   bucket("PutBucketVersioning", "PUT versioning", putBucketVersioning),
-  bucket("ListObjects", "GET", listObjects, { permission: "ListBucket" }),
-  bucket("ListObjectsV2", "GET list-type=2", listObjectsV2, { permission: "ListBucket" }),
-  bucket("ListObjectVersions", "GET versions", listObjectVersions, { permission: "ListBucketVersions" }),
+  bucket("ListObjects", "GET", listObjects, { permission: "ListBucket", heavy: true }),
+  bucket("ListObjectsV2", "GET list-type=2", listObjectsV2, { permission: "ListBucket", heavy: true }),
+  bucket("ListObjectVersions", "GET versions", listObjectVersions, { permission: "ListBucketVersions", heavy: true }),
   bucket("ListMultipartUploads", "GET uploads", listMultipartUploads, { permission: "ListBucketMultipartUploads" }),
   bucket("DeleteObjects", "POST delete", deleteObjects, { permission: "DeleteObject" }),
   operation("CorsPreflight", "OPTIONS bucket", { kind: "preflight" }),

@@ -1,0 +1,37 @@
+/** What holds the thread for long takes turns. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { isFailure } from "../base/failures.js"
+import { RealClock } from "../seams/clock/real.js"
+import { OneATurn } from "./one-a-turn.js"
+
+const turnOfLoop = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+
+test("the first goes at once, the others one after another, each in a later turn", async () => {
+  const pages = new OneATurn(new RealClock(), 100)
+  let turns = 0
+  let isOver = false
+  const counting = (async () => {
+    for (; !isOver; turns += 1) await turnOfLoop()
+  })()
+  const begunAt = await Promise.all(Array.from({ length: 5 }, () => pages.turn().then(() => turns)))
+  isOver = true
+  await counting
+  assert.equal(begunAt[0], 0)
+  assert.deepEqual(
+    [...new Set(begunAt)].sort((a, b) => a - b),
+    begunAt,
+    "no two in one turn, in the order in which they came",
+  )
+})
+
+test("more than may wait are refused, and those that wait still get their turn", async () => {
+  const pages = new OneATurn(new RealClock(), 2)
+  const asked = await Promise.allSettled([1, 2, 3, 4].map(() => pages.turn()))
+  assert.deepEqual(
+    asked.map(({ status }) => status),
+    ["fulfilled", "fulfilled", "fulfilled", "rejected"],
+  )
+  const [last] = asked.slice(-1)
+  assert.ok(last?.status === "rejected" && isFailure(last.reason, "tooManyInFlight"))
+})
