@@ -26,6 +26,7 @@ import { BLOCK_LIMITS } from "./limits.js"
 import { ReadBuffers } from "./read-buffers.js"
 import { blockShape, planRead, shapeOf, type BlockShape, type ReadPiece } from "./read-plan-core.js"
 import { ReadTimes } from "./read-times.js"
+import { RebuiltRanges, type DataShards } from "./rebuilt-ranges.js"
 
 interface ShardRange {
   readonly offsetBytes: number
@@ -37,6 +38,8 @@ interface PieceRead {
   readonly extent: Extent
   readonly shape: BlockShape
   readonly piece: ReadPiece
+  /** Of the same reader. */
+  readonly rebuilt: RebuiltRanges
 }
 
 export class BlockReader {
@@ -63,14 +66,16 @@ export class BlockReader {
   ): AsyncGenerator<Uint8Array> {
     const allocate: Allocate | undefined = owner === "reader" ? length => this.buffers.take(length) : undefined
     const pieces = planRead(extent, offsetBytes, lengthBytes)
+    const rebuilt = new RebuiltRanges()
     const ahead: { readonly bytes: Promise<Uint8Array>; readonly lengthBytes: number }[] = []
     const fetchNext = (): boolean => {
       const next = pieces.next()
       if (next.done) return false
-      const bytes = this.readPiece({ extent, shape: blockShape(extent, next.value.block), piece: next.value }, allocate)
+      const { value: piece } = next
+      const bytes = this.readPiece({ extent, shape: blockShape(extent, piece.block), piece, rebuilt }, allocate)
       bytes.catch(() => undefined)
-      ahead.push({ bytes, lengthBytes: next.value.lengthBytes })
-      this.aheadBytes += next.value.lengthBytes
+      ahead.push({ bytes, lengthBytes: piece.lengthBytes })
+      this.aheadBytes += piece.lengthBytes
       return true
     }
     try {
@@ -95,6 +100,9 @@ export class BlockReader {
   }
 
   private async readPiece(read: PieceRead, allocate: Allocate | undefined): Promise<Uint8Array> {
+    const known = read.rebuilt.find(read.piece)
+    const piece = known && (await known)
+    if (piece) return piece
     const own = this.readShard(read, read.piece.slot, read.piece, allocate)
     try {
       if (tolerance(read.shape.policy) === 0 || !(await this.isSlow(own))) return await own
@@ -178,12 +186,17 @@ export class BlockReader {
 
   /** The piece from other shards: a copy, or k equal ranges decoded. */
   private async rebuildPiece(read: PieceRead): Promise<Uint8Array> {
-    const { shape, piece } = read
+    const { shape, piece, rebuilt } = read
+    const known = rebuilt.find(piece)
+    const found = known && (await known)
+    if (found) return found
     const from = Math.floor(piece.offsetBytes / SHARD_ALIGN_BYTES) * SHARD_ALIGN_BYTES
     const to = Math.min(shape.shardBytes, roundUp(piece.offsetBytes + piece.lengthBytes, SHARD_ALIGN_BYTES))
-    const range = { offsetBytes: from, lengthBytes: to - from }
-    const present = await this.gather(read, range)
-    const bytes = await this.decode(shape, piece.slot, range.lengthBytes, present)
+    const shards = this.gather(read, { offsetBytes: from, lengthBytes: to - from }).then(present =>
+      this.decode(shape, piece.slot, to - from, present),
+    )
+    rebuilt.keep(piece.block, from, to, shards)
+    const bytes = must((await shards).get(piece.slot), "the wanted shard was rebuilt")
     return bytes.subarray(piece.offsetBytes - from, piece.offsetBytes - from + piece.lengthBytes)
   }
 
@@ -212,17 +225,18 @@ export class BlockReader {
     throw fail("notEnoughShards", { uploadId: extent.uploadId, part: extent.part, block: piece.block })
   }
 
+  /** The data shards, all that are not there rebuilt at once: who reads on wants them next. */
   private async decode(
     { policy }: BlockShape,
     slot: number,
     rangeBytes: number,
     present: ReadonlyMap<number, Uint8Array>,
-  ): Promise<Uint8Array> {
-    const own = present.get(slot)
-    if (own) return own
+  ): Promise<DataShards> {
     const shape = shapeOf(policy)
-    if (shape.kind === "copies") return must([...present.values()][0], "a copy was found")
-    const wanted = await this.compute.rebuild({ shape, shardBytes: rangeBytes, present, wanted: [slot] })
-    return must(wanted.get(slot), "the wanted shard was rebuilt")
+    if (shape.kind === "copies") return new Map([[slot, must([...present.values()][0], "a copy was found")]])
+    const wanted = Array.from({ length: shape.k }, (_, data) => data).filter(data => !present.has(data))
+    if (wanted.length === 0) return present
+    const rebuilt = await this.compute.rebuild({ shape, shardBytes: rangeBytes, present, wanted })
+    return new Map([...present, ...rebuilt])
   }
 }

@@ -90,6 +90,23 @@ test("ranges of all shapes are those of the body, with all shards and without a 
   }
 })
 
+test("however many shards of a block are lost, those that are there are read once for all of them", async () => {
+  const world = await World.open(parsePolicy("ec:4+3"))
+  const blocks = 3
+  const bytes = world.random.bytes(blocks * BLOCK_BYTES)
+  const extent = await world.writeExtent(bytes)
+  for (const lost of [[0], [0, 1, 2], [1, 3]]) {
+    let reads = 0
+    world.meddle = (_, { slot }) => {
+      if (lost.includes(slot)) throw fail("noSuchNeedle")
+      reads += 1
+    }
+    assert.deepEqual(await world.read(extent), Buffer.from(bytes))
+    // Those asked for before the first was found to be lost are read beside.
+    assert.ok(reads <= blocks * (4 + 4 - lost.length), `${reads} shards read without ${lost.join()}`)
+  }
+})
+
 test("empty bodies and bodies of whole blocks are read back", async () => {
   const world = await World.open(parsePolicy("ec:2+1"))
   for (const length of [0, 1, 63, 64, 65, BLOCK_BYTES - 1, BLOCK_BYTES, 3 * BLOCK_BYTES]) {

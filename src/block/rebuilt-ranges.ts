@@ -1,0 +1,41 @@
+/**
+ * Rebuilt ranges: what one reader has had rebuilt, so that a block that lacks several shards is decoded once
+ * and not for each of them.
+ *
+ * Limits  `RANGES_KEPT` ranges of one reader; a range is at most a piece of each of k shards.
+ */
+import type { ReadPiece } from "./read-plan-core.js"
+
+/** That of the block that is being sent, and of the one that is fetched ahead. */
+const RANGES_KEPT = 2
+
+/** The data shards of a block within a range: those that were read, and those that were rebuilt from them. */
+export type DataShards = ReadonlyMap<number, Uint8Array>
+
+interface Kept {
+  readonly block: number
+  readonly from: number
+  readonly to: number
+  readonly shards: Promise<DataShards>
+}
+
+export class RebuiltRanges {
+  private kept: readonly Kept[] = []
+
+  /**
+   * The piece, from a range that was asked for before: undefined, at once, where it is in none, and later where
+   * that could not be rebuilt.
+   */
+  find({ block, slot, offsetBytes, lengthBytes }: ReadPiece): Promise<Uint8Array | undefined> | undefined {
+    const end = offsetBytes + lengthBytes
+    const kept = this.kept.find(each => each.block === block && each.from <= offsetBytes && end <= each.to)
+    return kept?.shards.then(
+      shards => shards.get(slot)?.subarray(offsetBytes - kept.from, end - kept.from),
+      () => undefined,
+    )
+  }
+
+  keep(block: number, from: number, to: number, shards: Promise<DataShards>): void {
+    this.kept = [...this.kept.slice(1 - RANGES_KEPT), { block, from, to, shards }]
+  }
+}
