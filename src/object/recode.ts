@@ -36,8 +36,10 @@ export const RECODE_LIMITS = {
   rowsPerStep: 256,
   /** Blocks of one upload that are coded in one step, at once. */
   blocksPerStep: 2,
-  /** Uploads that could not be coded are tried again after this. */
-  retryMs: 10 * 60_000,
+  /** Uploads that could not be coded are tried again after this, and then after twice as long each time … */
+  retryMs: 5_000,
+  /** … up to this. */
+  retryMsMax: 10 * 60_000,
   /** With more of them the walk is given up until then. */
   waitingMax: 10_000,
 } as const
@@ -71,6 +73,8 @@ export class Recode implements Chore {
   /** Uploads that could not be coded in this walk. */
   private readonly waiting = new Set<UploadId>()
   private retryAtMs: number | undefined
+  /** How often in vain, since something changed. */
+  private retries = 0
   private underWay: UploadId[] = []
   private readonly rate = new WorkRate()
   private countedBytes = 0
@@ -168,6 +172,7 @@ export class Recode implements Chore {
   }
 
   private begin(reason: string): void {
+    if (reason !== this.reason) this.retries = 0
     this.reason = reason
     this.retryAtMs = undefined
     this.walk = { counts: true, family: 0, from: ALL_OBJECT_ROWS.start }
@@ -204,8 +209,10 @@ export class Recode implements Chore {
     this.walk = counts && hasWork ? { counts: false, family: 0, from: ALL_OBJECT_ROWS.start } : undefined
     this.swaps = 0
     this.rate.begin(this.clock.monotonicMs())
-    if (this.walk === undefined && this.waiting.size > 0)
-      this.retryAtMs = this.clock.monotonicMs() + RECODE_LIMITS.retryMs
+    if (this.walk !== undefined || this.waiting.size === 0) return
+    const { retryMs, retryMsMax } = RECODE_LIMITS
+    this.retryAtMs = this.clock.monotonicMs() + Math.min(retryMs * 2 ** this.retries, retryMsMax)
+    this.retries += 1
   }
 
   private planFor(rowKey: RowKey, extent: Extent, isHome: (block: number) => boolean): RecodePlan | undefined {

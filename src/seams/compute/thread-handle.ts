@@ -44,7 +44,7 @@ export class ThreadHandle {
     })
     this.ended = new Promise(resolve => {
       this.worker.once("exit", code => {
-        this.die(fail("internal", { message: "a compute thread ended", code }, this.error))
+        this.die(fail("internal", { message: "a compute thread ended", code, error: String(this.error) }, this.error))
         resolve()
       })
     })
