@@ -13,6 +13,7 @@ import { decodeVersion } from "../format/version-record.js"
 import { makeCodec } from "../erasure/index.js"
 import { MemoryStores } from "../seams/store/memory.js"
 import { swapExtent } from "./recode-commands-core.js"
+import { RECODE_LIMITS } from "./recode.js"
 import { REPAIR_LIMITS } from "./repair.js"
 import { heldSource, sourceOf, StoreWorld } from "./testing.js"
 
@@ -417,7 +418,7 @@ test("a completion under way is not handed bytes that are about to go", async ()
   assert.ok((await world.get("large")).equals(bytes))
 })
 
-test("with too few devices nothing is coded, nothing is lost, and it is tried again later", async () => {
+test("with too few devices nothing is coded, nothing is lost, and it is tried again soon", async () => {
   const world = await open("ec:2+1", 6)
   const bodies = await putSome(world, 3)
   choose(world, "ec:4+2")
@@ -426,7 +427,9 @@ test("with too few devices nothing is coded, nothing is lost, and it is tried ag
   assert.ok(world.services.recode.report().waiting > 0)
   await assertAll(world, bodies, "while one is down")
   world.devices.down.clear()
-  await world.clock.advance(11 * 60_000)
+  await world.clock.advance(2 * RECODE_LIMITS.retryMs)
+  await world.settle("recode")
+  assert.equal(world.services.recode.report().waiting, 0)
   await assertOnly(world, blocksIn(bodies), "with all devices")
   await assert.rejects(world.get("none"), error => isFailure(error, "noSuchKey"))
 })
