@@ -8,10 +8,11 @@
 import { fail } from "../base/failures.js"
 import { parseDeviceId, parsePartitionId, rowKeyOf, type RowKey } from "../base/ids.js"
 import type { KeyRange } from "../base/key-range.js"
+import { PARTITIONS } from "../base/limits.js"
 import type { ShardCopy } from "../block/index.js"
 import { needleIdOfKey, needleKeyOf, NEEDLE_KEY_BYTES } from "../format/needle.js"
 import { PRESENT } from "../format/records.js"
-import { suffixRange, textRowKey, u16Text } from "../format/row-key.js"
+import { u16Text } from "../format/row-key.js"
 import type { Command } from "../tablet/index.js"
 import { debtRowKey, type Debt } from "./version-commands-core.js"
 
@@ -25,7 +26,11 @@ export interface DebtRow extends Debt {
 
 export const ALL_DEBTS: KeyRange = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff\xff\xff") }
 
-export const debtsOfPartition = (partition: number): KeyRange => suffixRange(textRowKey(u16Text(partition)))
+export const debtsOfPartition = (partition: number): KeyRange => ({
+  start: rowKeyOf(u16Text(partition)),
+  // Nothing of two bytes comes behind the last one.
+  end: partition + 1 < PARTITIONS ? rowKeyOf(u16Text(partition + 1)) : ALL_DEBTS.end,
+})
 
 /** Throws `corruptRow` where the key is none of a debt's. */
 export function debtOfKey(rowKey: RowKey): DebtRow {

@@ -3,12 +3,16 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
 import { isFailure } from "../base/failures.js"
+import { parseDeviceId, parsePartitionId } from "../base/ids.js"
+import { PARTITIONS } from "../base/limits.js"
 import { makeCodec } from "../erasure/index.js"
 import { InlineCompute } from "../seams/compute/index.js"
 import { judgeCopySource, judgeRead, judgeWrite } from "./conditions-core.js"
 import type { Conditions } from "./contract.js"
 import { combineCrcs } from "./crc-combine-core.js"
+import { ALL_DEBTS, debtsOfPartition } from "./debts-core.js"
 import { resolveRange } from "./range-core.js"
+import { debtRowKey } from "./version-commands-core.js"
 
 const SECOND = 1_767_225_600_000
 /** Within its second: HTTP shows whole seconds only. */
@@ -86,5 +90,17 @@ test("the CRC of parts combined is the CRC of their bytes", () => {
       }),
       { numRuns: 60 },
     )
+  }
+})
+
+test("the debts of a partition are its own and nobody else's, the first's and the last's too", () => {
+  const deviceId = parseDeviceId("ffffffffffffffff")
+  for (const number of [0, 1, 255, 256, PARTITIONS - 2, PARTITIONS - 1]) {
+    const { start, end } = debtsOfPartition(number)
+    for (const other of [0, 1, 254, 255, 256, 257, PARTITIONS - 2, PARTITIONS - 1]) {
+      const key = debtRowKey({ partition: parsePartitionId(other), deviceId })
+      assert.equal(key >= start && key < end, other === number, `${other} in ${number}`)
+      assert.ok(key >= ALL_DEBTS.start && key < ALL_DEBTS.end)
+    }
   }
 })
