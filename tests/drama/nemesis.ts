@@ -179,7 +179,7 @@ export class Nemesis {
     })
   }
 
-  /** Until shards do not move any more, so that a layout may be changed. */
+  /** Until shards do not move any more, so that a layout may be changed; they may begin to again before it is. */
   private async untilStill(): Promise<void> {
     await this.operator.until("still", WAIT_MS, ({ layout, devices }) => {
       if (layout.transition !== undefined) return `shards move: ${JSON.stringify(layout.transition)}`
@@ -277,7 +277,7 @@ export class Nemesis {
     const folder = this.newFolder()
     await this.untilStill()
     this.folders.push(folder)
-    await this.operator.run("device", "add", folder, "--yes")
+    await this.operator.runOnceMay(WAIT_MS, "device", "add", folder, "--yes")
     await this.perhapsKill()
   }
 
@@ -289,7 +289,7 @@ export class Nemesis {
       const state = devices.find(({ path }) => path === folder)?.state
       return state === "active" || state === "filling" ? undefined : `${folder} is ${state}`
     })
-    await this.operator.run("device", "remove", folder, "--yes")
+    await this.operator.runOnceMay(WAIT_MS, "device", "remove", folder, "--yes")
     await this.perhapsKill()
     await this.operator.until("gone", WAIT_MS, ({ devices, layout }) => {
       const device = devices.find(({ path }) => path === folder)
@@ -303,7 +303,7 @@ export class Nemesis {
     const folder = this.victim()
     await this.untilStill()
     if (this.folders.length <= this.leastDevices) return this.setWeightOf(folder, "3")
-    await this.operator.run("device", "drain", folder, "--yes")
+    await this.operator.runOnceMay(WAIT_MS, "device", "drain", folder, "--yes")
     await this.perhapsKill()
     await this.untilStill()
     await this.setWeightOf(folder, "1")
@@ -317,7 +317,7 @@ export class Nemesis {
   }
 
   private async setWeightOf(folder: string, weight: string): Promise<void> {
-    await this.operator.run("device", "set-weight", folder, weight, "--yes")
+    await this.operator.runOnceMay(WAIT_MS, "device", "set-weight", folder, weight, "--yes")
   }
 
   private async setRedundancy(): Promise<void> {
