@@ -157,14 +157,15 @@ export function safetyInputOf(
  * copy was written while devices were out are not known yet.
  */
 export function beforeTheFirstLook(safety: Safety): Safety {
-  const { levels, riskiest, causes } = safety
+  const { levels, riskiest, causes, whole } = safety
   const bytes = levels.reduce((sum, level) => sum + level.bytes, 0)
   return {
     ...safety,
     now: { disks: 0, devices: 0 },
     levels: bytes > 0 ? [{ losses: 0, bytes }] : [],
     riskiest: riskiest.map(risky => ({ ...risky, losses: Math.max(0, risky.losses) })),
-    causes: { ...causes, isUnseen: true },
+    // Where nothing could be promised anyway there is nothing to explain.
+    causes: { ...causes, isUnseen: whole.devices > 0 },
   }
 }
 
