@@ -122,6 +122,44 @@ test("a device that has lost its rows and its log is taken out at the start", as
   assert.deepEqual(await get(engine, bucket), Buffer.from("body"))
 })
 
+/** Ends the life of the process, and spoils the first device. */
+const spoilings: Record<string, (machine: Machine, engine: Engine) => Promise<void>> = {
+  "cannot be opened": async machine => {
+    machine.disk.kill()
+    // In the first batch: later ones say that it was durable.
+    machine.disk.flipBit("/d1/log/segment-000001", 8 * 90)
+  },
+  "has lost what it held": async (machine, engine) => {
+    await engine.stop()
+    await machine.stores.discard("/d1/base")
+    await removeLog(machine, "/d1/log")
+  },
+}
+
+for (const [what, spoil] of Object.entries(spoilings)) {
+  test(`a start that takes out a device that ${what}, and one that does not take the record of it, has the others`, async () => {
+    const machine = new Machine({ devices: 5 })
+    let engine = await machine.open()
+    const bucket = await createBucket(engine)
+    for (const body of ["one", "two"]) await put(engine, bucket, Buffer.from(body))
+    await spoil(machine, engine)
+    machine.disk.intercept(failing({ kind: "write", nth: 1, pathPart: "/d2/control", code: "EIO", forEver: true }))
+    engine = await machine.open()
+    const { devices, tablets } = engine.keeper.record
+    assert.deepEqual(
+      devices.map(device => device.state),
+      ["out", "out", "active", "active", "active"],
+    )
+    assert.deepEqual(
+      tablets[0]?.members.map(({ id }) => id),
+      [devices[2]?.id],
+    )
+    assert.deepEqual(await get(engine, bucket), Buffer.from("two"))
+    await put(engine, bucket, Buffer.from("three"))
+    assert.deepEqual(await get(engine, bucket), Buffer.from("three"))
+  })
+}
+
 for (const [what, size] of [
   ["in volumes", 40_000],
   ["with their rows", 400],

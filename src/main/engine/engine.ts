@@ -16,7 +16,7 @@ import { Layouts, LocalBlocks, shapeOf } from "../../block/index.js"
 import { forgetLearners, layoutOf, markOut, tabletOf } from "../../cluster/index.js"
 import { Keeper } from "../../coordination/index.js"
 import { ALONE_DEVICE_TIMEOUT_MS, CALL_LIMITS, queuedDisk, Spaces, type SpaceLimits } from "../../device/index.js"
-import type { ControlRecord } from "../../format/control-record.js"
+import type { ControlMember, ControlRecord } from "../../format/control-record.js"
 import { mapBounded, type Chore, type Living } from "../../life/index.js"
 import { createServices, policyOfBucket, type Services } from "../../object/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
@@ -334,17 +334,40 @@ class EngineBuilder {
     this.devices.remove(id, failure)
   }
 
-  /** The members agree; one whose log or base is damaged is left out, as long as another is left. */
+  /**
+   * The members agree; one whose log or base is damaged is left out, as long as another is left. Whoever the
+   * record names is open when this resolves.
+   */
   private async recover(): Promise<{ readonly members: readonly Member[]; readonly recovered: Position }> {
-    const members = tabletOf(this.keeper.record, FIRST_TABLET).members.map(({ id, since }) => {
+    await this.leaveClosed()
+    const members = this.named.map(({ id, since }) => {
       const stack = must(this.devices.find(id), "members lie on open devices")
       return new Member(stack.member, FIRST_TABLET, since)
     })
     const { position, failed } = await recoverTablet(members)
     if (position === NO_POSITION) this.checkBeginning(failed)
-    for (const { member, failure } of failed) await this.goOnWithout(member.id, failure)
-    const left = members.filter(member => !failed.some(each => each.member === member))
+    for (const { member, failure } of failed) {
+      if (this.devices.find(member.id) !== undefined) await this.goOnWithout(member.id, failure)
+    }
+    await this.leaveClosed()
+    const left = members.filter(member => this.named.some(({ id }) => id === member.id))
     return { members: left, recovered: position }
+  }
+
+  private get named(): readonly ControlMember[] {
+    return tabletOf(this.keeper.record, FIRST_TABLET).members
+  }
+
+  /**
+   * A device that does not take a record in time is closed while the store still opens, and nobody is there
+   * to drop it: it leaves the record before anything goes on. Each change may cost another one.
+   */
+  private async leaveClosed(): Promise<void> {
+    for (;;) {
+      const closed = this.named.map(({ id }) => id).filter(id => this.devices.find(id) === undefined)
+      if (closed.length === 0) return
+      await this.control.change("devices failed", record => markOut(record, closed, this.seams.clock.wallMs()))
+    }
   }
 
   /**

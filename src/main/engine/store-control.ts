@@ -167,7 +167,10 @@ export class StoreControl implements Chore, ConfigurationKeeper {
     this.log.error("the control record could not be changed", { device: id, error: String(error) })
   }
 
-  /** Takes a device out of everything, unless it is the last that holds names. Never rejects. */
+  /**
+   * Takes a device out of everything, unless it is the last that holds names. Never rejects. While the store
+   * still opens, a device that holds names is only closed: whoever opens it sees to the record.
+   */
   async takeOut(id: DeviceId, reason: Failure): Promise<void> {
     if (this.leaving.has(id) || this.devices.find(id) === undefined || this.isLast(id)) return
     this.leaving.add(id)
