@@ -11,6 +11,14 @@ const LOOK_EVERY_MS = 300
 /** A shift of shards that is decided between two looks is not to be missed. */
 const LOOKS_IN_A_ROW = 2
 
+/** They remove what was deleted, coded anew, or left behind by those who died: a while after the store is whole. */
+const COLLECTING_CHORES = ["collector", "orphans", "recode", "repair"]
+
+function whyNotCollected({ chores }: Status): string | undefined {
+  const working = chores.filter(({ name, state }) => COLLECTING_CHORES.includes(name) && state !== "idle")
+  return working.length > 0 ? working.map(({ name, progress }) => `${name}: ${progress}`).join("; ") : undefined
+}
+
 /** What keeps the store from being whole, in words; undefined: it is. */
 export function whyNotWhole({ devices, layout, recoding, repair, safety, names, health }: Status): string | undefined {
   const others = devices.filter(({ state }) => state !== "active")
@@ -77,6 +85,11 @@ export class Operator {
 
   whole(timeoutMs: number): Promise<Status> {
     return this.until("whole", timeoutMs, whyNotWhole)
+  }
+
+  /** Waits until nothing is left that nobody names. */
+  collected(timeoutMs: number): Promise<Status> {
+    return this.until("collected", timeoutMs, status => whyNotWhole(status) ?? whyNotCollected(status))
   }
 
   deviceAt(path: string): Promise<Device> {
