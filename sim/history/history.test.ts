@@ -144,6 +144,24 @@ test("an unknown version takes the id under which it was seen", () => {
   assert.equal(verdictOf("enabled", [...operations, op(8, 9, { kind: "stack" }, stack("1"))]), "illegal")
 })
 
+test("an unknown version takes the id under which it was listed, or copied from", () => {
+  const listed = op(2, 3, { kind: "stack" }, stack("2", "1"))
+  const copied = op(4, 5, read, { kind: "found", versionId: "2" })
+  for (const seen of [listed, copied]) {
+    const operations: readonly Operation[] = [
+      op(0, 1, write("a"), doneAs("1")),
+      op(0, 1, write("b"), unknown),
+      seen,
+      op(6, 7, { kind: "remove", versionId: "2" }, done),
+      op(8, 9, read, found("a")),
+      op(10, 11, { kind: "remove", versionId: "1" }, done),
+      op(12, 13, read, absent),
+    ]
+    assert.equal(verdictOf("enabled", operations), "legal")
+    assert.equal(verdictOf("enabled", [...operations, op(14, 15, read, found("b"))]), "illegal")
+  }
+})
+
 test("a key over the limits is undecided, never legal", () => {
   const operations = Array.from({ length: 20 }, (_, at) => op(at * 2, at * 2 + 1, write(`${at}`), done))
   const [few] = checkHistory("never", operations, { operationsPerKeyMax: 10, stepsMax: 1000 })

@@ -3,7 +3,8 @@
  *
  * Pure. `step` gives the stack after an operation with the outcome that its client saw, or undefined
  * where that outcome is impossible in this state. What a client could not know (an ETag, a version
- * id) fits everything. Equal stacks are one object, so that a state is compared by identity.
+ * id) fits everything, until an answer tells it: the state knows it from then on. Equal stacks are one
+ * object, so that a state is compared by identity.
  */
 import type { Action, Condition, Mode, Operation, StackEntry, Value } from "./operations.js"
 
@@ -49,10 +50,29 @@ export class Register {
       case "remove":
         return this.change(state, action.condition, outcome, versionId => this.removed(state, action, versionId))
       case "read":
-        return readFits(state, action.versionId, outcome) ? state : undefined
+        return readFits(state, action.versionId, outcome) ? this.afterRead(state, action.versionId, outcome) : undefined
       case "stack":
-        return outcome.kind === "stack" && stackFits(state, outcome.entries) ? state : undefined
+        return outcome.kind === "stack" && stackFits(state, outcome.entries)
+          ? this.afterListing(state, outcome.entries)
+          : undefined
     }
+  }
+
+  private afterRead(state: Stack, asked: string | undefined, outcome: Operation["outcome"]): Stack {
+    const isTold = asked === undefined && outcome.kind === "found"
+    return isTold ? this.named(state, outcome.versionId) : state
+  }
+
+  private afterListing(state: Stack, [entry, ...others]: readonly StackEntry[]): Stack {
+    const { below } = state
+    if (entry === undefined || below === undefined) return state
+    return this.named(state, entry.versionId, this.afterListing(below, others))
+  }
+
+  /** With the version id on top that its client was never told. */
+  private named(state: Stack, versionId: string | undefined, below = state.below): Stack {
+    if (state.top === undefined || below === undefined) return this.empty
+    return this.push(below, { ...state.top, versionId: state.top.versionId ?? versionId })
   }
 
   private written(state: Stack, value: Value, versionId: string | undefined): Stack {

@@ -374,6 +374,8 @@ export class Nemesis {
     await rename(copy, folder)
     await this.startAgain()
     await this.perhapsKill()
+    // Damage that was mended since is back.
+    await this.verify((await this.operator.deviceAt(folder)).id)
   }
 
   /** Bytes of one disk change under the store; a scrub is asked to find them all, before another disk may fail. */
@@ -383,6 +385,10 @@ export class Nemesis {
     const { id } = await this.operator.deviceAt(folder)
     this.log(`rot in ${folder} (${id}): ${(await rot(folder, this.draw)).join(", ")}`)
     await this.perhapsKill()
+    await this.verify(id)
+  }
+
+  private async verify(id: string): Promise<void> {
     const sinceMs = Date.now()
     await this.operator.run("scrub", "start", id)
     await this.operator.until("verified", WAIT_MS, ({ scrub = [] }) => {

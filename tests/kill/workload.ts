@@ -399,11 +399,16 @@ export class Worker {
 
   /** All versions of one key at one moment. */
   async versions(bucket: Bucket, key: string): Promise<boolean> {
+    return (await this.listVersions(bucket, key)) !== undefined
+  }
+
+  /** Undefined: the server did not answer. */
+  private async listVersions(bucket: Bucket, key: string): Promise<readonly StackEntry[] | undefined> {
     const startMs = nowMs()
     const told = await this.ask("GET", { bucket: bucket.name, query: `versions&prefix=${encodeText(key)}` })
-    if (told === undefined) return false
-    if (told.status !== 200) return this.expected("ListObjectVersions", told)
-    if (bucket.mode === "never") return true
+    if (told === undefined) return undefined
+    if (told.status !== 200) return this.expected("ListObjectVersions", told) ? [] : undefined
+    if (bucket.mode === "never") return []
     const entries = [...told.text.matchAll(/<(Version|DeleteMarker)>([\s\S]*?)<\/\1>/g)].map(
       ([, kind, inner = ""]): StackEntry => {
         const versionId = text(inner, "VersionId") ?? ""
@@ -413,17 +418,15 @@ export class Worker {
       },
     )
     this.note(bucket, key, startMs, { kind: "stack" }, told, { kind: "stack", entries })
-    return true
+    return entries
   }
 
   /** Removes all that there is of a key, each version for good. */
   async clear(bucket: Bucket, key: string): Promise<boolean> {
     if (bucket.mode === "never") return this.remove(bucket, key, undefined, undefined)
-    const told = await this.ask("GET", { bucket: bucket.name, query: `versions&prefix=${encodeText(key)}` })
-    if (told?.status !== 200) return this.expected("ListObjectVersions", told)
-    for (const [, id = ""] of told.text.matchAll(/<VersionId>([^<]*)<\/VersionId>/g)) {
-      if (!(await this.remove(bucket, key, undefined, id))) return false
-    }
+    const entries = await this.listVersions(bucket, key)
+    if (entries === undefined) return false
+    for (const { versionId } of entries) if (!(await this.remove(bucket, key, undefined, versionId))) return false
     return true
   }
 
