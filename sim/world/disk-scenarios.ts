@@ -17,6 +17,8 @@ import { differenceOfMembers, leftOver, missingShard, missingToBeWhole } from ".
 const NAME = parseBucketName("scenario")
 const OWNER = parseAccountId("root")
 const LOOK_MS = 500
+/** In which a device with room has some for its records. */
+const ROOM_MS = 5_000
 const WHOLE_MS_MAX = 5 * 60_000
 const READ_MS_MAX = 5_000
 /** Inline, one block, several blocks. */
@@ -364,6 +366,36 @@ async function fullDisk(seed: number): Promise<void> {
   await on.readWithoutEach()
 }
 
+/** Disks are full to the last byte, their ballast is used up, and the process is started again and again. */
+async function fullStart(seed: number): Promise<void> {
+  const on = await Scene.open(seed, 4)
+  const drives = on.machine.folders.map(bay => [bay, must(on.machine.bays.at(bay), "it is there")] as const)
+  await on.putSome("kept")
+  await on.putSome("removed")
+  await on.pass(ROOM_MS)
+  for (let life = 0; life < 4; life += 1) {
+    if (life % 2 === 0) on.machine.kill()
+    else on.machine.crash()
+    for (const [bay, drive] of drives) {
+      const disk = drive.disk.boot()
+      const names = drive.disk.medium.namesIn(`${bay}/ballast`).filter(name => /^\d+$/.test(name))
+      for (const name of names) await on.machine.run(disk.remove(`${bay}/ballast/${name}`))
+      drive.fill(0)
+    }
+    await on.start()
+    await on.pass(LOOK_MS)
+    const states = on.devices.map(({ state }) => state)
+    check("fullIsNotBroken", !states.includes("out"), () => `the devices are ${states.join()}`)
+    await on.readAll()
+  }
+  for (const [, drive] of drives) drive.empty()
+  await on.until("writesGoOn", "room does not help", () => on.store.engine.devices.every(({ space }) => !space.isFull))
+  await on.removeSome("removed")
+  await on.putSome("again")
+  await on.becomeWhole()
+  await on.readWithoutEach()
+}
+
 /** The disk that is read for names hangs, and what is asked for is not in memory. */
 async function hungDisk(seed: number): Promise<void> {
   const on = await Scene.open(seed, 4)
@@ -403,6 +435,7 @@ export const DISK_SCENARIOS = {
   "scrubbed disk": scrubbedDisk,
   "growing store": growing,
   "full disk": fullDisk,
+  "full disks at a start": fullStart,
   "hung disk": hungDisk,
   "compacted disk": compactedDisk,
 } as const satisfies Record<string, (seed: number) => Promise<void>>

@@ -10,6 +10,7 @@ import { isFailure } from "../base/failures.js"
 import { MIB } from "../base/limits.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import type { Random } from "../seams/random/contract.js"
+import { keepRecordRoom, lendRecordRoom } from "./record-room.js"
 
 export const BALLAST_FOLDER = "ballast"
 /** A write that finds no room is tried again so often, each time after ballast was given back. */
@@ -141,16 +142,28 @@ export async function makeRoomToStart(disk: Disk, deviceFolder: string): Promise
   while ((await disk.space(deviceFolder)).freeBytes < START_BYTES && (await dropBallast(disk, deviceFolder))) continue
 }
 
+/** For `withBallast` to have where there is no ballast left: to be called now and then while there is room. */
+export const keepRoomForRecords = (disk: Disk, deviceFolder: string): Promise<void> =>
+  keepRecordRoom(disk, deviceFolder, `${deviceFolder}/${BALLAST_FOLDER}`)
+
 /**
- * Does what has to succeed also on a full disk, before anything of the device is open: a file of its
- * ballast is given back each time that it finds no room. It must be possible to do it again.
+ * Does what has to succeed also on a full disk, before anything of the device is open: where it finds no
+ * room, the record room is lent to it, and then a file of the ballast given back each time. It must be
+ * possible to do it again.
  */
 export async function withBallast<T>(disk: Disk, deviceFolder: string, run: () => Promise<T>): Promise<T> {
-  for (let left = GIVE_BACKS_MAX; ; left -= 1) {
-    try {
-      return await run()
-    } catch (error) {
-      if (left === 0 || !isFailure(error, "deviceFull") || !(await dropBallast(disk, deviceFolder))) throw error
+  let isLent = false
+  try {
+    for (let left = GIVE_BACKS_MAX; ; left -= 1) {
+      try {
+        return await run()
+      } catch (error) {
+        if (left === 0 || !isFailure(error, "deviceFull")) throw error
+        if (!isLent && (await lendRecordRoom(disk, `${deviceFolder}/${BALLAST_FOLDER}`))) isLent = true
+        else if (!(await dropBallast(disk, deviceFolder))) throw error
+      }
     }
+  } finally {
+    if (isLent) await keepRoomForRecords(disk, deviceFolder)
   }
 }

@@ -10,9 +10,7 @@ import { encodeControlRecord, parseControlRecord } from "../format/control-recor
 import type { ControlRecord } from "../format/control-record.js"
 import { mapBounded } from "../life/index.js"
 import type { Disk } from "../seams/disk/contract.js"
-import { readRecordFile, replaceRecordFile } from "./record-file.js"
-
-const NAMES = ["control", "control.second"] as const
+import { CONTROL_NAMES, readRecordFile, replaceRecordFile } from "./record-file.js"
 
 async function readCopy(disk: Disk, path: string): Promise<ControlRecord | Failure | undefined> {
   try {
@@ -29,7 +27,7 @@ async function readCopy(disk: Disk, path: string): Promise<ControlRecord | Failu
  * returned, since other devices have copies. Throws `deviceFailed`, `invalidConfig` (a later release's).
  */
 export async function readControlRecord(disk: Disk, folder: string): Promise<ControlRecord | Failure | undefined> {
-  const copies = await mapBounded(NAMES, NAMES.length, name => readCopy(disk, `${folder}/${name}`))
+  const copies = await mapBounded(CONTROL_NAMES, CONTROL_NAMES.length, name => readCopy(disk, `${folder}/${name}`))
   let newest: ControlRecord | undefined
   for (const copy of copies) {
     if (copy === undefined || copy instanceof Error) continue
@@ -41,5 +39,5 @@ export async function readControlRecord(disk: Disk, folder: string): Promise<Con
 /** Durable when it resolves. */
 export async function writeControlRecord(disk: Disk, folder: string, record: ControlRecord): Promise<void> {
   const bytes = encodeControlRecord(record)
-  await mapBounded(NAMES, NAMES.length, name => replaceRecordFile(disk, `${folder}/${name}`, bytes))
+  await mapBounded(CONTROL_NAMES, CONTROL_NAMES.length, name => replaceRecordFile(disk, `${folder}/${name}`, bytes))
 }

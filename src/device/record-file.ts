@@ -13,6 +13,10 @@ import { MIB } from "../base/limits.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
 
 export const RECORD_FILE_BYTES_MAX = 64 * MIB
+export const SUPERBLOCK_NAME = "superblock"
+export const CONTROL_NAMES = ["control", "control.second"] as const
+/** What a device's folder has to hold before the device can be opened. */
+export const RECORD_NAMES = [SUPERBLOCK_NAME, ...CONTROL_NAMES] as const
 const NEW = ".new"
 
 /** The file's bytes; undefined if there is no such file. Throws `corruptRecord` for one that is too large. */

@@ -16,7 +16,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Disk, Space } from "../seams/disk/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
-import { Ballast } from "./ballast.js"
+import { Ballast, keepRoomForRecords } from "./ballast.js"
 import { roomyDisk, type RoomMaker } from "./roomy-disk.js"
 import {
   ballastFileBytes,
@@ -176,6 +176,8 @@ export class DeviceSpace implements Living, RoomMaker {
 
 /** A look is not asked for again within this time of the last one. */
 const LOOK_AGAIN_MS = 100
+/** Records grow with the devices, and somebody else may have taken the room when it was lent. */
+const KEEP_RECORD_ROOM_EVERY_MS = 30_000
 
 class FileSystem {
   readonly rate: FillRate
@@ -282,10 +284,16 @@ class FileSystem {
 
   /** Looks and grows the ballast until the signal fires; of several members one at a time does it. */
   async run(member: SpaceMember, signal: AbortSignal): Promise<void> {
+    let keptMs = -Infinity
     while (!signal.aborted) {
       await this.clock.sleep(this.limits.lookEveryMs, signal)
-      const isDue = this.clock.monotonicMs() - this.lookedMs >= this.limits.lookEveryMs / 2
-      if (signal.aborted || !isDue || !this.members.includes(member)) continue
+      if (signal.aborted || !this.members.includes(member)) continue
+      const nowMs = this.clock.monotonicMs()
+      if (nowMs - keptMs >= KEEP_RECORD_ROOM_EVERY_MS) {
+        keptMs = nowMs
+        await keepRoomForRecords(member.disk, member.folder)
+      }
+      if (nowMs - this.lookedMs < this.limits.lookEveryMs / 2) continue
       await this.look()
       await this.growBallast(signal)
     }

@@ -5,6 +5,7 @@ import { parseDeviceId, parseStoreId } from "../base/ids.js"
 import { crashStates, SimDisk } from "../seams/disk/index.js"
 import type { Disk } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
+import { keepRoomForRecords } from "./ballast.js"
 import { readRecordFile, replaceRecordFile } from "./record-file.js"
 import { beginIncarnation, createSuperblock, inspectFolder, isMountPoint, readSuperblock } from "./superblock.js"
 
@@ -37,6 +38,29 @@ test("a device without room for its next superblock begins its next life with a 
   sim.capacityBytes = sim.medium.usedBytes
   await assert.rejects(beginIncarnation(disk, "/d", first), error => isFailure(error, "deviceFull"))
   assert.deepEqual(sim.medium.namesIn("/d"), ["ballast", "superblock"], "nothing is left of the attempt")
+})
+
+test("a device without a free byte and without ballast begins one life after the other in its record room", async () => {
+  const sim = new SimDisk()
+  const disk = await folderOn(sim)
+  await createSuperblock(disk, "/d", NEW_DEVICE)
+  await keepRoomForRecords(disk, "/d")
+  sim.capacityBytes = sim.medium.usedBytes
+  for (let life = 1; life <= 5; life += 1) {
+    const found = await readSuperblock(disk, "/d")
+    assert.ok(found)
+    await beginIncarnation(disk, "/d", found)
+    assert.equal((await readSuperblock(disk, "/d"))?.incarnation, life)
+    assert.equal(sim.medium.usedBytes, sim.capacityBytes, "nobody else could take it")
+  }
+  await disk.remove("/d/ballast/records")
+  sim.capacityBytes = sim.medium.usedBytes + 5000
+  await keepRoomForRecords(disk, "/d")
+  assert.equal(sim.medium.usedBytes, sim.capacityBytes, "as much as there is room for")
+  sim.capacityBytes += 2 ** 20
+  await keepRoomForRecords(disk, "/d")
+  await keepRoomForRecords(disk, "/d")
+  assert.ok(sim.capacityBytes - sim.medium.usedBytes > 2 ** 19, "and no more than it needs")
 })
 
 test("a record file is the old or the new at every power cut, and the new once acknowledged", async () => {

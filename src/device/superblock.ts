@@ -9,9 +9,8 @@ import { decodeSuperblock, encodeSuperblock, FORMAT_EPOCH_MAX } from "../format/
 import type { Superblock } from "../format/superblock.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { withBallast } from "./ballast.js"
-import { readRecordFile, replaceRecordFile } from "./record-file.js"
+import { readRecordFile, replaceRecordFile, SUPERBLOCK_NAME } from "./record-file.js"
 
-const NAME = "superblock"
 /** A file that is written, read and removed to see whether a device works. */
 export const PROBE_NAME = "probe"
 /** What a folder may hold and still count as empty: the file system's own, our locks, a superblock cut off. */
@@ -21,7 +20,7 @@ const UNUSED_CONTENT = /^(superblock|control(\.second)?(\.new)?)$/
 
 export type FolderContent = { readonly kind: "empty" } | { readonly kind: "device"; readonly superblock: Superblock }
 
-const pathIn = (folder: string): string => `${folder}/${NAME}`
+const pathIn = (folder: string): string => `${folder}/${SUPERBLOCK_NAME}`
 
 /** The folder's superblock; undefined if it has none. Throws `corruptRecord`, `invalidConfig`, `deviceFailed`. */
 export async function readSuperblock(disk: Disk, folder: string): Promise<Superblock | undefined> {
@@ -57,7 +56,7 @@ export async function createSuperblock(disk: Disk, folder: string, device: NewDe
   return superblock
 }
 
-/** Also a device without room for it begins its next life: with a part of its ballast. */
+/** Also a device without room for it begins its next life: with its record room, or a part of its ballast. */
 function writeSuperblock(disk: Disk, folder: string, superblock: Superblock): Promise<void> {
   return withBallast(disk, folder, () => replaceRecordFile(disk, pathIn(folder), encodeSuperblock(superblock)))
 }

@@ -5,7 +5,7 @@
  *           folder that does not take the file is tried again, and holds up nobody.
  */
 import type { DeviceId, Incarnation } from "../base/ids.js"
-import { replaceRecordFile } from "../device/index.js"
+import { replaceRecordFile, withBallast } from "../device/index.js"
 import { mapBounded, type Living } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { RUNTIME_FILE_NAME, type RuntimeFile } from "./client/credentials.js"
@@ -47,7 +47,8 @@ export class RuntimeFiles implements Living {
     const bytes = Buffer.from(`${JSON.stringify(this.runtime)}\n`)
     await mapBounded(untold, FOLDERS_AT_ONCE, async ({ place, disk }) => {
       const { id, path, incarnation } = place
-      await replaceRecordFile(disk, `${path}/${RUNTIME_FILE_NAME}`, bytes).then(
+      const tell = () => replaceRecordFile(disk, `${path}/${RUNTIME_FILE_NAME}`, bytes)
+      await withBallast(disk, path, tell).then(
         () => void this.told.set(id, incarnation),
         // Full, or about to be taken out.
         () => undefined,

@@ -4,11 +4,11 @@
  */
 import assert from "node:assert/strict"
 import { randomBytes } from "node:crypto"
-import { closeSync, openSync, statfsSync, writeSync } from "node:fs"
-import { mkdir, mkdtemp, rm } from "node:fs/promises"
+import { closeSync, existsSync, openSync, readdirSync, rmSync, statfsSync, writeSync } from "node:fs"
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { test } from "node:test"
+import { test, type TestContext } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
 import {
   AbortMultipartUploadCommand,
@@ -30,6 +30,7 @@ import { statesOf } from "./small-store.js"
 const MIB = 2 ** 20
 const BUCKET = "crowded"
 const DISK_MIB = 320
+const START_DISK_MIB = 160
 const PART_BYTES = 5 * MIB
 /** For compaction, and for what a device has given back to be seen. */
 const ROOM_TIMEOUT_MS = 90_000
@@ -154,15 +155,25 @@ function takeRoom(folder: string): void {
   }
 }
 
-test("a full disk, as clients see it: 507 for what needs room, in the middle of uploads too; all else goes on, and room comes back", async t => {
+/** Works in a folder on a small disk of its own. */
+async function onSmallDisk(t: TestContext, mib: number, work: (folder: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "hayloft-room-"))
-  const mount = ["-t", "tmpfs", "-o", `size=${DISK_MIB}m`, "hayloft-test", folder]
+  const mount = ["-t", "tmpfs", "-o", `size=${mib}m`, "hayloft-test", folder]
   if ((await run("mount", mount).catch(() => ({ code: 1 }))).code !== 0) {
     await rm(folder, { recursive: true })
     t.skip("THIS TEST NEEDS THE RIGHT TO mount A SMALL tmpfs")
     return
   }
   try {
+    await work(folder)
+  } finally {
+    await run("umount", ["-l", folder])
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+test("a full disk, as clients see it: 507 for what needs room, in the middle of uploads too; all else goes on, and room comes back", t =>
+  onSmallDisk(t, DISK_MIB, async folder => {
     const data = join(folder, "disk")
     await mkdir(data)
     await withServer({ folders: [data] }, async server => {
@@ -194,11 +205,39 @@ test("a full disk, as clients see it: 507 for what needs room, in the middle of 
       const [state] = (await statesOf(server)).values()
       assert.ok(state === "active" || state === "full", `a full disk is no broken disk: ${state}`)
     })
-  } finally {
-    await run("umount", ["-l", folder])
-    await rm(folder, { recursive: true, force: true })
-  }
-})
+  }))
+
+test("a store on a disk without a free byte, its ballast used up, starts again and again; reads and deletes go on", t =>
+  onSmallDisk(t, START_DISK_MIB, async folder => {
+    const data = join(folder, "disk")
+    await mkdir(data)
+    await withServer({ folders: [data] }, async server => {
+      const clients = new Clients(server)
+      await clients.make()
+      for (let i = 0; i < 20; i += 1) assert.equal(await clients.put(`small ${i}`, 1000), "done")
+      for (let i = 0; i < 4; i += 1) assert.equal(await clients.put(`large ${i}`, 3 * MIB), "done")
+      const ballast = join(data, "ballast")
+      await until("room is kept for records", async () => existsSync(join(ballast, "records")))
+      for (let life = 0; life < 4; life += 1) {
+        await (life % 2 === 0 ? server.kill() : server.stop())
+        for (const name of readdirSync(ballast)) if (/^\d/.test(name)) rmSync(join(ballast, name))
+        takeRoom(folder)
+        await server.launch()
+        await clients.readAll()
+        const { stdout } = await server.hayloft(["status"])
+        assert.match(stdout, / full /, stdout)
+        const told = await readFile(join(data, "runtime"), "utf8")
+        assert.ok(told.includes(`"pid":${server.pid}`), told)
+        await clients.remove(`small ${life}`)
+        await clients.remove(`large ${life}`)
+      }
+      await clients.readAll()
+      assert.deepEqual(await clients.put("too large", 3 * MIB), FULL)
+      rmSync(join(folder, "others"))
+      await until("room is seen", async () => (await clients.put("after", 3 * MIB)) === "done")
+      await clients.readAll()
+    })
+  }))
 
 test("without a file handle to spare requests are refused at most, no disk is blamed, and all is well once there are some", async t => {
   const prlimit = findProgram("prlimit")
