@@ -7,7 +7,7 @@ import { parsePolicy, textOfPolicy } from "../../base/policy.js"
 import { readControlRecord, readRecordFile, replaceRecordFile } from "../../device/index.js"
 import { encodeControlRecord, type ControlRecord } from "../../format/control-record.js"
 import { SimClock } from "../../seams/clock/sim.js"
-import { failing, hangs, nthOf, SimDisk } from "../../seams/disk/index.js"
+import { failing, hangs, inTurn, nthOf, SimDisk } from "../../seams/disk/index.js"
 import { SimLocks } from "../../seams/lock/sim.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import type { ServeConfig } from "../config.js"
@@ -236,6 +236,22 @@ test("a device without room for the record is not broken, and gets it at the nex
   assert.equal(statesOf(store), "/a active, /b active, /c active")
   machine.disk.intercept(() => undefined)
   await machine.start(THREE)
+})
+
+const noRoomAt = (folder: string) =>
+  failing({ kind: "write", pathPart: `${folder}/superblock`, code: "ENOSPC", nth: 1, forEver: true })
+
+test("a device without any room for its next life is left out, and never called missing where it cannot be", async () => {
+  const machine = new Machine()
+  await machine.start(THREE)
+  machine.disk.intercept(noRoomAt("/b"))
+  const store = await machine.start(THREE)
+  assert.equal(statesOf(store), "/a active, /b out, /c active")
+  assert.match(store.notes.join(), /\/b cannot be used and is left alone: the store is full/)
+  machine.disk.intercept(() => undefined)
+  assert.equal(pathsOf(await machine.start(THREE)), "/a /b /c")
+  machine.disk.intercept(inTurn(noRoomAt("/b"), noRoomAt("/c")))
+  await assert.rejects(machine.start(THREE), error => isFailure(error, "deviceFull"))
 })
 
 test("a store that has run and lost its control record is not made anew", async () => {

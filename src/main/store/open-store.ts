@@ -2,8 +2,8 @@
  * Opening a store: data folders become owned devices of one store, new or known.
  *
  * Promises  Nothing is written before every folder has been looked at, taken, and found to belong
- *           together. A refusal is one line that says what to do. A device that fails or hangs on the way
- *           is left out, as if it were missing.
+ *           together. A refusal is one line that says what to do. A device that fails or hangs on the way,
+ *           or has no room for what a start writes, is left out, as if it were missing.
  * Order     look at all folders; lock them; make them devices where the store is new; begin a life of one
  *           number on each; write the record anew in that life's name, which puts an end to whatever
  *           earlier lives tried in vain; then change it by what this start has found.
@@ -11,7 +11,7 @@
 import { setMaxListeners } from "node:events"
 import { must } from "../../base/assert.js"
 import { hexOf } from "../../base/bytes.js"
-import { fail, isFailure, type Failure } from "../../base/failures.js"
+import { fail, isFailure, type Failure, type FailureKind } from "../../base/failures.js"
 import { parseDeviceId, type DeviceId, type Incarnation, type StoreId } from "../../base/ids.js"
 import { DEVICES_MAX } from "../../base/limits.js"
 import { textOfPolicy } from "../../base/policy.js"
@@ -75,6 +75,8 @@ export async function openStore(
 
 /** What is one folder's trouble; a file system that was made read-only takes no lock. */
 const LEFT_OUT = ["deviceFailed", "corruptRecord", "invalidConfig"] as const
+/** Without a lock and a life of its own nothing is done on a device; without the newest record it takes part. */
+const LEFT_OUT_AT_FIRST = [...LEFT_OUT, "deviceFull"] as const
 
 /** A folder whose device failed on the way, and is to be left out. */
 class FolderFailed extends Error {
@@ -121,11 +123,17 @@ class Start {
         return await this.tryToOpen()
       } catch (error) {
         // Each round has one folder less, until the plan says that it cannot do without.
-        if (!(error instanceof FolderFailed) || this.failed.has(error.path)) throw error
+        if (!(error instanceof FolderFailed) || this.failed.has(error.path)) throw this.reasonOf(error)
         this.failed.set(error.path, error.failure)
         await this.giveBack()
       }
     }
+  }
+
+  /** A device that needs room only is not missing, and nobody is to be told to give it up. */
+  private reasonOf(error: unknown): unknown {
+    const full = [...this.failed.values()].find(({ kind }) => kind === "deviceFull")
+    return isFailure(error, "devicesMissing") && full !== undefined ? full : error
   }
 
   /** Ends the watch over calls that are still going on. */
@@ -182,19 +190,24 @@ class Start {
   }
 
   private async lock(path: string): Promise<void> {
-    await this.orLeftOut(path, async () => {
+    const take = async () => {
       const disk = this.diskOf(path)
       await disk.makeFolder(path)
       this.held.set(path, await withBallast(disk, path, () => this.locks.take(path)))
-    })
+    }
+    await this.orLeftOut(path, take, LEFT_OUT_AT_FIRST)
   }
 
   /** A device that fails is left out; everything else is as it is. */
-  private async orLeftOut<T>(path: string, run: () => Promise<T>): Promise<T> {
+  private async orLeftOut<T>(
+    path: string,
+    run: () => Promise<T>,
+    kinds: readonly FailureKind[] = LEFT_OUT,
+  ): Promise<T> {
     try {
       return await run()
     } catch (error) {
-      if (isFailure(error, ...LEFT_OUT)) throw new FolderFailed(path, error)
+      if (isFailure(error, ...kinds)) throw new FolderFailed(path, error)
       throw error
     }
   }
@@ -202,7 +215,8 @@ class Start {
   /** Begins a life on the device, for this process to keep. */
   private async own({ path, superblock }: DeviceFolder, life: Incarnation): Promise<Ownership> {
     const lock = must(this.held.get(path), "every device is locked")
-    const owned = await this.orLeftOut(path, () => Ownership.begin(this.clock, this.disk, lock, superblock, life))
+    const begin = () => Ownership.begin(this.clock, this.disk, lock, superblock, life)
+    const owned = await this.orLeftOut(path, begin, LEFT_OUT_AT_FIRST)
     this.held.delete(path)
     this.owned.push(owned)
     return owned
