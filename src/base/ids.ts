@@ -114,15 +114,12 @@ export function objectKeyOfText(text: string): ObjectKey {
 }
 
 /** Bytes of a byte string (an object key, a prefix, a row key). */
-export function bytesOfByteString(key: string): Uint8Array {
-  const bytes = new Uint8Array(key.length)
-  for (let i = 0; i < key.length; i += 1) bytes[i] = key.charCodeAt(i)
-  return bytes
-}
+export const bytesOfByteString = (key: string): Uint8Array => Buffer.from(key, "latin1")
+
+const BEYOND_ASCII = /[\x80-\xff]/
 
 /** The text that an object key (or a prefix of one) spells; a cut character shows as U+FFFD. */
-export function textOfObjectKey(key: string): string {
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytesOfByteString(key))
-}
+export const textOfObjectKey = (key: string): string =>
+  BEYOND_ASCII.test(key) ? Buffer.from(key, "latin1").toString("utf8") : key
 
 export const rowKeyOf = (byteString: string): RowKey => byteString as RowKey

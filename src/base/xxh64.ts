@@ -167,7 +167,7 @@ export class Xxh64Kernel {
 }
 
 const memory = new WebAssembly.Memory({ initial: 2, maximum: 2 })
-const piece = new Uint8Array(memory.buffer, 0, PIECE_BYTES)
+const piece = Buffer.from(memory.buffer, 0, PIECE_BYTES)
 const result = new Uint8Array(memory.buffer, RESULT_AT, 8)
 const kernel = new Xxh64Kernel(memory)
 
@@ -202,4 +202,20 @@ export function xxh64Into(bytes: Uint8Array, seed: bigint, target: Uint8Array, o
   piece.set(bytes)
   kernel.hashInto(0, bytes.length, seed, RESULT_AT)
   target.set(result, offset)
+}
+
+/** Where input of up to 64 KiB may be put together that lies in parts; it holds until anything is hashed. */
+export const XXH64_PIECE: Buffer = piece
+
+/** Writes the XXH64 of the first bytes of XXH64_PIECE, as `xxh64Into`. */
+export function xxh64OfPieceInto(lengthBytes: number, target: Uint8Array, offset: number): void {
+  kernel.hashInto(0, lengthBytes, 0n, RESULT_AT)
+  target.set(result, offset)
+}
+
+/** Whether the XXH64 of the first bytes of XXH64_PIECE stands at `bytes[offset…offset+8)`, little-endian. */
+export function isXxh64OfPiece(lengthBytes: number, bytes: Uint8Array, offset: number): boolean {
+  kernel.hashInto(0, lengthBytes, 0n, RESULT_AT)
+  for (let i = 0; i < result.length; i += 1) if (result[i] !== bytes[offset + i]) return false
+  return true
 }

@@ -7,9 +7,9 @@
  * The payload needle verifies itself.
  */
 import { FAMILIES, type Family } from "../base/families.js"
-import { fail } from "../base/failures.js"
+import { fail, type Failure } from "../base/failures.js"
 import type { RowKey } from "../base/ids.js"
-import { xxh64 } from "../base/xxh64.js"
+import { isXxh64OfPiece, xxh64, xxh64Into, XXH64_PIECE, xxh64OfPieceInto } from "../base/xxh64.js"
 import { bufferOf } from "./buffer-of.js"
 
 export interface VolumePlace {
@@ -27,16 +27,31 @@ const HAS_PLACE = 1
 const PLACE_BYTES = 16
 const HASH_BYTES = 8
 
-/** Where the bytes of usual rows are put together for hashing, one after the other. */
-const scratch = Buffer.alloc(4096)
-
-function rowHash(family: Family, key: RowKey, value: Uint8Array): bigint {
-  const lengthBytes = 1 + key.length + value.length
-  const hashed = lengthBytes <= scratch.length ? scratch : Buffer.allocUnsafe(lengthBytes)
+function fill(hashed: Buffer, family: Family, key: RowKey, value: Uint8Array): void {
   hashed[0] = FAMILIES[family]
   hashed.write(key, 1, "latin1")
   hashed.set(value, 1 + key.length)
-  return xxh64(hashed.subarray(0, lengthBytes))
+}
+
+/** Usual rows are put together where they are hashed. */
+function writeHash(family: Family, key: RowKey, value: Uint8Array, target: Uint8Array, at: number): void {
+  const lengthBytes = 1 + key.length + value.length
+  const isUsual = lengthBytes <= XXH64_PIECE.length
+  const hashed = isUsual ? XXH64_PIECE : Buffer.allocUnsafe(lengthBytes)
+  fill(hashed, family, key, value)
+  if (isUsual) xxh64OfPieceInto(lengthBytes, target, at)
+  else xxh64Into(hashed, 0n, target, at)
+}
+
+function isHash(family: Family, key: RowKey, value: Uint8Array, bytes: Buffer, at: number): boolean {
+  const lengthBytes = 1 + key.length + value.length
+  if (lengthBytes <= XXH64_PIECE.length) {
+    fill(XXH64_PIECE, family, key, value)
+    return isXxh64OfPiece(lengthBytes, bytes, at)
+  }
+  const hashed = Buffer.allocUnsafe(lengthBytes)
+  fill(hashed, family, key, value)
+  return xxh64(hashed) === bytes.readBigUInt64LE(at)
 }
 
 export function encodeBaseRow(
@@ -54,20 +69,22 @@ export function encodeBaseRow(
     row.writeUInt32LE(place.lengthBytes, 13)
   }
   row.set(value, 1 + placeBytes)
-  row.writeBigUInt64LE(rowHash(family, key, value), row.length - HASH_BYTES)
+  writeHash(family, key, value, row, row.length - HASH_BYTES)
   return row
 }
+
+const corrupt = (family: Family, key: RowKey): Failure =>
+  fail("corruptRow", { family, rowKey: Buffer.from(key, "latin1").toString("hex") })
 
 /** Throws `corruptRow` where the hash does not fit. The value is a view. */
 export function decodeBaseRow(family: Family, key: RowKey, bytes: Uint8Array): BaseRow {
   const row = bufferOf(bytes)
-  const corrupt = () => fail("corruptRow", { family, rowKey: Buffer.from(key, "latin1").toString("hex") })
   const flags = row[0]
-  if (flags === undefined || flags > HAS_PLACE) throw corrupt()
+  if (flags === undefined || flags > HAS_PLACE) throw corrupt(family, key)
   const valueAt = 1 + (flags & HAS_PLACE ? PLACE_BYTES : 0)
-  if (row.length < valueAt + HASH_BYTES) throw corrupt()
+  if (row.length < valueAt + HASH_BYTES) throw corrupt(family, key)
   const value = row.subarray(valueAt, row.length - HASH_BYTES)
-  if (row.readBigUInt64LE(row.length - HASH_BYTES) !== rowHash(family, key, value)) throw corrupt()
+  if (!isHash(family, key, value, row, row.length - HASH_BYTES)) throw corrupt(family, key)
   if (!(flags & HAS_PLACE)) return { value, place: undefined }
   return {
     value,

@@ -48,7 +48,16 @@ import {
 } from "./records.js"
 import { objectRowKey, versionRowKey } from "./row-key.js"
 import { multipartIdOf, versionIdOf } from "./version-id.js"
-import { decodeDetails, decodeVersion, encodeDetails, encodeVersion, type VersionRecord } from "./version-record.js"
+import {
+  decodeDetails,
+  decodeListedVersion,
+  decodeVersion,
+  decodeVersionHead,
+  encodeDetails,
+  encodeVersion,
+  etagOfHead,
+  type VersionRecord,
+} from "./version-record.js"
 
 const filled = (length: number, from: number) => Uint8Array.from({ length }, (_, i) => (from + i) & 0xff)
 const key = objectKeyOfText("photos/é/1.jpg")
@@ -304,6 +313,16 @@ for (const { name, value, bytes, decode } of SAMPLES) {
     }
   })
 }
+
+test("a listing shows of a version what its head says", () => {
+  for (const each of [version, segments, inline, marker]) {
+    const head = decodeVersionHead(encodeVersion(each))
+    const { sizeBytes, modifiedMs, checksumAlgorithm, checksumType } = head
+    const expected = { sizeBytes, modifiedMs, checksumAlgorithm, checksumType, etag: etagOfHead(head) }
+    assert.deepEqual(decodeListedVersion(encodeVersion(each)), expected)
+  }
+  assert.throws(() => decodeListedVersion(new Uint8Array(53)))
+})
 
 test("ids of versions in records are those that users see", () => {
   assert.equal(versionIdOf(head.order, head.random), "VVSRHDTPRUVO8P35CPJMGQBADC")

@@ -65,6 +65,7 @@ export interface VersionRecord {
 }
 
 const FORMAT = 1
+const [MD5_AT, MD5_BYTES, PARTS_AT] = [36, 16, 52]
 export const VERSION_HEAD_BYTES = 54
 /** Details that encode larger than this go to a row of their own. */
 export const DETAILS_IN_RECORD_BYTES_MAX = 512
@@ -143,8 +144,8 @@ export function encodeVersion(record: VersionRecord): Uint8Array {
   bytes.writeBigUInt64BE(BigInt(head.modifiedMs), 12)
   bytes.writeBigUInt64BE(BigInt(head.order), 20)
   bytes.set(head.random.subarray(0, 8), 28)
-  bytes.set(head.md5.subarray(0, 16), 36)
-  bytes.writeUInt16BE(head.parts, 52)
+  bytes.set(head.md5.subarray(0, MD5_BYTES), MD5_AT)
+  bytes.writeUInt16BE(head.parts, PARTS_AT)
   bytes.set(body, VERSION_HEAD_BYTES)
   return bytes
 }
@@ -152,13 +153,46 @@ export function encodeVersion(record: VersionRecord): Uint8Array {
 const readU64 = (bytes: Buffer, at: number): number =>
   bytes.readUInt32BE(at) * 0x1_0000_0000 + bytes.readUInt32BE(at + 4)
 
-/** The head alone: what a listing reads. Throws `corruptRecord`. */
-export function decodeVersionHead(value: Uint8Array): VersionHead {
+/** Throws `corruptRecord`. */
+function headBytesOf(value: Uint8Array): Buffer {
   const bytes = bufferOf(value)
   const flags = bytes[1] ?? 0
   if (bytes.length < VERSION_HEAD_BYTES || bytes[0] !== FORMAT || flags > 31 || (bytes[2] ?? 0) >= ALGORITHMS.length) {
     throw fail("corruptRecord", { what: "version head" })
   }
+  return bytes
+}
+
+/** What a listing shows of an object. */
+export interface ListedVersion extends Pick<
+  VersionHead,
+  "sizeBytes" | "modifiedMs" | "checksumAlgorithm" | "checksumType"
+> {
+  readonly etag: string
+}
+
+/** The head as a listing shows it: as `decodeVersionHead` and `etagOfHead`, with less ado. Throws `corruptRecord`. */
+export function decodeListedVersion(value: Uint8Array): ListedVersion {
+  const bytes = headBytesOf(value)
+  const checksumAlgorithm = ALGORITHMS[bytes[2] ?? 0]
+  const parts = bytes.readUInt16BE(PARTS_AT)
+  const md5 = bytes.toString("hex", MD5_AT, MD5_AT + MD5_BYTES)
+  return {
+    sizeBytes: readU64(bytes, 4),
+    modifiedMs: readU64(bytes, 12),
+    etag: parts > 0 ? `${md5}-${parts}` : md5,
+    checksumAlgorithm,
+    checksumType: checksumTypeOf(checksumAlgorithm, bytes[1] ?? 0),
+  }
+}
+
+const checksumTypeOf = (algorithm: ChecksumName | undefined, flags: number): ChecksumType | undefined =>
+  algorithm && (flags & COMPOSITE ? "COMPOSITE" : "FULL_OBJECT")
+
+/** The head alone. Throws `corruptRecord`. */
+export function decodeVersionHead(value: Uint8Array): VersionHead {
+  const bytes = headBytesOf(value)
+  const flags = bytes[1] ?? 0
   const checksumAlgorithm = ALGORITHMS[bytes[2] ?? 0]
   return {
     isMarker: (flags & MARKER) !== 0,
@@ -166,13 +200,13 @@ export function decodeVersionHead(value: Uint8Array): VersionHead {
     hasDetails: (flags & DETAILS) !== 0,
     isShared: (flags & SHARED) !== 0,
     checksumAlgorithm,
-    checksumType: checksumAlgorithm && (flags & COMPOSITE ? "COMPOSITE" : "FULL_OBJECT"),
+    checksumType: checksumTypeOf(checksumAlgorithm, flags),
     sizeBytes: readU64(bytes, 4),
     modifiedMs: readU64(bytes, 12),
     order: readU64(bytes, 20),
     random: bytes.subarray(28, 36),
-    md5: bytes.subarray(36, 52),
-    parts: bytes.readUInt16BE(52),
+    md5: bytes.subarray(MD5_AT, MD5_AT + MD5_BYTES),
+    parts: bytes.readUInt16BE(PARTS_AT),
   }
 }
 

@@ -16,7 +16,7 @@ import {
   versionRowKey,
 } from "../format/row-key.js"
 import { decodeRowHead, decodeUpload } from "../format/records.js"
-import { decodeVersionHead, etagOfHead, versionIdOfHead, type VersionHead } from "../format/version-record.js"
+import { decodeListedVersion, decodeVersionHead, versionIdOfHead, type VersionHead } from "../format/version-record.js"
 import { isMultipartId, multipartIdOfSuffix, NULL_VERSION, partsOfVersionId } from "../format/version-id.js"
 import type { TabletRow, TabletView } from "../tablet/index.js"
 import type {
@@ -104,15 +104,9 @@ const scanFamily = (view: TabletView, family: "current" | "uploads"): Scan =>
       yield { key: parseObjectRowKey(rowKey).key, rowKey, row }
   }
 
-function listed(key: ObjectKey, head: VersionHead): ListedObject {
-  return {
-    key,
-    sizeBytes: head.sizeBytes,
-    etag: etagOfHead(head),
-    lastModifiedMs: head.modifiedMs,
-    checksumAlgorithm: head.checksumAlgorithm,
-    checksumType: head.checksumType,
-  }
+function listed(key: ObjectKey, { value }: TabletRow): ListedObject {
+  const { sizeBytes, etag, modifiedMs, checksumAlgorithm, checksumType } = decodeListedVersion(value)
+  return { key, sizeBytes, etag, lastModifiedMs: modifiedMs, checksumAlgorithm, checksumType }
 }
 
 export function listObjects(view: TabletView, request: ListRequest): ListPage {
@@ -125,7 +119,7 @@ export function listObjects(view: TabletView, request: ListRequest): ListPage {
     start,
     request.max,
     prefix => entries.push({ kind: "prefix", prefix }),
-    ({ key, row }) => entries.push({ kind: "object", object: listed(key, decodeVersionHead(row.value)) }) > 0,
+    ({ key, row }) => entries.push({ kind: "object", object: listed(key, row) }) > 0,
   )
   const last = entries.at(-1)
   if (!more || !last) return { entries, next: undefined }
@@ -199,7 +193,7 @@ export function listVersions(view: TabletView, request: ListVersionsRequest): Ve
       const shared = { versionId: versionIdOfHead(head), isLatest: isLatest(view, bucket, key, rowKey, head) }
       return head.isMarker
         ? entries.push({ kind: "marker", ...shared, key, lastModifiedMs: head.modifiedMs }) > 0
-        : entries.push({ kind: "version", ...shared, object: listed(key, head) }) > 0
+        : entries.push({ kind: "version", ...shared, object: listed(key, row) }) > 0
     },
   )
   const last = entries.at(-1)

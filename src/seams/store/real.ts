@@ -44,7 +44,7 @@ const COMMIT_SPACE_BYTES = 4 * MIB
 const COMMIT_SPACE_FACTOR = 4
 /** Where LMDB's two meta pages hold what is looked at here: magic, page size (first page only), last page used. */
 const META = { bytes: 152, magicAt: 24, magic: 0xbeefc0de, pageBytesAt: 48, lastPageAt: 144 } as const
-const FIRST_KEY = Buffer.from([0])
+const FIRST_KEY = rowKeyOf("\0")
 /** More than it takes to open a base. */
 const HANDLES_SPARE = 8
 /** As against Node's own, which have an underscore. */
@@ -56,11 +56,20 @@ const SYSTEM_CODES: ReadonlyMap<number, string> = new Map(
 /** MDB_PAGE_NOTFOUND, MDB_CORRUPTED, MDB_PANIC, MDB_VERSION_MISMATCH, MDB_INVALID. */
 const BROKEN = new Set([-30797, -30796, -30795, -30794, -30793])
 
-type Tree = Database<Buffer, Uint8Array>
+type Tree = Database<Buffer, RowKey>
 
-const keyBytesOf = (key: RowKey): Buffer => Buffer.from(key, "latin1")
-const keyOfBytes = (key: Uint8Array): RowKey =>
-  rowKeyOf((Buffer.isBuffer(key) ? key : Buffer.from(key)).toString("latin1"))
+/** Keys rest as their bytes, which go straight into the binding's memory and out of it. */
+const TREE_OPTIONS = {
+  encoding: "binary",
+  keyEncoder: {
+    /** Where there is no room the binding waits for the RangeError of a write behind the end, and gives more. */
+    writeKey: (key: RowKey, target: Buffer, at: number): number => {
+      if (at + key.length > target.length) return target.writeUInt8(0, at + key.length)
+      return at + target.write(key, at, "latin1")
+    },
+    readKey: (target: Buffer, from: number, to: number): RowKey => rowKeyOf(target.toString("latin1", from, to)),
+  },
+} as const
 
 export class RealStores implements Stores {
   constructor(private readonly mapBytesFirst = MAP_BYTES_FIRST) {}
@@ -89,7 +98,7 @@ class LmdbStore implements StoreWriter {
 
   private constructor(
     private readonly path: string,
-    private readonly root: RootDatabase<Buffer, Uint8Array>,
+    private readonly root: RootDatabase<Buffer, RowKey>,
     private readonly trees: ReadonlyMap<Family, Tree>,
   ) {}
 
@@ -98,20 +107,16 @@ class LmdbStore implements StoreWriter {
       await mkdir(path, { recursive: true })
       await refuseBrokenFile(path)
       await refuseWithoutHandles(path)
-      const root = open<Buffer, Uint8Array>(path, {
+      const root = open<Buffer, RowKey>(path, {
         noSubdir: false,
         overlappingSync: false,
         noSync: false,
         pageSize: PAGE_BYTES,
         mapSize: mapBytesFirst,
         maxDbs: FAMILIES_MAX,
-        keyEncoding: "binary",
-        encoding: "binary",
+        ...TREE_OPTIONS,
       })
-      const tree = (name: Family): readonly [Family, Tree] => [
-        name,
-        root.openDB<Buffer, Uint8Array>(name, { keyEncoding: "binary", encoding: "binary" }),
-      ]
+      const tree = (name: Family): readonly [Family, Tree] => [name, root.openDB<Buffer, RowKey>(name, TREE_OPTIONS)]
       return new LmdbStore(path, root, new Map(FAMILY_NAMES.map(tree)))
     } catch (error) {
       throw await judged(path, error, 0)
@@ -121,29 +126,29 @@ class LmdbStore implements StoreWriter {
   get(family: Family, key: RowKey): Uint8Array | undefined {
     assert(key.length > 0, "a key is not empty")
     if (this.isEmpty(family)) return undefined
-    return this.reading(() => this.treeOf(family).getBinary(keyBytesOf(key)))
+    return this.reading(() => this.treeOf(family).getBinary(key))
   }
 
   private isEmpty(family: Family): boolean {
     const known = this.empty.get(family)
     if (known !== undefined) return known
     const tree = this.treeOf(family)
-    const isEmpty = this.reading(() => [...tree.getKeys({ limit: 1 })].length === 0)
+    const isEmpty = this.reading(() => [...tree.getKeys({ start: FIRST_KEY, limit: 1 })].length === 0)
     this.empty.set(family, isEmpty)
     return isEmpty
   }
 
   *range(family: Family, range: KeyRange): Iterable<readonly [RowKey, Uint8Array]> {
     if (range.start >= range.end || this.isEmpty(family)) return
-    const low = range.start.length === 0 ? FIRST_KEY : keyBytesOf(range.start)
-    const high = keyBytesOf(range.end)
+    const low = range.start.length === 0 ? FIRST_KEY : range.start
+    const high = range.end
     const options = range.reverse
       ? { start: high, end: low, reverse: true, exclusiveStart: true, inclusiveEnd: true }
       : { start: low, end: high }
     const entries = this.reading(() => this.treeOf(family).getRange(options)[Symbol.iterator]())
     try {
       for (let next = this.reading(() => entries.next()); !next.done; next = this.reading(() => entries.next())) {
-        yield [keyOfBytes(next.value.key), next.value.value]
+        yield [next.value.key, next.value.value]
       }
     } finally {
       if (!this.closed) entries.return?.()
@@ -186,7 +191,7 @@ class LmdbStore implements StoreWriter {
       const message = `the base did not answer within ${WARM_MS_MAX} ms`
       const late = (): void => reject(fail("deviceFailed", { message, path: this.path, code: "ETIMEDOUT" }))
       const timer = setTimeout(late, WARM_MS_MAX)
-      void tree.prefetch(keys.map(keyBytesOf), () => {
+      void tree.prefetch([...keys], () => {
         clearTimeout(timer)
         resolve()
       })
@@ -209,8 +214,8 @@ class LmdbStore implements StoreWriter {
           assertWrite(write)
           const { family, key, value } = write
           writtenBytes += key.length + (value?.length ?? 0)
-          if (value === undefined) this.treeOf(family).removeSync(keyBytesOf(key))
-          else this.treeOf(family).putSync(keyBytesOf(key), Buffer.from(value.buffer, value.byteOffset, value.length))
+          if (value === undefined) this.treeOf(family).removeSync(key)
+          else this.treeOf(family).putSync(key, Buffer.from(value.buffer, value.byteOffset, value.length))
         }
       })
     } catch (error) {

@@ -147,6 +147,21 @@ export function storeSuite(kind: string, make: () => Promise<StoresUnderTest>): 
     await writer.close()
   })
 
+  storeTest(
+    "keys of every byte, and of every length that is allowed, come back as they are",
+    async ({ stores, path }) => {
+      const writer = await stores.openWriter(path)
+      const everyByte = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte)).join("")
+      const lengths = Array.from({ length: 200 }, (_, i) => KEY_BYTES_MAX - 7 * i)
+      const keys = lengths.map(length => everyByte.repeat(8).slice(-length))
+      await writer.commit(keys.map(key => put(key, `${key.length}`)))
+      assert.deepEqual(keysIn(writer, ALL), [...keys].sort())
+      for (const key of keys) assert.equal(textAt(writer, key), `${key.length}`)
+      await writer.warm("current", keys.map(rowKeyOf))
+      await writer.close()
+    },
+  )
+
   storeTest("warming is answered for keys that are there and for those that are not", async ({ stores, path }) => {
     const writer = await stores.openWriter(path)
     const keys = Array.from({ length: 300 }, (_, i) => rowKeyOf(`key ${i}`.padEnd(100, ".")))
