@@ -70,7 +70,7 @@ export async function completeMultipartUpload(call: ObjectCall): Promise<Answer>
       .text("Location", `${call.origin}${call.rawPath}`)
       .text("Bucket", bucket.name)
       .text("Key", textOfObjectKey(key))
-      .text("ETag", `"${etag}"`)
+      .quoted("ETag", etag)
     if (checksum !== undefined) {
       xml.text(`Checksum${checksum.algorithm}`, checksum.value).text("ChecksumType", checksum.type)
     }

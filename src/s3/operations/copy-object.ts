@@ -31,7 +31,7 @@ export async function copyObject(call: ObjectCall): Promise<Answer> {
   })
   const { etag, checksum, lastModifiedMs, versionId, sourceVersionId } = result
   const write = (xml: XmlWriter): void => {
-    xml.text("LastModified", isoDate(lastModifiedMs)).text("ETag", `"${etag}"`)
+    xml.text("LastModified", isoDate(lastModifiedMs)).quoted("ETag", etag)
     if (checksum !== undefined) {
       xml.text("ChecksumType", checksum.type).text(`Checksum${checksum.algorithm}`, checksum.value)
     }

@@ -47,7 +47,7 @@ export function writeCommonPrefix(xml: XmlWriter, prefix: string, { show }: Enco
 export function writeObject(xml: XmlWriter, object: ListedObject, owner: Account | undefined): void {
   xml
     .text("LastModified", isoDate(object.lastModifiedMs))
-    .text("ETag", `"${object.etag}"`)
+    .quoted("ETag", object.etag)
     .text("ChecksumAlgorithm", object.checksumAlgorithm)
     .text("ChecksumType", object.checksumType)
     .text("Size", object.sizeBytes)

@@ -46,7 +46,7 @@ export async function uploadPartCopy(call: ObjectCall): Promise<Answer> {
   const part = await services.multipart.copyPart({ ...target, source, range, signal: client.signal })
   const { etag, checksum, lastModifiedMs, sourceVersionId } = part
   const write = (xml: XmlWriter): void => {
-    xml.text("LastModified", isoDate(lastModifiedMs)).text("ETag", `"${etag}"`)
+    xml.text("LastModified", isoDate(lastModifiedMs)).quoted("ETag", etag)
     if (checksum !== undefined) xml.text(`Checksum${checksum.algorithm}`, checksum.value)
   }
   return answerXml("CopyPartResult", write, versionHeader(sourceVersionId, "x-amz-copy-source-version-id"))

@@ -43,22 +43,42 @@ export function escapeXml(text: string): string {
 
 export type XmlValue = string | number | boolean
 
+/** Both tags of an element. Names come from our code, so that there are few. */
+const TAGS = new Map<string, readonly [begin: string, end: string]>()
+
+function tagsOf(name: string): readonly [begin: string, end: string] {
+  const known = TAGS.get(name)
+  if (known) return known
+  const made = [`<${name}>`, `</${name}>`] as const
+  TAGS.set(name, made)
+  return made
+}
+
 export class XmlWriter {
   private written = ""
 
   /** `<name>value</name>`; nothing where the value is undefined. */
   text(name: string, value: XmlValue | undefined): this {
-    if (value !== undefined) {
-      this.written += `<${name}>${typeof value === "string" ? escapeXml(value) : String(value)}</${name}>`
-    }
+    return value === undefined ? this : this.element(name, typeof value === "string" ? escapeXml(value) : String(value))
+  }
+
+  /** As `text`, with the quotes around that ETags have. */
+  quoted(name: string, value: string): this {
+    return this.element(name, `&quot;${escapeXml(value)}&quot;`)
+  }
+
+  private element(name: string, escaped: string): this {
+    const [begin, end] = tagsOf(name)
+    this.written += begin + escaped + end
     return this
   }
 
   /** An element around others. `attributes` is written as it stands: `xsi:type="CanonicalUser"`. */
   group(name: string, content: (xml: this) => void, attributes = ""): this {
-    this.written += attributes === "" ? `<${name}>` : `<${name} ${attributes}>`
+    const [begin, end] = tagsOf(name)
+    this.written += attributes === "" ? begin : `<${name} ${attributes}>`
     content(this)
-    this.written += `</${name}>`
+    this.written += end
     return this
   }
 
@@ -86,5 +106,5 @@ export function xmlDocument(
   { namespace = true, declaration = true }: XmlDocumentOptions = {},
 ): Uint8Array {
   const xml = new XmlWriter().group(root, content, namespace ? `xmlns="${XML_NAMESPACE}"` : "")
-  return new TextEncoder().encode(`${declaration ? XML_DECLARATION : ""}${xml.toString()}`)
+  return Buffer.from(`${declaration ? XML_DECLARATION : ""}${xml.toString()}`)
 }
