@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process"
 import { test } from "node:test"
 import { isFailure } from "../base/failures.js"
 import { CODEC_SCRATCH_BYTES, makeCodec, referenceEncode } from "../erasure/index.js"
-import type { LanePlan } from "../seams/compute/index.js"
+import type { LanePlan, Slab } from "../seams/compute/index.js"
 import { CODER_SCRATCH_BYTES, InlineCompute, ThreadCompute } from "../seams/compute/index.js"
 import { computeSuite } from "../seams/compute/suite.js"
 
@@ -23,24 +23,21 @@ for (const { name, open } of [
   computeSuite({ name, open, parityOf: referenceEncode })
 }
 
-/** A thread that works until it is fed exactly 300,000 bytes. */
-const FRAGILE = new URL(
-  `data:text/javascript,${encodeURIComponent(`
-    import { parentPort } from "node:worker_threads"
-    await import("${ENTRY.href}")
-    parentPort.on("message", order => { if (order.lengthBytes === 300000) throw new Error("planted") })
-  `)}`,
-)
+/** Bytes at an address that the memory does not have: a thread that is fed them ends. */
+const nowhere = (): Slab => ({
+  bytes: new Uint8Array(new ArrayBuffer(2 * SIZES.poolBytes), SIZES.poolBytes + 1_000_000),
+  release: () => undefined,
+})
 
 test("the codec's tables fit the scratch area that compute grants", () => {
   assert.ok(CODEC_SCRATCH_BYTES <= CODER_SCRATCH_BYTES)
 })
 
 test("a thread that dies rejects what is pinned to it, frees its slabs, and is replaced", LIMITED, async () => {
-  const compute = new ThreadCompute(makeCodec, FRAGILE, SIZES)
+  const compute = new ThreadCompute(makeCodec, ENTRY, SIZES)
   const doomed = compute.openLane(PLAN)
   const slab = await compute.slabs.take(never)
-  doomed.feed(slab, 0, 300_000)
+  doomed.feed(nowhere(), 0, 300_000)
   const coding = doomed.code({ slab, lengthBytes: 1_000_000, shape: SHAPE, seeds: SEEDS })
   slab.release()
   await assert.rejects(coding, error => isFailure(error, "internal"))

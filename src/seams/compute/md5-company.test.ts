@@ -2,6 +2,7 @@ import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
 import { test } from "node:test"
 import fc from "fast-check"
+import { must } from "../../base/assert.js"
 import { KIB, MIB } from "../../base/limits.js"
 import { MD5_SCRATCH_BYTES } from "../../base/md5-lanes.js"
 import { WASM_PAGE_BYTES } from "../../base/wasm.js"
@@ -21,6 +22,28 @@ const placeOf = (body: number): number => MD5_SCRATCH_BYTES + body * BODY_BYTES
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
 const md5Of = (bytes: Uint8Array): string => createHash("md5").update(bytes).digest("hex")
 
+function workAll(company: Md5Company): void {
+  while (company.work());
+}
+
+function feed(company: Md5Company, body: Md5Body, at: number, lengthBytes: number): void {
+  body.add(at, lengthBytes)
+  workAll(company)
+}
+
+function hurry(company: Md5Company): void {
+  company.hurry()
+  workAll(company)
+}
+
+/** Asks for it, and works until it is there. */
+function digestOf(company: Md5Company, body: Md5Body): string {
+  let given: Uint8Array | undefined
+  company.digest(body, digest => (given = digest))
+  workAll(company)
+  return hex(must(given, "nothing keeps the digest from being given"))
+}
+
 /** Whether all bytes that were fed to the body so far are eaten. */
 function isEaten(body: Md5Body): boolean {
   let eaten = false
@@ -31,43 +54,59 @@ function isEaten(body: Md5Body): boolean {
 test("a body alone is hashed at once, bodies in company when all have bytes, or one has many", () => {
   const { company } = open()
   const first = company.join()
-  company.feed(first, placeOf(0), 100 * KIB + 1)
+  feed(company, first, placeOf(0), 100 * KIB + 1)
   assert.ok(isEaten(first), "it is alone")
   const second = company.join()
-  company.feed(first, placeOf(0), 100 * KIB)
+  feed(company, first, placeOf(0), 100 * KIB)
   assert.ok(!isEaten(first), "it waits for the second")
-  company.feed(second, placeOf(1), 200 * KIB)
+  feed(company, second, placeOf(1), 200 * KIB)
   assert.ok(isEaten(first))
   assert.ok(!isEaten(second), "its other half waits again")
-  company.feed(second, placeOf(1), 7 * MIB)
+  feed(company, second, placeOf(1), 7 * MIB)
   assert.ok(!isEaten(second))
-  company.feed(second, placeOf(1), 2 * MIB)
+  feed(company, second, placeOf(1), 2 * MIB)
   assert.ok(second.waitingBytes < 8 * MIB && second.waitingBytes > 7 * MIB, "the first has had its time")
 })
 
 test("digests and scarce memory wait for nobody, and whoever leaves gives its bytes back", () => {
   const { company, bytes } = open()
   const [idle, first, second] = [company.join(), company.join(), company.join()]
-  company.feed(first, placeOf(1), 3 * MIB + 17)
-  company.feed(second, placeOf(2), 1 * MIB)
+  feed(company, first, placeOf(1), 3 * MIB + 17)
+  feed(company, second, placeOf(2), 1 * MIB)
   let given = 0
   first.whenEaten(() => (given += 1))
   assert.equal(given, 0)
-  assert.equal(hex(company.digest(first)), md5Of(bytes.subarray(placeOf(1), placeOf(1) + 3 * MIB + 17)))
+  assert.equal(digestOf(company, first), md5Of(bytes.subarray(placeOf(1), placeOf(1) + 3 * MIB + 17)))
   assert.equal(given, 1)
-  company.feed(second, placeOf(2) + 1 * MIB, 1 * MIB)
+  feed(company, second, placeOf(2) + 1 * MIB, 1 * MIB)
   second.whenEaten(() => (given += 1))
-  company.hurry()
+  hurry(company)
   assert.equal(given, 2)
-  company.feed(second, placeOf(2) + 2 * MIB, 1 * MIB)
+  feed(company, second, placeOf(2) + 2 * MIB, 1 * MIB)
   second.whenEaten(() => (given += 1))
   company.leave(second)
   assert.equal(given, 3)
   company.leave(second)
-  assert.equal(hex(company.digest(idle)), md5Of(new Uint8Array(0)))
+  assert.equal(digestOf(company, idle), md5Of(new Uint8Array(0)))
   const last = company.join()
-  company.feed(last, placeOf(3), 1 * MIB)
+  feed(company, last, placeOf(3), 1 * MIB)
   assert.ok(isEaten(last), "all others have left")
+})
+
+test("bytes that came together are hashed together, and a body that leaves is told that there is no digest", () => {
+  const { company } = open()
+  const bodies = [company.join(), company.join()]
+  for (const [i, body] of bodies.entries()) body.add(placeOf(i), 1 * MIB)
+  assert.ok(company.work())
+  const [first, second] = bodies.map(({ waitingBytes }) => waitingBytes)
+  assert.ok(first !== undefined && first < 1 * MIB && first === second, "a turn takes as much of both")
+  const digests: (string | undefined)[] = []
+  for (const body of bodies) company.digest(body, digest => digests.push(digest && hex(digest)))
+  assert.deepEqual(digests, [], "what waits is hashed before")
+  company.leave(must(bodies[0], "there are two"))
+  assert.deepEqual(digests, [undefined])
+  workAll(company)
+  assert.deepEqual(digests, [undefined, md5Of(new Uint8Array(1 * MIB))])
 })
 
 /** What happens to which body next. */
@@ -104,7 +143,7 @@ class Fed {
     this.bytes.set(NOISE.subarray(from, from + lengthBytes), at)
     this.expected.update(this.bytes.subarray(at, at + lengthBytes))
     this.used += lengthBytes
-    this.company.feed(this.body, at, lengthBytes)
+    feed(this.company, this.body, at, lengthBytes)
   }
 
   /** Once bytes are said to be eaten they may change. */
@@ -115,7 +154,7 @@ class Fed {
   }
 
   digest(): void {
-    assert.equal(hex(this.company.digest(this.body)), this.expected.digest("hex"))
+    assert.equal(digestOf(this.company, this.body), this.expected.digest("hex"))
     this.leave()
   }
 
@@ -140,7 +179,7 @@ test("bodies fed in any pieces and order, joining and leaving, have the right di
         else if (then === "await") fed?.spoilWhenEaten()
         else if (then === "digest") fed?.digest()
         else if (then === "leave") fed?.leave()
-        else company.hurry()
+        else hurry(company)
       }
       for (const fed of bodies) fed.digest()
     }),

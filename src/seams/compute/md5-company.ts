@@ -3,8 +3,8 @@
  *
  * A body's bytes stay where they are until every other body has some too; then all are hashed at once
  * in the lanes of one kernel, which takes four bodies a third of the time of one after the other. A
- * body without others is hashed at once. Nobody waits for company that does not come: digests that are
- * asked for, much that waits, and memory that gets scarce (`hurry`) end it.
+ * body without others waits for nobody, and nobody waits for company that does not come: digests that
+ * are asked for, much that waits, and memory that gets scarce (`hurry`) end it.
  *
  * Promises  Bytes that were fed are read until `whenEaten` or `digest` says that they are not any more.
  * Limits    About WAITING_BYTES_MAX wait for each body.
@@ -30,6 +30,8 @@ interface Range {
 export class Md5Body {
   readonly state: Md5State = md5Start()
   waitingBytes = 0
+  /** Set once the digest is wanted. */
+  onDigest: ((digest: Uint8Array | undefined) => void) | undefined
   private readonly ranges: Range[] = []
   /** The beginning of a block whose end lies elsewhere. */
   private readonly begun = new Uint8Array(MD5_BLOCK_BYTES)
@@ -120,6 +122,7 @@ export class Md5Body {
 export class Md5Company {
   private readonly bodies = new Set<Md5Body>()
   private readonly kernel: Md5Kernel
+  private hurries = false
 
   /** `scratchAt`: address of MD5_SCRATCH_BYTES that belong to this company alone. */
   constructor(
@@ -135,45 +138,63 @@ export class Md5Company {
     return body
   }
 
-  /** Adds bytes to a body, and hashes what has company. */
-  feed(body: Md5Body, at: number, lengthBytes: number): void {
-    body.add(at, lengthBytes)
-    for (let ready = this.ready(); this.isWorthwhile(ready); ready = this.ready()) this.turn(ready)
-  }
-
-  /** The digest of all that was fed to the body, which leaves. */
-  digest(body: Md5Body): Uint8Array {
-    while (body.blocks > 0) this.turn(this.ready())
-    this.bodies.delete(body)
-    return body.digest()
+  /** `then` is called with the digest of all that was fed to the body, which leaves; with nothing where it leaves before. */
+  digest(body: Md5Body, then: (digest: Uint8Array | undefined) => void): void {
+    body.onDigest = then
+    if (body.blocks === 0) this.end(body)
   }
 
   /** The body leaves. Safe also after `digest`. */
   leave(body: Md5Body): void {
     this.bodies.delete(body)
     body.giveUp()
+    body.onDigest?.(undefined)
+    body.onDigest = undefined
   }
 
-  /** Hashes all that waits. */
+  /** What waits now waits for nobody. */
   hurry(): void {
-    for (let ready = this.ready(); ready.length > 0; ready = this.ready()) this.turn(ready)
+    this.hurries = true
   }
 
-  /** Whoever has a full block waiting: never more than there are lanes, since so many are hashed at once. */
+  /**
+   * Hashes some of what has company, in less than a millisecond for each body; false where there is nothing to
+   * hash yet. Whoever drives it feeds first what has arrived meanwhile.
+   */
+  work(): boolean {
+    const ready = this.ready()
+    if (ready.length === 0) this.hurries = false
+    if (!this.isWorthwhile(ready)) return false
+    const blocks = Math.min(TURN_BLOCKS, ...ready.map(body => body.blocks))
+    this.kernel.eat(ready, blocks)
+    for (const body of ready) {
+      body.eat(blocks)
+      if (body.onDigest !== undefined && body.blocks === 0) this.end(body)
+    }
+    return true
+  }
+
+  private end(body: Md5Body): void {
+    const then = must(body.onDigest, "its digest is wanted")
+    body.onDigest = undefined
+    this.bodies.delete(body)
+    then(body.digest())
+  }
+
+  /** Whoever has a full block waiting; of more than there are lanes those that are awaited, then those with most. */
   private ready(): Md5Body[] {
-    return [...this.bodies].filter(body => body.blocks > 0)
+    const ready = [...this.bodies].filter(body => body.blocks > 0)
+    if (ready.length <= MD5_LANES_MAX) return ready
+    const urgency = (body: Md5Body): number => (body.onDigest === undefined ? body.waitingBytes : Infinity)
+    return ready.sort((a, b) => (urgency(a) < urgency(b) ? 1 : -1)).slice(0, MD5_LANES_MAX)
   }
 
   private isWorthwhile(ready: readonly Md5Body[]): boolean {
     if (ready.length === 0) return false
     const full = ready.length >= Math.min(this.bodies.size, MD5_LANES_MAX)
-    return full || ready.some(({ waitingBytes }) => waitingBytes >= WAITING_BYTES_MAX)
-  }
-
-  /** Hashes as much of each. */
-  private turn(ready: readonly Md5Body[]): void {
-    const blocks = Math.min(TURN_BLOCKS, ...ready.map(body => body.blocks))
-    this.kernel.eat(ready, blocks)
-    for (const body of ready) body.eat(blocks)
+    return full || this.hurries || ready.some(isUrgent)
   }
 }
+
+const isUrgent = ({ waitingBytes, onDigest }: Md5Body): boolean =>
+  onDigest !== undefined || waitingBytes >= WAITING_BYTES_MAX

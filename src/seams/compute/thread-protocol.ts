@@ -35,7 +35,7 @@ export type Order =
   /** Bytes that wait for company wait no longer. */
   | { readonly order: "hurry" }
 
-/** Orders with an id are answered; `hashed` when it is so, the others at once. */
+/** Orders with an id are answered; `hashed` and `digests` when it is so, the others at once. */
 export type Answer =
   | { readonly answer: "coded"; readonly id: number; readonly checksums: Uint8Array }
   | { readonly answer: "hashed"; readonly id: number }

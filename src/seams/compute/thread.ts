@@ -1,7 +1,7 @@
 /**
  * The thread's side: runs lanes as ordered. Its entry file is main's, which hands in the codec.
  */
-import { parentPort, workerData } from "node:worker_threads"
+import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from "node:worker_threads"
 import { assert, must } from "../../base/assert.js"
 import { asFailure } from "../../base/failures.js"
 import { BlockWork } from "./block-work.js"
@@ -19,7 +19,7 @@ interface ThreadLane {
   readonly others: Hashes
 }
 
-/** Carries out orders, one after the other. */
+/** Carries out orders, one after the other; between them, a little at a time, it hashes. */
 class Thread {
   private readonly lanes = new Map<LaneNumber, ThreadLane>()
   private readonly work: BlockWork
@@ -46,7 +46,7 @@ class Thread {
       case "feed": {
         const { md5, others } = this.lane(order.lane)
         others.update(new Uint8Array(this.memory.buffer, order.at, order.lengthBytes))
-        if (md5 !== undefined) this.company.feed(md5, order.at, order.lengthBytes)
+        md5?.add(order.at, order.lengthBytes)
         return
       }
       case "code":
@@ -62,12 +62,9 @@ class Thread {
         else md5.whenEaten(hashed)
         return
       }
-      case "digests": {
-        const { md5, others } = this.lane(order.lane)
-        const digests = { ...others.digests(), md5: md5 && this.company.digest(md5) }
-        this.answer({ answer: "digested", id: order.id, digests })
+      case "digests":
+        this.digest(order.id, this.lane(order.lane))
         return
-      }
       case "close": {
         const { md5 } = this.lane(order.lane)
         if (md5 !== undefined) this.company.leave(md5)
@@ -76,6 +73,22 @@ class Thread {
       }
       case "hurry":
         this.company.hurry()
+    }
+  }
+
+  /** Hashes a little of what is there; false where nothing is left to do. */
+  hashSome(): boolean {
+    return this.company.work()
+  }
+
+  private digest(id: number, { md5, others }: ThreadLane): void {
+    const digests = others.digests()
+    if (md5 === undefined) this.answer({ answer: "digested", id, digests })
+    else {
+      this.company.digest(md5, digest => {
+        if (digest !== undefined) this.answer({ answer: "digested", id, digests: { ...digests, md5: digest } })
+        else this.answer({ answer: "failed", id, kind: "stopping", reason: "the lane is closed" })
+      })
     }
   }
 
@@ -99,12 +112,17 @@ function parseStart(data: unknown): ThreadStart {
   return { memory: data.memory, worker: data.worker }
 }
 
+function nextOrder(port: MessagePort): Order | undefined {
+  const received: { readonly message: Order } | undefined = receiveMessageOnPort(port)
+  return received?.message
+}
+
 /** The whole life of a compute thread: the last call of its entry file. */
 export function serveCompute(makeCoder: MakeCoder): void {
   const port = must(parentPort, "this file is the entry of a thread")
   const { memory, worker } = parseStart(workerData)
   const thread = new Thread(memory, worker, makeCoder, answer => port.postMessage(answer))
-  port.on("message", (order: Order) => {
+  const obey = (order: Order): void => {
     try {
       thread.obey(order)
     } catch (error) {
@@ -113,5 +131,15 @@ export function serveCompute(makeCoder: MakeCoder): void {
       const { kind, message: reason } = asFailure(error)
       port.postMessage({ answer: "failed", id: order.id, kind, reason } satisfies Answer)
     }
+  }
+  const obeyAll = (): void => {
+    for (let next = nextOrder(port); next !== undefined; next = nextOrder(port)) obey(next)
+  }
+  // All that is there is heard before anything is hashed: a body whose bytes are on their way is company, and
+  // a block that is to be coded does not wait for hashes.
+  port.on("message", (order: Order) => {
+    obey(order)
+    do obeyAll()
+    while (thread.hashSome())
   })
 }
