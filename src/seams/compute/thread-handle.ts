@@ -30,6 +30,7 @@ export class ThreadHandle {
   private nextId = 1
   private error: unknown
   private death: Failure | undefined
+  private isClosing = false
 
   constructor(entry: URL, start: ThreadStart) {
     this.worker = new Worker(entry, { workerData: start, name: "compute", execArgv: [] })
@@ -72,6 +73,7 @@ export class ThreadHandle {
 
   /** Ends the thread; resolves when it is gone. */
   async close(): Promise<void> {
+    this.isClosing = true
     this.worker.ref()
     await this.worker.terminate()
     await this.ended
@@ -80,7 +82,8 @@ export class ThreadHandle {
   private settle(answer: Answer): void {
     const waiting = this.waiting.get(answer.id)
     this.waiting.delete(answer.id)
-    if (this.waiting.size === 0) this.worker.unref()
+    // A last answer must not end the process in the middle of `close`.
+    if (this.waiting.size === 0 && !this.isClosing) this.worker.unref()
     if (answer.answer === "failed") waiting?.reject(fail(answer.kind, { message: answer.reason }))
     else waiting?.resolve(answer)
   }
