@@ -45,11 +45,23 @@ export class BlockWork {
     const shardBytes = shardBytesOf(shape, lengthBytes)
     const dataBytes = shardBytes * (shape.kind === "copies" ? 1 : shape.k)
     new Uint8Array(this.memory.buffer, slabAt + lengthBytes, dataBytes - lengthBytes).fill(0)
-    if (shape.kind === "code") {
-      const shards = Array.from({ length: slots }, (_, slot) => this.view(slabAt + slot * shardBytes, shardBytes))
-      this.coder.encode(shape, shards.slice(0, shape.k), shards.slice(shape.k))
+    const subBlocks = subBlockCount(shardBytes)
+    const checksums = new DataView(new ArrayBuffer(slots * subBlocks * CHECKSUM_BYTES))
+    // A sub-block of all shards at a time, so that what was read or made for the code is hashed out of the cache.
+    for (let n = 0; n < subBlocks; n += 1) {
+      const from = n * SUB_BLOCK_BYTES
+      const length = Math.min(SUB_BLOCK_BYTES, shardBytes - from)
+      const at = (slot: number): number => slabAt + (shape.kind === "copies" ? 0 : slot * shardBytes) + from
+      if (shape.kind === "code") {
+        const parts = Array.from({ length: slots }, (_, slot) => this.view(at(slot), length))
+        this.coder.encode(shape, parts.slice(0, shape.k), parts.slice(shape.k))
+      }
+      for (const [slot, seed] of seeds.entries()) {
+        const hash = this.checksum.hash(at(slot), length, subBlockSeed(seed, n))
+        checksums.setBigUint64((slot * subBlocks + n) * CHECKSUM_BYTES, BigInt.asUintN(64, hash), true)
+      }
     }
-    return this.checksums(slabAt, shardBytes, shape, seeds)
+    return new Uint8Array(checksums.buffer)
   }
 
   /** See `Compute.mend`; all shards lie in the memory. */
@@ -63,21 +75,6 @@ export class BlockWork {
 
   view(at: number, lengthBytes: number): Uint8Array {
     return new Uint8Array(this.memory.buffer, at, lengthBytes)
-  }
-
-  private checksums(slabAt: number, shardBytes: number, shape: CodingShape, seeds: readonly bigint[]): Uint8Array {
-    const subBlocks = subBlockCount(shardBytes)
-    const checksums = new DataView(new ArrayBuffer(seeds.length * subBlocks * CHECKSUM_BYTES))
-    for (const [slot, seed] of seeds.entries()) {
-      const shardAt = slabAt + (shape.kind === "copies" ? 0 : slot * shardBytes)
-      for (let n = 0; n < subBlocks; n += 1) {
-        const from = n * SUB_BLOCK_BYTES
-        const length = Math.min(SUB_BLOCK_BYTES, shardBytes - from)
-        const hash = this.checksum.hash(shardAt + from, length, subBlockSeed(seed, n))
-        checksums.setBigUint64((slot * subBlocks + n) * CHECKSUM_BYTES, BigInt.asUintN(64, hash), true)
-      }
-    }
-    return new Uint8Array(checksums.buffer)
   }
 }
 

@@ -113,8 +113,8 @@ async function withCompute(under: ComputeUnderTest, work: (compute: Compute) => 
 
 /** Lets everything that is under way settle, then says how many slabs are free. */
 async function slabsFreeSoon(compute: Compute, wanted: number): Promise<number> {
-  for (let turn = 0; turn < 2000 && compute.slabs.slabsFree !== wanted; turn += 1) {
-    await new Promise(resolve => setImmediate(resolve))
+  for (let turn = 0; turn < 5000 && compute.slabs.slabsFree !== wanted; turn += 1) {
+    await new Promise(resolve => setTimeout(resolve, 1))
   }
   return compute.slabs.slabsFree
 }
