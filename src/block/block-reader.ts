@@ -7,7 +7,7 @@
  * Limits    BLOCK_LIMITS: what is read ahead, and what is rebuilt because of slowness.
  */
 import { must } from "../base/assert.js"
-import { fail, isFailure } from "../base/failures.js"
+import { fail, isFailure, type Failure } from "../base/failures.js"
 import { roundUp } from "../base/bytes.js"
 import type { DeviceId } from "../base/ids.js"
 import { SHARD_ALIGN_BYTES } from "../base/limits.js"
@@ -151,16 +151,17 @@ export class BlockReader {
     const partition = partitionOf(uploadId, part, block)
     const id: NeedleId = { partition, uploadId, part, block, generation: shape.generation, slot }
     const holders = holdersOf(this.layouts, id, shape.exception)
-    let failure: unknown = fail("deviceFailed", { slot })
+    let failure: Failure | undefined
     for (const deviceId of whence === "home" ? holders : strayHolders(this.devices, id, holders)) {
       try {
         return await this.readFrom(deviceId, id, range, allocate)
       } catch (error) {
-        if (!isLoss(error)) throw error
+        if (!isFailure(error) || !isLoss(error)) throw error
         failure = error
       }
     }
-    throw failure
+    // Made only here: its stack costs more than all else that a piece needs of the main thread.
+    throw failure ?? fail("deviceFailed", { slot })
   }
 
   private async readFrom(
