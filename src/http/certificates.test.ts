@@ -29,7 +29,7 @@ async function serve(disk: Disk) {
   const protocol = {
     handle: async (exchange: {
       secure: boolean
-      respond: (answer: { status: number; headers: string[]; body: Uint8Array }) => Promise<void>
+      respond: (answer: { status: number; headers: string[]; body: Uint8Array }) => Promise<void> | undefined
     }) => exchange.respond({ status: 200, headers: [], body: new TextEncoder().encode(String(exchange.secure)) }),
     refuse: () => ({ status: 400, headers: [], body: new Uint8Array() }),
   }

@@ -7,6 +7,7 @@
 import type { Failure } from "../base/failures.js"
 import type { PieceOwner } from "../base/pieces.js"
 import type { Fields } from "../seams/telemetry/contract.js"
+import type { RequestHeaders } from "./request-headers.js"
 
 /** Where the time of a request goes, as `Server-Timing` shows it. */
 export type Stage = "auth" | "meta" | "data"
@@ -45,6 +46,7 @@ export interface Exchange {
   readonly rawTarget: string
   /** Name, value, name, value … in the order of the wire. */
   readonly rawHeaders: readonly string[]
+  readonly headers: RequestHeaders
   readonly remoteAddress: string
   /** Over TLS. */
   readonly secure: boolean
@@ -70,11 +72,12 @@ export interface Exchange {
   /** Fields for the request's log line: `operation` (which metrics show too), `failure` and whatever helps. Never a secret. */
   note(fields: Fields): void
   /**
-   * Answers, once, and resolves when the last byte has been handed over or the client is gone.
+   * Answers, once, and resolves when the last byte has been handed over or the client is gone; undefined
+   * where that is so already.
    * A stream that throws before its first piece leaves the request unanswered; one that throws later
    * breaks the connection, so that a short body never looks whole. Both reject with what it threw.
    */
-  respond(answer: Answer): Promise<void>
+  respond(answer: Answer): Promise<void> | undefined
 }
 
 /** What was no request, or could not be served: for an answer in the protocol's own words. */
@@ -87,8 +90,8 @@ export interface Refusal {
 }
 
 export interface Protocol {
-  /** Answers through the exchange, or throws; what it throws is answered by `refuse`. */
-  handle(exchange: Exchange): Promise<void>
+  /** Answers through the exchange, or throws; what it throws is answered by `refuse`. Undefined: it is all done. */
+  handle(exchange: Exchange): Promise<void> | undefined
   /** Must not throw. */
   refuse(refusal: Refusal): PlainAnswer
 }

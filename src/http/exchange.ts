@@ -17,10 +17,12 @@ import { KIB } from "../base/limits.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Fields } from "../seams/telemetry/contract.js"
 import type { Answer, Exchange } from "./contract.js"
-import { checkHeaders, headerIndex } from "./framing-core.js"
+import { checkHeaders } from "./framing-core.js"
 import type { HttpLimits } from "./limits.js"
 import { Pace } from "../base/pace.js"
 import { RequestBody } from "./request-body.js"
+import type { RequestHeaders } from "./request-headers.js"
+import { respondWithStream, type AnswerSink } from "./streamed-answer.js"
 import { StageTiming } from "./timing.js"
 
 /** Written in one piece, so that a slow reader shows progress at least this often. */
@@ -39,7 +41,7 @@ export interface ExchangeTerms {
   readonly onLinger: () => void
 }
 
-export class NodeExchange implements Exchange {
+export class NodeExchange implements Exchange, AnswerSink {
   readonly timing: StageTiming
   readonly requestId: string
   readonly method: string
@@ -49,7 +51,7 @@ export class NodeExchange implements Exchange {
   readonly chunkedTransfer: boolean
   status: number | undefined
   sentBytes = 0
-  readonly notes: Record<string, Fields[string]> = {}
+  notes: Fields = {}
   /** Made when first asked for: most requests end before anybody does. */
   private abort: AbortController | undefined
   private isGone = false
@@ -59,7 +61,6 @@ export class NodeExchange implements Exchange {
   private unsentBytes = 0
   /** Whoever waits for the client to take more, or for the end. */
   private wake: () => void = () => undefined
-  private readonly headers: ReadonlyMap<string, readonly string[]>
   private readonly requestBody: RequestBody
   private readonly receivePace: Pace
   private lingerUntilMs: number | undefined
@@ -69,6 +70,7 @@ export class NodeExchange implements Exchange {
     private readonly clock: Clock,
     private readonly request: IncomingMessage,
     private readonly response: ServerResponse,
+    readonly headers: RequestHeaders,
     private readonly limits: HttpLimits,
     private readonly terms: ExchangeTerms,
   ) {
@@ -77,10 +79,9 @@ export class NodeExchange implements Exchange {
     this.method = request.method ?? ""
     this.rawTarget = request.url ?? ""
     this.rawHeaders = request.rawHeaders
-    this.headers = headerIndex(request.rawHeaders)
     const length = this.header("content-length")
     this.contentLength = length === undefined ? undefined : Number(length)
-    this.chunkedTransfer = this.headers.has("transfer-encoding")
+    this.chunkedTransfer = headers.get("transfer-encoding") !== undefined
     this.requestBody = new RequestBody(clock, request, limits)
     this.receivePace = new Pace(limits.bytesPerSecondMin, limits.receiveWindowMs)
     response.on("error", () => this.leave())
@@ -117,11 +118,11 @@ export class NodeExchange implements Exchange {
   }
 
   header(name: string): string | undefined {
-    return this.headers.get(name)?.join(",")
+    return this.headers.get(name)
   }
 
   headersAll(name: string): readonly string[] {
-    return this.headers.get(name) ?? []
+    return this.headers.all(name)
   }
 
   body(pieces: PieceOwner = "caller"): AsyncIterable<Uint8Array> {
@@ -138,14 +139,14 @@ export class NodeExchange implements Exchange {
   }
 
   note(fields: Fields): void {
-    Object.assign(this.notes, fields)
+    this.notes = { ...this.notes, ...fields }
   }
 
   async respond(answer: Answer): Promise<void> {
     assert(!this.answered, "a request is answered once")
     checkHeaders(answer.headers)
     const { body } = answer
-    if (body !== undefined && !(body instanceof Uint8Array)) return await this.respondWithStream(answer, body)
+    if (body !== undefined && !(body instanceof Uint8Array)) return await respondWithStream(this, answer, body)
     this.begin(answer, body?.length ?? answer.contentLength ?? 0)
     return await this.finish(body !== undefined && body.length > 0 && this.mayHaveBody() ? body : undefined)
   }
@@ -183,37 +184,11 @@ export class NodeExchange implements Exchange {
     if (this.receivePace.isTooSlow(nowMs)) this.destroy()
   }
 
-  private async respondWithStream(answer: Answer, body: AsyncIterable<Uint8Array>): Promise<void> {
-    const pieces = body[Symbol.asyncIterator]()
-    try {
-      const wanted = this.method !== "HEAD" && answer.status !== 304 && answer.status !== 204
-      // Before the first piece is there, a failure can still become an answer of its own.
-      let next = wanted ? await pieces.next() : undefined
-      if (this.isGone) return
-      this.begin(answer, answer.contentLength)
-      let sentBytes = 0
-      for (; next !== undefined && next.done !== true; next = await pieces.next()) {
-        sentBytes += next.value.length
-        assert(sentBytes <= (answer.contentLength ?? Infinity), "a body is no longer than its declared length")
-        this.write(next.value)
-        await this.handedOver()
-        if (this.isGone) return
-      }
-      assert(!wanted || sentBytes === (answer.contentLength ?? sentBytes), "a body is as long as declared")
-      await this.finish()
-    } catch (error) {
-      if (this.answered) this.destroy()
-      throw error
-    } finally {
-      await pieces.return?.()
-    }
-  }
-
   private mayHaveBody(): boolean {
     return this.method !== "HEAD" && this.status !== 304 && this.status !== 204
   }
 
-  private begin({ status, headers }: Answer, contentLength: number | undefined): void {
+  begin({ status, headers }: Answer, contentLength: number | undefined): void {
     const all = [...headers, "Date", httpDate(this.clock.wallMs()), "Server", this.terms.serverName]
     all.push("Server-Timing", this.timing.header())
     if (contentLength !== undefined && status !== 204 && status !== 304) {
@@ -231,7 +206,7 @@ export class NodeExchange implements Exchange {
     return hasBody && !this.request.complete
   }
 
-  private write(piece: Uint8Array): void {
+  write(piece: Uint8Array): void {
     for (let at = 0; at < piece.length; at += WRITE_BYTES_MAX) {
       const part = piece.subarray(at, at + WRITE_BYTES_MAX)
       this.unsentBytes += part.length
@@ -245,14 +220,14 @@ export class NodeExchange implements Exchange {
   }
 
   /** Resolves when nothing that was written is looked at any more. */
-  private async handedOver(): Promise<void> {
+  async handedOver(): Promise<void> {
     this.receivePace.wait(this.clock.monotonicMs())
     while (this.unsentBytes > 0 && !this.isOver) await new Promise<void>(resolve => (this.wake = resolve))
     this.receivePace.rest(this.clock.monotonicMs())
   }
 
   /** Ends the answer, with its last piece if there is one, and waits until it is handed over. */
-  private async finish(last?: Uint8Array): Promise<void> {
+  async finish(last?: Uint8Array): Promise<void> {
     this.sentBytes += last?.length ?? 0
     this.receivePace.wait(this.clock.monotonicMs())
     if (this.hasUnreadBody() && !this.broken) {

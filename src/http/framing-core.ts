@@ -29,18 +29,6 @@ export function framingFault({ httpVersion, headersAll }: RequestHead): Failure 
   return undefined
 }
 
-/** Headers by lower-case name, in the order of the wire. */
-export function headerIndex(rawHeaders: readonly string[]): ReadonlyMap<string, readonly string[]> {
-  const index = new Map<string, string[]>()
-  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    const name = (rawHeaders[i] ?? "").toLowerCase()
-    const values = index.get(name)
-    if (values === undefined) index.set(name, [rawHeaders[i + 1] ?? ""])
-    else values.push(rawHeaders[i + 1] ?? "")
-  }
-  return index
-}
-
 const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 

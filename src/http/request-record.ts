@@ -3,7 +3,7 @@
  * they may hold signatures; the protocol notes what may be known.
  */
 import type { Counter, Fields, Histogram, Labels, Telemetry } from "../seams/telemetry/contract.js"
-import type { NodeExchange } from "./exchange.js"
+import type { StageTiming } from "./timing.js"
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120]
 
@@ -19,7 +19,21 @@ function isOurTrouble(status: number, failure: unknown): boolean {
   return status !== 503 || !SLOW_DOWN.has(failure)
 }
 
+/** Operations; each has a handful of statuses. */
 const LABELS_KNOWN_MAX = 1_000
+
+/** An exchange that is over. */
+export interface Served {
+  readonly requestId: string
+  readonly method: string
+  readonly status: number | undefined
+  readonly notes: Fields
+  readonly remoteAddress: string
+  readonly receivedBytes: number
+  readonly sentBytes: number
+  readonly clientGone: boolean
+  readonly timing: StageTiming
+}
 
 interface RequestLabels {
   readonly ofOperation: Labels
@@ -34,7 +48,7 @@ export class RequestRecord {
   private readonly nonsenses: Counter
   private readonly labels: Labels
   /** Kept for the next requests that end the same way. */
-  private readonly known = new Map<string, RequestLabels>()
+  private readonly known = new Map<string, Map<number, RequestLabels>>()
 
   constructor(
     private readonly telemetry: Telemetry,
@@ -56,7 +70,7 @@ export class RequestRecord {
     metrics.gauge("hayloft_http_in_flight", "Requests being served", () => [[this.labels, now.inFlight()]])
   }
 
-  request(exchange: NodeExchange): void {
+  request(exchange: Served): void {
     const { status = 0, receivedBytes, sentBytes, notes } = exchange
     const labels = this.labelsOf(String(notes["operation"] ?? "none"), status)
     this.requests.add(labels.ofStatus)
@@ -67,7 +81,7 @@ export class RequestRecord {
     if (this.telemetry.log.writes(level)) this.telemetry.log[level]("request", this.fieldsOf(exchange, status))
   }
 
-  private fieldsOf(exchange: NodeExchange, status: number): Fields {
+  private fieldsOf(exchange: Served, status: number): Fields {
     return {
       server: this.server,
       requestId: exchange.requestId,
@@ -83,15 +97,16 @@ export class RequestRecord {
   }
 
   private labelsOf(operation: string, status: number): RequestLabels {
-    const key = `${status} ${operation}`
-    const known = this.known.get(key)
+    const ofOperation = this.known.get(operation)
+    const known = ofOperation?.get(status)
     if (known !== undefined) return known
     const { server } = this
     const labels = {
       ofOperation: Object.freeze({ server, operation }),
       ofStatus: Object.freeze({ server, operation, status: String(status) }),
     }
-    if (this.known.size < LABELS_KNOWN_MAX) this.known.set(key, labels)
+    if (ofOperation !== undefined) ofOperation.set(status, labels)
+    else if (this.known.size < LABELS_KNOWN_MAX) this.known.set(operation, new Map([[status, labels]]))
     return labels
   }
 

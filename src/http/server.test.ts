@@ -6,7 +6,7 @@ import { RealRandom } from "../seams/random/real.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { fail, isFailure } from "../base/failures.js"
 import type { FailureKind } from "../base/failures.js"
-import type { Exchange, Refusal } from "./contract.js"
+import type { Exchange, Protocol, Refusal } from "./contract.js"
 import { HTTP_LIMITS } from "./limits.js"
 import type { HttpLimits } from "./limits.js"
 import { parseAnswers, RawClient } from "./raw-client.js"
@@ -33,7 +33,7 @@ interface World {
 const worlds: World[] = []
 after(() => Promise.all(worlds.map(world => world.stop())))
 
-async function serve(handle: (exchange: Exchange) => Promise<void>, limits: Partial<HttpLimits> = {}): Promise<World> {
+async function serve(handle: Protocol["handle"], limits: Partial<HttpLimits> = {}): Promise<World> {
   const telemetry = new SimTelemetry()
   const protocol = {
     handle,

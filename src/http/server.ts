@@ -12,6 +12,7 @@ import { createServer as createHttpServer, STATUS_CODES } from "node:http"
 import type { IncomingMessage, Server, ServerOptions, ServerResponse } from "node:http"
 import { createServer as createTlsServer } from "node:https"
 import type { Server as TlsServer } from "node:https"
+import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { assert } from "../base/assert.js"
 import { httpDate } from "../base/dates.js"
@@ -21,11 +22,15 @@ import type { Living } from "../life/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
+import { BriefConnection, type BriefHost } from "./brief-connection.js"
+import { BriefReader, type BriefRequest } from "./brief-core.js"
+import { BriefExchange } from "./brief-exchange.js"
 import type { Certificates } from "./certificates.js"
 import type { PlainAnswer, Protocol, Refusal } from "./contract.js"
 import { NodeExchange } from "./exchange.js"
 import { framingFault } from "./framing-core.js"
 import type { HttpLimits } from "./limits.js"
+import { HeaderShapes } from "./request-headers.js"
 import { RequestIds } from "./request-ids.js"
 import { RequestRecord } from "./request-record.js"
 
@@ -43,11 +48,16 @@ export interface HttpServerSettings {
 interface Connection {
   /** Over `connectionsMax`: it is told so and closed. */
   readonly isSurplus: boolean
+  /** Until Node's parser has it. */
+  brief: BriefConnection | undefined
   readonly exchanges: Set<NodeExchange>
   /** What it sends is not understood any more. */
   isBroken: boolean
   hungUpAtMs: number | undefined
 }
+
+/** What both kinds of exchanges have. */
+type Served = NodeExchange | BriefExchange
 
 /** Between looks at what is still in flight while stopping. */
 const STOP_LOOK_MS = 50
@@ -62,6 +72,7 @@ export class HttpServer implements Living {
   private inFlight = 0
   private readonly record: RequestRecord
   private readonly requestIds: RequestIds
+  private readonly shapes = new HeaderShapes()
   private stopping = false
 
   constructor(
@@ -143,9 +154,15 @@ export class HttpServer implements Living {
     // Node drops headers over its own count without a word; the block's size is the limit here.
     server.maxHeadersCount = 0
     server.maxConnections = limits.connectionsMax + limits.connectionsReserve
-    server.on(this.tlsServer === undefined ? "connection" : "secureConnection", (socket: Duplex) =>
-      this.welcome(socket),
-    )
+    const event = this.tlsServer === undefined ? "connection" : "secureConnection"
+    // Node's own listener, which is given a connection where it brings more than brief requests.
+    const listeners = server.listeners(event)
+    server.removeAllListeners(event)
+    server.on(event, (socket: Socket) => {
+      this.welcome(socket, () => {
+        for (const listener of listeners) listener.call(server, socket)
+      })
+    })
     server.on("request", (request, response) => this.take(request, response, false))
     server.on("checkContinue", (request, response) => this.take(request, response, true))
     // Any other Expect is ignored, as if absent.
@@ -155,15 +172,55 @@ export class HttpServer implements Living {
     })
   }
 
-  private welcome(socket: Duplex): void {
+  private welcome(socket: Socket, give: () => void): void {
     const isSurplus = this.connections.size >= this.settings.limits.connectionsMax
-    const connection: Connection = { isSurplus, exchanges: new Set(), isBroken: false, hungUpAtMs: undefined }
+    const connection: Connection = {
+      isSurplus,
+      brief: undefined,
+      exchanges: new Set(),
+      isBroken: false,
+      hungUpAtMs: undefined,
+    }
     this.connections.set(socket, connection)
     socket.on("error", () => socket.destroy())
     socket.on("close", () => {
       this.connections.delete(socket)
+      connection.brief?.leave()
       for (const exchange of connection.exchanges) exchange.leave()
     })
+    connection.brief = new BriefConnection(socket, this.briefHost(socket, connection, give))
+  }
+
+  private briefHost(socket: Socket, connection: Connection, give: () => void): BriefHost {
+    const { clock } = this
+    const { limits, serverHeader: serverName } = this.settings
+    const terms = { clock, limits, serverName, mustClose: () => this.stopping || connection.isSurplus }
+    return {
+      reader: new BriefReader(this.shapes, limits.headerBytesMax),
+      take: (request: BriefRequest) => new BriefExchange(this.requestIds.next(), socket, request, terms),
+      serve: exchange => this.serveBrief(exchange, connection),
+      give: () => {
+        connection.brief = undefined
+        give()
+      },
+      hangUp: () => {
+        connection.brief = undefined
+        this.hangUp(socket, connection, NO_BYTES)
+      },
+    }
+  }
+
+  /** Undefined: it is over already, as most are. */
+  private serveBrief(exchange: BriefExchange, connection: Connection): Promise<void> | undefined {
+    this.inFlight += 1
+    const serving = this.serve(exchange, this.overload(connection))
+    if (serving === undefined) return this.landBrief(exchange)
+    return serving.then(() => this.landBrief(exchange))
+  }
+
+  private landBrief(exchange: BriefExchange): undefined {
+    this.inFlight -= 1
+    this.record.request(exchange)
   }
 
   private take(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void {
@@ -175,7 +232,8 @@ export class HttpServer implements Living {
       if (flies) this.inFlight -= 1
       flies = false
     }
-    const exchange = new NodeExchange(this.clock, request, response, this.settings.limits, {
+    const headers = this.shapes.ofFlat(request.rawHeaders)
+    const exchange = new NodeExchange(this.clock, request, response, headers, this.settings.limits, {
       requestId: this.requestIds.next(),
       awaitsContinue,
       serverName: this.settings.serverHeader,
@@ -187,12 +245,15 @@ export class HttpServer implements Living {
     this.inFlight += 1
     const refusal = fault ?? this.overload(connection)
     connection.exchanges.add(exchange)
-    void this.serve(exchange, refusal).finally(() => {
+    const over = (): void => {
       land()
       connection.exchanges.delete(exchange)
       this.record.request(exchange)
       if (connection.isBroken && connection.exchanges.size === 0) this.hangUp(request.socket, connection, NO_BYTES)
-    })
+    }
+    const serving = this.serve(exchange, refusal)
+    if (serving === undefined) over()
+    else void serving.then(over)
   }
 
   private overload({ isSurplus }: Connection): Failure | undefined {
@@ -201,18 +262,26 @@ export class HttpServer implements Living {
     return this.inFlight > this.settings.limits.inFlightMax ? fail("tooManyInFlight") : undefined
   }
 
-  /** Never rejects: what goes wrong here is answered, or ends the connection. */
-  private async serve(exchange: NodeExchange, refusal: Failure | undefined): Promise<void> {
+  /** Never rejects: what goes wrong here is answered, or ends the connection. Undefined: it is over already. */
+  private serve(exchange: Served, refusal: Failure | undefined): Promise<void> | undefined {
     try {
       if (refusal !== undefined) throw refusal
-      await this.protocol.handle(exchange)
-      if (!exchange.answered && !exchange.clientGone) throw fail("internal", { reason: "no answer was given" })
+      const handling = this.protocol.handle(exchange)
+      if (handling !== undefined) {
+        return handling.then(() => this.checkAnswered(exchange)).catch(error => this.serveFailure(exchange, error))
+      }
+      this.checkAnswered(exchange)
+      return undefined
     } catch (error) {
-      await this.serveFailure(exchange, error)
+      return this.serveFailure(exchange, error)
     }
   }
 
-  private async serveFailure(exchange: NodeExchange, error: unknown): Promise<void> {
+  private checkAnswered({ answered, clientGone }: Served): void {
+    if (!answered && !clientGone) throw fail("internal", { reason: "no answer was given" })
+  }
+
+  private async serveFailure(exchange: Served, error: unknown): Promise<void> {
     const failure = asFailure(error)
     exchange.note({ failure: failure.kind })
     if (failure.remedy === "reportBug") {
@@ -290,10 +359,19 @@ export class HttpServer implements Living {
 
   private sweep(): void {
     const nowMs = this.clock.monotonicMs()
-    for (const [socket, { exchanges, hungUpAtMs }] of this.connections) {
+    for (const [socket, { brief, exchanges, hungUpAtMs }] of this.connections) {
+      if (brief !== undefined) this.sweepBrief(socket, brief, nowMs)
       for (const exchange of exchanges) exchange.sweep(nowMs)
       if (hungUpAtMs !== undefined && nowMs - hungUpAtMs > this.settings.limits.drainMs) socket.destroy()
     }
+  }
+
+  private sweepBrief(socket: Duplex, brief: BriefConnection, nowMs: number): void {
+    brief.sweep(nowMs)
+    const { headersTimeoutMs, keepAliveMs, sweepMs } = this.settings.limits
+    const idleMs = brief.idleSweeps * sweepMs
+    if (brief.isFresh && idleMs >= headersTimeoutMs) socket.destroy()
+    else if (idleMs >= keepAliveMs) socket.destroy()
   }
 
   private async stop(): Promise<void> {
@@ -302,7 +380,9 @@ export class HttpServer implements Living {
     const never = new AbortController().signal
     const untilMs = this.clock.monotonicMs() + this.settings.limits.stopMs
     while (this.connections.size > 0 && this.clock.monotonicMs() < untilMs) {
-      for (const [socket, { exchanges }] of this.connections) if (exchanges.size === 0) socket.destroy()
+      for (const [socket, { brief, exchanges }] of this.connections) {
+        if (exchanges.size === 0 && brief?.exchange === undefined) socket.destroy()
+      }
       await this.clock.sleep(STOP_LOOK_MS, never)
       this.sweep()
     }

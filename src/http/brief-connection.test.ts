@@ -1,0 +1,97 @@
+/** Requests that are read at once, and what comes between them on one connection. */
+import assert from "node:assert/strict"
+import { after, test } from "node:test"
+import { RealClock } from "../seams/clock/real.js"
+import { RealRandom } from "../seams/random/real.js"
+import { SimTelemetry } from "../seams/telemetry/sim.js"
+import type { Exchange, Protocol } from "./contract.js"
+import { HTTP_LIMITS } from "./limits.js"
+import { RawClient } from "./raw-client.js"
+import { HttpServer } from "./server.js"
+
+const clock = new RealClock()
+const ends: (() => Promise<void>)[] = []
+after(async () => {
+  for (const end of ends) await end()
+})
+
+async function clientOf(handle: Protocol["handle"]): Promise<RawClient> {
+  const refuse = () => ({ status: 400, headers: [], body: Buffer.from("refused") })
+  const limits = { ...HTTP_LIMITS, sweepMs: 20, stopMs: 500 }
+  const settings = { name: "test", host: "127.0.0.1", port: 0, serverHeader: "Hayloft", limits }
+  const server = new HttpServer(clock, new RealRandom(), new SimTelemetry(), { handle, refuse }, settings)
+  const { port } = await server.listen()
+  const stopping = new AbortController()
+  const running = server.run(stopping.signal)
+  const client = await RawClient.open(port)
+  ends.push(async () => {
+    client.close()
+    stopping.abort()
+    await running
+  })
+  return client
+}
+
+/** Says what it was asked, after a while or at once. */
+async function echo(exchange: Exchange): Promise<void> {
+  let body = ""
+  for await (const piece of exchange.body()) body += Buffer.from(piece).toString("latin1")
+  if (exchange.rawTarget === "/later") await clock.sleep(30, exchange.signal)
+  const said = `${exchange.method} ${exchange.rawTarget} ${body}`
+  await exchange.respond({ status: 200, headers: [], body: Buffer.from(said) })
+}
+
+const put = (target: string, body: string, more = ""): string =>
+  `PUT ${target} HTTP/1.1\r\nHost: h\r\n${more}Content-Length: ${body.length}\r\n\r\n${body}`
+const CHUNKED = "PUT /chunked HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+
+test("requests sent together are answered in their order, whatever their kind", async () => {
+  const client = await clientOf(echo)
+  client.say(put("/a", "1") + put("/later", "2") + put("/b", "3") + CHUNKED + put("/c", "4"))
+  const answers = await client.answers(5)
+  const bodies = answers.map(({ body }) => body)
+  assert.deepEqual(bodies, ["PUT /a 1", "PUT /later 2", "PUT /b 3", "PUT /chunked abc", "PUT /c 4"])
+})
+
+test("a request that comes in pieces is answered, however late its end", async () => {
+  const client = await clientOf(echo)
+  const text = put("/a", "hello") + put("/b", "again")
+  for (let at = 0; at < text.length; at += 17) {
+    client.say(text.slice(at, at + 17))
+    await clock.sleep(25, new AbortController().signal)
+  }
+  const answers = await client.answers(2)
+  assert.deepEqual(
+    answers.map(({ body }) => body),
+    ["PUT /a hello", "PUT /b again"],
+  )
+})
+
+test("a connection that its client wants closed ends with the answer", async () => {
+  const client = await clientOf(echo)
+  client.say(put("/a", "1", "Connection: close\r\n"))
+  const heard = await client.end()
+  assert.match(heard, /Connection: close\r\n/)
+  assert.match(heard, /PUT \/a 1$/)
+})
+
+test("many requests sent at once are held back, and all answered", async () => {
+  const client = await clientOf(echo)
+  const body = "x".repeat(20_000)
+  client.say(put("/later", body).repeat(40))
+  assert.equal((await client.answers(40)).length, 40)
+})
+
+test("an answer without a declared length goes out in chunks, and the connection stays", async () => {
+  async function* pieces() {
+    yield await Promise.resolve(Buffer.from("abc"))
+    yield Buffer.from("defgh")
+  }
+  const client = await clientOf(exchange => exchange.respond({ status: 200, headers: [], body: pieces() }))
+  const get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+  client.say(get)
+  const ended = (heard: string) => heard.endsWith("\r\n\r\n3\r\nabc\r\n5\r\ndefgh\r\n0\r\n\r\n")
+  assert.match(await client.until(ended), /Transfer-Encoding: chunked/)
+  client.heard = ""
+  await client.say(get).until(ended)
+})

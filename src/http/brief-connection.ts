@@ -1,0 +1,139 @@
+/**
+ * A connection for as long as brief requests come over it.
+ *
+ * Promises  One request at a time, in their order. At the first byte that begins no brief request the
+ *           connection goes to Node's parser with everything that was not served yet, and stays there:
+ *           slow senders, large bodies and whatever is odd are its business.
+ * Limits    What comes while a request is being served waits up to `WAITING_BYTES_MAX`, then the client
+ *           is held back. A request that has not come whole after `PATIENCE_SWEEPS` goes to Node too.
+ */
+import type { Socket } from "node:net"
+import { KIB } from "../base/limits.js"
+import type { BriefExchange } from "./brief-exchange.js"
+import type { BriefReader, BriefRequest } from "./brief-core.js"
+
+const WAITING_BYTES_MAX = 64 * KIB
+const PATIENCE_SWEEPS = 2
+const NO_BYTES = Buffer.alloc(0)
+
+export interface BriefHost {
+  readonly reader: BriefReader
+  /** Begins the exchange of a request. */
+  take(request: BriefRequest): BriefExchange
+  /** Undefined: it is over already. */
+  serve(exchange: BriefExchange): Promise<void> | undefined
+  /** From now on the connection is Node's. */
+  give(): void
+  /** The last answer has been given. */
+  hangUp(): void
+}
+
+export class BriefConnection {
+  exchange: BriefExchange | undefined
+  private waiting: Buffer = NO_BYTES
+  private isGiven = false
+  private isEnded = false
+  private isReading = false
+  /** Looks at this connection since it last served, without any request there and with the beginning of one. */
+  private idle = 0
+  private patient = 0
+  private hasServed = false
+  private readonly onData = (chunk: Buffer): void => this.hear(chunk)
+  private readonly onEnd = (): void => this.hearEnd()
+
+  constructor(
+    private readonly socket: Socket,
+    private readonly host: BriefHost,
+  ) {
+    socket.on("data", this.onData)
+    socket.on("end", this.onEnd)
+  }
+
+  /** Sweeps for which its client has said nothing. */
+  get idleSweeps(): number {
+    return this.idle
+  }
+
+  /** Nothing has been served yet. */
+  get isFresh(): boolean {
+    return !this.hasServed
+  }
+
+  sweep(nowMs: number): void {
+    if (this.exchange !== undefined) return this.exchange.sweep(nowMs)
+    if (this.waiting.length === 0) this.idle += 1
+    else this.patient += 1
+    if (this.patient > PATIENCE_SWEEPS) this.give()
+  }
+
+  leave(): void {
+    this.exchange?.leave()
+  }
+
+  private hear(chunk: Buffer): void {
+    this.waiting = this.waiting.length === 0 ? chunk : Buffer.concat([this.waiting, chunk])
+    if (this.exchange === undefined) this.readOn()
+    else if (this.waiting.length > WAITING_BYTES_MAX) this.socket.pause()
+  }
+
+  /** The client is going, as Node's server sees it too: nobody waits for an answer that is not there yet. */
+  private hearEnd(): void {
+    this.isEnded = true
+    if (this.exchange === undefined && this.waiting.length > 0) this.give()
+    else this.socket.end()
+  }
+
+  /** Serves what is there, one after the other. */
+  private readOn(): void {
+    if (this.isReading) return
+    this.isReading = true
+    while (this.exchange === undefined && !this.isGiven && !this.isEnded && this.waiting.length > 0) {
+      const request = this.host.reader.read(this.waiting)
+      if (request === "other") this.give()
+      else if (request === "incomplete") break
+      else this.serve(request)
+    }
+    this.isReading = false
+  }
+
+  private serve(request: BriefRequest): void {
+    this.waiting = request.endAt === this.waiting.length ? NO_BYTES : this.waiting.subarray(request.endAt)
+    this.hasServed = true
+    this.idle = 0
+    this.patient = 0
+    const exchange = this.host.take(request)
+    this.exchange = exchange
+    const serving = this.host.serve(exchange)
+    if (serving === undefined) this.over(exchange)
+    else {
+      void serving.then(() => {
+        this.over(exchange)
+        if (this.socket.isPaused()) this.socket.resume()
+        this.readOn()
+      })
+    }
+  }
+
+  private over({ isLast }: BriefExchange): void {
+    this.exchange = undefined
+    if (!isLast) return
+    this.leaveSocket()
+    this.host.hangUp()
+  }
+
+  private leaveSocket(): void {
+    this.isGiven = true
+    this.waiting = NO_BYTES
+    this.socket.off("data", this.onData)
+    this.socket.off("end", this.onEnd)
+  }
+
+  private give(): void {
+    const { socket, waiting } = this
+    this.leaveSocket()
+    this.host.give()
+    if (waiting.length > 0) socket.emit("data", waiting)
+    if (this.isEnded) socket.emit("end")
+    else if (socket.isPaused()) socket.resume()
+  }
+}

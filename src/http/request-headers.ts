@@ -1,0 +1,84 @@
+/**
+ * Headers of a request. Clients send the same names in the same order again and again: what follows
+ * from the names alone is worked out once a shape, and a request brings only its values.
+ *
+ * Promises  Names are compared without regard to case; repeated headers keep their order.
+ * Limits    `SHAPES_MAX` shapes are remembered; whoever comes later has one for itself.
+ */
+const SHAPES_MAX = 64
+
+/** The names of a request's headers, in the order of the wire. */
+export class HeaderShape {
+  /** In lower case. */
+  readonly names: readonly string[]
+  /** Where each name stands: its only place, or -2 where it is repeated. */
+  private readonly places = new Map<string, number>()
+
+  constructor(
+    /** As on the wire. */
+    readonly rawNames: readonly string[],
+  ) {
+    this.names = rawNames.map(name => name.toLowerCase())
+    this.names.forEach((name, i) => this.places.set(name, this.places.has(name) ? REPEATED : i))
+  }
+
+  /** The place of a header that is there once; `ABSENT`, `REPEATED`. */
+  placeOf(name: string): number {
+    return this.places.get(name) ?? ABSENT
+  }
+}
+
+export const ABSENT = -1
+export const REPEATED = -2
+
+export class RequestHeaders {
+  constructor(
+    readonly shape: HeaderShape,
+    readonly values: readonly string[],
+  ) {}
+
+  /** The value, repeated ones joined by ","; name in lower case. */
+  get(name: string): string | undefined {
+    const place = this.shape.placeOf(name)
+    if (place >= 0) return this.values[place]
+    return place === ABSENT ? undefined : this.all(name).join(",")
+  }
+
+  all(name: string): readonly string[] {
+    return this.values.filter((_, i) => this.shape.names[i] === name)
+  }
+
+  /** Name, value, name, value … in the order of the wire. */
+  flat(): readonly string[] {
+    return this.shape.rawNames.flatMap((name, i) => [name, this.values[i] ?? ""])
+  }
+}
+
+/** The shapes that clients have sent lately. */
+export class HeaderShapes {
+  private readonly known: HeaderShape[] = []
+
+  of(rawNames: readonly string[]): HeaderShape {
+    for (const shape of this.known) if (isSame(shape.rawNames, rawNames)) return shape
+    const shape = new HeaderShape(rawNames)
+    if (this.known.length < SHAPES_MAX) this.known.push(shape)
+    return shape
+  }
+
+  /** Headers as Node has read them: name, value, name, value … */
+  ofFlat(rawHeaders: readonly string[]): RequestHeaders {
+    const names: string[] = []
+    const values: string[] = []
+    for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+      names.push(rawHeaders[i] ?? "")
+      values.push(rawHeaders[i + 1] ?? "")
+    }
+    return new RequestHeaders(this.of(names), values)
+  }
+}
+
+function isSame(a: readonly string[], b: readonly string[]): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i += 1) if (a[i] !== b[i]) return false
+  return true
+}
