@@ -7,7 +7,7 @@ import { decodeAccessKey, decodeAccount } from "../format/records.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Tablet } from "../tablet/index.js"
 import { addAccessKey, createAccount, dropAccessKey, findAccessKey, findAccount } from "./account-commands-core.js"
-import type { AccessKey, Account, Accounts } from "./contract.js"
+import type { AccessKey, Account, Accounts, KnownKey } from "./contract.js"
 import { openSecret, sealSecret } from "./seal.js"
 
 /** Unsealed secrets kept for signature checks. */
@@ -22,11 +22,9 @@ export interface RootKey {
   readonly createdMs: number
 }
 
-type Known = { readonly secret: string; readonly account: Account }
-
 export class AccountService implements Accounts {
   private readonly random: Random
-  private readonly known = new Map<AccessKeyId, Known>()
+  private readonly known = new Map<AccessKeyId, KnownKey>()
 
   constructor(
     random: Random,
@@ -95,7 +93,7 @@ export class AccountService implements Accounts {
     this.known.delete(id)
   }
 
-  async secretOf(id: AccessKeyId): Promise<Known | undefined> {
+  async secretOf(id: AccessKeyId): Promise<KnownKey | undefined> {
     const known = this.known.get(id)
     if (known) return known
     const found = this.unseal(id)
@@ -103,7 +101,11 @@ export class AccountService implements Accounts {
     return found
   }
 
-  private unseal(id: AccessKeyId): Known | undefined {
+  knownSecret(id: AccessKeyId): KnownKey | undefined {
+    return this.known.get(id)
+  }
+
+  private unseal(id: AccessKeyId): KnownKey | undefined {
     const view = this.tablet.committed
     if (id === this.root.accessKeyId) {
       const account = findAccount(view, this.root.accountId)

@@ -19,6 +19,12 @@ export interface AccessKey {
   readonly createdMs: number
 }
 
+/** A key that exists, and whose it is. */
+export interface KnownKey {
+  readonly secret: string
+  readonly account: Account
+}
+
 export interface Accounts {
   /** Throws `accountExists`. Without an id, 64 hex digits are drawn. */
   createAccount(request: { id?: AccountId; displayName: string; email: string }): Promise<Account>
@@ -32,5 +38,7 @@ export interface Accounts {
   /** Throws `noSuchAccessKey`, or `invalidRequest` for the root key. */
   removeKey(id: AccessKeyId): Promise<void>
   /** For signature checks: undefined where the key does not exist. Cached; a removal takes effect at once. */
-  secretOf(id: AccessKeyId): Promise<{ readonly secret: string; readonly account: Account } | undefined>
+  secretOf(id: AccessKeyId): Promise<KnownKey | undefined>
+  /** The same without waiting; undefined where it is not in memory, too. */
+  knownSecret(id: AccessKeyId): KnownKey | undefined
 }

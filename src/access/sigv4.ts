@@ -13,6 +13,7 @@ export {
   UNSIGNED_PAYLOAD,
 } from "./signing/payload.js"
 export type { PayloadMode } from "./signing/payload.js"
+export { QuickVerifier } from "./signing/quick-verify.js"
 export { presign, signRequest } from "./signing/sign.js"
 export type { SignedRequest, SigningCredentials } from "./signing/sign.js"
 export { readSignature, verifySignature } from "./signing/verify.js"

@@ -156,6 +156,10 @@ export class FakeStore implements Accounts {
     return undefined
   }
 
+  knownSecret(): undefined {
+    return undefined
+  }
+
   #add(key: AccessKey): AccessKey {
     this.#touch("addKey")
     if (!this.accounts.has(key.accountId)) throw fail("noSuchAccount")

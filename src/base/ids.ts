@@ -107,6 +107,12 @@ export function objectKeyOfBytes(bytes: Uint8Array): ObjectKey {
   return text as ObjectKey
 }
 
+const PLAIN_KEY = /^[\x20-\x7e]{1,1024}$/
+
+/** An object key of printable ASCII, which is its own UTF-8; undefined for any other text. */
+export const parsePlainKey = (text: string): ObjectKey | undefined =>
+  PLAIN_KEY.test(text) ? (text as ObjectKey) : undefined
+
 /** An object key from text; a lone surrogate, which UTF-8 cannot hold, throws `invalidKey`. */
 export function objectKeyOfText(text: string): ObjectKey {
   if (/[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/.test(text)) throw fail("invalidKey")

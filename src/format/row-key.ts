@@ -6,7 +6,7 @@
  * the rows of "a" come before those of "a!" whatever their suffixes are. At most 8 + 1,025 + 18 bytes.
  */
 import type { AccountId, BucketId, BucketName, MultipartId, ObjectKey, RowKey, UploadId } from "../base/ids.js"
-import { bytesOfByteString, parseUploadId, rowKeyOf } from "../base/ids.js"
+import { bytesOfByteString, OBJECT_KEY_BYTES_MAX, parseUploadId, rowKeyOf } from "../base/ids.js"
 import { afterPrefix, bytesOfHex, hexOf } from "../base/bytes.js"
 import { assert, must } from "../base/assert.js"
 import type { KeyRange } from "../base/key-range.js"
@@ -51,9 +51,18 @@ function shift(key: string): string {
   return bytes.toString("latin1", 0, end)
 }
 
+/** Where row keys are put together: a flat text at the end, not one of many pieces. */
+const keyBytes = Buffer.alloc(8 + OBJECT_KEY_BYTES_MAX + 1)
+
 /** The row itself: families `current` and `heads`, and the stem of all others. */
 export function objectRowKey(bucketId: BucketId, key: ObjectKey): RowKey {
-  return rowKeyOf(u64Text(bucketId) + shift(key) + TERMINATOR)
+  keyBytes.writeUInt32BE(Math.floor(bucketId / 0x1_0000_0000), 0)
+  keyBytes.writeUInt32BE(bucketId % 0x1_0000_0000, 4)
+  const end = 8 + keyBytes.write(key, 8, "latin1")
+  assert(end === 8 + key.length, "an object key is within its length")
+  for (let i = 8; i < end; i += 1) keyBytes[i] = Math.min((keyBytes[i] ?? 0) + 1, 0xff)
+  keyBytes[end] = 0
+  return rowKeyOf(keyBytes.toString("latin1", 0, end + 1))
 }
 
 export const versionRowKey = (row: RowKey, order: number): RowKey => rowKeyOf(row + complementText(order))

@@ -210,12 +210,36 @@ export function decodeVersionHead(value: Uint8Array): VersionHead {
   }
 }
 
-export function decodeVersion(value: Uint8Array): VersionRecord {
-  const head = decodeVersionHead(value)
-  const row = RecordReader.open("version", value.subarray(VERSION_HEAD_BYTES), 1)
+type VersionBody = Omit<VersionRecord, "head">
+
+/** Bodies that name no bytes of their own: the same for most small objects of a client. */
+const knownBodies = new Map<string, VersionBody>()
+const KNOWN_BODIES_MAX = 1_000
+const KNOWN_BODY_BYTES_MAX = 128
+
+function decodeBody(bytes: Buffer): VersionBody {
+  if (bytes.length > KNOWN_BODY_BYTES_MAX) return readBody(bytes)
+  const text = bytes.toString("latin1")
+  const known = knownBodies.get(text)
+  if (known) return known
+  const body = readBody(bytes)
+  if (body.content.kind !== "inline" || body.checksumValue !== undefined) return body
+  if (knownBodies.size >= KNOWN_BODIES_MAX) knownBodies.clear()
+  knownBodies.set(text, body)
+  return body
+}
+
+function readBody(bytes: Uint8Array): VersionBody {
+  const row = RecordReader.open("version", bytes, 1)
   const content = readContent(row.row())
   const checksumValue = row.optional(() => row.text())
   const details = row.optional(() => readDetails(row.row()))
+  return { content, checksumValue, details }
+}
+
+export function decodeVersion(value: Uint8Array): VersionRecord {
+  const head = decodeVersionHead(value)
+  const { content, checksumValue, details } = decodeBody(bufferOf(value).subarray(VERSION_HEAD_BYTES))
   return { head, content, checksumValue, details }
 }
 

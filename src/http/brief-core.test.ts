@@ -5,7 +5,7 @@ import { Duplex } from "node:stream"
 import { test } from "node:test"
 import { SimRandom } from "../seams/random/sim.js"
 import { BRIEF_BODY_BYTES_MAX, BriefReader, type BriefRequest } from "./brief-core.js"
-import { HeaderShapes } from "./request-headers.js"
+import { HeaderShapes } from "../base/request-headers.js"
 
 const HEAD_BYTES_MAX = 16_384
 const reader = () => new BriefReader(new HeaderShapes(), HEAD_BYTES_MAX)

@@ -10,8 +10,8 @@
  * Limits    `BRIEF_BODY_BYTES_MAX`, `LINES_MAX`, and the limit of the whole head that it is given.
  */
 import { KIB } from "../base/limits.js"
-import { ABSENT, type HeaderShape, RequestHeaders } from "./request-headers.js"
-import type { HeaderShapes } from "./request-headers.js"
+import { ABSENT, type HeaderShape, RequestHeaders } from "../base/request-headers.js"
+import type { HeaderShapes } from "../base/request-headers.js"
 
 /** Larger bodies are streamed, so that their senders are held back. */
 export const BRIEF_BODY_BYTES_MAX = 32 * KIB

@@ -20,7 +20,7 @@ import type { BriefRequest } from "./brief-core.js"
 import type { Answer, Exchange } from "./contract.js"
 import { checkHeaders } from "./framing-core.js"
 import type { HttpLimits } from "./limits.js"
-import type { RequestHeaders } from "./request-headers.js"
+import type { RequestHeaders } from "../base/request-headers.js"
 import { respondWithStream, type AnswerSink } from "./streamed-answer.js"
 import { StageTiming } from "./timing.js"
 

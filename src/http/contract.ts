@@ -7,7 +7,7 @@
 import type { Failure } from "../base/failures.js"
 import type { PieceOwner } from "../base/pieces.js"
 import type { Fields } from "../seams/telemetry/contract.js"
-import type { RequestHeaders } from "./request-headers.js"
+import type { RequestHeaders } from "../base/request-headers.js"
 
 /** Where the time of a request goes, as `Server-Timing` shows it. */
 export type Stage = "auth" | "meta" | "data"

@@ -21,7 +21,7 @@ import { checkHeaders } from "./framing-core.js"
 import type { HttpLimits } from "./limits.js"
 import { Pace } from "../base/pace.js"
 import { RequestBody } from "./request-body.js"
-import type { RequestHeaders } from "./request-headers.js"
+import type { RequestHeaders } from "../base/request-headers.js"
 import { respondWithStream, type AnswerSink } from "./streamed-answer.js"
 import { StageTiming } from "./timing.js"
 

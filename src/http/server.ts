@@ -30,7 +30,7 @@ import type { PlainAnswer, Protocol, Refusal } from "./contract.js"
 import { NodeExchange } from "./exchange.js"
 import { framingFault } from "./framing-core.js"
 import type { HttpLimits } from "./limits.js"
-import { HeaderShapes } from "./request-headers.js"
+import { HeaderShapes } from "../base/request-headers.js"
 import { RequestIds } from "./request-ids.js"
 import { RequestRecord } from "./request-record.js"
 

@@ -2,7 +2,7 @@
 import type { Clock } from "../seams/clock/contract.js"
 import type { Stage, Timing } from "./contract.js"
 
-const STAGES: readonly Stage[] = ["auth", "meta", "data"]
+const STAGES: readonly Stage[] = ["auth", "data", "meta"]
 
 export class StageTiming implements Timing {
   private readonly startedMs: number
@@ -36,8 +36,8 @@ export class StageTiming implements Timing {
   header(): string {
     let text = ""
     if (this.auth !== undefined) text += `auth;dur=${durationText(this.auth)}, `
-    if (this.meta !== undefined) text += `meta;dur=${durationText(this.meta)}, `
     if (this.data !== undefined) text += `data;dur=${durationText(this.data)}, `
+    if (this.meta !== undefined) text += `meta;dur=${durationText(this.meta)}, `
     return `${text}total;dur=${durationText(this.totalMs)}`
   }
 

@@ -23,6 +23,7 @@ function memoryTablet(full: ReadonlySet<string>): Tablet {
     committedPosition: time.position,
     warm: () => undefined,
     payload: () => Promise.resolve(undefined),
+    payloadNow: () => undefined,
     run: async command => {
       if (full.has(command.name)) throw fail("deviceFull")
       const { writes, result } = command.decide({ ...committed, payload: () => undefined }, time)

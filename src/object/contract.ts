@@ -410,8 +410,27 @@ export interface Multipart {
   abort(target: MultipartTarget): Promise<void>
 }
 
+/** An object as it is at this moment. */
+export interface ObjectNow extends Omit<ObjectInfo, "versionId" | "partsCount"> {
+  /** As answers show it: undefined in a bucket that was never versioned. */
+  readonly versionId: VersionId | undefined
+  /** The same object for objects that have the same headers, often. */
+  readonly headers: ContentHeaders
+  /** All bytes, where they were asked for. */
+  readonly whole: Uint8Array | undefined
+}
+
+/** What can be said without waiting; undefined: the services have to be asked. */
+export interface AtOnce {
+  bucket(name: BucketName): Bucket | undefined
+  /** The latest version, with its bytes unless only headers are wanted. */
+  object(bucket: Bucket, key: ObjectKey, headersOnly: boolean): ObjectNow | undefined
+}
+
 export interface ObjectServices {
   readonly buckets: Buckets
   readonly objects: Objects
   readonly multipart: Multipart
+  /** Undefined: everything is asked of the services. */
+  readonly atOnce?: AtOnce
 }

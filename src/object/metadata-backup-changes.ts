@@ -29,6 +29,10 @@ export class WatchedTablet implements Tablet {
     return this.tablet.payload(family, key, row)
   }
 
+  payloadNow(family: Family, key: RowKey, row: TabletRow): Uint8Array | undefined {
+    return this.tablet.payloadNow(family, key, row)
+  }
+
   async run<Result>(command: Command<Result>): Promise<Result> {
     try {
       const result = await this.tablet.run(command)

@@ -7,9 +7,10 @@ import type { Compute } from "../seams/compute/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import type { Tablet } from "../tablet/index.js"
+import { ObjectsAtOnce } from "./at-once.js"
 import { BucketService } from "./bucket-service.js"
 import { Collector } from "./collector.js"
-import type { ObjectServices } from "./contract.js"
+import type { AtOnce, ObjectServices } from "./contract.js"
 import { Ingest, type StorePolicy } from "./ingest.js"
 import { WatchedTablet } from "./metadata-backup-changes.js"
 import { MetadataBackup, type MetadataBackupFacts } from "./metadata-backup.js"
@@ -28,6 +29,7 @@ import type { Debt } from "./version-commands-core.js"
 
 export interface Services extends ObjectServices {
   readonly buckets: BucketService
+  readonly atOnce: AtOnce
   /** For all who change what users see: the backup of the metadata notices what is done through it. */
   readonly tablet: Tablet
   readonly chores: readonly Chore[]
@@ -67,5 +69,12 @@ export function createServices(
     chores.push(new MetadataBackup(clock, random, tablet, ingest, uploads, watched, log, facts))
   }
   const upkeep = { chores, repair, recode, rollCall }
-  return { buckets: new BucketService(watched), tablet: watched, objects, multipart, ...upkeep }
+  return {
+    buckets: new BucketService(watched),
+    atOnce: new ObjectsAtOnce(tablet),
+    tablet: watched,
+    objects,
+    multipart,
+    ...upkeep,
+  }
 }

@@ -95,6 +95,10 @@ export class MemoryTablet implements Tablet {
     return Promise.resolve(payload?.in === "memory" ? payload.bytes : undefined)
   }
 
+  payloadNow(_: Family, __: RowKey, { payload }: TabletRow): Uint8Array | undefined {
+    return payload?.in === "memory" ? payload.bytes : undefined
+  }
+
   rows(family: Family): number {
     return this.tree(family).size
   }

@@ -15,7 +15,7 @@ import type { Bucket, Buckets } from "../object/contract.js"
 import type { Headers } from "./call.js"
 import type { Query } from "./wire/query.js"
 
-const SERVICE = "s3"
+export const SIGNATURE_SERVICE = "s3"
 
 export interface Caller {
   readonly account: Account
@@ -37,7 +37,7 @@ export class Gatekeeper {
    * `accessDenied`, `noSuchBucket`, or `invalidRequest` where it asks to override headers.
    */
   async caller(exchange: Exchange, query: Query, bucketName: string | undefined, nowMs: number): Promise<Caller> {
-    const claim = readSignature(exchange, { service: SERVICE, region: this.region }, nowMs)
+    const claim = readSignature(exchange, { service: SIGNATURE_SERVICE, region: this.region }, nowMs)
     if (claim.kind === "anonymous") throw await this.refuseAnonymous(query, bucketName)
     const found = await this.accounts.secretOf(claim.accessKeyId)
     if (found === undefined) throw fail("invalidAccessKey", { accessKeyId: claim.accessKeyId })

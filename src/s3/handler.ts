@@ -29,6 +29,8 @@ import type { S3Error } from "./failures.js"
 import type { Operation, Resource } from "./operations.js"
 import { DEFAULT_REGION } from "./operations/buckets.js"
 import { preflight } from "./preflight.js"
+import { QuickGate } from "./quick-gate.js"
+import { QuickReads } from "./quick-reads.js"
 import { checkHeaders, headersOf, withHoisted } from "./request-headers.js"
 import { route } from "./route.js"
 import { awake, soon } from "./slow-answer.js"
@@ -82,6 +84,7 @@ class S3Handler implements Protocol {
   private readonly region: string
   /** The same for all answers of one process: it tells processes apart in a report. */
   private readonly hostId: string
+  private readonly quickReads: QuickReads | undefined
 
   constructor(private readonly settings: S3Settings) {
     const { accounts, services, region, random, clock } = settings
@@ -89,9 +92,23 @@ class S3Handler implements Protocol {
     this.heavy = new OneATurn(clock, HEAVY_WAITING_MAX)
     this.region = region ?? DEFAULT_REGION
     this.hostId = Buffer.from(random.bytes(HOST_ID_BYTES)).toString("base64")
+    const { atOnce } = services
+    const gate = atOnce && new QuickGate({ ...settings, atOnce })
+    this.quickReads = gate && new QuickReads(gate, atOnce, clock, this.hostId)
   }
 
-  async handle(exchange: Exchange): Promise<void> {
+  handle(exchange: Exchange): Promise<void> | undefined {
+    const quick = this.quickly(exchange)
+    return quick === undefined ? this.handleAny(exchange) : quick.responding
+  }
+
+  private quickly(exchange: Exchange): ReturnType<QuickReads["serve"]> {
+    const { method } = exchange
+    if (method !== "GET" && method !== "HEAD") return undefined
+    return this.quickReads?.serve(exchange, this.settings.clock.wallMs())
+  }
+
+  private async handleAny(exchange: Exchange): Promise<void> {
     if (isBrowser(exchange)) return await exchange.respond(welcomePage(this.settings.adminUrl))
     const request: Request = {
       exchange,

@@ -71,6 +71,8 @@ export interface Tablet {
    * again: undefined if it is gone or holds another value now.
    */
   payload(family: Family, key: RowKey, row: TabletRow): Promise<Uint8Array | undefined>
+  /** The same without waiting: undefined also where that would be needed, or anything is wrong with it. */
+  payloadNow(family: Family, key: RowKey, row: TabletRow): Uint8Array | undefined
 }
 
 /** Who keeps the tablet's configuration, and is told of what its devices cannot do. */

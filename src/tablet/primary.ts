@@ -117,6 +117,10 @@ export class Primary implements Tablet {
     return this.committed.payload(family, key, row)
   }
 
+  payloadNow(_family: Family, _key: RowKey, { payload }: TabletRow): Uint8Array | undefined {
+    return payload?.in === "memory" ? payload.bytes : undefined
+  }
+
   async run<Result>(command: Command<Result>): Promise<Result> {
     for (const seat of this.seats) await roomAt(seat, device => device.roomForWrites())
     if (command.grows !== false) for (const seat of this.seats) await roomAt(seat, device => device.roomToGrow?.())

@@ -42,6 +42,10 @@ class FixedAccounts implements Accounts {
     return key === undefined || account === undefined ? undefined : { secret: key.secret, account }
   }
 
+  knownSecret(): undefined {
+    return undefined
+  }
+
   async getAccount(id: AccountId): Promise<Account | undefined> {
     return this.accounts.find(account => account.id === id)
   }

@@ -12,6 +12,14 @@ import { shownVersion, versionHeader, versionIdOf } from "./versions.js"
 
 const DEFAULT_CONTENT_TYPE = "binary/octet-stream"
 
+/** What an answer shows of an object's stored headers where the request asks for nothing else. */
+export function storedFields(headers: ContentHeaders): Field[] {
+  return STORED.flatMap(([name, header]): Field[] => {
+    const value = headers[name] ?? (name === "contentType" ? DEFAULT_CONTENT_TYPE : undefined)
+    return value === undefined ? [] : [[header, value]]
+  })
+}
+
 const STORED: readonly (readonly [keyof ContentHeaders, header: string, override: string])[] = [
   ["contentType", "Content-Type", "response-content-type"],
   ["cacheControl", "Cache-Control", "response-cache-control"],

@@ -1,0 +1,225 @@
+/**
+ * Verifies the signatures that come by the thousand: in the Authorization header, over header names
+ * that were seen before. What is the same for all requests of a client on one day is worked out once.
+ *
+ * Promises  Whoever it names has signed the request: `readSignature` and `verifySignature` would accept
+ *           it, for the same key (`quick-verify.test.ts` compares them). It refuses nothing: undefined
+ *           means that they have to judge.
+ * Limits    `PLANS_MAX` plans, `TEXT_BYTES_MAX` of a canonical request.
+ */
+import { isFailure } from "../../base/failures.js"
+import type { AccessKeyId } from "../../base/ids.js"
+import { parseAccessKeyId } from "../../base/ids.js"
+import { parseBasicDate } from "../../base/dates.js"
+import type { HeaderShape, RequestHeaders } from "../../base/request-headers.js"
+import { digestOnce } from "../../seams/compute/index.js"
+import { ALGORITHM, deriveSigningKey, foldBlanks, scopeText } from "./canonical.js"
+import type { Scope } from "./canonical.js"
+import { parseAuthorization } from "./credentials.js"
+import { UNSIGNED_PAYLOAD } from "./payload.js"
+import { SKEW_MS_MAX, type SignatureRules } from "./verify.js"
+
+const PLANS_MAX = 1_000
+const TEXT_BYTES_MAX = 4_096
+const SIGNATURE_CHARACTERS = 64
+const BLOCK_BYTES = 64
+const SHA256_HEX = /^[0-9a-f]{64}$/
+/** A path that is its own canonical form. */
+const PLAIN_PATH = /^\/[A-Za-z0-9._~/-]*$/
+
+/** What a request claims, and nothing here was refused. */
+export interface QuickRequest {
+  readonly method: string
+  /** Without a query, or with one whose canonical form it is. */
+  readonly path: string
+  readonly query: string
+  readonly headers: RequestHeaders
+}
+
+export interface QuickVerified {
+  readonly accessKeyId: AccessKeyId
+  /** 64 hex digits in lower case, or UNSIGNED-PAYLOAD. */
+  readonly payloadHash: string
+}
+
+/** All that Authorization, up to its signature, and the header names decide. */
+interface Plan {
+  readonly shape: HeaderShape
+  /** Of Authorization, up to the signature. */
+  readonly beginning: string
+  readonly accessKeyId: AccessKeyId
+  readonly scope: Scope
+  /** For each signed header what stands before its value, and where that is. */
+  readonly leads: readonly string[]
+  readonly places: readonly number[]
+  /** Between the last value and the payload's hash. */
+  readonly tail: string
+  readonly dateAt: number
+  readonly hashAt: number
+  readonly scopeLine: string
+  key: PaddedKey | undefined
+}
+
+/** Both blocks of HMAC (RFC 2104), with the key in them. */
+interface PaddedKey {
+  readonly secret: string
+  readonly inner: Buffer
+  readonly outer: Buffer
+}
+
+export class QuickVerifier {
+  private readonly plans = new Map<HeaderShape, Map<string, Plan | undefined>>()
+  private planned = 0
+  private last: Plan | undefined
+  private readonly text = Buffer.alloc(TEXT_BYTES_MAX)
+  private lastTime = { text: "", timeMs: NaN }
+
+  constructor(
+    private readonly rules: SignatureRules,
+    private readonly secretOf: (id: AccessKeyId) => string | undefined,
+  ) {}
+
+  /** Who signed the request; undefined: it is not for here to say. */
+  verify({ method, path, query, headers }: QuickRequest, nowMs: number): QuickVerified | undefined {
+    const authorizationAt = headers.shape.placeOf("authorization")
+    const authorization = authorizationAt < 0 ? "" : (headers.values[authorizationAt] ?? "")
+    const plan = this.planOf(headers.shape, authorization)
+    if (plan === undefined || !PLAIN_PATH.test(path)) return undefined
+    const secret = this.secretOf(plan.accessKeyId)
+    if (secret === undefined) return undefined
+    const timestamp = headers.values[plan.dateAt] ?? ""
+    const payloadHash = headers.values[plan.hashAt] ?? ""
+    if (Math.abs(nowMs - this.timeOf(timestamp)) > SKEW_MS_MAX || !timestamp.startsWith(plan.scope.day))
+      return undefined
+    if (payloadHash !== UNSIGNED_PAYLOAD && !SHA256_HEX.test(payloadHash)) return undefined
+    const digest = this.digestOf(`${method}\n${path}\n${query}`, plan, headers.values, payloadHash)
+    if (digest === undefined) return undefined
+    const signed = `${ALGORITHM}\n${timestamp}\n${plan.scopeLine}\n${digest}`
+    const signature = hmacHex(keyOf(plan, secret), signed)
+    const { accessKeyId } = plan
+    return equalAtEnd(authorization, signature) ? { accessKeyId, payloadHash } : undefined
+  }
+
+  /** SHA-256 of the canonical request; undefined where that is too long. */
+  private digestOf(
+    start: string,
+    { leads, places, tail }: Plan,
+    values: readonly string[],
+    payloadHash: string,
+  ): string | undefined {
+    let canonical = start
+    for (let i = 0; i < places.length; i += 1) {
+      const value = values[places[i] ?? 0] ?? ""
+      canonical += (leads[i] ?? "") + (mayFold(value) ? foldBlanks(value) : value)
+    }
+    canonical += tail + payloadHash
+    if (canonical.length > TEXT_BYTES_MAX) return undefined
+    return digestOnce("sha256", this.text.subarray(0, this.text.write(canonical, "latin1")), "hex")
+  }
+
+  /** NaN where it is no time. */
+  private timeOf(timestamp: string): number {
+    if (timestamp !== this.lastTime.text) {
+      this.lastTime = { text: timestamp, timeMs: parseBasicDate(timestamp) ?? NaN }
+    }
+    return Number.isNaN(this.lastTime.timeMs) ? -Infinity : this.lastTime.timeMs
+  }
+
+  private planOf(shape: HeaderShape, authorization: string): Plan | undefined {
+    const { last } = this
+    const beginningLength = authorization.length - SIGNATURE_CHARACTERS
+    if (
+      last?.shape === shape &&
+      last.beginning.length === beginningLength &&
+      authorization.startsWith(last.beginning)
+    ) {
+      return last
+    }
+    if (!SHA256_HEX.test(authorization.slice(Math.max(0, beginningLength)))) return undefined
+    const plan = this.knownPlan(shape, authorization.slice(0, beginningLength), authorization)
+    this.last = plan ?? last
+    return plan
+  }
+
+  private knownPlan(shape: HeaderShape, beginning: string, authorization: string): Plan | undefined {
+    const known = this.plans.get(shape)
+    if (known?.has(beginning) === true) return known.get(beginning)
+    if (this.planned >= PLANS_MAX) {
+      this.plans.clear()
+      this.planned = 0
+    }
+    const plan = makePlan(shape, beginning, authorization, this.rules)
+    const ofShape = this.plans.get(shape) ?? new Map<string, Plan | undefined>()
+    ofShape.set(beginning, plan)
+    this.plans.set(shape, ofShape)
+    this.planned += 1
+    return plan
+  }
+}
+
+/** Undefined where the names or the beginning leave anything to judge. */
+function makePlan(
+  shape: HeaderShape,
+  beginning: string,
+  authorization: string,
+  rules: SignatureRules,
+): Plan | undefined {
+  const { names } = shape
+  if (new Set(names).size < names.length || names.includes("x-amz-security-token")) return undefined
+  const [dateAt, hashAt] = [shape.placeOf("x-amz-date"), shape.placeOf("x-amz-content-sha256")]
+  if (dateAt < 0 || hashAt < 0 || !beginning.endsWith("Signature=")) return undefined
+  try {
+    const { accessKeyId, scope, signedHeaders, signature } = parseAuthorization(authorization)
+    if (beginning + signature !== authorization) return undefined
+    if (scope.service !== rules.service || (rules.region !== undefined && scope.region !== rules.region))
+      return undefined
+    const places = signedHeaders.map(name => shape.placeOf(name))
+    const mustBeSigned = ["host", ...names.filter(name => name.startsWith("x-amz-"))]
+    if (places.some(place => place < 0) || mustBeSigned.some(name => !signedHeaders.includes(name))) return undefined
+    return {
+      shape,
+      beginning,
+      accessKeyId: parseAccessKeyId(accessKeyId),
+      scope,
+      leads: signedHeaders.map(name => `\n${name}:`),
+      places,
+      tail: `\n\n${signedHeaders.join(";")}\n`,
+      dateAt,
+      hashAt,
+      scopeLine: scopeText(scope),
+      key: undefined,
+    }
+  } catch (error) {
+    if (!isFailure(error)) throw error
+    return undefined
+  }
+}
+
+function keyOf(plan: Plan, secret: string): PaddedKey {
+  if (plan.key?.secret === secret) return plan.key
+  const signingKey = deriveSigningKey(secret, plan.scope)
+  const padded = (byte: number, moreBytes: number): Buffer => {
+    const block = Buffer.alloc(BLOCK_BYTES + moreBytes)
+    for (let i = 0; i < BLOCK_BYTES; i += 1) block[i] = (signingKey[i] ?? 0) ^ byte
+    return block
+  }
+  plan.key = { secret, inner: padded(0x36, TEXT_BYTES_MAX), outer: padded(0x5c, 32) }
+  return plan.key
+}
+
+function hmacHex({ inner, outer }: PaddedKey, text: string): string {
+  const lengthBytes = inner.write(text, BLOCK_BYTES, "latin1")
+  outer.write(digestOnce("sha256", inner.subarray(0, BLOCK_BYTES + lengthBytes), "binary"), BLOCK_BYTES, "latin1")
+  return digestOnce("sha256", outer, "hex")
+}
+
+const mayFold = (value: string): boolean =>
+  value.includes("  ") || value.includes("\t") || value.startsWith(" ") || value.endsWith(" ")
+
+/** Whether a text ends with a signature; how long that takes does not depend on what differs. */
+function equalAtEnd(text: string, signature: string): boolean {
+  const at = text.length - signature.length
+  let different = at < 0 ? 1 : 0
+  for (let i = 0; i < signature.length; i += 1) different |= text.charCodeAt(at + i) ^ signature.charCodeAt(i)
+  return different === 0
+}

@@ -1,0 +1,70 @@
+/**
+ * What can be said of buckets and objects without waiting: for the requests that come by the thousand.
+ *
+ * Promises  What it gives is what `Buckets.open` and `Objects.get` would give at this moment. It refuses
+ *           nothing: undefined means that they have to be asked.
+ */
+import type { BucketName, ObjectKey } from "../base/ids.js"
+import type { BucketRecord } from "../format/records.js"
+import { objectRowKey } from "../format/row-key.js"
+import { decodeVersion, etagOfHead, versionIdOfHead } from "../format/version-record.js"
+import type { VersionDetails } from "../format/version-record.js"
+import type { Tablet } from "../tablet/index.js"
+import { findBucket } from "./bucket-commands-core.js"
+import type { AtOnce, Bucket, ContentHeaders, ObjectNow } from "./contract.js"
+import { bucketOf, checksumOf, headersOf } from "./object-info-core.js"
+
+export class ObjectsAtOnce implements AtOnce {
+  /** The same objects for as long as the record is the same. */
+  private readonly buckets = new WeakMap<BucketRecord, Bucket>()
+  private readonly headers = new WeakMap<VersionDetails, ContentHeaders>()
+
+  constructor(private readonly tablet: Tablet) {}
+
+  bucket(name: BucketName): Bucket | undefined {
+    const record = findBucket(this.tablet.committed, name)
+    if (record?.state !== "open") return undefined
+    const known = this.buckets.get(record)
+    if (known !== undefined) return known
+    const bucket = bucketOf(record)
+    this.buckets.set(record, bucket)
+    return bucket
+  }
+
+  object(bucket: Bucket, key: ObjectKey, headersOnly: boolean): ObjectNow | undefined {
+    const rowKey = objectRowKey(bucket.id, key)
+    const warming = this.tablet.warm("current", [rowKey])
+    if (warming !== undefined) {
+      // Whoever asks the service waits for it, and hears of it.
+      warming.catch(() => undefined)
+      return undefined
+    }
+    const row = this.tablet.committed.get("current", rowKey)
+    if (row === undefined) return undefined
+    const record = decodeVersion(row.value)
+    const { head, details } = record
+    if (details === undefined) return undefined
+    const isInline = record.content.kind === "inline"
+    const whole = isInline && !headersOnly ? this.tablet.payloadNow("current", rowKey, row) : undefined
+    if (whole === undefined && !headersOnly) return undefined
+    return {
+      sizeBytes: head.sizeBytes,
+      etag: etagOfHead(head),
+      lastModifiedMs: head.modifiedMs,
+      versionId: bucket.versioning === "never" ? undefined : versionIdOfHead(head),
+      headers: this.headersOf(details),
+      userMetadata: details.userMetadata,
+      tagCount: details.tags.length,
+      checksum: head.checksumAlgorithm === undefined ? undefined : checksumOf(record),
+      whole,
+    }
+  }
+
+  private headersOf(details: VersionDetails): ContentHeaders {
+    const known = this.headers.get(details)
+    if (known !== undefined) return known
+    const headers = headersOf(details)
+    this.headers.set(details, headers)
+    return headers
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * Who asks for which object, for the requests that come by the thousand: path style, a key that needs no
+ * decoding, signed in the Authorization header. Nothing here waits.
+ *
+ * Promises  Whoever is let through `Gatekeeper` would let through too. Nothing is refused here: undefined
+ *           means that the handler has to judge.
+ * Limits    `KNOWN_MAX` names and hosts are remembered.
+ */
+import type { Account, Accounts } from "../access/contract.js"
+import { QuickVerifier } from "../access/index.js"
+import { isFailure } from "../base/failures.js"
+import { parseBucketName, parsePlainKey } from "../base/ids.js"
+import type { BucketName, ObjectKey } from "../base/ids.js"
+import type { Exchange } from "../http/index.js"
+import type { AtOnce, Bucket } from "../object/contract.js"
+import { SIGNATURE_SERVICE } from "./authenticate.js"
+import { bucketOfHost } from "./wire/target.js"
+
+const KNOWN_MAX = 1_000
+/** What SDKs add to every request; it names the operation and changes nothing. */
+const OPERATION_QUERY = /^x-id=[A-Za-z]+$/
+
+export interface QuickSettings {
+  readonly accounts: Accounts
+  readonly atOnce: AtOnce
+  readonly region: string | undefined
+  readonly domains: readonly string[]
+}
+
+/** An object of the caller's own, and how the request's body is signed. */
+export interface Admission {
+  readonly account: Account
+  readonly accessKeyId: string
+  readonly bucket: Bucket
+  readonly key: ObjectKey
+  readonly payloadHash: string
+}
+
+export class QuickGate {
+  private readonly verifier: QuickVerifier
+  /** Undefined: no bucket can have the name. */
+  private readonly names = new Remembered<BucketName | undefined>(bucketNameOf)
+  private readonly isPathStyle: Remembered<boolean>
+
+  constructor(private readonly settings: QuickSettings) {
+    const { accounts, region, domains } = settings
+    this.verifier = new QuickVerifier({ service: SIGNATURE_SERVICE, region }, id => accounts.knownSecret(id)?.secret)
+    this.isPathStyle = new Remembered(host => bucketOfHost(host, domains) === undefined)
+  }
+
+  admit({ method, rawTarget, headers }: Exchange, nowMs: number): Admission | undefined {
+    const mark = rawTarget.indexOf("?")
+    const path = mark < 0 ? rawTarget : rawTarget.slice(0, mark)
+    const query = mark < 0 ? "" : rawTarget.slice(mark + 1)
+    if (mark >= 0 && !OPERATION_QUERY.test(query)) return undefined
+    const slash = path.indexOf("/", 1)
+    const key = slash < 0 ? undefined : parsePlainKey(path.slice(slash + 1))
+    if (key === undefined || !this.isPathStyle.of(headers.get("host") ?? "")) return undefined
+    const name = this.names.of(path.slice(1, slash))
+    if (name === undefined) return undefined
+    const verified = this.verifier.verify({ method, path, query, headers }, nowMs)
+    if (verified === undefined) return undefined
+    const { accessKeyId, payloadHash } = verified
+    const account = this.settings.accounts.knownSecret(accessKeyId)?.account
+    const bucket = this.settings.atOnce.bucket(name)
+    if (account === undefined || bucket === undefined || bucket.owner !== account.id) return undefined
+    return { account, accessKeyId, bucket, key, payloadHash }
+  }
+}
+
+/** What follows from a text, worked out once; the last one asked for is found fastest. */
+class Remembered<Value> {
+  private readonly known = new Map<string, Value>()
+  private lastText = ""
+  private lastValue: Value
+
+  constructor(private readonly make: (text: string) => Value) {
+    this.lastValue = make("")
+  }
+
+  of(text: string): Value {
+    if (text === this.lastText) return this.lastValue
+    const value = this.known.get(text) ?? this.make(text)
+    if (this.known.size >= KNOWN_MAX) this.known.clear()
+    this.known.set(text, value)
+    this.lastText = text
+    this.lastValue = value
+    return value
+  }
+}
+
+function bucketNameOf(text: string): BucketName | undefined {
+  try {
+    return parseBucketName(text)
+  } catch (error) {
+    if (!isFailure(error)) throw error
+    return undefined
+  }
+}

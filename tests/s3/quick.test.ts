@@ -1,0 +1,200 @@
+/** Requests that are answered without waiting get the answers that the long way gives. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { signRequest } from "../../src/access/index.js"
+import { parseAccountId, parseBucketName } from "../../src/base/ids.js"
+import { HeaderShapes } from "../../src/base/request-headers.js"
+import type { Answer, Exchange, Protocol } from "../../src/http/index.js"
+import { createS3Handler, type S3Settings } from "../../src/s3/index.js"
+import { hashOnce } from "../../src/seams/compute/hashes.js"
+import { SimRandom } from "../../src/seams/random/sim.js"
+import { Machine } from "../../src/main/engine/testing.js"
+import type { AtOnce } from "../../src/object/contract.js"
+
+const noSignal = new AbortController().signal
+const shapes = new HeaderShapes()
+const random = new SimRandom(3)
+const oneOf = <T>(...choices: readonly [T, ...T[]]): T => choices[random.below(choices.length)] ?? choices[0]
+
+interface Asked {
+  readonly method: string
+  readonly rawTarget: string
+  readonly rawHeaders: readonly string[]
+  readonly body?: Uint8Array
+}
+
+interface Told {
+  readonly answer: Answer | undefined
+  readonly notes: Readonly<Record<string, unknown>>
+}
+
+/** Hands a request to a handler and keeps what it says. */
+async function ask(
+  handler: Protocol,
+  { method, rawTarget, rawHeaders, body = new Uint8Array() }: Asked,
+): Promise<Told> {
+  let answer: Answer | undefined
+  let notes = {}
+  const headers = shapes.ofFlat(rawHeaders)
+  const exchange: Exchange = {
+    requestId: "0123456789ABCDEF",
+    method,
+    rawTarget,
+    rawHeaders,
+    headers,
+    remoteAddress: "",
+    secure: false,
+    contentLength: headers.get("content-length") === undefined ? undefined : body.length,
+    chunkedTransfer: false,
+    signal: noSignal,
+    timing: { add: () => undefined, measure: async (_stage, work) => work() },
+    get answered() {
+      return answer !== undefined
+    },
+    header: name => headers.get(name),
+    headersAll: name => headers.all(name),
+    async *body() {
+      if (body.length > 0) yield body
+    },
+    note: fields => void (notes = { ...notes, ...fields }),
+    respond: async given => void (answer = given),
+  }
+  await handler.handle(exchange)
+  return { answer, notes }
+}
+
+async function shown({ answer, notes }: Told) {
+  const { status, headers, body, contentLength } = answer ?? { status: 0, headers: [], body: undefined }
+  const pieces: Uint8Array[] = []
+  if (body instanceof Uint8Array) pieces.push(body)
+  else if (body !== undefined) for await (const piece of body) pieces.push(piece.slice())
+  const bytes = Buffer.concat(pieces)
+  const pairs = Array.from(
+    { length: headers.length / 2 },
+    (_, i) => `${headers[2 * i] ?? ""}: ${headers[2 * i + 1] ?? ""}`,
+  )
+  return { status, pairs, body: bytes.toString("latin1"), lengthBytes: contentLength ?? bytes.length, notes }
+}
+
+/** Counts what is asked and answered at once. */
+function counted(atOnce: AtOnce, count: { objects: number }): AtOnce {
+  return {
+    bucket: name => atOnce.bucket(name),
+    object: (bucket, key, headersOnly) => {
+      const found = atOnce.object(bucket, key, headersOnly)
+      if (found !== undefined) count.objects += 1
+      return found
+    },
+  }
+}
+
+async function world(machine: Machine) {
+  const { clock, stores } = machine
+  const openReader = stores.openReader.bind(stores)
+  // As a real base is once it has been read: nothing to wait for.
+  stores.openReader = async path => Object.assign(await openReader(path), { warm: () => undefined })
+  const engine = await machine.open()
+  await engine.accounts.ensureRoot()
+  const owner = parseAccountId("root")
+  for (const name of ["bench", "kept"]) {
+    await engine.services.buckets.create({ name: parseBucketName(name), owner, location: "" })
+  }
+  const kept = await engine.services.buckets.open(parseBucketName("kept"))
+  await engine.services.buckets.setVersioning(kept, "enabled")
+  const count = { objects: 0 }
+  const { buckets, objects, multipart } = engine.services
+  const atOnce = counted(engine.services.atOnce, count)
+  const settings: S3Settings = {
+    ...{
+      services: { buckets, objects, multipart },
+      accounts: engine.accounts,
+      region: undefined,
+      domains: ["s3.test"],
+    },
+    ...{ adminUrl: "http://x", clock, hash: hashOnce, random: new SimRandom(1) },
+  }
+  const slow = createS3Handler(settings)
+  const quick = createS3Handler({ ...settings, random: new SimRandom(1), services: { ...settings.services, atOnce } })
+  const sign = (asked: Asked, hash = "UNSIGNED-PAYLOAD", secret = "secret"): Asked => {
+    const key = { accessKeyId: "ROOTKEY", secret, region: "us-east-1", service: "s3" }
+    return { ...asked, rawHeaders: signRequest(asked, hash, key, clock.wallMs()).rawHeaders }
+  }
+  return { engine, clock, slow, quick, sign, count }
+}
+
+const bodyOf = (i: number): Buffer => Buffer.alloc(1 + i * 97, `body ${i} `)
+
+function anyRead(): Asked & { readonly secret: string; readonly hash: string } {
+  const more = oneOf<readonly string[]>(
+    [],
+    [],
+    [],
+    ["x-amz-checksum-mode", "ENABLED"],
+    ["x-amz-checksum-mode", "enabled"],
+    ["range", "bytes=1-3"],
+    ["if-none-match", "*"],
+    ["x-amz-expected-bucket-owner", "root"],
+    ["x-amz-acl", "private"],
+    ["x-amz-nonsense", "1"],
+    ["content-length", "0"],
+    ["user-agent", "sdk", "amz-sdk-invocation-id", "1"],
+  )
+  const bucket = oneOf("bench", "bench", "kept", "other", "No")
+  const key = oneOf("plain", "typed", "meta", "tagged", "summed", "large", "absent", "gone", "a%20b", "")
+  const query = oneOf(
+    "",
+    "",
+    "",
+    "?x-id=GetObject",
+    "?versionId=null",
+    "?response-content-type=a",
+    "?acl",
+    "?partNumber=1",
+  )
+  return {
+    method: oneOf("GET", "HEAD"),
+    rawTarget: `/${bucket}/${key}${query}`,
+    rawHeaders: ["host", oneOf("127.0.0.1:9000", "127.0.0.1:9000", "bench.s3.test", "h"), ...more],
+    secret: oneOf("secret", "secret", "secret", "wrong"),
+    hash: oneOf("UNSIGNED-PAYLOAD", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+  }
+}
+
+test("reads get the same answers at once as after waiting", () => {
+  const machine = new Machine({ devices: 1 })
+  return machine.clock.runUntil(compareReads(machine))
+})
+
+async function compareReads(machine: Machine): Promise<void> {
+  const { slow, quick, sign, count, engine } = await world(machine)
+  const stored: readonly (readonly [string, readonly string[]])[] = [
+    ["plain", []],
+    ["typed", ["content-type", "text/x", "cache-control", "no-store", "content-disposition", "inline"]],
+    ["meta", ["x-amz-meta-b", "2", "x-amz-meta-a", "\u00c3\u00a4"]],
+    ["tagged", ["x-amz-tagging", "a=1&b=2"]],
+    ["summed", ["x-amz-sdk-checksum-algorithm", "SHA256", "x-amz-checksum-sha256", SUM]],
+    ["large", ["x-amz-meta-much", "m".repeat(1_500)]],
+    ["gone", []],
+    ["a%20b", []],
+  ]
+  for (const bucket of ["bench", "kept"]) {
+    for (const [i, [key, more]] of stored.entries()) {
+      const body = key === "summed" ? Buffer.from("hello") : bodyOf(i)
+      const rawHeaders = ["host", "h", "content-length", String(body.length), ...more]
+      const put = await ask(slow, { ...sign({ method: "PUT", rawTarget: `/${bucket}/${key}`, rawHeaders }), body })
+      assert.equal(put.answer?.status, 200, key)
+    }
+    await ask(slow, sign({ method: "DELETE", rawTarget: `/${bucket}/gone`, rawHeaders: ["host", "h"] }))
+  }
+  for (let i = 0; i < 6_000; i += 1) {
+    const { secret, hash, ...read } = anyRead()
+    const asked = sign(read, hash, secret)
+    const [atOnce, later] = [await shown(await ask(quick, asked)), await shown(await ask(slow, asked))]
+    assert.deepEqual(atOnce, later, JSON.stringify(asked))
+  }
+  assert.ok(count.objects > 100, `${count.objects} were answered at once`)
+  await engine.stop()
+}
+
+/** Of "hello". */
+const SUM = "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ="
