@@ -6,7 +6,7 @@
  * the rows of "a" come before those of "a!" whatever their suffixes are. At most 8 + 1,025 + 18 bytes.
  */
 import type { AccountId, BucketId, BucketName, MultipartId, ObjectKey, RowKey, UploadId } from "../base/ids.js"
-import { bytesOfByteString, OBJECT_KEY_BYTES_MAX, parseUploadId, rowKeyOf } from "../base/ids.js"
+import { bytesOfByteString, parseUploadId, rowKeyOf } from "../base/ids.js"
 import { afterPrefix, bytesOfHex, hexOf } from "../base/bytes.js"
 import { assert, must } from "../base/assert.js"
 import type { KeyRange } from "../base/key-range.js"
@@ -39,30 +39,27 @@ export function complementText(order: number): string {
   return u32Text(~Math.floor(order / 0x1_0000_0000) >>> 0) + u32Text(~(order % 0x1_0000_0000) >>> 0)
 }
 
-/** Where bytes of usual keys are changed in place: a text put together of single characters costs ten times as much. */
+/** Where usual keys are put together as bytes: a text of many pieces costs ten times as much. */
 const scratch = Buffer.alloc(2048)
-const bytesFor = (text: string): Buffer => (text.length <= scratch.length ? scratch : Buffer.alloc(text.length))
+const bytesFor = (lengthBytes: number): Buffer => (lengthBytes <= scratch.length ? scratch : Buffer.alloc(lengthBytes))
 
 /** Each byte plus one. A prefix or marker may hold bytes that no key has: above 0xF4 their order is all the same. */
 function shift(key: string): string {
-  const bytes = bytesFor(key)
+  const bytes = bytesFor(key.length)
   const end = bytes.write(key, "latin1")
   for (let i = 0; i < end; i += 1) bytes[i] = Math.min((bytes[i] ?? 0) + 1, 0xff)
   return bytes.toString("latin1", 0, end)
 }
 
-/** Where row keys are put together: a flat text at the end, not one of many pieces. */
-const keyBytes = Buffer.alloc(8 + OBJECT_KEY_BYTES_MAX + 1)
-
 /** The row itself: families `current` and `heads`, and the stem of all others. */
 export function objectRowKey(bucketId: BucketId, key: ObjectKey): RowKey {
-  keyBytes.writeUInt32BE(Math.floor(bucketId / 0x1_0000_0000), 0)
-  keyBytes.writeUInt32BE(bucketId % 0x1_0000_0000, 4)
-  const end = 8 + keyBytes.write(key, 8, "latin1")
-  assert(end === 8 + key.length, "an object key is within its length")
-  for (let i = 8; i < end; i += 1) keyBytes[i] = Math.min((keyBytes[i] ?? 0) + 1, 0xff)
-  keyBytes[end] = 0
-  return rowKeyOf(keyBytes.toString("latin1", 0, end + 1))
+  const bytes = bytesFor(8 + key.length + 1)
+  bytes.writeUInt32BE(Math.floor(bucketId / 0x1_0000_0000), 0)
+  bytes.writeUInt32BE(bucketId % 0x1_0000_0000, 4)
+  const end = 8 + bytes.write(key, 8, "latin1")
+  for (let i = 8; i < end; i += 1) bytes[i] = Math.min((bytes[i] ?? 0) + 1, 0xff)
+  bytes[end] = 0
+  return rowKeyOf(bytes.toString("latin1", 0, end + 1))
 }
 
 export const versionRowKey = (row: RowKey, order: number): RowKey => rowKeyOf(row + complementText(order))
@@ -86,7 +83,7 @@ const multipartBytes = (id: MultipartId): string => byteText(bytesOfVersionId(id
 export function parseObjectRowKey(row: RowKey): { bucketId: number; key: ObjectKey; suffix: string } {
   const end = row.indexOf(TERMINATOR, 8)
   assert(end >= 8, "an object row key has a terminator")
-  const bytes = bytesFor(row)
+  const bytes = bytesFor(row.length)
   bytes.write(row, "latin1")
   for (let i = 8; i < end; i += 1) bytes[i] = (bytes[i] ?? 0) - 1
   return {
