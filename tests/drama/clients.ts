@@ -167,9 +167,10 @@ export class Clients {
     }
   }
 
-  /** Removes every object and version; uploads are to be finished before. */
+  /** Removes every object and version, and what is left of uploads that could not be finished before. */
   async removeAll(): Promise<void> {
     const janitor = this.worker()
+    for (const bucket of BUCKETS) await janitor.abortUploads(bucket)
     for (let group = 0; group <= this.shared.group; group += 1) await this.clearGroup(janitor, group, 0, () => false)
     janitor.close()
   }

@@ -430,6 +430,19 @@ export class Worker {
     return true
   }
 
+  /** Gives up uploads that nobody completes any more: one of their parts was not acknowledged. */
+  async abortUploads(bucket: Bucket): Promise<boolean> {
+    const told = await this.ask("GET", { bucket: bucket.name, query: "uploads&encoding-type=url" })
+    if (told?.status !== 200) return this.expected("ListMultipartUploads", told)
+    for (const upload of elements(told.text, "Upload")) {
+      const key = decodeURIComponent(text(upload, "Key") ?? "")
+      const query = `uploadId=${encodeText(text(upload, "UploadId") ?? "")}`
+      const aborted = await this.ask("DELETE", { bucket: bucket.name, key, query })
+      if (aborted?.status !== 204 && !this.expected("AbortMultipartUpload", aborted)) return false
+    }
+    return true
+  }
+
   get(bucket: Bucket, key: string): Promise<boolean> {
     return this.read(bucket, key, "GET")
   }
