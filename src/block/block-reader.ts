@@ -10,7 +10,7 @@ import { must } from "../base/assert.js"
 import { fail, isFailure, type Failure } from "../base/failures.js"
 import { roundUp } from "../base/bytes.js"
 import type { DeviceId } from "../base/ids.js"
-import { SHARD_ALIGN_BYTES } from "../base/limits.js"
+import { SUB_BLOCK_BYTES } from "../base/limits.js"
 import { shardCount, shardsNeeded, tolerance } from "../base/policy.js"
 import type { Extent } from "../format/extent.js"
 import { partitionOf } from "../format/partition.js"
@@ -20,9 +20,10 @@ import type { Counter } from "../seams/telemetry/contract.js"
 import type { Allocate, NeedleId } from "../volume/contract.js"
 import type { Devices, PieceOwner, ShardCopy } from "./contract.js"
 import { gather } from "./gathering.js"
-import { holdersOf, isDamage, isLoss, strayHolders } from "./holders.js"
+import { hasNeedle, holdersOf, isDamage, isLoss, strayHolders } from "./holders.js"
 import type { Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
+import { RangeRebuilder } from "./range-rebuilder.js"
 import { ReadBuffers } from "./read-buffers.js"
 import { blockShape, planRead, shapeOf, type BlockShape, type ReadPiece } from "./read-plan-core.js"
 import { ReadTimes } from "./read-times.js"
@@ -47,6 +48,7 @@ export class BlockReader {
   private hedges = 0
   private readonly buffers = new ReadBuffers(BLOCK_LIMITS.readBuffersIdleBytesMax)
   private readonly times = new ReadTimes()
+  private readonly ranges: RangeRebuilder
 
   constructor(
     private readonly clock: Clock,
@@ -55,7 +57,9 @@ export class BlockReader {
     private readonly compute: Compute,
     private readonly rebuilt: Counter,
     private readonly onDamage: (copy: ShardCopy) => void,
-  ) {}
+  ) {
+    this.ranges = new RangeRebuilder(clock, devices, layouts, compute, this.times, onDamage)
+  }
 
   /** See `Blocks.read`. A piece that is lent comes back when the next is asked for, never when the read is given up. */
   async *read(
@@ -100,18 +104,33 @@ export class BlockReader {
   }
 
   private async readPiece(read: PieceRead, allocate: Allocate | undefined): Promise<Uint8Array> {
-    const known = read.rebuilt.find(read.piece)
+    const known = read.rebuilt.take(read.piece)
     const piece = known && (await known)
     if (piece) return piece
+    if (read.rebuilt.isLossy && this.isLossy(read)) return this.rebuildPiece(read, undefined, allocate)
     const own = this.readShard(read, read.piece.slot, read.piece, allocate)
     try {
       if (tolerance(read.shape.policy) === 0 || !(await this.isSlow(own))) return await own
     } catch (error) {
       if (!isFailure(error) || !isLoss(error)) throw error
       this.rebuilt.add({ reason: error.kind })
-      return this.rebuildPiece(read)
+      return this.rebuildPiece(read, read.piece.slot, allocate)
     }
-    return this.hedged(read, own)
+    return this.hedged(read, own, allocate)
+  }
+
+  /** Whether the block lacks a data shard from here on, as far as indexes tell: then all are rebuilt at once. */
+  private isLossy({ extent, shape, piece }: PieceRead): boolean {
+    const { uploadId, part } = extent
+    const partition = partitionOf(uploadId, part, piece.block)
+    for (let { slot } = piece; slot < shardsNeeded(shape.policy); slot += 1) {
+      const id = { partition, uploadId, part, block: piece.block, generation: shape.generation, slot }
+      const holders = holdersOf(this.layouts, id, shape.exception)
+      if (holders.some(deviceId => hasNeedle(this.devices, deviceId, id))) continue
+      if (slot === piece.slot) this.rebuilt.add({ reason: "noSuchNeedle" })
+      return true
+    }
+    return false
   }
 
   /** True when the read is slow and something may be done about it; false when it has ended, well or not. */
@@ -127,10 +146,10 @@ export class BlockReader {
   }
 
   /** The slow shard, or the same bytes from others: whichever is there first. */
-  private async hedged(read: PieceRead, own: Promise<Uint8Array>): Promise<Uint8Array> {
+  private async hedged(read: PieceRead, own: Promise<Uint8Array>, allocate: Allocate | undefined): Promise<Uint8Array> {
     this.hedges += 1
     this.rebuilt.add({ reason: "slow" })
-    const other = this.rebuildPiece(read).finally(() => (this.hedges -= 1))
+    const other = this.rebuildPiece(read, read.piece.slot, allocate).finally(() => (this.hedges -= 1))
     try {
       return await Promise.any([own, other])
     } catch {
@@ -186,19 +205,35 @@ export class BlockReader {
   }
 
   /** The piece from other shards: a copy, or k equal ranges decoded. */
-  private async rebuildPiece(read: PieceRead): Promise<Uint8Array> {
+  private async rebuildPiece(
+    read: PieceRead,
+    avoidSlot: number | undefined,
+    allocate: Allocate | undefined,
+  ): Promise<Uint8Array> {
     const { shape, piece, rebuilt } = read
-    const known = rebuilt.find(piece)
+    const known = rebuilt.take(piece)
     const found = known && (await known)
     if (found) return found
-    const from = Math.floor(piece.offsetBytes / SHARD_ALIGN_BYTES) * SHARD_ALIGN_BYTES
-    const to = Math.min(shape.shardBytes, roundUp(piece.offsetBytes + piece.lengthBytes, SHARD_ALIGN_BYTES))
-    const shards = this.gather(read, { offsetBytes: from, lengthBytes: to - from }).then(present =>
-      this.decode(shape, piece.slot, to - from, present),
-    )
+    const from = Math.floor(piece.offsetBytes / SUB_BLOCK_BYTES) * SUB_BLOCK_BYTES
+    const to = Math.min(shape.shardBytes, roundUp(piece.offsetBytes + piece.lengthBytes, SUB_BLOCK_BYTES))
+    const shards = this.rebuildRange(read, avoidSlot, { offsetBytes: from, lengthBytes: to - from }, allocate)
     rebuilt.keep(piece.block, from, to, shards)
-    const bytes = must((await shards).get(piece.slot), "the wanted shard was rebuilt")
-    return bytes.subarray(piece.offsetBytes - from, piece.offsetBytes - from + piece.lengthBytes)
+    const bytes = rebuilt.take(piece)
+    await shards
+    return must(await bytes, "the wanted shard was rebuilt")
+  }
+
+  private async rebuildRange(
+    read: PieceRead,
+    avoidSlot: number | undefined,
+    range: ShardRange,
+    allocate: Allocate = length => Buffer.allocUnsafeSlow(length),
+  ): Promise<DataShards> {
+    const { extent, shape, piece } = read
+    const fromSlot = piece.slot
+    const request = { extent, shape, block: piece.block, ...range, fromSlot, avoidSlot, allocate }
+    const shards = await this.ranges.rebuild(request)
+    return shards ?? this.decode(shape, piece.slot, range.lengthBytes, await this.gather(read, range))
   }
 
   /** Ranges of enough other shards; where the layouts do not lead to enough of them, from wherever they lie. */
@@ -236,7 +271,7 @@ export class BlockReader {
     const shape = shapeOf(policy)
     if (shape.kind === "copies") return new Map([[slot, must([...present.values()][0], "a copy was found")]])
     const wanted = Array.from({ length: shape.k }, (_, data) => data).filter(data => !present.has(data))
-    if (wanted.length === 0) return present
+    if (wanted.length === 0) return new Map(present)
     const rebuilt = await this.compute.rebuild({ shape, shardBytes: rangeBytes, present, wanted })
     return new Map([...present, ...rebuilt])
   }

@@ -9,8 +9,8 @@ import type { ReadPiece } from "./read-plan-core.js"
 /** That of the block that is being sent, and of the one that is fetched ahead. */
 const RANGES_KEPT = 2
 
-/** The data shards of a block within a range: those that were read, and those that were rebuilt from them. */
-export type DataShards = ReadonlyMap<number, Uint8Array>
+/** The data shards of a block within a range: those that were read, and those that were rebuilt from them. Each is taken once. */
+export type DataShards = Map<number, Uint8Array>
 
 interface Kept {
   readonly block: number
@@ -22,15 +22,24 @@ interface Kept {
 export class RebuiltRanges {
   private kept: readonly Kept[] = []
 
+  /** Something was lost: who reads on should look before it asks for what is not there. */
+  get isLossy(): boolean {
+    return this.kept.length > 0
+  }
+
   /**
-   * The piece, from a range that was asked for before: undefined, at once, where it is in none, and later where
+   * Takes the piece, from a range that was asked for before: undefined, at once, where it is in none, and later where
    * that could not be rebuilt.
    */
-  find({ block, slot, offsetBytes, lengthBytes }: ReadPiece): Promise<Uint8Array | undefined> | undefined {
+  take({ block, slot, offsetBytes, lengthBytes }: ReadPiece): Promise<Uint8Array | undefined> | undefined {
     const end = offsetBytes + lengthBytes
     const kept = this.kept.find(each => each.block === block && each.from <= offsetBytes && end <= each.to)
     return kept?.shards.then(
-      shards => shards.get(slot)?.subarray(offsetBytes - kept.from, end - kept.from),
+      shards => {
+        const bytes = shards.get(slot)?.subarray(offsetBytes - kept.from, end - kept.from)
+        shards.delete(slot)
+        return bytes
+      },
       () => undefined,
     )
   }

@@ -213,9 +213,9 @@ const meddled = (volumes: Volumes, meddle: (what: "append" | "read", id: NeedleI
       await meddle("read", id)
       return volumes.read(id, range, allocate)
     },
-    fetch: async (id, bodyBytes, allocate) => {
+    fetch: async (id, ...how) => {
       await meddle("read", id)
-      return volumes.fetch(id, bodyBytes, allocate)
+      return volumes.fetch(id, ...how)
     },
   })
 

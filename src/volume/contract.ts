@@ -90,10 +90,10 @@ export interface Volumes {
    */
   read(id: NeedleId, range: NeedleRange, allocate?: Allocate): Promise<Uint8Array>
   /**
-   * A whole shard of this length, for a caller who verifies its body himself: where that is done for
-   * many at once. Throws `noSuchNeedle`, `corruptNeedle`, `deviceFailed`.
+   * A shard of this length, or a range of whole sub-blocks of it, for a caller who verifies its body himself:
+   * where that is done for many at once. Throws `noSuchNeedle`, `corruptNeedle`, `deviceFailed`.
    */
-  fetch(id: NeedleId, bodyBytes: number, allocate: Allocate): Promise<FetchedShard>
+  fetch(id: NeedleId, bodyBytes: number, allocate: Allocate, range?: NeedleRange): Promise<FetchedShard>
   /** False also for a needle that is distrusted, or in a volume that is not there. */
   has(id: NeedleId): boolean
   /** What the needle says of itself. Throws `noSuchNeedle`, `corruptNeedle`, `deviceFailed`. */

@@ -37,24 +37,30 @@ export async function readNeedle(
   return body.subarray(from, from + range.lengthBytes)
 }
 
-/** A shard as it lies there, its header verified and its body not. Throws `corruptNeedle`, `deviceFailed`. */
+/** A range of a shard as it lies there, its header verified and its body not. Throws `corruptNeedle`, `deviceFailed`. */
 export async function fetchShard(
   file: DiskFile,
   place: NeedlePlace,
-  bodyBytes: number,
+  { bodyBytes, range }: { readonly bodyBytes: number; readonly range: NeedleRange },
   isWanted: (header: NeedleHeader) => boolean,
   allocate: Allocate,
 ): Promise<FetchedShard> {
   if (place.bodyBytes !== bodyBytes) {
     throw fail("corruptNeedle", { message: "the needle is not as long as its block has it", ...place })
   }
-  const memory = allocate(place.headerBytes + bodyBytes)
-  const count = await file.read(memory, place.offsetBytes)
+  const { offsetBytes, lengthBytes } = range
+  const isAtOnce = offsetBytes === 0
+  const memory = allocate(lengthBytes + (isAtOnce ? place.headerBytes : 0))
+  const bodyAt = place.offsetBytes + place.headerBytes + offsetBytes
+  const alone = isAtOnce ? undefined : readHeader(file, place, isWanted)
+  alone?.catch(() => undefined)
+  // Whatever became of the header: nothing is read into the memory any more when this settles.
+  const count = await file.read(memory, isAtOnce ? place.offsetBytes : bodyAt)
   if (count < memory.length) throw fail("corruptNeedle", { message: "the volume is cut short", ...place })
   // The memory may be given to others before the header is forgotten.
-  const header = shardHeaderOf(place, memory.slice(0, place.headerBytes), isWanted)
+  const header = (await alone) ?? shardHeaderOf(place, memory.slice(0, place.headerBytes), isWanted)
   if (header.bodyBytes !== bodyBytes) throw anotherNeedle(place)
-  return { header, body: memory.subarray(place.headerBytes), memory }
+  return { header, body: memory.subarray(memory.length - lengthBytes), memory }
 }
 
 /** A needle as it lies there, to be written once more. */

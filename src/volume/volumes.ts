@@ -176,8 +176,15 @@ class NeedleVolumes implements KeptVolumes {
     return this.atPlace(id, (file, place, isWanted) => readNeedle(file, place, range, isWanted, allocate))
   }
 
-  fetch(id: NeedleId, bodyBytes: number, allocate: Allocate): Promise<FetchedShard> {
-    return this.atPlace(id, (file, place, isWanted) => fetchShard(file, place, bodyBytes, isWanted, allocate))
+  fetch(
+    id: NeedleId,
+    bodyBytes: number,
+    allocate: Allocate,
+    range = { offsetBytes: 0, lengthBytes: bodyBytes },
+  ): Promise<FetchedShard> {
+    return this.atPlace(id, (file, place, isWanted) =>
+      fetchShard(file, place, { bodyBytes, range }, isWanted, allocate),
+    )
   }
 
   headerOf(id: NeedleId): Promise<ShardHeader> {

@@ -110,16 +110,21 @@ interface SeededShard {
 
 export interface MendRequest {
   readonly shape: CodingShape
+  /** The bytes are ranges of shards that begin with this sub-block; default: whole shards. */
+  readonly firstSubBlock?: number
   /** Shards as they were read, with the checksums that they should have: k of them; of copies one. */
   readonly present: readonly (SeededShard & { readonly checksums: Uint8Array })[]
   /** Slots wanted, with the memory to be filled; a copy is the one that is present. All are of equal length. */
-  readonly wanted: readonly SeededShard[]
+  readonly wanted: readonly (Omit<SeededShard, "seed"> & {
+    /** Without it nobody asks for its checksums. */
+    readonly seed: bigint | undefined
+  })[]
 }
 
 export interface MendOutcome {
   /** Slots of shards that are not what they should be. If there are any, nothing else counts. */
   readonly damaged: readonly number[]
-  /** Of the wanted shards, as `CodedShard.checksums`. */
+  /** Of the wanted shards, as `CodedShard.checksums`; zeros for those without a seed. */
   readonly checksums: readonly Uint8Array[]
 }
 

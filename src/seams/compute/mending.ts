@@ -25,7 +25,10 @@ export function mendShards(tools: MendTools, request: MendRequest): MendOutcome 
 }
 
 /** Yields after each sub-block how many bytes were worked through, so that others can have their turn. */
-export function* mendSteps(tools: MendTools, { shape, present, wanted }: MendRequest): Generator<number, MendOutcome> {
+export function* mendSteps(
+  tools: MendTools,
+  { shape, firstSubBlock = 0, present, wanted }: MendRequest,
+): Generator<number, MendOutcome> {
   const shardBytes = present[0]?.bytes.length ?? 0
   const count = subBlockCount(shardBytes)
   for (const { bytes } of [...present, ...wanted]) assert(bytes.length === shardBytes, "shards are of equal length")
@@ -37,7 +40,7 @@ export function* mendSteps(tools: MendTools, { shape, present, wanted }: MendReq
     const from = n * SUB_BLOCK_BYTES
     const part = (bytes: Uint8Array): Uint8Array => bytes.subarray(from, from + SUB_BLOCK_BYTES)
     const hash = (bytes: Uint8Array, seed: bigint): bigint =>
-      BigInt.asUintN(64, tools.hash(part(bytes), subBlockSeed(seed, n)))
+      BigInt.asUintN(64, tools.hash(part(bytes), subBlockSeed(seed, firstSubBlock + n)))
     for (const [i, { slot, bytes, seed }] of present.entries()) {
       if (hash(bytes, seed) !== known[i]?.getBigUint64(n * CHECKSUM_BYTES, true)) damaged.add(slot)
     }
@@ -47,7 +50,7 @@ export function* mendSteps(tools: MendTools, { shape, present, wanted }: MendReq
       tools.rebuild(shape, inputs, new Map(wanted.map(({ slot, bytes }) => [slot, part(bytes)])))
     }
     for (const [i, { bytes, seed }] of wanted.entries()) {
-      made[i]?.setBigUint64(n * CHECKSUM_BYTES, hash(bytes, seed), true)
+      if (seed !== undefined) made[i]?.setBigUint64(n * CHECKSUM_BYTES, hash(bytes, seed), true)
     }
   }
   return { damaged: [...damaged], checksums: made.map(({ buffer }) => new Uint8Array(buffer)) }

@@ -18,7 +18,7 @@ export type LaneNumber = number
 type At<Shard> = Omit<Shard, "bytes"> & { readonly at: number; readonly lengthBytes: number }
 
 /** A `MendRequest` by addresses. */
-export interface MendAt extends Pick<MendRequest, "shape"> {
+export interface MendAt extends Pick<MendRequest, "shape" | "firstSubBlock"> {
   readonly present: readonly At<MendRequest["present"][number]>[]
   readonly wanted: readonly At<MendRequest["wanted"][number]>[]
 }

@@ -92,12 +92,12 @@ class Thread {
     }
   }
 
-  private mend({ shape, present, wanted }: MendAt): MendOutcome {
+  private mend({ present, wanted, ...rest }: MendAt): MendOutcome {
     const view = <Shard extends { readonly at: number; readonly lengthBytes: number }>(shard: Shard) => ({
       ...shard,
       bytes: this.work.view(shard.at, shard.lengthBytes),
     })
-    return this.work.mend({ shape, present: present.map(view), wanted: wanted.map(view) })
+    return this.work.mend({ ...rest, present: present.map(view), wanted: wanted.map(view) })
   }
 
   private lane(number: LaneNumber): ThreadLane {

@@ -250,9 +250,9 @@ export class ThreadCompute implements Compute {
     const bytes = request.present.reduce((sum, shard) => sum + shard.bytes.length, 0)
     if (!liesIn(this.memory.memory, request)) return this.mendElsewhere(request)
     if (bytes <= SMALL_BODY_BYTES) return this.inlineWork.mend(request)
-    const { shape, present, wanted } = request
+    const { present, wanted, ...rest } = request
     const thread = this.leastBusyThread()
-    const block = { shape, present: present.map(shardAt), wanted: wanted.map(shardAt) }
+    const block = { ...rest, present: present.map(shardAt), wanted: wanted.map(shardAt) }
     thread.lanes += 1
     try {
       return (await thread.ask({ order: "mend", block }, "mended")).outcome

@@ -1,0 +1,158 @@
+/**
+ * Range rebuilder: the data shards of a range of a block, from k shards that are read into the memory of compute
+ * and there verified and decoded by one order.
+ *
+ * Promises  What it gives is verified. Its memory is given back when nobody reads into it any more.
+ * Refuses   Whatever is out of the ordinary: copies, shards that lie where no layout leads, damage (which is noted).
+ *           Then it gives nothing, and the reader goes the long way.
+ */
+import { copyIntoShared } from "../base/bytes.js"
+import { SUB_BLOCK_BYTES } from "../base/limits.js"
+import { shardCount } from "../base/policy.js"
+import type { DeviceId } from "../base/ids.js"
+import { CHECKSUM_BYTES } from "../base/sub-block.js"
+import type { Extent } from "../format/extent.js"
+import { needleSeed } from "../format/needle.js"
+import { partitionOf } from "../format/partition.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Compute, ShardMemory } from "../seams/compute/contract.js"
+import type { Allocate, NeedleId } from "../volume/contract.js"
+import type { Devices, ShardCopy } from "./contract.js"
+import { gather } from "./gathering.js"
+import { holdersOf, isDamage, isLoss } from "./holders.js"
+import type { Layouts } from "./layouts.js"
+import { shapeOf, type BlockShape } from "./read-plan-core.js"
+import type { ReadTimes } from "./read-times.js"
+
+export interface RangeRequest {
+  readonly extent: Extent
+  readonly shape: BlockShape
+  readonly block: number
+  /** Of each shard: whole sub-blocks. */
+  readonly offsetBytes: number
+  readonly lengthBytes: number
+  /** The first data slot that is wanted. */
+  readonly fromSlot: number
+  /** Lost or slow. */
+  readonly avoidSlot: number | undefined
+  /** For what is given. */
+  readonly allocate: Allocate
+}
+
+interface FoundShard {
+  readonly deviceId: DeviceId
+  readonly id: NeedleId
+  readonly bytes: Uint8Array
+  readonly checksums: Uint8Array
+}
+
+export class RangeRebuilder {
+  constructor(
+    private readonly clock: Clock,
+    private readonly devices: Devices,
+    private readonly layouts: Layouts,
+    private readonly compute: Compute,
+    private readonly times: ReadTimes,
+    private readonly onDamage: (copy: ShardCopy) => void,
+  ) {}
+
+  /** By slot, in memory of their own; undefined where it cannot be done this way. */
+  async rebuild(request: RangeRequest): Promise<Map<number, Uint8Array> | undefined> {
+    const { shape, offsetBytes, lengthBytes, fromSlot, avoidSlot, allocate } = request
+    const code = shapeOf(shape.policy)
+    if (code.kind === "copies") return undefined
+    const lent = new LentShards(this.compute.shards)
+    try {
+      const slots = Array.from({ length: shardCount(shape.policy) }, (_, slot) => slot)
+      const found = await gather(this.clock, {
+        candidates: slots.filter(slot => slot !== avoidSlot),
+        needed: code.k,
+        slowMs: this.times.slowMs,
+        ask: slot => this.fetch(request, slot, lent),
+      })
+      if (found.size < code.k) return undefined
+      const wanted = slots
+        .filter(slot => slot >= fromSlot && slot < code.k && !found.has(slot))
+        .map(slot => ({ slot, bytes: lent.take(lengthBytes), seed: undefined }))
+      const firstSubBlock = offsetBytes / SUB_BLOCK_BYTES
+      const present = [...found].map(([slot, { id, ...shard }]) => ({ slot, seed: needleSeed(id), ...shard }))
+      const { damaged } = await this.compute.mend({ shape: code, firstSubBlock, present, wanted })
+      for (const slot of damaged) this.noteDamage(found.get(slot))
+      if (damaged.length > 0) return undefined
+      const data = [...present, ...wanted].filter(({ slot }) => slot >= fromSlot && slot < code.k)
+      return new Map(data.map(({ slot, bytes }) => [slot, copyOf(bytes, allocate)]))
+    } finally {
+      lent.end()
+    }
+  }
+
+  /** The range of a shard, not verified yet, from the first device that has it of those that layouts lead to. */
+  private async fetch(request: RangeRequest, slot: number, lent: LentShards): Promise<FoundShard | undefined> {
+    const { extent, shape, block, offsetBytes, lengthBytes } = request
+    const { uploadId, part } = extent
+    const partition = partitionOf(uploadId, part, block)
+    const id: NeedleId = { partition, uploadId, part, block, generation: shape.generation, slot }
+    for (const deviceId of holdersOf(this.layouts, id, shape.exception)) {
+      const volumes = this.devices.get(deviceId)?.volumes
+      if (volumes === undefined) continue
+      const startedMs = this.clock.monotonicMs()
+      try {
+        const range = { offsetBytes, lengthBytes }
+        const { header, body } = await lent.use(take => volumes.fetch(id, shape.shardBytes, take, range))
+        this.times.note(this.clock.monotonicMs() - startedMs)
+        const from = (offsetBytes / SUB_BLOCK_BYTES) * CHECKSUM_BYTES
+        return { deviceId, id, bytes: body, checksums: header.checksums.subarray(from) }
+      } catch (error) {
+        if (!isLoss(error) && this.devices.get(deviceId)?.volumes === volumes) throw error
+        if (isDamage(error)) this.noteDamage({ deviceId, id })
+      }
+    }
+    return undefined
+  }
+
+  private noteDamage(copy: ShardCopy | undefined): void {
+    if (copy && this.devices.has(copy.deviceId)) this.onDamage({ deviceId: copy.deviceId, id: copy.id })
+  }
+}
+
+function copyOf(bytes: Uint8Array, allocate: Allocate): Uint8Array {
+  const copy = allocate(bytes.length)
+  copyIntoShared(copy, bytes, 0)
+  return copy
+}
+
+/** Memory of compute that one rebuild has; reads that are slow may go on behind it. */
+class LentShards {
+  private readonly lent: Uint8Array[] = []
+  private isOver = false
+
+  constructor(private readonly shards: ShardMemory) {}
+
+  take(lengthBytes: number): Uint8Array {
+    const bytes = this.shards.take(lengthBytes)
+    this.lent.push(bytes)
+    return bytes
+  }
+
+  /** What a read takes is given back after it has settled, at the earliest. */
+  async use<T>(read: (take: Allocate) => Promise<T>): Promise<T> {
+    const taken: Uint8Array[] = []
+    try {
+      return await read(lengthBytes => {
+        const bytes = this.shards.take(lengthBytes)
+        taken.push(bytes)
+        return bytes
+      })
+    } finally {
+      for (const bytes of taken) {
+        if (this.isOver) this.shards.give(bytes)
+        else this.lent.push(bytes)
+      }
+    }
+  }
+
+  end(): void {
+    this.isOver = true
+    for (const bytes of this.lent.splice(0)) this.shards.give(bytes)
+  }
+}
