@@ -25,7 +25,15 @@ import type { Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { RangeRebuilder } from "./range-rebuilder.js"
 import { ReadBuffers } from "./read-buffers.js"
-import { blockShape, planRead, shapeOf, type BlockShape, type ReadPiece } from "./read-plan-core.js"
+import {
+  blockShape,
+  PIECE_BYTES_MAX,
+  planRead,
+  shapeOf,
+  type BlockShape,
+  type ExtentRange,
+  type ReadPiece,
+} from "./read-plan-core.js"
 import { ReadTimes } from "./read-times.js"
 import { RebuiltRanges, type DataShards } from "./rebuilt-ranges.js"
 
@@ -62,20 +70,15 @@ export class BlockReader {
   }
 
   /** See `Blocks.read`. A piece that is lent comes back when the next is asked for, never when the read is given up. */
-  async *read(
-    extent: Extent,
-    { offsetBytes, lengthBytes }: ShardRange,
-    signal: AbortSignal,
-    owner: PieceOwner,
-  ): AsyncGenerator<Uint8Array> {
+  async *read(ranges: Iterable<ExtentRange>, signal: AbortSignal, owner: PieceOwner): AsyncGenerator<Uint8Array> {
     const allocate: Allocate | undefined = owner === "reader" ? length => this.buffers.take(length) : undefined
-    const pieces = planRead(extent, offsetBytes, lengthBytes)
+    const pieces = planRead(ranges)
     const rebuilt = new RebuiltRanges()
     const ahead: { readonly bytes: Promise<Uint8Array>; readonly lengthBytes: number }[] = []
     const fetchNext = (): boolean => {
       const next = pieces.next()
       if (next.done) return false
-      const { value: piece } = next
+      const { extent, piece } = next.value
       const bytes = this.readPiece({ extent, shape: blockShape(extent, piece.block), piece, rebuilt }, allocate)
       bytes.catch(() => undefined)
       ahead.push({ bytes, lengthBytes: piece.lengthBytes })
@@ -104,7 +107,7 @@ export class BlockReader {
   }
 
   private async readPiece(read: PieceRead, allocate: Allocate | undefined): Promise<Uint8Array> {
-    const known = read.rebuilt.take(read.piece)
+    const known = read.rebuilt.take(read.extent, read.piece)
     const piece = known && (await known)
     if (piece) return piece
     if (read.rebuilt.isLossy && this.isLossy(read)) return this.rebuildPiece(read, undefined, allocate)
@@ -210,15 +213,15 @@ export class BlockReader {
     avoidSlot: number | undefined,
     allocate: Allocate | undefined,
   ): Promise<Uint8Array> {
-    const { shape, piece, rebuilt } = read
-    const known = rebuilt.take(piece)
+    const { extent, shape, piece, rebuilt } = read
+    const known = rebuilt.take(extent, piece)
     const found = known && (await known)
     if (found) return found
     const from = Math.floor(piece.offsetBytes / SUB_BLOCK_BYTES) * SUB_BLOCK_BYTES
     const to = Math.min(shape.shardBytes, roundUp(piece.offsetBytes + piece.lengthBytes, SUB_BLOCK_BYTES))
     const shards = this.rebuildRange(read, avoidSlot, { offsetBytes: from, lengthBytes: to - from }, allocate)
-    rebuilt.keep(piece.block, from, to, shards)
-    const bytes = rebuilt.take(piece)
+    rebuilt.keep(extent, piece.block, from, to, shards)
+    const bytes = rebuilt.take(extent, piece)
     await shards
     return must(await bytes, "the wanted shard was rebuilt")
   }
@@ -230,18 +233,22 @@ export class BlockReader {
     allocate: Allocate = length => Buffer.allocUnsafeSlow(length),
   ): Promise<DataShards> {
     const { extent, shape, piece } = read
-    const fromSlot = piece.slot
-    const request = { extent, shape, block: piece.block, ...range, fromSlot, avoidSlot, allocate }
+    const slots = { avoidSlot, fromSlot: piece.slot, toSlot: slotsInStep(shape, range) ? Infinity : piece.slot + 1 }
+    const request = { extent, shape, block: piece.block, ...range, ...slots, allocate }
     const shards = await this.ranges.rebuild(request)
-    return shards ?? this.decode(shape, piece.slot, range.lengthBytes, await this.gather(read, range))
+    return shards ?? this.decode(shape, piece.slot, range.lengthBytes, await this.gather(read, avoidSlot, range))
   }
 
   /** Ranges of enough other shards; where the layouts do not lead to enough of them, from wherever they lie. */
-  private async gather(read: PieceRead, range: ShardRange): Promise<ReadonlyMap<number, Uint8Array>> {
+  private async gather(
+    read: PieceRead,
+    avoidSlot: number | undefined,
+    range: ShardRange,
+  ): Promise<ReadonlyMap<number, Uint8Array>> {
     const { extent, shape, piece } = read
     const needed = shardsNeeded(shape.policy)
     const slots = Array.from({ length: shardCount(shape.policy) }, (_, slot) => slot)
-    const others = slots.filter(slot => slot !== piece.slot)
+    const others = slots.filter(slot => slot !== avoidSlot)
     const gatherFrom = (candidates: readonly number[], missing: number, whence: "home" | "elsewhere") =>
       gather(this.clock, {
         candidates,
@@ -276,3 +283,7 @@ export class BlockReader {
     return new Map([...present, ...rebuilt])
   }
 }
+
+/** Whether a reader's pieces of the next slots are the same range. */
+const slotsInStep = ({ shardBytes }: BlockShape, { offsetBytes, lengthBytes }: ShardRange): boolean =>
+  offsetBytes % PIECE_BYTES_MAX === 0 && lengthBytes === Math.min(PIECE_BYTES_MAX, shardBytes - offsetBytes)

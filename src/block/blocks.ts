@@ -19,7 +19,7 @@ import { homeOf, type Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { Mender } from "./mender.js"
 import { removeExtent, removeGroups } from "./needle-removal.js"
-import { blockShape } from "./read-plan-core.js"
+import { blockShape, type ExtentRange } from "./read-plan-core.js"
 import { recodeBlock } from "./recoder.js"
 import { ALL_NEEDLES, needleIdOf, surveyPage, type BlockGroup, type SurveyPage } from "./survey-core.js"
 
@@ -67,7 +67,15 @@ export class LocalBlocks implements Blocks {
     signal: AbortSignal,
     pieces: PieceOwner = "caller",
   ): AsyncIterable<Uint8Array> {
-    return this.reader.read(extent, range, signal, pieces)
+    return this.reader.read([{ extent, ...range }], signal, pieces)
+  }
+
+  readAll(
+    ranges: Iterable<ExtentRange>,
+    signal: AbortSignal,
+    pieces: PieceOwner = "caller",
+  ): AsyncIterable<Uint8Array> {
+    return this.reader.read(ranges, signal, pieces)
   }
 
   remove(extent: Extent, runs?: readonly BlockRun[]): Promise<void> {

@@ -7,6 +7,7 @@ import type { Policy } from "../base/policy.js"
 import type { Extent } from "../format/extent.js"
 import type { Digests, LanePlan } from "../seams/compute/contract.js"
 import type { NeedleId, NeedleOwner, ShardHeader, Volumes } from "../volume/contract.js"
+import type { ExtentRange } from "./read-plan-core.js"
 import type { BlockGroup, SurveyPage } from "./survey-core.js"
 
 export type { PieceOwner }
@@ -128,6 +129,8 @@ export interface Blocks {
     signal: AbortSignal,
     pieces?: PieceOwner,
   ): AsyncIterable<Uint8Array>
+  /** As `read`, of ranges one after another: the next one's first pieces are fetched while the last ones of this leave. */
+  readAll(ranges: Iterable<ExtentRange>, signal: AbortSignal, pieces?: PieceOwner): AsyncIterable<Uint8Array>
   /** Removes all needles of an extent, or of some of its blocks. */
   remove(extent: Extent, runs?: readonly BlockRun[]): Promise<void>
   /** Blocks that devices hold from a place in the index on, named by a row or not. See `surveyPage`. */

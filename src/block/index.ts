@@ -4,6 +4,6 @@ export type { BlockOptions, BlockRun, Blocks, Devices, LiveBlock, Mended, PieceO
 export type { RecodedBlock, RecodeRequest, ShardCopy, ShardDebt, ShardDevice } from "./contract.js"
 export type { WriteRequest, WrittenBody } from "./contract.js"
 export { homeOf, Layouts } from "./layouts.js"
-export { blockShape, shapeOf } from "./read-plan-core.js"
+export { blockShape, shapeOf, type ExtentRange } from "./read-plan-core.js"
 export { ALL_NEEDLES, needleIdOf, standingOf } from "./survey-core.js"
 export type { BlockGroup, HeldShard, Standing, SurveyPage } from "./survey-core.js"

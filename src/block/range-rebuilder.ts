@@ -31,8 +31,9 @@ export interface RangeRequest {
   /** Of each shard: whole sub-blocks. */
   readonly offsetBytes: number
   readonly lengthBytes: number
-  /** The first data slot that is wanted. */
+  /** Data slots that are wanted, up to `toSlot` and without it. */
   readonly fromSlot: number
+  readonly toSlot: number
   /** Lost or slow. */
   readonly avoidSlot: number | undefined
   /** For what is given. */
@@ -58,7 +59,7 @@ export class RangeRebuilder {
 
   /** By slot, in memory of their own; undefined where it cannot be done this way. */
   async rebuild(request: RangeRequest): Promise<Map<number, Uint8Array> | undefined> {
-    const { shape, offsetBytes, lengthBytes, fromSlot, avoidSlot, allocate } = request
+    const { shape, offsetBytes, lengthBytes, fromSlot, toSlot, avoidSlot, allocate } = request
     const code = shapeOf(shape.policy)
     if (code.kind === "copies") return undefined
     const lent = new LentShards(this.compute.shards)
@@ -71,15 +72,16 @@ export class RangeRebuilder {
         ask: slot => this.fetch(request, slot, lent),
       })
       if (found.size < code.k) return undefined
+      const isWanted = (slot: number): boolean => slot >= fromSlot && slot < Math.min(toSlot, code.k)
       const wanted = slots
-        .filter(slot => slot >= fromSlot && slot < code.k && !found.has(slot))
+        .filter(slot => isWanted(slot) && !found.has(slot))
         .map(slot => ({ slot, bytes: lent.take(lengthBytes), seed: undefined }))
       const firstSubBlock = offsetBytes / SUB_BLOCK_BYTES
       const present = [...found].map(([slot, { id, ...shard }]) => ({ slot, seed: needleSeed(id), ...shard }))
       const { damaged } = await this.compute.mend({ shape: code, firstSubBlock, present, wanted })
       for (const slot of damaged) this.noteDamage(found.get(slot))
       if (damaged.length > 0) return undefined
-      const data = [...present, ...wanted].filter(({ slot }) => slot >= fromSlot && slot < code.k)
+      const data = [...present, ...wanted].filter(({ slot }) => isWanted(slot))
       return new Map(data.map(({ slot, bytes }) => [slot, copyOf(bytes, allocate)]))
     } finally {
       lent.end()

@@ -26,7 +26,7 @@ test("pieces cover a range once, in order, each inside one shard and of bounded 
     fc.property(ranges, ([extent, offsetBytes, length]) => {
       const lengthBytes = Math.min(length, extent.lengthBytes - offsetBytes)
       let at = offsetBytes
-      for (const [i, piece] of [...planRead(extent, offsetBytes, lengthBytes)].entries()) {
+      for (const [i, { piece }] of [...planRead([{ extent, offsetBytes, lengthBytes }])].entries()) {
         const { shardBytes, policy, lengthBytes: blockLength } = blockShape(extent, piece.block)
         const inBlock = policy.kind === "replica" ? piece.offsetBytes : piece.slot * shardBytes + piece.offsetBytes
         assert.equal(piece.block * extent.blockBytes + inBlock, at)
@@ -39,4 +39,21 @@ test("pieces cover a range once, in order, each inside one shard and of bounded 
     }),
     { numRuns: 300 },
   )
+})
+
+test("of several ranges only the first begins with a short piece", () => {
+  const policy = parsePolicy("ec:4+3")
+  const uploadId = parseUploadId("0".repeat(32))
+  const extentOf = (part: number) => {
+    return { uploadId, part, lengthBytes: 9 * MIB, blockBytes: 4 * MIB, policy, generation: 0, exceptions: [] }
+  }
+  const ranges = [1, 2].map(part => ({ extent: extentOf(part), offsetBytes: 0, lengthBytes: 2 * MIB }))
+  const pieces = [...planRead(ranges)].map(({ extent, piece }) => [extent.part, piece.lengthBytes])
+  assert.deepEqual(pieces, [
+    [1, SUB_BLOCK_BYTES],
+    [1, MIB - SUB_BLOCK_BYTES],
+    [1, MIB],
+    [2, MIB],
+    [2, MIB],
+  ])
 })

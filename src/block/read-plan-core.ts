@@ -40,10 +40,28 @@ export function blockShape(extent: Extent, block: number): BlockShape {
   return { lengthBytes, shardBytes, policy, generation: exception?.generation ?? extent.generation, exception }
 }
 
-export function* planRead(extent: Extent, offsetBytes: number, lengthBytes: number): Generator<ReadPiece> {
+/** A range of an extent. */
+export interface ExtentRange {
+  readonly extent: Extent
+  readonly offsetBytes: number
+  readonly lengthBytes: number
+}
+
+/** Ranges that are read one after another. */
+export function* planRead(
+  ranges: Iterable<ExtentRange>,
+): Generator<{ readonly extent: Extent; readonly piece: ReadPiece }> {
+  let firstBytesMax = SUB_BLOCK_BYTES
+  for (const range of ranges) {
+    for (const piece of planRange(range, firstBytesMax)) yield { extent: range.extent, piece }
+    firstBytesMax = PIECE_BYTES_MAX
+  }
+}
+
+function* planRange({ extent, offsetBytes, lengthBytes }: ExtentRange, firstBytesMax: number): Generator<ReadPiece> {
   let at = offsetBytes
   const end = offsetBytes + lengthBytes
-  let pieceMax = SUB_BLOCK_BYTES
+  let pieceMax = firstBytesMax
   while (at < end) {
     const block = Math.floor(at / extent.blockBytes)
     const { lengthBytes: blockLength, shardBytes, policy } = blockShape(extent, block)

@@ -4,6 +4,7 @@
  *
  * Limits  `RANGES_KEPT` ranges of one reader; a range is at most a piece of each of k shards.
  */
+import type { Extent } from "../format/extent.js"
 import type { ReadPiece } from "./read-plan-core.js"
 
 /** That of the block that is being sent, and of the one that is fetched ahead. */
@@ -13,6 +14,7 @@ const RANGES_KEPT = 2
 export type DataShards = Map<number, Uint8Array>
 
 interface Kept {
+  readonly extent: Extent
   readonly block: number
   readonly from: number
   readonly to: number
@@ -31,9 +33,14 @@ export class RebuiltRanges {
    * Takes the piece, from a range that was asked for before: undefined, at once, where it is in none, and later where
    * that could not be rebuilt.
    */
-  take({ block, slot, offsetBytes, lengthBytes }: ReadPiece): Promise<Uint8Array | undefined> | undefined {
+  take(
+    extent: Extent,
+    { block, slot, offsetBytes, lengthBytes }: ReadPiece,
+  ): Promise<Uint8Array | undefined> | undefined {
     const end = offsetBytes + lengthBytes
-    const kept = this.kept.find(each => each.block === block && each.from <= offsetBytes && end <= each.to)
+    const kept = this.kept.find(
+      each => each.extent === extent && each.block === block && each.from <= offsetBytes && end <= each.to,
+    )
     return kept?.shards.then(
       shards => {
         const bytes = shards.get(slot)?.subarray(offsetBytes - kept.from, end - kept.from)
@@ -44,7 +51,7 @@ export class RebuiltRanges {
     )
   }
 
-  keep(block: number, from: number, to: number, shards: Promise<DataShards>): void {
-    this.kept = [...this.kept.slice(1 - RANGES_KEPT), { block, from, to, shards }]
+  keep(extent: Extent, block: number, from: number, to: number, shards: Promise<DataShards>): void {
+    this.kept = [...this.kept.slice(1 - RANGES_KEPT), { extent, block, from, to, shards }]
   }
 }

@@ -51,9 +51,9 @@ async function fill(
   signal: AbortSignal,
 ): Promise<number> {
   const { lengthBytes } = blockShape(extent, block)
-  const range = { offsetBytes: block * extent.blockBytes, lengthBytes }
+  const range = { extent, offsetBytes: block * extent.blockBytes, lengthBytes }
   let at = 0
-  for await (const piece of reader.read(extent, range, signal, "reader")) {
+  for await (const piece of reader.read([range], signal, "reader")) {
     copyIntoShared(slab.bytes, piece, at)
     at += piece.length
   }

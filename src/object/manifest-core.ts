@@ -5,7 +5,7 @@ import { must } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import type { BucketId, MultipartId, ObjectKey } from "../base/ids.js"
 import { MANIFEST_SEGMENT_PARTS } from "../base/limits.js"
-import type { Extent } from "../format/extent.js"
+import type { ExtentRange } from "../block/index.js"
 import { objectRowKey, segmentRowKey } from "../format/row-key.js"
 import { decodeSegment, type PartRecord, type SegmentRecord } from "../format/records.js"
 import type { TabletView } from "../tablet/index.js"
@@ -36,12 +36,6 @@ function segmentAt(view: TabletView, address: ManifestAddress, offsetBytes: numb
     else high = middle - 1
   }
   return low
-}
-
-export interface ExtentRange {
-  readonly extent: Extent
-  readonly offsetBytes: number
-  readonly lengthBytes: number
 }
 
 /** The extents that a range of the object touches, in order; segments are read as they are reached. */

@@ -178,9 +178,8 @@ class OpenBody implements OpenObject {
     if (content.kind === "extent") yield* this.blocks.read(content.extent, range, signal, pieces)
     const address = manifestOf(this.bucket, this.key, this.opened.record)
     if (!address) return
-    for (const piece of extentsOfRange(this.tablet.committed, address, first, lengthBytes)) {
-      yield* this.blocks.read(piece.extent, piece, signal, pieces)
-    }
+    const ranges = extentsOfRange(this.tablet.committed, address, first, lengthBytes)
+    yield* this.blocks.readAll(ranges, signal, pieces)
   }
 
   close(): void {

@@ -106,7 +106,8 @@ export class SourceShards {
     return {
       read: (id, range) => this.readShard(id, range),
       has: id => this.open.get(id.uploadId)?.has(nameOf(id)) ?? false,
-      fetch: readOnly,
+      // Which of several copies is good shows only where each is verified: blocks are read the long way.
+      fetch: ({ uploadId, block, slot }) => Promise.reject(fail("noSuchNeedle", { uploadId, block, slot })),
       headerOf: readOnly,
       append: readOnly,
       remove: readOnly,
