@@ -12,9 +12,11 @@ import { Rows } from "../device/index.js"
 import { partitionOf } from "../format/partition.js"
 import { slotsOf } from "../placement/index.js"
 import { MemoryStores } from "../seams/store/memory.js"
-import { deviceIdOf, piecesOf, ShardWorld } from "./testing.js"
+import { deviceIdOf, piecesOf, SHARD_MEMORY_BYTES, ShardWorld } from "./testing.js"
 
 const BLOCK_BYTES = 128 * KIB
+/** Of which shards at 2+1 have several sub-blocks. */
+const LONG_BLOCK_BYTES = 336 * KIB
 const deviceId = deviceIdOf
 
 /** Rows in memory. */
@@ -105,6 +107,53 @@ test("however many shards of a block are lost, those that are there are read onc
     // Those asked for before the first was found to be lost are read beside.
     assert.ok(reads <= blocks * (4 + 4 - lost.length), `${reads} shards read without ${lost.join()}`)
   }
+})
+
+test("ranges deep inside long shards are rebuilt, lent or not, and the memory for it is given back", async () => {
+  const policy = parsePolicy("ec:2+1")
+  const world = await ShardWorld.open(makeRows, policy, { blockBytes: LONG_BLOCK_BYTES })
+  const bytes = world.random.bytes(3 * LONG_BLOCK_BYTES - 5_000)
+  const extent = await world.writeExtent(bytes)
+  const shard = LONG_BLOCK_BYTES / 2
+  const ranges = [0, 70_000, shard - 1, shard + 100_000, LONG_BLOCK_BYTES + 140_000].flatMap(from =>
+    [1, 66_000, 2 * LONG_BLOCK_BYTES].map(length => ({ offsetBytes: from, lengthBytes: length })),
+  )
+  for (const lost of [0, 1, 2]) {
+    world.meddle = (_, { slot }) => {
+      if (slot === lost) throw fail("noSuchNeedle")
+    }
+    for (const range of ranges.filter(each => each.offsetBytes + each.lengthBytes <= bytes.length)) {
+      const expected = bytes.subarray(range.offsetBytes, range.offsetBytes + range.lengthBytes)
+      for (const owner of ["caller", "reader"] as const) {
+        const pieces: Uint8Array[] = []
+        const stream = world.blocks.readAll([{ extent, ...range }], new AbortController().signal, owner)
+        for await (const piece of stream) pieces.push(owner === "caller" ? piece : Uint8Array.from(piece))
+        assert.ok(Buffer.concat(pieces).equals(expected), `${JSON.stringify(range)} without ${lost}, ${owner}`)
+      }
+    }
+  }
+  const probe = world.compute.shards.take(64 * KIB)
+  world.compute.shards.give(probe)
+  const all = world.compute.shards.take(SHARD_MEMORY_BYTES)
+  assert.equal(all.buffer, probe.buffer, "all of the region is free")
+  assert.deepEqual(world.damaged, [], "what is whole is not taken for damaged, and read the long way")
+})
+
+test("a shard that proves damaged while a block is rebuilt is noted, and others take its place", async () => {
+  const world = await ShardWorld.open(makeRows, parsePolicy("ec:2+2"), { blockBytes: 250 * KIB })
+  const bytes = world.random.bytes(250 * KIB)
+  const extent = await world.writeExtent(bytes)
+  const slots = slotsOf(world.layout, partitionOf(extent.uploadId, 0, 0))
+  const holder = must(slots[1], "slot 1 is placed")
+  const number = 1 + [...world.devices.live.keys()].indexOf(holder)
+  const name = must(world.disk.medium.namesIn(`/d${number}`)[0], "each device has a volume")
+  const size = must(world.disk.medium.fileAt(`/d${number}/${name}`), "it was listed").current.length
+  world.disk.flipBit(`/d${number}/${name}`, 8 * (size - 20_000))
+  world.meddle = (_, { slot }) => {
+    if (slot === 0) throw fail("noSuchNeedle")
+  }
+  assert.ok((await world.read(extent)).equals(bytes))
+  assert.ok(world.damaged.some(({ deviceId: of, id }) => of === holder && id.slot === 1))
 })
 
 test("empty bodies and bodies of whole blocks are read back", async () => {
