@@ -43,8 +43,11 @@ import { readVersion } from "./version.js"
 
 /** All bodies in flight, data and parity. */
 const SLAB_POOL_BYTES = 384 * MIB
-/** For the shards of blocks that are being mended, which the block layer bounds to a little less: they have headers. */
-const SHARD_MEMORY_BYTES = 72 * MIB
+/**
+ * For the shards of blocks that are being mended, which the block layer bounds to a little less than 72 MiB (they have
+ * headers), and of blocks that readers have rebuilt: two for each of some readers.
+ */
+const SHARD_MEMORY_BYTES = (72 + 48) * MIB
 /** Each starts with the first body that finds the others busy; hashing more than this many streams at once only heats the disks. */
 const COMPUTE_THREADS = Math.min(2, availableParallelism())
 const COMPUTE_ENTRY = new URL("./compute-worker.js", import.meta.url)
