@@ -3,6 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
 import { rowKeyOf } from "../base/ids.js"
+import { SimRandom } from "../seams/random/sim.js"
 import { getThrough, MemoryLayer, rangeThrough } from "./layers.js"
 
 const FAMILY = "current"
@@ -28,6 +29,31 @@ test("gets and ranges in both directions are those of one map", () => {
     }),
     { numRuns: 1000 },
   )
+})
+
+test("a layer keeps its order through many writes, drops and ranges between them", () => {
+  const [layer, known] = [new MemoryLayer<number>(), new Map<string, number | undefined>()]
+  const random = new SimRandom(1)
+  for (let i = 0; i < 5_000; i += 1) {
+    const key = rowKeyOf(`k${random.below(1_500)}`)
+    if (random.below(3) === 0) {
+      layer.drop(FAMILY, key)
+      known.delete(key)
+    } else {
+      const row = random.below(5) === 0 ? undefined : i
+      layer.set(FAMILY, key, row)
+      known.set(key, row)
+    }
+    assert.equal(layer.size, known.size)
+    if (random.below(50) > 0) continue
+    const [start, end] = [rowKeyOf(`k${random.below(9)}`), rowKeyOf(`k${random.below(9)}9`)]
+    const expected = [...known].filter(([key]) => key >= start && key < end).sort(([a], [b]) => (a < b ? -1 : 1))
+    const found = Array.from({ [Symbol.iterator]: () => layer.range(FAMILY, { start, end }) }, ([k, { row }]) => [
+      k,
+      row,
+    ])
+    assert.deepEqual(found, expected)
+  }
 })
 
 test("a range that is left early lets go of all its cursors", () => {

@@ -6,7 +6,7 @@
  */
 import sortedBtree from "sorted-btree"
 import { must } from "../base/assert.js"
-import { FAMILY_NAMES, type Family } from "../base/families.js"
+import type { Family } from "../base/families.js"
 import type { RowKey } from "../base/ids.js"
 import type { KeyRange } from "../base/key-range.js"
 
@@ -22,44 +22,73 @@ export interface Layer<Row> {
   range(family: Family, range: KeyRange): Iterator<readonly [RowKey, Layered<Row>]>
 }
 
+/** So many new keys may wait to be put in order: a range that comes meanwhile is held up by no more. */
+const UNSORTED_MAX = 512
+
+/** The rows of one family: found by their key at once, put in order a few at a time and when somebody reads a range. */
+class FamilyRows<Row> {
+  readonly rows = new Map<RowKey, Layered<Row>>()
+  private readonly sorted = new BTree<RowKey, true>(undefined, compareKeys)
+  private unsorted: RowKey[] = []
+
+  set(key: RowKey, row: Row | undefined): void {
+    if (!this.rows.has(key)) this.unsorted.push(key)
+    this.rows.set(key, { row })
+    if (this.unsorted.length >= UNSORTED_MAX) this.sort()
+  }
+
+  drop(key: RowKey): void {
+    if (this.rows.delete(key) && this.sorted.size > 0) this.sorted.delete(key)
+  }
+
+  *range(range: KeyRange): Generator<readonly [RowKey, Layered<Row>]> {
+    this.sort()
+    const { start, end } = range
+    const keys = range.reverse ? this.sorted.entriesReversed(end, undefined, true) : this.sorted.entries(start)
+    for (const [key] of keys) {
+      if (range.reverse ? key < start : key >= end) return
+      const row = this.rows.get(key)
+      if (row) yield [key, row]
+    }
+  }
+
+  /** Keys that were dropped before their turn need no place. */
+  private sort(): void {
+    for (const key of this.unsorted) if (this.rows.has(key)) this.sorted.set(key, true)
+    this.unsorted = []
+  }
+}
+
 /** An ordered map in memory that also holds tombstones. */
 export class MemoryLayer<Row> implements Layer<Row> {
-  private readonly trees: ReadonlyMap<Family, sortedBtree.default<RowKey, Layered<Row>>> = new Map(
-    FAMILY_NAMES.map(family => [family, new BTree<RowKey, Layered<Row>>(undefined, compareKeys)]),
-  )
-  private rows = 0
+  private readonly families = new Map<Family, FamilyRows<Row>>()
 
   get size(): number {
-    return this.rows
+    let rows = 0
+    for (const family of this.families.values()) rows += family.rows.size
+    return rows
   }
 
   get(family: Family, key: RowKey): Layered<Row> | undefined {
-    return this.trees.get(family)?.get(key)
+    return this.families.get(family)?.rows.get(key)
   }
 
   set(family: Family, key: RowKey, row: Row | undefined): void {
-    if (this.trees.get(family)?.set(key, { row })) this.rows += 1
+    let rows = this.families.get(family)
+    if (rows === undefined) {
+      rows = new FamilyRows()
+      this.families.set(family, rows)
+    }
+    rows.set(key, row)
   }
 
   /** Forgets the key: lower layers speak for it again. */
   drop(family: Family, key: RowKey): void {
-    if (this.trees.get(family)?.delete(key)) this.rows -= 1
+    this.families.get(family)?.drop(key)
   }
 
-  *range(family: Family, range: KeyRange): Generator<readonly [RowKey, Layered<Row>]> {
-    const tree = this.trees.get(family)
-    if (!tree) return
-    if (range.reverse) {
-      for (const pair of tree.entriesReversed(range.end, undefined, true)) {
-        if (pair[0] < range.start) return
-        yield [pair[0], pair[1]]
-      }
-    } else {
-      for (const pair of tree.entries(range.start)) {
-        if (pair[0] >= range.end) return
-        yield [pair[0], pair[1]]
-      }
-    }
+  range(family: Family, range: KeyRange): Iterator<readonly [RowKey, Layered<Row>]> {
+    return (this.families.get(family)?.range(range) ?? [])[Symbol.iterator]()
   }
 }
 
