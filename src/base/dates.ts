@@ -97,15 +97,20 @@ const two = (number: number): string => TWO_DIGITS[Math.floor(number)] ?? ""
 function dateWriter(dayOf: (midnight: Date) => string, end: string): (timeMs: number) => string {
   let known = NaN
   let dayText = ""
+  let lastSeconds = NaN
+  let lastText = ""
   return timeMs => {
     const seconds = Math.floor(timeMs / 1000)
+    if (seconds === lastSeconds) return lastText
     const day = Math.floor(seconds / DAY_SECONDS)
     if (day !== known) {
       dayText = dayOf(new Date(day * DAY_SECONDS * 1000))
       known = day
     }
     const second = seconds - day * DAY_SECONDS
-    return `${dayText}${two(second / 3600)}:${two((second % 3600) / 60)}:${two(second % 60)}${end}`
+    lastSeconds = seconds
+    lastText = `${dayText}${two(second / 3600)}:${two((second % 3600) / 60)}:${two(second % 60)}${end}`
+    return lastText
   }
 }
 

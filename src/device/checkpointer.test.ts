@@ -25,7 +25,7 @@ async function scene(cut: CommitLog["cut"], confirm: CommitLog["confirm"] = () =
       confirm,
       close: () => Promise.resolve(),
     },
-    ...{ append: refuse, read: refuse, records: async function* () {}, cut },
+    ...{ append: refuse, read: refuse, readNow: () => undefined, records: async function* () {}, cut },
   }
   const run = () => Promise.resolve(DONE)
   const limits = { ...CHECKPOINT_LIMITS, rowsMax: 2 }

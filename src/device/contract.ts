@@ -49,6 +49,8 @@ export interface CommitLog {
   confirm(): Promise<void>
   /** Bytes from a place on (inside one record), verified by the caller. May be recycled space if the place is below the cut. */
   read(place: LogPlace, lengthBytes: number): Promise<Uint8Array>
+  /** The same on the calling thread, for what was written or read lately; undefined where it is not there. */
+  readNow(place: LogPlace, memory: Uint8Array): Uint8Array | undefined
   /** Durable records of batches above `after`, up to and including `upTo`. */
   records(after: LogSequence, upTo?: LogSequence): AsyncIterable<LoggedRecord>
   /** Batches up to and including `upTo` are no longer needed; whole segments below are recycled. */

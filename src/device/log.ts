@@ -245,6 +245,12 @@ export class SegmentedLog implements CommitLog {
     return bytes.subarray(0, await segment.file.read(bytes, place.offsetBytes))
   }
 
+  /** The log is what was written last, or read at the start: the page cache has it. */
+  readNow(place: LogPlace, memory: Uint8Array): Uint8Array | undefined {
+    const segment = this.#segments.findLast(each => each.first.segment === place.segment)
+    return segment && memory.subarray(0, segment.file.readNow(memory, place.offsetBytes))
+  }
+
   records(after: LogSequence, upTo: LogSequence = this.#durable): AsyncIterable<LoggedRecord> {
     assert(upTo <= this.#durable, "only durable records are read")
     return recordsOf([...this.#segments], after, upTo)

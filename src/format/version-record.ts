@@ -8,7 +8,7 @@
  * Head, big-endian: format (1), flags (1), checksum algorithm (1), reserved (1), size (8), modified
  * in ms (8), order (8), random half of the version id (8), MD5 of the ETag (16), parts (2).
  */
-import { hexOf, bytesOfHex } from "../base/bytes.js"
+import { bytesOfHex } from "../base/bytes.js"
 import { must } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import { parseMultipartId, type MultipartId, type VersionId } from "../base/ids.js"
@@ -82,7 +82,7 @@ export const versionIdOfHead = (head: VersionHead): VersionId =>
   head.isNull ? NULL_VERSION : versionIdOf(head.order, head.random)
 
 export const etagOfHead = (head: Pick<VersionHead, "md5" | "parts">): string =>
-  hexOf(head.md5) + (head.parts > 0 ? `-${head.parts}` : "")
+  bufferOf(head.md5).toString("hex") + (head.parts > 0 ? `-${head.parts}` : "")
 
 export function md5OfEtag(etag: string): Uint8Array | undefined {
   const bytes = bytesOfHex(etag.slice(0, 32))

@@ -19,6 +19,7 @@ import type { Fields } from "../seams/telemetry/contract.js"
 import type { BriefRequest } from "./brief-core.js"
 import type { Answer, Exchange } from "./contract.js"
 import { checkHeaders } from "./framing-core.js"
+import { HeaderLines, linesOf } from "./header-lines.js"
 import type { HttpLimits } from "./limits.js"
 import type { RequestHeaders } from "../base/request-headers.js"
 import { respondWithStream, type AnswerSink } from "./streamed-answer.js"
@@ -121,7 +122,7 @@ export class BriefExchange implements Exchange, AnswerSink {
 
   respond(answer: Answer): Promise<void> | undefined {
     assert(!this.answered, "a request is answered once")
-    checkHeaders(answer.headers)
+    if (!(answer.headers instanceof HeaderLines)) checkHeaders(answer.headers)
     const { body } = answer
     if (body !== undefined && !(body instanceof Uint8Array)) return respondWithStream(this, answer, body)
     const wanted = body !== undefined && this.mayHaveBody(answer.status) ? body : NO_BYTES
@@ -132,7 +133,7 @@ export class BriefExchange implements Exchange, AnswerSink {
     else if (wanted.length <= ONE_WRITE_BYTES_MAX) this.sendWith(head, wanted)
     else {
       this.send(head)
-      this.write(wanted)
+      this.write(answer.isLent === true ? wanted.slice() : wanted)
       this.sentBytes = wanted.length
     }
     return this.socket.writableLength === 0 ? undefined : this.finish()
@@ -203,8 +204,8 @@ export class BriefExchange implements Exchange, AnswerSink {
 
   private headOf({ status, headers }: Answer, contentLength: number | undefined): string {
     const { clock, serverName, mustClose } = this.terms
-    let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`
-    for (let i = 0; i + 1 < headers.length; i += 2) head += `${headers[i] ?? ""}: ${headers[i + 1] ?? ""}\r\n`
+    const lines = headers instanceof HeaderLines ? headers.text : linesOf(headers)
+    let head = `${statusLine(status)}${lines}`
     head += `Date: ${httpDate(clock.wallMs())}\r\nServer: ${serverName}\r\nServer-Timing: ${this.timing.header()}\r\n`
     const mayBeMeasured = status !== 204 && status !== 304
     if (contentLength !== undefined && mayBeMeasured) head += `Content-Length: ${contentLength}\r\n`
@@ -219,13 +220,29 @@ export class BriefExchange implements Exchange, AnswerSink {
   }
 
   private sendWith(head: string, body: Uint8Array): void {
-    const bytes = Buffer.allocUnsafe(head.length + body.length)
+    const bytes = takeMemory(head.length + body.length)
     bytes.write(head, 0, "latin1")
     bytes.set(body, head.length)
     this.socket.write(bytes)
   }
 }
 
+/** Answers are cut from pieces of this size: memory of their own costs small ones more than all their bytes. */
+const MEMORY_BYTES = 256 * KIB
+let memory = Buffer.alloc(0)
+let usedBytes = 0
+
+function takeMemory(lengthBytes: number): Buffer {
+  if (usedBytes + lengthBytes > memory.length) {
+    memory = Buffer.allocUnsafeSlow(MEMORY_BYTES)
+    usedBytes = 0
+  }
+  usedBytes += lengthBytes
+  return memory.subarray(usedBytes - lengthBytes, usedBytes)
+}
+
+const statusLine = (status: number): string =>
+  status === 200 ? "HTTP/1.1 200 OK\r\n" : `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`
 const NO_BYTES = new Uint8Array()
 const goneFailure = () => fail("incompleteBody", { message: "the client is gone" })
 

@@ -6,6 +6,7 @@
  */
 import type { Failure } from "../base/failures.js"
 import type { PieceOwner } from "../base/pieces.js"
+import type { HeaderLines } from "./header-lines.js"
 import type { Fields } from "../seams/telemetry/contract.js"
 import type { RequestHeaders } from "../base/request-headers.js"
 
@@ -21,12 +22,14 @@ export interface Timing {
 export interface Answer {
   readonly status: number
   /** Name, value, name, value … Values with control characters or characters above 0xFF are refused. */
-  readonly headers: readonly string[]
+  readonly headers: readonly string[] | HeaderLines
   /**
    * A piece of a stream belongs to the server until the next one is asked for: then it has been handed
    * over. One after which none is asked for must never be written to again.
    */
   readonly body?: Uint8Array | AsyncIterable<Uint8Array>
+  /** The body's bytes are gone when `respond` has returned: what is not handed over by then has to be copied. */
+  readonly isLent?: true
   /**
    * Bytes of a streamed body, or of the body that a HEAD leaves out. A stream without it goes out in
    * chunks.
@@ -35,6 +38,7 @@ export interface Answer {
 }
 
 export interface PlainAnswer extends Answer {
+  readonly headers: readonly string[]
   readonly body: Uint8Array
 }
 

@@ -18,6 +18,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Fields } from "../seams/telemetry/contract.js"
 import type { Answer, Exchange } from "./contract.js"
 import { checkHeaders } from "./framing-core.js"
+import { HeaderLines } from "./header-lines.js"
 import type { HttpLimits } from "./limits.js"
 import { Pace } from "../base/pace.js"
 import { RequestBody } from "./request-body.js"
@@ -144,11 +145,12 @@ export class NodeExchange implements Exchange, AnswerSink {
 
   async respond(answer: Answer): Promise<void> {
     assert(!this.answered, "a request is answered once")
-    checkHeaders(answer.headers)
+    if (!(answer.headers instanceof HeaderLines)) checkHeaders(answer.headers)
     const { body } = answer
     if (body !== undefined && !(body instanceof Uint8Array)) return await respondWithStream(this, answer, body)
-    this.begin(answer, body?.length ?? answer.contentLength ?? 0)
-    return await this.finish(body !== undefined && body.length > 0 && this.mayHaveBody() ? body : undefined)
+    const kept = answer.isLent === true ? body?.slice() : body
+    this.begin(answer, kept?.length ?? answer.contentLength ?? 0)
+    return await this.finish(kept !== undefined && kept.length > 0 && this.mayHaveBody() ? kept : undefined)
   }
 
   /** The framing of the body broke, or its sender stopped in the middle. */
@@ -189,7 +191,8 @@ export class NodeExchange implements Exchange, AnswerSink {
   }
 
   begin({ status, headers }: Answer, contentLength: number | undefined): void {
-    const all = [...headers, "Date", httpDate(this.clock.wallMs()), "Server", this.terms.serverName]
+    const own = headers instanceof HeaderLines ? headers.flat() : headers
+    const all = [...own, "Date", httpDate(this.clock.wallMs()), "Server", this.terms.serverName]
     all.push("Server-Timing", this.timing.header())
     if (contentLength !== undefined && status !== 204 && status !== 304) {
       all.push("Content-Length", String(contentLength))

@@ -2,6 +2,7 @@
 export { Certificates } from "./certificates.js"
 export type { CertificatePaths } from "./certificates.js"
 export type { Answer, Exchange, PlainAnswer, Protocol, Refusal, Stage, Timing } from "./contract.js"
+export { HeaderLines } from "./header-lines.js"
 export { HTTP_LIMITS } from "./limits.js"
 export type { HttpLimits } from "./limits.js"
 export { probeAddress } from "./probe.js"

@@ -3,17 +3,21 @@ import { hexOf } from "../base/bytes.js"
 import type { Random } from "../seams/random/contract.js"
 
 const ID_BYTES = 8
+const ID_CHARACTERS = 2 * ID_BYTES
 const DRAWN_AT_ONCE = 64
 
 export class RequestIds {
-  private drawn: Uint8Array = new Uint8Array()
+  private drawn = ""
+  private at = 0
 
   constructor(private readonly random: Random) {}
 
   next(): string {
-    if (this.drawn.length === 0) this.drawn = this.random.bytes(ID_BYTES * DRAWN_AT_ONCE)
-    const id = this.drawn.subarray(0, ID_BYTES)
-    this.drawn = this.drawn.subarray(ID_BYTES)
-    return hexOf(id).toUpperCase()
+    if (this.at === this.drawn.length) {
+      this.drawn = hexOf(this.random.bytes(ID_BYTES * DRAWN_AT_ONCE)).toUpperCase()
+      this.at = 0
+    }
+    this.at += ID_CHARACTERS
+    return this.drawn.slice(this.at - ID_CHARACTERS, this.at)
   }
 }

@@ -416,7 +416,7 @@ export interface ObjectNow extends Omit<ObjectInfo, "versionId" | "partsCount"> 
   readonly versionId: VersionId | undefined
   /** The same object for objects that have the same headers, often. */
   readonly headers: ContentHeaders
-  /** All bytes, where they were asked for. */
+  /** All bytes, where they were asked for; good until the next object is asked for. */
   readonly whole: Uint8Array | undefined
 }
 

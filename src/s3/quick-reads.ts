@@ -7,11 +7,13 @@
  */
 import { httpDate } from "../base/dates.js"
 import type { HeaderShape } from "../base/request-headers.js"
-import type { Exchange } from "../http/index.js"
+import { HeaderLines, type Exchange } from "../http/index.js"
 import type { AtOnce, ContentHeaders, ObjectNow } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
+import type { Field } from "./failures.js"
 import { storedFields } from "./operations/get-object.js"
 import { checksumFields } from "./operations/put-object.js"
+import { versionHeader } from "./operations/versions.js"
 import type { QuickGate } from "./quick-gate.js"
 
 const CHECKSUM_MODE = "x-amz-checksum-mode"
@@ -23,8 +25,8 @@ const isPlain = (name: string): boolean =>
 
 export class QuickReads {
   private readonly plainShapes = new WeakMap<HeaderShape, boolean>()
-  /** As answers show them, name and value in turn. */
-  private readonly shown = new WeakMap<ContentHeaders, readonly string[]>()
+  /** As answers show them. */
+  private readonly shown = new WeakMap<ContentHeaders, string>()
 
   constructor(
     private readonly gate: QuickGate,
@@ -50,13 +52,13 @@ export class QuickReads {
     exchange.note({ operation: isHead ? "HeadObject" : "GetObject", bucket: bucket.name, accessKeyId })
     timing.add("auth", admittedMs - startedMs)
     timing.add("meta", this.clock.monotonicMs() - admittedMs)
-    const answer = { status: 200, headers: this.headersOf(exchange.requestId, object, checksumMode !== undefined) }
-    const body = object.whole
-    return {
-      responding: exchange.respond(
-        isHead ? { ...answer, contentLength: object.sizeBytes } : { ...answer, ...(body && { body }) },
-      ),
+    const lines = this.linesOf(exchange.requestId, object, checksumMode !== undefined)
+    const { whole } = object
+    // Written out, since a literal that spreads another costs more than all the rest of this function.
+    if (isHead || whole === undefined) {
+      return { responding: exchange.respond({ status: 200, headers: lines, contentLength: object.sizeBytes }) }
     }
+    return { responding: exchange.respond({ status: 200, headers: lines, body: whole, isLent: true }) }
   }
 
   private isPlain(shape: HeaderShape): boolean {
@@ -67,22 +69,28 @@ export class QuickReads {
     return plain
   }
 
-  private headersOf(requestId: string, object: ObjectNow, showsChecksum: boolean): string[] {
-    const fields = ["x-amz-request-id", requestId, "x-amz-id-2", this.hostId]
-    for (const text of this.shownOf(object.headers)) fields.push(text)
-    fields.push("ETag", `"${object.etag}"`, "Last-Modified", httpDate(object.lastModifiedMs), "Accept-Ranges", "bytes")
-    if (object.versionId !== undefined) fields.push("x-amz-version-id", object.versionId)
-    for (const [name, value] of object.userMetadata) fields.push(`x-amz-meta-${name}`, value)
-    if (object.tagCount > 0) fields.push("x-amz-tagging-count", String(object.tagCount))
-    if (showsChecksum) fields.push(...checksumFields(object.checksum).flat())
-    return fields
+  private linesOf(requestId: string, object: ObjectNow, showsChecksum: boolean): HeaderLines {
+    const { etag, lastModifiedMs, versionId, userMetadata, tagCount, checksum } = object
+    const text = `x-amz-request-id: ${requestId}\r\n${this.shownOf(object.headers)}ETag: "${etag}"\r\nLast-Modified: ${httpDate(lastModifiedMs)}\r\n`
+    const isPlain = versionId === undefined && userMetadata.length === 0 && tagCount === 0 && !showsChecksum
+    const lines = HeaderLines.ofChecked(text)
+    return isPlain ? lines : lines.and(furtherFields(object, showsChecksum ? checksum : undefined))
   }
 
-  private shownOf(headers: ContentHeaders): readonly string[] {
+  /** The lines that are the same for all objects with the same stored headers. */
+  private shownOf(headers: ContentHeaders): string {
     const known = this.shown.get(headers)
     if (known !== undefined) return known
-    const shown = storedFields(headers).flat()
+    const fields = [["x-amz-id-2", this.hostId], ...storedFields(headers), ["Accept-Ranges", "bytes"]]
+    const shown = HeaderLines.of(fields.flat()).text
     this.shown.set(headers, shown)
     return shown
   }
+}
+
+function furtherFields({ versionId, userMetadata, tagCount }: ObjectNow, checksum: ObjectNow["checksum"]): string[] {
+  const fields: Field[] = [...versionHeader(versionId)]
+  for (const [name, value] of userMetadata) fields.push([`x-amz-meta-${name}`, value])
+  if (tagCount > 0) fields.push(["x-amz-tagging-count", String(tagCount)])
+  return [...fields, ...checksumFields(checksum)].flat()
 }

@@ -121,6 +121,13 @@ export class CommittedView implements TabletView {
     throw problem ?? noPayload(family)
   }
 
+  /** The same without waiting; good until the next one. Undefined also for whatever is not as it should be. */
+  payloadNow(family: Family, key: RowKey, row: TabletRow): Uint8Array | undefined {
+    const { payload } = row
+    if (!payload || payload.in === "memory") return payload?.bytes
+    return this.originOf(row)?.member.readPayloadNow(family, key, payload)
+  }
+
   /** Whose device the row's places are on; undefined where nothing tells, or that member left. */
   private originOf(row: TabletRow): Seat | undefined {
     const seat = this.origins.get(row) ?? (this.hasChangedFirst ? undefined : this.seats[0])

@@ -71,7 +71,7 @@ export interface Tablet {
    * again: undefined if it is gone or holds another value now.
    */
   payload(family: Family, key: RowKey, row: TabletRow): Promise<Uint8Array | undefined>
-  /** The same without waiting: undefined also where that would be needed, or anything is wrong with it. */
+  /** The same without waiting, good until the next one: undefined also where that would be needed, or anything is wrong with it. */
   payloadNow(family: Family, key: RowKey, row: TabletRow): Uint8Array | undefined
 }
 

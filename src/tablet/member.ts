@@ -10,6 +10,7 @@ import { must } from "../base/assert.js"
 import { fail, type Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import { parsePosition, rowKeyOf } from "../base/ids.js"
+import { INLINE_BYTES_MAX } from "../base/limits.js"
 import type { DeviceId, Epoch, LogSequence, Position, RowKey, TabletId } from "../base/ids.js"
 import {
   decodeEntry,
@@ -33,6 +34,10 @@ export interface MemberDevice {
   /** The position of a membership that the base contained at start; undefined where it had nothing of it. */
   containedPosition(tabletId: TabletId, since: Epoch): Position | undefined
   readPayload(family: Family, key: RowKey, place: Extract<PayloadPlace, { in: "volume" }>): Promise<Uint8Array>
+  /** The same on the calling thread, good until the next one; undefined where that might take long. Absent: always. */
+  readPayloadNow?(family: Family, key: RowKey, place: Extract<PayloadPlace, { in: "volume" }>): Uint8Array | undefined
+  /** Runs what reads on the calling thread; undefined where that fails, or has just taken long. Absent: nothing does. */
+  readonly nowReads?: { read<T>(read: () => T): T | undefined }
   /** Resolves when the overlay has room; undefined where it has. */
   roomForWrites(): Promise<void> | undefined
   /** Undefined where there is room for new rows; otherwise throws `deviceFull` unless some is found. Absent: there is. */
@@ -174,6 +179,19 @@ export class Member {
     return bytes.length === lengthBytes ? openLoggedPayload(bytes, place.position) : undefined
   }
 
+  /** The same on the calling thread; good until the next one. Undefined also where that might take long. */
+  readPayloadNow(family: Family, key: RowKey, place: PayloadPlace): Uint8Array | undefined {
+    return this.device.nowReads?.read(() => this.payloadAt(family, key, place))
+  }
+
+  private payloadAt(family: Family, key: RowKey, place: PayloadPlace): Uint8Array | undefined {
+    if (place.in === "volume") return this.device.readPayloadNow?.(family, this.deviceKey(key), place)
+    const lengthBytes = PAYLOAD_CHECKSUM_BYTES + place.lengthBytes
+    if (lengthBytes > loggedMemory.length) return undefined
+    const bytes = this.device.log.readNow(place.place, loggedMemory.subarray(0, lengthBytes))
+    return bytes?.length === lengthBytes ? openLoggedPayload(bytes, place.position) : undefined
+  }
+
   /**
    * Last position of the tablet that this member has durable, in its base or its log. Throws
    * `corruptLog` where its history has a gap, or no beginning.
@@ -219,5 +237,8 @@ export class Member {
     }
   }
 }
+
+/** What is read from the log at once lies here. */
+const loggedMemory = Buffer.alloc(PAYLOAD_CHECKSUM_BYTES + INLINE_BYTES_MAX)
 
 export const NO_POSITION = parsePosition(0)

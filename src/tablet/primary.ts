@@ -117,8 +117,8 @@ export class Primary implements Tablet {
     return this.committed.payload(family, key, row)
   }
 
-  payloadNow(_family: Family, _key: RowKey, { payload }: TabletRow): Uint8Array | undefined {
-    return payload?.in === "memory" ? payload.bytes : undefined
+  payloadNow(family: Family, key: RowKey, row: TabletRow): Uint8Array | undefined {
+    return this.committed.payloadNow(family, key, row)
   }
 
   async run<Result>(command: Command<Result>): Promise<Result> {

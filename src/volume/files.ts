@@ -34,6 +34,8 @@ export type ReadableFile = Pick<DiskFile, "read" | "sizeBytes">
 
 interface Shared {
   readonly file: Promise<DiskFile>
+  /** Once it is open. */
+  opened: DiskFile | undefined
   users: number
 }
 
@@ -54,14 +56,15 @@ export class VolumeFiles {
 
   /** Calls `read` with the volume's file, which stays open until its promise settles. */
   async use<T>(volume: number, read: (file: DiskFile) => Promise<T>): Promise<T> {
-    const shared = this.open.get(volume) ?? { file: this.disk.open(volumePath(this.folder, volume), "read"), users: 0 }
+    const shared = this.open.get(volume) ?? this.begin(volume)
     this.open.delete(volume)
     this.open.set(volume, shared)
     shared.users += 1
     this.uses += 1
     this.countReaders(volume, 1)
     try {
-      return await read(await shared.file)
+      shared.opened = await shared.file
+      return await read(shared.opened)
     } catch (error) {
       // What failed once is opened afresh by the next reader.
       if (this.open.get(volume) === shared) this.open.delete(volume)
@@ -75,6 +78,15 @@ export class VolumeFiles {
       this.uses -= 1
       if (this.uses === 0) this.onIdle?.()
     }
+  }
+
+  /** The volume's file where it is open; to be used within the turn. */
+  openNow(volume: number): DiskFile | undefined {
+    return this.open.get(volume)?.opened
+  }
+
+  private begin(volume: number): Shared {
+    return { file: this.disk.open(volumePath(this.folder, volume), "read"), opened: undefined, users: 0 }
   }
 
   /** A volume's file that opens for each call, so that nobody has to close it. */

@@ -37,6 +37,21 @@ export async function readNeedle(
   return body.subarray(from, from + range.lengthBytes)
 }
 
+/** As `readNeedle` for a whole small body, on the calling thread; the result is a view of `memory`. */
+export function readSmallNow(
+  file: Pick<DiskFile, "readNow">,
+  place: NeedlePlace,
+  isWanted: (header: NeedleHeader) => boolean,
+  memory: Uint8Array,
+): Uint8Array {
+  const range = { offsetBytes: 0, lengthBytes: place.bodyBytes }
+  const whole = memory.subarray(0, place.headerBytes + place.bodyBytes)
+  const fetched = whole.subarray(0, file.readNow(whole, place.offsetBytes))
+  const [header, body] = [fetched.subarray(0, place.headerBytes), fetched.subarray(place.headerBytes)]
+  verifyRead(place, planRead(place, range), { header, body }, isWanted)
+  return body
+}
+
 /** A range of a shard as it lies there, its header verified and its body not. Throws `corruptNeedle`, `deviceFailed`. */
 export async function fetchShard(
   file: DiskFile,

@@ -19,18 +19,19 @@ import { parseVolumeId } from "../base/ids.js"
 import { subBlockChecksums } from "../base/sub-block.js"
 import type { FoundInVolume, PayloadPlace, PayloadShelf, PayloadVolumeSize } from "../device/contract.js"
 import type { VolumePlace } from "../format/base-row.js"
-import { MIB } from "../base/limits.js"
+import { INLINE_BYTES_MAX, MIB } from "../base/limits.js"
 import type { NeedleHeader } from "../format/needle.js"
-import { encodeNeedleHeader, payloadHeaderBytes, payloadSeed } from "../format/needle.js"
+import { encodeNeedleHeader, NEEDLE_HEADER_BYTES_MAX, payloadHeaderBytes, payloadSeed } from "../format/needle.js"
 import type { VolumePosition } from "../format/volume.js"
 import { VOLUME_PAGE_BYTES } from "../format/volume.js"
 import type { Disk } from "../seams/disk/contract.js"
+import { CachedPages } from "./cached-pages.js"
 import { isAbsent, listVolumes, VolumeFiles, volumePath } from "./files.js"
 import type { EncodedNeedle } from "./group-core.js"
 import { groupBytes, needleBytes, offsetInGroup } from "./group-core.js"
 import type { VolumeLimits } from "./limits.js"
 import { PAYLOAD_PIECE_BYTES, VOLUME_LIMITS } from "./limits.js"
-import { readNeedle } from "./needle-read.js"
+import { readNeedle, readSmallNow } from "./needle-read.js"
 import { walkVolume } from "./scan.js"
 import type { VolumeHome } from "./writer.js"
 import { VolumeWriter } from "./writer.js"
@@ -226,12 +227,46 @@ export class PayloadVolumes implements PayloadShelf {
   }
 }
 
+const isPayloadOf =
+  (family: Family, key: RowKey) =>
+  (header: NeedleHeader): boolean =>
+    header.kind === "payload" && header.family === family && header.key === key
+
 /** Reads the payloads that rows point at; belongs to the thread that serves. */
 export class PayloadReader {
   private readonly files: VolumeFiles
+  /** What `readNow` gives lies here. */
+  private readonly memory = Buffer.alloc(INLINE_BYTES_MAX + NEEDLE_HEADER_BYTES_MAX)
 
-  constructor(disk: Disk, folder: string, limits: VolumeLimits = VOLUME_LIMITS) {
+  /** `cached`: absent where nothing is read at once. */
+  constructor(
+    disk: Disk,
+    folder: string,
+    limits: VolumeLimits = VOLUME_LIMITS,
+    private readonly cached?: CachedPages,
+  ) {
     this.files = new VolumeFiles(disk, folder, limits.filesOpenMax)
+  }
+
+  /** Of the volumes that are there now. */
+  static async cachedPagesOf(disk: Disk, folder: string, cachedBytesMax: number): Promise<CachedPages> {
+    const isThere = await disk.exists(folder)
+    const volumes = isThere ? await listVolumes(disk, folder) : []
+    return new CachedPages(volumes.at(-1) ?? 0, PAYLOAD_VOLUME_BYTES_MAX, cachedBytesMax)
+  }
+
+  /**
+   * As `read`, on the calling thread; good until the next one. Undefined where the payload is not likely
+   * in memory, or its volume not open.
+   */
+  readNow(family: Family, key: RowKey, place: PayloadVolumePlace): Uint8Array | undefined {
+    const { volume, offsetBytes, lengthBytes } = place
+    const headerBytes = payloadHeaderBytes(key, lengthBytes)
+    if (headerBytes + lengthBytes > this.memory.length) return undefined
+    if (this.cached?.has(volume, offsetBytes, headerBytes + lengthBytes) !== true) return undefined
+    const file = this.files.openNow(volume)
+    const at = { volume, offsetBytes, headerBytes, bodyBytes: lengthBytes }
+    return file && readSmallNow(file, at, isPayloadOf(family, key), this.memory)
   }
 
   /**
@@ -241,11 +276,13 @@ export class PayloadReader {
   async read(family: Family, key: RowKey, place: PayloadVolumePlace): Promise<Uint8Array> {
     const { volume, offsetBytes, lengthBytes } = place
     const headerBytes = payloadHeaderBytes(key, lengthBytes)
-    const isWanted = (header: NeedleHeader): boolean =>
-      header.kind === "payload" && header.family === family && header.key === key
+    const isWanted = isPayloadOf(family, key)
     const at = { volume, offsetBytes, headerBytes, bodyBytes: lengthBytes }
     try {
-      return await this.files.use(volume, file => readNeedle(file, at, { offsetBytes: 0, lengthBytes }, isWanted))
+      const range = { offsetBytes: 0, lengthBytes }
+      const payload = await this.files.use(volume, file => readNeedle(file, at, range, isWanted))
+      this.cached?.note(volume, offsetBytes, headerBytes + lengthBytes)
+      return payload
     } catch (error) {
       if (!isAbsent(error)) throw error
       throw fail("corruptNeedle", { message: "the payload's volume is not there", volume }, error)

@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { signRequest } from "../../src/access/index.js"
 import { parseAccountId, parseBucketName } from "../../src/base/ids.js"
 import { HeaderShapes } from "../../src/base/request-headers.js"
-import type { Answer, Exchange, Protocol } from "../../src/http/index.js"
+import { HeaderLines, type Answer, type Exchange, type Protocol } from "../../src/http/index.js"
 import { createS3Handler, type S3Settings } from "../../src/s3/index.js"
 import { hashOnce } from "../../src/seams/compute/hashes.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
@@ -69,10 +69,9 @@ async function shown({ answer, notes }: Told) {
   if (body instanceof Uint8Array) pieces.push(body)
   else if (body !== undefined) for await (const piece of body) pieces.push(piece.slice())
   const bytes = Buffer.concat(pieces)
-  const pairs = Array.from(
-    { length: headers.length / 2 },
-    (_, i) => `${headers[2 * i] ?? ""}: ${headers[2 * i + 1] ?? ""}`,
-  )
+  const flat = headers instanceof HeaderLines ? headers.flat() : headers
+  const pairs = Array.from({ length: flat.length / 2 }, (_, i) => `${flat[2 * i] ?? ""}: ${flat[2 * i + 1] ?? ""}`)
+  pairs.sort()
   return { status, pairs, body: bytes.toString("latin1"), lengthBytes: contentLength ?? bytes.length, notes }
 }
 
@@ -192,7 +191,7 @@ async function compareReads(machine: Machine): Promise<void> {
     const [atOnce, later] = [await shown(await ask(quick, asked)), await shown(await ask(slow, asked))]
     assert.deepEqual(atOnce, later, JSON.stringify(asked))
   }
-  assert.ok(count.objects > 100, `${count.objects} were answered at once`)
+  assert.ok(count.objects > 200, `${count.objects} were answered at once`)
   await engine.stop()
 }
 

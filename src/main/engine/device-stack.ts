@@ -13,6 +13,7 @@ import {
   containedPosition,
   containedSequence,
   LogScrub,
+  NowReads,
   openLog,
   queuedDisk,
   readSourceMark,
@@ -21,6 +22,7 @@ import {
 import type { CallLimits, CheckpointRun, CommitLog, DeviceSpace, QueuedDisk, Spaces } from "../../device/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
+import { residentBytesMax } from "../../seams/store/real-memory.js"
 import type { StoreReader, Stores } from "../../seams/store/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import type { MemberDevice } from "../../tablet/index.js"
@@ -170,6 +172,8 @@ async function openStack(
       containedPosition: (tabletId, since) =>
         memberships.get(tabletId) === since ? positions.get(tabletId) : undefined,
       readPayload: (family, key, payload) => payloads.read(family, key, payload),
+      readPayloadNow: (family, key, payload) => payloads.readNow(family, key, payload),
+      nowReads: new NowReads(clock),
       roomForWrites: () => checkpointer.roomForWrites(),
       roomToGrow: () => space.roomForMetadata(),
     },
@@ -238,7 +242,8 @@ async function openContents(
   opened.defer(() => volumes.close())
   for (const damage of volumes.damages) output.error("a volume is damaged", { device: place.id, ...damage })
   await disk.makeFolder(folders.payloads)
-  const payloads = new PayloadReader(disk, folders.payloads)
+  const cached = await PayloadReader.cachedPagesOf(disk, folders.payloads, residentBytesMax())
+  const payloads = new PayloadReader(disk, folders.payloads, VOLUME_LIMITS, cached)
   opened.defer(() => payloads.close())
   const hasBodies = volumes.usage().volumes > 0 || (await disk.list(folders.payloads)).length > 0
   return { volumes, payloads, hasBodies }

@@ -12,7 +12,7 @@
  */
 import { statSync } from "node:fs"
 import { mkdir, open as openFile, rm, statfs, type FileHandle } from "node:fs/promises"
-import { constants, totalmem } from "node:os"
+import { constants } from "node:os"
 import { join } from "node:path"
 import type { Database, RootDatabase } from "lmdb"
 import { open } from "lmdb"
@@ -26,6 +26,7 @@ import { rowKeyOf } from "../../base/ids.js"
 import { GIB, MIB } from "../../base/limits.js"
 import type { KeyRange, StoreReader, Stores, StoreWrite, StoreWriter } from "./contract.js"
 import { assertWrite } from "./contract.js"
+import { residentBytesMax } from "./real-memory.js"
 
 /** Address space only, and LMDB enlarges it when the base grows beyond. */
 const MAP_BYTES_FIRST = 8 * GIB
@@ -35,8 +36,6 @@ const FAMILIES_MAX = 64
 /** So many keys are warmed at a time, which a disk that works does well within the time for it. */
 const WARM_KEYS = 64
 const WARM_MS_MAX = 4_000
-/** A base up to this share of memory is held to stay in it. */
-const RESIDENT_SHARE = 1 / 4
 const TOUCH_BYTES = 1 * MIB
 const FILE_NAME = "data.mdb"
 /** A commit copies pages: this much above the bytes it was given is taken as what it may have needed. */
@@ -243,12 +242,6 @@ class LmdbStore implements StoreWriter {
       throw failureOf(this.path, error)
     }
   }
-}
-
-/** Of the memory that this process may use, which a container may have limited. */
-function residentBytesMax(): number {
-  const limitBytes = process.constrainedMemory()
-  return RESIDENT_SHARE * Math.min(totalmem(), limitBytes > 0 ? limitBytes : Infinity)
 }
 
 const sizeBytesOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0

@@ -1,0 +1,11 @@
+/** How much of this machine's memory files are held to stay in. */
+import { totalmem } from "node:os"
+
+/** Files up to this share of memory are held to stay in it. */
+const RESIDENT_SHARE = 1 / 4
+
+/** Of the memory that this process may use, which a container may have limited. */
+export function residentBytesMax(): number {
+  const limitBytes = process.constrainedMemory()
+  return RESIDENT_SHARE * Math.min(totalmem(), limitBytes > 0 ? limitBytes : Infinity)
+}
