@@ -54,7 +54,7 @@ export class BriefExchange implements Exchange, AnswerSink {
   clientGone = false
   /** The connection ends with this answer. */
   isLast = false
-  private readonly bytes: Uint8Array
+  readonly wholeBody: Uint8Array
   private isOpened = false
   private isChunked = false
   private abort: AbortController | undefined
@@ -74,7 +74,7 @@ export class BriefExchange implements Exchange, AnswerSink {
     this.rawTarget = rawTarget
     this.headers = headers
     this.contentLength = contentLength
-    this.bytes = body
+    this.wholeBody = body
     this.receivedBytes = body.length
   }
 
@@ -113,7 +113,7 @@ export class BriefExchange implements Exchange, AnswerSink {
   body(): AsyncIterable<Uint8Array> {
     assert(!this.isOpened, "a body is opened once")
     this.isOpened = true
-    return oncePiece(this.bytes)
+    return oncePiece(this.wholeBody)
   }
 
   note(fields: Fields): void {

@@ -73,6 +73,8 @@ export interface Exchange {
    * Pieces that stay the reader's are gone when the next one is asked for.
    */
   body(pieces?: PieceOwner): AsyncIterable<Uint8Array>
+  /** The body where all of it has come with the head, as it does for most small ones; it may be opened all the same. */
+  readonly wholeBody: Uint8Array | undefined
   /** Fields for the request's log line: `operation` (which metrics show too), `failure` and whatever helps. Never a secret. */
   note(fields: Fields): void
   /**

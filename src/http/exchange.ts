@@ -50,6 +50,7 @@ export class NodeExchange implements Exchange, AnswerSink {
   readonly rawHeaders: readonly string[]
   readonly contentLength: number | undefined
   readonly chunkedTransfer: boolean
+  readonly wholeBody = undefined
   status: number | undefined
   sentBytes = 0
   notes: Fields = {}

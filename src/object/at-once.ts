@@ -9,17 +9,28 @@ import type { BucketRecord } from "../format/records.js"
 import { objectRowKey } from "../format/row-key.js"
 import { decodeVersion, etagOfHead, versionIdOfHead } from "../format/version-record.js"
 import type { VersionDetails } from "../format/version-record.js"
+import { RANDOM_BYTES } from "../format/version-id.js"
+import type { Random } from "../seams/random/contract.js"
 import type { Tablet } from "../tablet/index.js"
 import { findBucket } from "./bucket-commands-core.js"
-import type { AtOnce, Bucket, ContentHeaders, ObjectNow } from "./contract.js"
-import { bucketOf, checksumOf, headersOf } from "./object-info-core.js"
+import type { AtOnce, Bucket, ContentHeaders, ObjectNow, PutResult } from "./contract.js"
+import { bucketOf, checksumOf, headersOf, packDetails, putResultOf } from "./object-info-core.js"
+import { NO_CHECKSUM } from "./row-editor-core.js"
+import { putVersion } from "./version-commands-core.js"
 
 export class ObjectsAtOnce implements AtOnce {
   /** The same objects for as long as the record is the same. */
   private readonly buckets = new WeakMap<BucketRecord, Bucket>()
   private readonly headers = new WeakMap<VersionDetails, ContentHeaders>()
 
-  constructor(private readonly tablet: Tablet) {}
+  private readonly random: Random
+
+  constructor(
+    random: Random,
+    private readonly tablet: Tablet,
+  ) {
+    this.random = random.fork("versions at once")
+  }
 
   bucket(name: BucketName): Bucket | undefined {
     const record = findBucket(this.tablet.committed, name)
@@ -58,6 +69,29 @@ export class ObjectsAtOnce implements AtOnce {
       checksum: head.checksumAlgorithm === undefined ? undefined : checksumOf(record),
       whole,
     }
+  }
+
+  async put(
+    { id: bucketId }: Bucket,
+    key: ObjectKey,
+    headers: ContentHeaders,
+    bytes: Uint8Array,
+    md5: Uint8Array,
+  ): Promise<PutResult> {
+    const version = {
+      content: { kind: "inline" },
+      payload: bytes,
+      sizeBytes: bytes.length,
+      md5,
+      parts: 0,
+      random: this.random.bytes(RANDOM_BYTES),
+      checksum: NO_CHECKSUM,
+      details: packDetails(headers, [], []),
+      isShared: false,
+    } as const
+    // Nothing of it lies outside of its row, so there is no upload that could be given up.
+    const put = putVersion({ bucketId, key, uploadId: undefined, conditions: {}, version, debts: [] })
+    return putResultOf(await this.tablet.run(put), undefined)
   }
 
   private headersOf(details: VersionDetails): ContentHeaders {

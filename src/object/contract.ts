@@ -425,6 +425,8 @@ export interface AtOnce {
   bucket(name: BucketName): Bucket | undefined
   /** The latest version, with its bytes unless only headers are wanted. */
   object(bucket: Bucket, key: ObjectKey, headersOnly: boolean): ObjectNow | undefined
+  /** As `Objects.put`, of bytes that lie with their row: at most `INLINE_BYTES_MAX`, not to be changed any more. */
+  put(bucket: Bucket, key: ObjectKey, headers: ContentHeaders, bytes: Uint8Array, md5: Uint8Array): Promise<PutResult>
 }
 
 export interface ObjectServices {

@@ -71,7 +71,7 @@ export function createServices(
   const upkeep = { chores, repair, recode, rollCall }
   return {
     buckets: new BucketService(watched),
-    atOnce: new ObjectsAtOnce(tablet),
+    atOnce: new ObjectsAtOnce(random, watched),
     tablet: watched,
     objects,
     multipart,

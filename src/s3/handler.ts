@@ -30,6 +30,7 @@ import type { Operation, Resource } from "./operations.js"
 import { DEFAULT_REGION } from "./operations/buckets.js"
 import { preflight } from "./preflight.js"
 import { QuickGate } from "./quick-gate.js"
+import { QuickPuts } from "./quick-puts.js"
 import { QuickReads } from "./quick-reads.js"
 import { checkHeaders, headersOf, withHoisted } from "./request-headers.js"
 import { route } from "./route.js"
@@ -85,6 +86,7 @@ class S3Handler implements Protocol {
   /** The same for all answers of one process: it tells processes apart in a report. */
   private readonly hostId: string
   private readonly quickReads: QuickReads | undefined
+  private readonly quickPuts: QuickPuts | undefined
 
   constructor(private readonly settings: S3Settings) {
     const { accounts, services, region, random, clock } = settings
@@ -95,17 +97,26 @@ class S3Handler implements Protocol {
     const { atOnce } = services
     const gate = atOnce && new QuickGate({ ...settings, atOnce })
     this.quickReads = gate && new QuickReads(gate, atOnce, clock, this.hostId)
+    this.quickPuts = gate && new QuickPuts(gate, atOnce, clock, this.hostId)
   }
 
   handle(exchange: Exchange): Promise<void> | undefined {
-    const quick = this.quickly(exchange)
-    return quick === undefined ? this.handleAny(exchange) : quick.responding
+    const { method } = exchange
+    const nowMs = this.settings.clock.wallMs()
+    if (method === "PUT") {
+      const putting = this.quickPuts?.serve(exchange, nowMs)
+      if (putting !== undefined)
+        return putting.catch((error: unknown) => this.respondPutFailure(exchange, nowMs, error))
+    } else if (method === "GET" || method === "HEAD") {
+      const read = this.quickReads?.serve(exchange, nowMs)
+      if (read !== undefined) return read.responding
+    }
+    return this.handleAny(exchange)
   }
 
-  private quickly(exchange: Exchange): ReturnType<QuickReads["serve"]> {
-    const { method } = exchange
-    if (method !== "GET" && method !== "HEAD") return undefined
-    return this.quickReads?.serve(exchange, this.settings.clock.wallMs())
+  private async respondPutFailure(exchange: Exchange, nowMs: number, error: unknown): Promise<void> {
+    const target = parseTarget(exchange.rawTarget, exchange.header("host") ?? "", this.settings.domains)
+    await this.respondFailure({ exchange, nowMs, target, headers: headersOf(exchange.rawHeaders) }, error)
   }
 
   private async handleAny(exchange: Exchange): Promise<void> {
@@ -118,14 +129,19 @@ class S3Handler implements Protocol {
     try {
       await this.serve(request)
     } catch (error) {
-      const failure = asFailure(error)
-      // Our own bugs are logged with their stack by the server, which then asks for `refuse`.
-      if (exchange.answered || failure.kind === "internal") throw error
-      const answer = s3ErrorOf(nameCondition(failure, request.headers))
-      // The client learns little of our own trouble; the operator needs to know what it was and where.
-      if (answer.status >= OWN_TROUBLE_STATUS) exchange.note({ kind: failure.kind, reason: failure.message })
-      await this.respondError(request, answer)
+      await this.respondFailure(request, error)
     }
+  }
+
+  private async respondFailure(request: Request, error: unknown): Promise<void> {
+    const { exchange } = request
+    const failure = asFailure(error)
+    // Our own bugs are logged with their stack by the server, which then asks for `refuse`.
+    if (exchange.answered || failure.kind === "internal") throw error
+    const answer = s3ErrorOf(nameCondition(failure, request.headers))
+    // The client learns little of our own trouble; the operator needs to know what it was and where.
+    if (answer.status >= OWN_TROUBLE_STATUS) exchange.note({ kind: failure.kind, reason: failure.message })
+    await this.respondError(request, answer)
   }
 
   refuse({ requestId, failure, status, target }: Refusal): PlainAnswer {

@@ -122,8 +122,16 @@ export class Primary implements Tablet {
   }
 
   async run<Result>(command: Command<Result>): Promise<Result> {
-    for (const seat of this.seats) await roomAt(seat, device => device.roomForWrites())
-    if (command.grows !== false) for (const seat of this.seats) await roomAt(seat, device => device.roomToGrow?.())
+    for (const seat of this.seats) {
+      const room = roomAt(seat, device => device.roomForWrites())
+      if (room) await room
+    }
+    if (command.grows !== false) {
+      for (const seat of this.seats) {
+        const room = roomAt(seat, device => device.roomToGrow?.())
+        if (room) await room
+      }
+    }
     for (const [family, key] of command.touches) {
       const warm = this.warm(family, [key])
       if (warm) await warm
@@ -396,10 +404,13 @@ async function logAt(seat: Seat, batch: EncodedBatch): Promise<Outcome> {
   }
 }
 
-/** Waits until a member's device has room; one that leaves meanwhile needs none. */
-async function roomAt(seat: Seat, roomOf: (device: MemberDevice) => Promise<void> | undefined): Promise<void> {
+/** Waits until a member's device has room; one that leaves meanwhile needs none. Undefined: there is room. */
+function roomAt(seat: Seat, roomOf: (device: MemberDevice) => Promise<void> | undefined): Promise<void> | undefined {
   const room = seat.left === undefined ? roomOf(seat.member.device) : undefined
-  if (!room) return
+  return room && orLeft(seat, room)
+}
+
+async function orLeft(seat: Seat, room: Promise<void>): Promise<void> {
   try {
     await seat.wait(room)
   } catch (error) {
