@@ -9,7 +9,7 @@
  * in ms (8), order (8), random half of the version id (8), MD5 of the ETag (16), parts (2).
  */
 import { bytesOfHex } from "../base/bytes.js"
-import { must } from "../base/assert.js"
+import { assert, must } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import { parseMultipartId, type MultipartId, type VersionId } from "../base/ids.js"
 import { bufferOf } from "./buffer-of.js"
@@ -111,8 +111,15 @@ function readContent(row: RecordReader): Content {
   throw fail("corruptRecord", { what: "content", kind })
 }
 
-export const encodeDetails = (details: VersionDetails): Uint8Array =>
-  packRecord(1, [details.headers, details.userMetadata, details.tags])
+const encodedDetails = new WeakMap<VersionDetails, Uint8Array>()
+
+export function encodeDetails(details: VersionDetails): Uint8Array {
+  const known = encodedDetails.get(details)
+  if (known) return known
+  const encoded = packRecord(1, [details.headers, details.userMetadata, details.tags])
+  encodedDetails.set(details, encoded)
+  return encoded
+}
 
 export const decodeDetails = (bytes: Uint8Array): VersionDetails => readDetails(RecordReader.open("details", bytes, 1))
 
@@ -124,13 +131,28 @@ const readDetails = (row: RecordReader): VersionDetails => ({
   tags: row.rows(readPair),
 })
 
+/** Of versions with their bytes beside them, and no checksum of their own. */
+const encodedBodies = new WeakMap<VersionDetails, Uint8Array>()
+
+function encodeBody({ content, checksumValue, details }: VersionRecord): Uint8Array {
+  const mayBeKnown = content.kind === "inline" && checksumValue === undefined
+  const known = mayBeKnown && details && encodedBodies.get(details)
+  if (known) return known
+  const packed = details ? [details.headers, details.userMetadata, details.tags] : null
+  const body = packRecord(1, [packContent(content), checksumValue ?? null, packed])
+  if (mayBeKnown && details) encodedBodies.set(details, body)
+  return body
+}
+
+function writeU64(bytes: Buffer, value: number, at: number): void {
+  assert(Number.isSafeInteger(value) && value >= 0, () => `not a whole number: ${value}`)
+  bytes.writeUInt32BE(Math.floor(value / 0x1_0000_0000), at)
+  bytes.writeUInt32BE(value % 0x1_0000_0000, at + 4)
+}
+
 export function encodeVersion(record: VersionRecord): Uint8Array {
-  const { head, details } = record
-  const body = packRecord(1, [
-    packContent(record.content),
-    record.checksumValue ?? null,
-    details ? [details.headers, details.userMetadata, details.tags] : null,
-  ])
+  const { head } = record
+  const body = encodeBody(record)
   const bytes = Buffer.alloc(VERSION_HEAD_BYTES + body.length)
   bytes[0] = FORMAT
   bytes[1] =
@@ -140,9 +162,9 @@ export function encodeVersion(record: VersionRecord): Uint8Array {
     (head.checksumType === "COMPOSITE" ? COMPOSITE : 0) |
     (head.isShared ? SHARED : 0)
   bytes[2] = ALGORITHMS.indexOf(head.checksumAlgorithm)
-  bytes.writeBigUInt64BE(BigInt(head.sizeBytes), 4)
-  bytes.writeBigUInt64BE(BigInt(head.modifiedMs), 12)
-  bytes.writeBigUInt64BE(BigInt(head.order), 20)
+  writeU64(bytes, head.sizeBytes, 4)
+  writeU64(bytes, head.modifiedMs, 12)
+  writeU64(bytes, head.order, 20)
   bytes.set(head.random.subarray(0, 8), 28)
   bytes.set(head.md5.subarray(0, MD5_BYTES), MD5_AT)
   bytes.writeUInt16BE(head.parts, PARTS_AT)
@@ -189,8 +211,19 @@ export function decodeListedVersion(value: Uint8Array): ListedVersion {
 const checksumTypeOf = (algorithm: ChecksumName | undefined, flags: number): ChecksumType | undefined =>
   algorithm && (flags & COMPOSITE ? "COMPOSITE" : "FULL_OBJECT")
 
+let lastValue: Uint8Array | undefined
+let lastHead: VersionHead | undefined
+
 /** The head alone. Throws `corruptRecord`. */
 export function decodeVersionHead(value: Uint8Array): VersionHead {
+  // One decision reads the same row several times.
+  if (value === lastValue && lastHead) return lastHead
+  lastHead = readVersionHead(value)
+  lastValue = value
+  return lastHead
+}
+
+function readVersionHead(value: Uint8Array): VersionHead {
   const bytes = headBytesOf(value)
   const flags = bytes[1] ?? 0
   const checksumAlgorithm = ALGORITHMS[bytes[2] ?? 0]

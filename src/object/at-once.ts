@@ -22,6 +22,7 @@ export class ObjectsAtOnce implements AtOnce {
   /** The same objects for as long as the record is the same. */
   private readonly buckets = new WeakMap<BucketRecord, Bucket>()
   private readonly headers = new WeakMap<VersionDetails, ContentHeaders>()
+  private readonly details = new WeakMap<ContentHeaders, VersionDetails>()
 
   private readonly random: Random
 
@@ -86,12 +87,20 @@ export class ObjectsAtOnce implements AtOnce {
       parts: 0,
       random: this.random.bytes(RANDOM_BYTES),
       checksum: NO_CHECKSUM,
-      details: packDetails(headers, [], []),
+      details: this.detailsOf(headers),
       isShared: false,
     } as const
     // Nothing of it lies outside of its row, so there is no upload that could be given up.
     const put = putVersion({ bucketId, key, uploadId: undefined, conditions: {}, version, debts: [] })
     return putResultOf(await this.tablet.run(put), undefined)
+  }
+
+  private detailsOf(headers: ContentHeaders): VersionDetails {
+    const known = this.details.get(headers)
+    if (known !== undefined) return known
+    const details = packDetails(headers, [], [])
+    this.details.set(headers, details)
+    return details
   }
 
   private headersOf(details: VersionDetails): ContentHeaders {

@@ -98,9 +98,12 @@ export function requireBucket(view: TabletView, bucketId: BucketId): BucketRecor
   return bucket
 }
 
+/** Of rows that were encoded here: the next decision on the bucket reads what this one wrote. */
+const writtenCounters = new WeakMap<Uint8Array, Counters>()
+
 export function readCounters(view: TabletView, bucketId: BucketId): Counters {
   const row = view.get("counters", bucketRowKey(bucketId))
-  return row ? decodeCounters(row.value) : NO_COUNTS
+  return row ? (writtenCounters.get(row.value) ?? decodeCounters(row.value)) : NO_COUNTS
 }
 
 export function readDetails(view: TabletView, row: RowKey, record: VersionRecord): VersionDetails {
@@ -372,7 +375,9 @@ export class RowEditor {
       bytes: counters.bytes + this.bytesDelta,
       uploads: counters.uploads + this.uploadsDelta,
     }
-    this.put("counters", bucketRowKey(this.bucketId), encodeCounters(next))
+    const value = encodeCounters(next)
+    writtenCounters.set(value, next)
+    this.put("counters", bucketRowKey(this.bucketId), value)
   }
 }
 

@@ -69,7 +69,7 @@ export class QuickGate {
 }
 
 /** What follows from a text, worked out once; the last one asked for is found fastest. */
-class Remembered<Value> {
+export class Remembered<Value> {
   private readonly known = new Map<string, Value>()
   private lastText = ""
   private lastValue: Value

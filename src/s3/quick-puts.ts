@@ -14,7 +14,7 @@ import type { AtOnce, ContentHeaders, PutResult } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { digestOnce } from "../seams/compute/index.js"
 import { versionHeader } from "./operations/versions.js"
-import type { QuickGate } from "./quick-gate.js"
+import { Remembered, type QuickGate } from "./quick-gate.js"
 
 /** Those of the `x-amz-` headers that leave a write as it is. */
 const PLAIN_AMZ = new Set(["x-amz-date", "x-amz-content-sha256", "x-amz-user-agent"])
@@ -29,6 +29,7 @@ const isPlain = (name: string): boolean =>
 
 export class QuickPuts {
   private readonly plainShapes = new WeakMap<HeaderShape, boolean>()
+  private readonly typed = new Remembered((contentType: string): ContentHeaders => ({ contentType }))
   private readonly idLine: string
 
   constructor(
@@ -53,7 +54,7 @@ export class QuickPuts {
     if (payloadHash !== UNSIGNED_PAYLOAD && digestOnce("sha256", body, "hex") !== payloadHash) return undefined
     const md5 = Buffer.from(digestOnce("md5", body, "binary"), "latin1")
     const contentType = headers.get("content-type")
-    const stored = contentType === undefined || contentType === "" ? NO_HEADERS : { contentType }
+    const stored = contentType === undefined || contentType === "" ? NO_HEADERS : this.typed.of(contentType)
     exchange.note({ operation: "PutObject", bucket: bucket.name, accessKeyId })
     timing.add("auth", admittedMs - startedMs)
     return this.atOnce.put(bucket, key, stored, body, md5).then(result => {

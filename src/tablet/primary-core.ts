@@ -196,9 +196,20 @@ export class PrimaryCore {
 /** A row deleted at head: told from a living one by identity. */
 const DELETED = new Uint8Array(0)
 
+interface Given {
+  readonly family: Family
+  readonly key: RowKey
+  readonly row: TabletRow | undefined
+}
+
+/** More are looked up anew: they are found faster than here. */
+const GIVEN_MAX = 8
+
 class HeadView implements DecisionView {
   /** The last uncommitted entry that this view has shown. */
   saw: Position = NOTHING
+  /** What was asked for: a decision asks for the same few rows again and again. */
+  private readonly given: Given[] = []
 
   constructor(
     private readonly layers: readonly Layer<TabletRow>[],
@@ -206,7 +217,10 @@ class HeadView implements DecisionView {
   ) {}
 
   get(family: Family, key: RowKey): TabletRow | undefined {
-    return this.see(getThrough(this.layers, family, key))
+    for (const given of this.given) if (given.family === family && given.key === key) return given.row
+    const row = this.see(getThrough(this.layers, family, key))
+    if (this.given.length < GIVEN_MAX) this.given.push({ family, key, row })
+    return row
   }
 
   *range(family: Family, range: KeyRange): Generator<readonly [RowKey, TabletRow]> {
