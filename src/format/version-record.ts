@@ -153,7 +153,8 @@ function writeU64(bytes: Buffer, value: number, at: number): void {
 export function encodeVersion(record: VersionRecord): Uint8Array {
   const { head } = record
   const body = encodeBody(record)
-  const bytes = Buffer.alloc(VERSION_HEAD_BYTES + body.length)
+  // From Node's pool: rows of an overlay live and die together.
+  const bytes = Buffer.allocUnsafe(VERSION_HEAD_BYTES + body.length).fill(0, 0, VERSION_HEAD_BYTES)
   bytes[0] = FORMAT
   bytes[1] =
     (head.isMarker ? MARKER : 0) |

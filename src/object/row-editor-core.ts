@@ -98,12 +98,13 @@ export function requireBucket(view: TabletView, bucketId: BucketId): BucketRecor
   return bucket
 }
 
-/** Of rows that were encoded here: the next decision on the bucket reads what this one wrote. */
-const writtenCounters = new WeakMap<Uint8Array, Counters>()
+/** The row that was encoded last, and what is in it: the next decision on the bucket reads what this one wrote. */
+let lastCounters: { readonly value: Uint8Array; readonly counters: Counters } | undefined
 
 export function readCounters(view: TabletView, bucketId: BucketId): Counters {
   const row = view.get("counters", bucketRowKey(bucketId))
-  return row ? (writtenCounters.get(row.value) ?? decodeCounters(row.value)) : NO_COUNTS
+  if (!row) return NO_COUNTS
+  return row.value === lastCounters?.value ? lastCounters.counters : decodeCounters(row.value)
 }
 
 export function readDetails(view: TabletView, row: RowKey, record: VersionRecord): VersionDetails {
@@ -376,7 +377,7 @@ export class RowEditor {
       uploads: counters.uploads + this.uploadsDelta,
     }
     const value = encodeCounters(next)
-    writtenCounters.set(value, next)
+    lastCounters = { value, counters: next }
     this.put("counters", bucketRowKey(this.bucketId), value)
   }
 }
