@@ -129,11 +129,21 @@ export class BlockReader {
     for (let { slot } = piece; slot < shardsNeeded(shape.policy); slot += 1) {
       const id = { partition, uploadId, part, block: piece.block, generation: shape.generation, slot }
       const holders = holdersOf(this.layouts, id, shape.exception)
-      if (holders.some(deviceId => hasNeedle(this.devices, deviceId, id))) continue
+      if (holders.some(deviceId => this.isThere(deviceId, id))) continue
       if (slot === piece.slot) this.rebuilt.add({ reason: "noSuchNeedle" })
       return true
     }
     return false
+  }
+
+  /** A device that cannot say it does not have it for us. */
+  private isThere(deviceId: DeviceId, id: NeedleId): boolean {
+    try {
+      return hasNeedle(this.devices, deviceId, id)
+    } catch (error) {
+      if (!isLoss(error)) throw error
+      return false
+    }
   }
 
   /** True when the read is slow and something may be done about it; false when it has ended, well or not. */

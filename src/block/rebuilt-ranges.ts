@@ -38,7 +38,8 @@ export class RebuiltRanges {
     { block, slot, offsetBytes, lengthBytes }: ReadPiece,
   ): Promise<Uint8Array | undefined> | undefined {
     const end = offsetBytes + lengthBytes
-    const kept = this.kept.find(
+    // The latest: of an earlier one the slot may have been taken, or it was not wanted there.
+    const kept = this.kept.findLast(
       each => each.extent === extent && each.block === block && each.from <= offsetBytes && end <= each.to,
     )
     return kept?.shards.then(
