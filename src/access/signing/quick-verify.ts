@@ -5,7 +5,7 @@
  * Promises  Whoever it names has signed the request: `readSignature` and `verifySignature` would accept
  *           it, for the same key (`quick-verify.test.ts` compares them). It refuses nothing: undefined
  *           means that they have to judge.
- * Limits    `PLANS_MAX` plans, `TEXT_BYTES_MAX` of a canonical request.
+ * Limits    `PLANS_MAX` plans, `TIMES_MAX` times, `TEXT_BYTES_MAX` of a canonical request.
  */
 import { isFailure } from "../../base/failures.js"
 import type { AccessKeyId } from "../../base/ids.js"
@@ -20,6 +20,7 @@ import { UNSIGNED_PAYLOAD } from "./payload.js"
 import { SKEW_MS_MAX, type SignatureRules } from "./verify.js"
 
 const PLANS_MAX = 1_000
+const TIMES_MAX = 1_000
 const TEXT_BYTES_MAX = 4_096
 const SIGNATURE_CHARACTERS = 64
 const BLOCK_BYTES = 64
@@ -72,7 +73,8 @@ export class QuickVerifier {
   private planned = 0
   private last: Plan | undefined
   private readonly text = Buffer.alloc(TEXT_BYTES_MAX)
-  private lastTime = { text: "", timeMs: NaN }
+  /** Of timestamps; a second has one, and requests of a few seconds come mixed. */
+  private readonly times = new Map<string, number>()
 
   constructor(
     private readonly rules: SignatureRules,
@@ -117,12 +119,14 @@ export class QuickVerifier {
     return digestOnce("sha256", this.text.subarray(0, this.text.write(canonical, "latin1")), "hex")
   }
 
-  /** NaN where it is no time. */
+  /** Far from any other where it is no time. */
   private timeOf(timestamp: string): number {
-    if (timestamp !== this.lastTime.text) {
-      this.lastTime = { text: timestamp, timeMs: parseBasicDate(timestamp) ?? NaN }
-    }
-    return Number.isNaN(this.lastTime.timeMs) ? -Infinity : this.lastTime.timeMs
+    const known = this.times.get(timestamp)
+    if (known !== undefined) return known
+    const timeMs = parseBasicDate(timestamp) ?? -Infinity
+    if (this.times.size >= TIMES_MAX) this.times.clear()
+    this.times.set(timestamp, timeMs)
+    return timeMs
   }
 
   private planOf(shape: HeaderShape, authorization: string): Plan | undefined {
