@@ -12,7 +12,7 @@ import { Rows } from "../device/index.js"
 import { partitionOf } from "../format/partition.js"
 import { slotsOf } from "../placement/index.js"
 import { MemoryStores } from "../seams/store/memory.js"
-import { deviceIdOf, piecesOf, SHARD_MEMORY_BYTES, ShardWorld } from "./testing.js"
+import { changed, deviceIdOf, piecesOf, SHARD_MEMORY_BYTES, ShardWorld } from "./testing.js"
 
 const BLOCK_BYTES = 128 * KIB
 /** Of which shards at 2+1 have several sub-blocks. */
@@ -137,6 +137,27 @@ test("ranges deep inside long shards are rebuilt, lent or not, and the memory fo
   const all = world.compute.shards.take(SHARD_MEMORY_BYTES)
   assert.equal(all.buffer, probe.buffer, "all of the region is free")
   assert.deepEqual(world.damaged, [], "what is whole is not taken for damaged, and read the long way")
+})
+
+test("an index that cannot be read any more is one more loss to a read that goes on", async () => {
+  const world = await World.open(parsePolicy("ec:4+3"))
+  const bytes = world.random.bytes(4 * BLOCK_BYTES)
+  const extent = await world.writeExtent(bytes)
+  const [first, second] = [must(world.layout.devices[0], "a device"), must(world.layout.devices[1], "another")]
+  for (const id of [first, second]) {
+    const device = must(world.devices.live.get(id), "it is live")
+    const lost = fail("deviceFailed", { device: id })
+    const has = (): boolean => {
+      throw lost
+    }
+    const volumes = changed(device.volumes, {
+      has,
+      read: () => Promise.reject(lost),
+      fetch: () => Promise.reject(lost),
+    })
+    world.devices.live.set(id, { ...device, volumes })
+  }
+  assert.ok((await world.read(extent)).equals(bytes))
 })
 
 test("a shard that proves damaged while a block is rebuilt is noted, and others take its place", async () => {
