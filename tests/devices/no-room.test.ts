@@ -188,7 +188,7 @@ test("a full disk, as clients see it: 507 for what needs room, in the middle of 
       }
       assert.deepEqual(answer, FULL)
       await complete()
-      assert.match((await server.hayloft(["status"])).stdout, / full /)
+      await until("status says that it is full", async () => / full /.test((await server.hayloft(["status"])).stdout))
       await clients.readAll()
       // From here on nothing is free, but for the ballast: all that gives room back has to live on that.
       takeRoom(folder)
