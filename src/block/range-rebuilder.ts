@@ -7,6 +7,7 @@
  *           Then it gives nothing, and the reader goes the long way.
  */
 import { copyIntoShared } from "../base/bytes.js"
+import { isFailure } from "../base/failures.js"
 import { SUB_BLOCK_BYTES } from "../base/limits.js"
 import { shardCount } from "../base/policy.js"
 import type { DeviceId } from "../base/ids.js"
@@ -19,7 +20,7 @@ import type { Compute, ShardMemory } from "../seams/compute/contract.js"
 import type { Allocate, NeedleId } from "../volume/contract.js"
 import type { Devices, ShardCopy } from "./contract.js"
 import { gather } from "./gathering.js"
-import { holdersOf, isDamage, isLoss } from "./holders.js"
+import { holdersOf, isLoss } from "./holders.js"
 import type { Layouts } from "./layouts.js"
 import { shapeOf, type BlockShape } from "./read-plan-core.js"
 import type { ReadTimes } from "./read-times.js"
@@ -106,7 +107,8 @@ export class RangeRebuilder {
         return { deviceId, id, bytes: body, checksums: header.checksums.subarray(from) }
       } catch (error) {
         if (!isLoss(error) && this.devices.get(deviceId)?.volumes === volumes) throw error
-        if (isDamage(error)) this.noteDamage({ deviceId, id })
+        // Of a row of the index that is damaged its device tells; nothing can be noted of the needle.
+        if (isFailure(error, "corruptNeedle")) this.noteDamage({ deviceId, id })
       }
     }
     return undefined
