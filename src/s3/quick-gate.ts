@@ -11,6 +11,7 @@ import { QuickVerifier } from "../access/index.js"
 import { isFailure } from "../base/failures.js"
 import { parseBucketName, parsePlainKey } from "../base/ids.js"
 import type { BucketName, ObjectKey } from "../base/ids.js"
+import type { HeaderShape } from "../base/request-headers.js"
 import type { Exchange } from "../http/index.js"
 import type { AtOnce, Bucket } from "../object/contract.js"
 import { SIGNATURE_SERVICE } from "./authenticate.js"
@@ -65,6 +66,21 @@ export class QuickGate {
     const bucket = this.settings.atOnce.bucket(name)
     if (account === undefined || bucket === undefined || bucket.owner !== account.id) return undefined
     return { account, accessKeyId, bucket, key, payloadHash }
+  }
+}
+
+/** Requests whose headers are all of the plain kind, judged once for each set of names. */
+export class PlainShapes {
+  private readonly known = new WeakMap<HeaderShape, boolean>()
+
+  constructor(private readonly isPlain: (name: string) => boolean) {}
+
+  has(shape: HeaderShape): boolean {
+    const known = this.known.get(shape)
+    if (known !== undefined) return known
+    const plain = shape.names.every(this.isPlain)
+    this.known.set(shape, plain)
+    return plain
   }
 }
 

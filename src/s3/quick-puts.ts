@@ -8,13 +8,12 @@
  */
 import { UNSIGNED_PAYLOAD } from "../access/index.js"
 import { INLINE_BYTES_MAX } from "../base/limits.js"
-import type { HeaderShape } from "../base/request-headers.js"
 import { HeaderLines, type Exchange } from "../http/index.js"
 import type { AtOnce, ContentHeaders, PutResult } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { digestOnce } from "../seams/compute/index.js"
 import { versionHeader } from "./operations/versions.js"
-import { Remembered, type QuickGate } from "./quick-gate.js"
+import { PlainShapes, Remembered, type QuickGate } from "./quick-gate.js"
 
 /** Those of the `x-amz-` headers that leave a write as it is. */
 const PLAIN_AMZ = new Set(["x-amz-date", "x-amz-content-sha256", "x-amz-user-agent"])
@@ -28,7 +27,7 @@ const isPlain = (name: string): boolean =>
     : !SPEAKING.has(name) && !name.startsWith("if-") && name !== "content-md5"
 
 export class QuickPuts {
-  private readonly plainShapes = new WeakMap<HeaderShape, boolean>()
+  private readonly plainShapes = new PlainShapes(isPlain)
   private readonly typed = new Remembered((contentType: string): ContentHeaders => ({ contentType }))
   private readonly idLine: string
 
@@ -45,7 +44,7 @@ export class QuickPuts {
   serve(exchange: Exchange, nowMs: number): Promise<void> | undefined {
     const { headers, timing, wholeBody: body } = exchange
     if (body === undefined || body.length === 0 || body.length > INLINE_BYTES_MAX) return undefined
-    if (!this.isPlain(headers.shape)) return undefined
+    if (!this.plainShapes.has(headers.shape)) return undefined
     const startedMs = this.clock.monotonicMs()
     const admission = this.gate.admit(exchange, nowMs)
     if (admission === undefined) return undefined
@@ -61,14 +60,6 @@ export class QuickPuts {
       timing.add("meta", this.clock.monotonicMs() - admittedMs)
       return exchange.respond({ status: 200, headers: this.linesOf(exchange.requestId, result) })
     })
-  }
-
-  private isPlain(shape: HeaderShape): boolean {
-    const known = this.plainShapes.get(shape)
-    if (known !== undefined) return known
-    const plain = shape.names.every(isPlain)
-    this.plainShapes.set(shape, plain)
-    return plain
   }
 
   private linesOf(requestId: string, { etag, versionId }: PutResult): HeaderLines {

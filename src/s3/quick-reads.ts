@@ -6,7 +6,6 @@
  *           refused here: whatever is not plain and in order is left to the handler.
  */
 import { httpDate } from "../base/dates.js"
-import type { HeaderShape } from "../base/request-headers.js"
 import { HeaderLines, type Exchange } from "../http/index.js"
 import type { AtOnce, ContentHeaders, ObjectNow } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -14,7 +13,7 @@ import type { Field } from "./failures.js"
 import { storedFields } from "./operations/get-object.js"
 import { checksumFields } from "./operations/put-object.js"
 import { versionHeader } from "./operations/versions.js"
-import type { QuickGate } from "./quick-gate.js"
+import { PlainShapes, type QuickGate } from "./quick-gate.js"
 
 const CHECKSUM_MODE = "x-amz-checksum-mode"
 /** Those of the `x-amz-` headers that leave a read as it is, or are seen to. */
@@ -24,7 +23,7 @@ const isPlain = (name: string): boolean =>
   name.startsWith("x-amz-") ? PLAIN_AMZ.has(name) : name !== "range" && !name.startsWith("if-")
 
 export class QuickReads {
-  private readonly plainShapes = new WeakMap<HeaderShape, boolean>()
+  private readonly plainShapes = new PlainShapes(isPlain)
   /** As answers show them. */
   private readonly shown = new WeakMap<ContentHeaders, string>()
 
@@ -38,7 +37,7 @@ export class QuickReads {
   /** Undefined: not answered here. Otherwise what `respond` gave, in a box since that may be undefined too. */
   serve(exchange: Exchange, nowMs: number): { readonly responding: Promise<void> | undefined } | undefined {
     const { headers, timing } = exchange
-    if ((exchange.contentLength ?? 0) > 0 || !this.isPlain(headers.shape)) return undefined
+    if ((exchange.contentLength ?? 0) > 0 || !this.plainShapes.has(headers.shape)) return undefined
     const checksumMode = headers.get(CHECKSUM_MODE)
     if (checksumMode !== undefined && checksumMode !== "ENABLED") return undefined
     const startedMs = this.clock.monotonicMs()
@@ -59,14 +58,6 @@ export class QuickReads {
       return { responding: exchange.respond({ status: 200, headers: lines, contentLength: object.sizeBytes }) }
     }
     return { responding: exchange.respond({ status: 200, headers: lines, body: whole, isLent: true }) }
-  }
-
-  private isPlain(shape: HeaderShape): boolean {
-    const known = this.plainShapes.get(shape)
-    if (known !== undefined) return known
-    const plain = shape.names.every(isPlain)
-    this.plainShapes.set(shape, plain)
-    return plain
   }
 
   private linesOf(requestId: string, object: ObjectNow, showsChecksum: boolean): HeaderLines {
