@@ -139,26 +139,32 @@ test("ranges deep inside long shards are rebuilt, lent or not, and the memory fo
   assert.deepEqual(world.damaged, [], "what is whole is not taken for damaged, and read the long way")
 })
 
-test("an index that cannot be read any more is one more loss to a read that goes on", async () => {
-  const world = await World.open(parsePolicy("ec:4+3"))
-  const bytes = world.random.bytes(4 * BLOCK_BYTES)
-  const extent = await world.writeExtent(bytes)
-  const [first, second] = [must(world.layout.devices[0], "a device"), must(world.layout.devices[1], "another")]
-  for (const id of [first, second]) {
-    const device = must(world.devices.live.get(id), "it is live")
-    const lost = fail("deviceFailed", { device: id })
-    const has = (): boolean => {
-      throw lost
+for (const kind of ["deviceFailed", "corruptRow"] as const) {
+  test(`an index that cannot be read any more (${kind}) is one more loss to a read that goes on`, async () => {
+    const world = await World.open(parsePolicy("ec:4+3"))
+    const bytes = world.random.bytes(4 * BLOCK_BYTES)
+    const extent = await world.writeExtent(bytes)
+    const [first, second] = [must(world.layout.devices[0], "a device"), must(world.layout.devices[1], "another")]
+    for (const id of [first, second]) {
+      const device = must(world.devices.live.get(id), "it is live")
+      const lost = fail(kind, { device: id })
+      const has = (): boolean => {
+        throw lost
+      }
+      const volumes = changed(device.volumes, {
+        has,
+        read: () => Promise.reject(lost),
+        fetch: () => Promise.reject(lost),
+      })
+      world.devices.live.set(id, { ...device, volumes })
     }
-    const volumes = changed(device.volumes, {
-      has,
-      read: () => Promise.reject(lost),
-      fetch: () => Promise.reject(lost),
-    })
-    world.devices.live.set(id, { ...device, volumes })
-  }
-  assert.ok((await world.read(extent)).equals(bytes))
-})
+    // As with the store, which looks up what it is told of.
+    world.damaged.push = () => {
+      throw fail("corruptRow")
+    }
+    assert.ok((await world.read(extent)).equals(bytes))
+  })
+}
 
 test("a shard that proves damaged while a block is rebuilt is noted, and others take its place", async () => {
   const world = await ShardWorld.open(makeRows, parsePolicy("ec:2+2"), { blockBytes: 250 * KIB })
