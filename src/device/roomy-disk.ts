@@ -8,7 +8,7 @@
  * Refuses   To sync again: after a failed sync the next one says nothing about what was lost.
  */
 import { isFailure } from "../base/failures.js"
-import type { Disk, DiskFile, OpenMode, Space } from "../seams/disk/contract.js"
+import type { Disk, DiskFile, OpenMode, ReadSource, Space } from "../seams/disk/contract.js"
 import { GIVE_BACKS_MAX } from "./ballast.js"
 
 /** A name or a folder takes this much, for all we know. */
@@ -89,8 +89,8 @@ class RoomyFile implements DiskFile {
     return this.file.path
   }
 
-  read(buffer: Uint8Array, offsetBytes: number): Promise<number> {
-    return this.file.read(buffer, offsetBytes)
+  read(buffer: Uint8Array, offsetBytes: number, source?: ReadSource): Promise<number> {
+    return this.file.read(buffer, offsetBytes, source)
   }
 
   readNow(buffer: Uint8Array, offsetBytes: number): number {

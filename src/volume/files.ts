@@ -92,7 +92,7 @@ export class VolumeFiles {
   /** A volume's file that opens for each call, so that nobody has to close it. */
   readable(volume: number): ReadableFile {
     return {
-      read: (buffer, offsetBytes) => this.use(volume, file => file.read(buffer, offsetBytes)),
+      read: (buffer, offsetBytes, source) => this.use(volume, file => file.read(buffer, offsetBytes, source)),
       sizeBytes: () => this.use(volume, file => file.sizeBytes()),
     }
   }

@@ -25,26 +25,51 @@ import {
   needlesChecksumOf,
   VOLUME_PAGE_BYTES,
 } from "../format/volume.js"
+import { DISK_PAGE_BYTES, type ReadSource } from "../seams/disk/contract.js"
+import { pageMemory } from "../seams/disk/page-memory.js"
 import { isUnreadable, type ReadableFile } from "./files.js"
 
 const WINDOW_BYTES_MIN = 16 * KIB
 const WINDOW_BYTES_MAX = 1 * MIB
 const NOTHING = new Uint8Array(0)
 
+const pageBefore = (bytes: number): number => bytes - (bytes % DISK_PAGE_BYTES)
+const pageAfter = (bytes: number): number => pageBefore(bytes + DISK_PAGE_BYTES - 1)
+
+/**
+ * Where the bytes of windows lie that are used one after the other. It is filled again and again: fresh
+ * memory for each piece would keep the garbage collector as busy as the disk.
+ */
+export class WindowMemory {
+  private bytes: Uint8Array = NOTHING
+
+  /** `source`: where what is read comes from. Only from the device are its own errors sure to be seen. */
+  constructor(readonly source: ReadSource = "cache") {}
+
+  atLeast(lengthBytes: number): Uint8Array {
+    if (this.bytes.length < lengthBytes) {
+      this.bytes =
+        this.source === "device"
+          ? pageMemory(Math.max(lengthBytes, WINDOW_BYTES_MAX + 2 * DISK_PAGE_BYTES))
+          : Buffer.allocUnsafeSlow(lengthBytes)
+    }
+    return this.bytes
+  }
+}
+
 /**
  * Reads a file through one buffer: small pieces after a jump, larger ones while reading goes straight on,
- * each byte once.
+ * each byte once, whole pages.
  */
 export class FileWindow {
-  /** Filled again and again: fresh memory for each piece would keep the garbage collector as busy as the disk. */
-  private memory: Uint8Array = new Uint8Array(0)
-  private buffer: Uint8Array = new Uint8Array(0)
+  private buffer: Uint8Array = NOTHING
   private fromBytes = 0
   private aheadBytes = WINDOW_BYTES_MIN
 
   constructor(
     private readonly file: Pick<ReadableFile, "read">,
     readonly sizeBytes: number,
+    private readonly memory = new WindowMemory(),
   ) {}
 
   /**
@@ -59,29 +84,30 @@ export class FileWindow {
       const straightOn = offsetBytes >= this.fromBytes && offsetBytes <= windowEnd
       this.aheadBytes = straightOn ? Math.min(2 * this.aheadBytes, WINDOW_BYTES_MAX) : WINDOW_BYTES_MIN
       const ahead = Math.max(this.aheadBytes, Math.min(soonBytes, WINDOW_BYTES_MAX))
-      const length = Math.min(Math.max(end - offsetBytes, ahead), this.sizeBytes - offsetBytes)
-      const kept = straightOn ? this.buffer.subarray(offsetBytes - this.fromBytes) : NOTHING
+      const wanted = Math.min(Math.max(end, offsetBytes + ahead), this.sizeBytes)
+      const from = pageBefore(offsetBytes)
+      const kept = straightOn && from >= this.fromBytes ? this.buffer.subarray(from - this.fromBytes) : NOTHING
       try {
-        await this.fill(offsetBytes, length, kept)
+        await this.fill(from, pageAfter(wanted), kept)
       } catch (error) {
-        // A place further on that cannot be read is nothing against the bytes before it.
-        if (!isUnreadable(error) || length === end - offsetBytes) throw error
-        await this.fill(offsetBytes, end - offsetBytes, NOTHING)
+        // A place beside them that cannot be read is nothing against these bytes.
+        if (!isUnreadable(error)) throw error
+        await this.fill(offsetBytes, end, NOTHING)
       }
     }
     return this.buffer.subarray(offsetBytes - this.fromBytes, end - this.fromBytes)
   }
 
   /** `kept`: what the window has of it, from its beginning. */
-  private async fill(offsetBytes: number, lengthBytes: number, kept: Uint8Array): Promise<void> {
+  private async fill(fromBytes: number, toBytes: number, kept: Uint8Array): Promise<void> {
     // What is read halfway, or not at all, is nobody's.
     this.buffer = NOTHING
-    this.fromBytes = offsetBytes
-    const memory = this.memory.length < lengthBytes ? Buffer.allocUnsafeSlow(lengthBytes) : this.memory
+    this.fromBytes = fromBytes
+    const memory = this.memory.atLeast(toBytes - fromBytes)
     memory.set(kept)
-    this.memory = memory
-    const count = await this.file.read(memory.subarray(kept.length, lengthBytes), offsetBytes + kept.length)
-    this.buffer = memory.subarray(0, kept.length + count)
+    const space = memory.subarray(kept.length, toBytes - fromBytes)
+    const count = await this.file.read(space, fromBytes + kept.length, this.memory.source)
+    this.buffer = memory.subarray(0, Math.min(kept.length + count, this.sizeBytes - fromBytes))
   }
 }
 

@@ -7,11 +7,13 @@ import { KIB } from "../base/limits.js"
 import { decodeNeedlePlace, needleIdOfKey, needleKeyOf } from "../format/needle.js"
 import type { NeedleScrubState } from "../format/needle-scrub.js"
 import { decodeNeedleScrub, encodeNeedleScrub } from "../format/needle-scrub.js"
+import { DISK_PAGE_BYTES } from "../seams/disk/contract.js"
 import { SimRandom } from "../seams/random/sim.js"
 import type { Needle, NeedleId } from "./contract.js"
 import { CompactedDevice, MapRows, needleFor, needleIdFor } from "./fixtures.js"
 import { NEEDLE_SCRUB_LIMITS, VOLUME_LIMITS } from "./limits.js"
 import { NeedleScrub } from "./needle-scrub.js"
+import { VolumeUpkeep } from "./upkeep.js"
 
 const SMALL = { ...VOLUME_LIMITS, volumeBytesMax: 128 * KIB, filesOpenMax: 3 }
 const STEPS = { ...NEEDLE_SCRUB_LIMITS, stepBytes: 20 * KIB, stepNeedlesMax: 9, stepRowsMax: 6 }
@@ -184,28 +186,49 @@ test("needles of a volume that is gone are missing from the start on, and told",
   assert.deepEqual(running.found, [])
 })
 
-test("a place that cannot be read costs the needle there; a disk that fails stops the scrub", async () => {
-  const world = await device(40)
-  const { volume, offsetBytes, headerBytes, bodyBytes } = placeOf(world, 20)
-  const real = world.volumes.upkeep.fileOf.bind(world.volumes.upkeep)
-  let code = "EIO"
-  world.volumes.upkeep.fileOf = volumeId => {
+/** Reads of these bytes of a volume fail with the code. */
+function failReads(world: CompactedDevice, volume: number, fromBytes: number, toBytes: number, code: string): void {
+  const { upkeep } = world.volumes
+  const real = VolumeUpkeep.prototype.fileOf.bind(upkeep)
+  upkeep.fileOf = volumeId => {
     const file = real(volumeId)
     return {
       sizeBytes: () => file.sizeBytes(),
       read: async (buffer, at) => {
-        const isHit =
-          at < offsetBytes + headerBytes + bodyBytes - 10 && at + buffer.length > offsetBytes + headerBytes + 10
-        if (volumeId === (volume as never) && isHit) throw fail("deviceFailed", { code })
+        const isHit = Number(volumeId) === volume && at < toBytes && at + buffer.length > fromBytes
+        if (isHit) throw fail("deviceFailed", { code })
         return file.read(buffer, at)
       },
     }
   }
+}
+
+test("a place that cannot be read costs the needle there; a disk that fails stops the scrub", async () => {
+  const world = await device(40)
+  const { volume, offsetBytes, headerBytes, bodyBytes } = placeOf(world, 20)
+  const [from, to] = [offsetBytes + headerBytes + 10, offsetBytes + headerBytes + bodyBytes - 10]
+  failReads(world, volume, from, to, "EIO")
   const running = begun(world)
   await pass(running)
   assert.deepEqual(new Set(running.found), new Set(ids(20)))
-  code = "ETIMEDOUT"
+  failReads(world, volume, from, to, "ETIMEDOUT")
   await assert.rejects(pass(begun(world)))
+})
+
+test("pages that cannot be read, with headers in them, cost what lies in them and nothing behind", async () => {
+  const world = await device(40)
+  const { volume, offsetBytes } = placeOf(world, 20)
+  const page = offsetBytes - (offsetBytes % DISK_PAGE_BYTES)
+  failReads(world, volume, page, page + DISK_PAGE_BYTES, "EIO")
+  const lost = numbers(1, 40).filter(number => {
+    const { headerBytes, bodyBytes, ...at } = placeOf(world, number)
+    const end = at.offsetBytes + headerBytes + bodyBytes
+    return at.volume === volume && at.offsetBytes < page + DISK_PAGE_BYTES && end > page
+  })
+  rot(world, 40, "body")
+  const running = begun(world)
+  await pass(running)
+  assert.deepEqual(new Set(running.found), new Set(ids(...lost, 40)))
 })
 
 test("beside appends, removals and compaction a pass finds nothing wrong and misses nothing", async () => {

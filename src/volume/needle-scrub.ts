@@ -8,7 +8,9 @@
  *
  * Promises  A needle that is there from the beginning of a pass to its end, in place or moved to a later
  *           volume, is verified in it.
- * Limits    NeedleScrubLimits. Bytes that the kernel still has in memory are believed.
+ *           What the kernel still has in memory is not believed: the device itself is read, where its
+ *           file system can (O_DIRECT). Clients' pages stay in the page cache.
+ * Limits    NeedleScrubLimits, and one window of memory.
  */
 import type { RowKey, VolumeId } from "../base/ids.js"
 import { parseVolumeId } from "../base/ids.js"
@@ -16,9 +18,9 @@ import type { NeedlePlace } from "../format/needle.js"
 import { decodeNeedlePlace, needleIdOfKey, needleKeyOf } from "../format/needle.js"
 import type { NeedleScrubState } from "../format/needle-scrub.js"
 import type { VolumePosition } from "../format/volume.js"
-import { isAbsent } from "./files.js"
-import type { ScannedNeedle } from "./group-reader.js"
-import { FileWindow } from "./group-reader.js"
+import { isAbsent, isUnreadable } from "./files.js"
+import type { PassNeedle, ScannedNeedle } from "./group-reader.js"
+import { FileWindow, WindowMemory } from "./group-reader.js"
 import { NEEDLE_SCRUB_LIMITS } from "./limits.js"
 import { isBodyWhole, isWholeAt } from "./needle-check.js"
 import { isSamePlace } from "./needle-read-core.js"
@@ -67,6 +69,8 @@ export class NeedleScrub {
   /** Volumes up to this one have been passed. */
   private passed = 0
   private hasSearchedMissing = false
+  /** Needles are looked for where they should be only when no volume is being read: one memory is enough. */
+  private readonly memory = new WindowMemory("device")
   /** In this process, headers included. */
   verifiedBytes = 0
   /** Needles found bad in this process, each time that they were found. */
@@ -141,7 +145,8 @@ export class NeedleScrub {
     const from = at?.volumeId === volumeId ? at : undefined
     const [isNewest, met] = [volumeId === upkeep.newest, from === undefined ? 0 : undefined]
     // Bodies are verified on the way from header to header: the disk is read straight on.
-    const events = upkeep.walkVolume(volumeId, from, (needle, window) => this.verifyHere(reading, needle, window))
+    const pass: PassNeedle = (needle, window) => this.verifyHere(reading, needle, window)
+    const events = upkeep.walkVolume(volumeId, { from, pass, memory: this.memory })
     const reading: Reading = { volumeId, events, met, isNewest, at: from, isDoubtful: false }
     this.reading = reading
     return true
@@ -170,6 +175,12 @@ export class NeedleScrub {
         else if (event.kind === "tornTail") reading.isDoubtful ||= reading.met === undefined
       }
     } catch (error) {
+      if (isUnreadable(error)) {
+        // The walk cannot go on, but each needle can be looked for where it should be.
+        reading.isDoubtful = true
+        this.endVolume(reading)
+        return
+      }
       // Compaction has removed the volume.
       if (!isAbsent(error)) throw error
       this.pass(reading.volumeId, undefined)
@@ -228,7 +239,7 @@ export class NeedleScrub {
     const place = this.upkeep.placeOf(key)
     if (place === undefined) return
     const end = place.offsetBytes + place.headerBytes + place.bodyBytes
-    const window = new FileWindow(this.upkeep.fileOf(parseVolumeId(place.volume)), end)
+    const window = new FileWindow(this.upkeep.fileOf(parseVolumeId(place.volume)), end, this.memory)
     this.judge(key, place, await isWholeAt(window, key, place))
   }
 

@@ -19,7 +19,7 @@ import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import type { VolumeDamage } from "./contract.js"
 import type { ReadableFile } from "./files.js"
 import { isAbsent, listVolumes, volumePath } from "./files.js"
-import type { PassNeedle, ScannedGroup, ScannedNeedle, VolumeIdentity } from "./group-reader.js"
+import type { PassNeedle, ScannedGroup, ScannedNeedle, VolumeIdentity, WindowMemory } from "./group-reader.js"
 import { FileWindow, findGroup, isBodyGood, readGroup } from "./group-reader.js"
 
 export type ScanEvent =
@@ -95,6 +95,8 @@ export interface WalkRequest {
   readonly upTo: VolumePosition | undefined
   /** See `readGroup`. */
   readonly pass?: PassNeedle | undefined
+  /** What the walk reads through, nobody else's meanwhile. */
+  readonly memory?: WindowMemory | undefined
 }
 
 /**
@@ -103,12 +105,12 @@ export interface WalkRequest {
  * Throws `deviceFailed`, also where the volume is gone.
  */
 export async function* walkVolume(shelf: VolumeShelf, request: WalkRequest): ScanEvents {
-  const { volumeId, from, upTo, pass } = request
+  const { volumeId, from, upTo, pass, memory } = request
   const { deviceId } = shelf
   const file = shelf.fileOf(volumeId)
   const { first } = await readVolumeHeader(file, deviceId, volumeId)
   const durable = upTo ?? (await sealOf(shelf, volumeId))
-  const window = new FileWindow(file, await file.sizeBytes())
+  const window = new FileWindow(file, await file.sizeBytes(), memory)
   yield* new VolumeScan(window, { deviceId, volumeId }, durable, upTo?.offsetBytes, pass).run(from ?? first)
 }
 

@@ -12,8 +12,7 @@ import type { ReadableFile, VolumeFiles } from "./files.js"
 import { isAbsent, volumePath } from "./files.js"
 import type { NeedleIndex } from "./needle-index.js"
 import type { RowWalk } from "./row-walk.js"
-import type { ScanEvents, VolumeShelf } from "./scan.js"
-import type { PassNeedle } from "./group-reader.js"
+import type { ScanEvents, VolumeShelf, WalkRequest } from "./scan.js"
 import { readVolumeHeader, walkVolume } from "./scan.js"
 import type { NeedleCopy, WriteQueue } from "./write-queue.js"
 import type { VolumeHome } from "./writer.js"
@@ -85,9 +84,8 @@ export class VolumeUpkeep {
   /**
    * What a volume holds, from a position on that an earlier walk gave; of the newest volume what is
    * durable now. Nothing stays open between two events. Throws `deviceFailed`, also where it is gone.
-   * `pass`: see `readGroup`.
    */
-  walkVolume(volumeId: VolumeId, from?: VolumePosition, pass?: PassNeedle): ScanEvents {
+  walkVolume(volumeId: VolumeId, options: Omit<WalkRequest, "volumeId" | "upTo"> = { from: undefined }): ScanEvents {
     const shelf: VolumeShelf = {
       deviceId: this.home.deviceId,
       volumeIds: this.accounts.list().map(account => account.volumeId),
@@ -95,7 +93,7 @@ export class VolumeUpkeep {
     }
     const { durable } = this
     const upTo = durable?.volumeId === volumeId ? durable : undefined
-    return walkVolume(shelf, { volumeId, from, upTo, pass })
+    return walkVolume(shelf, { ...options, volumeId, upTo })
   }
 
   /** Writes copies to the open volume, also below the reserve; resolves with how many were still wanted. */

@@ -9,7 +9,7 @@ import { concatBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
 import { verdictNow, type Bend, type DiskCall, type Intercept } from "./calls.js"
 import { failureOfCode, falseIfAbsent } from "./codes.js"
-import type { Disk, DiskFile, OpenMode, Space } from "./contract.js"
+import type { Disk, DiskFile, OpenMode, ReadSource, Space } from "./contract.js"
 
 export function interceptedDisk(disk: Disk, intercept: Intercept): Disk {
   return new InterceptedDisk(disk, intercept)
@@ -87,10 +87,10 @@ class InterceptedFile implements DiskFile {
     return this.inner.path
   }
 
-  read(buffer: Uint8Array, offsetBytes: number): Promise<number> {
+  read(buffer: Uint8Array, offsetBytes: number, source?: ReadSource): Promise<number> {
     const call = { kind: "read", path: this.path, offsetBytes, lengthBytes: buffer.length } as const
     return this.#use(call, async bend => {
-      const count = await this.inner.read(buffer, bend.offsetBytes ?? offsetBytes)
+      const count = await this.inner.read(buffer, bend.offsetBytes ?? offsetBytes, source)
       bend.rot?.(buffer.subarray(0, count), offsetBytes)
       return count
     })

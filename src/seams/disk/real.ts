@@ -6,12 +6,12 @@
  */
 import * as fs from "node:fs"
 import { dirname } from "node:path"
-import { fail } from "../../base/failures.js"
+import { fail, isFailure } from "../../base/failures.js"
 import type { Failure } from "../../base/failures.js"
 import { failureOfCode, falseIfAbsent } from "./codes.js"
-import type { Disk, DiskFile, OpenMode, Space } from "./contract.js"
+import { DISK_PAGE_BYTES, type Disk, type DiskFile, type OpenMode, type ReadSource, type Space } from "./contract.js"
 
-const { O_CREAT, O_DIRECTORY, O_DSYNC, O_EXCL, O_RDONLY, O_RDWR, O_SYNC } = fs.constants
+const { O_CREAT, O_DIRECT, O_DIRECTORY, O_DSYNC, O_EXCL, O_RDONLY, O_RDWR, O_SYNC } = fs.constants
 const OPEN_FLAGS: Record<OpenMode, number> = {
   read: O_RDONLY,
   write: O_RDWR,
@@ -71,19 +71,30 @@ function dropFirst(buffers: readonly Uint8Array[], count: number): Uint8Array[] 
   return left
 }
 
+/** The file of a descriptor once more, for reads past the page cache; by its number: its name may be gone. */
+function openDirect(descriptor: number): Promise<number | undefined> {
+  // Only Linux has it.
+  if (!O_DIRECT) return Promise.resolve(undefined)
+  return new Promise(resolve => {
+    fs.open(`/proc/self/fd/${descriptor}`, O_RDONLY | O_DIRECT, (error, fd) => resolve(error ? undefined : fd))
+  })
+}
+
 class RealFile implements DiskFile {
   #open = true
   #running = 0
   #closeWhenIdle: (() => void) | undefined
+  /** Another descriptor of the same file that reads past the page cache; undefined where there can be none. */
+  #direct: Promise<number | undefined> | undefined
 
   constructor(
     readonly path: string,
     private readonly descriptor: number,
   ) {}
 
-  read(buffer: Uint8Array, offsetBytes: number): Promise<number> {
+  read(buffer: Uint8Array, offsetBytes: number, source?: ReadSource): Promise<number> {
     return this.#use(async fd => {
-      let at = 0
+      let at = source === "device" ? await this.#readDirect(fd, buffer, offsetBytes) : 0
       while (at < buffer.length) {
         const from = at
         const count = await call<number>(this.path, done =>
@@ -94,6 +105,21 @@ class RealFile implements DiskFile {
       }
       return at
     })
+  }
+
+  /** As many of the bytes as can be had from the device itself. */
+  async #readDirect(fd: number, buffer: Uint8Array, offsetBytes: number): Promise<number> {
+    if (offsetBytes % DISK_PAGE_BYTES !== 0 || buffer.length % DISK_PAGE_BYTES !== 0) return 0
+    this.#direct ??= openDirect(fd)
+    const direct = await this.#direct
+    if (direct === undefined) return 0
+    try {
+      return await call<number>(this.path, done => fs.read(direct, buffer, 0, buffer.length, offsetBytes, done))
+    } catch (error) {
+      // What the file system asks of memory and places differs: then it is read as usual.
+      if (isFailure(error, "deviceFailed") && error.details["code"] === "EINVAL") return 0
+      throw error
+    }
   }
 
   readNow(buffer: Uint8Array, offsetBytes: number): number {
@@ -143,6 +169,8 @@ class RealFile implements DiskFile {
     this.#open = false
     // A descriptor closed under a running call could be another file's before the call uses it.
     if (this.#running > 0) await new Promise<void>(resolve => (this.#closeWhenIdle = resolve))
+    const direct = await this.#direct
+    if (direct !== undefined) await act(this.path, done => fs.close(direct, done))
     await act(this.path, done => fs.close(this.descriptor, done))
   }
 

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../../base/failures.js"
-import type { Disk } from "./contract.js"
+import { DISK_PAGE_BYTES, type Disk } from "./contract.js"
+import { pageMemory } from "./page-memory.js"
 
 export interface DiskUnderTest {
   readonly disk: Disk
@@ -46,6 +47,37 @@ function contentChecks(check: Check): void {
     assert.equal(await file.read(buffer, 1000), 0)
     await file.close()
   })
+
+  check(
+    "a read from the device gives the same bytes, whatever its shape, and after the name is gone",
+    async (disk, folder) => {
+      const bytes = Uint8Array.from({ length: 3 * DISK_PAGE_BYTES + 100 }, (_, i) => i % 251)
+      const file = await disk.open(`${folder}/direct`, "create", { durable: true })
+      await file.write([bytes], 0)
+      await disk.remove(`${folder}/direct`)
+      const memory = pageMemory(4 * DISK_PAGE_BYTES)
+      for (const [at, lengthBytes] of [
+        [0, DISK_PAGE_BYTES],
+        [DISK_PAGE_BYTES, 2 * DISK_PAGE_BYTES],
+        [2 * DISK_PAGE_BYTES, 2 * DISK_PAGE_BYTES],
+        [7, 5000],
+        [4 * DISK_PAGE_BYTES, DISK_PAGE_BYTES],
+      ] as const) {
+        for (const space of [memory.subarray(0, lengthBytes), memory.subarray(11, 11 + lengthBytes)]) {
+          const expected = bytes.subarray(at, at + lengthBytes)
+          assert.equal(await file.read(space, at, "device"), expected.length)
+          assert.deepEqual(space.subarray(0, expected.length), expected)
+        }
+      }
+      // What was written and not synced is told all the same.
+      const again = await disk.open(`${folder}/direct`, "create")
+      await again.write([bytes], 0)
+      assert.equal(await again.read(memory.subarray(0, DISK_PAGE_BYTES), 0, "device"), DISK_PAGE_BYTES)
+      assert.deepEqual(memory.subarray(0, DISK_PAGE_BYTES), bytes.subarray(0, DISK_PAGE_BYTES))
+      await file.close()
+      await again.close()
+    },
+  )
 
   check("many buffers are one write", async (disk, folder) => {
     const file = await disk.open(`${folder}/many`, "create", { durable: true })
