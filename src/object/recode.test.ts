@@ -252,6 +252,21 @@ test("a crash whose left-over blocks are never coded again leaves nothing behind
   await assertAll(world, bodies, "back under the first policy")
 })
 
+test("of an upload that cannot be coded anew, nothing stays of the blocks that could be", async () => {
+  for (const failing of [0, 1, 2, 3]) {
+    const world = await open("ec:2+1", 6)
+    await world.put("a", world.random.bytes(5 * 16 * KIB))
+    choose(world, "ec:4+2")
+    world.devices.meddle = (what, { block, slot, generation }) => {
+      if (what === "append" && generation > 0 && block === failing && slot === 5) throw fail("deviceFull")
+    }
+    const before = world.needles
+    await world.settle("recode")
+    assert.equal(world.services.recode.report().waiting, 1)
+    assert.equal(world.needles, before, `block ${failing} fails`)
+  }
+})
+
 test("a swap that nobody heard of may be in force at the next start: its blocks are kept until then", async () => {
   for (const again of ["a retry", "another policy", "repair and orphans"]) {
     let world = await open("ec:2+1", 6)

@@ -312,7 +312,9 @@ export class Recode implements Chore {
   private async giveUp(job: Job): Promise<void> {
     const { extent, policy, generation, plan, left } = job
     const written = { ...extent, policy, generation, exceptions: [] }
-    const runs = plan.runs.flatMap(run => withoutBlocks(run, left))
+    // A block at the front may have failed half-way while the one behind it was done: both have begun.
+    const untouched = left.slice(RECODE_LIMITS.blocksPerStep)
+    const runs = plan.runs.flatMap(run => withoutBlocks(run, untouched))
     try {
       if (runs.length > 0 && !(await this.isNamed(job))) await this.blocks.remove(written, runs)
     } catch (error) {
