@@ -1,19 +1,20 @@
 /**
  * Orphans: needles that no row ever came to name, because their process died between "shards durable"
  * and "commit", of an upload or of one that was coded anew. After a start this chore walks the needles
- * of earlier lives once, and has each judged at its row; it never decides by absence. After that it
- * judges what this life is in doubt about.
+ * of earlier lives once, and has each judged at its row; it never decides by absence. What somebody has in
+ * hand when the walk comes by is judged once it is let go. After that it judges what this life is in doubt about.
  *
  * Promises  Only needles of uploads that are durably void, or of generations that their rows do not
- *           name, are removed, and only when no reader is left that began before the judgement. When the walk has ended, the void marks of dead lives go:
- *           nobody can commit what they were written against any more.
+ *           name, are removed, and only when no reader is left that began before the judgement. When the
+ *           walk has ended, the void marks of dead lives go: nobody can commit what they were written
+ *           against any more.
  * Limits    ORPHAN_LIMITS.
  */
 import { rowKeyOf } from "../base/ids.js"
 import type { Incarnation, RowKey } from "../base/ids.js"
 import type { Family } from "../base/families.js"
 import { PARTITIONS } from "../base/limits.js"
-import { ALL_NEEDLES, needleIdOf, type Blocks } from "../block/index.js"
+import { ALL_NEEDLES, needleIdOf, type BlockGroup, type Blocks } from "../block/index.js"
 import { needleKeyOf } from "../format/needle.js"
 import { objectRowKey, uploadOfRowKey, uploadRowKey } from "../format/row-key.js"
 import type { Chore, StepOutcome } from "../life/index.js"
@@ -28,6 +29,8 @@ import { incarnationOf, type Uploads } from "./uploads.js"
 export const ORPHAN_LIMITS = {
   judgementsPerStep: 64,
   marksPerStep: 256,
+  /** Blocks whose uploads are held; with more of them the walk waits. */
+  passedOverMax: 10_000,
 } as const
 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
@@ -38,6 +41,8 @@ export class Orphans implements Chore {
   private next: RowKey | undefined = ALL_NEEDLES.start
   private removed = 0
   private hasMarks = true
+  /** Blocks whose uploads were held when the walk met them, by their names. */
+  private readonly passedOver = new Map<string, BlockGroup>()
   private readonly judge: BlockJudge
   private readonly removals: Removals
 
@@ -61,7 +66,9 @@ export class Orphans implements Chore {
   async step(signal: AbortSignal): Promise<StepOutcome> {
     this.removed += await this.removals.run()
     if (this.removals.isFull) return "throttled"
+    if (await this.judgeLetGo(signal)) return "busy"
     if (this.next !== undefined) {
+      if (this.passedOver.size >= ORPHAN_LIMITS.passedOverMax) return "throttled"
       this.next = await this.walk(this.next, signal)
       return "busy"
     }
@@ -77,18 +84,44 @@ export class Orphans implements Chore {
     const { groups, next } = this.blocks.survey(from)
     let judgements = 0
     for (const group of groups) {
-      const isAnothers = incarnationOf(group.uploadId) >= this.incarnation || this.uploads.isHeld(group.uploadId)
+      const isOfThisLife = incarnationOf(group.uploadId) >= this.incarnation
       // The blocks of an upload lie in many partitions: what its row said is known for the next of them.
-      if (isAnothers || this.removals.has(nameOf(group)) || this.judge.wasLive(group)) continue
-      const isOver = signal.aborted || judgements >= ORPHAN_LIMITS.judgementsPerStep || this.removals.isFull
-      if (isOver) return needleKeyOf(needleIdOf(group, 0))
+      if (isOfThisLife || this.removals.has(nameOf(group)) || this.judge.wasLive(group)) continue
+      const { judgementsPerStep, passedOverMax } = ORPHAN_LIMITS
+      const isFull = this.removals.isFull || this.passedOver.size >= passedOverMax
+      if (signal.aborted || judgements >= judgementsPerStep || isFull) return needleKeyOf(needleIdOf(group, 0))
+      if (this.uploads.isHeld(group.uploadId)) {
+        this.passedOver.set(nameOf(group), group)
+        continue
+      }
       judgements += 1
-      const verdict = await this.judge.judge(group)
-      if (verdict.kind !== "void" && verdict.kind !== "stale") continue
-      const { owner } = verdict
-      this.removals.add(nameOf(group), this.tablet.committedPosition, () => this.judge.remove(group, owner))
+      await this.judgeBlock(group)
     }
     return next
+  }
+
+  private async judgeBlock(group: BlockGroup): Promise<void> {
+    const verdict = await this.judge.judge(group)
+    if (verdict.kind !== "void" && verdict.kind !== "stale") return
+    // The marks may have been dropped before this one was made.
+    this.hasMarks = true
+    const { owner } = verdict
+    this.removals.add(nameOf(group), this.tablet.committedPosition, () => this.judge.remove(group, owner))
+  }
+
+  /** Some of the blocks that were passed over and have been let go since; false where there are none. */
+  private async judgeLetGo(signal: AbortSignal): Promise<boolean> {
+    let judgements = 0
+    for (const [name, { partition, uploadId }] of this.passedOver) {
+      if (this.uploads.isHeld(uploadId)) continue
+      if (signal.aborted || judgements >= ORPHAN_LIMITS.judgementsPerStep || this.removals.isFull) break
+      judgements += 1
+      // Its needles may have gone, or lie elsewhere by now.
+      const group = this.blocks.surveyOf(partition).find(each => nameOf(each) === name)
+      if (group) await this.judgeBlock(group)
+      this.passedOver.delete(name)
+    }
+    return judgements > 0
   }
 
   /** False when none is left. */

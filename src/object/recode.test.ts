@@ -252,6 +252,25 @@ test("a crash whose left-over blocks are never coded again leaves nothing behind
   await assertAll(world, bodies, "back under the first policy")
 })
 
+test("left-over blocks that the walk for orphans meets while their upload is coded anew go once it is done", async () => {
+  let world = await open("ec:2+1", 6)
+  const bytes = world.random.bytes(6 * 16 * KIB)
+  await world.put("a", bytes)
+  choose(world, "ec:4+2")
+  world.tablet.before = name => {
+    if (name === "SwapExtent") throw fail("stopping")
+  }
+  await world.settle("recode")
+  world.tablet.before = () => undefined
+  choose(world, "ec:3+2")
+  world = world.restart(2)
+  const { recode } = world.services
+  while (recode.report().doneBytes === 0) await world.clock.runUntil(recode.step(noSignal))
+  await world.settle("orphans")
+  await assertOnly(world, 6, "in the end")
+  assert.ok((await world.get("a")).equals(bytes))
+})
+
 test("of an upload that cannot be coded anew, nothing stays of the blocks that could be", async () => {
   for (const failing of [0, 1, 2, 3]) {
     const world = await open("ec:2+1", 6)
