@@ -11,7 +11,7 @@
 import { fail, isFailure } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"
-import type { Disk, DiskFile, OpenMode, ReadSource, Space } from "../seams/disk/contract.js"
+import type { Disk, DiskFile, OpenMode, CacheUse, Space } from "../seams/disk/contract.js"
 
 export const CALL_LIMITS = {
   callsMax: 2,
@@ -222,8 +222,8 @@ class QueuedFile implements DiskFile {
     return this.file.path
   }
 
-  read(buffer: Uint8Array, offsetBytes: number, source?: ReadSource): Promise<number> {
-    return this.queue.call(this.path, () => this.file.read(buffer, offsetBytes, source))
+  read(buffer: Uint8Array, offsetBytes: number, use?: CacheUse): Promise<number> {
+    return this.queue.call(this.path, () => this.file.read(buffer, offsetBytes, use))
   }
 
   readNow(buffer: Uint8Array, offsetBytes: number): number {
@@ -231,8 +231,8 @@ class QueuedFile implements DiskFile {
     return this.file.readNow(buffer, offsetBytes)
   }
 
-  write(buffers: readonly Uint8Array[], offsetBytes: number): Promise<void> {
-    return this.queue.call(this.path, () => this.file.write(buffers, offsetBytes))
+  write(buffers: readonly Uint8Array[], offsetBytes: number, use?: CacheUse): Promise<void> {
+    return this.queue.call(this.path, () => this.file.write(buffers, offsetBytes, use))
   }
 
   sync(): Promise<void> {

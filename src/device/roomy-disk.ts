@@ -8,7 +8,7 @@
  * Refuses   To sync again: after a failed sync the next one says nothing about what was lost.
  */
 import { isFailure } from "../base/failures.js"
-import type { Disk, DiskFile, OpenMode, ReadSource, Space } from "../seams/disk/contract.js"
+import type { Disk, DiskFile, OpenMode, CacheUse, Space } from "../seams/disk/contract.js"
 import { GIVE_BACKS_MAX } from "./ballast.js"
 
 /** A name or a folder takes this much, for all we know. */
@@ -89,17 +89,17 @@ class RoomyFile implements DiskFile {
     return this.file.path
   }
 
-  read(buffer: Uint8Array, offsetBytes: number, source?: ReadSource): Promise<number> {
-    return this.file.read(buffer, offsetBytes, source)
+  read(buffer: Uint8Array, offsetBytes: number, use?: CacheUse): Promise<number> {
+    return this.file.read(buffer, offsetBytes, use)
   }
 
   readNow(buffer: Uint8Array, offsetBytes: number): number {
     return this.file.readNow(buffer, offsetBytes)
   }
 
-  async write(buffers: readonly Uint8Array[], offsetBytes: number): Promise<void> {
+  async write(buffers: readonly Uint8Array[], offsetBytes: number, use?: CacheUse): Promise<void> {
     const lengthBytes = buffers.reduce((sum, { length }) => sum + length, 0)
-    await withRoom(this.maker, lengthBytes, () => this.file.write(buffers, offsetBytes))
+    await withRoom(this.maker, lengthBytes, () => this.file.write(buffers, offsetBytes, use))
     const grownBytes = offsetBytes + lengthBytes - (this.endBytes ?? Infinity)
     if (grownBytes <= 0) return
     this.endBytes = offsetBytes + lengthBytes

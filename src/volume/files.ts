@@ -92,7 +92,7 @@ export class VolumeFiles {
   /** A volume's file that opens for each call, so that nobody has to close it. */
   readable(volume: number): ReadableFile {
     return {
-      read: (buffer, offsetBytes, source) => this.use(volume, file => file.read(buffer, offsetBytes, source)),
+      read: (buffer, offsetBytes, use) => this.use(volume, file => file.read(buffer, offsetBytes, use)),
       sizeBytes: () => this.use(volume, file => file.sizeBytes()),
     }
   }

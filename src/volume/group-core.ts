@@ -5,6 +5,7 @@
 import { must } from "../base/assert.js"
 import { roundUp } from "../base/bytes.js"
 import type { DeviceId } from "../base/ids.js"
+import { KIB } from "../base/limits.js"
 import type { NeedlePlace } from "../format/needle.js"
 import { needleHeaderChecksum } from "../format/needle.js"
 import type { VolumePosition } from "../format/volume.js"
@@ -15,6 +16,7 @@ import {
   needlesChecksumOf,
   VOLUME_PAGE_BYTES,
 } from "../format/volume.js"
+import type { CacheUse } from "../seams/disk/contract.js"
 
 export interface EncodedNeedle {
   readonly header: Uint8Array
@@ -75,6 +77,18 @@ export function packGroup(deviceId: DeviceId, at: VolumePosition, needles: reado
       checksum: chainChecksum(header),
     },
   }
+}
+
+/** Of needles that are so long on average, a group is written past the page cache. */
+const DIRECT_NEEDLE_BYTES_MIN = 512 * KIB
+
+/**
+ * Large bodies are read seldom, and when they are, straight on, which disks are good at: to copy them into
+ * the page cache costs more than to read them once. Small ones stay there.
+ */
+export function cacheUseOf(needles: readonly EncodedNeedle[]): CacheUse {
+  const bytes = needles.reduce((sum, needle) => sum + needleBytes(needle), 0)
+  return bytes >= needles.length * DIRECT_NEEDLE_BYTES_MIN ? "direct" : "cached"
 }
 
 export interface Sized {

@@ -25,7 +25,7 @@ import {
   needlesChecksumOf,
   VOLUME_PAGE_BYTES,
 } from "../format/volume.js"
-import { DISK_PAGE_BYTES, type ReadSource } from "../seams/disk/contract.js"
+import { DISK_PAGE_BYTES, type CacheUse } from "../seams/disk/contract.js"
 import { pageMemory } from "../seams/disk/page-memory.js"
 import { isUnreadable, type ReadableFile } from "./files.js"
 
@@ -43,13 +43,13 @@ const pageAfter = (bytes: number): number => pageBefore(bytes + DISK_PAGE_BYTES 
 export class WindowMemory {
   private bytes: Uint8Array = NOTHING
 
-  /** `source`: where what is read comes from. Only from the device are its own errors sure to be seen. */
-  constructor(readonly source: ReadSource = "cache") {}
+  /** How it is filled. Only direct reads are sure to see the errors of the device. */
+  constructor(readonly use: CacheUse = "cached") {}
 
   atLeast(lengthBytes: number): Uint8Array {
     if (this.bytes.length < lengthBytes) {
       this.bytes =
-        this.source === "device"
+        this.use === "direct"
           ? pageMemory(Math.max(lengthBytes, WINDOW_BYTES_MAX + 2 * DISK_PAGE_BYTES))
           : Buffer.allocUnsafeSlow(lengthBytes)
     }
@@ -106,7 +106,7 @@ export class FileWindow {
     const memory = this.memory.atLeast(toBytes - fromBytes)
     memory.set(kept)
     const space = memory.subarray(kept.length, toBytes - fromBytes)
-    const count = await this.file.read(space, fromBytes + kept.length, this.memory.source)
+    const count = await this.file.read(space, fromBytes + kept.length, this.memory.use)
     this.buffer = memory.subarray(0, Math.min(kept.length + count, this.sizeBytes - fromBytes))
   }
 }

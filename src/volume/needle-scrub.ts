@@ -70,7 +70,7 @@ export class NeedleScrub {
   private passed = 0
   private hasSearchedMissing = false
   /** Needles are looked for where they should be only when no volume is being read: one memory is enough. */
-  private readonly memory = new WindowMemory("device")
+  private readonly memory = new WindowMemory("direct")
   /** In this process, headers included. */
   verifiedBytes = 0
   /** Needles found bad in this process, each time that they were found. */

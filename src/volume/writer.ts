@@ -15,7 +15,7 @@ import { encodeVolumeHeader, firstPosition, VOLUME_PAGE_BYTES } from "../format/
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import { volumePath } from "./files.js"
 import type { EncodedNeedle } from "./group-core.js"
-import { packGroup } from "./group-core.js"
+import { cacheUseOf, packGroup } from "./group-core.js"
 
 /** One device's folder of volumes, in one life of the process. */
 export interface VolumeHome {
@@ -81,7 +81,7 @@ export class VolumeWriter {
     const at = must(this.at, "an open volume has a position")
     const { buffers, places, after } = packGroup(this.home.deviceId, at, needles)
     try {
-      await file.write(buffers, at.offsetBytes)
+      await file.write(buffers, at.offsetBytes, cacheUseOf(needles))
     } catch (error) {
       // It may lie in the page cache, marked clean, and not on the disk: a checkpoint would take it for written. Best effort.
       await file.write([new Uint8Array(VOLUME_PAGE_BYTES)], at.offsetBytes).catch(() => undefined)

@@ -10,24 +10,24 @@
  *           with path and code.
  * Paths     are absolute or relative to the process, joined with "/".
  */
-/** Whether bytes that the kernel still has in memory are believed, or fetched from the device once more. */
-export type ReadSource = "cache" | "device"
+/**
+ * By way of the kernel's page cache, or straight between device and memory (O_DIRECT), which costs no
+ * pages, and shows what the device itself has. "direct" is a wish: where kernel, file system or the shape
+ * of a call do not allow it, it is as "cached", the default.
+ */
+export type CacheUse = "cached" | "direct"
 
-/** What a read from the device is best made of: whole pages, into memory that begins on a page (`pageMemory`). */
+/** What direct calls are made of: whole pages; reads also of memory that begins on a page (`pageMemory`). */
 export const DISK_PAGE_BYTES = 4096
 
 export interface DiskFile {
   readonly path: string
-  /**
-   * Reads up to `buffer.length` bytes at the offset; returns how many (fewer only at the end of the file).
-   * "device" (O_DIRECT) costs the page cache nothing and no copy; where kernel, file system or
-   * the shape of the request do not allow it, it is as "cache", which is the default.
-   */
-  read(buffer: Uint8Array, offsetBytes: number, source?: ReadSource): Promise<number>
+  /** Reads up to `buffer.length` bytes at the offset; returns how many (fewer only at the end of the file). */
+  read(buffer: Uint8Array, offsetBytes: number, use?: CacheUse): Promise<number>
   /** As `read`, on the calling thread: only for small reads that are likely in the page cache. */
   readNow(buffer: Uint8Array, offsetBytes: number): number
   /** Writes all buffers one after another from the offset, whole or failing. */
-  write(buffers: readonly Uint8Array[], offsetBytes: number): Promise<void>
+  write(buffers: readonly Uint8Array[], offsetBytes: number, use?: CacheUse): Promise<void>
   sync(): Promise<void>
   truncate(lengthBytes: number): Promise<void>
   sizeBytes(): Promise<number>

@@ -9,7 +9,7 @@ import { concatBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
 import { verdictNow, type Bend, type DiskCall, type Intercept } from "./calls.js"
 import { failureOfCode, falseIfAbsent } from "./codes.js"
-import type { Disk, DiskFile, OpenMode, ReadSource, Space } from "./contract.js"
+import type { Disk, DiskFile, OpenMode, CacheUse, Space } from "./contract.js"
 
 export function interceptedDisk(disk: Disk, intercept: Intercept): Disk {
   return new InterceptedDisk(disk, intercept)
@@ -87,10 +87,10 @@ class InterceptedFile implements DiskFile {
     return this.inner.path
   }
 
-  read(buffer: Uint8Array, offsetBytes: number, source?: ReadSource): Promise<number> {
+  read(buffer: Uint8Array, offsetBytes: number, use?: CacheUse): Promise<number> {
     const call = { kind: "read", path: this.path, offsetBytes, lengthBytes: buffer.length } as const
     return this.#use(call, async bend => {
-      const count = await this.inner.read(buffer, bend.offsetBytes ?? offsetBytes, source)
+      const count = await this.inner.read(buffer, bend.offsetBytes ?? offsetBytes, use)
       bend.rot?.(buffer.subarray(0, count), offsetBytes)
       return count
     })
@@ -105,13 +105,13 @@ class InterceptedFile implements DiskFile {
     return count
   }
 
-  write(buffers: readonly Uint8Array[], offsetBytes: number): Promise<void> {
+  write(buffers: readonly Uint8Array[], offsetBytes: number, use?: CacheUse): Promise<void> {
     const { path, file, durable } = this
     const bytes = concatBytes(buffers)
     const call = { kind: "write", path, file, durable, change: { kind: "write", offsetBytes, bytes } } as const
     return this.#use(call, async bend => {
       const torn = bend.torn ?? (bend.isFull ? await this.#full(bytes.length, offsetBytes) : undefined)
-      if (torn === undefined) return this.inner.write(buffers, offsetBytes)
+      if (torn === undefined) return this.inner.write(buffers, offsetBytes, use)
       if (torn.keptBytes > 0) await this.inner.write([bytes.subarray(0, torn.keptBytes)], offsetBytes)
       throw torn.failure
     })

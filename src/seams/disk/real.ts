@@ -6,12 +6,13 @@
  */
 import * as fs from "node:fs"
 import { dirname } from "node:path"
-import { fail, isFailure } from "../../base/failures.js"
+import { fail } from "../../base/failures.js"
 import type { Failure } from "../../base/failures.js"
 import { failureOfCode, falseIfAbsent } from "./codes.js"
-import { DISK_PAGE_BYTES, type Disk, type DiskFile, type OpenMode, type ReadSource, type Space } from "./contract.js"
+import type { CacheUse, Disk, DiskFile, OpenMode, Space } from "./contract.js"
+import { DirectCalls } from "./real-direct.js"
 
-const { O_CREAT, O_DIRECT, O_DIRECTORY, O_DSYNC, O_EXCL, O_RDONLY, O_RDWR, O_SYNC } = fs.constants
+const { O_CREAT, O_DIRECTORY, O_DSYNC, O_EXCL, O_RDONLY, O_RDWR, O_SYNC } = fs.constants
 const OPEN_FLAGS: Record<OpenMode, number> = {
   read: O_RDONLY,
   write: O_RDWR,
@@ -71,30 +72,23 @@ function dropFirst(buffers: readonly Uint8Array[], count: number): Uint8Array[] 
   return left
 }
 
-/** The file of a descriptor once more, for reads past the page cache; by its number: its name may be gone. */
-function openDirect(descriptor: number): Promise<number | undefined> {
-  // Only Linux has it.
-  if (!O_DIRECT) return Promise.resolve(undefined)
-  return new Promise(resolve => {
-    fs.open(`/proc/self/fd/${descriptor}`, O_RDONLY | O_DIRECT, (error, fd) => resolve(error ? undefined : fd))
-  })
-}
-
 class RealFile implements DiskFile {
   #open = true
   #running = 0
   #closeWhenIdle: (() => void) | undefined
-  /** Another descriptor of the same file that reads past the page cache; undefined where there can be none. */
-  #direct: Promise<number | undefined> | undefined
+  /** From the first wish for them on. */
+  #direct: Promise<DirectCalls | undefined> | undefined
 
   constructor(
     readonly path: string,
     private readonly descriptor: number,
+    private readonly isWritable: boolean,
+    private readonly isDurable: boolean,
   ) {}
 
-  read(buffer: Uint8Array, offsetBytes: number, source?: ReadSource): Promise<number> {
+  read(buffer: Uint8Array, offsetBytes: number, use?: CacheUse): Promise<number> {
     return this.#use(async fd => {
-      let at = source === "device" ? await this.#readDirect(fd, buffer, offsetBytes) : 0
+      let at = use === "direct" ? await this.#bytesDirect(fd, calls => calls.read(buffer, offsetBytes)) : 0
       while (at < buffer.length) {
         const from = at
         const count = await call<number>(this.path, done =>
@@ -107,18 +101,14 @@ class RealFile implements DiskFile {
     })
   }
 
-  /** As many of the bytes as can be had from the device itself. */
-  async #readDirect(fd: number, buffer: Uint8Array, offsetBytes: number): Promise<number> {
-    if (offsetBytes % DISK_PAGE_BYTES !== 0 || buffer.length % DISK_PAGE_BYTES !== 0) return 0
-    this.#direct ??= openDirect(fd)
-    const direct = await this.#direct
-    if (direct === undefined) return 0
+  /** What direct calls can do of it: how many bytes, from the first on. */
+  async #bytesDirect(fd: number, run: (calls: DirectCalls) => Promise<number>): Promise<number> {
+    this.#direct ??= DirectCalls.open(fd, this.isWritable)
+    const calls = await this.#direct
     try {
-      return await call<number>(this.path, done => fs.read(direct, buffer, 0, buffer.length, offsetBytes, done))
+      return calls === undefined ? 0 : await run(calls)
     } catch (error) {
-      // What the file system asks of memory and places differs: then it is read as usual.
-      if (isFailure(error, "deviceFailed") && error.details["code"] === "EINVAL") return 0
-      throw error
+      throw failureOf(error, this.path)
     }
   }
 
@@ -137,10 +127,11 @@ class RealFile implements DiskFile {
     }
   }
 
-  write(buffers: readonly Uint8Array[], offsetBytes: number): Promise<void> {
+  write(buffers: readonly Uint8Array[], offsetBytes: number, use?: CacheUse): Promise<void> {
     return this.#use(async fd => {
-      let left = dropFirst(buffers, 0)
-      let at = offsetBytes
+      const written = use === "direct" ? await this.#writeDirect(fd, buffers, offsetBytes) : 0
+      let left = dropFirst(buffers, written)
+      let at = offsetBytes + written
       while (left.length > 0) {
         const [now, position] = [left, at]
         const count = await call<number>(this.path, done => fs.writev(fd, now, position, done))
@@ -149,6 +140,14 @@ class RealFile implements DiskFile {
         left = dropFirst(left, count)
         at += count
       }
+    })
+  }
+
+  #writeDirect(fd: number, buffers: readonly Uint8Array[], offsetBytes: number): Promise<number> {
+    return this.#bytesDirect(fd, async calls => {
+      const written = await calls.write(buffers, offsetBytes)
+      if (written > 0 && this.isDurable) await calls.sync()
+      return written
     })
   }
 
@@ -169,8 +168,7 @@ class RealFile implements DiskFile {
     this.#open = false
     // A descriptor closed under a running call could be another file's before the call uses it.
     if (this.#running > 0) await new Promise<void>(resolve => (this.#closeWhenIdle = resolve))
-    const direct = await this.#direct
-    if (direct !== undefined) await act(this.path, done => fs.close(direct, done))
+    await (await this.#direct)?.close().catch(() => undefined)
     await act(this.path, done => fs.close(this.descriptor, done))
   }
 
@@ -195,7 +193,8 @@ class RealFile implements DiskFile {
 export class RealDisk implements Disk {
   async open(path: string, mode: OpenMode, options: { readonly durable?: boolean } = {}): Promise<DiskFile> {
     const flags = OPEN_FLAGS[mode] | (options.durable ? DURABLE_FLAG : 0)
-    return new RealFile(path, await call<number>(path, done => fs.open(path, flags, 0o600, done)))
+    const descriptor = await call<number>(path, done => fs.open(path, flags, 0o600, done))
+    return new RealFile(path, descriptor, mode !== "read", options.durable === true)
   }
 
   async list(folder: string): Promise<string[]> {

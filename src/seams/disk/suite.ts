@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../../base/failures.js"
+import { MIB } from "../../base/limits.js"
 import { DISK_PAGE_BYTES, type Disk } from "./contract.js"
 import { pageMemory } from "./page-memory.js"
 
@@ -65,19 +66,45 @@ function contentChecks(check: Check): void {
       ] as const) {
         for (const space of [memory.subarray(0, lengthBytes), memory.subarray(11, 11 + lengthBytes)]) {
           const expected = bytes.subarray(at, at + lengthBytes)
-          assert.equal(await file.read(space, at, "device"), expected.length)
+          assert.equal(await file.read(space, at, "direct"), expected.length)
           assert.deepEqual(space.subarray(0, expected.length), expected)
         }
       }
       // What was written and not synced is told all the same.
       const again = await disk.open(`${folder}/direct`, "create")
       await again.write([bytes], 0)
-      assert.equal(await again.read(memory.subarray(0, DISK_PAGE_BYTES), 0, "device"), DISK_PAGE_BYTES)
+      assert.equal(await again.read(memory.subarray(0, DISK_PAGE_BYTES), 0, "direct"), DISK_PAGE_BYTES)
       assert.deepEqual(memory.subarray(0, DISK_PAGE_BYTES), bytes.subarray(0, DISK_PAGE_BYTES))
       await file.close()
       await again.close()
     },
   )
+
+  check("a direct write is like any other, whatever its shape, and beside cached ones", async (disk, folder) => {
+    const file = await disk.open(`${folder}/direct-writes`, "create", { durable: true })
+    const lengthBytes = 2 * MIB + 3 * DISK_PAGE_BYTES
+    const expected = new Uint8Array(lengthBytes)
+    const write = async (fill: number, at: number, lengths: readonly number[], use?: "direct") => {
+      const buffers = lengths.map((length, i) => new Uint8Array(length).map((_, byte) => fill + i + byte))
+      let to = at
+      for (const buffer of buffers) {
+        expected.set(buffer, to)
+        to += buffer.length
+      }
+      await file.write(buffers, at, use)
+    }
+    await write(1, 0, [DISK_PAGE_BYTES])
+    await write(2, DISK_PAGE_BYTES, [64, MIB + 7, 0, MIB - 71 + DISK_PAGE_BYTES], "direct")
+    await write(3, 2 * DISK_PAGE_BYTES, [DISK_PAGE_BYTES], "direct")
+    await write(4, 3 * DISK_PAGE_BYTES - 5, [10])
+    await write(5, 100, [200, 3], "direct")
+    await write(6, 2 * MIB + 2 * DISK_PAGE_BYTES, [DISK_PAGE_BYTES], "direct")
+    assert.equal(await file.sizeBytes(), lengthBytes)
+    const found = new Uint8Array(lengthBytes)
+    assert.equal(await file.read(found, 0), lengthBytes)
+    assert.ok(Buffer.from(expected).equals(found))
+    await file.close()
+  })
 
   check("many buffers are one write", async (disk, folder) => {
     const file = await disk.open(`${folder}/many`, "create", { durable: true })

@@ -1,0 +1,107 @@
+/**
+ * Direct calls: a file's reads and writes past the page cache (O_DIRECT), as far as they can be had.
+ *
+ * The kernel then moves bytes between the disk and our memory by itself. It asks for whole pages, in the
+ * file and in memory: reads go straight into the caller's memory where that begins on a page
+ * (`pageMemory`), writes are gathered in memory of our own, a piece at a time.
+ *
+ * Promises  What is said to be done is done; the rest is the caller's, by way of the page cache. Nothing
+ *           is durable before `sync`.
+ * Limits    DIRECT_PIECE_BYTES of memory for each of two pieces, from a file's first direct write on.
+ */
+import * as fs from "node:fs"
+import { MIB } from "../../base/limits.js"
+import { DISK_PAGE_BYTES } from "./contract.js"
+import { pageMemory } from "./page-memory.js"
+
+const DIRECT_PIECE_BYTES = 1 * MIB
+const { O_DIRECT, O_RDONLY, O_RDWR } = fs.constants
+
+const isWholePages = (offsetBytes: number, lengthBytes: number): boolean =>
+  offsetBytes % DISK_PAGE_BYTES === 0 && lengthBytes % DISK_PAGE_BYTES === 0
+
+/** 0 for a request that the file system does not take in this shape. Rejects with the system's error. */
+function transferred(start: (done: (error: NodeJS.ErrnoException | null, count: number) => void) => void) {
+  return new Promise<number>((resolve, reject) => {
+    start((error, count) => {
+      if (!error) resolve(count)
+      else if (error.code === "EINVAL") resolve(0)
+      else reject(error)
+    })
+  })
+}
+
+export class DirectCalls {
+  #pieces: readonly Uint8Array[] | undefined
+
+  private constructor(private readonly descriptor: number) {}
+
+  /** Of the file of a descriptor, by its number: its name may be gone. Undefined where there is no such thing. */
+  static open(descriptor: number, isWritable: boolean): Promise<DirectCalls | undefined> {
+    // Only Linux has it.
+    if (!O_DIRECT) return Promise.resolve(undefined)
+    const flags = (isWritable ? O_RDWR : O_RDONLY) | O_DIRECT
+    return new Promise(resolve => {
+      fs.open(`/proc/self/fd/${descriptor}`, flags, (error, fd) => resolve(error ? undefined : new DirectCalls(fd)))
+    })
+  }
+
+  /** How many of the bytes there could be read. */
+  async read(buffer: Uint8Array, offsetBytes: number): Promise<number> {
+    if (!isWholePages(offsetBytes, buffer.length)) return 0
+    return transferred(done => fs.read(this.descriptor, buffer, 0, buffer.length, offsetBytes, done))
+  }
+
+  /** How many of the bytes, from the first on, have been written. */
+  async write(buffers: readonly Uint8Array[], offsetBytes: number): Promise<number> {
+    const lengthBytes = buffers.reduce((sum, { length }) => sum + length, 0)
+    if (!isWholePages(offsetBytes, lengthBytes)) return 0
+    const pieces = (this.#pieces ??= [pageMemory(DIRECT_PIECE_BYTES), pageMemory(DIRECT_PIECE_BYTES)])
+    const gather = gathering(buffers)
+    let written = 0
+    let before: Promise<number> = Promise.resolve(0)
+    let beforeBytes = 0
+    for (let at = 0, turn = 0; at < lengthBytes; at += DIRECT_PIECE_BYTES, turn += 1) {
+      const memory = pieces[turn % pieces.length]?.subarray(0, Math.min(DIRECT_PIECE_BYTES, lengthBytes - at))
+      if (memory === undefined) break
+      // The next piece is gathered while this one is on its way.
+      gather(memory)
+      const count = await before
+      written += count
+      if (count < beforeBytes) return written
+      before = transferred(done => fs.write(this.descriptor, memory, 0, memory.length, offsetBytes + at, done))
+      beforeBytes = memory.length
+    }
+    return written + (await before)
+  }
+
+  sync(): Promise<void> {
+    return this.#act(done => fs.fdatasync(this.descriptor, done))
+  }
+
+  close(): Promise<void> {
+    return this.#act(done => fs.close(this.descriptor, done))
+  }
+
+  #act(start: (done: (error: Error | null) => void) => void): Promise<void> {
+    return new Promise((resolve, reject) => start(error => (error ? reject(error) : resolve())))
+  }
+}
+
+/** Fills one memory after another with the bytes of the buffers, which are enough. */
+function gathering(buffers: readonly Uint8Array[]): (memory: Uint8Array) => void {
+  let [index, from] = [0, 0]
+  return memory => {
+    for (let at = 0; at < memory.length;) {
+      const some = buffers[index]?.subarray(from, from + memory.length - at)
+      if (some === undefined) return
+      memory.set(some, at)
+      at += some.length
+      from += some.length
+      if (from === buffers[index]?.length) {
+        index += 1
+        from = 0
+      }
+    }
+  }
+}
