@@ -43,6 +43,8 @@ const COMMIT_SPACE_BYTES = 4 * MIB
 const COMMIT_SPACE_FACTOR = 4
 /** Where LMDB's two meta pages hold what is looked at here: magic, page size (first page only), last page used. */
 const META = { bytes: 152, magicAt: 24, magic: 0xbeefc0de, pageBytesAt: 48, lastPageAt: 144 } as const
+/** So many of the last pages may lack in the file, where its writer died right behind a commit: free ones. */
+const LOOSE_PAGES_MAX = 64
 const FIRST_KEY = rowKeyOf("\0")
 /** More than it takes to open a base. */
 const HANDLES_SPARE = 8
@@ -217,6 +219,7 @@ class LmdbStore implements StoreWriter {
           else this.treeOf(family).putSync(key, Buffer.from(value.buffer, value.byteOffset, value.length))
         }
       })
+      await coverUsedPages(this.path)
     } catch (error) {
       throw await judged(this.path, error, writtenBytes)
     } finally {
@@ -288,9 +291,22 @@ async function refuseWithoutHandles(path: string): Promise<void> {
   }
 }
 
+/** What the meta pages say of the file; undefined where they are none, or the page size of the first is 0. */
+async function usedBytesOf(file: FileHandle): Promise<number | undefined> {
+  const meta = Buffer.alloc(META.bytes)
+  let [pageBytes, usedBytes] = [0, 0]
+  for (const page of [0, 1]) {
+    await file.read(meta.fill(0), 0, META.bytes, page * pageBytes)
+    if (page === 0) pageBytes = meta.readUInt32LE(META.pageBytesAt)
+    if (meta.readUInt32LE(META.magicAt) !== META.magic || pageBytes === 0) return undefined
+    usedBytes = Math.max(usedBytes, (Number(meta.readBigUInt64LE(META.lastPageAt)) + 1) * pageBytes)
+  }
+  return usedBytes
+}
+
 /**
- * LMDB dies of a signal, and the process with it, where its file is shorter than its meta pages say or
- * is no file of its own. Damage further inside is beyond this look.
+ * LMDB dies of a signal, and the process with it, where its file lacks pages that are in use, or is no
+ * file of its own. Damage further inside is beyond this look.
  */
 async function refuseBrokenFile(path: string): Promise<void> {
   const file = await openFile(join(path, FILE_NAME), "r").catch((error: unknown) => {
@@ -301,16 +317,22 @@ async function refuseBrokenFile(path: string): Promise<void> {
   try {
     const { size } = await file.stat()
     if (size === 0) return
-    const meta = Buffer.alloc(META.bytes)
-    let pageBytes = 0
-    for (const page of [0, 1]) {
-      await file.read(meta.fill(0), 0, META.bytes, page * pageBytes)
-      if (page === 0) pageBytes = meta.readUInt32LE(META.pageBytesAt)
-      const usedBytes = (Number(meta.readBigUInt64LE(META.lastPageAt)) + 1) * pageBytes
-      if (meta.readUInt32LE(META.magicAt) !== META.magic || pageBytes === 0 || usedBytes > size) {
-        throw fail("corruptRow", { message: "the base is no whole LMDB file", path, lengthBytes: size, usedBytes })
-      }
-    }
+    const usedBytes = await usedBytesOf(file)
+    const lackingBytes = (usedBytes ?? Infinity) - size
+    // Pages at the end that a commit took and gave back are never written.
+    if (lackingBytes <= 0 || (lackingBytes <= LOOSE_PAGES_MAX * PAGE_BYTES && size % PAGE_BYTES === 0)) return
+    throw fail("corruptRow", { message: "the base is no whole LMDB file", path, lengthBytes: size, usedBytes })
+  } finally {
+    await file.close()
+  }
+}
+
+/** Gives the file the pages at its end that the last commit did not write. For the only writer. */
+async function coverUsedPages(path: string): Promise<void> {
+  const file = await openFile(join(path, FILE_NAME), "r+")
+  try {
+    const usedBytes = (await usedBytesOf(file)) ?? 0
+    if ((await file.stat()).size < usedBytes) await file.truncate(usedBytes)
   } finally {
     await file.close()
   }

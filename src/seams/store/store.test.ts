@@ -1,15 +1,17 @@
 import assert from "node:assert/strict"
 import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { mkdtemp, rm, stat, truncate, writeFile } from "node:fs/promises"
+import { mkdtemp, readFile, rm, stat, truncate, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { test } from "node:test"
 import { Worker } from "node:worker_threads"
+import { open } from "lmdb"
 import { fail, isFailure } from "../../base/failures.js"
 import { rowKeyOf } from "../../base/ids.js"
 import { MIB } from "../../base/limits.js"
+import { SimRandom } from "../random/sim.js"
 import type { StoreWrite } from "./contract.js"
 import { MemoryStores } from "./memory.js"
 import { RealStores } from "./real.js"
@@ -167,13 +169,43 @@ test("lmdb: a file that is no base, or was cut short, is refused as damaged inst
     }
     await writeFile(file, "")
     const writer = await stores.openWriter(path)
-    await writer.commit(rows(100, new Uint8Array(1000)))
+    await writer.commit(rows(2000, new Uint8Array(1000)))
     await writer.close()
     const { size } = await stat(file)
     for (const lengthBytes of [size - 1, size / 2, 8192, 100]) {
       await truncate(file, lengthBytes)
       await refused()
     }
+  }))
+
+test("lmdb: pages that a commit took at the end and gave back are no damage, and are there after the next", () =>
+  inFolder(async path => {
+    const file = join(path, "data.mdb")
+    const random = new SimRandom(2)
+    const root = open({ path, noSubdir: false, pageSize: 8192, maxDbs: 64, encoding: "binary" })
+    const tree = root.openDB<Buffer, string>("current", { encoding: "binary", keyEncoding: "binary" })
+    const key = (): string => String(random.below(1_000_000)).padStart(7, "0")
+    // LMDB itself leaves them out of its file.
+    const lackingBytes = async (): Promise<number> => {
+      const bytes = (await readFile(file)).subarray(0, 2 * 8192)
+      const lastPage = Math.max(...[0, 8192].map(at => Number(bytes.readBigUInt64LE(at + 144))))
+      return (lastPage + 1) * 8192 - (await stat(file)).size
+    }
+    for (let round = 0; round < 3000 && (await lackingBytes()) <= 0; round += 1) {
+      root.transactionSync(() => {
+        if (round % 7 < 4) for (let i = 0; i < 900; i += 1) tree.putSync(key(), Buffer.alloc(random.below(400)))
+        for (const found of [...tree.getKeys({ start: key(), limit: random.below(3000) })]) tree.removeSync(found)
+      })
+    }
+    await root.close()
+    const lacking = await lackingBytes()
+    assert.ok(lacking > 0, "no commit gave pages back")
+    const { size } = await stat(file)
+    await (await stores.openReader(path)).close()
+    const writer = await stores.openWriter(path)
+    await writer.commit(rows(1, new Uint8Array(1)))
+    assert.ok((await lackingBytes()) <= 0 && (await stat(file)).size >= size)
+    await writer.close()
   }))
 
 test("lmdb: a full disk is told from a failing one, and the base stays as it was", async t => {
