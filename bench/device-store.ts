@@ -16,7 +16,7 @@ import type { Clock } from "../src/seams/clock/contract.js"
 
 type Device = z.output<typeof STORE_SCHEMAS.DEVICES>["devices"][number]
 
-const LOOK_EVERY_MS = 200
+const LOOK_EVERY_MS = 50
 const WAIT_MS_MAX = 30 * 60_000
 
 export class DeviceStore {
