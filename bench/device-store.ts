@@ -8,7 +8,6 @@ import type { z } from "zod"
 import { STORE_SCHEMAS } from "../src/admin/index.js"
 import { must } from "../src/base/assert.js"
 import { AdminClient } from "../src/main/client/admin-client.js"
-import { runHayloft } from "../src/main/cli/process-tools.js"
 import type { S3Access } from "../src/main/client/s3-client.js"
 import { StoreProcess } from "../src/main/client/store-process.js"
 import { unsealRootCredentials } from "../src/main/credentials.js"
@@ -71,23 +70,20 @@ export class DeviceStore {
   }
 
   /**
-   * The first folder is gone, and an empty one has its place; the store is open again, and repairs
-   * nothing yet.
+   * The first folder is lost while the store runs, and an empty one is given for it; nothing is repaired
+   * yet. Resolves with the empty one.
    */
-  async replaceFirst(): Promise<{ readonly access: S3Access; readonly empty: string }> {
+  async replaceFirst(): Promise<string> {
     const lost = must(this.folders[0], "a store has a folder")
     const { id } = await this.deviceAt(lost)
     await this.client.post("/v1/repair/pause", {})
-    await this.stop()
     await rm(lost, { recursive: true })
+    await this.until(async () => (await this.deviceAt(lost)).state === "out")
     const empty = this.newFolder()
     await mkdir(empty)
-    const others = this.folders.slice(1)
-    const data = others.flatMap(folder => ["--data", folder])
-    const { code, error } = await runHayloft(["device", "replace", id, empty, "--yes", ...data])
-    if (code !== 0) throw new Error(`device replace ended with ${code}: ${error}`)
-    this.folders = [...others, empty]
-    return { access: await this.launch(), empty }
+    await this.client.post(`/v1/devices/${id}/replace`, { path: empty })
+    this.folders = [...this.folders.slice(1), empty]
+    return empty
   }
 
   /** Lets repair begin; resolves once what was replaced has all that it should have. */

@@ -31,6 +31,7 @@ const FOREGROUND_SHARE = 0.4
 const PEAK_AT_ONCE = 16
 const BUCKET = "devices"
 const FULL_SPEED = 0
+const WARM_SECONDS = 5
 
 /** At least this share of what plain file calls reach; at most so many times the latency without the work. */
 export const TARGETS = { share: 0.6, times: 2 } as const
@@ -193,7 +194,7 @@ class Scenario {
   }
 
   private async repair(): Promise<Timed> {
-    const { empty } = await this.store.replaceFirst()
+    const empty = await this.store.replaceFirst()
     await this.store.setTranquility("repair", FULL_SPEED)
     const others = this.store.dataFolders.filter(folder => folder !== empty)
     const perFolder = await Promise.all(others.map(volumesOf))
@@ -223,7 +224,10 @@ class Scenario {
   /** The load alone, while there is work, and alone again. */
   private async feel(load: SteadyLoad, work: () => Promise<unknown>): Promise<Felt> {
     const { perSecond } = this
-    const alone = () => load.during(perSecond, () => this.clock.sleep(this.options.seconds * 1000, this.signal))
+    const alone = (seconds = this.options.seconds) =>
+      load.during(perSecond, () => this.clock.sleep(seconds * 1000, this.signal))
+    // The store has just been started: its code is compiled first.
+    await alone(WARM_SECONDS)
     const before = (await alone()).load
     const during = (await load.during(perSecond, work)).load
     const after = (await alone()).load
@@ -239,7 +243,8 @@ class Scenario {
   }
 
   private async feelRepair(): Promise<Felt> {
-    const { access, empty } = await this.store.replaceFirst()
+    const access = await this.store.restart()
+    const empty = await this.store.replaceFirst()
     const felt = await this.withClient(access, client => this.feel(this.load(client), () => this.store.repair(empty)))
     this.tellFelt("repair", felt)
     return felt

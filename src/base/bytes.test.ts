@@ -1,10 +1,10 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
-import { copyIntoShared } from "./bytes.js"
+import { copyPlainly } from "./bytes.js"
 
 const LENGTH = 300
 
-test("copyIntoShared writes these bytes there and nothing else, however the two lie", () => {
+test("copyPlainly writes these bytes there and nothing else, however the two lie", () => {
   const source = Uint8Array.from({ length: LENGTH }, (_, i) => (i % 250) + 1)
   for (const shared of [true, false]) {
     for (const [from, at, length] of [
@@ -16,7 +16,7 @@ test("copyIntoShared writes these bytes there and nothing else, however the two 
     ] as const) {
       const whole = new Uint8Array(shared ? new SharedArrayBuffer(LENGTH + 16) : new ArrayBuffer(LENGTH + 16))
       // A view that begins inside its memory, as slabs do.
-      copyIntoShared(whole.subarray(8, 8 + LENGTH), source.subarray(from, from + length), at)
+      copyPlainly(whole.subarray(8, 8 + LENGTH), source.subarray(from, from + length), at)
       const expected = new Uint8Array(LENGTH + 16)
       expected.set(source.subarray(from, from + length), 8 + at)
       assert.deepEqual(Uint8Array.from(whole), expected, `${length} from ${from} to ${at}, shared: ${shared}`)

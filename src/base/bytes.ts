@@ -39,10 +39,10 @@ export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
 }
 
 /**
- * Copies into memory that threads share. V8's own way there is word by word, and seven times as slow where the two
- * addresses are not aligned alike; filling a range with as many bytes is one plain copy.
+ * Copies into memory that threads share, or out of it. V8's own way there is word by word, and seven times as slow
+ * where the two addresses are not aligned alike; filling a range with as many bytes is one plain copy.
  */
-export function copyIntoShared(target: Uint8Array, bytes: Uint8Array, at: number): void {
+export function copyPlainly(target: Uint8Array, bytes: Uint8Array, at: number): void {
   if (bytes.length === 0) return
   Buffer.from(target.buffer, target.byteOffset, target.length).fill(bytes, at, at + bytes.length)
 }

@@ -7,7 +7,7 @@
  * and a client that dawdles while others wait for a slab loses the one that it holds.
  */
 import { fail } from "../base/failures.js"
-import { concatBytes, copyIntoShared } from "../base/bytes.js"
+import { concatBytes, copyPlainly } from "../base/bytes.js"
 import type { Extent } from "../format/extent.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute, Lane, Slab } from "../seams/compute/contract.js"
@@ -88,7 +88,7 @@ class OpenBody {
     while (at < chunk.length) {
       const slab = (this.slab ??= await this.nextSlab())
       const length = Math.min(chunk.length - at, this.request.blockBytes - this.filled)
-      copyIntoShared(slab.bytes, chunk.subarray(at, at + length), this.filled)
+      copyPlainly(slab.bytes, chunk.subarray(at, at + length), this.filled)
       this.filled += length
       at += length
       if (this.filled - this.fed >= BLOCK_LIMITS.feedBytes) this.feed(slab)

@@ -6,7 +6,7 @@
  * Refuses   Whatever is out of the ordinary: copies, shards that lie where no layout leads, damage (which is noted).
  *           Then it gives nothing, and the reader goes the long way.
  */
-import { copyIntoShared } from "../base/bytes.js"
+import { copyPlainly } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
 import { SUB_BLOCK_BYTES } from "../base/limits.js"
 import { shardCount } from "../base/policy.js"
@@ -121,7 +121,7 @@ export class RangeRebuilder {
 
 function copyOf(bytes: Uint8Array, allocate: Allocate): Uint8Array {
   const copy = allocate(bytes.length)
-  copyIntoShared(copy, bytes, 0)
+  copyPlainly(copy, bytes, 0)
   return copy
 }
 

@@ -2,7 +2,7 @@
  * Recoder: one block of an extent, read and coded anew in a slab of its own. Background work: it takes
  * memory only while plenty is free.
  */
-import { copyIntoShared } from "../base/bytes.js"
+import { copyPlainly } from "../base/bytes.js"
 import type { Extent } from "../format/extent.js"
 import { partitionOf } from "../format/partition.js"
 import type { Compute, Slab } from "../seams/compute/contract.js"
@@ -54,7 +54,7 @@ async function fill(
   const range = { extent, offsetBytes: block * extent.blockBytes, lengthBytes }
   let at = 0
   for await (const piece of reader.read([range], signal, "reader")) {
-    copyIntoShared(slab.bytes, piece, at)
+    copyPlainly(slab.bytes, piece, at)
     at += piece.length
   }
   return at

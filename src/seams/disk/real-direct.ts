@@ -10,6 +10,7 @@
  * Limits    DIRECT_PIECE_BYTES of memory for each of two pieces, from a file's first direct write on.
  */
 import * as fs from "node:fs"
+import { copyPlainly } from "../../base/bytes.js"
 import { MIB } from "../../base/limits.js"
 import { DISK_PAGE_BYTES } from "./contract.js"
 import { pageMemory } from "./page-memory.js"
@@ -95,7 +96,7 @@ function gathering(buffers: readonly Uint8Array[]): (memory: Uint8Array) => void
     for (let at = 0; at < memory.length;) {
       const some = buffers[index]?.subarray(from, from + memory.length - at)
       if (some === undefined) return
-      memory.set(some, at)
+      copyPlainly(memory, some, at)
       at += some.length
       from += some.length
       if (from === buffers[index]?.length) {
