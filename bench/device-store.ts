@@ -77,7 +77,7 @@ export class DeviceStore {
     const lost = must(this.folders[0], "a store has a folder")
     const { id } = await this.deviceAt(lost)
     await this.client.post("/v1/repair/pause", {})
-    await rm(lost, { recursive: true })
+    await rm(lost, { recursive: true, maxRetries: 10, retryDelay: 100 })
     await this.until(async () => (await this.deviceAt(lost)).state === "out")
     const empty = this.newFolder()
     await mkdir(empty)

@@ -14,6 +14,7 @@ import { BlockWriter } from "./block-writer.js"
 import { writeBody } from "./body-writer.js"
 import type { BlockOptions, BlockRun, Blocks, Devices, LiveBlock, Mended, PieceOwner } from "./contract.js"
 import type { RecodedBlock, RecodeRequest, ShardCopy, WriteRequest, WrittenBody } from "./contract.js"
+import { Foreground } from "./foreground.js"
 import { hasNeedle, isDamage, isLoss, strayHolders } from "./holders.js"
 import { homeOf, type Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
@@ -27,6 +28,7 @@ export class LocalBlocks implements Blocks {
   private readonly writer: BlockWriter
   private readonly reader: BlockReader
   private readonly mender: Mender
+  private readonly foreground: Foreground
   distrusts = 0
 
   /** `devices` may change at any time, and `layouts` is published to. */
@@ -52,12 +54,14 @@ export class LocalBlocks implements Blocks {
       onSingleCopy?.()
     }
     const noteDamage = ({ deviceId, id }: ShardCopy): void => onDamage?.(deviceId, id)
+    this.foreground = new Foreground(clock)
     this.writer = new BlockWriter(devices, layouts, clock, { areRefused: refuseSingleCopy, note })
     this.reader = new BlockReader(clock, devices, layouts, compute, rebuilt, noteDamage)
-    this.mender = new Mender(clock, devices, layouts, compute, noteDamage)
+    this.mender = new Mender(clock, devices, layouts, compute, this.foreground, noteDamage)
   }
 
   write(request: WriteRequest): Promise<WrittenBody> {
+    this.foreground.note()
     return writeBody(this.clock, this.compute, this.writer, request, extent => this.remove(extent))
   }
 
@@ -67,7 +71,7 @@ export class LocalBlocks implements Blocks {
     signal: AbortSignal,
     pieces: PieceOwner = "caller",
   ): AsyncIterable<Uint8Array> {
-    return this.reader.read([{ extent, ...range }], signal, pieces)
+    return this.readAll([{ extent, ...range }], signal, pieces)
   }
 
   readAll(
@@ -75,6 +79,7 @@ export class LocalBlocks implements Blocks {
     signal: AbortSignal,
     pieces: PieceOwner = "caller",
   ): AsyncIterable<Uint8Array> {
+    this.foreground.note()
     return this.reader.read(ranges, signal, pieces)
   }
 

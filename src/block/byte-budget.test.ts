@@ -5,7 +5,7 @@ import { ByteBudget } from "./byte-budget.js"
 const turns = async (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
 test("work begins in the order it came, when the bytes of others are free or given back early", async () => {
-  const budget = new ByteBudget(10)
+  const budget = new ByteBudget(() => 10)
   const begun: string[] = []
   const ends: Record<string, () => void> = {}
   const gives: Record<string, (bytes: number) => void> = {}

@@ -3,7 +3,8 @@ export class ByteBudget {
   private used = 0
   private readonly waiting: { readonly bytes: number; readonly grant: () => void }[] = []
 
-  constructor(private readonly bytesMax: number) {}
+  /** `bytesMax` may change: what was granted is kept. */
+  constructor(private readonly bytesMax: () => number) {}
 
   /**
    * Runs the work once its bytes are free. Work that needs more than there is runs alone. It may give
@@ -36,6 +37,6 @@ export class ByteBudget {
   }
 
   private fits(bytes: number): boolean {
-    return this.used === 0 || this.used + bytes <= this.bytesMax
+    return this.used === 0 || this.used + bytes <= this.bytesMax()
   }
 }

@@ -32,6 +32,9 @@ export const BLOCK_LIMITS = {
   shardsAtOnce: 32,
   /** Needles that one page of a survey shows: some milliseconds. */
   surveyNeedles: 2048,
-  /** Memory for the shards of blocks that are being mended. */
+  /** Memory for the shards of blocks that are being mended; and while clients are there, who wait for the same disks. */
   mendBytesMax: 64 * MIB,
+  mendBesideBytesMax: 8 * MIB,
+  /** So long after a client's last request nobody is there. */
+  quietMs: 1_000,
 } as const

@@ -4,7 +4,7 @@
  *
  * Promises  Only verified bytes are written. A shard is removed from one device only when another was
  *           seen to have it, whole.
- * Limits    `mendBytesMax` in memory, however many blocks are mended at once.
+ * Limits    `mendBytesMax` in memory, however many blocks are mended at once; `mendBesideBytesMax` beside clients.
  */
 import { must } from "../base/assert.js"
 import { fail, isFailure, type Failure } from "../base/failures.js"
@@ -18,6 +18,7 @@ import type { CodingShape, Compute } from "../seams/compute/contract.js"
 import type { FetchedShard, NeedleId, Volumes } from "../volume/contract.js"
 import { ByteBudget } from "./byte-budget.js"
 import type { Devices, LiveBlock, Mended, ShardCopy } from "./contract.js"
+import type { Foreground } from "./foreground.js"
 import { gather } from "./gathering.js"
 import { isDamage, isLoss } from "./holders.js"
 import type { Layouts } from "./layouts.js"
@@ -59,15 +60,19 @@ interface Patient {
 }
 
 export class Mender {
-  private readonly budget = new ByteBudget(BLOCK_LIMITS.mendBytesMax)
+  private readonly budget: ByteBudget
 
   constructor(
     private readonly clock: Clock,
     private readonly devices: Devices,
     private readonly layouts: Layouts,
     private readonly compute: Compute,
+    foreground: Foreground,
     private readonly onDamage: (copy: ShardCopy) => void,
-  ) {}
+  ) {
+    const { mendBytesMax, mendBesideBytesMax } = BLOCK_LIMITS
+    this.budget = new ByteBudget(() => (foreground.isActive ? mendBesideBytesMax : mendBytesMax))
+  }
 
   /** See `Blocks.mend`. */
   async mend(found: BlockGroup, live: LiveBlock): Promise<Mended> {
