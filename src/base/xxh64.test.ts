@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
 import { createXXHash64 } from "hash-wasm"
-import { xxh64, xxh64Into } from "./xxh64.js"
+import { xxh64, xxh64Into, xxh64Memory } from "./xxh64.js"
 
 const U64 = (1n << 64n) - 1n
 const [P1, P2, P3, P4, P5] = [
@@ -101,4 +101,21 @@ test("xxh64 equals hash-wasm's for random bytes and seeds, also through xxh64Int
   assert.equal(xxh64(long).toString(16).padStart(16, "0"), hasher.update(long).digest("hex"))
   xxh64Into(long, 0n, target, 3)
   assert.equal(new DataView(target.buffer).getBigUint64(3, true), xxh64(long))
+})
+
+test("what lies in memory of its own is hashed in place, wherever it begins, to the same value", () => {
+  const memory = xxh64Memory(200_000)
+  for (let i = 0; i < memory.length; i += 1) memory[i] = (i * 31 + (i >> 8)) & 0xff
+  for (const [from, length] of [
+    [0, 65_536],
+    [65_536, 65_536],
+    [100, 16_384],
+    [3, 65_537],
+    [65_500, 16_383],
+    [77, 150_001],
+    [5, 10],
+  ] as const) {
+    const there = memory.subarray(from, from + length)
+    assert.equal(xxh64(there, 7n), xxh64(Uint8Array.from(there), 7n), `${length} bytes from ${from}`)
+  }
 })

@@ -2,11 +2,12 @@
  * XXH64: the checksum of everything that rests or travels inside the store (rows, log, shards).
  *
  * Synchronous, about 20 GB/s: a WebAssembly kernel whose loop is unrolled to 64 bytes. It finds
- * accidents, not attackers. Any length is taken: long input passes through the kernel's own memory in
- * pieces. `Xxh64Kernel` works in place on bytes that already lie in a WebAssembly memory.
+ * accidents, not attackers. Any length is taken: input passes through the kernel's own memory in pieces,
+ * but for what lies in `xxh64Memory`, which is hashed in place. `Xxh64Kernel` does so in any
+ * WebAssembly memory.
  * Source: xxHash fast digest algorithm, doc/xxhash_spec.md, version 0.2.0.
  */
-import type { Code, WasmFunction } from "./wasm.js"
+import type { Code, WasmFunction, WasmProgram } from "./wasm.js"
 import {
   call,
   get,
@@ -19,6 +20,7 @@ import {
   seq,
   set,
   setGlobal,
+  WASM_PAGE_BYTES,
   whileTrue,
 } from "./wasm.js"
 
@@ -143,6 +145,11 @@ const HASH_INTO: WasmFunction = {
   body: i64.store(get(3), call(4, get(0), get(1), get(2))),
 }
 
+const PROGRAM: WasmProgram = {
+  globals: LANES.length,
+  functions: [BEGIN, stripes(), merged(), finish(), hashAll(), HASH_INTO],
+}
+
 /** XXH64 over bytes of one WebAssembly memory, in place. Each thread needs an instance of its own. */
 export class Xxh64Kernel {
   readonly begin: (seed: bigint) => void
@@ -155,8 +162,7 @@ export class Xxh64Kernel {
   readonly hashInto: (from: number, length: number, seed: bigint, at: number) => void
 
   constructor(memory: WebAssembly.Memory) {
-    const functions = [BEGIN, stripes(), merged(), finish(), hashAll(), HASH_INTO]
-    const instance = instantiate({ globals: LANES.length, functions }, memory)
+    const instance = instantiate(PROGRAM, memory)
     this.begin = parseExport(instance, "begin")
     this.stripes = parseExport(instance, "stripes")
     this.merged = parseExport(instance, "merged")
@@ -170,6 +176,21 @@ const memory = new WebAssembly.Memory({ initial: 2, maximum: 2 })
 const piece = Buffer.from(memory.buffer, 0, PIECE_BYTES)
 const result = new Uint8Array(memory.buffer, RESULT_AT, 8)
 const kernel = new Xxh64Kernel(memory)
+
+const kernels = new WeakMap<ArrayBufferLike, Xxh64Kernel>()
+/** Shorter input is copied in less time than its kernel is found. */
+const IN_PLACE_BYTES_MIN = 16_384
+
+/**
+ * Memory whose bytes are hashed where they lie; it begins on a page. Zeroed, at least so long. Each call takes
+ * address space of gigabytes until it is collected, as any WebAssembly memory does: keep what it gives.
+ */
+export function xxh64Memory(lengthBytes: number): Uint8Array {
+  const pages = Math.ceil(lengthBytes / WASM_PAGE_BYTES)
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
+  kernels.set(memory.buffer, new Xxh64Kernel(memory))
+  return new Uint8Array(memory.buffer)
+}
 
 function hashLong(bytes: Uint8Array, seed: bigint): bigint {
   kernel.begin(seed)
@@ -187,6 +208,8 @@ function hashLong(bytes: Uint8Array, seed: bigint): bigint {
 
 /** The XXH64 of the bytes, unsigned. `seed` is taken modulo 2^64. */
 export function xxh64(bytes: Uint8Array, seed = 0n): bigint {
+  const inPlace = bytes.length < IN_PLACE_BYTES_MIN ? undefined : kernels.get(bytes.buffer)
+  if (inPlace) return BigInt.asUintN(64, inPlace.hash(bytes.byteOffset, bytes.length, seed))
   if (bytes.length > PIECE_BYTES) return hashLong(bytes, seed)
   piece.set(bytes)
   return BigInt.asUintN(64, kernel.hash(0, bytes.length, seed))

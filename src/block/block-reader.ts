@@ -54,7 +54,7 @@ interface PieceRead {
 export class BlockReader {
   private aheadBytes = 0
   private hedges = 0
-  private readonly buffers = new ReadBuffers(BLOCK_LIMITS.readBuffersIdleBytesMax)
+  private readonly buffers = new ReadBuffers(BLOCK_LIMITS.readBufferBytesMax)
   private readonly times = new ReadTimes()
   private readonly ranges: RangeRebuilder
 

@@ -19,8 +19,8 @@ export const BLOCK_LIMITS = {
   readTimesKept: 256,
   /** Pieces that are rebuilt because their shard is slow, at once; beyond, slow shards are waited for. */
   hedgesAtOnce: 16,
-  /** Memory that is kept for the next reads. */
-  readBuffersIdleBytesMax: 32 * MIB,
+  /** Memory that pieces are lent from; who reads more at once gets some of its own. */
+  readBufferBytesMax: 32 * MIB,
   /** A client may be this slow, over this long, only while nobody waits for the slab that its body holds. */
   slowClientBytesPerSecondMin: 64 * KIB,
   slowClientWindowMs: 30_000,

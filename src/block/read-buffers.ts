@@ -1,10 +1,12 @@
 /**
  * Read buffers: memory that pieces of reads are lent from, again and again. A fresh buffer of a
- * megabyte costs more in page faults and collection than reading the bytes into it.
+ * megabyte costs more in page faults and collection than reading the bytes into it. They are hashed where
+ * they lie.
  *
- * Limits  `idleBytesMax` are kept for later; what is given back beyond is left to the collector.
+ * Limits  `bytesMax` in all; who asks for more gets a buffer that is left to the collector.
  */
 import { KIB } from "../base/limits.js"
+import { xxh64Memory } from "../base/xxh64.js"
 import { PIECE_BYTES_MAX } from "./read-plan-core.js"
 
 /** A piece, and the header of its needle where both are fetched at once. */
@@ -13,20 +15,28 @@ const BUFFER_BYTES = PIECE_BYTES_MAX + 64 * KIB
 const LENT_BYTES_MIN = 32 * KIB
 
 export class ReadBuffers {
-  private readonly idle: Uint8Array[] = []
+  /** From the first read on. Of it, what was never lent is never touched, and costs nothing. */
+  private memory: Uint8Array | undefined
+  /** Where free buffers begin; the one that was used last is lent first. */
+  private readonly idle: number[] = []
+  private readonly count: number
 
-  constructor(private readonly idleBytesMax: number) {}
+  constructor(bytesMax: number) {
+    this.count = Math.floor(bytesMax / BUFFER_BYTES)
+    for (let i = this.count - 1; i >= 0; i -= 1) this.idle.push(i * BUFFER_BYTES)
+  }
 
   /** A buffer of this length, with whatever it held before. */
   take(lengthBytes: number): Uint8Array {
-    if (lengthBytes < LENT_BYTES_MIN || lengthBytes > BUFFER_BYTES) return Buffer.allocUnsafeSlow(lengthBytes)
-    return (this.idle.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES)).subarray(0, lengthBytes)
+    const isLent = lengthBytes >= LENT_BYTES_MIN && lengthBytes <= BUFFER_BYTES
+    const at = isLent ? this.idle.pop() : undefined
+    if (at === undefined) return Buffer.allocUnsafeSlow(lengthBytes)
+    this.memory ??= xxh64Memory(this.count * BUFFER_BYTES)
+    return this.memory.subarray(at, at + lengthBytes)
   }
 
   /** Takes back what any view of it shows; nobody may look at it any more. Does nothing for a buffer that is not from here. */
   give(view: Uint8Array): void {
-    const { buffer } = view
-    if (buffer.byteLength !== BUFFER_BYTES || !(buffer instanceof ArrayBuffer)) return
-    if ((this.idle.length + 1) * BUFFER_BYTES <= this.idleBytesMax) this.idle.push(new Uint8Array(buffer))
+    if (view.buffer === this.memory?.buffer) this.idle.push(view.byteOffset - (view.byteOffset % BUFFER_BYTES))
   }
 }

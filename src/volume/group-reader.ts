@@ -6,7 +6,7 @@ import { isFailure } from "../base/failures.js"
 import type { DeviceId, VolumeId } from "../base/ids.js"
 import { KIB, MIB, SUB_BLOCK_BYTES } from "../base/limits.js"
 import { CHECKSUM_BYTES, subBlockSeed } from "../base/sub-block.js"
-import { xxh64 } from "../base/xxh64.js"
+import { xxh64, xxh64Memory } from "../base/xxh64.js"
 import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
 import {
   decodeNeedleHeader,
@@ -26,7 +26,6 @@ import {
   VOLUME_PAGE_BYTES,
 } from "../format/volume.js"
 import { DISK_PAGE_BYTES, type CacheUse } from "../seams/disk/contract.js"
-import { pageMemory } from "../seams/disk/page-memory.js"
 import { isUnreadable, type ReadableFile } from "./files.js"
 
 const WINDOW_BYTES_MIN = 16 * KIB
@@ -50,7 +49,7 @@ export class WindowMemory {
     if (this.bytes.length < lengthBytes) {
       this.bytes =
         this.use === "direct"
-          ? pageMemory(Math.max(lengthBytes, WINDOW_BYTES_MAX + 2 * DISK_PAGE_BYTES))
+          ? xxh64Memory(Math.max(lengthBytes, WINDOW_BYTES_MAX + 2 * DISK_PAGE_BYTES))
           : Buffer.allocUnsafeSlow(lengthBytes)
     }
     return this.bytes
