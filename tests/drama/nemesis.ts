@@ -270,6 +270,9 @@ export class Nemesis {
     await mkdir(lost)
     this.isAnother(lost)
     await this.startAgain()
+    // While others are being filled an empty folder is not taken at a start: the warning leaves it to the operator.
+    const { id, state } = await this.operator.deviceAt(lost)
+    if (state === "out") await this.operator.runOnceMay(WAIT_MS, "device", "replace", id, lost, "--yes")
     await this.perhapsKill()
   }
 
