@@ -7,15 +7,19 @@
  *
  * Promises  What is said to be done is done; the rest is the caller's, by way of the page cache. Nothing
  *           is durable before `sync`.
- * Limits    DIRECT_PIECE_BYTES of memory for each of two pieces, from a file's first direct write on.
+ * Limits    PIECES_MAX pieces of PIECE_BYTES for all files of a disk; where none is free, nothing is done.
  */
 import * as fs from "node:fs"
+import { must } from "../../base/assert.js"
 import { copyPlainly } from "../../base/bytes.js"
 import { MIB } from "../../base/limits.js"
 import { DISK_PAGE_BYTES } from "./contract.js"
 import { pageMemory } from "./page-memory.js"
 
-const DIRECT_PIECE_BYTES = 1 * MIB
+const PIECE_BYTES = 1 * MIB
+const PIECES_MAX = 16
+/** One is filled while the other is on its way. */
+const PIECES_AT_ONCE = 2
 const { O_DIRECT, O_RDONLY, O_RDWR } = fs.constants
 
 const isWholePages = (offsetBytes: number, lengthBytes: number): boolean =>
@@ -32,18 +36,41 @@ function transferred(start: (done: (error: NodeJS.ErrnoException | null, count: 
   })
 }
 
-export class DirectCalls {
-  #pieces: readonly Uint8Array[] | undefined
+/** Memory that direct writes are gathered in. What was given back last is lent first; what never was is never touched. */
+export class DirectMemory {
+  #memory: Uint8Array | undefined
+  readonly #free = Array.from({ length: PIECES_MAX }, (_, i) => i).reverse()
 
-  private constructor(private readonly descriptor: number) {}
+  /** So many pieces, or none where too few are free. */
+  take(count: number): readonly number[] {
+    return this.#free.length < count ? [] : this.#free.splice(-count)
+  }
+
+  at(piece: number): Uint8Array {
+    this.#memory ??= pageMemory(PIECES_MAX * PIECE_BYTES)
+    return this.#memory.subarray(piece * PIECE_BYTES, (piece + 1) * PIECE_BYTES)
+  }
+
+  give(pieces: readonly number[]): void {
+    this.#free.push(...pieces)
+  }
+}
+
+export class DirectCalls {
+  private constructor(
+    private readonly descriptor: number,
+    private readonly memory: DirectMemory,
+  ) {}
 
   /** Of the file of a descriptor, by its number: its name may be gone. Undefined where there is no such thing. */
-  static open(descriptor: number, isWritable: boolean): Promise<DirectCalls | undefined> {
+  static open(descriptor: number, isWritable: boolean, memory: DirectMemory): Promise<DirectCalls | undefined> {
     // Only Linux has it.
     if (!O_DIRECT) return Promise.resolve(undefined)
     const flags = (isWritable ? O_RDWR : O_RDONLY) | O_DIRECT
     return new Promise(resolve => {
-      fs.open(`/proc/self/fd/${descriptor}`, flags, (error, fd) => resolve(error ? undefined : new DirectCalls(fd)))
+      fs.open(`/proc/self/fd/${descriptor}`, flags, (error, fd) => {
+        resolve(error ? undefined : new DirectCalls(fd, memory))
+      })
     })
   }
 
@@ -57,15 +84,27 @@ export class DirectCalls {
   async write(buffers: readonly Uint8Array[], offsetBytes: number): Promise<number> {
     const lengthBytes = buffers.reduce((sum, { length }) => sum + length, 0)
     if (!isWholePages(offsetBytes, lengthBytes)) return 0
-    const pieces = (this.#pieces ??= [pageMemory(DIRECT_PIECE_BYTES), pageMemory(DIRECT_PIECE_BYTES)])
+    const pieces = this.memory.take(PIECES_AT_ONCE)
+    if (pieces.length === 0) return 0
+    try {
+      return await this.#writePieces(pieces, buffers, { offsetBytes, lengthBytes })
+    } finally {
+      this.memory.give(pieces)
+    }
+  }
+
+  async #writePieces(
+    pieces: readonly number[],
+    buffers: readonly Uint8Array[],
+    { offsetBytes, lengthBytes }: { readonly offsetBytes: number; readonly lengthBytes: number },
+  ): Promise<number> {
     const gather = gathering(buffers)
-    let written = 0
+    let [written, beforeBytes] = [0, 0]
     let before: Promise<number> = Promise.resolve(0)
-    let beforeBytes = 0
-    for (let at = 0, turn = 0; at < lengthBytes; at += DIRECT_PIECE_BYTES, turn += 1) {
-      const memory = pieces[turn % pieces.length]?.subarray(0, Math.min(DIRECT_PIECE_BYTES, lengthBytes - at))
-      if (memory === undefined) break
-      // The next piece is gathered while this one is on its way.
+    for (let at = 0, turn = 0; at < lengthBytes; at += PIECE_BYTES, turn += 1) {
+      const piece = must(pieces[turn % pieces.length], "there are pieces")
+      const memory = this.memory.at(piece).subarray(0, lengthBytes - at)
+      // While the one before is on its way.
       gather(memory)
       const count = await before
       written += count

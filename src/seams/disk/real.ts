@@ -10,7 +10,7 @@ import { fail } from "../../base/failures.js"
 import type { Failure } from "../../base/failures.js"
 import { failureOfCode, falseIfAbsent } from "./codes.js"
 import type { CacheUse, Disk, DiskFile, OpenMode, Space } from "./contract.js"
-import { DirectCalls } from "./real-direct.js"
+import { DirectCalls, DirectMemory } from "./real-direct.js"
 
 const { O_CREAT, O_DIRECTORY, O_DSYNC, O_EXCL, O_RDONLY, O_RDWR, O_SYNC } = fs.constants
 const OPEN_FLAGS: Record<OpenMode, number> = {
@@ -84,6 +84,7 @@ class RealFile implements DiskFile {
     private readonly descriptor: number,
     private readonly isWritable: boolean,
     private readonly isDurable: boolean,
+    private readonly directMemory: DirectMemory,
   ) {}
 
   read(buffer: Uint8Array, offsetBytes: number, use?: CacheUse): Promise<number> {
@@ -103,7 +104,7 @@ class RealFile implements DiskFile {
 
   /** What direct calls can do of it: how many bytes, from the first on. */
   async #bytesDirect(fd: number, run: (calls: DirectCalls) => Promise<number>): Promise<number> {
-    this.#direct ??= DirectCalls.open(fd, this.isWritable)
+    this.#direct ??= DirectCalls.open(fd, this.isWritable, this.directMemory)
     const calls = await this.#direct
     try {
       return calls === undefined ? 0 : await run(calls)
@@ -191,10 +192,12 @@ class RealFile implements DiskFile {
 }
 
 export class RealDisk implements Disk {
+  readonly #directMemory = new DirectMemory()
+
   async open(path: string, mode: OpenMode, options: { readonly durable?: boolean } = {}): Promise<DiskFile> {
     const flags = OPEN_FLAGS[mode] | (options.durable ? DURABLE_FLAG : 0)
     const descriptor = await call<number>(path, done => fs.open(path, flags, 0o600, done))
-    return new RealFile(path, descriptor, mode !== "read", options.durable === true)
+    return new RealFile(path, descriptor, mode !== "read", options.durable === true, this.#directMemory)
   }
 
   async list(folder: string): Promise<string[]> {
