@@ -13,7 +13,7 @@ import { RANDOM_BYTES } from "../format/version-id.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Tablet } from "../tablet/index.js"
 import { findBucket } from "./bucket-commands-core.js"
-import type { AtOnce, Bucket, ContentHeaders, ObjectNow, PutResult } from "./contract.js"
+import type { AtOnce, Bucket, ContentHeaders, ObjectNow, PutNow, PutResult, StoredBeside } from "./contract.js"
 import { bucketOf, checksumOf, headersOf, packDetails, putResultOf } from "./object-info-core.js"
 import { NO_CHECKSUM } from "./row-editor-core.js"
 import { putVersion } from "./version-commands-core.js"
@@ -22,7 +22,7 @@ export class ObjectsAtOnce implements AtOnce {
   /** The same objects for as long as the record is the same. */
   private readonly buckets = new WeakMap<BucketRecord, Bucket>()
   private readonly headers = new WeakMap<VersionDetails, ContentHeaders>()
-  private readonly details = new WeakMap<ContentHeaders, VersionDetails>()
+  private readonly details = new WeakMap<StoredBeside, VersionDetails>()
 
   private readonly random: Random
 
@@ -72,13 +72,7 @@ export class ObjectsAtOnce implements AtOnce {
     }
   }
 
-  async put(
-    { id: bucketId }: Bucket,
-    key: ObjectKey,
-    headers: ContentHeaders,
-    bytes: Uint8Array,
-    md5: Uint8Array,
-  ): Promise<PutResult> {
+  async put({ bucket, key, beside, bytes, md5, checksum }: PutNow): Promise<PutResult> {
     const version = {
       content: { kind: "inline" },
       payload: bytes,
@@ -86,20 +80,22 @@ export class ObjectsAtOnce implements AtOnce {
       md5,
       parts: 0,
       random: this.random.bytes(RANDOM_BYTES),
-      checksum: NO_CHECKSUM,
-      details: this.detailsOf(headers),
+      checksum: checksum
+        ? { checksumAlgorithm: checksum.algorithm, checksumType: checksum.type, value: checksum.value }
+        : NO_CHECKSUM,
+      details: this.detailsOf(beside),
       isShared: false,
     } as const
     // Nothing of it lies outside of its row, so there is no upload that could be given up.
-    const put = putVersion({ bucketId, key, uploadId: undefined, conditions: {}, version, debts: [] })
-    return putResultOf(await this.tablet.run(put), undefined)
+    const put = putVersion({ bucketId: bucket.id, key, uploadId: undefined, conditions: {}, version, debts: [] })
+    return putResultOf(await this.tablet.run(put), checksum?.value)
   }
 
-  private detailsOf(headers: ContentHeaders): VersionDetails {
-    const known = this.details.get(headers)
+  private detailsOf(beside: StoredBeside): VersionDetails {
+    const known = this.details.get(beside)
     if (known !== undefined) return known
-    const details = packDetails(headers, [], [])
-    this.details.set(headers, details)
+    const details = packDetails(beside.headers, beside.userMetadata, [])
+    this.details.set(beside, details)
     return details
   }
 

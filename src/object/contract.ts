@@ -425,8 +425,25 @@ export interface AtOnce {
   bucket(name: BucketName): Bucket | undefined
   /** The latest version, with its bytes unless only headers are wanted. */
   object(bucket: Bucket, key: ObjectKey, headersOnly: boolean): ObjectNow | undefined
-  /** As `Objects.put`, of bytes that lie with their row: at most `INLINE_BYTES_MAX`, not to be changed any more. */
-  put(bucket: Bucket, key: ObjectKey, headers: ContentHeaders, bytes: Uint8Array, md5: Uint8Array): Promise<PutResult>
+  put(request: PutNow): Promise<PutResult>
+}
+
+/** What is stored beside an object's bytes. */
+export interface StoredBeside {
+  readonly headers: ContentHeaders
+  readonly userMetadata: UserMetadata
+}
+
+/** As `PutRequest`, of bytes that lie with their row, and were checked. */
+export interface PutNow {
+  readonly bucket: Bucket
+  readonly key: ObjectKey
+  /** The same object where the same is stored: what follows from it is kept. */
+  readonly beside: StoredBeside
+  /** At most `INLINE_BYTES_MAX`, not to be changed any more. */
+  readonly bytes: Uint8Array
+  readonly md5: Uint8Array
+  readonly checksum: StoredChecksum | undefined
 }
 
 export interface ObjectServices {

@@ -97,7 +97,7 @@ class S3Handler implements Protocol {
     const { atOnce } = services
     const gate = atOnce && new QuickGate({ ...settings, atOnce })
     this.quickReads = gate && new QuickReads(gate, atOnce, clock, this.hostId)
-    this.quickPuts = gate && new QuickPuts(gate, atOnce, clock, this.hostId)
+    this.quickPuts = gate && new QuickPuts(gate, atOnce, clock, settings.hash, this.hostId)
   }
 
   handle(exchange: Exchange): Promise<void> | undefined {

@@ -1,6 +1,6 @@
 /**
- * Who asks for which object, for the requests that come by the thousand: path style, a key that needs no
- * decoding, signed in the Authorization header. Nothing here waits.
+ * Who asks for which object, for the requests that come by the thousand: a key that needs no decoding,
+ * signed in the Authorization header. Nothing here waits.
  *
  * Promises  Whoever is let through `Gatekeeper` would let through too. Nothing is refused here: undefined
  *           means that the handler has to judge.
@@ -41,12 +41,13 @@ export class QuickGate {
   private readonly verifier: QuickVerifier
   /** Undefined: no bucket can have the name. */
   private readonly names = new Remembered<BucketName | undefined>(bucketNameOf)
-  private readonly isPathStyle: Remembered<boolean>
+  /** The bucket that a host names; undefined: the path does. */
+  private readonly hosts: Remembered<string | undefined>
 
   constructor(private readonly settings: QuickSettings) {
     const { accounts, region, domains } = settings
     this.verifier = new QuickVerifier({ service: SIGNATURE_SERVICE, region }, id => accounts.knownSecret(id)?.secret)
-    this.isPathStyle = new Remembered(host => bucketOfHost(host, domains) === undefined)
+    this.hosts = new Remembered(host => bucketOfHost(host, domains))
   }
 
   admit({ method, rawTarget, headers }: Exchange, nowMs: number): Admission | undefined {
@@ -54,10 +55,11 @@ export class QuickGate {
     const path = mark < 0 ? rawTarget : rawTarget.slice(0, mark)
     const query = mark < 0 ? "" : rawTarget.slice(mark + 1)
     if (mark >= 0 && !OPERATION_QUERY.test(query)) return undefined
-    const slash = path.indexOf("/", 1)
+    const hostBucket = this.hosts.of(headers.get("host") ?? "")
+    const slash = hostBucket === undefined ? path.indexOf("/", 1) : 0
     const key = slash < 0 ? undefined : parsePlainKey(path.slice(slash + 1))
-    if (key === undefined || !this.isPathStyle.of(headers.get("host") ?? "")) return undefined
-    const name = this.names.of(path.slice(1, slash))
+    if (key === undefined) return undefined
+    const name = this.names.of(hostBucket ?? path.slice(1, slash))
     if (name === undefined) return undefined
     const verified = this.verifier.verify({ method, path, query, headers }, nowMs)
     if (verified === undefined) return undefined

@@ -1,40 +1,62 @@
 /**
  * PutObject as it comes by the thousand: a small body that arrived with its head, in one piece, without
- * conditions and with nothing to store beside it but its content type.
+ * conditions or settings; as SDKs send it by default, with a checksum and metadata of the client's own.
  *
  * Promises  What is stored and answered is what the handler would store and answer (`quick.test.ts`
  *           compares them). Nothing is refused here before the tablet decides: whatever is not plain and
  *           in order is left to the handler.
+ * Limits    What stands beside objects is remembered by its text, up to `BESIDE_CHARACTERS_MAX`.
  */
 import { UNSIGNED_PAYLOAD } from "../access/index.js"
+import type { HeaderShape, RequestHeaders } from "../base/request-headers.js"
+import { isFailure } from "../base/failures.js"
 import { INLINE_BYTES_MAX } from "../base/limits.js"
 import { HeaderLines, type Exchange } from "../http/index.js"
-import type { AtOnce, ContentHeaders, PutResult } from "../object/contract.js"
+import type { AtOnce, PutResult, StoredBeside, StoredChecksum } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
-import { digestOnce } from "../seams/compute/index.js"
+import { digestOnce, type ChecksumAlgorithm, type Compute } from "../seams/compute/index.js"
+import { checkHeader } from "./headers.js"
+import { checksumFields } from "./operations/put-object.js"
 import { versionHeader } from "./operations/versions.js"
-import { PlainShapes, Remembered, type QuickGate } from "./quick-gate.js"
+import { CHECKSUM_ALGORITHMS, checksumHeader } from "./parse-checksums.js"
+import { contentHeadersOf, userMetadataOf } from "./parse-content.js"
+import { Remembered, type QuickGate } from "./quick-gate.js"
 
+const META = "x-amz-meta-"
 /** Those of the `x-amz-` headers that leave a write as it is. */
 const PLAIN_AMZ = new Set(["x-amz-date", "x-amz-content-sha256", "x-amz-user-agent"])
-/** Others that say something of an object, or of its bytes. */
-const SPEAKING = new Set(["cache-control", "content-disposition", "content-encoding", "content-language", "expires"])
-const NO_HEADERS: ContentHeaders = {}
+/** Those that do so with the values that the table of headers accepts. */
+const CHECKED_AMZ = new Set(["x-amz-sdk-checksum-algorithm", "x-amz-checksum-algorithm", "x-amz-acl"])
+const CONTENT_TYPE = "content-type"
+/** Stored beside the bytes, as user metadata is. */
+const STORED = new Set([CONTENT_TYPE, "cache-control", "content-disposition", "content-language", "expires"])
+const CHECKSUMS = new Map(CHECKSUM_ALGORITHMS.map(algorithm => [checksumHeader(algorithm), algorithm]))
+const BESIDE_CHARACTERS_MAX = 512
+const MD5_BYTES = 16
 
-const isPlain = (name: string): boolean =>
-  name.startsWith("x-amz-")
-    ? PLAIN_AMZ.has(name)
-    : !SPEAKING.has(name) && !name.startsWith("if-") && name !== "content-md5"
+type PlacedName = readonly [name: string, at: number]
+
+/** What the names of a request's headers say of it. */
+interface PutShape {
+  /** Names and places of what is stored beside the bytes. */
+  readonly stored: readonly PlacedName[]
+  /** Of those whose values the table judges. */
+  readonly checked: readonly PlacedName[]
+  readonly checksum: { readonly algorithm: ChecksumAlgorithm; readonly at: number } | undefined
+  readonly md5At: number
+}
 
 export class QuickPuts {
-  private readonly plainShapes = new PlainShapes(isPlain)
-  private readonly typed = new Remembered((contentType: string): ContentHeaders => ({ contentType }))
+  private readonly shapes = new WeakMap<HeaderShape, PutShape | false>()
+  private readonly accepted = new Remembered(isAccepted)
+  private readonly beside = new Remembered(besideIn)
   private readonly idLine: string
 
   constructor(
     private readonly gate: QuickGate,
     private readonly atOnce: AtOnce,
     private readonly clock: Clock,
+    private readonly hash: Compute["hash"],
     hostId: string,
   ) {
     this.idLine = HeaderLines.of(["x-amz-id-2", hostId]).text
@@ -42,28 +64,105 @@ export class QuickPuts {
 
   /** Undefined: not for here. Rejects with what the tablet refuses. */
   serve(exchange: Exchange, nowMs: number): Promise<void> | undefined {
-    const { headers, timing, wholeBody: body } = exchange
-    if (body === undefined || body.length === 0 || body.length > INLINE_BYTES_MAX) return undefined
-    if (!this.plainShapes.has(headers.shape)) return undefined
+    const { headers, timing, wholeBody: bytes } = exchange
+    if (bytes === undefined || bytes.length === 0 || bytes.length > INLINE_BYTES_MAX) return undefined
+    const shape = this.shapeOf(headers.shape)
+    if (shape === undefined) return undefined
     const startedMs = this.clock.monotonicMs()
     const admission = this.gate.admit(exchange, nowMs)
     if (admission === undefined) return undefined
     const { bucket, key, accessKeyId, payloadHash } = admission
     const admittedMs = this.clock.monotonicMs()
-    if (payloadHash !== UNSIGNED_PAYLOAD && digestOnce("sha256", body, "hex") !== payloadHash) return undefined
-    const md5 = Buffer.from(digestOnce("md5", body, "binary"), "latin1")
-    const contentType = headers.get("content-type")
-    const stored = contentType === undefined || contentType === "" ? NO_HEADERS : this.typed.of(contentType)
+    const { values } = headers
+    for (const [name, at] of shape.checked) if (!this.accepted.of(`${name}: ${values[at] ?? ""}`)) return undefined
+    const lines = linesIn(shape.stored, headers)
+    const beside = lines.length > BESIDE_CHARACTERS_MAX ? besideIn(lines) : this.beside.of(lines)
+    if (beside === undefined) return undefined
+    if (payloadHash !== UNSIGNED_PAYLOAD && digestOnce("sha256", bytes, "hex") !== payloadHash) return undefined
+    const checksum = shape.checksum && this.checksumOf(shape.checksum.algorithm, bytes)
+    if (shape.checksum && checksum?.value !== values[shape.checksum.at]) return undefined
+    const md5 = Buffer.from(digestOnce("md5", bytes, "binary"), "latin1")
+    if (shape.md5At >= 0 && md5.toString("base64", 0, MD5_BYTES) !== values[shape.md5At]) return undefined
     exchange.note({ operation: "PutObject", bucket: bucket.name, accessKeyId })
     timing.add("auth", admittedMs - startedMs)
-    return this.atOnce.put(bucket, key, stored, body, md5).then(result => {
+    return this.atOnce.put({ bucket, key, beside, bytes, md5, checksum }).then(result => {
       timing.add("meta", this.clock.monotonicMs() - admittedMs)
       return exchange.respond({ status: 200, headers: this.linesOf(exchange.requestId, result) })
     })
   }
 
-  private linesOf(requestId: string, { etag, versionId }: PutResult): HeaderLines {
-    const lines = HeaderLines.ofChecked(`x-amz-request-id: ${requestId}\r\n${this.idLine}ETag: "${etag}"\r\n`)
-    return versionId === undefined ? lines : lines.and(versionHeader(versionId).flat())
+  private shapeOf(shape: HeaderShape): PutShape | undefined {
+    const known = this.shapes.get(shape)
+    if (known !== undefined) return known === false ? undefined : known
+    const judged = judgeShape(shape)
+    this.shapes.set(shape, judged ?? false)
+    return judged
   }
+
+  private checksumOf(algorithm: ChecksumAlgorithm, bytes: Uint8Array): StoredChecksum {
+    const { checksum = NO_BYTES } = this.hash({ md5: false, sha256: false, checksum: algorithm }, bytes)
+    return { algorithm, type: "FULL_OBJECT", value: Buffer.from(checksum).toString("base64") }
+  }
+
+  private linesOf(requestId: string, { etag, versionId, checksum }: PutResult): HeaderLines {
+    const lines = HeaderLines.ofChecked(`x-amz-request-id: ${requestId}\r\n${this.idLine}ETag: "${etag}"\r\n`)
+    if (versionId === undefined && checksum === undefined) return lines
+    return lines.and([...versionHeader(versionId), ...checksumFields(checksum)].flat())
+  }
+}
+
+const NO_BYTES = new Uint8Array()
+
+/** Undefined where requests of the shape are not for here. */
+function judgeShape({ names }: HeaderShape): PutShape | undefined {
+  const placed = names.map((name, at): PlacedName => [name, at])
+  const checksums = placed.flatMap(([name, at]) => {
+    const algorithm = CHECKSUMS.get(name)
+    return algorithm === undefined ? [] : [{ algorithm, at }]
+  })
+  const isPlain = (name: string): boolean =>
+    name.startsWith("x-amz-")
+      ? PLAIN_AMZ.has(name) || CHECKED_AMZ.has(name) || CHECKSUMS.has(name) || name.startsWith(META)
+      : name !== "content-encoding" && !name.startsWith("if-")
+  if (!names.every(isPlain) || new Set(names).size < names.length || checksums.length > 1) return undefined
+  return {
+    stored: placed.filter(([name]) => STORED.has(name) || name.startsWith(META)),
+    checked: placed.filter(([name]) => CHECKED_AMZ.has(name)),
+    checksum: checksums[0],
+    md5At: names.indexOf("content-md5"),
+  }
+}
+
+/** Each header with its line end, which no value holds. */
+function linesIn(places: readonly PlacedName[], { values }: RequestHeaders): string {
+  let lines = ""
+  for (const [name, at] of places) lines += `${name}: ${values[at] ?? ""}\n`
+  return lines
+}
+
+/** Undefined where the handler has to say what is wrong with it. */
+function besideIn(lines: string): StoredBeside | undefined {
+  const headers = new Map(lines.split("\n").slice(0, -1).map(pairOfLine))
+  try {
+    return { headers: contentHeadersOf(headers), userMetadata: userMetadataOf(headers) }
+  } catch (error) {
+    if (!isFailure(error)) throw error
+    return undefined
+  }
+}
+
+/** Whether the table of headers accepts a line. */
+function isAccepted(line: string): boolean {
+  try {
+    checkHeader(...pairOfLine(line))
+    return true
+  } catch (error) {
+    if (!isFailure(error)) throw error
+    return false
+  }
+}
+
+function pairOfLine(line: string): readonly [name: string, value: string] {
+  const colon = line.indexOf(":")
+  return [line.slice(0, colon), line.slice(colon + 2)]
 }

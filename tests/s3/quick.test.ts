@@ -1,11 +1,14 @@
 /** Requests that are answered without waiting get the answers that the long way gives. */
 import assert from "node:assert/strict"
+import { Agent, createServer } from "node:http"
 import { test } from "node:test"
+import { GetObjectCommand, HeadObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3"
 import { sha256Hex, signRequest } from "../../src/access/index.js"
 import { parseAccountId, parseBucketName } from "../../src/base/ids.js"
 import { HeaderShapes } from "../../src/base/request-headers.js"
 import { HeaderLines, type Answer, type Exchange, type Protocol } from "../../src/http/index.js"
 import { createS3Handler, type S3Settings } from "../../src/s3/index.js"
+import type { ChecksumAlgorithm } from "../../src/seams/compute/index.js"
 import { hashOnce } from "../../src/seams/compute/hashes.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { Machine } from "../../src/main/engine/testing.js"
@@ -85,9 +88,9 @@ function counted(atOnce: AtOnce, count: { objects: number; puts: number }): AtOn
       if (found !== undefined) count.objects += 1
       return found
     },
-    put: (...args) => {
+    put: request => {
       count.puts += 1
-      return atOnce.put(...args)
+      return atOnce.put(request)
     },
   }
 }
@@ -203,28 +206,52 @@ async function compareReads(machine: Machine): Promise<void> {
 /** Of "hello". */
 const SUM = "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ="
 
+const NO_BYTES = new Uint8Array()
+
+function anyChecksum(body: Uint8Array): readonly string[] {
+  const algorithm = oneOf<ChecksumAlgorithm>("CRC32", "CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256")
+  const { checksum = NO_BYTES } = hashOnce({ md5: false, sha256: false, checksum: algorithm }, body)
+  const value = Buffer.from(checksum).toString("base64")
+  const header = [`x-amz-checksum-${algorithm.toLowerCase()}`, oneOf(value, value, value, value.toLowerCase(), "")]
+  return [...oneOf<readonly string[]>([], ["x-amz-sdk-checksum-algorithm", algorithm]), ...header]
+}
+
 function anyPut(): Asked & { readonly hash: string } {
   const more = oneOf<readonly string[]>(
     [],
-    [],
-    ["content-type", oneOf("text/x", "")],
+    ["content-type", oneOf("text/x", "text/x", "")],
+    ["content-type", "text/x", "x-amz-meta-a", "1", "x-amz-meta-b", "2"],
+    ["content-disposition", "inline", "content-language", "en"],
     ["user-agent", "sdk", "x-amz-user-agent", "sdk"],
     ["cache-control", "no-store"],
     ["x-amz-meta-a", "1"],
     ["x-amz-tagging", "a=1"],
     ["if-none-match", "*"],
-    ["content-md5", "nonsense"],
+    ["content-encoding", "gzip"],
     ["x-amz-storage-class", "GLACIER"],
+    ["x-amz-acl", oneOf("private", "Private", "public-read")],
+    ["x-amz-meta-a", "m".repeat(oneOf(100, 600, 2_100)), "x-amz-meta-b", "2", "expires", "never"],
+    ["x-amz-meta-a", "1", "X-Amz-Meta-A", "2"],
   )
   const key = oneOf("a", "b", "c", "d")
   const body = bodyOf(oneOf(0, 1, 5, 20, 50))
-  const query = oneOf("", "", "?x-id=PutObject", "?acl")
+  const { md5 = NO_BYTES } = hashOnce({ md5: true, sha256: false, checksum: undefined }, body)
+  const promises = oneOf<readonly string[]>(
+    [],
+    [],
+    ...[body, body, Buffer.from("other")].map(anyChecksum),
+    [...anyChecksum(body), ...anyChecksum(body)],
+    ["x-amz-checksum-crc64", "AAAAAAAAAAA="],
+    ["x-amz-sdk-checksum-algorithm", oneOf("CRC32", "crc32c", "MD4")],
+    ["content-md5", oneOf(Buffer.from(md5).toString("base64"), "nonsense", "1B2M2Y8AsgTpgAmY7PhCfg==")],
+  )
+  const query = oneOf("", "", "", "?x-id=PutObject", "?acl")
   return {
     method: "PUT",
     rawTarget: `/${oneOf("left", "left", "left", "other")}/${key}${query}`,
-    rawHeaders: ["host", "127.0.0.1:9000", "content-length", String(body.length), ...more],
+    rawHeaders: ["host", "127.0.0.1:9000", "content-length", String(body.length), ...more, ...promises],
     body,
-    hash: oneOf("UNSIGNED-PAYLOAD", sha256Hex(body), sha256Hex(body), sha256Hex(Buffer.from("other"))),
+    hash: oneOf("UNSIGNED-PAYLOAD", sha256Hex(body), sha256Hex(body), sha256Hex(body), sha256Hex(NO_BYTES)),
   }
 }
 
@@ -244,13 +271,14 @@ async function comparePuts(machine: Machine): Promise<void> {
           : await engine.services.buckets.open(parseBucketName(name))
       if (versioning === "enabled") await engine.services.buckets.setVersioning(bucket, versioning)
     }
-    for (let i = 0; i < 300; i += 1) {
+    for (let i = 0; i < 400; i += 1) {
       const { hash, ...put } = anyPut()
       const other = { ...put, rawTarget: put.rawTarget.replace("/left/", "/right/") }
       const atOnce = await shown(await ask(quick, sign(put, hash)))
       const later = await shown(await ask(slow, sign(other, hash)))
       assert.deepEqual(alike(atOnce), alike(later), JSON.stringify(put))
-      const read = { method: "GET", rawTarget: put.rawTarget.replace(/\?.*/, ""), rawHeaders: ["host", "h"] }
+      const rawHeaders = ["host", "h", "x-amz-checksum-mode", "ENABLED"]
+      const read = { method: "GET", rawTarget: put.rawTarget.replace(/\?.*/, ""), rawHeaders }
       const [mine, its] = [sign(read), sign({ ...read, rawTarget: read.rawTarget.replace("/left/", "/right/") })]
       assert.deepEqual(alike(await shown(await ask(slow, mine))), alike(await shown(await ask(slow, its))))
     }
@@ -261,6 +289,66 @@ async function comparePuts(machine: Machine): Promise<void> {
     return buckets.usage(await buckets.open(parseBucketName(name)))
   }
   assert.deepEqual(await usage("left"), await usage("right"))
+  await engine.stop()
+}
+
+/** What the AWS SDK puts on the wire by default when it puts, gets and heads small objects. */
+async function sdkRequests(wallMs: number): Promise<readonly Asked[]> {
+  const captured: Asked[] = []
+  const server = createServer((request, response) => {
+    const pieces: Buffer[] = []
+    request.on("data", (piece: Buffer) => pieces.push(piece))
+    request.on("end", () => {
+      const { method = "", url = "", rawHeaders } = request
+      captured.push({ method, rawTarget: url, rawHeaders, body: Buffer.concat(pieces) })
+      response.end()
+    })
+  })
+  await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve))
+  const address = server.address()
+  assert.ok(typeof address === "object" && address !== null)
+  const config = {
+    ...{ region: "us-east-1", credentials: { accessKeyId: "ROOTKEY", secretAccessKey: "secret" } },
+    systemClockOffset: wallMs - Date.now(),
+  }
+  const byPath = new S3Client({ ...config, endpoint: `http://127.0.0.1:${address.port}` })
+  const httpAgent = new Agent({
+    lookup: (_name, { all }, found) =>
+      all ? found(null, [{ address: "127.0.0.1", family: 4 }]) : found(null, "127.0.0.1", 4),
+  })
+  const endpoint = `http://localhost:${address.port}`
+  const byHost = new S3Client({ ...config, endpoint, requestHandler: { httpAgent } })
+  for (const client of [byPath, byHost]) {
+    const target = { Bucket: "bench", Key: "of/sdk" }
+    await client.send(new PutObjectCommand({ ...target, Body: Buffer.alloc(4_096, "b") }))
+    await client.send(new PutObjectCommand({ ...target, Body: "text", ChecksumAlgorithm: "SHA256" }))
+    await client.send(new PutObjectCommand({ ...target, Body: "t", ContentType: "a/b", Metadata: { a: "1", b: "2" } }))
+    await client.send(new GetObjectCommand(target))
+    await client.send(new HeadObjectCommand({ ...target, ChecksumMode: "ENABLED" }))
+    client.destroy()
+  }
+  await new Promise(resolve => server.close(resolve))
+  return captured
+}
+
+test("what the AWS SDK sends is answered at once, and as after waiting", () => {
+  const machine = new Machine({ devices: 1 })
+  return machine.clock.runUntil(compareSdk(machine))
+})
+
+async function compareSdk(machine: Machine): Promise<void> {
+  const { slow, quick, count, engine, clock } = await world(machine)
+  const requests = await sdkRequests(clock.wallMs())
+  assert.equal(requests.length, 10)
+  // A key is known at once from its second request on.
+  for (const asked of requests.slice(0, 1)) await ask(slow, asked)
+  for (const asked of requests) {
+    const before = count.puts + count.objects
+    const atOnce = alike(await shown(await ask(quick, asked)))
+    assert.equal(atOnce.status, 200, atOnce.body)
+    assert.equal(count.puts + count.objects, before + 1, `${asked.method} was answered at once`)
+    assert.deepEqual(atOnce, alike(await shown(await ask(slow, asked))))
+  }
   await engine.stop()
 }
 
