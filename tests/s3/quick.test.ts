@@ -301,6 +301,8 @@ async function sdkRequests(wallMs: number): Promise<readonly Asked[]> {
     request.on("end", () => {
       const { method = "", url = "", rawHeaders } = request
       captured.push({ method, rawTarget: url, rawHeaders, body: Buffer.concat(pieces) })
+      // The SDK sets its clock by what it is told.
+      response.sendDate = false
       response.end()
     })
   })
