@@ -8,6 +8,7 @@ COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --no-audit --no-fund
 COPY tsconfig.json ./
 COPY tools ./tools
+COPY bin ./bin
 COPY src ./src
 RUN node tools/build.mjs
 

@@ -1,5 +1,6 @@
 /**
- * Build: every TypeScript file becomes one JavaScript file under dist/, with a source map.
+ * Build: every TypeScript file becomes one JavaScript file under dist/, with a source map; those of a server
+ * are joined into bundles besides (tools/bundle.mjs).
  *
  * Types are not checked here (`npm run types` does), so a build after a change takes milliseconds
  * and a first one a few seconds. A file is built again only when it is newer than its output, and
@@ -8,6 +9,7 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
+import { hasBundle, makeBundle, removeBundle } from "./bundle.mjs"
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 export const SOURCE_FOLDERS = ["src", "bench", "conformance", "sim", "tests"]
@@ -36,6 +38,8 @@ export async function build() {
   const sources = SOURCE_FOLDERS.flatMap(folder => [...filesBelow(join(ROOT, folder), ".ts")])
   const configPath = join(ROOT, "tsconfig.json")
   const stale = sources.filter(source => !isFresh(source, outputOf(source)) || !isFresh(configPath, outputOf(source)))
+  // From here on until it is made anew.
+  if (stale.length > 0) removeBundle()
   if (stale.length > 0) {
     const { default: ts } = await import("typescript")
     const { config } = ts.readConfigFile(configPath, path => readFileSync(path, "utf8"))
@@ -54,6 +58,7 @@ export async function build() {
   for (const output of filesBelow(join(ROOT, "dist"), ".js")) {
     if (!expected.has(output)) for (const path of [output, `${output}.map`]) rmSync(path, { force: true })
   }
+  if (!hasBundle()) await makeBundle()
   return stale.length
 }
 

@@ -45,4 +45,4 @@ process.stdin.on("error", () => undefined)
 signal.addEventListener("abort", () =>
   process.stdin.destroy(signal.reason instanceof Error ? signal.reason : undefined),
 )
-process.exit(await run(process.argv.slice(2), io, signal))
+void run(process.argv.slice(2), io, signal).then(code => process.exit(code))

@@ -162,7 +162,8 @@ class LmdbStore implements StoreWriter {
     if (file === undefined) return
     try {
       const piece = Buffer.allocUnsafe(TOUCH_BYTES)
-      for (let at = 0; !this.closed && at <= residentBytesMax(); at += TOUCH_BYTES) {
+      const endBytes = residentBytesMax()
+      for (let at = 0; !this.closed && at <= endBytes; at += TOUCH_BYTES) {
         const { bytesRead } = await file.read(piece, 0, TOUCH_BYTES, at)
         if (bytesRead === TOUCH_BYTES) continue
         this.resident = true

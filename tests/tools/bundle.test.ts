@@ -1,0 +1,136 @@
+/** What is joined into one file does what the files do; a cache that does not fit is no cache. */
+import assert from "node:assert/strict"
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { createRequire } from "node:module"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { after, test } from "node:test"
+import { fileURLToPath, pathToFileURL } from "node:url"
+import { runProcess } from "../../src/main/cli/process-tools.js"
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../../..")
+const MAIN = new Map([["main.js", "main.cjs"]])
+
+interface BundleTool {
+  joinFiles(dist: string, entries: ReadonlyMap<string, string>): Promise<void>
+}
+interface Starter {
+  startBundle(file: string): () => { path: string; bytes: Uint8Array }
+}
+
+const { joinFiles } = (await import(pathToFileURL(join(ROOT, "tools/bundle.mjs")).href)) as BundleTool
+const { startBundle } = createRequire(import.meta.url)(join(ROOT, "bin/start-bundle.cjs")) as Starter
+const work = mkdtempSync(join(tmpdir(), "hayloft-bundle-"))
+
+after(() => rmSync(work, { recursive: true }))
+
+/** Joins files below dist/src of a folder of their own; gives the folder. */
+async function joined(name: string, files: Readonly<Record<string, string>>, entries = MAIN): Promise<string> {
+  const root = join(work, name)
+  for (const [path, text] of Object.entries(files)) {
+    const file = join(root, "dist/src", path)
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, text)
+  }
+  await joinFiles(join(root, "dist"), entries)
+  return root
+}
+
+/** What the bundle of a folder says. */
+async function saidBy(root: string): Promise<string> {
+  const { code, out, error } = await runProcess(process.execPath, [join(root, "dist/bundle/main.cjs")])
+  assert.equal(code, 0, error)
+  return out.toString("utf8")
+}
+
+test("every form of import and export means what it meant", async () => {
+  const root = await joined("forms", {
+    "main.js": [
+      `import { sep as slash } from "node:path"`,
+      `import * as path from "node:path"`,
+      `import { a, twice as doubled, Thing, second, sum } from "./room/index.js"`,
+      `const { later } = await0(import("./later.js"))`,
+      `function await0(promise) { promise.then(({ later }) => process.stdout.write(later)); return {} }`,
+      "const text = `\nexport a=\nimport b\n`",
+      `process.stdout.write([slash === path.sep, a, doubled(4), new Thing().name, second, sum(1, 2), text].join("|"))`,
+    ].join("\n"),
+    "room/index.js": `export * from "./a.js"\nexport { two as second } from "./b.js"`,
+    "room/a.js": [
+      `import { two } from "./b.js"`,
+      `export const a = "caf\u00e9 \u{1f600}"`,
+      `export function twice(n) { return two * n }`,
+      `export class Thing { name = "thing" }`,
+      `const sum0 = (x, y) => x + y`,
+      `export { sum0 as sum }`,
+    ].join("\n"),
+    "room/b.js": `export const two = 2`,
+    "later.js": `import { two } from "./room/b.js"\nexport const later = "; later " + two`,
+  })
+  assert.equal(await saidBy(root), "true|caf\u00e9 \u{1f600}|8|thing|2|3|\nexport a=\nimport b\n; later 2")
+})
+
+test("a file runs once, when it is first needed, and after what it imports", async () => {
+  const root = await joined("order", {
+    "main.js": `import "./a.js"\nimport "./b.js"\nprocess.stdout.write("main ")\nimport("./never.js").then(() => 0, () => 0)`,
+    "a.js": `import "./b.js"\nprocess.stdout.write("a ")`,
+    "b.js": `process.stdout.write("b ")`,
+    "never.js": `process.stdout.write("later")`,
+  })
+  assert.equal(await saidBy(root), "b a main later")
+})
+
+test("a file knows its own place, and threads begin in bundles of their own", async () => {
+  const entries = new Map([
+    ["room/thread.js", "thread.cjs"],
+    ["main.js", "main.cjs"],
+  ])
+  const root = await joined(
+    "places",
+    {
+      "main.js": `import { begin } from "./room/begin.js"\nbegin()`,
+      "room/begin.js": [
+        `import { Worker } from "node:worker_threads"`,
+        `export function begin() {`,
+        `  process.stdout.write(new URL("../../../package.json", import.meta.url).pathname + " ")`,
+        `  new Worker(new URL("./thread.js", import.meta.url))`,
+        `}`,
+      ].join("\n"),
+      "room/thread.js": `process.stdout.write("thread of " + import.meta.url)`,
+    },
+    entries,
+  )
+  rmSync(join(root, "dist/src"), { recursive: true })
+  const url = pathToFileURL(join(root, "dist/src/room/thread.js")).href
+  assert.equal(await saidBy(root), `${join(root, "package.json")} thread of ${url}`)
+})
+
+test("a cache serves its own bundle, and is left alone by any other", async () => {
+  const said: string[] = []
+  Object.assign(globalThis, { saidByBundles: said })
+  const file = join(
+    await joined("cache", { "main.js": `globalThis.saidByBundles.push("old")` }),
+    "dist/bundle/main.cjs",
+  )
+  const { path, bytes } = startBundle(file)()
+  writeFileSync(path, bytes)
+  startBundle(file)
+  // As long as the old one, which is all that V8 compares.
+  await joined("cache", { "main.js": `globalThis.saidByBundles.push("new")` })
+  startBundle(file)
+  writeFileSync(path, Buffer.concat([readFileSync(file).subarray(3, 67), Buffer.from("damaged")]))
+  startBundle(file)
+  assert.deepEqual(said, ["old", "old", "new", "new"])
+})
+
+test("the command runs from its bundle where there is one, and from the single files where there is none", async () => {
+  const root = join(work, "command")
+  mkdirSync(join(root, "dist"), { recursive: true })
+  cpSync(join(ROOT, "bin"), join(root, "bin"), { recursive: true })
+  for (const path of ["package.json", "dist/src", "node_modules"]) symlinkSync(join(ROOT, path), join(root, path))
+  const version = () => runProcess(process.execPath, [join(root, "bin/hayloft"), "version"])
+  const plain = await version()
+  assert.match(plain.out.toString("utf8"), /^hayloft \d/)
+  mkdirSync(join(root, "dist/bundle"))
+  writeFileSync(join(root, "dist/bundle/hayloft.cjs"), `process.stdout.write("from the bundle")`)
+  assert.equal((await version()).out.toString("utf8"), "from the bundle")
+})
