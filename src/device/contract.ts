@@ -8,6 +8,7 @@ import type { Failure } from "../base/failures.js"
 import type { DeviceId, Epoch, Incarnation, LogSequence, Position, RowKey, TabletId } from "../base/ids.js"
 import type { Family } from "../base/families.js"
 import type { KeyRange } from "../base/key-range.js"
+import type { RowVisitor } from "../base/row-scan.js"
 import type { VolumePlace } from "../format/base-row.js"
 import type { VolumePosition } from "../format/volume.js"
 import type { StoreWrite } from "../seams/store/contract.js"
@@ -91,6 +92,8 @@ export interface DeviceRows {
   /** Throws `corruptRow` when the base value fails its hash. */
   get(family: Family, key: RowKey): DeviceRow | undefined
   range(family: Family, range: KeyRange): Iterable<readonly [RowKey, DeviceRow]>
+  /** As `range`, forward, without an object for each row. Not within a scan of the same device. */
+  scan(family: Family, range: KeyRange, visitor: RowVisitor): void
   /** Brings rows into memory; undefined where there is nothing to wait for. */
   warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined
   /** Makes committed writes readable. `sequence`: the log batch that holds them (undefined for unlogged families). */

@@ -109,6 +109,15 @@ export function* rangeThrough<Row>(
   family: Family,
   range: KeyRange,
 ): Generator<readonly [RowKey, Row]> {
+  for (const [key, { row }] of layeredThrough(layers, family, range)) if (row !== undefined) yield [key, row]
+}
+
+/** The same with the tombstones. */
+export function* layeredThrough<Row>(
+  layers: readonly Layer<Row>[],
+  family: Family,
+  range: KeyRange,
+): Generator<readonly [RowKey, Layered<Row>]> {
   const direction = range.reverse ? -1 : 1
   const cursors = layers.map(layer => new Cursor(layer.range(family, range)))
   try {
@@ -123,7 +132,7 @@ export function* rangeThrough<Row>(
         isOver ||= cursor.head === undefined
       }
       if (isOver) alive = alive.filter(cursor => cursor.head !== undefined)
-      if (first[1].row !== undefined) yield [first[0], first[1].row]
+      yield first
     }
   } finally {
     for (const cursor of cursors) cursor.close()

@@ -1,8 +1,10 @@
-/** A base that does not answer. */
+/** A base that does not answer; scans against ranges. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import fc from "fast-check"
 import { fail, isFailure } from "../base/failures.js"
-import { parseLogSequence, rowKeyOf } from "../base/ids.js"
+import { parseLogSequence, rowKeyOf, type RowKey } from "../base/ids.js"
+import { encodeBaseRow } from "../format/base-row.js"
 import { MemoryStores } from "../seams/store/memory.js"
 import { Rows } from "./rows.js"
 
@@ -11,7 +13,14 @@ test("a base that does not answer in time fails who warms it, and says so from t
   let isHung = false
   const warm = () => (isHung ? Promise.reject(fail("deviceFailed", { code: "ETIMEDOUT" })) : undefined)
   const store = {
-    ...{ get: () => undefined, range: () => [], refresh: () => undefined, close: () => reader.close(), warm },
+    ...{
+      get: () => undefined,
+      range: () => [],
+      scan: () => undefined,
+      refresh: () => undefined,
+      close: () => reader.close(),
+      warm,
+    },
   }
   const rows = new Rows(store, parseLogSequence(0))
   assert.equal(rows.warm("current", [rowKeyOf("a")]), undefined)
@@ -24,4 +33,35 @@ test("a base that does not answer in time fails who warms it, and says so from t
   )
   isHung = false
   assert.equal(whyFailed(), "ETIMEDOUT")
+})
+
+test("a scan gives what a range gives, whatever lies in the overlay, the frozen one and the base", async () => {
+  const keys = fc.constantFrom("\x01", "a", "a\x00", "ab", "b", "b\xff", "c", "d", "\xff").map(rowKeyOf)
+  const writes = fc.array(fc.tuple(fc.nat(2), keys, fc.option(fc.nat(9), { nil: undefined })), { maxLength: 30 })
+  let folder = 0
+  const give = fc.integer({ min: 1, max: 10 })
+  await fc.assert(
+    fc.asyncProperty(writes, keys, keys, give, async (list, start, end, max) => {
+      const stores = new MemoryStores()
+      const writer = await stores.openWriter(`/base${(folder += 1)}`)
+      const rows = new Rows(writer, parseLogSequence(0))
+      for (const layer of [0, 1, 2]) {
+        const own = list.filter(([at]) => at === layer).map(([, key, value]) => ({ key, value }))
+        const bytesOf = (value: number | undefined) => (value === undefined ? undefined : Uint8Array.of(value))
+        const encoded = (key: RowKey, value: number | undefined) =>
+          value === undefined ? undefined : encodeBaseRow("current", key, Uint8Array.of(value), undefined)
+        if (layer === 0)
+          await writer.commit(own.map(({ key, value }) => ({ family: "current", key, value: encoded(key, value) })))
+        else rows.apply(own.map(({ key, value }) => ({ family: "current", key, value: bytesOf(value) })))
+        if (layer === 1) rows.freeze()
+      }
+      const found: string[] = []
+      const row = (bytes: Buffer, keyAt: number, valueAt: number, rowEnd: number): boolean =>
+        found.push(`${bytes.toString("latin1", keyAt, valueAt)}=${[...bytes.subarray(valueAt, rowEnd)].join()}`) < max
+      rows.scan("current", { start, end }, { row })
+      const expected = Array.from(rows.range("current", { start, end }), ([key, { value }]) => `${key}=${value.join()}`)
+      assert.deepEqual(found, expected.slice(0, max))
+    }),
+    { numRuns: 500 },
+  )
 })

@@ -8,15 +8,16 @@
  * Promises  A read sees every applied write, whatever a checkpoint is doing meanwhile.
  * Limits    The overlay is bounded by the checkpointer's brake (see `checkpointer.ts`).
  */
-import { assert } from "../base/assert.js"
+import { assert, must } from "../base/assert.js"
 import { isFailure, type Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import type { LogSequence, RowKey } from "../base/ids.js"
-import { decodeBaseRow } from "../format/base-row.js"
+import { BaseRowReader, decodeBaseRow } from "../format/base-row.js"
 import type { KeyRange } from "../base/key-range.js"
+import { visitRow, type RowVisitor } from "../base/row-scan.js"
 import type { StoreReader } from "../seams/store/contract.js"
 import type { AppliedWrite, DeviceRow, DeviceRows } from "./contract.js"
-import { getThrough, MemoryLayer, rangeThrough, type Layer, type Layered } from "./layers.js"
+import { getThrough, layeredThrough, MemoryLayer, rangeThrough, type Layer, type Layered } from "./layers.js"
 
 /** Families of few rows that every request reads: kept decoded, as the same object for as long as the base is the same. */
 const KEPT: ReadonlySet<Family> = new Set<Family>(["names", "buckets"])
@@ -53,16 +54,71 @@ class BaseLayer implements Layer<DeviceRow> {
     return row
   }
 
+  scan(family: Family, range: KeyRange, visitor: RowVisitor): void {
+    const reader = new BaseRowReader(family)
+    this.store.scan(family, range, {
+      key: (bytes, from, to) => reader.key(bytes, from, to),
+      value: (bytes, lengthBytes) => {
+        reader.value(bytes, lengthBytes)
+        return visitor.row(reader.bytes, BaseRowReader.KEY_AT, reader.valueAt, reader.end)
+      },
+    })
+  }
+
   *range(family: Family, range: KeyRange): Generator<readonly [RowKey, Layered<DeviceRow>]> {
     for (const [key, bytes] of this.store.range(family, range)) yield [key, this.open(family, key, bytes)]
   }
 }
+
+/** Puts the rows of the overlay between those of the base, and in their place. */
+class OverlaidVisitor implements RowVisitor {
+  private head: OverlayRow | undefined
+  private headKey: Buffer
+  private isOver = false
+
+  constructor(
+    first: OverlayRow,
+    private readonly above: Iterator<OverlayRow>,
+    private readonly visitor: RowVisitor,
+  ) {
+    this.head = first
+    this.headKey = Buffer.from(first[0], "latin1")
+  }
+
+  row(bytes: Buffer, keyAt: number, valueAt: number, end: number): boolean {
+    while (this.head) {
+      const order = this.headKey.compare(bytes, keyAt, valueAt)
+      if (order > 0) break
+      if (!this.giveHead()) return false
+      if (order === 0) return true
+    }
+    this.isOver = !this.visitor.row(bytes, keyAt, valueAt, end)
+    return !this.isOver
+  }
+
+  /** What lies above all rows of the base. */
+  finish(): void {
+    while (this.head && !this.isOver) this.giveHead()
+  }
+
+  private giveHead(): boolean {
+    const [key, { row }] = must(this.head, "there is one")
+    const next = this.above.next()
+    this.head = next.done ? undefined : next.value
+    if (this.head) this.headKey = Buffer.from(this.head[0], "latin1")
+    if (row) this.isOver = !visitRow(key, row.value, this.visitor)
+    return !this.isOver
+  }
+}
+
+type OverlayRow = readonly [RowKey, Layered<DeviceRow>]
 
 export class Rows implements DeviceRows {
   private active = new MemoryLayer<DeviceRow>()
   private frozen: MemoryLayer<DeviceRow> | undefined
   private readonly base: BaseLayer
   private layers: readonly Layer<DeviceRow>[]
+  private overlays: readonly MemoryLayer<DeviceRow>[]
   private appliedSequence: LogSequence
   private frozenSequence: LogSequence
   private failure: Failure | undefined
@@ -74,6 +130,7 @@ export class Rows implements DeviceRows {
   ) {
     this.base = new BaseLayer(store)
     this.layers = [this.active, this.base]
+    this.overlays = [this.active]
     this.appliedSequence = contained
     this.frozenSequence = contained
   }
@@ -105,6 +162,17 @@ export class Rows implements DeviceRows {
     return rangeThrough(this.layers, family, range)
   }
 
+  scan(family: Family, range: KeyRange, visitor: RowVisitor): void {
+    const above = layeredThrough(this.overlays, family, range)
+    const first = above.next()
+    if (first.done) this.base.scan(family, range, visitor)
+    else {
+      const merging = new OverlaidVisitor(first.value, above, visitor)
+      this.base.scan(family, range, merging)
+      merging.finish()
+    }
+  }
+
   /** Why the base is not to be read any more: it did not answer, or said that it cannot. */
   get failed(): Failure | undefined {
     return this.failure
@@ -130,6 +198,7 @@ export class Rows implements DeviceRows {
     this.frozen = this.active
     this.active = new MemoryLayer()
     this.layers = [this.active, this.frozen, this.base]
+    this.overlays = [this.active, this.frozen]
     this.frozenSequence = this.appliedSequence
     return this.frozenSequence
   }
@@ -140,5 +209,6 @@ export class Rows implements DeviceRows {
     this.base.forget()
     this.frozen = undefined
     this.layers = [this.active, this.base]
+    this.overlays = [this.active]
   }
 }

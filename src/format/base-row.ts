@@ -8,7 +8,7 @@
  */
 import { FAMILIES, type Family } from "../base/families.js"
 import { fail, type Failure } from "../base/failures.js"
-import type { RowKey } from "../base/ids.js"
+import { rowKeyOf, type RowKey } from "../base/ids.js"
 import { isXxh64OfPiece, xxh64, xxh64Into, XXH64_PIECE, xxh64OfPieceInto } from "../base/xxh64.js"
 import { bufferOf } from "./buffer-of.js"
 
@@ -75,6 +75,56 @@ export function encodeBaseRow(
 
 const corrupt = (family: Family, key: RowKey): Failure =>
   fail("corruptRow", { family, rowKey: Buffer.from(key, "latin1").toString("hex") })
+
+/**
+ * Base rows one after another, each put together where it is hashed and left there: key and value of the last
+ * one are `bytes[KEY_AT…valueAt)` and `bytes[valueAt…end)` until anything is hashed.
+ */
+export class BaseRowReader {
+  static readonly KEY_AT = 1
+  bytes = XXH64_PIECE
+  valueAt = BaseRowReader.KEY_AT
+  end = BaseRowReader.KEY_AT
+
+  constructor(private readonly family: Family) {}
+
+  /** The key of the next row. */
+  key(bytes: Uint8Array, from: number, to: number): void {
+    this.bytes = XXH64_PIECE
+    this.valueAt = BaseRowReader.KEY_AT + to - from
+    copyBytes(bytes, from, to, this.bytes, BaseRowReader.KEY_AT)
+  }
+
+  /** The rest of it, as it rests in the base. Throws `corruptRow` where the hash does not fit. */
+  value(bytes: Uint8Array, lengthBytes: number): void {
+    const flags = bytes[0]
+    if (lengthBytes === 0 || flags === undefined || flags > HAS_PLACE) throw this.corrupt()
+    const from = 1 + (flags & HAS_PLACE ? PLACE_BYTES : 0)
+    const hashAt = lengthBytes - HASH_BYTES
+    if (hashAt < from) throw this.corrupt()
+    this.end = this.valueAt + hashAt - from
+    if (this.end > XXH64_PIECE.length) this.bytes = Buffer.concat([XXH64_PIECE.subarray(0, this.valueAt)], this.end)
+    this.bytes[0] = FAMILIES[this.family]
+    copyBytes(bytes, from, hashAt, this.bytes, this.valueAt)
+    const isWhole =
+      this.bytes === XXH64_PIECE
+        ? isXxh64OfPiece(this.end, bytes, hashAt)
+        : xxh64(this.bytes) === bufferOf(bytes).readBigUInt64LE(hashAt)
+    if (!isWhole) throw this.corrupt()
+  }
+
+  private corrupt(): Failure {
+    return corrupt(this.family, rowKeyOf(this.bytes.toString("latin1", BaseRowReader.KEY_AT, this.valueAt)))
+  }
+}
+
+/** So few bytes that a loop is faster than calling for a copy. */
+const LOOP_BYTES_MAX = 192
+
+function copyBytes(source: Uint8Array, from: number, to: number, target: Buffer, at: number): void {
+  if (to - from > LOOP_BYTES_MAX) target.set(source.subarray(from, to), at)
+  else for (let i = from; i < to; i += 1) target[at + i - from] = source[i] ?? 0
+}
 
 /** Throws `corruptRow` where the hash does not fit. The value is a view. */
 export function decodeBaseRow(family: Family, key: RowKey, bytes: Uint8Array): BaseRow {

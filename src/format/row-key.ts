@@ -93,6 +93,23 @@ export function parseObjectRowKey(row: RowKey): { bucketId: number; key: ObjectK
   }
 }
 
+/** Where the object key begins in a row key, behind the bucket id. */
+export const KEY_IN_ROW_AT = 8
+
+/** The object key alone of a row key that lies in `bytes[from…to)`. */
+export function objectKeyAt(bytes: Buffer, from: number, to: number): ObjectKey {
+  const key = bytesFor(to - from)
+  let length = 0
+  let at = from + KEY_IN_ROW_AT
+  for (let byte = bytes[at] ?? 0; byte !== 0; byte = bytes[at] ?? 0) {
+    key[length] = byte - 1
+    length += 1
+    at += 1
+  }
+  assert(at < to, "an object row key has a terminator")
+  return parseKeyText(key.toString("latin1", 0, length))
+}
+
 /** Keys enter rows only as checked object keys, so what comes out is one. */
 const parseKeyText = (key: string): ObjectKey => key as ObjectKey
 

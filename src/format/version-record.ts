@@ -177,13 +177,10 @@ const readU64 = (bytes: Buffer, at: number): number =>
   bytes.readUInt32BE(at) * 0x1_0000_0000 + bytes.readUInt32BE(at + 4)
 
 /** Throws `corruptRecord`. */
-function headBytesOf(value: Uint8Array): Buffer {
-  const bytes = bufferOf(value)
-  const flags = bytes[1] ?? 0
-  if (bytes.length < VERSION_HEAD_BYTES || bytes[0] !== FORMAT || flags > 31 || (bytes[2] ?? 0) >= ALGORITHMS.length) {
-    throw fail("corruptRecord", { what: "version head" })
-  }
-  return bytes
+function checkHead(bytes: Buffer, at: number, end: number): void {
+  const flags = bytes[at + 1] ?? 0
+  const isHead = bytes[at] === FORMAT && flags <= 31 && (bytes[at + 2] ?? 0) < ALGORITHMS.length
+  if (end - at < VERSION_HEAD_BYTES || !isHead) throw fail("corruptRecord", { what: "version head" })
 }
 
 /** What a listing shows of an object. */
@@ -195,17 +192,21 @@ export interface ListedVersion extends Pick<
 }
 
 /** The head as a listing shows it: as `decodeVersionHead` and `etagOfHead`, with less ado. Throws `corruptRecord`. */
-export function decodeListedVersion(value: Uint8Array): ListedVersion {
-  const bytes = headBytesOf(value)
-  const checksumAlgorithm = ALGORITHMS[bytes[2] ?? 0]
-  const parts = bytes.readUInt16BE(PARTS_AT)
-  const md5 = bytes.toString("hex", MD5_AT, MD5_AT + MD5_BYTES)
+export const decodeListedVersion = (value: Uint8Array): ListedVersion =>
+  listedVersionAt(bufferOf(value), 0, value.length)
+
+/** The same of a record that lies in `bytes[at…end)`. */
+export function listedVersionAt(bytes: Buffer, at: number, end: number): ListedVersion {
+  checkHead(bytes, at, end)
+  const checksumAlgorithm = ALGORITHMS[bytes[at + 2] ?? 0]
+  const parts = bytes.readUInt16BE(at + PARTS_AT)
+  const md5 = bytes.toString("hex", at + MD5_AT, at + MD5_AT + MD5_BYTES)
   return {
-    sizeBytes: readU64(bytes, 4),
-    modifiedMs: readU64(bytes, 12),
+    sizeBytes: readU64(bytes, at + 4),
+    modifiedMs: readU64(bytes, at + 12),
     etag: parts > 0 ? `${md5}-${parts}` : md5,
     checksumAlgorithm,
-    checksumType: checksumTypeOf(checksumAlgorithm, bytes[1] ?? 0),
+    checksumType: checksumTypeOf(checksumAlgorithm, bytes[at + 1] ?? 0),
   }
 }
 
@@ -225,7 +226,8 @@ export function decodeVersionHead(value: Uint8Array): VersionHead {
 }
 
 function readVersionHead(value: Uint8Array): VersionHead {
-  const bytes = headBytesOf(value)
+  const bytes = bufferOf(value)
+  checkHead(bytes, 0, bytes.length)
   const flags = bytes[1] ?? 0
   const checksumAlgorithm = ALGORITHMS[bytes[2] ?? 0]
   return {

@@ -3,8 +3,9 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure } from "../base/failures.js"
 import { parseAccountId, parseBucketName, parsePosition } from "../base/ids.js"
+import { visitRows } from "../base/row-scan.js"
 import { getThrough, MemoryLayer, rangeThrough } from "../device/index.js"
-import type { Tablet, TabletRow, TabletView } from "../tablet/index.js"
+import type { CommittedRows, Tablet, TabletRow } from "../tablet/index.js"
 import { BucketService } from "./bucket-service.js"
 
 const name = parseBucketName("bucket")
@@ -13,9 +14,10 @@ const owner = parseAccountId("root")
 /** A tablet in memory that commits at once; commands whose names are in `full` find no room. */
 function memoryTablet(full: ReadonlySet<string>): Tablet {
   const rows = new MemoryLayer<TabletRow>()
-  const committed: TabletView = {
+  const committed: CommittedRows = {
     get: (family, key) => getThrough([rows], family, key),
     range: (family, range) => rangeThrough([rows], family, range),
+    scan: (family, range, visitor) => visitRows(rangeThrough([rows], family, range), visitor),
   }
   const time = { nowMs: 0, position: parsePosition(1) }
   return {

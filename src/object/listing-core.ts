@@ -1,8 +1,7 @@
 /**
- * Listings: pages over a view, in byte order. Pure.
+ * Listings of versions and uploads: pages over a view, in byte order. Pure. (Those of objects: `object-page-core.ts`.)
  *
- * A listing is a range scan over `current`; a common prefix is skipped by one seek, so a page costs
- * the same in a bucket of a thousand and of ten million keys, and old versions cost nothing.
+ * A listing is a range scan; a common prefix is skipped by one seek.
  */
 import type { MultipartId, ObjectKey, RowKey, VersionId } from "../base/ids.js"
 import { rowKeyOf } from "../base/ids.js"
@@ -22,9 +21,6 @@ import type { TabletRow, TabletView } from "../tablet/index.js"
 import type {
   Bucket,
   ListedObject,
-  ListEntry,
-  ListPage,
-  ListRequest,
   ListVersionsRequest,
   UploadListEntry,
   VersionEntry,
@@ -46,12 +42,12 @@ export function commonPrefixOf(key: string, { prefix, delimiter }: Omit<Scope, "
 }
 
 /** Where a page begins: after a key, or after the whole common prefix that it lies in. */
-function startAfter(scope: Scope, after: string): RowKey {
+export function startAfter(scope: Scope, after: string): RowKey {
   const common = commonPrefixOf(after, scope)
   return common === undefined ? afterObjectKey(scope.bucket.id, after) : afterKeyPrefix(scope.bucket.id, common)
 }
 
-const later = (a: RowKey, b: RowKey): RowKey => (a > b ? a : b)
+export const later = (a: RowKey, b: RowKey): RowKey => (a > b ? a : b)
 
 /** One row of a scan: of which key, and what it says. */
 interface ScannedRow {
@@ -107,23 +103,6 @@ const scanFamily = (view: TabletView, family: "current" | "uploads"): Scan =>
 function listed(key: ObjectKey, { value }: TabletRow): ListedObject {
   const { sizeBytes, etag, modifiedMs, checksumAlgorithm, checksumType } = decodeListedVersion(value)
   return { key, sizeBytes, etag, lastModifiedMs: modifiedMs, checksumAlgorithm, checksumType }
-}
-
-export function listObjects(view: TabletView, request: ListRequest): ListPage {
-  const entries: ListEntry[] = []
-  if (request.max <= 0) return { entries, next: undefined }
-  const start = request.after === "" ? rowKeyOf("") : startAfter(request, request.after)
-  const more = walk(
-    request,
-    scanFamily(view, "current"),
-    start,
-    request.max,
-    prefix => entries.push({ kind: "prefix", prefix }),
-    ({ key, row }) => entries.push({ kind: "object", object: listed(key, row) }) > 0,
-  )
-  const last = entries.at(-1)
-  if (!more || !last) return { entries, next: undefined }
-  return { entries, next: last.kind === "prefix" ? last.prefix : last.object.key }
 }
 
 /** `current` and `versions` merged by (key, newest first). */

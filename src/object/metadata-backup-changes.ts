@@ -5,7 +5,7 @@
 import { isFailure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import type { RowKey } from "../base/ids.js"
-import type { Command, Tablet, TabletRow, TabletView } from "../tablet/index.js"
+import type { Command, CommittedRows, Tablet, TabletRow } from "../tablet/index.js"
 
 export class WatchedTablet implements Tablet {
   /** Counted once they are committed: what was counted before a view was taken is in it. */
@@ -13,7 +13,7 @@ export class WatchedTablet implements Tablet {
 
   constructor(private readonly tablet: Tablet) {}
 
-  get committed(): TabletView {
+  get committed(): CommittedRows {
     return this.tablet.committed
   }
 

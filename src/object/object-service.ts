@@ -29,7 +29,8 @@ import type {
   VersionsPage,
 } from "./contract.js"
 import type { Ingest, Ingested } from "./ingest.js"
-import { listObjects, listVersions } from "./listing-core.js"
+import { listVersions } from "./listing-core.js"
+import { listObjects } from "./object-page-core.js"
 import { readSegment, segmentCount } from "./manifest-core.js"
 import { checksumOf, openVersion, packDetails, putResultOf, type OpenVersion } from "./object-info-core.js"
 import { manifestOf, type ObjectReader, type OpenObject } from "./object-reader.js"

@@ -5,6 +5,7 @@ import { FAMILY_NAMES, type Family } from "../base/families.js"
 import { objectKeyOfText, parseAccountId, parseBucketName, parseIncarnation, parsePosition } from "../base/ids.js"
 import type { DeviceId, Position, RowKey } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
+import { visitRows } from "../base/row-scan.js"
 import { shardCount, type Policy } from "../base/policy.js"
 import { ALL_NEEDLES, Layouts, LocalBlocks, standingOf, type Devices } from "../block/index.js"
 import { fail } from "../base/failures.js"
@@ -16,7 +17,7 @@ import { SimClock } from "../seams/clock/sim.js"
 import { InlineCompute, type MakeCoder } from "../seams/compute/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
-import type { Command, Tablet, TabletRow, TabletView } from "../tablet/index.js"
+import type { Command, Tablet, CommittedRows, TabletRow, TabletView } from "../tablet/index.js"
 import { policyOfBucket } from "./bucket-commands-core.js"
 import type { BodySource, Bucket, PutRequest } from "./contract.js"
 import type { RedundancySource } from "./repair-contract.js"
@@ -35,9 +36,10 @@ export class MemoryTablet implements Tablet {
   haltAt: string | undefined
   private logged: (() => void) | undefined
 
-  readonly committed: TabletView = {
+  readonly committed: CommittedRows = {
     get: (family, key) => this.tree(family).get(key),
     range: (family, range) => this.rangeOf(family, range),
+    scan: (family, range, visitor) => visitRows(this.rangeOf(family, range), visitor),
   }
 
   get committedPosition(): Position {

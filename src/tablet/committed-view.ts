@@ -10,11 +10,12 @@ import type { Family } from "../base/families.js"
 import { rowKeyOf } from "../base/ids.js"
 import type { DeviceId, RowKey } from "../base/ids.js"
 import type { KeyRange } from "../base/key-range.js"
+import type { RowVisitor } from "../base/row-scan.js"
 import type { DeviceRow, PayloadPlace } from "../device/index.js"
-import type { TabletRow, TabletView } from "./contract.js"
+import type { CommittedRows, TabletRow } from "./contract.js"
 import type { Seat } from "./seat.js"
 
-export class CommittedView implements TabletView {
+export class CommittedView implements CommittedRows {
   /** Whose places a row holds, where it is not the first member. */
   private readonly origins = new WeakMap<TabletRow, Seat>()
   /** Rows of an earlier first member may still be about, and nothing on them tells whose they are. */
@@ -92,6 +93,30 @@ export class CommittedView implements TabletView {
       }
       if (last !== undefined)
         left = range.reverse ? { ...left, end: last } : { ...left, start: rowKeyOf(`${last}\x00`) }
+    }
+    throw problem
+  }
+
+  scan(family: Family, range: KeyRange, visitor: RowVisitor): void {
+    let given = 0
+    let problem: unknown
+    for (const seat of this.seats) {
+      // Of a member that failed half-way: all have the same rows.
+      let known = given
+      const row = (bytes: Buffer, keyAt: number, valueAt: number, end: number): boolean => {
+        if (known > 0) {
+          known -= 1
+          return true
+        }
+        given += 1
+        return visitor.row(bytes, keyAt, valueAt, end)
+      }
+      try {
+        seat.member.scan(family, range, { row })
+        return
+      } catch (error) {
+        problem = this.tell(seat, error)
+      }
     }
     throw problem
   }

@@ -11,6 +11,7 @@ import type { Family } from "../base/families.js"
 import type { DeviceId, Epoch, Position, RowKey } from "../base/ids.js"
 import type { EntryWrite } from "../format/entry.js"
 import type { KeyRange } from "../base/key-range.js"
+import type { RowVisitor } from "../base/row-scan.js"
 
 /** An inline payload: still in memory (uncommitted), or at its place on a device. */
 export type TabletPayload = PayloadPlace | { readonly in: "memory"; readonly bytes: Uint8Array }
@@ -24,6 +25,11 @@ export interface TabletRow {
 export interface TabletView {
   get(family: Family, key: RowKey): TabletRow | undefined
   range(family: Family, range: KeyRange): Iterable<readonly [RowKey, TabletRow]>
+}
+
+export interface CommittedRows extends TabletView {
+  /** As `range`, forward, without an object for each row. Not within another scan. */
+  scan(family: Family, range: KeyRange, visitor: RowVisitor): void
 }
 
 export interface DecisionView extends TabletView {
@@ -62,7 +68,7 @@ export interface Tablet {
    */
   run<Result>(command: Command<Result>): Promise<Result>
   /** The committed rows of this moment. */
-  readonly committed: TabletView
+  readonly committed: CommittedRows
   readonly committedPosition: Position
   /** Brings rows into memory, so that reading them does not stall the thread. Undefined: nothing to wait for. */
   warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined

@@ -1,6 +1,7 @@
 /** Tablets: ordered, transactional, replicated rows. */
 export type {
   Command,
+  CommittedRows,
   ConfigurationKeeper,
   Decision,
   DecisionTime,

@@ -32,7 +32,7 @@ function memberOf(since: number, contained: number | undefined, logged: readonly
       }
     },
   }
-  const rows = { get: unused, range: unused, warm: unused, apply: unused }
+  const rows = { get: unused, range: unused, scan: unused, warm: unused, apply: unused }
   const device = {
     ...{ id: parseDeviceId("00000000000000d1"), log, rows, contained: parseLogSequence(0) },
     containedPosition: () => (contained === undefined ? undefined : parsePosition(contained)),

@@ -22,6 +22,7 @@ import {
 } from "../format/entry.js"
 import { FIRST_EPOCH, storePrefixOf } from "../format/membership.js"
 import type { KeyRange } from "../base/key-range.js"
+import type { RowVisitor } from "../base/row-scan.js"
 import type { AppliedWrite, CommitLog, DeviceRow, DeviceRows, LogPlace, PayloadPlace } from "../device/contract.js"
 
 /** What a member needs of its device. */
@@ -121,7 +122,7 @@ export class Member {
     return this.device.id
   }
 
-  private deviceKey(key: RowKey): RowKey {
+  deviceKey(key: RowKey): RowKey {
     return rowKeyOf(this.prefix + key)
   }
 
@@ -138,6 +139,13 @@ export class Member {
     for (const [key, row] of this.device.rows.range(family, deviceRange)) {
       yield [rowKeyOf(key.slice(this.prefix.length)), row]
     }
+  }
+
+  scan(family: Family, { start, end }: KeyRange, visitor: RowVisitor): void {
+    const skip = this.prefix.length
+    const row = (bytes: Buffer, keyAt: number, valueAt: number, rowEnd: number): boolean =>
+      visitor.row(bytes, keyAt + skip, valueAt, rowEnd)
+    this.device.rows.scan(family, { start: this.deviceKey(start), end: this.deviceKey(end) }, { row })
   }
 
   warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined {

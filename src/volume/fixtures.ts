@@ -12,6 +12,7 @@ import {
   rowKeyOf,
 } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
+import { visitRows, type RowVisitor } from "../base/row-scan.js"
 import { subBlockChecksums } from "../base/sub-block.js"
 import type { AppliedWrite, DeviceRow, DeviceRows } from "../device/contract.js"
 import { needleSeed } from "../format/needle.js"
@@ -42,6 +43,10 @@ export class MapRows implements DeviceRows {
       const key = rowKeyOf(name.slice(family.length + 1))
       if (key >= range.start && key < range.end) yield [key, must(this.rows.get(name), "listed a moment ago")]
     }
+  }
+
+  scan(family: Family, range: { start: RowKey; end: RowKey }, visitor: RowVisitor): void {
+    visitRows(this.range(family, range), visitor)
   }
 
   async warm(): Promise<void> {

@@ -6,11 +6,17 @@ import type { Account } from "../../access/contract.js"
 import type { Answer, BucketCall } from "../call.js"
 import { answerXml } from "../call.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
-import { encodingOf, maxOf, unlessEmpty, writeCommonPrefix, writeObject, writeOwner } from "./listing.js"
+import { encodingOf, maxOf, unlessEmpty, ObjectElements, writeCommonPrefix, writeOwner } from "./listing.js"
 import type { Encoding } from "./listing.js"
 import { parseVersion } from "./versions.js"
 
-function writeEntry(xml: XmlWriter, entry: VersionEntry, encoding: Encoding, owner: Account): void {
+interface Shown {
+  readonly encoding: Encoding
+  readonly owner: Account
+  readonly elements: ObjectElements
+}
+
+function writeEntry(xml: XmlWriter, entry: VersionEntry, { encoding, owner, elements }: Shown): void {
   if (entry.kind === "prefix") {
     writeCommonPrefix(xml, entry.prefix, encoding)
     return
@@ -20,7 +26,7 @@ function writeEntry(xml: XmlWriter, entry: VersionEntry, encoding: Encoding, own
       .text("Key", encoding.show(entry.kind === "version" ? entry.object.key : entry.key))
       .text("VersionId", entry.versionId)
       .text("IsLatest", entry.isLatest)
-    if (entry.kind === "version") writeObject(version, entry.object, owner)
+    if (entry.kind === "version") version.raw(elements.of(entry.object))
     else {
       version.text("LastModified", isoDate(entry.lastModifiedMs))
       writeOwner(version, owner)
@@ -64,6 +70,7 @@ export async function listObjectVersions(call: BucketCall): Promise<Answer> {
       .text("Delimiter", unlessEmpty(show(delimiter)))
       .text("EncodingType", encoding.type)
       .text("IsTruncated", page.next !== undefined)
-    for (const entry of page.entries) writeEntry(xml, entry, encoding, account)
+    const shown = { encoding, owner: account, elements: new ObjectElements(account) }
+    for (const entry of page.entries) writeEntry(xml, entry, shown)
   })
 }

@@ -4,9 +4,9 @@ import type { Answer, BucketCall } from "../call.js"
 import { answerXml } from "../call.js"
 import { regionOf } from "./buckets.js"
 import { decodeToken, encodeToken } from "../wire/tokens.js"
-import type { XmlWriter } from "../wire/xml-writer.js"
+import { escapeXml, type XmlWriter } from "../wire/xml-writer.js"
 import type { Account } from "../../access/contract.js"
-import { encodingOf, maxOf, unlessEmpty, writeCommonPrefix, writeObject } from "./listing.js"
+import { encodingOf, maxOf, unlessEmpty, writeCommonPrefix, ObjectElements } from "./listing.js"
 import type { Encoding } from "./listing.js"
 
 interface Listing {
@@ -28,12 +28,11 @@ async function list(call: BucketCall, after: string): Promise<Listing> {
 }
 
 function writeEntries(xml: XmlWriter, { page, encoding }: Listing, owner: Account | undefined): void {
+  const elements = new ObjectElements(owner)
   for (const entry of page.entries) {
     if (entry.kind !== "object") continue
-    xml.group("Contents", contents => {
-      contents.text("Key", encoding.show(entry.object.key))
-      writeObject(contents, entry.object, owner)
-    })
+    const { object } = entry
+    xml.raw(`<Contents><Key>${escapeXml(encoding.show(object.key))}</Key>${elements.of(object)}</Contents>`)
   }
   for (const entry of page.entries) if (entry.kind === "prefix") writeCommonPrefix(xml, entry.prefix, encoding)
 }

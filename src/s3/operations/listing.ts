@@ -6,7 +6,7 @@ import { percentEncode } from "../../base/uri.js"
 import type { ListedObject } from "../../object/contract.js"
 import type { Account } from "../../access/contract.js"
 import type { Query } from "../wire/query.js"
-import type { XmlWriter } from "../wire/xml-writer.js"
+import { escapeXml, XmlWriter } from "../wire/xml-writer.js"
 
 export const ENTRIES_MAX = 1000
 
@@ -43,14 +43,41 @@ export function writeCommonPrefix(xml: XmlWriter, prefix: string, { show }: Enco
   xml.group("CommonPrefixes", group => group.text("Prefix", show(prefix)))
 }
 
-/** The elements of an object in a listing, in S3's order, after those that name it. */
-export function writeObject(xml: XmlWriter, object: ListedObject, owner: Account | undefined): void {
-  xml
-    .text("LastModified", isoDate(object.lastModifiedMs))
-    .quoted("ETag", object.etag)
-    .text("ChecksumAlgorithm", object.checksumAlgorithm)
-    .text("ChecksumType", object.checksumType)
-    .text("Size", object.sizeBytes)
-  if (owner !== undefined) writeOwner(xml, owner)
-  xml.text("StorageClass", "STANDARD")
+type BehindEtag = Pick<ListedObject, "checksumAlgorithm" | "checksumType" | "sizeBytes">
+
+/**
+ * The elements of objects in a listing, in S3's order, after those that name them. What stands before and behind the
+ * ETag is kept: neighbours often have the same.
+ */
+export class ObjectElements {
+  private modifiedMs: number | undefined
+  private before = ""
+  private shown: BehindEtag | undefined
+  private behind = ""
+
+  constructor(private readonly owner: Account | undefined) {}
+
+  of(object: ListedObject): string {
+    if (object.lastModifiedMs !== this.modifiedMs) {
+      this.modifiedMs = object.lastModifiedMs
+      this.before = `<LastModified>${isoDate(object.lastModifiedMs)}</LastModified><ETag>&quot;`
+    }
+    if (!isShownAlike(this.shown, object)) {
+      this.shown = object
+      this.behind = this.behindEtag(object)
+    }
+    return this.before + escapeXml(object.etag) + this.behind
+  }
+
+  private behindEtag({ checksumAlgorithm, checksumType, sizeBytes }: BehindEtag): string {
+    const xml = new XmlWriter()
+      .text("ChecksumAlgorithm", checksumAlgorithm)
+      .text("ChecksumType", checksumType)
+      .text("Size", sizeBytes)
+    if (this.owner !== undefined) writeOwner(xml, this.owner)
+    return `&quot;</ETag>${xml.text("StorageClass", "STANDARD").toString()}`
+  }
 }
+
+const isShownAlike = (a: BehindEtag | undefined, b: BehindEtag): boolean =>
+  a?.sizeBytes === b.sizeBytes && a.checksumAlgorithm === b.checksumAlgorithm && a.checksumType === b.checksumType

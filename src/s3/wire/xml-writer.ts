@@ -82,6 +82,12 @@ export class XmlWriter {
     return this
   }
 
+  /** Elements that were written before. */
+  raw(elements: string): this {
+    this.written += elements
+    return this
+  }
+
   empty(name: string): this {
     this.written += `<${name}/>`
     return this

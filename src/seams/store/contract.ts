@@ -20,9 +20,19 @@ export type { KeyRange } from "../../base/key-range.js"
 export const KEY_BYTES_MAX = 1978
 export const VALUE_BYTES_MAX = 1024 * 1024
 
+/** Takes rows where they lie. What it is given is good for the call only. */
+export interface RowTaker {
+  /** The key of the next row, in `bytes[from…to)`. */
+  key(bytes: Uint8Array, from: number, to: number): void
+  /** Its value, the first bytes. False ends the scan. */
+  value(bytes: Uint8Array, lengthBytes: number): boolean
+}
+
 export interface StoreReader {
   get(family: Family, key: RowKey): Uint8Array | undefined
   range(family: Family, range: KeyRange): Iterable<readonly [RowKey, Uint8Array]>
+  /** As `range`, forward, without an object for each row. The taker must not scan this store itself. */
+  scan(family: Family, range: KeyRange, taker: RowTaker): void
   /**
    * Brings pages into memory off the thread, so that the `get`s that follow do not fault. Undefined
    * where there is nothing to wait for: the store is known to be in memory as a whole. Rejects with
@@ -51,6 +61,15 @@ export interface Stores {
   openWriter(path: string): Promise<StoreWriter>
   /** Forgets all that a store holds; nobody may have it open. No error when it is not there. */
   discard(path: string): Promise<void>
+}
+
+/** A scan by way of a range. */
+export function takeRows(rows: Iterable<readonly [RowKey, Uint8Array]>, taker: RowTaker): void {
+  for (const [key, value] of rows) {
+    const bytes = Buffer.from(key, "latin1")
+    taker.key(bytes, 0, bytes.length)
+    if (!taker.value(value, value.length)) return
+  }
 }
 
 /** The pair of checks that every implementation makes of a write, before anything is changed. */

@@ -10,7 +10,7 @@ import { rowKeyOf, type RowKey } from "../../base/ids.js"
 import type { Clock } from "../clock/contract.js"
 import { verdictNow, type Intercept } from "../disk/calls.js"
 import type { Random } from "../random/contract.js"
-import type { KeyRange, Stores, StoreWrite, StoreWriter } from "./contract.js"
+import { takeRows, type KeyRange, type RowTaker, type Stores, type StoreWrite, type StoreWriter } from "./contract.js"
 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(64)) }
 const WARM_MS_MAX = 4_000
@@ -52,6 +52,10 @@ class InterceptedStore implements StoreWriter {
   *range(family: Family, range: KeyRange): Iterable<readonly [RowKey, Uint8Array]> {
     for (const [key, value] of this.store.range(family, range)) yield [key, this.arrived(value)]
     this.arrived(undefined)
+  }
+
+  scan(family: Family, { start, end }: KeyRange, taker: RowTaker): void {
+    takeRows(this.range(family, { start, end }), taker)
   }
 
   /** What a value looks like when it comes off the disk. Throws where the disk does not give it. */

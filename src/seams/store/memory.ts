@@ -9,8 +9,8 @@ import SortedBTree from "sorted-btree"
 import { assert } from "../../base/assert.js"
 import type { Family } from "../../base/families.js"
 import type { RowKey } from "../../base/ids.js"
-import type { KeyRange, StoreReader, Stores, StoreWrite, StoreWriter } from "./contract.js"
-import { assertWrite } from "./contract.js"
+import type { KeyRange, RowTaker, StoreReader, Stores, StoreWrite, StoreWriter } from "./contract.js"
+import { assertWrite, takeRows } from "./contract.js"
 
 type Tree = SortedBTree.default<RowKey, Uint8Array>
 type Trees = ReadonlyMap<Family, Tree>
@@ -83,6 +83,10 @@ class MemoryReader implements StoreReader {
     const tree = this.seen.get(family)
     if (tree === undefined || range.start >= range.end) return []
     return range.reverse ? backward(tree, range) : forward(tree, range)
+  }
+
+  scan(family: Family, { start, end }: KeyRange, taker: RowTaker): void {
+    takeRows(this.range(family, { start, end }), taker)
   }
 
   async warm(): Promise<void> {

@@ -24,7 +24,7 @@ import { FAMILY_NAMES } from "../../base/families.js"
 import type { RowKey } from "../../base/ids.js"
 import { rowKeyOf } from "../../base/ids.js"
 import { GIB, MIB } from "../../base/limits.js"
-import type { KeyRange, StoreReader, Stores, StoreWrite, StoreWriter } from "./contract.js"
+import type { KeyRange, RowTaker, StoreReader, Stores, StoreWrite, StoreWriter } from "./contract.js"
 import { assertWrite } from "./contract.js"
 import { residentBytesMax } from "./real-memory.js"
 
@@ -58,6 +58,7 @@ const SYSTEM_CODES: ReadonlyMap<number, string> = new Map(
 const BROKEN = new Set([-30797, -30796, -30795, -30794, -30793])
 
 type Tree = Database<Buffer, RowKey>
+type ScannedTree = Database<boolean, RowKey>
 
 /** Keys rest as their bytes, which go straight into the binding's memory and out of it. */
 const TREE_OPTIONS = {
@@ -71,6 +72,52 @@ const TREE_OPTIONS = {
     readKey: (target: Buffer, from: number, to: number): RowKey => rowKeyOf(target.toString("latin1", from, to)),
   },
 } as const
+
+/**
+ * Trees whose rows go to a taker where the binding has put them: it copies a row into memory of its own, and
+ * asks for its key and its value to be made of that.
+ */
+class Scanner {
+  private taker: RowTaker | undefined
+
+  private readonly options = {
+    encoding: "binary",
+    encoder: {
+      encode: (): Buffer => must<Buffer>(undefined, "what is scanned is not written"),
+      decode: (bytes: Buffer, lengthBytes?: number): boolean =>
+        this.taken.value(bytes, must(lengthBytes, "the binding tells the length")),
+    },
+    keyEncoder: {
+      writeKey: TREE_OPTIONS.keyEncoder.writeKey,
+      readKey: (bytes: Buffer, from: number, to: number): RowKey => {
+        this.taken.key(bytes, from, to)
+        return FIRST_KEY
+      },
+    },
+  } as const
+
+  private readonly trees: ReadonlyMap<Family, ScannedTree>
+
+  constructor(root: RootDatabase<Buffer, RowKey>) {
+    this.trees = new Map(FAMILY_NAMES.map(name => [name, root.openDB<boolean, RowKey>(name, this.options)]))
+  }
+
+  private get taken(): RowTaker {
+    return must(this.taker, "a scan is under way")
+  }
+
+  scan(family: Family, start: RowKey, end: RowKey, taker: RowTaker): void {
+    assert(this.taker === undefined, "one scan at a time")
+    this.taker = taker
+    const rows = must(this.trees.get(family), "every family has a database").getRange({ start, end })[Symbol.iterator]()
+    try {
+      for (let next = rows.next(); !next.done && next.value.value; next = rows.next());
+    } finally {
+      this.taker = undefined
+      rows.return?.()
+    }
+  }
+}
 
 export class RealStores implements Stores {
   constructor(private readonly mapBytesFirst = MAP_BYTES_FIRST) {}
@@ -97,11 +144,15 @@ class LmdbStore implements StoreWriter {
   /** Families that held no row when they were first asked for since the last refresh: many stay empty for ever. */
   private readonly empty = new Map<Family, boolean>()
 
+  private readonly scanner: Scanner
+
   private constructor(
     private readonly path: string,
     private readonly root: RootDatabase<Buffer, RowKey>,
     private readonly trees: ReadonlyMap<Family, Tree>,
-  ) {}
+  ) {
+    this.scanner = new Scanner(root)
+  }
 
   static async open(path: string, mapBytesFirst: number): Promise<LmdbStore> {
     try {
@@ -154,6 +205,12 @@ class LmdbStore implements StoreWriter {
     } finally {
       if (!this.closed) entries.return?.()
     }
+  }
+
+  scan(family: Family, { start, end }: KeyRange, taker: RowTaker): void {
+    assert(!this.closed, "the store is open")
+    if (start >= end || this.isEmpty(family)) return
+    this.reading(() => this.scanner.scan(family, start.length === 0 ? FIRST_KEY : start, end, taker))
   }
 
   /** Reads the file once from front to back, which ends early where it is too large to stay in memory. */

@@ -26,6 +26,16 @@ const textAt = (reader: StoreReader, key: string): string | undefined => {
 const keysIn = (reader: StoreReader, range: KeyRange): string[] =>
   Array.from(reader.range("current", range), ([key]) => key)
 
+function scanned(reader: StoreReader, range: KeyRange, max = Infinity): string[] {
+  const found: string[] = []
+  let name = ""
+  reader.scan("current", range, {
+    key: (memory, from, to) => void (name = Buffer.from(memory.subarray(from, to)).toString("latin1")),
+    value: (memory, length) => found.push(`${name}=${new TextDecoder().decode(memory.subarray(0, length))}`) < max,
+  })
+  return found
+}
+
 export function storeSuite(kind: string, make: () => Promise<StoresUnderTest>): void {
   const storeTest = (name: string, body: (under: StoresUnderTest) => Promise<void>): void => {
     test(`${kind}: ${name}`, async () => {
@@ -92,6 +102,26 @@ export function storeSuite(kind: string, make: () => Promise<StoresUnderTest>): 
       entries.return?.()
       if (i % 20 === 0) await writer.commit([put("z", String(i)), remove("z")])
     }
+    await writer.close()
+  })
+
+  storeTest("a scan ends where its taker says so or throws, and leaves the store usable", async ({ stores, path }) => {
+    const writer = await stores.openWriter(path)
+    const large = "v".repeat(VALUE_BYTES_MAX)
+    await writer.commit([put("a", "1"), put("b", large), put("c", ""), put("d", "4")])
+    const whole = ["a=1", `b=${large}`, "c=", "d=4"]
+    for (let i = 0; i < 200; i += 1) {
+      assert.deepEqual(scanned(writer, ALL, 3), whole.slice(0, 3))
+      assert.deepEqual(scanned(writer, { start: rowKeyOf("c"), end: rowKeyOf("d") }), ["c="])
+      const torn = () => {
+        throw new Error("no more")
+      }
+      assert.throws(() => writer.scan("current", ALL, { key: () => undefined, value: torn }), /no more/)
+      assert.throws(() => writer.scan("current", ALL, { key: torn, value: () => true }), /no more/)
+      if (i % 20 === 0) await writer.commit([put("e", String(i)), remove("e")])
+    }
+    assert.deepEqual(scanned(writer, ALL), whole)
+    assert.deepEqual(keysIn(writer, ALL), ["a", "b", "c", "d"])
     await writer.close()
   })
 
@@ -207,7 +237,11 @@ export function storeSuite(kind: string, make: () => Promise<StoresUnderTest>): 
         const found = Array.from(writer.range("current", range), entry => show(entry))
         assert.deepEqual(
           found,
-          (reverse ? expected.reverse() : expected).map(([name, value]) => `${name}=${value}`),
+          (reverse ? expected.toReversed() : expected).map(([name, value]) => `${name}=${value}`),
+        )
+        assert.deepEqual(
+          scanned(writer, range),
+          expected.map(([name, value]) => `${name}=${value}`),
         )
       }),
       { numRuns: 120 },
