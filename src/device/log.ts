@@ -44,6 +44,8 @@ export const LOG_LIMITS = {
   freeSegmentsMax: 4,
   appendsQueuedMax: 4096,
   appendBytesQueuedMax: 64 * MIB,
+  /** Batches up to this size are put together in memory that is kept. */
+  keptMemoryBytesMax: MIB,
 } as const
 
 export interface LogOptions {
@@ -137,6 +139,8 @@ export class SegmentedLog implements CommitLog {
   #draining: Promise<void> | undefined
   #filling: Promise<void> | undefined
   #stopped: Failure | undefined
+  /** For the batch that is being written: one is at a time, and after a write that failed there is no other. */
+  #memory = new Uint8Array(0)
 
   constructor(
     private readonly disk: Disk,
@@ -320,7 +324,7 @@ export class SegmentedLog implements CommitLog {
       durableUpTo: this.#durable,
       cutUpTo: this.#cut,
     }
-    const { bytes, header, recordOffsets } = encodeLogBatch(head, records)
+    const { bytes, header, recordOffsets } = encodeLogBatch(head, records, this.#memoryFor(lengthBytes))
     try {
       await open.file.write([bytes], open.usedBytes)
     } catch (error) {
@@ -342,6 +346,15 @@ export class SegmentedLog implements CommitLog {
     this.#mark({ sequence, totalBytes: this.#totalBytes })
     this.#fillAhead(open)
     return { sequence, places }
+  }
+
+  #memoryFor(lengthBytes: number): Uint8Array | undefined {
+    if (lengthBytes > LOG_LIMITS.keptMemoryBytesMax) return undefined
+    if (this.#memory.length < lengthBytes) {
+      const doubled = Math.min(2 * lengthBytes, LOG_LIMITS.keptMemoryBytesMax)
+      this.#memory = Buffer.allocUnsafeSlow(doubled)
+    }
+    return this.#memory
   }
 
   /**

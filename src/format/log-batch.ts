@@ -62,14 +62,17 @@ export const payloadBytesOf = (records: readonly Uint8Array[]): number =>
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
 
-/** The whole batch, padded to pages, and where in it each record begins. */
+/** The whole batch, padded to pages, and where in it each record begins. It lies in `memory`, where that is large enough. */
 export function encodeLogBatch(
   head: LogBatchHead,
   records: readonly Uint8Array[],
+  memory?: Uint8Array,
 ): { readonly bytes: Uint8Array; readonly header: LogBatchHeader; readonly recordOffsets: readonly number[] } {
   const payloadBytes = payloadBytesOf(records)
   assert(payloadBytes <= LOG_PAYLOAD_BYTES_MAX, "a log batch is over its limit")
-  const bytes = new Uint8Array(batchBytes(payloadBytes))
+  const lengthBytes = batchBytes(payloadBytes)
+  const bytes =
+    memory && memory.length >= lengthBytes ? memory.subarray(0, lengthBytes) : Buffer.allocUnsafeSlow(lengthBytes)
   const view = viewOf(bytes)
   const recordOffsets: number[] = []
   let at = LOG_HEADER_BYTES + LENGTH_BYTES * records.length
@@ -79,6 +82,7 @@ export function encodeLogBatch(
     recordOffsets.push(at)
     at += record.length
   })
+  bytes.fill(0, at)
   view.setUint32(0, MAGIC, true)
   view.setUint16(4, VERSION, true)
   view.setUint16(6, LOG_HEADER_BYTES, true)

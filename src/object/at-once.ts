@@ -72,7 +72,7 @@ export class ObjectsAtOnce implements AtOnce {
     }
   }
 
-  async put({ bucket, key, beside, bytes, md5, checksum }: PutNow): Promise<PutResult> {
+  put({ bucket, key, beside, bytes, md5, checksum }: PutNow): Promise<PutResult> {
     const version = {
       content: { kind: "inline" },
       payload: bytes,
@@ -88,7 +88,7 @@ export class ObjectsAtOnce implements AtOnce {
     } as const
     // Nothing of it lies outside of its row, so there is no upload that could be given up.
     const put = putVersion({ bucketId: bucket.id, key, uploadId: undefined, conditions: {}, version, debts: [] })
-    return putResultOf(await this.tablet.run(put), checksum?.value)
+    return this.tablet.run(put).then(stored => putResultOf(stored, checksum?.value))
   }
 
   private detailsOf(beside: StoredBeside): VersionDetails {

@@ -33,14 +33,16 @@ export class WatchedTablet implements Tablet {
     return this.tablet.payloadNow(family, key, row)
   }
 
-  async run<Result>(command: Command<Result>): Promise<Result> {
-    try {
-      const result = await this.tablet.run(command)
-      this.changes += 1
-      return result
-    } catch (error) {
-      if (isFailure(error, "indeterminate")) this.changes += 1
-      throw error
-    }
+  run<Result>(command: Command<Result>): Promise<Result> {
+    return this.tablet.run(command).then(
+      result => {
+        this.changes += 1
+        return result
+      },
+      (error: unknown) => {
+        if (isFailure(error, "indeterminate")) this.changes += 1
+        throw error
+      },
+    )
   }
 }

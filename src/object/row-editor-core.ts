@@ -153,7 +153,8 @@ export class RowEditor {
   private head: RowHead
   private readonly hadObject: boolean
   private hasObject: boolean
-  private readonly writes = new Map<string, EntryWrite>()
+  /** Few: found by looking at each. */
+  private readonly writes: EntryWrite[] = []
   private bytesDelta = 0
   private uploadsDelta = 0
   private releases = 0
@@ -180,12 +181,15 @@ export class RowEditor {
   }
 
   put(family: Family, key: RowKey, value: Uint8Array | undefined, payload?: Uint8Array): void {
-    this.writes.set(`${family} ${key}`, payload ? { family, key, value, payload } : { family, key, value })
+    const write = payload ? { family, key, value, payload } : { family, key, value }
+    const at = this.writes.findIndex(earlier => earlier.key === key && earlier.family === family)
+    if (at < 0) this.writes.push(write)
+    else this.writes[at] = write
   }
 
   /** A row as this decision has left it. */
   private read(family: Family, key: RowKey): TabletRow | undefined {
-    const write = this.writes.get(`${family} ${key}`)
+    const write = this.writes.find(earlier => earlier.key === key && earlier.family === family)
     if (!write) return this.view.get(family, key)
     if (!write.value) return undefined
     return { value: write.value, payload: write.payload && { in: "memory", bytes: write.payload } }
@@ -357,7 +361,7 @@ export class RowEditor {
   finish(): readonly EntryWrite[] {
     this.putHead()
     this.putCounters()
-    return [...this.writes.values()]
+    return this.writes
   }
 
   private putHead(): void {

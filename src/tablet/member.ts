@@ -14,7 +14,7 @@ import { INLINE_BYTES_MAX } from "../base/limits.js"
 import type { DeviceId, Epoch, LogSequence, Position, RowKey, TabletId } from "../base/ids.js"
 import {
   decodeEntry,
-  encodeEntry,
+  encodeEntries,
   openLoggedPayload,
   PAYLOAD_CHECKSUM_BYTES,
   type Entry,
@@ -85,7 +85,7 @@ export class EncodedBatch {
   ) {}
 
   static of(entries: readonly Entry[]): EncodedBatch {
-    const encoded = entries.map(encodeEntry)
+    const encoded = encodeEntries(entries)
     return new EncodedBatch(
       entries.map((entry, i) => new EncodedEntry(entry, encoded[i]?.payloadsAt ?? [])),
       encoded.map(({ record }) => record),

@@ -31,6 +31,31 @@ export interface Held {
   refuse(failure: Failure): void
 }
 
+/** Where an answer goes. */
+interface Settle<Result> {
+  resolve(result: Result): void
+  reject(failure: unknown): void
+}
+
+/** A decision's result, or why it refused. */
+class Answer<Result> implements Held {
+  constructor(
+    readonly waitsFor: Position,
+    private readonly settle: Settle<Result>,
+    private readonly result: Result,
+    private readonly refusal: Failure | undefined,
+  ) {}
+
+  release(): void {
+    if (this.refusal) this.settle.reject(this.refusal)
+    else this.settle.resolve(this.result)
+  }
+
+  refuse(failure: Failure): void {
+    this.settle.reject(failure)
+  }
+}
+
 /** What a decision appended; the configuration that it is logged under comes when it is taken. */
 type Appended = Omit<Entry, "tabletId" | "epoch">
 
@@ -115,21 +140,20 @@ export class PrimaryCore {
     command: Command<Result>,
     nowMs: number,
     payloads: ReadonlyMap<RowKey, { readonly row: TabletRow; readonly bytes: Uint8Array }>,
-    settle: { resolve(result: Result): void; reject(failure: unknown): void },
+    settle: Settle<Result>,
   ): void {
     const view = new HeadView(this.layers, payloads)
     const position = parsePosition(this.headPosition + 1)
-    const refuse = (failure: Failure) => settle.reject(failure)
     try {
       const { writes, result } = command.decide(view, { nowMs, position })
       if (writes.length > 0) this.append(writes, position)
       const appended = writes.length > 0 ? position : NOTHING
-      this.hold(this.answerRule({ appended, saw: view.saw, refused: false }), () => settle.resolve(result), refuse)
+      this.hold(new Answer(this.answerRule({ appended, saw: view.saw, refused: false }), settle, result, undefined))
     } catch (error) {
       if (error instanceof PayloadNeeded) throw error
       const refusal = asFailure(error)
       const waitsFor = this.answerRule({ appended: NOTHING, saw: view.saw, refused: true })
-      this.hold(waitsFor, () => settle.reject(refusal), refuse)
+      this.hold(new Answer(waitsFor, settle, undefined, refusal))
     }
   }
 
@@ -145,9 +169,9 @@ export class PrimaryCore {
     }
   }
 
-  private hold(waitsFor: Position, release: () => void, refuse: (failure: Failure) => void): void {
-    if (waitsFor <= this.committedTo) release()
-    else this.held.push({ waitsFor, release, refuse })
+  private hold(answer: Held): void {
+    if (answer.waitsFor <= this.committedTo) answer.release()
+    else this.held.push(answer)
   }
 
   /** What was decided since the last batch, as far as it fits into one, to be logged on every member. */

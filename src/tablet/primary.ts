@@ -121,20 +121,44 @@ export class Primary implements Tablet {
     return this.committed.payloadNow(family, key, row)
   }
 
-  async run<Result>(command: Command<Result>): Promise<Result> {
-    for (const seat of this.seats) {
-      const room = roomAt(seat, device => device.roomForWrites())
-      if (room) await room
-    }
-    if (command.grows !== false) {
-      for (const seat of this.seats) {
-        const room = roomAt(seat, device => device.roomToGrow?.())
-        if (room) await room
+  run<Result>(command: Command<Result>): Promise<Result> {
+    const { seats } = this
+    try {
+      for (let step = 0; step < stepsOf(seats, command); step += 1) {
+        const waiting = this.obstacle(seats, command, step)
+        if (waiting) return this.runPatiently(seats, command, step + 1, waiting)
       }
+      const outcome = this.decide(command, NO_PAYLOADS)
+      if (!(outcome instanceof PayloadNeeded)) return outcome
+    } catch (error) {
+      return Promise.reject(asFailure(error))
     }
-    for (const [family, key] of command.touches) {
-      const warm = this.warm(family, [key])
-      if (warm) await warm
+    return this.runPatiently(seats, command, stepsOf(seats, command), undefined)
+  }
+
+  /** What a command has to wait for before it is decided, one after the other: room on each device, and its rows. */
+  private obstacle(
+    seats: readonly Seat[],
+    { grows, touches }: Command<unknown>,
+    step: number,
+  ): Promise<void> | undefined {
+    const seat = seats[step % seats.length]
+    if (seat && step < seats.length) return roomAt(seat, roomForWrites)
+    if (seat && step < 2 * seats.length) return grows === false ? undefined : roomAt(seat, roomToGrow)
+    const touched = touches[step - 2 * seats.length]
+    return touched && this.warm(touched[0], [touched[1]])
+  }
+
+  private async runPatiently<Result>(
+    seats: readonly Seat[],
+    command: Command<Result>,
+    from: number,
+    first: Promise<void> | undefined,
+  ): Promise<Result> {
+    if (first) await first
+    for (let step = from; step < stepsOf(seats, command); step += 1) {
+      const waiting = this.obstacle(seats, command, step)
+      if (waiting) await waiting
     }
     const payloads: Payloads = new Map()
     for (let reads = 0; reads <= PAYLOAD_READS_MAX; reads += 1) {
@@ -391,6 +415,12 @@ export class Primary implements Tablet {
     await this.changing
   }
 }
+
+const stepsOf = (seats: readonly Seat[], { touches }: Command<unknown>): number => 2 * seats.length + touches.length
+
+const NO_PAYLOADS: Payloads = new Map()
+const roomForWrites = (device: MemberDevice): Promise<void> | undefined => device.roomForWrites()
+const roomToGrow = (device: MemberDevice): Promise<void> | undefined => device.roomToGrow?.()
 
 const failureOf = (outcome: Outcome): Failure => ("failure" in outcome ? outcome.failure : fail("internal"))
 
