@@ -45,7 +45,7 @@ export const DEFAULT: Scale = {
   deleteKeys: 10_000,
   completeParts: 1000,
   startObjects: 10_000,
-  idleSeconds: 5,
+  idleSeconds: 15,
   uploads: 64,
   uploadBytes: 8 * MIB,
   idleConnections: 1000,

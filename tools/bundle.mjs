@@ -12,8 +12,9 @@
  */
 import { spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
+import { tmpdir } from "node:os"
 import { dirname, join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 
@@ -225,8 +226,10 @@ export const removeBundle = () => rmSync(COMMAND_FILE, { force: true })
 /** Makes the bundles, and the code cache by starting a store once; without a cache a start takes longer. */
 export async function makeBundle() {
   await joinFiles(DIST, ENTRIES)
-  const args = [join(ROOT, "tools", "code-cache.cjs"), COMMAND_FILE]
+  const folder = mkdtempSync(join(tmpdir(), "hayloft-cache-"))
+  const args = [join(ROOT, "tools", "code-cache.cjs"), COMMAND_FILE, folder]
   spawnSync(process.execPath, args, { stdio: ["ignore", "ignore", 2], timeout: CACHE_MS_MAX, killSignal: "SIGKILL" })
+  rmSync(folder, { recursive: true, force: true })
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await makeBundle()

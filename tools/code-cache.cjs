@@ -1,22 +1,18 @@
 /**
- * Writes the code cache of a bundle: starts a store from it in a folder of its own, and keeps what V8 has
+ * Writes the code cache of a bundle: starts a store from it in the folder given, and keeps what V8 has
  * compiled until the store is ready. Serves nobody: any free ports of the loopback address.
  */
 "use strict"
 
-const { mkdtempSync, renameSync, rmSync, writeFileSync } = require("node:fs")
-const { tmpdir } = require("node:os")
-const { join } = require("node:path")
+const { renameSync, writeFileSync } = require("node:fs")
 const { startBundle } = require("../bin/start-bundle.cjs")
 
 const ANY_PORT = "127.0.0.1:0"
 
-const [, , bundle] = process.argv
-const folder = mkdtempSync(join(tmpdir(), "hayloft-cache-"))
+const [, , bundle, folder] = process.argv
 const args = ["serve", "--data", folder, "--listen", ANY_PORT, "--admin-listen", ANY_PORT, "--log-level", "error"]
 for (const name of Object.keys(process.env)) if (name.startsWith("HAYLOFT_")) delete process.env[name]
-process.argv.splice(2, 1, ...args)
-process.on("exit", () => rmSync(folder, { recursive: true, force: true }))
+process.argv.splice(2, 2, ...args)
 
 const cacheOf = startBundle(bundle)
 // Its only output says that it is ready.

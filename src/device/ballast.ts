@@ -27,20 +27,31 @@ interface BallastFile {
   bytes: number
 }
 
+/** Bytes that no file system can leave out, the same for all ballast of a process. */
+export class Noise {
+  private bytes: Uint8Array = new Uint8Array(0)
+
+  constructor(private readonly random: Random) {}
+
+  of(bytes: number): Uint8Array {
+    if (this.bytes.length < bytes) this.bytes = this.random.bytes(bytes)
+    return this.bytes.subarray(0, bytes)
+  }
+}
+
 /** The ballast in one device's folder. */
 export class Ballast {
   private growing: { readonly file: DiskFile; readonly entry: BallastFile } | undefined
-  private noise: Uint8Array | undefined
 
   private constructor(
     private readonly disk: Disk,
     private readonly folder: string,
-    private readonly random: Random,
+    private readonly noise: Noise,
     private readonly files: BallastFile[],
   ) {}
 
   /** `deviceFolder` need not have any yet. */
-  static async open(disk: Disk, deviceFolder: string, random: Random): Promise<Ballast> {
+  static async open(disk: Disk, deviceFolder: string, noise: Noise): Promise<Ballast> {
     const folder = `${deviceFolder}/${BALLAST_FOLDER}`
     const files: BallastFile[] = []
     for (const path of await ballastPaths(disk, deviceFolder)) {
@@ -51,7 +62,7 @@ export class Ballast {
         await file.close()
       }
     }
-    return new Ballast(disk, folder, random, files)
+    return new Ballast(disk, folder, noise, files)
   }
 
   get bytes(): number {
@@ -61,7 +72,7 @@ export class Ballast {
   /** Adds up to `bytes` to the newest file, and begins another where that has `fileBytes`. */
   async grow(bytes: number, fileBytes: number): Promise<void> {
     const { file, entry } = (this.growing ??= await this.begin())
-    const noise = this.noiseOf(Math.min(bytes, fileBytes - entry.bytes))
+    const noise = this.noise.of(Math.min(bytes, fileBytes - entry.bytes))
     await file.write([noise], entry.bytes)
     entry.bytes += noise.length
     if (entry.bytes < fileBytes) return
@@ -102,11 +113,6 @@ export class Ballast {
     const { growing } = this
     this.growing = undefined
     await growing?.file.close()
-  }
-
-  private noiseOf(bytes: number): Uint8Array {
-    if (this.noise === undefined || this.noise.length < bytes) this.noise = this.random.bytes(bytes)
-    return this.noise.subarray(0, bytes)
   }
 }
 

@@ -114,12 +114,19 @@ interface Appended {
 
 const ZERO = parseLogSequence(0)
 
+/** The same for all logs: nobody writes into it. */
+let zeroBytes = new Uint8Array(0)
+
+function zeros(bytes: number): Uint8Array {
+  if (zeroBytes.length < bytes) zeroBytes = new Uint8Array(bytes)
+  return zeroBytes.subarray(0, bytes)
+}
+
 export class SegmentedLog implements CommitLog {
   readonly #segmentBytes: number
   readonly #fillStepBytes: number
   #segments: Segment[]
   readonly #free: FreeFile[]
-  readonly #zeros: Uint8Array
   #open: OpenSegment | undefined
   /** A file made ready before the open segment is full. */
   #spare: FreeFile | undefined
@@ -151,7 +158,6 @@ export class SegmentedLog implements CommitLog {
   ) {
     this.#segmentBytes = options.segmentBytes ?? LOG_LIMITS.segmentBytes
     this.#fillStepBytes = options.fillStepBytes ?? LOG_LIMITS.fillStepBytes
-    this.#zeros = new Uint8Array(this.#fillStepBytes)
     this.#segments = recovered.segments.map(({ file, first, last }) => ({ file, first, last: last.sequence }))
     this.#free = recovered.free.map(({ file, sizeBytes }) => ({ file, sizeBytes }))
     const newest = recovered.segments.at(-1)
@@ -410,7 +416,7 @@ export class SegmentedLog implements CommitLog {
 
   async #fillStep(open: OpenSegment): Promise<void> {
     const stepBytes = Math.min(this.#fillStepBytes, this.#segmentBytes - open.filledBytes)
-    await open.file.write([this.#zeros.subarray(0, stepBytes)], open.filledBytes)
+    await open.file.write([zeros(stepBytes)], open.filledBytes)
     open.filledBytes += stepBytes
   }
 
@@ -431,7 +437,7 @@ export class SegmentedLog implements CommitLog {
   async #prepareSpare(): Promise<void> {
     const { file } = await this.#newFile()
     this.#spare = { file, sizeBytes: 0 }
-    await file.write([this.#zeros], 0)
+    await file.write([zeros(this.#fillStepBytes)], 0)
     this.#spare = { file, sizeBytes: this.#fillStepBytes }
   }
 

@@ -16,7 +16,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Disk, Space } from "../seams/disk/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
-import { Ballast, keepRoomForRecords } from "./ballast.js"
+import { Ballast, Noise, keepRoomForRecords } from "./ballast.js"
 import { roomyDisk, type RoomMaker } from "./roomy-disk.js"
 import {
   ballastFileBytes,
@@ -52,13 +52,16 @@ export interface Fullness {
 /** The file systems of one process. */
 export class Spaces {
   private readonly systems = new Map<string, FileSystem>()
+  private readonly noise: Noise
 
   constructor(
     private readonly clock: Clock,
-    private readonly random: Random,
+    random: Random,
     private readonly output: Log,
     private readonly limits: SpaceLimits = SPACE_LIMITS,
-  ) {}
+  ) {
+    this.noise = new Noise(random)
+  }
 
   /**
    * Looks at a device's file system and at the ballast in its folder. `disk`: behind its queue.
@@ -66,7 +69,7 @@ export class Spaces {
    */
   async open(name: string, disk: Disk, folder: string, isMountPoint: boolean): Promise<DeviceSpace> {
     const space = await disk.space(folder)
-    const ballast = await Ballast.open(disk, folder, this.random)
+    const ballast = await Ballast.open(disk, folder, this.noise)
     const { fileSystemId } = space
     const system = this.systems.get(fileSystemId) ?? new FileSystem(fileSystemId, this.clock, this.output, this.limits)
     this.systems.set(fileSystemId, system)

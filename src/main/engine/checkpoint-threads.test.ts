@@ -150,3 +150,16 @@ test("work of a thread that dies fails, and the next starts another", async () =
   assert.notEqual(await run(threads, device(1)), first)
   await threads.close()
 })
+
+test("a thread with nothing to do ends, and the next work begins another once it has closed what it had open", async () => {
+  const threads = pool({ ...LIMITS, idleMsMax: 60 })
+  const at = device(1)
+  const first = await run(threads, at)
+  assert.equal(await run(threads, at), first, "not between two pieces of work")
+  while (threads.threadsLeft > 0) await new Promise(resolve => setTimeout(resolve, 10))
+  const asked = [run(threads, at), run(threads, device(2))]
+  const [second, other] = await Promise.all(asked)
+  assert.notEqual(second, first)
+  assert.notEqual(other, second)
+  await threads.close()
+})

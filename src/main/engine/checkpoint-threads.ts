@@ -10,6 +10,7 @@
  *           device is not worked on elsewhere. One whose work never ends is left behind, and nobody
  *           waits for it, also not at `close`. (A thread inside a call that the kernel does not finish
  *           cannot be ended by anybody; nor can the process, other than by a signal.)
+ *           A thread without work for `idleMsMax` closes what it has open, and ends.
  * Limits    CHECKPOINT_THREADS; threads that are set aside or left behind are at most one for each device.
  */
 import { Worker } from "node:worker_threads"
@@ -33,6 +34,8 @@ export const CHECKPOINT_THREADS = {
   /** Others wait behind one piece of work no longer than this. */
   holdMsMax: 5_000,
   lookMs: 500,
+  /** A thread that has had nothing to do for so long gives its memory back. */
+  idleMsMax: 10_000,
   /** Closing what is open of one device, or of all, in a thread that has nothing else to do. */
   closeMsMax: 5_000,
   /** Work waiting for one place: a device asks for one checkpoint, one scrub step and one closing at a time. */
@@ -53,9 +56,10 @@ class Thread {
   private readonly worker: Worker
   private lastId = 0
   private waitsFor: ((reply: CheckpointReply | undefined) => void) | undefined
-  /** What it is doing, and since when. */
+  /** What it is doing. */
   task: Task | undefined
-  beganMs = 0
+  /** Since when it does this, or nothing. */
+  sinceMs = 0
   /** Settles when it has nothing to do. */
   performing: Promise<void> = Promise.resolve()
   hasEnded = false
@@ -102,6 +106,8 @@ interface Place {
   thread: Thread | undefined
   readonly waiting: Task[]
   devices: number
+  /** Its thread closes what it has open; the next one waits for that. */
+  isResting: boolean
 }
 
 export class CheckpointThreads implements CheckpointRunner {
@@ -120,7 +126,12 @@ export class CheckpointThreads implements CheckpointRunner {
     private readonly output: Log,
     private readonly limits: CheckpointThreadLimits = CHECKPOINT_THREADS,
   ) {
-    this.places = Array.from({ length: limits.threadsMax }, () => ({ thread: undefined, waiting: [], devices: 0 }))
+    this.places = Array.from({ length: limits.threadsMax }, () => ({
+      thread: undefined,
+      waiting: [],
+      devices: 0,
+      isResting: false,
+    }))
   }
 
   get threadsLeft(): number {
@@ -217,13 +228,13 @@ export class CheckpointThreads implements CheckpointRunner {
 
   /** Gives the place's thread its next task, if it has nothing to do. */
   private pump(place: Place): void {
-    if (place.thread?.task !== undefined) return
+    if (place.isResting || place.thread?.task !== undefined) return
     const at = place.waiting.findIndex(({ deviceId }) => !this.aside.has(deviceId))
     const [task] = at === -1 ? [] : place.waiting.splice(at, 1)
     if (task === undefined) return
     const thread = (place.thread ??= this.start(place))
     thread.task = task
-    thread.beganMs = this.clock.monotonicMs()
+    thread.sinceMs = this.clock.monotonicMs()
     thread.performing = this.perform(thread, task)
   }
 
@@ -244,6 +255,7 @@ export class CheckpointThreads implements CheckpointRunner {
     else if (reply.failure !== undefined) task.reject(failureOfReply(reply))
     else task.resolve(reply.answer)
     thread.task = undefined
+    thread.sinceMs = this.clock.monotonicMs()
     if (this.aside.get(task.deviceId) === thread) await this.dismiss(thread, task.deviceId)
     for (const place of this.places) this.pump(place)
   }
@@ -253,6 +265,16 @@ export class CheckpointThreads implements CheckpointRunner {
     await this.within(thread.order(undefined))
     thread.abandon()
     this.aside.delete(deviceId)
+  }
+
+  /** Ends a thread that nobody needs; its place gets another one with the next work. */
+  private async rest(place: Place, thread: Thread): Promise<void> {
+    place.isResting = true
+    await this.within(thread.order(undefined))
+    thread.abandon()
+    if (place.thread === thread) place.thread = undefined
+    place.isResting = false
+    this.pump(place)
   }
 
   /** Its place gets another thread as soon as there is work for one. */
@@ -275,13 +297,17 @@ export class CheckpointThreads implements CheckpointRunner {
   }
 
   private isBusy(): boolean {
-    return this.aside.size > 0 || this.places.some(({ thread, waiting }) => thread?.task || waiting.length > 0)
+    return this.aside.size > 0 || this.places.some(({ thread, waiting }) => thread !== undefined || waiting.length > 0)
   }
 
   private look(place: Place): void {
     const { thread } = place
-    if (thread?.task === undefined) return
-    const tookMs = this.clock.monotonicMs() - thread.beganMs
+    if (thread === undefined || place.isResting) return
+    const tookMs = this.clock.monotonicMs() - thread.sinceMs
+    if (thread.task === undefined) {
+      if (tookMs >= this.limits.idleMsMax) thread.performing = this.rest(place, thread)
+      return
+    }
     const { deviceId } = thread.task
     const holdsUp = place.waiting.some(task => task.deviceId !== deviceId && !this.aside.has(task.deviceId))
     if (tookMs < (holdsUp ? this.limits.holdMsMax : this.limits.jobMsMax)) return
@@ -291,7 +317,7 @@ export class CheckpointThreads implements CheckpointRunner {
 
   /** Gives up work that was set aside and has taken too long. What is asked for its device meanwhile fails, too. */
   private judge(id: DeviceId, thread: Thread): void {
-    if (thread.task === undefined || this.clock.monotonicMs() - thread.beganMs < this.limits.jobMsMax) return
+    if (thread.task === undefined || this.clock.monotonicMs() - thread.sinceMs < this.limits.jobMsMax) return
     const message = `the device did not finish a checkpoint within ${this.limits.jobMsMax} ms`
     const failure = fail("deviceFailed", { message, device: id, code: "ETIMEDOUT" })
     thread.task.reject(failure)
