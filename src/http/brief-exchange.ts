@@ -22,6 +22,7 @@ import { checkHeaders } from "./framing-core.js"
 import { HeaderLines, linesOf } from "./header-lines.js"
 import type { HttpLimits } from "./limits.js"
 import type { RequestHeaders } from "../base/request-headers.js"
+import { oncePiece } from "./request-body.js"
 import { respondWithStream, type AnswerSink } from "./streamed-answer.js"
 import { StageTiming } from "./timing.js"
 
@@ -114,6 +115,10 @@ export class BriefExchange implements Exchange, AnswerSink {
     assert(!this.isOpened, "a body is opened once")
     this.isOpened = true
     return oncePiece(this.wholeBody)
+  }
+
+  gather(): Promise<Uint8Array> {
+    return Promise.resolve(this.wholeBody)
   }
 
   note(fields: Fields): void {
@@ -259,8 +264,4 @@ function keptLines({ keepAliveMs }: HttpLimits): string {
     keptText = `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(keepAliveMs / 1000)}\r\n\r\n`
   }
   return keptText
-}
-
-async function* oncePiece(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  if (bytes.length > 0) yield bytes
 }

@@ -75,6 +75,11 @@ export interface Exchange {
   body(pieces?: PieceOwner): AsyncIterable<Uint8Array>
   /** The body where all of it has come with the head, as it does for most small ones; it may be opened all the same. */
   readonly wholeBody: Uint8Array | undefined
+  /**
+   * Opens a body of a declared, small length and takes all of it in: from then on it is `wholeBody`, and may be
+   * opened as if it had come with the head. Throws what a body that is read does.
+   */
+  gather(): Promise<Uint8Array>
   /** Fields for the request's log line: `operation` (which metrics show too), `failure` and whatever helps. Never a secret. */
   note(fields: Fields): void
   /**

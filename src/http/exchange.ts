@@ -4,11 +4,12 @@
  * Promises  The answer is whole or the connection breaks. An answer that comes before the body was
  *           read reaches the client: what the client still sends is taken for a bounded while, then
  *           the connection is closed.
- * Limits    `drainBytesMax`, `drainMs`, `bytesPerSecondMin` over `sendWindowMs` and `receiveWindowMs`.
+ * Limits    `GATHERED_BYTES_MAX`, `drainBytesMax`, `drainMs`, `bytesPerSecondMin` over `sendWindowMs` and `receiveWindowMs`.
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { TLSSocket } from "node:tls"
 import { assert } from "../base/assert.js"
+import { concatBytes } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
 import { httpDate } from "../base/dates.js"
@@ -21,13 +22,14 @@ import { checkHeaders } from "./framing-core.js"
 import { HeaderLines } from "./header-lines.js"
 import type { HttpLimits } from "./limits.js"
 import { Pace } from "../base/pace.js"
-import { RequestBody } from "./request-body.js"
+import { oncePiece, RequestBody } from "./request-body.js"
 import type { RequestHeaders } from "../base/request-headers.js"
 import { respondWithStream, type AnswerSink } from "./streamed-answer.js"
 import { StageTiming } from "./timing.js"
 
 /** Written in one piece, so that a slow reader shows progress at least this often. */
 const WRITE_BYTES_MAX = 64 * KIB
+const GATHERED_BYTES_MAX = 64 * KIB
 
 const clientGone = (): Failure => fail("incompleteBody", { message: "the client is gone" })
 
@@ -50,7 +52,7 @@ export class NodeExchange implements Exchange, AnswerSink {
   readonly rawHeaders: readonly string[]
   readonly contentLength: number | undefined
   readonly chunkedTransfer: boolean
-  readonly wholeBody = undefined
+  wholeBody: Uint8Array | undefined
   status: number | undefined
   sentBytes = 0
   notes: Fields = {}
@@ -128,6 +130,20 @@ export class NodeExchange implements Exchange, AnswerSink {
   }
 
   body(pieces: PieceOwner = "caller"): AsyncIterable<Uint8Array> {
+    return this.wholeBody === undefined ? this.arriving(pieces) : oncePiece(this.wholeBody)
+  }
+
+  async gather(): Promise<Uint8Array> {
+    const { contentLength } = this
+    assert(contentLength !== undefined && contentLength <= GATHERED_BYTES_MAX, "only small bodies are gathered")
+    const pieces: Uint8Array[] = []
+    for await (const piece of this.arriving("caller")) pieces.push(piece)
+    const [only] = pieces
+    this.wholeBody = only !== undefined && pieces.length === 1 ? only : concatBytes(pieces)
+    return this.wholeBody
+  }
+
+  private arriving(pieces: PieceOwner): AsyncIterable<Uint8Array> {
     const stream = this.requestBody.stream(pieces)
     const sendContinue = (): void => {
       if (this.terms.awaitsContinue && !this.answered && !this.isGone) this.response.writeContinue()

@@ -15,6 +15,11 @@ import { freePiece } from "./body-memory.js"
 import type { HttpLimits } from "./limits.js"
 import { Pace } from "../base/pace.js"
 
+/** A body that is there already. */
+export async function* oncePiece(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  if (bytes.length > 0) yield bytes
+}
+
 export class RequestBody {
   /** Bytes that have arrived. */
   receivedBytes = 0

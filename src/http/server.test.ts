@@ -154,6 +154,24 @@ test("Expect: 100-continue is answered when the body is opened", async () => {
   assert.equal((await client.answers(2))[1]?.body, "read 3")
 })
 
+test("a small body that was gathered is read again, however it came, and asked for once", async () => {
+  const world = await serve(async exchange => {
+    const seen = [exchange.wholeBody?.length ?? "later", (await exchange.gather()).length, exchange.wholeBody?.length]
+    let read = ""
+    for await (const piece of exchange.body()) read += Buffer.from(piece).toString("latin1")
+    await exchange.respond({ status: 200, headers: [], body: text(`${seen.join(" ")} ${read}`) })
+  })
+  const client = await world.open()
+  client.say("PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc")
+  assert.equal((await client.answers(1))[0]?.body, "3 3 3 abc")
+  client.say("PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+  assert.equal((await client.answers(2))[1]?.status, 100)
+  client.say("he")
+  await pause(20)
+  client.say("llo")
+  assert.equal((await client.answers(3))[2]?.body, "later 5 5 hello")
+})
+
 test("a refusal of Expect: 100-continue is final, without 100, and ends the connection", async () => {
   const client = await (await serve(polite, { drainMs: 100 })).open()
   client.say("PUT /refuse HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")

@@ -104,7 +104,7 @@ class S3Handler implements Protocol {
     const { method } = exchange
     const nowMs = this.settings.clock.wallMs()
     if (method === "PUT") {
-      const putting = this.quickPuts?.serve(exchange, nowMs)
+      const putting = this.quickPuts?.serve(exchange, nowMs, () => this.handleAny(exchange))
       if (putting !== undefined)
         return putting.catch((error: unknown) => this.respondPutFailure(exchange, nowMs, error))
     } else if (method === "GET" || method === "HEAD") {

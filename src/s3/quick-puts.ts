@@ -1,6 +1,6 @@
 /**
- * PutObject as it comes by the thousand: a small body that arrived with its head, in one piece, without
- * conditions or settings; as SDKs send it by default, with a checksum and metadata of the client's own.
+ * PutObject as it comes by the thousand: a small body of a declared length, without conditions or
+ * settings; as SDKs send it by default, with a checksum and metadata of the client's own.
  *
  * Promises  What is stored and answered is what the handler would store and answer (`quick.test.ts`
  *           compares them). Nothing is refused here before the tablet decides: whatever is not plain and
@@ -20,7 +20,7 @@ import { checksumFields } from "./operations/put-object.js"
 import { versionHeader } from "./operations/versions.js"
 import { CHECKSUM_ALGORITHMS, checksumHeader } from "./parse-checksums.js"
 import { contentHeadersOf, userMetadataOf } from "./parse-content.js"
-import { Remembered, type QuickGate } from "./quick-gate.js"
+import { Remembered, type Admission, type QuickGate } from "./quick-gate.js"
 
 const META = "x-amz-meta-"
 /** Those of the `x-amz-` headers that leave a write as it is. */
@@ -46,6 +46,13 @@ interface PutShape {
   readonly md5At: number
 }
 
+/** What the head of a request says. */
+interface AskedPut extends Admission {
+  readonly shape: PutShape
+  readonly beside: StoredBeside
+  readonly authMs: number
+}
+
 export class QuickPuts {
   private readonly shapes = new WeakMap<HeaderShape, PutShape | false>()
   private readonly accepted = new Remembered(isAccepted)
@@ -62,31 +69,44 @@ export class QuickPuts {
     this.idLine = HeaderLines.of(["x-amz-id-2", hostId]).text
   }
 
-  /** Undefined: not for here. Rejects with what the tablet refuses. */
-  serve(exchange: Exchange, nowMs: number): Promise<void> | undefined {
-    const { headers, timing, wholeBody: bytes } = exchange
-    if (bytes === undefined || bytes.length === 0 || bytes.length > INLINE_BYTES_MAX) return undefined
+  /**
+   * Undefined: not for here; where that shows only when the body has come, `otherwise` is asked. Rejects with
+   * what the tablet refuses, and with what went wrong with the body.
+   */
+  serve(exchange: Exchange, nowMs: number, otherwise: () => Promise<void>): Promise<void> | undefined {
+    const { headers, wholeBody: bytes, contentLength = 0 } = exchange
+    if (contentLength === 0 || contentLength > INLINE_BYTES_MAX || exchange.chunkedTransfer) return undefined
     const shape = this.shapeOf(headers.shape)
     if (shape === undefined) return undefined
     const startedMs = this.clock.monotonicMs()
     const admission = this.gate.admit(exchange, nowMs)
     if (admission === undefined) return undefined
-    const { bucket, key, accessKeyId, payloadHash } = admission
-    const admittedMs = this.clock.monotonicMs()
+    const authMs = this.clock.monotonicMs() - startedMs
     const { values } = headers
     for (const [name, at] of shape.checked) if (!this.accepted.of(`${name}: ${values[at] ?? ""}`)) return undefined
     const lines = linesIn(shape.stored, headers)
     const beside = lines.length > BESIDE_CHARACTERS_MAX ? besideIn(lines) : this.beside.of(lines)
     if (beside === undefined) return undefined
+    const { account, accessKeyId, bucket, key, payloadHash } = admission
+    const asked = { account, accessKeyId, bucket, key, payloadHash, shape, beside, authMs }
+    if (bytes !== undefined) return this.put(exchange, asked, bytes)
+    return exchange.gather().then(gathered => this.put(exchange, asked, gathered) ?? otherwise())
+  }
+
+  private put(exchange: Exchange, asked: AskedPut, bytes: Uint8Array): Promise<void> | undefined {
+    const { bucket, key, accessKeyId, payloadHash, shape, beside } = asked
+    const { timing, headers } = exchange
+    const { values } = headers
+    const startedMs = this.clock.monotonicMs()
     if (payloadHash !== UNSIGNED_PAYLOAD && digestOnce("sha256", bytes, "hex") !== payloadHash) return undefined
     const checksum = shape.checksum && this.checksumOf(shape.checksum.algorithm, bytes)
     if (shape.checksum && checksum?.value !== values[shape.checksum.at]) return undefined
     const md5 = Buffer.from(digestOnce("md5", bytes, "binary"), "latin1")
     if (shape.md5At >= 0 && md5.toString("base64", 0, MD5_BYTES) !== values[shape.md5At]) return undefined
     exchange.note({ operation: "PutObject", bucket: bucket.name, accessKeyId })
-    timing.add("auth", admittedMs - startedMs)
+    timing.add("auth", asked.authMs)
     return this.atOnce.put({ bucket, key, beside, bytes, md5, checksum }).then(result => {
-      timing.add("meta", this.clock.monotonicMs() - admittedMs)
+      timing.add("meta", this.clock.monotonicMs() - startedMs)
       return exchange.respond({ status: 200, headers: this.linesOf(exchange.requestId, result) })
     })
   }
