@@ -24,6 +24,10 @@ export class CheckpointsInTurn implements CheckpointRunner {
   readonly scrubLog: CheckpointRunner["scrubLog"] = (device, after, upTo) =>
     this.inTurn(device.id, () => this.executor.scrubLog(device, after, upTo))
 
+  giveUp(): void {
+    this.executor.giveUp()
+  }
+
   async forget(id: DeviceId): Promise<void> {
     await this.end(id)
     await this.executor.forget(id)

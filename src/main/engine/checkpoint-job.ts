@@ -67,7 +67,9 @@ export interface CheckpointRunner {
   scrubBase(device: CheckpointDevice, from: BaseCursor | undefined): Promise<BaseScrubbed>
   /** One step of verifying a log. */
   scrubLog(device: CheckpointDevice, after: LogSequence, upTo: LogSequence): Promise<LogScrubbed>
-  /** Closes what is open of a device, and fails what is asked of it; a device that hangs is not waited for. */
+  /** Fails what is asked of a device that does not answer any more, and what it is doing. */
+  giveUp(id: DeviceId): void
+  /** As `giveUp`, and closes what is open of the device; one that hangs is not waited for. */
   forget(id: DeviceId): Promise<void>
   close(): Promise<void>
   /** After `close`: threads that have not ended yet; one whose disk hangs never does. Absent: none. */
@@ -130,6 +132,10 @@ export class CheckpointExecutor implements CheckpointRunner {
       await store.close()
       throw error
     }
+  }
+
+  giveUp(): void {
+    // Whatever it does ends when the calls to its files do, none of which takes for ever.
   }
 
   async forget(id: DeviceId): Promise<void> {

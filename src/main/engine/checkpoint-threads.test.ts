@@ -137,8 +137,9 @@ test("a device that is forgotten is closed, and one that hangs is given up at on
       run(threads, device(3, path)),
       error => isFailure(error, "deviceFailed") && !isOver(error),
     )
-    await threads.forget(device(3).id)
+    threads.giveUp(device(3).id)
     await refused
+    await threads.forget(device(3).id)
     await run(threads, device(2))
     await threads.close()
   }))

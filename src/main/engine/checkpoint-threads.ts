@@ -154,16 +154,21 @@ export class CheckpointThreads implements CheckpointRunner {
     return this.ask(device.id, "scrubLog", { kind: "scrubLog", asked: { device, after, upTo } })
   }
 
-  async forget(id: DeviceId): Promise<void> {
+  giveUp(id: DeviceId): void {
     const place = this.placeOf.get(id)
     if (place === undefined) return
     const gone = fail("deviceFailed", { message: "the device was taken out", device: id })
     for (const task of place.waiting.filter(({ deviceId }) => deviceId === id)) task.reject(gone)
     place.waiting.splice(0, place.waiting.length, ...place.waiting.filter(({ deviceId }) => deviceId !== id))
     if (place.thread?.task?.deviceId === id) this.setAside(place, place.thread)
-    const aside = this.aside.get(id)
-    aside?.task?.reject(gone)
-    const isOpen = aside === undefined && place.thread !== undefined
+    this.aside.get(id)?.task?.reject(gone)
+  }
+
+  async forget(id: DeviceId): Promise<void> {
+    this.giveUp(id)
+    const place = this.placeOf.get(id)
+    if (place === undefined) return
+    const isOpen = !this.aside.has(id) && place.thread !== undefined
     if (isOpen) await this.within(this.ask(id, "forget", { kind: "forget", asked: id }).catch(() => undefined))
     if (this.placeOf.delete(id)) place.devices -= 1
   }

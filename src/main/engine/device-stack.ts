@@ -180,7 +180,10 @@ async function openStack(
     shards: shardsOf(place.id, files, volumes),
     tending: await tendingOf(place, files, metadata, volumes, runner, clock, options),
     livings: [checkpointer, space],
-    giveUp: reason => queue.retire(reason),
+    giveUp: reason => {
+      queue.retire(reason)
+      runner.giveUp(place.id)
+    },
     close: async () => {
       await runner.forget(place.id)
       await open[Symbol.asyncDispose]()
