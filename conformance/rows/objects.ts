@@ -89,6 +89,8 @@ const deleteRows: readonly Row[] = [
     same(await scene.keys(), ["k0"], "keys after the refusal")
     const { text: xml } = expectStatus(await scene.deleteMany(keys.slice(0, 1000)), 200)
     same(elements(xml, "Deleted").length, 1000, "deleted")
+    same(texts(xml, "Key"), keys.slice(0, 1000), "keys, in the order asked")
+    same(await scene.keys(), [], "keys left")
   }),
   row("52.5", "keys with CR, control characters and spaces at the ends are exact", async scene => {
     const keys = ["cr\rend", "a\u0001b", " both ", "tab\t", "line\nend", "a&b<c>"]

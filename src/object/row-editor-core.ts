@@ -261,6 +261,7 @@ export class RowEditor {
     this.take(version)
     if (version.head.order !== this.head.latestOrder) return
     this.hasObject = false
+    if (this.head.versions === 0) return
     const next = this.versionBefore(version.head.order)
     if (!next) return
     this.head = { ...this.head, latestOrder: next.head.order }

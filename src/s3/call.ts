@@ -47,6 +47,8 @@ export interface Call {
   readonly body: CallBody
   /** The wall clock when the request arrived. */
   readonly nowMs: number
+  /** Resolves when this request may hold the thread for some milliseconds: one does in a turn. Throws `tooManyInFlight`. */
+  turn(): Promise<void>
   /** Whoever waits for the answer; its signal fires when it is gone, and is made when first asked for. */
   readonly client: { readonly signal: AbortSignal }
 }

@@ -209,6 +209,7 @@ class S3Handler implements Protocol {
       headers,
       body: new RequestBody(wire, headers, caller.request, hash),
       nowMs,
+      turn: () => this.heavy.turn(),
       client: exchange,
     }
     if (answer.kind === "service") return await answer.handle(call)
