@@ -8,6 +8,9 @@
 import { fail } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"
 
+/** Resolves in a later turn of the event loop: for whoever has held the thread for milliseconds and goes on. */
+export const laterTurn = (clock: Clock): Promise<void> => new Promise(resolve => void clock.alarm(0, resolve))
+
 export class OneATurn {
   private readonly waiting: (() => void)[] = []
   private isTaken = false

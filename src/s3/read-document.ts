@@ -2,20 +2,25 @@
 import { fail } from "../base/failures.js"
 import { KIB } from "../base/limits.js"
 import type { CallBody } from "./call.js"
-import { parseXml } from "./wire/xml-reader.js"
+import { parseXml, parseXmlInPieces } from "./wire/xml-reader.js"
 import type { XmlElement, XmlLimits } from "./wire/xml-reader.js"
 
 /** Enough for any document about one bucket or object. */
 export const SMALL_DOCUMENT: XmlLimits = { bytesMax: 64 * KIB, elementsMax: 1_000 }
 
-/** The root of the document; undefined for an empty body. Throws `malformedXml`, and as `CallBody.document`. */
+/**
+ * The root of the document; undefined for an empty body. With a `pause` for documents that take long.
+ * Throws `malformedXml`, and as `CallBody.document`.
+ */
 export async function readDocument(
   body: CallBody,
   checksum: "required" | "optional" | "ofObject",
   limits: XmlLimits = SMALL_DOCUMENT,
+  pause?: () => Promise<void>,
 ): Promise<XmlElement | undefined> {
   const bytes = await body.document({ bytesMax: limits.bytesMax, checksum })
-  return bytes.length === 0 ? undefined : parseXml(bytes, limits)
+  if (bytes.length === 0) return undefined
+  return pause === undefined ? parseXml(bytes, limits) : parseXmlInPieces(bytes, limits, pause)
 }
 
 /** A document that must be there, with a checksum and this root. Throws `malformedXml`, `invalidRequest`. */

@@ -18,6 +18,9 @@ import { versionHeader } from "./versions.js"
 /** 10,000 parts, each with its number, ETag and checksums. */
 const DOCUMENT_LIMITS = { bytesMax: 4 * MIB, elementsMax: 8 * PARTS_MAX }
 
+/** Looked at between two pauses: 1 to 3 ms. */
+const PARTS_A_TURN = 2048
+
 function partOf(part: XmlElement): CompletedPart {
   const numberText = requiredText(part, "PartNumber").trim()
   const partNumber = /^\d{1,5}$/.test(numberText) ? Number(numberText) : 0
@@ -32,15 +35,20 @@ function partOf(part: XmlElement): CompletedPart {
   return { partNumber, etag: parseETags(requiredText(part, "ETag"))[0] ?? "", checksum }
 }
 
-/** Throws `malformedXml`, `invalidArgument`. */
+/** Throws `malformedXml`, `invalidArgument`, and as `Call.turn`. */
 async function partsOf(call: ObjectCall): Promise<readonly CompletedPart[]> {
   // `Content-MD5` covers the document; `x-amz-checksum-*` here speaks of the object.
-  const root = await readDocument(call.body, "ofObject", DOCUMENT_LIMITS)
+  const root = await readDocument(call.body, "ofObject", DOCUMENT_LIMITS, () => call.turn())
   if (root?.name !== "CompleteMultipartUpload") throw fail("malformedXml")
   const parts = childrenNamed(root, "Part")
   if (parts.length === 0 || parts.length > PARTS_MAX)
     throw fail("malformedXml", { reason: `from 1 to ${PARTS_MAX} parts` })
-  return parts.map(partOf)
+  const named: CompletedPart[] = []
+  for (const part of parts) {
+    named.push(partOf(part))
+    if (named.length % PARTS_A_TURN === 0) await call.turn()
+  }
+  return named
 }
 
 /** `x-amz-mp-object-size`. Throws `invalidArgument`. */

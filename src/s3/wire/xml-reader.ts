@@ -20,6 +20,9 @@ export interface XmlLimits {
   readonly elementsMax: number
 }
 
+/** Of tags, read between two pauses: 2 to 5 ms. */
+const PIECE_MARKS = 4096
+
 export const XML_LIMITS: XmlLimits = { bytesMax: 1 * MIB, elementsMax: 20_000 }
 
 export interface XmlElement {
@@ -72,13 +75,19 @@ class Reader {
     private readonly elementsMax: number,
   ) {}
 
-  read(): XmlElement {
-    this.skipDeclaration()
-    while (this.at < this.text.length) {
+  /** Reads on, so many marks at most; false at the end of the document. */
+  readOn(marksMax: number): boolean {
+    if (this.at === 0) this.skipDeclaration()
+    for (let marks = 0; marks < marksMax && this.at < this.text.length; marks += 1) {
       const mark = this.text.indexOf("<", this.at)
       this.takeText(mark < 0 ? this.text.length : mark)
       if (mark >= 0) this.takeMarkup()
     }
+    return this.at < this.text.length
+  }
+
+  /** After all has been read. */
+  end(): XmlElement {
     if (this.root === undefined || this.open.length > 0) throw malformed("the document ends within an element")
     return this.root
   }
@@ -238,8 +247,25 @@ function characterOf(reference: string): string {
 
 /** The root element. Throws `malformedXml`. */
 export function parseXml(bytes: Uint8Array, limits: XmlLimits = XML_LIMITS): XmlElement {
+  const reader = readerOf(bytes, limits)
+  reader.readOn(Infinity)
+  return reader.end()
+}
+
+/** As `parseXml`, with a pause after each few milliseconds. */
+export async function parseXmlInPieces(
+  bytes: Uint8Array,
+  limits: XmlLimits,
+  pause: () => Promise<void>,
+): Promise<XmlElement> {
+  const reader = readerOf(bytes, limits)
+  while (reader.readOn(PIECE_MARKS)) await pause()
+  return reader.end()
+}
+
+function readerOf(bytes: Uint8Array, limits: XmlLimits): Reader {
   if (bytes.length > limits.bytesMax) throw malformed(`the document is larger than ${limits.bytesMax} bytes`)
-  return new Reader(decodeUtf8(bytes), limits.elementsMax).read()
+  return new Reader(decodeUtf8(bytes), limits.elementsMax)
 }
 
 function decodeUtf8(bytes: Uint8Array): string {

@@ -7,6 +7,7 @@ import {
   childrenNamed,
   childText,
   parseXml,
+  parseXmlInPieces,
   parseXmlRoot,
   requiredText,
   XML_DEPTH_MAX,
@@ -270,4 +271,19 @@ test("repeated or nested where one text is due is refused", () => {
     () => parseXmlRoot(bytesOf("<a/>"), "b"),
     error => isFailure(error, "malformedXml"),
   )
+})
+
+test("a document that is read in pieces is the same, pauses now and then, and is refused alike", async () => {
+  const document = xmlDocument("Many", xml => {
+    for (let i = 0; i < 10_000; i += 1) xml.group("Part", part => part.text("Number", String(i)).text("ETag", "&x"))
+  })
+  const limits = { bytesMax: document.length, elementsMax: 30_001 }
+  let pauses = 0
+  const pause = async (): Promise<void> => void (pauses += 1)
+  assert.deepEqual(await parseXmlInPieces(document, limits, pause), parseXml(document, limits))
+  assert.ok(pauses > 3 && pauses < 1000, `${pauses} pauses`)
+  const isMalformed = (error: unknown) => isFailure(error, "malformedXml")
+  await assert.rejects(parseXmlInPieces(document.subarray(0, -9), limits, pause), isMalformed)
+  await assert.rejects(parseXmlInPieces(document, { ...limits, elementsMax: 30_000 }, pause), isMalformed)
+  await assert.rejects(parseXmlInPieces(document, { ...limits, bytesMax: 100 }, pause), isMalformed)
 })
