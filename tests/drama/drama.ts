@@ -121,8 +121,8 @@ class Drama {
   /** On the stopped store: volumes and indexes, and every shard at its place; then another start. */
   private async checkStopped(): Promise<void> {
     await this.stop()
-    await Promise.all(this.folders.map(folder => this.operator.run("volume", "fsck", folder)))
     const shards = await readShards(this.folders)
+    await Promise.all(this.folders.map(folder => this.operator.fsck(folder, shards.living)))
     for (const problem of problemsOf(shards)) this.clients.record.violation(problem)
     const sizes = [...bytesByDevice(shards)].map(([id, bytes]) => `${id} ${Math.round(bytes / 1e6)} MB`)
     this.log(`${shards.blocks.size} blocks; ${sizes.join(", ")}`)

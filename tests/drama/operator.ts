@@ -3,6 +3,7 @@ import { setTimeout as later } from "node:timers/promises"
 import type { z } from "zod"
 import { STORE_SCHEMAS } from "../../src/admin/index.js"
 import type { ServerProcess } from "../harness/server.js"
+import { placeName } from "./shards.js"
 
 export type Status = z.output<typeof STORE_SCHEMAS.STATUS>
 export type Device = Status["devices"][number]
@@ -49,6 +50,22 @@ export class Operator {
     this.log(`hayloft ${words.join(" ")}: ${code}`)
     if (code !== 0) throw new Error(`hayloft ${words.join(" ")} ended with ${code}: ${stderr}${stdout}`)
     return stdout
+  }
+
+  /**
+   * Nothing is damaged in a folder but needles that are dead: what rotted last lies there until its volume
+   * is compacted.
+   */
+  async fsck(folder: string, living: ReadonlySet<string>): Promise<void> {
+    const { code, stdout, stderr } = await this.server.hayloft(["volume", "fsck", folder])
+    const damaged = stdout.split("\n").filter(line => line.startsWith("DAMAGED"))
+    this.log(`hayloft volume fsck ${folder}: ${code}, ${damaged.length} damaged`)
+    const isDead = (line: string): boolean => {
+      const [, file = "", at = ""] = /^DAMAGED needle file=(\S+) atBytes=(\d+) /.exec(line) ?? []
+      return file !== "" && !living.has(placeName(file, Number(at)))
+    }
+    if (code === 0 || (damaged.length > 0 && damaged.every(isDead))) return
+    throw new Error(`hayloft volume fsck ${folder} ended with ${code}: ${stderr}${stdout}`)
   }
 
   /** As `run`, again and again while the answer is to wait. */

@@ -44,7 +44,14 @@ export interface Shards {
   readonly record: ControlRecord
   /** By upload, part, block and generation. */
   readonly blocks: ReadonlyMap<string, StoredBlock>
+  /** Where indexes lead to: `placeName` of each needle that lives. */
+  readonly living: ReadonlySet<string>
 }
+
+export const placeName = (file: string, offsetBytes: number): string => `${file} at ${offsetBytes}`
+
+const fileOf = (folder: string, volume: number): string =>
+  join(foldersOf(folder).volumes, `${String(volume).padStart(10, "0")}.volume`)
 
 async function presentIn(folders: readonly string[]): Promise<(PresentDevice & { readonly folder: string })[]> {
   const disk = new RealDisk()
@@ -58,7 +65,11 @@ async function presentIn(folders: readonly string[]): Promise<(PresentDevice & {
   return present
 }
 
-async function addDevice(blocks: Map<string, StoredBlock>, id: DeviceId, folder: string): Promise<void> {
+async function addDevice(
+  { blocks, living }: { readonly blocks: Map<string, StoredBlock>; readonly living: Set<string> },
+  id: DeviceId,
+  folder: string,
+): Promise<void> {
   const store = await new RealStores().openReader(foldersOf(folder).base)
   try {
     for (const [key, stored] of store.range("needles", ALL_ROWS)) {
@@ -70,6 +81,7 @@ async function addDevice(blocks: Map<string, StoredBlock>, id: DeviceId, folder:
       if (shape === undefined) throw new Error("a row of the first version")
       const name = `${uploadId}/${part}/${block}/${generation}`
       const place = decodeNeedlePlace(value)
+      living.add(placeName(fileOf(folder, place.volume), place.offsetBytes))
       const found: StoredBlock = blocks.get(name) ?? {
         partition,
         bucket: await bucketOf(folder, place),
@@ -87,7 +99,7 @@ async function addDevice(blocks: Map<string, StoredBlock>, id: DeviceId, folder:
 }
 
 async function bucketOf(folder: string, { volume, offsetBytes, headerBytes }: NeedlePlace): Promise<number> {
-  const file = await open(join(foldersOf(folder).volumes, `${String(volume).padStart(10, "0")}.volume`))
+  const file = await open(fileOf(folder, volume))
   try {
     const { buffer } = await file.read(Buffer.alloc(headerBytes), 0, headerBytes, offsetBytes)
     const header = decodeNeedleHeader(buffer)
@@ -103,11 +115,11 @@ export async function readShards(folders: readonly string[]): Promise<Shards> {
   const choice = newestControlRecord(present)
   if (choice === undefined) throw new Error(`no store in ${folders.join(", ")}`)
   const { record } = choice
-  const blocks = new Map<string, StoredBlock>()
+  const found = { blocks: new Map<string, StoredBlock>(), living: new Set<string>() }
   for (const { id, folder } of present) {
-    if (record.devices.some(device => device.id === id)) await addDevice(blocks, id, folder)
+    if (record.devices.some(device => device.id === id)) await addDevice(found, id, folder)
   }
-  return { record, blocks }
+  return { record, ...found }
 }
 
 /**
