@@ -1,21 +1,18 @@
 /**
- * Bundle: what a process of the server runs, joined into one file for each of its threads, so that a
- * start reads and compiles three files and not seven hundred.
+ * Bundle: what a process of the server runs, joined by esbuild into one file for each of its threads, so
+ * that a start reads and compiles three files and not seven hundred.
  *
  *   dist/bundle/hayloft.cjs             the command, with V8's code cache beside it (hayloft.cjs.cache)
  *   dist/bundle/compute-worker.cjs, checkpoint-worker.cjs
  *
- * Each file of dist/src becomes a function that runs once, when it is first asked for, and whose imports
- * are constants; which needs that files import each other in no circle (tools/layers.mjs holds it) and
- * that what they export never changes. Packages in plain JavaScript are taken in, others stay where they
- * are. Paths that a file finds from its own place stay those of dist/src.
+ * It takes the built files of dist/src as they are. Packages in plain JavaScript are taken in, others
+ * stay where they are. Paths that a file finds from its own place stay those of dist/src.
  */
 import { spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
-import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
-import { dirname, join, relative } from "node:path"
+import { dirname, join, relative, sep } from "node:path"
 import { fileURLToPath } from "node:url"
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -29,171 +26,34 @@ const ENTRIES = new Map([
   ["main/cli/main.js", COMMAND],
 ])
 const CACHE_MS_MAX = 30_000
-const PLAIN_PACKAGES = ["commander", "hash-wasm", "sorted-btree", "zod"]
+/** They bring compiled code, or are asked for only where they are used. */
+const PACKAGES_LEFT = ["lmdb", "msgpackr", "typescript"]
 
-const PRELUDE = `"use strict";
-const $path = require("node:path"), $url = require("node:url");
-const $placeOf = path => $url.pathToFileURL($path.join(__dirname, "..", path)).href;
-const $once = make => { let made; return () => (made ??= make()); };
-const $package = make => { let module; return () => {
-  if (module === undefined) { module = { exports: {} }; make(module.exports, module); }
-  return module.exports;
-}; };
+const PLACES = `const $placeOf = path =>
+  require("node:url").pathToFileURL(require("node:path").join(__dirname, "..", path)).href;
 `
 
-const require = createRequire(import.meta.url)
-
-/** What has been joined: of each file its name in all bundles, its text, and what it imports. */
-class Parts {
-  parts = new Map()
-
-  constructor(ts, dist, entries) {
-    this.ts = ts
-    this.dist = dist
-    this.source = join(dist, "src")
-    this.entries = entries
-  }
-
-  /** The name of the function that gives a file's exports. */
-  nameOf(path) {
-    const known = this.parts.get(path)
-    if (known !== undefined) return known.name
-    const part = { name: `$${this.parts.size}`, text: "", imports: new Set() }
-    this.parts.set(path, part)
-    part.text = path.startsWith(this.source) ? this.sourceText(path) : this.packageText(path)
-    return part.name
-  }
-
-  /** The bundle that begins with this file; what is imported stands before whoever imports it. */
-  bundleOf(entry) {
-    const begin = this.nameOf(entry)
-    const seen = new Set()
-    const lines = []
-    const visit = path => {
-      if (seen.has(path)) return
-      seen.add(path)
-      const { name, text, imports } = this.parts.get(path)
-      for (const each of imports) visit(each)
-      lines.push(`// ${relative(dirname(this.dist), path)}\nconst ${name} = ${text};`)
-    }
-    visit(entry)
-    return `${PRELUDE}${lines.join("\n")}\n${begin}();\n`
-  }
-
-  importedFile(path, from) {
-    this.parts.get(from).imports.add(path)
-    return `${this.nameOf(path)}()`
-  }
-
-  /** What stands for an import of `specifier` by the file. */
-  imported(specifier, from) {
-    if (specifier.startsWith(".")) return this.importedFile(join(dirname(from), specifier), from)
-    if (!PLAIN_PACKAGES.includes(specifier)) return `require(${JSON.stringify(specifier)})`
-    return this.importedFile(require.resolve(specifier), from)
-  }
-
-  sourceText(path) {
-    const { ts } = this
-    const text = readFileSync(path, "utf8").replace(/^\/\/# sourceMappingURL=.*$/m, "")
-    const file = ts.createSourceFile(path, text, ts.ScriptTarget.ES2022)
-    const edits = []
-    const exported = []
-    const edit = (node, instead) => edits.push({ start: node.getStart(file), end: node.end, instead })
-    for (const statement of file.statements) this.joinStatement(statement, path, file, edit, exported)
-    this.editExpressions(file, path, text, edit)
-    edits.sort((a, b) => b.start - a.start)
-    const body = edits.reduce((all, { start, end, instead }) => all.slice(0, start) + instead + all.slice(end), text)
-    return `$once(() => {\n${body.trim()}\nreturn { ${exported.join(", ")} };\n})`
-  }
-
-  joinStatement(statement, path, file, edit, exported) {
-    const { ts } = this
-    if (ts.isImportDeclaration(statement)) {
-      edit(statement, this.importText(statement, path))
-    } else if (ts.isExportDeclaration(statement)) {
-      this.joinExports(statement, path, edit, exported)
-    } else if (ts.isExportAssignment(statement)) {
-      throw new Error(`${path}: default exports are not joined`)
-    } else {
-      const word = statement.modifiers?.find(each => each.kind === ts.SyntaxKind.ExportKeyword)
-      if (word === undefined) return
-      edit(word, "")
-      if (!ts.isVariableStatement(statement)) exported.push(statement.name.text)
-      else exported.push(...statement.declarationList.declarations.map(each => each.name.getText(file)))
-    }
-  }
-
-  importText({ importClause, moduleSpecifier }, path) {
-    const { ts } = this
-    const module = this.imported(moduleSpecifier.text, path)
-    if (importClause === undefined) return `${module};`
-    const { name, namedBindings } = importClause
-    if (name !== undefined) return `const ${name.text} = ${module};`
-    if (ts.isNamespaceImport(namedBindings)) return `const ${namedBindings.name.text} = ${module};`
-    const names = namedBindings.elements.map(({ propertyName, name }) =>
-      propertyName === undefined ? name.text : `${propertyName.text}: ${name.text}`,
-    )
-    return `const { ${names.join(", ")} } = ${module};`
-  }
-
-  joinExports(statement, path, edit, exported) {
-    const { exportClause, moduleSpecifier } = statement
-    const module = moduleSpecifier && this.imported(moduleSpecifier.text, path)
-    edit(statement, module === undefined ? "" : `${module};`)
-    if (exportClause === undefined) exported.push(`...${module}`)
-    else if (exportClause.elements === undefined) exported.push(`${exportClause.name.text}: ${module}`)
-    else {
-      for (const { propertyName, name } of exportClause.elements) {
-        const inside = (propertyName ?? name).text
-        exported.push(`${name.text}: ${module === undefined ? inside : `${module}.${inside}`}`)
-      }
-    }
-  }
-
-  /** `import(…)` of a file, its own address, and the entries of threads. */
-  editExpressions(file, path, text, edit) {
-    if (!/import(\.meta|\()/.test(text)) return
-    const { ts } = this
-    const own = JSON.stringify(relative(this.dist, path))
-    const visit = node => {
-      const [first] = ts.isNewExpression(node) ? (node.arguments ?? []) : []
-      const entry =
-        first && ts.isStringLiteral(first) && this.entries.get(join(relative(this.source, dirname(path)), first.text))
-      if (entry && node.getText(file).includes("import.meta.url")) {
-        return edit(node, `new URL($placeOf(${JSON.stringify(`bundle/${entry}`)}))`)
-      }
-      if (ts.isMetaProperty(node)) edit(node.parent, `$placeOf(${own})`)
-      if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
-        edit(node, `Promise.resolve().then(() => ${this.imported(node.arguments[0].text, path)})`)
-      }
-      ts.forEachChild(node, visit)
-    }
-    setParents(ts, file)
-    visit(file)
-  }
-
-  packageText(path) {
-    const text = readFileSync(path, "utf8").replace(/^\/\/# sourceMappingURL=.*$/gm, "")
-    const inside = createRequire(path)
-    const body = text.replace(/\brequire\((["'])([^"']+)\1\)/g, (_whole, _quote, specifier) =>
-      specifier.startsWith(".")
-        ? this.importedFile(inside.resolve(specifier), path)
-        : `require(${JSON.stringify(specifier)})`,
-    )
-    return `$package(function (exports, module) {\n${body}\n})`
+/** In a bundle a file is elsewhere: its own address is that of the single file, a thread's that of its bundle. */
+function ownPlaces(dist, entries) {
+  const source = join(dist, "src") + sep
+  const placed = path => `$placeOf(${JSON.stringify(relative(dist, path).replaceAll(sep, "/"))})`
+  return {
+    name: "own places",
+    setup(build) {
+      build.onLoad({ filter: /\.js$/ }, ({ path }) => {
+        const text = readFileSync(path, "utf8")
+        if (!path.startsWith(source) || !text.includes("import.meta.url")) return undefined
+        const contents = text
+          .replace(/new URL\("([^"]+)", import\.meta\.url\)/g, (whole, to) => {
+            const bundle = entries.get(relative(source, join(dirname(path), to)).replaceAll(sep, "/"))
+            return bundle === undefined ? whole : `new URL($placeOf("bundle/${bundle}"))`
+          })
+          .replaceAll("import.meta.url", placed(path))
+        return { contents, loader: "js" }
+      })
+    },
   }
 }
-
-function setParents(ts, node) {
-  ts.forEachChild(node, child => {
-    child.parent = node
-    setParents(ts, child)
-  })
-}
-
-/** In ASCII, so that V8 keeps a byte for each character of it. */
-const inAscii = text =>
-  text.replace(/[^\0-\x7f]/g, character => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)
 
 function write(path, data) {
   mkdirSync(dirname(path), { recursive: true })
@@ -202,12 +62,25 @@ function write(path, data) {
   renameSync(temporary, path)
 }
 
-/** Joins what is below `dist/src` into `dist/bundle`, a file for each entry. */
+/** Joins what is below `dist/src` into `dist/bundle`, a file for each entry, which begins with the hash of the rest. */
 export async function joinFiles(dist, entries) {
-  const { default: ts } = await import("typescript")
-  const parts = new Parts(ts, dist, entries)
+  const { build } = await import("esbuild")
   for (const [entry, name] of entries) {
-    const text = inAscii(parts.bundleOf(join(dist, "src", entry)))
+    const { outputFiles } = await build({
+      entryPoints: [join(dist, "src", entry)],
+      bundle: true,
+      write: false,
+      platform: "node",
+      target: "node20",
+      format: "cjs",
+      // So that V8 keeps a byte for each character.
+      charset: "ascii",
+      external: PACKAGES_LEFT,
+      banner: { js: PLACES },
+      plugins: [ownPlaces(dist, entries)],
+      logLevel: "warning",
+    })
+    const text = outputFiles[0].text
     const mark = createHash("sha256").update(text).digest("hex")
     write(join(dist, "bundle", name), `// ${mark}\n${text}`)
   }
