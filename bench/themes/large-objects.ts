@@ -102,19 +102,26 @@ class LargeObjects implements Fixture {
       const limit = await this.megabytesPerSecond(plain.endpoint, request)
       const { forge } = this.store
       const wanted = forge.forge({ method: "GET", bucket: BUCKET, key: KEY })
+      // Both come from the page cache, which large bodies reach when they are first read.
+      if (!this.isCached) await this.megabytesPerSecond(forge.endpoint, wanted)
+      this.isCached = true
       return { figure: await this.megabytesPerSecond(forge.endpoint, wanted), unit: "MB/s", limit }
     } finally {
       await plain.stop()
     }
   }
 
+  private isCached = false
   private isLost = false
 
   /** From now on the store has lost three of its folders. */
   async getWithoutThree(): Promise<Measured> {
     await this.present()
-    if (!this.isLost) await this.store.lose(3)
-    this.isLost = true
+    if (!this.isLost) {
+      await this.store.lose(3)
+      this.isLost = true
+      this.isCached = false
+    }
     return this.get()
   }
 
