@@ -205,6 +205,15 @@ export function assemble(program: WasmProgram, memoryIsShared: boolean): Uint8Ar
   ])
 }
 
+/**
+ * Memory of at least so many bytes, zeroed; it begins on a page, also as kernels count them. Each takes address
+ * space of gigabytes until it is collected: keep it, and use it again.
+ */
+export function wasmMemory(lengthBytes: number): WebAssembly.Memory {
+  const pages = Math.ceil(lengthBytes / WASM_PAGE_BYTES)
+  return new WebAssembly.Memory({ initial: pages, maximum: pages })
+}
+
 /** Assembles, compiles and starts a program on a memory, synchronously. */
 export function instantiate(program: WasmProgram, memory: WebAssembly.Memory): WebAssembly.Instance {
   const bytes = assemble(program, memory.buffer instanceof SharedArrayBuffer)

@@ -20,7 +20,7 @@ import {
   seq,
   set,
   setGlobal,
-  WASM_PAGE_BYTES,
+  wasmMemory,
   whileTrue,
 } from "./wasm.js"
 
@@ -181,13 +181,9 @@ const kernels = new WeakMap<ArrayBufferLike, Xxh64Kernel>()
 /** Shorter input is copied in less time than its kernel is found. */
 const IN_PLACE_BYTES_MIN = 16_384
 
-/**
- * Memory whose bytes are hashed where they lie; it begins on a page. Zeroed, at least so long. Each call takes
- * address space of gigabytes until it is collected, as any WebAssembly memory does: keep what it gives.
- */
+/** `wasmMemory` whose bytes are hashed where they lie. */
 export function xxh64Memory(lengthBytes: number): Uint8Array {
-  const pages = Math.ceil(lengthBytes / WASM_PAGE_BYTES)
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
+  const memory = wasmMemory(lengthBytes)
   kernels.set(memory.buffer, new Xxh64Kernel(memory))
   return new Uint8Array(memory.buffer)
 }

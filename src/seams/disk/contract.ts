@@ -17,7 +17,7 @@
  */
 export type CacheUse = "cached" | "direct"
 
-/** What direct calls are made of: whole pages; reads also of memory that begins on a page (`pageMemory`). */
+/** What direct calls are made of: whole pages; reads also of memory that begins on a page (`wasmMemory`). */
 export const DISK_PAGE_BYTES = 4096
 
 export interface DiskFile {

@@ -3,7 +3,7 @@
  *
  * The kernel then moves bytes between the disk and our memory by itself. It asks for whole pages, in the
  * file and in memory: reads go straight into the caller's memory where that begins on a page
- * (`pageMemory`), writes are gathered in memory of our own, a piece at a time.
+ * (`wasmMemory`), writes are gathered in memory of our own, a piece at a time.
  *
  * Promises  What is said to be done is done; the rest is the caller's, by way of the page cache. Nothing
  *           is durable before `sync`.
@@ -13,8 +13,8 @@ import * as fs from "node:fs"
 import { must } from "../../base/assert.js"
 import { copyPlainly } from "../../base/bytes.js"
 import { MIB } from "../../base/limits.js"
+import { wasmMemory } from "../../base/wasm.js"
 import { DISK_PAGE_BYTES } from "./contract.js"
-import { pageMemory } from "./page-memory.js"
 
 const PIECE_BYTES = 1 * MIB
 const PIECES_MAX = 16
@@ -47,7 +47,7 @@ export class DirectMemory {
   }
 
   at(piece: number): Uint8Array {
-    this.#memory ??= pageMemory(PIECES_MAX * PIECE_BYTES)
+    this.#memory ??= new Uint8Array(wasmMemory(PIECES_MAX * PIECE_BYTES).buffer)
     return this.#memory.subarray(piece * PIECE_BYTES, (piece + 1) * PIECE_BYTES)
   }
 

@@ -3,8 +3,8 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../../base/failures.js"
 import { MIB } from "../../base/limits.js"
+import { wasmMemory } from "../../base/wasm.js"
 import { DISK_PAGE_BYTES, type Disk } from "./contract.js"
-import { pageMemory } from "./page-memory.js"
 
 export interface DiskUnderTest {
   readonly disk: Disk
@@ -56,7 +56,7 @@ function contentChecks(check: Check): void {
       const file = await disk.open(`${folder}/direct`, "create", { durable: true })
       await file.write([bytes], 0)
       await disk.remove(`${folder}/direct`)
-      const memory = pageMemory(4 * DISK_PAGE_BYTES)
+      const memory = new Uint8Array(wasmMemory(4 * DISK_PAGE_BYTES).buffer)
       for (const [at, lengthBytes] of [
         [0, DISK_PAGE_BYTES],
         [DISK_PAGE_BYTES, 2 * DISK_PAGE_BYTES],
