@@ -1,0 +1,48 @@
+/**
+ * Principals: who a request acts as, once its signature has been verified.
+ *
+ * The names are AWS's, since policies speak of them: an ARN for whoever acts, a unique id that is never
+ * used again, and the account that either belongs to. Pure.
+ */
+import type { AccountId, Brand } from "../base/ids.js"
+
+/** An account as ARNs name it: 12 digits. */
+export type AccountNumber = Brand<string, "AccountNumber">
+
+export interface AnonymousPrincipal {
+  readonly kind: "anonymous"
+}
+
+interface SignedPrincipal {
+  readonly accountId: AccountId
+  readonly accountNumber: AccountNumber
+  /** `aws:PrincipalArn`: of a session the role's, of everybody else their own. */
+  readonly arn: string
+  /** `aws:userid`: account number, `AIDA…`, `AROA…:session`. */
+  readonly userId: string
+  /** `aws:PrincipalTag/…`. */
+  readonly tags: readonly (readonly [key: string, value: string])[]
+  /** `aws:TokenIssueTime`; undefined for long-term keys. */
+  readonly issuedMs: number | undefined
+}
+
+export interface RootPrincipal extends SignedPrincipal {
+  readonly kind: "root"
+}
+
+export interface UserPrincipal extends SignedPrincipal {
+  readonly kind: "user"
+  readonly userName: string
+}
+
+/** A role that was assumed. */
+export interface SessionPrincipal extends SignedPrincipal {
+  readonly kind: "session"
+  /** `arn:aws:sts::…:assumed-role/role/session`. */
+  readonly sessionArn: string
+  /** Claims of the web identity that assumed it, as condition keys: `issuer:sub` … */
+  readonly claims: readonly (readonly [key: string, value: string])[]
+}
+
+export type KnownPrincipal = RootPrincipal | UserPrincipal | SessionPrincipal
+export type Principal = AnonymousPrincipal | KnownPrincipal
