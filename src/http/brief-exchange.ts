@@ -53,6 +53,8 @@ export class BriefExchange implements Exchange, AnswerSink {
   sentBytes = 0
   notes: Fields = NO_NOTES
   clientGone = false
+  /** One of those that are served now, and not yet given back. */
+  hasPlace = false
   /** The connection ends with this answer. */
   isLast = false
   readonly wholeBody: Uint8Array

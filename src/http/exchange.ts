@@ -56,6 +56,8 @@ export class NodeExchange implements Exchange, AnswerSink {
   status: number | undefined
   sentBytes = 0
   notes: Fields = {}
+  /** One of those that are served now, and not yet given back. */
+  hasPlace = false
   /** Made when first asked for: most requests end before anybody does. */
   private abort: AbortController | undefined
   private isGone = false

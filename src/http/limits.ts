@@ -22,7 +22,12 @@ export interface HttpLimits {
   readonly connectionsMax: number
   /** Above `connectionsMax`: as many more are accepted, to be told so; beyond them connections are dropped. */
   readonly connectionsReserve: number
+  /** Requests served at once; more wait for a place. */
   readonly inFlightMax: number
+  /** Requests that wait for a place; more are refused at once. Each may hold what has come of its body, 128 KiB at most. */
+  readonly waitingMax: number
+  /** Whoever has waited for so long is refused. */
+  readonly admissionWaitMs: number
   /** How often slow bodies, drains and certificates are looked at. */
   readonly sweepMs: number
   /** On stopping: time for requests in flight. */
@@ -42,6 +47,8 @@ export const HTTP_LIMITS: HttpLimits = {
   connectionsMax: 10_000,
   connectionsReserve: 256,
   inFlightMax: 1_024,
+  waitingMax: 4_096,
+  admissionWaitMs: 1_000,
   sweepMs: 1_000,
   stopMs: 30_000,
 }

@@ -53,7 +53,7 @@ export class RequestRecord {
   constructor(
     private readonly telemetry: Telemetry,
     private readonly server: string,
-    now: { readonly connections: () => number; readonly inFlight: () => number },
+    now: { readonly connections: () => number; readonly inFlight: () => number; readonly waiting: () => number },
   ) {
     this.labels = Object.freeze({ server })
     const { metrics } = telemetry
@@ -68,6 +68,7 @@ export class RequestRecord {
     this.nonsenses = metrics.counter("hayloft_http_malformed_total", "Connections that sent what is no request")
     metrics.gauge("hayloft_http_connections", "Open connections", () => [[this.labels, now.connections()]])
     metrics.gauge("hayloft_http_in_flight", "Requests being served", () => [[this.labels, now.inFlight()]])
+    metrics.gauge("hayloft_http_waiting", "Requests that wait for a place", () => [[this.labels, now.waiting()]])
   }
 
   request(exchange: Served): void {

@@ -5,87 +5,15 @@ import { RealClock } from "../seams/clock/real.js"
 import { RealRandom } from "../seams/random/real.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { fail, isFailure } from "../base/failures.js"
-import type { FailureKind } from "../base/failures.js"
-import type { Exchange, Protocol, Refusal } from "./contract.js"
 import { HTTP_LIMITS } from "./limits.js"
-import type { HttpLimits } from "./limits.js"
 import { parseAnswers, RawClient } from "./raw-client.js"
 import { HttpServer } from "./server.js"
+import { pause, polite, serve, stopAll } from "./testing.js"
 
 const text = (bytes: string) => new TextEncoder().encode(bytes)
 const clock = new RealClock()
-const never = new AbortController().signal
-const pause = (durationMs: number) => clock.sleep(durationMs, never)
-const STATUS: Partial<Record<FailureKind, number>> = {
-  tooManyInFlight: 503,
-  stopping: 503,
-  internal: 500,
-  accessDenied: 403,
-}
 
-interface World {
-  readonly port: number
-  readonly telemetry: SimTelemetry
-  readonly open: () => Promise<RawClient>
-  readonly stop: () => Promise<void>
-}
-
-const worlds: World[] = []
-after(() => Promise.all(worlds.map(world => world.stop())))
-
-async function serve(handle: Protocol["handle"], limits: Partial<HttpLimits> = {}): Promise<World> {
-  const telemetry = new SimTelemetry()
-  const protocol = {
-    handle,
-    refuse: ({ failure, status, requestId }: Refusal) => ({
-      status: status ?? STATUS[failure.kind] ?? 400,
-      headers: ["X-Id", requestId],
-      body: text(failure.kind),
-    }),
-  }
-  const settings = {
-    name: "test",
-    host: "127.0.0.1",
-    port: 0,
-    serverHeader: "Hayloft",
-    // What would end a connection in the end comes later than a client here gives up: only what is tested ends it.
-    limits: { ...HTTP_LIMITS, sweepMs: 20, stopMs: 2000, headersTimeoutMs: 60_000, sendWindowMs: 60_000, ...limits },
-  }
-  const server = new HttpServer(clock, new RealRandom(), telemetry, protocol, settings)
-  const { port } = await server.listen()
-  const stopping = new AbortController()
-  const running = server.run(stopping.signal)
-  const clients: RawClient[] = []
-  const world = {
-    port,
-    telemetry,
-    open: async () => {
-      const client = await RawClient.open(port)
-      clients.push(client)
-      return client
-    },
-    stop: async () => {
-      for (const client of clients) client.close()
-      stopping.abort()
-      await running
-    },
-  }
-  worlds.push(world)
-  return world
-}
-
-async function readAll(exchange: Exchange): Promise<number> {
-  let bytes = 0
-  for await (const piece of exchange.body()) bytes += piece.length
-  return bytes
-}
-
-/** Refuses with 403 for `/refuse`, otherwise reads the body and says how long it was. */
-async function polite(exchange: Exchange): Promise<void> {
-  if (exchange.rawTarget.startsWith("/refuse")) throw fail("accessDenied")
-  const bytes = await readAll(exchange)
-  await exchange.respond({ status: 200, headers: ["X-Id", exchange.requestId], body: text(`read ${bytes}`) })
-}
+after(stopAll)
 
 test("connections are kept, and every answer has an id, a date, a server and its timing", async () => {
   const world = await serve(async exchange => {
@@ -566,34 +494,6 @@ test("a body read in part leaves the connection usable once it has arrived", asy
     client.say(request)
     assert.equal((await client.answers(2))[1]?.status, 200)
   }
-})
-
-test("over the caps the answer is 503, and afterwards all is well", async () => {
-  let go = (): void => undefined
-  const gate = new Promise<void>(resolve => (go = resolve))
-  const world = await serve(
-    async exchange => {
-      if (exchange.rawTarget === "/wait") await gate
-      await polite(exchange)
-    },
-    { inFlightMax: 1, connectionsMax: 2 },
-  )
-  const waiting = await world.open()
-  waiting.say("GET /wait HTTP/1.1\r\nHost: h\r\n\r\n")
-  await pause(20)
-  const second = await world.open()
-  second.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-  assert.deepEqual(
-    (await second.answers(1)).map(answer => [answer.status, answer.body]),
-    [[503, "tooManyInFlight"]],
-  )
-  const surplus = await world.open()
-  const heard = await surplus.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n").end()
-  assert.equal(parseAnswers(heard)[0]?.status, 503)
-  go()
-  await waiting.answers(1)
-  second.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-  assert.equal((await second.answers(2))[1]?.status, 200)
 })
 
 test("stopping lets requests in flight finish, drops idle connections and takes no new ones", async () => {

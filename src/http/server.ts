@@ -4,8 +4,8 @@
  *
  * Promises  Every request is answered, or its connection is broken. What is no request is answered
  *           too (400, 408, 431). Stopping lets requests in flight finish, within `stopMs`.
- * Refuses   Requests whose framing is not beyond doubt (`framing-core.ts`), and those over the caps:
- *           `tooManyInFlight`, while stopping `stopping`.
+ * Refuses   Requests whose framing is not beyond doubt (`framing-core.ts`), those of connections over the cap and
+ *           those that `Admission` has no place for: `tooManyInFlight`; while stopping `stopping`.
  * Limits    `HttpLimits`. Nothing here has a timer of its own: `run` sweeps.
  */
 import { createServer as createHttpServer, STATUS_CODES } from "node:http"
@@ -22,6 +22,7 @@ import type { Living } from "../life/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
+import { Admission } from "./admission.js"
 import { BriefConnection, type BriefHost } from "./brief-connection.js"
 import { BriefReader, type BriefRequest } from "./brief-core.js"
 import { BriefExchange } from "./brief-exchange.js"
@@ -68,8 +69,8 @@ export class HttpServer implements Living {
   private readonly server: Server
   private readonly tlsServer: TlsServer | undefined
   private readonly connections = new Map<Duplex, Connection>()
-  /** Exchanges whose answer is not out yet. */
-  private inFlight = 0
+  /** A place for each exchange whose answer is not out yet. */
+  private readonly admission: Admission
   private readonly record: RequestRecord
   private readonly requestIds: RequestIds
   private readonly shapes = new HeaderShapes()
@@ -85,9 +86,11 @@ export class HttpServer implements Living {
   ) {
     this.requestIds = new RequestIds(random)
     this.name = `http.${settings.name}`
+    this.admission = new Admission(clock, settings.limits)
     this.record = new RequestRecord(telemetry, settings.name, {
       connections: () => this.connections.size,
-      inFlight: () => this.inFlight,
+      inFlight: () => this.admission.inFlight,
+      waiting: () => this.admission.waiting,
     })
     this.tlsServer = certificates === undefined ? undefined : createTlsServer(this.options())
     this.server = this.tlsServer ?? createHttpServer(this.options())
@@ -212,54 +215,63 @@ export class HttpServer implements Living {
 
   /** Undefined: it is over already, as most are. */
   private serveBrief(exchange: BriefExchange, connection: Connection): Promise<void> | undefined {
-    this.inFlight += 1
-    const serving = this.serve(exchange, this.overload(connection))
-    if (serving === undefined) return this.landBrief(exchange)
-    return serving.then(() => this.landBrief(exchange))
-  }
-
-  private landBrief(exchange: BriefExchange): undefined {
-    this.inFlight -= 1
-    this.record.request(exchange)
+    const serving = this.admit(exchange, this.refusalFor(connection))
+    if (serving === undefined) return this.land(exchange)
+    return serving.then(() => this.land(exchange))
   }
 
   private take(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void {
     const connection = this.connections.get(request.socket)
     if (connection === undefined) return void request.socket.destroy()
     let mustClose = false
-    let flies = true
-    const land = (): void => {
-      if (flies) this.inFlight -= 1
-      flies = false
-    }
     const headers = this.shapes.ofFlat(request.rawHeaders)
     const exchange = new NodeExchange(this.clock, request, response, headers, this.settings.limits, {
       requestId: this.requestIds.next(),
       awaitsContinue,
       serverName: this.settings.serverHeader,
       mustClose: () => mustClose || this.stopping || connection.isSurplus || connection.isBroken,
-      onLinger: land,
+      onLinger: () => this.giveBack(exchange),
     })
     const fault = framingFault({ httpVersion: request.httpVersion, headersAll: name => exchange.headersAll(name) })
     mustClose = fault !== undefined
-    this.inFlight += 1
-    const refusal = fault ?? this.overload(connection)
     connection.exchanges.add(exchange)
     const over = (): void => {
-      land()
       connection.exchanges.delete(exchange)
-      this.record.request(exchange)
+      this.land(exchange)
       if (connection.isBroken && connection.exchanges.size === 0) this.hangUp(request.socket, connection, NO_BYTES)
     }
-    const serving = this.serve(exchange, refusal)
+    const serving = this.admit(exchange, fault ?? this.refusalFor(connection))
     if (serving === undefined) over()
     else void serving.then(over)
   }
 
-  private overload({ isSurplus }: Connection): Failure | undefined {
+  /** Why no request of this connection is served at all. */
+  private refusalFor({ isSurplus }: Connection): Failure | undefined {
     if (this.stopping) return fail("stopping")
-    if (isSurplus) return fail("tooManyInFlight", { message: "too many connections" })
-    return this.inFlight > this.settings.limits.inFlightMax ? fail("tooManyInFlight") : undefined
+    return isSurplus ? fail("tooManyInFlight", { message: "too many connections" }) : undefined
+  }
+
+  /** Refuses the exchange, or serves it once it has a place. Never rejects. Undefined: it is over already. */
+  private admit(exchange: Served, refusal: Failure | undefined): Promise<void> | undefined {
+    if (refusal !== undefined) return this.serve(exchange, refusal)
+    exchange.hasPlace = this.admission.enterAtOnce()
+    return exchange.hasPlace ? this.serve(exchange, undefined) : this.serveInTurn(exchange)
+  }
+
+  private async serveInTurn(exchange: Served): Promise<void> {
+    const refusal = await this.admission.enter()
+    exchange.hasPlace = refusal === undefined
+    if (!exchange.clientGone) await this.serve(exchange, refusal)
+  }
+
+  private giveBack(exchange: Served): void {
+    if (exchange.hasPlace) this.admission.leave()
+    exchange.hasPlace = false
+  }
+
+  private land(exchange: Served): undefined {
+    this.giveBack(exchange)
+    this.record.request(exchange)
   }
 
   /** Never rejects: what goes wrong here is answered, or ends the connection. Undefined: it is over already. */
@@ -376,6 +388,7 @@ export class HttpServer implements Living {
 
   private async stop(): Promise<void> {
     this.stopping = true
+    this.admission.stop()
     const closed = new Promise<void>(resolve => void this.server.close(() => resolve()))
     const never = new AbortController().signal
     const untilMs = this.clock.monotonicMs() + this.settings.limits.stopMs

@@ -1,0 +1,82 @@
+/** More requests than are served at once: who waits, who is served, who is told to come again. */
+import { after, test } from "node:test"
+import assert from "node:assert/strict"
+import type { HttpLimits } from "./limits.js"
+import { RawClient } from "./raw-client.js"
+import { pause, polite, serve, stopAll } from "./testing.js"
+
+after(stopAll)
+
+/** Serves one request at a time; `/hold` is not answered before `go`. */
+async function serveOne(limits: Partial<HttpLimits> = {}) {
+  let go = (): void => undefined
+  const gate = new Promise<void>(resolve => (go = resolve))
+  const world = await serve(
+    async exchange => {
+      if (exchange.rawTarget === "/hold") await gate
+      await polite(exchange)
+    },
+    { inFlightMax: 1, ...limits },
+  )
+  const holding = await world.open()
+  holding.say("GET /hold HTTP/1.1\r\nHost: h\r\n\r\n")
+  await pause(20)
+  const ask = async (request = "GET / HTTP/1.1\r\nHost: h\r\n\r\n") => {
+    const client = await world.open()
+    client.say(request)
+    await pause(20)
+    return client
+  }
+  return { world, holding, ask, go: () => go() }
+}
+
+const statusesOf = async (client: RawClient, count = 1) => (await client.answers(count)).map(({ status }) => status)
+
+test("over the cap of connections the answer is 503", async () => {
+  const world = await serve(polite, { connectionsMax: 1 })
+  const first = await world.open()
+  const surplus = await world.open()
+  surplus.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  assert.deepEqual(await statusesOf(surplus), [503])
+  first.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  assert.deepEqual(await statusesOf(first), [200])
+})
+
+test("who finds no place waits for one, and is served in its turn, with its body", async () => {
+  const { ask, holding, go } = await serveOne()
+  const brief = await ask()
+  const large = await ask(`PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n${"x".repeat(100_000)}`)
+  const gone = await ask()
+  gone.close()
+  go()
+  assert.deepEqual(await statusesOf(holding), [200])
+  assert.deepEqual(await statusesOf(brief), [200])
+  assert.equal((await large.answers(1))[0]?.body, "read 100000")
+  const later = await ask()
+  assert.deepEqual(await statusesOf(later), [200], "the place of the one that went away is free")
+})
+
+test("who waits too long for a place, or comes when too many wait, is told 503", async () => {
+  const { ask, holding, go } = await serveOne({ waitingMax: 1, admissionWaitMs: 300 })
+  const patient = await ask()
+  const crowded = await ask()
+  const [at] = await crowded.answers(1)
+  assert.deepEqual([at?.status, at?.body], [503, "tooManyInFlight"])
+  assert.deepEqual(await statusesOf(patient), [503])
+  go()
+  await holding.answers(1)
+  patient.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  assert.deepEqual(await statusesOf(patient, 2), [503, 200])
+})
+
+test("who waits for a place when the server stops is told so", async () => {
+  const { world, go } = await serveOne()
+  const waiting = await RawClient.open(world.port)
+  waiting.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  await pause(20)
+  const stopped = world.stop()
+  const [answer] = await waiting.answers(1)
+  assert.deepEqual([answer?.status, answer?.body], [503, "stopping"])
+  go()
+  await stopped
+})

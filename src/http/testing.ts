@@ -1,0 +1,91 @@
+/** A server for tests of this room, and clients that say what they like to it. */
+import { RealClock } from "../seams/clock/real.js"
+import { RealRandom } from "../seams/random/real.js"
+import { SimTelemetry } from "../seams/telemetry/sim.js"
+import { fail } from "../base/failures.js"
+import type { FailureKind } from "../base/failures.js"
+import type { Exchange, Protocol, Refusal } from "./contract.js"
+import { HTTP_LIMITS } from "./limits.js"
+import type { HttpLimits } from "./limits.js"
+import { RawClient } from "./raw-client.js"
+import { HttpServer } from "./server.js"
+
+const text = (bytes: string) => new TextEncoder().encode(bytes)
+const clock = new RealClock()
+const never = new AbortController().signal
+export const pause = (durationMs: number) => clock.sleep(durationMs, never)
+const STATUS: Partial<Record<FailureKind, number>> = {
+  tooManyInFlight: 503,
+  stopping: 503,
+  internal: 500,
+  accessDenied: 403,
+}
+
+export interface World {
+  readonly port: number
+  readonly telemetry: SimTelemetry
+  readonly open: () => Promise<RawClient>
+  readonly stop: () => Promise<void>
+}
+
+const worlds: World[] = []
+
+/** After the tests of a file. */
+export async function stopAll(): Promise<void> {
+  for (const world of worlds) await world.stop()
+}
+
+/** A server with this handler, on a port of its own. */
+export async function serve(handle: Protocol["handle"], limits: Partial<HttpLimits> = {}): Promise<World> {
+  const telemetry = new SimTelemetry()
+  const protocol = {
+    handle,
+    refuse: ({ failure, status, requestId }: Refusal) => ({
+      status: status ?? STATUS[failure.kind] ?? 400,
+      headers: ["X-Id", requestId],
+      body: text(failure.kind),
+    }),
+  }
+  const settings = {
+    name: "test",
+    host: "127.0.0.1",
+    port: 0,
+    serverHeader: "Hayloft",
+    // What would end a connection in the end comes later than a client here gives up: only what is tested ends it.
+    limits: { ...HTTP_LIMITS, sweepMs: 20, stopMs: 2000, headersTimeoutMs: 60_000, sendWindowMs: 60_000, ...limits },
+  }
+  const server = new HttpServer(clock, new RealRandom(), telemetry, protocol, settings)
+  const { port } = await server.listen()
+  const stopping = new AbortController()
+  const running = server.run(stopping.signal)
+  const clients: RawClient[] = []
+  const world = {
+    port,
+    telemetry,
+    open: async () => {
+      const client = await RawClient.open(port)
+      clients.push(client)
+      return client
+    },
+    stop: async () => {
+      for (const client of clients) client.close()
+      stopping.abort()
+      await running
+    },
+  }
+  worlds.push(world)
+  return world
+}
+
+async function readAll(exchange: Exchange): Promise<number> {
+  let bytes = 0
+  for await (const piece of exchange.body()) bytes += piece.length
+  return bytes
+}
+
+/** Refuses with 403 for `/refuse`, otherwise reads the body and says how long it was. */
+export async function polite(exchange: Exchange): Promise<void> {
+  if (exchange.rawTarget.startsWith("/refuse")) throw fail("accessDenied")
+  const bytes = await readAll(exchange)
+  await exchange.respond({ status: 200, headers: ["X-Id", exchange.requestId], body: text(`read ${bytes}`) })
+}
