@@ -94,8 +94,9 @@ export interface Variations extends Partial<Pick<S3Settings, "region" | "domains
   readonly port?: number
 }
 
-export async function serveModel({ services: wrap, port = 0, ...variations }: Variations = {}): Promise<Served> {
-  const [clock, random, telemetry] = [new RealClock(), new RealRandom(), new SimTelemetry()]
+/** The S3 layer over a model of its own. */
+export function handleModel({ services: wrap, port: _port, ...variations }: Variations = {}) {
+  const [clock, random] = [new RealClock(), new RealRandom()]
   const model = createModel(clock, random)
   const services = wrap?.(model) ?? model
   const handler = createS3Handler({
@@ -109,6 +110,13 @@ export async function serveModel({ services: wrap, port = 0, ...variations }: Va
     hash: hashOnce,
     ...variations,
   })
+  return { handler, services }
+}
+
+export async function serveModel(variations: Variations = {}): Promise<Served> {
+  const [clock, random, telemetry] = [new RealClock(), new RealRandom(), new SimTelemetry()]
+  const { handler, services } = handleModel(variations)
+  const { port = 0 } = variations
   const limits = { ...HTTP_LIMITS, stopMs: 2_000 }
   const settings = { name: "s3", host: "127.0.0.1", port, serverHeader: "Hayloft", limits }
   const server = new HttpServer(clock, random, telemetry, handler, settings)

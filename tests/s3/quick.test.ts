@@ -5,72 +5,17 @@ import { test } from "node:test"
 import { GetObjectCommand, HeadObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3"
 import { sha256Hex, signRequest } from "../../src/access/index.js"
 import { parseAccountId, parseBucketName } from "../../src/base/ids.js"
-import { HeaderShapes } from "../../src/base/request-headers.js"
-import { HeaderLines, type Answer, type Exchange, type Protocol } from "../../src/http/index.js"
+import { HeaderLines } from "../../src/http/index.js"
 import { createS3Handler, type S3Settings } from "../../src/s3/index.js"
 import type { ChecksumAlgorithm } from "../../src/seams/compute/index.js"
 import { hashOnce } from "../../src/seams/compute/hashes.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { Machine } from "../../src/main/engine/testing.js"
 import type { AtOnce } from "../../src/object/contract.js"
+import { ask, type Asked, type Told } from "./ask.js"
 
-const noSignal = new AbortController().signal
-const shapes = new HeaderShapes()
 const random = new SimRandom(3)
 const oneOf = <T>(...choices: readonly [T, ...T[]]): T => choices[random.below(choices.length)] ?? choices[0]
-
-interface Asked {
-  readonly method: string
-  readonly rawTarget: string
-  readonly rawHeaders: readonly string[]
-  readonly body?: Uint8Array
-}
-
-interface Told {
-  readonly answer: Answer | undefined
-  readonly notes: Readonly<Record<string, unknown>>
-}
-
-/** Hands a request to a handler and keeps what it says. */
-async function ask(
-  handler: Protocol,
-  { method, rawTarget, rawHeaders, body = new Uint8Array() }: Asked,
-  comes: "with the head" | "later" = "with the head",
-): Promise<Told> {
-  let arrived = comes === "later" ? undefined : body
-  let answer: Answer | undefined
-  let notes = {}
-  const headers = shapes.ofFlat(rawHeaders)
-  const exchange: Exchange = {
-    requestId: "0123456789ABCDEF",
-    method,
-    rawTarget,
-    rawHeaders,
-    headers,
-    remoteAddress: "",
-    secure: false,
-    contentLength: headers.get("content-length") === undefined ? undefined : body.length,
-    chunkedTransfer: false,
-    signal: noSignal,
-    timing: { add: () => undefined, measure: async (_stage, work) => work() },
-    get answered() {
-      return answer !== undefined
-    },
-    header: name => headers.get(name),
-    headersAll: name => headers.all(name),
-    async *body() {
-      if (body.length > 0) yield body
-    },
-    get wholeBody() {
-      return arrived
-    },
-    gather: async () => (arrived = body),
-    note: fields => void (notes = { ...notes, ...fields }),
-    respond: async given => void (answer = given),
-  }
-  await handler.handle(exchange)
-  return { answer, notes }
-}
 
 async function shown({ answer, notes }: Told) {
   const { status, headers, body, contentLength } = answer ?? { status: 0, headers: [], body: undefined }

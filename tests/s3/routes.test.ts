@@ -6,7 +6,6 @@ import { Client } from "../../conformance/client.js"
 import type { Call } from "../../conformance/client.js"
 import { parseEndpoint } from "../../conformance/raw-client.js"
 import { text } from "../../conformance/xml.js"
-import type { ObjectServices } from "../../src/object/contract.js"
 import { headerRow, HEADER_ROWS } from "../../src/s3/headers.js"
 import { OPERATIONS } from "../../src/s3/operations.js"
 import type { Operation } from "../../src/s3/operations.js"
@@ -14,37 +13,16 @@ import { SUB_RESOURCES } from "../../src/s3/route.js"
 import { compatibilityTables } from "../../src/s3/index.js"
 import { OWNER, serveModel, STRANGER } from "./over-model.js"
 import type { Served } from "./over-model.js"
+import { Spy } from "./spy.js"
 
-/** What was asked of the services, besides whether a bucket is there. */
-const asked: string[] = []
-
-/** Notes each call before it goes on to the model. */
-function spied<Room extends object>(name: string, room: Room): Room {
-  return new Proxy(room, {
-    get(target, property) {
-      const value: unknown = Reflect.get(target, property, target)
-      if (typeof value !== "function" || property === "open") return value
-      return (...args: unknown[]) => {
-        asked.push(`${name}.${String(property)}`)
-        return Reflect.apply(value, target, args) as unknown
-      }
-    },
-  })
-}
-
-const spy = ({ buckets, objects, multipart }: ObjectServices): ObjectServices => ({
-  buckets: spied("buckets", buckets),
-  objects: spied("objects", objects),
-  multipart: spied("multipart", multipart),
-})
-
+const spy = new Spy()
 let served: Served
 let client: Client
 
 const credentialsOf = ({ id, secret }: { id: string; secret: string }) => ({ accessKey: id, secretKey: secret })
 
 before(async () => {
-  served = await serveModel({ services: spy })
+  served = await serveModel({ services: model => spy.over(model) })
   client = new Client(parseEndpoint(served.endpoint), credentialsOf(OWNER), "us-east-1")
   assert.equal((await client.call("PUT", { bucket: "bucket" })).status, 200)
   assert.equal((await client.call("PUT", { bucket: "bucket", key: "key", body: "kept" })).status, 200)
@@ -105,7 +83,7 @@ test("no operation runs for a caller who signs nothing, signs wrongly, is unknow
     [{ credentials: wrong }, "SignatureDoesNotMatch"],
     [{ credentials: unknown }, "InvalidAccessKeyId"],
   ]
-  asked.length = 0
+  spy.asked.length = 0
   for (const operation of routed) {
     for (const [form, code] of forms) {
       const response = await client.call(operation.method, { ...callOf(operation), ...form })
@@ -116,18 +94,18 @@ test("no operation runs for a caller who signs nothing, signs wrongly, is unknow
     const response = await client.call(operation.method, { ...callOf(operation), credentials: credentialsOf(STRANGER) })
     assert.equal(response.status, 403, `${operation.name} of a stranger`)
   }
-  assert.deepEqual(asked, [])
+  assert.deepEqual(spy.asked, [])
 })
 
 test("what is refused is refused by name, and touches nothing", async () => {
-  asked.length = 0
+  spy.asked.length = 0
   for (const operation of routed.filter(({ standing }) => standing === "refused")) {
     const response = await client.call(operation.method, { ...callOf(operation), body: "<Setting/>" })
     assert.equal(response.status, 501, operation.name)
     assert.equal(text(response.text, "Code"), "NotImplemented", operation.name)
     assert.match(response.text, new RegExp(`<Operation>${operation.name}</Operation>`))
   }
-  assert.deepEqual(asked, [])
+  assert.deepEqual(spy.asked, [])
 })
 
 test("a sub-resource never falls through to the object or the bucket, whatever the method", async () => {

@@ -1,0 +1,58 @@
+/** Requests to a handler without a server between: thousands of them take seconds. */
+import { HeaderShapes } from "../../src/base/request-headers.js"
+import type { Answer, Exchange, Protocol } from "../../src/http/index.js"
+
+const noSignal = new AbortController().signal
+const shapes = new HeaderShapes()
+export interface Asked {
+  readonly method: string
+  readonly rawTarget: string
+  readonly rawHeaders: readonly string[]
+  readonly body?: Uint8Array
+}
+
+export interface Told {
+  readonly answer: Answer | undefined
+  readonly notes: Readonly<Record<string, unknown>>
+}
+
+/** Hands a request to a handler and keeps what it says. */
+export async function ask(
+  handler: Protocol,
+  { method, rawTarget, rawHeaders, body = new Uint8Array() }: Asked,
+  comes: "with the head" | "later" = "with the head",
+): Promise<Told> {
+  let arrived = comes === "later" ? undefined : body
+  let answer: Answer | undefined
+  let notes = {}
+  const headers = shapes.ofFlat(rawHeaders)
+  const exchange: Exchange = {
+    requestId: "0123456789ABCDEF",
+    method,
+    rawTarget,
+    rawHeaders,
+    headers,
+    remoteAddress: "",
+    secure: false,
+    contentLength: headers.get("content-length") === undefined ? undefined : body.length,
+    chunkedTransfer: false,
+    signal: noSignal,
+    timing: { add: () => undefined, measure: async (_stage, work) => work() },
+    get answered() {
+      return answer !== undefined
+    },
+    header: name => headers.get(name),
+    headersAll: name => headers.all(name),
+    async *body() {
+      if (body.length > 0) yield body
+    },
+    get wholeBody() {
+      return arrived
+    },
+    gather: async () => (arrived = body),
+    note: fields => void (notes = { ...notes, ...fields }),
+    respond: async given => void (answer = given),
+  }
+  await handler.handle(exchange)
+  return { answer, notes }
+}

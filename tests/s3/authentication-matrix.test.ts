@@ -1,0 +1,204 @@
+/**
+ * Every operation × every way to sign × everything that can be wrong with it: nothing runs for a caller who
+ * is not known beyond doubt. Made from the table of operations, so that a new one is covered on its first day.
+ */
+import { before, test } from "node:test"
+import assert from "node:assert/strict"
+import {
+  presign,
+  sha256Hex,
+  signRequest,
+  STREAMING_SIGNED,
+  STREAMING_SIGNED_TRAILER,
+  STREAMING_UNSIGNED_TRAILER,
+  UNSIGNED_PAYLOAD,
+} from "../../src/access/index.js"
+import { OPERATIONS, type Operation } from "../../src/s3/operations.js"
+import { ask, type Asked, type Told } from "./ask.js"
+import { handleModel, OWNER, STRANGER, type Key } from "./over-model.js"
+import { Spy } from "./spy.js"
+
+const MINUTE_MS = 60_000
+const BODY = new TextEncoder().encode("<Document/>")
+const spy = new Spy()
+const { handler } = handleModel({ services: model => spy.over(model) })
+
+interface Terms {
+  readonly key: Key
+  readonly atMs: number
+  readonly region?: string
+  readonly service?: string
+}
+
+type Sign = (request: Asked, terms: Terms) => Asked
+
+const termsOf = ({ key, region = "us-east-1", service = "s3" }: Terms) => ({
+  accessKeyId: key.id,
+  secret: key.secret,
+  region,
+  service,
+})
+
+/** The body as it goes over the wire, and what says so. */
+const inHeader =
+  (mode: string): Sign =>
+  (request, terms) => {
+    const { body = new Uint8Array() } = request
+    const chunked = mode.startsWith("STREAMING")
+    const describing = chunked
+      ? ["content-encoding", "aws-chunked", "x-amz-decoded-content-length", String(body.length)]
+      : []
+    const trailing = mode.endsWith("-TRAILER") ? ["x-amz-trailer", "x-amz-checksum-crc32"] : []
+    const rawHeaders = [...request.rawHeaders, ...describing, ...trailing]
+    const hash = mode === "hashed" ? sha256Hex(body) : mode
+    return {
+      ...request,
+      rawHeaders: signRequest({ ...request, rawHeaders }, hash, termsOf(terms), terms.atMs).rawHeaders,
+    }
+  }
+
+const inQuery: Sign = (request, terms) => ({
+  ...request,
+  rawTarget: presign(request, 600, termsOf(terms), terms.atMs),
+})
+
+const FORMS: Readonly<Record<string, Sign>> = {
+  "header, hashed": inHeader("hashed"),
+  "header, unsigned payload": inHeader(UNSIGNED_PAYLOAD),
+  "header, signed chunks": inHeader(STREAMING_SIGNED),
+  "header, signed chunks and trailer": inHeader(STREAMING_SIGNED_TRAILER),
+  "header, chunks and trailer": inHeader(STREAMING_UNSIGNED_TRAILER),
+  query: inQuery,
+}
+
+const withLastOfSignatureChanged = (request: Asked): Asked => {
+  const change = (text: string) =>
+    text.replace(
+      /(Signature=[0-9a-f]{63})([0-9a-f])/,
+      (_, most: string, last: string) => most + (last === "0" ? "1" : "0"),
+    )
+  return { ...request, rawTarget: change(request.rawTarget), rawHeaders: request.rawHeaders.map(change) }
+}
+
+interface Wrong {
+  readonly name: string
+  readonly terms?: Partial<Terms>
+  readonly change?: (request: Asked) => Asked
+  readonly codes: readonly string[]
+}
+
+const WRONGS: readonly Wrong[] = [
+  { name: "wrong secret", terms: { key: { ...OWNER, secret: "wrong" } }, codes: ["SignatureDoesNotMatch"] },
+  {
+    name: "unknown or revoked key",
+    terms: { key: { id: "AKIANOBODYNOBODYNOBO", secret: "x" } },
+    codes: ["InvalidAccessKeyId"],
+  },
+  { name: "changed signature", change: withLastOfSignatureChanged, codes: ["SignatureDoesNotMatch"] },
+  { name: "too old", terms: { atMs: -16 * MINUTE_MS }, codes: ["RequestTimeTooSkewed", "AccessDenied"] },
+  { name: "of tomorrow", terms: { atMs: 24 * 60 * MINUTE_MS }, codes: ["RequestTimeTooSkewed", "AccessDenied"] },
+  {
+    name: "another service's",
+    terms: { service: "ec2" },
+    codes: ["AuthorizationHeaderMalformed", "AuthorizationQueryParametersError"],
+  },
+  {
+    name: "another method's",
+    change: request => ({ ...request, method: otherMethod(request.method) }),
+    codes: ["SignatureDoesNotMatch", "MethodNotAllowed"],
+  },
+  {
+    name: "a header added",
+    change: request => ({ ...request, rawHeaders: [...request.rawHeaders, "x-amz-acl", "public-read"] }),
+    codes: ["AccessDenied"],
+  },
+  {
+    name: "signed twice",
+    change: request => ({
+      ...request,
+      rawTarget: inQuery({ ...request, rawHeaders: ["host", "localhost"] }, { key: OWNER, atMs: Date.now() }).rawTarget,
+      rawHeaders: request.rawHeaders.includes("Authorization")
+        ? request.rawHeaders
+        : [...request.rawHeaders, "Authorization", "AWS4-HMAC-SHA256 Credential=x"],
+    }),
+    codes: ["InvalidArgument"],
+  },
+]
+
+const otherMethod = (method: string): string => (method === "GET" ? "HEAD" : method === "HEAD" ? "GET" : method)
+
+const PLACES = { service: "/", bucket: "/bucket", object: "/bucket/key" } as const
+const VALUES: Readonly<Record<string, string>> = { uploadId: "none", partNumber: "1", id: "a" }
+
+function requestOf({ method, resource, when, header }: Operation): Asked {
+  const query = when.map(name => (name in VALUES ? `${name}=${VALUES[name] ?? ""}` : name)).join("&")
+  const rawHeaders = ["host", "localhost", ...(header === undefined ? [] : [header, "/bucket/key"])]
+  const body = method === "PUT" || method === "POST" ? BODY : new Uint8Array()
+  return { method, rawTarget: PLACES[resource] + (query === "" ? "" : `?${query}`), rawHeaders, body }
+}
+
+const routed = OPERATIONS.filter(({ answer }) => answer.kind !== "alias" && answer.kind !== "preflight")
+
+const codeOf = ({ answer }: Told): string => {
+  const body = answer?.body
+  return body instanceof Uint8Array ? (/<Code>(\w+)/.exec(Buffer.from(body).toString())?.[1] ?? "") : ""
+}
+
+before(async () => {
+  for (const [rawTarget, body] of [
+    ["/bucket", ""],
+    ["/bucket/key", "kept"],
+  ] as const) {
+    const request = {
+      method: "PUT",
+      rawTarget,
+      rawHeaders: ["host", "localhost", "content-length", String(body.length)],
+      body: Buffer.from(body),
+    }
+    const { answer } = await ask(handler, inHeader("hashed")(request, { key: OWNER, atMs: Date.now() }))
+    assert.equal(answer?.status, 200)
+  }
+})
+
+test("no operation runs for a request whose signature is not beyond doubt, in any form", async () => {
+  spy.asked.length = 0
+  for (const operation of routed) {
+    const request = requestOf(operation)
+    for (const [form, sign] of Object.entries(FORMS)) {
+      for (const { name, terms, change, codes } of WRONGS) {
+        if (name === "another method's" && otherMethod(request.method) === request.method) continue
+        const { atMs = 0, ...others } = terms ?? {}
+        const signed = sign(request, { key: OWNER, ...others, atMs: Date.now() + atMs })
+        const told = await ask(handler, change?.(signed) ?? signed)
+        // A method that the resource does not have is refused before anybody asks who sends it.
+        const what = `${operation.name}, ${form}, ${name}`
+        assert.ok([400, 403, 405].includes(told.answer?.status ?? 0), `${what}: ${told.answer?.status}`)
+        if (request.method !== "HEAD") assert.ok(codes.includes(codeOf(told)), `${what}: ${codeOf(told)}`)
+      }
+    }
+  }
+  assert.deepEqual(spy.asked, [])
+})
+
+test("no operation on a bucket runs for another account, in any form", async () => {
+  spy.asked.length = 0
+  for (const operation of routed) {
+    if (operation.resource === "service" || operation.name === "CreateBucket") continue
+    for (const [form, sign] of Object.entries(FORMS)) {
+      const told = await ask(handler, sign(requestOf(operation), { key: STRANGER, atMs: Date.now() }))
+      const expected = operation.answer.kind === "refused" ? 501 : 403
+      assert.equal(told.answer?.status, expected, `${operation.name}, ${form}`)
+    }
+  }
+  assert.deepEqual(spy.asked, [])
+})
+
+test("every form lets the owner through: what is refused above is refused for its flaw", async () => {
+  for (const operation of routed) {
+    for (const [form, sign] of Object.entries(FORMS)) {
+      const { answer } = await ask(handler, sign(requestOf(operation), { key: OWNER, atMs: Date.now() }))
+      const status = answer?.status ?? 0
+      assert.ok(status >= 200 && status !== 401 && status !== 403, `${operation.name}, ${form}: ${status}`)
+    }
+  }
+})

@@ -1,0 +1,27 @@
+/** Notes what is asked of the services, besides whether a bucket is there, before it goes on to them. */
+import type { ObjectServices } from "../../src/object/contract.js"
+
+export class Spy {
+  readonly asked: string[] = []
+
+  over({ buckets, objects, multipart }: ObjectServices): ObjectServices {
+    return {
+      buckets: this.spied("buckets", buckets),
+      objects: this.spied("objects", objects),
+      multipart: this.spied("multipart", multipart),
+    }
+  }
+
+  private spied<Room extends object>(name: string, room: Room): Room {
+    return new Proxy(room, {
+      get: (target, property) => {
+        const value: unknown = Reflect.get(target, property, target)
+        if (typeof value !== "function" || property === "open") return value
+        return (...args: unknown[]) => {
+          this.asked.push(`${name}.${String(property)}`)
+          return Reflect.apply(value, target, args) as unknown
+        }
+      },
+    })
+  }
+}
