@@ -4,6 +4,8 @@
 export { equalInConstantTime, sha256Hex } from "./signing/canonical.js"
 export type { SignableRequest } from "./signing/canonical.js"
 export { ChunkSignatures } from "./signing/chunks.js"
+export { missingField, readFormSignature, verifyFormSignature } from "./signing/form.js"
+export type { FormSignatureRules } from "./signing/form.js"
 export { SigningKeys } from "./signing/keys.js"
 export {
   parsePayloadMode,
@@ -16,5 +18,5 @@ export type { PayloadMode } from "./signing/payload.js"
 export { QuickVerifier } from "./signing/quick-verify.js"
 export { presign, signRequest } from "./signing/sign.js"
 export type { SignedRequest, SigningCredentials } from "./signing/sign.js"
-export { readSignature, verifySignature } from "./signing/verify.js"
+export { carriesSignature, readSignature, verifySignature } from "./signing/verify.js"
 export type { AnonymousRequest, SignatureRules, SignedClaim, VerifiedRequest } from "./signing/verify.js"

@@ -1,5 +1,6 @@
 /**
- * Where a request carries its signature: in the Authorization header, or in the query (presigned).
+ * Where a request carries its signature: in the Authorization header, in the query (presigned), or in
+ * the fields of a form (`form.ts`).
  *
  * Refuses  Both at once, the schemes before version 4, and anything that is missing, repeated or
  *          misspelled: each by its own failure, none is taken for an anonymous request.
@@ -10,7 +11,7 @@ import type { QueryParameter } from "../../base/uri.js"
 import { ALGORITHM } from "./canonical.js"
 import type { Scope } from "./canonical.js"
 
-export type SignatureForm = "header" | "query"
+export type SignatureForm = "header" | "query" | "form"
 
 export interface Credentials {
   readonly form: SignatureForm
@@ -32,7 +33,14 @@ const CREDENTIAL_PARTS = 5
 
 const malformed = (form: SignatureForm, message: string): Failure => fail("malformedAuthorization", { message, form })
 
-function parseCredential(form: SignatureForm, text: string): { accessKeyId: string; scope: Scope } {
+/** What is said of signatures before version 4. */
+export const olderScheme = (): Failure =>
+  fail("invalidRequest", {
+    message: "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
+  })
+
+/** Throws `malformedAuthorization`. */
+export function parseCredential(form: SignatureForm, text: string): { accessKeyId: string; scope: Scope } {
   const parts = text.split("/")
   const [day = "", region = "", service = "", ending = ""] = parts.slice(-4)
   if (parts.length < CREDENTIAL_PARTS || ending !== "aws4_request") {
@@ -81,11 +89,7 @@ export function parseAuthorization(value: string): Credentials {
 
 function readAuthorization(value: string): Credentials {
   if (value === "") throw fail("accessDenied", { reason: "the Authorization header is empty" })
-  if (/^AWS($|[ \t])/.test(value)) {
-    throw fail("invalidRequest", {
-      message: "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
-    })
-  }
+  if (/^AWS($|[ \t])/.test(value)) throw olderScheme()
   if (!value.startsWith(`${ALGORITHM} `) || value.length > AUTHORIZATION_BYTES_MAX) {
     throw malformed("header", "the Authorization header does not begin with AWS4-HMAC-SHA256 and its parameters")
   }

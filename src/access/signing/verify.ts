@@ -24,7 +24,13 @@ import {
 } from "./canonical.js"
 import type { SignableRequest } from "./canonical.js"
 import { ChunkSignatures } from "./chunks.js"
-import { carriesOlderQuerySignature, carriesQuerySignature, parseAuthorization, parsePresigned } from "./credentials.js"
+import {
+  carriesOlderQuerySignature,
+  carriesQuerySignature,
+  olderScheme,
+  parseAuthorization,
+  parsePresigned,
+} from "./credentials.js"
 import type { Credentials, PresignedTerms, SignatureForm } from "./credentials.js"
 import type { SigningKeys } from "./keys.js"
 import { parsePayloadMode, UNSIGNED_PAYLOAD } from "./payload.js"
@@ -32,7 +38,7 @@ import type { PayloadMode } from "./payload.js"
 
 export const SKEW_MS_MAX = 15 * 60_000
 export const PRESIGNED_SECONDS_MAX = 604_800
-const REGION_REPORTED = "us-east-1"
+export const REGION_REPORTED = "us-east-1"
 /** Their values never go into failure details. */
 const SECRET_HEADERS = /^x-amz-(security-token|.*customer-key)$/
 
@@ -151,12 +157,15 @@ export function verifySignature(claim: SignedClaim, secret: string, keys: Signin
   }
 }
 
+/** Whether anything in the request's head looks like a signature. */
+export function carriesSignature({ rawTarget, rawHeaders }: SignableRequest): boolean {
+  const query = parseQuery(splitTarget(rawTarget).rawQuery)
+  const isSigned = carriesQuerySignature(query) || carriesOlderQuerySignature(query)
+  return isSigned || canonicalHeaders(rawHeaders).has("authorization")
+}
+
 function readAnonymous(headers: ReadonlyMap<string, string>, query: readonly QueryParameter[]): AnonymousRequest {
-  if (carriesOlderQuerySignature(query)) {
-    throw fail("invalidRequest", {
-      message: "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
-    })
-  }
+  if (carriesOlderQuerySignature(query)) throw olderScheme()
   const payload = parsePayloadMode(headers.get("x-amz-content-sha256") ?? UNSIGNED_PAYLOAD)
   if (payload.kind === "chunked" && payload.signed) {
     throw fail("accessDenied", { reason: "signed chunks need a signed request" })
@@ -164,7 +173,8 @@ function readAnonymous(headers: ReadonlyMap<string, string>, query: readonly Que
   return { kind: "anonymous", payload }
 }
 
-function checkScope({ form, scope }: Credentials, rules: SignatureRules): void {
+/** Throws `malformedAuthorization`. */
+export function checkScope({ form, scope }: Pick<Credentials, "form" | "scope">, rules: SignatureRules): void {
   if (scope.service !== rules.service) {
     throw fail("malformedAuthorization", {
       message: `The authorization is malformed; incorrect service "${scope.service.slice(0, 40)}". This endpoint belongs to "${rules.service}".`,
@@ -250,7 +260,8 @@ function payloadHashOf(
   return parameter ?? header ?? UNSIGNED_PAYLOAD
 }
 
-function accessKeyOf(text: string): AccessKeyId {
+/** Throws `invalidAccessKey`. */
+export function accessKeyOf(text: string): AccessKeyId {
   try {
     return parseAccessKeyId(text)
   } catch {

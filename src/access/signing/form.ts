@@ -1,0 +1,113 @@
+/**
+ * The signature of a form that a browser sends (POST): over its policy, in fields of its own. In the
+ * two steps of `verify.ts`.
+ *
+ * Promises  A form is anonymous only where it has no field of a signature. The policy is signed as sent,
+ *           before anybody decodes it.
+ * Refuses   HMAC-SHA1 (Signature Version 2), unless the operator allows it; forms signed in both ways.
+ * Source    "Authenticating Requests in Browser-Based Uploads Using POST", Amazon S3 Developer Guide.
+ */
+import { createHmac } from "node:crypto"
+import { parseBasicDate } from "../../base/dates.js"
+import { fail } from "../../base/failures.js"
+import type { Failure } from "../../base/failures.js"
+import type { AccessKeyId } from "../../base/ids.js"
+import { ALGORITHM, equalInConstantTime, hmacHex } from "./canonical.js"
+import type { Scope } from "./canonical.js"
+import { olderScheme, parseCredential } from "./credentials.js"
+import type { SigningKeys } from "./keys.js"
+import { accessKeyOf, checkScope, REGION_REPORTED } from "./verify.js"
+import type { SignatureRules, VerifiedRequest } from "./verify.js"
+
+export interface FormSignatureRules extends SignatureRules {
+  /** Whether forms signed with HMAC-SHA1 are taken. */
+  readonly allowSha1: boolean
+}
+
+/** A form's signature that has been read and is well formed, but not yet verified. */
+export interface FormClaim {
+  readonly kind: "claim"
+  readonly accessKeyId: AccessKeyId
+  /** As sent: base64. */
+  readonly policy: string
+  readonly signature: string
+  /** Undefined: signed with HMAC-SHA1, by the secret itself. */
+  readonly scope: Scope | undefined
+  readonly region: string
+}
+
+/** Names as messages have them; their fields have them in lower case. */
+const FIELDS = ["X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Signature"]
+const SHA1_FIELDS = ["AWSAccessKeyId", "Signature"]
+
+/** As S3 says it of a field that is needed. */
+export const missingField = (name: string): Failure =>
+  fail("invalidArgument", {
+    message: `Bucket POST must contain a field named '${name}'.  If it is specified, please check the order of the fields.`,
+    argumentName: name,
+    argumentValue: "",
+  })
+
+/**
+ * Reads the signature of a form; `fields` by name in lower case.
+ * Throws `invalidArgument`, `invalidRequest`, `malformedAuthorization`, `invalidToken`, `invalidAccessKey`, `accessDenied`.
+ */
+export function readFormSignature(
+  fields: ReadonlyMap<string, string>,
+  rules: FormSignatureRules,
+): FormClaim | { readonly kind: "anonymous" } {
+  const has = (name: string): boolean => fields.has(name.toLowerCase())
+  const one = (name: string): string => {
+    const value = fields.get(name.toLowerCase())
+    if (value === undefined) throw missingField(name)
+    return value
+  }
+  if (FIELDS.some(has)) {
+    if (SHA1_FIELDS.some(has)) throw fail("invalidArgument", { message: "Only one auth mechanism allowed in a form" })
+    return readVersion4(one, fields.get("x-amz-security-token") ?? "", rules)
+  }
+  if (!SHA1_FIELDS.some(has)) return { kind: "anonymous" }
+  if (!rules.allowSha1) throw olderScheme()
+  const [accessKeyId = "", signature = "", policy = ""] = [...SHA1_FIELDS, "Policy"].map(one)
+  if (fields.get("x-amz-security-token")) throw fail("invalidToken")
+  const region = rules.region ?? REGION_REPORTED
+  return { kind: "claim", accessKeyId: accessKeyOf(accessKeyId), policy, signature, scope: undefined, region }
+}
+
+function readVersion4(one: (name: string) => string, token: string, rules: FormSignatureRules): FormClaim {
+  const [algorithm, credential = "", date = "", signature = "", policy = ""] = [...FIELDS, "Policy"].map(one)
+  if (algorithm !== ALGORITHM) throw malformed("X-Amz-Algorithm", `X-Amz-Algorithm supports ${ALGORITHM} only`)
+  const { accessKeyId, scope } = parseCredential("form", credential)
+  checkScope({ form: "form", scope }, rules)
+  if (parseBasicDate(date) === undefined) {
+    throw malformed("X-Amz-Date", "X-Amz-Date must be formated via ISO8601 Long format")
+  }
+  if (scope.day !== date.slice(0, 8)) {
+    throw fail("accessDenied", { reason: "the date of the Credential is not the day of the request" })
+  }
+  if (token !== "") throw fail("invalidToken")
+  const region = rules.region ?? REGION_REPORTED
+  return { kind: "claim", accessKeyId: accessKeyOf(accessKeyId), policy, signature, scope, region }
+}
+
+const malformed = (argumentName: string, message: string): Failure => fail("invalidArgument", { message, argumentName })
+
+/** Throws `signatureMismatch` with details.stringToSign: the policy as sent. */
+export function verifyFormSignature(claim: FormClaim, secret: string, keys: SigningKeys): VerifiedRequest {
+  const { accessKeyId, policy, signature, scope, region } = claim
+  const expected =
+    scope === undefined
+      ? createHmac("sha1", secret).update(policy, "latin1").digest("base64")
+      : hmacHex(keys.of(accessKeyId, secret, scope), policy)
+  if (!equalInConstantTime(expected, signature)) {
+    throw fail("signatureMismatch", {
+      accessKeyId,
+      signatureProvided: signature.slice(0, 128),
+      stringToSign: policy,
+    })
+  }
+  const chunkSignatures = (): never => {
+    throw fail("internal", { reason: "the file of a form has no signed chunks" })
+  }
+  return { kind: "verified", form: "form", accessKeyId, region, payload: { kind: "unsigned" }, chunkSignatures }
+}
