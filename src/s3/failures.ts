@@ -148,6 +148,19 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
     "The request contained trailing data that was not well-formed or did not conform to our published schema.",
   ),
   malformedChunk: row("InvalidRequest", 400, "The chunked body is malformed."),
+  malformedForm: row(
+    "MalformedPOSTRequest",
+    400,
+    "The body of your POST request is not well-formed multipart/form-data.",
+    { reason: "Reason" },
+  ),
+  formTooLarge: row(
+    "MaxPostPreDataLengthExceeded",
+    400,
+    "Your POST request fields preceeding the upload file was too large.",
+    { bytesMax: "MaxPostPreDataLengthBytes" },
+  ),
+  invalidFormPolicy: row("InvalidPolicyDocument", 400),
   illegalLocation: row("IllegalLocationConstraintException", 400),
   invalidStorageClass: row("InvalidStorageClass", 400, "The storage class you specified is not valid", {
     value: "StorageClassRequested",
@@ -274,6 +287,12 @@ function headersOf({ kind, details }: Failure, { retryAfterSeconds }: Row): Fiel
   return headers
 }
 
+/** A malformed authorization is told by where it stands. */
+function codeOfMalformed(form: FailureDetails[string]): string {
+  if (form === "form") return "InvalidArgument"
+  return form === "query" ? "AuthorizationQueryParametersError" : S3_FAILURES.malformedAuthorization.code
+}
+
 /** Any failure as S3 answers it. */
 export function s3ErrorOf(failure: Failure): S3Error {
   const { kind, details } = failure
@@ -281,9 +300,8 @@ export function s3ErrorOf(failure: Failure): S3Error {
   const hidden = found.status >= 500 && kind !== "notImplemented"
   const own = hidden ? undefined : details["message"]
   const text = own === undefined ? (found.message ?? FAILURES[kind].message) : String(own)
-  const queryForm = kind === "malformedAuthorization" && details["form"] === "query"
   return {
-    code: queryForm ? "AuthorizationQueryParametersError" : found.code,
+    code: kind === "malformedAuthorization" ? codeOfMalformed(details["form"]) : found.code,
     status: found.status,
     message: text,
     fields: fieldsOf(hidden ? {} : (found.fields ?? {}), details),
