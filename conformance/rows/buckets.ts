@@ -1,6 +1,6 @@
-/** Lines 92 to 100: buckets, OPTIONS, tags, attributes, and forms as long as they are refused. */
+/** Lines 92 to 98: buckets, OPTIONS, tags, attributes. */
 import { checksumBase64, md5Hex, multipartEtag } from "../checksums.js"
-import { check, expectBody, expectError, expectHeader, expectStatus, present, same } from "../expect.js"
+import { expectBody, expectError, expectHeader, expectStatus, present, same } from "../expect.js"
 import { row, rowWithOther } from "../row.js"
 import type { Row } from "../row.js"
 import { PART } from "../scene.js"
@@ -255,22 +255,4 @@ const attributeRows: readonly Row[] = [
   }),
 ]
 
-const formRows: readonly Row[] = [
-  row("100.1", "a browser form is refused by name and stores nothing, as long as it is not built", async scene => {
-    const boundary = "----conformance"
-    const body = `--${boundary}\r\nContent-Disposition: form-data; name="key"\r\n\r\nk\r\n--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nbody\r\n--${boundary}--\r\n`
-    const headers = { "Content-Type": `multipart/form-data; boundary=${boundary}` }
-    const response = await scene.call("POST", { body, headers, anonymous: true })
-    expectError(response, [403, 405, 501])
-    expectError(await scene.call("POST", { body, headers }), [405, 501], "NotImplemented", "MethodNotAllowed")
-    check((await scene.keys()).length === 0, "nothing was stored")
-  }),
-]
-
-export const bucketAndRestRows: readonly Row[] = [
-  ...bucketRows,
-  ...optionsRows,
-  ...tagRows,
-  ...attributeRows,
-  ...formRows,
-]
+export const bucketAndRestRows: readonly Row[] = [...bucketRows, ...optionsRows, ...tagRows, ...attributeRows]

@@ -4,6 +4,7 @@ import type { Row } from "../row.js"
 import { bucketAndRestRows } from "./buckets.js"
 import { conditionRows } from "./conditions.js"
 import { copyAndVersionRows } from "./copy-versions.js"
+import { formRows } from "./forms.js"
 import { httpRows } from "./http.js"
 import { listingRows } from "./listing.js"
 import { multipartRows } from "./multipart.js"
@@ -25,6 +26,7 @@ const all: readonly Row[] = [
   ...multipartRows,
   ...copyAndVersionRows,
   ...bucketAndRestRows,
+  ...formRows,
 ]
 
 const place = (row: Row): number => lineOf(row) * 1000 + Number(row.id.split(".")[1])

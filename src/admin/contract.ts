@@ -176,6 +176,8 @@ export interface StoreReport {
   /** Nobody chose the policy: it follows the number of devices. */
   readonly isPolicyAutomatic: boolean
   readonly blockBytes: number
+  /** Settings that allow, for the sake of older clients, what is refused otherwise; those that are on. */
+  readonly allowances: readonly string[]
   readonly safety: SafetyReport
   readonly names: NamesReport
   readonly health: HealthReport

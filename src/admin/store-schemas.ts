@@ -127,6 +127,9 @@ export const STATUS = z
     policy: z.string().describe("what new blocks are written under: ec:4+3, replica:2"),
     isPolicyAutomatic: z.boolean().describe("nobody chose the policy: it follows the number of devices"),
     blockBytes: count,
+    allowances: z
+      .array(z.string())
+      .describe("settings that allow, for the sake of older clients, what is refused otherwise; those that are on"),
     safety: SAFETY,
     names: z
       .object({ copies: count, copiesWanted: count, learning: count })

@@ -116,6 +116,8 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
   checkVariables(sources.environment)
   const { workingFolder } = sources
   const optional = <T>(name: SettingName, parse: (text: string, where: string) => T) => one(find(name, sources), parse)
+  const switchOf = (name: SettingName) =>
+    required(name, sources, (text, where) => parseChoice(text, where, ["yes", "no"])) === "yes"
   const file = (text: string, where: string) => parseFile(text, where, workingFolder)
 
   const data = find("data", sources)
@@ -141,8 +143,7 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
     metaCopies: optional("metaCopies", (text, where) => parseCount(text, where, { min: 1, max: SHARDS_MAX })),
     blockBytes: optional("blockSize", parseBlockSize),
     scrubDays: required("scrubDays", sources, (text, where) => parseCount(text, where, { min: 1, max: 3650 })),
-    refuseSingleCopy:
-      required("refuseSingleCopy", sources, (text, where) => parseChoice(text, where, ["yes", "no"])) === "yes",
+    refuseSingleCopy: switchOf("refuseSingleCopy"),
     moveBytesPerSecondMax:
       MIB * required("moveRate", sources, (text, where) => parseCount(text, where, { min: 1, max: 1_000_000 })),
     metadataBackupEveryMs: required("metadataBackupEvery", sources, parseDuration),
@@ -150,6 +151,7 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
     adminListen,
     domains: [...new Set((domain?.texts ?? []).map(text => parseDomain(text, domain?.where ?? "--domain")))],
     region: optional("region", parseRegion),
+    allowSha1Forms: switchOf("allowSha1Forms"),
     tls: tls && { certFile: tls[0], keyFile: tls[1] },
     masterKeyFile: optional("masterKeyFile", file),
     log: {

@@ -46,6 +46,8 @@ export interface ServeConfig {
   readonly domains: readonly string[]
   /** Undefined: a signature may name any region, and `REGION_DEFAULT` is what we print. */
   readonly region: string | undefined
+  /** Forms signed with HMAC-SHA1 (Signature Version 2) are taken. */
+  readonly allowSha1Forms: boolean
   /** Absolute paths. */
   readonly tls: TlsFiles | undefined
   /** Absolute path; undefined: the master key lies on the devices. */
@@ -184,6 +186,16 @@ export const SETTINGS = {
     undefined,
     `the region that signatures must name (default: any, and ${REGION_DEFAULT} is what we print)`,
   ),
+  allowSha1Forms: {
+    ...setting(
+      "--allow-sha1-forms",
+      "HAYLOFT_ALLOW_SHA1_FORMS",
+      "yes|no",
+      "no",
+      "take browser forms signed with HMAC-SHA1 (Signature Version 2), as old programs make them",
+    ),
+    preset: "yes",
+  },
   tlsCert: setting(
     "--tls-cert",
     "HAYLOFT_TLS_CERT",
@@ -221,6 +233,9 @@ export type SettingName = keyof typeof SETTINGS
 
 /** Names in the order of the table. */
 export const SETTING_NAMES = Object.keys(SETTINGS).filter((name): name is SettingName => name in SETTINGS)
+
+/** Settings that allow, for the sake of older clients, what is refused otherwise. */
+export const ALLOWANCES = ["allowSha1Forms"] as const satisfies readonly SettingName[]
 
 /** The file of settings itself: a flag and an environment variable, but no key in the file. */
 export const CONFIG_FILE_FLAG = "--config"

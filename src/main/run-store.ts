@@ -24,7 +24,7 @@ import type { FolderLocks } from "../seams/lock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Stores } from "../seams/store/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
-import { REGION_DEFAULT, type ServeConfig } from "./config.js"
+import { ALLOWANCES, REGION_DEFAULT, type ServeConfig } from "./config.js"
 import type { CheckpointRunner } from "./engine/checkpoint-job.js"
 import { CheckpointThreads } from "./engine/checkpoint-threads.js"
 import type { OwnedFolder } from "./engine/device-set.js"
@@ -195,7 +195,8 @@ function statusOf(
   { clock, telemetry }: StoreSeams,
 ): RunningStatus {
   const region = config.region ?? REGION_DEFAULT
-  const facts = { storeId, version: readVersion(), region, startedMs: clock.wallMs() }
+  const allowances = ALLOWANCES.filter(name => config[name])
+  const facts = { storeId, version: readVersion(), region, allowances, startedMs: clock.wallMs() }
   const status = new RunningStatus(clock, telemetry.log, facts, sources)
   registerStatus(telemetry.metrics, clock, status, sources)
   return status

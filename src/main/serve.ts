@@ -114,14 +114,10 @@ async function listen(
   const admin = new HttpServer(clock, random, telemetry, new AdminProtocol(adminApi), adminSettings, adminCertificates)
   const adminAt = await admin.listen()
   const adminEndpoint = endpointOf(config.adminListen, adminAt.port, adminCertificates !== undefined)
+  const { region, domains, allowSha1Forms } = config
   const handler = createS3Handler({
-    services,
-    accounts,
-    region: config.region,
-    domains: config.domains,
+    ...{ services, accounts, clock, random, region, domains, allowSha1Forms },
     adminUrl: adminEndpoint,
-    clock,
-    random,
     hash: (plan, bytes) => compute.hash(plan, bytes),
   })
   const s3 = new HttpServer(
@@ -135,8 +131,8 @@ async function listen(
   const s3At = await s3.listen()
   status.setListening()
   const endpoint = endpointOf(config.listen, s3At.port, certificates !== undefined)
-  const region = config.region ?? REGION_DEFAULT
-  const runtime = { endpoint, adminEndpoint, region, pid: process.pid }
+  const shownRegion = region ?? REGION_DEFAULT
+  const runtime = { endpoint, adminEndpoint, region: shownRegion, pid: process.pid }
   const runtimeFiles = await RuntimeFiles.begin(clock, () => engine.devices, runtime)
   const { sentence: redundancy } = status.report().safety
   const { root } = store.secrets
@@ -145,7 +141,7 @@ async function listen(
       version,
       endpoint,
       adminEndpoint,
-      region,
+      region: shownRegion,
       accessKeyId: root.accessKeyId,
       secret: store.isNew && !config.rootKey ? root.secret : undefined,
       dataFolders: config.dataFolders,

@@ -6,7 +6,7 @@
  *           there (as S3 tells them too).
  */
 import type { Account, Accounts } from "../access/contract.js"
-import { readSignature, SigningKeys, verifySignature } from "../access/index.js"
+import { readFormSignature, readSignature, SigningKeys, verifyFormSignature, verifySignature } from "../access/index.js"
 import type { VerifiedRequest } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import { parseBucketName } from "../base/ids.js"
@@ -29,6 +29,8 @@ export class Gatekeeper {
     private readonly accounts: Accounts,
     private readonly buckets: Buckets,
     private readonly region: string | undefined,
+    /** Whether forms signed with HMAC-SHA1 are taken. */
+    private readonly allowSha1Forms: boolean,
   ) {}
 
   /**
@@ -42,6 +44,16 @@ export class Gatekeeper {
     const found = await this.accounts.secretOf(claim.accessKeyId)
     if (found === undefined) throw fail("invalidAccessKey", { accessKeyId: claim.accessKeyId })
     return { account: found.account, request: verifySignature(claim, found.secret, this.keys) }
+  }
+
+  /** The account whose key signed the form. Throws as `caller`, in the words for forms. */
+  async callerOfForm(fields: ReadonlyMap<string, string>, query: Query, bucketName: string): Promise<Caller> {
+    const rules = { service: SIGNATURE_SERVICE, region: this.region, allowSha1: this.allowSha1Forms }
+    const claim = readFormSignature(fields, rules)
+    if (claim.kind === "anonymous") throw await this.refuseAnonymous(query, bucketName)
+    const found = await this.accounts.secretOf(claim.accessKeyId)
+    if (found === undefined) throw fail("invalidAccessKey", { accessKeyId: claim.accessKeyId })
+    return { account: found.account, request: verifyFormSignature(claim, found.secret, this.keys) }
   }
 
   /** The bucket, if it is the caller's. Throws `noSuchBucket`, `invalidBucketName`, `accessDenied`. */

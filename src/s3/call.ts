@@ -4,7 +4,7 @@
  */
 import type { Account } from "../access/contract.js"
 import type { BucketName, ObjectKey } from "../base/ids.js"
-import type { Bucket, BodySource, ObjectBody, ObjectServices } from "../object/contract.js"
+import type { Bucket, BodySource, ObjectBody, ObjectServices, Tags } from "../object/contract.js"
 import type { Field, S3Error } from "./failures.js"
 import type { Query } from "./wire/query.js"
 import { xmlDocument } from "./wire/xml-writer.js"
@@ -64,6 +64,19 @@ export interface BucketCall extends Call {
 
 export interface ObjectCall extends BucketCall {
   readonly key: ObjectKey
+}
+
+/** How a form that was stored is answered. */
+export interface FormSuccess {
+  readonly status: 200 | 201 | 204
+  /** Where the browser is sent instead. */
+  readonly redirect: string | undefined
+}
+
+/** A form that its policy allows: its fields are the headers, its file is the body. */
+export interface FormCall extends ObjectCall {
+  readonly tags: Tags
+  readonly success: FormSuccess
 }
 
 export type AnswerBody =

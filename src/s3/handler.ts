@@ -3,7 +3,8 @@
  *
  * The order is the promise: target, route, signature, refusals by name, owner of the bucket, key;
  * then the operation reads headers and asks the services; and only when nothing speaks against the
- * request is its body opened (and 100-continue sent).
+ * request is its body opened (and 100-continue sent). Of a form, whose signature is among its fields,
+ * that holds for the file.
  */
 import type { Accounts } from "../access/contract.js"
 import { asFailure, fail } from "../base/failures.js"
@@ -26,6 +27,8 @@ import type { Answer, Call, Headers } from "./call.js"
 import { XML_TYPE } from "./call.js"
 import { s3ErrorOf } from "./failures.js"
 import type { S3Error } from "./failures.js"
+import { admitForm } from "./form/admit-form.js"
+import type { AdmittedForm } from "./form/admit-form.js"
 import type { Operation, Resource } from "./operations.js"
 import { DEFAULT_REGION } from "./operations/buckets.js"
 import { preflight } from "./preflight.js"
@@ -55,6 +58,8 @@ export interface S3Settings {
   readonly adminUrl: string
   readonly clock: Clock
   readonly random: Random
+  /** Whether forms signed with HMAC-SHA1 (Signature Version 2) are taken. */
+  readonly allowSha1Forms: boolean
   /** Digests of small documents. */
   readonly hash: Compute["hash"]
 }
@@ -74,6 +79,8 @@ interface Admitted {
   readonly target: S3Target
   readonly query: Query
   readonly caller: Caller
+  /** Of a form. */
+  readonly form?: AdmittedForm
 }
 
 /** The protocol that the HTTP server is given. */
@@ -90,7 +97,7 @@ class S3Handler implements Protocol {
 
   constructor(private readonly settings: S3Settings) {
     const { accounts, services, region, random, clock } = settings
-    this.gate = new Gatekeeper(accounts, services.buckets, region)
+    this.gate = new Gatekeeper(accounts, services.buckets, region, settings.allowSha1Forms)
     this.heavy = new OneATurn(clock, HEAVY_WAITING_MAX)
     this.region = region ?? DEFAULT_REGION
     this.hostId = Buffer.from(random.bytes(HOST_ID_BYTES)).toString("base64")
@@ -160,10 +167,10 @@ class S3Handler implements Protocol {
 
   private async serve(request: Request): Promise<void> {
     const { exchange } = request
-    const admitted = await this.admit(request)
+    const wire = new TimedBody(exchange, this.settings.clock)
+    const admitted = await this.admit(request, wire)
     if (admitted === undefined) return await this.respondError(request, preflight(request.headers))
     const startedMs = this.settings.clock.monotonicMs()
-    const wire = new TimedBody(exchange, this.settings.clock)
     if (admitted.operation.heavy) await this.heavy.turn()
     const work = this.run(request, admitted, wire)
     const answer = admitted.operation.slow ? await soon(work, this.settings.clock) : await work
@@ -174,7 +181,7 @@ class S3Handler implements Protocol {
   }
 
   /** Everything before the operation itself; undefined for a preflight, which nobody signs. */
-  private async admit(request: Request): Promise<Admitted | undefined> {
+  private async admit(request: Request, wire: WireBody): Promise<Admitted | undefined> {
     const { exchange, nowMs } = request
     const target = parseTarget(exchange.rawTarget, exchange.header("host") ?? "", this.settings.domains)
     request.target = target
@@ -183,6 +190,9 @@ class S3Handler implements Protocol {
     request.operation = operation
     exchange.note({ operation: operation.name, bucket: target.bucket?.slice(0, 64) })
     if (operation.answer.kind === "preflight") return undefined
+    const admitted = { operation, target, query }
+    if (operation.answer.kind === "form")
+      return { ...admitted, ...(await this.admitForm(request, target, query, wire)) }
     const caller = await exchange.timing.measure("auth", () => this.gate.caller(exchange, query, target.bucket, nowMs))
     exchange.note({ accessKeyId: caller.request.accessKeyId })
     if (caller.request.form === "query") request.headers = withHoisted(request.headers, query)
@@ -190,13 +200,23 @@ class S3Handler implements Protocol {
       throw fail("notImplemented", { operation: operation.name, message: `${operation.name} is not implemented.` })
     }
     checkHeaders(request.headers)
-    return { operation, target, query, caller }
+    return { ...admitted, caller }
+  }
+
+  private async admitForm({ exchange, headers, nowMs }: Request, target: S3Target, query: Query, wire: WireBody) {
+    const scene = { exchange, query, headers, bucket: target.bucket ?? "", nowMs }
+    const admitted = await exchange.timing.measure("auth", () => admitForm(this.gate, wire, scene))
+    exchange.note({ accessKeyId: admitted.caller.request.accessKeyId })
+    checkHeaders(headers)
+    return admitted
   }
 
   /** Rejects with the failure of the operation. */
-  private async run(request: Request, { operation, target, query, caller }: Admitted, wire: WireBody): Promise<Answer> {
-    const { exchange, headers, nowMs } = request
+  private async run(request: Request, admitted: Admitted, wire: WireBody): Promise<Answer> {
+    const { exchange, nowMs } = request
+    const { operation, target, query, caller, form } = admitted
     const { answer } = operation
+    const headers = form?.headers ?? request.headers
     const { services, region, hash } = this.settings
     const call: Call = {
       services,
@@ -207,7 +227,7 @@ class S3Handler implements Protocol {
       rawPath: target.rawPath,
       query,
       headers,
-      body: new RequestBody(wire, headers, caller.request, hash),
+      body: new RequestBody(form?.file ?? wire, headers, caller.request, hash),
       nowMs,
       turn: () => this.heavy.turn(),
       client: exchange,
@@ -218,7 +238,11 @@ class S3Handler implements Protocol {
       checkExpectedOwner(headers, caller.account.id)
       return await answer.handle(Object.assign(call, { bucketName: parseBucketName(name) }))
     }
-    const bucket = await this.gate.ownBucket(name, caller.account, headers)
+    const bucket = await this.gate.ownBucket(name, caller.account, request.headers)
+    if (answer.kind === "form" && form !== undefined) {
+      const { key, tags, success } = form
+      return await answer.handle(Object.assign(call, { bucket, key, tags, success }))
+    }
     if (answer.kind === "bucket") return await answer.handle(Object.assign(call, { bucket }))
     if (answer.kind === "object") {
       return await answer.handle(Object.assign(call, { bucket, key: keyOfByteString(target.rawKey ?? "") }))

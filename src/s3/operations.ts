@@ -6,7 +6,7 @@
  *         of browsers and the preflight of cross-origin requests.
  */
 import { assert } from "../base/assert.js"
-import type { Answer, BucketCall, Call, NewBucketCall, ObjectCall } from "./call.js"
+import type { Answer, BucketCall, Call, FormCall, NewBucketCall, ObjectCall } from "./call.js"
 import { createBucket, deleteBucket, headBucket } from "./operations/buckets.js"
 import { getBucketLocation, getBucketVersioning, putBucketVersioning } from "./operations/bucket-settings.js"
 import {
@@ -29,6 +29,7 @@ import { abortMultipartUpload, createMultipartUpload } from "./operations/multip
 import { completeMultipartUpload } from "./operations/complete-multipart-upload.js"
 import { listMultipartUploads, listParts } from "./operations/list-multipart.js"
 import { deleteObjectTagging, getObjectTagging, putObjectTagging } from "./operations/object-tagging.js"
+import { postObject } from "./operations/post-object.js"
 import { putObject } from "./operations/put-object.js"
 import { uploadPart, uploadPartCopy } from "./operations/upload-part.js"
 
@@ -40,6 +41,8 @@ export type OperationAnswer =
   | { readonly kind: "newBucket"; readonly handle: (call: NewBucketCall) => Promise<Answer> }
   | { readonly kind: "bucket"; readonly handle: (call: BucketCall) => Promise<Answer> }
   | { readonly kind: "object"; readonly handle: (call: ObjectCall) => Promise<Answer> }
+  /** Signed by fields of its body, which name the key too. */
+  | { readonly kind: "form"; readonly handle: (call: FormCall) => Promise<Answer> }
   /** Answered without a handler: by the preflight rules. */
   | { readonly kind: "preflight" }
   | { readonly kind: "refused" }
@@ -150,9 +153,9 @@ const SERVICE_AND_BUCKETS: readonly Operation[] = [
   bucket("ListMultipartUploads", "GET uploads", listMultipartUploads, { permission: "ListBucketMultipartUploads" }),
   bucket("DeleteObjects", "POST delete", deleteObjects, { permission: "DeleteObject" }),
   operation("CorsPreflight", "OPTIONS bucket", { kind: "preflight" }),
-  refused("PostObject", "POST bucket"),
+  operation("PostObject", "POST bucket", { kind: "form", handle: postObject }, { permission: "PutObject" }),
   refused("CreateSession", "GET bucket session"),
-  alias("WriteGetObjectResponse", "POST bucket", "PostObject"),
+  refused("WriteGetObjectResponse", "POST bucket [x-amz-request-route]"),
   operation("CorsPreflight", "OPTIONS service", { kind: "preflight" }),
 ]
 

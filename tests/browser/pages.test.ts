@@ -4,6 +4,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { chromium } from "playwright-core"
+import { signForm } from "../../conformance/forms.js"
 import { findProgram } from "../harness/commands.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
 import { CREDENTIALS, withServer } from "../harness/server.js"
@@ -26,6 +27,49 @@ test(
     await withFolder(folder => look({ folders: dataFolders(folder, 1) }))
   },
 )
+
+test(
+  "a form uploads a file, and leads to where it says",
+  { skip: CHROMIUM ? false : "Chromium is not installed" },
+  async () => {
+    await withFolder(folder => upload({ folders: dataFolders(folder, 1) }))
+  },
+)
+
+const escaped = (text: string): string => text.replace(/[&"<]/g, character => `&#${character.charCodeAt(0)};`)
+
+async function upload(options: Parameters<typeof withServer>[0]): Promise<void> {
+  await withServer(options, async server => {
+    await server.client().call("PUT", { bucket: "uploads" })
+    const own = [
+      ["key", `from a browser/\${filename}`],
+      ["success_action_redirect", `${server.adminEndpoint}/`],
+    ] as const
+    const conditions = own.map(([name]) => ["starts-with", `$${name}`, ""])
+    const fields = [...own, ...signForm(CREDENTIALS, { bucket: "uploads", conditions })]
+      .map(([name, value]) => `<input type="hidden" name="${name}" value="${escaped(value)}">`)
+      .join("")
+    const browser = await chromium.launch({ executablePath: CHROMIUM ?? "", args: QUIET })
+    try {
+      const page = await browser.newPage()
+      const file = `<input type="file" name="file"><input type="submit" name="submit" value="send">`
+      await page.setContent(
+        `<form action="${server.endpoint}/uploads" method="post" enctype="multipart/form-data">${fields}${file}</form>`,
+      )
+      const bytes = Buffer.alloc(5 * 1024 * 1024, "\r\n--line")
+      await page.setInputFiles("input[type=file]", { name: 'día "1".txt', mimeType: "text/plain", buffer: bytes })
+      await page.click("input[type=submit]")
+      await page.waitForURL(`${server.adminEndpoint}/?bucket=uploads&**`)
+      // Browsers write quotes in names so.
+      const key = "from a browser/día %221%22.txt"
+      assert.equal(new URL(page.url()).searchParams.get("key"), key)
+      const stored = await server.client().call("GET", { bucket: "uploads", key })
+      assert.ok(stored.body.equals(bytes))
+    } finally {
+      await browser.close()
+    }
+  })
+}
 
 async function look(options: Parameters<typeof withServer>[0]): Promise<void> {
   await withServer(options, async server => {

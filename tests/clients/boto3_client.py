@@ -5,6 +5,7 @@ Prints "all good", or ends with the assertion that failed. The argument is a fol
 import hashlib
 import os
 import sys
+import urllib.error
 import urllib.request
 
 import boto3
@@ -89,6 +90,45 @@ def presigned(s3, bucket):
         assert answer.read() == b"body"
 
 
+def post_form(form, key, body):
+    """Sends a form as a browser does; its status and what it answers."""
+    boundary = "----boto3FormBoundary"
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in form["fields"].items()
+    ]
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{key}"\r\n\r\n'
+    data = "".join([*parts, head]).encode() + body + f"\r\n--{boundary}--\r\n".encode()
+    request = urllib.request.Request(form["url"], data=data, method="POST")
+    request.add_header("Content-Type", f"multipart/form-data; boundary={boundary}")
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def forms(s3, bucket):
+    fields = {"Content-Type": "text/x-own", "success_action_status": "201", "x-amz-meta-note": "n"}
+    conditions = [{name: value} for name, value in fields.items()] + [["content-length-range", 1, 9 * MIB]]
+    form = s3.generate_presigned_post(bucket, "forms/${filename}", Fields=fields, Conditions=conditions)
+    for size in (1, 4096, 4097, 9 * MIB):
+        name = f"caf\u00e9 {size}"
+        body = hashlib.sha256(name.encode()).digest() * (size // 32) + b"x" * (size % 32)
+        status, text = post_form(form, name, body)
+        assert status == 201 and f"<Key>forms/{name}</Key>" in text, (status, text)
+        answer = s3.get_object(Bucket=bucket, Key=f"forms/{name}")
+        assert answer["Body"].read() == body, size
+        assert answer["Metadata"] == {"note": "n"} and answer["ContentType"] == "text/x-own"
+    for body, code in ((b"", "EntityTooSmall"), (b"x" * (9 * MIB + 1), "EntityTooLarge")):
+        status, text = post_form(form, "refused", body)
+        assert status == 400 and f"<Code>{code}</Code>" in text, (status, text)
+    form["fields"]["Content-Type"] = "text/html"
+    status, text = post_form(form, "refused", b"x")
+    assert status == 403 and "Policy Condition failed" in text, (status, text)
+    expect_error("NoSuchKey", s3.get_object, Bucket=bucket, Key="forms/refused")
+
+
 def main():
     s3 = client(signature_version="s3v4")
     bucket = "boto3-bucket"
@@ -99,6 +139,7 @@ def main():
     transfers(s3, bucket)
     versions(s3, bucket)
     presigned(s3, bucket)
+    forms(s3, bucket)
     emptied = boto3.resource("s3", endpoint_url=ENDPOINT).Bucket(bucket)
     emptied.object_versions.delete()
     emptied.delete()

@@ -217,10 +217,14 @@ test("restic: init, backup, restore, check, forget and prune", { skip: restic.sk
 })
 
 const python = findProgram("python3")
-test("boto3: objects, transfers, pages, versions, presigned URLs, errors", { timeout: 180_000 }, async context => {
-  const found = python === undefined ? undefined : await run(python, ["-c", "import boto3"])
-  if (python === undefined || found?.code !== 0) return context.skip("boto3 is not installed")
-  const home = await own("boto3")
-  const output = await runOk(python, [`${ROOT}tests/clients/boto3_client.py`, home], { env: env() })
-  assert.match(output, /^all good$/m)
-})
+test(
+  "boto3: objects, transfers, pages, versions, presigned URLs, forms, errors",
+  { timeout: 180_000 },
+  async context => {
+    const found = python === undefined ? undefined : await run(python, ["-c", "import boto3"])
+    if (python === undefined || found?.code !== 0) return context.skip("boto3 is not installed")
+    const home = await own("boto3")
+    const output = await runOk(python, [`${ROOT}tests/clients/boto3_client.py`, home], { env: env() })
+    assert.match(output, /^all good$/m)
+  },
+)

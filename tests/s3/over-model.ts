@@ -89,7 +89,7 @@ export interface Served {
 }
 
 /** What a test may put in place of the usual; `services` wraps the model. */
-export interface Variations extends Partial<Pick<S3Settings, "region" | "domains" | "clock">> {
+export interface Variations extends Partial<Pick<S3Settings, "region" | "domains" | "clock" | "allowSha1Forms">> {
   readonly services?: (model: ObjectServices) => ObjectServices
   readonly port?: number
 }
@@ -105,6 +105,7 @@ export function handleModel({ services: wrap, port: _port, ...variations }: Vari
     region: undefined,
     domains: [],
     adminUrl: "http://127.0.0.1:9001",
+    allowSha1Forms: false,
     clock,
     random,
     hash: hashOnce,

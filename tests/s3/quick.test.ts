@@ -68,7 +68,7 @@ async function world(machine: Machine) {
       region: undefined,
       domains: ["s3.test"],
     },
-    ...{ adminUrl: "http://x", clock, hash: hashOnce, random: new SimRandom(1) },
+    ...{ adminUrl: "http://x", allowSha1Forms: false, clock, hash: hashOnce, random: new SimRandom(1) },
   }
   const slow = createS3Handler(settings)
   const quick = createS3Handler({ ...settings, random: new SimRandom(1), services: { ...settings.services, atOnce } })

@@ -73,7 +73,7 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     scrub: () => now.scrub,
     recoding: () => now.recoding,
   }
-  const facts = { storeId: parseStoreId("0".repeat(32)), version: "1.0.0", region: "r", startedMs: 0 }
+  const facts = { storeId: parseStoreId("0".repeat(32)), version: "1.0.0", region: "r", allowances: [], startedMs: 0 }
   const status = new RunningStatus(clock, telemetry.log, facts, sources)
   registerStatus(telemetry.metrics, clock, status, sources)
   status.setListening()

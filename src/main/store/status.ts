@@ -24,6 +24,7 @@ export interface StatusFacts {
   readonly storeId: StoreId
   readonly version: string
   readonly region: string
+  readonly allowances: readonly string[]
   readonly startedMs: number
 }
 

@@ -22,6 +22,7 @@ const config: ServeConfig = {
     masterKeyFile: undefined,
     rootKey: undefined,
     refuseSingleCopy: false,
+    allowSha1Forms: false,
     scrubDays: 30,
   },
   moveBytesPerSecondMax: 1e9,

@@ -17,7 +17,7 @@ function targetOf(call: ObjectCall) {
 }
 
 /** Throws `malformedXml`, `invalidTag`. */
-function tagsOf(root: XmlElement): Tags {
+export function tagsOf(root: XmlElement): Tags {
   const [set, second] = childrenNamed(root, "TagSet")
   if (set === undefined || second !== undefined) throw fail("malformedXml", { reason: "one TagSet is needed" })
   return checkTags(

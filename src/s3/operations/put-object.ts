@@ -1,5 +1,5 @@
 /** PutObject: a body with its headers becomes the latest version of a key. */
-import type { StoredChecksum } from "../../object/contract.js"
+import type { StoredChecksum, Tags } from "../../object/contract.js"
 import type { Answer, ObjectCall } from "../call.js"
 import { answerEmpty } from "../call.js"
 import type { Field } from "../failures.js"
@@ -18,17 +18,25 @@ export const checksumFields = (checksum: StoredChecksum | undefined): Field[] =>
         ["x-amz-checksum-type", checksum.type],
       ]
 
-export async function putObject(call: ObjectCall): Promise<Answer> {
-  const { services, bucket, key, headers, client } = call
+/** Stores the body of a call under its key; what is told of it as headers. */
+export async function storeObject(
+  { services, bucket, key, headers, body, client }: ObjectCall,
+  tags: Tags,
+): Promise<{ readonly etag: string; readonly fields: readonly Field[] }> {
   const { etag, versionId, checksum } = await services.objects.put({
     bucket,
     key,
     headers: contentHeadersOf(headers),
     userMetadata: userMetadataOf(headers),
-    tags: parseTagHeader(headers.get("x-amz-tagging") ?? ""),
+    tags,
     conditions: writeConditionsOf(headers),
-    body: call.body.payload(),
+    body: body.payload(),
     signal: client.signal,
   })
-  return answerEmpty(200, [["ETag", `"${etag}"`], ...versionHeader(versionId), ...checksumFields(checksum)])
+  return { etag, fields: [["ETag", `"${etag}"`], ...versionHeader(versionId), ...checksumFields(checksum)] }
+}
+
+export async function putObject(call: ObjectCall): Promise<Answer> {
+  const { fields } = await storeObject(call, parseTagHeader(call.headers.get("x-amz-tagging") ?? ""))
+  return answerEmpty(200, fields)
 }

@@ -1,0 +1,71 @@
+/**
+ * Admitting a form: its fields are read, its signer is known, its policy allows it; all before a byte of
+ * its file is taken.
+ *
+ * Promises  The caller is found as that of any other request is; a form without a signature is as
+ *           anonymous as a request without one. Where there is a policy, the file ends cleanly only
+ *           within the size that it allows.
+ */
+import { carriesSignature } from "../../access/index.js"
+import { fail } from "../../base/failures.js"
+import type { PieceOwner } from "../../base/pieces.js"
+import type { Exchange } from "../../http/index.js"
+import type { Caller, Gatekeeper } from "../authenticate.js"
+import type { WireBody } from "../body.js"
+import type { Headers } from "../call.js"
+import type { Query } from "../wire/query.js"
+import { boundaryOf } from "../wire/form-data.js"
+import { completeFields, formRequestOf } from "./fields-core.js"
+import type { FormRequest } from "./fields-core.js"
+import { checkFormPolicy, parseFormPolicy, sizeRangeOf } from "./policy-core.js"
+import type { SizeRange } from "./policy-core.js"
+import { readForm } from "./read-form.js"
+
+/** A form up to its file. */
+export interface AdmittedForm extends FormRequest {
+  readonly file: WireBody
+}
+
+interface FormScene {
+  readonly exchange: Exchange
+  readonly query: Query
+  readonly headers: Headers
+  /** As addressed: a byte string. */
+  readonly bucket: string
+  readonly nowMs: number
+}
+
+/** Throws `preconditionFailed` where the body is no form, `accessDenied` where its policy forbids it, and what reading and signing do. */
+export async function admitForm(
+  gate: Gatekeeper,
+  wire: WireBody,
+  { exchange, query, headers, bucket, nowMs }: FormScene,
+): Promise<{ readonly caller: Caller; readonly form: AdmittedForm }> {
+  const boundary = boundaryOf(headers.get("content-type") ?? "")
+  if (boundary === undefined || carriesSignature(exchange)) {
+    // As of any other request: who may not do it learns no more than that.
+    const { account } = await gate.caller(exchange, query, bucket, nowMs)
+    await gate.ownBucket(bucket, account, headers)
+    throw boundary === undefined
+      ? fail("preconditionFailed", { condition: "Bucket POST must be of the enclosure-type multipart/form-data" })
+      : fail("invalidRequest", { message: "A form is signed by its fields, and not in the head of its request." })
+  }
+  const arriving = await readForm(wire, boundary)
+  const fields = completeFields(arriving.fields, arriving.fileName, bucket)
+  const caller = await gate.callerOfForm(fields, query, bucket)
+  const policy = parseFormPolicy(fields.get("policy") ?? "")
+  checkFormPolicy(policy, fields, nowMs)
+  const open = (pieces: PieceOwner) => within(sizeRangeOf(policy), arriving.file(pieces))
+  const file: WireBody = { lengthBytes: undefined, chunked: true, open }
+  return { caller, form: { ...formRequestOf(fields, headers), file } }
+}
+
+async function* within({ min, max }: SizeRange, source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let sizeBytes = 0
+  for await (const bytes of source) {
+    sizeBytes += bytes.length
+    if (sizeBytes > max) throw fail("entityTooLarge", { sizeBytes, maxSizeAllowedBytes: max })
+    yield bytes
+  }
+  if (sizeBytes < min) throw fail("entityTooSmall", { sizeBytes, minSizeAllowedBytes: min })
+}

@@ -1,0 +1,142 @@
+/**
+ * What the fields of a form ask for: a key, headers as a PUT would carry them, an answer. Pure.
+ *
+ * Promises  A field that asks for something is used, or its form is refused by the same table as headers
+ *           are. Fields that mean nothing to S3 (a submit button, `x-ignore-…`) are left alone.
+ * Source    "Form fields", Amazon S3 Developer Guide.
+ */
+import { missingField } from "../../access/index.js"
+import { fail } from "../../base/failures.js"
+import { textOfObjectKey } from "../../base/ids.js"
+import type { ObjectKey } from "../../base/ids.js"
+import type { Tags } from "../../object/contract.js"
+import type { FormSuccess, Headers } from "../call.js"
+import { checkHeader, headerRow } from "../headers.js"
+import { tagsOf } from "../operations/object-tagging.js"
+import { checksumAlgorithmOf, checksumHeader } from "../parse-checksums.js"
+import { SMALL_DOCUMENT } from "../read-document.js"
+import { keyOfByteString } from "../wire/target.js"
+import { parseXml } from "../wire/xml-reader.js"
+import type { FormFields } from "./read-form.js"
+
+/** What a form asks for, besides its file. */
+export interface FormRequest {
+  readonly key: ObjectKey
+  readonly headers: Headers
+  readonly tags: Tags
+  readonly success: FormSuccess
+}
+
+const FILE_NAME = /\$\{filename\}/g
+
+/**
+ * The fields as their policy sees them: with the name of the file put in, and with the bucket that is
+ * addressed. Throws `invalidRequest` where a field names another bucket.
+ */
+export function completeFields(fields: FormFields, fileName: string | undefined, bucket: string): FormFields {
+  const named = fields.get("bucket")
+  if (named !== undefined && named !== bucket) {
+    throw fail("invalidRequest", { message: "The form field bucket names another bucket than the request." })
+  }
+  // Browsers of old send the whole path.
+  const base = fileName?.slice(Math.max(fileName.lastIndexOf("/"), fileName.lastIndexOf("\\")) + 1)
+  const complete = new Map([...fields, ["bucket", bucket]])
+  if (base === undefined) return complete
+  for (const [name, value] of complete)
+    complete.set(
+      name,
+      value.replace(FILE_NAME, () => base),
+    )
+  return complete
+}
+
+/** Headers of the request itself that speak of the object. */
+const CONDITIONS = ["if-match", "if-none-match"]
+
+/** Throws `invalidArgument`, `malformedXml`, `invalidTag`, and what the table of headers says. */
+export function formRequestOf(fields: FormFields, requestHeaders: Headers): FormRequest {
+  const key = fields.get("key") ?? ""
+  if (key === "") throw missingField("key")
+  const conditions = [...requestHeaders].filter(([name]) => CONDITIONS.includes(name))
+  return {
+    key: keyOfByteString(key),
+    headers: new Map([...headersOfFields(fields), ...conditions]),
+    tags: tagsOfField(fields),
+    success: successOf(fields),
+  }
+}
+
+/** Fields that are headers under their own name. */
+const CONTENT_FIELDS = new Set([
+  "cache-control",
+  "content-disposition",
+  "content-encoding",
+  "content-language",
+  "content-md5",
+  "content-type",
+  "expires",
+])
+const SIGNATURE_FIELDS = new Set([
+  "x-amz-algorithm",
+  "x-amz-credential",
+  "x-amz-date",
+  "x-amz-security-token",
+  "x-amz-signature",
+])
+const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
+const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/
+
+function headersOfFields(fields: FormFields): Headers {
+  const headers = new Map<string, string>()
+  for (const [field, value] of fields) {
+    const name = field === "acl" ? "x-amz-acl" : field
+    if (SIGNATURE_FIELDS.has(name) || !(CONTENT_FIELDS.has(name) || name.startsWith("x-amz-"))) continue
+    if (!NAME.test(name) || CONTROL.test(value)) {
+      throw fail("invalidArgument", {
+        message: "A form field holds what no header can.",
+        argumentName: field.slice(0, 80),
+      })
+    }
+    checkField(name, value)
+    headers.set(name, value)
+  }
+  const algorithm = checksumAlgorithmOf(headers)
+  if (algorithm === undefined || headers.has(checksumHeader(algorithm))) return headers
+  throw fail("invalidRequest", { message: "x-amz-checksum-algorithm is given without its x-amz-checksum- field." })
+}
+
+/** Of the headers that are acted upon, these are for objects with their bytes. */
+const ABOUT_THE_OBJECT = /^x-amz-(meta-|checksum-|sdk-checksum-)/
+
+function checkField(name: string, value: string): void {
+  checkHeader(name, value)
+  if (headerRow(name)?.answer.kind === "used" && !ABOUT_THE_OBJECT.test(name)) {
+    throw fail("notImplemented", {
+      header: name,
+      message: `The form field ${name} asks for something that is not implemented.`,
+    })
+  }
+}
+
+function tagsOfField(fields: FormFields): Tags {
+  const text = fields.get("tagging") ?? ""
+  if (text === "") return []
+  const root = parseXml(Buffer.from(text, "latin1"), SMALL_DOCUMENT)
+  if (root.name !== "Tagging") throw fail("malformedXml", { reason: "the document must be a Tagging" })
+  return tagsOf(root)
+}
+
+/** What cannot be read counts as not there, as with Amazon. */
+function successOf(fields: FormFields): FormSuccess {
+  const status = fields.get("success_action_status")
+  return {
+    status: status === "200" ? 200 : status === "201" ? 201 : 204,
+    redirect: urlOf(fields.get("success_action_redirect") ?? fields.get("redirect") ?? ""),
+  }
+}
+
+/** An absolute address in ASCII; undefined where the text is none. */
+function urlOf(byteString: string): string | undefined {
+  const text = textOfObjectKey(byteString)
+  return /^https?:/i.test(text) && URL.canParse(text) ? new URL(text).href : undefined
+}

@@ -1,0 +1,37 @@
+/** PostObject: the file of a form becomes the latest version of a key. */
+import { textOfObjectKey } from "../../base/ids.js"
+import { percentEncode } from "../../base/uri.js"
+import type { Answer, FormCall } from "../call.js"
+import { answerEmpty } from "../call.js"
+import type { Field } from "../failures.js"
+import { xmlDocument } from "../wire/xml-writer.js"
+import type { XmlWriter } from "../wire/xml-writer.js"
+import { storeObject } from "./put-object.js"
+
+/** The address where the browser is sent, told what was stored. */
+function redirectTo(address: string, { bucket, key }: FormCall, etag: string): string {
+  const stored = new URLSearchParams({ bucket: bucket.name, key: textOfObjectKey(key), etag: `"${etag}"` })
+  const url = new URL(address)
+  url.search = `${url.search === "" ? "?" : `${url.search}&`}${stored.toString()}`
+  return url.href
+}
+
+export async function postObject(call: FormCall): Promise<Answer> {
+  const { bucket, key, success, origin, rawPath } = call
+  const { etag, fields } = await storeObject(call, call.tags)
+  if (success.redirect !== undefined) {
+    return answerEmpty(303, [...fields, ["Location", redirectTo(success.redirect, call, etag)]])
+  }
+  const location = `${origin}${rawPath.replace(/\/$/, "")}/${percentEncode(key)}`
+  const headers: Field[] = [...fields, ["Location", location]]
+  if (success.status !== 201) return answerEmpty(success.status, headers)
+  const write = (xml: XmlWriter): void =>
+    void xml
+      .text("Location", location)
+      .text("Bucket", bucket.name)
+      .text("Key", textOfObjectKey(key))
+      .quoted("ETag", etag)
+  // What reads it in browsers looks for elements without a namespace.
+  const bytes = xmlDocument("PostResponse", write, { namespace: false })
+  return { status: 201, headers, body: { kind: "document", bytes } }
+}
