@@ -1,19 +1,25 @@
 /** The model's buckets: names are shared by all accounts; a bucket with unfinished uploads alone counts as empty. */
 import { fail } from "../../src/base/failures.js"
 import type { Bucket, Buckets, BucketUsage } from "../../src/object/contract.js"
+import type { SettingName, SettingRecord } from "../../src/format/records.js"
 import { byText } from "./listings.js"
 import type { ModelState } from "./state.js"
 
 export class ModelBuckets implements Buckets {
   constructor(private readonly state: ModelState) {}
 
-  async create({ name, owner, location }: Parameters<Buckets["create"]>[0]): Promise<Bucket> {
+  async create({ name, owner, location, settings = new Map() }: Parameters<Buckets["create"]>[0]): Promise<Bucket> {
     const there = this.state.buckets.get(name)
     if (there !== undefined) throw fail(there.bucket.owner === owner ? "bucketOwnedByYou" : "bucketExists")
     const createdMs = this.state.clock.wallMs()
-    const bucket: Bucket = { id: this.state.nextBucketId(), name, owner, createdMs, location, versioning: "never" }
+    const stored = new Map(Array.from(settings, ([setting, document]) => [setting, { setMs: createdMs, document }]))
+    const bucket: Bucket = {
+      ...{ id: this.state.nextBucketId(), name, owner, createdMs, location, versioning: "never" },
+      ...{ settings: [...stored.keys()], settingsVersion: 1 },
+    }
     this.state.buckets.set(name, {
       bucket,
+      settings: stored,
       keys: new Map(),
       uploads: new Map(),
       completions: new Map(),
@@ -45,6 +51,18 @@ export class ModelBuckets implements Buckets {
   async setVersioning(bucket: Bucket, versioning: "enabled" | "suspended"): Promise<void> {
     const found = this.state.open(bucket)
     found.bucket = { ...found.bucket, versioning }
+  }
+
+  async setting(bucket: Bucket, name: SettingName): Promise<SettingRecord | undefined> {
+    return this.state.open(bucket).settings.get(name)
+  }
+
+  async setSetting(bucket: Bucket, name: SettingName, document: string | undefined): Promise<void> {
+    const found = this.state.open(bucket)
+    if (document === undefined) found.settings.delete(name)
+    else found.settings.set(name, { setMs: this.state.clock.wallMs(), document })
+    const settingsVersion = found.bucket.settingsVersion + 1
+    found.bucket = { ...found.bucket, settings: [...found.settings.keys()], settingsVersion }
   }
 
   async usage(bucket: Bucket): Promise<BucketUsage> {

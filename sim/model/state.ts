@@ -7,6 +7,7 @@
 import { fail } from "../../src/base/failures.js"
 import type { BucketName, MultipartId, ObjectKey, VersionId } from "../../src/base/ids.js"
 import { parseBucketId, parseMultipartId, parseVersionId } from "../../src/base/ids.js"
+import type { SettingName, SettingRecord } from "../../src/format/records.js"
 import type { CreateMultipartRequest, PutResult } from "../../src/object/contract.js"
 import type { Bucket, ObjectInfo, StoredChecksum, Tags, VersioningState } from "../../src/object/contract.js"
 import type { Clock } from "../../src/seams/clock/contract.js"
@@ -53,6 +54,7 @@ export interface ModelCompletion {
 
 export interface ModelBucket {
   bucket: Bucket
+  readonly settings: Map<SettingName, SettingRecord>
   readonly keys: Map<ObjectKey, ModelVersion[]>
   readonly uploads: Map<MultipartId, ModelUpload>
   readonly completions: Map<ObjectKey, ModelCompletion>

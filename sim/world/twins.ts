@@ -532,4 +532,6 @@ const NO_BUCKET: Bucket = {
   createdMs: 0,
   location: "",
   versioning: "never",
+  settings: [],
+  settingsVersion: 1,
 }

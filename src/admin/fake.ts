@@ -91,7 +91,10 @@ export class FakeStore implements Accounts {
       this.#touch("buckets.create")
       if (this.#buckets.has(name)) throw fail("bucketExists")
       const id = parseBucketId(this.#buckets.size + 1)
-      const bucket: Bucket = { id, name, owner, createdMs: NOW_MS, location, versioning: "never" }
+      const bucket: Bucket = {
+        ...{ id, name, owner, createdMs: NOW_MS, location, versioning: "never" },
+        ...{ settings: [], settingsVersion: 1 },
+      }
       this.#buckets.set(name, bucket)
       return bucket
     },
@@ -109,6 +112,10 @@ export class FakeStore implements Accounts {
       return { buckets, next: sorted.length > max ? buckets.at(-1)?.name : undefined }
     },
     setVersioning: async () => {
+      throw fail("notImplemented")
+    },
+    setting: async () => undefined,
+    setSetting: async () => {
       throw fail("notImplemented")
     },
     usage: async () => ({ objects: 3, versions: 4, bytes: 5, uploads: 1 }),

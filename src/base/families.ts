@@ -44,6 +44,8 @@ export const FAMILIES = {
   tablets: 18,
   /** Object key + upload or multipart id → how many versions of the row name these bytes (from two on). */
   shares: 19,
+  /** Bucket id + name of a setting → its document. */
+  settings: 20,
 } as const
 
 export type Family = keyof typeof FAMILIES

@@ -20,6 +20,8 @@ export const SHARDS_MAX = 32
 export const DEVICES_MAX = 32
 /** One tablet entry, payloads included. */
 export const ENTRY_BYTES_MAX = 1 * MIB
+/** The document of one bucket setting. */
+export const SETTING_BYTES_MAX = 64 * KIB
 /** Rows that one command may touch. */
 export const COMMAND_ROWS_MAX = 1024
 export const OBJECT_BYTES_MAX = 5 * GIB

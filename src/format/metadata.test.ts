@@ -34,6 +34,7 @@ import {
   decodeRelease,
   decodeRowHead,
   decodeSegment,
+  decodeSetting,
   decodeUpload,
   encodeAccessKey,
   encodeAccount,
@@ -43,7 +44,9 @@ import {
   encodeRelease,
   encodeRowHead,
   encodeSegment,
+  encodeSetting,
   encodeUpload,
+  SETTING_NAMES,
   type PartRecord,
 } from "./records.js"
 import { objectRowKey, versionRowKey } from "./row-key.js"
@@ -205,6 +208,7 @@ const SAMPLES: readonly Sample[] = [
       versioning: "suspended",
       state: "closing",
       settingsVersion: 4,
+      settings: [],
     } as const,
     encodeBucket,
     decodeBucket,
@@ -214,10 +218,21 @@ const SAMPLES: readonly Sample[] = [
     {
       ...{ id: bucketId, name: parseBucketName("photos"), owner: parseAccountId("root"), createdMs: 5, location: "" },
       ...({ versioning: "never", state: "open", settingsVersion: 2, policy: parsePolicy("ec:4+2") } as const),
+      settings: [],
     },
     encodeBucket,
     decodeBucket,
   ),
+  sample(
+    "bucket with settings",
+    {
+      ...{ id: bucketId, name: parseBucketName("photos"), owner: parseAccountId("root"), createdMs: 5, location: "" },
+      ...({ versioning: "never", state: "open", settingsVersion: 9, settings: SETTING_NAMES } as const),
+    },
+    encodeBucket,
+    decodeBucket,
+  ),
+  sample("setting", { setMs: 1_767_225_600_000, document: "<Tagging>é</Tagging>" }, encodeSetting, decodeSetting),
   sample("counters", { objects: 1, versions: 2, bytes: 2 ** 50, uploads: 3 }, encodeCounters, decodeCounters),
   sample("upload", upload, encodeUpload, decodeUpload),
   sample("plain upload", { ...upload, checksum: undefined, completion: undefined }, encodeUpload, decodeUpload),

@@ -41,6 +41,18 @@ export function decodeRowHead(bytes: Uint8Array): RowHead {
 export type Versioning = "never" | "enabled" | "suspended"
 export type BucketState = "open" | "closing"
 
+/** What a bucket's owner sets, each a document of its own. Numbers are on disk: append only. */
+export const SETTING_NAMES = [
+  "policy",
+  "acl",
+  "cors",
+  "tagging",
+  "ownershipControls",
+  "publicAccessBlock",
+  "requestPayment",
+] as const
+export type SettingName = (typeof SETTING_NAMES)[number]
+
 /** Bucket head (family `buckets`). */
 export interface BucketRecord {
   readonly id: BucketId
@@ -52,6 +64,8 @@ export interface BucketRecord {
   readonly state: BucketState
   /** Grows with each change of settings. */
   readonly settingsVersion: number
+  /** Which settings have a document, in the order of their numbers. */
+  readonly settings: readonly SettingName[]
   /** Absent: the store's. */
   readonly policy?: Policy
 }
@@ -59,8 +73,10 @@ export interface BucketRecord {
 const VERSIONINGS: readonly Versioning[] = ["never", "enabled", "suspended"]
 const STATES: readonly BucketState[] = ["open", "closing"]
 
-export const encodeBucket = (bucket: BucketRecord): Uint8Array =>
-  packRecord(1, [
+export function encodeBucket(bucket: BucketRecord): Uint8Array {
+  const policy = bucket.policy && textOfPolicy(bucket.policy)
+  const settings = bucket.settings.reduce((bits, name) => bits | (1 << SETTING_NAMES.indexOf(name)), 0)
+  return packRecord(1, [
     bucket.id,
     bucket.name,
     bucket.owner,
@@ -69,8 +85,10 @@ export const encodeBucket = (bucket: BucketRecord): Uint8Array =>
     VERSIONINGS.indexOf(bucket.versioning),
     STATES.indexOf(bucket.state),
     bucket.settingsVersion,
-    ...(bucket.policy === undefined ? [] : [textOfPolicy(bucket.policy)]),
+    ...(policy === undefined && settings === 0 ? [] : [policy ?? null]),
+    ...(settings === 0 ? [] : [settings]),
   ])
+}
 
 function pick<T>(list: readonly T[], index: number, what: string): T {
   const value = list[index]
@@ -91,7 +109,23 @@ export function decodeBucket(bytes: Uint8Array): BucketRecord {
     settingsVersion: row.number(),
   }
   const policy = row.optional(() => parsePolicy(row.text()))
-  return policy === undefined ? bucket : { ...bucket, policy }
+  const bits = row.optional(() => row.number()) ?? 0
+  const settings = SETTING_NAMES.filter((_, number) => (bits & (1 << number)) !== 0)
+  return policy === undefined ? { ...bucket, settings } : { ...bucket, settings, policy }
+}
+
+/** What one setting of a bucket says (family `settings`). */
+export interface SettingRecord {
+  readonly setMs: number
+  /** As it was checked and written down again; "": taken away, with what the bucket had from its creation on. */
+  readonly document: string
+}
+
+export const encodeSetting = (setting: SettingRecord): Uint8Array => packRecord(1, [setting.setMs, setting.document])
+
+export function decodeSetting(bytes: Uint8Array): SettingRecord {
+  const row = RecordReader.open("setting", bytes, 1)
+  return { setMs: row.number(), document: row.text() }
 }
 
 export const encodeBucketId = (id: BucketId): Uint8Array => packRecord(1, [id])

@@ -133,6 +133,7 @@ export const suffixRange = (stem: RowKey): KeyRange => rangeOf(stem)
 
 // Rows that belong to no bucket: names, accounts, keys, releases.
 export const bucketRowKey = (bucketId: BucketId): RowKey => rowKeyOf(u64Text(bucketId))
+export const settingRowKey = (bucketId: BucketId, setting: string): RowKey => rowKeyOf(u64Text(bucketId) + setting)
 export const nameRowKey = (name: BucketName): RowKey => rowKeyOf(name)
 export const textRowKey = (text: string): RowKey => rowKeyOf(text)
 export const accountBucketRowKey = (owner: AccountId, name: string): RowKey => rowKeyOf(`${owner}\x00${name}`)

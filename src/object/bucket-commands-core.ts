@@ -1,23 +1,33 @@
 /**
  * Commands on buckets: create, settings, and removal in three steps (close, check, drop), so that a
  * write racing a removal ends in an existing bucket or with an error, never in between. Pure.
+ *
+ * The documents of settings are whoever sets them's to check and to understand; here they are kept. A
+ * bucket's own row names those that it has, and changes with each, so that what was read of one holds for as
+ * long as that row's `settingsVersion` does.
  */
 import { fail } from "../base/failures.js"
 import { parseBucketId } from "../base/ids.js"
-import type { AccountId, BucketId, BucketName } from "../base/ids.js"
+import type { BucketId, BucketName } from "../base/ids.js"
+import { SETTING_BYTES_MAX } from "../base/limits.js"
 import type { Policy } from "../base/policy.js"
 import type { EntryWrite } from "../format/entry.js"
-import { accountBucketRowKey, bucketRowKey, nameRowKey } from "../format/row-key.js"
+import { accountBucketRowKey, bucketRowKey, nameRowKey, settingRowKey } from "../format/row-key.js"
 import {
   decodeBucket,
   decodeBucketId,
   encodeBucket,
   encodeBucketId,
+  encodeSetting,
   PRESENT,
+  SETTING_NAMES,
   type BucketRecord,
   type BucketState,
+  type SettingName,
+  type SettingRecord,
 } from "../format/records.js"
 import type { Command, TabletView } from "../tablet/index.js"
+import type { CreateBucketRequest, SettingDocuments } from "./contract.js"
 import { bucketOfRow, readCounters, requireBucket } from "./row-editor-core.js"
 
 /** Row of the last bucket id given out: bucket 0 is no bucket. */
@@ -29,7 +39,9 @@ export function findBucket(view: TabletView, name: BucketName): BucketRecord | u
   return row && bucketOfRow(row)
 }
 
-export function createBucket(request: { name: BucketName; owner: AccountId; location: string }): Command<BucketRecord> {
+const NO_SETTINGS: SettingDocuments = new Map()
+
+export function createBucket({ settings = NO_SETTINGS, ...request }: CreateBucketRequest): Command<BucketRecord> {
   return {
     name: "CreateBucket",
     touches: [["names", nameRowKey(request.name)]],
@@ -40,6 +52,7 @@ export function createBucket(request: { name: BucketName; owner: AccountId; loca
       const id = parseBucketId((last ? decodeBucketId(last.value) : 0) + 1)
       const bucket: BucketRecord = {
         ...request,
+        settings: SETTING_NAMES.filter(name => settings.has(name)),
         id,
         createdMs: nowMs,
         versioning: "never",
@@ -52,7 +65,37 @@ export function createBucket(request: { name: BucketName; owner: AccountId; loca
         { family: "names", key: nameRowKey(request.name), value: encodeBucketId(id) },
         { family: "accountBuckets", key: accountBucketRowKey(request.owner, request.name), value: PRESENT },
       ]
+      for (const [name, document] of settings) writes.push(settingWrite(id, name, { setMs: nowMs, document }))
       return { writes, result: bucket }
+    },
+  }
+}
+
+/** Throws `entityTooLarge`. */
+function settingWrite(bucketId: BucketId, name: SettingName, setting: SettingRecord): EntryWrite {
+  const sizeBytes = Buffer.byteLength(setting.document)
+  if (sizeBytes > SETTING_BYTES_MAX) throw fail("entityTooLarge", { sizeBytes, maxSizeAllowedBytes: SETTING_BYTES_MAX })
+  return { family: "settings", key: settingRowKey(bucketId, name), value: encodeSetting(setting) }
+}
+
+/** Undefined: as if it had never been made. */
+export function setSetting(bucketId: BucketId, name: SettingName, document: string | undefined): Command<void> {
+  const key = settingRowKey(bucketId, name)
+  return {
+    name: document === undefined ? "DropSetting" : "PutSetting",
+    // Rights must be to be had back also where nothing new can be stored.
+    ...((document ?? "") === "" && { grows: false }),
+    touches: [["buckets", bucketRowKey(bucketId)]],
+    decide(view, { nowMs }) {
+      const bucket = requireBucket(view, bucketId)
+      if (document === undefined && !bucket.settings.includes(name)) return { writes: [], result: undefined }
+      const has = (one: SettingName) => (one === name ? document !== undefined : bucket.settings.includes(one))
+      const changed = { settings: SETTING_NAMES.filter(has), settingsVersion: bucket.settingsVersion + 1 }
+      const write =
+        document === undefined
+          ? { family: "settings" as const, key, value: undefined }
+          : settingWrite(bucketId, name, { setMs: nowMs, document })
+      return { writes: [bucketWrite({ ...bucket, ...changed }), write], result: undefined }
     },
   }
 }
@@ -131,6 +174,9 @@ export function dropBucket(bucketId: BucketId): Command<void> {
         { family: "counters", key: bucketRowKey(bucketId), value: undefined },
         { family: "names", key: nameRowKey(bucket.name), value: undefined },
         { family: "accountBuckets", key: accountBucketRowKey(bucket.owner, bucket.name), value: undefined },
+        ...bucket.settings.map(
+          name => ({ family: "settings", key: settingRowKey(bucketId, name), value: undefined }) as const,
+        ),
       ]
       return { writes, result: undefined }
     },

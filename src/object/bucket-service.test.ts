@@ -1,8 +1,9 @@
-/** A removal that fails leaves its bucket as it was. */
+/** A removal that fails leaves its bucket as it was; settings come and go with their bucket. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure } from "../base/failures.js"
-import { parseAccountId, parseBucketName, parsePosition } from "../base/ids.js"
+import { parseAccountId, parseBucketName, parsePosition, rowKeyOf } from "../base/ids.js"
+import { SETTING_BYTES_MAX } from "../base/limits.js"
 import { visitRows } from "../base/row-scan.js"
 import { getThrough, MemoryLayer, rangeThrough } from "../device/index.js"
 import type { CommittedRows, Tablet, TabletRow } from "../tablet/index.js"
@@ -10,6 +11,7 @@ import { BucketService } from "./bucket-service.js"
 
 const name = parseBucketName("bucket")
 const owner = parseAccountId("root")
+const EVERYTHING = { start: rowKeyOf(""), end: rowKeyOf("\xff") }
 
 /** A tablet in memory that commits at once; commands whose names are in `full` find no room. */
 function memoryTablet(full: ReadonlySet<string>): Tablet {
@@ -49,4 +51,45 @@ test("a bucket whose removal found the disk full is open again once there is roo
   await buckets.setVersioning(bucket, "enabled")
   await buckets.remove(bucket)
   await assert.rejects(buckets.open(name), error => isFailure(error, "noSuchBucket"))
+})
+
+const rowsOf = (tablet: Tablet): number => [...tablet.committed.range("settings", EVERYTHING)].length
+
+test("settings are kept document by document, and the bucket tells which there are", async () => {
+  const tablet = memoryTablet(new Set())
+  const buckets = new BucketService(tablet)
+  const made = await buckets.create({ name, owner, location: "", settings: new Map([["tagging", "<Tagging/>"]]) })
+  assert.deepEqual(made.settings, ["tagging"])
+  await buckets.setSetting(made, "cors", "<A/>")
+  await buckets.setSetting(made, "publicAccessBlock", "")
+  await buckets.setSetting(made, "cors", "<B/>")
+  await buckets.setSetting(made, "tagging", undefined)
+  const bucket = await buckets.open(name)
+  assert.deepEqual(bucket.settings, ["cors", "publicAccessBlock"])
+  assert.ok(bucket.settingsVersion > made.settingsVersion)
+  assert.equal((await buckets.setting(bucket, "cors"))?.document, "<B/>")
+  assert.equal((await buckets.setting(bucket, "publicAccessBlock"))?.document, "")
+  assert.equal(await buckets.setting(bucket, "tagging"), undefined)
+  assert.equal(await buckets.setting(bucket, "policy"), undefined)
+  await buckets.setSetting(bucket, "policy", undefined)
+  assert.equal((await buckets.open(name)).settingsVersion, bucket.settingsVersion, "nothing was there to take away")
+  assert.equal(rowsOf(tablet), 2)
+})
+
+test("settings go with their bucket, a closing bucket takes none, and none is longer than allowed", async () => {
+  const full = new Set<string>()
+  const tablet = memoryTablet(full)
+  const buckets = new BucketService(tablet)
+  const bucket = await buckets.create({ name, owner, location: "" })
+  await buckets.setSetting(bucket, "policy", "x".repeat(SETTING_BYTES_MAX))
+  const tooLong = "é".repeat(SETTING_BYTES_MAX / 2) + "x"
+  await assert.rejects(buckets.setSetting(bucket, "cors", tooLong), error => isFailure(error, "entityTooLarge"))
+  full.add("DropBucket").add("OpenBucket")
+  await assert.rejects(buckets.remove(bucket), error => isFailure(error, "deviceFull"))
+  await assert.rejects(buckets.setSetting(bucket, "cors", "<A/>"), error => isFailure(error, "bucketClosing"))
+  full.clear()
+  await buckets.remove(await buckets.open(name))
+  assert.equal(rowsOf(tablet), 0)
+  const next = await buckets.create({ name, owner, location: "" })
+  assert.deepEqual(next.settings, [], "a bucket of the same name begins anew")
 })

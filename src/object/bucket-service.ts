@@ -3,8 +3,14 @@ import { fail, isFailure } from "../base/failures.js"
 import type { AccountId, BucketId, BucketName } from "../base/ids.js"
 import { parseBucketId, parseBucketName, rowKeyOf } from "../base/ids.js"
 import type { Policy } from "../base/policy.js"
-import { accountBucketRowKey, bucketRowKey, nameRowKey, suffixRange } from "../format/row-key.js"
-import { decodeBucket, type BucketRecord } from "../format/records.js"
+import { accountBucketRowKey, bucketRowKey, nameRowKey, settingRowKey, suffixRange } from "../format/row-key.js"
+import {
+  decodeBucket,
+  decodeSetting,
+  type BucketRecord,
+  type SettingName,
+  type SettingRecord,
+} from "../format/records.js"
 import type { Tablet } from "../tablet/index.js"
 import {
   createBucket,
@@ -12,9 +18,10 @@ import {
   findBucket,
   setBucketPolicy,
   setBucketState,
+  setSetting,
   setVersioning,
 } from "./bucket-commands-core.js"
-import type { Bucket, Buckets, BucketUsage } from "./contract.js"
+import type { Bucket, Buckets, BucketUsage, CreateBucketRequest } from "./contract.js"
 import { listUploads } from "./listing-core.js"
 import { abortUpload } from "./multipart-commands-core.js"
 import { bucketOf } from "./object-info-core.js"
@@ -29,7 +36,7 @@ export class BucketService implements Buckets {
 
   constructor(private readonly tablet: Tablet) {}
 
-  async create(request: { name: BucketName; owner: AccountId; location: string }): Promise<Bucket> {
+  async create(request: CreateBucketRequest): Promise<Bucket> {
     return bucketOf(await this.tablet.run(createBucket(request)))
   }
 
@@ -112,6 +119,19 @@ export class BucketService implements Buckets {
 
   async setVersioning(bucket: Bucket, state: "enabled" | "suspended"): Promise<void> {
     await this.tablet.run(setVersioning(bucket.id, state))
+  }
+
+  async setting({ id, settings }: Bucket, name: SettingName): Promise<SettingRecord | undefined> {
+    if (!settings.includes(name)) return undefined
+    const key = settingRowKey(id, name)
+    const warm = this.tablet.warm("settings", [key])
+    if (warm) await warm
+    const row = this.tablet.committed.get("settings", key)
+    return row && decodeSetting(row.value)
+  }
+
+  async setSetting(bucket: Bucket, name: SettingName, document: string | undefined): Promise<void> {
+    await this.tablet.run(setSetting(bucket.id, name, document))
   }
 
   /** Undefined: the store's again. Throws `noSuchBucket`. */

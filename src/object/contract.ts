@@ -10,6 +10,7 @@
  */
 import type { AccountId, BucketId, BucketName, MultipartId, ObjectKey, VersionId } from "../base/ids.js"
 import type { PieceOwner } from "../base/pieces.js"
+import type { SettingName, SettingRecord } from "../format/records.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
 
 export type VersioningState = "never" | "enabled" | "suspended"
@@ -23,6 +24,21 @@ export interface Bucket {
   /** LocationConstraint as given at creation; "" for none. */
   readonly location: string
   readonly versioning: VersioningState
+  /** Which settings have a document: what requests by the thousand need to know without reading any. */
+  readonly settings: readonly SettingName[]
+  /** Grows with each change of a setting: what was read of one holds until then. */
+  readonly settingsVersion: number
+}
+
+/** Documents of settings by name. */
+export type SettingDocuments = ReadonlyMap<SettingName, string>
+
+export interface CreateBucketRequest {
+  readonly name: BucketName
+  readonly owner: AccountId
+  readonly location: string
+  /** What it has from its creation on. */
+  readonly settings?: SettingDocuments
 }
 
 export interface BucketUsage {
@@ -37,8 +53,8 @@ export interface BucketUsage {
 }
 
 export interface Buckets {
-  /** Throws `bucketOwnedByYou`, `bucketExists`. */
-  create(request: { name: BucketName; owner: AccountId; location: string }): Promise<Bucket>
+  /** Throws `bucketOwnedByYou`, `bucketExists`, `entityTooLarge`. */
+  create(request: CreateBucketRequest): Promise<Bucket>
   /** Throws `noSuchBucket`. Rights are the caller's to check against `owner`. */
   open(name: BucketName): Promise<Bucket>
   /** Aborts unfinished uploads. Throws `noSuchBucket`, `bucketNotEmpty`. */
@@ -51,6 +67,10 @@ export interface Buckets {
     max: number
   }): Promise<{ buckets: readonly Bucket[]; next: string | undefined }>
   setVersioning(bucket: Bucket, state: "enabled" | "suspended"): Promise<void>
+  /** At least as new as `bucket`; undefined: no document. */
+  setting(bucket: Bucket, name: SettingName): Promise<SettingRecord | undefined>
+  /** Undefined: as if it had never been made. Throws `noSuchBucket`, `bucketClosing`, `entityTooLarge`. */
+  setSetting(bucket: Bucket, name: SettingName, document: string | undefined): Promise<void>
   usage(bucket: Bucket): Promise<BucketUsage>
 }
 

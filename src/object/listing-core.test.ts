@@ -25,6 +25,8 @@ const bucket: Bucket = {
   createdMs: 0,
   location: "",
   versioning: "enabled",
+  settings: [],
+  settingsVersion: 1,
 }
 const random = new Uint8Array(8)
 

@@ -23,6 +23,8 @@ export const SYSTEM_BUCKET: Bucket = {
   createdMs: 0,
   location: "",
   versioning: "never",
+  settings: [],
+  settingsVersion: 1,
 }
 
 /** Gives the system bucket its row, where it has none yet. */
@@ -33,7 +35,7 @@ export function ensureSystemBucket(): Command<void> {
     touches: [["buckets", rowKey]],
     decide(view) {
       if (view.get("buckets", rowKey)) return { writes: [], result: undefined }
-      const value = encodeBucket({ ...SYSTEM_BUCKET, state: "open", settingsVersion: 1 })
+      const value = encodeBucket({ ...SYSTEM_BUCKET, state: "open" })
       return { writes: [{ family: "buckets", key: rowKey, value }], result: undefined }
     },
   }

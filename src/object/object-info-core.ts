@@ -50,6 +50,8 @@ export const bucketOf = (record: BucketRecord): Bucket => ({
   createdMs: record.createdMs,
   location: record.location,
   versioning: record.versioning,
+  settings: record.settings,
+  settingsVersion: record.settingsVersion,
 })
 
 /** A version with all that is stored beside its bytes. */

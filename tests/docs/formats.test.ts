@@ -47,6 +47,7 @@ import {
   encodeRelease,
   encodeRowHead,
   encodeSegment,
+  encodeSetting,
   encodeUpload,
 } from "../../src/format/records.js"
 import { encodeSuperblock } from "../../src/format/superblock.js"
@@ -457,6 +458,7 @@ const bucket = {
   state: "closing",
   settingsVersion: 12,
   policy: { kind: "replica", copies: 3 },
+  settings: ["acl"],
 } as const
 const part = { partNumber: 4, md5, modifiedMs: 13, checksumValue: "abc=", extent }
 const counters = { objects: 1, versions: 2, bytes: 3, uploads: 4 }
@@ -483,7 +485,8 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   parts: [encodePart(part), { partNumber: 4, modifiedMs: 13, checksumValue: "abc=" }],
   segments: [encodeSegment({ offsetBytes: 18, parts: [part] }), { offsetBytes: 18 }],
   names: [encodeBucketId(bucket.id), { id: 3 }],
-  buckets: [encodeBucket(bucket), { ...bucket, versioning: 2, state: 1, policy: "replica:3" }],
+  buckets: [encodeBucket(bucket), { ...bucket, versioning: 2, state: 1, policy: "replica:3", settings: 2 }],
+  settings: [encodeSetting({ setMs: 19, document: "x" }), { setMs: 19, document: "x" }],
   counters: [encodeCounters(counters), counters],
   releases: [encodeRelease(release), { kind: 3, bucketId: 3, what: multipartId }],
   accounts: [encodeAccount(account), account],

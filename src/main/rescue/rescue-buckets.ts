@@ -1,8 +1,8 @@
 /** The buckets of a rescue: those that the snapshot names, and those that only needles speak of. */
 import type { AccountId, BucketId, BucketName } from "../../base/ids.js"
 import { parseBucketName } from "../../base/ids.js"
-import type { BucketRecord } from "../../format/records.js"
 import type { RescueEntry } from "./report.js"
+import type { SnapshotFacts } from "./snapshot.js"
 import type { BucketPlan, RescueTarget } from "./target.js"
 
 export class RescueBuckets {
@@ -17,9 +17,10 @@ export class RescueBuckets {
   ) {}
 
   /** Makes all that the snapshot names, also empty ones. */
-  async addKnown(records: Iterable<BucketRecord>, list: RescueEntry["list"]): Promise<void> {
-    for (const { id, name, owner, location, versioning } of records) {
-      const plan = { name, owner: this.ownerOf(owner), location, versioning }
+  async addKnown({ buckets, settingsOf }: SnapshotFacts, list: RescueEntry["list"]): Promise<void> {
+    for (const bucket of buckets.values()) {
+      const { id, name, owner, location, versioning } = bucket
+      const plan = { name, owner: this.ownerOf(owner), location, versioning, settings: settingsOf(bucket) }
       this.plans.set(id, plan)
       this.named.add(name)
       await this.make(id, plan, list, [])
@@ -32,7 +33,7 @@ export class RescueBuckets {
     if (known) return known
     const isFree = spokenOf !== undefined && !this.named.has(spokenOf)
     const name = isFree ? spokenOf : parseBucketName(`rescued-${id}`)
-    const plan: BucketPlan = { name, owner: this.target.rootAccount, location: "", versioning: "never" }
+    const plan: BucketPlan = { name, owner: this.target.rootAccount, location: "", versioning: "never", settings: new Map() }
     this.plans.set(id, plan)
     this.named.add(name)
     return plan

@@ -132,7 +132,7 @@ export class Rescue {
   /** Accounts, keys and buckets, as far as the snapshot tells. */
   private async addFacts(): Promise<void> {
     if (!this.snapshot) return
-    const { accounts, accessKeys, buckets } = this.snapshot.facts
+    const { accounts, accessKeys } = this.snapshot.facts
     const list = this.namedList
     const root = this.sources.secrets?.root.accountId
     for (const { id, displayName, email } of accounts.values()) {
@@ -153,7 +153,7 @@ export class Rescue {
         notes,
       })
     }
-    await this.buckets.addKnown(buckets.values(), list)
+    await this.buckets.addKnown(this.snapshot.facts, list)
   }
 
   private open(...[id, sealed]: [Parameters<typeof openAccessKeySecret>[1], Uint8Array]): string | undefined {

@@ -16,12 +16,13 @@ import {
   decodeAccessKey,
   decodeAccount,
   decodeBucket,
+  decodeSetting,
   type AccessKeyRecord,
   type AccountRecord,
   type BucketRecord,
 } from "../../format/records.js"
-import { bucketRowKey, parseObjectRowKey } from "../../format/row-key.js"
-import { chunkOfKey, SYSTEM_BUCKET_ID } from "../../object/index.js"
+import { bucketRowKey, parseObjectRowKey, settingRowKey } from "../../format/row-key.js"
+import { chunkOfKey, SYSTEM_BUCKET_ID, type SettingDocuments } from "../../object/index.js"
 import { bodyOf } from "./body-core.js"
 import type { CatalogedUpload, NeedleCatalog } from "./needle-catalog.js"
 import type { SourceShards } from "./source-shards.js"
@@ -31,6 +32,7 @@ export interface SnapshotFacts {
   readonly accounts: ReadonlyMap<AccountId, AccountRecord>
   readonly accessKeys: ReadonlyMap<AccessKeyId, AccessKeyRecord>
   readonly buckets: ReadonlyMap<BucketId, BucketRecord>
+  settingsOf(bucket: BucketRecord): SettingDocuments
 }
 
 /** All rows of one object key. */
@@ -171,12 +173,22 @@ class Facts implements SnapshotFacts {
   readonly accounts = new Map<AccountId, AccountRecord>()
   readonly accessKeys = new Map<AccessKeyId, AccessKeyRecord>()
   readonly buckets = new Map<BucketId, BucketRecord>()
+  private readonly settings = new Map<RowKey, string>()
+
+  readonly settingsOf = ({ id, settings }: BucketRecord): SettingDocuments =>
+    new Map(
+      settings.flatMap(name => {
+        const document = this.settings.get(settingRowKey(id, name))
+        return document === undefined ? [] : [[name, document]]
+      }),
+    )
 
   take({ family, key, value }: MetadataRecord): void {
     if (family === "accounts") {
       const account = decodeAccount(value)
       this.accounts.set(account.id, account)
-    } else if (family === "accessKeys") this.accessKeys.set(parseAccessKeyId(key), decodeAccessKey(value))
+    } else if (family === "settings") this.settings.set(key, decodeSetting(value).document)
+    else if (family === "accessKeys") this.accessKeys.set(parseAccessKeyId(key), decodeAccessKey(value))
     else if (family === "buckets" && key !== LAST_BUCKET_ID) {
       const bucket = decodeBucket(value)
       if (bucket.id !== SYSTEM_BUCKET_ID) this.buckets.set(bucket.id, bucket)

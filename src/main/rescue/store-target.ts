@@ -110,9 +110,9 @@ export class StoreTarget implements RescueTarget {
     await unlessThere(this.running.engine.accounts.importKey(key))
   }
 
-  async addBucket({ name, owner, location, versioning }: BucketPlan): Promise<void> {
+  async addBucket({ name, owner, location, versioning, settings }: BucketPlan): Promise<void> {
     const { buckets } = this.services
-    await unlessThere(buckets.create({ name, owner, location }))
+    await unlessThere(buckets.create({ name, owner, location, settings }))
     const bucket = await buckets.open(name)
     this.buckets.set(name, { bucket, versioning: bucket.versioning })
     if (versioning !== "never") await this.setVersioning(name, versioning)

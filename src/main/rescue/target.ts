@@ -2,6 +2,7 @@
 import { parseAccountId } from "../../base/ids.js"
 import type { AccessKeyId, AccountId, BucketName, ObjectKey } from "../../base/ids.js"
 import type { Versioning } from "../../format/records.js"
+import type { SettingDocuments } from "../../object/index.js"
 import type { VersionDetails } from "../../format/version-record.js"
 import type { PlannedVersion } from "./plan.js"
 import { RescuedBody } from "./source-body.js"
@@ -12,6 +13,7 @@ export interface BucketPlan {
   readonly owner: AccountId
   readonly location: string
   readonly versioning: Versioning
+  readonly settings: SettingDocuments
 }
 
 export interface ReadyVersion extends PlannedVersion {

@@ -6,6 +6,7 @@ import { objectKeyOfText, parseAccountId, parseBucketName } from "../../base/ids
 import type { ObjectKey } from "../../base/ids.js"
 import { KIB, MIB } from "../../base/limits.js"
 import { makeCodec } from "../../erasure/index.js"
+import type { SettingName } from "../../format/records.js"
 import { METADATA_BACKUP_LIMITS } from "../../object/metadata-backup.js"
 import type { Bucket, PutResult } from "../../object/index.js"
 import { InlineCompute } from "../../seams/compute/index.js"
@@ -136,6 +137,10 @@ export class DoomedStore {
     const bucket = await this.wait(buckets.open(made.name))
     this.buckets.set(name, bucket)
     return bucket
+  }
+
+  set(bucket: Bucket, name: SettingName, document: string | undefined): Promise<void> {
+    return this.wait(this.services.buckets.setSetting(bucket, name, document))
   }
 
   put(bucket: Bucket, key: string, bytes: Uint8Array, body = sourceOf(bytes)): Promise<PutResult> {
