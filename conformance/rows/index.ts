@@ -12,6 +12,7 @@ import { objectRows } from "./objects.js"
 import { pathRows } from "./paths.js"
 import { payloadRows } from "./payloads.js"
 import { refusalRows } from "./refusals.js"
+import { settingRows } from "./settings.js"
 import { signatureRows } from "./signatures.js"
 
 const all: readonly Row[] = [
@@ -27,6 +28,7 @@ const all: readonly Row[] = [
   ...copyAndVersionRows,
   ...bucketAndRestRows,
   ...formRows,
+  ...settingRows,
 ]
 
 const place = (row: Row): number => lineOf(row) * 1000 + Number(row.id.split(".")[1])

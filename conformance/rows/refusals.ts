@@ -9,12 +9,8 @@ const UNBUILT_BUCKET: readonly (readonly [method: string, query: string])[] = [
   ["PUT", "acl"],
   ["PUT", "policy"],
   ["DELETE", "policy"],
-  ["PUT", "cors"],
-  ["DELETE", "cors"],
   ["PUT", "lifecycle"],
   ["DELETE", "lifecycle"],
-  ["PUT", "tagging"],
-  ["DELETE", "tagging"],
   ["PUT", "website"],
   ["DELETE", "website"],
   ["PUT", "encryption"],
@@ -24,11 +20,6 @@ const UNBUILT_BUCKET: readonly (readonly [method: string, query: string])[] = [
   ["PUT", "logging"],
   ["PUT", "notification"],
   ["PUT", "accelerate"],
-  ["PUT", "requestPayment"],
-  ["PUT", "ownershipControls"],
-  ["DELETE", "ownershipControls"],
-  ["PUT", "publicAccessBlock"],
-  ["DELETE", "publicAccessBlock"],
   ["PUT", "object-lock"],
   ["PUT", "analytics&id=a"],
   ["DELETE", "analytics&id=a"],
@@ -66,8 +57,6 @@ const UNSET: readonly (readonly [query: string, code: string])[] = [
   ["replication", "ReplicationConfigurationNotFoundError"],
   ["encryption", "ServerSideEncryptionConfigurationNotFoundError"],
   ["object-lock", "ObjectLockConfigurationNotFoundError"],
-  ["publicAccessBlock", "NoSuchPublicAccessBlockConfiguration"],
-  ["ownershipControls", "OwnershipControlsNotFoundError"],
   ["analytics&id=a", "NoSuchConfiguration"],
   ["inventory&id=a", "NoSuchConfiguration"],
   ["metrics&id=a", "NoSuchConfiguration"],
@@ -236,7 +225,7 @@ export const refusalRows: readonly Row[] = [
     const asked = [
       ["x-amz-bucket-object-lock-enabled", "true"],
       ["x-amz-acl", "public-read"],
-      ["x-amz-object-ownership", "ObjectWriter"],
+      ["x-amz-object-ownership", "Nobody"],
     ] as const
     for (const [name, value] of asked) {
       const bucket = scene.adopt(scene.uniqueName())

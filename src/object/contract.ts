@@ -13,6 +13,8 @@ import type { PieceOwner } from "../base/pieces.js"
 import type { SettingName, SettingRecord } from "../format/records.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
 
+export type { SettingName, SettingRecord }
+
 export type VersioningState = "never" | "enabled" | "suspended"
 
 /** A bucket that exists, as resolved for one request. */

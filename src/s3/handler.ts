@@ -23,10 +23,10 @@ import type { Caller } from "./authenticate.js"
 import { RequestBody } from "./body.js"
 import type { WireBody } from "./body.js"
 import { isBrowser, welcomePage } from "./browser.js"
-import type { Answer, Call, Headers } from "./call.js"
+import type { Answer, BucketCall, Call, Headers } from "./call.js"
 import { XML_TYPE } from "./call.js"
 import { s3ErrorOf } from "./failures.js"
-import type { S3Error } from "./failures.js"
+import type { Field, S3Error } from "./failures.js"
 import { admitForm } from "./form/admit-form.js"
 import type { AdmittedForm } from "./form/admit-form.js"
 import type { Operation, Resource } from "./operations.js"
@@ -37,6 +37,9 @@ import { QuickPuts } from "./quick-puts.js"
 import { QuickReads } from "./quick-reads.js"
 import { checkHeaders, headersOf, withHoisted } from "./request-headers.js"
 import { route } from "./route.js"
+import { REQUEST_PAYMENT, requestCharged } from "./settings/request-payment.js"
+import type { Payer } from "./settings/request-payment.js"
+import { SettingReader } from "./settings/setting.js"
 import { awake, soon } from "./slow-answer.js"
 import { Query } from "./wire/query.js"
 import { keyOfByteString, parseTarget } from "./wire/target.js"
@@ -88,6 +91,7 @@ export const createS3Handler = (settings: S3Settings): Protocol => new S3Handler
 
 class S3Handler implements Protocol {
   private readonly gate: Gatekeeper
+  private readonly payers: SettingReader<Payer>
   private readonly heavy: OneATurn
   private readonly region: string
   /** The same for all answers of one process: it tells processes apart in a report. */
@@ -98,6 +102,7 @@ class S3Handler implements Protocol {
   constructor(private readonly settings: S3Settings) {
     const { accounts, services, region, random, clock } = settings
     this.gate = new Gatekeeper(accounts, services.buckets, region, settings.allowSha1Forms)
+    this.payers = new SettingReader(services.buckets, REQUEST_PAYMENT)
     this.heavy = new OneATurn(clock, HEAVY_WAITING_MAX)
     this.region = region ?? DEFAULT_REGION
     this.hostId = Buffer.from(random.bytes(HOST_ID_BYTES)).toString("base64")
@@ -239,13 +244,19 @@ class S3Handler implements Protocol {
       return await answer.handle(Object.assign(call, { bucketName: parseBucketName(name) }))
     }
     const bucket = await this.gate.ownBucket(name, caller.account, request.headers)
+    const charged = requestCharged(await this.payers.of(bucket), bucket.owner, caller.account.id, headers)
+    return withFields(await this.runInBucket(admitted, Object.assign(call, { bucket })), charged)
+  }
+
+  private runInBucket({ operation, target, form }: Admitted, call: BucketCall): Promise<Answer> {
+    const { answer } = operation
     if (answer.kind === "form" && form !== undefined) {
       const { key, tags, success } = form
-      return await answer.handle(Object.assign(call, { bucket, key, tags, success }))
+      return answer.handle(Object.assign(call, { key, tags, success }))
     }
-    if (answer.kind === "bucket") return await answer.handle(Object.assign(call, { bucket }))
+    if (answer.kind === "bucket") return answer.handle(call)
     if (answer.kind === "object") {
-      return await answer.handle(Object.assign(call, { bucket, key: keyOfByteString(target.rawKey ?? "") }))
+      return answer.handle(Object.assign(call, { key: keyOfByteString(target.rawKey ?? "") }))
     }
     throw fail("internal", { reason: "an operation without a handler was admitted", operation: operation.name })
   }
@@ -301,6 +312,9 @@ class S3Handler implements Protocol {
 
 const resourceOf = ({ bucket, rawKey }: S3Target): Resource =>
   bucket === undefined ? "service" : rawKey === undefined ? "bucket" : "object"
+
+const withFields = (answer: Answer, fields: readonly Field[]): Answer =>
+  fields.length === 0 ? answer : { ...answer, headers: [...answer.headers, ...fields] }
 
 /** The request's body, and how long it was waited for. */
 class TimedBody implements WireBody {

@@ -5,6 +5,7 @@
  */
 import { fail } from "../base/failures.js"
 import type { FailureKind } from "../base/failures.js"
+import { OBJECT_OWNERSHIPS } from "./settings/ownership-controls.js"
 
 export type HeaderAnswer =
   /** Acted upon. */
@@ -37,7 +38,7 @@ export const HEADER_ROWS: readonly HeaderRow[] = [
   ...used("x-amz-date", "x-amz-content-sha256", "x-amz-security-token"),
   ...used("x-amz-decoded-content-length", "x-amz-trailer", "x-amz-meta-*", "x-amz-tagging"),
   ...used("x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"),
-  ...used("x-amz-copy-source", "x-amz-copy-source-range"),
+  ...used("x-amz-request-payer", "x-amz-copy-source", "x-amz-copy-source-range"),
   ...used("x-amz-copy-source-if-match", "x-amz-copy-source-if-none-match"),
   ...used("x-amz-copy-source-if-modified-since", "x-amz-copy-source-if-unmodified-since"),
   ...used("x-amz-object-attributes", "x-amz-max-parts", "x-amz-part-number-marker", "x-amz-mp-object-size"),
@@ -50,13 +51,12 @@ export const HEADER_ROWS: readonly HeaderRow[] = [
   ...ALGORITHMS.flatMap(algorithm => used(`x-amz-checksum-${algorithm.toLowerCase()}`)),
   ...refused("invalidRequest", "x-amz-checksum-*"),
   ...noise("who sends", "x-amz-user-agent"),
-  ...noise("nobody is billed", "x-amz-request-payer"),
   ...noise("asks for fields that only archived objects have", "x-amz-optional-object-attributes"),
   ...noise("an offer of old Java SDKs that S3 need not take up", "x-amz-te"),
   ...noise("added by a cache on the way", "x-amz-cf-id"),
   values("x-amz-acl", "aclNotSupported", ["private", "bucket-owner-full-control"]),
   ...refused("aclNotSupported", "x-amz-grant-*"),
-  values("x-amz-object-ownership", "aclNotSupported", ["BucketOwnerEnforced"]),
+  values("x-amz-object-ownership", "invalidArgument", OBJECT_OWNERSHIPS),
   values("x-amz-storage-class", "invalidStorageClass", ["STANDARD"]),
   values("x-amz-bucket-object-lock-enabled", "notImplemented", ["false"]),
   ...refused("notImplemented", "x-amz-object-lock-*", "x-amz-bypass-governance-retention", "x-amz-mfa"),

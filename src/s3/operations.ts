@@ -31,7 +31,14 @@ import { listMultipartUploads, listParts } from "./operations/list-multipart.js"
 import { deleteObjectTagging, getObjectTagging, putObjectTagging } from "./operations/object-tagging.js"
 import { postObject } from "./operations/post-object.js"
 import { putObject } from "./operations/put-object.js"
+import { deleteSetting, getSetting, putSetting } from "./operations/settings.js"
 import { uploadPart, uploadPartCopy } from "./operations/upload-part.js"
+import { CORS } from "./settings/cors.js"
+import { OWNERSHIP_CONTROLS } from "./settings/ownership-controls.js"
+import { PUBLIC_ACCESS_BLOCK } from "./settings/public-access-block.js"
+import { REQUEST_PAYMENT } from "./settings/request-payment.js"
+import type { Setting } from "./settings/setting.js"
+import { TAGGING } from "./settings/tagging.js"
 
 export type Method = "GET" | "HEAD" | "PUT" | "POST" | "DELETE" | "OPTIONS"
 export type Resource = "service" | "bucket" | "object"
@@ -135,6 +142,16 @@ const unsetObject = (name: string, when: string, handle: (call: ObjectCall) => P
   standing: "unset",
 })
 
+/** What a client does with a setting: reads it, puts it and, where it can be without, deletes it. */
+function setting(name: string, when: string, right: string, of: Setting<unknown>, putStatus = 200): Operation[] {
+  const put = { permission: `Put${right}` }
+  return [
+    bucket(`Get${name}`, `GET ${when}`, getSetting(of), { permission: `Get${right}` }),
+    bucket(`Put${name}`, `PUT ${when}`, putSetting(of, putStatus), put),
+    ...(of.missing === undefined ? [] : [bucket(`Delete${name}`, `DELETE ${when}`, deleteSetting(of), put)]),
+  ]
+}
+
 const refused = (name: string, request: string): Operation => operation(name, request, { kind: "refused" })
 const alias = (name: string, request: string, of: string): Operation => operation(name, request, { kind: "alias", of })
 
@@ -196,20 +213,24 @@ const OBJECTS: readonly Operation[] = [
   refused("DeleteObjectAnnotation", "DELETE object annotation"),
 ]
 
+const SETTINGS: readonly Operation[] = [
+  ...setting("BucketCors", "cors", "BucketCORS", CORS),
+  ...setting("BucketTagging", "tagging", "BucketTagging", TAGGING, 204),
+  ...setting("BucketOwnershipControls", "ownershipControls", "BucketOwnershipControls", OWNERSHIP_CONTROLS),
+  ...setting("PublicAccessBlock", "publicAccessBlock", "BucketPublicAccessBlock", PUBLIC_ACCESS_BLOCK),
+  ...setting("BucketRequestPayment", "requestPayment", "BucketRequestPayment", REQUEST_PAYMENT),
+]
+
 const SETTINGS_READ: readonly Operation[] = [
   unsetBucket("GetBucketAcl", "acl", getBucketAcl),
-  unsetBucket("GetBucketCors", "cors", unset("NoSuchCORSConfiguration")),
   unsetBucket("GetBucketLifecycleConfiguration", "lifecycle", unset("NoSuchLifecycleConfiguration")),
   alias("GetBucketLifecycle", "GET bucket lifecycle", "GetBucketLifecycleConfiguration"),
   unsetBucket("GetBucketPolicy", "policy", unset("NoSuchBucketPolicy")),
   unsetBucket("GetBucketPolicyStatus", "policyStatus", emptyDocument("policyStatus")),
-  unsetBucket("GetBucketTagging", "tagging", unset("NoSuchTagSet")),
   unsetBucket("GetBucketWebsite", "website", unset("NoSuchWebsiteConfiguration")),
   unsetBucket("GetBucketReplication", "replication", unset("ReplicationConfigurationNotFoundError")),
   unsetBucket("GetBucketEncryption", "encryption", unset("ServerSideEncryptionConfigurationNotFoundError")),
   unsetBucket("GetObjectLockConfiguration", "object-lock", unset("ObjectLockConfigurationNotFoundError")),
-  unsetBucket("GetPublicAccessBlock", "publicAccessBlock", unset("NoSuchPublicAccessBlockConfiguration")),
-  unsetBucket("GetBucketOwnershipControls", "ownershipControls", unset("OwnershipControlsNotFoundError")),
   unsetBucket("GetBucketAnalyticsConfiguration", "analytics id", unset("NoSuchConfiguration")),
   unsetBucket("GetBucketInventoryConfiguration", "inventory id", unset("NoSuchConfiguration")),
   unsetBucket("GetBucketMetricsConfiguration", "metrics id", unset("NoSuchConfiguration")),
@@ -222,7 +243,6 @@ const SETTINGS_READ: readonly Operation[] = [
   unsetBucket("GetBucketNotificationConfiguration", "notification", emptyDocument("notification")),
   alias("GetBucketNotification", "GET bucket notification", "GetBucketNotificationConfiguration"),
   unsetBucket("GetBucketAccelerateConfiguration", "accelerate", emptyDocument("accelerate")),
-  unsetBucket("GetBucketRequestPayment", "requestPayment", emptyDocument("requestPayment")),
   unsetBucket("GetBucketAbac", "abac", emptyDocument("abac")),
   unsetBucket("GetBucketMetadataConfiguration", "metadataConfiguration", unset("MetadataConfigurationNotFound")),
   unsetBucket("GetBucketMetadataTableConfiguration", "metadataTable", unset("MetadataConfigurationNotFound")),
@@ -230,12 +250,8 @@ const SETTINGS_READ: readonly Operation[] = [
 
 const SETTINGS_CHANGED: readonly Operation[] = [
   refused("PutBucketAcl", "PUT bucket acl"),
-  refused("PutBucketCors", "PUT bucket cors"),
-  refused("DeleteBucketCors", "DELETE bucket cors"),
   refused("PutBucketPolicy", "PUT bucket policy"),
   refused("DeleteBucketPolicy", "DELETE bucket policy"),
-  refused("PutBucketTagging", "PUT bucket tagging"),
-  refused("DeleteBucketTagging", "DELETE bucket tagging"),
   refused("PutBucketEncryption", "PUT bucket encryption"),
   refused("DeleteBucketEncryption", "DELETE bucket encryption"),
   refused("PutBucketLifecycleConfiguration", "PUT bucket lifecycle"),
@@ -244,15 +260,11 @@ const SETTINGS_CHANGED: readonly Operation[] = [
   refused("PutBucketLogging", "PUT bucket logging"),
   refused("PutBucketNotificationConfiguration", "PUT bucket notification"),
   alias("PutBucketNotification", "PUT bucket notification", "PutBucketNotificationConfiguration"),
-  refused("PutBucketOwnershipControls", "PUT bucket ownershipControls"),
-  refused("DeleteBucketOwnershipControls", "DELETE bucket ownershipControls"),
   refused("PutBucketReplication", "PUT bucket replication"),
   refused("DeleteBucketReplication", "DELETE bucket replication"),
   refused("PutBucketWebsite", "PUT bucket website"),
   refused("DeleteBucketWebsite", "DELETE bucket website"),
   refused("PutObjectLockConfiguration", "PUT bucket object-lock"),
-  refused("PutPublicAccessBlock", "PUT bucket publicAccessBlock"),
-  refused("DeletePublicAccessBlock", "DELETE bucket publicAccessBlock"),
   refused("PutBucketAnalyticsConfiguration", "PUT bucket analytics"),
   refused("DeleteBucketAnalyticsConfiguration", "DELETE bucket analytics"),
   refused("PutBucketIntelligentTieringConfiguration", "PUT bucket intelligent-tiering"),
@@ -262,7 +274,6 @@ const SETTINGS_CHANGED: readonly Operation[] = [
   refused("PutBucketMetricsConfiguration", "PUT bucket metrics"),
   refused("DeleteBucketMetricsConfiguration", "DELETE bucket metrics"),
   refused("PutBucketAccelerateConfiguration", "PUT bucket accelerate"),
-  refused("PutBucketRequestPayment", "PUT bucket requestPayment"),
   refused("PutBucketAbac", "PUT bucket abac"),
   refused("CreateBucketMetadataConfiguration", "POST bucket metadataConfiguration"),
   refused("DeleteBucketMetadataConfiguration", "DELETE bucket metadataConfiguration"),
@@ -276,6 +287,7 @@ const SETTINGS_CHANGED: readonly Operation[] = [
 export const OPERATIONS: readonly Operation[] = [
   ...SERVICE_AND_BUCKETS,
   ...OBJECTS,
+  ...SETTINGS,
   ...SETTINGS_READ,
   ...SETTINGS_CHANGED,
 ]

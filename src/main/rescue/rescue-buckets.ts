@@ -33,7 +33,13 @@ export class RescueBuckets {
     if (known) return known
     const isFree = spokenOf !== undefined && !this.named.has(spokenOf)
     const name = isFree ? spokenOf : parseBucketName(`rescued-${id}`)
-    const plan: BucketPlan = { name, owner: this.target.rootAccount, location: "", versioning: "never", settings: new Map() }
+    const plan: BucketPlan = {
+      name,
+      owner: this.target.rootAccount,
+      location: "",
+      versioning: "never",
+      settings: new Map(),
+    }
     this.plans.set(id, plan)
     this.named.add(name)
     return plan

@@ -32,7 +32,7 @@ export interface SnapshotFacts {
   readonly accounts: ReadonlyMap<AccountId, AccountRecord>
   readonly accessKeys: ReadonlyMap<AccessKeyId, AccessKeyRecord>
   readonly buckets: ReadonlyMap<BucketId, BucketRecord>
-  settingsOf(bucket: BucketRecord): SettingDocuments
+  readonly settingsOf: (bucket: BucketRecord) => SettingDocuments
 }
 
 /** All rows of one object key. */

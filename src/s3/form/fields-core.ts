@@ -12,11 +12,11 @@ import type { ObjectKey } from "../../base/ids.js"
 import type { Tags } from "../../object/contract.js"
 import type { FormSuccess, Headers } from "../call.js"
 import { checkHeader, headerRow } from "../headers.js"
-import { tagsOf } from "../operations/object-tagging.js"
 import { checksumAlgorithmOf, checksumHeader } from "../parse-checksums.js"
 import { SMALL_DOCUMENT } from "../read-document.js"
 import { keyOfByteString } from "../wire/target.js"
-import { parseXml } from "../wire/xml-reader.js"
+import { TAG_DOCUMENT, TAGS_MAX, tagsOfDocument } from "../wire/tags.js"
+import { parseXmlRoot } from "../wire/xml-reader.js"
 import type { FormFields } from "./read-form.js"
 
 /** What a form asks for, besides its file. */
@@ -121,9 +121,7 @@ function checkField(name: string, value: string): void {
 function tagsOfField(fields: FormFields): Tags {
   const text = fields.get("tagging") ?? ""
   if (text === "") return []
-  const root = parseXml(Buffer.from(text, "latin1"), SMALL_DOCUMENT)
-  if (root.name !== "Tagging") throw fail("malformedXml", { reason: "the document must be a Tagging" })
-  return tagsOf(root)
+  return tagsOfDocument(parseXmlRoot(Buffer.from(text, "latin1"), TAG_DOCUMENT, SMALL_DOCUMENT), TAGS_MAX)
 }
 
 /** What cannot be read counts as not there, as with Amazon. */

@@ -1,8 +1,13 @@
 /** CreateBucket, HeadBucket, DeleteBucket. */
 import { fail, isFailure } from "../../base/failures.js"
+import type { SettingDocuments, SettingName, Tags } from "../../object/contract.js"
 import type { Answer, BucketCall, NewBucketCall } from "../call.js"
 import { answerEmpty } from "../call.js"
 import { readDocument } from "../read-document.js"
+import { OBJECT_OWNERSHIPS, OWNERSHIP_CONTROLS } from "../settings/ownership-controls.js"
+import { documentOf } from "../settings/setting.js"
+import { BUCKET_TAGS_MAX, TAGGING } from "../settings/tagging.js"
+import { tagsIn } from "../wire/tags.js"
 import type { XmlElement } from "../wire/xml-reader.js"
 
 export const DEFAULT_REGION = "us-east-1"
@@ -13,17 +18,28 @@ export function regionOf({ bucket, region }: Pick<BucketCall, "bucket" | "region
   return bucket.location === "EU" ? "eu-west-1" : bucket.location
 }
 
-/** The location of a CreateBucketConfiguration; "" for none. Throws `malformedXml`, `notImplemented`. */
-function locationOf(root: XmlElement | undefined): string {
-  if (root === undefined) return ""
+/** What a CreateBucketConfiguration says. Throws `malformedXml`, `invalidTag`, `notImplemented`. */
+function configurationOf(root: XmlElement | undefined): { readonly location: string; readonly tags: Tags } {
+  let [location, tags]: [string, Tags] = ["", []]
+  if (root === undefined) return { location, tags }
   if (root.name !== "CreateBucketConfiguration") throw fail("malformedXml")
-  let location = ""
   for (const child of root.children) {
     if (child.name === "LocationConstraint") location = child.text.trim()
-    // Directory buckets, and tags given at creation: nothing of that is built.
+    else if (child.name === "Tags") tags = tagsIn(child, BUCKET_TAGS_MAX)
+    // Directory buckets: nothing of that is built.
     else throw fail("notImplemented", { message: `The element ${child.name.slice(0, 80)} is not implemented.` })
   }
-  return location
+  return { location, tags }
+}
+
+/** What the request gives the bucket besides: tags, and who owns what others write. */
+function settingsOf({ headers }: NewBucketCall, tags: Tags): SettingDocuments {
+  const settings = new Map<SettingName, string>()
+  const ownership = headers.get("x-amz-object-ownership")?.toLowerCase()
+  const chosen = OBJECT_OWNERSHIPS.find(known => known.toLowerCase() === ownership)
+  if (tags.length > 0) settings.set("tagging", documentOf(TAGGING, tags))
+  if (chosen !== undefined) settings.set("ownershipControls", documentOf(OWNERSHIP_CONTROLS, chosen))
+  return settings
 }
 
 /** Throws `illegalLocation`, `invalidArgument`. */
@@ -42,11 +58,11 @@ function checkLocation(location: string, configured: string | undefined): void {
 export async function createBucket(call: NewBucketCall): Promise<Answer> {
   const { services, account, bucketName, configuredRegion, region } = call
   const root = await readDocument(call.body, "optional")
-  const location = locationOf(root)
+  const { location, tags } = configurationOf(root)
   checkLocation(location, configuredRegion)
   const created = answerEmpty(200, [["Location", `/${bucketName}`]])
   try {
-    await services.buckets.create({ name: bucketName, owner: account.id, location })
+    await services.buckets.create({ name: bucketName, owner: account.id, location, settings: settingsOf(call, tags) })
     return created
   } catch (error) {
     // S3's oldest region answers a repeated creation with success; scripts rely on it.

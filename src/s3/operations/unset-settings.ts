@@ -5,6 +5,7 @@
 import { fail } from "../../base/failures.js"
 import type { Answer, BucketCall, ObjectCall } from "../call.js"
 import { answerError, answerXml } from "../call.js"
+import type { Bucket } from "../../object/contract.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import type { Field } from "../failures.js"
 import { writeOwner } from "./listing.js"
@@ -25,11 +26,15 @@ const MESSAGES = {
   MetadataConfigurationNotFound: "The metadata configuration does not exist",
 } as const
 
+/** 404 with this code. */
+export const answerMissing = (code: keyof typeof MESSAGES, { name }: Pick<Bucket, "name">): Answer =>
+  answerError({ code, status: 404, message: MESSAGES[code], fields: [["BucketName", name]], headers: [] })
+
 /** A handler that says 404 with this code. */
 export const unset =
   (code: keyof typeof MESSAGES) =>
-  async (call: BucketCall): Promise<Answer> =>
-    answerError({ code, status: 404, message: MESSAGES[code], fields: [["BucketName", call.bucket.name]], headers: [] })
+  async ({ bucket }: BucketCall): Promise<Answer> =>
+    answerMissing(code, bucket)
 
 type Content = (xml: XmlWriter) => void
 
@@ -39,7 +44,6 @@ const EMPTY_DOCUMENTS = {
   logging: ["BucketLoggingStatus", nothing],
   notification: ["NotificationConfiguration", nothing],
   accelerate: ["AccelerateConfiguration", nothing],
-  requestPayment: ["RequestPaymentConfiguration", xml => void xml.text("Payer", "BucketOwner")],
   policyStatus: ["PolicyStatus", xml => void xml.text("IsPublic", false)],
   abac: ["AbacStatus", xml => void xml.text("Status", "Disabled")],
   analytics: ["ListBucketAnalyticsConfigurationResult", notTruncated],

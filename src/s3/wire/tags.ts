@@ -1,5 +1,5 @@
 /**
- * Tags of objects: the `x-amz-tagging` header, and the rules that hold for it and for documents.
+ * Tags of objects and buckets: the `x-amz-tagging` header, documents, and the rules that hold for both.
  *
  * Refuses  With `invalidTag` whatever breaks S3's rules: number, lengths, characters, repeats.
  * Source   "Categorizing your storage using tags", Amazon S3 User Guide.
@@ -9,7 +9,11 @@ import type { Failure } from "../../base/failures.js"
 import { bytesOfByteString } from "../../base/ids.js"
 import { percentDecode } from "../../base/uri.js"
 import type { Tags } from "../../object/contract.js"
+import { childrenNamed, requiredText } from "./xml-reader.js"
+import type { XmlElement } from "./xml-reader.js"
+import type { XmlWriter } from "./xml-writer.js"
 
+export const TAG_DOCUMENT = "Tagging"
 export const TAGS_MAX = 10
 export const TAG_KEY_CHARACTERS_MAX = 128
 export const TAG_VALUE_CHARACTERS_MAX = 256
@@ -20,7 +24,7 @@ const charactersOf = (text: string): number => [...text].length
 
 /** The tags, if all rules hold. Throws `invalidTag`. */
 export function checkTags(tags: Tags, tagsMax: number = TAGS_MAX): Tags {
-  if (tags.length > tagsMax) throw invalid(`Object tags cannot be greater than ${tagsMax}`)
+  if (tags.length > tagsMax) throw invalid(`The number of tags cannot be greater than ${tagsMax}`)
   if (new Set(tags.map(([key]) => key)).size < tags.length)
     throw invalid("Cannot provide multiple Tags with the same key")
   for (const [key, value] of tags) {
@@ -57,4 +61,25 @@ function decodeForm(text: string): string {
       "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.",
     )
   }
+}
+
+/** The tags of elements `Tag`. Throws `malformedXml`, `invalidTag`. */
+export const tagsIn = (set: XmlElement, tagsMax: number): Tags =>
+  checkTags(
+    childrenNamed(set, "Tag").map(tag => [requiredText(tag, "Key"), requiredText(tag, "Value")] as const),
+    tagsMax,
+  )
+
+/** The tags of a `Tagging`. Throws `malformedXml`, `invalidTag`. */
+export function tagsOfDocument(root: XmlElement, tagsMax: number): Tags {
+  const [set, second] = childrenNamed(root, "TagSet")
+  if (set === undefined || second !== undefined) throw fail("malformedXml", { reason: "one TagSet is needed" })
+  return tagsIn(set, tagsMax)
+}
+
+/** The inside of a `Tagging`. */
+export function writeTags(xml: XmlWriter, tags: Tags): void {
+  xml.group("TagSet", set => {
+    for (const [key, value] of tags) set.group("Tag", tag => tag.text("Key", key).text("Value", value))
+  })
 }

@@ -1,0 +1,58 @@
+/**
+ * The public access block: four switches that keep a bucket from being opened to everybody. A bucket begins with
+ * all of them on, as Amazon's do since April 2023; in one whose block was taken away all are off.
+ */
+import type { Bucket } from "../../object/contract.js"
+import { SMALL_DOCUMENT } from "../read-document.js"
+import { childText } from "../wire/xml-reader.js"
+import type { XmlElement } from "../wire/xml-reader.js"
+import { checkChildren, wordOf } from "./setting.js"
+import type { Setting, SettingReader } from "./setting.js"
+
+export interface PublicAccessBlock {
+  /** Access control lists that let everybody in are refused. */
+  readonly blockPublicAcls: boolean
+  /** Those that are there do not count. */
+  readonly ignorePublicAcls: boolean
+  /** Policies that let everybody in are refused. */
+  readonly blockPublicPolicy: boolean
+  /** Where one is there, only the owner's account gets in. */
+  readonly restrictPublicBuckets: boolean
+}
+
+const all = (on: boolean): PublicAccessBlock => ({
+  ...{ blockPublicAcls: on, ignorePublicAcls: on, blockPublicPolicy: on, restrictPublicBuckets: on },
+})
+const NAMES = ["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"] as const
+
+const isOn = (root: XmlElement, name: (typeof NAMES)[number]): boolean =>
+  wordOf(childText(root, name)?.toLowerCase() ?? "false", ["true", "false"]) === "true"
+
+export const PUBLIC_ACCESS_BLOCK: Setting<PublicAccessBlock> = {
+  name: "publicAccessBlock",
+  root: "PublicAccessBlockConfiguration",
+  limits: SMALL_DOCUMENT,
+  initial: all(true),
+  missing: "NoSuchPublicAccessBlockConfiguration",
+  read(root) {
+    checkChildren(root, NAMES)
+    return {
+      blockPublicAcls: isOn(root, "BlockPublicAcls"),
+      ignorePublicAcls: isOn(root, "IgnorePublicAcls"),
+      blockPublicPolicy: isOn(root, "BlockPublicPolicy"),
+      restrictPublicBuckets: isOn(root, "RestrictPublicBuckets"),
+    }
+  },
+  write: (xml, block) =>
+    void xml
+      .text("BlockPublicAcls", block.blockPublicAcls)
+      .text("IgnorePublicAcls", block.ignorePublicAcls)
+      .text("BlockPublicPolicy", block.blockPublicPolicy)
+      .text("RestrictPublicBuckets", block.restrictPublicBuckets),
+}
+
+/** What counts for a bucket, whatever of it is set. */
+export const publicAccessBlockOf = async (
+  blocks: SettingReader<PublicAccessBlock>,
+  bucket: Bucket,
+): Promise<PublicAccessBlock> => (await blocks.of(bucket)) ?? all(false)

@@ -1,0 +1,31 @@
+/** Who is let in to a bucket of which the requester pays, and what they are told. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { isFailure } from "../../base/failures.js"
+import { parseAccountId } from "../../base/ids.js"
+import { requestCharged } from "./request-payment.js"
+
+const [owner, other] = [parseAccountId("owner"), parseAccountId("other")]
+const willing = new Map([["x-amz-request-payer", "requester"]])
+const silent = new Map<string, string>()
+
+test("other accounts say that they pay, and are told that they did; the owner and other buckets need not", () => {
+  assert.deepEqual(requestCharged("Requester", owner, other, willing), [["x-amz-request-charged", "requester"]])
+  assert.deepEqual(requestCharged("Requester", owner, owner, willing), [])
+  assert.deepEqual(requestCharged("Requester", owner, owner, silent), [])
+  assert.deepEqual(requestCharged("BucketOwner", owner, other, willing), [])
+  assert.deepEqual(requestCharged(undefined, owner, undefined, silent), [])
+})
+
+test("who does not say so, and who is nobody, is refused", () => {
+  for (const [caller, headers] of [
+    [other, silent],
+    [other, new Map([["x-amz-request-payer", "bucketowner"]])],
+    [undefined, willing],
+  ] as const) {
+    assert.throws(
+      () => requestCharged("Requester", owner, caller, headers),
+      error => isFailure(error, "accessDenied"),
+    )
+  }
+})

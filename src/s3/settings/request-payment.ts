@@ -1,0 +1,45 @@
+/**
+ * Who pays for requests to a bucket. Nobody is billed here; what S3 promises besides is kept: in a bucket of
+ * which the requester pays, other accounts have to say that they know.
+ */
+import type { AccountId } from "../../base/ids.js"
+import { fail } from "../../base/failures.js"
+import type { Headers } from "../call.js"
+import type { Field } from "../failures.js"
+import { SMALL_DOCUMENT } from "../read-document.js"
+import { childText } from "../wire/xml-reader.js"
+import { checkChildren, wordOf } from "./setting.js"
+import type { Setting } from "./setting.js"
+
+const PAYERS = ["BucketOwner", "Requester"] as const
+export type Payer = (typeof PAYERS)[number]
+
+export const REQUEST_PAYMENT: Setting<Payer> = {
+  name: "requestPayment",
+  root: "RequestPaymentConfiguration",
+  limits: SMALL_DOCUMENT,
+  initial: "BucketOwner",
+  missing: undefined,
+  read(root) {
+    checkChildren(root, ["Payer"])
+    return wordOf(childText(root, "Payer"), PAYERS)
+  },
+  write: (xml, payer) => void xml.text("Payer", payer),
+}
+
+const CHARGED: readonly Field[] = [["x-amz-request-charged", "requester"]]
+
+/**
+ * What an answer that is no error says of it. `caller`: undefined where nobody signed.
+ * Throws `accessDenied` for another account that does not say that it pays.
+ */
+export function requestCharged(
+  payer: Payer | undefined,
+  owner: AccountId,
+  caller: AccountId | undefined,
+  headers: Headers,
+): readonly Field[] {
+  if (payer !== "Requester" || caller === owner) return []
+  if (caller !== undefined && headers.get("x-amz-request-payer")?.toLowerCase() === "requester") return CHARGED
+  throw fail("accessDenied", { reason: "the requester pays, and has to say so in x-amz-request-payer" })
+}
