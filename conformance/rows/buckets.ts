@@ -1,4 +1,4 @@
-/** Lines 92 to 98: buckets, OPTIONS, tags, attributes. */
+/** Lines 92 to 95, 97 and 98: buckets, tags, attributes. */
 import { checksumBase64, md5Hex, multipartEtag } from "../checksums.js"
 import { expectBody, expectError, expectHeader, expectStatus, present, same } from "../expect.js"
 import { row, rowWithOther } from "../row.js"
@@ -114,18 +114,6 @@ const bucketRows: readonly Row[] = [
   }),
   row("95.5", "deleting a missing bucket is NoSuchBucket", async scene => {
     expectError(await scene.client.call("DELETE", { bucket: scene.uniqueName() }), 404, "NoSuchBucket")
-  }),
-]
-
-const optionsRows: readonly Row[] = [
-  row("96.1", "OPTIONS without Origin is BadRequest", async scene => {
-    expectError(await scene.call("OPTIONS", { key: "k", anonymous: true }), 400, "BadRequest")
-  }),
-  row("96.2", "OPTIONS without a matching rule is AccessForbidden", async scene => {
-    const headers = { Origin: "https://example.test", "Access-Control-Request-Method": "GET" }
-    const response = await scene.call("OPTIONS", { key: "k", headers, anonymous: true })
-    expectError(response, 403, "AccessForbidden")
-    expectHeader(response, "access-control-allow-origin", undefined)
   }),
 ]
 
@@ -255,4 +243,4 @@ const attributeRows: readonly Row[] = [
   }),
 ]
 
-export const bucketAndRestRows: readonly Row[] = [...bucketRows, ...optionsRows, ...tagRows, ...attributeRows]
+export const bucketAndRestRows: readonly Row[] = [...bucketRows, ...tagRows, ...attributeRows]

@@ -4,6 +4,7 @@ import type { Row } from "../row.js"
 import { bucketAndRestRows } from "./buckets.js"
 import { conditionRows } from "./conditions.js"
 import { copyAndVersionRows } from "./copy-versions.js"
+import { corsRows } from "./cors.js"
 import { formRows } from "./forms.js"
 import { httpRows } from "./http.js"
 import { listingRows } from "./listing.js"
@@ -29,6 +30,7 @@ const all: readonly Row[] = [
   ...bucketAndRestRows,
   ...formRows,
   ...settingRows,
+  ...corsRows,
 ]
 
 const place = (row: Row): number => lineOf(row) * 1000 + Number(row.id.split(".")[1])

@@ -6,8 +6,8 @@ import type { Field, S3Error } from "./failures.js"
 import { xmlDocument } from "./wire/xml-writer.js"
 import type { XmlWriter } from "./wire/xml-writer.js"
 
-/** What an error document says besides the error itself. */
-export interface ErrorScene {
+/** What an answer says besides what its operation does, and an error document besides the error. */
+export interface AnswerScene {
   readonly requestId: string
   readonly hostId: string
   /** The path as sent. */
@@ -16,6 +16,8 @@ export interface ErrorScene {
   /** As text. */
   readonly key: string | undefined
   readonly region: string
+  /** Headers of every answer to the request. */
+  readonly fields: readonly Field[]
 }
 
 function flat(fields: readonly Field[]): string[] {
@@ -24,9 +26,10 @@ function flat(fields: readonly Field[]): string[] {
   return names
 }
 
-export const idFields = ({ requestId, hostId }: Pick<ErrorScene, "requestId" | "hostId">): Field[] => [
+export const commonFields = ({ requestId, hostId, fields }: AnswerScene): Field[] => [
   ["x-amz-request-id", requestId],
   ["x-amz-id-2", hostId],
+  ...fields,
 ]
 
 const NAMES_BUCKET = new Set([
@@ -37,7 +40,7 @@ const NAMES_BUCKET = new Set([
   "BucketNotEmpty",
 ])
 
-export function errorDocument(error: S3Error, scene: ErrorScene): Uint8Array {
+export function errorDocument(error: S3Error, scene: AnswerScene): Uint8Array {
   const { code, message, fields } = error
   const named: Field[] = []
   if (scene.bucketName !== undefined && NAMES_BUCKET.has(code)) named.push(["BucketName", scene.bucketName])
@@ -60,12 +63,12 @@ export function errorDocument(error: S3Error, scene: ErrorScene): Uint8Array {
 /** Clients that signed for another region find the right one here. */
 const NAMES_REGION = new Set([301, 400, 403])
 
-export function errorAnswer(error: S3Error, scene: ErrorScene): PlainAnswer {
+export function errorAnswer(error: S3Error, scene: AnswerScene): PlainAnswer {
   const region: Field[] =
     NAMES_REGION.has(error.status) && !error.headers.some(([name]) => name === "x-amz-bucket-region")
       ? [["x-amz-bucket-region", scene.region]]
       : []
-  const headers = [...idFields(scene), ...region, ...error.headers]
+  const headers = [...commonFields(scene), ...region, ...error.headers]
   if (error.status === 304) return { status: 304, headers: flat(headers), body: new Uint8Array() }
   return {
     status: error.status,
@@ -75,9 +78,9 @@ export function errorAnswer(error: S3Error, scene: ErrorScene): PlainAnswer {
 }
 
 /** An answer of an operation, ready for the wire. */
-export function httpAnswer(answer: Answer, scene: ErrorScene, exchange: Pick<Exchange, "signal">): HttpAnswer {
+export function httpAnswer(answer: Answer, scene: AnswerScene, exchange: Pick<Exchange, "signal">): HttpAnswer {
   const { status, body } = answer
-  const headers = flat([...idFields(scene), ...answer.headers])
+  const headers = flat([...commonFields(scene), ...answer.headers])
   switch (body.kind) {
     case "none":
       return { status, headers }

@@ -30,7 +30,8 @@ function requestOf({ method, resource, when, header }: Operation): string {
 
 function standingOf(operation: Operation): string {
   const { answer, standing } = operation
-  if (answer.kind === "preflight") return `answered: no rule matches (${S3_FAILURES.accessForbidden.status})`
+  if (answer.kind === "preflight")
+    return `supported; without a rule that allows it ${S3_FAILURES.accessForbidden.status}`
   if (answer.kind !== "alias") return STANDINGS[standing]
   const target = OPERATIONS.find(({ name }) => name === answer.of)
   return `as ${answer.of}: ${target === undefined ? "" : STANDINGS[target.standing]}`

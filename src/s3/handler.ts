@@ -16,8 +16,8 @@ import type { ObjectServices } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Random } from "../seams/random/contract.js"
-import { errorAnswer, errorDocument, httpAnswer, idFields } from "./answers.js"
-import type { ErrorScene } from "./answers.js"
+import { commonFields, errorAnswer, errorDocument, httpAnswer } from "./answers.js"
+import type { AnswerScene } from "./answers.js"
 import { checkExpectedOwner, Gatekeeper } from "./authenticate.js"
 import type { Caller } from "./authenticate.js"
 import { RequestBody } from "./body.js"
@@ -25,13 +25,14 @@ import type { WireBody } from "./body.js"
 import { isBrowser, welcomePage } from "./browser.js"
 import type { Answer, BucketCall, Call, Headers } from "./call.js"
 import { XML_TYPE } from "./call.js"
+import { CrossOrigin, preflight } from "./cross-origin.js"
+import type { Verdict } from "./cross-origin.js"
 import { s3ErrorOf } from "./failures.js"
 import type { Field, S3Error } from "./failures.js"
 import { admitForm } from "./form/admit-form.js"
 import type { AdmittedForm } from "./form/admit-form.js"
 import type { Operation, Resource } from "./operations.js"
 import { DEFAULT_REGION } from "./operations/buckets.js"
-import { preflight } from "./preflight.js"
 import { QuickGate } from "./quick-gate.js"
 import { QuickPuts } from "./quick-puts.js"
 import { QuickReads } from "./quick-reads.js"
@@ -75,6 +76,8 @@ interface Request {
   query?: Query
   headers: Headers
   operation?: Operation
+  /** What every answer says to a page of another origin. */
+  crossOrigin?: Verdict
 }
 
 interface Admitted {
@@ -91,6 +94,7 @@ export const createS3Handler = (settings: S3Settings): Protocol => new S3Handler
 
 class S3Handler implements Protocol {
   private readonly gate: Gatekeeper
+  private readonly crossOrigin: CrossOrigin
   private readonly payers: SettingReader<Payer>
   private readonly heavy: OneATurn
   private readonly region: string
@@ -102,6 +106,7 @@ class S3Handler implements Protocol {
   constructor(private readonly settings: S3Settings) {
     const { accounts, services, region, random, clock } = settings
     this.gate = new Gatekeeper(accounts, services.buckets, region, settings.allowSha1Forms)
+    this.crossOrigin = new CrossOrigin(services.buckets)
     this.payers = new SettingReader(services.buckets, REQUEST_PAYMENT)
     this.heavy = new OneATurn(clock, HEAVY_WAITING_MAX)
     this.region = region ?? DEFAULT_REGION
@@ -166,6 +171,7 @@ class S3Handler implements Protocol {
       region: this.region,
       bucketName: undefined,
       key: undefined,
+      fields: [],
     }
     return errorAnswer(status === undefined ? error : { ...error, status }, scene)
   }
@@ -174,7 +180,7 @@ class S3Handler implements Protocol {
     const { exchange } = request
     const wire = new TimedBody(exchange, this.settings.clock)
     const admitted = await this.admit(request, wire)
-    if (admitted === undefined) return await this.respondError(request, preflight(request.headers))
+    if ("body" in admitted) return await this.respond(request, admitted)
     const startedMs = this.settings.clock.monotonicMs()
     if (admitted.operation.heavy) await this.heavy.turn()
     const work = this.run(request, admitted, wire)
@@ -185,16 +191,18 @@ class S3Handler implements Protocol {
     await this.respond(request, answer)
   }
 
-  /** Everything before the operation itself; undefined for a preflight, which nobody signs. */
-  private async admit(request: Request, wire: WireBody): Promise<Admitted | undefined> {
+  /** Everything before the operation itself; at once the answer of a preflight, which nobody signs. */
+  private async admit(request: Request, wire: WireBody): Promise<Admitted | Answer> {
     const { exchange, nowMs } = request
     const target = parseTarget(exchange.rawTarget, exchange.header("host") ?? "", this.settings.domains)
     request.target = target
+    const verdict = await this.crossOrigin.judge(target.bucket, exchange.method, request.headers)
+    request.crossOrigin = verdict
     const query = new Query(target.query)
     const operation = route(exchange.method, resourceOf(target), query, request.headers)
     request.operation = operation
     exchange.note({ operation: operation.name, bucket: target.bucket?.slice(0, 64) })
-    if (operation.answer.kind === "preflight") return undefined
+    if (operation.answer.kind === "preflight") return preflight(verdict, request.headers, target)
     const admitted = { operation, target, query }
     if (operation.answer.kind === "form")
       return { ...admitted, ...(await this.admitForm(request, target, query, wire)) }
@@ -287,8 +295,7 @@ class S3Handler implements Protocol {
         return errorDocument(s3ErrorOf(nameCondition(failure, request.headers)), scene)
       },
     )
-    const ids = idFields(scene).flatMap(([name, value]) => [name, value])
-    const headers = [...ids, "Content-Type", XML_TYPE]
+    const headers = [...commonFields(scene).flat(), "Content-Type", XML_TYPE]
     await exchange.respond({ status: 200, headers, body: awake(bytes, this.settings.clock) })
   }
 
@@ -297,7 +304,7 @@ class S3Handler implements Protocol {
     await request.exchange.respond(errorAnswer(error, this.scene(request)))
   }
 
-  private scene({ exchange, target }: Request): ErrorScene {
+  private scene({ exchange, target, crossOrigin }: Request): AnswerScene {
     const rawKey = target?.rawKey
     return {
       requestId: exchange.requestId,
@@ -306,6 +313,7 @@ class S3Handler implements Protocol {
       bucketName: target?.bucket === undefined ? undefined : textOfObjectKey(target.bucket),
       key: rawKey === undefined ? undefined : textOfObjectKey(rawKey),
       region: this.region,
+      fields: crossOrigin?.fields ?? [],
     }
   }
 }

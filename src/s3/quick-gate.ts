@@ -17,6 +17,9 @@ import type { AtOnce, Bucket } from "../object/contract.js"
 import { SIGNATURE_SERVICE } from "./authenticate.js"
 import { bucketOfHost } from "./wire/target.js"
 
+/** A header whose answer depends on the rules of the bucket. */
+export const CROSS_ORIGIN = "origin"
+
 const KNOWN_MAX = 1_000
 /** What SDKs add to every request; it names the operation and changes nothing. */
 const OPERATION_QUERY = /^x-id=[A-Za-z]+$/

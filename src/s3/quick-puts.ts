@@ -20,7 +20,7 @@ import { checksumFields } from "./operations/put-object.js"
 import { versionHeader } from "./operations/versions.js"
 import { CHECKSUM_ALGORITHMS, checksumHeader } from "./parse-checksums.js"
 import { contentHeadersOf, userMetadataOf } from "./parse-content.js"
-import { Remembered, type Admission, type QuickGate } from "./quick-gate.js"
+import { CROSS_ORIGIN, Remembered, type Admission, type QuickGate } from "./quick-gate.js"
 
 const META = "x-amz-meta-"
 /** Those of the `x-amz-` headers that leave a write as it is. */
@@ -143,7 +143,7 @@ function judgeShape({ names }: HeaderShape): PutShape | undefined {
   const isPlain = (name: string): boolean =>
     name.startsWith("x-amz-")
       ? PLAIN_AMZ.has(name) || CHECKED_AMZ.has(name) || CHECKSUMS.has(name) || name.startsWith(META)
-      : name !== "content-encoding" && !name.startsWith("if-")
+      : name !== "content-encoding" && name !== CROSS_ORIGIN && !name.startsWith("if-")
   if (!names.every(isPlain) || new Set(names).size < names.length || checksums.length > 1) return undefined
   return {
     stored: placed.filter(([name]) => STORED.has(name) || name.startsWith(META)),

@@ -45,6 +45,9 @@ function counted(atOnce: AtOnce, count: { objects: number; puts: number }): AtOn
   }
 }
 
+const PAGE = "https://page.example.com"
+const RULES = `<CORSConfiguration><CORSRule><AllowedMethod>GET</AllowedMethod><AllowedMethod>PUT</AllowedMethod><AllowedOrigin>${PAGE}</AllowedOrigin></CORSRule></CORSConfiguration>`
+
 async function world(machine: Machine) {
   const { clock, stores } = machine
   const openReader = stores.openReader.bind(stores)
@@ -58,6 +61,7 @@ async function world(machine: Machine) {
   }
   const kept = await engine.services.buckets.open(parseBucketName("kept"))
   await engine.services.buckets.setVersioning(kept, "enabled")
+  await engine.services.buckets.setSetting(kept, "cors", RULES)
   const count = { objects: 0, puts: 0 }
   const { buckets, objects, multipart } = engine.services
   const atOnce = counted(engine.services.atOnce, count)
@@ -93,6 +97,7 @@ function anyRead(): Asked & { readonly secret: string; readonly hash: string } {
     ["x-amz-expected-bucket-owner", "root"],
     ["x-amz-acl", "private"],
     ["x-amz-nonsense", "1"],
+    ["origin", oneOf(PAGE, "https://other.example.com")],
     ["content-length", "0"],
     ["user-agent", "sdk", "amz-sdk-invocation-id", "1"],
   )
@@ -176,6 +181,7 @@ function anyPut(): Asked & { readonly hash: string } {
     ["cache-control", "no-store"],
     ["x-amz-meta-a", "1"],
     ["x-amz-tagging", "a=1"],
+    ["origin", PAGE],
     ["if-none-match", "*"],
     ["content-encoding", "gzip"],
     ["x-amz-storage-class", "GLACIER"],
@@ -219,6 +225,7 @@ async function comparePuts(machine: Machine): Promise<void> {
         versioning === "never"
           ? await engine.services.buckets.create({ name: parseBucketName(name), owner, location: "" })
           : await engine.services.buckets.open(parseBucketName(name))
+      await engine.services.buckets.setSetting(bucket, "cors", RULES)
       if (versioning === "enabled") await engine.services.buckets.setVersioning(bucket, versioning)
     }
     for (let i = 0; i < 400; i += 1) {

@@ -175,5 +175,5 @@ test("the tables for the documents hold every row", () => {
   for (const { name } of OPERATIONS) assert.ok(operations.includes(`| ${name} |`), name)
   for (const { name } of HEADER_ROWS) assert.ok(headers.includes(`\`${name}\``), name)
   assert.ok(!/undefined|\| {2}\|/.test(operations + headers), "no empty cells")
-  assert.match(operations, /\| `OPTIONS \/bucket` \| none \| answered: no rule matches \(403\) \|/)
+  assert.match(operations, /\| `OPTIONS \/bucket` \| none \| supported; without a rule that allows it 403 \|/)
 })

@@ -1,0 +1,79 @@
+/**
+ * What the CORS rules of a bucket say of one request. Pure.
+ *
+ * The first rule counts that allows its origin, its method and, in a preflight, every header that is asked for.
+ * A request that no rule allows is served all the same, without the fields that let a page see the answer: only
+ * preflights are refused.
+ * Limits  `REQUESTED_HEADERS_MAX`: nobody signs a preflight, and each header is held against each pattern.
+ */
+import type { Headers } from "./call.js"
+import type { Field } from "./failures.js"
+import type { CorsRule } from "./settings/cors.js"
+
+const REQUESTED_HEADERS_MAX = 100
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
+/** What is said back stands in a header. */
+const ORIGIN = /^[\x21-\x7e]+$/
+
+export interface CorsRequest {
+  readonly origin: string
+  /** Of the request that a preflight announces, or of the request itself. */
+  readonly method: string
+  /** In lower case. */
+  readonly requestedHeaders: readonly string[]
+}
+
+/** Undefined: it comes from no other origin. */
+export function corsRequestOf(method: string, headers: Headers): CorsRequest | undefined {
+  const origin = headers.get("origin")
+  if (origin === undefined) return undefined
+  const asked = headers.get("access-control-request-headers") ?? ""
+  const requestedHeaders = asked
+    .toLowerCase()
+    .split(",")
+    .map(name => name.trim())
+    .filter(name => name !== "")
+  return { origin, method: headers.get("access-control-request-method") ?? method, requestedHeaders }
+}
+
+/** A pattern holds one `*` at most, which stands for any text, also for none. */
+function fits(pattern: string, text: string): boolean {
+  const star = pattern.indexOf("*")
+  if (star < 0) return pattern === text
+  const behind = pattern.slice(star + 1)
+  return text.length >= pattern.length - 1 && text.startsWith(pattern.slice(0, star)) && text.endsWith(behind)
+}
+
+function allows(rule: CorsRule, { origin, method, requestedHeaders }: CorsRequest): boolean {
+  return (
+    rule.allowedMethods.includes(method) &&
+    rule.allowedOrigins.some(pattern => fits(pattern, origin)) &&
+    requestedHeaders.every(name => rule.allowedHeaders.some(pattern => fits(pattern.toLowerCase(), name)))
+  )
+}
+
+/** Undefined: none allows it. */
+export function allowingRule(rules: readonly CorsRule[], request: CorsRequest): CorsRule | undefined {
+  const { origin, requestedHeaders } = request
+  if (!ORIGIN.test(origin) || requestedHeaders.length > REQUESTED_HEADERS_MAX) return undefined
+  if (!requestedHeaders.every(name => HEADER_NAME.test(name))) return undefined
+  return rules.find(rule => allows(rule, request))
+}
+
+/** Said wherever there are rules, also where none allows the request: a cache must not give one page's answer to another. */
+export const VARY: Field = ["Vary", "Origin, Access-Control-Request-Headers, Access-Control-Request-Method"]
+
+/** What an answer says where a rule allows its request. */
+export function allowedFields(rule: CorsRule, { origin, requestedHeaders }: CorsRequest): readonly Field[] {
+  const isForAll = rule.allowedOrigins.includes("*")
+  const fields: Field[] = [
+    ["Access-Control-Allow-Origin", isForAll ? "*" : origin],
+    ["Access-Control-Allow-Methods", rule.allowedMethods.join(", ")],
+  ]
+  // Browsers take no credentials together with "*".
+  if (!isForAll) fields.push(["Access-Control-Allow-Credentials", "true"])
+  if (requestedHeaders.length > 0) fields.push(["Access-Control-Allow-Headers", requestedHeaders.join(", ")])
+  if (rule.exposeHeaders.length > 0) fields.push(["Access-Control-Expose-Headers", rule.exposeHeaders.join(", ")])
+  if (rule.maxAgeSeconds !== undefined) fields.push(["Access-Control-Max-Age", String(rule.maxAgeSeconds)])
+  return [...fields, VARY]
+}

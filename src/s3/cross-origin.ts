@@ -1,0 +1,73 @@
+/**
+ * Requests that a page of another origin sends: what every answer to them says, also an error, and the answers to
+ * preflights, which nobody signs.
+ */
+import { fail, isFailure } from "../base/failures.js"
+import { parseBucketName } from "../base/ids.js"
+import type { Bucket, Buckets } from "../object/contract.js"
+import { answerEmpty, answerError } from "./call.js"
+import type { Answer, Headers } from "./call.js"
+import { allowedFields, allowingRule, corsRequestOf, VARY } from "./cors-core.js"
+import { s3ErrorOf } from "./failures.js"
+import type { Field } from "./failures.js"
+import { CORS } from "./settings/cors.js"
+import type { CorsRule } from "./settings/cors.js"
+import { SettingReader } from "./settings/setting.js"
+import type { S3Target } from "./wire/target.js"
+
+export interface Verdict {
+  readonly kind: "sameOrigin" | "noBucket" | "noRules" | "refused" | "allowed"
+  /** For every answer to the request. */
+  readonly fields: readonly Field[]
+}
+
+const SAME_ORIGIN: Verdict = { kind: "sameOrigin", fields: [] }
+const NO_BUCKET: Verdict = { kind: "noBucket", fields: [] }
+const NO_RULES: Verdict = { kind: "noRules", fields: [] }
+const REFUSED: Verdict = { kind: "refused", fields: [VARY] }
+
+export class CrossOrigin {
+  private readonly rules: SettingReader<readonly CorsRule[]>
+
+  constructor(private readonly buckets: Buckets) {
+    this.rules = new SettingReader(buckets, CORS)
+  }
+
+  async judge(bucketName: string | undefined, method: string, headers: Headers): Promise<Verdict> {
+    const request = corsRequestOf(method, headers)
+    if (request === undefined) return SAME_ORIGIN
+    const bucket = bucketName === undefined ? undefined : await this.find(bucketName)
+    if (bucket === undefined) return NO_BUCKET
+    const rules = await this.rules.of(bucket)
+    if (rules === undefined) return NO_RULES
+    const rule = allowingRule(rules, request)
+    return rule === undefined ? REFUSED : { kind: "allowed", fields: allowedFields(rule, request) }
+  }
+
+  private async find(name: string): Promise<Bucket | undefined> {
+    try {
+      return await this.buckets.open(parseBucketName(name))
+    } catch (error) {
+      if (isFailure(error, "noSuchBucket", "invalidBucketName")) return undefined
+      throw error
+    }
+  }
+}
+
+/** In the words of S3, of which tools and their users know what to do. */
+const REFUSALS = {
+  noBucket: "CORSResponse: Bucket not found",
+  noRules: "CORSResponse: CORS is not enabled for this bucket.",
+  refused: undefined,
+} as const
+
+export function preflight({ kind }: Verdict, headers: Headers, target: S3Target): Answer {
+  if (kind === "allowed") return answerEmpty(200)
+  if (kind === "sameOrigin") {
+    const message = "Insufficient information. Origin request header needed."
+    return answerError({ code: "BadRequest", status: 400, message, fields: [], headers: [] })
+  }
+  const method = headers.get("access-control-request-method")?.slice(0, 32) ?? "OPTIONS"
+  const resourceType = kind === "refused" && target.rawKey !== undefined ? "OBJECT" : "BUCKET"
+  return answerError(s3ErrorOf(fail("accessForbidden", { message: REFUSALS[kind], method, resourceType })))
+}
