@@ -17,7 +17,7 @@ import { Pace } from "../base/pace.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Fields } from "../seams/telemetry/contract.js"
 import type { BriefRequest } from "./brief-core.js"
-import type { Answer, Exchange } from "./contract.js"
+import type { Answer, Exchange, RequestMeter } from "./contract.js"
 import { checkHeaders } from "./framing-core.js"
 import { HeaderLines, linesOf } from "./header-lines.js"
 import type { HttpLimits } from "./limits.js"
@@ -52,6 +52,7 @@ export class BriefExchange implements Exchange, AnswerSink {
   status: number | undefined
   sentBytes = 0
   notes: Fields = NO_NOTES
+  readonly meters: RequestMeter[] = []
   clientGone = false
   /** One of those that are served now, and not yet given back. */
   hasPlace = false
@@ -125,6 +126,10 @@ export class BriefExchange implements Exchange, AnswerSink {
 
   note(fields: Fields): void {
     this.notes = this.notes === NO_NOTES ? fields : { ...this.notes, ...fields }
+  }
+
+  countIn(meter: RequestMeter): void {
+    this.meters.push(meter)
   }
 
   respond(answer: Answer): Promise<void> | undefined {

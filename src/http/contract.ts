@@ -42,6 +42,12 @@ export interface PlainAnswer extends Answer {
   readonly body: Uint8Array
 }
 
+/** Counts requests that have something in common besides their server. */
+export interface RequestMeter {
+  /** When a request is over. `status` 0: it got no answer. */
+  count(status: number, receivedBytes: number, sentBytes: number): void
+}
+
 /** One request and the answer to it. */
 export interface Exchange {
   /** 16 hex digits in upper case. */
@@ -82,6 +88,8 @@ export interface Exchange {
   gather(): Promise<Uint8Array>
   /** Fields for the request's log line: `operation` (which metrics show too), `failure` and whatever helps. Never a secret. */
   note(fields: Fields): void
+  /** Has the request counted there too, when it is over. */
+  countIn(meter: RequestMeter): void
   /**
    * Answers, once, and resolves when the last byte has been handed over or the client is gone; undefined
    * where that is so already.

@@ -17,7 +17,7 @@ import type { PieceOwner } from "../base/pieces.js"
 import { KIB } from "../base/limits.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Fields } from "../seams/telemetry/contract.js"
-import type { Answer, Exchange } from "./contract.js"
+import type { Answer, Exchange, RequestMeter } from "./contract.js"
 import { checkHeaders } from "./framing-core.js"
 import { HeaderLines } from "./header-lines.js"
 import type { HttpLimits } from "./limits.js"
@@ -58,6 +58,7 @@ export class NodeExchange implements Exchange, AnswerSink {
   notes: Fields = {}
   /** One of those that are served now, and not yet given back. */
   hasPlace = false
+  readonly meters: RequestMeter[] = []
   /** Made when first asked for: most requests end before anybody does. */
   private abort: AbortController | undefined
   private isGone = false
@@ -160,6 +161,10 @@ export class NodeExchange implements Exchange, AnswerSink {
 
   note(fields: Fields): void {
     this.notes = { ...this.notes, ...fields }
+  }
+
+  countIn(meter: RequestMeter): void {
+    this.meters.push(meter)
   }
 
   async respond(answer: Answer): Promise<void> {

@@ -3,6 +3,7 @@
  * they may hold signatures; the protocol notes what may be known.
  */
 import type { Counter, Fields, Histogram, Labels, Telemetry } from "../seams/telemetry/contract.js"
+import type { RequestMeter } from "./contract.js"
 import type { StageTiming } from "./timing.js"
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120]
@@ -28,6 +29,7 @@ export interface Served {
   readonly method: string
   readonly status: number | undefined
   readonly notes: Fields
+  readonly meters: readonly RequestMeter[]
   readonly remoteAddress: string
   readonly receivedBytes: number
   readonly sentBytes: number
@@ -78,6 +80,7 @@ export class RequestRecord {
     this.seconds.observe(exchange.timing.totalMs / 1000, labels.ofOperation)
     this.received.add(this.labels, receivedBytes)
     this.sent.add(this.labels, sentBytes)
+    for (const meter of exchange.meters) meter.count(status, receivedBytes, sentBytes)
     const level = isOurTrouble(status, notes["failure"]) ? "warn" : "info"
     if (this.telemetry.log.writes(level)) this.telemetry.log[level]("request", this.fieldsOf(exchange, status))
   }

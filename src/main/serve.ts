@@ -118,6 +118,7 @@ async function listen(
   const handler = createS3Handler({
     ...{ services, accounts, clock, random, region, domains, allowSha1Forms },
     adminUrl: adminEndpoint,
+    metrics: telemetry.metrics,
     hash: (plan, bytes) => compute.hash(plan, bytes),
   })
   const s3 = new HttpServer(

@@ -15,6 +15,7 @@ import { OneATurn } from "../life/index.js"
 import type { ObjectServices } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
+import type { Metrics } from "../seams/telemetry/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import { commonFields, errorAnswer, errorDocument, httpAnswer } from "./answers.js"
 import type { AnswerScene } from "./answers.js"
@@ -37,6 +38,7 @@ import { QuickGate } from "./quick-gate.js"
 import { QuickPuts } from "./quick-puts.js"
 import { QuickReads } from "./quick-reads.js"
 import { checkHeaders, headersOf, withHoisted } from "./request-headers.js"
+import { RequestMeters } from "./request-meters.js"
 import { route } from "./route.js"
 import { REQUEST_PAYMENT, requestCharged } from "./settings/request-payment.js"
 import type { Payer } from "./settings/request-payment.js"
@@ -64,6 +66,7 @@ export interface S3Settings {
   readonly random: Random
   /** Whether forms signed with HMAC-SHA1 (Signature Version 2) are taken. */
   readonly allowSha1Forms: boolean
+  readonly metrics: Metrics
   /** Digests of small documents. */
   readonly hash: Compute["hash"]
 }
@@ -95,6 +98,7 @@ export const createS3Handler = (settings: S3Settings): Protocol => new S3Handler
 class S3Handler implements Protocol {
   private readonly gate: Gatekeeper
   private readonly crossOrigin: CrossOrigin
+  private readonly meters: RequestMeters
   private readonly payers: SettingReader<Payer>
   private readonly heavy: OneATurn
   private readonly region: string
@@ -106,13 +110,14 @@ class S3Handler implements Protocol {
   constructor(private readonly settings: S3Settings) {
     const { accounts, services, region, random, clock } = settings
     this.gate = new Gatekeeper(accounts, services.buckets, region, settings.allowSha1Forms)
+    this.meters = new RequestMeters(settings.metrics)
     this.crossOrigin = new CrossOrigin(services.buckets)
     this.payers = new SettingReader(services.buckets, REQUEST_PAYMENT)
     this.heavy = new OneATurn(clock, HEAVY_WAITING_MAX)
     this.region = region ?? DEFAULT_REGION
     this.hostId = Buffer.from(random.bytes(HOST_ID_BYTES)).toString("base64")
     const { atOnce } = services
-    const gate = atOnce && new QuickGate({ ...settings, atOnce })
+    const gate = atOnce && new QuickGate({ ...settings, atOnce, meters: this.meters })
     this.quickReads = gate && new QuickReads(gate, atOnce, clock, this.hostId)
     this.quickPuts = gate && new QuickPuts(gate, atOnce, clock, settings.hash, this.hostId)
   }
@@ -208,6 +213,7 @@ class S3Handler implements Protocol {
       return { ...admitted, ...(await this.admitForm(request, target, query, wire)) }
     const caller = await exchange.timing.measure("auth", () => this.gate.caller(exchange, query, target.bucket, nowMs))
     exchange.note({ accessKeyId: caller.request.accessKeyId })
+    exchange.countIn(this.meters.ofAccount(caller.account.id))
     if (caller.request.form === "query") request.headers = withHoisted(request.headers, query)
     if (operation.answer.kind === "refused") {
       throw fail("notImplemented", { operation: operation.name, message: `${operation.name} is not implemented.` })
@@ -220,6 +226,7 @@ class S3Handler implements Protocol {
     const scene = { exchange, query, headers, bucket: target.bucket ?? "", nowMs }
     const admitted = await exchange.timing.measure("auth", () => admitForm(this.gate, wire, scene))
     exchange.note({ accessKeyId: admitted.caller.request.accessKeyId })
+    exchange.countIn(this.meters.ofAccount(admitted.caller.account.id))
     checkHeaders(headers)
     return admitted
   }
@@ -252,6 +259,7 @@ class S3Handler implements Protocol {
       return await answer.handle(Object.assign(call, { bucketName: parseBucketName(name) }))
     }
     const bucket = await this.gate.ownBucket(name, caller.account, request.headers)
+    exchange.countIn(this.meters.ofBucket(bucket.name))
     const charged = requestCharged(await this.payers.of(bucket), bucket.owner, caller.account.id, headers)
     return withFields(await this.runInBucket(admitted, Object.assign(call, { bucket })), charged)
   }

@@ -15,6 +15,7 @@ import type { HeaderShape } from "../base/request-headers.js"
 import type { Exchange } from "../http/index.js"
 import type { AtOnce, Bucket } from "../object/contract.js"
 import { SIGNATURE_SERVICE } from "./authenticate.js"
+import type { RequestMeters } from "./request-meters.js"
 import { bucketOfHost } from "./wire/target.js"
 
 /** A header whose answer depends on the rules of the bucket. */
@@ -29,6 +30,7 @@ export interface QuickSettings {
   readonly atOnce: AtOnce
   readonly region: string | undefined
   readonly domains: readonly string[]
+  readonly meters: RequestMeters
 }
 
 /** An object of the caller's own, and how the request's body is signed. */
@@ -71,6 +73,14 @@ export class QuickGate {
     const bucket = this.settings.atOnce.bucket(name)
     if (account === undefined || bucket === undefined || bucket.owner !== account.id) return undefined
     return { account, accessKeyId, bucket, key, payloadHash }
+  }
+
+  /** Keeps of a request that is answered here what the handler would. */
+  note(exchange: Exchange, operation: string, { account, accessKeyId, bucket }: Admission): void {
+    const { meters } = this.settings
+    exchange.note({ operation, bucket: bucket.name, accessKeyId })
+    exchange.countIn(meters.ofAccount(account.id))
+    exchange.countIn(meters.ofBucket(bucket.name))
   }
 }
 

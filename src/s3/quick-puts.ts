@@ -94,7 +94,7 @@ export class QuickPuts {
   }
 
   private put(exchange: Exchange, asked: AskedPut, bytes: Uint8Array): Promise<void> | undefined {
-    const { bucket, key, accessKeyId, payloadHash, shape, beside } = asked
+    const { bucket, key, payloadHash, shape, beside } = asked
     const { timing, headers } = exchange
     const { values } = headers
     const startedMs = this.clock.monotonicMs()
@@ -103,7 +103,7 @@ export class QuickPuts {
     if (shape.checksum && checksum?.value !== values[shape.checksum.at]) return undefined
     const md5 = Buffer.from(digestOnce("md5", bytes, "binary"), "latin1")
     if (shape.md5At >= 0 && md5.toString("base64", 0, MD5_BYTES) !== values[shape.md5At]) return undefined
-    exchange.note({ operation: "PutObject", bucket: bucket.name, accessKeyId })
+    this.gate.note(exchange, "PutObject", asked)
     timing.add("auth", asked.authMs)
     return this.atOnce.put({ bucket, key, beside, bytes, md5, checksum }).then(result => {
       timing.add("meta", this.clock.monotonicMs() - startedMs)

@@ -45,10 +45,10 @@ export class QuickReads {
     if (admission === undefined) return undefined
     const admittedMs = this.clock.monotonicMs()
     const isHead = exchange.method === "HEAD"
-    const { bucket, key, accessKeyId } = admission
+    const { bucket, key } = admission
     const object = this.atOnce.object(bucket, key, isHead)
     if (object === undefined) return undefined
-    exchange.note({ operation: isHead ? "HeadObject" : "GetObject", bucket: bucket.name, accessKeyId })
+    this.gate.note(exchange, isHead ? "HeadObject" : "GetObject", admission)
     timing.add("auth", admittedMs - startedMs)
     timing.add("meta", this.clock.monotonicMs() - admittedMs)
     const lines = this.linesOf(exchange.requestId, object, checksumMode !== undefined)

@@ -24,7 +24,7 @@ export async function ask(
 ): Promise<Told> {
   let arrived = comes === "later" ? undefined : body
   let answer: Answer | undefined
-  let notes = {}
+  let [notes, meters] = [{}, 0]
   const headers = shapes.ofFlat(rawHeaders)
   const exchange: Exchange = {
     requestId: "0123456789ABCDEF",
@@ -51,8 +51,9 @@ export async function ask(
     },
     gather: async () => (arrived = body),
     note: fields => void (notes = { ...notes, ...fields }),
+    countIn: () => void (meters += 1),
     respond: async given => void (answer = given),
   }
   await handler.handle(exchange)
-  return { answer, notes }
+  return { answer, notes: { ...notes, meters } }
 }

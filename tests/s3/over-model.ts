@@ -95,7 +95,10 @@ export interface Variations extends Partial<Pick<S3Settings, "region" | "domains
 }
 
 /** The S3 layer over a model of its own. */
-export function handleModel({ services: wrap, port: _port, ...variations }: Variations = {}) {
+export function handleModel(
+  { services: wrap, port: _port, ...variations }: Variations = {},
+  telemetry: SimTelemetry = new SimTelemetry(),
+) {
   const [clock, random] = [new RealClock(), new RealRandom()]
   const model = createModel(clock, random)
   const services = wrap?.(model) ?? model
@@ -108,6 +111,7 @@ export function handleModel({ services: wrap, port: _port, ...variations }: Vari
     allowSha1Forms: false,
     clock,
     random,
+    metrics: telemetry.metrics,
     hash: hashOnce,
     ...variations,
   })
@@ -116,7 +120,7 @@ export function handleModel({ services: wrap, port: _port, ...variations }: Vari
 
 export async function serveModel(variations: Variations = {}): Promise<Served> {
   const [clock, random, telemetry] = [new RealClock(), new RealRandom(), new SimTelemetry()]
-  const { handler, services } = handleModel(variations)
+  const { handler, services } = handleModel(variations, telemetry)
   const { port = 0 } = variations
   const limits = { ...HTTP_LIMITS, stopMs: 2_000 }
   const settings = { name: "s3", host: "127.0.0.1", port, serverHeader: "Hayloft", limits }

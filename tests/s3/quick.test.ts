@@ -10,6 +10,7 @@ import { createS3Handler, type S3Settings } from "../../src/s3/index.js"
 import type { ChecksumAlgorithm } from "../../src/seams/compute/index.js"
 import { hashOnce } from "../../src/seams/compute/hashes.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
+import { MetricsInMemory } from "../../src/seams/telemetry/metrics.js"
 import { Machine } from "../../src/main/engine/testing.js"
 import type { AtOnce } from "../../src/object/contract.js"
 import { ask, type Asked, type Told } from "./ask.js"
@@ -73,6 +74,7 @@ async function world(machine: Machine) {
       domains: ["s3.test"],
     },
     ...{ adminUrl: "http://x", allowSha1Forms: false, clock, hash: hashOnce, random: new SimRandom(1) },
+    metrics: new MetricsInMemory(),
   }
   const slow = createS3Handler(settings)
   const quick = createS3Handler({ ...settings, random: new SimRandom(1), services: { ...settings.services, atOnce } })

@@ -21,6 +21,12 @@ export type Labels = Readonly<Record<string, string>>
 
 export interface Counter {
   add(labels?: Labels, by?: number): void
+  /** One of its series, for whoever adds to it so often that finding it would cost. */
+  of(labels: Labels): Series
+}
+
+export interface Series {
+  add(by?: number): void
 }
 
 export interface Histogram {

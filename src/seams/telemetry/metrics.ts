@@ -8,7 +8,7 @@
  *           so that no caller's input can grow the memory or the scrape without bound.
  */
 import { assert } from "../../base/assert.js"
-import type { Counter, Histogram, Labels, Metrics } from "./contract.js"
+import type { Counter, Histogram, Labels, Metrics, Series } from "./contract.js"
 
 export const SERIES_MAX = 1_000
 const OTHER = "other"
@@ -39,7 +39,7 @@ const sample = (name: string, key: string, value: number): string =>
 const withLabel = (key: string, label: string): string => (key === "" ? label : `${key},${label}`)
 
 /** One value per label combination, up to a bound. */
-class Series<Value> {
+class Values<Value> {
   readonly #values = new Map<string, Value>()
   /** Frozen labels, which a caller keeps to hand them in again: known without writing them out. */
   readonly #known = new WeakMap<Labels, Value>()
@@ -90,13 +90,25 @@ interface Instrument {
   value(labels: Labels): number | undefined
 }
 
+class Sum implements Series {
+  sum = 0
+
+  add(by = 1): void {
+    assert(by >= 0 && Number.isFinite(by), "a counter only grows")
+    this.sum += by
+  }
+}
+
 class CounterInstrument implements Instrument, Counter {
   readonly type = "counter"
-  readonly #series = new Series(() => ({ sum: 0 }))
+  readonly #series = new Values(() => new Sum())
 
   add(labels: Labels = {}, by = 1): void {
-    assert(by >= 0 && Number.isFinite(by), "a counter only grows")
-    this.#series.of(labels).sum += by
+    this.#series.of(labels).add(by)
+  }
+
+  of(labels: Labels): Series {
+    return this.#series.of(labels)
   }
 
   value(labels: Labels): number | undefined {
@@ -110,14 +122,14 @@ class CounterInstrument implements Instrument, Counter {
 
 class HistogramInstrument implements Instrument, Histogram {
   readonly type = "histogram"
-  readonly #series: Series<{ counts: number[]; sum: number; count: number }>
+  readonly #series: Values<{ counts: number[]; sum: number; count: number }>
 
   constructor(private readonly bounds: readonly number[]) {
     assert(
       bounds.every((bound, i) => Number.isFinite(bound) && bound > (bounds[i - 1] ?? -Infinity)),
       "bucket bounds ascend",
     )
-    this.#series = new Series(() => ({ counts: bounds.map(() => 0), sum: 0, count: 0 }))
+    this.#series = new Values(() => ({ counts: bounds.map(() => 0), sum: 0, count: 0 }))
   }
 
   observe(value: number, labels: Labels = {}): void {

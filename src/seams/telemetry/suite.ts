@@ -36,6 +36,12 @@ export function telemetrySuite(kind: string, make: () => TelemetryUnderTest): vo
     assert.equal(metric("requests_total", { method: "GET", status: "200" }), 3)
     assert.equal(metric("requests_total"), 1)
     assert.throws(() => requests.add({}, -1), /only grows/)
+    const posts = requests.of({ method: "POST" })
+    posts.add()
+    posts.add(4)
+    requests.add({ method: "POST" })
+    assert.equal(metric("requests_total", { method: "POST" }), 6)
+    assert.throws(() => posts.add(-1), /only grows/)
   })
 
   test(`${kind}: asking twice for one metric gives the same one, and never another kind`, () => {

@@ -1,0 +1,81 @@
+/**
+ * Requests by bucket and by account: how many, how many went wrong, bytes in and out.
+ *
+ * Who asks is counted once the signature is verified; a bucket once the caller has been let in, so that
+ * strangers neither run up its figures nor make up buckets for the list.
+ * Limits  `METERED_MAX` buckets and as many accounts since the start; whoever comes later is counted together.
+ */
+import type { AccountId, BucketName } from "../base/ids.js"
+import type { RequestMeter } from "../http/index.js"
+import type { Counter, Metrics } from "../seams/telemetry/contract.js"
+
+const METERED_MAX = 500
+/** No bucket has such a name. */
+const OTHERS = "(other)"
+
+export class RequestMeters {
+  private readonly buckets: Meters
+  private readonly accounts: Meters
+
+  constructor(metrics: Metrics) {
+    this.buckets = new Meters(metrics, "bucket", "let in to the bucket")
+    this.accounts = new Meters(metrics, "account", "of the account's keys")
+  }
+
+  ofBucket(name: BucketName): RequestMeter {
+    return this.buckets.of(name)
+  }
+
+  ofAccount(id: AccountId): RequestMeter {
+    return this.accounts.of(id)
+  }
+}
+
+const CLIENTS_FAULT = 400
+const OUR_FAULT = 500
+
+class Meters {
+  private readonly known = new Map<string, RequestMeter>()
+  private readonly requests: Counter
+  private readonly errors: Counter
+  private readonly received: Counter
+  private readonly sent: Counter
+
+  constructor(
+    metrics: Metrics,
+    private readonly label: "bucket" | "account",
+    which: string,
+  ) {
+    const counter = (what: string, help: string) => metrics.counter(`hayloft_${label}_${what}_total`, help)
+    this.requests = counter("requests", `Requests ${which}`)
+    this.errors = counter("errors", `Requests ${which} that were answered with an error, by kind of status`)
+    this.received = counter("received_bytes", `Bytes of request bodies, of requests ${which}`)
+    this.sent = counter("sent_bytes", `Bytes of answer bodies, of requests ${which}`)
+  }
+
+  of(name: string): RequestMeter {
+    const known = this.known.get(name)
+    if (known !== undefined) return known
+    if (this.known.size >= METERED_MAX) return this.known.get(OTHERS) ?? this.add(OTHERS)
+    return this.add(name)
+  }
+
+  private add(name: string): RequestMeter {
+    const labels = { [this.label]: name }
+    const requests = this.requests.of(labels)
+    const received = this.received.of(labels)
+    const sent = this.sent.of(labels)
+    const clientErrors = this.errors.of({ ...labels, status: "4xx" })
+    const ownErrors = this.errors.of({ ...labels, status: "5xx" })
+    const meter: RequestMeter = {
+      count(status, receivedBytes, sentBytes) {
+        requests.add()
+        received.add(receivedBytes)
+        sent.add(sentBytes)
+        if (status >= CLIENTS_FAULT) (status < OUR_FAULT ? clientErrors : ownErrors).add()
+      },
+    }
+    this.known.set(name, meter)
+    return meter
+  }
+}

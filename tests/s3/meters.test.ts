@@ -1,0 +1,68 @@
+/** What the metrics tell of buckets and accounts, and what they do not. */
+import { after, before, test } from "node:test"
+import assert from "node:assert/strict"
+import { Client } from "../../conformance/client.js"
+import { parseEndpoint } from "../../conformance/raw-client.js"
+import { parseBucketName } from "../../src/base/ids.js"
+import { RequestMeters } from "../../src/s3/request-meters.js"
+import { MetricsInMemory } from "../../src/seams/telemetry/metrics.js"
+import { OWNER, OWNER_ACCOUNT, serveModel, STRANGER, STRANGER_ACCOUNT } from "./over-model.js"
+import type { Served } from "./over-model.js"
+
+let served: Served
+before(async () => {
+  served = await serveModel()
+})
+after(() => served.stop())
+
+const clientOf = ({ id, secret }: typeof OWNER): Client =>
+  new Client(parseEndpoint(served.endpoint), { accessKey: id, secretKey: secret }, "us-east-1")
+
+/** Requests, errors of both kinds, bytes in and out. */
+function figuresOf(label: "bucket" | "account", name: string): readonly number[] {
+  const of = (what: string, more = {}) =>
+    served.telemetry.metric(`hayloft_${label}_${what}_total`, { [label]: name, ...more })
+  const errors = [of("errors", { status: "4xx" }), of("errors", { status: "5xx" })]
+  return [of("requests"), ...errors, of("received_bytes"), of("sent_bytes")]
+}
+
+test("requests are counted by bucket and by account, with their errors and bytes", async () => {
+  const [owner, stranger] = [clientOf(OWNER), clientOf(STRANGER)]
+  const target = { bucket: "mine", key: "k" }
+  await owner.call("PUT", { bucket: "mine" })
+  await owner.call("PUT", { ...target, body: "12345" })
+  const got = await owner.call("GET", target)
+  const missing = await owner.call("GET", { bucket: "mine", key: "missing" })
+  const refused = await owner.call("PUT", { bucket: "mine", query: "replication", body: "x" })
+  assert.deepEqual([got.status, missing.status, refused.status], [200, 404, 501])
+  assert.deepEqual(figuresOf("bucket", "mine"), [3, 1, 0, 5, 5 + missing.body.length])
+  const [requests, clientErrors, ownErrors, received] = figuresOf("account", OWNER_ACCOUNT)
+  assert.deepEqual(
+    [requests, clientErrors, ownErrors],
+    [5, 1, 1],
+    "the making of the bucket, and what was refused, too",
+  )
+  assert.ok((received ?? 0) >= 5)
+
+  await stranger.call("GET", target)
+  await owner.call("GET", { ...target, anonymous: true })
+  await owner.call("GET", { ...target, credentials: { accessKey: OWNER.id, secretKey: "wrong" } })
+  await stranger.call("GET", { bucket: "no-such-bucket", key: "k" })
+  assert.equal(figuresOf("bucket", "mine")[0], 3, "who was not let in is not the bucket's affair")
+  assert.deepEqual(figuresOf("account", STRANGER_ACCOUNT).slice(0, 3), [2, 2, 0])
+  assert.equal(figuresOf("account", OWNER_ACCOUNT)[0], 5, "nor is who signs wrongly the account's")
+  assert.doesNotMatch(served.telemetry.metrics.render(), /no-such-bucket/)
+})
+
+test("buckets beyond the limit are counted together", () => {
+  const metrics = new MetricsInMemory()
+  const meters = new RequestMeters(metrics)
+  for (let i = 0; i < 700; i += 1) meters.ofBucket(parseBucketName(`bucket-${i}`)).count(200, 1, 2)
+  const value = (name: string) => metrics.value("hayloft_bucket_requests_total", { bucket: name })
+  assert.deepEqual(
+    [value("bucket-0"), value("bucket-499"), value("bucket-500"), value("(other)")],
+    [1, 1, undefined, 200],
+  )
+  meters.ofBucket(parseBucketName("bucket-3")).count(500, 0, 0)
+  assert.equal(value("bucket-3"), 2)
+})
