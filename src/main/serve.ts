@@ -121,14 +121,8 @@ async function listen(
     metrics: telemetry.metrics,
     hash: (plan, bytes) => compute.hash(plan, bytes),
   })
-  const s3 = new HttpServer(
-    clock,
-    random,
-    telemetry,
-    handler,
-    { ...shared, name: "s3", ...config.listen },
-    certificates,
-  )
+  const s3Settings = { ...shared, name: "s3", ...config.listen }
+  const s3 = new HttpServer(clock, random, telemetry, handler, s3Settings, certificates)
   const s3At = await s3.listen()
   status.setListening()
   const endpoint = endpointOf(config.listen, s3At.port, certificates !== undefined)
