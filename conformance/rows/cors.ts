@@ -1,5 +1,7 @@
 /** Line 96: preflights, and what answers say to pages of other origins. */
 import { expectBody, expectError, expectHeader, expectStatus, same } from "../expect.js"
+import { FORM_BOUNDARY, formBody, signForm } from "../forms.js"
+import type { Fields } from "../forms.js"
 import type { RawResponse } from "../raw-client.js"
 import { row } from "../row.js"
 import type { Row } from "../row.js"
@@ -201,6 +203,17 @@ export const corsRows: readonly Row[] = [
     const plain = expectStatus(await scene.get("k"), 200)
     expectBody(plain, "changed")
     expectHeader(plain, "access-control-allow-origin", undefined)
+  }),
+  row("96.24", "a form that a page sends is answered with the fields, also where it is refused", async scene => {
+    await setRules(scene, { origins: [PAGE], methods: ["POST"] })
+    const { client, bucket } = scene
+    const fields = [["key", "k"]] as const
+    const signed = signForm(client.credentials, { bucket, region: client.region, conditions: [["eq", "$key", "k"]] })
+    const headers = { "Content-Type": `multipart/form-data; boundary=${FORM_BOUNDARY}`, Origin: PAGE }
+    const send = (all: Fields) =>
+      scene.call("POST", { body: formBody(all, { name: "f", bytes: "body" }), headers, anonymous: true })
+    expectAllowed(expectStatus(await send([...fields, ...signed]), 204), PAGE, "POST")
+    expectAllowed(expectStatus(await send([["key", "other"], ...signed]), 403), PAGE, "POST")
   }),
   row("96.23", "rules count from the moment they are put until they are deleted", async scene => {
     for (const origin of ["https://one.example.com", "https://two.example.com"]) {
