@@ -1,0 +1,165 @@
+/**
+ * Access policies: documents that say who may do what, and what is decided from them. All of it is pure.
+ *
+ * The words are AWS's. An *identity* policy hangs on a user, group, role, key or session and names no principal; a
+ * *resource* policy hangs on a bucket and names who; a *trust* policy hangs on a role, names who, and no resource.
+ * Not to be mixed up with `Policy`, the redundancy of stored bytes.
+ *
+ *   parse-access-policy.ts   text to AccessPolicy, or the failure `malformedPolicy` with `message` and `where`
+ *   decide.ts                a request and all policies that concern it to a Decision
+ *   explain.ts               a denial to the smallest grant that would have helped
+ *   policy-status.ts         whether a resource policy is public, by Amazon's rule
+ */
+import type { AccountId } from "../../base/ids.js"
+import type { AccountNumber, Principal } from "../principal.js"
+
+export type AccessPolicyKind = "identity" | "resource" | "trust"
+export type PolicyVersion = "2008-10-17" | "2012-10-17"
+export type Effect = "Allow" | "Deny"
+
+/** Text patterns of which one must match; `negated` for NotAction and NotResource: none may. */
+export interface Patterns {
+  readonly negated: boolean
+  readonly patterns: readonly string[]
+}
+
+export type PrincipalType = "AWS" | "Service" | "Federated" | "CanonicalUser"
+
+/** `Principal`, or `NotPrincipal` where negated. `"*"` is kept as `{ type: "AWS", value: "*" }`, which means the same. */
+export interface Principals {
+  readonly negated: boolean
+  readonly named: readonly { readonly type: PrincipalType; readonly value: string }[]
+}
+
+/** `aws:PrincipalTag/Team` is `{ name: "aws:principaltag", suffix: "Team" }`; names are compared without case. */
+export interface ConditionKey {
+  readonly name: string
+  readonly suffix: string | undefined
+}
+
+export interface Condition {
+  /** As AWS spells it, without what the next two say: `StringEquals`. */
+  readonly operator: string
+  readonly ifExists: boolean
+  readonly over: "all" | "any" | undefined
+  readonly key: ConditionKey
+  readonly values: readonly string[]
+}
+
+export interface Statement {
+  /** From 0. */
+  readonly index: number
+  readonly sid: string | undefined
+  readonly effect: Effect
+  /** Undefined in identity policies. */
+  readonly principals: Principals | undefined
+  readonly actions: Patterns
+  /** Undefined in trust policies: they speak of their role. */
+  readonly resources: Patterns | undefined
+  readonly conditions: readonly Condition[]
+}
+
+/** A statement made ready for being asked. */
+export interface Rule {
+  readonly statement: Statement
+  /** Resource and conditions; the principal is judged apart, since it matters how it is named. */
+  readonly appliesTo: (request: AccessRequest) => boolean
+}
+
+/** The statements of a policy that speak of one action. */
+export interface ActionRules {
+  readonly denies: readonly Rule[]
+  readonly allows: readonly Rule[]
+}
+
+/** A document of permissions, parsed. Parse once, ask often: what speaks of an action is found once and remembered. */
+export interface AccessPolicy {
+  readonly kind: AccessPolicyKind
+  readonly version: PolicyVersion
+  readonly id: string | undefined
+  readonly statements: readonly Statement[]
+  readonly rulesFor: (action: string) => ActionRules
+}
+
+export interface NamedPolicy {
+  /** For people: `user bob: inline readOnly`. */
+  readonly name: string
+  readonly policy: AccessPolicy
+}
+
+/** What is attached to a principal. */
+export interface PrincipalPolicies {
+  /** A user's and its groups', or a role's; empty for root, which may do everything in its account. */
+  readonly identity: readonly NamedPolicy[]
+  /** Undefined: no limit. */
+  readonly boundary: NamedPolicy | undefined
+  /** Session policies, or a service account's; undefined: none was given, no limit. Empty: nothing is allowed. */
+  readonly session: readonly NamedPolicy[] | undefined
+}
+
+/** Someone with a web identity who asks to assume a role: known to no account, judged by the trust policy alone. */
+export interface FederatedCaller {
+  readonly kind: "federated"
+  /** `arn:aws:iam::NUMBER:oidc-provider/HOST/PATH`. */
+  readonly providerArn: string
+  /** As condition keys: `issuer:sub`, `issuer:aud` … */
+  readonly claims: readonly (readonly [key: string, value: string])[]
+}
+
+/** Values of condition keys that come from the request, asked only where a policy needs them. */
+export interface RequestContext {
+  /** `name` is in lower case. Undefined: the request has no such key. A list is a multi-valued key; it may be empty. */
+  valuesOf(key: ConditionKey): string | readonly string[] | undefined
+}
+
+export interface AccessRequest {
+  readonly principal: Principal | FederatedCaller
+  /** `s3:GetObject`, as AWS spells it. */
+  readonly action: string
+  /** ARN of what is acted on; `*` for actions that act on nothing named. */
+  readonly resource: string
+  readonly owner: ResourceOwner
+  readonly nowMs: number
+  /** Keys of principals, owners and time are made by the engine and not asked here. */
+  readonly context: RequestContext
+}
+
+/** Whose the resource is; of what does not exist yet, the caller's account. */
+export interface ResourceOwner {
+  readonly accountId: AccountId
+  readonly accountNumber: AccountNumber
+}
+
+/**
+ * How closely a resource names who it lets in; each reaches further in the owner's own account.
+ *
+ *   account   the caller's account, which still has to say itself that the caller may
+ *   role      the role behind the caller: boundary and session policies limit it
+ *   caller    the caller itself, or everybody
+ */
+export type Reach = "account" | "role" | "caller"
+
+/** What hangs on the resource. */
+export interface ResourcePolicies {
+  readonly policy: NamedPolicy | undefined
+  /** What an access control list grants the caller for this action. */
+  readonly acl: Reach | undefined
+}
+
+export type PolicySide = "identity" | "boundary" | "session" | "resource"
+
+/** Which statement decided. */
+export interface DecidedBy {
+  readonly side: PolicySide
+  /** Name of the policy. */
+  readonly policy: string
+  readonly sid: string | undefined
+  /** From 0. */
+  readonly index: number
+}
+
+export type Decision =
+  | { readonly outcome: "allow"; readonly by: DecidedBy | "root" | "acl" }
+  | { readonly outcome: "explicitDeny"; readonly by: DecidedBy }
+  /** Where a statement that allows is lacking; each of them is needed. */
+  | { readonly outcome: "implicitDeny"; readonly lacking: readonly PolicySide[] }
