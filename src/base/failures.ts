@@ -67,6 +67,7 @@ export const FAILURES = {
   accountExists: kind("fixRequest", "the account exists already"),
   noSuchAccessKey: kind("fixRequest", "the access key does not exist"),
   accessKeyExists: kind("fixRequest", "the access key exists already"),
+  malformedPolicy: kind("fixRequest", "the access policy is not valid"),
   // Conditions
   preconditionFailed: kind("reread", "a condition of the request is not met"),
   notModified: kind("reread", "the object has not been modified"),

@@ -12,6 +12,7 @@
  */
 import type { AccountId } from "../../base/ids.js"
 import type { AccountNumber, Principal } from "../principal.js"
+import type { NamedCallers } from "./principals.js"
 
 export type AccessPolicyKind = "identity" | "resource" | "trust"
 export type PolicyVersion = "2008-10-17" | "2012-10-17"
@@ -62,6 +63,8 @@ export interface Statement {
 /** A statement made ready for being asked. */
 export interface Rule {
   readonly statement: Statement
+  /** Undefined in identity policies. */
+  readonly callers: NamedCallers | undefined
   /** Resource and conditions; the principal is judged apart, since it matters how it is named. */
   readonly appliesTo: (request: AccessRequest) => boolean
 }
@@ -116,7 +119,7 @@ export interface AccessRequest {
   readonly principal: Principal | FederatedCaller
   /** `s3:GetObject`, as AWS spells it. */
   readonly action: string
-  /** ARN of what is acted on; `*` for actions that act on nothing named. */
+  /** ARN of what is acted on; `arn:aws:s3:::*` for what acts on no bucket in particular, as AWS has it. */
   readonly resource: string
   readonly owner: ResourceOwner
   readonly nowMs: number

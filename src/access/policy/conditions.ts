@@ -1,0 +1,70 @@
+/**
+ * Conditions made ready for being asked.
+ *
+ * What is absent: a positive operator fails, a negated one holds, `IfExists` holds, `ForAllValues:` holds and
+ * `ForAnyValue:` fails. A key with several values under an operator that is not for sets: one that meets it is enough,
+ * and for a negated operator none may match.
+ * A variable without a value matches nothing. Since "not nothing" would be everybody, an Allow statement does not apply
+ * where a negated comparison needed it; a Deny statement does.
+ */
+import { must } from "../../base/assert.js"
+import { singleValueOf, valuesOf } from "./condition-keys.js"
+import type { AccessRequest, Condition, Effect, PolicyVersion } from "./contract.js"
+import { NULL, OPERATORS, parseTruth, type Operator } from "./operators.js"
+import { hasVariables, resolved, templateOf, type Matcher, type Template } from "./template.js"
+
+export type Question = (request: AccessRequest) => boolean
+/** The test for this request; undefined where a variable has no value. */
+type Comparison = (request: AccessRequest) => Matcher | undefined
+
+export const hasVariablesIn = (version: PolicyVersion): boolean => version === "2012-10-17"
+
+/** A value as its operator takes it; undefined where it has a `${` that is no variable. */
+export function valueTemplate(operator: Operator, value: string, version: PolicyVersion): Template | undefined {
+  if (operator.takes === "text") return [value]
+  return templateOf(value, { variables: hasVariablesIn(version), wildcards: operator.takes === "template" })
+}
+
+function comparisonOf(operator: Operator, value: string, version: PolicyVersion): Comparison {
+  const template = must(valueTemplate(operator, value, version), "values were checked when they were parsed")
+  if (!hasVariables(template)) {
+    const test = must(operator.testOf(value, template), "values were checked when they were parsed")
+    return () => test
+  }
+  return request => {
+    const known = resolved(template, key => singleValueOf(request, key))
+    return known && operator.testOf(value, known)
+  }
+}
+
+function nullQuestion({ key, values }: Condition): Question {
+  const wanted = new Set(values.map(parseTruth))
+  return request => {
+    const found = valuesOf(request, key)
+    return wanted.has(found === undefined || found.length === 0)
+  }
+}
+
+export function questionOf(condition: Condition, effect: Effect, version: PolicyVersion): Question {
+  const { key, over, ifExists, operator: name } = condition
+  if (name === NULL) return nullQuestion(condition)
+  const operator = must(OPERATORS.get(name), "operators were checked when they were parsed")
+  const comparisons = condition.values.map(value => comparisonOf(operator, value, version))
+  const meets = (actual: string, request: AccessRequest): boolean => {
+    let isKnown = true
+    for (const comparison of comparisons) {
+      const test = comparison(request)
+      if (test?.(actual) === true) return !operator.negated
+      isKnown &&= test !== undefined
+    }
+    return operator.negated && (isKnown || effect === "Deny")
+  }
+  return request => {
+    const found = valuesOf(request, key)
+    if (found === undefined) return ifExists || over === "all" || (over === undefined && operator.negated)
+    if (typeof found === "string" && (over === undefined || found !== "")) return meets(found, request)
+    const actuals = typeof found === "string" ? [] : found
+    const isForEach = over === undefined ? operator.negated : over === "all"
+    return isForEach ? actuals.every(actual => meets(actual, request)) : actuals.some(actual => meets(actual, request))
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * Decisions in words for people, and the smallest grants that would have helped. For operators and owners, never for
+ * the client: it learns nothing.
+ */
+import type { AccessRequest, DecidedBy, Decision, PolicySide } from "./contract.js"
+import { escaped } from "./template.js"
+
+/** A statement that is lacking, ready to be put into a policy of 2012-10-17 on that side. */
+export interface LackingGrant {
+  readonly side: PolicySide
+  readonly statement: string
+}
+
+/** What names the caller and nobody else. */
+function principalOf({ principal }: AccessRequest): unknown {
+  switch (principal.kind) {
+    case "anonymous":
+      return "*"
+    case "federated":
+      return { Federated: principal.providerArn }
+    case "session":
+    case "root":
+    case "user":
+      return { AWS: principal.arn }
+  }
+}
+
+function statementFor(side: PolicySide, request: AccessRequest, isTrust: boolean): string {
+  return JSON.stringify({
+    Effect: "Allow",
+    ...(side === "resource" && { Principal: principalOf(request) }),
+    Action: request.action,
+    ...(!(side === "resource" && isTrust) && { Resource: escaped(request.resource) }),
+  })
+}
+
+/** All of them are needed. Empty where something denies explicitly: then no grant helps. */
+export function lackingGrants(request: AccessRequest, decision: Decision): readonly LackingGrant[] {
+  if (decision.outcome !== "implicitDeny") return []
+  const isTrust = request.action.startsWith("sts:")
+  return decision.lacking.map(side => ({ side, statement: statementFor(side, request, isTrust) }))
+}
+
+const placeOf = ({ policy, sid, index }: DecidedBy): string =>
+  `statement ${index + 1}${sid === undefined ? "" : ` (${sid})`} of ${policy}`
+
+const SIDES: Readonly<Record<PolicySide, string>> = {
+  identity: "policy of the caller",
+  boundary: "permissions boundary",
+  session: "session policy",
+  resource: "policy of the resource",
+}
+
+export function sentenceOfDecision(decision: Decision): string {
+  switch (decision.outcome) {
+    case "allow":
+      if (decision.by === "root") return "allowed to the account's root user"
+      return decision.by === "acl" ? "allowed by an access control list" : `allowed by ${placeOf(decision.by)}`
+    case "explicitDeny":
+      return `denied by ${placeOf(decision.by)}`
+    case "implicitDeny":
+      return `denied: ${decision.lacking.map(side => `no ${SIDES[side]} allows it`).join(", and ")}`
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * Condition operators: what each takes for a value, and when a request's value meets it.
+ *
+ * A table with one line for each of AWS's operators; `IfExists` and `ForAnyValue:`/`ForAllValues:` are not theirs but the
+ * condition's. Values are checked when the policy is saved: a number that is none would never match, silently.
+ * Source  "IAM JSON policy elements: Condition operators", IAM User Guide.
+ */
+import { parseIsoDate } from "../../base/dates.js"
+import { isWithin, parseIpAddress, parseIpRange } from "./ip-range.js"
+import { hasWildcards, literalOf, matcherOf, splitAtColons, type Matcher, type Template } from "./template.js"
+
+export interface Operator {
+  /** True where nothing matches; the table has the test of the positive one. */
+  readonly negated: boolean
+  /** Templates may hold variables and wildcards; the others take their text as it is. */
+  readonly takes: "template" | "variables" | "text"
+  /** Undefined where the value is not of the operator's kind. Called with a template that has no variables left. */
+  readonly testOf: (value: string, template: Template) => Matcher | undefined
+}
+
+type TestOf = Operator["testOf"]
+
+const equals: TestOf = (_, template) => matcherOf(template)
+
+const equalsIgnoringCase: TestOf = (_, template) => {
+  const wanted = literalOf(template).toLowerCase()
+  return actual => actual.toLowerCase() === wanted
+}
+
+/** Component by component: a star does not reach over a colon, but for the last component's. */
+export function arnMatcherOf(template: Template): Matcher | undefined {
+  const parts = splitAtColons(template, 6)
+  if (parts === undefined) return undefined
+  // Without wildcards before it, the text before the last component fixes where the colons are.
+  if (!parts.slice(0, 5).some(hasWildcards)) return matcherOf(template)
+  const matchers = parts.map(matcherOf)
+  return actual => {
+    const [scheme = "", partition = "", service = "", region = "", account = "", ...rest] = actual.split(":")
+    const actuals = [scheme, partition, service, region, account, rest.join(":")]
+    return rest.length > 0 && matchers.every((matches, index) => matches(actuals[index] ?? ""))
+  }
+}
+
+const arn: TestOf = (_, template) => {
+  const parts = splitAtColons(template, 6)
+  if (parts === undefined) return template.length === 1 && hasWildcards(template) ? matcherOf(template) : undefined
+  return arnMatcherOf(template)
+}
+
+const NUMBER = /^[+-]?\d+(?:\.\d+)?$/
+
+export const parseNumber = (text: string): number | undefined => (NUMBER.test(text) ? Number(text) : undefined)
+
+/** ISO 8601, or seconds since 1970. */
+function parseTime(text: string): number | undefined {
+  const seconds = parseNumber(text)
+  return seconds === undefined ? parseIsoDate(text) : seconds * 1000
+}
+
+type Relation = (actual: number, wanted: number) => boolean
+
+const RELATIONS = {
+  Equals: (actual, wanted) => actual === wanted,
+  LessThan: (actual, wanted) => actual < wanted,
+  LessThanEquals: (actual, wanted) => actual <= wanted,
+  GreaterThan: (actual, wanted) => actual > wanted,
+  GreaterThanEquals: (actual, wanted) => actual >= wanted,
+} as const satisfies Record<string, Relation>
+
+const ordered =
+  (parse: (text: string) => number | undefined, holds: Relation): TestOf =>
+  value => {
+    const wanted = parse(value)
+    if (wanted === undefined) return undefined
+    return actual => {
+      const number = parse(actual)
+      return number !== undefined && holds(number, wanted)
+    }
+  }
+
+const TRUTH = /^(?:true|false)$/i
+
+export const parseTruth = (text: string): boolean | undefined =>
+  TRUTH.test(text) ? text.toLowerCase() === "true" : undefined
+
+const bool: TestOf = value => {
+  const wanted = parseTruth(value)
+  return wanted === undefined ? undefined : actual => parseTruth(actual) === wanted
+}
+
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
+
+const binary: TestOf = value => (BASE64.test(value) ? actual => actual === value : undefined)
+
+const ipAddress: TestOf = value => {
+  const range = parseIpRange(value)
+  if (range === undefined) return undefined
+  return actual => {
+    const address = parseIpAddress(actual)
+    return address !== undefined && isWithin(address, range)
+  }
+}
+
+const pair = (
+  takes: Operator["takes"],
+  testOf: TestOf,
+  name: string,
+  negatedName: string,
+): readonly (readonly [string, Operator])[] => [
+  [name, { negated: false, takes, testOf }],
+  [negatedName, { negated: true, takes, testOf }],
+]
+
+const family = (
+  name: string,
+  parse: (text: string) => number | undefined,
+): readonly (readonly [string, Operator])[] => [
+  ...Object.entries(RELATIONS).map(
+    ([relation, holds]) =>
+      [`${name}${relation}`, { negated: false, takes: "text", testOf: ordered(parse, holds) }] as const,
+  ),
+  [`${name}NotEquals`, { negated: true, takes: "text", testOf: ordered(parse, RELATIONS.Equals) }],
+]
+
+/** `Null` asks whether there is a value at all: its test is never called with one. */
+export const NULL = "Null"
+
+export const OPERATORS: ReadonlyMap<string, Operator> = new Map([
+  ...pair("variables", equals, "StringEquals", "StringNotEquals"),
+  ...pair("variables", equalsIgnoringCase, "StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase"),
+  ...pair("template", equals, "StringLike", "StringNotLike"),
+  ...pair("template", arn, "ArnEquals", "ArnNotEquals"),
+  ...pair("template", arn, "ArnLike", "ArnNotLike"),
+  ...pair("text", ipAddress, "IpAddress", "NotIpAddress"),
+  ...family("Numeric", parseNumber),
+  ...family("Date", parseTime),
+  ["Bool", { negated: false, takes: "text", testOf: bool }],
+  ["BinaryEquals", { negated: false, takes: "text", testOf: binary }],
+  [NULL, { negated: false, takes: "text", testOf: bool }],
+])

@@ -1,0 +1,65 @@
+/** The `Condition` element, from JSON: operators, keys and values that are all known to be right. Throws `malformedPolicy`. */
+import { conditionKeyOf, isKnownKey } from "./condition-keys.js"
+import { valueTemplate } from "./conditions.js"
+import type { Condition } from "./contract.js"
+import { NULL, OPERATORS, type Operator } from "./operators.js"
+import type { StatementPlace } from "./parse-elements.js"
+import { isObject } from "./read-json.js"
+import { hasVariables } from "./template.js"
+import { malformed, memberOf, wordingOf } from "./wording.js"
+
+type ParsedOperator = Pick<Condition, "operator" | "ifExists" | "over"> & { readonly rules: Operator }
+
+const OPERATOR = /^(?:(ForAllValues|ForAnyValue):)?([A-Za-z]+?)(IfExists)?$/
+
+function parseOperator(text: string, where: string): ParsedOperator {
+  const [, set, operator = "", ifExists] = OPERATOR.exec(text) ?? []
+  const rules = OPERATORS.get(operator)
+  const isPlain = set === undefined && ifExists === undefined
+  if (rules === undefined || (operator === NULL && !isPlain)) throw malformed(`Invalid Condition type : ${text}`, where)
+  const over = set === undefined ? undefined : set === "ForAllValues" ? "all" : "any"
+  return { operator, ifExists: ifExists !== undefined, over, rules }
+}
+
+/** Numbers and truths may stand without quotes. */
+function parseValue(value: unknown, { operator, rules }: ParsedOperator, place: StatementPlace): string {
+  const { version, where } = place
+  const isText = typeof value === "string" || typeof value === "number" || typeof value === "boolean"
+  const text = isText ? String(value) : undefined
+  const template = text === undefined ? undefined : valueTemplate(rules, text, version)
+  if (text === undefined || template === undefined)
+    throw malformed(`Invalid value in Conditions for ${operator}`, where)
+  // What a variable stands for is known only when the policy is asked.
+  if (hasVariables(template) || rules.testOf(text, template) !== undefined) return text
+  const message = operator.endsWith("IpAddress")
+    ? "Invalid IP address in Conditions"
+    : `Invalid value in Conditions for ${operator}`
+  throw malformed(message, where)
+}
+
+function parseCondition(operator: ParsedOperator, keyText: string, value: unknown, place: StatementPlace): Condition {
+  const { kind, where } = place
+  const key = conditionKeyOf(keyText)
+  const isKnown = kind === "resource" ? isKnownKey(key) : /^[^:\s]+:\S/.test(keyText)
+  if (!isKnown) throw malformed(wordingOf(kind).conditionKey, where)
+  const items: readonly unknown[] = Array.isArray(value) ? value : [value]
+  if (items.length === 0) throw malformed("A condition needs a value", where)
+  const values = items.map((item, index) =>
+    parseValue(item, operator, { ...place, where: Array.isArray(value) ? `${where}[${index}]` : where }),
+  )
+  const { operator: name, ifExists, over } = operator
+  return { operator: name, ifExists, over, key, values }
+}
+
+export function parseConditions(value: unknown, place: StatementPlace): readonly Condition[] {
+  if (value === undefined) return []
+  if (!isObject(value)) throw malformed("Conditions must be an object of operators", place.where)
+  return Object.entries(value).flatMap(([operatorText, keys]) => {
+    const where = memberOf(place.where, operatorText)
+    const operator = parseOperator(operatorText, where)
+    if (!isObject(keys)) throw malformed("A condition operator must have an object of keys and values", where)
+    return Object.entries(keys).map(([keyText, item]) =>
+      parseCondition(operator, keyText, item, { ...place, where: memberOf(where, keyText) }),
+    )
+  })
+}

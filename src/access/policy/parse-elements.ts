@@ -1,0 +1,131 @@
+/**
+ * Elements of statements, from JSON: principals, actions, resources. Each throws `malformedPolicy`.
+ *
+ * What AWS has and we know nothing of is taken where it only ever names somebody or something else: services as
+ * principals, actions and resources of other services in identity policies. All else must be right.
+ */
+import type { AccessPolicyKind, Effect, Patterns, PolicyVersion, Principals, PrincipalType } from "./contract.js"
+import { hasVariablesIn } from "./conditions.js"
+import { isObject, type JsonObject } from "./read-json.js"
+import { hasVariables, hasWildcards, literalOf, splitAtColons, templateOf } from "./template.js"
+import { malformed, memberOf, wordingOf } from "./wording.js"
+
+export interface StatementPlace {
+  readonly kind: AccessPolicyKind
+  readonly version: PolicyVersion
+  readonly where: string
+}
+
+/** A text or a list of texts, each with its place. */
+export function textsOf(
+  value: unknown,
+  where: string,
+  words: string,
+): readonly (readonly [text: string, where: string])[] {
+  if (typeof value === "string") return [[value, where]]
+  if (!Array.isArray(value) || value.length === 0) throw malformed(words, where)
+  return value.map((item: unknown, index) => {
+    if (typeof item !== "string") throw malformed(words, `${where}[${index}]`)
+    return [item, `${where}[${index}]`]
+  })
+}
+
+/** An element or its opposite, never both. */
+function oneOf(statement: JsonObject, name: string, where: string): { name: string; negated: boolean } | undefined {
+  const [is, isNot] = [Object.hasOwn(statement, name), Object.hasOwn(statement, `Not${name}`)]
+  if (is && isNot) throw malformed(`A statement has ${name} or Not${name}, not both`, memberOf(where, `Not${name}`))
+  if (!is && !isNot) return undefined
+  return { name: is ? name : `Not${name}`, negated: isNot }
+}
+
+const INVALID_PRINCIPAL = "Invalid principal in policy"
+const AWS_PRINCIPAL =
+  /^(?:\*|\d{12}|arn:aws:iam::\d{12}:(?:root|(?:user|role)\/[\w+=,.@/-]+)|arn:aws:sts::\d{12}:(?:assumed-role\/[\w+=,.@-]+|federated-user)\/[\w+=,.@-]+|AIDA[A-Z0-9]{12,124}|AROA[A-Z0-9]{12,124}(?::[\w+=,.@-]+)?)$/
+const HOST = /^[a-z0-9-]+(?:\.[a-z0-9-]+)+$/
+const PROVIDER = /^arn:aws:iam::\d{12}:(?:oidc|saml)-provider\/\S+$/
+
+const PRINCIPAL_VALUES: ReadonlyMap<string, { type: PrincipalType; isValid: (value: string) => boolean }> = new Map([
+  ["AWS", { type: "AWS", isValid: value => AWS_PRINCIPAL.test(value) }],
+  ["Service", { type: "Service", isValid: value => HOST.test(value) }],
+  ["Federated", { type: "Federated", isValid: value => PROVIDER.test(value) || HOST.test(value) }],
+  ["CanonicalUser", { type: "CanonicalUser", isValid: value => /^[0-9A-Za-z._@-]{1,64}$/.test(value) }],
+])
+
+function namedPrincipals(value: unknown, where: string): Principals["named"] {
+  if (value === "*") return [{ type: "AWS", value }]
+  if (!isObject(value) || Object.keys(value).length === 0) throw malformed(INVALID_PRINCIPAL, where)
+  return Object.entries(value).flatMap(([name, texts]) => {
+    const known = PRINCIPAL_VALUES.get(name)
+    if (known === undefined) throw malformed(INVALID_PRINCIPAL, memberOf(where, name))
+    return textsOf(texts, memberOf(where, name), INVALID_PRINCIPAL).map(([text, place]) => {
+      if (!known.isValid(text)) throw malformed(INVALID_PRINCIPAL, place)
+      return { type: known.type, value: text }
+    })
+  })
+}
+
+export function parsePrincipals(statement: JsonObject, effect: Effect, place: StatementPlace): Principals | undefined {
+  const { kind, where } = place
+  const found = oneOf(statement, "Principal", where)
+  if (kind === "identity") {
+    if (found === undefined) return undefined
+    throw malformed("Policy document should not specify a principal.", memberOf(where, found.name))
+  }
+  if (found === undefined) throw malformed(wordingOf(kind).principal, where)
+  const { name, negated } = found
+  if (negated && kind === "trust") throw malformed("Has prohibited field NotPrincipal", memberOf(where, name))
+  if (negated && effect === "Allow") throw malformed("Allow with NotPrincipal is not allowed.", memberOf(where, name))
+  return { negated, named: namedPrincipals(statement[name], memberOf(where, name)) }
+}
+
+const ACTION = /^[A-Za-z0-9-]+:[A-Za-z0-9*?]+$/
+
+export function parseActions(statement: JsonObject, { kind, where }: StatementPlace): Patterns {
+  const words = wordingOf(kind)
+  const found = oneOf(statement, "Action", where)
+  if (found === undefined) throw malformed(words.actions, where)
+  const place = memberOf(where, found.name)
+  const patterns = textsOf(statement[found.name], place, words.actions).map(([text, at]) => {
+    if (text !== "*" && !ACTION.test(text)) throw malformed(words.invalidAction, at)
+    if (kind === "trust" && !/^sts:/i.test(text)) {
+      throw malformed("AssumeRole policy may only specify STS AssumeRole actions.", at)
+    }
+    return text
+  })
+  return { negated: found.negated, patterns }
+}
+
+/** `arn`, partition, service, region, account, and what remains; only what remains may hold variables. */
+function isResource(text: string, version: PolicyVersion): boolean {
+  if (text === "*") return true
+  const template = templateOf(text, { variables: hasVariablesIn(version), wildcards: true })
+  const [scheme, partition, service, ...others] = (template && splitAtColons(template, 6)) ?? []
+  if (scheme === undefined || partition === undefined || service === undefined) return false
+  if (
+    hasWildcards(scheme) ||
+    literalOf(scheme) !== "arn" ||
+    partition.length === 0 ||
+    service.length === 0 ||
+    hasWildcards(service)
+  )
+    return false
+  return ![scheme, partition, service, ...others.slice(0, 2)].some(hasVariables) && others[2]?.length !== 0
+}
+
+export function parseResources(statement: JsonObject, { kind, version, where }: StatementPlace): Patterns | undefined {
+  const words = wordingOf(kind)
+  const found = oneOf(statement, "Resource", where)
+  if (kind === "trust") {
+    if (found === undefined) return undefined
+    throw malformed(`Has prohibited field ${found.name}`, memberOf(where, found.name))
+  }
+  if (found === undefined) throw malformed(words.resources, where)
+  const place = memberOf(where, found.name)
+  const patterns = textsOf(statement[found.name], place, words.resources).map(([text, at]) => {
+    if (isResource(text, version)) return text
+    const message =
+      kind === "resource" ? "Policy has invalid resource" : `Resource ${text} must be in ARN format or "*".`
+    throw malformed(message, at)
+  })
+  return { negated: found.negated, patterns }
+}

@@ -1,0 +1,85 @@
+/**
+ * Principals of resource and trust policies: whether a statement names who asks, and how closely.
+ *
+ * An account's number, its root ARN and its canonical id name everybody of the account, but only as members of it: the
+ * account still decides. A role's ARN names its sessions; a session's ARN, a user's ARN and `*` name who asks.
+ * `NotPrincipal` (of Deny statements only) spares those whom it names themselves: the account's ARN in its list
+ * spares the root user, a role's ARN spares no session. AWS asks for both to be listed beside the session or user, so
+ * policies written for AWS mean the same here.
+ * Sources  "Principal" and "NotPrincipal", IAM User Guide.
+ */
+import type { AccessRequest, Principals, Reach } from "./contract.js"
+
+type Caller = AccessRequest["principal"]
+
+/** The principals of a statement, by what they are compared with. */
+export interface NamedCallers {
+  readonly negated: boolean
+  readonly everybody: boolean
+  readonly accounts: ReadonlySet<string>
+  readonly canonicalIds: ReadonlySet<string>
+  readonly arnsAndIds: ReadonlySet<string>
+  readonly providers: ReadonlySet<string>
+}
+
+const ACCOUNT = /^(?:arn:aws:iam::)?(\d{12})(?::root)?$/
+
+export function namedCallersOf({ negated, named }: Principals): NamedCallers {
+  const valuesOf = (type: string): string[] => named.filter(one => one.type === type).map(one => one.value)
+  const aws = valuesOf("AWS")
+  return {
+    negated,
+    everybody: aws.includes("*"),
+    accounts: new Set(aws.flatMap(value => ACCOUNT.exec(value)?.[1] ?? [])),
+    canonicalIds: new Set(valuesOf("CanonicalUser")),
+    arnsAndIds: new Set(aws),
+    providers: new Set(valuesOf("Federated")),
+  }
+}
+
+function isNamedAsAccount({ accounts, canonicalIds }: NamedCallers, caller: Caller): boolean {
+  return "arn" in caller && (accounts.has(caller.accountNumber) || canonicalIds.has(caller.accountId))
+}
+
+/** Who asks, and nobody else: user, session, provider; of the root user its account. */
+function isNamedItself(callers: NamedCallers, caller: Caller): boolean {
+  const { arnsAndIds, providers } = callers
+  switch (caller.kind) {
+    case "anonymous":
+      return false
+    case "federated":
+      return providers.has(caller.providerArn)
+    case "root":
+      return isNamedAsAccount(callers, caller)
+    case "user":
+      return arnsAndIds.has(caller.arn) || arnsAndIds.has(caller.userId)
+    case "session":
+      return arnsAndIds.has(caller.sessionArn) || arnsAndIds.has(caller.userId)
+  }
+}
+
+function isNamedAsRole({ arnsAndIds }: NamedCallers, caller: Caller): boolean {
+  if (caller.kind !== "session") return false
+  const [roleId = ""] = caller.userId.split(":")
+  return arnsAndIds.has(caller.arn) || arnsAndIds.has(roleId)
+}
+
+/** Whether a Deny statement concerns who asks. */
+export function concerns(callers: NamedCallers, caller: Caller): boolean {
+  const isNamed = callers.everybody || isNamedItself(callers, caller)
+  if (callers.negated) return !isNamed
+  return isNamed || isNamedAsRole(callers, caller) || isNamedAsAccount(callers, caller)
+}
+
+/**
+ * How far what an Allow statement grants reaches who asks. With a session policy a user is no more than the role behind
+ * its session. `*` does not let web identities in: a trust policy says whose word it takes.
+ */
+export function reachOf(callers: NamedCallers, caller: Caller, hasSessionPolicy: boolean): Reach | undefined {
+  if (callers.everybody && caller.kind !== "federated") return "caller"
+  if (caller.kind !== "root" && isNamedItself(callers, caller)) {
+    return caller.kind === "user" && hasSessionPolicy ? "role" : "caller"
+  }
+  if (isNamedAsRole(callers, caller)) return "role"
+  return isNamedAsAccount(callers, caller) ? "account" : undefined
+}

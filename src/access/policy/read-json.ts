@@ -1,0 +1,61 @@
+/**
+ * JSON as policies need it: a member that stands twice in an object is refused. Which of the two counts is left open by
+ * the standard, and a permission must not depend on who reads it.
+ */
+import { malformed, memberOf } from "./wording.js"
+
+export type JsonObject = Readonly<Record<string, unknown>>
+
+export const isObject = (value: unknown): value is JsonObject =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]/g
+
+interface Level {
+  readonly where: string
+  /** Undefined in an array. */
+  readonly names: Set<string> | undefined
+  /** Where in it we are: in an array, in an object. */
+  index: number
+  name: string
+}
+
+const placeIn = (level: Level): string =>
+  level.names === undefined ? `${level.where}[${level.index}]` : memberOf(level.where, level.name)
+
+const nameOf = (token: string): string => {
+  const name: unknown = JSON.parse(token)
+  return String(name)
+}
+
+/** Looks through a text that is known to be JSON, without recursion: it may be deep. */
+function refuseDuplicates(text: string): void {
+  const levels: Level[] = []
+  let lastString = ""
+  for (const [token] of text.matchAll(TOKEN)) {
+    const level = levels.at(-1)
+    if (token === "{" || token === "[") {
+      const where = level === undefined ? "$" : placeIn(level)
+      levels.push({ where, names: token === "{" ? new Set() : undefined, index: 0, name: "" })
+    } else if (token === "}" || token === "]") levels.pop()
+    else if (token === "," && level !== undefined) level.index += 1
+    else if (token === ":" && level?.names !== undefined) {
+      level.name = nameOf(lastString)
+      if (level.names.has(level.name)) throw malformed(`The policy has a member twice: ${level.name}`, placeIn(level))
+      level.names.add(level.name)
+    } else lastString = token
+  }
+}
+
+/** Throws `malformedPolicy`, with these words where it is no JSON object. */
+export function readJsonObject(text: string, words: string): JsonObject {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw malformed(words, "$")
+  }
+  if (!isObject(value)) throw malformed(words, "$")
+  refuseDuplicates(text)
+  return value
+}

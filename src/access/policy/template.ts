@@ -1,0 +1,175 @@
+/**
+ * Templates: texts of policies with wildcards (`*` any text, `?` one character) and variables (`${aws:username}`,
+ * `${aws:PrincipalTag/team, 'none'}`), and how they match.
+ *
+ * A variable stands for its value literally: a wildcard in the value is only a character. `${*}`, `${?}` and `${$}` are
+ * these characters themselves. Documents of 2008-10-17 have no variables, there `${` is text.
+ * Matching takes time in proportion to both lengths at worst, whatever the pattern; there is no backtracking.
+ */
+import type { ConditionKey } from "./contract.js"
+import { conditionKeyOf } from "./condition-keys.js"
+
+const ANY = Symbol("*")
+const ONE = Symbol("?")
+
+export interface Variable {
+  readonly key: ConditionKey
+  readonly fallback: string | undefined
+}
+
+type Token = string | typeof ANY | typeof ONE | Variable
+export type Template = readonly Token[]
+
+export interface TemplateRules {
+  readonly variables: boolean
+  readonly wildcards: boolean
+}
+
+const SPECIAL = /\$\{([^}]*)\}|\$\{|[*?]/g
+const VARIABLE = /^([^,':]+:[^,']+)(?:,\s*'([^']*)')?$/
+
+function variableOf(inside: string): Token | undefined {
+  if (inside === "*" || inside === "?" || inside === "$") return inside
+  const [, name, fallback] = VARIABLE.exec(inside.trim()) ?? []
+  return name === undefined ? undefined : { key: conditionKeyOf(name.trim()), fallback }
+}
+
+/** Undefined where the text has a `${` that is no variable. */
+export function templateOf(text: string, { variables, wildcards }: TemplateRules): Template | undefined {
+  const tokens: Token[] = []
+  let from = 0
+  for (const match of text.matchAll(SPECIAL)) {
+    const [special, inside] = match
+    const isWildcard = special === "*" || special === "?"
+    if (isWildcard ? !wildcards : !variables) continue
+    const token = isWildcard ? (special === "*" ? ANY : ONE) : inside === undefined ? undefined : variableOf(inside)
+    if (token === undefined) return undefined
+    tokens.push(text.slice(from, match.index), token)
+    from = match.index + special.length
+  }
+  tokens.push(text.slice(from))
+  return tokens.filter(token => token !== "")
+}
+
+export const hasVariables = (template: Template): boolean => template.some(token => typeof token === "object")
+
+export const hasWildcards = (template: Template): boolean => template.some(token => token === ANY || token === ONE)
+
+/** The text of a template without wildcards and variables. */
+export const literalOf = (template: Template): string =>
+  template.map(token => (typeof token === "string" ? token : "")).join("")
+
+/** With values in place of variables; undefined where one has none. */
+export function resolved(template: Template, valueOf: (key: ConditionKey) => string | undefined): Template | undefined {
+  const tokens: Token[] = []
+  for (const token of template) {
+    const value = typeof token === "object" ? (valueOf(token.key) ?? token.fallback) : token
+    if (value === undefined) return undefined
+    tokens.push(value)
+  }
+  return tokens
+}
+
+/** At the first colons of its text, into so many parts; undefined where there are fewer. */
+export function splitAtColons(template: Template, parts: number): readonly Template[] | undefined {
+  const split: Token[][] = [[]]
+  const add = (token: Token): void => void (token !== "" && split.at(-1)?.push(token))
+  for (const token of template) {
+    if (typeof token !== "string") {
+      add(token)
+      continue
+    }
+    let from = 0
+    while (split.length < parts) {
+      const colon = token.indexOf(":", from)
+      if (colon < 0) break
+      add(token.slice(from, colon))
+      split.push([])
+      from = colon + 1
+    }
+    add(token.slice(from))
+  }
+  return split.length === parts ? split : undefined
+}
+
+export type Matcher = (text: string) => boolean
+
+/** Texts between single wildcards. */
+type Piece = readonly string[]
+
+/** Pieces between stars. */
+function piecesOf(template: Template): Piece[] {
+  const pieces: string[][] = [[""]]
+  for (const token of template) {
+    const piece = pieces.at(-1) ?? []
+    if (token === ANY) pieces.push([""])
+    else if (token === ONE) piece.push("")
+    else if (typeof token === "string") piece.push(`${piece.pop() ?? ""}${token}`)
+  }
+  return pieces
+}
+
+/** Where a character that begins here ends: two units for those beyond the basic plane. */
+const characterEnd = (text: string, at: number): number => {
+  const code = text.codePointAt(at)
+  return code === undefined ? -1 : at + (code > 0xffff ? 2 : 1)
+}
+
+/** Where a piece that begins here ends; -1 where it does not. */
+function endOf([first = "", ...others]: Piece, text: string, at: number): number {
+  if (!text.startsWith(first, at)) return -1
+  let end = at + first.length
+  for (const part of others) {
+    end = characterEnd(text, end)
+    if (end < 0 || !text.startsWith(part, end)) return -1
+    end += part.length
+  }
+  return end
+}
+
+/** Where the first place of a piece from here on ends; -1 where there is none. */
+function endOfNext(piece: Piece, text: string, from: number): number {
+  const [first = ""] = piece
+  for (let at = text.indexOf(first, from); at >= 0; at = text.indexOf(first, at + 1)) {
+    const end = endOf(piece, text, at)
+    if (end >= 0) return end
+    if (at >= text.length) return -1
+  }
+  return -1
+}
+
+/** Whether a piece ends the text, from here on at the earliest. */
+function endsWith(piece: Piece, text: string, from: number): boolean {
+  const [first = ""] = piece
+  if (piece.length === 1) return text.length - first.length >= from && text.endsWith(first)
+  for (let at = from; at >= 0 && at < text.length; at = characterEnd(text, at)) {
+    if (endOf(piece, text, at) === text.length) return true
+  }
+  return false
+}
+
+/** A template that has no variables, or whose variables are resolved. */
+export function matcherOf(template: Template): Matcher {
+  const [first = [""], ...others] = piecesOf(template)
+  const last = others.pop()
+  if (last === undefined) {
+    const [only = ""] = first
+    return first.length === 1 ? text => text === only : text => endOf(first, text, 0) === text.length
+  }
+  const isPrefix = first.length === 1 && others.length === 0 && last.length === 1 && last[0] === ""
+  if (isPrefix) {
+    const [prefix = ""] = first
+    return text => text.startsWith(prefix)
+  }
+  return text => {
+    let at = endOf(first, text, 0)
+    for (const piece of others) {
+      if (at < 0) return false
+      at = endOfNext(piece, text, at)
+    }
+    return at >= 0 && endsWith(last, text, at)
+  }
+}
+
+/** What a text means literally, as a template of 2012-10-17 writes it. */
+export const escaped = (text: string): string => text.replace(/\$(?=\{)|[*?]/g, special => `\${${special}}`)
