@@ -8,12 +8,23 @@ import { BATCHES } from "./themes/batches.js"
 import { LARGE_CODED, LARGE_SINGLE } from "./themes/large-objects.js"
 import { LISTINGS } from "./themes/listings.js"
 import { MEMORY } from "./themes/memory.js"
+import { POLICY_DECISIONS } from "./themes/policies.js"
 import { PRESSURE } from "./themes/pressure.js"
 import { SMALL } from "./themes/small-objects.js"
 import { STARTS } from "./themes/starts.js"
 import type { Theme } from "./theme.js"
 
-const THEMES: readonly Theme[] = [SMALL, LARGE_CODED, LARGE_SINGLE, LISTINGS, BATCHES, STARTS, MEMORY, PRESSURE]
+const THEMES: readonly Theme[] = [
+  SMALL,
+  LARGE_CODED,
+  LARGE_SINGLE,
+  LISTINGS,
+  BATCHES,
+  STARTS,
+  MEMORY,
+  PRESSURE,
+  POLICY_DECISIONS,
+]
 const DEVICES = "devices"
 export const SCENARIOS = [...THEMES.map(({ name }) => name), DEVICES]
 

@@ -1,20 +1,13 @@
-/**
- * Statements made ready for being asked.
- *
- * A policy is asked about few actions again and again, so which statements speak of an action is found once and
- * remembered: a request costs one look into a map for each policy, and then only the statements that concern it.
- */
-import type { AccessRequest, ActionRules, Patterns, PolicyVersion, Rule, Statement } from "./contract.js"
+/** Statements made ready for being asked: what can be worked out before there is a request, is. */
+import type { AccessRequest, Patterns, PolicyVersion, Rule, Statement } from "./contract.js"
 import { must } from "../../base/assert.js"
 import { singleValueOf } from "./condition-keys.js"
 import { hasVariablesIn, questionOf, type Question } from "./conditions.js"
-import { POLICY_LIMITS } from "./limits.js"
 import { arnMatcherOf } from "./operators.js"
 import { namedCallersOf } from "./principals.js"
 import { hasVariables, matcherOf, resolved, templateOf, type Matcher, type Template } from "./template.js"
 
 const PARSED = "patterns were checked when they were parsed"
-const NO_RULES: ActionRules = { denies: [], allows: [] }
 
 /** Actions are the same in either case, and have no variables. */
 export function actionMatcherOf({ negated, patterns }: Patterns): Matcher {
@@ -58,39 +51,29 @@ function resourcesQuestion({ effect, resources }: Statement, version: PolicyVers
   }
 }
 
-function ruleOf(statement: Statement, version: PolicyVersion): Rule {
+/** The text of a pattern up to the last slash ahead of its wildcards and variables; of one without any the whole. */
+function foldersOf({ resources }: Statement, version: PolicyVersion): readonly string[] | undefined {
+  if (resources === undefined || resources.negated) return undefined
+  const folders: string[] = []
+  for (const pattern of resources.patterns) {
+    const template = must(templateOf(pattern, { variables: hasVariablesIn(version), wildcards: true }), PARSED)
+    const [first] = template
+    const slash = typeof first === "string" ? first.lastIndexOf("/") : -1
+    if (typeof first === "string" && template.length === 1) folders.push(first)
+    else if (typeof first === "string" && slash >= 0) folders.push(first.slice(0, slash))
+    else return undefined
+  }
+  return folders
+}
+
+export function ruleOf(statement: Statement, version: PolicyVersion): Rule {
   const concernsResource = resourcesQuestion(statement, version)
   const questions = statement.conditions.map(condition => questionOf(condition, statement.effect, version))
   return {
     statement,
     callers: statement.principals && namedCallersOf(statement.principals),
-    appliesTo: request => concernsResource(request) && questions.every(question => question(request)),
-  }
-}
-
-/** Finds the rules of a policy by action, and remembers them. */
-export function rulesByAction(
-  statements: readonly Statement[],
-  version: PolicyVersion,
-): (action: string) => ActionRules {
-  const rules = statements.map(statement => ({
-    rule: ruleOf(statement, version),
     speaksOf: actionMatcherOf(statement.actions),
-  }))
-  const remembered = new Map<string, ActionRules>()
-  const find = (action: string): ActionRules => {
-    const found = rules.filter(({ speaksOf }) => speaksOf(action)).map(({ rule }) => rule)
-    if (found.length === 0) return NO_RULES
-    return {
-      denies: found.filter(({ statement }) => statement.effect === "Deny"),
-      allows: found.filter(({ statement }) => statement.effect === "Allow"),
-    }
-  }
-  return action => {
-    const known = remembered.get(action)
-    if (known !== undefined) return known
-    const found = find(action)
-    if (remembered.size < POLICY_LIMITS.rememberedActionsMax) remembered.set(action, found)
-    return found
+    folders: foldersOf(statement, version),
+    appliesTo: request => concernsResource(request) && questions.every(question => question(request)),
   }
 }

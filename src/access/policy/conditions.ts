@@ -41,7 +41,7 @@ function nullQuestion({ key, values }: Condition): Question {
   const wanted = new Set(values.map(parseTruth))
   return request => {
     const found = valuesOf(request, key)
-    return wanted.has(found === undefined || found.length === 0)
+    return wanted.has(found === undefined || (typeof found !== "string" && found.length === 0))
   }
 }
 

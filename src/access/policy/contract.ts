@@ -65,25 +65,28 @@ export interface Rule {
   readonly statement: Statement
   /** Undefined in identity policies. */
   readonly callers: NamedCallers | undefined
-  /** Resource and conditions; the principal is judged apart, since it matters how it is named. */
+  /** Whether its actions have this one among them. */
+  readonly speaksOf: (action: string) => boolean
+  /** What the resources that it speaks of are, or lie below, with a `/` between; undefined where that is open. */
+  readonly folders: readonly string[] | undefined
+  /** Resource and conditions; the caller is judged apart, since it matters how it is named. */
   readonly appliesTo: (request: AccessRequest) => boolean
 }
 
-/** The statements of a policy that speak of one action. */
-export interface ActionRules {
-  readonly denies: readonly Rule[]
-  readonly allows: readonly Rule[]
-}
-
-/** A document of permissions, parsed. Parse once, ask often: what speaks of an action is found once and remembered. */
+/** A document of permissions, parsed and made ready. */
 export interface AccessPolicy {
   readonly kind: AccessPolicyKind
   readonly version: PolicyVersion
   readonly id: string | undefined
   readonly statements: readonly Statement[]
-  readonly rulesFor: (action: string) => ActionRules
+  /** One for each statement. */
+  readonly rules: readonly Rule[]
 }
 
+/**
+ * Keep these, and lists of them, as long as nothing changes: what is worked out from one is remembered with it, and
+ * works only once for the same object.
+ */
 export interface NamedPolicy {
   /** For people: `user bob: inline readOnly`. */
   readonly name: string

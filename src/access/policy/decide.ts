@@ -20,35 +20,39 @@ import type {
   PrincipalPolicies,
   Reach,
   ResourcePolicies,
-  Rule,
 } from "./contract.js"
 import { concerns, reachOf } from "./principals.js"
+import { findRules, type NamedRule } from "./rule-index.js"
 
 export const NO_POLICIES: PrincipalPolicies = { identity: [], boundary: undefined, session: undefined }
 export const NO_RESOURCE_POLICIES: ResourcePolicies = { policy: undefined, acl: undefined }
 
-const decidedBy = (side: PolicySide, { name }: NamedPolicy, { statement }: Rule): DecidedBy => ({
+type Policies = NamedPolicy | readonly NamedPolicy[] | undefined
+
+const decidedBy = (side: PolicySide, { name, rule: { statement } }: NamedRule): DecidedBy => ({
   side,
   policy: name,
   sid: statement.sid,
   index: statement.index,
 })
 
-function findDeny(side: PolicySide, policies: readonly NamedPolicy[], request: AccessRequest): DecidedBy | undefined {
-  for (const named of policies) {
-    for (const rule of named.policy.rulesFor(request.action).denies) {
-      const isMeant = rule.callers === undefined || concerns(rule.callers, request.principal)
-      if (isMeant && rule.appliesTo(request)) return decidedBy(side, named, rule)
-    }
+const isFor = ({ rule }: NamedRule, request: AccessRequest): boolean =>
+  (rule.callers === undefined || concerns(rule.callers, request.principal)) && rule.appliesTo(request)
+
+function findDeny(side: PolicySide, policies: Policies, request: AccessRequest): DecidedBy | undefined {
+  if (policies === undefined) return undefined
+  for (const { denies } of findRules(policies, request.action, request.resource)) {
+    const named = denies.find(one => isFor(one, request))
+    if (named !== undefined) return decidedBy(side, named)
   }
   return undefined
 }
 
-function findAllow(side: PolicySide, policies: readonly NamedPolicy[], request: AccessRequest): DecidedBy | undefined {
-  for (const named of policies) {
-    for (const rule of named.policy.rulesFor(request.action).allows) {
-      if (rule.appliesTo(request)) return decidedBy(side, named, rule)
-    }
+function findAllow(side: PolicySide, policies: Policies, request: AccessRequest): DecidedBy | undefined {
+  if (policies === undefined) return undefined
+  for (const { allows } of findRules(policies, request.action, request.resource)) {
+    const named = allows.find(({ rule }) => rule.appliesTo(request))
+    if (named !== undefined) return decidedBy(side, named)
   }
   return undefined
 }
@@ -63,32 +67,47 @@ const FURTHER: Readonly<Record<Reach, number>> = { account: 1, role: 2, caller: 
 /** What hangs on the resource grants it; of several grants the one that reaches furthest. */
 function findGrant(request: AccessRequest, { policy, acl }: ResourcePolicies, hasSession: boolean): Grant | undefined {
   let best: Grant | undefined = acl && { reach: acl, by: "acl" }
-  for (const rule of policy?.policy.rulesFor(request.action).allows ?? []) {
-    const reach = rule.callers && reachOf(rule.callers, request.principal, hasSession)
-    if (policy === undefined || reach === undefined || (best && FURTHER[best.reach] >= FURTHER[reach])) continue
-    if (rule.appliesTo(request)) best = { reach, by: decidedBy("resource", policy, rule) }
+  if (policy === undefined) return best
+  const allows = findRules(policy, request.action, request.resource).flatMap(found => found.allows)
+  for (const named of allows) {
     if (best?.reach === "caller") break
+    const { callers, appliesTo } = named.rule
+    const reach = callers && reachOf(callers, request.principal, hasSession)
+    if (reach === undefined || (best && FURTHER[best.reach] >= FURTHER[reach])) continue
+    if (appliesTo(request)) best = { reach, by: decidedBy("resource", named) }
   }
   return best
 }
 
-const listOf = (policy: NamedPolicy | undefined): readonly NamedPolicy[] => (policy === undefined ? [] : [policy])
-
 function denyOf(request: AccessRequest, own: PrincipalPolicies, resource: ResourcePolicies): DecidedBy | undefined {
   return (
-    findDeny("resource", listOf(resource.policy), request) ??
+    findDeny("resource", resource.policy, request) ??
     findDeny("identity", own.identity, request) ??
-    findDeny("boundary", listOf(own.boundary), request) ??
-    findDeny("session", own.session ?? [], request)
+    findDeny("boundary", own.boundary, request) ??
+    findDeny("session", own.session, request)
   )
 }
 
 /** Which of the limits on a principal does not allow it. */
 function limitsOf(request: AccessRequest, { boundary, session }: PrincipalPolicies): readonly PolicySide[] {
   const lacking: PolicySide[] = []
-  if (boundary !== undefined && findAllow("boundary", [boundary], request) === undefined) lacking.push("boundary")
+  if (boundary !== undefined && findAllow("boundary", boundary, request) === undefined) lacking.push("boundary")
   if (session !== undefined && findAllow("session", session, request) === undefined) lacking.push("session")
   return lacking
+}
+
+/** What would have to be there, and no more than that. */
+function lackingOf(
+  { principal }: AccessRequest,
+  { session }: PrincipalPolicies,
+  found: { readonly isOwn: boolean; readonly isAllowed: boolean; readonly isGranted: boolean },
+  limits: readonly PolicySide[],
+): readonly PolicySide[] {
+  const { isOwn, isAllowed, isGranted } = found
+  if (isGranted) return isAllowed ? limits : ["identity", ...limits]
+  if (!isOwn) return isAllowed ? ["resource", ...limits] : ["identity", "resource", ...limits]
+  // A trust policy that comes to name the caller needs no word of the identity, and of a user no other either.
+  return principal.kind === "user" && session === undefined ? ["resource"] : ["resource", ...limits]
 }
 
 export function decide(request: AccessRequest, own: PrincipalPolicies, resource: ResourcePolicies): Decision {
@@ -107,10 +126,6 @@ export function decide(request: AccessRequest, own: PrincipalPolicies, resource:
   const limits = limitsOf(request, own)
   const isGranted = grant !== undefined || !mustBeGranted
   if (by !== undefined && isGranted && limits.length === 0) return { outcome: "allow", by }
-  const lacking: readonly PolicySide[] = [
-    ...(by === undefined ? (["identity"] as const) : []),
-    ...(isGranted ? [] : (["resource"] as const)),
-    ...limits,
-  ]
-  return { outcome: "implicitDeny", lacking }
+  const found = { isOwn, isAllowed: by !== undefined, isGranted }
+  return { outcome: "implicitDeny", lacking: lackingOf(request, own, found, limits) }
 }

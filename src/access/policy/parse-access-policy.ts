@@ -5,7 +5,7 @@
  * Refuses  Members that stand twice, elements that AWS does not have, values of a wrong type or form, operators that do
  *          not exist: what would otherwise lie there and never match. Empty lists too, which say nothing.
  */
-import { rulesByAction } from "./compile.js"
+import { ruleOf } from "./compile.js"
 import type { AccessPolicy, AccessPolicyKind, PolicyVersion, Statement } from "./contract.js"
 import { POLICY_LIMITS, policyCharacters } from "./limits.js"
 import { parseConditions } from "./parse-conditions.js"
@@ -103,5 +103,5 @@ export function parseAccessPolicy(text: string, kind: AccessPolicyKind): AccessP
   const id = document["Id"]
   if (id !== undefined && typeof id !== "string") throw malformed("The Id of a policy must be a string", "$.Id")
   const statements = parseStatements(document["Statement"], kind, version)
-  return { kind, version, id, statements, rulesFor: rulesByAction(statements, version) }
+  return { kind, version, id, statements, rules: statements.map(statement => ruleOf(statement, version)) }
 }

@@ -1,0 +1,88 @@
+/**
+ * Which statements of several policies concern a request: found by its action and by where its resource lies.
+ *
+ * Policies are asked about few actions again and again. What speaks of an action is found when it is first asked for,
+ * sorted by the folders that it speaks of, and remembered with the list of policies; so a request costs a few looks into
+ * maps however many policies there are, and then only the statements that may concern it.
+ */
+import type { NamedPolicy, Rule } from "./contract.js"
+import { POLICY_LIMITS } from "./limits.js"
+
+export interface NamedRule {
+  /** Of its policy. */
+  readonly name: string
+  readonly rule: Rule
+}
+
+export interface FoundRules {
+  readonly denies: readonly NamedRule[]
+  readonly allows: readonly NamedRule[]
+}
+
+interface RulesByFolder {
+  readonly byFolder: ReadonlyMap<string, FoundRules>
+  /** How many slashes the deepest folder has: below it nothing needs to be looked for. */
+  readonly slashes: number
+  /** Of every folder: those that are open. */
+  readonly open: FoundRules
+}
+
+type RuleIndex = Map<string, RulesByFolder>
+type Policies = NamedPolicy | readonly NamedPolicy[]
+
+function splitByEffect(rules: readonly NamedRule[]): FoundRules {
+  const having = (effect: string): readonly NamedRule[] => rules.filter(({ rule }) => rule.statement.effect === effect)
+  return { denies: having("Deny"), allows: having("Allow") }
+}
+
+const slashesIn = (text: string): number => text.split("/").length - 1
+
+function rulesByFolder(policies: Policies, action: string): RulesByFolder {
+  const list = "policy" in policies ? [policies] : policies
+  const rules = list.flatMap(({ name, policy }) =>
+    policy.rules.filter(rule => rule.speaksOf(action)).map(rule => ({ name, rule })),
+  )
+  const byFolder = new Map<string, NamedRule[]>()
+  for (const named of rules) {
+    for (const folder of new Set(named.rule.folders)) {
+      const known = byFolder.get(folder)
+      if (known === undefined) byFolder.set(folder, [named])
+      else known.push(named)
+    }
+  }
+  return {
+    byFolder: new Map([...byFolder].map(([folder, some]) => [folder, splitByEffect(some)])),
+    slashes: Math.max(0, ...[...byFolder.keys()].map(slashesIn)),
+    open: splitByEffect(rules.filter(({ rule }) => rule.folders === undefined)),
+  }
+}
+
+const indexes = new WeakMap<Policies, RuleIndex>()
+
+function rulesOf(policies: Policies, action: string): RulesByFolder {
+  let index = indexes.get(policies)
+  if (index === undefined) {
+    index = new Map()
+    indexes.set(policies, index)
+  }
+  let found = index.get(action)
+  if (found === undefined) {
+    found = rulesByFolder(policies, action)
+    if (index.size < POLICY_LIMITS.rememberedActionsMax) index.set(action, found)
+  }
+  return found
+}
+
+/** All that may concern the resource, in no order. */
+export function findRules(policies: Policies, action: string, resource: string): readonly FoundRules[] {
+  const { byFolder, slashes, open } = rulesOf(policies, action)
+  const found = [open]
+  const add = (rules: FoundRules | undefined): void => void (rules && found.push(rules))
+  let slash = resource.indexOf("/")
+  for (let depth = 0; slash >= 0 && depth <= slashes; depth += 1) {
+    add(byFolder.get(resource.slice(0, slash)))
+    slash = resource.indexOf("/", slash + 1)
+  }
+  add(byFolder.get(resource))
+  return found
+}
