@@ -2,12 +2,11 @@
  * What access policies cost: a decision over a hundred of two KiB each, in microseconds of processor time. It is asked on the main thread
  * for every request of whoever is not root, so it stands beside what the rest of such a request costs there.
  */
-import { parseAccountId } from "../../src/base/ids.js"
 import { KIB } from "../../src/base/limits.js"
 import type { AccessPolicy, AccessRequest, Decision } from "../../src/access/policy/contract.js"
 import { decide, NO_RESOURCE_POLICIES } from "../../src/access/policy/decide.js"
 import { parseAccessPolicy } from "../../src/access/policy/parse-access-policy.js"
-import type { AccountNumber } from "../../src/access/principal.js"
+import { OWNER, requestOf, userOf } from "../../src/access/policy/testing-requests.js"
 import type { Bench } from "../bench.js"
 import { all, atMost, type Measured, type Row } from "../row.js"
 import { theme, type Fixture } from "../theme.js"
@@ -65,29 +64,12 @@ function policyOf(place: string): string {
   }
 }
 
-const parseNumber = (text: string): AccountNumber => text as AccountNumber
-
-function request(place: string): AccessRequest {
-  const [accountId, accountNumber] = [parseAccountId("bench"), parseNumber("111111111111")]
-  const arn = `arn:aws:iam::${accountNumber}:user/ann`
-  return {
-    principal: {
-      kind: "user",
-      accountId,
-      accountNumber,
-      arn,
-      userId: "AIDAANN",
-      userName: "ann",
-      tags: [],
-      issuedMs: undefined,
-    },
-    action: "s3:GetObject",
+const request = (place: string): AccessRequest =>
+  requestOf({
+    principal: userOf(OWNER, "ann"),
     resource: `arn:aws:s3:::${place}/home/ann/2026/05/01/picture-0001.jpg`,
-    owner: { accountId, accountNumber },
-    nowMs: 0,
-    context: { valuesOf: ({ name }) => (name === "aws:securetransport" ? "true" : undefined) },
-  }
-}
+    keys: { "aws:securetransport": "true" },
+  })
 
 const parsed = (text: string): AccessPolicy => parseAccessPolicy(text, "identity")
 

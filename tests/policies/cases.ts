@@ -3,6 +3,7 @@
  * what a request asks meet often.
  */
 import { SimRandom } from "../../src/seams/random/sim.js"
+import { OTHER, OWNER } from "../../src/access/policy/testing-requests.js"
 import { isoDate } from "../../src/base/dates.js"
 import type { PlainPolicy, PlainRequest, PlainStatement, PlainWorld, Text } from "./oracle.js"
 
@@ -36,8 +37,6 @@ export class Dice {
   }
 }
 
-const OWNER = "111111111111"
-const OTHER = "222222222222"
 const NOW_MS = Date.UTC(2026, 4, 1, 12)
 const PROVIDER = `arn:aws:iam::${OWNER}:oidc-provider/id.example.com`
 

@@ -3,7 +3,6 @@
  * hold of these. Throws, with all that there is to see, where it does not.
  */
 import { assert } from "../../src/base/assert.js"
-import { parseAccountId } from "../../src/base/ids.js"
 import { parseAccessPolicy } from "../../src/access/policy/parse-access-policy.js"
 import { decide } from "../../src/access/policy/decide.js"
 import { lackingGrants, type LackingGrant } from "../../src/access/policy/explain.js"
@@ -16,7 +15,8 @@ import type {
   PrincipalPolicies,
   ResourcePolicies,
 } from "../../src/access/policy/contract.js"
-import type { AccountNumber, SessionPrincipal } from "../../src/access/principal.js"
+import { ownerOf } from "../../src/access/policy/testing-requests.js"
+import type { SessionPrincipal } from "../../src/access/principal.js"
 import { Dice, drawRequest, drawStatement, drawWorld, NOW_MS, type DocumentKind } from "./cases.js"
 import { allowedRequests, type PlainPolicy, type PlainRequest, type PlainStatement, type PlainWorld } from "./oracle.js"
 
@@ -48,8 +48,6 @@ function engineWorld({ identity, boundary, session, resource, isTrust, acl }: Pl
   }
 }
 
-const parseNumber = (text: string): AccountNumber => text as AccountNumber
-
 function principalOf(plain: PlainRequest): AccessRequest["principal"] {
   const { keys, arn, userId } = plain
   const claims = Object.entries(keys)
@@ -60,8 +58,7 @@ function principalOf(plain: PlainRequest): AccessRequest["principal"] {
   const [team] = keys["aws:principaltag/Team"] ?? []
   const [issued] = keys["aws:tokenissuetime"] ?? []
   const signed: Omit<SessionPrincipal, "kind" | "sessionArn" | "claims"> = {
-    accountId: parseAccountId(plain.canonicalId),
-    accountNumber: parseNumber(plain.account),
+    ...ownerOf(plain.account),
     arn,
     userId,
     tags: team === undefined ? [] : [["Team", team]],
@@ -77,7 +74,7 @@ function engineRequest(plain: PlainRequest): AccessRequest {
     principal: principalOf(plain),
     action: plain.action,
     resource: plain.resource,
-    owner: { accountId: parseAccountId("owner"), accountNumber: parseNumber(plain.ownerAccount) },
+    owner: ownerOf(plain.ownerAccount),
     nowMs: NOW_MS,
     context: {
       valuesOf: ({ name, suffix }) => {

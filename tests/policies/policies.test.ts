@@ -1,0 +1,25 @@
+/**
+ * The policy engine and its slow twin say the same on random requests in random worlds of policies. Which ones are tried
+ * moves on from day to day; `npm run policies` tries more.
+ */
+import { test } from "node:test"
+import assert from "node:assert/strict"
+import { CASES_OF_A_WORLD, compareWorld, NO_TALLY } from "./compare.js"
+
+const CASES = 10_000
+const DAY_MS = 24 * 3_600_000
+const today = Math.floor(Date.now() / DAY_MS)
+
+test(`${CASES} random requests are decided as by the slow twin, and more statements do only what they say`, () => {
+  const tally = { ...NO_TALLY }
+  const worlds = CASES / CASES_OF_A_WORLD
+  for (let seed = today * worlds; seed < (today + 1) * worlds; seed += 1) {
+    try {
+      compareWorld(seed, tally)
+    } catch (error) {
+      throw new Error(`npm run policies -- --cases 1 --seed ${seed}: ${String(error)}`, { cause: error })
+    }
+  }
+  // Words are chosen so that every outcome is common: a twin that agrees on refusals alone would prove little.
+  for (const [outcome, count] of Object.entries(tally)) assert.ok(count > CASES / 10, `${outcome}: ${count}`)
+})
