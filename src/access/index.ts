@@ -1,5 +1,13 @@
-/** Access: identities, keys, sealed secrets, request signatures. */
+/** Access: identities, keys, sealed secrets, request signatures, access policies. */
 export type { AccessKey, Account, Accounts } from "./contract.js"
 export { AccountService, drawAccessKeyId, drawSecret, openAccessKeySecret, type RootKey } from "./account-service.js"
+export * from "./policy/contract.js"
+export { parseBucketPolicy, type ActionScope, type BucketPolicyRules } from "./policy/bucket-policy.js"
+export { decide, NO_POLICIES, NO_RESOURCE_POLICIES } from "./policy/decide.js"
+export { lackingGrants, sentenceOfDecision, type LackingGrant } from "./policy/explain.js"
+export { POLICY_LIMITS, policyCharacters } from "./policy/limits.js"
+export { parseAccessPolicy } from "./policy/parse-access-policy.js"
+export { isPublic } from "./policy/policy-status.js"
+export type { AccountNumber, KnownPrincipal, Principal, SessionPrincipal } from "./principal.js"
 export { MASTER_KEY_BYTES, openSecret, sealSecret } from "./seal.js"
 export * from "./sigv4.js"

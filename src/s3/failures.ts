@@ -225,7 +225,7 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
   accountExists: row("InvalidRequest", 400),
   noSuchAccessKey: row("InvalidRequest", 400),
   accessKeyExists: row("InvalidRequest", 400),
-  malformedPolicy: row("MalformedPolicy", 400, "This policy contains invalid Json", { where: "Detail" }),
+  malformedPolicy: row("MalformedPolicy", 400, undefined, { where: "Detail" }),
   preconditionFailed: row("PreconditionFailed", 412, "At least one of the pre-conditions you specified did not hold", {
     condition: "Condition",
   }),
