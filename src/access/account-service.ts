@@ -2,135 +2,162 @@
 import { fail } from "../base/failures.js"
 import { hexOf } from "../base/bytes.js"
 import { parseAccessKeyId, parseAccountId, rowKeyOf } from "../base/ids.js"
-import type { AccessKeyId, AccountId } from "../base/ids.js"
-import { decodeAccessKey, decodeAccount } from "../format/records.js"
+import type { AccessKeyId, AccountId, AccountNumber, RowKey } from "../base/ids.js"
+import { decodeAccessKey, type AccessKeyRecord, type KeyUseRecord } from "../format/identity-records.js"
+import { decodeAccount } from "../format/records.js"
 import type { Random } from "../seams/random/contract.js"
-import type { Tablet } from "../tablet/index.js"
-import { addAccessKey, createAccount, dropAccessKey, findAccessKey, findAccount } from "./account-commands-core.js"
-import type { AccessKey, Account, Accounts, KnownKey } from "./contract.js"
+import {
+  addAccessKey,
+  createAccount,
+  dropAccessKey,
+  findAccessKey,
+  findAccount,
+  findAccountId,
+  isOwnedBy,
+  numberAccount,
+  setKeyActive,
+} from "./account-commands-core.js"
+import type { AccessKey, Account, Accounts, KeyOwner, Keyring, KnownKey, NewKey } from "./contract.js"
+import type { Directory } from "./directory.js"
+import { drawAccessKeyId, drawSecret } from "./draw.js"
+import type { ParsePolicy } from "./identities/attached-policies.js"
+import { findIdentity } from "./identities/identity-commands-core.js"
+import { checkPolicyText } from "./identities/policy-texts.js"
+import { KeyUses } from "./key-uses.js"
+import { KnownKeys, purposeOfKey, type RootKey } from "./known-keys.js"
 import { openSecret, sealSecret } from "./seal.js"
+import type { SessionTokens } from "./session-tokens.js"
 
-/** Unsealed secrets kept for signature checks. */
-const SECRETS_CACHED_MAX = 10_000
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 
-/** The key pair that the operator starts with; it rests in the control record. */
-export interface RootKey {
-  readonly accountId: AccountId
-  readonly accessKeyId: AccessKeyId
-  readonly secret: string
-  readonly createdMs: number
-}
-
-export class AccountService implements Accounts {
+export class AccountService implements Accounts, Keyring {
   private readonly random: Random
-  private readonly known = new Map<AccessKeyId, KnownKey>()
+  private readonly known: KnownKeys
+  private readonly uses: KeyUses
 
   constructor(
     random: Random,
-    private readonly tablet: Tablet,
+    private readonly directory: Directory,
     private readonly masterKey: Uint8Array,
     private readonly root: RootKey,
+    tokens: SessionTokens,
+    private readonly parse: ParsePolicy,
   ) {
     this.random = random.fork("accounts")
+    this.known = new KnownKeys(directory, masterKey, root, tokens, parse)
+    this.uses = new KeyUses(directory, root.accessKeyId)
   }
 
-  /** Makes the root account where it is missing: the first start. */
+  /** Makes the root account where it is missing (the first start), and numbers accounts that have no number yet. */
   async ensureRoot(): Promise<void> {
     const { accountId: id } = this.root
-    if (findAccount(this.tablet.committed, id)) return
-    await this.tablet.run(createAccount({ id, displayName: "root", email: "" }))
+    const { directory } = this
+    if (!findAccount(directory.rows, id)) await directory.change(createAccount({ id, displayName: "root", email: "" }))
+    const accounts = await this.listAccounts()
+    const unnumbered = accounts.filter(account => findAccountId(directory.rows, account.number) !== account.id)
+    for (const account of unnumbered) await directory.change(numberAccount(account.id))
   }
 
   async createAccount(request: { id?: AccountId; displayName: string; email: string }): Promise<Account> {
     const { displayName, email } = request
     const id = request.id ?? parseAccountId(hexOf(this.random.bytes(32)))
-    return this.tablet.run(createAccount({ id, displayName, email }))
+    return this.directory.change(createAccount({ id, displayName, email }))
   }
 
   async getAccount(id: AccountId): Promise<Account | undefined> {
-    return findAccount(this.tablet.committed, id)
+    return findAccount(this.directory.rows, id)
+  }
+
+  async accountOfNumber(number: AccountNumber): Promise<Account | undefined> {
+    const id = findAccountId(this.directory.rows, number)
+    return id && findAccount(this.directory.rows, id)
   }
 
   async listAccounts(): Promise<readonly Account[]> {
-    return Array.from(this.tablet.committed.range("accounts", ALL), ([, row]) => decodeAccount(row.value))
+    return Array.from(this.directory.rows.range("accounts", ALL), ([, row]) => decodeAccount(row.value))
   }
 
-  async createKey(accountId: AccountId): Promise<{ key: AccessKey; secret: string }> {
+  async createKey(key: NewKey): Promise<{ key: AccessKey; secret: string }> {
     const id = drawAccessKeyId(this.random)
     const secret = drawSecret(this.random)
-    return { key: await this.importKey({ accountId, id, secret }), secret }
+    return { key: await this.importKey({ ...key, id, secret }), secret }
   }
 
-  async importKey({
-    accountId,
-    id,
-    secret,
-  }: {
-    accountId: AccountId
-    id: AccessKeyId
-    secret: string
-  }): Promise<AccessKey> {
+  async importKey({ id, secret, accountId, userName, service }: NewKey & { id: AccessKeyId; secret: string }) {
     if (id === this.root.accessKeyId) throw fail("accessKeyExists", { key: id })
-    const sealed = sealSecret(this.masterKey, purposeOf(id), secret, this.random)
-    const { createdMs } = await this.tablet.run(addAccessKey(id, accountId, sealed))
-    return { id, accountId, createdMs }
+    if (service?.policy !== undefined) checkPolicyText(this.parse, service.policy)
+    const sealedSecret = sealSecret(this.masterKey, purposeOfKey(id), secret, this.random)
+    return keyOf(id, await this.directory.change(addAccessKey(id, { accountId, userName, service, sealedSecret })))
+  }
+
+  async getKey(id: AccessKeyId): Promise<AccessKey | undefined> {
+    if (id === this.root.accessKeyId) return this.rootKey()
+    const record = findAccessKey(this.directory.rows, id)
+    return record && keyOf(id, record)
   }
 
   async listKeys(accountId?: AccountId): Promise<readonly AccessKey[]> {
-    const { accountId: rootAccount, accessKeyId, createdMs } = this.root
-    const keys: AccessKey[] = [{ id: accessKeyId, accountId: rootAccount, createdMs }]
-    for (const [rowKey, row] of this.tablet.committed.range("accessKeys", ALL)) {
-      const key = decodeAccessKey(row.value)
-      keys.push({ id: parseAccessKeyId(rowKey), accountId: key.accountId, createdMs: key.createdMs })
-    }
+    const keys = [this.rootKey()]
+    for (const [rowKey, row] of this.directory.rows.range("accessKeys", ALL)) keys.push(keyOfRow(rowKey, row.value))
     return accountId === undefined ? keys : keys.filter(key => key.accountId === accountId)
   }
 
-  async removeKey(id: AccessKeyId): Promise<void> {
-    if (id === this.root.accessKeyId) throw fail("invalidRequest", { message: "the root key cannot be deleted" })
-    await this.tablet.run(dropAccessKey(id))
-    this.known.delete(id)
+  async keysOf(owner: KeyOwner): Promise<readonly AccessKey[]> {
+    const { accountId, userName } = owner
+    if (userName === undefined) return (await this.listKeys(accountId)).filter(key => key.userName === undefined)
+    const user = findIdentity(this.directory.rows, { accountId, kind: "user", name: userName })
+    return (user?.keys ?? []).flatMap(id => {
+      const record = findAccessKey(this.directory.rows, id)
+      return record && isOwnedBy(record, owner) ? [keyOf(id, record)] : []
+    })
   }
 
-  async secretOf(id: AccessKeyId): Promise<KnownKey | undefined> {
-    const known = this.known.get(id)
-    if (known) return known
-    const found = this.unseal(id)
-    if (found && this.known.size < SECRETS_CACHED_MAX) this.known.set(id, found)
-    return found
+  async removeKey(id: AccessKeyId, owner?: KeyOwner): Promise<void> {
+    this.checkNotRoot(id, owner, "the root key cannot be deleted")
+    await this.directory.change(dropAccessKey(id, owner))
+    this.uses.forget(id)
+  }
+
+  async setKeyActive(id: AccessKeyId, isActive: boolean, owner?: KeyOwner): Promise<void> {
+    this.checkNotRoot(id, owner, "the root key cannot be disabled")
+    await this.directory.change(setKeyActive(id, isActive, owner))
+  }
+
+  private checkNotRoot(id: AccessKeyId, owner: KeyOwner | undefined, message: string): void {
+    if (id !== this.root.accessKeyId) return
+    const isTheirs = owner === undefined || (owner.accountId === this.root.accountId && owner.userName === undefined)
+    throw isTheirs ? fail("invalidRequest", { message }) : fail("noSuchAccessKey", { key: id })
+  }
+
+  async lastUse(id: AccessKeyId): Promise<KeyUseRecord | undefined> {
+    return this.uses.lastUse(id)
+  }
+
+  async secretOf(id: AccessKeyId, token: string | undefined, nowMs: number): Promise<KnownKey | undefined> {
+    return this.known.of(id, token, nowMs)
   }
 
   knownSecret(id: AccessKeyId): KnownKey | undefined {
-    return this.known.get(id)
+    return this.known.now(id)
   }
 
-  private unseal(id: AccessKeyId): KnownKey | undefined {
-    const view = this.tablet.committed
-    if (id === this.root.accessKeyId) {
-      const account = findAccount(view, this.root.accountId)
-      return account && { secret: this.root.secret, account }
-    }
-    const key = findAccessKey(view, id)
-    const account = key && findAccount(view, key.accountId)
-    return key && account && { secret: openAccessKeySecret(this.masterKey, id, key.sealedSecret), account }
+  noteUse({ id, session }: KnownKey, usedMs: number, service: string, region: string): void {
+    if (session === undefined) this.uses.note(id, usedMs, service, region)
+  }
+
+  private rootKey(): AccessKey {
+    const { accountId, accessKeyId: id, createdMs } = this.root
+    return { id, accountId, createdMs, isActive: true, userName: undefined, service: undefined }
   }
 }
 
-const purposeOf = (id: AccessKeyId): string => `access key ${id}`
+const keyOf = (id: AccessKeyId, record: AccessKeyRecord): AccessKey => {
+  const { accountId, createdMs, isActive, userName, service } = record
+  return { id, accountId, createdMs, isActive, userName, service }
+}
+const keyOfRow = (rowKey: RowKey, value: Uint8Array): AccessKey =>
+  keyOf(parseAccessKeyId(rowKey), decodeAccessKey(value))
 
 /** The secret that rests sealed in an access key's row. Throws `wrongMasterKey`. */
 export const openAccessKeySecret = (masterKey: Uint8Array, id: AccessKeyId, sealedSecret: Uint8Array): string =>
-  openSecret(masterKey, purposeOf(id), sealedSecret)
-
-const KEY_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-const SECRET_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-
-/** Text of letters drawn evenly. */
-function drawText(random: Random, letters: string, length: number): string {
-  return Array.from({ length }, () => letters[random.below(letters.length)]).join("")
-}
-
-export const drawAccessKeyId = (random: Random): AccessKeyId =>
-  parseAccessKeyId(`HL${drawText(random, KEY_LETTERS, 18)}`)
-export const drawSecret = (random: Random): string => drawText(random, SECRET_LETTERS, 40)
+  openSecret(masterKey, purposeOfKey(id), sealedSecret)

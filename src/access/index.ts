@@ -1,6 +1,28 @@
 /** Access: identities, keys, sealed secrets, request signatures, access policies. */
-export type { AccessKey, Account, Accounts } from "./contract.js"
-export { AccountService, drawAccessKeyId, drawSecret, openAccessKeySecret, type RootKey } from "./account-service.js"
+export type {
+  AccessKey,
+  AssumedRole,
+  AssumeRequest,
+  Account,
+  Accounts,
+  Identities,
+  IdentityRef,
+  IssuedSession,
+  KeyOwner,
+  Keyring,
+  KnownKey,
+  NewIdentity,
+  NewKey,
+  NewPolicy,
+  PolicyHolder,
+  ProviderChange,
+  Sessions,
+  WebIdentity,
+} from "./contract.js"
+export { openAccessKeySecret, type AccountService } from "./account-service.js"
+export { drawAccessKeyId, drawSecret } from "./draw.js"
+export type { RootKey } from "./known-keys.js"
+export { openAccess, type Access } from "./open-access.js"
 export * from "./policy/contract.js"
 export { parseBucketPolicy, type ActionScope, type BucketPolicyRules } from "./policy/bucket-policy.js"
 export { decide, NO_POLICIES, NO_RESOURCE_POLICIES } from "./policy/decide.js"
@@ -8,6 +30,6 @@ export { lackingGrants, sentenceOfDecision, type LackingGrant } from "./policy/e
 export { POLICY_LIMITS, policyCharacters } from "./policy/limits.js"
 export { parseAccessPolicy } from "./policy/parse-access-policy.js"
 export { isPublic } from "./policy/policy-status.js"
-export type { AccountNumber, KnownPrincipal, Principal, SessionPrincipal } from "./principal.js"
+export type { KnownPrincipal, Principal, SessionPrincipal } from "./principal.js"
 export { MASTER_KEY_BYTES, openSecret, sealSecret } from "./seal.js"
 export * from "./sigv4.js"

@@ -4,10 +4,9 @@
  * The names are AWS's, since policies speak of them: an ARN for whoever acts, a unique id that is never
  * used again, and the account that either belongs to. Pure.
  */
-import type { AccountId, Brand } from "../base/ids.js"
+import type { AccountId, AccountNumber } from "../base/ids.js"
 
-/** An account as ARNs name it: 12 digits. */
-export type AccountNumber = Brand<string, "AccountNumber">
+export type { AccountNumber } from "../base/ids.js"
 
 export interface AnonymousPrincipal {
   readonly kind: "anonymous"

@@ -130,7 +130,7 @@ test("accounts: drawn or chosen id, listed, refused twice", async () => {
   })
   assert.deepEqual(created, {
     status: 201,
-    value: { id: "team", displayName: "Team", email: "t@example.org", createdMs: 7 },
+    value: { id: "team", number: "297855603245", displayName: "Team", email: "t@example.org", createdMs: 7 },
   })
   const again = await json("POST", "/v1/accounts", { body: { id: "team", displayName: "Team" } })
   assert.deepEqual([again.status, errorCode(again.value)], [409, "accountExists"])
@@ -146,13 +146,29 @@ test("keys: a drawn secret is shown once, an imported one never, deletion ends i
   assert.match(JSON.stringify(drawn.value), /"secretAccessKey":"secret-of-/)
   const pair = { accountId: ROOT, accessKeyId: "AKIA/IMPORTED+1", secretAccessKey: "brought-along" }
   const imported = await json("POST", "/v1/keys", { body: pair })
-  assert.deepEqual(imported, { status: 201, value: { accessKeyId: "AKIA/IMPORTED+1", accountId: ROOT, createdMs: 7 } })
+  assert.deepEqual(imported, {
+    status: 201,
+    value: { accessKeyId: "AKIA/IMPORTED+1", accountId: ROOT, createdMs: 7, isActive: true },
+  })
   const listed = JSON.stringify((await json("GET", `/v1/keys?accountId=${ROOT}`)).value)
   assert.ok(listed.includes("AKIA/IMPORTED+1") && !listed.includes("secret") && !listed.includes("brought-along"))
   assert.equal((await json("DELETE", "/v1/keys/AKIA%2FIMPORTED%2B1")).status, 204)
   assert.deepEqual(errorCode((await json("DELETE", "/v1/keys/AKIA%2FIMPORTED%2B1")).value), "noSuchAccessKey")
   assert.equal((await json("POST", "/v1/keys", { body: { accessKeyId: "AKIAONLY" } })).status, 400)
   assert.equal(store.keys.size, 1)
+})
+
+test("keys: of a user, for one purpose, disabled and enabled", async () => {
+  const { json } = world()
+  const service = { description: "backup", expiresMs: 9, policy: "{}" }
+  const drawn = await json("POST", "/v1/keys", { body: { userName: "bob", ...service } })
+  const expected = { accessKeyId: "AKIA0", accountId: ROOT, createdMs: 7, userName: "bob", ...service }
+  assert.deepEqual(drawn.value, { ...expected, isActive: true, secretAccessKey: "secret-of-AKIA0" })
+  assert.equal((await json("POST", "/v1/keys/AKIA0/disable")).status, 204)
+  assert.deepEqual((await json("GET", "/v1/keys")).value, { keys: [{ ...expected, isActive: false }] })
+  assert.equal((await json("POST", "/v1/keys/AKIA0/enable")).status, 204)
+  assert.deepEqual((await json("GET", "/v1/keys")).value, { keys: [{ ...expected, isActive: true }] })
+  assert.equal((await json("POST", "/v1/keys/NOBODYS/disable")).status, 404)
 })
 
 test("buckets: create, look, list over owners page by page, delete", async () => {

@@ -20,6 +20,8 @@ const STATUS_BY_KIND: { readonly [kind in FailureKind]?: number } = {
   noSuchBucket: 404,
   noSuchAccount: 404,
   noSuchAccessKey: 404,
+  noSuchEntity: 404,
+  limitExceeded: 409,
   bucketExists: 409,
   bucketOwnedByYou: 409,
   bucketNotEmpty: 409,

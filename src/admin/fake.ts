@@ -3,10 +3,11 @@
  * status, changes that it remembers and two documents. Records what was asked (`touched`), and fails
  * where `broken` is set.
  */
-import type { AccessKey, Account, Accounts } from "../access/contract.js"
+import type { AccessKey, Account, Accounts, KeyOwner, NewKey } from "../access/contract.js"
 import { fail } from "../base/failures.js"
 import { parseAccountId, parseAccessKeyId, parseBucketId, parseDeviceId, parseStoreId } from "../base/ids.js"
-import type { AccessKeyId, AccountId, BucketName } from "../base/ids.js"
+import type { AccessKeyId, AccountId, AccountNumber, BucketName } from "../base/ids.js"
+import { accountNumberOf } from "../format/account-number.js"
 import type { Bucket, Buckets } from "../object/contract.js"
 import type {
   ChangePlan,
@@ -27,7 +28,7 @@ const NOW_MS = 7
 export class FakeStore implements Accounts {
   readonly touched: string[] = []
   readonly accounts = new Map<AccountId, Account>([
-    [ROOT, { id: ROOT, displayName: "root", email: "", createdMs: NOW_MS }],
+    [ROOT, { id: ROOT, number: accountNumberOf(ROOT), displayName: "root", email: "", createdMs: NOW_MS }],
   ])
   readonly keys = new Map<AccessKeyId, AccessKey>()
   broken: Error | undefined
@@ -125,7 +126,13 @@ export class FakeStore implements Accounts {
     this.#touch("createAccount")
     const id = request.id ?? parseAccountId("f".repeat(63) + String(this.accounts.size))
     if (this.accounts.has(id)) throw fail("accountExists")
-    const account = { id, displayName: request.displayName, email: request.email, createdMs: NOW_MS }
+    const account = {
+      id,
+      number: accountNumberOf(id),
+      displayName: request.displayName,
+      email: request.email,
+      createdMs: NOW_MS,
+    }
     this.accounts.set(id, account)
     return account
   }
@@ -139,14 +146,27 @@ export class FakeStore implements Accounts {
     return [...this.accounts.values()]
   }
 
-  async createKey(accountId: AccountId): Promise<{ key: AccessKey; secret: string }> {
-    const id = parseAccessKeyId(`AKIA${this.keys.size}`)
-    return { key: this.#add({ id, accountId, createdMs: NOW_MS }), secret: `secret-of-${id}` }
+  async accountOfNumber(number: AccountNumber): Promise<Account | undefined> {
+    return [...this.accounts.values()].find(account => account.number === number)
   }
 
-  async importKey({ accountId, id }: { accountId: AccountId; id: AccessKeyId; secret: string }): Promise<AccessKey> {
+  async createKey({ accountId, userName, service }: NewKey): Promise<{ key: AccessKey; secret: string }> {
+    const id = parseAccessKeyId(`AKIA${this.keys.size}`)
+    const key = this.#add({ id, accountId, userName, service, isActive: true, createdMs: NOW_MS })
+    return { key, secret: `secret-of-${id}` }
+  }
+
+  async importKey({ accountId, userName, service, id }: NewKey & { id: AccessKeyId }): Promise<AccessKey> {
     if (this.keys.has(id)) throw fail("accessKeyExists")
-    return this.#add({ id, accountId, createdMs: NOW_MS })
+    return this.#add({ id, accountId, userName, service, isActive: true, createdMs: NOW_MS })
+  }
+
+  async getKey(id: AccessKeyId): Promise<AccessKey | undefined> {
+    return this.keys.get(id)
+  }
+
+  async keysOf({ accountId, userName }: KeyOwner): Promise<readonly AccessKey[]> {
+    return (await this.listKeys(accountId)).filter(key => key.userName === userName)
   }
 
   async listKeys(accountId?: AccountId): Promise<readonly AccessKey[]> {
@@ -159,19 +179,23 @@ export class FakeStore implements Accounts {
     if (!this.keys.delete(id)) throw fail("noSuchAccessKey")
   }
 
-  async secretOf(): Promise<undefined> {
+  async setKeyActive(id: AccessKeyId, isActive: boolean): Promise<void> {
+    this.#touch("setKeyActive")
+    const key = this.keys.get(id)
+    if (key === undefined) throw fail("noSuchAccessKey")
+    this.keys.set(id, { ...key, isActive })
+  }
+
+  async lastUse(): Promise<undefined> {
     return undefined
   }
 
-  knownSecret(): undefined {
-    return undefined
-  }
-
-  #add(key: AccessKey): AccessKey {
+  #add({ service, ...key }: Omit<AccessKey, "service"> & Pick<NewKey, "service">): AccessKey {
     this.#touch("addKey")
     if (!this.accounts.has(key.accountId)) throw fail("noSuchAccount")
-    this.keys.set(key.id, key)
-    return key
+    const added = { ...key, service }
+    this.keys.set(key.id, added)
+    return added
   }
 
   #chore(name: string): ChoreReport {

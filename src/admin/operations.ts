@@ -1,4 +1,5 @@
 /** The operations of `/v1`: those of accounts, keys and buckets stand here, those of the store beside. */
+import type { z } from "zod"
 import type { AccessKey } from "../access/contract.js"
 import { fail } from "../base/failures.js"
 import { parseAccessKeyId, parseAccountId, parseBucketName } from "../base/ids.js"
@@ -10,7 +11,10 @@ import { STORE_OPERATIONS } from "./store-operations.js"
 const PAGE_MAX = 1000
 const PAGE_DEFAULT = 100
 
-const keyJson = ({ id, accountId, createdMs }: AccessKey) => ({ accessKeyId: id, accountId, createdMs })
+const keyJson = ({ id, accountId, createdMs, isActive, userName, service }: AccessKey) => ({
+  ...{ accessKeyId: id, accountId, createdMs, isActive, userName },
+  ...service,
+})
 
 async function bucketJson(buckets: Buckets, bucket: Bucket) {
   const { name, owner, createdMs, location, versioning } = bucket
@@ -51,15 +55,22 @@ async function listBuckets({ accounts, buckets }: Services, query: ReadonlyMap<s
 async function createKey({ accounts, rootAccount }: Services, body: unknown) {
   const request = parseBody(schema.NEW_KEY, body)
   const accountId = request.accountId === undefined ? rootAccount : parseAccountId(request.accountId)
-  const { accessKeyId, secretAccessKey: secret } = request
+  const { accessKeyId, secretAccessKey: secret, userName } = request
+  const owned = { accountId, userName, service: serviceOf(request) }
   if (accessKeyId === undefined && secret === undefined) {
-    const created = await accounts.createKey(accountId)
+    const created = await accounts.createKey(owned)
     return { ...keyJson(created.key), secretAccessKey: created.secret }
   }
   if (accessKeyId === undefined || secret === undefined) {
     throw fail("invalidArgument", { message: "accessKeyId and secretAccessKey come together" })
   }
-  return keyJson(await accounts.importKey({ accountId, id: parseAccessKeyId(accessKeyId), secret }))
+  return keyJson(await accounts.importKey({ ...owned, id: parseAccessKeyId(accessKeyId), secret }))
+}
+
+/** What makes a key one for one purpose; undefined: it is none. */
+function serviceOf({ description, expiresMs, policy }: z.output<typeof schema.NEW_KEY>): AccessKey["service"] {
+  if (description === undefined && expiresMs === undefined && policy === undefined) return undefined
+  return { description: description ?? "", expiresMs, policy }
 }
 
 async function createBucket({ accounts, buckets, rootAccount }: Services, body: unknown) {
@@ -121,6 +132,19 @@ export const OPERATIONS: readonly Operation[] = [
     response: { status: 201, schema: schema.KEY_WITH_SECRET },
     run: (services, { body }) => createKey(services, body),
   },
+  ...[true, false].map((isActive): Operation => {
+    const verb = isActive ? "enable" : "disable"
+    return {
+      id: `${verb}Key`,
+      method: "POST",
+      path: `/v1/keys/{id}/${verb}`,
+      summary: isActive ? "Lets a disabled key count again." : "Disables a key; requests signed with it are refused.",
+      parameters: [],
+      request: undefined,
+      response: { status: 204, schema: undefined },
+      run: ({ accounts }, { target }) => accounts.setKeyActive(parseAccessKeyId(target), isActive),
+    }
+  }),
   {
     id: "deleteKey",
     method: "DELETE",

@@ -9,7 +9,13 @@ const timestamp = z.number().int().describe("milliseconds since 1970")
 const count = z.number().int().nonnegative()
 
 export const ACCOUNT = z
-  .object({ id, displayName: z.string(), email: z.string(), createdMs: timestamp })
+  .object({
+    id,
+    number: z.string().describe("12 digits, by which ARNs name the account"),
+    displayName: z.string(),
+    email: z.string(),
+    createdMs: timestamp,
+  })
   .meta({ id: "Account" })
 export const NEW_ACCOUNT = z
   .strictObject({
@@ -23,7 +29,25 @@ export const NEW_ACCOUNT = z
   })
   .meta({ id: "NewAccount" })
 
-export const KEY = z.object({ accessKeyId: id, accountId: id, createdMs: timestamp }).meta({ id: "Key" })
+/** Of a key for one purpose. */
+const SERVICE = {
+  description: z.string().max(256).optional().describe("what the key is for"),
+  expiresMs: timestamp.optional().describe("from when on the key is refused"),
+  policy: z
+    .string()
+    .optional()
+    .describe("an access policy as text: beside what its owner may not, what the key may not"),
+}
+export const KEY = z
+  .object({
+    accessKeyId: id,
+    accountId: id,
+    createdMs: timestamp,
+    isActive: z.boolean().describe("false: refused until it is enabled"),
+    userName: z.string().optional().describe("absent: a key of the account's root"),
+    ...SERVICE,
+  })
+  .meta({ id: "Key" })
 export const NEW_KEY = z
   .strictObject({
     accountId: id.optional().describe("the root account where absent"),
@@ -36,6 +60,8 @@ export const NEW_KEY = z
       .regex(/^[\x21-\x7e]{8,128}$/, "8 to 128 visible ASCII characters")
       .optional()
       .describe("imports a pair that exists elsewhere; both or neither"),
+    userName: z.string().min(1).max(64).optional().describe("of which user; the account's root where absent"),
+    ...SERVICE,
   })
   .meta({ id: "NewKey" })
 export const KEY_WITH_SECRET = KEY.extend({

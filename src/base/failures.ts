@@ -60,6 +60,7 @@ export const FAILURES = {
   signatureMismatch: kind("signIn", "the signature does not match"),
   malformedAuthorization: kind("signIn", "the authorization is malformed"),
   invalidToken: kind("signIn", "the session token is not valid"),
+  tokenExpired: kind("signIn", "the session token has expired"),
   requestSkewed: kind("signIn", "the clocks differ by more than 15 minutes"),
   requestExpired: kind("signIn", "the request has expired"),
   // Accounts and keys
@@ -68,6 +69,13 @@ export const FAILURES = {
   noSuchAccessKey: kind("fixRequest", "the access key does not exist"),
   accessKeyExists: kind("fixRequest", "the access key exists already"),
   malformedPolicy: kind("fixRequest", "the access policy is not valid"),
+  // Users, groups, roles and their policies
+  noSuchEntity: kind("fixRequest", "there is no such user, group, role, policy or provider"),
+  entityExists: kind("fixRequest", "a user, group, role, policy or provider of this name exists already"),
+  deleteConflict: kind("fixRequest", "something else still needs what is to be deleted"),
+  limitExceeded: kind("fixRequest", "a limit of the account would be exceeded"),
+  invalidIdentityToken: kind("signIn", "the web identity token is not valid"),
+  providerUnreachable: kind("backOff", "the identity provider does not answer"),
   // Conditions
   preconditionFailed: kind("reread", "a condition of the request is not met"),
   notModified: kind("reread", "the object has not been modified"),

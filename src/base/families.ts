@@ -46,6 +46,18 @@ export const FAMILIES = {
   shares: 19,
   /** Bucket id + name of a setting → its document. */
   settings: 20,
+  /** Account id + kind + name → a user, group or role. */
+  identities: 21,
+  /** Account id + name → a managed policy with its versions. */
+  managedPolicies: 22,
+  /** Account id + URL → an OpenID Connect provider. */
+  identityProviders: 23,
+  /** Account id + group or policy + identity → nothing: who belongs to a group, who has a policy. */
+  identityLinks: 24,
+  /** Access key id → when and for what it was used last. */
+  keyUses: 25,
+  /** Account number → account id. */
+  accountNumbers: 26,
 } as const
 
 export type Family = keyof typeof FAMILIES

@@ -37,6 +37,8 @@ export type MultipartId = Brand<string, "MultipartId">
 export type VersionId = Brand<string, "VersionId">
 /** Who owns buckets and keys: 64 hex digits, or chosen by the operator. */
 export type AccountId = Brand<string, "AccountId">
+/** An account as ARNs name it: 12 digits. */
+export type AccountNumber = Brand<string, "AccountNumber">
 /** The public half of a key pair that signs requests. */
 export type AccessKeyId = Brand<string, "AccessKeyId">
 /** An object key as the bytes of its UTF-8, one character (0–255) a byte: string order is byte order. */
@@ -70,6 +72,7 @@ export const parseUploadId = parser<UploadId>("upload id", /^[0-9a-f]{32}$/)
 export const parseMultipartId = parser<MultipartId>("multipart upload id", /^[0-9A-Za-z._-]{1,128}$/)
 export const parseVersionId = parser<VersionId>("version id", /^(null|[0-9A-V]{26})$/)
 export const parseAccountId = parser<AccountId>("account id", /^[0-9A-Za-z._@-]{1,64}$/)
+export const parseAccountNumber = parser<AccountNumber>("account number", /^[0-9]{12}$/)
 export const parseAccessKeyId = parser<AccessKeyId>("access key id", /^[0-9A-Za-z._=+/@-]{3,128}$/)
 export const parseIncarnation = numberParser<Incarnation>("incarnation", 0, 0xffff_ffff)
 export const parseTabletId = numberParser<TabletId>("tablet id", 1, 0xffff_ffff)

@@ -12,7 +12,9 @@ import { bytesOfHex, hexOf } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
 import {
   objectKeyOfText,
+  parseAccessKeyId,
   parseAccountId,
+  parseAccountNumber,
   parseBucketId,
   parseBucketName,
   parseDeviceId,
@@ -22,12 +24,28 @@ import {
   parseUploadId,
 } from "../base/ids.js"
 import { parsePolicy } from "../base/policy.js"
+import { accountNumberOf } from "./account-number.js"
 import { decodeBirthNote, encodeBirthNote } from "./birth-note.js"
 import { decodeEntry, encodeEntry } from "./entry.js"
 import type { Extent } from "./extent.js"
 import {
   decodeAccessKey,
+  decodeIdentity,
+  decodeIdentityProvider,
+  decodeKeyUse,
+  decodeManagedPolicy,
+  encodeAccessKey,
+  encodeIdentity,
+  encodeIdentityProvider,
+  encodeKeyUse,
+  encodeManagedPolicy,
+  type AccessKeyRecord,
+  type IdentityRecord,
+} from "./identity-records.js"
+import { packRecord } from "./pack.js"
+import {
   decodeAccount,
+  decodeAccountId,
   decodeBucket,
   decodeCounters,
   decodePart,
@@ -36,8 +54,8 @@ import {
   decodeSegment,
   decodeSetting,
   decodeUpload,
-  encodeAccessKey,
   encodeAccount,
+  encodeAccountId,
   encodeBucket,
   encodeCounters,
   encodePart,
@@ -50,6 +68,7 @@ import {
   type PartRecord,
 } from "./records.js"
 import { objectRowKey, versionRowKey } from "./row-key.js"
+import { decodeSessionToken, encodeSessionToken } from "./session-token.js"
 import { multipartIdOf, versionIdOf } from "./version-id.js"
 import {
   decodeDetails,
@@ -159,6 +178,23 @@ const entry = {
   ],
 } as const
 
+const account = { id: parseAccountId("root"), displayName: "Röot", email: "a@b", createdMs: 1 }
+const accountNumber = parseAccountNumber("012345678901")
+const accessKey: AccessKeyRecord = {
+  ...{ accountId: account.id, createdMs: 1, sealedSecret: filled(48, 7) },
+  ...{ isActive: true, userName: undefined, service: undefined },
+}
+const user: IdentityRecord = {
+  ...({ kind: "user", name: "Bob", path: "/team/", id: "AIDA7", createdMs: 1, tags: [["team", "é"]] } as const),
+  inline: [{ name: "read", text: "{}" }],
+  attached: ["arn:aws:iam::012345678901:policy/Read"],
+  boundary: "arn:aws:iam::012345678901:policy/Limit",
+  groups: ["Devs"],
+  keys: [parseAccessKeyId("HLKEY")],
+  role: undefined,
+}
+const session = { accessKeyId: parseAccessKeyId("ASIA7"), secret: "secret", issuedMs: 1, expiresMs: 2 }
+
 interface Sample {
   readonly name: string
   readonly value: unknown
@@ -251,17 +287,84 @@ const SAMPLES: readonly Sample[] = [
     decodeRelease,
   ),
   sample("release of parts", { kind: "aborted", bucketId, key, multipartId } as const, encodeRelease, decodeRelease),
+  // What wrote it had no numbers.
   sample(
     "account",
-    { id: parseAccountId("root"), displayName: "Röot", email: "a@b", createdMs: 1 },
-    encodeAccount,
+    { ...account, number: accountNumberOf(account.id) },
+    () => packRecord(1, [account.id, account.displayName, account.email, account.createdMs]),
     decodeAccount,
   ),
+  sample("account with a number", { ...account, number: accountNumber }, encodeAccount, decodeAccount),
+  sample("account of a number", account.id, encodeAccountId, decodeAccountId),
+  sample("access key", accessKey, encodeAccessKey, decodeAccessKey),
   sample(
-    "access key",
-    { accountId: parseAccountId("root"), createdMs: 1, sealedSecret: filled(48, 7) },
+    "access key of a user, disabled",
+    { ...accessKey, isActive: false, userName: "Bob" },
     encodeAccessKey,
     decodeAccessKey,
+  ),
+  sample(
+    "access key for one purpose",
+    { ...accessKey, userName: "Bob", service: { description: "backup", expiresMs: 1_767_225_600_000, policy: "{}" } },
+    encodeAccessKey,
+    decodeAccessKey,
+  ),
+  sample("key use", { usedMs: 1_767_225_600_000, service: "s3", region: "eu-west-1" }, encodeKeyUse, decodeKeyUse),
+  sample("user", user, encodeIdentity, decodeIdentity),
+  sample(
+    "group",
+    { ...user, kind: "group", id: "AGPA7", tags: [], boundary: undefined, groups: [], keys: [] },
+    encodeIdentity,
+    decodeIdentity,
+  ),
+  sample(
+    "role",
+    {
+      ...user,
+      ...({ kind: "role", id: "AROA7", groups: [], keys: [] } as const),
+      role: { description: "reads", trust: "{}", sessionSecondsMax: 3600 },
+    },
+    encodeIdentity,
+    decodeIdentity,
+  ),
+  sample(
+    "managed policy",
+    {
+      ...{ name: "Read", path: "/x/", id: "ANPA7", createdMs: 1, updatedMs: 2, description: "d", tags: [["a", "b"]] },
+      ...{ defaultVersion: 2, lastVersion: 3, versions: [{ number: 2, createdMs: 2, text: "{}" }] },
+    },
+    encodeManagedPolicy,
+    decodeManagedPolicy,
+  ),
+  sample(
+    "identity provider",
+    { url: "https://id.example/x", createdMs: 1, clientIds: ["sts"], thumbprints: ["ab"], tags: [["a", "b"]] },
+    encodeIdentityProvider,
+    decodeIdentityProvider,
+  ),
+  sample(
+    "session token of a key",
+    { ...session, session: { kind: "key", sourceKey: parseAccessKeyId("HLKEY"), userId: "AIDA7" } } as const,
+    encodeSessionToken,
+    decodeSessionToken,
+  ),
+  sample(
+    "session token of a role",
+    {
+      ...session,
+      session: {
+        ...({ kind: "role", accountId: account.id, roleName: "Reader", roleId: "AROA7", sessionName: "s" } as const),
+        roots: [
+          { kind: "key", id: parseAccessKeyId("HLKEY") },
+          { kind: "role", accountId: account.id, name: "First", id: "AROA1" },
+          { kind: "provider", accountId: account.id, url: "https://id.example/x" },
+        ],
+        limits: { texts: ["{}"], arns: ["arn"] },
+        ...{ tags: [["a", "b"]], claims: [["id.example/x:sub", "me"]] },
+      },
+    } as const,
+    encodeSessionToken,
+    decodeSessionToken,
   ),
   sample(
     "birth note",

@@ -62,6 +62,16 @@ export class RecordReader {
     return value
   }
 
+  /** A list of texts. */
+  texts(): readonly string[] {
+    const value = this.next()
+    if (!Array.isArray(value)) throw this.corrupt("list")
+    return value.map((text: unknown) => {
+      if (typeof text !== "string") throw this.corrupt("text")
+      return text
+    })
+  }
+
   optional<T>(read: () => T): T | undefined {
     if (this.members[this.at] !== null && this.members[this.at] !== undefined) return read()
     this.at += 1

@@ -2,9 +2,10 @@
  * The smaller records of the metadata, one codec each; all are packed arrays with a format number.
  */
 import { fail } from "../base/failures.js"
-import { parseAccountId, parseBucketId, parseBucketName, parseMultipartId } from "../base/ids.js"
-import type { AccountId, BucketId, BucketName, MultipartId, ObjectKey } from "../base/ids.js"
+import { parseAccountId, parseAccountNumber, parseBucketId, parseBucketName, parseMultipartId } from "../base/ids.js"
+import type { AccountId, AccountNumber, BucketId, BucketName, MultipartId, ObjectKey } from "../base/ids.js"
 import { parsePolicy, textOfPolicy, type Policy } from "../base/policy.js"
+import { accountNumberOf } from "./account-number.js"
 import { packExtent, readExtent, type Extent } from "./extent.js"
 import { packRecord, RecordReader } from "./pack.js"
 import type { ChecksumName, ChecksumType, VersionDetails } from "./version-record.js"
@@ -290,30 +291,28 @@ export interface AccountRecord {
   readonly displayName: string
   readonly email: string
   readonly createdMs: number
+  readonly number: AccountNumber
 }
 
-export const encodeAccount = (account: AccountRecord): Uint8Array =>
-  packRecord(1, [account.id, account.displayName, account.email, account.createdMs])
+export const encodeAccount = ({ id, displayName, email, createdMs, number }: AccountRecord): Uint8Array =>
+  packRecord(1, [id, displayName, email, createdMs, number])
 
+/** Accounts that were made before there were numbers have the one that their id comes to. */
 export function decodeAccount(bytes: Uint8Array): AccountRecord {
   const row = RecordReader.open("account", bytes, 1)
-  return { id: parseAccountId(row.text()), displayName: row.text(), email: row.text(), createdMs: row.number() }
+  const account = {
+    id: parseAccountId(row.text()),
+    displayName: row.text(),
+    email: row.text(),
+    createdMs: row.number(),
+  }
+  return { ...account, number: row.optional(() => parseAccountNumber(row.text())) ?? accountNumberOf(account.id) }
 }
 
-export interface AccessKeyRecord {
-  readonly accountId: AccountId
-  readonly createdMs: number
-  /** AES-256-GCM under the store's master key: nonce (12), ciphertext, tag (16). */
-  readonly sealedSecret: Uint8Array
-}
+/** Whose an account number is (family `accountNumbers`). */
+export const encodeAccountId = (id: AccountId): Uint8Array => packRecord(1, [id])
+export const decodeAccountId = (bytes: Uint8Array): AccountId =>
+  parseAccountId(RecordReader.open("account id", bytes, 1).text())
 
-export const encodeAccessKey = (key: AccessKeyRecord): Uint8Array =>
-  packRecord(1, [key.accountId, key.createdMs, key.sealedSecret])
-
-export function decodeAccessKey(bytes: Uint8Array): AccessKeyRecord {
-  const row = RecordReader.open("access key", bytes, 1)
-  return { accountId: parseAccountId(row.text()), createdMs: row.number(), sealedSecret: row.bytes() }
-}
-
-/** A row that says only that it is there: `accountBuckets`, `voids`, `debts`. */
+/** A row that says only that it is there: `accountBuckets`, `identityLinks`, `voids`, `debts`. */
 export const PRESENT: Uint8Array = packRecord(1, [])

@@ -137,4 +137,10 @@ export const settingRowKey = (bucketId: BucketId, setting: string): RowKey => ro
 export const nameRowKey = (name: BucketName): RowKey => rowKeyOf(name)
 export const textRowKey = (text: string): RowKey => rowKeyOf(text)
 export const accountBucketRowKey = (owner: AccountId, name: string): RowKey => rowKeyOf(`${owner}\x00${name}`)
+/** What belongs to an account: parts of text without a zero byte, the last of which sorts. */
+export const accountRowKey = (account: AccountId, ...parts: readonly string[]): RowKey =>
+  rowKeyOf([account, ...parts].join("\x00"))
+/** All rows under the parts. */
+export const accountRange = (account: AccountId, ...parts: readonly string[]): KeyRange =>
+  rangeOf(`${[account, ...parts].join("\x00")}\x00`)
 export const releaseRowKey = (position: number, index: number): RowKey => rowKeyOf(u64Text(position) + u16Text(index))

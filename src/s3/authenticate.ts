@@ -5,11 +5,12 @@
  *           buckets; whoever signs nothing reaches none, and learns no more than whether a bucket is
  *           there (as S3 tells them too).
  */
-import type { Account, Accounts } from "../access/contract.js"
+import type { Account, Keyring, KnownKey } from "../access/contract.js"
 import { readFormSignature, readSignature, SigningKeys, verifyFormSignature, verifySignature } from "../access/index.js"
 import type { VerifiedRequest } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import { parseBucketName } from "../base/ids.js"
+import type { AccessKeyId } from "../base/ids.js"
 import type { Exchange } from "../http/index.js"
 import type { Bucket, Buckets } from "../object/contract.js"
 import type { Headers } from "./call.js"
@@ -19,14 +20,21 @@ export const SIGNATURE_SERVICE = "s3"
 
 export interface Caller {
   readonly account: Account
+  readonly key: KnownKey
   readonly request: VerifiedRequest
+}
+
+/** Whose key a request claims to be signed with. */
+interface Claim {
+  readonly accessKeyId: AccessKeyId
+  readonly token: string | undefined
 }
 
 export class Gatekeeper {
   private readonly keys = new SigningKeys()
 
   constructor(
-    private readonly accounts: Accounts,
+    private readonly accounts: Keyring,
     private readonly buckets: Buckets,
     private readonly region: string | undefined,
     /** Whether forms signed with HMAC-SHA1 are taken. */
@@ -41,19 +49,35 @@ export class Gatekeeper {
   async caller(exchange: Exchange, query: Query, bucketName: string | undefined, nowMs: number): Promise<Caller> {
     const claim = readSignature(exchange, { service: SIGNATURE_SERVICE, region: this.region }, nowMs)
     if (claim.kind === "anonymous") throw await this.refuseAnonymous(query, bucketName)
-    const found = await this.accounts.secretOf(claim.accessKeyId)
-    if (found === undefined) throw fail("invalidAccessKey", { accessKeyId: claim.accessKeyId })
-    return { account: found.account, request: verifySignature(claim, found.secret, this.keys) }
+    const key = await this.keyOf(claim, nowMs)
+    return this.admit(key, verifySignature(claim, key.secret, this.keys), nowMs)
   }
 
   /** The account whose key signed the form. Throws as `caller`, in the words for forms. */
-  async callerOfForm(fields: ReadonlyMap<string, string>, query: Query, bucketName: string): Promise<Caller> {
+  async callerOfForm(
+    fields: ReadonlyMap<string, string>,
+    query: Query,
+    bucketName: string,
+    nowMs: number,
+  ): Promise<Caller> {
     const rules = { service: SIGNATURE_SERVICE, region: this.region, allowSha1: this.allowSha1Forms }
     const claim = readFormSignature(fields, rules)
     if (claim.kind === "anonymous") throw await this.refuseAnonymous(query, bucketName)
-    const found = await this.accounts.secretOf(claim.accessKeyId)
-    if (found === undefined) throw fail("invalidAccessKey", { accessKeyId: claim.accessKeyId })
-    return { account: found.account, request: verifyFormSignature(claim, found.secret, this.keys) }
+    const key = await this.keyOf(claim, nowMs)
+    return this.admit(key, verifyFormSignature(claim, key.secret, this.keys), nowMs)
+  }
+
+  private async keyOf({ accessKeyId, token }: Claim, nowMs: number): Promise<KnownKey> {
+    const key = await this.accounts.secretOf(accessKeyId, token, nowMs)
+    if (key === undefined) throw fail("invalidAccessKey", { accessKeyId })
+    return key
+  }
+
+  /** Who has proved to have the key. Until operations ask policies, whoever is limited by any may do nothing. */
+  private admit(key: KnownKey, request: VerifiedRequest, nowMs: number): Caller {
+    this.accounts.noteUse(key, nowMs, SIGNATURE_SERVICE, request.region)
+    if (!isUnlimitedRoot(key)) throw fail("accessDenied")
+    return { account: key.account, key, request }
   }
 
   /** The bucket, if it is the caller's. Throws `noSuchBucket`, `invalidBucketName`, `accessDenied`. */
@@ -76,6 +100,9 @@ export class Gatekeeper {
     return fail("accessDenied", { reason: "the request carries no credentials" })
   }
 }
+
+const isUnlimitedRoot = ({ principal, policies }: KnownKey): boolean =>
+  principal.kind === "root" && policies.session === undefined
 
 /** `x-amz-expected-bucket-owner`. Throws `accessDenied`. */
 export function checkExpectedOwner(headers: Headers, owner: string): void {

@@ -214,6 +214,7 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
   ),
   malformedAuthorization: row("AuthorizationHeaderMalformed", 400, undefined, { region: "Region" }),
   invalidToken: row("InvalidToken", 400, "The provided token is malformed or otherwise invalid."),
+  tokenExpired: row("ExpiredToken", 400, "The provided token has expired."),
   requestSkewed: row(
     "RequestTimeTooSkewed",
     403,
@@ -226,6 +227,12 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
   noSuchAccessKey: row("InvalidRequest", 400),
   accessKeyExists: row("InvalidRequest", 400),
   malformedPolicy: row("MalformedPolicy", 400, undefined, { where: "Detail" }),
+  noSuchEntity: row("InvalidRequest", 400),
+  entityExists: row("InvalidRequest", 400),
+  deleteConflict: row("InvalidRequest", 400),
+  limitExceeded: row("InvalidRequest", 400),
+  invalidIdentityToken: row("InvalidToken", 400),
+  providerUnreachable: UNAVAILABLE,
   preconditionFailed: row("PreconditionFailed", 412, "At least one of the pre-conditions you specified did not hold", {
     condition: "Condition",
   }),

@@ -6,7 +6,7 @@
  * request is its body opened (and 100-continue sent). Of a form, whose signature is among its fields,
  * that holds for the file.
  */
-import type { Accounts } from "../access/contract.js"
+import type { Keyring } from "../access/contract.js"
 import { asFailure, fail } from "../base/failures.js"
 import { parseBucketName, textOfObjectKey } from "../base/ids.js"
 import type { PieceOwner } from "../base/pieces.js"
@@ -55,7 +55,7 @@ const HEAVY_WAITING_MAX = 1_000
 
 export interface S3Settings {
   readonly services: ObjectServices
-  readonly accounts: Accounts
+  readonly accounts: Keyring
   /** Undefined: any region is accepted, and us-east-1 reported. */
   readonly region: string | undefined
   /** Domains whose sub-domains are buckets, in lower case; `localhost` always is one. */

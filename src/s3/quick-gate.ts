@@ -6,7 +6,7 @@
  *           means that the handler has to judge.
  * Limits    `KNOWN_MAX` names and hosts are remembered.
  */
-import type { Account, Accounts } from "../access/contract.js"
+import type { Account, Keyring } from "../access/contract.js"
 import { QuickVerifier } from "../access/index.js"
 import { isFailure } from "../base/failures.js"
 import { parseBucketName, parsePlainKey } from "../base/ids.js"
@@ -16,6 +16,7 @@ import type { Exchange } from "../http/index.js"
 import type { AtOnce, Bucket } from "../object/contract.js"
 import { SIGNATURE_SERVICE } from "./authenticate.js"
 import type { RequestMeters } from "./request-meters.js"
+import { DEFAULT_REGION } from "./operations/buckets.js"
 import { bucketOfHost } from "./wire/target.js"
 
 /** A header whose answer depends on the rules of the bucket. */
@@ -26,7 +27,7 @@ const KNOWN_MAX = 1_000
 const OPERATION_QUERY = /^x-id=[A-Za-z]+$/
 
 export interface QuickSettings {
-  readonly accounts: Accounts
+  readonly accounts: Keyring
   readonly atOnce: AtOnce
   readonly region: string | undefined
   readonly domains: readonly string[]
@@ -69,10 +70,12 @@ export class QuickGate {
     const verified = this.verifier.verify({ method, path, query, headers }, nowMs)
     if (verified === undefined) return undefined
     const { accessKeyId, payloadHash } = verified
-    const account = this.settings.accounts.knownSecret(accessKeyId)?.account
-    const bucket = this.settings.atOnce.bucket(name)
-    if (account === undefined || bucket === undefined || bucket.owner !== account.id) return undefined
-    return { account, accessKeyId, bucket, key, payloadHash }
+    const { accounts, atOnce, region = DEFAULT_REGION } = this.settings
+    const known = accounts.knownSecret(accessKeyId)
+    const bucket = atOnce.bucket(name)
+    if (known?.isWholeRoot !== true || bucket === undefined || bucket.owner !== known.account.id) return undefined
+    accounts.noteUse(known, nowMs, SIGNATURE_SERVICE, region)
+    return { account: known.account, accessKeyId, bucket, key, payloadHash }
   }
 
   /** Keeps of a request that is answered here what the handler would. */

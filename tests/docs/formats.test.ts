@@ -12,6 +12,7 @@ import { FAMILIES } from "../../src/base/families.js"
 import {
   objectKeyOfText,
   parseAccountId,
+  parseAccountNumber,
   parseBucketId,
   parseBucketName,
   parseDeviceId,
@@ -38,8 +39,8 @@ import { encodeNeedleScrub } from "../../src/format/needle-scrub.js"
 import { parsePolicy } from "../../src/base/policy.js"
 import { encodeNeedleHeader, encodeNeedlePlace, needleKeyOf, type NeedleId } from "../../src/format/needle.js"
 import {
-  encodeAccessKey,
   encodeAccount,
+  encodeAccountId,
   encodeBucket,
   encodeBucketId,
   encodeCounters,
@@ -50,6 +51,13 @@ import {
   encodeSetting,
   encodeUpload,
 } from "../../src/format/records.js"
+import {
+  encodeAccessKey,
+  encodeIdentity,
+  encodeIdentityProvider,
+  encodeKeyUse,
+  encodeManagedPolicy,
+} from "../../src/format/identity-records.js"
 import { encodeSuperblock } from "../../src/format/superblock.js"
 import { encodeDetails, encodeVersion } from "../../src/format/version-record.js"
 import { encodeGroupHeader, encodeVolumeHeader, encodeVolumePosition } from "../../src/format/volume.js"
@@ -462,8 +470,24 @@ const bucket = {
 } as const
 const part = { partNumber: 4, md5, modifiedMs: 13, checksumValue: "abc=", extent }
 const counters = { objects: 1, versions: 2, bytes: 3, uploads: 4 }
-const account = { id: parseAccountId("me"), displayName: "Me", email: "m@e", createdMs: 14 }
-const accessKey = { accountId: parseAccountId("me"), createdMs: 15, sealedSecret: md5 }
+const account = {
+  ...{ id: parseAccountId("me"), displayName: "Me", email: "m@e", createdMs: 14 },
+  number: parseAccountNumber("000000000019"),
+}
+const accessKey = {
+  ...{ accountId: parseAccountId("me"), createdMs: 15, sealedSecret: md5 },
+  ...{ isActive: true, userName: "Bob", service: undefined },
+}
+const named = { name: "Bob", path: "/", id: "AIDA7", createdMs: 20, tags: [] }
+const identity = {
+  ...named,
+  ...({ kind: "role", inline: [], attached: ["a"], boundary: "b", groups: ["c"], keys: [], role: undefined } as const),
+}
+const managedPolicy = {
+  ...{ ...named, updatedMs: 21, description: "d", defaultVersion: 22, lastVersion: 23, versions: [] },
+}
+const provider = { url: "https://id", createdMs: 24, clientIds: ["c"], thumbprints: ["t"], tags: [] }
+const keyUse = { usedMs: 25, service: "s3", region: "eu" }
 const multipartId = parseMultipartId("00000000000000000000000000")
 const release = { kind: "aborted", bucketId: parseBucketId(3), key: objectKeyOfText("k"), multipartId } as const
 const note = {
@@ -490,7 +514,12 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   counters: [encodeCounters(counters), counters],
   releases: [encodeRelease(release), { kind: 3, bucketId: 3, what: multipartId }],
   accounts: [encodeAccount(account), account],
-  accessKeys: [encodeAccessKey(accessKey), { accountId: "me", createdMs: 15 }],
+  accessKeys: [encodeAccessKey(accessKey), { accountId: "me", createdMs: 15, isActive: 1, userName: "Bob" }],
+  identities: [encodeIdentity(identity), { ...identity, kind: 2, role: null }],
+  managedPolicies: [encodeManagedPolicy(managedPolicy), managedPolicy],
+  identityProviders: [encodeIdentityProvider(provider), provider],
+  keyUses: [encodeKeyUse(keyUse), keyUse],
+  accountNumbers: [encodeAccountId(account.id), { accountId: "me" }],
   "birth note": [
     encodeBirthNote(note),
     { bucket: "bucket", contentType: "a/b", plannedLengthBytes: 16, multipartId: "" },
@@ -517,7 +546,8 @@ test("the records are packed as documented, member by member", () => {
   assert.deepEqual(rows.map(([name]) => name?.replaceAll("`", "")).sort(), Object.keys(RECORDS).sort())
   for (const [name = "", members = ""] of rows) {
     const [bytes, values] = RECORDS[name.replaceAll("`", "")] ?? [new Uint8Array(0), {}]
-    assertMembers(packr.unpack(bytes), membersIn(members), { 1: 1, ...values })
+    const [format = ""] = membersIn(members)
+    assertMembers(packr.unpack(bytes), membersIn(members), { [format]: Number(format), ...values })
   }
 })
 

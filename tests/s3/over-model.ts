@@ -5,10 +5,10 @@
  *   node dist/tests/s3/over-model.js [PORT]
  */
 import { fileURLToPath } from "node:url"
-import type { Account, AccessKey, Accounts } from "../../src/access/contract.js"
-import { fail } from "../../src/base/failures.js"
-import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
+import type { Account, Keyring, KnownKey } from "../../src/access/contract.js"
+import { parseAccountId } from "../../src/base/ids.js"
 import type { AccessKeyId, AccountId } from "../../src/base/ids.js"
+import { accountNumberOf } from "../../src/format/account-number.js"
 import { HTTP_LIMITS, HttpServer } from "../../src/http/index.js"
 import type { ObjectServices } from "../../src/object/contract.js"
 import { createS3Handler } from "../../src/s3/index.js"
@@ -29,56 +29,53 @@ export const STRANGER: Key = { id: "AKIASTRANGERSTRANGER", secret: "stranger-sec
 export const OWNER_ACCOUNT = parseAccountId("a".repeat(64))
 export const STRANGER_ACCOUNT = parseAccountId("b".repeat(64))
 
-/** Two accounts with a key each, for ever. */
-class FixedAccounts implements Accounts {
-  private readonly accounts: readonly Account[] = [
-    { id: OWNER_ACCOUNT, displayName: "owner", email: "owner@example.com", createdMs: 0 },
-    { id: STRANGER_ACCOUNT, displayName: "stranger", email: "stranger@example.com", createdMs: 0 },
-  ]
+const accountOf = (id: AccountId, name: string): Account => ({
+  id,
+  number: accountNumberOf(id),
+  displayName: name,
+  email: `${name}@example.com`,
+  createdMs: 0,
+})
 
-  async secretOf(id: AccessKeyId): ReturnType<Accounts["secretOf"]> {
-    const at = [OWNER, STRANGER].findIndex(key => key.id === id)
-    const [key, account] = [[OWNER, STRANGER][at], this.accounts[at]]
-    return key === undefined || account === undefined ? undefined : { secret: key.secret, account }
+/** Two accounts with a key each, for ever. */
+const KEYS = [
+  { key: OWNER, account: accountOf(OWNER_ACCOUNT, "owner") },
+  { key: STRANGER, account: accountOf(STRANGER_ACCOUNT, "stranger") },
+]
+
+class FixedKeys implements Keyring {
+  async secretOf(id: AccessKeyId): Promise<KnownKey | undefined> {
+    const found = KEYS.find(({ key }) => key.id === id)
+    return found && rootKeyOf(id, found.key.secret, found.account)
   }
 
   knownSecret(): undefined {
     return undefined
   }
 
-  async getAccount(id: AccountId): Promise<Account | undefined> {
-    return this.accounts.find(account => account.id === id)
-  }
-
-  async listAccounts(): Promise<readonly Account[]> {
-    return this.accounts
-  }
-
-  async listKeys(): Promise<readonly AccessKey[]> {
-    return [OWNER, STRANGER].flatMap(({ id }, at) => {
-      const accountId = this.accounts[at]?.id
-      return accountId === undefined ? [] : [{ id: parseAccessKeyId(id), accountId, createdMs: 0 }]
-    })
-  }
-
-  createAccount(): Promise<never> {
-    return refuse()
-  }
-
-  createKey(): Promise<never> {
-    return refuse()
-  }
-
-  importKey(): Promise<never> {
-    return refuse()
-  }
-
-  removeKey(): Promise<never> {
-    return refuse()
-  }
+  noteUse(): void {}
 }
 
-const refuse = (): Promise<never> => Promise.reject(fail("notImplemented", { message: "these accounts are fixed" }))
+/** A key of an account's root, as it is known. */
+export const rootKeyOf = (id: AccessKeyId, secret: string, account: Account): KnownKey => ({
+  id,
+  secret,
+  account,
+  principal: {
+    kind: "root",
+    accountId: account.id,
+    accountNumber: account.number,
+    arn: `arn:aws:iam::${account.number}:root`,
+    userId: account.number,
+    tags: [],
+    issuedMs: undefined,
+  },
+  policies: { identity: [], boundary: undefined, session: undefined },
+  isWholeRoot: true,
+  session: undefined,
+  roots: [{ kind: "key", id }],
+  expiresMs: undefined,
+})
 
 export interface Served {
   readonly port: number
@@ -104,7 +101,7 @@ export function handleModel(
   const services = wrap?.(model) ?? model
   const handler = createS3Handler({
     services,
-    accounts: new FixedAccounts(),
+    accounts: new FixedKeys(),
     region: undefined,
     domains: [],
     adminUrl: "http://127.0.0.1:9001",

@@ -34,6 +34,8 @@ export interface FormClaim {
   /** Undefined: signed with HMAC-SHA1, by the secret itself. */
   readonly scope: Scope | undefined
   readonly region: string
+  /** The session token, as it was sent. */
+  readonly token: string | undefined
 }
 
 /** Names as messages have them; their fields have them in lower case. */
@@ -50,7 +52,7 @@ export const missingField = (name: string): Failure =>
 
 /**
  * Reads the signature of a form; `fields` by name in lower case.
- * Throws `invalidArgument`, `invalidRequest`, `malformedAuthorization`, `invalidToken`, `invalidAccessKey`, `accessDenied`.
+ * Throws `invalidArgument`, `invalidRequest`, `malformedAuthorization`, `invalidAccessKey`, `accessDenied`.
  */
 export function readFormSignature(
   fields: ReadonlyMap<string, string>,
@@ -62,19 +64,19 @@ export function readFormSignature(
     if (value === undefined) throw missingField(name)
     return value
   }
+  const token = fields.get("x-amz-security-token") || undefined
   if (FIELDS.some(has)) {
     if (SHA1_FIELDS.some(has)) throw fail("invalidArgument", { message: "Only one auth mechanism allowed in a form" })
-    return readVersion4(one, fields.get("x-amz-security-token") ?? "", rules)
+    return readVersion4(one, token, rules)
   }
   if (!SHA1_FIELDS.some(has)) return { kind: "anonymous" }
   if (!rules.allowSha1) throw olderScheme()
   const [accessKeyId = "", signature = "", policy = ""] = [...SHA1_FIELDS, "Policy"].map(one)
-  if (fields.get("x-amz-security-token")) throw fail("invalidToken")
   const region = rules.region ?? REGION_REPORTED
-  return { kind: "claim", accessKeyId: accessKeyOf(accessKeyId), policy, signature, scope: undefined, region }
+  return { kind: "claim", accessKeyId: accessKeyOf(accessKeyId), policy, signature, scope: undefined, region, token }
 }
 
-function readVersion4(one: (name: string) => string, token: string, rules: FormSignatureRules): FormClaim {
+function readVersion4(one: (name: string) => string, token: string | undefined, rules: FormSignatureRules): FormClaim {
   const [algorithm, credential = "", date = "", signature = "", policy = ""] = [...FIELDS, "Policy"].map(one)
   if (algorithm !== ALGORITHM) throw malformed("X-Amz-Algorithm", `X-Amz-Algorithm supports ${ALGORITHM} only`)
   const { accessKeyId, scope } = parseCredential("form", credential)
@@ -85,9 +87,8 @@ function readVersion4(one: (name: string) => string, token: string, rules: FormS
   if (scope.day !== date.slice(0, 8)) {
     throw fail("accessDenied", { reason: "the date of the Credential is not the day of the request" })
   }
-  if (token !== "") throw fail("invalidToken")
   const region = rules.region ?? REGION_REPORTED
-  return { kind: "claim", accessKeyId: accessKeyOf(accessKeyId), policy, signature, scope, region }
+  return { kind: "claim", accessKeyId: accessKeyOf(accessKeyId), policy, signature, scope, region, token }
 }
 
 const malformed = (argumentName: string, message: string): Failure => fail("invalidArgument", { message, argumentName })

@@ -364,11 +364,6 @@ test("each refusal has its own failure", () => {
       "signatureMismatch",
     ],
     ["elliptic curve", signed(PLAIN, "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD"), "notImplemented"],
-    [
-      "session token",
-      signed({ ...PLAIN, rawHeaders: [...PLAIN.rawHeaders, "x-amz-security-token", "t"] }),
-      "invalidToken",
-    ],
     ["broken escape", { ...good, rawTarget: "/b/%zz" }, "signatureMismatch"],
   ]
   for (const [what, request, kind] of cases) {
@@ -453,7 +448,7 @@ test("presigned URLs bind method, host, every parameter and every x-amz header",
       { ...good, rawTarget: target.replace("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256") },
       "malformedAuthorization",
     ],
-    ["token", { ...good, rawTarget: `${target}&X-Amz-Security-Token=t` }, "invalidToken"],
+    ["token", { ...good, rawTarget: `${target}&X-Amz-Security-Token=t` }, "signatureMismatch"],
   ]
   for (const [what, changed, kind] of cases) assert.equal(refusal(changed).kind, kind, what)
   for (const seconds of [0, -1, 604_801, 1.5, 1e21, NaN]) {
@@ -468,6 +463,49 @@ test("presigned URLs bind method, host, every parameter and every x-amz header",
     "verified",
   )
 })
+
+const claimOf = (request: SignableRequest) => {
+  const claim = readSignature(request, RULES, NOW_MS)
+  assert.equal(claim.kind, "claim")
+  return claim
+}
+
+test("a session token is handed on with the claim, from where the signature covers it", () => {
+  const inHeader = (value: string) => ["x-amz-security-token", value]
+  const ofHeader = claimOf(signed({ ...PLAIN, rawHeaders: [...PLAIN.rawHeaders, ...inHeader("t/1=")] }))
+  assert.equal(ofHeader.kind === "claim" && ofHeader.token, "t/1=")
+  assert.equal(verifySignature(ofHeader, SECRET, new SigningKeys()).kind, "verified")
+  const request = { method: "GET", rawTarget: "/b/k?X-Amz-Security-Token=t%2F1%3D", rawHeaders: ["host", "localhost"] }
+  const presigned = { ...request, rawTarget: presign(request, 60, CREDENTIALS, NOW_MS) }
+  const ofQuery = claimOf(presigned)
+  assert.equal(ofQuery.token, "t/1=")
+  assert.equal(verifySignature(ofQuery, SECRET, new SigningKeys()).kind, "verified")
+  const empty = signed({ ...PLAIN, rawHeaders: [...PLAIN.rawHeaders, ...inHeader("")] })
+  assert.equal(claimOf(empty).token, undefined)
+  // A parameter of a request that is signed in its header is one like any other.
+  assert.equal(claimOf(signed({ ...PLAIN, rawTarget: request.rawTarget })).token, undefined)
+  const both = { ...request, rawHeaders: [...request.rawHeaders, ...inHeader("other")] }
+  assert.equal(refusal({ ...both, rawTarget: presign(both, 60, CREDENTIALS, NOW_MS) }).kind, "invalidToken")
+  const unsigned = { ...presigned, rawHeaders: [...presigned.rawHeaders, ...inHeader("t/1=")] }
+  assert.equal(refusal(unsigned).kind, "accessDenied")
+})
+
+test("where the server hashes the body itself, the request need not say its hash, and must not say another", () => {
+  const bodySha256 = createHash("sha256").update("Action=X").digest("hex")
+  const rules: SignatureRules = { service: "iam", region: undefined, bodySha256 }
+  const credentials = { ...CREDENTIALS, service: "iam", region: "" }
+  const request = { method: "POST", rawTarget: "/", rawHeaders: ["host", "localhost"] }
+  const good = signed(request, bodySha256, credentials)
+  assert.equal(verify(good, NOW_MS, rules).kind, "verified")
+  const other = signed(request, "0".repeat(64), credentials)
+  assert.equal(refusal(other, NOW_MS, rules).kind, "contentSha256Mismatch")
+  assert.equal(refusal(good, NOW_MS, { ...rules, bodySha256: "0".repeat(64) }).kind, "contentSha256Mismatch")
+  const unsaid = { ...good, rawHeaders: without(good.rawHeaders, "x-amz-content-sha256") }
+  assert.equal(refusal(unsaid, NOW_MS, rules).kind, "signatureMismatch")
+})
+
+const without = (rawHeaders: readonly string[], name: string): string[] =>
+  rawHeaders.flatMap((text, i) => (i % 2 === 0 && text !== name ? [text, rawHeaders[i + 1] ?? ""] : []))
 
 test("requests without a signature are anonymous, and cannot claim signed chunks", () => {
   assert.deepEqual(verify(PLAIN), { kind: "anonymous", payload: { kind: "unsigned" } })

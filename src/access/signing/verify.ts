@@ -46,6 +46,8 @@ export interface SignatureRules {
   readonly service: string
   /** Undefined: any region is accepted, the empty string too. */
   readonly region: string | undefined
+  /** Hex SHA-256 of the body, for services whose clients need not send it. Absent: the request has to say. */
+  readonly bodySha256?: string
 }
 
 export interface AnonymousRequest {
@@ -65,6 +67,8 @@ export interface SignedClaim {
   readonly payload: PayloadMode
   readonly payloadHash: string
   readonly region: string
+  /** The session token, as it was sent; the key's secret depends on it. */
+  readonly token: string | undefined
 }
 
 export interface VerifiedRequest {
@@ -83,7 +87,7 @@ export interface VerifiedRequest {
  *
  * Throws `accessDenied`, `invalidRequest`, `invalidArgument`, `malformedAuthorization` (details.form,
  * and details.region where the region is wrong), `invalidToken`, `invalidAccessKey`, `requestSkewed`
- * and `requestExpired` (details.serverTime), `invalidUri`, `notImplemented`.
+ * and `requestExpired` (details.serverTime), `invalidUri`, `notImplemented`, `contentSha256Mismatch`.
  */
 export function readSignature(
   request: SignableRequest,
@@ -110,13 +114,8 @@ export function readSignature(
     throw fail("accessDenied", { reason: "the date of the Credential is not the day of the request" })
   }
   checkSignedHeaders(credentials, headers)
-  if (
-    headers.get("x-amz-security-token") ||
-    query.some(({ name, value }) => name === "X-Amz-Security-Token" && value)
-  ) {
-    throw fail("invalidToken")
-  }
-  const payloadHash = payloadHashOf(headers, terms === undefined ? undefined : query)
+  const token = tokenOf(headers, presigned ? query : [])
+  const payloadHash = payloadHashOf(headers, terms === undefined ? undefined : query, rules.bodySha256)
   return {
     kind: "claim",
     accessKeyId: accessKeyOf(credentials.accessKeyId),
@@ -128,7 +127,16 @@ export function readSignature(
     payload: parsePayloadMode(payloadHash),
     payloadHash,
     region: rules.region ?? REGION_REPORTED,
+    token,
   }
+}
+
+/** Both places are covered by the signature. Throws `invalidToken` where they disagree. */
+function tokenOf(headers: ReadonlyMap<string, string>, presignedQuery: readonly QueryParameter[]): string | undefined {
+  const inQuery = presignedQuery.filter(({ name }) => name === "X-Amz-Security-Token").map(({ value }) => value)
+  const [token, other] = new Set([headers.get("x-amz-security-token") ?? "", ...inQuery].filter(text => text !== ""))
+  if (other !== undefined) throw fail("invalidToken")
+  return token
 }
 
 /** Throws `signatureMismatch` with details.stringToSign and details.canonicalRequest. */
@@ -247,8 +255,13 @@ function checkSignedHeaders({ signedHeaders }: Credentials, headers: ReadonlyMap
 function payloadHashOf(
   headers: ReadonlyMap<string, string>,
   presignedQuery: readonly QueryParameter[] | undefined,
+  bodySha256: string | undefined,
 ): string {
   const header = headers.get("x-amz-content-sha256")
+  if (bodySha256 !== undefined) {
+    if (header !== undefined && header.toLowerCase() !== bodySha256) throw fail("contentSha256Mismatch")
+    return bodySha256
+  }
   if (presignedQuery === undefined) {
     if (header !== undefined) return header
     throw fail("invalidRequest", { message: "Missing required header for this request: x-amz-content-sha256" })

@@ -1,6 +1,6 @@
 /** Commands over the admin API on what lies in a store: accounts, keys, buckets. */
 import type { z } from "zod"
-import { ACCOUNT, ACCOUNTS, BUCKET, BUCKETS, KEY_WITH_SECRET, KEYS } from "../../admin/index.js"
+import { ACCOUNT, ACCOUNTS, BUCKET, BUCKETS, KEY_WITH_SECRET, KEYS, type KEY } from "../../admin/index.js"
 import type { AdminClient } from "../client/admin-client.js"
 import { checked } from "./checked.js"
 import type { CliIo } from "./io.js"
@@ -9,6 +9,15 @@ import { withAdmin, type StoreOptions } from "./stores.js"
 import { printable, sizeText, tableText, timeText } from "./text.js"
 
 export type AdminCommandOptions = StoreOptions & OutputOptions
+
+/** Undefined members stay away from the request. */
+export interface NewKeyRequest {
+  readonly accountId: string | undefined
+  readonly userName: string | undefined
+  readonly description: string | undefined
+  readonly expiresMs: number | undefined
+  readonly policy: string | undefined
+}
 
 export class AdminCommands {
   constructor(
@@ -24,34 +33,51 @@ export class AdminCommands {
 
   async accounts(): Promise<void> {
     const { accounts } = checked(ACCOUNTS, await this.#with(client => client.get("/v1/accounts")))
-    const rows = accounts.map(({ id, displayName, email, createdMs }) => [
+    const rows = accounts.map(({ id, number, displayName, email, createdMs }) => [
       timeText(createdMs),
       id,
+      number,
       printable(displayName),
       printable(email),
     ])
-    await this.#answerList(accounts, tableText(["CREATED", "ACCOUNT", "NAME", "E-MAIL"], rows))
+    await this.#answerList(accounts, tableText(["CREATED", "ACCOUNT", "NUMBER", "NAME", "E-MAIL"], rows))
   }
 
-  async createKey(accountId: string | undefined): Promise<void> {
-    const key = checked(KEY_WITH_SECRET, await this.#with(client => client.post("/v1/keys", { accountId })))
+  async createKey(request: NewKeyRequest): Promise<void> {
+    const key = checked(KEY_WITH_SECRET, await this.#with(client => client.post("/v1/keys", request)))
     const text = `access key  ${key.accessKeyId}\nsecret key  ${key.secretAccessKey ?? ""}\n(shown this once)\n`
     await this.#answer(key, text)
   }
 
-  async importKey(request: {
-    accountId: string | undefined
-    accessKeyId: string
-    secretAccessKey: string
-  }): Promise<void> {
+  async importKey(request: NewKeyRequest & { accessKeyId: string; secretAccessKey: string }): Promise<void> {
     const key = checked(KEY_WITH_SECRET, await this.#with(client => client.post("/v1/keys", request)))
     await this.#answer(key, `imported key ${key.accessKeyId}\n`)
   }
 
   async keys(accountId: string | undefined): Promise<void> {
     const { keys } = checked(KEYS, await this.#with(client => client.get("/v1/keys", { accountId })))
-    const rows = keys.map(key => [timeText(key.createdMs), key.accessKeyId, key.accountId])
-    await this.#answerList(keys, tableText(["CREATED", "ACCESS KEY", "ACCOUNT"], rows))
+    const rows = keys.map(key => [
+      timeText(key.createdMs),
+      key.accessKeyId,
+      this.#stateOf(key),
+      key.userName ?? "(root)",
+      key.accountId,
+      printable(key.description ?? ""),
+    ])
+    const head = ["CREATED", "ACCESS KEY", "STATE", "USER", "ACCOUNT", "WHAT FOR"]
+    await this.#answerList(keys, tableText(head, rows))
+  }
+
+  #stateOf({ isActive, expiresMs }: z.output<typeof KEY>): string {
+    if (!isActive) return "disabled"
+    if (expiresMs === undefined) return "active"
+    return expiresMs <= this.io.clock.wallMs() ? "expired" : `until ${timeText(expiresMs)}`
+  }
+
+  async setKeyActive(id: string, isActive: boolean): Promise<void> {
+    const verb = isActive ? "enable" : "disable"
+    await this.#with(client => client.post(`/v1/keys/${encodeURIComponent(id)}/${verb}`, {}))
+    await this.#answer({ accessKeyId: id, isActive }, `${verb}d key ${id}\n`)
   }
 
   async removeKey(id: string): Promise<void> {

@@ -10,11 +10,12 @@ import { AdminCommands, type AdminCommandOptions } from "./admin-commands.js"
 import { addBenchCommand } from "./bench-command.js"
 import { copyCommand, type CopyOptions } from "./copy-command.js"
 import { envCommand, type EnvOptions } from "./env-command.js"
-import { CliError, EXIT_CODES, exitOf, messageOf } from "./exit-codes.js"
+import { EXIT_CODES, exitOf, messageOf } from "./exit-codes.js"
 import { fsckCommand } from "./fsck-command.js"
 import { rebuildIndexCommand } from "./index-command.js"
 import { inspectCommand } from "./inspect-command.js"
 import type { CliIo } from "./io.js"
+import { addKeyCommands } from "./key-program.js"
 import { listCommand, removeCommand, type ListOptions, type RemoveOptions } from "./object-commands.js"
 import { group, withJson, withStore } from "./options.js"
 import { answer, type OutputOptions } from "./output.js"
@@ -59,32 +60,6 @@ function addAccountCommands(program: Command, admin: (options: AdminCommandOptio
   withStore(account.command("list"))
     .description("list accounts")
     .action((options: AdminCommandOptions) => admin(options).accounts())
-}
-
-function addKeyCommands(program: Command, io: CliIo, admin: (options: AdminCommandOptions) => AdminCommands): void {
-  const key = group(program, "key").description("access keys: pairs that sign requests for an account")
-  withStore(key.command("create"))
-    .description("draw a key pair; its secret is shown this once")
-    .option("--account <ID>", "owner (default: the root account)")
-    .action((options: AdminCommandOptions & { account?: string }) => admin(options).createKey(options.account))
-  withStore(key.command("import"))
-    .description(
-      "import a pair that exists elsewhere; the secret comes from HAYLOFT_IMPORT_SECRET_KEY or standard input",
-    )
-    .argument("<ACCESS_KEY>")
-    .option("--account <ID>", "owner (default: the root account)")
-    .action(async (accessKeyId: string, options: AdminCommandOptions & { account?: string }) => {
-      const secretAccessKey = await readSecret(io)
-      await admin(options).importKey({ accountId: options.account, accessKeyId, secretAccessKey })
-    })
-  withStore(key.command("list"))
-    .description("list keys, never with their secrets")
-    .option("--account <ID>", "only this account's")
-    .action((options: AdminCommandOptions & { account?: string }) => admin(options).keys(options.account))
-  withStore(key.command("delete"))
-    .description("delete a key; it is refused from now on")
-    .argument("<ACCESS_KEY>")
-    .action((id: string, options: AdminCommandOptions) => admin(options).removeKey(id))
 }
 
 function addBucketCommands(program: Command, admin: (options: AdminCommandOptions) => AdminCommands): void {
@@ -210,16 +185,4 @@ function usageText(error: CommanderError, args: readonly string[], commands: rea
     .replace(/\.$/, "")
   const command = args.find(arg => commands.includes(arg))
   return `${message}; see hayloft ${command === undefined ? "" : `${command} `}--help`
-}
-
-async function readSecret(io: CliIo): Promise<string> {
-  const inEnvironment = io.environment["HAYLOFT_IMPORT_SECRET_KEY"]
-  if (inEnvironment) return inEnvironment
-  if (io.errorIsTerminal) io.error("secret key, then Ctrl-D: ")
-  const chunks: Uint8Array[] = []
-  for await (const chunk of io.input) chunks.push(chunk)
-  const secret = Buffer.concat(chunks).toString("utf8").trim()
-  if (secret === "")
-    throw new CliError("usage", "the secret is empty; give it in HAYLOFT_IMPORT_SECRET_KEY or on standard input")
-  return secret
 }

@@ -92,7 +92,7 @@ test("a store opens, and ends a removal that was cut off, with more left over th
   const machine = new Machine({ devices: 1 })
   const first = await machine.open()
   const bucket = await createBucket(first)
-  for (let i = 0; i < 10; i += 1) await first.accounts.createKey(bucket.owner)
+  for (let i = 0; i < 10; i += 1) await first.accounts.createKey({ accountId: bucket.owner, userName: undefined })
   await first.tablet.run(setBucketState(bucket.id, "closing"))
   machine.disk.kill()
   machine.checkpointLimits = { rowsMax: 2 }

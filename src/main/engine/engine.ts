@@ -6,7 +6,7 @@
  * layout. One folder is a configuration of one member through the same code as seven. Devices come and
  * go while it runs (see `store-control.ts`).
  */
-import { AccountService, type RootKey } from "../../access/index.js"
+import { openAccess, type Access, type RootKey } from "../../access/index.js"
 import { must } from "../../base/assert.js"
 import { asFailure, fail, Failure, isFailure } from "../../base/failures.js"
 import type { DeviceId, Incarnation, Position } from "../../base/ids.js"
@@ -73,9 +73,8 @@ export interface EngineSettings {
   readonly moveBytesPerSecondMax?: number
 }
 
-export interface Engine {
+export interface Engine extends Access {
   readonly services: Services
-  readonly accounts: AccountService
   readonly keeper: Keeper
   readonly control: StoreControl
   readonly tablet: Primary
@@ -188,15 +187,15 @@ class EngineBuilder {
     )
     this.services = services
     this.onDamage = (deviceId, id) => services.repair.noteDamage({ deviceId, id })
-    const accounts = new AccountService(random, services.tablet, masterKey, root)
+    const access = openAccess(random, services.tablet, masterKey, root)
     // What was left over may be so much that writes would wait for a checkpoint, and nobody makes one yet.
     for (const stack of this.devices.open) if (stack.checkpointer.isOver(2)) await this.checkpointFirst(stack)
-    await accounts.ensureRoot()
+    await access.accounts.ensureRoot()
     await services.buckets.reopenClosed()
     const { devices, control } = this
     return {
       services,
-      accounts,
+      ...access,
       keeper,
       control,
       tablet,

@@ -140,11 +140,14 @@ export class Rescue {
       await this.target.addAccount({ id, displayName, email })
       await this.settings.onEntry({ list, kind: "account", name: id, isWritten: true, notes: [] })
     }
-    for (const [id, { accountId, sealedSecret }] of accessKeys) {
-      const secret = this.open(id, sealedSecret)
+    for (const [id, { accountId, sealedSecret, isActive, userName, service }] of accessKeys) {
+      // A key that was disabled or limited must not come back as one that may do everything.
+      const isPlain = isActive && userName === undefined && service === undefined
+      const secret = isPlain ? this.open(id, sealedSecret) : undefined
       if (secret !== undefined) await this.target.addAccessKey({ id, accountId: this.ownerOf(accountId), secret })
-      const notes = secret === undefined ? ["its secret cannot be opened without the master key"] : []
       const isWritten = secret !== undefined
+      const reason = isPlain ? "its secret cannot be opened without the master key" : "it is no plain key of an account"
+      const notes = isWritten ? [] : [reason]
       await this.settings.onEntry({
         list: isWritten ? list : "incomplete",
         kind: "accessKey",

@@ -12,12 +12,11 @@ import {
   type MetadataChunkHeader,
   type MetadataRecord,
 } from "../../format/metadata-backup.js"
+import { decodeAccessKey, type AccessKeyRecord } from "../../format/identity-records.js"
 import {
-  decodeAccessKey,
   decodeAccount,
   decodeBucket,
   decodeSetting,
-  type AccessKeyRecord,
   type AccountRecord,
   type BucketRecord,
 } from "../../format/records.js"

@@ -107,7 +107,7 @@ export class StoreTarget implements RescueTarget {
   }
 
   async addAccessKey(key: RescuedAccessKey): Promise<void> {
-    await unlessThere(this.running.engine.accounts.importKey(key))
+    await unlessThere(this.running.engine.accounts.importKey({ ...key, userName: undefined }))
   }
 
   async addBucket({ name, owner, location, versioning, settings }: BucketPlan): Promise<void> {

@@ -52,7 +52,7 @@ export async function admitForm(
   }
   const arriving = await readForm(wire, boundary)
   const fields = completeFields(arriving.fields, arriving.fileName, bucket)
-  const caller = await gate.callerOfForm(fields, query, bucket)
+  const caller = await gate.callerOfForm(fields, query, bucket, nowMs)
   const policy = parseFormPolicy(fields.get("policy") ?? "")
   checkFormPolicy(policy, fields, nowMs)
   const open = (pieces: PieceOwner) => within(sizeRangeOf(policy), arriving.file(pieces))

@@ -1,0 +1,35 @@
+/**
+ * Managed policies that every account has, under the names that Amazon gave them: the few that speak of
+ * what is here. They never change.
+ */
+import type { ManagedPolicyRecord } from "../../format/identity-records.js"
+
+const SINCE_MS = Date.UTC(2026, 0, 1)
+
+const allow = (actions: readonly string[]): string =>
+  JSON.stringify({ Version: "2012-10-17", Statement: [{ Effect: "Allow", Action: actions, Resource: "*" }] }, null, 2)
+
+function builtIn(name: string, description: string, actions: readonly string[]): [string, ManagedPolicyRecord] {
+  const record = {
+    name,
+    path: "/",
+    id: `ANPA${name.toUpperCase().slice(0, 17).padEnd(17, "0")}`,
+    createdMs: SINCE_MS,
+    updatedMs: SINCE_MS,
+    description,
+    tags: [],
+    defaultVersion: 1,
+    lastVersion: 1,
+    versions: [{ number: 1, createdMs: SINCE_MS, text: allow(actions) }],
+  }
+  return [`arn:aws:iam::aws:policy/${name}`, record]
+}
+
+/** By ARN. */
+export const BUILT_IN_POLICIES: ReadonlyMap<string, ManagedPolicyRecord> = new Map([
+  builtIn("AdministratorAccess", "All actions on all resources of the account.", ["*"]),
+  builtIn("AmazonS3FullAccess", "All actions on all buckets of the account.", ["s3:*"]),
+  builtIn("AmazonS3ReadOnlyAccess", "Reading all buckets of the account.", ["s3:Get*", "s3:List*", "s3:Describe*"]),
+  builtIn("IAMFullAccess", "All actions on the account's users, groups, roles and policies.", ["iam:*"]),
+  builtIn("IAMReadOnlyAccess", "Reading the account's users, groups, roles and policies.", ["iam:Get*", "iam:List*"]),
+])

@@ -1,0 +1,57 @@
+/** What is asked of an OpenID Connect provider before it is kept. */
+import { fail, type Failure } from "../../base/failures.js"
+import type { IdentityProviderRecord } from "../../format/identity-records.js"
+import type { ProviderChange } from "../contract.js"
+import { IDENTITY_LIMITS } from "./limits.js"
+import { changeTags, checkTags } from "./tags.js"
+
+const URL_CHARACTERS_MAX = 255
+const CLIENT_ID_CHARACTERS_MAX = 255
+const THUMBPRINT = /^[0-9A-Fa-f]{40}$/
+
+const refuse = (message: string): Failure => fail("invalidArgument", { message })
+
+/** `https://host[:port][/path]`; `http` is for providers on the same machine or network. Throws `invalidArgument`. */
+export function checkProviderUrl(text: string): string {
+  const url = text.length <= URL_CHARACTERS_MAX && URL.canParse(text) ? new URL(text) : undefined
+  const isWeb = url?.protocol === "https:" || url?.protocol === "http:"
+  if (
+    url === undefined ||
+    !isWeb ||
+    url.search !== "" ||
+    url.hash !== "" ||
+    url.username !== "" ||
+    /[\s\x00]/.test(text)
+  )
+    throw refuse("Invalid Open ID Connect Provider URL")
+  return text
+}
+
+type Terms = Omit<IdentityProviderRecord, "createdMs">
+
+/** Throws `invalidArgument`, `limitExceeded`. */
+export function checkProvider<T extends Terms>(provider: T): T {
+  const { clientIds, thumbprints } = provider
+  checkProviderUrl(provider.url)
+  checkTags(provider.tags)
+  if (clientIds.some(id => id === "" || id.length > CLIENT_ID_CHARACTERS_MAX)) throw refuse("A client ID is not valid.")
+  if (!thumbprints.every(thumbprint => THUMBPRINT.test(thumbprint))) throw refuse("A thumbprint is not valid.")
+  const { clientIdsPerProvider, thumbprintsPerProvider } = IDENTITY_LIMITS
+  if (clientIds.length > clientIdsPerProvider || thumbprints.length > thumbprintsPerProvider) {
+    throw fail("limitExceeded", {
+      message: `A provider has at most ${clientIdsPerProvider} client IDs and ${thumbprintsPerProvider} thumbprints.`,
+    })
+  }
+  return provider
+}
+
+export function changeProvider(record: IdentityProviderRecord, change: ProviderChange): IdentityProviderRecord {
+  const { addClientId, removeClientId } = change
+  const kept = record.clientIds.filter(id => id !== addClientId && id !== removeClientId)
+  return checkProvider({
+    ...record,
+    clientIds: addClientId === undefined ? kept : [...kept, addClientId],
+    thumbprints: change.thumbprints ?? record.thumbprints,
+    tags: changeTags(record.tags, change.tags ?? [], change.removeTags ?? []),
+  })
+}

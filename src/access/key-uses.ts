@@ -1,0 +1,88 @@
+/**
+ * When keys were used last: known at once, and written by and by.
+ *
+ * Limits  A key is written once in `WRITE_EVERY_MS`, all of them by one write at a time; `KEYS_MAX` keys
+ *         are remembered. What could not be written is lost: it says nothing that anybody decides by.
+ */
+import type { AccessKeyId } from "../base/ids.js"
+import { decodeKeyUse, type KeyUseRecord } from "../format/identity-records.js"
+import { textRowKey } from "../format/row-key.js"
+import { noteKeyUses, type KeyUse } from "./account-commands-core.js"
+import type { Directory } from "./directory.js"
+
+const KEYS_MAX = 10_000
+const WRITE_EVERY_MS = 15 * 60_000
+const KEYS_PER_WRITE = 200
+
+interface Remembered {
+  usedMs: number
+  service: string
+  region: string
+  writtenMs: number
+}
+
+export class KeyUses {
+  private readonly remembered = new Map<AccessKeyId, Remembered>()
+  private readonly due = new Set<AccessKeyId>()
+  private isWriting = false
+
+  constructor(
+    private readonly directory: Directory,
+    private readonly rootKey: AccessKeyId,
+  ) {}
+
+  note(id: AccessKeyId, usedMs: number, service: string, region: string): void {
+    const known = this.remembered.get(id)
+    if (known !== undefined && usedMs < known.writtenMs + WRITE_EVERY_MS) {
+      known.usedMs = usedMs
+      known.service = service
+      known.region = region
+      return
+    }
+    if (this.remembered.size >= KEYS_MAX) this.forgetAll()
+    this.remembered.set(id, { usedMs, service, region, writtenMs: usedMs })
+    this.due.add(id)
+    if (!this.isWriting) void this.write()
+  }
+
+  lastUse(id: AccessKeyId): KeyUseRecord | undefined {
+    const known = this.remembered.get(id)
+    if (known !== undefined) return useOf(known)
+    const row = this.directory.rows.get("keyUses", textRowKey(id))
+    return row && decodeKeyUse(row.value)
+  }
+
+  forget(id: AccessKeyId): void {
+    this.remembered.delete(id)
+    this.due.delete(id)
+  }
+
+  private forgetAll(): void {
+    this.remembered.clear()
+    this.due.clear()
+  }
+
+  private async write(): Promise<void> {
+    this.isWriting = true
+    try {
+      while (this.due.size > 0) await this.directory.note(noteKeyUses(this.take(), this.rootKey))
+    } catch {
+      // Too much is under way, or the store is full or stopping: the next use is noted again.
+    } finally {
+      this.isWriting = false
+    }
+  }
+
+  private take(): readonly KeyUse[] {
+    const uses: KeyUse[] = []
+    for (const id of this.due) {
+      if (uses.length >= KEYS_PER_WRITE) break
+      const known = this.remembered.get(id)
+      if (known !== undefined) uses.push({ id, ...useOf(known) })
+      this.due.delete(id)
+    }
+    return uses
+  }
+}
+
+const useOf = ({ usedMs, service, region }: Remembered): KeyUseRecord => ({ usedMs, service, region })

@@ -1,0 +1,27 @@
+/** Puts accounts, keys and identities together over the rows of one tablet. */
+import type { Random } from "../seams/random/contract.js"
+import type { Tablet } from "../tablet/index.js"
+import { AccountService } from "./account-service.js"
+import { Directory } from "./directory.js"
+import { rememberPolicies } from "./identities/attached-policies.js"
+import { IdentityService } from "./identities/identity-service.js"
+import type { RootKey } from "./known-keys.js"
+import { parseAccessPolicy } from "./policy/parse-access-policy.js"
+import { SessionService } from "./session-service.js"
+import { SessionTokens } from "./session-tokens.js"
+
+/** Accounts, keys and identities, in one place. */
+export interface Access {
+  readonly accounts: AccountService
+  readonly identities: IdentityService
+  readonly sessions: SessionService
+}
+
+export function openAccess(random: Random, tablet: Tablet, masterKey: Uint8Array, root: RootKey): Access {
+  const directory = new Directory(tablet)
+  const parse = rememberPolicies(parseAccessPolicy)
+  const tokens = new SessionTokens(masterKey, random)
+  const accounts = new AccountService(random, directory, masterKey, root, tokens, parse)
+  const identities = new IdentityService(random, directory, parse)
+  return { accounts, identities, sessions: new SessionService(random, directory, tokens, parse) }
+}

@@ -1,0 +1,193 @@
+/** Temporary credentials: who gets them, and for how long. See `contract.ts` for the promises. */
+import { fail, type Failure } from "../base/failures.js"
+import { parseAccountNumber } from "../base/ids.js"
+import type { AccessKeyId } from "../base/ids.js"
+import type { IdentityRecord } from "../format/identity-records.js"
+import type { AccountRecord } from "../format/records.js"
+import type { KeySession, RoleSession } from "../format/session-token.js"
+import type { Random } from "../seams/random/contract.js"
+import { findAccount, findAccountId } from "./account-commands-core.js"
+import type { AssumedRole, AssumeRequest, IssuedSession, KnownKey, Sessions, WebIdentity } from "./contract.js"
+import type { Directory } from "./directory.js"
+import { drawSecret, drawTemporaryKeyId } from "./draw.js"
+import type { ParsePolicy } from "./identities/attached-policies.js"
+import { findIdentity } from "./identities/identity-commands-core.js"
+import { needPolicy } from "./identities/managed-policy-commands-core.js"
+import { hostAndPath, identityArn, parseIdentityArn, providerArn, sessionArn } from "./identities/names.js"
+import { checkPolicyText } from "./identities/policy-texts.js"
+import { checkTags } from "./identities/tags.js"
+import type { AccessRequest, FederatedCaller, PrincipalPolicies } from "./policy/contract.js"
+import { decide, NO_POLICIES } from "./policy/decide.js"
+import { POLICY_LIMITS } from "./policy/limits.js"
+import type { KnownPrincipal } from "./principal.js"
+import type { SessionTokens } from "./session-tokens.js"
+
+const HOUR_SECONDS = 3_600
+const LEAST_SECONDS = 900
+const KEY_SECONDS = { usual: 12 * HOUR_SECONDS, most: 36 * HOUR_SECONDS, mostOfRoot: HOUR_SECONDS } as const
+const SESSION_NAME = /^[\w+=,.@-]{2,64}$/
+const SESSION_POLICIES_MAX = 10
+/** Sessions by sessions. */
+const ROOTS_MAX = 8
+
+interface FoundRole {
+  readonly account: AccountRecord
+  readonly role: IdentityRecord
+  readonly trust: string
+  readonly secondsMax: number
+}
+
+/** Who asks to be let into a role, and what a session remembers of them. */
+interface Assumer {
+  readonly principal: KnownPrincipal | FederatedCaller
+  readonly policies: PrincipalPolicies
+  readonly action: "sts:AssumeRole" | "sts:AssumeRoleWithWebIdentity"
+  /** For people. */
+  readonly name: string
+  readonly origin: Pick<RoleSession, "roots" | "claims">
+}
+
+export class SessionService implements Sessions {
+  private readonly random: Random
+
+  constructor(
+    random: Random,
+    private readonly directory: Directory,
+    private readonly tokens: SessionTokens,
+    private readonly parse: ParsePolicy,
+  ) {
+    this.random = random.fork("sessions")
+  }
+
+  ofKey(caller: KnownKey, seconds: number | undefined, nowMs: number): IssuedSession {
+    if (caller.session !== undefined) {
+      throw fail("accessDenied", { message: "Cannot call GetSessionToken with session credentials" })
+    }
+    const most = caller.principal.kind === "root" ? KEY_SECONDS.mostOfRoot : KEY_SECONDS.most
+    const length = checkSeconds(seconds ?? Math.min(KEY_SECONDS.usual, most), most)
+    return this.issue({ kind: "key", sourceKey: caller.id, userId: caller.principal.userId }, length, nowMs)
+  }
+
+  async assume(caller: KnownKey, request: AssumeRequest): Promise<AssumedRole> {
+    const { principal, policies, roots } = caller
+    const name = principal.kind === "session" ? principal.sessionArn : principal.arn
+    if (roots.length > ROOTS_MAX) throw refuse(`A session cannot come about by more than ${ROOTS_MAX} others`)
+    const origin = { roots, claims: [] }
+    // A session that stems from a session is short, so that nobody stays by handing it on.
+    const secondsMax = caller.session === "role" ? HOUR_SECONDS : Infinity
+    return this.letIn({ principal, policies, action: "sts:AssumeRole", name, origin }, request, secondsMax)
+  }
+
+  async assumeByWeb(identity: WebIdentity, request: AssumeRequest): Promise<AssumedRole> {
+    const { provider, claims } = identity
+    const arn = providerArn(identity.account.number, provider.url)
+    const assumer: Assumer = {
+      principal: { kind: "federated", providerArn: arn, claims },
+      policies: NO_POLICIES,
+      action: "sts:AssumeRoleWithWebIdentity",
+      name: identity.subject,
+      origin: {
+        roots: [{ kind: "provider", accountId: identity.account.id, url: provider.url }],
+        claims: keptClaims(identity, arn),
+      },
+    }
+    return this.letIn(assumer, request, Infinity)
+  }
+
+  private letIn(assumer: Assumer, request: AssumeRequest, secondsMax: number): AssumedRole {
+    const { sessionName, seconds = HOUR_SECONDS, nowMs } = request
+    if (!SESSION_NAME.test(sessionName))
+      throw refuse("RoleSessionName must have 2 to 64 of the characters A-Za-z0-9_+=,.@-")
+    const tags = checkTags(request.tags)
+    const found = this.findRole(request.roleArn)
+    if (found === undefined) throw notAuthorized(assumer, assumer.action, request.roleArn)
+    this.checkTrust(found, assumer, assumer.action, request)
+    if (tags.length > 0) this.checkTrust(found, assumer, "sts:TagSession", request)
+    const { account, role } = found
+    const session: RoleSession = {
+      kind: "role",
+      accountId: account.id,
+      roleName: role.name,
+      roleId: role.id,
+      sessionName,
+      ...assumer.origin,
+      limits: this.checkLimits(account, request),
+      tags,
+    }
+    const issued = this.issue(session, checkSeconds(seconds, Math.min(found.secondsMax, secondsMax)), nowMs)
+    return { ...issued, userId: `${role.id}:${sessionName}`, arn: sessionArn(account.number, role.name, sessionName) }
+  }
+
+  private findRole(arn: string): FoundRole | undefined {
+    const parsed = parseIdentityArn("role", arn)
+    if (parsed === undefined || parsed.account === "aws") return undefined
+    const view = this.directory.rows
+    const accountId = findAccountId(view, parseAccountNumber(parsed.account))
+    const account = accountId && findAccount(view, accountId)
+    const role = account && findIdentity(view, { accountId: account.id, kind: "role", name: parsed.name })
+    if (account === undefined || role?.role === undefined) return undefined
+    if (role.path !== parsed.path || role.name !== parsed.name) return undefined
+    return { account, role, trust: role.role.trust, secondsMax: role.role.sessionSecondsMax }
+  }
+
+  private checkTrust(
+    { account, role, trust }: FoundRole,
+    assumer: Assumer,
+    action: string,
+    request: AssumeRequest,
+  ): void {
+    const asked: AccessRequest = {
+      principal: assumer.principal,
+      action,
+      resource: identityArn(account.number, role),
+      owner: { accountId: account.id, accountNumber: account.number },
+      nowMs: request.nowMs,
+      context: request.context,
+    }
+    const policy = { name: `role ${role.name}: trust policy`, policy: this.parse(trust, "trust") }
+    const { outcome } = decide(asked, assumer.policies, { policy, acl: undefined })
+    if (outcome !== "allow") throw notAuthorized(assumer, action, request.roleArn)
+  }
+
+  /** Throws `malformedPolicy`, `limitExceeded`, `noSuchEntity`. */
+  private checkLimits({ id }: AccountRecord, { policy, policyArns }: AssumeRequest): RoleSession["limits"] {
+    if (policy === undefined && policyArns.length === 0) return undefined
+    if (policyArns.length > SESSION_POLICIES_MAX) {
+      throw fail("limitExceeded", { message: `Cannot exceed quota for PolicyArns: ${SESSION_POLICIES_MAX}` })
+    }
+    if (policy !== undefined) checkPolicyText(this.parse, policy, "identity", POLICY_LIMITS.sessionCharactersMax)
+    for (const arn of policyArns) needPolicy(this.directory.rows, id, arn)
+    // As it is shortest, since it travels with each request.
+    return { texts: policy === undefined ? [] : [JSON.stringify(JSON.parse(policy))], arns: policyArns }
+  }
+
+  private issue(session: KeySession | RoleSession, seconds: number, nowMs: number): IssuedSession {
+    const accessKeyId: AccessKeyId = drawTemporaryKeyId(this.random)
+    const secret = drawSecret(this.random)
+    const expiresMs = nowMs + seconds * 1000
+    const token = this.tokens.seal({ accessKeyId, secret, issuedMs: nowMs, expiresMs, session })
+    return { accessKeyId, secret, token, expiresMs }
+  }
+}
+
+const refuse = (message: string): Failure => fail("invalidArgument", { message })
+
+function checkSeconds(seconds: number, most: number): number {
+  if (Number.isInteger(seconds) && seconds >= LEAST_SECONDS && seconds <= most) return seconds
+  throw refuse(`The requested DurationSeconds must be between ${LEAST_SECONDS} and ${most}`)
+}
+
+const notAuthorized = ({ name }: Assumer, action: string, resource: string): Failure =>
+  fail("accessDenied", {
+    message: `User: ${name} is not authorized to perform: ${action} on resource: ${resource.slice(0, 2_048)}`,
+  })
+
+/** Those by which policies tell sessions apart. */
+function keptClaims({ provider, audience, subject }: WebIdentity, arn: string): RoleSession["claims"] {
+  const issuer = hostAndPath(provider.url)
+  return [
+    [`${issuer}:aud`, audience],
+    [`${issuer}:sub`, subject],
+    ["aws:FederatedProvider", arn],
+  ]
+}

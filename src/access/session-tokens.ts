@@ -1,0 +1,42 @@
+/**
+ * Session tokens: sealed under a key of their own, so that nobody can make or change one, and nothing of
+ * them has to be kept. Whether whom they stem from still counts is for others to ask.
+ */
+import { isFailure } from "../base/failures.js"
+import { decodeSessionToken, encodeSessionToken, type SessionToken } from "../format/session-token.js"
+import type { Random } from "../seams/random/contract.js"
+import { deriveKey, openBytes, sealBytes } from "./seal.js"
+
+const PURPOSE = "session token"
+const TOKEN = /^HL1\.[A-Za-z0-9_-]+$/
+const BEGINNING = "HL1."
+/** As much as fits a request beside its other headers. */
+export const TOKEN_CHARACTERS_MAX = 8_192
+
+export class SessionTokens {
+  private readonly key: Uint8Array
+  private readonly random: Random
+
+  constructor(masterKey: Uint8Array, random: Random) {
+    this.key = deriveKey(masterKey, PURPOSE)
+    this.random = random.fork("session tokens")
+  }
+
+  seal(token: SessionToken): string {
+    const sealed = sealBytes(this.key, PURPOSE, encodeSessionToken(token), this.random)
+    return BEGINNING + Buffer.from(sealed).toString("base64url")
+  }
+
+  /** Undefined where it is none of ours. */
+  open(text: string): SessionToken | undefined {
+    if (text.length > TOKEN_CHARACTERS_MAX || !TOKEN.test(text)) return undefined
+    const plain = openBytes(this.key, PURPOSE, Buffer.from(text.slice(BEGINNING.length), "base64url"))
+    if (plain === undefined) return undefined
+    try {
+      return decodeSessionToken(plain)
+    } catch (error) {
+      if (isFailure(error)) return undefined
+      throw error
+    }
+  }
+}

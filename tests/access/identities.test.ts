@@ -1,0 +1,305 @@
+/** Users, groups, policies and keys: what they come to for a request, and that every change counts at once. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
+import { accountNumberOf } from "../../src/format/account-number.js"
+import { packRecord } from "../../src/format/pack.js"
+import { textRowKey } from "../../src/format/row-key.js"
+import { AccessWorld, allow, NOW_MS, rejects, ROOT_KEY } from "./world.js"
+
+const READ_ONLY = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
+
+test("a user may what its policies and those of its groups allow, and no longer than they do", async () => {
+  const world = await AccessWorld.open()
+  const { identities, accounts } = world.access
+  const { ref, id } = await world.user("Bob")
+  assert.equal(await world.may(id, "s3:GetObject"), false)
+  await identities.attach(ref, READ_ONLY)
+  assert.equal(await world.may(id, "s3:GetObject"), true)
+  assert.equal(await world.may(id, "s3:PutObject"), false)
+  const group = await world.create("group", "writers")
+  await identities.putInline(group, "write", allow("s3:PutObject"))
+  await identities.joinGroup(ref, "Writers")
+  assert.equal(await world.may(id, "s3:PutObject"), true)
+  assert.deepEqual(
+    identities.members(group).map(user => user.name),
+    ["Bob"],
+  )
+  await identities.putInline(group, "write", allow("s3:PutObjectTagging"))
+  assert.equal(await world.may(id, "s3:PutObject"), false, "a changed policy counts at once")
+  await identities.leaveGroup(ref, "writers")
+  assert.equal(await world.may(id, "s3:PutObjectTagging"), false, "a left group counts at once")
+  await identities.detach(ref, READ_ONLY)
+  assert.equal(await world.may(id, "s3:GetObject"), false, "a detached policy counts at once")
+  await accounts.setKeyActive(id, false)
+  assert.equal(await world.known(id), undefined, "a disabled key is refused at once")
+  await accounts.setKeyActive(id, true)
+  assert.equal((await world.mustKnow(id)).principal.kind, "user")
+  await accounts.removeKey(id)
+  assert.equal(await world.known(id), undefined, "a deleted key is refused at once")
+  await identities.remove(ref)
+  await rejects("noSuchEntity", identities.get(ref))
+})
+
+test("a principal carries the names that policies speak of", async () => {
+  const world = await AccessWorld.open()
+  const { identities } = world.access
+  const ref = world.ref("user", "Ann")
+  const user = await identities.create({
+    ...ref,
+    path: "/x/",
+    tags: [["Team", "a"]],
+    boundary: undefined,
+    role: undefined,
+  })
+  const { key } = await world.access.accounts.createKey({ accountId: world.account, userName: "ann" })
+  const number = accountNumberOf(world.account)
+  const { principal, isWholeRoot } = await world.mustKnow(key.id)
+  assert.deepEqual(principal, {
+    ...{ kind: "user", accountId: world.account, accountNumber: number, arn: `arn:aws:iam::${number}:user/x/Ann` },
+    ...{ userId: user.id, userName: "Ann", tags: [["Team", "a"]], issuedMs: undefined },
+  })
+  assert.equal(isWholeRoot, false)
+  const root = await world.mustKnow(ROOT_KEY.accessKeyId)
+  assert.equal(root.principal.arn, `arn:aws:iam::${number}:root`)
+  assert.equal(root.isWholeRoot, true)
+  assert.equal(world.access.accounts.knownSecret(ROOT_KEY.accessKeyId), root, "without waiting, the second time")
+})
+
+test("versions of a managed policy: five at most, the default one counts, and those in use stay", async () => {
+  const world = await AccessWorld.open()
+  const { identities } = world.access
+  const { ref, id } = await world.user("bob")
+  const policy = { name: "P", path: "/", description: "", tags: [], text: allow("s3:GetObject") }
+  await identities.createPolicy(world.account, policy)
+  await rejects("entityExists", identities.createPolicy(world.account, { ...policy, name: "p" }))
+  const arn = `arn:aws:iam::${accountNumberOf(world.account)}:policy/P`
+  await identities.attach(ref, arn)
+  assert.equal(await world.may(id, "s3:GetObject"), true)
+  await identities.addPolicyVersion(world.account, arn, allow("s3:PutObject"), false)
+  assert.equal(await world.may(id, "s3:PutObject"), false)
+  await identities.setDefaultPolicyVersion(world.account, arn, 2)
+  assert.equal(await world.may(id, "s3:PutObject"), true)
+  assert.equal(await world.may(id, "s3:GetObject"), false)
+  for (let i = 3; i <= 5; i += 1) await identities.addPolicyVersion(world.account, arn, policy.text, false)
+  await rejects("limitExceeded", identities.addPolicyVersion(world.account, arn, policy.text, true))
+  await rejects("deleteConflict", identities.removePolicyVersion(world.account, arn, 2))
+  await rejects("deleteConflict", identities.removePolicy(world.account, arn))
+  await identities.detach(ref, arn)
+  await rejects("deleteConflict", identities.removePolicy(world.account, arn))
+  for (const number of [1, 3, 4, 5]) await identities.removePolicyVersion(world.account, arn, number)
+  await identities.setBoundary(ref, arn)
+  assert.deepEqual(
+    identities.policyHolders(world.account, arn).map(({ identity, isBoundary }) => [identity.name, isBoundary]),
+    [["bob", true]],
+  )
+  await rejects("deleteConflict", identities.removePolicy(world.account, arn))
+  await identities.setBoundary(ref, undefined)
+  await identities.removePolicy(world.account, arn)
+  await rejects("noSuchEntity", identities.attach(ref, arn))
+  await rejects("accessDenied", identities.addPolicyVersion(world.account, READ_ONLY, policy.text, true))
+})
+
+test("a boundary limits a user, and a policy of its own a key for one purpose", async () => {
+  const world = await AccessWorld.open()
+  const { identities, accounts } = world.access
+  const { ref, id } = await world.user("bob", "s3:*")
+  await identities.setBoundary(ref, READ_ONLY)
+  assert.equal(await world.may(id, "s3:PutObject"), false)
+  assert.equal(await world.may(id, "s3:GetObject"), true)
+  const service = { description: "backup", expiresMs: NOW_MS + 1_000, policy: allow("s3:PutObject") }
+  const { key } = await accounts.createKey({ accountId: world.account, userName: "bob", service })
+  assert.equal(await world.may(key.id, "s3:GetObject"), false)
+  await identities.setBoundary(ref, undefined)
+  assert.equal(await world.may(key.id, "s3:PutObject"), true)
+  assert.equal(accounts.knownSecret(key.id), undefined, "a key that expires is asked for each time")
+  assert.equal(await world.known(key.id, undefined, NOW_MS + 1_000), undefined, "refused from its end on")
+  const ofRoot = await accounts.createKey({ accountId: world.account, userName: undefined, service })
+  assert.equal(await world.may(ofRoot.key.id, "s3:PutObject"), true)
+  assert.equal(await world.may(ofRoot.key.id, "s3:GetObject"), false)
+  assert.equal((await world.mustKnow(ofRoot.key.id)).isWholeRoot, false)
+  const plain = { description: "", expiresMs: undefined, policy: undefined }
+  const unlimited = await accounts.createKey({ accountId: world.account, userName: undefined, service: plain })
+  assert.equal((await world.mustKnow(unlimited.key.id)).isWholeRoot, true)
+  await rejects(
+    "malformedPolicy",
+    accounts.createKey({ accountId: world.account, userName: "bob", service: { ...service, policy: "{" } }),
+  )
+})
+
+test("two keys a user, its service keys go with it, and nobody touches another's", async () => {
+  const world = await AccessWorld.open()
+  const { identities, accounts } = world.access
+  const { ref, id } = await world.user("bob")
+  await world.user("ann")
+  const second = await accounts.createKey({ accountId: world.account, userName: "bob" })
+  await rejects("limitExceeded", accounts.createKey({ accountId: world.account, userName: "bob" }))
+  await rejects("noSuchEntity", accounts.createKey({ accountId: world.account, userName: "nobody" }))
+  const service = { description: "", expiresMs: undefined, policy: undefined }
+  const third = await accounts.createKey({ accountId: world.account, userName: "bob", service })
+  assert.deepEqual(
+    (await accounts.keysOf({ accountId: world.account, userName: "BOB" })).map(key => key.id).sort(),
+    [id, second.key.id, third.key.id].sort(),
+  )
+  const ann = { accountId: world.account, userName: "ann" }
+  await rejects("noSuchAccessKey", accounts.removeKey(id, ann))
+  await rejects("noSuchAccessKey", accounts.setKeyActive(id, false, ann))
+  await rejects("noSuchAccessKey", accounts.removeKey(ROOT_KEY.accessKeyId, ann))
+  await rejects("invalidRequest", accounts.removeKey(ROOT_KEY.accessKeyId))
+  await rejects("deleteConflict", identities.remove(ref))
+  await accounts.removeKey(id)
+  await accounts.removeKey(second.key.id)
+  await world.mustKnow(third.key.id)
+  await identities.remove(ref)
+  assert.equal(await world.known(third.key.id), undefined)
+  assert.equal(await accounts.getKey(third.key.id), undefined)
+})
+
+test("deleting is refused while something hangs on it", async () => {
+  const world = await AccessWorld.open()
+  const { identities } = world.access
+  const user = await world.create("user", "bob")
+  const group = await world.create("group", "devs")
+  await identities.joinGroup(user, "devs")
+  await rejects("deleteConflict", identities.remove(group))
+  await rejects("deleteConflict", identities.remove(user))
+  await identities.leaveGroup(user, "devs")
+  await identities.putInline(group, "p", allow("s3:*"))
+  await rejects("deleteConflict", identities.remove(group))
+  await identities.removeInline(group, "p")
+  await rejects("noSuchEntity", identities.removeInline(group, "p"))
+  await identities.attach(group, READ_ONLY)
+  await rejects("deleteConflict", identities.remove(group))
+  await identities.detach(group, READ_ONLY)
+  await rejects("noSuchEntity", identities.detach(group, READ_ONLY))
+  await identities.remove(group)
+  await identities.remove(user)
+})
+
+test("names are one in either case, a renamed user keeps what it has", async () => {
+  const world = await AccessWorld.open()
+  const { identities } = world.access
+  const { ref, id } = await world.user("Bob", "s3:GetObject")
+  await rejects("entityExists", world.create("user", "BOB"))
+  const group = await world.create("group", "devs")
+  await identities.joinGroup(ref, "devs")
+  await identities.attach(ref, READ_ONLY)
+  await identities.update(ref, { name: "Robert", path: "/new/" })
+  await rejects("noSuchEntity", identities.get(ref))
+  assert.equal(await world.may(id, "s3:GetObject"), true)
+  assert.match((await world.mustKnow(id)).principal.arn, /user\/new\/Robert$/)
+  assert.deepEqual(
+    identities.members(group).map(user => user.name),
+    ["Robert"],
+  )
+  await identities.update(world.ref("user", "robert"), { name: "ROBERT", path: undefined })
+  assert.deepEqual(
+    identities.policyHolders(world.account, READ_ONLY).map(({ identity }) => identity.name),
+    ["ROBERT"],
+  )
+  await world.create("user", "Bob")
+  await rejects("entityExists", identities.update(world.ref("user", "bob"), { name: "Robert", path: undefined }))
+  await rejects("notImplemented", identities.update(group, { name: "others", path: undefined }))
+})
+
+test("bad names, texts and tags are refused", async () => {
+  const world = await AccessWorld.open()
+  const { identities } = world.access
+  const user = await world.create("user", "bob")
+  await rejects("invalidArgument", world.create("user", "no spaces"))
+  await rejects("invalidArgument", world.create("user", "x".repeat(65)))
+  await rejects("malformedPolicy", world.create("role", "r", "{}"))
+  await rejects("malformedPolicy", identities.putInline(user, "p", "{"))
+  await rejects(
+    "limitExceeded",
+    identities.putInline(user, "p", allow("s3:GetObject", `arn:aws:s3:::${"x".repeat(2_100)}`)),
+  )
+  await rejects(
+    "invalidArgument",
+    identities.setTags(
+      user,
+      [
+        ["a", "1"],
+        ["A", "2"],
+      ],
+      [],
+    ),
+  )
+  await rejects("invalidArgument", identities.setTags(user, [["aws:x", "1"]], []))
+  await rejects(
+    "limitExceeded",
+    identities.setTags(
+      user,
+      Array.from({ length: 51 }, (_, i) => [`k${i}`, ""]),
+      [],
+    ),
+  )
+  await identities.setTags(user, [["Team", "a"]], [])
+  await identities.setTags(
+    user,
+    [
+      ["team", "b"],
+      ["x", ""],
+    ],
+    ["X"],
+  )
+  assert.deepEqual((await identities.get(user)).tags, [
+    ["team", "b"],
+    ["x", ""],
+  ])
+})
+
+test("accounts see nothing of each other", async () => {
+  const world = await AccessWorld.open()
+  const { accounts, identities } = world.access
+  const other = await accounts.createAccount({ id: parseAccountId("other"), displayName: "Other", email: "" })
+  await world.user("bob")
+  await rejects("noSuchEntity", identities.get(world.ref("user", "bob", other.id)))
+  await world.create("user", "bob", undefined, other.id)
+  assert.equal([...identities.list(other.id, "user", "")].length, 1)
+  await identities.createPolicy(other.id, { name: "P", path: "/", description: "", tags: [], text: allow("s3:*") })
+  const arn = `arn:aws:iam::${other.number}:policy/P`
+  await identities.getPolicy(other.id, arn)
+  await rejects("noSuchEntity", identities.getPolicy(world.account, `${arn}x`))
+  assert.equal((await accounts.accountOfNumber(other.number))?.id, "other")
+})
+
+test("an account of an earlier release gets its number at a start, and its key is the root's", async () => {
+  const world = await AccessWorld.open()
+  const id = parseAccountId("old")
+  const write = (family: "accounts" | "accessKeys", key: string, value: Uint8Array) =>
+    world.tablet.run({
+      name: "Old",
+      touches: [],
+      decide: () => ({ writes: [{ family, key: textRowKey(key), value }], result: undefined }),
+    })
+  await write("accounts", id, packRecord(1, [id, "Old", "", 5]))
+  await world.restart()
+  const found = await world.access.accounts.accountOfNumber(accountNumberOf(id))
+  assert.deepEqual(found, { id, displayName: "Old", email: "", createdMs: 5, number: accountNumberOf(id) })
+  const key = await world.access.accounts.importKey({
+    accountId: id,
+    userName: undefined,
+    id: parseAccessKeyId("OLDKEY"),
+    secret: "12345678",
+  })
+  assert.equal((await world.mustKnow(key.id)).isWholeRoot, true)
+})
+
+test("when a key was used last is known at once, and written a few times only", async () => {
+  const world = await AccessWorld.open()
+  const { id } = await world.user("bob")
+  let writes = 0
+  world.tablet.before = name => void (writes += name === "NoteKeyUses" ? 1 : 0)
+  const known = await world.mustKnow(id)
+  for (let i = 0; i < 1_000; i += 1) world.access.accounts.noteUse(known, NOW_MS + i * 1_000, "s3", "us-east-1")
+  const last = { usedMs: NOW_MS + 999_000, service: "s3", region: "us-east-1" }
+  assert.deepEqual(await world.access.accounts.lastUse(id), last)
+  await new Promise(resolve => setImmediate(resolve))
+  assert.ok(writes >= 1 && writes <= 2, `${writes} writes for 17 minutes`)
+  await world.restart()
+  const kept = await world.access.accounts.lastUse(id)
+  assert.ok(kept !== undefined && last.usedMs - kept.usedMs <= 15 * 60_000, "no more than a quarter of an hour is lost")
+  await world.access.accounts.removeKey(id)
+  assert.equal(await world.access.accounts.lastUse(id), undefined)
+})

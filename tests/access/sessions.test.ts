@@ -1,0 +1,194 @@
+/** Temporary credentials: who gets them, what they may, and what ends them. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import type { AssumeRequest, IssuedSession } from "../../src/access/index.js"
+import { parseAccountId } from "../../src/base/ids.js"
+import { accountNumberOf } from "../../src/format/account-number.js"
+import { AccessWorld, allow, HOUR_MS, NO_CONTEXT, NOW_MS, rejects, ROOT_KEY, trust } from "./world.js"
+
+const NUMBER = accountNumberOf(ROOT_KEY.accountId)
+const READER = `arn:aws:iam::${NUMBER}:role/reader`
+const asking = (change: Partial<AssumeRequest> = {}): AssumeRequest => ({
+  ...{ roleArn: READER, sessionName: "work", seconds: undefined, policy: undefined, policyArns: [], tags: [] },
+  ...{ context: NO_CONTEXT, nowMs: NOW_MS },
+  ...change,
+})
+
+/** A user that may assume a role that reads. */
+async function scene() {
+  const world = await AccessWorld.open()
+  const { ref, id } = await world.user("bob", "sts:AssumeRole")
+  const role = await world.create("role", "reader", trust({ AWS: `arn:aws:iam::${NUMBER}:root` }))
+  await world.access.identities.putInline(role, "read", allow("s3:GetObject"))
+  const assume = async (change?: Partial<AssumeRequest>) =>
+    world.access.sessions.assume(await world.mustKnow(id), asking(change))
+  return { world, ref, id, role, assume }
+}
+
+const ends = (world: AccessWorld, { accessKeyId, token }: IssuedSession) =>
+  rejects("invalidToken", world.known(accessKeyId, token))
+
+test("a key's session is its owner until it ends, and no longer than the key counts", async () => {
+  const world = await AccessWorld.open()
+  const { id } = await world.user("bob", "s3:GetObject")
+  const session = world.access.sessions.ofKey(await world.mustKnow(id), 900, NOW_MS)
+  const { accessKeyId, token } = session
+  assert.match(accessKeyId, /^ASIA[A-Z2-7]{16}$/)
+  assert.equal((await world.mustKnow(accessKeyId, token)).secret, session.secret)
+  assert.equal(await world.may(accessKeyId, "s3:GetObject", token), true)
+  assert.equal(await world.may(accessKeyId, "s3:PutObject", token), false)
+  assert.equal(await world.known(accessKeyId), undefined, "no key without its token")
+  await world.mustKnow(accessKeyId, token, NOW_MS + 899_999)
+  await rejects("tokenExpired", world.known(accessKeyId, token, NOW_MS + 900_000))
+  await rejects("invalidToken", world.known(id, token))
+  await rejects("invalidToken", world.known(accessKeyId, `${token.slice(0, -2)}AA`))
+  await rejects("invalidToken", world.known(accessKeyId, "nonsense"))
+  await rejects("invalidToken", world.known(id, "nonsense"))
+  await world.restart()
+  await world.mustKnow(accessKeyId, token)
+  await world.access.accounts.setKeyActive(id, false)
+  await ends(world, session)
+  await world.access.accounts.setKeyActive(id, true)
+  await world.mustKnow(accessKeyId, token)
+  await world.access.accounts.removeKey(id)
+  await ends(world, session)
+})
+
+test("a flipped bit anywhere in a token is no token", async () => {
+  const world = await AccessWorld.open()
+  const session = world.access.sessions.ofKey(await world.mustKnow(ROOT_KEY.accessKeyId), 900, NOW_MS)
+  const bytes = Buffer.from(session.token.slice(4), "base64url")
+  for (let bit = 0; bit < bytes.length * 8; bit += 1) {
+    const flipped = Buffer.from(bytes)
+    flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+    await rejects("invalidToken", world.known(session.accessKeyId, `HL1.${flipped.toString("base64url")}`))
+  }
+})
+
+test("lengths of sessions have bounds, and a session begets none of its kind", async () => {
+  const { world, id, assume } = await scene()
+  const { sessions } = world.access
+  const [bob, root] = [await world.mustKnow(id), await world.mustKnow(ROOT_KEY.accessKeyId)]
+  assert.equal(sessions.ofKey(bob, undefined, NOW_MS).expiresMs, NOW_MS + 12 * HOUR_MS)
+  assert.equal(sessions.ofKey(root, undefined, NOW_MS).expiresMs, NOW_MS + HOUR_MS)
+  await rejects("invalidArgument", () => sessions.ofKey(bob, 899, NOW_MS))
+  await rejects("invalidArgument", () => sessions.ofKey(root, 3_601, NOW_MS))
+  const session = sessions.ofKey(bob, 900, NOW_MS)
+  const known = await world.mustKnow(session.accessKeyId, session.token)
+  await rejects("accessDenied", () => sessions.ofKey(known, 900, NOW_MS))
+  assert.equal((await assume()).expiresMs, NOW_MS + HOUR_MS)
+  await rejects("invalidArgument", assume({ seconds: 3_601 }))
+  await rejects("invalidArgument", assume({ sessionName: "a b" }))
+})
+
+test("a role is assumed where its trust and the caller's policies say so", async () => {
+  const { world, ref, id, role, assume } = await scene()
+  const { identities } = world.access
+  const session = await assume()
+  assert.equal(session.arn, `arn:aws:sts::${NUMBER}:assumed-role/reader/work`)
+  const { principal } = await world.mustKnow(session.accessKeyId, session.token)
+  assert.equal(principal.kind, "session")
+  assert.equal(principal.arn, READER)
+  assert.equal(principal.userId, session.userId)
+  assert.equal(principal.issuedMs, NOW_MS)
+  assert.equal(await world.may(session.accessKeyId, "s3:GetObject", session.token), true)
+  assert.equal(
+    await world.may(session.accessKeyId, "sts:AssumeRole", session.token),
+    false,
+    "nothing of the user's own",
+  )
+  await identities.removeInline(ref, "own")
+  await rejects("accessDenied", assume())
+  await identities.updateRole(role, { trust: trust({ AWS: `arn:aws:iam::${NUMBER}:user/bob` }) })
+  await assume()
+  await identities.updateRole(role, { trust: trust({ AWS: "999999999999" }) })
+  await rejects("accessDenied", assume())
+  await rejects("accessDenied", assume({ roleArn: `${READER}s` }))
+  await rejects("accessDenied", assume({ roleArn: "nonsense" }))
+  await world.mustKnow(id)
+})
+
+test("session policies limit a session, and are no policies of other accounts", async () => {
+  const { world, role, assume } = await scene()
+  await world.access.identities.putInline(role, "read", allow("s3:*"))
+  const limited = await assume({ policy: allow("s3:GetObject") })
+  assert.equal(await world.may(limited.accessKeyId, "s3:GetObject", limited.token), true)
+  assert.equal(await world.may(limited.accessKeyId, "s3:PutObject", limited.token), false)
+  const managed = await assume({ policyArns: ["arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"] })
+  assert.equal(await world.may(managed.accessKeyId, "s3:GetObject", managed.token), true)
+  assert.equal(await world.may(managed.accessKeyId, "s3:PutObject", managed.token), false)
+  await rejects("malformedPolicy", assume({ policy: "{}" }))
+  await rejects("limitExceeded", assume({ policy: allow("s3:GetObject", `arn:aws:s3:::${"x".repeat(2_100)}`) }))
+  await rejects("noSuchEntity", assume({ policyArns: [`arn:aws:iam::${NUMBER}:policy/none`] }))
+  await world.access.identities.createPolicy(world.account, {
+    ...{ name: "P", path: "/", description: "", tags: [], text: allow("s3:GetObject") },
+  })
+  const arn = `arn:aws:iam::${NUMBER}:policy/P`
+  const own = await assume({ policyArns: [arn] })
+  assert.equal(await world.may(own.accessKeyId, "s3:GetObject", own.token), true)
+  await world.access.identities.removePolicy(world.account, arn)
+  await ends(world, own)
+})
+
+test("session tags need a grant of their own, and win over the role's", async () => {
+  const { world, role, assume } = await scene()
+  const { identities } = world.access
+  await identities.setTags(
+    role,
+    [
+      ["Team", "a"],
+      ["Stage", "x"],
+    ],
+    [],
+  )
+  await rejects("accessDenied", assume({ tags: [["team", "b"]] }))
+  const both = {
+    Effect: "Allow",
+    Principal: { AWS: `arn:aws:iam::${NUMBER}:user/bob` },
+    Action: ["sts:AssumeRole", "sts:TagSession"],
+  }
+  await identities.updateRole(role, { trust: JSON.stringify({ Version: "2012-10-17", Statement: [both] }) })
+  const session = await assume({ tags: [["team", "b"]] })
+  const { principal } = await world.mustKnow(session.accessKeyId, session.token)
+  assert.deepEqual(principal.tags, [
+    ["Stage", "x"],
+    ["team", "b"],
+  ])
+})
+
+test("a role's session ends with its role, and with the key that assumed it, through every step", async () => {
+  const { world, id, role, assume } = await scene()
+  const { identities, accounts, sessions } = world.access
+  const second = await world.create("role", "second", trust({ AWS: READER }))
+  await identities.putInline(role, "chain", allow("sts:AssumeRole"))
+  const first = await assume()
+  const caller = await world.mustKnow(first.accessKeyId, first.token)
+  const chained = await sessions.assume(caller, asking({ roleArn: `arn:aws:iam::${NUMBER}:role/second` }))
+  await world.mustKnow(chained.accessKeyId, chained.token)
+  await accounts.setKeyActive(id, false)
+  await ends(world, first)
+  await ends(world, chained)
+  await accounts.setKeyActive(id, true)
+  await world.mustKnow(chained.accessKeyId, chained.token)
+  for (const policy of ["read", "chain"]) await identities.removeInline(role, policy)
+  await identities.remove(role)
+  await ends(world, first)
+  await ends(world, chained)
+  await world.create("role", "reader", trust({ AWS: NUMBER }))
+  await ends(world, first)
+  await identities.get(second)
+})
+
+test("a role of another account needs both sides", async () => {
+  const { world, ref, id } = await scene()
+  const other = await world.access.accounts.createAccount({ id: parseAccountId("other"), displayName: "", email: "" })
+  const far = await world.create("role", "far", trust({ AWS: NUMBER }), other.id)
+  const request = asking({ roleArn: `arn:aws:iam::${other.number}:role/far` })
+  const session = await world.access.sessions.assume(await world.mustKnow(id), request)
+  assert.equal((await world.mustKnow(session.accessKeyId, session.token)).account.id, "other")
+  await world.access.identities.removeInline(ref, "own")
+  await rejects("accessDenied", world.access.sessions.assume(await world.mustKnow(id), request))
+  await world.access.identities.putInline(ref, "own", allow("sts:AssumeRole"))
+  await world.access.identities.updateRole(far, { trust: trust({ AWS: other.number }) })
+  await rejects("accessDenied", world.access.sessions.assume(await world.mustKnow(id), request))
+})

@@ -1,0 +1,88 @@
+/** Accounts, identities and sessions over rows in memory, for tests of who may sign and what they may. */
+import assert from "node:assert/strict"
+import { openAccess, type IdentityRef, type KnownKey } from "../../src/access/index.js"
+import { decide, NO_RESOURCE_POLICIES } from "../../src/access/policy/decide.js"
+import type { RequestContext } from "../../src/access/policy/contract.js"
+import { isFailure, type FailureKind } from "../../src/base/failures.js"
+import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
+import type { AccessKeyId, AccountId } from "../../src/base/ids.js"
+import type { IdentityKind } from "../../src/format/identity-records.js"
+import { MemoryTablet } from "../../src/object/testing.js"
+import { SimRandom } from "../../src/seams/random/sim.js"
+
+export const ROOT_KEY = {
+  accountId: parseAccountId("root"),
+  accessKeyId: parseAccessKeyId("HLROOT"),
+  secret: "root-secret",
+  createdMs: 1,
+}
+export const NOW_MS = Date.UTC(2026, 5, 1)
+export const HOUR_MS = 3_600_000
+export const NO_CONTEXT: RequestContext = { valuesOf: () => undefined }
+
+export const allow = (action: string, resource = "*"): string =>
+  JSON.stringify({ Version: "2012-10-17", Statement: [{ Effect: "Allow", Action: action, Resource: resource }] })
+export const trust = (principal: unknown, effect = "Allow", action = "sts:AssumeRole"): string =>
+  JSON.stringify({ Version: "2012-10-17", Statement: [{ Effect: effect, Principal: principal, Action: action }] })
+
+export async function rejects(kind: FailureKind, work: Promise<unknown> | (() => unknown)): Promise<void> {
+  await assert.rejects(
+    async () => (typeof work === "function" ? work() : work),
+    error => isFailure(error, kind) || assert.fail(`${String(error)} instead of ${kind}`),
+  )
+}
+
+export class AccessWorld {
+  readonly tablet = new MemoryTablet()
+  private readonly random = new SimRandom(7)
+  access = openAccess(this.random, this.tablet, new Uint8Array(32).fill(9), ROOT_KEY)
+  readonly account = ROOT_KEY.accountId
+
+  static async open(): Promise<AccessWorld> {
+    const world = new AccessWorld()
+    await world.access.accounts.ensureRoot()
+    return world
+  }
+
+  /** As after a start of the process. */
+  async restart(): Promise<void> {
+    this.access = openAccess(this.random, this.tablet, new Uint8Array(32).fill(9), ROOT_KEY)
+    await this.access.accounts.ensureRoot()
+  }
+
+  ref(kind: IdentityKind, name: string, accountId: AccountId = this.account): IdentityRef {
+    return { accountId, kind, name }
+  }
+
+  async create(kind: IdentityKind, name: string, trustText?: string, accountId: AccountId = this.account) {
+    const role = trustText === undefined ? undefined : { description: "", trust: trustText, sessionSecondsMax: 3_600 }
+    const ref = this.ref(kind, name, accountId)
+    await this.access.identities.create({ ...ref, path: "/", tags: [], boundary: undefined, role })
+    return ref
+  }
+
+  async user(name: string, action?: string): Promise<{ ref: IdentityRef; id: AccessKeyId }> {
+    const ref = await this.create("user", name)
+    if (action !== undefined) await this.access.identities.putInline(ref, "own", allow(action))
+    const { key } = await this.access.accounts.createKey({ accountId: this.account, userName: name })
+    return { ref, id: key.id }
+  }
+
+  known(id: AccessKeyId, token?: string, nowMs = NOW_MS): Promise<KnownKey | undefined> {
+    return this.access.accounts.secretOf(id, token, nowMs)
+  }
+
+  async mustKnow(id: AccessKeyId, token?: string, nowMs = NOW_MS): Promise<KnownKey> {
+    const known = await this.known(id, token, nowMs)
+    assert.ok(known !== undefined, `${id} counts`)
+    return known
+  }
+
+  /** Whether the key's owner may do this to something of its own account. */
+  async may(id: AccessKeyId, action: string, token?: string): Promise<boolean> {
+    const { principal, policies, account } = await this.mustKnow(id, token)
+    const owner = { accountId: account.id, accountNumber: account.number }
+    const request = { principal, action, resource: "arn:aws:s3:::b/k", owner, nowMs: NOW_MS, context: NO_CONTEXT }
+    return decide(request, policies, NO_RESOURCE_POLICIES).outcome === "allow"
+  }
+}
