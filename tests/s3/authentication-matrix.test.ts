@@ -71,6 +71,11 @@ const FORMS: Readonly<Record<string, Sign>> = {
   query: inQuery,
 }
 
+const withToken = (request: Asked): Asked => ({
+  ...request,
+  rawHeaders: [...request.rawHeaders, "x-amz-security-token", "nobody's"],
+})
+
 const withLastOfSignatureChanged = (request: Asked): Asked => {
   const change = (text: string) =>
     text.replace(
@@ -83,6 +88,8 @@ const withLastOfSignatureChanged = (request: Asked): Asked => {
 interface Wrong {
   readonly name: string
   readonly terms?: Partial<Terms>
+  /** Before it is signed. */
+  readonly prepare?: (request: Asked) => Asked
   readonly change?: (request: Asked) => Asked
   readonly codes: readonly string[]
 }
@@ -95,6 +102,7 @@ const WRONGS: readonly Wrong[] = [
     codes: ["InvalidAccessKeyId"],
   },
   { name: "changed signature", change: withLastOfSignatureChanged, codes: ["SignatureDoesNotMatch"] },
+  { name: "a session token that nobody gave out", prepare: withToken, codes: ["InvalidToken"] },
   { name: "too old", terms: { atMs: -16 * MINUTE_MS }, codes: ["RequestTimeTooSkewed", "AccessDenied"] },
   { name: "of tomorrow", terms: { atMs: 24 * 60 * MINUTE_MS }, codes: ["RequestTimeTooSkewed", "AccessDenied"] },
   {
@@ -165,10 +173,10 @@ test("no operation runs for a request whose signature is not beyond doubt, in an
   for (const operation of routed) {
     const request = requestOf(operation)
     for (const [form, sign] of Object.entries(FORMS)) {
-      for (const { name, terms, change, codes } of WRONGS) {
+      for (const { name, terms, prepare, change, codes } of WRONGS) {
         if (name === "another method's" && otherMethod(request.method) === request.method) continue
         const { atMs = 0, ...others } = terms ?? {}
-        const signed = sign(request, { key: OWNER, ...others, atMs: Date.now() + atMs })
+        const signed = sign(prepare?.(request) ?? request, { key: OWNER, ...others, atMs: Date.now() + atMs })
         const told = await ask(handler, change?.(signed) ?? signed)
         // A method that the resource does not have is refused before anybody asks who sends it.
         const what = `${operation.name}, ${form}, ${name}`

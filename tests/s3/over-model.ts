@@ -6,6 +6,7 @@
  */
 import { fileURLToPath } from "node:url"
 import type { Account, Keyring, KnownKey } from "../../src/access/contract.js"
+import { fail } from "../../src/base/failures.js"
 import { parseAccountId } from "../../src/base/ids.js"
 import type { AccessKeyId, AccountId } from "../../src/base/ids.js"
 import { accountNumberOf } from "../../src/format/account-number.js"
@@ -44,7 +45,8 @@ const KEYS = [
 ]
 
 class FixedKeys implements Keyring {
-  async secretOf(id: AccessKeyId): Promise<KnownKey | undefined> {
+  async secretOf(id: AccessKeyId, token: string | undefined): Promise<KnownKey | undefined> {
+    if (token !== undefined) throw fail("invalidToken")
     const found = KEYS.find(({ key }) => key.id === id)
     return found && rootKeyOf(id, found.key.secret, found.account)
   }
@@ -86,7 +88,9 @@ export interface Served {
 }
 
 /** What a test may put in place of the usual; `services` wraps the model. */
-export interface Variations extends Partial<Pick<S3Settings, "region" | "domains" | "clock" | "allowSha1Forms">> {
+export interface Variations extends Partial<
+  Pick<S3Settings, "accounts" | "region" | "domains" | "clock" | "allowSha1Forms">
+> {
   readonly services?: (model: ObjectServices) => ObjectServices
   readonly port?: number
 }

@@ -151,7 +151,7 @@ test("env hands the store to any client, and a client by environment finds it wi
 test("accounts and keys: a key reaches its own account's buckets, and none after its deletion", async () => {
   await succeeds(["cp", "-", "s3://of-root/k"], { input: Buffer.from("root's") })
   await succeeds(["account", "create", "--id", "team", "--email", "t@example.org", "The team"])
-  assert.match(await succeeds(["account", "list"]), /team +The team +t@example\.org/)
+  assert.match(await succeeds(["account", "list"]), /team +\d{12} +The team +t@example\.org/)
   await fails(6, /exists/, ["account", "create", "--id", "team", "Again"])
   const drawn: unknown = JSON.parse(await succeeds(["key", "create", "--account", "team", "--json"]))
   assert.ok(typeof drawn === "object" && drawn !== null && "accessKeyId" in drawn && "secretAccessKey" in drawn)
@@ -169,6 +169,11 @@ test("accounts and keys: a key reaches its own account's buckets, and none after
   assert.equal((await asTeam(["cp", "-", "s3://of-root/k"], Buffer.from("x"))).code, 4)
   const listed = await succeeds(["key", "list", "--account", "team"])
   assert.ok(listed.includes(String(drawn.accessKeyId)) && !listed.includes(String(drawn.secretAccessKey)))
+  await succeeds(["key", "disable", String(drawn.accessKeyId)])
+  assert.equal((await asTeam(["ls"])).code, 4)
+  assert.match(await succeeds(["key", "list", "--account", "team"]), /disabled/)
+  await succeeds(["key", "enable", String(drawn.accessKeyId)])
+  assert.equal((await asTeam(["ls"])).code, 0)
   await succeeds(["key", "delete", String(drawn.accessKeyId)])
   assert.equal((await asTeam(["ls"])).code, 4)
   await succeeds(["key", "import", "--account", "team", "BROUGHTALONG"], { input: Buffer.from("their-own-secret\n") })
@@ -178,6 +183,21 @@ test("accounts and keys: a key reaches its own account's buckets, and none after
   await fails(3, /^hayloft: the access key does not exist \(key NOSUCHKEY\)\n$/, ["key", "delete", "NOSUCHKEY"])
   await fails(2, /8 to 128 visible/, ["key", "import", "TOOSHORT"], { input: Buffer.from("short") })
   await fails(1, /root key|not valid/, ["key", "delete", ROOT_KEY.accessKeyId])
+})
+
+test("keys for one purpose: with an end, and with a policy, which must be one", async () => {
+  const policy = join(folder, "policy.json")
+  await writeFile(
+    policy,
+    '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}]}',
+  )
+  await succeeds(["key", "create", "--policy", policy, "--expires", "30d", "--description", "nightly"])
+  assert.match(await succeeds(["key", "list"]), /until \d{4}-\d\d-\d\d .* nightly\n/)
+  await writeFile(policy, '{"Version": "2012-10-17", "Statement": []}')
+  await fails(1, /Statement/, ["key", "create", "--policy", policy])
+  await fails(3, /cannot read/, ["key", "create", "--policy", join(folder, "none.json")])
+  await fails(3, /user with name nobody/, ["key", "create", "--user", "nobody"])
+  await fails(2, /duration/, ["key", "create", "--expires", "soon"])
 })
 
 test("buckets: made, counted, refused while full, deleted", async () => {
