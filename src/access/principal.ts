@@ -6,8 +6,6 @@
  */
 import type { AccountId, AccountNumber } from "../base/ids.js"
 
-export type { AccountNumber } from "../base/ids.js"
-
 export interface AnonymousPrincipal {
   readonly kind: "anonymous"
 }

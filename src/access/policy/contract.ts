@@ -11,7 +11,8 @@
  *   policy-status.ts         whether a resource policy is public, by Amazon's rule
  */
 import type { AccountId } from "../../base/ids.js"
-import type { AccountNumber, Principal } from "../principal.js"
+import type { AccountNumber } from "../../base/ids.js"
+import type { Principal } from "../principal.js"
 import type { NamedCallers } from "./principals.js"
 
 export type AccessPolicyKind = "identity" | "resource" | "trust"

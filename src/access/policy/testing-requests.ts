@@ -1,18 +1,16 @@
 /** Stand-ins for tests of access policies: two accounts, their people, and what they ask. */
-import { parseAccountId } from "../../base/ids.js"
-import type { AccountNumber, RootPrincipal, SessionPrincipal, UserPrincipal } from "../principal.js"
+import { parseAccountId, parseAccountNumber } from "../../base/ids.js"
+import type { RootPrincipal, SessionPrincipal, UserPrincipal } from "../principal.js"
 import type { AccessRequest, AccessPolicyKind, NamedPolicy, PrincipalPolicies, ResourceOwner } from "./contract.js"
 import { NO_POLICIES } from "./decide.js"
 import { parseAccessPolicy } from "./parse-access-policy.js"
-
-const parseNumber = (text: string): AccountNumber => text as AccountNumber
 
 export const OWNER = "111111111111"
 export const OTHER = "222222222222"
 
 export const ownerOf = (number: string): ResourceOwner => ({
   accountId: parseAccountId(number === OWNER ? "owner" : "other"),
-  accountNumber: parseNumber(number),
+  accountNumber: parseAccountNumber(number),
 })
 
 export function rootOf(number: string): RootPrincipal {
