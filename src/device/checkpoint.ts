@@ -9,7 +9,6 @@
  *
  * Promises  After a crash at any moment the base holds exactly the checkpoint before or this one.
  */
-import { decodeEntry, type Entry } from "../format/entry.js"
 import { encodeBaseRow, decodeBaseRow, type VolumePlace } from "../format/base-row.js"
 import { FIRST_EPOCH, STORE_PREFIX_BYTES, storePrefixEnd, storePrefixOf } from "../format/membership.js"
 import { assert, must } from "../base/assert.js"
@@ -18,7 +17,9 @@ import { FAMILIES, REPLICATED_FAMILIES, type Family } from "../base/families.js"
 import { parseLogSequence, parsePosition, rowKeyOf } from "../base/ids.js"
 import type { Epoch, LogSequence, Position, RowKey, TabletId } from "../base/ids.js"
 import type { StoreReader, StoreWrite, StoreWriter } from "../seams/store/contract.js"
-import type { CheckpointSource, LoggedRecord, Memberships, PayloadSink } from "./contract.js"
+import type { CheckpointSource, Memberships, PayloadSink } from "./contract.js"
+import { LastWrites, type TakeLast } from "./last-writes.js"
+import type { LogReader } from "./log-reader.js"
 import { PayloadBooks } from "./payload-books.js"
 import type { PayloadUpkeep } from "./payload-upkeep.js"
 
@@ -44,11 +45,6 @@ export interface CheckpointResult {
   readonly removed: readonly number[]
   /** Another checkpoint would find more to tidy up, also without new rows. */
   readonly isMore: boolean
-}
-
-/** The log as a checkpoint reads it. */
-export interface LogReader {
-  records(after: LogSequence, upTo: LogSequence): AsyncIterable<LoggedRecord>
 }
 
 const LOG_MARK = rowKeyOf("log")
@@ -94,49 +90,11 @@ export function containedPosition(store: StoreReader, tabletId: TabletId, since:
 export const readSourceMark = (store: StoreReader, name: string): Uint8Array | undefined =>
   readMark(store, sourceMark(name))
 
-interface Pending {
-  readonly family: Family
-  readonly key: RowKey
-  readonly value: Uint8Array | undefined
-  readonly payload: Uint8Array | undefined
-}
+/** Neighbouring rows share pages. */
+const inBaseOrder = (a: StoreWrite, b: StoreWrite): number =>
+  FAMILIES[a.family] - FAMILIES[b.family] || (a.key < b.key ? -1 : 1)
 
-/** Sorts by family, then key. */
 const nameOf = (family: Family, key: RowKey): string => String.fromCharCode(FAMILIES[family]) + key
-
-/** The last write of each row, in base order. */
-export class LastWrites {
-  private readonly byKey = new Map<string, Pending>()
-
-  private readonly lastPositions = new Map<TabletId, Position>()
-
-  add(entry: Entry, memberships: Memberships): void {
-    const since = memberships.get(entry.tabletId)
-    if (since === undefined || entry.epoch < since) return
-    const prefix = storePrefixOf(since)
-    this.lastPositions.set(entry.tabletId, entry.position)
-    for (const { family, key, value, payload } of entry.writes) {
-      this.put({ family, key: rowKeyOf(prefix + key), value, payload })
-    }
-  }
-
-  get positions(): ReadonlyMap<TabletId, Position> {
-    return this.lastPositions
-  }
-
-  put(pending: Pending): void {
-    this.byKey.set(nameOf(pending.family, pending.key), pending)
-  }
-
-  has(family: Family, key: RowKey): boolean {
-    return this.byKey.has(nameOf(family, key))
-  }
-
-  /** By family, then key: neighbouring rows share pages. */
-  sorted(): readonly Pending[] {
-    return [...this.byKey].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, pending]) => pending)
-  }
-}
 
 /** Rows of ended memberships that one checkpoint deletes. */
 export const DEAD_ROWS_MAX = 20_000
@@ -166,38 +124,41 @@ function deadMarks(store: StoreReader, memberships: Memberships): readonly Store
   return marks.flatMap(key => (lives.has(key) ? [] : ({ family: "marks", key, value: undefined } as const)))
 }
 
-/** What the log and the sources have for the base, and the marks that say so. */
-async function collect(
-  store: StoreReader,
+/** The rows that the log has for the base, as they will be there; payloads are appended to volumes. */
+async function logged(
   log: LogReader,
-  sources: readonly CheckpointSource[],
-  { upTo, memberships }: CheckpointRequest,
-): Promise<LastWrites> {
-  const last = new LastWrites()
-  for await (const { bytes } of log.records(containedSequence(store), upTo)) {
-    last.add(decodeEntry(bytes), memberships)
-  }
-  for (const source of sources) {
-    for await (const { family, key, value } of source.collect(readSourceMark(store, source.name))) {
-      last.put({ family, key, value, payload: undefined })
-    }
-  }
-  return last
-}
-
-/** The rows as they will be in the base; payloads are appended to volumes. */
-function rowWrites(rows: readonly Pending[], payloads: PayloadSink, books: PayloadBooks): StoreWrite[] {
-  return rows.map(({ family, key, value, payload }) => {
-    if (!value) return { family, key, value: undefined }
+  last: LastWrites,
+  range: readonly [after: LogSequence, upTo: LogSequence],
+  payloads: PayloadSink,
+  books: PayloadBooks,
+): Promise<{ readonly rows: StoreWrite[]; readonly payloads: number }> {
+  for await (const records of log.batches(...range)) for (const { bytes } of records) last.note(bytes)
+  const rows: StoreWrite[] = []
+  let payloadCount = 0
+  const take: TakeLast = (family, key, value, payload) => {
     let place: VolumePlace | undefined
-    if (payload) {
+    if (value && payload) {
       const written = payloads.append({ family, key, payload })
       assert(written.in === "volume", "checkpoints put payloads into volumes")
       place = written
       books.placed(family, key, place)
+      payloadCount += 1
     }
-    return { family, key, value: encodeBaseRow(family, key, value, place) }
-  })
+    rows.push({ family, key, value: value && encodeBaseRow(family, key, value, place) })
+  }
+  for await (const records of log.batches(...range)) for (const { bytes } of records) last.take(bytes, take)
+  return { rows, payloads: payloadCount }
+}
+
+/** What the sources have for the base; a row that comes again replaces what came before. */
+async function sourced(store: StoreReader, sources: readonly CheckpointSource[]): Promise<StoreWrite[]> {
+  const rows = new Map<string, StoreWrite>()
+  for (const source of sources) {
+    for await (const { family, key, value } of source.collect(readSourceMark(store, source.name))) {
+      rows.set(nameOf(family, key), { family, key, value: value && encodeBaseRow(family, key, value, undefined) })
+    }
+  }
+  return [...rows.values()]
 }
 
 function marksAfter(
@@ -224,11 +185,11 @@ export async function runCheckpoint(
   const { shelf } = upkeep
   const books = PayloadBooks.open(store, (key, lengthBytes) => shelf.bytesOf(key, lengthBytes))
   const removed = await upkeep.remove(store, books, request.emptied)
-  const last = await collect(store, log, sources, request)
-  const rows = last.sorted()
+  const last = new LastWrites(request.memberships)
+  const { rows, payloads } = await logged(log, last, [containedSequence(store), request.upTo], shelf, books)
+  const writes = [...rows, ...(await sourced(store, sources))].sort(inBaseOrder)
   const dead = deadRows(store, request.memberships)
-  for (const { family, key } of [...rows, ...dead]) books.replacing(store, family, key)
-  const writes = rowWrites(rows, shelf, books)
+  for (const { family, key } of [...writes, ...dead]) books.replacing(store, family, key)
   await shelf.flush()
   const rewritten = new Set(dead.map(({ family, key }) => nameOf(family, key)))
   const isWritten = (family: Family, key: RowKey): boolean =>
@@ -246,7 +207,7 @@ export async function runCheckpoint(
   const emptied = upkeep.emptied(books)
   return {
     rows: writes.length,
-    payloads: rows.reduce((count, { payload }) => count + (payload === undefined ? 0 : 1), 0),
+    payloads,
     deadRows: dead.length,
     moved: moves.writes.length,
     emptied,

@@ -110,6 +110,7 @@ export interface CheckpointSource {
 
 /** Takes the inline payloads of a checkpoint, durable when `flush` resolves. */
 export interface PayloadSink {
+  /** The payload's bytes are copied. */
   append(request: { readonly family: Family; readonly key: RowKey; readonly payload: Uint8Array }): PayloadPlace
   flush(): Promise<void>
   /** What was appended until now is pointed at. */

@@ -8,29 +8,29 @@
 import type { DeviceId, LogSequence } from "../base/ids.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { LoggedRecord } from "./contract.js"
-import { openSegments, recordsOf } from "./log-segment.js"
+import { batchesOf, openSegments, type Keeps } from "./log-segment.js"
 
 export interface LogReader {
   /** Records of batches above `after`, up to and including `upTo`. Throws `corruptLog` if one is not there whole. */
   records(after: LogSequence, upTo: LogSequence): AsyncIterable<LoggedRecord>
+  /** The same, a batch at a time: its bytes are good until the next. */
+  batches(after: LogSequence, upTo: LogSequence): AsyncIterable<readonly LoggedRecord[]>
 }
 
 export function openLogReader(disk: Disk, folder: string, deviceId: DeviceId): LogReader {
-  return { records: (after, upTo) => readRecords(disk, folder, deviceId, after, upTo) }
-}
-
-async function* readRecords(
-  disk: Disk,
-  folder: string,
-  deviceId: DeviceId,
-  after: LogSequence,
-  upTo: LogSequence,
-): AsyncIterable<LoggedRecord> {
-  if (upTo <= after) return
-  const { segments, close } = await openSegments(disk, folder, deviceId)
-  try {
-    yield* recordsOf(segments, after, upTo)
-  } finally {
-    await close()
+  async function* batches(after: LogSequence, upTo: LogSequence, keeps: Keeps) {
+    if (upTo <= after) return
+    const { segments, close } = await openSegments(disk, folder, deviceId)
+    try {
+      yield* batchesOf(segments, after, upTo, keeps)
+    } finally {
+      await close()
+    }
+  }
+  return {
+    async *records(after, upTo) {
+      for await (const records of batches(after, upTo, "all")) yield* records
+    },
+    batches: (after, upTo) => batches(after, upTo, "one"),
   }
 }

@@ -31,25 +31,38 @@ export async function segmentPaths(disk: Disk, folder: string): Promise<string[]
   return names.filter(name => parseSegmentName(name) !== undefined).map(name => `${folder}/${name}`)
 }
 
-/** A file read from front to back: views stay good, since each step reads into a buffer of its own. */
+/** How long what is read stays good: for ever, in memory of its own, or until the next piece is asked for. */
+export type Keeps = "all" | "one"
+
+/** A file read from front to back. */
 export class Window {
-  #buffer = new Uint8Array(0)
+  #buffer: Uint8Array = new Uint8Array(0)
+  #memory: Uint8Array = this.#buffer
   #fromBytes = 0
   #aheadBytes = WINDOW_BYTES_FIRST
 
-  constructor(private readonly file: DiskFile) {}
+  constructor(
+    private readonly file: DiskFile,
+    private readonly keeps: Keeps = "all",
+  ) {}
 
   /** Up to `lengthBytes` bytes at the offset; fewer at the end of the file. */
   async at(offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
     const start = offsetBytes - this.#fromBytes
     if (start < 0 || start + lengthBytes > this.#buffer.length) {
-      const buffer = new Uint8Array(Math.max(lengthBytes, this.#aheadBytes))
+      const buffer = this.#memoryFor(Math.max(lengthBytes, this.#aheadBytes))
       this.#aheadBytes = Math.min(4 * this.#aheadBytes, WINDOW_BYTES_MAX)
       this.#buffer = buffer.subarray(0, await this.file.read(buffer, offsetBytes))
       this.#fromBytes = offsetBytes
       return this.#buffer.subarray(0, lengthBytes)
     }
     return this.#buffer.subarray(start, start + lengthBytes)
+  }
+
+  #memoryFor(lengthBytes: number): Uint8Array {
+    if (this.keeps === "all") return new Uint8Array(lengthBytes)
+    if (this.#memory.length < lengthBytes) this.#memory = new Uint8Array(lengthBytes)
+    return this.#memory.subarray(0, lengthBytes)
   }
 }
 
@@ -75,8 +88,9 @@ export async function* batchesFrom(
   file: DiskFile,
   first: LogBatchHeader,
   after: LogSequence | 0 = 0,
+  keeps: Keeps = "all",
 ): AsyncIterable<Batch> {
-  const window = new Window(file)
+  const window = new Window(file, keeps)
   let before: LogBatchHeader | undefined
   for (let offsetBytes = 0; ;) {
     const header = decodeLogBatchHeader(await window.at(offsetBytes, LOG_HEADER_BYTES))
@@ -98,15 +112,25 @@ export interface ReadableSegment {
   readonly first: LogBatchHeader
 }
 
-/**
- * The records of batches above `after`, up to and including `upTo`, all of which are durable.
- * `segments` come oldest first; throws `corruptLog` where a batch is not as it was written.
- */
+/** The records of batches above `after`, up to and including `upTo`, as `batchesOf` gives them. */
 export async function* recordsOf(
   segments: readonly ReadableSegment[],
   after: LogSequence,
   upTo: LogSequence,
 ): AsyncIterable<LoggedRecord> {
+  for await (const records of batchesOf(segments, after, upTo, "all")) yield* records
+}
+
+/**
+ * The same, a batch at a time: all of them are durable. `segments` come oldest first; throws `corruptLog`
+ * where a batch is not as it was written.
+ */
+export async function* batchesOf(
+  segments: readonly ReadableSegment[],
+  after: LogSequence,
+  upTo: LogSequence,
+  keeps: Keeps,
+): AsyncIterable<readonly LoggedRecord[]> {
   if (upTo <= after) return
   const start = segments.findLastIndex(segment => segment.first.sequence <= after + 1)
   if (start === -1) throw fail("corruptLog", { message: "the batches asked for have been cut", after, upTo })
@@ -118,23 +142,23 @@ export async function* recordsOf(
   for (const [i, { file, first }] of live.entries()) {
     if (before !== undefined && !continuesAcross(before, first)) break
     const next = live[i + 1]?.first.sequence ?? Infinity
-    for await (const { header, records } of batchesFrom(file, first, after)) {
+    for await (const { header, records } of batchesFrom(file, first, after, keeps)) {
       // A batch that was written again is read where it is known to be on the disk.
       if (header.sequence >= next) break
       before = header
-      if (header.sequence > after) yield* placed(header, records)
+      if (header.sequence > after) yield placed(header, records)
       if (header.sequence === upTo) return
     }
   }
   throw fail("corruptLog", { path: segments.at(-1)?.file.path, lastIntact: before?.sequence ?? 0, durableUpTo: upTo })
 }
 
-function* placed(header: LogBatchHeader, records: readonly LogBatchRecord[]): Iterable<LoggedRecord> {
-  for (const record of records) {
-    const place = { segment: header.segment, offsetBytes: header.offsetBytes + record.offsetBytes }
-    yield { sequence: header.sequence, bytes: record.bytes, place }
-  }
-}
+const placed = (header: LogBatchHeader, records: readonly LogBatchRecord[]): readonly LoggedRecord[] =>
+  records.map(record => ({
+    sequence: header.sequence,
+    bytes: record.bytes,
+    place: { segment: header.segment, offsetBytes: header.offsetBytes + record.offsetBytes },
+  }))
 
 /** A file's first batch if it is whole. */
 export async function firstBatch(file: DiskFile): Promise<LogBatchHeader | undefined> {

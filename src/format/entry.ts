@@ -11,11 +11,12 @@
  * the whole.
  */
 import { assert } from "../base/assert.js"
-import { fail } from "../base/failures.js"
+import { fail, type Failure } from "../base/failures.js"
 import { familyOfNumber, FAMILIES, type Family } from "../base/families.js"
 import { parseEpoch, parsePosition, parseTabletId, rowKeyOf } from "../base/ids.js"
 import type { Epoch, Position, RowKey, TabletId } from "../base/ids.js"
 import { xxh64, xxh64Into } from "../base/xxh64.js"
+import { bufferOf } from "./buffer-of.js"
 
 export interface EntryWrite {
   readonly family: Family
@@ -114,46 +115,108 @@ function encodeInto(entry: Entry, record: Buffer): EncodedRecord {
 
 /** Throws `corruptRecord` for anything that `encodeEntry` did not write. Values and payloads are views. */
 export function decodeEntry(record: Uint8Array): DecodedEntry {
-  try {
-    return readEntry(Buffer.from(record.buffer, record.byteOffset, record.length))
-  } catch (error) {
-    throw fail("corruptRecord", { what: "entry" }, error)
+  const reader = EntryReader.open(record)
+  const { tabletId, epoch, position, isSnapshot } = reader
+  const writes: DecodedWrite[] = []
+  for (let family = reader.next(); family !== undefined; family = reader.next()) {
+    const { key, value, payload, payloadAt } = reader
+    writes.push(payload ? { family, key, value, payload, payloadAt } : { family, key, value, payloadAt: 0 })
   }
+  return { tabletId, epoch, position, writes, ...(isSnapshot && { isSnapshot }) }
 }
 
-function readEntry(record: Buffer): DecodedEntry {
-  const kind = record.readUInt8(1)
-  const isKnown = kind === KIND_WRITES || kind === KIND_SNAPSHOT
-  assert(record.readUInt8(0) === FORMAT && isKnown, "unknown entry format")
-  const count = record.readUInt16LE(18)
-  const writes: DecodedWrite[] = []
-  let at = HEAD_BYTES
-  const take = (length: number): Buffer => {
-    assert(at + length <= record.length, "an entry ends early")
-    at += length
-    return record.subarray(at - length, at)
+const ABSENT = -1
+
+/**
+ * Reads an entry write by write, for those who want little of most. Throws `corruptRecord`, at the latest
+ * behind the last write, for anything that `encodeEntry` did not write.
+ */
+export class EntryReader {
+  private left: number
+  private at = HEAD_BYTES
+  private keyAt = 0
+  private keyEnd = 0
+  private valueAt = ABSENT
+  private valueEnd = 0
+  private payloadChecksumAt = ABSENT
+
+  private constructor(
+    private readonly record: Buffer,
+    readonly tabletId: TabletId,
+    readonly epoch: Epoch,
+    readonly position: Position,
+    readonly isSnapshot: boolean,
+  ) {
+    this.left = record.readUInt16LE(18)
   }
-  for (let i = 0; i < count; i += 1) {
-    const head = take(4)
-    const family = familyOfNumber(head.readUInt8(0))
-    const flags = head.readUInt8(1)
-    assert(family !== undefined && flags <= (HAS_VALUE | HAS_PAYLOAD), "unknown family or flags")
-    const key = rowKeyOf(take(head.readUInt16LE(2)).toString("latin1"))
-    const value = flags & HAS_VALUE ? take(take(4).readUInt32LE(0)) : undefined
-    if (flags & HAS_PAYLOAD) {
-      const lengthBytes = take(4).readUInt32LE(0)
-      const payloadAt = at
-      take(PAYLOAD_CHECKSUM_BYTES)
-      writes.push({ family, key, value, payload: take(lengthBytes), payloadAt })
-    } else writes.push({ family, key, value, payloadAt: 0 })
+
+  static open(bytes: Uint8Array): EntryReader {
+    try {
+      const record = bufferOf(bytes)
+      const kind = record.readUInt8(1)
+      const isKnown = kind === KIND_WRITES || kind === KIND_SNAPSHOT
+      assert(record.readUInt8(0) === FORMAT && isKnown, "unknown entry format")
+      const [tabletId, epoch] = [parseTabletId(record.readUInt32LE(2)), parseEpoch(record.readUInt32LE(6))]
+      const position = parsePosition(Number(record.readBigUInt64LE(10)))
+      return new EntryReader(record, tabletId, epoch, position, kind === KIND_SNAPSHOT)
+    } catch (error) {
+      throw fail("corruptRecord", { what: "entry" }, error)
+    }
   }
-  assert(at === record.length, "an entry has trailing bytes")
-  return {
-    tabletId: parseTabletId(record.readUInt32LE(2)),
-    epoch: parseEpoch(record.readUInt32LE(6)),
-    position: parsePosition(Number(record.readBigUInt64LE(10))),
-    writes,
-    ...(kind === KIND_SNAPSHOT && { isSnapshot: true }),
+
+  /** Goes on to the next write; undefined behind the last one. */
+  next(): Family | undefined {
+    const { record } = this
+    if (this.left === 0) {
+      if (this.at !== record.length) throw this.corrupt("trailing bytes")
+      return undefined
+    }
+    this.left -= 1
+    const head = this.take(4)
+    const family = familyOfNumber(record[head] ?? 0)
+    const flags = record[head + 1] ?? 0
+    if (family === undefined || flags > (HAS_VALUE | HAS_PAYLOAD)) throw this.corrupt("unknown family or flags")
+    this.keyAt = this.take(record.readUInt16LE(head + 2))
+    this.keyEnd = this.at
+    this.valueAt = flags & HAS_VALUE ? this.take(this.takeLength()) : ABSENT
+    this.valueEnd = this.at
+    this.payloadChecksumAt = flags & HAS_PAYLOAD ? this.take(this.takeLength() + PAYLOAD_CHECKSUM_BYTES) : ABSENT
+    return family
+  }
+
+  get key(): RowKey {
+    return rowKeyOf(this.record.toString("latin1", this.keyAt, this.keyEnd))
+  }
+
+  /** A view; undefined: delete. */
+  get value(): Uint8Array | undefined {
+    return this.valueAt === ABSENT ? undefined : this.record.subarray(this.valueAt, this.valueEnd)
+  }
+
+  /** A view. */
+  get payload(): Uint8Array | undefined {
+    if (this.payloadChecksumAt === ABSENT) return undefined
+    return this.record.subarray(this.payloadChecksumAt + PAYLOAD_CHECKSUM_BYTES, this.at)
+  }
+
+  /** Where the payload's checksum begins, where there is one. */
+  get payloadAt(): number {
+    return this.payloadChecksumAt
+  }
+
+  private takeLength(): number {
+    return this.record.readUInt32LE(this.take(4))
+  }
+
+  private take(lengthBytes: number): number {
+    const from = this.at
+    if (from + lengthBytes > this.record.length) throw this.corrupt("it ends early")
+    this.at = from + lengthBytes
+    return from
+  }
+
+  private corrupt(reason: string): Failure {
+    return fail("corruptRecord", { what: "entry", reason })
   }
 }
 

@@ -47,11 +47,34 @@ interface Piece {
   readonly volume: number
   readonly offsetBytes: number
   readonly needles: EncodedNeedle[]
+  readonly memory: PieceMemory
   bytes: number
 }
 
+/** Where the payloads of a piece lie until it is written; used again then. */
+class PieceMemory {
+  private bytes = NO_BYTES
+  private usedBytes = 0
+
+  keep(payload: Uint8Array): Uint8Array {
+    if (this.bytes.length === 0) this.bytes = Buffer.allocUnsafeSlow(PAYLOAD_PIECE_BYTES + INLINE_BYTES_MAX)
+    if (this.usedBytes + payload.length > this.bytes.length) return Uint8Array.from(payload)
+    this.bytes.set(payload, this.usedBytes)
+    this.usedBytes += payload.length
+    return this.bytes.subarray(this.usedBytes - payload.length, this.usedBytes)
+  }
+
+  clear(): void {
+    this.usedBytes = 0
+  }
+}
+
+const NO_BYTES: Uint8Array = new Uint8Array(0)
+
 export class PayloadVolumes implements PayloadShelf {
   private piece: Piece | undefined
+  /** Memory of pieces that are written. */
+  private readonly spare: PieceMemory[] = []
   private failure: Failure | undefined
   /** The writes asked for so far, one after another; never rejects. */
   private written: Promise<void> = Promise.resolve()
@@ -106,8 +129,8 @@ export class PayloadVolumes implements PayloadShelf {
     const { family, key, payload } = request
     const checksums = subBlockChecksums(payload, payloadSeed(family, key))
     const header = encodeNeedleHeader({ kind: "payload", family, key, bodyBytes: payload.length, checksums })
-    const needle = { header, body: payload }
-    const piece = this.pieceFor(needleBytes(needle))
+    const piece = this.pieceFor(header.length + payload.length)
+    const needle = { header, body: piece.memory.keep(payload) }
     const offsetBytes = offsetInGroup(piece.offsetBytes, piece.bytes)
     piece.needles.push(needle)
     piece.bytes += needleBytes(needle)
@@ -197,15 +220,26 @@ export class PayloadVolumes implements PayloadShelf {
       if (piece.needles.length > 0) this.writePiece()
     }
     this.lastVolume += 1
-    this.piece = { volume: this.lastVolume, offsetBytes: VOLUME_PAGE_BYTES, needles: [], bytes: 0 }
+    this.piece = this.emptyPiece(this.lastVolume, VOLUME_PAGE_BYTES)
     return this.piece
   }
 
   private writePiece(): void {
     const piece = must(this.piece, "a piece was gathered")
     const after = piece.offsetBytes + groupBytes(piece.bytes)
-    this.piece = { volume: piece.volume, offsetBytes: after, needles: [], bytes: 0 }
-    this.written = this.written.then(() => this.write(piece))
+    this.piece = this.emptyPiece(piece.volume, after)
+    this.written = this.written.then(() => this.write(piece)).then(() => this.reuse(piece.memory))
+  }
+
+  /** A write that was given up may still be reading it. */
+  private reuse(memory: PieceMemory): void {
+    if (this.failure !== undefined) return
+    memory.clear()
+    this.spare.push(memory)
+  }
+
+  private emptyPiece(volume: number, offsetBytes: number): Piece {
+    return { volume, offsetBytes, needles: [], memory: this.spare.pop() ?? new PieceMemory(), bytes: 0 }
   }
 
   private async write(piece: Piece): Promise<void> {
