@@ -126,8 +126,14 @@ export interface PayloadVolumeSize {
   readonly isOpen: boolean
 }
 
+export interface FoundPayload {
+  readonly family: Family
+  readonly key: RowKey
+  readonly place: VolumePlace
+}
+
 export type FoundInVolume =
-  | { readonly kind: "payload"; readonly family: Family; readonly key: RowKey; readonly place: VolumePlace }
+  | { readonly kind: "payloads"; readonly payloads: readonly FoundPayload[] }
   /** Everything before it has been walked. */
   | { readonly kind: "position"; readonly position: VolumePosition }
   /** A part of the volume cannot be read. */

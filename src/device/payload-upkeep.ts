@@ -71,8 +71,10 @@ export class PayloadUpkeep {
     let [livingBytes, isDamaged] = [0, false]
     for await (const found of this.walk(volume, undefined)) {
       if (found.kind === "damage") isDamaged = true
-      if (found.kind !== "payload" || !pointsAt(store, found.family, found.key, found.place)) continue
-      livingBytes += this.shelf.bytesOf(found.key, found.place.lengthBytes)
+      if (found.kind !== "payloads") continue
+      for (const { family, key, place } of found.payloads) {
+        if (pointsAt(store, family, key, place)) livingBytes += this.shelf.bytesOf(key, place.lengthBytes)
+      }
     }
     return { livingBytes, isDamaged }
   }
@@ -129,18 +131,19 @@ export class PayloadUpkeep {
         reached = found.position
         if (bytes >= this.limits.movedBytesMax) return { moved, reached, isOver: false, skipped }
       }
-      if (found.kind !== "payload") continue
-      const { family, key, place } = found
-      if (isWritten(family, key)) {
-        skipped += 1
-        continue
+      if (found.kind !== "payloads") continue
+      for (const { family, key, place } of found.payloads) {
+        if (isWritten(family, key)) {
+          skipped += 1
+          continue
+        }
+        const value = pointsAt(store, family, key, place)
+        const payload = value && (await this.readable(family, key, place))
+        if (value === undefined || payload === undefined) continue
+        const to = this.shelf.append({ family, key, payload })
+        if (to.in === "volume") moved.push({ family, key, value, to })
+        bytes += payload.length
       }
-      const value = pointsAt(store, family, key, place)
-      const payload = value && (await this.readable(family, key, place))
-      if (value === undefined || payload === undefined) continue
-      const to = this.shelf.append({ family, key, payload })
-      if (to.in === "volume") moved.push({ family, key, value, to })
-      bytes += payload.length
     }
     return { moved, reached, isOver: true, skipped }
   }

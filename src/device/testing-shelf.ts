@@ -70,7 +70,8 @@ export class MemoryShelf implements PayloadShelf {
     const volumeId = parseVolumeId(volume)
     for (const { family, key, payload, offsetBytes } of this.kept(volume)) {
       if (offsetBytes < (from?.offsetBytes ?? 0)) continue
-      yield { kind: "payload", family, key, place: { volume, offsetBytes, lengthBytes: payload.length } }
+      const place = { volume, offsetBytes, lengthBytes: payload.length }
+      yield { kind: "payloads", payloads: [{ family, key, place }] }
       const after = offsetBytes + this.bytesOf(key, payload.length)
       yield { kind: "position", position: { volumeId, offsetBytes: after, groups: 0, checksum: 0n } }
     }

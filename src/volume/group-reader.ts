@@ -97,6 +97,14 @@ export class FileWindow {
     return this.buffer.subarray(offsetBytes - this.fromBytes, end - this.fromBytes)
   }
 
+  /** The same without waiting, where the window has them all. */
+  bytesNow(offsetBytes: number, lengthBytes: number): Uint8Array | undefined {
+    const from = offsetBytes - this.fromBytes
+    return from >= 0 && from + lengthBytes <= this.buffer.length
+      ? this.buffer.subarray(from, from + lengthBytes)
+      : undefined
+  }
+
   /** `kept`: what the window has of it, from its beginning. */
   private async fill(fromBytes: number, toBytes: number, kept: Uint8Array): Promise<void> {
     // What is read halfway, or not at all, is nobody's.
@@ -171,14 +179,16 @@ export async function readGroup(
   let at = offsetBytes + GROUP_HEADER_BYTES
   const damaged = (reason: string) => ({ offsetBytes: at, reason, needlesBefore: needles.length })
   for (let i = 0; i < header.needles; i += 1) {
-    const read = await readNeedleHeader(window, identity.volumeId, at, after.offsetBytes)
+    const read =
+      needleHeaderNow(window, identity.volumeId, at, after.offsetBytes) ??
+      (await readNeedleHeader(window, identity.volumeId, at, after.offsetBytes))
     if (typeof read === "string")
       return { header, needles: needles.slice(0, damage?.needlesBefore), after, damage: damage ?? damaged(read) }
     if (read.header === undefined) damage ??= damaged("a needle header fails its checksum")
     else {
       const needle = { header: read.header, place: read.place }
       needles.push(needle)
-      await pass?.(needle, window)
+      if (pass) await pass(needle, window)
     }
     checksums.push(read.checksum)
     at += read.place.headerBytes + read.place.bodyBytes
@@ -207,11 +217,32 @@ async function readNeedleHeader(
   endBytes: number,
 ): Promise<ReadHeader | string> {
   const head = await window.bytes(offsetBytes, NEEDLE_HEAD_BYTES)
+  const place = placeOf(head, volume, offsetBytes)
+  if (place === undefined) return "no needle header"
+  return headerOf(await window.bytes(offsetBytes, place.headerBytes), place, endBytes)
+}
+
+/** The same where the window has it: of small needles there are hundreds in each. */
+function needleHeaderNow(
+  window: FileWindow,
+  volume: VolumeId,
+  offsetBytes: number,
+  endBytes: number,
+): ReadHeader | string | undefined {
+  const head = window.bytesNow(offsetBytes, NEEDLE_HEAD_BYTES)
+  const place = head && placeOf(head, volume, offsetBytes)
+  const bytes = place && window.bytesNow(offsetBytes, place.headerBytes)
+  return bytes && headerOf(bytes, place, endBytes)
+}
+
+function placeOf(head: Uint8Array, volume: VolumeId, offsetBytes: number): NeedlePlace | undefined {
   const headerBytes = needleHeaderLength(head)
-  if (headerBytes === undefined) return "no needle header"
-  const place = { volume, offsetBytes, headerBytes, bodyBytes: needleBodyLength(head) }
-  const bytes = await window.bytes(offsetBytes, headerBytes)
-  if (offsetBytes + headerBytes + place.bodyBytes > endBytes || bytes.length < headerBytes) {
+  return headerBytes === undefined ? undefined : { volume, offsetBytes, headerBytes, bodyBytes: needleBodyLength(head) }
+}
+
+function headerOf(bytes: Uint8Array, place: NeedlePlace, endBytes: number): ReadHeader | string {
+  const { offsetBytes, headerBytes, bodyBytes } = place
+  if (offsetBytes + headerBytes + bodyBytes > endBytes || bytes.length < headerBytes) {
     return "a needle reaches beyond its group"
   }
   const checksum = needleHeaderChecksum(bytes)

@@ -142,7 +142,9 @@ test("the volumes of payloads are walked, from where an earlier walk came to, an
       assert.ok(steps < 100)
       for await (const event of sink.walk(volume, from)) {
         assert.notEqual(event.kind, "damage")
-        if (event.kind === "payload") found.push(`${event.family} ${event.key} ${JSON.stringify(event.place)}`)
+        for (const { family, key, place } of event.kind === "payloads" ? event.payloads : []) {
+          found.push(`${family} ${key} ${JSON.stringify(place)}`)
+        }
         if (event.kind !== "position") continue
         from = event.position
         break

@@ -17,7 +17,7 @@ import type { Family } from "../base/families.js"
 import type { RowKey, VolumeId } from "../base/ids.js"
 import { parseVolumeId } from "../base/ids.js"
 import { subBlockChecksums } from "../base/sub-block.js"
-import type { FoundInVolume, PayloadPlace, PayloadShelf, PayloadVolumeSize } from "../device/contract.js"
+import type { FoundInVolume, FoundPayload, PayloadPlace, PayloadShelf, PayloadVolumeSize } from "../device/contract.js"
 import type { VolumePlace } from "../format/base-row.js"
 import { INLINE_BYTES_MAX, MIB } from "../base/limits.js"
 import type { NeedleHeader } from "../format/needle.js"
@@ -29,10 +29,11 @@ import { CachedPages } from "./cached-pages.js"
 import { isAbsent, listVolumes, VolumeFiles, volumePath } from "./files.js"
 import type { EncodedNeedle } from "./group-core.js"
 import { groupBytes, needleBytes, offsetInGroup } from "./group-core.js"
+import type { ScannedNeedle } from "./group-reader.js"
 import type { VolumeLimits } from "./limits.js"
 import { PAYLOAD_PIECE_BYTES, VOLUME_LIMITS } from "./limits.js"
 import { readNeedle, readSmallNow } from "./needle-read.js"
-import { walkVolume } from "./scan.js"
+import { walkGroups } from "./scan.js"
 import type { VolumeHome } from "./writer.js"
 import { VolumeWriter } from "./writer.js"
 
@@ -177,15 +178,10 @@ export class PayloadVolumes implements PayloadShelf {
   async *walk(volume: number, from: VolumePosition | undefined): AsyncGenerator<FoundInVolume> {
     const { deviceId } = this.home
     const shelf = { deviceId, volumeIds: [], fileOf: (id: VolumeId) => this.files.readable(id) }
-    for await (const event of walkVolume(shelf, { volumeId: parseVolumeId(volume), from, upTo: undefined })) {
+    for await (const event of walkGroups(shelf, { volumeId: parseVolumeId(volume), from, upTo: undefined })) {
       if (event.kind === "position") yield { kind: "position", position: event.position }
       else if (event.kind === "damage") yield { kind: "damage" }
-      else if (event.kind === "needle") {
-        const { header, place } = event.needle
-        if (header.kind !== "payload") continue
-        const { offsetBytes } = place
-        yield { ...header, kind: "payload", place: { volume, offsetBytes, lengthBytes: place.bodyBytes } }
-      }
+      else if (event.kind === "needles") yield { kind: "payloads", payloads: event.needles.flatMap(payloadOf) }
     }
   }
 
@@ -259,6 +255,12 @@ export class PayloadVolumes implements PayloadShelf {
       this.failure = asFailure(error)
     }
   }
+}
+
+function payloadOf({ header, place }: ScannedNeedle): readonly FoundPayload[] {
+  if (header.kind !== "payload") return []
+  const { volume, offsetBytes, bodyBytes: lengthBytes } = place
+  return [{ family: header.family, key: header.key, place: { volume, offsetBytes, lengthBytes } }]
 }
 
 const isPayloadOf =

@@ -22,8 +22,7 @@ import { isAbsent, listVolumes, volumePath } from "./files.js"
 import type { PassNeedle, ScannedGroup, ScannedNeedle, VolumeIdentity, WindowMemory } from "./group-reader.js"
 import { FileWindow, findGroup, isBodyGood, readGroup } from "./group-reader.js"
 
-export type ScanEvent =
-  | { readonly kind: "needle"; readonly needle: ScannedNeedle }
+type Happening =
   | { readonly kind: "damage"; readonly damage: VolumeDamage }
   | { readonly kind: "tornTail"; readonly volumeId: VolumeId; readonly fromBytes: number; readonly lengthBytes: number }
   /** The needles that follow are of a group that nothing vouches for but its own checksums. */
@@ -31,7 +30,19 @@ export type ScanEvent =
   /** Everything up to here has been walked. */
   | { readonly kind: "position"; readonly position: VolumePosition }
 
+export type ScanEvent = { readonly kind: "needle"; readonly needle: ScannedNeedle } | Happening
 export type ScanEvents = AsyncGenerator<ScanEvent, void>
+
+/** The same with the needles of a group together: to hand small ones over one by one costs more than to read them. */
+export type GroupEvent = { readonly kind: "needles"; readonly needles: readonly ScannedNeedle[] } | Happening
+export type GroupEvents = AsyncGenerator<GroupEvent, void>
+
+async function* oneByOne(events: GroupEvents): ScanEvents {
+  for await (const event of events) {
+    if (event.kind !== "needles") yield event
+    else for (const needle of event.needles) yield { kind: "needle", needle }
+  }
+}
 
 export interface ScanRequest {
   readonly folder: string
@@ -72,7 +83,7 @@ export async function* scanVolumes(disk: Disk, request: ScanRequest): ScanEvents
     if (file === undefined) continue
     try {
       const window = new FileWindow(file, await file.sizeBytes())
-      yield* new VolumeScan(window, { deviceId, volumeId }, end ?? sealed, end?.offsetBytes).run(start)
+      yield* oneByOne(new VolumeScan(window, { deviceId, volumeId }, end ?? sealed, end?.offsetBytes).run(start))
     } finally {
       await file.close()
     }
@@ -104,7 +115,9 @@ export interface WalkRequest {
  * of the volume that follows, which says where this one was sealed.
  * Throws `deviceFailed`, also where the volume is gone.
  */
-export async function* walkVolume(shelf: VolumeShelf, request: WalkRequest): ScanEvents {
+export const walkVolume = (shelf: VolumeShelf, request: WalkRequest): ScanEvents => oneByOne(walkGroups(shelf, request))
+
+export async function* walkGroups(shelf: VolumeShelf, request: WalkRequest): GroupEvents {
   const { volumeId, from, upTo, pass, memory } = request
   const { deviceId } = shelf
   const file = shelf.fileOf(volumeId)
@@ -190,7 +203,7 @@ export class VolumeScan {
     private readonly pass?: PassNeedle,
   ) {}
 
-  async *run(start: VolumePosition | undefined): ScanEvents {
+  async *run(start: VolumePosition | undefined): GroupEvents {
     if (start === undefined) {
       const next = await this.next(VOLUME_PAGE_BYTES)
       // A volume whose creation was cut short: nothing was ever written to it.
@@ -215,7 +228,7 @@ export class VolumeScan {
   }
 
   /** One group, or one gap; true where a torn tail begins. */
-  private async *step(end: number): AsyncGenerator<ScanEvent, boolean> {
+  private async *step(end: number): AsyncGenerator<GroupEvent, boolean> {
     const isDurable = this.at < (this.durable?.offsetBytes ?? 0)
     const group = await this.readNext()
     const isIntact = group !== undefined && group.damage === undefined
@@ -257,8 +270,8 @@ export class VolumeScan {
     return true
   }
 
-  private *accept(group: ScannedGroup): Generator<ScanEvent> {
-    for (const needle of group.needles) yield { kind: "needle", needle }
+  private *accept(group: ScannedGroup): Generator<GroupEvent> {
+    yield { kind: "needles", needles: group.needles }
     this.at = group.after.offsetBytes
     this.groups = group.header.sequence
     this.chain = group.after
@@ -266,8 +279,8 @@ export class VolumeScan {
   }
 
   /** What can still be had of a damaged group, then the gap. */
-  private *passDamage(group: ScannedGroup | undefined, next: number): Generator<ScanEvent> {
-    for (const needle of group?.needles ?? []) yield { kind: "needle", needle }
+  private *passDamage(group: ScannedGroup | undefined, next: number): Generator<GroupEvent> {
+    if (group) yield { kind: "needles", needles: group.needles }
     const fromBytes = group?.damage?.offsetBytes ?? this.at
     yield this.damage(fromBytes, next, group?.damage?.reason ?? "no group continues here")
     if (group !== undefined) this.groups = group.header.sequence
@@ -275,11 +288,11 @@ export class VolumeScan {
     this.chain = next === this.durable?.offsetBytes ? this.durable : undefined
   }
 
-  private damage(fromBytes: number, toBytes: number, reason: string): ScanEvent {
+  private damage(fromBytes: number, toBytes: number, reason: string): Happening {
     return { kind: "damage", damage: { volumeId: this.identity.volumeId, fromBytes, toBytes, reason } }
   }
 
-  private position(): ScanEvent {
+  private position(): Happening {
     return { kind: "position", position: this.here() }
   }
 
