@@ -29,7 +29,7 @@ export const CHECKPOINT_LIMITS = {
   /** Without room it is looked whether there is any, and tried again anyway after this long. */
   starvedMs: 30_000,
   /** With nothing but tidying to do, one checkpoint follows the other at this distance. */
-  tidyMs: 1_000,
+  tidyMs: 4_000,
 } as const
 
 /** A write that found no room waits this long for a checkpoint to make some; one that hangs must not hold writers. */

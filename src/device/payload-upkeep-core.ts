@@ -6,7 +6,7 @@ export const PAYLOAD_UPKEEP_LIMITS = {
   /** Less is not worth the writing. */
   deadBytesMin: 64 * 1024,
   /** What one checkpoint moves. */
-  movedBytesMax: 8 * 1024 * 1024,
+  movedBytesMax: 32 * 1024 * 1024,
 } as const
 
 export type PayloadUpkeepLimits = { readonly [Name in keyof typeof PAYLOAD_UPKEEP_LIMITS]: number }
