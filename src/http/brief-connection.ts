@@ -47,6 +47,21 @@ export class BriefConnection {
   ) {
     socket.on("data", this.onData)
     socket.on("end", this.onEnd)
+    this.hearFirst()
+  }
+
+  /**
+   * Hears chunks on their way into the stream, which looks for more after each of them in a tick of its own.
+   * What goes into it all the same comes out as data.
+   */
+  private hearFirst(): void {
+    const { socket } = this
+    const push = socket.push.bind(socket)
+    socket.push = (chunk: unknown, encoding?: BufferEncoding): boolean => {
+      if (!Buffer.isBuffer(chunk) || socket.isPaused() || socket.readableLength > 0) return push(chunk, encoding)
+      this.hear(chunk)
+      return true
+    }
   }
 
   /** Sweeps for which its client has said nothing. */
@@ -126,6 +141,7 @@ export class BriefConnection {
     this.waiting = NO_BYTES
     this.socket.off("data", this.onData)
     this.socket.off("end", this.onEnd)
+    Reflect.deleteProperty(this.socket, "push")
   }
 
   private give(): void {
