@@ -8,7 +8,7 @@
  */
 import { fail } from "../base/failures.js"
 import { parseBucketId } from "../base/ids.js"
-import type { BucketId, BucketName } from "../base/ids.js"
+import type { BucketId, BucketName, RowKey } from "../base/ids.js"
 import { SETTING_BYTES_MAX } from "../base/limits.js"
 import type { Policy } from "../base/policy.js"
 import type { EntryWrite } from "../format/entry.js"
@@ -35,8 +35,19 @@ const LAST_BUCKET_ID = bucketRowKey(parseBucketId(0))
 
 export function findBucket(view: TabletView, name: BucketName): BucketRecord | undefined {
   const id = view.get("names", nameRowKey(name))
-  const row = id && view.get("buckets", bucketRowKey(decodeBucketId(id.value)))
+  const row = id && view.get("buckets", keyOfId(id.value))
   return row && bucketOfRow(row)
+}
+
+const keysOfIds = new WeakMap<Uint8Array, RowKey>()
+
+/** Where the record of a name's bucket is, worked out once for as long as the name's row stays the same. */
+function keyOfId(value: Uint8Array): RowKey {
+  const known = keysOfIds.get(value)
+  if (known !== undefined) return known
+  const key = bucketRowKey(decodeBucketId(value))
+  keysOfIds.set(value, key)
+  return key
 }
 
 const NO_SETTINGS: SettingDocuments = new Map()
