@@ -15,6 +15,7 @@ import { HeaderLines, type Exchange } from "../http/index.js"
 import type { AtOnce, PutResult, StoredBeside, StoredChecksum } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { digestOnce, type ChecksumAlgorithm, type Compute } from "../seams/compute/index.js"
+import { GatheredMd5 } from "./gathered-md5.js"
 import { checkHeader } from "./headers.js"
 import { checksumFields } from "./operations/put-object.js"
 import { versionHeader } from "./operations/versions.js"
@@ -32,7 +33,6 @@ const CONTENT_TYPE = "content-type"
 const STORED = new Set([CONTENT_TYPE, "cache-control", "content-disposition", "content-language", "expires"])
 const CHECKSUMS = new Map(CHECKSUM_ALGORITHMS.map(algorithm => [checksumHeader(algorithm), algorithm]))
 const BESIDE_CHARACTERS_MAX = 512
-const MD5_BYTES = 16
 
 type PlacedName = readonly [name: string, at: number]
 
@@ -57,6 +57,7 @@ export class QuickPuts {
   private readonly shapes = new WeakMap<HeaderShape, PutShape | false>()
   private readonly accepted = new Remembered(isAccepted)
   private readonly beside = new Remembered(besideIn)
+  private readonly md5s: GatheredMd5
   private readonly idLine: string
 
   constructor(
@@ -66,6 +67,7 @@ export class QuickPuts {
     private readonly hash: Compute["hash"],
     hostId: string,
   ) {
+    this.md5s = new GatheredMd5(clock)
     this.idLine = HeaderLines.of(["x-amz-id-2", hostId]).text
   }
 
@@ -101,14 +103,23 @@ export class QuickPuts {
     if (payloadHash !== UNSIGNED_PAYLOAD && digestOnce("sha256", bytes, "hex") !== payloadHash) return undefined
     const checksum = shape.checksum && this.checksumOf(shape.checksum.algorithm, bytes)
     if (shape.checksum && checksum?.value !== values[shape.checksum.at]) return undefined
-    const md5 = Buffer.from(digestOnce("md5", bytes, "binary"), "latin1")
-    if (shape.md5At >= 0 && md5.toString("base64", 0, MD5_BYTES) !== values[shape.md5At]) return undefined
+    if (shape.md5At >= 0 && base64Md5Of(bytes) !== values[shape.md5At]) return undefined
     this.gate.note(exchange, "PutObject", asked)
     timing.add("auth", asked.authMs)
-    return this.atOnce.put({ bucket, key, beside, bytes, md5, checksum }).then(result => {
-      timing.add("meta", this.clock.monotonicMs() - startedMs)
-      return exchange.respond({ status: 200, headers: this.linesOf(exchange.requestId, result) })
-    })
+    const put = (md5: Uint8Array): Promise<void> =>
+      this.atOnce.put({ bucket, key, beside, bytes, md5, checksum }).then(
+        result => {
+          this.md5s.ended()
+          timing.add("meta", this.clock.monotonicMs() - startedMs)
+          return exchange.respond({ status: 200, headers: this.linesOf(exchange.requestId, result) })
+        },
+        (error: unknown) => {
+          this.md5s.ended()
+          throw error
+        },
+      )
+    const md5 = this.md5s.of(bytes)
+    return md5 instanceof Promise ? md5.then(put) : put(md5)
   }
 
   private shapeOf(shape: HeaderShape): PutShape | undefined {
@@ -132,6 +143,9 @@ export class QuickPuts {
 }
 
 const NO_BYTES = new Uint8Array()
+
+const base64Md5Of = (bytes: Uint8Array): string =>
+  Buffer.from(digestOnce("md5", bytes, "binary"), "latin1").toString("base64")
 
 /** Undefined where requests of the shape are not for here. */
 function judgeShape({ names }: HeaderShape): PutShape | undefined {
