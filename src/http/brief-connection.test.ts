@@ -1,5 +1,7 @@
 /** Requests that are read at once, and what comes between them on one connection. */
 import assert from "node:assert/strict"
+import { subscribe, unsubscribe } from "node:diagnostics_channel"
+import { Socket } from "node:net"
 import { after, test } from "node:test"
 import { RealClock } from "../seams/clock/real.js"
 import { RealRandom } from "../seams/random/real.js"
@@ -81,6 +83,33 @@ test("many requests sent at once are held back, and all answered", async () => {
   client.say(put("/later", body).repeat(40))
   assert.equal((await client.answers(40)).length, 40)
 })
+
+test("who sends on and on while a request is being served is not read any further, and then on", async () => {
+  const accepted: Socket[] = []
+  const note = (message: unknown): void => void accepted.push(socketOf(message))
+  subscribe("net.server.socket", note)
+  const held = new AbortController()
+  let served = 0
+  const client = await clientOf(async exchange => {
+    served += 1
+    await clock.sleep(served === 1 ? 10_000 : 0, held.signal)
+    await echo(exchange)
+  })
+  unsubscribe("net.server.socket", note)
+  const requests = 300
+  client.say(put("/a", "x".repeat(30_000)).repeat(requests))
+  await clock.sleep(200, new AbortController().signal)
+  const readBytes = accepted[0]?.bytesRead ?? Infinity
+  assert.ok(readBytes < 1_000_000, `${readBytes} bytes were read`)
+  held.abort()
+  await client.until(() => served === requests, "the last request")
+})
+
+const socketOf = (message: unknown): Socket => {
+  assert.ok(typeof message === "object" && message !== null && "socket" in message)
+  assert.ok(message.socket instanceof Socket)
+  return message.socket
+}
 
 test("an answer without a declared length goes out in chunks, and the connection stays", async () => {
   async function* pieces() {
