@@ -1,7 +1,7 @@
 /**
  * Checkpoint: brings the base up to a log position. The only code that writes the base.
  *
- * It reads the committed entries from the log itself (last write wins), appends their inline payloads
+ * It reads the committed entries from the log itself (last write wins, see `last-writes.ts`), appends their inline payloads
  * to the device's payload volume, takes the unlogged families' changes from their sources, and commits
  * all in one transaction that also holds the positions it contains. In the same transaction it tidies
  * up, in bounded portions: rows of ended memberships go, and payloads leave volumes that are mostly dead.
