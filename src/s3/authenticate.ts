@@ -1,5 +1,5 @@
 /**
- * Who asks, and whether they may: signature, then the bucket's owner.
+ * Who asks, and for which bucket: signature, then the bucket's owner. What they may do there, `rights/` decides.
  *
  * Promises  Nothing of an operation runs before this has passed. An account reaches only its own
  *           buckets; whoever signs nothing reaches none, and learns no more than whether a bucket is
@@ -73,10 +73,9 @@ export class Gatekeeper {
     return key
   }
 
-  /** Who has proved to have the key. Until operations ask policies, whoever is limited by any may do nothing. */
+  /** Who has proved to have the key. */
   private admit(key: KnownKey, request: VerifiedRequest, nowMs: number): Caller {
     this.accounts.noteUse(key, nowMs, SIGNATURE_SERVICE, request.region)
-    if (!isUnlimitedRoot(key)) throw fail("accessDenied")
     return { account: key.account, key, request }
   }
 
@@ -84,7 +83,7 @@ export class Gatekeeper {
   async ownBucket(name: string, account: Account, headers: Headers): Promise<Bucket> {
     const bucket = await this.buckets.open(parseBucketName(name))
     if (bucket.owner !== account.id) throw fail("accessDenied")
-    checkExpectedOwner(headers, bucket.owner)
+    checkExpectedOwner(headers, account)
     return bucket
   }
 
@@ -101,11 +100,9 @@ export class Gatekeeper {
   }
 }
 
-const isUnlimitedRoot = ({ principal, policies }: KnownKey): boolean =>
-  principal.kind === "root" && policies.session === undefined
-
-/** `x-amz-expected-bucket-owner`. Throws `accessDenied`. */
-export function checkExpectedOwner(headers: Headers, owner: string): void {
-  const expected = headers.get("x-amz-expected-bucket-owner")
-  if (expected !== undefined && expected !== owner) throw fail("accessDenied", { reason: "another owner was expected" })
+/** The account number, as AWS has it, or the canonical id. Throws `accessDenied`. */
+export function checkExpectedOwner(headers: Headers, owner: Account, name = "x-amz-expected-bucket-owner"): void {
+  const expected = headers.get(name)
+  if (expected === undefined || expected === owner.number || expected === owner.id) return
+  throw fail("accessDenied", { reason: "another owner was expected" })
 }

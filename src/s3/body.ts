@@ -94,8 +94,11 @@ async function* limited(source: AsyncIterable<Uint8Array>, bytesMax: number): As
   }
 }
 
+type DocumentOptions = Parameters<CallBody["document"]>[0]
+
 export class RequestBody implements CallBody {
   private opened = false
+  private read: Promise<Uint8Array> | undefined
   private trailers: ReadonlyMap<string, string> = new Map()
 
   constructor(
@@ -121,7 +124,11 @@ export class RequestBody implements CallBody {
     }
   }
 
-  async document({ bytesMax, checksum }: Parameters<CallBody["document"]>[0]): Promise<Uint8Array> {
+  document(options: DocumentOptions): Promise<Uint8Array> {
+    return (this.read ??= this.readDocument(options))
+  }
+
+  private async readDocument({ bytesMax, checksum }: DocumentOptions): Promise<Uint8Array> {
     const plan = planOf(this.protection.payload, this.headers, this.wire, checksum !== "ofObject")
     if (checksum === "required" && plan.md5 === undefined && plan.algorithm === undefined) {
       throw fail("invalidRequest", {

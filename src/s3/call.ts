@@ -6,6 +6,7 @@ import type { Account } from "../access/contract.js"
 import type { BucketName, ObjectKey } from "../base/ids.js"
 import type { Bucket, BodySource, ObjectBody, ObjectServices, Tags } from "../object/contract.js"
 import type { Field, S3Error } from "./failures.js"
+import type { Authority } from "./rights/authority.js"
 import type { Query } from "./wire/query.js"
 import { xmlDocument } from "./wire/xml-writer.js"
 import type { XmlWriter } from "./wire/xml-writer.js"
@@ -21,7 +22,7 @@ export interface CallBody {
    */
   payload(): BodySource
   /**
-   * The body as a small document, read whole and checked.
+   * The body as a small document, read whole and checked; once, also where it is asked for twice.
    * `checksum: "required"` refuses a document that carries neither Content-MD5 nor a checksum;
    * `"ofObject"`: the checksum header speaks of something else than the document.
    */
@@ -33,7 +34,10 @@ export interface CallBody {
 
 export interface Call {
   readonly services: ObjectServices
+  /** The caller's. */
   readonly account: Account
+  /** What the caller may do besides what the operation needs by the table. */
+  readonly authority: Authority
   /** As reported to clients. */
   readonly region: string
   /** The region that the operator configured; undefined: any. */
@@ -57,9 +61,11 @@ export interface NewBucketCall extends Call {
   readonly bucketName: BucketName
 }
 
-/** The bucket exists and the caller owns it. */
+/** The bucket exists, and the caller has been let in. */
 export interface BucketCall extends Call {
   readonly bucket: Bucket
+  /** Whose it is. */
+  readonly owner: Account
 }
 
 export interface ObjectCall extends BucketCall {

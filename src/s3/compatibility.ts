@@ -37,6 +37,16 @@ function standingOf(operation: Operation): string {
   return `as ${answer.of}: ${target === undefined ? "" : STANDINGS[target.standing]}`
 }
 
+/** Those that a plain request needs. */
+function rightsOf({ needs, name }: Operation): string {
+  if (needs === "eachKey") return `as ${name.slice(0, -1)}, for each key`
+  if (needs.length === 0) return "none"
+  return needs
+    .filter(({ when }) => when === undefined)
+    .map(({ action, ofVersion }) => `\`s3:${action}\`${ofVersion === undefined ? "" : ` (\`s3:${ofVersion}\`)`}`)
+    .join(", ")
+}
+
 function answerOf(answer: HeaderAnswer): string {
   switch (answer.kind) {
     case "used":
@@ -59,14 +69,8 @@ export function compatibilityTables(): { readonly operations: string; readonly h
   const operations = [...OPERATIONS].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
   return {
     operations: table(
-      ["operation", "request", "right", "answer"],
-      operations.map(operation => [
-        operation.name,
-        requestOf(operation),
-        // Nobody signs a preflight.
-        operation.answer.kind === "preflight" ? "none" : `\`${operation.permission}\``,
-        standingOf(operation),
-      ]),
+      ["operation", "request", "rights", "answer"],
+      operations.map(operation => [operation.name, requestOf(operation), rightsOf(operation), standingOf(operation)]),
     ),
     headers: table(
       ["header", "answer"],

@@ -34,10 +34,15 @@ import { admitForm } from "./form/admit-form.js"
 import type { AdmittedForm } from "./form/admit-form.js"
 import type { Operation, Resource } from "./operations.js"
 import { DEFAULT_REGION } from "./operations/buckets.js"
+import { versionIdOf } from "./operations/versions.js"
 import { QuickGate } from "./quick-gate.js"
 import { QuickPuts } from "./quick-puts.js"
 import { QuickReads } from "./quick-reads.js"
 import { checkHeaders, headersOf, withHoisted } from "./request-headers.js"
+import { Authority } from "./rights/authority.js"
+import type { Place } from "./rights/authority.js"
+import type { RequestHead } from "./rights/condition-values-core.js"
+import { actionsOf } from "./rights/needs-core.js"
 import { RequestMeters } from "./request-meters.js"
 import { route } from "./route.js"
 import { REQUEST_PAYMENT, requestCharged } from "./settings/request-payment.js"
@@ -238,43 +243,83 @@ class S3Handler implements Protocol {
     const { answer } = operation
     const headers = form?.headers ?? request.headers
     const { services, region, hash } = this.settings
+    const body = new RequestBody(form?.file ?? wire, headers, caller.request, hash)
     const call: Call = {
       services,
       account: caller.account,
+      authority: this.authorityOf(request, admitted, body),
       region: this.region,
       configuredRegion: region,
       origin: `${exchange.secure ? "https" : "http"}://${exchange.header("host") ?? ""}`,
       rawPath: target.rawPath,
       query,
       headers,
-      body: new RequestBody(form?.file ?? wire, headers, caller.request, hash),
+      body,
       nowMs,
       turn: () => this.heavy.turn(),
       client: exchange,
     }
-    if (answer.kind === "service") return await answer.handle(call)
+    if (answer.kind === "service") {
+      await requireAll(operation, call, {})
+      return await answer.handle(call)
+    }
     const name = target.bucket ?? ""
     if (answer.kind === "newBucket") {
-      checkExpectedOwner(headers, caller.account.id)
-      return await answer.handle(Object.assign(call, { bucketName: parseBucketName(name) }))
+      const bucketName = parseBucketName(name)
+      checkExpectedOwner(headers, caller.account)
+      await requireAll(operation, call, { newBucket: bucketName })
+      return await answer.handle(Object.assign(call, { bucketName }))
     }
     const bucket = await this.gate.ownBucket(name, caller.account, request.headers)
     exchange.countIn(this.meters.ofBucket(bucket.name))
     const charged = requestCharged(await this.payers.of(bucket), bucket.owner, caller.account.id, headers)
-    return withFields(await this.runInBucket(admitted, Object.assign(call, { bucket })), charged)
+    const { authority } = call
+    authority.readingFrom(bucket)
+    try {
+      const answered = await this.runInBucket(admitted, Object.assign(call, { bucket, owner: caller.account }))
+      return withFields(answered, charged)
+    } catch (error) {
+      throw await authority.audible(asFailure(error))
+    }
   }
 
-  private runInBucket({ operation, target, form }: Admitted, call: BucketCall): Promise<Answer> {
+  private async runInBucket({ operation, target, form }: Admitted, call: BucketCall): Promise<Answer> {
     const { answer } = operation
+    const { bucket } = call
     if (answer.kind === "form" && form !== undefined) {
       const { key, tags, success } = form
+      await requireAll(operation, call, { bucket, key })
+      if (tags.length > 0) await call.authority.require("PutObjectTagging", { bucket, key })
       return answer.handle(Object.assign(call, { key, tags, success }))
     }
-    if (answer.kind === "bucket") return answer.handle(call)
+    if (answer.kind === "bucket") {
+      await requireAll(operation, call, { bucket })
+      return answer.handle(call)
+    }
     if (answer.kind === "object") {
-      return answer.handle(Object.assign(call, { key: keyOfByteString(target.rawKey ?? "") }))
+      const key = keyOfByteString(target.rawKey ?? "")
+      await requireAll(operation, call, { bucket, key, versionId: versionIdOf(call) })
+      return answer.handle(Object.assign(call, { key }))
     }
     throw fail("internal", { reason: "an operation without a handler was admitted", operation: operation.name })
+  }
+
+  private authorityOf({ exchange, headers, nowMs }: Request, admitted: Admitted, body: RequestBody): Authority {
+    const { operation, target, query, caller, form } = admitted
+    const { services } = this.settings
+    const { remoteAddress, secure } = exchange
+    const head: RequestHead = {
+      ...{ operation: operation.name, isOfBucket: target.rawKey === undefined, query, nowMs, remoteAddress, secure },
+      headers: form?.headers ?? headers,
+      userAgent: exchange.header("user-agent"),
+      referer: exchange.header("referer"),
+      formTags: form?.tags,
+      form: caller.request.form,
+      signedMs: caller.request.signedMs,
+      region: this.region,
+    }
+    const readBody = () => operation.readBody(body)
+    return new Authority({ caller: caller.key, head, objects: services.objects, readBody })
   }
 
   private async respond(request: Request, answer: Answer): Promise<void> {
@@ -328,6 +373,13 @@ class S3Handler implements Protocol {
 
 const resourceOf = ({ bucket, rawKey }: S3Target): Resource =>
   bucket === undefined ? "service" : rawKey === undefined ? "bucket" : "object"
+
+/** All that the table says the request needs. Throws `accessDenied`. */
+async function requireAll({ needs }: Operation, { authority, headers }: Call, place: Place): Promise<void> {
+  if (needs === "eachKey") return
+  if (needs.length === 0) throw fail("internal", { reason: "an operation that needs nothing was admitted" })
+  for (const action of actionsOf(needs, headers, place.versionId !== undefined)) await authority.require(action, place)
+}
 
 const withFields = (answer: Answer, fields: readonly Field[]): Answer =>
   fields.length === 0 ? answer : { ...answer, headers: [...answer.headers, ...fields] }

@@ -6,8 +6,8 @@
  *         of browsers and the preflight of cross-origin requests.
  */
 import { assert } from "../base/assert.js"
-import type { Answer, BucketCall, Call, FormCall, NewBucketCall, ObjectCall } from "./call.js"
-import { createBucket, deleteBucket, headBucket } from "./operations/buckets.js"
+import type { Answer, BucketCall, Call, CallBody, FormCall, NewBucketCall, ObjectCall } from "./call.js"
+import { createBucket, deleteBucket, headBucket, newBucketSays } from "./operations/buckets.js"
 import { getBucketLocation, getBucketVersioning, putBucketVersioning } from "./operations/bucket-settings.js"
 import {
   emptyDocument,
@@ -28,11 +28,16 @@ import { listObjectVersions } from "./operations/list-object-versions.js"
 import { abortMultipartUpload, createMultipartUpload } from "./operations/multipart-upload.js"
 import { completeMultipartUpload } from "./operations/complete-multipart-upload.js"
 import { listMultipartUploads, listParts } from "./operations/list-multipart.js"
-import { deleteObjectTagging, getObjectTagging, putObjectTagging } from "./operations/object-tagging.js"
+import { deleteObjectTagging, getObjectTagging, newTagsSay, putObjectTagging } from "./operations/object-tagging.js"
 import { postObject } from "./operations/post-object.js"
 import { putObject } from "./operations/put-object.js"
 import { deleteSetting, getSetting, putSetting } from "./operations/settings.js"
 import { uploadPart, uploadPartCopy } from "./operations/upload-part.js"
+import { isActionName } from "./rights/actions.js"
+import type { ActionName } from "./rights/actions.js"
+import type { BodySays } from "./rights/condition-values-core.js"
+import { NEEDS } from "./rights/needs-core.js"
+import type { Needs } from "./rights/needs-core.js"
 import { CORS } from "./settings/cors.js"
 import { OWNERSHIP_CONTROLS } from "./settings/ownership-controls.js"
 import { PUBLIC_ACCESS_BLOCK } from "./settings/public-access-block.js"
@@ -64,8 +69,10 @@ export interface Operation {
   readonly when: readonly string[]
   /** A header that makes the request this one. */
   readonly header: string | undefined
-  /** The right that it needs. */
-  readonly permission: string
+  /** Empty for what is answered without anybody being let in. */
+  readonly needs: Needs | readonly []
+  /** What its body says that policies ask for. */
+  readonly readBody: (body: CallBody) => Promise<BodySays>
   /** `built`, `unset` (the answer of S3 for a setting never made), `refused` or `alias`: for the docs. */
   readonly standing: "built" | "unset" | "refused" | "alias"
   readonly answer: OperationAnswer
@@ -99,107 +106,154 @@ function parseMethodAndResource(method = "", resource = ""): { method: Method; r
 }
 
 interface Options {
-  readonly permission?: string
+  readonly needs?: Needs
+  readonly readBody?: Operation["readBody"]
   readonly slow?: boolean
   readonly heavy?: boolean
 }
 
-function operation(name: string, request: string, answer: OperationAnswer, options: Options = {}): Operation {
-  const standing = answer.kind === "refused" || answer.kind === "alias" ? answer.kind : "built"
-  const { permission = name, slow = false, heavy = false } = options
-  return { name, ...requestOf(request), permission: `s3:${permission}`, standing, answer, slow, heavy }
+/** What it needs has to be said, unless it is the action of the same name. */
+type OptionsOf<Name extends string> = Name extends ActionName
+  ? readonly [options?: Options]
+  : readonly [options: Options & Required<Pick<Options, "needs">>]
+
+type Closed = Extract<OperationAnswer, { kind: "refused" | "alias" | "preflight" }>
+type Open = Exclude<OperationAnswer, Closed>
+
+/** What nobody is let in to. */
+function closed(name: string, request: string, answer: Closed): Operation {
+  const standing = answer.kind === "preflight" ? "built" : answer.kind
+  const shown = { name, ...requestOf(request), standing, answer } as const
+  return { ...shown, needs: [], readBody: saysNothing, slow: false, heavy: false }
 }
 
-const service = (
-  name: string,
+const saysNothing = async (): Promise<BodySays> => ({})
+
+function open<Name extends string>(
+  name: Name,
+  request: string,
+  answer: Open,
+  ...[options = {}]: OptionsOf<Name>
+): Operation {
+  const { readBody = saysNothing, slow = false, heavy = false } = options
+  const needs = options.needs ?? actionNamed(name)
+  return { name, ...requestOf(request), needs, readBody, standing: "built", answer, slow, heavy }
+}
+
+function actionNamed(name: string): Needs {
+  assert(isActionName(name), () => `no action: ${name}`)
+  return [{ action: name }]
+}
+
+const service = <Name extends string>(
+  name: Name,
   request: string,
   handle: (call: Call) => Promise<Answer>,
-  options?: Options,
-): Operation => operation(name, `${request.replace(/^(\w+)/, "$1 service")}`, { kind: "service", handle }, options)
+  ...options: OptionsOf<Name>
+): Operation => open(name, request.replace(/^(\w+)/, "$1 service"), { kind: "service", handle }, ...options)
 
-const bucket = (
-  name: string,
+const bucket = <Name extends string>(
+  name: Name,
   request: string,
   handle: (call: BucketCall) => Promise<Answer>,
-  options?: Options,
-): Operation => operation(name, request.replace(/^(\w+)/, "$1 bucket"), { kind: "bucket", handle }, options)
+  ...options: OptionsOf<Name>
+): Operation => open(name, request.replace(/^(\w+)/, "$1 bucket"), { kind: "bucket", handle }, ...options)
 
-const object = (
-  name: string,
+const object = <Name extends string>(
+  name: Name,
   request: string,
   handle: (call: ObjectCall) => Promise<Answer>,
-  options?: Options,
-): Operation => operation(name, request.replace(/^(\w+)/, "$1 object"), { kind: "object", handle }, options)
+  ...options: OptionsOf<Name>
+): Operation => open(name, request.replace(/^(\w+)/, "$1 object"), { kind: "object", handle }, ...options)
 
 /** A bucket setting that nobody can have made: its GET answers as S3 does then. */
-const unsetBucket = (name: string, when: string, handle: (call: BucketCall) => Promise<Answer>): Operation => ({
-  ...bucket(name, `GET ${when}`, handle),
-  standing: "unset",
-})
+const unsetBucket = <Name extends string>(
+  name: Name,
+  when: string,
+  handle: (call: BucketCall) => Promise<Answer>,
+  ...options: OptionsOf<Name>
+): Operation => ({ ...bucket(name, `GET ${when}`, handle, ...options), standing: "unset" })
 
-const unsetObject = (name: string, when: string, handle: (call: ObjectCall) => Promise<Answer>): Operation => ({
-  ...object(name, `GET ${when}`, handle),
-  standing: "unset",
-})
+const unsetObject = <Name extends string>(
+  name: Name,
+  when: string,
+  handle: (call: ObjectCall) => Promise<Answer>,
+  ...options: OptionsOf<Name>
+): Operation => ({ ...object(name, `GET ${when}`, handle, ...options), standing: "unset" })
+
+const need = (action: ActionName): { readonly needs: Needs } => ({ needs: [{ action }] })
 
 /** What a client does with a setting: reads it, puts it and, where it can be without, deletes it. */
-function setting(name: string, when: string, right: string, of: Setting<unknown>, putStatus = 200): Operation[] {
-  const put = { permission: `Put${right}` }
+function setting(
+  name: string,
+  when: string,
+  [get, put]: readonly [get: Options & { readonly needs: Needs }, put: Options & { readonly needs: Needs }],
+  of: Setting<unknown>,
+  putStatus = 200,
+): Operation[] {
   return [
-    bucket(`Get${name}`, `GET ${when}`, getSetting(of), { permission: `Get${right}` }),
+    bucket(`Get${name}`, `GET ${when}`, getSetting(of), get),
     bucket(`Put${name}`, `PUT ${when}`, putSetting(of, putStatus), put),
     ...(of.missing === undefined ? [] : [bucket(`Delete${name}`, `DELETE ${when}`, deleteSetting(of), put)]),
   ]
 }
 
-const refused = (name: string, request: string): Operation => operation(name, request, { kind: "refused" })
-const alias = (name: string, request: string, of: string): Operation => operation(name, request, { kind: "alias", of })
+const refused = (name: string, request: string): Operation => closed(name, request, { kind: "refused" })
+const alias = (name: string, request: string, of: string): Operation => closed(name, request, { kind: "alias", of })
 
 const SERVICE_AND_BUCKETS: readonly Operation[] = [
-  service("ListBuckets", "GET", listBuckets, { permission: "ListAllMyBuckets" }),
+  service("ListBuckets", "GET", listBuckets, need("ListAllMyBuckets")),
   refused("ListDirectoryBuckets", "GET service x-id=ListDirectoryBuckets"),
-  operation("CreateBucket", "PUT bucket", { kind: "newBucket", handle: createBucket }),
-  bucket("HeadBucket", "HEAD", headBucket, { permission: "ListBucket" }),
+  open(
+    "CreateBucket",
+    "PUT bucket",
+    { kind: "newBucket", handle: createBucket },
+    { needs: NEEDS.createBucket, readBody: newBucketSays },
+  ),
+  bucket("HeadBucket", "HEAD", headBucket, need("ListBucket")),
   bucket("DeleteBucket", "DELETE", deleteBucket),
   bucket("GetBucketLocation", "GET location", getBucketLocation),
   bucket("GetBucketVersioning", "GET versioning", getBucketVersioning),
   bucket("PutBucketVersioning", "PUT versioning", putBucketVersioning),
-  bucket("ListObjects", "GET", listObjects, { permission: "ListBucket", heavy: true }),
-  bucket("ListObjectsV2", "GET list-type=2", listObjectsV2, { permission: "ListBucket", heavy: true }),
-  bucket("ListObjectVersions", "GET versions", listObjectVersions, { permission: "ListBucketVersions", heavy: true }),
-  bucket("ListMultipartUploads", "GET uploads", listMultipartUploads, { permission: "ListBucketMultipartUploads" }),
-  bucket("DeleteObjects", "POST delete", deleteObjects, { permission: "DeleteObject" }),
-  operation("CorsPreflight", "OPTIONS bucket", { kind: "preflight" }),
-  operation("PostObject", "POST bucket", { kind: "form", handle: postObject }, { permission: "PutObject" }),
+  bucket("ListObjects", "GET", listObjects, { ...need("ListBucket"), heavy: true }),
+  bucket("ListObjectsV2", "GET list-type=2", listObjectsV2, { ...need("ListBucket"), heavy: true }),
+  bucket("ListObjectVersions", "GET versions", listObjectVersions, { ...need("ListBucketVersions"), heavy: true }),
+  bucket("ListMultipartUploads", "GET uploads", listMultipartUploads, need("ListBucketMultipartUploads")),
+  bucket("DeleteObjects", "POST delete", deleteObjects, { needs: "eachKey" }),
+  closed("CorsPreflight", "OPTIONS bucket", { kind: "preflight" }),
+  open("PostObject", "POST bucket", { kind: "form", handle: postObject }, { needs: NEEDS.putObject }),
   refused("CreateSession", "GET bucket session"),
   refused("WriteGetObjectResponse", "POST bucket [x-amz-request-route]"),
-  operation("CorsPreflight", "OPTIONS service", { kind: "preflight" }),
+  closed("CorsPreflight", "OPTIONS service", { kind: "preflight" }),
 ]
 
 const OBJECTS: readonly Operation[] = [
-  object("GetObject", "GET", getObject),
-  object("HeadObject", "HEAD", headObject, { permission: "GetObject" }),
-  object("PutObject", "PUT", putObject),
-  object("CopyObject", "PUT [x-amz-copy-source]", copyObject, { permission: "PutObject", slow: true }),
-  object("DeleteObject", "DELETE", deleteObject),
-  object("GetObjectAttributes", "GET attributes", getObjectAttributes),
-  object("GetObjectTagging", "GET tagging", getObjectTagging),
-  object("PutObjectTagging", "PUT tagging", putObjectTagging),
-  object("DeleteObjectTagging", "DELETE tagging", deleteObjectTagging),
-  object("CreateMultipartUpload", "POST uploads", createMultipartUpload, { permission: "PutObject" }),
-  object("UploadPart", "PUT uploadId partNumber", uploadPart, { permission: "PutObject" }),
+  object("GetObject", "GET", getObject, { needs: NEEDS.getObject }),
+  object("HeadObject", "HEAD", headObject, { needs: NEEDS.getObject }),
+  object("PutObject", "PUT", putObject, { needs: NEEDS.putObject }),
+  object("CopyObject", "PUT [x-amz-copy-source]", copyObject, { needs: NEEDS.putObject, slow: true }),
+  object("DeleteObject", "DELETE", deleteObject, { needs: NEEDS.deleteObject }),
+  object("GetObjectAttributes", "GET attributes", getObjectAttributes, { needs: NEEDS.getObjectAttributes }),
+  object("GetObjectTagging", "GET tagging", getObjectTagging, { needs: NEEDS.getObjectTagging }),
+  object("PutObjectTagging", "PUT tagging", putObjectTagging, { needs: NEEDS.putObjectTagging, readBody: newTagsSay }),
+  object("DeleteObjectTagging", "DELETE tagging", deleteObjectTagging, { needs: NEEDS.deleteObjectTagging }),
+  object("CreateMultipartUpload", "POST uploads", createMultipartUpload, { needs: NEEDS.createMultipartUpload }),
+  object("UploadPart", "PUT uploadId partNumber", uploadPart, need("PutObject")),
   object("UploadPartCopy", "PUT uploadId partNumber [x-amz-copy-source]", uploadPartCopy, {
-    permission: "PutObject",
+    ...need("PutObject"),
     slow: true,
   }),
-  object("ListParts", "GET uploadId", listParts, { permission: "ListMultipartUploadParts" }),
-  object("CompleteMultipartUpload", "POST uploadId", completeMultipartUpload, { permission: "PutObject", slow: true }),
+  object("ListParts", "GET uploadId", listParts, need("ListMultipartUploadParts")),
+  object("CompleteMultipartUpload", "POST uploadId", completeMultipartUpload, {
+    needs: NEEDS.completeMultipartUpload,
+    slow: true,
+  }),
   object("AbortMultipartUpload", "DELETE uploadId", abortMultipartUpload),
-  unsetObject("GetObjectAcl", "acl", getObjectAcl),
+  unsetObject("GetObjectAcl", "acl", getObjectAcl, { needs: NEEDS.getObjectAcl }),
   unsetObject("GetObjectLegalHold", "legal-hold", lockMissing),
   unsetObject("GetObjectRetention", "retention", lockMissing),
-  unsetObject("GetObjectTorrent", "torrent", noTorrent),
-  operation("CorsPreflight", "OPTIONS object", { kind: "preflight" }),
+  unsetObject("GetObjectTorrent", "torrent", noTorrent, { needs: NEEDS.getObjectTorrent }),
+  closed("CorsPreflight", "OPTIONS object", { kind: "preflight" }),
   refused("PutObjectAcl", "PUT object acl"),
   refused("PutObjectLegalHold", "PUT object legal-hold"),
   refused("PutObjectRetention", "PUT object retention"),
@@ -214,37 +268,122 @@ const OBJECTS: readonly Operation[] = [
 ]
 
 const SETTINGS: readonly Operation[] = [
-  ...setting("BucketCors", "cors", "BucketCORS", CORS),
-  ...setting("BucketTagging", "tagging", "BucketTagging", TAGGING, 204),
-  ...setting("BucketOwnershipControls", "ownershipControls", "BucketOwnershipControls", OWNERSHIP_CONTROLS),
-  ...setting("PublicAccessBlock", "publicAccessBlock", "BucketPublicAccessBlock", PUBLIC_ACCESS_BLOCK),
-  ...setting("BucketRequestPayment", "requestPayment", "BucketRequestPayment", REQUEST_PAYMENT),
+  ...setting("BucketCors", "cors", [need("GetBucketCORS"), need("PutBucketCORS")], CORS),
+  ...setting("BucketTagging", "tagging", [need("GetBucketTagging"), need("PutBucketTagging")], TAGGING, 204),
+  ...setting(
+    "BucketOwnershipControls",
+    "ownershipControls",
+    [need("GetBucketOwnershipControls"), need("PutBucketOwnershipControls")],
+    OWNERSHIP_CONTROLS,
+  ),
+  ...setting(
+    "PublicAccessBlock",
+    "publicAccessBlock",
+    [need("GetBucketPublicAccessBlock"), need("PutBucketPublicAccessBlock")],
+    PUBLIC_ACCESS_BLOCK,
+  ),
+  ...setting(
+    "BucketRequestPayment",
+    "requestPayment",
+    [need("GetBucketRequestPayment"), need("PutBucketRequestPayment")],
+    REQUEST_PAYMENT,
+  ),
 ]
 
 const SETTINGS_READ: readonly Operation[] = [
   unsetBucket("GetBucketAcl", "acl", getBucketAcl),
-  unsetBucket("GetBucketLifecycleConfiguration", "lifecycle", unset("NoSuchLifecycleConfiguration")),
+  unsetBucket(
+    "GetBucketLifecycleConfiguration",
+    "lifecycle",
+    unset("NoSuchLifecycleConfiguration"),
+    need("GetLifecycleConfiguration"),
+  ),
   alias("GetBucketLifecycle", "GET bucket lifecycle", "GetBucketLifecycleConfiguration"),
   unsetBucket("GetBucketPolicy", "policy", unset("NoSuchBucketPolicy")),
   unsetBucket("GetBucketPolicyStatus", "policyStatus", emptyDocument("policyStatus")),
   unsetBucket("GetBucketWebsite", "website", unset("NoSuchWebsiteConfiguration")),
-  unsetBucket("GetBucketReplication", "replication", unset("ReplicationConfigurationNotFoundError")),
-  unsetBucket("GetBucketEncryption", "encryption", unset("ServerSideEncryptionConfigurationNotFoundError")),
-  unsetBucket("GetObjectLockConfiguration", "object-lock", unset("ObjectLockConfigurationNotFoundError")),
-  unsetBucket("GetBucketAnalyticsConfiguration", "analytics id", unset("NoSuchConfiguration")),
-  unsetBucket("GetBucketInventoryConfiguration", "inventory id", unset("NoSuchConfiguration")),
-  unsetBucket("GetBucketMetricsConfiguration", "metrics id", unset("NoSuchConfiguration")),
-  unsetBucket("GetBucketIntelligentTieringConfiguration", "intelligent-tiering id", unset("NoSuchConfiguration")),
-  unsetBucket("ListBucketAnalyticsConfigurations", "analytics", emptyDocument("analytics")),
-  unsetBucket("ListBucketInventoryConfigurations", "inventory", emptyDocument("inventory")),
-  unsetBucket("ListBucketMetricsConfigurations", "metrics", emptyDocument("metrics")),
-  unsetBucket("ListBucketIntelligentTieringConfigurations", "intelligent-tiering", emptyDocument("intelligentTiering")),
+  unsetBucket(
+    "GetBucketReplication",
+    "replication",
+    unset("ReplicationConfigurationNotFoundError"),
+    need("GetReplicationConfiguration"),
+  ),
+  unsetBucket(
+    "GetBucketEncryption",
+    "encryption",
+    unset("ServerSideEncryptionConfigurationNotFoundError"),
+    need("GetEncryptionConfiguration"),
+  ),
+  unsetBucket(
+    "GetObjectLockConfiguration",
+    "object-lock",
+    unset("ObjectLockConfigurationNotFoundError"),
+    need("GetBucketObjectLockConfiguration"),
+  ),
+  unsetBucket(
+    "GetBucketAnalyticsConfiguration",
+    "analytics id",
+    unset("NoSuchConfiguration"),
+    need("GetAnalyticsConfiguration"),
+  ),
+  unsetBucket(
+    "GetBucketInventoryConfiguration",
+    "inventory id",
+    unset("NoSuchConfiguration"),
+    need("GetInventoryConfiguration"),
+  ),
+  unsetBucket(
+    "GetBucketMetricsConfiguration",
+    "metrics id",
+    unset("NoSuchConfiguration"),
+    need("GetMetricsConfiguration"),
+  ),
+  unsetBucket(
+    "GetBucketIntelligentTieringConfiguration",
+    "intelligent-tiering id",
+    unset("NoSuchConfiguration"),
+    need("GetIntelligentTieringConfiguration"),
+  ),
+  unsetBucket(
+    "ListBucketAnalyticsConfigurations",
+    "analytics",
+    emptyDocument("analytics"),
+    need("GetAnalyticsConfiguration"),
+  ),
+  unsetBucket(
+    "ListBucketInventoryConfigurations",
+    "inventory",
+    emptyDocument("inventory"),
+    need("GetInventoryConfiguration"),
+  ),
+  unsetBucket("ListBucketMetricsConfigurations", "metrics", emptyDocument("metrics"), need("GetMetricsConfiguration")),
+  unsetBucket(
+    "ListBucketIntelligentTieringConfigurations",
+    "intelligent-tiering",
+    emptyDocument("intelligentTiering"),
+    need("GetIntelligentTieringConfiguration"),
+  ),
   unsetBucket("GetBucketLogging", "logging", emptyDocument("logging")),
-  unsetBucket("GetBucketNotificationConfiguration", "notification", emptyDocument("notification")),
+  unsetBucket(
+    "GetBucketNotificationConfiguration",
+    "notification",
+    emptyDocument("notification"),
+    need("GetBucketNotification"),
+  ),
   alias("GetBucketNotification", "GET bucket notification", "GetBucketNotificationConfiguration"),
-  unsetBucket("GetBucketAccelerateConfiguration", "accelerate", emptyDocument("accelerate")),
+  unsetBucket(
+    "GetBucketAccelerateConfiguration",
+    "accelerate",
+    emptyDocument("accelerate"),
+    need("GetAccelerateConfiguration"),
+  ),
   unsetBucket("GetBucketAbac", "abac", emptyDocument("abac")),
-  unsetBucket("GetBucketMetadataConfiguration", "metadataConfiguration", unset("MetadataConfigurationNotFound")),
+  unsetBucket(
+    "GetBucketMetadataConfiguration",
+    "metadataConfiguration",
+    unset("MetadataConfigurationNotFound"),
+    need("GetBucketMetadataTableConfiguration"),
+  ),
   unsetBucket("GetBucketMetadataTableConfiguration", "metadataTable", unset("MetadataConfigurationNotFound")),
 ]
 

@@ -74,6 +74,8 @@ export class QuickGate {
     const known = accounts.knownSecret(accessKeyId)
     const bucket = atOnce.bucket(name)
     if (known?.isWholeRoot !== true || bucket === undefined || bucket.owner !== known.account.id) return undefined
+    // Its policy may deny also the owner.
+    if (bucket.settings.includes("policy")) return undefined
     accounts.noteUse(known, nowMs, SIGNATURE_SERVICE, region)
     return { account: known.account, accessKeyId, bucket, key, payloadHash }
   }

@@ -2,27 +2,32 @@
 import { fail } from "../base/failures.js"
 import { parseBucketName } from "../base/ids.js"
 import type { Bucket, CopySource } from "../object/contract.js"
+import { checkExpectedOwner } from "./authenticate.js"
 import type { BucketCall } from "./call.js"
 import { parseVersion } from "./operations/versions.js"
 import { readConditionsOf } from "./parse-conditions.js"
+import { actionsOf, NEEDS } from "./rights/needs-core.js"
 import { parseCopySource } from "./wire/copy-source.js"
 import { keyOfByteString } from "./wire/target.js"
 
 async function openSource(call: BucketCall, name: string): Promise<Bucket> {
-  const { services, account, headers } = call
+  const { services, account, owner, headers } = call
   const bucket = name === call.bucket.name ? call.bucket : await services.buckets.open(parseBucketName(name))
-  const expected = headers.get("x-amz-source-expected-bucket-owner")
-  if (bucket.owner !== account.id || (expected !== undefined && expected !== bucket.owner)) throw fail("accessDenied")
+  if (bucket.owner !== account.id) throw fail("accessDenied")
+  checkExpectedOwner(headers, owner, "x-amz-source-expected-bucket-owner")
   return bucket
 }
 
 /** Throws `noSuchBucket`, `accessDenied`, `invalidArgument`, `invalidKey`, `keyTooLong`. */
 export async function copySourceOf(call: BucketCall): Promise<CopySource> {
-  const { bucket, rawKey, versionId } = parseCopySource(call.headers.get("x-amz-copy-source") ?? "")
-  return {
-    bucket: await openSource(call, bucket),
-    key: keyOfByteString(rawKey),
-    ...(versionId !== undefined && { versionId: parseVersion(versionId) }),
-    conditions: readConditionsOf(call.headers, call.nowMs, "x-amz-copy-source-"),
+  const { headers, authority, nowMs } = call
+  const { bucket: name, rawKey, versionId: version } = parseCopySource(headers.get("x-amz-copy-source") ?? "")
+  const bucket = await openSource(call, name)
+  const versionId = version === undefined ? undefined : parseVersion(version)
+  const place = { bucket, key: keyOfByteString(rawKey), ...(versionId !== undefined && { versionId }) }
+  authority.readingFrom(bucket)
+  for (const action of actionsOf(NEEDS.getObject, headers, versionId !== undefined)) {
+    await authority.require(action, place)
   }
+  return { ...place, conditions: readConditionsOf(headers, nowMs, "x-amz-copy-source-") }
 }

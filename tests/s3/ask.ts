@@ -9,6 +9,9 @@ export interface Asked {
   readonly rawTarget: string
   readonly rawHeaders: readonly string[]
   readonly body?: Uint8Array
+  /** Its address. */
+  readonly from?: string
+  readonly secure?: boolean
 }
 
 export interface Told {
@@ -19,7 +22,7 @@ export interface Told {
 /** Hands a request to a handler and keeps what it says. */
 export async function ask(
   handler: Protocol,
-  { method, rawTarget, rawHeaders, body = new Uint8Array() }: Asked,
+  { method, rawTarget, rawHeaders, body = new Uint8Array(), from = "", secure = false }: Asked,
   comes: "with the head" | "later" = "with the head",
 ): Promise<Told> {
   let arrived = comes === "later" ? undefined : body
@@ -32,8 +35,8 @@ export async function ask(
     rawTarget,
     rawHeaders,
     headers,
-    remoteAddress: "",
-    secure: false,
+    remoteAddress: from,
+    secure,
     contentLength: headers.get("content-length") === undefined ? undefined : body.length,
     chunkedTransfer: false,
     signal: noSignal,

@@ -15,13 +15,26 @@ import {
 } from "../../src/access/index.js"
 import { OPERATIONS, type Operation } from "../../src/s3/operations.js"
 import { ask, type Asked, type Told } from "./ask.js"
-import { handleModel, OWNER, STRANGER, type Key } from "./over-model.js"
+import { handleModel, OWNER, STRANGER, userKeyOf, type Key } from "./over-model.js"
 import { Spy } from "./spy.js"
 
 const MINUTE_MS = 60_000
 const BODY = new TextEncoder().encode("<Document/>")
 const spy = new Spy()
-const { handler } = handleModel({ services: model => spy.over(model) })
+const POWERLESS: Key = { id: "AKIAPOWERLESSPOWERLE", secret: "powerless-secret" }
+const BARRED: Key = { id: "AKIABARREDBARREDBARR", secret: "barred-secret" }
+const ADMIN: Key = { id: "AKIAADMINADMINADMIN0", secret: "admin-secret" }
+const EVERYTHING = '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}'
+const ELSEWHERE =
+  '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":["arn:aws:s3:::else","arn:aws:s3:::else/*"]}}'
+const { handler } = handleModel({
+  services: model => spy.over(model),
+  keys: [
+    userKeyOf(POWERLESS, "powerless", []),
+    userKeyOf(BARRED, "barred", [EVERYTHING], { session: ELSEWHERE }),
+    userKeyOf(ADMIN, "admin", [EVERYTHING]),
+  ],
+})
 
 interface Terms {
   readonly key: Key
@@ -200,6 +213,43 @@ test("no operation on a bucket runs for another account, in any form", async () 
   }
   assert.deepEqual(spy.asked, [])
 })
+
+test("no operation runs for a user of the owner's, or for a service key, that no policy lets do it", async () => {
+  for (const key of [POWERLESS, BARRED]) {
+    spy.asked.length = 0
+    for (const operation of routed) {
+      for (const [form, sign] of Object.entries(FORMS)) {
+        const told = await ask(handler, sign(requestOf(operation), { key, atMs: Date.now() }))
+        assert.equal(told.answer?.status, refusalOf(operation), `${operation.name}, ${form}`)
+      }
+    }
+    assert.deepEqual(spy.asked, [])
+  }
+})
+
+function refusalOf({ answer, needs }: Operation): number {
+  if (answer.kind === "refused") return 501
+  // What names the keys is read first: here it is no form, and a document that names none.
+  if (answer.kind === "form") return 412
+  return needs === "eachKey" ? 400 : 403
+}
+
+test("a user who may do everything in the account does what the owner does", async () => {
+  for (const operation of routed) {
+    const request = requestOf(operation)
+    const [told, owners] = await asBoth(request)
+    const what = `${operation.name}: ${codeOf(told)}`
+    assert.equal(told.answer?.status, owners.answer?.status, what)
+    assert.equal(codeOf(told), codeOf(owners), what)
+  }
+})
+
+/** On what is there already, so that the first to ask changes nothing for the second. */
+async function asBoth(request: Asked): Promise<readonly [Told, Told]> {
+  const sign = (key: Key) => inHeader("hashed")(request, { key, atMs: Date.now() })
+  const before = await ask(handler, sign(ADMIN))
+  return [before, await ask(handler, sign(OWNER))]
+}
 
 test("every form lets the owner through: what is refused above is refused for its flaw", async () => {
   for (const operation of routed) {

@@ -7,7 +7,8 @@
 import { fileURLToPath } from "node:url"
 import type { Account, Keyring, KnownKey } from "../../src/access/contract.js"
 import { fail } from "../../src/base/failures.js"
-import { parseAccountId } from "../../src/base/ids.js"
+import { parseAccessPolicy } from "../../src/access/index.js"
+import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
 import type { AccessKeyId, AccountId } from "../../src/base/ids.js"
 import { accountNumberOf } from "../../src/format/account-number.js"
 import { HTTP_LIMITS, HttpServer } from "../../src/http/index.js"
@@ -39,16 +40,20 @@ const accountOf = (id: AccountId, name: string): Account => ({
 })
 
 /** Two accounts with a key each, for ever. */
+const ownerAccount = accountOf(OWNER_ACCOUNT, "owner")
 const KEYS = [
-  { key: OWNER, account: accountOf(OWNER_ACCOUNT, "owner") },
+  { key: OWNER, account: ownerAccount },
   { key: STRANGER, account: accountOf(STRANGER_ACCOUNT, "stranger") },
 ]
 
 class FixedKeys implements Keyring {
+  constructor(private readonly further: readonly KnownKey[]) {}
+
   async secretOf(id: AccessKeyId, token: string | undefined): Promise<KnownKey | undefined> {
     if (token !== undefined) throw fail("invalidToken")
     const found = KEYS.find(({ key }) => key.id === id)
-    return found && rootKeyOf(id, found.key.secret, found.account)
+    if (found === undefined) return this.further.find(key => key.id === id)
+    return rootKeyOf(id, found.key.secret, found.account)
   }
 
   knownSecret(): undefined {
@@ -79,6 +84,33 @@ export const rootKeyOf = (id: AccessKeyId, secret: string, account: Account): Kn
   expiresMs: undefined,
 })
 
+/** A key of a user of the owner's, with identity policies as text. */
+export function userKeyOf(
+  { id, secret }: Key,
+  userName: string,
+  identity: readonly string[],
+  limits: { readonly session?: string; readonly boundary?: string } = {},
+): KnownKey {
+  const root = rootKeyOf(parseAccessKeyId(id), secret, ownerAccount)
+  const { principal } = root
+  const named = (text: string) => ({ name: "test", policy: parseAccessPolicy(text, "identity") })
+  return {
+    ...root,
+    principal: {
+      kind: "user",
+      ...{ accountId: principal.accountId, accountNumber: principal.accountNumber },
+      arn: `arn:aws:iam::${principal.accountNumber}:user/${userName}`,
+      ...{ userId: `AIDA${userName}`, userName, tags: [], issuedMs: undefined },
+    },
+    policies: {
+      identity: identity.map(named),
+      boundary: limits.boundary === undefined ? undefined : named(limits.boundary),
+      session: limits.session === undefined ? undefined : [named(limits.session)],
+    },
+    isWholeRoot: false,
+  }
+}
+
 export interface Served {
   readonly port: number
   readonly endpoint: string
@@ -93,11 +125,13 @@ export interface Variations extends Partial<
 > {
   readonly services?: (model: ObjectServices) => ObjectServices
   readonly port?: number
+  /** Beside those of the two accounts. */
+  readonly keys?: readonly KnownKey[]
 }
 
 /** The S3 layer over a model of its own. */
 export function handleModel(
-  { services: wrap, port: _port, ...variations }: Variations = {},
+  { services: wrap, port: _port, keys = [], ...variations }: Variations = {},
   telemetry: SimTelemetry = new SimTelemetry(),
 ) {
   const [clock, random] = [new RealClock(), new RealRandom()]
@@ -105,7 +139,7 @@ export function handleModel(
   const services = wrap?.(model) ?? model
   const handler = createS3Handler({
     services,
-    accounts: new FixedKeys(),
+    accounts: new FixedKeys(keys),
     region: undefined,
     domains: [],
     adminUrl: "http://127.0.0.1:9001",

@@ -34,6 +34,7 @@ export interface FormClaim {
   /** Undefined: signed with HMAC-SHA1, by the secret itself. */
   readonly scope: Scope | undefined
   readonly region: string
+  readonly signedMs: number | undefined
   /** The session token, as it was sent. */
   readonly token: string | undefined
 }
@@ -73,7 +74,8 @@ export function readFormSignature(
   if (!rules.allowSha1) throw olderScheme()
   const [accessKeyId = "", signature = "", policy = ""] = [...SHA1_FIELDS, "Policy"].map(one)
   const region = rules.region ?? REGION_REPORTED
-  return { kind: "claim", accessKeyId: accessKeyOf(accessKeyId), policy, signature, scope: undefined, region, token }
+  const terms = { policy, signature, scope: undefined, region, signedMs: undefined, token }
+  return { kind: "claim", accessKeyId: accessKeyOf(accessKeyId), ...terms }
 }
 
 function readVersion4(one: (name: string) => string, token: string | undefined, rules: FormSignatureRules): FormClaim {
@@ -81,21 +83,22 @@ function readVersion4(one: (name: string) => string, token: string | undefined, 
   if (algorithm !== ALGORITHM) throw malformed("X-Amz-Algorithm", `X-Amz-Algorithm supports ${ALGORITHM} only`)
   const { accessKeyId, scope } = parseCredential("form", credential)
   checkScope({ form: "form", scope }, rules)
-  if (parseBasicDate(date) === undefined) {
+  const signedMs = parseBasicDate(date)
+  if (signedMs === undefined) {
     throw malformed("X-Amz-Date", "X-Amz-Date must be formated via ISO8601 Long format")
   }
   if (scope.day !== date.slice(0, 8)) {
     throw fail("accessDenied", { reason: "the date of the Credential is not the day of the request" })
   }
   const region = rules.region ?? REGION_REPORTED
-  return { kind: "claim", accessKeyId: accessKeyOf(accessKeyId), policy, signature, scope, region, token }
+  return { kind: "claim", accessKeyId: accessKeyOf(accessKeyId), policy, signature, scope, region, signedMs, token }
 }
 
 const malformed = (argumentName: string, message: string): Failure => fail("invalidArgument", { message, argumentName })
 
 /** Throws `signatureMismatch` with details.stringToSign: the policy as sent. */
 export function verifyFormSignature(claim: FormClaim, secret: string, keys: SigningKeys): VerifiedRequest {
-  const { accessKeyId, policy, signature, scope, region } = claim
+  const { accessKeyId, policy, signature, scope, region, signedMs } = claim
   const expected =
     scope === undefined
       ? createHmac("sha1", secret).update(policy, "latin1").digest("base64")
@@ -110,5 +113,13 @@ export function verifyFormSignature(claim: FormClaim, secret: string, keys: Sign
   const chunkSignatures = (): never => {
     throw fail("internal", { reason: "the file of a form has no signed chunks" })
   }
-  return { kind: "verified", form: "form", accessKeyId, region, payload: { kind: "unsigned" }, chunkSignatures }
+  return {
+    kind: "verified",
+    form: "form",
+    accessKeyId,
+    region,
+    payload: { kind: "unsigned" },
+    signedMs,
+    chunkSignatures,
+  }
 }

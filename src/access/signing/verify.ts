@@ -78,6 +78,8 @@ export interface VerifiedRequest {
   /** The configured region, or `us-east-1` where none is. */
   readonly region: string
   readonly payload: PayloadMode
+  /** When it was signed, as it says; undefined where its signature does not say. */
+  readonly signedMs: number | undefined
   /** The chain that a signed chunked body continues. */
   readonly chunkSignatures: () => ChunkSignatures
 }
@@ -161,6 +163,7 @@ export function verifySignature(claim: SignedClaim, secret: string, keys: Signin
     accessKeyId: claim.accessKeyId,
     region: claim.region,
     payload: claim.payload,
+    signedMs: claim.timeMs,
     chunkSignatures: () => new ChunkSignatures(signingKey, timestamp, scopeText(credentials.scope), expected),
   }
 }

@@ -1,9 +1,10 @@
 /** CreateBucket, HeadBucket, DeleteBucket. */
 import { fail, isFailure } from "../../base/failures.js"
 import type { SettingDocuments, SettingName, Tags } from "../../object/contract.js"
-import type { Answer, BucketCall, NewBucketCall } from "../call.js"
+import type { Answer, BucketCall, CallBody, NewBucketCall } from "../call.js"
 import { answerEmpty } from "../call.js"
 import { readDocument } from "../read-document.js"
+import type { BodySays } from "../rights/condition-values-core.js"
 import { OBJECT_OWNERSHIPS, OWNERSHIP_CONTROLS } from "../settings/ownership-controls.js"
 import { documentOf } from "../settings/setting.js"
 import { BUCKET_TAGS_MAX, TAGGING } from "../settings/tagging.js"
@@ -55,10 +56,17 @@ function checkLocation(location: string, configured: string | undefined): void {
   }
 }
 
+/** What its document says that policies ask for. */
+export async function newBucketSays(body: CallBody): Promise<BodySays> {
+  const { location, tags } = configurationOf(await readDocument(body, "optional"))
+  return { location, bucketTags: tags }
+}
+
 export async function createBucket(call: NewBucketCall): Promise<Answer> {
   const { services, account, bucketName, configuredRegion, region } = call
   const root = await readDocument(call.body, "optional")
   const { location, tags } = configurationOf(root)
+  if (tags.length > 0) await call.authority.require("TagResource", { newBucket: bucketName })
   checkLocation(location, configuredRegion)
   const created = answerEmpty(200, [["Location", `/${bucketName}`]])
   try {

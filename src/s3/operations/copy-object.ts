@@ -1,11 +1,14 @@
 /** CopyObject: a new version from an existing one, within the store. */
 import { isoDate } from "../../base/dates.js"
+import { fail } from "../../base/failures.js"
+import type { CopySource, Tags } from "../../object/contract.js"
 import type { Answer, ObjectCall } from "../call.js"
 import { answerXml } from "../call.js"
 import { copySourceOf } from "../resolve-copy-source.js"
 import { checksumAlgorithmOf } from "../parse-checksums.js"
 import { writeConditionsOf } from "../parse-conditions.js"
 import { contentHeadersOf, userMetadataOf } from "../parse-content.js"
+import { actionsOf, NEEDS } from "../rights/needs-core.js"
 import { parseTagHeader } from "../wire/tags.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { versionHeader } from "./versions.js"
@@ -13,19 +16,30 @@ import { versionHeader } from "./versions.js"
 const replaces = ({ headers }: ObjectCall, directive: string): boolean =>
   headers.get(directive)?.toUpperCase() === "REPLACE"
 
+/** Undefined: those of the source. Throws `accessDenied` where it has some, and the caller may not take them along. */
+async function tagsOf(call: ObjectCall, source: CopySource): Promise<Tags | undefined> {
+  if (replaces(call, "x-amz-tagging-directive")) return parseTagHeader(call.headers.get("x-amz-tagging") ?? "")
+  const { authority, services, bucket, key } = call
+  const [action] = actionsOf(NEEDS.getObjectTagging, call.headers, source.versionId !== undefined)
+  const may = action !== undefined && (await authority.may(action, source))
+  if (may && (await authority.may("PutObjectTagging", { bucket, key }))) return undefined
+  const { tags } = await services.objects.getTags(source)
+  if (tags.length > 0) throw fail("accessDenied")
+  return []
+}
+
 export async function copyObject(call: ObjectCall): Promise<Answer> {
   const { services, bucket, key, headers, client } = call
+  const source = await copySourceOf(call)
   const result = await services.objects.copy({
-    source: await copySourceOf(call),
+    source,
     bucket,
     key,
     conditions: writeConditionsOf(headers),
     replaceMetadata: replaces(call, "x-amz-metadata-directive")
       ? { headers: contentHeadersOf(headers), userMetadata: userMetadataOf(headers) }
       : undefined,
-    replaceTags: replaces(call, "x-amz-tagging-directive")
-      ? parseTagHeader(headers.get("x-amz-tagging") ?? "")
-      : undefined,
+    replaceTags: await tagsOf(call, source),
     checksumAlgorithm: checksumAlgorithmOf(headers),
     signal: client.signal,
   })

@@ -10,6 +10,7 @@ import { s3ErrorOf } from "../failures.js"
 import type { S3Error } from "../failures.js"
 import { mapBounded } from "../../life/index.js"
 import { readRequiredDocument } from "../read-document.js"
+import { actionsOf, NEEDS } from "../rights/needs-core.js"
 import { parseETags } from "../wire/etags.js"
 import { childrenNamed, childText, requiredText } from "../wire/xml-reader.js"
 import type { XmlElement } from "../wire/xml-reader.js"
@@ -61,11 +62,22 @@ function targetOf({ keyText, versionText, etag }: Asked): Target {
 
 type Outcome = { readonly asked: Asked } & ({ readonly deleted: DeleteResult } | { readonly error: S3Error })
 
-async function deleteOne({ services, bucket }: BucketCall, asked: Asked): Promise<Outcome> {
+/** Each key needs the right to be deleted; who deletes by ETag learns of what is there. */
+async function requireRights({ bucket, headers, authority }: BucketCall, { key, versionId, conditions }: Target) {
+  for (const action of actionsOf(NEEDS.deleteObject, headers, versionId !== undefined)) {
+    await authority.require(action, { bucket, key, versionId })
+  }
+  if (conditions.ifMatch !== undefined) await authority.require("GetObject", { bucket, key })
+}
+
+async function deleteOne(call: BucketCall, asked: Asked): Promise<Outcome> {
+  const { services, bucket, authority } = call
   try {
-    return { asked, deleted: await services.objects.remove({ bucket, ...targetOf(asked) }) }
+    const target = targetOf(asked)
+    await requireRights(call, target)
+    return { asked, deleted: await services.objects.remove({ bucket, ...target }) }
   } catch (error) {
-    return { asked, error: s3ErrorOf(asFailure(error)) }
+    return { asked, error: s3ErrorOf(await authority.audible(asFailure(error))) }
   }
 }
 

@@ -35,7 +35,7 @@ function writeUpload(xml: XmlWriter, entry: UploadListEntry, encoding: Encoding,
 }
 
 export async function listMultipartUploads(call: BucketCall): Promise<Answer> {
-  const { services, bucket, query, account } = call
+  const { services, bucket, query, owner } = call
   const prefix = query.get("prefix") ?? ""
   const delimiter = query.get("delimiter") ?? ""
   const keyMarker = query.get("key-marker") ?? ""
@@ -64,7 +64,7 @@ export async function listMultipartUploads(call: BucketCall): Promise<Answer> {
       .text("MaxUploads", max)
       .text("EncodingType", encoding.type)
       .text("IsTruncated", page.next !== undefined)
-    for (const entry of page.entries) writeUpload(xml, entry, encoding, account)
+    for (const entry of page.entries) writeUpload(xml, entry, encoding, owner)
   })
 }
 
@@ -77,7 +77,7 @@ function writePart(xml: XmlWriter, { partNumber, lastModifiedMs, etag, sizeBytes
 }
 
 export async function listParts(call: ObjectCall): Promise<Answer> {
-  const { services, bucket, key, query, account } = call
+  const { services, bucket, key, query, owner } = call
   const multipartId = multipartIdOf(call)
   const afterPart = query.integer("part-number-marker", { min: 0, max: PARTS_MAX, clamp: true }) ?? 0
   const max = maxOf(query, "max-parts")
@@ -85,8 +85,8 @@ export async function listParts(call: ObjectCall): Promise<Answer> {
   const { info, parts, next } = await services.multipart.listParts({ bucket, key, multipartId, afterPart, max })
   return answerXml("ListPartsResult", xml => {
     xml.text("Bucket", bucket.name).text("Key", encoding.show(key)).text("UploadId", multipartId)
-    writeInitiator(xml, account)
-    writeOwner(xml, account)
+    writeInitiator(xml, owner)
+    writeOwner(xml, owner)
     xml
       .text("StorageClass", "STANDARD")
       .text("PartNumberMarker", afterPart)

@@ -35,7 +35,7 @@ function writeEntry(xml: XmlWriter, entry: VersionEntry, { encoding, owner, elem
 }
 
 export async function listObjectVersions(call: BucketCall): Promise<Answer> {
-  const { services, bucket, query, account } = call
+  const { services, bucket, query, owner } = call
   const prefix = query.get("prefix") ?? ""
   const delimiter = query.get("delimiter") ?? ""
   const keyMarker = query.get("key-marker") ?? ""
@@ -70,7 +70,7 @@ export async function listObjectVersions(call: BucketCall): Promise<Answer> {
       .text("Delimiter", unlessEmpty(show(delimiter)))
       .text("EncodingType", encoding.type)
       .text("IsTruncated", page.next !== undefined)
-    const shown = { encoding, owner: account, elements: new ObjectElements(account) }
+    const shown = { encoding, owner, elements: new ObjectElements(owner) }
     for (const entry of page.entries) writeEntry(xml, entry, shown)
   })
 }

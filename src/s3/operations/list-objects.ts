@@ -43,7 +43,7 @@ const scopeOf = ({ id }: Bucket): string => `bucket ${id}`
 const regionHeader = (call: BucketCall) => [["x-amz-bucket-region", regionOf(call)]] as const
 
 export async function listObjects(call: BucketCall): Promise<Answer> {
-  const { bucket, query, account } = call
+  const { bucket, query, owner } = call
   const marker = query.get("marker") ?? ""
   const listing = await list(call, marker)
   const { prefix, delimiter, max, encoding, page } = listing
@@ -58,14 +58,14 @@ export async function listObjects(call: BucketCall): Promise<Answer> {
       .text("Delimiter", unlessEmpty(show(delimiter)))
       .text("EncodingType", encoding.type)
       .text("IsTruncated", page.next !== undefined)
-    writeEntries(xml, listing, account)
+    writeEntries(xml, listing, owner)
   }
   return answerXml("ListBucketResult", write, regionHeader(call))
 }
 
 /** Throws `invalidArgument` for a token that this store has not given. */
 export async function listObjectsV2(call: BucketCall): Promise<Answer> {
-  const { bucket, query, account } = call
+  const { bucket, query, owner } = call
   const startAfter = query.get("start-after") ?? ""
   const token = query.get("continuation-token")
   const listing = await list(call, token === undefined ? startAfter : decodeToken(token, scopeOf(bucket)))
@@ -83,7 +83,7 @@ export async function listObjectsV2(call: BucketCall): Promise<Answer> {
       .text("Delimiter", unlessEmpty(show(delimiter)))
       .text("EncodingType", encoding.type)
       .text("IsTruncated", page.next !== undefined)
-    writeEntries(xml, listing, query.get("fetch-owner") === "true" ? account : undefined)
+    writeEntries(xml, listing, query.get("fetch-owner") === "true" ? owner : undefined)
   }
   return answerXml("ListBucketResult", write, regionHeader(call))
 }

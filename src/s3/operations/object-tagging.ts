@@ -1,7 +1,9 @@
 /** GetObjectTagging, PutObjectTagging, DeleteObjectTagging. */
-import type { Answer, ObjectCall } from "../call.js"
+import type { Tags } from "../../object/contract.js"
+import type { Answer, CallBody, ObjectCall } from "../call.js"
 import { answerEmpty, answerXml } from "../call.js"
 import { readRequiredDocument } from "../read-document.js"
+import type { BodySays } from "../rights/condition-values-core.js"
 import { TAG_DOCUMENT, TAGS_MAX, tagsOfDocument, writeTags } from "../wire/tags.js"
 import { versionHeader, versionIdOf } from "./versions.js"
 
@@ -16,10 +18,16 @@ export async function getObjectTagging(call: ObjectCall): Promise<Answer> {
   return answerXml(TAG_DOCUMENT, xml => writeTags(xml, tags), versionHeader(versionId))
 }
 
+async function tagsIn(body: CallBody): Promise<Tags> {
+  return tagsOfDocument(await readRequiredDocument(body, TAG_DOCUMENT), TAGS_MAX)
+}
+
+/** What its document says that policies ask for. */
+export const newTagsSay = async (body: CallBody): Promise<BodySays> => ({ objectTags: await tagsIn(body) })
+
 export async function putObjectTagging(call: ObjectCall): Promise<Answer> {
   const target = targetOf(call)
-  const root = await readRequiredDocument(call.body, TAG_DOCUMENT)
-  const { versionId } = await call.services.objects.setTags(target, tagsOfDocument(root, TAGS_MAX))
+  const { versionId } = await call.services.objects.setTags(target, await tagsIn(call.body))
   return answerEmpty(200, versionHeader(versionId))
 }
 

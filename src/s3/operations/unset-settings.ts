@@ -62,14 +62,13 @@ export const emptyDocument =
 
 const GRANTEE = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser"'
 
-/** Only the owner reaches a bucket, so the caller is the owner. */
-function ownerHasAll({ account }: BucketCall, headers: readonly Field[] = []): Answer {
+function ownerHasAll({ owner }: BucketCall, headers: readonly Field[] = []): Answer {
   const write: Content = xml => {
-    writeOwner(xml, account)
+    writeOwner(xml, owner)
     xml.group("AccessControlList", list =>
       list.group("Grant", grant =>
         grant
-          .group("Grantee", grantee => grantee.text("ID", account.id).text("DisplayName", account.displayName), GRANTEE)
+          .group("Grantee", grantee => grantee.text("ID", owner.id).text("DisplayName", owner.displayName), GRANTEE)
           .text("Permission", "FULL_CONTROL"),
       ),
     )

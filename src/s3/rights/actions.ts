@@ -1,0 +1,124 @@
+/**
+ * The actions that policies speak of, and what each acts on. All of S3's for general purpose buckets are here, also
+ * those of which nothing is built: a policy may name them.
+ *
+ * Source  "Actions, resources, and condition keys for Amazon S3", Service Authorization Reference.
+ */
+
+/** What an action acts on. */
+export type ActionScope = "service" | "bucket" | "object"
+
+const SERVICE = ["ListAllMyBuckets"] as const
+
+const BUCKET = [
+  "CreateBucket",
+  "DeleteBucket",
+  "ListBucket",
+  "ListBucketVersions",
+  "ListBucketMultipartUploads",
+  "GetBucketLocation",
+  "GetBucketVersioning",
+  "PutBucketVersioning",
+  "GetBucketAcl",
+  "PutBucketAcl",
+  "GetBucketPolicy",
+  "PutBucketPolicy",
+  "DeleteBucketPolicy",
+  "GetBucketPolicyStatus",
+  "GetBucketPublicAccessBlock",
+  "PutBucketPublicAccessBlock",
+  "GetBucketOwnershipControls",
+  "PutBucketOwnershipControls",
+  "GetBucketCORS",
+  "PutBucketCORS",
+  "GetBucketTagging",
+  "PutBucketTagging",
+  "TagResource",
+  "UntagResource",
+  "ListTagsForResource",
+  "GetBucketRequestPayment",
+  "PutBucketRequestPayment",
+  "GetBucketLogging",
+  "PutBucketLogging",
+  "GetBucketNotification",
+  "PutBucketNotification",
+  "GetLifecycleConfiguration",
+  "PutLifecycleConfiguration",
+  "GetReplicationConfiguration",
+  "PutReplicationConfiguration",
+  "GetEncryptionConfiguration",
+  "PutEncryptionConfiguration",
+  "GetAccelerateConfiguration",
+  "PutAccelerateConfiguration",
+  "GetAnalyticsConfiguration",
+  "PutAnalyticsConfiguration",
+  "GetInventoryConfiguration",
+  "PutInventoryConfiguration",
+  "GetMetricsConfiguration",
+  "PutMetricsConfiguration",
+  "GetIntelligentTieringConfiguration",
+  "PutIntelligentTieringConfiguration",
+  "GetBucketObjectLockConfiguration",
+  "PutBucketObjectLockConfiguration",
+  "GetBucketWebsite",
+  "PutBucketWebsite",
+  "DeleteBucketWebsite",
+  "GetBucketAbac",
+  "PutBucketAbac",
+  "CreateBucketMetadataTableConfiguration",
+  "GetBucketMetadataTableConfiguration",
+  "DeleteBucketMetadataTableConfiguration",
+  "UpdateBucketMetadataInventoryTableConfiguration",
+  "UpdateBucketMetadataJournalTableConfiguration",
+] as const
+
+const OBJECT = [
+  "GetObject",
+  "GetObjectVersion",
+  "PutObject",
+  "DeleteObject",
+  "DeleteObjectVersion",
+  "GetObjectAttributes",
+  "GetObjectVersionAttributes",
+  "GetObjectAcl",
+  "GetObjectVersionAcl",
+  "PutObjectAcl",
+  "PutObjectVersionAcl",
+  "GetObjectTagging",
+  "GetObjectVersionTagging",
+  "PutObjectTagging",
+  "PutObjectVersionTagging",
+  "DeleteObjectTagging",
+  "DeleteObjectVersionTagging",
+  "GetObjectLegalHold",
+  "PutObjectLegalHold",
+  "GetObjectRetention",
+  "PutObjectRetention",
+  "BypassGovernanceRetention",
+  "GetObjectTorrent",
+  "GetObjectVersionTorrent",
+  "AbortMultipartUpload",
+  "ListMultipartUploadParts",
+  "RestoreObject",
+  "UpdateObjectEncryption",
+  "GetObjectVersionForReplication",
+  "InitiateReplication",
+  "ReplicateDelete",
+  "ReplicateObject",
+  "ReplicateTags",
+  "ObjectOwnerOverrideToBucketOwner",
+] as const
+
+export type ActionName = (typeof SERVICE)[number] | (typeof BUCKET)[number] | (typeof OBJECT)[number]
+
+const scoped = (names: readonly ActionName[], scope: ActionScope) => names.map(name => [name, scope] as const)
+
+const SCOPES: ReadonlyMap<string, ActionScope> = new Map([
+  ...scoped(SERVICE, "service"),
+  ...scoped(BUCKET, "bucket"),
+  ...scoped(OBJECT, "object"),
+])
+
+export const isActionName = (name: string): name is ActionName => SCOPES.has(name)
+
+export const scopeOf = (action: ActionName): ActionScope => SCOPES.get(action) ?? "service"

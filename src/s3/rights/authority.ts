@@ -1,0 +1,118 @@
+/**
+ * What the caller of one request may do, by all policies that concern it.
+ *
+ * Promises  Everything is decided by `decide`; who is not let in learns no more than that. Where an object or a version
+ *           is not there, only those hear so who may list the bucket: for others it is as if they might not.
+ */
+import { decide, NO_RESOURCE_POLICIES } from "../../access/index.js"
+import type { Decision, KnownKey, ResourceOwner } from "../../access/index.js"
+import { asFailure, fail, isFailure } from "../../base/failures.js"
+import type { Failure } from "../../base/failures.js"
+import { textOfObjectKey } from "../../base/ids.js"
+import type { BucketName, ObjectKey, VersionId } from "../../base/ids.js"
+import type { Bucket, Objects, Tags } from "../../object/contract.js"
+import { scopeOf } from "./actions.js"
+import type { ActionName } from "./actions.js"
+import { ConditionValues } from "./condition-values-core.js"
+import type { BodySays, Read, RequestHead } from "./condition-values-core.js"
+
+/** What is acted on; without a bucket, nothing in particular. */
+export interface Place {
+  readonly bucket?: Bucket
+  /** One that is to be made. */
+  readonly newBucket?: BucketName
+  readonly key?: ObjectKey
+  readonly versionId?: VersionId | undefined
+}
+
+export interface AuthorityScene {
+  readonly caller: KnownKey
+  readonly head: RequestHead
+  readonly objects: Objects
+  /** What the body says that conditions may ask for. */
+  readonly readBody: () => Promise<BodySays>
+}
+
+const EVERYTHING = "arn:aws:s3:::*"
+
+/** The ARN of what an action acts on. */
+function arnOf(action: ActionName, { bucket, newBucket, key }: Place): string {
+  const scope = scopeOf(action)
+  const name = bucket?.name ?? newBucket
+  if (scope === "service" || name === undefined) return EVERYTHING
+  const arn = `arn:aws:s3:::${name}`
+  return scope === "bucket" ? arn : `${arn}/${textOfObjectKey(key ?? "")}`
+}
+
+const LISTING = { noSuchKey: "ListBucket", noSuchVersion: "ListBucketVersions" } as const
+
+export class Authority {
+  private bodySays: BodySays | undefined
+  private readsFrom: Bucket | undefined
+
+  constructor(private readonly scene: AuthorityScene) {}
+
+  /** Throws `accessDenied`. */
+  async require(action: ActionName, place: Place): Promise<void> {
+    if (!(await this.may(action, place))) throw fail("accessDenied")
+  }
+
+  async may(action: ActionName, place: Place): Promise<boolean> {
+    return (await this.decide(action, place)).outcome === "allow"
+  }
+
+  /** What is not found from now on is not found in this bucket. */
+  readingFrom(bucket: Bucket): void {
+    this.readsFrom = bucket
+  }
+
+  /** A failure as the caller may hear it. */
+  async audible(failure: Failure): Promise<Failure> {
+    if (failure.kind !== "noSuchKey" && failure.kind !== "noSuchVersion") return failure
+    const { readsFrom: bucket } = this
+    const isTold = bucket !== undefined && (await this.may(LISTING[failure.kind], { bucket }))
+    return isTold ? failure : fail("accessDenied", { reason: "what is not there is told to those who may list" })
+  }
+
+  private async decide(action: ActionName, place: Place): Promise<Decision> {
+    const { caller, head } = this.scene
+    const request = {
+      principal: caller.principal,
+      action: `s3:${action}`,
+      resource: arnOf(action, place),
+      owner: this.ownerOf(),
+      nowMs: head.nowMs,
+    }
+    let read: Read = this.bodySays === undefined ? {} : { body: this.bodySays }
+    for (;;) {
+      const context = new ConditionValues(head, place.versionId, read)
+      const decision = decide({ ...request, context }, caller.policies, NO_RESOURCE_POLICIES)
+      if (context.unread.size === 0) return decision
+      read = {
+        ...read,
+        ...(context.unread.has("existingTags") && { existingTags: await this.tagsOf(place) }),
+        ...(context.unread.has("body") && { body: (this.bodySays ??= await this.scene.readBody()) }),
+      }
+    }
+  }
+
+  /** Nobody reaches what another account owns. */
+  private ownerOf(): ResourceOwner {
+    const { accountId, accountNumber } = this.scene.caller.principal
+    return { accountId, accountNumber }
+  }
+
+  /** None of what is not there. */
+  private async tagsOf({ bucket, key, versionId }: Place): Promise<Tags> {
+    if (bucket === undefined || key === undefined) return []
+    try {
+      const target = { bucket, key, ...(versionId !== undefined && { versionId }) }
+      return (await this.scene.objects.getTags(target)).tags
+    } catch (error) {
+      if (isFailure(error, "noSuchKey") || isFailure(error, "noSuchVersion") || isFailure(error, "isDeleteMarker")) {
+        return []
+      }
+      throw asFailure(error)
+    }
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * Values of the condition keys that follow from a request, for whoever decides by policies. Pure.
+ *
+ * What the head of the request does not say is not here at once: tags of the object that is there, and what a small
+ * document in the body says. They are read where a policy asks for them, and then it is asked again.
+ * Source  "Actions, resources, and condition keys for Amazon S3", Service Authorization Reference.
+ */
+import type { ConditionKey, RequestContext } from "../../access/index.js"
+import { textOfObjectKey } from "../../base/ids.js"
+import type { Tags } from "../../object/contract.js"
+import type { Headers } from "../call.js"
+import { parseCopySource } from "../wire/copy-source.js"
+import type { Query } from "../wire/query.js"
+import { parseTagHeader } from "../wire/tags.js"
+
+/** What a request says before its body. */
+export interface RequestHead {
+  readonly operation: string
+  /** Whether it is about the bucket: only such requests list by prefix. */
+  readonly isOfBucket: boolean
+  readonly query: Query
+  /** Of a form, its fields. */
+  readonly headers: Headers
+  readonly userAgent: string | undefined
+  readonly referer: string | undefined
+  /** Tags that a form gives; undefined: the header may. */
+  readonly formTags: Tags | undefined
+  /** How it is signed. */
+  readonly form: "header" | "query" | "form"
+  /** Undefined: it does not say. */
+  readonly signedMs: number | undefined
+  readonly nowMs: number
+  readonly remoteAddress: string
+  readonly secure: boolean
+  readonly region: string
+}
+
+/** What a small document in the body says. */
+export interface BodySays {
+  readonly objectTags?: Tags
+  readonly bucketTags?: Tags
+  readonly location?: string
+}
+
+/** What has to be read before it can be said. */
+export type Unread = "existingTags" | "body"
+
+export interface Read {
+  readonly existingTags?: Tags
+  readonly body?: BodySays
+}
+
+export type Values = string | readonly string[] | undefined
+type Maker = (head: RequestHead, versionId: string | undefined) => Values
+
+const AUTH_TYPES = { header: "REST-HEADER", query: "REST-QUERY-STRING", form: "POST" } as const
+const header =
+  (name: string): Maker =>
+  ({ headers }) =>
+    headers.get(name)
+const listed =
+  (name: string): Maker =>
+  ({ isOfBucket, query }) => {
+    const value = isOfBucket ? query.get(name) : undefined
+    return value === undefined ? undefined : textOfObjectKey(value)
+  }
+
+/** Whether the request makes an object visible; of others that the same action covers, that it does not. */
+const CREATES: ReadonlyMap<string, string> = new Map([
+  ...["PutObject", "PostObject", "CopyObject", "CompleteMultipartUpload"].map(name => [name, "true"] as const),
+  ...["CreateMultipartUpload", "UploadPart", "UploadPartCopy"].map(name => [name, "false"] as const),
+])
+
+/** Decoded and without a `/` before it, however it was written. */
+function copySourceOf({ headers }: RequestHead): Values {
+  const text = headers.get("x-amz-copy-source")
+  if (text === undefined) return undefined
+  const { bucket, rawKey, versionId } = parseCopySource(text)
+  return `${bucket}/${textOfObjectKey(rawKey)}${versionId === undefined ? "" : `?versionId=${versionId}`}`
+}
+
+const MAKERS: ReadonlyMap<string, Maker> = new Map<string, Maker>([
+  ["aws:securetransport", ({ secure }) => (secure ? "true" : "false")],
+  ["aws:sourceip", ({ remoteAddress }) => remoteAddress.replace(/^::ffff:(?=\d+\.)/i, "")],
+  ["aws:useragent", ({ userAgent }) => userAgent],
+  ["aws:referer", ({ referer }) => referer],
+  ["aws:requestedregion", ({ region }) => region],
+  ["s3:authtype", ({ form }) => AUTH_TYPES[form]],
+  ["s3:signatureversion", () => "AWS4-HMAC-SHA256"],
+  [
+    "s3:signatureage",
+    ({ signedMs, nowMs }) => (signedMs === undefined ? undefined : String(Math.max(0, nowMs - signedMs))),
+  ],
+  ["s3:prefix", listed("prefix")],
+  ["s3:delimiter", listed("delimiter")],
+  ["s3:max-keys", listed("max-keys")],
+  ["s3:versionid", (_, versionId) => versionId],
+  ["s3:if-match", header("if-match")],
+  ["s3:if-none-match", header("if-none-match")],
+  ["s3:objectcreationoperation", ({ operation }) => CREATES.get(operation)],
+  ["s3:x-amz-copy-source", copySourceOf],
+  [
+    "s3:x-amz-content-sha256",
+    ({ headers, form }) => headers.get("x-amz-content-sha256") ?? (form === "query" ? "UNSIGNED-PAYLOAD" : undefined),
+  ],
+])
+
+/** Tags that the head of a request would give an object. Throws `invalidTag`. */
+function tagsOfHead({ headers, formTags }: RequestHead): Tags | undefined {
+  if (formTags !== undefined) return formTags
+  const isCopied =
+    headers.has("x-amz-copy-source") && headers.get("x-amz-tagging-directive")?.toUpperCase() !== "REPLACE"
+  const text = headers.get("x-amz-tagging")
+  return text === undefined || isCopied ? undefined : parseTagHeader(text)
+}
+
+const valueIn = (tags: Tags | undefined, key = ""): Values => tags?.find(([name]) => name === key)?.[1]
+const namesIn = (tags: Tags | undefined): Values => tags?.map(([name]) => name)
+
+export class ConditionValues implements RequestContext {
+  /** What was asked for and is not read yet. */
+  readonly unread = new Set<Unread>()
+
+  constructor(
+    private readonly head: RequestHead,
+    private readonly versionId: string | undefined,
+    private readonly read: Read,
+  ) {}
+
+  /** Throws what is wrong with the request: `invalidTag`, `invalidArgument`. */
+  valuesOf({ name, suffix }: ConditionKey): Values {
+    switch (name) {
+      case "s3:existingobjecttag":
+        if (this.read.existingTags === undefined) this.unread.add("existingTags")
+        return valueIn(this.read.existingTags, suffix)
+      case "s3:requestobjecttag":
+        return valueIn(this.body().objectTags ?? tagsOfHead(this.head), suffix)
+      case "s3:requestobjecttagkeys":
+        return namesIn(this.body().objectTags ?? tagsOfHead(this.head))
+      case "aws:requesttag":
+        return valueIn(this.body().bucketTags, suffix)
+      case "aws:tagkeys":
+        return namesIn(this.body().bucketTags)
+      case "s3:locationconstraint":
+        return this.body().location
+    }
+    const maker = MAKERS.get(name)
+    if (maker !== undefined) return maker(this.head, this.versionId)
+    return name.startsWith("s3:x-amz-") ? this.head.headers.get(name.slice("s3:".length)) : undefined
+  }
+
+  private body(): BodySays {
+    if (this.read.body === undefined) this.unread.add("body")
+    return this.read.body ?? {}
+  }
+}

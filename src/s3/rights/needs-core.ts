@@ -1,0 +1,79 @@
+/**
+ * The actions that a request needs to be allowed, by its operation, its headers and whether it names a version. Pure.
+ *
+ * Source  "Required permissions for Amazon S3 API operations", Amazon S3 User Guide.
+ */
+import type { Headers } from "../call.js"
+import type { ActionName } from "./actions.js"
+
+export interface Need {
+  readonly action: ActionName
+  /** In its place where the request names a version. */
+  readonly ofVersion?: ActionName
+  /** Only of requests for which this holds. */
+  readonly when?: (headers: Headers) => boolean
+}
+
+/** All of them, or `"eachKey"`: the operation asks for each of the keys that its document names. */
+export type Needs = readonly [Need, ...Need[]] | "eachKey"
+
+const withHeader =
+  (...names: string[]) =>
+  (headers: Headers): boolean =>
+    names.some(name => headers.has(name))
+
+const GRANT = /^x-amz-(?:acl$|grant-)/
+export const givesAcl = (headers: Headers): boolean => [...headers.keys()].some(name => GRANT.test(name))
+
+/** Tags are made from the header where there is no other object to take them from. */
+const tags = (headers: Headers): boolean =>
+  headers.has("x-amz-tagging") &&
+  (!headers.has("x-amz-copy-source") || headers.get("x-amz-tagging-directive")?.toUpperCase() === "REPLACE")
+
+/** A condition on what is there tells of it. */
+export const READ_BY_CONDITION: Need = { action: "GetObject", when: withHeader("if-match") }
+
+const MAKE_OBJECT: readonly [Need, ...Need[]] = [
+  { action: "PutObject" },
+  { action: "PutObjectTagging", when: tags },
+  { action: "PutObjectAcl", when: givesAcl },
+  { action: "PutObjectLegalHold", when: withHeader("x-amz-object-lock-legal-hold") },
+  {
+    action: "PutObjectRetention",
+    when: withHeader("x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date"),
+  },
+]
+
+export const NEEDS = {
+  createBucket: [
+    { action: "CreateBucket" },
+    { action: "PutBucketAcl", when: givesAcl },
+    { action: "PutBucketOwnershipControls", when: withHeader("x-amz-object-ownership") },
+  ],
+  getObject: [{ action: "GetObject", ofVersion: "GetObjectVersion" }],
+  putObject: [...MAKE_OBJECT, READ_BY_CONDITION],
+  createMultipartUpload: MAKE_OBJECT,
+  completeMultipartUpload: [{ action: "PutObject" }, READ_BY_CONDITION],
+  deleteObject: [
+    { action: "DeleteObject", ofVersion: "DeleteObjectVersion" },
+    { action: "BypassGovernanceRetention", when: withHeader("x-amz-bypass-governance-retention") },
+    READ_BY_CONDITION,
+  ],
+  getObjectAttributes: [
+    { action: "GetObject", ofVersion: "GetObjectVersion" },
+    { action: "GetObjectAttributes", ofVersion: "GetObjectVersionAttributes" },
+  ],
+  getObjectAcl: [{ action: "GetObjectAcl", ofVersion: "GetObjectVersionAcl" }],
+  putObjectAcl: [{ action: "PutObjectAcl", ofVersion: "PutObjectVersionAcl" }],
+  getObjectTagging: [{ action: "GetObjectTagging", ofVersion: "GetObjectVersionTagging" }],
+  putObjectTagging: [{ action: "PutObjectTagging", ofVersion: "PutObjectVersionTagging" }],
+  deleteObjectTagging: [{ action: "DeleteObjectTagging", ofVersion: "DeleteObjectVersionTagging" }],
+  getObjectTorrent: [{ action: "GetObjectTorrent", ofVersion: "GetObjectVersionTorrent" }],
+} as const satisfies Record<string, Needs>
+
+/** The actions of a request. */
+export function actionsOf(needs: readonly Need[], headers: Headers, namesVersion: boolean): readonly ActionName[] {
+  return needs
+    .filter(({ when }) => when?.(headers) ?? true)
+    .map(({ action, ofVersion }) => (namesVersion ? (ofVersion ?? action) : action))
+}

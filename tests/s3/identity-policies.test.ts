@@ -1,0 +1,257 @@
+/**
+ * What users may do by their policies, over HTTP's shapes: each action of each operation, conditions on what the request
+ * and the object say, and that keys which are not there look like keys that are not theirs.
+ */
+import assert from "node:assert/strict"
+import { createHash } from "node:crypto"
+import { before, test } from "node:test"
+import { sha256Hex, signRequest, presign } from "../../src/access/index.js"
+import { parseBucketName, parsePlainKey } from "../../src/base/ids.js"
+import { ask, type Asked } from "./ask.js"
+import { handleModel, OWNER, userKeyOf, type Key } from "./over-model.js"
+
+const keyOf = (name: string): Key => ({ id: `AKIA${name.toUpperCase()}`.padEnd(20, "0"), secret: `${name}-secret` })
+
+type Statement = Readonly<Record<string, unknown>>
+const policy = (...statements: readonly Statement[]): string =>
+  JSON.stringify({ Version: "2012-10-17", Statement: statements })
+const allow = (actions: string | readonly string[], resource: string | readonly string[], condition?: unknown) => ({
+  Effect: "Allow",
+  Action: actions,
+  Resource: resource,
+  ...(condition !== undefined && { Condition: condition }),
+})
+const deny = (...args: Parameters<typeof allow>) => ({ ...allow(...args), Effect: "Deny" })
+const IN_BUCKET = "arn:aws:s3:::bucket/*"
+const BUCKET = "arn:aws:s3:::bucket"
+
+const USERS: Readonly<Record<string, readonly Statement[]>> = {
+  nobody: [],
+  reader: [
+    allow("s3:GetObject", "arn:aws:s3:::bucket/docs/*"),
+    allow("s3:ListBucket", BUCKET, { StringLike: { "s3:prefix": "docs/*" } }),
+  ],
+  lister: [allow(["s3:GetObject", "s3:ListBucket"], ["arn:aws:s3:::bucket", IN_BUCKET])],
+  denied: [allow("s3:*", "*"), deny("s3:GetObject", "arn:aws:s3:::bucket/docs/*")],
+  writer: [allow("s3:PutObject", IN_BUCKET)],
+  deleter: [allow("s3:DeleteObject", "arn:aws:s3:::bucket/docs/*")],
+  copier: [allow(["s3:GetObject", "s3:PutObject"], IN_BUCKET)],
+  tagreader: [allow("s3:GetObject", IN_BUCKET, { StringEquals: { "s3:ExistingObjectTag/open": "yes" } })],
+  tagger: [
+    allow(["s3:PutObject", "s3:PutObjectTagging"], IN_BUCKET, { StringEquals: { "s3:RequestObjectTag/team": "a" } }),
+  ],
+  lan: [allow("s3:GetObject", IN_BUCKET, { IpAddress: { "aws:SourceIp": "10.0.0.0/8" } })],
+  tls: [allow("s3:*", "*"), deny("s3:*", "*", { Bool: { "aws:SecureTransport": "false" } })],
+  fresh: [allow("s3:*", "*"), deny("s3:*", "*", { NumericGreaterThan: { "s3:signatureAge": "60000" } })],
+  versions: [allow("s3:GetObjectVersion", IN_BUCKET)],
+}
+
+const keys = Object.entries(USERS).map(([name, statements]) =>
+  userKeyOf(keyOf(name), name, statements.length === 0 ? [] : [policy(...statements)]),
+)
+const limited = userKeyOf(keyOf("limited"), "limited", [policy(allow("s3:*", "*"))], {
+  session: policy(allow("s3:GetObject", IN_BUCKET)),
+})
+const { handler, services } = handleModel({ keys: [...keys, limited] })
+
+const documented = (body: string) => ({
+  body,
+  headers: ["content-md5", createHash("md5").update(body).digest("base64")],
+})
+
+interface Sent {
+  readonly status: number
+  readonly text: string
+}
+
+async function send(
+  name: string,
+  line: string,
+  {
+    headers = [],
+    body = "",
+    ...wire
+  }: { headers?: readonly string[]; body?: string; from?: string; secure?: true } = {},
+): Promise<Sent> {
+  const [method = "", rawTarget = ""] = line.split(" ")
+  const bytes = Buffer.from(body)
+  const rawHeaders = ["host", "localhost", ...headers, ...(body === "" ? [] : ["content-length", String(bytes.length)])]
+  const { id, secret } = name === "owner" ? OWNER : keyOf(name)
+  const terms = { accessKeyId: id, secret, region: "us-east-1", service: "s3" }
+  const signed = signRequest({ method, rawTarget, rawHeaders }, sha256Hex(bytes), terms, Date.now())
+  return told({ method, rawTarget, rawHeaders: signed.rawHeaders, body: bytes, ...wire })
+}
+
+async function told(asked: Asked): Promise<Sent> {
+  const { answer } = await ask(handler, asked)
+  const text = answer?.body instanceof Uint8Array ? Buffer.from(answer.body).toString() : ""
+  return { status: answer?.status ?? 0, text }
+}
+
+async function expect(status: number, ...args: Parameters<typeof send>): Promise<Sent> {
+  const sent = await send(...args)
+  assert.equal(sent.status, status, `${args[0]}: ${args[1]}: ${sent.text}`)
+  return sent
+}
+
+before(async () => {
+  for (const name of ["bucket", "other"]) await expect(200, "owner", `PUT /${name}`)
+  await expect(200, "owner", "PUT /bucket/docs/a", { body: "a" })
+  await expect(200, "owner", "PUT /bucket/docs/tagged", { body: "t", headers: ["x-amz-tagging", "open=yes"] })
+  await expect(200, "owner", "PUT /bucket/secret", { body: "s" })
+  await expect(200, "owner", "PUT /other/docs/a", { body: "o" })
+})
+
+test("a user without policies may do nothing, and hears nothing else", async () => {
+  for (const line of ["GET /", "PUT /new", "HEAD /bucket", "GET /bucket", "GET /bucket/docs/a", "GET /bucket/absent"]) {
+    await expect(403, "nobody", line)
+  }
+  await expect(403, "nobody", "PUT /bucket/docs/a", { body: "x" })
+  await expect(404, "nobody", "GET /nowhere")
+})
+
+test("a reader of a prefix reads and lists there and nowhere else", async () => {
+  await expect(200, "reader", "GET /bucket/docs/a")
+  await expect(200, "reader", "HEAD /bucket/docs/a")
+  await expect(200, "reader", "GET /bucket?list-type=2&prefix=docs/")
+  for (const line of [
+    "GET /bucket/secret",
+    "GET /bucket/docsecret",
+    "GET /other/docs/a",
+    "GET /bucket",
+    "GET /bucket?prefix=doc",
+    "GET /bucket?versions&prefix=docs/",
+    "HEAD /bucket",
+    "GET /bucket/docs/a?tagging",
+    "GET /bucket/docs/a?attributes",
+    "GET /bucket/docs/a?acl",
+    "GET /bucket?acl",
+    "DELETE /bucket/docs/a",
+    "GET /bucket/docs/a?versionId=null",
+  ]) {
+    await expect(403, "reader", line)
+  }
+})
+
+test("what is not there looks forbidden to those who may not list, whatever else they send", async () => {
+  const absent = await expect(403, "reader", "GET /bucket/docs/absent")
+  const forbidden = await expect(403, "reader", "GET /bucket/secret")
+  const plain = ({ text }: Sent) => text.replace(/<Key>.*?<\/Key>|<Resource>.*?<\/Resource>/g, "")
+  assert.equal(plain(absent), plain(forbidden))
+  await expect(403, "reader", "HEAD /bucket/docs/absent")
+  // The condition on the prefix is one of listings: a parameter of another request is none.
+  await expect(403, "reader", "GET /bucket/docs/absent?prefix=docs/")
+  await expect(404, "lister", "GET /bucket/docs/absent")
+  await expect(404, "lister", "HEAD /bucket/docs/absent")
+  const copy = { headers: ["x-amz-copy-source", "/bucket/absent"] }
+  await expect(403, "copier", "PUT /bucket/copy", copy)
+})
+
+test("a deny wins over every allow", async () => {
+  await expect(403, "denied", "GET /bucket/docs/a")
+  await expect(200, "denied", "GET /bucket/secret")
+  await expect(200, "denied", "PUT /bucket/docs/denied", { body: "x" })
+  await expect(403, "denied", "PUT /bucket/copy", { headers: ["x-amz-copy-source", "/bucket/docs/a"] })
+})
+
+test("writing needs more where a request gives tags, and says what is there where it has a condition on it", async () => {
+  await expect(200, "writer", "PUT /bucket/w", { body: "x" })
+  await expect(403, "writer", "PUT /bucket/w", { body: "x", headers: ["x-amz-tagging", "a=b"] })
+  await expect(403, "writer", "PUT /bucket/w", { body: "x", headers: ["x-amz-acl", "private"] })
+  await expect(403, "writer", "PUT /bucket/w", { body: "x", headers: ["if-match", "*"] })
+  await expect(403, "writer", "POST /bucket/w?uploads", { headers: ["x-amz-tagging", "a=b"] })
+  await expect(403, "writer", "GET /bucket/w")
+  const created = await expect(200, "writer", "POST /bucket/w?uploads")
+  const uploadId = /<UploadId>(.*)<\/UploadId>/.exec(created.text)?.[1] ?? ""
+  await expect(200, "writer", `PUT /bucket/w?partNumber=1&uploadId=${uploadId}`, { body: "part" })
+  await expect(403, "writer", `GET /bucket/w?uploadId=${uploadId}`)
+  await expect(403, "writer", `DELETE /bucket/w?uploadId=${uploadId}`)
+  await expect(403, "writer", `PUT /bucket/w?partNumber=2&uploadId=${uploadId}`, {
+    headers: ["x-amz-copy-source", "/bucket/docs/a"],
+  })
+})
+
+test("of a copy, the source must be readable; its tags are taken along only by those who may", async () => {
+  const copy = (source: string, ...further: string[]) => ({ headers: ["x-amz-copy-source", source, ...further] })
+  await expect(200, "copier", "PUT /bucket/copy", copy("/bucket/docs/a"))
+  await expect(403, "copier", "PUT /bucket/copy", copy("/other/docs/a"))
+  await expect(403, "copier", "PUT /bucket/copy", copy("/bucket/docs/tagged"))
+  await expect(403, "copier", "PUT /bucket/copy", copy("/bucket/docs/a?versionId=null"))
+  await expect(200, "copier", "PUT /bucket/copy", copy("/bucket/docs/tagged", "x-amz-tagging-directive", "REPLACE"))
+  await expect(200, "owner", "PUT /bucket/copy", copy("/bucket/docs/tagged"))
+  const { text } = await expect(200, "owner", "GET /bucket/copy?tagging")
+  assert.match(text, /<Key>open<\/Key>/)
+})
+
+test("of many keys, those that may not be deleted stay, and are told one by one", async () => {
+  await expect(200, "owner", "PUT /bucket/docs/gone", { body: "x" })
+  const body = ["docs/gone", "secret"].map(key => `<Object><Key>${key}</Key></Object>`).join("")
+  const document = `<Delete>${body}<Object><Key>docs/a</Key><VersionId>null</VersionId></Object></Delete>`
+  const { text } = await expect(200, "deleter", "POST /bucket?delete", documented(document))
+  assert.match(text, /<Deleted><Key>docs\/gone<\/Key><\/Deleted>/)
+  assert.match(text, /<Error><Key>secret<\/Key><Code>AccessDenied<\/Code>/)
+  assert.match(text, /<Error><Key>docs\/a<\/Key><VersionId>null<\/VersionId><Code>AccessDenied<\/Code>/)
+  await expect(200, "owner", "GET /bucket/secret")
+  await expect(404, "owner", "GET /bucket/docs/gone")
+})
+
+test("a version is read by the right to versions, and what is not is not", async () => {
+  await expect(200, "versions", "GET /bucket/docs/a?versionId=null")
+  await expect(403, "versions", "GET /bucket/docs/a")
+})
+
+test("conditions speak of tags that an object has, and of those that a request gives it", async () => {
+  await expect(200, "tagreader", "GET /bucket/docs/tagged")
+  await expect(403, "tagreader", "GET /bucket/docs/a")
+  await expect(403, "tagreader", "GET /bucket/absent")
+  const tags = (team: string) => ["x-amz-tagging", `team=${team}`]
+  await expect(200, "tagger", "PUT /bucket/t", { body: "x", headers: tags("a") })
+  await expect(403, "tagger", "PUT /bucket/t", { body: "x", headers: tags("b") })
+  await expect(403, "tagger", "PUT /bucket/t", { body: "x" })
+  const retag = (team: string) =>
+    documented(`<Tagging><TagSet><Tag><Key>team</Key><Value>${team}</Value></Tag></TagSet></Tagging>`)
+  await expect(200, "tagger", "PUT /bucket/t?tagging", retag("a"))
+  await expect(403, "tagger", "PUT /bucket/t?tagging", retag("b"))
+})
+
+test("conditions speak of where a request comes from, and how", async () => {
+  await expect(200, "lan", "GET /bucket/secret", { from: "10.1.2.3" })
+  await expect(200, "lan", "GET /bucket/secret", { from: "::ffff:10.1.2.3" })
+  await expect(403, "lan", "GET /bucket/secret", { from: "192.0.2.1" })
+  // Nobody's word counts for the address.
+  await expect(403, "lan", "GET /bucket/secret", { from: "192.0.2.1", headers: ["x-forwarded-for", "10.1.2.3"] })
+  await expect(403, "tls", "GET /bucket/secret")
+  await expect(200, "tls", "GET /bucket/secret", { secure: true })
+})
+
+test("a presigned URL ages by its signature, however long it would hold", async () => {
+  const { id, secret } = keyOf("fresh")
+  const request = { method: "GET", rawTarget: "/bucket/secret", rawHeaders: ["host", "localhost"] }
+  for (const [agoMs, status] of [
+    [1_000, 200],
+    [120_000, 403],
+  ] as const) {
+    const terms = { accessKeyId: id, secret, region: "us-east-1", service: "s3" }
+    const rawTarget = presign(request, 600, terms, Date.now() - agoMs)
+    assert.equal((await told({ ...request, rawTarget })).status, status)
+  }
+})
+
+test("a session policy limits its user", async () => {
+  await expect(200, "limited", "GET /bucket/secret")
+  await expect(403, "limited", "PUT /bucket/l", { body: "x" })
+  await expect(403, "limited", "GET /")
+})
+
+test("nothing that was refused has happened", async () => {
+  const page = await services.buckets.list({ owner: (await firstBucket()).owner, max: 10 })
+  assert.deepEqual(
+    page.buckets.map(({ name }) => name),
+    ["bucket", "other"],
+  )
+  const key = parsePlainKey("l")
+  assert.ok(key)
+  await assert.rejects(services.objects.get({ bucket: await firstBucket(), key, conditions: {} }))
+})
+
+const firstBucket = async () => services.buckets.open(parseBucketName("bucket"))
