@@ -65,6 +65,10 @@ export class AccountService implements Accounts, Keyring {
   }
 
   async getAccount(id: AccountId): Promise<Account | undefined> {
+    return this.accountNow(id)
+  }
+
+  accountNow(id: AccountId): Account | undefined {
     return findAccount(this.directory.rows, id)
   }
 

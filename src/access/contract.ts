@@ -95,6 +95,8 @@ export interface Keyring {
   secretOf(id: AccessKeyId, token: string | undefined, nowMs: number): Promise<KnownKey | undefined>
   /** The same without waiting, of keys that never expire; undefined where it is not in memory, too. */
   knownSecret(id: AccessKeyId): KnownKey | undefined
+  /** Whose buckets are. */
+  accountNow(id: AccountId): Account | undefined
   /** Somebody has proved to have the key, and uses it for this service. Cheap: few notes are written. */
   noteUse(key: KnownKey, usedMs: number, service: string, region: string): void
 }

@@ -30,6 +30,6 @@ export { lackingGrants, sentenceOfDecision, type LackingGrant } from "./policy/e
 export { POLICY_LIMITS, policyCharacters } from "./policy/limits.js"
 export { parseAccessPolicy } from "./policy/parse-access-policy.js"
 export { isPublic } from "./policy/policy-status.js"
-export type { KnownPrincipal, Principal, SessionPrincipal } from "./principal.js"
+export type { AnonymousPrincipal, KnownPrincipal, Principal, SessionPrincipal } from "./principal.js"
 export { MASTER_KEY_BYTES, openSecret, sealSecret } from "./seal.js"
 export * from "./sigv4.js"

@@ -87,7 +87,7 @@ export function httpAnswer(answer: Answer, scene: AnswerScene, exchange: Pick<Ex
     case "omitted":
       return { status, headers, contentLength: body.lengthBytes }
     case "document":
-      return { status, headers: [...headers, "Content-Type", XML_TYPE], body: body.bytes }
+      return { status, headers: [...headers, "Content-Type", body.type ?? XML_TYPE], body: body.bytes }
     case "error":
       return errorAnswer(body.error, scene)
     case "object":

@@ -1,27 +1,65 @@
 /**
- * Who asks, and for which bucket: signature, then the bucket's owner. What they may do there, `rights/` decides.
+ * Who asks, and for which bucket: signature, then the bucket. What they may do there, `rights/` decides.
  *
- * Promises  Nothing of an operation runs before this has passed. An account reaches only its own
- *           buckets; whoever signs nothing reaches none, and learns no more than whether a bucket is
- *           there (as S3 tells them too).
+ * Promises  Nothing of an operation runs before this has passed. Nobody is anonymous whose request looks signed. Where a
+ *           bucket lets nobody in, whoever is not of its owner's account learns no more than whether it is there (as S3
+ *           tells them too).
  */
 import type { Account, Keyring, KnownKey } from "../access/contract.js"
-import { readFormSignature, readSignature, SigningKeys, verifyFormSignature, verifySignature } from "../access/index.js"
-import type { VerifiedRequest } from "../access/index.js"
+import {
+  NO_POLICIES,
+  readFormSignature,
+  readSignature,
+  SigningKeys,
+  verifyFormSignature,
+  verifySignature,
+} from "../access/index.js"
+import type {
+  AnonymousPrincipal,
+  KnownPrincipal,
+  PayloadMode,
+  PrincipalPolicies,
+  VerifiedRequest,
+} from "../access/index.js"
 import { fail } from "../base/failures.js"
 import { parseBucketName } from "../base/ids.js"
 import type { AccessKeyId } from "../base/ids.js"
 import type { Exchange } from "../http/index.js"
 import type { Bucket, Buckets } from "../object/contract.js"
+import type { BodyProtection } from "./body.js"
 import type { Headers } from "./call.js"
 import type { Query } from "./wire/query.js"
 
 export const SIGNATURE_SERVICE = "s3"
 
-export interface Caller {
+export interface SignedCaller {
   readonly account: Account
-  readonly key: KnownKey
+  readonly principal: KnownPrincipal
+  readonly policies: PrincipalPolicies
   readonly request: VerifiedRequest
+}
+
+/** Whoever signs nothing. */
+export interface AnonymousCaller {
+  readonly account: undefined
+  readonly principal: AnonymousPrincipal
+  readonly policies: PrincipalPolicies
+  readonly request: BodyProtection & Record<"accessKeyId" | "signedMs", undefined> & Pick<VerifiedRequest, "form">
+}
+
+export type Caller = SignedCaller | AnonymousCaller
+
+function anonymous(form: VerifiedRequest["form"], payload: PayloadMode): AnonymousCaller {
+  const chunkSignatures = (): never => {
+    throw fail("internal", { reason: "nothing is signed" })
+  }
+  const request = { form, payload, accessKeyId: undefined, signedMs: undefined, chunkSignatures }
+  return { account: undefined, principal: { kind: "anonymous" }, policies: NO_POLICIES, request }
+}
+
+export interface OpenBucket {
+  readonly bucket: Bucket
+  readonly owner: Account
 }
 
 /** Whose key a request claims to be signed with. */
@@ -42,27 +80,28 @@ export class Gatekeeper {
   ) {}
 
   /**
-   * The account whose key signed the request.
+   * Whose key signed the request.
    * Throws as `readSignature` and `verifySignature`, and `invalidAccessKey`; for an unsigned request
-   * `accessDenied`, `noSuchBucket`, or `invalidRequest` where it asks to override headers.
+   * `invalidRequest` where it asks to override headers.
    */
-  async caller(exchange: Exchange, query: Query, bucketName: string | undefined, nowMs: number): Promise<Caller> {
+  async caller(exchange: Exchange, query: Query, nowMs: number): Promise<Caller> {
     const claim = readSignature(exchange, { service: SIGNATURE_SERVICE, region: this.region }, nowMs)
-    if (claim.kind === "anonymous") throw await this.refuseAnonymous(query, bucketName)
+    if (claim.kind === "anonymous") {
+      checkOverridesNothing(query)
+      return anonymous("header", claim.payload)
+    }
     const key = await this.keyOf(claim, nowMs)
     return this.admit(key, verifySignature(claim, key.secret, this.keys), nowMs)
   }
 
-  /** The account whose key signed the form. Throws as `caller`, in the words for forms. */
-  async callerOfForm(
-    fields: ReadonlyMap<string, string>,
-    query: Query,
-    bucketName: string,
-    nowMs: number,
-  ): Promise<Caller> {
+  /** Whose key signed the form. Throws as `caller`, in the words for forms. */
+  async callerOfForm(fields: ReadonlyMap<string, string>, query: Query, nowMs: number): Promise<Caller> {
     const rules = { service: SIGNATURE_SERVICE, region: this.region, allowSha1: this.allowSha1Forms }
     const claim = readFormSignature(fields, rules)
-    if (claim.kind === "anonymous") throw await this.refuseAnonymous(query, bucketName)
+    if (claim.kind === "anonymous") {
+      checkOverridesNothing(query)
+      return anonymous("form", { kind: "unsigned" })
+    }
     const key = await this.keyOf(claim, nowMs)
     return this.admit(key, verifyFormSignature(claim, key.secret, this.keys), nowMs)
   }
@@ -74,29 +113,32 @@ export class Gatekeeper {
   }
 
   /** Who has proved to have the key. */
-  private admit(key: KnownKey, request: VerifiedRequest, nowMs: number): Caller {
+  private admit(key: KnownKey, request: VerifiedRequest, nowMs: number): SignedCaller {
     this.accounts.noteUse(key, nowMs, SIGNATURE_SERVICE, request.region)
-    return { account: key.account, key, request }
+    return { account: key.account, principal: key.principal, policies: key.policies, request }
   }
 
-  /** The bucket, if it is the caller's. Throws `noSuchBucket`, `invalidBucketName`, `accessDenied`. */
-  async ownBucket(name: string, account: Account, headers: Headers): Promise<Bucket> {
+  /**
+   * The bucket, where its owner's account asks, or it has something that may let others in; `expectedBy` is the header
+   * that says whose it should be. Throws `noSuchBucket`, `invalidBucketName`, `accessDenied`.
+   */
+  async openBucket(name: string, { account }: Caller, headers: Headers, expectedBy?: string): Promise<OpenBucket> {
     const bucket = await this.buckets.open(parseBucketName(name))
-    if (bucket.owner !== account.id) throw fail("accessDenied")
-    checkExpectedOwner(headers, account)
-    return bucket
+    const owner = bucket.owner === account?.id ? account : this.accounts.accountNow(bucket.owner)
+    if (owner === undefined || (owner !== account && !mayLetOthersIn(bucket))) throw fail("accessDenied")
+    checkExpectedOwner(headers, owner, expectedBy)
+    return { bucket, owner }
   }
+}
 
-  private async refuseAnonymous(query: Query, bucketName: string | undefined) {
-    for (const name of query.names()) {
-      if (name.startsWith("response-")) {
-        return fail("invalidRequest", {
-          message: "Request specific response headers cannot be used for anonymous GET requests.",
-        })
-      }
-    }
-    if (bucketName !== undefined) await this.buckets.open(parseBucketName(bucketName))
-    return fail("accessDenied", { reason: "the request carries no credentials" })
+const mayLetOthersIn = ({ settings }: Bucket): boolean => settings.includes("policy")
+
+/** Throws `invalidRequest`. */
+function checkOverridesNothing(query: Query): void {
+  for (const name of query.names()) {
+    if (!name.startsWith("response-")) continue
+    const message = "Request specific response headers cannot be used for anonymous GET requests."
+    throw fail("invalidRequest", { message })
   }
 }
 

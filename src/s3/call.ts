@@ -34,8 +34,6 @@ export interface CallBody {
 
 export interface Call {
   readonly services: ObjectServices
-  /** The caller's. */
-  readonly account: Account
   /** What the caller may do besides what the operation needs by the table. */
   readonly authority: Authority
   /** As reported to clients. */
@@ -57,7 +55,12 @@ export interface Call {
   readonly client: { readonly signal: AbortSignal }
 }
 
-export interface NewBucketCall extends Call {
+/** Somebody who has an account. */
+export interface AccountCall extends Call {
+  readonly account: Account
+}
+
+export interface NewBucketCall extends AccountCall {
   readonly bucketName: BucketName
 }
 
@@ -66,6 +69,8 @@ export interface BucketCall extends Call {
   readonly bucket: Bucket
   /** Whose it is. */
   readonly owner: Account
+  /** The bucket that a copy comes from. Throws `noSuchBucket`, `invalidBucketName`, `accessDenied`. */
+  readonly openSource: (name: string) => Promise<Bucket>
 }
 
 export interface ObjectCall extends BucketCall {
@@ -89,8 +94,8 @@ export type AnswerBody =
   | { readonly kind: "none" }
   /** What a HEAD leaves out. */
   | { readonly kind: "omitted"; readonly lengthBytes: number }
-  /** An XML document. */
-  | { readonly kind: "document"; readonly bytes: Uint8Array }
+  /** An XML document, unless it has a type of its own. */
+  | { readonly kind: "document"; readonly bytes: Uint8Array; readonly type?: string }
   | { readonly kind: "object"; readonly body: ObjectBody; readonly lengthBytes: number }
   /** An error that no failure stands for; its status counts. */
   | { readonly kind: "error"; readonly error: S3Error }

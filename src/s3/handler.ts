@@ -9,10 +9,11 @@
 import type { Keyring } from "../access/contract.js"
 import { asFailure, fail } from "../base/failures.js"
 import { parseBucketName, textOfObjectKey } from "../base/ids.js"
+import type { AccountId } from "../base/ids.js"
 import type { PieceOwner } from "../base/pieces.js"
 import type { Exchange, PlainAnswer, Protocol, Refusal } from "../http/index.js"
 import { OneATurn } from "../life/index.js"
-import type { ObjectServices } from "../object/contract.js"
+import type { Bucket, ObjectServices } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Metrics } from "../seams/telemetry/contract.js"
@@ -45,6 +46,10 @@ import type { RequestHead } from "./rights/condition-values-core.js"
 import { actionsOf } from "./rights/needs-core.js"
 import { RequestMeters } from "./request-meters.js"
 import { route } from "./route.js"
+import { BUCKET_POLICY } from "./settings/bucket-policy.js"
+import type { BucketPolicy } from "./settings/bucket-policy.js"
+import { PUBLIC_ACCESS_BLOCK } from "./settings/public-access-block.js"
+import type { PublicAccessBlock } from "./settings/public-access-block.js"
 import { REQUEST_PAYMENT, requestCharged } from "./settings/request-payment.js"
 import type { Payer } from "./settings/request-payment.js"
 import { SettingReader } from "./settings/setting.js"
@@ -105,6 +110,8 @@ class S3Handler implements Protocol {
   private readonly crossOrigin: CrossOrigin
   private readonly meters: RequestMeters
   private readonly payers: SettingReader<Payer>
+  private readonly bucketPolicies: SettingReader<BucketPolicy>
+  private readonly publicAccessBlocks: SettingReader<PublicAccessBlock>
   private readonly heavy: OneATurn
   private readonly region: string
   /** The same for all answers of one process: it tells processes apart in a report. */
@@ -118,6 +125,8 @@ class S3Handler implements Protocol {
     this.meters = new RequestMeters(settings.metrics)
     this.crossOrigin = new CrossOrigin(services.buckets)
     this.payers = new SettingReader(services.buckets, REQUEST_PAYMENT)
+    this.bucketPolicies = new SettingReader(services.buckets, BUCKET_POLICY)
+    this.publicAccessBlocks = new SettingReader(services.buckets, PUBLIC_ACCESS_BLOCK)
     this.heavy = new OneATurn(clock, HEAVY_WAITING_MAX)
     this.region = region ?? DEFAULT_REGION
     this.hostId = Buffer.from(random.bytes(HOST_ID_BYTES)).toString("base64")
@@ -216,9 +225,10 @@ class S3Handler implements Protocol {
     const admitted = { operation, target, query }
     if (operation.answer.kind === "form")
       return { ...admitted, ...(await this.admitForm(request, target, query, wire)) }
-    const caller = await exchange.timing.measure("auth", () => this.gate.caller(exchange, query, target.bucket, nowMs))
-    exchange.note({ accessKeyId: caller.request.accessKeyId })
-    exchange.countIn(this.meters.ofAccount(caller.account.id))
+    const caller = await exchange.timing.measure("auth", () => this.gate.caller(exchange, query, nowMs))
+    this.noteCaller(exchange, caller)
+    // Whoever is nobody hears of nothing but of buckets.
+    if (caller.account === undefined) await this.enterAnonymously(target.bucket, caller, request.headers)
     if (caller.request.form === "query") request.headers = withHoisted(request.headers, query)
     if (operation.answer.kind === "refused") {
       throw fail("notImplemented", { operation: operation.name, message: `${operation.name} is not implemented.` })
@@ -230,10 +240,21 @@ class S3Handler implements Protocol {
   private async admitForm({ exchange, headers, nowMs }: Request, target: S3Target, query: Query, wire: WireBody) {
     const scene = { exchange, query, headers, bucket: target.bucket ?? "", nowMs }
     const admitted = await exchange.timing.measure("auth", () => admitForm(this.gate, wire, scene))
-    exchange.note({ accessKeyId: admitted.caller.request.accessKeyId })
-    exchange.countIn(this.meters.ofAccount(admitted.caller.account.id))
+    this.noteCaller(exchange, admitted.caller)
     checkHeaders(headers)
     return admitted
+  }
+
+  private noteCaller(exchange: Exchange, { account, request }: Caller): void {
+    if (account === undefined) return
+    exchange.note({ accessKeyId: request.accessKeyId })
+    exchange.countIn(this.meters.ofAccount(account.id))
+  }
+
+  /** Throws `noSuchBucket`, `accessDenied`. */
+  private async enterAnonymously(bucketName: string | undefined, caller: Caller, headers: Headers): Promise<void> {
+    if (bucketName === undefined) throw fail("accessDenied", { reason: "the request carries no credentials" })
+    await this.gate.openBucket(bucketName, caller, headers)
   }
 
   /** Rejects with the failure of the operation. */
@@ -246,7 +267,6 @@ class S3Handler implements Protocol {
     const body = new RequestBody(form?.file ?? wire, headers, caller.request, hash)
     const call: Call = {
       services,
-      account: caller.account,
       authority: this.authorityOf(request, admitted, body),
       region: this.region,
       configuredRegion: region,
@@ -259,46 +279,62 @@ class S3Handler implements Protocol {
       turn: () => this.heavy.turn(),
       client: exchange,
     }
-    if (answer.kind === "service") {
-      await requireAll(operation, call, {})
-      return await answer.handle(call)
-    }
     const name = target.bucket ?? ""
-    if (answer.kind === "newBucket") {
+    if (answer.kind === "service" || answer.kind === "newBucket") {
+      const { account } = caller
+      if (account === undefined) throw fail("accessDenied", { reason: "the request carries no credentials" })
+      if (answer.kind === "service") {
+        await requireAll(operation, call, {})
+        return await answer.handle(Object.assign(call, { account }))
+      }
       const bucketName = parseBucketName(name)
-      checkExpectedOwner(headers, caller.account)
+      checkExpectedOwner(headers, account)
       await requireAll(operation, call, { newBucket: bucketName })
-      return await answer.handle(Object.assign(call, { bucketName }))
+      return await answer.handle(Object.assign(call, { account, bucketName }))
     }
-    const bucket = await this.gate.ownBucket(name, caller.account, request.headers)
-    exchange.countIn(this.meters.ofBucket(bucket.name))
-    const charged = requestCharged(await this.payers.of(bucket), bucket.owner, caller.account.id, headers)
+    const { bucket, owner } = await this.gate.openBucket(name, caller, request.headers)
+    let charged = await this.chargedIn(bucket, caller, headers)
+    const openSource = async (sourceName: string): Promise<Bucket> => {
+      const source = await this.gate.openBucket(sourceName, caller, headers, "x-amz-source-expected-bucket-owner")
+      const chargedToo = await this.chargedIn(source.bucket, caller, headers)
+      if (charged.length === 0) charged = chargedToo
+      return source.bucket
+    }
     const { authority } = call
     authority.readingFrom(bucket)
     try {
-      const answered = await this.runInBucket(admitted, Object.assign(call, { bucket, owner: caller.account }))
+      const answered = await this.runInBucket(request, admitted, Object.assign(call, { bucket, owner, openSource }))
       return withFields(answered, charged)
     } catch (error) {
       throw await authority.audible(asFailure(error))
     }
   }
 
-  private async runInBucket({ operation, target, form }: Admitted, call: BucketCall): Promise<Answer> {
+  private async chargedIn(bucket: Bucket, { account }: Caller, headers: Headers): Promise<readonly Field[]> {
+    return requestCharged(await this.payers.of(bucket), bucket.owner, account?.id, headers)
+  }
+
+  private async runInBucket({ exchange }: Request, admitted: Admitted, call: BucketCall): Promise<Answer> {
+    const { operation, target, form } = admitted
     const { answer } = operation
     const { bucket } = call
+    const enter = async (place: Place): Promise<void> => {
+      await requireAll(operation, call, { bucket, ...place })
+      exchange.countIn(this.meters.ofBucket(bucket.name))
+    }
     if (answer.kind === "form" && form !== undefined) {
       const { key, tags, success } = form
-      await requireAll(operation, call, { bucket, key })
       if (tags.length > 0) await call.authority.require("PutObjectTagging", { bucket, key })
+      await enter({ key })
       return answer.handle(Object.assign(call, { key, tags, success }))
     }
     if (answer.kind === "bucket") {
-      await requireAll(operation, call, { bucket })
+      await enter({})
       return answer.handle(call)
     }
     if (answer.kind === "object") {
       const key = keyOfByteString(target.rawKey ?? "")
-      await requireAll(operation, call, { bucket, key, versionId: versionIdOf(call) })
+      await enter({ key, versionId: versionIdOf(call) })
       return answer.handle(Object.assign(call, { key }))
     }
     throw fail("internal", { reason: "an operation without a handler was admitted", operation: operation.name })
@@ -306,7 +342,7 @@ class S3Handler implements Protocol {
 
   private authorityOf({ exchange, headers, nowMs }: Request, admitted: Admitted, body: RequestBody): Authority {
     const { operation, target, query, caller, form } = admitted
-    const { services } = this.settings
+    const { services, accounts } = this.settings
     const { remoteAddress, secure } = exchange
     const head: RequestHead = {
       ...{ operation: operation.name, isOfBucket: target.rawKey === undefined, query, nowMs, remoteAddress, secure },
@@ -319,7 +355,11 @@ class S3Handler implements Protocol {
       region: this.region,
     }
     const readBody = () => operation.readBody(body)
-    return new Authority({ caller: caller.key, head, objects: services.objects, readBody })
+    const { bucketPolicies, publicAccessBlocks } = this
+    const accountOf = (id: AccountId) => accounts.accountNow(id)
+    return new Authority({
+      ...{ caller, head, objects: services.objects, bucketPolicies, publicAccessBlocks, accountOf, readBody },
+    })
   }
 
   private async respond(request: Request, answer: Answer): Promise<void> {

@@ -6,7 +6,13 @@
  *         of browsers and the preflight of cross-origin requests.
  */
 import { assert } from "../base/assert.js"
-import type { Answer, BucketCall, Call, CallBody, FormCall, NewBucketCall, ObjectCall } from "./call.js"
+import type { AccountCall, Answer, BucketCall, CallBody, FormCall, NewBucketCall, ObjectCall } from "./call.js"
+import {
+  deleteBucketPolicy,
+  getBucketPolicy,
+  getBucketPolicyStatus,
+  putBucketPolicy,
+} from "./operations/bucket-policy.js"
 import { createBucket, deleteBucket, headBucket, newBucketSays } from "./operations/buckets.js"
 import { getBucketLocation, getBucketVersioning, putBucketVersioning } from "./operations/bucket-settings.js"
 import {
@@ -49,7 +55,7 @@ export type Method = "GET" | "HEAD" | "PUT" | "POST" | "DELETE" | "OPTIONS"
 export type Resource = "service" | "bucket" | "object"
 
 export type OperationAnswer =
-  | { readonly kind: "service"; readonly handle: (call: Call) => Promise<Answer> }
+  | { readonly kind: "service"; readonly handle: (call: AccountCall) => Promise<Answer> }
   | { readonly kind: "newBucket"; readonly handle: (call: NewBucketCall) => Promise<Answer> }
   | { readonly kind: "bucket"; readonly handle: (call: BucketCall) => Promise<Answer> }
   | { readonly kind: "object"; readonly handle: (call: ObjectCall) => Promise<Answer> }
@@ -148,7 +154,7 @@ function actionNamed(name: string): Needs {
 const service = <Name extends string>(
   name: Name,
   request: string,
-  handle: (call: Call) => Promise<Answer>,
+  handle: (call: AccountCall) => Promise<Answer>,
   ...options: OptionsOf<Name>
 ): Operation => open(name, request.replace(/^(\w+)/, "$1 service"), { kind: "service", handle }, ...options)
 
@@ -268,6 +274,10 @@ const OBJECTS: readonly Operation[] = [
 ]
 
 const SETTINGS: readonly Operation[] = [
+  bucket("GetBucketPolicy", "GET policy", getBucketPolicy),
+  bucket("PutBucketPolicy", "PUT policy", putBucketPolicy),
+  bucket("DeleteBucketPolicy", "DELETE policy", deleteBucketPolicy),
+  bucket("GetBucketPolicyStatus", "GET policyStatus", getBucketPolicyStatus),
   ...setting("BucketCors", "cors", [need("GetBucketCORS"), need("PutBucketCORS")], CORS),
   ...setting("BucketTagging", "tagging", [need("GetBucketTagging"), need("PutBucketTagging")], TAGGING, 204),
   ...setting(
@@ -299,8 +309,6 @@ const SETTINGS_READ: readonly Operation[] = [
     need("GetLifecycleConfiguration"),
   ),
   alias("GetBucketLifecycle", "GET bucket lifecycle", "GetBucketLifecycleConfiguration"),
-  unsetBucket("GetBucketPolicy", "policy", unset("NoSuchBucketPolicy")),
-  unsetBucket("GetBucketPolicyStatus", "policyStatus", emptyDocument("policyStatus")),
   unsetBucket("GetBucketWebsite", "website", unset("NoSuchWebsiteConfiguration")),
   unsetBucket(
     "GetBucketReplication",
@@ -389,8 +397,6 @@ const SETTINGS_READ: readonly Operation[] = [
 
 const SETTINGS_CHANGED: readonly Operation[] = [
   refused("PutBucketAcl", "PUT bucket acl"),
-  refused("PutBucketPolicy", "PUT bucket policy"),
-  refused("DeleteBucketPolicy", "DELETE bucket policy"),
   refused("PutBucketEncryption", "PUT bucket encryption"),
   refused("DeleteBucketEncryption", "DELETE bucket encryption"),
   refused("PutBucketLifecycleConfiguration", "PUT bucket lifecycle"),

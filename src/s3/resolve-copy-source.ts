@@ -1,8 +1,5 @@
 /** The source of a copy: bucket, key, version and conditions, with the right to read it. */
-import { fail } from "../base/failures.js"
-import { parseBucketName } from "../base/ids.js"
-import type { Bucket, CopySource } from "../object/contract.js"
-import { checkExpectedOwner } from "./authenticate.js"
+import type { CopySource } from "../object/contract.js"
 import type { BucketCall } from "./call.js"
 import { parseVersion } from "./operations/versions.js"
 import { readConditionsOf } from "./parse-conditions.js"
@@ -10,19 +7,11 @@ import { actionsOf, NEEDS } from "./rights/needs-core.js"
 import { parseCopySource } from "./wire/copy-source.js"
 import { keyOfByteString } from "./wire/target.js"
 
-async function openSource(call: BucketCall, name: string): Promise<Bucket> {
-  const { services, account, owner, headers } = call
-  const bucket = name === call.bucket.name ? call.bucket : await services.buckets.open(parseBucketName(name))
-  if (bucket.owner !== account.id) throw fail("accessDenied")
-  checkExpectedOwner(headers, owner, "x-amz-source-expected-bucket-owner")
-  return bucket
-}
-
 /** Throws `noSuchBucket`, `accessDenied`, `invalidArgument`, `invalidKey`, `keyTooLong`. */
 export async function copySourceOf(call: BucketCall): Promise<CopySource> {
   const { headers, authority, nowMs } = call
   const { bucket: name, rawKey, versionId: version } = parseCopySource(headers.get("x-amz-copy-source") ?? "")
-  const bucket = await openSource(call, name)
+  const bucket = await call.openSource(name)
   const versionId = version === undefined ? undefined : parseVersion(version)
   const place = { bucket, key: keyOfByteString(rawKey), ...(versionId !== undefined && { versionId }) }
   authority.readingFrom(bucket)

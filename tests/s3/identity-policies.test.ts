@@ -3,30 +3,17 @@
  * and the object say, and that keys which are not there look like keys that are not theirs.
  */
 import assert from "node:assert/strict"
-import { createHash } from "node:crypto"
 import { before, test } from "node:test"
-import { sha256Hex, signRequest, presign } from "../../src/access/index.js"
+import { presign } from "../../src/access/index.js"
 import { parseBucketName, parsePlainKey } from "../../src/base/ids.js"
-import { ask, type Asked } from "./ask.js"
-import { handleModel, OWNER, userKeyOf, type Key } from "./over-model.js"
+import { handleModel, userKeyOf } from "./over-model.js"
+import { allow, deny, documented, keyOf, People, policyOf, type Sent, type Statement } from "./people.js"
 
-const keyOf = (name: string): Key => ({ id: `AKIA${name.toUpperCase()}`.padEnd(20, "0"), secret: `${name}-secret` })
-
-type Statement = Readonly<Record<string, unknown>>
-const policy = (...statements: readonly Statement[]): string =>
-  JSON.stringify({ Version: "2012-10-17", Statement: statements })
-const allow = (actions: string | readonly string[], resource: string | readonly string[], condition?: unknown) => ({
-  Effect: "Allow",
-  Action: actions,
-  Resource: resource,
-  ...(condition !== undefined && { Condition: condition }),
-})
-const deny = (...args: Parameters<typeof allow>) => ({ ...allow(...args), Effect: "Deny" })
 const IN_BUCKET = "arn:aws:s3:::bucket/*"
 const BUCKET = "arn:aws:s3:::bucket"
 
 const USERS: Readonly<Record<string, readonly Statement[]>> = {
-  nobody: [],
+  powerless: [],
   reader: [
     allow("s3:GetObject", "arn:aws:s3:::bucket/docs/*"),
     allow("s3:ListBucket", BUCKET, { StringLike: { "s3:prefix": "docs/*" } }),
@@ -47,52 +34,15 @@ const USERS: Readonly<Record<string, readonly Statement[]>> = {
 }
 
 const keys = Object.entries(USERS).map(([name, statements]) =>
-  userKeyOf(keyOf(name), name, statements.length === 0 ? [] : [policy(...statements)]),
+  userKeyOf(keyOf(name), name, statements.length === 0 ? [] : [policyOf(...statements)]),
 )
-const limited = userKeyOf(keyOf("limited"), "limited", [policy(allow("s3:*", "*"))], {
-  session: policy(allow("s3:GetObject", IN_BUCKET)),
+const limited = userKeyOf(keyOf("limited"), "limited", [policyOf(allow("s3:*", "*"))], {
+  session: policyOf(allow("s3:GetObject", IN_BUCKET)),
 })
 const { handler, services } = handleModel({ keys: [...keys, limited] })
 
-const documented = (body: string) => ({
-  body,
-  headers: ["content-md5", createHash("md5").update(body).digest("base64")],
-})
-
-interface Sent {
-  readonly status: number
-  readonly text: string
-}
-
-async function send(
-  name: string,
-  line: string,
-  {
-    headers = [],
-    body = "",
-    ...wire
-  }: { headers?: readonly string[]; body?: string; from?: string; secure?: true } = {},
-): Promise<Sent> {
-  const [method = "", rawTarget = ""] = line.split(" ")
-  const bytes = Buffer.from(body)
-  const rawHeaders = ["host", "localhost", ...headers, ...(body === "" ? [] : ["content-length", String(bytes.length)])]
-  const { id, secret } = name === "owner" ? OWNER : keyOf(name)
-  const terms = { accessKeyId: id, secret, region: "us-east-1", service: "s3" }
-  const signed = signRequest({ method, rawTarget, rawHeaders }, sha256Hex(bytes), terms, Date.now())
-  return told({ method, rawTarget, rawHeaders: signed.rawHeaders, body: bytes, ...wire })
-}
-
-async function told(asked: Asked): Promise<Sent> {
-  const { answer } = await ask(handler, asked)
-  const text = answer?.body instanceof Uint8Array ? Buffer.from(answer.body).toString() : ""
-  return { status: answer?.status ?? 0, text }
-}
-
-async function expect(status: number, ...args: Parameters<typeof send>): Promise<Sent> {
-  const sent = await send(...args)
-  assert.equal(sent.status, status, `${args[0]}: ${args[1]}: ${sent.text}`)
-  return sent
-}
+const people = new People(handler)
+const expect = people.expect.bind(people)
 
 before(async () => {
   for (const name of ["bucket", "other"]) await expect(200, "owner", `PUT /${name}`)
@@ -104,10 +54,10 @@ before(async () => {
 
 test("a user without policies may do nothing, and hears nothing else", async () => {
   for (const line of ["GET /", "PUT /new", "HEAD /bucket", "GET /bucket", "GET /bucket/docs/a", "GET /bucket/absent"]) {
-    await expect(403, "nobody", line)
+    await expect(403, "powerless", line)
   }
-  await expect(403, "nobody", "PUT /bucket/docs/a", { body: "x" })
-  await expect(404, "nobody", "GET /nowhere")
+  await expect(403, "powerless", "PUT /bucket/docs/a", { body: "x" })
+  await expect(404, "powerless", "GET /nowhere")
 })
 
 test("a reader of a prefix reads and lists there and nowhere else", async () => {
@@ -233,7 +183,7 @@ test("a presigned URL ages by its signature, however long it would hold", async 
   ] as const) {
     const terms = { accessKeyId: id, secret, region: "us-east-1", service: "s3" }
     const rawTarget = presign(request, 600, terms, Date.now() - agoMs)
-    assert.equal((await told({ ...request, rawTarget })).status, status)
+    assert.equal((await people.tell({ ...request, rawTarget })).status, status)
   }
 })
 

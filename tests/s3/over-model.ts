@@ -40,10 +40,11 @@ const accountOf = (id: AccountId, name: string): Account => ({
 })
 
 /** Two accounts with a key each, for ever. */
-const ownerAccount = accountOf(OWNER_ACCOUNT, "owner")
+export const strangerAccount = accountOf(STRANGER_ACCOUNT, "stranger")
+export const ownerAccount = accountOf(OWNER_ACCOUNT, "owner")
 const KEYS = [
   { key: OWNER, account: ownerAccount },
-  { key: STRANGER, account: accountOf(STRANGER_ACCOUNT, "stranger") },
+  { key: STRANGER, account: strangerAccount },
 ]
 
 class FixedKeys implements Keyring {
@@ -58,6 +59,10 @@ class FixedKeys implements Keyring {
 
   knownSecret(): undefined {
     return undefined
+  }
+
+  accountNow(id: AccountId): Account | undefined {
+    return KEYS.find(({ account }) => account.id === id)?.account
   }
 
   noteUse(): void {}
@@ -84,14 +89,15 @@ export const rootKeyOf = (id: AccessKeyId, secret: string, account: Account): Kn
   expiresMs: undefined,
 })
 
-/** A key of a user of the owner's, with identity policies as text. */
+/** A key of a user (of the owner's, unless said otherwise), with identity policies as text. */
 export function userKeyOf(
   { id, secret }: Key,
   userName: string,
   identity: readonly string[],
   limits: { readonly session?: string; readonly boundary?: string } = {},
+  account: Account = ownerAccount,
 ): KnownKey {
-  const root = rootKeyOf(parseAccessKeyId(id), secret, ownerAccount)
+  const root = rootKeyOf(parseAccessKeyId(id), secret, account)
   const { principal } = root
   const named = (text: string) => ({ name: "test", policy: parseAccessPolicy(text, "identity") })
   return {

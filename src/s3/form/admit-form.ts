@@ -44,20 +44,28 @@ export async function admitForm(
   const boundary = boundaryOf(headers.get("content-type") ?? "")
   if (boundary === undefined || carriesSignature(exchange)) {
     // As of any other request: who may not do it learns no more than that.
-    const { account } = await gate.caller(exchange, query, bucket, nowMs)
-    await gate.ownBucket(bucket, account, headers)
+    await gate.openBucket(bucket, await gate.caller(exchange, query, nowMs), headers)
     throw boundary === undefined
       ? fail("preconditionFailed", { condition: "Bucket POST must be of the enclosure-type multipart/form-data" })
       : fail("invalidRequest", { message: "A form is signed by its fields, and not in the head of its request." })
   }
   const arriving = await readForm(wire, boundary)
   const fields = completeFields(arriving.fields, arriving.fileName, bucket)
-  const caller = await gate.callerOfForm(fields, query, bucket, nowMs)
-  const policy = parseFormPolicy(fields.get("policy") ?? "")
-  checkFormPolicy(policy, fields, nowMs)
-  const open = (pieces: PieceOwner) => within(sizeRangeOf(policy), arriving.file(pieces))
+  const caller = await gate.callerOfForm(fields, query, nowMs)
+  await gate.openBucket(bucket, caller, headers)
+  const range = sizeIn(fields, caller, nowMs)
+  const open = (pieces: PieceOwner) => within(range, arriving.file(pieces))
   const file: WireBody = { lengthBytes: undefined, chunked: true, open }
   return { caller, form: { ...formRequestOf(fields, headers), file } }
+}
+
+/** Whoever signs nothing needs no policy either. */
+function sizeIn(fields: ReadonlyMap<string, string>, { account }: Caller, nowMs: number): SizeRange {
+  const text = fields.get("policy")
+  if (text === undefined && account === undefined) return { min: 0, max: Infinity }
+  const policy = parseFormPolicy(text ?? "")
+  checkFormPolicy(policy, fields, nowMs)
+  return sizeRangeOf(policy)
 }
 
 async function* within({ min, max }: SizeRange, source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

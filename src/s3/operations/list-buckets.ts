@@ -1,7 +1,7 @@
 /** ListBuckets: those of the caller's account, in name order. */
 import { isoDate } from "../../base/dates.js"
 import { textOfObjectKey } from "../../base/ids.js"
-import type { Answer, Call } from "../call.js"
+import type { AccountCall, Answer } from "../call.js"
 import { answerXml } from "../call.js"
 import { decodeToken, encodeToken } from "../wire/tokens.js"
 import { regionOf } from "./buckets.js"
@@ -9,7 +9,7 @@ import { unlessEmpty, writeOwner } from "./listing.js"
 
 const BUCKETS_MAX = 10_000
 
-export async function listBuckets(call: Call): Promise<Answer> {
+export async function listBuckets(call: AccountCall): Promise<Answer> {
   const { services, account, query, region } = call
   const prefix = query.get("prefix") ?? ""
   const token = query.get("continuation-token")

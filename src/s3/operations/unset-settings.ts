@@ -44,7 +44,6 @@ const EMPTY_DOCUMENTS = {
   logging: ["BucketLoggingStatus", nothing],
   notification: ["NotificationConfiguration", nothing],
   accelerate: ["AccelerateConfiguration", nothing],
-  policyStatus: ["PolicyStatus", xml => void xml.text("IsPublic", false)],
   abac: ["AbacStatus", xml => void xml.text("Status", "Disabled")],
   analytics: ["ListBucketAnalyticsConfigurationResult", notTruncated],
   inventory: ["ListInventoryConfigurationsResult", notTruncated],

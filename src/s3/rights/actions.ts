@@ -121,4 +121,11 @@ const SCOPES: ReadonlyMap<string, ActionScope> = new Map([
 
 export const isActionName = (name: string): name is ActionName => SCOPES.has(name)
 
+/** Those that the policy of a bucket may name, as policies spell them. */
+export const BUCKET_POLICY_ACTIONS: ReadonlyMap<string, "bucket" | "object"> = new Map(
+  [...BUCKET.map(name => [name, "bucket"] as const), ...OBJECT.map(name => [name, "object"] as const)].map(
+    ([name, scope]) => [`s3:${name}`, scope] as const,
+  ),
+)
+
 export const scopeOf = (action: ActionName): ActionScope => SCOPES.get(action) ?? "service"

@@ -5,12 +5,16 @@
  *           is not there, only those hear so who may list the bucket: for others it is as if they might not.
  */
 import { decide, NO_RESOURCE_POLICIES } from "../../access/index.js"
-import type { Decision, KnownKey, ResourceOwner } from "../../access/index.js"
+import type { Account, Decision, KnownKey, Principal, ResourceOwner, ResourcePolicies } from "../../access/index.js"
 import { asFailure, fail, isFailure } from "../../base/failures.js"
 import type { Failure } from "../../base/failures.js"
 import { textOfObjectKey } from "../../base/ids.js"
-import type { BucketName, ObjectKey, VersionId } from "../../base/ids.js"
+import type { AccountId, BucketName, ObjectKey, VersionId } from "../../base/ids.js"
 import type { Bucket, Objects, Tags } from "../../object/contract.js"
+import type { BucketPolicy } from "../settings/bucket-policy.js"
+import { publicAccessBlockOf } from "../settings/public-access-block.js"
+import type { PublicAccessBlock } from "../settings/public-access-block.js"
+import type { SettingReader } from "../settings/setting.js"
 import { scopeOf } from "./actions.js"
 import type { ActionName } from "./actions.js"
 import { ConditionValues } from "./condition-values-core.js"
@@ -26,9 +30,13 @@ export interface Place {
 }
 
 export interface AuthorityScene {
-  readonly caller: KnownKey
+  readonly caller: Pick<KnownKey, "policies"> & { readonly principal: Principal }
   readonly head: RequestHead
   readonly objects: Objects
+  readonly bucketPolicies: SettingReader<BucketPolicy>
+  readonly publicAccessBlocks: SettingReader<PublicAccessBlock>
+  /** Undefined: of nobody who is known. */
+  readonly accountOf: (id: AccountId) => Account | undefined
   /** What the body says that conditions may ask for. */
   readonly readBody: () => Promise<BodySays>
 }
@@ -43,6 +51,9 @@ function arnOf(action: ActionName, { bucket, newBucket, key }: Place): string {
   const arn = `arn:aws:s3:::${name}`
   return scope === "bucket" ? arn : `${arn}/${textOfObjectKey(key ?? "")}`
 }
+
+/** The owner's root user can always undo what a policy has done. */
+const OF_ITS_POLICY: ReadonlySet<ActionName> = new Set(["GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"])
 
 const LISTING = { noSuchKey: "ListBucket", noSuchVersion: "ListBucketVersions" } as const
 
@@ -76,17 +87,20 @@ export class Authority {
 
   private async decide(action: ActionName, place: Place): Promise<Decision> {
     const { caller, head } = this.scene
+    const owner = this.ownerOf(place)
+    if (owner === undefined) return { outcome: "implicitDeny", lacking: ["resource"] }
+    const resourcePolicies = await this.policiesOf(action, place, owner)
     const request = {
       principal: caller.principal,
       action: `s3:${action}`,
       resource: arnOf(action, place),
-      owner: this.ownerOf(),
+      owner,
       nowMs: head.nowMs,
     }
     let read: Read = this.bodySays === undefined ? {} : { body: this.bodySays }
     for (;;) {
       const context = new ConditionValues(head, place.versionId, read)
-      const decision = decide({ ...request, context }, caller.policies, NO_RESOURCE_POLICIES)
+      const decision = decide({ ...request, context }, caller.policies, resourcePolicies)
       if (context.unread.size === 0) return decision
       read = {
         ...read,
@@ -96,10 +110,30 @@ export class Authority {
     }
   }
 
-  /** Nobody reaches what another account owns. */
-  private ownerOf(): ResourceOwner {
-    const { accountId, accountNumber } = this.scene.caller.principal
-    return { accountId, accountNumber }
+  /** Undefined: nobody, since what is to be made belongs to who makes it. */
+  private ownerOf({ bucket }: Place): ResourceOwner | undefined {
+    const { principal } = this.scene.caller
+    if ("arn" in principal && (bucket === undefined || bucket.owner === principal.accountId)) {
+      return { accountId: principal.accountId, accountNumber: principal.accountNumber }
+    }
+    const account = bucket && this.scene.accountOf(bucket.owner)
+    return account && { accountId: account.id, accountNumber: account.number }
+  }
+
+  /** What hangs on the bucket that counts for this caller. What an access control list grants belongs here too. */
+  private async policiesOf(action: ActionName, { bucket }: Place, owner: ResourceOwner): Promise<ResourcePolicies> {
+    if (bucket === undefined) return NO_RESOURCE_POLICIES
+    const { bucketPolicies, publicAccessBlocks, caller } = this.scene
+    const { principal } = caller
+    const found = await bucketPolicies.of(bucket)
+    const isOwn = "arn" in principal && principal.accountNumber === owner.accountNumber
+    if (found === undefined || (isOwn && principal.kind === "root" && OF_ITS_POLICY.has(action))) {
+      return NO_RESOURCE_POLICIES
+    }
+    if (!isOwn && found.isPublic && (await publicAccessBlockOf(publicAccessBlocks, bucket)).restrictPublicBuckets) {
+      return NO_RESOURCE_POLICIES
+    }
+    return { policy: found.named, acl: undefined }
   }
 
   /** None of what is not there. */

@@ -34,6 +34,14 @@ export interface Setting<Value> {
   write(xml: XmlWriter, value: Value): void
 }
 
+/** A setting whose document is a text of its own kind. */
+export interface TextSetting<Value> {
+  readonly name: SettingName
+  readonly initial: Value | undefined
+  /** Of a document that was kept. */
+  parse(document: string, bucket: Bucket): Value
+}
+
 /** A value as it is kept and shown. */
 export const documentOf = <Value>(setting: Setting<Value>, value: Value): string =>
   Buffer.from(xmlDocument(setting.root, xml => setting.write(xml, value))).toString("utf8")
@@ -50,8 +58,13 @@ export function shownOf(setting: Setting<unknown>, stored: SettingRecord | undef
   return setting.initial === undefined ? undefined : documentOf(setting, setting.initial)
 }
 
-function valueOf<Value>(setting: Setting<Value>, stored: SettingRecord | undefined): Value | undefined {
+function valueOf<Value>(
+  setting: Setting<Value> | TextSetting<Value>,
+  stored: SettingRecord | undefined,
+  bucket: Bucket,
+): Value | undefined {
   if (stored === undefined) return setting.initial
+  if ("parse" in setting) return setting.parse(stored.document, bucket)
   if (stored.document === TAKEN_AWAY) return undefined
   return setting.read(parseXmlRoot(Buffer.from(stored.document), setting.root, KEPT_LIMITS))
 }
@@ -68,7 +81,7 @@ export class SettingReader<Value> {
 
   constructor(
     private readonly buckets: Buckets,
-    private readonly setting: Setting<Value>,
+    private readonly setting: Setting<Value> | TextSetting<Value>,
   ) {}
 
   /** Undefined: there is none. */
@@ -77,7 +90,7 @@ export class SettingReader<Value> {
     if (!settings.includes(this.setting.name)) return this.setting.initial
     const known = this.known.get(id)
     if (known?.settingsVersion === settingsVersion) return known.value
-    const value = valueOf(this.setting, await this.buckets.setting(bucket, this.setting.name))
+    const value = valueOf(this.setting, await this.buckets.setting(bucket, this.setting.name), bucket)
     if (this.known.size >= REMEMBERED_MAX) this.known.clear()
     this.known.set(id, { settingsVersion, value })
     return value

@@ -1,0 +1,52 @@
+/** GetBucketPolicy, PutBucketPolicy, DeleteBucketPolicy, GetBucketPolicyStatus. */
+import { POLICY_LIMITS } from "../../access/index.js"
+import { fail } from "../../base/failures.js"
+import type { Answer, BucketCall } from "../call.js"
+import { answerEmpty, answerXml } from "../call.js"
+import { BUCKET_POLICY, readBucketPolicy } from "../settings/bucket-policy.js"
+import { PUBLIC_ACCESS_BLOCK, publicAccessBlockOf } from "../settings/public-access-block.js"
+import { SettingReader } from "../settings/setting.js"
+import { answerMissing } from "./unset-settings.js"
+
+export async function getBucketPolicy({ services, bucket }: BucketCall): Promise<Answer> {
+  const stored = await services.buckets.setting(bucket, BUCKET_POLICY.name)
+  if (stored === undefined) return answerMissing("NoSuchBucketPolicy", bucket)
+  const body = { kind: "document", bytes: Buffer.from(stored.document), type: "application/json" } as const
+  return { status: 200, headers: [], body }
+}
+
+/** Throws `malformedPolicy`; `accessDenied` for one that lets everybody in, where the public access block forbids that. */
+export async function putBucketPolicy({ services, bucket, body }: BucketCall): Promise<Answer> {
+  const bytes = await body.document({ bytesMax: POLICY_LIMITS.textCharactersMax, checksum: "optional" })
+  const document = textOf(bytes)
+  if (readBucketPolicy(document, bucket.name).isPublic) {
+    const { blockPublicPolicy } = await publicAccessBlockOf(
+      new SettingReader(services.buckets, PUBLIC_ACCESS_BLOCK),
+      bucket,
+    )
+    if (blockPublicPolicy) {
+      const message = "public policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access"
+      throw fail("accessDenied", { message: `Access Denied: ${message}.` })
+    }
+  }
+  await services.buckets.setSetting(bucket, BUCKET_POLICY.name, document)
+  return answerEmpty(204)
+}
+
+function textOf(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes)
+  } catch {
+    throw fail("malformedPolicy", { message: "Policies must be valid JSON in UTF-8", where: "$" })
+  }
+}
+
+export async function deleteBucketPolicy({ services, bucket }: BucketCall): Promise<Answer> {
+  await services.buckets.setSetting(bucket, BUCKET_POLICY.name, undefined)
+  return answerEmpty(204)
+}
+
+export async function getBucketPolicyStatus({ services, bucket }: BucketCall): Promise<Answer> {
+  const policy = await new SettingReader(services.buckets, BUCKET_POLICY).of(bucket)
+  return answerXml("PolicyStatus", xml => void xml.text("IsPublic", policy?.isPublic ?? false))
+}

@@ -1,0 +1,26 @@
+/**
+ * The policy of a bucket: who besides its owner's own users may do what there. Kept and shown as it was sent.
+ */
+import { isPublic, parseBucketPolicy } from "../../access/index.js"
+import type { NamedPolicy } from "../../access/index.js"
+import type { BucketName } from "../../base/ids.js"
+import { BUCKET_POLICY_ACTIONS } from "../rights/actions.js"
+import type { TextSetting } from "./setting.js"
+
+export interface BucketPolicy {
+  readonly named: NamedPolicy
+  /** Whether it lets in everybody, by Amazon's rule. */
+  readonly isPublic: boolean
+}
+
+/** Throws `malformedPolicy`. */
+export function readBucketPolicy(text: string, bucket: BucketName): BucketPolicy {
+  const policy = parseBucketPolicy(text, { bucket, actions: BUCKET_POLICY_ACTIONS })
+  return { named: { name: `the policy of bucket ${bucket}`, policy }, isPublic: isPublic(policy) }
+}
+
+export const BUCKET_POLICY: TextSetting<BucketPolicy> = {
+  name: "policy",
+  initial: undefined,
+  parse: (document, { name }) => readBucketPolicy(document, name),
+}
