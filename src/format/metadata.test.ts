@@ -25,6 +25,7 @@ import {
 } from "../base/ids.js"
 import { parsePolicy } from "../base/policy.js"
 import { accountNumberOf } from "./account-number.js"
+import { ACL_GROUPS, ACL_PERMISSIONS, type ObjectAcl } from "./acl.js"
 import { decodeBirthNote, encodeBirthNote } from "./birth-note.js"
 import { decodeEntry, encodeEntry } from "./entry.js"
 import type { Extent } from "./extent.js"
@@ -78,6 +79,7 @@ import {
   encodeDetails,
   encodeVersion,
   etagOfHead,
+  NO_DETAILS,
   type VersionRecord,
 } from "./version-record.js"
 
@@ -117,6 +119,15 @@ const details = {
   userMetadata: [["camera", "\xe9"]],
   tags: [["year", "2026"]],
 } as const
+const acl: ObjectAcl = {
+  owner: undefined,
+  grants: [
+    ...ACL_PERMISSIONS.map(
+      permission => ({ grantee: { kind: "account", id: parseAccountId("a@b") }, permission }) as const,
+    ),
+    ...ACL_GROUPS.map(group => ({ grantee: { kind: "group", group }, permission: "READ" }) as const),
+  ],
+}
 
 const head: VersionRecord["head"] = {
   isMarker: false,
@@ -227,6 +238,13 @@ const SAMPLES: readonly Sample[] = [
   sample("inline version", inline, encodeVersion, decodeVersion),
   sample("delete marker", marker, encodeVersion, decodeVersion),
   sample("details", details, encodeDetails, decodeDetails),
+  sample("details with an access control list", { ...details, acl }, encodeDetails, decodeDetails),
+  sample(
+    "inline version of another owner",
+    { ...inline, details: { ...NO_DETAILS, acl: { owner: parseAccountId("writer"), grants: undefined } } },
+    encodeVersion,
+    decodeVersion,
+  ),
   sample(
     "row head",
     { lastOrder: 1_767_225_600_000_123, lastModifiedMs: 1_767_225_600_000, nullOrder: 5, versions: 3, latestOrder: 6 },

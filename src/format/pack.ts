@@ -10,6 +10,13 @@ const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType:
 
 export const packRecord = (format: number, members: readonly unknown[]): Uint8Array => packr.pack([format, ...members])
 
+/** What a number on disk stands for. Throws `corruptRecord`. */
+export function pick<T>(list: readonly T[], index: number, what: string): T {
+  const value = list[index]
+  if (value === undefined) throw fail("corruptRecord", { what, index })
+  return value
+}
+
 /** Reads members of a packed record by position, each with the type it must have. Throws `corruptRecord`. */
 export class RecordReader {
   readonly format: number

@@ -1,13 +1,12 @@
 /**
  * The smaller records of the metadata, one codec each; all are packed arrays with a format number.
  */
-import { fail } from "../base/failures.js"
 import { parseAccountId, parseAccountNumber, parseBucketId, parseBucketName, parseMultipartId } from "../base/ids.js"
 import type { AccountId, AccountNumber, BucketId, BucketName, MultipartId, ObjectKey } from "../base/ids.js"
 import { parsePolicy, textOfPolicy, type Policy } from "../base/policy.js"
 import { accountNumberOf } from "./account-number.js"
 import { packExtent, readExtent, type Extent } from "./extent.js"
-import { packRecord, RecordReader } from "./pack.js"
+import { packRecord, pick, RecordReader } from "./pack.js"
 import type { ChecksumName, ChecksumType, VersionDetails } from "./version-record.js"
 import { decodeDetails, encodeDetails } from "./version-record.js"
 
@@ -89,12 +88,6 @@ export function encodeBucket(bucket: BucketRecord): Uint8Array {
     ...(policy === undefined && settings === 0 ? [] : [policy ?? null]),
     ...(settings === 0 ? [] : [settings]),
   ])
-}
-
-function pick<T>(list: readonly T[], index: number, what: string): T {
-  const value = list[index]
-  if (value === undefined) throw fail("corruptRecord", { what, index })
-  return value
 }
 
 export function decodeBucket(bytes: Uint8Array): BucketRecord {

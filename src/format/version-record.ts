@@ -12,6 +12,7 @@ import { bytesOfHex } from "../base/bytes.js"
 import { assert, must } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import { parseMultipartId, type MultipartId, type VersionId } from "../base/ids.js"
+import { packAcl, readAcl, type ObjectAcl } from "./acl.js"
 import { bufferOf } from "./buffer-of.js"
 import { packExtent, readExtent, type Extent } from "./extent.js"
 import { packRecord, RecordReader } from "./pack.js"
@@ -46,6 +47,8 @@ export interface VersionDetails {
   readonly headers: readonly (readonly [name: string, value: string])[]
   readonly userMetadata: readonly (readonly [name: string, value: string])[]
   readonly tags: readonly (readonly [key: string, value: string])[]
+  /** Absent: the bucket's owner has full control, and nobody else anything. */
+  readonly acl?: ObjectAcl
 }
 
 /** Where the bytes are: with the row, in blocks, or in the segments of a multipart upload. */
@@ -111,12 +114,15 @@ function readContent(row: RecordReader): Content {
   throw fail("corruptRecord", { what: "content", kind })
 }
 
+const packDetails = ({ headers, userMetadata, tags, acl }: VersionDetails): readonly unknown[] =>
+  acl === undefined ? [headers, userMetadata, tags] : [headers, userMetadata, tags, packAcl(acl)]
+
 const encodedDetails = new WeakMap<VersionDetails, Uint8Array>()
 
 export function encodeDetails(details: VersionDetails): Uint8Array {
   const known = encodedDetails.get(details)
   if (known) return known
-  const encoded = packRecord(1, [details.headers, details.userMetadata, details.tags])
+  const encoded = packRecord(1, packDetails(details))
   encodedDetails.set(details, encoded)
   return encoded
 }
@@ -125,11 +131,11 @@ export const decodeDetails = (bytes: Uint8Array): VersionDetails => readDetails(
 
 const readPair = (row: RecordReader): readonly [string, string] => [row.text(), row.text()]
 
-const readDetails = (row: RecordReader): VersionDetails => ({
-  headers: row.rows(readPair),
-  userMetadata: row.rows(readPair),
-  tags: row.rows(readPair),
-})
+function readDetails(row: RecordReader): VersionDetails {
+  const details = { headers: row.rows(readPair), userMetadata: row.rows(readPair), tags: row.rows(readPair) }
+  const acl = row.optional(() => readAcl(row.row()))
+  return acl === undefined ? details : { ...details, acl }
+}
 
 /** Of versions with their bytes beside them, and no checksum of their own. */
 const encodedBodies = new WeakMap<VersionDetails, Uint8Array>()
@@ -138,7 +144,7 @@ function encodeBody({ content, checksumValue, details }: VersionRecord): Uint8Ar
   const mayBeKnown = content.kind === "inline" && checksumValue === undefined
   const known = mayBeKnown && details && encodedBodies.get(details)
   if (known) return known
-  const packed = details ? [details.headers, details.userMetadata, details.tags] : null
+  const packed = details ? packDetails(details) : null
   const body = packRecord(1, [packContent(content), checksumValue ?? null, packed])
   if (mayBeKnown && details) encodedBodies.set(details, body)
   return body

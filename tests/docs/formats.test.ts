@@ -501,7 +501,7 @@ const note = {
 /** What was encoded, and with which plain values its members must be found. */
 const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Readonly<Record<string, unknown>>]>> = {
   heads: [encodeRowHead(head), head],
-  details: [encodeDetails(details), {}],
+  details: [encodeDetails({ ...details, acl: { owner: parseAccountId("writer"), grants: [] } }), {}],
   uploads: [
     encodeUpload({ initiatedMs: 17, checksum: undefined, details, completion: undefined }),
     { initiatedMs: 17, checksum: null, completion: null },

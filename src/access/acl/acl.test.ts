@@ -1,0 +1,142 @@
+/** What each list with a name says, what each permission lets whom do, and what of a list is kept. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { parseAccountId, parseAccountNumber, type AccountId } from "../../base/ids.js"
+import type { AclPermission, Grant } from "../../format/acl.js"
+import type { Principal } from "../principal.js"
+import * as lists from "./acl.js"
+import { aclReach, aclSpeakingOf } from "./reach.js"
+
+const owner = parseAccountId("owner")
+const friend = parseAccountId("friend")
+const keeper = parseAccountId("keeper")
+
+const rootOf = (accountId: AccountId): Principal => ({
+  kind: "root",
+  accountId,
+  accountNumber: parseAccountNumber("123456789012"),
+  ...{ arn: "arn:aws:iam::123456789012:root", userId: "123456789012", tags: [], issuedMs: undefined },
+})
+const anonymous: Principal = { kind: "anonymous" }
+
+/** `owner FULL_CONTROL`, `AllUsers READ`. */
+const shown = ({ grants }: lists.Acl): readonly string[] =>
+  grants.map(({ grantee, permission }) => `${grantee.kind === "account" ? grantee.id : grantee.group} ${permission}`)
+
+const grant = (who: string, permission: AclPermission): Grant => ({
+  grantee:
+    who === "AllUsers" || who === "AuthenticatedUsers" || who === "LogDelivery"
+      ? { kind: "group", group: who }
+      : { kind: "account", id: parseAccountId(who) },
+  permission,
+})
+const listOf = (who: string, permission: AclPermission): lists.Acl => ({ owner, grants: [grant(who, permission)] })
+
+test("each list with a name says what Amazon's says", () => {
+  const beside = Object.fromEntries(
+    lists.CANNED_ACLS.map(name => {
+      const [first, ...rest] = shown(lists.cannedAcl(name, owner, keeper))
+      assert.equal(first, "owner FULL_CONTROL", name)
+      return [name, rest]
+    }),
+  )
+  assert.deepEqual(beside, {
+    private: [],
+    "public-read": ["AllUsers READ"],
+    "public-read-write": ["AllUsers READ", "AllUsers WRITE"],
+    "authenticated-read": ["AuthenticatedUsers READ"],
+    "aws-exec-read": [`${lists.EC2_ACCOUNT} READ`],
+    "bucket-owner-read": ["keeper READ"],
+    "bucket-owner-full-control": ["keeper FULL_CONTROL"],
+    "log-delivery-write": ["LogDelivery WRITE", "LogDelivery READ_ACP"],
+  })
+  for (const name of ["bucket-owner-read", "bucket-owner-full-control"] as const)
+    assert.ok(lists.isOwnerOnly(lists.cannedAcl(name, owner, owner)), `${name} of the bucket's owner adds nothing`)
+})
+
+test("public is what lets in everybody, signed or not; without it the rest stays", () => {
+  const open = lists.CANNED_ACLS.filter(name => lists.isPublicAcl(lists.cannedAcl(name, owner, keeper)))
+  assert.deepEqual(open, ["public-read", "public-read-write", "authenticated-read"])
+  const mixed = { owner, grants: [grant("AllUsers", "READ"), grant("friend", "READ"), grant("LogDelivery", "WRITE")] }
+  assert.deepEqual(shown(lists.withoutPublic(mixed)), ["friend READ", "LogDelivery WRITE"])
+})
+
+const ALLOWED: Readonly<Record<lists.AclResource, Readonly<Record<AclPermission, readonly string[]>>>> = {
+  bucket: {
+    READ: ["ListBucket", "ListBucketVersions", "ListBucketMultipartUploads"],
+    WRITE: ["PutObject", "DeleteObject"],
+    READ_ACP: ["GetBucketAcl"],
+    WRITE_ACP: ["PutBucketAcl"],
+    FULL_CONTROL: [
+      ...["ListBucket", "ListBucketVersions", "ListBucketMultipartUploads", "PutObject", "DeleteObject"],
+      ...["GetBucketAcl", "PutBucketAcl"],
+    ],
+  },
+  object: {
+    READ: ["GetObject", "GetObjectVersion"],
+    WRITE: [],
+    READ_ACP: ["GetObjectAcl", "GetObjectVersionAcl"],
+    WRITE_ACP: ["PutObjectAcl", "PutObjectVersionAcl"],
+    FULL_CONTROL: [
+      ...["GetObject", "GetObjectVersion", "GetObjectAcl", "GetObjectVersionAcl"],
+      ...["PutObjectAcl", "PutObjectVersionAcl"],
+    ],
+  },
+}
+/** Of no list, whatever it says. */
+const NEVER = [
+  ...["DeleteBucket", "GetBucketPolicy", "PutBucketPolicy", "GetBucketLocation", "PutBucketCORS", "ListAllMyBuckets"],
+  ...["DeleteObjectVersion", "GetObjectTagging", "PutObjectTagging", "AbortMultipartUpload", "getobject", "*"],
+]
+
+test("each permission allows what Amazon's table says, and nothing else", () => {
+  const actions = [...ALLOWED.bucket.FULL_CONTROL, ...ALLOWED.object.FULL_CONTROL, ...NEVER]
+  for (const of of ["bucket", "object"] as const) {
+    for (const [permission, allowed] of Object.entries(ALLOWED[of])) {
+      const list = listOf("friend", permission as AclPermission)
+      const found = actions.filter(
+        action => aclSpeakingOf(`s3:${action}`) === of && aclReach(list, rootOf(friend), `s3:${action}`) !== undefined,
+      )
+      assert.deepEqual(found, allowed, `${of} ${permission}`)
+    }
+  }
+  for (const action of NEVER) {
+    assert.equal(aclSpeakingOf(`s3:${action}`), undefined, action)
+    assert.equal(aclReach(listOf("AllUsers", "FULL_CONTROL"), anonymous, `s3:${action}`), undefined, action)
+  }
+})
+
+test("each grantee reaches whom it names, and as far as it should", () => {
+  const reach = (who: string, principal: Principal) => aclReach(listOf(who, "READ"), principal, "s3:GetObject")
+  const reaches = (who: string) => [reach(who, anonymous), reach(who, rootOf(friend)), reach(who, rootOf(keeper))]
+  assert.deepEqual(reaches("friend"), [undefined, "account", undefined])
+  assert.deepEqual(reaches("AllUsers"), ["caller", "caller", "caller"])
+  assert.deepEqual(reaches("AuthenticatedUsers"), [undefined, "caller", "caller"])
+  assert.deepEqual(reaches("LogDelivery"), [undefined, undefined, undefined])
+  const both = { owner, grants: [grant("friend", "READ"), grant("AllUsers", "FULL_CONTROL")] }
+  assert.equal(aclReach(both, rootOf(friend), "s3:GetObject"), "caller", "what reaches furthest counts")
+})
+
+test("an owner without any grant reads and changes the list still, and nothing else", () => {
+  const empty = { owner: friend, grants: [] }
+  const actions = [...ALLOWED.bucket.FULL_CONTROL, ...ALLOWED.object.FULL_CONTROL]
+  const open = actions.filter(action => aclReach(empty, rootOf(friend), `s3:${action}`) === "account")
+  assert.deepEqual(
+    open,
+    actions.filter(action => action.endsWith("Acl")),
+  )
+  for (const action of actions) assert.equal(aclReach(empty, rootOf(owner), `s3:${action}`), undefined, action)
+})
+
+test("what is kept of an object's list gives it back, and the usual costs nothing", () => {
+  assert.equal(lists.storedAcl(lists.ownerOnly(keeper), keeper), undefined)
+  assert.deepEqual(lists.storedAcl(lists.ownerOnly(owner), keeper), { owner, grants: undefined })
+  for (const name of lists.CANNED_ACLS) {
+    for (const bucketOwner of [owner, keeper]) {
+      const acl = lists.cannedAcl(name, owner, bucketOwner)
+      assert.deepEqual(lists.aclOfObject(lists.storedAcl(acl, bucketOwner), bucketOwner), acl, name)
+    }
+  }
+  const none = { owner, grants: [] }
+  assert.deepEqual(lists.aclOfObject(lists.storedAcl(none, owner), owner), none, "no grants are not the usual")
+})
