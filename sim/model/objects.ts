@@ -14,6 +14,7 @@ import type {
   ListPage,
   ListRequest,
   ListVersionsRequest,
+  ObjectAcl,
   ObjectBody,
   ObjectInfo,
   ObjectPart,
@@ -39,16 +40,17 @@ type NewObject = Omit<ModelObject["info"], "versionId" | "lastModifiedMs" | "siz
   readonly body: Uint8Array
   readonly parts?: readonly ModelPart[]
   readonly tags: Tags
+  readonly acl: ObjectAcl | undefined
 }
 
 /** Adds a version to its key, as the bucket's versioning has it. */
 export function commit(state: ModelState, bucket: ModelBucket, key: ObjectKey, object: NewObject): PutResult {
-  const { body, parts, tags, ...described } = object
+  const { body, parts, tags, acl, ...described } = object
   const { versioning } = bucket.bucket
   const { rank, versionId } = state.nextVersion(versioning)
   const lastModifiedMs = state.nextModifiedMs(bucket, key)
   const info = { ...described, versionId, lastModifiedMs, sizeBytes: body.length }
-  addVersion(bucket, key, { kind: "object", rank, info, body, parts, tags })
+  addVersion(bucket, key, { kind: "object", rank, info, body, parts, tags, acl })
   return {
     versionId: versioning === "never" ? undefined : versionId,
     etag: info.etag,
@@ -146,6 +148,7 @@ export class ModelObjects implements Objects {
       headers,
       userMetadata,
       tags,
+      acl: request.acl,
       etag,
       checksum,
       body: bytes,
@@ -222,6 +225,7 @@ export class ModelObjects implements Objects {
       ...(keepsBytes && version.parts !== undefined && { parts: version.parts }),
       ...(replaceMetadata ?? { headers, userMetadata }),
       tags: replaceTags ?? version.tags,
+      acl: request.acl,
       body: version.body,
     })
     return { ...result, sourceVersionId: this.#shown(from.bucket.bucket, version.info.versionId) }
@@ -253,6 +257,13 @@ export class ModelObjects implements Objects {
   async setTags({ bucket, key, versionId }: ObjectTarget, tags: Tags): ReturnType<Objects["setTags"]> {
     const version = find(this.state.open(bucket), key, versionId)
     version.tags = tags
+    return { versionId: this.#shown(bucket, version.info.versionId) }
+  }
+
+  async setAcl({ bucket, key, versionId }: ObjectTarget, acl: ObjectAcl | undefined): ReturnType<Objects["setAcl"]> {
+    const version = find(this.state.open(bucket), key, versionId)
+    if (version.acl?.owner !== acl?.owner) throw fail("conflict")
+    version.acl = acl
     return { versionId: this.#shown(bucket, version.info.versionId) }
   }
 

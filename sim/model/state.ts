@@ -9,7 +9,7 @@ import type { BucketName, MultipartId, ObjectKey, VersionId } from "../../src/ba
 import { parseBucketId, parseMultipartId, parseVersionId } from "../../src/base/ids.js"
 import type { SettingName, SettingRecord } from "../../src/format/records.js"
 import type { CreateMultipartRequest, PutResult } from "../../src/object/contract.js"
-import type { Bucket, ObjectInfo, StoredChecksum, Tags, VersioningState } from "../../src/object/contract.js"
+import type { Bucket, ObjectAcl, ObjectInfo, StoredChecksum, Tags, VersioningState } from "../../src/object/contract.js"
 import type { Clock } from "../../src/seams/clock/contract.js"
 import type { Random } from "../../src/seams/random/contract.js"
 
@@ -24,10 +24,11 @@ export interface ModelPart {
 export interface ModelObject {
   readonly kind: "object"
   readonly rank: string
-  readonly info: Omit<ObjectInfo, "tagCount">
+  readonly info: Omit<ObjectInfo, "tagCount" | "acl">
   readonly body: Uint8Array
   readonly parts: readonly ModelPart[] | undefined
   tags: Tags
+  acl: ObjectAcl | undefined
 }
 
 export interface ModelMarker {
@@ -125,4 +126,8 @@ export function addVersion(bucket: ModelBucket, key: ObjectKey, version: ModelVe
   bucket.completions.delete(key)
 }
 
-export const infoOf = (version: ModelObject): ObjectInfo => ({ ...version.info, tagCount: version.tags.length })
+export const infoOf = (version: ModelObject): ObjectInfo => ({
+  ...version.info,
+  tagCount: version.tags.length,
+  acl: version.acl,
+})

@@ -18,6 +18,7 @@ import {
 } from "../../src/base/ids.js"
 import type { MultipartId, ObjectKey, VersionId } from "../../src/base/ids.js"
 import { MIB } from "../../src/base/limits.js"
+import { ACL_GROUPS, ACL_PERMISSIONS, type Grant, type ObjectAcl } from "../../src/format/acl.js"
 import type { Engine } from "../../src/main/engine/engine.js"
 import type { Bucket, Conditions, ObjectServices, RangeRequest, Tags } from "../../src/object/index.js"
 import type { ChecksumAlgorithm } from "../../src/seams/compute/index.js"
@@ -112,6 +113,7 @@ export class Twins {
       [10, () => this.read()],
       [8, () => this.copy()],
       [5, () => this.tag()],
+      [4, () => this.setAcl()],
       [3, () => this.setVersioning()],
       [8, () => this.list()],
       [8, () => this.listVersions()],
@@ -215,6 +217,21 @@ export class Twins {
     return Array.from({ length: this.random.below(4) }, (_, i) => [`tag${i}`, `${this.random.below(9)}`] as const)
   }
 
+  private acl(): ObjectAcl | undefined {
+    const owner = this.chance(2) ? undefined : parseAccountId(`writer${this.random.below(2)}`)
+    const grants = Array.from({ length: this.pick([0, 1, 40]) }, () => this.grant())
+    return this.chance(2) ? undefined : { owner, grants: this.chance(2) ? undefined : grants }
+  }
+
+  private grant(): Grant {
+    const group = this.pick(ACL_GROUPS)
+    const id = parseAccountId(`account${this.random.below(3)}`)
+    return {
+      grantee: this.chance(2) ? { kind: "account", id } : { kind: "group", group },
+      permission: this.pick(ACL_PERMISSIONS),
+    }
+  }
+
   private metadata(): readonly (readonly [string, string])[] {
     const length = this.pick([0, 10, 400, 1_900])
     return length === 0 ? [] : [["note", "n".repeat(length)]]
@@ -245,12 +262,13 @@ export class Twins {
 
   private async put(): Promise<void> {
     const [key, tags, userMetadata, conditions] = [this.key(), this.tags(), this.metadata(), this.conditions()]
+    const acl = this.chance(3) ? this.acl() : undefined
     const { bytes, algorithm } = this.body()
     const headers = this.chance(2) ? { contentType: "text/plain", cacheControl: "no-store" } : {}
     const what = `put ${key} ${bytes.length} ${JSON.stringify(conditions)} ${algorithm}`
     const answers = await this.both(what, (_, { objects }, bucket) => {
       const body = { ...sourceOf(bytes, 50_000), ...(algorithm ? { checksumAlgorithm: algorithm } : {}) }
-      return objects.put({ bucket, key, headers, userMetadata, tags, conditions, body, signal: noSignal })
+      return objects.put({ bucket, key, headers, userMetadata, tags, acl, conditions, body, signal: noSignal })
     })
     if (answers) this.etags.push(answers[0].etag)
   }
@@ -305,19 +323,24 @@ export class Twins {
     const to = this.chance(2) ? from : this.key()
     const replaces = { metadata: this.chance(2), tags: this.chance(2) }
     const algorithm = this.chance(2) ? this.algorithm() : undefined
+    const acl = this.acl()
     const what = `copy ${from} ${String(ids[0])} to ${to} ${JSON.stringify({ ...replaces, algorithm, conditions })}`
-    const answers = await this.both(what, (side, { objects }, bucket) => {
+    const answers = await this.both(what, async (side, { objects }, bucket) => {
       const versionId = ids[side]
-      return objects.copy({
+      const copied = await objects.copy({
         source: { bucket, key: from, ...(versionId ? { versionId } : {}), conditions: {} },
         bucket,
         key: to,
         conditions,
         replaceMetadata: replaces.metadata ? { headers: { contentType: "a/b" }, userMetadata } : undefined,
         replaceTags: replaces.tags ? tags : undefined,
+        acl,
         checksumAlgorithm: algorithm,
         signal: noSignal,
       })
+      const made = await objects.get({ bucket, key: to, conditions: {}, headersOnly: true })
+      made.close()
+      return { ...copied, info: made.info }
     })
     if (answers) this.etags.push(answers[0].etag)
   }
@@ -329,6 +352,14 @@ export class Twins {
       const versionId = ids[side]
       const target = { bucket, key, ...(versionId ? { versionId } : {}) }
       return reads ? objects.getTags(target) : objects.setTags(target, tags)
+    })
+  }
+
+  private async setAcl(): Promise<void> {
+    const [key, ids, acl] = [this.key(), this.version(), this.acl()]
+    await this.both(`set acl ${key} ${String(ids[0])} ${JSON.stringify(acl)}`, (side, { objects }, bucket) => {
+      const versionId = ids[side]
+      return objects.setAcl({ bucket, key, ...(versionId ? { versionId } : {}) }, acl)
     })
   }
 
@@ -392,9 +423,10 @@ export class Twins {
     const [key, tags, userMetadata, algorithm] = [this.key(), this.tags(), this.metadata(), this.algorithm()]
     const isCrc = algorithm?.startsWith("CRC") ?? false
     const full = algorithm === "CRC64NVME" || (isCrc && this.chance(2))
+    const acl = this.acl()
     const checksum = algorithm && ({ algorithm, type: full ? "FULL_OBJECT" : "COMPOSITE" } as const)
     const answers = await this.both(`create upload ${key} ${JSON.stringify(checksum)}`, (_, { multipart }, bucket) =>
-      multipart.create({ bucket, key, headers: { contentType: "x/y" }, userMetadata, tags, checksum }),
+      multipart.create({ bucket, key, headers: { contentType: "x/y" }, userMetadata, tags, acl, checksum }),
     )
     if (!answers) return
     this.uploads.push({ key, ids: [answers[0].multipartId, answers[1].multipartId], parts: new Map(), checksum })

@@ -94,7 +94,7 @@ export class ObjectsAtOnce implements AtOnce {
   private detailsOf(beside: StoredBeside): VersionDetails {
     const known = this.details.get(beside)
     if (known !== undefined) return known
-    const details = packDetails(beside.headers, beside.userMetadata, [])
+    const details = packDetails({ ...beside, tags: [] })
     this.details.set(beside, details)
     return details
   }

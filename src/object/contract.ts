@@ -10,10 +10,11 @@
  */
 import type { AccountId, BucketId, BucketName, MultipartId, ObjectKey, VersionId } from "../base/ids.js"
 import type { PieceOwner } from "../base/pieces.js"
+import type { ObjectAcl } from "../format/acl.js"
 import type { SettingName, SettingRecord } from "../format/records.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
 
-export type { SettingName, SettingRecord }
+export type { ObjectAcl, SettingName, SettingRecord }
 
 export type VersioningState = "never" | "enabled" | "suspended"
 
@@ -108,6 +109,8 @@ export interface ObjectInfo {
   readonly headers: ContentHeaders
   readonly userMetadata: UserMetadata
   readonly tagCount: number
+  /** Undefined: it is the bucket's owner's, and nobody else's. */
+  readonly acl: ObjectAcl | undefined
   readonly checksum: StoredChecksum | undefined
   /** Number of parts of a multipart object; undefined for a single one. */
   readonly partsCount: number | undefined
@@ -152,6 +155,7 @@ export interface PutRequest {
   readonly headers: ContentHeaders
   readonly userMetadata: UserMetadata
   readonly tags: Tags
+  readonly acl?: ObjectAcl | undefined
   /** Only `ifMatch` and `ifNoneMatch` speak on writes. */
   readonly conditions: Conditions
   readonly body: BodySource
@@ -232,6 +236,8 @@ export interface CopyRequest {
   /** Undefined: COPY. */
   readonly replaceMetadata: { readonly headers: ContentHeaders; readonly userMetadata: UserMetadata } | undefined
   readonly replaceTags: Tags | undefined
+  /** Of the copy; the source's stays with the source. */
+  readonly acl?: ObjectAcl | undefined
   readonly checksumAlgorithm: ChecksumAlgorithm | undefined
   readonly signal: AbortSignal
 }
@@ -339,6 +345,8 @@ export interface Objects {
   getTags(target: ObjectTarget): Promise<{ versionId: VersionId | undefined; tags: Tags }>
   /** An empty list deletes all tags. */
   setTags(target: ObjectTarget, tags: Tags): Promise<{ versionId: VersionId | undefined }>
+  /** Throws `conflict` where the version is not this owner's (any more). Undefined: as `ObjectInfo.acl`. */
+  setAcl(target: ObjectTarget, acl: ObjectAcl | undefined): Promise<{ versionId: VersionId | undefined }>
   list(request: ListRequest): Promise<ListPage>
   listVersions(request: ListVersionsRequest): Promise<VersionsPage>
 }
@@ -349,6 +357,8 @@ export interface CreateMultipartRequest {
   readonly headers: ContentHeaders
   readonly userMetadata: UserMetadata
   readonly tags: Tags
+  /** Of the object that it becomes; whoever owns that has begun it. */
+  readonly acl?: ObjectAcl | undefined
   readonly checksum: { readonly algorithm: ChecksumAlgorithm; readonly type: "COMPOSITE" | "FULL_OBJECT" } | undefined
 }
 
@@ -433,7 +443,7 @@ export interface Multipart {
 }
 
 /** An object as it is at this moment. */
-export interface ObjectNow extends Omit<ObjectInfo, "versionId" | "partsCount"> {
+export interface ObjectNow extends Omit<ObjectInfo, "versionId" | "partsCount" | "acl"> {
   /** As answers show it: undefined in a bucket that was never versioned. */
   readonly versionId: VersionId | undefined
   /** The same object for objects that have the same headers, often. */

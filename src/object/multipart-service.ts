@@ -76,10 +76,9 @@ export class MultipartService implements Multipart {
   }
 
   async create(request: CreateMultipartRequest): Promise<MultipartInfo> {
-    const { bucket, key, headers, userMetadata, tags, checksum } = request
+    const { bucket, key, checksum } = request
     const multipartId = multipartIdOf(this.clock.wallMs() * 1000, this.random.bytes(RANDOM_BYTES))
-    const details = packDetails(headers, userMetadata, tags)
-    const upload = { checksum, details, completion: undefined }
+    const upload = { checksum, details: packDetails(request), completion: undefined }
     const { initiatedMs } = await this.tablet.run(createUpload({ bucketId: bucket.id, key, multipartId }, upload))
     return { key, multipartId, initiatedMs, checksum }
   }

@@ -11,7 +11,16 @@ import {
 import { objectRowKey } from "../format/row-key.js"
 import { decodeVersion } from "../format/version-record.js"
 import type { TabletView } from "../tablet/index.js"
-import type { Bucket, ContentHeaders, ObjectInfo, PutResult, StoredChecksum, Tags, UserMetadata } from "./contract.js"
+import type {
+  Bucket,
+  ContentHeaders,
+  ObjectAcl,
+  ObjectInfo,
+  PutResult,
+  StoredChecksum,
+  Tags,
+  UserMetadata,
+} from "./contract.js"
 import { readDetails, type FoundVersion } from "./row-editor-core.js"
 import type { Stored } from "./version-commands-core.js"
 
@@ -24,13 +33,22 @@ const HEADER_NAMES = [
   "expires",
 ] as const satisfies readonly (keyof ContentHeaders)[]
 
-/** Stored by name, in a fixed order. */
-export function packDetails(headers: ContentHeaders, userMetadata: UserMetadata, tags: Tags): VersionDetails {
+/** What a client stores beside an object's bytes. */
+interface Described {
+  readonly headers: ContentHeaders
+  readonly userMetadata: UserMetadata
+  readonly tags: Tags
+  readonly acl?: ObjectAcl | undefined
+}
+
+/** Headers are stored by name, in a fixed order. */
+export function packDetails({ headers, userMetadata, tags, acl }: Described): VersionDetails {
   const pairs = HEADER_NAMES.flatMap((name): [string, string][] => {
     const value = headers[name]
     return value === undefined ? [] : [[name, value]]
   })
-  return { headers: pairs, userMetadata, tags }
+  const details = { headers: pairs, userMetadata, tags }
+  return acl === undefined ? details : { ...details, acl }
 }
 
 export function headersOf(details: VersionDetails): ContentHeaders {
@@ -76,6 +94,7 @@ export function openVersion(view: TabletView, bucket: Bucket, key: ObjectKey, fo
       headers: headersOf(details),
       userMetadata: details.userMetadata,
       tagCount: details.tags.length,
+      acl: details.acl,
       checksum: checksumOf(record),
       partsCount: head.parts > 0 ? head.parts : undefined,
     },

@@ -18,6 +18,7 @@ import type {
   ListPage,
   ListRequest,
   ListVersionsRequest,
+  ObjectAcl,
   ObjectBody,
   ObjectInfo,
   ObjectPart,
@@ -41,6 +42,7 @@ import {
   removeLatest,
   removeVersion,
   requireVersion,
+  setAcl,
   setTags,
 } from "./version-commands-core.js"
 
@@ -61,7 +63,7 @@ export class ObjectService implements Objects {
     const warm = this.tablet.warm("current", [objectRowKey(bucket.id, key)])
     if (warm) await warm
     checkWrite(this.tablet.committed, bucket.id, key, request.conditions)
-    return this.store(request, packDetails(request.headers, request.userMetadata, request.tags), body.checksumAlgorithm)
+    return this.store(request, packDetails(request), body.checksumAlgorithm)
   }
 
   /** Takes a body in and makes it the key's latest version. */
@@ -170,7 +172,7 @@ export class ObjectService implements Objects {
 
   private copiedDetails(request: CopyRequest, { details, info }: OpenVersion): NewVersion["details"] {
     const { headers, userMetadata } = request.replaceMetadata ?? info
-    return packDetails(headers, userMetadata, request.replaceTags ?? details.tags)
+    return packDetails({ headers, userMetadata, tags: request.replaceTags ?? details.tags, acl: request.acl })
   }
 
   private async copyInto(request: CopyRequest, source: OpenObject): Promise<PutResult> {
@@ -249,6 +251,13 @@ export class ObjectService implements Objects {
 
   async setTags({ bucket, key, versionId }: ObjectTarget, tags: Tags): Promise<{ versionId: PutResult["versionId"] }> {
     return { versionId: await this.tablet.run(setTags({ bucketId: bucket.id, key, versionId, tags })) }
+  }
+
+  async setAcl(
+    { bucket, key, versionId }: ObjectTarget,
+    acl: ObjectAcl | undefined,
+  ): Promise<{ versionId: PutResult["versionId"] }> {
+    return { versionId: await this.tablet.run(setAcl({ bucketId: bucket.id, key, versionId, acl })) }
   }
 
   async list(request: ListRequest): Promise<ListPage> {

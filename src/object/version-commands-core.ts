@@ -1,15 +1,22 @@
 /**
- * Commands on the versions of one object: put, delete, delete by version, tags. Pure decisions;
+ * Commands on the versions of one object: put, delete, delete by version, tags, access control list. Pure decisions;
  * conditions are checked here, which is what makes them atomic for every racer.
  */
 import { fail } from "../base/failures.js"
 import type { BucketId, DeviceId, ObjectKey, PartitionId, UploadId, VersionId } from "../base/ids.js"
 import { objectRowKey, textRowKey, uploadRowKey, u16Text } from "../format/row-key.js"
 import { PRESENT, type Versioning } from "../format/records.js"
-import { decodeVersion, etagOfHead, NO_DETAILS, versionIdOfHead, type VersionHead } from "../format/version-record.js"
+import {
+  decodeVersion,
+  etagOfHead,
+  NO_DETAILS,
+  versionIdOfHead,
+  type VersionDetails,
+  type VersionHead,
+} from "../format/version-record.js"
 import type { Command, TabletView } from "../tablet/index.js"
 import { judgeWrite } from "./conditions-core.js"
-import type { Conditions, Tags } from "./contract.js"
+import type { Conditions, ObjectAcl, Tags } from "./contract.js"
 import { findLatest, findVersion, NO_CHECKSUM, readDetails, requireBucket, RowEditor } from "./row-editor-core.js"
 import type { FoundVersion, NewVersion } from "./row-editor-core.js"
 
@@ -194,25 +201,38 @@ export function removeVersion(remove: RemoveVersion): Command<Removed> {
   }
 }
 
-export interface SetTags {
+interface VersionAddress {
   readonly bucketId: BucketId
   readonly key: ObjectKey
   readonly versionId: VersionId | undefined
-  readonly tags: Tags
 }
 
-/** Replaces the tags of one version; its bytes, times and order stay. */
-export function setTags(change: SetTags): Command<VersionId | undefined> {
-  const row = objectRowKey(change.bucketId, change.key)
+export const setTags = ({ tags, ...address }: VersionAddress & { readonly tags: Tags }) =>
+  changeDetails("SetTags", address, details => ({ ...details, tags }))
+
+/** The list was made for this owner: of another's version it says something else. Throws `conflict`. */
+export const setAcl = ({ acl, ...address }: VersionAddress & { readonly acl: ObjectAcl | undefined }) =>
+  changeDetails("SetAcl", address, ({ acl: before, ...details }) => {
+    if (before?.owner !== acl?.owner) throw fail("conflict")
+    return acl === undefined ? details : { ...details, acl }
+  })
+
+/** Replaces what is stored beside the bytes of one version; those, times and order stay. */
+function changeDetails(
+  name: string,
+  { bucketId, key, versionId }: VersionAddress,
+  change: (details: VersionDetails) => VersionDetails,
+): Command<VersionId | undefined> {
+  const row = objectRowKey(bucketId, key)
   return {
-    name: "SetTags",
+    name,
     touches: [["current", row]],
     decide(view, time) {
-      const { versioning } = requireBucket(view, change.bucketId)
-      const found = requireVersion(view, change.bucketId, change.key, change.versionId)
+      const { versioning } = requireBucket(view, bucketId)
+      const found = requireVersion(view, bucketId, key, versionId)
       const details = readDetails(view, row, decodeVersion(found.row.value))
-      const editor = new RowEditor(view, time, change.bucketId, change.key)
-      editor.setDetails(found, { ...details, tags: change.tags })
+      const editor = new RowEditor(view, time, bucketId, key)
+      editor.setDetails(found, change(details))
       return { writes: editor.finish(), result: versioning === "never" ? undefined : versionIdOfHead(found.head) }
     },
   }

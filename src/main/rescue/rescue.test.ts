@@ -91,6 +91,7 @@ function assertEventful(rescued: Rescued, { bodies, etag }: Awaited<ReturnType<t
   const large = target.latest("plain", "large")
   assert.deepEqual(large?.details.tags, [["of", "large"]])
   assert.deepEqual(large.details.userMetadata, [["name", "large"]])
+  assert.deepEqual(large.details.acl, { owner: "writer", grants: [] })
   assert.deepEqual([...(target.buckets.get("empty")?.settings ?? [])], [["tagging", "<Tagging/>"]])
   assert.equal(summary.snapshot?.isComplete, true)
   assert.ok(target.isFinished)

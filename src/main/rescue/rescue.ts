@@ -233,7 +233,7 @@ export class Rescue {
     if (details) return { ...version, details }
     const note = noteOf && (await this.shards.birthNote(catalog, noteOf))
     const headers = note?.contentType ? { contentType: note.contentType } : {}
-    return { ...version, details: packDetails(headers, note?.userMetadata ?? [], []) }
+    return { ...version, details: packDetails({ headers, userMetadata: note?.userMetadata ?? [], tags: [] }) }
   }
 
   private async writeKey(

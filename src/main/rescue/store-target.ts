@@ -272,6 +272,7 @@ const detailsOf = ({ details }: ReadyVersion) => ({
   headers: headersOf(details),
   userMetadata: details.userMetadata,
   tags: details.tags,
+  acl: details.acl,
 })
 
 /** What an earlier run has made is no error. */

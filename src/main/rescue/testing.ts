@@ -148,6 +148,7 @@ export class DoomedStore {
       headers: { contentType: `text/${key}` },
       userMetadata: [["name", key]],
       tags: [["of", key]],
+      acl: { owner: parseAccountId("writer"), grants: [] },
     } as const
     const request = { bucket, key: objectKeyOfText(key), conditions: {}, signal: noSignal, body, ...what }
     return this.wait(this.services.objects.put(request))
