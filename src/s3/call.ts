@@ -5,6 +5,7 @@
 import type { Account } from "../access/contract.js"
 import type { BucketName, ObjectKey } from "../base/ids.js"
 import type { Bucket, BodySource, ObjectBody, ObjectServices, Tags } from "../object/contract.js"
+import type { AccessControl } from "./acl/access-control.js"
 import type { Field, S3Error } from "./failures.js"
 import type { Authority } from "./rights/authority.js"
 import type { Query } from "./wire/query.js"
@@ -36,6 +37,7 @@ export interface Call {
   readonly services: ObjectServices
   /** What the caller may do besides what the operation needs by the table. */
   readonly authority: Authority
+  readonly accessControl: AccessControl
   /** As reported to clients. */
   readonly region: string
   /** The region that the operator configured; undefined: any. */

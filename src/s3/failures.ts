@@ -166,6 +166,37 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
     value: "StorageClassRequested",
   }),
   aclNotSupported: row("AccessControlListNotSupported", 400, "The bucket does not allow ACLs", { header: "Header" }),
+  malformedAcl: row(
+    "MalformedACLError",
+    400,
+    "The XML you provided was not well-formed or did not validate against our published schema",
+  ),
+  unresolvableGrant: row(
+    "UnresolvableGrantByEmailAddress",
+    400,
+    "The e-mail address you provided does not match any account on record.",
+    { email: "EmailAddress" },
+  ),
+  ambiguousGrant: row(
+    "AmbiguousGrantByEmailAddress",
+    400,
+    "The e-mail address you provided is associated with more than one account.",
+    { email: "EmailAddress" },
+  ),
+  aclWithOwnership: row(
+    "InvalidBucketAclWithObjectOwnership",
+    400,
+    "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
+  ),
+  aclWithAccessBlock: row(
+    "InvalidBucketAclWithBlockPublicAccessError",
+    400,
+    "Bucket cannot have public ACLs set with BlockPublicAccess enabled",
+  ),
+  missingHeader: row("MissingSecurityHeader", 400, "Your request was missing a required header", {
+    header: "MissingHeaderName",
+  }),
+  unexpectedContent: row("UnexpectedContent", 400, "This request does not support content"),
   notImplemented: row(
     "NotImplemented",
     501,

@@ -18,6 +18,8 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Metrics } from "../seams/telemetry/contract.js"
 import type { Random } from "../seams/random/contract.js"
+import { AccessControl } from "./acl/access-control.js"
+import type { Grantees } from "./acl/access-control.js"
 import { commonFields, errorAnswer, errorDocument, httpAnswer } from "./answers.js"
 import type { AnswerScene } from "./answers.js"
 import { checkExpectedOwner, Gatekeeper } from "./authenticate.js"
@@ -65,7 +67,7 @@ const HEAVY_WAITING_MAX = 1_000
 
 export interface S3Settings {
   readonly services: ObjectServices
-  readonly accounts: Keyring
+  readonly accounts: Keyring & Grantees
   /** Undefined: any region is accepted, and us-east-1 reported. */
   readonly region: string | undefined
   /** Domains whose sub-domains are buckets, in lower case; `localhost` always is one. */
@@ -112,6 +114,7 @@ class S3Handler implements Protocol {
   private readonly payers: SettingReader<Payer>
   private readonly bucketPolicies: SettingReader<BucketPolicy>
   private readonly publicAccessBlocks: SettingReader<PublicAccessBlock>
+  private readonly accessControl: AccessControl
   private readonly heavy: OneATurn
   private readonly region: string
   /** The same for all answers of one process: it tells processes apart in a report. */
@@ -127,6 +130,7 @@ class S3Handler implements Protocol {
     this.payers = new SettingReader(services.buckets, REQUEST_PAYMENT)
     this.bucketPolicies = new SettingReader(services.buckets, BUCKET_POLICY)
     this.publicAccessBlocks = new SettingReader(services.buckets, PUBLIC_ACCESS_BLOCK)
+    this.accessControl = new AccessControl(services.buckets, accounts)
     this.heavy = new OneATurn(clock, HEAVY_WAITING_MAX)
     this.region = region ?? DEFAULT_REGION
     this.hostId = Buffer.from(random.bytes(HOST_ID_BYTES)).toString("base64")
@@ -268,6 +272,7 @@ class S3Handler implements Protocol {
     const call: Call = {
       services,
       authority: this.authorityOf(request, admitted, body),
+      accessControl: this.accessControl,
       region: this.region,
       configuredRegion: region,
       origin: `${exchange.secure ? "https" : "http"}://${exchange.header("host") ?? ""}`,

@@ -15,14 +15,8 @@ import {
 } from "./operations/bucket-policy.js"
 import { createBucket, deleteBucket, headBucket, newBucketSays } from "./operations/buckets.js"
 import { getBucketLocation, getBucketVersioning, putBucketVersioning } from "./operations/bucket-settings.js"
-import {
-  emptyDocument,
-  getBucketAcl,
-  getObjectAcl,
-  lockMissing,
-  noTorrent,
-  unset,
-} from "./operations/unset-settings.js"
+import { getBucketAcl, getObjectAcl } from "./operations/acl.js"
+import { emptyDocument, lockMissing, noTorrent, unset } from "./operations/unset-settings.js"
 import { copyObject } from "./operations/copy-object.js"
 import { deleteObject } from "./operations/delete-object.js"
 import { deleteObjects } from "./operations/delete-objects.js"

@@ -5,7 +5,7 @@
  *   node dist/tests/s3/over-model.js [PORT]
  */
 import { fileURLToPath } from "node:url"
-import type { Account, Keyring, KnownKey } from "../../src/access/contract.js"
+import type { Account, Accounts, Keyring, KnownKey } from "../../src/access/contract.js"
 import { fail } from "../../src/base/failures.js"
 import { parseAccessPolicy } from "../../src/access/index.js"
 import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
@@ -47,7 +47,7 @@ const KEYS = [
   { key: STRANGER, account: strangerAccount },
 ]
 
-class FixedKeys implements Keyring {
+class FixedKeys implements Keyring, Pick<Accounts, "getAccount" | "listAccounts"> {
   constructor(private readonly further: readonly KnownKey[]) {}
 
   async secretOf(id: AccessKeyId, token: string | undefined): Promise<KnownKey | undefined> {
@@ -66,6 +66,14 @@ class FixedKeys implements Keyring {
   }
 
   noteUse(): void {}
+
+  async getAccount(id: AccountId): Promise<Account | undefined> {
+    return KEYS.find(({ account }) => account.id === id)?.account
+  }
+
+  async listAccounts(): Promise<readonly Account[]> {
+    return KEYS.map(({ account }) => account)
+  }
 }
 
 /** A key of an account's root, as it is known. */

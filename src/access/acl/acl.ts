@@ -9,6 +9,9 @@
 import { parseAccountId, type AccountId } from "../../base/ids.js"
 import type { AclGroup, AclPermission, Grant, Grantee, ObjectAcl } from "../../format/acl.js"
 
+export { ACL_GROUPS, ACL_PERMISSIONS } from "../../format/acl.js"
+export type { AclGroup, AclPermission, Grant, Grantee } from "../../format/acl.js"
+
 export interface Acl {
   readonly owner: AccountId
   readonly grants: readonly Grant[]

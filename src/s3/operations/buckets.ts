@@ -9,6 +9,7 @@ import { OBJECT_OWNERSHIPS, OWNERSHIP_CONTROLS } from "../settings/ownership-con
 import { documentOf } from "../settings/setting.js"
 import { BUCKET_TAGS_MAX, TAGGING } from "../settings/tagging.js"
 import { tagsIn } from "../wire/tags.js"
+import { aclOfNewBucket } from "./acl.js"
 import type { XmlElement } from "../wire/xml-reader.js"
 
 export const DEFAULT_REGION = "us-east-1"
@@ -33,13 +34,15 @@ function configurationOf(root: XmlElement | undefined): { readonly location: str
   return { location, tags }
 }
 
-/** What the request gives the bucket besides: tags, and who owns what others write. */
-function settingsOf({ headers }: NewBucketCall, tags: Tags): SettingDocuments {
+/** What the request gives the bucket besides: tags, who owns what others write, and its access control list. */
+async function settingsOf(call: NewBucketCall, tags: Tags): Promise<SettingDocuments> {
   const settings = new Map<SettingName, string>()
-  const ownership = headers.get("x-amz-object-ownership")?.toLowerCase()
+  const ownership = call.headers.get("x-amz-object-ownership")?.toLowerCase()
   const chosen = OBJECT_OWNERSHIPS.find(known => known.toLowerCase() === ownership)
   if (tags.length > 0) settings.set("tagging", documentOf(TAGGING, tags))
   if (chosen !== undefined) settings.set("ownershipControls", documentOf(OWNERSHIP_CONTROLS, chosen))
+  const acl = await aclOfNewBucket(call, chosen ?? "BucketOwnerEnforced")
+  if (acl !== undefined) settings.set("acl", acl)
   return settings
 }
 
@@ -68,9 +71,10 @@ export async function createBucket(call: NewBucketCall): Promise<Answer> {
   const { location, tags } = configurationOf(root)
   if (tags.length > 0) await call.authority.require("TagResource", { newBucket: bucketName })
   checkLocation(location, configuredRegion)
+  const settings = await settingsOf(call, tags)
   const created = answerEmpty(200, [["Location", `/${bucketName}`]])
   try {
-    await services.buckets.create({ name: bucketName, owner: account.id, location, settings: settingsOf(call, tags) })
+    await services.buckets.create({ name: bucketName, owner: account.id, location, settings })
     return created
   } catch (error) {
     // S3's oldest region answers a repeated creation with success; scripts rely on it.

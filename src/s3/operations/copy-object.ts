@@ -11,6 +11,7 @@ import { contentHeadersOf, userMetadataOf } from "../parse-content.js"
 import { actionsOf, NEEDS } from "../rights/needs-core.js"
 import { parseTagHeader } from "../wire/tags.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
+import { aclOfNewObject } from "./acl.js"
 import { versionHeader } from "./versions.js"
 
 const replaces = ({ headers }: ObjectCall, directive: string): boolean =>
@@ -40,6 +41,7 @@ export async function copyObject(call: ObjectCall): Promise<Answer> {
       ? { headers: contentHeadersOf(headers), userMetadata: userMetadataOf(headers) }
       : undefined,
     replaceTags: await tagsOf(call, source),
+    acl: await aclOfNewObject(call),
     checksumAlgorithm: checksumAlgorithmOf(headers),
     signal: client.signal,
   })

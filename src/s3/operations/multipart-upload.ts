@@ -9,6 +9,7 @@ import { plannedChecksum } from "../parse-checksums.js"
 import { contentHeadersOf, userMetadataOf } from "../parse-content.js"
 import { parseTagHeader } from "../wire/tags.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
+import { aclOfNewObject } from "./acl.js"
 
 /** Throws `noSuchUpload` for an id that this store cannot have given. */
 export function multipartIdOf({ query }: ObjectCall): MultipartId {
@@ -29,6 +30,7 @@ export async function createMultipartUpload(call: ObjectCall): Promise<Answer> {
     headers: contentHeadersOf(headers),
     userMetadata: userMetadataOf(headers),
     tags: parseTagHeader(headers.get("x-amz-tagging") ?? ""),
+    acl: await aclOfNewObject(call),
     checksum,
   })
   const fields: Field[] =

@@ -7,6 +7,7 @@ import { checksumHeader } from "../parse-checksums.js"
 import { writeConditionsOf } from "../parse-conditions.js"
 import { contentHeadersOf, userMetadataOf } from "../parse-content.js"
 import { parseTagHeader } from "../wire/tags.js"
+import { aclOfNewObject } from "./acl.js"
 import { versionHeader } from "./versions.js"
 
 /** A stored checksum as headers. */
@@ -20,15 +21,17 @@ export const checksumFields = (checksum: StoredChecksum | undefined): Field[] =>
 
 /** Stores the body of a call under its key; what is told of it as headers. */
 export async function storeObject(
-  { services, bucket, key, headers, body, client }: ObjectCall,
+  call: ObjectCall,
   tags: Tags,
 ): Promise<{ readonly etag: string; readonly fields: readonly Field[] }> {
+  const { services, bucket, key, headers, body, client } = call
   const { etag, versionId, checksum } = await services.objects.put({
     bucket,
     key,
     headers: contentHeadersOf(headers),
     userMetadata: userMetadataOf(headers),
     tags,
+    acl: await aclOfNewObject(call),
     conditions: writeConditionsOf(headers),
     body: body.payload(),
     signal: client.signal,

@@ -7,9 +7,7 @@ import type { Answer, BucketCall, ObjectCall } from "../call.js"
 import { answerError, answerXml } from "../call.js"
 import type { Bucket } from "../../object/contract.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
-import type { Field } from "../failures.js"
-import { writeOwner } from "./listing.js"
-import { shownVersion, versionHeader, versionIdOf } from "./versions.js"
+import { versionIdOf } from "./versions.js"
 
 const MESSAGES = {
   NoSuchCORSConfiguration: "The CORS configuration does not exist",
@@ -59,37 +57,14 @@ export const emptyDocument =
     return answerXml(root, content)
   }
 
-const GRANTEE = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser"'
-
-function ownerHasAll({ owner }: BucketCall, headers: readonly Field[] = []): Answer {
-  const write: Content = xml => {
-    writeOwner(xml, owner)
-    xml.group("AccessControlList", list =>
-      list.group("Grant", grant =>
-        grant
-          .group("Grantee", grantee => grantee.text("ID", owner.id).text("DisplayName", owner.displayName), GRANTEE)
-          .text("Permission", "FULL_CONTROL"),
-      ),
-    )
-  }
-  return answerXml("AccessControlPolicy", write, headers)
-}
-
-export const getBucketAcl = async (call: BucketCall): Promise<Answer> => ownerHasAll(call)
-
 /** Throws as reading the object does where it is not there. */
-async function requireObject(call: ObjectCall) {
+export async function requireObject(call: ObjectCall) {
   const versionId = versionIdOf(call)
   const { services, bucket, key } = call
   const target = { bucket, key, ...(versionId !== undefined && { versionId }) }
   const body = await services.objects.get({ ...target, conditions: {}, headersOnly: true })
   body.close()
   return body.info
-}
-
-export async function getObjectAcl(call: ObjectCall): Promise<Answer> {
-  const { versionId } = await requireObject(call)
-  return ownerHasAll(call, versionHeader(shownVersion(call.bucket, versionId)))
 }
 
 /** Retention and legal hold, in a bucket without Object Lock. */

@@ -1,0 +1,143 @@
+/**
+ * The access control lists of buckets and objects: read for whoever decides, shown to whoever asks, and made
+ * from what a client asks for.
+ *
+ * A bucket's list is a setting of it, an object's lies with its version (`ObjectInfo.acl`); either is nothing where
+ * the owner has full control and nobody else anything.
+ */
+import { aclOfObject, aclReach, aclSpeakingOf, isOwnerOnly, ownerOnly, withoutPublic } from "../../access/index.js"
+import type { Acl, AclReach, Grant, Grantee, Principal } from "../../access/index.js"
+import type { Accounts } from "../../access/contract.js"
+import { fail } from "../../base/failures.js"
+import type { AccountId } from "../../base/ids.js"
+import type { Bucket, Buckets, ObjectAcl } from "../../object/contract.js"
+import { SMALL_DOCUMENT } from "../read-document.js"
+import { objectOwnershipOf, OWNERSHIP_CONTROLS } from "../settings/ownership-controls.js"
+import type { ObjectOwnership } from "../settings/ownership-controls.js"
+import { PUBLIC_ACCESS_BLOCK, publicAccessBlockOf } from "../settings/public-access-block.js"
+import type { PublicAccessBlock } from "../settings/public-access-block.js"
+import { documentOf, SettingReader } from "../settings/setting.js"
+import type { Setting } from "../settings/setting.js"
+import type { AclRules, FoundAcl } from "./acl-rules-core.js"
+import { isEnforced } from "./acl-rules-core.js"
+import { ACL_DOCUMENT, aclOfDocument, writeAcl } from "./asked-acl.js"
+import type { AskedAcl, AskedGrant, AskedGrantee } from "./asked-acl.js"
+
+/** Whom a list can name. */
+export type Grantees = Pick<Accounts, "getAccount" | "listAccounts">
+
+/** A bucket's list as it is kept. */
+const ACL: Setting<Acl> = {
+  name: "acl",
+  root: ACL_DOCUMENT,
+  limits: SMALL_DOCUMENT,
+  initial: undefined,
+  missing: undefined,
+  read(root) {
+    const { owner, grants } = aclOfDocument(root)
+    return { owner, grants: grants.map(keptGrant) }
+  },
+  write: (xml, acl) => writeAcl(xml, acl, () => undefined),
+}
+
+/** Addresses are looked up before a list is kept. */
+function keptGrant({ grantee, permission }: AskedGrant): Grant {
+  if (grantee.kind === "email") throw fail("corruptRecord", { what: "access control list" })
+  return { grantee, permission }
+}
+
+/** A bucket's list as a setting; undefined: there is nothing to keep. */
+export const bucketAclDocument = (acl: Acl): string | undefined => (isOwnerOnly(acl) ? undefined : documentOf(ACL, acl))
+
+/** Rules, and what they say of lists that are there. */
+export interface BucketAclRules extends AclRules {
+  readonly ignorePublicAcls: boolean
+}
+
+export class AccessControl {
+  private readonly lists: SettingReader<Acl>
+  private readonly ownerships: SettingReader<ObjectOwnership>
+  private readonly blocks: SettingReader<PublicAccessBlock>
+
+  constructor(
+    buckets: Buckets,
+    private readonly accounts: Grantees,
+  ) {
+    this.lists = new SettingReader(buckets, ACL)
+    this.ownerships = new SettingReader(buckets, OWNERSHIP_CONTROLS)
+    this.blocks = new SettingReader(buckets, PUBLIC_ACCESS_BLOCK)
+  }
+
+  async rulesOf(bucket: Bucket): Promise<BucketAclRules> {
+    const ownership = await objectOwnershipOf(this.ownerships, bucket)
+    const { blockPublicAcls, ignorePublicAcls } = await publicAccessBlockOf(this.blocks, bucket)
+    return { bucketOwner: bucket.owner, ownership, blockPublicAcls, ignorePublicAcls }
+  }
+
+  /** As it is shown, whether it counts or not. */
+  async listOfBucket(bucket: Bucket): Promise<Acl> {
+    if (isEnforced(await this.rulesOf(bucket))) return ownerOnly(bucket.owner)
+    return (await this.lists.of(bucket)) ?? ownerOnly(bucket.owner)
+  }
+
+  /** The same of an object; `kept` is what its version has. Its owner is the object's. */
+  async listOfObject(bucket: Bucket, kept: ObjectAcl | undefined): Promise<Acl> {
+    return isEnforced(await this.rulesOf(bucket)) ? ownerOnly(bucket.owner) : aclOfObject(kept, bucket.owner)
+  }
+
+  /**
+   * What the list that speaks of an action (`s3:GetObject`) grants the caller: the bucket's, or the object's, of
+   * which `kept` is what its version has. Undefined: nothing.
+   */
+  async reach(
+    bucket: Bucket,
+    kept: ObjectAcl | undefined,
+    principal: Principal,
+    action: string,
+  ): Promise<AclReach | undefined> {
+    const speaking = aclSpeakingOf(action)
+    if (speaking === undefined) return undefined
+    const { ignorePublicAcls } = await this.rulesOf(bucket)
+    const acl = await (speaking === "bucket" ? this.listOfBucket(bucket) : this.listOfObject(bucket, kept))
+    return aclReach(ignorePublicAcls ? withoutPublic(acl) : acl, principal, action)
+  }
+
+  /** What accounts are called, of all that a list names. */
+  async namesIn({ owner, grants }: Acl): Promise<ReadonlyMap<AccountId, string>> {
+    const names = new Map<AccountId, string>()
+    const ids = [owner, ...grants.flatMap(({ grantee }) => (grantee.kind === "account" ? [grantee.id] : []))]
+    for (const id of new Set(ids)) {
+      const account = await this.accounts.getAccount(id)
+      if (account !== undefined) names.set(id, account.displayName)
+    }
+    return names
+  }
+
+  /** Throws `invalidArgument`, `unresolvableGrant` and `ambiguousGrant` for grantees that are no account. */
+  async find(asked: AskedAcl): Promise<FoundAcl> {
+    if (asked.kind === "canned") return asked
+    const grants: Grant[] = []
+    for (const { grantee, permission } of asked.grants)
+      grants.push({ grantee: await this.findGrantee(grantee), permission })
+    return { kind: "grants", grants }
+  }
+
+  private async findGrantee(asked: AskedGrantee): Promise<Grantee> {
+    if (asked.kind === "group") return asked
+    if (asked.kind === "email") return { kind: "account", id: await this.accountOfEmail(asked.email) }
+    if ((await this.accounts.getAccount(asked.id)) !== undefined) return asked
+    throw fail("invalidArgument", {
+      message: "Invalid id",
+      argumentName: "CanonicalUser/ID",
+      argumentValue: asked.id,
+    })
+  }
+
+  private async accountOfEmail(email: string): Promise<AccountId> {
+    const wanted = email.toLowerCase()
+    const [only, second] = (await this.accounts.listAccounts()).filter(one => one.email.toLowerCase() === wanted)
+    if (only === undefined || wanted === "") throw fail("unresolvableGrant", { email: email.slice(0, 200) })
+    if (second !== undefined) throw fail("ambiguousGrant", { email: email.slice(0, 200) })
+    return only.id
+  }
+}

@@ -1,0 +1,100 @@
+/** Which lists each kind of ownership takes, whose objects are, and what a block of public lists refuses. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { CANNED_ACLS } from "../../access/index.js"
+import type { CannedAcl } from "../../access/index.js"
+import { isFailure } from "../../base/failures.js"
+import { parseAccountId } from "../../base/ids.js"
+import type { AccountId } from "../../base/ids.js"
+import { changedAcl, newBucketAcl, newObjectAcl } from "./acl-rules-core.js"
+import type { AclRules, FoundAcl } from "./acl-rules-core.js"
+
+const keeper = parseAccountId("keeper")
+const writer = parseAccountId("writer")
+const canned = (name: CannedAcl): FoundAcl => ({ kind: "canned", name })
+const fullControl = (id: AccountId): FoundAcl => ({
+  kind: "grants",
+  grants: [{ grantee: { kind: "account", id }, permission: "FULL_CONTROL" }],
+})
+const rules = (ownership: AclRules["ownership"], blockPublicAcls = false): AclRules => ({
+  ...{ bucketOwner: keeper, ownership, blockPublicAcls },
+})
+const ENFORCED = rules("BucketOwnerEnforced")
+const PREFERRED = rules("BucketOwnerPreferred")
+const WRITERS = rules("ObjectWriter")
+
+/** What comes of it: `ok`, or the kind of the failure. */
+function outcome(judge: () => unknown): string {
+  try {
+    judge()
+    return "ok"
+  } catch (error) {
+    if (!isFailure(error)) throw error
+    return error.kind
+  }
+}
+
+test("where the owner is enforced, only what says that is taken, and nothing of it is kept", () => {
+  const taken = CANNED_ACLS.filter(name => outcome(() => newObjectAcl(canned(name), writer, ENFORCED)) === "ok")
+  assert.deepEqual(taken, ["private", "bucket-owner-full-control"])
+  for (const asked of [undefined, fullControl(keeper), ...taken.map(canned)]) {
+    assert.equal(newObjectAcl(asked, writer, ENFORCED), undefined)
+  }
+  assert.equal(
+    outcome(() => newObjectAcl(fullControl(writer), writer, ENFORCED)),
+    "aclNotSupported",
+  )
+  for (const name of CANNED_ACLS) {
+    const expected = name === "bucket-owner-full-control" ? "ok" : "aclNotSupported"
+    assert.equal(
+      outcome(() => changedAcl(canned(name), keeper, ENFORCED)),
+      expected,
+      name,
+    )
+  }
+  assert.equal(changedAcl(fullControl(keeper), keeper, ENFORCED), undefined, "nothing changes")
+})
+
+test("an object is its writer's, or the bucket owner's where that is preferred and asked for by name", () => {
+  const ownerOf = (asked: FoundAcl | undefined, by: AccountId | undefined, of: AclRules) =>
+    newObjectAcl(asked, by, of)?.owner ?? keeper
+  const handedOver = canned("bucket-owner-full-control")
+  assert.equal(ownerOf(undefined, writer, WRITERS), writer)
+  assert.equal(ownerOf(handedOver, writer, WRITERS), writer)
+  assert.equal(ownerOf(undefined, writer, PREFERRED), writer)
+  assert.equal(ownerOf(fullControl(keeper), writer, PREFERRED), writer)
+  assert.equal(ownerOf(handedOver, writer, PREFERRED), keeper)
+  assert.equal(ownerOf(undefined, undefined, WRITERS), keeper, "nobody owns nothing")
+  assert.deepEqual(newObjectAcl(undefined, writer, WRITERS), { owner: writer, grants: undefined })
+  assert.equal(newObjectAcl(undefined, keeper, WRITERS), undefined, "the usual costs nothing")
+  assert.equal(newObjectAcl(handedOver, writer, PREFERRED), undefined)
+  assert.equal(newObjectAcl(canned("public-read"), keeper, WRITERS)?.grants?.length, 2)
+})
+
+test("a block refuses what is public, and nothing else", () => {
+  const isOpen = (name: CannedAcl) => name.startsWith("public") || name === "authenticated-read"
+  for (const name of CANNED_ACLS) {
+    const expected = isOpen(name) ? "accessDenied" : "ok"
+    const [object, list] = [
+      outcome(() => newObjectAcl(canned(name), writer, rules("ObjectWriter", true))),
+      outcome(() => changedAcl(canned(name), writer, rules("ObjectWriter", true))),
+    ]
+    assert.deepEqual([object, list], [expected, expected], name)
+    assert.equal(
+      outcome(() => changedAcl(canned(name), writer, WRITERS)),
+      "ok",
+      name,
+    )
+  }
+})
+
+test("a bucket is made with a list only where lists count, and with a public one only where none is blocked", () => {
+  const made = (asked: FoundAcl | undefined, of: AclRules) => outcome(() => newBucketAcl(asked, of))
+  assert.equal(made(undefined, rules("BucketOwnerEnforced", true)), "ok")
+  assert.equal(made(canned("private"), rules("BucketOwnerEnforced", true)), "ok")
+  assert.equal(made(canned("public-read"), rules("BucketOwnerEnforced", true)), "aclWithOwnership")
+  assert.equal(made(fullControl(writer), ENFORCED), "aclWithOwnership")
+  assert.equal(made(canned("public-read"), rules("ObjectWriter", true)), "aclWithAccessBlock")
+  assert.equal(made(canned("log-delivery-write"), rules("ObjectWriter", true)), "ok")
+  assert.equal(made(fullControl(writer), PREFERRED), "ok")
+})

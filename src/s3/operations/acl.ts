@@ -1,0 +1,90 @@
+/** GetBucketAcl, PutBucketAcl, GetObjectAcl, PutObjectAcl, and the lists that other requests give what they make. */
+import { storedAcl } from "../../access/index.js"
+import type { Acl, AclResource } from "../../access/index.js"
+import { fail } from "../../base/failures.js"
+import type { AccountId } from "../../base/ids.js"
+import type { ObjectAcl } from "../../object/contract.js"
+import { bucketAclDocument } from "../acl/access-control.js"
+import { changedAcl, newBucketAcl, newObjectAcl } from "../acl/acl-rules-core.js"
+import type { FoundAcl } from "../acl/acl-rules-core.js"
+import { ACL_DOCUMENT, ACL_HEADER, aclOfDocument, aclOfHeaders, writeAcl } from "../acl/asked-acl.js"
+import type { AskedAcl } from "../acl/asked-acl.js"
+import type { Answer, BucketCall, Call, NewBucketCall, ObjectCall } from "../call.js"
+import { answerEmpty, answerXml } from "../call.js"
+import type { Field } from "../failures.js"
+import { readDocument } from "../read-document.js"
+import type { ObjectOwnership } from "../settings/ownership-controls.js"
+import { requireObject } from "./unset-settings.js"
+import { shownVersion, versionHeader } from "./versions.js"
+
+async function answerAcl({ accessControl }: Call, acl: Acl, headers: readonly Field[] = []): Promise<Answer> {
+  const names = await accessControl.namesIn(acl)
+  return answerXml(ACL_DOCUMENT, xml => writeAcl(xml, acl, id => names.get(id)), headers)
+}
+
+export async function getBucketAcl(call: BucketCall): Promise<Answer> {
+  return answerAcl(call, await call.accessControl.listOfBucket(call.bucket))
+}
+
+export async function getObjectAcl(call: ObjectCall): Promise<Answer> {
+  const { versionId, acl } = await requireObject(call)
+  const list = await call.accessControl.listOfObject(call.bucket, acl)
+  return answerAcl(call, list, versionHeader(shownVersion(call.bucket, versionId)))
+}
+
+/** What the headers, or a document in their place, ask for. Throws `missingHeader`, `unexpectedContent`, `malformedAcl` … */
+async function askedOf({ headers, body }: Call, resource: AclResource): Promise<AskedAcl> {
+  const asked = aclOfHeaders(headers, resource)
+  const root = await readDocument(body, "optional")
+  if (asked !== undefined) {
+    if (root !== undefined) throw fail("unexpectedContent")
+    return asked
+  }
+  if (root === undefined) throw fail("missingHeader", { header: ACL_HEADER })
+  if (root.name !== ACL_DOCUMENT) throw fail("malformedAcl", { reason: `the document must be an ${ACL_DOCUMENT}` })
+  return { kind: "grants", ...aclOfDocument(root) }
+}
+
+/** The list that is asked for in place of that of something of `owner`; undefined: nothing is to be changed. */
+async function changedBy(call: BucketCall, resource: AclResource, owner: AccountId): Promise<Acl | undefined> {
+  const { accessControl, bucket } = call
+  const asked = await askedOf(call, resource)
+  if (asked.kind === "grants" && (asked.owner ?? owner) !== owner) {
+    throw fail("accessDenied", { reason: "the owner of a list stays who it is" })
+  }
+  return changedAcl(await accessControl.find(asked), owner, await accessControl.rulesOf(bucket))
+}
+
+export async function putBucketAcl(call: BucketCall): Promise<Answer> {
+  const { services, bucket } = call
+  const acl = await changedBy(call, "bucket", bucket.owner)
+  if (acl !== undefined) await services.buckets.setSetting(bucket, "acl", bucketAclDocument(acl))
+  return answerEmpty(200)
+}
+
+export async function putObjectAcl(call: ObjectCall): Promise<Answer> {
+  const { services, bucket, key, accessControl } = call
+  const { versionId, acl: kept } = await requireObject(call)
+  const { owner } = await accessControl.listOfObject(bucket, kept)
+  const acl = await changedBy(call, "object", owner)
+  if (acl !== undefined) await services.objects.setAcl({ bucket, key, versionId }, storedAcl(acl, bucket.owner))
+  return answerEmpty(200, versionHeader(shownVersion(bucket, versionId)))
+}
+
+const foundIn = async ({ headers, accessControl }: Call, resource: AclResource): Promise<FoundAcl | undefined> => {
+  const asked = aclOfHeaders(headers, resource)
+  return asked && (await accessControl.find(asked))
+}
+
+/** What an object that the caller writes keeps of its list. Throws what is wrong with the headers, `aclNotSupported`, `accessDenied`. */
+export async function aclOfNewObject(call: ObjectCall): Promise<ObjectAcl | undefined> {
+  const { accessControl, bucket } = call
+  // Whoever writes it: that an object may be another account's is not built yet.
+  return newObjectAcl(await foundIn(call, "object"), bucket.owner, await accessControl.rulesOf(bucket))
+}
+
+/** The list of a new bucket as a setting; undefined: nothing is to be kept. */
+export async function aclOfNewBucket(call: NewBucketCall, ownership: ObjectOwnership): Promise<string | undefined> {
+  const rules = { bucketOwner: call.account.id, ownership, blockPublicAcls: true }
+  return bucketAclDocument(newBucketAcl(await foundIn(call, "bucket"), rules))
+}
