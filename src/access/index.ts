@@ -21,6 +21,8 @@ export type {
 } from "./contract.js"
 export { openAccessKeySecret, type AccountService } from "./account-service.js"
 export { drawAccessKeyId, drawSecret } from "./draw.js"
+export { BUILT_IN_POLICIES } from "./identities/built-in-policies.js"
+export { hostAndPath, identityArn, parseIdentityArn, policyArn, providerArn, rootArn } from "./identities/names.js"
 export type { RootKey } from "./known-keys.js"
 export { openAccess, type Access } from "./open-access.js"
 export * from "./policy/contract.js"

@@ -1,6 +1,5 @@
 /** The admin API as a protocol of the HTTP server: exchanges in, its replies out, refusals as JSON errors. */
-import { fail } from "../base/failures.js"
-import type { Exchange, PlainAnswer, Protocol, Refusal } from "../http/contract.js"
+import { readBody, type Exchange, type PlainAnswer, type Protocol, type Refusal } from "../http/index.js"
 import type { AdminApi } from "./api.js"
 import { errorReply, type AdminReply } from "./replies.js"
 
@@ -27,16 +26,4 @@ export class AdminProtocol implements Protocol {
 
 function answerOf({ status, headers, body }: AdminReply, requestId: string): PlainAnswer {
   return { status, headers: [...Object.entries(headers).flat(), "x-request-id", requestId], body }
-}
-
-async function readBody(exchange: Exchange, bytesMax: number): Promise<Uint8Array> {
-  if ((exchange.contentLength ?? 0) > bytesMax) throw fail("entityTooLarge", { bytesMax })
-  const chunks: Uint8Array[] = []
-  let lengthBytes = 0
-  for await (const chunk of exchange.body()) {
-    lengthBytes += chunk.length
-    if (lengthBytes > bytesMax) throw fail("entityTooLarge", { bytesMax })
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
 }

@@ -9,6 +9,7 @@ import { resolve } from "node:path"
 import { AdminApi, AdminProtocol } from "../admin/index.js"
 import type { Failure } from "../base/failures.js"
 import { Certificates, HTTP_LIMITS, HttpServer, probeAddress } from "../http/index.js"
+import { createIamHandler } from "../iam/index.js"
 import { supervise, type Living } from "../life/index.js"
 import { createS3Handler } from "../s3/index.js"
 import { RealClock } from "../seams/clock/real.js"
@@ -18,11 +19,13 @@ import { RealRandom } from "../seams/random/real.js"
 import { RealStores } from "../seams/store/real.js"
 import { EventLoopDelay } from "../seams/telemetry/real-event-loop.js"
 import { RealTelemetry } from "../seams/telemetry/real.js"
+import { RealWeb } from "../seams/web/real.js"
 import { bannerOf } from "./banner.js"
 import type { CliIo } from "./cli/io.js"
 import { REGION_DEFAULT, SETTINGS, type ListenAddress, type ServeConfig } from "./config.js"
 import { FolderDocuments } from "./documents.js"
 import { endByForce, isHeldUp } from "./ending.js"
+import { Front } from "./front.js"
 import { runStore, type RunningStore } from "./run-store.js"
 import { RuntimeFiles } from "./runtime-file.js"
 import { readMasterKeyFile } from "./store/master-key-file.js"
@@ -96,7 +99,7 @@ async function listen(
   io: CliIo,
 ): Promise<Living[]> {
   const { clock, random, disk, telemetry } = seams
-  const { services, accounts } = engine
+  const { services, accounts, identities, sessions } = engine
   const certificates =
     config.tls && new Certificates(disk, { certificatePath: config.tls.certFile, keyPath: config.tls.keyFile })
   const version = readVersion()
@@ -111,7 +114,9 @@ async function listen(
   // On loopback the admin port stays plain: probes and scrapers on the machine need no certificate.
   const adminCertificates = isLoopback(config.adminListen) ? undefined : certificates
   const adminSettings = { ...shared, name: "admin", ...config.adminListen }
-  const admin = new HttpServer(clock, random, telemetry, new AdminProtocol(adminApi), adminSettings, adminCertificates)
+  const iam = createIamHandler({ accounts, identities, sessions, web: new RealWeb(), clock })
+  const adminFront = new Front(iam, new AdminProtocol(adminApi))
+  const admin = new HttpServer(clock, random, telemetry, adminFront, adminSettings, adminCertificates)
   const adminAt = await admin.listen()
   const adminEndpoint = endpointOf(config.adminListen, adminAt.port, adminCertificates !== undefined)
   const { region, domains, allowSha1Forms } = config
@@ -122,7 +127,7 @@ async function listen(
     hash: (plan, bytes) => compute.hash(plan, bytes),
   })
   const s3Settings = { ...shared, name: "s3", ...config.listen }
-  const s3 = new HttpServer(clock, random, telemetry, handler, s3Settings, certificates)
+  const s3 = new HttpServer(clock, random, telemetry, new Front(iam, handler), s3Settings, certificates)
   const s3At = await s3.listen()
   status.setListening()
   const endpoint = endpointOf(config.listen, s3At.port, certificates !== undefined)

@@ -1,0 +1,102 @@
+/** Access keys of users, and of the account's root for itself. */
+import type { AccessKey, KeyOwner } from "../../access/index.js"
+import { isoDate } from "../../base/dates.js"
+import { fail } from "../../base/failures.js"
+import { parseAccessKeyId } from "../../base/ids.js"
+import type { AccessKeyId } from "../../base/ids.js"
+import type { XmlWriter } from "../../base/xml-writer.js"
+import { guarded, type Actions, type Call, type Result, type Target } from "../action.js"
+import { byName, pageOf, PAGING, writePage } from "../paging.js"
+import type { Parameters } from "../parameters.js"
+import { identityTarget, onUserOrCaller, userNameOf } from "../targets.js"
+
+export const ACCESS_KEYS: Actions = {
+  CreateAccessKey: guarded(onUserOrCaller, "UserName", createAccessKey),
+  ListAccessKeys: guarded(onUserOrCaller, `UserName ${PAGING.join(" ")}`, listAccessKeys),
+  UpdateAccessKey: guarded(onUserOrCaller, "UserName AccessKeyId Status", updateAccessKey),
+  DeleteAccessKey: guarded(onUserOrCaller, "UserName AccessKeyId", async call =>
+    call.accounts.removeKey(keyIdIn(call.parameters), await ownerOf(call)),
+  ),
+  GetAccessKeyLastUsed: guarded(onOwnerOfKey, "AccessKeyId", getAccessKeyLastUsed),
+}
+
+const keyIdIn = (parameters: Parameters): AccessKeyId => {
+  const text = parameters.text("AccessKeyId")
+  try {
+    return parseAccessKeyId(text)
+  } catch {
+    throw noSuchKey(text)
+  }
+}
+
+const noSuchKey = (text: string) =>
+  fail("noSuchEntity", { message: `The Access Key with id ${text.slice(0, 128)} cannot be found` })
+
+/** Throws `noSuchEntity` where the user is not there. */
+async function ownerOf(call: Call): Promise<KeyOwner> {
+  const { accountId, identities } = call
+  const name = userNameOf(call)
+  if (name === undefined) return { accountId, userName: undefined }
+  const user = await identities.get({ accountId, kind: "user", name })
+  return { accountId, userName: user.name }
+}
+
+async function createAccessKey(call: Call): Promise<Result> {
+  const { key, secret } = await call.accounts.createKey(await ownerOf(call))
+  return xml =>
+    void xml.group("AccessKey", shown => {
+      shown.text("UserName", key.userName).text("AccessKeyId", key.id).text("Status", statusOf(key))
+      shown.text("SecretAccessKey", secret).text("CreateDate", isoDate(key.createdMs))
+    })
+}
+
+const statusOf = ({ isActive }: AccessKey): string => (isActive ? "Active" : "Inactive")
+
+async function listAccessKeys(call: Call): Promise<Result> {
+  const owner = await ownerOf(call)
+  const keys = byName(await call.accounts.keysOf(owner), ({ id }) => id)
+  const page = pageOf(call.parameters, keys, ({ id }) => id)
+  return xml => {
+    xml.text("UserName", owner.userName)
+    writePage(xml, "AccessKeyMetadata", page, writeKey)
+  }
+}
+
+const writeKey = (xml: XmlWriter, key: AccessKey): void =>
+  void xml
+    .text("UserName", key.userName)
+    .text("AccessKeyId", key.id)
+    .text("Status", statusOf(key))
+    .text("CreateDate", isoDate(key.createdMs))
+
+async function updateAccessKey(call: Call): Promise<void> {
+  const { parameters, accounts } = call
+  const id = keyIdIn(parameters)
+  parameters.text("Status")
+  const status = parameters.word("Status", ["Active", "Inactive"])
+  await accounts.setKeyActive(id, status === "Active", await ownerOf(call))
+}
+
+/** A key of the account's own; undefined where there is none. */
+async function ownKey({ accounts, accountId, parameters }: Call): Promise<AccessKey | undefined> {
+  const key = await accounts.getKey(keyIdIn(parameters))
+  return key?.accountId === accountId ? key : undefined
+}
+
+async function onOwnerOfKey(call: Call): Promise<Target> {
+  const key = await ownKey(call)
+  return key?.userName === undefined ? { arn: "*" } : identityTarget(call, "user", key.userName)
+}
+
+async function getAccessKeyLastUsed(call: Call): Promise<Result> {
+  const key = await ownKey(call)
+  if (key === undefined) throw noSuchKey(call.parameters.text("AccessKeyId"))
+  const use = await call.accounts.lastUse(key.id)
+  return xml => {
+    xml.text("UserName", key.userName)
+    xml.group("AccessKeyLastUsed", last => {
+      if (use !== undefined) last.text("LastUsedDate", isoDate(use.usedMs))
+      last.text("ServiceName", use?.service ?? "N/A").text("Region", use?.region ?? "N/A")
+    })
+  }
+}

@@ -1,0 +1,53 @@
+/** Managed policies on users, groups and roles: to act by, and as what limits them. */
+import { parseIdentityArn } from "../../access/index.js"
+import { guarded, joined, KINDS, type Actions, type Call, type KindWords, type Result } from "../action.js"
+import { byName, pageOf, PAGING, writePage } from "../paging.js"
+import { identityOf, onIdentity, policyArnOf, refOf } from "../targets.js"
+
+const attachment = (words: KindWords): Actions => ({
+  [`Attach${words.Kind}Policy`]: guarded(onIdentity(words), `${words.name} PolicyArn`, async call =>
+    call.identities.attach(refOf(call, words), policyArnOf(call, call.parameters.text("PolicyArn"))),
+  ),
+  [`Detach${words.Kind}Policy`]: guarded(onIdentity(words), `${words.name} PolicyArn`, async call =>
+    call.identities.detach(refOf(call, words), policyArnOf(call, call.parameters.text("PolicyArn"))),
+  ),
+  [`ListAttached${words.Kind}Policies`]: guarded(
+    onIdentity(words),
+    `${words.name} PathPrefix ${PAGING.join(" ")}`,
+    listAttached(words),
+  ),
+})
+
+const boundary = (words: KindWords): Actions => ({
+  [`Put${words.Kind}PermissionsBoundary`]: guarded(onIdentity(words), `${words.name} PermissionsBoundary`, async call =>
+    call.identities.setBoundary(refOf(call, words), policyArnOf(call, call.parameters.text("PermissionsBoundary"))),
+  ),
+  [`Delete${words.Kind}PermissionsBoundary`]: guarded(onIdentity(words), words.name, async call =>
+    call.identities.setBoundary(refOf(call, words), undefined),
+  ),
+})
+
+export const ATTACHED_POLICIES: Actions = joined([
+  ...KINDS.map(attachment),
+  ...KINDS.filter(({ kind }) => kind !== "group").map(boundary),
+])
+
+function listAttached(words: KindWords): (call: Call) => Promise<Result> {
+  return async call => {
+    const { attached } = await identityOf(call, words)
+    const prefix = call.parameters.optional("PathPrefix") ?? "/"
+    const policies = attached.flatMap(arn => {
+      const parsed = parseIdentityArn("policy", arn)
+      return parsed?.path.startsWith(prefix) === true ? [{ arn, name: parsed.name }] : []
+    })
+    const page = pageOf(
+      call.parameters,
+      byName(policies, ({ arn }) => arn),
+      ({ arn }) => arn,
+    )
+    return xml =>
+      writePage(xml, "AttachedPolicies", page, (member, { arn, name }) => {
+        member.text("PolicyName", name).text("PolicyArn", arn)
+      })
+  }
+}

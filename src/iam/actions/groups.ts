@@ -1,0 +1,57 @@
+/** Groups and who is in them. */
+import { fail } from "../../base/failures.js"
+import { guarded, KINDS, type Actions, type Call, type Result } from "../action.js"
+import { byName, nameBefore, pageOf, PAGING, writePage } from "../paging.js"
+import { writeIdentity, writeListed } from "../shapes.js"
+import { identityOf, onAll, onIdentity, onNewIdentity, refOf } from "../targets.js"
+import { beginning } from "./users.js"
+
+const [USER, GROUP] = KINDS
+const paging = PAGING.join(" ")
+
+export const GROUPS: Actions = {
+  CreateGroup: guarded(onNewIdentity(GROUP), "GroupName Path", createGroup),
+  GetGroup: guarded(onIdentity(GROUP), `GroupName ${paging}`, getGroup),
+  ListGroups: guarded(onAll("group"), `PathPrefix ${paging}`, listGroups),
+  UpdateGroup: guarded(onIdentity(GROUP), "GroupName NewGroupName NewPath", updateGroup),
+  DeleteGroup: guarded(onIdentity(GROUP), "GroupName", async call => call.identities.remove(refOf(call, GROUP))),
+  AddUserToGroup: guarded(onIdentity(GROUP), "GroupName UserName", async call =>
+    call.identities.joinGroup(refOf(call, USER), call.parameters.text(GROUP.name)),
+  ),
+  RemoveUserFromGroup: guarded(onIdentity(GROUP), "GroupName UserName", async call =>
+    call.identities.leaveGroup(refOf(call, USER), call.parameters.text(GROUP.name)),
+  ),
+}
+
+async function createGroup(call: Call): Promise<Result> {
+  const path = call.parameters.optional("Path") ?? "/"
+  const terms = { path, tags: [], boundary: undefined, role: undefined }
+  const group = await call.identities.create({ ...refOf(call, GROUP), ...terms })
+  return xml => void xml.group("Group", shown => writeIdentity(shown, group, call.number))
+}
+
+async function getGroup(call: Call): Promise<Result> {
+  const { number, identities, parameters } = call
+  const group = await identityOf(call, GROUP)
+  const members = byName(identities.members(refOf(call, GROUP)), user => user.name)
+  const page = pageOf(parameters, members, user => user.name)
+  return xml => {
+    xml.group("Group", shown => writeListed(shown, group, number))
+    writePage(xml, "Users", page, (member, user) => writeListed(member, user, number))
+  }
+}
+
+async function listGroups({ accountId, number, identities, parameters }: Call): Promise<Result> {
+  const prefix = parameters.optional("PathPrefix") ?? "/"
+  const groups = beginning(prefix, identities.list(accountId, "group", nameBefore(parameters)))
+  const page = pageOf(parameters, groups, group => group.name)
+  return xml => writePage(xml, "Groups", page, (member, group) => writeListed(member, group, number))
+}
+
+async function updateGroup(call: Call): Promise<void> {
+  const { parameters, identities } = call
+  const ref = refOf(call, GROUP)
+  const name = parameters.optional("NewGroupName")
+  if (name !== undefined && name !== ref.name) throw fail("notImplemented", { message: "A group cannot be renamed." })
+  await identities.update(ref, { name: undefined, path: parameters.optional("NewPath") })
+}

@@ -1,0 +1,172 @@
+/** Managed policies and their versions. */
+import { BUILT_IN_POLICIES } from "../../access/index.js"
+import { isoDate } from "../../base/dates.js"
+import { fail } from "../../base/failures.js"
+import type { XmlWriter } from "../../base/xml-writer.js"
+import type { ManagedPolicyRecord, PolicyVersion } from "../../format/identity-records.js"
+import { guarded, KINDS, type Actions, type Call, type Result } from "../action.js"
+import { byName, nameBefore, pageOf, PAGING, writeList, writePage } from "../paging.js"
+import { invalid } from "../parameters.js"
+import { arnOfPolicy, codedPolicy, isBuiltIn, writePolicy, type PolicyUse } from "../shapes.js"
+import { onAll, onNewPolicy, onPolicy, policyArnOf } from "../targets.js"
+import { beginning } from "./users.js"
+
+const paging = PAGING.join(" ")
+const USES = ["PermissionsPolicy", "PermissionsBoundary"] as const
+
+export const MANAGED_POLICIES: Actions = {
+  CreatePolicy: guarded(onNewPolicy, "PolicyName Path PolicyDocument Description Tags", createPolicy),
+  GetPolicy: guarded(onPolicy, "PolicyArn", getPolicy),
+  ListPolicies: guarded(onAll("policy"), `Scope OnlyAttached PathPrefix PolicyUsageFilter ${paging}`, listPolicies),
+  DeletePolicy: guarded(onPolicy, "PolicyArn", async call => call.identities.removePolicy(call.accountId, arnIn(call))),
+  CreatePolicyVersion: guarded(onPolicy, "PolicyArn PolicyDocument SetAsDefault", createPolicyVersion),
+  GetPolicyVersion: guarded(onPolicy, "PolicyArn VersionId", getPolicyVersion),
+  ListPolicyVersions: guarded(onPolicy, `PolicyArn ${paging}`, listPolicyVersions),
+  DeletePolicyVersion: guarded(onPolicy, "PolicyArn VersionId", async call =>
+    call.identities.removePolicyVersion(call.accountId, arnIn(call), versionIn(call)),
+  ),
+  SetDefaultPolicyVersion: guarded(onPolicy, "PolicyArn VersionId", async call =>
+    call.identities.setDefaultPolicyVersion(call.accountId, arnIn(call), versionIn(call)),
+  ),
+  ListEntitiesForPolicy: guarded(
+    onPolicy,
+    `PolicyArn EntityFilter PathPrefix PolicyUsageFilter ${paging}`,
+    listEntitiesForPolicy,
+  ),
+}
+
+const arnIn = (call: Call): string => policyArnOf(call, call.parameters.text("PolicyArn"))
+
+function versionIn({ parameters }: Call): number {
+  const [, digits] = /^v([1-9]\d{0,8})$/.exec(parameters.text("VersionId")) ?? []
+  if (digits === undefined) throw invalid("VersionId must look like v1.")
+  return Number(digits)
+}
+
+function useOf({ identities, accountId }: Call, arn: string): PolicyUse {
+  const holders = identities.policyHolders(accountId, arn)
+  const boundaries = holders.filter(({ isBoundary }) => isBoundary).length
+  return { attachments: holders.length - boundaries, boundaries }
+}
+
+async function createPolicy(call: Call): Promise<Result> {
+  const { parameters, identities, accountId, number } = call
+  const record = await identities.createPolicy(accountId, {
+    name: parameters.text("PolicyName"),
+    path: parameters.optional("Path") ?? "/",
+    description: parameters.optional("Description") ?? "",
+    tags: parameters.tags(),
+    text: parameters.text("PolicyDocument"),
+  })
+  const unused = { attachments: 0, boundaries: 0 }
+  return xml => void xml.group("Policy", shown => writePolicy(shown, record, arnOfPolicy(record, number), unused))
+}
+
+async function getPolicy(call: Call): Promise<Result> {
+  const arn = arnIn(call)
+  const record = await call.identities.getPolicy(call.accountId, arn)
+  const use = useOf(call, arn)
+  return xml => void xml.group("Policy", shown => writePolicy(shown, record, arn, use))
+}
+
+async function listPolicies(call: Call): Promise<Result> {
+  const { parameters, identities, accountId, number } = call
+  const scope = parameters.word("Scope", ["All", "AWS", "Local"]) ?? "All"
+  const own = scope === "AWS" ? [] : identities.listPolicies(accountId, nameBefore(parameters))
+  const all = scope === "Local" ? own : byName([...own, ...BUILT_IN_POLICIES.values()], placeOf)
+  const wanted = used(call, beginning(parameters.optional("PathPrefix") ?? "/", all))
+  const page = pageOf(parameters, wanted, ({ record }) => placeOf(record))
+  return xml =>
+    writePage(xml, "Policies", page, (member, { record, use }) =>
+      writePolicy(member, { ...record, tags: [] }, arnOfPolicy(record, number), use),
+    )
+}
+
+/** An own policy may have the name of one that every account has. No name has a space in it. */
+const placeOf = (record: ManagedPolicyRecord): string => `${record.name} ${isBuiltIn(record) ? 1 : 0}`
+
+interface UsedPolicy {
+  readonly record: ManagedPolicyRecord
+  readonly use: PolicyUse
+}
+
+/** With their use, and only those that are used as the request asks. */
+function* used(call: Call, records: Iterable<ManagedPolicyRecord>): Generator<UsedPolicy> {
+  const { parameters, number } = call
+  const onlyAttached = parameters.flag("OnlyAttached")
+  const usage = parameters.word("PolicyUsageFilter", USES)
+  for (const record of records) {
+    const use = useOf(call, arnOfPolicy(record, number))
+    if (onlyAttached && use.attachments === 0) continue
+    if (usage !== undefined && (usage === "PermissionsPolicy" ? use.attachments : use.boundaries) === 0) continue
+    yield { record, use }
+  }
+}
+
+function writeVersion(xml: XmlWriter, { number, createdMs }: PolicyVersion, record: ManagedPolicyRecord): void {
+  xml.text("VersionId", `v${number}`).text("IsDefaultVersion", number === record.defaultVersion)
+  xml.text("CreateDate", isoDate(createdMs))
+}
+
+async function createPolicyVersion(call: Call): Promise<Result> {
+  const { parameters, identities, accountId } = call
+  const isDefault = parameters.flag("SetAsDefault")
+  const text = parameters.text("PolicyDocument")
+  const record = await identities.addPolicyVersion(accountId, arnIn(call), text, isDefault)
+  const made = record.versions.find(({ number }) => number === record.lastVersion)
+  return xml =>
+    void xml.group("PolicyVersion", shown => {
+      if (made !== undefined) writeVersion(shown, made, record)
+    })
+}
+
+async function getPolicyVersion(call: Call): Promise<Result> {
+  const record = await call.identities.getPolicy(call.accountId, arnIn(call))
+  const wanted = versionIn(call)
+  const found = record.versions.find(({ number }) => number === wanted)
+  if (found === undefined) {
+    throw fail("noSuchEntity", { message: `Policy ${record.name} version v${wanted} does not exist.` })
+  }
+  return xml =>
+    void xml.group("PolicyVersion", shown => {
+      shown.text("Document", codedPolicy(found.text))
+      writeVersion(shown, found, record)
+    })
+}
+
+async function listPolicyVersions(call: Call): Promise<Result> {
+  const record = await call.identities.getPolicy(call.accountId, arnIn(call))
+  const newestFirst = [...record.versions].reverse()
+  return xml => {
+    writeList(xml, "Versions", newestFirst, (member, version) => writeVersion(member, version, record))
+    xml.text("IsTruncated", false)
+  }
+}
+
+async function listEntitiesForPolicy(call: Call): Promise<Result> {
+  const { parameters, identities, accountId } = call
+  const arn = arnIn(call)
+  await identities.getPolicy(accountId, arn)
+  const filter = parameters.word("EntityFilter", ["User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"])
+  const usage = parameters.word("PolicyUsageFilter", USES)
+  const prefix = parameters.optional("PathPrefix") ?? "/"
+  const holders = identities
+    .policyHolders(accountId, arn)
+    .filter(({ isBoundary }) => usage === undefined || isBoundary === (usage === "PermissionsBoundary"))
+    .map(({ identity }) => identity)
+    .filter(({ kind, path }) => path.startsWith(prefix) && (filter === undefined || filter.toLowerCase() === kind))
+  // Whoever has it as both is told once.
+  const once = byName(new Map(holders.map(holder => [nameOf(holder), holder])).values(), nameOf)
+  const page = pageOf(parameters, once, nameOf)
+  return xml => {
+    for (const { kind, Kind } of KINDS) {
+      const ofKind = page.items.filter(holder => holder.kind === kind)
+      writeList(xml, `Policy${Kind}s`, ofKind, (member, { name, id }) => {
+        member.text(`${Kind}Name`, name).text(`${Kind}Id`, id)
+      })
+    }
+    xml.text("IsTruncated", page.marker !== undefined).text("Marker", page.marker)
+  }
+}
+
+const nameOf = ({ kind, name }: { readonly kind: string; readonly name: string }): string => `${kind} ${name}`

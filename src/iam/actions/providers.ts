@@ -1,0 +1,64 @@
+/** OpenID Connect providers: whose tokens let somebody into a role. */
+import { providerArn } from "../../access/index.js"
+import { isoDate } from "../../base/dates.js"
+import { guarded, type Actions, type Call, type Result } from "../action.js"
+import { writeList } from "../paging.js"
+import { writeTags } from "../shapes.js"
+import { onAll, onNewProvider, onProvider, providerOf } from "../targets.js"
+
+const ARN = "OpenIDConnectProviderArn"
+
+export const PROVIDERS: Actions = {
+  CreateOpenIDConnectProvider: guarded(onNewProvider, "Url ClientIDList ThumbprintList Tags", createProvider),
+  GetOpenIDConnectProvider: guarded(onProvider, ARN, getProvider),
+  ListOpenIDConnectProviders: guarded(onAll("oidc-provider"), "", listProviders),
+  DeleteOpenIDConnectProvider: guarded(onProvider, ARN, async call =>
+    call.identities.removeProvider(call.accountId, providerOf(call)),
+  ),
+  AddClientIDToOpenIDConnectProvider: guarded(onProvider, `${ARN} ClientID`, async call =>
+    call.identities.updateProvider(call.accountId, providerOf(call), { addClientId: call.parameters.text("ClientID") }),
+  ),
+  RemoveClientIDFromOpenIDConnectProvider: guarded(onProvider, `${ARN} ClientID`, async call =>
+    call.identities.updateProvider(call.accountId, providerOf(call), {
+      removeClientId: call.parameters.text("ClientID"),
+    }),
+  ),
+  UpdateOpenIDConnectProviderThumbprint: guarded(onProvider, `${ARN} ThumbprintList`, async call =>
+    call.identities.updateProvider(call.accountId, providerOf(call), {
+      thumbprints: call.parameters.list("ThumbprintList"),
+    }),
+  ),
+}
+
+async function createProvider({ parameters, identities, accountId, number }: Call): Promise<Result> {
+  const provider = await identities.createProvider(accountId, {
+    url: parameters.text("Url"),
+    clientIds: parameters.list("ClientIDList"),
+    thumbprints: parameters.list("ThumbprintList"),
+    tags: parameters.tags(),
+  })
+  return xml => {
+    xml.text(ARN, providerArn(number, provider.url))
+    if (provider.tags.length > 0) writeTags(xml, provider.tags)
+  }
+}
+
+async function getProvider(call: Call): Promise<Result> {
+  const { url, clientIds, thumbprints, tags, createdMs } = await call.identities.getProvider(
+    call.accountId,
+    providerOf(call),
+  )
+  return xml => {
+    xml.text("Url", url).text("CreateDate", isoDate(createdMs))
+    xml.texts("ClientIDList", clientIds).texts("ThumbprintList", thumbprints)
+    if (tags.length > 0) writeTags(xml, tags)
+  }
+}
+
+async function listProviders({ identities, accountId, number }: Call): Promise<Result> {
+  const providers = identities.listProviders(accountId)
+  return xml =>
+    writeList(xml, "OpenIDConnectProviderList", providers, (member, { url }) => {
+      member.text("Arn", providerArn(number, url))
+    })
+}

@@ -1,0 +1,113 @@
+/** Users, and the lists of what users have elsewhere and never have here. */
+import { rootArn } from "../../access/index.js"
+import { isoDate } from "../../base/dates.js"
+import { fail } from "../../base/failures.js"
+import { guarded, KINDS, type Actions, type Call, type Result } from "../action.js"
+import { pageOf, PAGING, nameBefore, writeList, writePage } from "../paging.js"
+import { writeIdentity, writeListed } from "../shapes.js"
+import {
+  identityOf,
+  onAccount,
+  onAll,
+  onIdentity,
+  onNewIdentity,
+  onUserOrCaller,
+  policyArnOf,
+  refOf,
+  userNameOf,
+} from "../targets.js"
+
+const [USER] = KINDS
+const paging = PAGING.join(" ")
+
+export const USERS: Actions = {
+  CreateUser: guarded(onNewIdentity(USER), "UserName Path PermissionsBoundary Tags", createUser),
+  GetUser: guarded(onUserOrCaller, "UserName", getUser),
+  ListUsers: guarded(onAll("user"), `PathPrefix ${paging}`, listUsers),
+  UpdateUser: guarded(onIdentity(USER), "UserName NewUserName NewPath", updateUser),
+  DeleteUser: guarded(onIdentity(USER), "UserName", async call => call.identities.remove(refOf(call, USER))),
+  ListGroupsForUser: guarded(onIdentity(USER), `UserName ${paging}`, listGroupsForUser),
+  ListMFADevices: guarded(onUserOrCaller, `UserName ${paging}`, emptyList("MFADevices")),
+  ListVirtualMFADevices: guarded(onAccount, `AssignmentStatus ${paging}`, emptyList("VirtualMFADevices")),
+  ListSSHPublicKeys: guarded(onUserOrCaller, `UserName ${paging}`, emptyList("SSHPublicKeys")),
+  ListSigningCertificates: guarded(onUserOrCaller, `UserName ${paging}`, emptyList("Certificates")),
+  ListServiceSpecificCredentials: guarded(
+    onUserOrCaller,
+    `UserName ServiceName ${paging}`,
+    emptyList("ServiceSpecificCredentials"),
+  ),
+  GetLoginProfile: guarded(onUserOrCaller, "UserName", noLogin),
+  DeleteLoginProfile: guarded(onUserOrCaller, "UserName", noLogin),
+}
+
+async function createUser(call: Call): Promise<Result> {
+  const { parameters, identities, number } = call
+  const boundary = parameters.optional("PermissionsBoundary")
+  const user = await identities.create({
+    ...refOf(call, USER),
+    path: parameters.optional("Path") ?? "/",
+    tags: parameters.tags(),
+    boundary: boundary === undefined ? undefined : policyArnOf(call, boundary),
+    role: undefined,
+  })
+  return xml => void xml.group("User", shown => writeIdentity(shown, user, number))
+}
+
+async function getUser(call: Call): Promise<Result> {
+  const { accountId, number, identities, caller } = call
+  const name = userNameOf(call)
+  if (name === undefined) {
+    return xml =>
+      void xml.group("User", shown => {
+        shown.text("UserId", number).text("Arn", rootArn(number)).text("CreateDate", isoDate(caller.account.createdMs))
+      })
+  }
+  const user = await identities.get({ accountId, kind: "user", name })
+  return xml => void xml.group("User", shown => writeIdentity(shown, user, number))
+}
+
+async function listUsers({ accountId, number, identities, parameters }: Call): Promise<Result> {
+  const prefix = parameters.optional("PathPrefix") ?? "/"
+  const page = pageOf(
+    parameters,
+    beginning(prefix, identities.list(accountId, "user", nameBefore(parameters))),
+    user => user.name,
+  )
+  return xml => writePage(xml, "Users", page, (member, user) => writeListed(member, user, number))
+}
+
+/** Those whose path begins so. */
+export function* beginning<Item extends { readonly path: string }>(
+  prefix: string,
+  items: Iterable<Item>,
+): Generator<Item> {
+  for (const item of items) if (item.path.startsWith(prefix)) yield item
+}
+
+async function updateUser(call: Call): Promise<void> {
+  const { parameters, identities } = call
+  const change = { name: parameters.optional("NewUserName"), path: parameters.optional("NewPath") }
+  await identities.update(refOf(call, USER), change)
+}
+
+async function listGroupsForUser(call: Call): Promise<Result> {
+  const { accountId, number, identities, parameters } = call
+  const user = await identityOf(call, USER)
+  const groups = []
+  for (const name of user.groups) groups.push(await identities.get({ accountId, kind: "group", name }))
+  groups.sort((a, b) => (a.name.toLowerCase() < b.name.toLowerCase() ? -1 : 1))
+  const page = pageOf(parameters, groups, group => group.name)
+  return xml => writePage(xml, "Groups", page, (member, group) => writeListed(member, group, number))
+}
+
+/** Users here sign with access keys only; whoever cleans up after one is told so. */
+function emptyList(name: string): () => Promise<Result> {
+  return async () => xml => {
+    writeList(xml, name, [], () => undefined)
+    xml.text("IsTruncated", false)
+  }
+}
+
+async function noLogin(): Promise<void> {
+  throw fail("noSuchEntity", { message: "Login Profile cannot be found: users have no passwords here." })
+}

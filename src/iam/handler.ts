@@ -1,0 +1,164 @@
+/**
+ * IAM and STS over HTTP: a form or a query with `Action=…` in, XML out.
+ *
+ * The order is the promise: signature over the whole body, then the action by name, its parameters by name, the
+ * caller's policies, and only then is anything read or changed. What nobody signed reaches the one action that
+ * takes a web identity instead.
+ *
+ * Limits  A body of `BODY_BYTES_MAX`; the store's region does not matter, since these services are global.
+ */
+import {
+  readSignature,
+  sha256Hex,
+  SigningKeys,
+  verifySignature,
+  type Accounts,
+  type Identities,
+  type Keyring,
+  type KnownKey,
+  type Sessions,
+} from "../access/index.js"
+import { asFailure, fail } from "../base/failures.js"
+import { KIB } from "../base/limits.js"
+import { splitTarget } from "../base/uri.js"
+import { readBody, type Exchange, type PlainAnswer, type Protocol, type Refusal } from "../http/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Web } from "../seams/web/contract.js"
+import type { Action, Call, IamService, OpenCall, Result } from "./action.js"
+import { findAction } from "./actions.js"
+import { errorAnswer, resultAnswer, VERSIONS } from "./answers.js"
+import { authorize } from "./authorize.js"
+import { iamErrorOf } from "./failures.js"
+import { Parameters } from "./parameters.js"
+import { contextOf } from "./request-context.js"
+import { isIamService, signedService } from "./speaks-iam.js"
+import { WebIdentities } from "./web-identities.js"
+
+const BODY_BYTES_MAX = 256 * KIB
+/** A web identity's token, and what limits the session. */
+const UNSIGNED_BYTES_MAX = 64 * KIB
+
+export interface IamSettings {
+  readonly accounts: Accounts & Keyring
+  readonly identities: Identities
+  readonly sessions: Sessions
+  readonly web: Web
+  readonly clock: Clock
+}
+
+/** Who signed, and for where. */
+interface Signer {
+  readonly key: KnownKey
+  readonly region: string
+}
+
+export const createIamHandler = (settings: IamSettings): Protocol => new IamHandler(settings)
+
+class IamHandler implements Protocol {
+  private readonly signingKeys = new SigningKeys()
+  private readonly webIdentities: WebIdentities
+
+  constructor(private readonly settings: IamSettings) {
+    const { web, accounts, identities } = settings
+    this.webIdentities = new WebIdentities(web, accounts, identities)
+  }
+
+  async handle(exchange: Exchange): Promise<void> {
+    const signedFor = signedService({ rawTarget: exchange.rawTarget, header: name => exchange.header(name) })
+    const service = isIamService(signedFor) ? signedFor : "sts"
+    try {
+      await exchange.respond(await this.answer(exchange, service, signedFor !== undefined))
+    } catch (error) {
+      const failure = asFailure(error)
+      if (exchange.answered || failure.kind === "internal") throw error
+      exchange.note({ failure: failure.kind, reason: String(failure.details["reason"] ?? failure.message) })
+      await exchange.respond(errorAnswer(service, iamErrorOf(failure, service), exchange.requestId))
+    }
+  }
+
+  refuse({ requestId, failure, status }: Refusal): PlainAnswer {
+    const error = iamErrorOf(failure, "iam")
+    return errorAnswer("iam", status === undefined ? error : { ...error, status }, requestId)
+  }
+
+  private async answer(exchange: Exchange, service: IamService, isSigned: boolean): Promise<PlainAnswer> {
+    const nowMs = this.settings.clock.wallMs()
+    const body = await readBody(exchange, isSigned ? BODY_BYTES_MAX : UNSIGNED_BYTES_MAX)
+    const signer = await exchange.timing.measure("auth", () => this.signerOf(exchange, service, body, nowMs))
+    const { rawQuery } = splitTarget(exchange.rawTarget)
+    const parameters = new Parameters(rawQuery, Buffer.from(body).toString())
+    const name = parameters.text("Action")
+    const action = findAction(service, name)
+    if (action !== undefined) exchange.note({ operation: `${service}:${name}` })
+    if (signer === undefined && action?.kind !== "open") throw unsigned()
+    checkSupported(service, name, action, parameters)
+    const region = signer?.region ?? ""
+    const open: OpenCall = {
+      ...this.settings,
+      webIdentities: this.webIdentities,
+      parameters,
+      context: contextOf({ exchange, parameters, region, target: undefined }),
+      nowMs,
+    }
+    const result = await this.perform(exchange, service, name, action, open, signer)
+    return resultAnswer(service, name, result ?? undefined, exchange.requestId)
+  }
+
+  /** Undefined where nothing looks like a signature. Throws as `readSignature` and `verifySignature`, and `invalidAccessKey`. */
+  private async signerOf(
+    exchange: Exchange,
+    service: IamService,
+    body: Uint8Array,
+    nowMs: number,
+  ): Promise<Signer | undefined> {
+    const { accounts } = this.settings
+    const claim = readSignature(exchange, { service, region: undefined, bodySha256: sha256Hex(body) }, nowMs)
+    if (claim.kind === "anonymous") return undefined
+    const key = await accounts.secretOf(claim.accessKeyId, claim.token, nowMs)
+    if (key === undefined) throw fail("invalidAccessKey", { accessKeyId: claim.accessKeyId })
+    verifySignature(claim, key.secret, this.signingKeys)
+    const { region } = claim.credentials.scope
+    exchange.note({ accessKeyId: key.id })
+    accounts.noteUse(key, nowMs, service, region)
+    return { key, region }
+  }
+
+  private async perform(
+    exchange: Exchange,
+    service: IamService,
+    name: string,
+    action: Supported,
+    open: OpenCall,
+    signer: Signer | undefined,
+  ): Promise<Result | void> {
+    if (action.kind === "open") return await action.act(open)
+    if (signer === undefined) throw unsigned()
+    const { key, region } = signer
+    const call: Call = { ...open, caller: key, accountId: key.account.id, number: key.account.number }
+    if (action.kind === "guarded") {
+      const target = await action.on(call)
+      const { parameters } = open
+      authorize(service, name, call, target, contextOf({ exchange, parameters, region, target }))
+    }
+    return await action.act(call)
+  }
+}
+
+type Supported = Exclude<Action, { readonly kind: "refused" }>
+
+const unsigned = () => fail("accessDenied", { message: "Request is missing Authentication Token", unsigned: true })
+
+/** Throws `notImplemented`, `invalidArgument`. */
+function checkSupported(
+  service: IamService,
+  name: string,
+  action: Action | undefined,
+  parameters: Parameters,
+): asserts action is Supported {
+  const version = parameters.optional("Version") ?? VERSIONS[service]
+  if (action === undefined || action.kind === "refused" || version !== VERSIONS[service]) {
+    const shown = `${name.slice(0, 100)} of ${service} ${version.slice(0, 20)}`
+    throw fail("notImplemented", { message: `The action ${shown} is not supported.` })
+  }
+  parameters.checkKnown(name, action.parameters)
+}

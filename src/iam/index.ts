@@ -1,0 +1,5 @@
+/** IAM and STS: users, roles, keys, policies and sessions of an account, by AWS's query protocol. */
+export { ACTIONS } from "./actions.js"
+export { createIamHandler } from "./handler.js"
+export type { IamSettings } from "./handler.js"
+export { speaksIam } from "./speaks-iam.js"

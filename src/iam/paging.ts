@@ -1,0 +1,67 @@
+/** Lists in pages: `Marker` is where the last page ended, `MaxItems` how long one is at most. */
+import type { XmlWriter } from "../base/xml-writer.js"
+import { invalid, type Parameters } from "./parameters.js"
+
+const ITEMS = { least: 1, most: 1_000 } as const
+const ITEMS_USUAL = 100
+
+export const PAGING = ["Marker", "MaxItems"] as const
+
+/** The name with which the last page ended; "": from the beginning. Throws `invalidArgument`. */
+export function nameBefore(parameters: Parameters): string {
+  const marker = parameters.optional("Marker")
+  if (marker === undefined) return ""
+  const name = Buffer.from(marker, "base64url").toString()
+  if (name === "" || markerOf(name) !== marker) throw invalid("The Marker is not valid.")
+  return name
+}
+
+const markerOf = (name: string): string => Buffer.from(name).toString("base64url")
+
+export interface Page<Item> {
+  readonly items: readonly Item[]
+  /** Undefined: this was the last. */
+  readonly marker: string | undefined
+}
+
+/** The next page of what comes in the order of its names, which are told apart without regard to case. */
+export function pageOf<Item>(parameters: Parameters, all: Iterable<Item>, nameOf: (item: Item) => string): Page<Item> {
+  const after = nameBefore(parameters)
+  const itemsMax = parameters.whole("MaxItems", ITEMS) ?? ITEMS_USUAL
+  const items: Item[] = []
+  for (const item of all) {
+    if (orderOf(nameOf(item)) <= after) continue
+    const last = items.at(-1)
+    if (items.length === itemsMax && last !== undefined) return { items, marker: markerOf(orderOf(nameOf(last))) }
+    items.push(item)
+  }
+  return { items, marker: undefined }
+}
+
+const orderOf = (name: string): string => name.toLowerCase()
+
+/** Of lists that are made for the purpose. */
+export const byName = <Item>(items: Iterable<Item>, nameOf: (item: Item) => string): readonly Item[] =>
+  [...items].sort((a, b) => (orderOf(nameOf(a)) < orderOf(nameOf(b)) ? -1 : 1))
+
+/** `<Users><member>…</member></Users>`, and whether there is more. */
+export function writePage<Item>(
+  xml: XmlWriter,
+  name: string,
+  { items, marker }: Page<Item>,
+  write: (xml: XmlWriter, item: Item) => void,
+): void {
+  writeList(xml, name, items, write)
+  xml.text("IsTruncated", marker !== undefined).text("Marker", marker)
+}
+
+export function writeList<Item>(
+  xml: XmlWriter,
+  name: string,
+  items: readonly Item[],
+  write: (xml: XmlWriter, item: Item) => void,
+): void {
+  xml.group(name, list => {
+    for (const item of items) list.group("member", member => write(member, item))
+  })
+}

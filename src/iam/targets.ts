@@ -1,0 +1,111 @@
+/**
+ * What actions act on, as policies name it. Of what exists the ARN is that of its record, however the
+ * request spelled its name: a policy is not got around by other letters.
+ */
+import { identityArn, parseIdentityArn, policyArn, providerArn, rootArn } from "../access/index.js"
+import { fail, isFailure } from "../base/failures.js"
+import type { IdentityKind, IdentityRecord } from "../format/identity-records.js"
+import type { Call, KindWords, Target } from "./action.js"
+import { invalid } from "./parameters.js"
+
+/** Undefined where nothing has that name. */
+async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work
+  } catch (error) {
+    if (isFailure(error, "noSuchEntity")) return undefined
+    throw error
+  }
+}
+
+/** A user, group or role by name; one that is not there is asked about as if it were. */
+export async function identityTarget(call: Call, kind: IdentityKind, name: string): Promise<Target> {
+  const { accountId, number } = call
+  const found = await unlessMissing(call.identities.get({ accountId, kind, name }))
+  if (found === undefined) return { arn: identityArn(number, { kind, path: "/", name }) }
+  return { arn: identityArn(number, found), tags: found.tags, boundary: found.boundary }
+}
+
+export const onIdentity =
+  ({ kind, name }: KindWords) =>
+  (call: Call): Promise<Target> =>
+    identityTarget(call, kind, call.parameters.text(name))
+
+/** One that is to be made. */
+export const onNewIdentity =
+  ({ kind, name }: KindWords) =>
+  async ({ number, parameters }: Call): Promise<Target> => {
+    const path = parameters.optional("Path") ?? "/"
+    return { arn: identityArn(number, { kind, path, name: parameters.text(name) }) }
+  }
+
+/** All of a kind, as AWS names them: `arn:…:user/` and the path that is asked for. */
+export const onAll =
+  (kind: IdentityKind | "policy" | "oidc-provider") =>
+  async ({ number, parameters }: Call): Promise<Target> => ({
+    arn: `arn:aws:iam::${number}:${kind}${parameters.optional("PathPrefix") ?? "/"}`,
+  })
+
+/** The account as a whole. */
+export const onAccount = async (): Promise<Target> => ({ arn: "*" })
+
+/** The user that the request names, or else the one that sends it; undefined: the account's root. Throws `invalidArgument`. */
+export function userNameOf({ parameters, caller: { principal } }: Call): string | undefined {
+  const name = parameters.optional("UserName")
+  if (name !== undefined && name !== "") return name
+  if (principal.kind === "user") return principal.userName
+  if (principal.kind === "root") return undefined
+  throw invalid("Must specify userName when calling with non-User credentials")
+}
+
+export async function onUserOrCaller(call: Call): Promise<Target> {
+  const name = userNameOf(call)
+  return name === undefined ? { arn: rootArn(call.number) } : identityTarget(call, "user", name)
+}
+
+/** A managed policy of the account's own, or one that every account has. Throws `invalidArgument`, `noSuchEntity`. */
+export function policyArnOf({ number }: Pick<Call, "number">, text: string): string {
+  const parsed = parseIdentityArn("policy", text)
+  if (parsed === undefined) throw invalid(`ARN ${text.slice(0, 200)} is not valid.`)
+  if (parsed.account === number || parsed.account === "aws") return text
+  throw fail("noSuchEntity", { message: `Policy ${text} does not exist or is not attachable.` })
+}
+
+export async function onPolicy(call: Call): Promise<Target> {
+  const arn = policyArnOf(call, call.parameters.text("PolicyArn"))
+  const found = await unlessMissing(call.identities.getPolicy(call.accountId, arn))
+  return { arn, tags: found?.tags ?? [] }
+}
+
+export const onNewPolicy = async ({ number, parameters }: Call): Promise<Target> => ({
+  arn: policyArn(number, { path: parameters.optional("Path") ?? "/", name: parameters.text("PolicyName") }),
+})
+
+const PROVIDER_ARN = /^arn:aws:iam::(\d{12}):oidc-provider\/([^\s\x00]{1,255})$/
+
+/** Host and path of the provider that the request names. Throws `invalidArgument`. */
+export function providerOf({ number, parameters }: Call): string {
+  const [, account, hostAndPath] = PROVIDER_ARN.exec(parameters.text("OpenIDConnectProviderArn")) ?? []
+  if (account !== number || hostAndPath === undefined) throw invalid("Invalid OpenIDConnectProviderArn")
+  return hostAndPath
+}
+
+export async function onProvider(call: Call): Promise<Target> {
+  const url = providerOf(call)
+  const found = await unlessMissing(call.identities.getProvider(call.accountId, url))
+  return { arn: providerArn(call.number, url), tags: found?.tags ?? [] }
+}
+
+export const onNewProvider = async ({ number, parameters }: Call): Promise<Target> => ({
+  arn: providerArn(number, parameters.text("Url")),
+})
+
+/** An identity's own record. Throws `noSuchEntity`. */
+export const identityOf = (call: Call, { kind, name }: KindWords): Promise<IdentityRecord> =>
+  call.identities.get({ accountId: call.accountId, kind, name: call.parameters.text(name) })
+
+export const refOf = ({ accountId, parameters }: Call, { kind, name }: KindWords) => ({
+  accountId,
+  kind,
+  name: parameters.text(name),
+})

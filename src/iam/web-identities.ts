@@ -1,0 +1,128 @@
+/**
+ * Web identities: tokens of OpenID Connect providers, verified against the provider that the role's account has.
+ *
+ * Promises  Only asymmetric signatures count, by keys that the provider publishes itself; issuer, audience and times
+ *           are checked. Nothing of a token is believed before, beyond which provider to ask.
+ */
+import { decodeJwt, errors, jwtVerify, type JWTPayload } from "jose"
+import {
+  hostAndPath,
+  parseIdentityArn,
+  type Account,
+  type Accounts,
+  type Identities,
+  type WebIdentity,
+} from "../access/index.js"
+import { fail, isFailure, type Failure } from "../base/failures.js"
+import { parseAccountNumber } from "../base/ids.js"
+import type { IdentityProviderRecord, Tags } from "../format/identity-records.js"
+import type { Web } from "../seams/web/contract.js"
+import { ProviderKeys } from "./provider-keys.js"
+
+const TOKEN_CHARACTERS_MAX = 20_000
+const ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+/** Between the provider's clock and ours. */
+const SKEW_SECONDS = 30
+/** By it AWS's providers hand session tags on, which is not supported. */
+const TAGS_CLAIM = "https://aws.amazon.com/tags"
+
+export class WebIdentities {
+  private readonly keys: ProviderKeys
+
+  constructor(
+    web: Web,
+    private readonly accounts: Accounts,
+    private readonly identities: Identities,
+  ) {
+    this.keys = new ProviderKeys(web)
+  }
+
+  /** Throws `invalidIdentityToken`, `tokenExpired`, `providerUnreachable`, `accessDenied`. */
+  async verify(token: string, roleArn: string, nowMs: number): Promise<WebIdentity> {
+    const { iss: issuer } = claimsOf(token)
+    if (issuer === undefined) throw refuse("The token names no issuer")
+    const account = await this.accountOf(roleArn)
+    const provider = await this.providerOf(account, issuer)
+    const payload = await this.payloadOf(token, provider, nowMs)
+    const audience = [payload.aud ?? []].flat().find(one => provider.clientIds.includes(one))
+    const { sub: subject } = payload
+    if (audience === undefined || subject === undefined) throw refuse("Incorrect token audience")
+    if (TAGS_CLAIM in payload) throw refuse(`The claim ${TAGS_CLAIM} is not supported`)
+    return { account, provider, audience, subject, claims: conditionKeysOf(provider, audience, payload) }
+  }
+
+  private async accountOf(roleArn: string): Promise<Account> {
+    const number = parseIdentityArn("role", roleArn)?.account
+    const account =
+      number === undefined || number === "aws"
+        ? undefined
+        : await this.accounts.accountOfNumber(parseAccountNumber(number))
+    if (account !== undefined) return account
+    throw fail("accessDenied", { message: "Not authorized to perform sts:AssumeRoleWithWebIdentity" })
+  }
+
+  private async providerOf({ id }: Account, issuer: string): Promise<IdentityProviderRecord> {
+    const missing = refuse(`No OpenIDConnect provider found in your account for ${issuer.slice(0, 255)}`)
+    try {
+      const provider = await this.identities.getProvider(id, issuer)
+      if (provider.url === issuer) return provider
+    } catch (error) {
+      throw isFailure(error, "noSuchEntity") ? missing : error
+    }
+    throw missing
+  }
+
+  private async payloadOf(token: string, provider: IdentityProviderRecord, nowMs: number): Promise<JWTPayload> {
+    const verify = async (isStale: boolean): Promise<JWTPayload> => {
+      const keys = await this.keys.of(provider.url, nowMs, isStale)
+      const { payload } = await jwtVerify(token, keys, {
+        issuer: provider.url,
+        audience: [...provider.clientIds],
+        algorithms: ALGORITHMS,
+        requiredClaims: ["iss", "aud", "sub", "exp", "iat"],
+        clockTolerance: SKEW_SECONDS,
+        currentDate: new Date(nowMs),
+      })
+      return payload
+    }
+    try {
+      // Providers change their keys: a key that is not known yet may be a new one.
+      return await verify(false).catch((error: unknown) => {
+        if (error instanceof errors.JWKSNoMatchingKey) return verify(true)
+        throw error
+      })
+    } catch (error) {
+      throw failureOf(error)
+    }
+  }
+}
+
+const refuse = (message: string): Failure => fail("invalidIdentityToken", { message })
+
+function claimsOf(token: string): JWTPayload {
+  if (token.length > TOKEN_CHARACTERS_MAX) throw refuse("The token is too long")
+  try {
+    return decodeJwt(token)
+  } catch {
+    throw refuse("The ID Token provided is not a valid JWT.")
+  }
+}
+
+function failureOf(error: unknown): unknown {
+  if (error instanceof errors.JWTExpired) {
+    return fail("tokenExpired", { message: "Token expired", identity: "web" })
+  }
+  if (error instanceof errors.JWTClaimValidationFailed && error.claim === "aud") {
+    return refuse("Incorrect token audience")
+  }
+  return error instanceof errors.JOSEError ? refuse(`Couldn't verify the token: ${error.message}`) : error
+}
+
+/** Claims that are texts, or lists of texts: `issuer:sub`, `issuer:groups` … */
+function conditionKeysOf({ url }: IdentityProviderRecord, audience: string, payload: JWTPayload): Tags {
+  const issuer = hostAndPath(url)
+  const texts = Object.entries({ ...payload, aud: audience }).flatMap(([name, value]) =>
+    [value].flat().flatMap(one => (typeof one === "string" ? [[name, one] as const] : [])),
+  )
+  return texts.map(([name, value]) => [`${issuer}:${name}`, value])
+}

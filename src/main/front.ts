@@ -1,0 +1,19 @@
+/** One port for two protocols: what is for IAM and STS goes there, everything else to the port's own. */
+import type { Exchange, PlainAnswer, Protocol, Refusal } from "../http/index.js"
+import { speaksIam } from "../iam/index.js"
+
+export class Front implements Protocol {
+  constructor(
+    private readonly iam: Protocol,
+    private readonly own: Protocol,
+  ) {}
+
+  handle(exchange: Exchange): Promise<void> | undefined {
+    return (speaksIam(exchange) ? this.iam : this.own).handle(exchange)
+  }
+
+  /** Also of what was no request at all, which nobody can tell apart. */
+  refuse(refusal: Refusal): PlainAnswer {
+    return this.own.refuse(refusal)
+  }
+}

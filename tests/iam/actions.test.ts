@@ -1,0 +1,288 @@
+/** Every action of IAM as a client meets it: what it answers, and what of it can be read back. */
+import { test } from "node:test"
+import assert from "node:assert/strict"
+import { allow, trust } from "../access/world.js"
+import { IamWorld } from "./world.js"
+
+const decoded = (text: string): string => decodeURIComponent(text)
+
+test("users: created, read, listed, changed, tagged, deleted", async () => {
+  const world = await IamWorld.open()
+  const made = await world.iam("CreateUser", {
+    UserName: "Bob",
+    Path: "/team/",
+    "Tags.member.1.Key": "team",
+    "Tags.member.1.Value": "é @ co",
+  })
+  assert.match(
+    made.xml,
+    /<CreateUserResponse xmlns="https:\/\/iam\.amazonaws\.com\/doc\/2010-05-08\/"><CreateUserResult>/,
+  )
+  assert.match(made.xml, /<ResponseMetadata><RequestId>0123456789ABCDEF<\/RequestId><\/ResponseMetadata>/)
+  assert.match(made.one("Arn"), /^arn:aws:iam::\d{12}:user\/team\/Bob$/)
+  assert.match(made.one("UserId"), /^AIDA\w{17}$/)
+  assert.equal(made.one("Value"), "é @ co")
+  assert.equal((await world.iam("GetUser", { UserName: "bob" })).one("UserName"), "Bob", "names have no case")
+  await world.refused("EntityAlreadyExists", "CreateUser", { UserName: "BOB" })
+  await world.iam("CreateUser", { UserName: "alice" })
+  assert.deepEqual((await world.iam("ListUsers")).all("UserName"), ["alice", "Bob"])
+  assert.deepEqual((await world.iam("ListUsers", { PathPrefix: "/team/" })).all("UserName"), ["Bob"])
+  await world.iam("UpdateUser", { UserName: "alice", NewUserName: "carol", NewPath: "/new/" })
+  assert.match((await world.iam("GetUser", { UserName: "carol" })).one("Arn"), /user\/new\/carol$/)
+  await world.iam("TagUser", { UserName: "Bob", "Tags.member.1.Key": "Team", "Tags.member.1.Value": "two" })
+  assert.deepEqual((await world.iam("ListUserTags", { UserName: "Bob" })).all("Value"), ["two"])
+  await world.iam("UntagUser", { UserName: "Bob", "TagKeys.member.1": "team" })
+  assert.deepEqual((await world.iam("ListUserTags", { UserName: "Bob" })).all("Value"), [])
+  for (const list of [
+    "ListMFADevices",
+    "ListSSHPublicKeys",
+    "ListSigningCertificates",
+    "ListServiceSpecificCredentials",
+  ]) {
+    await world.iam(list, { UserName: "Bob" })
+  }
+  await world.iam("ListVirtualMFADevices")
+  await world.refused("NoSuchEntity", "GetLoginProfile", { UserName: "Bob" })
+  await world.refused("NoSuchEntity", "DeleteLoginProfile", { UserName: "Bob" })
+  await world.iam("DeleteUser", { UserName: "Bob" })
+  assert.equal((await world.refused("NoSuchEntity", "GetUser", { UserName: "Bob" })).status, 404)
+})
+
+test("groups: members act by their policies, and come in pages", async () => {
+  const world = await IamWorld.open()
+  await world.iam("CreateGroup", { GroupName: "readers" })
+  await world.refused("EntityAlreadyExists", "CreateGroup", { GroupName: "Readers" })
+  for (const UserName of ["a", "b", "c"]) {
+    await world.iam("CreateUser", { UserName })
+    await world.iam("AddUserToGroup", { GroupName: "readers", UserName })
+  }
+  const first = await world.iam("GetGroup", { GroupName: "readers", MaxItems: 2 })
+  assert.deepEqual([first.all("UserName"), first.one("IsTruncated")], [["a", "b"], "true"])
+  const second = await world.iam("GetGroup", { GroupName: "readers", MaxItems: 2, Marker: first.one("Marker") })
+  assert.deepEqual([second.all("UserName"), second.one("IsTruncated")], [["c"], "false"])
+  assert.deepEqual((await world.iam("ListGroupsForUser", { UserName: "a" })).all("GroupName"), ["readers"])
+  await world.iam("UpdateGroup", { GroupName: "readers", NewPath: "/x/" })
+  assert.deepEqual((await world.iam("ListGroups", { PathPrefix: "/x/" })).all("GroupName"), ["readers"])
+  assert.equal(
+    (await world.refused("NotImplemented", "UpdateGroup", { GroupName: "readers", NewGroupName: "r" })).status,
+    501,
+  )
+  await world.refused("DeleteConflict", "DeleteGroup", { GroupName: "readers" })
+  for (const UserName of ["a", "b", "c"]) await world.iam("RemoveUserFromGroup", { GroupName: "readers", UserName })
+  await world.refused("NoSuchEntity", "RemoveUserFromGroup", { GroupName: "readers", UserName: "a" })
+  await world.iam("DeleteGroup", { GroupName: "readers" })
+})
+
+test("lists come in pages without a gap or a repetition", async () => {
+  const world = await IamWorld.open()
+  const names = ["Ab", "aB-1", "ab_2", "B", "c", "d"]
+  for (const UserName of names) await world.iam("CreateUser", { UserName })
+  const seen: string[] = []
+  let more: { Marker?: string } = {}
+  for (let pages = 0; ; pages += 1) {
+    assert.ok(pages < 4)
+    const page = await world.iam("ListUsers", { MaxItems: 2, ...more })
+    seen.push(...page.all("UserName"))
+    if (page.one("IsTruncated") === "false") break
+    more = { Marker: page.one("Marker") }
+  }
+  assert.deepEqual(seen, names)
+  await world.refused("ValidationError", "ListUsers", { Marker: "***" })
+  await world.refused("ValidationError", "ListUsers", { MaxItems: 0 })
+  await world.refused("ValidationError", "ListUsers", { MaxItems: "many" })
+})
+
+test("roles: terms, trust policies, tags", async () => {
+  const world = await IamWorld.open()
+  const AssumeRolePolicyDocument = trust({ AWS: "*" })
+  const made = await world.iam("CreateRole", { RoleName: "r", AssumeRolePolicyDocument, Description: "a & <b>" })
+  assert.equal(decoded(made.one("AssumeRolePolicyDocument")), AssumeRolePolicyDocument)
+  assert.deepEqual([made.one("MaxSessionDuration"), made.one("Description")], ["3600", "a & <b>"])
+  await world.refused("MalformedPolicyDocument", "CreateRole", { RoleName: "s", AssumeRolePolicyDocument: "{}" })
+  await world.refused("ValidationError", "CreateRole", { RoleName: "s" })
+  await world.refused("ValidationError", "CreateRole", {
+    RoleName: "s",
+    AssumeRolePolicyDocument,
+    MaxSessionDuration: 60,
+  })
+  assert.match(
+    (await world.iam("UpdateRole", { RoleName: "r", MaxSessionDuration: 7200 })).xml,
+    /<UpdateRoleResult><\/UpdateRoleResult>/,
+  )
+  const changed = await world.iam("UpdateRoleDescription", { RoleName: "r", Description: "new" })
+  assert.deepEqual([changed.one("Description"), changed.one("MaxSessionDuration")], ["new", "7200"])
+  await world.iam("UpdateAssumeRolePolicy", { RoleName: "r", PolicyDocument: trust({ AWS: "*" }, "Deny") })
+  assert.match(decoded((await world.iam("GetRole", { RoleName: "r" })).one("AssumeRolePolicyDocument")), /Deny/)
+  await world.iam("TagRole", { RoleName: "r", "Tags.member.1.Key": "a", "Tags.member.1.Value": "b" })
+  assert.deepEqual((await world.iam("ListRoleTags", { RoleName: "r" })).all("Key"), ["a"])
+  await world.iam("UntagRole", { RoleName: "r", "TagKeys.member.1": "a" })
+  assert.deepEqual((await world.iam("ListRoles")).all("RoleName"), ["r"])
+  await world.iam("ListInstanceProfilesForRole", { RoleName: "r" })
+  await world.iam("DeleteRole", { RoleName: "r" })
+  await world.refused("NoSuchEntity", "GetRole", { RoleName: "r" })
+})
+
+test("access keys: two a user, rotated, disabled, told when they were used", async () => {
+  const world = await IamWorld.open()
+  const bob = await world.user("bob", allow("iam:*"))
+  const second = await world.keyOf("bob")
+  assert.equal((await world.refused("LimitExceeded", "CreateAccessKey", { UserName: "bob" })).status, 409)
+  assert.deepEqual(
+    (await world.iam("ListAccessKeys", {}, bob)).all("AccessKeyId").toSorted(),
+    [bob.accessKeyId, second.accessKeyId].toSorted(),
+  )
+  const use = await world.iam("GetAccessKeyLastUsed", { AccessKeyId: bob.accessKeyId })
+  assert.deepEqual([use.one("UserName"), use.one("ServiceName"), use.one("Region")], ["bob", "iam", "us-east-1"])
+  assert.equal((await world.iam("GetAccessKeyLastUsed", { AccessKeyId: second.accessKeyId })).one("ServiceName"), "N/A")
+  await world.refused("ValidationError", "UpdateAccessKey", {
+    UserName: "bob",
+    AccessKeyId: second.accessKeyId,
+    Status: "active",
+  })
+  await world.iam("UpdateAccessKey", { UserName: "bob", AccessKeyId: second.accessKeyId, Status: "Inactive" })
+  assert.equal((await world.refused("InvalidClientTokenId", "GetUser", {}, second)).status, 403)
+  await world.iam("UpdateAccessKey", { UserName: "bob", AccessKeyId: second.accessKeyId, Status: "Active" })
+  assert.equal((await world.iam("GetUser", {}, second)).one("UserName"), "bob")
+  await world.iam("CreateUser", { UserName: "other" })
+  await world.refused("NoSuchEntity", "DeleteAccessKey", { UserName: "other", AccessKeyId: bob.accessKeyId })
+  await world.refused("DeleteConflict", "DeleteUser", { UserName: "bob" })
+  await world.iam("DeleteAccessKey", { UserName: "bob", AccessKeyId: second.accessKeyId })
+  await world.refused("InvalidClientTokenId", "GetUser", {}, second)
+  await world.refused("NoSuchEntity", "GetAccessKeyLastUsed", { AccessKeyId: "AKIANOBODYNOBODYNOBO" })
+  // The root's own.
+  assert.deepEqual((await world.iam("ListAccessKeys")).all("AccessKeyId"), ["HLROOT"])
+  await world.refused("InvalidInput", "DeleteAccessKey", { AccessKeyId: "HLROOT" })
+})
+
+const OF_KINDS = [
+  ["User", "CreateUser", {}],
+  ["Group", "CreateGroup", {}],
+  ["Role", "CreateRole", { AssumeRolePolicyDocument: trust({ AWS: "*" }) }],
+] as const
+
+for (const [Kind, create, terms] of OF_KINDS) {
+  test(`policies of a ${Kind}: inline and attached`, async () => {
+    const world = await IamWorld.open()
+    const who = { [`${Kind}Name`]: "x" }
+    await world.iam(create, { ...who, ...terms })
+    const PolicyDocument = allow("s3:*", "arn:aws:s3:::b+c/ä*")
+    await world.iam(`Put${Kind}Policy`, { ...who, PolicyName: "p", PolicyDocument })
+    const got = await world.iam(`Get${Kind}Policy`, { ...who, PolicyName: "p" })
+    assert.equal(decoded(got.one("PolicyDocument")), PolicyDocument)
+    assert.deepEqual((await world.iam(`List${Kind}Policies`, who)).all("member"), ["p"])
+    const bad = await world.refused("MalformedPolicyDocument", `Put${Kind}Policy`, {
+      ...who,
+      PolicyName: "q",
+      PolicyDocument: '{"Statement":{}}',
+    })
+    assert.equal(bad.status, 400)
+    await world.refused("NoSuchEntity", `Get${Kind}Policy`, { ...who, PolicyName: "q" })
+    await world.iam(`Delete${Kind}Policy`, { ...who, PolicyName: "p" })
+    const PolicyArn = (await world.iam("CreatePolicy", { PolicyName: "m", PolicyDocument })).one("Arn")
+    await world.iam(`Attach${Kind}Policy`, { ...who, PolicyArn })
+    await world.iam(`Attach${Kind}Policy`, { ...who, PolicyArn: "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess" })
+    const listed = await world.iam(`ListAttached${Kind}Policies`, who)
+    assert.deepEqual(listed.all("PolicyName").toSorted(), ["AmazonS3ReadOnlyAccess", "m"])
+    assert.deepEqual((await world.iam("ListEntitiesForPolicy", { PolicyArn })).all(`${Kind}Name`), ["x"])
+    await world.refused("DeleteConflict", "DeletePolicy", { PolicyArn })
+    const elsewhere = PolicyArn.replace(/\d{12}/, "999999999999")
+    await world.refused("NoSuchEntity", `Attach${Kind}Policy`, { ...who, PolicyArn: elsewhere })
+    await world.iam(`Detach${Kind}Policy`, { ...who, PolicyArn })
+    await world.refused("NoSuchEntity", `Detach${Kind}Policy`, { ...who, PolicyArn })
+    await world.iam("DeletePolicy", { PolicyArn })
+    if (Kind === "Group") return
+    const boundary = (await world.iam("CreatePolicy", { PolicyName: "limit", PolicyDocument })).one("Arn")
+    await world.iam(`Put${Kind}PermissionsBoundary`, { ...who, PermissionsBoundary: boundary })
+    assert.equal((await world.iam(`Get${Kind}`, who)).one("PermissionsBoundaryArn"), boundary)
+    const use = await world.iam("GetPolicy", { PolicyArn: boundary })
+    assert.deepEqual([use.one("AttachmentCount"), use.one("PermissionsBoundaryUsageCount")], ["0", "1"])
+    await world.iam(`Delete${Kind}PermissionsBoundary`, who)
+    await world.refused("NoSuchEntity", `Delete${Kind}PermissionsBoundary`, who)
+  })
+}
+
+test("managed policies: versions, of which one counts", async () => {
+  const world = await IamWorld.open()
+  const made = await world.iam("CreatePolicy", {
+    PolicyName: "m",
+    Path: "/a/",
+    Description: "d",
+    PolicyDocument: allow("s3:Get*"),
+  })
+  const PolicyArn = made.one("Arn")
+  assert.match(PolicyArn, /^arn:aws:iam::\d{12}:policy\/a\/m$/)
+  const second = await world.iam("CreatePolicyVersion", {
+    PolicyArn,
+    PolicyDocument: allow("s3:Put*"),
+    SetAsDefault: "true",
+  })
+  assert.deepEqual([second.one("VersionId"), second.one("IsDefaultVersion")], ["v2", "true"])
+  assert.deepEqual((await world.iam("ListPolicyVersions", { PolicyArn })).all("VersionId"), ["v2", "v1"])
+  await world.refused("DeleteConflict", "DeletePolicyVersion", { PolicyArn, VersionId: "v2" })
+  await world.refused("DeleteConflict", "DeletePolicy", { PolicyArn })
+  await world.iam("SetDefaultPolicyVersion", { PolicyArn, VersionId: "v1" })
+  assert.equal((await world.iam("GetPolicy", { PolicyArn })).one("DefaultVersionId"), "v1")
+  assert.match(
+    decoded((await world.iam("GetPolicyVersion", { PolicyArn, VersionId: "v2" })).one("Document")),
+    /s3:Put\*/,
+  )
+  await world.iam("DeletePolicyVersion", { PolicyArn, VersionId: "v2" })
+  await world.refused("NoSuchEntity", "GetPolicyVersion", { PolicyArn, VersionId: "v2" })
+  await world.refused("ValidationError", "GetPolicyVersion", { PolicyArn, VersionId: "2" })
+  await world.iam("TagPolicy", { PolicyArn, "Tags.member.1.Key": "a", "Tags.member.1.Value": "b" })
+  assert.deepEqual((await world.iam("ListPolicyTags", { PolicyArn })).all("Value"), ["b"])
+  await world.iam("UntagPolicy", { PolicyArn, "TagKeys.member.1": "a" })
+  assert.deepEqual((await world.iam("ListPolicies", { Scope: "Local" })).all("PolicyName"), ["m"])
+  assert.deepEqual((await world.iam("ListPolicies", { Scope: "Local", OnlyAttached: "true" })).all("PolicyName"), [])
+  const builtIn = (await world.iam("ListPolicies", { Scope: "AWS" })).all("Arn")
+  assert.ok(builtIn.includes("arn:aws:iam::aws:policy/AdministratorAccess"))
+  const seen = [...builtIn, PolicyArn].toSorted()
+  assert.deepEqual((await world.iam("ListPolicies")).all("Arn").toSorted(), seen)
+  await world.refused("AccessDenied", "DeletePolicy", { PolicyArn: "arn:aws:iam::aws:policy/AdministratorAccess" })
+  await world.iam("DeletePolicy", { PolicyArn })
+})
+
+test("OpenID Connect providers: client ids, thumbprints, tags", async () => {
+  const world = await IamWorld.open()
+  const made = await world.iam("CreateOpenIDConnectProvider", {
+    Url: "https://id.example.com/realm",
+    "ClientIDList.member.1": "app",
+  })
+  const OpenIDConnectProviderArn = made.one("OpenIDConnectProviderArn")
+  assert.match(OpenIDConnectProviderArn, /^arn:aws:iam::\d{12}:oidc-provider\/id\.example\.com\/realm$/)
+  await world.refused("EntityAlreadyExists", "CreateOpenIDConnectProvider", { Url: "https://id.example.com/realm" })
+  await world.refused("ValidationError", "CreateOpenIDConnectProvider", { Url: "ftp://x" })
+  const which = { OpenIDConnectProviderArn }
+  await world.iam("AddClientIDToOpenIDConnectProvider", { ...which, ClientID: "more" })
+  await world.iam("UpdateOpenIDConnectProviderThumbprint", { ...which, "ThumbprintList.member.1": "a".repeat(40) })
+  assert.deepEqual((await world.iam("GetOpenIDConnectProvider", which)).all("member"), ["app", "more", "a".repeat(40)])
+  await world.iam("RemoveClientIDFromOpenIDConnectProvider", { ...which, ClientID: "app" })
+  await world.iam("TagOpenIDConnectProvider", { ...which, "Tags.member.1.Key": "a", "Tags.member.1.Value": "b" })
+  assert.deepEqual((await world.iam("ListOpenIDConnectProviderTags", which)).all("Value"), ["b"])
+  await world.iam("UntagOpenIDConnectProvider", { ...which, "TagKeys.member.1": "a" })
+  assert.deepEqual((await world.iam("ListOpenIDConnectProviders")).all("Arn"), [OpenIDConnectProviderArn])
+  await world.iam("DeleteOpenIDConnectProvider", which)
+  await world.refused("NoSuchEntity", "GetOpenIDConnectProvider", which)
+  const elsewhere = { OpenIDConnectProviderArn: OpenIDConnectProviderArn.replace(/\d{12}/, "999999999999") }
+  await world.refused("ValidationError", "GetOpenIDConnectProvider", elsewhere)
+})
+
+test("the account: a summary, and no aliases", async () => {
+  const world = await IamWorld.open()
+  await world.iam("CreateUser", { UserName: "u" })
+  assert.match((await world.iam("GetAccountSummary")).xml, /<entry><key>Users<\/key><value>1<\/value><\/entry>/)
+  assert.match((await world.iam("ListAccountAliases")).xml, /<AccountAliases><\/AccountAliases><IsTruncated>false/)
+})
+
+test("what is not there is refused by name: actions, versions, parameters", async () => {
+  const world = await IamWorld.open()
+  for (const action of ["CreateLoginProfile", "EnableMFADevice", "NoSuchAction", "constructor", "GetCallerIdentity"]) {
+    assert.equal((await world.refused("NotImplemented", action)).status, 501, action)
+  }
+  await world.refused("NotImplemented", "CreateUser", { UserName: "u", Password: "x" })
+  await world.refused("ValidationError", "CreateUser", { UserName: "a b" })
+  await world.refused("ValidationError", "CreateUser")
+  for (const action of ["GetFederationToken", "DecodeAuthorizationMessage", "AssumeRoleWithSAML"]) {
+    await world.refused("NotImplemented", action, {}, undefined, "sts")
+  }
+})

@@ -1,0 +1,201 @@
+/**
+ * Every action × everything that can be wrong with its signature: nothing is read or changed for a caller who is
+ * not known beyond doubt. Made from the table of actions, so that a new one is covered on its first day.
+ */
+import { before, test } from "node:test"
+import assert from "node:assert/strict"
+import { presign } from "../../src/access/index.js"
+import { ACTIONS, createIamHandler } from "../../src/iam/index.js"
+import { RealClock } from "../../src/seams/clock/real.js"
+import { AccessWorld } from "../access/world.js"
+import type { Asked } from "../s3/ask.js"
+import { formOf, formRequest, ROOT, sign, SimWeb, tell, type Said } from "./world.js"
+
+const MINUTE_MS = 60_000
+const asked: string[] = []
+
+/** Notes what is asked of a room before it goes on to it; keys of signatures are for everybody. */
+function spied<Room extends object>(room: Room): Room {
+  return new Proxy(room, {
+    get: (target, property) => {
+      const value: unknown = Reflect.get(target, property, target)
+      if (typeof value !== "function") return value
+      return (...args: unknown[]) => {
+        if (property !== "secretOf" && property !== "noteUse") asked.push(String(property))
+        return Reflect.apply(value, target, args) as unknown
+      }
+    },
+  })
+}
+
+const { access } = await AccessWorld.open()
+const handler = createIamHandler({
+  accounts: spied(access.accounts),
+  identities: spied(access.identities),
+  sessions: spied(access.sessions),
+  web: new SimWeb(),
+  clock: new RealClock(),
+})
+
+const actions = (["iam", "sts"] as const).flatMap(service =>
+  Object.entries(ACTIONS[service]).map(([name, action]) => ({ service, name, action })),
+)
+
+/** All that any action may need. */
+const VALUES = {
+  ...{ UserName: "u", GroupName: "g", RoleName: "r", PolicyName: "p", PolicyDocument: "{}", VersionId: "v1" },
+  ...{ PolicyArn: "arn:aws:iam::aws:policy/AmazonS3FullAccess", AccessKeyId: "AKIANOBODYNOBODYNOBO", Status: "Active" },
+}
+
+interface Wrong {
+  readonly name: string
+  readonly make: (request: Asked, service: string) => Asked
+  readonly codes: readonly string[]
+}
+
+const changed = (request: Asked, change: (text: string) => string): Asked => ({
+  ...request,
+  rawHeaders: request.rawHeaders.map(change),
+})
+
+const WRONGS: readonly Wrong[] = [
+  { name: "unsigned", make: request => request, codes: ["MissingAuthenticationToken"] },
+  {
+    name: "wrong secret",
+    make: (request, service) => sign(request, service, { ...ROOT, secret: "wrong" }),
+    codes: ["SignatureDoesNotMatch"],
+  },
+  {
+    name: "unknown key",
+    make: (request, service) => sign(request, service, { accessKeyId: "AKIANOBODYNOBODYNOBO", secret: "x" }),
+    codes: ["InvalidClientTokenId"],
+  },
+  {
+    name: "a session token that nobody gave out",
+    make: (request, service) => sign(request, service, { ...ROOT, token: "nobody's" }),
+    codes: ["InvalidClientTokenId"],
+  },
+  {
+    name: "changed signature",
+    make: (request, service) =>
+      changed(sign(request, service, ROOT), text =>
+        text.replace(
+          /(Signature=[0-9a-f]{63})(.)/,
+          (_, most: string, last: string) => most + (last === "0" ? "1" : "0"),
+        ),
+      ),
+    codes: ["SignatureDoesNotMatch"],
+  },
+  {
+    name: "changed body",
+    make: (request, service) => {
+      const signed = sign(request, service, ROOT)
+      return { ...signed, body: Buffer.concat([signed.body ?? Buffer.of(), Buffer.from("&Path=/x/")]) }
+    },
+    codes: ["SignatureDoesNotMatch"],
+  },
+  {
+    name: "changed body, of a client that sends no hash",
+    make: (request, service) => {
+      const signed = sign(request, service, ROOT)
+      const at = signed.rawHeaders.indexOf("x-amz-content-sha256")
+      const rawHeaders = signed.rawHeaders.filter((_, i) => i !== at && i !== at + 1)
+      return { ...signed, rawHeaders, body: Buffer.from(`${Buffer.from(signed.body ?? []).toString()}&Path=/x/`) }
+    },
+    codes: ["SignatureDoesNotMatch"],
+  },
+  {
+    name: "unsigned payload",
+    make: (request, service) =>
+      changed(sign(request, service, ROOT), text => (/^[0-9a-f]{64}$/.test(text) ? "UNSIGNED-PAYLOAD" : text)),
+    codes: ["SignatureDoesNotMatch"],
+  },
+  {
+    name: "too old",
+    make: (request, service) => sign(request, service, ROOT, Date.now() - 16 * MINUTE_MS),
+    codes: ["SignatureDoesNotMatch"],
+  },
+  {
+    name: "of tomorrow",
+    make: (request, service) => sign(request, service, ROOT, Date.now() + 24 * 60 * MINUTE_MS),
+    codes: ["SignatureDoesNotMatch"],
+  },
+  {
+    name: "the other service's",
+    make: (request, service) => sign(request, service === "iam" ? "sts" : "iam", ROOT),
+    codes: ["NotImplemented"],
+  },
+  {
+    name: "S3's",
+    make: (request, _service) => sign(request, "s3", ROOT),
+    codes: ["IncompleteSignature"],
+  },
+  {
+    name: "a header added",
+    make: (request, service) => {
+      const signed = sign(request, service, ROOT)
+      return { ...signed, rawHeaders: [...signed.rawHeaders, "x-amz-more", "1"] }
+    },
+    codes: ["AccessDenied"],
+  },
+  {
+    name: "signed twice",
+    make: (request, service) => ({
+      ...sign(request, service, ROOT),
+      rawTarget: presign(request, 600, { ...ROOT, region: "us-east-1", service }, Date.now()),
+    }),
+    codes: ["ValidationError"],
+  },
+]
+
+before(() => {
+  assert.ok(actions.length > 90, `${actions.length} actions`)
+})
+
+test("no action runs for a request whose signature is not beyond doubt", async () => {
+  for (const { service, name, action } of actions) {
+    const request = formRequest(formOf(name, VALUES, service))
+    for (const { name: what, make, codes } of WRONGS) {
+      if (what === "unsigned" && action.kind === "open") continue
+      const said = await tell(handler, make(request, service))
+      assert.ok(codes.includes(said.code), `${name}, ${what}: ${said.status} ${said.xml}`)
+      assert.ok([400, 403, 501].includes(said.status), `${name}, ${what}: ${said.status}`)
+    }
+  }
+  assert.deepEqual(asked, [])
+})
+
+test("nothing that is missing, broken or too much is answered with 500", async () => {
+  for (const { service, name } of actions) {
+    for (const values of [{}, { UserName: "\u0000", RoleName: "", PolicyArn: "x", OpenIDConnectProviderArn: "x" }]) {
+      const said = await tell(handler, sign(formRequest(formOf(name, values, service)), service, ROOT))
+      assert.ok(said.status < 500 || said.status === 501, `${name}: ${said.status} ${said.xml}`)
+    }
+  }
+})
+
+const statusOf = ({ status, code }: Said) => [status, code]
+
+test("forms that are none", async () => {
+  const send = async (form: string) => statusOf(await tell(handler, sign(formRequest(form), "iam", ROOT)))
+  assert.deepEqual(await send(""), [400, "ValidationError"])
+  assert.deepEqual(await send("Action=ListUsers&Action=GetUser"), [400, "ValidationError"])
+  assert.deepEqual(await send("Action=ListUsers&Version=2011-06-15"), [501, "NotImplemented"])
+  assert.deepEqual(await send(`Action=ListUsers&x=${"x".repeat(300_000)}`), [413, "RequestEntityTooLarge"])
+  const unsigned = await tell(handler, formRequest(`Action=AssumeRoleWithWebIdentity&x=${"x".repeat(70_000)}`))
+  assert.deepEqual(statusOf(unsigned), [413, "RequestEntityTooLarge"])
+})
+
+test("a query does as well: signed in the header, or presigned", async () => {
+  const asks: Asked = {
+    method: "GET",
+    rawTarget: "/?Action=GetCallerIdentity&Version=2011-06-15",
+    rawHeaders: ["host", "localhost"],
+    body: new Uint8Array(),
+  }
+  assert.equal((await tell(handler, sign(asks, "sts", ROOT))).one("Account").length, 12)
+  const headers = ["x-amz-content-sha256", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"]
+  const whole = { ...asks, rawHeaders: [...asks.rawHeaders, ...headers] }
+  const rawTarget = presign(whole, 60, { ...ROOT, region: "", service: "sts" }, Date.now())
+  assert.equal((await tell(handler, { ...whole, rawTarget })).one("Account").length, 12)
+})

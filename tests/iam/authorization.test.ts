@@ -1,0 +1,221 @@
+/** Who may do what in IAM: the root everything, users what their policies say, and at once what they say now. */
+import { test } from "node:test"
+import assert from "node:assert/strict"
+import { parseAccountId } from "../../src/base/ids.js"
+import { allow, trust } from "../access/world.js"
+import { IamWorld, sessionIn, type Signer } from "./world.js"
+
+const policy = (...Statement: readonly object[]): string => JSON.stringify({ Version: "2012-10-17", Statement })
+
+test("whoever has no policy may only ask who they are", async () => {
+  const world = await IamWorld.open()
+  const bob = await world.user("bob")
+  for (const [action, values] of [
+    ["ListUsers", {}],
+    ["GetUser", {}],
+    ["CreateUser", { UserName: "x" }],
+    ["CreateAccessKey", {}],
+    ["GetUser", { UserName: "nobody" }],
+    ["GetAccountSummary", {}],
+  ] as const) {
+    const said = await world.refused("AccessDenied", action, values, bob)
+    assert.equal(said.status, 403, action)
+    assert.match(said.one("Message"), /^User: arn:aws:iam::\d{12}:user\/bob is not authorized to perform: iam:/)
+  }
+  const self = await world.sts("GetCallerIdentity", {}, bob)
+  assert.match(self.one("Arn"), /:user\/bob$/)
+  assert.match(
+    self.xml,
+    /^<\?xml[^>]*>\n<GetCallerIdentityResponse xmlns="https:\/\/sts\.amazonaws\.com\/doc\/2011-06-15\/">/,
+  )
+})
+
+test("users look after themselves by ${aws:username}, and after nobody else", async () => {
+  const world = await IamWorld.open()
+  const own = ["iam:GetUser", "iam:*AccessKey*"]
+  const bob = await world.user(
+    "bob",
+    policy({ Effect: "Allow", Action: own, Resource: "arn:aws:iam::*:user/${aws:username}" }),
+  )
+  await world.iam("CreateUser", { UserName: "eve" })
+  const second = await world.iam("CreateAccessKey", {}, bob)
+  await world.iam("DeleteAccessKey", { AccessKeyId: second.one("AccessKeyId") }, bob)
+  assert.equal((await world.iam("GetUser", { UserName: "BOB" }, bob)).one("UserName"), "bob")
+  for (const action of ["GetUser", "CreateAccessKey", "ListAccessKeys"]) {
+    await world.refused("AccessDenied", action, { UserName: "eve" }, bob)
+  }
+})
+
+test("a policy is not got around by spelling a name otherwise", async () => {
+  const world = await IamWorld.open()
+  await world.iam("CreateUser", { UserName: "Admin", Path: "/high/" })
+  const made = await world.iam("CreatePolicy", { PolicyName: "m", PolicyDocument: allow("s3:*") })
+  const PolicyArn = made.one("Arn")
+  const denied = { Effect: "Deny", Action: "*", Resource: ["arn:aws:iam::*:user/high/Admin", PolicyArn] }
+  const bob = await world.user("bob", policy({ Effect: "Allow", Action: "iam:*", Resource: "*" }, denied))
+  for (const UserName of ["Admin", "admin", "ADMIN"]) {
+    await world.refused("AccessDenied", "CreateAccessKey", { UserName }, bob)
+  }
+  await world.refused("AccessDenied", "DeletePolicy", { PolicyArn }, bob)
+  await world.refused("NoSuchEntity", "DeletePolicy", { PolicyArn: PolicyArn.replace(/\d{12}/, "999999999999") }, bob)
+  await world.iam("GetPolicy", { PolicyArn })
+})
+
+test("conditions: which policy is attached, with what boundary, by which tags", async () => {
+  const world = await IamWorld.open()
+  const read = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
+  const full = "arn:aws:iam::aws:policy/AmazonS3FullAccess"
+  const on = (Action: string, Condition: object) => ({ Effect: "Allow", Action, Resource: "*", Condition })
+  const bob = await world.user(
+    "bob",
+    policy(
+      on("iam:AttachUserPolicy", { ArnEquals: { "iam:PolicyARN": read } }),
+      on("iam:CreateUser", { StringEquals: { "iam:PermissionsBoundary": read } }),
+      on("iam:PutUserPolicy", { StringEquals: { "iam:PermissionsBoundary": read } }),
+      on("iam:TagUser", { "ForAllValues:StringEquals": { "aws:TagKeys": ["team"] } }),
+      on("iam:DeleteUser", { StringEquals: { "aws:ResourceTag/team": "bob" } }),
+    ),
+  )
+  await world.refused("AccessDenied", "CreateUser", { UserName: "x" }, bob)
+  await world.refused("AccessDenied", "CreateUser", { UserName: "x", PermissionsBoundary: full }, bob)
+  await world.iam("CreateUser", { UserName: "x", PermissionsBoundary: read }, bob)
+  await world.iam("CreateUser", { UserName: "free" })
+  await world.refused("AccessDenied", "AttachUserPolicy", { UserName: "x", PolicyArn: full }, bob)
+  await world.iam("AttachUserPolicy", { UserName: "x", PolicyArn: read }, bob)
+  const inline = { PolicyName: "p", PolicyDocument: allow("s3:*") }
+  await world.refused("AccessDenied", "PutUserPolicy", { UserName: "free", ...inline }, bob)
+  await world.iam("PutUserPolicy", { UserName: "x", ...inline }, bob)
+  const tag = (key: string) => ({ "Tags.member.1.Key": key, "Tags.member.1.Value": "bob" })
+  await world.refused("AccessDenied", "TagUser", { UserName: "free", ...tag("other") }, bob)
+  await world.refused("AccessDenied", "DeleteUser", { UserName: "free" }, bob)
+  await world.iam("TagUser", { UserName: "free", ...tag("team") }, bob)
+  await world.iam("DeleteUser", { UserName: "free" }, bob)
+})
+
+test("what is taken away is gone with the next request", async () => {
+  const world = await IamWorld.open()
+  const bob = await world.user("bob", allow("iam:ListUsers"))
+  const sees = () => world.iam("ListUsers", {}, bob)
+  const doesNot = () => world.refused("AccessDenied", "ListUsers", {}, bob)
+  await sees()
+  await world.iam("DeleteUserPolicy", { UserName: "bob", PolicyName: "own" })
+  await doesNot()
+  await world.iam("CreateGroup", { GroupName: "g" })
+  await world.iam("PutGroupPolicy", { GroupName: "g", PolicyName: "p", PolicyDocument: allow("iam:List*") })
+  await world.iam("AddUserToGroup", { GroupName: "g", UserName: "bob" })
+  await sees()
+  await world.iam("RemoveUserFromGroup", { GroupName: "g", UserName: "bob" })
+  await doesNot()
+  const PolicyArn = (await world.iam("CreatePolicy", { PolicyName: "m", PolicyDocument: allow("iam:*") })).one("Arn")
+  await world.iam("AttachUserPolicy", { UserName: "bob", PolicyArn })
+  await sees()
+  await world.iam("CreatePolicyVersion", { PolicyArn, PolicyDocument: allow("s3:*"), SetAsDefault: "true" })
+  await doesNot()
+  await world.iam("SetDefaultPolicyVersion", { PolicyArn, VersionId: "v1" })
+  await sees()
+  await world.iam("PutUserPermissionsBoundary", {
+    UserName: "bob",
+    PermissionsBoundary: "arn:aws:iam::aws:policy/AmazonS3FullAccess",
+  })
+  await doesNot()
+  await world.iam("DeleteUserPermissionsBoundary", { UserName: "bob" })
+  await sees()
+  await world.iam("UpdateAccessKey", { UserName: "bob", AccessKeyId: bob.accessKeyId, Status: "Inactive" })
+  await world.refused("InvalidClientTokenId", "ListUsers", {}, bob)
+})
+
+test("roles: assumed by trust and policy, limited by session policies, over when the role is", async () => {
+  const world = await IamWorld.open()
+  const made = await world.iam("CreateRole", { RoleName: "r", AssumeRolePolicyDocument: trust({ AWS: "*" }) })
+  const RoleArn = made.one("Arn")
+  await world.iam("PutRolePolicy", { RoleName: "r", PolicyName: "p", PolicyDocument: allow("iam:List*") })
+  const bob = await world.user("bob", allow("sts:AssumeRole"))
+  const eve = await world.user("eve")
+  const asking = { RoleArn, RoleSessionName: "work" }
+  const said = await world.sts("AssumeRole", asking, bob)
+  const session = sessionIn(said)
+  assert.match(said.one("Arn"), /^arn:aws:sts::\d{12}:assumed-role\/r\/work$/)
+  assert.match(said.one("AssumedRoleId"), /^AROA\w{17}:work$/)
+  const inAnHour = Date.parse(said.one("Expiration")) - Date.now() - 3_600_000
+  assert.ok(Math.abs(inAnHour) < 60_000)
+  assert.match((await world.sts("GetCallerIdentity", {}, session)).one("Arn"), /assumed-role\/r\/work$/)
+  await world.iam("ListUsers", {}, session)
+  await world.refused("AccessDenied", "CreateUser", { UserName: "x" }, session)
+  await world.refused("ValidationError", "ListAccessKeys", {}, session)
+  const limited = sessionIn(await world.sts("AssumeRole", { ...asking, Policy: allow("iam:ListRoles") }, bob))
+  await world.iam("ListRoles", {}, limited)
+  await world.refused("AccessDenied", "ListUsers", {}, limited)
+  const byArn = { ...asking, "PolicyArns.member.1.arn": "arn:aws:iam::aws:policy/AmazonS3FullAccess" }
+  await world.refused("AccessDenied", "ListUsers", {}, sessionIn(await world.sts("AssumeRole", byArn, bob)))
+  await world.refused("AccessDenied", "AssumeRole", { ...asking, RoleArn: `${RoleArn}x` }, bob, "sts")
+  await world.refused("MalformedPolicyDocument", "AssumeRole", { ...asking, Policy: "{" }, bob, "sts")
+  await world.refused(
+    "PackedPolicyTooLarge",
+    "AssumeRole",
+    { ...asking, Policy: allow("s3:*", `arn:aws:s3:::${"x".repeat(3_000)}`) },
+    bob,
+    "sts",
+  )
+  await world.refused("ValidationError", "AssumeRole", { ...asking, DurationSeconds: 60 }, bob, "sts")
+  await world.refused("NotImplemented", "AssumeRole", { ...asking, SourceIdentity: "me" }, bob, "sts")
+  await world.iam("UpdateAssumeRolePolicy", { RoleName: "r", PolicyDocument: trust({ AWS: "*" }, "Deny") })
+  await world.refused("AccessDenied", "AssumeRole", asking, bob, "sts")
+  assert.equal((await world.refused("AccessDenied", "AssumeRole", asking, eve, "sts")).status, 403)
+  await world.iam("ListUsers", {}, session)
+  await world.iam("DeleteRolePolicy", { RoleName: "r", PolicyName: "p" })
+  await world.iam("DeleteRole", { RoleName: "r" })
+  await world.refused("InvalidClientTokenId", "ListUsers", {}, session)
+})
+
+test("an external id that the trust policy asks for has to be said", async () => {
+  const world = await IamWorld.open()
+  const Condition = { StringEquals: { "sts:ExternalId": "42" } }
+  const AssumeRolePolicyDocument = policy({
+    Effect: "Allow",
+    Principal: { AWS: "*" },
+    Action: "sts:AssumeRole",
+    Condition,
+  })
+  const RoleArn = (await world.iam("CreateRole", { RoleName: "r", AssumeRolePolicyDocument })).one("Arn")
+  const bob = await world.user("bob", allow("sts:AssumeRole"))
+  const asking = { RoleArn, RoleSessionName: "work" }
+  await world.refused("AccessDenied", "AssumeRole", asking, bob, "sts")
+  await world.refused("AccessDenied", "AssumeRole", { ...asking, ExternalId: "43" }, bob, "sts")
+  await world.sts("AssumeRole", { ...asking, ExternalId: "42" }, bob)
+})
+
+test("credentials by GetSessionToken are not for IAM, nor for more of their kind; they end with their key", async () => {
+  const world = await IamWorld.open()
+  const bob = await world.user("bob", allow("iam:*"))
+  const session = sessionIn(await world.sts("GetSessionToken", { DurationSeconds: 900 }, bob))
+  assert.match((await world.sts("GetCallerIdentity", {}, session)).one("Arn"), /user\/bob$/)
+  await world.refused("AccessDenied", "ListUsers", {}, session)
+  await world.refused("AccessDenied", "GetSessionToken", {}, session, "sts")
+  const withoutToken: Signer = { accessKeyId: session.accessKeyId, secret: session.secret }
+  await world.refused("InvalidClientTokenId", "GetCallerIdentity", {}, withoutToken, "sts")
+  await world.refused("InvalidClientTokenId", "GetCallerIdentity", {}, { ...session, token: "HL1.x" }, "sts")
+  await world.iam("DeleteAccessKey", { UserName: "bob", AccessKeyId: bob.accessKeyId })
+  await world.refused("InvalidClientTokenId", "GetCallerIdentity", {}, session, "sts")
+})
+
+test("accounts see nothing of each other", async () => {
+  const world = await IamWorld.open()
+  const { accounts } = world.access.access
+  const account = await accounts.createAccount({ id: parseAccountId("other"), displayName: "Other", email: "" })
+  const made = await accounts.createKey({ accountId: account.id, userName: undefined })
+  const other: Signer = { accessKeyId: made.key.id, secret: made.secret }
+  const bob = await world.user("bob", allow("*"))
+  const PolicyArn = (await world.iam("CreatePolicy", { PolicyName: "m", PolicyDocument: allow("s3:*") })).one("Arn")
+  await world.refused("NoSuchEntity", "GetUser", { UserName: "bob" }, other)
+  await world.refused("NoSuchEntity", "GetPolicy", { PolicyArn }, other)
+  await world.refused("NoSuchEntity", "GetAccessKeyLastUsed", { AccessKeyId: bob.accessKeyId }, other)
+  await world.refused("NoSuchEntity", "DeleteAccessKey", { AccessKeyId: bob.accessKeyId }, other)
+  await world.refused("AccessDenied", "GetAccessKeyInfo", { AccessKeyId: bob.accessKeyId }, other, "sts")
+  assert.deepEqual((await world.iam("ListUsers", {}, other)).all("UserName"), [])
+  assert.equal(
+    (await world.sts("GetAccessKeyInfo", { AccessKeyId: other.accessKeyId }, other)).one("Account"),
+    account.number,
+  )
+  await world.user("x")
+  await world.iam("CreateUser", { UserName: "bob" }, other)
+})

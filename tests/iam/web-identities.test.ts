@@ -1,0 +1,158 @@
+/** Roles for whoever a provider vouches for: tokens as they should be, and every way in which they are not. */
+import { test } from "node:test"
+import assert from "node:assert/strict"
+import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT, type CryptoKey, type JWK, type JWTPayload } from "jose"
+import { allow } from "../access/world.js"
+import { formOf, formRequest, IamWorld, sessionIn, tell, type Values } from "./world.js"
+
+const ISSUER = "https://id.example.com/realm"
+const SERVICE = "sts"
+
+interface ProviderKey {
+  readonly kid: string
+  readonly secret: CryptoKey
+  readonly shown: JWK
+}
+
+async function drawKey(kid: string, alg = "RS256"): Promise<ProviderKey> {
+  const { privateKey, publicKey } = await generateKeyPair(alg)
+  return { kid, secret: privateKey, shown: { ...(await exportJWK(publicKey)), kid, alg } }
+}
+
+const tokenOf = ({ kid, secret, shown }: ProviderKey, claims: JWTPayload = {}, expires: string | number = "10m") =>
+  new SignJWT({ iss: ISSUER, aud: "app", sub: "somebody", ...claims })
+    .setProtectedHeader({ alg: shown.alg ?? "", kid })
+    .setIssuedAt()
+    .setExpirationTime(expires)
+    .sign(secret)
+
+class Scene {
+  key!: ProviderKey
+  roleArn = ""
+  private constructor(readonly world: IamWorld) {}
+
+  static async open(condition: object = { StringEquals: { "id.example.com/realm:sub": "somebody" } }): Promise<Scene> {
+    const scene = new Scene(await IamWorld.open())
+    const { world } = scene
+    scene.key = await drawKey("one")
+    scene.publish(scene.key)
+    const made = await world.iam("CreateOpenIDConnectProvider", { Url: ISSUER, "ClientIDList.member.1": "app" })
+    const Federated = made.one("OpenIDConnectProviderArn")
+    const statement = {
+      Effect: "Allow",
+      Principal: { Federated },
+      Action: "sts:AssumeRoleWithWebIdentity",
+      Condition: condition,
+    }
+    const AssumeRolePolicyDocument = JSON.stringify({ Version: "2012-10-17", Statement: [statement] })
+    scene.roleArn = (await world.iam("CreateRole", { RoleName: "web", AssumeRolePolicyDocument })).one("Arn")
+    await world.iam("PutRolePolicy", { RoleName: "web", PolicyName: "p", PolicyDocument: allow("iam:ListUsers") })
+    return scene
+  }
+
+  publish(...keys: readonly ProviderKey[]): void {
+    const { documents } = this.world.web
+    documents.set(`${ISSUER}/.well-known/openid-configuration`, { issuer: ISSUER, jwks_uri: `${ISSUER}/keys` })
+    documents.set(`${ISSUER}/keys`, { keys: keys.map(({ shown }) => shown) })
+  }
+
+  /** Nobody signs this. */
+  async asks(token: string, values: Values = {}) {
+    const all = { RoleArn: this.roleArn, RoleSessionName: "web", WebIdentityToken: token, ...values }
+    return tell(this.world.handler, formRequest(formOf("AssumeRoleWithWebIdentity", all, SERVICE)))
+  }
+
+  async refused(code: string, token: string, values: Values = {}): Promise<void> {
+    const said = await this.asks(token, values)
+    assert.equal(said.code, code, said.xml)
+    assert.ok(said.status === 400 || said.status === 403)
+  }
+}
+
+test("a token of the provider gives a session, which acts as the role and ends with the provider", async () => {
+  const scene = await Scene.open()
+  const { world } = scene
+  const said = await scene.asks(await tokenOf(scene.key))
+  assert.equal(said.status, 200, said.xml)
+  assert.deepEqual([said.one("SubjectFromWebIdentityToken"), said.one("Audience")], ["somebody", "app"])
+  assert.match(said.one("Provider"), /oidc-provider\/id\.example\.com\/realm$/)
+  const session = sessionIn(said)
+  await world.iam("ListUsers", {}, session)
+  await world.refused("AccessDenied", "ListRoles", {}, session)
+  const limited = await scene.asks(await tokenOf(scene.key), { Policy: allow("iam:GetUser") })
+  await world.refused("AccessDenied", "ListUsers", {}, sessionIn(limited))
+  await world.iam("DeleteOpenIDConnectProvider", { OpenIDConnectProviderArn: said.one("Provider") })
+  await world.refused("InvalidClientTokenId", "ListUsers", {}, session)
+  await scene.refused("InvalidIdentityToken", await tokenOf(scene.key))
+})
+
+test("tokens that are not right are refused, each by its flaw", async () => {
+  const scene = await Scene.open()
+  const { key } = scene
+  const good = await tokenOf(key)
+  const [head = "", payload = "", signature = ""] = good.split(".")
+  const forged = Buffer.from(
+    JSON.stringify({ ...JSON.parse(Buffer.from(payload, "base64url").toString()), sub: "root" }),
+  )
+  await scene.refused("InvalidIdentityToken", "no token")
+  await scene.refused("InvalidIdentityToken", `${head}.${forged.toString("base64url")}.${signature}`)
+  await scene.refused("InvalidIdentityToken", await tokenOf({ ...(await drawKey("one")), kid: "one" }))
+  await scene.refused("InvalidIdentityToken", await tokenOf(key, { aud: "other" }))
+  await scene.refused("InvalidIdentityToken", await tokenOf(key, { iss: "https://elsewhere.example.com" }))
+  await scene.refused("InvalidIdentityToken", await tokenOf(key, { iss: ISSUER.replace("https", "http") }))
+  await scene.refused("InvalidIdentityToken", await tokenOf(key, { nbf: Date.now() / 1000 + 600 }))
+  await scene.refused("InvalidIdentityToken", await tokenOf(key, { sub: undefined }))
+  await scene.refused("InvalidIdentityToken", await tokenOf(key, { "https://aws.amazon.com/tags": {} }))
+  await scene.refused("ExpiredTokenException", await tokenOf(key, {}, Math.floor(Date.now() / 1000) - 120))
+  const claims = { iss: ISSUER, aud: "app", sub: "somebody" }
+  await scene.refused("InvalidIdentityToken", new UnsecuredJWT(claims).setIssuedAt().setExpirationTime("1h").encode())
+  const sharedSecret = await new SignJWT(claims)
+    .setProtectedHeader({ alg: "HS256", kid: "one" })
+    .setIssuedAt()
+    .setExpirationTime("1h")
+    .sign(Buffer.from(JSON.stringify(key.shown)))
+  await scene.refused("InvalidIdentityToken", sharedSecret)
+  await scene.refused("AccessDenied", await tokenOf(key, { sub: "somebody else" }))
+  await scene.refused("AccessDenied", good, { RoleArn: scene.roleArn.replace(/\d{12}/, "999999999999") })
+  await scene.refused("NotImplemented", good, { ProviderId: "x" }).catch(() => undefined)
+  assert.equal((await scene.asks(good)).status, 200)
+})
+
+test("other claims are there for conditions, lists too", async () => {
+  const scene = await Scene.open({ "ForAnyValue:StringEquals": { "id.example.com/realm:groups": "admins" } })
+  await scene.refused("AccessDenied", await tokenOf(scene.key, { groups: ["users"] }))
+  assert.equal((await scene.asks(await tokenOf(scene.key, { groups: ["users", "admins"] }))).status, 200)
+})
+
+test("elliptic keys and several audiences do as well", async () => {
+  const scene = await Scene.open()
+  const key = await drawKey("two", "ES256")
+  scene.publish(scene.key, key)
+  const said = await scene.asks(await tokenOf(key, { aud: ["unknown", "app"] }))
+  assert.equal(said.one("Audience"), "app")
+})
+
+test("a provider is asked once, and again for a key that is new, but not for each token that claims one", async () => {
+  const scene = await Scene.open()
+  const { asked } = scene.world.web
+  for (let i = 0; i < 5; i += 1) assert.equal((await scene.asks(await tokenOf(scene.key))).status, 200)
+  assert.equal(asked.length, 2, "its description and its keys")
+  const unknown = await drawKey("unknown")
+  for (let i = 0; i < 5; i += 1) await scene.refused("InvalidIdentityToken", await tokenOf(unknown))
+  assert.equal(asked.length, 2, "the last look was moments ago")
+})
+
+test("a provider that does not answer, or answers nonsense, is no reason for 500", async () => {
+  for (const spoil of ["gone", "another issuer", "no keys", "keys in the clear"] as const) {
+    const scene = await Scene.open()
+    const { documents, asked } = scene.world.web
+    const place = `${ISSUER}/.well-known/openid-configuration`
+    if (spoil === "gone") documents.clear()
+    if (spoil === "another issuer")
+      documents.set(place, { issuer: "https://other.example.com", jwks_uri: `${ISSUER}/keys` })
+    if (spoil === "no keys") documents.set(`${ISSUER}/keys`, { keys: "none" })
+    if (spoil === "keys in the clear") documents.set(place, { issuer: ISSUER, jwks_uri: "http://id.example.com/keys" })
+    for (let i = 0; i < 3; i += 1) await scene.refused("IDPCommunicationError", await tokenOf(scene.key))
+    assert.ok(asked.length <= 2, `${spoil}: ${asked.join(" ")}`)
+  }
+})

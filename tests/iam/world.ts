@@ -1,0 +1,152 @@
+/** IAM and STS without a server between: requests signed as clients sign them, over identities in memory. */
+import assert from "node:assert/strict"
+import { sha256Hex, signRequest } from "../../src/access/index.js"
+import { fail } from "../../src/base/failures.js"
+import type { Protocol } from "../../src/http/index.js"
+import { createIamHandler } from "../../src/iam/index.js"
+import { RealClock } from "../../src/seams/clock/real.js"
+import type { Web } from "../../src/seams/web/contract.js"
+import { AccessWorld, ROOT_KEY } from "../access/world.js"
+import { ask, type Asked } from "../s3/ask.js"
+
+export interface Signer {
+  readonly accessKeyId: string
+  readonly secret: string
+  readonly token?: string
+}
+
+export const ROOT: Signer = { accessKeyId: ROOT_KEY.accessKeyId, secret: ROOT_KEY.secret }
+
+export type Values = Readonly<Record<string, string | number>>
+
+export interface Said {
+  readonly status: number
+  readonly xml: string
+  /** Of an error. */
+  readonly code: string
+  readonly notes: Readonly<Record<string, unknown>>
+  /** Texts of all elements of that name. */
+  all(element: string): readonly string[]
+  /** The text of the only one. */
+  one(element: string): string
+}
+
+/** Documents by address; what is asked is counted. */
+export class SimWeb implements Web {
+  readonly documents = new Map<string, unknown>()
+  readonly asked: string[] = []
+
+  async get(url: string): Promise<Uint8Array> {
+    this.asked.push(url)
+    const found = this.documents.get(url)
+    if (found === undefined) throw fail("providerUnreachable", { url })
+    return Buffer.from(JSON.stringify(found))
+  }
+}
+
+const versionOf = (service: string): string => (service === "sts" ? "2011-06-15" : "2010-05-08")
+
+export const formOf = (action: string, values: Values = {}, service = "iam"): string =>
+  new URLSearchParams([
+    ["Action", action],
+    ["Version", versionOf(service)],
+    ...Object.entries(values).map(([name, value]) => [name, String(value)]),
+  ]).toString()
+
+export const formRequest = (form: string, headers: readonly string[] = []): Asked => ({
+  method: "POST",
+  rawTarget: "/",
+  rawHeaders: ["host", "localhost", "content-type", "application/x-www-form-urlencoded; charset=utf-8", ...headers],
+  body: Buffer.from(form),
+})
+
+export function sign(request: Asked, service: string, signer: Signer, nowMs = Date.now()): Asked {
+  const { accessKeyId, secret, token } = signer
+  const rawHeaders = token === undefined ? request.rawHeaders : [...request.rawHeaders, "x-amz-security-token", token]
+  const hash = sha256Hex(request.body ?? new Uint8Array())
+  const credentials = { accessKeyId, secret, service, region: "us-east-1" }
+  return { ...request, rawHeaders: signRequest({ ...request, rawHeaders }, hash, credentials, nowMs).rawHeaders }
+}
+
+const unescape = (text: string): string =>
+  text.replace(
+    /&(lt|gt|amp|quot|apos);/g,
+    (_, name: string) => new Map(Object.entries({ lt: "<", gt: ">", amp: "&", quot: '"', apos: "'" })).get(name) ?? "",
+  )
+
+export async function tell(handler: Protocol, request: Asked): Promise<Said> {
+  const { answer, notes } = await ask(handler, request)
+  const body = answer?.body
+  const xml = body instanceof Uint8Array ? Buffer.from(body).toString() : ""
+  const all = (element: string) =>
+    Array.from(xml.matchAll(new RegExp(`<${element}>([^<]*)</${element}>`, "g")), ([, text = ""]) => unescape(text))
+  const one = (element: string): string => {
+    const [only, ...more] = all(element)
+    assert.ok(only !== undefined && more.length === 0, `one ${element} in ${xml}`)
+    return only
+  }
+  return { status: answer?.status ?? 0, xml, code: all("Code")[0] ?? "", notes, all, one }
+}
+
+export class IamWorld {
+  readonly web = new SimWeb()
+  private constructor(readonly access: AccessWorld) {}
+
+  static async open(): Promise<IamWorld> {
+    return new IamWorld(await AccessWorld.open())
+  }
+
+  get handler(): Protocol {
+    return (this.made ??= createIamHandler({ ...this.access.access, web: this.web, clock: new RealClock() }))
+  }
+  private made: Protocol | undefined
+
+  /** Whatever is answered. */
+  ask(action: string, values: Values = {}, signer: Signer = ROOT, service = "iam"): Promise<Said> {
+    return tell(this.handler, sign(formRequest(formOf(action, values, service)), service, signer))
+  }
+
+  /** Must be answered with 200. */
+  async iam(action: string, values: Values = {}, signer: Signer = ROOT): Promise<Said> {
+    const said = await this.ask(action, values, signer)
+    assert.equal(said.status, 200, `${action}: ${said.xml}`)
+    return said
+  }
+
+  async sts(action: string, values: Values = {}, signer: Signer = ROOT): Promise<Said> {
+    const said = await this.ask(action, values, signer, "sts")
+    assert.equal(said.status, 200, `${action}: ${said.xml}`)
+    return said
+  }
+
+  async refused(
+    code: string,
+    action: string,
+    values: Values = {},
+    signer: Signer = ROOT,
+    service = "iam",
+  ): Promise<Said> {
+    const said = await this.ask(action, values, signer, service)
+    assert.equal(said.code, code, `${action}: ${said.status} ${said.xml}`)
+    return said
+  }
+
+  /** A user with a key and, where it is given, a policy. */
+  async user(UserName: string, PolicyDocument?: string): Promise<Signer> {
+    await this.iam("CreateUser", { UserName })
+    if (PolicyDocument !== undefined) await this.iam("PutUserPolicy", { UserName, PolicyName: "own", PolicyDocument })
+    return this.keyOf(UserName)
+  }
+
+  async keyOf(UserName: string): Promise<Signer> {
+    const made = await this.iam("CreateAccessKey", { UserName })
+    return { accessKeyId: made.one("AccessKeyId"), secret: made.one("SecretAccessKey") }
+  }
+}
+
+/** Credentials as STS has given them. */
+export const sessionIn = (said: Said): Signer => ({
+  accessKeyId: said.one("AccessKeyId"),
+  secret: said.one("SecretAccessKey"),
+  token: said.one("SessionToken"),
+})
