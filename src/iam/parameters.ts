@@ -86,8 +86,8 @@ export class Parameters {
   /** Throws `notImplemented` where one is none of these. */
   checkKnown(action: string, known: readonly string[]): void {
     for (const name of this.values.keys()) {
+      // A list without members comes as its name alone.
       const [first = ""] = name.split(".member.")
-      // What botocore sends for a list without members.
       if (known.includes(first) || COMMON.has(name) || SIGNATURE.test(name)) continue
       throw fail("notImplemented", { message: `${action} does not support the parameter ${name.slice(0, 100)}.` })
     }

@@ -46,7 +46,7 @@ export class WebIdentities {
     const payload = await this.payloadOf(token, provider, nowMs)
     const audience = [payload.aud ?? []].flat().find(one => provider.clientIds.includes(one))
     const { sub: subject } = payload
-    if (audience === undefined || subject === undefined) throw refuse("Incorrect token audience")
+    if (audience === undefined || subject === undefined || subject === "") throw refuse("Incorrect token audience")
     if (TAGS_CLAIM in payload) throw refuse(`The claim ${TAGS_CLAIM} is not supported`)
     return { account, provider, audience, subject, claims: conditionKeysOf(provider, audience, payload) }
   }

@@ -46,12 +46,11 @@ export class SimWeb implements Web {
 
 const versionOf = (service: string): string => (service === "sts" ? "2011-06-15" : "2010-05-08")
 
+const textsOf = (values: Values): Record<string, string> =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]))
+
 export const formOf = (action: string, values: Values = {}, service = "iam"): string =>
-  new URLSearchParams([
-    ["Action", action],
-    ["Version", versionOf(service)],
-    ...Object.entries(values).map(([name, value]) => [name, String(value)]),
-  ]).toString()
+  new URLSearchParams({ Action: action, Version: versionOf(service), ...textsOf(values) }).toString()
 
 export const formRequest = (form: string, headers: readonly string[] = []): Asked => ({
   method: "POST",

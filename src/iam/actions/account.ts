@@ -1,4 +1,4 @@
-/** The account as a whole. */
+/** Actions on the account as a whole: what is in it, and what it is called. */
 import type { IdentityKind } from "../../format/identity-records.js"
 import { guarded, type Actions, type Call, type Result } from "../action.js"
 import { PAGING, writeList } from "../paging.js"

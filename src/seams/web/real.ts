@@ -1,4 +1,4 @@
-/** Web over `fetch`. */
+/** The real web, over `fetch`; it follows no redirection, so that only the address that was given is asked. */
 import { concatBytes } from "../../base/bytes.js"
 import { fail, isFailure, type Failure } from "../../base/failures.js"
 import type { Web } from "./contract.js"
@@ -12,7 +12,8 @@ export class RealWeb implements Web {
       if (status !== 200 || body === null) throw unreachable(url, `status ${status}`)
       const pieces: Uint8Array[] = []
       let lengthBytes = 0
-      for await (const piece of body) {
+      const arriving: AsyncIterable<Uint8Array> = body
+      for await (const piece of arriving) {
         lengthBytes += piece.length
         if (lengthBytes > bytesMax) throw unreachable(url, `more than ${bytesMax} bytes`)
         pieces.push(piece)

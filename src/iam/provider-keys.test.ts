@@ -1,0 +1,47 @@
+/** When providers are asked for their keys. */
+import { test } from "node:test"
+import assert from "node:assert/strict"
+import { fail } from "../base/failures.js"
+import { ProviderKeys } from "./provider-keys.js"
+
+const ISSUER = "https://id.example.com/"
+const MINUTE_MS = 60_000
+
+function scene() {
+  const asked: string[] = []
+  let isDown = false
+  const web = {
+    async get(url: string): Promise<Uint8Array> {
+      asked.push(url)
+      if (isDown) throw fail("providerUnreachable")
+      const isKeys = url.endsWith("/keys")
+      return Buffer.from(JSON.stringify(isKeys ? { keys: [] } : { issuer: ISSUER, jwks_uri: `${ISSUER}keys` }))
+    },
+  }
+  return { keys: new ProviderKeys(web), asked, goDown: () => void (isDown = true) }
+}
+
+test("keys are remembered for an hour, and asked for anew where one is missing, every ten seconds at most", async () => {
+  const { keys, asked } = scene()
+  await Promise.all([keys.of(ISSUER, 0, false), keys.of(ISSUER, 0, false)])
+  assert.deepEqual(asked, [`${ISSUER}.well-known/openid-configuration`, `${ISSUER}keys`])
+  await keys.of(ISSUER, 59 * MINUTE_MS, false)
+  assert.equal(asked.length, 2)
+  await keys.of(ISSUER, 61 * MINUTE_MS, false)
+  assert.equal(asked.length, 4)
+  await keys.of(ISSUER, 61 * MINUTE_MS + 9_000, true)
+  assert.equal(asked.length, 4)
+  await keys.of(ISSUER, 61 * MINUTE_MS + 11_000, true)
+  assert.equal(asked.length, 6)
+})
+
+test("a provider that is down takes no keys away, and is tried again soon", async () => {
+  const { keys, asked, goDown } = scene()
+  const known = await keys.of(ISSUER, 0, false)
+  goDown()
+  await assert.rejects(keys.of(ISSUER, 61 * MINUTE_MS, false))
+  assert.equal(await keys.of(ISSUER, 61 * MINUTE_MS + 1_000, false), known)
+  assert.equal(asked.length, 3)
+  await assert.rejects(keys.of(ISSUER, 61 * MINUTE_MS + 11_000, false))
+  assert.equal(asked.length, 4)
+})

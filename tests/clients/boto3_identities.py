@@ -1,0 +1,99 @@
+"""boto3 against the store that AWS_ENDPOINT_URL names: users, groups, roles, policies, providers, sessions.
+
+Ends with "all good" on standard output, or with a traceback.
+"""
+import json
+import os
+
+import boto3
+from botocore.exceptions import ClientError
+
+ENDPOINT = os.environ["AWS_ENDPOINT_URL"]
+
+
+def client(service, **keys):
+    return boto3.client(service, endpoint_url=ENDPOINT, **keys)
+
+
+def keys_of(made):
+    keys = {"aws_access_key_id": made["AccessKeyId"], "aws_secret_access_key": made["SecretAccessKey"]}
+    return {**keys, "aws_session_token": made["SessionToken"]} if "SessionToken" in made else keys
+
+
+def refused(code, work, **arguments):
+    try:
+        work(**arguments)
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == code, error
+        return error
+    raise AssertionError(f"{code} was expected")
+
+
+def document(**statement):
+    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement}]})
+
+
+iam = client("iam")
+READ = document(Action="s3:Get*", Resource="arn:aws:s3:::b/${aws:username}/*")
+
+for number in range(5):
+    iam.create_user(UserName=f"boto-{number}", Path="/boto/")
+pages = list(iam.get_paginator("list_users").paginate(PathPrefix="/boto/", PaginationConfig={"PageSize": 2}))
+assert [len(page["Users"]) for page in pages] == [2, 2, 1], pages
+assert pages[0]["Users"][0]["CreateDate"].tzinfo is not None
+refused("EntityAlreadyExists", iam.create_user, UserName="boto-0")
+try:
+    iam.get_user(UserName="nobody")
+    raise AssertionError("nobody is there")
+except iam.exceptions.NoSuchEntityException as error:
+    assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 404
+    assert error.response["ResponseMetadata"]["RequestId"]
+
+iam.create_group(GroupName="boto")
+iam.add_user_to_group(GroupName="boto", UserName="boto-0")
+iam.put_group_policy(GroupName="boto", PolicyName="read", PolicyDocument=READ)
+assert iam.get_group_policy(GroupName="boto", PolicyName="read")["PolicyDocument"] == json.loads(READ)
+assert [user["UserName"] for user in iam.get_group(GroupName="boto")["Users"]] == ["boto-0"]
+
+policy = iam.create_policy(PolicyName="boto", PolicyDocument=READ)["Policy"]
+iam.create_policy_version(PolicyArn=policy["Arn"], PolicyDocument=READ, SetAsDefault=True)
+assert iam.get_policy(PolicyArn=policy["Arn"])["Policy"]["DefaultVersionId"] == "v2"
+assert [one["VersionId"] for one in iam.list_policy_versions(PolicyArn=policy["Arn"])["Versions"]] == ["v2", "v1"]
+iam.put_user_permissions_boundary(UserName="boto-1", PermissionsBoundary=policy["Arn"])
+assert iam.get_user(UserName="boto-1")["User"]["PermissionsBoundary"]["PermissionsBoundaryArn"] == policy["Arn"]
+entities = iam.list_entities_for_policy(PolicyArn=policy["Arn"])
+assert [user["UserName"] for user in entities["PolicyUsers"]] == ["boto-1"] and entities["PolicyRoles"] == []
+
+trust = document(Principal={"AWS": "*"}, Action="sts:AssumeRole")
+role = iam.create_role(RoleName="boto", AssumeRolePolicyDocument=trust, MaxSessionDuration=7200)["Role"]
+assert role["AssumeRolePolicyDocument"] == json.loads(trust) and role["MaxSessionDuration"] == 7200
+iam.attach_role_policy(RoleName="boto", PolicyArn="arn:aws:iam::aws:policy/IAMReadOnlyAccess")
+iam.put_user_policy(UserName="boto-0", PolicyName="own", PolicyDocument=document(Action="sts:AssumeRole", Resource="*"))
+user_keys = keys_of(iam.create_access_key(UserName="boto-0")["AccessKey"])
+assumed = client("sts", **user_keys).assume_role(RoleArn=role["Arn"], RoleSessionName="boto")
+assert assumed["AssumedRoleUser"]["Arn"].endswith(":assumed-role/boto/boto")
+session = keys_of(assumed["Credentials"])
+assert client("sts", **session).get_caller_identity()["UserId"].endswith(":boto")
+assert client("iam", **session).get_account_summary()["SummaryMap"]["Users"] >= 5
+refused("AccessDenied", client("iam", **session).delete_user, UserName="boto-4")
+refused("SignatureDoesNotMatch", client("iam", **{**user_keys, "aws_secret_access_key": "wrong"}).list_users)
+
+provider = iam.create_open_id_connect_provider(Url="https://boto.example.com", ClientIDList=["a", "b"], ThumbprintList=[])
+got = iam.get_open_id_connect_provider(OpenIDConnectProviderArn=provider["OpenIDConnectProviderArn"])
+assert got["ClientIDList"] == ["a", "b"] and got["ThumbprintList"] == [], got
+iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=provider["OpenIDConnectProviderArn"])
+assert iam.list_account_aliases()["AccountAliases"] == []
+
+iam.detach_role_policy(RoleName="boto", PolicyArn="arn:aws:iam::aws:policy/IAMReadOnlyAccess")
+iam.delete_role(RoleName="boto")
+iam.delete_user_permissions_boundary(UserName="boto-1")
+iam.delete_policy_version(PolicyArn=policy["Arn"], VersionId="v1")
+iam.delete_policy(PolicyArn=policy["Arn"])
+iam.delete_user_policy(UserName="boto-0", PolicyName="own")
+iam.remove_user_from_group(GroupName="boto", UserName="boto-0")
+iam.delete_group_policy(GroupName="boto", PolicyName="read")
+iam.delete_group(GroupName="boto")
+iam.delete_access_key(UserName="boto-0", AccessKeyId=user_keys["aws_access_key_id"])
+for number in range(5):
+    iam.delete_user(UserName=f"boto-{number}")
+print("all good")
