@@ -37,6 +37,7 @@ import { WebIdentities } from "./web-identities.js"
 const BODY_BYTES_MAX = 256 * KIB
 /** A web identity's token, and what limits the session. */
 const UNSIGNED_BYTES_MAX = 64 * KIB
+const OWN_TROUBLE_STATUS = 500
 
 export interface IamSettings {
   readonly accounts: Accounts & Keyring
@@ -71,8 +72,12 @@ class IamHandler implements Protocol {
     } catch (error) {
       const failure = asFailure(error)
       if (exchange.answered || failure.kind === "internal") throw error
-      exchange.note({ failure: failure.kind, reason: String(failure.details["reason"] ?? failure.message) })
-      await exchange.respond(errorAnswer(service, iamErrorOf(failure, service), exchange.requestId))
+      const answer = iamErrorOf(failure, service)
+      exchange.note({ failure: answer.code })
+      const { reason = answer.status >= OWN_TROUBLE_STATUS ? failure.message : undefined } = failure.details
+      // The client learns little of our own trouble, and not which statement denied; the operator needs to know.
+      if (reason !== undefined) exchange.note({ kind: failure.kind, reason })
+      await exchange.respond(errorAnswer(service, answer, exchange.requestId))
     }
   }
 

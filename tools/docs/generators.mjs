@@ -54,6 +54,20 @@ export const GENERATORS = {
   s3Operations: async () => (await built("s3/index.js")).compatibilityTables().operations,
   s3Headers: async () => (await built("s3/index.js")).compatibilityTables().headers,
 
+  iamActions: async () => {
+    const { ACTIONS } = await built("iam/index.js")
+    return table(
+      ["service", "actions"],
+      Object.entries(ACTIONS).map(([service, actions]) => [
+        `\`${service}\``,
+        Object.keys(actions)
+          .filter(name => actions[name].kind !== "refused")
+          .sort()
+          .join(", "),
+      ]),
+    )
+  },
+
   layers: () =>
     table(
       ["folder", "may import"],
