@@ -5,13 +5,23 @@
 import type { Exchange } from "../http/index.js"
 import type { IamService } from "./action.js"
 
-const CREDENTIAL = /Credential=[^,]*\/([^/,]*)\/aws4_request/
-const QUERY_CREDENTIAL = /[?&]X-Amz-Credential=[^&]*(?:%2F|\/)([^&]*?)(?:%2F|\/)aws4_request/i
 const ACTION = /[?&]Action=/
+
+/** What stands between a mark and the next separator; undefined where there is no mark. */
+function textAfter(text: string, mark: string, separator: string): string | undefined {
+  const at = text.indexOf(mark)
+  if (at < 0) return undefined
+  const end = text.indexOf(separator, at)
+  return text.slice(at + mark.length, end < 0 ? undefined : end).trim()
+}
 
 /** The service that a signature is for; undefined where there is none, or it cannot be read. */
 export function signedService({ rawTarget, header }: Pick<Exchange, "rawTarget" | "header">): string | undefined {
-  return CREDENTIAL.exec(header("authorization") ?? "")?.[1] ?? QUERY_CREDENTIAL.exec(rawTarget)?.[1]
+  const credential =
+    textAfter(header("authorization") ?? "", "Credential=", ",") ??
+    textAfter(rawTarget, "X-Amz-Credential=", "&")?.replace(/%2F/gi, "/")
+  const [service, ending] = credential?.split("/").slice(-2) ?? []
+  return ending === "aws4_request" ? service : undefined
 }
 
 export const isIamService = (service: string | undefined): service is IamService =>

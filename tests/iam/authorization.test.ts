@@ -2,7 +2,7 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { parseAccountId } from "../../src/base/ids.js"
-import { allow, trust } from "../access/world.js"
+import { allow, ROOT_KEY, trust } from "../access/world.js"
 import { IamWorld, sessionIn, type Signer } from "./world.js"
 
 const policy = (...Statement: readonly object[]): string => JSON.stringify({ Version: "2012-10-17", Statement })
@@ -196,6 +196,17 @@ test("credentials by GetSessionToken are not for IAM, nor for more of their kind
   await world.refused("InvalidClientTokenId", "GetCallerIdentity", {}, { ...session, token: "HL1.x" }, "sts")
   await world.iam("DeleteAccessKey", { UserName: "bob", AccessKeyId: bob.accessKeyId })
   await world.refused("InvalidClientTokenId", "GetCallerIdentity", {}, session, "sts")
+})
+
+test("a session that is over says so", async () => {
+  const world = await IamWorld.open()
+  const { accounts, sessions } = world.access.access
+  const anHourAgoMs = Date.now() - 3_600_000
+  const key = await world.access.mustKnow(ROOT_KEY.accessKeyId)
+  const { accessKeyId, secret, token } = sessions.ofKey(key, 900, anHourAgoMs)
+  assert.ok((await accounts.secretOf(accessKeyId, token, anHourAgoMs)) !== undefined)
+  const said = await world.refused("ExpiredToken", "GetCallerIdentity", {}, { accessKeyId, secret, token }, "sts")
+  assert.equal(said.status, 403)
 })
 
 test("accounts see nothing of each other", async () => {

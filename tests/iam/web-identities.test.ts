@@ -10,7 +10,7 @@ const SERVICE = "sts"
 
 interface ProviderKey {
   readonly kid: string
-  readonly secret: CryptoKey
+  readonly secret: CryptoKey | Uint8Array
   readonly shown: JWK
 }
 
@@ -106,16 +106,22 @@ test("tokens that are not right are refused, each by its flaw", async () => {
   await scene.refused("ExpiredTokenException", await tokenOf(key, {}, Math.floor(Date.now() / 1000) - 120))
   const claims = { iss: ISSUER, aud: "app", sub: "somebody" }
   await scene.refused("InvalidIdentityToken", new UnsecuredJWT(claims).setIssuedAt().setExpirationTime("1h").encode())
-  const sharedSecret = await new SignJWT(claims)
-    .setProtectedHeader({ alg: "HS256", kid: "one" })
-    .setIssuedAt()
-    .setExpirationTime("1h")
-    .sign(Buffer.from(JSON.stringify(key.shown)))
-  await scene.refused("InvalidIdentityToken", sharedSecret)
   await scene.refused("AccessDenied", await tokenOf(key, { sub: "somebody else" }))
   await scene.refused("AccessDenied", good, { RoleArn: scene.roleArn.replace(/\d{12}/, "999999999999") })
   assert.equal((await scene.asks(good, { ProviderId: "x" })).code, "NotImplemented")
   assert.equal((await scene.asks(good)).status, 200)
+})
+
+test("a secret among a provider's keys, that others may know, makes no tokens", async () => {
+  const scene = await Scene.open()
+  const secret = Buffer.from("known to many, and long enough for a hash")
+  const shared = {
+    kid: "shared",
+    secret,
+    shown: { kty: "oct", k: secret.toString("base64url"), kid: "shared", alg: "HS256" },
+  }
+  scene.publish(scene.key, shared)
+  await scene.refused("InvalidIdentityToken", await tokenOf(shared))
 })
 
 test("other claims are there for conditions, lists too", async () => {
