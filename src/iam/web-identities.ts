@@ -62,14 +62,12 @@ export class WebIdentities {
   }
 
   private async providerOf({ id }: Account, issuer: string): Promise<IdentityProviderRecord> {
-    const missing = refuse(`No OpenIDConnect provider found in your account for ${issuer.slice(0, 255)}`)
     try {
-      const provider = await this.identities.getProvider(id, issuer)
-      if (provider.url === issuer) return provider
+      return await this.identities.getProvider(id, issuer)
     } catch (error) {
-      throw isFailure(error, "noSuchEntity") ? missing : error
+      if (!isFailure(error, "noSuchEntity")) throw error
+      throw refuse(`No OpenIDConnect provider found in your account for ${issuer.slice(0, 255)}`)
     }
-    throw missing
   }
 
   private async payloadOf(token: string, provider: IdentityProviderRecord, nowMs: number): Promise<JWTPayload> {
