@@ -1,23 +1,21 @@
 /** Whether the caller's policies allow an action. The root user may do everything in its account. */
 import { decide, NO_RESOURCE_POLICIES, sentenceOfDecision, type RequestContext } from "../access/index.js"
 import { fail } from "../base/failures.js"
-import type { Call, IamService, Target } from "./action.js"
+import type { Call, Target } from "./action.js"
 
-/** Throws `accessDenied`; `detail.reason` is for the log. */
+/** `action` as policies name it. Throws `accessDenied`; its `reason` is for the log. */
 export function authorize(
-  service: IamService,
-  actionName: string,
+  action: string,
   { caller, accountId, number, nowMs }: Call,
   target: Target,
   context: RequestContext,
 ): void {
   const { principal, policies } = caller
-  if (service === "iam" && caller.session === "key") {
+  if (action.startsWith("iam:") && caller.session === "key") {
     throw fail("accessDenied", {
       message: "IAM cannot be called with credentials by GetSessionToken; use the key itself.",
     })
   }
-  const action = `${service}:${actionName}`
   const owner = { accountId, accountNumber: number }
   const request = { principal, action, resource: target.arn, owner, nowMs, context }
   const decision = decide(request, policies, NO_RESOURCE_POLICIES)

@@ -53,6 +53,16 @@ interface Signer {
   readonly region: string
 }
 
+/** A request that has been read and whose signature, if it has one, is good. */
+interface Asked {
+  readonly exchange: Exchange
+  /** As policies name it: `iam:CreateUser`. */
+  readonly action: string
+  readonly parameters: Parameters
+  readonly signer: Signer | undefined
+  readonly nowMs: number
+}
+
 export const createIamHandler = (settings: IamSettings): Protocol => new IamHandler(settings)
 
 class IamHandler implements Protocol {
@@ -97,15 +107,7 @@ class IamHandler implements Protocol {
     if (action !== undefined) exchange.note({ operation: `${service}:${name}` })
     if (signer === undefined && action?.kind !== "open") throw unsigned()
     checkSupported(service, name, action, parameters)
-    const region = signer?.region ?? ""
-    const open: OpenCall = {
-      ...this.settings,
-      webIdentities: this.webIdentities,
-      parameters,
-      context: contextOf({ exchange, parameters, region, target: undefined }),
-      nowMs,
-    }
-    const result = await this.perform(exchange, service, name, action, open, signer)
+    const result = await this.perform({ exchange, action: `${service}:${name}`, parameters, signer, nowMs }, action)
     return resultAnswer(service, name, result ?? undefined, exchange.requestId)
   }
 
@@ -128,22 +130,18 @@ class IamHandler implements Protocol {
     return { key, region }
   }
 
-  private async perform(
-    exchange: Exchange,
-    service: IamService,
-    name: string,
-    action: Supported,
-    open: OpenCall,
-    signer: Signer | undefined,
-  ): Promise<Result | void> {
+  private async perform(asked: Asked, action: Supported): Promise<Result | void> {
+    const { exchange, parameters, signer, nowMs } = asked
+    const scene = { exchange, parameters, region: signer?.region ?? "" }
+    const context = contextOf({ ...scene, target: undefined })
+    const open: OpenCall = { ...this.settings, webIdentities: this.webIdentities, parameters, context, nowMs }
     if (action.kind === "open") return await action.act(open)
     if (signer === undefined) throw unsigned()
-    const { key, region } = signer
-    const call: Call = { ...open, caller: key, accountId: key.account.id, number: key.account.number }
+    const { account } = signer.key
+    const call: Call = { ...open, caller: signer.key, accountId: account.id, number: account.number }
     if (action.kind === "guarded") {
       const target = await action.on(call)
-      const { parameters } = open
-      authorize(service, name, call, target, contextOf({ exchange, parameters, region, target }))
+      authorize(asked.action, call, target, contextOf({ ...scene, target }))
     }
     return await action.act(call)
   }

@@ -24,6 +24,7 @@ test("whoever has no policy may only ask who they are", async () => {
     const said = await world.refused("AccessDenied", action, values, bob)
     assert.equal(said.status, 403, action)
     assert.match(said.one("Message"), /^User: arn:aws:iam::\d{12}:user\/bob is not authorized to perform: iam:/)
+    assert.equal(said.notes["reason"], "denied: no policy of the caller allows it", "for the log alone")
   }
   const self = await world.sts("GetCallerIdentity", {}, bob)
   assert.match(self.one("Arn"), /:user\/bob$/)
