@@ -113,6 +113,30 @@ test("AWS CLI: a user with a policy, a role, and what is taken away", { skip, ti
   await ok(["iam", "delete-user", "--user-name", "bob"])
 })
 
+test("AWS CLI: what users and sessions are given counts for S3, and at once", { skip, timeout: 300_000 }, async () => {
+  await ok(["s3", "mb", "s3://given"])
+  await writeFile(join(folder, "object"), "content")
+  await ok(["s3", "cp", join(folder, "object"), "s3://given/team/object"])
+  const read = document({ Action: "s3:GetObject", Resource: "arn:aws:s3:::given/team/*" })
+  await ok(["iam", "create-user", "--user-name", "reader"])
+  const reader = keysIn(await ok(["iam", "create-access-key", "--user-name", "reader"]))
+  const get = ["s3api", "get-object", "--bucket", "given", "--key", "team/object", join(folder, "back")]
+  await refused(/AccessDenied|Forbidden/, get, reader)
+  const put = ["iam", "put-user-policy", "--user-name", "reader", "--policy-name", "p", "--policy-document", read]
+  await ok(put)
+  await ok(get, reader)
+  await refused(/AccessDenied/, ["s3api", "delete-object", "--bucket", "given", "--key", "team/object"], reader)
+  const session = keysIn(await ok(["sts", "get-session-token"], reader))
+  await ok(get, session)
+  await ok(["iam", "delete-user-policy", "--user-name", "reader", "--policy-name", "p"])
+  for (const ended of [reader, session]) await refused(/AccessDenied|Forbidden/, get, ended)
+  await ok(put)
+  await ok(get, session)
+  await ok(["iam", "delete-access-key", "--user-name", "reader", "--access-key-id", reader.id])
+  await refused(/InvalidAccessKeyId|Forbidden/, get, reader)
+  await refused(/InvalidToken|InvalidAccessKeyId|Bad Request/, get, session)
+})
+
 test("AWS CLI: the admin port answers too", { skip, timeout: 60_000 }, async () => {
   const output = await ok(["sts", "get-caller-identity"], OPERATOR, server.adminEndpoint)
   assert.match(textOf(output, "Arn"), /:root$/)
