@@ -49,6 +49,12 @@ function counted(atOnce: AtOnce, count: { objects: number; puts: number }): AtOn
 const PAGE = "https://page.example.com"
 const RULES = `<CORSConfiguration><CORSRule><AllowedMethod>GET</AllowedMethod><AllowedMethod>PUT</AllowedMethod><AllowedOrigin>${PAGE}</AllowedOrigin></CORSRule></CORSConfiguration>`
 
+/** To everybody, the owner too. */
+const DENIES = JSON.stringify({
+  Version: "2012-10-17",
+  Statement: { Effect: "Deny", Principal: "*", Action: "s3:GetObject", Resource: "arn:aws:s3:::ruled/typed" },
+})
+
 async function world(machine: Machine) {
   const { clock, stores } = machine
   const openReader = stores.openReader.bind(stores)
@@ -57,12 +63,14 @@ async function world(machine: Machine) {
   const engine = await machine.open()
   await engine.accounts.ensureRoot()
   const owner = parseAccountId("root")
-  for (const name of ["bench", "kept"]) {
+  for (const name of ["bench", "kept", "ruled"]) {
     await engine.services.buckets.create({ name: parseBucketName(name), owner, location: "" })
   }
   const kept = await engine.services.buckets.open(parseBucketName("kept"))
   await engine.services.buckets.setVersioning(kept, "enabled")
   await engine.services.buckets.setSetting(kept, "cors", RULES)
+  const ruled = await engine.services.buckets.open(parseBucketName("ruled"))
+  await engine.services.buckets.setSetting(ruled, "policy", DENIES)
   const count = { objects: 0, puts: 0 }
   const { buckets, objects, multipart } = engine.services
   const atOnce = counted(engine.services.atOnce, count)
@@ -103,7 +111,7 @@ function anyRead(): Asked & { readonly secret: string; readonly hash: string } {
     ["content-length", "0"],
     ["user-agent", "sdk", "amz-sdk-invocation-id", "1"],
   )
-  const bucket = oneOf("bench", "bench", "kept", "other", "No")
+  const bucket = oneOf("bench", "bench", "kept", "ruled", "other", "No")
   const key = oneOf("plain", "typed", "meta", "tagged", "summed", "large", "absent", "gone", "a%20b", "")
   const query = oneOf(
     "",
@@ -141,7 +149,7 @@ async function compareReads(machine: Machine): Promise<void> {
     ["gone", []],
     ["a%20b", []],
   ]
-  for (const bucket of ["bench", "kept"]) {
+  for (const bucket of ["bench", "kept", "ruled"]) {
     for (const [i, [key, more]] of stored.entries()) {
       const body = key === "summed" ? Buffer.from("hello") : bodyOf(i)
       const rawHeaders = ["host", "h", "content-length", String(body.length), ...more]
@@ -150,7 +158,9 @@ async function compareReads(machine: Machine): Promise<void> {
     }
     await ask(slow, sign({ method: "DELETE", rawTarget: `/${bucket}/gone`, rawHeaders: ["host", "h"] }))
   }
-  for (let i = 0; i < 6_000; i += 1) {
+  const denied = await ask(quick, sign({ method: "GET", rawTarget: "/ruled/typed", rawHeaders: ["host", "h"] }))
+  assert.equal(denied.answer?.status, 403)
+  for (let i = 0; i < 7_000; i += 1) {
     const { secret, hash, ...read } = anyRead()
     const asked = sign(read, hash, secret)
     const [atOnce, later] = [await shown(await ask(quick, asked)), await shown(await ask(slow, asked))]
