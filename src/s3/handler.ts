@@ -355,7 +355,7 @@ class S3Handler implements Protocol {
       userAgent: exchange.header("user-agent"),
       referer: exchange.header("referer"),
       formTags: form?.tags,
-      form: caller.request.form,
+      form: caller.account === undefined ? undefined : caller.request.form,
       signedMs: caller.request.signedMs,
       region: this.region,
     }

@@ -172,6 +172,13 @@ test("a page of somewhere may be let in, and nobody else: conditions hold for th
   await expect(403, "nobody", "GET /bucket/open/a")
 })
 
+test("what nobody has signed has neither a form nor an age of its signature", async () => {
+  const terms = { StringEquals: { "s3:authType": "REST-HEADER", "s3:signatureversion": "AWS4-HMAC-SHA256" } }
+  await put(policyOf(to("*", allow("s3:GetObject", OPEN, terms))))
+  await expect(200, "stranger", "GET /bucket/open/a")
+  await expect(403, "nobody", "GET /bucket/open/a")
+})
+
 test("in a bucket of which the requester pays, others say that they know, also of a copy's source", async () => {
   await put(policyOf(to(STRANGER_ROOT, allow("s3:GetObject", OPEN))))
   const payer = "<RequestPaymentConfiguration><Payer>Requester</Payer></RequestPaymentConfiguration>"

@@ -25,8 +25,8 @@ export interface RequestHead {
   readonly referer: string | undefined
   /** Tags that a form gives; undefined: the header may. */
   readonly formTags: Tags | undefined
-  /** How it is signed. */
-  readonly form: "header" | "query" | "form"
+  /** How it is signed; undefined: by nobody. */
+  readonly form: "header" | "query" | "form" | undefined
   /** Undefined: it does not say. */
   readonly signedMs: number | undefined
   readonly nowMs: number
@@ -85,8 +85,12 @@ const MAKERS: ReadonlyMap<string, Maker> = new Map<string, Maker>([
   ["aws:useragent", ({ userAgent }) => userAgent],
   ["aws:referer", ({ referer }) => referer],
   ["aws:requestedregion", ({ region }) => region],
-  ["s3:authtype", ({ form }) => AUTH_TYPES[form]],
-  ["s3:signatureversion", () => "AWS4-HMAC-SHA256"],
+  ["s3:authtype", ({ form }) => form && AUTH_TYPES[form]],
+  [
+    "s3:signatureversion",
+    // Of the older version are forms only, which do not say when they were signed.
+    ({ form, signedMs }) => form && (signedMs === undefined ? "AWS" : "AWS4-HMAC-SHA256"),
+  ],
   [
     "s3:signatureage",
     ({ signedMs, nowMs }) => (signedMs === undefined ? undefined : String(Math.max(0, nowMs - signedMs))),
