@@ -25,6 +25,7 @@ import type { RequestHeaders } from "../base/request-headers.js"
 import { oncePiece } from "./request-body.js"
 import { respondWithStream, type AnswerSink } from "./streamed-answer.js"
 import { StageTiming } from "./timing.js"
+import { tlsVersionOf } from "./tls-version.js"
 
 const WRITE_BYTES_MAX = 64 * KIB
 /** Head and body up to this size are put together, which is cheaper than two writes. */
@@ -90,8 +91,8 @@ export class BriefExchange implements Exchange, AnswerSink {
     return this.socket.remoteAddress ?? ""
   }
 
-  get secure(): boolean {
-    return this.socket instanceof TLSSocket
+  get tlsVersion(): string | undefined {
+    return tlsVersionOf(this.socket)
   }
 
   get answered(): boolean {

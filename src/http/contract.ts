@@ -58,8 +58,8 @@ export interface Exchange {
   readonly rawHeaders: readonly string[]
   readonly headers: RequestHeaders
   readonly remoteAddress: string
-  /** Over TLS. */
-  readonly secure: boolean
+  /** `1.3`; undefined where it did not come over TLS. */
+  readonly tlsVersion: string | undefined
   /** Declared length of the body; undefined where none is declared. */
   readonly contentLength: number | undefined
   /** `Transfer-Encoding: chunked`. */

@@ -26,6 +26,7 @@ import { oncePiece, RequestBody } from "./request-body.js"
 import type { RequestHeaders } from "../base/request-headers.js"
 import { respondWithStream, type AnswerSink } from "./streamed-answer.js"
 import { StageTiming } from "./timing.js"
+import { tlsVersionOf } from "./tls-version.js"
 
 /** Written in one piece, so that a slow reader shows progress at least this often. */
 const WRITE_BYTES_MAX = 64 * KIB
@@ -120,8 +121,8 @@ export class NodeExchange implements Exchange, AnswerSink {
     return this.request.socket.remoteAddress ?? ""
   }
 
-  get secure(): boolean {
-    return this.request.socket instanceof TLSSocket
+  get tlsVersion(): string | undefined {
+    return tlsVersionOf(this.request.socket)
   }
 
   header(name: string): string | undefined {

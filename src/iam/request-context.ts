@@ -7,7 +7,7 @@ import type { Parameters } from "./parameters.js"
 type Values = string | readonly string[] | undefined
 
 interface Scene {
-  readonly exchange: Pick<Exchange, "remoteAddress" | "secure" | "header">
+  readonly exchange: Pick<Exchange, "remoteAddress" | "tlsVersion" | "header">
   readonly parameters: Parameters
   /** As it was signed; "" where it was not. */
   readonly region: string
@@ -19,7 +19,7 @@ const KEYS: ReadonlyMap<string, (scene: Scene, suffix: string) => Values> = new 
   (scene: Scene, suffix: string) => Values
 >([
   ["aws:sourceip", ({ exchange }) => exchange.remoteAddress],
-  ["aws:securetransport", ({ exchange }) => String(exchange.secure)],
+  ["aws:securetransport", ({ exchange }) => String(exchange.tlsVersion !== undefined)],
   ["aws:useragent", ({ exchange }) => exchange.header("user-agent")],
   ["aws:referer", ({ exchange }) => exchange.header("referer")],
   ["aws:requestedregion", ({ region }) => (region === "" ? undefined : region)],

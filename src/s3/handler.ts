@@ -275,7 +275,7 @@ class S3Handler implements Protocol {
       accessControl: this.accessControl,
       region: this.region,
       configuredRegion: region,
-      origin: `${exchange.secure ? "https" : "http"}://${exchange.header("host") ?? ""}`,
+      origin: `${exchange.tlsVersion === undefined ? "http" : "https"}://${exchange.header("host") ?? ""}`,
       rawPath: target.rawPath,
       query,
       headers,
@@ -348,9 +348,16 @@ class S3Handler implements Protocol {
   private authorityOf({ exchange, headers, nowMs }: Request, admitted: Admitted, body: RequestBody): Authority {
     const { operation, target, query, caller, form } = admitted
     const { services, accounts } = this.settings
-    const { remoteAddress, secure } = exchange
+    const { remoteAddress, tlsVersion } = exchange
     const head: RequestHead = {
-      ...{ operation: operation.name, isOfBucket: target.rawKey === undefined, query, nowMs, remoteAddress, secure },
+      ...{
+        operation: operation.name,
+        isOfBucket: target.rawKey === undefined,
+        query,
+        nowMs,
+        remoteAddress,
+        tlsVersion,
+      },
       headers: form?.headers ?? headers,
       userAgent: exchange.header("user-agent"),
       referer: exchange.header("referer"),

@@ -11,7 +11,7 @@ export interface Asked {
   readonly body?: Uint8Array
   /** Its address. */
   readonly from?: string
-  readonly secure?: boolean
+  readonly tlsVersion?: string
 }
 
 export interface Told {
@@ -22,7 +22,7 @@ export interface Told {
 /** Hands a request to a handler and keeps what it says. */
 export async function ask(
   handler: Protocol,
-  { method, rawTarget, rawHeaders, body = new Uint8Array(), from = "", secure = false }: Asked,
+  { method, rawTarget, rawHeaders, body = new Uint8Array(), from = "", tlsVersion }: Asked,
   comes: "with the head" | "later" = "with the head",
 ): Promise<Told> {
   let arrived = comes === "later" ? undefined : body
@@ -36,7 +36,7 @@ export async function ask(
     rawHeaders,
     headers,
     remoteAddress: from,
-    secure,
+    tlsVersion,
     contentLength: headers.get("content-length") === undefined ? undefined : body.length,
     chunkedTransfer: false,
     signal: noSignal,

@@ -28,7 +28,11 @@ const USERS: Readonly<Record<string, readonly Statement[]>> = {
     allow(["s3:PutObject", "s3:PutObjectTagging"], IN_BUCKET, { StringEquals: { "s3:RequestObjectTag/team": "a" } }),
   ],
   lan: [allow("s3:GetObject", IN_BUCKET, { IpAddress: { "aws:SourceIp": "10.0.0.0/8" } })],
-  tls: [allow("s3:*", "*"), deny("s3:*", "*", { Bool: { "aws:SecureTransport": "false" } })],
+  tls: [
+    allow("s3:*", "*"),
+    deny("s3:*", "*", { Bool: { "aws:SecureTransport": "false" } }),
+    deny("s3:*", "*", { NumericLessThan: { "s3:TlsVersion": "1.3" } }),
+  ],
   fresh: [allow("s3:*", "*"), deny("s3:*", "*", { NumericGreaterThan: { "s3:signatureAge": "60000" } })],
   versions: [allow("s3:GetObjectVersion", IN_BUCKET)],
 }
@@ -171,7 +175,8 @@ test("conditions speak of where a request comes from, and how", async () => {
   // Nobody's word counts for the address.
   await expect(403, "lan", "GET /bucket/secret", { from: "192.0.2.1", headers: ["x-forwarded-for", "10.1.2.3"] })
   await expect(403, "tls", "GET /bucket/secret")
-  await expect(200, "tls", "GET /bucket/secret", { secure: true })
+  await expect(403, "tls", "GET /bucket/secret", { tlsVersion: "1.2" })
+  await expect(200, "tls", "GET /bucket/secret", { tlsVersion: "1.3" })
 })
 
 test("a presigned URL ages by its signature, however long it would hold", async () => {

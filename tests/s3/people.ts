@@ -49,7 +49,7 @@ export interface With {
   readonly headers?: readonly string[]
   readonly body?: string
   readonly from?: string
-  readonly secure?: true
+  readonly tlsVersion?: string
 }
 
 export class People {

@@ -31,7 +31,8 @@ export interface RequestHead {
   readonly signedMs: number | undefined
   readonly nowMs: number
   readonly remoteAddress: string
-  readonly secure: boolean
+  /** `1.3`; undefined: without TLS. */
+  readonly tlsVersion: string | undefined
   readonly region: string
 }
 
@@ -80,7 +81,7 @@ function copySourceOf({ headers }: RequestHead): Values {
 }
 
 const MAKERS: ReadonlyMap<string, Maker> = new Map<string, Maker>([
-  ["aws:securetransport", ({ secure }) => (secure ? "true" : "false")],
+  ["aws:securetransport", ({ tlsVersion }) => String(tlsVersion !== undefined)],
   ["aws:sourceip", ({ remoteAddress }) => remoteAddress.replace(/^::ffff:(?=\d+\.)/i, "")],
   ["aws:useragent", ({ userAgent }) => userAgent],
   ["aws:referer", ({ referer }) => referer],
@@ -99,6 +100,7 @@ const MAKERS: ReadonlyMap<string, Maker> = new Map<string, Maker>([
   ["s3:delimiter", listed("delimiter")],
   ["s3:max-keys", listed("max-keys")],
   ["s3:versionid", (_, versionId) => versionId],
+  ["s3:tlsversion", ({ tlsVersion }) => tlsVersion],
   ["s3:if-match", header("if-match")],
   ["s3:if-none-match", header("if-none-match")],
   ["s3:objectcreationoperation", ({ operation }) => CREATES.get(operation)],
