@@ -44,6 +44,7 @@ function anySigned(): { request: SignableRequest; signedMs: number } {
     rawHeaders: [
       ...["host", "h:9000"],
       ...oneOf([], ["Accept", "a  b"], ["x-amz-meta-n", " two  blanks "], ["X-Amz-User-Agent", "\u00e4\t\u00ff"]),
+      ...oneOf([], [], ["x-amz-meta-m", " before"], ["x-amz-meta-m", "behind "], ["x-amz-meta-m", "a: b"]),
       ...oneOf([], ["Content-Type", "text/plain"], ["x-amz-meta-n", "1", "x-amz-meta-n", "2"]),
     ],
   }
@@ -112,4 +113,13 @@ test("where the signature ends the header is part of what was seen before", () =
   assert.equal(carefully(turned, NOW_MS), CREDENTIALS.accessKeyId)
   assert.equal(quickly(by, turned, NOW_MS), undefined)
   assert.equal(quickly(by, { ...request, rawHeaders }, NOW_MS), CREDENTIALS.accessKeyId)
+})
+
+test("blanks in signed values are folded, wherever they are", () => {
+  const quick = new QuickVerifier(RULES, secretOf)
+  for (const value of [" before", "behind ", "in  between", "\ttab", "a: b", " ", "plain"]) {
+    const request = { method: "GET", rawTarget: "/b/k", rawHeaders: ["host", "h:9000", "x-amz-meta-m", value] }
+    const { rawHeaders } = signRequest(request, HASH, CREDENTIALS, NOW_MS)
+    assert.equal(quickly(quick, { ...request, rawHeaders }, NOW_MS), CREDENTIALS.accessKeyId, JSON.stringify(value))
+  }
 })
