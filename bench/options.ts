@@ -8,6 +8,7 @@ import { BATCHES } from "./themes/batches.js"
 import { LARGE_CODED, LARGE_SINGLE } from "./themes/large-objects.js"
 import { LISTINGS } from "./themes/listings.js"
 import { MEMORY } from "./themes/memory.js"
+import { JUDGING } from "./themes/judging.js"
 import { POLICY_DECISIONS } from "./themes/policies.js"
 import { PRESSURE } from "./themes/pressure.js"
 import { SMALL } from "./themes/small-objects.js"
@@ -23,6 +24,7 @@ const THEMES: readonly Theme[] = [
   STARTS,
   MEMORY,
   PRESSURE,
+  JUDGING,
   POLICY_DECISIONS,
 ]
 const DEVICES = "devices"

@@ -1,0 +1,85 @@
+/**
+ * What it costs to judge how safe a store is, in milliseconds of processor time: the main thread does it
+ * every 5 s while objects come, and answers nobody meanwhile.
+ *
+ * The store is as wide as stores get: 32 devices, one of them out, 10+4, shards moving from 30 devices to 32.
+ */
+import { DEVICES_MAX, PARTITIONS } from "../../src/base/limits.js"
+import { parseDeviceId } from "../../src/base/ids.js"
+import { parsePolicy } from "../../src/base/policy.js"
+import { SafetyJudge, type SafetyInput } from "../../src/cluster/index.js"
+import { planLayout, planNext } from "../../src/placement/index.js"
+import { all, atMost, type Measured, type Row } from "../row.js"
+import { theme, type Fixture } from "../theme.js"
+
+const JUDGE_MS_MAX = 50
+
+/** More than a compiler needs to see. */
+const WARM_ROUNDS = 25
+const WIDTH = 14
+const NEW_DEVICES = 2
+
+function widestStore(): SafetyInput {
+  const ids = Array.from({ length: DEVICES_MAX }, (_, i) => parseDeviceId((i + 1).toString(16).padStart(16, "0")))
+  const weighted = ids.map(id => ({ id, weight: 1 }))
+  const fresh = ids.slice(-NEW_DEVICES)
+  const previousLayout = planLayout(weighted.slice(0, -NEW_DEVICES), WIDTH)
+  return {
+    devices: ids.map((id, i) => ({ id, disk: id, state: i === 3 ? "out" : fresh.includes(id) ? "filling" : "active" })),
+    layout: planNext(previousLayout, weighted, WIDTH, previousLayout.version + 1),
+    previousLayout,
+    policies: [{ policy: parsePolicy("ec:10+4"), bytes: 1e12, isLeaving: false }],
+    names: { members: ids.slice(4, 9), learners: [], copiesWanted: 5 },
+    // Half of what moves has arrived.
+    lacking: new Map(fresh.map(id => [id, new Uint8Array(PARTITIONS).fill(1, PARTITIONS / 2)])),
+    oddGroups: [],
+  }
+}
+
+function processorMs(work: () => unknown): number {
+  const before = process.cpuUsage()
+  work()
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / 1000
+}
+
+function median(work: () => unknown): number {
+  const took = Array.from({ length: WARM_ROUNDS }, () => processorMs(work)).sort((a, b) => a - b)
+  return took[WARM_ROUNDS >> 1] ?? 0
+}
+
+/** The first is the first of the process only where nothing has judged before. */
+class Judging implements Fixture {
+  private readonly input = widestStore()
+  private readonly judge = new SafetyJudge()
+
+  first(): Measured {
+    return { figure: processorMs(() => this.judge.judge(this.input)), unit: "CPU ms" }
+  }
+
+  anew(): Measured {
+    return { figure: median(() => new SafetyJudge().judge(this.input)), unit: "CPU ms" }
+  }
+
+  again(): Measured {
+    const grown = (bytes: number): SafetyInput => ({
+      ...this.input,
+      policies: this.input.policies.map(use => ({ ...use, bytes: use.bytes + bytes })),
+    })
+    return { figure: median(() => this.judge.judge(grown(performance.now()))), unit: "CPU ms" }
+  }
+
+  async close(): Promise<void> {
+    // Nothing but memory was used.
+  }
+}
+
+const TARGET = all(atMost("figure", JUDGE_MS_MAX))
+
+const rows: readonly Row<Judging>[] = [
+  { work: "judging safety, the first of a process", target: TARGET, measure: async it => it.first(), isOnce: true },
+  { work: "judging safety anew, once compiled", target: TARGET, measure: async it => it.anew() },
+  { work: "judging safety again, with more bytes", target: TARGET, measure: async it => it.again() },
+]
+
+export const JUDGING = theme({ name: "judging", open: async () => new Judging(), rows: () => rows })
