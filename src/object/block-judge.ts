@@ -12,6 +12,7 @@ import { objectRowKey, uploadRowKey } from "../format/row-key.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import type { Tablet } from "../tablet/index.js"
 import { birthNoteOf, namingsOf } from "./named-extents-core.js"
+import { isKept } from "./recode-commands-core.js"
 import { askNamings, judgeUpload } from "./release-commands-core.js"
 import type { Uploads } from "./uploads.js"
 
@@ -67,9 +68,14 @@ export class BlockJudge {
     this.voids.clear()
   }
 
-  /** Whether the rows name just this now. */
-  isLive(group: BlockGroup, owner: NeedleOwner): boolean {
-    return this.look(group, owner)?.kind === "live"
+  /** Whether the rows name just this now, and none of them waits for the collector, who removes the blocks first. */
+  isKept(group: BlockGroup, owner: NeedleOwner): boolean {
+    const view = this.tablet.committed
+    const name = { ...owner, uploadId: group.uploadId }
+    for (const naming of namingsOf(view, name)) {
+      if (isOfExtent(group, naming.extent) && isKept(view, name, naming)) return true
+    }
+    return false
   }
 
   /**

@@ -140,8 +140,8 @@ export class RepairVisits {
       const mended = await this.blocks.mend(group, live)
       visit.writtenBytes += mended.writtenBytes
       visit.writtenShards += mended.writtenShards
-      // What was deleted meanwhile has been removed without what was written here: to be judged again.
-      if (mended.writtenShards > 0 && !this.judge.isLive(group, live.owner)) return
+      // What is given up meanwhile may have been removed without what was written here: to be judged again.
+      if (!this.judge.isKept(group, live.owner)) return
       if (mended.isUnreadable) visit.unreadable.add(nameOf(group))
       if (mended.lacking.length === 0) visit.settled.add(nameOf(group))
     } catch (error) {

@@ -1,6 +1,7 @@
 /** Whatever disks do, in the end every shard is where it should be, and nothing that was deleted is left or comes back. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { setImmediate as later } from "node:timers/promises"
 import { must } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
 import { objectKeyOfText, parseLogSequence, type DeviceId } from "../base/ids.js"
@@ -14,7 +15,7 @@ import { MemoryStores } from "../seams/store/memory.js"
 import { COLLECTOR_LIMITS } from "./collector.js"
 import { debtOfKey } from "./debts-core.js"
 import { REPAIR_LIMITS } from "./repair.js"
-import { heldSource, StoreWorld } from "./testing.js"
+import { heldSource, sourceOf, StoreWorld } from "./testing.js"
 
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
 const open = (text: string, devices?: number) =>
@@ -238,6 +239,39 @@ test("an upload from whose disk a shard is lost while it is on its way in is mad
   }
   assert.ok(groups.length > 1)
   assert.equal(world.stateOf(by), "active")
+})
+
+test("of a part that is given up while it moves nothing is left, and no device is told to lack any of it", async () => {
+  const world = await open("replica:2")
+  const { multipart } = world.services
+  const { home: bucket } = world
+  const key = objectKeyOfText("large")
+  const created = await multipart.create({ bucket, key, headers: {}, userMetadata: [], tags: [], checksum: undefined })
+  const target = { bucket, key, multipartId: created.multipartId }
+  const body = sourceOf(world.random.bytes(300 * KIB))
+  await world.clock.runUntil(multipart.putPart({ ...target, partNumber: 1, body, signal: noSignal }))
+  await world.settle()
+  world.relayout([...world.layouts.current.devices, await world.add(70)])
+  // The collector takes away what is there just before the moved shard comes; the part's row goes later.
+  let goOn: () => void = () => undefined
+  const gate = new Promise<void>(resolve => (goOn = resolve))
+  let collecting: Promise<unknown> | undefined
+  world.tablet.before = name => (name === "DropRows" && collecting ? gate : undefined)
+  world.devices.meddle = async what => {
+    if (what !== "append" || collecting) return
+    await multipart.abort(target)
+    collecting = world.chore("collector").step(noSignal)
+    await later()
+  }
+  const { repair } = world.services
+  while (!collecting) await world.clock.runUntil(repair.step(noSignal))
+  goOn()
+  await collecting
+  await world.settle("collector")
+  await world.clock.advance(REPAIR_LIMITS.retryMs)
+  await world.settle()
+  assert.equal(world.needles, 0)
+  for (const [id, flags] of repair.survey().lacking) assert.ok(!flags.includes(1), `${id} lacks something`)
 })
 
 test("from d devices to d + 1 and back while clients write, read and delete", async () => {
