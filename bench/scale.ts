@@ -45,11 +45,11 @@ export const DEFAULT: Scale = {
   deleteKeys: 10_000,
   completeParts: 1000,
   startObjects: 10_000,
-  idleSeconds: 15,
+  idleSeconds: 30,
   uploads: 64,
   uploadBytes: 8 * MIB,
   idleConnections: 1000,
-  soakRequests: 40_000,
+  soakRequests: 400_000,
   tailSeconds: 8,
   overloadConnections: 2048,
 }

@@ -86,7 +86,7 @@ class Memory implements Fixture {
     const keys = 1000
     const work = new S3Work(forge, { bucket: BUCKET, prefix: "soak/", sizeBytes: SMALL_BYTES, keys })
     await work.fill(scale.connections, clock, signal)
-    const requests = work.requests({ get: 60, put: 30, head: 5, delete: 5 })
+    const requests = work.requests({ get: 60, put: 18, head: 4, delete: 18 })
     const run = async (count: number): Promise<number> => {
       let left = count
       const next = () => (left-- > 0 ? requests() : undefined)

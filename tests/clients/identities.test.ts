@@ -6,8 +6,9 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { exportJWK, generateKeyPair, SignJWT } from "jose"
+import { awsEnvironment } from "../harness/aws-environment.js"
 import { findProgram, run, runOk, type CommandResult } from "../harness/commands.js"
-import { CREDENTIALS, REGION, ROOT, ServerProcess } from "../harness/server.js"
+import { CREDENTIALS, ROOT, ServerProcess } from "../harness/server.js"
 
 let folder = ""
 let server: ServerProcess
@@ -30,21 +31,8 @@ interface Keys {
 
 const OPERATOR: Keys = { id: CREDENTIALS.accessKey, secret: CREDENTIALS.secretKey }
 
-const env = ({ id, secret, token }: Keys, endpoint = server.endpoint) => ({
-  AWS_ACCESS_KEY_ID: id,
-  AWS_SECRET_ACCESS_KEY: secret,
-  AWS_SESSION_TOKEN: token,
-  AWS_PROFILE: undefined,
-  AWS_REGION: REGION,
-  AWS_DEFAULT_REGION: REGION,
-  AWS_ENDPOINT_URL: endpoint,
-  AWS_CONFIG_FILE: "/dev/null",
-  AWS_SHARED_CREDENTIALS_FILE: "/dev/null",
-  AWS_EC2_METADATA_DISABLED: "true",
-  AWS_PAGER: "",
-  HOME: folder,
-  LC_ALL: "C.UTF-8",
-})
+const env = ({ id, secret, token }: Keys, endpoint = server.endpoint) =>
+  awsEnvironment({ endpoint, home: folder, credentials: { accessKey: id, secretKey: secret, token } })
 
 const aws = findProgram("aws")
 const skip = aws === undefined ? "aws is not installed" : false
