@@ -1,6 +1,7 @@
 /** All rows, in the order of the list of behaviours. */
 import { lineOf } from "../row.js"
 import type { Row } from "../row.js"
+import { aclRows } from "./acl.js"
 import { bucketAndRestRows } from "./buckets.js"
 import { conditionRows } from "./conditions.js"
 import { copyAndVersionRows } from "./copy-versions.js"
@@ -30,6 +31,7 @@ const all: readonly Row[] = [
   ...bucketAndRestRows,
   ...formRows,
   ...settingRows,
+  ...aclRows,
   ...corsRows,
 ]
 

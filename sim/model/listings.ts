@@ -27,22 +27,28 @@ function commonPrefix(key: string, prefix: string, delimiter: string): string | 
 const keysOf = (bucket: ModelBucket, prefix: string): ObjectKey[] =>
   [...bucket.keys.keys()].filter(key => key.startsWith(prefix)).sort(byText)
 
-const listed = (key: ObjectKey, { info }: ModelObject): ListedObject => ({
+const listed = (
+  key: ObjectKey,
+  { info, acl }: ModelObject,
+  { withOwners = false }: Pick<ListRequest, "withOwners">,
+): ListedObject => ({
   key,
   sizeBytes: info.sizeBytes,
   etag: info.etag,
   lastModifiedMs: info.lastModifiedMs,
   checksumAlgorithm: info.checksum?.algorithm,
   checksumType: info.checksum?.type,
+  ...(withOwners && { owner: acl?.owner }),
 })
 
-export function list(bucket: ModelBucket, { prefix, delimiter, after, max }: ListRequest): ListPage {
+export function list(bucket: ModelBucket, request: ListRequest): ListPage {
+  const { prefix, delimiter, after, max } = request
   const all = new Map<string, ListEntry>()
   for (const key of keysOf(bucket, prefix)) {
     const latest = versionsOf(bucket, key)[0]
     if (latest?.kind !== "object") continue
     const group = commonPrefix(key, prefix, delimiter)
-    if (group === undefined) all.set(key, { kind: "object", object: listed(key, latest) })
+    if (group === undefined) all.set(key, { kind: "object", object: listed(key, latest, request) })
     else all.set(group, { kind: "prefix", prefix: group })
   }
   const rest = [...all].filter(([name]) => name > after).sort(([a], [b]) => byText(a, b))
@@ -59,7 +65,8 @@ interface Placed<Entry> {
 
 const byPlace = <Entry>(a: Placed<Entry>, b: Placed<Entry>): number => byText(a.name, b.name) || byText(a.rank, b.rank)
 
-function versionEntries(bucket: ModelBucket, prefix: string, delimiter: string): Placed<VersionEntry>[] {
+function versionEntries(bucket: ModelBucket, request: ListVersionsRequest): Placed<VersionEntry>[] {
+  const { prefix, delimiter } = request
   const groups = new Set<string>()
   const entries: Placed<VersionEntry>[] = []
   for (const key of keysOf(bucket, prefix)) {
@@ -73,7 +80,7 @@ function versionEntries(bucket: ModelBucket, prefix: string, delimiter: string):
       const shared = { versionId, isLatest: i === 0 }
       const entry: VersionEntry =
         version.kind === "object"
-          ? { kind: "version", ...shared, object: listed(key, version) }
+          ? { kind: "version", ...shared, object: listed(key, version, request) }
           : { kind: "marker", ...shared, key, lastModifiedMs }
       entries.push({ name: key, rank: version.rank, entry })
     }
@@ -93,9 +100,9 @@ function rankOfMarker(bucket: ModelBucket, { keyMarker, versionIdMarker }: ListV
 }
 
 export function listVersions(bucket: ModelBucket, request: ListVersionsRequest): VersionsPage {
-  const { prefix, delimiter, keyMarker, max } = request
+  const { keyMarker, max } = request
   const marker: Placed<undefined> = { name: keyMarker, rank: rankOfMarker(bucket, request), entry: undefined }
-  const all = versionEntries(bucket, prefix, delimiter)
+  const all = versionEntries(bucket, request)
   const rest = keyMarker === "" ? all : all.filter(placed => byPlace<unknown>(placed, marker) > 0)
   const page = rest.slice(0, max)
   const last = page.at(-1)
@@ -111,6 +118,8 @@ export const uploadInfo = ({ multipartId, initiatedMs, request }: ModelUpload): 
   key: request.key,
   multipartId,
   initiatedMs,
+  owner: request.acl?.owner,
+  initiator: request.initiator,
   checksum: request.checksum,
 })
 

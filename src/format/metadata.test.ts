@@ -289,6 +289,12 @@ const SAMPLES: readonly Sample[] = [
   sample("setting", { setMs: 1_767_225_600_000, document: "<Tagging>é</Tagging>" }, encodeSetting, decodeSetting),
   sample("counters", { objects: 1, versions: 2, bytes: 2 ** 50, uploads: 3 }, encodeCounters, decodeCounters),
   sample("upload", upload, encodeUpload, decodeUpload),
+  sample(
+    "another account's upload",
+    { ...upload, completion: undefined, initiator: parseAccountId("friend") },
+    encodeUpload,
+    decodeUpload,
+  ),
   sample("plain upload", { ...upload, checksum: undefined, completion: undefined }, encodeUpload, decodeUpload),
   sample("part", part, encodePart, decodePart),
   sample(

@@ -149,6 +149,8 @@ export interface UploadRecord {
   readonly initiatedMs: number
   readonly checksum: { readonly algorithm: ChecksumName; readonly type: ChecksumType } | undefined
   readonly details: VersionDetails
+  /** The account that began it. Absent: the bucket's owner, or nobody who is known. */
+  readonly initiator?: AccountId
   /** A completion under way, which froze the part list; one of an earlier incarnation is over. */
   readonly completion: { readonly incarnation: number; readonly token: Uint8Array } | undefined
 }
@@ -162,11 +164,12 @@ export const encodeUpload = (upload: UploadRecord): Uint8Array =>
     upload.checksum ? [CHECKSUMS.indexOf(upload.checksum.algorithm), TYPES.indexOf(upload.checksum.type)] : null,
     encodeDetails(upload.details),
     upload.completion ? [upload.completion.incarnation, upload.completion.token] : null,
+    ...(upload.initiator === undefined ? [] : [upload.initiator]),
   ])
 
 export function decodeUpload(bytes: Uint8Array): UploadRecord {
   const row = RecordReader.open("upload", bytes, 1)
-  return {
+  const upload = {
     initiatedMs: row.number(),
     checksum: row.optional(() => {
       const pair = row.row()
@@ -181,6 +184,8 @@ export function decodeUpload(bytes: Uint8Array): UploadRecord {
       return { incarnation: pair.number(), token: pair.bytes() }
     }),
   }
+  const initiator = row.optional(() => parseAccountId(row.text()))
+  return initiator === undefined ? upload : { ...upload, initiator }
 }
 
 /** A part (family `parts`), and a line of a segment (family `segments`). */

@@ -259,6 +259,8 @@ export interface ListRequest {
    */
   readonly after: string
   readonly max: number
+  /** Whether objects are shown with their owners, which takes longer. */
+  readonly withOwners?: boolean
 }
 
 export interface ListedObject {
@@ -268,6 +270,8 @@ export interface ListedObject {
   readonly lastModifiedMs: number
   readonly checksumAlgorithm: ChecksumAlgorithm | undefined
   readonly checksumType: "COMPOSITE" | "FULL_OBJECT" | undefined
+  /** Where owners were asked for; undefined: the bucket's owner. */
+  readonly owner?: AccountId | undefined
 }
 
 export type ListEntry =
@@ -288,6 +292,7 @@ export interface ListVersionsRequest {
   /** With a key marker: entries of that key older than this version. */
   readonly versionIdMarker: VersionId | undefined
   readonly max: number
+  readonly withOwners?: boolean
 }
 
 export type VersionEntry =
@@ -357,8 +362,10 @@ export interface CreateMultipartRequest {
   readonly headers: ContentHeaders
   readonly userMetadata: UserMetadata
   readonly tags: Tags
-  /** Of the object that it becomes; whoever owns that has begun it. */
+  /** Of the object that it becomes. */
   readonly acl?: ObjectAcl | undefined
+  /** The account that begins it; undefined: the bucket's owner, or nobody who is known. */
+  readonly initiator?: AccountId | undefined
   readonly checksum: { readonly algorithm: ChecksumAlgorithm; readonly type: "COMPOSITE" | "FULL_OBJECT" } | undefined
 }
 
@@ -372,6 +379,10 @@ export interface MultipartInfo {
   readonly key: ObjectKey
   readonly multipartId: MultipartId
   readonly initiatedMs: number
+  /** Whose the object will be; undefined: the bucket's owner. */
+  readonly owner: AccountId | undefined
+  /** As it was begun with. */
+  readonly initiator: AccountId | undefined
   readonly checksum: { readonly algorithm: ChecksumAlgorithm; readonly type: "COMPOSITE" | "FULL_OBJECT" } | undefined
 }
 

@@ -15,18 +15,27 @@ import {
   versionRowKey,
 } from "../format/row-key.js"
 import { decodeRowHead, decodeUpload } from "../format/records.js"
-import { decodeListedVersion, decodeVersionHead, versionIdOfHead, type VersionHead } from "../format/version-record.js"
+import {
+  decodeListedVersion,
+  decodeVersion,
+  decodeVersionHead,
+  versionIdOfHead,
+  type VersionHead,
+} from "../format/version-record.js"
 import { isMultipartId, multipartIdOfSuffix, NULL_VERSION, partsOfVersionId } from "../format/version-id.js"
 import type { TabletRow, TabletView } from "../tablet/index.js"
 import type {
   Bucket,
   ListedObject,
+  ListEntry,
+  ListPage,
   ListVersionsRequest,
   UploadListEntry,
   VersionEntry,
   VersionsPage,
 } from "./contract.js"
-import { findVersion } from "./row-editor-core.js"
+import { multipartInfoOf } from "./object-info-core.js"
+import { findVersion, readDetails } from "./row-editor-core.js"
 
 interface Scope {
   readonly bucket: Bucket
@@ -105,6 +114,20 @@ function listed(key: ObjectKey, { value }: TabletRow): ListedObject {
   return { key, sizeBytes, etag, lastModifiedMs: modifiedMs, checksumAlgorithm, checksumType }
 }
 
+/** Whose a version is; undefined: the bucket's owner's. */
+const ownerIn = (view: TabletView, { id }: Bucket, key: ObjectKey, { value }: TabletRow) =>
+  readDetails(view, objectRowKey(id, key), decodeVersion(value)).acl?.owner
+
+/** A page of objects with whose they are. */
+export function withOwners(view: TabletView, bucket: Bucket, page: ListPage): ListPage {
+  const entries = page.entries.map((entry): ListEntry => {
+    const row = entry.kind === "object" ? view.get("current", objectRowKey(bucket.id, entry.object.key)) : undefined
+    if (row === undefined || entry.kind !== "object") return entry
+    return { ...entry, object: { ...entry.object, owner: ownerIn(view, bucket, entry.object.key, row) } }
+  })
+  return { ...page, entries }
+}
+
 /** `current` and `versions` merged by (key, newest first). */
 function scanVersions(view: TabletView): Scan {
   return function* (start, end) {
@@ -161,6 +184,8 @@ export function listVersions(view: TabletView, request: ListVersionsRequest): Ve
   const entries: VersionEntry[] = []
   if (request.max <= 0) return { entries, next: undefined }
   const { bucket } = request
+  const withOwner = (object: ListedObject, row: TabletRow): ListedObject =>
+    request.withOwners === true ? { ...object, owner: ownerIn(view, bucket, object.key, row) } : object
   const more = walk(
     request,
     scanVersions(view),
@@ -172,7 +197,7 @@ export function listVersions(view: TabletView, request: ListVersionsRequest): Ve
       const shared = { versionId: versionIdOfHead(head), isLatest: isLatest(view, bucket, key, rowKey, head) }
       return head.isMarker
         ? entries.push({ kind: "marker", ...shared, key, lastModifiedMs: head.modifiedMs }) > 0
-        : entries.push({ kind: "version", ...shared, object: listed(key, row) }) > 0
+        : entries.push({ kind: "version", ...shared, object: withOwner(listed(key, row), row) }) > 0
     },
   )
   const last = entries.at(-1)
@@ -211,9 +236,9 @@ export function listUploads(view: TabletView, request: ListUploadsRequest): Uplo
     request.max,
     prefix => entries.push({ kind: "prefix", prefix }),
     ({ key, rowKey, row }) => {
-      const { initiatedMs, checksum } = decodeUpload(row.value)
       const multipartId = multipartIdOfSuffix(parseObjectRowKey(rowKey).suffix)
-      return entries.push({ kind: "upload", upload: { key, multipartId, initiatedMs, checksum } }) > 0
+      const upload = multipartInfoOf(key, multipartId, decodeUpload(row.value))
+      return entries.push({ kind: "upload", upload }) > 0
     },
   )
   const last = entries.at(-1)

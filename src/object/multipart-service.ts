@@ -47,7 +47,7 @@ import {
   type UploadAddress,
 } from "./multipart-commands-core.js"
 import { decodePart } from "../format/records.js"
-import { headersOf, packDetails, putResultOf } from "./object-info-core.js"
+import { headersOf, multipartInfoOf, packDetails, putResultOf } from "./object-info-core.js"
 import { bodyOf, type ObjectService } from "./object-service.js"
 import { findLatest } from "./row-editor-core.js"
 import { checkWrite } from "./version-commands-core.js"
@@ -76,11 +76,12 @@ export class MultipartService implements Multipart {
   }
 
   async create(request: CreateMultipartRequest): Promise<MultipartInfo> {
-    const { bucket, key, checksum } = request
+    const { bucket, key, checksum, initiator } = request
     const multipartId = multipartIdOf(this.clock.wallMs() * 1000, this.random.bytes(RANDOM_BYTES))
-    const upload = { checksum, details: packDetails(request), completion: undefined }
-    const { initiatedMs } = await this.tablet.run(createUpload({ bucketId: bucket.id, key, multipartId }, upload))
-    return { key, multipartId, initiatedMs, checksum }
+    const details = packDetails(request)
+    const upload = { checksum, details, completion: undefined, ...(initiator !== undefined && { initiator }) }
+    const record = await this.tablet.run(createUpload({ bucketId: bucket.id, key, multipartId }, upload))
+    return multipartInfoOf(key, multipartId, record)
   }
 
   private open(target: MultipartTarget): { readonly address: UploadAddress; readonly upload: UploadRecord } {
@@ -147,7 +148,7 @@ export class MultipartService implements Multipart {
   ): Promise<{ info: MultipartInfo; parts: readonly PartInfo[]; next: number | undefined }> {
     const { address, upload } = this.open(request)
     const { key, multipartId, afterPart, max } = request
-    const info: MultipartInfo = { key, multipartId, initiatedMs: upload.initiatedMs, checksum: upload.checksum }
+    const info = multipartInfoOf(key, multipartId, upload)
     const parts: PartInfo[] = []
     for (const part of partsAfter(this.tablet.committed, address, afterPart)) {
       if (parts.length === max) return { info, parts, next: parts.at(-1)?.partNumber ?? afterPart }

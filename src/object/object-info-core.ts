@@ -1,6 +1,6 @@
 /** What a version record says of an object, in the words of the contract. Pure. */
-import type { ObjectKey } from "../base/ids.js"
-import type { BucketRecord } from "../format/records.js"
+import type { MultipartId, ObjectKey } from "../base/ids.js"
+import type { BucketRecord, UploadRecord } from "../format/records.js"
 import {
   etagOfHead,
   versionIdOfHead,
@@ -14,6 +14,7 @@ import type { TabletView } from "../tablet/index.js"
 import type {
   Bucket,
   ContentHeaders,
+  MultipartInfo,
   ObjectAcl,
   ObjectInfo,
   PutResult,
@@ -110,6 +111,12 @@ export function putResultOf({ versioning, head }: Stored, checksumValue: string 
     lastModifiedMs: head.modifiedMs,
   }
 }
+
+export const multipartInfoOf = (
+  key: ObjectKey,
+  multipartId: MultipartId,
+  { initiatedMs, checksum, details, initiator }: UploadRecord,
+): MultipartInfo => ({ key, multipartId, initiatedMs, checksum, owner: details.acl?.owner, initiator })
 
 function storedChecksum(head: VersionHead, value: string | undefined): StoredChecksum | undefined {
   const { checksumAlgorithm: algorithm, checksumType: type } = head

@@ -30,7 +30,7 @@ import type {
   VersionsPage,
 } from "./contract.js"
 import type { Ingest, Ingested } from "./ingest.js"
-import { listVersions } from "./listing-core.js"
+import { listVersions, withOwners } from "./listing-core.js"
 import { listObjects } from "./object-page-core.js"
 import { readSegment, segmentCount } from "./manifest-core.js"
 import { checksumOf, openVersion, packDetails, putResultOf, type OpenVersion } from "./object-info-core.js"
@@ -261,7 +261,9 @@ export class ObjectService implements Objects {
   }
 
   async list(request: ListRequest): Promise<ListPage> {
-    return listObjects(this.tablet.committed, request)
+    const view = this.tablet.committed
+    const page = listObjects(view, request)
+    return request.withOwners === true ? withOwners(view, request.bucket, page) : page
   }
 
   async listVersions(request: ListVersionsRequest): Promise<VersionsPage> {

@@ -28,6 +28,7 @@ import type { Exchange } from "../http/index.js"
 import type { Bucket, Buckets } from "../object/contract.js"
 import type { BodyProtection } from "./body.js"
 import type { Headers } from "./call.js"
+import { mayHaveLists } from "./settings/ownership-controls.js"
 import type { Query } from "./wire/query.js"
 
 export const SIGNATURE_SERVICE = "s3"
@@ -131,7 +132,7 @@ export class Gatekeeper {
   }
 }
 
-const mayLetOthersIn = ({ settings }: Bucket): boolean => settings.includes("policy")
+export const mayLetOthersIn = (bucket: Bucket): boolean => bucket.settings.includes("policy") || mayHaveLists(bucket)
 
 /** Throws `invalidRequest`. */
 function checkOverridesNothing(query: Query): void {

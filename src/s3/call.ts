@@ -38,6 +38,8 @@ export interface Call {
   /** What the caller may do besides what the operation needs by the table. */
   readonly authority: Authority
   readonly accessControl: AccessControl
+  /** Who asks; undefined: nobody, whose signature is none. */
+  readonly caller: Account | undefined
   /** As reported to clients. */
   readonly region: string
   /** The region that the operator configured; undefined: any. */

@@ -20,6 +20,7 @@ import type { Metrics } from "../seams/telemetry/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import { AccessControl } from "./acl/access-control.js"
 import type { Grantees } from "./acl/access-control.js"
+import { checkNoAcl } from "./acl/asked-acl.js"
 import { commonFields, errorAnswer, errorDocument, httpAnswer } from "./answers.js"
 import type { AnswerScene } from "./answers.js"
 import { checkExpectedOwner, Gatekeeper } from "./authenticate.js"
@@ -238,6 +239,7 @@ class S3Handler implements Protocol {
       throw fail("notImplemented", { operation: operation.name, message: `${operation.name} is not implemented.` })
     }
     checkHeaders(request.headers)
+    if (!operation.takesAcl) checkNoAcl(request.headers)
     return { ...admitted, caller }
   }
 
@@ -246,6 +248,7 @@ class S3Handler implements Protocol {
     const admitted = await exchange.timing.measure("auth", () => admitForm(this.gate, wire, scene))
     this.noteCaller(exchange, admitted.caller)
     checkHeaders(headers)
+    checkNoAcl(headers)
     return admitted
   }
 
@@ -273,6 +276,7 @@ class S3Handler implements Protocol {
       services,
       authority: this.authorityOf(request, admitted, body),
       accessControl: this.accessControl,
+      caller: caller.account,
       region: this.region,
       configuredRegion: region,
       origin: `${exchange.tlsVersion === undefined ? "http" : "https"}://${exchange.header("host") ?? ""}`,
@@ -367,10 +371,11 @@ class S3Handler implements Protocol {
       region: this.region,
     }
     const readBody = () => operation.readBody(body)
-    const { bucketPolicies, publicAccessBlocks } = this
+    const { bucketPolicies, publicAccessBlocks, accessControl } = this
     const accountOf = (id: AccountId) => accounts.accountNow(id)
     return new Authority({
-      ...{ caller, head, objects: services.objects, bucketPolicies, publicAccessBlocks, accountOf, readBody },
+      ...{ caller, head, objects: services.objects, multipart: services.multipart, accountOf, readBody },
+      ...{ bucketPolicies, publicAccessBlocks, accessControl },
     })
   }
 

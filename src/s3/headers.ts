@@ -3,8 +3,10 @@
  * header is used, or it is noise that asks for nothing, or its request is refused by name before a
  * body is read. A header that stands in no row is refused.
  */
+import { CANNED_ACLS } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import type { FailureKind } from "../base/failures.js"
+import { ACL_HEADER, GRANT_HEADERS } from "./acl/asked-acl.js"
 import { OBJECT_OWNERSHIPS } from "./settings/ownership-controls.js"
 
 export type HeaderAnswer =
@@ -54,8 +56,8 @@ export const HEADER_ROWS: readonly HeaderRow[] = [
   ...noise("asks for fields that only archived objects have", "x-amz-optional-object-attributes"),
   ...noise("an offer of old Java SDKs that S3 need not take up", "x-amz-te"),
   ...noise("added by a cache on the way", "x-amz-cf-id"),
-  values("x-amz-acl", "aclNotSupported", ["private", "bucket-owner-full-control"]),
-  ...refused("aclNotSupported", "x-amz-grant-*"),
+  values(ACL_HEADER, "invalidArgument", CANNED_ACLS),
+  ...used(...GRANT_HEADERS.keys()),
   values("x-amz-object-ownership", "invalidArgument", OBJECT_OWNERSHIPS),
   values("x-amz-storage-class", "invalidStorageClass", ["STANDARD"]),
   values("x-amz-bucket-object-lock-enabled", "notImplemented", ["false"]),

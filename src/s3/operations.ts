@@ -15,7 +15,7 @@ import {
 } from "./operations/bucket-policy.js"
 import { createBucket, deleteBucket, headBucket, newBucketSays } from "./operations/buckets.js"
 import { getBucketLocation, getBucketVersioning, putBucketVersioning } from "./operations/bucket-settings.js"
-import { getBucketAcl, getObjectAcl } from "./operations/acl.js"
+import { checkOwnership, getBucketAcl, getObjectAcl, putBucketAcl, putObjectAcl } from "./operations/acl.js"
 import { emptyDocument, lockMissing, noTorrent, unset } from "./operations/unset-settings.js"
 import { copyObject } from "./operations/copy-object.js"
 import { deleteObject } from "./operations/delete-object.js"
@@ -32,6 +32,7 @@ import { deleteObjectTagging, getObjectTagging, newTagsSay, putObjectTagging } f
 import { postObject } from "./operations/post-object.js"
 import { putObject } from "./operations/put-object.js"
 import { deleteSetting, getSetting, putSetting } from "./operations/settings.js"
+import type { SettingCheck } from "./operations/settings.js"
 import { uploadPart, uploadPartCopy } from "./operations/upload-part.js"
 import { isActionName } from "./rights/actions.js"
 import type { ActionName } from "./rights/actions.js"
@@ -80,6 +81,8 @@ export interface Operation {
   readonly slow: boolean
   /** Holds the thread for milliseconds: one of these a turn. */
   readonly heavy: boolean
+  /** What it makes may have an access control list, given by headers. */
+  readonly takesAcl: boolean
 }
 
 /** `PUT /b?acl` and the like: method, resource and what makes the request this operation. */
@@ -110,6 +113,7 @@ interface Options {
   readonly readBody?: Operation["readBody"]
   readonly slow?: boolean
   readonly heavy?: boolean
+  readonly takesAcl?: boolean
 }
 
 /** What it needs has to be said, unless it is the action of the same name. */
@@ -124,7 +128,7 @@ type Open = Exclude<OperationAnswer, Closed>
 function closed(name: string, request: string, answer: Closed): Operation {
   const standing = answer.kind === "preflight" ? "built" : answer.kind
   const shown = { name, ...requestOf(request), standing, answer } as const
-  return { ...shown, needs: [], readBody: saysNothing, slow: false, heavy: false }
+  return { ...shown, needs: [], readBody: saysNothing, slow: false, heavy: false, takesAcl: false }
 }
 
 const saysNothing = async (): Promise<BodySays> => ({})
@@ -135,9 +139,9 @@ function open<Name extends string>(
   answer: Open,
   ...[options = {}]: OptionsOf<Name>
 ): Operation {
-  const { readBody = saysNothing, slow = false, heavy = false } = options
+  const { readBody = saysNothing, slow = false, heavy = false, takesAcl = false } = options
   const needs = options.needs ?? actionNamed(name)
-  return { name, ...requestOf(request), needs, readBody, standing: "built", answer, slow, heavy }
+  return { name, ...requestOf(request), needs, readBody, standing: "built", answer, slow, heavy, takesAcl }
 }
 
 function actionNamed(name: string): Needs {
@@ -184,16 +188,16 @@ const unsetObject = <Name extends string>(
 const need = (action: ActionName): { readonly needs: Needs } => ({ needs: [{ action }] })
 
 /** What a client does with a setting: reads it, puts it and, where it can be without, deletes it. */
-function setting(
+function setting<Value>(
   name: string,
   when: string,
   [get, put]: readonly [get: Options & { readonly needs: Needs }, put: Options & { readonly needs: Needs }],
-  of: Setting<unknown>,
-  putStatus = 200,
+  of: Setting<Value>,
+  { putStatus = 200, check }: { readonly putStatus?: number; readonly check?: SettingCheck<Value> } = {},
 ): Operation[] {
   return [
     bucket(`Get${name}`, `GET ${when}`, getSetting(of), get),
-    bucket(`Put${name}`, `PUT ${when}`, putSetting(of, putStatus), put),
+    bucket(`Put${name}`, `PUT ${when}`, putSetting(of, putStatus, check), put),
     ...(of.missing === undefined ? [] : [bucket(`Delete${name}`, `DELETE ${when}`, deleteSetting(of), put)]),
   ]
 }
@@ -208,13 +212,15 @@ const SERVICE_AND_BUCKETS: readonly Operation[] = [
     "CreateBucket",
     "PUT bucket",
     { kind: "newBucket", handle: createBucket },
-    { needs: NEEDS.createBucket, readBody: newBucketSays },
+    { needs: NEEDS.createBucket, readBody: newBucketSays, takesAcl: true },
   ),
   bucket("HeadBucket", "HEAD", headBucket, need("ListBucket")),
   bucket("DeleteBucket", "DELETE", deleteBucket),
   bucket("GetBucketLocation", "GET location", getBucketLocation),
   bucket("GetBucketVersioning", "GET versioning", getBucketVersioning),
   bucket("PutBucketVersioning", "PUT versioning", putBucketVersioning),
+  bucket("GetBucketAcl", "GET acl", getBucketAcl),
+  bucket("PutBucketAcl", "PUT acl", putBucketAcl, { takesAcl: true }),
   bucket("ListObjects", "GET", listObjects, { ...need("ListBucket"), heavy: true }),
   bucket("ListObjectsV2", "GET list-type=2", listObjectsV2, { ...need("ListBucket"), heavy: true }),
   bucket("ListObjectVersions", "GET versions", listObjectVersions, { ...need("ListBucketVersions"), heavy: true }),
@@ -230,14 +236,21 @@ const SERVICE_AND_BUCKETS: readonly Operation[] = [
 const OBJECTS: readonly Operation[] = [
   object("GetObject", "GET", getObject, { needs: NEEDS.getObject }),
   object("HeadObject", "HEAD", headObject, { needs: NEEDS.getObject }),
-  object("PutObject", "PUT", putObject, { needs: NEEDS.putObject }),
-  object("CopyObject", "PUT [x-amz-copy-source]", copyObject, { needs: NEEDS.putObject, slow: true }),
+  object("PutObject", "PUT", putObject, { needs: NEEDS.putObject, takesAcl: true }),
+  object("CopyObject", "PUT [x-amz-copy-source]", copyObject, {
+    needs: NEEDS.putObject,
+    slow: true,
+    takesAcl: true,
+  }),
   object("DeleteObject", "DELETE", deleteObject, { needs: NEEDS.deleteObject }),
   object("GetObjectAttributes", "GET attributes", getObjectAttributes, { needs: NEEDS.getObjectAttributes }),
   object("GetObjectTagging", "GET tagging", getObjectTagging, { needs: NEEDS.getObjectTagging }),
   object("PutObjectTagging", "PUT tagging", putObjectTagging, { needs: NEEDS.putObjectTagging, readBody: newTagsSay }),
   object("DeleteObjectTagging", "DELETE tagging", deleteObjectTagging, { needs: NEEDS.deleteObjectTagging }),
-  object("CreateMultipartUpload", "POST uploads", createMultipartUpload, { needs: NEEDS.createMultipartUpload }),
+  object("CreateMultipartUpload", "POST uploads", createMultipartUpload, {
+    needs: NEEDS.createMultipartUpload,
+    takesAcl: true,
+  }),
   object("UploadPart", "PUT uploadId partNumber", uploadPart, need("PutObject")),
   object("UploadPartCopy", "PUT uploadId partNumber [x-amz-copy-source]", uploadPartCopy, {
     ...need("PutObject"),
@@ -249,12 +262,12 @@ const OBJECTS: readonly Operation[] = [
     slow: true,
   }),
   object("AbortMultipartUpload", "DELETE uploadId", abortMultipartUpload),
-  unsetObject("GetObjectAcl", "acl", getObjectAcl, { needs: NEEDS.getObjectAcl }),
+  object("GetObjectAcl", "GET acl", getObjectAcl, { needs: NEEDS.getObjectAcl }),
+  object("PutObjectAcl", "PUT acl", putObjectAcl, { needs: NEEDS.putObjectAcl, takesAcl: true }),
   unsetObject("GetObjectLegalHold", "legal-hold", lockMissing),
   unsetObject("GetObjectRetention", "retention", lockMissing),
   unsetObject("GetObjectTorrent", "torrent", noTorrent, { needs: NEEDS.getObjectTorrent }),
   closed("CorsPreflight", "OPTIONS object", { kind: "preflight" }),
-  refused("PutObjectAcl", "PUT object acl"),
   refused("PutObjectLegalHold", "PUT object legal-hold"),
   refused("PutObjectRetention", "PUT object retention"),
   refused("RenameObject", "PUT object renameObject"),
@@ -273,12 +286,15 @@ const SETTINGS: readonly Operation[] = [
   bucket("DeleteBucketPolicy", "DELETE policy", deleteBucketPolicy),
   bucket("GetBucketPolicyStatus", "GET policyStatus", getBucketPolicyStatus),
   ...setting("BucketCors", "cors", [need("GetBucketCORS"), need("PutBucketCORS")], CORS),
-  ...setting("BucketTagging", "tagging", [need("GetBucketTagging"), need("PutBucketTagging")], TAGGING, 204),
+  ...setting("BucketTagging", "tagging", [need("GetBucketTagging"), need("PutBucketTagging")], TAGGING, {
+    putStatus: 204,
+  }),
   ...setting(
     "BucketOwnershipControls",
     "ownershipControls",
     [need("GetBucketOwnershipControls"), need("PutBucketOwnershipControls")],
     OWNERSHIP_CONTROLS,
+    { check: checkOwnership },
   ),
   ...setting(
     "PublicAccessBlock",
@@ -295,7 +311,6 @@ const SETTINGS: readonly Operation[] = [
 ]
 
 const SETTINGS_READ: readonly Operation[] = [
-  unsetBucket("GetBucketAcl", "acl", getBucketAcl),
   unsetBucket(
     "GetBucketLifecycleConfiguration",
     "lifecycle",
@@ -390,7 +405,6 @@ const SETTINGS_READ: readonly Operation[] = [
 ]
 
 const SETTINGS_CHANGED: readonly Operation[] = [
-  refused("PutBucketAcl", "PUT bucket acl"),
   refused("PutBucketEncryption", "PUT bucket encryption"),
   refused("DeleteBucketEncryption", "DELETE bucket encryption"),
   refused("PutBucketLifecycleConfiguration", "PUT bucket lifecycle"),

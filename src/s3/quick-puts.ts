@@ -15,6 +15,7 @@ import { HeaderLines, type Exchange } from "../http/index.js"
 import type { AtOnce, PutResult, StoredBeside, StoredChecksum } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { digestOnce, type ChecksumAlgorithm, type Compute } from "../seams/compute/index.js"
+import { ACL_HEADER, isHarmless } from "./acl/asked-acl.js"
 import { GatheredMd5 } from "./gathered-md5.js"
 import { checkHeader } from "./headers.js"
 import { checksumFields } from "./operations/put-object.js"
@@ -27,7 +28,7 @@ const META = "x-amz-meta-"
 /** Those of the `x-amz-` headers that leave a write as it is. */
 const PLAIN_AMZ = new Set(["x-amz-date", "x-amz-content-sha256", "x-amz-user-agent"])
 /** Those that do so with the values that the table of headers accepts. */
-const CHECKED_AMZ = new Set(["x-amz-sdk-checksum-algorithm", "x-amz-checksum-algorithm", "x-amz-acl"])
+const CHECKED_AMZ = new Set(["x-amz-sdk-checksum-algorithm", "x-amz-checksum-algorithm", ACL_HEADER])
 const CONTENT_TYPE = "content-type"
 /** Stored beside the bytes, as user metadata is. */
 const STORED = new Set([CONTENT_TYPE, "cache-control", "content-disposition", "content-language", "expires"])
@@ -185,10 +186,12 @@ function besideIn(lines: string): StoredBeside | undefined {
   }
 }
 
-/** Whether the table of headers accepts a line. */
+/** Whether a line is one that the table of headers accepts, and that changes nothing. */
 function isAccepted(line: string): boolean {
+  const [name, value] = pairOfLine(line)
+  if (name === ACL_HEADER) return isHarmless(value)
   try {
-    checkHeader(...pairOfLine(line))
+    checkHeader(name, value)
     return true
   } catch (error) {
     if (!isFailure(error)) throw error

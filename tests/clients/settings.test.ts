@@ -1,7 +1,7 @@
-/** Settings of buckets as the AWS CLI and boto3 put, read and delete them, against a real server. */
+/** Settings of buckets, and access control lists, as the AWS CLI and boto3 put, read and delete them, against a real server. */
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
-import { mkdtemp, rm } from "node:fs/promises"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { findProgram, run, runOk } from "../harness/commands.js"
@@ -106,6 +106,29 @@ test("AWS CLI: each setting is put, got and deleted", { skip, timeout: 300_000 }
   await go("delete-bucket", "--bucket", bucket)
 })
 
+test("AWS CLI: lists are put by name, by grants and as they were shown", { skip, timeout: 300_000 }, async () => {
+  const place = ["--bucket", "cli-acl"]
+  const call = (...args: string[]) => run(aws ?? "", ["s3api", ...args], { env: env() })
+  const go = async (...args: string[]): Promise<string> => runOk(aws ?? "", ["s3api", ...args], { env: env() })
+  const body = join(folder, "body")
+  await writeFile(body, "body")
+  await go("create-bucket", ...place, "--object-ownership", "BucketOwnerPreferred")
+  assert.match((await call("put-bucket-acl", ...place, "--acl", "public-read")).stderr, /AccessDenied/)
+  await go("delete-public-access-block", ...place)
+  await go("put-bucket-acl", ...place, "--acl", "public-read")
+  const shown = await go("get-bucket-acl", ...place)
+  assert.match(shown, /AllUsers/)
+  await go("put-object", ...place, "--key", "k", "--body", body, "--acl", "authenticated-read")
+  assert.match(await go("get-object-acl", ...place, "--key", "k"), /AuthenticatedUsers/)
+  await go("put-object-acl", ...place, "--key", "k", "--access-control-policy", shown)
+  assert.deepEqual(JSON.parse(await go("get-object-acl", ...place, "--key", "k")), JSON.parse(shown))
+  const uri = "uri=http://acs.amazonaws.com/groups/s3/LogDelivery"
+  await go("put-bucket-acl", ...place, "--grant-write", uri, "--grant-read-acp", uri)
+  assert.equal((await go("get-bucket-acl", ...place)).match(/LogDelivery/g)?.length, 2)
+  await go("delete-object", ...place, "--key", "k")
+  await go("delete-bucket", ...place)
+})
+
 const python = findProgram("python3")
 test(
   "boto3: each setting is put, got and deleted; CORS counts for a presigned URL",
@@ -117,3 +140,10 @@ test(
     assert.match(output, /^all good$/m)
   },
 )
+
+test("boto3: lists are taken where they count, and refused where not", { timeout: 180_000 }, async context => {
+  const found = python === undefined ? undefined : await run(python, ["-c", "import boto3"])
+  if (python === undefined || found?.code !== 0) return context.skip("boto3 is not installed")
+  const output = await runOk(python, [`${ROOT}tests/clients/boto3_acl.py`], { env: env() })
+  assert.match(output, /^all good$/m)
+})

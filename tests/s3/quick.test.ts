@@ -12,7 +12,7 @@ import { hashOnce } from "../../src/seams/compute/hashes.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { MetricsInMemory } from "../../src/seams/telemetry/metrics.js"
 import { Machine } from "../../src/main/engine/testing.js"
-import type { AtOnce } from "../../src/object/contract.js"
+import type { AtOnce, Bucket, Buckets } from "../../src/object/contract.js"
 import { ask, type Asked, type Told } from "./ask.js"
 
 const random = new SimRandom(3)
@@ -197,7 +197,8 @@ function anyPut(): Asked & { readonly hash: string } {
     ["if-none-match", "*"],
     ["content-encoding", "gzip"],
     ["x-amz-storage-class", "GLACIER"],
-    ["x-amz-acl", oneOf("private", "Private", "public-read")],
+    ["x-amz-acl", oneOf("private", "Private", "public-read", "bucket-owner-full-control")],
+    ["x-amz-grant-read", "id=root"],
     ["x-amz-meta-a", "m".repeat(oneOf(100, 600, 2_100)), "x-amz-meta-b", "2", "expires", "never"],
     ["x-amz-meta-a", "1", "X-Amz-Meta-A", "2"],
   )
@@ -223,6 +224,11 @@ function anyPut(): Asked & { readonly hash: string } {
   }
 }
 
+async function takeLists(buckets: Buckets, bucket: Bucket): Promise<void> {
+  await buckets.setSetting(bucket, "ownershipControls", "")
+  await buckets.setSetting(bucket, "publicAccessBlock", "")
+}
+
 test("puts leave the same objects and get the same answers at once as after waiting", () => {
   const machine = new Machine({ devices: 1 })
   return machine.clock.runUntil(comparePuts(machine))
@@ -231,7 +237,15 @@ test("puts leave the same objects and get the same answers at once as after wait
 async function comparePuts(machine: Machine): Promise<void> {
   const { slow, quick, sign, count, engine } = await world(machine)
   const owner = parseAccountId("root")
-  for (const versioning of ["never", "enabled"] as const) {
+  const list = async (bucket: string, rawTarget: string) => {
+    const asked = {
+      method: "GET",
+      rawTarget: `${rawTarget.replace(/left|right/, bucket)}?acl`,
+      rawHeaders: ["host", "h"],
+    }
+    return alike(await shown(await ask(slow, sign(asked))))
+  }
+  for (const versioning of ["never", "enabled", "with lists"] as const) {
     for (const name of ["left", "right"]) {
       const bucket =
         versioning === "never"
@@ -239,6 +253,7 @@ async function comparePuts(machine: Machine): Promise<void> {
           : await engine.services.buckets.open(parseBucketName(name))
       await engine.services.buckets.setSetting(bucket, "cors", RULES)
       if (versioning === "enabled") await engine.services.buckets.setVersioning(bucket, versioning)
+      if (versioning === "with lists") await takeLists(engine.services.buckets, bucket)
     }
     for (let i = 0; i < 400; i += 1) {
       const { hash, ...put } = anyPut()
@@ -250,6 +265,7 @@ async function comparePuts(machine: Machine): Promise<void> {
       const read = { method: "GET", rawTarget: put.rawTarget.replace(/\?.*/, ""), rawHeaders }
       const [mine, its] = [sign(read), sign({ ...read, rawTarget: read.rawTarget.replace("/left/", "/right/") })]
       assert.deepEqual(alike(await shown(await ask(slow, mine))), alike(await shown(await ask(slow, its))))
+      assert.deepEqual(await list("left", read.rawTarget), await list("right", read.rawTarget))
     }
   }
   assert.ok(count.puts > 60, `${count.puts} were put at once`)

@@ -47,6 +47,13 @@ function checkStatement({ index, actions, resources }: Statement, rules: BucketP
   }
 }
 
+/** What is left of a policy whose word counts only against somebody. */
+export const denialsOf = (policy: AccessPolicy): AccessPolicy => ({
+  ...policy,
+  statements: policy.statements.filter(({ effect }) => effect === "Deny"),
+  rules: policy.rules.filter(({ statement }) => statement.effect === "Deny"),
+})
+
 /** Throws `malformedPolicy`. */
 export function parseBucketPolicy(text: string, rules: BucketPolicyRules): AccessPolicy {
   const policy = parseAccessPolicy(text, "resource")

@@ -12,7 +12,7 @@ import { fail } from "../../base/failures.js"
 import type { AccountId } from "../../base/ids.js"
 import type { Bucket, Buckets, ObjectAcl } from "../../object/contract.js"
 import { SMALL_DOCUMENT } from "../read-document.js"
-import { objectOwnershipOf, OWNERSHIP_CONTROLS } from "../settings/ownership-controls.js"
+import { mayHaveLists, objectOwnershipOf, OWNERSHIP_CONTROLS } from "../settings/ownership-controls.js"
 import type { ObjectOwnership } from "../settings/ownership-controls.js"
 import { PUBLIC_ACCESS_BLOCK, publicAccessBlockOf } from "../settings/public-access-block.js"
 import type { PublicAccessBlock } from "../settings/public-access-block.js"
@@ -85,6 +85,11 @@ export class AccessControl {
     return isEnforced(await this.rulesOf(bucket)) ? ownerOnly(bucket.owner) : aclOfObject(kept, bucket.owner)
   }
 
+  /** Whether lists count in it, and with them who wrote what. */
+  async counts(bucket: Bucket): Promise<boolean> {
+    return mayHaveLists(bucket) && !isEnforced(await this.rulesOf(bucket))
+  }
+
   /**
    * What the list that speaks of an action (`s3:GetObject`) grants the caller: the bucket's, or the object's, of
    * which `kept` is what its version has. Undefined: nothing.
@@ -96,16 +101,20 @@ export class AccessControl {
     action: string,
   ): Promise<AclReach | undefined> {
     const speaking = aclSpeakingOf(action)
-    if (speaking === undefined) return undefined
+    if (speaking === undefined || !(await this.counts(bucket))) return undefined
     const { ignorePublicAcls } = await this.rulesOf(bucket)
     const acl = await (speaking === "bucket" ? this.listOfBucket(bucket) : this.listOfObject(bucket, kept))
     return aclReach(ignorePublicAcls ? withoutPublic(acl) : acl, principal, action)
   }
 
   /** What accounts are called, of all that a list names. */
-  async namesIn({ owner, grants }: Acl): Promise<ReadonlyMap<AccountId, string>> {
+  namesIn({ owner, grants }: Acl): Promise<ReadonlyMap<AccountId, string>> {
+    return this.namesOf([owner, ...grants.flatMap(({ grantee }) => (grantee.kind === "account" ? [grantee.id] : []))])
+  }
+
+  /** What accounts are called, of those that there are. */
+  async namesOf(ids: Iterable<AccountId>): Promise<ReadonlyMap<AccountId, string>> {
     const names = new Map<AccountId, string>()
-    const ids = [owner, ...grants.flatMap(({ grantee }) => (grantee.kind === "account" ? [grantee.id] : []))]
     for (const id of new Set(ids)) {
       const account = await this.accounts.getAccount(id)
       if (account !== undefined) names.set(id, account.displayName)
@@ -113,7 +122,18 @@ export class AccessControl {
     return names
   }
 
-  /** Throws `invalidArgument`, `unresolvableGrant` and `ambiguousGrant` for grantees that are no account. */
+  /**
+   * Throws `invalidArgument`, `unresolvableGrant` and `ambiguousGrant` for grantees that are no account; for any but
+   * the owner `aclNotSupported` where that is enforced, and looks nobody up.
+   */
+  async findFor(bucket: Bucket, asked: AskedAcl): Promise<FoundAcl> {
+    const isOwners = ({ grantee }: AskedGrant) => grantee.kind === "account" && grantee.id === bucket.owner
+    const grantsMore = asked.kind === "grants" && !asked.grants.every(isOwners)
+    if (grantsMore && isEnforced(await this.rulesOf(bucket))) throw fail("aclNotSupported")
+    return this.find(asked)
+  }
+
+  /** The same of a bucket that is not yet there. */
   async find(asked: AskedAcl): Promise<FoundAcl> {
     if (asked.kind === "canned") return asked
     const grants: Grant[] = []

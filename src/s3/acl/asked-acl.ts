@@ -70,6 +70,22 @@ const checkNumber = (grants: readonly AskedGrant[]): readonly AskedGrant[] => {
   return grants
 }
 
+/** Lists that old clients send along with anything, and that ask for nothing where there is nothing to grant. */
+export const isHarmless = (canned: string): boolean =>
+  ["private", "bucket-owner-full-control"].includes(canned.toLowerCase())
+
+/** Throws `invalidArgument` for a list where a request makes nothing that could have it. */
+export function checkNoAcl(headers: Headers): void {
+  const canned = headers.get(ACL_HEADER)
+  const stray = [...GRANT_HEADERS.keys()].find(name => headers.has(name))
+  if (stray === undefined && (canned === undefined || isHarmless(canned))) return
+  throw invalid(
+    "This request takes no access control list.",
+    stray ?? ACL_HEADER,
+    headers.get(stray ?? ACL_HEADER) ?? "",
+  )
+}
+
 /** Undefined: the headers ask for none. */
 export function aclOfHeaders(headers: Headers, resource: AclResource): AskedAcl | undefined {
   const canned = headers.get(ACL_HEADER)

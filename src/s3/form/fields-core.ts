@@ -106,7 +106,7 @@ function headersOfFields(fields: FormFields): Headers {
 }
 
 /** Of the headers that are acted upon, these are for objects with their bytes. */
-const ABOUT_THE_OBJECT = /^x-amz-(meta-|checksum-|sdk-checksum-)/
+const ABOUT_THE_OBJECT = /^x-amz-(meta-|checksum-|sdk-checksum-|grant-)/
 
 function checkField(name: string, value: string): void {
   checkHeader(name, value)

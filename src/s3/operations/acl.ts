@@ -1,12 +1,11 @@
 /** GetBucketAcl, PutBucketAcl, GetObjectAcl, PutObjectAcl, and the lists that other requests give what they make. */
-import { storedAcl } from "../../access/index.js"
+import { isOwnerOnly, storedAcl } from "../../access/index.js"
 import type { Acl, AclResource } from "../../access/index.js"
 import { fail } from "../../base/failures.js"
 import type { AccountId } from "../../base/ids.js"
 import type { ObjectAcl } from "../../object/contract.js"
 import { bucketAclDocument } from "../acl/access-control.js"
-import { changedAcl, newBucketAcl, newObjectAcl } from "../acl/acl-rules-core.js"
-import type { FoundAcl } from "../acl/acl-rules-core.js"
+import { changedAcl, isEnforced, newBucketAcl, newObjectAcl } from "../acl/acl-rules-core.js"
 import { ACL_DOCUMENT, ACL_HEADER, aclOfDocument, aclOfHeaders, writeAcl } from "../acl/asked-acl.js"
 import type { AskedAcl } from "../acl/asked-acl.js"
 import type { Answer, BucketCall, Call, NewBucketCall, ObjectCall } from "../call.js"
@@ -52,7 +51,7 @@ async function changedBy(call: BucketCall, resource: AclResource, owner: Account
   if (asked.kind === "grants" && (asked.owner ?? owner) !== owner) {
     throw fail("accessDenied", { reason: "the owner of a list stays who it is" })
   }
-  return changedAcl(await accessControl.find(asked), owner, await accessControl.rulesOf(bucket))
+  return changedAcl(await accessControl.findFor(bucket, asked), owner, await accessControl.rulesOf(bucket))
 }
 
 export async function putBucketAcl(call: BucketCall): Promise<Answer> {
@@ -71,20 +70,24 @@ export async function putObjectAcl(call: ObjectCall): Promise<Answer> {
   return answerEmpty(200, versionHeader(shownVersion(bucket, versionId)))
 }
 
-const foundIn = async ({ headers, accessControl }: Call, resource: AclResource): Promise<FoundAcl | undefined> => {
-  const asked = aclOfHeaders(headers, resource)
-  return asked && (await accessControl.find(asked))
+/** A bucket whose list grants something keeps its lists: S3 has the grants taken away first. Throws `aclWithOwnership`. */
+export async function checkOwnership({ accessControl, bucket }: BucketCall, ownership: ObjectOwnership): Promise<void> {
+  if (isEnforced({ ownership }) && !isOwnerOnly(await accessControl.listOfBucket(bucket)))
+    throw fail("aclWithOwnership")
 }
 
 /** What an object that the caller writes keeps of its list. Throws what is wrong with the headers, `aclNotSupported`, `accessDenied`. */
 export async function aclOfNewObject(call: ObjectCall): Promise<ObjectAcl | undefined> {
-  const { accessControl, bucket } = call
-  // Whoever writes it: that an object may be another account's is not built yet.
-  return newObjectAcl(await foundIn(call, "object"), bucket.owner, await accessControl.rulesOf(bucket))
+  const { accessControl, bucket, caller, headers } = call
+  const asked = aclOfHeaders(headers, "object")
+  const found = asked && (await accessControl.findFor(bucket, asked))
+  return newObjectAcl(found, caller?.id, await accessControl.rulesOf(bucket))
 }
 
 /** The list of a new bucket as a setting; undefined: nothing is to be kept. */
 export async function aclOfNewBucket(call: NewBucketCall, ownership: ObjectOwnership): Promise<string | undefined> {
-  const rules = { bucketOwner: call.account.id, ownership, blockPublicAcls: true }
-  return bucketAclDocument(newBucketAcl(await foundIn(call, "bucket"), rules))
+  const { accessControl, account, headers } = call
+  const asked = aclOfHeaders(headers, "bucket")
+  const found = asked && (await accessControl.find(asked))
+  return bucketAclDocument(newBucketAcl(found, { bucketOwner: account.id, ownership, blockPublicAcls: true }))
 }

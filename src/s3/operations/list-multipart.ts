@@ -3,23 +3,31 @@ import { isoDate } from "../../base/dates.js"
 import { parseMultipartId } from "../../base/ids.js"
 import { PARTS_MAX } from "../../base/limits.js"
 import type { MultipartInfo, PartInfo, UploadListEntry } from "../../object/contract.js"
-import type { Account } from "../../access/contract.js"
 import type { Answer, BucketCall, ObjectCall } from "../call.js"
 import { answerXml } from "../call.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
-import { encodingOf, maxOf, unlessEmpty, writeCommonPrefix, writeOwner } from "./listing.js"
+import { encodingOf, maxOf, ownersOf, unlessEmpty, writeCommonPrefix } from "./listing.js"
 import type { Encoding } from "./listing.js"
 import { multipartIdOf } from "./multipart-upload.js"
 
-function writeInitiator(xml: XmlWriter, { id, displayName }: Account): void {
-  xml.group("Initiator", initiator => initiator.text("ID", id).text("DisplayName", displayName))
+/** Uploads as they are shown: in a bucket whose owner is enforced all of them are to be its owner's. */
+async function shownIn(call: BucketCall, uploads: readonly MultipartInfo[]) {
+  const counts = await call.accessControl.counts(call.bucket)
+  const ids = uploads.flatMap(({ owner, initiator }) => [owner, initiator])
+  const owners = await ownersOf(call, ids)
+  return (xml: XmlWriter, { owner, initiator }: MultipartInfo): void => {
+    owners.write(xml, initiator, "Initiator")
+    owners.write(xml, counts ? owner : undefined)
+  }
 }
+
+type WriteOwners = Awaited<ReturnType<typeof shownIn>>
 
 function writePlanned(xml: XmlWriter, { checksum }: MultipartInfo): void {
   xml.text("ChecksumAlgorithm", checksum?.algorithm).text("ChecksumType", checksum?.type)
 }
 
-function writeUpload(xml: XmlWriter, entry: UploadListEntry, encoding: Encoding, account: Account): void {
+function writeUpload(xml: XmlWriter, entry: UploadListEntry, encoding: Encoding, writeOwners: WriteOwners): void {
   if (entry.kind === "prefix") {
     writeCommonPrefix(xml, entry.prefix, encoding)
     return
@@ -27,15 +35,14 @@ function writeUpload(xml: XmlWriter, entry: UploadListEntry, encoding: Encoding,
   const { key, multipartId, initiatedMs } = entry.upload
   xml.group("Upload", upload => {
     upload.text("Key", encoding.show(key)).text("UploadId", multipartId)
-    writeInitiator(upload, account)
-    writeOwner(upload, account)
+    writeOwners(upload, entry.upload)
     upload.text("StorageClass", "STANDARD").text("Initiated", isoDate(initiatedMs))
     writePlanned(upload, entry.upload)
   })
 }
 
 export async function listMultipartUploads(call: BucketCall): Promise<Answer> {
-  const { services, bucket, query, owner } = call
+  const { services, bucket, query } = call
   const prefix = query.get("prefix") ?? ""
   const delimiter = query.get("delimiter") ?? ""
   const keyMarker = query.get("key-marker") ?? ""
@@ -52,6 +59,8 @@ export async function listMultipartUploads(call: BucketCall): Promise<Answer> {
     uploadIdMarker: uploadIdMarker === "" ? undefined : parseMultipartId(uploadIdMarker),
     max,
   })
+  const uploads = page.entries.flatMap(entry => (entry.kind === "upload" ? [entry.upload] : []))
+  const writeOwners = await shownIn(call, uploads)
   return answerXml("ListMultipartUploadsResult", xml => {
     xml
       .text("Bucket", bucket.name)
@@ -64,7 +73,7 @@ export async function listMultipartUploads(call: BucketCall): Promise<Answer> {
       .text("MaxUploads", max)
       .text("EncodingType", encoding.type)
       .text("IsTruncated", page.next !== undefined)
-    for (const entry of page.entries) writeUpload(xml, entry, encoding, owner)
+    for (const entry of page.entries) writeUpload(xml, entry, encoding, writeOwners)
   })
 }
 
@@ -77,16 +86,16 @@ function writePart(xml: XmlWriter, { partNumber, lastModifiedMs, etag, sizeBytes
 }
 
 export async function listParts(call: ObjectCall): Promise<Answer> {
-  const { services, bucket, key, query, owner } = call
+  const { services, bucket, key, query } = call
   const multipartId = multipartIdOf(call)
   const afterPart = query.integer("part-number-marker", { min: 0, max: PARTS_MAX, clamp: true }) ?? 0
   const max = maxOf(query, "max-parts")
   const encoding = encodingOf(query)
   const { info, parts, next } = await services.multipart.listParts({ bucket, key, multipartId, afterPart, max })
+  const writeOwners = await shownIn(call, [info])
   return answerXml("ListPartsResult", xml => {
     xml.text("Bucket", bucket.name).text("Key", encoding.show(key)).text("UploadId", multipartId)
-    writeInitiator(xml, owner)
-    writeOwner(xml, owner)
+    writeOwners(xml, info)
     xml
       .text("StorageClass", "STANDARD")
       .text("PartNumberMarker", afterPart)

@@ -2,21 +2,20 @@
 import { isoDate } from "../../base/dates.js"
 import { fail } from "../../base/failures.js"
 import type { VersionEntry } from "../../object/contract.js"
-import type { Account } from "../../access/contract.js"
 import type { Answer, BucketCall } from "../call.js"
 import { answerXml } from "../call.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
-import { encodingOf, maxOf, unlessEmpty, ObjectElements, writeCommonPrefix, writeOwner } from "./listing.js"
-import type { Encoding } from "./listing.js"
+import { encodingOf, maxOf, ObjectElements, ownersOf, unlessEmpty, writeCommonPrefix } from "./listing.js"
+import type { Encoding, Owners } from "./listing.js"
 import { parseVersion } from "./versions.js"
 
 interface Shown {
   readonly encoding: Encoding
-  readonly owner: Account
+  readonly owners: Owners
   readonly elements: ObjectElements
 }
 
-function writeEntry(xml: XmlWriter, entry: VersionEntry, { encoding, owner, elements }: Shown): void {
+function writeEntry(xml: XmlWriter, entry: VersionEntry, { encoding, owners, elements }: Shown): void {
   if (entry.kind === "prefix") {
     writeCommonPrefix(xml, entry.prefix, encoding)
     return
@@ -29,13 +28,13 @@ function writeEntry(xml: XmlWriter, entry: VersionEntry, { encoding, owner, elem
     if (entry.kind === "version") version.raw(elements.of(entry.object))
     else {
       version.text("LastModified", isoDate(entry.lastModifiedMs))
-      writeOwner(version, owner)
+      owners.write(version, undefined)
     }
   })
 }
 
 export async function listObjectVersions(call: BucketCall): Promise<Answer> {
-  const { services, bucket, query, owner } = call
+  const { services, bucket, query, accessControl } = call
   const prefix = query.get("prefix") ?? ""
   const delimiter = query.get("delimiter") ?? ""
   const keyMarker = query.get("key-marker") ?? ""
@@ -57,7 +56,10 @@ export async function listObjectVersions(call: BucketCall): Promise<Answer> {
     keyMarker,
     versionIdMarker: versionIdMarker === "" ? undefined : parseVersion(versionIdMarker),
     max,
+    withOwners: await accessControl.counts(bucket),
   })
+  const ids = page.entries.map(entry => (entry.kind === "version" ? entry.object.owner : undefined))
+  const owners = await ownersOf(call, ids)
   return answerXml("ListVersionsResult", xml => {
     xml
       .text("Name", bucket.name)
@@ -70,7 +72,7 @@ export async function listObjectVersions(call: BucketCall): Promise<Answer> {
       .text("Delimiter", unlessEmpty(show(delimiter)))
       .text("EncodingType", encoding.type)
       .text("IsTruncated", page.next !== undefined)
-    const shown = { encoding, owner, elements: new ObjectElements(owner) }
+    const shown = { encoding, owners, elements: new ObjectElements(owners) }
     for (const entry of page.entries) writeEntry(xml, entry, shown)
   })
 }

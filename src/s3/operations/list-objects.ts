@@ -5,9 +5,8 @@ import { answerXml } from "../call.js"
 import { regionOf } from "./buckets.js"
 import { decodeToken, encodeToken } from "../wire/tokens.js"
 import { escapeXml, type XmlWriter } from "../wire/xml-writer.js"
-import type { Account } from "../../access/contract.js"
-import { encodingOf, maxOf, unlessEmpty, writeCommonPrefix, ObjectElements } from "./listing.js"
-import type { Encoding } from "./listing.js"
+import { encodingOf, maxOf, ownersOf, unlessEmpty, writeCommonPrefix, ObjectElements } from "./listing.js"
+import type { Encoding, Owners } from "./listing.js"
 
 interface Listing {
   readonly prefix: string
@@ -15,20 +14,24 @@ interface Listing {
   readonly max: number
   readonly encoding: Encoding
   readonly page: ListPage
+  /** Undefined: they are not shown. */
+  readonly owners: Owners | undefined
 }
 
-async function list(call: BucketCall, after: string): Promise<Listing> {
-  const { services, bucket, query } = call
+async function list(call: BucketCall, after: string, showsOwners: boolean): Promise<Listing> {
+  const { services, bucket, query, accessControl } = call
   const prefix = query.get("prefix") ?? ""
   const delimiter = query.get("delimiter") ?? ""
   const max = maxOf(query, "max-keys")
   const encoding = encodingOf(query)
-  const page = await services.objects.list({ bucket, prefix, delimiter, after, max })
-  return { prefix, delimiter, max, encoding, page }
+  const withOwners = showsOwners && (await accessControl.counts(bucket))
+  const page = await services.objects.list({ bucket, prefix, delimiter, after, max, withOwners })
+  const ids = page.entries.map(entry => (entry.kind === "object" ? entry.object.owner : undefined))
+  return { prefix, delimiter, max, encoding, page, owners: showsOwners ? await ownersOf(call, ids) : undefined }
 }
 
-function writeEntries(xml: XmlWriter, { page, encoding }: Listing, owner: Account | undefined): void {
-  const elements = new ObjectElements(owner)
+function writeEntries(xml: XmlWriter, { page, encoding, owners }: Listing): void {
+  const elements = new ObjectElements(owners)
   for (const entry of page.entries) {
     if (entry.kind !== "object") continue
     const { object } = entry
@@ -43,9 +46,9 @@ const scopeOf = ({ id }: Bucket): string => `bucket ${id}`
 const regionHeader = (call: BucketCall) => [["x-amz-bucket-region", regionOf(call)]] as const
 
 export async function listObjects(call: BucketCall): Promise<Answer> {
-  const { bucket, query, owner } = call
+  const { bucket, query } = call
   const marker = query.get("marker") ?? ""
-  const listing = await list(call, marker)
+  const listing = await list(call, marker, true)
   const { prefix, delimiter, max, encoding, page } = listing
   const { show } = encoding
   const write = (xml: XmlWriter): void => {
@@ -58,17 +61,18 @@ export async function listObjects(call: BucketCall): Promise<Answer> {
       .text("Delimiter", unlessEmpty(show(delimiter)))
       .text("EncodingType", encoding.type)
       .text("IsTruncated", page.next !== undefined)
-    writeEntries(xml, listing, owner)
+    writeEntries(xml, listing)
   }
   return answerXml("ListBucketResult", write, regionHeader(call))
 }
 
 /** Throws `invalidArgument` for a token that this store has not given. */
 export async function listObjectsV2(call: BucketCall): Promise<Answer> {
-  const { bucket, query, owner } = call
+  const { bucket, query } = call
   const startAfter = query.get("start-after") ?? ""
   const token = query.get("continuation-token")
-  const listing = await list(call, token === undefined ? startAfter : decodeToken(token, scopeOf(bucket)))
+  const after = token === undefined ? startAfter : decodeToken(token, scopeOf(bucket))
+  const listing = await list(call, after, query.get("fetch-owner") === "true")
   const { prefix, delimiter, max, encoding, page } = listing
   const { show } = encoding
   const write = (xml: XmlWriter): void => {
@@ -83,7 +87,7 @@ export async function listObjectsV2(call: BucketCall): Promise<Answer> {
       .text("Delimiter", unlessEmpty(show(delimiter)))
       .text("EncodingType", encoding.type)
       .text("IsTruncated", page.next !== undefined)
-    writeEntries(xml, listing, query.get("fetch-owner") === "true" ? owner : undefined)
+    writeEntries(xml, listing)
   }
   return answerXml("ListBucketResult", write, regionHeader(call))
 }

@@ -2,9 +2,11 @@
 import { isoDate } from "../../base/dates.js"
 import { fail } from "../../base/failures.js"
 import { textOfObjectKey } from "../../base/ids.js"
+import type { AccountId } from "../../base/ids.js"
 import { percentEncode } from "../../base/uri.js"
 import type { ListedObject } from "../../object/contract.js"
 import type { Account } from "../../access/contract.js"
+import type { BucketCall } from "../call.js"
 import type { Query } from "../wire/query.js"
 import { escapeXml, XmlWriter } from "../wire/xml-writer.js"
 
@@ -35,15 +37,39 @@ export const maxOf = (query: Query, name: string): number =>
 /** A text, or undefined where it is empty: such elements are left out. */
 export const unlessEmpty = (text: string): string | undefined => (text === "" ? undefined : text)
 
-export function writeOwner(xml: XmlWriter, { id, displayName }: Account): void {
-  xml.group("Owner", owner => owner.text("ID", id).text("DisplayName", displayName))
+interface ShownAccount {
+  readonly id: AccountId
+  readonly displayName: string | undefined
 }
+
+export function writeOwner(xml: XmlWriter, { id, displayName }: ShownAccount, element = "Owner"): void {
+  xml.group(element, owner => owner.text("ID", id).text("DisplayName", displayName))
+}
+
+/** Whose things are: the bucket's owner's, or the accounts' that they name. */
+export class Owners {
+  constructor(
+    private readonly usual: Account,
+    private readonly names: ReadonlyMap<AccountId, string>,
+  ) {}
+
+  /** `id` undefined: the bucket's owner. */
+  write(xml: XmlWriter, id: AccountId | undefined, element = "Owner"): void {
+    writeOwner(xml, id === undefined ? this.usual : { id, displayName: this.names.get(id) }, element)
+  }
+}
+
+/** `ids`: whose what is to be shown is, besides the bucket's owner. */
+export const ownersOf = async (
+  { accessControl, owner }: BucketCall,
+  ids: readonly (AccountId | undefined)[],
+): Promise<Owners> => new Owners(owner, await accessControl.namesOf(ids.filter(id => id !== undefined)))
 
 export function writeCommonPrefix(xml: XmlWriter, prefix: string, { show }: Encoding): void {
   xml.group("CommonPrefixes", group => group.text("Prefix", show(prefix)))
 }
 
-type BehindEtag = Pick<ListedObject, "checksumAlgorithm" | "checksumType" | "sizeBytes">
+type BehindEtag = Pick<ListedObject, "checksumAlgorithm" | "checksumType" | "sizeBytes" | "owner">
 
 /**
  * The elements of objects in a listing, in S3's order, after those that name them. What stands before and behind the
@@ -55,7 +81,8 @@ export class ObjectElements {
   private shown: BehindEtag | undefined
   private behind = ""
 
-  constructor(private readonly owner: Account | undefined) {}
+  /** `owners` undefined: they are not shown. */
+  constructor(private readonly owners: Owners | undefined) {}
 
   of(object: ListedObject): string {
     if (object.lastModifiedMs !== this.modifiedMs) {
@@ -69,15 +96,18 @@ export class ObjectElements {
     return this.before + escapeXml(object.etag) + this.behind
   }
 
-  private behindEtag({ checksumAlgorithm, checksumType, sizeBytes }: BehindEtag): string {
+  private behindEtag({ checksumAlgorithm, checksumType, sizeBytes, owner }: BehindEtag): string {
     const xml = new XmlWriter()
       .text("ChecksumAlgorithm", checksumAlgorithm)
       .text("ChecksumType", checksumType)
       .text("Size", sizeBytes)
-    if (this.owner !== undefined) writeOwner(xml, this.owner)
+    this.owners?.write(xml, owner)
     return `&quot;</ETag>${xml.text("StorageClass", "STANDARD").toString()}`
   }
 }
 
 const isShownAlike = (a: BehindEtag | undefined, b: BehindEtag): boolean =>
-  a?.sizeBytes === b.sizeBytes && a.checksumAlgorithm === b.checksumAlgorithm && a.checksumType === b.checksumType
+  a?.sizeBytes === b.sizeBytes &&
+  a.checksumAlgorithm === b.checksumAlgorithm &&
+  a.checksumType === b.checksumType &&
+  a.owner === b.owner

@@ -22,7 +22,7 @@ export function multipartIdOf({ query }: ObjectCall): MultipartId {
 }
 
 export async function createMultipartUpload(call: ObjectCall): Promise<Answer> {
-  const { services, bucket, key, headers } = call
+  const { services, bucket, key, headers, caller } = call
   const checksum = plannedChecksum(headers)
   const { multipartId } = await services.multipart.create({
     bucket,
@@ -31,6 +31,7 @@ export async function createMultipartUpload(call: ObjectCall): Promise<Answer> {
     userMetadata: userMetadataOf(headers),
     tags: parseTagHeader(headers.get("x-amz-tagging") ?? ""),
     acl: await aclOfNewObject(call),
+    initiator: caller?.id === bucket.owner ? undefined : caller?.id,
     checksum,
   })
   const fields: Field[] =

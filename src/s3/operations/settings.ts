@@ -2,7 +2,7 @@
 import type { Answer, BucketCall } from "../call.js"
 import { answerEmpty } from "../call.js"
 import { readRequiredDocument } from "../read-document.js"
-import { documentOf, shownOf, takenAway } from "../settings/setting.js"
+import { keptOf, shownOf, takenAway } from "../settings/setting.js"
 import type { Setting } from "../settings/setting.js"
 import { answerMissing } from "./unset-settings.js"
 
@@ -16,12 +16,17 @@ export const getSetting =
     return { status: 200, headers: [], body: { kind: "document", bytes: Buffer.from(document ?? "") } }
   }
 
-/** Throws what is wrong with the document. */
+/** What else speaks against a value for a bucket. */
+export type SettingCheck<Value> = (call: BucketCall, value: Value) => Promise<void>
+
+/** Throws what is wrong with the document, and what the check does. */
 export const putSetting =
-  (setting: Setting<unknown>, status: number): Handler =>
-  async ({ services, bucket, body }) => {
-    const root = await readRequiredDocument(body, setting.root, setting.limits)
-    await services.buckets.setSetting(bucket, setting.name, documentOf(setting, setting.read(root)))
+  <Value>(setting: Setting<Value>, status: number, check?: SettingCheck<Value>): Handler =>
+  async call => {
+    const { services, bucket, body } = call
+    const value = setting.read(await readRequiredDocument(body, setting.root, setting.limits))
+    await check?.(call, value)
+    await services.buckets.setSetting(bucket, setting.name, keptOf(setting, value))
     return answerEmpty(status)
   }
 

@@ -128,4 +128,14 @@ export const BUCKET_POLICY_ACTIONS: ReadonlyMap<string, "bucket" | "object"> = n
   ),
 )
 
+/** On a key, and yet the bucket's owner decides: they change what lies there, or what is to lie there. */
+const OF_BUCKET_ON_KEY: ReadonlySet<ActionName> = new Set<ActionName>([
+  ...(["PutObject", "DeleteObject", "DeleteObjectVersion", "BypassGovernanceRetention"] as const),
+  ...(["AbortMultipartUpload", "ListMultipartUploadParts"] as const),
+])
+
+/** Whether it is about an object that is there, whose owner decides. */
+export const isOfObject = (action: ActionName): boolean =>
+  SCOPES.get(action) === "object" && !OF_BUCKET_ON_KEY.has(action)
+
 export const scopeOf = (action: ActionName): ActionScope => SCOPES.get(action) ?? "service"

@@ -5,19 +5,29 @@
  *           is not there, only those hear so who may list the bucket: for others it is as if they might not.
  */
 import { decide, NO_RESOURCE_POLICIES } from "../../access/index.js"
-import type { Account, Decision, KnownKey, Principal, ResourceOwner, ResourcePolicies } from "../../access/index.js"
+import type {
+  AclReach,
+  Account,
+  Decision,
+  KnownKey,
+  NamedPolicy,
+  Principal,
+  ResourceOwner,
+  ResourcePolicies,
+} from "../../access/index.js"
 import { asFailure, fail, isFailure } from "../../base/failures.js"
 import type { Failure } from "../../base/failures.js"
-import { textOfObjectKey } from "../../base/ids.js"
+import { parseMultipartId, textOfObjectKey } from "../../base/ids.js"
 import type { AccountId, BucketName, ObjectKey, VersionId } from "../../base/ids.js"
-import type { Bucket, Objects, Tags } from "../../object/contract.js"
+import type { Bucket, Multipart, ObjectAcl, Objects, ObjectTarget, Tags } from "../../object/contract.js"
+import type { AccessControl } from "../acl/access-control.js"
 import type { BucketPolicy } from "../settings/bucket-policy.js"
 import { publicAccessBlockOf } from "../settings/public-access-block.js"
 import type { PublicAccessBlock } from "../settings/public-access-block.js"
 import type { SettingReader } from "../settings/setting.js"
-import { scopeOf } from "./actions.js"
+import { isOfObject, scopeOf } from "./actions.js"
 import type { ActionName } from "./actions.js"
-import { ConditionValues } from "./condition-values-core.js"
+import { ConditionValues, makesObject } from "./condition-values-core.js"
 import type { BodySays, Read, RequestHead } from "./condition-values-core.js"
 
 /** What is acted on; without a bucket, nothing in particular. */
@@ -33,8 +43,10 @@ export interface AuthorityScene {
   readonly caller: Pick<KnownKey, "policies"> & { readonly principal: Principal }
   readonly head: RequestHead
   readonly objects: Objects
+  readonly multipart: Multipart
   readonly bucketPolicies: SettingReader<BucketPolicy>
   readonly publicAccessBlocks: SettingReader<PublicAccessBlock>
+  readonly accessControl: AccessControl
   /** Undefined: of nobody who is known. */
   readonly accountOf: (id: AccountId) => Account | undefined
   /** What the body says that conditions may ask for. */
@@ -55,7 +67,13 @@ function arnOf(action: ActionName, { bucket, newBucket, key }: Place): string {
 /** The owner's root user can always undo what a policy has done. */
 const OF_ITS_POLICY: ReadonlySet<ActionName> = new Set(["GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"])
 
+/** Who has begun an upload may see its parts and give it up. */
+const OF_AN_UPLOAD: ReadonlySet<ActionName> = new Set(["ListMultipartUploadParts", "AbortMultipartUpload"])
+
 const LISTING = { noSuchKey: "ListBucket", noSuchVersion: "ListBucketVersions" } as const
+
+const isAbsence = (failure: Failure): failure is Failure & { readonly kind: keyof typeof LISTING } =>
+  failure.kind in LISTING
 
 export class Authority {
   private bodySays: BodySays | undefined
@@ -65,7 +83,7 @@ export class Authority {
 
   /** Throws `accessDenied`. */
   async require(action: ActionName, place: Place): Promise<void> {
-    if (!(await this.may(action, place))) throw fail("accessDenied")
+    if (!(await this.may(action, place))) throw await this.refusalOf(action, place)
   }
 
   async may(action: ActionName, place: Place): Promise<boolean> {
@@ -79,17 +97,31 @@ export class Authority {
 
   /** A failure as the caller may hear it. */
   async audible(failure: Failure): Promise<Failure> {
-    if (failure.kind !== "noSuchKey" && failure.kind !== "noSuchVersion") return failure
+    if (!isAbsence(failure)) return failure
     const { readsFrom: bucket } = this
     const isTold = bucket !== undefined && (await this.may(LISTING[failure.kind], { bucket }))
     return isTold ? failure : fail("accessDenied", { reason: "what is not there is told to those who may list" })
   }
 
+  /** Where objects let in by their lists, one that is not there lets nobody in: who may list hears that it is not. */
+  private async refusalOf(action: ActionName, place: Place): Promise<Failure> {
+    const denied = fail("accessDenied")
+    if (!(await this.asksList(action, place))) return denied
+    try {
+      await this.readList(place)
+      return denied
+    } catch (error) {
+      const failure = asFailure(error)
+      return isAbsence(failure) ? failure : denied
+    }
+  }
+
   private async decide(action: ActionName, place: Place): Promise<Decision> {
     const { caller, head } = this.scene
-    const owner = this.ownerOf(place)
+    const kept = await this.listOf(action, place)
+    const owner = this.ownerOf(place.bucket, kept)
     if (owner === undefined) return { outcome: "implicitDeny", lacking: ["resource"] }
-    const resourcePolicies = await this.policiesOf(action, place, owner)
+    const resourcePolicies = await this.policiesOf(action, place, owner, kept)
     const request = {
       principal: caller.principal,
       action: `s3:${action}`,
@@ -111,42 +143,108 @@ export class Authority {
   }
 
   /** Undefined: nobody, since what is to be made belongs to who makes it. */
-  private ownerOf({ bucket }: Place): ResourceOwner | undefined {
+  private ownerOf(bucket: Bucket | undefined, kept: ObjectAcl | undefined): ResourceOwner | undefined {
     const { principal } = this.scene.caller
-    if ("arn" in principal && (bucket === undefined || bucket.owner === principal.accountId)) {
+    const id = kept?.owner ?? bucket?.owner
+    if ("arn" in principal && (id === undefined || id === principal.accountId)) {
       return { accountId: principal.accountId, accountNumber: principal.accountNumber }
     }
-    const account = bucket && this.scene.accountOf(bucket.owner)
+    const account = id === undefined ? undefined : this.scene.accountOf(id)
     return account && { accountId: account.id, accountNumber: account.number }
   }
 
-  /** What hangs on the bucket that counts for this caller. What an access control list grants belongs here too. */
-  private async policiesOf(action: ActionName, { bucket }: Place, owner: ResourceOwner): Promise<ResourcePolicies> {
+  /** What hangs on the bucket, and on the object that its owner's list `kept` is of, that counts for this caller. */
+  private async policiesOf(
+    action: ActionName,
+    { bucket, ...place }: Place,
+    owner: ResourceOwner,
+    kept: ObjectAcl | undefined,
+  ): Promise<ResourcePolicies> {
     if (bucket === undefined) return NO_RESOURCE_POLICIES
+    const policy = await this.policyOf(action, bucket, owner)
+    const acl = await this.reachOf(action, { ...place, bucket }, kept)
+    return policy === undefined && acl === undefined ? NO_RESOURCE_POLICIES : { policy, acl }
+  }
+
+  /** What of the bucket's policy counts for this caller. To an object of somebody else it lets nobody in. */
+  private async policyOf(action: ActionName, bucket: Bucket, owner: ResourceOwner): Promise<NamedPolicy | undefined> {
     const { bucketPolicies, publicAccessBlocks, caller } = this.scene
     const { principal } = caller
     const found = await bucketPolicies.of(bucket)
-    const isOwn = "arn" in principal && principal.accountNumber === owner.accountNumber
-    if (found === undefined || (isOwn && principal.kind === "root" && OF_ITS_POLICY.has(action))) {
-      return NO_RESOURCE_POLICIES
+    const isOwn = "arn" in principal && principal.accountId === bucket.owner
+    if (found === undefined || (isOwn && principal.kind === "root" && OF_ITS_POLICY.has(action))) return undefined
+    if (owner.accountId !== bucket.owner) return found.denials
+    const isShut =
+      !isOwn && found.isPublic && (await publicAccessBlockOf(publicAccessBlocks, bucket)).restrictPublicBuckets
+    return isShut ? found.denials : found.named
+  }
+
+  private async reachOf(
+    action: ActionName,
+    place: Place & { readonly bucket: Bucket },
+    kept: ObjectAcl | undefined,
+  ): Promise<AclReach | undefined> {
+    const { accessControl, caller, head } = this.scene
+    if (OF_AN_UPLOAD.has(action)) return (await this.hasBegun(place)) ? "account" : undefined
+    // Who may put an object there may say at once what its list is.
+    const asked = action === "PutObjectAcl" && makesObject(head) ? "PutObject" : action
+    return accessControl.reach(place.bucket, kept, caller.principal, `s3:${asked}`)
+  }
+
+  /** Whether the caller is of another account than the bucket's, which has begun the upload that the request names. */
+  private async hasBegun({ bucket, key }: Place & { readonly bucket: Bucket }): Promise<boolean> {
+    const { caller, head, multipart } = this.scene
+    const { principal } = caller
+    const uploadId = head.query.get("uploadId")
+    if (!("arn" in principal) || principal.accountId === bucket.owner) return false
+    if (key === undefined || uploadId === undefined) return false
+    try {
+      const upload = { bucket, key, multipartId: parseMultipartId(uploadId) }
+      const { info } = await multipart.listParts({ ...upload, afterPart: 0, max: 0 })
+      return info.initiator === principal.accountId
+    } catch (error) {
+      if (isFailure(error)) return false
+      throw error
     }
-    if (!isOwn && found.isPublic && (await publicAccessBlockOf(publicAccessBlocks, bucket)).restrictPublicBuckets) {
-      return NO_RESOURCE_POLICIES
-    }
-    return { policy: found.named, acl: undefined }
+  }
+
+  /** Whether the owner and the list of an object that is there decide. */
+  private async asksList(action: ActionName, { bucket }: Place): Promise<boolean> {
+    const isOfNewObject = action.startsWith("Put") && makesObject(this.scene.head)
+    if (bucket === undefined || !isOfObject(action) || isOfNewObject) return false
+    return this.scene.accessControl.counts(bucket)
+  }
+
+  private async listOf(action: ActionName, place: Place): Promise<ObjectAcl | undefined> {
+    return (await this.asksList(action, place)) ? unlessAbsent(this.readList(place)) : undefined
+  }
+
+  private async readList(place: Place): Promise<ObjectAcl | undefined> {
+    const body = await this.scene.objects.get({ ...targetOf(place), conditions: {}, headersOnly: true })
+    body.close()
+    return body.info.acl
   }
 
   /** None of what is not there. */
-  private async tagsOf({ bucket, key, versionId }: Place): Promise<Tags> {
-    if (bucket === undefined || key === undefined) return []
-    try {
-      const target = { bucket, key, ...(versionId !== undefined && { versionId }) }
-      return (await this.scene.objects.getTags(target)).tags
-    } catch (error) {
-      if (isFailure(error, "noSuchKey") || isFailure(error, "noSuchVersion") || isFailure(error, "isDeleteMarker")) {
-        return []
-      }
-      throw asFailure(error)
-    }
+  private async tagsOf(place: Place): Promise<Tags> {
+    if (place.key === undefined) return []
+    return (await unlessAbsent(this.scene.objects.getTags(targetOf(place))))?.tags ?? []
+  }
+}
+
+/** Throws `internal` for what is no object. */
+function targetOf({ bucket, key, versionId }: Place): ObjectTarget {
+  if (bucket === undefined || key === undefined) throw fail("internal", { reason: "no object is asked for" })
+  return { bucket, key, ...(versionId !== undefined && { versionId }) }
+}
+
+/** Undefined where there is no object. */
+async function unlessAbsent<Found>(reading: Promise<Found>): Promise<Found | undefined> {
+  try {
+    return await reading
+  } catch (error) {
+    const failure = asFailure(error)
+    if (isAbsence(failure) || failure.kind === "isDeleteMarker") return undefined
+    throw failure
   }
 }

@@ -72,6 +72,8 @@ const CREATES: ReadonlyMap<string, string> = new Map([
   ...["CreateMultipartUpload", "UploadPart", "UploadPartCopy"].map(name => [name, "false"] as const),
 ])
 
+export const makesObject = ({ operation }: RequestHead): boolean => CREATES.has(operation)
+
 /** Decoded and without a `/` before it, however it was written. */
 function copySourceOf({ headers }: RequestHead): Values {
   const text = headers.get("x-amz-copy-source")

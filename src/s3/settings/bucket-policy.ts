@@ -1,7 +1,7 @@
 /**
  * The policy of a bucket: who besides its owner's own users may do what there. Kept and shown as it was sent.
  */
-import { isPublic, parseBucketPolicy } from "../../access/index.js"
+import { denialsOf, isPublic, parseBucketPolicy } from "../../access/index.js"
 import type { NamedPolicy } from "../../access/index.js"
 import type { BucketName } from "../../base/ids.js"
 import { BUCKET_POLICY_ACTIONS } from "../rights/actions.js"
@@ -9,6 +9,8 @@ import type { TextSetting } from "./setting.js"
 
 export interface BucketPolicy {
   readonly named: NamedPolicy
+  /** What it denies, and nothing else of it. */
+  readonly denials: NamedPolicy
   /** Whether it lets in everybody, by Amazon's rule. */
   readonly isPublic: boolean
 }
@@ -16,7 +18,8 @@ export interface BucketPolicy {
 /** Throws `malformedPolicy`. */
 export function readBucketPolicy(text: string, bucket: BucketName): BucketPolicy {
   const policy = parseBucketPolicy(text, { bucket, actions: BUCKET_POLICY_ACTIONS })
-  return { named: { name: `the policy of bucket ${bucket}`, policy }, isPublic: isPublic(policy) }
+  const named = { name: `the policy of bucket ${bucket}`, policy }
+  return { named, denials: { ...named, policy: denialsOf(policy) }, isPublic: isPublic(policy) }
 }
 
 export const BUCKET_POLICY: TextSetting<BucketPolicy> = {

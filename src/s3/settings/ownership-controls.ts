@@ -29,6 +29,9 @@ export const OWNERSHIP_CONTROLS: Setting<ObjectOwnership> = {
   write: (xml, ownership) => void xml.group("Rule", rule => rule.text("ObjectOwnership", ownership)),
 }
 
+/** False: as a bucket is made, in which no access control list counts and every object is its owner's. */
+export const mayHaveLists = ({ settings }: Bucket): boolean => settings.includes("ownershipControls")
+
 /** What counts for a bucket, whatever of it is set. */
 export const objectOwnershipOf = async (
   controls: SettingReader<ObjectOwnership>,

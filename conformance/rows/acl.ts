@@ -1,0 +1,223 @@
+/** Line 12 as far as it speaks of access control lists: taken where a bucket has them count, shown as they were given, refused elsewhere. */
+import { check, expectError, expectStatus, present, same } from "../expect.js"
+import type { RawResponse } from "../raw-client.js"
+import { row, rowWithOther } from "../row.js"
+import type { Row } from "../row.js"
+import type { Scene } from "../scene.js"
+import { elements, text } from "../xml.js"
+
+const GROUPS = "http://acs.amazonaws.com/groups/"
+const ALL_USERS = `${GROUPS}global/AllUsers`
+const XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
+
+const ownership = (rule: string) =>
+  `<OwnershipControls><Rule><ObjectOwnership>${rule}</ObjectOwnership></Rule></OwnershipControls>`
+const grant = (type: string, inside: string, permission: string) =>
+  `<Grant><Grantee ${XSI} xsi:type="${type}">${inside}</Grantee><Permission>${permission}</Permission></Grant>`
+const list = (owner: string, grants: string) =>
+  `<AccessControlPolicy><Owner><ID>${owner}</ID></Owner><AccessControlList>${grants}</AccessControlList></AccessControlPolicy>`
+
+/** The bucket takes lists from here on. */
+async function takesLists(scene: Scene, rule = "ObjectWriter", isBlocked = false): Promise<void> {
+  expectStatus(await scene.document("PUT", "ownershipControls", ownership(rule)), 200)
+  if (!isBlocked) expectStatus(await scene.call("DELETE", { query: "publicAccessBlock" }), 204)
+}
+
+const ownerIn = ({ text: xml }: RawResponse): string => text(present(elements(xml, "Owner")[0], "Owner"), "ID") ?? ""
+
+/** `id-or-group PERMISSION` of each grant, with `owner` for the owner and groups by their last name. */
+async function grantsOf(scene: Scene, key?: string, query = "acl"): Promise<string[]> {
+  const shown = expectStatus(await scene.call("GET", { query, ...(key !== undefined && { key }) }), 200)
+  const owner = ownerIn(shown)
+  return elements(shown.text, "Grant").map(one => {
+    const who = text(one, "ID") ?? text(one, "URI")?.split("/").at(-1) ?? ""
+    return `${who === owner ? "owner" : who} ${text(one, "Permission") ?? ""}`
+  })
+}
+
+const OWNER = "owner FULL_CONTROL"
+
+const enforcedRows: readonly Row[] = [
+  row(
+    "12.40",
+    "lists are refused where the owner is enforced, which is the usual; harmless ones are not",
+    async scene => {
+      await scene.stored("k")
+      const owner = ownerIn(expectStatus(await scene.list("acl"), 200))
+      for (const key of [undefined, "k"]) {
+        const at = { query: "acl", ...(key !== undefined && { key }) }
+        for (const headers of [
+          { "x-amz-acl": "private" },
+          { "x-amz-acl": "public-read" },
+          { "x-amz-grant-read": `uri="${ALL_USERS}"` },
+        ]) {
+          expectError(await scene.call("PUT", { ...at, headers }), 400, "AccessControlListNotSupported")
+        }
+        expectStatus(await scene.call("PUT", { ...at, headers: { "x-amz-acl": "bucket-owner-full-control" } }), 200)
+        const all = grant("CanonicalUser", `<ID>${owner}</ID>`, "FULL_CONTROL")
+        expectStatus(await scene.call("PUT", { ...at, body: list(owner, all) }), 200)
+        same(await grantsOf(scene, key), [OWNER], "grants")
+      }
+      expectError(
+        await scene.put("n", "", { "x-amz-grant-read": `id="${owner}"` }),
+        400,
+        "AccessControlListNotSupported",
+      )
+      expectError(await scene.get("n"), 404, "NoSuchKey")
+    },
+  ),
+  row("12.41", "a bucket is made with a list where it counts, and with no public one", async scene => {
+    const make = (headers: Record<string, string>) =>
+      scene.client.call("PUT", { bucket: scene.adopt(scene.uniqueName()), headers })
+    const open = { "x-amz-acl": "public-read" }
+    expectError(await make(open), 400, "InvalidBucketAclWithObjectOwnership")
+    const writers = { "x-amz-object-ownership": "ObjectWriter" }
+    expectError(await make({ ...open, ...writers }), 400, "InvalidBucketAclWithBlockPublicAccessError")
+    const bucket = await scene.newBucket({ headers: { "x-amz-acl": "log-delivery-write", ...writers } })
+    const { text: xml } = expectStatus(await scene.client.call("GET", { bucket, query: "acl" }), 200)
+    same(elements(xml, "Permission").length, 3, "grants")
+  }),
+  row("12.42", "public lists are refused as long as they are blocked", async scene => {
+    await takesLists(scene, "ObjectWriter", true)
+    await scene.stored("k")
+    for (const canned of ["public-read", "public-read-write", "authenticated-read"]) {
+      const headers = { "x-amz-acl": canned }
+      expectError(await scene.call("PUT", { query: "acl", headers }), 403, "AccessDenied")
+      expectError(await scene.call("PUT", { key: "k", query: "acl", headers }), 403, "AccessDenied")
+      expectError(await scene.put("n", "", headers), 403, "AccessDenied")
+    }
+    expectError(await scene.get("n"), 404, "NoSuchKey")
+    expectStatus(await scene.call("PUT", { query: "acl", headers: { "x-amz-acl": "log-delivery-write" } }), 200)
+  }),
+  row("12.43", "the owner is not enforced before the bucket's own list is private again", async scene => {
+    await takesLists(scene)
+    expectStatus(await scene.call("PUT", { query: "acl", headers: { "x-amz-acl": "public-read" } }), 200)
+    const enforce = () => scene.document("PUT", "ownershipControls", ownership("BucketOwnerEnforced"))
+    expectError(await enforce(), 400, "InvalidBucketAclWithObjectOwnership")
+    expectStatus(await scene.call("PUT", { query: "acl", headers: { "x-amz-acl": "private" } }), 200)
+    await scene.stored("k", "", { "x-amz-acl": "public-read" })
+    expectStatus(await enforce(), 200)
+    same(await grantsOf(scene, "k"), [OWNER], "an object's list rests")
+    await takesLists(scene, "BucketOwnerPreferred")
+    same(await grantsOf(scene, "k"), [OWNER, "AllUsers READ"], "and counts again")
+  }),
+]
+
+const listRows: readonly Row[] = [
+  row("12.44", "every canned list is shown as what it says", async scene => {
+    await takesLists(scene)
+    await scene.stored("k")
+    const both = [
+      ["public-read", ["AllUsers READ"]],
+      ["public-read-write", ["AllUsers READ", "AllUsers WRITE"]],
+      ["authenticated-read", ["AuthenticatedUsers READ"]],
+      ["bucket-owner-full-control", []],
+      ["private", []],
+    ] as const
+    for (const [canned, beside] of both) {
+      for (const key of [undefined, "k"]) {
+        const headers = { "x-amz-acl": canned }
+        expectStatus(await scene.call("PUT", { query: "acl", headers, ...(key !== undefined && { key }) }), 200)
+        same(await grantsOf(scene, key), [OWNER, ...beside], `${canned} of ${key ?? "the bucket"}`)
+      }
+    }
+  }),
+  row(
+    "12.45",
+    "PUT, CopyObject and multipart uploads give their objects a list; a copy does not take its source's",
+    async scene => {
+      await takesLists(scene)
+      const headers = { "x-amz-acl": "public-read" }
+      await scene.stored("put", "body", headers)
+      same(await grantsOf(scene, "put"), [OWNER, "AllUsers READ"], "PUT")
+      expectStatus(await scene.copy("put", "copy"), 200)
+      same(await grantsOf(scene, "copy"), [OWNER], "a copy is private")
+      expectStatus(await scene.copy("copy", "copy", { ...headers, "x-amz-metadata-directive": "REPLACE" }), 200)
+      same(await grantsOf(scene, "copy"), [OWNER, "AllUsers READ"], "CopyObject")
+      const begun = expectStatus(await scene.call("POST", { key: "parts", query: "uploads", headers }), 200)
+      const uploadId = text(begun.text, "UploadId") ?? ""
+      const part = expectStatus(
+        await scene.call("PUT", { key: "parts", query: `partNumber=1&uploadId=${uploadId}`, body: "p" }),
+        200,
+      )
+      const body = `<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>${part.header("etag") ?? ""}</ETag></Part></CompleteMultipartUpload>`
+      expectStatus(await scene.call("POST", { key: "parts", query: `uploadId=${uploadId}`, body }), 200)
+      same(await grantsOf(scene, "parts"), [OWNER, "AllUsers READ"], "multipart")
+      await scene.stored("put", "again")
+      same(await grantsOf(scene, "put"), [OWNER], "an overwrite begins anew")
+    },
+  ),
+  row("12.46", "each version has a list of its own; tags leave it alone", async scene => {
+    await takesLists(scene)
+    await scene.setVersioning("Enabled")
+    const first = (await scene.stored("k", "1")).header("x-amz-version-id") ?? ""
+    await scene.stored("k", "2", { "x-amz-acl": "authenticated-read" })
+    const put = await scene.call("PUT", {
+      key: "k",
+      query: `acl&versionId=${first}`,
+      headers: { "x-amz-acl": "public-read" },
+    })
+    same(expectStatus(put, 200).header("x-amz-version-id"), first, "version")
+    const tags = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
+    expectStatus(await scene.document("PUT", "tagging", tags, { key: "k" }), 200)
+    same(await grantsOf(scene, "k"), [OWNER, "AuthenticatedUsers READ"], "the latest")
+    same(await grantsOf(scene, "k", `acl&versionId=${first}`), [OWNER, "AllUsers READ"], "the first")
+    expectStatus(await scene.remove("k"), 204)
+    expectError(
+      await scene.call("PUT", { key: "k", query: "acl", headers: { "x-amz-acl": "private" } }),
+      404,
+      "NoSuchKey",
+    )
+    expectError(await scene.get("k", {}, "acl"), 404, "NoSuchKey")
+  }),
+  row("12.47", "what is no list is refused, and changes nothing", async scene => {
+    await takesLists(scene)
+    const owner = ownerIn(expectStatus(await scene.list("acl"), 200))
+    const all = `<URI>${ALL_USERS}</URI>`
+    const put = (body: string, headers: Record<string, string> = {}) =>
+      scene.call("PUT", { query: "acl", body, headers })
+    const refused = async (answer: Promise<RawResponse>, status: number, code: string) =>
+      void expectError(await answer, status, code)
+    await refused(put(""), 400, "MissingSecurityHeader")
+    await refused(put(list(owner, ""), { "x-amz-acl": "private" }), 400, "UnexpectedContent")
+    await refused(put("", { "x-amz-acl": "private", "x-amz-grant-read": `uri=${ALL_USERS}` }), 400, "InvalidRequest")
+    await refused(put("", { "x-amz-acl": "nobody" }), 400, "InvalidArgument")
+    await refused(put("", { "x-amz-grant-read": "nobody" }), 400, "InvalidArgument")
+    await refused(put("", { "x-amz-grant-read": "uri=http://nobody" }), 400, "InvalidArgument")
+    await refused(
+      put("", { "x-amz-grant-read": "emailAddress=nobody@nowhere.example" }),
+      400,
+      "UnresolvableGrantByEmailAddress",
+    )
+    await refused(put("<AccessControlPolicy/>"), 400, "MalformedACLError")
+    await refused(put(list(owner, grant("Group", all, "ALL"))), 400, "MalformedACLError")
+    await refused(put(list(owner, grant("Group", all, "READ").repeat(101))), 400, "MalformedACLError")
+    await refused(put(list(owner, grant("CanonicalUser", "<ID>nobody.at.all</ID>", "READ"))), 400, "InvalidArgument")
+    await refused(put(list("nobody.at.all", grant("Group", all, "READ"))), 403, "AccessDenied")
+    same(await grantsOf(scene), [OWNER], "grants")
+    for (const method of ["GET", "DELETE"]) {
+      const headers = { "x-amz-acl": "public-read" }
+      expectError(await scene.call(method, { key: "k", headers }), 400, "InvalidArgument")
+    }
+  }),
+  rowWithOther("12.48", "grants to another account are kept, by its id and by headers", async scene => {
+    await takesLists(scene)
+    await scene.stored("k")
+    const owner = ownerIn(expectStatus(await scene.list("acl"), 200))
+    const other = ownerIn(expectStatus(await scene.other.call("GET", {}), 200))
+    check(owner !== other, "the other account is another")
+    const grants =
+      grant("CanonicalUser", `<ID>${other}</ID>`, "READ_ACP") +
+      grant("Group", `<URI>${GROUPS}s3/LogDelivery</URI>`, "WRITE")
+    expectStatus(await scene.call("PUT", { query: "acl", body: list(owner, grants) }), 200)
+    same(await grantsOf(scene), [`${other} READ_ACP`, "LogDelivery WRITE"], "document")
+    const headers = {
+      "x-amz-grant-full-control": `id="${owner}"`,
+      "x-amz-grant-read": `id="${other}", uri="${ALL_USERS}"`,
+    }
+    expectStatus(await scene.call("PUT", { key: "k", query: "acl", headers }), 200)
+    same(await grantsOf(scene, "k"), [OWNER, `${other} READ`, "AllUsers READ"], "headers")
+  }),
+]
+
+export const aclRows: readonly Row[] = [...enforcedRows, ...listRows]

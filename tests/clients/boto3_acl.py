@@ -1,0 +1,68 @@
+"""boto3 against the store that AWS_ENDPOINT_URL names: access control lists.
+
+Prints "all good", or ends with the assertion that failed.
+"""
+import os
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+BUCKET = "boto3-acl"
+ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
+
+
+def expect_error(code, call, **arguments):
+    try:
+        call(**arguments)
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == code, error
+    else:
+        raise AssertionError(f"{code} expected")
+
+
+def grants(answer):
+    return [(grant["Grantee"].get("URI") or grant["Grantee"]["ID"], grant["Permission"]) for grant in answer["Grants"]]
+
+
+def enforced(s3):
+    expect_error("AccessControlListNotSupported", s3.put_bucket_acl, Bucket=BUCKET, ACL="public-read")
+    expect_error("AccessControlListNotSupported", s3.put_object, Bucket=BUCKET, Key="k", ACL="public-read")
+    s3.put_object(Bucket=BUCKET, Key="k", ACL="bucket-owner-full-control")
+    s3.put_object_acl(Bucket=BUCKET, Key="k", ACL="bucket-owner-full-control")
+
+
+def counting(s3):
+    s3.put_bucket_ownership_controls(Bucket=BUCKET, OwnershipControls={"Rules": [{"ObjectOwnership": "ObjectWriter"}]})
+    expect_error("AccessDenied", s3.put_bucket_acl, Bucket=BUCKET, ACL="public-read")
+    s3.delete_public_access_block(Bucket=BUCKET)
+    shown = s3.get_bucket_acl(Bucket=BUCKET)
+    owner = shown["Owner"]
+    full = (owner["ID"], "FULL_CONTROL")
+    assert grants(shown) == [full], shown
+    s3.put_bucket_acl(Bucket=BUCKET, ACL="public-read-write")
+    assert grants(s3.get_bucket_acl(Bucket=BUCKET)) == [full, (ALL_USERS, "READ"), (ALL_USERS, "WRITE")]
+    policy = {"Owner": owner, "Grants": [{"Grantee": {"Type": "Group", "URI": ALL_USERS}, "Permission": "READ_ACP"}]}
+    s3.put_object_acl(Bucket=BUCKET, Key="k", AccessControlPolicy=policy)
+    assert grants(s3.get_object_acl(Bucket=BUCKET, Key="k")) == [(ALL_USERS, "READ_ACP")]
+    shown = s3.get_object_acl(Bucket=BUCKET, Key="k")
+    s3.put_object_acl(Bucket=BUCKET, Key="k", AccessControlPolicy={"Owner": shown["Owner"], "Grants": shown["Grants"]})
+    assert grants(s3.get_object_acl(Bucket=BUCKET, Key="k")) == [(ALL_USERS, "READ_ACP")], "what was shown is taken back"
+    s3.put_object(Bucket=BUCKET, Key="k", GrantFullControl=f'id="{owner["ID"]}"', GrantRead=f'uri="{ALL_USERS}"')
+    assert grants(s3.get_object_acl(Bucket=BUCKET, Key="k")) == [full, (ALL_USERS, "READ")]
+    nobody = 'emailAddress="nobody@nowhere.example"'
+    expect_error("UnresolvableGrantByEmailAddress", s3.put_object_acl, Bucket=BUCKET, Key="k", GrantRead=nobody)
+
+
+def main():
+    config = Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}, signature_version="s3v4")
+    s3 = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"], config=config)
+    s3.create_bucket(Bucket=BUCKET)
+    enforced(s3)
+    counting(s3)
+    s3.delete_object(Bucket=BUCKET, Key="k")
+    s3.delete_bucket(Bucket=BUCKET)
+    print("all good")
+
+
+main()
