@@ -39,7 +39,7 @@ const accountOf = (id: AccountId, name: string): Account => ({
   createdMs: 0,
 })
 
-/** Two accounts with a key each, for ever. */
+/** Two accounts with a key each, for ever; others have the keys that a test adds. */
 export const strangerAccount = accountOf(STRANGER_ACCOUNT, "stranger")
 export const ownerAccount = accountOf(OWNER_ACCOUNT, "owner")
 const KEYS = [
@@ -48,7 +48,11 @@ const KEYS = [
 ]
 
 class FixedKeys implements Keyring, Pick<Accounts, "getAccount" | "listAccounts"> {
-  constructor(private readonly further: readonly KnownKey[]) {}
+  private readonly accounts: ReadonlyMap<AccountId, Account>
+
+  constructor(private readonly further: readonly KnownKey[]) {
+    this.accounts = new Map([...KEYS, ...further].map(({ account }) => [account.id, account]))
+  }
 
   async secretOf(id: AccessKeyId, token: string | undefined): Promise<KnownKey | undefined> {
     if (token !== undefined) throw fail("invalidToken")
@@ -62,17 +66,17 @@ class FixedKeys implements Keyring, Pick<Accounts, "getAccount" | "listAccounts"
   }
 
   accountNow(id: AccountId): Account | undefined {
-    return KEYS.find(({ account }) => account.id === id)?.account
+    return this.accounts.get(id)
   }
 
   noteUse(): void {}
 
   async getAccount(id: AccountId): Promise<Account | undefined> {
-    return KEYS.find(({ account }) => account.id === id)?.account
+    return this.accounts.get(id)
   }
 
   async listAccounts(): Promise<readonly Account[]> {
-    return KEYS.map(({ account }) => account)
+    return [...this.accounts.values()]
   }
 }
 

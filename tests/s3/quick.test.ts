@@ -4,7 +4,7 @@ import { Agent, createServer } from "node:http"
 import { test } from "node:test"
 import { GetObjectCommand, HeadObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3"
 import { sha256Hex, signRequest } from "../../src/access/index.js"
-import { parseAccountId, parseBucketName } from "../../src/base/ids.js"
+import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base/ids.js"
 import { HeaderLines } from "../../src/http/index.js"
 import { createS3Handler, type S3Settings } from "../../src/s3/index.js"
 import type { ChecksumAlgorithm } from "../../src/seams/compute/index.js"
@@ -12,6 +12,7 @@ import { hashOnce } from "../../src/seams/compute/hashes.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { MetricsInMemory } from "../../src/seams/telemetry/metrics.js"
 import { Machine } from "../../src/main/engine/testing.js"
+import type { Engine } from "../../src/main/engine/engine.js"
 import type { AtOnce, Bucket, Buckets } from "../../src/object/contract.js"
 import { ask, type Asked, type Told } from "./ask.js"
 
@@ -63,7 +64,7 @@ async function world(machine: Machine) {
   const engine = await machine.open()
   await engine.accounts.ensureRoot()
   const owner = parseAccountId("root")
-  for (const name of ["bench", "kept", "ruled"]) {
+  for (const name of ["bench", "kept", "ruled", "shared"]) {
     await engine.services.buckets.create({ name: parseBucketName(name), owner, location: "" })
   }
   const kept = await engine.services.buckets.open(parseBucketName("kept"))
@@ -71,6 +72,7 @@ async function world(machine: Machine) {
   await engine.services.buckets.setSetting(kept, "cors", RULES)
   const ruled = await engine.services.buckets.open(parseBucketName("ruled"))
   await engine.services.buckets.setSetting(ruled, "policy", DENIES)
+  await takeLists(engine.services.buckets, await engine.services.buckets.open(parseBucketName("shared")))
   const count = { objects: 0, puts: 0 }
   const { buckets, objects, multipart } = engine.services
   const atOnce = counted(engine.services.atOnce, count)
@@ -111,7 +113,7 @@ function anyRead(): Asked & { readonly secret: string; readonly hash: string } {
     ["content-length", "0"],
     ["user-agent", "sdk", "amz-sdk-invocation-id", "1"],
   )
-  const bucket = oneOf("bench", "bench", "kept", "ruled", "other", "No")
+  const bucket = oneOf("bench", "bench", "bench", "kept", "ruled", "shared", "other", "No")
   const key = oneOf("plain", "typed", "meta", "tagged", "summed", "large", "absent", "gone", "a%20b", "")
   const query = oneOf(
     "",
@@ -149,7 +151,7 @@ async function compareReads(machine: Machine): Promise<void> {
     ["gone", []],
     ["a%20b", []],
   ]
-  for (const bucket of ["bench", "kept", "ruled"]) {
+  for (const bucket of ["bench", "kept", "ruled", "shared"]) {
     for (const [i, [key, more]] of stored.entries()) {
       const body = key === "summed" ? Buffer.from("hello") : bodyOf(i)
       const rawHeaders = ["host", "h", "content-length", String(body.length), ...more]
@@ -160,6 +162,9 @@ async function compareReads(machine: Machine): Promise<void> {
   }
   const denied = await ask(quick, sign({ method: "GET", rawTarget: "/ruled/typed", rawHeaders: ["host", "h"] }))
   assert.equal(denied.answer?.status, 403)
+  await giveAway(engine, "typed")
+  const theirs = await ask(quick, sign({ method: "GET", rawTarget: "/shared/typed", rawHeaders: ["host", "h"] }))
+  assert.equal(theirs.answer?.status, 403)
   for (let i = 0; i < 7_000; i += 1) {
     const { secret, hash, ...read } = anyRead()
     const asked = sign(read, hash, secret)
@@ -222,6 +227,19 @@ function anyPut(): Asked & { readonly hash: string } {
     body,
     hash: oneOf("UNSIGNED-PAYLOAD", sha256Hex(body), sha256Hex(body), sha256Hex(body), sha256Hex(NO_BYTES)),
   }
+}
+
+/** An object of the shared bucket is another account's from now on. */
+async function giveAway({ services: { buckets, objects } }: Engine, key: string): Promise<void> {
+  const bucket = await buckets.open(parseBucketName("shared"))
+  const source = { bucket, key: objectKeyOfText(key), conditions: {} }
+  const acl = { owner: parseAccountId("friend"), grants: undefined }
+  const replaceMetadata = { headers: {}, userMetadata: [] }
+  const { signal } = new AbortController()
+  await objects.copy({
+    ...{ source, bucket, key: source.key, conditions: {}, replaceMetadata, replaceTags: undefined, acl, signal },
+    checksumAlgorithm: undefined,
+  })
 }
 
 async function takeLists(buckets: Buckets, bucket: Bucket): Promise<void> {

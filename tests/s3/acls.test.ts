@@ -1,0 +1,352 @@
+/**
+ * Access control lists: who is let in by the list of a bucket or of an object, whose an object is that another account
+ * wrote, what keeps lists from counting, and that nothing of this is so in a bucket as it is made.
+ */
+import assert from "node:assert/strict"
+import { beforeEach, test } from "node:test"
+import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
+import { accountNumberOf } from "../../src/format/account-number.js"
+import { handleModel, ownerAccount, rootKeyOf, strangerAccount, userKeyOf } from "./over-model.js"
+import { allow, deny, documented, keyOf, People, policyOf, to, type With } from "./people.js"
+
+const GROUPS = "http://acs.amazonaws.com/groups/"
+const ALL_USERS = `uri="${GROUPS}global/AllUsers"`
+const IN_BUCKET = "arn:aws:s3:::bucket/*"
+const everything = policyOf(allow("s3:*", "*"))
+const third = parseAccountId("c".repeat(64))
+const thirdAccount = {
+  ...{ id: third, number: accountNumberOf(third), displayName: "third", email: "third@example.com", createdMs: 0 },
+}
+
+let people: People
+/** In a bucket of the owner's in which lists count, whoever wrote, and nothing is blocked. */
+beforeEach(async () => {
+  const willing = userKeyOf(keyOf("willing"), "willing", [everything], {}, strangerAccount)
+  const unwilling = userKeyOf(keyOf("unwilling"), "unwilling", [], {}, strangerAccount)
+  const member = userKeyOf(keyOf("member"), "member", [])
+  const { id, secret } = keyOf("third")
+  const { handler } = handleModel({
+    keys: [willing, unwilling, member, rootKeyOf(parseAccessKeyId(id), secret, thirdAccount)],
+  })
+  people = new People(handler)
+  await expect(200, "owner", "PUT /bucket")
+  await owns("ObjectWriter")
+  await block()
+  await expect(200, "owner", "PUT /bucket/private", { body: "p" })
+})
+
+const expect = (...args: Parameters<People["expect"]>) => people.expect(...args)
+const owns = (rule: string) =>
+  expect(
+    200,
+    "owner",
+    "PUT /bucket?ownershipControls",
+    documented(`<OwnershipControls><Rule><ObjectOwnership>${rule}</ObjectOwnership></Rule></OwnershipControls>`),
+  )
+const BLOCK = ["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"] as const
+const block = (...on: (typeof BLOCK)[number][]) => {
+  const switches = BLOCK.map(name => `<${name}>${String(on.includes(name))}</${name}>`).join("")
+  const root = "PublicAccessBlockConfiguration"
+  return expect(200, "owner", "PUT /bucket?publicAccessBlock", documented(`<${root}>${switches}</${root}>`))
+}
+const canned = (name: string): With => ({ headers: ["x-amz-acl", name] })
+const granting = (permission: string, grantees: string): With => ({
+  headers: [`x-amz-grant-${permission}`, grantees],
+})
+const id = (account: { readonly id: string }) => `id="${account.id}"`
+const writers = (...accounts: readonly { readonly id: string }[]) =>
+  expect(200, "owner", "PUT /bucket?acl", granting("write", accounts.map(id).join(", ")))
+const put = (name: string, key: string, more: With = {}, status = 200) =>
+  expect(status, name, `PUT /bucket/${key}`, { body: "b", ...more })
+const policy = (text: string) => expect(204, "owner", "PUT /bucket?policy", { body: text })
+
+/** What each of them is answered, by name. */
+async function answers(line: string, ...names: readonly string[]): Promise<Record<string, number>> {
+  const told = await Promise.all(names.map(async name => [name, (await people.send(name, line)).status] as const))
+  return Object.fromEntries(told)
+}
+const WHO = ["owner", "member", "stranger", "unwilling", "third", "nobody"] as const
+/** Of `WHO`, in this order. */
+const statuses = async (line: string): Promise<string> => Object.values(await answers(line, ...WHO)).join(" ")
+
+const owners = (xml: string): string[] => [...xml.matchAll(/<Owner><ID>([abc])/g)].map(([, letter = ""]) => letter)
+
+test("an object that everybody may read is read by everybody, and nothing else is done to it", async () => {
+  await put("owner", "open", canned("public-read"))
+  assert.equal(await statuses("GET /bucket/open"), "200 200 200 403 200 200")
+  assert.equal(await statuses("HEAD /bucket/open"), "200 200 200 403 200 200")
+  assert.equal(await statuses("GET /bucket/private"), "200 403 403 403 403 403")
+  for (const line of [
+    ...["GET /bucket/open?acl", "GET /bucket/open?tagging", "GET /bucket/open?attributes", "PUT /bucket/open?acl"],
+    ...["PUT /bucket/open", "DELETE /bucket/open", "GET /bucket/absent", "GET /bucket", "GET /bucket?acl", "GET /"],
+  ]) {
+    await expect(403, "nobody", line)
+    if (line !== "GET /") await expect(403, "stranger", line)
+  }
+  await expect(400, "nobody", "GET /bucket/open?response-content-type=text/html")
+  const wrong = await people.send("nobody", "GET /bucket/open", { headers: ["authorization", "AWS4-HMAC-SHA256 x"] })
+  assert.ok(wrong.status >= 400, "what looks signed is nobody's")
+})
+
+test("a bucket that everybody may read is listed, and its objects stay shut", async () => {
+  await expect(200, "owner", "PUT /bucket?acl", canned("public-read"))
+  for (const query of ["", "list-type=2", "versions", "uploads"]) {
+    assert.equal(await statuses(`GET /bucket?${query}`), "200 200 200 403 200 200", query)
+  }
+  assert.equal(await statuses("HEAD /bucket"), "200 200 200 403 200 200")
+  assert.equal(await statuses("GET /bucket/private"), "200 403 403 403 403 403")
+  // Who may list could have seen that it is not there.
+  assert.equal(await statuses("GET /bucket/absent"), "404 404 404 403 404 404")
+  await put("nobody", "new", {}, 403)
+  await expect(403, "nobody", "DELETE /bucket/private")
+})
+
+test("accounts are let in by id and by e-mail, groups by their address", async () => {
+  await put("owner", "id", granting("read", id(strangerAccount)))
+  await put("owner", "mail", granting("read", `emailAddress="${strangerAccount.email.toUpperCase()}"`))
+  await put("owner", "signed", canned("authenticated-read"))
+  await put("owner", "logs", granting("read", `uri="${GROUPS}s3/LogDelivery"`))
+  await put("owner", "all", granting("full-control", ALL_USERS))
+  assert.equal(await statuses("GET /bucket/id"), "200 403 200 403 403 403")
+  assert.equal(await statuses("GET /bucket/mail"), "200 403 200 403 403 403")
+  assert.equal(await statuses("GET /bucket/signed"), "200 200 200 403 200 403")
+  assert.equal(await statuses("GET /bucket/logs"), "200 403 403 403 403 403")
+  assert.equal(await statuses("GET /bucket/all"), "200 200 200 403 200 200")
+  assert.deepEqual(await answers("GET /bucket/id", "willing"), { willing: 200 })
+  await put("owner", "n", granting("read", 'emailAddress="nobody@nowhere.example"'), 400)
+})
+
+test("lists are read and changed by who has been given that, and by the owner in any case", async () => {
+  await put("owner", "k", granting("read-acp", id(strangerAccount)))
+  assert.equal(await statuses("GET /bucket/k?acl"), "200 403 200 403 403 403")
+  await expect(403, "stranger", "GET /bucket/k")
+  await expect(403, "stranger", "PUT /bucket/k?acl", canned("public-read"))
+  await expect(200, "owner", "PUT /bucket/k?acl", granting("write-acp", id(strangerAccount)))
+  await expect(403, "stranger", "GET /bucket/k?acl")
+  await expect(403, "unwilling", "PUT /bucket/k?acl", canned("public-read"))
+  await expect(200, "stranger", "PUT /bucket/k?acl", canned("public-read"))
+  await expect(200, "nobody", "GET /bucket/k")
+  await expect(403, "stranger", "PUT /bucket/k?acl", canned("private"))
+  await expect(200, "owner", "PUT /bucket?acl", {
+    headers: ["x-amz-grant-read-acp", id(strangerAccount), "x-amz-grant-write-acp", id(thirdAccount)],
+  })
+  assert.equal(await statuses("GET /bucket?acl"), "200 403 200 403 403 403")
+  await expect(403, "stranger", "PUT /bucket?acl", canned("public-read"))
+  await expect(200, "third", "PUT /bucket?acl", canned("public-read"))
+  await expect(200, "nobody", "GET /bucket")
+})
+
+test("what another account writes is its own: the bucket's owner may list and delete it, and no more", async () => {
+  await put("stranger", "theirs", {}, 403)
+  await writers(strangerAccount)
+  await put("unwilling", "theirs", {}, 403)
+  await put("third", "theirs", {}, 403)
+  await put("willing", "theirs")
+  assert.equal(await statuses("GET /bucket/theirs"), "403 403 200 403 403 403")
+  for (const line of ["?acl", "?tagging", "?attributes"].map(query => `GET /bucket/theirs${query}`)) {
+    await expect(403, "owner", line, { headers: ["x-amz-object-attributes", "ETag"] })
+    await expect(200, "stranger", line, { headers: ["x-amz-object-attributes", "ETag"] })
+  }
+  await expect(403, "owner", "PUT /bucket/theirs?acl", canned("public-read"))
+  await expect(403, "owner", "PUT /bucket/copy", { headers: ["x-amz-copy-source", "/bucket/theirs"] })
+  assert.deepEqual(owners((await expect(200, "stranger", "GET /bucket/theirs?acl")).text), ["b"])
+  await expect(204, "owner", "DELETE /bucket/theirs")
+  await put("stranger", "shared", canned("bucket-owner-full-control"))
+  await expect(200, "owner", "GET /bucket/shared")
+  await expect(200, "owner", "PUT /bucket/shared?acl", canned("public-read"))
+  await expect(200, "nobody", "GET /bucket/shared")
+  assert.deepEqual(owners((await expect(200, "stranger", "GET /bucket/shared?acl")).text), ["b"])
+  // Overwritten, it is the bucket's owner's.
+  await put("owner", "shared", canned("private"))
+  assert.equal(await statuses("GET /bucket/shared"), "200 403 403 403 403 403")
+})
+
+test("listings say whose each object is", async () => {
+  await writers(strangerAccount)
+  await put("stranger", "theirs")
+  assert.deepEqual(owners((await expect(200, "owner", "GET /bucket")).text), ["a", "b"])
+  assert.deepEqual(owners((await expect(200, "owner", "GET /bucket?list-type=2&fetch-owner=true")).text), ["a", "b"])
+  assert.deepEqual(owners((await expect(200, "owner", "GET /bucket?list-type=2")).text), [])
+  const { text } = await expect(200, "owner", "GET /bucket?versions")
+  assert.deepEqual(owners(text), ["a", "b"])
+  assert.match(text, /<DisplayName>stranger</)
+  await expect(200, "owner", "PUT /bucket?acl", canned("private"))
+  await owns("BucketOwnerEnforced")
+  assert.deepEqual(owners((await expect(200, "owner", "GET /bucket")).text), ["a", "a"])
+  assert.deepEqual(owners((await expect(200, "owner", "GET /bucket?versions")).text), ["a", "a"])
+})
+
+test("where the bucket's owner is preferred, what is handed over by name is the bucket's owner's", async () => {
+  await owns("BucketOwnerPreferred")
+  await writers(strangerAccount)
+  await put("stranger", "kept")
+  await put("stranger", "handed", canned("bucket-owner-full-control"))
+  assert.equal(await statuses("GET /bucket/kept"), "403 403 200 403 403 403")
+  assert.equal(await statuses("GET /bucket/handed"), "200 403 403 403 403 403")
+  assert.deepEqual(owners((await expect(200, "owner", "GET /bucket?prefix=handed")).text), ["a"])
+})
+
+test("the bucket's policy opens no object of somebody else, and still shuts it", async () => {
+  await writers(strangerAccount)
+  await put("stranger", "theirs")
+  await policy(policyOf(to("*", allow(["s3:GetObject", "s3:GetObjectAcl"], IN_BUCKET))))
+  assert.equal(await statuses("GET /bucket/theirs"), "403 403 200 403 403 403")
+  assert.equal(await statuses("GET /bucket/private"), "200 200 200 403 200 200")
+  await policy(policyOf(to("*", deny("s3:GetObject", IN_BUCKET))))
+  await expect(200, "stranger", "PUT /bucket/theirs?acl", canned("public-read"))
+  assert.equal(await statuses("GET /bucket/theirs"), "403 403 403 403 403 403")
+})
+
+test("what nobody has signed becomes the bucket owner's, also by a form", async () => {
+  await put("nobody", "drop", {}, 403)
+  await expect(200, "owner", "PUT /bucket?acl", canned("public-read-write"))
+  await put("nobody", "drop", canned("bucket-owner-full-control"))
+  const part = (name: string, value: string) =>
+    `--x\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`
+  const form = (acl: string, key: string): With => ({
+    body: `${part("acl", acl)}${part("key", key)}--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nsent\r\n--x--\r\n`,
+    headers: ["content-type", "multipart/form-data; boundary=x"],
+  })
+  await expect(204, "nobody", "POST /bucket", form("public-read", "form"))
+  assert.equal(await statuses("GET /bucket/drop"), "200 403 403 403 403 403")
+  assert.equal(await statuses("GET /bucket/form"), "200 200 200 403 200 200")
+  await expect(204, "nobody", "DELETE /bucket/drop")
+  await block("BlockPublicAcls")
+  await expect(403, "nobody", "POST /bucket", form("public-read", "blocked"))
+  await expect(204, "nobody", "POST /bucket", form("private", "taken"))
+})
+
+test("each of the four blocks does what it says, and no more", async () => {
+  await put("owner", "open", canned("public-read"))
+  await put("owner", "given", granting("read", id(strangerAccount)))
+  await block("BlockPublicAcls")
+  assert.equal(await statuses("GET /bucket/open"), "200 200 200 403 200 200")
+  for (const name of ["public-read", "authenticated-read"]) {
+    await put("owner", "n", canned(name), 403)
+    for (const line of ["PUT /bucket?acl", "PUT /bucket/private?acl", "POST /bucket/n?uploads"]) {
+      await expect(403, "owner", line, canned(name))
+    }
+    await expect(403, "owner", "PUT /bucket/n", { headers: ["x-amz-copy-source", "/bucket/open", "x-amz-acl", name] })
+  }
+  await expect(404, "owner", "GET /bucket/n")
+  await put("owner", "given", granting("read", id(strangerAccount)))
+  await block("IgnorePublicAcls")
+  assert.equal(await statuses("GET /bucket/open"), "200 403 403 403 403 403")
+  assert.equal(await statuses("GET /bucket/given"), "200 403 200 403 403 403")
+  await expect(200, "owner", "PUT /bucket?acl", canned("public-read"))
+  await expect(403, "nobody", "GET /bucket")
+  assert.match((await expect(200, "owner", "GET /bucket/open?acl")).text, /AllUsers/)
+  await block("BlockPublicPolicy")
+  assert.equal(await statuses("GET /bucket/open"), "200 200 200 403 200 200")
+  await expect(403, "owner", "PUT /bucket?policy", { body: policyOf(to("*", allow("s3:GetObject", IN_BUCKET))) })
+  await block()
+  await policy(policyOf(to("*", allow("s3:GetObject", IN_BUCKET)), to("*", deny("s3:GetObject", `${IN_BUCKET}n`))))
+  await block("RestrictPublicBuckets")
+  assert.equal(await statuses("GET /bucket/private"), "200 200 403 403 403 403")
+  assert.equal(await statuses("GET /bucket/given"), "403 403 403 403 403 403", "what the policy denies stays denied")
+  await put("owner", "opened", canned("public-read"))
+  await expect(200, "nobody", "GET /bucket/opened")
+})
+
+test("lists rest where the bucket's owner is enforced, and count again afterwards", async () => {
+  await put("owner", "open", canned("public-read"))
+  await writers(strangerAccount)
+  await put("stranger", "theirs", canned("public-read"))
+  await expect(400, "owner", "PUT /bucket?ownershipControls", documented(ENFORCED))
+  await expect(200, "owner", "PUT /bucket?acl", canned("private"))
+  await owns("BucketOwnerEnforced")
+  for (const key of ["open", "theirs"]) {
+    assert.equal(await statuses(`GET /bucket/${key}`), "200 403 403 403 403 403")
+    assert.deepEqual(owners((await expect(200, "owner", `GET /bucket/${key}?acl`)).text), ["a"])
+    await expect(400, "owner", `PUT /bucket/${key}?acl`, canned("public-read"))
+  }
+  await expect(204, "owner", "DELETE /bucket?ownershipControls")
+  assert.equal(await statuses("GET /bucket/open"), "200 200 200 403 200 200")
+  // A public object of another account: that account's users are at home there.
+  assert.equal(await statuses("GET /bucket/theirs"), "200 403 200 200 200 200")
+})
+
+const ENFORCED =
+  "<OwnershipControls><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule></OwnershipControls>"
+
+test("a copy has no list of its source, and is whose account makes it", async () => {
+  await put("owner", "open", canned("public-read"))
+  const from = (source: string): With => ({ headers: ["x-amz-copy-source", source] })
+  await expect(200, "owner", "PUT /bucket/copy", from("/bucket/open"))
+  assert.equal(await statuses("GET /bucket/copy"), "200 403 403 403 403 403")
+  await expect(200, "stranger", "PUT /theirs")
+  await expect(200, "stranger", "PUT /theirs/copy", from("/bucket/open"))
+  await expect(403, "stranger", "PUT /theirs/copy", from("/bucket/private"))
+  await writers(strangerAccount)
+  await expect(200, "stranger", "PUT /bucket/again", from("/theirs/copy"))
+  assert.equal(await statuses("GET /bucket/again"), "403 403 200 403 403 403")
+})
+
+test("each version has an owner and a list of its own", async () => {
+  const versioning = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+  await expect(200, "owner", "PUT /bucket?versioning", documented(versioning))
+  const open = (await put("owner", "k", canned("public-read"))).headers.get("x-amz-version-id") ?? ""
+  await writers(strangerAccount)
+  const theirs = (await put("stranger", "k")).headers.get("x-amz-version-id") ?? ""
+  assert.equal(await statuses("GET /bucket/k"), "403 403 200 403 403 403")
+  assert.equal(await statuses(`GET /bucket/k?versionId=${open}`), "200 200 200 403 200 200")
+  assert.deepEqual(owners((await expect(200, "owner", "GET /bucket?versions&prefix=k")).text), ["b", "a"])
+  await expect(403, "stranger", `DELETE /bucket/k?versionId=${theirs}`)
+  await expect(204, "owner", `DELETE /bucket/k?versionId=${theirs}`)
+  assert.equal(await statuses("GET /bucket/k"), "200 200 200 403 200 200")
+})
+
+test("who has begun an upload is shown, sees its parts and may give it up; what comes of it is theirs", async () => {
+  await writers(strangerAccount, thirdAccount)
+  const begin = async () =>
+    /<UploadId>([^<]+)/.exec((await expect(200, "stranger", "POST /bucket/k?uploads")).text)?.[1] ?? ""
+  const [dropped, kept] = [await begin(), await begin()]
+  const { text } = await expect(200, "owner", "GET /bucket?uploads")
+  assert.equal(text.match(/<Initiator><ID>b+<\/ID><DisplayName>stranger</g)?.length, 2)
+  assert.deepEqual(owners(text), ["b", "b"])
+  const parts = `/bucket/k?uploadId=${kept}`
+  assert.equal(await statuses(`GET ${parts}`), "200 403 200 403 403 403")
+  const shown = (await expect(200, "owner", `GET ${parts}`)).text
+  assert.ok(shown.includes(`<Initiator><ID>${strangerAccount.id}`) && owners(shown)[0] === "b", shown)
+  await expect(403, "third", `DELETE /bucket/k?uploadId=${dropped}`)
+  await expect(204, "stranger", `DELETE /bucket/k?uploadId=${dropped}`)
+  await expect(404, "owner", `DELETE /bucket/k?uploadId=${dropped}`)
+  const etag = (await expect(200, "stranger", `PUT ${parts}&partNumber=1`, { body: "p" })).headers.get("ETag") ?? ""
+  const body = `<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>${etag}</ETag></Part></CompleteMultipartUpload>`
+  await expect(200, "stranger", `POST ${parts}`, { body })
+  assert.equal(await statuses("GET /bucket/k"), "403 403 200 403 403 403")
+})
+
+test("who lets users of the account in are its policies: a list lets in the account", async () => {
+  await writers(strangerAccount)
+  await put("stranger", "theirs")
+  await expect(200, "willing", "GET /bucket/theirs")
+  await expect(403, "unwilling", "GET /bucket/theirs")
+  await put("owner", "mine", granting("full-control", id(ownerAccount)))
+  await expect(403, "member", "GET /bucket/mine")
+  await expect(403, "member", "PUT /bucket/mine?acl", canned("public-read"))
+})
+
+test("in a bucket as it is made nobody is let in, and what would let somebody in is refused", async () => {
+  await expect(200, "owner", "PUT /usual")
+  await expect(200, "owner", "PUT /usual/k", { body: "k", ...canned("bucket-owner-full-control") })
+  for (const line of ["GET /usual/k", "GET /usual/absent", "GET /usual", "GET /usual?acl", "DELETE /usual/k"]) {
+    assert.deepEqual(await answers(line, "stranger", "nobody", "member"), { stranger: 403, nobody: 403, member: 403 })
+  }
+  for (const line of ["PUT /usual?acl", "PUT /usual/k?acl", "PUT /usual/n", "POST /usual/n?uploads"]) {
+    const { text } = await expect(400, "owner", line, canned("public-read"))
+    assert.match(text, /AccessControlListNotSupported/)
+    await expect(400, "owner", line, granting("read", id(strangerAccount)))
+  }
+  const made = (headers: readonly string[]) => people.send("owner", "PUT /made", { headers })
+  assert.match((await made(["x-amz-acl", "public-read"])).text, /InvalidBucketAclWithObjectOwnership/)
+  const writersOwn = ["x-amz-object-ownership", "ObjectWriter"]
+  assert.match(
+    (await made([...writersOwn, "x-amz-acl", "public-read"])).text,
+    /InvalidBucketAclWithBlockPublicAccessError/,
+  )
+  const given = await made([...writersOwn, "x-amz-grant-read", id(strangerAccount)])
+  assert.equal(given.status, 200)
+  await expect(200, "stranger", "GET /made")
+  await expect(403, "third", "GET /made")
+})
