@@ -1,5 +1,5 @@
 /** Line 12 as far as it speaks of access control lists: taken where a bucket has them count, shown as they were given, refused elsewhere. */
-import { check, expectError, expectStatus, present, same } from "../expect.js"
+import { check, expectBody, expectError, expectStatus, present, same } from "../expect.js"
 import type { RawResponse } from "../raw-client.js"
 import { row, rowWithOther } from "../row.js"
 import type { Row } from "../row.js"
@@ -220,4 +220,84 @@ const listRows: readonly Row[] = [
   }),
 ]
 
-export const aclRows: readonly Row[] = [...enforcedRows, ...listRows]
+/** All owners in a document, the row's as `owner`. */
+const ownersIn = (xml: string, owner: string): string[] =>
+  elements(xml, "Owner").map(one => (text(one, "ID") === owner ? "owner" : "other"))
+
+/** The other account may write into the bucket. */
+async function lendsTo(scene: Scene): Promise<{ readonly owner: string }> {
+  await takesLists(scene)
+  const owner = ownerIn(expectStatus(await scene.list("acl"), 200))
+  const other = ownerIn(expectStatus(await scene.other.call("GET", {}), 200))
+  const headers = { "x-amz-grant-write": `id="${other}"` }
+  expectStatus(await scene.call("PUT", { query: "acl", headers }), 200)
+  return { owner }
+}
+
+const writerRows: readonly Row[] = [
+  rowWithOther("12.49", "what another account writes is its own, and listings say so", async scene => {
+    const { owner } = await lendsTo(scene)
+    const { bucket, other } = scene
+    await scene.stored("a")
+    expectStatus(await other.call("PUT", { bucket, key: "b", body: "theirs" }), 200)
+    expectBody(await other.call("GET", { bucket, key: "b" }), "theirs")
+    expectError(await scene.get("b"), 403, "AccessDenied")
+    expectError(await other.call("GET", { bucket, key: "a" }), 403, "AccessDenied")
+    for (const query of ["", "list-type=2&fetch-owner=true", "versions"]) {
+      const { text: xml } = expectStatus(await scene.list(query), 200)
+      same(ownersIn(xml, owner), ["owner", "other"], query)
+    }
+    const big = { "x-amz-meta-a": "m".repeat(1_500), "x-amz-acl": "bucket-owner-read" }
+    expectStatus(await other.call("PUT", { bucket, key: "b", body: "more", headers: big }), 200)
+    same(ownersIn(expectStatus(await scene.list(""), 200).text, owner), ["owner", "other"], "with much beside it")
+    expectBody(await scene.get("b"), "more")
+    expectStatus(await scene.remove("b"), 204)
+    expectError(await scene.get("b"), 404, "NoSuchKey")
+  }),
+  rowWithOther("12.50", "who has begun an upload is shown, and may give it up", async scene => {
+    const { owner } = await lendsTo(scene)
+    const { bucket, other } = scene
+    const begin = async () => {
+      const begun = await other.call("POST", { bucket, key: "k", query: "uploads" })
+      return text(expectStatus(begun, 200).text, "UploadId") ?? ""
+    }
+    const [kept, dropped] = [await begin(), await begin()]
+    const { text: uploads } = expectStatus(await scene.list("uploads"), 200)
+    same(ownersIn(uploads, owner), ["other", "other"], "uploads")
+    for (const query of ["uploads", `uploadId=${kept}`]) {
+      const at = query === "uploads" ? {} : { key: "k" }
+      const { text: xml } = expectStatus(await scene.call("GET", { query, ...at }), 200)
+      check(
+        elements(xml, "Initiator").every(one => text(one, "ID") !== owner),
+        `initiator of ${query}`,
+      )
+    }
+    expectStatus(await other.call("DELETE", { bucket, key: "k", query: `uploadId=${dropped}` }), 204)
+    expectStatus(await scene.call("DELETE", { key: "k", query: `uploadId=${kept}` }), 204)
+  }),
+  rowWithOther(
+    "12.51",
+    "everybody is let in by a public list, and nobody by the bucket's policy to others' objects",
+    async scene => {
+      await lendsTo(scene)
+      const { bucket, other } = scene
+      const headers = { "x-amz-acl": "public-read" }
+      expectStatus(await other.call("PUT", { bucket, key: "open", body: "o", headers }), 200)
+      expectStatus(await other.call("PUT", { bucket, key: "shut", body: "s" }), 200)
+      const statement = {
+        Effect: "Allow",
+        Principal: "*",
+        Action: "s3:GetObject",
+        Resource: `arn:aws:s3:::${bucket}/*`,
+      }
+      const body = JSON.stringify({ Version: "2012-10-17", Statement: statement })
+      expectStatus(await scene.call("PUT", { query: "policy", body }), 204)
+      await scene.stored("mine", "m")
+      expectBody(await scene.call("GET", { key: "open", anonymous: true }), "o")
+      expectBody(await scene.call("GET", { key: "mine", anonymous: true }), "m")
+      expectError(await scene.call("GET", { key: "shut", anonymous: true }), 403, "AccessDenied")
+    },
+  ),
+]
+
+export const aclRows: readonly Row[] = [...enforcedRows, ...listRows, ...writerRows]

@@ -503,8 +503,8 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   heads: [encodeRowHead(head), head],
   details: [encodeDetails({ ...details, acl: { owner: parseAccountId("writer"), grants: [] } }), {}],
   uploads: [
-    encodeUpload({ initiatedMs: 17, checksum: undefined, details, completion: undefined }),
-    { initiatedMs: 17, checksum: null, completion: null },
+    encodeUpload({ initiatedMs: 17, checksum: undefined, details, completion: undefined, initiator: account.id }),
+    { initiatedMs: 17, checksum: null, completion: null, initiator: "me" },
   ],
   parts: [encodePart(part), { partNumber: 4, modifiedMs: 13, checksumValue: "abc=" }],
   segments: [encodeSegment({ offsetBytes: 18, parts: [part] }), { offsetBytes: 18 }],

@@ -101,7 +101,7 @@ export class AccessControl {
     action: string,
   ): Promise<AclReach | undefined> {
     const speaking = aclSpeakingOf(action)
-    if (speaking === undefined || !(await this.counts(bucket))) return undefined
+    if (speaking === undefined || !mayHaveLists(bucket)) return undefined
     const { ignorePublicAcls } = await this.rulesOf(bucket)
     const acl = await (speaking === "bucket" ? this.listOfBucket(bucket) : this.listOfObject(bucket, kept))
     return aclReach(ignorePublicAcls ? withoutPublic(acl) : acl, principal, action)
