@@ -15,7 +15,7 @@ import type {
   ResourceOwner,
   ResourcePolicies,
 } from "../../access/index.js"
-import { asFailure, fail, isFailure } from "../../base/failures.js"
+import { asFailure, fail } from "../../base/failures.js"
 import type { Failure } from "../../base/failures.js"
 import { parseMultipartId, textOfObjectKey } from "../../base/ids.js"
 import type { AccountId, BucketName, ObjectKey, VersionId } from "../../base/ids.js"
@@ -38,6 +38,8 @@ export interface Place {
   readonly key?: ObjectKey
   readonly versionId?: VersionId | undefined
 }
+
+type PlaceInBucket = Place & { readonly bucket: Bucket }
 
 export interface AuthorityScene {
   readonly caller: Pick<KnownKey, "policies"> & { readonly principal: Principal }
@@ -181,7 +183,7 @@ export class Authority {
 
   private async reachOf(
     action: ActionName,
-    place: Place & { readonly bucket: Bucket },
+    place: PlaceInBucket,
     kept: ObjectAcl | undefined,
   ): Promise<AclReach | undefined> {
     const { accessControl, caller, head } = this.scene
@@ -192,19 +194,18 @@ export class Authority {
   }
 
   /** Whether the caller is of another account than the bucket's, which has begun the upload that the request names. */
-  private async hasBegun({ bucket, key }: Place & { readonly bucket: Bucket }): Promise<boolean> {
+  private async hasBegun({ bucket, key }: PlaceInBucket): Promise<boolean> {
     const { caller, head, multipart } = this.scene
     const { principal } = caller
-    const uploadId = head.query.get("uploadId")
-    if (!("arn" in principal) || principal.accountId === bucket.owner) return false
-    if (key === undefined || uploadId === undefined) return false
+    if (!("arn" in principal) || principal.accountId === bucket.owner || key === undefined) return false
     try {
-      const upload = { bucket, key, multipartId: parseMultipartId(uploadId) }
-      const { info } = await multipart.listParts({ ...upload, afterPart: 0, max: 0 })
+      const multipartId = parseMultipartId(head.query.get("uploadId") ?? "")
+      const { info } = await multipart.listParts({ bucket, key, multipartId, afterPart: 0, max: 0 })
       return info.initiator === principal.accountId
     } catch (error) {
-      if (isFailure(error)) return false
-      throw error
+      const failure = asFailure(error)
+      if (failure.kind === "noSuchUpload" || failure.kind === "invalidArgument") return false
+      throw failure
     }
   }
 
