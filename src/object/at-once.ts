@@ -55,7 +55,8 @@ export class ObjectsAtOnce implements AtOnce {
     if (row === undefined) return undefined
     const record = decodeVersion(row.value)
     const { head, details } = record
-    if (details === undefined) return undefined
+    // To what is another account's the bucket's owner may have no right.
+    if (details === undefined || details.acl?.owner !== undefined) return undefined
     const isInline = record.content.kind === "inline"
     const whole = isInline && !headersOnly ? this.tablet.payloadNow("current", rowKey, row) : undefined
     if (whole === undefined && !headersOnly) return undefined

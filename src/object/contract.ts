@@ -466,7 +466,7 @@ export interface ObjectNow extends Omit<ObjectInfo, "versionId" | "partsCount" |
 /** What can be said without waiting; undefined: the services have to be asked. */
 export interface AtOnce {
   bucket(name: BucketName): Bucket | undefined
-  /** The latest version, with its bytes unless only headers are wanted. */
+  /** The latest version, if it is the bucket's owner's, with its bytes unless only headers are wanted. */
   object(bucket: Bucket, key: ObjectKey, headersOnly: boolean): ObjectNow | undefined
   put(request: PutNow): Promise<PutResult>
 }

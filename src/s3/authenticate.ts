@@ -132,7 +132,7 @@ export class Gatekeeper {
   }
 }
 
-export const mayLetOthersIn = (bucket: Bucket): boolean => bucket.settings.includes("policy") || mayHaveLists(bucket)
+const mayLetOthersIn = (bucket: Bucket): boolean => bucket.settings.includes("policy") || mayHaveLists(bucket)
 
 /** Throws `invalidRequest`. */
 function checkOverridesNothing(query: Query): void {

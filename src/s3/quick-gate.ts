@@ -14,7 +14,7 @@ import type { BucketName, ObjectKey } from "../base/ids.js"
 import type { HeaderShape } from "../base/request-headers.js"
 import type { Exchange } from "../http/index.js"
 import type { AtOnce, Bucket } from "../object/contract.js"
-import { mayLetOthersIn, SIGNATURE_SERVICE } from "./authenticate.js"
+import { SIGNATURE_SERVICE } from "./authenticate.js"
 import type { RequestMeters } from "./request-meters.js"
 import { DEFAULT_REGION } from "./operations/buckets.js"
 import { bucketOfHost } from "./wire/target.js"
@@ -74,8 +74,8 @@ export class QuickGate {
     const known = accounts.knownSecret(accessKeyId)
     const bucket = atOnce.bucket(name)
     if (known?.isWholeRoot !== true || bucket === undefined || bucket.owner !== known.account.id) return undefined
-    // A policy may deny also the owner, and where others are let in by lists, objects may be theirs.
-    if (mayLetOthersIn(bucket)) return undefined
+    // Its policy may deny also the owner.
+    if (bucket.settings.includes("policy")) return undefined
     accounts.noteUse(known, nowMs, SIGNATURE_SERVICE, region)
     return { account: known.account, accessKeyId, bucket, key, payloadHash }
   }

@@ -4,9 +4,8 @@
  */
 import assert from "node:assert/strict"
 import { beforeEach, test } from "node:test"
-import { parseAccessKeyId, parseAccountId, parseBucketName } from "../../src/base/ids.js"
+import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
 import { accountNumberOf } from "../../src/format/account-number.js"
-import type { ObjectServices } from "../../src/object/contract.js"
 import { handleModel, ownerAccount, rootKeyOf, strangerAccount, userKeyOf } from "./over-model.js"
 import { allow, deny, documented, keyOf, People, policyOf, to, type With } from "./people.js"
 
@@ -20,18 +19,16 @@ const thirdAccount = {
 }
 
 let people: People
-let services: ObjectServices
 /** In a bucket of the owner's in which lists count, whoever wrote, and nothing is blocked. */
 beforeEach(async () => {
   const willing = userKeyOf(keyOf("willing"), "willing", [everything], {}, strangerAccount)
   const unwilling = userKeyOf(keyOf("unwilling"), "unwilling", [], {}, strangerAccount)
   const member = userKeyOf(keyOf("member"), "member", [])
   const { id, secret } = keyOf("third")
-  const model = handleModel({
+  const { handler } = handleModel({
     keys: [willing, unwilling, member, rootKeyOf(parseAccessKeyId(id), secret, thirdAccount)],
   })
-  people = new People(model.handler)
-  services = model.services
+  people = new People(handler)
   await expect(200, "owner", "PUT /bucket")
   await owns("ObjectWriter")
   await block()
@@ -263,10 +260,6 @@ test("lists rest where the bucket's owner is enforced, and count again afterward
     assert.deepEqual(owners((await expect(200, "owner", `GET /bucket/${key}?acl`)).text), ["a"])
     await expect(400, "owner", `PUT /bucket/${key}?acl`, canned("public-read"))
   }
-  const { buckets } = services
-  // That it is so may also be written down.
-  await buckets.setSetting(await buckets.open(parseBucketName("bucket")), "ownershipControls", ENFORCED)
-  assert.equal(await statuses("GET /bucket/theirs"), "200 403 403 403 403 403")
   await expect(204, "owner", "DELETE /bucket?ownershipControls")
   assert.equal(await statuses("GET /bucket/open"), "200 200 200 403 200 200")
   // A public object of another account: that account's users are at home there.

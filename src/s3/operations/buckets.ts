@@ -6,7 +6,7 @@ import { answerEmpty } from "../call.js"
 import { readDocument } from "../read-document.js"
 import type { BodySays } from "../rights/condition-values-core.js"
 import { OBJECT_OWNERSHIPS, OWNERSHIP_CONTROLS } from "../settings/ownership-controls.js"
-import { documentOf, keptOf } from "../settings/setting.js"
+import { documentOf } from "../settings/setting.js"
 import { BUCKET_TAGS_MAX, TAGGING } from "../settings/tagging.js"
 import { tagsIn } from "../wire/tags.js"
 import { aclOfNewBucket } from "./acl.js"
@@ -40,8 +40,7 @@ async function settingsOf(call: NewBucketCall, tags: Tags): Promise<SettingDocum
   const ownership = call.headers.get("x-amz-object-ownership")?.toLowerCase()
   const chosen = OBJECT_OWNERSHIPS.find(known => known.toLowerCase() === ownership)
   if (tags.length > 0) settings.set("tagging", documentOf(TAGGING, tags))
-  const ownershipControls = chosen && keptOf(OWNERSHIP_CONTROLS, chosen)
-  if (ownershipControls !== undefined) settings.set("ownershipControls", ownershipControls)
+  if (chosen !== undefined) settings.set("ownershipControls", documentOf(OWNERSHIP_CONTROLS, chosen))
   const acl = await aclOfNewBucket(call, chosen ?? "BucketOwnerEnforced")
   if (acl !== undefined) settings.set("acl", acl)
   return settings

@@ -2,7 +2,7 @@
 import type { Answer, BucketCall } from "../call.js"
 import { answerEmpty } from "../call.js"
 import { readRequiredDocument } from "../read-document.js"
-import { keptOf, shownOf, takenAway } from "../settings/setting.js"
+import { documentOf, shownOf, takenAway } from "../settings/setting.js"
 import type { Setting } from "../settings/setting.js"
 import { answerMissing } from "./unset-settings.js"
 
@@ -26,7 +26,7 @@ export const putSetting =
     const { services, bucket, body } = call
     const value = setting.read(await readRequiredDocument(body, setting.root, setting.limits))
     await check?.(call, value)
-    await services.buckets.setSetting(bucket, setting.name, keptOf(setting, value))
+    await services.buckets.setSetting(bucket, setting.name, documentOf(setting, value))
     return answerEmpty(status)
   }
 

@@ -46,12 +46,6 @@ export interface TextSetting<Value> {
 export const documentOf = <Value>(setting: Setting<Value>, value: Value): string =>
   Buffer.from(xmlDocument(setting.root, xml => setting.write(xml, value))).toString("utf8")
 
-/** What is kept of a value; undefined: nothing, since it holds anyway. */
-export function keptOf<Value>(setting: Setting<Value>, value: Value): string | undefined {
-  const document = documentOf(setting, value)
-  return setting.initial !== undefined && document === documentOf(setting, setting.initial) ? undefined : document
-}
-
 const TAKEN_AWAY = ""
 
 /** What is kept where a setting is taken away; undefined: nothing. */
