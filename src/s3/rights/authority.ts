@@ -85,7 +85,9 @@ export class Authority {
 
   /** Throws `accessDenied`. */
   async require(action: ActionName, place: Place): Promise<void> {
-    if (!(await this.may(action, place))) throw await this.refusalOf(action, place)
+    if (!(await this.may(action, place))) {
+      throw (await this.absenceOf(action, place)) ?? fail("accessDenied")
+    }
   }
 
   async may(action: ActionName, place: Place): Promise<boolean> {
@@ -106,15 +108,14 @@ export class Authority {
   }
 
   /** Where objects let in by their lists, one that is not there lets nobody in: who may list hears that it is not. */
-  private async refusalOf(action: ActionName, place: Place): Promise<Failure> {
-    const denied = fail("accessDenied")
-    if (!(await this.asksList(action, place))) return denied
+  private async absenceOf(action: ActionName, place: Place): Promise<Failure | undefined> {
+    if (!(await this.asksList(action, place))) return undefined
     try {
       await this.readList(place)
-      return denied
+      return undefined
     } catch (error) {
       const failure = asFailure(error)
-      return isAbsence(failure) ? failure : denied
+      return isAbsence(failure) ? failure : undefined
     }
   }
 
