@@ -4,6 +4,7 @@
  */
 import type { z } from "zod"
 import type { Accounts } from "../access/contract.js"
+import type { Denials } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import type { AccountId } from "../base/ids.js"
 import type { Buckets } from "../object/contract.js"
@@ -14,6 +15,7 @@ export interface Services {
   readonly buckets: Buckets
   readonly status: StoreStatus
   readonly store: StoreOperations
+  readonly denials: Pick<Denials, "find">
   readonly rootAccount: AccountId
 }
 

@@ -4,6 +4,7 @@ import type { AccessKey } from "../access/contract.js"
 import { fail } from "../base/failures.js"
 import { parseAccessKeyId, parseAccountId, parseBucketName } from "../base/ids.js"
 import type { Bucket, Buckets } from "../object/contract.js"
+import { denialJson } from "./explain-denial.js"
 import { parseBody, type Operation, type Services } from "./operation.js"
 import * as schema from "./schemas.js"
 import { STORE_OPERATIONS } from "./store-operations.js"
@@ -154,6 +155,16 @@ export const OPERATIONS: readonly Operation[] = [
     request: undefined,
     response: { status: 204, schema: undefined },
     run: ({ accounts }, { target }) => accounts.removeKey(parseAccessKeyId(target)),
+  },
+  {
+    id: "explainDenial",
+    method: "GET",
+    path: "/v1/denials/{id}",
+    summary: "Why a request to S3, IAM or STS was denied, and the least that would have helped.",
+    parameters: [],
+    request: undefined,
+    response: { status: 200, schema: schema.DENIAL },
+    run: (services, { target }) => denialJson(services, target),
   },
   {
     id: "listBuckets",

@@ -6,6 +6,7 @@
  * engine makes its last checkpoint and closes; then the folders are given up.
  */
 import { resolve } from "node:path"
+import { Denials } from "../access/index.js"
 import { AdminApi, AdminProtocol } from "../admin/index.js"
 import type { Failure } from "../base/failures.js"
 import { Certificates, HTTP_LIMITS, HttpServer, probeAddress } from "../http/index.js"
@@ -103,7 +104,8 @@ async function listen(
   const certificates =
     config.tls && new Certificates(disk, { certificatePath: config.tls.certFile, keyPath: config.tls.keyFile })
   const version = readVersion()
-  const adminApi = new AdminApi(accounts, services.buckets, status, operations, new FolderDocuments(), {
+  const denials = new Denials()
+  const adminApi = new AdminApi(accounts, services.buckets, status, operations, denials, new FolderDocuments(), {
     version,
     token: store.secrets.adminToken,
     onLoopback: isLoopback(config.adminListen),
@@ -114,14 +116,14 @@ async function listen(
   // On loopback the admin port stays plain: probes and scrapers on the machine need no certificate.
   const adminCertificates = isLoopback(config.adminListen) ? undefined : certificates
   const adminSettings = { ...shared, name: "admin", ...config.adminListen }
-  const iam = createIamHandler({ accounts, identities, sessions, web: new RealWeb(), clock })
+  const iam = createIamHandler({ accounts, identities, sessions, web: new RealWeb(), clock, denials })
   const adminFront = new Front(iam, new AdminProtocol(adminApi))
   const admin = new HttpServer(clock, random, telemetry, adminFront, adminSettings, adminCertificates)
   const adminAt = await admin.listen()
   const adminEndpoint = endpointOf(config.adminListen, adminAt.port, adminCertificates !== undefined)
   const { region, domains, allowSha1Forms } = config
   const handler = createS3Handler({
-    ...{ services, accounts, clock, random, region, domains, allowSha1Forms },
+    ...{ services, accounts, clock, random, region, domains, allowSha1Forms, denials },
     adminUrl: adminEndpoint,
     metrics: telemetry.metrics,
     hash: (plan, bytes) => compute.hash(plan, bytes),

@@ -24,7 +24,15 @@ async function answer(request: http.IncomingMessage) {
   const chunks: Uint8Array[] = []
   for await (const chunk of request) if (chunk instanceof Uint8Array) chunks.push(chunk)
   const options = { version: "1.2.3", token: TOKEN, onLoopback: true, rootAccount: ROOT, metricsText: () => "" }
-  const api = new AdminApi(store, store.buckets, store.status, store.operations, store.documents, options)
+  const api = new AdminApi(
+    store,
+    store.buckets,
+    store.status,
+    store.operations,
+    store.denials,
+    store.documents,
+    options,
+  )
   const header = (name: string) => (name === "authorization" ? request.headers.authorization : undefined)
   return api.handle({ method, rawTarget, header, body: async () => Buffer.concat(chunks) })
 }

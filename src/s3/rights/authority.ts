@@ -4,8 +4,16 @@
  * Promises  Everything is decided by `decide`; who is not let in learns no more than that. Where an object or a version
  *           is not there, only those hear so who may list the bucket: for others it is as if they might not.
  */
-import { decide, NO_RESOURCE_POLICIES } from "../../access/index.js"
-import type { Account, Decision, KnownKey, Principal, ResourceOwner, ResourcePolicies } from "../../access/index.js"
+import { decide, DeniedAccess, NO_RESOURCE_POLICIES } from "../../access/index.js"
+import type {
+  Account,
+  Decision,
+  Denied,
+  KnownKey,
+  Principal,
+  ResourceOwner,
+  ResourcePolicies,
+} from "../../access/index.js"
 import { asFailure, fail, isFailure } from "../../base/failures.js"
 import type { Failure } from "../../base/failures.js"
 import { textOfObjectKey } from "../../base/ids.js"
@@ -55,17 +63,29 @@ function arnOf(action: ActionName, { bucket, newBucket, key }: Place): string {
 /** The owner's root user can always undo what a policy has done. */
 const OF_ITS_POLICY: ReadonlySet<ActionName> = new Set(["GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"])
 
+const RESTRICTED =
+  "the policy of the bucket lets in everybody, so that RestrictPublicBuckets of its public access block keeps others than its owner's account out"
+
 const LISTING = { noSuchKey: "ListBucket", noSuchVersion: "ListBucketVersions" } as const
 
 export class Authority {
   private bodySays: BodySays | undefined
   private readsFrom: Bucket | undefined
+  private firstRefused: DeniedAccess | undefined
+  /** Why what hangs on the bucket did not count in the last decision. */
+  private uncounted: string | undefined
 
   constructor(private readonly scene: AuthorityScene) {}
 
+  /** What was refused first; undefined: nothing. Answers may tell of it key by key. */
+  get refused(): DeniedAccess | undefined {
+    return this.firstRefused
+  }
+
   /** Throws `accessDenied`. */
   async require(action: ActionName, place: Place): Promise<void> {
-    if (!(await this.may(action, place))) throw fail("accessDenied")
+    const decision = await this.decide(action, place)
+    if (decision.outcome !== "allow") throw this.refuse(action, place, decision, this.uncounted)
   }
 
   async may(action: ActionName, place: Place): Promise<boolean> {
@@ -81,12 +101,24 @@ export class Authority {
   async audible(failure: Failure): Promise<Failure> {
     if (failure.kind !== "noSuchKey" && failure.kind !== "noSuchVersion") return failure
     const { readsFrom: bucket } = this
-    const isTold = bucket !== undefined && (await this.may(LISTING[failure.kind], { bucket }))
-    return isTold ? failure : fail("accessDenied", { reason: "what is not there is told to those who may list" })
+    const reason = "what is asked for is not there, which is told only to those who may list the bucket"
+    if (bucket === undefined) return fail("accessDenied", { reason })
+    const action = LISTING[failure.kind]
+    const decision = await this.decide(action, { bucket })
+    return decision.outcome === "allow" ? failure : this.refuse(action, { bucket }, decision, reason)
+  }
+
+  private refuse(action: ActionName, place: Place, decision: Denied, reason: string | undefined): DeniedAccess {
+    const { principal } = this.scene.caller
+    const asked = { principal, action: `s3:${action}`, resource: arnOf(action, place) }
+    const refused = new DeniedAccess(asked, decision, { reason })
+    this.firstRefused ??= refused
+    return refused
   }
 
   private async decide(action: ActionName, place: Place): Promise<Decision> {
     const { caller, head } = this.scene
+    this.uncounted = undefined
     const owner = this.ownerOf(place)
     if (owner === undefined) return { outcome: "implicitDeny", lacking: ["resource"] }
     const resourcePolicies = await this.policiesOf(action, place, owner)
@@ -131,6 +163,7 @@ export class Authority {
       return NO_RESOURCE_POLICIES
     }
     if (!isOwn && found.isPublic && (await publicAccessBlockOf(publicAccessBlocks, bucket)).restrictPublicBuckets) {
+      this.uncounted = RESTRICTED
       return NO_RESOURCE_POLICIES
     }
     return { policy: found.named, acl: undefined }
