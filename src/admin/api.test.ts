@@ -24,6 +24,7 @@ function world(onLoopback = true) {
     token: TOKEN,
     onLoopback,
     rootAccount: ROOT,
+    newBucketSettings: new Map(),
     metricsText: () => "# HELP x y\n",
   })
   const send = async (method: string, rawTarget: string, sent: Sent = {}): Promise<AdminReply> => {

@@ -49,7 +49,8 @@ export class AdminApi {
     private readonly documents: Documents,
     private readonly options: AdminOptions,
   ) {
-    this.#services = { accounts, buckets, status, store, denials, rootAccount: options.rootAccount }
+    const { rootAccount, newBucketSettings } = options
+    this.#services = { accounts, buckets, status, store, denials, rootAccount, newBucketSettings }
     this.#tokenHash = sha256Hex(options.token)
   }
 

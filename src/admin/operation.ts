@@ -7,7 +7,7 @@ import type { Accounts } from "../access/contract.js"
 import type { Denials } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import type { AccountId } from "../base/ids.js"
-import type { Buckets } from "../object/contract.js"
+import type { Buckets, SettingDocuments } from "../object/contract.js"
 import type { StoreOperations, StoreStatus } from "./contract.js"
 
 export interface Services {
@@ -17,6 +17,7 @@ export interface Services {
   readonly store: StoreOperations
   readonly denials: Pick<Denials, "find">
   readonly rootAccount: AccountId
+  readonly newBucketSettings: SettingDocuments
 }
 
 export interface OperationInput {

@@ -74,14 +74,12 @@ function serviceOf({ description, expiresMs, policy }: z.output<typeof schema.NE
   return { description: description ?? "", expiresMs, policy }
 }
 
-async function createBucket({ accounts, buckets, rootAccount }: Services, body: unknown) {
+async function createBucket({ accounts, buckets, rootAccount, newBucketSettings: settings }: Services, body: unknown) {
   const request = parseBody(schema.NEW_BUCKET, body)
   const owner = request.owner === undefined ? rootAccount : parseAccountId(request.owner)
   if ((await accounts.getAccount(owner)) === undefined) throw fail("noSuchAccount", { account: owner })
-  return bucketJson(
-    buckets,
-    await buckets.create({ name: parseBucketName(request.name), owner, location: request.location }),
-  )
+  const { name, location } = request
+  return bucketJson(buckets, await buckets.create({ name: parseBucketName(name), owner, location, settings }))
 }
 
 export const OPERATIONS: readonly Operation[] = [

@@ -12,7 +12,7 @@ import type { Failure } from "../base/failures.js"
 import { Certificates, HTTP_LIMITS, HttpServer, probeAddress } from "../http/index.js"
 import { createIamHandler } from "../iam/index.js"
 import { supervise, type Living } from "../life/index.js"
-import { createS3Handler } from "../s3/index.js"
+import { createS3Handler, settingsOfNewBucket } from "../s3/index.js"
 import { RealClock } from "../seams/clock/real.js"
 import { RealDisk } from "../seams/disk/index.js"
 import { RealLocks } from "../seams/lock/index.js"
@@ -110,6 +110,7 @@ async function listen(
     token: store.secrets.adminToken,
     onLoopback: isLoopback(config.adminListen),
     rootAccount: store.secrets.root.accountId,
+    newBucketSettings: settingsOfNewBucket(config),
     metricsText: () => telemetry.metrics.render(),
   })
   const shared = { serverHeader: `Hayloft/${version}`, limits: HTTP_LIMITS }
@@ -123,7 +124,7 @@ async function listen(
   const adminEndpoint = endpointOf(config.adminListen, adminAt.port, adminCertificates !== undefined)
   const { region, domains, allowSha1Forms } = config
   const handler = createS3Handler({
-    ...{ services, accounts, clock, random, region, domains, allowSha1Forms, denials },
+    ...{ services, accounts, clock, random, region, domains, allowSha1Forms, denials, newBuckets: config },
     adminUrl: adminEndpoint,
     metrics: telemetry.metrics,
     hash: (plan, bytes) => compute.hash(plan, bytes),

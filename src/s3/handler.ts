@@ -54,6 +54,7 @@ import { RequestMeters } from "./request-meters.js"
 import { route } from "./route.js"
 import { BUCKET_POLICY } from "./settings/bucket-policy.js"
 import type { BucketPolicy } from "./settings/bucket-policy.js"
+import type { NewBuckets } from "./settings/new-bucket.js"
 import { PUBLIC_ACCESS_BLOCK } from "./settings/public-access-block.js"
 import type { PublicAccessBlock } from "./settings/public-access-block.js"
 import { REQUEST_PAYMENT, requestCharged } from "./settings/request-payment.js"
@@ -83,6 +84,7 @@ export interface S3Settings {
   readonly random: Random
   /** Whether forms signed with HMAC-SHA1 (Signature Version 2) are taken. */
   readonly allowSha1Forms: boolean
+  readonly newBuckets: NewBuckets
   readonly metrics: Metrics
   /** Whoever is told no can be explained why, to the operator. */
   readonly denials: Denials
@@ -330,7 +332,7 @@ class S3Handler implements Protocol {
       const bucketName = parseBucketName(name)
       checkExpectedOwner(headers, account)
       await requireAll(operation, call, { newBucket: bucketName })
-      return await answer.handle(Object.assign(call, { account, bucketName }))
+      return await answer.handle(Object.assign(call, { account, bucketName, newBuckets: this.settings.newBuckets }))
     }
     const { bucket, owner } = await this.gate.openBucket(name, caller, request.headers)
     let charged = await this.chargedIn(bucket, caller, headers)

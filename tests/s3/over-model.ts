@@ -135,7 +135,7 @@ export interface Served {
 
 /** What a test may put in place of the usual; `services` wraps the model. */
 export interface Variations extends Partial<
-  Pick<S3Settings, "accounts" | "region" | "domains" | "clock" | "allowSha1Forms" | "denials">
+  Pick<S3Settings, "accounts" | "region" | "domains" | "clock" | "allowSha1Forms" | "denials" | "newBuckets">
 > {
   readonly services?: (model: ObjectServices) => ObjectServices
   readonly port?: number
@@ -159,6 +159,7 @@ export function handleModel(
     adminUrl: "http://127.0.0.1:9001",
     allowSha1Forms: false,
     denials: new Denials(),
+    newBuckets: { allowPublicBuckets: false, allowAcls: false },
     clock,
     random,
     metrics: telemetry.metrics,

@@ -84,6 +84,7 @@ async function world(machine: Machine) {
     ...{ adminUrl: "http://x", allowSha1Forms: false, clock, hash: hashOnce, random: new SimRandom(1) },
     metrics: new MetricsInMemory(),
     denials: new Denials(),
+    newBuckets: { allowPublicBuckets: false, allowAcls: false },
   }
   const slow = createS3Handler(settings)
   const quick = createS3Handler({ ...settings, random: new SimRandom(1), services: { ...settings.services, atOnce } })

@@ -23,7 +23,10 @@ async function answer(request: http.IncomingMessage) {
   const { method = "", url: rawTarget = "" } = request
   const chunks: Uint8Array[] = []
   for await (const chunk of request) if (chunk instanceof Uint8Array) chunks.push(chunk)
-  const options = { version: "1.2.3", token: TOKEN, onLoopback: true, rootAccount: ROOT, metricsText: () => "" }
+  const options = {
+    ...{ version: "1.2.3", token: TOKEN, onLoopback: true, rootAccount: ROOT, metricsText: () => "" },
+    newBucketSettings: new Map(),
+  }
   const api = new AdminApi(
     store,
     store.buckets,

@@ -85,6 +85,6 @@ export async function aclOfNewObject(call: ObjectCall): Promise<ObjectAcl | unde
 
 /** The list of a new bucket as a setting; undefined: nothing is to be kept. */
 export async function aclOfNewBucket(call: NewBucketCall, ownership: ObjectOwnership): Promise<string | undefined> {
-  const rules = { bucketOwner: call.account.id, ownership, blockPublicAcls: true }
+  const rules = { bucketOwner: call.account.id, ownership, blockPublicAcls: !call.newBuckets.allowPublicBuckets }
   return bucketAclDocument(newBucketAcl(await foundIn(call, "bucket"), rules))
 }
