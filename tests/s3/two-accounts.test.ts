@@ -8,6 +8,7 @@ import { sha256Hex, signRequest } from "../../src/access/index.js"
 import { AdminApi } from "../../src/admin/index.js"
 import { FakeStore, ROOT, TOKEN } from "../../src/admin/fake.js"
 import { OPERATIONS as ADMIN_OPERATIONS } from "../../src/admin/operations.js"
+import { Machine } from "../../src/main/engine/testing.js"
 import { OPERATIONS, type Operation } from "../../src/s3/operations.js"
 import { handleModel, OWNER_ACCOUNT, ownerAccount, strangerAccount } from "./over-model.js"
 import { allow, documented, keyOf, People, policyOf, to, type Sent, type With } from "./people.js"
@@ -16,7 +17,10 @@ import { Spy } from "./spy.js"
 const STRANGER = { AWS: `arn:aws:iam::${strangerAccount.number}:root` }
 const PART = "x".repeat(5 * 1024 * 1024)
 const spy = new Spy()
-const { handler } = handleModel({ services: model => spy.over(model) })
+// The engine itself: ids of uploads are its own to tell apart.
+const machine = new Machine({ devices: 1 })
+const { services } = await machine.open()
+const { handler } = handleModel({ services: () => spy.over(services) })
 const people = new People(handler)
 const expect = people.expect.bind(people)
 
