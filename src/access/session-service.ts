@@ -18,6 +18,7 @@ import { checkPolicyText } from "./identities/policy-texts.js"
 import { checkTags } from "./identities/tags.js"
 import type { AccessRequest, FederatedCaller, PrincipalPolicies } from "./policy/contract.js"
 import { decide, NO_POLICIES } from "./policy/decide.js"
+import { DeniedAccess } from "./policy/denied-access.js"
 import { POLICY_LIMITS } from "./policy/limits.js"
 import type { KnownPrincipal } from "./principal.js"
 import type { SessionTokens } from "./session-tokens.js"
@@ -100,7 +101,10 @@ export class SessionService implements Sessions {
       throw refuse("RoleSessionName must have 2 to 64 of the characters A-Za-z0-9_+=,.@-")
     const tags = checkTags(request.tags)
     const found = this.findRole(request.roleArn)
-    if (found === undefined) throw notAuthorized(assumer, assumer.action, request.roleArn)
+    if (found === undefined) {
+      const message = notAuthorized(assumer, assumer.action, request.roleArn)
+      throw fail("accessDenied", { message, reason: "there is no such role" })
+    }
     this.checkTrust(found, assumer, assumer.action, request)
     if (tags.length > 0) this.checkTrust(found, assumer, "sts:TagSession", request)
     const { account, role } = found
@@ -145,8 +149,9 @@ export class SessionService implements Sessions {
       context: request.context,
     }
     const policy = { name: `role ${role.name}: trust policy`, policy: this.parse(trust, "trust") }
-    const { outcome } = decide(asked, assumer.policies, { policy, acl: undefined })
-    if (outcome !== "allow") throw notAuthorized(assumer, action, request.roleArn)
+    const decision = decide(asked, assumer.policies, { policy, acl: undefined })
+    if (decision.outcome === "allow") return
+    throw new DeniedAccess(asked, decision, { message: notAuthorized(assumer, action, request.roleArn) })
   }
 
   /** Throws `malformedPolicy`, `limitExceeded`, `noSuchEntity`. */
@@ -177,10 +182,8 @@ function checkSeconds(seconds: number, most: number): number {
   throw refuse(`The requested DurationSeconds must be between ${LEAST_SECONDS} and ${most}`)
 }
 
-const notAuthorized = ({ name }: Assumer, action: string, resource: string): Failure =>
-  fail("accessDenied", {
-    message: `User: ${name} is not authorized to perform: ${action} on resource: ${resource.slice(0, 2_048)}`,
-  })
+const notAuthorized = ({ name }: Assumer, action: string, resource: string): string =>
+  `User: ${name} is not authorized to perform: ${action} on resource: ${resource.slice(0, 2_048)}`
 
 /** Those by which policies tell sessions apart. */
 function keptClaims({ provider, audience, subject }: WebIdentity, arn: string): RoleSession["claims"] {

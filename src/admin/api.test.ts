@@ -8,7 +8,7 @@ import type { StoreChange } from "./contract.js"
 import type { AdminReply } from "./replies.js"
 import { openApiText } from "./open-api.js"
 import { OPERATIONS } from "./operations.js"
-import { FakeStore, ROOT, TOKEN } from "./fake.js"
+import { DENIED_REQUEST, FakeStore, ROOT, TOKEN } from "./fake.js"
 
 interface Sent {
   readonly token?: string | undefined
@@ -19,11 +19,12 @@ interface Sent {
 
 function world(onLoopback = true) {
   const store = new FakeStore()
-  const api = new AdminApi(store, store.buckets, store.status, store.operations, store.documents, {
+  const api = new AdminApi(store, store.buckets, store.status, store.operations, store.denials, store.documents, {
     version: "1.2.3",
     token: TOKEN,
     onLoopback,
     rootAccount: ROOT,
+    newBucketSettings: new Map(),
     metricsText: () => "# HELP x y\n",
   })
   const send = async (method: string, rawTarget: string, sent: Sent = {}): Promise<AdminReply> => {
@@ -206,7 +207,7 @@ test("status and devices come through whole, and answers are what the document s
   await json("POST", "/v1/keys", { body: {} })
   for (const { method, path, response } of OPERATIONS) {
     if (method !== "GET") continue
-    const { status, value } = await json(method, path.replace("{name}", "b-1"))
+    const { status, value } = await json(method, path.replace("{name}", "b-1").replace("{id}", DENIED_REQUEST))
     assert.equal(status, response.status)
     assert.deepEqual(response.schema?.parse(value), value, path)
   }
@@ -308,6 +309,8 @@ const BAD: readonly (readonly [method: string, target: string, status: number, s
   ["PUT", "/v1/buckets", 405],
   ["DELETE", "/v1/status", 405],
   ["POST", "/", 405],
+  ["GET", "/v1/denials/0000000000000000", 404],
+  ["GET", "/v1/denials/nothing", 400],
   ["GET", "/v1/nothing", 404],
   ["GET", "/v1/status/", 404],
   ["GET", "nonsense", 400],

@@ -6,7 +6,7 @@
  *           `Authorization` header only. The token is checked before the path or body is looked at.
  * Limits    `BODY_BYTES_MAX` per request body; listings come in pages.
  */
-import { equalInConstantTime, sha256Hex } from "../access/index.js"
+import { equalInConstantTime, sha256Hex, type Denials } from "../access/index.js"
 import type { Accounts } from "../access/contract.js"
 import { fail } from "../base/failures.js"
 import { parseQuery, percentDecode, splitTarget } from "../base/uri.js"
@@ -45,10 +45,12 @@ export class AdminApi {
     buckets: Buckets,
     private readonly status: StoreStatus,
     store: StoreOperations,
+    denials: Pick<Denials, "find">,
     private readonly documents: Documents,
     private readonly options: AdminOptions,
   ) {
-    this.#services = { accounts, buckets, status, store, rootAccount: options.rootAccount }
+    const { rootAccount, newBucketSettings } = options
+    this.#services = { accounts, buckets, status, store, denials, rootAccount, newBucketSettings }
     this.#tokenHash = sha256Hex(options.token)
   }
 

@@ -5,6 +5,7 @@
  * known is absent, never invented.
  */
 import type { AccountId, BucketName, DeviceId, StoreId } from "../base/ids.js"
+import type { SettingDocuments } from "../object/contract.js"
 import type { Policy } from "../base/policy.js"
 
 /**
@@ -320,6 +321,8 @@ export interface AdminOptions {
   readonly onLoopback: boolean
   /** Owner of buckets made without one; its keys include the root key. */
   readonly rootAccount: AccountId
+  /** What a bucket that is made here begins with. */
+  readonly newBucketSettings: SettingDocuments
   /** Prometheus text, rendered when scraped. */
   readonly metricsText: () => string
 }

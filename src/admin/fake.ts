@@ -4,6 +4,7 @@
  * where `broken` is set.
  */
 import type { AccessKey, Account, Accounts, KeyOwner, NewKey } from "../access/contract.js"
+import { Denials } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import { parseAccountId, parseAccessKeyId, parseBucketId, parseDeviceId, parseStoreId } from "../base/ids.js"
 import type { AccessKeyId, AccountId, AccountNumber, BucketName } from "../base/ids.js"
@@ -34,6 +35,7 @@ export class FakeStore implements Accounts {
   broken: Error | undefined
   healthReport: HealthReport = { ready: true, reasons: [] }
 
+  readonly denials = denialsOfOne()
   readonly documents: Documents = {
     list: async () => ["install.md", "recipes/restic.md"],
     read: async name => (name === "install.md" ? new TextEncoder().encode("# Install\n") : undefined),
@@ -208,6 +210,21 @@ export class FakeStore implements Accounts {
     if (this.broken !== undefined) throw this.broken
     this.touched.push(what)
   }
+}
+
+/** The id of a request that nobody has signed. */
+export const DENIED_REQUEST = "0123456789ABCDEF"
+
+function denialsOfOne(): Denials {
+  const denials = new Denials()
+  const request = {
+    ...{ requestId: DENIED_REQUEST, deniedMs: NOW_MS, service: "s3", operation: "ListBuckets" },
+    ...{ status: 403, code: "AccessDenied", remoteAddress: "192.0.2.1", accessKeyId: undefined },
+    principal: { kind: "anonymous" },
+    ...{ action: "s3:ListAllMyBuckets", resource: "arn:aws:s3:::*" },
+  } as const
+  denials.note(request, fail("accessDenied", { reason: "the request carries no credentials" }))
+  return denials
 }
 
 const DEVICE = parseDeviceId("0123456789abcdef")

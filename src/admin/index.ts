@@ -28,5 +28,5 @@ export type {
   StoreReport,
   StoreStatus,
 } from "./contract.js"
-export { ACCOUNT, ACCOUNTS, BUCKET, BUCKETS, KEY, KEY_WITH_SECRET, KEYS } from "./schemas.js"
+export { ACCOUNT, ACCOUNTS, BUCKET, BUCKETS, DENIAL, KEY, KEY_WITH_SECRET, KEYS } from "./schemas.js"
 export * as STORE_SCHEMAS from "./store-schemas.js"

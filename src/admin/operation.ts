@@ -4,9 +4,10 @@
  */
 import type { z } from "zod"
 import type { Accounts } from "../access/contract.js"
+import type { Denials } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import type { AccountId } from "../base/ids.js"
-import type { Buckets } from "../object/contract.js"
+import type { Buckets, SettingDocuments } from "../object/contract.js"
 import type { StoreOperations, StoreStatus } from "./contract.js"
 
 export interface Services {
@@ -14,7 +15,9 @@ export interface Services {
   readonly buckets: Buckets
   readonly status: StoreStatus
   readonly store: StoreOperations
+  readonly denials: Pick<Denials, "find">
   readonly rootAccount: AccountId
+  readonly newBucketSettings: SettingDocuments
 }
 
 export interface OperationInput {

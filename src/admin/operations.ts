@@ -4,6 +4,7 @@ import type { AccessKey } from "../access/contract.js"
 import { fail } from "../base/failures.js"
 import { parseAccessKeyId, parseAccountId, parseBucketName } from "../base/ids.js"
 import type { Bucket, Buckets } from "../object/contract.js"
+import { denialJson } from "./explain-denial.js"
 import { parseBody, type Operation, type Services } from "./operation.js"
 import * as schema from "./schemas.js"
 import { STORE_OPERATIONS } from "./store-operations.js"
@@ -73,14 +74,12 @@ function serviceOf({ description, expiresMs, policy }: z.output<typeof schema.NE
   return { description: description ?? "", expiresMs, policy }
 }
 
-async function createBucket({ accounts, buckets, rootAccount }: Services, body: unknown) {
+async function createBucket({ accounts, buckets, rootAccount, newBucketSettings: settings }: Services, body: unknown) {
   const request = parseBody(schema.NEW_BUCKET, body)
   const owner = request.owner === undefined ? rootAccount : parseAccountId(request.owner)
   if ((await accounts.getAccount(owner)) === undefined) throw fail("noSuchAccount", { account: owner })
-  return bucketJson(
-    buckets,
-    await buckets.create({ name: parseBucketName(request.name), owner, location: request.location }),
-  )
+  const { name, location } = request
+  return bucketJson(buckets, await buckets.create({ name: parseBucketName(name), owner, location, settings }))
 }
 
 export const OPERATIONS: readonly Operation[] = [
@@ -154,6 +153,16 @@ export const OPERATIONS: readonly Operation[] = [
     request: undefined,
     response: { status: 204, schema: undefined },
     run: ({ accounts }, { target }) => accounts.removeKey(parseAccessKeyId(target)),
+  },
+  {
+    id: "explainDenial",
+    method: "GET",
+    path: "/v1/denials/{id}",
+    summary: "Why a request to S3, IAM or STS was denied, and the least that would have helped.",
+    parameters: [],
+    request: undefined,
+    response: { status: 200, schema: schema.DENIAL },
+    run: (services, { target }) => denialJson(services, target),
   },
   {
     id: "listBuckets",

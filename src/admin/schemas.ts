@@ -94,6 +94,48 @@ export const NEW_BUCKET = z
   })
   .meta({ id: "NewBucket" })
 
+const side = z
+  .enum(["identity", "boundary", "session", "resource"])
+  .describe(
+    "policies of the caller, its permissions boundary, its session policy, or the bucket's (a role's trust) policy",
+  )
+export const DENIAL = z
+  .object({
+    requestId: z.string(),
+    deniedMs: timestamp,
+    service: z.string().describe("s3, iam or sts"),
+    operation: z.string().describe("empty where the request was not understood so far"),
+    status: count.describe("as it was answered"),
+    code: z.string(),
+    remoteAddress: z.string(),
+    caller: z
+      .object({
+        kind: z.enum(["unknown", "anonymous", "root", "user", "session", "federated"]),
+        arn: z.string().optional().describe("of a session its own; of a web identity its provider's"),
+        accountId: z.string().optional(),
+        accountNumber: z.string().optional(),
+        accessKeyId: z.string().optional().describe("as the request names it; proved unless the caller is unknown"),
+      })
+      .describe("unknown: nobody has proved to be anybody"),
+    action: z.string().optional().describe("as policies name it"),
+    resource: z.string().optional(),
+    sentence: z.string().describe("why it was denied"),
+    decidedBy: z
+      .object({
+        side,
+        policy: z.string(),
+        statement: z.number().int().positive().describe("its place in the policy, from 1"),
+        sid: z.string().optional(),
+      })
+      .optional()
+      .describe("the statement that denies it; absent: none does"),
+    grants: z
+      .array(z.object({ side, statement: z.string().describe("JSON, ready for a policy") }))
+      .describe("the least that would have helped; all of them are needed"),
+    hints: z.array(z.string()),
+  })
+  .meta({ id: "Denial" })
+
 export const HEALTH = z
   .object({ status: z.enum(["ok", "notReady"]), reasons: z.array(z.string()) })
   .meta({ id: "Health" })

@@ -1,9 +1,9 @@
 /** Whether the caller's policies allow an action. The root user may do everything in its account. */
-import { decide, NO_RESOURCE_POLICIES, sentenceOfDecision, type RequestContext } from "../access/index.js"
+import { decide, DeniedAccess, NO_RESOURCE_POLICIES, type RequestContext } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import type { Call, Target } from "./action.js"
 
-/** `action` as policies name it. Throws `accessDenied`; its `reason` is for the log. */
+/** `action` as policies name it. Throws `accessDenied`. */
 export function authorize(
   action: string,
   { caller, accountId, number, nowMs }: Call,
@@ -21,8 +21,7 @@ export function authorize(
   const decision = decide(request, policies, NO_RESOURCE_POLICIES)
   if (decision.outcome === "allow") return
   const who = principal.kind === "session" ? principal.sessionArn : principal.arn
-  throw fail("accessDenied", {
+  throw new DeniedAccess(request, decision, {
     message: `User: ${who} is not authorized to perform: ${action} on resource: ${target.arn}`,
-    reason: sentenceOfDecision(decision),
   })
 }

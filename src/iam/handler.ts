@@ -8,17 +8,21 @@
  * Limits  A body of `BODY_BYTES_MAX`; the store's region does not matter, since these services are global.
  */
 import {
+  claimedKey,
+  DeniedAccess,
   readSignature,
+  sentenceOfDecision,
   sha256Hex,
   SigningKeys,
   verifySignature,
   type Accounts,
+  type Denials,
   type Identities,
   type Keyring,
   type KnownKey,
   type Sessions,
 } from "../access/index.js"
-import { asFailure, fail } from "../base/failures.js"
+import { asFailure, fail, type Failure } from "../base/failures.js"
 import { KIB } from "../base/limits.js"
 import { splitTarget } from "../base/uri.js"
 import { readBody, type Exchange, type PlainAnswer, type Protocol, type Refusal } from "../http/index.js"
@@ -28,7 +32,7 @@ import type { Action, Call, IamService, OpenCall, Result } from "./action.js"
 import { findAction } from "./actions.js"
 import { errorAnswer, resultAnswer, VERSIONS } from "./answers.js"
 import { authorize } from "./authorize.js"
-import { iamErrorOf } from "./failures.js"
+import { iamErrorOf, type IamError } from "./failures.js"
 import { Parameters } from "./parameters.js"
 import { contextOf } from "./request-context.js"
 import { isIamService, signedService } from "./speaks-iam.js"
@@ -38,6 +42,7 @@ const BODY_BYTES_MAX = 256 * KIB
 /** A web identity's token, and what limits the session. */
 const UNSIGNED_BYTES_MAX = 64 * KIB
 const OWN_TROUBLE_STATUS = 500
+const DENIED_STATUS = 403
 
 export interface IamSettings {
   readonly accounts: Accounts & Keyring
@@ -45,6 +50,18 @@ export interface IamSettings {
   readonly sessions: Sessions
   readonly web: Web
   readonly clock: Clock
+  /** Whoever is told no can be explained why, to the operator. */
+  readonly denials: Denials
+}
+
+/** A request as it has been understood so far. */
+interface Request {
+  readonly exchange: Exchange
+  readonly service: IamService
+  readonly nowMs: number
+  signer?: Signer
+  /** Its name. */
+  action?: string
 }
 
 /** Who signed, and for where. */
@@ -77,18 +94,33 @@ class IamHandler implements Protocol {
   async handle(exchange: Exchange): Promise<void> {
     const signedFor = signedService({ rawTarget: exchange.rawTarget, header: name => exchange.header(name) })
     const service = isIamService(signedFor) ? signedFor : "sts"
+    const request: Request = { exchange, service, nowMs: this.settings.clock.wallMs() }
     try {
-      await exchange.respond(await this.answer(exchange, service, signedFor !== undefined))
+      await exchange.respond(await this.answer(request, signedFor !== undefined))
     } catch (error) {
       const failure = asFailure(error)
       if (exchange.answered || failure.kind === "internal") throw error
       const answer = iamErrorOf(failure, service)
       exchange.note({ failure: answer.code })
-      const { reason = answer.status >= OWN_TROUBLE_STATUS ? failure.message : undefined } = failure.details
       // The client learns little of our own trouble, and not which statement denied; the operator needs to know.
+      const reason = reasonOf(failure, answer)
       if (reason !== undefined) exchange.note({ kind: failure.kind, reason })
+      this.noteDenial(request, failure, answer)
       await exchange.respond(errorAnswer(service, answer, exchange.requestId))
     }
+  }
+
+  private noteDenial({ exchange, service, nowMs, signer, action }: Request, failure: Failure, answer: IamError): void {
+    const { status, code } = answer
+    if (status !== DENIED_STATUS && failure.remedy !== "signIn") return
+    const { requestId, remoteAddress } = exchange
+    const claimed = claimedKey(exchange.header("authorization"), exchange.rawTarget)
+    const denied = {
+      ...{ requestId, deniedMs: nowMs, service, operation: action ?? "", status, code, remoteAddress },
+      ...{ accessKeyId: signer?.key.id ?? claimed, principal: signer?.key.principal },
+      ...{ action: action && `${service}:${action}`, resource: undefined },
+    }
+    this.settings.denials.note(denied, failure)
   }
 
   refuse({ requestId, failure, status }: Refusal): PlainAnswer {
@@ -96,15 +128,19 @@ class IamHandler implements Protocol {
     return errorAnswer("iam", status === undefined ? error : { ...error, status }, requestId)
   }
 
-  private async answer(exchange: Exchange, service: IamService, isSigned: boolean): Promise<PlainAnswer> {
-    const nowMs = this.settings.clock.wallMs()
+  private async answer(request: Request, isSigned: boolean): Promise<PlainAnswer> {
+    const { exchange, service, nowMs } = request
     const body = await readBody(exchange, isSigned ? BODY_BYTES_MAX : UNSIGNED_BYTES_MAX)
     const signer = await exchange.timing.measure("auth", () => this.signerOf(exchange, service, body, nowMs))
+    if (signer !== undefined) request.signer = signer
     const { rawQuery } = splitTarget(exchange.rawTarget)
     const parameters = new Parameters(rawQuery, Buffer.from(body).toString())
     const name = parameters.text("Action")
     const action = findAction(service, name)
-    if (action !== undefined) exchange.note({ operation: `${service}:${name}` })
+    if (action !== undefined) {
+      exchange.note({ operation: `${service}:${name}` })
+      request.action = name
+    }
     if (signer === undefined && action?.kind !== "open") throw unsigned()
     checkSupported(service, name, action, parameters)
     const result = await this.perform({ exchange, action: `${service}:${name}`, parameters, signer, nowMs }, action)
@@ -145,6 +181,11 @@ class IamHandler implements Protocol {
     }
     return await action.act(call)
   }
+}
+
+function reasonOf(failure: Failure, { status }: IamError) {
+  if (failure instanceof DeniedAccess) return sentenceOfDecision(failure.decision)
+  return failure.details["reason"] ?? (status >= OWN_TROUBLE_STATUS ? failure.message : undefined)
 }
 
 type Supported = Exclude<Action, { readonly kind: "refused" }>

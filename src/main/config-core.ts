@@ -152,6 +152,8 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
     domains: [...new Set((domain?.texts ?? []).map(text => parseDomain(text, domain?.where ?? "--domain")))],
     region: optional("region", parseRegion),
     allowSha1Forms: switchOf("allowSha1Forms"),
+    allowPublicBuckets: switchOf("allowPublicBuckets"),
+    allowAcls: switchOf("allowAcls"),
     tls: tls && { certFile: tls[0], keyFile: tls[1] },
     masterKeyFile: optional("masterKeyFile", file),
     log: {

@@ -48,6 +48,10 @@ export interface ServeConfig {
   readonly region: string | undefined
   /** Forms signed with HMAC-SHA1 (Signature Version 2) are taken. */
   readonly allowSha1Forms: boolean
+  /** New buckets come without a public access block. */
+  readonly allowPublicBuckets: boolean
+  /** New buckets come without ownership controls, so that access control lists count. */
+  readonly allowAcls: boolean
   /** Absolute paths. */
   readonly tls: TlsFiles | undefined
   /** Absolute path; undefined: the master key lies on the devices. */
@@ -196,6 +200,26 @@ export const SETTINGS = {
     ),
     preset: "yes",
   },
+  allowPublicBuckets: {
+    ...setting(
+      "--allow-public-buckets",
+      "HAYLOFT_ALLOW_PUBLIC_BUCKETS",
+      "yes|no",
+      "no",
+      "make new buckets without a public access block, as they were before April 2023: a policy or list opens them to everybody at once",
+    ),
+    preset: "yes",
+  },
+  allowAcls: {
+    ...setting(
+      "--allow-acls",
+      "HAYLOFT_ALLOW_ACLS",
+      "yes|no",
+      "no",
+      "make new buckets without ownership controls, as they were before April 2023: access control lists count, and objects are their writers'",
+    ),
+    preset: "yes",
+  },
   tlsCert: setting(
     "--tls-cert",
     "HAYLOFT_TLS_CERT",
@@ -235,7 +259,11 @@ export type SettingName = keyof typeof SETTINGS
 export const SETTING_NAMES = Object.keys(SETTINGS).filter((name): name is SettingName => name in SETTINGS)
 
 /** Settings that allow, for the sake of older clients, what is refused otherwise. */
-export const ALLOWANCES = ["allowSha1Forms"] as const satisfies readonly SettingName[]
+export const ALLOWANCES = [
+  "allowSha1Forms",
+  "allowPublicBuckets",
+  "allowAcls",
+] as const satisfies readonly SettingName[]
 
 /** The file of settings itself: a flag and an environment variable, but no key in the file. */
 export const CONFIG_FILE_FLAG = "--config"

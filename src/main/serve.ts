@@ -6,12 +6,13 @@
  * engine makes its last checkpoint and closes; then the folders are given up.
  */
 import { resolve } from "node:path"
+import { Denials } from "../access/index.js"
 import { AdminApi, AdminProtocol } from "../admin/index.js"
 import type { Failure } from "../base/failures.js"
 import { Certificates, HTTP_LIMITS, HttpServer, probeAddress } from "../http/index.js"
 import { createIamHandler } from "../iam/index.js"
 import { supervise, type Living } from "../life/index.js"
-import { createS3Handler } from "../s3/index.js"
+import { createS3Handler, settingsOfNewBucket } from "../s3/index.js"
 import { RealClock } from "../seams/clock/real.js"
 import { RealDisk } from "../seams/disk/index.js"
 import { RealLocks } from "../seams/lock/index.js"
@@ -103,25 +104,27 @@ async function listen(
   const certificates =
     config.tls && new Certificates(disk, { certificatePath: config.tls.certFile, keyPath: config.tls.keyFile })
   const version = readVersion()
-  const adminApi = new AdminApi(accounts, services.buckets, status, operations, new FolderDocuments(), {
+  const denials = new Denials()
+  const adminApi = new AdminApi(accounts, services.buckets, status, operations, denials, new FolderDocuments(), {
     version,
     token: store.secrets.adminToken,
     onLoopback: isLoopback(config.adminListen),
     rootAccount: store.secrets.root.accountId,
+    newBucketSettings: settingsOfNewBucket(config),
     metricsText: () => telemetry.metrics.render(),
   })
   const shared = { serverHeader: `Hayloft/${version}`, limits: HTTP_LIMITS }
   // On loopback the admin port stays plain: probes and scrapers on the machine need no certificate.
   const adminCertificates = isLoopback(config.adminListen) ? undefined : certificates
   const adminSettings = { ...shared, name: "admin", ...config.adminListen }
-  const iam = createIamHandler({ accounts, identities, sessions, web: new RealWeb(), clock })
+  const iam = createIamHandler({ accounts, identities, sessions, web: new RealWeb(), clock, denials })
   const adminFront = new Front(iam, new AdminProtocol(adminApi))
   const admin = new HttpServer(clock, random, telemetry, adminFront, adminSettings, adminCertificates)
   const adminAt = await admin.listen()
   const adminEndpoint = endpointOf(config.adminListen, adminAt.port, adminCertificates !== undefined)
   const { region, domains, allowSha1Forms } = config
   const handler = createS3Handler({
-    ...{ services, accounts, clock, random, region, domains, allowSha1Forms },
+    ...{ services, accounts, clock, random, region, domains, allowSha1Forms, denials, newBuckets: config },
     adminUrl: adminEndpoint,
     metrics: telemetry.metrics,
     hash: (plan, bytes) => compute.hash(plan, bytes),

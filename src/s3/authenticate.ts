@@ -126,7 +126,9 @@ export class Gatekeeper {
   async openBucket(name: string, { account }: Caller, headers: Headers, expectedBy?: string): Promise<OpenBucket> {
     const bucket = await this.buckets.open(parseBucketName(name))
     const owner = bucket.owner === account?.id ? account : this.accounts.accountNow(bucket.owner)
-    if (owner === undefined || (owner !== account && !mayLetOthersIn(bucket))) throw fail("accessDenied")
+    if (owner === undefined || (owner !== account && !mayLetOthersIn(bucket))) {
+      throw fail("accessDenied", { closedBucket: bucket.name })
+    }
     checkExpectedOwner(headers, owner, expectedBy)
     return { bucket, owner }
   }
@@ -147,5 +149,5 @@ function checkOverridesNothing(query: Query): void {
 export function checkExpectedOwner(headers: Headers, owner: Account, name = "x-amz-expected-bucket-owner"): void {
   const expected = headers.get(name)
   if (expected === undefined || expected === owner.number || expected === owner.id) return
-  throw fail("accessDenied", { reason: "another owner was expected" })
+  throw fail("accessDenied", { reason: `${name} names another account than the owner of the bucket` })
 }

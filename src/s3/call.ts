@@ -8,6 +8,7 @@ import type { Bucket, BodySource, ObjectBody, ObjectServices, Tags } from "../ob
 import type { AccessControl } from "./acl/access-control.js"
 import type { Field, S3Error } from "./failures.js"
 import type { Authority } from "./rights/authority.js"
+import type { NewBuckets } from "./settings/new-bucket.js"
 import type { Query } from "./wire/query.js"
 import { xmlDocument } from "./wire/xml-writer.js"
 import type { XmlWriter } from "./wire/xml-writer.js"
@@ -65,6 +66,7 @@ export interface AccountCall extends Call {
 }
 
 export interface NewBucketCall extends AccountCall {
+  readonly newBuckets: NewBuckets
   readonly bucketName: BucketName
 }
 

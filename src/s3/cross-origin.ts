@@ -8,7 +8,6 @@ import type { Bucket, Buckets } from "../object/contract.js"
 import { answerEmpty, answerError } from "./call.js"
 import type { Answer, Headers } from "./call.js"
 import { allowedFields, allowingRule, corsRequestOf, VARY } from "./cors-core.js"
-import { s3ErrorOf } from "./failures.js"
 import type { Field } from "./failures.js"
 import { CORS } from "./settings/cors.js"
 import type { CorsRule } from "./settings/cors.js"
@@ -56,11 +55,12 @@ export class CrossOrigin {
 
 /** In the words of S3, of which tools and their users know what to do. */
 const REFUSALS = {
-  noBucket: "CORSResponse: Bucket not found",
-  noRules: "CORSResponse: CORS is not enabled for this bucket.",
-  refused: undefined,
+  noBucket: { message: "CORSResponse: Bucket not found", reason: "there is no such bucket" },
+  noRules: { message: "CORSResponse: CORS is not enabled for this bucket.", reason: "the bucket has no CORS rules" },
+  refused: { message: undefined, reason: "no CORS rule of the bucket allows this origin, method and headers" },
 } as const
 
+/** Throws `accessForbidden`. */
 export function preflight({ kind }: Verdict, headers: Headers, target: S3Target): Answer {
   if (kind === "allowed") return answerEmpty(200)
   if (kind === "sameOrigin") {
@@ -69,5 +69,5 @@ export function preflight({ kind }: Verdict, headers: Headers, target: S3Target)
   }
   const method = headers.get("access-control-request-method")?.slice(0, 32) ?? "OPTIONS"
   const resourceType = kind === "refused" && target.rawKey !== undefined ? "OBJECT" : "BUCKET"
-  return answerError(s3ErrorOf(fail("accessForbidden", { message: REFUSALS[kind], method, resourceType })))
+  throw fail("accessForbidden", { ...REFUSALS[kind], method, resourceType })
 }

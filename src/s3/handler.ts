@@ -7,7 +7,10 @@
  * that holds for the file.
  */
 import type { Keyring } from "../access/contract.js"
+import { claimedKey } from "../access/index.js"
+import type { Denials } from "../access/index.js"
 import { asFailure, fail } from "../base/failures.js"
+import type { Failure } from "../base/failures.js"
 import { parseBucketName, textOfObjectKey } from "../base/ids.js"
 import type { AccountId } from "../base/ids.js"
 import type { PieceOwner } from "../base/pieces.js"
@@ -43,6 +46,7 @@ import { QuickGate } from "./quick-gate.js"
 import { QuickPuts } from "./quick-puts.js"
 import { QuickReads } from "./quick-reads.js"
 import { checkHeaders, headersOf, withHoisted } from "./request-headers.js"
+import { askedOf } from "./rights/asked-core.js"
 import { Authority } from "./rights/authority.js"
 import type { Place } from "./rights/authority.js"
 import type { RequestHead } from "./rights/condition-values-core.js"
@@ -51,6 +55,7 @@ import { RequestMeters } from "./request-meters.js"
 import { route } from "./route.js"
 import { BUCKET_POLICY } from "./settings/bucket-policy.js"
 import type { BucketPolicy } from "./settings/bucket-policy.js"
+import type { NewBuckets } from "./settings/new-bucket.js"
 import { PUBLIC_ACCESS_BLOCK } from "./settings/public-access-block.js"
 import type { PublicAccessBlock } from "./settings/public-access-block.js"
 import { REQUEST_PAYMENT, requestCharged } from "./settings/request-payment.js"
@@ -63,6 +68,7 @@ import type { S3Target } from "./wire/target.js"
 
 const HOST_ID_BYTES = 24
 const OWN_TROUBLE_STATUS = 500
+const DENIED_STATUS = 403
 /** Listings that wait for their turn; beyond, clients are told to slow down. */
 const HEAVY_WAITING_MAX = 1_000
 
@@ -79,7 +85,10 @@ export interface S3Settings {
   readonly random: Random
   /** Whether forms signed with HMAC-SHA1 (Signature Version 2) are taken. */
   readonly allowSha1Forms: boolean
+  readonly newBuckets: NewBuckets
   readonly metrics: Metrics
+  /** Whoever is told no can be explained why, to the operator. */
+  readonly denials: Denials
   /** Digests of small documents. */
   readonly hash: Compute["hash"]
 }
@@ -94,7 +103,13 @@ interface Request {
   operation?: Operation
   /** What every answer says to a page of another origin. */
   crossOrigin?: Verdict
+  caller?: Caller
+  /** What its caller may do. */
+  authority?: Authority
 }
+
+/** How it was answered. */
+type Told = Pick<S3Error, "status" | "code">
 
 interface Admitted {
   readonly operation: Operation
@@ -180,6 +195,7 @@ class S3Handler implements Protocol {
     // Our own bugs are logged with their stack by the server, which then asks for `refuse`.
     if (exchange.answered || failure.kind === "internal") throw error
     const answer = s3ErrorOf(nameCondition(failure, request.headers))
+    this.noteDenial(request, failure, answer)
     // The client learns little of our own trouble; the operator needs to know what it was and where.
     if (answer.status >= OWN_TROUBLE_STATUS) exchange.note({ kind: failure.kind, reason: failure.message })
     await this.respondError(request, answer)
@@ -223,6 +239,7 @@ class S3Handler implements Protocol {
     const verdict = await this.crossOrigin.judge(target.bucket, exchange.method, request.headers)
     request.crossOrigin = verdict
     const query = new Query(target.query)
+    request.query = query
     const operation = route(exchange.method, resourceOf(target), query, request.headers)
     request.operation = operation
     exchange.note({ operation: operation.name, bucket: target.bucket?.slice(0, 64) })
@@ -231,7 +248,7 @@ class S3Handler implements Protocol {
     if (operation.answer.kind === "form")
       return { ...admitted, ...(await this.admitForm(request, target, query, wire)) }
     const caller = await exchange.timing.measure("auth", () => this.gate.caller(exchange, query, nowMs))
-    this.noteCaller(exchange, caller)
+    this.noteCaller(request, caller)
     // Whoever is nobody hears of nothing but of buckets.
     if (caller.account === undefined) await this.enterAnonymously(target.bucket, caller, request.headers)
     if (caller.request.form === "query") request.headers = withHoisted(request.headers, query)
@@ -243,19 +260,39 @@ class S3Handler implements Protocol {
     return { ...admitted, caller }
   }
 
-  private async admitForm({ exchange, headers, nowMs }: Request, target: S3Target, query: Query, wire: WireBody) {
-    const scene = { exchange, query, headers, bucket: target.bucket ?? "", nowMs }
+  private async admitForm(request: Request, target: S3Target, query: Query, wire: WireBody) {
+    const { exchange, headers, nowMs } = request
+    const noteCaller = (caller: Caller) => this.noteCaller(request, caller)
+    const scene = { exchange, query, headers, bucket: target.bucket ?? "", nowMs, noteCaller }
     const admitted = await exchange.timing.measure("auth", () => admitForm(this.gate, wire, scene))
-    this.noteCaller(exchange, admitted.caller)
     checkHeaders(headers)
     checkNoAcl(headers)
     return admitted
   }
 
-  private noteCaller(exchange: Exchange, { account, request }: Caller): void {
-    if (account === undefined) return
-    exchange.note({ accessKeyId: request.accessKeyId })
-    exchange.countIn(this.meters.ofAccount(account.id))
+  private noteCaller(request: Request, caller: Caller): void {
+    const { exchange } = request
+    request.caller = caller
+    if (caller.account === undefined) return
+    exchange.note({ accessKeyId: caller.request.accessKeyId })
+    exchange.countIn(this.meters.ofAccount(caller.account.id))
+  }
+
+  /** Whoever may not do it can be explained why, also where the answer says so of single keys. */
+  private noteDenial({ exchange, target, query, ...request }: Request, failure: Failure, { status, code }: Told): void {
+    if (status !== DENIED_STATUS && failure.remedy !== "signIn") return
+    const { operation, caller, headers, nowMs } = request
+    const asked = operation && target && askedOf(operation.needs, target, headers, query?.has("versionId") ?? false)
+    const { accessKeyId } = failure.details
+    const claimed =
+      accessKeyId === undefined ? claimedKey(exchange.header("authorization"), exchange.rawTarget) : String(accessKeyId)
+    const denied = {
+      ...{ requestId: exchange.requestId, deniedMs: nowMs, service: "s3", operation: operation?.name ?? "" },
+      ...{ status, code, remoteAddress: exchange.remoteAddress },
+      ...{ accessKeyId: caller?.request.accessKeyId ?? claimed, principal: caller?.principal },
+      ...{ action: asked?.action, resource: asked?.resource },
+    }
+    this.settings.denials.note(denied, failure)
   }
 
   /** Throws `noSuchBucket`, `accessDenied`. */
@@ -299,7 +336,7 @@ class S3Handler implements Protocol {
       const bucketName = parseBucketName(name)
       checkExpectedOwner(headers, account)
       await requireAll(operation, call, { newBucket: bucketName })
-      return await answer.handle(Object.assign(call, { account, bucketName }))
+      return await answer.handle(Object.assign(call, { account, bucketName, newBuckets: this.settings.newBuckets }))
     }
     const { bucket, owner } = await this.gate.openBucket(name, caller, request.headers)
     let charged = await this.chargedIn(bucket, caller, headers)
@@ -310,6 +347,7 @@ class S3Handler implements Protocol {
       return source.bucket
     }
     const { authority } = call
+    request.authority = authority
     authority.readingFrom(bucket)
     try {
       const answered = await this.runInBucket(request, admitted, Object.assign(call, { bucket, owner, openSource }))
@@ -382,6 +420,9 @@ class S3Handler implements Protocol {
   private async respond(request: Request, answer: Answer): Promise<void> {
     const { exchange } = request
     if (answer.body.kind === "error") exchange.note({ failure: answer.body.error.code })
+    const refused = request.authority?.refused
+    if (refused !== undefined)
+      this.noteDenial(request, refused, { status: answer.status, code: s3ErrorOf(refused).code })
     const { clock } = this.settings
     const startedMs = clock.monotonicMs()
     try {
@@ -402,7 +443,9 @@ class S3Handler implements Protocol {
       (error: unknown) => {
         const failure = asFailure(error)
         exchange.note({ failure: failure.kind })
-        return errorDocument(s3ErrorOf(nameCondition(failure, request.headers)), scene)
+        const told = s3ErrorOf(nameCondition(failure, request.headers))
+        this.noteDenial(request, failure, told)
+        return errorDocument(told, scene)
       },
     )
     const headers = [...commonFields(scene).flat(), "Content-Type", XML_TYPE]

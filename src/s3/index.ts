@@ -2,3 +2,4 @@
 export { compatibilityTables } from "./compatibility.js"
 export { createS3Handler } from "./handler.js"
 export type { S3Settings } from "./handler.js"
+export { settingsOfNewBucket } from "./settings/new-bucket.js"

@@ -4,7 +4,7 @@
  */
 import { before, test } from "node:test"
 import assert from "node:assert/strict"
-import { presign } from "../../src/access/index.js"
+import { Denials, presign } from "../../src/access/index.js"
 import { ACTIONS, createIamHandler } from "../../src/iam/index.js"
 import { RealClock } from "../../src/seams/clock/real.js"
 import { AccessWorld } from "../access/world.js"
@@ -35,6 +35,7 @@ const handler = createIamHandler({
   sessions: spied(access.sessions),
   web: new SimWeb(),
   clock: new RealClock(),
+  denials: new Denials(),
 })
 
 const actions = (["iam", "sts"] as const).flatMap(service =>

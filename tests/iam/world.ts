@@ -1,6 +1,6 @@
 /** IAM and STS without a server between: requests signed as clients sign them, over identities in memory. */
 import assert from "node:assert/strict"
-import { sha256Hex, signRequest } from "../../src/access/index.js"
+import { Denials, sha256Hex, signRequest } from "../../src/access/index.js"
 import { fail } from "../../src/base/failures.js"
 import type { Protocol } from "../../src/http/index.js"
 import { createIamHandler } from "../../src/iam/index.js"
@@ -89,6 +89,7 @@ export async function tell(handler: Protocol, request: Asked): Promise<Said> {
 
 export class IamWorld {
   readonly web = new SimWeb()
+  readonly denials = new Denials()
   private constructor(readonly access: AccessWorld) {}
 
   static async open(): Promise<IamWorld> {
@@ -96,7 +97,12 @@ export class IamWorld {
   }
 
   get handler(): Protocol {
-    return (this.made ??= createIamHandler({ ...this.access.access, web: this.web, clock: new RealClock() }))
+    return (this.made ??= createIamHandler({
+      ...this.access.access,
+      web: this.web,
+      clock: new RealClock(),
+      denials: this.denials,
+    }))
   }
   private made: Protocol | undefined
 

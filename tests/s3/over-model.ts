@@ -7,7 +7,7 @@
 import { fileURLToPath } from "node:url"
 import type { Account, Accounts, Keyring, KnownKey } from "../../src/access/contract.js"
 import { fail } from "../../src/base/failures.js"
-import { parseAccessPolicy } from "../../src/access/index.js"
+import { Denials, parseAccessPolicy } from "../../src/access/index.js"
 import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
 import type { AccessKeyId, AccountId } from "../../src/base/ids.js"
 import { accountNumberOf } from "../../src/format/account-number.js"
@@ -139,7 +139,7 @@ export interface Served {
 
 /** What a test may put in place of the usual; `services` wraps the model. */
 export interface Variations extends Partial<
-  Pick<S3Settings, "accounts" | "region" | "domains" | "clock" | "allowSha1Forms">
+  Pick<S3Settings, "accounts" | "region" | "domains" | "clock" | "allowSha1Forms" | "denials" | "newBuckets">
 > {
   readonly services?: (model: ObjectServices) => ObjectServices
   readonly port?: number
@@ -162,6 +162,8 @@ export function handleModel(
     domains: [],
     adminUrl: "http://127.0.0.1:9001",
     allowSha1Forms: false,
+    denials: new Denials(),
+    newBuckets: { allowPublicBuckets: false, allowAcls: false },
     clock,
     random,
     metrics: telemetry.metrics,

@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { Agent, createServer } from "node:http"
 import { test } from "node:test"
 import { GetObjectCommand, HeadObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3"
-import { sha256Hex, signRequest } from "../../src/access/index.js"
+import { Denials, sha256Hex, signRequest } from "../../src/access/index.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base/ids.js"
 import { HeaderLines } from "../../src/http/index.js"
 import { createS3Handler, type S3Settings } from "../../src/s3/index.js"
@@ -85,6 +85,8 @@ async function world(machine: Machine) {
     },
     ...{ adminUrl: "http://x", allowSha1Forms: false, clock, hash: hashOnce, random: new SimRandom(1) },
     metrics: new MetricsInMemory(),
+    denials: new Denials(),
+    newBuckets: { allowPublicBuckets: false, allowAcls: false },
   }
   const slow = createS3Handler(settings)
   const quick = createS3Handler({ ...settings, random: new SimRandom(1), services: { ...settings.services, atOnce } })

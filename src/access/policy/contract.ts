@@ -131,6 +131,9 @@ export interface AccessRequest {
   readonly context: RequestContext
 }
 
+/** The part of a request that people are told of. */
+export type AskedAccess = Pick<AccessRequest, "principal" | "action" | "resource">
+
 /** Whose the resource is; of what does not exist yet, the caller's account. */
 export interface ResourceOwner {
   readonly accountId: AccountId
@@ -165,8 +168,14 @@ export interface DecidedBy {
   readonly index: number
 }
 
-export type Decision =
-  | { readonly outcome: "allow"; readonly by: DecidedBy | "root" | "acl" }
+export interface Allowed {
+  readonly outcome: "allow"
+  readonly by: DecidedBy | "root" | "acl"
+}
+
+export type Denied =
   | { readonly outcome: "explicitDeny"; readonly by: DecidedBy }
   /** Where a statement that allows is lacking; each of them is needed. */
   | { readonly outcome: "implicitDeny"; readonly lacking: readonly PolicySide[] }
+
+export type Decision = Allowed | Denied

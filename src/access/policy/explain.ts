@@ -2,7 +2,7 @@
  * Decisions in words for people, and the smallest grants that would have helped. For operators and owners, never for
  * the client: it learns nothing.
  */
-import type { AccessRequest, DecidedBy, Decision, PolicySide } from "./contract.js"
+import type { AskedAccess, DecidedBy, Decision, PolicySide } from "./contract.js"
 import { escaped } from "./template.js"
 
 /** A statement that is lacking, ready to be put into a policy of 2012-10-17 on that side. */
@@ -12,7 +12,7 @@ export interface LackingGrant {
 }
 
 /** What names the caller and nobody else. */
-function principalOf({ principal }: AccessRequest): unknown {
+function principalOf({ principal }: AskedAccess): unknown {
   switch (principal.kind) {
     case "anonymous":
       return "*"
@@ -25,7 +25,7 @@ function principalOf({ principal }: AccessRequest): unknown {
   }
 }
 
-function statementFor(side: PolicySide, request: AccessRequest, isTrust: boolean): string {
+function statementFor(side: PolicySide, request: AskedAccess, isTrust: boolean): string {
   return JSON.stringify({
     Effect: "Allow",
     ...(side === "resource" && { Principal: principalOf(request) }),
@@ -35,7 +35,7 @@ function statementFor(side: PolicySide, request: AccessRequest, isTrust: boolean
 }
 
 /** All of them are needed. Empty where something denies explicitly: then no grant helps. */
-export function lackingGrants(request: AccessRequest, decision: Decision): readonly LackingGrant[] {
+export function lackingGrants(request: AskedAccess, decision: Decision): readonly LackingGrant[] {
   if (decision.outcome !== "implicitDeny") return []
   const isTrust = request.action.startsWith("sts:")
   return decision.lacking.map(side => ({ side, statement: statementFor(side, request, isTrust) }))

@@ -175,6 +175,12 @@ export function carriesSignature({ rawTarget, rawHeaders }: SignableRequest): bo
   return isSigned || canonicalHeaders(rawHeaders).has("authorization")
 }
 
+const CREDENTIAL = /Credential=([\w.+=@-]{3,128})(?:\/|%2F)/i
+
+/** The access key that the head of a request names, whether it is well formed or not, for people; undefined: none. */
+export const claimedKey = (authorization: string | undefined, rawTarget: string): string | undefined =>
+  CREDENTIAL.exec(authorization ?? splitTarget(rawTarget).rawQuery)?.[1]
+
 function readAnonymous(headers: ReadonlyMap<string, string>, query: readonly QueryParameter[]): AnonymousRequest {
   if (carriesOlderQuerySignature(query)) throw olderScheme()
   const payload = parsePayloadMode(headers.get("x-amz-content-sha256") ?? UNSIGNED_PAYLOAD)

@@ -24,6 +24,7 @@ import { addServeOptions, serveCommand } from "./serve-command.js"
 import { StoppedCommands } from "./stopped-commands.js"
 import { StoreCommands, type StoreCommandOptions } from "./store-commands.js"
 import { addDeviceCommands, addRedundancyCommands, addStatusCommand, addWorkCommands } from "./store-program.js"
+import { addWhyCommand } from "./why-command.js"
 
 function addObjectCommands(program: Command, io: CliIo, signal: AbortSignal): void {
   withStore(program.command("cp"))
@@ -139,6 +140,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
     .allowExcessArguments(false)
     .action((options: Readonly<Record<string, unknown>>) => serveCommand(io, options, signal))
   addStatusCommand(program, store)
+  addWhyCommand(program, io, signal)
   addLocalCommands(program, io, signal)
   addDeviceCommands(program, store, options => new StoppedCommands(io, options))
   addRedundancyCommands(program, store)

@@ -23,8 +23,19 @@ async function answer(request: http.IncomingMessage) {
   const { method = "", url: rawTarget = "" } = request
   const chunks: Uint8Array[] = []
   for await (const chunk of request) if (chunk instanceof Uint8Array) chunks.push(chunk)
-  const options = { version: "1.2.3", token: TOKEN, onLoopback: true, rootAccount: ROOT, metricsText: () => "" }
-  const api = new AdminApi(store, store.buckets, store.status, store.operations, store.documents, options)
+  const options = {
+    ...{ version: "1.2.3", token: TOKEN, onLoopback: true, rootAccount: ROOT, metricsText: () => "" },
+    newBucketSettings: new Map(),
+  }
+  const api = new AdminApi(
+    store,
+    store.buckets,
+    store.status,
+    store.operations,
+    store.denials,
+    store.documents,
+    options,
+  )
   const header = (name: string) => (name === "authorization" ? request.headers.authorization : undefined)
   return api.handle({ method, rawTarget, header, body: async () => Buffer.concat(chunks) })
 }

@@ -23,6 +23,8 @@ const config: ServeConfig = {
     rootKey: undefined,
     refuseSingleCopy: false,
     allowSha1Forms: false,
+    allowPublicBuckets: false,
+    allowAcls: false,
     scrubDays: 30,
   },
   moveBytesPerSecondMax: 1e9,

@@ -33,18 +33,22 @@ interface FormScene {
   /** As addressed: a byte string. */
   readonly bucket: string
   readonly nowMs: number
+  /** As soon as it is known who asks. */
+  readonly noteCaller: (caller: Caller) => void
 }
 
 /** Throws `preconditionFailed` where the body is no form, `accessDenied` where its policy forbids it, and what reading and signing do. */
 export async function admitForm(
   gate: Gatekeeper,
   wire: WireBody,
-  { exchange, query, headers, bucket, nowMs }: FormScene,
+  { exchange, query, headers, bucket, nowMs, noteCaller }: FormScene,
 ): Promise<{ readonly caller: Caller; readonly form: AdmittedForm }> {
   const boundary = boundaryOf(headers.get("content-type") ?? "")
   if (boundary === undefined || carriesSignature(exchange)) {
     // As of any other request: who may not do it learns no more than that.
-    await gate.openBucket(bucket, await gate.caller(exchange, query, nowMs), headers)
+    const caller = await gate.caller(exchange, query, nowMs)
+    noteCaller(caller)
+    await gate.openBucket(bucket, caller, headers)
     throw boundary === undefined
       ? fail("preconditionFailed", { condition: "Bucket POST must be of the enclosure-type multipart/form-data" })
       : fail("invalidRequest", { message: "A form is signed by its fields, and not in the head of its request." })
@@ -52,6 +56,7 @@ export async function admitForm(
   const arriving = await readForm(wire, boundary)
   const fields = completeFields(arriving.fields, arriving.fileName, bucket)
   const caller = await gate.callerOfForm(fields, query, nowMs)
+  noteCaller(caller)
   await gate.openBucket(bucket, caller, headers)
   const range = sizeIn(fields, caller, nowMs)
   const open = (pieces: PieceOwner) => within(range, arriving.file(pieces))

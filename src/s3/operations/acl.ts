@@ -86,8 +86,9 @@ export async function aclOfNewObject(call: ObjectCall): Promise<ObjectAcl | unde
 
 /** The list of a new bucket as a setting; undefined: nothing is to be kept. */
 export async function aclOfNewBucket(call: NewBucketCall, ownership: ObjectOwnership): Promise<string | undefined> {
-  const { accessControl, account, headers } = call
+  const { accessControl, account, headers, newBuckets } = call
   const asked = aclOfHeaders(headers, "bucket")
   const found = asked && (await accessControl.find(asked))
-  return bucketAclDocument(newBucketAcl(found, { bucketOwner: account.id, ownership, blockPublicAcls: true }))
+  const blockPublicAcls = !newBuckets.allowPublicBuckets
+  return bucketAclDocument(newBucketAcl(found, { bucketOwner: account.id, ownership, blockPublicAcls }))
 }

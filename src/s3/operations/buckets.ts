@@ -5,6 +5,7 @@ import type { Answer, BucketCall, CallBody, NewBucketCall } from "../call.js"
 import { answerEmpty } from "../call.js"
 import { readDocument } from "../read-document.js"
 import type { BodySays } from "../rights/condition-values-core.js"
+import { settingsOfNewBucket } from "../settings/new-bucket.js"
 import { OBJECT_OWNERSHIPS, OWNERSHIP_CONTROLS } from "../settings/ownership-controls.js"
 import { documentOf } from "../settings/setting.js"
 import { BUCKET_TAGS_MAX, TAGGING } from "../settings/tagging.js"
@@ -36,12 +37,13 @@ function configurationOf(root: XmlElement | undefined): { readonly location: str
 
 /** What the request gives the bucket besides: tags, who owns what others write, and its access control list. */
 async function settingsOf(call: NewBucketCall, tags: Tags): Promise<SettingDocuments> {
-  const settings = new Map<SettingName, string>()
+  const { newBuckets } = call
+  const settings = new Map<SettingName, string>(settingsOfNewBucket(newBuckets))
   const ownership = call.headers.get("x-amz-object-ownership")?.toLowerCase()
   const chosen = OBJECT_OWNERSHIPS.find(known => known.toLowerCase() === ownership)
   if (tags.length > 0) settings.set("tagging", documentOf(TAGGING, tags))
   if (chosen !== undefined) settings.set("ownershipControls", documentOf(OWNERSHIP_CONTROLS, chosen))
-  const acl = await aclOfNewBucket(call, chosen ?? "BucketOwnerEnforced")
+  const acl = await aclOfNewBucket(call, chosen ?? (newBuckets.allowAcls ? "ObjectWriter" : "BucketOwnerEnforced"))
   if (acl !== undefined) settings.set("acl", acl)
   return settings
 }

@@ -4,11 +4,12 @@
  * Promises  Everything is decided by `decide`; who is not let in learns no more than that. Where an object or a version
  *           is not there, only those hear so who may list the bucket: for others it is as if they might not.
  */
-import { decide, NO_RESOURCE_POLICIES } from "../../access/index.js"
+import { decide, DeniedAccess, NO_RESOURCE_POLICIES } from "../../access/index.js"
 import type {
   AclReach,
   Account,
   Decision,
+  Denied,
   KnownKey,
   NamedPolicy,
   Principal,
@@ -72,6 +73,10 @@ const OF_ITS_POLICY: ReadonlySet<ActionName> = new Set(["GetBucketPolicy", "PutB
 /** Who has begun an upload may see its parts and give it up. */
 const OF_AN_UPLOAD: ReadonlySet<ActionName> = new Set(["ListMultipartUploadParts", "AbortMultipartUpload"])
 
+const RESTRICTED =
+  "the policy of the bucket lets in everybody, so that RestrictPublicBuckets of its public access block keeps others than its owner's account out"
+const OF_ANOTHER = "the object is another account's, whose access control list alone lets others in"
+
 const LISTING = { noSuchKey: "ListBucket", noSuchVersion: "ListBucketVersions" } as const
 
 const isAbsence = (failure: Failure): failure is Failure & { readonly kind: keyof typeof LISTING } =>
@@ -80,14 +85,23 @@ const isAbsence = (failure: Failure): failure is Failure & { readonly kind: keyo
 export class Authority {
   private bodySays: BodySays | undefined
   private readsFrom: Bucket | undefined
+  private firstRefused: DeniedAccess | undefined
+  /** Why what hangs on the bucket did not count in the last decision. */
+  private uncounted: string | undefined
 
   constructor(private readonly scene: AuthorityScene) {}
 
+  /** What was refused first; undefined: nothing. Answers may tell of it key by key. */
+  get refused(): DeniedAccess | undefined {
+    return this.firstRefused
+  }
+
   /** Throws `accessDenied`. */
   async require(action: ActionName, place: Place): Promise<void> {
-    if (!(await this.may(action, place))) {
-      throw (await this.absenceOf(action, place)) ?? fail("accessDenied")
-    }
+    const decision = await this.decide(action, place)
+    if (decision.outcome === "allow") return
+    const { uncounted } = this
+    throw (await this.absenceOf(action, place)) ?? this.refuse(action, place, decision, uncounted)
   }
 
   async may(action: ActionName, place: Place): Promise<boolean> {
@@ -103,8 +117,19 @@ export class Authority {
   async audible(failure: Failure): Promise<Failure> {
     if (!isAbsence(failure)) return failure
     const { readsFrom: bucket } = this
-    const isTold = bucket !== undefined && (await this.may(LISTING[failure.kind], { bucket }))
-    return isTold ? failure : fail("accessDenied", { reason: "what is not there is told to those who may list" })
+    const reason = "what is asked for is not there, which is told only to those who may list the bucket"
+    if (bucket === undefined) return fail("accessDenied", { reason })
+    const action = LISTING[failure.kind]
+    const decision = await this.decide(action, { bucket })
+    return decision.outcome === "allow" ? failure : this.refuse(action, { bucket }, decision, reason)
+  }
+
+  private refuse(action: ActionName, place: Place, decision: Denied, reason: string | undefined): DeniedAccess {
+    const { principal } = this.scene.caller
+    const asked = { principal, action: `s3:${action}`, resource: arnOf(action, place) }
+    const refused = new DeniedAccess(asked, decision, { reason })
+    this.firstRefused ??= refused
+    return refused
   }
 
   /** Where objects let in by their lists, one that is not there lets nobody in: who may list hears that it is not. */
@@ -121,6 +146,7 @@ export class Authority {
 
   private async decide(action: ActionName, place: Place): Promise<Decision> {
     const { caller, head } = this.scene
+    this.uncounted = undefined
     const kept = await this.listOf(action, place)
     const owner = this.ownerOf(place.bucket, kept)
     if (owner === undefined) return { outcome: "implicitDeny", lacking: ["resource"] }
@@ -174,12 +200,17 @@ export class Authority {
     const { bucketPolicies, publicAccessBlocks, caller } = this.scene
     const { principal } = caller
     const found = await bucketPolicies.of(bucket)
+    if (owner.accountId !== bucket.owner) {
+      this.uncounted = OF_ANOTHER
+      return found?.denials
+    }
     const isOwn = "arn" in principal && principal.accountId === bucket.owner
     if (found === undefined || (isOwn && principal.kind === "root" && OF_ITS_POLICY.has(action))) return undefined
-    if (owner.accountId !== bucket.owner) return found.denials
     const isShut =
       !isOwn && found.isPublic && (await publicAccessBlockOf(publicAccessBlocks, bucket)).restrictPublicBuckets
-    return isShut ? found.denials : found.named
+    if (!isShut) return found.named
+    this.uncounted = RESTRICTED
+    return found.denials
   }
 
   private async reachOf(

@@ -1,0 +1,52 @@
+/** What the admin API tells of a request that was denied. */
+import { DENIALS_KEPT, explainDenial, type Denial } from "../access/index.js"
+import { fail } from "../base/failures.js"
+import type { AccessKeyId } from "../base/ids.js"
+import type { Services } from "./operation.js"
+
+/** What a request names may be anything. */
+const isAccessKeyId = (text: string | undefined): text is AccessKeyId => text !== undefined && KEY_ID.test(text)
+const KEY_ID = /^[0-9A-Za-z._=+/@-]{3,128}$/
+const REQUEST_ID = /^[0-9A-F]{16}$/
+
+/** Throws `invalidArgument`, `noSuchEntity`. */
+function findDenial({ denials }: Services, text: string): Denial {
+  const requestId = text.trim().toUpperCase()
+  if (!REQUEST_ID.test(requestId)) {
+    throw fail("invalidArgument", { message: `"${text.slice(0, 80)}" is no request id, which has 16 hex digits` })
+  }
+  const found = denials.find(requestId)
+  if (found !== undefined) return found
+  const kept = `of each kind of caller (known; with a key that did not count; none) the latest ${DENIALS_KEPT} are kept, until the server stops`
+  throw fail("noSuchEntity", {
+    message: `nothing is known of request ${requestId}: there was none, it was not denied, or it is forgotten; ${kept}`,
+  })
+}
+
+function callerOf({ principal, accessKeyId }: Denial) {
+  if (principal === undefined) return { kind: "unknown", accessKeyId }
+  if (principal.kind === "anonymous") return { kind: principal.kind }
+  if (principal.kind === "federated") return { kind: principal.kind, arn: principal.providerArn }
+  const { kind, accountId, accountNumber } = principal
+  return {
+    ...{ kind, accountId, accountNumber, accessKeyId },
+    arn: principal.kind === "session" ? principal.sessionArn : principal.arn,
+  }
+}
+
+/** As `DENIAL` of the schemas. */
+export async function denialJson(services: Services, requestId: string) {
+  const denial = findDenial(services, requestId)
+  const { deniedMs, service, operation, status, code, remoteAddress, action, resource, accessKeyId } = denial
+  const key = isAccessKeyId(accessKeyId) ? await services.accounts.getKey(accessKeyId) : undefined
+  const { sentence, decidedBy, grants, hints } = explainDenial(denial, key)
+  return {
+    ...{ requestId: denial.requestId, deniedMs, service, operation, status, code, remoteAddress },
+    ...{ caller: callerOf(denial), action, resource, sentence },
+    decidedBy: decidedBy && {
+      ...{ side: decidedBy.side, policy: decidedBy.policy, sid: decidedBy.sid },
+      statement: decidedBy.index + 1,
+    },
+    ...{ grants, hints },
+  }
+}

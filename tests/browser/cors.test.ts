@@ -1,0 +1,116 @@
+/**
+ * Cross-origin requests as a real Chromium makes them: what a page of another origin reads and writes, by the rules of the
+ * bucket, and what it does not.
+ */
+import assert from "node:assert/strict"
+import { createServer } from "node:http"
+import { test } from "node:test"
+import { chromium, type Page } from "playwright-core"
+import { findProgram } from "../harness/commands.js"
+import { dataFolders, withFolder } from "../harness/folders.js"
+import { freePort, withServer, type ServerProcess } from "../harness/server.js"
+import { sha256Hex } from "../../conformance/checksums.js"
+
+const CHROMIUM = findProgram("chromium")
+const QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+
+test(
+  "a page of another origin reads and writes what the bucket's CORS rules allow, and nothing else",
+  { skip: CHROMIUM ? false : "Chromium is not installed" },
+  async () => {
+    await withFolder(folder =>
+      withServer({ folders: dataFolders(folder, 1) }, server => withPages(origins => visit(server, origins))),
+    )
+  },
+)
+
+/** Two origins, each with an empty page. */
+async function withPages(work: (origins: readonly [string, string]) => Promise<void>): Promise<void> {
+  const pages = createServer((_, response) =>
+    response.setHeader("content-type", "text/html").end("<title>page</title>"),
+  )
+  const others = createServer((_, response) =>
+    response.setHeader("content-type", "text/html").end("<title>other</title>"),
+  )
+  const [port, otherPort] = [await freePort(), await freePort()]
+  try {
+    await new Promise<void>(resolve => pages.listen(port, "127.0.0.1", resolve))
+    await new Promise<void>(resolve => others.listen(otherPort, "127.0.0.1", resolve))
+    await work([`http://127.0.0.1:${port}`, `http://127.0.0.1:${otherPort}`])
+  } finally {
+    for (const server of [pages, others]) {
+      server.closeAllConnections()
+      server.close()
+    }
+  }
+}
+
+interface Fetched {
+  readonly status?: number
+  readonly text?: string
+  readonly etag?: string | null
+  readonly requestId?: string | null
+  /** The page hears no more than that it failed. */
+  readonly blocked?: true
+}
+
+/** What a script in the page gets. */
+const fetchIn = (page: Page, url: string, method: string, headers: Record<string, string> = {}): Promise<Fetched> =>
+  page.evaluate(
+    async ([address, verb, sent]): Promise<Fetched> => {
+      try {
+        const response = await fetch(address, { method: verb, headers: sent, ...(verb === "PUT" && { body: "new" }) })
+        const { headers: heard } = response
+        const [etag, requestId] = [heard.get("etag"), heard.get("x-amz-request-id")]
+        return { status: response.status, text: await response.text(), etag, requestId }
+      } catch {
+        return { blocked: true }
+      }
+    },
+    [url, method, headers] as const,
+  )
+
+const rulesFor = (origin: string): string =>
+  `<CORSConfiguration><CORSRule><AllowedOrigin>${origin}</AllowedOrigin><AllowedMethod>GET</AllowedMethod>` +
+  `<AllowedMethod>PUT</AllowedMethod><AllowedHeader>x-amz-meta-*</AllowedHeader><ExposeHeader>ETag</ExposeHeader></CORSRule></CORSConfiguration>`
+
+async function visit(server: ServerProcess, [origin, otherOrigin]: readonly [string, string]): Promise<void> {
+  const client = server.client()
+  const object = { bucket: "pages", key: "note" }
+  await client.call("PUT", { bucket: "pages" })
+  await client.call("PUT", { ...object, body: "old" })
+  const urlOf = (method: string, headers = {}) => `${server.endpoint}${client.presign(method, { ...object, headers })}`
+  const stored = async (): Promise<string> => (await client.call("GET", object)).text
+  const browser = await chromium.launch({ executablePath: CHROMIUM ?? "", args: QUIET })
+  try {
+    const page = await browser.newPage()
+    await page.goto(origin)
+    assert.deepEqual(await fetchIn(page, urlOf("GET"), "GET"), { blocked: true }, "without rules")
+    const rules = rulesFor(origin)
+    const checksum = Buffer.from(sha256Hex(Buffer.from(rules)), "hex").toString("base64")
+    const put = { bucket: "pages", query: "cors", body: rules, headers: { "x-amz-checksum-sha256": checksum } }
+    assert.equal((await client.call("PUT", put)).status, 200)
+
+    const read = await fetchIn(page, urlOf("GET"), "GET")
+    assert.deepEqual([read.status, read.text], [200, "old"])
+    assert.match(read.etag ?? "", /^"[0-9a-f]{32}"$/)
+    assert.equal(read.requestId, null, "what the rule does not expose")
+    const meta = { "x-amz-meta-from": "page" }
+    assert.equal((await fetchIn(page, urlOf("PUT", meta), "PUT", meta)).status, 200, "after a preflight")
+    assert.equal(await stored(), "new")
+    assert.equal((await client.call("HEAD", object)).header("x-amz-meta-from"), "page")
+    const denied = await fetchIn(page, `${server.endpoint}/pages/note`, "GET")
+    assert.equal(denied.status, 403, "errors can be read by the page too")
+
+    assert.deepEqual(await fetchIn(page, urlOf("DELETE"), "DELETE"), { blocked: true }, "a method that no rule has")
+    const tagging = { "x-amz-tagging": "a=b" }
+    assert.deepEqual(await fetchIn(page, urlOf("PUT", tagging), "PUT", tagging), { blocked: true }, "nor such a header")
+    const other = await browser.newPage()
+    await other.goto(otherOrigin)
+    assert.deepEqual(await fetchIn(other, urlOf("GET"), "GET"), { blocked: true }, "an origin that no rule has")
+    assert.deepEqual(await fetchIn(other, urlOf("PUT", meta), "PUT", meta), { blocked: true })
+    assert.equal(await stored(), "new", "what a preflight refuses is not done")
+  } finally {
+    await browser.close()
+  }
+}
