@@ -12,27 +12,12 @@ import {
   type IdentityRecord,
   type KeyUseRecord,
 } from "../format/identity-records.js"
-import {
-  decodeAccount,
-  decodeAccountId,
-  encodeAccount,
-  encodeAccountId,
-  type AccountRecord,
-} from "../format/records.js"
+import { encodeAccount, encodeAccountId, type AccountRecord } from "../format/records.js"
 import { textRowKey } from "../format/row-key.js"
 import type { Command, TabletView } from "../tablet/index.js"
+import { findAccount, findAccountId } from "./find-account-core.js"
 import { identityRow, keyRemoval, needIdentity, type IdentityRef } from "./identities/identity-commands-core.js"
 import { IDENTITY_LIMITS } from "./identities/limits.js"
-
-export function findAccount(view: TabletView, id: AccountId): AccountRecord | undefined {
-  const row = view.get("accounts", textRowKey(id))
-  return row && decodeAccount(row.value)
-}
-
-export function findAccountId(view: TabletView, number: AccountNumber): AccountId | undefined {
-  const row = view.get("accountNumbers", textRowKey(number))
-  return row && decodeAccountId(row.value)
-}
 
 export function findAccessKey(view: TabletView, id: AccessKeyId): AccessKeyRecord | undefined {
   const row = view.get("accessKeys", textRowKey(id))

@@ -11,8 +11,6 @@ import {
   createAccount,
   dropAccessKey,
   findAccessKey,
-  findAccount,
-  findAccountId,
   isOwnedBy,
   numberAccount,
   setKeyActive,
@@ -20,11 +18,14 @@ import {
 import type { AccessKey, Account, Accounts, KeyOwner, Keyring, KnownKey, NewKey } from "./contract.js"
 import type { Directory } from "./directory.js"
 import { drawAccessKeyId, drawSecret } from "./draw.js"
+import { findAccount, findAccountId } from "./find-account-core.js"
 import type { ParsePolicy } from "./identities/attached-policies.js"
 import { findIdentity } from "./identities/identity-commands-core.js"
+import { isPrincipalThere } from "./identities/named-principals-core.js"
 import { checkPolicyText } from "./identities/policy-texts.js"
 import { KeyUses } from "./key-uses.js"
 import { KnownKeys, purposeOfKey, type RootKey } from "./known-keys.js"
+import type { PrincipalName } from "./policy/contract.js"
 import { openSecret, sealSecret } from "./seal.js"
 import type { SessionTokens } from "./session-tokens.js"
 
@@ -70,6 +71,10 @@ export class AccountService implements Accounts, Keyring {
 
   accountNow(id: AccountId): Account | undefined {
     return findAccount(this.directory.rows, id)
+  }
+
+  principalExists(named: PrincipalName): boolean {
+    return isPrincipalThere(this.directory.rows, named)
   }
 
   async accountOfNumber(number: AccountNumber): Promise<Account | undefined> {

@@ -16,7 +16,7 @@ import type {
   Tags,
 } from "../format/identity-records.js"
 import type { SessionRoot } from "../format/session-token.js"
-import type { PrincipalPolicies, RequestContext } from "./policy/contract.js"
+import type { PrincipalName, PrincipalPolicies, RequestContext } from "./policy/contract.js"
 import type { KnownPrincipal } from "./principal.js"
 
 export interface Account {
@@ -97,6 +97,8 @@ export interface Keyring {
   knownSecret(id: AccessKeyId): KnownKey | undefined
   /** Whose buckets are. */
   accountNow(id: AccountId): Account | undefined
+  /** Whether an account, a user or a role is there that a policy names so; of what no account has, yes. */
+  principalExists(named: PrincipalName): boolean
   /** Somebody has proved to have the key, and uses it for this service. Cheap: few notes are written. */
   noteUse(key: KnownKey, usedMs: number, service: string, region: string): void
 }

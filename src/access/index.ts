@@ -28,7 +28,13 @@ export { hostAndPath, identityArn, parseIdentityArn, policyArn, providerArn, roo
 export type { RootKey } from "./known-keys.js"
 export { openAccess, type Access } from "./open-access.js"
 export * from "./policy/contract.js"
-export { denialsOf, parseBucketPolicy, type ActionScope, type BucketPolicyRules } from "./policy/bucket-policy.js"
+export {
+  checkPrincipals,
+  denialsOf,
+  parseBucketPolicy,
+  type ActionScope,
+  type BucketPolicyRules,
+} from "./policy/bucket-policy.js"
 export { decide, NO_POLICIES, NO_RESOURCE_POLICIES } from "./policy/decide.js"
 export { DeniedAccess } from "./policy/denied-access.js"
 export { lackingGrants, sentenceOfDecision, type LackingGrant } from "./policy/explain.js"

@@ -2,7 +2,7 @@
  * A call: one request after it has been routed, authenticated and authorised, as operations see it;
  * and the answer that they give. Operations never touch sockets.
  */
-import type { Account } from "../access/contract.js"
+import type { Account, Keyring } from "../access/contract.js"
 import type { BucketName, ObjectKey } from "../base/ids.js"
 import type { Bucket, BodySource, ObjectBody, ObjectServices, Tags } from "../object/contract.js"
 import type { AccessControl } from "./acl/access-control.js"
@@ -41,6 +41,8 @@ export interface Call {
   readonly accessControl: AccessControl
   /** Who asks; undefined: nobody, whose signature is none. */
   readonly caller: Account | undefined
+  /** Whom policies may name. */
+  readonly principals: Pick<Keyring, "principalExists">
   /** As reported to clients. */
   readonly region: string
   /** The region that the operator configured; undefined: any. */

@@ -314,6 +314,7 @@ class S3Handler implements Protocol {
       authority: this.authorityOf(request, admitted, body),
       accessControl: this.accessControl,
       caller: caller.account,
+      principals: this.settings.accounts,
       region: this.region,
       configuredRegion: region,
       origin: `${exchange.tlsVersion === undefined ? "http" : "https"}://${exchange.header("host") ?? ""}`,

@@ -5,7 +5,7 @@ import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
 import { accountNumberOf } from "../../src/format/account-number.js"
 import { packRecord } from "../../src/format/pack.js"
 import { textRowKey } from "../../src/format/row-key.js"
-import { AccessWorld, allow, NOW_MS, rejects, ROOT_KEY } from "./world.js"
+import { AccessWorld, allow, NOW_MS, rejects, ROOT_KEY, trust } from "./world.js"
 
 const READ_ONLY = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
 
@@ -302,4 +302,22 @@ test("when a key was used last is known at once, and written a few times only", 
   assert.ok(kept !== undefined && last.usedMs - kept.usedMs <= 15 * 60_000, "no more than a quarter of an hour is lost")
   await world.access.accounts.removeKey(id)
   assert.equal(await world.access.accounts.lastUse(id), undefined)
+})
+
+test("whom a policy may name is there: accounts, users and roles as they are spelled", async () => {
+  const world = await AccessWorld.open()
+  const number = accountNumberOf(ROOT_KEY.accountId)
+  await world.create("user", "Bob")
+  await world.create("role", "reader", trust({ AWS: `arn:aws:iam::${number}:root` }))
+  const names = (type: "AWS" | "CanonicalUser" | "Service", ...values: readonly string[]) =>
+    values.map(value => world.access.accounts.principalExists({ type, value }))
+  const iam = `arn:aws:iam::${number}`
+  const there = [number, `${iam}:root`, `${iam}:user/Bob`, `${iam}:role/reader`, "*", "AIDAAAAAAAAAAAAAAAAAA"]
+  assert.deepEqual(names("AWS", ...there, `arn:aws:sts::${number}:assumed-role/reader/any`), Array(7).fill(true))
+  const missing = [`${iam}:user/bob`, `${iam}:user/team/Bob`, `${iam}:user/nobody`, `${iam}:role/Bob`, "000000000000"]
+  const elsewhere = ["arn:aws:iam::000000000000:root", "arn:aws:iam::000000000000:user/Bob"]
+  const sessions = [`arn:aws:sts::${number}:assumed-role/none/any`, `arn:aws:sts::${number}:federated-user/Bob`]
+  assert.deepEqual(names("AWS", ...missing, ...elsewhere, ...sessions), Array(9).fill(false))
+  assert.deepEqual(names("CanonicalUser", ROOT_KEY.accountId, "nobody"), [true, false])
+  assert.deepEqual(names("Service", "logging.s3.amazonaws.com"), [true])
 })

@@ -192,3 +192,16 @@ test("a role of another account needs both sides", async () => {
   await world.access.identities.updateRole(far, { trust: trust({ AWS: other.number }) })
   await rejects("accessDenied", world.access.sessions.assume(await world.mustKnow(id), request))
 })
+
+test("a session is limited by managed policies of the role's own account, and by no namesake elsewhere", async () => {
+  const { world, assume } = await scene()
+  const policy = { name: "own", path: "/", description: "", tags: [], text: allow("s3:GetObject") }
+  await world.access.identities.createPolicy(world.account, policy)
+  await assume({ policyArns: [`arn:aws:iam::${NUMBER}:policy/own`] })
+  const other = await world.access.accounts.createAccount({ displayName: "other", email: "" })
+  for (const number of [other.number, "000000000000"]) {
+    await rejects("noSuchEntity", assume({ policyArns: [`arn:aws:iam::${number}:policy/own`] }))
+  }
+  const ref = await world.create("user", "given")
+  await rejects("noSuchEntity", world.access.identities.attach(ref, `arn:aws:iam::${other.number}:policy/own`))
+})

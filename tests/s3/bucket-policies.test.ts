@@ -52,6 +52,7 @@ test("a policy is shown as it was put, and taken away", async () => {
   await expect(204, "owner", "DELETE /bucket?policy")
   const { text: missing } = await expect(404, "owner", "GET /bucket?policy")
   assert.match(missing, /NoSuchBucketPolicy/)
+  assert.match((await expect(404, "owner", "GET /bucket?policyStatus")).text, /NoSuchBucketPolicy/)
   await expect(403, "stranger", "GET /bucket/open/a")
 })
 
@@ -70,6 +71,38 @@ test("a bad policy is refused with the place, and the one before stays", async (
     assert.match(text, /<Code>MalformedPolicy<\/Code>.*<Detail>/)
   }
   await expect(403, "owner", "GET /bucket/open/a")
+  await expect(204, "owner", "DELETE /bucket?policy")
+})
+
+test("whom a policy names must be there", async () => {
+  const own = ownerAccount.number
+  const read = allow("s3:GetObject", IN_BUCKET)
+  for (const principal of [
+    { AWS: `arn:aws:iam::${own}:user/nobody` },
+    { AWS: [`arn:aws:iam::${own}:user/member`, `arn:aws:iam::${own}:role/none`] },
+    { AWS: "arn:aws:iam::000000000000:root" },
+    { AWS: "000000000000" },
+    { CanonicalUser: "c".repeat(64) },
+  ]) {
+    const { text } = await put(policyOf(to("*", deny("s3:GetObject", OPEN)), to(principal, read)), 400)
+    assert.match(text, /MalformedPolicy<.*Invalid principal in policy<.*\$\.Statement\[1\]\.Principal</)
+  }
+  const not = {
+    Effect: "Deny",
+    NotPrincipal: { AWS: `arn:aws:iam::${own}:user/nobody` },
+    Action: "s3:*",
+    Resource: OPEN,
+  }
+  assert.match((await put(policyOf(not), 400)).text, /\$\.Statement\[0\]\.NotPrincipal</)
+  await expect(404, "owner", "GET /bucket?policy")
+  for (const principal of [
+    "*",
+    { AWS: own },
+    { AWS: `arn:aws:iam::${own}:user/member` },
+    { CanonicalUser: ownerAccount.id },
+  ]) {
+    await put(policyOf(to(principal, deny("s3:GetObject", OPEN))))
+  }
   await expect(204, "owner", "DELETE /bucket?policy")
 })
 

@@ -69,6 +69,13 @@ class FixedKeys implements Keyring, Pick<Accounts, "getAccount" | "listAccounts"
     return this.accounts.get(id)
   }
 
+  /** By ARN; of other kinds of names nobody is asked. */
+  principalExists({ value }: { readonly value: string }): boolean {
+    const known = this.further.map(({ principal }) => principal.arn)
+    const accounts = KEYS.flatMap(({ account: { id, number } }) => [id, number, `arn:aws:iam::${number}:root`])
+    return value === "*" || [...known, ...accounts].includes(value)
+  }
+
   noteUse(): void {}
 
   async getAccount(id: AccountId): Promise<Account | undefined> {

@@ -37,7 +37,7 @@ const BESIDE_IT: readonly (readonly [name: string, query: string, told: Told])[]
   ["GetPublicAccessBlock", "publicAccessBlock", [200, /<BlockPublicAcls>true</]],
   ["GetBucketOwnershipControls", "ownershipControls", [200, /<ObjectOwnership>BucketOwnerEnforced</]],
   ["GetBucketNotificationConfiguration", "notification", [200, /<NotificationConfiguration /]],
-  ["GetBucketPolicyStatus", "policyStatus", [200, /<IsPublic>false</]],
+  ["GetBucketPolicyStatus", "policyStatus", [404, "NoSuchBucketPolicy"]],
   ["GetBucketLocation", "location", [200, /<LocationConstraint /]],
   ["GetBucketAnalyticsConfiguration", "analytics&id=a", [404, "NoSuchConfiguration"]],
   ["GetBucketMetricsConfiguration", "metrics&id=a", [404, "NoSuchConfiguration"]],

@@ -1,9 +1,11 @@
 /** Commands on managed policies: up to five versions, one of which counts. Pure decisions on the tablet's own rows. */
 import { fail, type Failure } from "../../base/failures.js"
+import { parseAccountNumber } from "../../base/ids.js"
 import type { AccountId } from "../../base/ids.js"
 import { decodeManagedPolicy, encodeManagedPolicy, type ManagedPolicyRecord } from "../../format/identity-records.js"
 import { accountRange, accountRowKey } from "../../format/row-key.js"
 import type { Command, TabletView } from "../../tablet/index.js"
+import { findAccountId } from "../find-account-core.js"
 import { BUILT_IN_POLICIES } from "./built-in-policies.js"
 import { IDENTITY_LIMITS } from "./limits.js"
 import { parseIdentityArn } from "./names.js"
@@ -18,9 +20,11 @@ function findByName(view: TabletView, accountId: AccountId, name: string): Manag
 /** The account's own policy, or one that every account has; undefined where the ARN names none of them. */
 export function findPolicy(view: TabletView, accountId: AccountId, arn: string): ManagedPolicyRecord | undefined {
   const parsed = parseIdentityArn("policy", arn)
-  if (parsed?.account === "aws") return BUILT_IN_POLICIES.get(arn)
-  const found = parsed && findByName(view, accountId, parsed.name)
-  return found?.name === parsed?.name && found?.path === parsed?.path ? found : undefined
+  if (parsed === undefined) return undefined
+  if (parsed.account === "aws") return BUILT_IN_POLICIES.get(arn)
+  if (findAccountId(view, parseAccountNumber(parsed.account)) !== accountId) return undefined
+  const found = findByName(view, accountId, parsed.name)
+  return found?.name === parsed.name && found.path === parsed.path ? found : undefined
 }
 
 /** Throws `noSuchEntity`. */

@@ -3,9 +3,9 @@
  * actions that S3 has for buckets and objects, and of no action that none of their resources can have.
  */
 import { actionMatcherOf } from "./compile.js"
-import type { AccessPolicy, Statement } from "./contract.js"
+import type { AccessPolicy, PrincipalName, Statement } from "./contract.js"
 import { parseAccessPolicy } from "./parse-access-policy.js"
-import { malformed } from "./wording.js"
+import { INVALID_PRINCIPAL, malformed } from "./wording.js"
 
 /** What an action acts on. */
 export type ActionScope = "bucket" | "object"
@@ -59,4 +59,12 @@ export function parseBucketPolicy(text: string, rules: BucketPolicyRules): Acces
   const policy = parseAccessPolicy(text, "resource")
   for (const statement of policy.statements) checkStatement(statement, rules)
   return policy
+}
+
+/** Throws `malformedPolicy` for the first whom it names that is not there. */
+export function checkPrincipals({ statements }: AccessPolicy, exists: (named: PrincipalName) => boolean): void {
+  for (const { index, principals } of statements) {
+    if (principals === undefined || principals.named.every(exists)) continue
+    throw malformed(INVALID_PRINCIPAL, `$.Statement[${index}].${principals.negated ? "NotPrincipal" : "Principal"}`)
+  }
 }

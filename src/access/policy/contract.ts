@@ -28,9 +28,14 @@ export interface Patterns {
 export type PrincipalType = "AWS" | "Service" | "Federated" | "CanonicalUser"
 
 /** `Principal`, or `NotPrincipal` where negated. `"*"` is kept as `{ type: "AWS", value: "*" }`, which means the same. */
+export interface PrincipalName {
+  readonly type: PrincipalType
+  readonly value: string
+}
+
 export interface Principals {
   readonly negated: boolean
-  readonly named: readonly { readonly type: PrincipalType; readonly value: string }[]
+  readonly named: readonly PrincipalName[]
 }
 
 /** `aws:PrincipalTag/Team` is `{ name: "aws:principaltag", suffix: "Team" }`; names are compared without case. */

@@ -8,7 +8,7 @@ import type { AccessPolicyKind, Effect, Patterns, PolicyVersion, Principals, Pri
 import { hasVariablesIn } from "./conditions.js"
 import { isObject, type JsonObject } from "./read-json.js"
 import { hasVariables, hasWildcards, literalOf, splitAtColons, templateOf } from "./template.js"
-import { malformed, memberOf, wordingOf } from "./wording.js"
+import { INVALID_PRINCIPAL, malformed, memberOf, wordingOf } from "./wording.js"
 
 export interface StatementPlace {
   readonly kind: AccessPolicyKind
@@ -38,7 +38,6 @@ function oneOf(statement: JsonObject, name: string, where: string): { name: stri
   return { name: is ? name : `Not${name}`, negated: isNot }
 }
 
-const INVALID_PRINCIPAL = "Invalid principal in policy"
 const AWS_PRINCIPAL =
   /^(?:\*|\d{12}|arn:aws:iam::\d{12}:(?:root|(?:user|role)\/[\w+=,.@/-]+)|arn:aws:sts::\d{12}:(?:assumed-role\/[\w+=,.@-]+|federated-user)\/[\w+=,.@-]+|AIDA[A-Z0-9]{12,124}|AROA[A-Z0-9]{12,124}(?::[\w+=,.@-]+)?)$/
 const HOST = /^[a-z0-9-]+(?:\.[a-z0-9-]+)+$/

@@ -29,6 +29,8 @@ const S3: Wording = {
 
 export const wordingOf = (kind: AccessPolicyKind): Wording => (kind === "resource" ? S3 : IAM)
 
+export const INVALID_PRINCIPAL = "Invalid principal in policy"
+
 /** `where` is a path into the document: `$.Statement[0].Condition.StringLike["s3:prefix"][1]`. */
 export const malformed = (message: string, where: string): Failure => fail("malformedPolicy", { message, where })
 

@@ -1,5 +1,5 @@
 /** GetBucketPolicy, PutBucketPolicy, DeleteBucketPolicy, GetBucketPolicyStatus. */
-import { POLICY_LIMITS } from "../../access/index.js"
+import { checkPrincipals, POLICY_LIMITS } from "../../access/index.js"
 import { fail } from "../../base/failures.js"
 import type { Answer, BucketCall } from "../call.js"
 import { answerEmpty, answerXml } from "../call.js"
@@ -16,10 +16,12 @@ export async function getBucketPolicy({ services, bucket }: BucketCall): Promise
 }
 
 /** Throws `malformedPolicy`; `accessDenied` for one that lets everybody in, where the public access block forbids that. */
-export async function putBucketPolicy({ services, bucket, body }: BucketCall): Promise<Answer> {
+export async function putBucketPolicy({ services, bucket, body, principals }: BucketCall): Promise<Answer> {
   const bytes = await body.document({ bytesMax: POLICY_LIMITS.textCharactersMax, checksum: "optional" })
   const document = textOf(bytes)
-  if (readBucketPolicy(document, bucket.name).isPublic) {
+  const { named, isPublic } = readBucketPolicy(document, bucket.name)
+  checkPrincipals(named.policy, name => principals.principalExists(name))
+  if (isPublic) {
     const { blockPublicPolicy } = await publicAccessBlockOf(
       new SettingReader(services.buckets, PUBLIC_ACCESS_BLOCK),
       bucket,
@@ -48,5 +50,6 @@ export async function deleteBucketPolicy({ services, bucket }: BucketCall): Prom
 
 export async function getBucketPolicyStatus({ services, bucket }: BucketCall): Promise<Answer> {
   const policy = await new SettingReader(services.buckets, BUCKET_POLICY).of(bucket)
-  return answerXml("PolicyStatus", xml => void xml.text("IsPublic", policy?.isPublic ?? false))
+  if (policy === undefined) return answerMissing("NoSuchBucketPolicy", bucket)
+  return answerXml("PolicyStatus", xml => void xml.text("IsPublic", policy.isPublic))
 }

@@ -1,0 +1,15 @@
+/** Accounts by id and by number, as the rows say. Pure. */
+import type { AccountId, AccountNumber } from "../base/ids.js"
+import { decodeAccount, decodeAccountId, type AccountRecord } from "../format/records.js"
+import { textRowKey } from "../format/row-key.js"
+import type { TabletView } from "../tablet/index.js"
+
+export function findAccount(view: TabletView, id: AccountId): AccountRecord | undefined {
+  const row = view.get("accounts", textRowKey(id))
+  return row && decodeAccount(row.value)
+}
+
+export function findAccountId(view: TabletView, number: AccountNumber): AccountId | undefined {
+  const row = view.get("accountNumbers", textRowKey(number))
+  return row && decodeAccountId(row.value)
+}
