@@ -238,7 +238,7 @@ const OBJECTS: readonly Operation[] = [
   object("HeadObject", "HEAD", headObject, { needs: NEEDS.getObject }),
   object("PutObject", "PUT", putObject, { needs: NEEDS.putObject, takesAcl: true }),
   object("CopyObject", "PUT [x-amz-copy-source]", copyObject, {
-    needs: NEEDS.putObject,
+    needs: NEEDS.copyObject,
     slow: true,
     takesAcl: true,
   }),

@@ -5,7 +5,10 @@
  * SDKs move `x-amz-*` headers of a presigned request into the query, where the signature covers
  * them. They count as headers, except checksums: an SDK that presigns has not seen the body and
  * writes the checksum of an empty one, which S3 leaves alone too.
+ *
+ * Refuses  The source of a copy in a query: it makes another operation of a request, which the query does not.
  */
+import { fail } from "../base/failures.js"
 import type { Headers } from "./call.js"
 import { checkHeader } from "./headers.js"
 import type { Query } from "./wire/query.js"
@@ -22,6 +25,8 @@ const OF_SIGNATURE = new Set([
   "x-amz-content-sha256",
 ])
 
+const COPY_SOURCE = "x-amz-copy-source"
+
 /** Headers by lower-case name; repeated ones joined by ",". */
 export function headersOf(rawHeaders: readonly string[]): Map<string, string> {
   const headers = new Map<string, string>()
@@ -34,7 +39,7 @@ export function headersOf(rawHeaders: readonly string[]): Map<string, string> {
   return headers
 }
 
-/** Adds what a presigned query carries; a header that was really sent counts before it. */
+/** Adds what a presigned query carries; a header that was really sent counts before it. Throws `invalidRequest`. */
 export function withHoisted(headers: Headers, query: Query): Headers {
   const all = new Map(headers)
   for (const name of query.names()) {
@@ -45,6 +50,7 @@ export function withHoisted(headers: Headers, query: Query): Headers {
       header !== "x-amz-checksum-algorithm" &&
       header !== "x-amz-checksum-type"
     if (!header.startsWith("x-amz-") || OF_SIGNATURE.has(header) || isChecksum || all.has(header)) continue
+    if (header === COPY_SOURCE) throw fail("invalidRequest", { message: `${COPY_SOURCE} must be sent as a header.` })
     all.set(header, query.get(name) ?? "")
   }
   return all

@@ -23,6 +23,7 @@ const USERS: Readonly<Record<string, readonly Statement[]>> = {
   writer: [allow("s3:PutObject", IN_BUCKET)],
   deleter: [allow("s3:DeleteObject", "arn:aws:s3:::bucket/docs/*")],
   copier: [allow(["s3:GetObject", "s3:PutObject"], IN_BUCKET)],
+  copies: [allow("s3:PutObject", IN_BUCKET, { StringLike: { "s3:x-amz-copy-source": "bucket/docs/*" } })],
   tagreader: [allow("s3:GetObject", IN_BUCKET, { StringEquals: { "s3:ExistingObjectTag/open": "yes" } })],
   tagger: [
     allow(["s3:PutObject", "s3:PutObjectTagging"], IN_BUCKET, { StringEquals: { "s3:RequestObjectTag/team": "a" } }),
@@ -135,6 +136,27 @@ test("of a copy, the source must be readable; its tags are taken along only by t
   await expect(200, "owner", "PUT /bucket/copy", copy("/bucket/docs/tagged"))
   const { text } = await expect(200, "owner", "GET /bucket/copy?tagging")
   assert.match(text, /<Key>open<\/Key>/)
+})
+
+test("what copies nothing is judged as that, though it names the source of a copy", async () => {
+  const source = ["x-amz-copy-source", "bucket/docs/a"]
+  const tagging = ["x-amz-tagging", "a=b"]
+  await expect(403, "writer", "POST /bucket/w?uploads", { headers: [...tagging, ...source] })
+  await expect(403, "tagger", "POST /bucket/t?uploads", { headers: [...tagging, ...source] })
+  await expect(403, "copies", "POST /bucket/c?uploads", { headers: source })
+  await expect(403, "copies", "PUT /bucket/c", { body: "x" })
+  for (const name of ["writer", "copies"]) {
+    const { id, secret } = keyOf(name)
+    const rawTarget = "/bucket/hoisted?x-amz-tagging=a%3Db&X-Amz-Copy-Source=bucket%2Fdocs%2Fa"
+    const request = { method: "PUT", rawTarget, rawHeaders: ["host", "localhost"] }
+    const terms = { accessKeyId: id, secret, region: "us-east-1", service: "s3" }
+    const sent = { ...request, rawTarget: presign(request, 600, terms, Date.now()), body: Buffer.from("x") }
+    const rawHeaders = [...request.rawHeaders, "content-length", "1"]
+    const { status, text } = await people.tell({ ...sent, rawHeaders })
+    assert.equal(status, 400, text)
+    assert.match(text, /x-amz-copy-source must be sent as a header/)
+  }
+  await expect(404, "owner", "GET /bucket/hoisted")
 })
 
 test("of many keys, those that may not be deleted stay, and are told one by one", async () => {

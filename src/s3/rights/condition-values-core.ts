@@ -74,9 +74,11 @@ const CREATES: ReadonlyMap<string, string> = new Map([
 
 export const makesObject = ({ operation }: RequestHead): boolean => CREATES.has(operation)
 
-/** Decoded and without a `/` before it, however it was written. */
-function copySourceOf({ headers }: RequestHead): Values {
-  const text = headers.get("x-amz-copy-source")
+const COPIES: ReadonlySet<string> = new Set(["CopyObject", "UploadPartCopy"])
+
+/** Decoded and without a `/` before it, however it was written. What copies nothing has no source, whatever it says. */
+function copySourceOf({ operation, headers }: RequestHead): Values {
+  const text = COPIES.has(operation) ? headers.get("x-amz-copy-source") : undefined
   if (text === undefined) return undefined
   const { bucket, rawKey, versionId } = parseCopySource(text)
   return `${bucket}/${textOfObjectKey(rawKey)}${versionId === undefined ? "" : `?versionId=${versionId}`}`
@@ -114,12 +116,11 @@ const MAKERS: ReadonlyMap<string, Maker> = new Map<string, Maker>([
 ])
 
 /** Tags that the head of a request would give an object. Throws `invalidTag`. */
-function tagsOfHead({ headers, formTags }: RequestHead): Tags | undefined {
+function tagsOfHead({ operation, headers, formTags }: RequestHead): Tags | undefined {
   if (formTags !== undefined) return formTags
-  const isCopied =
-    headers.has("x-amz-copy-source") && headers.get("x-amz-tagging-directive")?.toUpperCase() !== "REPLACE"
+  const areCopied = operation === "CopyObject" && headers.get("x-amz-tagging-directive")?.toUpperCase() !== "REPLACE"
   const text = headers.get("x-amz-tagging")
-  return text === undefined || isCopied ? undefined : parseTagHeader(text)
+  return text === undefined || areCopied ? undefined : parseTagHeader(text)
 }
 
 const valueIn = (tags: Tags | undefined, key = ""): Values => tags?.find(([name]) => name === key)?.[1]

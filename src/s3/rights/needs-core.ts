@@ -25,17 +25,16 @@ const withHeader =
 const GRANT = /^x-amz-(?:acl$|grant-)/
 export const givesAcl = (headers: Headers): boolean => [...headers.keys()].some(name => GRANT.test(name))
 
-/** Tags are made from the header where there is no other object to take them from. */
-const tags = (headers: Headers): boolean =>
-  headers.has("x-amz-tagging") &&
-  (!headers.has("x-amz-copy-source") || headers.get("x-amz-tagging-directive")?.toUpperCase() === "REPLACE")
+/** A copy has the tags of its source, unless it is told otherwise. */
+const replacesTags = (headers: Headers): boolean =>
+  headers.has("x-amz-tagging") && headers.get("x-amz-tagging-directive")?.toUpperCase() === "REPLACE"
 
 /** A condition on what is there tells of it. */
 export const READ_BY_CONDITION: Need = { action: "GetObject", when: withHeader("if-match") }
 
-const MAKE_OBJECT: readonly [Need, ...Need[]] = [
+const makeObject = (givesTags: (headers: Headers) => boolean): readonly [Need, ...Need[]] => [
   { action: "PutObject" },
-  { action: "PutObjectTagging", when: tags },
+  { action: "PutObjectTagging", when: givesTags },
   { action: "PutObjectAcl", when: givesAcl },
   { action: "PutObjectLegalHold", when: withHeader("x-amz-object-lock-legal-hold") },
   {
@@ -51,8 +50,9 @@ export const NEEDS = {
     { action: "PutBucketOwnershipControls", when: withHeader("x-amz-object-ownership") },
   ],
   getObject: [{ action: "GetObject", ofVersion: "GetObjectVersion" }],
-  putObject: [...MAKE_OBJECT, READ_BY_CONDITION],
-  createMultipartUpload: MAKE_OBJECT,
+  putObject: [...makeObject(withHeader("x-amz-tagging")), READ_BY_CONDITION],
+  copyObject: [...makeObject(replacesTags), READ_BY_CONDITION],
+  createMultipartUpload: makeObject(withHeader("x-amz-tagging")),
   completeMultipartUpload: [{ action: "PutObject" }, READ_BY_CONDITION],
   deleteObject: [
     { action: "DeleteObject", ofVersion: "DeleteObjectVersion" },
