@@ -29,6 +29,13 @@ const LINES: readonly (readonly [what: string, change: object, isPublic: boolean
   ["all but a range", { Condition: { NotIpAddress: { "aws:SourceIp": "10.0.0.0/8" } } }, true],
   ["a user's id", { Condition: { StringLike: { "aws:userid": "AIDAEXAMPLE" } } }, false],
   ["sessions of a role", { Condition: { StringLike: { "aws:userid": "AROAEXAMPLE:*" } } }, true],
+  ["the user id of whoever signs nothing", { Condition: { StringEquals: { "aws:userid": "anonymous" } } }, true],
+  [
+    "the account of whoever signs nothing",
+    { Condition: { StringEqualsIgnoreCase: { "aws:PrincipalAccount": ["111122223333", "Anonymous"] } } },
+    true,
+  ],
+  ["an account by a condition", { Condition: { StringEquals: { "aws:PrincipalAccount": "111122223333" } } }, false],
   [
     "access points of an account",
     { Condition: { ArnLike: { "s3:DataAccessPointArn": `arn:aws:s3:us-west-2:${OWNER}:accesspoint/*` } } },

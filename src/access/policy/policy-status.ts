@@ -13,6 +13,9 @@ const PREFIX_BITS_MIN = { 4: 8, 6: 32 } as const
 
 const isFixed = (value: string): boolean => !/[*?]|\$\{/.test(value)
 
+/** Who signs nothing has a fixed account and user id too, which are everybody's. */
+const isFixedSigner = (value: string): boolean => isFixed(value) && value.toLowerCase() !== "anonymous"
+
 const isNarrowRange = (value: string): boolean => {
   const range = parseIpRange(value)
   return range !== undefined && range.prefixBits >= PREFIX_BITS_MIN[range.version]
@@ -28,11 +31,13 @@ const FIXED_EQUAL = new Set(["StringEquals", "StringEqualsIgnoreCase", "StringLi
 
 /** Keys that narrow who is let in, with what makes a value narrow enough and the operators that it counts under. */
 const NARROWING = new Map<string, readonly [operators: ReadonlySet<string>, isNarrow: (value: string) => boolean]>([
-  ...`aws:principalorgid aws:principalorgpaths aws:principalarn aws:principalaccount aws:principalservicename
-  aws:sourcearn aws:sourceorgid aws:sourcevpc aws:sourcevpce aws:sourceowner aws:sourceaccount aws:userid
-  s3:dataaccesspointaccount s3:x-amz-server-side-encryption-aws-kms-key-id`
+  ...`aws:principalorgid aws:principalorgpaths aws:principalarn aws:principalservicename aws:sourcearn aws:sourceorgid
+  aws:sourcevpc aws:sourcevpce aws:sourceowner aws:sourceaccount s3:dataaccesspointaccount
+  s3:x-amz-server-side-encryption-aws-kms-key-id`
     .split(/\s+/)
     .map(name => [name, [FIXED_EQUAL, isFixed]] as const),
+  ["aws:principalaccount", [FIXED_EQUAL, isFixedSigner]],
+  ["aws:userid", [FIXED_EQUAL, isFixedSigner]],
   ["s3:dataaccesspointarn", [FIXED_EQUAL, isFixedAccessPoint]],
   ["aws:sourceip", [new Set(["IpAddress"]), isNarrowRange]],
 ])
