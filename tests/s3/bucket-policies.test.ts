@@ -139,6 +139,15 @@ test("another account gets in where both sides allow it, and nowhere else", asyn
   assert.ok(!list.includes("<Name>bucket</Name>") && list.includes("<Name>theirs</Name>"))
 })
 
+test("the policy itself is for the owner's account only, whatever it says", async () => {
+  await put(policyOf(to(STRANGER_ROOT, allow("s3:*", [BUCKET, IN_BUCKET]))))
+  await expect(200, "willing", "GET /bucket?acl")
+  for (const name of ["stranger", "willing"]) {
+    for (const method of ["GET", "PUT", "DELETE"]) await expect(403, name, `${method} /bucket?policy`)
+  }
+  await expect(204, "owner", "DELETE /bucket?policy")
+})
+
 test("a user of the owner's own account needs one side only, and is stopped by either", async () => {
   const { arn } = userKeyOf(keyOf("member"), "member", []).principal
   const barred = userKeyOf(keyOf("barred"), "barred", []).principal.arn

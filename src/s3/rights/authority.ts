@@ -67,7 +67,7 @@ function arnOf(action: ActionName, { bucket, newBucket, key }: Place): string {
   return scope === "bucket" ? arn : `${arn}/${textOfObjectKey(key ?? "")}`
 }
 
-/** The owner's root user can always undo what a policy has done. */
+/** For the account of the owner only; its root user can always undo what a policy has done. */
 const OF_ITS_POLICY: ReadonlySet<ActionName> = new Set(["GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"])
 
 /** Who has begun an upload may see its parts and give it up. */
@@ -75,6 +75,7 @@ const OF_AN_UPLOAD: ReadonlySet<ActionName> = new Set(["ListMultipartUploadParts
 
 const RESTRICTED =
   "the policy of the bucket lets in everybody, so that RestrictPublicBuckets of its public access block keeps others than its owner's account out"
+const OF_THE_OWNER = "the policy of a bucket is for its owner's account only, whomever it lets in"
 const OF_ANOTHER = "the object is another account's, whose access control list alone lets others in"
 
 const LISTING = { noSuchKey: "ListBucket", noSuchVersion: "ListBucketVersions" } as const
@@ -206,6 +207,10 @@ export class Authority {
     }
     const isOwn = "arn" in principal && principal.accountId === bucket.owner
     if (found === undefined || (isOwn && principal.kind === "root" && OF_ITS_POLICY.has(action))) return undefined
+    if (!isOwn && OF_ITS_POLICY.has(action)) {
+      this.uncounted = OF_THE_OWNER
+      return found.denials
+    }
     const isShut =
       !isOwn && found.isPublic && (await publicAccessBlockOf(publicAccessBlocks, bucket)).restrictPublicBuckets
     if (!isShut) return found.named
