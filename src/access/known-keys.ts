@@ -151,6 +151,7 @@ export class KnownKeys {
     const role = findIdentity(view, { accountId, kind: "role", name: roleName })
     if (account === undefined || role?.id !== roleId) return undefined
     if (!session.roots.every(root => this.counts(root, nowMs))) return undefined
+    const ends = session.roots.map(root => (root.kind === "key" ? this.ofKey(root.id, nowMs)?.expiresMs : undefined))
     const attached = new AttachedPolicies(view, accountId, this.parse)
     // One that was deleted meanwhile allows nothing any more.
     if (limits?.arns.some(arn => findPolicy(view, accountId, arn) === undefined) === true) return undefined
@@ -178,7 +179,7 @@ export class KnownKeys {
       isWholeRoot: false,
       session: "role",
       roots: [...session.roots, { kind: "role", accountId, name: role.name, id: role.id }],
-      expiresMs: token.expiresMs,
+      expiresMs: Math.min(token.expiresMs, ...ends.filter(endMs => endMs !== undefined)),
     }
   }
 

@@ -54,6 +54,18 @@ test("a key's session is its owner until it ends, and no longer than the key cou
   await ends(world, session)
 })
 
+test("a role's session ends with the key that it stems from, also where that expires", async () => {
+  const { world } = await scene()
+  const service = { description: "", policy: undefined, expiresMs: NOW_MS + 1_000 }
+  const { key } = await world.access.accounts.createKey({ accountId: world.account, userName: "bob", service })
+  const session = await world.access.sessions.assume(await world.mustKnow(key.id), asking())
+  const { accessKeyId, token } = session
+  await world.mustKnow(accessKeyId, token, NOW_MS + 999)
+  await rejects("tokenExpired", world.known(accessKeyId, token, NOW_MS + 1_000))
+  await world.restart()
+  await rejects("invalidToken", world.known(accessKeyId, token, NOW_MS + 1_000))
+})
+
 test("a flipped bit anywhere in a token is no token", async () => {
   const world = await AccessWorld.open()
   const session = world.access.sessions.ofKey(await world.mustKnow(ROOT_KEY.accessKeyId), 900, NOW_MS)
