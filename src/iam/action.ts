@@ -1,7 +1,7 @@
 /**
  * Actions: what the tables say of each, and what one is given.
  *
- *   on          what it acts on; the caller's policies are asked about that, and nothing is done before
+ *   on          what it acts on; the caller's policies are asked about all of that, and nothing is done before
  *   parameters  those that it has; a request with another is refused
  */
 import type { Accounts, Identities, KnownKey, Sessions } from "../access/contract.js"
@@ -46,13 +46,15 @@ export type Result = ((xml: XmlWriter) => void) | undefined
 
 type Acts<Given> = (call: Given) => Promise<Result | void>
 
+type Targets = (call: Call) => Promise<Target | readonly Target[]>
+
 interface Described {
   readonly parameters: readonly string[]
 }
 
 export type Action =
   /** A policy has to allow it. */
-  | (Described & { readonly kind: "guarded"; readonly on: (call: Call) => Promise<Target>; readonly act: Acts<Call> })
+  | (Described & { readonly kind: "guarded"; readonly on: Targets; readonly act: Acts<Call> })
   /** Whoever signs may ask; the action itself decides what they get. */
   | (Described & { readonly kind: "signed"; readonly act: Acts<Call> })
   /** Nobody has to sign. */
@@ -64,7 +66,7 @@ export type Action =
 export type Actions = Readonly<Record<string, Action>>
 
 /** For tables: names of parameters in one text. */
-export const guarded = (on: (call: Call) => Promise<Target>, parameters: string, act: Acts<Call>): Action => ({
+export const guarded = (on: Targets, parameters: string, act: Acts<Call>): Action => ({
   kind: "guarded",
   on,
   parameters: namesIn(parameters),

@@ -176,8 +176,9 @@ class IamHandler implements Protocol {
     const { account } = signer.key
     const call: Call = { ...open, caller: signer.key, accountId: account.id, number: account.number }
     if (action.kind === "guarded") {
-      const target = await action.on(call)
-      authorize(asked.action, call, target, contextOf({ ...scene, target }))
+      for (const target of [await action.on(call)].flat()) {
+        authorize(asked.action, call, target, contextOf({ ...scene, target }))
+      }
     }
     return await action.act(call)
   }

@@ -39,12 +39,27 @@ export const onNewIdentity =
     return { arn: identityArn(number, { kind, path, name: parameters.text(name) }) }
   }
 
-/** All of a kind, as AWS names them: `arn:…:user/` and the path that is asked for. */
+/** One that gets another name or path: as it is, and as it is to be. */
+export const onMovedIdentity =
+  ({ kind, Kind, name }: KindWords) =>
+  async (call: Call): Promise<readonly Target[]> => {
+    const { accountId, number, identities, parameters } = call
+    const now = { accountId, kind, name: parameters.text(name) }
+    const found = (await unlessMissing(identities.get(now))) ?? { ...now, path: "/" }
+    const path = parameters.optional("NewPath") ?? found.path
+    const newName = parameters.optional(`New${Kind}Name`) ?? found.name
+    const target = await identityTarget(call, kind, now.name)
+    return [target, { ...target, arn: identityArn(number, { kind, path, name: newName }) }]
+  }
+
+/** All of a kind, as AWS names them: `arn:…:user/` and the path that is asked for. Throws `invalidArgument`. */
 export const onAll =
   (kind: IdentityKind | "policy" | "oidc-provider") =>
-  async ({ number, parameters }: Call): Promise<Target> => ({
-    arn: `arn:aws:iam::${number}:${kind}${parameters.optional("PathPrefix") ?? "/"}`,
-  })
+  async ({ number, parameters }: Call): Promise<Target> => {
+    const path = parameters.optional("PathPrefix") ?? "/"
+    if (!path.startsWith("/")) throw invalid("PathPrefix must begin with /.")
+    return { arn: `arn:aws:iam::${number}:${kind}${path}` }
+  }
 
 /** The account as a whole. */
 export const onAccount = async (): Promise<Target> => ({ arn: "*" })

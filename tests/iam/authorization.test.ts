@@ -62,6 +62,30 @@ test("a policy is not got around by spelling a name otherwise", async () => {
   await world.iam("GetPolicy", { PolicyArn })
 })
 
+test("whoever renames a user may do so to both names, and nobody takes the name of somebody else for himself", async () => {
+  const world = await IamWorld.open()
+  const bob = await world.user("bob", policy({ Effect: "Allow", Action: "iam:UpdateUser", Resource: OWN_USER }))
+  await world.refused("AccessDenied", "UpdateUser", { UserName: "bob", NewUserName: "admin" }, bob)
+  await world.refused("AccessDenied", "UpdateUser", { UserName: "bob", NewPath: "/high/" }, bob)
+  await world.iam("UpdateUser", { UserName: "bob", NewPath: "/" }, bob)
+  const renaming = { Effect: "Allow", Action: "iam:UpdateUser", Resource: "arn:aws:iam::*:user/b*" }
+  const ann = await world.user("ann", policy(renaming))
+  await world.refused("AccessDenied", "UpdateUser", { UserName: "bob", NewUserName: "rob" }, ann)
+  await world.iam("UpdateUser", { UserName: "bob", NewUserName: "bobby" }, ann)
+  await world.iam("CreateGroup", { GroupName: "low" })
+  const moving = { Effect: "Allow", Action: "iam:UpdateGroup", Resource: "arn:aws:iam::*:group/low" }
+  const eve = await world.user("eve", policy(moving))
+  await world.refused("AccessDenied", "UpdateGroup", { GroupName: "low", NewPath: "/high/" }, eve)
+})
+
+test("what lists are of begins with a slash: no other prefix gets around a policy", async () => {
+  const world = await IamWorld.open()
+  const denied = { Effect: "Deny", Action: "iam:ListUsers", Resource: "arn:aws:iam::*:user/*" }
+  const bob = await world.user("bob", policy({ Effect: "Allow", Action: "iam:*", Resource: "*" }, denied))
+  await world.refused("AccessDenied", "ListUsers", {}, bob)
+  for (const PathPrefix of ["", "x", "bob"]) await world.refused("ValidationError", "ListUsers", { PathPrefix }, bob)
+})
+
 test("conditions: which policy is attached, with what boundary, by which tags", async () => {
   const world = await IamWorld.open()
   const read = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"

@@ -3,7 +3,7 @@ import { fail } from "../../base/failures.js"
 import { guarded, KINDS, type Actions, type Call, type Result } from "../action.js"
 import { byName, nameBefore, pageOf, PAGING, writePage } from "../paging.js"
 import { writeIdentity, writeListed } from "../shapes.js"
-import { identityOf, onAll, onIdentity, onNewIdentity, refOf } from "../targets.js"
+import { identityOf, onAll, onIdentity, onMovedIdentity, onNewIdentity, refOf } from "../targets.js"
 import { beginning } from "./users.js"
 
 const [USER, GROUP] = KINDS
@@ -13,7 +13,7 @@ export const GROUPS: Actions = {
   CreateGroup: guarded(onNewIdentity(GROUP), "GroupName Path", createGroup),
   GetGroup: guarded(onIdentity(GROUP), `GroupName ${paging}`, getGroup),
   ListGroups: guarded(onAll("group"), `PathPrefix ${paging}`, listGroups),
-  UpdateGroup: guarded(onIdentity(GROUP), "GroupName NewGroupName NewPath", updateGroup),
+  UpdateGroup: guarded(onMovedIdentity(GROUP), "GroupName NewGroupName NewPath", updateGroup),
   DeleteGroup: guarded(onIdentity(GROUP), "GroupName", async call => call.identities.remove(refOf(call, GROUP))),
   AddUserToGroup: guarded(onIdentity(GROUP), "GroupName UserName", async call =>
     call.identities.joinGroup(refOf(call, USER), call.parameters.text(GROUP.name)),
