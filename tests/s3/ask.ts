@@ -9,6 +9,8 @@ export interface Asked {
   readonly rawTarget: string
   readonly rawHeaders: readonly string[]
   readonly body?: Uint8Array
+  /** Until then the body stays away. */
+  readonly bodyComes?: Promise<void>
   /** Its address. */
   readonly from?: string
   readonly tlsVersion?: string
@@ -22,7 +24,7 @@ export interface Told {
 /** Hands a request to a handler and keeps what it says. */
 export async function ask(
   handler: Protocol,
-  { method, rawTarget, rawHeaders, body = new Uint8Array(), from = "", tlsVersion }: Asked,
+  { method, rawTarget, rawHeaders, body = new Uint8Array(), bodyComes, from = "", tlsVersion }: Asked,
   comes: "with the head" | "later" = "with the head",
 ): Promise<Told> {
   let arrived = comes === "later" ? undefined : body
@@ -47,6 +49,7 @@ export async function ask(
     header: name => headers.get(name),
     headersAll: name => headers.all(name),
     async *body() {
+      await bodyComes
       if (body.length > 0) yield body
     },
     get wholeBody() {

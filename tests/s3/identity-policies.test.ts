@@ -25,6 +25,7 @@ const USERS: Readonly<Record<string, readonly Statement[]>> = {
   copier: [allow(["s3:GetObject", "s3:PutObject"], IN_BUCKET)],
   copies: [allow("s3:PutObject", IN_BUCKET, { StringLike: { "s3:x-amz-copy-source": "bucket/docs/*" } })],
   tagreader: [allow("s3:GetObject", IN_BUCKET, { StringEquals: { "s3:ExistingObjectTag/open": "yes" } })],
+  retagger: [allow("s3:PutObjectTagging", IN_BUCKET, { StringEquals: { "s3:ExistingObjectTag/open": "yes" } })],
   tagger: [
     allow(["s3:PutObject", "s3:PutObjectTagging"], IN_BUCKET, { StringEquals: { "s3:RequestObjectTag/team": "a" } }),
   ],
@@ -188,6 +189,21 @@ test("conditions speak of tags that an object has, and of those that a request g
     documented(`<Tagging><TagSet><Tag><Key>team</Key><Value>${team}</Value></Tag></TagSet></Tagging>`)
   await expect(200, "tagger", "PUT /bucket/t?tagging", retag("a"))
   await expect(403, "tagger", "PUT /bucket/t?tagging", retag("b"))
+})
+
+test("an object that comes to lie there while a document is on its way is judged itself", async () => {
+  const tagged = (value: string) => ({ body: "x", headers: ["x-amz-tagging", `open=${value}`] })
+  const open = documented("<Tagging><TagSet><Tag><Key>open</Key><Value>yes</Value></Tag></TagSet></Tagging>")
+  await expect(200, "owner", "PUT /bucket/slow", tagged("yes"))
+  await expect(200, "retagger", "PUT /bucket/slow?tagging", open)
+  let bodyMayCome = (): void => undefined
+  const bodyComes = new Promise<void>(resolve => (bodyMayCome = resolve))
+  const slow = people.send("retagger", "PUT /bucket/slow?tagging", { ...open, bodyComes })
+  await new Promise(setImmediate)
+  await expect(200, "owner", "PUT /bucket/slow", tagged("no"))
+  bodyMayCome()
+  assert.equal((await slow).status, 403)
+  assert.match((await expect(200, "owner", "GET /bucket/slow?tagging")).text, /<Value>no<\/Value>/)
 })
 
 test("conditions speak of where a request comes from, and how", async () => {

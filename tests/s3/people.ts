@@ -48,6 +48,8 @@ export interface Sent {
 export interface With {
   readonly headers?: readonly string[]
   readonly body?: string
+  /** Until then the body stays away. */
+  readonly bodyComes?: Promise<void>
   readonly from?: string
   readonly tlsVersion?: string
 }

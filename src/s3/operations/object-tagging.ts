@@ -4,6 +4,7 @@ import type { Answer, CallBody, ObjectCall } from "../call.js"
 import { answerEmpty, answerXml } from "../call.js"
 import { readRequiredDocument } from "../read-document.js"
 import type { BodySays } from "../rights/condition-values-core.js"
+import { actionsOf, NEEDS } from "../rights/needs-core.js"
 import { TAG_DOCUMENT, TAGS_MAX, tagsOfDocument, writeTags } from "../wire/tags.js"
 import { versionHeader, versionIdOf } from "./versions.js"
 
@@ -26,8 +27,14 @@ async function tagsIn(body: CallBody): Promise<Tags> {
 export const newTagsSay = async (body: CallBody): Promise<BodySays> => ({ objectTags: await tagsIn(body) })
 
 export async function putObjectTagging(call: ObjectCall): Promise<Answer> {
+  const { services, authority, headers } = call
   const target = targetOf(call)
-  const { versionId } = await call.services.objects.setTags(target, await tagsIn(call.body))
+  const tags = await tagsIn(call.body)
+  // A client sends its document as slowly as it likes: meanwhile another object may have come to lie there.
+  for (const action of actionsOf(NEEDS.putObjectTagging, headers, target.versionId !== undefined)) {
+    await authority.require(action, target)
+  }
+  const { versionId } = await services.objects.setTags(target, tags)
   return answerEmpty(200, versionHeader(versionId))
 }
 
