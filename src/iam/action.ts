@@ -17,6 +17,8 @@ export type IamService = "iam" | "sts"
 /** What an action acts on. */
 export interface Target {
   readonly arn: string
+  /** What is done to it, where that is not the request's own action: `iam:TagUser`. */
+  readonly action?: string
   readonly tags?: Tags
   /** Of a user or role: what limits it. */
   readonly boundary?: string | undefined

@@ -177,7 +177,7 @@ class IamHandler implements Protocol {
     const call: Call = { ...open, caller: signer.key, accountId: account.id, number: account.number }
     if (action.kind === "guarded") {
       for (const target of [await action.on(call)].flat()) {
-        authorize(asked.action, call, target, contextOf({ ...scene, target }))
+        authorize(target.action ?? asked.action, call, target, contextOf({ ...scene, target }))
       }
     }
     return await action.act(call)

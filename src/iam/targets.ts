@@ -31,12 +31,17 @@ export const onIdentity =
   (call: Call): Promise<Target> =>
     identityTarget(call, kind, call.parameters.text(name))
 
+/** What is made with tags is tagged too. */
+const tagged = ({ parameters }: Call, action: string, target: Target): readonly Target[] =>
+  parameters.tags().length === 0 ? [target] : [target, { ...target, action }]
+
 /** One that is to be made. */
 export const onNewIdentity =
-  ({ kind, name }: KindWords) =>
-  async ({ number, parameters }: Call): Promise<Target> => {
+  ({ kind, Kind, name }: KindWords) =>
+  async (call: Call): Promise<readonly Target[]> => {
+    const { number, parameters } = call
     const path = parameters.optional("Path") ?? "/"
-    return { arn: identityArn(number, { kind, path, name: parameters.text(name) }) }
+    return tagged(call, `iam:Tag${Kind}`, { arn: identityArn(number, { kind, path, name: parameters.text(name) }) })
   }
 
 /** One that gets another name or path: as it is, and as it is to be. */
@@ -92,9 +97,11 @@ export async function onPolicy(call: Call): Promise<Target> {
   return { arn, tags: found?.tags ?? [] }
 }
 
-export const onNewPolicy = async ({ number, parameters }: Call): Promise<Target> => ({
-  arn: policyArn(number, { path: parameters.optional("Path") ?? "/", name: parameters.text("PolicyName") }),
-})
+export async function onNewPolicy(call: Call): Promise<readonly Target[]> {
+  const { number, parameters } = call
+  const arn = policyArn(number, { path: parameters.optional("Path") ?? "/", name: parameters.text("PolicyName") })
+  return tagged(call, "iam:TagPolicy", { arn })
+}
 
 const PROVIDER_ARN = /^arn:aws:iam::(\d{12}):oidc-provider\/([^\s\x00]{1,255})$/
 
@@ -111,9 +118,8 @@ export async function onProvider(call: Call): Promise<Target> {
   return { arn: providerArn(call.number, url), tags: found?.tags ?? [] }
 }
 
-export const onNewProvider = async ({ number, parameters }: Call): Promise<Target> => ({
-  arn: providerArn(number, parameters.text("Url")),
-})
+export const onNewProvider = async (call: Call): Promise<readonly Target[]> =>
+  tagged(call, "iam:TagOpenIDConnectProvider", { arn: providerArn(call.number, call.parameters.text("Url")) })
 
 /** An identity's own record. Throws `noSuchEntity`. */
 export const identityOf = (call: Call, { kind, name }: KindWords): Promise<IdentityRecord> =>

@@ -78,6 +78,31 @@ test("whoever renames a user may do so to both names, and nobody takes the name 
   await world.refused("AccessDenied", "UpdateGroup", { GroupName: "low", NewPath: "/high/" }, eve)
 })
 
+test("what is made with tags needs the right to tag it", async () => {
+  const world = await IamWorld.open()
+  const make = { Effect: "Allow", Action: ["iam:Create*"], Resource: "*" }
+  const bob = await world.user("bob", policy(make))
+  const tags = { "Tags.member.1.Key": "team", "Tags.member.1.Value": "a" }
+  const made = {
+    CreateUser: { UserName: "ann" },
+    CreateRole: { RoleName: "r", AssumeRolePolicyDocument: trust({ AWS: "*" }) },
+    CreatePolicy: { PolicyName: "p", PolicyDocument: allow("s3:*") },
+    CreateOpenIDConnectProvider: { Url: "https://id.example", "ClientIDList.member.1": "x" },
+  }
+  for (const [action, values] of Object.entries(made)) {
+    await world.refused("AccessDenied", action, { ...values, ...tags }, bob)
+    await world.iam(action, values, bob)
+  }
+  const tag = {
+    Effect: "Allow",
+    Action: "iam:Tag*",
+    Resource: "*",
+    Condition: { StringEquals: { "aws:RequestTag/team": "a" } },
+  }
+  const eve = await world.user("eve", policy(make, tag))
+  await world.iam("CreateUser", { UserName: "tom", ...tags }, eve)
+})
+
 test("what lists are of begins with a slash: no other prefix gets around a policy", async () => {
   const world = await IamWorld.open()
   const denied = { Effect: "Deny", Action: "iam:ListUsers", Resource: "arn:aws:iam::*:user/*" }
