@@ -32,6 +32,16 @@ const LINES: readonly Line[] = [
   ["StringNotEqualsIgnoreCase", "AbC", "aBc", false],
   ["StringLike", "a*c?", "abbcd", true],
   ["StringLike", "a*c?", "abbc", false],
+  ["StringLike", "a*?b?c?*?d?", "a_b-c=_dx", true],
+  ["StringLike", "a*?b?c?*?d?", "ab-c=_dx", false],
+  ["StringLike", "a*?b?c?*?d?", "a_b-c=_d", false],
+  ["StringLike", "*.?+*", "x.\u{1f600}+", true],
+  ["StringLike", "*.?+*", "x_\u{1f600}+", false],
+  ["StringLike", "*??", "\u{1f600}", false],
+  ["StringLike", "*??", "\u{1f600}\u{1f601}", true],
+  ["StringLike", "*?*??*", "abc", true],
+  ["StringLike", "*?*??*", "ab", false],
+  ["StringLike", "ab*?b", "abb", false],
   ["StringLike", "", "", true],
   ["StringLike", "b*b", "b", false],
   ["StringNotLike", "a*", "abc", false],
@@ -222,4 +232,13 @@ test("a pattern that could go back and forth takes no time", () => {
   const Resource = at(`${"*a".repeat(500)}*b`)
   for (let n = 0; n < 100; n += 1) assert.equal(mayGet({ Resource }, "a".repeat(1000)), false)
   assert.ok(process.cpuUsage(began).user < 5_000_000)
+})
+
+test("counting characters takes no search, however many there are", () => {
+  const actual = "a".repeat(15_000)
+  for (const wanted of [`*${"?".repeat(9_000)}x`, `*${"?".repeat(9_000)}x*`, "*a".repeat(4_500)]) {
+    const startedMs = performance.now()
+    holds({ StringLike: { "aws:UserAgent": wanted } }, { "aws:useragent": actual })
+    assert.ok(performance.now() - startedMs < 1_000, wanted.slice(0, 6))
+  }
 })

@@ -127,25 +127,64 @@ function endOf([first = "", ...others]: Piece, text: string, at: number): number
   return end
 }
 
-/** Where the first place of a piece from here on ends; -1 where there is none. */
-function endOfNext(piece: Piece, text: string, from: number): number {
-  const [first = ""] = piece
-  for (let at = text.indexOf(first, from); at >= 0; at = text.indexOf(first, at + 1)) {
-    const end = endOf(piece, text, at)
-    if (end >= 0) return end
-    if (at >= text.length) return -1
-  }
-  return -1
+/** Where so many characters from here on end; -1 where there are fewer. */
+function endOfCharacters(text: string, at: number, characters: number): number {
+  let end = at
+  for (let left = characters; left > 0 && end >= 0; left -= 1) end = characterEnd(text, end)
+  return end
 }
 
-/** Whether a piece ends the text, from here on at the earliest. */
-function endsWith(piece: Piece, text: string, from: number): boolean {
-  const [first = ""] = piece
-  if (piece.length === 1) return text.length - first.length >= from && text.endsWith(first)
-  for (let at = from; at >= 0 && at < text.length; at = characterEnd(text, at)) {
-    if (endOf(piece, text, at) === text.length) return true
+/** Where so many characters at the end of the text begin; -1 where there are fewer. */
+function startOfLast(text: string, characters: number): number {
+  let at = text.length
+  for (let left = characters; left > 0 && at >= 0; left -= 1)
+    at -= at > 1 && (text.codePointAt(at - 2) ?? 0) > 0xffff ? 2 : 1
+  return at
+}
+
+/** A piece between two stars. Wildcards at its ends only count characters: nothing is searched for them. */
+interface Floating {
+  readonly before: number
+  /** Where the first place of what is between them ends, from a place on; -1 where there is none. */
+  readonly find: (text: string, from: number) => number
+  readonly after: number
+}
+
+function floatingOf(piece: Piece): Floating {
+  const first = piece.findIndex(part => part !== "")
+  if (first < 0) return { before: piece.length - 1, find: (_, from) => from, after: 0 }
+  const last = piece.findLastIndex(part => part !== "")
+  return { before: first, find: finderOf(piece.slice(first, last + 1)), after: piece.length - 1 - last }
+}
+
+function finderOf(core: Piece): Floating["find"] {
+  const [first = ""] = core
+  return (text, from) => {
+    for (let at = text.indexOf(first, from); at >= 0; at = text.indexOf(first, at + 1)) {
+      const end = endOf(core, text, at)
+      if (end >= 0) return end
+    }
+    return -1
   }
-  return false
+}
+
+/** Where the first place of a piece from here on ends; -1 where there is none. */
+function endOfNext({ before, find, after }: Floating, text: string, from: number): number {
+  const start = endOfCharacters(text, from, before)
+  return start < 0 ? -1 : endOfCharacters(text, find(text, start), after)
+}
+
+const charactersOf = (piece: Piece): number => piece.reduce((sum, part) => sum + [...part].length, piece.length - 1)
+
+/** Whether a piece ends the text, from a place on at the earliest. */
+function endingOf(piece: Piece): (text: string, from: number) => boolean {
+  const [first = ""] = piece
+  if (piece.length === 1) return (text, from) => text.length - first.length >= from && text.endsWith(first)
+  const characters = charactersOf(piece)
+  return (text, from) => {
+    const start = startOfLast(text, characters)
+    return start >= from && endOf(piece, text, start) === text.length
+  }
 }
 
 /** A template that has no variables, or whose variables are resolved. */
@@ -161,13 +200,15 @@ export function matcherOf(template: Template): Matcher {
     const [prefix = ""] = first
     return text => text.startsWith(prefix)
   }
+  const floating = others.map(floatingOf)
+  const isEnd = endingOf(last)
   return text => {
     let at = endOf(first, text, 0)
-    for (const piece of others) {
+    for (const piece of floating) {
       if (at < 0) return false
       at = endOfNext(piece, text, at)
     }
-    return at >= 0 && endsWith(last, text, at)
+    return at >= 0 && isEnd(text, at)
   }
 }
 
