@@ -279,18 +279,25 @@ class S3Handler implements Protocol {
   }
 
   /** Whoever may not do it can be explained why, also where the answer says so of single keys. */
-  private noteDenial({ exchange, target, query, ...request }: Request, failure: Failure, { status, code }: Told): void {
+  private noteDenial(request: Request, failure: Failure, { status, code }: Told): void {
     if (status !== DENIED_STATUS && failure.remedy !== "signIn") return
-    const { operation, caller, headers, nowMs } = request
+    const { exchange, target, query, operation, caller, headers, nowMs } = request
     const asked = operation && target && askedOf(operation.needs, target, headers, query?.has("versionId") ?? false)
     const { accessKeyId } = failure.details
     const claimed =
       accessKeyId === undefined ? claimedKey(exchange.header("authorization"), exchange.rawTarget) : String(accessKeyId)
     const denied = {
-      ...{ requestId: exchange.requestId, deniedMs: nowMs, service: "s3", operation: operation?.name ?? "" },
-      ...{ status, code, remoteAddress: exchange.remoteAddress },
-      ...{ accessKeyId: caller?.request.accessKeyId ?? claimed, principal: caller?.principal },
-      ...{ action: asked?.action, resource: asked?.resource },
+      requestId: exchange.requestId,
+      deniedMs: nowMs,
+      service: "s3",
+      operation: operation?.name ?? "",
+      status,
+      code,
+      remoteAddress: exchange.remoteAddress,
+      accessKeyId: caller?.request.accessKeyId ?? claimed,
+      principal: caller?.principal,
+      action: asked?.action,
+      resource: asked?.resource,
     }
     this.settings.denials.note(denied, failure)
   }
