@@ -62,6 +62,12 @@ test("buckets made with --allow-acls have no ownership controls, also after the 
       const chosen = { bucket: "enforced", headers: [["x-amz-object-ownership", "BucketOwnerEnforced"]] as const }
       assert.equal((await server.client().call("PUT", chosen)).status, 200)
       assert.match((await sent(server, "GET", "enforced", "ownershipControls")).text, /BucketOwnerEnforced/)
+      const acl = {
+        bucket: "lists",
+        query: "acl",
+        headers: [["x-amz-acl", "authenticated-read"]] as const,
+      }
+      assert.equal((await server.client().call("PUT", acl)).status, 403, "the public access block is another switch's")
     })
     await onServer(folder, [], async server => {
       const { status, text } = await sent(server, "GET", "lists", "ownershipControls")
@@ -71,3 +77,12 @@ test("buckets made with --allow-acls have no ownership controls, also after the 
       assert.match((await sent(server, "GET", "later", "ownershipControls")).text, /BucketOwnerEnforced/)
     })
   }))
+
+test("with both, a bucket takes a public list at its creation", () =>
+  withFolder(folder =>
+    onServer(folder, ["--allow-acls", "--allow-public-buckets"], async server => {
+      const headers = [["x-amz-acl", "public-read"]] as const
+      assert.equal((await server.client().call("PUT", { bucket: "public", headers })).status, 200)
+      assert.match((await sent(server, "GET", "public", "acl")).text, /AllUsers/)
+    }),
+  ))

@@ -220,6 +220,24 @@ test("another account: both sides, or the bucket's where the account's root asks
   assert.match(absent.sentence, /not there, which is told only to those who may list/)
 })
 
+test("an object of another account's: its list, and no policy of the bucket", async () => {
+  const headers = ["x-amz-object-ownership", "ObjectWriter", "x-amz-grant-write", `id="${await canonicalId(stranger)}"`]
+  assert.equal((await s3(ROOT, "PUT /lists", { headers })).status, 200)
+  assert.equal((await s3(stranger, "PUT /lists/theirs", { body: "t" })).status, 200)
+  const told = await why(await s3(ROOT, "GET /lists/theirs"))
+  assert.deepEqual(told.grants, [])
+  assert.match(told.sentence, /another account's, whose access control list alone/)
+  assert.match(told.hints.join(), /its owner grants READ in the access control list of the object/)
+  assert.match(
+    (await why(await s3(ROOT, "GET /lists/theirs?tagging"))).hints.join(),
+    /no access control list speaks of this/,
+  )
+})
+
+async function canonicalId(signer: Signer): Promise<string> {
+  return textIn(await s3(signer, "GET /"), "ID")
+}
+
 test("nobody: what would let in everybody, and what keeps it out", async () => {
   const told = await why(await s3(undefined, "GET /photos/cat"))
   assert.equal(told.caller.kind, "anonymous")

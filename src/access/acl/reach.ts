@@ -39,6 +39,9 @@ const SPOKEN_OF: ReadonlyMap<string, Spoken> = new Map([
 /** Whose list speaks of an action (`s3:GetObject`); undefined: none does. */
 export const aclSpeakingOf = (action: string): AclResource | undefined => SPOKEN_OF.get(action)?.of
 
+/** What a list has to grant for an action; undefined: none speaks of it. */
+export const permissionFor = (action: string): AclPermission | undefined => SPOKEN_OF.get(action)?.permission
+
 /** How far a grant to this grantee reaches the caller; undefined: not at all. */
 function reachTo(grantee: Grantee, principal: Principal): AclReach | undefined {
   if (grantee.kind === "account") {

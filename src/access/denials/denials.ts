@@ -39,7 +39,16 @@ export interface Denial {
 export type DeniedRequest = Omit<Denial, "kind" | "details" | "decision">
 
 /** Details that explain a denial. Others are for the client, and may be long. */
-const TOLD = ["message", "reason", "closedBucket", "requestTime", "serverTime", "expires", "headersNotSigned"] as const
+const TOLD = [
+  "message",
+  "reason",
+  "closedBucket",
+  "onlyByList",
+  "requestTime",
+  "serverTime",
+  "expires",
+  "headersNotSigned",
+] as const
 const TEXT_CHARACTERS_MAX = 2_048
 
 const brief = (text: string | undefined): string | undefined => text?.slice(0, TEXT_CHARACTERS_MAX)

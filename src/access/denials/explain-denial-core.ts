@@ -6,6 +6,7 @@
  */
 import { FAILURES, type FailureKind } from "../../base/failures.js"
 import { isoDate } from "../../base/dates.js"
+import { permissionFor } from "../acl/reach.js"
 import type { AccessKey } from "../contract.js"
 import type { DecidedBy, PolicySide } from "../policy/contract.js"
 import { lackingGrants, sentenceOfDecision, type LackingGrant } from "../policy/explain.js"
@@ -25,6 +26,12 @@ export interface Explanation {
 type Why = Pick<Explanation, "sentence"> & Partial<Explanation>
 
 const NARROW = "no grant helps against a Deny: what that statement denies has to become less"
+function listHint(action: string): string {
+  const permission = permissionFor(action)
+  if (permission === undefined) return "no access control list speaks of this: only the object's owner may"
+  return `what would help: its owner grants ${permission} in the access control list of the object`
+}
+
 const OPENS_TO_ALL =
   "a grant to everybody is refused, and counts for nothing, as long as the bucket's public access block is on, as it is for new buckets"
 
@@ -38,8 +45,11 @@ function ofDecision(denial: Denial, decision: NonNullable<Denial["decision"]>): 
   const sentence = `${sentenceOfDecision(decision)}${reason === undefined ? "" : `; ${String(reason)}`}`
   if (decision.outcome === "explicitDeny") return { sentence, decidedBy: decision.by, hints: [NARROW] }
   if (principal === undefined || action === undefined || resource === undefined) return { sentence }
-  const grants = lackingGrants({ principal, action, resource }, decision)
-  return { sentence, grants, hints: hintsOf(denial, decision.lacking) }
+  const isOnlyByList = details["onlyByList"] !== undefined
+  // A policy of the bucket would not count.
+  const lacking = decision.lacking.filter(side => !(isOnlyByList && side === "resource"))
+  const grants = lackingGrants({ principal, action, resource }, { ...decision, lacking })
+  return { sentence, grants, hints: isOnlyByList ? [listHint(action)] : hintsOf(denial, lacking) }
 }
 
 /** A bucket that has nothing by which others might get in is not asked for more. */

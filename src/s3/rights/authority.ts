@@ -128,7 +128,7 @@ export class Authority {
   private refuse(action: ActionName, place: Place, decision: Denied, reason: string | undefined): DeniedAccess {
     const { principal } = this.scene.caller
     const asked = { principal, action: `s3:${action}`, resource: arnOf(action, place) }
-    const refused = new DeniedAccess(asked, decision, { reason })
+    const refused = new DeniedAccess(asked, decision, { reason, onlyByList: reason === OF_ANOTHER || undefined })
     this.firstRefused ??= refused
     return refused
   }
