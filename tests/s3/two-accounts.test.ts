@@ -24,10 +24,11 @@ const { handler } = handleModel({ services: () => spy.over(services) })
 const people = new People(handler)
 const expect = people.expect.bind(people)
 
-/** Of buckets: nothing lets in the stranger; a policy does below `open/`; a policy does where a tag says so. */
-const BUCKETS = ["closed", "shared", "tagged"] as const
+/** Of buckets: nothing lets in the stranger; a policy does below `open/`; one does where a tag says so; lists might. */
+const BUCKETS = ["closed", "shared", "tagged", "listed"] as const
 const POLICIES = {
   closed: undefined,
+  listed: undefined,
   shared: policyOf(to(STRANGER, allow("s3:*", "arn:aws:s3:::shared/open/*"))),
   tagged: policyOf(
     to(STRANGER, allow("s3:*", "arn:aws:s3:::tagged/*", { StringEquals: { "s3:ExistingObjectTag/class": "public" } })),
@@ -43,7 +44,8 @@ before(async () => {
   await expect(200, "stranger", "PUT /theirs")
   await expect(200, "stranger", "PUT /theirs/key", { body: "t" })
   for (const bucket of BUCKETS) {
-    await expect(200, "owner", `PUT /${bucket}`)
+    const headers = bucket === "listed" ? ["x-amz-object-ownership", "ObjectWriter"] : []
+    await expect(200, "owner", `PUT /${bucket}`, { headers })
     for (const key of ["present/confidential", "open/present"]) {
       const headers = ["x-amz-tagging", "class=whispered", "x-amz-meta-note", "whispered"]
       await expect(200, "owner", `PUT /${bucket}/${key}`, { headers, body: "whispered" })
