@@ -4,8 +4,9 @@ import assert from "node:assert/strict"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { awsEnvironment } from "../harness/aws-environment.js"
 import { findProgram, run, runOk } from "../harness/commands.js"
-import { CREDENTIALS, REGION, ROOT, ServerProcess } from "../harness/server.js"
+import { ROOT, ServerProcess } from "../harness/server.js"
 
 let folder = ""
 let server: ServerProcess
@@ -20,21 +21,7 @@ after(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-const env = () => ({
-  AWS_ACCESS_KEY_ID: CREDENTIALS.accessKey,
-  AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretKey,
-  AWS_SESSION_TOKEN: undefined,
-  AWS_PROFILE: undefined,
-  AWS_REGION: REGION,
-  AWS_DEFAULT_REGION: REGION,
-  AWS_ENDPOINT_URL: server.endpoint,
-  AWS_CONFIG_FILE: "/dev/null",
-  AWS_SHARED_CREDENTIALS_FILE: "/dev/null",
-  AWS_EC2_METADATA_DISABLED: "true",
-  AWS_PAGER: "",
-  HOME: folder,
-  LC_ALL: "C.UTF-8",
-})
+const env = () => awsEnvironment({ endpoint: server.endpoint, home: folder })
 
 interface Kind {
   /** `put-bucket-cors` and so on. */

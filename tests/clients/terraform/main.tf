@@ -138,3 +138,33 @@ resource "aws_iam_openid_connect_provider" "oidc" {
   client_id_list  = ["app"]
   thumbprint_list = ["cf23df2207d99a74fbe169e3eba035e633b65d94"]
 }
+
+resource "aws_s3_bucket" "listed" {
+  bucket = "tf-listed"
+}
+
+resource "aws_s3_bucket_ownership_controls" "listed" {
+  bucket = aws_s3_bucket.listed.id
+  rule {
+    object_ownership = "BucketOwnerPreferred"
+  }
+}
+
+resource "aws_s3_bucket_acl" "listed" {
+  bucket     = aws_s3_bucket.listed.id
+  acl        = "private"
+  depends_on = [aws_s3_bucket_ownership_controls.listed]
+}
+
+resource "aws_s3_object" "listed" {
+  bucket     = aws_s3_bucket.listed.id
+  key        = "a"
+  content    = "hello"
+  acl        = "authenticated-read"
+  depends_on = [aws_s3_bucket_ownership_controls.listed, aws_s3_bucket_public_access_block.listed]
+}
+
+resource "aws_s3_bucket_public_access_block" "listed" {
+  bucket            = aws_s3_bucket.listed.id
+  block_public_acls = false
+}
