@@ -18,7 +18,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Counter } from "../seams/telemetry/contract.js"
 import type { Allocate, NeedleId } from "../volume/contract.js"
-import type { Devices, PieceOwner, ShardCopy } from "./contract.js"
+import type { Devices, LentBytes, PieceOwner, ShardCopy } from "./contract.js"
 import { gather } from "./gathering.js"
 import { hasNeedle, holdersOf, isDamage, isLoss, strayHolders } from "./holders.js"
 import type { Layouts } from "./layouts.js"
@@ -100,6 +100,48 @@ export class BlockReader {
     } finally {
       for (const { lengthBytes: unused } of ahead) this.aheadBytes -= unused
     }
+  }
+
+  /** See `Blocks.readNow`. */
+  readNow(range: ExtentRange): LentBytes | undefined {
+    const { extent, lengthBytes } = range
+    if (lengthBytes > BLOCK_LIMITS.nowBytesMax) return undefined
+    const lent: Uint8Array[] = []
+    const take: Allocate = length => {
+      const bytes = this.buffers.take(length)
+      lent.push(bytes)
+      return bytes
+    }
+    const giveBack = (): void => {
+      for (const bytes of lent) this.buffers.give(bytes)
+    }
+    let whole: Uint8Array | undefined
+    let at = 0
+    for (const { piece } of planRead([range], PIECE_BYTES_MAX)) {
+      const bytes = this.readShardNow(extent, piece, take)
+      if (bytes === undefined) {
+        giveBack()
+        return undefined
+      }
+      if (bytes.length === lengthBytes) return { bytes, giveBack }
+      whole ??= take(lengthBytes)
+      whole.set(bytes, at)
+      at += bytes.length
+    }
+    return whole && { bytes: whole, giveBack }
+  }
+
+  private readShardNow(
+    extent: Extent,
+    { block, slot, offsetBytes, lengthBytes }: ReadPiece,
+    take: Allocate,
+  ): Uint8Array | undefined {
+    const { uploadId, part } = extent
+    const { generation, exception } = blockShape(extent, block)
+    const id = { partition: partitionOf(uploadId, part, block), uploadId, part, block, generation, slot }
+    const [deviceId] = holdersOf(this.layouts, id, exception)
+    const device = deviceId === undefined ? undefined : this.devices.get(deviceId)
+    return device?.volumes.readNow(id, { offsetBytes, lengthBytes }, take)
   }
 
   private hasCredit(): boolean {

@@ -12,7 +12,7 @@ import type { ShardHeader } from "../volume/contract.js"
 import { BlockReader } from "./block-reader.js"
 import { BlockWriter } from "./block-writer.js"
 import { writeBody } from "./body-writer.js"
-import type { BlockOptions, BlockRun, Blocks, Devices, LiveBlock, Mended, PieceOwner } from "./contract.js"
+import type { BlockOptions, BlockRun, Blocks, Devices, LentBytes, LiveBlock, Mended, PieceOwner } from "./contract.js"
 import type { RecodedBlock, RecodeRequest, ShardCopy, WriteRequest, WrittenBody } from "./contract.js"
 import { Foreground } from "./foreground.js"
 import { hasNeedle, isDamage, isLoss, strayHolders } from "./holders.js"
@@ -81,6 +81,11 @@ export class LocalBlocks implements Blocks {
   ): AsyncIterable<Uint8Array> {
     this.foreground.note()
     return this.reader.read(ranges, signal, pieces)
+  }
+
+  readNow(range: ExtentRange): LentBytes | undefined {
+    this.foreground.note()
+    return this.reader.readNow(range)
   }
 
   remove(extent: Extent, runs?: readonly BlockRun[]): Promise<void> {

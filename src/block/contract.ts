@@ -2,7 +2,7 @@
  * Blocks: a byte stream becomes blocks, shards, and needles on devices, and back. No names here.
  */
 import type { DeviceId, PartitionId, RowKey, UploadId } from "../base/ids.js"
-import type { PieceOwner } from "../base/pieces.js"
+import type { LentBytes, PieceOwner } from "../base/pieces.js"
 import type { Policy } from "../base/policy.js"
 import type { Extent } from "../format/extent.js"
 import type { Digests, LanePlan } from "../seams/compute/contract.js"
@@ -10,7 +10,7 @@ import type { NeedleId, NeedleOwner, ShardHeader, Volumes } from "../volume/cont
 import type { ExtentRange } from "./read-plan-core.js"
 import type { BlockGroup, SurveyPage } from "./survey-core.js"
 
-export type { PieceOwner }
+export type { LentBytes, PieceOwner }
 
 /** One device as the block layer sees it. */
 export interface ShardDevice {
@@ -129,6 +129,8 @@ export interface Blocks {
     signal: AbortSignal,
     pieces?: PieceOwner,
   ): AsyncIterable<Uint8Array>
+  /** As `read`, all at once and without waiting; undefined where that might take long, is too much, or anything is not as it should be. */
+  readNow(range: ExtentRange): LentBytes | undefined
   /** As `read`, of ranges one after another: the next one's first pieces are fetched while the last ones of this leave. */
   readAll(ranges: Iterable<ExtentRange>, signal: AbortSignal, pieces?: PieceOwner): AsyncIterable<Uint8Array>
   /** Removes all needles of an extent, or of some of its blocks. */

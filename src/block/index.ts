@@ -1,6 +1,6 @@
 /** Blocks: a byte stream becomes blocks, shards and needles on devices, and back. */
 export { LocalBlocks } from "./blocks.js"
-export type { BlockOptions, BlockRun, Blocks, Devices, LiveBlock, Mended, PieceOwner } from "./contract.js"
+export type { BlockOptions, BlockRun, Blocks, Devices, LentBytes, LiveBlock, Mended, PieceOwner } from "./contract.js"
 export type { RecodedBlock, RecodeRequest, ShardCopy, ShardDebt, ShardDevice } from "./contract.js"
 export type { WriteRequest, WrittenBody } from "./contract.js"
 export { homeOf, Layouts } from "./layouts.js"

@@ -19,6 +19,8 @@ export const BLOCK_LIMITS = {
   readTimesKept: 256,
   /** Pieces that are rebuilt because their shard is slow, at once; beyond, slow shards are waited for. */
   hedgesAtOnce: 16,
+  /** Read on the serving thread: what it takes to fetch, verify and send them is a tenth of a millisecond. */
+  nowBytesMax: 128 * KIB,
   /** Memory that pieces are lent from; who reads more at once gets some of its own. */
   readBufferBytesMax: 32 * MIB,
   /** A client may be this slow, over this long, only while nobody waits for the slab that its body holds. */

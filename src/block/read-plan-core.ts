@@ -50,8 +50,9 @@ export interface ExtentRange {
 /** Ranges that are read one after another. */
 export function* planRead(
   ranges: Iterable<ExtentRange>,
+  firstPieceBytesMax = SUB_BLOCK_BYTES,
 ): Generator<{ readonly extent: Extent; readonly piece: ReadPiece }> {
-  let firstBytesMax = SUB_BLOCK_BYTES
+  let firstBytesMax = firstPieceBytesMax
   for (const range of ranges) {
     for (const piece of planRange(range, firstBytesMax)) yield { extent: range.extent, piece }
     firstBytesMax = PIECE_BYTES_MAX

@@ -145,8 +145,10 @@ export class BriefExchange implements Exchange, AnswerSink {
     if (wanted.length === 0) this.send(head)
     else if (wanted.length <= ONE_WRITE_BYTES_MAX) this.sendWith(head, wanted)
     else {
+      this.socket.cork()
       this.send(head)
       this.write(answer.isLent === true ? wanted.slice() : wanted)
+      this.socket.uncork()
       this.sentBytes = wanted.length
     }
     return this.socket.writableLength === 0 ? undefined : this.finish()

@@ -5,17 +5,32 @@
  *           nothing: undefined means that they have to be asked.
  */
 import type { BucketName, ObjectKey } from "../base/ids.js"
+import type { Blocks } from "../block/index.js"
 import type { BucketRecord } from "../format/records.js"
 import { objectRowKey } from "../format/row-key.js"
 import { decodeVersion, etagOfHead, versionIdOfHead } from "../format/version-record.js"
-import type { VersionDetails } from "../format/version-record.js"
+import type { VersionDetails, VersionRecord } from "../format/version-record.js"
 import { RANDOM_BYTES } from "../format/version-id.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Tablet } from "../tablet/index.js"
 import { findBucket } from "./bucket-commands-core.js"
-import type { AtOnce, Bucket, ContentHeaders, ObjectNow, PutNow, PutResult, StoredBeside } from "./contract.js"
+import type {
+  AtOnce,
+  Bucket,
+  ByteRange,
+  ContentHeaders,
+  ObjectNow,
+  PlainRange,
+  PutNow,
+  PutResult,
+  StoredBeside,
+  StoredBytes,
+} from "./contract.js"
 import { bucketOf, checksumOf, headersOf, packDetails, putResultOf } from "./object-info-core.js"
+import { rangeWithin } from "./range-core.js"
+import type { ReadPins } from "./read-pins.js"
 import { NO_CHECKSUM } from "./row-editor-core.js"
+import { StoredNow } from "./stored-bytes.js"
 import { putVersion } from "./version-commands-core.js"
 
 export class ObjectsAtOnce implements AtOnce {
@@ -29,6 +44,8 @@ export class ObjectsAtOnce implements AtOnce {
   constructor(
     random: Random,
     private readonly tablet: Tablet,
+    private readonly blocks: Blocks,
+    private readonly pins: ReadPins,
   ) {
     this.random = random.fork("versions at once")
   }
@@ -43,7 +60,7 @@ export class ObjectsAtOnce implements AtOnce {
     return bucket
   }
 
-  object(bucket: Bucket, key: ObjectKey, headersOnly: boolean): ObjectNow | undefined {
+  object(bucket: Bucket, key: ObjectKey, headersOnly: boolean, asked?: PlainRange): ObjectNow | undefined {
     const rowKey = objectRowKey(bucket.id, key)
     const warming = this.tablet.warm("current", [rowKey])
     if (warming !== undefined) {
@@ -57,11 +74,14 @@ export class ObjectsAtOnce implements AtOnce {
     const { head, details } = record
     // To what is another account's the bucket's owner may have no right.
     if (details === undefined || details.acl?.owner !== undefined) return undefined
+    const { sizeBytes } = head
+    const range = asked && rangeWithin(asked, sizeBytes)
+    if (asked !== undefined && range === undefined) return undefined
     const isInline = record.content.kind === "inline"
     const whole = isInline && !headersOnly ? this.tablet.payloadNow("current", rowKey, row) : undefined
-    if (whole === undefined && !headersOnly) return undefined
+    if (isInline && whole === undefined && !headersOnly) return undefined
     return {
-      sizeBytes: head.sizeBytes,
+      sizeBytes,
       etag: etagOfHead(head),
       lastModifiedMs: head.modifiedMs,
       versionId: bucket.versioning === "never" ? undefined : versionIdOfHead(head),
@@ -69,8 +89,15 @@ export class ObjectsAtOnce implements AtOnce {
       userMetadata: details.userMetadata,
       tagCount: details.tags.length,
       checksum: head.checksumAlgorithm === undefined ? undefined : checksumOf(record),
-      whole,
+      range,
+      whole: whole && range ? whole.subarray(range.first, range.first + range.lengthBytes) : whole,
+      stored: isInline || headersOnly ? undefined : this.storedOf(bucket, key, record, range),
     }
+  }
+
+  private storedOf(bucket: Bucket, key: ObjectKey, record: VersionRecord, asked: ByteRange | undefined): StoredBytes {
+    const range = asked ?? { first: 0, lengthBytes: record.head.sizeBytes }
+    return new StoredNow(this.tablet, this.blocks, this.pins, bucket, key, record, range)
   }
 
   put({ bucket, key, beside, bytes, md5, checksum }: PutNow): Promise<PutResult> {

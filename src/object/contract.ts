@@ -9,7 +9,7 @@
  *           request any more) and out (`ObjectBody.read()` yields verified bytes).
  */
 import type { AccountId, BucketId, BucketName, MultipartId, ObjectKey, VersionId } from "../base/ids.js"
-import type { PieceOwner } from "../base/pieces.js"
+import type { LentBytes, PieceOwner } from "../base/pieces.js"
 import type { ObjectAcl } from "../format/acl.js"
 import type { SettingName, SettingRecord } from "../format/records.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
@@ -177,6 +177,14 @@ export type RangeRequest =
   | { readonly kind: "suffix"; readonly lengthBytes: number }
   | { readonly kind: "part"; readonly partNumber: number }
 
+/** One that only the object's size has to be known for. */
+export type PlainRange = Exclude<RangeRequest, { kind: "part" }>
+
+export interface ByteRange {
+  readonly first: number
+  readonly lengthBytes: number
+}
+
 export interface GetRequest {
   readonly bucket: Bucket
   readonly key: ObjectKey
@@ -192,7 +200,7 @@ export interface GetRequest {
 export interface ObjectBody {
   readonly info: ObjectInfo
   /** Undefined: the whole object. Otherwise first byte and length (206). */
-  readonly range: { readonly first: number; readonly lengthBytes: number } | undefined
+  readonly range: ByteRange | undefined
   /** Set on a `part` range: that part's checksum, where it has one. */
   readonly partChecksum: StoredChecksum | undefined
   /** All bytes of the range, where they are at hand: a body of a few kilobytes. Then nothing needs to be read. */
@@ -459,15 +467,30 @@ export interface ObjectNow extends Omit<ObjectInfo, "versionId" | "partsCount" |
   readonly versionId: VersionId | undefined
   /** The same object for objects that have the same headers, often. */
   readonly headers: ContentHeaders
-  /** All bytes, where they were asked for; good until the next object is asked for. */
+  /** What was asked for; undefined: all of it. */
+  readonly range: ByteRange | undefined
+  /** The bytes where they lie with the row and were asked for; good until the next object is asked for. */
   readonly whole: Uint8Array | undefined
+  /** Where they lie elsewhere and were asked for. */
+  readonly stored: StoredBytes | undefined
+}
+
+/** Bytes of an object as it was found, or of a range of it; they have to be asked for within the turn. */
+export interface StoredBytes {
+  /** Without waiting; undefined where that might take long. */
+  now(): LentBytes | undefined
+  /** Piece by piece, each good until the next is asked for. Throws as `ObjectBody.read`. */
+  read(signal: AbortSignal): AsyncIterable<Uint8Array>
 }
 
 /** What can be said without waiting; undefined: the services have to be asked. */
 export interface AtOnce {
   bucket(name: BucketName): Bucket | undefined
-  /** The latest version, if it is the bucket's owner's, with its bytes unless only headers are wanted. */
-  object(bucket: Bucket, key: ObjectKey, headersOnly: boolean): ObjectNow | undefined
+  /**
+   * The latest version, if it is the bucket's owner's, with its bytes unless only headers are wanted; of a range, which
+   * has to hold some of them.
+   */
+  object(bucket: Bucket, key: ObjectKey, headersOnly: boolean, range?: PlainRange): ObjectNow | undefined
   put(request: PutNow): Promise<PutResult>
 }
 

@@ -10,12 +10,13 @@ import { objectRowKey } from "../format/row-key.js"
 import type { Blocks, PieceOwner } from "../block/index.js"
 import type { Tablet } from "../tablet/index.js"
 import { judgeRead } from "./conditions-core.js"
-import type { Bucket, GetRequest, ObjectBody, RangeRequest, StoredChecksum } from "./contract.js"
-import { extentsOfRange, partByNumber, type ManifestAddress } from "./manifest-core.js"
+import type { Bucket, ByteRange, GetRequest, ObjectBody, RangeRequest, StoredChecksum } from "./contract.js"
+import { partByNumber } from "./manifest-core.js"
 import { openVersion, type OpenVersion } from "./object-info-core.js"
-import { resolveRange, type ByteRange } from "./range-core.js"
+import { resolveRange } from "./range-core.js"
 import type { ReadPin, ReadPins } from "./read-pins.js"
 import type { FoundVersion } from "./row-editor-core.js"
+import { extentRangesOf, manifestOf } from "./stored-bytes.js"
 import { requireVersion } from "./version-commands-core.js"
 
 /** A row that changes under every attempt is given back to the caller. */
@@ -110,15 +111,6 @@ function rangeHolds(ifRange: NonNullable<GetRequest["ifRange"]>, { info }: OpenV
   return Math.floor(info.lastModifiedMs / 1000) * 1000 <= ifRange.unmodifiedSinceMs
 }
 
-export function manifestOf(
-  bucket: Bucket,
-  key: ObjectKey,
-  { head, content }: OpenVersion["record"],
-): ManifestAddress | undefined {
-  if (content.kind !== "segments") return undefined
-  return { bucketId: bucket.id, key, multipartId: content.multipartId, parts: head.parts }
-}
-
 class OpenBody implements OpenObject {
   readonly info
   readonly range
@@ -153,32 +145,15 @@ class OpenBody implements OpenObject {
     return this.range ?? { first: 0, lengthBytes: this.info.sizeBytes }
   }
 
-  async *read(signal: AbortSignal, pieces: PieceOwner = "caller"): AsyncGenerator<Uint8Array> {
-    try {
-      const { first, lengthBytes } = this.wanted()
-      for await (const bytes of this.bytesOf(first, lengthBytes, signal, pieces)) {
-        this.pin.progress()
-        yield bytes
-      }
-    } finally {
-      this.close()
-    }
+  read(signal: AbortSignal, pieces: PieceOwner = "caller"): AsyncGenerator<Uint8Array> {
+    return this.pin.during(this.bytes(signal, pieces))
   }
 
-  private async *bytesOf(
-    first: number,
-    lengthBytes: number,
-    signal: AbortSignal,
-    pieces: PieceOwner,
-  ): AsyncGenerator<Uint8Array> {
-    const { content } = this.opened.record
-    if (lengthBytes === 0) return
+  private async *bytes(signal: AbortSignal, pieces: PieceOwner): AsyncGenerator<Uint8Array> {
+    const range = this.wanted()
+    if (range.lengthBytes === 0) return
     if (this.whole) yield this.whole
-    const range = { offsetBytes: first, lengthBytes }
-    if (content.kind === "extent") yield* this.blocks.read(content.extent, range, signal, pieces)
-    const address = manifestOf(this.bucket, this.key, this.opened.record)
-    if (!address) return
-    const ranges = extentsOfRange(this.tablet.committed, address, first, lengthBytes)
+    const ranges = extentRangesOf(this.tablet.committed, this.bucket, this.key, this.opened.record, range)
     yield* this.blocks.readAll(ranges, signal, pieces)
   }
 

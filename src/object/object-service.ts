@@ -34,8 +34,9 @@ import { listVersions, withOwners } from "./listing-core.js"
 import { listObjects } from "./object-page-core.js"
 import { readSegment, segmentCount } from "./manifest-core.js"
 import { checksumOf, openVersion, packDetails, putResultOf, type OpenVersion } from "./object-info-core.js"
-import { manifestOf, type ObjectReader, type OpenObject } from "./object-reader.js"
+import type { ObjectReader, OpenObject } from "./object-reader.js"
 import { findLatest, NO_CHECKSUM, readDetails, type NewVersion } from "./row-editor-core.js"
+import { manifestOf } from "./stored-bytes.js"
 import {
   checkWrite,
   putVersion,

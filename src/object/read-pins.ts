@@ -34,6 +34,18 @@ export class ReadPin {
     this.touchedMs = this.clock.monotonicMs()
   }
 
+  /** The same pieces; the pin ends with them. */
+  async *during(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    try {
+      for await (const bytes of pieces) {
+        this.progress()
+        yield bytes
+      }
+    } finally {
+      this.close()
+    }
+  }
+
   close(): void {
     this.pins.delete(this)
   }

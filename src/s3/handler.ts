@@ -162,15 +162,16 @@ class S3Handler implements Protocol {
     if (method === "PUT") {
       const putting = this.quickPuts?.serve(exchange, nowMs, () => this.handleAny(exchange))
       if (putting !== undefined)
-        return putting.catch((error: unknown) => this.respondPutFailure(exchange, nowMs, error))
+        return putting.catch((error: unknown) => this.respondQuickFailure(exchange, nowMs, error))
     } else if (method === "GET" || method === "HEAD") {
       const read = this.quickReads?.serve(exchange, nowMs)
-      if (read !== undefined) return read.responding
+      if (read !== undefined)
+        return read.responding?.catch((error: unknown) => this.respondQuickFailure(exchange, nowMs, error))
     }
     return this.handleAny(exchange)
   }
 
-  private async respondPutFailure(exchange: Exchange, nowMs: number, error: unknown): Promise<void> {
+  private async respondQuickFailure(exchange: Exchange, nowMs: number, error: unknown): Promise<void> {
     const target = parseTarget(exchange.rawTarget, exchange.header("host") ?? "", this.settings.domains)
     await this.respondFailure({ exchange, nowMs, target, headers: headersOf(exchange.rawHeaders) }, error)
   }

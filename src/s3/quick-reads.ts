@@ -1,26 +1,28 @@
 /**
- * GetObject and HeadObject as most clients send them: the latest version, whole, without conditions.
- * Nothing here waits.
+ * GetObject and HeadObject as most clients send them: the latest version, whole or a range of it, without
+ * conditions. Nothing here waits but for bytes that are not at hand.
  *
  * Promises  The answer is the one that the handler would give (`quick.test.ts` compares them). Nothing is
  *           refused here: whatever is not plain and in order is left to the handler.
  */
 import { httpDate } from "../base/dates.js"
 import { HeaderLines, type Exchange } from "../http/index.js"
-import type { AtOnce, ContentHeaders, ObjectNow } from "../object/contract.js"
+import type { AtOnce, ByteRange, ContentHeaders, ObjectNow } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Field } from "./failures.js"
 import { storedFields } from "./operations/get-object.js"
 import { checksumFields } from "./operations/put-object.js"
 import { versionHeader } from "./operations/versions.js"
 import { CROSS_ORIGIN, PlainShapes, type QuickGate } from "./quick-gate.js"
+import { parseRange } from "./wire/range.js"
 
+const RANGE = "range"
 const CHECKSUM_MODE = "x-amz-checksum-mode"
 /** Those of the `x-amz-` headers that leave a read as it is, or are seen to. */
 const PLAIN_AMZ = new Set(["x-amz-date", "x-amz-content-sha256", "x-amz-user-agent", CHECKSUM_MODE])
 
 const isPlain = (name: string): boolean =>
-  name.startsWith("x-amz-") ? PLAIN_AMZ.has(name) : name !== "range" && name !== CROSS_ORIGIN && !name.startsWith("if-")
+  name.startsWith("x-amz-") ? PLAIN_AMZ.has(name) : name !== CROSS_ORIGIN && !name.startsWith("if-")
 
 export class QuickReads {
   private readonly plainShapes = new PlainShapes(isPlain)
@@ -34,7 +36,10 @@ export class QuickReads {
     private readonly hostId: string,
   ) {}
 
-  /** Undefined: not answered here. Otherwise what `respond` gave, in a box since that may be undefined too. */
+  /**
+   * Undefined: not answered here. Otherwise what `respond` gave, in a box since that may be undefined too; rejects
+   * where bytes cannot be had.
+   */
   serve(exchange: Exchange, nowMs: number): { readonly responding: Promise<void> | undefined } | undefined {
     const { headers, timing } = exchange
     if ((exchange.contentLength ?? 0) > 0 || !this.plainShapes.has(headers.shape)) return undefined
@@ -46,26 +51,24 @@ export class QuickReads {
     const admittedMs = this.clock.monotonicMs()
     const isHead = exchange.method === "HEAD"
     const { bucket, key } = admission
-    const object = this.atOnce.object(bucket, key, isHead)
+    const rangeText = headers.get(RANGE)
+    const range = rangeText === undefined ? undefined : parseRange(rangeText)
+    const object = this.atOnce.object(bucket, key, isHead, range)
     if (object === undefined) return undefined
     this.gate.note(exchange, isHead ? "HeadObject" : "GetObject", admission)
     timing.add("auth", admittedMs - startedMs)
     timing.add("meta", this.clock.monotonicMs() - admittedMs)
     const lines = this.linesOf(exchange.requestId, object, checksumMode !== undefined)
-    const { whole } = object
-    // Written out, since a literal that spreads another costs more than all the rest of this function.
-    if (isHead || whole === undefined) {
-      return { responding: exchange.respond({ status: 200, headers: lines, contentLength: object.sizeBytes }) }
-    }
-    return { responding: exchange.respond({ status: 200, headers: lines, body: whole, isLent: true }) }
+    return { responding: respond(exchange, lines, object) }
   }
 
   private linesOf(requestId: string, object: ObjectNow, showsChecksum: boolean): HeaderLines {
-    const { etag, lastModifiedMs, versionId, userMetadata, tagCount, checksum } = object
+    const { etag, lastModifiedMs, versionId, userMetadata, tagCount, range } = object
+    const checksum = showsChecksum && range === undefined ? object.checksum : undefined
     const text = `x-amz-request-id: ${requestId}\r\n${this.shownOf(object.headers)}ETag: "${etag}"\r\nLast-Modified: ${httpDate(lastModifiedMs)}\r\n`
-    const isPlain = versionId === undefined && userMetadata.length === 0 && tagCount === 0 && !showsChecksum
-    const lines = HeaderLines.ofChecked(text)
-    return isPlain ? lines : lines.and(furtherFields(object, showsChecksum ? checksum : undefined))
+    const isPlain = versionId === undefined && userMetadata.length === 0 && tagCount === 0 && checksum === undefined
+    const lines = HeaderLines.ofChecked(range === undefined ? text : text + contentRange(object, range))
+    return isPlain ? lines : lines.and(furtherFields(object, checksum))
   }
 
   /** The lines that are the same for all objects with the same stored headers. */
@@ -78,6 +81,27 @@ export class QuickReads {
     return shown
   }
 }
+
+/** Literals are written out: one that spreads another costs more than all the rest of a request here. */
+function respond(exchange: Exchange, headers: HeaderLines, object: ObjectNow): Promise<void> | undefined {
+  const { sizeBytes, range, whole, stored } = object
+  const status = range === undefined ? 200 : 206
+  if (whole !== undefined) return exchange.respond({ status, headers, body: whole, isLent: true })
+  const contentLength = range === undefined ? sizeBytes : range.lengthBytes
+  if (stored === undefined) return exchange.respond({ status, headers, contentLength })
+  const lent = stored.now()
+  if (lent === undefined) {
+    return exchange.respond({ status, headers, contentLength, body: stored.read(exchange.signal) })
+  }
+  const responding = exchange.respond({ status, headers, body: lent.bytes })
+  // Once it is over nothing looks at them any more: they are handed over, or the connection is closed.
+  if (responding !== undefined) return responding.finally(() => lent.giveBack())
+  lent.giveBack()
+  return undefined
+}
+
+const contentRange = ({ sizeBytes }: ObjectNow, { first, lengthBytes }: ByteRange): string =>
+  `Content-Range: bytes ${first}-${first + lengthBytes - 1}/${sizeBytes}\r\n`
 
 function furtherFields({ versionId, userMetadata, tagCount }: ObjectNow, checksum: ObjectNow["checksum"]): string[] {
   const fields: Field[] = [...versionHeader(versionId)]

@@ -1,53 +1,78 @@
 /**
- * Which pages of a device's payload volumes are likely in the page cache: those that were written since
- * the process began, and those that were read since; of as many volumes as memory keeps.
+ * Which pages of a device's volumes are likely in the page cache: those that were written since the
+ * process began, and those that were read since; of as many bytes as memory keeps.
  *
  * A guess, never more: what is not there is read from the disk, only slower.
+ * Limits  `cachedBytesMax` of what is noted; `VOLUMES_MAX` volumes, the one noted first is forgotten first.
  */
+import type { NeedleRange } from "./contract.js"
+
 const PAGE_BYTES = 4_096
+/** A bit a page: 32 KiB for each GiB. */
+const VOLUMES_MAX = 256
+
+interface NotedPages {
+  readonly bits: Uint8Array
+  count: number
+}
 
 export class CachedPages {
-  /** A bit a page, by volume. */
-  private readonly read = new Map<number, Uint8Array>()
+  private readonly noted = new Map<number, NotedPages>()
+  private notedCount = 0
   private newest: number
-  private readonly volumesMax: number
 
   constructor(
-    /** The last volume that was there at the start. */
-    private readonly lastBefore: number,
+    /** Volumes beyond this one are written by way of the cache, wherever that happens; of the others it is noted. */
+    private readonly lastNoted: number,
     private readonly volumeBytes: number,
-    cachedBytesMax: number,
+    private readonly cachedBytesMax: number,
   ) {
-    this.newest = lastBefore
-    this.volumesMax = Math.floor(cachedBytesMax / volumeBytes)
+    this.newest = lastNoted
   }
 
-  has(volume: number, offsetBytes: number, lengthBytes: number): boolean {
+  has(volume: number, { offsetBytes, lengthBytes }: NeedleRange): boolean {
     if (volume > this.newest) this.newest = volume
-    if (volume > this.lastBefore) return volume > this.newest - this.volumesMax
-    const pages = this.read.get(volume)
-    if (pages === undefined) return false
+    if (volume > this.lastNoted) return (this.newest - volume + 1) * this.volumeBytes <= this.cachedBytesMax
+    const bits = this.noted.get(volume)?.bits
+    if (bits === undefined) return false
     for (let page = firstPage(offsetBytes); page * PAGE_BYTES < offsetBytes + lengthBytes; page += 1) {
-      if (((pages[page >>> 3] ?? 0) & (1 << (page & 7))) === 0) return false
+      if (((bits[page >>> 3] ?? 0) & (1 << (page & 7))) === 0) return false
     }
     return true
   }
 
-  /** Bytes have been read, so that they are in memory now. */
-  note(volume: number, offsetBytes: number, lengthBytes: number): void {
-    if (volume > this.lastBefore) return
-    const pages = this.read.get(volume) ?? this.remember(volume)
-    for (let page = firstPage(offsetBytes); page * PAGE_BYTES < offsetBytes + lengthBytes; page += 1) {
-      pages[page >>> 3] = (pages[page >>> 3] ?? 0) | (1 << (page & 7))
+  /** Bytes have been read or written, so that they are in memory now. */
+  note(volume: number, { offsetBytes, lengthBytes }: NeedleRange): void {
+    if (volume > this.lastNoted) return
+    const pages = this.noted.get(volume) ?? this.remember(volume)
+    const { bits, count } = pages
+    // A volume may be longer than it should, by one large group.
+    const endPage = Math.min(Math.ceil((offsetBytes + lengthBytes) / PAGE_BYTES), bits.length * 8)
+    for (let page = firstPage(offsetBytes); page < endPage; page += 1) {
+      const byte = bits[page >>> 3] ?? 0
+      const bit = 1 << (page & 7)
+      if ((byte & bit) !== 0) continue
+      bits[page >>> 3] = byte | bit
+      pages.count += 1
     }
+    this.notedCount += pages.count - count
+    // Together they would be more than stays in memory: what was known longest may not hold any more.
+    while (this.notedCount * PAGE_BYTES > this.cachedBytesMax) this.forgetFirst()
   }
 
-  private remember(volume: number): Uint8Array {
-    // Together they would be more than stays in memory: what was known of them may not hold any more.
-    if (this.read.size >= this.volumesMax) this.read.clear()
-    const pages = new Uint8Array(Math.ceil(this.volumeBytes / PAGE_BYTES / 8) + 1)
-    this.read.set(volume, pages)
+  private remember(volume: number): NotedPages {
+    if (this.noted.size >= VOLUMES_MAX) this.forgetFirst()
+    const pages = { bits: new Uint8Array(Math.ceil(this.volumeBytes / PAGE_BYTES / 8) + 1), count: 0 }
+    this.noted.set(volume, pages)
     return pages
+  }
+
+  private forgetFirst(): void {
+    const [first] = this.noted
+    if (first === undefined) return
+    const [volume, { count }] = first
+    this.noted.delete(volume)
+    this.notedCount -= count
   }
 }
 

@@ -90,6 +90,11 @@ export interface Volumes {
    */
   read(id: NeedleId, range: NeedleRange, allocate?: Allocate): Promise<Uint8Array>
   /**
+   * As `read`, on the calling thread: undefined where that might take long, or anything is not as it should be.
+   * What was allocated by then is the caller's to give back.
+   */
+  readNow(id: NeedleId, range: NeedleRange, allocate: Allocate): Uint8Array | undefined
+  /**
    * A shard of this length, or a range of whole sub-blocks of it, for a caller who verifies its body himself:
    * where that is done for many at once. Throws `noSuchNeedle`, `corruptNeedle`, `deviceFailed`.
    */

@@ -35,6 +35,15 @@ export function planRead(place: NeedlePlace, { offsetBytes, lengthBytes }: Needl
   return { firstSubBlock, bodyFromBytes, bodyToBytes, atOnce }
 }
 
+/** What of the volume a plan fetches, in the order of the file: the header, then the part of the body, or both as one. */
+export function stretchesOf(place: NeedlePlace, plan: ReadPlan): readonly NeedleRange[] {
+  const { offsetBytes, headerBytes } = place
+  if (plan.atOnce) return [{ offsetBytes, lengthBytes: headerBytes + plan.bodyToBytes }]
+  const bodyAt = offsetBytes + headerBytes + plan.bodyFromBytes
+  const body = { offsetBytes: bodyAt, lengthBytes: plan.bodyToBytes - plan.bodyFromBytes }
+  return [{ offsetBytes, lengthBytes: headerBytes }, body]
+}
+
 /**
  * Decodes the header and checks that it is the one wanted and that the fetched part of the body
  * (from the plan's first sub-block on) is good. Throws `corruptNeedle`.

@@ -5,7 +5,7 @@ import type { DiskFile } from "../seams/disk/contract.js"
 import type { Allocate, FetchedShard, NeedleRange } from "./contract.js"
 import type { ReadableFile } from "./files.js"
 import { badSubBlock, bodyBytesOf } from "./group-reader.js"
-import { anotherNeedle, decodeHeader, planRead, verifyRead } from "./needle-read-core.js"
+import { anotherNeedle, decodeHeader, planRead, stretchesOf, verifyRead } from "./needle-read-core.js"
 
 /** Throws `corruptNeedle`, `deviceFailed`. The result is a view of a buffer from `allocate`, or of one of its own. */
 export async function readNeedle(
@@ -50,6 +50,33 @@ export function readSmallNow(
   const [header, body] = [fetched.subarray(0, place.headerBytes), fetched.subarray(place.headerBytes)]
   verifyRead(place, planRead(place, range), { header, body }, isWanted)
   return body
+}
+
+/**
+ * As `readNeedle`, on the calling thread. Undefined, and nothing is read, where `isCached` says so of a stretch of
+ * the volume.
+ */
+export function readNeedleNow(
+  file: Pick<DiskFile, "readNow">,
+  place: NeedlePlace,
+  range: NeedleRange,
+  isWanted: (header: NeedleHeader) => boolean,
+  allocate: Allocate,
+  isCached: (stretch: NeedleRange) => boolean,
+): Uint8Array | undefined {
+  const plan = planRead(place, range)
+  const stretches = stretchesOf(place, plan)
+  if (!stretches.every(isCached)) return undefined
+  const memory = allocate(stretches.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0))
+  let length = 0
+  for (const { offsetBytes, lengthBytes } of stretches) {
+    length += file.readNow(memory.subarray(length, length + lengthBytes), offsetBytes)
+  }
+  const header = memory.subarray(0, place.headerBytes)
+  const body = memory.subarray(place.headerBytes + (plan.atOnce ? plan.bodyFromBytes : 0), length)
+  verifyRead(place, plan, { header, body }, isWanted)
+  const from = range.offsetBytes - plan.bodyFromBytes
+  return body.subarray(from, from + range.lengthBytes)
 }
 
 /** A range of a shard as it lies there, its header verified and its body not. Throws `corruptNeedle`, `deviceFailed`. */

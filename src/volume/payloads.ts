@@ -299,7 +299,7 @@ export class PayloadReader {
     const { volume, offsetBytes, lengthBytes } = place
     const headerBytes = payloadHeaderBytes(key, lengthBytes)
     if (headerBytes + lengthBytes > this.memory.length) return undefined
-    if (this.cached?.has(volume, offsetBytes, headerBytes + lengthBytes) !== true) return undefined
+    if (this.cached?.has(volume, { offsetBytes, lengthBytes: headerBytes + lengthBytes }) !== true) return undefined
     const file = this.files.openNow(volume)
     const at = { volume, offsetBytes, headerBytes, bodyBytes: lengthBytes }
     return file && readSmallNow(file, at, isPayloadOf(family, key), this.memory)
@@ -317,7 +317,7 @@ export class PayloadReader {
     try {
       const range = { offsetBytes: 0, lengthBytes }
       const payload = await this.files.use(volume, file => readNeedle(file, at, range, isWanted))
-      this.cached?.note(volume, offsetBytes, headerBytes + lengthBytes)
+      this.cached?.note(volume, { offsetBytes, lengthBytes: headerBytes + lengthBytes })
       return payload
     } catch (error) {
       if (!isAbsent(error)) throw error

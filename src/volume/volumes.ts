@@ -20,6 +20,7 @@ import { needleKeyOf } from "../format/needle.js"
 import type { VolumePosition } from "../format/volume.js"
 import { mapBounded } from "../life/index.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
+import { CachedPages } from "./cached-pages.js"
 import { positionOfMark } from "./checkpoint-source.js"
 import type {
   Allocate,
@@ -38,8 +39,8 @@ import { VolumeFiles } from "./files.js"
 import type { VolumeLimits } from "./limits.js"
 import { VOLUME_LIMITS } from "./limits.js"
 import { NeedleIndex } from "./needle-index.js"
-import { fetchShard, readHeader, readNeedle } from "./needle-read.js"
-import { isSamePlace } from "./needle-read-core.js"
+import { fetchShard, readHeader, readNeedle, readNeedleNow } from "./needle-read.js"
+import { isSamePlace, planRead, stretchesOf } from "./needle-read-core.js"
 import type { Recovered, UnvouchedGroup } from "./recovery.js"
 import { recoverVolumes } from "./recovery.js"
 import { VolumeUpkeep } from "./upkeep.js"
@@ -50,6 +51,14 @@ import { VolumeWriter } from "./writer.js"
 type ReadAt<T> = (file: DiskFile, place: NeedlePlace, isWanted: (header: NeedleHeader) => boolean) => Promise<T>
 
 const NOTHING = new Uint8Array(0)
+
+/** Where needles may be read on the calling thread. */
+export interface NowTerms {
+  /** Runs such reads; undefined where one fails, and while none are allowed. */
+  readonly reads: { read<T>(read: () => T): T | undefined }
+  /** What the page cache is taken to keep of this device. */
+  readonly cachedBytesMax: number
+}
 
 /**
  * Opens a device's volumes and brings the index up to date: what was written since the base's mark
@@ -63,11 +72,12 @@ export async function openVolumes(
   mark: Uint8Array | undefined,
   limits: VolumeLimits = VOLUME_LIMITS,
   mayAppend: MayAppend = () => true,
+  now?: NowTerms,
 ): Promise<KeptVolumes> {
   await disk.makeFolder(home.folder)
   const contained = positionOfMark(mark)
   const recovered = await recoverVolumes(disk, rows, home, contained)
-  const volumes = new NeedleVolumes(disk, rows, home, limits, mayAppend, recovered)
+  const volumes = new NeedleVolumes(disk, rows, home, limits, mayAppend, recovered, now)
   volumes.contained(contained)
   await volumes.writeAgain(recovered.unvouched)
   return volumes
@@ -83,6 +93,8 @@ class NeedleVolumes implements KeptVolumes {
   /** Keys of needles that wait to be written, or are: their body may be acknowledged, and deleted, already. */
   private readonly coming = new Set<RowKey>()
   private readonly comingUnhurried = new Set<RowKey>()
+  /** Undefined: nothing is read on the calling thread. */
+  private readonly cached: CachedPages | undefined
   /** Bodies on their way: the device does not know of them yet. */
   private comingBytes = 0
 
@@ -93,8 +105,13 @@ class NeedleVolumes implements KeptVolumes {
     private readonly limits: VolumeLimits,
     private readonly mayAppend: MayAppend,
     recovered: Recovered,
+    private readonly now: NowTerms | undefined,
   ) {
-    this.writer = new VolumeWriter(disk, home, "needles", recovered.sealed)
+    // Of no volume it is certain that all of it went by way of the cache.
+    this.cached = now && new CachedPages(Infinity, limits.volumeBytesMax, now.cachedBytesMax)
+    this.writer = new VolumeWriter(disk, home, "needles", recovered.sealed, (volume, group) => {
+      this.cached?.note(volume, group)
+    })
     this.files = new VolumeFiles(disk, home.folder, limits.filesOpenMax)
     this.index = new NeedleIndex(rows, recovered.sizes)
     const { index } = this
@@ -173,7 +190,27 @@ class NeedleVolumes implements KeptVolumes {
   }
 
   read(id: NeedleId, range: NeedleRange, allocate?: Allocate): Promise<Uint8Array> {
-    return this.atPlace(id, (file, place, isWanted) => readNeedle(file, place, range, isWanted, allocate))
+    return this.atPlace(id, async (file, place, isWanted) => {
+      const bytes = await readNeedle(file, place, range, isWanted, allocate)
+      const { cached } = this
+      if (cached) for (const stretch of stretchesOf(place, planRead(place, range))) cached.note(place.volume, stretch)
+      return bytes
+    })
+  }
+
+  readNow(id: NeedleId, range: NeedleRange, allocate: Allocate): Uint8Array | undefined {
+    const { now, cached } = this
+    return now?.reads.read(() => {
+      const key = needleKeyOf(id)
+      const warming = this.index.warm(key)
+      // Whoever waits for it hears of it.
+      warming?.catch(() => undefined)
+      const place = warming === undefined ? this.index.placeOf(key) : undefined
+      const file = place && this.files.openNow(place.volume)
+      if (place === undefined || file === undefined) return undefined
+      const isCached = (stretch: NeedleRange): boolean => cached?.has(place.volume, stretch) === true
+      return readNeedleNow(file, place, range, wantedBy(key), allocate, isCached)
+    })
   }
 
   fetch(
@@ -198,7 +235,7 @@ class NeedleVolumes implements KeptVolumes {
     if (warm) await warm
     const place = this.index.placeOf(key)
     if (place === undefined) throw fail("noSuchNeedle", { ...id })
-    const isWanted = (header: NeedleHeader): boolean => header.kind === "shard" && needleKeyOf(header.id) === key
+    const isWanted = wantedBy(key)
     const readFrom = (from: NeedlePlace) => this.files.use(from.volume, file => readAt(file, from, isWanted))
     try {
       return await readFrom(place)
@@ -244,3 +281,8 @@ class NeedleVolumes implements KeptVolumes {
     this.upkeep.changedUpTo = after
   }
 }
+
+const wantedBy =
+  (key: RowKey) =>
+  (header: NeedleHeader): boolean =>
+    header.kind === "shard" && needleKeyOf(header.id) === key

@@ -13,6 +13,7 @@ import type { NeedlePlace } from "../format/needle.js"
 import type { VolumeKind, VolumePosition } from "../format/volume.js"
 import { encodeVolumeHeader, firstPosition, VOLUME_PAGE_BYTES } from "../format/volume.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
+import type { NeedleRange } from "./contract.js"
 import { volumePath } from "./files.js"
 import type { EncodedNeedle } from "./group-core.js"
 import { cacheUseOf, packGroup } from "./group-core.js"
@@ -27,12 +28,16 @@ export interface VolumeHome {
 export class VolumeWriter {
   private file: DiskFile | undefined
 
-  /** `position`: where the newest volume was sealed; undefined where there is none. */
+  /**
+   * `position`: where the newest volume was sealed; undefined where there is none. `onCached` hears of each group
+   * that went by way of the page cache.
+   */
   constructor(
     private readonly disk: Disk,
     private readonly home: VolumeHome,
     private readonly kind: VolumeKind,
     private at: VolumePosition | undefined,
+    private readonly onCached?: (volumeId: VolumeId, group: NeedleRange) => void,
   ) {}
 
   /** Everything before it is durable: earlier volumes whole, this one up to its offset. */
@@ -80,8 +85,9 @@ export class VolumeWriter {
     const file = must(this.file, "a volume is open")
     const at = must(this.at, "an open volume has a position")
     const { buffers, places, after } = packGroup(this.home.deviceId, at, needles)
+    const use = cacheUseOf(needles)
     try {
-      await file.write(buffers, at.offsetBytes, cacheUseOf(needles))
+      await file.write(buffers, at.offsetBytes, use)
     } catch (error) {
       // It may lie in the page cache, marked clean, and not on the disk: a checkpoint would take it for written. Best effort.
       await file.write([new Uint8Array(VOLUME_PAGE_BYTES)], at.offsetBytes).catch(() => undefined)
@@ -94,6 +100,8 @@ export class VolumeWriter {
     }
     assert(this.at === at, "one write at a time")
     this.at = after
+    const { offsetBytes } = at
+    if (use === "cached") this.onCached?.(at.volumeId, { offsetBytes, lengthBytes: after.offsetBytes - offsetBytes })
     return places
   }
 

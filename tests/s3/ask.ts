@@ -58,7 +58,14 @@ export async function ask(
     gather: async () => (arrived = body),
     note: fields => void (notes = { ...notes, ...fields }),
     countIn: () => void (meters += 1),
-    respond: async given => void (answer = given),
+    // As on a wire: when it is over, nothing of the body is looked at any more.
+    respond: async given => {
+      const pieces: Uint8Array[] = []
+      const { body } = given
+      if (body instanceof Uint8Array) pieces.push(body.slice())
+      else if (body !== undefined) for await (const piece of body) pieces.push(piece.slice())
+      answer = body === undefined ? given : { ...given, body: Buffer.concat(pieces) }
+    },
   }
   await handler.handle(exchange)
   return { answer, notes: { ...notes, meters } }

@@ -12,6 +12,8 @@ import { hashOnce } from "../../src/seams/compute/hashes.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { MetricsInMemory } from "../../src/seams/telemetry/metrics.js"
 import { Machine } from "../../src/main/engine/testing.js"
+import type { LentBytes } from "../../src/base/pieces.js"
+import { KIB } from "../../src/base/limits.js"
 import type { Engine } from "../../src/main/engine/engine.js"
 import type { AtOnce, Bucket, Buckets } from "../../src/object/contract.js"
 import { ask, type Asked, type Told } from "./ask.js"
@@ -19,32 +21,55 @@ import { ask, type Asked, type Told } from "./ask.js"
 const random = new SimRandom(3)
 const oneOf = <T>(...choices: readonly [T, ...T[]]): T => choices[random.below(choices.length)] ?? choices[0]
 
-async function shown({ answer, notes }: Told) {
+function shown({ answer, notes }: Told) {
   const { status, headers, body, contentLength } = answer ?? { status: 0, headers: [], body: undefined }
-  const pieces: Uint8Array[] = []
-  if (body instanceof Uint8Array) pieces.push(body)
-  else if (body !== undefined) for await (const piece of body) pieces.push(piece.slice())
-  const bytes = Buffer.concat(pieces)
+  const bytes = body instanceof Uint8Array ? Buffer.from(body) : Buffer.alloc(0)
   const flat = headers instanceof HeaderLines ? headers.flat() : headers
   const pairs = Array.from({ length: flat.length / 2 }, (_, i) => `${flat[2 * i] ?? ""}: ${flat[2 * i + 1] ?? ""}`)
   pairs.sort()
   return { status, pairs, body: bytes.toString("latin1"), lengthBytes: contentLength ?? bytes.length, notes }
 }
 
-/** Counts what is asked and answered at once. */
-function counted(atOnce: AtOnce, count: { objects: number; puts: number }): AtOnce {
+/** Counts what is asked and answered at once, and spoils bytes that are given back. */
+function counted(atOnce: AtOnce, count: Count): AtOnce {
   return {
     bucket: name => atOnce.bucket(name),
-    object: (bucket, key, headersOnly) => {
-      const found = atOnce.object(bucket, key, headersOnly)
+    object: (bucket, key, headersOnly, range) => {
+      const found = atOnce.object(bucket, key, headersOnly, range)
       if (found !== undefined) count.objects += 1
-      return found
+      if (found?.stored === undefined) return found
+      const { stored } = found
+      return {
+        ...found,
+        stored: { now: () => spoiledAtLast(stored.now(), count), read: signal => stored.read(signal) },
+      }
     },
     put: request => {
       count.puts += 1
       return atOnce.put(request)
     },
   }
+}
+
+interface Count {
+  objects: number
+  puts: number
+  /** Bodies in blocks whose bytes were at hand, and those of them that were not given back yet. */
+  lent: number
+  outside: number
+}
+
+function spoiledAtLast(lent: LentBytes | undefined, count: Count): LentBytes | undefined {
+  if (lent === undefined) return undefined
+  count.lent += 1
+  count.outside += 1
+  const { bytes } = lent
+  const giveBack = (): void => {
+    count.outside -= 1
+    bytes.fill(0xee)
+    lent.giveBack()
+  }
+  return { bytes, giveBack }
 }
 
 const PAGE = "https://page.example.com"
@@ -73,7 +98,7 @@ async function world(machine: Machine) {
   const ruled = await engine.services.buckets.open(parseBucketName("ruled"))
   await engine.services.buckets.setSetting(ruled, "policy", DENIES)
   await takeLists(engine.services.buckets, await engine.services.buckets.open(parseBucketName("shared")))
-  const count = { objects: 0, puts: 0 }
+  const count: Count = { objects: 0, puts: 0, lent: 0, outside: 0 }
   const { buckets, objects, multipart } = engine.services
   const atOnce = counted(engine.services.atOnce, count)
   const settings: S3Settings = {
@@ -106,7 +131,10 @@ function anyRead(): Asked & { readonly secret: string; readonly hash: string } {
     [],
     ["x-amz-checksum-mode", "ENABLED"],
     ["x-amz-checksum-mode", "enabled"],
-    ["range", "bytes=1-3"],
+    ["range", oneOf("bytes=1-3", "bytes=0-0", "bytes=-3", "bytes=9999-", "bytes=3-1", "bytes=0-1,3-4", "lines=1-2")],
+    ["range", "bytes=0-1", "if-range", '"x"'],
+    ["range", "bytes=0-1", "x-amz-checksum-mode", "ENABLED"],
+    ["range", "bytes=0-1", "range", "bytes=2-3"],
     ["if-none-match", "*"],
     ["x-amz-expected-bucket-owner", "root"],
     ["x-amz-acl", "private"],
@@ -173,10 +201,87 @@ async function compareReads(machine: Machine): Promise<void> {
   for (let i = 0; i < 7_000; i += 1) {
     const { secret, hash, ...read } = anyRead()
     const asked = sign(read, hash, secret)
-    const [atOnce, later] = [await shown(await ask(quick, asked)), await shown(await ask(slow, asked))]
+    const [atOnce, later] = [shown(await ask(quick, asked)), shown(await ask(slow, asked))]
     assert.deepEqual(atOnce, later, JSON.stringify(asked))
   }
   assert.ok(count.objects > 200, `${count.objects} were answered at once`)
+  await engine.stop()
+}
+
+/** Sub-blocks and blocks of these tests are this long. */
+const BLOCK_BYTES = 64 * KIB
+
+/** First and last bytes near the borders of what is stored in one piece. */
+function anyRange(sizeBytes: number): string {
+  const place = (): number =>
+    Math.max(0, oneOf(0, BLOCK_BYTES, 2 * BLOCK_BYTES, 3 * BLOCK_BYTES, sizeBytes) + oneOf(-2, -1, 0, 1, 2, 700))
+  const [first, last] = [place(), place()].sort((a, b) => a - b)
+  return oneOf(`bytes=${first}-${last}`, `bytes=${first}-${last}`, `bytes=${first}-`, `bytes=-${last}`)
+}
+
+for (const devices of [1, 3]) {
+  test(`bytes in blocks, and ranges of them, are the same at once as after waiting: ${devices} devices`, () => {
+    const machine = new Machine({ devices })
+    return machine.clock.runUntil(compareStored(machine, devices))
+  })
+}
+
+async function compareStored(machine: Machine, devices: number): Promise<void> {
+  const { slow, quick, sign, count, engine } = await world(machine)
+  const lengths = [4 * KIB + 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 3 * BLOCK_BYTES + 5]
+  const bodies = lengths.map(length => Buffer.from(random.bytes(length)))
+  for (const [i, body] of bodies.entries()) {
+    const rawHeaders = ["host", "h", "content-length", String(body.length), "x-amz-meta-a", "1"]
+    await ask(slow, { ...sign({ method: "PUT", rawTarget: `/${i % 2 ? "kept" : "bench"}/${i}`, rawHeaders }), body })
+  }
+  const compare = async (): Promise<void> => {
+    for (let n = 0; n < 400; n += 1) {
+      const i = random.below(bodies.length)
+      const more = random.below(4) === 0 ? [] : ["range", anyRange(lengths[i] ?? 0)]
+      const rawHeaders = ["host", "h", ...more]
+      const read = { method: oneOf("GET", "GET", "HEAD"), rawTarget: `/${i % 2 ? "kept" : "bench"}/${i}`, rawHeaders }
+      const [atOnce, later] = [shown(await ask(quick, sign(read))), shown(await ask(slow, sign(read)))]
+      assert.deepEqual(atOnce, later, JSON.stringify(read))
+      const [, first, last] = /bytes (\d+)-(\d+)/.exec(atOnce.pairs.join()) ?? [undefined, 0, lengths[i]]
+      if (atOnce.status >= 300 || read.method === "HEAD") continue
+      const expected = bodies[i]?.subarray(Number(first), atOnce.status === 206 ? Number(last) + 1 : undefined)
+      assert.ok(expected?.equals(Buffer.from(atOnce.body, "latin1")), JSON.stringify(read))
+    }
+  }
+  await compare()
+  assert.ok(count.lent > 50 && count.outside === 0, `${count.lent} were at hand`)
+  if (devices > 1) {
+    // One of the devices has nothing but damaged needles: the others have the bytes.
+    for (let at = 4_096; at < 3 * BLOCK_BYTES; at += 1_024)
+      machine.disk.flipBit("/d1/volumes/0000000001.volume", 8 * at)
+    const before = count.lent
+    await compare()
+    assert.ok(count.lent > before && count.outside === 0, "the others are read at once")
+  }
+  await engine.stop()
+}
+
+test("damaged bytes are not answered, at once or after waiting", () => {
+  const machine = new Machine({ devices: 1 })
+  return machine.clock.runUntil(readDamaged(machine))
+})
+
+async function readDamaged(machine: Machine): Promise<void> {
+  const { slow, quick, sign, count, engine } = await world(machine)
+  const body = Buffer.from(random.bytes(BLOCK_BYTES))
+  const put = { method: "PUT", rawTarget: "/bench/a", rawHeaders: ["host", "h", "content-length", String(body.length)] }
+  await ask(slow, { ...sign(put), body })
+  const read = sign({ method: "GET", rawTarget: "/bench/a", rawHeaders: ["host", "h"] })
+  for (let i = 0; i < 2; i += 1) assert.equal(shown(await ask(quick, read)).body, body.toString("latin1"))
+  assert.equal(count.lent, 1)
+  for (let at = 4_200; at < BLOCK_BYTES; at += 7_001) {
+    machine.disk.flipBit("/d1/volumes/0000000001.volume", 8 * at)
+    const [atOnce, later] = [shown(await ask(quick, read)), shown(await ask(slow, read))]
+    assert.ok(atOnce.status >= 500, `byte ${at}`)
+    assert.deepEqual(atOnce, later)
+    machine.disk.flipBit("/d1/volumes/0000000001.volume", 8 * at)
+  }
+  assert.equal(shown(await ask(quick, read)).body, body.toString("latin1"))
   await engine.stop()
 }
 
@@ -281,13 +386,13 @@ async function comparePuts(machine: Machine): Promise<void> {
     for (let i = 0; i < 400; i += 1) {
       const { hash, ...put } = anyPut()
       const other = { ...put, rawTarget: put.rawTarget.replace("/left/", "/right/") }
-      const atOnce = await shown(await ask(quick, sign(put, hash), oneOf("with the head", "later")))
-      const later = await shown(await ask(slow, sign(other, hash)))
+      const atOnce = shown(await ask(quick, sign(put, hash), oneOf("with the head", "later")))
+      const later = shown(await ask(slow, sign(other, hash)))
       assert.deepEqual(alike(atOnce), alike(later), JSON.stringify(put))
       const rawHeaders = ["host", "h", "x-amz-checksum-mode", "ENABLED"]
       const read = { method: "GET", rawTarget: put.rawTarget.replace(/\?.*/, ""), rawHeaders }
       const [mine, its] = [sign(read), sign({ ...read, rawTarget: read.rawTarget.replace("/left/", "/right/") })]
-      assert.deepEqual(alike(await shown(await ask(slow, mine))), alike(await shown(await ask(slow, its))))
+      assert.deepEqual(alike(shown(await ask(slow, mine))), alike(shown(await ask(slow, its))))
       assert.deepEqual(await list("left", read.rawTarget), await list("right", read.rawTarget))
     }
   }
@@ -354,10 +459,10 @@ async function compareSdk(machine: Machine): Promise<void> {
   for (const asked of requests.slice(0, 1)) await ask(slow, asked)
   for (const asked of requests) {
     const before = count.puts + count.objects
-    const atOnce = alike(await shown(await ask(quick, asked)))
+    const atOnce = alike(shown(await ask(quick, asked)))
     assert.equal(atOnce.status, 200, atOnce.body)
     assert.equal(count.puts + count.objects, before + 1, `${asked.method} was answered at once`)
-    assert.deepEqual(atOnce, alike(await shown(await ask(slow, asked))))
+    assert.deepEqual(atOnce, alike(shown(await ask(slow, asked))))
   }
   await engine.stop()
 }

@@ -113,6 +113,7 @@ interface Files {
   readonly space: DeviceSpace
   /** Behind the queue, with the ballast behind it. */
   readonly disk: Disk
+  readonly nowReads: NowReads
 }
 
 interface Metadata {
@@ -173,7 +174,7 @@ async function openStack(
         memberships.get(tabletId) === since ? positions.get(tabletId) : undefined,
       readPayload: (family, key, payload) => payloads.read(family, key, payload),
       readPayloadNow: (family, key, payload) => payloads.readNow(family, key, payload),
-      nowReads: new NowReads(clock),
+      nowReads: files.nowReads,
       roomForWrites: () => checkpointer.roomForWrites(),
       roomToGrow: () => space.roomForMetadata(),
     },
@@ -206,7 +207,7 @@ async function openFiles(
   const queue = queuedDisk(rawDisk, clock, options.callLimits ?? CALL_LIMITS, life.signal, onSuspect)
   const space = await spaces.open(place.id, queue, place.path, options.isMountPoint ?? false)
   opened.defer(() => space.close())
-  return { queue, space, disk: space.disk }
+  return { queue, space, disk: space.disk, nowReads: new NowReads(clock) }
 }
 
 async function openMetadata(
@@ -231,7 +232,7 @@ async function openMetadata(
 
 async function openContents(
   opened: DisposeStack,
-  { disk, space }: Files,
+  { disk, space, nowReads }: Files,
   { base, rows }: Metadata,
   place: DevicePlace,
   output: Log,
@@ -241,11 +242,13 @@ async function openContents(
   const volumeBytesMax = Math.min(VOLUME_LIMITS.volumeBytesMax, volumeBytesMaxFor(space.fullness.reserveBytes))
   const mark = readSourceMark(base, VOLUMES_SOURCE)
   const mayAppend = (bytes: number): boolean => space.mayTakeNeedles(bytes)
-  const volumes = await openVolumes(disk, rows, home, mark, { ...VOLUME_LIMITS, volumeBytesMax }, mayAppend)
+  const limits = { ...VOLUME_LIMITS, volumeBytesMax }
+  const cachedBytesMax = residentBytesMax()
+  const volumes = await openVolumes(disk, rows, home, mark, limits, mayAppend, { reads: nowReads, cachedBytesMax })
   opened.defer(() => volumes.close())
   for (const damage of volumes.damages) output.error("a volume is damaged", { device: place.id, ...damage })
   await disk.makeFolder(folders.payloads)
-  const cached = await PayloadReader.cachedPagesOf(disk, folders.payloads, residentBytesMax())
+  const cached = await PayloadReader.cachedPagesOf(disk, folders.payloads, cachedBytesMax)
   const payloads = new PayloadReader(disk, folders.payloads, VOLUME_LIMITS, cached)
   opened.defer(() => payloads.close())
   const hasBodies = volumes.usage().volumes > 0 || (await disk.list(folders.payloads)).length > 0

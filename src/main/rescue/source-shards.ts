@@ -105,6 +105,7 @@ export class SourceShards {
     const readOnly = () => Promise.reject(fail("internal", { reason: "a rescue only reads its sources" }))
     return {
       read: (id, range) => this.readShard(id, range),
+      readNow: () => undefined,
       has: id => this.open.get(id.uploadId)?.has(nameOf(id)) ?? false,
       // Which of several copies is good shows only where each is verified: blocks are read the long way.
       fetch: ({ uploadId, block, slot }) => Promise.reject(fail("noSuchNeedle", { uploadId, block, slot })),
