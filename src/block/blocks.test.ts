@@ -226,6 +226,35 @@ function holding(world: ShardWorld, slots: readonly number[]): () => void {
   return () => letGo()
 }
 
+test("a body that is there rests as one that comes does, with its debts; a refused one leaves nothing behind", async () => {
+  const world = await World.open(parsePolicy("ec:2+2"))
+  const { slabs } = world.compute
+  for (const failing of [undefined, deviceId(2)]) {
+    world.meddle = (what, _, device) => {
+      if (what === "append" && device === failing) throw fail("deviceFailed")
+    }
+    for (const length of [1, 64 * KIB, 64 * KIB + 1, BLOCK_BYTES]) {
+      const bytes = world.random.bytes(length)
+      const { extent, debts } = await world.clock.runUntil(world.writeWhole(bytes))
+      assert.deepEqual(await world.read(extent), Buffer.from(bytes))
+      const { uploadId, ...comes } = await world.clock.runUntil(world.writeExtent(bytes))
+      assert.notEqual(uploadId, extent.uploadId)
+      assert.equal(comes.exceptions.length, extent.exceptions.length)
+      assert.equal(debts.length, failing === undefined ? 0 : 1)
+      assert.deepEqual({ ...comes, uploadId, exceptions: [] }, { ...extent, uploadId, exceptions: [] })
+    }
+  }
+  world.meddle = (what, { slot }) => {
+    if (what === "append" && slot > 1) throw fail("deviceFull")
+  }
+  await assert.rejects(world.clock.runUntil(world.writeWhole(world.random.bytes(100))), error =>
+    isFailure(error, "deviceFull"),
+  )
+  await world.clock.advance(1_000)
+  assert.equal(slabs.slabsFree, slabs.slabsTotal)
+  assert.equal(world.held((17).toString(16).padStart(32, "0"), 1), 0)
+})
+
 test("one late shard is not waited for beyond the straggler's time, and is noted", async () => {
   const world = await World.open(parsePolicy("ec:4+2"))
   const letGo = holding(world, [3])

@@ -11,9 +11,10 @@ import type { Metrics } from "../seams/telemetry/contract.js"
 import type { ShardHeader } from "../volume/contract.js"
 import { BlockReader } from "./block-reader.js"
 import { BlockWriter } from "./block-writer.js"
-import { writeBody } from "./body-writer.js"
+import { writeBody, writeWhole } from "./body-writer.js"
 import type { BlockOptions, BlockRun, Blocks, Devices, LentBytes, LiveBlock, Mended, PieceOwner } from "./contract.js"
-import type { RecodedBlock, RecodeRequest, ShardCopy, WriteRequest, WrittenBody } from "./contract.js"
+import type { RecodedBlock, RecodeRequest, ShardCopy, WholeWriteRequest, WriteRequest } from "./contract.js"
+import type { WrittenBody, WrittenExtent } from "./contract.js"
 import { Foreground } from "./foreground.js"
 import { hasNeedle, isDamage, isLoss, strayHolders } from "./holders.js"
 import { homeOf, type Layouts } from "./layouts.js"
@@ -63,6 +64,11 @@ export class LocalBlocks implements Blocks {
   write(request: WriteRequest): Promise<WrittenBody> {
     this.foreground.note()
     return writeBody(this.clock, this.compute, this.writer, request, extent => this.remove(extent))
+  }
+
+  writeWhole(request: WholeWriteRequest): Promise<WrittenExtent> {
+    this.foreground.note()
+    return writeWhole(this.compute, this.writer, request, extent => this.remove(extent))
   }
 
   read(

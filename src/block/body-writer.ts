@@ -10,9 +10,9 @@ import { fail } from "../base/failures.js"
 import { concatBytes, copyPlainly } from "../base/bytes.js"
 import type { Extent } from "../format/extent.js"
 import type { Clock } from "../seams/clock/contract.js"
-import type { Compute, Lane, Slab } from "../seams/compute/contract.js"
+import type { Compute, Lane, LanePlan, Slab } from "../seams/compute/contract.js"
 import type { BlockWriter, WrittenBlock } from "./block-writer.js"
-import type { WriteRequest, WrittenBody } from "./contract.js"
+import type { WholeWriteRequest, WriteRequest, WrittenBody, WrittenExtent } from "./contract.js"
 import { describeBody } from "./describe-core.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { PatientSource } from "./patient-source.js"
@@ -61,6 +61,32 @@ export async function writeBody(
     endWatch?.()
   }
 }
+
+/** Writes one body that is there; see `Blocks.writeWhole`. */
+export async function writeWhole(
+  compute: Compute,
+  writer: BlockWriter,
+  request: WholeWriteRequest,
+  remove: (extent: Extent) => Promise<void>,
+): Promise<WrittenExtent> {
+  const { uploadId, part, owner, policy, birthNote, bytes } = request
+  const slab = await compute.slabs.take()
+  copyPlainly(slab.bytes, bytes, 0)
+  const lane = compute.openLane(HASHED_BEFORE)
+  try {
+    const block = { uploadId, part, owner, policy, birthNote, generation: 0, care: "asFits" } as const
+    const written = await writer.write(block, lane, slab, 0, bytes.length)
+    return describeBody(request, bytes.length, [written])
+  } catch (error) {
+    // What stays behind is judged after the next start.
+    await remove(describeBody(request, bytes.length, []).extent).catch(() => undefined)
+    throw error
+  } finally {
+    lane.close()
+  }
+}
+
+const HASHED_BEFORE: LanePlan = { md5: false, sha256: false, checksum: undefined }
 
 class OpenBody {
   private readonly lane: Lane

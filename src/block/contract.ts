@@ -67,6 +67,20 @@ export interface WrittenBody {
   readonly debts: readonly ShardDebt[]
 }
 
+/** A body that is there, was hashed, and fits a block. */
+export interface WholeWriteRequest extends Pick<
+  WriteRequest,
+  "uploadId" | "part" | "owner" | "policy" | "blockBytes" | "birthNote"
+> {
+  /** Not to be changed any more. */
+  readonly bytes: Uint8Array
+}
+
+export interface WrittenExtent {
+  readonly extent: Extent
+  readonly debts: readonly ShardDebt[]
+}
+
 /** Blocks [first, last] of an extent. */
 export interface BlockRun {
   readonly firstBlock: number
@@ -119,6 +133,8 @@ export interface Blocks {
    * what was written is removed; what cannot be removed is left to the judge of orphans.
    */
   write(request: WriteRequest): Promise<WrittenBody>
+  /** The same for a body that is one block at most, with less ado. */
+  writeWhole(request: WholeWriteRequest): Promise<WrittenExtent>
   /**
    * Verified bytes of a range. Throws `notEnoughShards` where too few intact shards are left. Pieces
    * are buffers of their own, or lent ones: those are good until the next piece is asked for.

@@ -6,11 +6,11 @@
  */
 import { fail } from "../base/failures.js"
 import type { PartitionId } from "../base/ids.js"
-import { EXTENT_EXCEPTIONS_MAX, type Extent, type ExtentException } from "../format/extent.js"
+import { EXTENT_EXCEPTIONS_MAX, type ExtentException } from "../format/extent.js"
 import { partitionOf } from "../format/partition.js"
 import { textOfPolicy } from "../base/policy.js"
 import type { WrittenBlock } from "./block-writer.js"
-import type { ShardDebt, WriteRequest } from "./contract.js"
+import type { ShardDebt, WriteRequest, WrittenExtent } from "./contract.js"
 
 type Written = Pick<WrittenBlock, "block" | "plan" | "missingSlots" | "slots">
 
@@ -19,7 +19,7 @@ export function describeBody(
   request: Pick<WriteRequest, "uploadId" | "part" | "blockBytes" | "policy">,
   lengthBytes: number,
   blocks: readonly Written[],
-): { readonly extent: Extent; readonly debts: readonly ShardDebt[] } {
+): WrittenExtent {
   const { uploadId, part, blockBytes, policy } = request
   const isElsewhere = ({ plan }: Written) => plan.policy !== policy || plan.placedSlots.length > 0
   const elsewhere = runsOf(blocks.filter(isElsewhere))

@@ -16,7 +16,7 @@ import { SimRandom } from "../seams/random/sim.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { openVolumes, type NeedleId, type Volumes } from "../volume/index.js"
 import { LocalBlocks } from "./blocks.js"
-import type { ShardCopy, ShardDevice, WrittenBody } from "./contract.js"
+import type { ShardCopy, ShardDevice, WrittenBody, WrittenExtent } from "./contract.js"
 import { Layouts } from "./layouts.js"
 import { ALL_NEEDLES } from "./survey-core.js"
 
@@ -167,6 +167,19 @@ export class ShardWorld {
       inlineBytesMax: 0,
       birthNote: undefined,
       signal,
+    })
+  }
+
+  writeWhole(bytes: Uint8Array): Promise<WrittenExtent> {
+    this.uploads += 1
+    return this.blocks.writeWhole({
+      uploadId: parseUploadId(this.uploads.toString(16).padStart(32, "0")),
+      part: 0,
+      owner: OWNER,
+      policy: this.policy,
+      blockBytes: this.options.blockBytes ?? 128 * KIB,
+      birthNote: undefined,
+      bytes,
     })
   }
 

@@ -128,7 +128,7 @@ export class DeviceSpace implements Living, RoomMaker {
   }
 
   get isFull(): boolean {
-    return this.fullness.level !== "roomy"
+    return !mayTakeNeedles(this.system.facts, this.system.limits.fullBytes)
   }
 
   get fullness(): Fullness {

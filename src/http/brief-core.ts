@@ -14,7 +14,7 @@ import { ABSENT, type HeaderShape, RequestHeaders } from "../base/request-header
 import type { HeaderShapes } from "../base/request-headers.js"
 
 /** Larger bodies are streamed, so that their senders are held back. */
-export const BRIEF_BODY_BYTES_MAX = 32 * KIB
+export const BRIEF_BODY_BYTES_MAX = 64 * KIB
 const LINES_MAX = 128
 
 export interface BriefRequest {

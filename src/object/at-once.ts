@@ -4,12 +4,14 @@
  * Promises  What it gives is what `Buckets.open` and `Objects.get` would give at this moment. It refuses
  *           nothing: undefined means that they have to be asked.
  */
-import type { BucketName, ObjectKey } from "../base/ids.js"
+import { assert } from "../base/assert.js"
+import type { BucketName, ObjectKey, UploadId } from "../base/ids.js"
+import { INLINE_BYTES_MAX } from "../base/limits.js"
 import type { Blocks } from "../block/index.js"
 import type { BucketRecord } from "../format/records.js"
 import { objectRowKey } from "../format/row-key.js"
 import { decodeVersion, etagOfHead, versionIdOfHead } from "../format/version-record.js"
-import type { VersionDetails, VersionRecord } from "../format/version-record.js"
+import type { Content, VersionDetails, VersionRecord } from "../format/version-record.js"
 import { RANDOM_BYTES } from "../format/version-id.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Tablet } from "../tablet/index.js"
@@ -26,17 +28,22 @@ import type {
   StoredBeside,
   StoredBytes,
 } from "./contract.js"
+import type { Ingest } from "./ingest.js"
 import { bucketOf, checksumOf, headersOf, packDetails, putResultOf } from "./object-info-core.js"
 import { rangeWithin } from "./range-core.js"
 import type { ReadPins } from "./read-pins.js"
 import { NO_CHECKSUM } from "./row-editor-core.js"
 import { StoredNow } from "./stored-bytes.js"
-import { putVersion } from "./version-commands-core.js"
+import { putVersion, type Debt } from "./version-commands-core.js"
+
+const HEADERS_KNOWN_MAX = 1_000
 
 export class ObjectsAtOnce implements AtOnce {
   /** The same objects for as long as the record is the same. */
   private readonly buckets = new WeakMap<BucketRecord, Bucket>()
   private readonly headers = new WeakMap<VersionDetails, ContentHeaders>()
+  /** What follows from headers is kept with them. */
+  private readonly headersByText = new Map<string, ContentHeaders>()
   private readonly details = new WeakMap<StoredBeside, VersionDetails>()
 
   private readonly random: Random
@@ -46,6 +53,7 @@ export class ObjectsAtOnce implements AtOnce {
     private readonly tablet: Tablet,
     private readonly blocks: Blocks,
     private readonly pins: ReadPins,
+    private readonly ingest: Ingest,
   ) {
     this.random = random.fork("versions at once")
   }
@@ -100,10 +108,36 @@ export class ObjectsAtOnce implements AtOnce {
     return new StoredNow(this.tablet, this.blocks, this.pins, bucket, key, record, range)
   }
 
-  put({ bucket, key, beside, bytes, md5, checksum }: PutNow): Promise<PutResult> {
+  get putBytesMax(): number {
+    return this.ingest.wholeBytesMax
+  }
+
+  put(request: PutNow): Promise<PutResult> {
+    if (request.bytes.length > INLINE_BYTES_MAX) return this.putStored(request)
+    // Nothing of it lies outside of its row, so there is no upload that could be given up.
+    return this.commit(request, { kind: "inline" }, undefined, [])
+  }
+
+  private putStored(request: PutNow): Promise<PutResult> {
+    const { bucket, key, beside, bytes, md5, checksum } = request
+    const { headers, userMetadata } = beside
+    const contentType = headers.contentType ?? ""
+    const whole = { bucket, key, contentType, userMetadata, bytes, md5, checksumValue: checksum?.value }
+    return this.ingest.runWhole(whole, ({ uploadId, body: { content, debts } }) => {
+      assert(content.kind === "extent", "it was written to blocks")
+      return this.commit(request, content, uploadId, debts)
+    })
+  }
+
+  private commit(
+    { bucket, key, beside, bytes, md5, checksum }: PutNow,
+    content: Content,
+    uploadId: UploadId | undefined,
+    debts: readonly Debt[],
+  ): Promise<PutResult> {
     const version = {
-      content: { kind: "inline" },
-      payload: bytes,
+      content,
+      payload: content.kind === "inline" ? bytes : undefined,
       sizeBytes: bytes.length,
       md5,
       parts: 0,
@@ -114,8 +148,7 @@ export class ObjectsAtOnce implements AtOnce {
       details: this.detailsOf(beside),
       isShared: false,
     } as const
-    // Nothing of it lies outside of its row, so there is no upload that could be given up.
-    const put = putVersion({ bucketId: bucket.id, key, uploadId: undefined, conditions: {}, version, debts: [] })
+    const put = putVersion({ bucketId: bucket.id, key, uploadId, conditions: {}, version, debts })
     return this.tablet.run(put).then(stored => putResultOf(stored, checksum?.value))
   }
 
@@ -130,7 +163,10 @@ export class ObjectsAtOnce implements AtOnce {
   private headersOf(details: VersionDetails): ContentHeaders {
     const known = this.headers.get(details)
     if (known !== undefined) return known
-    const headers = headersOf(details)
+    const text = JSON.stringify(details.headers)
+    const headers = this.headersByText.get(text) ?? headersOf(details)
+    if (this.headersByText.size >= HEADERS_KNOWN_MAX) this.headersByText.clear()
+    this.headersByText.set(text, headers)
     this.headers.set(details, headers)
     return headers
   }

@@ -491,7 +491,9 @@ export interface AtOnce {
    * has to hold some of them.
    */
   object(bucket: Bucket, key: ObjectKey, headersOnly: boolean, range?: PlainRange): ObjectNow | undefined
+  /** Of `putBytesMax` at most. */
   put(request: PutNow): Promise<PutResult>
+  readonly putBytesMax: number
 }
 
 /** What is stored beside an object's bytes. */
@@ -500,13 +502,13 @@ export interface StoredBeside {
   readonly userMetadata: UserMetadata
 }
 
-/** As `PutRequest`, of bytes that lie with their row, and were checked. */
+/** As `PutRequest`, of bytes that are there and were checked. */
 export interface PutNow {
   readonly bucket: Bucket
   readonly key: ObjectKey
   /** The same object where the same is stored: what follows from it is kept. */
   readonly beside: StoredBeside
-  /** At most `INLINE_BYTES_MAX`, not to be changed any more. */
+  /** Not to be changed any more. */
   readonly bytes: Uint8Array
   readonly md5: Uint8Array
   readonly checksum: StoredChecksum | undefined

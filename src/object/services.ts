@@ -71,7 +71,7 @@ export function createServices(
   const upkeep = { chores, repair, recode, rollCall }
   return {
     buckets: new BucketService(watched),
-    atOnce: new ObjectsAtOnce(random, watched, blocks, pins),
+    atOnce: new ObjectsAtOnce(random, watched, blocks, pins, ingest),
     tablet: watched,
     objects,
     multipart,

@@ -10,7 +10,7 @@ const md5 = (text: string): string => createHash("md5").update(text).digest("hex
 /** Digests as they come; a body that is answered at once is marked. */
 function gatherer() {
   const clock = new SimClock()
-  const md5s = new GatheredMd5(clock)
+  const md5s = new GatheredMd5(clock, 4_096)
   const came: string[] = []
   const ask = (text: string): void => {
     const digest = md5s.of(Buffer.from(text))

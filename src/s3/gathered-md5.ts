@@ -6,7 +6,6 @@
  *
  * Promises  Every body has its digest, WAIT_MS_MAX after it came at the latest.
  */
-import { INLINE_BYTES_MAX } from "../base/limits.js"
 import { Md5Together } from "../base/md5-together.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { digestOnce } from "../seams/compute/index.js"
@@ -22,15 +21,20 @@ interface Waiting {
 }
 
 export class GatheredMd5 {
-  private readonly together = new Md5Together(INLINE_BYTES_MAX)
+  private readonly together: Md5Together
   private waiting: Waiting[] = []
   /** Puts that have been given their digest. */
   private underWay = 0
   private callOff: () => void = () => undefined
 
-  constructor(private readonly clock: Clock) {}
+  constructor(
+    private readonly clock: Clock,
+    bytesMax: number,
+  ) {
+    this.together = new Md5Together(bytesMax)
+  }
 
-  /** Of a put of up to INLINE_BYTES_MAX, which is under way from then on, and ends with `ended`. */
+  /** Of a put of up to `bytesMax`, which is under way from then on, and ends with `ended`. */
   of(bytes: Uint8Array): Uint8Array | Promise<Uint8Array> {
     if (this.underWay === 0) {
       this.underWay = 1

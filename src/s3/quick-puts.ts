@@ -10,7 +10,6 @@
 import { UNSIGNED_PAYLOAD } from "../access/index.js"
 import type { HeaderShape, RequestHeaders } from "../base/request-headers.js"
 import { isFailure } from "../base/failures.js"
-import { INLINE_BYTES_MAX } from "../base/limits.js"
 import { HeaderLines, type Exchange } from "../http/index.js"
 import type { AtOnce, PutResult, StoredBeside, StoredChecksum } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -68,7 +67,7 @@ export class QuickPuts {
     private readonly hash: Compute["hash"],
     hostId: string,
   ) {
-    this.md5s = new GatheredMd5(clock)
+    this.md5s = new GatheredMd5(clock, atOnce.putBytesMax)
     this.idLine = HeaderLines.of(["x-amz-id-2", hostId]).text
   }
 
@@ -78,7 +77,7 @@ export class QuickPuts {
    */
   serve(exchange: Exchange, nowMs: number, otherwise: () => Promise<void>): Promise<void> | undefined {
     const { headers, wholeBody: bytes, contentLength = 0 } = exchange
-    if (contentLength === 0 || contentLength > INLINE_BYTES_MAX || exchange.chunkedTransfer) return undefined
+    if (contentLength === 0 || contentLength > this.atOnce.putBytesMax || exchange.chunkedTransfer) return undefined
     const shape = this.shapeOf(headers.shape)
     if (shape === undefined) return undefined
     const startedMs = this.clock.monotonicMs()

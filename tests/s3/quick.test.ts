@@ -13,7 +13,7 @@ import { SimRandom } from "../../src/seams/random/sim.js"
 import { MetricsInMemory } from "../../src/seams/telemetry/metrics.js"
 import { Machine } from "../../src/main/engine/testing.js"
 import type { LentBytes } from "../../src/base/pieces.js"
-import { KIB } from "../../src/base/limits.js"
+import { INLINE_BYTES_MAX, KIB } from "../../src/base/limits.js"
 import type { Engine } from "../../src/main/engine/engine.js"
 import type { AtOnce, Bucket, Buckets } from "../../src/object/contract.js"
 import { ask, type Asked, type Told } from "./ask.js"
@@ -46,14 +46,17 @@ function counted(atOnce: AtOnce, count: Count): AtOnce {
     },
     put: request => {
       count.puts += 1
+      if (request.bytes.length > INLINE_BYTES_MAX) count.putsInBlocks += 1
       return atOnce.put(request)
     },
+    putBytesMax: atOnce.putBytesMax,
   }
 }
 
 interface Count {
   objects: number
   puts: number
+  putsInBlocks: number
   /** Bodies in blocks whose bytes were at hand, and those of them that were not given back yet. */
   lent: number
   outside: number
@@ -98,7 +101,7 @@ async function world(machine: Machine) {
   const ruled = await engine.services.buckets.open(parseBucketName("ruled"))
   await engine.services.buckets.setSetting(ruled, "policy", DENIES)
   await takeLists(engine.services.buckets, await engine.services.buckets.open(parseBucketName("shared")))
-  const count: Count = { objects: 0, puts: 0, lent: 0, outside: 0 }
+  const count: Count = { objects: 0, puts: 0, putsInBlocks: 0, lent: 0, outside: 0 }
   const { buckets, objects, multipart } = engine.services
   const atOnce = counted(engine.services.atOnce, count)
   const settings: S3Settings = {
@@ -298,6 +301,9 @@ function anyChecksum(body: Uint8Array): readonly string[] {
   return [...oneOf<readonly string[]>([], ["x-amz-sdk-checksum-algorithm", algorithm]), ...header]
 }
 
+/** At the borders of what is taken at once, and beyond. */
+const bodyInBlocks = (more: number): Buffer => Buffer.alloc(oneOf(4 * KIB, BLOCK_BYTES) + more, "large ")
+
 function anyPut(): Asked & { readonly hash: string } {
   const more = oneOf<readonly string[]>(
     [],
@@ -318,7 +324,7 @@ function anyPut(): Asked & { readonly hash: string } {
     ["x-amz-meta-a", "1", "X-Amz-Meta-A", "2"],
   )
   const key = oneOf("a", "b", "c", "d")
-  const body = bodyOf(oneOf(0, 1, 5, 20, 50))
+  const body = random.below(4) === 0 ? bodyInBlocks(oneOf(-1, 0, 1)) : bodyOf(oneOf(0, 1, 5, 20, 50))
   const { md5 = NO_BYTES } = hashOnce({ md5: true, sha256: false, checksum: undefined }, body)
   const promises = oneOf<readonly string[]>(
     [],
@@ -371,7 +377,7 @@ async function comparePuts(machine: Machine): Promise<void> {
       rawTarget: `${rawTarget.replace(/left|right/, bucket)}?acl`,
       rawHeaders: ["host", "h"],
     }
-    return alike(await shown(await ask(slow, sign(asked))))
+    return alike(shown(await ask(slow, sign(asked))))
   }
   for (const versioning of ["never", "enabled", "with lists"] as const) {
     for (const name of ["left", "right"]) {
@@ -397,6 +403,7 @@ async function comparePuts(machine: Machine): Promise<void> {
     }
   }
   assert.ok(count.puts > 60, `${count.puts} were put at once`)
+  assert.ok(count.putsInBlocks > 20, `${count.putsInBlocks} of them into blocks`)
   const usage = async (name: string) => {
     const { buckets } = engine.services
     return buckets.usage(await buckets.open(parseBucketName(name)))

@@ -215,7 +215,7 @@ test("a read that fails leaves no pin behind, which would keep all released byte
   const blocks: Blocks = {
     ...{ write: unused, remove: unused, headerOf: unused, removeGroups: unused, mend: unused, recode: unused },
     ...{ surveyOf: () => [], survey: () => ({ groups: [], next: undefined }), distrust: () => undefined, distrusts: 0 },
-    readNow: () => undefined,
+    ...{ readNow: () => undefined, writeWhole: unused },
     ...{ isHome: () => true, shardsThere: () => 0, read: async function* () {}, readAll: async function* () {} },
   }
   const reader = new ObjectReader(engine.tablet, blocks, pins)

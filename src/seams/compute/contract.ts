@@ -22,9 +22,9 @@ export interface SlabPool {
   /**
    * Resolves with a slab when one is free, first come first served. The first slab of a body is
    * always waited for; `tryMore` is how a body asks for a second while it holds one.
-   * Rejects with the signal's reason when it fires.
+   * Rejects with the signal's reason when it fires, if there is one.
    */
-  take(signal: AbortSignal): Promise<Slab>
+  take(signal?: AbortSignal): Promise<Slab>
   /** A further slab for a body that holds one: granted only while more than half of the pool is free. */
   tryMore(): Slab | undefined
 }

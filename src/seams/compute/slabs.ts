@@ -127,8 +127,8 @@ export class Slabs implements SlabPool {
     return this.waiters.size
   }
 
-  async take(signal: AbortSignal): Promise<GrantedSlab> {
-    signal.throwIfAborted()
+  async take(signal?: AbortSignal): Promise<GrantedSlab> {
+    signal?.throwIfAborted()
     if (this.closed) throw fail("stopping")
     const bytes = this.free.pop()
     return bytes === undefined ? await this.wait(signal) : this.grant(bytes)
@@ -147,24 +147,24 @@ export class Slabs implements SlabPool {
     this.waiters.clear()
   }
 
-  private wait(signal: AbortSignal): Promise<GrantedSlab> {
+  private wait(signal: AbortSignal | undefined): Promise<GrantedSlab> {
     return new Promise<GrantedSlab>((resolve, reject) => {
       const abort = (): void => {
         this.waiters.delete(waiter)
-        reject(signal.reason)
+        reject(signal?.reason)
       }
       const waiter: Waiter = {
         grant: slab => {
-          signal.removeEventListener("abort", abort)
+          signal?.removeEventListener("abort", abort)
           resolve(slab)
         },
         refuse: reason => {
-          signal.removeEventListener("abort", abort)
+          signal?.removeEventListener("abort", abort)
           reject(reason)
         },
       }
       this.waiters.add(waiter)
-      signal.addEventListener("abort", abort, { once: true })
+      signal?.addEventListener("abort", abort, { once: true })
       this.onWait()
     })
   }
