@@ -134,14 +134,15 @@ export class BlockReader {
   private readShardNow(
     extent: Extent,
     { block, slot, offsetBytes, lengthBytes }: ReadPiece,
-    take: Allocate,
+    allocate: Allocate = allocateOwn,
   ): Uint8Array | undefined {
+    if (lengthBytes > BLOCK_LIMITS.nowBytesMax) return undefined
     const { uploadId, part } = extent
     const { generation, exception } = blockShape(extent, block)
     const id = { partition: partitionOf(uploadId, part, block), uploadId, part, block, generation, slot }
     const [deviceId] = holdersOf(this.layouts, id, exception)
     const device = deviceId === undefined ? undefined : this.devices.get(deviceId)
-    return device?.volumes.readNow(id, { offsetBytes, lengthBytes }, take)
+    return device?.volumes.readNow(id, { offsetBytes, lengthBytes }, allocate)
   }
 
   private hasCredit(): boolean {
@@ -153,6 +154,8 @@ export class BlockReader {
     const piece = known && (await known)
     if (piece) return piece
     if (read.rebuilt.isLossy && this.isLossy(read)) return this.rebuildPiece(read, undefined, allocate)
+    const now = this.readShardNow(read.extent, read.piece, allocate)
+    if (now) return now
     const own = this.readShard(read, read.piece.slot, read.piece, allocate)
     try {
       if (tolerance(read.shape.policy) === 0 || !(await this.isSlow(own))) return await own
@@ -282,7 +285,7 @@ export class BlockReader {
     read: PieceRead,
     avoidSlot: number | undefined,
     range: ShardRange,
-    allocate: Allocate = length => Buffer.allocUnsafeSlow(length),
+    allocate: Allocate = allocateOwn,
   ): Promise<DataShards> {
     const { extent, shape, piece } = read
     const slots = { avoidSlot, fromSlot: piece.slot, toSlot: slotsInStep(shape, range) ? Infinity : piece.slot + 1 }
@@ -335,6 +338,8 @@ export class BlockReader {
     return new Map([...present, ...rebuilt])
   }
 }
+
+const allocateOwn: Allocate = lengthBytes => Buffer.allocUnsafeSlow(lengthBytes)
 
 /** Whether a reader's pieces of the next slots are the same range. */
 const slotsInStep = ({ shardBytes }: BlockShape, { offsetBytes, lengthBytes }: ShardRange): boolean =>

@@ -22,7 +22,7 @@ export const BLOCK_LIMITS = {
   /** Read on the serving thread: what it takes to fetch, verify and send them is a tenth of a millisecond. */
   nowBytesMax: 128 * KIB,
   /** Memory that pieces are lent from; who reads more at once gets some of its own. */
-  readBufferBytesMax: 32 * MIB,
+  readBufferBytesMax: 64 * MIB,
   /** A client may be this slow, over this long, only while nobody waits for the slab that its body holds. */
   slowClientBytesPerSecondMin: 64 * KIB,
   slowClientWindowMs: 30_000,
