@@ -69,7 +69,7 @@ export class BlockReader {
     this.ranges = new RangeRebuilder(clock, devices, layouts, compute, this.times, onDamage)
   }
 
-  /** See `Blocks.read`. A piece that is lent comes back when the next is asked for, never when the read is given up. */
+  /** See `Blocks.read`. */
   async *read(ranges: Iterable<ExtentRange>, signal: AbortSignal, owner: PieceOwner): AsyncGenerator<Uint8Array> {
     const allocate: Allocate | undefined = owner === "reader" ? length => this.buffers.take(length) : undefined
     const pieces = planRead(ranges)
@@ -85,6 +85,7 @@ export class BlockReader {
       this.aheadBytes += piece.lengthBytes
       return true
     }
+    let lent: Uint8Array | undefined
     try {
       for (;;) {
         signal.throwIfAborted()
@@ -93,12 +94,18 @@ export class BlockReader {
         const first = ahead.shift()
         if (!first) return
         this.aheadBytes -= first.lengthBytes
-        const bytes = await first.bytes
-        yield bytes
-        if (allocate) this.buffers.give(bytes)
+        lent = await first.bytes
+        yield lent
+        if (allocate) this.buffers.give(lent)
+        lent = undefined
       }
     } finally {
-      for (const { lengthBytes: unused } of ahead) this.aheadBytes -= unused
+      // Given up: what was asked for may still be on its way.
+      if (allocate && lent) this.buffers.give(lent)
+      for (const { bytes, lengthBytes } of ahead) {
+        this.aheadBytes -= lengthBytes
+        if (allocate) bytes.then(this.giveBack, () => undefined)
+      }
     }
   }
 
@@ -144,6 +151,8 @@ export class BlockReader {
     const device = deviceId === undefined ? undefined : this.devices.get(deviceId)
     return device?.volumes.readNow(id, { offsetBytes, lengthBytes }, allocate)
   }
+
+  private readonly giveBack = (bytes: Uint8Array): void => this.buffers.give(bytes)
 
   private hasCredit(): boolean {
     return this.aheadBytes < BLOCK_LIMITS.readAheadBytesMax

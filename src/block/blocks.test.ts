@@ -3,6 +3,7 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { setImmediate as later } from "node:timers/promises"
 import { must } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
 import { parseLogSequence } from "../base/ids.js"
@@ -137,6 +138,23 @@ test("ranges deep inside long shards are rebuilt, lent or not, and the memory fo
   const all = world.compute.shards.take(SHARD_MEMORY_BYTES)
   assert.equal(all.buffer, probe.buffer, "all of the region is free")
   assert.deepEqual(world.damaged, [], "what is whole is not taken for damaged, and read the long way")
+})
+
+test("readers that go away after their first piece leave the memory that pieces are lent from as they found it", async () => {
+  const world = await ShardWorld.open(makeRows, parsePolicy("replica:1"), { blockBytes: LONG_BLOCK_BYTES })
+  const extent = await world.writeExtent(world.random.bytes(3 * LONG_BLOCK_BYTES))
+  const range = { extent, offsetBytes: 0, lengthBytes: extent.lengthBytes }
+  const memories = new Set<ArrayBufferLike>()
+  for (let reader = 0; reader < 200; reader += 1) {
+    const { signal } = new AbortController()
+    const pieces = world.blocks.readAll([range], signal, "reader")[Symbol.asyncIterator]()
+    const first = await pieces.next()
+    assert.ok(first.done !== true)
+    memories.add(first.value.buffer)
+    await pieces.return?.()
+    await later()
+  }
+  assert.equal(memories.size, 1, "one memory was enough for all of them")
 })
 
 for (const kind of ["deviceFailed", "corruptRow"] as const) {

@@ -137,7 +137,7 @@ export interface Blocks {
   writeWhole(request: WholeWriteRequest): Promise<WrittenExtent>
   /**
    * Verified bytes of a range. Throws `notEnoughShards` where too few intact shards are left. Pieces
-   * are buffers of their own, or lent ones: those are good until the next piece is asked for.
+   * are buffers of their own, or lent ones: those are good until the next piece is asked for, or the read given up.
    */
   read(
     extent: Extent,
