@@ -146,8 +146,11 @@ export interface PayloadShelf extends PayloadSink {
   bytesOf(key: RowKey, lengthBytes: number): number
   /** What lies in a volume, in order, from where an earlier walk came to. Throws `deviceFailed`. */
   walk(volume: number, from: VolumePosition | undefined): AsyncIterable<FoundInVolume>
-  /** Throws `corruptNeedle`, `deviceFailed`. */
-  read(family: Family, key: RowKey, place: VolumePlace): Promise<Uint8Array>
+  /**
+   * Payloads of one volume, verified, in the order in which they lie there; undefined for each that cannot be
+   * read. Good until the next call.
+   */
+  readRun(payloads: readonly FoundPayload[]): Promise<readonly (Uint8Array | undefined)[]>
   /** The next payload begins another volume. */
   seal(): Promise<void>
   remove(volume: number): Promise<void>

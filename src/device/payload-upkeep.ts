@@ -132,29 +132,22 @@ export class PayloadUpkeep {
         if (bytes >= this.limits.movedBytesMax) return { moved, reached, isOver: false, skipped }
       }
       if (found.kind !== "payloads") continue
-      for (const { family, key, place } of found.payloads) {
-        if (isWritten(family, key)) {
-          skipped += 1
-          continue
-        }
-        const value = pointsAt(store, family, key, place)
-        const payload = value && (await this.readable(family, key, place))
-        if (value === undefined || payload === undefined) continue
+      const movable = found.payloads.filter(({ family, key }) => !isWritten(family, key))
+      skipped += found.payloads.length - movable.length
+      const living = movable.flatMap(payload => {
+        const value = pointsAt(store, payload.family, payload.key, payload.place)
+        return value ? [{ ...payload, value }] : []
+      })
+      const payloads = await this.shelf.readRun(living)
+      for (const [i, { family, key, value }] of living.entries()) {
+        const payload = payloads[i]
+        if (payload === undefined) continue
         const to = this.shelf.append({ family, key, payload })
         if (to.in === "volume") moved.push({ family, key, value, to })
         bytes += payload.length
       }
     }
     return { moved, reached, isOver: true, skipped }
-  }
-
-  private async readable(family: Family, key: RowKey, place: VolumePlace): Promise<Uint8Array | undefined> {
-    try {
-      return await this.shelf.read(family, key, place)
-    } catch (error) {
-      if (isFailure(error, "corruptNeedle", "deviceFailed")) return undefined
-      throw error
-    }
   }
 }
 

@@ -5,7 +5,7 @@ import type { RowKey } from "../base/ids.js"
 import type { VolumePlace } from "../format/base-row.js"
 import type { VolumePosition } from "../format/volume.js"
 import { parseVolumeId } from "../base/ids.js"
-import type { FoundInVolume, PayloadShelf, PayloadVolumeSize } from "./contract.js"
+import type { FoundInVolume, FoundPayload, PayloadShelf, PayloadVolumeSize } from "./contract.js"
 
 interface Kept {
   readonly family: Family
@@ -75,6 +75,11 @@ export class MemoryShelf implements PayloadShelf {
       const after = offsetBytes + this.bytesOf(key, payload.length)
       yield { kind: "position", position: { volumeId, offsetBytes: after, groups: 0, checksum: 0n } }
     }
+  }
+
+  async readRun(payloads: readonly FoundPayload[]): Promise<readonly (Uint8Array | undefined)[]> {
+    const reads = await Promise.allSettled(payloads.map(({ family, key, place }) => this.read(family, key, place)))
+    return reads.map(read => (read.status === "fulfilled" ? read.value : undefined))
   }
 
   async read(family: Family, key: RowKey, { volume, offsetBytes }: VolumePlace): Promise<Uint8Array> {

@@ -44,10 +44,18 @@ export function readSmallNow(
   isWanted: (header: NeedleHeader) => boolean,
   memory: Uint8Array,
 ): Uint8Array {
-  const range = { offsetBytes: 0, lengthBytes: place.bodyBytes }
   const whole = memory.subarray(0, place.headerBytes + place.bodyBytes)
-  const fetched = whole.subarray(0, file.readNow(whole, place.offsetBytes))
-  const [header, body] = [fetched.subarray(0, place.headerBytes), fetched.subarray(place.headerBytes)]
+  return wholeBody(whole.subarray(0, file.readNow(whole, place.offsetBytes)), place, isWanted)
+}
+
+/** The body of a needle whose bytes are there, header and all; a view of them. Throws `corruptNeedle`. */
+export function wholeBody(
+  bytes: Uint8Array,
+  place: NeedlePlace,
+  isWanted: (header: NeedleHeader) => boolean,
+): Uint8Array {
+  const range = { offsetBytes: 0, lengthBytes: place.bodyBytes }
+  const [header, body] = [bytes.subarray(0, place.headerBytes), bytes.subarray(place.headerBytes)]
   verifyRead(place, planRead(place, range), { header, body }, isWanted)
   return body
 }

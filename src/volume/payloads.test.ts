@@ -1,7 +1,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { must } from "../base/assert.js"
 import type { FailureKind } from "../base/failures.js"
-import { isFailure } from "../base/failures.js"
+import { fail, isFailure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import { rowKeyOf } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
@@ -216,4 +217,39 @@ test("a reader of a removed volume keeps nothing of it, and says that the payloa
   assert.deepEqual(sim.medium.namesIn(FOLDER), [])
   await rejects(reader.read(row.family, row.key, place), "corruptNeedle")
   await reader.close()
+})
+
+test("payloads of a run are read at once, and one that is damaged or unreadable takes no other with it", async () => {
+  const sim = new SimDisk()
+  const sink = await PayloadVolumes.open(sim.boot(), deviceHome(1, FOLDER))
+  const rows = rowsOf(100)
+  const run = rows.map(row => ({ ...row, place: sink.append(row) })).filter((_, i) => i % 7 !== 3)
+  await sink.flush()
+  const [rotten, unreadable] = [must(run[20], "one"), must(run[40], "another")]
+  const isAt = ({ place }: (typeof run)[number], from: number, lengthBytes: number): boolean =>
+    place.offsetBytes + 500 >= from && place.offsetBytes + 500 < from + lengthBytes
+  let [reads, isSick] = [0, false]
+  sim.intercept(call => {
+    if (call.kind !== "read" || !call.path.startsWith(FOLDER)) return
+    reads += 1
+    const { offsetBytes, lengthBytes } = call
+    if (isSick && isAt(unreadable, offsetBytes, lengthBytes)) throw fail("deviceFailed", { code: "EIO" })
+    if (!isAt(rotten, offsetBytes, lengthBytes)) return
+    return { rot: bytes => (bytes[rotten.place.offsetBytes + 500 - offsetBytes] = 0) }
+  })
+  const assertFound = async (missing: readonly (typeof run)[number][]) => {
+    const found = await sink.readRun(run)
+    for (const [i, each] of run.entries()) {
+      const bytes = found[i]
+      assert.equal(bytes === undefined, missing.includes(each), `payload ${i}`)
+      if (bytes) assert.ok(Buffer.from(each.payload).equals(bytes), `payload ${i}`)
+    }
+  }
+  await assertFound([rotten])
+  assert.equal(reads, 2, "the run, and the damaged one once more")
+  isSick = true
+  await assertFound([rotten, unreadable])
+  assert.deepEqual(await sink.readRun([]), [])
+  const wrong = { ...must(run[1], "one"), key: rowKeyOf("another key") }
+  assert.deepEqual(await sink.readRun([wrong]), [undefined])
 })

@@ -12,7 +12,7 @@
  *           PAYLOAD_VOLUME_BYTES_MAX.
  */
 import { assert, must } from "../base/assert.js"
-import { asFailure, fail, type Failure } from "../base/failures.js"
+import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import type { RowKey, VolumeId } from "../base/ids.js"
 import { parseVolumeId } from "../base/ids.js"
@@ -29,10 +29,10 @@ import { CachedPages } from "./cached-pages.js"
 import { isAbsent, listVolumes, VolumeFiles, volumePath } from "./files.js"
 import type { EncodedNeedle } from "./group-core.js"
 import { groupBytes, needleBytes, offsetInGroup } from "./group-core.js"
-import type { ScannedNeedle } from "./group-reader.js"
+import { WindowMemory, type ScannedNeedle } from "./group-reader.js"
 import type { VolumeLimits } from "./limits.js"
 import { PAYLOAD_PIECE_BYTES, VOLUME_LIMITS } from "./limits.js"
-import { readNeedle, readSmallNow } from "./needle-read.js"
+import { readNeedle, readSmallNow, wholeBody } from "./needle-read.js"
 import { walkGroups } from "./scan.js"
 import type { VolumeHome } from "./writer.js"
 import { VolumeWriter } from "./writer.js"
@@ -40,6 +40,9 @@ import { VolumeWriter } from "./writer.js"
 /** Their volumes are small, so that one that is mostly dead is read and moved within a few checkpoints. */
 const PAYLOAD_VOLUME_BYTES_MAX = 64 * MIB
 const PAYLOAD_LIMITS: VolumeLimits = { ...VOLUME_LIMITS, volumeBytesMax: PAYLOAD_VOLUME_BYTES_MAX }
+
+/** More than any group holds. */
+const RUN_BYTES_MAX = 4 * PAYLOAD_PIECE_BYTES
 
 export type PayloadVolumePlace = Extract<PayloadPlace, { readonly in: "volume" }>
 
@@ -76,6 +79,8 @@ export class PayloadVolumes implements PayloadShelf {
   private piece: Piece | undefined
   /** Memory of pieces that are written. */
   private readonly spare: PieceMemory[] = []
+  /** What `readRun` gives lies here. */
+  private readonly runMemory = new WindowMemory()
   private failure: Failure | undefined
   /** The writes asked for so far, one after another; never rejects. */
   private written: Promise<void> = Promise.resolve()
@@ -185,8 +190,42 @@ export class PayloadVolumes implements PayloadShelf {
     }
   }
 
+  /** Throws `corruptNeedle`, `deviceFailed`. */
   read(family: Family, key: RowKey, place: VolumePlace): Promise<Uint8Array> {
     return this.reader.read(family, key, { in: "volume", ...place })
+  }
+
+  async readRun(payloads: readonly FoundPayload[]): Promise<readonly (Uint8Array | undefined)[]> {
+    const bytes = await this.spanOf(payloads)
+    const found: (Uint8Array | undefined)[] = []
+    for (const payload of payloads) found.push(inSpan(payload, bytes) ?? (await this.readAlone(payload)))
+    return found
+  }
+
+  /** From the first payload to behind the last one, in one read; nothing of it where a part cannot be read. */
+  private async spanOf(payloads: readonly FoundPayload[]): Promise<Span | undefined> {
+    const [first, last] = [payloads[0], payloads.at(-1)]
+    if (first === undefined || last === undefined) return undefined
+    const fromBytes = first.place.offsetBytes
+    const lengthBytes = last.place.offsetBytes + this.bytesOf(last.key, last.place.lengthBytes) - fromBytes
+    if (lengthBytes > RUN_BYTES_MAX) return undefined
+    const memory = this.runMemory.atLeast(lengthBytes).subarray(0, lengthBytes)
+    const file = this.files.readable(first.place.volume)
+    try {
+      return { fromBytes, bytes: memory.subarray(0, await file.read(memory, fromBytes)) }
+    } catch (error) {
+      if (isAbsent(error) || isFailure(error, "deviceFailed")) return undefined
+      throw error
+    }
+  }
+
+  private async readAlone({ family, key, place }: FoundPayload): Promise<Uint8Array | undefined> {
+    try {
+      return await this.read(family, key, place)
+    } catch (error) {
+      if (isFailure(error, "corruptNeedle", "deviceFailed")) return undefined
+      throw error
+    }
   }
 
   async remove(volume: number): Promise<void> {
@@ -254,6 +293,27 @@ export class PayloadVolumes implements PayloadShelf {
       await this.writer.leave()
       this.failure = asFailure(error)
     }
+  }
+}
+
+/** A part of a volume. */
+interface Span {
+  readonly fromBytes: number
+  readonly bytes: Uint8Array
+}
+
+/** The payload where the span has it whole and good. */
+function inSpan({ family, key, place }: FoundPayload, span: Span | undefined): Uint8Array | undefined {
+  if (span === undefined) return undefined
+  const { volume, offsetBytes, lengthBytes } = place
+  const headerBytes = payloadHeaderBytes(key, lengthBytes)
+  const from = offsetBytes - span.fromBytes
+  const at = { volume, offsetBytes, headerBytes, bodyBytes: lengthBytes }
+  try {
+    return wholeBody(span.bytes.subarray(from, from + headerBytes + lengthBytes), at, isPayloadOf(family, key))
+  } catch (error) {
+    if (isFailure(error, "corruptNeedle")) return undefined
+    throw error
   }
 }
 

@@ -58,6 +58,7 @@ class Payloads implements PayloadShelf {
   readonly bytesOf = (_: RowKey, lengthBytes: number) => lengthBytes
   readonly seal = () => Promise.resolve()
   readonly remove = () => Promise.resolve()
+  readonly readRun = () => Promise.resolve([])
 
   append(request: KeptPayload) {
     const offsetBytes = this.kept.push({ ...request, payload: Uint8Array.from(request.payload) }) - 1
