@@ -132,7 +132,7 @@ async function logged(
   payloads: PayloadSink,
   books: PayloadBooks,
 ): Promise<{ readonly rows: StoreWrite[]; readonly payloads: number }> {
-  for await (const records of log.batches(...range)) for (const { bytes } of records) last.note(bytes)
+  for await (const records of log.batches(...range)) last.note(records)
   const rows: StoreWrite[] = []
   let payloadCount = 0
   const take: TakeLast = (family, key, value, payload) => {
@@ -146,7 +146,7 @@ async function logged(
     }
     rows.push({ family, key, value: value && encodeBaseRow(family, key, value, place) })
   }
-  for await (const records of log.batches(...range)) for (const { bytes } of records) last.take(bytes, take)
+  for await (const records of log.batches(...range)) last.take(records, take)
   return { rows, payloads: payloadCount }
 }
 

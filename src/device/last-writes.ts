@@ -11,7 +11,7 @@ import { rowKeyOf } from "../base/ids.js"
 import type { Position, RowKey, TabletId } from "../base/ids.js"
 import { EntryReader } from "../format/entry.js"
 import { STORE_PREFIX_BYTES, storePrefixOf } from "../format/membership.js"
-import type { Memberships } from "./contract.js"
+import type { LoggedRecord, Memberships } from "./contract.js"
 
 const WRITES_FIRST = 65_536
 
@@ -22,6 +22,8 @@ export type TakeLast = (
   value: Uint8Array | undefined,
   payload: Uint8Array | undefined,
 ) => void
+
+type Bytes = Pick<LoggedRecord, "bytes">
 
 export class LastWrites {
   /** The number of each row's last write, by store prefix, family and key. */
@@ -45,8 +47,12 @@ export class LastWrites {
     return rows?.has(rowKeyOf(key.slice(STORE_PREFIX_BYTES))) ?? false
   }
 
-  /** The first walk: each record of the log, in order. */
-  note(record: Uint8Array): void {
+  /** The first walk: the records of the log, in order. */
+  note(records: readonly Bytes[]): void {
+    for (const { bytes } of records) this.noteOne(bytes)
+  }
+
+  private noteOne(record: Uint8Array): void {
     const entry = EntryReader.open(record)
     const prefix = this.prefixOf(entry)
     if (prefix === undefined) return
@@ -64,7 +70,11 @@ export class LastWrites {
   }
 
   /** The second walk: the same records in the same order. */
-  take(record: Uint8Array, take: TakeLast): void {
+  take(records: readonly Bytes[], take: TakeLast): void {
+    for (const { bytes } of records) this.takeOne(bytes, take)
+  }
+
+  private takeOne(record: Uint8Array, take: TakeLast): void {
     const entry = EntryReader.open(record)
     const prefix = this.prefixOf(entry)
     if (prefix === undefined) return

@@ -8,29 +8,30 @@
 import type { DeviceId, LogSequence } from "../base/ids.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { LoggedRecord } from "./contract.js"
-import { batchesOf, openSegments, type Keeps } from "./log-segment.js"
+import { batchesOf, openSegments, WindowMemory } from "./log-segment.js"
 
 export interface LogReader {
   /** Records of batches above `after`, up to and including `upTo`. Throws `corruptLog` if one is not there whole. */
   records(after: LogSequence, upTo: LogSequence): AsyncIterable<LoggedRecord>
-  /** The same, a batch at a time: its bytes are good until the next. */
+  /** The same, a batch at a time: its bytes are good until the next. One such walk at a time. */
   batches(after: LogSequence, upTo: LogSequence): AsyncIterable<readonly LoggedRecord[]>
 }
 
 export function openLogReader(disk: Disk, folder: string, deviceId: DeviceId): LogReader {
-  async function* batches(after: LogSequence, upTo: LogSequence, keeps: Keeps) {
+  async function* batches(after: LogSequence, upTo: LogSequence, memory?: WindowMemory) {
     if (upTo <= after) return
     const { segments, close } = await openSegments(disk, folder, deviceId)
     try {
-      yield* batchesOf(segments, after, upTo, keeps)
+      yield* batchesOf(segments, after, upTo, memory)
     } finally {
       await close()
     }
   }
+  const memory = new WindowMemory()
   return {
     async *records(after, upTo) {
-      for await (const records of batches(after, upTo, "all")) yield* records
+      for await (const records of batches(after, upTo)) yield* records
     },
-    batches: (after, upTo) => batches(after, upTo, "one"),
+    batches: (after, upTo) => batches(after, upTo, memory),
   }
 }

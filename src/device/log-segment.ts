@@ -7,6 +7,7 @@
 import { fail } from "../base/failures.js"
 import type { DeviceId, LogSequence } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
+import { xxh64Memory } from "../base/xxh64.js"
 import { batchBytes, decodeLogBatchHeader, decodeLogBatchRecords, LOG_HEADER_BYTES } from "../format/log-batch.js"
 import type { LogBatchHeader, LogBatchRecord } from "../format/log-batch.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
@@ -31,38 +32,44 @@ export async function segmentPaths(disk: Disk, folder: string): Promise<string[]
   return names.filter(name => parseSegmentName(name) !== undefined).map(name => `${folder}/${name}`)
 }
 
-/** How long what is read stays good: for ever, in memory of its own, or until the next piece is asked for. */
-export type Keeps = "all" | "one"
+const NOTHING = new Uint8Array(0)
 
-/** A file read from front to back. */
+/** Where windows read that are used one after the other; batches are verified where they lie. */
+export class WindowMemory {
+  #bytes: Uint8Array = NOTHING
+
+  atLeast(lengthBytes: number): Uint8Array {
+    if (this.#bytes.length < lengthBytes) {
+      const { buffer } = xxh64Memory(Math.max(lengthBytes, WINDOW_BYTES_MAX))
+      this.#bytes = Buffer.from(buffer)
+    }
+    return this.#bytes
+  }
+}
+
+/** A file read from front to back. What is read stays good for ever, or in `memory` until the next piece is asked for. */
 export class Window {
-  #buffer: Uint8Array = new Uint8Array(0)
-  #memory: Uint8Array = this.#buffer
+  #buffer: Uint8Array = NOTHING
   #fromBytes = 0
   #aheadBytes = WINDOW_BYTES_FIRST
 
   constructor(
     private readonly file: DiskFile,
-    private readonly keeps: Keeps = "all",
+    private readonly memory?: WindowMemory,
   ) {}
 
   /** Up to `lengthBytes` bytes at the offset; fewer at the end of the file. */
   async at(offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
     const start = offsetBytes - this.#fromBytes
     if (start < 0 || start + lengthBytes > this.#buffer.length) {
-      const buffer = this.#memoryFor(Math.max(lengthBytes, this.#aheadBytes))
+      const wantedBytes = Math.max(lengthBytes, this.#aheadBytes)
       this.#aheadBytes = Math.min(4 * this.#aheadBytes, WINDOW_BYTES_MAX)
+      const buffer = this.memory?.atLeast(wantedBytes).subarray(0, wantedBytes) ?? new Uint8Array(wantedBytes)
       this.#buffer = buffer.subarray(0, await this.file.read(buffer, offsetBytes))
       this.#fromBytes = offsetBytes
       return this.#buffer.subarray(0, lengthBytes)
     }
     return this.#buffer.subarray(start, start + lengthBytes)
-  }
-
-  #memoryFor(lengthBytes: number): Uint8Array {
-    if (this.keeps === "all") return new Uint8Array(lengthBytes)
-    if (this.#memory.length < lengthBytes) this.#memory = new Uint8Array(lengthBytes)
-    return this.#memory.subarray(0, lengthBytes)
   }
 }
 
@@ -88,9 +95,9 @@ export async function* batchesFrom(
   file: DiskFile,
   first: LogBatchHeader,
   after: LogSequence | 0 = 0,
-  keeps: Keeps = "all",
+  memory?: WindowMemory,
 ): AsyncIterable<Batch> {
-  const window = new Window(file, keeps)
+  const window = new Window(file, memory)
   let before: LogBatchHeader | undefined
   for (let offsetBytes = 0; ;) {
     const header = decodeLogBatchHeader(await window.at(offsetBytes, LOG_HEADER_BYTES))
@@ -118,7 +125,7 @@ export async function* recordsOf(
   after: LogSequence,
   upTo: LogSequence,
 ): AsyncIterable<LoggedRecord> {
-  for await (const records of batchesOf(segments, after, upTo, "all")) yield* records
+  for await (const records of batchesOf(segments, after, upTo)) yield* records
 }
 
 /**
@@ -129,7 +136,7 @@ export async function* batchesOf(
   segments: readonly ReadableSegment[],
   after: LogSequence,
   upTo: LogSequence,
-  keeps: Keeps,
+  memory?: WindowMemory,
 ): AsyncIterable<readonly LoggedRecord[]> {
   if (upTo <= after) return
   const start = segments.findLastIndex(segment => segment.first.sequence <= after + 1)
@@ -142,7 +149,7 @@ export async function* batchesOf(
   for (const [i, { file, first }] of live.entries()) {
     if (before !== undefined && !continuesAcross(before, first)) break
     const next = live[i + 1]?.first.sequence ?? Infinity
-    for await (const { header, records } of batchesFrom(file, first, after, keeps)) {
+    for await (const { header, records } of batchesFrom(file, first, after, memory)) {
       // A batch that was written again is read where it is known to be on the disk.
       if (header.sequence >= next) break
       before = header

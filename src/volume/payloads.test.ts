@@ -253,3 +253,16 @@ test("payloads of a run are read at once, and one that is damaged or unreadable 
   const wrong = { ...must(run[1], "one"), key: rowKeyOf("another key") }
   assert.deepEqual(await sink.readRun([wrong]), [undefined])
 })
+
+test("a volume of small payloads is walked in large reads", async () => {
+  const sim = new SimDisk()
+  const sink = await PayloadVolumes.open(sim.boot(), deviceHome(1, FOLDER))
+  const places = rowsOf(3000, 4000).map(row => sink.append(row))
+  await sink.flush()
+  let reads = 0
+  sim.intercept(call => void (reads += call.kind === "read" ? 1 : 0))
+  let found = 0
+  for await (const event of sink.walk(1, undefined)) if (event.kind === "payloads") found += event.payloads.length
+  assert.equal(found, places.length)
+  assert.ok(reads < 30, `${reads} reads for 12 MB`)
+})

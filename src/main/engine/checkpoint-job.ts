@@ -7,6 +7,7 @@
  */
 import {
   openLogReader,
+  type LogReader,
   PayloadUpkeep,
   runCheckpoint,
   scrubBaseStep,
@@ -79,6 +80,7 @@ export interface CheckpointRunner {
 interface OpenBase {
   readonly disk: Disk
   readonly store: StoreWriter
+  readonly log: LogReader
   readonly payloads: PayloadVolumes
   readonly upkeep: PayloadUpkeep
 }
@@ -95,8 +97,7 @@ export class CheckpointExecutor implements CheckpointRunner {
 
   async run({ device, volumes, ...request }: CheckpointJob): Promise<CheckpointJobResult> {
     const folders = foldersOf(device.path)
-    const { disk, store, upkeep } = await this.baseOf(device)
-    const log = openLogReader(disk, folders.log, device.id)
+    const { disk, store, log, upkeep } = await this.baseOf(device)
     const source = new VolumeScanSource(disk, { folder: folders.volumes, deviceId: device.id }, volumes)
     store.refresh()
     const result = await runCheckpoint(store, log, [source], upkeep, request)
@@ -110,8 +111,8 @@ export class CheckpointExecutor implements CheckpointRunner {
   }
 
   async scrubLog(device: CheckpointDevice, after: LogSequence, upTo: LogSequence): Promise<LogScrubbed> {
-    const { disk } = await this.baseOf(device)
-    return scrubLogStep(openLogReader(disk, foldersOf(device.path).log, device.id), after, upTo)
+    const { log } = await this.baseOf(device)
+    return scrubLogStep(log, after, upTo)
   }
 
   private async baseOf(device: CheckpointDevice): Promise<OpenBase> {
@@ -127,7 +128,7 @@ export class CheckpointExecutor implements CheckpointRunner {
     const store = await this.stores.openWriter(folders.base)
     try {
       const payloads = await PayloadVolumes.open(disk, { folder: folders.payloads, deviceId: id, incarnation })
-      return { disk, store, payloads, upkeep: new PayloadUpkeep(payloads) }
+      return { disk, store, log: openLogReader(disk, folders.log, id), payloads, upkeep: new PayloadUpkeep(payloads) }
     } catch (error) {
       await store.close()
       throw error
