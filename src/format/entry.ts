@@ -71,10 +71,16 @@ export interface EncodedRecord {
 export const encodeEntry = (entry: Entry): EncodedRecord =>
   encodeInto(entry, Buffer.allocUnsafe(entryBytes(entry.writes)))
 
-/** The records lie in one memory: one of its own for each costs small ones more than all their bytes. */
-export function encodeEntries(entries: readonly Entry[]): readonly EncodedRecord[] {
+/**
+ * The records lie in one memory: one of its own for each costs small ones more than all their bytes.
+ * `memoryOf` gives at least as much as is asked for.
+ */
+export function encodeEntries(
+  entries: readonly Entry[],
+  memoryOf: (lengthBytes: number) => Buffer = lengthBytes => Buffer.allocUnsafeSlow(lengthBytes),
+): readonly EncodedRecord[] {
   const lengths = entries.map(({ writes }) => entryBytes(writes))
-  const memory = Buffer.allocUnsafeSlow(lengths.reduce((sum, length) => sum + length, 0))
+  const memory = memoryOf(lengths.reduce((sum, length) => sum + length, 0))
   let at = 0
   return entries.map((entry, i) => {
     const start = at

@@ -84,8 +84,8 @@ export class EncodedBatch {
     readonly records: readonly Uint8Array[],
   ) {}
 
-  static of(entries: readonly Entry[]): EncodedBatch {
-    const encoded = encodeEntries(entries)
+  static of(entries: readonly Entry[], memoryOf?: (lengthBytes: number) => Buffer): EncodedBatch {
+    const encoded = encodeEntries(entries, memoryOf)
     return new EncodedBatch(
       entries.map((entry, i) => new EncodedEntry(entry, encoded[i]?.payloadsAt ?? [])),
       encoded.map(({ record }) => record),

@@ -30,6 +30,7 @@ import {
   type AnswerRule,
   type Batch,
 } from "./primary-core.js"
+import { RecordMemory } from "./record-memory.js"
 import { Seat } from "./seat.js"
 
 type Payloads = Map<RowKey, { readonly row: TabletRow; readonly bytes: Uint8Array }>
@@ -53,6 +54,8 @@ export class Primary implements Tablet {
   private readonly core: PrimaryCore
   readonly committed: CommittedView
   private seats: readonly Seat[]
+  /** Where the batch is encoded that is under way. A member that did not log it may still read it. */
+  private readonly memory = new RecordMemory()
   private learner: Learner | undefined
   /** Counted already, while it is not certain that the configuration names it. */
   private joining: Seat | undefined
@@ -220,7 +223,7 @@ export class Primary implements Tablet {
   }
 
   private async commit(batch: Batch): Promise<void> {
-    const encoded = EncodedBatch.of(batch.entries)
+    const encoded = EncodedBatch.of(batch.entries, lengthBytes => this.memory.take(lengthBytes))
     const outcomes = await mapBounded(this.seats, MEMBERS_AT_ONCE, seat => logAt(seat, encoded))
     const failed = outcomes.filter(outcome => "failure" in outcome && outcome.seat.left === undefined)
     const hasSomebody = outcomes.some(outcome => "logged" in outcome && outcome.seat.left === undefined)
@@ -231,7 +234,8 @@ export class Primary implements Tablet {
     if (holders.length === 0) throw noHolder()
     for (const outcome of holders) if ("logged" in outcome) outcome.logged.apply()
     this.core.commit(batch)
-    if (!this.joining) this.learner?.send(encoded)
+    if (this.learner && !this.joining) this.learner.send(encoded)
+    else if (outcomes.every(outcome => "logged" in outcome)) this.memory.giveBack()
   }
 
   /** A log without room has begun nothing (see `CommitLog`): where that holds for all of them, nothing happened. */
