@@ -92,20 +92,20 @@ export function encodeBucket(bucket: BucketRecord): Uint8Array {
 
 export function decodeBucket(bytes: Uint8Array): BucketRecord {
   const row = RecordReader.open("bucket", bytes, 1)
-  const bucket = {
-    id: parseBucketId(row.number()),
-    name: parseBucketName(row.text()),
-    owner: parseAccountId(row.text()),
-    createdMs: row.number(),
-    location: row.text(),
-    versioning: pick(VERSIONINGS, row.number(), "versioning"),
-    state: pick(STATES, row.number(), "bucket state"),
-    settingsVersion: row.number(),
-  }
+  const id = parseBucketId(row.number())
+  const name = parseBucketName(row.text())
+  const owner = parseAccountId(row.text())
+  const createdMs = row.number()
+  const location = row.text()
+  const versioning = pick(VERSIONINGS, row.number(), "versioning")
+  const state = pick(STATES, row.number(), "bucket state")
+  const settingsVersion = row.number()
   const policy = row.optional(() => parsePolicy(row.text()))
   const bits = row.optional(() => row.number()) ?? 0
   const settings = SETTING_NAMES.filter((_, number) => (bits & (1 << number)) !== 0)
-  return policy === undefined ? { ...bucket, settings } : { ...bucket, settings, policy }
+  // No spread: each made an object of another shape, and what had been compiled for the one before was thrown away.
+  const bucket = { id, name, owner, createdMs, location, versioning, state, settingsVersion, settings }
+  return policy === undefined ? bucket : { ...bucket, policy }
 }
 
 /** What one setting of a bucket says (family `settings`). */
