@@ -69,6 +69,6 @@ const blocksOf = (lengthBytes: number): number => Math.ceil((lengthBytes + 1 + L
 
 function digestOf({ state }: Slot): Buffer {
   const digest = Buffer.allocUnsafe(DIGEST_BYTES)
-  for (const [word, value] of state.entries()) digest.writeUInt32LE(value, 4 * word)
+  for (let word = 0; word < state.length; word += 1) digest.writeUInt32LE(state[word] ?? 0, 4 * word)
   return digest
 }

@@ -105,7 +105,7 @@ export class Primary implements Tablet {
 
   /** How many devices hold everything that is answered. */
   get durableCopies(): number {
-    return this.confirmed.length
+    return this.joining ? this.seats.length - 1 : this.seats.length
   }
 
   private get confirmed(): readonly Seat[] {
