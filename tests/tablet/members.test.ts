@@ -1,9 +1,11 @@
 /** What a tablet does when its members fail, leave, learn and come back. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { must } from "../../src/base/assert.js"
 import { fail, isFailure, type FailureKind } from "../../src/base/failures.js"
-import { rowKeyOf } from "../../src/base/ids.js"
+import { parseLogSequence, rowKeyOf } from "../../src/base/ids.js"
 import { MIB } from "../../src/base/limits.js"
+import { decodeEntry } from "../../src/format/entry.js"
 import { failing, nthOf, answersLate } from "../../src/seams/disk/index.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { idOf, put, Scene, TABLET, type Said } from "./scene.js"
@@ -122,6 +124,24 @@ test("a member that hangs is waited for until somebody takes it out, and its lat
   assert.deepEqual(membersOf(scene), [2, 3])
   await assertWhole(scene)
   assert.equal(scene.device(1).rows?.overlayRows, 1, "what it logged late is not applied")
+})
+
+test("what a member logs late, once others have gone on without it, is what it was given", async () => {
+  const scene = await opened({ devices: 2 })
+  scene.device(1).sick.become("hung")
+  const writing = scene.write(row("while", "1", "payload"))
+  for (let turn = 0; turn < 20; turn += 1) await new Promise(resolve => setImmediate(resolve))
+  await scene.tablet.dropMembers([idOf(1)], fail("deviceFailed"), () => scene.drop([idOf(1)]))
+  await writing
+  for (const key of ["other", "third"]) await scene.write(row(key, "2", "another"))
+  scene.device(1).sick.become("well")
+  const log = must(scene.device(1).log, "the device is open")
+  while (log.durable < 1) await new Promise(resolve => setImmediate(resolve))
+  const keys: string[] = []
+  for await (const { bytes } of log.records(parseLogSequence(0))) {
+    keys.push(...decodeEntry(bytes).writes.map(({ key }) => key))
+  }
+  assert.deepEqual(keys, ["while"])
 })
 
 test("the last member is not taken out", async () => {
