@@ -56,6 +56,33 @@ test("two calls run at once, the others wait their turn", async () => {
   assert.deepEqual(begun, ["/a", "/b", "/c", "/d"])
 })
 
+test("calls on an urgent file have a place of their own, and go before all that wait", async () => {
+  const { disk, begun, release } = slow()
+  const next = async (): Promise<void> => {
+    release()
+    await soon()
+  }
+  const opening = disk.open("/log", "create", { durable: true, urgent: true })
+  await soon()
+  await next()
+  const file = await opening
+  begun.length = 0
+  const others = ["/a", "/b", "/c", "/d"].map(path => disk.exists(path))
+  const writes = [0, 1, 2].map(n => file.write([Uint8Array.of(n)], n))
+  await soon()
+  assert.deepEqual(begun, ["/a", "/b", "/log"], "two, and one that is urgent")
+  await next()
+  assert.deepEqual(begun.splice(3), ["/log"], "the second write before what came earlier")
+  await next()
+  assert.deepEqual(begun.splice(3), ["/log"])
+  await next()
+  assert.deepEqual(begun.splice(3), [], "two are enough of the others")
+  await next()
+  assert.deepEqual(begun.splice(3), ["/c"])
+  for (let i = 0; i < 4; i += 1) await next()
+  await Promise.all([...others, ...writes])
+})
+
 test("a full queue refuses", async () => {
   const { disk, release } = slow()
   const calls = Array.from({ length: LIMITS.callsMax + LIMITS.queuedMax }, () => disk.exists("/a"))

@@ -1,17 +1,19 @@
 /**
- * A device's call queue: a disk that lets at most two calls of one device into the thread pool, so
- * that a device that hangs cannot take the pool from the others.
+ * A device's call queue: a disk that lets at most two calls of one device into the thread pool, and one more
+ * that is urgent, so that a device that hangs cannot take the pool from the others.
  *
- * Promises  Calls begin in the order they came. A call that takes longer than `deviceTimeoutMs` makes
+ * Promises  Calls on files opened as urgent begin in the order they came, before all others, which begin in
+ *           theirs: what a client waits for is not behind what repair, scrub and compaction have asked for,
+ *           and while two of those run there is still a place for it. A call that takes longer than `deviceTimeoutMs` makes
  *           the device suspect, once and for good: it and all that wait or come later fail with
  *           `deviceFailed`; what the pool still does for it is ignored when it ends. With the limits
  *           given here that is noticed at most 4.5 s after the call began.
- * Limits    `callsMax` (CALLS_MAX) at once, `queuedMax` (QUEUED_MAX) waiting; beyond, `tooManyInFlight`.
+ * Limits    `callsMax` (CALLS_MAX) at once and an urgent one, `queuedMax` (QUEUED_MAX) waiting; beyond, `tooManyInFlight`.
  */
 import { fail, isFailure } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"
-import type { Disk, DiskFile, OpenMode, CacheUse, Space } from "../seams/disk/contract.js"
+import type { CacheUse, Disk, DiskFile, OpenMode, OpenOptions, Space } from "../seams/disk/contract.js"
 
 export const CALL_LIMITS = {
   callsMax: 2,
@@ -65,11 +67,47 @@ interface Running {
   readonly refuse: (failure: Failure) => void
 }
 
-class CallQueue implements QueuedDisk {
-  #suspect: Failure | undefined
-  /** The oldest first; what is before `#next` has begun. */
+/** Calls in the order they came. */
+class Line {
+  /** What is before `#next` has left. */
   #waiting: Waiting[] = []
   #next = 0
+
+  get length(): number {
+    return this.#waiting.length - this.#next
+  }
+
+  add(call: Waiting): void {
+    this.#waiting.push(call)
+  }
+
+  /** The oldest. */
+  take(): Waiting | undefined {
+    const first = this.#waiting[this.#next]
+    if (first === undefined) return undefined
+    this.#next += 1
+    if (this.#next === this.#waiting.length || this.#next > LEFT_MAX) {
+      this.#waiting = this.#waiting.slice(this.#next)
+      this.#next = 0
+    }
+    return first
+  }
+
+  takeAll(): readonly Waiting[] {
+    const all = this.#waiting.slice(this.#next)
+    this.#waiting = []
+    this.#next = 0
+    return all
+  }
+}
+
+/** So many calls that have left may be kept. */
+const LEFT_MAX = 16_384
+
+class CallQueue implements QueuedDisk {
+  #suspect: Failure | undefined
+  readonly #urgent = new Line()
+  readonly #others = new Line()
   readonly #running = new Set<Running>()
   #watching = false
 
@@ -86,20 +124,24 @@ class CallQueue implements QueuedDisk {
   }
 
   get queued(): number {
-    return this.#waiting.length - this.#next
+    return this.#urgent.length + this.#others.length
   }
 
   /** Runs the call when its turn comes. */
-  call<T>(path: string, run: () => Promise<T>): Promise<T> {
+  call<T>(path: string, run: () => Promise<T>, isUrgent = false): Promise<T> {
     if (this.#suspect !== undefined) return Promise.reject(this.#suspect)
     if (this.queued >= this.limits.queuedMax) {
       return Promise.reject(fail("tooManyInFlight", { message: "too many calls wait for a device", path }))
     }
     return new Promise((resolve, reject) => {
       const begin = (): void => this.#begin(path, run, resolve, reject)
-      if (this.#running.size < this.limits.callsMax) begin()
-      else this.#waiting.push({ begin, refuse: reject })
+      if (this.#hasPlace(isUrgent)) begin()
+      else (isUrgent ? this.#urgent : this.#others).add({ begin, refuse: reject })
     })
+  }
+
+  #hasPlace(isUrgent: boolean): boolean {
+    return this.#running.size < this.limits.callsMax + (isUrgent ? 1 : 0)
   }
 
   /** Fails a call on this thread, too. */
@@ -128,15 +170,10 @@ class CallQueue implements QueuedDisk {
   }
 
   #beginNext(): void {
-    if (this.#suspect !== undefined || this.#running.size >= this.limits.callsMax) return
-    const waiting = this.#waiting[this.#next]
-    if (waiting === undefined) return
-    this.#next += 1
-    if (this.#next === this.#waiting.length || this.#next > this.limits.queuedMax) {
-      this.#waiting = this.#waiting.slice(this.#next)
-      this.#next = 0
-    }
-    waiting.begin()
+    if (this.#suspect !== undefined) return
+    const next = this.#hasPlace(true) ? this.#urgent.take() : undefined
+    if (next !== undefined) next.begin()
+    else if (this.#hasPlace(false)) this.#others.take()?.begin()
   }
 
   /** Looks at what is running from time to time; ends when nothing is. */
@@ -173,14 +210,13 @@ class CallQueue implements QueuedDisk {
 
   #end(failure: Failure): void {
     this.#suspect = failure
-    const waiting = this.#waiting.slice(this.#next)
-    this.#waiting = []
-    this.#next = 0
+    const waiting = [...this.#urgent.takeAll(), ...this.#others.takeAll()]
     for (const each of [...this.#running, ...waiting]) each.refuse(failure)
   }
 
-  async open(path: string, mode: OpenMode, options?: { readonly durable?: boolean }): Promise<DiskFile> {
-    return new QueuedFile(this, await this.call(path, () => this.disk.open(path, mode, options)))
+  async open(path: string, mode: OpenMode, options: OpenOptions = {}): Promise<DiskFile> {
+    const { urgent = false } = options
+    return new QueuedFile(this, await this.call(path, () => this.disk.open(path, mode, options), urgent), urgent)
   }
 
   list(folder: string): Promise<string[]> {
@@ -216,14 +252,19 @@ class QueuedFile implements DiskFile {
   constructor(
     private readonly queue: CallQueue,
     private readonly file: DiskFile,
+    private readonly isUrgent: boolean,
   ) {}
+
+  #call<T>(run: () => Promise<T>): Promise<T> {
+    return this.queue.call(this.path, run, this.isUrgent)
+  }
 
   get path(): string {
     return this.file.path
   }
 
   read(buffer: Uint8Array, offsetBytes: number, use?: CacheUse): Promise<number> {
-    return this.queue.call(this.path, () => this.file.read(buffer, offsetBytes, use))
+    return this.#call(() => this.file.read(buffer, offsetBytes, use))
   }
 
   readNow(buffer: Uint8Array, offsetBytes: number): number {
@@ -232,25 +273,25 @@ class QueuedFile implements DiskFile {
   }
 
   write(buffers: readonly Uint8Array[], offsetBytes: number, use?: CacheUse): Promise<void> {
-    return this.queue.call(this.path, () => this.file.write(buffers, offsetBytes, use))
+    return this.#call(() => this.file.write(buffers, offsetBytes, use))
   }
 
   sync(): Promise<void> {
-    return this.queue.call(this.path, () => this.file.sync())
+    return this.#call(() => this.file.sync())
   }
 
   truncate(lengthBytes: number): Promise<void> {
-    return this.queue.call(this.path, () => this.file.truncate(lengthBytes))
+    return this.#call(() => this.file.truncate(lengthBytes))
   }
 
   sizeBytes(): Promise<number> {
-    return this.queue.call(this.path, () => this.file.sizeBytes())
+    return this.#call(() => this.file.sizeBytes())
   }
 
   /** A file of a suspect device is closed behind the caller's back, if ever. */
   async close(): Promise<void> {
     try {
-      await this.queue.call(this.path, () => this.file.close())
+      await this.#call(() => this.file.close())
     } catch (error) {
       if (isFailure(error, "tooManyInFlight")) return this.file.close()
       if (this.queue.suspect === undefined) throw error

@@ -15,7 +15,7 @@ import type { LogBatchHeader } from "../format/log-batch.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import { checkBehindEnd, checkChains, checkKnown, liveSegments, newestSegment, twinsOf } from "./log-recovery-core.js"
 import type { LogEnd, SegmentChain, SegmentHead } from "./log-recovery-core.js"
-import { batchesFrom, firstBatch, readBatch, segmentPaths, Window } from "./log-segment.js"
+import { batchesFrom, firstBatch, LOG_FILE, readBatch, segmentPaths, Window } from "./log-segment.js"
 
 /** A segment of the recovered log. */
 export interface RecoveredSegment {
@@ -64,7 +64,7 @@ export async function recoverLog(
 ): Promise<RecoveredLog> {
   const files: DiskFile[] = []
   try {
-    for (const path of await segmentPaths(disk, folder)) files.push(await disk.open(path, "write", { durable: true }))
+    for (const path of await segmentPaths(disk, folder)) files.push(await disk.open(path, "write", LOG_FILE))
     const recovered = await recoverFiles(files, deviceId, known)
     // A process that died may have made a file whose name is in the cache alone.
     await disk.syncFolder(folder)

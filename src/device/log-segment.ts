@@ -10,7 +10,7 @@ import { KIB, MIB } from "../base/limits.js"
 import { xxh64Memory } from "../base/xxh64.js"
 import { batchBytes, decodeLogBatchHeader, decodeLogBatchRecords, LOG_HEADER_BYTES } from "../format/log-batch.js"
 import type { LogBatchHeader, LogBatchRecord } from "../format/log-batch.js"
-import type { Disk, DiskFile } from "../seams/disk/contract.js"
+import type { Disk, DiskFile, OpenOptions } from "../seams/disk/contract.js"
 import type { LoggedRecord } from "./contract.js"
 import { continuesAcross, continuesWithin } from "./log-recovery-core.js"
 
@@ -18,6 +18,9 @@ import { continuesAcross, continuesWithin } from "./log-recovery-core.js"
 const WINDOW_BYTES_FIRST = 16 * KIB
 const WINDOW_BYTES_MAX = MIB
 const NAME = /^segment-(\d{6})$/
+
+/** How the log's files are opened by who writes it: every write of a client waits for it. */
+export const LOG_FILE: OpenOptions = { durable: true, urgent: true }
 
 export const segmentName = (ordinal: number): string => `segment-${String(ordinal).padStart(6, "0")}`
 /** The ordinal in a segment file's name; undefined for other files. */

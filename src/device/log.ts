@@ -32,7 +32,7 @@ import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import type { CommitLog, LoggedRecord, LogPlace } from "./contract.js"
 import { MARK_EVERY_BYTES, recoverLog } from "./log-recovery.js"
 import type { LogMark, RecoveredLog } from "./log-recovery.js"
-import { parseSegmentName, recordsOf, segmentName } from "./log-segment.js"
+import { LOG_FILE, parseSegmentName, recordsOf, segmentName } from "./log-segment.js"
 import type { ReadableSegment } from "./log-segment.js"
 
 export const LOG_LIMITS = {
@@ -409,7 +409,7 @@ export class SegmentedLog implements CommitLog {
 
   async #newFile(): Promise<FreeFile> {
     const path = `${this.folder}/${segmentName(this.#nextOrdinal)}`
-    const file = await this.disk.open(path, "create", { durable: true })
+    const file = await this.disk.open(path, "create", LOG_FILE)
     this.#nextOrdinal += 1
     await this.disk.syncFolder(this.folder)
     return { file, sizeBytes: 0 }

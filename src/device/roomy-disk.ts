@@ -8,7 +8,7 @@
  * Refuses   To sync again: after a failed sync the next one says nothing about what was lost.
  */
 import { isFailure } from "../base/failures.js"
-import type { Disk, DiskFile, OpenMode, CacheUse, Space } from "../seams/disk/contract.js"
+import type { Disk, DiskFile, OpenMode, OpenOptions, CacheUse, Space } from "../seams/disk/contract.js"
 import { GIVE_BACKS_MAX } from "./ballast.js"
 
 /** A name or a folder takes this much, for all we know. */
@@ -42,7 +42,7 @@ class RoomyDisk implements Disk {
     private readonly maker: RoomMaker,
   ) {}
 
-  async open(path: string, mode: OpenMode, options?: { readonly durable?: boolean }): Promise<DiskFile> {
+  async open(path: string, mode: OpenMode, options?: OpenOptions): Promise<DiskFile> {
     if (mode === "read") return this.disk.open(path, mode, options)
     const file = await withRoom(this.maker, NAME_BYTES, () => this.disk.open(path, mode, options))
     return new RoomyFile(file, this.maker, mode === "create" ? 0 : undefined)

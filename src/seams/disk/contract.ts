@@ -47,8 +47,14 @@ export interface Space {
   readonly fileSystemKind: string
 }
 
+export interface OpenOptions {
+  readonly durable?: boolean
+  /** A client waits for each call on this file: where calls queue, they go before those on others. */
+  readonly urgent?: boolean
+}
+
 export interface Disk {
-  open(path: string, mode: OpenMode, options?: { readonly durable?: boolean }): Promise<DiskFile>
+  open(path: string, mode: OpenMode, options?: OpenOptions): Promise<DiskFile>
   /** Names in a folder, sorted; an absent folder throws `deviceFailed` with code ENOENT. */
   list(folder: string): Promise<string[]>
   /** Throws `deviceFailed` where that cannot be told: what cannot be seen is not known to be absent. */

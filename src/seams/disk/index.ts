@@ -1,6 +1,6 @@
 /** Disk: the contract, the real disk, and the simulated one with its faults and crash states. */
 export { DISK_PAGE_BYTES } from "./contract.js"
-export type { Disk, DiskFile, OpenMode, CacheUse, Space } from "./contract.js"
+export type { Disk, DiskFile, OpenMode, OpenOptions, CacheUse, Space } from "./contract.js"
 export { RealDisk } from "./real.js"
 export { SimDisk } from "./sim.js"
 export type { DiskEvent, DiskRecord, SimDiskOptions } from "./sim.js"

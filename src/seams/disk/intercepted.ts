@@ -9,7 +9,7 @@ import { concatBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
 import { verdictNow, type Bend, type DiskCall, type Intercept } from "./calls.js"
 import { failureOfCode, falseIfAbsent } from "./codes.js"
-import type { Disk, DiskFile, OpenMode, CacheUse, Space } from "./contract.js"
+import type { Disk, DiskFile, OpenMode, OpenOptions, CacheUse, Space } from "./contract.js"
 
 export function interceptedDisk(disk: Disk, intercept: Intercept): Disk {
   return new InterceptedDisk(disk, intercept)
@@ -30,7 +30,7 @@ class InterceptedDisk implements Disk {
     return result
   }
 
-  open(path: string, mode: OpenMode, options: { readonly durable?: boolean } = {}): Promise<DiskFile> {
+  open(path: string, mode: OpenMode, options: OpenOptions = {}): Promise<DiskFile> {
     this.#lastFile += 1
     const file = this.#lastFile
     const call: DiskCall =

@@ -9,7 +9,7 @@ import { dirname } from "node:path"
 import { fail } from "../../base/failures.js"
 import type { Failure } from "../../base/failures.js"
 import { failureOfCode, falseIfAbsent } from "./codes.js"
-import type { CacheUse, Disk, DiskFile, OpenMode, Space } from "./contract.js"
+import type { CacheUse, Disk, DiskFile, OpenMode, OpenOptions, Space } from "./contract.js"
 import { DirectCalls, DirectMemory } from "./real-direct.js"
 
 const { O_CREAT, O_DIRECTORY, O_DSYNC, O_EXCL, O_RDONLY, O_RDWR, O_SYNC } = fs.constants
@@ -194,7 +194,7 @@ class RealFile implements DiskFile {
 export class RealDisk implements Disk {
   readonly #directMemory = new DirectMemory()
 
-  async open(path: string, mode: OpenMode, options: { readonly durable?: boolean } = {}): Promise<DiskFile> {
+  async open(path: string, mode: OpenMode, options: OpenOptions = {}): Promise<DiskFile> {
     const flags = OPEN_FLAGS[mode] | (options.durable ? DURABLE_FLAG : 0)
     const descriptor = await call<number>(path, done => fs.open(path, flags, 0o600, done))
     return new RealFile(path, descriptor, mode !== "read", options.durable === true, this.#directMemory)

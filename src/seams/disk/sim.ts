@@ -18,7 +18,7 @@ import { must } from "../../base/assert.js"
 import type { Random } from "../random/contract.js"
 import { verdictNow, type Bend, type DiskCall, type Intercept } from "./calls.js"
 import { falseIfAbsent } from "./codes.js"
-import type { Disk, DiskFile, OpenMode, Space } from "./contract.js"
+import type { Disk, DiskFile, OpenMode, OpenOptions, Space } from "./contract.js"
 import { folderOf, Medium, spelled } from "./medium.js"
 import type { Change, NameChange, Under } from "./medium.js"
 
@@ -145,7 +145,7 @@ class LivingDisk implements Disk {
     private readonly life: Life,
   ) {}
 
-  async open(path: string, mode: OpenMode, options: { readonly durable?: boolean } = {}): Promise<DiskFile> {
+  async open(path: string, mode: OpenMode, options: OpenOptions = {}): Promise<DiskFile> {
     const [{ medium }, name] = [this.disk, spelled(path)]
     const file = (id: number): DiskFile =>
       new LivingFile(this.disk, this.life, name, id, mode, options.durable === true)
