@@ -78,8 +78,11 @@ export class MemoryShelf implements PayloadShelf {
   }
 
   async readRun(payloads: readonly FoundPayload[]): Promise<readonly (Uint8Array | undefined)[]> {
-    const reads = await Promise.allSettled(payloads.map(({ family, key, place }) => this.read(family, key, place)))
-    return reads.map(read => (read.status === "fulfilled" ? read.value : undefined))
+    const found: (Uint8Array | undefined)[] = []
+    for (const { family, key, place } of payloads) {
+      found.push(await this.read(family, key, place).catch(() => undefined))
+    }
+    return found
   }
 
   async read(family: Family, key: RowKey, { volume, offsetBytes }: VolumePlace): Promise<Uint8Array> {
