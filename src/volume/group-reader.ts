@@ -30,8 +30,6 @@ import { isUnreadable, type ReadableFile } from "./files.js"
 
 const WINDOW_BYTES_MIN = 16 * KIB
 const WINDOW_BYTES_MAX = 1 * MIB
-/** To leave out fewer bytes is no jump: the read that they would have been part of costs more than they do. */
-const SKIPPED_BYTES_MAX = 16 * KIB
 const NOTHING = new Uint8Array(0)
 
 const pageBefore = (bytes: number): number => bytes - (bytes % DISK_PAGE_BYTES)
@@ -71,6 +69,8 @@ export class FileWindow {
     private readonly file: Pick<ReadableFile, "read">,
     readonly sizeBytes: number,
     private readonly memory = new WindowMemory(),
+    /** To leave out no more than this is no jump. */
+    private readonly skipBytesMax = 0,
   ) {}
 
   /**
@@ -82,7 +82,7 @@ export class FileWindow {
     if (end <= offsetBytes) return new Uint8Array(0)
     const windowEnd = this.fromBytes + this.buffer.length
     if (offsetBytes < this.fromBytes || end > windowEnd) {
-      const straightOn = offsetBytes >= this.fromBytes && offsetBytes <= windowEnd + SKIPPED_BYTES_MAX
+      const straightOn = offsetBytes >= this.fromBytes && offsetBytes <= windowEnd + this.skipBytesMax
       this.aheadBytes = straightOn ? Math.min(2 * this.aheadBytes, WINDOW_BYTES_MAX) : WINDOW_BYTES_MIN
       const ahead = Math.max(this.aheadBytes, Math.min(soonBytes, WINDOW_BYTES_MAX))
       const wanted = Math.min(Math.max(end, offsetBytes + ahead), this.sizeBytes)

@@ -150,9 +150,9 @@ test("a pass goes on after a restart where it was, and looks first at what was b
 })
 
 test("a needle that goes while it is read is nobody's trouble", async () => {
-  const world = await device(100)
+  const world = await device(20)
   const running = begun(world)
-  const waiting = numbers(1, 100)
+  const waiting = numbers(1, 20)
   for (const number of waiting) rot(world, number, "body")
   const gone = new Set<number>()
   // With each read of bodies the needle goes that is next, or a new copy takes its place.

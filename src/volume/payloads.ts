@@ -183,7 +183,8 @@ export class PayloadVolumes implements PayloadShelf {
   async *walk(volume: number, from: VolumePosition | undefined): AsyncGenerator<FoundInVolume> {
     const { deviceId } = this.home
     const shelf = { deviceId, volumeIds: [], fileOf: (id: VolumeId) => this.files.readable(id) }
-    for await (const event of walkGroups(shelf, { volumeId: parseVolumeId(volume), from, upTo: undefined })) {
+    const request = { volumeId: parseVolumeId(volume), from, upTo: undefined, smallBodyBytes: INLINE_BYTES_MAX }
+    for await (const event of walkGroups(shelf, request)) {
       if (event.kind === "position") yield { kind: "position", position: event.position }
       else if (event.kind === "damage") yield { kind: "damage" }
       else if (event.kind === "needles") yield { kind: "payloads", payloads: event.needles.flatMap(payloadOf) }

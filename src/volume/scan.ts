@@ -108,6 +108,8 @@ export interface WalkRequest {
   readonly pass?: PassNeedle | undefined
   /** What the walk reads through, nobody else's meanwhile. */
   readonly memory?: WindowMemory | undefined
+  /** Bodies of up to this size are read along: the reads between which they would be left out cost more. */
+  readonly smallBodyBytes?: number
 }
 
 /**
@@ -118,12 +120,12 @@ export interface WalkRequest {
 export const walkVolume = (shelf: VolumeShelf, request: WalkRequest): ScanEvents => oneByOne(walkGroups(shelf, request))
 
 export async function* walkGroups(shelf: VolumeShelf, request: WalkRequest): GroupEvents {
-  const { volumeId, from, upTo, pass, memory } = request
+  const { volumeId, from, upTo, pass, memory, smallBodyBytes } = request
   const { deviceId } = shelf
   const file = shelf.fileOf(volumeId)
   const { first } = await readVolumeHeader(file, deviceId, volumeId)
   const durable = upTo ?? (await sealOf(shelf, volumeId))
-  const window = new FileWindow(file, await file.sizeBytes(), memory)
+  const window = new FileWindow(file, await file.sizeBytes(), memory, smallBodyBytes)
   yield* new VolumeScan(window, { deviceId, volumeId }, durable, upTo?.offsetBytes, pass).run(from ?? first)
 }
 
