@@ -3,34 +3,38 @@ import type { AccessRequest, Patterns, PolicyVersion, Rule, Statement } from "./
 import { must } from "../../base/assert.js"
 import { singleValueOf } from "./condition-keys.js"
 import { hasVariablesIn, questionOf, type Question } from "./conditions.js"
+import { Effort, LOOK } from "./effort.js"
 import { arnMatcherOf } from "./operators.js"
 import { namedCallersOf } from "./principals.js"
 import { hasVariables, matcherOf, resolved, templateOf, type Matcher, type Template } from "./template.js"
 
 const PARSED = "patterns were checked when they were parsed"
 
-/** Actions are the same in either case, and have no variables. */
-export function actionMatcherOf({ negated, patterns }: Patterns): Matcher {
+/** Actions are the same in either case, and have no variables. They are short: no pattern costs much. */
+export function actionMatcherOf({ negated, patterns }: Patterns): (action: string) => boolean {
   const matchers = patterns.map(pattern =>
     matcherOf(must(templateOf(pattern.toLowerCase(), { variables: false, wildcards: true }), PARSED)),
   )
-  return action => matchers.some(matches => matches(action.toLowerCase())) !== negated
+  return action => matchers.some(matches => matches(action.toLowerCase(), new Effort())) !== negated
 }
 
 const resourceMatcherOf = (template: Template): Matcher =>
   must(arnMatcherOf(template), "a resource has its six components")
 
 /** One pattern; what it gives is undefined where a variable has no value. */
-function resourceQuestion(pattern: string, version: PolicyVersion): (request: AccessRequest) => boolean | undefined {
+function resourceQuestion(
+  pattern: string,
+  version: PolicyVersion,
+): (request: AccessRequest, effort: Effort) => boolean | undefined {
   if (pattern === "*") return () => true
   const template = must(templateOf(pattern, { variables: hasVariablesIn(version), wildcards: true }), PARSED)
   if (!hasVariables(template)) {
     const matches = resourceMatcherOf(template)
-    return request => matches(request.resource)
+    return (request, effort) => matches(request.resource, effort)
   }
-  return request => {
-    const known = resolved(template, key => singleValueOf(request, key))
-    return known && resourceMatcherOf(known)(request.resource)
+  return (request, effort) => {
+    const known = resolved(template, key => singleValueOf(request, key), effort)
+    return known && resourceMatcherOf(known)(request.resource, effort)
   }
 }
 
@@ -39,11 +43,13 @@ function resourcesQuestion({ effect, resources }: Statement, version: PolicyVers
   if (resources === undefined) return () => true
   const questions = resources.patterns.map(pattern => resourceQuestion(pattern, version))
   const [only] = questions
-  if (only !== undefined && questions.length === 1 && !resources.negated) return request => only(request) === true
-  return request => {
+  if (only !== undefined && questions.length === 1 && !resources.negated)
+    return (request, effort) => only(request, effort) === true
+  return (request, effort) => {
     let isKnown = true
     for (const question of questions) {
-      const isMatch = question(request)
+      effort.spend(LOOK)
+      const isMatch = question(request, effort)
       if (isMatch === true) return !resources.negated
       isKnown &&= isMatch !== undefined
     }
@@ -68,12 +74,17 @@ function foldersOf({ resources }: Statement, version: PolicyVersion): readonly s
 
 export function ruleOf(statement: Statement, version: PolicyVersion): Rule {
   const concernsResource = resourcesQuestion(statement, version)
+  const isDeny = statement.effect === "Deny"
   const questions = statement.conditions.map(condition => questionOf(condition, statement.effect, version))
   return {
     statement,
     callers: statement.principals && namedCallersOf(statement.principals),
     speaksOf: actionMatcherOf(statement.actions),
     folders: foldersOf(statement, version),
-    appliesTo: request => concernsResource(request) && questions.every(question => question(request)),
+    appliesTo: (request, effort) =>
+      effort.within(
+        () => concernsResource(request, effort) && questions.every(question => question(request, effort)),
+        isDeny,
+      ),
   }
 }

@@ -233,12 +233,3 @@ test("a pattern that could go back and forth takes no time", () => {
   for (let n = 0; n < 100; n += 1) assert.equal(mayGet({ Resource }, "a".repeat(1000)), false)
   assert.ok(process.cpuUsage(began).user < 5_000_000)
 })
-
-test("counting characters takes no search, however many there are", () => {
-  const actual = "a".repeat(15_000)
-  for (const wanted of [`*${"?".repeat(9_000)}x`, `*${"?".repeat(9_000)}x*`, "*a".repeat(4_500)]) {
-    const startedMs = performance.now()
-    holds({ StringLike: { "aws:UserAgent": wanted } }, { "aws:useragent": actual })
-    assert.ok(performance.now() - startedMs < 1_000, wanted.slice(0, 6))
-  }
-})

@@ -10,12 +10,14 @@
 import { must } from "../../base/assert.js"
 import { singleValueOf, valuesOf } from "./condition-keys.js"
 import type { AccessRequest, Condition, Effect, PolicyVersion } from "./contract.js"
+import { LOOK, type Effort } from "./effort.js"
 import { NULL, OPERATORS, parseTruth, type Operator } from "./operators.js"
 import { hasVariables, resolved, templateOf, type Matcher, type Template } from "./template.js"
 
-export type Question = (request: AccessRequest) => boolean
+/** Spends what it costs. */
+export type Question = (request: AccessRequest, effort: Effort) => boolean
 /** The test for this request; undefined where a variable has no value. */
-type Comparison = (request: AccessRequest) => Matcher | undefined
+type Comparison = (request: AccessRequest, effort: Effort) => Matcher | undefined
 
 export const hasVariablesIn = (version: PolicyVersion): boolean => version === "2012-10-17"
 
@@ -31,15 +33,19 @@ function comparisonOf(operator: Operator, value: string, version: PolicyVersion)
     const test = must(operator.testOf(value, template), "values were checked when they were parsed")
     return () => test
   }
-  return request => {
-    const known = resolved(template, key => singleValueOf(request, key))
+  return (request, effort) => {
+    const known = resolved(template, key => singleValueOf(request, key), effort)
     return known && operator.testOf(value, known)
   }
 }
 
+/** What reading a key's value costs: those of tags and claims are looked for among others. */
+const READ = 10 * LOOK
+
 function nullQuestion({ key, values }: Condition): Question {
   const wanted = new Set(values.map(parseTruth))
-  return request => {
+  return (request, effort) => {
+    effort.spend(READ)
     const found = valuesOf(request, key)
     return wanted.has(found === undefined || (typeof found !== "string" && found.length === 0))
   }
@@ -50,21 +56,25 @@ export function questionOf(condition: Condition, effect: Effect, version: Policy
   if (name === NULL) return nullQuestion(condition)
   const operator = must(OPERATORS.get(name), "operators were checked when they were parsed")
   const comparisons = condition.values.map(value => comparisonOf(operator, value, version))
-  const meets = (actual: string, request: AccessRequest): boolean => {
+  const meets = (actual: string, request: AccessRequest, effort: Effort): boolean => {
     let isKnown = true
     for (const comparison of comparisons) {
-      const test = comparison(request)
-      if (test?.(actual) === true) return !operator.negated
+      effort.spend(LOOK + actual.length)
+      const test = comparison(request, effort)
+      if (test?.(actual, effort) === true) return !operator.negated
       isKnown &&= test !== undefined
     }
     return operator.negated && (isKnown || effect === "Deny")
   }
-  return request => {
+  return (request, effort) => {
+    effort.spend(READ)
     const found = valuesOf(request, key)
     if (found === undefined) return ifExists || over === "all" || (over === undefined && operator.negated)
-    if (typeof found === "string" && (over === undefined || found !== "")) return meets(found, request)
+    if (typeof found === "string" && (over === undefined || found !== "")) return meets(found, request, effort)
     const actuals = typeof found === "string" ? [] : found
     const isForEach = over === undefined ? operator.negated : over === "all"
-    return isForEach ? actuals.every(actual => meets(actual, request)) : actuals.some(actual => meets(actual, request))
+    return isForEach
+      ? actuals.every(actual => meets(actual, request, effort))
+      : actuals.some(actual => meets(actual, request, effort))
   }
 }

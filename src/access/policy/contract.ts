@@ -13,6 +13,7 @@
 import type { AccountId } from "../../base/ids.js"
 import type { AccountNumber } from "../../base/ids.js"
 import type { Principal } from "../principal.js"
+import type { Effort } from "./effort.js"
 import type { NamedCallers } from "./principals.js"
 
 export type AccessPolicyKind = "identity" | "resource" | "trust"
@@ -75,8 +76,11 @@ export interface Rule {
   readonly speaksOf: (action: string) => boolean
   /** What the resources that it speaks of are, or lie below, with a `/` between; undefined where that is open. */
   readonly folders: readonly string[] | undefined
-  /** Resource and conditions; the caller is judged apart, since it matters how it is named. */
-  readonly appliesTo: (request: AccessRequest) => boolean
+  /**
+   * Resource and conditions; the caller is judged apart, since it matters how it is named. Where the effort does not
+   * suffice, a Deny applies and an Allow does not.
+   */
+  readonly appliesTo: (request: AccessRequest, effort: Effort) => boolean
 }
 
 /** A document of permissions, parsed and made ready. */
@@ -178,9 +182,13 @@ export interface Allowed {
   readonly by: DecidedBy | "root" | "acl"
 }
 
-export type Denied =
+export type Denied = (
   | { readonly outcome: "explicitDeny"; readonly by: DecidedBy }
   /** Where a statement that allows is lacking; each of them is needed. */
   | { readonly outcome: "implicitDeny"; readonly lacking: readonly PolicySide[] }
+) & {
+  /** Some statements were not judged to the end: that would have cost too much. */
+  readonly isCutShort?: boolean
+}
 
 export type Decision = Allowed | Denied

@@ -9,6 +9,8 @@
  * 4. A role is assumed only where its trust policy allows it; where that names the account, the account's own policies
  *    must allow it too.
  * 5. Anonymous callers and web identities have nothing but the resource's policy.
+ * 6. Whoever makes it costly hears no: a decision has an `Effort`, and where that is spent, what denies counts and what
+ *    allows does not.
  * Source  "Policy evaluation logic", IAM User Guide.
  */
 import type {
@@ -21,6 +23,7 @@ import type {
   Reach,
   ResourcePolicies,
 } from "./contract.js"
+import { Effort } from "./effort.js"
 import { concerns, reachOf } from "./principals.js"
 import { findRules, type NamedRule } from "./rule-index.js"
 
@@ -36,22 +39,27 @@ const decidedBy = (side: PolicySide, { name, rule: { statement } }: NamedRule): 
   index: statement.index,
 })
 
-const isFor = ({ rule }: NamedRule, request: AccessRequest): boolean =>
-  (rule.callers === undefined || concerns(rule.callers, request.principal)) && rule.appliesTo(request)
+const isFor = ({ rule }: NamedRule, request: AccessRequest, effort: Effort): boolean =>
+  (rule.callers === undefined || concerns(rule.callers, request.principal)) && rule.appliesTo(request, effort)
 
-function findDeny(side: PolicySide, policies: Policies, request: AccessRequest): DecidedBy | undefined {
+function findDeny(side: PolicySide, policies: Policies, request: AccessRequest, effort: Effort): DecidedBy | undefined {
   if (policies === undefined) return undefined
   for (const { denies } of findRules(policies, request.action, request.resource)) {
-    const named = denies.find(one => isFor(one, request))
+    const named = denies.find(one => isFor(one, request, effort))
     if (named !== undefined) return decidedBy(side, named)
   }
   return undefined
 }
 
-function findAllow(side: PolicySide, policies: Policies, request: AccessRequest): DecidedBy | undefined {
+function findAllow(
+  side: PolicySide,
+  policies: Policies,
+  request: AccessRequest,
+  effort: Effort,
+): DecidedBy | undefined {
   if (policies === undefined) return undefined
   for (const { allows } of findRules(policies, request.action, request.resource)) {
-    const named = allows.find(({ rule }) => rule.appliesTo(request))
+    const named = allows.find(({ rule }) => rule.appliesTo(request, effort))
     if (named !== undefined) return decidedBy(side, named)
   }
   return undefined
@@ -65,7 +73,12 @@ interface Grant {
 const FURTHER: Readonly<Record<Reach, number>> = { account: 1, role: 2, caller: 3 }
 
 /** What hangs on the resource grants it; of several grants the one that reaches furthest. */
-function findGrant(request: AccessRequest, { policy, acl }: ResourcePolicies, hasSession: boolean): Grant | undefined {
+function findGrant(
+  request: AccessRequest,
+  { policy, acl }: ResourcePolicies,
+  hasSession: boolean,
+  effort: Effort,
+): Grant | undefined {
   let best: Grant | undefined = acl && { reach: acl, by: "acl" }
   if (policy === undefined) return best
   const allows = findRules(policy, request.action, request.resource).flatMap(found => found.allows)
@@ -74,25 +87,34 @@ function findGrant(request: AccessRequest, { policy, acl }: ResourcePolicies, ha
     const { callers, appliesTo } = named.rule
     const reach = callers && reachOf(callers, request.principal, hasSession)
     if (reach === undefined || (best && FURTHER[best.reach] >= FURTHER[reach])) continue
-    if (appliesTo(request)) best = { reach, by: decidedBy("resource", named) }
+    if (appliesTo(request, effort)) best = { reach, by: decidedBy("resource", named) }
   }
   return best
 }
 
-function denyOf(request: AccessRequest, own: PrincipalPolicies, resource: ResourcePolicies): DecidedBy | undefined {
+function denyOf(
+  request: AccessRequest,
+  own: PrincipalPolicies,
+  resource: ResourcePolicies,
+  effort: Effort,
+): DecidedBy | undefined {
   return (
-    findDeny("resource", resource.policy, request) ??
-    findDeny("identity", own.identity, request) ??
-    findDeny("boundary", own.boundary, request) ??
-    findDeny("session", own.session, request)
+    findDeny("resource", resource.policy, request, effort) ??
+    findDeny("identity", own.identity, request, effort) ??
+    findDeny("boundary", own.boundary, request, effort) ??
+    findDeny("session", own.session, request, effort)
   )
 }
 
 /** Which of the limits on a principal does not allow it. */
-function limitsOf(request: AccessRequest, { boundary, session }: PrincipalPolicies): readonly PolicySide[] {
+function limitsOf(
+  request: AccessRequest,
+  { boundary, session }: PrincipalPolicies,
+  effort: Effort,
+): readonly PolicySide[] {
   const lacking: PolicySide[] = []
-  if (boundary !== undefined && findAllow("boundary", boundary, request) === undefined) lacking.push("boundary")
-  if (session !== undefined && findAllow("session", session, request) === undefined) lacking.push("session")
+  if (boundary !== undefined && findAllow("boundary", boundary, request, effort) === undefined) lacking.push("boundary")
+  if (session !== undefined && findAllow("session", session, request, effort) === undefined) lacking.push("session")
   return lacking
 }
 
@@ -111,19 +133,30 @@ function lackingOf(
 }
 
 export function decide(request: AccessRequest, own: PrincipalPolicies, resource: ResourcePolicies): Decision {
-  const denied = denyOf(request, own, resource)
+  const effort = new Effort()
+  const decision = decideWith(request, own, resource, effort)
+  return effort.isSpent && decision.outcome !== "allow" ? { ...decision, isCutShort: true } : decision
+}
+
+function decideWith(
+  request: AccessRequest,
+  own: PrincipalPolicies,
+  resource: ResourcePolicies,
+  effort: Effort,
+): Decision {
+  const denied = denyOf(request, own, resource, effort)
   if (denied !== undefined) return { outcome: "explicitDeny", by: denied }
   const { principal } = request
-  const grant = findGrant(request, resource, own.session !== undefined)
+  const grant = findGrant(request, resource, own.session !== undefined, effort)
   if (!("arn" in principal)) {
     return grant === undefined ? { outcome: "implicitDeny", lacking: ["resource"] } : { outcome: "allow", by: grant.by }
   }
   const isOwn = principal.accountNumber === request.owner.accountNumber
   if (isOwn && grant?.reach === "caller") return { outcome: "allow", by: grant.by }
   const mustBeGranted = !isOwn || resource.policy?.policy.kind === "trust"
-  const identity = principal.kind === "root" ? "root" : findAllow("identity", own.identity, request)
+  const identity = principal.kind === "root" ? "root" : findAllow("identity", own.identity, request, effort)
   const by = identity ?? (isOwn && grant?.reach === "role" ? grant.by : undefined)
-  const limits = limitsOf(request, own)
+  const limits = limitsOf(request, own, effort)
   const isGranted = grant !== undefined || !mustBeGranted
   if (by !== undefined && isGranted && limits.length === 0) return { outcome: "allow", by }
   const found = { isOwn, isAllowed: by !== undefined, isGranted }

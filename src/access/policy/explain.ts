@@ -34,9 +34,9 @@ function statementFor(side: PolicySide, request: AskedAccess, isTrust: boolean):
   })
 }
 
-/** All of them are needed. Empty where something denies explicitly: then no grant helps. */
+/** All of them are needed. Empty where no grant helps: something denies explicitly, or judging it costs too much. */
 export function lackingGrants(request: AskedAccess, decision: Decision): readonly LackingGrant[] {
-  if (decision.outcome !== "implicitDeny") return []
+  if (decision.outcome !== "implicitDeny" || decision.isCutShort === true) return []
   const isTrust = request.action.startsWith("sts:")
   return decision.lacking.map(side => ({ side, statement: statementFor(side, request, isTrust) }))
 }
@@ -51,7 +51,13 @@ const SIDES: Readonly<Record<PolicySide, string>> = {
   resource: "policy of the resource",
 }
 
-export function sentenceOfDecision(decision: Decision): string {
+const CUT_SHORT =
+  "; judging the policies to the end would have cost too much, so that what denies counted and what allows did not (their wildcards are too many for a text so long)"
+
+export const sentenceOfDecision = (decision: Decision): string =>
+  `${outcomeOf(decision)}${decision.outcome !== "allow" && decision.isCutShort === true ? CUT_SHORT : ""}`
+
+function outcomeOf(decision: Decision): string {
   switch (decision.outcome) {
     case "allow":
       if (decision.by === "root") return "allowed to the account's root user"

@@ -6,6 +6,7 @@
  * Source  "IAM JSON policy elements: Condition operators", IAM User Guide.
  */
 import { parseIsoDate } from "../../base/dates.js"
+import { LOOK } from "./effort.js"
 import { isWithin, parseIpAddress, parseIpRange } from "./ip-range.js"
 import { hasWildcards, literalOf, matcherOf, splitAtColons, type Matcher, type Template } from "./template.js"
 
@@ -27,6 +28,22 @@ const equalsIgnoringCase: TestOf = (_, template) => {
   return actual => actual.toLowerCase() === wanted
 }
 
+/** What it costs to look at six components. */
+const SPLIT = 25 * LOOK
+
+/** Undefined where there are fewer than six; the last has all further colons. */
+function componentsOf(arn: string): readonly string[] | undefined {
+  const components: string[] = []
+  let from = 0
+  while (components.length < 5) {
+    const colon = arn.indexOf(":", from)
+    if (colon < 0) return undefined
+    components.push(arn.slice(from, colon))
+    from = colon + 1
+  }
+  return [...components, arn.slice(from)]
+}
+
 /** Component by component: a star does not reach over a colon, but for the last component's. */
 export function arnMatcherOf(template: Template): Matcher | undefined {
   const parts = splitAtColons(template, 6)
@@ -34,10 +51,10 @@ export function arnMatcherOf(template: Template): Matcher | undefined {
   // Without wildcards before it, the text before the last component fixes where the colons are.
   if (!parts.slice(0, 5).some(hasWildcards)) return matcherOf(template)
   const matchers = parts.map(matcherOf)
-  return actual => {
-    const [scheme = "", partition = "", service = "", region = "", account = "", ...rest] = actual.split(":")
-    const actuals = [scheme, partition, service, region, account, rest.join(":")]
-    return rest.length > 0 && matchers.every((matches, index) => matches(actuals[index] ?? ""))
+  return (actual, effort) => {
+    effort.spend(SPLIT)
+    const actuals = componentsOf(actual)
+    return actuals !== undefined && matchers.every((matches, index) => matches(actuals[index] ?? "", effort))
   }
 }
 

@@ -4,10 +4,11 @@
  *
  * A variable stands for its value literally: a wildcard in the value is only a character. `${*}`, `${?}` and `${$}` are
  * these characters themselves. Documents of 2008-10-17 have no variables, there `${` is text.
- * Matching takes time in proportion to both lengths at worst, whatever the pattern; there is no backtracking.
+ * Matching takes time in proportion to both lengths at worst, whatever the pattern, and spends it as an `Effort`.
  */
 import type { ConditionKey } from "./contract.js"
 import { conditionKeyOf } from "./condition-keys.js"
+import { LOOK, type Effort } from "./effort.js"
 
 const ANY = Symbol("*")
 const ONE = Symbol("?")
@@ -16,6 +17,9 @@ export interface Variable {
   readonly key: ConditionKey
   readonly fallback: string | undefined
 }
+
+/** How often a value is gone over before it is compared: it is cut, joined and laid out anew. */
+const VALUE_PASSES = 4
 
 type Token = string | typeof ANY | typeof ONE | Variable
 export type Template = readonly Token[]
@@ -60,11 +64,16 @@ export const literalOf = (template: Template): string =>
   template.map(token => (typeof token === "string" ? token : "")).join("")
 
 /** With values in place of variables; undefined where one has none. */
-export function resolved(template: Template, valueOf: (key: ConditionKey) => string | undefined): Template | undefined {
+export function resolved(
+  template: Template,
+  valueOf: (key: ConditionKey) => string | undefined,
+  effort: Effort,
+): Template | undefined {
   const tokens: Token[] = []
   for (const token of template) {
     const value = typeof token === "object" ? (valueOf(token.key) ?? token.fallback) : token
     if (value === undefined) return undefined
+    effort.spend(VALUE_PASSES * (LOOK + (typeof value === "string" ? value.length : 1)))
     tokens.push(value)
   }
   return tokens
@@ -92,7 +101,8 @@ export function splitAtColons(template: Template, parts: number): readonly Templ
   return split.length === parts ? split : undefined
 }
 
-export type Matcher = (text: string) => boolean
+/** Spends what it costs. */
+export type Matcher = (text: string, effort: Effort) => boolean
 
 /** Texts between single wildcards. */
 type Piece = readonly string[]
@@ -109,6 +119,9 @@ function piecesOf(template: Template): Piece[] {
   return pieces
 }
 
+/** What comparing a character costs, or stepping over it. */
+const CHARACTER = 4
+
 /** Where a character that begins here ends: two units for those beyond the basic plane. */
 const characterEnd = (text: string, at: number): number => {
   const code = text.codePointAt(at)
@@ -116,11 +129,11 @@ const characterEnd = (text: string, at: number): number => {
 }
 
 /** Where a piece that begins here ends; -1 where it does not. */
-function endOf([first = "", ...others]: Piece, text: string, at: number): number {
-  if (!text.startsWith(first, at)) return -1
-  let end = at + first.length
-  for (const part of others) {
-    end = characterEnd(text, end)
+function endOf(piece: Piece, text: string, at: number, effort: Effort): number {
+  let end = at
+  for (const [index, part] of piece.entries()) {
+    effort.spend(LOOK + CHARACTER * part.length)
+    if (index > 0) end = characterEnd(text, end)
     if (end < 0 || !text.startsWith(part, end)) return -1
     end += part.length
   }
@@ -128,14 +141,16 @@ function endOf([first = "", ...others]: Piece, text: string, at: number): number
 }
 
 /** Where so many characters from here on end; -1 where there are fewer. */
-function endOfCharacters(text: string, at: number, characters: number): number {
+function endOfCharacters(text: string, at: number, characters: number, effort: Effort): number {
+  effort.spend(characters * CHARACTER)
   let end = at
   for (let left = characters; left > 0 && end >= 0; left -= 1) end = characterEnd(text, end)
   return end
 }
 
 /** Where so many characters at the end of the text begin; -1 where there are fewer. */
-function startOfLast(text: string, characters: number): number {
+function startOfLast(text: string, characters: number, effort: Effort): number {
+  effort.spend(characters * CHARACTER)
   let at = text.length
   for (let left = characters; left > 0 && at >= 0; left -= 1)
     at -= at > 1 && (text.codePointAt(at - 2) ?? 0) > 0xffff ? 2 : 1
@@ -146,7 +161,7 @@ function startOfLast(text: string, characters: number): number {
 interface Floating {
   readonly before: number
   /** Where the first place of what is between them ends, from a place on; -1 where there is none. */
-  readonly find: (text: string, from: number) => number
+  readonly find: (text: string, from: number, effort: Effort) => number
   readonly after: number
 }
 
@@ -157,33 +172,40 @@ function floatingOf(piece: Piece): Floating {
   return { before: first, find: finderOf(piece.slice(first, last + 1)), after: piece.length - 1 - last }
 }
 
+/** Of what is searched for, so much at once: the machine's own search takes as long as both lengths at worst. */
+const SOUGHT_MAX = 32
+/** What searching costs, by the character passed over. */
+const SEARCH = 6
+
 function finderOf(core: Piece): Floating["find"] {
-  const [first = ""] = core
-  return (text, from) => {
-    for (let at = text.indexOf(first, from); at >= 0; at = text.indexOf(first, at + 1)) {
-      const end = endOf(core, text, at)
-      if (end >= 0) return end
+  const sought = (core[0] ?? "").slice(0, SOUGHT_MAX)
+  return (text, from, effort) => {
+    for (let next = from; ;) {
+      const at = text.indexOf(sought, next)
+      effort.spend(LOOK + SEARCH * ((at < 0 ? text.length : at) - next))
+      const end = at < 0 ? -1 : endOf(core, text, at, effort)
+      if (at < 0 || end >= 0) return end
+      next = at + 1
     }
-    return -1
   }
 }
 
 /** Where the first place of a piece from here on ends; -1 where there is none. */
-function endOfNext({ before, find, after }: Floating, text: string, from: number): number {
-  const start = endOfCharacters(text, from, before)
-  return start < 0 ? -1 : endOfCharacters(text, find(text, start), after)
+function endOfNext({ before, find, after }: Floating, text: string, from: number, effort: Effort): number {
+  const start = endOfCharacters(text, from, before, effort)
+  return start < 0 ? -1 : endOfCharacters(text, find(text, start, effort), after, effort)
 }
 
 const charactersOf = (piece: Piece): number => piece.reduce((sum, part) => sum + [...part].length, piece.length - 1)
 
 /** Whether a piece ends the text, from a place on at the earliest. */
-function endingOf(piece: Piece): (text: string, from: number) => boolean {
+function endingOf(piece: Piece): (text: string, from: number, effort: Effort) => boolean {
   const [first = ""] = piece
   if (piece.length === 1) return (text, from) => text.length - first.length >= from && text.endsWith(first)
   const characters = charactersOf(piece)
-  return (text, from) => {
-    const start = startOfLast(text, characters)
-    return start >= from && endOf(piece, text, start) === text.length
+  return (text, from, effort) => {
+    const start = startOfLast(text, characters, effort)
+    return start >= from && endOf(piece, text, start, effort) === text.length
   }
 }
 
@@ -193,7 +215,7 @@ export function matcherOf(template: Template): Matcher {
   const last = others.pop()
   if (last === undefined) {
     const [only = ""] = first
-    return first.length === 1 ? text => text === only : text => endOf(first, text, 0) === text.length
+    return first.length === 1 ? text => text === only : (text, effort) => endOf(first, text, 0, effort) === text.length
   }
   const isPrefix = first.length === 1 && others.length === 0 && last.length === 1 && last[0] === ""
   if (isPrefix) {
@@ -202,13 +224,13 @@ export function matcherOf(template: Template): Matcher {
   }
   const floating = others.map(floatingOf)
   const isEnd = endingOf(last)
-  return text => {
-    let at = endOf(first, text, 0)
+  return (text, effort) => {
+    let at = endOf(first, text, 0, effort)
     for (const piece of floating) {
       if (at < 0) return false
-      at = endOfNext(piece, text, at)
+      at = endOfNext(piece, text, at, effort)
     }
-    return at >= 0 && isEnd(text, at)
+    return at >= 0 && isEnd(text, at, effort)
   }
 }
 

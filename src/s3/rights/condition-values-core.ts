@@ -129,6 +129,7 @@ const namesIn = (tags: Tags | undefined): Values => tags?.map(([name]) => name)
 export class ConditionValues implements RequestContext {
   /** What was asked for and is not read yet. */
   readonly unread = new Set<Unread>()
+  private tagsOfHead: { readonly tags: Tags | undefined } | undefined
 
   constructor(
     private readonly head: RequestHead,
@@ -143,9 +144,9 @@ export class ConditionValues implements RequestContext {
         if (this.read.existingTags === undefined) this.unread.add("existingTags")
         return valueIn(this.read.existingTags, suffix)
       case "s3:requestobjecttag":
-        return valueIn(this.body().objectTags ?? tagsOfHead(this.head), suffix)
+        return valueIn(this.newTags(), suffix)
       case "s3:requestobjecttagkeys":
-        return namesIn(this.body().objectTags ?? tagsOfHead(this.head))
+        return namesIn(this.newTags())
       case "aws:requesttag":
         return valueIn(this.body().bucketTags, suffix)
       case "aws:tagkeys":
@@ -156,6 +157,11 @@ export class ConditionValues implements RequestContext {
     const maker = MAKERS.get(name)
     if (maker !== undefined) return maker(this.head, this.versionId)
     return name.startsWith("s3:x-amz-") ? this.head.headers.get(name.slice("s3:".length)) : undefined
+  }
+
+  /** Parsed once, however many conditions ask. */
+  private newTags(): Tags | undefined {
+    return this.body().objectTags ?? (this.tagsOfHead ??= { tags: tagsOfHead(this.head) }).tags
   }
 
   private body(): BodySays {
