@@ -34,7 +34,7 @@ test("buckets made with --allow-public-buckets can be opened at once, also after
       assert.doesNotMatch((await server.hayloft(["status"])).stdout, /allowPublicBuckets/)
     })
     await onServer(folder, ["--allow-public-buckets"], async server => {
-      assert.match((await server.hayloft(["status"])).stdout, /for older clients: allowPublicBuckets/)
+      assert.match((await server.hayloft(["status"])).stdout, /beyond the defaults: allowPublicBuckets/)
       assert.equal(await statusOf(server, "PUT", "open"), 200)
       assert.equal((await server.hayloft(["bucket", "create", "admins"])).code, 0)
       for (const bucket of ["open", "admins"]) {
@@ -57,7 +57,7 @@ test("buckets made with --allow-public-buckets can be opened at once, also after
 test("buckets made with --allow-acls have no ownership controls, also after the switch is off; others keep theirs", () =>
   withFolder(async folder => {
     await onServer(folder, ["--allow-acls"], async server => {
-      assert.match((await server.hayloft(["status"])).stdout, /for older clients: allowAcls/)
+      assert.match((await server.hayloft(["status"])).stdout, /beyond the defaults: allowAcls/)
       assert.equal(await statusOf(server, "PUT", "lists"), 200)
       const chosen = { bucket: "enforced", headers: [["x-amz-object-ownership", "BucketOwnerEnforced"]] as const }
       assert.equal((await server.client().call("PUT", chosen)).status, 200)

@@ -11,6 +11,7 @@ function scene() {
   const asked: string[] = []
   let isDown = false
   const web = {
+    allows: () => true,
     async get(url: string): Promise<Uint8Array> {
       asked.push(url)
       if (isDown) throw fail("providerUnreachable")

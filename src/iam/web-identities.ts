@@ -30,11 +30,20 @@ export class WebIdentities {
   private readonly keys: ProviderKeys
 
   constructor(
-    web: Web,
+    private readonly web: Web,
     private readonly accounts: Accounts,
     private readonly identities: Identities,
   ) {
     this.keys = new ProviderKeys(web)
+  }
+
+  /** Of a provider that is to be named. Throws `invalidArgument` for one that would not be asked. */
+  checkUrl(url: string): void {
+    if (URL.canParse(url) && this.web.allows(url)) return
+    throw fail("invalidArgument", {
+      message:
+        "Invalid Open ID Connect Provider URL: it must begin with https:// and lie in the public internet (the operator can allow others: --allow-local-identity-providers)",
+    })
   }
 
   /** Throws `invalidIdentityToken`, `tokenExpired`, `providerUnreachable`, `accessDenied`. */

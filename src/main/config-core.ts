@@ -154,6 +154,7 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
     allowSha1Forms: switchOf("allowSha1Forms"),
     allowPublicBuckets: switchOf("allowPublicBuckets"),
     allowAcls: switchOf("allowAcls"),
+    allowLocalIdentityProviders: switchOf("allowLocalIdentityProviders"),
     tls: tls && { certFile: tls[0], keyFile: tls[1] },
     masterKeyFile: optional("masterKeyFile", file),
     log: {

@@ -52,6 +52,8 @@ export interface ServeConfig {
   readonly allowPublicBuckets: boolean
   /** New buckets come without ownership controls, so that access control lists count. */
   readonly allowAcls: boolean
+  /** Identity providers may have local addresses, and be without TLS. */
+  readonly allowLocalIdentityProviders: boolean
   /** Absolute paths. */
   readonly tls: TlsFiles | undefined
   /** Absolute path; undefined: the master key lies on the devices. */
@@ -220,6 +222,16 @@ export const SETTINGS = {
     ),
     preset: "yes",
   },
+  allowLocalIdentityProviders: {
+    ...setting(
+      "--allow-local-identity-providers",
+      "HAYLOFT_ALLOW_LOCAL_IDENTITY_PROVIDERS",
+      "yes|no",
+      "no",
+      "fetch keys of OpenID Connect providers also from this machine and from private networks, and without TLS: whoever may name providers can then make the server ask there",
+    ),
+    preset: "yes",
+  },
   tlsCert: setting(
     "--tls-cert",
     "HAYLOFT_TLS_CERT",
@@ -258,11 +270,12 @@ export type SettingName = keyof typeof SETTINGS
 /** Names in the order of the table. */
 export const SETTING_NAMES = Object.keys(SETTINGS).filter((name): name is SettingName => name in SETTINGS)
 
-/** Settings that allow, for the sake of older clients, what is refused otherwise. */
+/** Settings that allow what is refused otherwise, for the sake of older clients or of what is near. */
 export const ALLOWANCES = [
   "allowSha1Forms",
   "allowPublicBuckets",
   "allowAcls",
+  "allowLocalIdentityProviders",
 ] as const satisfies readonly SettingName[]
 
 /** The file of settings itself: a flag and an environment variable, but no key in the file. */

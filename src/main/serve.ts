@@ -117,7 +117,8 @@ async function listen(
   // On loopback the admin port stays plain: probes and scrapers on the machine need no certificate.
   const adminCertificates = isLoopback(config.adminListen) ? undefined : certificates
   const adminSettings = { ...shared, name: "admin", ...config.adminListen }
-  const iam = createIamHandler({ accounts, identities, sessions, web: new RealWeb(), clock, denials })
+  const web = new RealWeb(config.allowLocalIdentityProviders)
+  const iam = createIamHandler({ accounts, identities, sessions, web, clock, denials })
   const adminFront = new Front(iam, new AdminProtocol(adminApi))
   const admin = new HttpServer(clock, random, telemetry, adminFront, adminSettings, adminCertificates)
   const adminAt = await admin.listen()

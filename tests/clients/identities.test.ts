@@ -15,7 +15,10 @@ let server: ServerProcess
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "hayloft-identities-"))
-  server = await ServerProcess.start({ folders: [join(folder, "data")] })
+  server = await ServerProcess.start({
+    folders: [join(folder, "data")],
+    args: ["--allow-local-identity-providers"],
+  })
 })
 
 after(async () => {

@@ -251,7 +251,8 @@ test("OpenID Connect providers: client ids, thumbprints, tags", async () => {
   const OpenIDConnectProviderArn = made.one("OpenIDConnectProviderArn")
   assert.match(OpenIDConnectProviderArn, /^arn:aws:iam::\d{12}:oidc-provider\/id\.example\.com\/realm$/)
   await world.refused("EntityAlreadyExists", "CreateOpenIDConnectProvider", { Url: "https://id.example.com/realm" })
-  await world.refused("ValidationError", "CreateOpenIDConnectProvider", { Url: "ftp://x" })
+  for (const Url of ["ftp://x", "http://id.example.com", "id.example.com", ""])
+    await world.refused("ValidationError", "CreateOpenIDConnectProvider", { Url })
   const which = { OpenIDConnectProviderArn }
   await world.iam("AddClientIDToOpenIDConnectProvider", { ...which, ClientID: "more" })
   await world.iam("UpdateOpenIDConnectProviderThumbprint", { ...which, "ThumbprintList.member.1": "a".repeat(40) })

@@ -31,10 +31,14 @@ export interface Said {
   one(element: string): string
 }
 
-/** Documents by address; what is asked is counted. */
+/** Documents by address; what is asked is counted. Of addresses it allows what has TLS. */
 export class SimWeb implements Web {
   readonly documents = new Map<string, unknown>()
   readonly asked: string[] = []
+
+  allows(url: string): boolean {
+    return url.startsWith("https://")
+  }
 
   async get(url: string): Promise<Uint8Array> {
     this.asked.push(url)

@@ -11,7 +11,7 @@ const THUMBPRINT = /^[0-9A-Fa-f]{40}$/
 
 const refuse = (message: string): Failure => fail("invalidArgument", { message })
 
-/** `https://host[:port][/path]`; `http` is for providers on the same machine or network. Throws `invalidArgument`. */
+/** `https://host[:port][/path]`; `http` is for local providers, where those are allowed. Throws `invalidArgument`. */
 export function checkProviderUrl(text: string): string {
   const url = text.length <= URL_CHARACTERS_MAX && URL.canParse(text) ? new URL(text) : undefined
   const isWeb = url?.protocol === "https:" || url?.protocol === "http:"

@@ -30,9 +30,11 @@ export const PROVIDERS: Actions = {
   ),
 }
 
-async function createProvider({ parameters, identities, accountId, number }: Call): Promise<Result> {
+async function createProvider({ parameters, identities, webIdentities, accountId, number }: Call): Promise<Result> {
+  const url = parameters.text("Url")
+  webIdentities.checkUrl(url)
   const provider = await identities.createProvider(accountId, {
-    url: parameters.text("Url"),
+    url,
     clientIds: parameters.list("ClientIDList"),
     thumbprints: parameters.list("ThumbprintList"),
     tags: parameters.tags(),

@@ -161,7 +161,9 @@ export function statusText(status: Status, nowMs: number): string {
     line("store", `Hayloft ${status.version}, ${status.storeId}, up ${durationText(status.uptimeSeconds)}`),
     line("health", state),
     ...health.reasons.map(reason => line("", printable(reason))),
-    ...(status.allowances.length === 0 ? [] : [line("allowed", `for older clients: ${status.allowances.join(", ")}`)]),
+    ...(status.allowances.length === 0
+      ? []
+      : [line("allowed", `beyond the defaults: ${status.allowances.join(", ")}`)]),
     line("redundancy", `${status.policy}${status.isPolicyAutomatic ? ", automatic" : ""}`),
     ...(levels === "" ? [] : [line("bytes", levels)]),
     ...riskLines(safety, status.devices),

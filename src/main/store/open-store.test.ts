@@ -26,6 +26,7 @@ const config: ServeConfig = {
     allowSha1Forms: false,
     allowPublicBuckets: false,
     allowAcls: false,
+    allowLocalIdentityProviders: false,
     scrubDays: 30,
   },
   moveBytesPerSecondMax: 1e9,

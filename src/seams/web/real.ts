@@ -1,28 +1,82 @@
-/** The real web, over `fetch`; it follows no redirection, so that only the address that was given is asked. */
+/**
+ * The real web. It follows no redirection, so that only the address that was given is asked.
+ *
+ * Promises  Unless local addresses are allowed, only what is served over TLS at addresses of the public internet is
+ *           connected to, whatever name they hide behind: whoever may name an address could else make this machine ask
+ *           what only it can reach.
+ */
+import { lookup, type LookupAddress } from "node:dns"
+import { request as requestInTheClear, type IncomingMessage } from "node:http"
+import { request as requestOverTls, type RequestOptions } from "node:https"
+import { isIP, type LookupFunction } from "node:net"
 import { concatBytes } from "../../base/bytes.js"
 import { fail, isFailure, type Failure } from "../../base/failures.js"
 import type { Web } from "./contract.js"
+import { isPublicAddress } from "./real-addresses.js"
+
+interface Limits {
+  readonly bytesMax: number
+  readonly timeoutMs: number
+}
 
 export class RealWeb implements Web {
-  async get(url: string, { bytesMax, timeoutMs }: { bytesMax: number; timeoutMs: number }): Promise<Uint8Array> {
+  /** `allowsLocal`: any address, and without TLS. */
+  constructor(private readonly allowsLocal: boolean) {}
+
+  allows(url: string): boolean {
+    const { protocol, hostname } = new URL(url)
+    if (this.allowsLocal) return protocol === "https:" || protocol === "http:"
+    const host = hostname.replace(/^\[(.*)\]$/, "$1")
+    return protocol === "https:" && (isIP(host) === 0 || isPublicAddress(host))
+  }
+
+  async get(url: string, { bytesMax, timeoutMs }: Limits): Promise<Uint8Array> {
+    if (!this.allows(url)) throw unreachable(url, "it is not of the public internet, or without TLS")
     try {
       const signal = AbortSignal.timeout(timeoutMs)
-      const response = await fetch(url, { signal, redirect: "error", headers: { accept: "application/json" } })
-      const { status, body } = response
-      if (status !== 200 || body === null) throw unreachable(url, `status ${status}`)
-      const pieces: Uint8Array[] = []
-      let lengthBytes = 0
-      const arriving: AsyncIterable<Uint8Array> = body
-      for await (const piece of arriving) {
-        lengthBytes += piece.length
-        if (lengthBytes > bytesMax) throw unreachable(url, `more than ${bytesMax} bytes`)
-        pieces.push(piece)
-      }
-      return concatBytes(pieces)
+      const headers = { accept: "application/json", "accept-encoding": "identity" }
+      const response = await answerTo(url, {
+        ...{ signal, headers, agent: false },
+        ...(!this.allowsLocal && { lookup: lookupPublic }),
+      })
+      return await bodyOf(url, response, bytesMax)
     } catch (error) {
       throw isFailure(error) ? error : unreachable(url, String(error))
     }
   }
 }
+
+function answerTo(url: string, options: RequestOptions): Promise<IncomingMessage> {
+  const request = url.startsWith("https:") ? requestOverTls : requestInTheClear
+  return new Promise((resolve, reject) => request(url, options, resolve).on("error", reject).end())
+}
+
+async function bodyOf(url: string, response: IncomingMessage, bytesMax: number): Promise<Uint8Array> {
+  try {
+    if (response.statusCode !== 200) throw unreachable(url, `status ${response.statusCode ?? ""}`)
+    const pieces: Uint8Array[] = []
+    let lengthBytes = 0
+    const arriving: AsyncIterable<Uint8Array> = response
+    for await (const piece of arriving) {
+      lengthBytes += piece.length
+      if (lengthBytes > bytesMax) throw unreachable(url, `more than ${bytesMax} bytes`)
+      pieces.push(piece)
+    }
+    return concatBytes(pieces)
+  } finally {
+    response.destroy()
+  }
+}
+
+/** What is connected to is what was looked at: nothing is resolved a second time. */
+const lookupPublic: LookupFunction = (host, options, callback) =>
+  lookup(host, { ...options, all: true }, (error, found: LookupAddress[] = []) => {
+    const open = found.filter(({ address }) => isPublicAddress(address))
+    const [first] = open
+    if (error !== null) callback(error, [])
+    else if (first === undefined) callback(new Error(`${host} has no address of the public internet`), [])
+    else if (options.all === true) callback(null, open)
+    else callback(null, first.address, first.family)
+  })
 
 const unreachable = (url: string, reason: string): Failure => fail("providerUnreachable", { url, reason })

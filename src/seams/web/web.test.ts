@@ -3,10 +3,12 @@ import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { createServer, type Server } from "node:http"
 import { isFailure } from "../../base/failures.js"
+import { isPublicAddress } from "./real-addresses.js"
 import { RealWeb } from "./real.js"
 
 const LIMITS = { bytesMax: 100, timeoutMs: 500 }
 let server: Server
+let connections = 0
 let origin = ""
 
 before(async () => {
@@ -17,6 +19,7 @@ before(async () => {
     if (url !== "/slow") return response.writeHead(404).end("missing")
     return response.write("begins")
   })
+  server.on("connection", () => (connections += 1))
   await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve))
   const address = server.address()
   origin = `http://127.0.0.1:${typeof address === "object" ? (address?.port ?? 0) : 0}`
@@ -28,7 +31,7 @@ after(() => {
 })
 
 test("a document that is there", async () => {
-  assert.equal(Buffer.from(await new RealWeb().get(`${origin}/good`, LIMITS)).toString(), "good")
+  assert.equal(Buffer.from(await new RealWeb(true).get(`${origin}/good`, LIMITS)).toString(), "good")
 })
 
 for (const [what, path] of [
@@ -38,12 +41,42 @@ for (const [what, path] of [
   ["too slow", "/slow"],
 ]) {
   test(`one that is ${what} is unreachable`, async () => {
-    const work = new RealWeb().get(`${origin}${path}`, LIMITS)
+    const work = new RealWeb(true).get(`${origin}${path}`, LIMITS)
     await assert.rejects(work, error => isFailure(error, "providerUnreachable"))
   })
 }
 
 test("nobody listens", async () => {
-  const work = new RealWeb().get("http://127.0.0.1:1/", LIMITS)
+  const work = new RealWeb(true).get("http://127.0.0.1:1/", LIMITS)
   await assert.rejects(work, error => isFailure(error, "providerUnreachable"))
+})
+
+for (const address of ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0x7f.1", "2130706433"]) {
+  test(`nobody on this machine is asked, by whatever name: ${address}`, async () => {
+    const before = connections
+    for (const scheme of ["https", "http"]) {
+      const work = new RealWeb(false).get(`${scheme}://${address}:${new URL(origin).port}/good`, LIMITS)
+      await assert.rejects(work, error => isFailure(error, "providerUnreachable"))
+    }
+    assert.equal(connections, before)
+  })
+}
+
+test("what may be asked", () => {
+  const web = new RealWeb(false)
+  for (const url of ["https://id.example.com/realm", "https://8.8.8.8", "https://[2606:4700::1111]:8443"])
+    assert.ok(web.allows(url), url)
+  for (const url of ["http://id.example.com", "https://10.1.2.3", "https://[fd00:ec2::254]", "ftp://id.example.com"])
+    assert.ok(!web.allows(url), url)
+  assert.ok(new RealWeb(true).allows("http://10.1.2.3"))
+  assert.ok(!new RealWeb(true).allows("ftp://10.1.2.3"))
+})
+
+test("addresses of the public internet", () => {
+  for (const address of ["1.1.1.1", "172.15.255.255", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "2a00::1"])
+    assert.ok(isPublicAddress(address), address)
+  const local = `0.0.0.0 10.0.0.1 100.64.0.1 100.100.100.200 127.1.2.3 169.254.169.254 172.16.0.1 172.31.255.255 192.0.0.192 192.168.1.1 198.18.0.1
+    224.0.0.1 255.255.255.255 168.63.129.16 :: ::1 ::ffff:10.0.0.1 ::ffff:8.8.8.8 64:ff9b::a00:1 fe80::1 fd00::1 fd00:ec2::254 ff02::1
+    2001::1 2001:db8::1 2002:a00:1::1`
+  for (const address of local.split(/\s+/)) assert.ok(!isPublicAddress(address), address)
 })

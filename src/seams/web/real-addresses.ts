@@ -1,0 +1,45 @@
+/**
+ * Addresses of the public internet, apart from those of this machine and of the networks around it.
+ *
+ * Sources  IANA's special-purpose address registries for IPv4 and IPv6. Of IPv6 only what is assigned for global use counts
+ *          (2000::/3), so that mapped, link-local, unique-local and multicast addresses do not.
+ */
+import { BlockList, isIPv6 } from "node:net"
+
+const NOT_PUBLIC = new BlockList()
+for (const range of [
+  "0.0.0.0/8",
+  "10.0.0.0/8",
+  "100.64.0.0/10",
+  "127.0.0.0/8",
+  "169.254.0.0/16",
+  "172.16.0.0/12",
+  "192.0.0.0/24",
+  "192.0.2.0/24",
+  "192.88.99.0/24",
+  "192.168.0.0/16",
+  "198.18.0.0/15",
+  "198.51.100.0/24",
+  "203.0.113.0/24",
+  "224.0.0.0/4",
+  "240.0.0.0/4",
+  // Public by its number, and in Azure every machine's own host.
+  "168.63.129.16/32",
+  // IETF protocols (Teredo among them), documentation, 6to4: the latter carry addresses of IPv4.
+  "2001::/23",
+  "2001:db8::/32",
+  "2002::/16",
+  "3fff::/20",
+]) {
+  const [network = "", bits = ""] = range.split("/")
+  NOT_PUBLIC.addSubnet(network, Number(bits), isIPv6(network) ? "ipv6" : "ipv4")
+}
+
+const GLOBAL_IPV6 = new BlockList()
+GLOBAL_IPV6.addSubnet("2000::", 3, "ipv6")
+
+/** Of a text that is an address. */
+export const isPublicAddress = (address: string): boolean =>
+  isIPv6(address)
+    ? GLOBAL_IPV6.check(address, "ipv6") && !NOT_PUBLIC.check(address, "ipv6")
+    : !NOT_PUBLIC.check(address, "ipv4")
