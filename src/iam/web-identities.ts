@@ -121,11 +121,24 @@ function failureOf(error: unknown): unknown {
   return error instanceof errors.JOSEError ? refuse(`Couldn't verify the token: ${error.message}`) : error
 }
 
-/** Claims that are texts, or lists of texts: `issuer:sub`, `issuer:groups` … */
+/** Claims that trust policies lean on: they count by this spelling alone. */
+const LEANED_ON: ReadonlySet<string> = new Set(["iss", "sub", "aud", "amr", "azp", "oaud"])
+
+/**
+ * Claims that are texts, or lists of texts: `issuer:sub`, `issuer:groups` … Condition keys are compared without case, so
+ * that claims that differ only by it would be one key with values of both: of those none counts.
+ */
 function conditionKeysOf({ url }: IdentityProviderRecord, audience: string, payload: JWTPayload): Tags {
   const issuer = hostAndPath(url)
-  const texts = Object.entries({ ...payload, aud: audience }).flatMap(([name, value]) =>
-    [value].flat().flatMap(one => (typeof one === "string" ? [[name, one] as const] : [])),
+  const claims = Object.entries({ ...payload, aud: audience })
+  const spellings = new Map<string, number>()
+  for (const [name] of claims) spellings.set(name.toLowerCase(), (spellings.get(name.toLowerCase()) ?? 0) + 1)
+  const counts = (name: string): boolean => {
+    const key = name.toLowerCase()
+    return LEANED_ON.has(key) ? name === key : spellings.get(key) === 1
+  }
+  const texts = claims.flatMap(([name, value]) =>
+    [counts(name) ? value : []].flat().flatMap(one => (typeof one === "string" ? [[name, one] as const] : [])),
   )
   return texts.map(([name, value]) => [`${issuer}:${name}`, value])
 }

@@ -138,6 +138,19 @@ test("elliptic keys and several audiences do as well", async () => {
   assert.equal(said.one("Audience"), "app")
 })
 
+test("claims that differ only by case are no second value", async () => {
+  const scene = await Scene.open()
+  for (const name of ["SUB", "Sub"]) {
+    await scene.refused("AccessDenied", await tokenOf(scene.key, { sub: "somebody else", [name]: "somebody" }))
+    assert.equal((await scene.asks(await tokenOf(scene.key, { [name]: "somebody else" }))).status, 200)
+  }
+  const byMethod = await Scene.open({ StringEquals: { "id.example.com/realm:amr": "mfa" } })
+  await byMethod.refused("AccessDenied", await tokenOf(byMethod.key, { AMR: "mfa" }))
+  const byTeam = await Scene.open({ StringEquals: { "id.example.com/realm:team": "red" } })
+  await byTeam.refused("AccessDenied", await tokenOf(byTeam.key, { team: "red", Team: "blue" }))
+  assert.equal((await byTeam.asks(await tokenOf(byTeam.key, { Team: "red" }))).status, 200)
+})
+
 test("a provider is asked once, and again for a key that is new, but not for each token that claims one", async () => {
   const scene = await Scene.open()
   const { asked } = scene.world.web
