@@ -71,6 +71,8 @@ export class SessionService implements Sessions {
 
   async assume(caller: KnownKey, request: AssumeRequest): Promise<AssumedRole> {
     const { principal, policies, roots } = caller
+    // As on AWS. Who may do everything needs no role, and no trust policy has to think of it.
+    if (principal.kind === "root") throw fail("accessDenied", { message: "Roles may not be assumed by root accounts." })
     const name = principal.kind === "session" ? principal.sessionArn : principal.arn
     if (roots.length > ROOTS_MAX) throw refuse(`A session cannot come about by more than ${ROOTS_MAX} others`)
     const origin = { roots, claims: [] }

@@ -3,7 +3,7 @@ import { test } from "node:test"
 import assert from "node:assert/strict"
 import { parseAccountId } from "../../src/base/ids.js"
 import { allow, ROOT_KEY, trust } from "../access/world.js"
-import { IamWorld, sessionIn, type Signer } from "./world.js"
+import { IamWorld, ROOT, sessionIn, type Signer } from "./world.js"
 
 const policy = (...Statement: readonly object[]): string => JSON.stringify({ Version: "2012-10-17", Statement })
 
@@ -182,6 +182,8 @@ test("roles: assumed by trust and policy, limited by session policies, over when
   const bob = await world.user("bob", allow("sts:AssumeRole"))
   const eve = await world.user("eve")
   const asking = { RoleArn, RoleSessionName: "work" }
+  const root = await world.refused("AccessDenied", "AssumeRole", asking, ROOT, "sts")
+  assert.match(root.xml, /Roles may not be assumed by root accounts\./)
   const said = await world.sts("AssumeRole", asking, bob)
   const session = sessionIn(said)
   assert.match(said.one("Arn"), /^arn:aws:sts::\d{12}:assumed-role\/r\/work$/)
