@@ -161,6 +161,25 @@ test("what another account writes is its own: the bucket's owner may list and de
   assert.equal(await statuses("GET /bucket/shared"), "200 403 403 403 403 403")
 })
 
+test("WRITE lets put whatever there is, and delete only what is one's own", async () => {
+  await writers(strangerAccount, thirdAccount)
+  await put("owner", "mine")
+  await put("stranger", "theirs")
+  for (const [name, key] of [
+    ["stranger", "mine"],
+    ["stranger", "absent"],
+    ["third", "theirs"],
+    ["unwilling", "theirs"],
+  ] as const)
+    await expect(403, name, `DELETE /bucket/${key}`)
+  const both = "<Delete><Object><Key>mine</Key></Object><Object><Key>theirs</Key></Object></Delete>"
+  const { text } = await expect(200, "willing", "POST /bucket?delete", documented(both))
+  assert.match(text, /<Deleted><Key>theirs<\/Key><\/Deleted>/)
+  assert.match(text, /<Error><Key>mine<\/Key>.*AccessDenied/)
+  await put("third", "mine")
+  await expect(204, "third", "DELETE /bucket/mine")
+})
+
 test("listings say whose each object is", async () => {
   await writers(strangerAccount)
   await put("stranger", "theirs")
@@ -210,7 +229,10 @@ test("what nobody has signed becomes the bucket owner's, also by a form", async 
   await expect(204, "nobody", "POST /bucket", form("public-read", "form"))
   assert.equal(await statuses("GET /bucket/drop"), "200 403 403 403 403 403")
   assert.equal(await statuses("GET /bucket/form"), "200 200 200 403 200 200")
-  await expect(204, "nobody", "DELETE /bucket/drop")
+  await expect(403, "nobody", "DELETE /bucket/drop")
+  await expect(403, "member", "DELETE /bucket/drop")
+  await expect(403, "stranger", "DELETE /bucket/drop")
+  await expect(204, "owner", "DELETE /bucket/drop")
   await block("BlockPublicAcls")
   await expect(403, "nobody", "POST /bucket", form("public-read", "blocked"))
   await expect(204, "nobody", "POST /bucket", form("private", "taken"))
@@ -291,8 +313,9 @@ test("each version has an owner and a list of its own", async () => {
   assert.equal(await statuses("GET /bucket/k"), "403 403 200 403 403 403")
   assert.equal(await statuses(`GET /bucket/k?versionId=${open}`), "200 200 200 403 200 200")
   assert.deepEqual(owners((await expect(200, "owner", "GET /bucket?versions&prefix=k")).text), ["b", "a"])
-  await expect(403, "stranger", `DELETE /bucket/k?versionId=${theirs}`)
-  await expect(204, "owner", `DELETE /bucket/k?versionId=${theirs}`)
+  await expect(403, "stranger", `DELETE /bucket/k?versionId=${open}`)
+  await expect(403, "third", `DELETE /bucket/k?versionId=${theirs}`)
+  await expect(204, "stranger", `DELETE /bucket/k?versionId=${theirs}`)
   assert.equal(await statuses("GET /bucket/k"), "200 200 200 403 200 200")
 })
 

@@ -64,12 +64,12 @@ test("public is what lets in everybody, signed or not; without it the rest stays
 const ALLOWED: Readonly<Record<lists.AclResource, Readonly<Record<AclPermission, readonly string[]>>>> = {
   bucket: {
     READ: ["ListBucket", "ListBucketVersions", "ListBucketMultipartUploads"],
-    WRITE: ["PutObject", "DeleteObject"],
+    WRITE: ["PutObject", "DeleteObject", "DeleteObjectVersion"],
     READ_ACP: ["GetBucketAcl"],
     WRITE_ACP: ["PutBucketAcl"],
     FULL_CONTROL: [
-      ...["ListBucket", "ListBucketVersions", "ListBucketMultipartUploads", "PutObject", "DeleteObject"],
-      ...["GetBucketAcl", "PutBucketAcl"],
+      ...["ListBucket", "ListBucketVersions", "ListBucketMultipartUploads"],
+      ...["PutObject", "DeleteObject", "DeleteObjectVersion", "GetBucketAcl", "PutBucketAcl"],
     ],
   },
   object: {
@@ -86,7 +86,7 @@ const ALLOWED: Readonly<Record<lists.AclResource, Readonly<Record<AclPermission,
 /** Of no list, whatever it says. */
 const NEVER = [
   ...["DeleteBucket", "GetBucketPolicy", "PutBucketPolicy", "GetBucketLocation", "PutBucketCORS", "ListAllMyBuckets"],
-  ...["DeleteObjectVersion", "GetObjectTagging", "PutObjectTagging", "AbortMultipartUpload", "getobject", "*"],
+  ...["GetObjectTagging", "PutObjectTagging", "AbortMultipartUpload", "getobject", "*"],
 ]
 
 test("each permission allows what Amazon's table says, and nothing else", () => {

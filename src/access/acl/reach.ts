@@ -3,8 +3,8 @@
  *
  * Which list speaks of an action is the action's: a bucket's of listing and of putting objects into it, an
  * object's of reading it. Of everything else no list speaks.
- * Source  "Mapping of ACL permissions and access policy permissions", Amazon S3 User Guide. As it was when lists
- *         were used, WRITE lets overwrite and delete whatever is in the bucket, and not what is new only.
+ * Source  "Mapping of ACL permissions and access policy permissions", Amazon S3 User Guide. WRITE speaks of
+ *         deleting too, for owners of what is deleted: whether the caller is one, is the asker's to find out.
  */
 import type { AclPermission, Grantee } from "../../format/acl.js"
 import type { Principal } from "../principal.js"
@@ -28,7 +28,7 @@ const spoken = (of: AclResource, permission: Spoken["permission"], actions: read
 
 const SPOKEN_OF: ReadonlyMap<string, Spoken> = new Map([
   ...spoken("bucket", "READ", ["ListBucket", "ListBucketVersions", "ListBucketMultipartUploads"]),
-  ...spoken("bucket", "WRITE", ["PutObject", "DeleteObject"]),
+  ...spoken("bucket", "WRITE", ["PutObject", "DeleteObject", "DeleteObjectVersion"]),
   ...spoken("bucket", "READ_ACP", ["GetBucketAcl"]),
   ...spoken("bucket", "WRITE_ACP", ["PutBucketAcl"]),
   ...spoken("object", "READ", ["GetObject", "GetObjectVersion"]),

@@ -73,6 +73,9 @@ const OF_ITS_POLICY: ReadonlySet<ActionName> = new Set(["GetBucketPolicy", "PutB
 /** Who has begun an upload may see its parts and give it up. */
 const OF_AN_UPLOAD: ReadonlySet<ActionName> = new Set(["ListMultipartUploadParts", "AbortMultipartUpload"])
 
+/** By a list only whoever owns what is deleted, and that as an account: its policies say which of its users. */
+const DELETES: ReadonlySet<ActionName> = new Set(["DeleteObject", "DeleteObjectVersion"])
+
 const RESTRICTED =
   "the policy of the bucket lets in everybody, so that RestrictPublicBuckets of its public access block keeps others than its owner's account out"
 const OF_THE_OWNER = "the policy of a bucket is for its owner's account only, whomever it lets in"
@@ -225,9 +228,21 @@ export class Authority {
   ): Promise<AclReach | undefined> {
     const { accessControl, caller, head } = this.scene
     if (OF_AN_UPLOAD.has(action)) return (await this.hasBegun(place)) ? "account" : undefined
+    if (DELETES.has(action) && !(await this.owns(place))) return undefined
     // Who may put an object there may say at once what its list is.
     const asked = action === "PutObjectAcl" && makesObject(head) ? "PutObject" : action
-    return accessControl.reach(place.bucket, kept, caller.principal, `s3:${asked}`)
+    const reach = await accessControl.reach(place.bucket, kept, caller.principal, `s3:${asked}`)
+    return reach !== undefined && DELETES.has(action) ? "account" : reach
+  }
+
+  /** Whether what lies there is of the caller's account. */
+  private async owns(place: PlaceInBucket): Promise<boolean> {
+    const { accessControl, caller } = this.scene
+    const { principal } = caller
+    if (!("arn" in principal)) return false
+    if (principal.accountId === place.bucket.owner) return true
+    if (!(await accessControl.counts(place.bucket))) return false
+    return (await unlessAbsent(this.readList(place)))?.owner === principal.accountId
   }
 
   /** Whether the caller is of another account than the bucket's, which has begun the upload that the request names. */
