@@ -70,6 +70,8 @@ const HOST_ID_BYTES = 24
 const OWN_TROUBLE_STATUS = 500
 const DENIED_STATUS = 403
 /** Listings that wait for their turn; beyond, clients are told to slow down. */
+/** How often another object is judged in place of the one that was, before the client is told to try again. */
+const JUDGED_ANEW_MAX = 3
 const HEAVY_WAITING_MAX = 1_000
 
 export interface S3Settings {
@@ -374,8 +376,9 @@ class S3Handler implements Protocol {
     const { operation, target, form } = admitted
     const { answer } = operation
     const { bucket } = call
+    const judge = (place: Place): Promise<void> => requireAll(operation, call, { bucket, ...place })
     const enter = async (place: Place): Promise<void> => {
-      await requireAll(operation, call, { bucket, ...place })
+      await judge(place)
       exchange.countIn(this.meters.ofBucket(bucket.name))
     }
     if (answer.kind === "form" && form !== undefined) {
@@ -390,8 +393,16 @@ class S3Handler implements Protocol {
     }
     if (answer.kind === "object") {
       const key = keyOfByteString(target.rawKey ?? "")
-      await enter({ key, versionId: versionIdOf(call) })
-      return answer.handle(Object.assign(call, { key }))
+      const place = { key, versionId: versionIdOf(call) }
+      await enter(place)
+      const isRead = exchange.method === "GET" || exchange.method === "HEAD"
+      for (let left = JUDGED_ANEW_MAX; ; left -= 1) {
+        const answered = await answer.handle(Object.assign(call, { key }))
+        if (!isRead || !(await call.authority.judgedAnother())) return answered
+        if (answered.body.kind === "object") answered.body.body.close()
+        if (left === 0) throw fail("conflict", { reason: "other objects came to lie there all the while" })
+        await judge(place)
+      }
     }
     throw fail("internal", { reason: "an operation without a handler was admitted", operation: operation.name })
   }

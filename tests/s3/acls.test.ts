@@ -19,6 +19,8 @@ const thirdAccount = {
 }
 
 let people: People
+/** Happens once, when an object has been looked at for the sake of its list or opened. */
+let afterLook: (() => Promise<unknown>) | undefined
 /** In a bucket of the owner's in which lists count, whoever wrote, and nothing is blocked. */
 beforeEach(async () => {
   const willing = userKeyOf(keyOf("willing"), "willing", [everything], {}, strangerAccount)
@@ -27,6 +29,18 @@ beforeEach(async () => {
   const { id, secret } = keyOf("third")
   const { handler } = handleModel({
     keys: [willing, unwilling, member, rootKeyOf(parseAccessKeyId(id), secret, thirdAccount)],
+    services: model => {
+      const look = model.objects.get.bind(model.objects)
+      const get: typeof look = async request => {
+        const found = await look(request)
+        const happens = afterLook
+        afterLook = undefined
+        await happens?.()
+        return found
+      }
+      Object.assign(model.objects, { get })
+      return model
+    },
   })
   people = new People(handler)
   await expect(200, "owner", "PUT /bucket")
@@ -159,6 +173,19 @@ test("what another account writes is its own: the bucket's owner may list and de
   // Overwritten, it is the bucket's owner's.
   await put("owner", "shared", canned("private"))
   assert.equal(await statuses("GET /bucket/shared"), "200 403 403 403 403 403")
+})
+
+test("an object that comes to lie there between the look at its list and its opening is judged itself", async () => {
+  for (const line of ["GET /bucket/k", "HEAD /bucket/k", "GET /bucket/k?acl"]) {
+    const acl = { headers: ["x-amz-grant-full-control", `uri="${GROUPS}global/AllUsers"`] }
+    await put("owner", "k", acl)
+    await expect(200, "third", line)
+    afterLook = () => put("owner", "k", { body: "secret" })
+    assert.equal((await people.send("third", line)).status, 403, line)
+    assert.equal(afterLook, undefined)
+    afterLook = () => put("owner", "k", acl)
+    await expect(403, "third", line)
+  }
 })
 
 test("WRITE lets put whatever there is, and delete only what is one's own", async () => {

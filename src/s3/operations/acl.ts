@@ -13,8 +13,9 @@ import { answerEmpty, answerXml } from "../call.js"
 import type { Field } from "../failures.js"
 import { readDocument } from "../read-document.js"
 import type { ObjectOwnership } from "../settings/ownership-controls.js"
+import { actionsOf, NEEDS } from "../rights/needs-core.js"
 import { requireObject } from "./unset-settings.js"
-import { shownVersion, versionHeader } from "./versions.js"
+import { shownVersion, versionHeader, versionIdOf } from "./versions.js"
 
 async function answerAcl({ accessControl }: Call, acl: Acl, headers: readonly Field[] = []): Promise<Answer> {
   const names = await accessControl.namesIn(acl)
@@ -45,9 +46,8 @@ async function askedOf({ headers, body }: Call, resource: AclResource): Promise<
 }
 
 /** The list that is asked for in place of that of something of `owner`; undefined: nothing is to be changed. */
-async function changedBy(call: BucketCall, resource: AclResource, owner: AccountId): Promise<Acl | undefined> {
+async function changedBy(call: BucketCall, asked: AskedAcl, owner: AccountId): Promise<Acl | undefined> {
   const { accessControl, bucket } = call
-  const asked = await askedOf(call, resource)
   if (asked.kind === "grants" && (asked.owner ?? owner) !== owner) {
     throw fail("accessDenied", { reason: "the owner of a list stays who it is" })
   }
@@ -56,16 +56,22 @@ async function changedBy(call: BucketCall, resource: AclResource, owner: Account
 
 export async function putBucketAcl(call: BucketCall): Promise<Answer> {
   const { services, bucket } = call
-  const acl = await changedBy(call, "bucket", bucket.owner)
+  const acl = await changedBy(call, await askedOf(call, "bucket"), bucket.owner)
   if (acl !== undefined) await services.buckets.setSetting(bucket, "acl", bucketAclDocument(acl))
   return answerEmpty(200)
 }
 
 export async function putObjectAcl(call: ObjectCall): Promise<Answer> {
   const { services, bucket, key, accessControl } = call
+  const asked = await askedOf(call, "object")
+  const named = versionIdOf(call)
+  // A client sends its document as slowly as it likes: meanwhile another object may have come to lie there.
+  for (const action of actionsOf(NEEDS.putObjectAcl, call.headers, named !== undefined)) {
+    await call.authority.require(action, { bucket, key, versionId: named })
+  }
   const { versionId, acl: kept } = await requireObject(call)
   const { owner } = await accessControl.listOfObject(bucket, kept)
-  const acl = await changedBy(call, "object", owner)
+  const acl = await changedBy(call, asked, owner)
   if (acl !== undefined) await services.objects.setAcl({ bucket, key, versionId }, storedAcl(acl, bucket.owner))
   return answerEmpty(200, versionHeader(shownVersion(bucket, versionId)))
 }

@@ -20,7 +20,7 @@ import { asFailure, fail } from "../../base/failures.js"
 import type { Failure } from "../../base/failures.js"
 import { parseMultipartId, textOfObjectKey } from "../../base/ids.js"
 import type { AccountId, BucketName, ObjectKey, VersionId } from "../../base/ids.js"
-import type { Bucket, Multipart, ObjectAcl, Objects, ObjectTarget, Tags } from "../../object/contract.js"
+import type { Bucket, Multipart, ObjectAcl, ObjectInfo, Objects, ObjectTarget, Tags } from "../../object/contract.js"
 import type { AccessControl } from "../acl/access-control.js"
 import type { BucketPolicy } from "../settings/bucket-policy.js"
 import { publicAccessBlockOf } from "../settings/public-access-block.js"
@@ -92,6 +92,8 @@ export class Authority {
   private firstRefused: DeniedAccess | undefined
   /** Why what hangs on the bucket did not count in the last decision. */
   private uncounted: string | undefined
+  /** What objects were judged by: each as it was read, and how to read it again. */
+  private judgedBy: { readonly seen: string; readonly read: () => Promise<unknown> }[] = []
 
   constructor(private readonly scene: AuthorityScene) {}
 
@@ -110,6 +112,17 @@ export class Authority {
 
   async may(action: ActionName, place: Place): Promise<boolean> {
     return (await this.decide(action, place)).outcome === "allow"
+  }
+
+  /**
+   * Whether an object was judged by its list or its tags, and another lies there now: what was opened in between may be the
+   * one or the other. It is to be asked for anew then, and judged anew. Of requests that were judged without, it reads nothing.
+   */
+  async judgedAnother(): Promise<boolean> {
+    const judged = this.judgedBy
+    this.judgedBy = []
+    for (const { seen, read } of judged) if (JSON.stringify(await read()) !== seen) return true
+    return false
   }
 
   /** What is not found from now on is not found in this bucket. */
@@ -140,7 +153,7 @@ export class Authority {
   private async absenceOf(action: ActionName, place: Place): Promise<Failure | undefined> {
     if (!(await this.asksList(action, place))) return undefined
     try {
-      await this.readList(place)
+      await this.infoOf(place)
       return undefined
     } catch (error) {
       const failure = asFailure(error)
@@ -242,7 +255,7 @@ export class Authority {
     if (!("arn" in principal)) return false
     if (principal.accountId === place.bucket.owner) return true
     if (!(await accessControl.counts(place.bucket))) return false
-    return (await unlessAbsent(this.readList(place)))?.owner === principal.accountId
+    return (await unlessAbsent(this.infoOf(place)))?.acl?.owner === principal.accountId
   }
 
   /** Whether the caller is of another account than the bucket's, which has begun the upload that the request names. */
@@ -269,19 +282,29 @@ export class Authority {
   }
 
   private async listOf(action: ActionName, place: Place): Promise<ObjectAcl | undefined> {
-    return (await this.asksList(action, place)) ? unlessAbsent(this.readList(place)) : undefined
+    if (!(await this.asksList(action, place))) return undefined
+    return (await this.judging(() => unlessAbsent(this.infoOf(place))))?.acl
   }
 
-  private async readList(place: Place): Promise<ObjectAcl | undefined> {
+  private async judging<Found>(read: () => Promise<Found>): Promise<Found> {
+    const found = await read()
+    this.judgedBy.push({ seen: JSON.stringify(found), read })
+    return found
+  }
+
+  private async infoOf(place: Place): Promise<ObjectInfo> {
     const body = await this.scene.objects.get({ ...targetOf(place), conditions: {}, headersOnly: true })
     body.close()
-    return body.info.acl
+    return body.info
   }
 
   /** None of what is not there. */
   private async tagsOf(place: Place): Promise<Tags> {
     if (place.key === undefined) return []
-    return (await unlessAbsent(this.scene.objects.getTags(targetOf(place))))?.tags ?? []
+    const read = () => unlessAbsent(this.scene.objects.getTags(targetOf(place)))
+    return (
+      (await this.judging(async () => ({ of: await unlessAbsent(this.infoOf(place)), ...(await read()) }))).tags ?? []
+    )
   }
 }
 
