@@ -148,8 +148,8 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "src/device/log.ts",
-        find: 'this.disk.open(path, "create", { durable: true })',
-        put: 'this.disk.open(path, "create", { durable: false })',
+        find: 'this.disk.open(path, "create", LOG_FILE)',
+        put: 'this.disk.open(path, "create", { ...LOG_FILE, durable: false })',
       },
     ],
     scenario: "storm on 1 device",

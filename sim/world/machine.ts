@@ -54,6 +54,10 @@ const clockOf = (clock: Clock, isOver: () => boolean): Clock => ({
     await clock.sleep(durationMs, signal)
     if (isOver()) await never()
   },
+  atEndOfTurn: call =>
+    clock.atEndOfTurn(() => {
+      if (!isOver()) call()
+    }),
 })
 
 export class SimMachine {

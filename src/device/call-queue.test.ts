@@ -178,7 +178,13 @@ test("a process that stood still does not take its calls for hung, and still fin
   const sim = new SimDisk()
   const waiting: (() => void)[] = []
   sim.intercept(() => new Promise(resolve => waiting.push(resolve)))
-  const clock: Clock = { wallMs: () => 0, monotonicMs: () => nowMs, sleep, alarm: () => () => undefined }
+  const clock: Clock = {
+    wallMs: () => 0,
+    monotonicMs: () => nowMs,
+    sleep,
+    alarm: () => () => undefined,
+    atEndOfTurn: setImmediate,
+  }
   const disk = queuedDisk(sim.boot(), clock, LIMITS, new AbortController().signal, () => undefined)
   const [done, hung] = [disk.exists("/a"), disk.exists("/b")]
   const refused = assert.rejects(hung, error => isFailure(error, "deviceFailed"))

@@ -105,6 +105,34 @@ test("who sends on and on while a request is being served is not read any furthe
   await client.until(() => served === requests, "the last request")
 })
 
+test("who takes no answers gets no more of them made than fit on the way, and all of them once they are taken", async () => {
+  const body = Buffer.alloc(15_000, "y")
+  let served = 0
+  const client = await clientOf(exchange => {
+    served += 1
+    return exchange.respond({ status: 200, headers: [], body })
+  })
+  const requests = 6_000
+  client.socket.pause()
+  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n".repeat(requests))
+  await clock.sleep(300, new AbortController().signal)
+  assert.ok(served < requests / 2, `${served} answers were made`)
+  client.socket.resume()
+  await client.until(() => served === requests, "the last request")
+  await client.until(heard => heard.length > requests * body.length, "the last answer")
+})
+
+test("answers to several connections of one turn all leave, also the last ones of connections that close", async () => {
+  const handle: Protocol["handle"] = exchange => exchange.respond({ status: 200, headers: [], body: Buffer.from("ok") })
+  const client = await clientOf(handle)
+  const others = await Promise.all(Array.from({ length: 20 }, () => RawClient.open(client.socket.remotePort ?? 0)))
+  for (const [i, each] of others.entries()) {
+    each.say(`GET / HTTP/1.1\r\nHost: h\r\n${i % 2 === 0 ? "Connection: close\r\n" : ""}\r\n`)
+  }
+  for (const each of others) await each.until(heard => heard.endsWith("\r\n\r\nok"))
+  for (const each of others) each.close()
+})
+
 const socketOf = (message: unknown): Socket => {
   assert.ok(typeof message === "object" && message !== null && "socket" in message)
   assert.ok(message.socket instanceof Socket)

@@ -21,6 +21,7 @@ import type { Answer, Exchange, RequestMeter } from "./contract.js"
 import { checkHeaders } from "./framing-core.js"
 import { HeaderLines, linesOf } from "./header-lines.js"
 import type { HttpLimits } from "./limits.js"
+import type { Outbox } from "./outbox.js"
 import type { RequestHeaders } from "../base/request-headers.js"
 import { oncePiece } from "./request-body.js"
 import { respondWithStream, type AnswerSink } from "./streamed-answer.js"
@@ -38,6 +39,7 @@ export interface BriefTerms {
   readonly clock: Clock
   readonly limits: HttpLimits
   readonly serverName: string
+  readonly outbox: Outbox
   /** Asked when the answer begins: the connection must not be used again. */
   readonly mustClose: () => boolean
 }
@@ -142,15 +144,15 @@ export class BriefExchange implements Exchange, AnswerSink {
     if (this.clientGone) return undefined
     const head = this.headOf(answer, body?.length ?? answer.contentLength ?? 0)
     this.sentBytes = wanted.length
-    if (wanted.length === 0) this.send(head)
-    else if (wanted.length <= ONE_WRITE_BYTES_MAX) this.sendWith(head, wanted)
-    else {
-      this.socket.cork()
-      this.send(head)
-      this.write(answer.isLent === true ? wanted.slice() : wanted)
-      this.socket.uncork()
-      this.sentBytes = wanted.length
+    if (wanted.length <= ONE_WRITE_BYTES_MAX) {
+      const isOver = this.terms.outbox.send(this.socket, wanted.length === 0 ? head : joined(head, wanted))
+      return isOver ? undefined : this.finish()
     }
+    this.socket.cork()
+    this.send(head)
+    this.write(answer.isLent === true ? wanted.slice() : wanted)
+    this.socket.uncork()
+    this.sentBytes = wanted.length
     return this.socket.writableLength === 0 ? undefined : this.finish()
   }
 
@@ -236,13 +238,13 @@ export class BriefExchange implements Exchange, AnswerSink {
   private send(head: string): void {
     this.socket.write(head, "latin1")
   }
+}
 
-  private sendWith(head: string, body: Uint8Array): void {
-    const bytes = takeMemory(head.length + body.length)
-    bytes.write(head, 0, "latin1")
-    bytes.set(body, head.length)
-    this.socket.write(bytes)
-  }
+function joined(head: string, body: Uint8Array): Buffer {
+  const bytes = takeMemory(head.length + body.length)
+  bytes.write(head, 0, "latin1")
+  bytes.set(body, head.length)
+  return bytes
 }
 
 /** Answers are cut from pieces of this size: memory of their own costs small ones more than all their bytes. */

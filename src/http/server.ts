@@ -31,6 +31,7 @@ import type { PlainAnswer, Protocol, Refusal } from "./contract.js"
 import { NodeExchange } from "./exchange.js"
 import { framingFault } from "./framing-core.js"
 import type { HttpLimits } from "./limits.js"
+import { Outbox } from "./outbox.js"
 import { HeaderShapes } from "../base/request-headers.js"
 import { RequestIds } from "./request-ids.js"
 import { RequestRecord } from "./request-record.js"
@@ -74,6 +75,7 @@ export class HttpServer implements Living {
   private readonly record: RequestRecord
   private readonly requestIds: RequestIds
   private readonly shapes = new HeaderShapes()
+  private readonly outbox: Outbox
   private stopping = false
 
   constructor(
@@ -86,6 +88,7 @@ export class HttpServer implements Living {
   ) {
     this.requestIds = new RequestIds(random)
     this.name = `http.${settings.name}`
+    this.outbox = new Outbox(clock)
     this.admission = new Admission(clock, settings.limits)
     this.record = new RequestRecord(telemetry, settings.name, {
       connections: () => this.connections.size,
@@ -197,7 +200,13 @@ export class HttpServer implements Living {
   private briefHost(socket: Socket, connection: Connection, give: () => void): BriefHost {
     const { clock } = this
     const { limits, serverHeader: serverName } = this.settings
-    const terms = { clock, limits, serverName, mustClose: () => this.stopping || connection.isSurplus }
+    const terms = {
+      clock,
+      limits,
+      serverName,
+      outbox: this.outbox,
+      mustClose: () => this.stopping || connection.isSurplus,
+    }
     return {
       reader: new BriefReader(this.shapes, limits.headerBytesMax),
       take: (request: BriefRequest) => new BriefExchange(this.requestIds.next(), socket, request, terms),

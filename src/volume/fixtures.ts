@@ -142,6 +142,7 @@ export class CompactedDevice {
       monotonicMs: () => this.nowMs,
       sleep: () => Promise.resolve(),
       alarm: () => () => undefined,
+      atEndOfTurn: () => undefined,
     }
     const onDamage = (id: NeedleId): void => void this.damaged.push(id)
     const compaction = new Compaction("compaction", volumes.upkeep, clock, onDamage, this.compactionLimits)

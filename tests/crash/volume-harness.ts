@@ -292,7 +292,13 @@ class Script {
 }
 
 const NEVER_ABORTED = new AbortController().signal
-const CLOCK = { wallMs: () => 0, monotonicMs: () => 0, sleep: () => Promise.resolve(), alarm: () => () => undefined }
+const CLOCK = {
+  wallMs: () => 0,
+  monotonicMs: () => 0,
+  sleep: () => Promise.resolve(),
+  alarm: () => () => undefined,
+  atEndOfTurn: () => undefined,
+}
 const rot = (id: NeedleId): void => {
   throw new Error(`needle ${parseInt(id.uploadId, 16)} is rotten`)
 }

@@ -11,4 +11,6 @@ export interface Clock {
   sleep(durationMs: number, signal: AbortSignal): Promise<void>
   /** Calls `ring` once after the duration, unless what it returns is called before: for waits that nearly always end early. */
   alarm(durationMs: number, ring: () => void): () => void
+  /** Calls at the end of this turn of the event loop, when all that had come by now was heard. */
+  atEndOfTurn(call: () => void): void
 }

@@ -42,4 +42,8 @@ export class RealClock implements Clock {
     const timer = setTimeout(ring, Math.max(0, Math.min(durationMs, TIMER_MS_MAX)))
     return () => clearTimeout(timer)
   }
+
+  atEndOfTurn(call: () => void): void {
+    setImmediate(call)
+  }
 }

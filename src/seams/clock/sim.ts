@@ -81,6 +81,10 @@ export class SimClock implements Clock {
     return cancel
   }
 
+  atEndOfTurn(call: () => void): void {
+    setImmediate(call)
+  }
+
   /** Lets `durationMs` pass, waking everyone whose time comes, also those who go to sleep on the way. */
   async advance(durationMs: number): Promise<void> {
     await this.#drive(async () => {

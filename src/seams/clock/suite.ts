@@ -48,6 +48,15 @@ export function clockSuite(kind: string, make: () => ClockUnderTest): void {
     assert.ok(clock.monotonicMs() - startMs < 5_000)
   })
 
+  test(`${kind}: what is to be done at the end of a turn is done behind all that the turn does, and only once`, async () => {
+    const { clock, pass } = make()
+    const done: string[] = []
+    clock.atEndOfTurn(() => done.push("end"))
+    await Promise.resolve().then(() => done.push("turn"))
+    await pass(1)
+    assert.deepEqual(done, ["turn", "end"])
+  })
+
   test(`${kind}: a sleep of nothing or less still ends`, async () => {
     const { clock, pass } = make()
     const sleeps = [clock.sleep(0, never), clock.sleep(-5, never)]
