@@ -19,7 +19,7 @@ interface Sent {
 
 function world(onLoopback = true) {
   const store = new FakeStore()
-  const api = new AdminApi(store, store.buckets, store.status, store.operations, store.denials, store.documents, {
+  const api = new AdminApi(store.parts, {
     version: "1.2.3",
     token: TOKEN,
     onLoopback,

@@ -6,12 +6,10 @@
  *           `Authorization` header only. The token is checked before the path or body is looked at.
  * Limits    `BODY_BYTES_MAX` per request body; listings come in pages.
  */
-import { equalInConstantTime, sha256Hex, type Denials } from "../access/index.js"
-import type { Accounts } from "../access/contract.js"
+import { equalInConstantTime, sha256Hex } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import { parseQuery, percentDecode, splitTarget } from "../base/uri.js"
-import type { Buckets } from "../object/contract.js"
-import type { AdminOptions, Documents, StoreOperations, StoreStatus } from "./contract.js"
+import type { AdminOptions, Documents, StoreStatus } from "./contract.js"
 import { openApiText } from "./open-api.js"
 import type { Operation, Services } from "./operation.js"
 import { OPERATIONS } from "./operations.js"
@@ -35,22 +33,27 @@ const PAGE_HEADERS = {
   "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
 }
 
+/** What the port shows and changes. */
+export interface AdminStore extends Omit<Services, "rootAccount" | "newBucketSettings"> {
+  readonly documents: Documents
+}
+
 export class AdminApi {
   readonly #services: Services
   readonly #tokenHash: string
   #openApi: string | undefined
 
+  private readonly status: StoreStatus
+  private readonly documents: Documents
+
   constructor(
-    accounts: Accounts,
-    buckets: Buckets,
-    private readonly status: StoreStatus,
-    store: StoreOperations,
-    denials: Pick<Denials, "find">,
-    private readonly documents: Documents,
+    { documents, ...services }: AdminStore,
     private readonly options: AdminOptions,
   ) {
+    this.status = services.status
+    this.documents = documents
     const { rootAccount, newBucketSettings } = options
-    this.#services = { accounts, buckets, status, store, denials, rootAccount, newBucketSettings }
+    this.#services = { ...services, rootAccount, newBucketSettings }
     this.#tokenHash = sha256Hex(options.token)
   }
 

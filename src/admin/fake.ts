@@ -22,6 +22,7 @@ import type {
   StoreStatus,
 } from "./contract.js"
 
+import type { AdminStore } from "./api.js"
 export const ROOT = parseAccountId("root")
 export const TOKEN = "0123456789abcdef0123456789abcdef"
 const NOW_MS = 7
@@ -39,6 +40,12 @@ export class FakeStore implements Accounts {
   readonly documents: Documents = {
     list: async () => ["install.md", "recipes/restic.md"],
     read: async name => (name === "install.md" ? new TextEncoder().encode("# Install\n") : undefined),
+  }
+
+  /** As the admin port takes it. */
+  get parts(): AdminStore {
+    const { buckets, status, operations: store, denials, documents } = this
+    return { accounts: this, buckets, status, store, denials, documents }
   }
 
   readonly status: StoreStatus = {

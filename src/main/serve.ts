@@ -105,7 +105,9 @@ async function listen(
     config.tls && new Certificates(disk, { certificatePath: config.tls.certFile, keyPath: config.tls.keyFile })
   const version = readVersion()
   const denials = new Denials()
-  const adminApi = new AdminApi(accounts, services.buckets, status, operations, denials, new FolderDocuments(), {
+  const { buckets } = services
+  const adminStore = { accounts, buckets, status, store: operations, denials, documents: new FolderDocuments() }
+  const adminApi = new AdminApi(adminStore, {
     version,
     token: store.secrets.adminToken,
     onLoopback: isLoopback(config.adminListen),

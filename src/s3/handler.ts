@@ -69,9 +69,9 @@ import type { S3Target } from "./wire/target.js"
 const HOST_ID_BYTES = 24
 const OWN_TROUBLE_STATUS = 500
 const DENIED_STATUS = 403
-/** Listings that wait for their turn; beyond, clients are told to slow down. */
 /** How often another object is judged in place of the one that was, before the client is told to try again. */
 const JUDGED_ANEW_MAX = 3
+/** Listings that wait for their turn; beyond, clients are told to slow down. */
 const HEAVY_WAITING_MAX = 1_000
 
 export interface S3Settings {

@@ -2,23 +2,10 @@
 
 Prints "all good", or ends with the assertion that failed.
 """
-import os
-
-import boto3
-from botocore.config import Config
-from botocore.exceptions import ClientError
+from boto3_store import client, expect_error
 
 BUCKET = "boto3-acl"
 ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
-
-
-def expect_error(code, call, **arguments):
-    try:
-        call(**arguments)
-    except ClientError as error:
-        assert error.response["Error"]["Code"] == code, error
-    else:
-        raise AssertionError(f"{code} expected")
 
 
 def grants(answer):
@@ -55,8 +42,7 @@ def counting(s3):
 
 
 def main():
-    config = Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}, signature_version="s3v4")
-    s3 = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"], config=config)
+    s3 = client(signature_version="s3v4")
     s3.create_bucket(Bucket=BUCKET)
     enforced(s3)
     counting(s3)

@@ -10,8 +10,8 @@ import urllib.request
 
 import boto3
 from boto3.s3.transfer import TransferConfig
-from botocore.config import Config
-from botocore.exceptions import ClientError
+
+from boto3_store import ENDPOINT, client, expect_error
 
 MIB = 1024 * 1024
 FOLDER = sys.argv[1]
@@ -19,21 +19,6 @@ KEYS = [
     "plain", "with space", "plus+sign", "100%", "%41", "caf\u00e9", "cafe\u0301", "emoji \U0001f600",
     "/leading", "double//slash", "trailing/", "../up", "a/../b", "k" * 1000 + "/" + "m" * 23,
 ]
-ENDPOINT = os.environ["AWS_ENDPOINT_URL"]
-
-
-def client(**config):
-    settings = Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}, **config)
-    return boto3.client("s3", endpoint_url=ENDPOINT, config=settings)
-
-
-def expect_error(code, call, **arguments):
-    try:
-        call(**arguments)
-    except ClientError as error:
-        assert error.response["Error"]["Code"] == code, error
-    else:
-        raise AssertionError(f"{code} expected")
 
 
 def objects(s3, bucket):

@@ -3,30 +3,13 @@
 Ends with "all good" on standard output, or with a traceback.
 """
 import json
-import os
 
-import boto3
-from botocore.exceptions import ClientError
-
-ENDPOINT = os.environ["AWS_ENDPOINT_URL"]
-
-
-def client(service, **keys):
-    return boto3.client(service, endpoint_url=ENDPOINT, **keys)
+from boto3_store import client, expect_error
 
 
 def keys_of(made):
     keys = {"aws_access_key_id": made["AccessKeyId"], "aws_secret_access_key": made["SecretAccessKey"]}
     return {**keys, "aws_session_token": made["SessionToken"]} if "SessionToken" in made else keys
-
-
-def refused(code, work, **arguments):
-    try:
-        work(**arguments)
-    except ClientError as error:
-        assert error.response["Error"]["Code"] == code, error
-        return error
-    raise AssertionError(f"{code} was expected")
 
 
 def document(**statement):
@@ -41,7 +24,7 @@ for number in range(5):
 pages = list(iam.get_paginator("list_users").paginate(PathPrefix="/boto/", PaginationConfig={"PageSize": 2}))
 assert [len(page["Users"]) for page in pages] == [2, 2, 1], pages
 assert pages[0]["Users"][0]["CreateDate"].tzinfo is not None
-refused("EntityAlreadyExists", iam.create_user, UserName="boto-0")
+expect_error("EntityAlreadyExists", iam.create_user, UserName="boto-0")
 try:
     iam.get_user(UserName="nobody")
     raise AssertionError("nobody is there")
@@ -70,13 +53,13 @@ assert role["AssumeRolePolicyDocument"] == json.loads(trust) and role["MaxSessio
 iam.attach_role_policy(RoleName="boto", PolicyArn="arn:aws:iam::aws:policy/IAMReadOnlyAccess")
 iam.put_user_policy(UserName="boto-0", PolicyName="own", PolicyDocument=document(Action="sts:AssumeRole", Resource="*"))
 user_keys = keys_of(iam.create_access_key(UserName="boto-0")["AccessKey"])
-assumed = client("sts", **user_keys).assume_role(RoleArn=role["Arn"], RoleSessionName="boto")
+assumed = client("sts", user_keys).assume_role(RoleArn=role["Arn"], RoleSessionName="boto")
 assert assumed["AssumedRoleUser"]["Arn"].endswith(":assumed-role/boto/boto")
 session = keys_of(assumed["Credentials"])
-assert client("sts", **session).get_caller_identity()["UserId"].endswith(":boto")
-assert client("iam", **session).get_account_summary()["SummaryMap"]["Users"] >= 5
-refused("AccessDenied", client("iam", **session).delete_user, UserName="boto-4")
-refused("SignatureDoesNotMatch", client("iam", **{**user_keys, "aws_secret_access_key": "wrong"}).list_users)
+assert client("sts", session).get_caller_identity()["UserId"].endswith(":boto")
+assert client("iam", session).get_account_summary()["SummaryMap"]["Users"] >= 5
+expect_error("AccessDenied", client("iam", session).delete_user, UserName="boto-4")
+expect_error("SignatureDoesNotMatch", client("iam", {**user_keys, "aws_secret_access_key": "wrong"}).list_users)
 
 provider = iam.create_open_id_connect_provider(Url="https://boto.example.com", ClientIDList=["a", "b"], ThumbprintList=[])
 got = iam.get_open_id_connect_provider(OpenIDConnectProviderArn=provider["OpenIDConnectProviderArn"])

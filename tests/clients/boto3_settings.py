@@ -2,12 +2,9 @@
 
 Prints "all good", or ends with the assertion that failed.
 """
-import os
 import urllib.request
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import ClientError
+from boto3_store import client, expect_error
 
 BUCKET = "boto3-settings"
 PAGE = "https://page.example.com"
@@ -19,15 +16,6 @@ TAGS = {"TagSet": [{"Key": "team", "Value": "\u00e9"}]}
 
 def shown(answer):
     return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
-
-
-def expect_error(code, call, **arguments):
-    try:
-        call(**arguments)
-    except ClientError as error:
-        assert error.response["Error"]["Code"] == code, error
-    else:
-        raise AssertionError(f"{code} expected")
 
 
 def settings(s3):
@@ -70,8 +58,7 @@ def cross_origin(s3):
 
 
 def main():
-    config = Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}, signature_version="s3v4")
-    s3 = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"], config=config)
+    s3 = client(signature_version="s3v4")
     s3.create_bucket(Bucket=BUCKET)
     settings(s3)
     cross_origin(s3)

@@ -231,15 +231,7 @@ test("metrics are the operator's: no request over S3 leads to them, and no key o
   const store = new FakeStore()
   const options = { version: "1.2.3", token: TOKEN, onLoopback: false, rootAccount: ROOT, newBucketSettings: new Map() }
   const metrics = { ...options, metricsText: () => assert.fail("metrics were shown") }
-  const api = new AdminApi(
-    store,
-    store.buckets,
-    store.status,
-    store.operations,
-    store.denials,
-    store.documents,
-    metrics,
-  )
+  const api = new AdminApi(store.parts, metrics)
   const { id: accessKeyId, secret } = keyOf("stranger")
   const paths = ADMIN_OPERATIONS.map(({ method, path }) => [method, path.replace(/\{\w+\}/, "shared")] as const)
   for (const [method, rawTarget] of [["GET", "/metrics"] as const, ...paths]) {

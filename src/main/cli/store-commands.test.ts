@@ -27,15 +27,7 @@ async function answer(request: http.IncomingMessage) {
     ...{ version: "1.2.3", token: TOKEN, onLoopback: true, rootAccount: ROOT, metricsText: () => "" },
     newBucketSettings: new Map(),
   }
-  const api = new AdminApi(
-    store,
-    store.buckets,
-    store.status,
-    store.operations,
-    store.denials,
-    store.documents,
-    options,
-  )
+  const api = new AdminApi(store.parts, options)
   const header = (name: string) => (name === "authorization" ? request.headers.authorization : undefined)
   return api.handle({ method, rawTarget, header, body: async () => Buffer.concat(chunks) })
 }

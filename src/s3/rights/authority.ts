@@ -86,12 +86,21 @@ const LISTING = { noSuchKey: "ListBucket", noSuchVersion: "ListBucketVersions" }
 const isAbsence = (failure: Failure): failure is Failure & { readonly kind: keyof typeof LISTING } =>
   failure.kind in LISTING
 
+/** What counts, and why something else of the bucket does not. */
+interface Counted<Policies> {
+  readonly policies: Policies
+  readonly uncounted: string | undefined
+}
+
+interface Decided {
+  readonly decision: Decision
+  readonly uncounted: string | undefined
+}
+
 export class Authority {
   private bodySays: BodySays | undefined
   private readsFrom: Bucket | undefined
   private firstRefused: DeniedAccess | undefined
-  /** Why what hangs on the bucket did not count in the last decision. */
-  private uncounted: string | undefined
   /** What objects were judged by: each as it was read, and how to read it again. */
   private judgedBy: { readonly seen: string; readonly read: () => Promise<unknown> }[] = []
 
@@ -104,14 +113,13 @@ export class Authority {
 
   /** Throws `accessDenied`. */
   async require(action: ActionName, place: Place): Promise<void> {
-    const decision = await this.decide(action, place)
+    const { decision, uncounted } = await this.decide(action, place)
     if (decision.outcome === "allow") return
-    const { uncounted } = this
     throw (await this.absenceOf(action, place)) ?? this.refuse(action, place, decision, uncounted)
   }
 
   async may(action: ActionName, place: Place): Promise<boolean> {
-    return (await this.decide(action, place)).outcome === "allow"
+    return (await this.decide(action, place)).decision.outcome === "allow"
   }
 
   /**
@@ -137,7 +145,7 @@ export class Authority {
     const reason = "what is asked for is not there, which is told only to those who may list the bucket"
     if (bucket === undefined) return fail("accessDenied", { reason })
     const action = LISTING[failure.kind]
-    const decision = await this.decide(action, { bucket })
+    const { decision } = await this.decide(action, { bucket })
     return decision.outcome === "allow" ? failure : this.refuse(action, { bucket }, decision, reason)
   }
 
@@ -161,13 +169,14 @@ export class Authority {
     }
   }
 
-  private async decide(action: ActionName, place: Place): Promise<Decision> {
+  private async decide(action: ActionName, place: Place): Promise<Decided> {
     const { caller, head } = this.scene
-    this.uncounted = undefined
     const kept = await this.listOf(action, place)
     const owner = this.ownerOf(place.bucket, kept)
-    if (owner === undefined) return { outcome: "implicitDeny", lacking: ["resource"] }
-    const resourcePolicies = await this.policiesOf(action, place, owner, kept)
+    if (owner === undefined) {
+      return { decision: { outcome: "implicitDeny", lacking: ["resource"] }, uncounted: undefined }
+    }
+    const { policies, uncounted } = await this.policiesOf(action, place, owner, kept)
     const request = {
       principal: caller.principal,
       action: `s3:${action}`,
@@ -178,8 +187,8 @@ export class Authority {
     let read: Read = this.bodySays === undefined ? {} : { body: this.bodySays }
     for (;;) {
       const context = new ConditionValues(head, place.versionId, read)
-      const decision = decide({ ...request, context }, caller.policies, resourcePolicies)
-      if (context.unread.size === 0) return decision
+      const decision = decide({ ...request, context }, caller.policies, policies)
+      if (context.unread.size === 0) return { decision, uncounted }
       read = {
         ...read,
         ...(context.unread.has("existingTags") && { existingTags: await this.tagsOf(place) }),
@@ -205,33 +214,32 @@ export class Authority {
     { bucket, ...place }: Place,
     owner: ResourceOwner,
     kept: ObjectAcl | undefined,
-  ): Promise<ResourcePolicies> {
-    if (bucket === undefined) return NO_RESOURCE_POLICIES
-    const policy = await this.policyOf(action, bucket, owner)
+  ): Promise<Counted<ResourcePolicies>> {
+    if (bucket === undefined) return { policies: NO_RESOURCE_POLICIES, uncounted: undefined }
+    const { policies: policy, uncounted } = await this.policyOf(action, bucket, owner)
     const acl = await this.reachOf(action, { ...place, bucket }, kept)
-    return policy === undefined && acl === undefined ? NO_RESOURCE_POLICIES : { policy, acl }
+    const policies = policy === undefined && acl === undefined ? NO_RESOURCE_POLICIES : { policy, acl }
+    return { policies, uncounted }
   }
 
   /** What of the bucket's policy counts for this caller. To an object of somebody else it lets nobody in. */
-  private async policyOf(action: ActionName, bucket: Bucket, owner: ResourceOwner): Promise<NamedPolicy | undefined> {
+  private async policyOf(
+    action: ActionName,
+    bucket: Bucket,
+    owner: ResourceOwner,
+  ): Promise<Counted<NamedPolicy | undefined>> {
     const { bucketPolicies, publicAccessBlocks, caller } = this.scene
     const { principal } = caller
     const found = await bucketPolicies.of(bucket)
-    if (owner.accountId !== bucket.owner) {
-      this.uncounted = OF_ANOTHER
-      return found?.denials
-    }
+    const only = (uncounted: string) => ({ policies: found?.denials, uncounted })
+    if (owner.accountId !== bucket.owner) return only(OF_ANOTHER)
     const isOwn = "arn" in principal && principal.accountId === bucket.owner
-    if (found === undefined || (isOwn && principal.kind === "root" && OF_ITS_POLICY.has(action))) return undefined
-    if (!isOwn && OF_ITS_POLICY.has(action)) {
-      this.uncounted = OF_THE_OWNER
-      return found.denials
-    }
+    const mayUndo = isOwn && principal.kind === "root" && OF_ITS_POLICY.has(action)
+    if (found === undefined || mayUndo) return { policies: undefined, uncounted: undefined }
+    if (!isOwn && OF_ITS_POLICY.has(action)) return only(OF_THE_OWNER)
     const isShut =
       !isOwn && found.isPublic && (await publicAccessBlockOf(publicAccessBlocks, bucket)).restrictPublicBuckets
-    if (!isShut) return found.named
-    this.uncounted = RESTRICTED
-    return found.denials
+    return isShut ? only(RESTRICTED) : { policies: found.named, uncounted: undefined }
   }
 
   private async reachOf(
