@@ -396,6 +396,23 @@ test("what was on its way in when devices came back is coded as it should be onc
   assert.ok((await world.get("slow")).equals(bytes))
 })
 
+test("devices that were away between two looks are noticed: what was written without them comes to be as it should", async () => {
+  const world = await open("ec:4+2", 6)
+  await putSome(world, 2, "before")
+  await world.settle("recode")
+  const down = [deviceOf(1), deviceOf(2), deviceOf(3)]
+  for (const id of down) world.takeOut(id)
+  const bodies = await putSome(world, 4)
+  for (const id of down) world.bringBack(id)
+  await world.settle()
+  for (const id of down) assert.equal(world.stateOf(id), "active", "as before, by its name")
+  await world.settle("recode")
+  await world.settle("collector")
+  const policies = groupsOf(world).map(({ shape }) => shape && textOfPolicy(shape.policy))
+  assert.deepEqual([...new Set(policies)], ["ec:4+2"])
+  await assertAll(world, bodies, "coded anew")
+})
+
 test("a late shard is forgotten by its row once it is there", async () => {
   const world = await open("ec:4+2", 6)
   world.devices.meddle = (what, id) => {

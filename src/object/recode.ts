@@ -166,9 +166,10 @@ export class Recode implements Chore {
 
   /** Anything by which blocks may be other than they should be, or may now become what they could not. */
   private reasonNow(): string {
-    const devices = [...this.source.states()].map(([id, { state }]) => `${id} ${state}`).sort()
+    // Since when, too: a device may have gone and be back by the time of the next step.
+    const devices = [...this.source.states()].map(([id, { state, stateSinceMs }]) => `${id} ${state} ${stateSinceMs}`)
     const { current, previous } = this.source.layouts
-    return [this.source.policyVersion(), current.version, previous?.version, ...devices].join(" ")
+    return [this.source.policyVersion(), current.version, previous?.version, ...devices.sort()].join(" ")
   }
 
   private begin(reason: string): void {
