@@ -46,6 +46,22 @@ test("the round in the middle counts, by its ratio; the others are told", async 
   assert.equal(median([4, 1, 3, 2, 5]), 3)
 })
 
+test("a figure counts only where what it is measured beside was there", async () => {
+  const verdictBeside = async (share: number): Promise<string> => {
+    const row = { work: "w", measure: async () => ({ figure: 1, unit: "ms", also: { share } }) }
+    const result = await measureRow(
+      "t",
+      { ...row, target: all(atMost("figure", 2)), given: [atLeast("share", 0.5)] },
+      undefined,
+      1,
+    )
+    assert.equal(result.measured?.figure, 1)
+    return result.verdict
+  }
+  assert.equal(await verdictBeside(0.5), "met")
+  assert.equal(await verdictBeside(0.4), "unmeasured")
+})
+
 test("a row that is measured once is, and one that fails stays with its reason", async () => {
   let count = 0
   const once = await measureRow(

@@ -42,6 +42,8 @@ export interface Row<F> {
   readonly work: string
   /** Undefined: the figure is reported. */
   readonly target?: Target
+  /** What must hold for the figure to say anything: else the row is unmeasured, and its figure stays. */
+  readonly given?: readonly Bound[]
   measure(fixture: F): Promise<Measured>
   /** Measured once, however many rounds there are: it takes long, or changes what it measures. */
   readonly isOnce?: boolean
@@ -77,6 +79,9 @@ function isWithin(measured: Measured, { of, atMost: most, atLeast: least }: Boun
   if (value === undefined) return undefined
   return (most === undefined || value <= most) && (least === undefined || value >= least)
 }
+
+const holds = (bounds: readonly Bound[] = [], measured: Measured): boolean =>
+  bounds.every(bound => isWithin(measured, bound) === true)
 
 export function verdictOf(target: Target | undefined, measured: Measured): Verdict {
   if (target === undefined) return "reported"
@@ -117,7 +122,7 @@ export async function measureRow<F>(theme: string, row: Row<F>, fixture: F, roun
   const ratio = ratioOf(measured)
   return {
     ...of,
-    verdict: verdictOf(row.target, measured),
+    verdict: holds(row.given, measured) ? verdictOf(row.target, measured) : "unmeasured",
     measured,
     ...(ratio === undefined ? {} : { ratio }),
     rounds: all.map(worth),

@@ -52,7 +52,7 @@ export interface CommitLog {
   read(place: LogPlace, lengthBytes: number): Promise<Uint8Array>
   /** The same on the calling thread, for what was written or read lately; undefined where it is not there. */
   readNow(place: LogPlace, memory: Uint8Array): Uint8Array | undefined
-  /** Durable records of batches above `after`, up to and including `upTo`. */
+  /** Durable records of batches above `after`, up to and including `upTo`; the bytes of each are good until the next. */
   records(after: LogSequence, upTo?: LogSequence): AsyncIterable<LoggedRecord>
   /** Batches up to and including `upTo` are no longer needed; whole segments below are recycled. */
   cut(upTo: LogSequence): Promise<void>

@@ -11,14 +11,17 @@ import type { LoggedRecord } from "./contract.js"
 import { batchesOf, openSegments, WindowMemory } from "./log-segment.js"
 
 export interface LogReader {
-  /** Records of batches above `after`, up to and including `upTo`. Throws `corruptLog` if one is not there whole. */
+  /**
+   * Records of batches above `after`, up to and including `upTo`; the bytes of each are good until the next.
+   * Throws `corruptLog` if one is not there whole.
+   */
   records(after: LogSequence, upTo: LogSequence): AsyncIterable<LoggedRecord>
-  /** The same, a batch at a time: its bytes are good until the next. One such walk at a time. */
+  /** The same, a batch at a time. One such walk at a time. */
   batches(after: LogSequence, upTo: LogSequence): AsyncIterable<readonly LoggedRecord[]>
 }
 
 export function openLogReader(disk: Disk, folder: string, deviceId: DeviceId): LogReader {
-  async function* batches(after: LogSequence, upTo: LogSequence, memory?: WindowMemory) {
+  async function* batches(after: LogSequence, upTo: LogSequence, memory: WindowMemory) {
     if (upTo <= after) return
     const { segments, close } = await openSegments(disk, folder, deviceId)
     try {
@@ -30,7 +33,7 @@ export function openLogReader(disk: Disk, folder: string, deviceId: DeviceId): L
   const memory = new WindowMemory()
   return {
     async *records(after, upTo) {
-      for await (const records of batches(after, upTo)) yield* records
+      for await (const records of batches(after, upTo, new WindowMemory())) yield* records
     },
     batches: (after, upTo) => batches(after, upTo, memory),
   }

@@ -15,7 +15,7 @@ import type { LogBatchHeader } from "../format/log-batch.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import { checkBehindEnd, checkChains, checkKnown, liveSegments, newestSegment, twinsOf } from "./log-recovery-core.js"
 import type { LogEnd, SegmentChain, SegmentHead } from "./log-recovery-core.js"
-import { batchesFrom, firstBatch, LOG_FILE, readBatch, segmentPaths, Window } from "./log-segment.js"
+import { batchesFrom, firstBatch, LOG_FILE, readBatch, segmentPaths, Window, WindowMemory } from "./log-segment.js"
 
 /** A segment of the recovered log. */
 export interface RecoveredSegment {
@@ -76,11 +76,12 @@ export async function recoverLog(
 }
 
 async function recoverFiles(files: readonly DiskFile[], deviceId: DeviceId, known: LogSequence): Promise<RecoveredLog> {
+  const memory = new WindowMemory()
   const found: Found[] = []
   for (const file of files) {
     found.push({ file, sizeBytes: await file.sizeBytes(), first: await firstBatch(file), isTwin: false })
   }
-  await dropTwins(found)
+  await dropTwins(found, memory)
   const heads = headsOf(found)
   const fileAt = (path: string): Found =>
     must(
@@ -91,18 +92,18 @@ async function recoverFiles(files: readonly DiskFile[], deviceId: DeviceId, know
   if (newest === undefined) {
     const end: LogEnd = { segment: 0, sequence: parseLogSequence(0) }
     checkKnown(end, known)
-    for (const each of found) await endAt(each, 0, end, deviceId)
+    for (const each of found) await endAt(each, 0, end, deviceId, memory)
     return { segments: [], free: found, unvouched: [], marks: [] }
   }
-  const newestChain = await chainOf(fileAt(newest.path).file, newest.first)
+  const newestChain = await chainOf(fileAt(newest.path).file, newest.first, memory)
   const live = liveSegments(heads, newestChain.last)
-  const chains = await chainsOf(live, newestChain, path => fileAt(path).file)
+  const chains = await chainsOf(live, newestChain, path => fileAt(path).file, memory)
   checkChains(live, chains)
   const end: LogEnd = { segment: newest.first.segment, sequence: newestChain.last.sequence }
   checkKnown(end, known)
   await fileAt(newest.path).file.sync()
-  await endAt(fileAt(newest.path), newestChain.endBytes, end, deviceId)
-  for (const each of found) if (each.first === undefined) await endAt(each, 0, end, deviceId)
+  await endAt(fileAt(newest.path), newestChain.endBytes, end, deviceId, memory)
+  for (const each of found) if (each.first === undefined) await endAt(each, 0, end, deviceId, memory)
   return {
     segments: live.map((head, index) => {
       const { last, endBytes } = must(chains[index], "each segment has a chain")
@@ -124,15 +125,15 @@ const headsOf = (found: readonly Found[]): SegmentHead[] =>
   found.flatMap(({ file, first }) => (first === undefined ? [] : [{ path: file.path, first }]))
 
 /** Of files that begin with one and the same batch only the one that goes on the longest is a segment. */
-async function dropTwins(found: readonly Found[]): Promise<void> {
+async function dropTwins(found: readonly Found[], memory: WindowMemory): Promise<void> {
   for (const each of found) {
     const { file, first } = each
     if (first === undefined) continue
     const twins = twinsOf(headsOf(found), { path: file.path, first })
     if (twins.length === 0) continue
-    const { endBytes } = await chainOf(file, first)
+    const { endBytes } = await chainOf(file, first, memory)
     for (const twin of found.filter(other => twins.some(({ path }) => path === other.file.path))) {
-      if ((await chainOf(twin.file, first)).endBytes <= endBytes) [twin.first, twin.isTwin] = [undefined, true]
+      if ((await chainOf(twin.file, first, memory)).endBytes <= endBytes) [twin.first, twin.isTwin] = [undefined, true]
     }
   }
 }
@@ -145,17 +146,18 @@ async function chainsOf(
   live: readonly SegmentHead[],
   newest: MarkedChain,
   fileAt: (path: string) => DiskFile,
+  memory: WindowMemory,
 ): Promise<MarkedChain[]> {
   const chains: MarkedChain[] = []
-  for (const head of live.slice(0, -1)) chains.push(await chainOf(fileAt(head.path), head.first))
+  for (const head of live.slice(0, -1)) chains.push(await chainOf(fileAt(head.path), head.first, memory))
   return [...chains, newest]
 }
 
-async function chainOf(file: DiskFile, first: LogBatchHeader): Promise<MarkedChain> {
+async function chainOf(file: DiskFile, first: LogBatchHeader, memory: WindowMemory): Promise<MarkedChain> {
   let last = first
   let endBytes = 0
   const marks: LogMark[] = []
-  for await (const { header } of batchesFrom(file, first)) {
+  for await (const { header } of batchesFrom(file, first, 0, memory)) {
     last = header
     endBytes += batchBytes(header.payloadBytes)
     const markedBytes = marks.at(-1)?.totalBytes ?? 0
@@ -177,9 +179,15 @@ function marksOf(chains: readonly MarkedChain[]): LogMark[] {
  * Looks at everything behind the end of the log in one file: throws `corruptLog` where it shows that
  * more had been durable, and wipes the torn batch that may stand there.
  */
-async function endAt(found: Found, fromBytes: number, end: LogEnd, deviceId: DeviceId): Promise<void> {
+async function endAt(
+  found: Found,
+  fromBytes: number,
+  end: LogEnd,
+  deviceId: DeviceId,
+  memory: WindowMemory,
+): Promise<void> {
   const { file, sizeBytes } = found
-  const window = new Window(file)
+  const window = new Window(file, memory)
   let torn = false
   for (let offsetBytes = fromBytes; offsetBytes < sizeBytes; offsetBytes += LOG_PAGE_BYTES) {
     const header = decodeLogBatchHeader(await window.at(offsetBytes, LOG_HEADER_BYTES))

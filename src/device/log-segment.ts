@@ -122,18 +122,18 @@ export interface ReadableSegment {
   readonly first: LogBatchHeader
 }
 
-/** The records of batches above `after`, up to and including `upTo`, as `batchesOf` gives them. */
+/** The records of batches above `after`, up to and including `upTo`, as `batchesOf` gives them; each is good until the next. */
 export async function* recordsOf(
   segments: readonly ReadableSegment[],
   after: LogSequence,
   upTo: LogSequence,
 ): AsyncIterable<LoggedRecord> {
-  for await (const records of batchesOf(segments, after, upTo)) yield* records
+  for await (const records of batchesOf(segments, after, upTo, new WindowMemory())) yield* records
 }
 
 /**
- * The same, a batch at a time: all of them are durable. `segments` come oldest first; throws `corruptLog`
- * where a batch is not as it was written.
+ * The same, a batch at a time: all of them are durable, and in `memory` good until the next. `segments` come
+ * oldest first; throws `corruptLog` where a batch is not as it was written.
  */
 export async function* batchesOf(
   segments: readonly ReadableSegment[],

@@ -231,17 +231,18 @@ export class Member {
     }
   }
 
+  /** What lies in `bytes` is good until the next one. */
   private async *loggedEntries() {
     for await (const { bytes, place, sequence } of this.device.log.records(this.device.contained)) {
       const entry = decodeEntry(bytes)
-      if (entry.tabletId === this.tabletId && entry.epoch >= this.since) yield { entry, place, sequence }
+      if (entry.tabletId === this.tabletId && entry.epoch >= this.since) yield { entry, bytes, place, sequence }
     }
   }
 
   /** Entries above a position, for a member that lacks them. */
   async *entriesAfter(position: Position): AsyncGenerator<Entry> {
-    for await (const { entry } of this.loggedEntries()) {
-      if (entry.position > position && !entry.isSnapshot) yield entry
+    for await (const { entry, bytes } of this.loggedEntries()) {
+      if (entry.position > position && !entry.isSnapshot) yield decodeEntry(Uint8Array.from(bytes))
     }
   }
 }

@@ -1,0 +1,72 @@
+/**
+ * Scrub and compaction, kept at work for as long as a measure takes: what is over is begun again.
+ *
+ * Says for which share of its looks each was at work, so that a figure "beside" them is one.
+ */
+import { setTimeout as rest } from "node:timers/promises"
+import { STORE_SCHEMAS } from "../src/admin/index.js"
+import type { AdminClient } from "../src/main/client/admin-client.js"
+
+const LOOK_EVERY_MS = 250
+/** Deleted bytes are dead once the collector has given their blocks back. */
+const BEGIN_MS_MAX = 5_000
+
+export interface WorkShares {
+  readonly scrubbing: number
+  readonly compacting: number
+}
+
+type Kind = "scrub" | "compaction"
+
+export class BackgroundWork {
+  private readonly over = new AbortController()
+  private readonly looks = { scrub: 0, compaction: 0, all: 0 }
+  private readonly working: Promise<void>
+
+  private constructor(private readonly admin: AdminClient) {
+    this.working = this.work()
+    this.working.catch(() => undefined)
+  }
+
+  /** Once both are at work; also where there is not enough to compact. */
+  static async begin(admin: AdminClient): Promise<BackgroundWork> {
+    const looksMax = BEGIN_MS_MAX / LOOK_EVERY_MS
+    for (let looks = 0; looks < looksMax && (await idle(admin)).includes("compaction"); looks += 1) {
+      await admin.post("/v1/chores/collector/wake", {})
+      await admin.post("/v1/chores/compaction/wake", {})
+      await rest(LOOK_EVERY_MS)
+    }
+    return new BackgroundWork(admin)
+  }
+
+  private async work(): Promise<void> {
+    while (!this.over.signal.aborted) {
+      const resting = await idle(this.admin)
+      this.looks.all += 1
+      if (!resting.includes("scrub")) this.looks.scrub += 1
+      else await this.admin.post("/v1/scrub/start", {})
+      if (!resting.includes("compaction")) this.looks.compaction += 1
+      else await this.admin.post("/v1/chores/compaction/wake", {})
+      await rest(LOOK_EVERY_MS)
+    }
+  }
+
+  /** From now on it is counted anew. */
+  reset(): void {
+    Object.assign(this.looks, { scrub: 0, compaction: 0, all: 0 })
+  }
+
+  /** They end by themselves. Throws what went wrong with either. */
+  async end(): Promise<WorkShares> {
+    this.over.abort()
+    await this.working
+    const { scrub, compaction, all } = this.looks
+    return { scrubbing: scrub / Math.max(1, all), compacting: compaction / Math.max(1, all) }
+  }
+}
+
+async function idle(admin: AdminClient): Promise<Kind[]> {
+  const { chores } = STORE_SCHEMAS.CHORES.parse(await admin.get("/v1/chores"))
+  const rests = (kind: Kind): boolean => chores.some(({ name, state }) => name === kind && state === "idle")
+  return (["scrub", "compaction"] as const).filter(rests)
+}
