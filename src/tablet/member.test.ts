@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { isFailure } from "../base/failures.js"
 import { parseDeviceId, parseEpoch, parseLogSequence, parsePosition, parseTabletId, rowKeyOf } from "../base/ids.js"
 import type { CommitLog } from "../device/index.js"
-import { encodeEntry } from "../format/entry.js"
+import { encodeEntry, type Entry } from "../format/entry.js"
 import { Member } from "./member.js"
 
 /** Epoch, position, and whether it is a snapshot. */
@@ -28,7 +28,10 @@ function memberOf(since: number, contained: number | undefined, logged: readonly
     ...{ append: unused, confirm: unused, read: unused, readNow: unused, cut: unused, close: unused },
     async *records() {
       for (const [i, { record }] of records.entries()) {
-        yield { sequence: parseLogSequence(i + 1), bytes: record, place: { segment: 1, offsetBytes: 0 } }
+        const bytes = Uint8Array.from(record)
+        yield { sequence: parseLogSequence(i + 1), bytes, place: { segment: 1, offsetBytes: 0 } }
+        // They were good until now.
+        bytes.fill(0xff)
       }
     },
   }
@@ -133,14 +136,20 @@ for (const [what, since, contained, logged] of BROKEN) {
   })
 }
 
-test("who lacks entries is sent entries, never snapshots", async () => {
+test("who lacks entries is sent entries, never snapshots, each good for as long as it is needed", async () => {
   const member = memberOf(5, undefined, [
     [5, 8, "snapshot"],
     [5, 9],
     [5, 9, "snapshot"],
     [5, 10],
   ])
-  const sent: number[] = []
-  for await (const { position } of member.entriesAfter(parsePosition(8))) sent.push(position)
-  assert.deepEqual(sent, [9, 10])
+  const sent: Entry[] = []
+  for await (const entry of member.entriesAfter(parsePosition(8))) sent.push(entry)
+  assert.deepEqual(
+    sent.map(({ position, writes }) => [position, ...(writes[0]?.value ?? [])]),
+    [
+      [9, 9],
+      [10, 10],
+    ],
+  )
 })
