@@ -54,7 +54,8 @@ class SmallObjects implements Fixture {
     const limit = await this.thousands(bare.pid, bare.endpoint, next)
     const own = await this.thousands(this.store.pid, this.store.forge.endpoint, next, seconds)
     const { operationsPerSecond: perSecond, p50Ms, p99Ms, megabytesPerSecond } = own.load
-    const ofFewest = this.flatness.of(`${operation} ${sizeBytes}`, keys, own.figure)
+    // Of the bare server's beside it: a shared machine is not as fast an hour later, when the sets are larger.
+    const ofFewest = this.flatness.of(`${operation} ${sizeBytes}`, keys, own.figure / limit.figure)
     const also = { perSecond, megabytesPerSecond, p50Ms, p99Ms, ofFewest }
     return { figure: own.figure, unit: "k/CPU s", limit: limit.figure, also }
   }
