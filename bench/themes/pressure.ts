@@ -90,8 +90,9 @@ class Pressure implements Fixture {
     return { figure: count / took, unit: "/s", limit, also: memory === undefined ? also : { ...also, peakMb: memory } }
   }
 
+  /** For as long as what is compared with it: checkpoints are a part of it. */
   private async peak(mix: Mix): Promise<number> {
-    const { connections, seconds } = this.bench.scale
+    const { connections, tailSeconds: seconds } = this.bench.scale
     return (await this.load({ next: this.work.requests(mix), connections, seconds })).operationsPerSecond
   }
 
