@@ -10,6 +10,7 @@ import {
   PutObjectCommand,
   S3Client,
 } from "@aws-sdk/client-s3"
+import { STORE_SCHEMAS } from "../../src/admin/index.js"
 import { CREDENTIALS, REGION, type ServerProcess } from "../harness/server.js"
 
 const BUCKET = "survivors"
@@ -79,13 +80,13 @@ export async function statesOf(server: ServerProcess): Promise<Map<string, strin
   return states
 }
 
-/** Waits until every device has all that it should have. */
+/** Waits until every device has all that it should have, the names too. */
 export async function settled(server: ServerProcess): Promise<void> {
   const deadline = performance.now() + SETTLE_TIMEOUT_MS
   for (;;) {
-    const states = await statesOf(server)
-    if ([...states.values()].every(state => state === "active")) return
-    if (performance.now() > deadline) assert.fail(`not settled: ${JSON.stringify([...states])}`)
+    const { devices, names } = STORE_SCHEMAS.STATUS.parse(await server.report("/v1/status"))
+    if (devices.every(({ state }) => state === "active") && names.copies === names.copiesWanted) return
+    if (performance.now() > deadline) assert.fail(`not settled: ${JSON.stringify({ devices, names })}`)
     await later(SETTLE_POLL_MS)
   }
 }
