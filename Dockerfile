@@ -2,7 +2,7 @@
 #
 #   docker build -t hayloft .
 #   docker run -p 9000:9000 -v hayloft-data:/data hayloft
-FROM node:20-bookworm-slim AS build
+FROM node:24-bookworm-slim AS build
 WORKDIR /opt/hayloft
 COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --no-audit --no-fund
@@ -12,7 +12,7 @@ COPY bin ./bin
 COPY src ./src
 RUN node tools/build.mjs
 
-FROM node:20-bookworm-slim
+FROM node:24-bookworm-slim
 ENV NODE_ENV=production \
     HAYLOFT_DATA=/data \
     HAYLOFT_LISTEN=0.0.0.0:9000 \
