@@ -76,8 +76,9 @@ export class QuickPuts {
    * what the tablet refuses, and with what went wrong with the body.
    */
   serve(exchange: Exchange, nowMs: number, otherwise: () => Promise<void>): Promise<void> | undefined {
-    const { headers, wholeBody: bytes, contentLength = 0 } = exchange
-    if (contentLength === 0 || contentLength > this.atOnce.putBytesMax || exchange.chunkedTransfer) return undefined
+    const { headers, wholeBody: bytes, contentLength } = exchange
+    if (contentLength === undefined || contentLength > this.atOnce.putBytesMax || exchange.chunkedTransfer)
+      return undefined
     const shape = this.shapeOf(headers.shape)
     if (shape === undefined) return undefined
     const startedMs = this.clock.monotonicMs()
