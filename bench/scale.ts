@@ -64,7 +64,7 @@ export const FULL: Scale = {
   otherSizes: [64 * KIB, MIB],
   overwriteKeys: 1_000_000,
   overwriteSeconds: 60,
-  listKeys: [1000, 100_000, 1_000_000],
+  listKeys: [1000, 100_000, 10_000_000],
   oldVersions: 1000,
   deleteKeys: 100_000,
   completeParts: 10_000,

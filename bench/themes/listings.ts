@@ -9,7 +9,6 @@ import { S3Work } from "../../src/main/client/load/s3-work.js"
 import { scatter } from "../../src/main/client/load/work-mix.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
-import { FLAT, Flatness } from "../flatness.js"
 import { all, atLeast, type Measured, type Row } from "../row.js"
 import type { Scale } from "../scale.js"
 import { theme, type Fixture } from "../theme.js"
@@ -27,17 +26,16 @@ const EMPTY = Buffer.alloc(0)
 const keyOf = (n: number): string =>
   `folder${String(Math.floor(n / KEYS_PER_FOLDER)).padStart(8, "0")}/key${n % KEYS_PER_FOLDER}`
 
-class Listings implements Fixture {
+class ListedStore {
   private filled = 0
-  private readonly flatness = new Flatness()
 
   private constructor(
     private readonly bench: Bench,
     private readonly store: OwnStore,
   ) {}
 
-  static async open(bench: Bench): Promise<Listings> {
-    return new Listings(bench, await OwnStore.open(bench, { name: "listings", folders: 1 }))
+  static async open(bench: Bench, name: string): Promise<ListedStore> {
+    return new ListedStore(bench, await OwnStore.open(bench, { name, folders: 1 }))
   }
 
   close(): Promise<void> {
@@ -46,9 +44,7 @@ class Listings implements Fixture {
 
   async plain(keys: number): Promise<Measured> {
     await this.fill(keys)
-    const measured = await this.pages(BUCKET, "", keys - PAGE_KEYS)
-    const ofFewest = this.flatness.of("plain", keys, measured.figure)
-    return { ...measured, also: { ...measured.also, ofFewest } }
+    return this.pages(BUCKET, "", keys - PAGE_KEYS)
   }
 
   async delimited(keys: number): Promise<Measured> {
@@ -159,24 +155,50 @@ class Listings implements Fixture {
   }
 }
 
+/** Two stores, so that pages among few keys and among many are measured beside each other. */
+class Listings implements Fixture {
+  private constructor(
+    readonly few: ListedStore,
+    readonly many: ListedStore,
+  ) {}
+
+  static async open(bench: Bench): Promise<Listings> {
+    return new Listings(await ListedStore.open(bench, "few-listed"), await ListedStore.open(bench, "listed"))
+  }
+
+  async close(): Promise<void> {
+    await this.few.close()
+    await this.many.close()
+  }
+
+  /** Its limit is what a page costs among the fewest. */
+  async plain(keys: number, fewest: number): Promise<Measured> {
+    const { figure: limit } = await this.few.plain(fewest)
+    return { ...(await this.many.plain(keys)), limit }
+  }
+}
+
 function rowsOf({ listKeys, oldVersions }: Scale): Row<Listings>[] {
-  const most = listKeys.at(-1) ?? PAGE_KEYS
+  const [fewest = PAGE_KEYS, ...more] = listKeys
+  const most = more.at(-1) ?? fewest
+  const few = all(atLeast("figure", 500))
+  const many = all(atLeast("figure", 500), atLeast("ratio", 0.8))
   return [
-    ...listKeys.map((keys): Row<Listings> => {
-      const target = all(atLeast("figure", 500), FLAT)
-      return { work: `LIST a page, ${keys} keys`, target, measure: it => it.plain(keys) }
+    { work: `LIST a page, ${fewest} keys`, target: few, measure: it => it.few.plain(fewest) },
+    ...more.map((keys): Row<Listings> => {
+      return { work: `LIST a page, ${keys} keys`, target: many, measure: it => it.plain(keys, fewest) }
     }),
     {
       work: `LIST with delimiter, ${most} keys`,
       target: all(atLeast("figure", 250)),
-      measure: it => it.delimited(most),
+      measure: it => it.many.delimited(most),
     },
     {
       work: `LIST over ${oldVersions * PAGE_KEYS} old versions`,
       target: all(atLeast("figure", 250)),
-      measure: it => it.overVersions(),
+      measure: it => it.many.overVersions(),
     },
-    { work: `p99 of GET beside ${MANY_LISTERS} who list`, measure: it => it.beside(most) },
+    { work: `p99 of GET beside ${MANY_LISTERS} who list`, measure: it => it.many.beside(most) },
   ]
 }
 
