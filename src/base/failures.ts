@@ -149,6 +149,16 @@ export function isFailure(error: unknown, ...kinds: FailureKind[]): error is Fai
   return error instanceof Failure && (kinds.length === 0 || kinds.includes(error.kind))
 }
 
+/** What it gives; undefined where it refuses. What is no failure is thrown on. */
+export function unlessRefused<T>(make: () => T): T | undefined {
+  try {
+    return make()
+  } catch (error) {
+    if (!isFailure(error)) throw error
+    return undefined
+  }
+}
+
 /** Any thrown thing as a failure: what is not one already is our bug. */
 export function asFailure(error: unknown): Failure {
   return error instanceof Failure ? error : fail("internal", { reason: String(error) }, error)

@@ -1,8 +1,8 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import fc from "fast-check"
-import { parseQuery, percentDecode, percentEncode, splitTarget } from "./uri.js"
-import { isFailure } from "./failures.js"
+import { isCanonicalPath, parseQuery, percentDecode, percentEncode, splitTarget } from "./uri.js"
+import { isFailure, unlessRefused } from "./failures.js"
 
 const byteString = fc.uint8Array({ maxLength: 200 }).map(bytes => String.fromCharCode(...bytes))
 
@@ -16,6 +16,21 @@ test("percent coding is undone exactly once, for every byte", () => {
   assert.equal(percentDecode("a+b"), "a+b")
   assert.equal(percentEncode("a b+c/d~é"), "a%20b%2Bc%2Fd~%E9")
   assert.equal(percentEncode("a/b", true), "a/b")
+})
+
+test("a path is canonical where coding what it spells gives it again", () => {
+  const piece = fc.oneof(
+    fc.constantFrom("/", "a", "~", "%20", "%2F", "%2f", "%E4", "%e4", "%41", "%7E", "%7F", "%5B", "%5A", "+", "%"),
+    fc.integer({ min: 0, max: 255 }).map(byte => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`),
+  )
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 6 }), pieces => {
+      const path = `/${pieces.join("")}`
+      const again = unlessRefused(() => percentEncode(percentDecode(path), true))
+      assert.equal(isCanonicalPath(path), again === path, path)
+    }),
+    { numRuns: 3_000 },
+  )
 })
 
 test("a broken escape is refused, never passed through", () => {

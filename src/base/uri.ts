@@ -42,6 +42,12 @@ export function percentEncode(byteString: string, keepSlash = false): string {
   return text
 }
 
+/** Unreserved characters and slashes, and the escapes of all others with capital digits. */
+const CANONICAL_PATH = /^\/(?:[A-Za-z0-9._~/-]|%(?!2[DEF]|3\d|4[1-9A-F]|5[0-9AF]|6[1-9A-F]|7[0-9AE])[0-9A-F]{2})*$/
+
+/** Whether decoding a path and coding it again, with its slashes kept, gives the same path. */
+export const isCanonicalPath = (rawPath: string): boolean => CANONICAL_PATH.test(rawPath)
+
 /** The byte string that a percent-coded text spells. Throws `invalidUri` where an escape is broken. */
 export function percentDecode(text: string): string {
   if (!text.includes("%")) return text

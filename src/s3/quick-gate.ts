@@ -1,6 +1,6 @@
 /**
- * Who asks for which object, for the requests that come by the thousand: a key that needs no decoding,
- * signed in the Authorization header. Nothing here waits.
+ * Who asks for which object, for the requests that come by the thousand, signed in the
+ * Authorization header. Nothing here waits.
  *
  * Promises  Whoever is let through `Gatekeeper` would let through too. Nothing is refused here: undefined
  *           means that the handler has to judge.
@@ -8,16 +8,17 @@
  */
 import type { Account, Keyring } from "../access/contract.js"
 import { QuickVerifier } from "../access/index.js"
-import { isFailure } from "../base/failures.js"
+import { unlessRefused } from "../base/failures.js"
 import { parseBucketName, parsePlainKey } from "../base/ids.js"
 import type { BucketName, ObjectKey } from "../base/ids.js"
 import type { HeaderShape } from "../base/request-headers.js"
+import { percentDecode } from "../base/uri.js"
 import type { Exchange } from "../http/index.js"
 import type { AtOnce, Bucket } from "../object/contract.js"
 import { SIGNATURE_SERVICE } from "./authenticate.js"
 import type { RequestMeters } from "./request-meters.js"
 import { DEFAULT_REGION } from "./operations/buckets.js"
-import { bucketOfHost } from "./wire/target.js"
+import { bucketOfHost, keyOfByteString } from "./wire/target.js"
 
 /** A header whose answer depends on the rules of the bucket. */
 export const CROSS_ORIGIN = "origin"
@@ -63,7 +64,7 @@ export class QuickGate {
     if (mark >= 0 && !OPERATION_QUERY.test(query)) return undefined
     const hostBucket = this.hosts.of(headers.get("host") ?? "")
     const slash = hostBucket === undefined ? path.indexOf("/", 1) : 0
-    const key = slash < 0 ? undefined : parsePlainKey(path.slice(slash + 1))
+    const key = slash < 0 ? undefined : keyIn(path.slice(slash + 1))
     if (key === undefined) return undefined
     const name = this.names.of(hostBucket ?? path.slice(1, slash))
     if (name === undefined) return undefined
@@ -125,11 +126,8 @@ export class Remembered<Value> {
   }
 }
 
-function bucketNameOf(text: string): BucketName | undefined {
-  try {
-    return parseBucketName(text)
-  } catch (error) {
-    if (!isFailure(error)) throw error
-    return undefined
-  }
-}
+const bucketNameOf = (text: string): BucketName | undefined => unlessRefused(() => parseBucketName(text))
+
+/** Undefined: no object can have the key. */
+const keyIn = (rawKey: string): ObjectKey | undefined =>
+  rawKey.includes("%") ? unlessRefused(() => keyOfByteString(percentDecode(rawKey))) : parsePlainKey(rawKey)

@@ -9,7 +9,7 @@
  */
 import { UNSIGNED_PAYLOAD } from "../access/index.js"
 import type { HeaderShape, RequestHeaders } from "../base/request-headers.js"
-import { isFailure } from "../base/failures.js"
+import { unlessRefused } from "../base/failures.js"
 import { HeaderLines, type Exchange } from "../http/index.js"
 import type { AtOnce, PutResult, StoredBeside, StoredChecksum } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -178,25 +178,18 @@ function linesIn(places: readonly PlacedName[], { values }: RequestHeaders): str
 /** Undefined where the handler has to say what is wrong with it. */
 function besideIn(lines: string): StoredBeside | undefined {
   const headers = new Map(lines.split("\n").slice(0, -1).map(pairOfLine))
-  try {
-    return { headers: contentHeadersOf(headers), userMetadata: userMetadataOf(headers) }
-  } catch (error) {
-    if (!isFailure(error)) throw error
-    return undefined
-  }
+  return unlessRefused(() => ({ headers: contentHeadersOf(headers), userMetadata: userMetadataOf(headers) }))
 }
 
 /** Whether a line is one that the table of headers accepts, and that changes nothing. */
 function isAccepted(line: string): boolean {
   const [name, value] = pairOfLine(line)
   if (name === ACL_HEADER) return isHarmless(value)
-  try {
+  const accepted = unlessRefused(() => {
     checkHeader(name, value)
     return true
-  } catch (error) {
-    if (!isFailure(error)) throw error
-    return false
-  }
+  })
+  return accepted ?? false
 }
 
 function pairOfLine(line: string): readonly [name: string, value: string] {

@@ -127,6 +127,8 @@ async function world(machine: Machine) {
 
 const bodyOf = (i: number): Buffer => Buffer.alloc(i * 97, `body ${i} `)
 
+const ODD_KEYS = ["gone", "a%20b", "a+b", "%FF", ""]
+
 function anyRead(): Asked & { readonly secret: string; readonly hash: string } {
   const more = oneOf<readonly string[]>(
     [],
@@ -147,7 +149,7 @@ function anyRead(): Asked & { readonly secret: string; readonly hash: string } {
     ["user-agent", "sdk", "amz-sdk-invocation-id", "1"],
   )
   const bucket = oneOf("bench", "bench", "bench", "kept", "ruled", "shared", "other", "No")
-  const key = oneOf("plain", "typed", "meta", "tagged", "summed", "large", "absent", "gone", "a%20b", "")
+  const key = oneOf("plain", "typed", "meta", "tagged", "summed", "large", "absent", ...ODD_KEYS)
   const query = oneOf(
     "",
     "",
@@ -199,8 +201,10 @@ async function compareReads(machine: Machine): Promise<void> {
   const theirs = await ask(quick, sign({ method: "GET", rawTarget: "/shared/typed", rawHeaders: ["host", "h"] }))
   assert.equal(theirs.answer?.status, 403)
   const before = count.objects
-  await ask(quick, sign({ method: "GET", rawTarget: "/shared/plain", rawHeaders: ["host", "h"] }))
-  assert.equal(count.objects, before + 1, "what is the owner's is answered at once, wherever it is")
+  for (const rawTarget of ["/shared/plain", "/shared/a%20b"]) {
+    await ask(quick, sign({ method: "GET", rawTarget, rawHeaders: ["host", "h"] }))
+  }
+  assert.equal(count.objects, before + 2, "what is the owner's is answered at once, wherever it is")
   for (let i = 0; i < 7_000; i += 1) {
     const { secret, hash, ...read } = anyRead()
     const asked = sign(read, hash, secret)
@@ -323,7 +327,7 @@ function anyPut(): Asked & { readonly hash: string } {
     ["x-amz-meta-a", "m".repeat(oneOf(100, 600, 2_100)), "x-amz-meta-b", "2", "expires", "never"],
     ["x-amz-meta-a", "1", "X-Amz-Meta-A", "2"],
   )
-  const key = oneOf("a", "b", "c", "d")
+  const key = oneOf("a", "b", "c", "d", "year%3D2024/%C3%A4", "year=2024/x", "a%2Fb", "%FF")
   const body = random.below(4) === 0 ? bodyInBlocks(oneOf(-1, 0, 1)) : bodyOf(oneOf(0, 1, 5, 20, 50))
   const { md5 = NO_BYTES } = hashOnce({ md5: true, sha256: false, checksum: undefined }, body)
   const promises = oneOf<readonly string[]>(
@@ -403,7 +407,7 @@ async function comparePuts(machine: Machine): Promise<void> {
     }
   }
   assert.ok(count.puts > 60, `${count.puts} were put at once`)
-  assert.ok(count.putsInBlocks > 20, `${count.putsInBlocks} of them into blocks`)
+  assert.ok(count.putsInBlocks > 15, `${count.putsInBlocks} of them into blocks`)
   const usage = async (name: string) => {
     const { buckets } = engine.services
     return buckets.usage(await buckets.open(parseBucketName(name)))

@@ -37,10 +37,12 @@ function quickly(by: QuickVerifier, request: SignableRequest, nowMs: number): st
 const random = new SimRandom(11)
 const oneOf = <T>(...choices: readonly [T, ...T[]]): T => choices[random.below(choices.length)] ?? choices[0]
 
+const WITH_ESCAPES = ["/b/%20", "/b/a%3D%C3%A4/%2B", "/b/%3d", "/b/%2F", "/b/%41", "/b/a+b"]
+
 function anySigned(): { request: SignableRequest; signedMs: number } {
   const request = {
     method: oneOf("GET", "PUT", "HEAD"),
-    rawTarget: oneOf("/b/k", "/b/a/b~c_d.e-f", "/b/%20", "/b/k?x-id=GetObject", "/b//k"),
+    rawTarget: oneOf("/b/k", "/b/a/b~c_d.e-f", "/b/k?x-id=GetObject", "/b//k", ...WITH_ESCAPES),
     rawHeaders: [
       ...["host", "h:9000"],
       ...oneOf([], ["Accept", "a  b"], ["x-amz-meta-n", " two  blanks "], ["X-Amz-User-Agent", "\u00e4\t\u00ff"]),
@@ -71,7 +73,7 @@ function meddled(request: SignableRequest): SignableRequest {
       rawHeaders.splice(random.below(2) * 2, 0, oneOf("x-amz-acl", "x-other", "Host", "x-amz-security-token"), "v")
       return { ...request, rawHeaders }
     case 2:
-      return { ...request, rawTarget: `${request.rawTarget}k` }
+      return { ...request, rawTarget: `${request.rawTarget}${oneOf("k", "%6B", "%zz")}` }
     default:
       return request
   }
@@ -89,7 +91,7 @@ test("the quick verifier lets through only what the careful one does, and most o
     letPast += 1
     assert.equal(quick, careful, JSON.stringify(request))
   }
-  assert.ok(letPast > 1_000 && letPast > through / 3, `${letPast} of ${through}`)
+  assert.ok(letPast > 700 && letPast > through / 3, `${letPast} of ${through}`)
 })
 
 test("a secret that has changed is another secret", () => {

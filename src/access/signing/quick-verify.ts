@@ -12,6 +12,7 @@ import type { AccessKeyId } from "../../base/ids.js"
 import { parseAccessKeyId } from "../../base/ids.js"
 import { parseBasicDate } from "../../base/dates.js"
 import type { HeaderShape, RequestHeaders } from "../../base/request-headers.js"
+import { isCanonicalPath } from "../../base/uri.js"
 import { digestOnce } from "../../seams/compute/index.js"
 import { ALGORITHM, deriveSigningKey, foldBlanks, scopeText } from "./canonical.js"
 import type { Scope } from "./canonical.js"
@@ -29,8 +30,6 @@ const DIGEST_CHARACTERS = 64
 /** As long as any. */
 const NO_TIMESTAMP = "yyyymmddThhmmssZ"
 const SHA256_HEX = /^[0-9a-f]{64}$/
-/** A path that is its own canonical form. */
-const PLAIN_PATH = /^\/[A-Za-z0-9._~/-]*$/
 
 /** What a request claims, and nothing here was refused. */
 export interface QuickRequest {
@@ -96,7 +95,7 @@ export class QuickVerifier {
     const authorizationAt = headers.shape.placeOf("authorization")
     const authorization = authorizationAt < 0 ? "" : (headers.values[authorizationAt] ?? "")
     const plan = this.planOf(headers.shape, authorization)
-    if (plan === undefined || !PLAIN_PATH.test(path)) return undefined
+    if (plan === undefined || !isCanonicalPath(path)) return undefined
     const secret = this.secretOf(plan.accessKeyId)
     if (secret === undefined) return undefined
     const timestamp = headers.values[plan.dateAt] ?? ""
