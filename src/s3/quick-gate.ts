@@ -17,6 +17,8 @@ import type { Exchange } from "../http/index.js"
 import type { AtOnce, Bucket } from "../object/contract.js"
 import { SIGNATURE_SERVICE } from "./authenticate.js"
 import type { RequestMeters } from "./request-meters.js"
+import type { ActionName } from "./rights/actions.js"
+import { mayInAnyCase } from "./rights/plain-rights.js"
 import { DEFAULT_REGION } from "./operations/buckets.js"
 import { bucketOfHost, keyOfByteString } from "./wire/target.js"
 
@@ -57,7 +59,12 @@ export class QuickGate {
     this.hosts = new Remembered(host => bucketOfHost(host, domains))
   }
 
-  admit({ method, rawTarget, headers }: Exchange, nowMs: number): Admission | undefined {
+  /** `actions` are all that the request needs to be allowed. */
+  admit(
+    { method, rawTarget, headers }: Exchange,
+    nowMs: number,
+    actions: readonly ActionName[],
+  ): Admission | undefined {
     const mark = rawTarget.indexOf("?")
     const path = mark < 0 ? rawTarget : rawTarget.slice(0, mark)
     const query = mark < 0 ? "" : rawTarget.slice(mark + 1)
@@ -74,9 +81,10 @@ export class QuickGate {
     const { accounts, atOnce, region = DEFAULT_REGION } = this.settings
     const known = accounts.knownSecret(accessKeyId)
     const bucket = atOnce.bucket(name)
-    if (known?.isWholeRoot !== true || bucket === undefined || bucket.owner !== known.account.id) return undefined
+    if (known === undefined || bucket === undefined || bucket.owner !== known.account.id) return undefined
     // Its policy may deny also the owner.
     if (bucket.settings.includes("policy")) return undefined
+    if (!known.isWholeRoot && !mayInAnyCase(known, actions, { bucket, key }, nowMs)) return undefined
     accounts.noteUse(known, nowMs, SIGNATURE_SERVICE, region)
     return { account: known.account, accessKeyId, bucket, key, payloadHash }
   }

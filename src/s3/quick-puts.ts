@@ -21,6 +21,8 @@ import { checksumFields } from "./operations/put-object.js"
 import { versionHeader } from "./operations/versions.js"
 import { CHECKSUM_ALGORITHMS, checksumHeader } from "./parse-checksums.js"
 import { contentHeadersOf, userMetadataOf } from "./parse-content.js"
+import type { ActionName } from "./rights/actions.js"
+import { actionsOf, NEEDS } from "./rights/needs-core.js"
 import { CROSS_ORIGIN, Remembered, type Admission, type QuickGate } from "./quick-gate.js"
 
 const META = "x-amz-meta-"
@@ -44,6 +46,7 @@ interface PutShape {
   readonly checked: readonly PlacedName[]
   readonly checksum: { readonly algorithm: ChecksumAlgorithm; readonly at: number } | undefined
   readonly md5At: number
+  readonly actions: readonly ActionName[]
 }
 
 /** What the head of a request says. */
@@ -82,7 +85,7 @@ export class QuickPuts {
     const shape = this.shapeOf(headers.shape)
     if (shape === undefined) return undefined
     const startedMs = this.clock.monotonicMs()
-    const admission = this.gate.admit(exchange, nowMs)
+    const admission = this.gate.admit(exchange, nowMs, shape.actions)
     if (admission === undefined) return undefined
     const authMs = this.clock.monotonicMs() - startedMs
     const { values } = headers
@@ -165,6 +168,8 @@ function judgeShape({ names }: HeaderShape): PutShape | undefined {
     checked: placed.filter(([name]) => CHECKED_AMZ.has(name)),
     checksum: checksums[0],
     md5At: names.indexOf("content-md5"),
+    // Which they are follows from names alone.
+    actions: actionsOf(NEEDS.putObject, new Map(names.map(name => [name, ""])), false),
   }
 }
 

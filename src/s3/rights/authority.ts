@@ -59,7 +59,7 @@ export interface AuthorityScene {
 const EVERYTHING = "arn:aws:s3:::*"
 
 /** The ARN of what an action acts on. */
-function arnOf(action: ActionName, { bucket, newBucket, key }: Place): string {
+export function arnOf(action: ActionName, { bucket, newBucket, key }: Place): string {
   const scope = scopeOf(action)
   const name = bucket?.name ?? newBucket
   if (scope === "service" || name === undefined) return EVERYTHING

@@ -1,0 +1,125 @@
+/** Keys of users, and keys with a policy of their own, get the same answers at once as after waiting. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
+import type { Engine } from "../../src/main/engine/engine.js"
+import { Machine } from "../../src/main/engine/testing.js"
+import { SimRandom } from "../../src/seams/random/sim.js"
+import { ask, type Asked } from "./ask.js"
+import { alike, shown, world } from "./quick-world.js"
+
+const SECRET = "a-secret-of-forty-characters-or-so-000000"
+const ROUNDS = 300
+const ACCOUNT = parseAccountId("root")
+
+const random = new SimRandom(5)
+const oneOf = <T>(...choices: readonly [T, ...T[]]): T => choices[random.below(choices.length)] ?? choices[0]
+
+const ALL = { Effect: "Allow", Action: "s3:*", Resource: "*" }
+const statements = (...of: readonly object[]): string => JSON.stringify({ Version: "2012-10-17", Statement: of })
+
+/** What each user may; and whether some, or none, of what it may is answered at once. */
+const USERS: Readonly<
+  Record<string, { readonly policy: string; readonly atOnce: boolean; readonly boundary?: string }>
+> = {
+  everything: { policy: statements(ALL), atOnce: true },
+  bucket: { policy: statements({ ...ALL, Resource: "arn:aws:s3:::bench/*" }), atOnce: true },
+  reader: { policy: statements({ ...ALL, Action: ["s3:GetObject", "s3:ListBucket"] }), atOnce: true },
+  blind: { policy: statements({ ...ALL, Action: "s3:GetObject" }), atOnce: true },
+  writer: { policy: statements({ ...ALL, Action: "s3:PutObject" }), atOnce: true },
+  home: { policy: statements({ ...ALL, Resource: `arn:aws:s3:::bench/\${aws:username}*` }), atOnce: true },
+  denied: {
+    policy: statements(ALL, { Effect: "Deny", Action: "s3:*", Resource: "arn:aws:s3:::*/typed" }),
+    atOnce: true,
+  },
+  nobody: { policy: statements({ ...ALL, Action: "sqs:*" }), atOnce: false },
+  agent: {
+    policy: statements({ ...ALL, Condition: { StringEquals: { "aws:UserAgent": "good" } } }),
+    atOnce: false,
+  },
+  unlessAgent: {
+    policy: statements(ALL, {
+      ...ALL,
+      Effect: "Deny",
+      Condition: { StringEquals: { "aws:UserAgent": "bad" } },
+    }),
+    atOnce: false,
+  },
+  tagged: {
+    policy: statements({ ...ALL, Condition: { StringEquals: { "s3:ExistingObjectTag/a": "1" } } }),
+    atOnce: false,
+  },
+  past: {
+    policy: statements({ ...ALL, Condition: { DateLessThan: { "aws:CurrentTime": "2020-01-01T00:00:00Z" } } }),
+    atOnce: false,
+  },
+  bounded: { policy: statements(ALL), boundary: "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess", atOnce: true },
+}
+
+async function people({ accounts, identities }: Engine): Promise<readonly (readonly [name: string, id: string])[]> {
+  const ids: [string, string][] = []
+  for (const [name, { policy, boundary }] of Object.entries(USERS)) {
+    const ref = { accountId: ACCOUNT, kind: "user", name } as const
+    await identities.create({ ...ref, path: "/", tags: [], boundary, role: undefined })
+    await identities.putInline(ref, "own", policy)
+    const id = parseAccessKeyId(`KEYOF${name.toUpperCase()}`)
+    await accounts.importKey({ id, secret: SECRET, accountId: ACCOUNT, userName: name })
+    ids.push([name, id])
+  }
+  const id = parseAccessKeyId("KEYOFAPPLICATION")
+  const policy = statements({ ...ALL, Action: "s3:PutObject" })
+  const service = { description: "", policy, expiresMs: undefined }
+  await accounts.importKey({ id, secret: SECRET, accountId: ACCOUNT, userName: undefined, service })
+  return [...ids, ["application", id]]
+}
+
+function anyAsked(name: string): Asked {
+  const bucket = oneOf("bench", "bench", "bench", "kept", "ruled", "shared")
+  const key = oneOf("typed", "plain", "a%20b", "absent", name)
+  const more = oneOf<readonly string[]>([], [], ["user-agent", "good"], ["user-agent", "bad"])
+  const rawHeaders = ["host", "h", ...more]
+  if (random.below(2) === 0) return { method: oneOf("GET", "HEAD"), rawTarget: `/${bucket}/${key}`, rawHeaders }
+  const body = Buffer.from(`${name} ${random.below(1_000)}`)
+  const acl = oneOf<readonly string[]>([], [], ["x-amz-acl", "private"])
+  rawHeaders.push("content-length", String(body.length), ...acl)
+  return { method: "PUT", rawTarget: `/${bucket}/${key}`, rawHeaders, body }
+}
+
+test("what policies allow is answered as after waiting, and at once where they ask nothing of the request", () => {
+  const machine = new Machine({ devices: 1 })
+  return machine.clock.runUntil(compare(machine))
+})
+
+async function compare(machine: Machine): Promise<void> {
+  const { slow, quick, sign, count, engine } = await world(machine)
+  const ids = await people(engine)
+  for (const bucket of ["bench", "kept", "ruled", "shared"]) {
+    for (const key of ["typed", "plain", "a%20b"]) {
+      const tags = key === "plain" ? ["x-amz-tagging", "a=1"] : []
+      const rawHeaders = ["host", "h", "content-length", "4", ...tags]
+      const put = { method: "PUT", rawTarget: `/${bucket}/${key}`, rawHeaders, body: Buffer.from("body") }
+      assert.equal(shown(await ask(slow, sign(put))).status, 200)
+    }
+  }
+  for (const [name, id] of ids) {
+    const { atOnce } = USERS[name] ?? { atOnce: true }
+    const before = count.puts + count.objects
+    const allowed = { quick: 0, slow: 0 }
+    for (let i = 0; i < ROUNDS; i += 1) {
+      const asked = sign(anyAsked(name), "UNSIGNED-PAYLOAD", SECRET, id)
+      const [now, later] = [shown(await ask(quick, asked)), shown(await ask(slow, asked))]
+      assert.deepEqual(withoutTimes(alike(now)), withoutTimes(alike(later)), `${name}: ${JSON.stringify(asked)}`)
+      if (later.status < 300) allowed.slow += 1
+    }
+    allowed.quick = count.puts + count.objects - before
+    if (atOnce) assert.ok(allowed.quick > 20, `${allowed.quick} of ${allowed.slow} were answered at once for ${name}`)
+    else assert.equal(allowed.quick, 0, name)
+  }
+  await engine.stop()
+}
+
+/** Both handlers put the same object, one after the other. */
+const withoutTimes = (told: ReturnType<typeof alike>) => ({
+  ...told,
+  pairs: told.pairs.filter(pair => !pair.startsWith("Last-Modified")),
+})
