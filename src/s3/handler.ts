@@ -42,6 +42,7 @@ import type { AdmittedForm } from "./form/admit-form.js"
 import type { Operation, Resource } from "./operations.js"
 import { DEFAULT_REGION } from "./operations/buckets.js"
 import { versionIdOf } from "./operations/versions.js"
+import { QuickDeletes } from "./quick-deletes.js"
 import { QuickGate } from "./quick-gate.js"
 import { QuickPuts } from "./quick-puts.js"
 import { QuickReads } from "./quick-reads.js"
@@ -139,6 +140,7 @@ class S3Handler implements Protocol {
   private readonly hostId: string
   private readonly quickReads: QuickReads | undefined
   private readonly quickPuts: QuickPuts | undefined
+  private readonly quickDeletes: QuickDeletes | undefined
 
   constructor(private readonly settings: S3Settings) {
     const { accounts, services, region, random, clock } = settings
@@ -155,16 +157,20 @@ class S3Handler implements Protocol {
     const { atOnce } = services
     const gate = atOnce && new QuickGate({ ...settings, atOnce, meters: this.meters })
     this.quickReads = gate && new QuickReads(gate, atOnce, clock, this.hostId)
+    this.quickDeletes = gate && new QuickDeletes(gate, services.objects, clock, this.hostId)
     this.quickPuts = gate && new QuickPuts(gate, atOnce, clock, settings.hash, this.hostId)
   }
 
   handle(exchange: Exchange): Promise<void> | undefined {
     const { method } = exchange
     const nowMs = this.settings.clock.wallMs()
-    if (method === "PUT") {
-      const putting = this.quickPuts?.serve(exchange, nowMs, () => this.handleAny(exchange))
-      if (putting !== undefined)
-        return putting.catch((error: unknown) => this.respondQuickFailure(exchange, nowMs, error))
+    if (method === "PUT" || method === "DELETE") {
+      const writing =
+        method === "PUT"
+          ? this.quickPuts?.serve(exchange, nowMs, () => this.handleAny(exchange))
+          : this.quickDeletes?.serve(exchange, nowMs)
+      if (writing !== undefined)
+        return writing.catch((error: unknown) => this.respondQuickFailure(exchange, nowMs, error))
     } else if (method === "GET" || method === "HEAD") {
       const read = this.quickReads?.serve(exchange, nowMs)
       if (read !== undefined)

@@ -19,6 +19,8 @@ export interface Asked {
 export interface Told {
   readonly answer: Answer | undefined
   readonly notes: Readonly<Record<string, unknown>>
+  /** It was not judged at once. */
+  readonly waited: boolean
 }
 
 /** Hands a request to a handler and keeps what it says. */
@@ -29,7 +31,7 @@ export async function ask(
 ): Promise<Told> {
   let arrived = comes === "later" ? undefined : body
   let answer: Answer | undefined
-  let [notes, meters] = [{}, 0]
+  let [notes, meters, waited] = [{}, 0, false]
   const headers = shapes.ofFlat(rawHeaders)
   const exchange: Exchange = {
     requestId: "0123456789ABCDEF",
@@ -42,7 +44,13 @@ export async function ask(
     contentLength: headers.get("content-length") === undefined ? undefined : body.length,
     chunkedTransfer: false,
     signal: noSignal,
-    timing: { add: () => undefined, measure: async (_stage, work) => work() },
+    timing: {
+      add: () => undefined,
+      measure: async (_stage, work) => {
+        waited = true
+        return work()
+      },
+    },
     get answered() {
       return answer !== undefined
     },
@@ -68,5 +76,5 @@ export async function ask(
     },
   }
   await handler.handle(exchange)
-  return { answer, notes: { ...notes, meters } }
+  return { answer, notes: { ...notes, meters }, waited }
 }

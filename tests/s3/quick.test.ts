@@ -2,7 +2,13 @@
 import assert from "node:assert/strict"
 import { Agent, createServer } from "node:http"
 import { test } from "node:test"
-import { GetObjectCommand, HeadObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3"
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  PutObjectCommand,
+  S3Client,
+} from "@aws-sdk/client-s3"
 import { sha256Hex } from "../../src/access/index.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base/ids.js"
 import type { ChecksumAlgorithm } from "../../src/seams/compute/index.js"
@@ -200,6 +206,8 @@ function anyChecksum(body: Uint8Array): readonly string[] {
 /** At the borders of what is taken at once, and beyond. */
 const bodyInBlocks = (more: number): Buffer => Buffer.alloc(oneOf(4 * KIB, BLOCK_BYTES) + more, "large ")
 
+const KEYS = ["a", "b", "c", "d", "year%3D2024/%C3%A4", "year=2024/x", "a%2Fb", "%FF"] as const
+
 function anyPut(): Asked & { readonly hash: string } {
   const more = oneOf<readonly string[]>(
     [],
@@ -219,7 +227,7 @@ function anyPut(): Asked & { readonly hash: string } {
     ["x-amz-meta-a", "m".repeat(oneOf(100, 600, 2_100)), "x-amz-meta-b", "2", "expires", "never"],
     ["x-amz-meta-a", "1", "X-Amz-Meta-A", "2"],
   )
-  const key = oneOf("a", "b", "c", "d", "year%3D2024/%C3%A4", "year=2024/x", "a%2Fb", "%FF")
+  const key = oneOf(...KEYS)
   const body = random.below(4) === 0 ? bodyInBlocks(oneOf(-1, 0, 1)) : bodyOf(oneOf(0, 1, 5, 20, 50))
   const { md5 = NO_BYTES } = hashOnce({ md5: true, sha256: false, checksum: undefined }, body)
   const promises = oneOf<readonly string[]>(
@@ -241,6 +249,27 @@ function anyPut(): Asked & { readonly hash: string } {
   }
 }
 
+function anyDelete(): Asked & { readonly hash: string } {
+  const more = oneOf<readonly string[]>(
+    [],
+    [],
+    [],
+    ["content-length", "0"],
+    ["user-agent", "sdk"],
+    ["if-match", "*"],
+    ["x-amz-mfa", "1 2"],
+    ["x-amz-bypass-governance-retention", "true"],
+    ["origin", PAGE],
+  )
+  const query = oneOf("", "", "", "?x-id=DeleteObject", "?versionId=null", "?tagging")
+  return {
+    method: "DELETE",
+    rawTarget: `/${oneOf("left", "left", "left", "other")}/${oneOf(...KEYS)}${query}`,
+    rawHeaders: ["host", "127.0.0.1:9000", ...more],
+    hash: oneOf("UNSIGNED-PAYLOAD", sha256Hex(NO_BYTES)),
+  }
+}
+
 /** An object of the shared bucket is another account's from now on. */
 async function giveAway({ services: { buckets, objects } }: Engine, key: string): Promise<void> {
   const bucket = await buckets.open(parseBucketName("shared"))
@@ -254,12 +283,12 @@ async function giveAway({ services: { buckets, objects } }: Engine, key: string)
   })
 }
 
-test("puts leave the same objects and get the same answers at once as after waiting", () => {
+test("puts and deletes leave the same objects and get the same answers at once as after waiting", () => {
   const machine = new Machine({ devices: 1 })
-  return machine.clock.runUntil(comparePuts(machine))
+  return machine.clock.runUntil(compareWrites(machine))
 })
 
-async function comparePuts(machine: Machine): Promise<void> {
+async function compareWrites(machine: Machine): Promise<void> {
   const { slow, quick, sign, count, engine } = await world(machine)
   const owner = parseAccountId("root")
   const list = async (bucket: string, rawTarget: string) => {
@@ -270,6 +299,7 @@ async function comparePuts(machine: Machine): Promise<void> {
     }
     return alike(shown(await ask(slow, sign(asked))))
   }
+  let deletedAtOnce = 0
   for (const versioning of ["never", "enabled", "with lists"] as const) {
     for (const name of ["left", "right"]) {
       const bucket =
@@ -280,20 +310,22 @@ async function comparePuts(machine: Machine): Promise<void> {
       if (versioning === "enabled") await engine.services.buckets.setVersioning(bucket, versioning)
       if (versioning === "with lists") await takeLists(engine.services.buckets, bucket)
     }
-    for (let i = 0; i < 400; i += 1) {
-      const { hash, ...put } = anyPut()
-      const other = { ...put, rawTarget: put.rawTarget.replace("/left/", "/right/") }
-      const atOnce = shown(await ask(quick, sign(put, hash), oneOf("with the head", "later")))
+    for (let i = 0; i < 500; i += 1) {
+      const { hash, ...write } = random.below(4) === 0 ? anyDelete() : anyPut()
+      const other = { ...write, rawTarget: write.rawTarget.replace("/left/", "/right/") }
+      const told = await ask(quick, sign(write, hash), oneOf("with the head", "later"))
+      if (write.method === "DELETE" && !told.waited) deletedAtOnce += 1
       const later = shown(await ask(slow, sign(other, hash)))
-      assert.deepEqual(alike(atOnce), alike(later), JSON.stringify(put))
+      assert.deepEqual(alike(shown(told)), alike(later), JSON.stringify(write))
       const rawHeaders = ["host", "h", "x-amz-checksum-mode", "ENABLED"]
-      const read = { method: "GET", rawTarget: put.rawTarget.replace(/\?.*/, ""), rawHeaders }
+      const read = { method: "GET", rawTarget: write.rawTarget.replace(/\?.*/, ""), rawHeaders }
       const [mine, its] = [sign(read), sign({ ...read, rawTarget: read.rawTarget.replace("/left/", "/right/") })]
       assert.deepEqual(alike(shown(await ask(slow, mine))), alike(shown(await ask(slow, its))))
       assert.deepEqual(await list("left", read.rawTarget), await list("right", read.rawTarget))
     }
   }
   assert.ok(count.puts > 60, `${count.puts} were put at once`)
+  assert.ok(deletedAtOnce > 40, `${deletedAtOnce} were deleted at once`)
   assert.ok(count.putsInBlocks > 15, `${count.putsInBlocks} of them into blocks`)
   const usage = async (name: string) => {
     const { buckets } = engine.services
@@ -303,7 +335,7 @@ async function comparePuts(machine: Machine): Promise<void> {
   await engine.stop()
 }
 
-/** What the AWS SDK puts on the wire by default when it puts, gets and heads small objects. */
+/** What the AWS SDK puts on the wire by default when it puts, gets, heads and deletes small objects. */
 async function sdkRequests(wallMs: number): Promise<readonly Asked[]> {
   const captured: Asked[] = []
   const server = createServer((request, response) => {
@@ -338,6 +370,7 @@ async function sdkRequests(wallMs: number): Promise<readonly Asked[]> {
     await client.send(new PutObjectCommand({ ...target, Body: "t", ContentType: "a/b", Metadata: { a: "1", b: "2" } }))
     await client.send(new GetObjectCommand(target))
     await client.send(new HeadObjectCommand({ ...target, ChecksumMode: "ENABLED" }))
+    await client.send(new DeleteObjectCommand(target))
     client.destroy()
   }
   await new Promise(resolve => server.close(resolve))
@@ -350,16 +383,16 @@ test("what the AWS SDK sends is answered at once, and as after waiting", () => {
 })
 
 async function compareSdk(machine: Machine): Promise<void> {
-  const { slow, quick, count, engine, clock } = await world(machine)
+  const { slow, quick, engine, clock } = await world(machine)
   const requests = await sdkRequests(clock.wallMs())
-  assert.equal(requests.length, 10)
+  assert.equal(requests.length, 12)
   // A key is known at once from its second request on.
   for (const asked of requests.slice(0, 1)) await ask(slow, asked)
   for (const asked of requests) {
-    const before = count.puts + count.objects
-    const atOnce = alike(shown(await ask(quick, asked)))
-    assert.equal(atOnce.status, 200, atOnce.body)
-    assert.equal(count.puts + count.objects, before + 1, `${asked.method} was answered at once`)
+    const told = await ask(quick, asked)
+    const atOnce = alike(shown(told))
+    assert.equal(atOnce.status, asked.method === "DELETE" ? 204 : 200, atOnce.body)
+    assert.ok(!told.waited, `${asked.method} was answered at once`)
     assert.deepEqual(atOnce, alike(shown(await ask(slow, asked))))
   }
   await engine.stop()

@@ -1,0 +1,56 @@
+/**
+ * DeleteObject as most clients send it: of whatever lies at a key now, without conditions.
+ *
+ * Promises  What is done and answered is what the handler would do and answer (`quick.test.ts` compares them).
+ *           Nothing is refused here before the tablet decides: whatever is not plain and in order is left to the handler.
+ */
+import { HeaderLines, type Exchange } from "../http/index.js"
+import type { DeleteResult, Objects } from "../object/contract.js"
+import type { Clock } from "../seams/clock/contract.js"
+import { deletedFields } from "./operations/delete-object.js"
+import { CROSS_ORIGIN, PlainShapes, type QuickGate } from "./quick-gate.js"
+import { actionsOf, NEEDS } from "./rights/needs-core.js"
+
+/** Those of the `x-amz-` headers that leave a delete as it is. */
+const PLAIN_AMZ = new Set(["x-amz-date", "x-amz-content-sha256", "x-amz-user-agent"])
+/** Of requests that name no version. */
+const ACTIONS = actionsOf(NEEDS.deleteObject, new Map(), false)
+
+const isPlain = (name: string): boolean =>
+  name.startsWith("x-amz-") ? PLAIN_AMZ.has(name) : name !== CROSS_ORIGIN && !name.startsWith("if-")
+
+export class QuickDeletes {
+  private readonly plainShapes = new PlainShapes(isPlain)
+  private readonly idLine: string
+
+  constructor(
+    private readonly gate: QuickGate,
+    private readonly objects: Objects,
+    private readonly clock: Clock,
+    hostId: string,
+  ) {
+    this.idLine = HeaderLines.of(["x-amz-id-2", hostId]).text
+  }
+
+  /** Undefined: not for here. Rejects with what the tablet refuses. */
+  serve(exchange: Exchange, nowMs: number): Promise<void> | undefined {
+    const { headers, contentLength = 0, timing } = exchange
+    if (contentLength > 0 || exchange.chunkedTransfer || !this.plainShapes.has(headers.shape)) return undefined
+    const startedMs = this.clock.monotonicMs()
+    const admission = this.gate.admit(exchange, nowMs, ACTIONS)
+    if (admission === undefined) return undefined
+    this.gate.note(exchange, "DeleteObject", admission)
+    const admittedMs = this.clock.monotonicMs()
+    timing.add("auth", admittedMs - startedMs)
+    const { bucket, key } = admission
+    return this.objects.remove({ bucket, key, conditions: {} }).then(deleted => {
+      timing.add("meta", this.clock.monotonicMs() - admittedMs)
+      return exchange.respond({ status: 204, headers: this.linesOf(exchange.requestId, deleted) })
+    })
+  }
+
+  private linesOf(requestId: string, deleted: DeleteResult): HeaderLines {
+    const lines = HeaderLines.ofChecked(`x-amz-request-id: ${requestId}\r\n${this.idLine}`)
+    return deleted.versionId === undefined ? lines : lines.and(deletedFields(deleted).flat())
+  }
+}
