@@ -9,9 +9,10 @@ import { fail, isFailure } from "../base/failures.js"
 import { parseLogSequence } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
 import { parsePolicy, shardCount, shardsNeeded, textOfPolicy, tolerance, type Policy } from "../base/policy.js"
-import { Rows } from "../device/index.js"
+import { CALL_LIMITS, queuedDisk, Rows, type QueuedDisk } from "../device/index.js"
 import { partitionOf } from "../format/partition.js"
 import { slotsOf } from "../placement/index.js"
+import { SimClock } from "../seams/clock/sim.js"
 import { MemoryStores } from "../seams/store/memory.js"
 import { changed, deviceIdOf, piecesOf, SHARD_MEMORY_BYTES, ShardWorld } from "./testing.js"
 
@@ -155,6 +156,44 @@ test("readers that go away after their first piece leave the memory that pieces 
     await later()
   }
   assert.equal(memories.size, 1, "one memory was enough for all of them")
+})
+
+test("memory that a device which was taken out still reads into is nobody else's until that has ended", async () => {
+  const queues: QueuedDisk[] = []
+  const { signal } = new AbortController()
+  const world = await ShardWorld.open(makeRows, parsePolicy("ec:2+2"), {
+    blockBytes: 250 * KIB,
+    behind: disk => {
+      const queue = queuedDisk(disk, new SimClock(), CALL_LIMITS, signal, () => undefined)
+      queues.push(queue)
+      return queue
+    },
+  })
+  const bytes = world.random.bytes(250 * KIB)
+  const extent = await world.writeExtent(bytes)
+  const [lost, slow] = slotsOf(world.layout, partitionOf(extent.uploadId, 0, 0))
+  world.devices.takeOut(must(lost, "slot 0 is placed"))
+  const slowId = must(slow, "slot 1 is placed")
+  const number = 1 + [...world.layout.devices].sort().indexOf(slowId)
+  let goOn: () => void = () => undefined
+  const late = new Promise<void>(resolve => (goOn = resolve))
+  world.disk.intercept(call => (call.kind === "read" && call.path.startsWith(`/d${number}/`) ? late : undefined))
+  assert.ok((await world.clock.runUntil(world.read(extent))).equals(bytes))
+  must(queues[number - 1], "each device has a queue").retire(fail("deviceFailed"))
+  world.devices.takeOut(slowId)
+  await later()
+  const { shards } = world.compute
+  const others = Array.from({ length: SHARD_MEMORY_BYTES / (64 * KIB) }, () => shards.take(64 * KIB).fill(0xa5))
+  goOn()
+  for (let turn = 0; turn < 10; turn += 1) await later()
+  for (const each of others)
+    assert.ok(
+      each.every(byte => byte === 0xa5),
+      "others write on it",
+    )
+  for (const each of others) shards.give(each)
+  const all = shards.take(SHARD_MEMORY_BYTES)
+  assert.ok(all.buffer.byteLength > SHARD_MEMORY_BYTES, "all of the region is free")
 })
 
 for (const kind of ["deviceFailed", "corruptRow"] as const) {

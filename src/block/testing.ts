@@ -11,7 +11,7 @@ import { partitionOf } from "../format/partition.js"
 import { planLayout, type Layout } from "../placement/index.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { InlineCompute } from "../seams/compute/index.js"
-import { SimDisk } from "../seams/disk/index.js"
+import { SimDisk, type Disk } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { openVolumes, type NeedleId, type Volumes } from "../volume/index.js"
@@ -43,7 +43,10 @@ export class TestDevices {
   meddle: Meddle = () => undefined
   private readonly all = new Map<DeviceId, ShardDevice>()
 
-  constructor(private readonly makeRows: MakeRows) {}
+  constructor(
+    private readonly makeRows: MakeRows,
+    private readonly behind: (disk: Disk) => Disk = disk => disk,
+  ) {}
 
   /** An empty device, in a folder of its own. */
   async add(number: number): Promise<DeviceId> {
@@ -59,7 +62,7 @@ export class TestDevices {
   private async open(number: number, life: number): Promise<DeviceId> {
     const id = deviceIdOf(number)
     const home = { folder: `/d${number}`, deviceId: id, incarnation: parseIncarnation(life) }
-    const volumes = await openVolumes(this.disk.boot(), await this.makeRows(), home, undefined)
+    const volumes = await openVolumes(this.behind(this.disk.boot()), await this.makeRows(), home, undefined)
     const { down, full } = this
     const device: ShardDevice = {
       id,
@@ -96,6 +99,8 @@ export interface ShardWorldOptions {
   readonly devices?: number
   readonly refuseSingleCopy?: boolean
   readonly blockBytes?: number
+  /** What each device's disk is reached through; absent: nothing. */
+  readonly behind?: (disk: Disk) => Disk
 }
 
 /** Blocks over devices in memory. */
@@ -132,7 +137,7 @@ export class ShardWorld {
   }
 
   static async open(makeRows: MakeRows, policy: Policy, options: ShardWorldOptions = {}): Promise<ShardWorld> {
-    const devices = new TestDevices(makeRows)
+    const devices = new TestDevices(makeRows, options.behind)
     for (let i = 1; i <= (options.devices ?? shardCount(policy)); i += 1) await devices.add(i)
     return new ShardWorld(policy, devices, options)
   }

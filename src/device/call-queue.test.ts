@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure } from "../base/failures.js"
+import { whenFree } from "../base/memory-in-use.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { SimDisk } from "../seams/disk/index.js"
@@ -81,6 +82,27 @@ test("calls on an urgent file have a place of their own, and go before all that 
   assert.deepEqual(begun.splice(3), ["/c"])
   for (let i = 0; i < 4; i += 1) await next()
   await Promise.all([...others, ...writes])
+})
+
+test("a call that was given up still reads into its buffer, which is free when it ends", async () => {
+  const { disk, clock, release } = slow()
+  const opening = disk.open("/a", "create")
+  await soon()
+  release()
+  const file = await opening
+  const buffers = [0, 1, 2].map(() => new Uint8Array(1))
+  const reads = buffers.map(buffer => file.read(buffer, 0))
+  const outcomes = await clock.runUntil(Promise.allSettled(reads))
+  assert.ok(outcomes.every(({ status }) => status === "rejected"))
+  const free: number[] = []
+  for (const [i, buffer] of buffers.entries()) whenFree(buffer, () => free.push(i))
+  assert.deepEqual(free, [2], "the last one never began")
+  release()
+  await soon()
+  assert.deepEqual(free, [2, 0])
+  release()
+  await soon()
+  assert.deepEqual(free, [2, 0, 1])
 })
 
 test("a full queue refuses", async () => {

@@ -7,11 +7,13 @@
  *           and while two of those run there is still a place for it. A call that takes longer than `deviceTimeoutMs` makes
  *           the device suspect, once and for good: it and all that wait or come later fail with
  *           `deviceFailed`; what the pool still does for it is ignored when it ends. With the limits
- *           given here that is noticed at most 4.5 s after the call began.
+ *           given here that is noticed at most 4.5 s after the call began. What such a call reads into stays in use
+ *           until it ends (`base/memory-in-use.ts`).
  * Limits    `callsMax` (CALLS_MAX) at once and an urgent one, `queuedMax` (QUEUED_MAX) waiting; beyond, `tooManyInFlight`.
  */
 import { fail, isFailure } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
+import { readingInto } from "../base/memory-in-use.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { CacheUse, Disk, DiskFile, OpenMode, OpenOptions, Space } from "../seams/disk/contract.js"
 
@@ -264,7 +266,7 @@ class QueuedFile implements DiskFile {
   }
 
   read(buffer: Uint8Array, offsetBytes: number, use?: CacheUse): Promise<number> {
-    return this.#call(() => this.file.read(buffer, offsetBytes, use))
+    return this.#call(() => readingInto(buffer, this.file.read(buffer, offsetBytes, use)))
   }
 
   readNow(buffer: Uint8Array, offsetBytes: number): number {

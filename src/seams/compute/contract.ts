@@ -97,7 +97,7 @@ export interface RebuildRequest {
 export interface ShardMemory {
   /** A buffer of this length, with whatever it held before, which ends on a multiple of 64 bytes. */
   take(lengthBytes: number): Uint8Array
-  /** Takes back what `take` gave; nobody may look at it any more. */
+  /** Takes back what `take` gave, the same view; nobody may look at it any more. Reads into it that were given up may go on. */
   give(bytes: Uint8Array): void
 }
 

@@ -3,11 +3,13 @@
  * fresh buffers of a megabyte each keep the garbage collector as busy as the disks.
  *
  * Promises  What is given back first in the memory is lent first: its pages are resident and in the cache.
- *           Memory that was never lent is never touched, so it costs nothing.
+ *           Memory that was never lent is never touched, so it costs nothing. What a call that was given up still reads
+ *           into is lent again only when that has ended.
  * Limits    The region's bytes. Beyond them, and for short ones, buffers are fresh; callers bound their bytes.
  */
 import { must } from "../../base/assert.js"
 import { KIB } from "../../base/limits.js"
+import { whenFree } from "../../base/memory-in-use.js"
 import type { ShardMemory } from "./contract.js"
 
 /** Runs of units are lent, so that shards of all lengths share the region. */
@@ -40,8 +42,11 @@ export class ShardRegion implements ShardMemory {
     return new Uint8Array(this.memory.buffer, at, lengthBytes)
   }
 
-  give({ buffer, byteOffset }: Uint8Array): void {
-    if (buffer !== this.memory.buffer) return
+  give(bytes: Uint8Array): void {
+    if (bytes.buffer === this.memory.buffer) whenFree(bytes, () => this.free(bytes.byteOffset))
+  }
+
+  private free(byteOffset: number): void {
     const { first, units } = must(this.runs.get(byteOffset), "what is given back was lent")
     this.runs.delete(byteOffset)
     this.isLent.fill(false, first, first + units)
