@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { KIB } from "../base/limits.js"
+import { encodeNeedleHeader, needleKeyOf } from "../format/needle.js"
 import { SimDisk } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import type { Needle } from "./contract.js"
@@ -61,5 +62,28 @@ test("an unhurried needle that is removed while it is on its way is gone, also a
   await volumes.close()
   const again = await device(sim, 2)
   for (const { id } of removed) assert.equal(again.has(id), false)
+  await again.close()
+})
+
+test("a needle that comes back is not ended by the copy of its old tombstone behind it in the same write", async () => {
+  const sim = new SimDisk()
+  const volumes = await device(sim)
+  const [needle] = needles(400, 1, 64)
+  assert.ok(needle)
+  const { id } = needle
+  await volumes.append(needle)
+  await volumes.remove([id])
+  const decoded = { kind: "tombstone", id } as const
+  const isWanted = (): boolean => volumes.upkeep.placeOf(needleKeyOf(id)) === undefined
+  const appended = volumes.append(unhurried(needle))
+  const copied = volumes.upkeep.copy([
+    { decoded, header: encodeNeedleHeader(decoded), body: new Uint8Array(), isWanted },
+  ])
+  await appended
+  assert.equal(await copied, 0)
+  assert.ok(volumes.has(id))
+  await volumes.close()
+  const again = await device(sim, 2)
+  assert.ok(again.has(id))
   await again.close()
 })

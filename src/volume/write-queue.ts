@@ -15,10 +15,10 @@
 import { must } from "../base/assert.js"
 import type { Failure } from "../base/failures.js"
 import { asFailure, fail, isFailure } from "../base/failures.js"
-import type { VolumeId } from "../base/ids.js"
+import type { RowKey, VolumeId } from "../base/ids.js"
 import { parseVolumeId } from "../base/ids.js"
 import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
-import { encodeNeedleHeader } from "../format/needle.js"
+import { encodeNeedleHeader, needleKeyOf } from "../format/needle.js"
 import type { VolumePosition } from "../format/volume.js"
 import { mapBounded } from "../life/index.js"
 import type { EncodedNeedle } from "./group-core.js"
@@ -32,7 +32,10 @@ const QUIET_GROUPS = 8
 /** What is written as it lies in another volume. */
 export interface NeedleCopy extends EncodedNeedle {
   readonly decoded: NeedleHeader
-  /** Asked right before the write; nothing changes in the index from then until the copy is in it. */
+  /**
+   * Asked right before the write, unless that has something newer of the same needle; nothing changes what the index
+   * says of it from then until the copy is in it.
+   */
   isWanted(): boolean
 }
 
@@ -190,13 +193,23 @@ export class WriteQueue {
     const isQuiet = this.appends.length === 0 && this.quietGroups >= QUIET_GROUPS
     const bytesMax = isQuiet ? groupBytesMax : copyBytesPerGroupMax
     const count = groupCount(this.unhurried, { needlesMax, bytesMax })
-    return this.unhurried.splice(0, count).filter(needle => this.isStillWanted(needle))
+    const before = new Set<RowKey>()
+    return this.unhurried.splice(0, count).filter(needle => this.isStillWanted(needle, before))
   }
 
-  /** A needle that is not to be written is told why: the index may be on a disk that does not answer any more. */
-  private isStillWanted(needle: Queued): boolean {
+  /**
+   * A needle that is not to be written is told why: the index may be on a disk that does not answer any more.
+   * `before`: what the same write has in front of it, of which the index does not know yet.
+   */
+  private isStillWanted(needle: Queued, before: Set<RowKey>): boolean {
+    const { decoded, isWanted } = needle
     try {
-      if (needle.isWanted?.() !== false) return true
+      const key = decoded.kind === "payload" ? undefined : needleKeyOf(decoded.id)
+      const isOutdated = isWanted !== undefined && key !== undefined && before.has(key)
+      if (!isOutdated && isWanted?.() !== false) {
+        if (key !== undefined) before.add(key)
+        return true
+      }
       needle.done("unwanted")
     } catch (error) {
       needle.done(asFailure(error))
