@@ -73,7 +73,7 @@ export class BlockReader {
   async *read(ranges: Iterable<ExtentRange>, signal: AbortSignal, owner: PieceOwner): AsyncGenerator<Uint8Array> {
     const allocate: Allocate | undefined = owner === "reader" ? length => this.buffers.take(length) : undefined
     const pieces = planRead(ranges)
-    const rebuilt = new RebuiltRanges()
+    const rebuilt = new RebuiltRanges(this.giveBack)
     const ahead: { readonly bytes: Promise<Uint8Array>; readonly lengthBytes: number }[] = []
     const fetchNext = (): boolean => {
       const next = pieces.next()
@@ -102,6 +102,7 @@ export class BlockReader {
     } finally {
       // Given up: what was asked for may still be on its way.
       if (allocate && lent) this.buffers.give(lent)
+      rebuilt.end()
       for (const { bytes, lengthBytes } of ahead) {
         this.aheadBytes -= lengthBytes
         if (allocate) bytes.then(this.giveBack, () => undefined)
@@ -218,7 +219,10 @@ export class BlockReader {
     this.rebuilt.add({ reason: "slow" })
     const other = this.rebuildPiece(read, read.piece.slot, allocate).finally(() => (this.hedges -= 1))
     try {
-      return await Promise.any([own, other])
+      const first = await Promise.any([own, other])
+      const giveBackOther = (bytes: Uint8Array): void => (bytes === first ? undefined : this.giveBack(bytes))
+      for (const each of [own, other]) each.then(giveBackOther, () => undefined)
+      return first
     } catch {
       // Neither has the bytes: what became of the others says more.
       return other
@@ -260,7 +264,8 @@ export class BlockReader {
     if (!device) throw fail("deviceFailed", { device: deviceId })
     const startedMs = this.clock.monotonicMs()
     try {
-      const bytes = await device.volumes.read(id, range, allocate)
+      const read = (take?: Allocate): Promise<Uint8Array> => device.volumes.read(id, range, take)
+      const bytes = await (allocate ? this.buffers.during(read) : read())
       this.times.note(this.clock.monotonicMs() - startedMs)
       return bytes
     } catch (error) {

@@ -10,6 +10,7 @@ import { parseLogSequence } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
 import { parsePolicy, shardCount, shardsNeeded, textOfPolicy, tolerance, type Policy } from "../base/policy.js"
 import { CALL_LIMITS, queuedDisk, Rows, type QueuedDisk } from "../device/index.js"
+import type { Extent } from "../format/extent.js"
 import { partitionOf } from "../format/partition.js"
 import { slotsOf } from "../placement/index.js"
 import { SimClock } from "../seams/clock/sim.js"
@@ -23,6 +24,22 @@ const deviceId = deviceIdOf
 
 /** Rows in memory. */
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
+
+/** How many different memories the first pieces of readers lie in who all leave after them. */
+async function memoriesOf(world: ShardWorld, extent: Extent): Promise<number> {
+  const range = { extent, offsetBytes: 0, lengthBytes: extent.lengthBytes }
+  const memories = new Set<ArrayBufferLike>()
+  for (let reader = 0; reader < 200; reader += 1) {
+    const { signal } = new AbortController()
+    const pieces = world.blocks.readAll([range], signal, "reader")[Symbol.asyncIterator]()
+    const first = await world.clock.runUntil(pieces.next())
+    assert.ok(first.done !== true)
+    memories.add(first.value.buffer)
+    await pieces.return?.()
+    await world.clock.advance(10_000)
+  }
+  return memories.size
+}
 
 const World = {
   open: (policy: Policy, devices = shardCount(policy), refuseSingleCopy = false) =>
@@ -144,19 +161,25 @@ test("ranges deep inside long shards are rebuilt, lent or not, and the memory fo
 test("readers that go away after their first piece leave the memory that pieces are lent from as they found it", async () => {
   const world = await ShardWorld.open(makeRows, parsePolicy("replica:1"), { blockBytes: LONG_BLOCK_BYTES })
   const extent = await world.writeExtent(world.random.bytes(3 * LONG_BLOCK_BYTES))
-  const range = { extent, offsetBytes: 0, lengthBytes: extent.lengthBytes }
-  const memories = new Set<ArrayBufferLike>()
-  for (let reader = 0; reader < 200; reader += 1) {
-    const { signal } = new AbortController()
-    const pieces = world.blocks.readAll([range], signal, "reader")[Symbol.asyncIterator]()
-    const first = await pieces.next()
-    assert.ok(first.done !== true)
-    memories.add(first.value.buffer)
-    await pieces.return?.()
-    await later()
-  }
-  assert.equal(memories.size, 1, "one memory was enough for all of them")
+  assert.equal(await memoriesOf(world, extent), 1, "one memory was enough for all of them")
 })
+
+for (const trouble of ["lost", "unreadable", "slow"] as const) {
+  test(`so do those of whom the first shards are ${trouble}`, async () => {
+    const world = await World.open(parsePolicy("ec:2+2"))
+    const extent = await world.writeExtent(world.random.bytes(4 * BLOCK_BYTES))
+    const [first] = slotsOf(world.layout, partitionOf(extent.uploadId, 0, 0))
+    const id = must(first, "slot 0 is placed")
+    const folder = `/d${parseInt(id, 16)}/`
+    if (trouble === "lost") world.devices.takeOut(id)
+    world.disk.intercept(async call => {
+      if (call.kind !== "read" || !call.path.startsWith(folder)) return
+      if (trouble === "unreadable") throw fail("deviceFailed", { code: "EIO" })
+      await world.clock.sleep(3_000, new AbortController().signal)
+    })
+    assert.equal(await memoriesOf(world, extent), 1)
+  })
+}
 
 test("memory that a device which was taken out still reads into is nobody else's until that has ended", async () => {
   const queues: QueuedDisk[] = []

@@ -6,7 +6,9 @@
  * Limits  `bytesMax` in all; who asks for more gets a buffer that is left to the collector.
  */
 import { KIB } from "../base/limits.js"
+import { whenFree } from "../base/memory-in-use.js"
 import { xxh64Memory } from "../base/xxh64.js"
+import type { Allocate } from "../volume/contract.js"
 import { PIECE_BYTES_MAX } from "./read-plan-core.js"
 
 /** A piece, and the header of its needle where both are fetched at once. */
@@ -37,6 +39,25 @@ export class ReadBuffers {
 
   /** Takes back what any view of it shows; nobody may look at it any more. Does nothing for a buffer that is not from here. */
   give(view: Uint8Array): void {
-    if (view.buffer === this.memory?.buffer) this.idle.push(view.byteOffset - (view.byteOffset % BUFFER_BYTES))
+    if (view.buffer !== this.memory?.buffer) return
+    const at = view.byteOffset - (view.byteOffset % BUFFER_BYTES)
+    whenFree(view, () => this.idle.push(at))
+  }
+
+  /** What `read` gives, in what it took last. All else that it took is given back; where it fails, that too. */
+  async during(read: (take: Allocate) => Promise<Uint8Array>): Promise<Uint8Array> {
+    const taken: Uint8Array[] = []
+    const take: Allocate = lengthBytes => {
+      const lent = this.take(lengthBytes)
+      taken.push(lent)
+      return lent
+    }
+    try {
+      const bytes = await read(take)
+      taken.pop()
+      return bytes
+    } finally {
+      for (const lent of taken) this.give(lent)
+    }
   }
 }

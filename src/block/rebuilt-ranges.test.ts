@@ -18,7 +18,7 @@ const shardsOf = (...slots: number[]) =>
   Promise.resolve(new Map(slots.map(slot => [slot, Uint8Array.from([10 * slot, 10 * slot + 1, 10 * slot + 2])])))
 
 test("a piece is taken once, from the latest range of its block that covers it", async () => {
-  const rebuilt = new RebuiltRanges()
+  const rebuilt = new RebuiltRanges(() => undefined)
   const extent = extentOf(1)
   const piece = { block: 0, slot: 1, offsetBytes: 101, lengthBytes: 2 }
   assert.ok(!rebuilt.isLossy)

@@ -2,7 +2,8 @@
  * Rebuilt ranges: what one reader has had rebuilt, so that a block that lacks several shards is decoded once
  * and not for each of them.
  *
- * Limits  `RANGES_KEPT` ranges of one reader; a range is at most a piece of each of k shards.
+ * Promises  What nobody took is given back.
+ * Limits    `RANGES_KEPT` ranges of one reader; a range is at most a piece of each of k shards.
  */
 import type { Extent } from "../format/extent.js"
 import type { ReadPiece } from "./read-plan-core.js"
@@ -22,7 +23,10 @@ interface Kept {
 }
 
 export class RebuiltRanges {
-  private kept: readonly Kept[] = []
+  private kept: Kept[] = []
+  private isOver = false
+
+  constructor(private readonly give: (bytes: Uint8Array) => void) {}
 
   /** Something was lost: who reads on should look before it asks for what is not there. */
   get isLossy(): boolean {
@@ -53,6 +57,22 @@ export class RebuiltRanges {
   }
 
   keep(extent: Extent, block: number, from: number, to: number, shards: Promise<DataShards>): void {
-    this.kept = [...this.kept.slice(1 - RANGES_KEPT), { extent, block, from, to, shards }]
+    const kept = { extent, block, from, to, shards }
+    for (const each of this.kept.slice(0, 1 - RANGES_KEPT)) void this.letGo(each)
+    this.kept = [...this.kept.slice(1 - RANGES_KEPT), kept]
+    if (this.isOver) void this.letGo(kept)
+  }
+
+  /** The reader has ended; what it asked for may still be on its way. */
+  end(): void {
+    this.isOver = true
+    for (const each of this.kept.splice(0)) void this.letGo(each)
+  }
+
+  /** Behind those who have asked for a piece in this turn, at the latest. */
+  private async letGo({ shards }: Kept): Promise<void> {
+    const left = await shards.catch((): DataShards => new Map())
+    for (const bytes of left.values()) this.give(bytes)
+    left.clear()
   }
 }
