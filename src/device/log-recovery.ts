@@ -31,8 +31,8 @@ export interface RecoveredLog {
   readonly segments: readonly RecoveredSegment[]
   /** Files that hold nothing of the log, to be recycled. */
   readonly free: readonly { readonly file: DiskFile; readonly sizeBytes: number }[]
-  /** The records of the last batch, if it has any: nothing vouches for it, and it may be in the page cache alone. */
-  readonly unvouched: readonly Uint8Array[]
+  /** The records of the last batch where nothing vouches for it, and it may be in the page cache alone. */
+  readonly unvouched: readonly Uint8Array[] | undefined
   /** How many bytes the log has up to and including some batches, from the first segment's front. */
   readonly marks: readonly LogMark[]
 }
@@ -93,7 +93,7 @@ async function recoverFiles(files: readonly DiskFile[], deviceId: DeviceId, know
     const end: LogEnd = { segment: 0, sequence: parseLogSequence(0) }
     checkKnown(end, known)
     for (const each of found) await endAt(each, 0, end, deviceId, memory)
-    return { segments: [], free: found, unvouched: [], marks: [] }
+    return { segments: [], free: found, unvouched: undefined, marks: [] }
   }
   const newestChain = await chainOf(fileAt(newest.path).file, newest.first, memory)
   const live = liveSegments(heads, newestChain.last)
@@ -104,13 +104,14 @@ async function recoverFiles(files: readonly DiskFile[], deviceId: DeviceId, know
   await fileAt(newest.path).file.sync()
   await endAt(fileAt(newest.path), newestChain.endBytes, end, deviceId, memory)
   for (const each of found) if (each.first === undefined) await endAt(each, 0, end, deviceId, memory)
+  const continued = withoutVoucher(newestChain)
   return {
     segments: live.map((head, index) => {
-      const { last, endBytes } = must(chains[index], "each segment has a chain")
+      const { last, endBytes } = must([...chains.slice(0, -1), continued][index], "each segment has a chain")
       const { file, sizeBytes } = fileAt(head.path)
       return { file, first: head.first, last, usedBytes: endBytes, sizeBytes }
     }),
-    unvouched: await recordsIn(fileAt(newest.path).file, newestChain.last),
+    unvouched: continued === newestChain ? await recordsIn(fileAt(newest.path).file, newestChain.last) : undefined,
     free: found.filter(each => !live.some(head => head.path === each.file.path)),
     marks: marksOf(chains),
   }
@@ -140,6 +141,18 @@ async function dropTwins(found: readonly Found[], memory: WindowMemory): Promise
 
 interface MarkedChain extends SegmentChain {
   readonly marks: readonly LogMark[]
+  /** What the last batch continues in its segment. */
+  readonly before: LogBatchHeader | undefined
+}
+
+/**
+ * A chain without its last batch where that has only vouched for the one before: it may be in the page cache
+ * alone like any last one, and is written anew in its place. One that says what has been cut is needed.
+ */
+function withoutVoucher(chain: MarkedChain): MarkedChain {
+  const { before, last } = chain
+  if (before === undefined || last.recordCount > 0 || last.cutUpTo > before.cutUpTo) return chain
+  return { ...chain, last: before, endBytes: last.offsetBytes }
 }
 
 async function chainsOf(
@@ -154,16 +167,17 @@ async function chainsOf(
 }
 
 async function chainOf(file: DiskFile, first: LogBatchHeader, memory: WindowMemory): Promise<MarkedChain> {
-  let last = first
+  let [last, before]: [LogBatchHeader, LogBatchHeader | undefined] = [first, undefined]
   let endBytes = 0
   const marks: LogMark[] = []
   for await (const { header } of batchesFrom(file, first, 0, memory)) {
+    if (header.sequence > last.sequence) before = last
     last = header
     endBytes += batchBytes(header.payloadBytes)
     const markedBytes = marks.at(-1)?.totalBytes ?? 0
     if (endBytes - markedBytes >= MARK_EVERY_BYTES) marks.push({ sequence: header.sequence, totalBytes: endBytes })
   }
-  return { last, endBytes, marks }
+  return { last, before, endBytes, marks }
 }
 
 function marksOf(chains: readonly MarkedChain[]): LogMark[] {

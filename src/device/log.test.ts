@@ -175,6 +175,40 @@ test("a batch that a process left in the page cache alone is on the disk before 
   }
 })
 
+for (const cuts of [false, true]) {
+  test(`nor is one that only ${cuts ? "says what was cut" : "vouches for another"} left in the page cache alone`, async () => {
+    const sim = new SimDisk()
+    const log = await open(sim.boot())
+    for (let n = 1; n <= 20; n += 1) await log.append([record(n)])
+    const path = `${FOLDER}/segment-000003`
+    let fails: (failure: unknown) => void = () => undefined
+    sim.intercept(call => (call.kind === "write" ? new Promise((_, reject) => (fails = reject)) : undefined))
+    void (cuts ? log.cut(seq(15)) : log.confirm()).catch(() => undefined)
+    await new Promise(resolve => void setImmediate(resolve))
+    const pending = [...(sim.medium.fileAt(path)?.pending ?? [])]
+    assert.equal(pending.length > 0, true)
+    sim.kill()
+    fails(fail("deviceFailed", { code: "EIO" }))
+    sim.intercept(() => undefined)
+    sim.medium.lose(sim.medium.fileAt(path)?.id ?? 0, pending)
+    for (let life = 1; life <= 8; life += 1) {
+      await open(sim.boot())
+      sim.kill()
+    }
+    assert.ok((await sim.boot().list(FOLDER)).length <= 5, "starts take no room")
+    const again = await open(sim.boot())
+    await again.append([record(21)])
+    for (let seed = 0; seed < 20; seed += 1) {
+      const after = new SimDisk(sim.medium.copy())
+      after.crash(new SimRandom(seed))
+      const last = await open(after.boot())
+      assert.deepEqual(await numbers(last, 15), upFrom(16, 6))
+      await last.append([record(22)])
+      assert.deepEqual(await numbers(last, 15), upFrom(16, 7))
+    }
+  })
+}
+
 test("starts after kills write the last batch again and again, and it is read once, also where there is no room", async () => {
   const sim = new SimDisk()
   for (let life = 1; life <= 8; life += 1) {

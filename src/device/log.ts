@@ -173,7 +173,7 @@ export class SegmentedLog implements CommitLog {
     this.#durable = newest?.last.sequence ?? ZERO
     this.#lastChecksum = newest?.last.checksum ?? 0n
     this.#beforeLast = newest?.last.previous ?? 0n
-    this.#confirmed = newest === undefined || newest.last.recordCount === 0
+    this.#confirmed = newest === undefined
     this.#cut = ZERO
     this.#totalBytes = recovered.segments.reduce((sum, segment) => sum + segment.usedBytes, 0)
     this.#marks = [...recovered.marks]
@@ -221,15 +221,16 @@ export class SegmentedLog implements CommitLog {
    * it is, should this write be cut off. Before anything else is appended; without room the log goes on
    * as it is.
    */
-  async writeAgain(records: readonly Uint8Array[]): Promise<void> {
+  async writeAgain(records: readonly Uint8Array[] | undefined): Promise<void> {
     const open = this.#open
-    if (records.length === 0 || open === undefined) return
+    if (records === undefined || open === undefined) return
     const [durable, checksum] = [this.#durable, this.#lastChecksum]
     this.#durable = parseLogSequence(durable - 1)
     this.#lastChecksum = this.#beforeLast
     this.#open = { ...open, usedBytes: this.#segmentBytes }
     try {
       await this.append(records)
+      this.#confirmed = false
     } catch (error) {
       const begun = this.#open
       if (begun.number !== open.number) this.#spare = { file: begun.file, sizeBytes: begun.filledBytes }
