@@ -43,6 +43,8 @@ export interface QueuedDisk extends Disk {
   /** Set once a call took too long. */
   readonly suspect: Failure | undefined
   readonly queued: number
+  /** Calls that have not ended, those that were given up included. */
+  readonly running: number
   /** The device was taken out: from now on every call fails with `deviceFailed`, those under way too, whatever the reason was. */
   retire(reason: Failure): void
 }
@@ -127,6 +129,10 @@ class CallQueue implements QueuedDisk {
 
   get queued(): number {
     return this.#urgent.length + this.#others.length
+  }
+
+  get running(): number {
+    return this.#running.size
   }
 
   /** Runs the call when its turn comes. */

@@ -17,6 +17,7 @@ import {
   type CheckpointResult,
   type LogScrubbed,
   type Memberships,
+  type QueuedDisk,
 } from "../../device/index.js"
 import type { DeviceId, Incarnation, LogSequence } from "../../base/ids.js"
 import type { VolumePosition } from "../../format/volume.js"
@@ -77,8 +78,11 @@ export interface CheckpointRunner {
   readonly threadsLeft?: number
 }
 
+/** A device's files, behind a queue where calls may hang. */
+type JobDisk = Disk & Partial<Pick<QueuedDisk, "suspect" | "running">>
+
 interface OpenBase {
-  readonly disk: Disk
+  readonly disk: JobDisk
   readonly store: StoreWriter
   readonly log: LogReader
   readonly payloads: PayloadVolumes
@@ -88,10 +92,11 @@ interface OpenBase {
 /** Runs jobs where it stands: on a worker thread, or inline in simulation. One job of a device at a time. */
 export class CheckpointExecutor implements CheckpointRunner {
   private readonly bases = new Map<DeviceId, OpenBase>()
+  private readonly disks = new Map<DeviceId, JobDisk>()
 
-  /** `diskOf`: the way to a device's files, on which no call takes for ever. */
+  /** `diskOf`: a way to a device's files, on which no call takes for ever. */
   constructor(
-    private readonly diskOf: (device: CheckpointDevice) => Disk,
+    private readonly diskOf: (device: CheckpointDevice) => JobDisk,
     private readonly stores: Stores,
   ) {}
 
@@ -116,15 +121,29 @@ export class CheckpointExecutor implements CheckpointRunner {
   }
 
   private async baseOf(device: CheckpointDevice): Promise<OpenBase> {
-    const open = this.bases.get(device.id) ?? (await this.open(device))
+    const disk = this.diskNow(device)
+    const known = this.bases.get(device.id)
+    if (known?.disk === disk) return known
+    await this.forget(device.id)
+    const open = await this.open(device, disk)
     this.bases.set(device.id, open)
     return open
   }
 
-  private async open(device: CheckpointDevice): Promise<OpenBase> {
-    const { id, path, incarnation } = device
-    const folders = foldersOf(path)
+  /**
+   * A queue gives its device up for good after one call that was slow, and the serving thread may never have
+   * noticed: once nothing of it is under way any more the device gets another one.
+   */
+  private diskNow(device: CheckpointDevice): JobDisk {
+    const known = this.disks.get(device.id)
+    if (known !== undefined && (known.suspect === undefined || known.running !== 0)) return known
     const disk = this.diskOf(device)
+    this.disks.set(device.id, disk)
+    return disk
+  }
+
+  private async open({ id, path, incarnation }: CheckpointDevice, disk: JobDisk): Promise<OpenBase> {
+    const folders = foldersOf(path)
     const store = await this.stores.openWriter(folders.base)
     try {
       const payloads = await PayloadVolumes.open(disk, { folder: folders.payloads, deviceId: id, incarnation })
