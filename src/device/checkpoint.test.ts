@@ -14,6 +14,7 @@ import { FIRST_EPOCH } from "../format/membership.js"
 import { SimDisk } from "../seams/disk/index.js"
 import type { Random } from "../seams/random/contract.js"
 import { SimRandom } from "../seams/random/sim.js"
+import type { StoreWriter } from "../seams/store/contract.js"
 import { MemoryStores } from "../seams/store/memory.js"
 import { containedPosition, containedSequence, readSourceMark, runCheckpoint } from "./checkpoint.js"
 import type { CheckpointSource, CommitLog } from "./contract.js"
@@ -284,4 +285,75 @@ test("payloads of rows whose membership has ended are dead, and their volume goe
   assert.deepEqual(emptied, [1])
   assert.deepEqual((await run(new Map(), emptied)).removed, [1])
   assert.deepEqual(shelf.list(), [])
+})
+
+/** A base whose commits fail as on a full disk: behind the moment from which they count, or before it. */
+function failing(base: StoreWriter, fails: ("behind" | "before")[]): StoreWriter {
+  return {
+    get: (family, key) => base.get(family, key),
+    range: (family, range) => base.range(family, range),
+    scan: (family, range, taker) => base.scan(family, range, taker),
+    warm: (family, keys) => base.warm(family, keys),
+    refresh: () => base.refresh(),
+    close: () => base.close(),
+    commit: async writes => {
+      const how = fails.shift()
+      if (how !== "before") await base.commit(writes)
+      if (how !== undefined) throw fail("deviceFull")
+    },
+  }
+}
+
+/** A base, a log for it, and what brings the one to the other. */
+async function payloadScene() {
+  const disk = new SimDisk().boot()
+  const written = await openLog(disk, "/log", DEVICE)
+  const base = await new MemoryStores().openWriter("/base")
+  const [shelf, reader] = [new MemoryShelf(2_000), openLogReader(disk, "/log", DEVICE)]
+  let position = 0
+  const put = async (name: string) => {
+    position += 1
+    const writes = [
+      { family: "current", key: rowKeyOf(name), value: Uint8Array.of(1), payload: Buffer.alloc(500, name) },
+    ] as const
+    const entry = { tabletId: TABLET, epoch: parseEpoch(1), position: parsePosition(position), writes }
+    await written.append([encodeEntry(entry).record])
+  }
+  const run = (store: StoreWriter, upkeep: PayloadUpkeep) =>
+    runCheckpoint(store, reader, [], upkeep, { upTo: written.durable, memberships: MEMBERSHIPS, emptied: [] })
+  const assertReads = async (names: string) => {
+    for (const name of names) {
+      const key = rowKeyOf(PREFIX + name)
+      const place = must(placeIn("current", key, must(base.get("current", key), "it was put")), "it has a payload")
+      assert.equal(text(await shelf.read("current", key, place)), name.repeat(500))
+    }
+  }
+  return { base, shelf, put, run, assertReads }
+}
+
+const isFull = (error: unknown): boolean => isFailure(error, "deviceFull")
+
+test("payloads stay that a commit points at which failed behind the moment from which it counts", async () => {
+  const { base, shelf, put, run, assertReads } = await payloadScene()
+  const store = failing(base, ["behind", "before"])
+  const upkeep = new PayloadUpkeep(shelf, UPKEEP)
+  for (const name of "abcd") await put(name)
+  await assert.rejects(run(store, upkeep), isFull)
+  await assert.rejects(run(store, upkeep), isFull, "nothing of it is there, and nothing was appended for it")
+  await run(store, upkeep)
+  await assertReads("abcd")
+})
+
+test("nor do those go that such a commit has only moved", async () => {
+  const { base, shelf, put, run, assertReads } = await payloadScene()
+  const idle = new PayloadUpkeep(shelf, { ...UPKEEP, deadBytesMin: Infinity })
+  for (const name of "abcd") await put(name)
+  await run(base, idle)
+  await put("a")
+  await run(base, idle)
+  await shelf.seal()
+  const upkeep = new PayloadUpkeep(shelf, UPKEEP)
+  await assert.rejects(run(failing(base, ["behind"]), upkeep), isFull)
+  await run(base, upkeep)
+  await assertReads("abcd")
 })

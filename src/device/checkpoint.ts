@@ -216,17 +216,25 @@ export async function runCheckpoint(
   }
 }
 
-/** A full disk fails a commit before anything of it counts, and the payloads that it was for are in the way. */
+/**
+ * A full disk fails a commit before anything of it counts, and the payloads that it was for are in the way. They
+ * stay where rows may point at them: a commit may have failed behind the moment from which it counts.
+ */
 async function commit(store: StoreWriter, payloads: PayloadSink, writes: readonly StoreWrite[]): Promise<void> {
-  const before = containedSequence(store)
   try {
     await store.commit(writes)
   } catch (error) {
-    if (isFailure(error, "deviceFull")) {
-      store.refresh()
-      if (containedSequence(store) === before) await payloads.rollBack()
-    }
+    store.refresh()
+    if (isFailure(error, "deviceFull") && !isThere(store, writes)) await payloads.rollBack()
+    else payloads.keep()
     throw error
   }
   payloads.keep()
 }
+
+/** Whether the base is as the transaction makes it, which has no row twice. */
+const isThere = (store: StoreReader, writes: readonly StoreWrite[]): boolean =>
+  writes.every(({ family, key, value }) => {
+    const found = store.get(family, key)
+    return found === undefined || value === undefined ? found === value : Buffer.compare(found, value) === 0
+  })
