@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { FAMILY_NAMES, type Family } from "../base/families.js"
-import { fail } from "../base/failures.js"
+import { fail, isFailure } from "../base/failures.js"
 import { parseDeviceId, parseLogSequence, rowKeyOf, type LogSequence } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
 import { encodeBaseRow } from "../format/base-row.js"
@@ -81,6 +81,14 @@ test("a family whose rows cannot be read is named, and the others are still look
     [["current", "tree"]],
   )
   assert.equal(rows, 1)
+})
+
+test("a device that does not answer in time says nothing about its rows, one that cannot read them does", async () => {
+  const writer = await new MemoryStores().openWriter("/base")
+  await writer.commit([row("current", "a", true)])
+  const failing = (code: string) => () => Promise.reject(fail("deviceFailed", { code }))
+  await assert.rejects(walk(writer, failing("ETIMEDOUT")), error => isFailure(error, "deviceFailed"))
+  assert.equal((await walk(writer, failing("EIO"))).findings.length, 1)
 })
 
 test("the chore walks through all rows, tells what it found, and rests until the next walk is due", async () => {

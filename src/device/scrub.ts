@@ -104,9 +104,10 @@ export async function scrubBaseStep(
   return { next, rows, payloads: found.length, findings }
 }
 
-/** Throws on what says nothing about the row. */
+/** Throws on what says nothing about the row: a device that was slow is none that has lost it. */
 function findingOf(error: unknown, family: Family, key: RowKey, what: RowFinding["what"]): RowFinding {
-  if (!isFailure(error, "corruptRow", "corruptNeedle", "deviceFailed")) throw error
+  const isSlow = isFailure(error, "deviceFailed") && error.details["code"] === "ETIMEDOUT"
+  if (isSlow || !isFailure(error, "corruptRow", "corruptNeedle", "deviceFailed")) throw error
   return { family, key, what, reason: error.message }
 }
 
