@@ -152,3 +152,21 @@ test("an answer without a declared length goes out in chunks, and the connection
   client.heard = ""
   await client.say(get).until(ended)
 })
+
+test("who sends small requests on and on is read no faster than they are served", async () => {
+  const accepted: Socket[] = []
+  const note = (message: unknown): void => void accepted.push(socketOf(message))
+  subscribe("net.server.socket", note)
+  let served = 0
+  const client = await clientOf(async exchange => {
+    served += 1
+    await clock.sleep(1, new AbortController().signal)
+    await exchange.respond({ status: 200, headers: [], body: Buffer.from("ok") })
+  })
+  unsubscribe("net.server.socket", note)
+  const request = "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+  client.say(request.repeat(1_000_000))
+  await client.until(() => served > 200)
+  const aheadBytes = (accepted[0]?.bytesRead ?? Infinity) - served * request.length
+  assert.ok(aheadBytes < 1_000_000, `${aheadBytes} bytes were read ahead`)
+})

@@ -123,10 +123,16 @@ export class BriefConnection {
     else {
       void serving.then(() => {
         this.over(exchange)
-        if (this.socket.isPaused()) this.socket.resume()
         this.readOn()
+        this.hearOn()
       })
     }
+  }
+
+  /** Lets the client say more once what waits has been served, all but `WAITING_BYTES_MAX` of it. */
+  private hearOn(): void {
+    const isEnough = this.exchange !== undefined && this.waiting.length > WAITING_BYTES_MAX
+    if (!this.isGiven && !isEnough && this.socket.isPaused()) this.socket.resume()
   }
 
   private over({ isLast }: BriefExchange): void {
