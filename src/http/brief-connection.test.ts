@@ -170,3 +170,16 @@ test("who sends small requests on and on is read no faster than they are served"
   const aheadBytes = (accepted[0]?.bytesRead ?? Infinity) - served * request.length
   assert.ok(aheadBytes < 1_000_000, `${aheadBytes} bytes were read ahead`)
 })
+
+test("what a client that is gone has asked for is not begun any more", async () => {
+  let served = 0
+  const client = await clientOf(async exchange => {
+    served += 1
+    await clock.sleep(10_000, exchange.signal)
+  })
+  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n".repeat(5))
+  for (let i = 0; i < 1_000 && served === 0; i += 1) await clock.sleep(5, new AbortController().signal)
+  client.socket.resetAndDestroy()
+  await clock.sleep(100, new AbortController().signal)
+  assert.equal(served, 1)
+})

@@ -81,7 +81,9 @@ export class BriefConnection {
     if (this.patient > PATIENCE_SWEEPS) this.give()
   }
 
+  /** The connection is gone: what it has asked for and nobody has begun is not served any more. */
   leave(): void {
+    this.waiting = NO_BYTES
     this.exchange?.leave()
   }
 
