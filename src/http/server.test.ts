@@ -516,6 +516,18 @@ test("stopping lets requests in flight finish, drops idle connections and takes 
   await stopped
 })
 
+test("what was answered in the turn in which stopping begins leaves first", async () => {
+  const world = await serve(exchange => {
+    const responding = exchange.respond({ status: 200, headers: [], body: text("ok") })
+    void world.stop()
+    return responding
+  })
+  const client = await RawClient.open(world.port)
+  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  assert.equal((await client.answers(1))[0]?.body, "ok")
+  await client.end()
+})
+
 test("stopping ends by force what does not end by itself", async () => {
   const world = await serve(
     exchange => new Promise(resolve => exchange.signal.addEventListener("abort", () => resolve())),

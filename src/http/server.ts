@@ -403,7 +403,9 @@ export class HttpServer implements Living {
     const untilMs = this.clock.monotonicMs() + this.settings.limits.stopMs
     while (this.connections.size > 0 && this.clock.monotonicMs() < untilMs) {
       for (const [socket, { brief, exchanges }] of this.connections) {
-        if (exchanges.size === 0 && brief?.exchange === undefined) socket.destroy()
+        const isServed = exchanges.size === 0 && brief?.exchange === undefined
+        // Of what was answered in this turn nothing has left yet.
+        if (isServed && socket.writableLength === 0) socket.destroy()
       }
       await this.clock.sleep(STOP_LOOK_MS, never)
       this.sweep()
