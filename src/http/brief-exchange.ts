@@ -27,6 +27,7 @@ import { oncePiece } from "./request-body.js"
 import { respondWithStream, type AnswerSink } from "./streamed-answer.js"
 import { StageTiming } from "./timing.js"
 import { tlsVersionOf } from "./tls-version.js"
+import { WriteQueue } from "./write-queue.js"
 
 const WRITE_BYTES_MAX = 64 * KIB
 /** Head and body up to this size are put together, which is cheaper than two writes. */
@@ -69,6 +70,7 @@ export class BriefExchange implements Exchange, AnswerSink {
   private wake: () => void = () => undefined
   /** Made when somebody has to be waited for. */
   private pace: Pace | undefined
+  private writeQueue: WriteQueue | undefined
 
   constructor(
     readonly requestId: string,
@@ -207,7 +209,10 @@ export class BriefExchange implements Exchange, AnswerSink {
 
   /** Ends what is taken too slowly. */
   sweep(nowMs: number): void {
-    if (this.pace?.isTooSlow(nowMs) === true) this.destroy()
+    if (this.pace === undefined) return
+    this.writeQueue ??= new WriteQueue(this.socket)
+    this.pace.moved(this.writeQueue.leftBytes())
+    if (this.pace.isTooSlow(nowMs)) this.destroy()
   }
 
   private async until(isDone: () => boolean): Promise<void> {

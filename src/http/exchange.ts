@@ -27,6 +27,7 @@ import type { RequestHeaders } from "../base/request-headers.js"
 import { respondWithStream, type AnswerSink } from "./streamed-answer.js"
 import { StageTiming } from "./timing.js"
 import { tlsVersionOf } from "./tls-version.js"
+import { WriteQueue } from "./write-queue.js"
 
 /** Written in one piece, so that a slow reader shows progress at least this often. */
 const WRITE_BYTES_MAX = 64 * KIB
@@ -71,6 +72,7 @@ export class NodeExchange implements Exchange, AnswerSink {
   private wake: () => void = () => undefined
   private readonly requestBody: RequestBody
   private readonly receivePace: Pace
+  private readonly writeQueue: WriteQueue
   private lingerUntilMs: number | undefined
   private broken = false
 
@@ -92,6 +94,7 @@ export class NodeExchange implements Exchange, AnswerSink {
     this.chunkedTransfer = headers.get("transfer-encoding") !== undefined
     this.requestBody = new RequestBody(clock, request, limits)
     this.receivePace = new Pace(limits.bytesPerSecondMin, limits.receiveWindowMs)
+    this.writeQueue = new WriteQueue(request.socket)
     response.on("error", () => this.leave())
     response.on("close", () => this.leave())
     response.on("finish", () => this.end())
@@ -208,6 +211,7 @@ export class NodeExchange implements Exchange, AnswerSink {
       this.broken = true
       this.requestBody.fail(fail("requestTimeout"))
     }
+    this.receivePace.moved(this.writeQueue.leftBytes())
     if (this.receivePace.isTooSlow(nowMs)) this.destroy()
   }
 

@@ -528,6 +528,31 @@ test("what was answered in the turn in which stopping begins leaves first", asyn
   await client.end()
 })
 
+test("a receiver that takes a little of a large piece at a time is not cut", async () => {
+  const piece = new Uint8Array(16 * 1024 * 1024)
+  async function* body() {
+    for (let i = 0; i < 2; i += 1) yield await Promise.resolve(piece)
+  }
+  const world = await serve(
+    exchange => exchange.respond({ status: 200, headers: [], body: body(), contentLength: 2 * piece.length }),
+    { receiveWindowMs: 1_500 },
+  )
+  for (const odd of ["", "X: \u00e4\r\n"]) {
+    const client = await world.open()
+    let heard = 0
+    client.socket.removeAllListeners("data")
+    client.socket.on("data", (chunk: string) => {
+      heard += chunk.length
+      client.socket.pause()
+      void pause(15).then(() => client.socket.resume())
+    })
+    client.say(`GET / HTTP/1.1\r\nHost: h\r\n${odd}\r\n`)
+    while (!client.closed && heard < 2 * piece.length) await pause(50)
+    assert.ok(heard >= 2 * piece.length, `${heard} bytes were heard`)
+    client.close()
+  }
+})
+
 test("stopping ends by force what does not end by itself", async () => {
   const world = await serve(
     exchange => new Promise(resolve => exchange.signal.addEventListener("abort", () => resolve())),
