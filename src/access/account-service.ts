@@ -146,8 +146,8 @@ export class AccountService implements Accounts, Keyring {
     return this.known.of(id, token, nowMs)
   }
 
-  knownSecret(id: AccessKeyId): KnownKey | undefined {
-    return this.known.now(id)
+  knownSecret(id: AccessKeyId, token: string | undefined, nowMs: number): KnownKey | undefined {
+    return this.known.now(id, token, nowMs)
   }
 
   noteUse({ id, session }: KnownKey, usedMs: number, service: string, region: string): void {

@@ -93,8 +93,11 @@ export interface Keyring {
    * session token that came with it. Throws `invalidToken`, `tokenExpired`.
    */
   secretOf(id: AccessKeyId, token: string | undefined, nowMs: number): Promise<KnownKey | undefined>
-  /** The same without waiting, of keys that never expire; undefined where it is not in memory, too. */
-  knownSecret(id: AccessKeyId): KnownKey | undefined
+  /**
+   * The same without waiting, of keys that never expire and of tokens; undefined where it is not in memory, too, and
+   * instead of throwing.
+   */
+  knownSecret(id: AccessKeyId, token: string | undefined, nowMs: number): KnownKey | undefined
   /** Whose buckets are. */
   accountNow(id: AccountId): Account | undefined
   /** Whether an account, a user or a role is there that a policy names so; of what no account has, yes. */

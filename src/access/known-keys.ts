@@ -51,10 +51,12 @@ export class KnownKeys {
     private readonly parse: ParsePolicy,
   ) {}
 
-  /** A key that is remembered, and never expires. */
-  now(id: AccessKeyId): KnownKey | undefined {
+  /** A key that is remembered: one that never expires, or whose token has not expired. */
+  now(id: AccessKeyId, token: string | undefined, nowMs: number): KnownKey | undefined {
     this.refresh()
-    return this.lasting.get(id)
+    if (token === undefined) return this.lasting.get(id)
+    const known = this.sessions.get(token)
+    return known?.id === id && !isOver(known, nowMs) ? known : undefined
   }
 
   /** Throws `invalidToken`, `tokenExpired`. */

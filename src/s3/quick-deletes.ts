@@ -8,16 +8,14 @@ import { HeaderLines, type Exchange } from "../http/index.js"
 import type { DeleteResult, Objects } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { deletedFields } from "./operations/delete-object.js"
-import { CROSS_ORIGIN, PlainShapes, type QuickGate } from "./quick-gate.js"
+import { CROSS_ORIGIN, PlainShapes, SIGNING_AMZ, type QuickGate } from "./quick-gate.js"
 import { actionsOf, NEEDS } from "./rights/needs-core.js"
 
-/** Those of the `x-amz-` headers that leave a delete as it is. */
-const PLAIN_AMZ = new Set(["x-amz-date", "x-amz-content-sha256", "x-amz-user-agent"])
 /** Of requests that name no version. */
 const ACTIONS = actionsOf(NEEDS.deleteObject, new Map(), false)
 
 const isPlain = (name: string): boolean =>
-  name.startsWith("x-amz-") ? PLAIN_AMZ.has(name) : name !== CROSS_ORIGIN && !name.startsWith("if-")
+  name.startsWith("x-amz-") ? SIGNING_AMZ.has(name) : name !== CROSS_ORIGIN && !name.startsWith("if-")
 
 export class QuickDeletes {
   private readonly plainShapes = new PlainShapes(isPlain)

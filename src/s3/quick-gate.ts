@@ -25,6 +25,11 @@ import { bucketOfHost, keyOfByteString } from "./wire/target.js"
 /** A header whose answer depends on the rules of the bucket. */
 export const CROSS_ORIGIN = "origin"
 
+/** Those of the `x-amz-` headers that say who asks, and leave every request as it is. */
+export const SIGNING_AMZ: ReadonlySet<string> = new Set([
+  ...["x-amz-date", "x-amz-content-sha256", "x-amz-security-token", "x-amz-user-agent"],
+])
+
 const KNOWN_MAX = 1_000
 /** What SDKs add to every request; it names the operation and changes nothing. */
 const OPERATION_QUERY = /^x-id=[A-Za-z]+$/
@@ -55,7 +60,10 @@ export class QuickGate {
 
   constructor(private readonly settings: QuickSettings) {
     const { accounts, region, domains } = settings
-    this.verifier = new QuickVerifier({ service: SIGNATURE_SERVICE, region }, id => accounts.knownSecret(id)?.secret)
+    this.verifier = new QuickVerifier(
+      { service: SIGNATURE_SERVICE, region },
+      (...key) => accounts.knownSecret(...key)?.secret,
+    )
     this.hosts = new Remembered(host => bucketOfHost(host, domains))
   }
 
@@ -77,9 +85,9 @@ export class QuickGate {
     if (name === undefined) return undefined
     const verified = this.verifier.verify({ method, path, query, headers }, nowMs)
     if (verified === undefined) return undefined
-    const { accessKeyId, payloadHash } = verified
+    const { accessKeyId, token, payloadHash } = verified
     const { accounts, atOnce, region = DEFAULT_REGION } = this.settings
-    const known = accounts.knownSecret(accessKeyId)
+    const known = accounts.knownSecret(accessKeyId, token, nowMs)
     const bucket = atOnce.bucket(name)
     if (known === undefined || bucket === undefined || bucket.owner !== known.account.id) return undefined
     // Its policy may deny also the owner.

@@ -23,12 +23,10 @@ import { CHECKSUM_ALGORITHMS, checksumHeader } from "./parse-checksums.js"
 import { contentHeadersOf, userMetadataOf } from "./parse-content.js"
 import type { ActionName } from "./rights/actions.js"
 import { actionsOf, NEEDS } from "./rights/needs-core.js"
-import { CROSS_ORIGIN, Remembered, type Admission, type QuickGate } from "./quick-gate.js"
+import { CROSS_ORIGIN, Remembered, SIGNING_AMZ, type Admission, type QuickGate } from "./quick-gate.js"
 
 const META = "x-amz-meta-"
-/** Those of the `x-amz-` headers that leave a write as it is. */
-const PLAIN_AMZ = new Set(["x-amz-date", "x-amz-content-sha256", "x-amz-user-agent"])
-/** Those that do so with the values that the table of headers accepts. */
+/** Those of the `x-amz-` headers that leave a write as it is, with the values that the table of headers accepts. */
 const CHECKED_AMZ = new Set(["x-amz-sdk-checksum-algorithm", "x-amz-checksum-algorithm", ACL_HEADER])
 const CONTENT_TYPE = "content-type"
 /** Stored beside the bytes, as user metadata is. */
@@ -160,7 +158,7 @@ function judgeShape({ names }: HeaderShape): PutShape | undefined {
   })
   const isPlain = (name: string): boolean =>
     name.startsWith("x-amz-")
-      ? PLAIN_AMZ.has(name) || CHECKED_AMZ.has(name) || CHECKSUMS.has(name) || name.startsWith(META)
+      ? SIGNING_AMZ.has(name) || CHECKED_AMZ.has(name) || CHECKSUMS.has(name) || name.startsWith(META)
       : name !== "content-encoding" && name !== CROSS_ORIGIN && !name.startsWith("if-")
   if (!names.every(isPlain) || new Set(names).size < names.length || checksums.length > 1) return undefined
   return {

@@ -13,20 +13,20 @@ import type { Field } from "./failures.js"
 import { storedFields } from "./operations/get-object.js"
 import { checksumFields } from "./operations/put-object.js"
 import { versionHeader } from "./operations/versions.js"
-import { CROSS_ORIGIN, PlainShapes, type QuickGate } from "./quick-gate.js"
+import { CROSS_ORIGIN, PlainShapes, SIGNING_AMZ, type QuickGate } from "./quick-gate.js"
 import { actionsOf, NEEDS } from "./rights/needs-core.js"
 import { parseRange } from "./wire/range.js"
 
 const RANGE = "range"
 const CHECKSUM_MODE = "x-amz-checksum-mode"
-/** Those of the `x-amz-` headers that leave a read as it is, or are seen to. */
-const PLAIN_AMZ = new Set(["x-amz-date", "x-amz-content-sha256", "x-amz-user-agent", CHECKSUM_MODE])
 
 /** Of a version none of the requests here speaks. */
 const ACTIONS = actionsOf(NEEDS.getObject, new Map(), false)
 
 const isPlain = (name: string): boolean =>
-  name.startsWith("x-amz-") ? PLAIN_AMZ.has(name) : name !== CROSS_ORIGIN && !name.startsWith("if-")
+  name.startsWith("x-amz-")
+    ? SIGNING_AMZ.has(name) || name === CHECKSUM_MODE
+    : name !== CROSS_ORIGIN && !name.startsWith("if-")
 
 export class QuickReads {
   private readonly plainShapes = new PlainShapes(isPlain)

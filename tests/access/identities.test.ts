@@ -63,7 +63,11 @@ test("a principal carries the names that policies speak of", async () => {
   const root = await world.mustKnow(ROOT_KEY.accessKeyId)
   assert.equal(root.principal.arn, `arn:aws:iam::${number}:root`)
   assert.equal(root.isWholeRoot, true)
-  assert.equal(world.access.accounts.knownSecret(ROOT_KEY.accessKeyId), root, "without waiting, the second time")
+  assert.equal(
+    world.access.accounts.knownSecret(ROOT_KEY.accessKeyId, undefined, NOW_MS),
+    root,
+    "without waiting, the second time",
+  )
 })
 
 test("versions of a managed policy: five at most, the default one counts, and those in use stay", async () => {
@@ -112,7 +116,7 @@ test("a boundary limits a user, and a policy of its own a key for one purpose", 
   assert.equal(await world.may(key.id, "s3:GetObject"), false)
   await identities.setBoundary(ref, undefined)
   assert.equal(await world.may(key.id, "s3:PutObject"), true)
-  assert.equal(accounts.knownSecret(key.id), undefined, "a key that expires is asked for each time")
+  assert.equal(accounts.knownSecret(key.id, undefined, NOW_MS), undefined, "a key that expires is asked for each time")
   assert.equal(await world.known(key.id, undefined, NOW_MS + 1_000), undefined, "refused from its end on")
   const ofRoot = await accounts.createKey({ accountId: world.account, userName: undefined, service })
   assert.equal(await world.may(ofRoot.key.id, "s3:PutObject"), true)

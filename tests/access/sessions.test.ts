@@ -3,6 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { AssumeRequest, IssuedSession } from "../../src/access/index.js"
 import { parseAccountId } from "../../src/base/ids.js"
+import type { AccessKeyId } from "../../src/base/ids.js"
 import { accountNumberOf } from "../../src/format/account-number.js"
 import { AccessWorld, allow, HOUR_MS, NO_CONTEXT, NOW_MS, rejects, ROOT_KEY, trust } from "./world.js"
 
@@ -41,12 +42,18 @@ test("a key's session is its owner until it ends, and no longer than the key cou
   await world.mustKnow(accessKeyId, token, NOW_MS + 899_999)
   await rejects("tokenExpired", world.known(accessKeyId, token, NOW_MS + 900_000))
   await rejects("invalidToken", world.known(id, token))
+  const now = (of: AccessKeyId, by: string | undefined, nowMs = NOW_MS) =>
+    world.access.accounts.knownSecret(of, by, nowMs)?.secret
+  assert.equal(now(accessKeyId, token, NOW_MS + 899_999), session.secret)
+  const none = [now(accessKeyId, token, NOW_MS + 900_000), now(id, token), now(accessKeyId, undefined), now(id, "")]
+  assert.deepEqual(none, [undefined, undefined, undefined, undefined])
   await rejects("invalidToken", world.known(accessKeyId, `${token.slice(0, -2)}AA`))
   await rejects("invalidToken", world.known(accessKeyId, "nonsense"))
   await rejects("invalidToken", world.known(id, "nonsense"))
   await world.restart()
   await world.mustKnow(accessKeyId, token)
   await world.access.accounts.setKeyActive(id, false)
+  assert.equal(now(accessKeyId, token), undefined)
   await ends(world, session)
   await world.access.accounts.setKeyActive(id, true)
   await world.mustKnow(accessKeyId, token)

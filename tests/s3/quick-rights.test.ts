@@ -1,4 +1,4 @@
-/** Keys of users, and keys with a policy of their own, get the same answers at once as after waiting. */
+/** Keys of users, keys with a policy of their own, and temporary ones get the same answers at once as after waiting. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
@@ -10,6 +10,7 @@ import { alike, shown, world } from "./quick-world.js"
 
 const SECRET = "a-secret-of-forty-characters-or-so-000000"
 const ROUNDS = 300
+const SESSION_SECONDS = 3_600
 const ACCOUNT = parseAccountId("root")
 
 const random = new SimRandom(5)
@@ -56,21 +57,36 @@ const USERS: Readonly<
   bounded: { policy: statements(ALL), boundary: "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess", atOnce: true },
 }
 
-async function people({ accounts, identities }: Engine): Promise<readonly (readonly [name: string, id: string])[]> {
-  const ids: [string, string][] = []
+interface Signer {
+  readonly name: string
+  readonly id: string
+  readonly secret: string
+  readonly token?: string
+}
+
+async function people({ accounts, identities, sessions }: Engine, nowMs: number): Promise<readonly Signer[]> {
+  const signers: Signer[] = []
   for (const [name, { policy, boundary }] of Object.entries(USERS)) {
     const ref = { accountId: ACCOUNT, kind: "user", name } as const
     await identities.create({ ...ref, path: "/", tags: [], boundary, role: undefined })
     await identities.putInline(ref, "own", policy)
     const id = parseAccessKeyId(`KEYOF${name.toUpperCase()}`)
     await accounts.importKey({ id, secret: SECRET, accountId: ACCOUNT, userName: name })
-    ids.push([name, id])
+    signers.push({ name, id, secret: SECRET })
   }
   const id = parseAccessKeyId("KEYOFAPPLICATION")
   const policy = statements({ ...ALL, Action: "s3:PutObject" })
   const service = { description: "", policy, expiresMs: undefined }
   await accounts.importKey({ id, secret: SECRET, accountId: ACCOUNT, userName: undefined, service })
-  return [...ids, ["application", id]]
+  const [writer] = signers.filter(({ name }) => name === "writer")
+  const long = await accounts.secretOf(parseAccessKeyId(writer?.id ?? ""), undefined, nowMs)
+  assert.ok(long)
+  const { accessKeyId, secret, token } = sessions.ofKey(long, SESSION_SECONDS, nowMs)
+  return [
+    ...signers,
+    { name: "application", id, secret: SECRET },
+    { name: "temporary", id: accessKeyId, secret, token },
+  ]
 }
 
 function anyAsked(name: string): Asked {
@@ -93,8 +109,16 @@ test("what policies allow is answered as after waiting, and at once where they a
 })
 
 async function compare(machine: Machine): Promise<void> {
-  const { slow, quick, sign, engine } = await world(machine)
-  const ids = await people(engine)
+  const { slow, quick, sign, engine, clock } = await world(machine)
+  const signers = await people(engine, clock.wallMs())
+  const both = async ({ id, secret, token }: Signer, asked: Asked) => {
+    const rawHeaders = token === undefined ? asked.rawHeaders : [...asked.rawHeaders, "x-amz-security-token", token]
+    const signed = sign({ ...asked, rawHeaders }, "UNSIGNED-PAYLOAD", secret, id)
+    const told = await ask(quick, signed)
+    const later = shown(await ask(slow, signed))
+    assert.deepEqual(withoutTimes(alike(shown(told))), withoutTimes(alike(later)), JSON.stringify(signed))
+    return { waited: told.waited, status: later.status }
+  }
   for (const bucket of ["bench", "kept", "ruled", "shared"]) {
     for (const key of ["typed", "plain", "a%20b"]) {
       const tags = key === "plain" ? ["x-amz-tagging", "a=1"] : []
@@ -103,24 +127,26 @@ async function compare(machine: Machine): Promise<void> {
       assert.equal(shown(await ask(slow, sign(put))).status, 200)
     }
   }
-  for (const [name, id] of ids) {
+  for (const signer of signers) {
+    const { name } = signer
     const { atOnce } = USERS[name] ?? { atOnce: true }
     const allowed = { quick: 0, slow: 0 }
     for (let i = 0; i < ROUNDS; i += 1) {
-      const asked = sign(anyAsked(name), "UNSIGNED-PAYLOAD", SECRET, id)
-      const told = await ask(quick, asked)
-      const later = shown(await ask(slow, asked))
-      assert.deepEqual(
-        withoutTimes(alike(shown(told))),
-        withoutTimes(alike(later)),
-        `${name}: ${JSON.stringify(asked)}`,
-      )
-      if (later.status < 300) allowed.slow += 1
-      if (!told.waited) allowed.quick += 1
+      const { waited, status } = await both(signer, anyAsked(name))
+      if (status < 300) allowed.slow += 1
+      if (!waited) allowed.quick += 1
     }
     if (atOnce) assert.ok(allowed.quick > 10, `${allowed.quick} of ${allowed.slow} were answered at once for ${name}`)
     else assert.equal(allowed.quick, 0, name)
   }
+  const read = { method: "GET", rawTarget: "/bench/typed", rawHeaders: ["host", "h"] }
+  const [everything, temporary] = [signers[0], signers.at(-1)]
+  assert.ok(everything && temporary)
+  assert.equal((await both(everything, read)).status, 200)
+  await engine.identities.removeInline({ accountId: ACCOUNT, kind: "user", name: everything.name }, "own")
+  assert.equal((await both(everything, read)).status, 403, "a change counts for the next request")
+  await clock.sleep(SESSION_SECONDS * 1_000, new AbortController().signal)
+  assert.equal((await both(temporary, read)).status, 400, "its token has expired")
   await engine.stop()
 }
 

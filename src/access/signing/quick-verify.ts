@@ -42,6 +42,8 @@ export interface QuickRequest {
 
 export interface QuickVerified {
   readonly accessKeyId: AccessKeyId
+  /** The session token, as it was sent. */
+  readonly token: string | undefined
   /** 64 hex digits in lower case, or UNSIGNED-PAYLOAD. */
   readonly payloadHash: string
 }
@@ -60,6 +62,8 @@ interface Plan {
   readonly tail: string
   readonly dateAt: number
   readonly hashAt: number
+  /** Below 0: there is none. */
+  readonly tokenAt: number
   readonly scopeLine: string
   key: PaddedKey | undefined
 }
@@ -87,7 +91,7 @@ export class QuickVerifier {
 
   constructor(
     private readonly rules: SignatureRules,
-    private readonly secretOf: (id: AccessKeyId) => string | undefined,
+    private readonly secretOf: (id: AccessKeyId, token: string | undefined, nowMs: number) => string | undefined,
   ) {}
 
   /** Who signed the request; undefined: it is not for here to say. */
@@ -96,7 +100,8 @@ export class QuickVerifier {
     const authorization = authorizationAt < 0 ? "" : (headers.values[authorizationAt] ?? "")
     const plan = this.planOf(headers.shape, authorization)
     if (plan === undefined || !isCanonicalPath(path)) return undefined
-    const secret = this.secretOf(plan.accessKeyId)
+    const token = plan.tokenAt < 0 ? undefined : headers.values[plan.tokenAt]
+    const secret = this.secretOf(plan.accessKeyId, token, nowMs)
     if (secret === undefined) return undefined
     const timestamp = headers.values[plan.dateAt] ?? ""
     const payloadHash = headers.values[plan.hashAt] ?? ""
@@ -107,7 +112,7 @@ export class QuickVerifier {
     if (digest === undefined) return undefined
     const signature = signatureOf(keyOf(plan, secret), timestamp, plan.scopeLine, digest)
     const { accessKeyId } = plan
-    return equalAtEnd(authorization, signature) ? { accessKeyId, payloadHash } : undefined
+    return equalAtEnd(authorization, signature) ? { accessKeyId, token, payloadHash } : undefined
   }
 
   /** SHA-256 of the canonical request; undefined where that is too long. */
@@ -184,7 +189,7 @@ function makePlan(
   rules: SignatureRules,
 ): Plan | undefined {
   const { names } = shape
-  if (new Set(names).size < names.length || names.includes("x-amz-security-token")) return undefined
+  if (new Set(names).size < names.length) return undefined
   const [dateAt, hashAt] = [shape.placeOf("x-amz-date"), shape.placeOf("x-amz-content-sha256")]
   if (dateAt < 0 || hashAt < 0 || !beginning.endsWith("Signature=")) return undefined
   try {
@@ -205,6 +210,7 @@ function makePlan(
       tail: `\n\n${signedHeaders.join(";")}\n`,
       dateAt,
       hashAt,
+      tokenAt: shape.placeOf("x-amz-security-token"),
       scopeLine: scopeText(scope),
       key: undefined,
     }
