@@ -155,7 +155,8 @@ class S3Handler implements Protocol {
     this.region = region ?? DEFAULT_REGION
     this.hostId = Buffer.from(random.bytes(HOST_ID_BYTES)).toString("base64")
     const { atOnce } = services
-    const gate = atOnce && new QuickGate({ ...settings, atOnce, meters: this.meters })
+    const gate =
+      atOnce && new QuickGate({ ...settings, atOnce, meters: this.meters, bucketPolicies: this.bucketPolicies })
     this.quickReads = gate && new QuickReads(gate, atOnce, clock, this.hostId)
     this.quickDeletes = gate && new QuickDeletes(gate, services.objects, clock, this.hostId)
     this.quickPuts = gate && new QuickPuts(gate, atOnce, clock, settings.hash, this.hostId)

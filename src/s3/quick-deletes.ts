@@ -12,7 +12,7 @@ import { CROSS_ORIGIN, PlainShapes, SIGNING_AMZ, type QuickGate } from "./quick-
 import { actionsOf, NEEDS } from "./rights/needs-core.js"
 
 /** Of requests that name no version. */
-const ACTIONS = actionsOf(NEEDS.deleteObject, new Map(), false)
+const DELETE = { name: "DeleteObject", actions: actionsOf(NEEDS.deleteObject, new Map(), false) }
 
 const isPlain = (name: string): boolean =>
   name.startsWith("x-amz-") ? SIGNING_AMZ.has(name) : name !== CROSS_ORIGIN && !name.startsWith("if-")
@@ -35,9 +35,9 @@ export class QuickDeletes {
     const { headers, contentLength = 0, timing } = exchange
     if (contentLength > 0 || exchange.chunkedTransfer || !this.plainShapes.has(headers.shape)) return undefined
     const startedMs = this.clock.monotonicMs()
-    const admission = this.gate.admit(exchange, nowMs, ACTIONS)
+    const admission = this.gate.admit(exchange, nowMs, DELETE)
     if (admission === undefined) return undefined
-    this.gate.note(exchange, "DeleteObject", admission)
+    this.gate.note(exchange, admission)
     const admittedMs = this.clock.monotonicMs()
     timing.add("auth", admittedMs - startedMs)
     const { bucket, key } = admission

@@ -16,10 +16,15 @@ import { percentDecode } from "../base/uri.js"
 import type { Exchange } from "../http/index.js"
 import type { AtOnce, Bucket } from "../object/contract.js"
 import { SIGNATURE_SERVICE } from "./authenticate.js"
+import { headersOf } from "./request-headers.js"
 import type { RequestMeters } from "./request-meters.js"
 import type { ActionName } from "./rights/actions.js"
-import { mayInAnyCase } from "./rights/plain-rights.js"
+import type { RequestHead } from "./rights/condition-values-core.js"
+import { mayAtOnce } from "./rights/plain-rights.js"
 import { DEFAULT_REGION } from "./operations/buckets.js"
+import type { BucketPolicy } from "./settings/bucket-policy.js"
+import type { SettingReader } from "./settings/setting.js"
+import { Query } from "./wire/query.js"
 import { bucketOfHost, keyOfByteString } from "./wire/target.js"
 
 /** A header whose answer depends on the rules of the bucket. */
@@ -31,19 +36,29 @@ export const SIGNING_AMZ: ReadonlySet<string> = new Set([
 ])
 
 const KNOWN_MAX = 1_000
+/** Of what it says about buckets and versions, requests here have none. */
+const NO_QUERY = new Query([])
 /** What SDKs add to every request; it names the operation and changes nothing. */
 const OPERATION_QUERY = /^x-id=[A-Za-z]+$/
 
 export interface QuickSettings {
   readonly accounts: Keyring
+  readonly bucketPolicies: SettingReader<BucketPolicy>
   readonly atOnce: AtOnce
   readonly region: string | undefined
   readonly domains: readonly string[]
   readonly meters: RequestMeters
 }
 
+/** An operation, and the actions that the request needs to be allowed. */
+export interface QuickOperation {
+  readonly name: string
+  readonly actions: readonly ActionName[]
+}
+
 /** An object of the caller's own, and how the request's body is signed. */
 export interface Admission {
+  readonly operation: string
   readonly account: Account
   readonly accessKeyId: string
   readonly bucket: Bucket
@@ -67,12 +82,8 @@ export class QuickGate {
     this.hosts = new Remembered(host => bucketOfHost(host, domains))
   }
 
-  /** `actions` are all that the request needs to be allowed. */
-  admit(
-    { method, rawTarget, headers }: Exchange,
-    nowMs: number,
-    actions: readonly ActionName[],
-  ): Admission | undefined {
+  admit(exchange: Exchange, nowMs: number, { name: operation, actions }: QuickOperation): Admission | undefined {
+    const { method, rawTarget, headers } = exchange
     const mark = rawTarget.indexOf("?")
     const path = mark < 0 ? rawTarget : rawTarget.slice(0, mark)
     const query = mark < 0 ? "" : rawTarget.slice(mark + 1)
@@ -85,24 +96,41 @@ export class QuickGate {
     if (name === undefined) return undefined
     const verified = this.verifier.verify({ method, path, query, headers }, nowMs)
     if (verified === undefined) return undefined
-    const { accessKeyId, token, payloadHash } = verified
-    const { accounts, atOnce, region = DEFAULT_REGION } = this.settings
+    const { accessKeyId, token, signedMs, payloadHash } = verified
+    const { accounts, atOnce, bucketPolicies, region = DEFAULT_REGION } = this.settings
     const known = accounts.knownSecret(accessKeyId, token, nowMs)
     const bucket = atOnce.bucket(name)
     if (known === undefined || bucket === undefined || bucket.owner !== known.account.id) return undefined
-    // Its policy may deny also the owner.
-    if (bucket.settings.includes("policy")) return undefined
-    if (!known.isWholeRoot && !mayInAnyCase(known, actions, { bucket, key }, nowMs)) return undefined
+    const policy = bucketPolicies.now(bucket)
+    if (policy === undefined) return undefined
+    // The policy may deny also the owner.
+    if (!known.isWholeRoot || policy.value !== undefined) {
+      const head = () => headOf(exchange, { operation, nowMs, signedMs, region })
+      if (!mayAtOnce(known, policy.value?.named, actions, { bucket, key }, nowMs, head)) return undefined
+    }
     accounts.noteUse(known, nowMs, SIGNATURE_SERVICE, region)
-    return { account: known.account, accessKeyId, bucket, key, payloadHash }
+    return { operation, account: known.account, accessKeyId, bucket, key, payloadHash }
   }
 
   /** Keeps of a request that is answered here what the handler would. */
-  note(exchange: Exchange, operation: string, { account, accessKeyId, bucket }: Admission): void {
+  note(exchange: Exchange, { operation, account, accessKeyId, bucket }: Admission): void {
     const { meters } = this.settings
     exchange.note({ operation, bucket: bucket.name, accessKeyId })
     exchange.countIn(meters.ofAccount(account.id))
     exchange.countIn(meters.ofBucket(bucket.name))
+  }
+}
+
+/** What policies may ask of a request for an object, signed in the Authorization header. */
+function headOf(
+  exchange: Exchange,
+  known: Pick<RequestHead, "operation" | "nowMs" | "region"> & { readonly signedMs: number },
+): RequestHead {
+  const { rawHeaders, remoteAddress, tlsVersion } = exchange
+  return {
+    ...known,
+    ...{ isOfBucket: false, query: NO_QUERY, headers: headersOf(rawHeaders), formTags: undefined, form: "header" },
+    ...{ userAgent: exchange.header("user-agent"), referer: exchange.header("referer"), remoteAddress, tlsVersion },
   }
 }
 

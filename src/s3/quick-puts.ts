@@ -21,9 +21,15 @@ import { checksumFields } from "./operations/put-object.js"
 import { versionHeader } from "./operations/versions.js"
 import { CHECKSUM_ALGORITHMS, checksumHeader } from "./parse-checksums.js"
 import { contentHeadersOf, userMetadataOf } from "./parse-content.js"
-import type { ActionName } from "./rights/actions.js"
 import { actionsOf, NEEDS } from "./rights/needs-core.js"
-import { CROSS_ORIGIN, Remembered, SIGNING_AMZ, type Admission, type QuickGate } from "./quick-gate.js"
+import {
+  CROSS_ORIGIN,
+  Remembered,
+  SIGNING_AMZ,
+  type Admission,
+  type QuickGate,
+  type QuickOperation,
+} from "./quick-gate.js"
 
 const META = "x-amz-meta-"
 /** Those of the `x-amz-` headers that leave a write as it is, with the values that the table of headers accepts. */
@@ -44,7 +50,7 @@ interface PutShape {
   readonly checked: readonly PlacedName[]
   readonly checksum: { readonly algorithm: ChecksumAlgorithm; readonly at: number } | undefined
   readonly md5At: number
-  readonly actions: readonly ActionName[]
+  readonly operation: QuickOperation
 }
 
 /** What the head of a request says. */
@@ -83,7 +89,7 @@ export class QuickPuts {
     const shape = this.shapeOf(headers.shape)
     if (shape === undefined) return undefined
     const startedMs = this.clock.monotonicMs()
-    const admission = this.gate.admit(exchange, nowMs, shape.actions)
+    const admission = this.gate.admit(exchange, nowMs, shape.operation)
     if (admission === undefined) return undefined
     const authMs = this.clock.monotonicMs() - startedMs
     const { values } = headers
@@ -91,8 +97,8 @@ export class QuickPuts {
     const lines = linesIn(shape.stored, headers)
     const beside = lines.length > BESIDE_CHARACTERS_MAX ? besideIn(lines) : this.beside.of(lines)
     if (beside === undefined) return undefined
-    const { account, accessKeyId, bucket, key, payloadHash } = admission
-    const asked = { account, accessKeyId, bucket, key, payloadHash, shape, beside, authMs }
+    const { operation, account, accessKeyId, bucket, key, payloadHash } = admission
+    const asked = { operation, account, accessKeyId, bucket, key, payloadHash, shape, beside, authMs }
     if (bytes !== undefined) return this.put(exchange, asked, bytes)
     return exchange.gather().then(gathered => this.put(exchange, asked, gathered) ?? otherwise())
   }
@@ -106,7 +112,7 @@ export class QuickPuts {
     const checksum = shape.checksum && this.checksumOf(shape.checksum.algorithm, bytes)
     if (shape.checksum && checksum?.value !== values[shape.checksum.at]) return undefined
     if (shape.md5At >= 0 && base64Md5Of(bytes) !== values[shape.md5At]) return undefined
-    this.gate.note(exchange, "PutObject", asked)
+    this.gate.note(exchange, asked)
     timing.add("auth", asked.authMs)
     const put = (md5: Uint8Array): Promise<void> =>
       this.atOnce.put({ bucket, key, beside, bytes, md5, checksum }).then(
@@ -166,8 +172,11 @@ function judgeShape({ names }: HeaderShape): PutShape | undefined {
     checked: placed.filter(([name]) => CHECKED_AMZ.has(name)),
     checksum: checksums[0],
     md5At: names.indexOf("content-md5"),
-    // Which they are follows from names alone.
-    actions: actionsOf(NEEDS.putObject, new Map(names.map(name => [name, ""])), false),
+    // Which actions it needs follows from names alone.
+    operation: {
+      name: "PutObject",
+      actions: actionsOf(NEEDS.putObject, new Map(names.map(name => [name, ""])), false),
+    },
   }
 }
 

@@ -22,6 +22,10 @@ const CHECKSUM_MODE = "x-amz-checksum-mode"
 
 /** Of a version none of the requests here speaks. */
 const ACTIONS = actionsOf(NEEDS.getObject, new Map(), false)
+const [GET, HEAD] = [
+  { name: "GetObject", actions: ACTIONS },
+  { name: "HeadObject", actions: ACTIONS },
+] as const
 
 const isPlain = (name: string): boolean =>
   name.startsWith("x-amz-")
@@ -50,16 +54,16 @@ export class QuickReads {
     const checksumMode = headers.get(CHECKSUM_MODE)
     if (checksumMode !== undefined && checksumMode !== "ENABLED") return undefined
     const startedMs = this.clock.monotonicMs()
-    const admission = this.gate.admit(exchange, nowMs, ACTIONS)
+    const isHead = exchange.method === "HEAD"
+    const admission = this.gate.admit(exchange, nowMs, isHead ? HEAD : GET)
     if (admission === undefined) return undefined
     const admittedMs = this.clock.monotonicMs()
-    const isHead = exchange.method === "HEAD"
     const { bucket, key } = admission
     const rangeText = headers.get(RANGE)
     const range = rangeText === undefined ? undefined : parseRange(rangeText)
     const object = this.atOnce.object(bucket, key, isHead, range)
     if (object === undefined) return undefined
-    this.gate.note(exchange, isHead ? "HeadObject" : "GetObject", admission)
+    this.gate.note(exchange, admission)
     timing.add("auth", admittedMs - startedMs)
     timing.add("meta", this.clock.monotonicMs() - admittedMs)
     const lines = this.linesOf(exchange.requestId, object, checksumMode !== undefined)

@@ -1,7 +1,8 @@
 /** Keys of users, keys with a policy of their own, and temporary ones get the same answers at once as after waiting. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
+import { parseAccessKeyId, parseAccountId, parseBucketName } from "../../src/base/ids.js"
+import { accountNumberOf } from "../../src/format/account-number.js"
 import type { Engine } from "../../src/main/engine/engine.js"
 import { Machine } from "../../src/main/engine/testing.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
@@ -19,6 +20,17 @@ const oneOf = <T>(...choices: readonly [T, ...T[]]): T => choices[random.below(c
 const ALL = { Effect: "Allow", Action: "s3:*", Resource: "*" }
 const statements = (...of: readonly object[]): string => JSON.stringify({ Version: "2012-10-17", Statement: of })
 
+const ifAgent = (name: string) => ({ Condition: { StringEquals: { "aws:UserAgent": name } } })
+const EVERYBODY = { Principal: "*", Resource: "arn:aws:s3:::kept/*" }
+const POLICY_OF_KEPT = statements(
+  { ...EVERYBODY, Effect: "Deny", Action: "s3:PutObject", ...ifAgent("bad") },
+  { ...EVERYBODY, Effect: "Deny", Action: "s3:DeleteObject", Condition: { Bool: { "aws:SecureTransport": "false" } } },
+  {
+    ...{ Effect: "Allow", Action: ["s3:GetObject", "s3:PutObject"], Resource: "arn:aws:s3:::kept/*" },
+    Principal: { AWS: `arn:aws:iam::${accountNumberOf(ACCOUNT)}:user/nobody` },
+  },
+)
+
 /** What each user may; and whether some, or none, of what it may is answered at once. */
 const USERS: Readonly<
   Record<string, { readonly policy: string; readonly atOnce: boolean; readonly boundary?: string }>
@@ -33,21 +45,19 @@ const USERS: Readonly<
     policy: statements(ALL, { Effect: "Deny", Action: "s3:*", Resource: "arn:aws:s3:::*/typed" }),
     atOnce: true,
   },
-  nobody: { policy: statements({ ...ALL, Action: "sqs:*" }), atOnce: false },
-  agent: {
-    policy: statements({ ...ALL, Condition: { StringEquals: { "aws:UserAgent": "good" } } }),
-    atOnce: false,
-  },
-  unlessAgent: {
-    policy: statements(ALL, {
-      ...ALL,
-      Effect: "Deny",
-      Condition: { StringEquals: { "aws:UserAgent": "bad" } },
-    }),
-    atOnce: false,
-  },
+  /** Whom the policy of a bucket lets in. */
+  nobody: { policy: statements({ ...ALL, Action: "sqs:*" }), atOnce: true },
+  agent: { policy: statements({ ...ALL, ...ifAgent("good") }), atOnce: true },
+  unlessAgent: { policy: statements(ALL, { ...ALL, Effect: "Deny", ...ifAgent("bad") }), atOnce: true },
   tagged: {
     policy: statements({ ...ALL, Condition: { StringEquals: { "s3:ExistingObjectTag/a": "1" } } }),
+    atOnce: false,
+  },
+  unlessTagged: {
+    policy: statements(ALL, {
+      ...{ ...ALL, Effect: "Deny" },
+      Condition: { StringEquals: { "s3:ExistingObjectTag/a": "1" } },
+    }),
     atOnce: false,
   },
   past: {
@@ -83,6 +93,7 @@ async function people({ accounts, identities, sessions }: Engine, nowMs: number)
   assert.ok(long)
   const { accessKeyId, secret, token } = sessions.ofKey(long, SESSION_SECONDS, nowMs)
   return [
+    { name: "root", id: "ROOTKEY", secret: "secret" },
     ...signers,
     { name: "application", id, secret: SECRET },
     { name: "temporary", id: accessKeyId, secret, token },
@@ -90,13 +101,14 @@ async function people({ accounts, identities, sessions }: Engine, nowMs: number)
 }
 
 function anyAsked(name: string): Asked {
-  const bucket = oneOf("bench", "bench", "bench", "kept", "ruled", "shared")
+  const bucket = oneOf("bench", "bench", "kept", "ruled", "shared")
   const key = oneOf("typed", "plain", "a%20b", "absent", name)
   const more = oneOf<readonly string[]>([], [], ["user-agent", "good"], ["user-agent", "bad"])
   const rawHeaders = ["host", "h", ...more]
   // What was there is deleted second, and then no longer.
   if (random.below(8) === 0) return { method: "DELETE", rawTarget: `/${bucket}/gone`, rawHeaders }
-  if (random.below(2) === 0) return { method: oneOf("GET", "HEAD"), rawTarget: `/${bucket}/${key}`, rawHeaders }
+  const read = oneOf(key, key, "labelled")
+  if (random.below(2) === 0) return { method: oneOf("GET", "HEAD"), rawTarget: `/${bucket}/${read}`, rawHeaders }
   const body = Buffer.from(`${name} ${random.below(1_000)}`)
   const acl = oneOf<readonly string[]>([], [], ["x-amz-acl", "private"])
   rawHeaders.push("content-length", String(body.length), ...acl)
@@ -111,6 +123,8 @@ test("what policies allow is answered as after waiting, and at once where they a
 async function compare(machine: Machine): Promise<void> {
   const { slow, quick, sign, engine, clock } = await world(machine)
   const signers = await people(engine, clock.wallMs())
+  const { buckets } = engine.services
+  await buckets.setSetting(await buckets.open(parseBucketName("kept")), "policy", POLICY_OF_KEPT)
   const both = async ({ id, secret, token }: Signer, asked: Asked) => {
     const rawHeaders = token === undefined ? asked.rawHeaders : [...asked.rawHeaders, "x-amz-security-token", token]
     const signed = sign({ ...asked, rawHeaders }, "UNSIGNED-PAYLOAD", secret, id)
@@ -120,8 +134,8 @@ async function compare(machine: Machine): Promise<void> {
     return { waited: told.waited, status: later.status }
   }
   for (const bucket of ["bench", "kept", "ruled", "shared"]) {
-    for (const key of ["typed", "plain", "a%20b"]) {
-      const tags = key === "plain" ? ["x-amz-tagging", "a=1"] : []
+    for (const key of ["typed", "plain", "a%20b", "labelled"]) {
+      const tags = key === "labelled" ? ["x-amz-tagging", "a=1"] : []
       const rawHeaders = ["host", "h", "content-length", "4", ...tags]
       const put = { method: "PUT", rawTarget: `/${bucket}/${key}`, rawHeaders, body: Buffer.from("body") }
       assert.equal(shown(await ask(slow, sign(put))).status, 200)
@@ -140,7 +154,7 @@ async function compare(machine: Machine): Promise<void> {
     else assert.equal(allowed.quick, 0, name)
   }
   const read = { method: "GET", rawTarget: "/bench/typed", rawHeaders: ["host", "h"] }
-  const [everything, temporary] = [signers[0], signers.at(-1)]
+  const [everything, temporary] = [signers[1], signers.at(-1)]
   assert.ok(everything && temporary)
   assert.equal((await both(everything, read)).status, 200)
   await engine.identities.removeInline({ accountId: ACCOUNT, kind: "user", name: everything.name }, "own")

@@ -44,6 +44,7 @@ export interface QuickVerified {
   readonly accessKeyId: AccessKeyId
   /** The session token, as it was sent. */
   readonly token: string | undefined
+  readonly signedMs: number
   /** 64 hex digits in lower case, or UNSIGNED-PAYLOAD. */
   readonly payloadHash: string
 }
@@ -105,14 +106,14 @@ export class QuickVerifier {
     if (secret === undefined) return undefined
     const timestamp = headers.values[plan.dateAt] ?? ""
     const payloadHash = headers.values[plan.hashAt] ?? ""
-    if (Math.abs(nowMs - this.timeOf(timestamp)) > SKEW_MS_MAX || !timestamp.startsWith(plan.scope.day))
-      return undefined
+    const signedMs = this.timeOf(timestamp)
+    if (Math.abs(nowMs - signedMs) > SKEW_MS_MAX || !timestamp.startsWith(plan.scope.day)) return undefined
     if (payloadHash !== UNSIGNED_PAYLOAD && !SHA256_HEX.test(payloadHash)) return undefined
     const digest = this.digestOf(`${method}\n${path}\n${query}`, plan, headers.values, payloadHash)
     if (digest === undefined) return undefined
     const signature = signatureOf(keyOf(plan, secret), timestamp, plan.scopeLine, digest)
     const { accessKeyId } = plan
-    return equalAtEnd(authorization, signature) ? { accessKeyId, token, payloadHash } : undefined
+    return equalAtEnd(authorization, signature) ? { accessKeyId, token, signedMs, payloadHash } : undefined
   }
 
   /** SHA-256 of the canonical request; undefined where that is too long. */
