@@ -3,7 +3,7 @@
  * from the names alone is worked out once a shape, and a request brings only its values.
  *
  * Promises  Names are compared without regard to case; repeated headers keep their order.
- * Limits    `SHAPES_MAX` shapes are remembered; whoever comes later has one for itself.
+ * Limits    `SHAPES_MAX` shapes are remembered, then all are forgotten: names that were sent once keep no place.
  */
 const SHAPES_MAX = 64
 
@@ -60,8 +60,9 @@ export class HeaderShapes {
 
   of(rawNames: readonly string[]): HeaderShape {
     for (const shape of this.known) if (isSame(shape.rawNames, rawNames)) return shape
+    if (this.known.length >= SHAPES_MAX) this.known.length = 0
     const shape = new HeaderShape(rawNames)
-    if (this.known.length < SHAPES_MAX) this.known.push(shape)
+    this.known.push(shape)
     return shape
   }
 
