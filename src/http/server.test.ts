@@ -528,6 +528,25 @@ test("what was answered in the turn in which stopping begins leaves first", asyn
   await client.end()
 })
 
+test("who says more than was wanted while stopping hears the last answer all the same", async () => {
+  const body = new Uint8Array(300_000)
+  const world = await serve(async exchange => {
+    void world.stop()
+    await pause(10)
+    await exchange.respond({ status: 200, headers: [], body })
+  })
+  const client = await RawClient.open(world.port)
+  client.socket.pause()
+  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  for (let i = 0; i < 40; i += 1) {
+    await pause(10)
+    client.say("more")
+  }
+  client.socket.resume()
+  assert.equal((await client.answers(1))[0]?.body.length, body.length)
+  await client.end()
+})
+
 test("a receiver that takes a little of a large piece at a time is not cut", async () => {
   const piece = new Uint8Array(16 * 1024 * 1024)
   async function* body() {

@@ -402,8 +402,9 @@ export class HttpServer implements Living {
     const never = new AbortController().signal
     const untilMs = this.clock.monotonicMs() + this.settings.limits.stopMs
     while (this.connections.size > 0 && this.clock.monotonicMs() < untilMs) {
-      for (const [socket, { brief, exchanges }] of this.connections) {
-        const isServed = exchanges.size === 0 && brief?.exchange === undefined
+      for (const [socket, { brief, exchanges, hungUpAtMs }] of this.connections) {
+        // Whoever was hung up has `drainMs` to hear the last answer.
+        const isServed = exchanges.size === 0 && brief?.exchange === undefined && hungUpAtMs === undefined
         // Of what was answered in this turn nothing has left yet.
         if (isServed && socket.writableLength === 0) socket.destroy()
       }
