@@ -1,7 +1,7 @@
 /** Requests that are read at once, and what comes between them on one connection. */
 import assert from "node:assert/strict"
 import { subscribe, unsubscribe } from "node:diagnostics_channel"
-import { Socket } from "node:net"
+import type { Socket } from "node:net"
 import { after, test } from "node:test"
 import { RealClock } from "../seams/clock/real.js"
 import { RealRandom } from "../seams/random/real.js"
@@ -10,6 +10,7 @@ import type { Exchange, Protocol } from "./contract.js"
 import { HTTP_LIMITS } from "./limits.js"
 import { RawClient } from "./raw-client.js"
 import { HttpServer } from "./server.js"
+import { socketOf } from "./testing.js"
 
 const clock = new RealClock()
 const ends: (() => Promise<void>)[] = []
@@ -132,12 +133,6 @@ test("answers to several connections of one turn all leave, also the last ones o
   for (const each of others) await each.until(heard => heard.endsWith("\r\n\r\nok"))
   for (const each of others) each.close()
 })
-
-const socketOf = (message: unknown): Socket => {
-  assert.ok(typeof message === "object" && message !== null && "socket" in message)
-  assert.ok(message.socket instanceof Socket)
-  return message.socket
-}
 
 test("an answer without a declared length goes out in chunks, and the connection stays", async () => {
   async function* pieces() {

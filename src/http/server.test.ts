@@ -1,6 +1,8 @@
 /** Each way in which Node's HTTP classes surprise a store, said on a raw socket. */
 import { after, test } from "node:test"
 import assert from "node:assert/strict"
+import { subscribe, unsubscribe } from "node:diagnostics_channel"
+import type { Socket } from "node:net"
 import { RealClock } from "../seams/clock/real.js"
 import { RealRandom } from "../seams/random/real.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
@@ -8,7 +10,7 @@ import { fail, isFailure } from "../base/failures.js"
 import { HTTP_LIMITS } from "./limits.js"
 import { parseAnswers, RawClient } from "./raw-client.js"
 import { HttpServer } from "./server.js"
-import { pause, polite, serve, stopAll } from "./testing.js"
+import { pause, polite, serve, socketOf, stopAll } from "./testing.js"
 
 const text = (bytes: string) => new TextEncoder().encode(bytes)
 const clock = new RealClock()
@@ -494,6 +496,50 @@ test("a body read in part leaves the connection usable once it has arrived", asy
     client.say(request)
     assert.equal((await client.answers(2))[1]?.status, 200)
   }
+})
+
+test("who sends many requests ahead has one place for them, is held back, and gets all answers in their order", async () => {
+  const held = new AbortController()
+  const world = await serve(
+    async exchange => {
+      if (exchange.rawTarget === "/held") await clock.sleep(10_000, held.signal)
+      await polite(exchange)
+    },
+    { inFlightMax: 2, admissionWaitMs: 100 },
+  )
+  const accepted: Socket[] = []
+  const note = (message: unknown): void => void accepted.push(socketOf(message))
+  subscribe("net.server.socket", note)
+  const greedy = await world.open()
+  unsubscribe("net.server.socket", note)
+  const put = (i: number) => {
+    const body = "x".repeat(i)
+    return `PUT /${i} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n${i.toString(16)}\r\n${body}\r\n0\r\n\r\n`
+  }
+  const lengths = Array.from({ length: 2_000 }, (_, i) => 1 + i)
+  greedy.say("GET /held HTTP/1.1\r\nHost: h\r\nX: \u00e4\r\n\r\n").say(lengths.map(put).join(""))
+  await pause(200)
+  const other = await world.open()
+  other.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  assert.equal((await other.answers(1))[0]?.status, 200)
+  const readBytes = accepted[0]?.bytesRead ?? Infinity
+  assert.ok(readBytes < 500_000, `${readBytes} bytes were read`)
+  held.abort()
+  await greedy.until(heard => heard.endsWith("read 2000"))
+  const bodies = parseAnswers(greedy.heard).map(({ body }) => body)
+  assert.deepEqual(bodies, ["read 0", ...lengths.map(length => `read ${length}`)])
+})
+
+test("what comes behind the last answer of a connection is not begun", async () => {
+  const begun: string[] = []
+  const world = await serve(async exchange => {
+    begun.push(exchange.rawTarget)
+    await polite(exchange)
+  })
+  const client = await world.open()
+  const get = (target: string, more: string) => `GET ${target} HTTP/1.1\r\nHost: h\r\n${more}\r\n`
+  await client.say(get("/a", "Host: other\r\n") + get("/smuggled", "")).end()
+  assert.deepEqual(begun, [])
 })
 
 test("stopping lets requests in flight finish, drops idle connections and takes no new ones", async () => {

@@ -2,8 +2,9 @@
  * An HTTP/1.1 server that knows no protocol: connections, limits, request ids, time, one log line a
  * request. What is said to a client is the protocol's, handed in.
  *
- * Promises  Every request is answered, or its connection is broken. What is no request is answered
- *           too (400, 408, 431). Stopping lets requests in flight finish, within `stopMs`.
+ * Promises  Every request is answered, or its connection is broken; those of one connection are served one
+ *           after the other. What is no request is answered too (400, 408, 431). Stopping lets requests in
+ *           flight finish, within `stopMs`.
  * Refuses   Requests whose framing is not beyond doubt (`framing-core.ts`), those of connections over the cap and
  *           those that `Admission` has no place for: `tooManyInFlight`; while stopping `stopping`.
  * Limits    `HttpLimits`. Nothing here has a timer of its own: `run` sweeps.
@@ -52,7 +53,8 @@ interface Connection {
   readonly isSurplus: boolean
   /** Until Node's parser has it. */
   brief: BriefConnection | undefined
-  readonly exchanges: Set<NodeExchange>
+  /** Of Node's parser, in their order, each with its beginning: one at a time is served. */
+  readonly exchanges: Map<NodeExchange, () => void>
   /** What it sends is not understood any more. */
   isBroken: boolean
   hungUpAtMs: number | undefined
@@ -183,7 +185,7 @@ export class HttpServer implements Living {
     const connection: Connection = {
       isSurplus,
       brief: undefined,
-      exchanges: new Set(),
+      exchanges: new Map(),
       isBroken: false,
       hungUpAtMs: undefined,
     }
@@ -192,7 +194,7 @@ export class HttpServer implements Living {
     socket.on("close", () => {
       this.connections.delete(socket)
       connection.brief?.leave()
-      for (const exchange of connection.exchanges) exchange.leave()
+      for (const exchange of connection.exchanges.keys()) exchange.leave()
     })
     connection.brief = new BriefConnection(socket, this.briefHost(socket, connection, give))
   }
@@ -214,6 +216,8 @@ export class HttpServer implements Living {
       give: () => {
         connection.brief = undefined
         give()
+        // A body that is looked for resumes the connection, whoever else has paused it.
+        socket.on("resume", () => this.holdBack(socket, connection))
       },
       hangUp: () => {
         connection.brief = undefined
@@ -243,15 +247,32 @@ export class HttpServer implements Living {
     })
     const fault = framingFault({ httpVersion: request.httpVersion, headersAll: name => exchange.headersAll(name) })
     mustClose = fault !== undefined
-    connection.exchanges.add(exchange)
     const over = (): void => {
       connection.exchanges.delete(exchange)
       this.land(exchange)
-      if (connection.isBroken && connection.exchanges.size === 0) this.hangUp(request.socket, connection, NO_BYTES)
+      this.goOn(request.socket, connection)
     }
-    const serving = this.admit(exchange, fault ?? this.refusalFor(connection))
-    if (serving === undefined) over()
-    else void serving.then(over)
+    connection.exchanges.set(exchange, () => {
+      const serving = this.admit(exchange, fault ?? this.refusalFor(connection))
+      if (serving === undefined) over()
+      else void serving.then(over)
+    })
+    if (connection.exchanges.size === 1) this.goOn(request.socket, connection)
+    else this.holdBack(request.socket, connection)
+  }
+
+  private holdBack(socket: Socket, { exchanges }: Connection): void {
+    if (exchanges.size > 1) socket.pause()
+  }
+
+  /** Begins the next request that Node's parser has read: all at once, those of one client took every place. */
+  private goOn(socket: Socket, connection: Connection): void {
+    const { exchanges, isBroken } = connection
+    if (exchanges.size === 0 && isBroken) return this.hangUp(socket, connection, NO_BYTES)
+    // The last one may have more to come.
+    if (exchanges.size <= 1 && socket.isPaused()) socket.resume()
+    const [begin] = exchanges.values()
+    if (socket.writable) begin?.()
   }
 
   /** Why no request of this connection is served at all. */
@@ -330,7 +351,7 @@ export class HttpServer implements Living {
     if (connection === undefined) return void socket.destroy()
     const endedEarly = error.code === "HPE_INVALID_EOF_STATE"
     if (!socket.writable || error.code === "ECONNRESET") return void socket.destroy()
-    for (const exchange of connection.exchanges) {
+    for (const exchange of connection.exchanges.keys()) {
       exchange.breakBody(
         endedEarly
           ? fail("incompleteBody", { message: "the connection ended within the body" })
@@ -382,7 +403,7 @@ export class HttpServer implements Living {
     const nowMs = this.clock.monotonicMs()
     for (const [socket, { brief, exchanges, hungUpAtMs }] of this.connections) {
       if (brief !== undefined) this.sweepBrief(socket, brief, nowMs)
-      for (const exchange of exchanges) exchange.sweep(nowMs)
+      for (const exchange of exchanges.keys()) exchange.sweep(nowMs)
       if (hungUpAtMs !== undefined && nowMs - hungUpAtMs > this.settings.limits.drainMs) socket.destroy()
     }
   }

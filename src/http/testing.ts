@@ -1,4 +1,6 @@
 /** A server for tests of this room, and clients that say what they like to it. */
+import { Socket } from "node:net"
+import { assert } from "../base/assert.js"
 import { RealClock } from "../seams/clock/real.js"
 import { RealRandom } from "../seams/random/real.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
@@ -19,6 +21,13 @@ const STATUS: Partial<Record<FailureKind, number>> = {
   stopping: 503,
   internal: 500,
   accessDenied: 403,
+}
+
+/** Of a message on `net.server.socket`. */
+export function socketOf(message: unknown): Socket {
+  assert(typeof message === "object" && message !== null && "socket" in message, "an accepted connection is told")
+  assert(message.socket instanceof Socket, "with its socket")
+  return message.socket
 }
 
 export interface World {
