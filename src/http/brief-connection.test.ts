@@ -6,16 +6,18 @@ import { after, test } from "node:test"
 import { RealClock } from "../seams/clock/real.js"
 import { RealRandom } from "../seams/random/real.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
+import { BriefReader } from "./brief-core.js"
 import type { Exchange, Protocol } from "./contract.js"
 import { HTTP_LIMITS } from "./limits.js"
 import { RawClient } from "./raw-client.js"
 import { HttpServer } from "./server.js"
-import { socketOf } from "./testing.js"
+import { serve, socketOf, stopAll } from "./testing.js"
 
 const clock = new RealClock()
 const ends: (() => Promise<void>)[] = []
 after(async () => {
   for (const end of ends) await end()
+  await stopAll()
 })
 
 async function clientOf(handle: Protocol["handle"]): Promise<RawClient> {
@@ -68,6 +70,19 @@ test("a request that comes in pieces is answered, however late its end", async (
     answers.map(({ body }) => body),
     ["PUT /a hello", "PUT /b again"],
   )
+})
+
+test("a request in pieces of a byte is looked at so many times and not for each, and answered", async t => {
+  const looked = t.mock.method(BriefReader.prototype, "read")
+  // Nobody looks whether it is slow.
+  const client = await (await serve(echo, { sweepMs: 60_000 })).open()
+  const pieces = [...put("/a", "hello ".repeat(40))]
+  for (const piece of pieces) {
+    client.say(piece)
+    await clock.sleep(1, new AbortController().signal)
+  }
+  assert.equal((await client.answers(1))[0]?.body, `PUT /a ${"hello ".repeat(40)}`)
+  assert.ok(looked.mock.callCount() < 100, `${looked.mock.callCount()} looks`)
 })
 
 test("a connection that its client wants closed ends with the answer", async () => {

@@ -5,7 +5,8 @@
  *           connection goes to Node's parser with everything that was not served yet, and stays there:
  *           slow senders, large bodies and whatever is odd are its business.
  * Limits    What comes while a request is being served waits up to `WAITING_BYTES_MAX`, then the client
- *           is held back. A request that has not come whole after `PATIENCE_SWEEPS` goes to Node too.
+ *           is held back. A request that has not come whole after `PATIENCE_SWEEPS`, or is looked at more than
+ *           `LOOKS_MAX` times, goes to Node too, whose parser begins no request anew with each piece of it.
  */
 import type { Socket } from "node:net"
 import { KIB } from "../base/limits.js"
@@ -14,6 +15,8 @@ import type { BriefReader, BriefRequest } from "./brief-core.js"
 
 const WAITING_BYTES_MAX = 64 * KIB
 const PATIENCE_SWEEPS = 2
+/** 64 KiB come in 46 frames of Ethernet. */
+const LOOKS_MAX = 64
 const NO_BYTES = Buffer.alloc(0)
 
 export interface BriefHost {
@@ -37,6 +40,8 @@ export class BriefConnection {
   /** Looks at this connection since it last served, without any request there and with the beginning of one. */
   private idle = 0
   private patient = 0
+  /** How often the beginning of the next request was read. */
+  private looks = 0
   private hasServed = false
   private readonly onData = (chunk: Buffer): void => this.hear(chunk)
   private readonly onEnd = (): void => this.hearEnd()
@@ -106,8 +111,9 @@ export class BriefConnection {
     this.isReading = true
     while (this.exchange === undefined && !this.isGiven && !this.isEnded && this.waiting.length > 0) {
       const request = this.host.reader.read(this.waiting)
-      if (request === "other") this.give()
-      else if (request === "incomplete") break
+      this.looks += 1
+      if (request === "incomplete" && this.looks <= LOOKS_MAX) break
+      if (typeof request === "string") this.give()
       else this.serve(request)
     }
     this.isReading = false
@@ -118,6 +124,7 @@ export class BriefConnection {
     this.hasServed = true
     this.idle = 0
     this.patient = 0
+    this.looks = 0
     const exchange = this.host.take(request)
     this.exchange = exchange
     const serving = this.host.serve(exchange)
