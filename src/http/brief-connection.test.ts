@@ -1,8 +1,9 @@
 /** Requests that are read at once, and what comes between them on one connection. */
 import assert from "node:assert/strict"
 import { subscribe, unsubscribe } from "node:diagnostics_channel"
-import type { Socket } from "node:net"
+import { Socket } from "node:net"
 import { after, test } from "node:test"
+import { KIB } from "../base/limits.js"
 import { RealClock } from "../seams/clock/real.js"
 import { RealRandom } from "../seams/random/real.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
@@ -136,6 +137,17 @@ test("who takes no answers gets no more of them made than fit on the way, and al
   client.socket.resume()
   await client.until(() => served === requests, "the last request")
   await client.until(heard => heard.length > requests * body.length, "the last answer")
+})
+
+test("an answer that is not taken keeps no more memory than its connection may hold", async t => {
+  const write = t.mock.method(Socket.prototype, "write")
+  const body = Buffer.from("ok")
+  const client = await clientOf(exchange => exchange.respond({ status: 200, headers: [], body }))
+  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  await client.answers(1)
+  const answers = write.mock.calls.map(({ arguments: [bytes] }) => bytes).filter(bytes => String(bytes).endsWith("ok"))
+  const kept = answers.map(bytes => (bytes instanceof Uint8Array ? bytes.buffer.byteLength : 0))
+  assert.deepEqual([kept.length, (kept[0] ?? Infinity) <= 64 * KIB], [1, true])
 })
 
 test("answers to several connections of one turn all leave, also the last ones of connections that close", async () => {

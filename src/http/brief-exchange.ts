@@ -252,8 +252,11 @@ function joined(head: string, body: Uint8Array): Buffer {
   return bytes
 }
 
-/** Answers are cut from pieces of this size: memory of their own costs small ones more than all their bytes. */
-const MEMORY_BYTES = 256 * KIB
+/**
+ * Answers are cut from pieces of this size: memory of their own costs small ones more than all their bytes. Whoever
+ * takes no answer keeps a whole piece; larger ones save nothing more.
+ */
+const MEMORY_BYTES = 64 * KIB
 let memory = Buffer.alloc(0)
 let usedBytes = 0
 
