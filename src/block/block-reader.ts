@@ -164,7 +164,8 @@ export class BlockReader {
     const piece = known && (await known)
     if (piece) return piece
     if (read.rebuilt.isLossy && this.isLossy(read)) return this.rebuildPiece(read, undefined, allocate)
-    const now = this.readShardNow(read.extent, read.piece, allocate)
+    const readNow = (take?: Allocate) => this.readShardNow(read.extent, read.piece, take)
+    const now = allocate ? this.buffers.now(readNow) : readNow()
     if (now) return now
     const own = this.readShard(read, read.piece.slot, read.piece, allocate)
     try {

@@ -15,6 +15,7 @@ import { partitionOf } from "../format/partition.js"
 import { slotsOf } from "../placement/index.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { MemoryStores } from "../seams/store/memory.js"
+import type { Volumes } from "../volume/contract.js"
 import { changed, deviceIdOf, piecesOf, SHARD_MEMORY_BYTES, ShardWorld } from "./testing.js"
 
 const BLOCK_BYTES = 128 * KIB
@@ -180,6 +181,16 @@ for (const trouble of ["lost", "unreadable", "slow"] as const) {
     assert.equal(await memoriesOf(world, extent), 1)
   })
 }
+
+test("so do those whose reads at once fail when they have taken their memory", async () => {
+  const world = await World.open(parsePolicy("ec:2+2"))
+  const extent = await world.writeExtent(world.random.bytes(4 * BLOCK_BYTES))
+  for (const [id, device] of [...world.devices.live]) {
+    const readNow: Volumes["readNow"] = (_, { lengthBytes }, allocate) => void allocate(lengthBytes)
+    world.devices.live.set(id, { ...device, volumes: changed(device.volumes, { readNow }) })
+  }
+  assert.equal(await memoriesOf(world, extent), 1)
+})
 
 test("memory that a device which was taken out still reads into is nobody else's until that has ended", async () => {
   const queues: QueuedDisk[] = []

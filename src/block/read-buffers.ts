@@ -47,17 +47,29 @@ export class ReadBuffers {
   /** What `read` gives, in what it took last. All else that it took is given back; where it fails, that too. */
   async during(read: (take: Allocate) => Promise<Uint8Array>): Promise<Uint8Array> {
     const taken: Uint8Array[] = []
-    const take: Allocate = lengthBytes => {
-      const lent = this.take(lengthBytes)
-      taken.push(lent)
-      return lent
-    }
     try {
-      const bytes = await read(take)
+      const bytes = await read(this.noting(taken))
       taken.pop()
       return bytes
     } finally {
       for (const lent of taken) this.give(lent)
+    }
+  }
+
+  /** The same of a read on the calling thread, which may give nothing. */
+  now(read: (take: Allocate) => Uint8Array | undefined): Uint8Array | undefined {
+    const taken: Uint8Array[] = []
+    const bytes = read(this.noting(taken))
+    if (bytes !== undefined) taken.pop()
+    for (const lent of taken) this.give(lent)
+    return bytes
+  }
+
+  private noting(taken: Uint8Array[]): Allocate {
+    return lengthBytes => {
+      const lent = this.take(lengthBytes)
+      taken.push(lent)
+      return lent
     }
   }
 }
