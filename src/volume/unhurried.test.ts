@@ -87,3 +87,20 @@ test("a needle that comes back is not ended by the copy of its old tombstone beh
   assert.ok(again.has(id))
   await again.close()
 })
+
+test("of two writes of one needle the later is behind its removal too, if that comes when the first has ended", async () => {
+  const sim = new SimDisk()
+  const volumes = await device(sim)
+  const [twice, ...others] = needles(500, 5, 64 * KIB)
+  assert.ok(twice)
+  const first = volumes.append(unhurried(twice))
+  const later = [...others, twice].map(needle => volumes.append(unhurried(needle)))
+  await first
+  await volumes.remove([twice.id])
+  await Promise.all(later)
+  assert.equal(volumes.has(twice.id), false)
+  await volumes.close()
+  const again = await device(sim, 2)
+  assert.equal(again.has(twice.id), false)
+  await again.close()
+})

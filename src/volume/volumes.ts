@@ -90,9 +90,9 @@ class NeedleVolumes implements KeptVolumes {
   private readonly writer: VolumeWriter
   private readonly queue: WriteQueue
   private readonly files: VolumeFiles
-  /** Keys of needles that wait to be written, or are: their body may be acknowledged, and deleted, already. */
-  private readonly coming = new Set<RowKey>()
-  private readonly comingUnhurried = new Set<RowKey>()
+  /** How often each needle waits to be written, or is: its body may be acknowledged, and deleted, already. */
+  private readonly coming = new Map<RowKey, number>()
+  private readonly comingUnhurried = new Map<RowKey, number>()
   /** Undefined: nothing is read on the calling thread. */
   private readonly cached: CachedPages | undefined
   /** Bodies on their way: the device does not know of them yet. */
@@ -158,13 +158,13 @@ class NeedleVolumes implements KeptVolumes {
     const key = needleKeyOf(id)
     this.upkeep.appended += 1
     const coming = isUnhurried ? this.comingUnhurried : this.coming
-    coming.add(key)
+    count(coming, key, 1)
     this.comingBytes += body.length
     try {
       if (isUnhurried) await this.queue.appendUnhurried({ kind: "shard", ...shard }, body)
       else await this.queue.append({ kind: "shard", ...shard }, body)
     } finally {
-      coming.delete(key)
+      count(coming, key, -1)
       this.comingBytes -= body.length
     }
   }
@@ -280,6 +280,12 @@ class NeedleVolumes implements KeptVolumes {
     this.index.accounts.wrote(after.volumeId, after.offsetBytes)
     this.upkeep.changedUpTo = after
   }
+}
+
+function count(coming: Map<RowKey, number>, key: RowKey, change: 1 | -1): void {
+  const now = (coming.get(key) ?? 0) + change
+  if (now === 0) coming.delete(key)
+  else coming.set(key, now)
 }
 
 const wantedBy =
