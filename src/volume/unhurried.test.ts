@@ -1,6 +1,7 @@
 /** What nobody waits for travels beside what somebody does: in small pieces, and never behind its own removal. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { isFailure } from "../base/failures.js"
 import { KIB } from "../base/limits.js"
 import { encodeNeedleHeader, needleKeyOf } from "../format/needle.js"
 import { SimDisk } from "../seams/disk/index.js"
@@ -103,4 +104,19 @@ test("of two writes of one needle the later is behind its removal too, if that c
   const again = await device(sim, 2)
   assert.equal(again.has(twice.id), false)
   await again.close()
+})
+
+test("closing takes no more of the copies that are handed over a few at a time, and begins no volume for them", async () => {
+  const sim = new SimDisk()
+  const limits = { ...LIMITS, groupNeedlesMax: 2 }
+  const volumes = await openVolumes(sim.boot(), new MapRows(), deviceHome(1), undefined, limits)
+  const copies = needles(600, 6, 64).map(({ id }) => {
+    const decoded = { kind: "tombstone", id } as const
+    return { decoded, header: encodeNeedleHeader(decoded), body: new Uint8Array(), isWanted: () => true }
+  })
+  const refused = assert.rejects(volumes.upkeep.copy(copies), error => isFailure(error, "stopping"))
+  await volumes.close()
+  const before = sim.medium.namesIn("/device/volumes")
+  await refused
+  assert.deepEqual(sim.medium.namesIn("/device/volumes"), before)
 })

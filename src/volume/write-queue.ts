@@ -103,7 +103,6 @@ export class WriteQueue {
    * over at once. Throws `deviceFull`, `deviceFailed`; then some may have been written.
    */
   async copy(copies: readonly NeedleCopy[]): Promise<number> {
-    if (this.refusal !== undefined) throw this.refusal
     const outcomes = await mapBounded(copies, this.limits.groupNeedlesMax, copy => {
       const { decoded, header, body } = copy
       const isWanted = (): boolean => copy.isWanted()
@@ -114,7 +113,6 @@ export class WriteQueue {
 
   /** As `append`, for what nobody waits for. The caller bounds the bytes. */
   async appendUnhurried(decoded: NeedleHeader, body: Uint8Array): Promise<void> {
-    if (this.refusal !== undefined) throw this.refusal
     const header = encodeNeedleHeader(decoded)
     await this.enqueue(this.unhurried, {
       decoded,
@@ -147,6 +145,7 @@ export class WriteQueue {
   }
 
   private enqueue(queue: Queued[], needle: Omit<Queued, "done">): Promise<"written" | "unwanted"> {
+    if (this.refusal !== undefined) return Promise.reject(this.refusal)
     return new Promise((resolve, reject) => {
       queue.push({ ...needle, done: outcome => (typeof outcome === "string" ? resolve(outcome) : reject(outcome)) })
       this.start()
