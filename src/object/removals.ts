@@ -1,9 +1,11 @@
 /**
  * Removals: bytes that no row names any more, waiting for the readers that may still have been given them.
  *
- * Promises  Nothing is removed while a reader is left that began before the decision.
+ * Promises  Nothing is removed while a reader is left that began before the decision. What waits for a device that
+ *           has no room even for a deletion holds up nothing else.
  * Limits    REMOVALS_MAX; whoever decides on more waits.
  */
+import { isFailure } from "../base/failures.js"
 import type { BlockGroup } from "../block/index.js"
 import type { ReadPins } from "./read-pins.js"
 
@@ -48,10 +50,20 @@ export class Removals {
     const oldestPin = this.pins.oldest()
     let removed = 0
     for (const [name, { position, remove }] of [...this.waiting]) {
-      if (position > oldestPin || !(await remove())) continue
+      if (position > oldestPin || !(await hasRemoved(remove))) continue
       this.waiting.delete(name)
       removed += 1
     }
     return removed
+  }
+}
+
+/** False where there was no room for it. */
+async function hasRemoved(remove: () => Promise<boolean>): Promise<boolean> {
+  try {
+    return await remove()
+  } catch (error) {
+    if (!isFailure(error, "deviceFull")) throw error
+    return false
   }
 }
