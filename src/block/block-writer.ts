@@ -3,6 +3,9 @@
  *
  * The slab is given back when every shard write has ended, not when the block is acknowledged: a
  * straggler still reads from it. Until then the block holds on to the layout that it began with.
+ * A write whose device was given up has ended, though it may go on: waited for, one disk that hangs would take
+ * the slabs of all uploads. What it still takes from the slab does not fit the checksums in its needles, and a last
+ * group whose bodies are not good counts nowhere (`volume/scan.ts`).
  */
 import { asFailure, fail, isFailure } from "../base/failures.js"
 import { must } from "../base/assert.js"

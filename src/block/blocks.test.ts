@@ -14,6 +14,7 @@ import type { Extent } from "../format/extent.js"
 import { partitionOf } from "../format/partition.js"
 import { slotsOf } from "../placement/index.js"
 import { SimClock } from "../seams/clock/sim.js"
+import { interceptedDisk } from "../seams/disk/index.js"
 import { MemoryStores } from "../seams/store/memory.js"
 import type { Volumes } from "../volume/contract.js"
 import { changed, deviceIdOf, piecesOf, SHARD_MEMORY_BYTES, ShardWorld } from "./testing.js"
@@ -229,6 +230,51 @@ test("memory that a device which was taken out still reads into is nobody else's
   const all = shards.take(SHARD_MEMORY_BYTES)
   assert.ok(all.buffer.byteLength > SHARD_MEMORY_BYTES, "all of the region is free")
 })
+
+for (const end of ["before it comes back", "after that"] as const) {
+  test(`a write that hangs holds no slab; what it takes of another's bytes, ${end}, counts nowhere`, async () => {
+    const queues: QueuedDisk[] = []
+    const { signal } = new AbortController()
+    const [gone, folder] = [deviceId(1), "/d1"]
+    let [goOn, hangs]: [() => void, boolean] = [() => undefined, false]
+    const late = new Promise<void>(resolve => (goOn = resolve))
+    const world = await ShardWorld.open(makeRows, parsePolicy("ec:2+2"), {
+      blockBytes: BLOCK_BYTES,
+      behind: disk => {
+        const hanging = interceptedDisk(disk, call =>
+          hangs && call.kind === "write" && call.path.startsWith(folder) ? late : undefined,
+        )
+        const queue = queuedDisk(hanging, new SimClock(), CALL_LIMITS, signal, () => undefined)
+        queues.push(queue)
+        return queue
+      },
+    })
+    const bodies = [1, 2, 3].map(() => world.random.bytes(BLOCK_BYTES))
+    const write = (body: number) => world.clock.runUntil(world.writeExtent(must(bodies[body], "three bodies")))
+    const sizeBytes = (): number =>
+      must(world.disk.medium.fileAt(`${folder}/0000000001.volume`), "it has begun").current.length
+    const extents = [await write(0)]
+    const before = sizeBytes()
+    hangs = true
+    extents.push(await write(1))
+    must(queues[0], "each device has a queue").retire(fail("deviceFailed"))
+    world.devices.takeOut(gone)
+    await later()
+    assert.equal(world.compute.slabs.slabsFree, world.compute.slabs.slabsTotal, "uploads go on, however long it hangs")
+    extents.push(await write(2))
+    hangs = false
+    if (end === "after that") await world.devices.reopen(gone)
+    goOn()
+    for (let turn = 0; turn < 10; turn += 1) await later()
+    assert.ok(sizeBytes() > before, "it was written")
+    await world.devices.reopen(gone)
+    assert.equal(world.devices.needlesOn(gone), 1, "what was there before")
+    for (const [i, extent] of extents.entries()) {
+      assert.ok((await world.read(extent)).equals(must(bodies[i], "three bodies")))
+    }
+    assert.deepEqual(world.damaged, [])
+  })
+}
 
 for (const kind of ["deviceFailed", "corruptRow"] as const) {
   test(`an index that cannot be read any more (${kind}) is one more loss to a read that goes on`, async () => {

@@ -8,7 +8,7 @@
  *           the device suspect, once and for good: it and all that wait or come later fail with
  *           `deviceFailed`; what the pool still does for it is ignored when it ends. With the limits
  *           given here that is noticed at most 4.5 s after the call began. What such a call reads into stays in use
- *           until it ends (`base/memory-in-use.ts`).
+ *           until it ends (`base/memory-in-use.ts`); what it writes from does not, and may come to be somebody else's.
  * Limits    `callsMax` (CALLS_MAX) at once and an urgent one, `queuedMax` (QUEUED_MAX) waiting; beyond, `tooManyInFlight`.
  */
 import { fail, isFailure } from "../base/failures.js"
