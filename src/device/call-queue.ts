@@ -49,15 +49,19 @@ export interface QueuedDisk extends Disk {
   retire(reason: Failure): void
 }
 
-/** The disk of one device behind its queue. The signal ends the watch over running calls, nothing else. */
+/**
+ * The disk of one device behind its queue. The signal ends the watch over running calls, nothing else.
+ * `onAnswer` is called with each call that has ended well.
+ */
 export function queuedDisk(
   disk: Disk,
   clock: Clock,
   limits: CallLimits,
   signal: AbortSignal,
   onSuspect: (failure: Failure) => void,
+  onAnswer: () => void = () => undefined,
 ): QueuedDisk {
-  return new CallQueue(disk, clock, limits, signal, onSuspect)
+  return new CallQueue(disk, clock, limits, signal, onSuspect, onAnswer)
 }
 
 interface Waiting {
@@ -121,6 +125,7 @@ class CallQueue implements QueuedDisk {
     private readonly limits: CallLimits,
     private readonly signal: AbortSignal,
     private readonly onSuspect: (failure: Failure) => void,
+    private readonly onAnswer: () => void,
   ) {}
 
   get suspect(): Failure | undefined {
@@ -167,6 +172,7 @@ class CallQueue implements QueuedDisk {
     run().then(
       value => {
         resolve(value)
+        this.onAnswer()
         end()
       },
       (error: unknown) => {

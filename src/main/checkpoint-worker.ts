@@ -1,6 +1,6 @@
 /**
  * The entry of a checkpoint thread: does checkpoint work over the real disk and the real bases, one
- * piece after another.
+ * piece after another. While the device answers it says so: how long its work takes is known to nobody.
  */
 import { parentPort } from "node:worker_threads"
 import { must } from "../base/assert.js"
@@ -14,14 +14,28 @@ import { parseCheckpointOrder, type CheckpointReply, type CheckpointWork } from 
 
 /** Beside the two of the serving thread: one call of a device that hangs is all that this thread can leave in the pool. */
 const LIMITS = { ...CALL_LIMITS, callsMax: 1 }
+/** More often nobody asks. */
+const SIGN_EVERY_MS = 1_000
 
 const port = must(parentPort, "this is the entry of a thread")
 const [disk, clock, life] = [new RealDisk(), new RealClock(), new AbortController()]
 const executor = new CheckpointExecutor(
-  () => queuedDisk(disk, clock, LIMITS, life.signal, () => undefined),
+  () => queuedDisk(disk, clock, LIMITS, life.signal, () => undefined, sign),
   new RealStores(),
 )
 let last: Promise<void> = Promise.resolve()
+/** The order that it is busy with. */
+let current = 0
+let signedMs = -Infinity
+
+const reply = (answer: CheckpointReply): void => port.postMessage(answer)
+
+function sign(): void {
+  const nowMs = clock.monotonicMs()
+  if (nowMs - signedMs < SIGN_EVERY_MS) return
+  signedMs = nowMs
+  reply({ id: current, goesOn: true })
+}
 
 async function perform(work: CheckpointWork | undefined): Promise<unknown> {
   switch (work?.kind) {
@@ -41,7 +55,7 @@ async function perform(work: CheckpointWork | undefined): Promise<unknown> {
 port.on("message", (message: unknown) => {
   const { id, work } = parseCheckpointOrder(message)
   last = last.then(async () => {
-    const reply = (answer: CheckpointReply): void => port.postMessage(answer)
+    current = id
     try {
       reply({ id, answer: await perform(work) })
     } catch (error) {

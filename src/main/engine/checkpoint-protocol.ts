@@ -17,6 +17,8 @@ export type CheckpointWork = {
 
 export interface CheckpointReply {
   readonly id: number
+  /** Not the reply yet: the device answers, and the work goes on. */
+  readonly goesOn?: true
   /** Of the kind that was asked for. */
   readonly answer?: unknown
   readonly failure?: { readonly kind: FailureKind; readonly details: FailureDetails }

@@ -20,7 +20,14 @@ const WORKER = `
   parentPort.on("message", ({ id, work }) => {
     const device = work?.asked.device ?? {}
     const [how, what] = (device.path ?? "").split(":")
-    if (how === "sleep") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Number(what))
+    const sleep = ms => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+    if (how === "sleep") sleep(Number(what))
+    if (how === "work") {
+      for (let leftMs = Number(what); leftMs > 0; leftMs -= 300) {
+        parentPort.postMessage({ id, goesOn: true })
+        sleep(300)
+      }
+    }
     if (how === "hang") openSync(what)
     if (how === "die") process.exit(3)
     if (work?.kind === "forget") open.delete(work.asked)
@@ -33,7 +40,7 @@ const ENTRY = new URL(`data:text/javascript,${encodeURIComponent(WORKER)}`)
 const LIMITS: CheckpointThreadLimits = {
   ...CHECKPOINT_THREADS,
   holdMsMax: 200,
-  jobMsMax: 1_500,
+  silenceMsMax: 1_500,
   lookMs: 20,
   closeMsMax: 500,
 }
@@ -122,6 +129,15 @@ test("a slow device is set aside while others wait, and its result still counts"
 test("a slow device alone takes its time", async () => {
   const threads = pool()
   await run(threads, device(1, "sleep:400"))
+  await threads.close()
+})
+
+test("work that goes on is never given up, however long it takes, alone and beside others", async () => {
+  const threads = pool({ ...LIMITS, threadsMax: 1 })
+  await run(threads, device(1, "work:3000"))
+  const working = run(threads, device(1, "work:3000"))
+  await run(threads, device(2))
+  await working
   await threads.close()
 })
 

@@ -2,8 +2,9 @@
  * Checkpoint threads: a small pool that does checkpoint work beside the serving thread. Each device
  * belongs to one place of the pool, since its base is open there.
  *
- * Promises  Work is answered, or fails: with `deviceFailed` when it does not end within `jobMsMax`, or its
- *           device is forgotten; with `internal` when its thread dies. A device that is slow or hangs
+ * Promises  Work is answered, or fails: with `deviceFailed` when its device has not answered for `silenceMsMax`,
+ *           or is forgotten; with `internal` when its thread dies. Work that goes on may take as long as it
+ *           takes: begun again it would take no less. A device that is slow or hangs
  *           holds up others for `holdMsMax` at most: then its thread is set aside with it, and its place
  *           gets a new one.
  *           A thread that was set aside closes what it has open when its work ends; until then its
@@ -29,8 +30,8 @@ import type { CheckpointOrder, CheckpointReply, CheckpointWork, CheckpointWorkKi
 export const CHECKPOINT_THREADS = {
   /** Places: this many devices are worked on at once. A thread takes some 17 MB. */
   threadsMax: 2,
-  /** A large checkpoint on a slow disk takes a minute; calls to files fail long before, this is for the base. */
-  jobMsMax: 120_000,
+  /** Calls to files fail long before; this is for the base, where a large commit is one call. */
+  silenceMsMax: 120_000,
   /** Others wait behind one piece of work no longer than this. */
   holdMsMax: 5_000,
   lookMs: 500,
@@ -60,12 +61,18 @@ class Thread {
   task: Task | undefined
   /** Since when it does this, or nothing. */
   sinceMs = 0
+  /** When it was given an order, or was last heard to be at it. */
+  heardMs = 0
   /** Settles when it has nothing to do. */
   performing: Promise<void> = Promise.resolve()
   hasEnded = false
   isAbandoned = false
 
-  constructor(entry: URL, onEnd: (error: unknown) => void) {
+  constructor(
+    entry: URL,
+    private readonly clock: Clock,
+    onEnd: (error: unknown) => void,
+  ) {
     this.worker = new Worker(entry, { name: "checkpoint" })
     const end = (error: unknown): void => {
       if (this.hasEnded) return
@@ -82,6 +89,7 @@ class Thread {
   async order(work: CheckpointWork | undefined): Promise<CheckpointReply | undefined> {
     if (this.hasEnded) return undefined
     this.lastId += 1
+    this.heardMs = this.clock.monotonicMs()
     const order: CheckpointOrder = { id: this.lastId, work }
     const reply = new Promise<CheckpointReply | undefined>(resolve => (this.waitsFor = resolve))
     this.worker.postMessage(order)
@@ -89,7 +97,9 @@ class Thread {
   }
 
   private hear(reply: CheckpointReply): void {
-    if (reply.id === this.lastId) this.waitsFor?.(reply)
+    if (reply.id !== this.lastId) return
+    this.heardMs = this.clock.monotonicMs()
+    if (reply.goesOn !== true) this.waitsFor?.(reply)
   }
 
   /** Ends it as soon as it leaves what it is doing; not waited for. */
@@ -244,7 +254,7 @@ export class CheckpointThreads implements CheckpointRunner {
   }
 
   private start(place: Place): Thread {
-    const thread: Thread = new Thread(this.entry, error => {
+    const thread: Thread = new Thread(this.entry, this.clock, error => {
       this.begun.delete(thread)
       if (place.thread === thread) place.thread = undefined
       if (!this.isClosed && !thread.isAbandoned)
@@ -315,15 +325,19 @@ export class CheckpointThreads implements CheckpointRunner {
     }
     const { deviceId } = thread.task
     const holdsUp = place.waiting.some(task => task.deviceId !== deviceId && !this.aside.has(task.deviceId))
-    if (tookMs < (holdsUp ? this.limits.holdMsMax : this.limits.jobMsMax)) return
+    if (!this.isSilent(thread) && (!holdsUp || tookMs < this.limits.holdMsMax)) return
     this.output.warn("a device is slow to checkpoint; others go on without it", { device: deviceId, tookMs })
     this.setAside(place, thread)
   }
 
-  /** Gives up work that was set aside and has taken too long. What is asked for its device meanwhile fails, too. */
+  private isSilent({ heardMs }: Thread): boolean {
+    return this.clock.monotonicMs() - heardMs >= this.limits.silenceMsMax
+  }
+
+  /** Gives up work that was set aside and does not go on. What is asked for its device meanwhile fails, too. */
   private judge(id: DeviceId, thread: Thread): void {
-    if (thread.task === undefined || this.clock.monotonicMs() - thread.sinceMs < this.limits.jobMsMax) return
-    const message = `the device did not finish a checkpoint within ${this.limits.jobMsMax} ms`
+    if (thread.task === undefined || !this.isSilent(thread)) return
+    const message = `the device did not go on with a checkpoint for ${this.limits.silenceMsMax} ms`
     const failure = fail("deviceFailed", { message, device: id, code: "ETIMEDOUT" })
     thread.task.reject(failure)
     thread.abandon()
