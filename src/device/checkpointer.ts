@@ -122,7 +122,12 @@ export class Checkpointer implements Living {
     const sinceMs = this.clock.monotonicMs() - this.lastMs
     if (this.isStarved()) return false
     if (this.left.isMore && sinceMs >= this.limits.tidyMs) return true
-    return this.rows.overlayRows > 0 && (this.isOver(1) || sinceMs >= this.limits.quietMs)
+    return this.hasWork && (this.isOver(1) || sinceMs >= this.limits.quietMs)
+  }
+
+  /** Without rows there may be log to let go of: of memberships that have ended. */
+  private get hasWork(): boolean {
+    return this.rows.overlayRows > 0 || this.rows.applied > this.log.cutUpTo
   }
 
   private isStarved(): boolean {
@@ -148,7 +153,7 @@ export class Checkpointer implements Living {
    * be called again.
    */
   async checkpoint(): Promise<void> {
-    if (this.rows.overlayRows === 0 && !this.left.isMore) return
+    if (!this.hasWork && !this.left.isMore) return
     const upTo = this.rows.isCheckpointing ? this.rows.frozenAt : this.rows.freeze()
     const started = this.clock.monotonicMs()
     const { emptied, removed, ...result } = await this.runWithRoom(upTo)

@@ -123,7 +123,7 @@ export class Rows implements DeviceRows {
   private frozenSequence: LogSequence
   private failure: Failure | undefined
 
-  /** `contained`: the log batch up to which the base contains everything. */
+  /** `contained`: the log batch up to which the base contains everything that is needed. */
   constructor(
     private readonly store: StoreReader,
     contained: LogSequence,

@@ -19,7 +19,15 @@ import {
   readSourceMark,
   Rows,
 } from "../../device/index.js"
-import type { CallLimits, CheckpointRun, CommitLog, DeviceSpace, QueuedDisk, Spaces } from "../../device/index.js"
+import type {
+  CallLimits,
+  CheckpointRun,
+  CommitLog,
+  DeviceSpace,
+  Memberships,
+  QueuedDisk,
+  Spaces,
+} from "../../device/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
 import { residentBytesMax } from "../../seams/store/real-memory.js"
@@ -142,7 +150,7 @@ async function openStack(
 ): Promise<DeviceStack> {
   await using opened = new DisposeStack()
   const files = await openFiles(opened, rawDisk, clock, output, place, spaces, options)
-  const metadata = await openMetadata(opened, files.disk, stores, place, options)
+  const metadata = await openMetadata(opened, files.disk, stores, place, memberships, options)
   const contents = await openContents(opened, files, metadata, place, output)
   const { queue, space } = files
   const { base, contained, log, rows } = metadata
@@ -215,6 +223,7 @@ async function openMetadata(
   disk: Disk,
   stores: Stores,
   place: DevicePlace,
+  memberships: Memberships,
   { guard }: DeviceOptions,
 ): Promise<Metadata> {
   const folders = foldersOf(place.path)
@@ -227,7 +236,8 @@ async function openMetadata(
   const log = await openLog(disk, folders.log, place.id, { known: contained, ...(guard && { guard }) })
   opened.defer(() => log.close())
   await cutContained(log, contained)
-  return { base, contained, log, rows: new Rows(base, contained) }
+  // Where there is no membership the log says nothing that is needed: the next checkpoint lets go of it.
+  return { base, contained, log, rows: new Rows(base, memberships.size === 0 ? log.durable : contained) }
 }
 
 async function openContents(

@@ -12,7 +12,7 @@ import { failing, fails, inTurn, SickDevice } from "../../seams/disk/index.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import type { Engine } from "./engine.js"
 import { FIRST_TABLET } from "./first-tablet.js"
-import { bytesOf, createBucket, Machine, noSignal, sourceOf } from "./testing.js"
+import { bytesOf, createBucket, folderOf, Machine, noSignal, sourceOf } from "./testing.js"
 import { parsePolicy } from "../../base/policy.js"
 import { removeDevice, setPolicy, tabletOf } from "../../cluster/index.js"
 
@@ -35,9 +35,18 @@ class Scene {
   static async open(devices: number): Promise<Scene> {
     const machine = new Machine({ devices })
     const engine = await machine.open()
-    const scene = new Scene(machine, engine, await createBucket(engine))
-    scene.ended = Promise.all(engine.livings.map(living => living.run(scene.life.signal)))
-    return scene
+    return new Scene(machine, engine, await createBucket(engine)).begin()
+  }
+
+  private begin(): this {
+    this.ended = Promise.all(this.engine.livings.map(living => living.run(this.life.signal)))
+    return this
+  }
+
+  /** The next life of the process. */
+  async restart(): Promise<Scene> {
+    await this.end()
+    return new Scene(this.machine, await this.machine.open(), this.bucket).begin()
   }
 
   /** Waits in virtual time; gives how long it took. */
@@ -226,6 +235,22 @@ test("a base with a rotten row is thrown away, and learned anew from the others"
   scene.machine.disk.kill()
   const engine = await scene.machine.open()
   for (const size of SIZES) await scene.expect(`key ${size}`, bodyOf("k", size), engine)
+})
+
+test("a device that comes back with a long log of which nothing is needed learns the names", async () => {
+  const first = await Scene.open(3)
+  const { place } = must(first.engine.devices[0], "there are three")
+  for (let i = 0; i < 300; i += 1) await first.timed(first.put(`key ${i}`, bodyOf("k", 3 * KIB)))
+  await first.timed(first.engine.control.takeOut(place.id, fail("deviceFailed")))
+  first.machine.checkpointLimits = { logBytesMax: 300 * KIB }
+  const scene = await first.restart()
+  assert.deepEqual([...scene.members()].sort(), ["2", "3"])
+  const stack = await scene.engine.bringIn(folderOf(place))
+  assert.ok(stack.checkpointer.isOver(2) && stack.rows.overlayRows === 0)
+  await scene.timed(scene.engine.control.bringIn(stack))
+  await scene.settleMembers()
+  assert.deepEqual([...scene.members()].sort(), ["1", "2", "3"])
+  await scene.end()
 })
 
 test("what was written and removed while a base was built anew is made good at once", async () => {
