@@ -8,7 +8,7 @@ import { fail, isFailure } from "../base/failures.js"
 import { parseDeviceId, parseLogSequence } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import type { Disk } from "../seams/disk/contract.js"
-import { failing, RealDisk, SimDisk } from "../seams/disk/index.js"
+import { failing, interceptedDisk, RealDisk, SimDisk } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import type { CommitLog } from "./contract.js"
 import { openLogReader } from "./log-reader.js"
@@ -110,6 +110,26 @@ test("excess recycled files are removed", async () => {
   assert.ok(log.lengthBytes <= 8 * KIB, `${log.lengthBytes} bytes above the cut`)
   await log.close()
 })
+
+for (const kind of ["size", "remove"] as const) {
+  test(`a segment that cannot be given up (${kind}) takes no other with it: they go with a later cut`, async () => {
+    const sim = new SimDisk()
+    const disk = sim.boot()
+    const log = await open(interceptedDisk(disk, failing({ kind, nth: 1, code: "EIO" })))
+    for (let n = 1; n <= 200; n += 1) await log.append([record(n)])
+    await assert.rejects(log.cut(seq(150)), error => isFailure(error, "deviceFailed"))
+    await log.append([record(201)])
+    await log.cut(log.durable)
+    const files = await disk.list(FOLDER)
+    assert.ok(files.length <= LOG_LIMITS.freeSegmentsMax + 3, `${files.length} files`)
+    for (let n = 202; n <= 300; n += 1) await log.append([record(n)])
+    assert.deepEqual(await numbers(log, log.cutUpTo), upFrom(202, 99))
+    await log.close()
+    const again = await open(disk)
+    assert.deepEqual((await numbers(again, again.durable - 5)).at(-1), 300)
+    await again.close()
+  })
+}
 
 test("a failed write stops the log; opening it again shows what survived", async () => {
   const sim = new SimDisk()

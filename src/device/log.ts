@@ -275,9 +275,7 @@ export class SegmentedLog implements CommitLog {
     if (this.#droppable(upTo).length === 0) return
     // A segment is written over only once the log itself says that its batches may be missing.
     await this.append([])
-    const dropped = this.#droppable(upTo)
-    this.#segments = this.#segments.filter(segment => !dropped.includes(segment))
-    for (const { file } of dropped) await this.#release(file)
+    for (const segment of this.#droppable(upTo)) await this.#release(segment)
   }
 
   async close(): Promise<void> {
@@ -447,9 +445,14 @@ export class SegmentedLog implements CommitLog {
     return this.#segments.filter(({ file, last }) => file !== this.#open?.file && last <= upTo)
   }
 
-  async #release(file: DiskFile): Promise<void> {
-    if (this.#free.length < LOG_LIMITS.freeSegmentsMax) {
-      this.#free.push({ file, sizeBytes: await file.sizeBytes() })
+  /** Where the disk does not do it, a later cut meets the segment again, or the next start a file that should be gone. */
+  async #release(segment: Segment): Promise<void> {
+    const { file } = segment
+    const isKept = this.#free.length < LOG_LIMITS.freeSegmentsMax
+    const sizeBytes = isKept ? await file.sizeBytes() : 0
+    this.#segments = this.#segments.filter(each => each !== segment)
+    if (isKept) {
+      this.#free.push({ file, sizeBytes })
       return
     }
     await file.close()
