@@ -187,7 +187,9 @@ export class PayloadVolumes implements PayloadShelf {
     for await (const event of walkGroups(shelf, request)) {
       if (event.kind === "position") yield { kind: "position", position: event.position }
       else if (event.kind === "damage") yield { kind: "damage" }
-      else if (event.kind === "needles") yield { kind: "payloads", payloads: event.needles.flatMap(payloadOf) }
+      // What reads as torn may have rotten, and rows point into it.
+      else if (event.kind === "needles" || event.kind === "tornTail")
+        yield { kind: "payloads", payloads: event.needles.flatMap(payloadOf) }
     }
   }
 

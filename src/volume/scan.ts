@@ -24,11 +24,20 @@ import { FileWindow, findGroup, isBodyGood, readGroup } from "./group-reader.js"
 
 type Happening =
   | { readonly kind: "damage"; readonly damage: VolumeDamage }
-  | { readonly kind: "tornTail"; readonly volumeId: VolumeId; readonly fromBytes: number; readonly lengthBytes: number }
+  | TornTail
   /** The needles that follow are of a group that nothing vouches for but its own checksums. */
   | { readonly kind: "unvouched"; readonly group: ScannedGroup; readonly before: VolumePosition }
   /** Everything up to here has been walked. */
   | { readonly kind: "position"; readonly position: VolumePosition }
+
+interface TornTail {
+  readonly kind: "tornTail"
+  readonly volumeId: VolumeId
+  readonly fromBytes: number
+  readonly lengthBytes: number
+  /** Of its first group, as far as they can be told: a tail that was durable once and has rotten looks the same. */
+  readonly needles: readonly ScannedNeedle[]
+}
 
 export type ScanEvent = { readonly kind: "needle"; readonly needle: ScannedNeedle } | Happening
 export type ScanEvents = AsyncGenerator<ScanEvent, void>
@@ -248,7 +257,8 @@ export class VolumeScan {
     }
     if (!isVouchedFor) {
       const lengthBytes = this.window.sizeBytes - this.at
-      yield { kind: "tornTail", volumeId: this.identity.volumeId, fromBytes: this.at, lengthBytes }
+      const { volumeId } = this.identity
+      yield { kind: "tornTail", volumeId, fromBytes: this.at, lengthBytes, needles: group?.needles ?? [] }
       return true
     }
     yield* this.passDamage(group, Math.min(next ?? this.durable?.offsetBytes ?? end, end))

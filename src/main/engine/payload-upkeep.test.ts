@@ -9,6 +9,8 @@ import { bytesOf, createBucket, Machine, noSignal, sourceOf } from "./testing.js
 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 const OBJECTS = 300
+/** In the body of one of them. */
+const ROTTEN_AT = 100 * KIB
 const keyOf = (i: number) => objectKeyOfText(`object ${i}`)
 const bodyOf = (i: number, version: number) => Buffer.alloc(3 * KIB, `${i} ${version} `)
 
@@ -26,6 +28,35 @@ const payloadBytes = (machine: Machine): number =>
   machine.disk.medium
     .namesIn("/d1/payloads")
     .reduce((sum, name) => sum + (machine.disk.medium.fileAt(`/d1/payloads/${name}`)?.current.length ?? 0), 0)
+
+test("a volume whose books are wrong and whose end has rotten loses what is rotten, and nothing else", async () => {
+  const machine = new Machine({ devices: 1 })
+  const first = await machine.open()
+  const bucket = await createBucket(first)
+  for (let i = 0; i < OBJECTS; i += 1) await put(first, bucket, i, 1)
+  await first.stop()
+  machine.disk.kill()
+  const base = await machine.stores.openWriter("/d1/base")
+  const books = [...base.range("marks", { start: rowKeyOf("payloads/"), end: rowKeyOf("payloads0") })]
+  assert.equal(books.length, 1)
+  await base.commit(books.map(([key]) => ({ family: "marks", key, value: undefined })))
+  const [volume] = machine.disk.medium.namesIn("/d1/payloads")
+  machine.disk.flipBit(`/d1/payloads/${volume}`, 8 * ROTTEN_AT)
+  const engine = await machine.open()
+  for (let i = 0; i < 3; i += 1) {
+    await put(engine, bucket, OBJECTS + i, 1)
+    await checkpoint(engine)
+  }
+  let read = 0
+  for (let i = 0; i < OBJECTS; i += 1) {
+    const got = engine.services.objects.get({ bucket, key: keyOf(i), conditions: {} })
+    read += await got.then(bytesOf).then(
+      () => 1,
+      () => 0,
+    )
+  }
+  assert.equal(read, OBJECTS - 1)
+})
 
 test("overwritten and deleted small objects give their space back, and who holds an old place is served", async () => {
   const machine = new Machine({ devices: 1 })
