@@ -22,6 +22,7 @@ import {
   needleSeed,
   NEEDLE_HEADER_BYTES_MAX,
   payloadHeaderBytes,
+  TOMBSTONE_BYTES,
   payloadSeed,
 } from "./needle.js"
 import { partitionOf } from "./partition.js"
@@ -63,6 +64,10 @@ const refused = (bytes: Uint8Array): void =>
     () => decodeNeedleHeader(bytes),
     error => isFailure(error, "corruptNeedle"),
   )
+
+test("all tombstones have one length", () => {
+  assert.equal(encodeNeedleHeader(TOMBSTONE).length, TOMBSTONE_BYTES)
+})
 
 for (const header of [SHARD, PAYLOAD, TOMBSTONE]) {
   test(`${header.kind}: golden bytes of version 1, both ways`, () => {

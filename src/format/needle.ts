@@ -101,6 +101,9 @@ export const NEEDLE_HEADER_BYTES_MAX =
   subBlockCount(NEEDLE_BODY_BYTES_MAX) * CHECKSUM_BYTES +
   HASH_BYTES
 
+/** A tombstone is a head and its hash. */
+export const TOMBSTONE_BYTES = NEEDLE_HEAD_BYTES + HASH_BYTES
+
 const MAGIC = 0x6c64_4e48 // "HNdl"
 const VERSION = 1
 const XXH64 = 1

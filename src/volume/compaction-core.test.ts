@@ -3,6 +3,7 @@ import { test } from "node:test"
 import fc from "fast-check"
 import { parseVolumeId } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
+import { TOMBSTONE_BYTES } from "../format/needle.js"
 import type { Candidate } from "./compaction-core.js"
 import { chooseVolume, deadBytesOf } from "./compaction-core.js"
 import { COMPACTION_LIMITS } from "./limits.js"
@@ -34,6 +35,15 @@ test("tombstones are needed in all but the oldest volume, and asked for where no
   assert.deepEqual(choose(volumes([0, 10 * KIB], [9, 0], [9, 0])), compact(1))
   assert.deepEqual(choose(volumes([9, 0], [4], [9, 0])), { kind: "survey", volumeId: parseVolumeId(2) })
   assert.deepEqual(choose(volumes([4], [9, 0], [9, 0])), compact(1))
+})
+
+test("writes of tombstones fill pages too: a volume that would come back as it is stays", () => {
+  const limits = { ...COMPACTION_LIMITS, copyNeedlesMax: 6, copyBytes: 24 * KIB, deadBytesMin: 8 * KIB }
+  const [oldest, volume] = volumes([0, 0], [0, 0], [0, 0]).map(each => ({ ...each, writtenBytes: 36 * KIB }))
+  assert.ok(oldest && volume)
+  const held = { livingBytes: 10 * KIB, livingNeedles: 5, tombstoneBytes: 35 * TOMBSTONE_BYTES }
+  assert.equal(deadBytesOf({ ...volume, ...held }, limits), 0)
+  assert.ok(deadBytesOf({ ...oldest, ...held }, limits) > 8 * KIB, "tombstones end in the oldest one")
 })
 
 test("where tombstones fill the device, the oldest volume is rolled although little of it is dead", () => {

@@ -8,6 +8,7 @@
  * roll one volume further, so choosing comes to an end.
  */
 import type { VolumeId } from "../base/ids.js"
+import { TOMBSTONE_BYTES } from "../format/needle.js"
 import { VOLUME_PAGE_BYTES } from "../format/volume.js"
 import type { VolumeAccount } from "./accounts.js"
 
@@ -46,8 +47,10 @@ export type Choice =
 
 const NOTHING: Choice = { kind: "nothing" }
 
-const neededBytesOf = ({ livingBytes, tombstoneBytes, isOldest }: Candidate): number =>
-  livingBytes + (isOldest ? 0 : (tombstoneBytes ?? 0))
+const neededTombstoneBytesOf = ({ tombstoneBytes, isOldest }: Candidate): number =>
+  isOldest ? 0 : (tombstoneBytes ?? 0)
+
+const neededBytesOf = (volume: Candidate): number => volume.livingBytes + neededTombstoneBytesOf(volume)
 
 /**
  * What would come back of a volume: copies take a little more than their bytes, as each write fills its
@@ -55,7 +58,8 @@ const neededBytesOf = ({ livingBytes, tombstoneBytes, isOldest }: Candidate): nu
  */
 export function deadBytesOf(volume: Candidate, { copyBytes, copyNeedlesMax }: CompactionLimits): number {
   const needed = neededBytesOf(volume)
-  const writes = Math.ceil(needed / copyBytes) + Math.ceil(volume.livingNeedles / copyNeedlesMax)
+  const needles = volume.livingNeedles + neededTombstoneBytesOf(volume) / TOMBSTONE_BYTES
+  const writes = Math.ceil(needed / copyBytes) + Math.ceil(needles / copyNeedlesMax)
   return Math.max(0, volume.writtenBytes - VOLUME_PAGE_BYTES * (1 + writes) - needed)
 }
 
