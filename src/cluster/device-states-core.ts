@@ -25,7 +25,9 @@ export function withState(
 ): ControlRecord {
   const before = deviceOf(record, id)
   if (before.state === state) return record
-  const after = { ...before, state, stateSinceMs: nowMs }
+  const { wasLeaving: _, ...rest } = before
+  const isOfLeaver = state === "out" && before.state === "leaving"
+  const after: ControlDevice = { ...rest, state, stateSinceMs: nowMs, ...(isOfLeaver && { wasLeaving: true }) }
   return { ...record, devices: record.devices.map(device => (device.id === id ? after : device)) }
 }
 
@@ -51,9 +53,14 @@ export function markOut(record: ControlRecord, ids: readonly DeviceId[], nowMs: 
   return isSame ? record : { ...marked, tablets }
 }
 
-/** A device that was out takes part again; what it lacks is to be found. One that was being emptied still is. */
+/**
+ * A device that was out takes part again; what it lacks is to be found. One that was being emptied still is, and
+ * one that was leaving leaves.
+ */
 export function markReturning(record: ControlRecord, id: DeviceId, nowMs: number): ControlRecord {
-  if (deviceOf(record, id).state !== "out") return record
+  const { state, wasLeaving } = deviceOf(record, id)
+  if (state !== "out") return record
+  if (wasLeaving) return withState(record, id, "leaving", nowMs)
   return withState(record, id, record.layout.devices.includes(id) ? "filling" : "draining", nowMs)
 }
 

@@ -3,7 +3,7 @@ import { test } from "node:test"
 import { isFailure, type FailureKind } from "../base/failures.js"
 import { DEVICES_MAX } from "../base/limits.js"
 import { defaultMetaCopies, defaultPolicy, parsePolicy, shardCount, textOfPolicy } from "../base/policy.js"
-import type { ControlRecord } from "../format/control-record.js"
+import { encodeControlRecord, parseControlRecord, type ControlRecord } from "../format/control-record.js"
 import { movement, slotsPerDevice } from "../placement/index.js"
 import { checkRecord } from "./check-record.js"
 import { finishTransition, markOut, markReturning, markWhole } from "./device-states-core.js"
@@ -119,6 +119,17 @@ test("a device that was drained and fails meanwhile is still drained when it is 
   const back = checked(markReturning(out(drained, 2), deviceId(2), 8))
   assert.equal(stateOf(back, 2), "draining")
   assert.equal(stateOf(markReturning(out(drained, 3), deviceId(3), 8), 3), "filling")
+})
+
+test("a device that was removed and fails meanwhile leaves all the same when it is back, unless it is taken back into use", () => {
+  const leaving = finishTransition(removeDevice(storeOf(6, "ec:2+1"), deviceId(2), [], 7))
+  const stored = parseControlRecord(encodeControlRecord(out(leaving, 2)))
+  const back = checked(markReturning(stored, deviceId(2), 8))
+  assert.equal(stateOf(back, 2), "leaving")
+  const kept = markReturning(out(drainDevice(back, deviceId(2), [], 9), 2), deviceId(2), 10)
+  assert.equal(stateOf(kept, 2), "draining")
+  const used = settled(setWeight(back, deviceId(2), 1, [], 9))
+  assert.equal(stateOf(markReturning(out(used, 2), deviceId(2), 10), 2), "filling")
 })
 
 test("a removed device leaves once shards have moved; drained may become removed and back", () => {

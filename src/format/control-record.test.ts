@@ -10,7 +10,7 @@ import { MIB } from "../base/limits.js"
 import { parsePolicy } from "../base/policy.js"
 import { xxh64 } from "../base/xxh64.js"
 import { encodeControlRecord, parseControlRecord } from "./control-record.js"
-import type { ControlRecord } from "./control-record.js"
+import type { ControlDevice, ControlRecord } from "./control-record.js"
 
 const DEVICES = [1, 2, 3].map(n => parseDeviceId(`000000000000000${n}`))
 const IN_USE = { state: "active", stateSinceMs: 0, capacityBytes: 0 } as const
@@ -101,6 +101,15 @@ test("control record v1 is still read, byte for byte", () => {
 test("control record v2 is what it always was, byte for byte", () => {
   assert.equal(hexOf(encodeControlRecord(CHANGING)), golden("control-record-v2"))
   assert.deepEqual(parseControlRecord(bytesOfHex(golden("control-record-v2")) ?? new Uint8Array(0)), CHANGING)
+})
+
+test("what was appended to version 2 is what it always was, byte for byte", () => {
+  const devices = CHANGING.devices.map((device): ControlDevice =>
+    device.state === "out" ? { ...device, wasLeaving: true } : device,
+  )
+  const left = { ...CHANGING, devices }
+  assert.equal(hexOf(encodeControlRecord(left)), golden("control-record-v2-was-leaving"))
+  assert.deepEqual(parseControlRecord(encodeControlRecord(left)), left)
 })
 
 test("every prefix and every single flipped bit of a control record is refused", () => {

@@ -38,6 +38,8 @@ export interface ControlDevice {
   readonly stateSinceMs: number
   /** Of its file system, when it joined; 0: unknown. */
   readonly capacityBytes: number
+  /** It is out, and was leaving: that it goes on with when it is back. */
+  readonly wasLeaving?: true
   readonly more: readonly unknown[]
 }
 
@@ -113,9 +115,7 @@ export function encodeControlRecord(record: ControlRecord): Uint8Array {
   const payload = packr.pack([
     record.storeId,
     record.generation,
-    record.devices.map(({ id, weight, pathHint, isMountPoint, state, stateSinceMs, capacityBytes, more }) => {
-      return [id, weight, pathHint, isMountPoint, DEVICE_STATES.indexOf(state), stateSinceMs, capacityBytes, ...more]
-    }),
+    record.devices.map(packDevice),
     textOfPolicy(record.policy),
     record.blockBytes,
     record.metaCopies,
@@ -225,12 +225,16 @@ function openEnvelope(bytes: Uint8Array): { readonly version: number; readonly p
   }
 }
 
+/** What was appended since is written only where it says something. */
+function packDevice(device: ControlDevice): readonly unknown[] {
+  const { id, weight, pathHint, isMountPoint, state, stateSinceMs, capacityBytes, wasLeaving, more } = device
+  const fields = [id, weight, pathHint, isMountPoint, DEVICE_STATES.indexOf(state), stateSinceMs, capacityBytes]
+  return wasLeaving === undefined && more.length === 0 ? fields : [...fields, wasLeaving === true, ...more]
+}
+
 function parseDevice(value: unknown): ControlDevice {
-  const [id, weight, pathHint, isMountPoint, state, stateSinceMs, capacityBytes, ...more] = parseList(
-    value,
-    "device",
-    7,
-  )
+  const list = parseList(value, "device", 7)
+  const [id, weight, pathHint, isMountPoint, state, stateSinceMs, capacityBytes, wasLeaving = false, ...more] = list
   if (typeof weight !== "number" || !Number.isFinite(weight) || weight <= 0) throw corrupt("weight")
   return {
     id: parseAs("device id", () => parseDeviceId(id)),
@@ -240,6 +244,7 @@ function parseDevice(value: unknown): ControlDevice {
     state: parseState(state),
     stateSinceMs: parseWhole(stateSinceMs, "stateSinceMs", 0, Number.MAX_SAFE_INTEGER),
     capacityBytes: parseWhole(capacityBytes, "capacityBytes", 0, Number.MAX_SAFE_INTEGER),
+    ...(parseFlag(wasLeaving, "wasLeaving") && { wasLeaving: true }),
     more,
   }
 }
