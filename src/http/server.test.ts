@@ -8,7 +8,7 @@ import { RealRandom } from "../seams/random/real.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { fail, isFailure } from "../base/failures.js"
 import { HTTP_LIMITS } from "./limits.js"
-import { parseAnswers, RawClient } from "./raw-client.js"
+import { parseAnswers } from "./raw-client.js"
 import { HttpServer } from "./server.js"
 import { pause, polite, serve, socketOf, stopAll } from "./testing.js"
 
@@ -542,57 +542,6 @@ test("what comes behind the last answer of a connection is not begun", async () 
   assert.deepEqual(begun, [])
 })
 
-test("stopping lets requests in flight finish, drops idle connections and takes no new ones", async () => {
-  let go = (): void => undefined
-  const gate = new Promise<void>(resolve => (go = resolve))
-  const world = await serve(async exchange => {
-    await gate
-    await polite(exchange)
-  })
-  const busy = await RawClient.open(world.port)
-  const idle = await RawClient.open(world.port)
-  busy.say("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
-  await pause(20)
-  const stopped = world.stop()
-  await idle.end()
-  await assert.rejects(RawClient.open(world.port))
-  go()
-  const [answer] = await busy.answers(1)
-  assert.deepEqual([answer?.body, answer?.headers.get("connection")], ["read 2", "close"])
-  await stopped
-})
-
-test("what was answered in the turn in which stopping begins leaves first", async () => {
-  const world = await serve(exchange => {
-    const responding = exchange.respond({ status: 200, headers: [], body: text("ok") })
-    void world.stop()
-    return responding
-  })
-  const client = await RawClient.open(world.port)
-  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-  assert.equal((await client.answers(1))[0]?.body, "ok")
-  await client.end()
-})
-
-test("who says more than was wanted while stopping hears the last answer all the same", async () => {
-  const body = new Uint8Array(300_000)
-  const world = await serve(async exchange => {
-    void world.stop()
-    await pause(10)
-    await exchange.respond({ status: 200, headers: [], body })
-  })
-  const client = await RawClient.open(world.port)
-  client.socket.pause()
-  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-  for (let i = 0; i < 40; i += 1) {
-    await pause(10)
-    client.say("more")
-  }
-  client.socket.resume()
-  assert.equal((await client.answers(1))[0]?.body.length, body.length)
-  await client.end()
-})
-
 test("a receiver that takes a little of a large piece at a time is not cut", async () => {
   const piece = new Uint8Array(16 * 1024 * 1024)
   async function* body() {
@@ -616,20 +565,6 @@ test("a receiver that takes a little of a large piece at a time is not cut", asy
     assert.ok(heard >= 2 * piece.length, `${heard} bytes were heard`)
     client.close()
   }
-})
-
-test("stopping ends by force what does not end by itself", async () => {
-  const world = await serve(
-    exchange => new Promise(resolve => exchange.signal.addEventListener("abort", () => resolve())),
-    {
-      stopMs: 100,
-    },
-  )
-  const client = await RawClient.open(world.port)
-  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-  await pause(20)
-  await world.stop()
-  await client.end()
 })
 
 test("a handler that breaks or forgets to answer is our failure, said once", async () => {

@@ -1,0 +1,72 @@
+/** How a server stops: who is answered still, and who is not waited for. */
+import { after, test } from "node:test"
+import assert from "node:assert/strict"
+import { RawClient } from "./raw-client.js"
+import { pause, polite, serve, stopAll } from "./testing.js"
+
+after(stopAll)
+
+test("stopping lets requests in flight finish, drops idle connections and takes no new ones", async () => {
+  let go = (): void => undefined
+  const gate = new Promise<void>(resolve => (go = resolve))
+  const world = await serve(async exchange => {
+    await gate
+    await polite(exchange)
+  })
+  const busy = await RawClient.open(world.port)
+  const idle = await RawClient.open(world.port)
+  busy.say("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
+  await pause(20)
+  const stopped = world.stop()
+  await idle.end()
+  await assert.rejects(RawClient.open(world.port))
+  go()
+  const [answer] = await busy.answers(1)
+  assert.deepEqual([answer?.body, answer?.headers.get("connection")], ["read 2", "close"])
+  await stopped
+})
+
+test("what was answered in the turn in which stopping begins leaves first", async () => {
+  const world = await serve(exchange => {
+    const responding = exchange.respond({ status: 200, headers: [], body: Buffer.from("ok") })
+    void world.stop()
+    return responding
+  })
+  const client = await RawClient.open(world.port)
+  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  assert.equal((await client.answers(1))[0]?.body, "ok")
+  await client.end()
+})
+
+test("who says more than was wanted while stopping hears the last answer all the same", async () => {
+  const body = new Uint8Array(300_000)
+  const world = await serve(async exchange => {
+    void world.stop()
+    await pause(10)
+    await exchange.respond({ status: 200, headers: [], body })
+  })
+  const client = await RawClient.open(world.port)
+  client.socket.pause()
+  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  for (let i = 0; i < 40; i += 1) {
+    await pause(10)
+    client.say("more")
+  }
+  client.socket.resume()
+  assert.equal((await client.answers(1))[0]?.body.length, body.length)
+  await client.end()
+})
+
+test("stopping ends by force what does not end by itself", async () => {
+  const world = await serve(
+    exchange => new Promise(resolve => exchange.signal.addEventListener("abort", () => resolve())),
+    {
+      stopMs: 100,
+    },
+  )
+  const client = await RawClient.open(world.port)
+  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  await pause(20)
+  await world.stop()
+  await client.end()
+})
