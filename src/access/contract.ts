@@ -94,8 +94,8 @@ export interface Keyring {
    */
   secretOf(id: AccessKeyId, token: string | undefined, nowMs: number): Promise<KnownKey | undefined>
   /**
-   * The same without waiting, of keys that never expire and of tokens; undefined where it is not in memory, too, and
-   * instead of throwing.
+   * The same without waiting, of keys that never expire and of tokens. Undefined also where it is not in memory, and
+   * where `secretOf` would throw.
    */
   knownSecret(id: AccessKeyId, token: string | undefined, nowMs: number): KnownKey | undefined
   /** Whose buckets are. */

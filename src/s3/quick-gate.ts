@@ -2,7 +2,7 @@
  * Who asks for which object, for the requests that come by the thousand, signed in the
  * Authorization header. Nothing here waits.
  *
- * Promises  Whoever is let through `Gatekeeper` would let through too. Nothing is refused here: undefined
+ * Promises  Whoever is let through `Gatekeeper` and `Authority` would let through too. Nothing is refused here: undefined
  *           means that the handler has to judge.
  * Limits    `KNOWN_MAX` names and hosts are remembered.
  */
