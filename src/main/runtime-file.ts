@@ -3,18 +3,26 @@
  *
  * Promises  Whichever folders are lost, replaced or added while the store runs, those that it has tell. A
  *           folder that does not take the file is tried again, and holds up nobody.
+ * Written   In place, and as long each time: a disk without a free byte takes it too, and what is kept free for
+ *           records is not touched. Half a file after a power cut says nothing, as it should.
  */
 import type { DeviceId, Incarnation } from "../base/ids.js"
-import { replaceRecordFile, withBallast } from "../device/index.js"
 import { mapBounded, type Living } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
+import type { Disk } from "../seams/disk/contract.js"
 import { RUNTIME_FILE_NAME, type RuntimeFile } from "./client/credentials.js"
 import type { DeviceStack } from "./engine/device-stack.js"
 
 const LOOK_EVERY_MS = 5_000
 const FOLDERS_AT_ONCE = 64
+/** More than two endpoints and a region have, within one block. */
+const TEXT_CHARACTERS_MIN = 2047
 
-type Told = Pick<DeviceStack, "place" | "disk">
+/** What of a device is needed to tell its folder. */
+type Told = {
+  readonly place: Pick<DeviceStack["place"], "id" | "path" | "incarnation">
+  readonly space: Pick<DeviceStack["space"], "disk">
+}
 
 export class RuntimeFiles implements Living {
   readonly name = "runtime files"
@@ -44,15 +52,25 @@ export class RuntimeFiles implements Living {
   /** Tells the folders that have not been told. */
   private async write(): Promise<void> {
     const untold = this.devices().filter(({ place }) => this.told.get(place.id) !== place.incarnation)
-    const bytes = Buffer.from(`${JSON.stringify(this.runtime)}\n`)
-    await mapBounded(untold, FOLDERS_AT_ONCE, async ({ place, disk }) => {
+    const bytes = Buffer.from(`${JSON.stringify(this.runtime).padEnd(TEXT_CHARACTERS_MIN)}\n`)
+    await mapBounded(untold, FOLDERS_AT_ONCE, async ({ place, space }) => {
       const { id, path, incarnation } = place
-      const tell = () => replaceRecordFile(disk, `${path}/${RUNTIME_FILE_NAME}`, bytes)
-      await withBallast(disk, path, tell).then(
+      await writeInPlace(space.disk, `${path}/${RUNTIME_FILE_NAME}`, bytes).then(
         () => void this.told.set(id, incarnation),
         // Full, or about to be taken out.
         () => undefined,
       )
     })
+  }
+}
+
+async function writeInPlace(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
+  const file = await disk.open(path, (await disk.exists(path)) ? "write" : "create")
+  try {
+    await file.write([bytes], 0)
+    await file.truncate(bytes.length)
+    await file.sync()
+  } finally {
+    await file.close()
   }
 }

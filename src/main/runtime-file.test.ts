@@ -1,0 +1,30 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { parseDeviceId, parseIncarnation } from "../base/ids.js"
+import { readRecordFile, replaceRecordFile } from "../device/index.js"
+import { SimClock } from "../seams/clock/sim.js"
+import { SimDisk } from "../seams/disk/index.js"
+import { parseRuntimeFile } from "./client/store-process.js"
+import { RuntimeFiles } from "./runtime-file.js"
+
+const runtimeOf = (pid: number, host = "127.0.0.1") => ({
+  ...{ endpoint: `http://${host}:9000`, adminEndpoint: `http://${host}:9001`, region: "us-east-1", pid },
+})
+
+test("a folder on a disk without a free byte tells of each life, and the room for records is left alone", async () => {
+  const sim = new SimDisk()
+  const disk = sim.boot()
+  await disk.makeFolder("/d/ballast")
+  await replaceRecordFile(disk, "/d/ballast/records", new Uint8Array(9000))
+  const tell = async (pid: number, host?: string) => {
+    const place = { id: parseDeviceId("00000000000000aa"), path: "/d", incarnation: parseIncarnation(pid) }
+    await RuntimeFiles.begin(new SimClock(), () => [{ place, space: { disk } }], runtimeOf(pid, host))
+    const told = await readRecordFile(disk, "/d/runtime")
+    return parseRuntimeFile(Buffer.from(told ?? []).toString("utf8"))
+  }
+  assert.deepEqual(await tell(1), runtimeOf(1))
+  sim.capacityBytes = sim.medium.usedBytes
+  sim.intercept(call => assert.ok(!call.path.includes("ballast"), `${call.kind} ${call.path}`))
+  for (const [pid, host] of [[2], [30_000, "a-name-that-is-longer.example.org"], [4]] as const)
+    assert.deepEqual(await tell(pid, host), runtimeOf(pid, host))
+})
