@@ -1,10 +1,11 @@
 /**
  * What can be said of buckets and objects without waiting: for the requests that come by the thousand.
  *
- * Promises  What it gives is what `Buckets.open` and `Objects.get` would give at this moment. It refuses
- *           nothing: undefined means that they have to be asked.
+ * Promises  What it gives, failures too, is what `Buckets.open` and `Objects.get` would give at this moment.
+ *           Undefined means that they have to be asked.
  */
 import { assert } from "../base/assert.js"
+import { fail, type Failure } from "../base/failures.js"
 import type { BucketName, ObjectKey, UploadId } from "../base/ids.js"
 import { INLINE_BYTES_MAX } from "../base/limits.js"
 import type { Blocks } from "../block/index.js"
@@ -16,13 +17,14 @@ import { RANDOM_BYTES } from "../format/version-id.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Tablet } from "../tablet/index.js"
 import { findBucket } from "./bucket-commands-core.js"
+import { judgeRead } from "./conditions-core.js"
 import type {
+  AskedNow,
   AtOnce,
   Bucket,
   ByteRange,
   ContentHeaders,
   ObjectNow,
-  PlainRange,
   PutNow,
   PutResult,
   StoredBeside,
@@ -68,7 +70,8 @@ export class ObjectsAtOnce implements AtOnce {
     return bucket
   }
 
-  object(bucket: Bucket, key: ObjectKey, headersOnly: boolean, asked?: PlainRange): ObjectNow | undefined {
+  object(bucket: Bucket, key: ObjectKey, asked: AskedNow): ObjectNow | Failure | undefined {
+    const { headersOnly, conditions } = asked
     const rowKey = objectRowKey(bucket.id, key)
     const warming = this.tablet.warm("current", [rowKey])
     if (warming !== undefined) {
@@ -77,20 +80,24 @@ export class ObjectsAtOnce implements AtOnce {
       return undefined
     }
     const row = this.tablet.committed.get("current", rowKey)
-    if (row === undefined) return undefined
+    // Where versions are kept a delete marker may lie there, which answers show.
+    if (row === undefined) return bucket.versioning === "never" ? fail("noSuchKey") : undefined
     const record = decodeVersion(row.value)
     const { head, details } = record
     // To what is another account's the bucket's owner may have no right.
     if (details === undefined || details.acl?.owner !== undefined) return undefined
+    const etag = etagOfHead(head)
+    const failure = conditions && judgeRead(conditions, { etag, modifiedMs: head.modifiedMs })
+    if (failure !== undefined) return failure
     const { sizeBytes } = head
-    const range = asked && rangeWithin(asked, sizeBytes)
-    if (asked !== undefined && range === undefined) return undefined
+    const range = asked.range && rangeWithin(asked.range, sizeBytes)
+    if (asked.range !== undefined && range === undefined) return undefined
     const isInline = record.content.kind === "inline"
     const whole = isInline && !headersOnly ? this.tablet.payloadNow("current", rowKey, row) : undefined
     if (isInline && whole === undefined && !headersOnly) return undefined
     return {
       sizeBytes,
-      etag: etagOfHead(head),
+      etag,
       lastModifiedMs: head.modifiedMs,
       versionId: bucket.versioning === "never" ? undefined : versionIdOfHead(head),
       headers: this.headersOf(details),
@@ -130,7 +137,7 @@ export class ObjectsAtOnce implements AtOnce {
   }
 
   private commit(
-    { bucket, key, beside, bytes, md5, checksum }: PutNow,
+    { bucket, key, conditions, beside, bytes, md5, checksum }: PutNow,
     content: Content,
     uploadId: UploadId | undefined,
     debts: readonly Debt[],
@@ -148,7 +155,7 @@ export class ObjectsAtOnce implements AtOnce {
       details: this.detailsOf(beside),
       isShared: false,
     } as const
-    const put = putVersion({ bucketId: bucket.id, key, uploadId, conditions: {}, version, debts })
+    const put = putVersion({ bucketId: bucket.id, key, uploadId, conditions, version, debts })
     return this.tablet.run(put).then(stored => putResultOf(stored, checksum?.value))
   }
 

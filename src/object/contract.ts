@@ -8,6 +8,7 @@
  * Bodies    Stream in (`BodySource.open()` is called once, and only when nothing speaks against the
  *           request any more) and out (`ObjectBody.read()` yields verified bytes).
  */
+import type { Failure } from "../base/failures.js"
 import type { AccountId, BucketId, BucketName, MultipartId, ObjectKey, VersionId } from "../base/ids.js"
 import type { LentBytes, PieceOwner } from "../base/pieces.js"
 import type { ObjectAcl } from "../format/acl.js"
@@ -483,14 +484,22 @@ export interface StoredBytes {
   read(signal: AbortSignal): AsyncIterable<Uint8Array>
 }
 
+/** What of an object is asked for at once. */
+export interface AskedNow {
+  readonly headersOnly: boolean
+  /** Has to hold some of the bytes. */
+  readonly range: PlainRange | undefined
+  readonly conditions: Conditions | undefined
+}
+
 /** What can be said without waiting; undefined: the services have to be asked. */
 export interface AtOnce {
   bucket(name: BucketName): Bucket | undefined
   /**
-   * The latest version, if it is the bucket's owner's, with its bytes unless only headers are wanted; of a range, which
-   * has to hold some of them.
+   * The latest version, if it is the bucket's owner's, with its bytes unless only headers are wanted; or why it is not to
+   * be had: `noSuchKey`, `notModified` and `preconditionFailed` as `Objects.get` throws them.
    */
-  object(bucket: Bucket, key: ObjectKey, headersOnly: boolean, range?: PlainRange): ObjectNow | undefined
+  object(bucket: Bucket, key: ObjectKey, asked: AskedNow): ObjectNow | Failure | undefined
   /** Of `putBytesMax` at most. */
   put(request: PutNow): Promise<PutResult>
   readonly putBytesMax: number
@@ -506,6 +515,7 @@ export interface StoredBeside {
 export interface PutNow {
   readonly bucket: Bucket
   readonly key: ObjectKey
+  readonly conditions: Conditions
   /** The same object where the same is stored: what follows from it is kept. */
   readonly beside: StoredBeside
   /** Not to be changed any more. */

@@ -5,8 +5,12 @@
  */
 import { parseDate } from "../base/dates.js"
 import type { Conditions, GetRequest } from "../object/contract.js"
-import type { Headers } from "./call.js"
 import { parseETags } from "./wire/etags.js"
+
+/** By lower-case name. */
+interface Headers {
+  get(name: string): string | undefined
+}
 
 function etagsOf(headers: Headers, name: string): readonly string[] | undefined {
   const text = headers.get(name)

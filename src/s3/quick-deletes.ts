@@ -8,7 +8,7 @@ import { HeaderLines, type Exchange } from "../http/index.js"
 import type { DeleteResult, Objects } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { deletedFields } from "./operations/delete-object.js"
-import { CROSS_ORIGIN, PlainShapes, SIGNING_AMZ, type QuickGate } from "./quick-gate.js"
+import { CROSS_ORIGIN, ByShape, SIGNING_AMZ, type QuickGate } from "./quick-gate.js"
 import { actionsOf, NEEDS } from "./rights/needs-core.js"
 
 /** Of requests that name no version. */
@@ -18,7 +18,7 @@ const isPlain = (name: string): boolean =>
   name.startsWith("x-amz-") ? SIGNING_AMZ.has(name) : name !== CROSS_ORIGIN && !name.startsWith("if-")
 
 export class QuickDeletes {
-  private readonly plainShapes = new PlainShapes(isPlain)
+  private readonly plain = new ByShape(({ names }) => names.every(isPlain) || undefined)
   private readonly idLine: string
 
   constructor(
@@ -33,7 +33,7 @@ export class QuickDeletes {
   /** Undefined: not for here. Rejects with what the tablet refuses. */
   serve(exchange: Exchange, nowMs: number): Promise<void> | undefined {
     const { headers, contentLength = 0, timing } = exchange
-    if (contentLength > 0 || exchange.chunkedTransfer || !this.plainShapes.has(headers.shape)) return undefined
+    if (contentLength > 0 || exchange.chunkedTransfer || this.plain.of(headers.shape) === undefined) return undefined
     const startedMs = this.clock.monotonicMs()
     const admission = this.gate.admit(exchange, nowMs, DELETE)
     if (admission === undefined) return undefined

@@ -20,6 +20,7 @@ import { headersOf } from "./request-headers.js"
 import type { RequestMeters } from "./request-meters.js"
 import type { ActionName } from "./rights/actions.js"
 import type { RequestHead } from "./rights/condition-values-core.js"
+import type { Place } from "./rights/authority.js"
 import { mayAtOnce } from "./rights/plain-rights.js"
 import { DEFAULT_REGION } from "./operations/buckets.js"
 import type { BucketPolicy } from "./settings/bucket-policy.js"
@@ -36,6 +37,7 @@ export const SIGNING_AMZ: ReadonlySet<string> = new Set([
 ])
 
 const KNOWN_MAX = 1_000
+const LISTING = ["ListBucket"] as const
 /** Of what it says about buckets and versions, requests here have none. */
 const NO_QUERY = new Query([])
 /** What SDKs add to every request; it names the operation and changes nothing. */
@@ -64,6 +66,8 @@ export interface Admission {
   readonly bucket: Bucket
   readonly key: ObjectKey
   readonly payloadHash: string
+  /** Whether the caller is told that an object is not there. */
+  readonly hearsOfAbsence: () => boolean
 }
 
 export class QuickGate {
@@ -103,13 +107,16 @@ export class QuickGate {
     if (known === undefined || bucket === undefined || bucket.owner !== known.account.id) return undefined
     const policy = bucketPolicies.now(bucket)
     if (policy === undefined) return undefined
-    // The policy may deny also the owner.
-    if (!known.isWholeRoot || policy.value !== undefined) {
+    const may = (asked: readonly ActionName[], place: Place): boolean => {
+      // The policy may deny also the owner.
+      if (known.isWholeRoot && policy.value === undefined) return true
       const head = () => headOf(exchange, { operation, nowMs, signedMs, region })
-      if (!mayAtOnce(known, policy.value?.named, actions, { bucket, key }, nowMs, head)) return undefined
+      return mayAtOnce(known, policy.value?.named, asked, place, nowMs, head)
     }
+    if (!may(actions, { bucket, key })) return undefined
     accounts.noteUse(known, nowMs, SIGNATURE_SERVICE, region)
-    return { operation, account: known.account, accessKeyId, bucket, key, payloadHash }
+    const hearsOfAbsence = (): boolean => may(LISTING, { bucket })
+    return { operation, account: known.account, accessKeyId, bucket, key, payloadHash, hearsOfAbsence }
   }
 
   /** Keeps of a request that is answered here what the handler would. */
@@ -134,18 +141,18 @@ function headOf(
   }
 }
 
-/** Requests whose headers are all of the plain kind, judged once for each set of names. */
-export class PlainShapes {
-  private readonly known = new WeakMap<HeaderShape, boolean>()
+/** What follows from the names of a request's headers, worked out once for each set of them; undefined: not for here. */
+export class ByShape<Verdict> {
+  private readonly known = new WeakMap<HeaderShape, Verdict | false>()
 
-  constructor(private readonly isPlain: (name: string) => boolean) {}
+  constructor(private readonly judge: (shape: HeaderShape) => Verdict | undefined) {}
 
-  has(shape: HeaderShape): boolean {
+  of(shape: HeaderShape): Verdict | undefined {
     const known = this.known.get(shape)
-    if (known !== undefined) return known
-    const plain = shape.names.every(this.isPlain)
-    this.known.set(shape, plain)
-    return plain
+    if (known !== undefined) return known === false ? undefined : known
+    const verdict = this.judge(shape)
+    this.known.set(shape, verdict ?? false)
+    return verdict
   }
 }
 

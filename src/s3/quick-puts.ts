@@ -1,6 +1,6 @@
 /**
- * PutObject as it comes by the thousand: a small body of a declared length, without conditions or
- * settings; as SDKs send it by default, with a checksum and metadata of the client's own.
+ * PutObject as it comes by the thousand: a small body of a declared length, without settings; as SDKs send
+ * it by default, with a checksum and metadata of the client's own, and on condition that nothing or one thing is there.
  *
  * Promises  What is stored and answered is what the handler would store and answer (`quick.test.ts`
  *           compares them). Nothing is refused here before the tablet decides: whatever is not plain and
@@ -20,9 +20,11 @@ import { checkHeader } from "./headers.js"
 import { checksumFields } from "./operations/put-object.js"
 import { versionHeader } from "./operations/versions.js"
 import { CHECKSUM_ALGORITHMS, checksumHeader } from "./parse-checksums.js"
+import { writeConditionsOf } from "./parse-conditions.js"
 import { contentHeadersOf, userMetadataOf } from "./parse-content.js"
 import { actionsOf, NEEDS } from "./rights/needs-core.js"
 import {
+  ByShape,
   CROSS_ORIGIN,
   Remembered,
   SIGNING_AMZ,
@@ -34,6 +36,8 @@ import {
 const META = "x-amz-meta-"
 /** Those of the `x-amz-` headers that leave a write as it is, with the values that the table of headers accepts. */
 const CHECKED_AMZ = new Set(["x-amz-sdk-checksum-algorithm", "x-amz-checksum-algorithm", ACL_HEADER])
+const IF_MATCH = "if-match"
+const CONDITIONS = new Set([IF_MATCH, "if-none-match"])
 const CONTENT_TYPE = "content-type"
 /** Stored beside the bytes, as user metadata is. */
 const STORED = new Set([CONTENT_TYPE, "cache-control", "content-disposition", "content-language", "expires"])
@@ -50,18 +54,22 @@ interface PutShape {
   readonly checked: readonly PlacedName[]
   readonly checksum: { readonly algorithm: ChecksumAlgorithm; readonly at: number } | undefined
   readonly md5At: number
+  readonly isConditional: boolean
+  /** Whether it asks for something to be there. */
+  readonly needsObject: boolean
   readonly operation: QuickOperation
 }
 
 /** What the head of a request says. */
-interface AskedPut extends Admission {
+interface AskedPut {
+  readonly admission: Admission
   readonly shape: PutShape
   readonly beside: StoredBeside
   readonly authMs: number
 }
 
 export class QuickPuts {
-  private readonly shapes = new WeakMap<HeaderShape, PutShape | false>()
+  private readonly shapes = new ByShape(judgeShape)
   private readonly accepted = new Remembered(isAccepted)
   private readonly beside = new Remembered(besideIn)
   private readonly md5s: GatheredMd5
@@ -86,25 +94,25 @@ export class QuickPuts {
     const { headers, wholeBody: bytes, contentLength } = exchange
     if (contentLength === undefined || contentLength > this.atOnce.putBytesMax || exchange.chunkedTransfer)
       return undefined
-    const shape = this.shapeOf(headers.shape)
+    const shape = this.shapes.of(headers.shape)
     if (shape === undefined) return undefined
     const startedMs = this.clock.monotonicMs()
     const admission = this.gate.admit(exchange, nowMs, shape.operation)
-    if (admission === undefined) return undefined
+    if (admission === undefined || (shape.needsObject && !admission.hearsOfAbsence())) return undefined
     const authMs = this.clock.monotonicMs() - startedMs
     const { values } = headers
     for (const [name, at] of shape.checked) if (!this.accepted.of(`${name}: ${values[at] ?? ""}`)) return undefined
     const lines = linesIn(shape.stored, headers)
     const beside = lines.length > BESIDE_CHARACTERS_MAX ? besideIn(lines) : this.beside.of(lines)
     if (beside === undefined) return undefined
-    const { operation, account, accessKeyId, bucket, key, payloadHash } = admission
-    const asked = { operation, account, accessKeyId, bucket, key, payloadHash, shape, beside, authMs }
+    const asked = { admission, shape, beside, authMs }
     if (bytes !== undefined) return this.put(exchange, asked, bytes)
     return exchange.gather().then(gathered => this.put(exchange, asked, gathered) ?? otherwise())
   }
 
   private put(exchange: Exchange, asked: AskedPut, bytes: Uint8Array): Promise<void> | undefined {
-    const { bucket, key, payloadHash, shape, beside } = asked
+    const { admission, shape, beside } = asked
+    const { bucket, key, payloadHash } = admission
     const { timing, headers } = exchange
     const { values } = headers
     const startedMs = this.clock.monotonicMs()
@@ -112,10 +120,11 @@ export class QuickPuts {
     const checksum = shape.checksum && this.checksumOf(shape.checksum.algorithm, bytes)
     if (shape.checksum && checksum?.value !== values[shape.checksum.at]) return undefined
     if (shape.md5At >= 0 && base64Md5Of(bytes) !== values[shape.md5At]) return undefined
-    this.gate.note(exchange, asked)
+    this.gate.note(exchange, admission)
     timing.add("auth", asked.authMs)
+    const conditions = shape.isConditional ? writeConditionsOf(headers) : NO_CONDITIONS
     const put = (md5: Uint8Array): Promise<void> =>
-      this.atOnce.put({ bucket, key, beside, bytes, md5, checksum }).then(
+      this.atOnce.put({ bucket, key, conditions, beside, bytes, md5, checksum }).then(
         result => {
           this.md5s.ended()
           timing.add("meta", this.clock.monotonicMs() - startedMs)
@@ -130,14 +139,6 @@ export class QuickPuts {
     return md5 instanceof Promise ? md5.then(put) : put(md5)
   }
 
-  private shapeOf(shape: HeaderShape): PutShape | undefined {
-    const known = this.shapes.get(shape)
-    if (known !== undefined) return known === false ? undefined : known
-    const judged = judgeShape(shape)
-    this.shapes.set(shape, judged ?? false)
-    return judged
-  }
-
   private checksumOf(algorithm: ChecksumAlgorithm, bytes: Uint8Array): StoredChecksum {
     const { checksum = NO_BYTES } = this.hash({ md5: false, sha256: false, checksum: algorithm }, bytes)
     return { algorithm, type: "FULL_OBJECT", value: Buffer.from(checksum).toString("base64") }
@@ -150,6 +151,7 @@ export class QuickPuts {
   }
 }
 
+const NO_CONDITIONS = {}
 const NO_BYTES = new Uint8Array()
 
 const base64Md5Of = (bytes: Uint8Array): string =>
@@ -165,13 +167,15 @@ function judgeShape({ names }: HeaderShape): PutShape | undefined {
   const isPlain = (name: string): boolean =>
     name.startsWith("x-amz-")
       ? SIGNING_AMZ.has(name) || CHECKED_AMZ.has(name) || CHECKSUMS.has(name) || name.startsWith(META)
-      : name !== "content-encoding" && name !== CROSS_ORIGIN && !name.startsWith("if-")
+      : name !== "content-encoding" && name !== CROSS_ORIGIN && (!name.startsWith("if-") || CONDITIONS.has(name))
   if (!names.every(isPlain) || new Set(names).size < names.length || checksums.length > 1) return undefined
   return {
     stored: placed.filter(([name]) => STORED.has(name) || name.startsWith(META)),
     checked: placed.filter(([name]) => CHECKED_AMZ.has(name)),
     checksum: checksums[0],
     md5At: names.indexOf("content-md5"),
+    isConditional: names.some(name => CONDITIONS.has(name)),
+    needsObject: names.includes(IF_MATCH),
     // Which actions it needs follows from names alone.
     operation: {
       name: "PutObject",

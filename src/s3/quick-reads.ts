@@ -1,11 +1,12 @@
 /**
- * GetObject and HeadObject as most clients send them: the latest version, whole or a range of it, without
- * conditions. Nothing here waits but for bytes that are not at hand.
+ * GetObject and HeadObject as most clients send them: the latest version, whole or a range of it, or as
+ * conditions ask for it. Nothing here waits but for bytes that are not at hand.
  *
- * Promises  The answer is the one that the handler would give (`quick.test.ts` compares them). Nothing is
- *           refused here: whatever is not plain and in order is left to the handler.
+ * Promises  The answer is the one that the handler would give (`quick.test.ts` compares them). Refused is only what
+ *           is not there or not as the conditions want it: all else that is not plain and in order is left to the handler.
  */
 import { httpDate } from "../base/dates.js"
+import { isFailure } from "../base/failures.js"
 import { HeaderLines, type Exchange } from "../http/index.js"
 import type { AtOnce, ByteRange, ContentHeaders, ObjectNow } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -13,7 +14,8 @@ import type { Field } from "./failures.js"
 import { storedFields } from "./operations/get-object.js"
 import { checksumFields } from "./operations/put-object.js"
 import { versionHeader } from "./operations/versions.js"
-import { CROSS_ORIGIN, PlainShapes, SIGNING_AMZ, type QuickGate } from "./quick-gate.js"
+import { readConditionsOf } from "./parse-conditions.js"
+import { CROSS_ORIGIN, ByShape, SIGNING_AMZ, type QuickGate } from "./quick-gate.js"
 import { actionsOf, NEEDS } from "./rights/needs-core.js"
 import { parseRange } from "./wire/range.js"
 
@@ -27,13 +29,17 @@ const [GET, HEAD] = [
   { name: "HeadObject", actions: ACTIONS },
 ] as const
 
+const CONDITIONS = new Set(["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"])
+
 const isPlain = (name: string): boolean =>
   name.startsWith("x-amz-")
     ? SIGNING_AMZ.has(name) || name === CHECKSUM_MODE
-    : name !== CROSS_ORIGIN && !name.startsWith("if-")
+    : name !== CROSS_ORIGIN && (!name.startsWith("if-") || CONDITIONS.has(name))
 
 export class QuickReads {
-  private readonly plainShapes = new PlainShapes(isPlain)
+  private readonly shapes = new ByShape(({ names }) =>
+    names.every(isPlain) ? { isConditional: names.some(name => CONDITIONS.has(name)) } : undefined,
+  )
   /** As answers show them. */
   private readonly shown = new WeakMap<ContentHeaders, string>()
 
@@ -46,11 +52,12 @@ export class QuickReads {
 
   /**
    * Undefined: not answered here. Otherwise what `respond` gave, in a box since that may be undefined too; rejects
-   * where bytes cannot be had.
+   * with what is refused, and where bytes cannot be had.
    */
   serve(exchange: Exchange, nowMs: number): { readonly responding: Promise<void> | undefined } | undefined {
     const { headers, timing } = exchange
-    if ((exchange.contentLength ?? 0) > 0 || !this.plainShapes.has(headers.shape)) return undefined
+    const shape = this.shapes.of(headers.shape)
+    if ((exchange.contentLength ?? 0) > 0 || shape === undefined) return undefined
     const checksumMode = headers.get(CHECKSUM_MODE)
     if (checksumMode !== undefined && checksumMode !== "ENABLED") return undefined
     const startedMs = this.clock.monotonicMs()
@@ -61,11 +68,13 @@ export class QuickReads {
     const { bucket, key } = admission
     const rangeText = headers.get(RANGE)
     const range = rangeText === undefined ? undefined : parseRange(rangeText)
-    const object = this.atOnce.object(bucket, key, isHead, range)
-    if (object === undefined) return undefined
+    const conditions = shape.isConditional ? readConditionsOf(headers, nowMs) : undefined
+    const object = this.atOnce.object(bucket, key, { headersOnly: isHead, range, conditions })
+    if (object === undefined || (isFailure(object, "noSuchKey") && !admission.hearsOfAbsence())) return undefined
     this.gate.note(exchange, admission)
     timing.add("auth", admittedMs - startedMs)
     timing.add("meta", this.clock.monotonicMs() - admittedMs)
+    if (isFailure(object)) return { responding: Promise.reject(object) }
     const lines = this.linesOf(exchange.requestId, object, checksumMode !== undefined)
     return { responding: respond(exchange, lines, object) }
   }

@@ -107,12 +107,18 @@ function anyAsked(name: string): Asked {
   const rawHeaders = ["host", "h", ...more]
   // What was there is deleted second, and then no longer.
   if (random.below(8) === 0) return { method: "DELETE", rawTarget: `/${bucket}/gone`, rawHeaders }
-  const read = oneOf(key, key, "labelled")
-  if (random.below(2) === 0) return { method: oneOf("GET", "HEAD"), rawTarget: `/${bucket}/${read}`, rawHeaders }
+  const read = oneOf(key, key, "labelled", "missing")
+  if (random.below(2) === 0) {
+    rawHeaders.push(...oneOf<readonly string[]>([], [], ["if-none-match", "*"], ["if-match", '"x"']))
+    return { method: oneOf("GET", "HEAD"), rawTarget: `/${bucket}/${read}`, rawHeaders }
+  }
   const body = Buffer.from(`${name} ${random.below(1_000)}`)
   const acl = oneOf<readonly string[]>([], [], ["x-amz-acl", "private"])
   rawHeaders.push("content-length", String(body.length), ...acl)
-  return { method: "PUT", rawTarget: `/${bucket}/${key}`, rawHeaders, body }
+  // Refused both times: it is asked for twice.
+  const [target, condition] = oneOf([key, ""], [key, ""], ["labelled", "if-none-match"], ["missing", "if-match"])
+  if (condition !== "") rawHeaders.push(condition, "*")
+  return { method: "PUT", rawTarget: `/${bucket}/${target}`, rawHeaders, body }
 }
 
 test("what policies allow is answered as after waiting, and at once where they ask nothing of the request", () => {

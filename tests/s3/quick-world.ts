@@ -1,6 +1,7 @@
 /** A store over simulated disks with two handlers, one of which answers at once what it can, for tests that compare both. */
 import { Denials, signRequest } from "../../src/access/index.js"
 import { parseAccountId, parseBucketName } from "../../src/base/ids.js"
+import { isFailure, type Failure, type FailureKind } from "../../src/base/failures.js"
 import { INLINE_BYTES_MAX } from "../../src/base/limits.js"
 import type { LentBytes } from "../../src/base/pieces.js"
 import { HeaderLines } from "../../src/http/index.js"
@@ -23,12 +24,14 @@ export function shown({ answer, notes }: Told) {
 
 /** Counts what is asked and answered at once, and spoils bytes that are given back. */
 function counted(atOnce: AtOnce, count: Count): AtOnce {
+  const countRefused = ({ kind }: Failure): void => void (count.refused[kind] = (count.refused[kind] ?? 0) + 1)
   return {
     bucket: name => atOnce.bucket(name),
-    object: (bucket, key, headersOnly, range) => {
-      const found = atOnce.object(bucket, key, headersOnly, range)
+    object: (bucket, key, asked) => {
+      const found = atOnce.object(bucket, key, asked)
       if (found !== undefined) count.objects += 1
-      if (found?.stored === undefined) return found
+      if (isFailure(found)) countRefused(found)
+      if (found === undefined || isFailure(found) || found.stored === undefined) return found
       const { stored } = found
       return {
         ...found,
@@ -38,7 +41,10 @@ function counted(atOnce: AtOnce, count: Count): AtOnce {
     put: request => {
       count.puts += 1
       if (request.bytes.length > INLINE_BYTES_MAX) count.putsInBlocks += 1
-      return atOnce.put(request)
+      return atOnce.put(request).catch((error: unknown) => {
+        if (isFailure(error)) countRefused(error)
+        throw error
+      })
     },
     putBytesMax: atOnce.putBytesMax,
   }
@@ -46,6 +52,8 @@ function counted(atOnce: AtOnce, count: Count): AtOnce {
 
 interface Count {
   objects: number
+  /** Objects that were not to be had, by why. */
+  readonly refused: Partial<Record<FailureKind, number>>
   puts: number
   putsInBlocks: number
   /** Bodies in blocks whose bytes were at hand, and those of them that were not given back yet. */
@@ -92,7 +100,7 @@ export async function world(machine: Machine) {
   const ruled = await engine.services.buckets.open(parseBucketName("ruled"))
   await engine.services.buckets.setSetting(ruled, "policy", DENIES)
   await takeLists(engine.services.buckets, await engine.services.buckets.open(parseBucketName("shared")))
-  const count: Count = { objects: 0, puts: 0, putsInBlocks: 0, lent: 0, outside: 0 }
+  const count: Count = { objects: 0, refused: {}, puts: 0, putsInBlocks: 0, lent: 0, outside: 0 }
   const { buckets, objects, multipart } = engine.services
   const atOnce = counted(engine.services.atOnce, count)
   const settings: S3Settings = {

@@ -9,6 +9,8 @@ import {
   PutObjectCommand,
   S3Client,
 } from "@aws-sdk/client-s3"
+import { httpDate } from "../../src/base/dates.js"
+import { digestOnce } from "../../src/seams/compute/index.js"
 import { sha256Hex } from "../../src/access/index.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base/ids.js"
 import type { ChecksumAlgorithm } from "../../src/seams/compute/index.js"
@@ -27,7 +29,28 @@ const bodyOf = (i: number): Buffer => Buffer.alloc(i * 97, `body ${i} `)
 
 const ODD_KEYS = ["gone", "a%20b", "a+b", "%FF", ""]
 
-function anyRead(): Asked & { readonly secret: string; readonly hash: string } {
+const etagOf = (body: Uint8Array): string => `"${digestOnce("md5", body, "hex")}"`
+
+function anyEtag(bodies: readonly Uint8Array[]): string {
+  const one = (): string => oneOf("*", '"x"', ...bodies.map(etagOf))
+  return oneOf(one(), one(), `${one()}, ${one()}`, `W/${one()}`, one().replaceAll('"', ""), "")
+}
+
+/** About now by the clock of the tests, and what counts as not sent. */
+const anyDate = (nowMs: number): string =>
+  oneOf("yesterday", ...[-86_400_000, -1_000, 0, 3_600_000].map(more => httpDate(nowMs + more)))
+
+function anyReadConditions(nowMs: number): readonly string[] {
+  const bodies = [0, 1, 2].map(bodyOf)
+  return [
+    ...oneOf<readonly string[]>([], ["if-match", anyEtag(bodies)], ["if-none-match", anyEtag(bodies)]),
+    ...oneOf<readonly string[]>([], ["if-none-match", anyEtag(bodies)]),
+    ...oneOf<readonly string[]>([], ["if-modified-since", anyDate(nowMs)], ["if-unmodified-since", anyDate(nowMs)]),
+    ...oneOf<readonly string[]>([], ["range", oneOf("bytes=0-1", "bytes=9999-")]),
+  ]
+}
+
+function anyRead(nowMs: number): Asked & { readonly secret: string; readonly hash: string } {
   const more = oneOf<readonly string[]>(
     [],
     [],
@@ -38,7 +61,7 @@ function anyRead(): Asked & { readonly secret: string; readonly hash: string } {
     ["range", "bytes=0-1", "if-range", '"x"'],
     ["range", "bytes=0-1", "x-amz-checksum-mode", "ENABLED"],
     ["range", "bytes=0-1", "range", "bytes=2-3"],
-    ["if-none-match", "*"],
+    ...[1, 2, 3, 4, 5, 6].map(() => anyReadConditions(nowMs)),
     ["x-amz-expected-bucket-owner", "root"],
     ["x-amz-acl", "private"],
     ["x-amz-nonsense", "1"],
@@ -73,7 +96,7 @@ test("reads get the same answers at once as after waiting", () => {
 })
 
 async function compareReads(machine: Machine): Promise<void> {
-  const { slow, quick, sign, count, engine } = await world(machine)
+  const { slow, quick, sign, count, engine, clock } = await world(machine)
   const stored: readonly (readonly [string, readonly string[]])[] = [
     ["plain", []],
     ["typed", ["content-type", "text/x", "cache-control", "no-store", "content-disposition", "inline"]],
@@ -104,12 +127,14 @@ async function compareReads(machine: Machine): Promise<void> {
   }
   assert.equal(count.objects, before + 2, "what is the owner's is answered at once, wherever it is")
   for (let i = 0; i < 7_000; i += 1) {
-    const { secret, hash, ...read } = anyRead()
+    const { secret, hash, ...read } = anyRead(clock.wallMs())
     const asked = sign(read, hash, secret)
     const [atOnce, later] = [shown(await ask(quick, asked)), shown(await ask(slow, asked))]
     assert.deepEqual(atOnce, later, JSON.stringify(asked))
   }
   assert.ok(count.objects > 200, `${count.objects} were answered at once`)
+  for (const kind of ["noSuchKey", "notModified", "preconditionFailed"] as const)
+    assert.ok((count.refused[kind] ?? 0) > 5, `${kind}: ${count.refused[kind]} times at once`)
   await engine.stop()
 }
 
@@ -208,6 +233,20 @@ const bodyInBlocks = (more: number): Buffer => Buffer.alloc(oneOf(4 * KIB, BLOCK
 
 const KEYS = ["a", "b", "c", "d", "year%3D2024/%C3%A4", "year=2024/x", "a%2Fb", "%FF"] as const
 
+const LENGTHS = [0, 1, 5, 20, 50] as const
+
+function anyWriteCondition(): readonly string[] {
+  const etag = anyEtag(LENGTHS.map(bodyOf))
+  return oneOf<readonly string[]>(
+    ["if-none-match", "*"],
+    ["if-none-match", etag],
+    ["if-match", etag],
+    ["if-match", "*", "if-none-match", etag],
+    ["if-match", etag, "if-match", "*"],
+    ["if-unmodified-since", "yesterday"],
+  )
+}
+
 function anyPut(): Asked & { readonly hash: string } {
   const more = oneOf<readonly string[]>(
     [],
@@ -219,7 +258,7 @@ function anyPut(): Asked & { readonly hash: string } {
     ["x-amz-meta-a", "1"],
     ["x-amz-tagging", "a=1"],
     ["origin", PAGE],
-    ["if-none-match", "*"],
+    ...[1, 2, 3].map(() => anyWriteCondition()),
     ["content-encoding", "gzip"],
     ["x-amz-storage-class", "GLACIER"],
     ["x-amz-acl", oneOf("private", "Private", "public-read", "bucket-owner-full-control")],
@@ -228,7 +267,7 @@ function anyPut(): Asked & { readonly hash: string } {
     ["x-amz-meta-a", "1", "X-Amz-Meta-A", "2"],
   )
   const key = oneOf(...KEYS)
-  const body = random.below(4) === 0 ? bodyInBlocks(oneOf(-1, 0, 1)) : bodyOf(oneOf(0, 1, 5, 20, 50))
+  const body = random.below(4) === 0 ? bodyInBlocks(oneOf(-1, 0, 1)) : bodyOf(oneOf(...LENGTHS))
   const { md5 = NO_BYTES } = hashOnce({ md5: true, sha256: false, checksum: undefined }, body)
   const promises = oneOf<readonly string[]>(
     [],
@@ -256,7 +295,7 @@ function anyDelete(): Asked & { readonly hash: string } {
     [],
     ["content-length", "0"],
     ["user-agent", "sdk"],
-    ["if-match", "*"],
+    anyWriteCondition(),
     ["x-amz-mfa", "1 2"],
     ["x-amz-bypass-governance-retention", "true"],
     ["origin", PAGE],
@@ -325,6 +364,8 @@ async function compareWrites(machine: Machine): Promise<void> {
     }
   }
   assert.ok(count.puts > 60, `${count.puts} were put at once`)
+  for (const kind of ["noSuchKey", "preconditionFailed"] as const)
+    assert.ok((count.refused[kind] ?? 0) > 0, `${kind}: ${count.refused[kind]} times at once`)
   assert.ok(deletedAtOnce > 40, `${deletedAtOnce} were deleted at once`)
   assert.ok(count.putsInBlocks > 15, `${count.putsInBlocks} of them into blocks`)
   const usage = async (name: string) => {
