@@ -1,6 +1,6 @@
 /**
- * Real telemetry: log lines, each written whole by the function given (to standard error, say), and
- * metrics kept in memory for a scrape.
+ * Real telemetry: log lines, written whole by the function given (to standard error, say), and metrics
+ * kept in memory for a scrape.
  *
  * `json` lines are for collectors, one object each; `text` lines are for people:
  * `2026-01-01T00:00:00.000Z warn  deviceSlow device=3f… waitedMs=812`.
@@ -15,48 +15,97 @@ import { MetricsInMemory } from "./metrics.js"
 export type LogFormat = "json" | "text"
 
 const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 }
+const LEVEL_TEXT: Readonly<Record<LogLevel, string>> = { debug: "debug", info: "info ", warn: "warn ", error: "error" }
 const FIELD_CHARACTERS_MAX = 4_000
+const GATHERED_CHARACTERS_MAX = 64 * 1024
+const NAMES_KNOWN_MAX = 1_000
 const SECRET_NAME = /secret|password|passphrase|authorization|masterkey|signature/i
+const PLAIN_ASCII = /^[!#-<>-[\]-~]+$/
 const PLAIN_VALUE = /^[^\s"=\\\p{Cc}]+$/u
 
+type LogClock = Pick<Clock, "wallMs" | "atEndOfTurn">
 type Shown = string | number | boolean
+type Render = (time: string, level: LogLevel, event: string, fields: Fields) => string
+
+/** Names of fields, and whether they speak of a secret. */
+const knownNames = new Map<string, boolean>()
+
+function isSecret(name: string): boolean {
+  const known = knownNames.get(name)
+  if (known !== undefined) return known
+  const secret = SECRET_NAME.test(name)
+  if (knownNames.size < NAMES_KNOWN_MAX) knownNames.set(name, secret)
+  return secret
+}
 
 function shownOf(name: string, value: Shown): Shown {
-  if (SECRET_NAME.test(name)) return "[hidden]"
+  if (isSecret(name)) return "[hidden]"
   if (typeof value === "string" && value.length > FIELD_CHARACTERS_MAX)
     return `${value.slice(0, FIELD_CHARACTERS_MAX)}…`
   return typeof value === "number" && !Number.isFinite(value) ? String(value) : value
 }
 
-function shownFields(fields: Fields): [string, Shown][] {
-  return Object.entries(fields).flatMap(([name, value]): [string, Shown][] =>
-    value === undefined ? [] : [[name, shownOf(name, value)]],
-  )
-}
+const isPlain = (text: string): boolean => PLAIN_ASCII.test(text) || PLAIN_VALUE.test(text)
 
 function textLine(time: string, level: LogLevel, event: string, fields: Fields): string {
-  const shown = shownFields(fields).map(([name, value]) => {
-    const text = String(value)
-    return ` ${name}=${PLAIN_VALUE.test(text) ? text : JSON.stringify(text)}`
-  })
-  return `${time} ${level.padEnd(5)} ${event}${shown.join("")}\n`
+  let line = `${time} ${LEVEL_TEXT[level]} ${event}`
+  for (const name of Object.keys(fields)) {
+    const value = fields[name]
+    if (value === undefined) continue
+    const shown = shownOf(name, value)
+    line += ` ${name}=${typeof shown !== "string" || isPlain(shown) ? String(shown) : JSON.stringify(shown)}`
+  }
+  return `${line}\n`
 }
 
 /** The line's own words are never overwritten by a field of that name. */
 function jsonLine(time: string, level: LogLevel, event: string, fields: Fields): string {
-  return `${JSON.stringify({ ...Object.fromEntries(shownFields(fields)), time, level, event })}\n`
+  const shown: Record<string, Shown> = {}
+  for (const name of Object.keys(fields)) {
+    const value = fields[name]
+    if (value !== undefined) shown[name] = shownOf(name, value)
+  }
+  return `${JSON.stringify(Object.assign(shown, { time, level, event }))}\n`
+}
+
+/** Lines of one turn of the event loop, written together at its end: a write for each costs more than the line. */
+class GatheredLines {
+  private text = ""
+  private readonly letGo = (): void => this.flush()
+
+  constructor(
+    private readonly clock: LogClock,
+    private readonly write: (lines: string) => void,
+  ) {}
+
+  add(line: string): void {
+    const isFirst = this.text === ""
+    this.text += line
+    if (isFirst) this.clock.atEndOfTurn(this.letGo)
+    if (this.text.length >= GATHERED_CHARACTERS_MAX) this.flush()
+  }
+
+  flush(): void {
+    const { text } = this
+    this.text = ""
+    if (text !== "") this.write(text)
+  }
 }
 
 class LineLog implements Log {
-  readonly #render: typeof textLine
+  readonly #render: Render
+  readonly #lines: GatheredLines
+  #shownMs = NaN
+  #shownTime = ""
 
   constructor(
-    private readonly clock: Clock,
-    private readonly write: (line: string) => void,
+    private readonly clock: LogClock,
+    write: (lines: string) => void,
     private readonly level: LogLevel,
     format: LogFormat,
   ) {
     this.#render = format === "json" ? jsonLine : textLine
+    this.#lines = new GatheredLines(clock, write)
   }
 
   writes(level: LogLevel): boolean {
@@ -82,7 +131,17 @@ class LineLog implements Log {
   #line(level: LogLevel, event: string, fields: Fields = {}): void {
     if (!this.writes(level)) return
     assert(!event.includes("\n"), "an event is a name")
-    this.write(this.#render(new Date(this.clock.wallMs()).toISOString(), level, event, fields))
+    this.#lines.add(this.#render(this.#time(), level, event, fields))
+    // Whoever writes it may be about to end the process.
+    if (RANK[level] >= RANK.warn) this.#lines.flush()
+  }
+
+  #time(): string {
+    const nowMs = this.clock.wallMs()
+    if (nowMs === this.#shownMs) return this.#shownTime
+    this.#shownMs = nowMs
+    this.#shownTime = new Date(nowMs).toISOString()
+    return this.#shownTime
   }
 }
 
@@ -92,8 +151,8 @@ export class RealTelemetry implements Telemetry {
 
   /** `level` and whatever is graver is written. */
   constructor(
-    clock: Clock,
-    write: (line: string) => void,
+    clock: LogClock,
+    write: (lines: string) => void,
     { level, format }: { readonly level: LogLevel; readonly format: LogFormat },
   ) {
     this.log = new LineLog(clock, write, level, format)

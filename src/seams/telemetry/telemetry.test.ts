@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { RealClock } from "../clock/real.js"
 import { SimClock } from "../clock/sim.js"
 import type { Fields, LogLevel } from "./contract.js"
 import { SERIES_MAX } from "./metrics.js"
@@ -10,7 +11,8 @@ import { telemetrySuite } from "./suite.js"
 
 function real(format: LogFormat = "json", level: LogLevel = "debug") {
   const lines: string[] = []
-  const telemetry = new RealTelemetry(new SimClock(), line => lines.push(line), { level, format })
+  const clock = Object.assign(new SimClock(), { atEndOfTurn: (call: () => void) => call() })
+  const telemetry = new RealTelemetry(clock, line => lines.push(line), { level, format })
   return { telemetry, lines }
 }
 
@@ -50,6 +52,24 @@ test("a text line reads plainly and cannot be forged by a value", () => {
   assert.deepEqual(lines, [
     '2026-01-01T00:00:00.000Z warn  deviceSlow device=d1 path="/a b" note="x\\n2026-01-01 error fake" waitedMs=8\n',
   ])
+})
+
+test("lines of a turn are written together, and a warning at once with those before it", async () => {
+  const written: string[] = []
+  const settings = { level: "info", format: "text" } as const
+  const { log } = new RealTelemetry(new RealClock(), lines => written.push(lines.replaceAll(/^\S+Z /gm, "")), settings)
+  log.info("one")
+  log.info("two")
+  assert.deepEqual(written, [])
+  log.warn("three")
+  assert.deepEqual(written, ["info  one\ninfo  two\nwarn  three\n"])
+  log.info("four")
+  log.info("five")
+  await new Promise(resolve => setImmediate(resolve))
+  assert.deepEqual(written.slice(1), ["info  four\ninfo  five\n"])
+  log.info("long", { value: "x".repeat(4_000) })
+  for (let i = 0; i < 16; i += 1) log.info("long", { value: "x".repeat(4_000) })
+  assert.equal(written.length, 3, "many do not wait")
 })
 
 test("lines below the level are not written", () => {
