@@ -19,7 +19,8 @@ export function clockSuite(kind: string, make: () => ClockUnderTest): void {
     let wokeAtMs: number | undefined
     const slept = clock.sleep(30, never).then(() => (wokeAtMs = clock.monotonicMs()))
     await pass(5)
-    assert.equal(wokeAtMs, undefined)
+    // A real clock may have stood still for longer than it was to pass.
+    assert.ok(wokeAtMs === undefined || wokeAtMs - startMs >= 29, `woke after ${String(wokeAtMs)} ms`)
     await pass(60)
     await slept
     assert.ok(wokeAtMs !== undefined && wokeAtMs - startMs >= 29, `woke after ${String(wokeAtMs)} ms`)
@@ -53,6 +54,8 @@ export function clockSuite(kind: string, make: () => ClockUnderTest): void {
     const done: string[] = []
     clock.atEndOfTurn(() => done.push("end"))
     await Promise.resolve().then(() => done.push("turn"))
+    // A turn that was held up can be longer than that.
+    while (done.length < 2) await pass(1)
     await pass(1)
     assert.deepEqual(done, ["turn", "end"])
   })
