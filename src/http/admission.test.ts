@@ -3,7 +3,7 @@ import { after, test } from "node:test"
 import assert from "node:assert/strict"
 import type { HttpLimits } from "./limits.js"
 import { RawClient } from "./raw-client.js"
-import { pause, polite, serve, stopAll } from "./testing.js"
+import { pause, polite, serve, stopAll, until } from "./testing.js"
 
 after(stopAll)
 
@@ -18,16 +18,17 @@ async function serveOne(limits: Partial<HttpLimits> = {}) {
     },
     { inFlightMax: 1, ...limits },
   )
+  const count = (name: string) => world.telemetry.metric(`hayloft_http_${name}`, { server: "test" })
   const holding = await world.open()
   holding.say("GET /hold HTTP/1.1\r\nHost: h\r\n\r\n")
-  await pause(20)
+  await until("it has the place", () => count("in_flight") === 1)
   const ask = async (request = "GET / HTTP/1.1\r\nHost: h\r\n\r\n") => {
     const client = await world.open()
     client.say(request)
     await pause(20)
     return client
   }
-  return { world, holding, ask, go: () => go() }
+  return { world, count, holding, ask, go: () => go() }
 }
 
 const statusesOf = async (client: RawClient, count = 1) => (await client.answers(count)).map(({ status }) => status)
@@ -43,7 +44,7 @@ test("over the cap of connections the answer is 503", async () => {
 })
 
 test("who finds no place waits for one, and is served in its turn, with its body", async () => {
-  const { ask, holding, go } = await serveOne()
+  const { ask, holding, go } = await serveOne({ admissionWaitMs: 60_000 })
   const brief = await ask()
   const large = await ask(`PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n${"x".repeat(100_000)}`)
   const gone = await ask()
@@ -70,10 +71,10 @@ test("who waits too long for a place, or comes when too many wait, is told 503",
 })
 
 test("who waits for a place when the server stops is told so", async () => {
-  const { world, go } = await serveOne()
+  const { world, count, go } = await serveOne({ admissionWaitMs: 60_000 })
   const waiting = await RawClient.open(world.port)
   waiting.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-  await pause(20)
+  await until("it waits", () => count("waiting") === 1)
   const stopped = world.stop()
   const [answer] = await waiting.answers(1)
   assert.deepEqual([answer?.status, answer?.body], [503, "stopping"])

@@ -4,13 +4,15 @@ import assert from "node:assert/strict"
 import { subscribe, unsubscribe } from "node:diagnostics_channel"
 import type { Socket } from "node:net"
 import { RealClock } from "../seams/clock/real.js"
+import { SimClock } from "../seams/clock/sim.js"
 import { RealRandom } from "../seams/random/real.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { fail, isFailure } from "../base/failures.js"
+import type { Exchange } from "./contract.js"
 import { HTTP_LIMITS } from "./limits.js"
 import { parseAnswers } from "./raw-client.js"
 import { HttpServer } from "./server.js"
-import { pause, polite, serve, socketOf, stopAll } from "./testing.js"
+import { pause, polite, serve, socketOf, stopAll, until } from "./testing.js"
 
 const text = (bytes: string) => new TextEncoder().encode(bytes)
 const clock = new RealClock()
@@ -37,7 +39,7 @@ test("connections are kept, and every answer has an id, a date, a server and its
     assert.equal(answer?.headers.get("keep-alive"), "timeout=75")
   }
   assert.notEqual(first?.headers.get("x-id"), second?.headers.get("x-id"))
-  await pause(10)
+  await until("both are in the log", () => world.telemetry.entries("request").length === 2)
   const [line] = world.telemetry.entries("request")
   assert.equal(line?.fields["operation"], "Test")
   assert.equal(line?.fields["status"], 200)
@@ -68,7 +70,7 @@ test("only answers that are our trouble are warnings in the log", async () => {
     client.say(`GET /${index} HTTP/1.1\r\nHost: h\r\n\r\n`)
     await client.answers(index + 1)
   }
-  await pause(10)
+  await until("all are in the log", () => world.telemetry.entries("request").length >= answers.length)
   const levels = world.telemetry.entries("request").map(({ level, fields }) => [fields["status"], level])
   assert.deepEqual(
     levels,
@@ -143,8 +145,7 @@ test("what a refused client may still send is bounded in bytes and in time", asy
   quiet.say("PUT /refuse HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n")
   assert.equal((await quiet.answers(1))[0]?.status, 403)
   await quiet.end()
-  await pause(20)
-  assert.equal(world.telemetry.entries("request").length, 2)
+  await until("both are in the log", () => world.telemetry.entries("request").length === 2)
 })
 
 test("requests whose framing is in doubt are refused with 400, and the connection ends", async () => {
@@ -228,21 +229,36 @@ test("a client that does not finish its headers is told 408, one that says nothi
 })
 
 test("a stalled upload is cut with its failure, a slow but steady one is not", async () => {
-  const limits = { sendWindowMs: 200, bytesPerSecondMin: 50 }
-  const world = await serve(polite, limits)
+  // On a machine that stands still for a moment, the steady one would be late too.
+  const time = new SimClock()
+  let bytes = 0
+  const read = async (exchange: Exchange): Promise<void> => {
+    for await (const piece of exchange.body()) bytes += piece.length
+    await exchange.respond({ status: 200, headers: [], body: text(`read ${bytes}`) })
+  }
+  /** A request that is not whole is begun after some sweeps. */
+  const begun = async (): Promise<void> => {
+    for (bytes = 0; bytes === 0; await pause(1)) await time.advance(20)
+  }
+  const world = await serve(read, { sendWindowMs: 200, bytesPerSecondMin: 50 }, time)
   const stalled = await world.open()
-  const heard = await stalled.say("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nabc").end()
+  stalled.say("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nabc")
+  await begun()
+  await time.advance(220)
   assert.deepEqual(
-    parseAnswers(heard).map(answer => [answer.status, answer.body]),
+    parseAnswers(await stalled.end()).map(answer => [answer.status, answer.body]),
     [[400, "requestTimeout"]],
   )
   const steady = await world.open()
-  steady.say("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n")
-  for (let i = 0; i < 10; i += 1) {
+  steady.say("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n0123456789")
+  await begun()
+  for (let sent = 20; sent <= 100; sent += 10) {
+    await time.advance(60)
     steady.say("0123456789")
-    await pause(60)
+    await until("it has come so far", () => bytes === sent)
   }
   assert.equal((await steady.answers(1))[0]?.body, "read 100")
+  await time.runUntil(world.stop())
 })
 
 test("time in which we are slow does not count against the client", async () => {
@@ -260,7 +276,9 @@ test("time in which we are slow does not count against the client", async () => 
 
 test("a body that ends early fails as incomplete; half-closed clients hear so", async () => {
   const kinds: string[] = []
+  let begun = 0
   const world = await serve(async exchange => {
+    begun += 1
     try {
       await polite(exchange)
     } catch (error) {
@@ -278,23 +296,24 @@ test("a body that ends early fails as incomplete; half-closed clients hear so", 
   )
   const gone = await world.open()
   gone.say("PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n")
-  await pause(20)
+  await until("it is being read", () => begun === 2)
   gone.close()
-  await pause(50)
+  await until("it has failed", () => kinds.length === 2)
   assert.deepEqual(kinds, ["incompleteBody", "incompleteBody"])
 })
 
 test("the signal fires when the client goes away", async () => {
-  let aborted = false
+  let [begun, aborted] = [false, false]
   const world = await serve(async exchange => {
+    begun = true
     await new Promise<void>(resolve => exchange.signal.addEventListener("abort", () => resolve()))
     aborted = exchange.signal.aborted
   })
   const client = await world.open()
   client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-  await pause(20)
+  await until("it is served", () => begun)
   client.close()
-  await pause(50)
+  await until("it is in the log", () => world.telemetry.entries("request").length > 0)
   assert.ok(aborted)
   assert.equal(world.telemetry.entries("request")[0]?.fields["clientGone"], true)
 })
@@ -385,8 +404,8 @@ test("an error within a streamed body breaks the connection; one before its firs
   const early = await world.open()
   early.say("GET /early HTTP/1.1\r\nHost: h\r\n\r\n")
   assert.equal((await early.answers(1))[0]?.status, 403)
-  await pause(10)
-  assert.equal(world.telemetry.entries("request").filter(entry => entry.fields["failure"] === "accessDenied").length, 3)
+  await until("all are in the log", () => world.telemetry.entries("request").length === 3)
+  for (const { fields } of world.telemetry.entries("request")) assert.equal(fields["failure"], "accessDenied")
 })
 
 test("a body of another length than declared never looks whole", async () => {

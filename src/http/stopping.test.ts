@@ -2,21 +2,23 @@
 import { after, test } from "node:test"
 import assert from "node:assert/strict"
 import { RawClient } from "./raw-client.js"
-import { pause, polite, serve, stopAll } from "./testing.js"
+import { pause, polite, serve, stopAll, until } from "./testing.js"
 
 after(stopAll)
 
 test("stopping lets requests in flight finish, drops idle connections and takes no new ones", async () => {
   let go = (): void => undefined
   const gate = new Promise<void>(resolve => (go = resolve))
+  let begun = false
   const world = await serve(async exchange => {
+    begun = true
     await gate
     await polite(exchange)
   })
   const busy = await RawClient.open(world.port)
   const idle = await RawClient.open(world.port)
   busy.say("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
-  await pause(20)
+  await until("it is served", () => begun)
   const stopped = world.stop()
   await idle.end()
   await assert.rejects(RawClient.open(world.port))
@@ -58,15 +60,17 @@ test("who says more than was wanted while stopping hears the last answer all the
 })
 
 test("stopping ends by force what does not end by itself", async () => {
+  let begun = false
   const world = await serve(
-    exchange => new Promise(resolve => exchange.signal.addEventListener("abort", () => resolve())),
-    {
-      stopMs: 100,
+    exchange => {
+      begun = true
+      return new Promise(resolve => exchange.signal.addEventListener("abort", () => resolve()))
     },
+    { stopMs: 100 },
   )
   const client = await RawClient.open(world.port)
   client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-  await pause(20)
+  await until("it is served", () => begun)
   await world.stop()
   await client.end()
 })

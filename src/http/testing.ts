@@ -1,6 +1,7 @@
 /** A server for tests of this room, and clients that say what they like to it. */
 import { Socket } from "node:net"
 import { assert } from "../base/assert.js"
+import type { Clock } from "../seams/clock/contract.js"
 import { RealClock } from "../seams/clock/real.js"
 import { RealRandom } from "../seams/random/real.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
@@ -16,6 +17,16 @@ const text = (bytes: string) => new TextEncoder().encode(bytes)
 const clock = new RealClock()
 const never = new AbortController().signal
 export const pause = (durationMs: number) => clock.sleep(durationMs, never)
+
+const LOOK_MS = 2
+const UNTIL_MS_MAX = 30_000
+
+/** Waits for what nobody tells of. */
+export async function until(what: string, isSo: () => boolean): Promise<void> {
+  for (const endMs = clock.monotonicMs() + UNTIL_MS_MAX; !isSo(); await pause(LOOK_MS)) {
+    assert(clock.monotonicMs() < endMs, () => `it never was so: ${what}`)
+  }
+}
 const STATUS: Partial<Record<FailureKind, number>> = {
   tooManyInFlight: 503,
   stopping: 503,
@@ -44,8 +55,12 @@ export async function stopAll(): Promise<void> {
   for (const world of worlds) await world.stop()
 }
 
-/** A server with this handler, on a port of its own. */
-export async function serve(handle: Protocol["handle"], limits: Partial<HttpLimits> = {}): Promise<World> {
+/** A server with this handler, on a port of its own; by a simulated clock, it is the test that stops it. */
+export async function serve(
+  handle: Protocol["handle"],
+  limits: Partial<HttpLimits> = {},
+  by: Clock = clock,
+): Promise<World> {
   const telemetry = new SimTelemetry()
   const protocol = {
     handle,
@@ -63,7 +78,7 @@ export async function serve(handle: Protocol["handle"], limits: Partial<HttpLimi
     // What would end a connection in the end comes later than a client here gives up: only what is tested ends it.
     limits: { ...HTTP_LIMITS, sweepMs: 20, stopMs: 2000, headersTimeoutMs: 60_000, sendWindowMs: 60_000, ...limits },
   }
-  const server = new HttpServer(clock, new RealRandom(), telemetry, protocol, settings)
+  const server = new HttpServer(by, new RealRandom(), telemetry, protocol, settings)
   const { port } = await server.listen()
   const stopping = new AbortController()
   const running = server.run(stopping.signal)
