@@ -20,5 +20,6 @@ process.stdout.write = () => {
   const { path, bytes } = cacheOf()
   writeFileSync(`${path}.${process.pid}.tmp`, bytes)
   renameSync(`${path}.${process.pid}.tmp`, path)
-  process.exit(0)
+  // Not process.exit: its threads may be in the middle of a call that does not bear to be terminated.
+  process.kill(process.pid, "SIGKILL")
 }

@@ -10,7 +10,7 @@ import { RealClock } from "../seams/clock/real.js"
 import { RealDisk } from "../seams/disk/index.js"
 import { RealStores } from "../seams/store/real.js"
 import { CheckpointExecutor } from "./engine/checkpoint-job.js"
-import { parseCheckpointOrder, type CheckpointReply, type CheckpointWork } from "./engine/checkpoint-protocol.js"
+import { END, parseCheckpointOrder, type CheckpointReply, type CheckpointWork } from "./engine/checkpoint-protocol.js"
 
 /** Beside the two of the serving thread: one call of a device that hangs is all that this thread can leave in the pool. */
 const LIMITS = { ...CALL_LIMITS, callsMax: 1 }
@@ -53,6 +53,7 @@ async function perform(work: CheckpointWork | undefined): Promise<unknown> {
 }
 
 port.on("message", (message: unknown) => {
+  if (message === END) process.exit()
   const { id, work } = parseCheckpointOrder(message)
   last = last.then(async () => {
     current = id

@@ -11,6 +11,9 @@ export interface CheckpointOrder {
   readonly work: CheckpointWork | undefined
 }
 
+/** In place of an order: end, without a reply, as soon as no call is under way in this thread. */
+export const END = "end"
+
 export type CheckpointWork = {
   [Kind in CheckpointWorkKind]: { readonly kind: Kind; readonly asked: CheckpointWorks[Kind]["asked"] }
 }[CheckpointWorkKind]

@@ -1,7 +1,7 @@
 /** The pool of checkpoint threads, with devices that are slow, hang, or kill their thread. */
 import assert from "node:assert/strict"
 import { spawnSync } from "node:child_process"
-import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs"
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test } from "node:test"
@@ -14,10 +14,12 @@ import { CHECKPOINT_THREADS, CheckpointThreads, type CheckpointThreadLimits } fr
 
 /** Does what the device's path says; answers with the number of its thread and what it has been asked. */
 const WORKER = `
-  import { openSync } from "node:fs"
+  import { openSync, writeFileSync } from "node:fs"
   import { parentPort, threadId } from "node:worker_threads"
   const open = new Set()
-  parentPort.on("message", ({ id, work }) => {
+  parentPort.on("message", message => {
+    if (message === "end") process.exit()
+    const { id, work } = message
     const device = work?.asked.device ?? {}
     const [how, what] = (device.path ?? "").split(":")
     const sleep = ms => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
@@ -30,6 +32,10 @@ const WORKER = `
     }
     if (how === "hang") openSync(what)
     if (how === "die") process.exit(3)
+    if (how === "write") {
+      sleep(400)
+      writeFileSync(what, "")
+    }
     if (work?.kind === "forget") open.delete(work.asked)
     else open.add(device.id)
     if (how === "fail") parentPort.postMessage({ id, failure: { kind: "deviceFull", details: { path: what } } })
@@ -159,6 +165,17 @@ test("a device that is forgotten is closed, and one that hangs is given up at on
     await run(threads, device(2))
     await threads.close()
   }))
+
+test("a thread that is given up ends, but not within a call", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "hayloft-threads-"))
+  const path = join(folder, "written")
+  const threads = pool({ ...LIMITS, silenceMsMax: 100 })
+  await assert.rejects(run(threads, device(1, `write:${path}`)), isOver)
+  while (threads.threadsLeft > 0) await new Promise(resolve => setTimeout(resolve, 10))
+  assert.ok(existsSync(path), "the call was not cut off")
+  await threads.close()
+  rmSync(folder, { recursive: true })
+})
 
 test("work of a thread that dies fails, and the next starts another", async () => {
   const threads = pool()

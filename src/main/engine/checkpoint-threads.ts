@@ -24,7 +24,7 @@ import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import type { CheckpointDevice, CheckpointJob, CheckpointJobResult } from "./checkpoint-job.js"
 import type { CheckpointRunner, CheckpointWorks } from "./checkpoint-job.js"
-import { failureOfReply, parseCheckpointAnswer, parseCheckpointReply } from "./checkpoint-protocol.js"
+import { END, failureOfReply, parseCheckpointAnswer, parseCheckpointReply } from "./checkpoint-protocol.js"
 import type { CheckpointOrder, CheckpointReply, CheckpointWork, CheckpointWorkKind } from "./checkpoint-protocol.js"
 
 export const CHECKPOINT_THREADS = {
@@ -102,12 +102,15 @@ class Thread {
     if (reply.goesOn !== true) this.waitsFor?.(reply)
   }
 
-  /** Ends it as soon as it leaves what it is doing; not waited for. */
+  /**
+   * Ends it as soon as it leaves what it is doing; not waited for. It ends by itself: to terminate a thread within
+   * a call of LMDB is the end of the process, or leaves a transaction open for ever.
+   */
   abandon(): void {
     if (this.isAbandoned) return
     this.isAbandoned = true
     this.worker.unref()
-    void this.worker.terminate().catch(() => undefined)
+    this.worker.postMessage(END)
   }
 }
 
