@@ -181,8 +181,9 @@ export class NodeExchange implements Exchange, AnswerSink {
     return await this.finish(kept !== undefined && kept.length > 0 && this.mayHaveBody() ? kept : undefined)
   }
 
-  /** The framing of the body broke, or its sender stopped in the middle. */
+  /** The framing of the body broke, or its sender stopped in the middle. One that has come whole stays so, whatever follows it. */
   breakBody(failure: Failure): void {
+    if (this.request.complete) return
     this.broken = true
     this.requestBody.fail(failure)
   }
