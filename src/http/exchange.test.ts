@@ -17,3 +17,13 @@ test("a body that has come whole is taken, whatever nonsense follows it", async 
   assert.equal(answer.headers.get("connection"), "close")
   await client.end()
 })
+
+test("a head whose request's body is not taken goes out byte for byte, too", async () => {
+  const value = 'attachment; filename="\u00c3\u00a4 \u00e9\u00ff"'
+  const headers = ["Content-Disposition", value]
+  const world = await serve(exchange => exchange.respond({ status: 200, headers, contentLength: 3 }))
+  const client = await world.open()
+  client.say(`HEAD /a ${CHUNKED}`)
+  const [answer] = await client.answers(1, true)
+  assert.equal(answer?.headers.get("content-disposition"), value)
+})

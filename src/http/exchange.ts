@@ -281,6 +281,8 @@ export class NodeExchange implements Exchange, AnswerSink {
    * would then see a broken pipe instead of the answer.
    */
   private linger(): void {
+    // Node flushes a head as UTF-8 otherwise, and its values are bytes.
+    this.request.socket.setDefaultEncoding("latin1")
     this.response.flushHeaders()
     this.terms.onLinger()
     this.lingerUntilMs = this.clock.monotonicMs() + this.limits.drainMs
