@@ -6,7 +6,7 @@ import { HeaderShapes } from "../../base/request-headers.js"
 import { splitTarget } from "../../base/uri.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import { QuickVerifier, readSignature, signRequest, SigningKeys, verifySignature } from "../sigv4.js"
-import type { SignableRequest } from "../sigv4.js"
+import type { SignableRequest, SignatureRules } from "../sigv4.js"
 
 const NOW_MS = Date.UTC(2026, 0, 2, 3, 4, 5)
 const CREDENTIALS = { accessKeyId: "AKIAEXAMPLE", secret: "secret", region: "us-east-1", service: "s3" }
@@ -14,9 +14,9 @@ const RULES = { service: "s3", region: "us-east-1" }
 const HASH = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 const secretOf = (id: string) => (id === CREDENTIALS.accessKeyId ? CREDENTIALS.secret : undefined)
 
-function carefully(request: SignableRequest, nowMs: number): string | undefined {
+function carefully(request: SignableRequest, nowMs: number, rules: SignatureRules = RULES): string | undefined {
   try {
-    const claim = readSignature(request, RULES, nowMs)
+    const claim = readSignature(request, rules, nowMs)
     const secret = claim.kind === "claim" ? secretOf(claim.accessKeyId) : undefined
     if (claim.kind === "anonymous" || secret === undefined) return undefined
     return verifySignature(claim, secret, new SigningKeys()).accessKeyId
@@ -115,6 +115,14 @@ test("where the signature ends the header is part of what was seen before", () =
   assert.equal(carefully(turned, NOW_MS), CREDENTIALS.accessKeyId)
   assert.equal(quickly(by, turned, NOW_MS), undefined)
   assert.equal(quickly(by, { ...request, rawHeaders }, NOW_MS), CREDENTIALS.accessKeyId)
+})
+
+test("blanks in the scope are folded before it is signed", () => {
+  const rules = { service: "s3", region: undefined }
+  const request = { method: "GET", rawTarget: "/b/k", rawHeaders: ["host", "h"] }
+  const { rawHeaders } = signRequest(request, HASH, { ...CREDENTIALS, region: "us  east" }, NOW_MS)
+  assert.equal(carefully({ ...request, rawHeaders }, NOW_MS, rules), undefined)
+  assert.equal(quickly(new QuickVerifier(rules, secretOf), { ...request, rawHeaders }, NOW_MS), undefined)
 })
 
 test("blanks in signed values are folded, wherever they are", () => {

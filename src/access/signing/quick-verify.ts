@@ -193,6 +193,8 @@ function makePlan(
   if (new Set(names).size < names.length) return undefined
   const [dateAt, hashAt] = [shape.placeOf("x-amz-date"), shape.placeOf("x-amz-content-sha256")]
   if (dateAt < 0 || hashAt < 0 || !beginning.endsWith("Signature=")) return undefined
+  // It is read with its blanks folded, and a region may hold some.
+  if (foldBlanks(beginning) !== beginning) return undefined
   try {
     const { accessKeyId, scope, signedHeaders, signature } = parseAuthorization(authorization)
     if (beginning + signature !== authorization) return undefined
