@@ -107,7 +107,18 @@ export class QuickPuts {
     if (beside === undefined) return undefined
     const asked = { admission, shape, beside, authMs }
     if (bytes !== undefined) return this.put(exchange, asked, bytes)
-    return exchange.gather().then(gathered => this.put(exchange, asked, gathered) ?? otherwise())
+    return exchange.gather().then(
+      gathered => this.put(exchange, asked, gathered) ?? otherwise(),
+      (error: unknown) => {
+        this.note(exchange, asked)
+        throw error
+      },
+    )
+  }
+
+  private note(exchange: Exchange, { admission, authMs }: AskedPut): void {
+    this.gate.note(exchange, admission)
+    exchange.timing.add("auth", authMs)
   }
 
   private put(exchange: Exchange, asked: AskedPut, bytes: Uint8Array): Promise<void> | undefined {
@@ -120,8 +131,7 @@ export class QuickPuts {
     const checksum = shape.checksum && this.checksumOf(shape.checksum.algorithm, bytes)
     if (shape.checksum && checksum?.value !== values[shape.checksum.at]) return undefined
     if (shape.md5At >= 0 && base64Md5Of(bytes) !== values[shape.md5At]) return undefined
-    this.gate.note(exchange, admission)
-    timing.add("auth", asked.authMs)
+    this.note(exchange, asked)
     const conditions = shape.isConditional ? writeConditionsOf(headers) : NO_CONDITIONS
     const put = (md5: Uint8Array): Promise<void> =>
       this.atOnce.put({ bucket, key, conditions, beside, bytes, md5, checksum }).then(

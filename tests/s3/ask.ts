@@ -63,7 +63,10 @@ export async function ask(
     get wholeBody() {
       return arrived
     },
-    gather: async () => (arrived = body),
+    gather: async () => {
+      await bodyComes
+      return (arrived = body)
+    },
     note: fields => void (notes = { ...notes, ...fields }),
     countIn: () => void (meters += 1),
     // As on a wire: when it is over, nothing of the body is looked at any more.

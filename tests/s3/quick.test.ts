@@ -12,6 +12,7 @@ import {
 import { httpDate } from "../../src/base/dates.js"
 import { digestOnce } from "../../src/seams/compute/index.js"
 import { sha256Hex } from "../../src/access/index.js"
+import { fail } from "../../src/base/failures.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base/ids.js"
 import type { ChecksumAlgorithm } from "../../src/seams/compute/index.js"
 import { hashOnce } from "../../src/seams/compute/hashes.js"
@@ -373,6 +374,30 @@ async function compareWrites(machine: Machine): Promise<void> {
     return buckets.usage(await buckets.open(parseBucketName(name)))
   }
   assert.deepEqual(await usage("left"), await usage("right"))
+  await engine.stop()
+}
+
+test("a body that does not come is logged and counted as after waiting", () => {
+  const machine = new Machine({ devices: 1 })
+  return machine.clock.runUntil(compareMissing(machine))
+})
+
+async function compareMissing(machine: Machine): Promise<void> {
+  const { slow, quick, sign, engine } = await world(machine)
+  await ask(slow, sign({ method: "GET", rawTarget: "/bench/a", rawHeaders: ["host", "h"] }))
+  const promises = [[], ["content-md5", "1B2M2Y8AsgTpgAmY7PhCfg=="], ["x-amz-checksum-crc32", "AAAAAA=="]]
+  for (const promised of promises) {
+    for (const failure of [fail("incompleteBody"), fail("requestTimeout")]) {
+      const bodyComes = Promise.reject(failure)
+      bodyComes.catch(() => undefined)
+      const rawHeaders = ["host", "h", "content-length", "4", ...promised]
+      const put = sign({ method: "PUT", rawTarget: "/bench/a", rawHeaders })
+      const asked = { ...put, body: Buffer.from("body"), bodyComes }
+      const later = shown(await ask(slow, asked, "later"))
+      assert.equal(later.status, 400)
+      assert.deepEqual(shown(await ask(quick, asked, "later")), later, `${promised.join(": ")} ${failure.kind}`)
+    }
+  }
   await engine.stop()
 }
 
