@@ -19,7 +19,7 @@ import { GatheredMd5 } from "./gathered-md5.js"
 import { checkHeader } from "./headers.js"
 import { checksumFields } from "./operations/put-object.js"
 import { versionHeader } from "./operations/versions.js"
-import { CHECKSUM_ALGORITHMS, checksumHeader } from "./parse-checksums.js"
+import { CHECKSUM_ALGORITHMS, checkChecksumText, checksumHeader, contentMd5Of } from "./parse-checksums.js"
 import { writeConditionsOf } from "./parse-conditions.js"
 import { contentHeadersOf, userMetadataOf } from "./parse-content.js"
 import { actionsOf, NEEDS } from "./rights/needs-core.js"
@@ -39,6 +39,7 @@ const CHECKED_AMZ = new Set(["x-amz-sdk-checksum-algorithm", "x-amz-checksum-alg
 const IF_MATCH = "if-match"
 const CONDITIONS = new Set([IF_MATCH, "if-none-match"])
 const CONTENT_TYPE = "content-type"
+const CONTENT_MD5 = "content-md5"
 /** Stored beside the bytes, as user metadata is. */
 const STORED = new Set([CONTENT_TYPE, "cache-control", "content-disposition", "content-language", "expires"])
 const CHECKSUMS = new Map(CHECKSUM_ALGORITHMS.map(algorithm => [checksumHeader(algorithm), algorithm]))
@@ -107,6 +108,8 @@ export class QuickPuts {
     if (beside === undefined) return undefined
     const asked = { admission, shape, beside, authMs }
     if (bytes !== undefined) return this.put(exchange, asked, bytes)
+    // No body is asked for that may be in vain.
+    if (shape.isConditional || !mayHold(shape, values)) return undefined
     return exchange.gather().then(
       gathered => this.put(exchange, asked, gathered) ?? otherwise(),
       (error: unknown) => {
@@ -164,6 +167,14 @@ export class QuickPuts {
 const NO_CONDITIONS = {}
 const NO_BYTES = new Uint8Array()
 
+/** Whether what is promised of a body is what some body could keep. */
+const mayHold = ({ checksum, md5At }: PutShape, values: readonly string[]): boolean =>
+  unlessRefused(() => {
+    if (checksum) checkChecksumText(checksum.algorithm, values[checksum.at] ?? "")
+    if (md5At >= 0) contentMd5Of(new Map([[CONTENT_MD5, values[md5At] ?? ""]]))
+    return true
+  }) ?? false
+
 const base64Md5Of = (bytes: Uint8Array): string =>
   Buffer.from(digestOnce("md5", bytes, "binary"), "latin1").toString("base64")
 
@@ -183,7 +194,7 @@ function judgeShape({ names }: HeaderShape): PutShape | undefined {
     stored: placed.filter(([name]) => STORED.has(name) || name.startsWith(META)),
     checked: placed.filter(([name]) => CHECKED_AMZ.has(name)),
     checksum: checksums[0],
-    md5At: names.indexOf("content-md5"),
+    md5At: names.indexOf(CONTENT_MD5),
     isConditional: names.some(name => CONDITIONS.has(name)),
     needsObject: names.includes(IF_MATCH),
     // Which actions it needs follows from names alone.
