@@ -1,28 +1,36 @@
 /**
  * PutObject as it comes by the thousand: a small body of a declared length, without settings; as SDKs send
- * it by default, with a checksum and metadata of the client's own, and on condition that nothing or one thing is there.
+ * it by default, with metadata of the client's own and a checksum before the body or, in chunks without signatures,
+ * behind it; and on condition that nothing or one thing is there.
  *
  * Promises  What is stored and answered is what the handler would store and answer (`quick.test.ts`
  *           compares them). Nothing is refused here before the tablet decides: whatever is not plain and
  *           in order is left to the handler.
  * Limits    What stands beside objects is remembered by its text, up to `BESIDE_CHARACTERS_MAX`.
  */
-import { UNSIGNED_PAYLOAD } from "../access/index.js"
 import type { HeaderShape, RequestHeaders } from "../base/request-headers.js"
 import { unlessRefused } from "../base/failures.js"
 import { HeaderLines, type Exchange } from "../http/index.js"
-import type { AtOnce, PutResult, StoredBeside, StoredChecksum } from "../object/contract.js"
+import type { AtOnce, PutResult, StoredBeside } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
-import { digestOnce, type ChecksumAlgorithm, type Compute } from "../seams/compute/index.js"
+import type { Compute } from "../seams/compute/index.js"
 import { ACL_HEADER, isHarmless } from "./acl/asked-acl.js"
 import { GatheredMd5 } from "./gathered-md5.js"
 import { checkHeader } from "./headers.js"
 import { checksumFields } from "./operations/put-object.js"
 import { versionHeader } from "./operations/versions.js"
-import { CHECKSUM_ALGORITHMS, checkChecksumText, checksumHeader, contentMd5Of } from "./parse-checksums.js"
 import { writeConditionsOf } from "./parse-conditions.js"
 import { contentHeadersOf, userMetadataOf } from "./parse-content.js"
 import { actionsOf, NEEDS } from "./rights/needs-core.js"
+import {
+  bodyPromiseOf,
+  bodyShapeOf,
+  isOfBody,
+  keptBodyOf,
+  mayHold,
+  type BodyPromise,
+  type BodyShape,
+} from "./quick-body.js"
 import {
   ByShape,
   CROSS_ORIGIN,
@@ -39,10 +47,8 @@ const CHECKED_AMZ = new Set(["x-amz-sdk-checksum-algorithm", "x-amz-checksum-alg
 const IF_MATCH = "if-match"
 const CONDITIONS = new Set([IF_MATCH, "if-none-match"])
 const CONTENT_TYPE = "content-type"
-const CONTENT_MD5 = "content-md5"
 /** Stored beside the bytes, as user metadata is. */
 const STORED = new Set([CONTENT_TYPE, "cache-control", "content-disposition", "content-language", "expires"])
-const CHECKSUMS = new Map(CHECKSUM_ALGORITHMS.map(algorithm => [checksumHeader(algorithm), algorithm]))
 const BESIDE_CHARACTERS_MAX = 512
 
 type PlacedName = readonly [name: string, at: number]
@@ -53,8 +59,7 @@ interface PutShape {
   readonly stored: readonly PlacedName[]
   /** Of those whose values the table judges. */
   readonly checked: readonly PlacedName[]
-  readonly checksum: { readonly algorithm: ChecksumAlgorithm; readonly at: number } | undefined
-  readonly md5At: number
+  readonly body: BodyShape
   readonly isConditional: boolean
   /** Whether it asks for something to be there. */
   readonly needsObject: boolean
@@ -66,6 +71,7 @@ interface AskedPut {
   readonly admission: Admission
   readonly shape: PutShape
   readonly beside: StoredBeside
+  readonly promise: BodyPromise
   readonly authMs: number
 }
 
@@ -106,10 +112,12 @@ export class QuickPuts {
     const lines = linesIn(shape.stored, headers)
     const beside = lines.length > BESIDE_CHARACTERS_MAX ? besideIn(lines) : this.beside.of(lines)
     if (beside === undefined) return undefined
-    const asked = { admission, shape, beside, authMs }
+    const promise = bodyPromiseOf(shape.body, values, admission.payloadHash)
+    if (promise === undefined) return undefined
+    const asked = { admission, shape, beside, promise, authMs }
     if (bytes !== undefined) return this.put(exchange, asked, bytes)
     // No body is asked for that may be in vain.
-    if (shape.isConditional || !mayHold(shape, values)) return undefined
+    if (shape.isConditional || !mayHold(promise)) return undefined
     return exchange.gather().then(
       gathered => this.put(exchange, asked, gathered) ?? otherwise(),
       (error: unknown) => {
@@ -124,23 +132,20 @@ export class QuickPuts {
     exchange.timing.add("auth", authMs)
   }
 
-  private put(exchange: Exchange, asked: AskedPut, bytes: Uint8Array): Promise<void> | undefined {
-    const { admission, shape, beside } = asked
-    const { bucket, key, payloadHash } = admission
-    const { timing, headers } = exchange
-    const { values } = headers
+  private put(exchange: Exchange, asked: AskedPut, body: Uint8Array): Promise<void> | undefined {
+    const { admission, shape, beside, promise } = asked
+    const { bucket, key } = admission
     const startedMs = this.clock.monotonicMs()
-    if (payloadHash !== UNSIGNED_PAYLOAD && digestOnce("sha256", bytes, "hex") !== payloadHash) return undefined
-    const checksum = shape.checksum && this.checksumOf(shape.checksum.algorithm, bytes)
-    if (shape.checksum && checksum?.value !== values[shape.checksum.at]) return undefined
-    if (shape.md5At >= 0 && base64Md5Of(bytes) !== values[shape.md5At]) return undefined
+    const kept = keptBodyOf(promise, body, this.hash)
+    if (kept === undefined) return undefined
+    const { bytes, checksum } = kept
     this.note(exchange, asked)
-    const conditions = shape.isConditional ? writeConditionsOf(headers) : NO_CONDITIONS
+    const conditions = shape.isConditional ? writeConditionsOf(exchange.headers) : NO_CONDITIONS
     const put = (md5: Uint8Array): Promise<void> =>
       this.atOnce.put({ bucket, key, conditions, beside, bytes, md5, checksum }).then(
         result => {
           this.md5s.ended()
-          timing.add("meta", this.clock.monotonicMs() - startedMs)
+          exchange.timing.add("meta", this.clock.monotonicMs() - startedMs)
           return exchange.respond({ status: 200, headers: this.linesOf(exchange.requestId, result) })
         },
         (error: unknown) => {
@@ -152,11 +157,6 @@ export class QuickPuts {
     return md5 instanceof Promise ? md5.then(put) : put(md5)
   }
 
-  private checksumOf(algorithm: ChecksumAlgorithm, bytes: Uint8Array): StoredChecksum {
-    const { checksum = NO_BYTES } = this.hash({ md5: false, sha256: false, checksum: algorithm }, bytes)
-    return { algorithm, type: "FULL_OBJECT", value: Buffer.from(checksum).toString("base64") }
-  }
-
   private linesOf(requestId: string, { etag, versionId, checksum }: PutResult): HeaderLines {
     const lines = HeaderLines.ofChecked(`x-amz-request-id: ${requestId}\r\n${this.idLine}ETag: "${etag}"\r\n`)
     if (versionId === undefined && checksum === undefined) return lines
@@ -165,36 +165,21 @@ export class QuickPuts {
 }
 
 const NO_CONDITIONS = {}
-const NO_BYTES = new Uint8Array()
-
-/** Whether what is promised of a body is what some body could keep. */
-const mayHold = ({ checksum, md5At }: PutShape, values: readonly string[]): boolean =>
-  unlessRefused(() => {
-    if (checksum) checkChecksumText(checksum.algorithm, values[checksum.at] ?? "")
-    if (md5At >= 0) contentMd5Of(new Map([[CONTENT_MD5, values[md5At] ?? ""]]))
-    return true
-  }) ?? false
-
-const base64Md5Of = (bytes: Uint8Array): string =>
-  Buffer.from(digestOnce("md5", bytes, "binary"), "latin1").toString("base64")
 
 /** Undefined where requests of the shape are not for here. */
 function judgeShape({ names }: HeaderShape): PutShape | undefined {
   const placed = names.map((name, at): PlacedName => [name, at])
-  const checksums = placed.flatMap(([name, at]) => {
-    const algorithm = CHECKSUMS.get(name)
-    return algorithm === undefined ? [] : [{ algorithm, at }]
-  })
   const isPlain = (name: string): boolean =>
     name.startsWith("x-amz-")
-      ? SIGNING_AMZ.has(name) || CHECKED_AMZ.has(name) || CHECKSUMS.has(name) || name.startsWith(META)
-      : name !== "content-encoding" && name !== CROSS_ORIGIN && (!name.startsWith("if-") || CONDITIONS.has(name))
-  if (!names.every(isPlain) || new Set(names).size < names.length || checksums.length > 1) return undefined
+      ? SIGNING_AMZ.has(name) || CHECKED_AMZ.has(name) || name.startsWith(META)
+      : name !== CROSS_ORIGIN && (!name.startsWith("if-") || CONDITIONS.has(name))
+  const body = bodyShapeOf(names)
+  if (body === undefined || !names.every(name => isOfBody(name) || isPlain(name))) return undefined
+  if (new Set(names).size < names.length) return undefined
   return {
     stored: placed.filter(([name]) => STORED.has(name) || name.startsWith(META)),
     checked: placed.filter(([name]) => CHECKED_AMZ.has(name)),
-    checksum: checksums[0],
-    md5At: names.indexOf(CONTENT_MD5),
+    body,
     isConditional: names.some(name => CONDITIONS.has(name)),
     needsObject: names.includes(IF_MATCH),
     // Which actions it needs follows from names alone.

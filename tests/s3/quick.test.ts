@@ -28,6 +28,8 @@ const oneOf = <T>(...choices: readonly [T, ...T[]]): T => choices[random.below(c
 
 const bodyOf = (i: number): Buffer => Buffer.alloc(i * 97, `body ${i} `)
 
+const IN_CHUNKS = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+
 const ODD_KEYS = ["gone", "a%20b", "a+b", "%FF", ""]
 
 const etagOf = (body: Uint8Array): string => `"${digestOnce("md5", body, "hex")}"`
@@ -87,7 +89,7 @@ function anyRead(nowMs: number): Asked & { readonly secret: string; readonly has
     rawTarget: `/${bucket}/${key}${query}`,
     rawHeaders: ["host", oneOf("127.0.0.1:9000", "127.0.0.1:9000", "bench.s3.test", "h"), ...more],
     secret: oneOf("secret", "secret", "secret", "wrong"),
-    hash: oneOf("UNSIGNED-PAYLOAD", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+    hash: oneOf("UNSIGNED-PAYLOAD", IN_CHUNKS, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
   }
 }
 
@@ -289,6 +291,45 @@ function anyPut(): Asked & { readonly hash: string } {
   }
 }
 
+/** As SDKs send bodies over TLS: in chunks, with a checksum behind them. */
+function anyPutInChunks(): Asked & { readonly hash: string } {
+  const body = random.below(4) === 0 ? bodyInBlocks(-200) : bodyOf(oneOf(...LENGTHS))
+  const cut = oneOf(0, 0, 0, random.below(body.length + 1))
+  const chunks = [body.subarray(0, cut), body.subarray(cut)].filter(chunk => chunk.length > 0)
+  const { checksum = NO_BYTES } = hashOnce({ md5: false, sha256: false, checksum: "CRC32" }, body)
+  const value = Buffer.from(checksum).toString("base64")
+  const usual = "x-amz-checksum-crc32"
+  const trailer = oneOf(usual, usual, usual, usual, "x-amz-checksum-sha1", "x-amz-meta-a")
+  const lines = oneOf(
+    `${usual}:${value}\r\n\r\n`,
+    `${usual}:${value}\r\n\r\n`,
+    `${usual}: ${value}\n`,
+    `${usual}:AAAA\r\n`,
+    "",
+  )
+  const encoded = Buffer.concat([
+    ...chunks.flatMap(chunk => [Buffer.from(`${chunk.length.toString(16)}\r\n`), chunk, Buffer.from("\r\n")]),
+    Buffer.from(`0${oneOf("", "", "", ";chunk-signature=0")}\r\n${lines}`),
+  ])
+  const length = body.length + oneOf(0, 0, 0, 0, 1)
+  const more = oneOf<readonly string[]>(
+    ...([[], [], [], [usual, value], ["content-md5", "1B2M2Y8AsgTpgAmY7PhCfg=="], ["x-amz-meta-a", "1"]] as const),
+    ["x-amz-sdk-checksum-algorithm", "CRC32"],
+  )
+  const coding = oneOf("aws-chunked", "aws-chunked", "aws-chunked", "aws-chunked,gzip", "AWS-chunked", "gzip")
+  return {
+    method: "PUT",
+    rawTarget: `/left/${oneOf(...KEYS)}`,
+    rawHeaders: [
+      ...["host", "h", "content-length", String(encoded.length), "content-encoding", coding, "x-amz-trailer", trailer],
+      ...(random.below(8) === 0 ? [] : ["x-amz-decoded-content-length", String(length)]),
+      ...more,
+    ],
+    body: encoded,
+    hash: oneOf(IN_CHUNKS, IN_CHUNKS, IN_CHUNKS, IN_CHUNKS, "UNSIGNED-PAYLOAD", sha256Hex(encoded)),
+  }
+}
+
 function anyDelete(): Asked & { readonly hash: string } {
   const more = oneOf<readonly string[]>(
     [],
@@ -306,7 +347,7 @@ function anyDelete(): Asked & { readonly hash: string } {
     method: "DELETE",
     rawTarget: `/${oneOf("left", "left", "left", "other")}/${oneOf(...KEYS)}${query}`,
     rawHeaders: ["host", "127.0.0.1:9000", ...more],
-    hash: oneOf("UNSIGNED-PAYLOAD", sha256Hex(NO_BYTES)),
+    hash: oneOf("UNSIGNED-PAYLOAD", IN_CHUNKS, sha256Hex(NO_BYTES)),
   }
 }
 
@@ -340,6 +381,7 @@ async function compareWrites(machine: Machine): Promise<void> {
     return alike(shown(await ask(slow, sign(asked))))
   }
   let deletedAtOnce = 0
+  let putInChunks = 0
   for (const versioning of ["never", "enabled", "with lists"] as const) {
     for (const name of ["left", "right"]) {
       const bucket =
@@ -351,10 +393,12 @@ async function compareWrites(machine: Machine): Promise<void> {
       if (versioning === "with lists") await takeLists(engine.services.buckets, bucket)
     }
     for (let i = 0; i < 500; i += 1) {
-      const { hash, ...write } = random.below(4) === 0 ? anyDelete() : anyPut()
+      const { hash, ...write } = oneOf(anyDelete, anyPut, anyPut, anyPutInChunks, anyPutInChunks)()
       const other = { ...write, rawTarget: write.rawTarget.replace("/left/", "/right/") }
+      const putsBefore = count.puts
       const told = await ask(quick, sign(write, hash), oneOf("with the head", "later"))
       if (write.method === "DELETE" && !told.waited) deletedAtOnce += 1
+      if (hash === IN_CHUNKS && count.puts > putsBefore) putInChunks += 1
       const later = shown(await ask(slow, sign(other, hash)))
       assert.deepEqual(alike(shown(told)), alike(later), JSON.stringify(write))
       const rawHeaders = ["host", "h", "x-amz-checksum-mode", "ENABLED"]
@@ -367,6 +411,7 @@ async function compareWrites(machine: Machine): Promise<void> {
   assert.ok(count.puts > 60, `${count.puts} were put at once`)
   for (const kind of ["noSuchKey", "preconditionFailed"] as const)
     assert.ok((count.refused[kind] ?? 0) > 0, `${kind}: ${count.refused[kind]} times at once`)
+  assert.ok(putInChunks > 5, `${putInChunks} that came in chunks were put at once`)
   assert.ok(deletedAtOnce > 40, `${deletedAtOnce} were deleted at once`)
   assert.ok(count.putsInBlocks > 15, `${count.putsInBlocks} of them into blocks`)
   const usage = async (name: string) => {

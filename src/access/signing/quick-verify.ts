@@ -17,7 +17,7 @@ import { digestOnce } from "../../seams/compute/index.js"
 import { ALGORITHM, deriveSigningKey, foldBlanks, scopeText } from "./canonical.js"
 import type { Scope } from "./canonical.js"
 import { parseAuthorization } from "./credentials.js"
-import { UNSIGNED_PAYLOAD } from "./payload.js"
+import { STREAMING_UNSIGNED_TRAILER, UNSIGNED_PAYLOAD } from "./payload.js"
 import { SKEW_MS_MAX, type SignatureRules } from "./verify.js"
 
 const PLANS_MAX = 1_000
@@ -29,6 +29,7 @@ const DIGEST_BYTES = 32
 const DIGEST_CHARACTERS = 64
 /** As long as any. */
 const NO_TIMESTAMP = "yyyymmddThhmmssZ"
+const UNSIGNED: ReadonlySet<string> = new Set([UNSIGNED_PAYLOAD, STREAMING_UNSIGNED_TRAILER])
 const SHA256_HEX = /^[0-9a-f]{64}$/
 
 /** What a request claims, and nothing here was refused. */
@@ -45,7 +46,7 @@ export interface QuickVerified {
   /** The session token, as it was sent. */
   readonly token: string | undefined
   readonly signedMs: number
-  /** 64 hex digits in lower case, or UNSIGNED-PAYLOAD. */
+  /** 64 hex digits in lower case, UNSIGNED-PAYLOAD or STREAMING-UNSIGNED-PAYLOAD-TRAILER. */
   readonly payloadHash: string
 }
 
@@ -108,7 +109,7 @@ export class QuickVerifier {
     const payloadHash = headers.values[plan.hashAt] ?? ""
     const signedMs = this.timeOf(timestamp)
     if (Math.abs(nowMs - signedMs) > SKEW_MS_MAX || !timestamp.startsWith(plan.scope.day)) return undefined
-    if (payloadHash !== UNSIGNED_PAYLOAD && !SHA256_HEX.test(payloadHash)) return undefined
+    if (!UNSIGNED.has(payloadHash) && !SHA256_HEX.test(payloadHash)) return undefined
     const digest = this.digestOf(`${method}\n${path}\n${query}`, plan, headers.values, payloadHash)
     if (digest === undefined) return undefined
     const signature = signatureOf(keyOf(plan, secret), timestamp, plan.scopeLine, digest)
