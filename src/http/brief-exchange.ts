@@ -40,6 +40,7 @@ export interface BriefTerms {
   readonly clock: Clock
   readonly limits: HttpLimits
   readonly serverName: string
+  readonly remoteAddress: string
   readonly outbox: Outbox
   /** Asked when the answer begins: the connection must not be used again. */
   readonly mustClose: () => boolean
@@ -92,7 +93,7 @@ export class BriefExchange implements Exchange, AnswerSink {
   }
 
   get remoteAddress(): string {
-    return this.socket.remoteAddress ?? ""
+    return this.terms.remoteAddress
   }
 
   get tlsVersion(): string | undefined {

@@ -1,7 +1,8 @@
 /** Requests on Node connections, where clients do not send what they should. */
 import assert from "node:assert/strict"
 import { after, test } from "node:test"
-import { polite, serve, stopAll } from "./testing.js"
+import type { Exchange } from "./contract.js"
+import { pause, polite, serve, stopAll } from "./testing.js"
 
 after(stopAll)
 
@@ -26,4 +27,18 @@ test("a head whose request's body is not taken goes out byte for byte, too", asy
   client.say(`HEAD /a ${CHUNKED}`)
   const [answer] = await client.answers(1, true)
   assert.equal(answer?.headers.get("content-disposition"), value)
+})
+
+test("the log names also clients that have gone away", async () => {
+  const waits = (exchange: Exchange) =>
+    new Promise<void>(resolve => exchange.signal.addEventListener("abort", () => resolve()))
+  for (const head of [`${CHUNKED}0\r\n\r\n`, "HTTP/1.1\r\nHost: h\r\n\r\n"]) {
+    const { telemetry, open } = await serve(waits)
+    const client = await open()
+    client.say(`GET /a ${head}`)
+    await pause(20)
+    client.close()
+    while (telemetry.entries("request").length === 0) await pause(5)
+    assert.equal(telemetry.entries("request")[0]?.fields["remote"], "127.0.0.1")
+  }
 })

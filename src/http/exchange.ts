@@ -40,6 +40,7 @@ export interface ExchangeTerms {
   /** The client waits for `100 Continue` before it sends the body. */
   readonly awaitsContinue: boolean
   readonly serverName: string
+  readonly remoteAddress: string
   /** Asked when the answer begins: the connection must not be used again. */
   readonly mustClose: () => boolean
   /** The answer is out; from now on the exchange only takes what the client still sends. */
@@ -121,7 +122,7 @@ export class NodeExchange implements Exchange, AnswerSink {
   }
 
   get remoteAddress(): string {
-    return this.request.socket.remoteAddress ?? ""
+    return this.terms.remoteAddress
   }
 
   get tlsVersion(): string | undefined {

@@ -51,6 +51,8 @@ export interface HttpServerSettings {
 interface Connection {
   /** Over `connectionsMax`: it is told so and closed. */
   readonly isSurplus: boolean
+  /** Of the client; asked for once, since a socket that is gone names nobody. */
+  readonly remoteAddress: string
   /** Until Node's parser has it. */
   brief: BriefConnection | undefined
   /** Of Node's parser, in their order, each with its beginning: one at a time is served. */
@@ -184,6 +186,7 @@ export class HttpServer implements Living {
     const isSurplus = this.connections.size >= this.settings.limits.connectionsMax
     const connection: Connection = {
       isSurplus,
+      remoteAddress: socket.remoteAddress ?? "",
       brief: undefined,
       exchanges: new Map(),
       isBroken: false,
@@ -206,6 +209,7 @@ export class HttpServer implements Living {
       clock,
       limits,
       serverName,
+      remoteAddress: connection.remoteAddress,
       outbox: this.outbox,
       mustClose: () => this.stopping || connection.isSurplus,
     }
@@ -242,6 +246,7 @@ export class HttpServer implements Living {
       requestId: this.requestIds.next(),
       awaitsContinue,
       serverName: this.settings.serverHeader,
+      remoteAddress: connection.remoteAddress,
       mustClose: () => mustClose || this.stopping || connection.isSurplus || connection.isBroken,
       onLinger: () => this.giveBack(exchange),
     })
