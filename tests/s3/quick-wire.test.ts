@@ -1,0 +1,179 @@
+/**
+ * Random requests over connections: those that are answered at once, one behind the other as they come, get the answers,
+ * leave the objects and stand in the log as those that Node's parser reads and that wait.
+ */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { sha256Hex } from "../../src/access/index.js"
+import { parseAccountId, parseBucketName } from "../../src/base/ids.js"
+import { HTTP_LIMITS, HttpServer, type Protocol } from "../../src/http/index.js"
+import { parseAnswers, RawClient, type ReceivedAnswer } from "../../src/http/raw-client.js"
+import { Machine } from "../../src/main/engine/testing.js"
+import { hashOnce } from "../../src/seams/compute/hashes.js"
+import { SimRandom } from "../../src/seams/random/sim.js"
+import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
+import { ask, type Asked } from "./ask.js"
+import { PAGE, RULES, shown, takeLists, world } from "./quick-world.js"
+
+const ROUNDS = 120
+/** Their names are of one length, so that answers are. */
+const [LEFT, RIGHT] = ["to-the-left", "to-my-right"]
+const random = new SimRandom(7)
+const oneOf = <T>(...choices: readonly [T, ...T[]]): T => choices[random.below(choices.length)] ?? choices[0]
+
+const ODD_KEYS = ["a//b", "a%2Fb", "../a", "%C3%A4", "%c3%a4", "%FF", "a+b", ""] as const
+const UMLAUT = "\u00c3\u00a4"
+const base64 = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString("base64")
+
+interface Sent extends Asked {
+  readonly hash: string
+  readonly secret: string
+  readonly body: Buffer
+}
+
+function anyHeaders(method: string, body: Buffer): readonly string[] {
+  if (method !== "PUT") {
+    return oneOf<readonly string[]>(
+      [],
+      [],
+      ["Range", oneOf("bytes=0-1", "bytes=-2", "bytes=9-", "bytes=3-1", "bytes=0-0,2-2", "")],
+      ["Range", "bytes=0-1", "range", "bytes=2-3"],
+      ["x-amz-checksum-mode", oneOf("ENABLED", "enabled", "")],
+      [oneOf("If-Match", "If-None-Match"), "*"],
+      ["x-amz-expected-bucket-owner", oneOf("root", "friend")],
+      ["Content-Length", "0"],
+      ["User-Agent", "a  b"],
+      ["Origin", PAGE],
+      ["x-amz-acl", ""],
+    )
+  }
+  const { md5, checksum } = hashOnce({ md5: true, sha256: false, checksum: "CRC32C" }, body)
+  const [sum, digest] = [base64(checksum), base64(md5)]
+  return oneOf<readonly string[]>(
+    [],
+    [],
+    ["Content-Type", oneOf("text/x", "", "a  b")],
+    ["x-amz-meta-a", oneOf("1", UMLAUT, "a  b", "")],
+    ["x-amz-meta-A", "1", "X-Amz-Meta-a", "2"],
+    ["Content-Disposition", `inline; filename=${UMLAUT}`],
+    ["Content-MD5", oneOf(digest, digest, "nonsense", base64(body.subarray(0, 16)))],
+    ["x-amz-checksum-crc32c", oneOf(sum, sum, "AAAA", "AAAAAA==", "")],
+    ["Expect", "100-continue", ...oneOf([], ["Content-MD5", oneOf(digest, "nonsense")])],
+    ["x-amz-tagging", "a=1"],
+    ["x-amz-acl", oneOf("private", "public-read", "x")],
+    ["x-amz-storage-class", oneOf("STANDARD", "GLACIER")],
+    ["x-amz-nonsense", "1"],
+  )
+}
+
+function anySent(): Sent {
+  const method = oneOf("GET", "GET", "PUT", "PUT", "HEAD", "DELETE")
+  const lengthBytes = method === "PUT" ? oneOf(0, 1, 100, 5_000, 70_000) : 0
+  const body = Buffer.alloc(lengthBytes, `${random.below(99)} `)
+  const key = random.below(3) > 0 ? oneOf("a", "b", "c") : oneOf(...ODD_KEYS)
+  const query = random.below(3) > 0 ? "" : oneOf(`?x-id=${method}`, "?x-id=", "?versionId=null", "?acl", "?", "?a=b")
+  const length = method === "PUT" ? ["Content-Length", String(lengthBytes)] : []
+  const rawHeaders = ["Host", oneOf("h", "127.0.0.1:9000", "s3.test"), ...anyHeaders(method, body), ...length]
+  const real = sha256Hex(body)
+  const hash = oneOf("UNSIGNED-PAYLOAD", real, real, real, real, sha256Hex("other"), "x")
+  const secret = random.below(12) > 0 ? "secret" : "x"
+  return { method, rawTarget: `/${LEFT}/${key}${query}`, rawHeaders, body, hash, secret }
+}
+
+function bytesOf({ method, rawTarget, rawHeaders, body = new Uint8Array() }: Asked): Buffer {
+  const lines = rawHeaders.flatMap((text, i) => (i % 2 === 0 ? [`${text}: ${rawHeaders[i + 1] ?? ""}\r\n`] : []))
+  return Buffer.concat([Buffer.from(`${method} ${rawTarget} HTTP/1.1\r\n${lines.join("")}\r\n`, "latin1"), body])
+}
+
+const told = (asked: readonly Asked[]): string =>
+  asked.map(one => bytesOf({ ...one, body: new Uint8Array() }).toString("latin1")).join("")
+
+const isFinal = ({ status }: ReceivedAnswer): boolean => status !== 100
+
+const ELEMENTS = /<(RequestId|VersionId|LastModified|StringToSign|CanonicalRequest|SignatureProvided)>(?!null)[^<]*/g
+const inLeft = (document: string): string => document.replaceAll(RIGHT, LEFT).replace(ELEMENTS, "<$1>")
+
+/** Without what must differ: what is drawn and measured, the two buckets' names, and whether the connection goes on. */
+function alike({ status, headers, body }: ReceivedAnswer) {
+  const drawn = /^(?:x-amz-request-id|x-amz-version-id|date|last-modified|server-timing|connection|keep-alive)$/
+  const kept = [...headers].flatMap(([name, value]) => (drawn.test(name) ? [] : `${name}: ${inLeft(value)}`)).sort()
+  return { status, kept, body: inLeft(body) }
+}
+
+async function serve(machine: Machine, handler: Protocol) {
+  const telemetry = new SimTelemetry()
+  const settings = { name: "s3", host: "127.0.0.1", port: 0, serverHeader: "Hayloft", limits: HTTP_LIMITS }
+  const server = new HttpServer(machine.clock, new SimRandom(1), telemetry, handler, settings)
+  const { port } = await server.listen()
+  /** Answers to what is sent in one go; of a HEAD, to nothing else. */
+  const send = async (asked: readonly Asked[], viaNode: boolean): Promise<readonly ReceivedAnswer[]> => {
+    const client = await RawClient.open(port)
+    // Nothing brief begins like this, so that all that follows is Node's to read.
+    if (viaNode) await client.say("OPTIONS / HTTP/1.1\r\nHost: h\r\n\r\n").answers(1)
+    const before = client.heard.length
+    const answers = () => parseAnswers(client.heard.slice(before), asked[0]?.method === "HEAD")
+    client.say(Buffer.concat(asked.map(bytesOf)))
+    await client.until(() => client.closed || answers().filter(isFinal).length >= asked.length)
+    client.close()
+    return answers()
+  }
+  const log = () =>
+    telemetry
+      .entries("request")
+      .map(({ fields: { method, status, operation, accessKeyId, failure, sentBytes } }) =>
+        [method, status, operation, accessKeyId, failure, sentBytes].join(),
+      )
+      .filter(line => !line.startsWith("OPTIONS"))
+  return { send, log, stop: () => server.run(AbortSignal.abort()) }
+}
+
+test("what comes over connections, in pipelines too, is answered and done at once as after waiting", () => {
+  const machine = new Machine({ devices: 1 })
+  return machine.clock.runUntil(compare(machine))
+})
+
+async function compare(machine: Machine): Promise<void> {
+  const { slow: later, quick: atOnce, sign, count, engine, clock } = await world(machine)
+  const { buckets } = engine.services
+  const [quick, slow] = [await serve(machine, atOnce), await serve(machine, later)]
+  const signed = ({ hash, secret, ...asked }: Sent) => sign(asked, hash, secret)
+  const compareRound = async (): Promise<void> => {
+    const some = Array.from({ length: oneOf(1, 1, 4) }, anySent)
+    const asked = some.length > 1 ? some.filter(({ method }) => method !== "HEAD") : some
+    const answers = await quick.send(asked.map(signed), false)
+    // Where the connection ends with an answer, what comes after it is not served.
+    const answered = asked.slice(0, answers.filter(isFinal).length)
+    assert.ok(answered.length > 0 || asked.length === 0)
+    const expected: ReceivedAnswer[] = []
+    for (const one of answered) {
+      const rawTarget = one.rawTarget.replace(LEFT, RIGHT)
+      expected.push(...(await slow.send([signed({ ...one, rawTarget })], true)))
+    }
+    assert.deepEqual(answers.map(alike), expected.map(alike), told(answered))
+  }
+  const listed = async (name: string): Promise<string> => {
+    const rawTarget = `/${name}?versions`
+    return inLeft(shown(await ask(later, sign({ method: "GET", rawTarget, rawHeaders: ["host", "h"] }))).body)
+  }
+  try {
+    for (const versioning of ["never", "enabled", "suspended"] as const) {
+      for (const name of [LEFT, RIGHT].map(parseBucketName)) {
+        if (versioning === "never") await buckets.create({ name, owner: parseAccountId("root"), location: "" })
+        else await buckets.setVersioning(await buckets.open(name), versioning)
+        await buckets.setSetting(await buckets.open(name), "cors", RULES)
+        if (versioning === "enabled") await takeLists(buckets, await buckets.open(name))
+      }
+      for (let round = 0; round < ROUNDS; round += 1) {
+        await compareRound()
+        await clock.sleep(1_000, new AbortController().signal)
+      }
+      assert.equal(await listed(LEFT), await listed(RIGHT))
+    }
+    assert.deepEqual(quick.log(), slow.log())
+    assert.ok(count.puts > 20 && count.objects > 20, `${count.puts} and ${count.objects} were done at once`)
+  } finally {
+    await quick.stop()
+    await slow.stop()
+    await engine.stop()
+  }
+}
