@@ -51,6 +51,11 @@ const LIMITS: CheckpointThreadLimits = {
   closeMsMax: 500,
 }
 
+/** Where silence is no part of the test: a busy machine takes its time to begin a thread. */
+const PATIENT: CheckpointThreadLimits = { ...LIMITS, silenceMsMax: 60_000 }
+/** Where it is: for a thread to begin and to answer. */
+const THREAD_MS_MAX = 6_000
+
 const device = (number: number, path = ""): CheckpointDevice => ({
   id: parseDeviceId(number.toString(16).padStart(16, "0")),
   path,
@@ -66,14 +71,16 @@ async function run(threads: CheckpointThreads, at: CheckpointDevice): Promise<nu
 }
 
 /** A path that hangs whoever opens it, in the kernel, until it is let go. */
-async function withHang(body: (path: string) => Promise<void>): Promise<void> {
+async function withHang(body: (path: string, letGo: () => unknown) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "hayloft-threads-"))
   const path = join(folder, "fifo")
   assert.equal(spawnSync("mkfifo", [path]).status, 0)
+  let opened: number | undefined
+  const letGo = (): number => (opened ??= openSync(path, "r+"))
   try {
-    await body(`hang:${path}`)
+    await body(`hang:${path}`, letGo)
   } finally {
-    closeSync(openSync(path, "r+"))
+    closeSync(letGo())
     rmSync(folder, { recursive: true })
   }
 }
@@ -81,7 +88,7 @@ async function withHang(body: (path: string) => Promise<void>): Promise<void> {
 const isOver = (error: unknown): boolean => isFailure(error, "deviceFailed") && error.details["code"] === "ETIMEDOUT"
 
 test("a device keeps its thread, and two devices are worked on at once", async () => {
-  const threads = pool()
+  const threads = pool(PATIENT)
   const [one, two] = [device(1, "sleep:100"), device(2, "sleep:100")]
   const [first, second] = await Promise.all([run(threads, one), run(threads, two)])
   assert.notEqual(first, second)
@@ -93,7 +100,7 @@ test("a device keeps its thread, and two devices are worked on at once", async (
 
 test("a device that hangs in the kernel holds up nobody, also not on its own thread, and not the end", () =>
   withHang(async path => {
-    const threads = pool({ ...LIMITS, threadsMax: 1 })
+    const threads = pool({ ...LIMITS, threadsMax: 1, silenceMsMax: THREAD_MS_MAX })
     const first = await run(threads, device(1))
     let isHeld = true
     const hung = assert.rejects(run(threads, device(2, path)), isOver).finally(() => (isHeld = false))
@@ -104,7 +111,7 @@ test("a device that hangs in the kernel holds up nobody, also not on its own thr
     await run(threads, device(3))
     const closing = Date.now()
     await threads.close()
-    assert.ok(Date.now() - closing < 2_000)
+    assert.ok(Date.now() - closing < 20_000)
   }))
 
 test("a device that came back is worked on again once its old thread has let go", async () => {
@@ -112,7 +119,7 @@ test("a device that came back is worked on again once its old thread has let go"
   await withHang(async path => {
     await assert.rejects(run(threads, device(1, path)), isOver)
   })
-  for (const began = Date.now(); Date.now() - began < 5_000;) {
+  for (const began = Date.now(); Date.now() - began < 30_000;) {
     const done = await run(threads, device(1)).catch(() => undefined)
     if (done !== undefined) return threads.close()
     await new RealClock().sleep(20, new AbortController().signal)
@@ -120,20 +127,20 @@ test("a device that came back is worked on again once its old thread has let go"
   assert.fail("it never was")
 })
 
-test("a slow device is set aside while others wait, and its result still counts", async () => {
-  const threads = pool({ ...LIMITS, threadsMax: 1 })
-  let isSlow = true
-  const slow = run(threads, device(1, "sleep:1000")).finally(() => (isSlow = false))
-  const other = await run(threads, device(2))
-  assert.ok(isSlow, "not behind the slow one")
-  const thread = await slow
-  assert.notEqual(thread, other)
-  assert.equal(await run(threads, device(1)), other, "back where it belongs")
-  await threads.close()
-})
+test("a slow device is set aside while others wait, and its result still counts", () =>
+  withHang(async (path, letGo) => {
+    const threads = pool({ ...PATIENT, threadsMax: 1 })
+    const slow = run(threads, device(1, path))
+    const other = await run(threads, device(2))
+    letGo()
+    const thread = await slow
+    assert.notEqual(thread, other)
+    assert.equal(await run(threads, device(1)), other, "back where it belongs")
+    await threads.close()
+  }))
 
 test("a slow device alone takes its time", async () => {
-  const threads = pool()
+  const threads = pool(PATIENT)
   await run(threads, device(1, "sleep:400"))
   await threads.close()
 })
@@ -149,7 +156,7 @@ test("work that goes on is never given up, however long it takes, alone and besi
 
 test("a device that is forgotten is closed, and one that hangs is given up at once", () =>
   withHang(async path => {
-    const threads = pool({ ...LIMITS, threadsMax: 1 })
+    const threads = pool({ ...PATIENT, threadsMax: 1 })
     await run(threads, device(1))
     await run(threads, device(2))
     await threads.forget(device(1).id)
@@ -178,7 +185,7 @@ test("a thread that is given up ends, but not within a call", async () => {
 })
 
 test("work of a thread that dies fails, and the next starts another", async () => {
-  const threads = pool()
+  const threads = pool(PATIENT)
   const first = await run(threads, device(1))
   await assert.rejects(run(threads, device(1, "die")), error => isFailure(error, "internal"))
   assert.notEqual(await run(threads, device(1)), first)
@@ -186,7 +193,7 @@ test("work of a thread that dies fails, and the next starts another", async () =
 })
 
 test("a thread with nothing to do ends, and the next work begins another once it has closed what it had open", async () => {
-  const threads = pool({ ...LIMITS, idleMsMax: 60 })
+  const threads = pool({ ...PATIENT, idleMsMax: 60 })
   const at = device(1)
   const first = await run(threads, at)
   assert.equal(await run(threads, at), first, "not between two pieces of work")
