@@ -56,7 +56,7 @@ class Machine {
 
 /** What a start has to say comes with its banner, a moment after it is ready. */
 async function said(server: ServerProcess, pattern: RegExp): Promise<void> {
-  for (let look = 0; look < 100 && !pattern.test(server.log); look += 1) await later(50)
+  for (let look = 0; look < 600 && !pattern.test(server.log); look += 1) await later(50)
   assert.match(server.log, pattern)
 }
 

@@ -151,7 +151,7 @@ class Store {
 
   /** Waits for a checkpoint of all that is there. */
   async settle(): Promise<void> {
-    for (let left = 400; this.device.rows.overlayRows > 0; left -= 1) {
+    for (let left = 1_200; this.device.rows.overlayRows > 0; left -= 1) {
       assert.ok(left > 0, `no checkpoint: ${this.device.checkpointer.error}`)
       await new RealClock().sleep(50, noSignal)
     }
@@ -159,7 +159,7 @@ class Store {
 
   /** Waits until what waits for a checkpoint is in the base, or has found no room there; whether it found none. */
   async foundNoRoom(): Promise<boolean> {
-    for (let left = 2_000; this.device.rows.overlayRows > 0; left -= 1) {
+    for (let left = 6_000; this.device.rows.overlayRows > 0; left -= 1) {
       if (this.device.checkpointer.error !== undefined) return true
       assert.ok(left > 0, "a checkpoint is tried")
       await new RealClock().sleep(10, noSignal)
@@ -222,7 +222,7 @@ async function onSmallDisk(t: TestContext, mib: number, limits: SpaceLimits, bod
 test("needles are refused first, then rows; deletes, reads and checkpoints go on; with room all is well again", t =>
   onSmallDisk(t, 96, SPACES, async store => {
     await store.settle()
-    for (let left = 100; store.device.space.fullness.ballastBytes < 24 * MIB; left -= 1) {
+    for (let left = 600; store.device.space.fullness.ballastBytes < 24 * MIB; left -= 1) {
       assert.ok(left > 0, "the ballast grows")
       await new RealClock().sleep(50, noSignal)
     }
@@ -285,7 +285,7 @@ for (const [what, bytes] of [
         walls += (await store.foundNoRoom()) ? 1 : 0
         store.giveRoom()
         await store.device.space.look()
-        for (let left = 100; ; left -= 1) {
+        for (let left = 1_500; ; left -= 1) {
           const done = await store.put(`after ${round}`, bytes).then(
             () => true,
             error => (assert.ok(isFull(error) && left > 0, String(error)), false),
@@ -302,7 +302,7 @@ for (const [what, bytes] of [
       }
       assert.ok(walls > 0, "checkpoints found no room, too")
       // Too little is dead then to be worth moving; a volume that a failed attempt left behind would be no such little.
-      for (let left = 400; store.payloadBytes > PAYLOAD_BYTES_LEFT; left -= 1) {
+      for (let left = 1_200; store.payloadBytes > PAYLOAD_BYTES_LEFT; left -= 1) {
         assert.ok(left > 0, `${store.payloadBytes} bytes are left of failed attempts`)
         await new RealClock().sleep(50, noSignal)
       }
