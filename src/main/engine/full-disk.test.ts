@@ -172,7 +172,9 @@ class Store {
   /** Of payloads, with the pages that their volumes begin with. */
   get payloadBytes(): number {
     const folder = join(this.folder, "d1", "payloads")
-    return readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0)
+    // Some may be removed meanwhile.
+    const sizes = readdirSync(folder).map(name => statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0)
+    return sizes.reduce((sum, bytes) => sum + bytes, 0)
   }
 
   /** Takes everything that is free but for so many bytes, as somebody else would. */
