@@ -67,7 +67,9 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   const background = new AbortController()
   const onStolen = (failure: Failure): never => {
     telemetry.log.error("stopping: a data folder is not this process's own any more", { reason: failure.message })
-    process.exit(1)
+    // At once, whatever is under way on its disks.
+    endByForce()
+    throw failure
   }
   let threadsLeft = (): number => 0
   try {

@@ -1,0 +1,43 @@
+/** A data folder that another process has taken, as one of another machine may where folders are shared. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { setTimeout as later } from "node:timers/promises"
+import { beginIncarnation, readSuperblock } from "../../src/device/index.js"
+import { RealDisk } from "../../src/seams/disk/index.js"
+import { dataFolders, withFolder } from "../harness/folders.js"
+import { withServer } from "../harness/server.js"
+
+const ENDS_WITHIN_MS = 30_000
+const POLL_MS = 50
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+test("a server whose folder begins another life stops at once, in the middle of writes; the next start has all of them", () =>
+  withFolder(folder => {
+    const [first = "", ...others] = dataFolders(folder, 3)
+    return withServer({ folders: [first, ...others] }, async server => {
+      const client = server.client()
+      assert.equal((await client.call("PUT", { bucket: "taken" })).status, 200)
+      const put = (key: string) => client.call("PUT", { bucket: "taken", key, body: key })
+      const { pid } = server
+      const disk = new RealDisk()
+      const superblock = await readSuperblock(disk, first)
+      assert.ok(superblock)
+      await beginIncarnation(disk, first, superblock)
+      let written = 0
+      for (const deadline = performance.now() + ENDS_WITHIN_MS; isAlive(pid); await later(POLL_MS)) {
+        assert.ok(performance.now() < deadline, `it goes on:\n${server.log}`)
+        if ((await put(`${written}`).catch(() => undefined))?.status === 200) written += 1
+      }
+      assert.match(server.log, /stopping: a data folder is not this process's own any more/)
+      await server.launch()
+      for (let i = 0; i < written; i += 1)
+        assert.equal((await client.call("GET", { bucket: "taken", key: `${i}` })).text, `${i}`)
+    })
+  }))
