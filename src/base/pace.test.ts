@@ -15,6 +15,15 @@ test("only waiting counts, and a window is judged when it is over", () => {
   assert.equal(pace.isTooSlow(1_000_000), false, "we were the slow ones")
 })
 
+test("a window in which the process stood still is not held against the client", () => {
+  const pace = new Pace(1000, 10_000)
+  pace.wait(0)
+  assert.equal(pace.isTooSlow(1_000), false)
+  assert.equal(pace.isTooSlow(60_000), false, "the machine slept")
+  assert.equal(pace.isTooSlow(69_999), false)
+  assert.equal(pace.isTooSlow(70_000), true, "nothing came after it either")
+})
+
 test("a client at twice the pace is never cut, one at half of it always is", () => {
   const steps = fc.array(fc.integer({ min: 1, max: 500 }), { minLength: 60, maxLength: 120 })
   fc.assert(

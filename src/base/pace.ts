@@ -1,11 +1,13 @@
 /**
  * Whether a client keeps the slowest pace allowed: bytes moved while we wait for it, over a window of
- * waiting. Time in which we are the slow ones does not count.
+ * waiting. Time in which we are the slow ones does not count, nor a window in which the whole process stood
+ * still (a machine that slept): what came meanwhile has not been read yet.
  */
 export class Pace {
   private waitingSinceMs: number | undefined
   private waitedMs = 0
   private bytes = 0
+  private lookedMs: number | undefined
 
   constructor(
     private readonly bytesPerSecondMin: number,
@@ -33,8 +35,11 @@ export class Pace {
     if (this.waitingSinceMs !== undefined) this.waitingSinceMs = nowMs
   }
 
-  /** Judges the window once it is over, and begins the next one. */
+  /** Judges the window once it is over, and begins the next one. To be asked several times a window. */
   isTooSlow(nowMs: number): boolean {
+    const sinceLookMs = nowMs - (this.lookedMs ?? nowMs)
+    this.lookedMs = nowMs
+    if (sinceLookMs > this.windowMs) this.restart(nowMs)
     const waitedMs = this.waitedMs + (this.waitingSinceMs === undefined ? 0 : nowMs - this.waitingSinceMs)
     if (waitedMs < this.windowMs) return false
     const bytesMin = (this.bytesPerSecondMin * waitedMs) / 1000
