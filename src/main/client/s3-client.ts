@@ -194,10 +194,12 @@ export class S3Client {
     } while (token !== undefined)
   }
 
+  /** Not interrupted: an upload whose id did not come could be aborted by nobody. */
   async createMultipart(object: { bucket: string; key: string; contentType?: string }): Promise<string> {
     const headers: [string, string][] = object.contentType === undefined ? [] : [["content-type", object.contentType]]
     const { bucket, key } = object
-    const root = await this.#document({ method: "POST", bucket, key, query: [["uploads", ""]], headers })
+    const { signal } = new AbortController()
+    const root = await this.#document({ method: "POST", bucket, key, query: [["uploads", ""]], headers, signal })
     const id = textOf(root, "UploadId")
     if (id === undefined || id === "") throw new BrokenAnswer("the store gave no upload id")
     return id

@@ -17,14 +17,18 @@ type PartAnswer = (partNumber: number) => number | undefined
 async function withStore<T>(
   partAnswer: PartAnswer,
   work: (client: S3Client, asked: readonly string[], stop: AbortController) => Promise<T>,
+  onBegun: (stop: AbortController) => void = () => undefined,
 ): Promise<T> {
+  const stop = new AbortController()
   const asked: string[] = []
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     const query = new URL(request.url ?? "/", "http://store").searchParams
     const partNumber = Number(query.get("partNumber") ?? 0)
     asked.push(`${request.method}${partNumber === 0 ? "" : ` part ${partNumber}`}`)
-    if (query.has("uploads")) response.end("<R><UploadId>one</UploadId></R>")
-    else if (request.method === "POST") response.end("<R><ETag>whole</ETag></R>")
+    if (query.has("uploads")) {
+      onBegun(stop)
+      setImmediate(() => response.end("<R><UploadId>one</UploadId></R>"))
+    } else if (request.method === "POST") response.end("<R><ETag>whole</ETag></R>")
     else if (request.method === "DELETE") response.writeHead(204).end()
     else {
       const status = partAnswer(partNumber)
@@ -41,7 +45,6 @@ async function withStore<T>(
   const address = server.address()
   const port = typeof address === "object" && address !== null ? address.port : 0
   const access = { endpoint: `http://127.0.0.1:${port}`, region: "r", accessKeyId: "a", secretAccessKey: "s" }
-  const stop = new AbortController()
   const client = new S3Client(access, new RealClock(), stop.signal)
   try {
     return await work(client, asked, stop)
@@ -52,9 +55,9 @@ async function withStore<T>(
   }
 }
 
-/** 100 MiB, counting what was taken of them. */
-async function* source(taken: { bytes: number }): AsyncGenerator<Uint8Array> {
-  for (let i = 0; i < 100; i += 1) {
+/** Counts what was taken of it. */
+async function* source(taken: { bytes: number }, chunks = 100): AsyncGenerator<Uint8Array> {
+  for (let i = 0; i < chunks; i += 1) {
     taken.bytes += CHUNK.length
     yield CHUNK
   }
@@ -84,14 +87,16 @@ test("a refused part: the upload is aborted, nothing is completed, the rest of t
     partNumber => (partNumber === 3 ? 400 : 200),
     async (client, asked) => {
       const taken = { bytes: 0 }
+      // The other parts go on until the refusal has come.
+      const chunks = 3_000
       await assert.rejects(
-        upload(client, requestOf(taken)),
+        upload(client, { ...requestOf(taken), source: source(taken, chunks) }),
         (error: unknown) => error instanceof RemoteFailure && error.code === "InvalidPart",
       )
       assert.equal(asked.filter(line => line === "DELETE").length, 1)
       assert.equal(asked.at(-1), "DELETE", "once no part is under way any more")
       assert.equal(asked.filter(line => line === "POST").length, 1, "begun, never completed")
-      assert.ok(taken.bytes < 100 * MIB)
+      assert.ok(taken.bytes < chunks * MIB)
     },
   ))
 
@@ -121,4 +126,14 @@ test("an interrupted upload is aborted, too", () =>
       assert.equal(asked.filter(line => line === "DELETE").length, 1)
       assert.equal(asked.filter(line => line === "POST").length, 1, "begun, never completed")
     },
+  ))
+
+test("one that is interrupted before its id has come is aborted as well", () =>
+  withStore(
+    () => 200,
+    async (client, asked) => {
+      await assert.rejects(upload(client, requestOf({ bytes: 0 })), { name: "AbortError" })
+      assert.deepEqual(asked, ["POST", "DELETE"])
+    },
+    stop => stop.abort(),
   ))
