@@ -1,6 +1,6 @@
 /**
  * Real telemetry: log lines, written whole by the function given (to standard error, say), and metrics
- * kept in memory for a scrape.
+ * kept in memory for a scrape. Lines of one turn of the event loop are written together, a warning at once.
  *
  * `json` lines are for collectors, one object each; `text` lines are for people:
  * `2026-01-01T00:00:00.000Z warn  deviceSlow device=3f… waitedMs=812`.
