@@ -7,7 +7,7 @@
 import { spawn } from "node:child_process"
 import type { ChildProcess } from "node:child_process"
 import { randomInt } from "node:crypto"
-import { createServer } from "node:net"
+import { createServer, type Server } from "node:net"
 import { setTimeout as later } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { Client } from "../../conformance/client.js"
@@ -65,22 +65,29 @@ function parseUsage(value: unknown): BucketUsage {
 }
 
 /** Below the ports that the system gives to outgoing connections, of which tests make thousands. */
-const PORTS = { first: 12_000, last: 31_999 } as const
+const PORTS = { first: 12_000, last: 21_999 } as const
+/** Whoever listens so far above a port has claimed it, also while nothing listens on the port itself. */
+const CLAIM_ABOVE = 10_000
 const PORT_TRIES_MAX = 50
 
-function isFree(port: number): Promise<boolean> {
+function listenOn(port: number): Promise<Server | undefined> {
   return new Promise(resolve => {
     const server = createServer()
-    server.once("error", () => resolve(false))
-    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)))
+    server.once("error", () => resolve(undefined))
+    server.listen(port, "127.0.0.1", () => resolve(server))
   })
 }
 
-/** A port that was free a moment ago. */
+/** A port that was free, and that no other call is given, of this process or another, while this one runs. */
 export async function freePort(): Promise<number> {
   for (let tries = 0; tries < PORT_TRIES_MAX; tries += 1) {
     const port = randomInt(PORTS.first, PORTS.last + 1)
-    if (await isFree(port)) return port
+    const claim = await listenOn(port + CLAIM_ABOVE)
+    if (claim === undefined) continue
+    claim.unref()
+    const server = await listenOn(port)
+    if (server === undefined) claim.close()
+    else return new Promise(resolve => server.close(() => resolve(port)))
   }
   throw new Error("no free port was found")
 }
