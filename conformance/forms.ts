@@ -15,6 +15,9 @@ export interface FormFile {
 
 export const FORM_BOUNDARY = "----TestBoundary7MA4YWxkTrZu0gW"
 
+/** Far longer than a browser takes to start on a busy machine. */
+const POLICY_MS = 10 * 60_000
+
 export interface PolicyOptions {
   readonly bucket: string
   readonly conditions?: readonly unknown[]
@@ -23,7 +26,7 @@ export interface PolicyOptions {
 }
 
 function policyOf(
-  { bucket, conditions = [], expiresMs = Date.now() + 60_000 }: PolicyOptions,
+  { bucket, conditions = [], expiresMs = Date.now() + POLICY_MS }: PolicyOptions,
   more: readonly unknown[],
 ) {
   const document = { expiration: new Date(expiresMs).toISOString(), conditions: [{ bucket }, ...conditions, ...more] }
