@@ -6,7 +6,6 @@ import assert from "node:assert/strict"
 import { rm } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
-import { setTimeout as later } from "node:timers/promises"
 import { SYSTEM_BUCKET_ID } from "../../src/object/index.js"
 import { dataFolders, quietParent, withFolder } from "../harness/folders.js"
 import { ServerProcess } from "../harness/server.js"
@@ -16,7 +15,6 @@ import { movedShare, problemsOf, readShards, whatLiesWhere, type Shards } from "
 
 const WHOLE_MS = 300_000
 const COLLECTED_MS = 90_000
-const COLLECTING_MS = 2_000
 
 class Growth {
   private constructor(
@@ -81,8 +79,8 @@ class Growth {
       assert.ok(shards.blocks.size > 0, "there are blocks")
       await this.server.launch()
       if (problems.length === 0) return shards
-      // What was coded anew, or deleted, is collected behind everybody's back.
-      await later(COLLECTING_MS)
+      // What was coded anew, or deleted, is collected behind everybody's back, and begun anew in each life.
+      await this.operator.collected(WHOLE_MS)
     }
   }
 
