@@ -4,11 +4,9 @@ import assert from "node:assert/strict"
 import { subscribe, unsubscribe } from "node:diagnostics_channel"
 import type { Socket } from "node:net"
 import { RealClock } from "../seams/clock/real.js"
-import { SimClock } from "../seams/clock/sim.js"
 import { RealRandom } from "../seams/random/real.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { fail, isFailure } from "../base/failures.js"
-import type { Exchange } from "./contract.js"
 import { HTTP_LIMITS } from "./limits.js"
 import { parseAnswers } from "./raw-client.js"
 import { HttpServer } from "./server.js"
@@ -228,52 +226,6 @@ test("a client that does not finish its headers is told 408, one that says nothi
   await (await world.open()).end()
 })
 
-test("a stalled upload is cut with its failure, a slow but steady one is not", async () => {
-  // On a machine that stands still for a moment, the steady one would be late too.
-  const time = new SimClock()
-  let bytes = 0
-  const read = async (exchange: Exchange): Promise<void> => {
-    for await (const piece of exchange.body()) bytes += piece.length
-    await exchange.respond({ status: 200, headers: [], body: text(`read ${bytes}`) })
-  }
-  /** A request that is not whole is begun after some sweeps. */
-  const begun = async (): Promise<void> => {
-    for (bytes = 0; bytes === 0; await pause(1)) await time.advance(20)
-  }
-  const world = await serve(read, { sendWindowMs: 200, bytesPerSecondMin: 50 }, time)
-  const stalled = await world.open()
-  stalled.say("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nabc")
-  await begun()
-  await time.advance(220)
-  assert.deepEqual(
-    parseAnswers(await stalled.end()).map(answer => [answer.status, answer.body]),
-    [[400, "requestTimeout"]],
-  )
-  const steady = await world.open()
-  steady.say("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n0123456789")
-  await begun()
-  for (let sent = 20; sent <= 100; sent += 10) {
-    await time.advance(60)
-    steady.say("0123456789")
-    await until("it has come so far", () => bytes === sent)
-  }
-  assert.equal((await steady.answers(1))[0]?.body, "read 100")
-  await time.runUntil(world.stop())
-})
-
-test("time in which we are slow does not count against the client", async () => {
-  const world = await serve(
-    async exchange => {
-      for await (const piece of exchange.body()) await pause(piece.length > 0 ? 300 : 0)
-      await exchange.respond({ status: 200, headers: [] })
-    },
-    { sendWindowMs: 100, bytesPerSecondMin: 1000 },
-  )
-  const client = await world.open()
-  client.say("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\nabcdef")
-  assert.equal((await client.answers(1))[0]?.status, 200)
-})
-
 test("a body that ends early fails as incomplete; half-closed clients hear so", async () => {
   const kinds: string[] = []
   let begun = 0
@@ -449,31 +401,6 @@ test("a piece is out of use when the next one is asked for, however slow the cli
   )
 })
 
-test("a receiver is waited for, and cut when it stops taking", async () => {
-  let pulled = 0
-  let ended = false
-  async function* body() {
-    try {
-      for (; pulled < 2000; pulled += 1) yield await Promise.resolve(new Uint8Array(65_536))
-    } finally {
-      ended = true
-    }
-  }
-  const world = await serve(
-    exchange => exchange.respond({ status: 200, headers: [], body: body(), contentLength: 2000 * 65_536 }),
-    {
-      receiveWindowMs: 400,
-    },
-  )
-  const client = await world.open()
-  client.socket.pause()
-  client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-  await pause(300)
-  assert.ok(pulled < 500, "the body is not read ahead of the client")
-  for (let i = 0; i < 100 && !ended; i += 1) await pause(30)
-  assert.ok(ended, "the body is given back when the client is cut")
-})
-
 test("a large upload holds its sender back while nobody reads", async () => {
   let received = 0
   let begin = (): void => undefined
@@ -559,35 +486,6 @@ test("what comes behind the last answer of a connection is not begun", async () 
   const get = (target: string, more: string) => `GET ${target} HTTP/1.1\r\nHost: h\r\n${more}\r\n`
   await client.say(get("/a", "Host: other\r\n") + get("/smuggled", "")).end()
   assert.deepEqual(begun, [])
-})
-
-test("a receiver that takes a little of a large piece at a time is not cut", async () => {
-  // It is as slow as it is meant to be, and on a busy machine no slower.
-  const time = new SimClock()
-  const piece = new Uint8Array(16 * 1024 * 1024)
-  async function* body() {
-    for (let i = 0; i < 2; i += 1) yield await Promise.resolve(piece)
-  }
-  const world = await serve(
-    exchange => exchange.respond({ status: 200, headers: [], body: body(), contentLength: 2 * piece.length }),
-    { receiveWindowMs: 1_500 },
-    time,
-  )
-  for (const odd of ["", "X: \u00e4\r\n"]) {
-    const client = await world.open()
-    let heard = 0
-    client.socket.removeAllListeners("data")
-    client.socket.on("data", (chunk: string) => {
-      heard += chunk.length
-      client.socket.pause()
-      void time.advance(15).then(() => client.socket.resume())
-    })
-    client.say(`GET / HTTP/1.1\r\nHost: h\r\n${odd}\r\n`)
-    while (!client.closed && heard < 2 * piece.length) await pause(50)
-    assert.ok(heard >= 2 * piece.length, `${heard} bytes were heard`)
-    client.close()
-  }
-  await time.runUntil(world.stop())
 })
 
 test("a handler that breaks or forgets to answer is our failure, said once", async () => {
