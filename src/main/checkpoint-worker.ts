@@ -53,6 +53,7 @@ async function perform(work: CheckpointWork | undefined): Promise<unknown> {
 }
 
 port.on("message", (message: unknown) => {
+  // In a thread: of the thread alone.
   if (message === END) process.exit()
   const { id, work } = parseCheckpointOrder(message)
   last = last.then(async () => {

@@ -155,11 +155,11 @@ class S3Handler implements Protocol {
     this.region = region ?? DEFAULT_REGION
     this.hostId = Buffer.from(random.bytes(HOST_ID_BYTES)).toString("base64")
     const { atOnce } = services
-    const gate =
-      atOnce && new QuickGate({ ...settings, atOnce, meters: this.meters, bucketPolicies: this.bucketPolicies })
-    this.quickReads = gate && new QuickReads(gate, atOnce, clock, this.hostId)
-    this.quickDeletes = gate && new QuickDeletes(gate, services.objects, clock, this.hostId)
-    this.quickPuts = gate && new QuickPuts(gate, atOnce, clock, settings.hash, this.hostId)
+    const { meters, bucketPolicies, hostId } = this
+    const gate = atOnce && new QuickGate({ ...settings, atOnce, meters, bucketPolicies, hostId })
+    this.quickReads = gate && new QuickReads(gate, atOnce, clock)
+    this.quickDeletes = gate && new QuickDeletes(gate, services.objects, clock)
+    this.quickPuts = gate && new QuickPuts(gate, atOnce, clock, settings.hash)
   }
 
   handle(exchange: Exchange): Promise<void> | undefined {

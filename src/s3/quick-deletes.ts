@@ -8,27 +8,20 @@ import { HeaderLines, type Exchange } from "../http/index.js"
 import type { DeleteResult, Objects } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { deletedFields } from "./operations/delete-object.js"
-import { CROSS_ORIGIN, ByShape, SIGNING_AMZ, type QuickGate } from "./quick-gate.js"
+import { ByShape, leavesAsItIs, type QuickGate } from "./quick-gate.js"
 import { actionsOf, NEEDS } from "./rights/needs-core.js"
 
 /** Of requests that name no version. */
 const DELETE = { name: "DeleteObject", actions: actionsOf(NEEDS.deleteObject, new Map(), false) }
 
-const isPlain = (name: string): boolean =>
-  name.startsWith("x-amz-") ? SIGNING_AMZ.has(name) : name !== CROSS_ORIGIN && !name.startsWith("if-")
-
 export class QuickDeletes {
-  private readonly plain = new ByShape(({ names }) => names.every(isPlain) || undefined)
-  private readonly idLine: string
+  private readonly plain = new ByShape(({ names }) => names.every(leavesAsItIs) || undefined)
 
   constructor(
     private readonly gate: QuickGate,
     private readonly objects: Objects,
     private readonly clock: Clock,
-    hostId: string,
-  ) {
-    this.idLine = HeaderLines.of(["x-amz-id-2", hostId]).text
-  }
+  ) {}
 
   /** Undefined: not for here. Rejects with what the tablet refuses. */
   serve(exchange: Exchange, nowMs: number): Promise<void> | undefined {
@@ -48,7 +41,7 @@ export class QuickDeletes {
   }
 
   private linesOf(requestId: string, deleted: DeleteResult): HeaderLines {
-    const lines = HeaderLines.ofChecked(`x-amz-request-id: ${requestId}\r\n${this.idLine}`)
+    const lines = HeaderLines.ofChecked(this.gate.idLines(requestId))
     return deleted.versionId === undefined ? lines : lines.and(deletedFields(deleted).flat())
   }
 }

@@ -13,14 +13,14 @@ import { parseBucketName, parsePlainKey } from "../base/ids.js"
 import type { BucketName, ObjectKey } from "../base/ids.js"
 import type { HeaderShape } from "../base/request-headers.js"
 import { percentDecode } from "../base/uri.js"
-import type { Exchange } from "../http/index.js"
+import { HeaderLines, type Exchange } from "../http/index.js"
 import type { AtOnce, Bucket } from "../object/contract.js"
 import { SIGNATURE_SERVICE } from "./authenticate.js"
 import { headersOf } from "./request-headers.js"
 import type { RequestMeters } from "./request-meters.js"
 import type { ActionName } from "./rights/actions.js"
 import type { RequestHead } from "./rights/condition-values-core.js"
-import type { Place } from "./rights/authority.js"
+import { LISTING, type Place } from "./rights/authority.js"
 import { mayAtOnce } from "./rights/plain-rights.js"
 import { DEFAULT_REGION } from "./operations/buckets.js"
 import type { BucketPolicy } from "./settings/bucket-policy.js"
@@ -29,15 +29,15 @@ import { Query } from "./wire/query.js"
 import { bucketOfHost, keyOfByteString } from "./wire/target.js"
 
 /** A header whose answer depends on the rules of the bucket. */
-export const CROSS_ORIGIN = "origin"
+const CROSS_ORIGIN = "origin"
 
 /** Those of the `x-amz-` headers that say who asks, and leave every request as it is. */
-export const SIGNING_AMZ: ReadonlySet<string> = new Set([
+const SIGNING_AMZ: ReadonlySet<string> = new Set([
   ...["x-amz-date", "x-amz-content-sha256", "x-amz-security-token", "x-amz-user-agent"],
 ])
 
+const HEARING_OF_ABSENCE = [LISTING.noSuchKey] as const
 const KNOWN_MAX = 1_000
-const LISTING = ["ListBucket"] as const
 /** Of what it says about buckets and versions, requests here have none. */
 const NO_QUERY = new Query([])
 /** What SDKs add to every request; it names the operation and changes nothing. */
@@ -50,6 +50,7 @@ export interface QuickSettings {
   readonly region: string | undefined
   readonly domains: readonly string[]
   readonly meters: RequestMeters
+  readonly hostId: string
 }
 
 /** An operation, and the actions that the request needs to be allowed. */
@@ -76,9 +77,11 @@ export class QuickGate {
   private readonly names = new Remembered<BucketName | undefined>(bucketNameOf)
   /** The bucket that a host names; undefined: the path does. */
   private readonly hosts: Remembered<string | undefined>
+  private readonly hostLine: string
 
   constructor(private readonly settings: QuickSettings) {
-    const { accounts, region, domains } = settings
+    const { accounts, region, domains, hostId } = settings
+    this.hostLine = HeaderLines.of(["x-amz-id-2", hostId]).text
     this.verifier = new QuickVerifier(
       { service: SIGNATURE_SERVICE, region },
       (...key) => accounts.knownSecret(...key)?.secret,
@@ -115,8 +118,13 @@ export class QuickGate {
     }
     if (!may(actions, { bucket, key })) return undefined
     accounts.noteUse(known, nowMs, SIGNATURE_SERVICE, region)
-    const hearsOfAbsence = (): boolean => may(LISTING, { bucket })
+    const hearsOfAbsence = (): boolean => may(HEARING_OF_ABSENCE, { bucket })
     return { operation, account: known.account, accessKeyId, bucket, key, payloadHash, hearsOfAbsence }
+  }
+
+  /** The lines that every answer begins with. */
+  idLines(requestId: string): string {
+    return `x-amz-request-id: ${requestId}\r\n${this.hostLine}`
   }
 
   /** Keeps of a request that is answered here what the handler would. */
@@ -127,6 +135,10 @@ export class QuickGate {
     exchange.countIn(meters.ofBucket(bucket.name))
   }
 }
+
+/** Whether a header leaves a request as it is, by its lower-case name, but for those that the caller judges. */
+export const leavesAsItIs = (name: string): boolean =>
+  name.startsWith("x-amz-") ? SIGNING_AMZ.has(name) : name !== CROSS_ORIGIN && !name.startsWith("if-")
 
 /** What policies may ask of a request for an object, signed in the Authorization header. */
 function headOf(

@@ -31,15 +31,7 @@ import {
   type BodyPromise,
   type BodyShape,
 } from "./quick-body.js"
-import {
-  ByShape,
-  CROSS_ORIGIN,
-  Remembered,
-  SIGNING_AMZ,
-  type Admission,
-  type QuickGate,
-  type QuickOperation,
-} from "./quick-gate.js"
+import { ByShape, leavesAsItIs, Remembered, type Admission, type QuickGate, type QuickOperation } from "./quick-gate.js"
 
 const META = "x-amz-meta-"
 /** Those of the `x-amz-` headers that leave a write as it is, with the values that the table of headers accepts. */
@@ -80,17 +72,14 @@ export class QuickPuts {
   private readonly accepted = new Remembered(isAccepted)
   private readonly beside = new Remembered(besideIn)
   private readonly md5s: GatheredMd5
-  private readonly idLine: string
 
   constructor(
     private readonly gate: QuickGate,
     private readonly atOnce: AtOnce,
     private readonly clock: Clock,
     private readonly hash: Compute["hash"],
-    hostId: string,
   ) {
     this.md5s = new GatheredMd5(clock, atOnce.putBytesMax)
-    this.idLine = HeaderLines.of(["x-amz-id-2", hostId]).text
   }
 
   /**
@@ -158,7 +147,7 @@ export class QuickPuts {
   }
 
   private linesOf(requestId: string, { etag, versionId, checksum }: PutResult): HeaderLines {
-    const lines = HeaderLines.ofChecked(`x-amz-request-id: ${requestId}\r\n${this.idLine}ETag: "${etag}"\r\n`)
+    const lines = HeaderLines.ofChecked(`${this.gate.idLines(requestId)}ETag: "${etag}"\r\n`)
     if (versionId === undefined && checksum === undefined) return lines
     return lines.and([...versionHeader(versionId), ...checksumFields(checksum)].flat())
   }
@@ -170,11 +159,9 @@ const NO_CONDITIONS = {}
 function judgeShape({ names }: HeaderShape): PutShape | undefined {
   const placed = names.map((name, at): PlacedName => [name, at])
   const isPlain = (name: string): boolean =>
-    name.startsWith("x-amz-")
-      ? SIGNING_AMZ.has(name) || CHECKED_AMZ.has(name) || name.startsWith(META)
-      : name !== CROSS_ORIGIN && (!name.startsWith("if-") || CONDITIONS.has(name))
+    leavesAsItIs(name) || isOfBody(name) || CHECKED_AMZ.has(name) || name.startsWith(META) || CONDITIONS.has(name)
   const body = bodyShapeOf(names)
-  if (body === undefined || !names.every(name => isOfBody(name) || isPlain(name))) return undefined
+  if (body === undefined || !names.every(isPlain)) return undefined
   if (new Set(names).size < names.length) return undefined
   return {
     stored: placed.filter(([name]) => STORED.has(name) || name.startsWith(META)),

@@ -15,7 +15,7 @@ import { storedFields } from "./operations/get-object.js"
 import { checksumFields } from "./operations/put-object.js"
 import { versionHeader } from "./operations/versions.js"
 import { readConditionsOf } from "./parse-conditions.js"
-import { CROSS_ORIGIN, ByShape, SIGNING_AMZ, type QuickGate } from "./quick-gate.js"
+import { ByShape, leavesAsItIs, type QuickGate } from "./quick-gate.js"
 import { actionsOf, NEEDS } from "./rights/needs-core.js"
 import { parseRange } from "./wire/range.js"
 
@@ -31,10 +31,7 @@ const [GET, HEAD] = [
 
 const CONDITIONS = new Set(["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"])
 
-const isPlain = (name: string): boolean =>
-  name.startsWith("x-amz-")
-    ? SIGNING_AMZ.has(name) || name === CHECKSUM_MODE
-    : name !== CROSS_ORIGIN && (!name.startsWith("if-") || CONDITIONS.has(name))
+const isPlain = (name: string): boolean => leavesAsItIs(name) || name === CHECKSUM_MODE || CONDITIONS.has(name)
 
 export class QuickReads {
   private readonly shapes = new ByShape(({ names }) =>
@@ -47,7 +44,6 @@ export class QuickReads {
     private readonly gate: QuickGate,
     private readonly atOnce: AtOnce,
     private readonly clock: Clock,
-    private readonly hostId: string,
   ) {}
 
   /**
@@ -82,7 +78,7 @@ export class QuickReads {
   private linesOf(requestId: string, object: ObjectNow, showsChecksum: boolean): HeaderLines {
     const { etag, lastModifiedMs, versionId, userMetadata, tagCount, range } = object
     const checksum = showsChecksum && range === undefined ? object.checksum : undefined
-    const text = `x-amz-request-id: ${requestId}\r\n${this.shownOf(object.headers)}ETag: "${etag}"\r\nLast-Modified: ${httpDate(lastModifiedMs)}\r\n`
+    const text = `${this.gate.idLines(requestId)}${this.shownOf(object.headers)}ETag: "${etag}"\r\nLast-Modified: ${httpDate(lastModifiedMs)}\r\n`
     const isPlain = versionId === undefined && userMetadata.length === 0 && tagCount === 0 && checksum === undefined
     const lines = HeaderLines.ofChecked(range === undefined ? text : text + contentRange(object, range))
     return isPlain ? lines : lines.and(furtherFields(object, checksum))
@@ -92,7 +88,7 @@ export class QuickReads {
   private shownOf(headers: ContentHeaders): string {
     const known = this.shown.get(headers)
     if (known !== undefined) return known
-    const fields = [["x-amz-id-2", this.hostId], ...storedFields(headers), ["Accept-Ranges", "bytes"]]
+    const fields = [...storedFields(headers), ["Accept-Ranges", "bytes"]]
     const shown = HeaderLines.of(fields.flat()).text
     this.shown.set(headers, shown)
     return shown

@@ -81,7 +81,8 @@ const RESTRICTED =
 const OF_THE_OWNER = "the policy of a bucket is for its owner's account only, whomever it lets in"
 const OF_ANOTHER = "the object is another account's, whose access control list alone lets others in"
 
-const LISTING = { noSuchKey: "ListBucket", noSuchVersion: "ListBucketVersions" } as const
+/** What whoever hears that something is not there may do. */
+export const LISTING = { noSuchKey: "ListBucket", noSuchVersion: "ListBucketVersions" } as const
 
 const isAbsence = (failure: Failure): failure is Failure & { readonly kind: keyof typeof LISTING } =>
   failure.kind in LISTING
