@@ -81,6 +81,9 @@ const NOISE: readonly (readonly [name: string, value: string])[] = [
   ["x-amz-acl", "private"],
   ["x-amz-acl", "bucket-owner-full-control"],
   ["x-amz-storage-class", "STANDARD"],
+  ["x-amz-api-version", "2006-03-01"],
+  ["x-amz-header-of-tomorrow", "1"],
+  ["x-amz-bypass-governance-retention", "true"],
 ]
 
 const REFUSED: readonly (readonly [name: string, value: string, status: number, code: string])[] = [

@@ -1,7 +1,9 @@
 /**
- * Every `x-amz-*` request header with its answer. Nothing that asks for something is ignored: a
- * header is used, or it is noise that asks for nothing, or its request is refused by name before a
- * body is read. A header that stands in no row is refused.
+ * The `x-amz-*` request headers and how each is answered.
+ *
+ * Promises  A header that asks for a feature which is not built is refused by name before a body is read: the rows below
+ *           are the complete list. Every other unknown header is ignored, as S3 ignores it; whether the signature has to
+ *           cover it is not decided here (`access/signing`: it has to).
  */
 import { CANNED_ACLS } from "../access/index.js"
 import { fail } from "../base/failures.js"
@@ -61,13 +63,17 @@ export const HEADER_ROWS: readonly HeaderRow[] = [
   values("x-amz-object-ownership", "invalidArgument", OBJECT_OWNERSHIPS),
   values("x-amz-storage-class", "invalidStorageClass", ["STANDARD"]),
   values("x-amz-bucket-object-lock-enabled", "notImplemented", ["false"]),
-  ...refused("notImplemented", "x-amz-object-lock-*", "x-amz-bypass-governance-retention", "x-amz-mfa"),
+  values("x-amz-bucket-namespace", "notImplemented", ["global"]),
+  ...noise("no object is locked", "x-amz-bypass-governance-retention"),
+  ...noise("the root user can always undo it", "x-amz-confirm-remove-self-bucket-access"),
+  ...noise("no object has annotations", "x-amz-object-annotation-directive"),
+  ...refused("notImplemented", "x-amz-object-lock-*", "x-amz-mfa"),
   ...refused("notImplemented", "x-amz-server-side-encryption*", "x-amz-copy-source-server-side-encryption*"),
   ...refused("notImplemented", "x-amz-website-redirect-location", "x-amz-write-offset-bytes"),
   ...refused("notImplemented", "x-amz-rename-source*", "x-amz-create-session-mode", "x-amz-fwd-*"),
   ...refused("notImplemented", "x-amz-if-match-initiated-time", "x-amz-if-match-last-modified-time"),
-  ...refused("notImplemented", "x-amz-if-match-size", "x-amz-confirm-remove-self-bucket-access"),
-  ...refused("notImplemented", "x-amz-skip-destination-validation", "x-amz-*"),
+  ...refused("notImplemented", "x-amz-if-match-size", "x-amz-skip-destination-validation"),
+  ...noise("S3 ignores headers that it does not know", "x-amz-*"),
 ]
 
 const EXACT = new Map(HEADER_ROWS.filter(({ name }) => !name.endsWith("*")).map(row => [row.name, row]))

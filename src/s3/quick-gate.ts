@@ -16,6 +16,7 @@ import { percentDecode } from "../base/uri.js"
 import { HeaderLines, type Exchange } from "../http/index.js"
 import type { AtOnce, Bucket } from "../object/contract.js"
 import { SIGNATURE_SERVICE } from "./authenticate.js"
+import { headerRow } from "./headers.js"
 import { headersOf } from "./request-headers.js"
 import type { RequestMeters } from "./request-meters.js"
 import type { ActionName } from "./rights/actions.js"
@@ -31,10 +32,8 @@ import { bucketOfHost, keyOfByteString } from "./wire/target.js"
 /** A header whose answer depends on the rules of the bucket. */
 const CROSS_ORIGIN = "origin"
 
-/** Those of the `x-amz-` headers that say who asks, and leave every request as it is. */
-const SIGNING_AMZ: ReadonlySet<string> = new Set([
-  ...["x-amz-date", "x-amz-content-sha256", "x-amz-security-token", "x-amz-user-agent"],
-])
+/** The `x-amz-` headers that belong to the signature. */
+const SIGNING_AMZ: ReadonlySet<string> = new Set(["x-amz-date", "x-amz-content-sha256", "x-amz-security-token"])
 
 const HEARING_OF_ABSENCE = [LISTING.noSuchKey] as const
 const KNOWN_MAX = 1_000
@@ -138,7 +137,9 @@ export class QuickGate {
 
 /** Whether a header leaves a request as it is, by its lower-case name, but for those that the caller judges. */
 export const leavesAsItIs = (name: string): boolean =>
-  name.startsWith("x-amz-") ? SIGNING_AMZ.has(name) : name !== CROSS_ORIGIN && !name.startsWith("if-")
+  name.startsWith("x-amz-")
+    ? SIGNING_AMZ.has(name) || headerRow(name)?.answer.kind === "noise"
+    : name !== CROSS_ORIGIN && !name.startsWith("if-")
 
 /** What policies may ask of a request for an object, signed in the Authorization header. */
 function headOf(

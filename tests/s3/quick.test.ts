@@ -256,7 +256,7 @@ function anyPut(): Asked & { readonly hash: string } {
     ["content-type", oneOf("text/x", "text/x", "")],
     ["content-type", "text/x", "x-amz-meta-a", "1", "x-amz-meta-b", "2"],
     ["content-disposition", "inline", "content-language", "en"],
-    ["user-agent", "sdk", "x-amz-user-agent", "sdk"],
+    ["user-agent", "sdk", "x-amz-user-agent", "sdk", "x-amz-api-version", "2006-03-01"],
     ["cache-control", "no-store"],
     ["x-amz-meta-a", "1"],
     ["x-amz-tagging", "a=1"],
