@@ -294,6 +294,7 @@ function failing(base: StoreWriter, fails: ("behind" | "before")[]): StoreWriter
     range: (family, range) => base.range(family, range),
     scan: (family, range, taker) => base.scan(family, range, taker),
     warm: (family, keys) => base.warm(family, keys),
+    verify: signal => base.verify(signal),
     refresh: () => base.refresh(),
     close: () => base.close(),
     commit: async writes => {

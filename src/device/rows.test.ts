@@ -17,6 +17,7 @@ test("a base that does not answer in time fails who warms it, and says so from t
       get: () => undefined,
       range: () => [],
       scan: () => undefined,
+      verify: () => Promise.resolve(),
       refresh: () => undefined,
       close: () => reader.close(),
       warm,

@@ -69,7 +69,14 @@ test("a family whose rows cannot be read is named, and the others are still look
   const writer = await new MemoryStores().openWriter("/base")
   await writer.commit([row("current", "a"), row("heads", "b")])
   const broken = {
-    ...{ get: () => undefined, scan: () => undefined, warm: () => undefined, refresh: () => undefined, close: good },
+    ...{
+      get: () => undefined,
+      scan: () => undefined,
+      warm: () => undefined,
+      verify: good,
+      refresh: () => undefined,
+      close: good,
+    },
     range: (family: Family, range: Parameters<typeof writer.range>[1]) => {
       if (family === "current") throw fail("corruptRow", { message: "MDB_CORRUPTED" })
       return writer.range(family, range)

@@ -39,6 +39,13 @@ export interface StoreReader {
    * `deviceFailed` where they do not come in time: to read them then would hold up the thread.
    */
   warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined
+  /**
+   * Reads every row of the latest commit, a few in each turn of the event loop, and compares the number of rows and the
+   * sum of their hashes, family by family, with what that commit recorded. Rejects with `corruptRow`, which names the
+   * family, if a row is missing, extra or changed; with `deviceFailed` if the device cannot be read; with `stopping`
+   * if the signal fires.
+   */
+  verify(signal: AbortSignal): Promise<void>
   /** Lets later reads see what has been committed since. */
   refresh(): void
   close(): Promise<void>

@@ -11,6 +11,7 @@ import type { Clock } from "../clock/contract.js"
 import { verdictNow, type Intercept } from "../disk/calls.js"
 import type { Random } from "../random/contract.js"
 import { takeRows, type KeyRange, type RowTaker, type Stores, type StoreWrite, type StoreWriter } from "./contract.js"
+import type { MemoryStores } from "./memory.js"
 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(64)) }
 const WARM_MS_MAX = 4_000
@@ -82,6 +83,12 @@ class InterceptedStore implements StoreWriter {
     if (isLate) throw fail("deviceFailed", { path: fileOf(this.path), code: "ETIMEDOUT" })
   }
 
+  async verify(signal: AbortSignal): Promise<void> {
+    await this.place.intercept({ kind: "read", path: fileOf(this.path), offsetBytes: 0, lengthBytes: 0 })
+    if (this.isOver()) return never()
+    return this.store.verify(signal)
+  }
+
   refresh(): void {
     this.store.refresh()
   }
@@ -102,8 +109,8 @@ class InterceptedStore implements StoreWriter {
 }
 
 /** Flips a bit in one row at rest; gives a sentence of where, or undefined where there is no row. */
-export async function rotRow(stores: Stores, path: string, random: Random): Promise<string | undefined> {
-  const store = await stores.openWriter(path)
+export async function rotRow(stores: MemoryStores, path: string, random: Random): Promise<string | undefined> {
+  const store = await stores.openReader(path)
   const rows = FAMILY_NAMES.flatMap(family =>
     [...store.range(family, ALL)].map(([key, value]) => ({ family, key, value })),
   ).filter(({ family, value }) => family !== "marks" && value.length > 0)
@@ -111,6 +118,6 @@ export async function rotRow(stores: Stores, path: string, random: Random): Prom
   if (row === undefined) return undefined
   const bit = random.below(8 * row.value.length)
   row.value[bit >> 3] = (row.value[bit >> 3] ?? 0) ^ (1 << (bit & 7))
-  await store.commit([row])
+  stores.damage(path, [row])
   return `${path}: bit ${bit} of a row of ${row.family}`
 }

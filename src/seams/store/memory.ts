@@ -11,13 +11,15 @@ import type { Family } from "../../base/families.js"
 import type { RowKey } from "../../base/ids.js"
 import type { KeyRange, RowTaker, StoreReader, Stores, StoreWrite, StoreWriter } from "./contract.js"
 import { assertWrite, takeRows } from "./contract.js"
+import { RowSums, verifySums } from "./row-sums.js"
 
 type Tree = SortedBTree.default<RowKey, Uint8Array>
 type Trees = ReadonlyMap<Family, Tree>
 
 interface Base {
-  /** Replaced whole by each commit; trees that are reachable from here never change. */
+  /** Replaced whole by each commit; what is reachable from here never changes. */
   trees: Trees
+  sums: RowSums
 }
 
 export interface MemoryStoreFaults {
@@ -33,8 +35,17 @@ export class MemoryStores implements Stores {
   /** Stores that hold what these hold now. */
   copy(): MemoryStores {
     const copy = new MemoryStores(this.faults)
-    for (const [path, { trees }] of this.bases) copy.bases.set(path, { trees })
+    for (const [path, { trees, sums }] of this.bases) copy.bases.set(path, { trees, sums })
     return copy
+  }
+
+  /**
+   * Changes rows as a rotten disk does: nobody wrote it, and no sum tells of it. Readers see it after their next
+   * `refresh`; those that open the store later see it at once.
+   */
+  damage(path: string, writes: readonly StoreWrite[]): void {
+    const base = this.baseOf(path)
+    base.trees = changedTrees(base.trees, writes, () => undefined)
   }
 
   /** What lay below one folder lies below another from now on. */
@@ -47,11 +58,11 @@ export class MemoryStores implements Stores {
   }
 
   async openReader(path: string): Promise<StoreReader> {
-    return new MemoryReader(this.baseOf(path))
+    return new MemoryReader(path, this.baseOf(path))
   }
 
   async openWriter(path: string): Promise<StoreWriter> {
-    return new MemoryWriter(this.baseOf(path), async () => this.faults.beforeCommit?.(path))
+    return new MemoryWriter(path, this.baseOf(path), async () => this.faults.beforeCommit?.(path))
   }
 
   async discard(path: string): Promise<void> {
@@ -59,7 +70,7 @@ export class MemoryStores implements Stores {
   }
 
   private baseOf(path: string): Base {
-    const base = this.bases.get(path) ?? { trees: new Map() }
+    const base = this.bases.get(path) ?? { trees: new Map(), sums: new RowSums() }
     this.bases.set(path, base)
     return base
   }
@@ -69,7 +80,10 @@ class MemoryReader implements StoreReader {
   private seen: Trees
   private closed = false
 
-  constructor(protected readonly base: Base) {
+  constructor(
+    private readonly path: string,
+    protected readonly base: Base,
+  ) {
     this.seen = base.trees
   }
 
@@ -91,6 +105,18 @@ class MemoryReader implements StoreReader {
 
   async warm(): Promise<void> {
     this.assertOpen()
+  }
+
+  async verify(signal: AbortSignal): Promise<void> {
+    this.assertOpen()
+    const { trees, sums } = this.base
+    await verifySums(
+      this.path,
+      family => trees.get(family)?.entries() ?? [],
+      sums,
+      () => Promise.resolve(),
+      signal,
+    )
   }
 
   refresh(): void {
@@ -123,10 +149,11 @@ function* backward(tree: Tree, { start, end }: KeyRange): Generator<readonly [Ro
 
 class MemoryWriter extends MemoryReader implements StoreWriter {
   constructor(
+    path: string,
     base: Base,
     private readonly beforeCommit: () => Promise<void>,
   ) {
-    super(base)
+    super(path, base)
   }
 
   async commit(writes: Iterable<StoreWrite>): Promise<void> {
@@ -137,16 +164,27 @@ class MemoryWriter extends MemoryReader implements StoreWriter {
     })
     await this.beforeCommit()
     // From here on at once: another's commit must not come in between.
-    const changed = new Map<Family, Tree>()
-    for (const { family, key, value } of all) {
-      const tree = changed.get(family) ?? copyOf(this.base.trees.get(family))
-      changed.set(family, tree)
-      if (value === undefined) tree.delete(key)
-      else tree.set(key, value.slice())
-    }
-    this.base.trees = new Map([...this.base.trees, ...changed])
+    const sums = this.base.sums.copy()
+    this.base.trees = changedTrees(this.base.trees, all, (family, key, before, after) =>
+      sums.replace(family, key, before, after),
+    )
+    this.base.sums = sums
     this.refresh()
   }
+}
+
+type RowChange = (family: Family, key: RowKey, before: Uint8Array | undefined, after: Uint8Array | undefined) => void
+
+function changedTrees(trees: Trees, writes: readonly StoreWrite[], onChange: RowChange): Trees {
+  const changed = new Map<Family, Tree>()
+  for (const { family, key, value } of writes) {
+    const tree = changed.get(family) ?? copyOf(trees.get(family))
+    changed.set(family, tree)
+    onChange(family, key, tree.get(key), value)
+    if (value === undefined) tree.delete(key)
+    else tree.set(key, value.slice())
+  }
+  return new Map([...trees, ...changed])
 }
 
 /** A copy that shares its nodes with the original until one of them is changed. */

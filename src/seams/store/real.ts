@@ -14,7 +14,7 @@ import { statSync } from "node:fs"
 import { mkdir, open as openFile, rm, statfs, type FileHandle } from "node:fs/promises"
 import { constants } from "node:os"
 import { join } from "node:path"
-import type { Database, RootDatabase } from "lmdb"
+import type { Database, RootDatabase, Transaction } from "lmdb"
 import { open } from "lmdb"
 import { assert, must } from "../../base/assert.js"
 import { fail, isFailure } from "../../base/failures.js"
@@ -27,6 +27,7 @@ import { GIB, MIB } from "../../base/limits.js"
 import type { KeyRange, RowTaker, StoreReader, Stores, StoreWrite, StoreWriter } from "./contract.js"
 import { assertWrite } from "./contract.js"
 import { residentBytesMax } from "./real-memory.js"
+import { decodeSum, encodeSum, NO_ROWS, RowSums, verifySums } from "./row-sums.js"
 
 /** Address space only, and LMDB enlarges it when the base grows beyond. */
 const MAP_BYTES_FIRST = 8 * GIB
@@ -46,6 +47,8 @@ const META = { bytes: 152, magicAt: 24, magic: 0xbeefc0de, pageBytesAt: 48, last
 /** So many of the last pages may lack in the file, where its writer died right behind a commit: free ones. */
 const LOOSE_PAGES_MAX = 64
 const FIRST_KEY = rowKeyOf("\0")
+/** Beside the families: what their rows add up to, by name. */
+const SUMS = "sums"
 /** More than it takes to open a base. */
 const HANDLES_SPARE = 8
 /** As against Node's own, which have an underscore. */
@@ -150,6 +153,7 @@ class LmdbStore implements StoreWriter {
     private readonly path: string,
     private readonly root: RootDatabase<Buffer, RowKey>,
     private readonly trees: ReadonlyMap<Family, Tree>,
+    private readonly sums: Tree,
   ) {
     this.scanner = new Scanner(root)
   }
@@ -159,17 +163,21 @@ class LmdbStore implements StoreWriter {
       await mkdir(path, { recursive: true })
       await refuseBrokenFile(path)
       await refuseWithoutHandles(path)
-      const root = open<Buffer, RowKey>(path, {
+      const options = {
         noSubdir: false,
         overlappingSync: false,
         noSync: false,
+        // What the kernel reads around a cold page drives others out of a full memory. (The binding's types lack it.)
+        noReadAhead: true,
         pageSize: PAGE_BYTES,
         mapSize: mapBytesFirst,
         maxDbs: FAMILIES_MAX,
         ...TREE_OPTIONS,
-      })
+      }
+      const root = open<Buffer, RowKey>(path, options)
       const tree = (name: Family): readonly [Family, Tree] => [name, root.openDB<Buffer, RowKey>(name, TREE_OPTIONS)]
-      return new LmdbStore(path, root, new Map(FAMILY_NAMES.map(tree)))
+      const sums = root.openDB<Buffer, RowKey>(SUMS, TREE_OPTIONS)
+      return new LmdbStore(path, root, new Map(FAMILY_NAMES.map(tree)), sums)
     } catch (error) {
       throw await judged(path, error, 0)
     }
@@ -257,6 +265,36 @@ class LmdbStore implements StoreWriter {
     })
   }
 
+  /** One transaction is held for the whole walk: pages that checkpoints free meanwhile are not used again before its end. */
+  async verify(signal: AbortSignal): Promise<void> {
+    assert(!this.closed, "the store is open")
+    const transaction = this.root.useReadTransaction()
+    try {
+      const recorded = this.recordedSums(FAMILY_NAMES, transaction)
+      const rowsOf = (family: Family): Iterable<readonly [RowKey, Uint8Array]> => {
+        const rows = this.treeOf(family).getRange({ start: FIRST_KEY, transaction })
+        return rows.map(({ key, value }) => [key, value] as const)
+      }
+      const nextTurn = async (): Promise<void> => {
+        await new Promise(resolve => setImmediate(resolve))
+        if (this.closed) throw fail("stopping")
+      }
+      await verifySums(this.path, rowsOf, recorded, nextTurn, signal)
+    } catch (error) {
+      throw failureOf(this.path, error)
+    } finally {
+      if (!this.closed) transaction.done()
+    }
+  }
+
+  private recordedSums(families: Iterable<Family>, transaction?: Transaction): RowSums {
+    const recorded = Array.from(families, family => {
+      const bytes = this.sums.get(rowKeyOf(family), transaction && { transaction })
+      return [family, bytes === undefined ? NO_ROWS : decodeSum(bytes)] as const
+    })
+    return new RowSums(recorded)
+  }
+
   refresh(): void {
     assert(!this.closed, "the store is open")
     this.root.resetReadTxn()
@@ -269,13 +307,18 @@ class LmdbStore implements StoreWriter {
     let writtenBytes = 0
     try {
       this.root.transactionSync(() => {
+        const sums = this.recordedSums(FAMILY_NAMES)
+        const changed = new Set<Family>()
         for (const write of writes) {
           assertWrite(write)
           const { family, key, value } = write
+          sums.replace(family, key, this.treeOf(family).getBinary(key), value)
+          changed.add(family)
           writtenBytes += key.length + (value?.length ?? 0)
           if (value === undefined) this.treeOf(family).removeSync(key)
           else this.treeOf(family).putSync(key, Buffer.from(value.buffer, value.byteOffset, value.length))
         }
+        for (const family of changed) this.sums.putSync(rowKeyOf(family), encodeSum(sums.of(family)))
       })
       await coverUsedPages(this.path)
     } catch (error) {

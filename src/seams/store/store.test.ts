@@ -40,6 +40,25 @@ storeSuite("lmdb", async () => {
   return { stores, path: join(folder, "base.1"), dispose: () => rm(folder, { recursive: true, force: true }) }
 })
 
+const damages: readonly (readonly [string, StoreWrite])[] = [
+  ["a row that is missing", { family: "current", key: rowKeyOf("row 7"), value: undefined }],
+  ["a row that is extra", { family: "versions", key: rowKeyOf("row 7"), value: Buffer.from("1") }],
+  ["a row with another value", { family: "current", key: rowKeyOf("row 7"), value: Buffer.from("2") }],
+]
+for (const [what, damage] of damages) {
+  test(`memory: ${what} fails the verification, which names the family`, async () => {
+    const memory = new MemoryStores()
+    const writer = await memory.openWriter("base")
+    await writer.commit(rows(20, Buffer.from("1")))
+    memory.damage("base", [damage])
+    const { signal } = new AbortController()
+    const isNamed = (error: unknown) => isFailure(error, "corruptRow") && error.details["family"] === damage.family
+    await assert.rejects(writer.verify(signal), isNamed)
+    await writer.commit(rows(5, Buffer.from("3")))
+    await assert.rejects(writer.verify(signal), isNamed, "a later commit heals nothing that it does not touch")
+  })
+}
+
 test("memory: a commit that is made to fail changes nothing", async () => {
   let failing = false
   const faults = {
@@ -156,6 +175,38 @@ test("lmdb: a base outgrows its first map while others read it", () =>
     const found = Array.from(reader.range("current", { start: rowKeyOf("row"), end: rowKeyOf("rox") }), ([, v]) => v)
     assert.deepEqual([found.length, new Set(found.map(numberAt)).size, found[0]?.length], [3000, 1, 4000])
     await reader.close()
+  }))
+
+test("lmdb: two pages exchanged, as a misdirected write leaves them, fail the verification", () =>
+  inFolder(async path => {
+    const writer = await stores.openWriter(path)
+    await writer.commit(rows(3000, new Uint8Array(300)))
+    const all = { start: rowKeyOf("row"), end: rowKeyOf("rox") }
+    const whole = Array.from(writer.range("current", all), ([key]) => key).join()
+    await writer.close()
+    const file = join(path, "data.mdb")
+    const bytes = await readFile(file)
+    const pageAt = (page: number): Buffer => bytes.subarray(page * 8192, (page + 1) * 8192)
+    // LMDB follows pages of inner nodes to wherever they point, and may die of a signal.
+    const isLeaf = (page: number): boolean => pageAt(page).readUInt16LE(18) === 2 && pageAt(page).includes("row ")
+    const leaves = Array.from({ length: bytes.length / 8192 }, (_, page) => page).filter(isLeaf)
+    const random = new SimRandom(3)
+    let found = 0
+    for (let round = 0; round < 12; round += 1) {
+      const [a = 0, b = 0] = [leaves[random.below(leaves.length)], leaves[random.below(leaves.length)]]
+      const damaged = Buffer.from(bytes)
+      damaged.set(pageAt(b), a * 8192)
+      damaged.set(pageAt(a), b * 8192)
+      await writeFile(file, damaged)
+      const reader = await stores.openReader(path)
+      if (Array.from(reader.range("current", all), ([key]) => key).join() !== whole) {
+        found += 1
+        const isNamed = (error: unknown) => isFailure(error, "corruptRow")
+        await assert.rejects(reader.verify(new AbortController().signal), isNamed)
+      }
+      await reader.close()
+    }
+    assert.ok(found >= 6, `${found} of 12 exchanges changed what is read`)
   }))
 
 test("lmdb: a file that is no base, or was cut short, is refused as damaged instead of ending the process", () =>

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
+import { isFailure } from "../../base/failures.js"
 import { rowKeyOf } from "../../base/ids.js"
 import type { KeyRange, StoreReader, Stores, StoreWrite } from "./contract.js"
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "./contract.js"
@@ -210,6 +211,42 @@ export function storeSuite(kind: string, make: () => Promise<StoresUnderTest>): 
     const reader = await stores.openReader(path)
     assert.equal(textAt(reader, "a"), undefined)
     await reader.close()
+  })
+
+  storeTest(
+    "what was committed is verified, whatever was replaced and removed before, also beside commits",
+    async under => {
+      const writer = await under.stores.openWriter(under.path)
+      const { signal } = new AbortController()
+      await writer.verify(signal)
+      const some = (value: string) => Array.from({ length: 700 }, (_, i) => put(`k${i}`, value))
+      await writer.commit([...some("1"), { family: "needles", key: rowKeyOf("k1"), value: bytes("n") }])
+      await writer.commit([
+        ...some("2").slice(300),
+        remove("k5"),
+        remove("never there"),
+        put("k6", "a"),
+        put("k6", "b"),
+      ])
+      await writer.verify(signal)
+      const reader = await under.stores.openReader(under.path)
+      const verifying = reader.verify(signal)
+      await writer.commit([remove("k1"), remove("k699"), put("k700", "3")])
+      await verifying
+      await reader.verify(signal)
+      await reader.close()
+      await writer.close()
+    },
+  )
+
+  storeTest("a verification ends when its signal fires", async ({ stores, path }) => {
+    const writer = await stores.openWriter(path)
+    await writer.commit(Array.from({ length: 2_000 }, (_, i) => put(`k${i}`, "v")))
+    const stop = new AbortController()
+    const verifying = writer.verify(stop.signal)
+    stop.abort()
+    await assert.rejects(verifying, error => isFailure(error, "stopping"))
+    await writer.close()
   })
 
   storeTest("answers as a sorted list of pairs would, forward and backward", async ({ stores, path }) => {
