@@ -125,6 +125,8 @@ export interface RepairReport {
   readonly rebuiltShards: number
   /** Blocks of which fewer shards are left than a read needs. */
   readonly lostBlocks: number
+  /** Bytes of these blocks, before coding. */
+  readonly lostBytes: number
   /** Some of what cannot be read for it. */
   readonly lostObjects: readonly LostObject[]
   /** Blocks that were written as one copy, whatever their policy should be. */

@@ -244,6 +244,7 @@ const REPAIR: RepairReport = {
   progress: PROGRESS,
   rebuiltShards: 2,
   lostBlocks: 0,
+  lostBytes: 0,
   lostObjects: [],
   singleCopyBlocks: 1,
 }

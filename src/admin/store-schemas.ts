@@ -72,6 +72,7 @@ export const REPAIR = z
     progress: PROGRESS.describe("of shards that are missing"),
     rebuiltShards: count.describe("since the start of the process"),
     lostBlocks: count.describe("blocks that objects are made of, of which fewer shards are left than a read needs"),
+    lostBytes: count.describe("bytes of these blocks, before coding"),
     lostObjects: z
       .array(z.object({ bucket: z.string(), key: z.string(), what: z.enum(["object", "version", "part"]) }))
       .describe("the first of those that cannot be read: objects, older versions of objects, parts of uploads"),

@@ -130,9 +130,11 @@ export class LocalBlocks implements Blocks {
     return this.mender.mend(group, live)
   }
 
-  distrust({ deviceId, id }: ShardCopy): void {
+  distrust({ deviceId, id }: ShardCopy): boolean {
+    if (!hasNeedle(this.devices, deviceId, id)) return false
     this.distrusts += 1
     this.devices.get(deviceId)?.volumes.distrust([id])
+    return true
   }
 
   shardsThere(extent: Extent, block: number): number {

@@ -167,9 +167,9 @@ export interface Blocks {
    * `deviceFull`; a device that fails is one that still lacks its shard.
    */
   mend(group: BlockGroup, live: LiveBlock): Promise<Mended>
-  /** A shard was found damaged: surveys do not show it until it was written again. */
-  distrust(copy: ShardCopy): void
-  /** How often that was said. */
+  /** A shard was found damaged: surveys do not show it until it was written again. False: that was known. */
+  distrust(copy: ShardCopy): boolean
+  /** How many shards were found damaged. */
   readonly distrusts: number
   /** How many different shards of a block devices have, by their indexes; counted no further than a read needs. */
   shardsThere(extent: Extent, block: number): number

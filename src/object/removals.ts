@@ -17,7 +17,9 @@ interface Waiting {
   readonly remove: () => Promise<boolean>
 }
 
-export const nameOf = ({ uploadId, part, block, generation }: BlockGroup): string =>
+export type BlockName = Pick<BlockGroup, "uploadId" | "part" | "block" | "generation">
+
+export const nameOf = ({ uploadId, part, block, generation }: BlockName): string =>
   `${uploadId} ${part} ${block} ${generation}`
 
 export class Removals {

@@ -19,6 +19,8 @@ export class PartitionCount {
   readonly lackingOn = new Set<DeviceId>()
   /** Should it turn out that a doubtful block is somebody's. */
   readonly perhapsLackingOn = new Set<DeviceId>()
+  /** What these devices owe blocks that cannot be rebuilt: nothing that repair can pay now. */
+  readonly unpayableOn = new Set<DeviceId>()
   singles = 0
 
   constructor(readonly partition: number) {}

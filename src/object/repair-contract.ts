@@ -64,7 +64,11 @@ export interface RollCallReport {
   readonly version: number
   /** Every row was called since devices came or went last. */
   readonly isComplete: boolean
+  /** The same, and since damage was found last: all other blocks can be read. */
+  readonly isCounted: boolean
   readonly blocks: number
+  /** Of these blocks, before coding. */
+  readonly bytes: number
   /** All of them; of none it is told where what is left of it lies. */
   readonly oddBlocks: readonly OddBlocks[]
 }

@@ -12,6 +12,7 @@ import type { BlockGroup, Blocks, LiveBlock } from "../block/index.js"
 import { mapBounded } from "../life/index.js"
 import type { Tablet } from "../tablet/index.js"
 import type { BlockJudge } from "./block-judge.js"
+import type { UploadName } from "./named-extents-core.js"
 import { nameOf, type Removals } from "./removals.js"
 import { PartitionCount } from "./repair-census.js"
 import type { RepairSource } from "./repair-contract.js"
@@ -38,10 +39,18 @@ export interface VisitOutcome {
   /** Undefined: nothing that could be done now. */
   readonly left: Left | undefined
   readonly passedOver: PassedOver
+  /** Blocks that rows name and that too few shards are left of. */
+  readonly unreadable: ReadonlySet<string>
 }
 
 /** Uploads of a partition that were held and not whole: to be looked at again once they are let go. */
 export type PassedOver = ReadonlySet<UploadId>
+
+/** What is known of blocks of a partition beyond their indexes. */
+export type Known = Pick<VisitOutcome, "unreadable"> & {
+  readonly settled?: ReadonlySet<string>
+  readonly live?: ReadonlySet<string>
+}
 
 /** What came of the blocks of a partition that were not as they should be. */
 class Visit {
@@ -65,46 +74,52 @@ export class RepairVisits {
     private readonly source: RepairSource,
     /** A block is void: its mark may go once it was removed. */
     private readonly onVoid: (mark: RowKey) => void,
+    /** A row names a block that too few shards are left of. */
+    private readonly onUnreadable: (name: UploadName) => void,
   ) {}
 
   async visit(partition: PartitionId): Promise<VisitOutcome> {
     const visit = new Visit()
     await mapBounded(this.blocks.surveyOf(partition), BLOCKS_AT_ONCE, group => this.visitBlock(group, visit))
     const { count, left, passedOver } = this.lookAt(partition, visit)
-    const { writtenBytes, writtenShards, isFull } = visit
-    return { count, writtenBytes, writtenShards, isFull, left, passedOver }
+    const { writtenBytes, writtenShards, isFull, unreadable } = visit
+    return { count, writtenBytes, writtenShards, isFull, left, passedOver, unreadable }
   }
 
   /** What the partition's indexes tell, and what a visit could do about it. */
-  lookAt(partition: PartitionId, visit?: Visit): PartitionLook {
+  lookAt(partition: PartitionId, visit?: Known): PartitionLook {
     const look = new PartitionLook(partition)
     for (const group of this.blocks.surveyOf(partition)) this.addTo(look, group, visit)
     return look
   }
 
   /** Adds a block to what is known of its partition. */
-  addTo(look: PartitionLook, group: BlockGroup, visit?: Visit): void {
+  addTo(look: PartitionLook, group: BlockGroup, visit?: Known): void {
     const name = nameOf(group)
     if (this.removals.has(name)) return
     const policy = group.shape?.policy
     if (policy === undefined) {
       // What the index does not tell is read when the partition is visited.
-      if (!visit?.settled.has(name)) look.leave("move", 0, 0)
+      if (!visit?.settled?.has(name)) look.leave("move", 0, 0)
       return
     }
     if (group.shards.length === 0) {
       // Nobody's, or lost: a visit tells which, and who calls the roll counts what is lost.
-      if (!visit?.settled.has(name) && !visit?.unreadable.has(name)) look.leave("move", 0, 0)
+      if (visit?.unreadable.has(name)) for (const { deviceId } of group.damaged) look.count.unpayableOn.add(deviceId)
+      else if (!visit?.settled?.has(name)) look.leave("move", 0, 0)
       return
     }
     const seen = this.seen(group, policy)
-    const isDoubtful = seen.isDoubtful && visit?.live.has(name) !== true
+    const isDoubtful = seen.isDoubtful && visit?.live?.has(name) !== true
     const isHeld = this.uploads.isHeld(group.uploadId)
     if (isHeld && seen.need === "mend") this.passOver(look, group, seen)
     const blockBytes = group.shape?.blockLengthBytes ?? 0
     // Who calls the roll counts those.
-    if (visit?.unreadable.has(name)) return
-    look.add(policy, { ...seen, isDoubtful }, blockBytes, { isHeld, isSettled: visit?.settled.has(name) ?? false })
+    if (visit?.unreadable.has(name)) {
+      for (const device of seen.lackingOn) look.count.unpayableOn.add(device)
+      return
+    }
+    look.add(policy, { ...seen, isDoubtful }, blockBytes, { isHeld, isSettled: visit?.settled?.has(name) ?? false })
   }
 
   /** A device that had the shard may have left since, and whoever writes the block knows nothing of it. */
@@ -142,7 +157,10 @@ export class RepairVisits {
       visit.writtenShards += mended.writtenShards
       // What is given up meanwhile may have been removed without what was written here: to be judged again.
       if (!this.judge.isKept(group, live.owner)) return
-      if (mended.isUnreadable) visit.unreadable.add(nameOf(group))
+      if (mended.isUnreadable) {
+        visit.unreadable.add(nameOf(group))
+        this.onUnreadable({ ...live.owner, uploadId: group.uploadId })
+      }
       if (mended.lacking.length === 0) visit.settled.add(nameOf(group))
     } catch (error) {
       if (!isFailure(error, "deviceFull")) throw error

@@ -10,6 +10,7 @@ import { parsePolicy, shardCount, tolerance } from "../base/policy.js"
 import { ALL_NEEDLES, needleIdOf, standingOf } from "../block/index.js"
 import { changed, deviceIdOf as deviceOf, TestDevices } from "../block/testing.js"
 import { Rows } from "../device/index.js"
+import { needleKeyOf } from "../format/needle.js"
 import { makeCodec } from "../erasure/index.js"
 import { MemoryStores } from "../seams/store/memory.js"
 import { COLLECTOR_LIMITS } from "./collector.js"
@@ -584,3 +585,51 @@ test("soon after re-coding it is known how everything lies now", async () => {
   assert.deepEqual(policies, [{ policy: world.policy, bytes }])
   assert.deepEqual(oddBlocks, [])
 })
+
+for (const text of ["ec:2+2", "replica:3"]) {
+  test(`${text}: rot beyond what can be spared is told by block and object, and repair comes to rest`, async () => {
+    const world = await open(text, 5)
+    const bodies: Bodies = new Map()
+    await putSome(world, bodies, 12)
+    await world.settle()
+    const callRoll = async () => {
+      while ((await world.chore("roll-call").step(noSignal)) === "busy") continue
+    }
+    const [first, second, third] = world.layouts.current.devices
+    for (const id of [first, second]) world.takeOut(must(id, "a device"))
+    await world.settle()
+    await callRoll()
+    const fresh = new Set<string>()
+    world.devices.meddle = (what, id, device) => {
+      if (device !== third) return
+      if (what === "append") fresh.add(needleKeyOf(id))
+      else if (!fresh.has(needleKeyOf(id))) throw fail("corruptNeedle")
+    }
+    const lost = new Set<string>()
+    const readAll = async () => {
+      for (const key of bodies.keys()) await world.get(key).catch(() => lost.add(key))
+    }
+    await readAll()
+    assert.ok(lost.size > 0 && lost.size < bodies.size, "some are lost")
+    await world.settle()
+    const { rollCall } = world.services
+    const told = () => [new Set(rollCall.objects().map(({ key }) => key)), rollCall.report().blocks] as const
+    const [objects, blocks] = told()
+    assert.deepEqual(objects, lost, "without waiting for a walk")
+    // A reader gives up at the first block of an object; a visit has looked at those that readers met.
+    await callRoll()
+    assert.equal(rollCall.report().blocks, blocks)
+    const survey = world.services.repair.survey()
+    for (const [id, flags] of survey.lacking)
+      if (id === third)
+        assert.ok(!flags.includes(1), "what cannot be rebuilt makes nobody doubt the rest of its partition")
+    // More readers change nothing: repair has nothing to do.
+    const debts = world.tablet.rows("debts")
+    assert.ok(debts > 0, "which shards are damaged is known after a restart")
+    let written = 0
+    world.tablet.before = name => void (written += name === "NoteDamages" || name === "NoteDebts" ? 1 : 0)
+    await readAll()
+    const steps = await world.settle()
+    assert.deepEqual([steps, written, world.tablet.rows("debts")], [1, 0, debts], "repair rests")
+  })
+}

@@ -21,9 +21,10 @@ import type { Log } from "../seams/telemetry/contract.js"
 import type { Tablet } from "../tablet/index.js"
 import { BlockJudge } from "./block-judge.js"
 import { ALL_DEBTS, debtOfKey, debtsOfPartition, noteDamages, type DebtRow } from "./debts-core.js"
+import type { UploadName } from "./named-extents-core.js"
 import type { ReadPins } from "./read-pins.js"
 import { dropRows } from "./release-commands-core.js"
-import { Removals } from "./removals.js"
+import { nameOf, Removals } from "./removals.js"
 import { Census, type PartitionCount } from "./repair-census.js"
 import type { RepairReport, RepairSource, SurveyReport } from "./repair-contract.js"
 import { haveChanged, takesPart, type States } from "./repair-core.js"
@@ -42,6 +43,8 @@ export const REPAIR_LIMITS = {
   /** Damaged shards that wait to be noted; beyond, they are found by the next scrub. */
   damagesWaitingMax: 1_000,
   rowsPerCommand: 256,
+  /** Blocks that are remembered to be lost; reads of others let their partitions be visited again. */
+  unreadableKept: 100_000,
   /** What could not be done is tried again after this. */
   retryMs: 5_000,
   /** Everything is looked at again after this, should something have been missed. */
@@ -78,6 +81,9 @@ export class Repair implements Chore {
   private readonly passedOver = new Map<PartitionId, PassedOver>()
   private readonly found = new Map<RowKey, ShardCopy>()
   private readonly marks = new Set<RowKey>()
+  /** Blocks that too few shards are left of, by the visits since everything was looked at. */
+  private readonly unreadable = new Map<PartitionId, ReadonlySet<string>>()
+  private unreadableBlocks = 0
   private scene: Scene | undefined
   private look: Look | undefined
   /** Where the reading of debts goes on; undefined: all have been read. */
@@ -103,11 +109,13 @@ export class Repair implements Chore {
     /** Kept to by moves. */
     private readonly bound: RateBound,
     log: Log,
+    /** A row names a block that too few shards are left of. */
+    onUnreadable: (name: UploadName) => void,
   ) {
     this.removals = new Removals(pins)
     this.judge = new BlockJudge(tablet, blocks, uploads, log)
     const onVoid = (mark: RowKey): void => void this.marks.add(mark)
-    this.visits = new RepairVisits(tablet, blocks, uploads, this.judge, this.removals, source, onVoid)
+    this.visits = new RepairVisits(tablet, blocks, uploads, this.judge, this.removals, source, onVoid, onUnreadable)
   }
 
   progress(): string {
@@ -168,7 +176,9 @@ export class Repair implements Chore {
 
   /** A device has a damaged shard. It counts as missing until it is written anew. */
   noteDamage(copy: ShardCopy): void {
-    this.blocks.distrust(copy)
+    const isNews = this.blocks.distrust(copy)
+    // Each reader of a lost object finds the same damage, and a visit could do nothing about it.
+    if (!isNews && this.unreadable.get(copy.id.partition)?.has(nameOf(copy.id))) return
     if (this.found.size < REPAIR_LIMITS.damagesWaitingMax)
       this.found.set(rowKeyOf(copy.deviceId + needleKeyOf(copy.id)), copy)
     this.require(copy.id.partition, copy.deviceId)
@@ -251,6 +261,8 @@ export class Repair implements Chore {
     this.ledger.clear()
     this.owing.clear()
     this.passedOver.clear()
+    this.unreadable.clear()
+    this.unreadableBlocks = 0
     this.census.keep(new Set(states.keys()))
     for (const [id, { state }] of states) if (state === "filling") this.census.lacksAll(id)
   }
@@ -359,9 +371,10 @@ export class Repair implements Chore {
     const outcome = await this.visits.visit(partition)
     const { count, left, passedOver } = outcome
     this.notePassedOver(partition, passedOver)
+    this.noteUnreadable(partition, outcome.unreadable)
     this.writtenShards += outcome.writtenShards
     this.ledger.visited(partition, outcome.writtenBytes, left === undefined)
-    await this.pay(debts, count)
+    await this.pay(debts, outcome)
     // Whoever owed the partition something meanwhile has put it back on the list.
     const again =
       left ?? (this.owing.has(partition) ? ({ kind: "mend", slack: SLACK_UNKNOWN, bytes: 0 } as const) : undefined)
@@ -371,16 +384,28 @@ export class Repair implements Chore {
     return outcome
   }
 
-  /** Drops the debts of a partition that were there before a visit that found nothing missing. */
-  private async pay(debts: readonly DebtRow[], visited: PartitionCount): Promise<void> {
+  private noteUnreadable(partition: PartitionId, blocks: ReadonlySet<string>): void {
+    this.unreadableBlocks -= this.unreadable.get(partition)?.size ?? 0
+    this.unreadable.delete(partition)
+    if (blocks.size === 0 || this.unreadableBlocks + blocks.size > REPAIR_LIMITS.unreadableKept) return
+    this.unreadable.set(partition, blocks)
+    this.unreadableBlocks += blocks.size
+  }
+
+  /**
+   * Drops the debts of a partition that were there before a visit that found nothing missing. Those of blocks that
+   * cannot be rebuilt stay: they say after a restart which shards are damaged.
+   */
+  private async pay(debts: readonly DebtRow[], { count: visited, unreadable }: VisitOutcome): Promise<void> {
     const states = this.source.states()
-    const isPaid = ({ deviceId }: Debt): boolean => states.get(deviceId)?.state !== "out" && visited.isWholeOn(deviceId)
+    const isPaid = ({ deviceId }: Debt): boolean =>
+      states.get(deviceId)?.state !== "out" && visited.isWholeOn(deviceId) && !visited.unpayableOn.has(deviceId)
     const paid = debts.filter(isPaid)
     if (paid.length === 0) return
     await this.drop(paid.map(({ rowKey }) => rowKey))
     // One of the rows may have been written again while it was being dropped.
     const partition = parsePartitionId(visited.partition)
-    const { count } = this.visits.lookAt(partition)
+    const { count } = this.visits.lookAt(partition, { unreadable })
     const lacking = new Set([...count.lackingOn, ...count.perhapsLackingOn])
     const owed = [...lacking].map(deviceId => ({ partition, deviceId }))
     if (owed.length === 0) return

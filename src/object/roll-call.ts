@@ -21,7 +21,7 @@ import type { Chore, StepOutcome } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Tablet, TabletRow } from "../tablet/index.js"
 import { ALL_OBJECT_ROWS, EXTENT_FAMILIES, extentsOf, type ExtentFamily } from "./extent-rows.js"
-import { namingsOf } from "./named-extents-core.js"
+import { namingsOf, type UploadName } from "./named-extents-core.js"
 import { isKept } from "./recode-commands-core.js"
 import type { LostObject, OddBlocks, RepairSource, RollCallReport } from "./repair-contract.js"
 
@@ -31,6 +31,8 @@ export const ROLL_CALL_LIMITS = {
   /** Rows with lost blocks that are kept, to be called again. */
   rowsKept: 10_000,
   objectsTold: 20,
+  /** Rows that somebody found to have lost blocks, waiting to be called; others are found by the next walk. */
+  suspectsWaiting: 1_000,
   walkEveryMs: 24 * 3_600_000,
   /** Where damage was found, or more was lost than is kept, the next walk waits so long, and so many times as long as the latest took. */
   restMs: 60_000,
@@ -81,6 +83,8 @@ export class RollCall implements Chore {
   private beyondNow = NONE
   /** To be called again. */
   private again: string[] = []
+  /** To be called first. */
+  private readonly suspects = new Map<string, Pick<Loss, "family" | "rowKey">>()
   private version = 0
 
   constructor(
@@ -98,11 +102,25 @@ export class RollCall implements Chore {
   }
 
   report(): RollCallReport {
-    const { walk, endedMs, beyond, beyondNow, kept, version } = this
+    const { walk, endedMs, beyond, beyondNow, kept, version, suspects } = this
     const { blocks, bytes } = plus(kept, beyond.blocks > beyondNow.blocks ? beyond : beyondNow)
     const [first] = this.losses.values()
     const oddBlocks = first && blocks > 0 ? [{ ...first.first, devices: [], bytes }] : []
-    return { version, isComplete: walk === undefined && endedMs !== undefined, blocks, oddBlocks }
+    const isComplete = walk === undefined && endedMs !== undefined && suspects.size === 0
+    const isCounted = isComplete && this.distrusts === this.blocks.distrusts
+    return { version, isCounted, blocks, bytes, oddBlocks, isComplete }
+  }
+
+  /** Somebody found that too few shards of a block are left: the row that names it is called now, or soon where it is long. */
+  suspect(name: UploadName): void {
+    for (const { family, rowKey, row } of namingsOf(this.tablet.committed, name)) {
+      const called = new RowCall(family, rowKey, row)
+      // What is lost already is called again and again.
+      if (this.losses.has(called.name) || this.suspects.has(called.name)) continue
+      called.further(this.blocks, this.limits.callsPerStep)
+      if (called.isDone) this.note(called)
+      else if (this.suspects.size < this.limits.suspectsWaiting) this.suspects.set(called.name, { family, rowKey })
+    }
   }
 
   /** The first of the objects that cannot be read. */
@@ -130,7 +148,7 @@ export class RollCall implements Chore {
     const isWalking = this.walk !== undefined
     if (!isWalking && this.again.length === 0) this.again = [...this.losses.keys()]
     this.call()
-    if (isWalking || this.open) return "busy"
+    if (isWalking || this.open || this.suspects.size > 0) return "busy"
     return this.losses.size > 0 ? "throttled" : "idle"
   }
 
@@ -186,6 +204,10 @@ export class RollCall implements Chore {
     if (this.open) {
       const row = view.get(this.open.family, this.open.rowKey)
       yield this.open.asOf(row)
+    }
+    for (const [name, { family, rowKey }] of this.suspects) {
+      this.suspects.delete(name)
+      yield new RowCall(family, rowKey, view.get(family, rowKey))
     }
     for (let name = this.again.pop(); name !== undefined; name = this.again.pop()) {
       const loss = this.losses.get(name)

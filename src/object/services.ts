@@ -20,6 +20,7 @@ import { ObjectService } from "./object-service.js"
 import { Orphans } from "./orphans.js"
 import { ReadPins } from "./read-pins.js"
 import { Recode } from "./recode.js"
+import type { UploadName } from "./named-extents-core.js"
 import { Repair } from "./repair.js"
 import type { RedundancySource } from "./repair-contract.js"
 import { RateBound } from "./repair-rate-core.js"
@@ -55,14 +56,15 @@ export function createServices(
   const pins = new ReadPins(clock)
   const uploads = new Uploads(incarnation, random, tablet, blocks, log)
   const bound = new RateBound(redundancy.moveBytesPerSecondMax)
-  const repair = new Repair(clock, tablet, blocks, pins, uploads, redundancy, bound, log)
+  const rollCall = new RollCall(clock, tablet, blocks, redundancy)
+  const onUnreadable = (name: UploadName) => rollCall.suspect(name)
+  const repair = new Repair(clock, tablet, blocks, pins, uploads, redundancy, bound, log, onUnreadable)
   const ingest = new Ingest(tablet, blocks, uploads, store, debts => repair.owe(debts))
   const objects = new ObjectService(random, watched, new ObjectReader(tablet, blocks, pins), ingest)
   const multipart = new MultipartService(clock, random, watched, compute, ingest, objects, incarnation)
   const orphans = new Orphans(tablet, blocks, pins, uploads, incarnation, log)
   const onDebts = (debts: readonly Debt[]) => repair.noteRecoded(debts)
   const recode = new Recode(clock, tablet, blocks, uploads, redundancy, bound, onDebts, log)
-  const rollCall = new RollCall(clock, tablet, blocks, redundancy)
   const chores: Chore[] = [new Collector(tablet, blocks, pins), orphans, repair, recode, rollCall]
   if (backup) {
     const facts = { ...backup, incarnation }

@@ -37,7 +37,7 @@ test("one folder without its volumes: status says what cannot be read, until it 
       const status = await statusFrom(server, "NOT READABLE: ")
       assert.match(status, /something cannot be read today, because too few shards of some blocks are left/)
       assert.match(status, /9\.6 MiB NOT READABLE/)
-      assert.match(status, /4 blocks NOT READABLE/)
+      assert.match(status, /4 blocks \(9\.6 MiB\) NOT READABLE/)
       assert.equal(await lostBlocks(server), "4")
       const repair = await server.hayloft(["repair", "status"])
       assert.match(repair.stdout, /unreadable +object survivors\/first\/70000\n/)

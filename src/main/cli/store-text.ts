@@ -38,7 +38,7 @@ export function workText({ doneBytes, leftBytes, bytesPerSecond, endsInSeconds }
 
 export function repairText(repair: Repair): string {
   const { isPaused, partitionsLookedAt, partitionsDone, partitionsLeft, progress } = repair
-  const { rebuiltShards, lostBlocks, singleCopyBlocks } = repair
+  const { rebuiltShards, lostBlocks, lostBytes, singleCopyBlocks } = repair
   const isIdle = partitionsLeft === 0 && progress.leftBytes === 0
   const isLooking = partitionsLookedAt < PARTITIONS
   const looking = isLooking
@@ -51,7 +51,7 @@ export function repairText(repair: Repair): string {
     ...(isIdle ? (isLooking || isPaused ? [] : ["nothing to do"]) : [workText(progress), partitions]),
     ...(rebuiltShards > 0 ? [`${plural(rebuiltShards, "shard")} rebuilt`] : []),
     ...(singleCopyBlocks > 0 ? [`${plural(singleCopyBlocks, "block")} in a single copy`] : []),
-    ...(lostBlocks > 0 ? [`${plural(lostBlocks, "block")} NOT READABLE`] : []),
+    ...(lostBlocks > 0 ? [`${plural(lostBlocks, "block")} (${sizeText(lostBytes)}) NOT READABLE`] : []),
   ].join("; ")
 }
 

@@ -214,7 +214,7 @@ test("a read that fails leaves no pin behind, which would keep all released byte
   const unused = () => Promise.reject(new Error("no blocks are read"))
   const blocks: Blocks = {
     ...{ write: unused, remove: unused, headerOf: unused, removeGroups: unused, mend: unused, recode: unused },
-    ...{ surveyOf: () => [], survey: () => ({ groups: [], next: undefined }), distrust: () => undefined, distrusts: 0 },
+    ...{ surveyOf: () => [], survey: () => ({ groups: [], next: undefined }), distrust: () => false, distrusts: 0 },
     ...{ readNow: () => undefined, writeWhole: unused },
     ...{ isHome: () => true, shardsThere: () => 0, read: async function* () {}, readAll: async function* () {} },
   }

@@ -169,6 +169,27 @@ export function beforeTheFirstLook(safety: Safety): Safety {
   }
 }
 
+/**
+ * Once every block was called, what cannot be read is known by block. A device that lacks one shard of a partition is
+ * taken to lack all of them, and that says nothing of what can be read.
+ */
+export function byBlock(safety: Safety): Safety {
+  const { levels, riskiest, causes, now } = safety
+  const bytesAt = (losses: number) => levels.find(level => level.losses === losses)?.bytes ?? 0
+  const { lostBytes } = causes
+  const known = [
+    { losses: -1, bytes: lostBytes },
+    { losses: 0, bytes: bytesAt(0) + Math.max(0, bytesAt(-1) - lostBytes) },
+  ]
+  const least = lostBytes > 0 ? -1 : 0
+  return {
+    ...safety,
+    now: { disks: Math.max(least, now.disks), devices: Math.max(least, now.devices) },
+    levels: [...known.filter(({ bytes }) => bytes > 0), ...levels.filter(({ losses }) => losses > 0)],
+    riskiest: riskiest.map(risky => ({ ...risky, losses: Math.max(least, risky.losses) })),
+  }
+}
+
 export function safetyReport(
   safety: Safety,
   record: ControlRecord,

@@ -104,7 +104,7 @@ class Contents {
     const nowMs = this.clock.monotonicMs()
     if (!isComplete && nowMs - this.readMs >= READ_DEBTS_EVERY_MS) this.readDebts()
     if (nowMs - this.countedMs >= COUNT_EVERY_MS) this.countObjects()
-    const foundBytes = [...policies, ...oddGroups].reduce((sum, { bytes }) => sum + bytes, 0)
+    const foundBytes = [...policies, ...oddGroups, lost].reduce((sum, { bytes }) => sum + bytes, 0)
     if (isComplete && beganMs !== this.lookedAt?.beganMs) {
       this.countObjects()
       this.lookedAt = { beganMs, objectBytes: this.objectBytes, foundBytes }
@@ -112,6 +112,7 @@ class Contents {
     const bucketPolicies = this.engine.bucketPolicies()
     const known = {
       isKnown: survey.hasLooked,
+      isCounted: isComplete && lost.isCounted,
       bucketPolicies,
       oddGroups: [...oddGroups, ...lost.oddBlocks],
       lacking: isComplete ? lacking : new Map([...this.debts, ...lacking]),
@@ -203,8 +204,8 @@ export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources
 function repairView(repair: EngineView["repair"], rollCall: EngineView["rollCall"], isPaused: boolean): RepairView {
   const { singleCopyBlocks } = repair.survey()
   const { writtenShards, removedBlocks: _, ...report } = repair.report()
-  const { blocks: lostBlocks } = rollCall.report()
-  const lost = { lostBlocks, lostObjects: lostBlocks > 0 ? rollCall.objects() : [] }
+  const { blocks: lostBlocks, bytes: lostBytes } = rollCall.report()
+  const lost = { lostBlocks, lostBytes, lostObjects: lostBlocks > 0 ? rollCall.objects() : [] }
   return { ...report, isPaused, rebuiltShards: writtenShards, ...lost, singleCopyBlocks }
 }
 

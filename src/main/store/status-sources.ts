@@ -68,6 +68,8 @@ export interface SpaceView {
 export interface StoreContents {
   /** False: how blocks lie has not been looked at in this life, and soon will be. */
   readonly isKnown: boolean
+  /** Every block was called: those of odd groups without devices cannot be read, and all others can. */
+  readonly isCounted: boolean
   /** Grows when anything of this changes. */
   readonly version: number
   /** Policies that blocks lie under, with the bytes of blocks before coding; those of odd groups not counted. */
@@ -97,6 +99,7 @@ export interface RepairView {
   readonly secondsLeft: number | undefined
   readonly rebuiltShards: number
   readonly lostBlocks: number
+  readonly lostBytes: number
   /** Some of those that cannot be read for it. */
   readonly lostObjects: readonly LostObject[]
   readonly singleCopyBlocks: number

@@ -32,6 +32,7 @@ const REPAIR: RepairView = {
   isShortOfSpace: false,
   rebuiltShards: 0,
   lostBlocks: 0,
+  lostBytes: 0,
   lostObjects: [],
   singleCopyBlocks: 0,
 }
@@ -194,7 +195,7 @@ test("scrub is followed to its end", async () => {
 
 test("what a survey finds changes the judgement, within seconds and not for every reader", async () => {
   const { clock, status, now, ids } = world(3)
-  const contents = { isKnown: true, policies: [], bucketPolicies: [], oddGroups: [] }
+  const contents = { isKnown: true, isCounted: false, policies: [], bucketPolicies: [], oddGroups: [] }
   const [, second] = ids
   assert.ok(second !== undefined)
   const lacking = new Map([[second, new Uint8Array(PARTITIONS).fill(1, 0, 1)]])
@@ -211,7 +212,13 @@ test("before anybody has looked at how blocks lie nothing is promised, nor said 
   const { status, now, ids } = world(3)
   const everything = new Uint8Array(PARTITIONS).fill(1)
   const lacking = new Map(ids.slice(0, 2).map(id => [id, everything]))
-  const contents = { policies: [{ policy: now.record.policy, bytes: 100 }], bucketPolicies: [], oddGroups: [], lacking }
+  const contents = {
+    policies: [{ policy: now.record.policy, bytes: 100 }],
+    bucketPolicies: [],
+    oddGroups: [],
+    lacking,
+    isCounted: false,
+  }
   now.contents = { ...contents, isKnown: false, version: 1 }
   const { safeLosses, levels, sentence } = status.report().safety
   assert.deepEqual([safeLosses, levels], [0, [{ losses: 0, bytes: 100 }]])
@@ -225,6 +232,26 @@ test("before anybody has looked at how blocks lie nothing is promised, nor said 
   now.contents = { ...contents, isKnown: true, version: 3 }
   now.record = { ...now.record, generation: 2 }
   assert.match(status.report().safety.sentence, /something cannot be read today/)
+})
+
+test("once every block was called, what cannot be read is told by block, not as shares of partitions", () => {
+  const { status, now, ids } = world(3)
+  now.record = withState(now.record, ids[0], "out")
+  const lacking = new Map([[ids[1] ?? assert.fail(), new Uint8Array(PARTITIONS).fill(1, 0, 13)]])
+  const lost = { partition: 5, needed: 2, devices: [], bytes: 47_000_000 }
+  const policies = [{ policy: now.record.policy, bytes: PARTITIONS * 100 }]
+  const contents = { isKnown: true, isCounted: true, policies, bucketPolicies: [], lacking, oddGroups: [], version: 1 }
+  now.contents = contents
+  assert.deepEqual(status.report().safety.levels, [{ losses: 0, bytes: PARTITIONS * 100 }])
+  assert.equal(
+    status.report().safety.safeLosses,
+    0,
+    "the blocks of these partitions were all there when they were called",
+  )
+  now.contents = { ...contents, oddGroups: [lost] }
+  now.record = { ...now.record, generation: 9 }
+  const { safeLosses, levels } = status.report().safety
+  assert.deepEqual([safeLosses, levels[0]], [-1, { losses: -1, bytes: 47_000_000 }])
 })
 
 test("the log says when no further disk may fail, and when one may again", async () => {

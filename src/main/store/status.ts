@@ -14,7 +14,14 @@ import type { Living } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { Rate } from "./rate-core.js"
-import { deviceReports, deviceTroubles, safetyInputOf, safetyReport, beforeTheFirstLook } from "./status-core.js"
+import {
+  deviceReports,
+  deviceTroubles,
+  safetyInputOf,
+  safetyReport,
+  beforeTheFirstLook,
+  byBlock,
+} from "./status-core.js"
 import { namesOf, type RecodingView, type RepairView, type StatusSources, type Work } from "./status-sources.js"
 
 const LOOK_EVERY_MS = 5_000
@@ -108,7 +115,9 @@ export class RunningStatus implements StoreStatus, Living {
       ...(this.owesShards()
         ? ["shards are missing from devices that should have them, until repair has written them"]
         : []),
-      ...(lostBlocks > 0 ? [`${lostBlocks} blocks have fewer shards than a read needs`] : []),
+      ...(lostBlocks > 0
+        ? [`${lostBlocks} blocks have fewer shards than a read needs; hayloft repair status names their objects`]
+        : []),
       // Where one copy is what was asked for, it is nothing to be told of each time.
       ...(singleCopyBlocks > 0 && tolerance(record().policy) > 0
         ? [`${singleCopyBlocks} blocks exist as a single copy until they are re-coded`]
@@ -127,7 +136,7 @@ export class RunningStatus implements StoreStatus, Living {
   safety(): Safety {
     const [record, open, contents] = [this.sources.record(), this.sources.devices(), this.sources.contents()]
     const devices = open.map(({ id, trouble, space }) => `${id} ${space?.fileSystemId} ${trouble === undefined}`)
-    const from = `${record.generation} ${devices.join()}`
+    const from = `${record.generation} ${contents?.isKnown} ${contents?.isCounted} ${devices.join()}`
     const [atMs, contentsVersion] = [this.clock.monotonicMs(), contents?.version ?? 0]
     const { judged } = this
     if (judged?.from === from) {
@@ -135,7 +144,14 @@ export class RunningStatus implements StoreStatus, Living {
       if (isFresh) return judged.safety
     }
     const seen = this.judge.judge(safetyInputOf(record, open, contents))
-    const safety = contents?.isKnown === false ? beforeTheFirstLook(seen) : seen
+    const safety =
+      contents === undefined
+        ? seen
+        : !contents.isKnown
+          ? beforeTheFirstLook(seen)
+          : contents.isCounted
+            ? byBlock(seen)
+            : seen
     this.judged = { from, contentsVersion, atMs, safety }
     return safety
   }
@@ -199,14 +215,14 @@ const leftOf = ({ mending, moving }: RepairView): number => mending.leftBytes + 
 
 function repairReport(view: RepairView): RepairReport {
   const { isPaused, partitionsLookedAt, mending, bytesPerSecond, rebuiltShards, singleCopyBlocks } = view
-  const { lostBlocks, lostObjects } = view
+  const { lostBlocks, lostBytes, lostObjects } = view
   const { partitionsDone, partitionsLeft, doneBytes, leftBytes } = mending
   // What is missing comes before what only moves.
   const isKnown = !isPaused && leftBytes > 0 && bytesPerSecond > 0
   const end = isKnown ? { endsInSeconds: leftBytes / bytesPerSecond } : {}
   const progress = { doneBytes, leftBytes, bytesPerSecond: Math.round(bytesPerSecond), ...end }
   const found = { partitionsLookedAt, partitionsDone, partitionsLeft }
-  return { isPaused, ...found, progress, rebuiltShards, lostBlocks, lostObjects, singleCopyBlocks }
+  return { isPaused, ...found, progress, rebuiltShards, lostBlocks, lostBytes, lostObjects, singleCopyBlocks }
 }
 
 function movingProgress({ isPaused, moving, bytesPerSecond, secondsLeft }: RepairView): ProgressReport {
