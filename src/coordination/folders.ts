@@ -12,11 +12,13 @@ import { KIB } from "../base/limits.js"
 import {
   createSuperblock,
   inspectFolder,
+  type FolderContent,
   isMountPoint,
   isUnused,
   Ownership,
   PROBE_NAME,
   readControlRecord,
+  removeRemains,
 } from "../device/index.js"
 import type { ControlRecord } from "../format/control-record.js"
 import type { Superblock } from "../format/superblock.js"
@@ -75,6 +77,11 @@ async function giveBack(lock: FolderLock): Promise<void> {
 async function findDevice(disk: Disk, path: string, record: ControlRecord): Promise<Superblock | undefined> {
   const content = await inspectFolder(disk, path)
   if (content.kind === "empty") return undefined
+  if (content.kind === "remains") {
+    checkRemains(path, content, record)
+    await removeRemains(disk, path)
+    return undefined
+  }
   const { superblock } = content
   if (superblock.storeId !== record.storeId) {
     throw fail("foreignFolder", { message: `${path} belongs to another store` })
@@ -90,6 +97,22 @@ async function findDevice(disk: Disk, path: string, record: ControlRecord): Prom
     throw fail("foreignFolder", { message: `${path} went on without this store`, generation: copy.generation })
   }
   return superblock
+}
+
+/** Whether a folder with what is left of a device may become another. Throws `foreignFolder`, `folderNotEmpty`. */
+export function checkRemains(
+  path: string,
+  remains: Extract<FolderContent, { kind: "remains" }>,
+  { storeId, generation }: Pick<ControlRecord, "storeId" | "generation">,
+): void {
+  if (remains.record.storeId !== storeId) throw fail("foreignFolder", { message: `${path} belongs to another store` })
+  if (remains.record.generation > generation) {
+    throw fail("foreignFolder", {
+      message: `${path} went on without this store`,
+      generation: remains.record.generation,
+    })
+  }
+  if (!remains.isEmptied) throw fail("folderNotEmpty", { path, found: "what is left of a device; empty it" })
 }
 
 function begin(clock: Clock, random: Random, disk: Disk, path: string, record: ControlRecord): Promise<Superblock> {

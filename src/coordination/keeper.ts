@@ -24,6 +24,8 @@ export interface KeptFolder {
   /** Ends every call in bounded time. */
   readonly disk: Disk
   readonly path: string
+  /** Throws where the folder is not this process's any more, or is gone. */
+  readonly check?: () => Promise<void>
 }
 
 /** The next record; undefined, or the same, where nothing is to change. The generation is the keeper's to set. */
@@ -159,9 +161,13 @@ export class Keeper {
     return new Set(accepted)
   }
 
-  #write({ id, disk, path }: KeptFolder, record: ControlRecord): Promise<void> {
+  #write({ id, disk, path, check }: KeptFolder, record: ControlRecord): Promise<void> {
     const earlier = this.#writes.get(id) ?? Promise.resolve()
-    const write = earlier.then(() => withBallast(disk, path, () => writeControlRecord(disk, path, record)))
+    const write = earlier.then(async () => {
+      // Into a folder that was emptied no record is written: it would be no empty folder any more.
+      await check?.()
+      await withBallast(disk, path, () => writeControlRecord(disk, path, record))
+    })
     const ended = write.catch(() => undefined)
     this.#writes.set(id, ended)
     return write

@@ -6,9 +6,11 @@ import { fail } from "../base/failures.js"
 import type { DeviceId, Incarnation, StoreId } from "../base/ids.js"
 import { parseIncarnation } from "../base/ids.js"
 import { decodeSuperblock, encodeSuperblock, FORMAT_EPOCH_MAX } from "../format/superblock.js"
+import type { ControlRecord } from "../format/control-record.js"
 import type { Superblock } from "../format/superblock.js"
 import type { Disk } from "../seams/disk/contract.js"
-import { withBallast } from "./ballast.js"
+import { BALLAST_FOLDER, withBallast } from "./ballast.js"
+import { readControlRecord } from "./control.js"
 import { readRecordFile, replaceRecordFile, SUPERBLOCK_NAME } from "./record-file.js"
 
 /** A file that is written, read and removed to see whether a device works. */
@@ -18,7 +20,16 @@ const NO_CONTENT = /^(lost\+found|owner\.sock.*|superblock\.new|probe)$/
 /** What a device holds before anything rests on it. */
 const UNUSED_CONTENT = /^(superblock|control(\.second)?(\.new)?)$/
 
-export type FolderContent = { readonly kind: "empty" } | { readonly kind: "device"; readonly superblock: Superblock }
+/** Small files of a device, which a running process may have written back into a folder that was emptied. */
+const SMALL_FILES = /^(control(\.second)?|scrub|runtime)(\.new)?$/
+/** Where a device keeps rows and bodies. */
+const DATA_FOLDERS = /^(base|log|volumes|payloads)$/
+
+export type FolderContent =
+  | { readonly kind: "empty" }
+  | { readonly kind: "device"; readonly superblock: Superblock }
+  /** Files of a device of this record's store whose superblock is gone. `isEmptied`: no rows and no bodies are left. */
+  | { readonly kind: "remains"; readonly record: ControlRecord; readonly isEmptied: boolean }
 
 const pathIn = (folder: string): string => `${folder}/${SUPERBLOCK_NAME}`
 
@@ -28,13 +39,35 @@ export async function readSuperblock(disk: Disk, folder: string): Promise<Superb
   return bytes && decodeSuperblock(bytes)
 }
 
-/** Throws `folderNotEmpty` for a folder that holds other files, and what `readSuperblock` throws. */
+/** Throws `folderNotEmpty` for a folder that holds other files than a device's, and what `readSuperblock` throws. */
 export async function inspectFolder(disk: Disk, folder: string): Promise<FolderContent> {
   const superblock = await readSuperblock(disk, folder)
   if (superblock !== undefined) return { kind: "device", superblock }
   const others = (await disk.list(folder)).filter(name => !NO_CONTENT.test(name))
-  if (others.length > 0) throw fail("folderNotEmpty", { path: folder, found: others.slice(0, 3).join(", ") })
-  return { kind: "empty" }
+  if (others.length === 0) return { kind: "empty" }
+  return (await remainsIn(disk, folder, others)) ?? notOurs(folder, others)
+}
+
+function notOurs(folder: string, others: readonly string[]): never {
+  throw fail("folderNotEmpty", { path: folder, found: others.slice(0, 3).join(", ") })
+}
+
+/** Undefined where the files are not all a device's, or nothing tells of which store. */
+async function remainsIn(disk: Disk, folder: string, names: readonly string[]): Promise<FolderContent | undefined> {
+  const isOurs = (name: string): boolean => SMALL_FILES.test(name) || DATA_FOLDERS.test(name) || name === BALLAST_FOLDER
+  if (!names.every(isOurs)) return undefined
+  const record = await readControlRecord(disk, folder)
+  if (record === undefined || record instanceof Error) return undefined
+  let isEmptied = true
+  for (const name of names.filter(each => DATA_FOLDERS.test(each))) {
+    isEmptied &&= (await disk.list(`${folder}/${name}`)).length === 0
+  }
+  return { kind: "remains", record, isEmptied }
+}
+
+/** Removes the small files that are left in a folder that was emptied, so that it can become a device. */
+export async function removeRemains(disk: Disk, folder: string): Promise<void> {
+  for (const name of await disk.list(folder)) if (SMALL_FILES.test(name)) await disk.remove(`${folder}/${name}`)
 }
 
 /** Whether a device has been made and nothing was ever written to it. */

@@ -31,7 +31,7 @@ import type { OwnedFolder } from "./engine/device-set.js"
 import { openEngine, type Engine, type EngineSettings } from "./engine/engine.js"
 import { EngineOperations } from "./engine/operations.js"
 import { DAY_MS } from "./engine/scrubbing.js"
-import { Returning } from "./engine/returning.js"
+import { Returning, type TakeBack } from "./engine/returning.js"
 import { StoreFolders } from "./store/folder-taker.js"
 import type { OpenedStore } from "./store/open-store.js"
 import { registerStatus } from "./store/status-metrics.js"
@@ -133,7 +133,7 @@ export async function runStore(
   )
   // All that verifies is paused by one word.
   const isPaused = (chore: string) => engine.keeper.record.pausedWork.includes(chore.split(" ")[0] ?? chore)
-  const takeBack = (id: DeviceId, path: string): Promise<void> => operations.return(id, path)
+  const takeBack: TakeBack = (id, path) => operations.readmit(id, path)
   const returning = new Returning(() => engine.keeper.record, takeBack, clock, telemetry.log)
   const chores = new ChoreRunner("chores", [...engine.chores, returning], clock, telemetry, isPaused)
   engine.onRepairDue(() => chores.wake("repair"))

@@ -11,6 +11,7 @@ import type { ShardDevice } from "../../block/index.js"
 import { assert } from "../../base/assert.js"
 import { isFailure, type Failure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
+import type { KeptFolder } from "../../coordination/index.js"
 import { supervise, type Living } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
@@ -63,6 +64,13 @@ export class DeviceSet implements Living {
   /** In the order in which they came. */
   get open(): readonly DeviceStack[] {
     return [...this.devices.values()].map(({ stack }) => stack)
+  }
+
+  /** What the control record is written to. */
+  get kept(): readonly KeptFolder[] {
+    return [...this.devices.values()].map(({ stack: { place, disk }, folder }) => {
+      return { id: place.id, path: place.path, disk, check: () => folder.check() }
+    })
   }
 
   find(id: DeviceId): DeviceStack | undefined {

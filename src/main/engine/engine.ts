@@ -135,8 +135,7 @@ class EngineBuilder {
     this.spaces = new Spaces(clock, random.fork("ballast"), telemetry.log, settings.spaceLimits)
     const onTrouble = (id: DeviceId, failure: Failure) => void this.control.takeOut(id, failure)
     this.devices = new DeviceSet(clock, random, telemetry.log, onTrouble)
-    const folders = () => this.devices.open.map(({ place, disk }) => ({ id: place.id, path: place.path, disk }))
-    this.keeper = new Keeper(clock, incarnation, record, folders, onTrouble)
+    this.keeper = new Keeper(clock, incarnation, record, () => this.devices.kept, onTrouble)
     this.layouts = new Layouts(layoutOf(layout), previousLayout && layoutOf(previousLayout))
     this.control = new StoreControl(this.keeper, this.devices, this.layouts, clock, telemetry.log, {
       refuseSingleCopy: settings.refuseSingleCopy ?? false,

@@ -17,6 +17,7 @@ import { bytesOf, createBucket, Machine, noSignal, sourceOf } from "./testing.js
 const NO_FOLDERS: FolderTaker = {
   inspect: () => assert.fail("no folder is looked at"),
   deviceAt: () => assert.fail("no folder is looked at"),
+  mayBeFilled: () => assert.fail("no folder is looked at"),
   take: () => assert.fail("no folder is taken"),
   probe: () => assert.fail("no folder is probed"),
 }

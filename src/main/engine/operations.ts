@@ -57,6 +57,8 @@ export interface FolderTaker {
   inspect(path: string): Promise<FolderFacts>
   /** The device in the folder; undefined where there is none. Touches nothing. */
   deviceAt(path: string): Promise<DeviceId | undefined>
+  /** Whether it is there, and holds no device: empty, emptied, or begun as a device and never used. Touches nothing. */
+  mayBeFilled(path: string): Promise<boolean>
   take(path: string): Promise<FolderTaken>
   /** Throws `deviceFailed` where the device does not do what it is told. */
   probe(path: string): Promise<void>
@@ -233,6 +235,25 @@ export class EngineOperations implements StoreOperations {
     const now = deviceOf(this.record, id).state
     const finding = isOpen ? "the device reads and writes" : `the device works; it was ${state} and takes part again`
     return { id, state: now, finding }
+  }
+
+  /**
+   * Takes back a device that is out. A folder in its place that was emptied is filled, as by a start: unless objects
+   * could be lost by it, or the device had a mount point of its own and the folder is none.
+   */
+  async readmit(id: DeviceId, path: string): Promise<"back" | "replaced"> {
+    if (!(await this.folders.mayBeFilled(path))) {
+      await this.return(id, path)
+      return "back"
+    }
+    const { isMountPoint } = await this.folders.inspect(path)
+    if (deviceOf(this.record, id).isMountPoint && !isMountPoint) {
+      throw fail("deviceFailed", {
+        message: `${path} is empty and no mount point, and the device had one of its own: mount the disk, or fill the folder with: hayloft device replace ${id} ${path}`,
+      })
+    }
+    await this.change({ kind: "replaceDevice", id, path, acceptLoss: false })
+    return "replaced"
   }
 
   /** Takes back the folder of a device that is out, which has to do what it is told first. */

@@ -17,8 +17,8 @@ interface Wait {
   readonly waitMs: number
 }
 
-/** Takes a device back. Throws why it cannot. */
-export type TakeBack = (id: DeviceId, path: string) => Promise<void>
+/** Takes a device back, or fills its emptied folder. Throws why it cannot. */
+export type TakeBack = (id: DeviceId, path: string) => Promise<"back" | "replaced">
 
 export class Returning implements Chore {
   readonly name = "returning"
@@ -53,7 +53,8 @@ export class Returning implements Chore {
 
   private async ask(id: DeviceId, path: string, { waitMs }: Wait): Promise<void> {
     try {
-      await this.takeBack(id, path)
+      const outcome = await this.takeBack(id, path)
+      if (outcome === "replaced") this.log.info("an emptied folder takes the place of its device", { device: id, path })
     } catch (error) {
       this.log.warn("a device that is out cannot take part yet", { device: id, reason: asFailure(error).message })
     }

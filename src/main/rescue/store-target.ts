@@ -37,6 +37,7 @@ export async function isBegun(disk: Disk, folders: readonly string[], source: st
   for (const path of folders) {
     const { content } = await lookAt(disk, path)
     if (content.kind === "broken") throw content.failure
+    if (content.kind === "remains") throw fail("folderNotEmpty", { path, found: "what is left of a device" })
     if (content.kind !== "device" || content.isUnused) continue
     const mark = await readRecordFile(disk, markOf(path))
     if (mark === undefined || Buffer.from(mark).toString("latin1").trim() !== source) {

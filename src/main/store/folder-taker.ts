@@ -2,11 +2,12 @@
 import { dirname, resolve } from "node:path"
 import { fail } from "../../base/failures.js"
 import type { DeviceId, Incarnation } from "../../base/ids.js"
-import { probeDevice, takeFolder } from "../../coordination/index.js"
+import { checkRemains, probeDevice, takeFolder } from "../../coordination/index.js"
 import {
   CALL_LIMITS,
   inspectFolder,
   isMountPoint,
+  isUnused,
   queuedDisk,
   readSuperblock,
   type Ownership,
@@ -38,6 +39,7 @@ export class StoreFolders implements FolderTaker {
         return { isMountPoint: false, capacityBytes: totalBytes }
       }
       const content = await inspectFolder(disk, folder)
+      if (content.kind === "remains") checkRemains(folder, content, this.record())
       if (content.kind === "device" && content.superblock.storeId !== this.record().storeId) {
         throw fail("foreignFolder", { message: `${folder} belongs to another store` })
       }
@@ -51,6 +53,19 @@ export class StoreFolders implements FolderTaker {
     return this.bounded(async disk => {
       if (!(await disk.exists(folder))) return undefined
       return (await readSuperblock(disk, folder))?.deviceId
+    })
+  }
+
+  mayBeFilled(path: string): Promise<boolean> {
+    const folder = resolve(path)
+    return this.bounded(async disk => {
+      if (!(await disk.exists(folder))) return false
+      const content = await inspectFolder(disk, folder)
+      if (content.kind !== "device") return content.kind === "empty" || content.isEmptied
+      const { storeId, devices } = this.record()
+      const { superblock } = content
+      const isNamed = devices.some(({ id }) => id === superblock.deviceId)
+      return superblock.storeId === storeId && !isNamed && (await isUnused(disk, folder))
     })
   }
 

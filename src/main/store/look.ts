@@ -19,6 +19,8 @@ export type FolderContent =
       /** Nothing has been written to it yet. */
       readonly isUnused: boolean
     }
+  /** The superblock of a device is gone, and some of its files are left. `isEmptied`: no rows and no bodies. */
+  | { readonly kind: "remains"; readonly record: ControlRecord; readonly isEmptied: boolean }
   /** It does not answer, or what makes it a device is damaged. */
   | { readonly kind: "broken"; readonly failure: Failure }
 
@@ -41,7 +43,7 @@ export async function lookAt(disk: Disk, path: string): Promise<FolderLook> {
 
 async function contentOf(disk: Disk, path: string): Promise<FolderContent> {
   const content = await inspectFolder(disk, path)
-  if (content.kind === "empty") return content
+  if (content.kind !== "device") return content
   const { superblock } = content
   const unused = await isUnused(disk, path)
   const record = await readControlRecord(disk, path)

@@ -71,6 +71,10 @@ const empty = (n: number, isMountPoint = true): FolderLook => ({
   ...{ path: pathOf(n), isMountPoint },
   content: { kind: "empty" },
 })
+const remains = (n: number, record: ControlRecord, isEmptied: boolean): FolderLook => ({
+  ...{ path: pathOf(n), isMountPoint: true },
+  content: { kind: "remains", record, isEmptied },
+})
 const absent = (n: number): FolderLook => ({ path: pathOf(n), isMountPoint: false, content: { kind: "absent" } })
 
 const KINDS = ["present", "stale", "empty", "absent"] as const
@@ -320,3 +324,25 @@ test("a broken folder counts as missing, and is told; alone it is what is wrong"
   assert.match(plan.notes.join(), /\/mnt\/disk3 cannot be used and is left alone: .*EIO/)
   assert.match(refusal([broken]), /^deviceFailed/)
 })
+
+test("what is left of a device whose superblock is gone is that device, damaged: the store starts without it", () => {
+  const record = storeOf(3)
+  const known = planned([device(1, record), device(2, record), remains(3, record, true)])
+  assert.deepEqual([known.missing.map(({ id }) => id), known.replacements], [[idOf(3)], []])
+  assert.match(
+    known.notes.join(),
+    /disk3 holds what is left of device 0+3, .* fill it with: hayloft device replace 0+3 \/mnt\/disk3$/,
+  )
+  const full = planned([device(1, record), device(2, record), remains(3, record, false)])
+  assert.match(full.notes.join(), /is left alone; empty it, and fill it with: hayloft device replace/)
+  assert.throws(
+    () => planStart([device(1, record), device(2, record), remains(3, { ...record, storeId: OTHER_STORE }, true)]),
+    error => isFailure(error, "foreignFolder") && /another store/.test(error.message),
+  )
+  assert.throws(() => planStart([remains(1, record, true)]), /holds what is left of a device whose superblock is gone/)
+})
+
+function planned(looks: readonly FolderLook[]): KnownPlan {
+  const plan = planStart(looks)
+  return plan.kind === "known" ? plan : assert.fail("the store is known")
+}

@@ -8,7 +8,7 @@
  * Takes back a device that is out, or an old image of one, as one that may lack shards.
  * Fills      an empty folder in the place of a missing device: at the missing one's path, or, where as
  *            many are empty as are missing, any on a mount point of its own for one that had its own.
- * Leaves     alone what is not part of the store any more, and an empty folder that was a mount point
+ * Leaves     alone a folder with what is left of a device whose superblock is gone, and what is not part of the store any more, and an empty folder that was a mount point
  *            and is none now: something is not mounted.
  * Refuses    everything else, in one line with the command that goes on.
  */
@@ -72,6 +72,11 @@ export function planStart(looks: readonly FolderLook[]): StartPlan {
   if (choice === undefined) {
     const broken = looks.flatMap(({ content }) => (content.kind === "broken" ? [content.failure] : []))
     if (broken[0] !== undefined) throw broken[0]
+    const remains = looks.find(({ content }) => content.kind === "remains")
+    if (remains !== undefined)
+      throw fail("corruptRecord", {
+        message: `${remains.path} holds what is left of a device whose superblock is gone; give the other data folders of its store too, or empty it`,
+      })
     return { kind: "new" }
   }
   checkEnough(choice, looks)
@@ -93,7 +98,7 @@ export function planStart(looks: readonly FolderLook[]): StartPlan {
     returning: devices.filter(folder => isIn(folder, false)),
     missing,
     replacements,
-    notes: [...notes, ...strangersIn(looks, choice), ...brokenIn(looks)],
+    notes: [...notes, ...strangersIn(looks, choice), ...remainsIn(looks, choice), ...brokenIn(looks)],
   }
 }
 
@@ -245,6 +250,21 @@ function strangersIn(looks: readonly FolderLook[], choice: ControlChoice): reado
     const { content, path } = look
     if (content.kind !== "device" || !choice.strangers.includes(content.superblock.deviceId) || isEmpty(look)) return []
     return [`${path} is not part of this store any more and is left alone; to use it anew, empty it and add it`]
+  })
+}
+
+/** They count as missing: whose place the folder is, the record tells by where that device was last. */
+function remainsIn(looks: readonly FolderLook[], { record, missing }: ControlChoice): readonly string[] {
+  return looks.flatMap(({ path, content }) => {
+    if (content.kind !== "remains") return []
+    if (content.record.storeId !== record.storeId) {
+      throw fail("foreignFolder", { message: `${path} holds what is left of a device of another store` })
+    }
+    const old = missing.find(({ pathHint }) => pathHint === path)
+    const what = old === undefined ? "a device of this store" : `device ${old.id}`
+    const command = `hayloft device replace ${old?.id ?? "DEVICE"} ${quoted(path)}`
+    const advice = content.isEmptied ? `fill it with: ${command}` : `empty it, and fill it with: ${command}`
+    return [`${path} holds what is left of ${what}, whose superblock is gone, and is left alone; ${advice}`]
   })
 }
 

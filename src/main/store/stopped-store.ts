@@ -11,13 +11,14 @@ import { fail } from "../../base/failures.js"
 import { parseDeviceId, parseIncarnation, type DeviceId, type Incarnation } from "../../base/ids.js"
 import { DEVICES_MAX } from "../../base/limits.js"
 import type { NewDevice } from "../../cluster/index.js"
-import { FORGET_LIVES, nextGeneration, stepsBetween } from "../../coordination/index.js"
+import { checkRemains, FORGET_LIVES, nextGeneration, stepsBetween } from "../../coordination/index.js"
 import {
   CALL_LIMITS,
   countedIds,
   createSuperblock,
   Ownership,
   queuedDisk,
+  removeRemains,
   withBallast,
   writeControlRecord,
 } from "../../device/index.js"
@@ -89,6 +90,7 @@ export class StoppedStore {
     const isOurs =
       begun?.storeId === this.record.storeId && !this.record.devices.some(({ id }) => id === begun.deviceId)
     if (content.kind === "broken") throw content.failure
+    if (content.kind === "remains") checkRemains(path, content, this.record)
     if (content.kind === "absent") throw fail("invalidArgument", { message: `there is no folder ${path}; make it` })
     if (content.kind === "device" && !isOurs) {
       throw fail("foreignFolder", { message: `${path} is a device already; empty it to use it anew` })
@@ -121,6 +123,7 @@ export class StoppedStore {
   private async makeDevice({ id, pathHint: path }: NewDevice): Promise<DeviceFolder> {
     this.held.set(path, await this.locks.take(path))
     const found = await lookAt(this.disk, path)
+    if (found.content.kind === "remains") await removeRemains(this.disk, path)
     if (found.content.kind === "device") return { path, superblock: found.content.superblock }
     const device = { storeId: this.record.storeId, deviceId: id, createdMs: this.clock.wallMs() }
     return { path, superblock: await createSuperblock(this.disk, path, device) }
