@@ -63,9 +63,41 @@ const enforcedRows: readonly Row[] = [
         400,
         "AccessControlListNotSupported",
       )
+      expectError(await scene.put("n", "", { "x-amz-acl": "private" }), 400, "AccessControlListNotSupported")
       expectError(await scene.get("n"), 404, "NoSuchKey")
     },
   ),
+  rowWithOther(
+    "12.52",
+    "where the owner is enforced, bucket-owner-full-control needs no right to set lists",
+    async scene => {
+      const { bucket, other } = scene
+      const Principal = { CanonicalUser: ownerIn(expectStatus(await other.call("GET", {}), 200)) }
+      const statement = { Effect: "Allow", Principal, Action: "s3:PutObject", Resource: `arn:aws:s3:::${bucket}/*` }
+      const body = JSON.stringify({ Version: "2012-10-17", Statement: statement })
+      expectStatus(await scene.call("PUT", { query: "policy", body }), 204)
+      const put = (headers: Record<string, string>) => other.call("PUT", { bucket, key: "k", body: "b", headers })
+      const forOwner = { "x-amz-acl": "bucket-owner-full-control" }
+      expectStatus(await put(forOwner), 200)
+      expectError(await put({ ...forOwner, "x-amz-grant-read": `uri="${ALL_USERS}"` }), 403, "AccessDenied")
+      const uploads = () => other.call("POST", { bucket, key: "m", query: "uploads", headers: forOwner })
+      expectStatus(await uploads(), 200)
+      await takesLists(scene)
+      expectError(await put(forOwner), 403, "AccessDenied")
+      expectError(await uploads(), 403, "AccessDenied")
+    },
+  ),
+  row("12.53", "in us-east-1, making one's own bucket again resets its list", async scene => {
+    await takesLists(scene)
+    await scene.stored("k", "body")
+    expectStatus(await scene.call("PUT", { query: "acl", headers: { "x-amz-acl": "public-read" } }), 200)
+    const again = await scene.call("PUT")
+    if (again.status === 409) return
+    expectStatus(again, 200)
+    same(await grantsOf(scene), [OWNER], "grants")
+    expectError(await scene.call("GET", { anonymous: true }), 403, "AccessDenied")
+    expectBody(await scene.get("k"), "body")
+  }),
   row("12.41", "a bucket is made with a list where it counts, and with no public one", async scene => {
     const make = (headers: Record<string, string>) =>
       scene.client.call("PUT", { bucket: scene.adopt(scene.uniqueName()), headers })

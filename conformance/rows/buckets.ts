@@ -48,6 +48,30 @@ const bucketRows: readonly Row[] = [
     if (again.status !== 200) expectError(again, 409, "BucketAlreadyOwnedByYou")
     same(await locationOf(scene, bucket), "eu-west-1", "LocationConstraint")
   }),
+  rowWithOther("92.5", "a missing key is 404 for who may list with the key as prefix, else 403", async scene => {
+    const { bucket, other } = scene
+    const list = expectStatus(await other.call("GET", {}), 200).text
+    const Principal = { CanonicalUser: text(present(elements(list, "Owner")[0], "Owner"), "ID") }
+    const statements = [
+      { Effect: "Allow", Principal, Action: "s3:GetObject*", Resource: `arn:aws:s3:::${bucket}/*` },
+      {
+        ...{ Effect: "Allow", Principal, Action: "s3:ListBucket", Resource: `arn:aws:s3:::${bucket}` },
+        Condition: { StringLike: { "s3:prefix": ["home/*", "é"] } },
+      },
+    ]
+    const body = JSON.stringify({ Version: "2012-10-17", Statement: statements })
+    expectStatus(await scene.call("PUT", { query: "policy", body }), 204)
+    for (const key of ["home/missing", "é"]) {
+      expectError(await other.call("GET", { bucket, key }), 404, "NoSuchKey")
+      expectStatus(await other.call("HEAD", { bucket, key }), 404)
+    }
+    for (const key of ["house", "hom"]) {
+      expectError(await other.call("GET", { bucket, key }), 403, "AccessDenied")
+      expectStatus(await other.call("HEAD", { bucket, key }), 403)
+    }
+    const own = await other.call("GET", { bucket, query: "list-type=2" })
+    expectError(own, 403, "AccessDenied")
+  }),
   row("93.1", "any LocationConstraint is kept and returned", async scene => {
     for (const region of ["eu-west-1", "garage"]) {
       same(await locationOf(scene, await scene.newBucket({ body: location(region) })), region, "LocationConstraint")
@@ -186,6 +210,24 @@ const tagRows: readonly Row[] = [
     )
     expectError(await scene.put("n", "body", { "x-amz-tagging": "a=1&a=2" }), 400)
     expectError(await scene.get("n"), 404, "NoSuchKey")
+  }),
+  row("97.11", "tags come back sorted by key", async scene => {
+    await scene.stored("k", "body", { "x-amz-tagging": "foo=bar&bar&B=b&a=1" })
+    same(
+      (await tagsOf(scene)).map(([key]) => key),
+      ["B", "a", "bar", "foo"],
+      "from the header",
+    )
+    const tags = ["z", "m", "a"].map(key => [key, "v"] as const)
+    expectStatus(await setTags(scene, tags), 200)
+    same(
+      (await tagsOf(scene)).map(([key]) => key),
+      ["a", "m", "z"],
+      "from a document",
+    )
+    const set = tags.map(([key]) => `<Tag><Key>${key}</Key><Value>v</Value></Tag>`).join("")
+    expectStatus(await scene.document("PUT", "tagging", `<Tagging><TagSet>${set}</TagSet></Tagging>`), 204)
+    same(texts(expectStatus(await scene.list("tagging"), 200).text, "Key"), ["a", "m", "z"], "of the bucket")
   }),
   row("97.10", "tags of a missing key and of a version", async scene => {
     expectError(await scene.get("missing", {}, "tagging"), 404, "NoSuchKey")

@@ -102,6 +102,22 @@ const formRows: readonly Row[] = [
     304,
   ),
   readRow("59.4", "a weak ETag", ({ etag }) => ({ "If-None-Match": `W/${etag}` }), 304),
+  readRow("59.7", "a weak ETag never matches If-Match", ({ etag }) => ({ "If-Match": `W/${etag}` }), 412),
+  readRow(
+    "59.8",
+    "a strong ETag beside weak ones matches If-Match",
+    ({ etag }) => ({ "If-Match": `W/${etag}, ${etag}` }),
+    200,
+  ),
+  row("59.9", "a write with a weak ETag in If-Match is refused", async scene => {
+    const { etag } = await stored(scene)
+    expectError(await scene.put("k", "new", { "If-Match": `W/${etag}` }), 412, "PreconditionFailed")
+    expectBody(await scene.get("k"), "body")
+    expectError(await scene.remove("k", { "If-Match": `W/${etag}` }), 412, "PreconditionFailed")
+    const { text: xml } = expectStatus(await scene.deleteMany([{ key: "k", etag: `W/${etag}` }]), 200)
+    check(xml.includes("PreconditionFailed"), "DeleteObjects refuses it too")
+    expectBody(await scene.get("k"), "body")
+  }),
   readRow("59.5", "If-None-Match: *", () => ({ "If-None-Match": "*" }), 304),
   readRow("59.6", "If-Match: *", () => ({ "If-Match": "*" }), 200),
   ...Object.entries(PAST_OTHERWISE).flatMap(([name, date], index) => [

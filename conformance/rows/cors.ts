@@ -126,11 +126,14 @@ export const corsRows: readonly Row[] = [
     expectForbidden(await preflight(scene, PAGE, "PUT", many), why, "OBJECT")
     const ofBucket = { anonymous: true, headers: { Origin: PAGE, "Access-Control-Request-Method": "GET" } }
     expectForbidden(await scene.call("OPTIONS", ofBucket), why, "BUCKET")
-    expectForbidden(
-      await scene.call("OPTIONS", { key: "k", anonymous: true, headers: { Origin: PAGE } }),
-      why,
-      "OBJECT",
-    )
+  }),
+  row("96.5", "OPTIONS with Origin but without Access-Control-Request-Method is BadRequest", async scene => {
+    const bare = { anonymous: true, headers: { Origin: PAGE } }
+    expectError(await scene.call("OPTIONS", { key: "k", ...bare }), 400, "BadRequest")
+    await setRules(scene, { origins: ["*"], methods: ["GET", "PUT"], headers: ["*"] })
+    for (const at of [{ key: "k" }, {}]) {
+      expectError(await scene.call("OPTIONS", { ...at, ...bare }), 400, "BadRequest")
+    }
   }),
   ...PATTERNS.map(([pattern, good, bad], index) =>
     row(`96.${index + 10}`, `the origin ${pattern} lets in what it should`, async scene => {

@@ -105,6 +105,16 @@ export const formRows: readonly Row[] = [
     expectStatus(await send(scene, sized("xx")), 204)
     expectStatus(await send(scene, sized("xxx")), 204)
   }),
+  row("100.8", "a field bucket that differs from the request is AccessDenied by the policy", async scene => {
+    const fields = (bucket: string): Fields => [
+      ["key", "k"],
+      ["bucket", bucket],
+    ]
+    const conditions = [{ key: "k" }]
+    await refused(scene, { fields: fields("another"), conditions }, 403, "AccessDenied")
+    await refused(scene, { fields: fields(""), conditions }, 403, "AccessDenied")
+    expectStatus(await send(scene, { fields: fields(scene.bucket), conditions }), 204)
+  }),
   row("100.7", "a form without a signature is refused, and so is a body that is no form", async scene => {
     expectError(await sendBody(scene, formBody([["key", "k"]], { bytes: "x" })), 403, "AccessDenied")
     expectError(

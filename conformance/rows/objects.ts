@@ -97,7 +97,9 @@ const deleteRows: readonly Row[] = [
     for (const key of keys) await scene.stored(key, "x")
     await scene.stored("both", "stays")
     const { text: xml } = expectStatus(await scene.deleteMany(keys), 200)
-    same(texts(xml, "Key"), keys, "keys")
+    // XML 1.0 carries no U+0001 back.
+    const shown = keys.map(key => key.replace("\u0001", "\ufffd"))
+    same(texts(xml, "Key"), shown, "keys")
     same(await scene.keys(), ["both"], "keys left")
   }),
   row("52.6", "the version id null deletes the only version", async scene => {

@@ -57,6 +57,18 @@ const BAD_NAMES: readonly string[] = [
   "sp%20ace",
 ]
 
+/** Before or after the rest of a name. */
+const RESERVED_NAMES: readonly (readonly [before: string, after: string])[] = [
+  ["xn--", ""],
+  ["sthree-", ""],
+  ["amzn-s3-demo-", ""],
+  ["", "-s3alias"],
+  ["", "--ol-s3"],
+  ["", ".mrap"],
+  ["", "--x-s3"],
+  ["", "--table-s3"],
+]
+
 export const pathRows: readonly Row[] = [
   row("1.1", "dot segments in a key are kept exactly", scene => keptExactly(scene, DOTTED)),
   row("1.2", "leading, trailing and doubled slashes are kept", scene => keptExactly(scene, SLASHED)),
@@ -158,6 +170,27 @@ export const pathRows: readonly Row[] = [
       expectError(await scene.client.call("GET", { path: `/${name}` }), status, "NoSuchBucket", "InvalidBucketName")
     }),
   ),
+  ...RESERVED_NAMES.map(([before, after], index) =>
+    row(`6.${index + 30}`, `a reserved name (${before}…${after}) is refused, and the message says why`, async scene => {
+      const name = `${before}${scene.uniqueName()}${after}`
+      const refused = expectError(await scene.client.call("PUT", { bucket: name }), 400, "InvalidBucketName")
+      check((text(refused.text, "Message") ?? "").includes(before + after), "the message names what is reserved")
+      expectError(await scene.client.call("GET", { bucket: name }), 404, "NoSuchBucket")
+    }),
+  ),
+  row("6.21", "InvalidBucketName says what is wrong", async scene => {
+    const reasons = [
+      ["ab", /3 to 63/],
+      ["Upper-case", /lower-case/],
+      ["-start", /begins and ends/],
+      ["192.168.5.4", /IP address/],
+      ["two..dots", /dot/],
+    ] as const
+    for (const [name, reason] of reasons) {
+      const refused = expectError(await scene.client.call("PUT", { path: `/${name}` }), 400, "InvalidBucketName")
+      check(reason.test(text(refused.text, "Message") ?? ""), `${name}: ${String(reason)}`)
+    }
+  }),
   row("6.20", "names of 3 and of 63 characters are good", async scene => {
     await scene.newBucket({ name: scene.uniqueName().padEnd(63, "0") })
     const short = Math.floor(Math.random() * 36 ** 3)

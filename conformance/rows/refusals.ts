@@ -78,7 +78,6 @@ const NOISE: readonly (readonly [name: string, value: string])[] = [
   ["x-amz-user-agent", "aws-sdk-js/3.0"],
   ["x-amz-checksum-mode", "ENABLED"],
   ["x-amz-request-payer", "requester"],
-  ["x-amz-acl", "private"],
   ["x-amz-acl", "bucket-owner-full-control"],
   ["x-amz-storage-class", "STANDARD"],
   ["x-amz-api-version", "2006-03-01"],
@@ -87,6 +86,7 @@ const NOISE: readonly (readonly [name: string, value: string])[] = [
 ]
 
 const REFUSED: readonly (readonly [name: string, value: string, status: number, code: string])[] = [
+  ["x-amz-acl", "private", 400, "AccessControlListNotSupported"],
   ["x-amz-acl", "public-read", 400, "AccessControlListNotSupported"],
   ["x-amz-acl", "authenticated-read", 400, "AccessControlListNotSupported"],
   ["x-amz-grant-read", 'id="1"', 400, "AccessControlListNotSupported"],
@@ -119,9 +119,34 @@ const unbuiltObjectRows = UNBUILT_OBJECT.map(([method, query], index) =>
   }),
 )
 
+/** As SDKs ask for what other services of the S3 model do. */
+const OTHER_SERVICES: readonly (readonly [
+  title: string,
+  service: string,
+  method: string,
+  path: string,
+  query: string,
+])[] = [
+  ["ListDirectoryBuckets", "s3express", "GET", "/", ""],
+  ["ListDirectoryBuckets with its name", "s3express", "GET", "/", "max-directory-buckets=10&x-id=ListDirectoryBuckets"],
+  ["ListDirectoryBuckets signed for S3", "s3", "GET", "/", "x-id=ListDirectoryBuckets"],
+  ["CreateSession", "s3express", "GET", "/BUCKET", "session"],
+  ["WriteGetObjectResponse", "s3-object-lambda", "POST", "/WriteGetObjectResponse", ""],
+  ["WriteGetObjectResponse signed for S3", "s3", "POST", "/WriteGetObjectResponse", ""],
+]
+
+const otherServiceRows = OTHER_SERVICES.map(([title, service, method, path, query], index) =>
+  row(`8.${index + 90}`, `${title} is not implemented`, async scene => {
+    const headers = method === "POST" ? { "x-amz-request-route": "route", "x-amz-request-token": "token" } : {}
+    const call = { path: path.replace("BUCKET", scene.bucket), query, headers, sign: { service } }
+    expectError(await scene.client.call(method, call), 501, "NotImplemented")
+  }),
+)
+
 export const refusalRows: readonly Row[] = [
   ...unbuiltBucketRows,
   ...unbuiltObjectRows,
+  ...otherServiceRows,
   row("8.80", "the refusal comes before the body", async scene => {
     const headers = { Expect: "100-continue", "Content-Length": "1048576" }
     const response = await scene.call("PUT", { query: "lifecycle", headers, awaitContinue: true })

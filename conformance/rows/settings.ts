@@ -61,8 +61,8 @@ const KINDS: readonly Kind[] = [
   },
   {
     query: "tagging",
-    document: tagging(Array.from({ length: 50 }, (_, i) => [`k${i}`, `é ${i}`] as const)),
-    shows: [["Value", Array.from({ length: 50 }, (_, i) => `é ${i}`)]],
+    document: tagging(Array.from({ length: 50 }, (_, i) => [`k${99 - i}`, `é ${i}`] as const)),
+    shows: [["Value", Array.from({ length: 50 }, (_, i) => `é ${49 - i}`)]],
     missing: "NoSuchTagSet",
     putStatus: 204,
     refused: [

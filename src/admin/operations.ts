@@ -2,7 +2,7 @@
 import type { z } from "zod"
 import type { AccessKey } from "../access/contract.js"
 import { fail } from "../base/failures.js"
-import { parseAccessKeyId, parseAccountId, parseBucketName } from "../base/ids.js"
+import { parseAccessKeyId, parseAccountId, parseBucketName, parseNewBucketName } from "../base/ids.js"
 import type { Bucket, Buckets } from "../object/contract.js"
 import { denialJson } from "./explain-denial.js"
 import { parseBody, type Operation, type Services } from "./operation.js"
@@ -79,7 +79,7 @@ async function createBucket({ accounts, buckets, rootAccount, newBucketSettings:
   const owner = request.owner === undefined ? rootAccount : parseAccountId(request.owner)
   if ((await accounts.getAccount(owner)) === undefined) throw fail("noSuchAccount", { account: owner })
   const { name, location } = request
-  return bucketJson(buckets, await buckets.create({ name: parseBucketName(name), owner, location, settings }))
+  return bucketJson(buckets, await buckets.create({ name: parseNewBucketName(name), owner, location, settings }))
 }
 
 export const OPERATIONS: readonly Operation[] = [

@@ -86,12 +86,44 @@ export const parseBucketId = numberParser<BucketId>("bucket id", 0, Number.MAX_S
 const BUCKET_NAME = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
 const LIKE_AN_ADDRESS = /^\d{1,3}(\.\d{1,3}){3}$/
 
+/** Beginnings and endings that Amazon keeps for names of its own ("General purpose bucket naming rules"). */
+const RESERVED_PREFIXES = ["xn--", "sthree-", "amzn-s3-demo-"]
+const RESERVED_SUFFIXES = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"]
+
+/** What is wrong with a name by S3's rules for general purpose buckets; undefined: nothing. */
+function bucketNameFault(name: string): string | undefined {
+  if (name.length < 3 || name.length > 63) return "a name has 3 to 63 characters"
+  if (!/^[a-z0-9.-]*$/.test(name)) return "a name has lower-case letters, digits, dots and hyphens only"
+  if (!BUCKET_NAME.test(name)) return "a name begins and ends with a letter or digit"
+  if (LIKE_AN_ADDRESS.test(name)) return "a name must not look like an IP address"
+  if (/\.\.|\.-|-\./.test(name)) return "a dot must not stand beside another dot or a hyphen"
+  return undefined
+}
+
+function reservedFault(name: string): string | undefined {
+  const prefix = RESERVED_PREFIXES.find(one => name.startsWith(one))
+  if (prefix !== undefined) return `names that begin with ${prefix} are reserved`
+  const suffix = RESERVED_SUFFIXES.find(one => name.endsWith(one))
+  return suffix === undefined ? undefined : `names that end with ${suffix} are reserved`
+}
+
+const invalidName = (name: string, fault: string) =>
+  fail("invalidBucketName", { value: name.slice(0, 80), message: `The specified bucket is not valid: ${fault}.` })
+
 /** Throws `invalidBucketName` unless S3's rules for general purpose buckets hold. */
 export function parseBucketName(value: unknown): BucketName {
-  const valid =
-    typeof value === "string" && BUCKET_NAME.test(value) && !LIKE_AN_ADDRESS.test(value) && !/\.\.|\.-|-\./.test(value)
-  if (!valid) throw fail("invalidBucketName", { value: String(value).slice(0, 80) })
-  return value as BucketName
+  const name = String(value)
+  const fault = typeof value === "string" ? bucketNameFault(value) : "a name is a text"
+  if (fault !== undefined) throw invalidName(name, fault)
+  return name as BucketName
+}
+
+/** The name of a bucket to be made: a reserved one throws `invalidBucketName` too. */
+export function parseNewBucketName(value: unknown): BucketName {
+  const name = parseBucketName(value)
+  const fault = reservedFault(name)
+  if (fault !== undefined) throw invalidName(name, fault)
+  return name
 }
 
 export const OBJECT_KEY_BYTES_MAX = 1024

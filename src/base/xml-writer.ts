@@ -1,8 +1,10 @@
 /**
  * XML of answers: elements one after another into one text.
  *
- * Promises  Every text reads back exactly: markup characters, CR, LF, tab and all other control
- *           characters go out as references, so that no parser normalises them away.
+ * Promises  Every document is well-formed XML 1.0. A text that XML 1.0 can carry reads back exactly: markup
+ *           characters, CR, LF and tab are written as references, so that no parser normalises them away. A character
+ *           that it cannot carry (U+0000 and most other control characters, U+FFFE, U+FFFF), not even as a
+ *           reference, is written as U+FFFD, and the writer is no longer `isExact`.
  */
 export const XML_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
@@ -14,12 +16,20 @@ const NAMED: ReadonlyMap<string, string> = new Map([
   ["'", "&apos;"],
 ])
 
+/** Outside `Char` of XML 1.0 (section 2.2); lone surrogates become U+FFFD as UTF-8 is made. */
+const NOT_CARRIED = /[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/
+const REPLACEMENT = "\ufffd"
+
 /** By character code up to ">", what stands for it; undefined for those that stand for themselves. */
 const HIGHEST_MARKUP = 0x3e
 const REFERENCES = Array.from(
   { length: HIGHEST_MARKUP + 1 },
-  (_, code) => NAMED.get(String.fromCharCode(code)) ?? (code < 0x20 ? `&#${code};` : undefined),
+  (_, code) => NAMED.get(String.fromCharCode(code)) ?? (code < 0x20 ? referenceOf(code) : undefined),
 )
+
+function referenceOf(code: number): string {
+  return NOT_CARRIED.test(String.fromCharCode(code)) ? REPLACEMENT : `&#${code};`
+}
 
 /** Every character that has a reference; most texts have none, and this finds out fastest. */
 const MARKUP = new RegExp(`[\\x00-\\x1f"&'<>\\ufffe\\uffff]`)
@@ -32,7 +42,7 @@ export function escapeXml(text: string): string {
   for (let at = 0; at < text.length; at += 1) {
     const code = text.charCodeAt(at)
     if (code > HIGHEST_MARKUP && code < 0xfffe) continue
-    const reference = code <= HIGHEST_MARKUP ? REFERENCES[code] : `&#${code};`
+    const reference = code <= HIGHEST_MARKUP ? REFERENCES[code] : REPLACEMENT
     if (reference === undefined) continue
     escaped += text.slice(from, at) + reference
     from = at + 1
@@ -55,15 +65,30 @@ function tagsOf(name: string): readonly [begin: string, end: string] {
 
 export class XmlWriter {
   private written = ""
+  private replacedAny = false
+
+  /** Whether every text so far reads back as it was given. */
+  get isExact(): boolean {
+    return !this.replacedAny
+  }
+
+  /** Text for element content or a quoted attribute of this document. */
+  escaped(text: string): string {
+    if (!MARKUP.test(text)) return text
+    this.replacedAny ||= NOT_CARRIED.test(text)
+    return escapeXml(text)
+  }
 
   /** `<name>value</name>`; nothing where the value is undefined. */
   text(name: string, value: XmlValue | undefined): this {
-    return value === undefined ? this : this.element(name, typeof value === "string" ? escapeXml(value) : String(value))
+    return value === undefined
+      ? this
+      : this.element(name, typeof value === "string" ? this.escaped(value) : String(value))
   }
 
   /** As `text`, with the quotes around that ETags have. */
   quoted(name: string, value: string): this {
-    return this.element(name, `&quot;${escapeXml(value)}&quot;`)
+    return this.element(name, `&quot;${this.escaped(value)}&quot;`)
   }
 
   private element(name: string, escaped: string): this {

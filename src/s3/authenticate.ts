@@ -33,6 +33,13 @@ import type { Query } from "./wire/query.js"
 
 export const SIGNATURE_SERVICE = "s3"
 
+/** What SDKs sign for other services of the S3 model: all of it is refused as not built. */
+const UNBUILT_SERVICES: ReadonlyMap<string, string> = new Map([
+  ["s3express", "Requests for directory buckets, such as ListDirectoryBuckets,"],
+  ["s3-object-lambda", "Requests for Object Lambda, such as WriteGetObjectResponse,"],
+  ["s3-outposts", "Requests for S3 on Outposts"],
+])
+
 export interface SignedCaller {
   readonly account: Account
   readonly principal: KnownPrincipal
@@ -86,7 +93,8 @@ export class Gatekeeper {
    * `invalidRequest` where it asks to override headers.
    */
   async caller(exchange: Exchange, query: Query, nowMs: number): Promise<Caller> {
-    const claim = readSignature(exchange, { service: SIGNATURE_SERVICE, region: this.region }, nowMs)
+    const rules = { service: SIGNATURE_SERVICE, region: this.region, unbuiltServices: UNBUILT_SERVICES }
+    const claim = readSignature(exchange, rules, nowMs)
     if (claim.kind === "anonymous") {
       checkOverridesNothing(query)
       return anonymous("header", claim.payload)

@@ -60,14 +60,15 @@ const REFUSALS = {
   refused: { message: undefined, reason: "no CORS rule of the bucket allows this origin, method and headers" },
 } as const
 
+const badRequest = (message: string): Answer =>
+  answerError({ code: "BadRequest", status: 400, message, fields: [], headers: [] })
+
 /** Throws `accessForbidden`. */
 export function preflight({ kind }: Verdict, headers: Headers, target: S3Target): Answer {
+  if (kind === "sameOrigin") return badRequest("Insufficient information. Origin request header needed.")
+  const method = headers.get("access-control-request-method")?.slice(0, 32)
+  if (method === undefined) return badRequest("Invalid Access-Control-Request-Method: null")
   if (kind === "allowed") return answerEmpty(200)
-  if (kind === "sameOrigin") {
-    const message = "Insufficient information. Origin request header needed."
-    return answerError({ code: "BadRequest", status: 400, message, fields: [], headers: [] })
-  }
-  const method = headers.get("access-control-request-method")?.slice(0, 32) ?? "OPTIONS"
   const resourceType = kind === "refused" && target.rawKey !== undefined ? "OBJECT" : "BUCKET"
   throw fail("accessForbidden", { ...REFUSALS[kind], method, resourceType })
 }

@@ -11,7 +11,7 @@ import { claimedKey } from "../access/index.js"
 import type { Denials } from "../access/index.js"
 import { asFailure, fail } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
-import { parseBucketName, textOfObjectKey } from "../base/ids.js"
+import { parseNewBucketName, textOfObjectKey } from "../base/ids.js"
 import type { AccountId } from "../base/ids.js"
 import type { PieceOwner } from "../base/pieces.js"
 import type { Exchange, PlainAnswer, Protocol, Refusal } from "../http/index.js"
@@ -23,7 +23,7 @@ import type { Metrics } from "../seams/telemetry/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import { AccessControl } from "./acl/access-control.js"
 import type { Grantees } from "./acl/access-control.js"
-import { checkNoAcl } from "./acl/asked-acl.js"
+import { asksForOwnerAlone, checkNoAcl } from "./acl/asked-acl.js"
 import { commonFields, errorAnswer, errorDocument, httpAnswer } from "./answers.js"
 import type { AnswerScene } from "./answers.js"
 import { checkExpectedOwner, Gatekeeper } from "./authenticate.js"
@@ -50,7 +50,7 @@ import { checkHeaders, headersOf, withHoisted } from "./request-headers.js"
 import { askedOf } from "./rights/asked-core.js"
 import { Authority } from "./rights/authority.js"
 import type { Place } from "./rights/authority.js"
-import type { RequestHead } from "./rights/condition-values-core.js"
+import { makesObject, type RequestHead } from "./rights/condition-values-core.js"
 import { actionsOf } from "./rights/needs-core.js"
 import { RequestMeters } from "./request-meters.js"
 import { route } from "./route.js"
@@ -351,7 +351,7 @@ class S3Handler implements Protocol {
         await requireAll(operation, call, {})
         return await answer.handle(Object.assign(call, { account }))
       }
-      const bucketName = parseBucketName(name)
+      const bucketName = parseNewBucketName(name)
       checkExpectedOwner(headers, account)
       await requireAll(operation, call, { newBucket: bucketName })
       return await answer.handle(Object.assign(call, { account, bucketName, newBuckets: this.settings.newBuckets }))
@@ -366,7 +366,7 @@ class S3Handler implements Protocol {
     }
     const { authority } = call
     request.authority = authority
-    authority.readingFrom(bucket)
+    authority.readingFrom({ bucket })
     try {
       const answered = await this.runInBucket(request, admitted, Object.assign(call, { bucket, owner, openSource }))
       return withFields(answered, charged)
@@ -400,6 +400,7 @@ class S3Handler implements Protocol {
     }
     if (answer.kind === "object") {
       const key = keyOfByteString(target.rawKey ?? "")
+      call.authority.readingFrom({ bucket, key })
       const place = { key, versionId: versionIdOf(call) }
       await enter(place)
       const isRead = exchange.method === "GET" || exchange.method === "HEAD"
@@ -502,10 +503,21 @@ const resourceOf = ({ bucket, rawKey }: S3Target): Resource =>
   bucket === undefined ? "service" : rawKey === undefined ? "bucket" : "object"
 
 /** All that the table says the request needs. Throws `accessDenied`. */
-async function requireAll({ needs }: Operation, { authority, headers }: Call, place: Place): Promise<void> {
+async function requireAll(operation: Operation, call: Call, place: Place): Promise<void> {
+  const { needs } = operation
+  const { authority, headers } = call
   if (needs === "eachKey") return
   if (needs.length === 0) throw fail("internal", { reason: "an operation that needs nothing was admitted" })
-  for (const action of actionsOf(needs, headers, place.versionId !== undefined)) await authority.require(action, place)
+  for (const action of actionsOf(needs, headers, place.versionId !== undefined)) {
+    if (action === "PutObjectAcl" && (await setsNoList(operation, call, place))) continue
+    await authority.require(action, place)
+  }
+}
+
+/** Whether the list of a new object says only what holds anyway, because the owner of the bucket is enforced. */
+async function setsNoList(operation: Operation, call: Call, { bucket }: Place): Promise<boolean> {
+  if (bucket === undefined || !makesObject(operation.name) || !asksForOwnerAlone(call.headers)) return false
+  return !(await call.accessControl.counts(bucket))
 }
 
 const withFields = (answer: Answer, fields: readonly Field[]): Answer =>

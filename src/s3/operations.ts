@@ -270,6 +270,8 @@ const OBJECTS: readonly Operation[] = [
   closed("CorsPreflight", "OPTIONS object", { kind: "preflight" }),
   refused("PutObjectLegalHold", "PUT object legal-hold"),
   refused("PutObjectRetention", "PUT object retention"),
+  // By virtual host: its host begins with the route.
+  refused("WriteGetObjectResponse", "POST object [x-amz-request-route]"),
   refused("RenameObject", "PUT object renameObject"),
   refused("RestoreObject", "POST object restore"),
   refused("SelectObjectContent", "POST object select select-type=2"),

@@ -5,16 +5,21 @@
  */
 import { parseDate } from "../base/dates.js"
 import type { Conditions, GetRequest } from "../object/contract.js"
-import { parseETags } from "./wire/etags.js"
+import { parseETags, parseStrongETags } from "./wire/etags.js"
 
 /** By lower-case name. */
 interface Headers {
   get(name: string): string | undefined
 }
 
-function etagsOf(headers: Headers, name: string): readonly string[] | undefined {
+/** `If-Match` compares strongly, `If-None-Match` weakly (RFC 9110, 13.1). */
+function etagsOf(
+  headers: Headers,
+  name: string,
+  parse: (text: string) => readonly string[],
+): readonly string[] | undefined {
   const text = headers.get(name)
-  return text === undefined ? undefined : parseETags(text)
+  return text === undefined ? undefined : parse(text)
 }
 
 function dateOf(headers: Headers, name: string): number | undefined {
@@ -24,8 +29,8 @@ function dateOf(headers: Headers, name: string): number | undefined {
 
 /** Conditions of a read; `prefix` for those on the source of a copy. */
 export function readConditionsOf(headers: Headers, nowMs: number, prefix = ""): Conditions {
-  const ifMatch = etagsOf(headers, `${prefix}if-match`)
-  const ifNoneMatch = etagsOf(headers, `${prefix}if-none-match`)
+  const ifMatch = etagsOf(headers, `${prefix}if-match`, parseStrongETags)
+  const ifNoneMatch = etagsOf(headers, `${prefix}if-none-match`, parseETags)
   const ifModifiedSinceMs = dateOf(headers, `${prefix}if-modified-since`)
   const ifUnmodifiedSinceMs = dateOf(headers, `${prefix}if-unmodified-since`)
   return {
@@ -38,8 +43,8 @@ export function readConditionsOf(headers: Headers, nowMs: number, prefix = ""): 
 
 /** Conditions of a write: ETags only, as in S3. */
 export function writeConditionsOf(headers: Headers): Conditions {
-  const ifMatch = etagsOf(headers, "if-match")
-  const ifNoneMatch = etagsOf(headers, "if-none-match")
+  const ifMatch = etagsOf(headers, "if-match", parseStrongETags)
+  const ifNoneMatch = etagsOf(headers, "if-none-match", parseETags)
   return { ...(ifMatch !== undefined && { ifMatch }), ...(ifNoneMatch !== undefined && { ifNoneMatch }) }
 }
 
@@ -50,5 +55,5 @@ export function ifRangeOf(headers: Headers): GetRequest["ifRange"] {
   const unmodifiedSinceMs = parseDate(text)
   if (unmodifiedSinceMs !== undefined) return { unmodifiedSinceMs }
   // A weak validator never holds for a range (RFC 9110 section 13.1.5).
-  return { etag: text.startsWith("W/") ? "" : (parseETags(text)[0] ?? "") }
+  return { etag: parseStrongETags(text)[0] ?? "" }
 }

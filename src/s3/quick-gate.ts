@@ -20,7 +20,7 @@ import { headerRow } from "./headers.js"
 import { headersOf } from "./request-headers.js"
 import type { RequestMeters } from "./request-meters.js"
 import type { ActionName } from "./rights/actions.js"
-import type { RequestHead } from "./rights/condition-values-core.js"
+import { headOfListing, type RequestHead } from "./rights/condition-values-core.js"
 import { LISTING, type Place } from "./rights/authority.js"
 import { mayAtOnce } from "./rights/plain-rights.js"
 import { DEFAULT_REGION } from "./operations/buckets.js"
@@ -109,15 +109,15 @@ export class QuickGate {
     if (known === undefined || bucket === undefined || bucket.owner !== known.account.id) return undefined
     const policy = bucketPolicies.now(bucket)
     if (policy === undefined) return undefined
-    const may = (asked: readonly ActionName[], place: Place): boolean => {
+    const headNow = () => headOf(exchange, { operation, nowMs, signedMs, region })
+    const may = (asked: readonly ActionName[], place: Place, head: () => RequestHead): boolean => {
       // The policy may deny also the owner.
       if (known.isWholeRoot && policy.value === undefined) return true
-      const head = () => headOf(exchange, { operation, nowMs, signedMs, region })
       return mayAtOnce(known, policy.value?.named, asked, place, nowMs, head)
     }
-    if (!may(actions, { bucket, key })) return undefined
+    if (!may(actions, { bucket, key }, headNow)) return undefined
     accounts.noteUse(known, nowMs, SIGNATURE_SERVICE, region)
-    const hearsOfAbsence = (): boolean => may(HEARING_OF_ABSENCE, { bucket })
+    const hearsOfAbsence = (): boolean => may(HEARING_OF_ABSENCE, { bucket }, () => headOfListing(headNow(), key))
     return { operation, account: known.account, accessKeyId, bucket, key, payloadHash, hearsOfAbsence }
   }
 

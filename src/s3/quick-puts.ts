@@ -14,11 +14,11 @@ import { HeaderLines, type Exchange } from "../http/index.js"
 import type { AtOnce, PutResult, StoredBeside } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/index.js"
-import { ACL_HEADER, isHarmless } from "./acl/asked-acl.js"
+import { ACL_HEADER, isForOwner } from "./acl/asked-acl.js"
 import { GatheredMd5 } from "./gathered-md5.js"
 import { checkHeader } from "./headers.js"
 import { checksumFields } from "./operations/put-object.js"
-import { versionHeader } from "./operations/versions.js"
+import { writtenVersionHeader } from "./operations/versions.js"
 import { writeConditionsOf } from "./parse-conditions.js"
 import { contentHeadersOf, userMetadataOf } from "./parse-content.js"
 import { actionsOf, NEEDS } from "./rights/needs-core.js"
@@ -149,7 +149,7 @@ export class QuickPuts {
   private linesOf(requestId: string, { etag, versionId, checksum }: PutResult): HeaderLines {
     const lines = HeaderLines.ofChecked(`${this.gate.idLines(requestId)}ETag: "${etag}"\r\n`)
     if (versionId === undefined && checksum === undefined) return lines
-    return lines.and([...versionHeader(versionId), ...checksumFields(checksum)].flat())
+    return lines.and([...writtenVersionHeader(versionId), ...checksumFields(checksum)].flat())
   }
 }
 
@@ -193,7 +193,7 @@ function besideIn(lines: string): StoredBeside | undefined {
 /** Whether a line is one that the table of headers accepts, and that changes nothing. */
 function isAccepted(line: string): boolean {
   const [name, value] = pairOfLine(line)
-  if (name === ACL_HEADER) return isHarmless(value)
+  if (name === ACL_HEADER) return isForOwner(value)
   const accepted = unlessRefused(() => {
     checkHeader(name, value)
     return true

@@ -14,7 +14,7 @@ export async function copySourceOf(call: BucketCall): Promise<CopySource> {
   const bucket = await call.openSource(name)
   const versionId = version === undefined ? undefined : parseVersion(version)
   const place = { bucket, key: keyOfByteString(rawKey), ...(versionId !== undefined && { versionId }) }
-  authority.readingFrom(bucket)
+  authority.readingFrom(place)
   for (const action of actionsOf(NEEDS.getObject, headers, versionId !== undefined)) {
     await authority.require(action, place)
   }

@@ -68,7 +68,7 @@ export function route(method: string, resource: Resource, query: Query, headers:
     throw notAllowed(
       method,
       resource,
-      rows.filter(row => row.when.length === 0),
+      rows.filter(row => row.when.length === 0 && row.header === undefined),
     )
   }
   return found

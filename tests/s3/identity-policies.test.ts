@@ -90,17 +90,25 @@ test("a reader of a prefix reads and lists there and nowhere else", async () => 
 })
 
 test("what is not there looks forbidden to those who may not list, whatever else they send", async () => {
-  const absent = await expect(403, "reader", "GET /bucket/docs/absent")
+  const absent = await expect(403, "reader", "GET /bucket/other/absent")
   const forbidden = await expect(403, "reader", "GET /bucket/secret")
   const plain = ({ text }: Sent) => text.replace(/<Key>.*?<\/Key>|<Resource>.*?<\/Resource>/g, "")
   assert.equal(plain(absent), plain(forbidden))
-  await expect(403, "reader", "HEAD /bucket/docs/absent")
-  // The condition on the prefix is one of listings: a parameter of another request is none.
-  await expect(403, "reader", "GET /bucket/docs/absent?prefix=docs/")
+  await expect(403, "reader", "HEAD /bucket/other/absent")
+  // The prefix is the key itself, whatever the request says.
+  await expect(403, "reader", "GET /bucket/other/absent?prefix=docs/")
   await expect(404, "lister", "GET /bucket/docs/absent")
   await expect(404, "lister", "HEAD /bucket/docs/absent")
   const copy = { headers: ["x-amz-copy-source", "/bucket/absent"] }
   await expect(403, "copier", "PUT /bucket/copy", copy)
+})
+
+test("who may list with the key as prefix hears that it is not there", async () => {
+  for (const line of ["GET /bucket/docs/absent", "HEAD /bucket/docs/absent"]) {
+    const told = await expect(404, "reader", line)
+    assert.ok(line.startsWith("HEAD") || told.text.includes("<Code>NoSuchKey</Code>"), told.text)
+  }
+  await expect(404, "reader", "GET /bucket/docs/absent?prefix=other/")
 })
 
 test("a deny wins over every allow", async () => {

@@ -113,7 +113,7 @@ function anyAsked(name: string): Asked {
     return { method: oneOf("GET", "HEAD"), rawTarget: `/${bucket}/${read}`, rawHeaders }
   }
   const body = Buffer.from(`${name} ${random.below(1_000)}`)
-  const acl = oneOf<readonly string[]>([], [], ["x-amz-acl", "private"])
+  const acl = oneOf<readonly string[]>([], [], ["x-amz-acl", "bucket-owner-full-control"])
   rawHeaders.push("content-length", String(body.length), ...acl)
   // Refused both times: it is asked for twice.
   const [target, condition] = oneOf([key, ""], [key, ""], ["labelled", "if-none-match"], ["missing", "if-match"])

@@ -46,6 +46,8 @@ export interface SignatureRules {
   readonly service: string
   /** Undefined: any region is accepted, the empty string too. */
   readonly region: string | undefined
+  /** Names of services that clients sign for here and that are not built, with what their requests are about. */
+  readonly unbuiltServices?: ReadonlyMap<string, string>
   /** Hex SHA-256 of the body, for services whose clients need not send it. Absent: the request has to say. */
   readonly bodySha256?: string
 }
@@ -190,8 +192,10 @@ function readAnonymous(headers: ReadonlyMap<string, string>, query: readonly Que
   return { kind: "anonymous", payload }
 }
 
-/** Throws `malformedAuthorization`. */
+/** Throws `malformedAuthorization`, `notImplemented`. */
 export function checkScope({ form, scope }: Pick<Credentials, "form" | "scope">, rules: SignatureRules): void {
+  const unbuilt = rules.unbuiltServices?.get(scope.service)
+  if (unbuilt !== undefined) throw fail("notImplemented", { message: `${unbuilt} are not implemented.` })
   if (scope.service !== rules.service) {
     throw fail("malformedAuthorization", {
       message: `The authorization is malformed; incorrect service "${scope.service.slice(0, 40)}". This endpoint belongs to "${rules.service}".`,

@@ -36,7 +36,7 @@ function outcome(judge: () => unknown): string {
 
 test("where the owner is enforced, only what says that is taken, and nothing of it is kept", () => {
   const taken = CANNED_ACLS.filter(name => outcome(() => newObjectAcl(canned(name), writer, ENFORCED)) === "ok")
-  assert.deepEqual(taken, ["private", "bucket-owner-full-control"])
+  assert.deepEqual(taken, ["bucket-owner-full-control"])
   for (const asked of [undefined, fullControl(keeper), ...taken.map(canned)]) {
     assert.equal(newObjectAcl(asked, writer, ENFORCED), undefined)
   }

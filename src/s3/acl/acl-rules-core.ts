@@ -1,8 +1,8 @@
 /**
  * Which lists a bucket takes, and whose an object is that somebody writes. Pure.
  *
- * Where the bucket's owner is enforced, no list counts: what says no more than that the owner has full control is
- * taken, and changes nothing; all else is refused, as it would be ignored. Where public lists are blocked, those
+ * Where the bucket's owner is enforced, no list counts: what says no more than that the bucket's owner has full control
+ * is taken, and changes nothing; all else is refused, `private` too, as on Amazon. Where public lists are blocked, those
  * are refused.
  */
 import { cannedAcl, isOwnerOnly, isPublicAcl, storedAcl } from "../../access/index.js"
@@ -28,7 +28,6 @@ const PRIVATE: FoundAcl = { kind: "canned", name: "private" }
 const listOf = (asked: FoundAcl, owner: AccountId, bucketOwner: AccountId): Acl =>
   asked.kind === "canned" ? cannedAcl(asked.name, owner, bucketOwner) : { owner, grants: asked.grants }
 
-const isPrivate = (asked: FoundAcl): boolean => asked.kind === "canned" && asked.name === "private"
 /** What holds wherever the owner is enforced. */
 const saysOwnerHasAll = (asked: FoundAcl, owner: AccountId): boolean =>
   asked.kind === "canned" ? asked.name === "bucket-owner-full-control" : isOwnerOnly({ owner, grants: asked.grants })
@@ -52,7 +51,7 @@ export function newObjectAcl(
   const { bucketOwner, ownership } = rules
   const wanted = asked ?? PRIVATE
   if (isEnforced(rules)) {
-    if (isPrivate(wanted) || saysOwnerHasAll(wanted, bucketOwner)) return undefined
+    if (asked === undefined || saysOwnerHasAll(asked, bucketOwner)) return undefined
     throw fail("aclNotSupported")
   }
   const isHandedOver = wanted.kind === "canned" && wanted.name === "bucket-owner-full-control"
@@ -68,7 +67,6 @@ export function newObjectAcl(
 export function changedAcl(asked: FoundAcl, owner: AccountId, rules: AclRules): Acl | undefined {
   const acl = listOf(asked, owner, rules.bucketOwner)
   if (!isEnforced(rules)) return checkPublic(acl, rules)
-  // Not `private`, which S3 refuses here, though not of a new object.
   if (saysOwnerHasAll(asked, owner)) return undefined
   throw fail("aclNotSupported")
 }

@@ -70,9 +70,17 @@ const checkNumber = (grants: readonly AskedGrant[]): readonly AskedGrant[] => {
   return grants
 }
 
+const FOR_THE_OWNER = "bucket-owner-full-control"
+
+/** Whether a canned list says that the bucket's owner has full control, and nothing else. */
+export const isForOwner = (canned: string): boolean => canned.toLowerCase() === FOR_THE_OWNER
+
 /** Lists that old clients send along with anything, and that ask for nothing where there is nothing to grant. */
-export const isHarmless = (canned: string): boolean =>
-  ["private", "bucket-owner-full-control"].includes(canned.toLowerCase())
+const isHarmless = (canned: string): boolean => canned.toLowerCase() === "private" || isForOwner(canned)
+
+/** Whether the headers ask for that list and no other. */
+export const asksForOwnerAlone = (headers: Headers): boolean =>
+  isForOwner(headers.get(ACL_HEADER) ?? "") && ![...GRANT_HEADERS.keys()].some(name => headers.has(name))
 
 /** Throws `invalidArgument` for a list where a request makes nothing that could have it. */
 export function checkNoAcl(headers: Headers): void {

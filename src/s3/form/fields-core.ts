@@ -15,6 +15,7 @@ import { checkHeader, headerRow } from "../headers.js"
 import { checksumAlgorithmOf, checksumHeader } from "../parse-checksums.js"
 import { SMALL_DOCUMENT } from "../read-document.js"
 import { keyOfByteString } from "../wire/target.js"
+import { otherBucket } from "./policy-core.js"
 import { TAG_DOCUMENT, TAGS_MAX, tagsOfDocument } from "../wire/tags.js"
 import { parseXmlRoot } from "../wire/xml-reader.js"
 import type { FormFields } from "./read-form.js"
@@ -31,13 +32,11 @@ const FILE_NAME = /\$\{filename\}/g
 
 /**
  * The fields as their policy sees them: with the name of the file put in, and with the bucket that is
- * addressed. Throws `invalidRequest` where a field names another bucket.
+ * addressed. Throws `accessDenied` if a field names another bucket: every policy covers the addressed one.
  */
 export function completeFields(fields: FormFields, fileName: string | undefined, bucket: string): FormFields {
   const named = fields.get("bucket")
-  if (named !== undefined && named !== bucket) {
-    throw fail("invalidRequest", { message: "The form field bucket names another bucket than the request." })
-  }
+  if (named !== undefined && named !== bucket) throw otherBucket(bucket)
   // Browsers of old send the whole path.
   const base = fileName?.slice(Math.max(fileName.lastIndexOf("/"), fileName.lastIndexOf("\\")) + 1)
   const complete = new Map([...fields, ["bucket", bucket]])

@@ -147,6 +147,10 @@ export function checkFormPolicy(policy: FormPolicy, fields: ReadonlyMap<string, 
 const broken = (message: string): Failure =>
   fail("accessDenied", { message: `Invalid according to Policy: ${message.slice(0, 500)}` })
 
+/** For a form that names another bucket than the one it is sent to, which every policy has to cover. */
+export const otherBucket = (bucket: string): Failure =>
+  broken(`Policy Condition failed: ${shownOf(["eq", "$bucket", textOfObjectKey(bucket)])}`)
+
 type FieldCondition = Extract<FormCondition, { readonly field: string }>
 
 function holds({ kind, field, value }: FieldCondition, found: string | undefined): boolean {

@@ -3,9 +3,10 @@ import { isOwnerOnly, storedAcl } from "../../access/index.js"
 import type { Acl, AclResource } from "../../access/index.js"
 import { fail } from "../../base/failures.js"
 import type { AccountId } from "../../base/ids.js"
-import type { ObjectAcl } from "../../object/contract.js"
+import type { Bucket, ObjectAcl } from "../../object/contract.js"
 import { bucketAclDocument } from "../acl/access-control.js"
 import { changedAcl, isEnforced, newBucketAcl, newObjectAcl } from "../acl/acl-rules-core.js"
+import type { AclRules } from "../acl/acl-rules-core.js"
 import { ACL_DOCUMENT, ACL_HEADER, aclOfDocument, aclOfHeaders, writeAcl } from "../acl/asked-acl.js"
 import type { AskedAcl } from "../acl/asked-acl.js"
 import type { Answer, BucketCall, Call, NewBucketCall, ObjectCall } from "../call.js"
@@ -92,9 +93,17 @@ export async function aclOfNewObject(call: ObjectCall): Promise<ObjectAcl | unde
 
 /** The list of a new bucket as a setting; undefined: nothing is to be kept. */
 export async function aclOfNewBucket(call: NewBucketCall, ownership: ObjectOwnership): Promise<string | undefined> {
-  const { accessControl, account, headers, newBuckets } = call
+  const { account, newBuckets } = call
+  const blockPublicAcls = !newBuckets.allowPublicBuckets
+  return newAclIn(call, { bucketOwner: account.id, ownership, blockPublicAcls })
+}
+
+/** The same of a bucket that its owner creates again: by the rules that it has. */
+export const aclOfRepeatedBucket = async (call: NewBucketCall, bucket: Bucket): Promise<string | undefined> =>
+  newAclIn(call, await call.accessControl.rulesOf(bucket))
+
+async function newAclIn({ accessControl, headers }: NewBucketCall, rules: AclRules): Promise<string | undefined> {
   const asked = aclOfHeaders(headers, "bucket")
   const found = asked && (await accessControl.find(asked))
-  const blockPublicAcls = !newBuckets.allowPublicBuckets
-  return bucketAclDocument(newBucketAcl(found, { bucketOwner: account.id, ownership, blockPublicAcls }))
+  return bucketAclDocument(newBucketAcl(found, rules))
 }

@@ -10,7 +10,7 @@ import { OBJECT_OWNERSHIPS, OWNERSHIP_CONTROLS } from "../settings/ownership-con
 import { documentOf } from "../settings/setting.js"
 import { BUCKET_TAGS_MAX, TAGGING } from "../settings/tagging.js"
 import { tagsIn } from "../wire/tags.js"
-import { aclOfNewBucket } from "./acl.js"
+import { aclOfNewBucket, aclOfRepeatedBucket } from "./acl.js"
 import type { XmlElement } from "../wire/xml-reader.js"
 
 export const DEFAULT_REGION = "us-east-1"
@@ -79,10 +79,20 @@ export async function createBucket(call: NewBucketCall): Promise<Answer> {
     await services.buckets.create({ name: bucketName, owner: account.id, location, settings })
     return created
   } catch (error) {
-    // S3's oldest region answers a repeated creation with success; scripts rely on it.
-    if (isFailure(error, "bucketOwnedByYou") && region === DEFAULT_REGION) return created
-    throw error
+    if (!isFailure(error, "bucketOwnedByYou") || region !== DEFAULT_REGION) throw error
+    await resetAcl(call)
+    return created
   }
+}
+
+/**
+ * S3's oldest region answers a repeated creation with success, which scripts rely on, and gives the bucket the access
+ * control list that the request asks for in place of its own ("CreateBucket", Amazon S3 API Reference).
+ */
+async function resetAcl(call: NewBucketCall): Promise<void> {
+  const { services, bucketName } = call
+  const bucket = await services.buckets.open(bucketName)
+  await services.buckets.setSetting(bucket, "acl", await aclOfRepeatedBucket(call, bucket))
 }
 
 export async function headBucket(call: BucketCall): Promise<Answer> {

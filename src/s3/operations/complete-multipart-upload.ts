@@ -13,7 +13,7 @@ import { childrenNamed, childText, requiredText } from "../wire/xml-reader.js"
 import type { XmlElement } from "../wire/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { multipartIdOf } from "./multipart-upload.js"
-import { versionHeader } from "./versions.js"
+import { writtenVersionHeader } from "./versions.js"
 
 /** 10,000 parts, each with its number, ETag and checksums. */
 const DOCUMENT_LIMITS = { bytesMax: 4 * MIB, elementsMax: 8 * PARTS_MAX }
@@ -83,5 +83,5 @@ export async function completeMultipartUpload(call: ObjectCall): Promise<Answer>
       xml.text(`Checksum${checksum.algorithm}`, checksum.value).text("ChecksumType", checksum.type)
     }
   }
-  return answerXml("CompleteMultipartUploadResult", write, versionHeader(versionId))
+  return answerXml("CompleteMultipartUploadResult", write, writtenVersionHeader(versionId))
 }

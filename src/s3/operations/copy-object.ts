@@ -12,7 +12,7 @@ import { actionsOf, NEEDS } from "../rights/needs-core.js"
 import { parseTagHeader } from "../wire/tags.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { aclOfNewObject } from "./acl.js"
-import { versionHeader } from "./versions.js"
+import { versionHeader, writtenVersionHeader } from "./versions.js"
 
 const replaces = ({ headers }: ObjectCall, directive: string): boolean =>
   headers.get(directive)?.toUpperCase() === "REPLACE"
@@ -53,7 +53,7 @@ export async function copyObject(call: ObjectCall): Promise<Answer> {
     }
   }
   return answerXml("CopyObjectResult", write, [
-    ...versionHeader(versionId),
+    ...writtenVersionHeader(versionId),
     ...versionHeader(sourceVersionId, "x-amz-copy-source-version-id"),
   ])
 }

@@ -11,7 +11,7 @@ import type { S3Error } from "../failures.js"
 import { mapBounded } from "../../life/index.js"
 import { readRequiredDocument } from "../read-document.js"
 import { actionsOf, NEEDS } from "../rights/needs-core.js"
-import { parseETags } from "../wire/etags.js"
+import { parseStrongETags } from "../wire/etags.js"
 import { childrenNamed, childText, requiredText } from "../wire/xml-reader.js"
 import type { XmlElement } from "../wire/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
@@ -56,7 +56,7 @@ function targetOf({ keyText, versionText, etag }: Asked): Target {
   return {
     key: parsePlainKey(keyText) ?? objectKeyOfText(keyText),
     ...(versionText !== undefined && { versionId: parseVersion(versionText) }),
-    conditions: etag === undefined ? {} : { ifMatch: parseETags(etag) },
+    conditions: etag === undefined ? {} : { ifMatch: parseStrongETags(etag) },
   }
 }
 
@@ -72,12 +72,13 @@ async function requireRights({ bucket, headers, authority }: BucketCall, { key, 
 
 async function deleteOne(call: BucketCall, asked: Asked): Promise<Outcome> {
   const { services, bucket, authority } = call
+  let target: Target | undefined
   try {
-    const target = targetOf(asked)
+    target = targetOf(asked)
     await requireRights(call, target)
     return { asked, deleted: await services.objects.remove({ bucket, ...target }) }
   } catch (error) {
-    return { asked, error: s3ErrorOf(await authority.audible(asFailure(error))) }
+    return { asked, error: s3ErrorOf(await authority.audible(asFailure(error), target?.key)) }
   }
 }
 

@@ -4,9 +4,8 @@ import { parseMultipartId } from "../../base/ids.js"
 import { PARTS_MAX } from "../../base/limits.js"
 import type { MultipartInfo, PartInfo, UploadListEntry } from "../../object/contract.js"
 import type { Answer, BucketCall, ObjectCall } from "../call.js"
-import { answerXml } from "../call.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
-import { encodingOf, maxOf, ownersOf, unlessEmpty, writeCommonPrefix } from "./listing.js"
+import { answerListing, encodingOf, maxOf, ownersOf, unlessEmpty, writeCommonPrefix } from "./listing.js"
 import type { Encoding } from "./listing.js"
 import { multipartIdOf } from "./multipart-upload.js"
 
@@ -50,7 +49,6 @@ export async function listMultipartUploads(call: BucketCall): Promise<Answer> {
   const uploadIdMarker = keyMarker === "" ? "" : (query.get("upload-id-marker") ?? "")
   const max = maxOf(query, "max-uploads")
   const encoding = encodingOf(query)
-  const { show } = encoding
   const page = await services.multipart.listUploads({
     bucket,
     prefix,
@@ -61,7 +59,8 @@ export async function listMultipartUploads(call: BucketCall): Promise<Answer> {
   })
   const uploads = page.entries.flatMap(entry => (entry.kind === "upload" ? [entry.upload] : []))
   const writeOwners = await shownIn(call, uploads)
-  return answerXml("ListMultipartUploadsResult", xml => {
+  return answerListing("ListMultipartUploadsResult", encoding, (xml, shown) => {
+    const { type, show } = shown
     xml
       .text("Bucket", bucket.name)
       .text("KeyMarker", show(keyMarker))
@@ -71,9 +70,9 @@ export async function listMultipartUploads(call: BucketCall): Promise<Answer> {
       .text("Prefix", show(prefix))
       .text("Delimiter", unlessEmpty(show(delimiter)))
       .text("MaxUploads", max)
-      .text("EncodingType", encoding.type)
+      .text("EncodingType", type)
       .text("IsTruncated", page.next !== undefined)
-    for (const entry of page.entries) writeUpload(xml, entry, encoding, writeOwners)
+    for (const entry of page.entries) writeUpload(xml, entry, shown, writeOwners)
   })
 }
 
@@ -93,15 +92,15 @@ export async function listParts(call: ObjectCall): Promise<Answer> {
   const encoding = encodingOf(query)
   const { info, parts, next } = await services.multipart.listParts({ bucket, key, multipartId, afterPart, max })
   const writeOwners = await shownIn(call, [info])
-  return answerXml("ListPartsResult", xml => {
-    xml.text("Bucket", bucket.name).text("Key", encoding.show(key)).text("UploadId", multipartId)
+  return answerListing("ListPartsResult", encoding, (xml, { type, show }) => {
+    xml.text("Bucket", bucket.name).text("Key", show(key)).text("UploadId", multipartId)
     writeOwners(xml, info)
     xml
       .text("StorageClass", "STANDARD")
       .text("PartNumberMarker", afterPart)
       .text("NextPartNumberMarker", parts.at(-1)?.partNumber ?? 0)
       .text("MaxParts", max)
-      .text("EncodingType", encoding.type)
+      .text("EncodingType", type)
       .text("IsTruncated", next !== undefined)
     writePlanned(xml, info)
     for (const part of parts) writePart(xml, part)

@@ -3,9 +3,16 @@ import { isoDate } from "../../base/dates.js"
 import { fail } from "../../base/failures.js"
 import type { VersionEntry } from "../../object/contract.js"
 import type { Answer, BucketCall } from "../call.js"
-import { answerXml } from "../call.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
-import { encodingOf, maxOf, ObjectElements, ownersOf, unlessEmpty, writeCommonPrefix } from "./listing.js"
+import {
+  answerListing,
+  encodingOf,
+  maxOf,
+  ObjectElements,
+  ownersOf,
+  unlessEmpty,
+  writeCommonPrefix,
+} from "./listing.js"
 import type { Encoding, Owners } from "./listing.js"
 import { parseVersion } from "./versions.js"
 
@@ -41,7 +48,6 @@ export async function listObjectVersions(call: BucketCall): Promise<Answer> {
   const versionIdMarker = query.get("version-id-marker") ?? ""
   const max = maxOf(query, "max-keys")
   const encoding = encodingOf(query)
-  const { show } = encoding
   if (versionIdMarker !== "" && keyMarker === "") {
     throw fail("invalidArgument", {
       message: "A version-id marker cannot be specified without a key marker.",
@@ -60,7 +66,8 @@ export async function listObjectVersions(call: BucketCall): Promise<Answer> {
   })
   const ids = page.entries.map(entry => (entry.kind === "version" ? entry.object.owner : undefined))
   const owners = await ownersOf(call, ids)
-  return answerXml("ListVersionsResult", xml => {
+  return answerListing("ListVersionsResult", encoding, (xml, shownEncoding) => {
+    const { type, show } = shownEncoding
     xml
       .text("Name", bucket.name)
       .text("Prefix", show(prefix))
@@ -70,9 +77,9 @@ export async function listObjectVersions(call: BucketCall): Promise<Answer> {
       .text("NextVersionIdMarker", page.next?.versionIdMarker)
       .text("MaxKeys", max)
       .text("Delimiter", unlessEmpty(show(delimiter)))
-      .text("EncodingType", encoding.type)
+      .text("EncodingType", type)
       .text("IsTruncated", page.next !== undefined)
-    const shown = { encoding, owners, elements: new ObjectElements(owners) }
+    const shown = { encoding: shownEncoding, owners, elements: new ObjectElements(owners) }
     for (const entry of page.entries) writeEntry(xml, entry, shown)
   })
 }

@@ -1,11 +1,18 @@
 /** ListObjects (both versions): the latest versions of a bucket in the order of their keys' bytes. */
 import type { Bucket, ListPage } from "../../object/contract.js"
 import type { Answer, BucketCall } from "../call.js"
-import { answerXml } from "../call.js"
 import { regionOf } from "./buckets.js"
 import { decodeToken, encodeToken } from "../wire/tokens.js"
-import { escapeXml, type XmlWriter } from "../wire/xml-writer.js"
-import { encodingOf, maxOf, ownersOf, unlessEmpty, writeCommonPrefix, ObjectElements } from "./listing.js"
+import type { XmlWriter } from "../wire/xml-writer.js"
+import {
+  answerListing,
+  encodingOf,
+  maxOf,
+  ownersOf,
+  unlessEmpty,
+  writeCommonPrefix,
+  ObjectElements,
+} from "./listing.js"
 import type { Encoding, Owners } from "./listing.js"
 
 interface Listing {
@@ -30,12 +37,12 @@ async function list(call: BucketCall, after: string, showsOwners: boolean): Prom
   return { prefix, delimiter, max, encoding, page, owners: showsOwners ? await ownersOf(call, ids) : undefined }
 }
 
-function writeEntries(xml: XmlWriter, { page, encoding, owners }: Listing): void {
+function writeEntries(xml: XmlWriter, { page, owners }: Listing, encoding: Encoding): void {
   const elements = new ObjectElements(owners)
   for (const entry of page.entries) {
     if (entry.kind !== "object") continue
     const { object } = entry
-    xml.raw(`<Contents><Key>${escapeXml(encoding.show(object.key))}</Key>${elements.of(object)}</Contents>`)
+    xml.raw(`<Contents><Key>${xml.escaped(encoding.show(object.key))}</Key>${elements.of(object)}</Contents>`)
   }
   for (const entry of page.entries) if (entry.kind === "prefix") writeCommonPrefix(xml, entry.prefix, encoding)
 }
@@ -50,8 +57,8 @@ export async function listObjects(call: BucketCall): Promise<Answer> {
   const marker = query.get("marker") ?? ""
   const listing = await list(call, marker, true)
   const { prefix, delimiter, max, encoding, page } = listing
-  const { show } = encoding
-  const write = (xml: XmlWriter): void => {
+  const write = (xml: XmlWriter, shown: Encoding): void => {
+    const { type, show } = shown
     xml
       .text("Name", bucket.name)
       .text("Prefix", show(prefix))
@@ -59,11 +66,11 @@ export async function listObjects(call: BucketCall): Promise<Answer> {
       .text("NextMarker", delimiter === "" || page.next === undefined ? undefined : show(page.next))
       .text("MaxKeys", max)
       .text("Delimiter", unlessEmpty(show(delimiter)))
-      .text("EncodingType", encoding.type)
+      .text("EncodingType", type)
       .text("IsTruncated", page.next !== undefined)
-    writeEntries(xml, listing)
+    writeEntries(xml, listing, shown)
   }
-  return answerXml("ListBucketResult", write, regionHeader(call))
+  return answerListing("ListBucketResult", encoding, write, regionHeader(call))
 }
 
 /** Throws `invalidArgument` for a token that this store has not given. */
@@ -74,8 +81,8 @@ export async function listObjectsV2(call: BucketCall): Promise<Answer> {
   const after = token === undefined ? startAfter : decodeToken(token, scopeOf(bucket))
   const listing = await list(call, after, query.get("fetch-owner") === "true")
   const { prefix, delimiter, max, encoding, page } = listing
-  const { show } = encoding
-  const write = (xml: XmlWriter): void => {
+  const write = (xml: XmlWriter, shown: Encoding): void => {
+    const { type, show } = shown
     xml
       .text("Name", bucket.name)
       .text("Prefix", show(prefix))
@@ -85,9 +92,9 @@ export async function listObjectsV2(call: BucketCall): Promise<Answer> {
       .text("KeyCount", page.entries.length)
       .text("MaxKeys", max)
       .text("Delimiter", unlessEmpty(show(delimiter)))
-      .text("EncodingType", encoding.type)
+      .text("EncodingType", type)
       .text("IsTruncated", page.next !== undefined)
-    writeEntries(xml, listing)
+    writeEntries(xml, listing, shown)
   }
-  return answerXml("ListBucketResult", write, regionHeader(call))
+  return answerListing("ListBucketResult", encoding, write, regionHeader(call))
 }

@@ -6,28 +6,55 @@ import type { AccountId } from "../../base/ids.js"
 import { percentEncode } from "../../base/uri.js"
 import type { ListedObject } from "../../object/contract.js"
 import type { Account } from "../../access/contract.js"
-import type { BucketCall } from "../call.js"
+import type { Answer, BucketCall } from "../call.js"
+import { answerXml } from "../call.js"
+import type { Field } from "../failures.js"
 import type { Query } from "../wire/query.js"
 import { escapeXml, XmlWriter } from "../wire/xml-writer.js"
 
 export const ENTRIES_MAX = 1000
 
-/** How byte strings are shown: percent-coded where asked, else as the text that they spell. */
+/** How byte strings are shown: percent-coded where asked or where XML cannot carry them, else as the text that they spell. */
 export interface Encoding {
   readonly type: "url" | undefined
   readonly show: (byteString: string) => string
 }
 
+const URL_ENCODING: Encoding = { type: "url", show: byteString => percentEncode(byteString, true) }
+
 /** Throws `invalidArgument` for an encoding that is not `url`. */
 export function encodingOf(query: Query): Encoding {
   const asked = query.get("encoding-type")
   if (asked === undefined) return { type: undefined, show: textOfObjectKey }
-  if (asked === "url") return { type: "url", show: byteString => percentEncode(byteString, true) }
+  if (asked === "url") return URL_ENCODING
   throw fail("invalidArgument", {
     message: "Invalid Encoding Method specified in Request",
     argumentName: "encoding-type",
     argumentValue: asked.slice(0, 80),
   })
+}
+
+/**
+ * The document of a listing, as the client asked for it. If XML 1.0 cannot carry one of its texts, all of them are shown as
+ * if `encoding-type=url` had been asked for, which the document says: Amazon lets such keys be stored, and has clients
+ * list them with that parameter.
+ */
+export function answerListing(
+  root: string,
+  encoding: Encoding,
+  write: (xml: XmlWriter, encoding: Encoding) => void,
+  headers: readonly Field[] = [],
+): Answer {
+  let isExact = true
+  const answer = answerXml(
+    root,
+    xml => {
+      write(xml, encoding)
+      isExact = xml.isExact
+    },
+    headers,
+  )
+  return isExact ? answer : answerXml(root, xml => write(xml, URL_ENCODING), headers)
 }
 
 /** Entries asked for: at most `ENTRIES_MAX`, whatever was asked. Throws `invalidArgument`. */

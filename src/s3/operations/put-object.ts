@@ -8,7 +8,7 @@ import { writeConditionsOf } from "../parse-conditions.js"
 import { contentHeadersOf, userMetadataOf } from "../parse-content.js"
 import { parseTagHeader } from "../wire/tags.js"
 import { aclOfNewObject } from "./acl.js"
-import { versionHeader } from "./versions.js"
+import { writtenVersionHeader } from "./versions.js"
 
 /** A stored checksum as headers. */
 export const checksumFields = (checksum: StoredChecksum | undefined): Field[] =>
@@ -36,7 +36,7 @@ export async function storeObject(
     body: body.payload(),
     signal: client.signal,
   })
-  return { etag, fields: [["ETag", `"${etag}"`], ...versionHeader(versionId), ...checksumFields(checksum)] }
+  return { etag, fields: [["ETag", `"${etag}"`], ...writtenVersionHeader(versionId), ...checksumFields(checksum)] }
 }
 
 export async function putObject(call: ObjectCall): Promise<Answer> {

@@ -27,6 +27,15 @@ export function parseVersion(text: string): VersionId {
 export const versionHeader = (versionId: VersionId | undefined, name = "x-amz-version-id"): Field[] =>
   versionId === undefined ? [] : [[name, versionId]]
 
+/**
+ * The header of a version that was written: none for the null version, which is what a write makes where versioning is
+ * suspended. (PutObject on Amazon answers so; its DeleteObject does name the null delete marker.)
+ */
+export const writtenVersionHeader = (versionId: VersionId | undefined): Field[] =>
+  versionId === NULL_VERSION ? [] : versionHeader(versionId)
+
+const NULL_VERSION = "null"
+
 /** A version that was read, as `versionHeader` wants it. */
 export const shownVersion = (bucket: Bucket, versionId: VersionId): VersionId | undefined =>
   bucket.versioning === "never" ? undefined : versionId

@@ -2,7 +2,8 @@
  * What the caller of one request may do, by all policies that concern it.
  *
  * Promises  Everything is decided by `decide`; who is not let in learns no more than that. Where an object or a version
- *           is not there, only those hear so who may list the bucket: for others it is as if they might not.
+ *           is not there, only those hear so who may list the bucket with its key as the prefix: for others it is as if they
+ *           might not.
  */
 import { decide, DeniedAccess, NO_RESOURCE_POLICIES } from "../../access/index.js"
 import type {
@@ -28,7 +29,7 @@ import type { PublicAccessBlock } from "../settings/public-access-block.js"
 import type { SettingReader } from "../settings/setting.js"
 import { isOfObject, scopeOf } from "./actions.js"
 import type { ActionName } from "./actions.js"
-import { ConditionValues, makesObject } from "./condition-values-core.js"
+import { ConditionValues, headOfListing, makesObject } from "./condition-values-core.js"
 import type { BodySays, Read, RequestHead } from "./condition-values-core.js"
 
 /** What is acted on; without a bucket, nothing in particular. */
@@ -39,6 +40,9 @@ export interface Place {
   readonly key?: ObjectKey
   readonly versionId?: VersionId | undefined
 }
+
+/** Where a request reads; without a key, in the bucket as a whole. */
+type ReadPlace = Pick<Place, "key"> & { readonly bucket: Bucket }
 
 type PlaceInBucket = Place & { readonly bucket: Bucket }
 
@@ -100,7 +104,7 @@ interface Decided {
 
 export class Authority {
   private bodySays: BodySays | undefined
-  private readsFrom: Bucket | undefined
+  private readsFrom: ReadPlace | undefined
   private firstRefused: DeniedAccess | undefined
   /** What objects were judged by: each as it was read, and how to read it again. */
   private judgedBy: { readonly seen: string; readonly read: () => Promise<unknown> }[] = []
@@ -134,19 +138,20 @@ export class Authority {
     return false
   }
 
-  /** What is not found from now on is not found in this bucket. */
-  readingFrom(bucket: Bucket): void {
-    this.readsFrom = bucket
+  /** What is not found from now on is not found there. */
+  readingFrom(place: ReadPlace): void {
+    this.readsFrom = place
   }
 
-  /** A failure as the caller may hear it. */
-  async audible(failure: Failure): Promise<Failure> {
+  /** A failure as the caller may hear it. `key`: the one that is not there, of requests that name several. */
+  async audible(failure: Failure, key = this.readsFrom?.key): Promise<Failure> {
     if (!isAbsence(failure)) return failure
-    const { readsFrom: bucket } = this
+    const bucket = this.readsFrom?.bucket
     const reason = "what is asked for is not there, which is told only to those who may list the bucket"
     if (bucket === undefined) return fail("accessDenied", { reason })
     const action = LISTING[failure.kind]
-    const { decision } = await this.decide(action, { bucket })
+    const { head } = this.scene
+    const { decision } = await this.decide(action, { bucket }, key === undefined ? head : headOfListing(head, key))
     return decision.outcome === "allow" ? failure : this.refuse(action, { bucket }, decision, reason)
   }
 
@@ -170,8 +175,8 @@ export class Authority {
     }
   }
 
-  private async decide(action: ActionName, place: Place): Promise<Decided> {
-    const { caller, head } = this.scene
+  private async decide(action: ActionName, place: Place, head = this.scene.head): Promise<Decided> {
+    const { caller } = this.scene
     const kept = await this.listOf(action, place)
     const owner = this.ownerOf(place.bucket, kept)
     if (owner === undefined) {
@@ -252,7 +257,7 @@ export class Authority {
     if (OF_AN_UPLOAD.has(action)) return (await this.hasBegun(place)) ? "account" : undefined
     if (DELETES.has(action) && !(await this.owns(place))) return undefined
     // Who may put an object there may say at once what its list is.
-    const asked = action === "PutObjectAcl" && makesObject(head) ? "PutObject" : action
+    const asked = action === "PutObjectAcl" && makesObject(head.operation) ? "PutObject" : action
     const reach = await accessControl.reach(place.bucket, kept, caller.principal, `s3:${asked}`)
     return reach !== undefined && DELETES.has(action) ? "account" : reach
   }
@@ -285,7 +290,7 @@ export class Authority {
 
   /** Whether the owner and the list of an object that is there decide. */
   private async asksList(action: ActionName, { bucket }: Place): Promise<boolean> {
-    const isOfNewObject = action.startsWith("Put") && makesObject(this.scene.head)
+    const isOfNewObject = action.startsWith("Put") && makesObject(this.scene.head.operation)
     if (bucket === undefined || !isOfObject(action) || isOfNewObject) return false
     return this.scene.accessControl.counts(bucket)
   }

@@ -7,10 +7,11 @@
  */
 import type { ConditionKey, RequestContext } from "../../access/index.js"
 import { textOfObjectKey } from "../../base/ids.js"
+import type { ObjectKey } from "../../base/ids.js"
 import type { Tags } from "../../object/contract.js"
 import type { Headers } from "../call.js"
 import { parseCopySource } from "../wire/copy-source.js"
-import type { Query } from "../wire/query.js"
+import { Query } from "../wire/query.js"
 import { parseTagHeader } from "../wire/tags.js"
 
 /** What a request says before its body. */
@@ -66,13 +67,20 @@ const listed =
     return value === undefined ? undefined : textOfObjectKey(value)
   }
 
+/** The head of a listing that would show this key, as policies judge it before a caller learns that the key is absent. */
+export const headOfListing = (head: RequestHead, key: ObjectKey): RequestHead => ({
+  ...head,
+  isOfBucket: true,
+  query: new Query([{ name: "prefix", value: key, assigned: true }]),
+})
+
 /** Whether the request makes an object visible; of others that the same action covers, that it does not. */
 const CREATES: ReadonlyMap<string, string> = new Map([
   ...["PutObject", "PostObject", "CopyObject", "CompleteMultipartUpload"].map(name => [name, "true"] as const),
   ...["CreateMultipartUpload", "UploadPart", "UploadPartCopy"].map(name => [name, "false"] as const),
 ])
 
-export const makesObject = ({ operation }: RequestHead): boolean => CREATES.has(operation)
+export const makesObject = (operation: string): boolean => CREATES.has(operation)
 
 const COPIES: ReadonlySet<string> = new Set(["CopyObject", "UploadPartCopy"])
 

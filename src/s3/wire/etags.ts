@@ -6,10 +6,16 @@
  * The ETags of a list, without quotes and without `W/`; `["*"]` where one of them is `*`. Commas
  * inside quotes do not separate.
  */
-export function parseETags(text: string): readonly string[] {
+export const parseETags = (text: string): readonly string[] => etagsIn(text, true)
+
+/** The strong ones alone: a weak ETag never matches where two must be the same byte for byte (RFC 9110, 8.8.3.2). */
+export const parseStrongETags = (text: string): readonly string[] => etagsIn(text, false)
+
+function etagsIn(text: string, takesWeak: boolean): readonly string[] {
   const etags: string[] = []
-  for (const [, quoted, plain] of text.matchAll(/(?:W\/)?"([^"]*)(?:"|$)|([^\s,"]+)/g)) {
+  for (const [, weak, quoted, plain] of text.matchAll(/(W\/)?"([^"]*)(?:"|$)|([^\s,"]+)/g)) {
     if (plain === "*") return ["*"]
+    if (weak !== undefined && !takesWeak) continue
     const etag = quoted ?? plain
     // A quoted star is an ETag, which no object has; it must not pass for "any".
     if (etag !== undefined && etag !== "" && etag !== "*") etags.push(etag)

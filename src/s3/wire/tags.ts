@@ -77,9 +77,10 @@ export function tagsOfDocument(root: XmlElement, tagsMax: number): Tags {
   return tagsIn(set, tagsMax)
 }
 
-/** The inside of a `Tagging`. */
+/** The inside of a `Tagging`: sorted by key, whatever order the tags were given in. */
 export function writeTags(xml: XmlWriter, tags: Tags): void {
+  const sorted = [...tags].sort(([a], [b]) => (a < b ? -1 : 1))
   xml.group("TagSet", set => {
-    for (const [key, value] of tags) set.group("Tag", tag => tag.text("Key", key).text("Value", value))
+    for (const [key, value] of sorted) set.group("Tag", tag => tag.text("Key", key).text("Value", value))
   })
 }

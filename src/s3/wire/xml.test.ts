@@ -13,7 +13,7 @@ import {
   XML_DEPTH_MAX,
 } from "./xml-reader.js"
 import type { XmlElement, XmlLimits } from "./xml-reader.js"
-import { escapeXml, xmlDocument } from "./xml-writer.js"
+import { escapeXml, xmlDocument, XmlWriter } from "./xml-writer.js"
 
 /** Processor time, so that a busy machine fails nothing; bounds are far above linear time and far below quadratic. */
 const cpuMs = (): number => process.cpuUsage().user / 1000
@@ -27,14 +27,17 @@ const refused = (text: string | Uint8Array, what?: string, limits?: XmlLimits) =
     what,
   )
 
+/** What XML 1.0 can carry (section 2.2). */
+const isCarried = (point: number): boolean =>
+  point >= 0x20
+    ? (point < 0xd800 || point > 0xdfff) && point !== 0xfffe && point !== 0xffff
+    : [9, 10, 13].includes(point)
+
 const anyCodePoint = fc
-  .array(
-    fc.integer({ min: 0, max: 0x10ffff }).filter(point => point < 0xd800 || point > 0xdfff),
-    { maxLength: 20 },
-  )
+  .array(fc.integer({ min: 0, max: 0x10ffff }).filter(isCarried), { maxLength: 20 })
   .map(points => String.fromCodePoint(...points))
 
-test("every text that a key can hold is read back exactly as it was written", () => {
+test("every text that XML 1.0 can carry is read back exactly as it was written", () => {
   fc.assert(
     fc.property(fc.array(anyCodePoint, { maxLength: 8 }), keys => {
       const document = xmlDocument("Delete", xml => {
@@ -51,7 +54,7 @@ test("every text that a key can hold is read back exactly as it was written", ()
 })
 
 test("what parsers usually normalise goes out as references", () => {
-  assert.equal(escapeXml("a&<>\"'\r\n\t\u0001b"), "a&amp;&lt;&gt;&quot;&apos;&#13;&#10;&#9;&#1;b")
+  assert.equal(escapeXml("a&<>\"'\r\n\tb"), "a&amp;&lt;&gt;&quot;&apos;&#13;&#10;&#9;b")
   const text = new TextDecoder().decode(
     xmlDocument("R", xml => xml.text("A", 1).text("B", undefined).empty("C").text("D", true)),
   )
@@ -61,6 +64,15 @@ test("what parsers usually normalise goes out as references", () => {
   )
   const error = xmlDocument("Error", xml => xml.text("Code", "X"), { namespace: false, declaration: false })
   assert.equal(new TextDecoder().decode(error), "<Error><Code>X</Code></Error>")
+})
+
+test("what XML 1.0 cannot carry becomes U+FFFD, and the writer says so", () => {
+  for (const character of ["\u0000", "\u0008", "\u000b", "\u001f", "\ufffe", "\uffff"]) {
+    const xml = new XmlWriter().text("A", "\r\n\t\ufffd\u007f")
+    assert.ok(xml.isExact)
+    assert.equal(xml.text("B", `b${character}&`).isExact, false)
+    assert.equal(xml.toString(), "<A>&#13;&#10;&#9;\ufffd\u007f</A><B>b\ufffd&amp;</B>")
+  }
 })
 
 test("prefixes, comments, CDATA, declarations, blanks and references are understood", () => {
