@@ -134,6 +134,8 @@ test(
       RCLONE_CONFIG: "/dev/null",
       RCLONE_CONFIG_STORE_TYPE: "s3",
       RCLONE_CONFIG_STORE_PROVIDER: "Other",
+      // Before 1.61 it sends `private` unless told otherwise, which buckets refuse as Amazon's do.
+      RCLONE_CONFIG_STORE_ACL: "bucket-owner-full-control",
       RCLONE_CONFIG_STORE_ENDPOINT: server.endpoint,
       RCLONE_CONFIG_STORE_REGION: REGION,
       RCLONE_CONFIG_STORE_ACCESS_KEY_ID: CREDENTIALS.accessKey,

@@ -255,8 +255,13 @@ test("OpenID Connect providers: client ids, thumbprints, tags", async () => {
     await world.refused("ValidationError", "CreateOpenIDConnectProvider", { Url })
   const which = { OpenIDConnectProviderArn }
   await world.iam("AddClientIDToOpenIDConnectProvider", { ...which, ClientID: "more" })
-  await world.iam("UpdateOpenIDConnectProviderThumbprint", { ...which, "ThumbprintList.member.1": "a".repeat(40) })
-  assert.deepEqual((await world.iam("GetOpenIDConnectProvider", which)).all("member"), ["app", "more", "a".repeat(40)])
+  const placeholder = "Z".repeat(40)
+  await world.iam("UpdateOpenIDConnectProviderThumbprint", { ...which, "ThumbprintList.member.1": placeholder })
+  for (const characters of [39, 41]) {
+    const wrong = { ...which, "ThumbprintList.member.1": "a".repeat(characters) }
+    await world.refused("ValidationError", "UpdateOpenIDConnectProviderThumbprint", wrong)
+  }
+  assert.deepEqual((await world.iam("GetOpenIDConnectProvider", which)).all("member"), ["app", "more", placeholder])
   await world.iam("RemoveClientIDFromOpenIDConnectProvider", { ...which, ClientID: "app" })
   await world.iam("TagOpenIDConnectProvider", { ...which, "Tags.member.1.Key": "a", "Tags.member.1.Value": "b" })
   assert.deepEqual((await world.iam("ListOpenIDConnectProviderTags", which)).all("Value"), ["b"])
@@ -271,7 +276,20 @@ test("OpenID Connect providers: client ids, thumbprints, tags", async () => {
 test("the account: a summary, and no aliases", async () => {
   const world = await IamWorld.open()
   await world.iam("CreateUser", { UserName: "u" })
-  assert.match((await world.iam("GetAccountSummary")).xml, /<entry><key>Users<\/key><value>1<\/value><\/entry>/)
+  const summary = (await world.iam("GetAccountSummary")).xml
+  const entries = new Map(
+    Array.from(summary.matchAll(/<entry><key>(\w+)<\/key><value>(\d+)<\/value><\/entry>/g), ([, key, value]) => [
+      key,
+      Number(value),
+    ]),
+  )
+  const shown = (...names: readonly string[]) => names.map(name => entries.get(name))
+  assert.deepEqual(shown("Users", "Groups", "Roles", "PolicyVersionsInUse"), [1, 0, 0, 0])
+  assert.deepEqual(shown("AccessKeysPerUserQuota", "GroupsPerUserQuota", "VersionsPerPolicyQuota"), [2, 10, 5])
+  assert.deepEqual(shown("PolicySizeQuota", "UserPolicySizeQuota", "AssumeRolePolicySizeQuota"), [6144, 2048, 2048])
+  for (const name of ["UsersQuota", "GroupsQuota", "RolesQuota", "PoliciesQuota"]) {
+    assert.equal(entries.get(name), 2 ** 31 - 1, name)
+  }
   assert.match((await world.iam("ListAccountAliases")).xml, /<AccountAliases><\/AccountAliases><IsTruncated>false/)
 })
 

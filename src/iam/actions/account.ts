@@ -1,4 +1,5 @@
 /** Actions on the account as a whole: what is in it, and what it is called. */
+import { IDENTITY_LIMITS, POLICY_LIMITS } from "../../access/index.js"
 import type { IdentityKind } from "../../format/identity-records.js"
 import { guarded, type Actions, type Call, type Result } from "../action.js"
 import { PAGING, writeList } from "../paging.js"
@@ -17,18 +18,52 @@ async function listAccountAliases(): Promise<Result> {
   }
 }
 
+/** What an account may have without limit, as a client's 32-bit integer can say it. */
+const UNLIMITED = 2 ** 31 - 1
+
+/** Each as the service holds to it. */
+const QUOTAS: readonly (readonly [string, number])[] = [
+  ["UsersQuota", UNLIMITED],
+  ["GroupsQuota", UNLIMITED],
+  ["RolesQuota", UNLIMITED],
+  ["PoliciesQuota", UNLIMITED],
+  ["PolicyVersionsInUseQuota", UNLIMITED],
+  ["GroupsPerUserQuota", IDENTITY_LIMITS.groupsPerUser],
+  ["AccessKeysPerUserQuota", IDENTITY_LIMITS.accessKeysPerUser],
+  ["VersionsPerPolicyQuota", IDENTITY_LIMITS.policyVersionsMax],
+  ["AttachedPoliciesPerUserQuota", IDENTITY_LIMITS.attachedPoliciesMax],
+  ["AttachedPoliciesPerGroupQuota", IDENTITY_LIMITS.attachedPoliciesMax],
+  ["AttachedPoliciesPerRoleQuota", IDENTITY_LIMITS.attachedPoliciesMax],
+  ["PolicySizeQuota", POLICY_LIMITS.managedCharactersMax],
+  ["UserPolicySizeQuota", POLICY_LIMITS.userInlineCharactersMax],
+  ["GroupPolicySizeQuota", POLICY_LIMITS.groupInlineCharactersMax],
+  ["RolePolicySizeQuota", POLICY_LIMITS.roleInlineCharactersMax],
+  ["AssumeRolePolicySizeQuota", POLICY_LIMITS.trustCharactersMax],
+  ["SigningCertificatesPerUserQuota", 0],
+  ["ServerCertificatesQuota", 0],
+  ["InstanceProfilesQuota", 0],
+]
+
+/** What is not built, of which an account has none. */
+const NONE: readonly string[] = [
+  ...["AccountMFAEnabled", "AccountPasswordPresent", "AccountSigningCertificatesPresent", "MFADevices"],
+  ...["MFADevicesInUse", "ServerCertificates", "InstanceProfiles"],
+]
+
 async function getAccountSummary({ identities, accounts, accountId }: Call): Promise<Result> {
   const count = (kind: IdentityKind) => countOf(identities.list(accountId, kind, ""))
   const rootKeys = await accounts.keysOf({ accountId, userName: undefined })
+  const own = [...identities.listPolicies(accountId, "")]
   const entries: readonly (readonly [string, number])[] = [
     ["Users", count("user")],
     ["Groups", count("group")],
     ["Roles", count("role")],
-    ["Policies", countOf(identities.listPolicies(accountId, ""))],
+    ["Policies", own.length],
+    ["PolicyVersionsInUse", own.reduce((sum, { versions }) => sum + versions.length, 0)],
     ["Providers", identities.listProviders(accountId).length],
     ["AccountAccessKeysPresent", Math.min(1, rootKeys.length)],
-    ["AccountMFAEnabled", 0],
-    ["MFADevices", 0],
+    ...NONE.map(name => [name, 0] as const),
+    ...QUOTAS,
   ]
   return xml =>
     void xml.group("SummaryMap", map => {
