@@ -1,6 +1,6 @@
 /** Forms that browsers send by POST: line 100. */
 import { check, expectBody, expectError, expectHeader, expectStatus, same } from "../expect.js"
-import { FORM_BOUNDARY, formBody, signForm } from "../forms.js"
+import { FORM_BOUNDARY, formBody, signForm, signOldForm } from "../forms.js"
 import type { Fields, FormFile } from "../forms.js"
 import type { RawResponse } from "../raw-client.js"
 import { row } from "../row.js"
@@ -114,6 +114,19 @@ export const formRows: readonly Row[] = [
     await refused(scene, { fields: fields("another"), conditions }, 403, "AccessDenied")
     await refused(scene, { fields: fields(""), conditions }, 403, "AccessDenied")
     expectStatus(await send(scene, { fields: fields(scene.bucket), conditions }), 204)
+  }),
+  row("100.9", "a form signed with version 2 is held to its policy as well", async scene => {
+    const sendOld = (conditions: readonly unknown[], secretKey: string) => {
+      const credentials = { ...scene.client.credentials, secretKey }
+      const signed = signOldForm(credentials, { bucket: scene.bucket, conditions })
+      return sendBody(scene, formBody([["key", "k"], ...signed], { bytes: "body" }))
+    }
+    const { secretKey } = scene.client.credentials
+    expectError(await sendOld([{ key: "other" }], secretKey), 403, "AccessDenied")
+    expectError(await sendOld([{ key: "k" }], "wrong"), 403, "SignatureDoesNotMatch")
+    check((await scene.keys()).length === 0, "nothing was stored")
+    expectStatus(await sendOld([{ key: "k" }], secretKey), 204)
+    expectBody(await scene.get("k"), "body")
   }),
   row("100.7", "a form without a signature is refused, and so is a body that is no form", async scene => {
     expectError(await sendBody(scene, formBody([["key", "k"]], { bytes: "x" })), 403, "AccessDenied")

@@ -15,6 +15,7 @@ import { pathRows } from "./paths.js"
 import { payloadRows } from "./payloads.js"
 import { refusalRows } from "./refusals.js"
 import { settingRows } from "./settings.js"
+import { signatureV2Rows } from "./signatures-v2.js"
 import { signatureRows } from "./signatures.js"
 
 const all: readonly Row[] = [
@@ -22,6 +23,7 @@ const all: readonly Row[] = [
   ...refusalRows,
   ...httpRows,
   ...signatureRows,
+  ...signatureV2Rows,
   ...payloadRows,
   ...objectRows,
   ...conditionRows,

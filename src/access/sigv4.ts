@@ -1,5 +1,6 @@
 /**
- * AWS Signature Version 4: verifying requests, signing them, and the chain of a chunked body. Pure.
+ * Signatures of AWS, version 4 and where accepted version 2: verifying requests, signing them, and the chain of a
+ * chunked body. Pure.
  */
 export { equalInConstantTime, sha256Hex } from "./signing/canonical.js"
 export type { SignableRequest } from "./signing/canonical.js"
@@ -19,4 +20,6 @@ export { QuickVerifier } from "./signing/quick-verify.js"
 export { presign, signRequest } from "./signing/sign.js"
 export type { SignedRequest, SigningCredentials } from "./signing/sign.js"
 export { carriesSignature, claimedKey, readSignature, verifySignature } from "./signing/verify.js"
+export type { SignatureForm, SignatureVersion } from "./signing/credentials.js"
+export type { Version2Rules } from "./signing/version2.js"
 export type { AnonymousRequest, SignatureRules, SignedClaim, VerifiedRequest } from "./signing/verify.js"

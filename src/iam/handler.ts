@@ -160,7 +160,7 @@ class IamHandler implements Protocol {
     const key = await accounts.secretOf(claim.accessKeyId, claim.token, nowMs)
     if (key === undefined) throw fail("invalidAccessKey", { accessKeyId: claim.accessKeyId })
     verifySignature(claim, key.secret, this.signingKeys)
-    const { region } = claim.credentials.scope
+    const region = claim.signedRegion
     exchange.note({ accessKeyId: key.id })
     accounts.noteUse(key, nowMs, service, region)
     return { key, region }

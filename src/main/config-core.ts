@@ -151,7 +151,7 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
     adminListen,
     domains: [...new Set((domain?.texts ?? []).map(text => parseDomain(text, domain?.where ?? "--domain")))],
     region: optional("region", parseRegion),
-    allowSha1Forms: switchOf("allowSha1Forms"),
+    refuseSignatureV2: switchOf("refuseSignatureV2"),
     allowPublicBuckets: switchOf("allowPublicBuckets"),
     allowAcls: switchOf("allowAcls"),
     allowLocalIdentityProviders: switchOf("allowLocalIdentityProviders"),

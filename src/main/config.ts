@@ -46,8 +46,8 @@ export interface ServeConfig {
   readonly domains: readonly string[]
   /** Undefined: a signature may name any region, and `REGION_DEFAULT` is what we print. */
   readonly region: string | undefined
-  /** Forms signed with HMAC-SHA1 (Signature Version 2) are taken. */
-  readonly allowSha1Forms: boolean
+  /** Signature version 2 is refused also of presigned URLs and forms. */
+  readonly refuseSignatureV2: boolean
   /** New buckets come without a public access block. */
   readonly allowPublicBuckets: boolean
   /** New buckets come without ownership controls, so that access control lists count. */
@@ -192,13 +192,13 @@ export const SETTINGS = {
     undefined,
     `the region that signatures must name (default: any, and ${REGION_DEFAULT} is what we print)`,
   ),
-  allowSha1Forms: {
+  refuseSignatureV2: {
     ...setting(
-      "--allow-sha1-forms",
-      "HAYLOFT_ALLOW_SHA1_FORMS",
+      "--refuse-signature-v2",
+      "HAYLOFT_REFUSE_SIGNATURE_V2",
       "yes|no",
       "no",
-      "take browser forms signed with HMAC-SHA1 (Signature Version 2), as old programs make them",
+      "refuse presigned URLs and browser forms signed with version 2 (HMAC-SHA1), which boto3 makes by default",
     ),
     preset: "yes",
   },
@@ -272,7 +272,6 @@ export const SETTING_NAMES = Object.keys(SETTINGS).filter((name): name is Settin
 
 /** Settings that allow what is refused otherwise, for the sake of older clients or of what is near. */
 export const ALLOWANCES = [
-  "allowSha1Forms",
   "allowPublicBuckets",
   "allowAcls",
   "allowLocalIdentityProviders",

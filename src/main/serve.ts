@@ -127,9 +127,9 @@ async function listen(
   const admin = new HttpServer(clock, random, telemetry, adminFront, adminSettings, adminCertificates)
   const adminAt = await admin.listen()
   const adminEndpoint = endpointOf(config.adminListen, adminAt.port, adminCertificates !== undefined)
-  const { region, domains, allowSha1Forms } = config
+  const { region, domains, refuseSignatureV2 } = config
   const handler = createS3Handler({
-    ...{ services, accounts, clock, random, region, domains, allowSha1Forms, denials, newBuckets: config },
+    ...{ services, accounts, clock, random, region, domains, refuseSignatureV2, denials, newBuckets: config },
     adminUrl: adminEndpoint,
     metrics: telemetry.metrics,
     hash: (plan, bytes) => compute.hash(plan, bytes),

@@ -29,7 +29,9 @@ import type { Bucket, Buckets } from "../object/contract.js"
 import type { BodyProtection } from "./body.js"
 import type { Headers } from "./call.js"
 import { mayHaveLists } from "./settings/ownership-controls.js"
+import { SUB_RESOURCES } from "./route.js"
 import type { Query } from "./wire/query.js"
+import type { S3Target } from "./wire/target.js"
 
 export const SIGNATURE_SERVICE = "s3"
 
@@ -52,7 +54,9 @@ export interface AnonymousCaller {
   readonly account: undefined
   readonly principal: AnonymousPrincipal
   readonly policies: PrincipalPolicies
-  readonly request: BodyProtection & Record<"accessKeyId" | "signedMs", undefined> & Pick<VerifiedRequest, "form">
+  readonly request: BodyProtection &
+    Record<"accessKeyId" | "signedMs" | "version", undefined> &
+    Pick<VerifiedRequest, "form">
 }
 
 export type Caller = SignedCaller | AnonymousCaller
@@ -61,7 +65,7 @@ function anonymous(form: VerifiedRequest["form"], payload: PayloadMode): Anonymo
   const chunkSignatures = (): never => {
     throw fail("internal", { reason: "nothing is signed" })
   }
-  const request = { form, payload, accessKeyId: undefined, signedMs: undefined, chunkSignatures }
+  const request = { form, payload, accessKeyId: undefined, signedMs: undefined, version: undefined, chunkSignatures }
   return { account: undefined, principal: { kind: "anonymous" }, policies: NO_POLICIES, request }
 }
 
@@ -76,6 +80,19 @@ interface Claim {
   readonly token: string | undefined
 }
 
+/** What a request is about, before anybody knows who sends it. */
+export interface Asked {
+  readonly target: S3Target
+  readonly query: Query
+  readonly nowMs: number
+}
+
+/** As signature version 2 writes it; undefined where the request is not about an object. */
+function signedResource({ bucket, rawKey, rawPath, style }: S3Target): string | undefined {
+  if (bucket === undefined || rawKey === undefined) return undefined
+  return style === "virtualHost" ? `/${bucket}${rawPath}` : rawPath
+}
+
 export class Gatekeeper {
   private readonly keys = new SigningKeys()
 
@@ -83,8 +100,8 @@ export class Gatekeeper {
     private readonly accounts: Keyring,
     private readonly buckets: Buckets,
     private readonly region: string | undefined,
-    /** Whether forms signed with HMAC-SHA1 are taken. */
-    private readonly allowSha1Forms: boolean,
+    /** Whether signature version 2 is accepted, of objects' URLs and of forms. */
+    private readonly acceptVersion2: boolean,
   ) {}
 
   /**
@@ -92,8 +109,11 @@ export class Gatekeeper {
    * Throws as `readSignature` and `verifySignature`, and `invalidAccessKey`; for an unsigned request
    * `invalidRequest` where it asks to override headers.
    */
-  async caller(exchange: Exchange, query: Query, nowMs: number): Promise<Caller> {
-    const rules = { service: SIGNATURE_SERVICE, region: this.region, unbuiltServices: UNBUILT_SERVICES }
+  async caller(exchange: Exchange, { target, query, nowMs }: Asked): Promise<Caller> {
+    const version2 = this.acceptVersion2
+      ? { resource: signedResource(target), signedParameters: SUB_RESOURCES }
+      : undefined
+    const rules = { service: SIGNATURE_SERVICE, region: this.region, unbuiltServices: UNBUILT_SERVICES, version2 }
     const claim = readSignature(exchange, rules, nowMs)
     if (claim.kind === "anonymous") {
       checkOverridesNothing(query)
@@ -105,7 +125,7 @@ export class Gatekeeper {
 
   /** Whose key signed the form. Throws as `caller`, in the words for forms. */
   async callerOfForm(fields: ReadonlyMap<string, string>, query: Query, nowMs: number): Promise<Caller> {
-    const rules = { service: SIGNATURE_SERVICE, region: this.region, allowSha1: this.allowSha1Forms }
+    const rules = { service: SIGNATURE_SERVICE, region: this.region, acceptVersion2: this.acceptVersion2 }
     const claim = readFormSignature(fields, rules)
     if (claim.kind === "anonymous") {
       checkOverridesNothing(query)

@@ -86,8 +86,8 @@ export interface S3Settings {
   readonly adminUrl: string
   readonly clock: Clock
   readonly random: Random
-  /** Whether forms signed with HMAC-SHA1 (Signature Version 2) are taken. */
-  readonly allowSha1Forms: boolean
+  /** Whether signature version 2 is refused also of objects' URLs and of forms. */
+  readonly refuseSignatureV2: boolean
   readonly newBuckets: NewBuckets
   readonly metrics: Metrics
   /** Whoever is told no can be explained why, to the operator. */
@@ -144,7 +144,7 @@ class S3Handler implements Protocol {
 
   constructor(private readonly settings: S3Settings) {
     const { accounts, services, region, random, clock } = settings
-    this.gate = new Gatekeeper(accounts, services.buckets, region, settings.allowSha1Forms)
+    this.gate = new Gatekeeper(accounts, services.buckets, region, !settings.refuseSignatureV2)
     this.meters = new RequestMeters(settings.metrics)
     this.crossOrigin = new CrossOrigin(services.buckets)
     this.payers = new SettingReader(services.buckets, REQUEST_PAYMENT)
@@ -257,7 +257,7 @@ class S3Handler implements Protocol {
     const admitted = { operation, target, query }
     if (operation.answer.kind === "form")
       return { ...admitted, ...(await this.admitForm(request, target, query, wire)) }
-    const caller = await exchange.timing.measure("auth", () => this.gate.caller(exchange, query, nowMs))
+    const caller = await exchange.timing.measure("auth", () => this.gate.caller(exchange, { target, query, nowMs }))
     this.noteCaller(request, caller)
     // Whoever is nobody hears of nothing but of buckets.
     if (caller.account === undefined) await this.enterAnonymously(target.bucket, caller, request.headers)
@@ -273,7 +273,7 @@ class S3Handler implements Protocol {
   private async admitForm(request: Request, target: S3Target, query: Query, wire: WireBody) {
     const { exchange, headers, nowMs } = request
     const noteCaller = (caller: Caller) => this.noteCaller(request, caller)
-    const scene = { exchange, query, headers, bucket: target.bucket ?? "", nowMs, noteCaller }
+    const scene = { exchange, target, query, headers, nowMs, noteCaller }
     const admitted = await exchange.timing.measure("auth", () => admitForm(this.gate, wire, scene))
     checkHeaders(headers)
     checkNoAcl(headers)
@@ -285,6 +285,7 @@ class S3Handler implements Protocol {
     request.caller = caller
     if (caller.account === undefined) return
     exchange.note({ accessKeyId: caller.request.accessKeyId })
+    if (caller.request.version === "AWS") this.meters.noteVersion2(caller.request.form)
     exchange.countIn(this.meters.ofAccount(caller.account.id))
   }
 
@@ -433,6 +434,7 @@ class S3Handler implements Protocol {
       referer: exchange.header("referer"),
       formTags: form?.tags,
       form: caller.account === undefined ? undefined : caller.request.form,
+      signatureVersion: caller.request.version,
       signedMs: caller.request.signedMs,
       region: this.region,
     }

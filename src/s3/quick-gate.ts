@@ -150,6 +150,7 @@ function headOf(
   return {
     ...known,
     ...{ isOfBucket: false, query: NO_QUERY, headers: headersOf(rawHeaders), formTags: undefined, form: "header" },
+    signatureVersion: "AWS4-HMAC-SHA256",
     ...{ userAgent: exchange.header("user-agent"), referer: exchange.header("referer"), remoteAddress, tlsVersion },
   }
 }

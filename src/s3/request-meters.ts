@@ -3,8 +3,10 @@
  *
  * Who asks is counted once the signature is verified; a bucket once the caller has been let in, so that
  * strangers neither run up its figures nor make up buckets for the list.
+ * Requests signed with version 2 are counted too, so that an operator sees who still needs it before refusing it.
  * Limits  `METERED_MAX` buckets and as many accounts since the start; whoever comes later is counted together.
  */
+import type { SignatureForm } from "../access/index.js"
 import type { AccountId, BucketName } from "../base/ids.js"
 import type { RequestMeter } from "../http/index.js"
 import type { Counter, Metrics } from "../seams/telemetry/contract.js"
@@ -16,10 +18,17 @@ const OTHERS = "(other)"
 export class RequestMeters {
   private readonly buckets: Meters
   private readonly accounts: Meters
+  private readonly version2: Counter
 
   constructor(metrics: Metrics) {
     this.buckets = new Meters(metrics, "bucket", "let in to the bucket")
     this.accounts = new Meters(metrics, "account", "of the account's keys")
+    this.version2 = metrics.counter("hayloft_signature_v2_requests_total", "Requests signed with signature version 2")
+  }
+
+  /** `form`: where the signature was. */
+  noteVersion2(form: SignatureForm): void {
+    this.version2.of({ form }).add()
   }
 
   ofBucket(name: BucketName): RequestMeter {

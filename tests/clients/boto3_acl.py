@@ -42,7 +42,7 @@ def counting(s3):
 
 
 def main():
-    s3 = client(signature_version="s3v4")
+    s3 = client()
     s3.create_bucket(Bucket=BUCKET)
     enforced(s3)
     counting(s3)

@@ -67,12 +67,33 @@ def versions(s3, bucket):
 
 
 def presigned(s3, bucket):
+    """By a client that signs with version 4, and by one as it is, which signs with version 2 in us-east-1."""
     arguments = {"Bucket": bucket, "Key": "signed +\u00e9"}
     put = urllib.request.Request(s3.generate_presigned_url("put_object", Params=arguments), data=b"body", method="PUT")
     put.add_header("Content-Type", "")
     assert urllib.request.urlopen(put).status == 200
     with urllib.request.urlopen(s3.generate_presigned_url("get_object", Params=arguments)) as answer:
         assert answer.read() == b"body"
+    stored = {**arguments, "ContentType": "text/x-own", "Metadata": {"note": "n"}, "Tagging": "a=1"}
+    url = s3.generate_presigned_url("put_object", Params=stored)
+    put = urllib.request.Request(url, data=b"other", method="PUT")
+    put.add_header("Content-Type", "text/x-own")
+    if "AWSAccessKeyId=" not in url:
+        put.add_header("x-amz-meta-note", "n")
+        put.add_header("x-amz-tagging", "a=1")
+    assert urllib.request.urlopen(put).status == 200
+    override = {**arguments, "ResponseContentType": "text/y; a=\"b c\"", "VersionId": s3.head_object(**arguments)["VersionId"]}
+    with urllib.request.urlopen(s3.generate_presigned_url("get_object", Params=override)) as answer:
+        assert answer.read() == b"other" and answer.headers["Content-Type"] == "text/y; a=\"b c\""
+        assert answer.headers["x-amz-meta-note"] == "n" and answer.headers["x-amz-tagging-count"] == "1"
+    refused = urllib.request.Request(url.replace("Expires=", "Expires=1"), data=b"x", method="PUT")
+    refused.add_header("Content-Type", "text/x-own")
+    try:
+        urllib.request.urlopen(refused)
+    except urllib.error.HTTPError as error:
+        assert error.code == 403, error.code
+    else:
+        raise AssertionError("a URL whose expiry was changed was accepted")
 
 
 def post_form(form, key, body):
@@ -116,6 +137,8 @@ def forms(s3, bucket):
 
 def main():
     s3 = client(signature_version="s3v4")
+    as_it_is = client()
+    assert "AWSAccessKeyId=" in as_it_is.generate_presigned_url("get_object", Params={"Bucket": "b", "Key": "k"})
     bucket = "boto3-bucket"
     s3.create_bucket(Bucket=bucket)
     assert bucket in [entry["Name"] for entry in s3.list_buckets()["Buckets"]]
@@ -123,8 +146,9 @@ def main():
     objects(s3, bucket)
     transfers(s3, bucket)
     versions(s3, bucket)
-    presigned(s3, bucket)
-    forms(s3, bucket)
+    for each in (s3, as_it_is):
+        presigned(each, bucket)
+        forms(each, bucket)
     emptied = boto3.resource("s3", endpoint_url=ENDPOINT).Bucket(bucket)
     emptied.object_versions.delete()
     emptied.delete()

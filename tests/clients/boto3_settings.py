@@ -58,7 +58,7 @@ def cross_origin(s3):
 
 
 def main():
-    s3 = client(signature_version="s3v4")
+    s3 = client()
     s3.create_bucket(Bucket=BUCKET)
     settings(s3)
     cross_origin(s3)

@@ -16,8 +16,6 @@ let server: ServerProcess
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "hayloft-tools-"))
-  // Version 1 of the AWS CLI signs links the old way unless told.
-  await writeFile(awsConfig(), "[default]\ns3 =\n  signature_version = s3v4\n")
   server = await ServerProcess.start({ folders: [join(folder, "data")] })
 })
 
@@ -25,8 +23,6 @@ after(async () => {
   await server?.kill()
   await rm(folder, { recursive: true, force: true })
 })
-
-const awsConfig = () => join(folder, "aws-config")
 
 const TREE_SIZES = [0, 1, 4 * KIB, 4 * KIB + 1, 4 * MIB + 1, 8 * MIB, 17 * MIB]
 
@@ -52,7 +48,7 @@ const env = () => ({
   AWS_REGION: REGION,
   AWS_DEFAULT_REGION: REGION,
   AWS_ENDPOINT_URL: server.endpoint,
-  AWS_CONFIG_FILE: awsConfig(),
+  AWS_CONFIG_FILE: "/dev/null",
   AWS_SHARED_CREDENTIALS_FILE: "/dev/null",
   AWS_EC2_METADATA_DISABLED: "true",
   AWS_PAGER: "",

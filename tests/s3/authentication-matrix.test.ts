@@ -13,7 +13,10 @@ import {
   STREAMING_UNSIGNED_TRAILER,
   UNSIGNED_PAYLOAD,
 } from "../../src/access/index.js"
+import { signV2 } from "../../conformance/sign-v2.js"
+import { encodeText } from "../../conformance/sign-v4.js"
 import { OPERATIONS, type Operation } from "../../src/s3/operations.js"
+import { SUB_RESOURCES } from "../../src/s3/route.js"
 import { ask, type Asked, type Told } from "./ask.js"
 import { handleModel, OWNER, STRANGER, userKeyOf, type Key } from "./over-model.js"
 import { Spy } from "./spy.js"
@@ -75,6 +78,17 @@ const inQuery: Sign = (request, terms) => ({
   rawTarget: presign(request, 600, termsOf(terms), terms.atMs),
 })
 
+/** Of an operation on an object: all others are refused, whoever signs them. */
+const inQueryOfVersion2: Sign = (request, { key, atMs }) => {
+  const expires = String(Math.floor(atMs / 1000) + 600)
+  const { method, rawTarget: target, rawHeaders } = request
+  const headers = rawHeaders.flatMap((name, i) => (i % 2 === 0 ? [[name, rawHeaders[i + 1] ?? ""] as const] : []))
+  const signature = signV2(key.secret, { method, target, headers, expires, moreParameters: SUB_RESOURCES })
+  const parameters = `AWSAccessKeyId=${key.id}&Signature=${encodeText(signature)}&Expires=${expires}`
+  return { ...request, rawTarget: `${target}${target.includes("?") ? "&" : "?"}${parameters}` }
+}
+
+const VERSION_2 = "query, version 2"
 const FORMS: Readonly<Record<string, Sign>> = {
   "header, hashed": inHeader("hashed"),
   "header, unsigned payload": inHeader(UNSIGNED_PAYLOAD),
@@ -82,19 +96,21 @@ const FORMS: Readonly<Record<string, Sign>> = {
   "header, signed chunks and trailer": inHeader(STREAMING_SIGNED_TRAILER),
   "header, chunks and trailer": inHeader(STREAMING_UNSIGNED_TRAILER),
   query: inQuery,
+  [VERSION_2]: inQueryOfVersion2,
 }
+
+/** Version 2 is accepted of requests on objects only. */
+const formsOf = ({ resource }: Operation) =>
+  Object.entries(FORMS).filter(([form]) => form !== VERSION_2 || resource === "object")
 
 const withToken = (request: Asked): Asked => ({
   ...request,
   rawHeaders: [...request.rawHeaders, "x-amz-security-token", "nobody's"],
 })
 
-const withLastOfSignatureChanged = (request: Asked): Asked => {
+const withSignatureChanged = (request: Asked): Asked => {
   const change = (text: string) =>
-    text.replace(
-      /(Signature=[0-9a-f]{63})([0-9a-f])/,
-      (_, most: string, last: string) => most + (last === "0" ? "1" : "0"),
-    )
+    text.replace(/(Signature=)(.)/, (_, before: string, first: string) => before + (first === "0" ? "1" : "0"))
   return { ...request, rawTarget: change(request.rawTarget), rawHeaders: request.rawHeaders.map(change) }
 }
 
@@ -104,6 +120,8 @@ interface Wrong {
   /** Before it is signed. */
   readonly prepare?: (request: Asked) => Asked
   readonly change?: (request: Asked) => Asked
+  /** Absent: all. */
+  readonly forms?: readonly string[]
   readonly codes: readonly string[]
 }
 
@@ -114,13 +132,14 @@ const WRONGS: readonly Wrong[] = [
     terms: { key: { id: "AKIANOBODYNOBODYNOBO", secret: "x" } },
     codes: ["InvalidAccessKeyId"],
   },
-  { name: "changed signature", change: withLastOfSignatureChanged, codes: ["SignatureDoesNotMatch"] },
+  { name: "changed signature", change: withSignatureChanged, codes: ["SignatureDoesNotMatch"] },
   { name: "a session token that nobody gave out", prepare: withToken, codes: ["InvalidToken"] },
   { name: "too old", terms: { atMs: -16 * MINUTE_MS }, codes: ["RequestTimeTooSkewed", "AccessDenied"] },
-  { name: "of tomorrow", terms: { atMs: 24 * 60 * MINUTE_MS }, codes: ["RequestTimeTooSkewed", "AccessDenied"] },
+  { name: "of next week", terms: { atMs: 8 * 24 * 60 * MINUTE_MS }, codes: ["RequestTimeTooSkewed", "AccessDenied"] },
   {
     name: "another service's",
     terms: { service: "ec2" },
+    forms: Object.keys(FORMS).filter(form => form !== VERSION_2),
     codes: ["AuthorizationHeaderMalformed", "AuthorizationQueryParametersError"],
   },
   {
@@ -131,7 +150,7 @@ const WRONGS: readonly Wrong[] = [
   {
     name: "a header added",
     change: request => ({ ...request, rawHeaders: [...request.rawHeaders, "x-amz-acl", "public-read"] }),
-    codes: ["AccessDenied"],
+    codes: ["AccessDenied", "SignatureDoesNotMatch"],
   },
   {
     name: "signed twice",
@@ -185,8 +204,9 @@ test("no operation runs for a request whose signature is not beyond doubt, in an
   spy.asked.length = 0
   for (const operation of routed) {
     const request = requestOf(operation)
-    for (const [form, sign] of Object.entries(FORMS)) {
-      for (const { name, terms, prepare, change, codes } of WRONGS) {
+    for (const [form, sign] of formsOf(operation)) {
+      for (const { name, terms, prepare, change, codes, forms = [form] } of WRONGS) {
+        if (!forms.includes(form)) continue
         if (name === "another method's" && otherMethod(request.method) === request.method) continue
         const { atMs = 0, ...others } = terms ?? {}
         const signed = sign(prepare?.(request) ?? request, { key: OWNER, ...others, atMs: Date.now() + atMs })
@@ -205,7 +225,7 @@ test("no operation on a bucket runs for another account, in any form", async () 
   spy.asked.length = 0
   for (const operation of routed) {
     if (operation.resource === "service" || operation.name === "CreateBucket") continue
-    for (const [form, sign] of Object.entries(FORMS)) {
+    for (const [form, sign] of formsOf(operation)) {
       const told = await ask(handler, sign(requestOf(operation), { key: STRANGER, atMs: Date.now() }))
       const expected = operation.answer.kind === "refused" ? 501 : 403
       assert.equal(told.answer?.status, expected, `${operation.name}, ${form}`)
@@ -218,7 +238,7 @@ test("no operation runs for a user of the owner's, or for a service key, that no
   for (const key of [POWERLESS, BARRED]) {
     spy.asked.length = 0
     for (const operation of routed) {
-      for (const [form, sign] of Object.entries(FORMS)) {
+      for (const [form, sign] of formsOf(operation)) {
         const told = await ask(handler, sign(requestOf(operation), { key, atMs: Date.now() }))
         assert.equal(told.answer?.status, refusalOf(operation), `${operation.name}, ${form}`)
       }
@@ -253,10 +273,27 @@ async function asBoth(request: Asked): Promise<readonly [Told, Told]> {
 
 test("every form lets the owner through: what is refused above is refused for its flaw", async () => {
   for (const operation of routed) {
-    for (const [form, sign] of Object.entries(FORMS)) {
+    for (const [form, sign] of formsOf(operation)) {
       const { answer } = await ask(handler, sign(requestOf(operation), { key: OWNER, atMs: Date.now() }))
       const status = answer?.status ?? 0
       assert.ok(status >= 200 && status !== 401 && status !== 403, `${operation.name}, ${form}: ${status}`)
     }
   }
+})
+
+test("version 2 lets nobody in but to objects, and not at all where it is refused or in a header", async () => {
+  spy.asked.length = 0
+  const refusing = handleModel({ services: model => spy.over(model), refuseSignatureV2: true })
+  const terms = () => ({ key: OWNER, atMs: Date.now() })
+  for (const operation of routed) {
+    const request = requestOf(operation)
+    const inHeader: Asked = { ...request, rawHeaders: [...request.rawHeaders, "Authorization", `AWS ${OWNER.id}:c2ln`] }
+    const refused = [await ask(handler, inHeader), await ask(refusing.handler, inQueryOfVersion2(request, terms()))]
+    if (operation.resource !== "object") refused.push(await ask(handler, inQueryOfVersion2(request, terms())))
+    for (const told of refused) {
+      assert.equal(told.answer?.status, 400, operation.name)
+      if (request.method !== "HEAD") assert.equal(codeOf(told), "InvalidRequest", operation.name)
+    }
+  }
+  assert.deepEqual(spy.asked, [])
 })

@@ -2,7 +2,9 @@
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { Client } from "../../conformance/client.js"
+import { formBody, post, signOldForm } from "../../conformance/forms.js"
 import { parseEndpoint } from "../../conformance/raw-client.js"
+import { presignV2 } from "../../conformance/sign-v2.js"
 import { parseBucketName } from "../../src/base/ids.js"
 import { RequestMeters } from "../../src/s3/request-meters.js"
 import { MetricsInMemory } from "../../src/seams/telemetry/metrics.js"
@@ -52,6 +54,22 @@ test("requests are counted by bucket and by account, with their errors and bytes
   assert.deepEqual(figuresOf("account", STRANGER_ACCOUNT).slice(0, 3), [2, 2, 0])
   assert.equal(figuresOf("account", OWNER_ACCOUNT)[0], 5, "nor is who signs wrongly the account's")
   assert.doesNotMatch(served.telemetry.metrics.render(), /no-such-bucket/)
+})
+
+test("requests signed with version 2 are counted, once their signature is known to be right", async () => {
+  const owner = clientOf(OWNER)
+  const call = { bucket: "counted", key: "k" }
+  await owner.call("PUT", { bucket: call.bucket })
+  await owner.call("PUT", { ...call, body: "body" })
+  const counted = (form: string) => served.telemetry.metric("hayloft_signature_v2_requests_total", { form })
+  assert.equal((await owner.send("GET", presignV2(owner, "GET", call))).text, "body")
+  await owner.send("GET", presignV2(owner, "GET", call, { credentials: { accessKey: OWNER.id, secretKey: "wrong" } }))
+  await owner.send("GET", owner.presign("GET", call))
+  assert.equal(counted("query"), 1)
+  const fields = signOldForm(owner.credentials, { bucket: call.bucket, conditions: [{ key: "f" }] })
+  const body = formBody([["key", "f"], ...fields], { bytes: "x" })
+  assert.equal((await post({ endpoint: served.endpoint, bucket: call.bucket, body })).status, 204)
+  assert.equal(counted("form"), 1)
 })
 
 test("buckets beyond the limit are counted together", () => {

@@ -146,7 +146,7 @@ export interface Served {
 
 /** What a test may put in place of the usual; `services` wraps the model. */
 export interface Variations extends Partial<
-  Pick<S3Settings, "accounts" | "region" | "domains" | "clock" | "allowSha1Forms" | "denials" | "newBuckets">
+  Pick<S3Settings, "accounts" | "region" | "domains" | "clock" | "refuseSignatureV2" | "denials" | "newBuckets">
 > {
   readonly services?: (model: ObjectServices) => ObjectServices
   readonly port?: number
@@ -168,7 +168,7 @@ export function handleModel(
     region: undefined,
     domains: [],
     adminUrl: "http://127.0.0.1:9001",
-    allowSha1Forms: false,
+    refuseSignatureV2: false,
     denials: new Denials(),
     newBuckets: { allowPublicBuckets: false, allowAcls: false },
     clock,

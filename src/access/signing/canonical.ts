@@ -53,15 +53,20 @@ export function equalInConstantTime(a: string, b: string): boolean {
 const isBlank = (code: number): boolean => code === 0x20 || code === 0x09
 
 /**
- * Trims blanks at the ends and folds runs of them inside to one space. Blanks are space and tab
- * only: `String.trim` would also eat 0xA0, which is half of a UTF-8 character here.
+ * Trims blanks at the ends. Blanks are space and tab only: `String.trim` would also eat 0xA0, which is half of a UTF-8
+ * character here.
  */
-export function foldBlanks(value: string): string {
+export function trimBlanks(value: string): string {
   let start = 0
   let end = value.length
   while (start < end && isBlank(value.charCodeAt(start))) start += 1
   while (end > start && isBlank(value.charCodeAt(end - 1))) end -= 1
-  const trimmed = value.slice(start, end)
+  return value.slice(start, end)
+}
+
+/** Trims blanks at the ends and folds runs of them inside to one space. */
+export function foldBlanks(value: string): string {
+  const trimmed = trimBlanks(value)
   return /\t| {2}/.test(trimmed) ? trimmed.replace(/[ \t]+/g, " ") : trimmed
 }
 

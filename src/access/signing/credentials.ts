@@ -2,16 +2,20 @@
  * Where a request carries its signature: in the Authorization header, in the query (presigned), or in
  * the fields of a form (`form.ts`).
  *
- * Refuses  Both at once, the schemes before version 4, and anything that is missing, repeated or
+ * Refuses  Two of them at once, version 2 in the Authorization header, and anything that is missing, repeated or
  *          misspelled: each by its own failure, none is taken for an anonymous request.
  */
 import { fail } from "../../base/failures.js"
 import type { Failure } from "../../base/failures.js"
+import { parseAccessKeyId } from "../../base/ids.js"
+import type { AccessKeyId } from "../../base/ids.js"
 import type { QueryParameter } from "../../base/uri.js"
 import { ALGORITHM } from "./canonical.js"
 import type { Scope } from "./canonical.js"
 
 export type SignatureForm = "header" | "query" | "form"
+/** As the condition key `s3:signatureversion` names them. */
+export type SignatureVersion = "AWS" | "AWS4-HMAC-SHA256"
 
 export interface Credentials {
   readonly form: SignatureForm
@@ -28,12 +32,13 @@ export interface PresignedTerms {
   readonly expiresText: string
 }
 
+export const PRESIGNED_SECONDS_MAX = 604_800
 const AUTHORIZATION_BYTES_MAX = 8192
 const CREDENTIAL_PARTS = 5
 
 const malformed = (form: SignatureForm, message: string): Failure => fail("malformedAuthorization", { message, form })
 
-/** What is said of signatures before version 4. */
+/** The answer to version 2 where it is not accepted. */
 export const olderScheme = (): Failure =>
   fail("invalidRequest", {
     message: "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
@@ -123,9 +128,25 @@ export function carriesQuerySignature(query: readonly QueryParameter[]): boolean
   return query.some(({ name }) => PRESIGNED_MARKS.includes(name))
 }
 
-/** True where the query carries a signature of version 2. */
-export function carriesOlderQuerySignature(query: readonly QueryParameter[]): boolean {
-  return query.some(({ name }) => name === "AWSAccessKeyId") && query.some(({ name }) => name === "Signature")
+/** Parameters of a version 2 signature. */
+export const VERSION_2_PARAMETERS = ["AWSAccessKeyId", "Signature", "Expires"]
+const VERSION_2_MARKS = ["AWSAccessKeyId", "Signature"]
+
+/** True where the query claims to carry a signature of version 2, whole or not. */
+export function carriesVersion2Signature(query: readonly QueryParameter[]): boolean {
+  return query.some(({ name }) => VERSION_2_MARKS.includes(name))
+}
+
+/** Values of these headers never go into failure details. */
+export const isSecretHeader = (name: string): boolean => /^x-amz-(security-token|.*customer-key)$/.test(name)
+
+/** Throws `invalidAccessKey`. */
+export function accessKeyOf(text: string): AccessKeyId {
+  try {
+    return parseAccessKeyId(text)
+  } catch {
+    throw fail("invalidAccessKey", { accessKeyId: text.slice(0, 128) })
+  }
 }
 
 /** Throws `malformedAuthorization`. */

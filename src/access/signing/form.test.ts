@@ -17,7 +17,7 @@ const EXAMPLE = {
   "x-amz-date": "20151229T000000Z",
   "x-amz-signature": "8afdbf4008c03f22c2cd3cdb72e4afbb1f6a588f3255ac628749a66d7f09699e",
 }
-const RULES = { service: "s3", region: undefined, allowSha1: false }
+const RULES = { service: "s3", region: undefined, acceptVersion2: false }
 type Fields = Readonly<Record<string, string | undefined>>
 
 function read(fields: Fields, rules: Partial<typeof RULES> | { region: string } = {}) {
@@ -65,9 +65,9 @@ test("a form with some fields of a signature is never anonymous", () => {
   for (const name of Object.keys(EXAMPLE)) {
     refuses(() => read({ ...EXAMPLE, [name]: undefined }), "invalidArgument", /Bucket POST must contain a field named/)
   }
-  refuses(() => read({ signature: "x" }, { allowSha1: true }), "invalidArgument", /AWSAccessKeyId/)
+  refuses(() => read({ signature: "x" }, { acceptVersion2: true }), "invalidArgument", /AWSAccessKeyId/)
   refuses(() => read({ signature: "x" }), "invalidRequest", /AWS4-HMAC-SHA256/)
-  refuses(() => read({ ...EXAMPLE, awsaccesskeyid: "k" }, { allowSha1: true }), "invalidArgument")
+  refuses(() => read({ ...EXAMPLE, awsaccesskeyid: "k" }, { acceptVersion2: true }), "invalidArgument")
   assert.equal(read({ key: "k", policy: POLICY }).kind, "anonymous")
 })
 
@@ -83,11 +83,11 @@ test("credential, algorithm, date, region and token are held to what is known", 
   assert.deepEqual(tokenOf(read({ ...EXAMPLE, "x-amz-security-token": "" })), undefined)
 })
 
-test("HMAC-SHA1 forms, where they are allowed", () => {
+test("forms signed with version 2, where they are accepted", () => {
   const signature = createHmac("sha1", SECRET).update(POLICY).digest("base64")
   const fields = { policy: POLICY, awsaccesskeyid: "AKIAIOSFODNN7EXAMPLE", signature }
-  assert.equal(verify(fields, { allowSha1: true })?.accessKeyId, "AKIAIOSFODNN7EXAMPLE")
-  refuses(() => verify({ ...fields, policy: POLICY.slice(4) }, { allowSha1: true }), "signatureMismatch")
-  assert.equal(tokenOf(read({ ...fields, "x-amz-security-token": "t" }, { allowSha1: true })), "t")
+  assert.equal(verify(fields, { acceptVersion2: true })?.accessKeyId, "AKIAIOSFODNN7EXAMPLE")
+  refuses(() => verify({ ...fields, policy: POLICY.slice(4) }, { acceptVersion2: true }), "signatureMismatch")
+  assert.equal(tokenOf(read({ ...fields, "x-amz-security-token": "t" }, { acceptVersion2: true })), "t")
   refuses(() => read(fields), "invalidRequest")
 })

@@ -4,24 +4,24 @@
  *
  * Promises  A form is anonymous only where it has no field of a signature. The policy is signed as sent,
  *           before anybody decodes it.
- * Refuses   HMAC-SHA1 (Signature Version 2), unless the operator allows it; forms signed in both ways.
+ * Refuses   Signature version 2 (HMAC-SHA1) where the operator refuses it; forms signed in both ways.
  * Source    "Authenticating Requests in Browser-Based Uploads Using POST", Amazon S3 Developer Guide.
  */
-import { createHmac } from "node:crypto"
 import { parseBasicDate } from "../../base/dates.js"
 import { fail } from "../../base/failures.js"
 import type { Failure } from "../../base/failures.js"
 import type { AccessKeyId } from "../../base/ids.js"
 import { ALGORITHM, equalInConstantTime, hmacHex } from "./canonical.js"
 import type { Scope } from "./canonical.js"
-import { olderScheme, parseCredential } from "./credentials.js"
+import { accessKeyOf, olderScheme, parseCredential } from "./credentials.js"
 import type { SigningKeys } from "./keys.js"
-import { accessKeyOf, checkScope, REGION_REPORTED } from "./verify.js"
+import { checkScope, REGION_REPORTED } from "./verify.js"
 import type { SignatureRules, VerifiedRequest } from "./verify.js"
+import { version2Signature } from "./version2.js"
 
-export interface FormSignatureRules extends SignatureRules {
-  /** Whether forms signed with HMAC-SHA1 are taken. */
-  readonly allowSha1: boolean
+export interface FormSignatureRules extends Pick<SignatureRules, "service" | "region"> {
+  /** Whether signature version 2 is accepted. */
+  readonly acceptVersion2: boolean
 }
 
 /** A form's signature that has been read and is well formed, but not yet verified. */
@@ -31,7 +31,7 @@ export interface FormClaim {
   /** As sent: base64. */
   readonly policy: string
   readonly signature: string
-  /** Undefined: signed with HMAC-SHA1, by the secret itself. */
+  /** Undefined: signature version 2, by the secret itself. */
   readonly scope: Scope | undefined
   readonly region: string
   readonly signedMs: number | undefined
@@ -41,7 +41,7 @@ export interface FormClaim {
 
 /** Names as messages have them; their fields have them in lower case. */
 const FIELDS = ["X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Signature"]
-const SHA1_FIELDS = ["AWSAccessKeyId", "Signature"]
+const VERSION_2_FIELDS = ["AWSAccessKeyId", "Signature"]
 
 /** As S3 says it of a field that is needed. */
 export const missingField = (name: string): Failure =>
@@ -67,12 +67,13 @@ export function readFormSignature(
   }
   const token = fields.get("x-amz-security-token") || undefined
   if (FIELDS.some(has)) {
-    if (SHA1_FIELDS.some(has)) throw fail("invalidArgument", { message: "Only one auth mechanism allowed in a form" })
+    if (VERSION_2_FIELDS.some(has))
+      throw fail("invalidArgument", { message: "Only one auth mechanism allowed in a form" })
     return readVersion4(one, token, rules)
   }
-  if (!SHA1_FIELDS.some(has)) return { kind: "anonymous" }
-  if (!rules.allowSha1) throw olderScheme()
-  const [accessKeyId = "", signature = "", policy = ""] = [...SHA1_FIELDS, "Policy"].map(one)
+  if (!VERSION_2_FIELDS.some(has)) return { kind: "anonymous" }
+  if (!rules.acceptVersion2) throw olderScheme()
+  const [accessKeyId = "", signature = "", policy = ""] = [...VERSION_2_FIELDS, "Policy"].map(one)
   const region = rules.region ?? REGION_REPORTED
   const terms = { policy, signature, scope: undefined, region, signedMs: undefined, token }
   return { kind: "claim", accessKeyId: accessKeyOf(accessKeyId), ...terms }
@@ -100,9 +101,7 @@ const malformed = (argumentName: string, message: string): Failure => fail("inva
 export function verifyFormSignature(claim: FormClaim, secret: string, keys: SigningKeys): VerifiedRequest {
   const { accessKeyId, policy, signature, scope, region, signedMs } = claim
   const expected =
-    scope === undefined
-      ? createHmac("sha1", secret).update(policy, "latin1").digest("base64")
-      : hmacHex(keys.of(accessKeyId, secret, scope), policy)
+    scope === undefined ? version2Signature(secret, policy) : hmacHex(keys.of(accessKeyId, secret, scope), policy)
   if (!equalInConstantTime(expected, signature)) {
     throw fail("signatureMismatch", {
       accessKeyId,
@@ -116,6 +115,7 @@ export function verifyFormSignature(claim: FormClaim, secret: string, keys: Sign
   return {
     kind: "verified",
     form: "form",
+    version: scope === undefined ? "AWS" : ALGORITHM,
     accessKeyId,
     region,
     payload: { kind: "unsigned" },

@@ -1,5 +1,5 @@
 /**
- * Verifying a request's signature (AWS Signature Version 4), in two pure steps: `readSignature` says
+ * Verifying a request's signature (AWS Signature Version 4; version 2 in `version2.ts`), in two pure steps: `readSignature` says
  * which key claims the request, the caller looks its secret up, `verifySignature` judges.
  *
  * Promises  Fail closed: a request is anonymous only where nothing in it looks like a signature.
@@ -9,12 +9,12 @@
  * Source    "Authenticating Requests (AWS Signature Version 4)", Amazon S3 API Reference.
  */
 import { fail } from "../../base/failures.js"
-import { parseAccessKeyId } from "../../base/ids.js"
 import type { AccessKeyId } from "../../base/ids.js"
 import { basicDate, isoDate, parseBasicDate, parseDate } from "../../base/dates.js"
 import { parseQuery, splitTarget } from "../../base/uri.js"
 import type { QueryParameter } from "../../base/uri.js"
 import {
+  ALGORITHM,
   canonicalHeaders,
   canonicalRequest,
   equalInConstantTime,
@@ -25,22 +25,24 @@ import {
 import type { SignableRequest } from "./canonical.js"
 import { ChunkSignatures } from "./chunks.js"
 import {
-  carriesOlderQuerySignature,
+  accessKeyOf,
   carriesQuerySignature,
+  carriesVersion2Signature,
+  isSecretHeader,
   olderScheme,
   parseAuthorization,
   parsePresigned,
+  PRESIGNED_SECONDS_MAX,
 } from "./credentials.js"
-import type { Credentials, PresignedTerms, SignatureForm } from "./credentials.js"
+import type { Credentials, PresignedTerms, SignatureForm, SignatureVersion } from "./credentials.js"
 import type { SigningKeys } from "./keys.js"
 import { parsePayloadMode, UNSIGNED_PAYLOAD } from "./payload.js"
 import type { PayloadMode } from "./payload.js"
+import { isSignedBy, readVersion2 } from "./version2.js"
+import type { Version2Claim, Version2Rules } from "./version2.js"
 
 export const SKEW_MS_MAX = 15 * 60_000
-export const PRESIGNED_SECONDS_MAX = 604_800
 export const REGION_REPORTED = "us-east-1"
-/** Their values never go into failure details. */
-const SECRET_HEADERS = /^x-amz-(security-token|.*customer-key)$/
 
 export interface SignatureRules {
   readonly service: string
@@ -50,6 +52,8 @@ export interface SignatureRules {
   readonly unbuiltServices?: ReadonlyMap<string, string>
   /** Hex SHA-256 of the body, for services whose clients need not send it. Absent: the request has to say. */
   readonly bodySha256?: string
+  /** Of a request that may be presigned with version 2. Absent: that version is refused. */
+  readonly version2?: Version2Rules | undefined
 }
 
 export interface AnonymousRequest {
@@ -58,8 +62,11 @@ export interface AnonymousRequest {
 }
 
 /** A signature that has been read and is well formed and timely, but not yet verified. */
-export interface SignedClaim {
+export type SignedClaim = Version4Claim | Version2Claim
+
+interface Version4Claim {
   readonly kind: "claim"
+  readonly version: typeof ALGORITHM
   readonly accessKeyId: AccessKeyId
   readonly credentials: Credentials
   readonly request: SignableRequest
@@ -69,6 +76,8 @@ export interface SignedClaim {
   readonly payload: PayloadMode
   readonly payloadHash: string
   readonly region: string
+  /** The region that the signature names. */
+  readonly signedRegion: string
   /** The session token, as it was sent; the key's secret depends on it. */
   readonly token: string | undefined
 }
@@ -76,6 +85,7 @@ export interface SignedClaim {
 export interface VerifiedRequest {
   readonly kind: "verified"
   readonly form: SignatureForm
+  readonly version: SignatureVersion
   readonly accessKeyId: AccessKeyId
   /** The configured region, or `us-east-1` where none is. */
   readonly region: string
@@ -102,12 +112,17 @@ export function readSignature(
   const query = parseQuery(splitTarget(request.rawTarget).rawQuery)
   const authorization = headers.get("authorization")
   const presigned = carriesQuerySignature(query)
-  if (authorization !== undefined && (presigned || carriesOlderQuerySignature(query))) {
+  const isVersion2 = carriesVersion2Signature(query)
+  if ([authorization !== undefined, presigned, isVersion2].filter(Boolean).length > 1) {
     throw fail("invalidArgument", {
       message: "Only one auth mechanism allowed; use the Authorization header or the query, not both",
     })
   }
-  if (authorization === undefined && !presigned) return readAnonymous(headers, query)
+  if (isVersion2) {
+    if (rules.version2 === undefined) throw olderScheme()
+    return readVersion2(request, query, rules.version2, { nowMs, region: rules.region ?? REGION_REPORTED })
+  }
+  if (authorization === undefined && !presigned) return readAnonymous(headers)
 
   const terms = presigned ? parsePresigned(query) : undefined
   const credentials = terms ?? parseAuthorization(authorization ?? "")
@@ -122,6 +137,7 @@ export function readSignature(
   const payloadHash = payloadHashOf(headers, terms === undefined ? undefined : query, rules.bodySha256)
   return {
     kind: "claim",
+    version: ALGORITHM,
     accessKeyId: accessKeyOf(credentials.accessKeyId),
     credentials,
     request,
@@ -131,6 +147,7 @@ export function readSignature(
     payload: parsePayloadMode(payloadHash),
     payloadHash,
     region: rules.region ?? REGION_REPORTED,
+    signedRegion: credentials.scope.region,
     token,
   }
 }
@@ -143,15 +160,32 @@ function tokenOf(headers: ReadonlyMap<string, string>, presignedQuery: readonly 
   return token
 }
 
-/** Throws `signatureMismatch` with details.stringToSign and details.canonicalRequest. */
+/** Throws `signatureMismatch` with details.stringToSign and, of version 4, details.canonicalRequest. */
 export function verifySignature(claim: SignedClaim, secret: string, keys: SigningKeys): VerifiedRequest {
+  return claim.version === "AWS" ? verifyVersion2(claim, secret) : verifyVersion4(claim, secret, keys)
+}
+
+function verifyVersion2(claim: Version2Claim, secret: string): VerifiedRequest {
+  const { accessKeyId, payload, region, signature, shownText } = claim
+  if (!isSignedBy(claim, secret)) {
+    const signatureProvided = signature.slice(0, 128)
+    throw fail("signatureMismatch", { accessKeyId, signatureProvided, stringToSign: shownText })
+  }
+  const chunkSignatures = (): never => {
+    throw fail("internal", { reason: "version 2 signs no chunks" })
+  }
+  const form = "query"
+  return { kind: "verified", form, version: "AWS", accessKeyId, region, payload, signedMs: undefined, chunkSignatures }
+}
+
+function verifyVersion4(claim: Version4Claim, secret: string, keys: SigningKeys): VerifiedRequest {
   const { credentials, headers, request, payloadHash, timestamp } = claim
   const parts = { request, headers, signedHeaders: credentials.signedHeaders, payloadHash }
   const text = stringToSign(timestamp, credentials.scope, canonicalRequest(parts))
   const signingKey = keys.of(claim.accessKeyId, secret, credentials.scope)
   const expected = hmacHex(signingKey, text)
   if (!equalInConstantTime(expected, credentials.signature)) {
-    const shown = new Map([...headers].map(([name, value]) => [name, SECRET_HEADERS.test(name) ? "(hidden)" : value]))
+    const shown = new Map([...headers].map(([name, value]) => [name, isSecretHeader(name) ? "(hidden)" : value]))
     throw fail("signatureMismatch", {
       accessKeyId: claim.accessKeyId,
       signatureProvided: credentials.signature.slice(0, 128),
@@ -162,6 +196,7 @@ export function verifySignature(claim: SignedClaim, secret: string, keys: Signin
   return {
     kind: "verified",
     form: credentials.form,
+    version: ALGORITHM,
     accessKeyId: claim.accessKeyId,
     region: claim.region,
     payload: claim.payload,
@@ -173,18 +208,19 @@ export function verifySignature(claim: SignedClaim, secret: string, keys: Signin
 /** Whether anything in the request's head looks like a signature. */
 export function carriesSignature({ rawTarget, rawHeaders }: SignableRequest): boolean {
   const query = parseQuery(splitTarget(rawTarget).rawQuery)
-  const isSigned = carriesQuerySignature(query) || carriesOlderQuerySignature(query)
+  const isSigned = carriesQuerySignature(query) || carriesVersion2Signature(query)
   return isSigned || canonicalHeaders(rawHeaders).has("authorization")
 }
 
-const CREDENTIAL = /Credential=([\w.+=@-]{3,128})(?:\/|%2F)/i
+const CREDENTIAL = /Credential=([\w.+=@-]{3,128})(?:\/|%2F)|(?:^|&)AWSAccessKeyId=([\w.+=@-]{3,128})(?:&|$)/i
 
 /** The access key that the head of a request names, whether it is well formed or not, for people; undefined: none. */
-export const claimedKey = (authorization: string | undefined, rawTarget: string): string | undefined =>
-  CREDENTIAL.exec(authorization ?? splitTarget(rawTarget).rawQuery)?.[1]
+export function claimedKey(authorization: string | undefined, rawTarget: string): string | undefined {
+  const match = CREDENTIAL.exec(authorization ?? splitTarget(rawTarget).rawQuery)
+  return match?.[1] ?? match?.[2]
+}
 
-function readAnonymous(headers: ReadonlyMap<string, string>, query: readonly QueryParameter[]): AnonymousRequest {
-  if (carriesOlderQuerySignature(query)) throw olderScheme()
+function readAnonymous(headers: ReadonlyMap<string, string>): AnonymousRequest {
   const payload = parsePayloadMode(headers.get("x-amz-content-sha256") ?? UNSIGNED_PAYLOAD)
   if (payload.kind === "chunked" && payload.signed) {
     throw fail("accessDenied", { reason: "signed chunks need a signed request" })
@@ -284,13 +320,4 @@ function payloadHashOf(
     throw fail("invalidArgument", { message: "x-amz-content-sha256 differs between the header and the query" })
   }
   return parameter ?? header ?? UNSIGNED_PAYLOAD
-}
-
-/** Throws `invalidAccessKey`. */
-export function accessKeyOf(text: string): AccessKeyId {
-  try {
-    return parseAccessKeyId(text)
-  } catch {
-    throw fail("invalidAccessKey", { accessKeyId: text.slice(0, 128) })
-  }
 }

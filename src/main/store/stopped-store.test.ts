@@ -22,7 +22,7 @@ const config: ServeConfig = {
     masterKeyFile: undefined,
     rootKey: undefined,
     refuseSingleCopy: false,
-    allowSha1Forms: false,
+    refuseSignatureV2: false,
     allowPublicBuckets: false,
     allowAcls: false,
     allowLocalIdentityProviders: false,

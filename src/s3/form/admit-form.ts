@@ -15,6 +15,7 @@ import type { WireBody } from "../body.js"
 import type { Headers } from "../call.js"
 import type { Query } from "../wire/query.js"
 import { boundaryOf } from "../wire/form-data.js"
+import type { S3Target } from "../wire/target.js"
 import { completeFields, formRequestOf } from "./fields-core.js"
 import type { FormRequest } from "./fields-core.js"
 import { checkFormPolicy, parseFormPolicy, sizeRangeOf } from "./policy-core.js"
@@ -28,10 +29,9 @@ export interface AdmittedForm extends FormRequest {
 
 interface FormScene {
   readonly exchange: Exchange
+  readonly target: S3Target
   readonly query: Query
   readonly headers: Headers
-  /** As addressed: a byte string. */
-  readonly bucket: string
   readonly nowMs: number
   /** As soon as it is known who asks. */
   readonly noteCaller: (caller: Caller) => void
@@ -41,12 +41,13 @@ interface FormScene {
 export async function admitForm(
   gate: Gatekeeper,
   wire: WireBody,
-  { exchange, query, headers, bucket, nowMs, noteCaller }: FormScene,
+  { exchange, target, query, headers, nowMs, noteCaller }: FormScene,
 ): Promise<{ readonly caller: Caller; readonly form: AdmittedForm }> {
+  const { bucket = "" } = target
   const boundary = boundaryOf(headers.get("content-type") ?? "")
   if (boundary === undefined || carriesSignature(exchange)) {
     // As of any other request: who may not do it learns no more than that.
-    const caller = await gate.caller(exchange, query, nowMs)
+    const caller = await gate.caller(exchange, { target, query, nowMs })
     noteCaller(caller)
     await gate.openBucket(bucket, caller, headers)
     throw boundary === undefined

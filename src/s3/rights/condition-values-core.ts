@@ -5,7 +5,7 @@
  * document in the body says. They are read where a policy asks for them, and then it is asked again.
  * Source  "Actions, resources, and condition keys for Amazon S3", Service Authorization Reference.
  */
-import type { ConditionKey, RequestContext } from "../../access/index.js"
+import type { ConditionKey, RequestContext, SignatureForm, SignatureVersion } from "../../access/index.js"
 import { textOfObjectKey } from "../../base/ids.js"
 import type { ObjectKey } from "../../base/ids.js"
 import type { Tags } from "../../object/contract.js"
@@ -26,8 +26,9 @@ export interface RequestHead {
   readonly referer: string | undefined
   /** Tags that a form gives; undefined: the header may. */
   readonly formTags: Tags | undefined
-  /** How it is signed; undefined: by nobody. */
-  readonly form: "header" | "query" | "form" | undefined
+  /** Where its signature is; undefined: nobody signed it. */
+  readonly form: SignatureForm | undefined
+  readonly signatureVersion: SignatureVersion | undefined
   /** Undefined: it does not say. */
   readonly signedMs: number | undefined
   readonly nowMs: number
@@ -99,11 +100,7 @@ const MAKERS: ReadonlyMap<string, Maker> = new Map<string, Maker>([
   ["aws:referer", ({ referer }) => referer],
   ["aws:requestedregion", ({ region }) => region],
   ["s3:authtype", ({ form }) => form && AUTH_TYPES[form]],
-  [
-    "s3:signatureversion",
-    // Of the older version are forms only, which do not say when they were signed.
-    ({ form, signedMs }) => form && (signedMs === undefined ? "AWS" : "AWS4-HMAC-SHA256"),
-  ],
+  ["s3:signatureversion", ({ signatureVersion }) => signatureVersion],
   [
     "s3:signatureage",
     ({ signedMs, nowMs }) => (signedMs === undefined ? undefined : String(Math.max(0, nowMs - signedMs))),

@@ -1,0 +1,278 @@
+import { test } from "node:test"
+import assert from "node:assert/strict"
+import { createHmac } from "node:crypto"
+import fc from "fast-check"
+import { fail, isFailure } from "../../base/failures.js"
+import type { Failure, FailureKind } from "../../base/failures.js"
+import { parseQuery, percentEncode, splitTarget } from "../../base/uri.js"
+import { claimedKey, readSignature, SigningKeys, verifySignature } from "../sigv4.js"
+import type { SignableRequest, Version2Rules } from "../sigv4.js"
+
+const SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+const KEY = "AKIAIOSFODNN7EXAMPLE"
+const NOW_MS = Date.UTC(2007, 2, 27, 0, 0, 0)
+const NOW_SECONDS = NOW_MS / 1000
+const PARAMETERS: ReadonlySet<string> = new Set(["attributes"])
+
+interface Terms {
+  readonly nowMs?: number
+  readonly version2?: Version2Rules | undefined
+  readonly region?: string
+}
+
+const rulesOf = (request: SignableRequest): Version2Rules => ({
+  resource: splitTarget(request.rawTarget).rawPath,
+  signedParameters: PARAMETERS,
+})
+
+function verify(request: SignableRequest, terms: Terms = {}) {
+  const { nowMs = NOW_MS, region } = terms
+  const version2 = "version2" in terms ? terms.version2 : rulesOf(request)
+  const claim = readSignature(request, { service: "s3", region, version2 }, nowMs)
+  if (claim.kind === "anonymous") return claim
+  if (claim.accessKeyId !== KEY) throw fail("invalidAccessKey")
+  const verified = verifySignature(claim, SECRET, new SigningKeys())
+  return { ...verified, token: claim.token }
+}
+
+function refusal(request: SignableRequest, terms: Terms = {}): Failure {
+  try {
+    verify(request, terms)
+  } catch (error) {
+    assert.ok(isFailure(error), String(error))
+    return error
+  }
+  throw new Error(`accepted: ${JSON.stringify(request)}`)
+}
+
+/** A second implementation, as plain as can be: of the text, as botocore makes it. */
+function naiveText({ method, rawTarget, rawHeaders }: SignableRequest, expires: string, resource?: string): string {
+  const [path = "", query = ""] = rawTarget.split(/\?(.*)/s)
+  const bytes = (text: string) =>
+    text.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)))
+  const strip = (text: string) => text.replace(/^[ \t]+|[ \t]+$/g, "")
+  const pairs: [string, string][] = []
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    pairs.push([(rawHeaders[i] ?? "").toLowerCase(), strip(rawHeaders[i + 1] ?? "")])
+  }
+  const sentNames = pairs.map(([name]) => name)
+  const pieces = query
+    .split("&")
+    .filter(piece => piece !== "")
+    .map(piece => piece.split(/=(.*)/s).slice(0, 2).map(bytes))
+  for (const [name = "", value = ""] of pieces) {
+    const lower = name.toLowerCase()
+    if (lower.startsWith("x-amz-") && !sentNames.includes(lower)) pairs.push([lower, strip(value)])
+  }
+  const valueOf = (name: string) =>
+    pairs
+      .filter(pair => pair[0] === name)
+      .map(pair => pair[1])
+      .join(",")
+  const amz = [...new Set(pairs.map(([name]) => name))].filter(name => name.startsWith("x-amz-")).sort()
+  const listed = pieces.filter(([name = ""]) =>
+    /^(acl|attributes|partNumber|tagging|uploadId|uploads|versionId|response-content-(type|disposition|language|encoding)|response-expires|response-cache-control)$/.test(
+      name,
+    ),
+  )
+  listed.sort(([a = ""], [b = ""]) => (a < b ? -1 : a > b ? 1 : 0))
+  const subresource = listed.length === 0 ? "" : "?" + listed.map(parts => parts.join("=")).join("&")
+  const lines = [method, valueOf("content-md5"), valueOf("content-type"), expires]
+  return [...lines, ...amz.map(name => `${name}:${valueOf(name)}`), (resource ?? path) + subresource].join("\n")
+}
+
+interface Presigning {
+  readonly expires?: string
+  readonly secret?: string
+  readonly resource?: string
+}
+
+function presigned(request: SignableRequest, { expires, secret = SECRET, resource }: Presigning = {}): SignableRequest {
+  const until = expires ?? String(NOW_SECONDS + 60)
+  const signature = createHmac("sha1", secret)
+    .update(Buffer.from(naiveText(request, until, resource), "latin1"))
+    .digest("base64")
+  const parameters = `AWSAccessKeyId=${KEY}&Signature=${percentEncode(signature)}&Expires=${until}`
+  return { ...request, rawTarget: `${request.rawTarget}${request.rawTarget.includes("?") ? "&" : "?"}${parameters}` }
+}
+
+const PLAIN: SignableRequest = { method: "GET", rawTarget: "/bucket/key", rawHeaders: ["Host", "localhost"] }
+
+/** Amazon S3 Developer Guide, "Query string request authentication alternative". */
+test("Amazon's published example verifies", () => {
+  const request = {
+    method: "GET",
+    rawTarget:
+      "/photos/puppy.jpg?AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE&Signature=NpgCjnDzrM%2BWFzoENXmpNDUsSn8%3D&Expires=1175139620",
+    rawHeaders: ["Host", "johnsmith.s3.amazonaws.com"],
+  }
+  const version2 = { resource: "/johnsmith/photos/puppy.jpg", signedParameters: PARAMETERS }
+  const verified = verify(request, { version2 })
+  assert.equal(verified.kind === "verified" && `${verified.form} ${verified.version}`, "query AWS")
+  assert.equal(verified.kind === "verified" && verified.signedMs, undefined)
+  assert.equal(refusal(request, { version2: rulesOf(request) }).kind, "signatureMismatch", "the bucket is signed")
+  assert.equal(verify(request, { version2, nowMs: 1175139620_000 }).kind, "verified")
+  assert.equal(refusal(request, { version2, nowMs: 1175139620_001 }).kind, "requestExpired")
+})
+
+test("it is refused where version 2 is, and for whatever is no object", () => {
+  const request = presigned(PLAIN)
+  assert.equal(refusal(request, { version2: undefined }).kind, "invalidRequest")
+  const failure = refusal(request, { version2: { resource: undefined, signedParameters: PARAMETERS } })
+  assert.equal(failure.kind, "invalidRequest")
+  assert.match(String(failure.details["message"]), /objects and forms only/)
+})
+
+const percentCoded = (text: string): string => percentEncode(text)
+const latin1 = fc
+  .array(
+    fc.integer({ min: 0x20, max: 255 }).filter(code => code !== 127),
+    { maxLength: 12 },
+  )
+  .map(codes => String.fromCharCode(...codes))
+
+/** `npm run signatures` has 100,000. */
+const RANDOM_REQUESTS = Number(process.env["SIGNATURE_CASES"] ?? 500)
+
+test("signatures equal those of a second, naive implementation, and nothing of a request can be changed", () => {
+  const name = fc.constantFrom("acl", "versionId", "uploadId", "response-content-type", "attributes", "prefix", "x-id")
+  const header = fc.constantFrom("x-amz-meta-a", "X-Amz-Meta-A", "x-amz-acl", "Content-Type", "Content-MD5", "Range")
+  fc.assert(
+    fc.property(
+      fc.constantFrom("GET", "PUT", "HEAD", "DELETE"),
+      latin1.map(percentCoded),
+      fc.array(fc.tuple(name, fc.option(latin1)), { maxLength: 4 }),
+      fc.option(latin1),
+      fc.array(fc.tuple(header, latin1), { maxLength: 4 }),
+      fc.nat(),
+      (method, key, parameters, carried, headers, at) => {
+        const pieces = parameters.map(([n, v]) => (v === null ? n : `${n}=${percentEncode(v)}`))
+        if (carried !== null) pieces.push(`x-amz-meta-a=${percentEncode(carried)}`)
+        const rawHeaders = ["Host", "h", ...headers.flat()]
+        const plain = {
+          method,
+          rawTarget: `/bucket/${key}${pieces.length > 0 ? `?${pieces.join("&")}` : ""}`,
+          rawHeaders,
+        }
+        const request = presigned(plain)
+        assert.equal(verify(request).kind, "verified")
+        assert.equal(refusal(presigned(plain, { secret: "other" })).kind, "signatureMismatch")
+        assert.equal(refusal({ ...request, method: method === "GET" ? "PUT" : "GET" }).kind, "signatureMismatch")
+        assert.equal(
+          refusal({ ...request, rawTarget: request.rawTarget.replace("/bucket/", "/bucket/x") }).kind,
+          "signatureMismatch",
+        )
+        const shifted = {
+          ...request,
+          rawTarget: request.rawTarget.replace(/Expires=(\d+)/, (_, s) => `Expires=${Number(s) + 1}`),
+        }
+        assert.equal(refusal(shifted).kind, "signatureMismatch")
+        const added = ["x-amz-meta-zz=1", "versionId=9", "attributes", "response-expires=1"][at % 4] ?? ""
+        assert.equal(
+          refusal({ ...request, rawTarget: `${request.rawTarget}&${added}` }).kind,
+          "signatureMismatch",
+          added,
+        )
+        const sent = ["x-amz-meta-zz", "1"]
+        assert.equal(refusal({ ...request, rawHeaders: [...rawHeaders, ...sent] }).kind, "signatureMismatch")
+      },
+    ),
+    { numRuns: RANDOM_REQUESTS, seed: 16 },
+  )
+})
+
+test("every changed character of a presigned URL is refused", () => {
+  const request = presigned({
+    method: "PUT",
+    rawTarget: "/bucket/a%20b?partNumber=2&uploadId=u&x-amz-meta-a=1",
+    rawHeaders: ["Host", "h", "Content-Type", "text/plain"],
+  })
+  assert.equal(verify(request).kind, "verified")
+  const { rawTarget } = request
+  for (let at = 1; at < rawTarget.length; at += 1) {
+    const other = rawTarget[at] === "0" ? "1" : "0"
+    const changed = { ...request, rawTarget: rawTarget.slice(0, at) + other + rawTarget.slice(at + 1) }
+    try {
+      const result = verify(changed)
+      assert.notEqual(result.kind, "verified", changed.rawTarget)
+    } catch (error) {
+      assert.ok(isFailure(error), String(error))
+    }
+  }
+})
+
+test("an expiry lies at most seven days ahead, and is a whole number of seconds", () => {
+  const until = (expires: string) => presigned(PLAIN, { expires })
+  assert.equal(verify(until(String(NOW_SECONDS + 604_800))).kind, "verified")
+  assert.equal(refusal(until(String(NOW_SECONDS + 604_801))).kind, "accessDenied")
+  assert.equal(verify(until(String(NOW_SECONDS))).kind, "verified")
+  assert.equal(refusal(until(String(NOW_SECONDS - 1))).kind, "requestExpired")
+  for (const expires of ["-1", "1e9", "abc", "NaN", `${NOW_SECONDS}.5`, "9".repeat(40), ` ${NOW_SECONDS + 60}`]) {
+    assert.equal(refusal(until(percentEncode(expires))).kind, "accessDenied", expires)
+  }
+})
+
+test("each refusal has its own failure", () => {
+  const good = presigned(PLAIN)
+  const target = good.rawTarget
+  const cases: [string, SignableRequest, FailureKind][] = [
+    ["no key", { ...good, rawTarget: target.replace(/AWSAccessKeyId=[^&]*&/, "") }, "accessDenied"],
+    ["no signature", { ...good, rawTarget: target.replace(/Signature=[^&]*&/, "") }, "accessDenied"],
+    ["no expiry", { ...good, rawTarget: target.replace(/&Expires=.*/, "") }, "accessDenied"],
+    ["an empty signature", { ...good, rawTarget: target.replace(/Signature=[^&]*/, "Signature=") }, "accessDenied"],
+    ["two keys", { ...good, rawTarget: `${target}&AWSAccessKeyId=${KEY}` }, "accessDenied"],
+    ["two expiries", { ...good, rawTarget: `${target}&Expires=${NOW_SECONDS + 1}` }, "accessDenied"],
+    ["a key that is none", { ...good, rawTarget: target.replace(KEY, "%C3%A9") }, "invalidAccessKey"],
+    ["with version 4", { ...good, rawTarget: `${target}&X-Amz-Algorithm=AWS4-HMAC-SHA256` }, "invalidArgument"],
+    ["with a header", { ...good, rawHeaders: [...good.rawHeaders, "Authorization", "AWS a:b"] }, "invalidArgument"],
+    [
+      "signed chunks",
+      presigned({ ...PLAIN, rawHeaders: ["x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"] }),
+      "accessDenied",
+    ],
+    [
+      "a line break",
+      presigned({ ...PLAIN, rawTarget: "/bucket/key?x-amz-meta-a=1%0Ax-amz-meta-b:2" }),
+      "invalidArgument",
+    ],
+    ["a strange name", presigned({ ...PLAIN, rawTarget: "/bucket/key?x-amz-meta-a:1=2" }), "invalidArgument"],
+    [
+      "one twice",
+      presigned({ ...PLAIN, rawTarget: "/bucket/key?x-amz-acl=private&X-Amz-Acl=private" }),
+      "invalidArgument",
+    ],
+  ]
+  for (const [what, request, kind] of cases) assert.equal(refusal(request).kind, kind, what)
+})
+
+test("a session token is handed on as sent, from the header or the query, and must be the same in both", () => {
+  const inQuery = presigned({ ...PLAIN, rawTarget: "/bucket/key?x-amz-security-token=T%2F1%3D" })
+  const token = (request: SignableRequest) => {
+    const verified = verify(request)
+    return verified.kind === "verified" ? verified.token : "nobody's"
+  }
+  assert.equal(token(inQuery), "T/1=")
+  assert.equal(token(presigned({ ...PLAIN, rawHeaders: ["x-amz-security-token", "T/1="] })), "T/1=")
+  assert.equal(token(presigned(PLAIN)), undefined)
+  const both = { ...PLAIN, rawTarget: "/bucket/key?x-amz-security-token=a", rawHeaders: ["x-amz-security-token", "b"] }
+  assert.equal(refusal(presigned(both)).kind, "invalidToken")
+})
+
+test("a mismatch shows the text to compare, without secrets of the request", () => {
+  const request = { ...PLAIN, rawHeaders: ["x-amz-security-token", "TOKEN"], rawTarget: "/bucket/key?versionId=3" }
+  const failure = refusal({ ...presigned(request), method: "PUT" })
+  const expires = String(NOW_SECONDS + 60)
+  assert.equal(
+    failure.details["stringToSign"],
+    `PUT\n\n\n${expires}\nx-amz-security-token:(hidden)\n/bucket/key?versionId=3`,
+  )
+  assert.ok(!failure.message.includes("TOKEN") && !failure.message.includes(SECRET))
+})
+
+test("people are told which key a version 2 URL names", () => {
+  assert.equal(claimedKey(undefined, presigned(PLAIN).rawTarget), KEY)
+  assert.deepEqual(
+    parseQuery(splitTarget(presigned(PLAIN).rawTarget).rawQuery).map(({ name }) => name),
+    ["AWSAccessKeyId", "Signature", "Expires"],
+  )
+})

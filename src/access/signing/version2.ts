@@ -1,0 +1,191 @@
+/**
+ * Signature version 2 in the query of a URL, which boto3 and AWS CLI 1 presign by default in us-east-1. In the two
+ * steps of `verify.ts`.
+ *
+ * Promises  The signature covers the method, `Content-MD5`, `Content-Type`, the expiry, every `x-amz-*` header (also one
+ *           that the query carries), the path as sent, and each parameter that selects a sub-resource or overrides a
+ *           header of the response. The text to sign has one reading: no value in it holds a line break of its own.
+ * Refuses   Requests that are not about an object, since version 2 does not sign the parameters of listings.
+ * Limits    An expiry at most 604,800 s ahead; the URL does not say when it was signed.
+ * Source    "Signing and authenticating REST requests (AWS signature version 2)", Amazon S3 Developer Guide.
+ */
+import { createHmac } from "node:crypto"
+import { isoDate } from "../../base/dates.js"
+import { fail } from "../../base/failures.js"
+import type { Failure } from "../../base/failures.js"
+import type { AccessKeyId } from "../../base/ids.js"
+import type { QueryParameter } from "../../base/uri.js"
+import { equalInConstantTime, trimBlanks } from "./canonical.js"
+import type { SignableRequest } from "./canonical.js"
+import { accessKeyOf, isSecretHeader, PRESIGNED_SECONDS_MAX, VERSION_2_PARAMETERS } from "./credentials.js"
+import { parsePayloadMode, UNSIGNED_PAYLOAD } from "./payload.js"
+import type { PayloadMode } from "./payload.js"
+
+/** What a protocol that accepts version 2 says about a request. */
+export interface Version2Rules {
+  /** `/bucket/key`, percent-coded as it was sent; undefined where the request is not about an object. */
+  readonly resource: string | undefined
+  /** Parameters that select what the request does; those that Amazon lists are signed in any case. */
+  readonly signedParameters: ReadonlySet<string>
+}
+
+/** A version 2 signature that is well formed and not expired, but not yet verified. */
+export interface Version2Claim {
+  readonly kind: "claim"
+  readonly version: "AWS"
+  readonly accessKeyId: AccessKeyId
+  readonly signature: string
+  readonly textToSign: string
+  /** The same text without the secrets that it holds. */
+  readonly shownText: string
+  readonly payload: PayloadMode
+  /** The configured one: the signature names none. */
+  readonly region: string
+  readonly signedRegion: ""
+  /** The session token, as it was sent. */
+  readonly token: string | undefined
+}
+
+/** As Amazon lists them. */
+const LISTED_PARAMETERS: ReadonlySet<string> = new Set(
+  `accelerate acl analytics cors defaultObjectAcl delete inventory lifecycle location logging metrics notification
+  object-lock partNumber policy replication requestPayment response-cache-control response-content-disposition
+  response-content-encoding response-content-language response-content-type response-expires restore select select-type
+  storageClass tagging torrent uploadId uploads versionId versioning versions website`.split(/\s+/),
+)
+
+const MESSAGE_INCOMPLETE = "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters"
+const MESSAGE_NO_OBJECT =
+  "Signature version 2 is accepted for objects and forms only. Please use AWS4-HMAC-SHA256 for this request."
+const SECONDS = /^\d{1,12}$/
+const HEADER_NAME = /^x-amz-[a-z0-9!#$%&'*+.^_`|~-]+$/
+const LINE_BREAK = /[\r\n]/
+
+const denied = (message: string): Failure => fail("accessDenied", { message })
+
+/**
+ * Reads the signature and refuses what needs no secret to be refused.
+ * Throws `accessDenied`, `invalidRequest`, `requestExpired`, `invalidToken`, `invalidAccessKey`, `invalidArgument`,
+ * `notImplemented`.
+ */
+export function readVersion2(
+  { method, rawHeaders }: SignableRequest,
+  query: readonly QueryParameter[],
+  { resource, signedParameters }: Version2Rules,
+  { nowMs, region }: { readonly nowMs: number; readonly region: string },
+): Version2Claim {
+  if (resource === undefined) throw fail("invalidRequest", { message: MESSAGE_NO_OBJECT })
+  const [accessKeyId = "", signature = "", expires = ""] = VERSION_2_PARAMETERS.map(name => onlyValue(query, name))
+  checkExpiry(expires, nowMs)
+  const sent = headersSent(rawHeaders)
+  const amz = amzHeaders(sent, query)
+  const ofTarget = query.filter(({ name }) => LISTED_PARAMETERS.has(name) || signedParameters.has(name))
+  const textWith = (valueOf: (name: string, value: string) => string): string =>
+    [
+      method,
+      sent.get("content-md5") ?? "",
+      sent.get("content-type") ?? "",
+      expires,
+      ...[...amz].sort(byName).map(([name, value]) => `${name}:${valueOf(name, value)}`),
+      resource + parameterText(ofTarget),
+    ].join("\n")
+  return {
+    kind: "claim",
+    version: "AWS",
+    accessKeyId: accessKeyOf(accessKeyId),
+    signature,
+    textToSign: textWith((_, value) => value),
+    shownText: textWith((name, value) => (isSecretHeader(name) ? "(hidden)" : value)),
+    payload: payloadOf(amz.get("x-amz-content-sha256")),
+    region,
+    signedRegion: "",
+    token: tokenOf(sent, amz, query),
+  }
+}
+
+/** Whether the secret made the signature. */
+export function isSignedBy({ textToSign, signature }: Version2Claim, secret: string): boolean {
+  return equalInConstantTime(version2Signature(secret, textToSign), signature)
+}
+
+/** HMAC-SHA1 of a byte string, in base64: the signature of a URL's text and of a form's policy. */
+export const version2Signature = (secret: string, text: string): string =>
+  createHmac("sha1", secret).update(text, "latin1").digest("base64")
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+const byName = ([a]: readonly [string, string], [b]: readonly [string, string]): number => compare(a, b)
+
+function onlyValue(query: readonly QueryParameter[], name: string): string {
+  const [first, second] = query.filter(parameter => parameter.name === name)
+  if (first === undefined || second !== undefined || first.value === "") throw denied(MESSAGE_INCOMPLETE)
+  return first.value
+}
+
+function checkExpiry(text: string, nowMs: number): void {
+  if (!SECONDS.test(text)) throw denied(`Invalid date (should be seconds since epoch): ${text.slice(0, 40)}`)
+  const expiresMs = Number(text) * 1000
+  const serverTime = isoDate(nowMs)
+  if (nowMs > expiresMs) {
+    throw fail("requestExpired", { message: "Request has expired", expires: isoDate(expiresMs), serverTime })
+  }
+  if (expiresMs > nowMs + PRESIGNED_SECONDS_MAX * 1000) {
+    throw denied(`Expires must be at most ${PRESIGNED_SECONDS_MAX} seconds ahead`)
+  }
+}
+
+/** Values by lower-case name, without the blanks around them; repeated headers joined by ",". */
+function headersSent(rawHeaders: readonly string[]): ReadonlyMap<string, string> {
+  const headers = new Map<string, string>()
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = (rawHeaders[i] ?? "").toLowerCase()
+    const value = trimBlanks(rawHeaders[i + 1] ?? "")
+    const earlier = headers.get(name)
+    headers.set(name, earlier === undefined ? value : `${earlier},${value}`)
+  }
+  return headers
+}
+
+const isAmz = (name: string): boolean => name.toLowerCase().startsWith("x-amz-")
+
+/** SDKs move `x-amz-*` headers into the query; one that was really sent counts before it. Throws `invalidArgument`. */
+function amzHeaders(sent: ReadonlyMap<string, string>, query: readonly QueryParameter[]): ReadonlyMap<string, string> {
+  const amz = new Map([...sent].filter(([name]) => isAmz(name)))
+  const seen = new Set<string>()
+  for (const { name, value } of query.filter(parameter => isAmz(parameter.name))) {
+    const header = name.toLowerCase()
+    if (!HEADER_NAME.test(header) || LINE_BREAK.test(value) || seen.has(header)) {
+      const message = "A parameter x-amz-* of a presigned URL must be what a header can be, and given once."
+      throw fail("invalidArgument", { message, argumentName: name.slice(0, 80) })
+    }
+    seen.add(header)
+    if (!sent.has(header)) amz.set(header, trimBlanks(value))
+  }
+  return amz
+}
+
+/** `?acl&versionId=3`: sorted by name, values decoded. */
+function parameterText(parameters: readonly QueryParameter[]): string {
+  if (parameters.length === 0) return ""
+  const sorted = [...parameters].sort((a, b) => compare(a.name, b.name))
+  return `?${sorted.map(({ name, value, assigned }) => (assigned ? `${name}=${value}` : name)).join("&")}`
+}
+
+/** Throws `accessDenied`: version 2 has no chain of chunk signatures. */
+function payloadOf(header: string | undefined): PayloadMode {
+  const payload = parsePayloadMode(header ?? UNSIGNED_PAYLOAD)
+  if (payload.kind === "chunked" && payload.signed) throw denied("Signed chunks need signature version 4")
+  return payload
+}
+
+/** Throws `invalidToken` where the header and the query disagree. */
+function tokenOf(
+  sent: ReadonlyMap<string, string>,
+  amz: ReadonlyMap<string, string>,
+  query: readonly QueryParameter[],
+): string | undefined {
+  const name = "x-amz-security-token"
+  const header = sent.get(name)
+  const inQuery = query.find(parameter => parameter.name.toLowerCase() === name)?.value
+  if (header !== undefined && inQuery !== undefined && header !== inQuery) throw fail("invalidToken")
+  return amz.get(name) || undefined
+}
