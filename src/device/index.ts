@@ -29,6 +29,7 @@ export { ALONE_DEVICE_TIMEOUT_MS, CALL_LIMITS, queuedDisk, type CallLimits, type
 export * from "./control-core.js"
 export { readControlRecord, writeControlRecord } from "./control.js"
 export { Ownership } from "./ownership.js"
+export { checkPosition, forgetPosition, notePosition } from "./position.js"
 export { readRecordFile, replaceRecordFile } from "./record-file.js"
 export * from "./superblock.js"
 export { NowReads } from "./now-reads.js"

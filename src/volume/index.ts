@@ -2,6 +2,7 @@
 export type { IndexedNeedle, Needle, NeedleId, NeedleOwner, NeedleRange } from "./contract.js"
 export type { KeptVolumes, MayAppend, ShardHeader, ShardShape, VolumeDamage, Volumes, VolumeUsage } from "./contract.js"
 export { openVolumes } from "./volumes.js"
+export { checkOwner } from "./owner.js"
 export type { VolumeHome } from "./writer.js"
 export { positionOfMark, VolumeScanSource, VOLUMES_SOURCE } from "./checkpoint-source.js"
 export { PayloadReader, PayloadVolumes } from "./payloads.js"

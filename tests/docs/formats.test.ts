@@ -58,6 +58,7 @@ import {
   encodeKeyUse,
   encodeManagedPolicy,
 } from "../../src/format/identity-records.js"
+import { encodePositionRecord } from "../../src/format/position-record.js"
 import { encodeSuperblock } from "../../src/format/superblock.js"
 import { encodeDetails, encodeVersion } from "../../src/format/version-record.js"
 import { encodeGroupHeader, encodeVolumeHeader, encodeVolumePosition } from "../../src/format/volume.js"
@@ -268,6 +269,10 @@ const SAMPLES: Readonly<Record<string, { bytes: Uint8Array; fields: Readonly<Rec
       ...{ magic: "HLSB", version: 1, formatEpoch: 1, storeId, createdMs: 1_700_000_000_000 },
       ...{ incarnation: 7, deviceId, checksum: "any" },
     },
+  },
+  position: {
+    bytes: encodePositionRecord({ deviceId, logged: parseLogSequence(77) }),
+    fields: { magic: "HLPO", version: 1, deviceId, logged: 77, checksum: "any" },
   },
   control: {
     bytes: control,

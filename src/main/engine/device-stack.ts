@@ -10,9 +10,11 @@ import {
   BaseScrub,
   CALL_LIMITS,
   Checkpointer,
+  checkPosition,
   containedPosition,
   containedSequence,
   LogScrub,
+  notePosition,
   NowReads,
   openLog,
   queuedDisk,
@@ -35,6 +37,7 @@ import type { StoreReader, Stores } from "../../seams/store/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import type { MemberDevice } from "../../tablet/index.js"
 import {
+  checkOwner,
   Compaction,
   NeedleScrub,
   openVolumes,
@@ -158,7 +161,7 @@ async function openStack(
   const positions = new Map(
     [...memberships].map(([tabletId, since]) => [tabletId, containedPosition(base, tabletId, since)]),
   )
-  const checkpoint = checkpointOf(runner, place, contents, output)
+  const checkpoint = checkpointOf(runner, place, files, metadata, contents, output)
   const limits = options.checkpointLimits
   const checkpointer = new Checkpointer(place.id, rows, log, memberships, checkpoint, clock, output, limits, space)
   space.owes(() => log.lengthBytes)
@@ -235,6 +238,7 @@ async function openMetadata(
   const contained = containedSequence(base)
   const log = await openLog(disk, folders.log, place.id, { known: contained, ...(guard && { guard }) })
   opened.defer(() => log.close())
+  await checkPosition(disk, place.path, place.id, log.durable)
   await cutContained(log, contained)
   // Where there is no membership the log says nothing that is needed: the next checkpoint lets go of it.
   return { base, contained, log, rows: new Rows(base, memberships.size === 0 ? log.durable : contained) }
@@ -249,6 +253,7 @@ async function openContents(
 ): Promise<Contents> {
   const folders = foldersOf(place.path)
   const home = { folder: folders.volumes, deviceId: place.id, incarnation: place.incarnation }
+  for (const folder of [folders.volumes, folders.payloads]) await checkOwner(disk, folder, place.id)
   const volumeBytesMax = Math.min(VOLUME_LIMITS.volumeBytesMax, volumeBytesMaxFor(space.fullness.reserveBytes))
   const mark = readSourceMark(base, VOLUMES_SOURCE)
   const mayAppend = (bytes: number): boolean => space.mayTakeNeedles(bytes)
@@ -269,6 +274,8 @@ async function openContents(
 function checkpointOf(
   runner: CheckpointRunner,
   place: DevicePlace,
+  { disk }: Files,
+  { log }: Metadata,
   { volumes, payloads }: Contents,
   output: Log,
 ): CheckpointRun {
@@ -278,6 +285,7 @@ function checkpointOf(
     volumes.contained(upTo)
     if (result.damages > 0) output.error("a volume is damaged", { device: place.id, stretches: result.damages })
     for (const volume of result.removed) await payloads.giveUp(volume)
+    await notePosition(disk, place.path, place.id, log.durable)
     return result
   }
 }

@@ -3,6 +3,7 @@
  * holds no names (any more): its needles are untouched, and their index is rebuilt from the volumes when
  * it is opened again.
  */
+import { forgetPosition } from "../../device/index.js"
 import type { Disk } from "../../seams/disk/contract.js"
 import type { Stores } from "../../seams/store/contract.js"
 import { foldersOf } from "./folders.js"
@@ -10,6 +11,7 @@ import { foldersOf } from "./folders.js"
 /** Nobody has anything of the device open. Cut off in between it is to be called again. */
 export async function discardMetadata(disk: Disk, stores: Stores, path: string): Promise<void> {
   const folders = foldersOf(path)
+  await forgetPosition(disk, path)
   await stores.discard(folders.base)
   for (const folder of [folders.log, folders.payloads]) {
     if (!(await disk.exists(folder))) continue

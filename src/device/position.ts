@@ -1,0 +1,52 @@
+/**
+ * How far a device has come, noted beside its log and its base: at checkpoints, and so at each stop. Older copies of
+ * both that are put in their place agree with each other; the note tells that they are old.
+ *
+ * Promises  The note is never ahead of what is durable. Without one, and where it is damaged, nothing is refused.
+ */
+import { fail, isFailure } from "../base/failures.js"
+import type { DeviceId, LogSequence } from "../base/ids.js"
+import { decodePositionRecord, encodePositionRecord } from "../format/position-record.js"
+import type { Disk } from "../seams/disk/contract.js"
+import { readRecordFile, replaceRecordFile } from "./record-file.js"
+
+export const POSITION_NAME = "position"
+
+const pathIn = (folder: string): string => `${folder}/${POSITION_NAME}`
+
+/** Throws `corruptLog` where the log, as it was found, ends before what was noted. */
+export async function checkPosition(disk: Disk, folder: string, deviceId: DeviceId, found: LogSequence): Promise<void> {
+  const noted = await notedPosition(disk, folder, deviceId)
+  // Where both are gone there is nothing old.
+  if (found === 0 || noted === undefined || noted <= found) return
+  throw fail("corruptLog", {
+    message: `log and base are older than what this device had: they end with batch ${found}, and it was at ${noted}. Put the newer ones back; or remove the file ${pathIn(folder)}, and the store goes on with the older ones, without what was written since`,
+  })
+}
+
+async function notedPosition(disk: Disk, folder: string, id: DeviceId): Promise<LogSequence | undefined> {
+  try {
+    const bytes = await readRecordFile(disk, pathIn(folder))
+    const record = bytes && decodePositionRecord(bytes)
+    return record?.deviceId === id ? record.logged : undefined
+  } catch (error) {
+    if (isFailure(error, "corruptRecord")) return undefined
+    throw error
+  }
+}
+
+/** A device without room for it keeps the note that it has, which still holds. */
+export async function notePosition(disk: Disk, folder: string, deviceId: DeviceId, logged: LogSequence): Promise<void> {
+  try {
+    await replaceRecordFile(disk, pathIn(folder), encodePositionRecord({ deviceId, logged }))
+  } catch (error) {
+    if (!isFailure(error, "deviceFull", "tooManyInFlight")) throw error
+  }
+}
+
+/** Before the log and the base are thrown away. */
+export async function forgetPosition(disk: Disk, folder: string): Promise<void> {
+  if (!(await disk.exists(pathIn(folder)))) return
+  await disk.remove(pathIn(folder))
+  await disk.syncFolder(folder)
+}

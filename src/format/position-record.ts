@@ -1,0 +1,56 @@
+/**
+ * Position record, version 1: how far a device's log had come when somebody noted it last, in a file of its own that is
+ * replaced whole. What the log and the base say of themselves never lies behind it, unless older copies of both were
+ * put in their place.
+ *
+ * 32 bytes, little-endian:
+ *
+ *   0  magic "HLPO"       8  device id (8)         24  XXH64 of bytes 0–23
+ *   4  version (2)       16  log sequence (8)
+ *   6  reserved (2)
+ *
+ * Refuses   Anything else with `corruptRecord`. What is lost with it is a check, never data.
+ */
+import { assert } from "../base/assert.js"
+import { bytesOfHex, hexOf } from "../base/bytes.js"
+import { fail } from "../base/failures.js"
+import { parseDeviceId, parseLogSequence, type DeviceId, type LogSequence } from "../base/ids.js"
+import { xxh64 } from "../base/xxh64.js"
+
+export interface PositionRecord {
+  readonly deviceId: DeviceId
+  /** The last batch that was durable. */
+  readonly logged: LogSequence
+}
+
+const MAGIC = 0x4f50_4c48
+const VERSION = 1
+const CHECKSUM_AT = 24
+const POSITION_BYTES = 32
+
+export function encodePositionRecord({ deviceId, logged }: PositionRecord): Uint8Array {
+  const bytes = new Uint8Array(POSITION_BYTES)
+  const view = new DataView(bytes.buffer)
+  const device = bytesOfHex(deviceId)
+  assert(device?.length === 8, "a device id has its length")
+  view.setUint32(0, MAGIC, true)
+  view.setUint16(4, VERSION, true)
+  bytes.set(device, 8)
+  view.setBigUint64(16, BigInt(logged), true)
+  view.setBigUint64(CHECKSUM_AT, xxh64(bytes.subarray(0, CHECKSUM_AT)), true)
+  return bytes
+}
+
+export function decodePositionRecord(bytes: Uint8Array): PositionRecord {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const isWhole =
+    bytes.length === POSITION_BYTES &&
+    view.getUint32(0, true) === MAGIC &&
+    view.getUint16(4, true) === VERSION &&
+    view.getBigUint64(CHECKSUM_AT, true) === xxh64(bytes.subarray(0, CHECKSUM_AT))
+  if (!isWhole) throw fail("corruptRecord", { what: "position record" })
+  return {
+    deviceId: parseDeviceId(hexOf(bytes.subarray(8, 16))),
+    logged: parseLogSequence(Number(view.getBigUint64(16, true))),
+  }
+}

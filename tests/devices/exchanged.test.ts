@@ -1,0 +1,82 @@
+/** Parts of data folders that were exchanged, or put back from an older copy, while the store was stopped. */
+import assert from "node:assert/strict"
+import { cp, rename, rm } from "node:fs/promises"
+import { test } from "node:test"
+import { dataFolders, withFolder } from "../harness/folders.js"
+import { withServer } from "../harness/server.js"
+import { settled, SmallStore } from "./small-store.js"
+
+/** What is to be put back later. */
+async function copyOf(folder: string): Promise<() => Promise<void>> {
+  for (const name of ["base", "log"]) await cp(`${folder}/${name}`, `${folder}.copy/${name}`, { recursive: true })
+  return async () => {
+    for (const name of ["base", "log"]) {
+      await rm(`${folder}/${name}`, { recursive: true })
+      await rename(`${folder}.copy/${name}`, `${folder}/${name}`)
+    }
+  }
+}
+
+test("volumes exchanged between two devices: the start is refused, and says which; exchanged back everything is there", () =>
+  withFolder(folder => {
+    const [first = "", second = "", third = ""] = dataFolders(folder, 3)
+    const exchange = async () => {
+      await rename(`${first}/volumes`, `${folder}/volumes`)
+      await rename(`${second}/volumes`, `${first}/volumes`)
+      await rename(`${folder}/volumes`, `${second}/volumes`)
+    }
+    return withServer({ folders: [first, second, third] }, async server => {
+      const store = new SmallStore([100, 70_000, 5_000_001])
+      await store.make(server)
+      await server.stop()
+      await exchange()
+      await assert.rejects(server.launch(), /the volumes in .*disk[12]\/volumes are another device's/)
+      await exchange()
+      await server.launch()
+      await store.check(server)
+    })
+  }))
+
+test("log and base of the only device from an older copy: refused until the operator says so", () =>
+  withFolder(folder => {
+    const [first = ""] = dataFolders(folder, 1)
+    return withServer({ folders: [first] }, async server => {
+      const store = new SmallStore([100, 70_000])
+      await store.make(server)
+      await server.stop()
+      const putBack = await copyOf(first)
+      await server.launch()
+      await store.put(server, "second")
+      await server.stop()
+      await putBack()
+      await assert.rejects(
+        server.launch(),
+        /log and base are older than what this device had.*remove the file .*position/,
+      )
+      await rm(`${first}/position`)
+      await server.launch()
+      await assert.rejects(store.check(server), "it goes on without what was written since")
+    })
+  }))
+
+test("log and base of one of three devices from an older copy: it learns anew, and nothing is lost", () =>
+  withFolder(folder => {
+    const folders = dataFolders(folder, 3)
+    const [first = ""] = folders
+    return withServer({ folders }, async server => {
+      const store = new SmallStore([100, 70_000])
+      await store.make(server)
+      await server.stop()
+      const putBack = await copyOf(first)
+      await server.launch()
+      await store.put(server, "second")
+      await store.remove(server, "first")
+      await server.stop()
+      await putBack()
+      await server.launch()
+      await store.check(server)
+      await settled(server)
+      assert.match(server.log, /a device cannot be opened and is taken out .*older than what this device had/)
+      await store.check(server)
+    })
+  }))
