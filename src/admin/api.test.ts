@@ -73,6 +73,28 @@ test("health needs no token and says why not", async () => {
   assert.equal((await json("GET", "/health/live", { token: undefined })).status, 200)
 })
 
+test("on loopback, pages and metrics answer only to its own Host names, or to the token", async () => {
+  const { send } = world(true)
+  const status = async (path: string, host: string, token?: string) =>
+    (await send("GET", path, { token, headers: { host } })).status
+  const own = ["localhost", "localhost:9001", "LOCALHOST", "a.localhost:1", "127.0.0.1:9001", "127.9.9.9", "[::1]:9001"]
+  const strange = [
+    "evil.example.com",
+    "evil.example.com:9001",
+    "127.0.0.1.evil.com",
+    "localhost.evil.com",
+    "notlocalhost",
+  ]
+  for (const path of ["/metrics", "/", "/docs/", "/openapi.json", "/docs/install.md"]) {
+    for (const host of own) assert.notEqual(await status(path, host), 421, `${path} ${host}`)
+    for (const host of [...strange, "10.0.0.1", ""]) assert.equal(await status(path, host), 421, `${path} ${host}`)
+    assert.notEqual(await status(path, "proxy.example.com", TOKEN), 421)
+  }
+  for (const path of ["/health/live", "/health/ready"]) assert.equal(await status(path, "10.0.0.1:9001"), 200)
+  const elsewhere = await world(false).send("GET", "/", { token: undefined, headers: { host: "any.example.com" } })
+  assert.equal(elsewhere.status, 200, "off loopback a name is the operator's")
+})
+
 test("metrics: open on loopback, by token elsewhere", async () => {
   assert.equal((await world(true).send("GET", "/metrics", { token: undefined })).status, 200)
   assert.equal((await world(false).send("GET", "/metrics", { token: undefined })).status, 401)

@@ -1,7 +1,8 @@
 /**
  * The admin port: one request in, one reply out. Knows no sockets, so every answer is a value.
  *
- * Promises  `/health/*`, `/` and the documents need no token and show nothing secret; everything
+ * Promises  `/health/*`, `/` and the documents need no token and show nothing secret; on loopback all but `/health/*`
+ *           answers only to Host names of loopback, or to who has the token. Everything
  *           under `/v1` needs the bearer token, compared in constant time and looked for in the
  *           `Authorization` header only. The token is checked before the path or body is looked at.
  * Limits    `BODY_BYTES_MAX` per request body; listings come in pages.
@@ -14,7 +15,8 @@ import { openApiText } from "./open-api.js"
 import type { Operation, Services } from "./operation.js"
 import { OPERATIONS } from "./operations.js"
 import { documentsPage, frontPage } from "./pages.js"
-import { errorReply, healthReply, notFound, reply, type AdminReply } from "./replies.js"
+import { isLoopbackHost } from "./own-host-core.js"
+import { errorReply, healthReply, misdirected, notFound, reply, type AdminReply } from "./replies.js"
 
 export const BODY_BYTES_MAX = 64 * 1024
 
@@ -71,6 +73,9 @@ export class AdminApi {
   /** Everything that is not `/v1`. */
   async #open(request: AdminRequest, rawPath: string): Promise<AdminReply> {
     if (request.method !== "GET" && request.method !== "HEAD") throw fail("methodNotAllowed", { allowed: "GET, HEAD" })
+    const host = request.header("host")
+    const isStrange = this.options.onLoopback && !isLoopbackHost(host) && !rawPath.startsWith("/health/")
+    if (isStrange && !this.#hasToken(request)) return misdirected(host ?? "")
     switch (rawPath) {
       case "/health/live":
         return healthReply("getLive", { ready: true, reasons: [] })
@@ -113,14 +118,16 @@ export class AdminApi {
   }
 
   /** Hashes first, so that not even the length of the token shows in the time. */
-  #checkToken(request: AdminRequest): void {
+  #hasToken(request: AdminRequest): boolean {
     const [, token] = /^Bearer +(\S{1,512})$/i.exec(request.header("authorization") ?? "") ?? []
-    if (token === undefined || !equalInConstantTime(sha256Hex(token), this.#tokenHash)) {
-      throw fail("accessDenied", {
-        message:
-          "the admin token is missing or wrong: Authorization: Bearer HAYLOFT_ADMIN_TOKEN of hayloft env --admin",
-      })
-    }
+    return token !== undefined && equalInConstantTime(sha256Hex(token), this.#tokenHash)
+  }
+
+  #checkToken(request: AdminRequest): void {
+    if (this.#hasToken(request)) return
+    throw fail("accessDenied", {
+      message: "the admin token is missing or wrong: Authorization: Bearer HAYLOFT_ADMIN_TOKEN of hayloft env --admin",
+    })
   }
 }
 

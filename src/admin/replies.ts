@@ -40,6 +40,12 @@ export function notFound(path: string): AdminReply {
   return { ...reply("unknown", "application/json", jsonError("notFound", message)), status: 404 }
 }
 
+/** For a name that is not this machine's, which a page of another site may have chosen. */
+export function misdirected(host: string): AdminReply {
+  const message = `this port answers on loopback only, and not to the Host ${host.slice(0, 200)}; use localhost, or send the admin token`
+  return { ...reply("refused", "application/json", jsonError("misdirected", message)), status: 421 }
+}
+
 export function errorReply(error: unknown): AdminReply {
   const { status, code, message } = errorReplyOf(error)
   const base = reply("refused", "application/json", jsonError(code, message))
