@@ -22,6 +22,7 @@ import { findAccount, findAccountId } from "./find-account-core.js"
 import type { ParsePolicy } from "./identities/attached-policies.js"
 import { findIdentity } from "./identities/identity-commands-core.js"
 import { isPrincipalThere } from "./identities/named-principals-core.js"
+import type { PolicyPrincipals } from "./identities/policy-principals.js"
 import { checkPolicyText } from "./identities/policy-texts.js"
 import { KeyUses } from "./key-uses.js"
 import { KnownKeys, purposeOfKey, type RootKey } from "./known-keys.js"
@@ -43,6 +44,7 @@ export class AccountService implements Accounts, Keyring {
     private readonly root: RootKey,
     tokens: SessionTokens,
     private readonly parse: ParsePolicy,
+    private readonly principals: PolicyPrincipals,
   ) {
     this.random = random.fork("accounts")
     this.known = new KnownKeys(directory, masterKey, root, tokens, parse)
@@ -75,6 +77,14 @@ export class AccountService implements Accounts, Keyring {
 
   principalExists(named: PrincipalName): boolean {
     return isPrincipalThere(this.directory.rows, named)
+  }
+
+  pinPrincipals(policyText: string): string {
+    return this.principals.pinned(policyText)
+  }
+
+  showPrincipals(policyText: string): string {
+    return this.principals.shown(policyText)
   }
 
   async accountOfNumber(number: AccountNumber): Promise<Account | undefined> {

@@ -102,6 +102,10 @@ export interface Keyring {
   accountNow(id: AccountId): Account | undefined
   /** Whether an account, a user or a role is there that a policy names so; of what no account has, yes. */
   principalExists(named: PrincipalName): boolean
+  /** A resource policy as it is to be kept: with unique ids in place of the ARNs of users, roles and sessions that are there. */
+  pinPrincipals(policyText: string): string
+  /** A kept one as it is shown: with the ARNs of now. */
+  showPrincipals(policyText: string): string
   /** Somebody has proved to have the key, and uses it for this service. Cheap: few notes are written. */
   noteUse(key: KnownKey, usedMs: number, service: string, region: string): void
 }

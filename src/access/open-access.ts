@@ -5,6 +5,7 @@ import { AccountService } from "./account-service.js"
 import { Directory } from "./directory.js"
 import { rememberPolicies } from "./identities/attached-policies.js"
 import { IdentityService } from "./identities/identity-service.js"
+import { PolicyPrincipals } from "./identities/policy-principals.js"
 import type { RootKey } from "./known-keys.js"
 import { parseAccessPolicy } from "./policy/parse-access-policy.js"
 import { SessionService } from "./session-service.js"
@@ -21,7 +22,8 @@ export function openAccess(random: Random, tablet: Tablet, masterKey: Uint8Array
   const directory = new Directory(tablet)
   const parse = rememberPolicies(parseAccessPolicy)
   const tokens = new SessionTokens(masterKey, random)
-  const accounts = new AccountService(random, directory, masterKey, root, tokens, parse)
-  const identities = new IdentityService(random, directory, parse)
+  const principals = new PolicyPrincipals(directory)
+  const accounts = new AccountService(random, directory, masterKey, root, tokens, parse, principals)
+  const identities = new IdentityService(random, directory, parse, principals)
   return { accounts, identities, sessions: new SessionService(random, directory, tokens, parse) }
 }

@@ -42,7 +42,7 @@ export interface Call {
   /** Who asks; undefined: nobody, whose signature is none. */
   readonly caller: Account | undefined
   /** Whom policies may name. */
-  readonly principals: Pick<Keyring, "principalExists">
+  readonly principals: Pick<Keyring, "principalExists" | "pinPrincipals" | "showPrincipals">
   /** As reported to clients. */
   readonly region: string
   /** The region that the operator configured; undefined: any. */

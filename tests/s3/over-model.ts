@@ -76,6 +76,14 @@ class FixedKeys implements Keyring, Pick<Accounts, "getAccount" | "listAccounts"
     return value === "*" || [...known, ...accounts].includes(value)
   }
 
+  pinPrincipals(policyText: string): string {
+    return policyText
+  }
+
+  showPrincipals(policyText: string): string {
+    return policyText
+  }
+
   noteUse(): void {}
 
   async getAccount(id: AccountId): Promise<Account | undefined> {

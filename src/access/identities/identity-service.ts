@@ -22,6 +22,7 @@ import * as identities from "./identity-commands-core.js"
 import type { IdentityEdit } from "./identity-commands-core.js"
 import * as policies from "./managed-policy-commands-core.js"
 import { checkName, checkPath } from "./names.js"
+import type { PolicyPrincipals } from "./policy-principals.js"
 import { checkInlineSize, checkPolicyText } from "./policy-texts.js"
 import * as providers from "./provider-commands-core.js"
 import { changeProvider, checkProvider } from "./provider-terms.js"
@@ -39,6 +40,7 @@ export class IdentityService implements Identities {
     random: Random,
     private readonly directory: Directory,
     private readonly parse: ParsePolicy,
+    private readonly principals: PolicyPrincipals,
   ) {
     this.random = random.fork("identities")
   }
@@ -55,9 +57,15 @@ export class IdentityService implements Identities {
       boundary,
       groups: [],
       keys: [],
-      role: role && this.checkRole(role),
+      role: role && this.pinned(this.checkRole(role)),
     }
-    return this.directory.change(identities.createIdentity(accountId, identity))
+    return this.shown(await this.directory.change(identities.createIdentity(accountId, identity)))
+  }
+
+  /** A record as callers see it: a trust policy is kept with unique ids. */
+  private shown(record: IdentityRecord): IdentityRecord {
+    const { role } = record
+    return role === undefined ? record : { ...record, role: { ...role, trust: this.principals.shown(role.trust) } }
   }
 
   private drawId(kind: IdentityKind | "policy"): string {
@@ -66,7 +74,7 @@ export class IdentityService implements Identities {
 
   private checkRole(role: NonNullable<IdentityRecord["role"]>): NonNullable<IdentityRecord["role"]> {
     checkDescription(role.description)
-    checkPolicyText(this.parse, role.trust, "trust", POLICY_LIMITS.trustCharactersMax)
+    this.checkTrust(role.trust)
     const { least, most } = SESSION_SECONDS
     if (role.sessionSecondsMax < least || role.sessionSecondsMax > most) {
       throw fail("invalidArgument", { message: `MaxSessionDuration must be between ${least} and ${most}` })
@@ -74,13 +82,22 @@ export class IdentityService implements Identities {
     return role
   }
 
+  private checkTrust(text: string): void {
+    checkPolicyText(this.parse, text, "trust", POLICY_LIMITS.trustCharactersMax)
+  }
+
+  /** With unique ids in its trust policy, which has been checked. */
+  private pinned<Role extends { readonly trust: string }>(role: Role): Role {
+    return { ...role, trust: this.principals.pinned(role.trust) }
+  }
+
   async get(ref: IdentityRef): Promise<IdentityRecord> {
-    return identities.needIdentity(this.directory.rows, ref)
+    return this.shown(identities.needIdentity(this.directory.rows, ref))
   }
 
   *list(accountId: AccountId, kind: IdentityKind, after: string): Generator<IdentityRecord> {
     const range = startAfter(accountRange(accountId, kind), accountRowKey(accountId, kind, after))
-    for (const [, row] of this.directory.rows.range("identities", range)) yield decodeIdentity(row.value)
+    for (const [, row] of this.directory.rows.range("identities", range)) yield this.shown(decodeIdentity(row.value))
   }
 
   members({ accountId, name }: IdentityRef): readonly IdentityRecord[] {
@@ -102,9 +119,12 @@ export class IdentityService implements Identities {
   }
 
   async updateRole(ref: IdentityRef, change: Partial<NonNullable<IdentityRecord["role"]>>): Promise<void> {
+    const { trust, ...others } = change
+    if (trust !== undefined) this.checkTrust(trust)
+    const changed = trust === undefined ? others : this.pinned({ ...others, trust })
     await this.edit("UpdateRole", ref, record => {
       if (record.role === undefined) throw fail("invalidArgument", { message: "only a role has terms" })
-      return { ...record, role: this.checkRole({ ...record.role, ...change }) }
+      return { ...record, role: this.checkRole({ ...record.role, ...changed }) }
     })
   }
 

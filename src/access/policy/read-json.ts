@@ -47,6 +47,40 @@ function refuseDuplicates(text: string): void {
   }
 }
 
+export interface PlacedText {
+  /** A path into the document. */
+  readonly where: string
+  readonly value: string
+  /** Where its token stands, quotes and all. */
+  readonly start: number
+  readonly end: number
+}
+
+/** The texts that are values, in a text that is known to be JSON. */
+export function* textsIn(text: string): Generator<PlacedText> {
+  const levels: Level[] = []
+  let last: RegExpMatchArray | undefined
+  for (const match of text.matchAll(TOKEN)) {
+    const [token] = match
+    const level = levels.at(-1)
+    if (token.startsWith('"')) {
+      last = match
+      continue
+    }
+    if (last !== undefined && level !== undefined && token !== ":") {
+      const start = last.index ?? 0
+      yield { where: placeIn(level), value: nameOf(last[0]), start, end: start + last[0].length }
+    }
+    if (token === "{" || token === "[") {
+      const where = level === undefined ? "$" : placeIn(level)
+      levels.push({ where, names: token === "{" ? new Set() : undefined, index: 0, name: "" })
+    } else if (token === "}" || token === "]") levels.pop()
+    else if (token === "," && level !== undefined) level.index += 1
+    else if (token === ":" && level !== undefined) level.name = nameOf(last?.[0] ?? '""')
+    last = undefined
+  }
+}
+
 /** Throws `malformedPolicy`, with these words where it is no JSON object. */
 export function readJsonObject(text: string, words: string): JsonObject {
   let value: unknown

@@ -8,10 +8,11 @@ import { PUBLIC_ACCESS_BLOCK, publicAccessBlockOf } from "../settings/public-acc
 import { SettingReader } from "../settings/setting.js"
 import { answerMissing } from "./unset-settings.js"
 
-export async function getBucketPolicy({ services, bucket }: BucketCall): Promise<Answer> {
+export async function getBucketPolicy({ services, bucket, principals }: BucketCall): Promise<Answer> {
   const stored = await services.buckets.setting(bucket, BUCKET_POLICY.name)
   if (stored === undefined) return answerMissing("NoSuchBucketPolicy", bucket)
-  const body = { kind: "document", bytes: Buffer.from(stored.document), type: "application/json" } as const
+  const bytes = Buffer.from(principals.showPrincipals(stored.document))
+  const body = { kind: "document", bytes, type: "application/json" } as const
   return { status: 200, headers: [], body }
 }
 
@@ -31,7 +32,7 @@ export async function putBucketPolicy({ services, bucket, body, principals }: Bu
       throw fail("accessDenied", { message: `Access Denied: ${message}.` })
     }
   }
-  await services.buckets.setSetting(bucket, BUCKET_POLICY.name, document)
+  await services.buckets.setSetting(bucket, BUCKET_POLICY.name, principals.pinPrincipals(document))
   return answerEmpty(204)
 }
 

@@ -1,5 +1,6 @@
 /**
- * The policy of a bucket: who besides its owner's own users may do what there. Kept and shown as it was sent.
+ * The policy of a bucket: who besides its owner's own users may do what there. Kept as it was sent, but for users and
+ * roles, which it names by unique ids.
  */
 import { denialsOf, isPublic, parseBucketPolicy } from "../../access/index.js"
 import type { NamedPolicy } from "../../access/index.js"

@@ -1,0 +1,18 @@
+/**
+ * The users, roles and sessions that a policy names, exchanged in its text: everything else of the text stays as it was
+ * written. The text is one that `parseAccessPolicy` has taken. Pure.
+ */
+import { textsIn } from "./read-json.js"
+
+const PRINCIPAL = /^\$\.Statement(?:\[\d+\])?\.(?:Not)?Principal\.AWS(?:\[\d+\])?$/
+
+export function mapPrincipals(text: string, change: (name: string) => string): string {
+  let [mapped, from] = ["", 0]
+  for (const { where, value, start, end } of textsIn(text)) {
+    const changed = PRINCIPAL.test(where) ? change(value) : value
+    if (changed === value) continue
+    mapped += text.slice(from, start) + JSON.stringify(changed)
+    from = end
+  }
+  return mapped + text.slice(from)
+}
