@@ -18,24 +18,27 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Counter } from "../seams/telemetry/contract.js"
 import type { Allocate, NeedleId } from "../volume/contract.js"
+import { ByteBudget } from "./byte-budget.js"
 import type { Devices, LentBytes, PieceOwner, ShardCopy } from "./contract.js"
 import { gather } from "./gathering.js"
 import { hasNeedle, holdersOf, isDamage, isLoss, strayHolders } from "./holders.js"
 import type { Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
-import { RangeRebuilder } from "./range-rebuilder.js"
+import { RangeRebuilder, type RangeRequest } from "./range-rebuilder.js"
+import { OpenReader, ReadAhead, type PieceReads } from "./read-ahead.js"
+import type { PieceRule } from "./read-ahead-core.js"
 import { ReadBuffers } from "./read-buffers.js"
 import {
   blockShape,
   PIECE_BYTES_MAX,
-  planRead,
+  ReadPlan,
   shapeOf,
   type BlockShape,
   type ExtentRange,
   type ReadPiece,
 } from "./read-plan-core.js"
 import { ReadTimes } from "./read-times.js"
-import { RebuiltRanges, type DataShards } from "./rebuilt-ranges.js"
+import type { DataShards, RebuiltRanges } from "./rebuilt-ranges.js"
 
 interface ShardRange {
   readonly offsetBytes: number
@@ -49,12 +52,19 @@ interface PieceRead {
   readonly piece: ReadPiece
   /** Of the same reader. */
   readonly rebuilt: RebuiltRanges
+  /** Of its reader: it waits behind no other reader's later pieces. */
+  readonly isFirst: boolean
 }
 
 export class BlockReader {
-  private aheadBytes = 0
   private hedges = 0
-  private readonly buffers = new ReadBuffers(BLOCK_LIMITS.readBufferBytesMax)
+  private readonly buffers = new ReadBuffers({
+    longBuffers: BLOCK_LIMITS.readBytesMax / PIECE_BYTES_MAX,
+    shortBuffers: BLOCK_LIMITS.shortReadBuffers,
+  })
+  private readonly ahead: ReadAhead
+  private readonly fetches = new ByteBudget(() => BLOCK_LIMITS.fetchBytesMax)
+  private readonly rebuilds = new ByteBudget(() => BLOCK_LIMITS.rebuildBytesMax)
   private readonly times = new ReadTimes()
   private readonly ranges: RangeRebuilder
 
@@ -65,48 +75,31 @@ export class BlockReader {
     private readonly compute: Compute,
     private readonly rebuilt: Counter,
     private readonly onDamage: (copy: ShardCopy) => void,
+    rule?: PieceRule,
   ) {
+    this.ahead = new ReadAhead(clock, rule)
     this.ranges = new RangeRebuilder(clock, devices, layouts, compute, this.times, onDamage)
   }
 
   /** See `Blocks.read`. */
   async *read(ranges: Iterable<ExtentRange>, signal: AbortSignal, owner: PieceOwner): AsyncGenerator<Uint8Array> {
     const allocate: Allocate | undefined = owner === "reader" ? length => this.buffers.take(length) : undefined
-    const pieces = planRead(ranges)
-    const rebuilt = new RebuiltRanges(this.giveBack)
-    const ahead: { readonly bytes: Promise<Uint8Array>; readonly lengthBytes: number }[] = []
-    const fetchNext = (): boolean => {
-      const next = pieces.next()
-      if (next.done) return false
-      const { extent, piece } = next.value
-      const bytes = this.readPiece({ extent, shape: blockShape(extent, piece.block), piece, rebuilt }, allocate)
-      bytes.catch(() => undefined)
-      ahead.push({ bytes, lengthBytes: piece.lengthBytes })
-      this.aheadBytes += piece.lengthBytes
-      return true
+    const reads: PieceReads = {
+      read: ({ extent, piece }, rebuilt, isFirst) =>
+        this.readPiece({ extent, shape: blockShape(extent, piece.block), piece, rebuilt, isFirst }, allocate),
+      give: allocate ? this.giveBack : () => undefined,
     }
-    let lent: Uint8Array | undefined
+    const reader = new OpenReader(this.ahead, reads, ranges)
     try {
       for (;;) {
         signal.throwIfAborted()
-        const mayReadAhead = () => ahead.length < BLOCK_LIMITS.readAheadPiecesMax && this.hasCredit()
-        while (ahead.length === 0 || mayReadAhead()) if (!fetchNext()) break
-        const first = ahead.shift()
-        if (!first) return
-        this.aheadBytes -= first.lengthBytes
-        lent = await first.bytes
-        yield lent
-        if (allocate) this.buffers.give(lent)
-        lent = undefined
+        const piece = await reader.next()
+        if (piece === undefined) return
+        yield piece
+        reader.taken(piece)
       }
     } finally {
-      // Given up: what was asked for may still be on its way.
-      if (allocate && lent) this.buffers.give(lent)
-      rebuilt.end()
-      for (const { bytes, lengthBytes } of ahead) {
-        this.aheadBytes -= lengthBytes
-        if (allocate) bytes.then(this.giveBack, () => undefined)
-      }
+      reader.end()
     }
   }
 
@@ -125,7 +118,9 @@ export class BlockReader {
     }
     let whole: Uint8Array | undefined
     let at = 0
-    for (const { piece } of planRead([range], PIECE_BYTES_MAX)) {
+    const plan = new ReadPlan([range])
+    for (let next = plan.next(PIECE_BYTES_MAX); next !== undefined; next = plan.next(PIECE_BYTES_MAX)) {
+      const { piece } = next
       const bytes = this.readShardNow(extent, piece, take)
       if (bytes === undefined) {
         giveBack()
@@ -155,10 +150,6 @@ export class BlockReader {
 
   private readonly giveBack = (bytes: Uint8Array): void => this.buffers.give(bytes)
 
-  private hasCredit(): boolean {
-    return this.aheadBytes < BLOCK_LIMITS.readAheadBytesMax
-  }
-
   private async readPiece(read: PieceRead, allocate: Allocate | undefined): Promise<Uint8Array> {
     const known = read.rebuilt.take(read.extent, read.piece)
     const piece = known && (await known)
@@ -167,6 +158,11 @@ export class BlockReader {
     const readNow = (take?: Allocate) => this.readShardNow(read.extent, read.piece, take)
     const now = allocate ? this.buffers.now(readNow) : readNow()
     if (now) return now
+    if (read.isFirst) return this.readSlowly(read, allocate)
+    return this.fetches.run(read.piece.lengthBytes, () => this.readSlowly(read, allocate))
+  }
+
+  private async readSlowly(read: PieceRead, allocate: Allocate | undefined): Promise<Uint8Array> {
     const own = this.readShard(read, read.piece.slot, read.piece, allocate)
     try {
       if (tolerance(read.shape.policy) === 0 || !(await this.isSlow(own))) return await own
@@ -289,8 +285,17 @@ export class BlockReader {
     if (found) return found
     const from = Math.floor(piece.offsetBytes / SUB_BLOCK_BYTES) * SUB_BLOCK_BYTES
     const to = Math.min(shape.shardBytes, roundUp(piece.offsetBytes + piece.lengthBytes, SUB_BLOCK_BYTES))
-    const shards = this.rebuildRange(read, avoidSlot, { offsetBytes: from, lengthBytes: to - from }, allocate)
-    rebuilt.keep(extent, piece.block, from, to, shards)
+    const range = { offsetBytes: from, lengthBytes: to - from }
+    const needed = shardsNeeded(shape.policy)
+    // The same range of the other shards is what is read next, where there is memory for it.
+    const others = slotsInStep(shape, range) ? (needed - 1) * range.lengthBytes : 0
+    const isAhead = others > 0 && this.ahead.hasRoomFor(others)
+    const release = this.ahead.hold(isAhead ? others : 0)
+    const toSlot = isAhead ? Infinity : piece.slot + 1
+    const shards = this.rebuilds.run(needed * range.lengthBytes, () =>
+      this.rebuildRange(read, { avoidSlot, fromSlot: piece.slot, toSlot }, range, allocate),
+    )
+    rebuilt.keep({ extent, block: piece.block, from, to, shards, release })
     const bytes = rebuilt.take(extent, piece)
     await shards
     return must(await bytes, "the wanted shard was rebuilt")
@@ -298,15 +303,22 @@ export class BlockReader {
 
   private async rebuildRange(
     read: PieceRead,
-    avoidSlot: number | undefined,
+    slots: Pick<RangeRequest, "avoidSlot" | "fromSlot" | "toSlot">,
     range: ShardRange,
     allocate: Allocate = allocateOwn,
   ): Promise<DataShards> {
     const { extent, shape, piece } = read
-    const slots = { avoidSlot, fromSlot: piece.slot, toSlot: slotsInStep(shape, range) ? Infinity : piece.slot + 1 }
     const request = { extent, shape, block: piece.block, ...range, ...slots, allocate }
     const shards = await this.ranges.rebuild(request)
-    return shards ?? this.decode(shape, piece.slot, range.lengthBytes, await this.gather(read, avoidSlot, range))
+    if (shards) return shards
+    const decoded = await this.decode(
+      shape,
+      piece.slot,
+      range.lengthBytes,
+      await this.gather(read, slots.avoidSlot, range),
+    )
+    for (const slot of decoded.keys()) if (slot < slots.fromSlot || slot >= slots.toSlot) decoded.delete(slot)
+    return decoded
   }
 
   /** Ranges of enough other shards; where the layouts do not lead to enough of them, from wherever they lie. */

@@ -8,8 +8,21 @@ export const BLOCK_LIMITS = {
   stragglerMs: 250,
   /** Pieces of one read that are fetched ahead of the client. */
   readAheadPiecesMax: 4,
-  /** Bytes read ahead by all readers together; beyond it each reader fetches one piece at a time. */
-  readAheadBytesMax: 256 * MIB,
+  /** Bytes that all readers together hold in long pieces, from the device to the client; see `read-ahead-core.ts`. */
+  readBytesMax: 64 * MIB,
+  /** A reader whose client has taken nothing for so long keeps nothing ahead while memory is short. */
+  stalledReaderMs: 1_000,
+  /** Short pieces that lie in memory that is lent again and again; others have memory of their own. */
+  shortReadBuffers: 64,
+  /**
+   * Bytes that all readers together are handed in one turn of the event loop, in which one connection is accepted:
+   * thousands that come at once wait for as many turns.
+   */
+  readBytesOfTurn: 1 * MIB,
+  /** Asked of devices at once by readers that have had their first piece: whoever asks for one waits behind no more. */
+  fetchBytesMax: 32 * MIB,
+  /** Shards that are read at once so that pieces are rebuilt from them. */
+  rebuildBytesMax: 128 * MIB,
   /** A shard that takes longer than this many times what 95 % of the latest reads took is slow … */
   slowReadTimes: 3,
   /** … but not before the first, and at any rate after the second: nobody waits for a hung device for long. */
@@ -21,8 +34,6 @@ export const BLOCK_LIMITS = {
   hedgesAtOnce: 16,
   /** Read on the serving thread: what it takes to fetch, verify and send them is a tenth of a millisecond. */
   nowBytesMax: 128 * KIB,
-  /** Memory that pieces are lent from; who reads more at once gets some of its own. */
-  readBufferBytesMax: 64 * MIB,
   /** A client may be this slow, over this long, only while nobody waits for the slab that its body holds. */
   slowClientBytesPerSecondMin: 64 * KIB,
   slowClientWindowMs: 30_000,

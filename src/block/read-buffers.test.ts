@@ -4,9 +4,9 @@ import { KIB, MIB } from "../base/limits.js"
 import { ReadBuffers } from "./read-buffers.js"
 
 test("what is given back is lent again, and nothing is lent twice at once", () => {
-  const buffers = new ReadBuffers(8 * MIB)
-  const [first, second] = [buffers.take(MIB), buffers.take(100 * KIB)]
-  assert.deepEqual([first.length, second.length], [MIB, 100 * KIB])
+  const buffers = new ReadBuffers({ longBuffers: 7, shortBuffers: 2 })
+  const [first, second] = [buffers.take(MIB), buffers.take(500 * KIB)]
+  assert.deepEqual([first.length, second.length], [MIB, 500 * KIB])
   assert.ok(first.buffer === second.buffer && Math.abs(first.byteOffset - second.byteOffset) >= MIB)
   // Whoever read into it hands out a part of it.
   buffers.give(first.subarray(100, 200))
@@ -15,7 +15,7 @@ test("what is given back is lent again, and nothing is lent twice at once", () =
 })
 
 test("small pieces and strangers are left alone, and no more is kept than allowed", () => {
-  const buffers = new ReadBuffers(3 * MIB)
+  const buffers = new ReadBuffers({ longBuffers: 2, shortBuffers: 2 })
   buffers.give(new Uint8Array(MIB))
   buffers.give(Buffer.from("from the pool"))
   const small = buffers.take(1000)
@@ -24,6 +24,19 @@ test("small pieces and strangers are left alone, and no more is kept than allowe
   const kept = new Set(taken.map(({ buffer }) => buffer)).size
   assert.equal(kept, 5, "two are of one memory, four have their own")
   for (const each of taken) buffers.give(each)
+  assert.deepEqual(
+    taken.map(({ length }) => length).filter(length => length > 0),
+    [MIB, MIB],
+    "memory of their own is freed at once",
+  )
   const again = Array.from({ length: 6 }, () => buffers.take(MIB).buffer)
   assert.equal(again.filter(buffer => taken.some(each => each.buffer === buffer)).length, 2)
+})
+
+test("short pieces leave the long buffers to long ones", () => {
+  const buffers = new ReadBuffers({ longBuffers: 1, shortBuffers: 1 })
+  const [short, own, long] = [buffers.take(64 * KIB), buffers.take(64 * KIB), buffers.take(MIB)]
+  assert.ok(short.buffer === long.buffer && own.buffer !== long.buffer)
+  buffers.give(short.subarray(10))
+  assert.equal(buffers.take(100 * KIB).byteOffset, short.byteOffset)
 })

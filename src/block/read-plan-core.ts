@@ -2,7 +2,7 @@
  * Read plan: which pieces of which shards hold a range of an extent. Pure.
  *
  * A piece lies inside one data shard of one block, ends at a 64 KiB boundary of its shard where it
- * can, and is at most 1 MiB; the first is one sub-block, so that the first byte leaves early.
+ * can, and is at most 1 MiB. How long each may be, the reader says (`read-ahead-core.ts`).
  */
 import { MIB, SUB_BLOCK_BYTES } from "../base/limits.js"
 import { shardBytesOfBlock, shardCount, shardsNeeded, type Policy } from "../base/policy.js"
@@ -47,34 +47,71 @@ export interface ExtentRange {
   readonly lengthBytes: number
 }
 
-/** Ranges that are read one after another. */
-export function* planRead(
-  ranges: Iterable<ExtentRange>,
-  firstPieceBytesMax = SUB_BLOCK_BYTES,
-): Generator<{ readonly extent: Extent; readonly piece: ReadPiece }> {
-  let firstBytesMax = firstPieceBytesMax
-  for (const range of ranges) {
-    for (const piece of planRange(range, firstBytesMax)) yield { extent: range.extent, piece }
-    firstBytesMax = PIECE_BYTES_MAX
+/** What is left to read of some ranges, one after another. */
+export class ReadPlan {
+  private readonly ranges: Iterator<ExtentRange>
+  private current: ExtentRange | undefined
+  /** Given back by `back`: read before all else. */
+  private returned: ExtentRange[] = []
+
+  constructor(ranges: Iterable<ExtentRange>) {
+    this.ranges = ranges[Symbol.iterator]()
+  }
+
+  /** The next piece, of at most so many bytes; undefined at the end. Never empty. */
+  next(bytesMax: number): PlannedPiece | undefined {
+    const range = this.range()
+    if (range === undefined) return undefined
+    const { extent, offsetBytes, lengthBytes } = range
+    const piece = pieceAt(range, bytesMax)
+    this.current = {
+      extent,
+      offsetBytes: offsetBytes + piece.lengthBytes,
+      lengthBytes: lengthBytes - piece.lengthBytes,
+    }
+    return { extent, piece }
+  }
+
+  /** These were the last pieces given, in their order, and are read again: in pieces of other lengths, if need be. */
+  back(pieces: readonly PlannedPiece[]): void {
+    const rest = this.current === undefined ? [] : [this.current]
+    this.returned = [...pieces.map(rangeOf), ...rest, ...this.returned]
+    this.current = undefined
+  }
+
+  private range(): ExtentRange | undefined {
+    while (this.current === undefined || this.current.lengthBytes === 0) {
+      const returned = this.returned.shift()
+      const next = returned ? { done: false, value: returned } : this.ranges.next()
+      if (next.done === true) return undefined
+      this.current = next.value
+    }
+    return this.current
   }
 }
 
-function* planRange({ extent, offsetBytes, lengthBytes }: ExtentRange, firstBytesMax: number): Generator<ReadPiece> {
-  let at = offsetBytes
-  const end = offsetBytes + lengthBytes
-  let pieceMax = firstBytesMax
-  while (at < end) {
-    const block = Math.floor(at / extent.blockBytes)
-    const { lengthBytes: blockLength, shardBytes, policy } = blockShape(extent, block)
-    const inBlock = at - block * extent.blockBytes
-    // Copies are spread over their holders by block; coded data is in one place.
-    const slot = policy.kind === "replica" ? block % shardCount(policy) : Math.floor(inBlock / shardBytes)
-    const inShard = policy.kind === "replica" ? inBlock : inBlock % shardBytes
-    const shardEnd = policy.kind === "replica" ? blockLength : Math.min(shardBytes, blockLength - slot * shardBytes)
-    const boundary = Math.floor(inShard / SUB_BLOCK_BYTES) * SUB_BLOCK_BYTES + pieceMax
-    const length = Math.min(end - at, shardEnd - inShard, boundary - inShard)
-    yield { block, slot, offsetBytes: inShard, lengthBytes: length }
-    at += length
-    pieceMax = PIECE_BYTES_MAX
-  }
+export interface PlannedPiece {
+  readonly extent: Extent
+  readonly piece: ReadPiece
+}
+
+/** The piece at the beginning of a range. */
+function pieceAt({ extent, offsetBytes, lengthBytes }: ExtentRange, bytesMax: number): ReadPiece {
+  const block = Math.floor(offsetBytes / extent.blockBytes)
+  const { lengthBytes: blockLength, shardBytes, policy } = blockShape(extent, block)
+  const inBlock = offsetBytes - block * extent.blockBytes
+  // Copies are spread over their holders by block; coded data is in one place.
+  const slot = policy.kind === "replica" ? block % shardCount(policy) : Math.floor(inBlock / shardBytes)
+  const inShard = policy.kind === "replica" ? inBlock : inBlock % shardBytes
+  const shardEnd = policy.kind === "replica" ? blockLength : Math.min(shardBytes, blockLength - slot * shardBytes)
+  const boundary = Math.floor(inShard / SUB_BLOCK_BYTES) * SUB_BLOCK_BYTES + bytesMax
+  const length = Math.min(lengthBytes, shardEnd - inShard, boundary - inShard)
+  return { block, slot, offsetBytes: inShard, lengthBytes: length }
+}
+
+function rangeOf({ extent, piece }: PlannedPiece): ExtentRange {
+  const { block, slot, offsetBytes, lengthBytes } = piece
+  const { shardBytes, policy } = blockShape(extent, block)
+  const inBlock = policy.kind === "replica" ? offsetBytes : slot * shardBytes + offsetBytes
+  return { extent, offsetBytes: block * extent.blockBytes + inBlock, lengthBytes }
 }

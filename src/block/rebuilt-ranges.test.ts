@@ -14,6 +14,7 @@ const extentOf = (part: number): Extent => ({
   generation: 0,
   exceptions: [],
 })
+const release = (): void => undefined
 const shardsOf = (...slots: number[]) =>
   Promise.resolve(new Map(slots.map(slot => [slot, Uint8Array.from([10 * slot, 10 * slot + 1, 10 * slot + 2])])))
 
@@ -23,14 +24,21 @@ test("a piece is taken once, from the latest range of its block that covers it",
   const piece = { block: 0, slot: 1, offsetBytes: 101, lengthBytes: 2 }
   assert.ok(!rebuilt.isLossy)
   assert.equal(rebuilt.take(extent, piece), undefined)
-  rebuilt.keep(extent, 0, 100, 103, shardsOf(0))
+  rebuilt.keep({ extent: extent, block: 0, from: 100, to: 103, shards: shardsOf(0), release })
   assert.ok(rebuilt.isLossy)
   assert.equal(await rebuilt.take(extent, piece), undefined, "that range was rebuilt without its slot")
-  rebuilt.keep(extent, 0, 100, 103, shardsOf(0, 1))
+  rebuilt.keep({ extent: extent, block: 0, from: 100, to: 103, shards: shardsOf(0, 1), release })
   assert.equal(rebuilt.take(extentOf(1), piece), undefined, "another read's extent")
   assert.equal(rebuilt.take(extent, { ...piece, lengthBytes: 3 }), undefined, "it reaches beyond")
   assert.deepEqual(await rebuilt.take(extent, piece), Uint8Array.from([11, 12]))
   assert.equal(await rebuilt.take(extent, piece), undefined, "somebody else has it")
-  rebuilt.keep(extent, 1, 100, 103, Promise.reject(new Error("too few are left")))
+  rebuilt.keep({
+    extent: extent,
+    block: 1,
+    from: 100,
+    to: 103,
+    shards: Promise.reject(new Error("too few are left")),
+    release,
+  })
   assert.equal(await rebuilt.take(extent, { ...piece, block: 1 }), undefined)
 })

@@ -14,16 +14,18 @@ const RANGES_KEPT = 2
 /** The data shards of a block within a range: those that were read, and those that were rebuilt from them. Each is taken once. */
 export type DataShards = Map<number, Uint8Array>
 
-interface Kept {
+export interface KeptRange {
   readonly extent: Extent
   readonly block: number
   readonly from: number
   readonly to: number
   readonly shards: Promise<DataShards>
+  /** Called when the range is not kept any more. */
+  readonly release: () => void
 }
 
 export class RebuiltRanges {
-  private kept: Kept[] = []
+  private kept: KeptRange[] = []
   private isOver = false
 
   constructor(private readonly give: (bytes: Uint8Array) => void) {}
@@ -56,8 +58,7 @@ export class RebuiltRanges {
     )
   }
 
-  keep(extent: Extent, block: number, from: number, to: number, shards: Promise<DataShards>): void {
-    const kept = { extent, block, from, to, shards }
+  keep(kept: KeptRange): void {
     for (const each of this.kept.slice(0, 1 - RANGES_KEPT)) void this.letGo(each)
     this.kept = [...this.kept.slice(1 - RANGES_KEPT), kept]
     if (this.isOver) void this.letGo(kept)
@@ -70,8 +71,9 @@ export class RebuiltRanges {
   }
 
   /** Behind those who have asked for a piece in this turn, at the latest. */
-  private async letGo({ shards }: Kept): Promise<void> {
+  private async letGo({ shards, release }: KeptRange): Promise<void> {
     const left = await shards.catch((): DataShards => new Map())
+    release()
     for (const bytes of left.values()) this.give(bytes)
     left.clear()
   }

@@ -1,6 +1,8 @@
 /** More requests than are served at once: who waits, who is served, who is told to come again. */
 import { after, test } from "node:test"
 import assert from "node:assert/strict"
+import { SimClock } from "../seams/clock/sim.js"
+import type { Exchange } from "./contract.js"
 import type { HttpLimits } from "./limits.js"
 import { RawClient } from "./raw-client.js"
 import { pause, polite, serve, stopAll, until } from "./testing.js"
@@ -80,4 +82,55 @@ test("who waits for a place when the server stops is told so", async () => {
   assert.deepEqual([answer?.status, answer?.body], [503, "stopping"])
   go()
   await stopped
+})
+
+/** Uploads that send a little of their body and then nothing. */
+const STALLED = "PUT /stalled HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nabc"
+
+test("a request whose body does not come holds no place while others wait, and takes one again when it does", async () => {
+  const time = new SimClock()
+  const world = await serve(polite, { inFlightMax: 2, admissionWaitMs: 60_000, parkAfterMs: 50 }, time)
+  const count = (name: string) => world.telemetry.metric(`hayloft_http_${name}`, { server: "test" })
+  const stalled = [await world.open(), await world.open()]
+  for (const client of stalled) client.say(STALLED)
+  await until("they have the places", () => count("in_flight") === 2)
+  const other = await world.open()
+  other.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  await until("it waits", () => count("waiting") === 1)
+  await until("the bodies are waited for", () => count("in_flight") === 2)
+  let answered = false
+  void other.answers(1).then(() => (answered = true))
+  while (!answered) {
+    await time.advance(10)
+    await pause(1)
+  }
+  assert.deepEqual(await statusesOf(other), [200])
+  for (const client of stalled) client.say("x".repeat(99_997))
+  for (const client of stalled) assert.equal((await client.answers(1))[0]?.body, "read 100000")
+  await until("every place is given back, once", () => count("in_flight") === 0)
+  await time.runUntil(world.stop())
+})
+
+test("whoever holds every place leaves one to others", async () => {
+  let go = (): void => undefined
+  const gate = new Promise<void>(resolve => (go = resolve))
+  const account = ({ headers }: Exchange) => headers.get("x-account")
+  const handle = async (exchange: Exchange): Promise<void> => {
+    if (exchange.rawTarget === "/hold") await gate
+    await polite(exchange)
+  }
+  const limits = { inFlightMax: 4, inFlightReserve: 1, reserveOfEach: 1, admissionWaitMs: 60_000 }
+  const world = await serve(handle, limits, undefined, account)
+  const count = (name: string) => world.telemetry.metric(`hayloft_http_${name}`, { server: "test" })
+  const ask = async (path: string, whose: string) => {
+    const client = await world.open()
+    return client.say(`GET ${path} HTTP/1.1\r\nHost: h\r\nX-Account: ${whose}\r\n\r\n`)
+  }
+  const greedy: RawClient[] = []
+  for (let i = 0; i < 6; i += 1) greedy.push(await ask("/hold", "greedy"))
+  await until("it has all places", () => count("in_flight") === 4 && count("waiting") === 2)
+  assert.deepEqual(await statusesOf(await ask("/", "modest")), [200])
+  assert.equal(count("waiting"), 2)
+  go()
+  for (const client of greedy) assert.deepEqual(await statusesOf(client), [200])
 })

@@ -17,6 +17,7 @@ import { Pace } from "../base/pace.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Fields } from "../seams/telemetry/contract.js"
 import type { BriefRequest } from "./brief-core.js"
+import type { Party } from "./admission-core.js"
 import type { Answer, Exchange, RequestMeter } from "./contract.js"
 import { checkHeaders } from "./framing-core.js"
 import { HeaderLines, linesOf } from "./header-lines.js"
@@ -61,6 +62,8 @@ export class BriefExchange implements Exchange, AnswerSink {
   clientGone = false
   /** One of those that are served now, and not yet given back. */
   hasPlace = false
+  party: Party | undefined
+  isParked = false
   /** The connection ends with this answer. */
   isLast = false
   readonly wholeBody: Uint8Array

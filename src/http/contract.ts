@@ -109,6 +109,11 @@ export interface Refusal {
 }
 
 export interface Protocol {
+  /**
+   * The account that the head of a request names, known and not verified; asked only of a busy server, which shares its
+   * places out between accounts. Must not throw. Absent, or undefined: it counts by its address.
+   */
+  accountOf?(exchange: Exchange): string | undefined
   /** Answers through the exchange, or throws; what it throws is answered by `refuse`. Undefined: it is all done. */
   handle(exchange: Exchange): Promise<void> | undefined
   /** Must not throw. */

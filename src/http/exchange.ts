@@ -17,6 +17,7 @@ import type { PieceOwner } from "../base/pieces.js"
 import { KIB } from "../base/limits.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Fields } from "../seams/telemetry/contract.js"
+import type { Party } from "./admission-core.js"
 import type { Answer, Exchange, RequestMeter } from "./contract.js"
 import { checkHeaders } from "./framing-core.js"
 import { HeaderLines } from "./header-lines.js"
@@ -43,6 +44,8 @@ export interface ExchangeTerms {
   readonly remoteAddress: string
   /** Asked when the answer begins: the connection must not be used again. */
   readonly mustClose: () => boolean
+  /** More of the body has come, or its end, after it was waited for. */
+  readonly onArrival: () => void
   /** The answer is out; from now on the exchange only takes what the client still sends. */
   readonly onLinger: () => void
 }
@@ -61,6 +64,8 @@ export class NodeExchange implements Exchange, AnswerSink {
   notes: Fields = {}
   /** One of those that are served now, and not yet given back. */
   hasPlace = false
+  party: Party | undefined
+  isParked = false
   readonly meters: RequestMeter[] = []
   /** Made when first asked for: most requests end before anybody does. */
   private abort: AbortController | undefined
@@ -93,7 +98,7 @@ export class NodeExchange implements Exchange, AnswerSink {
     const length = this.header("content-length")
     this.contentLength = length === undefined ? undefined : Number(length)
     this.chunkedTransfer = headers.get("transfer-encoding") !== undefined
-    this.requestBody = new RequestBody(clock, request, limits)
+    this.requestBody = new RequestBody(clock, request, limits, terms.onArrival)
     this.receivePace = new Pace(limits.bytesPerSecondMin, limits.receiveWindowMs)
     this.writeQueue = new WriteQueue(request.socket)
     response.on("error", () => this.leave())
@@ -115,6 +120,11 @@ export class NodeExchange implements Exchange, AnswerSink {
 
   get answered(): boolean {
     return this.status !== undefined
+  }
+
+  /** Since when the next bytes of the body have been waited for; undefined while they are not. */
+  get awaitsBodySinceMs(): number | undefined {
+    return this.requestBody.awaitedSinceMs
   }
 
   get receivedBytes(): number {

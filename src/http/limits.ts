@@ -22,9 +22,22 @@ export interface HttpLimits {
   readonly connectionsMax: number
   /** Above `connectionsMax`: as many more are accepted, to be told so; beyond them connections are dropped. */
   readonly connectionsReserve: number
+  /**
+   * Connections that the system keeps until they are accepted; it has a limit of its own (`net.core.somaxconn`). Those
+   * beyond are not answered, and their clients try again after 1, 3, 7 and 15 seconds.
+   */
+  readonly acceptsWaitingMax: number
   /** Requests served at once; more wait for a place. */
   readonly inFlightMax: number
-  /** Requests that wait for a place; more are refused at once. Each may hold what has come of its body, 128 KiB at most. */
+  /** Places besides those, for accounts and addresses that have fewer than `reserveOfEach`: nobody's requests fill them. */
+  readonly inFlightReserve: number
+  readonly reserveOfEach: number
+  /**
+   * While others wait for a place, a request gives its own back when the next bytes of its body have not come for so
+   * long, and takes it again when they do. Such requests are bounded by the connections.
+   */
+  readonly parkAfterMs: number
+  /** Requests that wait for a place; more are refused at once, first those of whoever has the most. Each may hold what has come of its body, 128 KiB at most. */
   readonly waitingMax: number
   /** Whoever has waited for so long is refused. */
   readonly admissionWaitMs: number
@@ -46,7 +59,11 @@ export const HTTP_LIMITS: HttpLimits = {
   streamBufferBytes: 128 * KIB,
   connectionsMax: 10_000,
   connectionsReserve: 256,
+  acceptsWaitingMax: 4_096,
   inFlightMax: 1_024,
+  inFlightReserve: 256,
+  reserveOfEach: 8,
+  parkAfterMs: 200,
   waitingMax: 4_096,
   admissionWaitMs: 1_000,
   sweepMs: 1_000,

@@ -11,7 +11,7 @@ import { fail } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
 import type { PieceOwner } from "../base/pieces.js"
 import type { Clock } from "../seams/clock/contract.js"
-import { freePiece } from "./body-memory.js"
+import { freePiece } from "../base/free-memory.js"
 import type { HttpLimits } from "./limits.js"
 import { Pace } from "../base/pace.js"
 
@@ -23,6 +23,8 @@ export async function* oncePiece(bytes: Uint8Array): AsyncGenerator<Uint8Array> 
 export class RequestBody {
   /** Bytes that have arrived. */
   receivedBytes = 0
+  /** Since when the next piece has been waited for. */
+  awaitedSinceMs: number | undefined
   private readonly pace: Pace
   private readonly waiting: Uint8Array[] = []
   private waitingBytes = 0
@@ -39,6 +41,7 @@ export class RequestBody {
     private readonly clock: Clock,
     private readonly request: IncomingMessage,
     private readonly limits: HttpLimits,
+    private readonly onArrival: () => void,
   ) {
     this.pace = new Pace(limits.bytesPerSecondMin, limits.sendWindowMs)
     request.on("end", () => this.finish())
@@ -117,9 +120,12 @@ export class RequestBody {
   }
 
   private async more(): Promise<void> {
-    this.pace.wait(this.clock.monotonicMs())
+    this.awaitedSinceMs = this.clock.monotonicMs()
+    this.pace.wait(this.awaitedSinceMs)
     await new Promise<void>(resolve => (this.wake = resolve))
+    this.awaitedSinceMs = undefined
     this.pace.rest(this.clock.monotonicMs())
+    this.onArrival()
   }
 
   private finish(): void {

@@ -24,6 +24,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
 import { Admission } from "./admission.js"
+import type { EntryRule, Party } from "./admission-core.js"
 import { BriefConnection, type BriefHost } from "./brief-connection.js"
 import { BriefReader, type BriefRequest } from "./brief-core.js"
 import { BriefExchange } from "./brief-exchange.js"
@@ -81,6 +82,7 @@ export class HttpServer implements Living {
   private readonly shapes = new HeaderShapes()
   private readonly outbox: Outbox
   private stopping = false
+  private isWatchingStalled = false
 
   constructor(
     private readonly clock: Clock,
@@ -89,11 +91,12 @@ export class HttpServer implements Living {
     private readonly protocol: Protocol,
     private readonly settings: HttpServerSettings,
     private readonly certificates?: Certificates,
+    entryRule?: EntryRule,
   ) {
     this.requestIds = new RequestIds(random)
     this.name = `http.${settings.name}`
     this.outbox = new Outbox(clock)
-    this.admission = new Admission(clock, settings.limits)
+    this.admission = new Admission(clock, settings.limits, entryRule)
     this.record = new RequestRecord(telemetry, settings.name, {
       connections: () => this.connections.size,
       inFlight: () => this.admission.inFlight,
@@ -118,7 +121,7 @@ export class HttpServer implements Living {
           ),
         )
       })
-      this.server.listen({ host, port, backlog: 511 }, resolve)
+      this.server.listen({ host, port, backlog: this.settings.limits.acceptsWaitingMax }, resolve)
     })
     this.server.on("error", error =>
       this.telemetry.log.error("httpServerFailed", { server: this.name, reason: error.message }),
@@ -248,7 +251,8 @@ export class HttpServer implements Living {
       serverName: this.settings.serverHeader,
       remoteAddress: connection.remoteAddress,
       mustClose: () => mustClose || this.stopping || connection.isSurplus || connection.isBroken,
-      onLinger: () => this.giveBack(exchange),
+      onArrival: () => this.admission.resume(exchange),
+      onLinger: () => this.admission.leave(exchange),
     })
     const fault = framingFault({ httpVersion: request.httpVersion, headersAll: name => exchange.headersAll(name) })
     mustClose = fault !== undefined
@@ -289,23 +293,40 @@ export class HttpServer implements Living {
   /** Refuses the exchange, or serves it once it has a place. Never rejects. Undefined: it is over already. */
   private admit(exchange: Served, refusal: Failure | undefined): Promise<void> | undefined {
     if (refusal !== undefined) return this.serve(exchange, refusal)
-    exchange.hasPlace = this.admission.enterAtOnce()
-    return exchange.hasPlace ? this.serve(exchange, undefined) : this.serveInTurn(exchange)
+    const isIn = this.admission.enterAtOnce(exchange, () => this.partyOf(exchange))
+    return isIn ? this.serve(exchange, undefined) : this.serveInTurn(exchange)
+  }
+
+  private partyOf(exchange: Served): Party {
+    return { account: this.protocol.accountOf?.(exchange), address: exchange.remoteAddress }
   }
 
   private async serveInTurn(exchange: Served): Promise<void> {
-    const refusal = await this.admission.enter()
-    exchange.hasPlace = refusal === undefined
+    const entering = this.admission.enter(exchange)
+    this.watchStalled()
+    const refusal = await entering
     if (!exchange.clientGone) await this.serve(exchange, refusal)
   }
 
-  private giveBack(exchange: Served): void {
-    if (exchange.hasPlace) this.admission.leave()
-    exchange.hasPlace = false
+  /** Looks after requests that hold a place and wait for their clients, for as long as others wait for a place. */
+  private watchStalled(): void {
+    if (this.isWatchingStalled) return
+    this.isWatchingStalled = true
+    const { parkAfterMs } = this.settings.limits
+    this.clock.alarm(parkAfterMs, () => {
+      this.isWatchingStalled = false
+      const untilMs = this.clock.monotonicMs() - parkAfterMs
+      for (const { exchanges } of this.connections.values()) {
+        for (const exchange of exchanges.keys()) {
+          if ((exchange.awaitsBodySinceMs ?? Infinity) <= untilMs) this.admission.park(exchange)
+        }
+      }
+      if (this.admission.waiting > 0) this.watchStalled()
+    })
   }
 
   private land(exchange: Served): undefined {
-    this.giveBack(exchange)
+    this.admission.leave(exchange)
     this.record.request(exchange)
   }
 

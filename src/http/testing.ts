@@ -60,10 +60,12 @@ export async function serve(
   handle: Protocol["handle"],
   limits: Partial<HttpLimits> = {},
   by: Clock = clock,
+  accountOf?: NonNullable<Protocol["accountOf"]>,
 ): Promise<World> {
   const telemetry = new SimTelemetry()
   const protocol = {
     handle,
+    ...(accountOf && { accountOf }),
     refuse: ({ failure, status, requestId }: Refusal) => ({
       status: status ?? STATUS[failure.kind] ?? 400,
       headers: ["X-Id", requestId],
@@ -76,7 +78,15 @@ export async function serve(
     port: 0,
     serverHeader: "Hayloft",
     // What would end a connection in the end comes later than a client here gives up: only what is tested ends it.
-    limits: { ...HTTP_LIMITS, sweepMs: 20, stopMs: 2000, headersTimeoutMs: 60_000, sendWindowMs: 60_000, ...limits },
+    limits: {
+      ...HTTP_LIMITS,
+      sweepMs: 20,
+      stopMs: 2000,
+      inFlightReserve: 0,
+      headersTimeoutMs: 60_000,
+      sendWindowMs: 60_000,
+      ...limits,
+    },
   }
   const server = new HttpServer(by, new RealRandom(), telemetry, protocol, settings)
   const { port } = await server.listen()

@@ -12,6 +12,10 @@ export class Front implements Protocol {
     return (speaksIam(exchange) ? this.iam : this.own).handle(exchange)
   }
 
+  accountOf(exchange: Exchange): string | undefined {
+    return this.own.accountOf?.(exchange)
+  }
+
   /** Also of what was no request at all, which nobody can tell apart. */
   refuse(refusal: Refusal): PlainAnswer {
     return this.own.refuse(refusal)

@@ -9,9 +9,9 @@
 import type { Keyring } from "../access/contract.js"
 import { claimedKey } from "../access/index.js"
 import type { Denials } from "../access/index.js"
-import { asFailure, fail } from "../base/failures.js"
+import { asFailure, fail, unlessRefused } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
-import { parseNewBucketName, textOfObjectKey } from "../base/ids.js"
+import { parseAccessKeyId, parseNewBucketName, textOfObjectKey } from "../base/ids.js"
 import type { AccountId } from "../base/ids.js"
 import type { PieceOwner } from "../base/pieces.js"
 import type { Exchange, PlainAnswer, Protocol, Refusal } from "../http/index.js"
@@ -178,6 +178,13 @@ class S3Handler implements Protocol {
         return read.responding?.catch((error: unknown) => this.respondQuickFailure(exchange, nowMs, error))
     }
     return this.handleAny(exchange)
+  }
+
+  accountOf({ rawTarget, headers }: Exchange): string | undefined {
+    const { accounts, clock } = this.settings
+    const text = claimedKey(headers.get("authorization"), rawTarget)
+    const id = text === undefined ? undefined : unlessRefused(() => parseAccessKeyId(text))
+    return id && accounts.knownSecret(id, headers.get("x-amz-security-token"), clock.wallMs())?.account.id
   }
 
   private async respondQuickFailure(exchange: Exchange, nowMs: number, error: unknown): Promise<void> {

@@ -1,0 +1,108 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { SimRandom } from "../seams/random/sim.js"
+import { mayEnter, Places, type EntryRule, type Party } from "./admission-core.js"
+
+const LIMITS = { inFlightMax: 20, inFlightReserve: 6, reserveOfEach: 2, waitingMax: 30 }
+const of = (account: string | undefined, address = "a1"): Party => ({ account, address })
+
+test("one client takes all places of an idle server, and another still finds one", () => {
+  const places = new Places<string>(LIMITS)
+  const mine = Array.from({ length: 25 }, () => places.enter(of("mine"))).filter(Boolean).length
+  assert.equal(mine, LIMITS.inFlightMax)
+  assert.deepEqual(
+    [1, 2, 3].map(() => places.enter(of("other"))),
+    [true, true, false],
+  )
+  assert.deepEqual(
+    [1, 2, 3].map(() => places.enter(of(undefined, "a9"))),
+    [true, true, false],
+  )
+  assert.deepEqual(
+    [1, 2, 3].map(() => places.enter(of(undefined, "a8"))),
+    [true, true, false],
+  )
+  assert.equal(places.enter(of("fifth")), false, "the reserve has an end")
+})
+
+test("a place that comes free goes to the account with the fewest, then the address with the fewest, then the oldest", () => {
+  const places = new Places<string>({ ...LIMITS, inFlightReserve: 0, inFlightMax: 6 })
+  for (const party of [of("x"), of("x"), of("x"), of("x"), of("y", "a1"), of("y", "a1")]) assert.ok(places.enter(party))
+  const wait = (name: string, party: Party) => assert.equal(places.wait(name, party), undefined)
+  wait("x1", of("x", "a7"))
+  wait("y1", of("y", "a1"))
+  wait("y2", of("y", "a2"))
+  wait("n1", of(undefined, "a5"))
+  wait("n2", of(undefined, "a5"))
+  const order = [1, 2, 3, 4].flatMap(() => places.leave(of("x")))
+  assert.deepEqual(order, ["n1", "n2", "x1", "y2"])
+  assert.deepEqual(places.leave(of("x", "a7")), ["y1"])
+})
+
+test("when too many wait, the newest of whoever has the most is turned away", () => {
+  const places = new Places<string>({ ...LIMITS, inFlightMax: 0, inFlightReserve: 0, waitingMax: 3 })
+  for (const name of ["x1", "x2", "x3"]) assert.equal(places.wait(name, of("x")), undefined)
+  assert.equal(places.wait("x4", of("x")), "x4")
+  assert.equal(places.wait("y1", of("y")), "x3")
+  assert.deepEqual([...places.queue], ["x1", "x2", "y1"])
+})
+
+/** Many hold on to what they have; a few come and go. How often those who go were not let in at once or next. */
+function shutOut(seed: number, rule: EntryRule): number {
+  const random = new SimRandom(seed)
+  const places = new Places<number>(LIMITS, rule)
+  const greedy: Party[] = Array.from({ length: 3 }, (_, i) => of("greedy", `g${i}`))
+  for (let i = 0; i < 200; i += 1) {
+    const party = greedy[random.below(3)] ?? of("greedy")
+    if (!places.enter(party)) places.wait(i, party)
+  }
+  let shut = 0
+  for (let i = 0; i < 100; i += 1) {
+    const party = random.below(2) === 0 ? of("modest", "m1") : of(undefined, `n${random.below(3)}`)
+    if (places.enter(party)) places.leave(party)
+    else {
+      shut += 1
+      const away = places.wait(1_000 + i, party)
+      assert.notEqual(away, 1_000 + i, "its own is not the one that is turned away")
+      places.drop(1_000 + i)
+    }
+  }
+  return shut
+}
+
+for (const seed of [1, 2, 3]) {
+  test(`whoever asks for little is let in beside those who hold everything (seed ${seed})`, () => {
+    assert.equal(shutOut(seed, mayEnter), 0)
+  })
+}
+
+test("planted: places that go to whoever comes first shut the others out", () => {
+  assert.equal(
+    shutOut(1, (taken, _own, { inFlightMax }) => taken < inFlightMax),
+    100,
+  )
+})
+
+test("nothing is left of those who have gone", () => {
+  const random = new SimRandom(4)
+  const places = new Places<number>(LIMITS)
+  const inside: Party[] = []
+  const parties = new Map<number, Party>()
+  for (let i = 0; i < 2_000; i += 1) {
+    const party = of(random.below(2) === 0 ? undefined : `x${random.below(5)}`, `a${random.below(4)}`)
+    if (random.below(2) === 0 && inside.length > 0) {
+      const [left] = inside.splice(random.below(inside.length), 1)
+      for (const request of places.leave(left)) inside.push(parties.get(request) ?? party)
+    } else if (places.enter(party)) inside.push(party)
+    else {
+      parties.set(i, party)
+      places.wait(i, party)
+    }
+    assert.ok(places.taken <= LIMITS.inFlightMax + LIMITS.inFlightReserve && places.queued <= LIMITS.waitingMax)
+    assert.equal(places.taken, inside.length)
+  }
+  for (const request of [...places.queue]) places.drop(request)
+  for (const party of inside) places.leave(party)
+  assert.deepEqual([places.taken, places.queued], [0, 0])
+  assert.equal(places.parties, 0)
+})

@@ -1,0 +1,59 @@
+/** Clients that hold things up: they open many connections, send what a seed says, and then do nothing. */
+import { connect, type Socket } from "node:net"
+import { readFile } from "node:fs/promises"
+import type { Client, Call } from "../../conformance/client.js"
+
+const OPENING_AT_ONCE = 100
+
+/** The head of a request, signed unless it says otherwise. */
+export function headOf(client: Client, method: string, call: Call): string {
+  const { target, headers } = client.prepare(method, call).request
+  return `${method} ${target} HTTP/1.1\r\n${headers.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n`
+}
+
+export class Attackers {
+  private readonly sockets: Socket[] = []
+
+  constructor(private readonly port: number) {}
+
+  /** Opens so many connections; each says what it is given, and reads nothing. Resolves when all are connected. */
+  async open(count: number, says: (number: number) => string): Promise<void> {
+    for (let from = 0; from < count; from += OPENING_AT_ONCE) {
+      const batch = Array.from({ length: Math.min(OPENING_AT_ONCE, count - from) }, (_, i) => this.one(says(from + i)))
+      await Promise.all(batch)
+    }
+  }
+
+  /** Resolves when the first bytes have come for every one of them. */
+  async answered(): Promise<void> {
+    for (const socket of this.sockets) {
+      if (socket.readableLength === 0) await new Promise<void>(resolve => socket.once("readable", resolve))
+    }
+  }
+
+  get closed(): number {
+    return this.sockets.filter(socket => socket.destroyed).length
+  }
+
+  close(): void {
+    for (const socket of this.sockets) socket.destroy()
+  }
+
+  private async one(says: string): Promise<void> {
+    const socket = connect(this.port, "127.0.0.1")
+    this.sockets.push(socket)
+    await new Promise<void>((resolve, reject) => {
+      socket.once("connect", resolve)
+      socket.once("error", reject)
+    })
+    socket.on("error", () => undefined)
+    socket.write(Buffer.from(says, "latin1"))
+  }
+}
+
+/** Bytes of memory that the process has now, and the most that it ever had. */
+export async function residentBytes(pid: number): Promise<{ readonly now: number; readonly most: number }> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8")
+  const bytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) * 1024
+  return { now: bytes("VmRSS"), most: bytes("VmHWM") }
+}

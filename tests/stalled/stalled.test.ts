@@ -1,0 +1,111 @@
+/**
+ * Clients that hold things up for others, over real sockets against a server of its own process: readers that take
+ * nothing, and uploads whose bodies do not come.
+ */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { setTimeout as later } from "node:timers/promises"
+import { KIB, MIB } from "../../src/base/limits.js"
+import { BLOCK_LIMITS } from "../../src/block/limits.js"
+import { HTTP_LIMITS } from "../../src/http/index.js"
+import { SimRandom } from "../../src/seams/random/sim.js"
+import { createOtherAccount } from "../harness/accounts.js"
+import { dataFolders, withFolder } from "../harness/folders.js"
+import { withServer, type ServerProcess } from "../harness/server.js"
+import { Attackers, headOf, residentBytes } from "./attackers.js"
+
+const BUCKET = "stalled"
+const READERS = 600
+/** Above what a reader that takes nothing holds: one short piece, its header, its request. */
+const READER_BYTES = 160 * KIB
+/** The heap, which grows and shrinks with what is collected. */
+const HEAP_BYTES = 128 * MIB
+const UPLOADS = HTTP_LIMITS.inFlightMax + 76
+const LOOK_MS = 50
+
+async function inFlight(server: ServerProcess): Promise<number> {
+  const text = await server.metrics()
+  return Number(/^hayloft_http_in_flight\{server="s3"\} (\d+)/m.exec(text)?.[1])
+}
+
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  while (!(await isSo())) await later(LOOK_MS)
+}
+
+async function withBucket(folders: number, work: (server: ServerProcess) => Promise<void>): Promise<void> {
+  await withFolder(folder =>
+    withServer({ folders: dataFolders(folder, folders) }, async server => {
+      assert.equal((await server.client().call("PUT", { bucket: BUCKET })).status, 200)
+      await work(server)
+    }),
+  )
+}
+
+for (const seed of [1, 2]) {
+  test(`readers that take nothing hold little, and others are served (seed ${seed})`, { timeout: 300_000 }, () =>
+    withBucket(seed, async server => {
+      const random = new SimRandom(seed)
+      const client = server.client()
+      const body = Buffer.alloc(24 * MIB, "long ")
+      for (const key of ["a", "b"]) assert.equal((await client.call("PUT", { bucket: BUCKET, key, body })).status, 200)
+      const small = Buffer.alloc(20 * KIB, "small ")
+      assert.equal((await client.call("PUT", { bucket: BUCKET, key: "small", body: small })).status, 200)
+      const before = await residentBytes(server.pid)
+      const attackers = new Attackers(server.port)
+      try {
+        await attackers.open(READERS, () => {
+          const key = random.below(2) === 0 ? "a" : "b"
+          // Long enough that no socket holds it.
+          const headers = random.below(2) === 0 ? {} : { Range: `bytes=${random.below(4 * MIB)}-` }
+          return headOf(client, "GET", { bucket: BUCKET, key, headers })
+        })
+        await attackers.answered()
+        for (let i = 0; i < 50; i += 1) {
+          const { status, body: got } = await client.call("GET", { bucket: BUCKET, key: "small" })
+          assert.deepEqual([status, got.length], [200, small.length])
+        }
+        const whole = await client.call("GET", { bucket: BUCKET, key: "a" })
+        assert.ok(Buffer.compare(whole.body, body) === 0, "a long read gets through beside them")
+        assert.equal(attackers.closed, 0)
+      } finally {
+        attackers.close()
+      }
+      await until(async () => (await inFlight(server)) === 0)
+      const after = await residentBytes(server.pid)
+      const allowed = BLOCK_LIMITS.readBytesMax + READERS * READER_BYTES + HEAP_BYTES
+      assert.ok(after.most - before.most < allowed, `${Math.round((after.most - before.most) / MIB)} MiB at most`)
+      const kept = BLOCK_LIMITS.readBytesMax + HEAP_BYTES
+      assert.ok(after.now - before.now < kept, `${Math.round((after.now - before.now) / MIB)} MiB were kept`)
+    }),
+  )
+}
+
+test("uploads of one account whose bodies do not come shut nobody out", { timeout: 300_000 }, () =>
+  withBucket(1, async server => {
+    const random = new SimRandom(3)
+    const client = server.client()
+    const other = server.client(await createOtherAccount(server))
+    assert.equal((await other.call("PUT", { bucket: "another" })).status, 200)
+    const attackers = new Attackers(server.port)
+    try {
+      await attackers.open(UPLOADS, number => {
+        const lengthBytes = 128 * KIB + random.below(MIB)
+        const headers = { "Content-Length": String(lengthBytes) }
+        const sign = { payloadHash: "UNSIGNED-PAYLOAD" }
+        const head = headOf(client, "PUT", { bucket: BUCKET, key: `k${number}`, headers, sign })
+        return head + "x".repeat(random.below(2_000))
+      })
+      for (let i = 0; i < 20; i += 1) {
+        const put = await other.call("PUT", { bucket: "another", key: `k${i}`, body: "small" })
+        const got = await other.call("GET", { bucket: "another", key: `k${i}` })
+        assert.deepEqual([put.status, got.status, got.text], [200, 200, "small"])
+      }
+      // The account of the attackers is told to come again at worst, until their requests have given up their places.
+      await until(async () => (await client.call("GET", { bucket: BUCKET })).status === 200)
+      assert.equal(attackers.closed, 0, "a stalled upload is not cut before its time")
+    } finally {
+      attackers.close()
+    }
+    await until(async () => (await inFlight(server)) === 0)
+  }),
+)
