@@ -260,6 +260,8 @@ export interface ChangePlan {
   readonly usableBytesAfter?: number
   /** What the operator should know before saying yes. */
   readonly warnings: readonly string[]
+  /** Less safe than now, or likely a mistake: what has to be repeated before it is done; absent: yes is enough. */
+  readonly confirmBy?: string
 }
 
 export interface AppliedChange {

@@ -59,6 +59,8 @@ export class FakeStore implements Accounts {
 
   /** Told instead of what the status would be otherwise. */
   shown: Partial<StoreReport> = {}
+  /** What plans ask to be said. */
+  confirmBy: string | undefined
   readonly changes: StoreChange[] = []
   repair: RepairReport = REPAIR
   readonly chores = new Map<string, ChoreReport>([
@@ -67,7 +69,7 @@ export class FakeStore implements Accounts {
   readonly operations: StoreOperations = {
     plan: async change => {
       this.#touch("plan")
-      return planOf(change)
+      return { ...planOf(change), ...(this.confirmBy === undefined ? {} : { confirmBy: this.confirmBy }) }
     },
     change: async change => {
       this.#touch("change")

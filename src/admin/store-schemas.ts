@@ -193,6 +193,10 @@ export const PLAN = z
     usableBytesBefore: count.optional().describe("bytes of objects that fit, those that are there included"),
     usableBytesAfter: count.optional(),
     warnings: z.array(z.string()),
+    confirmBy: z
+      .string()
+      .optional()
+      .describe("less safe than now, or likely a mistake: a person has to repeat this before it is done"),
   })
   .meta({ id: "Plan" })
 export const CHANGE = z

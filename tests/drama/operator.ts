@@ -48,6 +48,8 @@ export class Operator {
   async run(...words: readonly string[]): Promise<string> {
     const { code, stdout, stderr } = await this.server.hayloft(words)
     this.log(`hayloft ${words.join(" ")}: ${code}`)
+    const confirmBy = words.includes("--confirm") ? undefined : /add --confirm (\S+)/.exec(stderr)?.[1]
+    if (confirmBy !== undefined) return this.run(...words, "--confirm", confirmBy)
     if (code !== 0) throw new Error(`hayloft ${words.join(" ")} ended with ${code}: ${stderr}${stdout}`)
     return stdout
   }

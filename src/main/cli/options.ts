@@ -24,6 +24,7 @@ export const withChange = (command: Command): Command =>
   withStore(command)
     .option("--dry-run", "show the plan, and change nothing")
     .option("--yes", "do what the plan says without asking")
+    .option("--confirm <NAME>", "besides --yes, where the plan asks for a name: of the policy, or of the folder")
     .option("--wait", "stay until the shards are where they should be")
 
 /** Throws unless the text is a number. */

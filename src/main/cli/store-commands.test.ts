@@ -102,6 +102,22 @@ for (const [args, change] of CHANGES) {
   })
 }
 
+test("what makes the store less safe is done only once its name was said too", async () => {
+  store.confirmBy = "replica:1"
+  const args = ["redundancy", "set", "replica:1"]
+  const script = await hayloft([...args, "--yes"])
+  assert.deepEqual([script.code, store.changes], [2, []])
+  assert.match(script.error, /nothing was changed; .* add --confirm replica:1/)
+  assert.equal((await hayloft([...args, "--yes", "--confirm", "replica:2"])).code, 2)
+  for (const types of ["y\n", "y\ny\n", "n\nreplica:1\n", "y\nreplica:10\n"]) {
+    assert.deepEqual([(await hayloft(args, { types })).code, store.changes], [1, []], types)
+  }
+  assert.equal((await hayloft(args, { types: "y\nreplica:1\n" })).code, 0)
+  assert.equal((await hayloft([...args, "--yes"], { types: "replica:1\n" })).code, 0)
+  assert.equal((await hayloft([...args, "--yes", "--confirm", "replica:1"])).code, 0)
+  assert.equal(store.changes.length, 3)
+})
+
 test("--json gives one value: the plan of a dry run, or what was done", async () => {
   const dry = await hayloft(["device", "drain", ID, "--dry-run", "--json"])
   assert.match(dry.out, /^\{"applied":false,"plan":\{"summary":"drainDevice as asked"[^\n]*\}\n$/)

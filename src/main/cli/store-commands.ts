@@ -163,7 +163,7 @@ export class StoreCommands {
       const [path, body] = await requestOf(client)
       const planned = checked(STORE_SCHEMAS.CHANGE, await client.post(path, { ...body, dryRun: true }))
       if (options.dryRun === true) return this.#answer(planned, planText(planned.plan))
-      await confirm(this.io, options, planText(planned.plan))
+      await confirm(this.io, options, planText(planned.plan), planned.plan.confirmBy)
       const made = checked(STORE_SCHEMAS.CHANGE, await client.post(path, body))
       if (options.wait === true) await this.#waitUntilSettled(client)
       await this.#answer(made, options.wait === true ? "done\n" : "begun; hayloft status shows how it goes\n")

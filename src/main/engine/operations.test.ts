@@ -53,7 +53,7 @@ test("a policy for a bucket that is not there changes nothing", async () => {
 test("a change that is refused takes no folder: it would be no empty one any more", async () => {
   const machine = new Machine({ devices: 4 })
   const engine = await machine.open()
-  const inspect = () => Promise.resolve({ isMountPoint: true, capacityBytes: 0 })
+  const inspect = () => Promise.resolve({ isMountPoint: true, capacityBytes: 0, disk: "new", systemDisk: "system" })
   const operations = operationsOf(machine, engine, { ...NO_FOLDERS, inspect })
   const { id } = must(engine.keeper.record.devices[0], "the store has devices")
   const change = operations.change({ kind: "replaceDevice", id, path: "/new", acceptLoss: false })

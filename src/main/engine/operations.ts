@@ -30,6 +30,7 @@ import {
   setWeight,
   recodingOf,
   type NewDevice,
+  type Preview,
   type PreviewFacts,
   type Recoding,
 } from "../../cluster/index.js"
@@ -38,11 +39,19 @@ import type { ChoreRunner } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { OwnedFolder } from "./device-set.js"
 import type { Engine } from "./engine.js"
+import { notesOf, type NewDisk, type PolicyStep } from "./plan-warnings-core.js"
 
 /** What a folder would be as a device. */
 export interface FolderFacts {
   readonly isMountPoint: boolean
   readonly capacityBytes: number
+}
+
+export interface FolderFound extends FolderFacts {
+  /** Equal for folders that fail together. */
+  readonly disk: string
+  /** What the system lies on. */
+  readonly systemDisk: string
 }
 
 export interface FolderTaken extends FolderFacts {
@@ -53,8 +62,8 @@ export interface FolderTaken extends FolderFacts {
 
 /** Folders that the running store looks at and takes. */
 export interface FolderTaker {
-  /** Touches nothing. Throws what `take` would throw because of the folder. */
-  inspect(path: string): Promise<FolderFacts>
+  /** Touches nothing. Throws what `take` would throw because of the folder, and where nothing is above it. */
+  inspect(path: string): Promise<FolderFound>
   /** The device in the folder; undefined where there is none. Touches nothing. */
   deviceAt(path: string): Promise<DeviceId | undefined>
   /** Whether it is there, and holds no device: empty, emptied, or begun as a device and never used. Touches nothing. */
@@ -88,17 +97,19 @@ export class EngineOperations implements StoreOperations {
   }
 
   async plan(change: StoreChange): Promise<ChangePlan> {
-    const newDevice = "path" in change ? { ...(await this.folders.inspect(change.path)), id: NEW_ID } : undefined
-    return this.planOf(change, newDevice && { ...newDevice, pathHint: pathOf(change) })
+    if (!("path" in change)) return this.planOf(change, undefined, undefined)
+    const found = await this.folders.inspect(change.path)
+    const { isMountPoint, capacityBytes } = found
+    return this.planOf(change, { id: NEW_ID, pathHint: change.path, isMountPoint, capacityBytes }, found)
   }
 
   async change(change: StoreChange): Promise<AppliedChange> {
     // What is refused is refused before a folder is taken: it would be a device by then, and no empty folder.
-    if ("path" in change) await this.plan(change)
+    const planned = "path" in change ? await this.plan(change) : undefined
     const taken = "path" in change ? await this.take(change.path) : undefined
     const newDevice = taken && newDeviceOf(taken)
     try {
-      const plan = this.planOf(change, newDevice)
+      const plan = { ...this.planOf(change, newDevice, undefined), ...(planned && { warnings: planned.warnings }) }
       const record = await this.make(change, newDevice)
       this.follow(change)
       return { plan, generation: record.generation }
@@ -180,12 +191,15 @@ export class EngineOperations implements StoreOperations {
     if (this.chores.status().some(({ name }) => name === chore)) this.chores.wake(chore)
   }
 
-  private planOf(change: StoreChange, device: NewDevice | undefined): ChangePlan {
+  private planOf(change: StoreChange, device: NewDevice | undefined, found: FolderFound | undefined): ChangePlan {
     const before = this.record
     const after = this.decide(before, change, device)
     const facts = this.facts()
     const preview = previewChange(before, after, facts, this.recodingsOf(before, after, change, facts))
     const named = [...before.devices, ...after.devices]
+    const newDisk =
+      found && device && change.kind === "addDevice" ? newDiskOf(before, after, device, found, facts) : undefined
+    const { warnings, confirmBy } = notesOf(change, preview.survives, this.policyStep(change, preview), newDisk)
     return {
       summary: summaryOf(change),
       policyBefore: textOfPolicy(preview.policyBefore),
@@ -202,8 +216,17 @@ export class EngineOperations implements StoreOperations {
       survives: preview.survives,
       ...(preview.usableBefore === undefined ? {} : { usableBytesBefore: Math.round(preview.usableBefore) }),
       ...(preview.usableAfter === undefined ? {} : { usableBytesAfter: Math.round(preview.usableAfter) }),
-      warnings: warningsOf(change, preview.survives),
+      warnings,
+      ...(confirmBy === undefined ? {} : { confirmBy }),
     }
+  }
+
+  /** Of the store, or of the bucket that the change is about. */
+  private policyStep(change: StoreChange, { policyBefore, policyAfter }: Preview): PolicyStep {
+    if (change.kind !== "setRedundancy" || change.bucket === undefined)
+      return { before: policyBefore, after: policyAfter }
+    const { policy = policyBefore } = this.engine.services.buckets.holdings(change.bucket)
+    return { before: policy, after: chosen(change.policy) ?? policyAfter }
   }
 
   private recodingsOf(
@@ -326,7 +349,19 @@ export class EngineOperations implements StoreOperations {
 
 const chosen = (policy: Policy | "automatic"): Policy | undefined => (policy === "automatic" ? undefined : policy)
 
-const pathOf = (change: StoreChange): string => ("path" in change ? change.path : "")
+function newDiskOf(
+  before: ControlRecord,
+  after: ControlRecord,
+  { id, pathHint: path }: NewDevice,
+  { disk, systemDisk }: FolderFound,
+  { diskOf }: PreviewFacts,
+): NewDisk {
+  return {
+    ...{ path, disk, systemDisk, weight: deviceOf(after, id).weight },
+    otherDisks: before.devices.map(device => diskOf(device.id)),
+    otherWeights: before.devices.map(({ weight }) => weight),
+  }
+}
 
 const newDeviceOf = ({ folder, isMountPoint, capacityBytes }: FolderTaken): NewDevice => ({
   id: folder.place.id,
@@ -369,11 +404,3 @@ const bucketSummary = (bucket: string, policy: Policy | "automatic"): string =>
   policy === "automatic"
     ? `bucket ${bucket} follows the redundancy of the store`
     : `objects of bucket ${bucket} are stored as ${textOfPolicy(policy)}, and those that are there are brought to it`
-
-function warningsOf(change: StoreChange, { before, after }: ChangePlan["survives"]): readonly string[] {
-  const warnings: string[] = []
-  if (after < before) warnings.push(`afterwards ${Math.max(0, after)} disks may fail, not ${before} as now`)
-  if ("acceptLoss" in change && change.acceptLoss)
-    warnings.push("objects that only this device could complete are lost")
-  return warnings
-}

@@ -18,7 +18,7 @@ import type { Disk } from "../../seams/disk/contract.js"
 import type { FolderLocks } from "../../seams/lock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
 import type { OwnedFolder } from "../engine/device-set.js"
-import type { FolderFacts, FolderTaken, FolderTaker } from "../engine/operations.js"
+import type { FolderFound, FolderTaken, FolderTaker } from "../engine/operations.js"
 
 export class StoreFolders implements FolderTaker {
   constructor(
@@ -31,20 +31,24 @@ export class StoreFolders implements FolderTaker {
     private readonly ownedOf: (device: Ownership) => OwnedFolder,
   ) {}
 
-  inspect(path: string): Promise<FolderFacts> {
+  inspect(path: string): Promise<FolderFound> {
     const folder = resolve(path)
     return this.bounded(async disk => {
       if (!(await disk.exists(folder))) {
-        const { totalBytes } = await disk.space(await existingAbove(disk, folder))
-        return { isMountPoint: false, capacityBytes: totalBytes }
+        const above = dirname(folder)
+        if (!(await disk.exists(above))) {
+          throw fail("invalidArgument", {
+            message: `there is no folder ${above}: is a disk not mounted, or the path mistyped? If not, make it`,
+          })
+        }
+        return { isMountPoint: false, ...(await diskFacts(disk, above)) }
       }
       const content = await inspectFolder(disk, folder)
       if (content.kind === "remains") checkRemains(folder, content, this.record())
       if (content.kind === "device" && content.superblock.storeId !== this.record().storeId) {
         throw fail("foreignFolder", { message: `${folder} belongs to another store` })
       }
-      const { totalBytes } = await disk.space(folder)
-      return { isMountPoint: await isMountPoint(disk, folder), capacityBytes: totalBytes }
+      return { isMountPoint: await isMountPoint(disk, folder), ...(await diskFacts(disk, folder)) }
     })
   }
 
@@ -92,8 +96,8 @@ export class StoreFolders implements FolderTaker {
   }
 }
 
-async function existingAbove(disk: Disk, folder: string): Promise<string> {
-  let above = dirname(folder)
-  while (above !== dirname(above) && !(await disk.exists(above))) above = dirname(above)
-  return above
+async function diskFacts(disk: Disk, folder: string): Promise<Omit<FolderFound, "isMountPoint">> {
+  const { totalBytes, fileSystemId } = await disk.space(folder)
+  const { fileSystemId: systemDisk } = await disk.space("/")
+  return { capacityBytes: totalBytes, disk: fileSystemId, systemDisk }
 }

@@ -1,0 +1,44 @@
+/** What a plan warns of, and when yes is not enough. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { parseDeviceId } from "../../base/ids.js"
+import { parsePolicy } from "../../base/policy.js"
+import { notesOf, type NewDisk } from "./plan-warnings-core.js"
+
+const SAME = { before: 1, during: 1, after: 1 }
+const step = (before: string, after: string) => ({ before: parsePolicy(before), after: parsePolicy(after) })
+const drain = { kind: "drainDevice", id: parseDeviceId("0123456789abcdef") } as const
+const add = { kind: "addDevice", path: "/mnt/new", weight: undefined } as const
+const disk: NewDisk = {
+  ...{ path: "/mnt/new", disk: "new", systemDisk: "system", otherDisks: ["a", "b"] },
+  ...{ weight: 1, otherWeights: [1, 1.5] },
+}
+const added = (of: Partial<NewDisk>) => notesOf(add, SAME, step("replica:2", "replica:2"), { ...disk, ...of })
+
+test("a policy that survives fewer lost disks is confirmed by its name, whatever leads to it", () => {
+  const lower = notesOf(drain, { before: 2, during: 1, after: 1 }, step("ec:2+2", "ec:2+1"), undefined)
+  assert.equal(lower.confirmBy, "ec:2+1")
+  assert.match(
+    lower.warnings.join("\n"),
+    /afterwards 1 disks may fail.*\nec:2\+1 survives fewer lost disks than ec:2\+2/,
+  )
+  assert.equal(notesOf(drain, SAME, step("replica:2", "ec:2+1"), undefined).confirmBy, undefined)
+  assert.equal(notesOf(drain, SAME, step("replica:2", "ec:4+2"), undefined).confirmBy, undefined)
+})
+
+test("a new device on the system disk, beside another one, or of a very unequal weight is confirmed by its folder", () => {
+  assert.deepEqual(added({}), { warnings: [], confirmBy: undefined })
+  const cases: readonly (readonly [Partial<NewDisk>, RegExp])[] = [
+    [{ disk: "system" }, /lies on the system disk/],
+    [{ disk: "b" }, /shares its disk with a device/],
+    [{ weight: 7 }, /its weight is 7, those of the others 1 to 1.5/],
+    [{ weight: 0.1 }, /its weight is 0.1/],
+  ]
+  for (const [of, warning] of cases) {
+    const { warnings, confirmBy } = added(of)
+    assert.match(warnings.join(), warning)
+    assert.equal(confirmBy, "/mnt/new")
+  }
+  const together = added({ disk: "system", otherDisks: ["system", "system"] })
+  assert.deepEqual([together.confirmBy, together.warnings.length], [undefined, 2])
+})

@@ -1,0 +1,68 @@
+/**
+ * What an operator should know before saying yes to a change, and whether yes is enough. Pure.
+ *
+ * By name has to be confirmed what makes a store less safe and is easily typed by mistake: a policy that survives
+ * fewer lost disks than the one before, and a new device on the system disk or on a disk that holds another device,
+ * where a mount that is missing looks just like it.
+ */
+import type { ChangePlan, StoreChange } from "../../admin/index.js"
+import { textOfPolicy, tolerance, type Policy } from "../../base/policy.js"
+
+/** A folder that is to be a device, and the disks of the others. */
+export interface NewDisk {
+  readonly path: string
+  readonly disk: string
+  readonly systemDisk: string
+  readonly otherDisks: readonly string[]
+  readonly weight: number
+  readonly otherWeights: readonly number[]
+}
+
+export interface PlanNotes {
+  readonly warnings: readonly string[]
+  /** What has to be said besides yes; undefined: nothing. */
+  readonly confirmBy: string | undefined
+}
+
+export interface PolicyStep {
+  readonly before: Policy
+  readonly after: Policy
+}
+
+/** Beyond this a device gets so many times the shards of another. */
+const UNEQUAL = 4
+
+export function notesOf(
+  change: StoreChange,
+  { before, after }: ChangePlan["survives"],
+  policy: PolicyStep,
+  newDisk: NewDisk | undefined,
+): PlanNotes {
+  const disk = newDisk === undefined ? { warnings: [], isDoubtful: false } : notesOfDisk(newDisk)
+  const isLower = change.kind !== "forgetDevice" && tolerance(policy.after) < tolerance(policy.before)
+  const text = textOfPolicy(policy.after)
+  const warnings = [
+    ...(after < before ? [`afterwards ${Math.max(0, after)} disks may fail, not ${before} as now`] : []),
+    ...(isLower ? [`${text} survives fewer lost disks than ${textOfPolicy(policy.before)}`] : []),
+    ...("acceptLoss" in change && change.acceptLoss ? ["objects that only this device could complete are lost"] : []),
+    ...disk.warnings,
+  ]
+  return { warnings, confirmBy: isLower ? text : disk.isDoubtful ? newDisk?.path : undefined }
+}
+
+function notesOfDisk({ path, disk, systemDisk, otherDisks, weight, otherWeights }: NewDisk) {
+  const others = new Set(otherDisks)
+  const isOnSystem = disk === systemDisk
+  const isShared = others.has(disk)
+  const [least, most] = [Math.min(...otherWeights), Math.max(...otherWeights)]
+  const isUnequal = otherWeights.length > 0 && (weight > UNEQUAL * least || UNEQUAL * weight < most)
+  return {
+    warnings: [
+      ...(isOnSystem ? [`${path} lies on the system disk: is a disk not mounted there?`] : []),
+      ...(isShared ? [`${path} shares its disk with a device of this store: they fail together`] : []),
+      ...(isUnequal ? [`its weight is ${weight}, those of the others ${least} to ${most}: shards follow weights`] : []),
+    ],
+    // Where all devices lie together on one disk, one more of them is nothing to be asked about.
+    isDoubtful: isUnequal || ((isOnSystem || isShared) && !(others.size === 1 && isShared)),
+  }
+}
