@@ -5,7 +5,7 @@
 import { must } from "../../src/base/assert.js"
 import { isFailure, type FailureKind } from "../../src/base/failures.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base/ids.js"
-import { KIB } from "../../src/base/limits.js"
+import { KIB, MIB } from "../../src/base/limits.js"
 import type { ControlDevice } from "../../src/format/control-record.js"
 import type { Bucket } from "../../src/object/index.js"
 import type { DeviceState } from "../../src/seams/disk/index.js"
@@ -21,6 +21,15 @@ const LOOK_MS = 500
 const ROOM_MS = 5_000
 const WHOLE_MS_MAX = 5 * 60_000
 const READ_MS_MAX = 5_000
+/** A disk that is filled by its store, and what somebody else gives back of what he took there. */
+const SMALL_DISK_BYTES = 40 * MIB
+const FREED_BYTES = 3 * MIB
+/** More than is kept back of a disk of this size. */
+const ROOM_BYTES = 12 * MIB
+const INLINE_PUTS = 300
+const COPY_POLL_MS = 5
+const HALF_COPY_BYTES = 700 * KIB
+const PUTS_MAX = 2_000
 /** Inline, one block, several blocks. */
 const SIZES = [100, 3_000, 60 * KIB, 300 * KIB] as const
 
@@ -81,7 +90,11 @@ class Scene {
     this.throwBroken()
   }
 
-  async until(name: "redundancyComesBack" | "writesGoOn", what: string, isSo: () => boolean): Promise<void> {
+  async until(
+    name: "redundancyComesBack" | "writesGoOn" | "spaceComesBack",
+    what: string,
+    isSo: () => boolean,
+  ): Promise<void> {
     for (let passedMs = 0; !isSo(); passedMs += LOOK_MS) {
       check(name, passedMs < WHOLE_MS_MAX, () => what)
       await this.pass(LOOK_MS)
@@ -122,11 +135,51 @@ class Scene {
   }
 
   async remove(name: string): Promise<void> {
+    const failure = await this.tryRemove(name)
+    check("writesGoOn", failure === undefined, () => `a removal ended with ${failure}`)
+  }
+
+  /** How it ended; undefined: done. */
+  async tryRemove(name: string): Promise<FailureKind | undefined> {
     const request = { bucket: this.bucket, key: objectKeyOfText(name), conditions: {} }
     const failure = await this.machine.run(kindOf(this.served.engine.services.objects.remove(request)))
-    check("writesGoOn", failure === undefined, () => `a removal ended with ${failure}`)
+    if (failure !== undefined) return failure
     this.bodies.delete(name)
     this.gone.add(name)
+    return undefined
+  }
+
+  /** As a client does that tries again while the disk is full. */
+  async removeWhenPossible(name: string): Promise<void> {
+    for (let passedMs = 0; (await this.tryRemove(name)) !== undefined; passedMs += LOOK_MS) {
+      check("spaceComesBack", passedMs < WHOLE_MS_MAX, () => "removals are refused for ever")
+      await this.pass(LOOK_MS)
+    }
+  }
+
+  /** Puts objects of these sizes until each is refused; their names. */
+  async fill(what: string, sizes: readonly number[]): Promise<readonly string[]> {
+    const names: string[] = []
+    for (const size of sizes) {
+      for (let i = 0; ; i += 1) {
+        check("fullIsNotBroken", i < PUTS_MAX, () => "it never fills up")
+        const name = `${what}-${size}-${i}`
+        const failure = await this.put(name, size)
+        if (failure === "deviceFull") break
+        check("fullIsNotBroken", failure === undefined, () => `a write ended with ${failure}`)
+        names.push(name)
+      }
+    }
+    return names
+  }
+
+  /** Somebody else takes every byte of a bay's disk, also what the store has kept back. */
+  async takeAllRoom(bay: string): Promise<void> {
+    const drive = must(this.machine.bays.at(bay), "it is there")
+    const disk = drive.disk.boot()
+    const names = drive.disk.medium.namesIn(`${bay}/ballast`).filter(name => /^\d+$/.test(name))
+    for (const name of names) await this.machine.run(disk.remove(`${bay}/ballast/${name}`))
+    drive.fill(0)
   }
 
   async readAll(): Promise<void> {
@@ -359,11 +412,82 @@ async function fullDisk(seed: number): Promise<void> {
   check("fullIsNotBroken", outcomes.has("deviceFull"), () => `writes ended with ${[...outcomes].join()}`)
   await on.readAll()
   await on.removeSome("removed")
-  drive.empty()
+  drive.fill(ROOM_BYTES)
   await on.until("writesGoOn", "room does not help", () => on.store.engine.devices.every(({ space }) => !space.isFull))
   await on.putSome("again")
   await on.becomeWhole()
   await on.readWithoutEach()
+}
+
+/** Fills a small disk with objects of several sizes; their names. */
+async function filledDisk(on: Scene): Promise<readonly string[]> {
+  must(on.machine.bays.at("/d1"), "it is there").disk.capacityBytes = SMALL_DISK_BYTES
+  await on.pass(ROOM_MS)
+  const inline = Array.from({ length: INLINE_PUTS }, (_, i) => `inline-${i}`)
+  for (const name of inline) await on.put(name, 3_000)
+  return [...inline, ...(await on.fill("filled", [200 * KIB, 60 * KIB]))]
+}
+
+/**
+ * A store fills its disk, somebody else takes the rest of it, and the process is killed. With a few megabytes given back
+ * deletes alone bring the space back.
+ */
+async function filledByStore(seed: number): Promise<void> {
+  const on = await Scene.open(seed, 1)
+  const names = await filledDisk(on)
+  await on.takeAllRoom("/d1")
+  for (const name of names.slice(0, 3)) {
+    await on.tryRemove(name)
+    await on.takeAllRoom("/d1")
+  }
+  await on.pass(ROOM_MS)
+  on.machine.kill()
+  await on.takeAllRoom("/d1")
+  await on.start()
+  await on.takeAllRoom("/d1")
+  await on.pass(LOOK_MS)
+  must(on.machine.bays.at("/d1"), "it is there").fill(FREED_BYTES)
+  const { medium } = must(on.machine.bays.at("/d1"), "it is there").disk
+  // A third first, all over: copies of the rest would take all that is left.
+  const [third, rest] = [0, 1].map(odd => names.slice(3).filter((_, i) => Number(i % 3 > 0) === odd))
+  for (const name of third ?? []) await on.removeWhenPossible(name)
+  for (let passedMs = 0; passedMs < 60_000; passedMs += LOOK_MS) {
+    await on.pass(LOOK_MS)
+    const { error } = must(on.store.engine.devices[0], "the device is in").checkpointer
+    check("spaceComesBack", error === undefined, () => `with room for it a checkpoint fails: ${error}`)
+  }
+  const kept = (rest ?? []).filter((_, i) => i % 10 === 0)
+  for (const name of rest ?? []) if (!kept.includes(name)) await on.removeWhenPossible(name)
+  const isMuchFree = () => medium.usedBytes < SMALL_DISK_BYTES / 2
+  await on.until("spaceComesBack", "nearly all was removed, and its space is not free", isMuchFree)
+  await on.putSome("again")
+  await on.readAll()
+  await on.becomeWhole()
+}
+
+/** Somebody else takes all room while compaction copies: the checkpoint finds none, and gets what the copy has taken. */
+async function halfCopied(seed: number): Promise<void> {
+  const on = await Scene.open(seed, 1)
+  const names = await filledDisk(on)
+  for (const [i, name] of names.entries()) if (i % 2 === 0) await on.removeWhenPossible(name)
+  const { checkpointer, tending, volumes } = must(on.store.engine.devices[0], "the device is in")
+  const isHalfCopied = (): boolean => {
+    const { newest = 0, containedUpTo, durable } = volumes.upkeep
+    const isUncontained = newest > (containedUpTo?.volumeId ?? 0) && (durable?.offsetBytes ?? 0) > HALF_COPY_BYTES
+    return tending.compaction.progress().startsWith("copying") && isUncontained
+  }
+  for (let passedMs = 0; !isHalfCopied(); passedMs += COPY_POLL_MS) {
+    check("spaceComesBack", passedMs < WHOLE_MS_MAX, () => "nothing is copied")
+    await on.pass(COPY_POLL_MS)
+  }
+  await on.takeAllRoom("/d1")
+  const left = names.filter((_, i) => i % 2 === 1)
+  for (const name of left.slice(0, left.length - 5)) await on.removeWhenPossible(name)
+  const { medium } = must(on.machine.bays.at("/d1"), "it is there").disk
+  const isMuchFree = () => medium.usedBytes < SMALL_DISK_BYTES / 2
+  await on.until("spaceComesBack", `the space of what was removed stays taken: ${checkpointer.error}`, isMuchFree)
+  await on.readAll()
+  await on.becomeWhole()
 }
 
 /** Disks are full to the last byte, their ballast is used up, and the process is started again and again. */
@@ -376,21 +500,16 @@ async function fullStart(seed: number): Promise<void> {
   for (let life = 0; life < 4; life += 1) {
     if (life % 2 === 0) on.machine.kill()
     else on.machine.crash()
-    for (const [bay, drive] of drives) {
-      const disk = drive.disk.boot()
-      const names = drive.disk.medium.namesIn(`${bay}/ballast`).filter(name => /^\d+$/.test(name))
-      for (const name of names) await on.machine.run(disk.remove(`${bay}/ballast/${name}`))
-      drive.fill(0)
-    }
+    for (const [bay] of drives) await on.takeAllRoom(bay)
     await on.start()
     await on.pass(LOOK_MS)
     const states = on.devices.map(({ state }) => state)
     check("fullIsNotBroken", !states.includes("out"), () => `the devices are ${states.join()}`)
     await on.readAll()
   }
-  for (const [, drive] of drives) drive.empty()
-  await on.until("writesGoOn", "room does not help", () => on.store.engine.devices.every(({ space }) => !space.isFull))
+  for (const [, drive] of drives) drive.fill(ROOM_BYTES)
   await on.removeSome("removed")
+  await on.until("writesGoOn", "room does not help", () => on.store.engine.devices.every(({ space }) => !space.isFull))
   await on.putSome("again")
   await on.becomeWhole()
   await on.readWithoutEach()
@@ -436,6 +555,8 @@ export const DISK_SCENARIOS = {
   "growing store": growing,
   "full disk": fullDisk,
   "full disks at a start": fullStart,
+  "disk filled by its store": filledByStore,
+  "half-made copy on a full disk": halfCopied,
   "hung disk": hungDisk,
   "compacted disk": compactedDisk,
 } as const satisfies Record<string, (seed: number) => Promise<void>>

@@ -15,8 +15,8 @@ import { interceptedStores, rotRow, type BasePlace } from "../../src/seams/store
 import { spelled } from "../../src/seams/disk/medium.js"
 import { MemoryStores } from "../../src/seams/store/memory.js"
 
-/** What a base takes beside its rows: enough to tell a full drive from one with room. */
-const COMMIT_BYTES_MIN = 4096
+/** What a commit of a base takes while it is made: pages are copied before those before them are free. */
+const COMMIT_BYTES_MIN = 256 * 1024
 /** Volumes and segments begin with a page that says what they are. */
 const ROT_FROM_BYTES = 4096
 

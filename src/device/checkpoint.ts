@@ -30,6 +30,8 @@ export interface CheckpointRequest {
   readonly memberships: Memberships
   /** Payload volumes that an earlier checkpoint called empty, and that all readers know to be. */
   readonly emptied: readonly number[]
+  /** What may be written to move payloads, which gives space back only later; absent: no bound. */
+  readonly moveBytesMax?: number
 }
 
 export interface CheckpointResult {
@@ -194,7 +196,7 @@ export async function runCheckpoint(
   const rewritten = new Set(dead.map(({ family, key }) => nameOf(family, key)))
   const isWritten = (family: Family, key: RowKey): boolean =>
     last.has(family, key) || rewritten.has(nameOf(family, key))
-  const moves = await upkeep.move(store, books, isWritten)
+  const moves = await upkeep.move(store, books, isWritten, request.moveBytesMax)
   await commit(store, shelf, [
     ...writes,
     ...moves.writes,

@@ -4,8 +4,9 @@
  * A checkpoint starts at a bound of log bytes or rows, or after some quiet time, or because the last
  * one left something to tidy up; at twice the bounds new writes wait. A failed checkpoint is tried again
  * with the same extent: its frozen overlay stays in memory and the log stays uncut. One that finds the
- * disk full is given ballast and made again at once; where there is none left it waits until there is
- * room. A clean stop makes one.
+ * disk full is given ballast and made again at once; where there is none left, copies that it does not
+ * contain yet are undone; where there are none either, it waits until there is room. With only the reserve
+ * left the bound of log bytes is a share of that. A clean stop makes one.
  */
 import { fail, isFailure } from "../base/failures.js"
 import type { LogSequence } from "../base/ids.js"
@@ -46,11 +47,21 @@ type Work = keyof typeof FAILED
 export interface CheckpointSpace {
   /** What is really free, ballast apart; asked now and then. */
   readonly freeBytes: number
+  /** Beyond so much log a checkpoint is due, whatever else bounds it. */
+  readonly logBytesMax: number
+  /** What copies that give space back later may take now. */
+  readonly copyRoomBytes: number
   /** Gives back at least one piece of ballast, and about as much as asked for; false where there is none. */
   giveBack(bytes: number): Promise<boolean>
+  /** Releases what copies have taken that no checkpoint contains; false where there is nothing to release. */
+  undoCopies(): Promise<boolean>
 }
 
-const NO_BALLAST: CheckpointSpace = { freeBytes: Infinity, giveBack: () => Promise.resolve(false) }
+const NO_BALLAST: CheckpointSpace = {
+  ...{ freeBytes: Infinity, logBytesMax: Infinity, copyRoomBytes: Infinity },
+  giveBack: () => Promise.resolve(false),
+  undoCopies: () => Promise.resolve(false),
+}
 /** A checkpoint without room is tried again when this much more is free than when it failed. */
 const MORE_BYTES = MIB
 /** What a checkpoint asks for at least. */
@@ -113,9 +124,8 @@ export class Checkpointer implements Living {
   }
 
   isOver(factor: number): boolean {
-    return (
-      this.log.lengthBytes >= factor * this.limits.logBytesMax || this.rows.overlayRows >= factor * this.limits.rowsMax
-    )
+    const logBytesMax = Math.min(this.limits.logBytesMax, this.space.logBytesMax)
+    return this.log.lengthBytes >= factor * logBytesMax || this.rows.overlayRows >= factor * this.limits.rowsMax
   }
 
   private isDue(): boolean {
@@ -172,16 +182,17 @@ export class Checkpointer implements Living {
 
   /** On a full disk with whatever ballast there is. */
   private async runWithRoom(upTo: LogSequence): Promise<CheckpointResult> {
-    for (;;) {
+    for (let moveBytesMax = this.space.copyRoomBytes; ; moveBytesMax = 0) {
       try {
         const { emptied } = this.left
-        const result = await this.runCheckpoint({ upTo, memberships: new Map(this.memberships), emptied })
+        const memberships = new Map(this.memberships)
+        const result = await this.runCheckpoint({ upTo, memberships, emptied, moveBytesMax })
         this.starved = undefined
         return result
       } catch (error) {
         if (!isFailure(error, "deviceFull")) throw error
         const neededBytes = Math.max(ROOM_BYTES_MIN, this.log.lengthBytes)
-        if (await this.space.giveBack(neededBytes)) continue
+        if ((await this.space.giveBack(neededBytes)) || (await this.space.undoCopies())) continue
         this.starved = { sinceMs: this.clock.monotonicMs(), freeBytes: this.space.freeBytes }
         for (const made of this.waiting) made.abort()
         throw error

@@ -11,7 +11,9 @@
  *           were written before stops the log like any failed write.)
  * Disk      Files are opened O_DSYNC; a batch is one write and never spans segments. They are filled
  *           with zeros in steps ahead of the writer, so that a batch never makes a file grow, which
- *           would cost a journal commit; a first start does not wait for a whole segment.
+ *           would cost a journal commit; a first start does not wait for a whole segment. On a disk that
+ *           is short of space little is filled ahead, no segment is kept for later, and a cut begins a new
+ *           segment and removes the open one, since what a checkpoint contains must not keep its space.
  * Limits    LOG_LIMITS.
  */
 import { assert, must } from "../base/assert.js"
@@ -19,7 +21,7 @@ import { asFailure, fail, isFailure } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
 import { parseLogSequence } from "../base/ids.js"
 import type { DeviceId, LogSequence } from "../base/ids.js"
-import { MIB } from "../base/limits.js"
+import { KIB, MIB } from "../base/limits.js"
 import { xxh64Memory } from "../base/xxh64.js"
 import {
   batchBytes,
@@ -41,6 +43,9 @@ export const LOG_LIMITS = {
   fillStepBytes: MIB,
   /** The filler starts when less than this is left in front of the writer. */
   fillAheadBytes: 4 * MIB,
+  /** The same on a disk that is short of space, where an open segment longer than the second is left at a cut. */
+  fillStepBytesWhenShort: 256 * KIB,
+  usedBytesMaxWhenShort: 256 * KIB,
   /** Recycled files kept for later; more are removed. */
   freeSegmentsMax: 4,
   appendsQueuedMax: 4096,
@@ -57,6 +62,8 @@ export interface LogOptions {
   readonly fillStepBytes?: number
   /** Asked before each new segment; throws if this process no longer owns the folder, which stops the log. */
   readonly guard?: () => Promise<void>
+  /** Whether the disk is short of space. */
+  readonly isShort?: () => boolean
 }
 
 /** Opens the log in the folder, which is made if absent. Throws `corruptLog`, `foreignFolder`, `deviceFailed`. */
@@ -147,6 +154,8 @@ export class SegmentedLog implements CommitLog {
   #draining: Promise<void> | undefined
   #filling: Promise<void> | undefined
   #stopped: Failure | undefined
+  /** The next batch begins a segment, if there is room for one. */
+  #isLeaving = false
   /** For the batch that is being written: one is at a time, and after a write that failed there is no other. */
   #memory: Uint8Array = new Uint8Array(0)
 
@@ -272,10 +281,26 @@ export class SegmentedLog implements CommitLog {
     assert(upTo <= this.#durable, "only durable batches are cut")
     if (upTo <= this.#cut) return
     this.#moveCut(upTo)
-    if (this.#droppable(upTo).length === 0) return
+    if (this.#isShort) await this.#shrink()
+    if (this.#droppable(upTo).length === 0 && !this.#isLeaving) return
     // A segment is written over only once the log itself says that its batches may be missing.
     await this.append([])
     for (const segment of this.#droppable(upTo)) await this.#release(segment)
+  }
+
+  get #isShort(): boolean {
+    return this.options.isShort?.() === true
+  }
+
+  /** Gives up files kept for later, and has the open segment left, so that it can be removed once it is cut. */
+  async #shrink(): Promise<void> {
+    for (let free = this.#free.pop(); free !== undefined; free = this.#free.pop()) await this.#remove(free.file)
+    this.#isLeaving = (this.#open?.usedBytes ?? 0) > LOG_LIMITS.usedBytesMaxWhenShort
+  }
+
+  async #remove(file: DiskFile): Promise<void> {
+    await file.close()
+    await this.disk.remove(file.path)
   }
 
   async close(): Promise<void> {
@@ -388,14 +413,33 @@ export class SegmentedLog implements CommitLog {
 
   /** The segment that takes the next batch, with that many bytes filled in front of the writer. */
   async #room(lengthBytes: number): Promise<OpenSegment> {
-    let open = this.#open
-    if (open === undefined || open.usedBytes + lengthBytes > this.#segmentBytes) {
-      await this.#filling
-      open = await this.#nextSegment((open?.number ?? 0) + 1)
-      this.#open = open
+    const open = this.#open
+    if (open === undefined || open.usedBytes + lengthBytes > this.#segmentBytes) return this.#begin(lengthBytes)
+    if (this.#isLeaving) {
+      try {
+        return await this.#begin(lengthBytes)
+      } catch (error) {
+        if (!isFailure(error, "deviceFull", "tooManyInFlight")) throw error
+        this.#isLeaving = false
+      }
     }
     while (open.filledBytes < open.usedBytes + lengthBytes) await (this.#filling ?? this.#fillStep(open))
     return open
+  }
+
+  /** Begins the next segment; where there is no room in front of its writer the log stays in the one before. */
+  async #begin(lengthBytes: number): Promise<OpenSegment> {
+    await this.#filling
+    const begun = await this.#nextSegment((this.#open?.number ?? 0) + 1)
+    try {
+      while (begun.filledBytes < lengthBytes) await this.#fillStep(begun)
+    } catch (error) {
+      this.#spare = { file: begun.file, sizeBytes: begun.filledBytes }
+      throw error
+    }
+    this.#open = begun
+    this.#isLeaving = false
+    return begun
   }
 
   async #nextSegment(number: number): Promise<OpenSegment> {
@@ -415,9 +459,13 @@ export class SegmentedLog implements CommitLog {
   }
 
   async #fillStep(open: OpenSegment): Promise<void> {
-    const stepBytes = Math.min(this.#fillStepBytes, this.#segmentBytes - open.filledBytes)
+    const stepBytes = Math.min(this.#fillStepNowBytes, this.#segmentBytes - open.filledBytes)
     await open.file.write([zeros(stepBytes)], open.filledBytes)
     open.filledBytes += stepBytes
+  }
+
+  get #fillStepNowBytes(): number {
+    return this.#isShort ? Math.min(this.#fillStepBytes, LOG_LIMITS.fillStepBytesWhenShort) : this.#fillStepBytes
   }
 
   /** Fills in the background. A failure is left to the append that needs the room: it meets it again. */
@@ -425,7 +473,8 @@ export class SegmentedLog implements CommitLog {
     if (this.#filling !== undefined) return
     const leftBytes = open.filledBytes - open.usedBytes
     const isFilled = open.filledBytes >= this.#segmentBytes
-    if (leftBytes >= LOG_LIMITS.fillAheadBytes || (isFilled && this.#hasNextFile())) return
+    const aheadBytes = this.#isShort ? this.#fillStepNowBytes : LOG_LIMITS.fillAheadBytes
+    if (leftBytes >= aheadBytes || (isFilled && this.#hasNextFile())) return
     const work = isFilled ? this.#prepareSpare() : this.#fillStep(open)
     this.#filling = work.catch(() => undefined).then(() => void (this.#filling = undefined))
   }
@@ -448,15 +497,14 @@ export class SegmentedLog implements CommitLog {
   /** Where the disk does not do it, a later cut meets the segment again, or the next start a file that should be gone. */
   async #release(segment: Segment): Promise<void> {
     const { file } = segment
-    const isKept = this.#free.length < LOG_LIMITS.freeSegmentsMax
+    const isKept = !this.#isShort && this.#free.length < LOG_LIMITS.freeSegmentsMax
     const sizeBytes = isKept ? await file.sizeBytes() : 0
     this.#segments = this.#segments.filter(each => each !== segment)
     if (isKept) {
       this.#free.push({ file, sizeBytes })
       return
     }
-    await file.close()
-    await this.disk.remove(file.path)
+    await this.#remove(file)
   }
 
   #mark(mark: LogMark): void {

@@ -25,16 +25,24 @@ export const deadBytes = (volumes: readonly CountedVolume[]): number =>
 export const emptyVolumes = (volumes: readonly CountedVolume[]): readonly number[] =>
   volumes.filter(({ livingBytes, isOpen }) => livingBytes === 0 && !isOpen).map(({ volume }) => volume)
 
-/** The deadest volume, where too much of all is dead. `passed`: those of which nothing more can be moved. */
+/**
+ * The deadest volume, where too much of all is dead, of those whose living payloads fit in `bytesMax`: its space
+ * comes back only when all of them have moved. `passed`: those of which nothing more can be moved.
+ */
 export function volumeToMove(
   volumes: readonly CountedVolume[],
   passed: ReadonlySet<number>,
   limits: PayloadUpkeepLimits,
+  bytesMax = Infinity,
 ): CountedVolume | undefined {
   const inUse = volumes.filter(({ volume, livingBytes, isOpen }) => (livingBytes > 0 || isOpen) && !passed.has(volume))
   const writtenBytes = inUse.reduce((sum, volume) => sum + volume.writtenBytes, 0)
   const dead = deadBytes(inUse)
   if (dead < limits.deadBytesMin || dead < limits.deadShareMax * writtenBytes) return undefined
   const shareOf = (volume: CountedVolume): number => deadBytes([volume]) / Math.max(1, volume.writtenBytes)
-  return inUse.reduce((best, each) => (shareOf(each) > shareOf(best) ? each : best))
+  const fitting = inUse.filter(({ livingBytes }) => livingBytes <= bytesMax)
+  return fitting.reduce<CountedVolume | undefined>(
+    (best, each) => (best === undefined || shareOf(each) > shareOf(best) ? each : best),
+    undefined,
+  )
 }

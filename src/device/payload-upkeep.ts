@@ -90,15 +90,16 @@ export class PayloadUpkeep {
   }
 
   /**
-   * Moves living payloads of the deadest volume, flushed; gives the rows to be committed. On a full disk
-   * nothing is moved. `done` is to be called when they are committed.
+   * Moves living payloads of the deadest volume of which they fit in `bytesMax`, flushed; gives the rows to be
+   * committed. On a full disk nothing is moved. `done` is to be called when they are committed.
    */
   async move(
     store: StoreReader,
     books: PayloadBooks,
     isWritten: IsWritten,
+    bytesMax = Infinity,
   ): Promise<{ readonly writes: readonly StoreWrite[]; readonly done: () => void }> {
-    const victim = volumeToMove(this.counted(books), this.passed, this.limits)
+    const victim = volumeToMove(this.counted(books), this.passed, this.limits, bytesMax)
     if (victim === undefined) return { writes: [], done: () => undefined }
     const { volume } = victim
     if (victim.isOpen) await this.shelf.seal()

@@ -3,10 +3,11 @@
  *
  * Space is refused before it is used. Of what is left, the reserve is for those who make room or keep
  * promises (deletes, settings, repair, compaction, checkpoints): needles stop where it begins, other new
- * rows at half of it. Left is what is free and what the ballast can give back, without what is already
+ * rows at half of it, copies that compaction makes where only the checkpoint's share is left: without a
+ * checkpoint no space ever comes back. Left is what is free and what the ballast can give back, without what is already
  * on its way: written since the last look, or owed by the log to the next checkpoint.
  */
-import { GIB, MIB } from "../base/limits.js"
+import { GIB, KIB, MIB } from "../base/limits.js"
 
 export const SPACE_LIMITS = {
   reserveShare: 0.02,
@@ -16,6 +17,12 @@ export const SPACE_LIMITS = {
   reserveBytesMaxShared: 64 * MIB,
   /** A very small file system keeps no more than this share. */
   reserveShareMax: 1 / 4,
+  /** Of the reserve, for one checkpoint and one merge step of the metadata store; less on small disks. */
+  checkpointShare: 1 / 8,
+  /** While only the reserve is left a checkpoint begins at this share of it in log, and writers wait at twice that. */
+  logShareWhenShort: 1 / 16,
+  /** A small disk's log takes at least this much. */
+  logBytesMinWhenShort: 512 * KIB,
   /** A device with less than this to take needles in shows as full. */
   fullBytes: 4 * MIB,
   lookEveryMs: 1_000,
@@ -67,6 +74,21 @@ export const mayTakeNeedles = (facts: SpaceFacts, bytes: number): boolean =>
 /** For rows that make the store larger; deletes, settings and bookkeeping are always let in. */
 export const mayTakeMetadata = (facts: SpaceFacts, bytes: number): boolean =>
   leftBytes(facts) - bytes >= facts.reserveBytes / 2
+
+/**
+ * Space that one checkpoint and one merge step of the metadata store need, beside the log that they contain. Kept
+ * free of copies; a merge step is chosen to fit in it.
+ */
+export const checkpointRoomBytes = (reserveBytes: number, limits: SpaceLimits = SPACE_LIMITS): number =>
+  Math.floor(reserveBytes * limits.checkpointShare)
+
+/** What copies that give space back later may take now. */
+export const copyRoomBytes = (facts: SpaceFacts, limits: SpaceLimits): number =>
+  Math.max(0, leftBytes(facts) - checkpointRoomBytes(facts.reserveBytes, limits))
+
+/** With only the reserve left the log is short, so that its checkpoint finds the room it needs. */
+export const logBytesMaxWhenShort = (reserveBytes: number, limits: SpaceLimits): number =>
+  Math.max(limits.logBytesMinWhenShort, Math.floor(reserveBytes * limits.logShareWhenShort))
 
 /** How large one file of the ballast is. */
 export const ballastFileBytes = (reserveBytes: number, limits: SpaceLimits): number =>

@@ -21,8 +21,11 @@ import { roomyDisk, type RoomMaker } from "./roomy-disk.js"
 import {
   ballastFileBytes,
   ballastRoomBytes,
+  checkpointRoomBytes,
+  copyRoomBytes,
   FillRate,
   leftBytes,
+  logBytesMaxWhenShort,
   mayTakeMetadata,
   mayTakeNeedles,
   reserveOf,
@@ -73,7 +76,15 @@ export class Spaces {
     const { fileSystemId } = space
     const system = this.systems.get(fileSystemId) ?? new FileSystem(fileSystemId, this.clock, this.output, this.limits)
     this.systems.set(fileSystemId, system)
-    const member = { name, disk, folder, isMountPoint, ballast, owedBytes: () => 0 }
+    const member = {
+      name,
+      disk,
+      folder,
+      isMountPoint,
+      ballast,
+      owedBytes: () => 0,
+      undoCopies: () => Promise.resolve(false),
+    }
     system.add(member, space)
     return new DeviceSpace(system, member, async () => {
       system.remove(member)
@@ -90,6 +101,7 @@ interface SpaceMember {
   readonly isMountPoint: boolean
   readonly ballast: Ballast
   owedBytes: () => number
+  undoCopies: () => Promise<boolean>
 }
 
 /** One device's view of its file system. */
@@ -114,6 +126,15 @@ export class DeviceSpace implements Living, RoomMaker {
     this.member.owedBytes = bytes
   }
 
+  /** From now on `undo` is what gives up copies that no checkpoint contains. */
+  holdsCopies(undo: () => Promise<boolean>): void {
+    this.member.undoCopies = undo
+  }
+
+  undoCopies(): Promise<boolean> {
+    return this.member.undoCopies()
+  }
+
   mayTakeNeedles(bytes: number): boolean {
     return mayTakeNeedles(this.system.facts, bytes)
   }
@@ -129,6 +150,22 @@ export class DeviceSpace implements Living, RoomMaker {
 
   get isFull(): boolean {
     return !mayTakeNeedles(this.system.facts, this.system.limits.fullBytes)
+  }
+
+  /** What copies that give space back later may take now. */
+  get copyRoomBytes(): number {
+    return copyRoomBytes(this.system.facts, this.system.limits)
+  }
+
+  /** What one checkpoint and one merge step of the metadata store may take. */
+  get checkpointRoomBytes(): number {
+    return checkpointRoomBytes(this.system.facts.reserveBytes, this.system.limits)
+  }
+
+  /** Beyond so much log a checkpoint is due, whatever else bounds it. */
+  get logBytesMax(): number {
+    const { facts, limits } = this.system
+    return this.isFull ? logBytesMaxWhenShort(facts.reserveBytes, limits) : Infinity
   }
 
   get fullness(): Fullness {

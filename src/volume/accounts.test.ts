@@ -126,6 +126,6 @@ test("a volume is half of the reserve at most, within bounds", () => {
     512 * MIB,
     4 * GIB,
     4 * GIB,
-    32 * MIB,
+    4 * MIB,
   ])
 })

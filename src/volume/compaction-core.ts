@@ -4,7 +4,8 @@
  * First the volume of which most is dead, from a share of its own on. Where all of them are below it and
  * too much of the device is dead all the same, a lower share will do; and where it is tombstones that
  * fill it, the oldest volume is rolled to the front: nothing lies before it that its tombstones could
- * still be needed for, so they end there. Each choice gives back more than it writes, or brings the
+ * still be needed for, so they end there. On a disk that is short of space only volumes are chosen of
+ * which what is to be copied fits in what copies may take; a wholly dead one needs no copy. Each choice gives back more than it writes, or brings the
  * roll one volume further, so choosing comes to an end.
  */
 import type { VolumeId } from "../base/ids.js"
@@ -28,6 +29,8 @@ export interface CompactionLimits {
   readonly quietMs: number
   /** Volumes copied and not yet removed. */
   readonly pendingMax: number
+  /** A copy of more needles is not undone. */
+  readonly undoNeedlesMax: number
 }
 
 export interface Candidate extends VolumeAccount {
@@ -56,11 +59,15 @@ const neededBytesOf = (volume: Candidate): number => volume.livingBytes + needed
  * What would come back of a volume: copies take a little more than their bytes, as each write fills its
  * last page. Unknown tombstones count as dead until somebody has looked.
  */
-export function deadBytesOf(volume: Candidate, { copyBytes, copyNeedlesMax }: CompactionLimits): number {
+export const deadBytesOf = (volume: Candidate, limits: CompactionLimits): number =>
+  Math.max(0, volume.writtenBytes - VOLUME_PAGE_BYTES - bytesToCopy(volume, limits))
+
+/** What copies of all that is needed of it take. */
+export function bytesToCopy(volume: Candidate, { copyBytes, copyNeedlesMax }: CompactionLimits): number {
   const needed = neededBytesOf(volume)
   const needles = volume.livingNeedles + neededTombstoneBytesOf(volume) / TOMBSTONE_BYTES
   const writes = Math.ceil(needed / copyBytes) + Math.ceil(needles / copyNeedlesMax)
-  return Math.max(0, volume.writtenBytes - VOLUME_PAGE_BYTES * (1 + writes) - needed)
+  return needed + VOLUME_PAGE_BYTES * writes
 }
 
 /** An unknown number of tombstones is none here: that is found out next. */
@@ -71,13 +78,20 @@ const shareOf = (volume: Candidate, limits: CompactionLimits): number =>
 
 /**
  * `volumes`: those that are neither being removed nor held, ascending. `isQuiet`: nothing is appended.
+ * `roomBytes`: what copies may take.
  */
-export function chooseVolume(volumes: readonly Candidate[], isQuiet: boolean, limits: CompactionLimits): Choice {
+export function chooseVolume(
+  volumes: readonly Candidate[],
+  isQuiet: boolean,
+  limits: CompactionLimits,
+  roomBytes = Infinity,
+): Choice {
+  const fits = (volume: Candidate): boolean => bytesToCopy(volume, limits) <= roomBytes
   const share = (volume: Candidate): number => shareOf(volume, limits)
   const isWorthIt = (volume: Candidate): boolean =>
     // A file without a needle costs nothing to remove, unless another has to be begun in its place.
     (isWhollyDead(volume) && !volume.isNewest) || deadBytesOf(volume, limits) >= limits.deadBytesMin
-  const worth = volumes.filter(volume => (isQuiet || !volume.isNewest) && isWorthIt(volume))
+  const worth = volumes.filter(volume => (isQuiet || !volume.isNewest) && isWorthIt(volume) && fits(volume))
   const most = worth.reduce<Candidate | undefined>(
     (best, volume) => (best === undefined || share(volume) > share(best) ? volume : best),
     undefined,
@@ -87,7 +101,7 @@ export function chooseVolume(volumes: readonly Candidate[], isQuiet: boolean, li
   if (most !== undefined && share(most) > limits.deadShareMax / 2) return act(most)
   const [oldest] = volumes
   const isAnyNeeded = sumOf(volumes, volume => neededBytesOf(volume) - volume.livingBytes) >= limits.deadBytesMin
-  const canRoll = oldest !== undefined && oldest.isOldest && !oldest.isNewest
+  const canRoll = oldest !== undefined && oldest.isOldest && !oldest.isNewest && fits(oldest)
   return canRoll && isAnyNeeded ? act(oldest) : NOTHING
 }
 

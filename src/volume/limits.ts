@@ -30,9 +30,21 @@ export const VOLUME_LIMITS: VolumeLimits = {
   filesOpenMax: 64,
 }
 
+/** Smaller volumes would be mostly first pages and files. */
+const SMALL_VOLUME_BYTES = 4 * MIB
+
 /** Half of a device's reserve at most, so that a volume can always be copied on a full disk. */
 export const volumeBytesMaxFor = (reserveBytes: number): number =>
-  Math.min(Math.max(Math.floor(reserveBytes / 2), 32 * MIB), 4 * GIB)
+  Math.min(Math.max(Math.floor(reserveBytes / 2), SMALL_VOLUME_BYTES), 4 * GIB)
+
+/** Volumes of payloads are small, so that one that is mostly dead is read and moved within a few checkpoints. */
+export const PAYLOAD_VOLUME_BYTES_MAX = 64 * MIB
+
+/** On a small disk as for needles: its reserve is a quarter of it. */
+export const payloadLimitsFor = (totalBytes: number): VolumeLimits => ({
+  ...VOLUME_LIMITS,
+  volumeBytesMax: Math.min(Math.max(Math.floor(totalBytes / 8), SMALL_VOLUME_BYTES), PAYLOAD_VOLUME_BYTES_MAX),
+})
 
 export const COMPACTION_LIMITS: CompactionLimits = {
   deadShareMax: 0.25,
@@ -43,6 +55,7 @@ export const COMPACTION_LIMITS: CompactionLimits = {
   stepRowsMax: 500,
   quietMs: 5_000,
   pendingMax: 16,
+  undoNeedlesMax: 20_000,
 }
 
 export const NEEDLE_SCRUB_LIMITS: NeedleScrubLimits = {

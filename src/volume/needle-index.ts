@@ -88,6 +88,21 @@ export class NeedleIndex {
   /** Needles are durable at these places, in this order. */
   written(headers: readonly NeedleHeader[], places: readonly NeedlePlace[]): void {
     const writes = headers.map((header, i) => indexWrite(header, must(places[i], "each needle has a place")))
+    this.apply(writes, places)
+    for (const { key } of writes) this.distrusted.delete(key)
+  }
+
+  /** The row of a needle; its place is in it. */
+  rowOf(key: RowKey): Uint8Array | undefined {
+    return this.rows.get("needles", key)?.value
+  }
+
+  /** The needle lies, the same, where this row says. */
+  pointAt(key: RowKey, row: Uint8Array): void {
+    this.apply([{ family: "needles", key, value: row }], [decodeNeedlePlace(row)])
+  }
+
+  private apply(writes: readonly IndexWrite[], places: readonly NeedlePlace[]): void {
     try {
       this.account(writes, places)
     } catch (error) {
@@ -96,7 +111,6 @@ export class NeedleIndex {
       this.accounts.countAnew()
     }
     this.rows.apply(writes)
-    for (const { key } of writes) this.distrusted.delete(key)
   }
 
   private account(writes: readonly IndexWrite[], places: readonly NeedlePlace[]): void {

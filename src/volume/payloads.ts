@@ -19,7 +19,7 @@ import { parseVolumeId } from "../base/ids.js"
 import { subBlockChecksums } from "../base/sub-block.js"
 import type { FoundInVolume, FoundPayload, PayloadPlace, PayloadShelf, PayloadVolumeSize } from "../device/contract.js"
 import type { VolumePlace } from "../format/base-row.js"
-import { INLINE_BYTES_MAX, MIB } from "../base/limits.js"
+import { INLINE_BYTES_MAX } from "../base/limits.js"
 import type { NeedleHeader } from "../format/needle.js"
 import { encodeNeedleHeader, NEEDLE_HEADER_BYTES_MAX, payloadHeaderBytes, payloadSeed } from "../format/needle.js"
 import type { VolumePosition } from "../format/volume.js"
@@ -31,14 +31,12 @@ import type { EncodedNeedle } from "./group-core.js"
 import { groupBytes, needleBytes, offsetInGroup } from "./group-core.js"
 import { WindowMemory, type ScannedNeedle } from "./group-reader.js"
 import type { VolumeLimits } from "./limits.js"
-import { PAYLOAD_PIECE_BYTES, VOLUME_LIMITS } from "./limits.js"
+import { PAYLOAD_PIECE_BYTES, PAYLOAD_VOLUME_BYTES_MAX, VOLUME_LIMITS } from "./limits.js"
 import { readNeedle, readSmallNow, wholeBody } from "./needle-read.js"
 import { walkGroups } from "./scan.js"
 import type { VolumeHome } from "./writer.js"
 import { VolumeWriter } from "./writer.js"
 
-/** Their volumes are small, so that one that is mostly dead is read and moved within a few checkpoints. */
-const PAYLOAD_VOLUME_BYTES_MAX = 64 * MIB
 const PAYLOAD_LIMITS: VolumeLimits = { ...VOLUME_LIMITS, volumeBytesMax: PAYLOAD_VOLUME_BYTES_MAX }
 
 /** More than any group holds. */

@@ -101,6 +101,20 @@ export class VolumeUpkeep {
     return this.queue.copy(copies)
   }
 
+  rowOf(key: RowKey): Uint8Array | undefined {
+    return this.index.rowOf(key)
+  }
+
+  /** The index says from now on that the needle lies where this row says. */
+  pointAt(key: RowKey, row: Uint8Array): void {
+    this.index.pointAt(key, row)
+  }
+
+  /** The open volume is written no more; another begins when there is something to write. */
+  leaveVolume(): Promise<void> {
+    return this.queue.leaveVolume()
+  }
+
   /** The newest volume is written no more. */
   beginVolume(): Promise<void> {
     return this.queue.beginVolume()

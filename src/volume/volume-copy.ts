@@ -3,7 +3,8 @@
  *
  * A needle that the index points at is read, verified and written to the open volume; the index follows
  * only if it still points at the old place when the copy is about to be written. A tombstone is taken
- * along while an older volume could hold what it speaks of, and its needle has not come back.
+ * along while an older volume could hold what it speaks of, and its needle has not come back. What has been
+ * copied is known, so that it can be undone (see `copy-undo.ts`).
  *
  * Promises  After "done" nothing in the index points at the volume, and a scan without it gives the
  *           same index as one with it.
@@ -11,12 +12,13 @@
  *           is reported and distrusted, and the volume is kept ("held") until it has been rebuilt or
  *           removed.
  */
-import { isFailure } from "../base/failures.js"
+import { fail, isFailure } from "../base/failures.js"
 import type { RowKey, VolumeId } from "../base/ids.js"
 import type { NeedleHeader, NeedleId, NeedlePlace } from "../format/needle.js"
 import { decodeNeedlePlace, encodeNeedleHeader, needleIdOfKey, needleKeyOf } from "../format/needle.js"
 import type { CompactionLimits } from "./compaction-core.js"
 import type { ReadableFile } from "./files.js"
+import { groupBytes } from "./group-core.js"
 import { isUnreadable } from "./files.js"
 import { readWhole, type WholeNeedle } from "./needle-read.js"
 import { isSamePlace } from "./needle-read-core.js"
@@ -32,12 +34,25 @@ interface Found {
   readonly place: NeedlePlace
 }
 
+/** A needle of which a copy was to be written, and what the index said of it before. */
+export interface Copied {
+  readonly key: RowKey
+  readonly row: Uint8Array
+}
+
+/** How much copies may take. */
+export interface CopyRoom {
+  readonly copyRoomBytes: number
+  /** Only the reserve is left. */
+  readonly isFull: boolean
+}
+
 const NOTHING = new Uint8Array(0)
 
 export class VolumeCopy {
   private readonly walk: ScanEvents
   private readonly file: ReadableFile
-  /** Read and to be written; kept where the disk was full. */
+  /** Read and to be written. */
   private batch: NeedleCopy[] = []
   private batchBytes = 0
   private isWalked = false
@@ -49,6 +64,8 @@ export class VolumeCopy {
   private walkedBytes = 0
   /** Of the copies. */
   copiedBytes = 0
+  /** Undefined where they are too many to be undone. */
+  copied: Copied[] | undefined = []
 
   constructor(
     private readonly upkeep: VolumeUpkeep,
@@ -56,12 +73,13 @@ export class VolumeCopy {
     private readonly keepsTombstones: boolean,
     private readonly onDamage: OnDamage,
     private readonly limits: CompactionLimits,
+    private readonly room: CopyRoom,
   ) {
     this.walk = upkeep.walkVolume(volumeId)
     this.file = upkeep.fileOf(volumeId)
   }
 
-  /** Throws `deviceFull`, and then goes on where it was; `deviceFailed`. */
+  /** Throws `deviceFull`, also where only the checkpoint's share of the reserve is left; `deviceFailed`. */
   async step(signal: AbortSignal): Promise<"busy" | "done" | "held"> {
     if (!this.isBatchFull) {
       if (!this.isWalked) await this.walkSome(signal)
@@ -139,15 +157,23 @@ export class VolumeCopy {
 
   private async take(key: RowKey, place: NeedlePlace): Promise<void> {
     const isHere = (): boolean => isSamePlace(this.upkeep.placeOf(key), place)
-    if (!isHere()) return
+    const row = this.upkeep.rowOf(key)
+    if (row === undefined || !isHere()) return
     const loaded = await loadNeedle(this.file, key, place)
-    if (loaded !== undefined) this.add({ ...loaded, isWanted: isHere })
-    else if (isHere() && !this.damaged.has(key)) {
+    if (loaded !== undefined) {
+      this.note({ key, row })
+      this.add({ ...loaded, isWanted: isHere })
+    } else if (isHere() && !this.damaged.has(key)) {
       this.isDoubtful = true
       this.damaged.add(key)
       this.upkeep.distrust(key)
       this.onDamage(needleIdOfKey(key))
     }
+  }
+
+  private note(copied: Copied): void {
+    if (this.copied !== undefined && this.copied.length < this.limits.undoNeedlesMax) this.copied.push(copied)
+    else this.copied = undefined
   }
 
   private add(copy: NeedleCopy): void {
@@ -157,6 +183,9 @@ export class VolumeCopy {
 
   private async flush(): Promise<void> {
     if (this.batch.length === 0) return
+    if (this.room.copyRoomBytes < groupBytes(this.batchBytes)) {
+      throw fail("deviceFull", { message: "what is left is kept for a checkpoint", volume: this.volumeId })
+    }
     await this.upkeep.copy(this.batch)
     this.copiedBytes += this.batchBytes
     this.batch = []

@@ -64,6 +64,8 @@ export class WriteQueue {
   private appendedBytes = 0
   /** Those who asked for a new volume. */
   private begins: ((failure?: Failure) => void)[] = []
+  /** Those who asked for the open volume to be left. */
+  private leaves: (() => void)[] = []
   private writing: Promise<void> | undefined
   /** Why nothing is taken any more. */
   private refusal: Failure | undefined
@@ -131,6 +133,14 @@ export class WriteQueue {
     })
   }
 
+  /** Leaves the open volume: what comes next begins a new one, and until then nothing is written. */
+  async leaveVolume(): Promise<void> {
+    await new Promise<void>(resolve => {
+      this.leaves.push(resolve)
+      this.start()
+    })
+  }
+
   /** Writes needles at once, before anybody appends any. */
   async writeFirst(needles: readonly EncodedNeedle[]): Promise<readonly NeedlePlace[]> {
     await this.makeRoom(0)
@@ -160,8 +170,9 @@ export class WriteQueue {
   private async writeAll(): Promise<void> {
     // Those that are appended in the same turn share the first write.
     await Promise.resolve()
-    while (this.begins.length + this.unhurried.length + this.appends.length > 0) {
+    while (this.begins.length + this.leaves.length + this.unhurried.length + this.appends.length > 0) {
       if (this.begins.length > 0) await this.beginAsAsked()
+      if (this.leaves.length > 0) await this.leaveAsAsked()
       const unhurried = this.takeUnhurried()
       const appends = this.takeAppends(this.limits.groupNeedlesMax - unhurried.length)
       this.quietGroups = appends.length > 0 ? 0 : this.quietGroups + 1
@@ -182,6 +193,12 @@ export class WriteQueue {
       failure = this.refuseAfter(error)
     }
     for (const done of asked) done(failure)
+  }
+
+  private async leaveAsAsked(): Promise<void> {
+    const asked = this.leaves.splice(0)
+    await this.writer.leave()
+    for (const done of asked) done()
   }
 
   /** Those still wanted, of a bounded number at the front. */

@@ -3,7 +3,9 @@
  *
  * Promises  Needles whose `write` resolved are found by every later scan of the volume.
  * Refuses   To write to a volume after a write to it failed: what reached the disk is unknown, so the
- *           volume is left where it was and the next one says where that is.
+ *           volume is left where it was and the next one says where that is. Only where the disk was full
+ *           and the volume could be cut back to what it had, it is written on: others need the room, and each
+ *           attempt would leave a file.
  * Callers   wait for each call before the next; `position` is durable at any time.
  */
 import { assert, must } from "../base/assert.js"
@@ -80,7 +82,7 @@ export class VolumeWriter {
     this.at = firstPosition(volumeId, page)
   }
 
-  /** Writes one group. Throws `deviceFull` or `deviceFailed`; then the volume is left. */
+  /** Writes one group. Throws `deviceFull` or `deviceFailed`; then the volume may be left. */
   async write(needles: readonly EncodedNeedle[]): Promise<readonly NeedlePlace[]> {
     const file = must(this.file, "a volume is open")
     const at = must(this.at, "an open volume has a position")
@@ -91,11 +93,8 @@ export class VolumeWriter {
     } catch (error) {
       // It may lie in the page cache, marked clean, and not on the disk: a checkpoint would take it for written. Best effort.
       await file.write([new Uint8Array(VOLUME_PAGE_BYTES)], at.offsetBytes).catch(() => undefined)
-      // What a full disk took of it counts nowhere, and others need the room. (Where needles wait, the next
-      // volume would take it at once, for another attempt in vain.)
-      if (this.kind === "payloads" && isFailure(error, "deviceFull"))
-        await file.truncate(at.offsetBytes).catch(() => undefined)
-      await this.leave()
+      const isCutBack = isFailure(error, "deviceFull") && (await cutBack(file, at.offsetBytes))
+      if (!isCutBack) await this.leave()
       throw error
     }
     assert(this.at === at, "one write at a time")
@@ -110,5 +109,17 @@ export class VolumeWriter {
     const file = this.file
     this.file = undefined
     await file?.close().catch(() => undefined)
+  }
+}
+
+/** False where the file cannot be brought back to this length. */
+async function cutBack(file: DiskFile, lengthBytes: number): Promise<boolean> {
+  try {
+    await file.truncate(lengthBytes)
+    await file.sync()
+    return true
+  } catch (error) {
+    if (!isFailure(error)) throw error
+    return false
   }
 }

@@ -22,6 +22,7 @@ import {
   S3ServiceException,
   UploadPartCommand,
 } from "@aws-sdk/client-s3"
+import { SimRandom } from "../../src/seams/random/sim.js"
 import { findProgram, run } from "../harness/commands.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
 import { CREDENTIALS, REGION, withServer, type ServerProcess } from "../harness/server.js"
@@ -31,6 +32,10 @@ const MIB = 2 ** 20
 const BUCKET = "crowded"
 const DISK_MIB = 320
 const START_DISK_MIB = 160
+const TINY_DISK_MIB = 64
+/** What clients wrote on the smallest disk, in an order that a seed gives. */
+const TINY_SEED = 7
+const TINY_SIZES = [100_000, 30_000, 3_000] as const
 const PART_BYTES = 5 * MIB
 /** For compaction, and for what a device has given back to be seen. */
 const ROOM_TIMEOUT_MS = 90_000
@@ -240,6 +245,58 @@ test("a store on a disk without a free byte, its ballast used up, starts again a
       assert.deepEqual(await clients.put("too large", 3 * MIB), FULL)
       rmSync(join(folder, "others"))
       await until("room is seen", async () => (await clients.put("after", 3 * MIB)) === "done")
+      await clients.readAll()
+    })
+  }))
+
+test("a very small disk is filled, also by others, and the process killed: deletes alone bring the space back", t =>
+  onSmallDisk(t, TINY_DISK_MIB, async folder => {
+    const data = join(folder, "disk")
+    await mkdir(data)
+    await withServer({ folders: [data] }, async server => {
+      const clients = new Clients(server)
+      const random = new SimRandom(TINY_SEED)
+      await clients.make()
+      for (let refused = 0, i = 0; refused < TINY_SIZES.length; i += 1) {
+        const answer = await clients.put(`${i}`, TINY_SIZES[random.below(TINY_SIZES.length)] ?? 0)
+        if (answer === "done") continue
+        assert.deepEqual(answer, FULL)
+        refused += 1
+      }
+      takeRoom(folder)
+      const order = [...clients.bodies.keys()].map(key => [random.below(2 ** 30), key] as const)
+      const keys = order.sort(([a], [b]) => a - b).map(([, key]) => key)
+      const removed = async (count: number): Promise<void> => {
+        for (const key of keys.splice(0, count)) {
+          await until(`${key} is removed`, async () => {
+            const answer = await answered(clients.remove(key))
+            if (answer !== "done") assert.deepEqual(answer, FULL)
+            return answer === "done"
+          })
+        }
+      }
+      // Others are quicker to take what is given back, now and again.
+      for (let i = 0; i < 10; i += 1) {
+        await removed(2)
+        takeRoom(folder)
+      }
+      await server.kill()
+      takeRoom(folder)
+      await server.launch()
+      takeRoom(folder)
+      await until("a store that refuses writes says so", async () =>
+        /writes .*are refused/.test((await server.admin("GET", "/health/ready")).text),
+      )
+      rmSync(join(folder, "others"))
+      // A third first, all over: to copy the rest of it would take what is left.
+      await removed(Math.ceil(keys.length / 3))
+      await clients.readAll()
+      await removed(Math.ceil(keys.length * 0.9))
+      await until("room comes back by itself", async () => {
+        const answer = await clients.put("after", 10 * MIB)
+        if (answer !== "done") assert.deepEqual(answer, FULL)
+        return answer === "done"
+      })
       await clients.readAll()
     })
   }))

@@ -23,7 +23,7 @@ import type { DeviceId, Incarnation, LogSequence } from "../../base/ids.js"
 import type { VolumePosition } from "../../format/volume.js"
 import type { Disk } from "../../seams/disk/contract.js"
 import type { Stores, StoreWriter } from "../../seams/store/contract.js"
-import { PayloadVolumes, VolumeScanSource } from "../../volume/index.js"
+import { payloadLimitsFor, PayloadVolumes, VolumeScanSource } from "../../volume/index.js"
 import { foldersOf } from "./folders.js"
 
 /** A device as it is opened in one life of the process. */
@@ -39,6 +39,8 @@ export interface CheckpointJob {
   readonly memberships: Memberships
   /** Payload volumes that an earlier result called empty, and that all readers know to be. */
   readonly emptied: readonly number[]
+  /** What may be written to move payloads; absent: no bound. */
+  readonly moveBytesMax?: number
   /** What was durable in the needle volumes when the overlay was frozen. */
   readonly volumes: VolumePosition | undefined
 }
@@ -146,7 +148,9 @@ export class CheckpointExecutor implements CheckpointRunner {
     const folders = foldersOf(path)
     const store = await this.stores.openWriter(folders.base)
     try {
-      const payloads = await PayloadVolumes.open(disk, { folder: folders.payloads, deviceId: id, incarnation })
+      const { totalBytes } = await disk.space(path)
+      const home = { folder: folders.payloads, deviceId: id, incarnation }
+      const payloads = await PayloadVolumes.open(disk, home, payloadLimitsFor(totalBytes))
       return { disk, store, log: openLogReader(disk, folders.log, id), payloads, upkeep: new PayloadUpkeep(payloads) }
     } catch (error) {
       await store.close()

@@ -39,6 +39,7 @@ import type { MemberDevice } from "../../tablet/index.js"
 import {
   checkOwner,
   Compaction,
+  COMPACTION_LIMITS,
   NeedleScrub,
   openVolumes,
   PayloadReader,
@@ -153,7 +154,7 @@ async function openStack(
 ): Promise<DeviceStack> {
   await using opened = new DisposeStack()
   const files = await openFiles(opened, rawDisk, clock, output, place, spaces, options)
-  const metadata = await openMetadata(opened, files.disk, stores, place, memberships, options)
+  const metadata = await openMetadata(opened, files.disk, stores, place, memberships, files.space, options)
   const contents = await openContents(opened, files, metadata, place, output)
   const { queue, space } = files
   const { base, contained, log, rows } = metadata
@@ -227,6 +228,7 @@ async function openMetadata(
   stores: Stores,
   place: DevicePlace,
   memberships: Memberships,
+  space: DeviceSpace,
   { guard }: DeviceOptions,
 ): Promise<Metadata> {
   const folders = foldersOf(place.path)
@@ -236,7 +238,8 @@ async function openMetadata(
   // The log is cut on the strength of what the base contains: the names of its files must outlive a power cut.
   await disk.syncFolder(folders.base)
   const contained = containedSequence(base)
-  const log = await openLog(disk, folders.log, place.id, { known: contained, ...(guard && { guard }) })
+  const isShort = (): boolean => space.isFull
+  const log = await openLog(disk, folders.log, place.id, { known: contained, isShort, ...(guard && { guard }) })
   opened.defer(() => log.close())
   await checkPosition(disk, place.path, place.id, log.durable)
   await cutContained(log, contained)
@@ -303,7 +306,7 @@ const shardsOf = (id: DeviceId, { queue, space }: Files, volumes: KeptVolumes): 
 
 async function tendingOf(
   place: DevicePlace,
-  { disk }: Files,
+  { disk, space }: Files,
   { log }: Metadata,
   volumes: KeptVolumes,
   runner: CheckpointRunner,
@@ -314,8 +317,10 @@ async function tendingOf(
   const rotten = (needle: NeedleId): void => onDamage?.(id, needle)
   const saved = await readScrubRecord(disk, path)
   const scrub = new NeedleScrub(volumes.upkeep, saved?.state, rotten)
+  const compaction = new Compaction(`compaction ${id}`, volumes.upkeep, clock, rotten, COMPACTION_LIMITS, space)
+  space.holdsCopies(() => compaction.undoCopies())
   return {
-    compaction: new Compaction(`compaction ${id}`, volumes.upkeep, clock, rotten),
+    compaction,
     scrub: new Scrubbing(id, disk, path, volumes, scrub, saved, aliveSinceMs, clock, scrubEveryMs),
     scrubBase: new BaseScrub(
       id,

@@ -23,7 +23,8 @@ function stateOf(
   if (device.state === "out") return ["out", whyOut ?? STATE_REASONS.out]
   if (open === undefined) return ["missing", whyOut ?? "its folder was not there at the start"]
   if (open.trouble !== undefined) return ["failed", open.trouble.message]
-  if (open.space?.isFull === true) return ["full", "takes no new blocks until there is room"]
+  if (open.space?.isCritical === true) return ["full", "writes are refused until there is room, deletes are not"]
+  if (open.space?.isFull === true) return ["full", "writes of more than 4 KiB are refused until there is room"]
   return [device.state, STATE_REASONS[device.state]]
 }
 

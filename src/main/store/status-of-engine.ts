@@ -51,7 +51,14 @@ export interface EngineView {
 function spaceOf({ fullness, freeBytes }: DeviceSpace): SpaceView {
   const { fileSystemId, fileSystemKind, totalBytes, usableBytes, reserveBytes, level, secondsUntilFull } = fullness
   const system = { fileSystemId, fileSystemKind, totalBytes, freeBytes }
-  return { ...system, usableBytes, reserveBytes, isFull: level !== "roomy", secondsUntilFull }
+  return {
+    ...system,
+    usableBytes,
+    reserveBytes,
+    isFull: level !== "roomy",
+    isCritical: level === "critical",
+    secondsUntilFull,
+  }
 }
 
 function openDevice(stack: DeviceStack): OpenDevice {

@@ -62,6 +62,8 @@ export interface SpaceView {
   readonly reserveBytes: number | undefined
   /** Takes no new blocks. */
   readonly isFull: boolean
+  /** Takes no new rows either. */
+  readonly isCritical?: boolean
   readonly secondsUntilFull: number | undefined
 }
 
