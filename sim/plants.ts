@@ -324,18 +324,6 @@ export const PLANTS: readonly Plant[] = [
     caughtBy: ["fullIsNotBroken", "writesGoOn"],
   },
   {
-    bug: "copy also where only what a checkpoint needs is left",
-    edits: [
-      {
-        file: "src/device/space-core.ts",
-        find: "Math.max(0, leftBytes(facts) - checkpointRoomBytes(facts.reserveBytes, limits))",
-        put: "Infinity",
-      },
-    ],
-    scenario: "disk filled by its store",
-    caughtBy: ["spaceComesBack"],
-  },
-  {
     bug: "keep a half-made copy while a checkpoint finds no room",
     edits: [{ file: "src/device/checkpointer.ts", find: " || (await this.space.undoCopies())", put: "" }],
     scenario: "half-made copy on a full disk",

@@ -23,7 +23,7 @@ const WHOLE_MS_MAX = 5 * 60_000
 const READ_MS_MAX = 5_000
 /** A disk that is filled by its store, and what somebody else gives back of what he took there. */
 const SMALL_DISK_BYTES = 40 * MIB
-const FREED_BYTES = 3 * MIB
+const FREED_BYTES = 2 * MIB
 /** More than is kept back of a disk of this size. */
 const ROOM_BYTES = 12 * MIB
 const INLINE_PUTS = 300

@@ -405,3 +405,42 @@ function openLogReaderOn(disk: Disk, folder: string): Pick<CommitLog, "records">
   const reader = openLogReader(disk, folder, DEVICE)
   return { records: (after, upTo = seq(0)) => reader.records(after, upTo) }
 }
+
+test("on a disk that is short of space a cut gives back the open segment and those kept for later", async () => {
+  const sim = new SimDisk()
+  const disk = sim.boot()
+  let isShort = false
+  const log = await open(disk, { isShort: () => isShort })
+  for (let n = 1; n <= 40; n += 1) await log.append([record(n, 100 * KIB)])
+  const before = sim.medium.usedBytes
+  isShort = true
+  await log.cut(seq(38))
+  assert.deepEqual(await numbers(log, 38), [39, 40])
+  await log.cut(seq(40))
+  await log.append([record(41)])
+  assert.ok(sim.medium.usedBytes < MIB && before > 4 * MIB, `${sim.medium.usedBytes} of ${before} bytes are left`)
+  assert.deepEqual(await numbers(log, 40), [41])
+  await log.close()
+  const again = await open(disk, { isShort: () => isShort })
+  assert.deepEqual(await numbers(again, 40), [41])
+  await again.close()
+})
+
+test("where there is no room for another segment the log goes on in the one it has", async () => {
+  const sim = new SimDisk()
+  const log = await open(sim.boot(), { isShort: () => true })
+  for (let n = 1; n <= 6; n += 1) await log.append([record(n, 100 * KIB)])
+  sim.capacityBytes = sim.medium.usedBytes
+  await log.cut(seq(6))
+  await log.append([record(7)])
+  assert.deepEqual(await numbers(log, 6), [7])
+  sim.capacityBytes = 2 ** 40
+  const before = sim.medium.usedBytes
+  await log.append([record(8)])
+  await log.cut(seq(7))
+  await log.cut(seq(log.durable))
+  await log.append([record(9)])
+  assert.ok(sim.medium.usedBytes < before)
+  assert.deepEqual(await numbers(log, log.durable - 1), [9])
+  await log.close()
+})

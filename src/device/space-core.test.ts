@@ -5,8 +5,11 @@ import fc from "fast-check"
 import { GIB, MIB } from "../base/limits.js"
 import {
   ballastRoomBytes,
+  checkpointRoomBytes,
+  copyRoomBytes,
   FillRate,
   leftBytes,
+  logBytesMaxWhenShort,
   mayTakeMetadata,
   mayTakeNeedles,
   reserveOf,
@@ -34,6 +37,15 @@ test("needles stop where the reserve begins, other new rows at half of it", () =
   assert.ok(!mayTakeNeedles(left(201 * MIB), MIB + 1))
   assert.ok(mayTakeMetadata(left(101 * MIB), MIB))
   assert.ok(!mayTakeMetadata(left(101 * MIB), MIB + 1))
+})
+
+test("copies leave what a checkpoint needs, and rows stop long before that", () => {
+  const roomWith = (bytes: number) => copyRoomBytes(facts({ freeBytes: bytes }), SPACE_LIMITS)
+  assert.equal(checkpointRoomBytes(200 * MIB), 25 * MIB)
+  assert.equal(roomWith(100 * MIB), 75 * MIB)
+  assert.equal(roomWith(24 * MIB), 0)
+  assert.equal(logBytesMaxWhenShort(64 * MIB, SPACE_LIMITS), 4 * MIB)
+  assert.equal(logBytesMaxWhenShort(4 * MIB, SPACE_LIMITS), SPACE_LIMITS.logBytesMinWhenShort)
 })
 
 test("ballast counts as free, and what is on its way does not", () => {

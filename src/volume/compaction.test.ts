@@ -503,3 +503,76 @@ test("compaction works on a real disk", async () => {
     await rm(folder, { recursive: true, force: true })
   }
 })
+
+/** A device of two thirds living needles, with so much room for copies. */
+async function shortDevice(roomBytes: () => number) {
+  const world = await device()
+  await appendAll(world, numbers(1, 150))
+  await world.checkpoint()
+  await removeAll(world, numbers(1, 150, 3))
+  const room = {
+    isFull: true,
+    get copyRoomBytes(): number {
+      return roomBytes()
+    },
+  }
+  const clock = new SimClock()
+  const damage = (): void => assert.fail("nothing is damaged")
+  const compaction = new Compaction("short", world.volumes.upkeep, clock, damage, COMPACTION_FOR_TESTS, room)
+  const kept = numbers(1, 150).filter(number => number % 3 !== 1)
+  return { world, compaction, kept }
+}
+const step = (compaction: Compaction) => compaction.step(new AbortController().signal)
+
+test("without room for copies a wholly dead volume goes, and nothing is copied out of others", async () => {
+  const { world, compaction, kept } = await shortDevice(() => 0)
+  const dead = placeOf(world, 2).volume
+  const inIt = kept.filter(number => placeOf(world, number).volume === dead)
+  await removeAll(world, inIt)
+  const before = world.usedBytes
+  const places = kept.filter(number => !inIt.includes(number)).map(number => placeOf(world, number))
+  for (let i = 0; i < 100; i += 1) {
+    await step(compaction)
+    await world.checkpoint()
+  }
+  const now = kept.filter(number => !inIt.includes(number)).map(number => placeOf(world, number))
+  assert.deepEqual(now, places, "nothing is copied")
+  assert.ok(!names(world).includes(nameOf(dead)), "it is gone")
+  assert.ok(world.usedBytes < before)
+  await assertHolds(
+    world,
+    kept.filter(number => !inIt.includes(number)),
+  )
+})
+
+test("copies that no checkpoint contains are undone: their space is free, and all that was written meanwhile stays", async () => {
+  let roomBytes = Infinity
+  const { world, compaction, kept } = await shortDevice(() => roomBytes)
+  const before = world.usedBytes
+  while (world.usedBytes < before + 40 * KIB) await step(compaction)
+  roomBytes = 0
+  await removeAll(world, kept.slice(0, 2))
+  await appendAll(world, [900])
+  const taken = world.usedBytes
+  assert.equal(await compaction.undoCopies(), true)
+  assert.ok(world.usedBytes < taken - 20 * KIB, `${taken - world.usedBytes} bytes are free`)
+  assert.equal(await compaction.undoCopies(), false, "nothing is left to undo")
+  const holds = [...kept.slice(2), 900]
+  await assertHolds(world, holds)
+  // A process that dies now finds the same, with the base of before and with the next one.
+  for (const isChecked of [false, true]) {
+    if (isChecked) await world.checkpoint()
+    await world.stop()
+    await world.start()
+    await assertHolds(world, holds)
+  }
+})
+
+test("copies that a checkpoint contains are not undone", async () => {
+  const { world, compaction, kept } = await shortDevice(() => Infinity)
+  const before = world.usedBytes
+  while (world.usedBytes < before + 40 * KIB) await step(compaction)
+  await world.checkpoint()
+  assert.equal(await compaction.undoCopies(), false)
+  await assertHolds(world, kept)
+})
