@@ -144,6 +144,19 @@ const otherServiceRows = OTHER_SERVICES.map(([title, service, method, path, quer
 )
 
 export const refusalRows: readonly Row[] = [
+  row(
+    "8.200",
+    "listening for events, as mc watch does, is refused by name and not answered as a listing",
+    async scene => {
+      expectError(await scene.list("events=s3%3AObjectCreated%3A%2A&prefix=&suffix="), 501, "NotImplemented")
+      expectStatus(await scene.list("events=1"), 200)
+    },
+  ),
+  row("8.201", "MinIO's health check and admin API are refused by name", async scene => {
+    const path = "/minio/health/cluster"
+    expectError(await scene.client.call("GET", { path, anonymous: true }), 501, "NotImplemented")
+    expectError(await scene.client.call("GET", { path: "/minio/admin/v3/info" }), 501, "NotImplemented")
+  }),
   ...unbuiltBucketRows,
   ...unbuiltObjectRows,
   ...otherServiceRows,

@@ -130,7 +130,8 @@ export class RequestBody implements CallBody {
 
   private async readDocument({ bytesMax, checksum }: DocumentOptions): Promise<Uint8Array> {
     const plan = planOf(this.protection.payload, this.headers, this.wire, checksum !== "ofObject")
-    if (checksum === "required" && plan.md5 === undefined && plan.algorithm === undefined) {
+    const isCovered = plan.md5 !== undefined || plan.algorithm !== undefined || plan.sha256 !== undefined
+    if (checksum === "required" && !isCovered) {
       throw fail("invalidRequest", {
         message: "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
       })

@@ -25,7 +25,7 @@ export interface CallBody {
   payload(): BodySource
   /**
    * The body as a small document, read whole and checked; once, also where it is asked for twice.
-   * `checksum: "required"` refuses a document that carries neither Content-MD5 nor a checksum;
+   * `checksum: "required"` refuses a document without Content-MD5, checksum or signed SHA-256;
    * `"ofObject"`: the checksum header speaks of something else than the document.
    */
   document(options: {

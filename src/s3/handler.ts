@@ -42,6 +42,7 @@ import type { AdmittedForm } from "./form/admit-form.js"
 import type { Operation, Resource } from "./operations.js"
 import { DEFAULT_REGION } from "./operations/buckets.js"
 import { versionIdOf } from "./operations/versions.js"
+import { checkListensToNothing, sayInstead } from "./minio-core.js"
 import { QuickDeletes } from "./quick-deletes.js"
 import { QuickGate } from "./quick-gate.js"
 import { QuickPuts } from "./quick-puts.js"
@@ -208,7 +209,7 @@ class S3Handler implements Protocol {
 
   private async respondFailure(request: Request, error: unknown): Promise<void> {
     const { exchange } = request
-    const failure = asFailure(error)
+    const failure = sayInstead(asFailure(error), request.target)
     // Our own bugs are logged with their stack by the server, which then asks for `refuse`.
     if (exchange.answered || failure.kind === "internal") throw error
     const answer = s3ErrorOf(nameCondition(failure, request.headers))
@@ -257,6 +258,7 @@ class S3Handler implements Protocol {
     request.crossOrigin = verdict
     const query = new Query(target.query)
     request.query = query
+    checkListensToNothing(exchange.method, target, query)
     const operation = route(exchange.method, resourceOf(target), query, request.headers)
     request.operation = operation
     exchange.note({ operation: operation.name, bucket: target.bucket?.slice(0, 64) })

@@ -23,13 +23,14 @@ export async function readDocument(
   return pause === undefined ? parseXml(bytes, limits) : parseXmlInPieces(bytes, limits, pause)
 }
 
-/** A document that must be there, with a checksum and this root. Throws `malformedXml`, `invalidRequest`. */
+/** A document that must be there, with this root. Throws `malformedXml`, `invalidRequest`. */
 export async function readRequiredDocument(
   body: CallBody,
   root: string,
   limits: XmlLimits = SMALL_DOCUMENT,
+  checksum: "required" | "optional" = "required",
 ): Promise<XmlElement> {
-  const found = await readDocument(body, "required", limits)
+  const found = await readDocument(body, checksum, limits)
   if (found?.name !== root) throw fail("malformedXml", { reason: `the document must be a ${root}` })
   return found
 }

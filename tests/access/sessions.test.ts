@@ -84,6 +84,18 @@ test("a flipped bit anywhere in a token is no token", async () => {
   }
 })
 
+test("a token is compared exactly: no other spelling of its bytes is the token", async () => {
+  const world = await AccessWorld.open()
+  const { accessKeyId, token } = world.access.sessions.ofKey(await world.mustKnow(ROOT_KEY.accessKeyId), 900, NOW_MS)
+  assert.ok(await world.known(accessKeyId, token))
+  const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+  const others = [...alphabet].flatMap(character => [token + character, token.slice(0, -1) + character])
+  const spellings = [...others, `${token}=`, `${token} `, ` ${token}`, token.toLowerCase(), token.slice(0, -1)]
+  for (const other of spellings.filter(text => text !== token)) {
+    await rejects("invalidToken", world.known(accessKeyId, other))
+  }
+})
+
 test("lengths of sessions have bounds, and a session begets none of its kind", async () => {
   const { world, id, assume } = await scene()
   const { sessions } = world.access

@@ -28,7 +28,9 @@ export async function putBucketPolicy({ services, bucket, body, principals }: Bu
       bucket,
     )
     if (blockPublicPolicy) {
-      const message = "public policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access"
+      const message =
+        "public policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access. " +
+        `To allow them, take the setting back first (aws s3api delete-public-access-block --bucket ${bucket.name})`
       throw fail("accessDenied", { message: `Access Denied: ${message}.` })
     }
   }

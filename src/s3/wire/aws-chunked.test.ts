@@ -144,6 +144,8 @@ test("each bit of each signed byte counts: flips, swaps, drops and replays are r
   assert.equal(decode(mode, [bytesOf([frames[0], frames[2]].join(""))], 5).failure, "signatureMismatch")
   assert.equal(decode(mode, [encode(mode, chunks, "another upload")], 10).failure, "signatureMismatch")
   assert.equal(decode(mode, [bytesOf(text.replace("AAAAAA==", "AAAAAB=="))], 10).failure, "signatureMismatch")
+  const upper = text.replace(/chunk-signature=(\w+)/, (_, hex: string) => `chunk-signature=${hex.toUpperCase()}`)
+  assert.equal(decode(mode, [bytesOf(upper)], 10).failure, "signatureMismatch", "signatures are compared exactly")
   const trailerSignature = text.indexOf("x-amz-trailer-signature:") + 24
   const forged = good.slice()
   forged[trailerSignature] = forged[trailerSignature] === 0x30 ? 0x31 : 0x30

@@ -153,7 +153,7 @@ export class ChunkedDecoder {
       "a signed chunk has a hash and a signature",
     )
     const expected = signatures.chunk(this.chunkHash.digest("hex"))
-    if (!equalInConstantTime(expected, this.chunkSignature.toLowerCase())) {
+    if (!equalInConstantTime(expected, this.chunkSignature)) {
       throw this.refuse("signatureMismatch", "the signature of a chunk does not match")
     }
   }
