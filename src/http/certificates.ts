@@ -46,7 +46,10 @@ export class Certificates {
     try {
       createSecureContext(pair)
     } catch (error) {
-      throw fail("invalidConfig", { ...this.paths, message: "the certificate and its key cannot be used" }, error)
+      const { certificatePath, keyPath } = this.paths
+      const reason = error instanceof Error ? error.message : String(error)
+      const message = `the certificate ${certificatePath} and the key ${keyPath} cannot be used: ${reason}`
+      throw fail("invalidConfig", { ...this.paths, message }, error)
     }
     this.loaded = both
     return pair

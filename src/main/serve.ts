@@ -60,6 +60,8 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   const { clock, random, disk, telemetry } = seams
   const keyFile = config.masterKeyFile
   const fileKey = keyFile === undefined ? undefined : await readMasterKeyFile(disk, keyFile)
+  const { tls } = config
+  if (tls) await new Certificates(disk, { certificatePath: tls.certFile, keyPath: tls.keyFile }).readIfChanged()
   await probeAddress(config.listen, "--listen")
   await probeAddress(config.adminListen, "--admin-listen")
   const store = await openStore(clock, random, disk, seams.locks, config, fileKey)

@@ -1,6 +1,7 @@
 /**
  * Exit codes, a closed list that scripts may rely on, and which error ends with which.
  */
+import { userInfo } from "node:os"
 import { CommanderError } from "commander"
 import { isFailure, sentenceOf, type Failure } from "../../base/failures.js"
 import { BrokenAnswer, RemoteFailure, Unreachable } from "../client/remote.js"
@@ -89,8 +90,31 @@ function systemMessage(error: Error): string | undefined {
 
 const oneLine = (text: string): string => text.replace(/\s*\n\s*/g, " ")
 
+/** Whose process this is, as commands name users. */
+function userText(): string {
+  try {
+    return `user ${userInfo().username}`
+  } catch {
+    // An id without a name, as in containers.
+    return `user ${process.getuid?.() ?? "of this process"}`
+  }
+}
+
+/** A file or folder that the system does not let this process use. */
+function deniedMessage({ details: { path, folder, code } }: Failure): string | undefined {
+  const where = path ?? folder
+  if (where === undefined || (code !== "EACCES" && code !== "EPERM" && code !== "EROFS")) return undefined
+  if (code === "EROFS") return `${String(where)} is on a file system that is mounted read-only; mount it for writing`
+  return `${userText()} may not use ${String(where)} (${code}); give it to that user (chown), or start as its owner`
+}
+
+const RESCUE =
+  "put it back from a copy of the disk, or read what is left of the store into a new one: hayloft rescue --from FOLDER... --to NEW"
+
 /** Failures of a start, with what to do about them. */
 function failureMessage(failure: Failure): string {
+  const denied = deniedMessage(failure)
+  if (denied !== undefined) return denied
   const { path, found } = failure.details
   const folder = path === undefined ? "a data folder" : String(path)
   switch (failure.kind) {
@@ -100,6 +124,11 @@ function failureMessage(failure: Failure): string {
       return `${folder} holds other files${found === undefined ? "" : ` (${String(found)})`}; choose an empty or a new folder for --data`
     case "foreignFolder":
       return `${failure.message}; start with the folders of one store only`
+    case "corruptLog":
+    case "corruptRow":
+      return /hayloft rescue|remove the file/.test(failure.message)
+        ? sentenceOf(failure)
+        : `${sentenceOf(failure)}; ${RESCUE}`
     default:
       return sentenceOf(failure)
   }

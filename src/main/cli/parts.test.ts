@@ -136,3 +136,15 @@ test("text for people", () => {
   )
   assert.equal(progressText("f", 1024, undefined, 0), "f  1.0 KiB  0 B/s")
 })
+
+test("what the system forbids is told with the path, the user and the remedy; a lost log with the way to a rescue", () => {
+  const denied = fail("deviceFailed", { path: "/mnt/a/superblock", code: "EACCES" })
+  assert.match(
+    messageOf(denied),
+    /^user \S+ may not use \/mnt\/a\/superblock \(EACCES\); give it to that user \(chown\)/,
+  )
+  const readOnly = fail("deviceFailed", { path: "/mnt/a", code: "EROFS" })
+  assert.match(messageOf(readOnly), /^\/mnt\/a is on a file system that is mounted read-only/)
+  const lost = fail("corruptLog", { message: "the log ends before its durable end", folder: "/mnt/a" })
+  assert.match(messageOf(lost), /the log ends before its durable end.*hayloft rescue --from FOLDER/)
+})

@@ -44,6 +44,18 @@ test("unknown flags, bad values, an unknown variable: exit code 2, and no folder
   assert.equal(existsSync(data), false)
 })
 
+test("a certificate that is not there, or is none: refused by its name, and no folder was made", async () => {
+  const data = join(folder, "untouched")
+  const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")]
+  const serve = () =>
+    runHayloft(["serve", "--data", data, ...ANY_PORTS, "--tls-cert", cert, "--tls-key", key], { workingFolder: folder })
+  refused(await serve(), 1, /cert\.pem/)
+  await writeFile(cert, "no certificate")
+  await writeFile(key, "no key")
+  refused(await serve(), 2, /the certificate .*cert\.pem and the key .*key\.pem cannot be used/)
+  assert.equal(existsSync(data), false)
+})
+
 test("a Node that is too old is told so in one line", async () => {
   const fake = join(folder, "old-node.cjs")
   await writeFile(

@@ -36,7 +36,14 @@ import { policyOfNewStore } from "../config-core.js"
 import { lookAt, type FolderLook } from "./look.js"
 import { firstRecord, makeDevices } from "./new-store.js"
 import { drawSecrets, openSecrets, sealSecrets, type StoreSecrets } from "./secrets.js"
-import { planStart, type DeviceFolder, type KnownPlan, type Replacement, type StartPlan } from "./start-core.js"
+import {
+  devicesIn,
+  planStart,
+  type DeviceFolder,
+  type KnownPlan,
+  type Replacement,
+  type StartPlan,
+} from "./start-core.js"
 import { possibleFills, recordOfStart, type Fill } from "./start-record-core.js"
 
 export interface OpenedStore {
@@ -172,13 +179,26 @@ class Start {
       if (failure) return { path, isMountPoint: false, content: { kind: "broken", failure } }
       return lookAt(this.diskOf(path), path)
     })
-    const plan = planStart(looks)
+    const plan = await this.planOf(looks)
     if (plan.kind === "new") {
       policyOfNewStore(this.config, looks.length)
       return { looks, plan, secretsOfKnown: undefined }
     }
     checkUnchanged(plan.record, this.config)
     return { looks, plan, secretsOfKnown: openSecrets(plan.record.secrets, this.masterKeyOfFile) }
+  }
+
+  /** Who finds too few devices of a store that another process runs is not to be told to give up the others. */
+  private async planOf(looks: readonly FolderLook[]): Promise<StartPlan> {
+    try {
+      return planStart(looks)
+    } catch (error) {
+      if (!isFailure(error, "devicesMissing")) throw error
+      for (const { path } of devicesIn(looks)) {
+        if (!this.held.has(path) && (await this.locks.isTaken(path))) throw fail("folderInUse", { path })
+      }
+      throw error
+    }
   }
 
   private diskOf(path: string): Disk {

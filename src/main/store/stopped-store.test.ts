@@ -175,4 +175,13 @@ test("a store that runs is not spoken to behind its back", async () => {
   await assert.rejects(StoppedStore.open(clock, new SimRandom(2), disk.boot(), locks.boot(), ["/a", "/b"]), error =>
     isFailure(error, "folderInUse"),
   )
+  const one = openStore(
+    clock,
+    new SimRandom(3),
+    disk.boot(),
+    locks.boot(),
+    { ...config, dataFolders: ["/a"] },
+    undefined,
+  )
+  await assert.rejects(one, error => isFailure(error, "folderInUse"), "and nobody is told to forget the other folder")
 })
