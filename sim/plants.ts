@@ -324,6 +324,20 @@ export const PLANTS: readonly Plant[] = [
     caughtBy: ["fullIsNotBroken", "writesGoOn"],
   },
   {
+    bug: "copy also where only what a checkpoint needs is left",
+    edits: [
+      {
+        file: "src/device/space-core.ts",
+        find: "Math.max(0, leftBytes(facts) - checkpointRoomBytes(facts.reserveBytes, limits))",
+        put: "Infinity",
+      },
+      // Which would make good what the other has done.
+      { file: "src/device/checkpointer.ts", find: " || (await this.space.undoCopies())", put: "" },
+    ],
+    scenario: "disk filled by its store",
+    caughtBy: ["spaceComesBack"],
+  },
+  {
     bug: "keep a half-made copy while a checkpoint finds no room",
     edits: [{ file: "src/device/checkpointer.ts", find: " || (await this.space.undoCopies())", put: "" }],
     scenario: "half-made copy on a full disk",

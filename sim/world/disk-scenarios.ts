@@ -451,6 +451,8 @@ async function filledByStore(seed: number): Promise<void> {
   // A third first, all over: copies of the rest would take all that is left.
   const [third, rest] = [0, 1].map(odd => names.slice(3).filter((_, i) => Number(i % 3 > 0) === odd))
   for (const name of third ?? []) await on.removeWhenPossible(name)
+  // What the log has given back meanwhile is somebody else's, too.
+  must(on.machine.bays.at("/d1"), "it is there").fill(FREED_BYTES)
   for (let passedMs = 0; passedMs < 60_000; passedMs += LOOK_MS) {
     await on.pass(LOOK_MS)
     const { error } = must(on.store.engine.devices[0], "the device is in").checkpointer
@@ -460,6 +462,8 @@ async function filledByStore(seed: number): Promise<void> {
   for (const name of rest ?? []) if (!kept.includes(name)) await on.removeWhenPossible(name)
   const isMuchFree = () => medium.usedBytes < SMALL_DISK_BYTES / 2
   await on.until("spaceComesBack", "nearly all was removed, and its space is not free", isMuchFree)
+  const takesWrites = () => on.store.engine.devices.every(({ space }) => !space.isFull)
+  await on.until("writesGoOn", "room does not help", takesWrites)
   await on.putSome("again")
   await on.readAll()
   await on.becomeWhole()
