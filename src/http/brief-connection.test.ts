@@ -6,11 +6,12 @@ import { after, test } from "node:test"
 import { KIB } from "../base/limits.js"
 import { RealClock } from "../seams/clock/real.js"
 import { RealRandom } from "../seams/random/real.js"
+import { SimRandom } from "../seams/random/sim.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { BriefReader } from "./brief-core.js"
 import type { Exchange, Protocol } from "./contract.js"
 import { HTTP_LIMITS } from "./limits.js"
-import { RawClient } from "./raw-client.js"
+import { parseAnswers, RawClient } from "./raw-client.js"
 import { HttpServer } from "./server.js"
 import { serve, socketOf, stopAll } from "./testing.js"
 
@@ -58,6 +59,73 @@ test("requests sent together are answered in their order, whatever their kind", 
   const bodies = answers.map(({ body }) => body)
   assert.deepEqual(bodies, ["PUT /a 1", "PUT /later 2", "PUT /b 3", "PUT /chunked abc", "PUT /c 4"])
 })
+
+const LARGE = "x".repeat(100_000)
+/** What Node's parser has to read, and the answer to it. */
+const ODD: readonly (readonly [request: string, answer: string])[] = [
+  [put("/large", LARGE), `PUT /large ${LARGE}`],
+  [CHUNKED, "PUT /chunked abc"],
+  [put("/waits", LARGE, "Expect: 100-continue\r\n"), `PUT /waits ${LARGE}`],
+  ["GET /odd HTTP/1.1\r\nHost: h\r\nX-Odd: \u00e4\r\n\r\n", "GET /odd "],
+  ["\r\nGET /empty-line HTTP/1.1\r\nHost: h\r\n\r\n", "GET /empty-line "],
+  ["PUT /none HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n", "PUT /none "],
+  [`PUT /ends HTTP/1.1\r\nHost: h\r\nX: \u00e4\r\nContent-Length: 4\r\n\r\n\r\n\r\n`, "PUT /ends \r\n\r\n"],
+]
+const NOT_FINAL = 100
+
+test("after a request that Node's parser has read the next one is read without it", async () => {
+  let byNode = 0
+  const note = (): void => void (byNode += 1)
+  subscribe("http.server.request.start", note)
+  try {
+    for (const [request, answer] of ODD) {
+      byNode = 0
+      const client = await clientOf(echo)
+      for (let round = 1; round <= 3; round += 1) {
+        client.heard = ""
+        const final = (heard: string) => parseAnswers(heard).filter(({ status }) => status !== NOT_FINAL)
+        await client.say(request).until(heard => final(heard).length === 1)
+        assert.equal(final(client.heard)[0]?.body, answer)
+        client.heard = ""
+        for (let n = 1; n <= 3; n += 1) {
+          const bodies = (await client.say(put(`/${n}`, "small")).answers(n)).map(({ body }) => body)
+          assert.equal(bodies.at(-1), `PUT /${n} small`)
+        }
+        assert.equal(byNode, round, `${request.slice(0, 30)}: Node reads what it has to`)
+      }
+    }
+  } finally {
+    unsubscribe("http.server.request.start", note)
+  }
+})
+
+for (const seed of [1, 2, 3, 4]) {
+  test(`requests of all kinds, cut anywhere, are answered in their order (seed ${seed})`, async () => {
+    const random = new SimRandom(seed)
+    const client = await clientOf(echo)
+    const expected: string[] = []
+    let text = ""
+    for (let i = 0; i < 60; i += 1) {
+      const body = "y".repeat(random.below(300))
+      const small = [put(`/${i}`, body), `PUT /${i} ${body}`] as const
+      const [request, answer] = random.below(2) === 0 ? small : (ODD[random.below(ODD.length)] ?? small)
+      text += request
+      expected.push(answer)
+    }
+    for (let at = 0; at < text.length;) {
+      const length = 1 + random.below(random.below(4) === 0 ? 200_000 : 400)
+      client.say(text.slice(at, at + length))
+      at += length
+      if (random.below(3) === 0) await clock.sleep(0, new AbortController().signal)
+    }
+    const final = (heard: string) => parseAnswers(heard).filter(({ status }) => status !== NOT_FINAL)
+    await client.until(heard => final(heard).length === expected.length, "the last answer")
+    assert.deepEqual(
+      final(client.heard).map(({ body }) => body),
+      expected,
+    )
+  })
+}
 
 test("a request that comes in pieces is answered, however late its end", async () => {
   const client = await clientOf(echo)

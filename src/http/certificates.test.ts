@@ -9,6 +9,7 @@ import type { Disk } from "../seams/disk/index.js"
 import { RealRandom } from "../seams/random/real.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { Certificates } from "./certificates.js"
+import type { Exchange } from "./contract.js"
 import { HTTP_LIMITS } from "./limits.js"
 import { HttpServer } from "./server.js"
 import { TEST_CERTIFICATES } from "./test-certificates.js"
@@ -27,10 +28,12 @@ async function put(disk: Disk, path: string, text: string): Promise<void> {
 async function serve(disk: Disk) {
   const telemetry = new SimTelemetry()
   const protocol = {
-    handle: async (exchange: {
-      tlsVersion: string | undefined
-      respond: (answer: { status: number; headers: string[]; body: Uint8Array }) => Promise<void> | undefined
-    }) => exchange.respond({ status: 200, headers: [], body: new TextEncoder().encode(String(exchange.tlsVersion)) }),
+    handle: async (exchange: Exchange) => {
+      let bytes = 0
+      for await (const piece of exchange.body()) bytes += piece.length
+      const read = exchange.method === "PUT" ? `${bytes} bytes by ` : ""
+      await exchange.respond({ status: 200, headers: [], body: Buffer.from(`${read}${String(exchange.tlsVersion)}`) })
+    },
     refuse: () => ({ status: 400, headers: [], body: new Uint8Array() }),
   }
   const settings = {
@@ -70,6 +73,26 @@ async function ask(port: number, options: { minVersion?: "TLSv1.2"; maxVersion?:
   await new Promise(resolve => socket.on("close", resolve))
   return { commonName, heard }
 }
+
+test("over TLS, too, large bodies and small requests come over one connection in any order", async () => {
+  const disk = new SimDisk().boot()
+  await put(disk, PATHS.certificatePath, TEST_CERTIFICATES.first.cert)
+  await put(disk, PATHS.keyPath, TEST_CERTIFICATES.first.key)
+  const server = await serve(disk)
+  const socket = connect({ port: server.port, host: "127.0.0.1", rejectUnauthorized: false })
+  let heard = ""
+  socket.on("data", (piece: Buffer) => (heard += piece.toString("latin1")))
+  const sizes = [300_000, 5, 5, 100_000, 2_000_000, 0, 70_000]
+  for (const [i, size] of sizes.entries()) {
+    socket.write(`PUT /${i} HTTP/1.1\r\nHost: h\r\nContent-Length: ${size}\r\n\r\n${"x".repeat(size)}`)
+    if (i % 2 === 0) await clock.sleep(5, new AbortController().signal)
+  }
+  const answers = () => [...heard.matchAll(/\r\n\r\n(\d+) bytes by 1\.3/g)].map(([, bytes]) => Number(bytes))
+  while (answers().length < sizes.length && !socket.destroyed) await clock.sleep(5, new AbortController().signal)
+  assert.deepEqual(answers(), sizes)
+  socket.destroy()
+  await server.stop()
+})
 
 test("TLS 1.2 and later are spoken, older ones are not, and plain text is no request", async () => {
   const disk = new SimDisk().boot()

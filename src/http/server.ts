@@ -54,8 +54,9 @@ interface Connection {
   readonly isSurplus: boolean
   /** Of the client; asked for once, since a socket that is gone names nobody. */
   readonly remoteAddress: string
-  /** Until Node's parser has it. */
   brief: BriefConnection | undefined
+  /** See `BriefHost`. */
+  readonly nodeRequests: { begun: number; lastBodyBytes: number | undefined }
   /** Of Node's parser, in their order, each with its beginning: one at a time is served. */
   readonly exchanges: Map<NodeExchange, () => void>
   /** What it sends is not understood any more. */
@@ -168,7 +169,9 @@ export class HttpServer implements Living {
     server.maxHeadersCount = 0
     server.maxConnections = limits.connectionsMax + limits.connectionsReserve
     const event = this.tlsServer === undefined ? "connection" : "secureConnection"
-    // Node's own listener, which is given a connection where it brings more than brief requests.
+    // Those that are idle for Node may be busy here: `stop` ends them.
+    server.closeIdleConnections = () => undefined
+    // Node's own listener, which is given the connections that bring more than brief requests.
     const listeners = server.listeners(event)
     server.removeAllListeners(event)
     server.on(event, (socket: Socket) => {
@@ -185,12 +188,13 @@ export class HttpServer implements Living {
     })
   }
 
-  private welcome(socket: Socket, give: () => void): void {
+  private welcome(socket: Socket, attachNode: () => void): void {
     const isSurplus = this.connections.size >= this.settings.limits.connectionsMax
     const connection: Connection = {
       isSurplus,
       remoteAddress: socket.remoteAddress ?? "",
       brief: undefined,
+      nodeRequests: { begun: 0, lastBodyBytes: undefined },
       exchanges: new Map(),
       isBroken: false,
       hungUpAtMs: undefined,
@@ -202,10 +206,10 @@ export class HttpServer implements Living {
       connection.brief?.leave()
       for (const exchange of connection.exchanges.keys()) exchange.leave()
     })
-    connection.brief = new BriefConnection(socket, this.briefHost(socket, connection, give))
+    connection.brief = new BriefConnection(socket, this.briefHost(socket, connection, attachNode))
   }
 
-  private briefHost(socket: Socket, connection: Connection, give: () => void): BriefHost {
+  private briefHost(socket: Socket, connection: Connection, attachNode: () => void): BriefHost {
     const { clock } = this
     const { limits, serverHeader: serverName } = this.settings
     const terms = {
@@ -220,14 +224,17 @@ export class HttpServer implements Living {
       reader: new BriefReader(this.shapes, limits.headerBytesMax),
       take: (request: BriefRequest) => new BriefExchange(this.requestIds.next(), socket, request, terms),
       serve: exchange => this.serveBrief(exchange, connection),
-      give: () => {
-        connection.brief = undefined
-        give()
+      nodeRequests: connection.nodeRequests,
+      get isNodeIdle() {
+        const { exchanges, isBroken, hungUpAtMs } = connection
+        return exchanges.size === 0 && !isBroken && hungUpAtMs === undefined
+      },
+      attachNode: () => {
+        attachNode()
         // A body that is looked for resumes the connection, whoever else has paused it.
         socket.on("resume", () => this.holdBack(socket, connection))
       },
       hangUp: () => {
-        connection.brief = undefined
         this.hangUp(socket, connection, NO_BYTES)
       },
     }
@@ -260,7 +267,10 @@ export class HttpServer implements Living {
       connection.exchanges.delete(exchange)
       this.land(exchange)
       this.goOn(request.socket, connection)
+      connection.brief?.takeBack()
     }
+    connection.nodeRequests.begun += 1
+    connection.nodeRequests.lastBodyBytes = exchange.chunkedTransfer ? undefined : (exchange.contentLength ?? 0)
     connection.exchanges.set(exchange, () => {
       const serving = this.admit(exchange, fault ?? this.refusalFor(connection))
       if (serving === undefined) over()
@@ -396,6 +406,7 @@ export class HttpServer implements Living {
   /** Says the last words and takes what the client still sends for a while, so that it hears them. */
   private hangUp(socket: Duplex, connection: Connection, lastWords: Uint8Array): void {
     connection.hungUpAtMs = this.clock.monotonicMs()
+    connection.brief?.release()
     socket.end(lastWords)
     socket.removeAllListeners("data")
     socket.on("data", () => undefined)

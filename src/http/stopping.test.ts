@@ -28,6 +28,26 @@ test("stopping lets requests in flight finish, drops idle connections and takes 
   await stopped
 })
 
+test("a request in flight finishes also where an earlier one of its connection was read by Node's parser", async () => {
+  let go = (): void => undefined
+  const gate = new Promise<void>(resolve => (go = resolve))
+  let begun = 0
+  const world = await serve(async exchange => {
+    begun += 1
+    if (exchange.rawTarget === "/held") await gate
+    await polite(exchange)
+  })
+  const client = await RawClient.open(world.port)
+  await client.say("PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n").answers(1)
+  client.say("PUT /held HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
+  await until("it is served", () => begun === 2)
+  const stopped = world.stop()
+  await pause(20)
+  go()
+  assert.equal((await client.answers(2))[1]?.body, "read 2")
+  await stopped
+})
+
 test("what was answered in the turn in which stopping begins leaves first", async () => {
   const world = await serve(exchange => {
     const responding = exchange.respond({ status: 200, headers: [], body: Buffer.from("ok") })
