@@ -14,6 +14,18 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const FILE_TIMEOUT_MS = 10 * 60_000
 const SLOWEST_SHOWN = 12
 
+/** A port of this machine where nobody listens. */
+const NOWHERE = "http://127.0.0.1:9"
+const HERE = "127.0.0.1,::1,localhost,.localhost"
+
+/** What tests start talks to this machine only: whatever else it calls goes to a proxy that is not there. */
+function stayHere() {
+  for (const name of ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]) {
+    process.env[name] = process.env[name.toLowerCase()] = NOWHERE
+  }
+  process.env["NO_PROXY"] = process.env["no_proxy"] = HERE
+}
+
 function ensureReady() {
   return import("./ensure.mjs").then(({ ensure }) => ensure({ dev: true }))
 }
@@ -35,6 +47,7 @@ function describe(event) {
 /** Runs the files, prints failures as they happen and a summary at the end; resolves with the counts. */
 export async function runTests(words = []) {
   const files = testFiles(words)
+  stayHere()
   const counts = { passed: 0, failed: 0, skipped: 0 }
   const tookMs = new Map()
   const started = performance.now()

@@ -66,16 +66,18 @@ const KINDS: readonly Kind[] = [
 
 const aws = findProgram("aws")
 const skip = aws === undefined ? "aws is not installed" : false
+/** Releases before 2.13 do not read the endpoint from the environment. */
+const s3api = (...args: string[]) => ["--endpoint-url", server.endpoint, "s3api", ...args]
 test("AWS CLI: each setting is put, got and deleted", { skip, timeout: 300_000 }, async () => {
   const bucket = "cli-settings"
   const go = async (...args: string[]): Promise<unknown> => {
-    const output = await runOk(aws ?? "", ["s3api", ...args], { env: env() })
+    const output = await runOk(aws ?? "", s3api(...args), { env: env() })
     return output.trim() === "" ? undefined : JSON.parse(output)
   }
   const tags = "Tags=[{Key=made,Value=so}]"
   const { code } = await run(
     aws ?? "",
-    ["s3api", "create-bucket", "--bucket", bucket, "--create-bucket-configuration", tags],
+    s3api("create-bucket", "--bucket", bucket, "--create-bucket-configuration", tags),
     { env: env() },
   )
   // Releases before 2025 know no tags of a bucket that is made.
@@ -86,7 +88,7 @@ test("AWS CLI: each setting is put, got and deleted", { skip, timeout: 300_000 }
     assert.deepEqual(await go(`get-${name}`, "--bucket", bucket), shown, name)
     if (missing === undefined) continue
     await go(`delete-${name}`, "--bucket", bucket)
-    const gone = await run(aws ?? "", ["s3api", `get-${name}`, "--bucket", bucket], { env: env() })
+    const gone = await run(aws ?? "", s3api(`get-${name}`, "--bucket", bucket), { env: env() })
     assert.notEqual(gone.code, 0, name)
     assert.match(gone.stderr, new RegExp(missing), name)
   }
@@ -95,8 +97,8 @@ test("AWS CLI: each setting is put, got and deleted", { skip, timeout: 300_000 }
 
 test("AWS CLI: lists are put by name, by grants and as they were shown", { skip, timeout: 300_000 }, async () => {
   const place = ["--bucket", "cli-acl"]
-  const call = (...args: string[]) => run(aws ?? "", ["s3api", ...args], { env: env() })
-  const go = async (...args: string[]): Promise<string> => runOk(aws ?? "", ["s3api", ...args], { env: env() })
+  const call = (...args: string[]) => run(aws ?? "", s3api(...args), { env: env() })
+  const go = async (...args: string[]): Promise<string> => runOk(aws ?? "", s3api(...args), { env: env() })
   const body = join(folder, "body")
   await writeFile(body, "body")
   await go("create-bucket", ...place, "--object-ownership", "BucketOwnerPreferred")

@@ -9,10 +9,13 @@ import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { after, before, test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
+import { readsEndpointVariable } from "../harness/aws-environment.js"
 import { bindChild, findProgram, run, type CommandResult } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
 import { freePort, ROOT } from "../harness/server.js"
 
+/** Ends a script that hangs; one that calls the AWS CLI twenty times takes minutes on a busy machine. */
+const SCRIPT_MS_MAX = 8 * 60_000
 const START_MS_MAX = 60_000
 const STOP_MS_MAX = 30_000
 const POLL_MS = 25
@@ -79,11 +82,18 @@ async function firstStart(folder: string): Promise<FirstStart> {
   return { checkout, another, banner, stop }
 }
 
+/** What the recipe of the AWS CLI tells people with an older one to type first. */
+const FOR_OLDER_CLI = 'aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }'
+const isOlderCli = async (): Promise<boolean> =>
+  findProgram("aws") !== undefined && !readsEndpointVariable((await run("aws", ["--version"])).stdout)
+const typedFirst = isOlderCli().then(isOlder => (isOlder ? `${FOR_OLDER_CLI}\n` : ""))
+
 /** Types a script into a fresh terminal in the checkout. */
-const type = (checkout: string, script: string): Promise<CommandResult> =>
-  run("bash", ["-c", `set -euo pipefail\n${script}`], {
+const type = async (checkout: string, script: string): Promise<CommandResult> =>
+  run("bash", ["-c", `set -euo pipefail\n${await typedFirst}${script}`], {
     cwd: checkout,
     env: { ...PLAIN, HOME: checkout, CHECKPOINT_DISABLE: "1" },
+    timeoutMs: SCRIPT_MS_MAX,
   })
 
 async function typeOk(checkout: string, script: string): Promise<string> {
@@ -92,11 +102,15 @@ async function typeOk(checkout: string, script: string): Promise<string> {
   return stdout
 }
 
-/** `aws`: a command; `python3:boto3`: a module of it; `a/b`: a path in the checkout. */
+/** `aws`: a command; `aws:x`: one whose put-object knows `--x`; `python3:boto3`: a module; `a/b`: a path in the checkout. */
 async function isMissing(tool: string): Promise<boolean> {
   if (tool.includes("/")) return !existsSync(join(ROOT, tool))
   const [program = "", module] = tool.split(":")
   if (findProgram(program) === undefined) return true
+  if (program === "aws" && module !== undefined) {
+    const args = ["s3api", "put-object", `--${module}`, "x", "--generate-cli-skeleton"]
+    return (await run(program, args)).code !== 0
+  }
   return module !== undefined && (await run(program, ["-c", `import ${module}`])).code !== 0
 }
 
@@ -167,6 +181,12 @@ interface Documents {
 
 const documents = (await import(pathToFileURL(join(ROOT, "tools/docs.mjs")).href)) as Documents
 const commands = documents.commandsIn()
+
+test("an AWS CLI that does not read the endpoint from the environment is told of it as the recipe says", () => {
+  assert.ok(readFileSync(join(ROOT, "docs/recipes/aws-cli.md"), "utf8").includes(`\n${FOR_OLDER_CLI}\n`))
+  const versions = ["aws-cli/2.9.19 Python/3.11.2", "aws-cli/2.13.0 x", "aws-cli/1.28.9 x", "aws-cli/1.29.0 x", "", "?"]
+  assert.deepEqual(versions.map(readsEndpointVariable), [false, true, false, true, false, false])
+})
 
 test("there is a way for each kind of client", () => {
   const names = commands.map(({ name }) => name)

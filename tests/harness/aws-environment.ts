@@ -14,6 +14,15 @@ export interface AwsPlace {
   readonly credentials?: Keys
 }
 
+const FIRST_WITH_VARIABLE: Readonly<Record<number, number>> = { 1: 29, 2: 13 }
+
+/** Whether an AWS CLI reads `AWS_ENDPOINT_URL`, by what `aws --version` prints; one that does not would call Amazon. */
+export function readsEndpointVariable(version: string): boolean {
+  const [, major, minor] = /^aws-cli\/(\d+)\.(\d+)\./.exec(version) ?? []
+  const first = FIRST_WITH_VARIABLE[Number(major)]
+  return first !== undefined && Number(minor) >= first
+}
+
 export const awsEnvironment = ({ endpoint, home, credentials }: AwsPlace) => ({
   AWS_ACCESS_KEY_ID: (credentials ?? CREDENTIALS).accessKey,
   AWS_SECRET_ACCESS_KEY: (credentials ?? CREDENTIALS).secretKey,
