@@ -128,6 +128,16 @@ export default defineConfig(
     rules: { "@typescript-eslint/unbound-method": "off" },
   },
   {
+    files: ["**/*.ts"],
+    ignores: ["src/base/testing-properties.ts"],
+    rules: {
+      "no-restricted-imports": [
+        "error",
+        { name: "fast-check", message: "import { fc } from src/base/testing-properties.ts: its seed is fixed" },
+      ],
+    },
+  },
+  {
     files: ["tools/**/*.mjs", "*.mjs"],
     languageOptions: { globals: NODE_GLOBALS },
     rules: { ...soundRules, "no-undef": "error", "no-unused-vars": ["error", { argsIgnorePattern: "^_" }] },

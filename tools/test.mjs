@@ -4,7 +4,9 @@
  *
  *   npm test                    everything
  *   npm test -- tablet s3/xml   only files whose path contains one of these
+ *   npm test -- --seed 123      what tests draw, from another seed; `--seed random` draws one and prints it
  */
+import { randomInt } from "node:crypto"
 import { run } from "node:test"
 import { readdirSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
@@ -36,6 +38,20 @@ export function testFiles(words = []) {
     .map(entry => join(entry.parentPath ?? entry.path, entry.name))
     .filter(path => words.length === 0 || words.some(word => relative(ROOT, path).includes(word)))
     .sort()
+}
+
+const SEED_LIMIT = 1_000_000
+
+/** Takes `--seed N` or `--seed random` out of the arguments, and hands it to the tests. */
+export function takeSeed(args) {
+  const at = args.indexOf("--seed")
+  if (at < 0) return args
+  const named = args[at + 1] ?? ""
+  const seed = named === "random" ? String(randomInt(SEED_LIMIT)) : named
+  if (!/^\d{1,9}$/.test(seed)) throw new Error("--seed needs a whole number of at most nine digits, or random")
+  process.env.TEST_SEED = seed
+  process.stdout.write(`seed ${seed}\n`)
+  return args.filter((_, i) => i !== at && i !== at + 1)
 }
 
 function describe(event) {
@@ -77,8 +93,9 @@ export async function runTests(words = []) {
 export const closingLine = ({ passed, failed }) => `${passed} passed, ${failed} failed\n`
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const words = takeSeed(process.argv.slice(2))
   await ensureReady()
-  const counts = await runTests(process.argv.slice(2))
+  const counts = await runTests(words)
   process.stdout.write(closingLine(counts))
   process.exitCode = counts.failed > 0 || counts.passed === 0 ? 1 : 0
 }

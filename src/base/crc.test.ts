@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import fc from "fast-check"
+import { fc } from "./testing-properties.js"
 import { createCRC32, createCRC64 } from "hash-wasm"
 import { hexOf } from "./bytes.js"
 import type { CrcKind } from "./crc.js"

@@ -1,6 +1,6 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
-import fc from "fast-check"
+import { fc } from "./testing-properties.js"
 import { basicDate, httpDate, isoDate, parseBasicDate, parseDate, parseHttpDate, parseIsoDate } from "./dates.js"
 
 const MOMENT_MS = Date.UTC(1994, 10, 6, 8, 49, 37)

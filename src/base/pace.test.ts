@@ -1,6 +1,6 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
-import fc from "fast-check"
+import { fc } from "./testing-properties.js"
 import { Pace } from "./pace.js"
 
 test("only waiting counts, and a window is judged when it is over", () => {

@@ -1,6 +1,6 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
-import fc from "fast-check"
+import { fc } from "./testing-properties.js"
 import { isCanonicalPath, parseQuery, percentDecode, percentEncode, splitTarget } from "./uri.js"
 import { isFailure, unlessRefused } from "./failures.js"
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import fc from "fast-check"
+import { fc } from "../base/testing-properties.js"
 import { parseDeviceId, parsePartitionId, parseUploadId, type DeviceId } from "../base/ids.js"
 import { parsePolicy, shardCount, shardsNeeded } from "../base/policy.js"
 import { planMend, targetsOf } from "./mend-core.js"

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import fc from "fast-check"
+import { fc } from "../base/testing-properties.js"
 import { parseUploadId } from "../base/ids.js"
 import { KIB, MIB, SUB_BLOCK_BYTES } from "../base/limits.js"
 import { parsePolicy } from "../base/policy.js"

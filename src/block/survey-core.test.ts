@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import fc from "fast-check"
+import { fc } from "../base/testing-properties.js"
 import { must } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import { parseDeviceId, parseLogSequence, parseUploadId, rowKeyOf, type RowKey } from "../base/ids.js"

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import fc from "fast-check"
+import { fc } from "../base/testing-properties.js"
 import { parseDeviceId } from "../base/ids.js"
 import { shardCount, shardsNeeded, type Policy } from "../base/policy.js"
 import { judgeAck, planWrite } from "./write-plan-core.js"

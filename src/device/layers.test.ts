@@ -1,7 +1,7 @@
 /** Layers over one another read as one map: the topmost that knows a key decides, tombstones hide. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import fc from "fast-check"
+import { fc } from "../base/testing-properties.js"
 import { rowKeyOf } from "../base/ids.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { getThrough, MemoryLayer, rangeThrough } from "./layers.js"

@@ -1,7 +1,7 @@
 /** A base that does not answer; scans against ranges. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import fc from "fast-check"
+import { fc } from "../base/testing-properties.js"
 import { fail, isFailure } from "../base/failures.js"
 import { parseLogSequence, rowKeyOf, type RowKey } from "../base/ids.js"
 import { encodeBaseRow } from "../format/base-row.js"

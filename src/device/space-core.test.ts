@@ -1,7 +1,7 @@
 /** What the reserve is, and who may use it. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import fc from "fast-check"
+import { fc } from "../base/testing-properties.js"
 import { GIB, MIB } from "../base/limits.js"
 import {
   ballastRoomBytes,

@@ -1,7 +1,7 @@
 /** A row that rots in the base is found out; the place of its payload is this device's own affair. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import fc from "fast-check"
+import { fc } from "../base/testing-properties.js"
 import { hexOf } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
 import type { Family } from "../base/families.js"

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { test } from "node:test"
-import fc from "fast-check"
+import { fc } from "../base/testing-properties.js"
 import { Packr } from "msgpackr"
 import { bytesOfHex, hexOf } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"

@@ -1,7 +1,7 @@
 /** Entries survive the log as they were, and their payloads are known again where they lie. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import fc from "fast-check"
+import { fc } from "../base/testing-properties.js"
 import { FAMILY_NAMES } from "../base/families.js"
 import { isFailure } from "../base/failures.js"
 import { parseEpoch, parsePosition, parseTabletId, rowKeyOf } from "../base/ids.js"

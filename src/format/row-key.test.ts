@@ -1,7 +1,7 @@
 /** Row keys sort as listings need, whatever bytes keys hold, and prefixes cover just what they should. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import fc from "fast-check"
+import { fc } from "../base/testing-properties.js"
 import { must } from "../base/assert.js"
 import { isFailure } from "../base/failures.js"
 import { objectKeyOfText, parseBucketId, parseUploadId, parseVersionId } from "../base/ids.js"

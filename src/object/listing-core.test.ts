@@ -1,7 +1,7 @@
 /** What a page costs, whatever else the bucket holds, and that pages join without a seam. */
 import assert from "node:assert/strict"
 import { before, test } from "node:test"
-import fc from "fast-check"
+import { fc } from "../base/testing-properties.js"
 import { must } from "../base/assert.js"
 import type { Family } from "../base/families.js"
 import { objectKeyOfText, parseAccountId, parseBucketId, parseBucketName, rowKeyOf } from "../base/ids.js"

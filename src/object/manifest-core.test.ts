@@ -1,7 +1,7 @@
 /** A range of a multipart object touches just its parts, in objects of one part and of a thousand. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import fc from "fast-check"
+import { fc } from "../base/testing-properties.js"
 import { isFailure } from "../base/failures.js"
 import { objectKeyOfText, parseBucketId, parseUploadId } from "../base/ids.js"
 import { MANIFEST_SEGMENT_PARTS } from "../base/limits.js"

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import fc from "fast-check"
+import { fc } from "../base/testing-properties.js"
 import { parseDeviceId, parseUploadId } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
 import { parsePolicy, shardCount, textOfPolicy } from "../base/policy.js"

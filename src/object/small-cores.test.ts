@@ -1,7 +1,7 @@
 /** Conditions, ranges and combined checksums: small rules with many corners. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import fc from "fast-check"
+import { fc } from "../base/testing-properties.js"
 import { isFailure } from "../base/failures.js"
 import { parseDeviceId, parsePartitionId } from "../base/ids.js"
 import { PARTITIONS } from "../base/limits.js"

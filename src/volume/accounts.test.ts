@@ -1,7 +1,7 @@
 /** The accounts agree with the index, whatever happens while they are being counted. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import fc from "fast-check"
+import { fc } from "../base/testing-properties.js"
 import { isFailure } from "../base/failures.js"
 import { parseVolumeId } from "../base/ids.js"
 import { GIB, KIB, MIB } from "../base/limits.js"

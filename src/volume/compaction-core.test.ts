@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import fc from "fast-check"
+import { fc } from "../base/testing-properties.js"
 import { parseVolumeId } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import { TOMBSTONE_BYTES } from "../format/needle.js"

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import fc from "fast-check"
+import { fc } from "../base/testing-properties.js"
 import { KIB } from "../base/limits.js"
 import { needleKeyOf } from "../format/needle.js"
 import { SimRandom } from "../seams/random/sim.js"

@@ -3,7 +3,6 @@
  * with the code for it, all else goes on, and it takes again once there is room, without a restart.
  */
 import assert from "node:assert/strict"
-import { randomBytes } from "node:crypto"
 import { closeSync, existsSync, openSync, readdirSync, rmSync, statfsSync, writeSync } from "node:fs"
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -22,6 +21,7 @@ import {
   S3ServiceException,
   UploadPartCommand,
 } from "@aws-sdk/client-s3"
+import { TEST_SEED } from "../../src/base/testing-seed.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { findProgram, run } from "../harness/commands.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
@@ -29,6 +29,8 @@ import { CREDENTIALS, REGION, withServer, type ServerProcess } from "../harness/
 import { statesOf } from "./small-store.js"
 
 const MIB = 2 ** 20
+const drawn = new SimRandom(TEST_SEED)
+const randomBytes = (count: number): Buffer => Buffer.from(drawn.bytes(count))
 const BUCKET = "crowded"
 const DISK_MIB = 320
 const START_DISK_MIB = 160

@@ -1,6 +1,5 @@
 /** A bucket of small objects that is written and checked through disks that come and go. */
 import assert from "node:assert/strict"
-import { randomBytes } from "node:crypto"
 import { setTimeout as later } from "node:timers/promises"
 import {
   CreateBucketCommand,
@@ -11,6 +10,8 @@ import {
   S3Client,
 } from "@aws-sdk/client-s3"
 import { STORE_SCHEMAS } from "../../src/admin/index.js"
+import { TEST_SEED } from "../../src/base/testing-seed.js"
+import { SimRandom } from "../../src/seams/random/sim.js"
 import { CREDENTIALS, REGION, type ServerProcess } from "../harness/server.js"
 
 const BUCKET = "survivors"
@@ -20,6 +21,7 @@ const SETTLE_POLL_MS = 250
 /** What a store must still have, whatever happened to its disks. */
 export class SmallStore {
   private readonly bodies = new Map<string, Buffer>()
+  private readonly drawn = new SimRandom(TEST_SEED)
 
   constructor(private readonly sizes: readonly number[]) {}
 
@@ -38,7 +40,7 @@ export class SmallStore {
   async put(server: ServerProcess, prefix: string): Promise<void> {
     const client = this.clientOf(server)
     for (const size of this.sizes) {
-      const [key, body] = [`${prefix}/${size}`, randomBytes(size)]
+      const [key, body] = [`${prefix}/${size}`, Buffer.from(this.drawn.bytes(size))]
       await client.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: body }))
       this.bodies.set(key, body)
     }

@@ -6,6 +6,7 @@ import assert from "node:assert/strict"
 import { rm } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
+import { TEST_SEED } from "../../src/base/testing-seed.js"
 import { SYSTEM_BUCKET_ID } from "../../src/object/index.js"
 import { dataFolders, quietParent, withFolder } from "../harness/folders.js"
 import { ServerProcess } from "../harness/server.js"
@@ -29,7 +30,7 @@ class Growth {
     return withFolder(async root => {
       const folders = dataFolders(root, count)
       const server = await ServerProcess.start({ folders, args: ["--log-level", "warn", ...args] })
-      const clients = new Clients(server, Date.now() % 1_000_000)
+      const clients = new Clients(server, TEST_SEED)
       const growth = new Growth(root, folders, server, clients, new Operator(server, () => undefined))
       try {
         await clients.makeBuckets()

@@ -1,11 +1,9 @@
 /** A few places rot, on real files: no wrong byte is served. `npm run faults -- --part rot` damages many more. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { TEST_SEED as seed } from "../../src/base/testing-seed.js"
 import { sweepRot, type RotSweep } from "./rot.js"
 import { ROT_TARGETS } from "./rot-plan.js"
-
-/** Other places every day. */
-const seed = Math.floor(Date.now() / (24 * 3_600_000))
 
 const sweeps = ROT_TARGETS.flatMap((target): RotSweep[] => [
   { mode: "running", target, seed, count: 20 },

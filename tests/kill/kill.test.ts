@@ -4,9 +4,8 @@
  */
 import { test } from "node:test"
 import assert from "node:assert/strict"
+import { TEST_SEED as seed } from "../../src/base/testing-seed.js"
 import { killLoop, replayCommand } from "./kill-loop.js"
-
-const seed = Date.now() % 1_000_000
 
 const isFullCheck = process.env["FULL_CHECK"] === "yes"
 

@@ -12,6 +12,9 @@ const CLIENT = /^src\/main\/(cli|client)\//
 /** The program's own files: its version, its docs. */
 const OWN_FILES = /^src\/main\/(version|documents)\.ts$/
 
+/** What tests draw follows from one number of the environment. */
+const SEED_OF_TESTS = /^src\/base\/testing-seed\.ts$/
+
 const CLOCK = "use the Clock handed in (src/seams/clock/contract.ts)"
 const RANDOM = "use the Random handed in (src/seams/random/contract.ts)"
 const DISK = "use the Disk handed in (src/seams/disk/contract.ts)"
@@ -54,7 +57,7 @@ const GLOBALS = {
   crypto: { use: RANDOM, in: [SEAM] },
   fetch: { use: NETWORK, in: [SEAM] },
   WebSocket: { use: NETWORK, in: [SEAM] },
-  process: { use: PROCESS, in: [SEAM, MAIN] },
+  process: { use: PROCESS, in: [SEAM, MAIN, SEED_OF_TESTS] },
   console: { use: TELEMETRY, in: [MAIN] },
 }
 

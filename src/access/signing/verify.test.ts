@@ -1,7 +1,7 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { createHash, createHmac } from "node:crypto"
-import fc from "fast-check"
+import { fc } from "../../base/testing-properties.js"
 import { fail, isFailure } from "../../base/failures.js"
 import type { Failure, FailureKind } from "../../base/failures.js"
 import { basicDate } from "../../base/dates.js"

@@ -1,7 +1,7 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { createHmac } from "node:crypto"
-import fc from "fast-check"
+import { fc } from "../../base/testing-properties.js"
 import { fail, isFailure } from "../../base/failures.js"
 import type { Failure, FailureKind } from "../../base/failures.js"
 import { parseQuery, percentEncode, splitTarget } from "../../base/uri.js"

@@ -2,11 +2,12 @@
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
-import { randomBytes } from "node:crypto"
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { MIB } from "../../base/limits.js"
+import { TEST_SEED } from "../../base/testing-seed.js"
+import { SimRandom } from "../../seams/random/sim.js"
 import { RealClock } from "../../seams/clock/real.js"
 import { S3Client } from "../client/s3-client.js"
 import { HAYLOFT_COMMAND, ROOT_KEY, StoreProcess } from "../client/store-process.js"
@@ -78,7 +79,7 @@ test("a file goes in and comes out, the bucket is made on the way", async () => 
 })
 
 test("a large file and a long stream of unknown length come back byte for byte", async () => {
-  const bytes = randomBytes(21 * MIB + 17)
+  const bytes = Buffer.from(new SimRandom(TEST_SEED).bytes(21 * MIB + 17))
   await writeFile(join(folder, "large.bin"), bytes)
   await succeeds(["cp", "large.bin", "s3://large/file"])
   await succeeds(["cp", "-", "s3://large/stream"], { input: bytes })

@@ -1,19 +1,21 @@
 /** The index of needles is lost or damaged: fsck tells, and what the volumes hold is found again; nothing else changes. */
 import assert from "node:assert/strict"
-import { randomBytes } from "node:crypto"
 import { mkdtemp, open, readdir, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test } from "node:test"
 import { rowKeyOf } from "../../base/ids.js"
+import { TEST_SEED } from "../../base/testing-seed.js"
 import { RealClock } from "../../seams/clock/real.js"
+import { SimRandom } from "../../seams/random/sim.js"
 import { RealStores } from "../../seams/store/real.js"
 import { S3Client } from "../client/s3-client.js"
 import { StoreProcess } from "../client/store-process.js"
 import { runHayloft } from "./process-tools.js"
 
 const clock = new RealClock()
-const BODIES = new Map([70_000, 300_000, 100].map((size, i) => [`key ${i}`, randomBytes(size)]))
+const drawn = new SimRandom(TEST_SEED)
+const BODIES = new Map([70_000, 300_000, 100].map((size, i) => [`key ${i}`, Buffer.from(drawn.bytes(size))]))
 
 async function withClient<T>(data: string, use: (client: S3Client) => Promise<T>): Promise<T> {
   const store = await StoreProcess.start({ dataFolders: [data] }, clock)

@@ -1,7 +1,7 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
-import fc from "fast-check"
+import { fc } from "../../base/testing-properties.js"
 import { isFailure } from "../../base/failures.js"
 import type { FailureKind } from "../../base/failures.js"
 import { concatBytes } from "../../base/bytes.js"

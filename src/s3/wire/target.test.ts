@@ -1,6 +1,6 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
-import fc from "fast-check"
+import { fc } from "../../base/testing-properties.js"
 import { isFailure } from "../../base/failures.js"
 import { percentEncode } from "../../base/uri.js"
 import { bucketOfHost, keyOfByteString, parseTarget } from "./target.js"

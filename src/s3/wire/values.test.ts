@@ -1,7 +1,7 @@
 /** Small texts in headers and queries: ranges, ETags, copy sources, tags, tokens. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
-import fc from "fast-check"
+import { fc } from "../../base/testing-properties.js"
 import { isFailure } from "../../base/failures.js"
 import type { FailureKind } from "../../base/failures.js"
 import { percentEncode } from "../../base/uri.js"

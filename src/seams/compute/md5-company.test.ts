@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
 import { test } from "node:test"
-import fc from "fast-check"
+import { fc } from "../../base/testing-properties.js"
 import { must } from "../../base/assert.js"
 import { KIB, MIB } from "../../base/limits.js"
 import { MD5_SCRATCH_BYTES } from "../../base/md5-lanes.js"

@@ -3,7 +3,7 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import fc from "fast-check"
+import { fc } from "../../base/testing-properties.js"
 import { isFailure } from "../../base/failures.js"
 import { rowKeyOf } from "../../base/ids.js"
 import type { KeyRange, StoreReader, Stores, StoreWrite } from "./contract.js"

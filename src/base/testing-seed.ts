@@ -1,0 +1,13 @@
+/**
+ * The seed of everything that tests draw: fixed, so that `npm test` does the same each time. `TEST_SEED` holds another
+ * (`npm test -- --seed N`, or `--seed random`, which draws one and prints it).
+ */
+const FIXED_SEED = 190_718
+
+function seedIn(text: string | undefined): number {
+  if (text === undefined || text === "") return FIXED_SEED
+  if (/^\d{1,9}$/.test(text)) return Number(text)
+  throw new Error(`TEST_SEED must be a whole number of at most nine digits, not ${text}`)
+}
+
+export const TEST_SEED = seedIn(process.env["TEST_SEED"])
