@@ -1,12 +1,16 @@
 /**
  * `npm run check`: everything that is checked anywhere, in one command: types, lint, format, layers,
  * documents, tests. Closes with one line, `N passed, N failed`, each check counting as one.
+ *
+ *   npm run check -- --quick      types, lint, layers and the pure tests, for between two edits: types and lint look only
+ *                                 at what has changed, so that a finding that a change causes in another file may come
+ *                                 with the whole check only
  */
 import { spawn } from "node:child_process"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { ensure } from "./ensure.mjs"
-import { closingLine, runTests } from "./test.mjs"
+import { bundled, closingLine, pureTestFiles, runTests, takeSeed, testFiles } from "./test.mjs"
 
 const ROOT = join(fileURLToPath(import.meta.url), "../..")
 const say = text => process.stdout.write(text)
@@ -33,6 +37,18 @@ const CHECKS = {
   documents: async () => sentences(await (await import("./docs.mjs")).checkDocuments()),
 }
 
+const CACHE = join(ROOT, ".cache")
+const QUICK_CHECKS = {
+  types: () =>
+    runTool("typescript/bin/tsc", ["--noEmit", "--incremental", "--tsBuildInfoFile", join(CACHE, "types.tsbuildinfo")]),
+  lint: () =>
+    runTool("eslint/bin/eslint.js", [
+      ...[".", "--max-warnings", "0"],
+      ...["--cache", "--cache-strategy", "content", "--cache-location", join(CACHE, "lint.json")],
+    ]),
+  layers: CHECKS.layers,
+}
+
 /** Runs one check and says how it went; never rejects, so that one that breaks does not hide the others. */
 async function judge(name, check) {
   const startedMs = performance.now()
@@ -42,11 +58,13 @@ async function judge(name, check) {
   return complaint === undefined
 }
 
+const isQuick = takeSeed(process.argv.slice(2)).includes("--quick")
 await ensure({ dev: true })
-const verdicts = await Promise.all(Object.entries(CHECKS).map(([name, check]) => judge(name, check)))
+const checks = Object.entries(isQuick ? QUICK_CHECKS : CHECKS)
+const verdicts = await Promise.all(checks.map(([name, check]) => judge(name, check)))
 // Tests that come in a short and a full size take the full one here.
-process.env.FULL_CHECK = "yes"
-const tests = await runTests()
+if (!isQuick) process.env.FULL_CHECK = "yes"
+const tests = await runTests(isQuick ? bundled(pureTestFiles()) : testFiles())
 const noTests = tests.passed === 0 && tests.failed === 0
 if (noTests) say("not ok  tests: none was found\n")
 

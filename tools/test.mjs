@@ -8,13 +8,14 @@
  */
 import { randomInt } from "node:crypto"
 import { run } from "node:test"
-import { readdirSync } from "node:fs"
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const FILE_TIMEOUT_MS = 10 * 60_000
 const SLOWEST_SHOWN = 12
+const CONCURRENCY = 2
 
 /** A port of this machine where nobody listens. */
 const NOWHERE = "http://127.0.0.1:9"
@@ -40,6 +41,49 @@ export function testFiles(words = []) {
     .sort()
 }
 
+/** Modules by which a test reaches beyond its own process, or waits for real time. */
+const WORLD =
+  /from "(?:node:)?(?:child_process|worker_threads|cluster|net|tls|https?|http2|dgram|fs\/promises|timers\/promises)"/
+/** Where tests are about the machine: the command line and the engine, sockets, and the real seams. */
+const WORLDLY = /^dist\/src\/(?:main|http|seams)\//
+
+/** Pure, but they search for so long that only the whole check has the time: some 5 s of a processor each, and more. */
+const LONG = new Set(
+  [
+    "block/mender",
+    "block/survey-core",
+    "cluster/safety-core",
+    "coordination/truth",
+    "erasure/codec",
+    "object/recode",
+    "placement/capacity",
+    "placement/next-layout",
+  ].map(name => `dist/src/${name}.test.js`),
+)
+
+/**
+ * The pure tests: beside their source in src/, but not in src/main, src/http and src/seams, and without an import of
+ * their own by which they would reach processes, threads, sockets, folders or real time; less a few long ones.
+ */
+export const pureTestFiles = () =>
+  testFiles().filter(path => {
+    const from = relative(ROOT, path)
+    const isBeside = from.startsWith("dist/src/") && !WORLDLY.test(from) && !LONG.has(from)
+    return isBeside && !WORLD.test(readFileSync(path, "utf8"))
+  })
+
+/** Files that import all of these, one for each core: a process for each test file costs more than most of their tests. */
+export function bundled(files, count = CONCURRENCY) {
+  const folder = join(ROOT, ".cache/quick")
+  mkdirSync(folder, { recursive: true })
+  return Array.from({ length: count }, (_, part) => {
+    const path = join(folder, `part-${part}.mjs`)
+    const lines = files.filter((_, i) => i % count === part).map(file => `await import(${JSON.stringify(file)})\n`)
+    writeFileSync(path, lines.join(""))
+    return path
+  })
+}
+
 const SEED_LIMIT = 1_000_000
 
 /** Takes `--seed N` or `--seed random` out of the arguments, and hands it to the tests. */
@@ -61,13 +105,12 @@ function describe(event) {
 }
 
 /** Runs the files, prints failures as they happen and a summary at the end; resolves with the counts. */
-export async function runTests(words = []) {
-  const files = testFiles(words)
+export async function runTests(files) {
   stayHere()
   const counts = { passed: 0, failed: 0, skipped: 0 }
   const tookMs = new Map()
   const started = performance.now()
-  for await (const { type, data } of run({ files, concurrency: 2, timeout: FILE_TIMEOUT_MS })) {
+  for await (const { type, data } of run({ files, concurrency: CONCURRENCY, timeout: FILE_TIMEOUT_MS })) {
     if ((type === "test:pass" || type === "test:fail") && data.nesting === 0 && data.file) {
       tookMs.set(data.file, (tookMs.get(data.file) ?? 0) + data.details.duration_ms)
     }
@@ -95,7 +138,7 @@ export const closingLine = ({ passed, failed }) => `${passed} passed, ${failed} 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const words = takeSeed(process.argv.slice(2))
   await ensureReady()
-  const counts = await runTests(words)
+  const counts = await runTests(testFiles(words))
   process.stdout.write(closingLine(counts))
   process.exitCode = counts.failed > 0 || counts.passed === 0 ? 1 : 0
 }
