@@ -216,21 +216,43 @@ export const PLANTS: readonly Plant[] = [
     bug: "remove an older life's needles without asking their row",
     edits: [
       {
-        file: "src/object/release-commands-core.ts",
-        find: 'if (firstOf(namingsOf(view, judge))) return { writes: [], result: "live" }',
-        put: "",
+        file: "src/object/block-judge.ts",
+        find: 'if (!naming) return { kind: "unnamed", owner }',
+        put: 'return { kind: "unnamed", owner }',
       },
-      { file: "src/object/block-judge.ts", find: "if (named) return named", put: "" },
-      { file: "src/object/block-judge.ts", find: "if (!(await this.tablet.run(isNamed))) ", put: "" },
+      {
+        file: "src/object/aborted-blocks.ts",
+        find: 'if (named.includes("block")) this.keep',
+        put: "if (false) this.keep",
+      },
+      { file: "src/object/block-judge.ts", find: "if (!(await this.tablet.run(isOfRow))) ", put: "" },
     ],
     scenario: "orphans",
     caughtBy: ["spaceComesBack"],
   },
   {
-    bug: "remove void needles under a reader",
-    edits: [{ file: "src/object/removals.ts", find: "position > oldestPin || ", put: "" }],
-    scenario: "slow reader",
-    caughtBy: ["readersFinish"],
+    bug: "remove what one replica has no row for, at once",
+    edits: [
+      {
+        file: "src/object/aborted-blocks.ts",
+        find: "await this.tablet.askEveryReplica(verifiedSinceMs, view => namedBy(view, group, owner))",
+        put: "[namedBy(this.tablet.committed, group, owner)]",
+      },
+      {
+        file: "src/object/aborted-blocks.ts",
+        find: "this.clock.monotonicMs() >= decidedMs + this.waits.removalWaitMs",
+        put: "true",
+      },
+    ],
+    scenario: "damaged replica",
+    // By what is missing, or by the store's own roll call.
+    caughtBy: ["lossIsNotFinal", "spaceComesBack"],
+  },
+  {
+    bug: "remove aborted blocks, however many there are",
+    edits: [{ file: "src/object/aborted-brake-core.ts", find: "this.isTripped ||=", put: "this.isTripped = false &&" }],
+    scenario: "lost rows",
+    caughtBy: ["lossIsNotFinal"],
   },
   {
     bug: "copy shards to a replaced disk, and rebuild none",
@@ -261,8 +283,8 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "src/object/repair-visit.ts",
-        find: 'if (verdict.kind !== "void" && verdict.kind !== "stale") return',
-        put: "return",
+        find: "!this.orphans.add(group, verdict.owner)",
+        put: "verdict.owner !== undefined",
       },
     ],
     scenario: "returned disk",

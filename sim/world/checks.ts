@@ -25,6 +25,7 @@ export const CHECKS = {
   wholeIsWhole: "what is called whole has all that it should have",
   membersAgree: "all devices that hold names hold the same",
   fullIsNotBroken: "a full disk takes nothing more, and loses nothing",
+  lossIsNotFinal: "bodies outlive the loss of the rows that name them",
   redundancyComesBack: "what was lost is made good once devices are well",
 } as const
 

@@ -247,6 +247,8 @@ export class DiskDrama implements ClientHost {
     const untilMs = machine.clock.monotonicMs() + WHOLE_MS_MAX
     for (let left = leftOver(engine); left !== undefined; left = leftOver(engine)) {
       check("spaceComesBack", machine.clock.monotonicMs() < untilMs, () => `${left}`)
+      // An operator who knows of the many crashes.
+      if (engine.services.orphans.report().isStopped) engine.services.orphans.resume()
       await machine.pass(SETTLE_MS)
     }
     this.throwErrors()

@@ -15,6 +15,7 @@ import { audit, extentsNamed, listAllVersions, needlesHeld, needlesOf, settle } 
 import { bodyBytes, find, get, nameOfBody, noSignal, putRequest, sourceOf } from "./bodies.js"
 import { check, kindOf } from "./checks.js"
 import { DISK_SCENARIOS } from "./disk-scenarios.js"
+import { damagedReplica, lostRows } from "./metadata-scenarios.js"
 import { Storm } from "./storm.js"
 import { World } from "./world.js"
 
@@ -309,6 +310,8 @@ export const SCENARIOS = {
   clock,
   "complete twice": completeTwice,
   sharing,
+  "damaged replica": damagedReplica,
+  "lost rows": lostRows,
   ...DISK_SCENARIOS,
 } as const satisfies Record<string, (seed: number) => Promise<void>>
 

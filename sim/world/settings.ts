@@ -26,9 +26,13 @@ const SPACES = {
   ...{ fullBytes: 64 * KIB, ballastPieceBytes: 32 * KIB },
 }
 
+/** A day would be long in a simulation of minutes. */
+export const ABORTED_WAITS = { removalWaitMs: 60_000, countWaitMs: 2_000 }
+
 export const SMALL_LIMITS = {
   deviceOptions: { checkpointLimits: CHECKPOINTS },
   spaceLimits: SPACES,
+  abortedWaits: ABORTED_WAITS,
 } as const satisfies Partial<EngineSettings>
 
 export const settingsFor = (record: ControlRecord, life: number): EngineSettings => ({

@@ -18,7 +18,7 @@ import { InlineCompute, slabBytesOf } from "../../src/seams/compute/index.js"
 import { SimLocks } from "../../src/seams/lock/sim.js"
 import { CheckpointsInTurn } from "./checkpoints.js"
 import { SimMachine, type MachineOptions } from "./machine.js"
-import { CHECKPOINTS } from "./settings.js"
+import { ABORTED_WAITS, CHECKPOINTS } from "./settings.js"
 
 const BLOCK_BYTES = 128 * KIB
 /** Its stories are minutes long. */
@@ -100,6 +100,7 @@ export class StoreMachine extends SimMachine {
         limits: {
           deviceOptions: { checkpointLimits: { ...CHECKPOINTS, pollMs: CHECKPOINT_POLL_MS } },
           spaceLimits: SPACES,
+          abortedWaits: ABORTED_WAITS,
         },
       },
     )

@@ -303,6 +303,8 @@ export interface StoreOperations {
   /** Ends a pause, and begins a pass now where none is running; of all devices where none is named. */
   startScrub(device: DeviceId | undefined): Promise<void>
   pauseScrub(): Promise<void>
+  /** Aborted blocks are removed, however many there are, until the process ends. */
+  resumeOrphans(): Promise<void>
   /** Throws `invalidArgument` for a chore that does not exist, and for tranquility out of range. */
   setTranquility(chore: string, tranquility: number): void
   /** There may be something to do. Throws `invalidArgument` for a chore that does not exist. */

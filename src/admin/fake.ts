@@ -90,6 +90,10 @@ export class FakeStore implements Accounts {
     },
     startScrub: async device => this.#touch(`startScrub ${device ?? "all"}`),
     pauseScrub: async () => this.#touch("pauseScrub"),
+    resumeOrphans: async () => {
+      this.#touch("resumeOrphans")
+      this.chores.set("orphans", { ...this.#chore("repair"), name: "orphans" })
+    },
     setTranquility: (name, tranquility) => {
       this.#touch("setTranquility")
       this.chores.set(name, { ...this.#chore(name), tranquility })

@@ -212,6 +212,16 @@ const WORK_OPERATIONS: readonly Operation[] = [
 ]
 
 const CHORE_OPERATIONS: readonly Operation[] = [
+  act(undefined, {
+    id: "resumeOrphans",
+    path: "/v1/orphans/resume",
+    summary: "Lets blocks that no row names be removed, however many there are, until the process ends.",
+    schema: schema.CHORE,
+    run: async ({ store, status }) => {
+      await store.resumeOrphans()
+      return choreOf(status, "orphans")
+    },
+  }),
   read({
     id: "listChores",
     path: "/v1/chores",

@@ -71,7 +71,7 @@ export interface StoreSeams {
 export interface StoreParts {
   readonly compute: Compute
   readonly checkpoints: CheckpointRunner
-  readonly limits: Pick<EngineSettings, "deviceOptions" | "spaceLimits">
+  readonly limits: Pick<EngineSettings, "deviceOptions" | "spaceLimits" | "abortedWaits">
 }
 
 /** Those of a real process. */
@@ -184,6 +184,7 @@ function sourcesOf(engine: Engine, chores: ChoreRunner, compute: Compute, clock:
     repair: engine.services.repair,
     recode: engine.services.recode,
     rollCall: engine.services.rollCall,
+    orphans: engine.services.orphans,
     bucketPolicies: () => engine.services.buckets.policies().map(({ policy }) => policy),
   })
 }

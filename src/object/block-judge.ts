@@ -1,38 +1,46 @@
 /**
  * Block judge: whose a block is. It asks the row that the block's needles name, and never decides by
- * absence: what no row names is durably void before anything of it is removed.
+ * absence: a block that no row names is handed to `aborted-blocks.ts`, which asks every replica.
  */
 import { firstOf } from "../base/first-of.js"
 import { isFailure } from "../base/failures.js"
-import type { RowKey, UploadId } from "../base/ids.js"
+import type { UploadId } from "../base/ids.js"
 import { blockShape, type BlockGroup, type Blocks, type LiveBlock } from "../block/index.js"
 import { blockCount, type Extent } from "../format/extent.js"
 import type { NeedleOwner } from "../format/needle.js"
-import { objectRowKey, uploadRowKey } from "../format/row-key.js"
+import { objectRowKey } from "../format/row-key.js"
 import type { Log } from "../seams/telemetry/contract.js"
-import type { Tablet } from "../tablet/index.js"
+import type { Tablet, TabletView } from "../tablet/index.js"
 import { birthNoteOf, namingsOf } from "./named-extents-core.js"
 import { isKept } from "./recode-commands-core.js"
-import { askNamings, judgeUpload } from "./release-commands-core.js"
+import { askNamings } from "./release-commands-core.js"
 import type { Uploads } from "./uploads.js"
 
-/** Of the latest uploads: whose they are, what rows said of them last, and which are void. */
+/** Of the latest uploads: whose they are, and what rows said of them last. */
 const UPLOADS_KEPT = 10_000
 
 export type Verdict =
   | { readonly kind: "live"; readonly live: LiveBlock }
-  /** The row names the upload, but not this generation of the block. */
-  | { readonly kind: "stale"; readonly owner: NeedleOwner }
-  | { readonly kind: "void"; readonly owner: NeedleOwner; readonly mark: RowKey }
+  /** The replica that is read has no row that names the block in this generation. */
+  | { readonly kind: "unnamed"; readonly owner: NeedleOwner }
   /** It changes just now: to be asked again. */
   | { readonly kind: "changing" }
   /** None of its needles can be read: left alone. */
   | { readonly kind: "unknown" }
 
+/** What a row names: just this block, or in its place one of another generation. */
+export function namedBy(view: TabletView, group: BlockGroup, owner: NeedleOwner): "block" | "successor" | undefined {
+  let named: "successor" | undefined
+  for (const { extent } of namingsOf(view, { ...owner, uploadId: group.uploadId })) {
+    if (isOfExtent(group, extent)) return "block"
+    if (extent.part === group.part && group.block < blockCount(extent)) named = "successor"
+  }
+  return named
+}
+
 export class BlockJudge {
   private readonly owners = new Map<UploadId, NeedleOwner>()
   private readonly extents = new Map<UploadId, Extent>()
-  private readonly voids = new Set<UploadId>()
 
   constructor(
     private readonly tablet: Tablet,
@@ -48,24 +56,11 @@ export class BlockJudge {
   }
 
   async judge(group: BlockGroup): Promise<Verdict> {
-    const { uploadId } = group
     const owner = await this.ownerOf(group)
     if (typeof owner === "string") return { kind: owner }
-    const row = objectRowKey(owner.bucketId, owner.key)
-    const mark = uploadRowKey(row, uploadId)
-    if (this.voids.has(uploadId)) return { kind: "void", owner, mark }
-    const warm = this.tablet.warm("current", [row])
+    const warm = this.tablet.warm("current", [objectRowKey(owner.bucketId, owner.key)])
     if (warm) await warm
-    const named = this.look(group, owner)
-    if (named) return named
-    if ((await this.tablet.run(judgeUpload({ ...owner, uploadId }))) === "live") return { kind: "changing" }
-    if (this.voids.size < UPLOADS_KEPT) this.voids.add(uploadId)
-    return { kind: "void", owner, mark }
-  }
-
-  /** The marks have been dropped: what is void is to be asked again. */
-  forgetVoids(): void {
-    this.voids.clear()
+    return this.look(group, owner)
   }
 
   /** Whether the rows name just this now, and none of them waits for the collector, who removes the blocks first. */
@@ -85,10 +80,10 @@ export class BlockJudge {
    */
   async remove(group: BlockGroup, owner: NeedleOwner): Promise<boolean> {
     const { uploadId } = group
-    const isNamed = askNamings({ ...owner, uploadId }, extents => extents.some(extent => isOfExtent(group, extent)))
+    const isOfRow = askNamings({ ...owner, uploadId }, extents => extents.some(extent => isOfExtent(group, extent)))
     try {
       return await this.uploads.alone(uploadId, async () => {
-        if (!(await this.tablet.run(isNamed))) await this.blocks.removeGroups([group])
+        if (!(await this.tablet.run(isOfRow))) await this.blocks.removeGroups([group])
       })
     } catch (error) {
       if (isFailure(error, "deviceFailed", "indeterminate", "tooManyInFlight", "stopping")) return false
@@ -96,15 +91,15 @@ export class BlockJudge {
     }
   }
 
-  /** What the committed rows of this moment say; undefined: they do not name the upload. */
-  private look(group: BlockGroup, owner: NeedleOwner): Verdict | undefined {
+  /** What the committed rows of this moment say. */
+  private look(group: BlockGroup, owner: NeedleOwner): Verdict {
     const view = this.tablet.committed
     const name = { ...owner, uploadId: group.uploadId }
     const naming = firstOf(namingsOf(view, name))
-    if (!naming) return undefined
+    if (!naming) return { kind: "unnamed", owner }
     const { extent } = naming
     remember(this.extents, group.uploadId, extent)
-    if (!isOfExtent(group, extent)) return { kind: "stale", owner }
+    if (!isOfExtent(group, extent)) return { kind: "unnamed", owner }
     return { kind: "live", live: { extent, owner, birthNote: () => birthNoteOf(view, name, naming) } }
   }
 

@@ -28,6 +28,7 @@ function memoryTablet(full: ReadonlySet<string>): Tablet {
     warm: () => undefined,
     payload: () => Promise.resolve(undefined),
     payloadNow: () => undefined,
+    askEveryReplica: () => Promise.resolve(undefined),
     run: async command => {
       if (full.has(command.name)) throw fail("deviceFull")
       const { writes, result } = command.decide({ ...committed, payload: () => undefined }, time)

@@ -2,8 +2,9 @@
  * Collector: gives back bytes that nothing names any more. A chore; its queue is the release list.
  *
  * Promises  A byte goes only when the decision that released it is committed and every reader that
- *           could still be given it has ended. Each step is idempotent: a crash repeats it. What waits for
- *           a device that has no room even for a deletion holds up nothing else.
+ *           could still be given it has ended. Each step is idempotent: a crash repeats it. A release that waits,
+ *           for a device that has no room even for a deletion or for a metadata replica, holds up nothing else.
+ *           Parts of a completed upload that it did not use are known by absence: every replica is asked.
  * Limits    COLLECTOR_LIMITS.
  */
 import { isFailure } from "../base/failures.js"
@@ -16,7 +17,7 @@ import { objectRowKey, multipartRowKey, suffixRange } from "../format/row-key.js
 import { decodePart, decodeSegment, type ReleaseRecord } from "../format/records.js"
 import type { Extent } from "../format/extent.js"
 import type { Chore, StepOutcome } from "../life/index.js"
-import type { Tablet } from "../tablet/index.js"
+import type { Tablet, TabletView } from "../tablet/index.js"
 import type { ReadPins } from "./read-pins.js"
 import { dropRows, oldestReleases, type Release } from "./release-commands-core.js"
 
@@ -27,6 +28,9 @@ export const COLLECTOR_LIMITS = {
 } as const
 
 type MultipartRelease = Exclude<ReleaseRecord["kind"], "extent" | "blocks">
+
+/** Nothing of a release is left, or a step of it was made, or it waits for a metadata replica. */
+type Outcome = "done" | "more" | "waits"
 
 /** Rows to drop, and the bytes that only they named. */
 interface Step {
@@ -64,54 +68,66 @@ export class Collector implements Chore {
       }
       due.push(release)
     }
-    let isFull = false
+    let [isFull, isWaiting] = [false, false]
     for (const release of due) {
       if (signal.aborted) break
       try {
-        if (await this.carryOut(release)) this.released += 1
-        else return "busy"
+        const outcome = await this.carryOut(release)
+        if (outcome === "more") return "busy"
+        if (outcome === "done") this.released += 1
+        else isWaiting = true
       } catch (error) {
         if (!isFailure(error, "deviceFull")) throw error
         isFull = true
       }
     }
-    const isBehind = isFull || this.from !== ALL.start
+    const isBehind = isFull || isWaiting || this.from !== ALL.start
     this.from = isBehind && next !== undefined ? next : ALL.start
-    if (isBehind) return next === undefined ? "throttled" : "busy"
+    if (isBehind && next !== undefined) return "busy"
+    if (isBehind) return isWaiting && !isFull ? "idle" : "throttled"
     return due.length > 0 ? "busy" : "idle"
   }
 
-  /** True when nothing of the release is left. */
-  private async carryOut({ rowKey, record }: Release): Promise<boolean> {
+  private async carryOut({ rowKey, record }: Release): Promise<Outcome> {
     if (record.kind === "extent") await this.blocks.remove(record.extent)
     else if (record.kind === "blocks") await this.blocks.remove(record.extent, record.runs)
-    else if (!(await this.expand(record))) return false
+    else {
+      const outcome = await this.expand(record)
+      if (outcome !== "done") return outcome
+    }
     await this.tablet.run(dropRows([["releases", rowKey]]))
-    return true
+    return "done"
   }
 
-  /** One bounded step over the parts, then the segments, of an ended multipart upload; true when none is left. */
-  private async expand(record: Extract<ReleaseRecord, { kind: MultipartRelease }>): Promise<boolean> {
+  /** One bounded step over the parts, then the segments, of an ended multipart upload. */
+  private async expand(record: Extract<ReleaseRecord, { kind: MultipartRelease }>): Promise<Outcome> {
     const stem = multipartRowKey(objectRowKey(record.bucketId, record.key), record.multipartId)
-    const step = this.partsStep(record.kind, stem) ?? this.segmentStep(record.kind, stem)
-    if (!step) return true
+    const step = (await this.partsStep(record.kind, stem)) ?? this.segmentStep(record.kind, stem)
+    if (step === "waits") return "waits"
+    if (!step) return "done"
     for (const extent of step.dead) await this.blocks.remove(extent)
     await this.tablet.run(dropRows(step.rows))
-    return false
+    return "more"
   }
 
-  private partsStep(kind: MultipartRelease, stem: RowKey): Step | undefined {
+  /** Parts whose bytes a segment names lose their rows only. Others lose both, if no replica knows better. */
+  private async partsStep(kind: MultipartRelease, stem: RowKey): Promise<Step | "waits" | undefined> {
     if (kind === "segments") return undefined
-    const kept = kind === "parts" ? this.uploadsInSegments(stem) : new Set<UploadId>()
+    const isCompleted = kind === "parts"
+    const used = isCompleted ? uploadsInSegments(this.tablet.committed, stem) : new Set<UploadId>()
     const rows: (readonly [Family, RowKey])[] = []
-    const dead: Extent[] = []
+    const unused: (readonly [RowKey, Extent])[] = []
     for (const [key, row] of this.tablet.committed.range("parts", suffixRange(stem))) {
-      if (rows.length === COLLECTOR_LIMITS.partsPerStep) break
+      if (rows.length + unused.length === COLLECTOR_LIMITS.partsPerStep) break
       const { extent } = decodePart(row.value)
-      if (!kept.has(extent.uploadId)) dead.push(extent)
-      rows.push(["parts", key])
+      if (used.has(extent.uploadId)) rows.push(["parts", key])
+      else unused.push([key, extent])
     }
-    return rows.length > 0 ? { rows, dead } : undefined
+    if (unused.length === 0) return rows.length > 0 ? { rows, dead: [] } : undefined
+    const usedAnywhere = isCompleted ? await this.uploadsInSegmentsAnywhere(stem) : used
+    if (usedAnywhere === undefined) return rows.length > 0 ? { rows, dead: [] } : "waits"
+    const dead = unused.flatMap(([, extent]) => (usedAnywhere.has(extent.uploadId) ? [] : [extent]))
+    return { rows: [...rows, ...unused.map(([key]) => ["parts", key] as const)], dead }
   }
 
   private segmentStep(kind: MultipartRelease, stem: RowKey): Step | undefined {
@@ -124,11 +140,17 @@ export class Collector implements Chore {
     return { rows: [["segments", key]], dead }
   }
 
-  private uploadsInSegments(stem: RowKey): ReadonlySet<UploadId> {
-    const uploads = new Set<UploadId>()
-    for (const [, row] of this.tablet.committed.range("segments", suffixRange(stem))) {
-      for (const part of decodeSegment(row.value).parts) uploads.add(part.extent.uploadId)
-    }
-    return uploads
+  /** By all replicas; undefined while they cannot be asked. */
+  private async uploadsInSegmentsAnywhere(stem: RowKey): Promise<ReadonlySet<UploadId> | undefined> {
+    const uploads = await this.tablet.askEveryReplica(-Infinity, view => [...uploadsInSegments(view, stem)])
+    return uploads && new Set(uploads.flat())
   }
+}
+
+function uploadsInSegments(view: TabletView, stem: RowKey): ReadonlySet<UploadId> {
+  const uploads = new Set<UploadId>()
+  for (const [, row] of view.range("segments", suffixRange(stem))) {
+    for (const part of decodeSegment(row.value).parts) uploads.add(part.extent.uploadId)
+  }
+  return uploads
 }

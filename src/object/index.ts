@@ -1,5 +1,7 @@
 /** Objects: buckets, objects, versions, multipart uploads, listings; commands and the services that run them. */
 export type * from "./contract.js"
+export type { AbortedWaits } from "./aborted-blocks.js"
+export type { OrphanReport } from "./orphans.js"
 export { createServices, type Services } from "./services.js"
 export { policyOfBucket } from "./bucket-commands-core.js"
 export { BODY_BYTES_MAX, type StorePolicy } from "./ingest.js"

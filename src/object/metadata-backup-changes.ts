@@ -5,7 +5,7 @@
 import { isFailure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import type { RowKey } from "../base/ids.js"
-import type { Command, CommittedRows, Tablet, TabletRow } from "../tablet/index.js"
+import type { Command, CommittedRows, Tablet, TabletRow, TabletView } from "../tablet/index.js"
 
 export class WatchedTablet implements Tablet {
   /** Counted once they are committed: what was counted before a view was taken is in it. */
@@ -31,6 +31,13 @@ export class WatchedTablet implements Tablet {
 
   payloadNow(family: Family, key: RowKey, row: TabletRow): Uint8Array | undefined {
     return this.tablet.payloadNow(family, key, row)
+  }
+
+  askEveryReplica<Answer>(
+    verifiedSinceMs: number,
+    ask: (view: TabletView) => Answer,
+  ): Promise<readonly Answer[] | undefined> {
+    return this.tablet.askEveryReplica(verifiedSinceMs, ask)
   }
 
   run<Result>(command: Command<Result>): Promise<Result> {

@@ -51,6 +51,7 @@ async function assertAll(world: World, bodies: ReadonlyMap<string, Uint8Array>, 
 /** After everything has come to rest: nothing is there but so many blocks, whole, under the policy. */
 async function assertOnly(world: World, blocks: number, when: string): Promise<void> {
   for (const chore of ["recode", "collector", "orphans", "repair"]) await world.settle(chore)
+  await world.removeAborted()
   await world.clock.advance(REPAIR_LIMITS.lookEveryMs)
   await world.settle()
   const groups = groupsOf(world)
@@ -391,6 +392,7 @@ test("what was on its way in when devices came back is coded as it should be onc
   await world.settle("recode")
   await world.clock.advance(60_000)
   await world.settle()
+  await world.settle("collector")
   const policies = groupsOf(world).map(({ shape }) => shape && textOfPolicy(shape.policy))
   assert.deepEqual([...new Set(policies)], ["ec:4+2"])
   assert.ok((await world.get("slow")).equals(bytes))

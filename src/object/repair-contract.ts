@@ -99,7 +99,6 @@ export interface RepairReport {
   /** Undefined where nothing is left, or nobody knows. */
   readonly secondsLeft: number | undefined
   readonly writtenShards: number
-  readonly removedBlocks: number
   /** Devices without room, which it waits for. */
   readonly isShortOfSpace: boolean
 }

@@ -2,18 +2,18 @@
  * Repair visits: one partition at a time, made as its rows and the layout would have it.
  *
  * Blocks that need nothing are not asked about. The others are judged at their rows: what lives is
- * mended, what nobody names any more is removed once no reader is left that may have been given it.
+ * mended, what nobody seems to name any more is handed to the orphans, and left alone from then on.
  * Uploads that are held (on their way in, or being coded anew) are left alone until they are let go.
  */
 import { isFailure } from "../base/failures.js"
-import type { PartitionId, RowKey, UploadId } from "../base/ids.js"
+import type { PartitionId, UploadId } from "../base/ids.js"
 import { shardsNeeded, type Policy } from "../base/policy.js"
 import type { BlockGroup, Blocks, LiveBlock } from "../block/index.js"
 import { mapBounded } from "../life/index.js"
-import type { Tablet } from "../tablet/index.js"
 import type { BlockJudge } from "./block-judge.js"
 import type { UploadName } from "./named-extents-core.js"
-import { nameOf, type Removals } from "./removals.js"
+import type { Orphans } from "./orphans.js"
+import { nameOf } from "./removals.js"
 import { PartitionCount } from "./repair-census.js"
 import type { RepairSource } from "./repair-contract.js"
 import { lookAtBlock, type BlockLook } from "./repair-core.js"
@@ -66,14 +66,11 @@ class Visit {
 
 export class RepairVisits {
   constructor(
-    private readonly tablet: Tablet,
     private readonly blocks: Blocks,
     private readonly uploads: Uploads,
     private readonly judge: BlockJudge,
-    private readonly removals: Removals,
+    private readonly orphans: Orphans,
     private readonly source: RepairSource,
-    /** A block is void: its mark may go once it was removed. */
-    private readonly onVoid: (mark: RowKey) => void,
     /** A row names a block that too few shards are left of. */
     private readonly onUnreadable: (name: UploadName) => void,
   ) {}
@@ -96,7 +93,7 @@ export class RepairVisits {
   /** Adds a block to what is known of its partition. */
   addTo(look: PartitionLook, group: BlockGroup, visit?: Known): void {
     const name = nameOf(group)
-    if (this.removals.has(name)) return
+    if (this.orphans.has(group)) return
     const policy = group.shape?.policy
     if (policy === undefined) {
       // What the index does not tell is read when the partition is visited.
@@ -135,7 +132,7 @@ export class RepairVisits {
 
   private async visitBlock(group: BlockGroup, visit: Visit): Promise<void> {
     const name = nameOf(group)
-    if (this.uploads.isHeld(group.uploadId) || this.removals.has(name)) return
+    if (this.uploads.isHeld(group.uploadId) || this.orphans.has(group)) return
     const policy = group.shape?.policy
     if (policy !== undefined && this.seen(group, policy).need === "nothing") return
     const verdict = await this.judge.judge(group)
@@ -143,11 +140,8 @@ export class RepairVisits {
       visit.live.add(name)
       return this.mend(group, verdict.live, visit)
     }
-    if (verdict.kind === "unknown") visit.settled.add(name)
-    if (verdict.kind !== "void" && verdict.kind !== "stale") return
-    if (verdict.kind === "void") this.onVoid(verdict.mark)
-    const { owner } = verdict
-    this.removals.add(name, this.tablet.committedPosition, () => this.judge.remove(group, owner))
+    const isLeft = verdict.kind === "unknown" || (verdict.kind === "unnamed" && !this.orphans.add(group, verdict.owner))
+    if (isLeft) visit.settled.add(name)
   }
 
   private async mend(group: BlockGroup, live: LiveBlock, visit: Visit): Promise<void> {

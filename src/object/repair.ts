@@ -11,7 +11,6 @@
  */
 import type { DeviceId, PartitionId, RowKey } from "../base/ids.js"
 import { parsePartitionId, rowKeyOf } from "../base/ids.js"
-import type { Family } from "../base/families.js"
 import { MIB, PARTITIONS } from "../base/limits.js"
 import { ALL_NEEDLES, type Blocks, type ShardCopy } from "../block/index.js"
 import { needleKeyOf } from "../format/needle.js"
@@ -22,9 +21,9 @@ import type { Tablet } from "../tablet/index.js"
 import { BlockJudge } from "./block-judge.js"
 import { ALL_DEBTS, debtOfKey, debtsOfPartition, noteDamages, type DebtRow } from "./debts-core.js"
 import type { UploadName } from "./named-extents-core.js"
-import type { ReadPins } from "./read-pins.js"
+import type { Orphans } from "./orphans.js"
 import { dropRows } from "./release-commands-core.js"
-import { nameOf, Removals } from "./removals.js"
+import { nameOf } from "./removals.js"
 import { Census, type PartitionCount } from "./repair-census.js"
 import type { RepairReport, RepairSource, SurveyReport } from "./repair-contract.js"
 import { haveChanged, takesPart, type States } from "./repair-core.js"
@@ -57,6 +56,8 @@ export const REPAIR_LIMITS = {
 interface Look {
   /** Where it goes on; undefined: it has ended. */
   readonly next: RowKey | undefined
+  /** Blocks that it has met. */
+  readonly blocks: number
   /** The partition that is being added up; those below are done. */
   readonly open: PartitionLook
 }
@@ -73,14 +74,11 @@ export class Repair implements Chore {
   private readonly ledger = new RepairLedger()
   private readonly census = new Census()
   private readonly rate = new WorkRate()
-  private readonly removals: Removals
-  private readonly judge: BlockJudge
   private readonly visits: RepairVisits
   /** Partitions with something that a visit can pay, and the devices of which it is known that they owe it. */
   private readonly owing = new Map<PartitionId, Set<DeviceId>>()
   private readonly passedOver = new Map<PartitionId, PassedOver>()
   private readonly found = new Map<RowKey, ShardCopy>()
-  private readonly marks = new Set<RowKey>()
   /** Blocks that too few shards are left of, by the visits since everything was looked at. */
   private readonly unreadable = new Map<PartitionId, ReadonlySet<string>>()
   private unreadableBlocks = 0
@@ -97,13 +95,12 @@ export class Repair implements Chore {
   /** When something was coded anew last, by the monotonic clock; undefined: nothing since the look began. */
   private recodedMs: number | undefined
   private writtenShards = 0
-  private removedBlocks = 0
 
   constructor(
     private readonly clock: Clock,
     private readonly tablet: Tablet,
     private readonly blocks: Blocks,
-    pins: ReadPins,
+    private readonly orphans: Orphans,
     private readonly uploads: Uploads,
     private readonly source: RepairSource,
     /** Kept to by moves. */
@@ -112,10 +109,8 @@ export class Repair implements Chore {
     /** A row names a block that too few shards are left of. */
     onUnreadable: (name: UploadName) => void,
   ) {
-    this.removals = new Removals(pins)
-    this.judge = new BlockJudge(tablet, blocks, uploads, log)
-    const onVoid = (mark: RowKey): void => void this.marks.add(mark)
-    this.visits = new RepairVisits(tablet, blocks, uploads, this.judge, this.removals, source, onVoid, onUnreadable)
+    const judge = new BlockJudge(tablet, blocks, uploads, log)
+    this.visits = new RepairVisits(blocks, uploads, judge, orphans, source, onUnreadable)
   }
 
   progress(): string {
@@ -123,7 +118,7 @@ export class Repair implements Chore {
     if (this.isPaused) return "paused"
     if (this.look?.next !== undefined) return `${this.look.open.count.partition} of ${PARTITIONS} partitions looked at`
     const left = mending.partitionsLeft + moving.partitionsLeft
-    return `${left} partitions to visit, ${this.writtenShards} shards written, ${this.removedBlocks} blocks removed`
+    return `${left} partitions to visit, ${this.writtenShards} shards written`
   }
 
   pause(): void {
@@ -153,7 +148,6 @@ export class Repair implements Chore {
       bytesPerSecond: this.rate.bytesPerSecond,
       secondsLeft: this.rate.secondsFor(mending.leftBytes + moving.leftBytes),
       writtenShards: this.writtenShards,
-      removedBlocks: this.removedBlocks,
       isShortOfSpace: this.isShortOfSpace,
     }
   }
@@ -226,13 +220,10 @@ export class Repair implements Chore {
   async step(signal: AbortSignal): Promise<StepOutcome> {
     if (this.isPaused) return "idle"
     await this.noteFound()
-    this.removedBlocks += await this.removals.run()
-    await this.dropMarks()
     if (this.hasChanged()) this.begin()
     this.visitLetGo()
     if (this.debtsFrom !== undefined) return this.readDebts(this.debtsFrom)
     if (this.look?.next !== undefined) return this.lookFurther(this.look, this.look.next)
-    if (this.removals.isFull) return "throttled"
     return this.visitNext(signal)
   }
 
@@ -254,7 +245,7 @@ export class Repair implements Chore {
   private begin(): void {
     const states = new Map(this.source.states())
     this.scene = { states, layoutVersion: this.source.layouts.current.version, atMs: this.clock.monotonicMs() }
-    this.look = { next: ALL_NEEDLES.start, open: new PartitionLook(0) }
+    this.look = { next: ALL_NEEDLES.start, blocks: 0, open: new PartitionLook(0) }
     this.recodedMs = undefined
     this.lookAgainMs = undefined
     this.debtsFrom = ALL_DEBTS.start
@@ -300,13 +291,15 @@ export class Repair implements Chore {
       while (open.count.partition < group.partition) open = this.closeLook(open)
       this.visits.addTo(open, group)
     }
+    const blocks = look.blocks + groups.length
     if (next === undefined) {
+      this.orphans.noteAllBlocks(blocks)
       while (open.count.partition < PARTITIONS - 1) open = this.closeLook(open)
       this.closeLook(open)
       this.rate.begin(this.clock.monotonicMs())
       this.planLook()
     }
-    this.look = { next, open }
+    this.look = { next, blocks, open }
     return "busy"
   }
 
@@ -341,7 +334,7 @@ export class Repair implements Chore {
       this.tellWhole()
       this.rate.begin(this.clock.monotonicMs())
       // Who idles looks again late; what was re-coded is to be known soon after.
-      const isOver = this.ledger.isEmpty && this.removals.count === 0 && this.recodedMs === undefined
+      const isOver = this.ledger.isEmpty && this.recodedMs === undefined
       return isOver ? "idle" : "throttled"
     }
     // They are all of one kind.
@@ -413,10 +406,10 @@ export class Repair implements Chore {
     this.owe(owed)
   }
 
-  private async drop(rowKeys: readonly RowKey[], family: Family = "debts"): Promise<void> {
+  private async drop(rowKeys: readonly RowKey[]): Promise<void> {
     for (let at = 0; at < rowKeys.length; at += REPAIR_LIMITS.rowsPerCommand) {
       const some = rowKeys.slice(at, at + REPAIR_LIMITS.rowsPerCommand)
-      await this.tablet.run(dropRows(some.map(rowKey => [family, rowKey])))
+      await this.tablet.run(dropRows(some.map(rowKey => ["debts", rowKey])))
     }
   }
 
@@ -426,14 +419,6 @@ export class Repair implements Chore {
     const some = [...this.found].slice(0, REPAIR_LIMITS.rowsPerCommand)
     await this.tablet.run(noteDamages(some.map(([, copy]) => copy)))
     for (const [name] of some) this.found.delete(name)
-  }
-
-  /** Nobody can commit what is void any more: its process is over, or has let it go. */
-  private async dropMarks(): Promise<void> {
-    if (this.marks.size === 0 || this.removals.count > 0) return
-    await this.drop([...this.marks], "voids")
-    this.marks.clear()
-    this.judge.forgetVoids()
   }
 
   private tellWhole(): void {

@@ -7,6 +7,7 @@ import type { Compute } from "../seams/compute/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import type { Tablet } from "../tablet/index.js"
+import { ABORTED_LIMITS, type AbortedWaits } from "./aborted-blocks.js"
 import { ObjectsAtOnce } from "./at-once.js"
 import { BucketService } from "./bucket-service.js"
 import { Collector } from "./collector.js"
@@ -37,6 +38,7 @@ export interface Services extends ObjectServices {
   readonly repair: Repair
   readonly recode: Recode
   readonly rollCall: RollCall
+  readonly orphans: Orphans
 }
 
 export function createServices(
@@ -51,18 +53,20 @@ export function createServices(
   redundancy: RedundancySource,
   /** Undefined: the metadata is not backed up. */
   backup?: Omit<MetadataBackupFacts, "incarnation">,
+  abortedWaits: AbortedWaits = ABORTED_LIMITS,
 ): Services {
   const watched = new WatchedTablet(tablet)
   const pins = new ReadPins(clock)
   const uploads = new Uploads(incarnation, random, tablet, blocks, log)
   const bound = new RateBound(redundancy.moveBytesPerSecondMax)
   const rollCall = new RollCall(clock, tablet, blocks, redundancy)
+  const isEveryDeviceIn = () => [...redundancy.states().values()].every(({ state }) => state !== "out")
+  const orphans = new Orphans(clock, tablet, blocks, uploads, incarnation, isEveryDeviceIn, abortedWaits, log)
   const onUnreadable = (name: UploadName) => rollCall.suspect(name)
-  const repair = new Repair(clock, tablet, blocks, pins, uploads, redundancy, bound, log, onUnreadable)
+  const repair = new Repair(clock, tablet, blocks, orphans, uploads, redundancy, bound, log, onUnreadable)
   const ingest = new Ingest(tablet, blocks, uploads, store, debts => repair.owe(debts))
   const objects = new ObjectService(random, watched, new ObjectReader(tablet, blocks, pins), ingest)
   const multipart = new MultipartService(clock, random, watched, compute, ingest, objects, incarnation)
-  const orphans = new Orphans(tablet, blocks, pins, uploads, incarnation, log)
   const onDebts = (debts: readonly Debt[]) => repair.noteRecoded(debts)
   const recode = new Recode(clock, tablet, blocks, uploads, redundancy, bound, onDebts, log)
   const chores: Chore[] = [new Collector(tablet, blocks, pins), orphans, repair, recode, rollCall]
@@ -70,7 +74,7 @@ export function createServices(
     const facts = { ...backup, incarnation }
     chores.push(new MetadataBackup(clock, random, tablet, ingest, uploads, watched, log, facts))
   }
-  const upkeep = { chores, repair, recode, rollCall }
+  const upkeep = { chores, repair, recode, rollCall, orphans }
   return {
     buckets: new BucketService(watched),
     atOnce: new ObjectsAtOnce(random, watched, blocks, pins, ingest),

@@ -19,6 +19,7 @@ import { SimRandom } from "../seams/random/sim.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import type { Command, Tablet, CommittedRows, TabletRow, TabletView } from "../tablet/index.js"
 import { policyOfBucket } from "./bucket-commands-core.js"
+import { ABORTED_LIMITS } from "./aborted-blocks.js"
 import type { BodySource, Bucket, PutRequest } from "./contract.js"
 import type { RedundancySource } from "./repair-contract.js"
 import { createServices, type Services } from "./services.js"
@@ -35,6 +36,10 @@ export class MemoryTablet implements Tablet {
   /** The next command of this name is logged, and nobody hears of it; from then on nothing is decided, until `recover`. */
   haltAt: string | undefined
   private logged: (() => void) | undefined
+  /** What other replicas than the one that is read show. */
+  otherReplicas: readonly TabletView[] = []
+  /** A replica is offline, or its metadata is not verified. */
+  isReplicaMissing = false
 
   readonly committed: CommittedRows = {
     get: (family, key) => this.tree(family).get(key),
@@ -91,6 +96,11 @@ export class MemoryTablet implements Tablet {
 
   warm(): undefined {
     return undefined
+  }
+
+  async askEveryReplica<Answer>(_: number, ask: (view: TabletView) => Answer): Promise<readonly Answer[] | undefined> {
+    await Promise.resolve()
+    return this.isReplicaMissing ? undefined : [this.committed, ...this.otherReplicas].map(ask)
   }
 
   async payload(_: Family, __: RowKey, { payload }: TabletRow): Promise<Uint8Array | undefined> {
@@ -305,6 +315,15 @@ export class StoreWorld<Its extends WorldDevices> {
       if (outcome === "throttled") await this.clock.advance(1_000)
     }
     assert(false, `${name} does not settle: ${chore.progress()}`)
+  }
+
+  /** Has what no row names removed: decided, a day waited for, removed. */
+  async removeAborted(): Promise<void> {
+    await this.settle("orphans")
+    await this.clock.advance(ABORTED_LIMITS.countWaitMs)
+    await this.settle("orphans")
+    await this.clock.advance(ABORTED_LIMITS.removalWaitMs - ABORTED_LIMITS.countWaitMs)
+    await this.settle("orphans")
   }
 
   /** Copies on devices that take part which the layout does not want there. */

@@ -41,7 +41,7 @@ function seatOf(number: number, breaksAfter: number): Seat {
   }
   const device = {
     ...{ id: parseDeviceId(`00000000000000d${number}`), log, rows: deviceRows, contained: parseLogSequence(0) },
-    ...{ containedPosition: unused, readPayload: unused, roomForWrites: () => undefined },
+    ...{ containedPosition: unused, readPayload: unused, verifyBase: unused, roomForWrites: () => undefined },
   }
   const member = new Member(device, parseTabletId(1), parseEpoch(number))
   for (let i = 0; i < 10; i += 1) {

@@ -67,6 +67,15 @@ export interface Tablet {
    * happened).
    */
   run<Result>(command: Command<Result>): Promise<Result>
+  /**
+   * Asks every replica of the configuration, each by its own committed rows: for decisions by absence. Undefined while
+   * a replica is offline, or its metadata has not been verified, by a walk over all rows that began in this process
+   * and not before `verifiedSinceMs` of the monotonic clock. `ask` may be called again.
+   */
+  askEveryReplica<Answer>(
+    verifiedSinceMs: number,
+    ask: (view: TabletView) => Answer,
+  ): Promise<readonly Answer[] | undefined>
   /** The committed rows of this moment. */
   readonly committed: CommittedRows
   readonly committedPosition: Position
@@ -95,6 +104,8 @@ export interface ConfigurationKeeper {
   learningFailed(id: DeviceId, failure: Failure): void
   /** A member's base or payloads could not give a row (`corruptRow`, `corruptNeedle`, `deviceFailed`); may come often. */
   damaged(id: DeviceId, failure: Failure): void
+  /** How many replicas the configuration should have, those that are offline included. */
+  replicasWanted(): number
   /** Whether commands are refused while one device alone would have what they write. */
   refusesSingleCopy(): boolean
 }

@@ -7,6 +7,8 @@ export const COMMANDS_WAITING_MAX = 10_000
 /** A decision that keeps needing payloads that keep changing is given back to the caller. */
 export const PAYLOAD_READS_MAX = 8
 export const MEMBERS_AT_ONCE = 32
+/** The metadata of a replica is verified again no earlier than this after the last time. */
+export const VERIFY_EVERY_MS_MIN = 60_000
 
 export const LEARNER_LIMITS = {
   /** Rows of one snapshot chunk: reading and encoding them holds the thread for some milliseconds. */

@@ -40,6 +40,7 @@ function memberOf(since: number, contained: number | undefined, logged: readonly
     ...{ id: parseDeviceId("00000000000000d1"), log, rows, contained: parseLogSequence(0) },
     containedPosition: () => (contained === undefined ? undefined : parsePosition(contained)),
     readPayload: unused,
+    verifyBase: unused,
     roomForWrites: () => undefined,
   }
   return new Member(device, TABLET, parseEpoch(since))

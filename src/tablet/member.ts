@@ -39,6 +39,8 @@ export interface MemberDevice {
   readPayloadNow?(family: Family, key: RowKey, place: Extract<PayloadPlace, { in: "volume" }>): Uint8Array | undefined
   /** Runs what reads on the calling thread; undefined where that fails, or has just taken long. Absent: nothing does. */
   readonly nowReads?: { read<T>(read: () => T): T | undefined }
+  /** Verifies every row of the base, in small steps: `StoreReader.verify`. */
+  verifyBase(signal: AbortSignal): Promise<void>
   /** Resolves when the overlay has room; undefined where it has. */
   roomForWrites(): Promise<void> | undefined
   /** Undefined where there is room for new rows; otherwise throws `deviceFull` unless some is found. Absent: there is. */

@@ -18,7 +18,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import { CommittedView } from "./committed-view.js"
 import { MemberComparison } from "./comparison.js"
-import type { Command, ConfigurationKeeper, Tablet, TabletRow } from "./contract.js"
+import type { Command, ConfigurationKeeper, Tablet, TabletRow, TabletView } from "./contract.js"
 import { Learner } from "./learner.js"
 import { COMMANDS_WAITING_MAX, MEMBERS_AT_ONCE, PAYLOAD_READS_MAX } from "./limits.js"
 import { EncodedBatch, type LoggedBatch, type Member, type MemberDevice } from "./member.js"
@@ -32,6 +32,7 @@ import {
 } from "./primary-core.js"
 import { RecordMemory } from "./record-memory.js"
 import { Seat } from "./seat.js"
+import { ReplicaVerification } from "./verification.js"
 
 type Payloads = Map<RowKey, { readonly row: TabletRow; readonly bytes: Uint8Array }>
 
@@ -56,6 +57,7 @@ export class Primary implements Tablet {
   private seats: readonly Seat[]
   /** Where the batch is encoded that is under way. A member that did not log it may still read it. */
   private readonly memory = new RecordMemory()
+  private readonly verification: ReplicaVerification
   private learner: Learner | undefined
   /** Counted already, while it is not certain that the configuration names it. */
   private joining: Seat | undefined
@@ -78,6 +80,8 @@ export class Primary implements Tablet {
   ) {
     this.seats = members.map(member => new Seat(member))
     this.committed = new CommittedView(this.seats, (id, failure) => this.keeper.damaged(id, failure))
+    const damaged = (id: DeviceId, failure: Failure) => this.keeper.damaged(id, failure)
+    this.verification = new ReplicaVerification(() => this.confirmed, clock, output, damaged)
     const { tabletId } = this.committed.reader.member
     this.core = new PrimaryCore(tabletId, epoch, recovered, committedLayer(this.committed), answerRule)
   }
@@ -409,6 +413,28 @@ export class Primary implements Tablet {
   /** One pass over all rows that finds where members differ. */
   compareMembers(): MemberComparison {
     return new MemberComparison(() => this.confirmed.map(({ member }) => member))
+  }
+
+  async askEveryReplica<Answer>(
+    verifiedSinceMs: number,
+    ask: (view: TabletView) => Answer,
+  ): Promise<readonly Answer[] | undefined> {
+    if (this.confirmed.length < this.keeper.replicasWanted()) return undefined
+    return this.verification.ask(verifiedSinceMs, ask)
+  }
+
+  /** Verifies the replicas that are due, one after another; true if there was any. */
+  verifyReplicas(signal: AbortSignal): Promise<boolean> {
+    return this.verification.step(signal)
+  }
+
+  /** Replicas whose metadata is not what was written. */
+  get metadataDamages(): readonly string[] {
+    return this.verification.damages
+  }
+
+  get verificationProgress(): string {
+    return this.verification.progress
   }
 
   /** Refuses new commands and waits for those under way. */

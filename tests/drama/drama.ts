@@ -8,6 +8,7 @@
  */
 import { join } from "node:path"
 import { setTimeout as later } from "node:timers/promises"
+import { BLOCK_BYTES_DEFAULT } from "../../src/base/limits.js"
 import { missingForShim, Shim } from "../faults/shim.js"
 import { dataFolders, quietParent, withFolder } from "../harness/folders.js"
 import { ServerProcess } from "../harness/server.js"
@@ -120,10 +121,11 @@ class Drama {
 
   /** On the stopped store: volumes and indexes, and every shard at its place; then another start. */
   private async checkStopped(): Promise<void> {
+    const waiting = await this.operator.waitingBlocks()
     await this.stop()
     const shards = await readShards(this.folders)
     await Promise.all(this.folders.map(folder => this.operator.fsck(folder, shards.living)))
-    for (const problem of problemsOf(shards)) this.clients.record.violation(problem)
+    for (const problem of problemsOf(shards, new Map(), waiting)) this.clients.record.violation(problem)
     const sizes = [...bytesByDevice(shards)].map(([id, bytes]) => `${id} ${Math.round(bytes / 1e6)} MB`)
     this.log(`${shards.blocks.size} blocks; ${sizes.join(", ")}`)
     await this.server.launch()
@@ -144,7 +146,8 @@ class Drama {
 
   /** Nothing is left of objects that are gone, once collection has come round. */
   private async checkEmpty(): Promise<void> {
-    await this.untilVolumes("all objects were removed", ({ bytes }) => bytes <= EMPTY_BYTES_MAX)
+    const waitingBytes = BLOCK_BYTES_DEFAULT * (await this.operator.waitingBlocks())
+    await this.untilVolumes("all objects were removed", ({ bytes }) => bytes <= EMPTY_BYTES_MAX + waitingBytes)
   }
 
   private async untilVolumes(why: string, isRight: (volumes: VolumeBytes) => boolean): Promise<void> {

@@ -34,6 +34,12 @@ export function whyNotWhole({ devices, layout, recoding, repair, safety, names, 
   return health.reasons.length > 0 ? health.reasons.join("; ") : undefined
 }
 
+/** Blocks that no object names and that are removed once a day has passed. */
+export function waitingBlocks({ chores }: Status): number {
+  const progress = chores.find(({ name }) => name === "orphans")?.progress ?? ""
+  return Number(/(\d+) aborted blocks wait/.exec(progress)?.[1] ?? 0)
+}
+
 export class Operator {
   constructor(
     readonly server: ServerProcess,
@@ -109,6 +115,10 @@ export class Operator {
   /** Waits until nothing is left that nobody names. */
   collected(timeoutMs: number): Promise<Status> {
     return this.until("collected", timeoutMs, status => whyNotWhole(status) ?? whyNotCollected(status))
+  }
+
+  async waitingBlocks(): Promise<number> {
+    return waitingBlocks(await this.status())
   }
 
   deviceAt(path: string): Promise<Device> {

@@ -19,6 +19,11 @@ import {
   needleIdOfKey,
   type NeedlePlace,
 } from "../../src/format/needle.js"
+import { blockCount, type Extent } from "../../src/format/extent.js"
+import { storePrefixEnd, storePrefixOf } from "../../src/format/membership.js"
+import { decodePart, decodeSegment } from "../../src/format/records.js"
+import { decodeVersion } from "../../src/format/version-record.js"
+import { blockShape } from "../../src/block/index.js"
 import { foldersOf } from "../../src/main/engine/folders.js"
 import { slotsOf } from "../../src/placement/index.js"
 import type { PartitionId } from "../../src/base/ids.js"
@@ -42,9 +47,13 @@ export interface StoredBlock {
 
 export interface Shards {
   readonly record: ControlRecord
-  /** By upload, part, block and generation. */
+  /** Blocks that rows name, by upload, part, block and generation. */
   readonly blocks: ReadonlyMap<string, StoredBlock>
-  /** Where indexes lead to: `placeName` of each needle that lives. */
+  /** Blocks that no row names. */
+  readonly unnamed: readonly string[]
+  /** Blocks that rows name and that have no shard. */
+  readonly missing: readonly string[]
+  /** Where indexes lead to: `placeName` of each needle of a block that a row names. */
   readonly living: ReadonlySet<string>
 }
 
@@ -66,7 +75,7 @@ async function presentIn(folders: readonly string[]): Promise<(PresentDevice & {
 }
 
 async function addDevice(
-  { blocks, living }: { readonly blocks: Map<string, StoredBlock>; readonly living: Set<string> },
+  { blocks, places }: { readonly blocks: Map<string, StoredBlock>; readonly places: Map<string, string> },
   id: DeviceId,
   folder: string,
 ): Promise<void> {
@@ -81,7 +90,7 @@ async function addDevice(
       if (shape === undefined) throw new Error("a row of the first version")
       const name = `${uploadId}/${part}/${block}/${generation}`
       const place = decodeNeedlePlace(value)
-      living.add(placeName(fileOf(folder, place.volume), place.offsetBytes))
+      places.set(placeName(fileOf(folder, place.volume), place.offsetBytes), name)
       const found: StoredBlock = blocks.get(name) ?? {
         partition,
         bucket: await bucketOf(folder, place),
@@ -110,36 +119,73 @@ async function bucketOf(folder: string, { volume, offsetBytes, headerBytes }: Ne
   }
 }
 
+/** Every block that the rows of a replica name. */
+async function namedBlocks(record: ControlRecord, present: readonly { id: DeviceId; folder: string }[]) {
+  const [tablet] = record.tablets
+  const member = tablet?.members.find(({ id }) => present.some(device => device.id === id))
+  const folder = present.find(({ id }) => id === member?.id)?.folder
+  if (member === undefined || folder === undefined) throw new Error("no replica of the metadata is here")
+  const range = { start: rowKeyOf(storePrefixOf(member.since)), end: rowKeyOf(storePrefixEnd(member.since)) }
+  const named = new Set<string>()
+  const store = await new RealStores().openReader(foldersOf(folder).base)
+  try {
+    for (const family of ["current", "versions", "parts", "segments"] as const) {
+      for (const [key, stored] of store.range(family, range)) {
+        for (const extent of extentsOf(family, decodeBaseRow(family, key, stored).value)) {
+          for (let block = 0; block < blockCount(extent); block += 1) {
+            named.add(`${extent.uploadId}/${extent.part}/${block}/${blockShape(extent, block).generation}`)
+          }
+        }
+      }
+    }
+  } finally {
+    await store.close()
+  }
+  return named
+}
+
+function extentsOf(family: "current" | "versions" | "parts" | "segments", value: Uint8Array): readonly Extent[] {
+  if (family === "parts") return [decodePart(value).extent]
+  if (family === "segments") return decodeSegment(value).parts.map(({ extent }) => extent)
+  const { content } = decodeVersion(value)
+  return content.kind === "extent" ? [content.extent] : []
+}
+
 export async function readShards(folders: readonly string[]): Promise<Shards> {
   const present = await presentIn(folders)
   const choice = newestControlRecord(present)
   if (choice === undefined) throw new Error(`no store in ${folders.join(", ")}`)
   const { record } = choice
-  const found = { blocks: new Map<string, StoredBlock>(), living: new Set<string>() }
+  const found = { blocks: new Map<string, StoredBlock>(), places: new Map<string, string>() }
   for (const { id, folder } of present) {
     if (record.devices.some(device => device.id === id)) await addDevice(found, id, folder)
   }
-  return { record, ...found }
+  const named = await namedBlocks(record, present)
+  const unnamed = [...found.blocks.keys()].filter(name => !named.has(name))
+  const missing = [...named].filter(name => !found.blocks.has(name))
+  for (const name of unnamed) found.blocks.delete(name)
+  const living = new Set([...found.places].flatMap(([place, name]) => (named.has(name) ? [place] : [])))
+  return { record, blocks: found.blocks, living, unnamed, missing }
 }
 
 /**
  * What is not as it should be: shards that are nowhere, elsewhere or twice, other policies than the record's
- * or those that buckets have of their own, left generations.
+ * or those that buckets have of their own; blocks that no row names, beyond those that wait for their day.
  */
 export function problemsOf(
-  { record, blocks }: Shards,
+  { record, blocks, unnamed, missing }: Shards,
   policyOfBucket: ReadonlyMap<number, string> = new Map(),
+  waitingBlocks = 0,
 ): readonly string[] {
   const problems: string[] = []
   if (record.previousLayout !== undefined) problems.push("shards still move from one layout to the next")
   const layout = layoutOf(record.layout)
-  const generations = new Map<string, string>()
+  if (unnamed.length > waitingBlocks) {
+    problems.push(`${unnamed.length} blocks that no row names, ${waitingBlocks} wait for removal: ${unnamed[0]}`)
+  }
+  if (missing.length > 0) problems.push(`${missing.length} blocks that rows name have no shard: ${missing[0]}`)
   for (const [name, { partition, bucket, policy, shards, slots }] of blocks) {
     const wanted = policyOfBucket.get(bucket) ?? textOfPolicy(record.policy)
-    const block = name.slice(0, name.lastIndexOf("/"))
-    const other = generations.get(block)
-    if (other !== undefined) problems.push(`block ${block} lies there as ${other} and as ${name}`)
-    generations.set(block, name)
     if (policy !== wanted) problems.push(`block ${name} is stored as ${policy} instead of ${wanted}`)
     const devices = slotsOf(layout, partition)
     for (let slot = 0; slot < shards; slot += 1) {

@@ -26,6 +26,7 @@ import { SimClock } from "../../src/seams/clock/sim.js"
 import { inTurn, SickDevice, SimDisk } from "../../src/seams/disk/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
+import type { StoreReader } from "../../src/seams/store/contract.js"
 import { MemoryStores } from "../../src/seams/store/memory.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
 import type { Command, ConfigurationKeeper } from "../../src/tablet/contract.js"
@@ -89,6 +90,7 @@ export class SceneDevice {
   readonly memberships = new Map<TabletId, Epoch>()
   log: CommitLog | undefined
   rows: Rows | undefined
+  base: StoreReader | undefined
   room: Promise<void> | undefined
   mayGrow = true
 
@@ -114,6 +116,7 @@ export class SceneDevice {
     for (const [tabletId, since] of memberships) this.memberships.set(tabletId, since)
     this.log = log
     this.rows = rows
+    this.base = base
     return {
       id: this.id,
       log,
@@ -125,6 +128,7 @@ export class SceneDevice {
         if (found?.family !== family || found.key !== key) throw fail("corruptNeedle")
         return Promise.resolve(found.payload)
       },
+      verifyBase: signal => base.verify(signal),
       roomForWrites: () => this.room,
       roomToGrow: () => (this.mayGrow ? undefined : Promise.reject(fail("deviceFull"))),
     }
@@ -186,6 +190,8 @@ export class Scene {
   /** What the configuration's changes meet. */
   refuseChanges: Failure | undefined
   refusesSingleCopy = false
+  /** Undefined: as many as there are. */
+  replicasWanted: number | undefined
   /** Rows as acknowledged; and what may have been written besides, because nobody was told. */
   readonly acknowledged = new Map<string, string>()
   readonly doubtful = new Map<string, (string | undefined)[]>()
@@ -266,6 +272,7 @@ export class Scene {
     leave: ids => this.drop(ids),
     learningFailed: (_, failure) => void this.learningFailures.push(failure),
     damaged: (id, failure) => void this.damages.push({ id, failure }),
+    replicasWanted: () => this.replicasWanted ?? this.configuration.members.length,
     refusesSingleCopy: () => this.refusesSingleCopy,
   }
 
@@ -379,6 +386,7 @@ export class Scene {
     const contained = parseLogSequence(0)
     const memberDevice: MemberDevice = {
       ...{ id: device.id, log, rows, contained, containedPosition: () => undefined },
+      verifyBase: signal => must(device.base, "the device is open").verify(signal),
       readPayload: (family, key, place) => device.payloads.read(family, key, place),
       roomForWrites: () => device.room,
     }

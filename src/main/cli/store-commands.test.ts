@@ -213,6 +213,8 @@ test("repair, scrub and chores are seen and steered", async () => {
   assert.equal((await hayloft(["scrub", "start"])).code, 0)
   assert.equal((await hayloft(["scrub", "start", "/data"])).code, 0)
   assert.equal((await hayloft(["scrub", "pause"])).code, 0)
+  assert.match((await hayloft(["orphans", "resume"])).out, /orphans +busy/)
+  assert.ok(store.touched.includes("resumeOrphans"))
   assert.deepEqual(
     store.touched.filter(what => /Scrub/.test(what)),
     ["startScrub all", `startScrub ${ID}`, "pauseScrub"],

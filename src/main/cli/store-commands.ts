@@ -137,6 +137,11 @@ export class StoreCommands {
     await this.#chore(chore, "tranquility", { tranquility })
   }
 
+  async resumeOrphans(): Promise<void> {
+    const chore = checked(STORE_SCHEMAS.CHORE, await this.#with(client => client.post("/v1/orphans/resume", {})))
+    await this.#answer(chore, choresTable([chore]))
+  }
+
   async wakeChore(chore: string): Promise<void> {
     await this.#chore(chore, "wake", {})
   }

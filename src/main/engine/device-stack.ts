@@ -187,6 +187,7 @@ async function openStack(
       readPayload: (family, key, payload) => payloads.read(family, key, payload),
       readPayloadNow: (family, key, payload) => payloads.readNow(family, key, payload),
       nowReads: files.nowReads,
+      verifyBase: signal => base.verify(signal),
       roomForWrites: () => checkpointer.roomForWrites(),
       roomToGrow: () => space.roomForMetadata(),
     },

@@ -245,7 +245,7 @@ test("a device that takes nothing does not keep the others from giving bytes bac
   machine.disk.intercept(failing({ kind: "write", nth: 1, pathPart: "/d3/volumes", code: "EIO", forEver: true }))
   await assert.rejects(put(engine, bucket, bytes), error => isFailure(error, "deviceFailed"))
   await engine.services.objects.remove({ bucket, key, conditions: {} })
-  const [collector] = engine.chores
+  const collector = engine.chores.find(({ name }) => name === "collector")
   while ((await collector?.step(noSignal)) === "busy") continue
   assert.deepEqual([...engine.tablet.committed.range("releases", ALL)], [])
   assert.deepEqual([...(engine.devices[0]?.rows.range("needles", ALL) ?? [])], [])

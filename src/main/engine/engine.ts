@@ -18,7 +18,7 @@ import { Keeper } from "../../coordination/index.js"
 import { ALONE_DEVICE_TIMEOUT_MS, CALL_LIMITS, queuedDisk, Spaces, type SpaceLimits } from "../../device/index.js"
 import type { ControlMember, ControlRecord } from "../../format/control-record.js"
 import { mapBounded, type Chore, type Living } from "../../life/index.js"
-import { createServices, policyOfBucket, type Services } from "../../object/index.js"
+import { createServices, policyOfBucket, type AbortedWaits, type Services } from "../../object/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import { slabBytesOf, type Compute } from "../../seams/compute/index.js"
 import type { Disk } from "../../seams/disk/contract.js"
@@ -36,6 +36,7 @@ import { EachDevice } from "./each-device.js"
 import { FIRST_TABLET } from "./first-tablet.js"
 import { redundancyOf } from "./redundancy.js"
 import { StoreControl } from "./store-control.js"
+import { VerifyingReplicas } from "./replica-verification.js"
 
 const DEVICES_AT_ONCE = 4
 /** Clients feel little of it, and a day moves 4 TiB. */
@@ -71,6 +72,8 @@ export interface EngineSettings {
   readonly metadataBackupEveryMs?: number | undefined
   /** What moving and coding anew write together at most; absent: `MOVE_BYTES_PER_SECOND`. */
   readonly moveBytesPerSecondMax?: number
+  /** Shorter in simulation. */
+  readonly abortedWaits?: AbortedWaits
 }
 
 export interface Engine extends Access {
@@ -140,6 +143,7 @@ class EngineBuilder {
     this.control = new StoreControl(this.keeper, this.devices, this.layouts, clock, telemetry.log, {
       refuseSingleCopy: settings.refuseSingleCopy ?? false,
       rebuild: id => this.rebuild(id),
+      isAborted: needle => this.services?.orphans.isConfirmed(needle) ?? false,
       bucketPolicies: () => this.services?.buckets.policies().map(({ policy }) => policy) ?? [],
       heldPolicies: () => this.heldPolicies(),
     })
@@ -183,6 +187,7 @@ class EngineBuilder {
         () => this.wakeRepair(),
       ),
       { storeId: keeper.record.storeId, tabletId: FIRST_TABLET, everyMs: this.settings.metadataBackupEveryMs },
+      this.settings.abortedWaits,
     )
     this.services = services
     this.onDamage = (deviceId, id) => services.repair.noteDamage({ deviceId, id })
@@ -203,8 +208,7 @@ class EngineBuilder {
       },
       livings: [devices],
       chores: [
-        ...services.chores,
-        control,
+        ...[new VerifyingReplicas(tablet), ...services.chores, control],
         new ComparingMembers(tablet, control, clock, telemetry.log),
         ...tendingChores(() => devices.open),
       ],

@@ -276,7 +276,9 @@ test("what was written and removed while a base was built anew is made good at o
   await scene.stepUntilIdle("repair")
   assert.deepEqual(scene.states(), ["active", "active", "active", "active"])
   const held = scene.engine.devices.map(({ rows }) => [...rows.range("needles", ALL)].length)
-  assert.deepEqual(held, [4, 4, 4, 4], "what is young is whole, and nothing else is there")
+  assert.deepEqual(held, [4, 4, 4, 8], "what is young is whole")
+  const { waitingBlocks } = scene.engine.services.orphans.report()
+  assert.equal(waitingBlocks, 4, "what was removed meanwhile waits for a day")
   assert.deepEqual([...scene.engine.tablet.committed.range("debts", ALL)], [])
 })
 

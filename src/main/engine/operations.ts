@@ -338,6 +338,12 @@ export class EngineOperations implements StoreOperations {
     this.wakeIfThere(work)
   }
 
+  resumeOrphans(): Promise<void> {
+    this.engine.services.orphans.resume()
+    this.wakeIfThere("orphans")
+    return Promise.resolve()
+  }
+
   setTranquility(chore: string, tranquility: number): void {
     this.chores.setTranquility(chore, tranquility)
   }

@@ -30,6 +30,7 @@ import {
 } from "../../cluster/index.js"
 import type { Keeper } from "../../coordination/index.js"
 import type { ControlMember, ControlRecord } from "../../format/control-record.js"
+import { needleIdOfKey, type NeedleId } from "../../format/needle.js"
 import type { Chore, StepOutcome } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
@@ -45,6 +46,8 @@ export interface ControlOptions {
   readonly refuseSingleCopy: boolean
   /** Opens a device anew that holds no names, with nothing of theirs on it. */
   readonly rebuild: (id: DeviceId) => Promise<void>
+  /** Every replica of the metadata has confirmed that no row names the block. */
+  readonly isAborted: (needle: NeedleId) => boolean
   /** That buckets chose for themselves. */
   readonly bucketPolicies: () => readonly Policy[]
   /** Under which blocks lie; undefined while nobody has looked at all of them. */
@@ -125,6 +128,11 @@ export class StoreControl implements Chore, ConfigurationKeeper {
     if (this.damagedBases.has(id) || failure.kind === "deviceFailed") return
     this.damagedBases.add(id)
     this.log.error("the base of a device is damaged", { device: id, reason: failure.message })
+  }
+
+  replicasWanted(): number {
+    const may = this.record.devices.filter(({ state }) => state !== "draining" && state !== "leaving")
+    return Math.max(1, Math.min(this.record.metaCopies, may.length))
   }
 
   refusesSingleCopy(): boolean {
@@ -262,7 +270,10 @@ export class StoreControl implements Chore, ConfigurationKeeper {
     const stack = this.devices.find(id)
     if (isPlaced || stack === undefined || this.holdsNames(id)) return false
     // What is bad, or lost with its volume, is no reason to stay: it has been rebuilt elsewhere, or cannot be.
-    for (const { isDistrusted } of stack.shards.volumes.indexed(ALL_NEEDLES)) if (!isDistrusted) return false
+    // Nor what all replicas call nobody's: what is left of it elsewhere waits for its removal.
+    for (const { key, isDistrusted } of stack.shards.volumes.indexed(ALL_NEEDLES)) {
+      if (!isDistrusted && !this.options.isAborted(needleIdOfKey(key))) return false
+    }
     return true
   }
 

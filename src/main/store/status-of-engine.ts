@@ -9,7 +9,13 @@ import { decodeCounters } from "../../format/records.js"
 import type { ChoreStatus } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Compute } from "../../seams/compute/index.js"
-import { debtOfKey, type LostObject, type RecodeReport, type RepairReport } from "../../object/index.js"
+import {
+  debtOfKey,
+  type LostObject,
+  type OrphanReport,
+  type RecodeReport,
+  type RepairReport,
+} from "../../object/index.js"
 import type { RollCallReport, SurveyReport } from "../../object/index.js"
 import { COMMANDS_WAITING_MAX, type Primary } from "../../tablet/index.js"
 import { troubleOf } from "../engine/device-set.js"
@@ -43,6 +49,7 @@ export interface EngineView {
   readonly chores: () => readonly ChoreStatus[]
   readonly repair: { survey(): SurveyReport; report(): RepairReport }
   readonly recode: { report(): RecodeReport }
+  readonly orphans: { report(): OrphanReport }
   readonly rollCall: { report(): RollCallReport; objects(): readonly LostObject[] }
   /** That buckets chose for themselves. */
   readonly bucketPolicies: () => readonly Policy[]
@@ -182,7 +189,7 @@ function scrubView({ isRunning, ...view }: Scrubbing["view"], isPaused: boolean)
 }
 
 export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources {
-  const { record, devices, whyOut, tablet, compute, chores, repair, recode, rollCall } = engine
+  const { record, devices, whyOut, tablet, compute, chores, repair, recode, rollCall, orphans } = engine
   const contents = new Contents(clock, engine)
   return {
     record,
@@ -203,6 +210,7 @@ export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources
       })),
     contents: () => contents.read(),
     repair: () => repairView(repair, rollCall, record().pausedWork.includes(REPAIR)),
+    orphans: () => orphans.report(),
     scrub: () => devices().map(({ tending }) => scrubView(tending.scrub.view, record().pausedWork.includes("scrub"))),
     recoding: () => recodingView(recode, record().pausedWork.includes(RECODE)),
   }
@@ -210,7 +218,7 @@ export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources
 
 function repairView(repair: EngineView["repair"], rollCall: EngineView["rollCall"], isPaused: boolean): RepairView {
   const { singleCopyBlocks } = repair.survey()
-  const { writtenShards, removedBlocks: _, ...report } = repair.report()
+  const { writtenShards, ...report } = repair.report()
   const { blocks: lostBlocks, bytes: lostBytes } = rollCall.report()
   const lost = { lostBlocks, lostBytes, lostObjects: lostBlocks > 0 ? rollCall.objects() : [] }
   return { ...report, isPaused, rebuiltShards: writtenShards, ...lost, singleCopyBlocks }

@@ -7,6 +7,7 @@ import type { Failure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
 import type { Policy } from "../../base/policy.js"
 import type { SafetyInput } from "../../cluster/index.js"
+import type { OrphanReport } from "../../object/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 
 export interface StatusSources {
@@ -24,6 +25,7 @@ export interface StatusSources {
   readonly contents: () => StoreContents | undefined
   /** Undefined: this process does no such work. */
   readonly repair: () => RepairView | undefined
+  readonly orphans: () => OrphanReport
   readonly scrub: () => readonly ScrubView[] | undefined
   /** Of blocks from one policy to another; undefined: not known, or none are re-coded. */
   readonly recoding: () => RecodingView | undefined
@@ -32,6 +34,8 @@ export interface StatusSources {
 export interface TabletView {
   /** Writes are taken. */
   readonly isServing: boolean
+  /** Why the metadata of a replica is not what was written; empty if no damage was found. */
+  readonly metadataDamages: readonly string[]
 }
 
 export interface OpenDevice {

@@ -57,6 +57,8 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     record: first,
     open,
     isServing: true,
+    metadataDamages: [] as readonly string[],
+    orphans: { isStopped: false, abortedBlocks: 0, abortedBlocksMax: 32, waitingBlocks: 0 },
     contents: undefined as ReturnType<StatusSources["contents"]>,
     repair: undefined as RepairView | undefined,
     recoding: undefined as RecodingView | undefined,
@@ -71,6 +73,7 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     chores: () => [],
     contents: () => now.contents,
     repair: () => now.repair,
+    orphans: () => now.orphans,
     scrub: () => now.scrub,
     recoding: () => now.recoding,
   }
@@ -89,6 +92,15 @@ function withState(record: ControlRecord, id: DeviceId | undefined, state: "out"
   }))
   return { ...record, generation: record.generation + 1, devices, tablets }
 }
+
+test("a store whose orphans are stopped, or whose metadata is damaged, says so and what to do", () => {
+  const { status, now } = world(3)
+  now.orphans = { ...now.orphans, isStopped: true, abortedBlocks: 33 }
+  now.metadataDamages = ["the metadata on device d1 is damaged"]
+  const [damage, stopped] = status.health().reasons.slice(-2)
+  assert.equal(damage, "the metadata on device d1 is damaged")
+  assert.match(String(stopped), /33 blocks or more \(limit 32\).*: hayloft orphans resume$/)
+})
 
 test("a whole store says what may fail, and nothing that it does not know", () => {
   const { status } = world(7)

@@ -104,9 +104,10 @@ export class RunningStatus implements StoreStatus, Living {
   }
 
   health(): HealthReport {
-    const { record, devices, whyOut, tablet, repair } = this.sources
+    const { record, devices, whyOut, tablet, repair, orphans } = this.sources
     const open = devices()
-    const { isServing } = tablet()
+    const { isServing, metadataDamages } = tablet()
+    const { isStopped, abortedBlocks, abortedBlocksMax } = orphans()
     const { lostBlocks = 0, singleCopyBlocks = 0, isShortOfSpace = false } = repair() ?? {}
     const reasons = [
       ...(this.isListening ? [] : ["the S3 port is not open yet"]),
@@ -122,6 +123,8 @@ export class RunningStatus implements StoreStatus, Living {
       ...(singleCopyBlocks > 0 && tolerance(record().policy) > 0
         ? [`${singleCopyBlocks} blocks exist as a single copy until they are re-coded`]
         : []),
+      ...metadataDamages,
+      ...(isStopped ? [stoppedOrphans(abortedBlocks, abortedBlocksMax)] : []),
       ...(isShortOfSpace ? ["repair waits for room: devices that lack shards are full"] : []),
     ]
     return { ready: this.isListening && isServing, reasons }
@@ -210,6 +213,10 @@ export class RunningStatus implements StoreStatus, Living {
     return { version: layout.version, width, transition: { fromVersion: previousLayout.version, ...progress } }
   }
 }
+
+const stoppedOrphans = (blocks: number, max: number): string =>
+  `no object names ${blocks} blocks or more (limit ${max}), so they are kept: metadata may be lost. ` +
+  "If no object is missing, have them removed: hayloft orphans resume"
 
 const leftOf = ({ mending, moving }: RepairView): number => mending.leftBytes + moving.leftBytes
 

@@ -40,12 +40,14 @@ export class MemoryStores implements Stores {
   }
 
   /**
-   * Changes rows as a rotten disk does: nobody wrote it, and no sum tells of it. Readers see it after their next
-   * `refresh`; those that open the store later see it at once.
+   * Changes rows as a rotten disk does: nobody wrote it, and no sum tells of it. With `isRecorded` sums agree, as if a
+   * program had made a mistake. Readers see it after their next `refresh`, those that open the store later at once.
    */
-  damage(path: string, writes: readonly StoreWrite[]): void {
+  damage(path: string, writes: readonly StoreWrite[], { isRecorded = false } = {}): void {
     const base = this.baseOf(path)
-    base.trees = changedTrees(base.trees, writes, () => undefined)
+    const sums = base.sums.copy()
+    base.trees = changedTrees(base.trees, writes, (...change) => sums.replace(...change))
+    if (isRecorded) base.sums = sums
   }
 
   /** What lay below one folder lies below another from now on. */

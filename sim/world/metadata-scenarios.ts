@@ -1,0 +1,92 @@
+/**
+ * Metadata scenarios: rows vanish below a store that has stopped, on one replica or on all of them. Whatever the store
+ * makes of it, bodies whose rows are gone must outlive it.
+ */
+import { must } from "../../src/base/assert.js"
+import { objectKeyOfText, parseAccountId, parseBucketName, rowKeyOf } from "../../src/base/ids.js"
+import type { StoreWrite } from "../../src/seams/store/contract.js"
+import type { Engine } from "../../src/main/engine/engine.js"
+import { needlesHeld, settle, settleUnseen } from "./audit.js"
+import { bodyBytes, find, nameOfBody, putRequest, sourceOf } from "./bodies.js"
+import { check } from "./checks.js"
+import { World } from "./world.js"
+
+const NAME = parseBucketName("scenario")
+const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(64)) }
+const DEVICES = 4
+const OBJECTS = 40
+const keyOf = (number: number): string => `key-${number}`
+
+interface Stopped {
+  readonly world: World
+  /** What lay on all devices. */
+  readonly needles: number
+}
+
+/** A store with some objects of one block each, after a clean stop: all rows are in the metadata stores. */
+async function stopped(seed: number): Promise<Stopped> {
+  const world = new World({ seed, devices: DEVICES })
+  const engine = await world.start()
+  await engine.services.buckets.create({ name: NAME, owner: parseAccountId("root"), location: "" })
+  const bucket = await engine.services.buckets.open(NAME)
+  for (let number = 0; number < OBJECTS; number += 1) {
+    const key = objectKeyOfText(keyOf(number))
+    await engine.services.objects.put(putRequest(bucket, key, sourceOf(bodyBytes(keyOf(number), 20_000))))
+  }
+  await settle(world, engine)
+  const needles = needlesHeld(engine).size
+  await world.stop(engine)
+  return { world, needles }
+}
+
+const storesAt = (world: World, bay: string) => world.bays.driveOf(bay).stores
+
+/** Removals of the rows of objects on a device, each with this chance. */
+async function removals(world: World, bay: string, chance: number): Promise<readonly StoreWrite[]> {
+  const random = world.random.fork("removals")
+  const store = await storesAt(world, bay).openReader(`${bay}/base`)
+  return [...store.range("current", ALL)].flatMap(([key]) =>
+    random.below(100) < 100 * chance ? [{ family: "current", key, value: undefined } as const] : [],
+  )
+}
+
+async function readAll(engine: Engine): Promise<void> {
+  const bucket = await engine.services.buckets.open(NAME)
+  for (let number = 0; number < OBJECTS; number += 1) {
+    const body = await find(engine, bucket, objectKeyOfText(keyOf(number)))
+    const name = body && nameOfBody(body.bytes)
+    check("acknowledgedStays", name === keyOf(number), () => `${keyOf(number)} reads ${name}`)
+  }
+}
+
+/** The replica that is read first lost rows, as two exchanged pages leave it: no body goes, and every row comes back. */
+export async function damagedReplica(seed: number): Promise<void> {
+  const { world, needles } = await stopped(seed)
+  const lost = await removals(world, "/d1", 0.3)
+  storesAt(world, "/d1").damage("/d1/base", lost)
+  const engine = await world.start()
+  await settle(world, engine)
+  const left = needlesHeld(engine).size
+  check("lossIsNotFinal", left === needles, () => `${needles - left} shards were removed whose rows one replica lost`)
+  await readAll(engine)
+}
+
+/** Rows vanished from all replicas, which agree and are well-formed: a mistake of a program, or of its operator. */
+export async function lostRows(seed: number): Promise<void> {
+  const { world, needles } = await stopped(seed)
+  for (let number = 1; number <= DEVICES; number += 1) {
+    const bay = `/d${number}`
+    storesAt(world, bay).damage(`${bay}/base`, await removals(world, bay, 1), { isRecorded: true })
+  }
+  const engine = await world.start()
+  for (let round = 0; round < 3; round += 1) await settleUnseen(world, engine)
+  const left = needlesHeld(engine).size
+  check("lossIsNotFinal", left === needles, () => `${needles - left} shards of ${OBJECTS} lost objects were removed`)
+  const { isStopped } = engine.services.orphans.report()
+  check("lossIsNotFinal", isStopped, () =>
+    must(
+      engine.chores.find(({ name }) => name === "orphans"),
+      "it is there",
+    ).progress(),
+  )
+}

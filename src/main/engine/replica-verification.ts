@@ -1,0 +1,17 @@
+/** Replica verification: a chore that verifies the metadata of each replica after a start, and whenever it is asked for. */
+import type { Chore, StepOutcome } from "../../life/index.js"
+import type { Primary } from "../../tablet/index.js"
+
+export class VerifyingReplicas implements Chore {
+  readonly name = "verify metadata"
+
+  constructor(private readonly tablet: Primary) {}
+
+  progress(): string {
+    return this.tablet.verificationProgress
+  }
+
+  async step(signal: AbortSignal): Promise<StepOutcome> {
+    return (await this.tablet.verifyReplicas(signal)) ? "busy" : "idle"
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * Verification: walks over all metadata of each replica, by the sums that its checkpoints recorded, so that a missing
+ * row proves something.
+ *
+ * Promises  A replica is damaged only if a walk says so, and it is reported only if another one was found whole: it is
+ *           rebuilt from that. Damage to all of them is logged and changes nothing.
+ * Limits    One replica at a time; a replica again after `VERIFY_EVERY_MS_MIN`.
+ */
+import { isFailure, type Failure } from "../base/failures.js"
+import type { DeviceId } from "../base/ids.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Log } from "../seams/telemetry/contract.js"
+import type { TabletView } from "./contract.js"
+import { VERIFY_EVERY_MS_MIN } from "./limits.js"
+import type { Seat } from "./seat.js"
+
+/** The last walk over a replica's metadata. */
+interface Walk {
+  /** By the monotonic clock. */
+  readonly beganMs: number
+  /** Why the replica does not count as verified. */
+  readonly failure: Failure | undefined
+}
+
+export class ReplicaVerification {
+  private readonly walks = new Map<Seat, Walk>()
+  /** Somebody waits for walks that begin at this time or later. */
+  private wantedMs = -Infinity
+  private walking: Seat | undefined
+
+  constructor(
+    private readonly replicas: () => readonly Seat[],
+    private readonly clock: Clock,
+    private readonly log: Log,
+    private readonly damaged: (id: DeviceId, failure: Failure) => void,
+  ) {}
+
+  get progress(): string {
+    if (this.walking) return `verifying the metadata of device ${this.walking.id}`
+    const replicas = this.replicas()
+    const whole = replicas.filter(seat => this.isWhole(seat, -Infinity))
+    return `metadata of ${whole.length} of ${replicas.length} replicas verified`
+  }
+
+  /** Replicas that are damaged, until they have been rebuilt. */
+  get damages(): readonly string[] {
+    return this.replicas().flatMap(seat => {
+      const failure = this.walks.get(seat)?.failure
+      return isFailure(failure, "corruptRow") ? [`metadata on device ${seat.id}: ${failure.message}`] : []
+    })
+  }
+
+  private isWhole(seat: Seat, sinceMs: number): boolean {
+    const walk = this.walks.get(seat)
+    return walk !== undefined && walk.failure === undefined && walk.beganMs >= sinceMs
+  }
+
+  /** What each replica answers; undefined if one of them has not been verified since then, or cannot be read. */
+  ask<Answer>(sinceMs: number, ask: (view: TabletView) => Answer): readonly Answer[] | undefined {
+    this.wantedMs = Math.max(this.wantedMs, sinceMs)
+    const replicas = this.replicas()
+    if (!replicas.every(seat => this.isWhole(seat, sinceMs))) return undefined
+    const answers: Answer[] = []
+    for (const { id, member } of replicas) {
+      try {
+        answers.push(ask(member))
+      } catch (error) {
+        if (!isFailure(error, "corruptRow", "deviceFailed")) throw error
+        this.damaged(id, error)
+        return undefined
+      }
+    }
+    return answers
+  }
+
+  /** Walks over one replica that is due; false if there is none. */
+  async step(signal: AbortSignal): Promise<boolean> {
+    const replicas = this.replicas()
+    for (const seat of [...this.walks.keys()]) if (!replicas.includes(seat)) this.walks.delete(seat)
+    const due = replicas.find(seat => this.isDue(seat))
+    if (due === undefined) return false
+    this.walking = due
+    try {
+      await this.walk(due, signal)
+    } finally {
+      this.walking = undefined
+    }
+    if (!this.replicas().some(seat => this.isDue(seat))) this.report()
+    return true
+  }
+
+  private isDue(seat: Seat): boolean {
+    const walk = this.walks.get(seat)
+    if (walk === undefined) return true
+    const isWanted = walk.failure !== undefined || walk.beganMs < this.wantedMs
+    return isWanted && this.clock.monotonicMs() - walk.beganMs >= VERIFY_EVERY_MS_MIN
+  }
+
+  private async walk(seat: Seat, signal: AbortSignal): Promise<void> {
+    const beganMs = this.clock.monotonicMs()
+    const failure = await seat.wait(seat.member.device.verifyBase(signal)).then(
+      () => undefined,
+      (error: unknown) => {
+        if (!isFailure(error)) throw error
+        return error
+      },
+    )
+    if (!isFailure(failure, "stopping")) this.walks.set(seat, { beganMs, failure })
+  }
+
+  /** Only after all have been walked over: the damaged ones are rebuilt from the others, which must be whole. */
+  private report(): void {
+    const walked = this.replicas().map(seat => ({ seat, failure: this.walks.get(seat)?.failure }))
+    const hasWhole = walked.some(({ failure }) => failure === undefined)
+    for (const { seat, failure } of walked) {
+      if (failure === undefined) continue
+      if (hasWhole) this.damaged(seat.id, failure)
+      else this.log.error("metadata_damaged_on_all_replicas", { device: seat.id, error: failure.message })
+    }
+  }
+}

@@ -1,0 +1,85 @@
+/** Decisions by absence: every replica of the configuration answers, from metadata that a walk has verified. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { parseEpoch, rowKeyOf } from "../../src/base/ids.js"
+import { storePrefixOf } from "../../src/format/membership.js"
+import { idOf, Scene } from "./scene.js"
+
+const KEY = rowKeyOf("key 7")
+const { signal } = new AbortController()
+
+/** Three replicas whose metadata stores hold the same rows. */
+async function alike(): Promise<Scene> {
+  const scene = new Scene({ devices: 3, segmentBytes: 1024 * 1024 })
+  await scene.open()
+  await scene.write(...Array.from({ length: 20 }, (_, i) => ({ key: `key ${i}`, value: `value ${i}` })))
+  for (const device of scene.devices) await device.checkpoint()
+  return scene
+}
+
+/** The row vanishes, as a misdirected write of its page has it. */
+function lose(scene: Scene, number: number): void {
+  const key = rowKeyOf(storePrefixOf(parseEpoch(1)) + KEY)
+  scene.device(number).stores.damage("/base", [{ family: "current", key, value: undefined }])
+}
+
+async function verifyAll(scene: Scene): Promise<void> {
+  while (await scene.tablet.verifyReplicas(signal));
+}
+
+const ask = (scene: Scene, sinceMs = -Infinity) =>
+  scene.tablet.askEveryReplica(sinceMs, view => view.get("current", KEY) !== undefined)
+
+test("replicas are asked once all of them are verified, each by its own rows", async () => {
+  const scene = await alike()
+  assert.equal(await ask(scene), undefined, "nothing is verified")
+  await scene.tablet.verifyReplicas(signal)
+  assert.equal(await ask(scene), undefined, "one of three is")
+  await verifyAll(scene)
+  assert.deepEqual(await ask(scene), [true, true, true])
+  await scene.write({ key: KEY, value: undefined })
+  assert.deepEqual(await ask(scene), [false, false, false], "what is only in memory yet counts")
+})
+
+test("a replica that is offline is waited for", async () => {
+  const scene = await alike()
+  await verifyAll(scene)
+  scene.replicasWanted = 4
+  assert.equal(await ask(scene), undefined)
+})
+
+test("a later decision waits for a walk that begins after it", async () => {
+  const scene = await alike()
+  await verifyAll(scene)
+  await scene.clock.advance(3_600_000)
+  const sinceMs = scene.clock.monotonicMs()
+  assert.equal(await ask(scene, sinceMs), undefined)
+  lose(scene, 1)
+  await verifyAll(scene)
+  assert.equal(await ask(scene, sinceMs), undefined, "one was damaged since the first walk")
+  assert.deepEqual(
+    scene.damages.map(({ id }) => id),
+    [idOf(1)],
+  )
+})
+
+test("a damaged replica is told, and the whole ones are not", async () => {
+  const scene = await alike()
+  lose(scene, 2)
+  await verifyAll(scene)
+  assert.deepEqual(
+    scene.damages.map(({ id, failure }) => [id, failure.details["family"]]),
+    [[idOf(2), "current"]],
+  )
+  assert.match(scene.tablet.metadataDamages.join(), /family "current" is damaged: 19 rows, 20 were written/)
+  assert.equal(await ask(scene), undefined)
+})
+
+test("where all replicas are damaged none is thrown away", async () => {
+  const scene = await alike()
+  for (const number of [1, 2, 3]) lose(scene, number)
+  await verifyAll(scene)
+  assert.deepEqual(scene.damages, [])
+  assert.equal(scene.tablet.metadataDamages.length, 3)
+  assert.equal(await ask(scene), undefined)
+})
