@@ -80,8 +80,8 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "src/device/checkpointer.ts",
-        find: "const result = await this.runCheckpoint(",
-        put: "this.rows.dropFrozen()\n    const result = await this.runCheckpoint(",
+        find: "const result = await this.runs.checkpoint(",
+        put: "this.rows.dropFrozen()\n    const result = await this.runs.checkpoint(",
       },
     ],
     scenario: "storm on 1 device",

@@ -27,7 +27,7 @@ const ENTRIES = new Map([
 ])
 const CACHE_MS_MAX = 30_000
 /** They bring compiled code, or are asked for only where they are used. */
-const PACKAGES_LEFT = ["lmdb", "msgpackr", "typescript"]
+const PACKAGES_LEFT = ["msgpackr", "typescript"]
 
 const PLACES = `const $placeOf = path =>
   require("node:url").pathToFileURL(require("node:path").join(__dirname, "..", path)).href;

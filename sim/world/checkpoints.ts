@@ -18,6 +18,8 @@ export class CheckpointsInTurn implements CheckpointRunner {
 
   readonly run: CheckpointRunner["run"] = job => this.inTurn(job.device.id, () => this.executor.run(job))
 
+  readonly merge: CheckpointRunner["merge"] = job => this.inTurn(job.device.id, () => this.executor.merge(job))
+
   readonly scrubBase: CheckpointRunner["scrubBase"] = (device, from) =>
     this.inTurn(device.id, () => this.executor.scrubBase(device, from))
 

@@ -3,25 +3,20 @@
  * be sick. A folder like `/d3` is a bay: what lies in it is what its drive holds.
  *
  * Promises  A power cut or a kill hits all drives at once. What is opened stays on the drive that was there
- *           then. Bases lie on drives like files do, and meet the same faults.
+ *           then.
  */
 import { assert, must } from "../../src/base/assert.js"
 import type { Clock } from "../../src/seams/clock/contract.js"
 import type { Disk, DiskFile, OpenMode, Space } from "../../src/seams/disk/contract.js"
 import { inTurn, Medium, ROT_KINDS, rotOnce, SickDevice, SimDisk, type Intercept } from "../../src/seams/disk/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
-import type { Stores } from "../../src/seams/store/contract.js"
-import { interceptedStores, rotRow, type BasePlace } from "../../src/seams/store/faults.js"
 import { spelled } from "../../src/seams/disk/medium.js"
-import { MemoryStores } from "../../src/seams/store/memory.js"
 
-/** What a commit of a base takes while it is made: pages are copied before those before them are free. */
-const COMMIT_BYTES_MIN = 256 * 1024
 /** Volumes and segments begin with a page that says what they are. */
 const ROT_FROM_BYTES = 4096
 
 /** One drive: its medium outlives lives, bays and sicknesses. */
-export class Drive implements BasePlace {
+export class Drive {
   /** Where it was put last: its files lie there. */
   private bay: string | undefined
   readonly disk: SimDisk
@@ -33,7 +28,6 @@ export class Drive implements BasePlace {
     readonly clock: Clock,
     random: Random,
     medium = new Medium(),
-    readonly stores = new MemoryStores(),
   ) {
     this.disk = new SimDisk(medium, { fileSystemId: name })
     this.sick = new SickDevice(clock, random.fork(`drive ${name}`))
@@ -42,7 +36,7 @@ export class Drive implements BasePlace {
 
   /** A drive that holds what this one holds now. */
   image(name: string, clock: Clock, random: Random): Drive {
-    const image = new Drive(name, clock, random, this.disk.medium.copy(), this.stores.copy())
+    const image = new Drive(name, clock, random, this.disk.medium.copy())
     image.bay = this.bay
     return image
   }
@@ -50,10 +44,7 @@ export class Drive implements BasePlace {
   /** It is in this bay from now on. No life may be using it. */
   mountAt(bay: string): void {
     const { medium } = this.disk
-    if (this.bay !== undefined && this.bay !== bay) {
-      medium.move(this.bay, bay)
-      this.stores.move(this.bay, bay)
-    }
+    if (this.bay !== undefined && this.bay !== bay) medium.move(this.bay, bay)
     this.bay = bay
     medium.addFolder(bay)
   }
@@ -76,34 +67,24 @@ export class Drive implements BasePlace {
     this.disk.capacityBytes = 2 ** 40
   }
 
-  /** No commit of a base finds room. */
-  isFull(): boolean {
-    return this.disk.capacityBytes - this.disk.medium.usedBytes < COMMIT_BYTES_MIN
-  }
-
   /** Damages one place in the files below the folder, at rest; gives a sentence of what and where. */
-  rot(folder: string, random: Random): string | undefined {
+  rot(folder: string, random: Random, fromBytes = ROT_FROM_BYTES): string | undefined {
     const { medium } = this.disk
     const paths = medium.namesIn(folder).map(name => `${folder}/${name}`)
     const path = paths[random.below(Math.max(1, paths.length))]
     const file = path === undefined ? undefined : medium.fileAt(path)
-    if (path === undefined || file === undefined || file.synced.length <= ROT_FROM_BYTES) return undefined
+    if (path === undefined || file === undefined || file.synced.length <= fromBytes) return undefined
     const kind = must(ROT_KINDS[random.below(ROT_KINDS.length)], "there are kinds of rot")
     const whole = file.synced.view().slice()
     const damaged = whole.slice()
-    const what = rotOnce(damaged, kind, random, undefined, ROT_FROM_BYTES, damaged.length)
+    const what = rotOnce(damaged, kind, random, undefined, fromBytes, damaged.length)
     // What has not reached the platter yet cannot rot there.
     medium.alter(path, content => {
-      for (let at = ROT_FROM_BYTES; at < damaged.length && at < content.length; at += 1) {
+      for (let at = fromBytes; at < damaged.length && at < content.length; at += 1) {
         if (damaged[at] !== whole[at]) content[at] = damaged[at] ?? 0
       }
     })
     return what && `${path}: ${what}`
-  }
-
-  /** Flips a bit in one row of a base, at rest. */
-  rotBase(path: string, random: Random): Promise<string | undefined> {
-    return rotRow(this.stores, path, random)
   }
 }
 
@@ -143,10 +124,6 @@ export class Bays {
   /** All bays' files as the process sees them that lives until `isOver`. */
   boot(isOver: () => boolean): Disk {
     return new BayDisk(this, isOver)
-  }
-
-  stores(isOver: () => boolean): Stores {
-    return interceptedStores(path => this.driveOf(path), isOver)
   }
 }
 

@@ -13,9 +13,11 @@ import type { Disk } from "../../src/seams/disk/contract.js"
 import type { Bend, DiskCall, Intercept } from "../../src/seams/disk/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import type { Stores } from "../../src/seams/store/contract.js"
+import { KIB } from "../../src/base/limits.js"
 import { SimClock } from "../../src/seams/clock/sim.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
+import { TABLE_LIMITS, TableStores } from "../../src/table/index.js"
 import { Bays, Drive } from "./drives.js"
 
 export interface MachineOptions {
@@ -152,7 +154,7 @@ export class SimMachine {
       number,
       clock: clockOf(this.clock, isOver),
       disk: this.bays.boot(isOver),
-      stores: this.bays.stores(isOver),
+      stores: storesOf(this.random.fork(`tables ${number}`)),
       random: this.random.fork(`life ${number}`),
       signal: life.signal,
       watch: watch.signal,
@@ -187,3 +189,23 @@ export class SimMachine {
     this.watch.abort()
   }
 }
+
+/** Tables so small that few rows make many of them, on several levels. */
+const SMALL_TABLES = {
+  ...TABLE_LIMITS,
+  blockBytes: 512,
+  partitionBytes: 4 * KIB,
+  tableBytes: 16 * KIB,
+  firstLevelBytesMax: 64 * KIB,
+  levelRatio: 3,
+  stepBytesMax: 64 * KIB,
+  stepFilesMax: 6,
+}
+
+/** Some lives have much memory, some have little and read rows when they are needed. */
+const storesOf = (random: Random): Stores =>
+  new TableStores({
+    cacheBytesMax: (8 + random.below(64)) * KIB,
+    syncBytesMax: random.below(2) === 0 ? 0 : Infinity,
+    limits: SMALL_TABLES,
+  })

@@ -3,8 +3,9 @@
  * makes of it, bodies whose rows are gone must outlive it.
  */
 import { must } from "../../src/base/assert.js"
+import type { DeviceId } from "../../src/base/ids.js"
 import { objectKeyOfText, parseAccountId, parseBucketName, rowKeyOf } from "../../src/base/ids.js"
-import type { StoreWrite } from "../../src/seams/store/contract.js"
+import { TableStores } from "../../src/table/index.js"
 import type { Engine } from "../../src/main/engine/engine.js"
 import { needlesHeld, settle, settleUnseen } from "./audit.js"
 import { bodyBytes, find, nameOfBody, putRequest, sourceOf } from "./bodies.js"
@@ -21,6 +22,8 @@ interface Stopped {
   readonly world: World
   /** What lay on all devices. */
   readonly needles: number
+  /** By bay. */
+  readonly ids: ReadonlyMap<string, DeviceId>
 }
 
 /** A store with some objects of one block each, after a clean stop: all rows are in the metadata stores. */
@@ -35,19 +38,20 @@ async function stopped(seed: number): Promise<Stopped> {
   }
   await settle(world, engine)
   const needles = needlesHeld(engine).size
+  const ids = new Map(engine.devices.map(({ place }) => [place.path, place.id]))
   await world.stop(engine)
-  return { world, needles }
+  return { world, needles, ids }
 }
 
-const storesAt = (world: World, bay: string) => world.bays.driveOf(bay).stores
-
-/** Removals of the rows of objects on a device, each with this chance. */
-async function removals(world: World, bay: string, chance: number): Promise<readonly StoreWrite[]> {
+/** Removes the rows of objects from the metadata store of a device, each with this chance. The store stays well-formed. */
+async function removeRows({ world, ids }: Stopped, bay: string, chance: number): Promise<void> {
   const random = world.random.fork("removals")
-  const store = await storesAt(world, bay).openReader(`${bay}/base`)
-  return [...store.range("current", ALL)].flatMap(([key]) =>
-    random.below(100) < 100 * chance ? [{ family: "current", key, value: undefined } as const] : [],
-  )
+  const deviceId = must(ids.get(bay), "the store has the device")
+  const host = { disk: world.bays.driveOf(bay).disk.boot(), deviceId }
+  const store = await new TableStores().openWriter(`${bay}/base`, host)
+  const rows = [...store.range("current", ALL)].filter(() => random.below(100) < 100 * chance)
+  await store.commit(rows.map(([key]) => ({ family: "current", key, value: undefined })))
+  await store.close()
 }
 
 async function readAll(engine: Engine): Promise<void> {
@@ -59,11 +63,11 @@ async function readAll(engine: Engine): Promise<void> {
   }
 }
 
-/** The replica that is read first lost rows, as two exchanged pages leave it: no body goes, and every row comes back. */
+/** The replica that is read first lost rows, and looks well-formed: no body goes, and every row comes back. */
 export async function damagedReplica(seed: number): Promise<void> {
-  const { world, needles } = await stopped(seed)
-  const lost = await removals(world, "/d1", 0.3)
-  storesAt(world, "/d1").damage("/d1/base", lost)
+  const store = await stopped(seed)
+  const { world, needles } = store
+  await removeRows(store, "/d1", 0.3)
   const engine = await world.start()
   await settle(world, engine)
   const left = needlesHeld(engine).size
@@ -73,11 +77,9 @@ export async function damagedReplica(seed: number): Promise<void> {
 
 /** Rows vanished from all replicas, which agree and are well-formed: a mistake of a program, or of its operator. */
 export async function lostRows(seed: number): Promise<void> {
-  const { world, needles } = await stopped(seed)
-  for (let number = 1; number <= DEVICES; number += 1) {
-    const bay = `/d${number}`
-    storesAt(world, bay).damage(`${bay}/base`, await removals(world, bay, 1), { isRecorded: true })
-  }
+  const store = await stopped(seed)
+  const { world, needles } = store
+  for (let number = 1; number <= DEVICES; number += 1) await removeRows(store, `/d${number}`, 1)
   const engine = await world.start()
   for (let round = 0; round < 3; round += 1) await settleUnseen(world, engine)
   const left = needlesHeld(engine).size

@@ -190,7 +190,7 @@ export class Nemesis {
     if (bay === undefined || drive === undefined) return
     this.weak.add(drive)
     this.rotten.add(drive)
-    if (this.random.below(3) === 0) return this.tell(`rot in ${await drive.rotBase(`${bay}/base`, this.random)}`)
+    if (this.random.below(3) === 0) return this.tell(`rot in ${drive.rot(`${bay}/base`, this.random, 0)}`)
     for (let places = 1 + this.random.below(ROT_PLACES_MAX); places > 0; places -= 1) {
       this.tell(`rot in ${drive.rot(`${bay}/${this.pick(FILES) ?? "volumes"}`, this.random)}`)
     }

@@ -1,19 +1,21 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail } from "../base/failures.js"
-import { rowKeyOf } from "../base/ids.js"
+import { parseDeviceId, rowKeyOf } from "../base/ids.js"
 import { encodeBaseRow } from "../format/base-row.js"
+import { SimDisk } from "../seams/disk/index.js"
 import { MemoryStores } from "../seams/store/memory.js"
 import { discardSource } from "./checkpoint-discard.js"
 import { readSourceMark, sourceMark } from "./checkpoint.js"
 
 const FOLDER = "/d/base"
+const HOST = { disk: new SimDisk().boot(), deviceId: parseDeviceId("00000000000000d1") }
 const ROWS = 50_000
 const ALL = { start: rowKeyOf("\0"), end: rowKeyOf("\xff\xff") }
 
 async function filled(stores: MemoryStores): Promise<void> {
   const store = await stores.openWriter(FOLDER)
-  const mark = encodeBaseRow("marks", sourceMark("volumes"), Uint8Array.of(1), undefined)
+  const mark = encodeBaseRow(Uint8Array.of(1), undefined)
   await store.commit([
     { family: "marks", key: sourceMark("volumes"), value: mark },
     { family: "marks", key: rowKeyOf("log"), value: Uint8Array.of(2) },
@@ -43,9 +45,9 @@ async function contentOf(stores: MemoryStores) {
 test("all rows of the source go, and its mark; what others hold stays", async () => {
   const stores = new MemoryStores()
   await filled(stores)
-  assert.equal(await discardSource(stores, FOLDER, "volumes", "needles"), ROWS)
+  assert.equal(await discardSource(stores, FOLDER, HOST, "volumes", "needles"), ROWS)
   assert.deepEqual(await contentOf(stores), { needles: 0, others: 2, mark: undefined })
-  assert.equal(await discardSource(stores, FOLDER, "volumes", "needles"), 0)
+  assert.equal(await discardSource(stores, FOLDER, HOST, "volumes", "needles"), 0)
 })
 
 test("cut off on the way, nothing is left that would be believed", async () => {
@@ -57,7 +59,7 @@ test("cut off on the way, nothing is left that would be believed", async () => {
     },
   })
   await filled(stores)
-  await assert.rejects(discardSource(stores, FOLDER, "volumes", "needles"))
+  await assert.rejects(discardSource(stores, FOLDER, HOST, "volumes", "needles"))
   const { needles, others, mark } = await contentOf(stores)
   assert.deepEqual([needles, others, mark], [ROWS, 2, undefined])
 })

@@ -8,7 +8,7 @@
  */
 import type { Family } from "../base/families.js"
 import { rowKeyOf, type RowKey } from "../base/ids.js"
-import type { StoreReader, Stores } from "../seams/store/contract.js"
+import type { StoreHost, StoreReader, Stores } from "../seams/store/contract.js"
 import { sourceMark } from "./checkpoint.js"
 
 const ROWS_PER_COMMIT = 20_000
@@ -16,13 +16,18 @@ const ROWS_PER_COMMIT = 20_000
 const KEYS_END = rowKeyOf("\xff".repeat(64))
 
 /** Returns how many rows were discarded. Throws `corruptRow` where the base's own structure is broken, `deviceFull`, `deviceFailed`. */
-export async function discardSource(stores: Stores, folder: string, source: string, family: Family): Promise<number> {
-  const store = await stores.openWriter(folder)
+export async function discardSource(
+  stores: Stores,
+  folder: string,
+  host: StoreHost,
+  source: string,
+  family: Family,
+): Promise<number> {
+  const store = await stores.openWriter(folder, host)
   try {
     await store.commit([{ family: "marks", key: sourceMark(source), value: undefined }])
     let rows = 0
     for (;;) {
-      store.refresh()
       const keys = firstKeys(store, family)
       if (keys.length === 0) return rows
       await store.commit(keys.map(key => ({ family, key, value: undefined })))

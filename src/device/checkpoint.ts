@@ -16,11 +16,11 @@ import { fail, isFailure } from "../base/failures.js"
 import { FAMILIES, REPLICATED_FAMILIES, type Family } from "../base/families.js"
 import { parseLogSequence, parsePosition, rowKeyOf } from "../base/ids.js"
 import type { Epoch, LogSequence, Position, RowKey, TabletId } from "../base/ids.js"
-import type { StoreReader, StoreWrite, StoreWriter } from "../seams/store/contract.js"
+import type { MergeUrgency, StoreReader, StoreWrite, StoreWriter } from "../seams/store/contract.js"
 import type { CheckpointSource, Memberships, PayloadSink } from "./contract.js"
 import { LastWrites, type TakeLast } from "./last-writes.js"
 import type { LogReader } from "./log-reader.js"
-import { PayloadBooks } from "./payload-books.js"
+import { PayloadUsage } from "./payload-usage.js"
 import type { PayloadUpkeep } from "./payload-upkeep.js"
 
 export interface CheckpointRequest {
@@ -76,7 +76,7 @@ function numberMark(key: RowKey, value: number): StoreWrite {
 const markWrite = (key: RowKey, value: Uint8Array): StoreWrite => ({
   family: "marks",
   key,
-  value: encodeBaseRow("marks", key, value, undefined),
+  value: encodeBaseRow(value, undefined),
 })
 
 /** The last log batch that the base contains; 0 for a new one. */
@@ -91,10 +91,6 @@ export function containedPosition(store: StoreReader, tabletId: TabletId, since:
 /** The mark that a source left in the base. */
 export const readSourceMark = (store: StoreReader, name: string): Uint8Array | undefined =>
   readMark(store, sourceMark(name))
-
-/** Neighbouring rows share pages. */
-const inBaseOrder = (a: StoreWrite, b: StoreWrite): number =>
-  FAMILIES[a.family] - FAMILIES[b.family] || (a.key < b.key ? -1 : 1)
 
 const nameOf = (family: Family, key: RowKey): string => String.fromCharCode(FAMILIES[family]) + key
 
@@ -132,7 +128,7 @@ async function logged(
   last: LastWrites,
   range: readonly [after: LogSequence, upTo: LogSequence],
   payloads: PayloadSink,
-  books: PayloadBooks,
+  usage: PayloadUsage,
 ): Promise<{ readonly rows: StoreWrite[]; readonly payloads: number }> {
   for await (const records of log.batches(...range)) last.note(records)
   const rows: StoreWrite[] = []
@@ -143,10 +139,10 @@ async function logged(
       const written = payloads.append({ family, key, payload })
       assert(written.in === "volume", "checkpoints put payloads into volumes")
       place = written
-      books.placed(family, key, place)
+      usage.placed(key, place)
       payloadCount += 1
     }
-    rows.push({ family, key, value: value && encodeBaseRow(family, key, value, place) })
+    rows.push({ family, key, value: value && encodeBaseRow(value, place) })
   }
   for await (const records of log.batches(...range)) last.take(records, take)
   return { rows, payloads: payloadCount }
@@ -157,7 +153,7 @@ async function sourced(store: StoreReader, sources: readonly CheckpointSource[])
   const rows = new Map<string, StoreWrite>()
   for (const source of sources) {
     for await (const { family, key, value } of source.collect(readSourceMark(store, source.name))) {
-      rows.set(nameOf(family, key), { family, key, value: value && encodeBaseRow(family, key, value, undefined) })
+      rows.set(nameOf(family, key), { family, key, value: value && encodeBaseRow(value, undefined) })
     }
   }
   return [...rows.values()]
@@ -185,28 +181,27 @@ export async function runCheckpoint(
   request: CheckpointRequest,
 ): Promise<CheckpointResult> {
   const { shelf } = upkeep
-  const books = PayloadBooks.open(store, (key, lengthBytes) => shelf.bytesOf(key, lengthBytes))
-  const removed = await upkeep.remove(store, books, request.emptied)
+  const usage = PayloadUsage.open(store, (key, lengthBytes) => shelf.bytesOf(key, lengthBytes))
+  const removed = await upkeep.remove(store, usage, request.emptied)
   const last = new LastWrites(request.memberships)
-  const { rows, payloads } = await logged(log, last, [containedSequence(store), request.upTo], shelf, books)
-  const writes = [...rows, ...(await sourced(store, sources))].sort(inBaseOrder)
+  const { rows, payloads } = await logged(log, last, [containedSequence(store), request.upTo], shelf, usage)
+  const writes = [...rows, ...(await sourced(store, sources))]
   const dead = deadRows(store, request.memberships)
-  for (const { family, key } of [...writes, ...dead]) books.replacing(store, family, key)
   await shelf.flush()
   const rewritten = new Set(dead.map(({ family, key }) => nameOf(family, key)))
   const isWritten = (family: Family, key: RowKey): boolean =>
     last.has(family, key) || rewritten.has(nameOf(family, key))
-  const moves = await upkeep.move(store, books, isWritten, request.moveBytesMax)
+  const moves = await upkeep.move(store, usage, isWritten, request.moveBytesMax)
   await commit(store, shelf, [
     ...writes,
     ...moves.writes,
     ...dead,
     ...deadMarks(store, request.memberships),
-    ...books.writes(),
+    ...usage.writes(),
     ...marksAfter(last, sources, request),
   ])
   moves.done()
-  const emptied = upkeep.emptied(books)
+  const emptied = upkeep.emptied(usage)
   return {
     rows: writes.length,
     payloads,
@@ -226,17 +221,37 @@ async function commit(store: StoreWriter, payloads: PayloadSink, writes: readonl
   try {
     await store.commit(writes)
   } catch (error) {
-    store.refresh()
-    if (isFailure(error, "deviceFull") && !isThere(store, writes)) await payloads.rollBack()
+    if (isFailure(error, "deviceFull") && store.isCertain) await payloads.rollBack()
     else payloads.keep()
     throw error
   }
   payloads.keep()
 }
 
-/** Whether the base is as the transaction makes it, which has no row twice. */
-const isThere = (store: StoreReader, writes: readonly StoreWrite[]): boolean =>
-  writes.every(({ family, key, value }) => {
-    const found = store.get(family, key)
-    return found === undefined || value === undefined ? found === value : Buffer.compare(found, value) === 0
-  })
+export interface MergeRequest {
+  readonly urgency: MergeUrgency
+  /** Free on the disk: a step of the merge takes a part of it. */
+  readonly roomBytes: number
+}
+
+export interface MergeOutcome {
+  /** Rows that were written; undefined where there was nothing to do. */
+  readonly rows: number | undefined
+  readonly emptied: readonly number[]
+  /** A checkpoint would find payload volumes to tidy up. */
+  readonly isMore: boolean
+  /** New rows should wait until more has been merged. */
+  readonly isCrowded: boolean
+}
+
+/** One step of merging the tables of the store. The payloads of rows that it drops are dead from then on. */
+export async function runMerge(
+  store: StoreWriter,
+  upkeep: PayloadUpkeep,
+  request: MergeRequest,
+): Promise<MergeOutcome> {
+  const usage = PayloadUsage.open(store, (key, lengthBytes) => upkeep.shelf.bytesOf(key, lengthBytes))
+  const rows = await store.merge({ ...request, dropped: usage.dropped, marks: () => usage.writes() })
+  const emptied = upkeep.emptied(usage)
+  return { rows, emptied, isMore: emptied.length > 0 || upkeep.hasVictim(usage), isCrowded: store.isCrowded }
+}

@@ -6,13 +6,17 @@ import { parseLogSequence, rowKeyOf } from "../base/ids.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { MemoryStores } from "../seams/store/memory.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
-import { CHECKPOINT_LIMITS, Checkpointer, ROOM_MS_MAX } from "./checkpointer.js"
+import { CHECKPOINT_LIMITS, Checkpointer, ROOM_MS_MAX, type CheckpointRuns } from "./checkpointer.js"
 import type { CommitLog } from "./contract.js"
 import { Rows } from "./rows.js"
 
 const DONE = { rows: 0, payloads: 0, deadRows: 0, moved: 0, emptied: [], removed: [], isMore: false }
 
-async function scene(cut: CommitLog["cut"], confirm: CommitLog["confirm"] = () => Promise.resolve()) {
+async function scene(
+  cut: CommitLog["cut"],
+  confirm: CommitLog["confirm"] = () => Promise.resolve(),
+  overrides: Partial<CheckpointRuns> = {},
+) {
   const clock = new SimClock()
   const rows = new Rows(await new MemoryStores().openReader("/base"), parseLogSequence(0))
   const refuse = () => Promise.reject(fail("internal"))
@@ -27,9 +31,13 @@ async function scene(cut: CommitLog["cut"], confirm: CommitLog["confirm"] = () =
     },
     ...{ append: refuse, read: refuse, readNow: () => undefined, records: async function* () {}, cut },
   }
-  const run = () => Promise.resolve(DONE)
+  const runs: CheckpointRuns = {
+    checkpoint: () => Promise.resolve(DONE),
+    merge: () => Promise.resolve({ rows: undefined, emptied: [], isMore: false, isCrowded: false }),
+    ...overrides,
+  }
   const limits = { ...CHECKPOINT_LIMITS, rowsMax: 2 }
-  const checkpointer = new Checkpointer("d", rows, log, new Map(), run, clock, new SimTelemetry().log, limits)
+  const checkpointer = new Checkpointer("d", rows, log, new Map(), runs, clock, new SimTelemetry().log, limits)
   const write = (key: string) => rows.apply([{ family: "current", key: rowKeyOf(key), value: new Uint8Array(1) }])
   return { clock, checkpointer, write }
 }

@@ -6,7 +6,8 @@
  * with the same extent: its frozen overlay stays in memory and the log stays uncut. One that finds the
  * disk full is given ballast and made again at once; where there is none left, copies that it does not
  * contain yet are undone; where there are none either, it waits until there is room. With only the reserve
- * left the bound of log bytes is a share of that. A clean stop makes one.
+ * left the bound of log bytes is a share of that. A clean stop makes one. Between checkpoints the tables that
+ * they wrote are merged, step by step.
  */
 import { fail, isFailure } from "../base/failures.js"
 import type { LogSequence } from "../base/ids.js"
@@ -14,7 +15,8 @@ import { MIB } from "../base/limits.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import type { Living } from "../life/contract.js"
-import type { CheckpointRequest, CheckpointResult } from "./checkpoint.js"
+import type { MergeUrgency } from "../seams/store/contract.js"
+import type { CheckpointRequest, CheckpointResult, MergeOutcome, MergeRequest } from "./checkpoint.js"
 import type { CommitLog, Memberships } from "./contract.js"
 import type { Rows } from "./rows.js"
 
@@ -36,8 +38,11 @@ export const CHECKPOINT_LIMITS = {
 /** A write that found no room waits this long for a checkpoint to make some; one that hangs must not hold writers. */
 export const ROOM_MS_MAX = 20_000
 
+const URGENCIES: readonly MergeUrgency[] = ["due", "quiet", "full"]
+
 const FAILED = {
   checkpoint: "checkpoint failed; its rows stay in memory and in the log",
+  merge: "a merge of metadata tables failed; its tables stay as they are",
   confirm: "the end of the commit log could not be vouched for",
 } as const
 
@@ -47,6 +52,8 @@ type Work = keyof typeof FAILED
 export interface CheckpointSpace {
   /** What is really free, ballast apart; asked now and then. */
   readonly freeBytes: number
+  /** What may release space is done at once. */
+  readonly isFull: boolean
   /** Beyond so much log a checkpoint is due, whatever else bounds it. */
   readonly logBytesMax: number
   /** What copies that give space back later may take now. */
@@ -58,7 +65,7 @@ export interface CheckpointSpace {
 }
 
 const NO_BALLAST: CheckpointSpace = {
-  ...{ freeBytes: Infinity, logBytesMax: Infinity, copyRoomBytes: Infinity },
+  ...{ freeBytes: Infinity, isFull: false, logBytesMax: Infinity, copyRoomBytes: Infinity },
   giveBack: () => Promise.resolve(false),
   undoCopies: () => Promise.resolve(false),
 }
@@ -67,7 +74,11 @@ const MORE_BYTES = MIB
 /** What a checkpoint asks for at least. */
 const ROOM_BYTES_MIN = 4 * MIB
 
-export type CheckpointRun = (request: CheckpointRequest) => Promise<CheckpointResult>
+/** What is done to the store, one at a time. */
+export interface CheckpointRuns {
+  checkpoint(request: CheckpointRequest): Promise<CheckpointResult>
+  merge(request: MergeRequest): Promise<MergeOutcome>
+}
 
 export class Checkpointer implements Living {
   readonly name: string
@@ -78,6 +89,10 @@ export class Checkpointer implements Living {
   private readonly waiting = new Set<AbortController>()
   /** Without room since then, with so much free. */
   private starved: { readonly sinceMs: number; readonly freeBytes: number } | undefined
+  /** Merges of this urgency, and of lower ones, have nothing to do until the next checkpoint. */
+  private settled: MergeUrgency | undefined
+  /** The next checkpoint waits for merges. */
+  private isCrowded = false
   /** What the last checkpoint left for the next. */
   private left: { readonly isMore: boolean; readonly emptied: readonly number[] } = { isMore: false, emptied: [] }
 
@@ -87,7 +102,7 @@ export class Checkpointer implements Living {
     private readonly log: CommitLog,
     /** As they are when a checkpoint begins: to be changed before the first entry of a new one is logged. */
     private readonly memberships: Memberships,
-    private readonly runCheckpoint: CheckpointRun,
+    private readonly runs: CheckpointRuns,
     private readonly clock: Clock,
     private readonly output: Log,
     private readonly limits: { readonly [Name in keyof typeof CHECKPOINT_LIMITS]: number } = CHECKPOINT_LIMITS,
@@ -149,7 +164,8 @@ export class Checkpointer implements Living {
 
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      if (this.isDue()) await this.attempt("checkpoint", () => this.checkpoint(), signal)
+      if (this.isDue() && !this.isCrowded) await this.attempt("checkpoint", () => this.checkpoint(), signal)
+      else if (this.isMergeDue()) await this.attempt("merge", () => this.merge(), signal)
       else await this.clock.sleep(this.limits.pollMs, signal)
       if (this.clock.monotonicMs() - this.confirmedMs >= this.limits.confirmMs) {
         this.confirmedMs = this.clock.monotonicMs()
@@ -167,7 +183,9 @@ export class Checkpointer implements Living {
     const upTo = this.rows.isCheckpointing ? this.rows.frozenAt : this.rows.freeze()
     const started = this.clock.monotonicMs()
     const { emptied, removed, ...result } = await this.runWithRoom(upTo)
+    await this.rows.prepare()
     this.rows.dropFrozen()
+    this.settled = undefined
     // Only now does everybody read the rows that point elsewhere.
     this.left = { isMore: result.isMore, emptied }
     try {
@@ -186,7 +204,7 @@ export class Checkpointer implements Living {
       try {
         const { emptied } = this.left
         const memberships = new Map(this.memberships)
-        const result = await this.runCheckpoint({ upTo, memberships, emptied, moveBytesMax })
+        const result = await this.runs.checkpoint({ upTo, memberships, emptied, moveBytesMax })
         this.starved = undefined
         return result
       } catch (error) {
@@ -196,6 +214,50 @@ export class Checkpointer implements Living {
         this.starved = { sinceMs: this.clock.monotonicMs(), freeBytes: this.space.freeBytes }
         for (const made of this.waiting) made.abort()
         throw error
+      }
+    }
+  }
+
+  /** Rows that wait for a checkpoint are more urgent than what merges only save space for. */
+  private get mergeUrgency(): MergeUrgency {
+    if (this.space.isFull) return "full"
+    return this.hasWork ? "due" : "quiet"
+  }
+
+  private isMergeDue(): boolean {
+    if (this.isStarved()) return false
+    const isSettled =
+      this.settled !== undefined && URGENCIES.indexOf(this.settled) >= URGENCIES.indexOf(this.mergeUrgency)
+    return !isSettled
+  }
+
+  /** One step of merging, if there is anything to merge. Throws what went wrong; then it can be called again. */
+  async merge(): Promise<void> {
+    const urgency = this.mergeUrgency
+    this.isCrowded = false
+    const started = this.clock.monotonicMs()
+    const outcome = await this.mergeWithRoom(urgency)
+    if (outcome?.rows === undefined) {
+      this.settled = urgency
+      return
+    }
+    const { rows, emptied, isMore, isCrowded } = outcome
+    await this.rows.prepare()
+    this.rows.adopt()
+    this.isCrowded = isCrowded
+    this.left = { isMore: this.left.isMore || isMore, emptied }
+    const tookMs = Math.round(this.clock.monotonicMs() - started)
+    this.output.debug("merge", { device: this.name, urgency, rows, tookMs })
+  }
+
+  /** On a full disk with whatever ballast there is; undefined where that is not enough. */
+  private async mergeWithRoom(urgency: MergeUrgency): Promise<MergeOutcome | undefined> {
+    for (;;) {
+      try {
+        return await this.runs.merge({ urgency, roomBytes: this.space.freeBytes })
+      } catch (error) {
+        if (!isFailure(error, "deviceFull")) throw error
+        if (!(await this.space.giveBack(ROOM_BYTES_MIN))) return undefined
       }
     }
   }

@@ -3,9 +3,10 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../base/assert.js"
 import { rowKeyOf, type RowKey } from "../base/ids.js"
-import { encodeBaseRow } from "../format/base-row.js"
+import { decodeBaseRow, encodeBaseRow } from "../format/base-row.js"
 import { MemoryStores } from "../seams/store/memory.js"
-import { PayloadBooks, placeIn } from "./payload-books.js"
+import { PayloadUsage } from "./payload-usage.js"
+import { runMerge } from "./checkpoint.js"
 import { volumeToMove, type CountedVolume } from "./payload-upkeep-core.js"
 import { PayloadUpkeep } from "./payload-upkeep.js"
 import { MemoryShelf } from "./testing-shelf.js"
@@ -38,55 +39,58 @@ async function scene(rows: number) {
   const store = await stores.openWriter("/base")
   const bytesOf = (key: RowKey, lengthBytes: number) => shelf.bytesOf(key, lengthBytes)
   const keyOf = (i: number) => rowKeyOf(String(i).padStart(4, "0"))
-  const open = () => PayloadBooks.open(store, bytesOf)
-  const put = async (keys: readonly number[]) => {
-    const books = open()
+  const open = () => PayloadUsage.open(store, bytesOf)
+  const write = async (keys: readonly number[]) => {
+    const usage = open()
     const writes = keys.map(i => {
-      books.replacing(store, "current", keyOf(i))
       const place = shelf.append({ family: "current", key: keyOf(i), payload: Buffer.alloc(96, i) })
-      books.placed("current", keyOf(i), place)
+      usage.placed(keyOf(i), place)
       return {
         family: "current",
         key: keyOf(i),
-        value: encodeBaseRow("current", keyOf(i), Buffer.from("v"), place),
+        value: encodeBaseRow(Buffer.from("v"), place),
       } as const
     })
-    await store.commit([...writes, ...books.writes()])
+    await store.commit([...writes, ...usage.writes()])
     shelf.keep()
   }
+  const merge = () => runMerge(store, upkeep, { urgency: "quiet", roomBytes: Infinity })
+  const put = async (keys: readonly number[]) => {
+    await write(keys)
+    await merge()
+  }
   const move = async () => {
-    const books = open()
-    const { writes, done } = await upkeep.move(store, books, () => false)
-    await store.commit([...writes, ...books.writes()])
+    const usage = open()
+    const { writes, done } = await upkeep.move(store, usage, () => false)
+    await store.commit([...writes, ...usage.writes()])
     done()
     return writes.length
   }
   const remove = async (volumes: readonly number[]) => {
-    const books = open()
-    const removed = await upkeep.remove(store, books, volumes)
-    await store.commit(books.writes())
+    const usage = open()
+    const removed = await upkeep.remove(store, usage, volumes)
+    await store.commit(usage.writes())
     return removed
   }
   const readAll = async (count: number) => {
     for (let i = 0; i < count; i += 1) {
-      const place = must(placeIn("current", keyOf(i), must(store.get("current", keyOf(i)), "a row")), "a place")
-      assert.equal((await shelf.read("current", keyOf(i), place))[0], i)
+      const { place } = decodeBaseRow("current", keyOf(i), must(store.get("current", keyOf(i)), "a row"))
+      assert.equal((await shelf.read("current", keyOf(i), must(place, "a place")))[0], i)
     }
   }
   await put(Array.from({ length: rows }, (_, i) => i))
-  return { shelf, upkeep, store, open, put, move, remove, readAll, keyOf }
+  return { shelf, upkeep, store, open, write, merge, put, move, remove, readAll, keyOf }
 }
 
-test("a base from before there were books is counted, once", async () => {
-  const { store, open } = await scene(20)
-  const [kept] = [open().livingBytes(1)]
-  assert.equal(kept, 1_000)
-  const marks = [...store.range("marks", { start: rowKeyOf("p"), end: rowKeyOf("q") })].map(([key]) => key)
-  assert.equal(marks.length, 3)
-  await store.commit(marks.map(key => ({ family: "marks", key, value: undefined })))
-  assert.equal(open().livingBytes(1), 1_000)
-  await store.commit(open().writes())
-  assert.equal(open().livingBytes(2), 1_000)
+test("a payload counts as living until a merge drops its row", async () => {
+  const { open, merge, write } = await scene(20)
+  assert.deepEqual([open().livingBytes(1), open().livingBytes(2)], [1_000, 1_000])
+  await write([0, 1, 2])
+  assert.deepEqual([open().livingBytes(1), open().livingBytes(3)], [1_000, 300])
+  await merge()
+  assert.deepEqual([open().livingBytes(1), open().livingBytes(3)], [700, 300])
+  await merge()
+  assert.equal(open().livingBytes(1), 700, "and is taken off once")
 })
 
 test("moving goes on where it stopped, and an empty volume is removed when it is named", async () => {
@@ -102,14 +106,14 @@ test("moving goes on where it stopped, and an empty volume is removed when it is
   assert.ok(written < 4_000 / 0.75, `${written} bytes for 4,000`)
 })
 
-test("a volume that the books call empty is not removed while a row points into it", async () => {
+test("a volume whose usage is too low is not removed while a row points into it", async () => {
   const { store, remove, open, readAll } = await scene(20)
-  const books = open()
-  books.correct(1, 0)
-  await store.commit(books.writes())
+  const usage = open()
+  usage.correct(1, 0)
+  await store.commit(usage.writes())
   assert.deepEqual(await remove([1]), [])
   await readAll(20)
-  assert.equal(open().livingBytes(1), 1_000, "the books are right again")
+  assert.equal(open().livingBytes(1), 1_000, "the usage is right again")
 })
 
 test("what cannot be read stays, its volume is passed over, and the others are still moved", async () => {

@@ -16,7 +16,7 @@ import { decodeBaseRow, encodeBaseRow, type VolumePlace } from "../format/base-r
 import type { VolumePosition } from "../format/volume.js"
 import type { StoreReader, StoreWrite } from "../seams/store/contract.js"
 import type { FoundInVolume, PayloadShelf } from "./contract.js"
-import { placeIn, type PayloadBooks } from "./payload-books.js"
+import type { PayloadUsage } from "./payload-usage.js"
 import { emptyVolumes, PAYLOAD_UPKEEP_LIMITS, volumeToMove } from "./payload-upkeep-core.js"
 import type { CountedVolume, PayloadUpkeepLimits } from "./payload-upkeep-core.js"
 
@@ -27,6 +27,7 @@ interface Moved {
   readonly family: Family
   readonly key: RowKey
   readonly value: Uint8Array
+  readonly from: VolumePlace
   readonly to: VolumePlace
 }
 
@@ -41,23 +42,28 @@ export class PayloadUpkeep {
     private readonly limits: PayloadUpkeepLimits = PAYLOAD_UPKEEP_LIMITS,
   ) {}
 
-  counted(books: PayloadBooks): readonly CountedVolume[] {
-    return this.shelf.list().map(volume => ({ ...volume, livingBytes: books.livingBytes(volume.volume) }))
+  counted(usage: PayloadUsage): readonly CountedVolume[] {
+    return this.shelf.list().map(volume => ({ ...volume, livingBytes: usage.livingBytes(volume.volume) }))
   }
 
-  /** Volumes into which no row points, by the books; those that cannot be removed are left out. */
-  emptied(books: PayloadBooks): readonly number[] {
-    return emptyVolumes(this.counted(books)).filter(volume => !this.passed.has(volume))
+  /** Whether a volume is worth emptying. */
+  hasVictim(usage: PayloadUsage): boolean {
+    return volumeToMove(this.counted(usage), this.passed, this.limits) !== undefined
+  }
+
+  /** Volumes into which no row points, by the usage; those that cannot be removed are left out. */
+  emptied(usage: PayloadUsage): readonly number[] {
+    return emptyVolumes(this.counted(usage)).filter(volume => !this.passed.has(volume))
   }
 
   /** Removes those of the volumes into which really no row of the base points. */
-  async remove(store: StoreReader, books: PayloadBooks, volumes: readonly number[]): Promise<readonly number[]> {
-    const empty = new Set(emptyVolumes(this.counted(books)))
+  async remove(store: StoreReader, usage: PayloadUsage, volumes: readonly number[]): Promise<readonly number[]> {
+    const empty = new Set(emptyVolumes(this.counted(usage)))
     const removed: number[] = []
     for (const volume of volumes) {
       if (!empty.has(volume) || this.passed.has(volume)) continue
       const { livingBytes, isDamaged } = await this.living(store, volume)
-      if (livingBytes > 0) books.correct(volume, livingBytes)
+      if (livingBytes > 0) usage.correct(volume, livingBytes)
       else if (isDamaged) this.passed.add(volume)
       else {
         await this.shelf.remove(volume)
@@ -95,27 +101,29 @@ export class PayloadUpkeep {
    */
   async move(
     store: StoreReader,
-    books: PayloadBooks,
+    usage: PayloadUsage,
     isWritten: IsWritten,
     bytesMax = Infinity,
   ): Promise<{ readonly writes: readonly StoreWrite[]; readonly done: () => void }> {
-    const victim = volumeToMove(this.counted(books), this.passed, this.limits, bytesMax)
+    const victim = volumeToMove(this.counted(usage), this.passed, this.limits, bytesMax)
     if (victim === undefined) return { writes: [], done: () => undefined }
     const { volume } = victim
     if (victim.isOpen) await this.shelf.seal()
     const from = this.reached?.volume === volume ? this.reached.position : undefined
     try {
-      const { moved, reached, isOver, skipped } = await this.moveFrom(store, volume, from, isWritten)
+      const { moved, reached, isOver, skipped, isDamaged } = await this.moveFrom(store, volume, from, isWritten)
       await this.shelf.flush()
       for (const each of moved) {
-        books.replacing(store, each.family, each.key)
-        books.placed(each.family, each.key, each.to)
+        usage.left(each.key, each.from)
+        usage.placed(each.key, each.to)
       }
+      const isEmptied = isOver && skipped === 0
+      // What was replaced meanwhile, and is not counted yet, is dead as well.
+      if (isEmptied && !isDamaged) usage.correct(volume, 0)
+      else if (isEmptied) this.passed.add(volume)
       const done = (): void => {
         // What this checkpoint itself has put there moves with the next.
         this.reached = skipped > 0 ? undefined : { volume, position: reached }
-        // What still seems to live there is damaged, or miscounted.
-        if (isOver && skipped === 0 && books.livingBytes(volume) > 0) this.passed.add(volume)
       }
       return { writes: moved.map(({ family, key, value, to }) => rowWrite(family, key, value, to)), done }
     } catch (error) {
@@ -126,12 +134,13 @@ export class PayloadUpkeep {
 
   private async moveFrom(store: StoreReader, volume: number, from: VolumePosition | undefined, isWritten: IsWritten) {
     const moved: Moved[] = []
-    let [reached, bytes, skipped] = [from, 0, 0]
+    let [reached, bytes, skipped, isDamaged] = [from, 0, 0, false]
     for await (const found of this.walk(volume, from)) {
       if (found.kind === "position") {
         reached = found.position
-        if (bytes >= this.limits.movedBytesMax) return { moved, reached, isOver: false, skipped }
+        if (bytes >= this.limits.movedBytesMax) return { moved, reached, isOver: false, skipped, isDamaged }
       }
+      if (found.kind === "damage") isDamaged = true
       if (found.kind !== "payloads") continue
       const movable = found.payloads.filter(({ family, key }) => !isWritten(family, key))
       skipped += found.payloads.length - movable.length
@@ -140,28 +149,29 @@ export class PayloadUpkeep {
         return value ? [{ ...payload, value }] : []
       })
       const payloads = await this.shelf.readRun(living)
-      for (const [i, { family, key, value }] of living.entries()) {
+      for (const [i, { family, key, value, place: from }] of living.entries()) {
         const payload = payloads[i]
+        isDamaged ||= payload === undefined
         if (payload === undefined) continue
         const to = this.shelf.append({ family, key, payload })
-        if (to.in === "volume") moved.push({ family, key, value, to })
+        if (to.in === "volume") moved.push({ family, key, value, from, to })
         bytes += payload.length
       }
     }
-    return { moved, reached, isOver: true, skipped }
+    return { moved, reached, isOver: true, skipped, isDamaged }
   }
 }
 
 /** The value of the row that points exactly there; undefined where none does. */
 function pointsAt(store: StoreReader, family: Family, key: RowKey, at: VolumePlace): Uint8Array | undefined {
-  const row = store.get(family, key)
-  const place = row && placeIn(family, key, row)
-  if (row === undefined || place?.volume !== at.volume || place.offsetBytes !== at.offsetBytes) return undefined
-  return decodeBaseRow(family, key, row).value
+  const bytes = store.get(family, key)
+  const row = bytes && decodeBaseRow(family, key, bytes)
+  return row?.place?.volume === at.volume && row.place.offsetBytes === at.offsetBytes ? row.value : undefined
 }
 
 const rowWrite = (family: Family, key: RowKey, value: Uint8Array, place: VolumePlace): StoreWrite => ({
   family,
   key,
-  value: encodeBaseRow(family, key, value, place),
+  value: encodeBaseRow(value, place),
+  isOlderCounted: true,
 })

@@ -5,8 +5,8 @@
  * Promises  The note is never ahead of what is durable. Without one, and where it is damaged, nothing is refused.
  */
 import { fail, isFailure } from "../base/failures.js"
-import type { DeviceId, LogSequence } from "../base/ids.js"
-import { decodePositionRecord, encodePositionRecord } from "../format/position-record.js"
+import type { DeviceId } from "../base/ids.js"
+import { decodePositionRecord, encodePositionRecord, type PositionRecord } from "../format/position-record.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { readRecordFile, replaceRecordFile } from "./record-file.js"
 
@@ -14,21 +14,30 @@ export const POSITION_NAME = "position"
 
 const pathIn = (folder: string): string => `${folder}/${POSITION_NAME}`
 
-/** Throws `corruptLog` where the log, as it was found, ends before what was noted. */
-export async function checkPosition(disk: Disk, folder: string, deviceId: DeviceId, found: LogSequence): Promise<void> {
+/** Where log and metadata store of a device are. */
+export type DevicePosition = Pick<PositionRecord, "logged" | "generation">
+
+/** Throws `corruptLog` where the log, or the metadata store, as it was found, ends before what was noted. */
+export async function checkPosition(
+  disk: Disk,
+  folder: string,
+  deviceId: DeviceId,
+  found: DevicePosition,
+): Promise<void> {
   const noted = await notedPosition(disk, folder, deviceId)
   // Where both are gone there is nothing old.
-  if (found === 0 || noted === undefined || noted <= found) return
+  if (found.logged === 0 || noted === undefined) return
+  if (noted.logged <= found.logged && noted.generation <= found.generation) return
   throw fail("corruptLog", {
-    message: `log and base are older than what this device had: they end with batch ${found}, and it was at ${noted}. Put the newer ones back; or remove the file ${pathIn(folder)}, and the store goes on with the older ones, without what was written since`,
+    message: `log and base are older than what this device had: they end with batch ${found.logged} and generation ${found.generation}, and it was at batch ${noted.logged} and generation ${noted.generation}. Put the newer ones back; or remove the file ${pathIn(folder)}, and the store goes on with the older ones, without what was written since`,
   })
 }
 
-async function notedPosition(disk: Disk, folder: string, id: DeviceId): Promise<LogSequence | undefined> {
+async function notedPosition(disk: Disk, folder: string, id: DeviceId): Promise<DevicePosition | undefined> {
   try {
     const bytes = await readRecordFile(disk, pathIn(folder))
     const record = bytes && decodePositionRecord(bytes)
-    return record?.deviceId === id ? record.logged : undefined
+    return record?.deviceId === id ? record : undefined
   } catch (error) {
     if (isFailure(error, "corruptRecord")) return undefined
     throw error
@@ -36,9 +45,14 @@ async function notedPosition(disk: Disk, folder: string, id: DeviceId): Promise<
 }
 
 /** A device without room for it keeps the note that it has, which still holds. */
-export async function notePosition(disk: Disk, folder: string, deviceId: DeviceId, logged: LogSequence): Promise<void> {
+export async function notePosition(
+  disk: Disk,
+  folder: string,
+  deviceId: DeviceId,
+  position: DevicePosition,
+): Promise<void> {
   try {
-    await replaceRecordFile(disk, pathIn(folder), encodePositionRecord({ deviceId, logged }))
+    await replaceRecordFile(disk, pathIn(folder), encodePositionRecord({ deviceId, ...position }))
   } catch (error) {
     if (!isFailure(error, "deviceFull", "tooManyInFlight")) throw error
   }

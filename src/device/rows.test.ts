@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fc } from "../base/testing-properties.js"
 import { fail, isFailure } from "../base/failures.js"
-import { parseLogSequence, rowKeyOf, type RowKey } from "../base/ids.js"
+import { parseLogSequence, rowKeyOf } from "../base/ids.js"
 import { encodeBaseRow } from "../format/base-row.js"
 import { MemoryStores } from "../seams/store/memory.js"
 import { Rows } from "./rows.js"
@@ -18,7 +18,9 @@ test("a base that does not answer in time fails who warms it, and says so from t
       range: () => [],
       scan: () => undefined,
       verify: () => Promise.resolve(),
-      refresh: () => undefined,
+      prepare: () => Promise.resolve(),
+      adopt: () => undefined,
+      generation: 0,
       close: () => reader.close(),
       warm,
     },
@@ -49,10 +51,10 @@ test("a scan gives what a range gives, whatever lies in the overlay, the frozen 
       for (const layer of [0, 1, 2]) {
         const own = list.filter(([at]) => at === layer).map(([, key, value]) => ({ key, value }))
         const bytesOf = (value: number | undefined) => (value === undefined ? undefined : Uint8Array.of(value))
-        const encoded = (key: RowKey, value: number | undefined) =>
-          value === undefined ? undefined : encodeBaseRow("current", key, Uint8Array.of(value), undefined)
+        const encoded = (value: number | undefined) =>
+          value === undefined ? undefined : encodeBaseRow(Uint8Array.of(value), undefined)
         if (layer === 0)
-          await writer.commit(own.map(({ key, value }) => ({ family: "current", key, value: encoded(key, value) })))
+          await writer.commit(own.map(({ key, value }) => ({ family: "current", key, value: encoded(value) })))
         else rows.apply(own.map(({ key, value }) => ({ family: "current", key, value: bytesOf(value) })))
         if (layer === 1) rows.freeze()
       }

@@ -12,7 +12,7 @@ import { assert, must } from "../base/assert.js"
 import { isFailure, type Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import type { LogSequence, RowKey } from "../base/ids.js"
-import { BaseRowReader, decodeBaseRow } from "../format/base-row.js"
+import { decodeBaseRow, valueEnd } from "../format/base-row.js"
 import type { KeyRange } from "../base/key-range.js"
 import { visitRow, type RowVisitor } from "../base/row-scan.js"
 import type { StoreReader } from "../seams/store/contract.js"
@@ -55,13 +55,8 @@ class BaseLayer implements Layer<DeviceRow> {
   }
 
   scan(family: Family, range: KeyRange, visitor: RowVisitor): void {
-    const reader = new BaseRowReader(family)
     this.store.scan(family, range, {
-      key: (bytes, from, to) => reader.key(bytes, from, to),
-      value: (bytes, lengthBytes) => {
-        reader.value(bytes, lengthBytes)
-        return visitor.row(reader.bytes, BaseRowReader.KEY_AT, reader.valueAt, reader.end)
-      },
+      row: (bytes, keyAt, valueAt, end) => visitor.row(bytes, keyAt, valueAt, valueEnd(bytes, end)),
     })
   }
 
@@ -203,10 +198,25 @@ export class Rows implements DeviceRows {
     return this.frozenSequence
   }
 
-  /** The base now contains what was frozen. */
-  dropFrozen(): void {
-    this.store.refresh()
+  /** Opens what was committed to the store since. Reads do not see it before `adopt` or `dropFrozen`. */
+  prepare(): Promise<void> {
+    return this.store.prepare()
+  }
+
+  /** Reads see what was prepared. */
+  adopt(): void {
+    this.store.adopt()
     this.base.forget()
+  }
+
+  /** The generation of the store that reads see. */
+  get adopted(): number {
+    return this.store.generation
+  }
+
+  /** What was prepared contains what was frozen: reads see that instead. */
+  dropFrozen(): void {
+    this.adopt()
     this.frozen = undefined
     this.layers = [this.active, this.base]
     this.overlays = [this.active]

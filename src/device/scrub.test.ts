@@ -22,7 +22,7 @@ const place = { volume: 1, offsetBytes: 4096, lengthBytes: 100 }
 const row = (family: Family, name: string, withPayload = false): StoreWrite => ({
   family,
   key: rowKeyOf(name),
-  value: encodeBaseRow(family, rowKeyOf(name), Buffer.from(name), withPayload ? place : undefined),
+  value: encodeBaseRow(Buffer.from(name), withPayload ? place : undefined),
 })
 
 async function walk(store: Parameters<typeof scrubBaseStep>[0], verify: Parameters<typeof scrubBaseStep>[2]) {
@@ -74,7 +74,9 @@ test("a family whose rows cannot be read is named, and the others are still look
       scan: () => undefined,
       warm: () => undefined,
       verify: good,
-      refresh: () => undefined,
+      prepare: good,
+      adopt: () => undefined,
+      generation: 0,
       close: good,
     },
     range: (family: Family, range: Parameters<typeof writer.range>[1]) => {

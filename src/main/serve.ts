@@ -17,7 +17,7 @@ import { RealClock } from "../seams/clock/real.js"
 import { RealDisk } from "../seams/disk/index.js"
 import { RealLocks } from "../seams/lock/index.js"
 import { RealRandom } from "../seams/random/real.js"
-import { RealStores } from "../seams/store/real.js"
+import { TableStores } from "../table/index.js"
 import { EventLoopDelay } from "../seams/telemetry/real-event-loop.js"
 import { RealTelemetry } from "../seams/telemetry/real.js"
 import { RealWeb } from "../seams/web/real.js"
@@ -46,7 +46,7 @@ export function realSeams(config: ServeConfig, io: CliIo) {
     clock,
     disk,
     random: new RealRandom(),
-    stores: new RealStores(),
+    stores: new TableStores(),
     locks: new RealLocks(),
     telemetry: new RealTelemetry(clock, line => io.error(line), config.log),
   }

@@ -3,6 +3,7 @@ import { must } from "../base/assert.js"
 import { equalBytes } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
 import type { Incarnation, MultipartId } from "../base/ids.js"
+import { withRows } from "../base/rows-needed.js"
 import { MANIFEST_SEGMENT_PARTS, PART_BYTES_MIN, PARTS_MAX } from "../base/limits.js"
 import { isMultipartId, multipartIdOf, RANDOM_BYTES } from "../format/version-id.js"
 import { etagOfHead } from "../format/version-record.js"
@@ -54,6 +55,12 @@ import { checkWrite } from "./version-commands-core.js"
 import { decodeVersion } from "../format/version-record.js"
 
 /** Looked up between two turns of the event loop: 3 to 6 ms. */
+interface PartsPage {
+  readonly info: MultipartInfo
+  readonly parts: readonly PartInfo[]
+  readonly next: number | undefined
+}
+
 const PARTS_A_TURN = 4 * MANIFEST_SEGMENT_PARTS
 /** Segments of a part list that share a commit. */
 const SEGMENTS_AT_ONCE = 8
@@ -143,9 +150,11 @@ export class MultipartService implements Multipart {
     }
   }
 
-  async listParts(
-    request: MultipartTarget & { readonly afterPart: number; readonly max: number },
-  ): Promise<{ info: MultipartInfo; parts: readonly PartInfo[]; next: number | undefined }> {
+  async listParts(request: MultipartTarget & { readonly afterPart: number; readonly max: number }): Promise<PartsPage> {
+    return withRows(() => this.partsOf(request))
+  }
+
+  private partsOf(request: MultipartTarget & { readonly afterPart: number; readonly max: number }): PartsPage {
     const { address, upload } = this.open(request)
     const { key, multipartId, afterPart, max } = request
     const info = multipartInfoOf(key, multipartId, upload)
@@ -159,7 +168,7 @@ export class MultipartService implements Multipart {
   }
 
   async listUploads(request: ListUploadsRequest & { readonly bucket: Bucket }): Promise<UploadsPage> {
-    return listUploads(this.tablet.committed, request)
+    return withRows(() => listUploads(this.tablet.committed, request))
   }
 
   async abort(target: MultipartTarget): Promise<void> {

@@ -6,6 +6,7 @@
  */
 import { fail } from "../base/failures.js"
 import type { ObjectKey } from "../base/ids.js"
+import { withRows } from "../base/rows-needed.js"
 import { objectRowKey } from "../format/row-key.js"
 import type { Blocks, PieceOwner } from "../block/index.js"
 import type { Tablet } from "../tablet/index.js"
@@ -47,12 +48,7 @@ export class ObjectReader {
     const warm = this.tablet.warm("current", [row])
     if (warm) await warm
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
-      const found = requireVersion(this.tablet.committed, bucket.id, key, request.versionId)
-      const opened = openVersion(this.tablet.committed, bucket, key, found)
-      const { etag, lastModifiedMs: modifiedMs } = opened.info
-      const failure = judgeRead(request.conditions, { etag, modifiedMs })
-      if (failure) throw failure
-      const chosen = this.choose(request, opened)
+      const { found, opened, chosen } = await withRows(() => this.find(request))
       const pin = this.pins.open(this.tablet.committedPosition)
       const inline = await this.inlineBytes(request, opened, found).catch((error: unknown) => {
         pin.close()
@@ -62,6 +58,16 @@ export class ObjectReader {
       pin.close()
     }
     throw fail("conflict")
+  }
+
+  private find(request: GetRequest): { found: FoundVersion; opened: OpenVersion; chosen: Chosen } {
+    const { bucket, key } = request
+    const found = requireVersion(this.tablet.committed, bucket.id, key, request.versionId)
+    const opened = openVersion(this.tablet.committed, bucket, key, found)
+    const { etag, lastModifiedMs: modifiedMs } = opened.info
+    const failure = judgeRead(request.conditions, { etag, modifiedMs })
+    if (failure) throw failure
+    return { found, opened, chosen: this.choose(request, opened) }
   }
 
   private choose({ bucket, key, range, ifRange }: GetRequest, opened: OpenVersion): Chosen {

@@ -1,6 +1,7 @@
 /** Objects: the service that runs their commands. See `contract.ts` for the promises. */
 import { fail, isFailure } from "../base/failures.js"
 import { INLINE_BYTES_MAX, OBJECT_BYTES_MAX } from "../base/limits.js"
+import { withRows } from "../base/rows-needed.js"
 import { objectRowKey } from "../format/row-key.js"
 import { RANDOM_BYTES } from "../format/version-id.js"
 import type { Random } from "../seams/random/contract.js"
@@ -219,9 +220,16 @@ export class ObjectService implements Objects {
   }
 
   async parts(
+    target: ObjectTarget,
+    page: { readonly afterPart: number; readonly max: number },
+  ): Promise<{ info: ObjectInfo; parts: readonly ObjectPart[]; next: number | undefined }> {
+    return withRows(() => this.partsOf(target, page))
+  }
+
+  private partsOf(
     { bucket, key, versionId }: ObjectTarget,
     { afterPart, max }: { readonly afterPart: number; readonly max: number },
-  ): Promise<{ info: ObjectInfo; parts: readonly ObjectPart[]; next: number | undefined }> {
+  ): { info: ObjectInfo; parts: readonly ObjectPart[]; next: number | undefined } {
     const view = this.tablet.committed
     const { record, info } = openVersion(view, bucket, key, requireVersion(view, bucket.id, key, versionId))
     const address = manifestOf(bucket, key, record)
@@ -245,9 +253,11 @@ export class ObjectService implements Objects {
 
   async getTags({ bucket, key, versionId }: ObjectTarget): Promise<{ versionId: PutResult["versionId"]; tags: Tags }> {
     const view = this.tablet.committed
-    const { record, info } = openVersion(view, bucket, key, requireVersion(view, bucket.id, key, versionId))
-    const { tags } = readDetails(view, objectRowKey(bucket.id, key), record)
-    return { versionId: bucket.versioning === "never" ? undefined : info.versionId, tags }
+    return withRows(() => {
+      const { record, info } = openVersion(view, bucket, key, requireVersion(view, bucket.id, key, versionId))
+      const { tags } = readDetails(view, objectRowKey(bucket.id, key), record)
+      return { versionId: bucket.versioning === "never" ? undefined : info.versionId, tags }
+    })
   }
 
   async setTags({ bucket, key, versionId }: ObjectTarget, tags: Tags): Promise<{ versionId: PutResult["versionId"] }> {
@@ -263,12 +273,14 @@ export class ObjectService implements Objects {
 
   async list(request: ListRequest): Promise<ListPage> {
     const view = this.tablet.committed
-    const page = listObjects(view, request)
-    return request.withOwners === true ? withOwners(view, request.bucket, page) : page
+    return withRows(() => {
+      const page = listObjects(view, request)
+      return request.withOwners === true ? withOwners(view, request.bucket, page) : page
+    })
   }
 
   async listVersions(request: ListVersionsRequest): Promise<VersionsPage> {
-    return listVersions(this.tablet.committed, request)
+    return withRows(() => listVersions(this.tablet.committed, request))
   }
 }
 

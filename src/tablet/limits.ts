@@ -28,3 +28,5 @@ export const COMPARED_ROWS = 256
 
 /** Behind all rows: no row key begins with this many bytes of 255. */
 export const END_OF_KEYS = rowKeyOf("\xff".repeat(16))
+/** Blocks of rows that are read for one command, one after another. A command that needs more is refused. */
+export const ROW_READS_MAX = 4_096

@@ -11,6 +11,7 @@ import { asFailure, fail, type Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import { parsePosition } from "../base/ids.js"
 import type { Epoch, Position, RowKey, TabletId } from "../base/ids.js"
+import { RowsNeeded } from "../base/rows-needed.js"
 import { COMMAND_ROWS_MAX, ENTRY_BYTES_MAX, MIB } from "../base/limits.js"
 import { entryBytes, type Entry, type EntryWrite } from "../format/entry.js"
 import type { KeyRange } from "../base/key-range.js"
@@ -134,7 +135,7 @@ export class PrimaryCore {
 
   /**
    * Takes one decision. The answer goes to `settle` now or when its position is committed. Throws
-   * `PayloadNeeded` (nothing happened) when a payload must be read first.
+   * `PayloadNeeded` or `RowsNeeded` (nothing happened) when a payload or rows must be read first.
    */
   decide<Result>(
     command: Command<Result>,
@@ -150,7 +151,7 @@ export class PrimaryCore {
       const appended = writes.length > 0 ? position : NOTHING
       this.hold(new Answer(this.answerRule({ appended, saw: view.saw, refused: false }), settle, result, undefined))
     } catch (error) {
-      if (error instanceof PayloadNeeded) throw error
+      if (error instanceof PayloadNeeded || error instanceof RowsNeeded) throw error
       const refusal = asFailure(error)
       const waitsFor = this.answerRule({ appended: NOTHING, saw: view.saw, refused: true })
       this.hold(new Answer(waitsFor, settle, undefined, refusal))

@@ -13,6 +13,7 @@ import { assert } from "../base/assert.js"
 import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import type { DeviceId, Epoch, Position, RowKey } from "../base/ids.js"
+import { RowsRead, runOnce } from "../base/rows-needed.js"
 import { mapBounded } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
@@ -20,7 +21,7 @@ import { CommittedView } from "./committed-view.js"
 import { MemberComparison } from "./comparison.js"
 import type { Command, ConfigurationKeeper, Tablet, TabletRow, TabletView } from "./contract.js"
 import { Learner } from "./learner.js"
-import { COMMANDS_WAITING_MAX, MEMBERS_AT_ONCE, PAYLOAD_READS_MAX } from "./limits.js"
+import { COMMANDS_WAITING_MAX, MEMBERS_AT_ONCE, PAYLOAD_READS_MAX, ROW_READS_MAX } from "./limits.js"
 import { EncodedBatch, type LoggedBatch, type Member, type MemberDevice } from "./member.js"
 import {
   answerWhenDurable,
@@ -136,11 +137,12 @@ export class Primary implements Tablet {
         if (waiting) return this.runPatiently(seats, command, step + 1, waiting)
       }
       const outcome = this.decide(command, NO_PAYLOADS)
-      if (!(outcome instanceof PayloadNeeded)) return outcome
+      if (outcome instanceof Promise) return outcome
+      const first = outcome instanceof RowsRead ? outcome.read() : undefined
+      return this.runPatiently(seats, command, stepsOf(seats, command), first)
     } catch (error) {
       return Promise.reject(asFailure(error))
     }
-    return this.runPatiently(seats, command, stepsOf(seats, command), undefined)
   }
 
   /** What a command has to wait for before it is decided, one after the other: room on each device, and its rows. */
@@ -168,9 +170,13 @@ export class Primary implements Tablet {
       if (waiting) await waiting
     }
     const payloads: Payloads = new Map()
-    for (let reads = 0; reads <= PAYLOAD_READS_MAX; reads += 1) {
+    for (let reads = 0; reads <= PAYLOAD_READS_MAX + ROW_READS_MAX; reads += 1) {
       const outcome = this.decide(command, payloads)
-      if (!(outcome instanceof PayloadNeeded)) return outcome
+      if (outcome instanceof Promise) return outcome
+      if (outcome instanceof RowsRead) {
+        await outcome.read()
+        continue
+      }
       const bytes = await this.payload(outcome.family, outcome.key, outcome.row)
       if (bytes) payloads.set(outcome.key, { row: outcome.row, bytes })
     }
@@ -193,13 +199,14 @@ export class Primary implements Tablet {
     return undefined
   }
 
-  private decide<Result>(command: Command<Result>, payloads: Payloads): Promise<Result> | PayloadNeeded {
+  private decide<Result>(command: Command<Result>, payloads: Payloads): Promise<Result> | PayloadNeeded | RowsRead {
     const refusal = this.ending ?? this.refusal
     if (refusal) throw refusal
-    let needed: PayloadNeeded | undefined
+    let needed: PayloadNeeded | RowsRead | undefined
     const answer = new Promise<Result>((resolve, reject) => {
       try {
-        this.core.decide(command, this.clock.wallMs(), payloads, { resolve, reject })
+        const outcome = runOnce(() => this.core.decide(command, this.clock.wallMs(), payloads, { resolve, reject }))
+        if (outcome instanceof RowsRead) needed = outcome
       } catch (error) {
         assert(error instanceof PayloadNeeded, "decide only throws what it needs")
         needed = error

@@ -210,7 +210,7 @@ const entry = encodeEntry({
   ],
 }).record
 
-const baseRow = encodeBaseRow("current", rowKeyOf("k"), new Uint8Array(5), {
+const baseRow = encodeBaseRow(new Uint8Array(5), {
   volume: 8,
   offsetBytes: 4160,
   lengthBytes: 3000,
@@ -271,8 +271,8 @@ const SAMPLES: Readonly<Record<string, { bytes: Uint8Array; fields: Readonly<Rec
     },
   },
   position: {
-    bytes: encodePositionRecord({ deviceId, logged: parseLogSequence(77) }),
-    fields: { magic: "HLPO", version: 1, deviceId, logged: 77, checksum: "any" },
+    bytes: encodePositionRecord({ deviceId, logged: parseLogSequence(77), generation: 12 }),
+    fields: { magic: "HLPO", version: 1, deviceId, logged: 77, generation: 12, checksum: "any" },
   },
   control: {
     bytes: control,
@@ -321,7 +321,7 @@ const SAMPLES: Readonly<Record<string, { bytes: Uint8Array; fields: Readonly<Rec
     fields: { partition: 0x1234, uploadId, part: 5, block: 6, generation: 1, slot: 2 },
   },
   "base-row": {
-    bytes: baseRow,
+    bytes: baseRow.subarray(5),
     fields: { flags: 1, volume: 8, offsetBytes: 4160, lengthBytes: 3000 },
   },
   "volume-position": {
@@ -429,9 +429,9 @@ for (const [file, name] of [
 
 test("a body's header, and a row without a place, end as documented", () => {
   assert.equal(needle.length, 72 + "a/key".length + 9 + 16 + 8)
-  assert.equal(baseRow.length, 17 + 5 + 8)
-  const plain = encodeBaseRow("heads", rowKeyOf("k"), new Uint8Array(5), undefined)
-  assert.equal(plain.length, 1 + 5 + 8)
+  assert.equal(baseRow.length, 5 + 16 + 1)
+  const plain = encodeBaseRow(new Uint8Array(5), undefined)
+  assert.equal(plain.length, 5 + 1)
 })
 
 test("the families are documented with their numbers", () => {

@@ -28,7 +28,7 @@ import { foldersOf } from "../../src/main/engine/folders.js"
 import { slotsOf } from "../../src/placement/index.js"
 import type { PartitionId } from "../../src/base/ids.js"
 import { RealDisk } from "../../src/seams/disk/index.js"
-import { RealStores } from "../../src/seams/store/real.js"
+import { TableStores } from "../../src/table/index.js"
 
 const PROBLEMS_MAX = 20
 const ALL_ROWS = { start: rowKeyOf("\0"), end: rowKeyOf("\xff".repeat(64)) }
@@ -79,7 +79,7 @@ async function addDevice(
   id: DeviceId,
   folder: string,
 ): Promise<void> {
-  const store = await new RealStores().openReader(foldersOf(folder).base)
+  const store = await new TableStores().openReader(foldersOf(folder).base, { disk: new RealDisk(), deviceId: id })
   try {
     for (const [key, stored] of store.range("needles", ALL_ROWS)) {
       const { value } = decodeBaseRow("needles", key, stored)
@@ -127,7 +127,8 @@ async function namedBlocks(record: ControlRecord, present: readonly { id: Device
   if (member === undefined || folder === undefined) throw new Error("no replica of the metadata is here")
   const range = { start: rowKeyOf(storePrefixOf(member.since)), end: rowKeyOf(storePrefixEnd(member.since)) }
   const named = new Set<string>()
-  const store = await new RealStores().openReader(foldersOf(folder).base)
+  const host = { disk: new RealDisk(), deviceId: member.id }
+  const store = await new TableStores().openReader(foldersOf(folder).base, host)
   try {
     for (const family of ["current", "versions", "parts", "segments"] as const) {
       for (const [key, stored] of store.range(family, range)) {

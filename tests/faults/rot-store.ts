@@ -1,6 +1,6 @@
 /**
- * A store on real files (volumes, logs, LMDB) that is damaged and read: the process that `rot.ts` starts, since
- * LMDB may take it down with a signal. One line of JSON on its standard output for each thing that it does.
+ * A store on real files (volumes, payloads, logs, metadata) that is damaged and read: the process that `rot.ts` starts,
+ * so that one that dies is seen to. One line of JSON on its standard output for each thing that it does.
  *
  *   node rot-store.js make FOLDER DEVICES          writes objects in two generations, and ends without stopping
  *   node rot-store.js rest FOLDER PLAN             copies, damages, opens, reads; again and again
@@ -11,7 +11,13 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statS
 import { closeSync, openSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import { isFailure } from "../../src/base/failures.js"
-import { objectKeyOfText, parseAccountId, parseBucketName, parseIncarnation } from "../../src/base/ids.js"
+import {
+  objectKeyOfText,
+  parseAccountId,
+  parseBucketName,
+  parseDeviceId,
+  parseIncarnation,
+} from "../../src/base/ids.js"
 import { KIB, MIB } from "../../src/base/limits.js"
 import { readControlRecord } from "../../src/device/index.js"
 import { makeCodec } from "../../src/erasure/index.js"
@@ -21,11 +27,13 @@ import { firstRecordOf, settingsOf } from "../../src/main/engine/testing.js"
 import { RealClock } from "../../src/seams/clock/real.js"
 import { InlineCompute } from "../../src/seams/compute/index.js"
 import { RealDisk, ROT_KINDS, rotOnce, type Disk } from "../../src/seams/disk/index.js"
+import type { Random } from "../../src/seams/random/contract.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
-import type { Stores } from "../../src/seams/store/contract.js"
-import { RealStores } from "../../src/seams/store/real.js"
+import { TABLE_LIMITS, TableStores } from "../../src/table/index.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
+import type { Bucket } from "../../src/object/index.js"
 import { bodyBytes, find, putRequest, sourceOf } from "../../sim/world/bodies.js"
+import { BASE_ROT_KINDS, OPEN_ROT_KINDS, rotBase, type BaseFiles, type BaseRotKind } from "./rot-base.js"
 import { parseRotPlan, type RotCase, type RotPlan, type RotTarget } from "./rot-plan.js"
 
 const BUCKET = parseBucketName("rot")
@@ -33,6 +41,17 @@ const OWNER = parseAccountId("root")
 const BLOCK_BYTES = 128 * KIB
 const SIZES = [100, 3_000, 4_096, 20_000, 140_000, 300_000]
 const KEYS = 18
+/** Small objects besides, so that the metadata store has many blocks in several files. */
+const SMALL_KEYS = 384
+/** All alike, so that there are blocks of one length. */
+const SMALL_BYTES = 60
+const PUTS_AT_ONCE = 32
+/** Small objects that are there, or not, are put again under the condition that they are not there. */
+const CONDITIONAL_PUTS = 12
+/** A page of a listing. */
+const PAGE_KEYS = 100
+/** Tables so small that these rows make several of them, with several partitions each. */
+const LIMITS = { ...TABLE_LIMITS, blockBytes: 2 * KIB, partitionBytes: 12 * KIB, tableBytes: 48 * KIB }
 /** A store that was damaged and mended often is opened afresh now and then. */
 const CASES_AN_OPENING = 40
 
@@ -44,25 +63,18 @@ function parseExpected(text: string): Expected {
 }
 
 /** Paths like `/d1` lie below a folder. */
-function rooted(root: string): { readonly disk: Disk; readonly stores: Stores } {
-  const [disk, stores] = [new RealDisk(), new RealStores()]
+function rooted(root: string): Disk {
+  const disk = new RealDisk()
   const at = (path: string): string => join(root, path)
   return {
-    disk: {
-      open: (path, mode, options) => disk.open(at(path), mode, options),
-      list: folder => disk.list(at(folder)),
-      exists: path => disk.exists(at(path)),
-      makeFolder: path => disk.makeFolder(at(path)),
-      remove: path => disk.remove(at(path)),
-      rename: (from, to) => disk.rename(at(from), at(to)),
-      syncFolder: path => disk.syncFolder(at(path)),
-      space: path => disk.space(at(path)),
-    },
-    stores: {
-      openReader: path => stores.openReader(at(path)),
-      openWriter: path => stores.openWriter(at(path)),
-      discard: path => stores.discard(at(path)),
-    },
+    open: (path, mode, options) => disk.open(at(path), mode, options),
+    list: folder => disk.list(at(folder)),
+    exists: path => disk.exists(at(path)),
+    makeFolder: path => disk.makeFolder(at(path)),
+    remove: path => disk.remove(at(path)),
+    rename: (from, to) => disk.rename(at(from), at(to)),
+    syncFolder: path => disk.syncFolder(at(path)),
+    space: path => disk.space(at(path)),
   }
 }
 
@@ -70,7 +82,8 @@ let lives = 0
 
 async function openStore(root: string, devices: number): Promise<Engine> {
   lives += 1
-  const { disk, stores } = rooted(root)
+  // Nothing stays in memory: each read sees what the disk holds.
+  const [disk, stores] = [rooted(root), new TableStores({ limits: LIMITS, cacheBytesMax: 0 })]
   const known = await readControlRecord(disk, "/d1")
   const record = known === undefined || known instanceof Error ? firstRecordOf(devices, BLOCK_BYTES) : known
   const clock = new RealClock()
@@ -99,14 +112,23 @@ async function make(folder: string, devices: number): Promise<void> {
   let count = 0
   const put = async (at: number): Promise<void> => {
     count += 1
-    const [key, name, size] = [`key-${at}`, `w${count}`, SIZES[at % SIZES.length] ?? 100]
+    const isSmall = at >= KEYS
+    const [key, name] = [isSmall ? `small-${String(at).padStart(3, "0")}` : `key-${at}`, `w${count}`]
+    const size = isSmall ? SMALL_BYTES : (SIZES[at % SIZES.length] ?? 100)
     await engine.services.objects.put(putRequest(bucket, objectKeyOfText(key), sourceOf(bodyBytes(name, size))))
     expected[key] = [name, size]
   }
   const checkpoint = async (): Promise<void> => {
     for (const { checkpointer } of engine.devices) await checkpointer.checkpoint()
   }
+  const putSmall = async (from: number): Promise<void> => {
+    const all = Array.from({ length: SMALL_KEYS / PUTS_AT_ONCE }, (_, i) => KEYS + from + i * PUTS_AT_ONCE)
+    for (const first of all) await Promise.all(Array.from({ length: PUTS_AT_ONCE / 2 }, (_, i) => put(first + 2 * i)))
+  }
   for (let at = 0; at < KEYS; at += 1) await put(at)
+  await putSmall(0)
+  await checkpoint()
+  await putSmall(1)
   await checkpoint()
   cpSync(root, join(folder, "older"), { recursive: true })
   for (let at = 0; at < KEYS; at += 2) await put(at)
@@ -115,6 +137,16 @@ async function make(folder: string, devices: number): Promise<void> {
     expected[`key-${at}`] = null
   }
   await checkpoint()
+  await putSmall(0)
+  for (let at = 1; at < KEYS; at += 4) await put(at)
+  // Until payloads have moved to where they stay, so that most rows are there once.
+  for (let left = 4; left > 0; left -= 1) {
+    await checkpoint()
+    await mergeAll(engine)
+  }
+  // Not inline, so that nothing moves.
+  for (let at = 3; at < KEYS; at += 6) await put(at)
+  await checkpoint()
   // What follows is in the log alone.
   for (let at = 3; at < KEYS; at += 5) await put(at)
   for (const { log } of engine.devices) await log.confirm()
@@ -122,6 +154,12 @@ async function make(folder: string, devices: number): Promise<void> {
   say({ made: Object.keys(expected).length })
   // Not stopped: a last checkpoint would empty the log.
   process.exit(0)
+}
+
+async function mergeAll(engine: Engine): Promise<void> {
+  for (const { checkpointer } of engine.devices) {
+    for (let left = 8; left > 0; left -= 1) await checkpointer.merge()
+  }
 }
 
 const FOLDERS: Readonly<Record<RotTarget, string>> = {
@@ -137,10 +175,12 @@ interface Damage {
 }
 
 /** Damages one place of a file of the target, in place; undefined where what was drawn changes nothing. */
-function damage(folder: string, work: string, plan: RotPlan, number: number): Damage | undefined {
+function damage(folder: string, work: string, plan: RotPlan, number: number, isOpen: boolean): Damage | undefined {
   const random = new SimRandom(plan.seed).fork(`case ${number}`)
-  const bay = `d${1 + (plan.devices === 1 ? 0 : random.below(2))}/${FOLDERS[plan.target]}`
-  const names = readdirSync(join(work, bay)).filter(name => name !== "lock.mdb" && !/\.tmp/.test(name))
+  const device = 1 + (plan.devices === 1 ? 0 : random.below(2))
+  if (plan.target === "base") return damageBase(folder, work, device, plan.devices, random, isOpen)
+  const bay = `d${device}/${FOLDERS[plan.target]}`
+  const names = readdirSync(join(work, bay)).filter(name => !/\.tmp/.test(name))
   const files = names.filter(name => statSync(join(work, bay, name)).size > 0)
   const name = files[random.below(Math.max(1, files.length))]
   const kind = ROT_KINDS[random.below(ROT_KINDS.length)] ?? "flip"
@@ -158,6 +198,41 @@ function damage(folder: string, work: string, plan: RotPlan, number: number): Da
   return { what: `${bay}/${name}: ${what}`, mend: () => overwrite(path, damaged, whole) }
 }
 
+function filesIn(path: string): BaseFiles {
+  return new Map(readdirSync(path).map(name => [name, readFileSync(join(path, name))]))
+}
+
+function damageBase(
+  folder: string,
+  work: string,
+  device: number,
+  devices: number,
+  random: Random,
+  isOpen: boolean,
+): Damage | undefined {
+  const bayOf = (number: number): string => `d${number}/base`
+  const idOf = (number: number) => parseDeviceId(number.toString(16).padStart(16, "0"))
+  const bay = bayOf(device)
+  const kinds: readonly BaseRotKind[] = isOpen ? OPEN_ROT_KINDS : BASE_ROT_KINDS
+  const files = filesIn(join(work, bay))
+  const other = devices === 1 ? undefined : { deviceId: idOf(3), files: filesIn(join(work, bayOf(3))) }
+  const older = filesIn(join(folder, "older", bay))
+  const kind = kinds[random.below(kinds.length)] ?? "flip"
+  const done = rotBase({ deviceId: idOf(device), files, older, other }, kind, random)
+  if (done === undefined) return undefined
+  const write = (name: string, before: Buffer | undefined, after: Buffer | undefined): void => {
+    const path = join(work, bay, name)
+    if (after === undefined) rmSync(path, { force: true })
+    else if (before?.length === after.length) overwrite(path, before, after)
+    else writeFileSync(path, after)
+  }
+  for (const [name, after] of done.changed) write(name, files.get(name), after)
+  const mend = (): void => {
+    for (const [name, after] of done.changed) write(name, after, files.get(name))
+  }
+  return { what: `${bay}: ${done.what}`, mend }
+}
+
 /** Writes only what differs: a map of the file sees it, and nothing else. */
 function overwrite(path: string, before: Buffer, after: Buffer): void {
   const file = openSync(path, "r+")
@@ -171,7 +246,7 @@ function overwrite(path: string, before: Buffer, after: Buffer): void {
 type Found = Omit<RotCase, "number" | "what">
 
 /** Reads every key and the listing, and holds them against what was written. */
-async function judge(engine: Engine, expected: Expected): Promise<Found> {
+async function judge(engine: Engine, expected: Expected, seed: number): Promise<Found> {
   let exact = 0
   const refused: string[] = []
   const absent: string[] = []
@@ -197,9 +272,23 @@ async function judge(engine: Engine, expected: Expected): Promise<Found> {
         } else exact += 1
       })
     }
+    const there = Object.entries(expected).filter(([, write]) => write !== null)
+    for (let i = 0; i < CONDITIONAL_PUTS; i += 1) {
+      const [key] = there[(seed + i * 37) % there.length] ?? [""]
+      await attempt(`a conditional put of ${key}`, async () => {
+        const request = putRequest(bucket, objectKeyOfText(key), sourceOf(Buffer.from("another")))
+        const isWritten = await engine.services.objects.put({ ...request, conditions: { ifNoneMatch: ["*"] } }).then(
+          () => true,
+          (error: unknown) => {
+            if (isFailure(error, "preconditionFailed")) return false
+            throw error
+          },
+        )
+        if (isWritten) wrong.push(`${key} was written although it is there`)
+      })
+    }
     await attempt("the listing", async () => {
-      const page = await engine.services.objects.list({ bucket, prefix: "", delimiter: "", after: "", max: 1_000 })
-      const listed = new Set(page.entries.map(entry => (entry.kind === "object" ? String(entry.object.key) : "")))
+      const listed = await listAll(engine, bucket)
       for (const [key, write] of Object.entries(expected)) {
         if (write && !listed.delete(key)) absent.push(`${key} in the listing`)
       }
@@ -209,15 +298,27 @@ async function judge(engine: Engine, expected: Expected): Promise<Found> {
   return { exact, refused, absent, wrong }
 }
 
+async function listAll(engine: Engine, bucket: Bucket): Promise<Set<string>> {
+  const listed = new Set<string>()
+  for (let after = "", isMore = true; isMore;) {
+    const page = await engine.services.objects.list({ bucket, prefix: "", delimiter: "", after, max: PAGE_KEYS })
+    for (const entry of page.entries) if (entry.kind === "object") listed.add(String(entry.object.key))
+    isMore = page.next !== undefined
+    after = page.next ?? ""
+  }
+  return listed
+}
+
+const NOTHING: Found = { exact: 0, refused: [], absent: [], wrong: [] }
+
 /** A store that cannot be opened serves nothing: its failure has to be one of ours. */
 async function openToRead(work: string, devices: number): Promise<Engine | Found> {
-  const nothing = { exact: 0, refused: [], absent: [], wrong: [] }
   try {
     return await openStore(work, devices)
   } catch (error) {
     return isFailure(error)
-      ? { ...nothing, refused: [`opening: ${error.kind}`] }
-      : { ...nothing, wrong: [String(error)] }
+      ? { ...NOTHING, refused: [`opening: ${error.kind}`] }
+      : { ...NOTHING, wrong: [String(error)] }
   }
 }
 
@@ -233,17 +334,53 @@ function copyGolden(folder: string): string {
 async function atRest(folder: string, plan: RotPlan, expected: Expected): Promise<void> {
   for (let number = plan.from; number < plan.from + plan.count; number += 1) {
     const work = copyGolden(folder)
-    const done = damage(folder, work, plan, number)
+    const done = damage(folder, work, plan, number, false)
     if (done === undefined) continue
     say({ begins: number, what: done.what })
-    const opened = await openToRead(work, plan.devices)
-    if (!isEngine(opened)) {
-      say({ number, what: done.what, ...opened })
-      continue
-    }
-    say({ number, what: done.what, ...(await judge(opened, expected)) })
-    await opened.stop().catch(() => undefined)
+    const found = await live(work, plan, expected, number)
+    // What checkpoints and merges made of it.
+    const later = plan.target === "base" ? await live(work, plan, expected, number) : NOTHING
+    say({ number, what: done.what, ...both(found, later) })
   }
+}
+
+const both = (a: Found, b: Found): Found => ({
+  exact: a.exact + b.exact,
+  refused: [...a.refused, ...b.refused],
+  absent: [...a.absent, ...b.absent],
+  wrong: [...a.wrong, ...b.wrong],
+})
+
+/** A life of a store that was damaged: it is read, brought up to date, read again, and stopped. */
+async function live(work: string, plan: RotPlan, expected: Expected, seed: number): Promise<Found> {
+  const opened = await openToRead(work, plan.devices)
+  if (!isEngine(opened)) return opened
+  const found = await judge(opened, expected, seed)
+  if (plan.target !== "base") {
+    await opened.stop().catch(() => undefined)
+    return found
+  }
+  const wrong: string[] = []
+  await keepUp(opened).catch((error: unknown) => {
+    if (!isFailure(error)) wrong.push(`upkeep: ${String(error)}`)
+  })
+  const later = await judge(opened, expected, seed + 1)
+  await opened.stop().catch((error: unknown) => {
+    if (!isFailure(error)) wrong.push(`the stop: ${String(error)}`)
+  })
+  return both(both(found, { ...NOTHING, wrong }), later)
+}
+
+/** What the background does in time: all devices are brought up to date and merged, whatever fails on one. */
+async function keepUp(engine: Engine): Promise<void> {
+  for (const { checkpointer } of engine.devices) await checkpointer.checkpoint().catch(failuresOnly)
+  for (const { checkpointer } of engine.devices) {
+    for (let left = 4; left > 0; left -= 1) await checkpointer.merge().catch(failuresOnly)
+  }
+}
+
+function failuresOnly(error: unknown): void {
+  if (!isFailure(error)) throw error
 }
 
 async function whileRunning(folder: string, plan: RotPlan, expected: Expected): Promise<void> {
@@ -255,10 +392,10 @@ async function whileRunning(folder: string, plan: RotPlan, expected: Expected): 
       work = copyGolden(folder)
       engine = await openStore(work, plan.devices)
     }
-    const done = damage(folder, work, plan, number)
+    const done = damage(folder, work, plan, number, true)
     if (done === undefined) continue
     say({ begins: number, what: done.what })
-    say({ number, what: done.what, ...(await judge(engine, expected)) })
+    say({ number, what: done.what, ...(await judge(engine, expected, number)) })
     done.mend()
   }
   await engine?.stop().catch(() => undefined)
@@ -267,7 +404,7 @@ async function whileRunning(folder: string, plan: RotPlan, expected: Expected): 
 async function again(folder: string, plan: RotPlan, expected: Expected): Promise<void> {
   say({ begins: plan.from, what: "the next start" })
   const opened = await openToRead(join(folder, "work"), plan.devices)
-  const found = isEngine(opened) ? await judge(opened, expected) : opened
+  const found = isEngine(opened) ? await judge(opened, expected, plan.from) : opened
   say({ number: plan.from, what: "the next start", ...found })
 }
 

@@ -87,7 +87,7 @@ export async function world(machine: Machine) {
   const { clock, stores } = machine
   const openReader = stores.openReader.bind(stores)
   // As a real base is once it has been read: nothing to wait for.
-  stores.openReader = async path => Object.assign(await openReader(path), { warm: () => undefined })
+  stores.openReader = async (path, host) => Object.assign(await openReader(path, host), { warm: () => undefined })
   const engine = await machine.open()
   await engine.accounts.ensureRoot()
   const owner = parseAccountId("root")

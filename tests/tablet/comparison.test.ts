@@ -23,7 +23,7 @@ async function alike(devices: number): Promise<Scene> {
 async function tamper(scene: Scene, number: number, key: string, value: string | Uint8Array | undefined) {
   const writer = await scene.device(number).stores.openWriter("/base")
   const at = deviceKey(key)
-  const row = typeof value === "string" ? encodeBaseRow("current", at, Buffer.from(value), undefined) : value
+  const row = typeof value === "string" ? encodeBaseRow(Buffer.from(value), undefined) : value
   await writer.commit([{ family: "current", key: at, value: row }])
 }
 

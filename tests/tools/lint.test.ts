@@ -103,7 +103,6 @@ const PLANTED: readonly Planted[] = [
       'export const x = import("node:net")',
       'export { createServer } from "node:http"',
       'import { Worker } from "node:worker_threads"\nexport const x = Worker',
-      'import { open } from "lmdb"\nopen()',
       'import { randomBytes } from "node:crypto"\nrandomBytes(1)',
       'import * as crypto from "node:crypto"\nexport const x = crypto',
       "export const x = crypto.randomUUID()",

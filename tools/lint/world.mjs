@@ -19,7 +19,6 @@ const CLOCK = "use the Clock handed in (src/seams/clock/contract.ts)"
 const RANDOM = "use the Random handed in (src/seams/random/contract.ts)"
 const DISK = "use the Disk handed in (src/seams/disk/contract.ts)"
 const COMPUTE = "use the Compute handed in (src/seams/compute/contract.ts)"
-const STORE = "use the Stores handed in (src/seams/store/contract.ts)"
 const NETWORK = "only src/http/ (and the client in src/main/) speaks to sockets: use its door"
 const PROCESS = "only src/main/ knows the process: take what you need as an argument"
 const TELEMETRY = "use the Telemetry handed in (src/seams/telemetry/contract.ts)"
@@ -46,7 +45,6 @@ const MODULES = {
   os: { use: PROCESS, in: [SEAM, MAIN] },
   readline: { use: PROCESS, in: [MAIN] },
   "readline/promises": { use: PROCESS, in: [MAIN] },
-  lmdb: { use: STORE, in: [/^src\/seams\/store\/real[^/]*\.ts$/] },
 }
 
 const GLOBALS = {

@@ -2,7 +2,7 @@
  * `hayloft volume fsck FOLDER`: verifies all that a data folder of a stopped store holds in volumes, and
  * the index of needles against it. Changes nothing; ends with 1 where something is damaged.
  */
-import { join, resolve } from "node:path"
+import { resolve } from "node:path"
 import { fail } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
 import { rowKeyOf } from "../../base/ids.js"
@@ -92,13 +92,13 @@ class Fsck {
 
   /** Rows of the index that are not what the volumes say; those that the next start brings are none. */
   private async index(volumes: string, base: string): Promise<number> {
-    if (!(await this.disk.exists(join(base, "data.mdb"))) || !(await this.disk.exists(volumes))) return 0
-    const [{ RealStores }, { readSourceMark }, { compareIndex, positionOfMark, VOLUMES_SOURCE }] = await Promise.all([
-      import("../../seams/store/real.js"),
+    if (!(await this.disk.exists(base)) || !(await this.disk.exists(volumes))) return 0
+    const [{ TableStores }, { readSourceMark }, { compareIndex, positionOfMark, VOLUMES_SOURCE }] = await Promise.all([
+      import("../../table/index.js"),
       import("../../device/index.js"),
       import("../../volume/index.js"),
     ])
-    const store = await new RealStores().openReader(base)
+    const store = await new TableStores().openReader(base, { disk: this.disk, deviceId: this.deviceId })
     const progress = this.progress("index")
     try {
       // Without a mark nothing of the index is believed: the next start makes all of it.

@@ -7,8 +7,10 @@ import { test } from "node:test"
 import { rowKeyOf } from "../../base/ids.js"
 import { TEST_SEED } from "../../base/testing-seed.js"
 import { RealClock } from "../../seams/clock/real.js"
+import { RealDisk } from "../../seams/disk/index.js"
+import { TableStores } from "../../table/index.js"
+import { readSuperblock } from "../../device/index.js"
 import { SimRandom } from "../../seams/random/sim.js"
-import { RealStores } from "../../seams/store/real.js"
 import { S3Client } from "../client/s3-client.js"
 import { StoreProcess } from "../client/store-process.js"
 import { runHayloft } from "./process-tools.js"
@@ -56,7 +58,9 @@ test("rows of the index that were lost and damaged come back from the volumes", 
     const whole = await runHayloft(["volume", "fsck", data])
     assert.deepEqual([whole.code, whole.error], [0, ""])
     assert.match(whole.out.toString("utf8"), /^\d+ volumes?, \d+ needles, 361\.\d KiB verified\n$/)
-    const store = await new RealStores().openWriter(join(data, "base"))
+    const disk = new RealDisk()
+    const { deviceId } = (await readSuperblock(disk, data)) ?? assert.fail()
+    const store = await new TableStores().openWriter(join(data, "base"), { disk, deviceId })
     const [lost, damaged] = [...store.range("needles", { start: rowKeyOf("\0"), end: rowKeyOf("\xff\xff\xff") })]
     assert.ok(lost && damaged)
     await store.commit([

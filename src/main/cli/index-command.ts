@@ -10,20 +10,20 @@ import type { CliIo } from "./io.js"
 import { answer, type OutputOptions } from "./output.js"
 
 export async function rebuildIndexCommand(io: CliIo, folder: string, options: OutputOptions): Promise<void> {
-  // Loaded here, because LMDB is much code that no other command needs.
-  const [{ RealStores }, { discardSource, readSuperblock }, { VOLUMES_SOURCE }, { foldersOf }] = await Promise.all([
-    import("../../seams/store/real.js"),
+  const [{ TableStores }, { discardSource, readSuperblock }, { VOLUMES_SOURCE }, { foldersOf }] = await Promise.all([
+    import("../../table/index.js"),
     import("../../device/index.js"),
     import("../../volume/index.js"),
     import("../engine/folders.js"),
   ])
   const path = resolve(io.workingFolder, folder)
-  if ((await readSuperblock(new RealDisk(), path)) === undefined) {
-    throw fail("invalidConfig", { message: `${path} is no data folder` })
-  }
+  const disk = new RealDisk()
+  const superblock = await readSuperblock(disk, path)
+  if (superblock === undefined) throw fail("invalidConfig", { message: `${path} is no data folder` })
   const lock = await new RealLocks().take(path)
   try {
-    const rows = await discardSource(new RealStores(), foldersOf(path).base, VOLUMES_SOURCE, "needles")
+    const host = { disk, deviceId: superblock.deviceId }
+    const rows = await discardSource(new TableStores(), foldersOf(path).base, host, VOLUMES_SOURCE, "needles")
     const text = `forgot ${rows} row${rows === 1 ? "" : "s"} of the index; the next start reads all volumes in ${path} and makes it anew\n`
     await answer(io, options, { folder: path, rows }, text)
   } finally {

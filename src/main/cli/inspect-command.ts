@@ -1,7 +1,7 @@
 /** `hayloft volume inspect FILE`: what a file of a data folder holds, one finding a line. */
-import { existsSync } from "node:fs"
 import { stat } from "node:fs/promises"
-import { join, resolve } from "node:path"
+import { basename, dirname, resolve } from "node:path"
+import { readSuperblock } from "../../device/index.js"
 import { RealDisk } from "../../seams/disk/index.js"
 import { CliError } from "./exit-codes.js"
 import { inspectBase } from "./inspect-base.js"
@@ -19,11 +19,13 @@ export async function inspectCommand(io: CliIo, path: string, options: OutputOpt
 }
 
 async function inspectBaseFolder(io: CliIo, path: string, options: OutputOptions): Promise<void> {
-  if (!existsSync(join(path, "data.mdb"))) {
+  const disk = new RealDisk()
+  const superblock = basename(path) === "base" ? await readSuperblock(disk, dirname(path)) : undefined
+  if (superblock === undefined) {
     throw new CliError("usage", `${path} is a folder; name a file in a data folder, or its folder base/`)
   }
-  const { RealStores } = await import("../../seams/store/real.js")
-  const store = await new RealStores().openReader(path)
+  const { TableStores } = await import("../../table/index.js")
+  const store = await new TableStores().openReader(path, { disk, deviceId: superblock.deviceId })
   try {
     await show(io, path, inspectBase(store), options)
   } finally {

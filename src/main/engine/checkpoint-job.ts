@@ -10,19 +10,21 @@ import {
   type LogReader,
   PayloadUpkeep,
   runCheckpoint,
+  runMerge,
   scrubBaseStep,
   scrubLogStep,
   type BaseCursor,
   type BaseScrubbed,
   type CheckpointResult,
   type LogScrubbed,
+  type MergeOutcome,
   type Memberships,
   type QueuedDisk,
 } from "../../device/index.js"
 import type { DeviceId, Incarnation, LogSequence } from "../../base/ids.js"
 import type { VolumePosition } from "../../format/volume.js"
 import type { Disk } from "../../seams/disk/contract.js"
-import type { Stores, StoreWriter } from "../../seams/store/contract.js"
+import type { MergeUrgency, Stores, StoreWriter } from "../../seams/store/contract.js"
 import { payloadLimitsFor, PayloadVolumes, VolumeScanSource } from "../../volume/index.js"
 import { foldersOf } from "./folders.js"
 
@@ -45,6 +47,15 @@ export interface CheckpointJob {
   readonly volumes: VolumePosition | undefined
 }
 
+export interface MergeJob {
+  readonly device: CheckpointDevice
+  readonly urgency: MergeUrgency
+  /** Free on the disk. */
+  readonly roomBytes: number
+  /** The generation of the store that all readers see: files that only earlier ones needed are removed. */
+  readonly adopted: number
+}
+
 export interface CheckpointJobResult extends CheckpointResult {
   /** Stretches of volumes that could not be read. */
   readonly damages: number
@@ -53,6 +64,7 @@ export interface CheckpointJobResult extends CheckpointResult {
 /** What threads do, by kind: what is asked, and what is answered. */
 export interface CheckpointWorks {
   readonly checkpoint: { readonly asked: CheckpointJob; readonly answer: CheckpointJobResult }
+  readonly merge: { readonly asked: MergeJob; readonly answer: MergeOutcome }
   readonly scrubBase: {
     readonly asked: { readonly device: CheckpointDevice; readonly from: BaseCursor | undefined }
     readonly answer: BaseScrubbed
@@ -67,6 +79,8 @@ export interface CheckpointWorks {
 export interface CheckpointRunner {
   /** One at a time for each device. Throws `deviceFull`, `deviceFailed` and what else its files say. */
   run(job: CheckpointJob): Promise<CheckpointJobResult>
+  /** One step of merging the tables of a store, and removing files that are no longer needed. */
+  merge(job: MergeJob): Promise<MergeOutcome>
   /** One step of verifying the rows of a base, and the payloads that they point at. */
   scrubBase(device: CheckpointDevice, from: BaseCursor | undefined): Promise<BaseScrubbed>
   /** One step of verifying a log. */
@@ -106,14 +120,18 @@ export class CheckpointExecutor implements CheckpointRunner {
     const folders = foldersOf(device.path)
     const { disk, store, log, upkeep } = await this.baseOf(device)
     const source = new VolumeScanSource(disk, { folder: folders.volumes, deviceId: device.id }, volumes)
-    store.refresh()
     const result = await runCheckpoint(store, log, [source], upkeep, request)
     return { ...result, damages: source.damages.length }
   }
 
+  async merge({ device, urgency, roomBytes, adopted }: MergeJob): Promise<MergeOutcome> {
+    const { store, upkeep } = await this.baseOf(device)
+    if (adopted === store.generation) await store.removeUnused()
+    return runMerge(store, upkeep, { urgency, roomBytes })
+  }
+
   async scrubBase(device: CheckpointDevice, from: BaseCursor | undefined): Promise<BaseScrubbed> {
     const { store, payloads } = await this.baseOf(device)
-    store.refresh()
     return scrubBaseStep(store, from, (family, key, place) => payloads.read(family, key, place))
   }
 
@@ -146,7 +164,7 @@ export class CheckpointExecutor implements CheckpointRunner {
 
   private async open({ id, path, incarnation }: CheckpointDevice, disk: JobDisk): Promise<OpenBase> {
     const folders = foldersOf(path)
-    const store = await this.stores.openWriter(folders.base)
+    const store = await this.stores.openWriter(folders.base, { disk, deviceId: id })
     try {
       const { totalBytes } = await disk.space(path)
       const home = { folder: folders.payloads, deviceId: id, incarnation }

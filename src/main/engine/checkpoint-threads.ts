@@ -18,11 +18,11 @@ import { Worker } from "node:worker_threads"
 import { fail, type Failure } from "../../base/failures.js"
 import type { DeviceId, LogSequence } from "../../base/ids.js"
 import { DEVICES_MAX } from "../../base/limits.js"
-import type { BaseCursor, BaseScrubbed, LogScrubbed } from "../../device/index.js"
+import type { BaseCursor, BaseScrubbed, LogScrubbed, MergeOutcome } from "../../device/index.js"
 import { mapBounded } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
-import type { CheckpointDevice, CheckpointJob, CheckpointJobResult } from "./checkpoint-job.js"
+import type { CheckpointDevice, CheckpointJob, CheckpointJobResult, MergeJob } from "./checkpoint-job.js"
 import type { CheckpointRunner, CheckpointWorks } from "./checkpoint-job.js"
 import { END, failureOfReply, parseCheckpointAnswer, parseCheckpointReply } from "./checkpoint-protocol.js"
 import type { CheckpointOrder, CheckpointReply, CheckpointWork, CheckpointWorkKind } from "./checkpoint-protocol.js"
@@ -103,8 +103,8 @@ class Thread {
   }
 
   /**
-   * Ends it as soon as it leaves what it is doing; not waited for. It ends by itself: to terminate a thread within
-   * a call of LMDB is the end of the process, or leaves a transaction open for ever.
+   * Ends it as soon as it leaves what it is doing; not waited for. It ends by itself: a thread that is terminated
+   * may leave a file half-written.
    */
   abandon(): void {
     if (this.isAbandoned) return
@@ -157,6 +157,10 @@ export class CheckpointThreads implements CheckpointRunner {
 
   run(job: CheckpointJob): Promise<CheckpointJobResult> {
     return this.ask(job.device.id, "checkpoint", { kind: "checkpoint", asked: job })
+  }
+
+  merge(job: MergeJob): Promise<MergeOutcome> {
+    return this.ask(job.device.id, "merge", { kind: "merge", asked: job })
   }
 
   scrubBase(device: CheckpointDevice, from: BaseCursor | undefined): Promise<BaseScrubbed> {

@@ -23,7 +23,7 @@ import {
 } from "../../device/index.js"
 import type {
   CallLimits,
-  CheckpointRun,
+  CheckpointRuns,
   CommitLog,
   DeviceSpace,
   Memberships,
@@ -154,7 +154,7 @@ async function openStack(
 ): Promise<DeviceStack> {
   await using opened = new DisposeStack()
   const files = await openFiles(opened, rawDisk, clock, output, place, spaces, options)
-  const metadata = await openMetadata(opened, files.disk, stores, place, memberships, files.space, options)
+  const metadata = await openMetadata(opened, files, stores, place, memberships, options)
   const contents = await openContents(opened, files, metadata, place, output)
   const { queue, space } = files
   const { base, contained, log, rows } = metadata
@@ -162,9 +162,9 @@ async function openStack(
   const positions = new Map(
     [...memberships].map(([tabletId, since]) => [tabletId, containedPosition(base, tabletId, since)]),
   )
-  const checkpoint = checkpointOf(runner, place, files, metadata, contents, output)
+  const runs = runsOf(runner, place, files, metadata, contents, output)
   const limits = options.checkpointLimits
-  const checkpointer = new Checkpointer(place.id, rows, log, memberships, checkpoint, clock, output, limits, space)
+  const checkpointer = new Checkpointer(place.id, rows, log, memberships, runs, clock, output, limits, space)
   space.owes(() => log.lengthBytes)
   const open = opened.move()
   return {
@@ -225,16 +225,15 @@ async function openFiles(
 
 async function openMetadata(
   opened: DisposeStack,
-  disk: Disk,
+  { disk, nowReads, space }: Files,
   stores: Stores,
   place: DevicePlace,
   memberships: Memberships,
-  space: DeviceSpace,
   { guard }: DeviceOptions,
 ): Promise<Metadata> {
   const folders = foldersOf(place.path)
   await disk.makeFolder(folders.base)
-  const base = await stores.openReader(folders.base)
+  const base = await stores.openReader(folders.base, { disk, deviceId: place.id, nowReads })
   opened.defer(() => base.close())
   // The log is cut on the strength of what the base contains: the names of its files must outlive a power cut.
   await disk.syncFolder(folders.base)
@@ -242,7 +241,7 @@ async function openMetadata(
   const isShort = (): boolean => space.isFull
   const log = await openLog(disk, folders.log, place.id, { known: contained, isShort, ...(guard && { guard }) })
   opened.defer(() => log.close())
-  await checkPosition(disk, place.path, place.id, log.durable)
+  await checkPosition(disk, place.path, place.id, { logged: log.durable, generation: base.generation })
   await cutContained(log, contained)
   // Where there is no membership the log says nothing that is needed: the next checkpoint lets go of it.
   return { base, contained, log, rows: new Rows(base, memberships.size === 0 ? log.durable : contained) }
@@ -275,23 +274,24 @@ async function openContents(
 }
 
 /** The job is made right after the overlay was frozen: what is durable then contains all that was in it. */
-function checkpointOf(
+function runsOf(
   runner: CheckpointRunner,
   place: DevicePlace,
   { disk }: Files,
-  { log }: Metadata,
+  { log, rows }: Metadata,
   { volumes, payloads }: Contents,
   output: Log,
-): CheckpointRun {
-  return async request => {
+): CheckpointRuns {
+  const checkpoint: CheckpointRuns["checkpoint"] = async request => {
     const upTo = volumes.durable()
     const result = await runner.run({ device: place, ...request, volumes: upTo })
     volumes.contained(upTo)
     if (result.damages > 0) output.error("a volume is damaged", { device: place.id, stretches: result.damages })
     for (const volume of result.removed) await payloads.giveUp(volume)
-    await notePosition(disk, place.path, place.id, log.durable)
+    await notePosition(disk, place.path, place.id, { logged: log.durable, generation: rows.adopted })
     return result
   }
+  return { checkpoint, merge: request => runner.merge({ device: place, ...request, adopted: rows.adopted }) }
 }
 
 const shardsOf = (id: DeviceId, { queue, space }: Files, volumes: KeptVolumes): ShardDevice => ({

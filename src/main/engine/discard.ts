@@ -5,14 +5,15 @@
  */
 import { forgetPosition } from "../../device/index.js"
 import type { Disk } from "../../seams/disk/contract.js"
+import type { DeviceId } from "../../base/ids.js"
 import type { Stores } from "../../seams/store/contract.js"
 import { foldersOf } from "./folders.js"
 
 /** Nobody has anything of the device open. Cut off in between it is to be called again. */
-export async function discardMetadata(disk: Disk, stores: Stores, path: string): Promise<void> {
+export async function discardMetadata(disk: Disk, stores: Stores, path: string, deviceId: DeviceId): Promise<void> {
   const folders = foldersOf(path)
   await forgetPosition(disk, path)
-  await stores.discard(folders.base)
+  await stores.discard(folders.base, { disk, deviceId })
   for (const folder of [folders.log, folders.payloads]) {
     if (!(await disk.exists(folder))) continue
     for (const name of await disk.list(folder)) await disk.remove(`${folder}/${name}`)

@@ -67,12 +67,7 @@ test("small objects and listings survive rot on the device that is read first", 
     await engine.services.objects.put({ ...given, key: name, bucket, body: sourceOf(small(name)) })
   await engine.stop()
   machine.disk.flipBit("/d1/payloads/0000000001.volume", 8 * (4096 + 300))
-  const base = await machine.stores.openWriter("/d1/base")
-  const rows = [...base.range("current", ALL)]
-  assert.equal(rows.length, 3)
-  const [rotten] = rows[1] ?? []
-  assert.ok(rotten)
-  await base.commit([{ family: "current", key: rotten, value: Buffer.from("rot") }])
+  machine.rotTables(1)
   engine = await machine.open()
   for (const name of keys) {
     const body = await engine.services.objects.get({ bucket, key: name, conditions: {} })
@@ -112,7 +107,7 @@ test("a device that has lost its rows and its log is taken out at the start", as
   const bucket = await createBucket(engine)
   await put(engine, bucket, Buffer.from("body"))
   await engine.stop()
-  await machine.stores.discard("/d1/base")
+  await machine.stores.discard("/d1/base", machine.hostOf(1))
   await removeLog(machine, "/d1/log")
   engine = await machine.open()
   assert.deepEqual(
@@ -131,7 +126,7 @@ const spoilings: Record<string, (machine: Machine, engine: Engine) => Promise<vo
   },
   "has lost what it held": async (machine, engine) => {
     await engine.stop()
-    await machine.stores.discard("/d1/base")
+    await machine.stores.discard("/d1/base", machine.hostOf(1))
     await removeLog(machine, "/d1/log")
   },
 }
@@ -170,7 +165,7 @@ for (const [what, size] of [
     await put(engine, await createBucket(engine), Buffer.alloc(size, "body"))
     await engine.stop()
     for (const folder of ["/d1", "/d2"]) {
-      await machine.stores.discard(`${folder}/base`)
+      await machine.stores.discard(`${folder}/base`, machine.hostOf(Number(folder.slice(2))))
       await removeLog(machine, `${folder}/log`)
     }
     for (let i = 0; i < 2; i += 1) {

@@ -273,7 +273,7 @@ class EngineBuilder {
     const watch = new AbortController()
     try {
       const disk = queuedDisk(diskOf(place), clock, CALL_LIMITS, watch.signal, () => undefined)
-      await discardMetadata(disk, stores, place.path)
+      await discardMetadata(disk, stores, place.path, place.id)
     } finally {
       watch.abort()
     }

@@ -29,8 +29,8 @@ import { RealClock } from "../../seams/clock/real.js"
 import { InlineCompute } from "../../seams/compute/index.js"
 import { RealDisk } from "../../seams/disk/index.js"
 import { SimRandom } from "../../seams/random/sim.js"
-import { RealStores } from "../../seams/store/real.js"
 import { SimTelemetry } from "../../seams/telemetry/sim.js"
+import { TableStores } from "../../table/index.js"
 import { CheckpointExecutor } from "./checkpoint-job.js"
 import { openEngine, type Engine } from "./engine.js"
 import { bytesOf, createBucket, firstRecordOf, noSignal, settingsOf, sourceOf } from "./testing.js"
@@ -74,7 +74,7 @@ class Store {
 
   async open(): Promise<void> {
     this.lives += 1
-    const [clock, disk, stores] = [new RealClock(), new RealDisk(), new RealStores(64 * MIB)]
+    const [clock, disk, stores] = [new RealClock(), new RealDisk(), new TableStores()]
     const engine = await openEngine(
       {
         ...{ clock, random: new SimRandom(this.lives), diskOf: () => disk, stores, telemetry: this.telemetry },

@@ -21,7 +21,10 @@ const put = (engine: Engine, bucket: Bucket, i: number, version: number) =>
   })
 
 const checkpoint = async (engine: Engine) => {
-  for (const { checkpointer } of engine.devices) await checkpointer.checkpoint()
+  for (const { checkpointer } of engine.devices) {
+    await checkpointer.checkpoint()
+    await checkpointer.merge()
+  }
 }
 
 const payloadBytes = (machine: Machine): number =>
@@ -36,7 +39,7 @@ test("a volume whose books are wrong and whose end has rotten loses what is rott
   for (let i = 0; i < OBJECTS; i += 1) await put(first, bucket, i, 1)
   await first.stop()
   machine.disk.kill()
-  const base = await machine.stores.openWriter("/d1/base")
+  const base = await machine.stores.openWriter("/d1/base", machine.hostOf(1))
   const books = [...base.range("marks", { start: rowKeyOf("payloads/"), end: rowKeyOf("payloads0") })]
   assert.equal(books.length, 1)
   await base.commit(books.map(([key]) => ({ family: "marks", key, value: undefined })))

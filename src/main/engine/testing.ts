@@ -13,7 +13,8 @@ import { SimClock } from "../../seams/clock/sim.js"
 import { InlineCompute } from "../../seams/compute/index.js"
 import { SimDisk } from "../../seams/disk/index.js"
 import { SimRandom } from "../../seams/random/sim.js"
-import { MemoryStores } from "../../seams/store/memory.js"
+import type { StoreHost } from "../../seams/store/contract.js"
+import { TableStores } from "../../table/index.js"
 import { SimTelemetry } from "../../seams/telemetry/sim.js"
 import { CheckpointExecutor } from "./checkpoint-job.js"
 import type { OwnedFolder } from "./device-set.js"
@@ -97,7 +98,7 @@ export interface MachineOptions {
 export class Machine {
   readonly clock = new SimClock()
   readonly disk = new SimDisk()
-  readonly stores = new MemoryStores()
+  readonly stores = new TableStores()
   readonly telemetry = new SimTelemetry()
   /** Folders that the life of now has given up. */
   released: string[] = []
@@ -108,6 +109,20 @@ export class Machine {
 
   constructor(options: MachineOptions) {
     this.record = firstRecordOf(options.devices, options.blockBytes ?? 64 * KIB)
+  }
+
+  /** What is needed to open the base of a device by hand. */
+  hostOf(device: number): StoreHost {
+    return { disk: this.disk.boot(), deviceId: idOf(device) }
+  }
+
+  /** Flips a bit in the first row of each table of a device's metadata store. Nothing of it is in memory then. */
+  rotTables(device: number): void {
+    const folder = `/d${device}/base`
+    for (const name of this.disk.medium.namesIn(folder)) {
+      if (name.endsWith(".table")) this.disk.flipBit(`${folder}/${name}`, 8 * 8)
+    }
+    this.stores.cache.clear()
   }
 
   /** Opens the store for the next life of the process; end the one before with `disk.kill()` or `engine.stop()`. */

@@ -1,42 +1,33 @@
 /**
- * Store: the ordered base below a device's overlay (LMDB, or a tree in memory).
+ * Store: the ordered rows of one device below its memtable, as checkpoints leave them.
  *
- * One writer commits large transactions with a sync; readers see the latest commit after `refresh`.
- * After a crash the store holds exactly the last commit that returned, nothing else.
- * A reader may see a commit before its `refresh`, but always whole; a range that has begun keeps what
- * it began with.
- * Keys are byte strings of 1 to `KEY_BYTES_MAX` bytes, ordered by bytes; values of up to
- * `VALUE_BYTES_MAX`. Both are asserted. Failures: `corruptRow` where the store finds its own
- * structure broken, `deviceFull` and `deviceFailed` otherwise.
+ * One writer commits large batches, durable as a whole; readers see what has been committed after `prepare` and
+ * `adopt`. After a crash the store holds the last commit that returned, or the one that was under way.
+ * Keys are byte strings of 1 to `KEY_BYTES_MAX` bytes, ordered by bytes; values of up to `VALUE_BYTES_MAX`. Both are
+ * asserted. Failures: `corruptRow` where what rests on the disk is not what was written, `deviceFull` and
+ * `deviceFailed` otherwise. A row that cannot be read is never reported as absent.
  */
 import { assert } from "../../base/assert.js"
-import type { RowKey } from "../../base/ids.js"
+import type { DeviceId, RowKey } from "../../base/ids.js"
 import type { Family } from "../../base/families.js"
 import type { KeyRange } from "../../base/key-range.js"
+import type { RowVisitor } from "../../base/row-scan.js"
+import type { Disk } from "../disk/contract.js"
 
 export type { KeyRange } from "../../base/key-range.js"
 
-/** What LMDB allows with pages of 4 KiB, so that a base can be moved to any page size. */
 export const KEY_BYTES_MAX = 1978
 export const VALUE_BYTES_MAX = 1024 * 1024
 
-/** Takes rows where they lie. What it is given is good for the call only. */
-export interface RowTaker {
-  /** The key of the next row, in `bytes[from…to)`. */
-  key(bytes: Uint8Array, from: number, to: number): void
-  /** Its value, the first bytes. False ends the scan. */
-  value(bytes: Uint8Array, lengthBytes: number): boolean
-}
-
+/** Reads are synchronous and consumed within one turn. Values lie in shared memory: they must not be written. */
 export interface StoreReader {
   get(family: Family, key: RowKey): Uint8Array | undefined
   range(family: Family, range: KeyRange): Iterable<readonly [RowKey, Uint8Array]>
-  /** As `range`, forward, without an object for each row. The taker must not scan this store itself. */
-  scan(family: Family, range: KeyRange, taker: RowTaker): void
+  /** As `range`, forward, without an object for each row. */
+  scan(family: Family, range: KeyRange, visitor: RowVisitor): void
   /**
-   * Brings pages into memory off the thread, so that the `get`s that follow do not fault. Undefined
-   * where there is nothing to wait for: the store is known to be in memory as a whole. Rejects with
-   * `deviceFailed` where they do not come in time: to read them then would hold up the thread.
+   * Brings the rows of these keys into memory, so that a `get` that follows does not hold up the thread. Undefined
+   * where there is nothing to wait for. Rejects with `deviceFailed` where they cannot be read.
    */
   warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined
   /**
@@ -46,8 +37,12 @@ export interface StoreReader {
    * if the signal fires.
    */
   verify(signal: AbortSignal): Promise<void>
-  /** Lets later reads see what has been committed since. */
-  refresh(): void
+  /** Opens what has been committed since. Reads do not see it yet. */
+  prepare(): Promise<void>
+  /** Reads see what `prepare` has opened. */
+  adopt(): void
+  /** The commit or merge that reads see: each has a higher number than the one before. */
+  readonly generation: number
   close(): Promise<void>
 }
 
@@ -55,31 +50,61 @@ export interface StoreWrite {
   readonly family: Family
   readonly key: RowKey
   readonly value: Uint8Array | undefined
+  /** The payload of the row that this one replaces is counted as dead already. */
+  readonly isOlderCounted?: true
+}
+
+/** Told of a stored value that no row has any more, once for each value. */
+export type DroppedRow = (family: Family, key: RowKey, value: Uint8Array) => void
+
+/**
+ * What a merge is for. `due`: keeps reads fast. `quiet`: also removes deleted and replaced rows, while nothing else is
+ * to be done. `full`: removes all of them, since the disk is full.
+ */
+export type MergeUrgency = "due" | "quiet" | "full"
+
+export interface Merging {
+  readonly urgency: MergeUrgency
+  /** Free on the disk: what a step writes fits into a part of it. */
+  readonly roomBytes: number
+  readonly dropped: DroppedRow
+  /** Marks that change with the merge; asked for once all dropped rows are known. */
+  marks(): readonly StoreWrite[]
 }
 
 export interface StoreWriter extends StoreReader {
-  /** One transaction, durable when it returns. Throws `deviceFull` or `deviceFailed`; then nothing changed. */
+  /**
+   * Writes all of these, or nothing; durable when it returns. Of writes to one row the last counts. Throws `deviceFull`
+   * or `deviceFailed`; `isCertain` then tells whether nothing has changed.
+   */
   commit(writes: Iterable<StoreWrite>): Promise<void>
+  /** False: the last commit or merge failed, and may be found after a restart nevertheless. */
+  readonly isCertain: boolean
+  /** Merges some rows. Returns how many were written; undefined where there was nothing to do. */
+  merge(merging: Merging): Promise<number | undefined>
+  /** So much waits to be merged that reads become slow. */
+  readonly isCrowded: boolean
+  /** Removes files that no reader needs, all of which have adopted the present generation. */
+  removeUnused(): Promise<void>
 }
 
-/** An absent folder is made, and is an empty store. Values handed out and taken in are copies. */
+/** The device that a store lies on. */
+export interface StoreHost {
+  readonly disk: Disk
+  readonly deviceId: DeviceId
+  /** Runs what reads on the calling thread; undefined where that fails, or has been slow lately. Absent: it never is. */
+  readonly nowReads?: { read<T>(read: () => T): T | undefined }
+}
+
+/** A folder without files is an empty store. */
 export interface Stores {
-  openReader(path: string): Promise<StoreReader>
-  openWriter(path: string): Promise<StoreWriter>
-  /** Forgets all that a store holds; nobody may have it open. No error when it is not there. */
-  discard(path: string): Promise<void>
+  openReader(path: string, host: StoreHost): Promise<StoreReader>
+  openWriter(path: string, host: StoreHost): Promise<StoreWriter>
+  /** Makes it an empty store, whatever it holds; nobody may have it open. No error when it is not there. */
+  discard(path: string, host: StoreHost): Promise<void>
 }
 
-/** A scan by way of a range. */
-export function takeRows(rows: Iterable<readonly [RowKey, Uint8Array]>, taker: RowTaker): void {
-  for (const [key, value] of rows) {
-    const bytes = Buffer.from(key, "latin1")
-    taker.key(bytes, 0, bytes.length)
-    if (!taker.value(value, value.length)) return
-  }
-}
-
-/** The pair of checks that every implementation makes of a write, before anything is changed. */
+/** The checks that every implementation makes of a write, before anything is changed. */
 export function assertWrite({ key, value }: StoreWrite): void {
   assert(key.length > 0, "a key is not empty")
   assert(key.length <= KEY_BYTES_MAX, () => `a key of ${key.length} bytes is too long`)

@@ -9,16 +9,26 @@ import SortedBTree from "sorted-btree"
 import { assert } from "../../base/assert.js"
 import type { Family } from "../../base/families.js"
 import type { RowKey } from "../../base/ids.js"
-import type { KeyRange, RowTaker, StoreReader, Stores, StoreWrite, StoreWriter } from "./contract.js"
-import { assertWrite, takeRows } from "./contract.js"
+import type { RowVisitor } from "../../base/row-scan.js"
+import type { KeyRange, Merging, StoreReader, Stores, StoreWrite, StoreWriter } from "./contract.js"
+import { assertWrite } from "./contract.js"
 import { RowSums, verifySums } from "./row-sums.js"
 
 type Tree = SortedBTree.default<RowKey, Uint8Array>
 type Trees = ReadonlyMap<Family, Tree>
 
+interface Dropped {
+  readonly family: Family
+  readonly key: RowKey
+  readonly value: Uint8Array
+}
+
 interface Base {
   /** Replaced whole by each commit; what is reachable from here never changes. */
   trees: Trees
+  generation: number
+  /** Values that were replaced or deleted, to be told with the next merge. */
+  dropped: Dropped[]
   sums: RowSums
 }
 
@@ -35,18 +45,20 @@ export class MemoryStores implements Stores {
   /** Stores that hold what these hold now. */
   copy(): MemoryStores {
     const copy = new MemoryStores(this.faults)
-    for (const [path, { trees, sums }] of this.bases) copy.bases.set(path, { trees, sums })
+    for (const [path, base] of this.bases) copy.bases.set(path, { ...base, dropped: [...base.dropped] })
     return copy
   }
 
   /**
    * Changes rows as a rotten disk does: nobody wrote it, and no sum tells of it. With `isRecorded` sums agree, as if a
-   * program had made a mistake. Readers see it after their next `refresh`, those that open the store later at once.
+   * program had made a mistake. Readers see it after their next `adopt`, those that open the store later at once.
    */
   damage(path: string, writes: readonly StoreWrite[], { isRecorded = false } = {}): void {
     const base = this.baseOf(path)
     const sums = base.sums.copy()
-    base.trees = changedTrees(base.trees, writes, (...change) => sums.replace(...change))
+    base.trees = changedTrees(base.trees, writes, ({ family, key, value }, before) =>
+      sums.replace(family, key, before, value),
+    )
     if (isRecorded) base.sums = sums
   }
 
@@ -72,7 +84,7 @@ export class MemoryStores implements Stores {
   }
 
   private baseOf(path: string): Base {
-    const base = this.bases.get(path) ?? { trees: new Map(), sums: new RowSums() }
+    const base = this.bases.get(path) ?? { trees: new Map(), sums: new RowSums(), generation: 0, dropped: [] }
     this.bases.set(path, base)
     return base
   }
@@ -81,12 +93,14 @@ export class MemoryStores implements Stores {
 class MemoryReader implements StoreReader {
   private seen: Trees
   private closed = false
+  generation: number
 
   constructor(
     private readonly path: string,
     protected readonly base: Base,
   ) {
     this.seen = base.trees
+    this.generation = base.generation
   }
 
   get(family: Family, key: RowKey): Uint8Array | undefined {
@@ -101,8 +115,12 @@ class MemoryReader implements StoreReader {
     return range.reverse ? backward(tree, range) : forward(tree, range)
   }
 
-  scan(family: Family, { start, end }: KeyRange, taker: RowTaker): void {
-    takeRows(this.range(family, { start, end }), taker)
+  scan(family: Family, { start, end }: KeyRange, visitor: RowVisitor): void {
+    for (const [key, value] of this.range(family, { start, end })) {
+      // In memory of its own, as rows of a real store: the visitor may use `visitRow` for others meanwhile.
+      const row = Buffer.concat([Buffer.from(key, "latin1"), value])
+      if (!visitor.row(row, 0, key.length, row.length)) return
+    }
   }
 
   async warm(): Promise<void> {
@@ -121,9 +139,14 @@ class MemoryReader implements StoreReader {
     )
   }
 
-  refresh(): void {
+  async prepare(): Promise<void> {
+    this.assertOpen()
+  }
+
+  adopt(): void {
     this.assertOpen()
     this.seen = this.base.trees
+    this.generation = this.base.generation
   }
 
   async close(): Promise<void> {
@@ -167,22 +190,45 @@ class MemoryWriter extends MemoryReader implements StoreWriter {
     await this.beforeCommit()
     // From here on at once: another's commit must not come in between.
     const sums = this.base.sums.copy()
-    this.base.trees = changedTrees(this.base.trees, all, (family, key, before, after) =>
-      sums.replace(family, key, before, after),
-    )
+    const dropped: Dropped[] = []
+    this.base.trees = changedTrees(this.base.trees, all, ({ family, key, value, isOlderCounted }, before) => {
+      sums.replace(family, key, before, value)
+      // Marks are never merged.
+      const isCounted = family === "marks" || isOlderCounted === true
+      if (before !== undefined && !isCounted) dropped.push({ family, key, value: before })
+    })
     this.base.sums = sums
-    this.refresh()
+    this.base.dropped.push(...dropped)
+    this.base.generation += 1
+    this.adopt()
+  }
+
+  readonly isCertain = true
+  readonly isCrowded = false
+
+  async merge(merging: Merging): Promise<number | undefined> {
+    const rows = [...this.base.dropped]
+    if (rows.length === 0) return undefined
+    for (const { family, key, value } of rows) merging.dropped(family, key, value)
+    await this.commit(merging.marks())
+    this.base.dropped.splice(0, rows.length)
+    return rows.length
+  }
+
+  async removeUnused(): Promise<void> {
+    this.assertOpen()
   }
 }
 
-type RowChange = (family: Family, key: RowKey, before: Uint8Array | undefined, after: Uint8Array | undefined) => void
+type RowChange = (write: StoreWrite, before: Uint8Array | undefined) => void
 
 function changedTrees(trees: Trees, writes: readonly StoreWrite[], onChange: RowChange): Trees {
   const changed = new Map<Family, Tree>()
-  for (const { family, key, value } of writes) {
+  for (const write of writes) {
+    const { family, key, value } = write
     const tree = changed.get(family) ?? copyOf(trees.get(family))
     changed.set(family, tree)
-    onChange(family, key, tree.get(key), value)
+    onChange(write, tree.get(key))
     if (value === undefined) tree.delete(key)
     else tree.set(key, value.slice())
   }

@@ -6,12 +6,13 @@ import { test } from "node:test"
 import { fc } from "../../base/testing-properties.js"
 import { isFailure } from "../../base/failures.js"
 import { rowKeyOf } from "../../base/ids.js"
-import type { KeyRange, StoreReader, Stores, StoreWrite } from "./contract.js"
+import type { KeyRange, StoreHost, StoreReader, Stores, StoreWrite } from "./contract.js"
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "./contract.js"
 
 export interface StoresUnderTest {
   readonly stores: Stores
   readonly path: string
+  readonly host: StoreHost
   dispose(): Promise<void>
 }
 
@@ -29,10 +30,9 @@ const keysIn = (reader: StoreReader, range: KeyRange): string[] =>
 
 function scanned(reader: StoreReader, range: KeyRange, max = Infinity): string[] {
   const found: string[] = []
-  let name = ""
   reader.scan("current", range, {
-    key: (memory, from, to) => void (name = Buffer.from(memory.subarray(from, to)).toString("latin1")),
-    value: (memory, length) => found.push(`${name}=${new TextDecoder().decode(memory.subarray(0, length))}`) < max,
+    row: (memory, keyAt, valueAt, end) =>
+      found.push(`${memory.toString("latin1", keyAt, valueAt)}=${memory.toString("utf8", valueAt, end)}`) < max,
   })
   return found
 }
@@ -49,8 +49,8 @@ export function storeSuite(kind: string, make: () => Promise<StoresUnderTest>): 
     })
   }
 
-  storeTest("what was committed is read back, by this and by every later open", async ({ stores, path }) => {
-    const writer = await stores.openWriter(path)
+  storeTest("what was committed is read back, by this and by every later open", async ({ stores, path, host }) => {
+    const writer = await stores.openWriter(path, host)
     await writer.commit([put("a", "1"), put("b", "2"), put("c", "3")])
     await writer.commit([remove("b"), remove("never there"), put("c", "4")])
     assert.deepEqual(
@@ -58,7 +58,7 @@ export function storeSuite(kind: string, make: () => Promise<StoresUnderTest>): 
       ["1", undefined, "4"],
     )
     await writer.close()
-    const reader = await stores.openReader(path)
+    const reader = await stores.openReader(path, host)
     assert.deepEqual(
       ["a", "b", "c"].map(key => textAt(reader, key)),
       ["1", undefined, "4"],
@@ -66,8 +66,8 @@ export function storeSuite(kind: string, make: () => Promise<StoresUnderTest>): 
     await reader.close()
   })
 
-  storeTest("families do not see each other's rows", async ({ stores, path }) => {
-    const writer = await stores.openWriter(path)
+  storeTest("families do not see each other's rows", async ({ stores, path, host }) => {
+    const writer = await stores.openWriter(path, host)
     await writer.commit([put("a", "1"), { family: "needles", key: rowKeyOf("a"), value: bytes("n") }])
     assert.deepEqual(writer.get("needles", rowKeyOf("a"))?.length, 1)
     assert.equal(writer.get("versions", rowKeyOf("a")), undefined)
@@ -75,27 +75,29 @@ export function storeSuite(kind: string, make: () => Promise<StoresUnderTest>): 
     await writer.close()
   })
 
-  storeTest("a reader sees later commits after a refresh, and a range keeps what it began with", async under => {
-    const writer = await under.stores.openWriter(under.path)
+  storeTest("a reader sees later commits once it has prepared and adopted them, and not before", async under => {
+    const writer = await under.stores.openWriter(under.path, under.host)
     await writer.commit([put("a", "1"), put("b", "1")])
-    const reader = await under.stores.openReader(under.path)
-    const entries = reader.range("current", ALL)[Symbol.iterator]()
-    const first: unknown = entries.next().value
+    const reader = await under.stores.openReader(under.path, under.host)
     await writer.commit([put("a", "2"), remove("b"), put("c", "2")])
-    reader.refresh()
+    assert.deepEqual(keysIn(reader, ALL), ["a", "b"])
+    await reader.prepare()
+    assert.deepEqual([textAt(reader, "a"), ...keysIn(reader, ALL)], ["1", "a", "b"], "reads are as they were")
+    assert.ok(reader.generation < writer.generation)
+    reader.adopt()
+    assert.equal(reader.generation, writer.generation)
     assert.deepEqual(
       ["a", "b", "c"].map(key => textAt(reader, key)),
       ["2", undefined, "2"],
     )
-    assert.deepEqual([first, entries.next().value, entries.next().done].map(show), ["a=1", "b=1", "true"])
     assert.deepEqual(keysIn(reader, ALL), ["a", "c"])
     await reader.close()
     assert.equal(textAt(writer, "a"), "2", "closing a reader closes nobody else's store")
     await writer.close()
   })
 
-  storeTest("a range left half-way leaves the store usable", async ({ stores, path }) => {
-    const writer = await stores.openWriter(path)
+  storeTest("a range left half-way leaves the store usable", async ({ stores, path, host }) => {
+    const writer = await stores.openWriter(path, host)
     await writer.commit(Array.from({ length: 50 }, (_, i) => put(`k${String(i).padStart(2, "0")}`, "v")))
     for (let i = 0; i < 200; i += 1) {
       const entries = writer.range("current", { ...ALL, reverse: i % 2 === 1 })[Symbol.iterator]()
@@ -106,53 +108,58 @@ export function storeSuite(kind: string, make: () => Promise<StoresUnderTest>): 
     await writer.close()
   })
 
-  storeTest("a scan ends where its taker says so or throws, and leaves the store usable", async ({ stores, path }) => {
-    const writer = await stores.openWriter(path)
-    const large = "v".repeat(VALUE_BYTES_MAX)
-    await writer.commit([put("a", "1"), put("b", large), put("c", ""), put("d", "4")])
-    const whole = ["a=1", `b=${large}`, "c=", "d=4"]
-    for (let i = 0; i < 200; i += 1) {
-      assert.deepEqual(scanned(writer, ALL, 3), whole.slice(0, 3))
-      assert.deepEqual(scanned(writer, { start: rowKeyOf("c"), end: rowKeyOf("d") }), ["c="])
-      const torn = () => {
-        throw new Error("no more")
+  storeTest(
+    "a scan ends where its taker says so or throws, and leaves the store usable",
+    async ({ stores, path, host }) => {
+      const writer = await stores.openWriter(path, host)
+      const large = "v".repeat(VALUE_BYTES_MAX)
+      await writer.commit([put("a", "1"), put("b", large), put("c", ""), put("d", "4")])
+      const whole = ["a=1", `b=${large}`, "c=", "d=4"]
+      for (let i = 0; i < 200; i += 1) {
+        assert.deepEqual(scanned(writer, ALL, 3), whole.slice(0, 3))
+        assert.deepEqual(scanned(writer, { start: rowKeyOf("c"), end: rowKeyOf("d") }), ["c="])
+        const torn = () => {
+          throw new Error("no more")
+        }
+        assert.throws(() => writer.scan("current", ALL, { row: torn }), /no more/)
+        if (i % 20 === 0) await writer.commit([put("e", String(i)), remove("e")])
       }
-      assert.throws(() => writer.scan("current", ALL, { key: () => undefined, value: torn }), /no more/)
-      assert.throws(() => writer.scan("current", ALL, { key: torn, value: () => true }), /no more/)
-      if (i % 20 === 0) await writer.commit([put("e", String(i)), remove("e")])
-    }
-    assert.deepEqual(scanned(writer, ALL), whole)
-    assert.deepEqual(keysIn(writer, ALL), ["a", "b", "c", "d"])
-    await writer.close()
-  })
+      assert.deepEqual(scanned(writer, ALL), whole)
+      assert.deepEqual(keysIn(writer, ALL), ["a", "b", "c", "d"])
+      await writer.close()
+    },
+  )
 
-  storeTest("the longest keys and values are kept; empty and longer keys are refused", async ({ stores, path }) => {
-    const writer = await stores.openWriter(path)
-    const longest = "\xff".repeat(KEY_BYTES_MAX - 1) + "\xfe"
-    const value = Uint8Array.from({ length: VALUE_BYTES_MAX }, (_, i) => (i * 7) % 251)
-    const empty = new Uint8Array(0)
-    await writer.commit([
-      { family: "current", key: rowKeyOf(longest), value },
-      { family: "current", key: rowKeyOf("\0"), value: empty },
-    ])
-    assert.deepEqual(Buffer.from(writer.get("current", rowKeyOf(longest)) ?? []), Buffer.from(value))
-    assert.deepEqual(
-      Array.from(writer.range("current", ALL), ([key, { length }]) => [key, length]),
-      [
-        ["\0", 0],
-        [longest, VALUE_BYTES_MAX],
-      ],
-    )
-    for (const key of ["", "k".repeat(KEY_BYTES_MAX + 1)])
-      await assert.rejects(writer.commit([put("kept?", "no"), put(key, "1")]))
-    assert.equal(textAt(writer, "kept?"), undefined, "a refused commit changes nothing")
-    await writer.close()
-  })
+  storeTest(
+    "the longest keys and values are kept; empty and longer keys are refused",
+    async ({ stores, path, host }) => {
+      const writer = await stores.openWriter(path, host)
+      const longest = "\xff".repeat(KEY_BYTES_MAX - 1) + "\xfe"
+      const value = Uint8Array.from({ length: VALUE_BYTES_MAX }, (_, i) => (i * 7) % 251)
+      const empty = new Uint8Array(0)
+      await writer.commit([
+        { family: "current", key: rowKeyOf(longest), value },
+        { family: "current", key: rowKeyOf("\0"), value: empty },
+      ])
+      assert.deepEqual(Buffer.from(writer.get("current", rowKeyOf(longest)) ?? []), Buffer.from(value))
+      assert.deepEqual(
+        Array.from(writer.range("current", ALL), ([key, { length }]) => [key, length]),
+        [
+          ["\0", 0],
+          [longest, VALUE_BYTES_MAX],
+        ],
+      )
+      for (const key of ["", "k".repeat(KEY_BYTES_MAX + 1)])
+        await assert.rejects(writer.commit([put("kept?", "no"), put(key, "1")]))
+      assert.equal(textAt(writer, "kept?"), undefined, "a refused commit changes nothing")
+      await writer.close()
+    },
+  )
 
   storeTest(
     "a commit whose writes cannot be had changes nothing and is the caller's error",
-    async ({ stores, path }) => {
-      const writer = await stores.openWriter(path)
+    async ({ stores, path, host }) => {
+      const writer = await stores.openWriter(path, host)
       await writer.commit([put("a", "1")])
       function* torn(): Generator<StoreWrite> {
         yield put("a", "2")
@@ -166,22 +173,10 @@ export function storeSuite(kind: string, make: () => Promise<StoresUnderTest>): 
     },
   )
 
-  storeTest("values are copies: neither side can change the other's bytes", async ({ stores, path }) => {
-    const writer = await stores.openWriter(path)
-    const given = bytes("given")
-    await writer.commit([{ family: "current", key: rowKeyOf("a"), value: given }])
-    given.fill(0)
-    writer.get("current", rowKeyOf("a"))?.fill(0)
-    const [first] = Array.from(writer.range("current", ALL))
-    first?.[1].fill(0)
-    assert.equal(textAt(writer, "a"), "given")
-    await writer.close()
-  })
-
   storeTest(
     "keys of every byte, and of every length that is allowed, come back as they are",
-    async ({ stores, path }) => {
-      const writer = await stores.openWriter(path)
+    async ({ stores, path, host }) => {
+      const writer = await stores.openWriter(path, host)
       const everyByte = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte)).join("")
       const lengths = Array.from({ length: 200 }, (_, i) => KEY_BYTES_MAX - 7 * i)
       const keys = lengths.map(length => everyByte.repeat(8).slice(-length))
@@ -193,22 +188,25 @@ export function storeSuite(kind: string, make: () => Promise<StoresUnderTest>): 
     },
   )
 
-  storeTest("warming is answered for keys that are there and for those that are not", async ({ stores, path }) => {
-    const writer = await stores.openWriter(path)
-    const keys = Array.from({ length: 300 }, (_, i) => rowKeyOf(`key ${i}`.padEnd(100, ".")))
-    await writer.commit(keys.slice(100).map(key => ({ family: "current", key, value: bytes("v") })))
-    await writer.warm("current", [])
-    await writer.warm("current", keys)
-    await writer.close()
-  })
+  storeTest(
+    "warming is answered for keys that are there and for those that are not",
+    async ({ stores, path, host }) => {
+      const writer = await stores.openWriter(path, host)
+      const keys = Array.from({ length: 300 }, (_, i) => rowKeyOf(`key ${i}`.padEnd(100, ".")))
+      await writer.commit(keys.slice(100).map(key => ({ family: "current", key, value: bytes("v") })))
+      await writer.warm("current", [])
+      await writer.warm("current", keys)
+      await writer.close()
+    },
+  )
 
-  storeTest("a discarded store is empty when it is opened again", async ({ stores, path }) => {
-    await stores.discard(path)
-    const writer = await stores.openWriter(path)
+  storeTest("a discarded store is empty when it is opened again", async ({ stores, path, host }) => {
+    await stores.discard(path, host)
+    const writer = await stores.openWriter(path, host)
     await writer.commit([put("a", "1")])
     await writer.close()
-    await stores.discard(path)
-    const reader = await stores.openReader(path)
+    await stores.discard(path, host)
+    const reader = await stores.openReader(path, host)
     assert.equal(textAt(reader, "a"), undefined)
     await reader.close()
   })
@@ -216,7 +214,7 @@ export function storeSuite(kind: string, make: () => Promise<StoresUnderTest>): 
   storeTest(
     "what was committed is verified, whatever was replaced and removed before, also beside commits",
     async under => {
-      const writer = await under.stores.openWriter(under.path)
+      const writer = await under.stores.openWriter(under.path, under.host)
       const { signal } = new AbortController()
       await writer.verify(signal)
       const some = (value: string) => Array.from({ length: 700 }, (_, i) => put(`k${i}`, value))
@@ -229,7 +227,7 @@ export function storeSuite(kind: string, make: () => Promise<StoresUnderTest>): 
         put("k6", "b"),
       ])
       await writer.verify(signal)
-      const reader = await under.stores.openReader(under.path)
+      const reader = await under.stores.openReader(under.path, under.host)
       const verifying = reader.verify(signal)
       await writer.commit([remove("k1"), remove("k699"), put("k700", "3")])
       await verifying
@@ -239,8 +237,8 @@ export function storeSuite(kind: string, make: () => Promise<StoresUnderTest>): 
     },
   )
 
-  storeTest("a verification ends when its signal fires", async ({ stores, path }) => {
-    const writer = await stores.openWriter(path)
+  storeTest("a verification ends when its signal fires", async ({ stores, path, host }) => {
+    const writer = await stores.openWriter(path, host)
     await writer.commit(Array.from({ length: 2_000 }, (_, i) => put(`k${i}`, "v")))
     const stop = new AbortController()
     const verifying = writer.verify(stop.signal)
@@ -249,8 +247,8 @@ export function storeSuite(kind: string, make: () => Promise<StoresUnderTest>): 
     await writer.close()
   })
 
-  storeTest("answers as a sorted list of pairs would, forward and backward", async ({ stores, path }) => {
-    const writer = await stores.openWriter(path)
+  storeTest("answers as a sorted list of pairs would, forward and backward", async ({ stores, path, host }) => {
+    const writer = await stores.openWriter(path, host)
     let model: Map<string, string> = new Map()
     const key = fc
       .array(fc.constantFrom("\0", "a", "b", "\x7f", "\x80", "\xff"), { minLength: 1, maxLength: 4 })

@@ -1,0 +1,80 @@
+/**
+ * Payload usage: how many bytes of each payload volume rows of the metadata store point at. What a volume has
+ * beyond them is dead: payloads that were overwritten, deleted or moved, and padding.
+ *
+ * The counts are marks of the store and change with the rows: a checkpoint adds what it places, a merge takes off
+ * what it drops. So a payload counts as living until a merge meets the row that replaced it. A count that is too
+ * high costs space, one that is too low a walk: a volume is removed only after a walk through it has found no row
+ * that points into it.
+ */
+import type { Family } from "../base/families.js"
+import { rowKeyOf, type RowKey } from "../base/ids.js"
+import { decodeBaseRow, encodeBaseRow, type VolumePlace } from "../format/base-row.js"
+import type { StoreReader, StoreWrite } from "../seams/store/contract.js"
+
+const VOLUME_MARKS = { start: rowKeyOf("payloads/"), end: rowKeyOf("payloads0") }
+const volumeMark = (volume: number): RowKey => rowKeyOf(`payloads/${String(volume).padStart(10, "0")}`)
+const volumeOfMark = (key: RowKey): number => Number(key.slice(VOLUME_MARKS.start.length))
+const COUNT_BYTES = 8
+
+/** How many bytes a payload of a row takes in its volume. */
+export type PayloadBytes = (key: RowKey, lengthBytes: number) => number
+
+export class PayloadUsage {
+  private readonly changed = new Set<number>()
+
+  private constructor(
+    private readonly bytesOf: PayloadBytes,
+    private readonly living: Map<number, number>,
+  ) {}
+
+  static open(store: StoreReader, bytesOf: PayloadBytes): PayloadUsage {
+    const living = new Map<number, number>()
+    for (const [key, row] of store.range("marks", VOLUME_MARKS)) {
+      const { value } = decodeBaseRow("marks", key, row)
+      if (value.length === COUNT_BYTES) living.set(volumeOfMark(key), Number(Buffer.from(value).readBigUInt64LE(0)))
+    }
+    return new PayloadUsage(bytesOf, living)
+  }
+
+  livingBytes(volume: number): number {
+    return this.living.get(volume) ?? 0
+  }
+
+  /** A row is about to point at a place. */
+  placed(key: RowKey, place: VolumePlace): void {
+    this.add(place.volume, this.bytesOf(key, place.lengthBytes))
+  }
+
+  /** No row points at a place any more. */
+  left(key: RowKey, place: VolumePlace): void {
+    this.add(place.volume, -this.bytesOf(key, place.lengthBytes))
+  }
+
+  /** No row has this stored value any more. */
+  readonly dropped = (family: Family, key: RowKey, row: Uint8Array): void => {
+    const { place } = decodeBaseRow(family, key, row)
+    if (place !== undefined) this.left(key, place)
+  }
+
+  /** What a walk through a volume found. */
+  correct(volume: number, livingBytes: number): void {
+    this.add(volume, livingBytes - this.livingBytes(volume))
+  }
+
+  /** To be committed with the rows. */
+  writes(): StoreWrite[] {
+    return [...this.changed].map((volume): StoreWrite => {
+      const livingBytes = this.livingBytes(volume)
+      const count = Buffer.alloc(COUNT_BYTES)
+      count.writeBigUInt64LE(BigInt(livingBytes))
+      const value = livingBytes === 0 ? undefined : encodeBaseRow(count, undefined)
+      return { family: "marks", key: volumeMark(volume), value }
+    })
+  }
+
+  private add(volume: number, bytes: number): void {
+    this.living.set(volume, Math.max(0, this.livingBytes(volume) + bytes))
+    this.changed.add(volume)
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * Row sums: the sum, modulo 2^64, of the XXH64 of rows (key, flags, value). It does not depend on the order of
+ * rows and can be taken back row by row, so a merge can show that it lost nothing and changed nothing.
+ */
+import { XXH64_PIECE, xxh64Into, xxh64OfPieceInto } from "../base/xxh64.js"
+
+const hashed = Buffer.alloc(8)
+
+export class RowSum {
+  constructor(
+    private low = 0,
+    private high = 0,
+  ) {}
+
+  /** Adds a row whose key and value lie one behind the other in `bytes[keyAt…end)`. */
+  add(bytes: Uint8Array, keyAt: number, end: number, flags: number): void {
+    hashRow(bytes, keyAt, end, flags)
+    this.plus(hashed.readUInt32LE(0), hashed.readUInt32LE(4))
+  }
+
+  addSum(other: RowSum): void {
+    this.plus(other.low, other.high)
+  }
+
+  private plus(low: number, high: number): void {
+    const sum = this.low + low
+    this.low = sum >>> 0
+    this.high = (this.high + high + (sum > 0xffff_ffff ? 1 : 0)) >>> 0
+  }
+
+  equals(other: RowSum): boolean {
+    return this.low === other.low && this.high === other.high
+  }
+
+  copy(): RowSum {
+    return new RowSum(this.low, this.high)
+  }
+
+  /** Low and high half, as formats store it. */
+  get halves(): readonly [number, number] {
+    return [this.low, this.high]
+  }
+
+  toString(): string {
+    return this.high.toString(16).padStart(8, "0") + this.low.toString(16).padStart(8, "0")
+  }
+}
+
+function hashRow(bytes: Uint8Array, keyAt: number, end: number, flags: number): void {
+  const length = end - keyAt
+  if (length < XXH64_PIECE.length) {
+    XXH64_PIECE.set(bytes.subarray(keyAt, end), 0)
+    XXH64_PIECE[length] = flags
+    xxh64OfPieceInto(length + 1, hashed, 0)
+  } else {
+    const row = Buffer.allocUnsafe(length + 1)
+    row.set(bytes.subarray(keyAt, end), 0)
+    row[length] = flags
+    xxh64Into(row, 0n, hashed, 0)
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * Table blocks, version 1: rows in key order with their offsets, a filter, and a checksum.
+ *
+ * Layout (little-endian): rows; offset of each row (4 each); filter; number of rows (4); length of the
+ * filter (4); XXH64 of everything before (8). A row is: length of the key (2), flags (1), length of the
+ * value (3), key, value. A key begins with the number of its family. Data blocks have no filter. In a
+ * directory block a row stands for a data block: its key is the last key of that block, its value the
+ * block's offset and length in the file (4 each), and the filter covers the keys of all these blocks.
+ *
+ * The checksum is seeded by device, file number and offset (`blockSeed`), so a block that is read where
+ * it was not written fails: misdirected, swapped, stale and foreign blocks as well as flipped bits.
+ */
+import { assert } from "../base/assert.js"
+import { xxh64, xxh64Into } from "../base/xxh64.js"
+import type { DeviceId } from "../base/ids.js"
+
+const VERSION = 1
+const ROW_HEADER_BYTES = 6
+const TRAILER_BYTES = 16
+const HASH_BYTES = 8
+
+export const ROW_FLAGS = {
+  /** The row is deleted. It hides older versions of the row. */
+  tombstone: 1,
+  /** The payload of the next older version of this row is already counted as dead. */
+  countedOlder: 2,
+} as const
+
+/** Checksums of the blocks of one file: `fileSeed + offset`. */
+export const fileSeed = (deviceId: DeviceId, fileNumber: number): bigint =>
+  xxh64(Buffer.from(`hayloft table ${VERSION} ${deviceId} ${fileNumber}`))
+
+export const blockSeed = (seed: bigint, offsetBytes: number): bigint => BigInt.asUintN(64, seed + BigInt(offsetBytes))
+
+/** What a row takes in a block. */
+export const rowBytes = (keyBytes: number, valueBytes: number): number => ROW_HEADER_BYTES + keyBytes + valueBytes + 4
+
+/** Collects the rows of one block. Reused for block after block. */
+export class BlockBuilder {
+  private bytes: Buffer
+  private offsets: number[] = []
+  private end = 0
+
+  constructor(capacityBytes: number) {
+    this.bytes = Buffer.allocUnsafe(capacityBytes)
+  }
+
+  get rows(): number {
+    return this.offsets.length
+  }
+
+  /** What the block takes without a filter. */
+  get lengthBytes(): number {
+    return this.end + 4 * this.offsets.length + TRAILER_BYTES
+  }
+
+  /** The key of the last row. */
+  lastKey(): Buffer {
+    const at = this.offsets[this.offsets.length - 1]
+    assert(at !== undefined, "the block has a row")
+    return Buffer.from(this.bytes.subarray(at + ROW_HEADER_BYTES, at + ROW_HEADER_BYTES + this.bytes.readUInt16LE(at)))
+  }
+
+  add(key: Uint8Array, flags: number, value: Uint8Array): void {
+    const length = rowBytes(key.length, value.length)
+    if (this.end + length > this.bytes.length) this.grow(length)
+    const { bytes, end } = this
+    this.offsets.push(end)
+    bytes.writeUInt16LE(key.length, end)
+    bytes[end + 2] = flags
+    bytes.writeUIntLE(value.length, end + 3, 3)
+    bytes.set(key, end + ROW_HEADER_BYTES)
+    bytes.set(value, end + ROW_HEADER_BYTES + key.length)
+    this.end = end + ROW_HEADER_BYTES + key.length + value.length
+  }
+
+  private grow(byBytes: number): void {
+    const larger = Buffer.allocUnsafe(2 * (this.bytes.length + byBytes))
+    this.bytes.copy(larger, 0, 0, this.end)
+    this.bytes = larger
+  }
+
+  /** The finished block, in memory of its own. The builder is empty again. */
+  finish(seed: bigint, offsetBytes: number, filter: Uint8Array = NO_FILTER): Buffer {
+    const { offsets, end } = this
+    const block = Buffer.allocUnsafe(end + 4 * offsets.length + filter.length + TRAILER_BYTES)
+    this.bytes.copy(block, 0, 0, end)
+    let at = end
+    for (const offset of offsets) at = block.writeUInt32LE(offset, at)
+    block.set(filter, at)
+    at += filter.length
+    at = block.writeUInt32LE(offsets.length, at)
+    at = block.writeUInt32LE(filter.length, at)
+    xxh64Into(block.subarray(0, at), blockSeed(seed, offsetBytes), block, at)
+    this.offsets = []
+    this.end = 0
+    return block
+  }
+}
+
+const NO_FILTER = new Uint8Array(0)
+const computed = Buffer.alloc(HASH_BYTES)
+
+/** Whether the bytes are the block that was written to this place. */
+export function isWholeBlock(bytes: Buffer, seed: bigint, offsetBytes: number): boolean {
+  if (bytes.length < TRAILER_BYTES) return false
+  const hashAt = bytes.length - HASH_BYTES
+  xxh64Into(bytes.subarray(0, hashAt), blockSeed(seed, offsetBytes), computed, 0)
+  for (let i = 0; i < HASH_BYTES; i += 1) if (computed[i] !== bytes[hashAt + i]) return false
+  return true
+}
+
+/** A verified block, read in place. Row numbers are not checked: callers stay within `rows`. */
+export class Block {
+  readonly rows: number
+  private readonly offsetsAt: number
+  readonly filterAt: number
+  readonly filterBytes: number
+
+  constructor(readonly bytes: Buffer) {
+    this.rows = bytes.readUInt32LE(bytes.length - TRAILER_BYTES)
+    this.filterBytes = bytes.readUInt32LE(bytes.length - TRAILER_BYTES + 4)
+    this.filterAt = bytes.length - TRAILER_BYTES - this.filterBytes
+    this.offsetsAt = this.filterAt - 4 * this.rows
+  }
+
+  /** Where the row begins. */
+  private rowAt(row: number): number {
+    const { bytes } = this
+    const at = this.offsetsAt + 4 * row
+    return byte(bytes, at) | (byte(bytes, at + 1) << 8) | (byte(bytes, at + 2) << 16) | (byte(bytes, at + 3) << 24)
+  }
+
+  keyAt(row: number): number {
+    return this.rowAt(row) + ROW_HEADER_BYTES
+  }
+
+  /** Where the key of a row ends and its value begins. */
+  valueAt(keyAt: number): number {
+    return keyAt + (byte(this.bytes, keyAt - 6) | (byte(this.bytes, keyAt - 5) << 8))
+  }
+
+  flags(keyAt: number): number {
+    return byte(this.bytes, keyAt - 4)
+  }
+
+  valueBytes(keyAt: number): number {
+    const { bytes } = this
+    return byte(bytes, keyAt - 3) | (byte(bytes, keyAt - 2) << 8) | (byte(bytes, keyAt - 1) << 16)
+  }
+
+  /**
+   * The first row whose key is at or above the first `length` bytes of `key`; `rows` where there is none.
+   * The bytes that the bounds of the search have in common with the key are not compared again.
+   */
+  search(key: Buffer, length: number): number {
+    let [low, high, lowCommon, highCommon] = [0, this.rows, 0, 0]
+    const { bytes } = this
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      const keyAt = this.keyAt(middle)
+      const keyBytes = byte(bytes, keyAt - 6) | (byte(bytes, keyAt - 5) << 8)
+      const end = keyBytes < length ? keyBytes : length
+      let at = lowCommon < highCommon ? lowCommon : highCommon
+      while (at < end && bytes[keyAt + at] === key[at]) at += 1
+      const isBelow = at < end ? byte(bytes, keyAt + at) < byte(key, at) : keyBytes < length
+      if (isBelow) {
+        low = middle + 1
+        lowCommon = at
+      } else {
+        high = middle
+        highCommon = at
+      }
+    }
+    return low
+  }
+}
+
+/** A byte that is known to be there. */
+const byte = (bytes: Uint8Array, at: number): number => bytes[at] ?? 0
+
+/** Compares two keys in place, by bytes. */
+export function compareBytes(
+  a: Uint8Array,
+  aFrom: number,
+  aTo: number,
+  b: Uint8Array,
+  bFrom: number,
+  bTo: number,
+): number {
+  const [aLength, bLength] = [aTo - aFrom, bTo - bFrom]
+  const common = aLength < bLength ? aLength : bLength
+  for (let i = 0; i < common; i += 1) {
+    const order = byte(a, aFrom + i) - byte(b, bFrom + i)
+    if (order !== 0) return order
+  }
+  return aLength - bLength
+}

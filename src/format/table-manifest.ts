@@ -1,0 +1,155 @@
+/**
+ * Table manifest, version 1: which table files make up the metadata store of a device.
+ *
+ * Envelope (little-endian): magic "HLTM" (4), version (2), zero (2), length of the payload (4), zero (4), payload,
+ * XXH64 of everything before, seeded by the device (8). The payload is a positional MessagePack array.
+ * Each generation names the hash of the one before. Numbers of files are never reused.
+ * Refuses   Anything malformed, and manifests of other devices, with `corruptRecord`.
+ */
+import { hexOf } from "../base/bytes.js"
+import { fail, type Failure } from "../base/failures.js"
+import { rowKeyOf, type DeviceId, type RowKey } from "../base/ids.js"
+import { xxh64, xxh64Into } from "../base/xxh64.js"
+import { packRecord, RecordReader } from "./pack.js"
+import { RowSum } from "./row-sum.js"
+import { fileSeed } from "./table-block.js"
+
+const MAGIC = 0x4d54_4c48
+const FORMAT = 1
+const HEADER_BYTES = 16
+const HASH_BYTES = 8
+
+/** A table file in the manifest. */
+export interface TableEntry {
+  readonly number: number
+  /** 0: runs as they were written, newest first by `run`. From 1 on: rows that no other file of the level has. */
+  readonly level: number
+  /** Files of one checkpoint are one run: they do not overlap. */
+  readonly run: number
+  readonly sizeBytes: number
+  readonly rows: number
+  readonly tombstones: number
+  readonly replacing: number
+  readonly footerHash: string
+  readonly firstKey: Buffer
+  readonly lastKey: Buffer
+  /** Rows below this key have been merged into the next level and no longer count. */
+  readonly from: Buffer | undefined
+  /** How many rows lie below `from`, and their sum. */
+  readonly merged: { readonly rows: number; readonly sum: RowSum }
+}
+
+/** A range of keys, family number first, that could not be read when it was to be merged. */
+export interface DamagedRange {
+  readonly from: Buffer
+  /** Inclusive. */
+  readonly to: Buffer
+  readonly file: number
+  readonly reason: string
+}
+
+export interface Manifest {
+  readonly generation: number
+  /** Of the generation before; empty in the first. */
+  readonly previousHash: string
+  /** The number of the next table file. */
+  readonly nextNumber: number
+  readonly tables: readonly TableEntry[]
+  /** Few and small: they change with every generation and must not lie in a block that can rot alone. */
+  readonly marks: ReadonlyMap<RowKey, Uint8Array>
+  readonly damaged: readonly DamagedRange[]
+}
+
+export const EMPTY_MANIFEST: Manifest = {
+  generation: 0,
+  previousHash: "",
+  nextNumber: 1,
+  tables: [],
+  marks: new Map(),
+  damaged: [],
+}
+
+const seedOf = (deviceId: DeviceId): bigint => fileSeed(deviceId, 0)
+
+export function encodeManifest(manifest: Manifest, deviceId: DeviceId): Buffer {
+  const packed = packRecord(FORMAT, [
+    deviceId,
+    manifest.generation,
+    manifest.previousHash,
+    manifest.nextNumber,
+    manifest.tables.map(table => [
+      table.number,
+      table.level,
+      table.run,
+      table.sizeBytes,
+      table.rows,
+      table.tombstones,
+      table.replacing,
+      table.footerHash,
+      table.firstKey,
+      table.lastKey,
+      table.from ?? null,
+      table.merged.rows,
+      ...table.merged.sum.halves,
+    ]),
+    [...manifest.marks].map(([key, value]) => [Buffer.from(key, "latin1"), value]),
+    manifest.damaged.map(({ from, to, file, reason }) => [from, to, file, reason]),
+  ])
+  const hashAt = HEADER_BYTES + packed.length
+  const bytes = Buffer.alloc(hashAt + HASH_BYTES)
+  bytes.writeUInt32LE(MAGIC, 0)
+  bytes.writeUInt16LE(FORMAT, 4)
+  bytes.writeUInt32LE(packed.length, 8)
+  bytes.set(packed, HEADER_BYTES)
+  xxh64Into(bytes.subarray(0, hashAt), seedOf(deviceId), bytes, hashAt)
+  return bytes
+}
+
+/** Identifies what an encoded manifest says. */
+export const manifestHash = (encoded: Uint8Array): string => hexOf(encoded.subarray(-HASH_BYTES))
+
+/** Throws `corruptRecord`; `invalidConfig` where a later release wrote it. */
+export function decodeManifest(bytes: Buffer, deviceId: DeviceId): Manifest {
+  const hashAt = bytes.length - HASH_BYTES
+  if (hashAt < HEADER_BYTES || bytes.readUInt32LE(0) !== MAGIC) throw corrupt("magic")
+  if (bytes.readBigUInt64LE(hashAt) !== xxh64(bytes.subarray(0, hashAt), seedOf(deviceId))) throw corrupt("checksum")
+  if (bytes.readUInt16LE(4) > FORMAT) {
+    throw fail("invalidConfig", { message: "the metadata store was written by a later release of Hayloft" })
+  }
+  const packed = bytes.subarray(HEADER_BYTES, hashAt)
+  if (bytes.readUInt32LE(8) !== packed.length) throw corrupt("length")
+  const record = RecordReader.open("metadata manifest", packed, FORMAT)
+  if (record.text() !== deviceId) throw corrupt("device")
+  return {
+    generation: record.number(),
+    previousHash: record.text(),
+    nextNumber: record.number(),
+    tables: record.rows(readEntry),
+    marks: new Map(
+      record.rows(row => [rowKeyOf(Buffer.from(row.bytes()).toString("latin1")), Buffer.from(row.bytes())]),
+    ),
+    damaged: record.rows(row => ({
+      from: Buffer.from(row.bytes()),
+      to: Buffer.from(row.bytes()),
+      file: row.number(),
+      reason: row.text(),
+    })),
+  }
+}
+
+const readEntry = (row: RecordReader): TableEntry => ({
+  number: row.number(),
+  level: row.number(),
+  run: row.number(),
+  sizeBytes: row.number(),
+  rows: row.number(),
+  tombstones: row.number(),
+  replacing: row.number(),
+  footerHash: row.text(),
+  firstKey: Buffer.from(row.bytes()),
+  lastKey: Buffer.from(row.bytes()),
+  from: row.optional(() => Buffer.from(row.bytes())),
+  merged: { rows: row.number(), sum: new RowSum(row.number(), row.number()) },
+})
+
+const corrupt = (member: string): Failure => fail("corruptRecord", { what: "metadata manifest", member })

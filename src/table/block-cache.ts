@@ -1,0 +1,80 @@
+/**
+ * Block cache: verified blocks of tables, one cache for all devices of a process.
+ *
+ * A table finds its blocks by their place in its own slots, without a lookup here; the cache only decides
+ * which ones leave (second chance: a block that was used since the hand last passed stays).
+ * Limits    `limitBytes` for the bytes of all blocks.
+ */
+import type { Block } from "../format/table-block.js"
+
+export interface CachedBlock {
+  readonly block: Block
+  /** Used since the hand of the cache last passed. */
+  isUsed: boolean
+}
+
+/** Where a table keeps its blocks; a slot is undefined where the block is not in memory. */
+export type BlockSlots = (CachedBlock | undefined)[]
+
+interface Entry extends CachedBlock {
+  readonly slots: BlockSlots
+  readonly slot: number
+}
+
+export class BlockCache {
+  private readonly ring: Entry[] = []
+  private hand = 0
+  private usedBytes = 0
+
+  constructor(private readonly limitBytes: number) {}
+
+  /** Lets all blocks go of which none has been used since the last call. To be called now and then. */
+  releaseIdle(): void {
+    if (this.ring.some(entry => entry.isUsed)) for (const entry of this.ring) entry.isUsed = false
+    else this.clear()
+  }
+
+  /** Bytes of the blocks in memory. */
+  get bytes(): number {
+    return this.usedBytes
+  }
+
+  /** Puts a block into a slot. Others leave where there is no room. */
+  put(slots: BlockSlots, slot: number, block: Block): CachedBlock {
+    const entry: Entry = { block, isUsed: true, slots, slot }
+    slots[slot] = entry
+    this.usedBytes += block.bytes.length
+    this.ring.push(entry)
+    this.shrinkTo(this.limitBytes)
+    return entry
+  }
+
+  /** Lets all blocks go. */
+  clear(): void {
+    for (const { slots, slot } of this.ring) slots[slot] = undefined
+    this.ring.length = 0
+    this.hand = 0
+    this.usedBytes = 0
+  }
+
+  private shrinkTo(limitBytes: number): void {
+    while (this.usedBytes > limitBytes && this.ring.length > 1) {
+      if (this.hand >= this.ring.length) this.hand = 0
+      const entry = this.ring[this.hand]
+      if (entry === undefined) return
+      const isHere = entry.slots[entry.slot] === entry
+      if (isHere && entry.isUsed) {
+        entry.isUsed = false
+        this.hand += 1
+      } else this.remove(entry, isHere)
+    }
+  }
+
+  /** The last entry takes the place of the one that leaves. */
+  private remove(entry: Entry, isHere: boolean): void {
+    if (isHere) entry.slots[entry.slot] = undefined
+    this.usedBytes -= entry.block.bytes.length
+    const last = this.ring.pop()
+    if (last !== undefined && last !== entry) this.ring[this.hand] = last
+  }
+}

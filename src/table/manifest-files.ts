@@ -1,0 +1,175 @@
+/**
+ * Manifest files: each generation of the manifest is written twice, to files named for the generation. The second
+ * copy is begun when the first is durable, so a generation of which there are two copies has been durable.
+ *
+ * Promises  After a crash at any moment the folder shows the generation before or this one. An older generation
+ *           is shown in place of a newer one only where the newer one was never finished.
+ */
+import { fail, isFailure, type Failure } from "../base/failures.js"
+import type { DeviceId } from "../base/ids.js"
+import { decodeManifest, EMPTY_MANIFEST, manifestHash, type Manifest } from "../format/table-manifest.js"
+import type { Disk } from "../seams/disk/contract.js"
+import { MANIFEST_BYTES_MAX } from "./limits.js"
+
+const COPIES = ["manifest", "manifest-copy"] as const
+const MANIFEST_NAME = /^(\d+)\.manifest(-copy)?$/
+const TABLE_NAME = /^(\d+)\.table$/
+/** What the metadata store of releases before tables left in its folder. */
+const OLD_STORE_NAME = "data.mdb"
+
+/** The writer may replace generations while a reader looks for the newest one: it looks again, so many times. */
+const LOOKS_MAX = 5
+
+interface WholeCopy {
+  readonly manifest: Manifest
+  readonly hash: string
+}
+
+export interface StoredManifest extends WholeCopy {
+  /** One of the two copies is damaged or missing. */
+  readonly isSingle: boolean
+}
+
+const manifestName = (generation: number, copy: (typeof COPIES)[number]): string =>
+  `${String(generation).padStart(10, "0")}.${copy}`
+
+export const tableNumberOf = (name: string): number | undefined => {
+  const number = TABLE_NAME.exec(name)?.[1]
+  return number === undefined ? undefined : Number(number)
+}
+
+const generationOf = (name: string): number | undefined => {
+  const generation = MANIFEST_NAME.exec(name)?.[1]
+  return generation === undefined ? undefined : Number(generation)
+}
+
+const generationsIn = (names: readonly string[]): readonly number[] =>
+  [...new Set(names.flatMap(name => generationOf(name) ?? []))].sort((a, b) => b - a)
+
+/** The newest manifest of a folder; an empty one where the folder has none. Throws `corruptRow`, `deviceFailed`. */
+export async function readManifest(disk: Disk, folder: string, deviceId: DeviceId): Promise<StoredManifest> {
+  let names = await disk.list(folder)
+  for (let look = 1; ; look += 1) {
+    try {
+      return await newestOf(names, disk, folder, deviceId)
+    } catch (error) {
+      const before = generationsIn(names).join()
+      names = await disk.list(folder)
+      if (look === LOOKS_MAX || generationsIn(names).join() === before) throw error
+    }
+  }
+}
+
+async function newestOf(
+  names: readonly string[],
+  disk: Disk,
+  folder: string,
+  deviceId: DeviceId,
+): Promise<StoredManifest> {
+  if (names.includes(OLD_STORE_NAME)) {
+    const message = `${folder} holds a metadata store of an earlier development version, which is no longer read`
+    throw fail("invalidConfig", { message })
+  }
+  const generations = generationsIn(names)
+  for (const generation of generations) {
+    const stored = await readGeneration(disk, folder, deviceId, generation)
+    if (stored !== undefined) return stored
+    if (COPIES.every(copy => names.includes(manifestName(generation, copy)))) {
+      throw damaged(folder, `both copies of its manifest ${generation} are damaged`)
+    }
+  }
+  // The first generation is made of nothing, and may be unfinished.
+  const isNew = generations.every(generation => generation === 1)
+  const hasTables = names.some(name => tableNumberOf(name) !== undefined)
+  if (!isNew || hasTables) throw damaged(folder, "its manifest is missing or damaged")
+  return { manifest: EMPTY_MANIFEST, hash: "", isSingle: false }
+}
+
+const damaged = (folder: string, reason: string): Failure =>
+  fail("corruptRow", { path: folder, message: `the metadata store in ${folder} cannot be read: ${reason}`, reason })
+
+/** Undefined where no copy is whole. A copy that the device does not read is as good as damaged if the other is whole. */
+async function readGeneration(
+  disk: Disk,
+  folder: string,
+  deviceId: DeviceId,
+  generation: number,
+): Promise<StoredManifest | undefined> {
+  const errors: unknown[] = []
+  const copies: (WholeCopy | undefined)[] = []
+  for (const name of COPIES) {
+    const reading = readCopy(disk, `${folder}/${manifestName(generation, name)}`, deviceId)
+    const copy = await reading.catch((error: unknown) => void errors.push(error))
+    copies.push(copy?.manifest.generation === generation ? copy : undefined)
+  }
+  const whole = copies.find(copy => copy !== undefined)
+  if (whole !== undefined) return { ...whole, isSingle: copies.some(copy => copy?.hash !== whole.hash) }
+  if (errors.length > 0) throw errors[0]
+  return undefined
+}
+
+/** Undefined where it is damaged, or not there. */
+async function readCopy(disk: Disk, path: string, deviceId: DeviceId): Promise<WholeCopy | undefined> {
+  if (!(await disk.exists(path))) return undefined
+  const file = await disk.open(path, "read")
+  try {
+    const sizeBytes = await file.sizeBytes()
+    if (sizeBytes > MANIFEST_BYTES_MAX) return undefined
+    const bytes = Buffer.alloc(sizeBytes)
+    await file.read(bytes, 0)
+    return { manifest: decodeManifest(bytes, deviceId), hash: manifestHash(bytes) }
+  } catch (error) {
+    if (isFailure(error, "corruptRecord")) return undefined
+    throw error
+  } finally {
+    await file.close()
+  }
+}
+
+/** Makes an encoded manifest durable. The tables that it names, and their names, are durable already. */
+export async function writeManifest(
+  disk: Disk,
+  folder: string,
+  generation: number,
+  encoded: Uint8Array,
+): Promise<void> {
+  for (const copy of COPIES) await writeFile(disk, `${folder}/${manifestName(generation, copy)}`, encoded)
+  await disk.syncFolder(folder)
+}
+
+async function writeFile(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
+  const file = await disk.open(path, "create")
+  try {
+    await file.write([bytes], 0)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+/** Takes back a generation that could not be finished. Throws where it may still be found. */
+export async function removeGeneration(disk: Disk, folder: string, generation: number): Promise<void> {
+  for (const copy of COPIES) {
+    const path = `${folder}/${manifestName(generation, copy)}`
+    if (await disk.exists(path)) await disk.remove(path)
+  }
+  await disk.syncFolder(folder)
+}
+
+/** Removes the files of all generations but this one. */
+export async function removeOthers(disk: Disk, folder: string, generation: number): Promise<void> {
+  for (const name of await disk.list(folder)) {
+    const found = generationOf(name)
+    if (found !== undefined && found !== generation) await disk.remove(`${folder}/${name}`)
+  }
+}
+
+/** The highest numbers that names in the folder have: of a table, and of a manifest. */
+export async function highestNumbers(disk: Disk, folder: string): Promise<{ table: number; generation: number }> {
+  const names = await disk.list(folder)
+  const highest = (numbers: readonly number[]): number => numbers.reduce((max, number) => Math.max(max, number), 0)
+  return {
+    table: highest(names.flatMap(name => tableNumberOf(name) ?? [])),
+    generation: highest(generationsIn(names)),
+  }
+}

@@ -1,0 +1,166 @@
+/**
+ * Merge: writes the rows of several runs as one, each key once. Older versions of a row are dropped, and
+ * tombstones where nothing older can be left.
+ *
+ * Promises  The rows of the inputs that are read to their end add up to what their footers say, and what goes in
+ *           equals what comes out plus what is dropped, by number and by sum of row hashes. Otherwise it throws,
+ *           and nothing has changed.
+ */
+import { assert, must } from "../base/assert.js"
+import { familyOfNumber } from "../base/families.js"
+import { rowKeyOf } from "../base/ids.js"
+import { RowSum } from "../format/row-sum.js"
+import { compareBytes, ROW_FLAGS } from "../format/table-block.js"
+import { KeyHash } from "../format/table-filter.js"
+import type { TableEntry } from "../format/table-manifest.js"
+import type { DroppedRow } from "../seams/store/contract.js"
+import { lostRows, RunStream, type StreamedTable } from "./run-stream.js"
+import type { Probe } from "./table.js"
+import type { TableWriter } from "./table-writer.js"
+
+export interface MergeResult {
+  readonly tables: readonly TableEntry[]
+  /** Inputs of which rows are left. */
+  readonly trimmed: readonly TableEntry[]
+  readonly rows: number
+  readonly droppedRows: number
+}
+
+export interface MergeInputs {
+  /** From the newest to the oldest. */
+  readonly runs: readonly (readonly StreamedTable[])[]
+  /** Rows of `runs` from this key on stay where they are. */
+  readonly upTo: Buffer | undefined
+  readonly lower: readonly StreamedTable[]
+}
+
+/** `mayHoldOlder`: whether a deeper level may hold the key; false is certain. Absent: there is no deeper level. */
+export async function mergeRows(
+  { runs, upTo, lower }: MergeInputs,
+  writer: TableWriter,
+  mayHoldOlder: ((probe: Probe) => boolean) | undefined,
+  dropped: DroppedRow,
+): Promise<MergeResult> {
+  const streams = [...runs.map(run => new RunStream(run, upTo)), new RunStream(lower, undefined)]
+  const merging = new Merging(streams, writer, mayHoldOlder, dropped)
+  await merging.run()
+  const tables = await writer.finish()
+  merging.check(tables)
+  const trimmed = streams.flatMap(stream => stream.finish())
+  return { tables, trimmed, rows: merging.rowsIn, droppedRows: merging.droppedRows }
+}
+
+class Merging {
+  rowsIn = 0
+  droppedRows = 0
+  private readonly sumIn = new RowSum()
+  private readonly droppedSum = new RowSum()
+  private readonly hash = new KeyHash()
+  private living: RunStream[] = []
+
+  constructor(
+    private readonly streams: readonly RunStream[],
+    private readonly writer: TableWriter,
+    private readonly mayHoldOlder: ((probe: Probe) => boolean) | undefined,
+    private readonly dropped: DroppedRow,
+  ) {}
+
+  async run(): Promise<void> {
+    for (const stream of this.streams) await stream.load()
+    this.living = this.streams.filter(stream => stream.isValid)
+    while (this.living.length > 0) {
+      const newest = this.first()
+      const flags = this.dropOlder(newest)
+      if (this.write(newest, flags)) await this.writer.flush()
+      await this.advanceAll(newest)
+    }
+  }
+
+  /** The stream whose row is next; of several with one key the newest. */
+  private first(): RunStream {
+    const { living } = this
+    let first = living[0]
+    assert(first !== undefined, "there is a row")
+    for (let i = 1; i < living.length; i += 1) {
+      const stream = must(living[i], "it is within the list")
+      if (compareBytes(stream.bytes, stream.keyAt, stream.valueAt, first.bytes, first.keyAt, first.valueAt) < 0) {
+        first = stream
+      }
+    }
+    return first
+  }
+
+  /**
+   * Marks the streams that hold older versions of the row, and tells of their values. Returns the flags of the row:
+   * it takes over whether what lies below the oldest of them has been counted.
+   */
+  private dropOlder(newest: RunStream): number {
+    let { flags } = newest
+    newest.isTaken = true
+    this.countIn(newest)
+    for (const stream of this.living) {
+      if (stream === newest || !isSameKey(stream, newest)) continue
+      stream.isTaken = true
+      this.countIn(stream)
+      if ((flags & ROW_FLAGS.countedOlder) === 0 && (stream.flags & ROW_FLAGS.tombstone) === 0) this.tell(stream)
+      flags = (flags & ~ROW_FLAGS.countedOlder) | (stream.flags & ROW_FLAGS.countedOlder)
+      this.countDropped(stream)
+    }
+    return flags
+  }
+
+  private tell({ bytes, keyAt, valueAt, end }: RunStream): void {
+    const family = familyOfNumber(bytes[keyAt] ?? -1)
+    if (family === undefined) return
+    this.dropped(family, rowKeyOf(bytes.toString("latin1", keyAt + 1, valueAt)), bytes.subarray(valueAt, end))
+  }
+
+  private countIn({ bytes, keyAt, end, flags }: RunStream): void {
+    this.rowsIn += 1
+    this.sumIn.add(bytes, keyAt, end, flags & ROW_FLAGS.tombstone)
+  }
+
+  private countDropped({ bytes, keyAt, end, flags }: RunStream): void {
+    this.droppedRows += 1
+    this.droppedSum.add(bytes, keyAt, end, flags & ROW_FLAGS.tombstone)
+  }
+
+  private write(row: RunStream, flags: number): boolean {
+    const { bytes, keyAt, valueAt, end } = row
+    const isReplacing = this.mayBeOlder(bytes, keyAt, valueAt)
+    if ((flags & ROW_FLAGS.tombstone) !== 0 && !isReplacing) {
+      this.countDropped(row)
+      return false
+    }
+    return this.writer.add(bytes, keyAt, valueAt, end, flags, isReplacing)
+  }
+
+  private mayBeOlder(bytes: Buffer, keyAt: number, valueAt: number): boolean {
+    if (this.mayHoldOlder === undefined) return false
+    const key = bytes.subarray(keyAt, valueAt)
+    return this.mayHoldOlder({ bytes: key, length: key.length, hash: this.hash.of(key, 0, key.length) })
+  }
+
+  private async advanceAll(newest: RunStream): Promise<void> {
+    let isOver = false
+    for (const stream of this.living) {
+      if (!stream.isTaken) continue
+      stream.isTaken = false
+      if (!stream.next()) await stream.load()
+      isOver ||= !stream.isValid
+    }
+    newest.isTaken = false
+    if (isOver) this.living = this.living.filter(stream => stream.isValid)
+  }
+
+  check(tables: readonly TableEntry[]): void {
+    const rowsOut = tables.reduce((sum, { rows }) => sum + rows, 0)
+    const sumOut = this.writer.sum.copy()
+    sumOut.addSum(this.droppedSum)
+    if (rowsOut + this.droppedRows === this.rowsIn && sumOut.equals(this.sumIn)) return
+    throw lostRows(`${this.rowsIn} rows went in, ${rowsOut} came out and ${this.droppedRows} were dropped`)
+  }
+}
+
+const isSameKey = (a: RunStream, b: RunStream): boolean =>
+  compareBytes(a.bytes, a.keyAt, a.valueAt, b.bytes, b.keyAt, b.valueAt) === 0

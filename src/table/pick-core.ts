@@ -1,0 +1,258 @@
+/**
+ * Merge picks, decided: which rows are merged next. Leveled merging by key ranges (O'Neil et al., "The
+ * log-structured merge-tree", 1996; RocksDB's "dynamic level size").
+ *
+ * Level 0 holds runs as checkpoints wrote them. All other levels hold each key at most once. The last level is
+ * the largest; each level above it may hold a tenth of the one below. Levels that would hold less than
+ * `firstLevelBytesMax` do not exist: level 0 is merged past them. A step merges one range of keys, from its low
+ * end on; where it ends within a file, the rows of that file below the end no longer count (`from`).
+ */
+import type { DamagedRange, Manifest, TableEntry } from "../format/table-manifest.js"
+import type { MergeUrgency } from "../seams/store/contract.js"
+import type { TableLimits } from "./limits.js"
+
+export interface MergePlan {
+  readonly kind: "merge"
+  /** From the newest to the oldest. */
+  readonly runs: readonly (readonly TableEntry[])[]
+  /** Rows of `runs` from this key on stay. Undefined: none do. */
+  readonly upTo: Buffer | undefined
+  /** Files of the level that the rows go to, merged whole. */
+  readonly lower: readonly TableEntry[]
+  readonly level: number
+}
+
+/** A file that overlaps nothing on its way goes to the next level as it is. */
+export interface MovePlan {
+  readonly kind: "move"
+  readonly table: TableEntry
+  readonly level: number
+}
+
+/** Of the rows of level 0, or of a file, so many are deleted ones or replace others: worth a merge when quiet. */
+const DEAD_SHARE_QUIET = 0.05
+const DEAD_SHARE_FILE = 0.25
+/** A smaller file is merged with a neighbour instead of moved, so that files do not become many. */
+const MOVED_SHARE_MIN = 0.25
+
+export const firstKeyOf = ({ from, firstKey }: TableEntry): Buffer =>
+  from !== undefined && from.compare(firstKey) > 0 ? from : firstKey
+
+export const inKeyOrder = (a: TableEntry, b: TableEntry): number => firstKeyOf(a).compare(firstKeyOf(b))
+
+const sizeOf = (tables: readonly TableEntry[]): number => tables.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+const deadRowsOf = (tables: readonly TableEntry[]): number =>
+  tables.reduce((sum, { tombstones, replacing }) => sum + tombstones + replacing, 0)
+const rowsOf = (tables: readonly TableEntry[]): number => tables.reduce((sum, { rows }) => sum + rows, 0)
+
+const levelOf = (tables: readonly TableEntry[], level: number): readonly TableEntry[] =>
+  tables.filter(table => table.level === level).sort(inKeyOrder)
+
+/** How much each level may hold; 0 for levels that are to be empty. */
+export function levelTargets(tables: readonly TableEntry[], limits: TableLimits): readonly number[] {
+  const targets = Array.from({ length: limits.levels + 1 }, () => 0)
+  let bytes = sizeOf(levelOf(tables, limits.levels))
+  let level = limits.levels
+  targets[level] = Infinity
+  while (bytes > limits.firstLevelBytesMax && level > 1) {
+    level -= 1
+    bytes /= limits.levelRatio
+    targets[level] = bytes
+  }
+  return targets
+}
+
+/** The level that rows of a level go to next: none that holds rows is passed over. */
+function levelBelow(tables: readonly TableEntry[], level: number, targets: readonly number[]): number {
+  const next = targets.findIndex((target, below) => below > level && target > 0)
+  const held = tables.reduce((min, table) => (table.level > level ? Math.min(min, table.level) : min), Infinity)
+  return Math.min(next, held)
+}
+
+/** The runs of level 0 from the newest to the oldest. */
+export function topRuns(tables: readonly TableEntry[]): readonly (readonly TableEntry[])[] {
+  const top = levelOf(tables, 0)
+  const numbers = [...new Set(top.map(({ run }) => run))].sort((a, b) => b - a)
+  return numbers.map(number => top.filter(({ run }) => run === number))
+}
+
+/** The next step; undefined where there is nothing to do. */
+export function pickMerge(
+  { tables, damaged }: Manifest,
+  urgency: MergeUrgency,
+  limits: TableLimits,
+): MergePlan | MovePlan | undefined {
+  const targets = levelTargets(tables, limits)
+  const bad = damagedFiles(damaged)
+  if (isTopDue(tables, urgency, limits)) {
+    const plan = mergeTop(tables, levelBelow(tables, 0, targets), bad, limits)
+    if (plan !== undefined && !touches(plan, bad)) return plan
+  }
+  for (let level = 1; level < limits.levels; level += 1) {
+    const files = levelOf(tables, level)
+    for (const source of sourcesOf(files, targets[level] ?? 0, urgency, rowsOf(tables))) {
+      const plan = mergeDown(tables, source, levelBelow(tables, level, targets), bad, limits)
+      if (!touches(plan, bad)) return plan
+    }
+  }
+  return undefined
+}
+
+/** Files that are left as they are until they are repaired. */
+type DamagedFiles = ReadonlySet<number>
+
+const damagedFiles = (damaged: readonly DamagedRange[]): DamagedFiles => new Set(damaged.map(({ file }) => file))
+
+function touches(plan: MergePlan | MovePlan, files: DamagedFiles): boolean {
+  const tables = plan.kind === "move" ? [plan.table] : [...plan.runs.flat(), ...plan.lower]
+  return tables.some(({ number }) => files.has(number))
+}
+
+function isTopDue(tables: readonly TableEntry[], urgency: MergeUrgency, limits: TableLimits): boolean {
+  const top = levelOf(tables, 0)
+  if (top.length === 0) return false
+  if (topRuns(tables).length >= limits.topRunsMax || top.some(({ from }) => from !== undefined)) return true
+  const dead = deadRowsOf(top)
+  if (urgency === "due" || dead === 0) return false
+  return urgency === "full" || dead >= DEAD_SHARE_QUIET * rowsOf(tables)
+}
+
+/** Files of a level that are to go down, the one that was written first before the others. */
+function sourcesOf(
+  files: readonly TableEntry[],
+  targetBytes: number,
+  urgency: MergeUrgency,
+  rows: number,
+): readonly TableEntry[] {
+  const byAge = [...files].sort((a, b) => a.number - b.number)
+  if (sizeOf(files) > targetBytes) return byAge
+  if (urgency === "due" || deadRowsOf(files) < (urgency === "full" ? 1 : DEAD_SHARE_QUIET * rows)) return []
+  return byAge.filter(file => {
+    const dead = deadRowsOf([file])
+    return urgency === "full" ? dead > 0 : dead >= DEAD_SHARE_FILE * file.rows
+  })
+}
+
+/**
+ * Merges the oldest runs of level 0 into a level. Runs that were written after a merge had begun wait until it has
+ * come to the end: they still have rows below the place where it goes on.
+ */
+function mergeTop(
+  tables: readonly TableEntry[],
+  level: number,
+  damaged: DamagedFiles,
+  limits: TableLimits,
+): MergePlan | MovePlan | undefined {
+  const all = topRuns(tables)
+  const begun = all.flat().flatMap(({ from }) => from ?? [])
+  const from = begun.sort((a, b) => a.compare(b))[0]
+  const oldest = [...all].reverse()
+  const count = oldest.findIndex(run => run.some(table => from !== undefined && firstKeyOf(table).compare(from) < 0))
+  const runs = (count < 0 ? oldest : oldest.slice(0, count)).reverse()
+  if (runs.length === 0) return undefined
+  const below = levelOf(tables, level)
+  for (const [i, run] of runs.entries()) {
+    const older = [...runs.slice(i + 1).flat(), ...below]
+    const table = run.find(each => isMovable(each, older, limits))
+    if (table !== undefined) return { kind: "move", table, level }
+  }
+  return rangePlan(runs, below, from, level, damaged, limits)
+}
+
+/** Whether nothing older overlaps the file, and it is large enough to stay as it is. */
+const isMovable = (table: TableEntry, older: readonly TableEntry[], limits: TableLimits): boolean =>
+  table.from === undefined &&
+  table.sizeBytes >= MOVED_SHARE_MIN * limits.tableBytes &&
+  !older.some(other => other.lastKey.compare(table.firstKey) >= 0 && firstKeyOf(other).compare(table.lastKey) <= 0)
+
+function mergeDown(
+  tables: readonly TableEntry[],
+  source: TableEntry,
+  level: number,
+  damaged: DamagedFiles,
+  limits: TableLimits,
+): MergePlan | MovePlan {
+  const below = levelOf(tables, level)
+  if (isMovable(source, below, limits)) return { kind: "move", table: source, level }
+  return rangePlan([[source]], below, undefined, level, damaged, limits)
+}
+
+/** Merges rows of the runs with those of a level, from the lowest key on, as many as one step may. */
+function rangePlan(
+  runs: readonly (readonly TableEntry[])[],
+  below: readonly TableEntry[],
+  begun: Buffer | undefined,
+  level: number,
+  damaged: DamagedFiles,
+  limits: TableLimits,
+): MergePlan {
+  const sources = runs.flat().sort(inKeyOrder)
+  const start = begun ?? sources[0]?.from ?? sources[0]?.firstKey
+  const highest = sources.reduce<Buffer | undefined>(
+    (high, { lastKey }) => (high === undefined || lastKey.compare(high) > 0 ? lastKey : high),
+    undefined,
+  )
+  if (start === undefined || highest === undefined) return { kind: "merge", runs, upTo: undefined, lower: [], level }
+  const candidates = below.filter(
+    ({ lastKey, firstKey }) => lastKey.compare(start) >= 0 && firstKey.compare(highest) <= 0,
+  )
+  const upTo = endOfStep(sources, candidates, start, limits)
+  const isIn = (table: TableEntry): boolean =>
+    table.lastKey.compare(start) >= 0 && (upTo === undefined || firstKeyOf(table).compare(upTo) < 0)
+  const neighbour = smallNeighbour(below, start, damaged, limits)
+  const lower = [...(neighbour === undefined ? [] : [neighbour]), ...candidates.filter(isIn)]
+  const taken = runs.map(run => run.filter(isIn)).filter(run => run.length > 0)
+  return { kind: "merge", runs: taken, upTo, lower, level }
+}
+
+/** The file right below the start, where it is so small that it should become one with what is written now. */
+function smallNeighbour(
+  below: readonly TableEntry[],
+  start: Buffer,
+  damaged: DamagedFiles,
+  limits: TableLimits,
+): TableEntry | undefined {
+  const before = below.filter(({ lastKey }) => lastKey.compare(start) < 0).at(-1)
+  if (before === undefined || damaged.has(before.number)) return undefined
+  return before.sizeBytes < limits.tableBytes / 2 ? before : undefined
+}
+
+/**
+ * Where the step ends: at the first key of a file, so that files of the lower level are merged whole. Undefined:
+ * everything fits. The smallest step is taken even if it does not fit.
+ */
+function endOfStep(
+  sources: readonly TableEntry[],
+  below: readonly TableEntry[],
+  start: Buffer,
+  limits: TableLimits,
+): Buffer | undefined {
+  const starts = [...sources, ...below].map(firstKeyOf).filter(key => key.compare(start) > 0)
+  let best: Buffer | undefined
+  let isSmallest = true
+  for (const end of [...starts.sort((a, b) => a.compare(b)), undefined]) {
+    if (end !== undefined && isSplitting(below, end)) continue
+    if (!isSmallest && !fits(sources, below, end, limits)) return best
+    best = end
+    isSmallest = false
+  }
+  return best
+}
+
+/** Whether one step may merge what begins below the end. Of files that go on behind it, half is counted. */
+function fits(
+  sources: readonly TableEntry[],
+  below: readonly TableEntry[],
+  end: Buffer | undefined,
+  limits: TableLimits,
+): boolean {
+  const isIn = (table: TableEntry): boolean => end === undefined || firstKeyOf(table).compare(end) < 0
+  const [upper, lower] = [sources.filter(isIn), below.filter(isIn)]
+  const ending = upper.filter(({ lastKey }) => end === undefined || lastKey.compare(end) < 0)
+  const bytes = sizeOf(lower) + (sizeOf(upper) + sizeOf(ending)) / 2
+  return bytes <= limits.stepBytesMax && lower.length < limits.stepFilesMax
+}
+
+/** Whether the key lies within a file of the lower level. */
+const isSplitting = (below: readonly TableEntry[], key: Buffer): boolean =>
+  below.some(table => firstKeyOf(table).compare(key) < 0 && table.lastKey.compare(key) >= 0)

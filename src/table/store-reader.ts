@@ -1,0 +1,320 @@
+/**
+ * Table store, for reading: the metadata store of one device as sorted tables (O'Neil et al., "The log-structured
+ * merge-tree", 1996; Chang et al., "Bigtable", OSDI 2006), over the disk seam.
+ *
+ * Promises  Reads return what was written, or throw `corruptRow`: damage is never absence. A generation is seen whole.
+ * Limits    Reads that are not in memory happen on the calling thread while the store is small enough that the page
+ *           cache holds it (`syncBytesMax`), and wherever the caller cannot wait (`base/rows-needed`).
+ */
+import { fail, isFailure } from "../base/failures.js"
+import { familyOfNumber, type Family } from "../base/families.js"
+import type { RowKey } from "../base/ids.js"
+import type { KeyRange } from "../base/key-range.js"
+import { visitRows, type RowVisitor } from "../base/row-scan.js"
+import { withRows } from "../base/rows-needed.js"
+import { MIB } from "../base/limits.js"
+import { mapBounded } from "../life/index.js"
+import { RowSum } from "../format/row-sum.js"
+import { compareBytes, ROW_FLAGS, type Block } from "../format/table-block.js"
+import { EMPTY_MANIFEST, type Manifest, type TableEntry } from "../format/table-manifest.js"
+import type { StoreHost, StoreReader } from "../seams/store/contract.js"
+import type { BlockCache } from "./block-cache.js"
+import { readManifest } from "./manifest-files.js"
+import { inKeyOrder, topRuns } from "./pick-core.js"
+import { Table } from "./table.js"
+import type { ShownTable } from "./run-cursor.js"
+import { Version } from "./version.js"
+
+/** What is open of one generation. */
+export interface OpenGeneration {
+  readonly manifest: Manifest
+  readonly hash: string
+  /** By file number. */
+  readonly tables: ReadonlyMap<number, Table>
+  readonly version: Version
+}
+
+export interface ReaderOptions {
+  readonly cache: BlockCache
+  /** Up to this size of the store, what is not in memory is read on the calling thread. */
+  readonly syncBytesMax: number
+}
+
+const OPENED_AT_ONCE = 8
+const TOUCH_BYTES = 1 * MIB
+const MARKS_FAMILY: Family = "marks"
+
+export class TableReader implements StoreReader {
+  protected current: OpenGeneration
+  private prepared: OpenGeneration | undefined
+  protected isClosed = false
+  /** The page cache holds the files: they have been read since the store was opened, or written by checkpoints. */
+  private isTouched = false
+  private touching: Promise<void> = Promise.resolve()
+
+  protected constructor(
+    protected readonly host: StoreHost,
+    protected readonly folder: string,
+    protected readonly options: ReaderOptions,
+    current: OpenGeneration,
+  ) {
+    this.current = current
+  }
+
+  /** Before the first generation. */
+  protected static readonly empty: OpenGeneration = {
+    manifest: EMPTY_MANIFEST,
+    hash: "",
+    tables: new Map(),
+    version: new Version([], 0),
+  }
+
+  /** Throws `corruptRow` where the manifest, or a file that it names, is missing or damaged. */
+  static async open(host: StoreHost, folder: string, options: ReaderOptions): Promise<TableReader> {
+    const reader = new TableReader(host, folder, options, TableReader.empty)
+    await reader.load()
+    reader.touching = reader.touch()
+    return reader
+  }
+
+  protected async load(): Promise<void> {
+    await this.prepare()
+    this.adopt()
+  }
+
+  get generation(): number {
+    return this.current.manifest.generation
+  }
+
+  /** Identifies the generation that reads see. */
+  get manifestHash(): string {
+    return this.current.hash
+  }
+
+  get manifest(): Manifest {
+    return this.current.manifest
+  }
+
+  /** What it takes on the disk. */
+  get bytes(): number {
+    return this.current.version.bytes
+  }
+
+  get(family: Family, key: RowKey): Uint8Array | undefined {
+    if (family === MARKS_FAMILY) return this.current.manifest.marks.get(key)
+    return this.current.version.get(family, key)
+  }
+
+  range(family: Family, range: KeyRange): Iterable<readonly [RowKey, Uint8Array]> {
+    return family === MARKS_FAMILY ? this.marks(range) : this.current.version.range(family, range)
+  }
+
+  private marks({ start, end, reverse = false }: KeyRange): (readonly [RowKey, Uint8Array])[] {
+    const marks = [...this.current.manifest.marks].filter(([key]) => key >= start && key < end)
+    marks.sort(([a], [b]) => (a < b === reverse ? 1 : -1))
+    return marks
+  }
+
+  scan(family: Family, range: KeyRange, visitor: RowVisitor): void {
+    if (family !== MARKS_FAMILY) return this.current.version.scan(family, range, visitor)
+    visitRows(
+      this.marks(range).map(([key, value]) => [key, { value }] as const),
+      visitor,
+    )
+  }
+
+  warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined {
+    if (this.readsNow() || family === MARKS_FAMILY) return undefined
+    for (const [i, key] of keys.entries()) {
+      const reading = withRows(() => this.lookUp(family, key))
+      if (reading !== undefined) return this.warmRest(family, keys.slice(i + 1), reading)
+    }
+    return undefined
+  }
+
+  /** What is damaged is told to who reads it. */
+  private lookUp(family: Family, key: RowKey): undefined {
+    withoutDamage(() => this.get(family, key))
+  }
+
+  private async warmRest(family: Family, keys: readonly RowKey[], first: Promise<undefined>): Promise<void> {
+    await first
+    for (const key of keys) await withRows(() => this.lookUp(family, key))
+  }
+
+  private readonly readsNow = (): boolean => this.isTouched && this.bytes <= this.options.syncBytesMax
+
+  /** Reads the files once, so that the page cache holds them; ends early where the store is too large for that. */
+  private async touch(): Promise<void> {
+    const memory = Buffer.allocUnsafe(this.bytes > 0 ? TOUCH_BYTES : 0)
+    const isOver = (): boolean => this.isClosed || this.bytes > this.options.syncBytesMax
+    for (const table of this.current.tables.values()) {
+      if (isOver()) return
+      // A disk that does not read now fails the read that needs it.
+      await table.touch(memory, isOver).catch(() => undefined)
+    }
+    this.isTouched = true
+  }
+
+  async prepare(): Promise<void> {
+    const stored = await readManifest(this.host.disk, this.folder, this.host.deviceId)
+    if (stored.hash === (this.prepared ?? this.current).hash) return
+    await this.discardPrepared()
+    this.prepared = await this.openGeneration(stored.manifest, stored.hash)
+    await this.warmSuccessors(this.prepared)
+  }
+
+  protected async openGeneration(manifest: Manifest, hash: string): Promise<OpenGeneration> {
+    const { disk, deviceId, nowReads } = this.host
+    const timed = <T>(read: () => T): T | undefined => (nowReads === undefined ? read() : nowReads.read(read))
+    const reads = { cache: this.options.cache, readsNow: this.readsNow, timed }
+    const opened: Table[] = []
+    const open = async (entry: TableEntry): Promise<Table> => {
+      const known = this.current.tables.get(entry.number)
+      if (known?.footerHash === entry.footerHash) return known
+      const table = await Table.open(disk, this.folder, entry.number, deviceId, reads)
+      opened.push(table)
+      if (table.footerHash === entry.footerHash) return table
+      throw fail("corruptRow", { path: table.path, reason: "the file is not the one that the manifest names" })
+    }
+    try {
+      const tables = await mapBounded(manifest.tables, OPENED_AT_ONCE, open)
+      const byNumber = new Map(tables.map(table => [table.number, table]))
+      return { manifest, hash, tables: byNumber, version: versionOf(manifest, byNumber) }
+    } catch (error) {
+      for (const table of opened) await table.close()
+      throw error
+    }
+  }
+
+  private async discardPrepared(): Promise<void> {
+    const { prepared } = this
+    this.prepared = undefined
+    await closeAll(prepared?.tables, this.current.tables)
+  }
+
+  /**
+   * What is in use of files that leave is read from those that take their place, before reads see them. Damage fails
+   * the reads that need it.
+   */
+  private async warmSuccessors({ tables, version }: OpenGeneration): Promise<void> {
+    if (this.readsNow()) return
+    for (const [number, table] of this.current.tables) {
+      if (tables.has(number)) continue
+      for (const key of table.keysInUse()) {
+        try {
+          await withRows(() => withoutDamage(() => version.find(key)))
+        } catch (error) {
+          if (!isFailure(error)) throw error
+        }
+      }
+    }
+  }
+
+  adopt(): void {
+    const { prepared } = this
+    this.prepared = undefined
+    if (prepared !== undefined) void this.replace(prepared)
+  }
+
+  /** Reads see the generation from now on. Resolves when files that left are closed. */
+  protected replace(next: OpenGeneration): Promise<void> {
+    const { current } = this
+    this.current = next
+    return closeAll(current.tables, next.tables)
+  }
+
+  async verify(signal: AbortSignal): Promise<void> {
+    const verified = new Set<Table>()
+    for (;;) {
+      const table = [...this.current.tables.values()].find(each => !verified.has(each))
+      if (table === undefined) return
+      verified.add(table)
+      try {
+        await verifyTable(table, signal)
+      } catch (error) {
+        // A file that left meanwhile is closed; others hold its rows.
+        if (isFailure(error, "stopping") || this.current.tables.get(table.number) === table) throw error
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.isClosed) return
+    this.isClosed = true
+    await this.touching
+    await this.discardPrepared()
+    await closeAll(this.current.tables, undefined)
+  }
+}
+
+function withoutDamage(read: () => unknown): void {
+  try {
+    read()
+  } catch (error) {
+    if (!isFailure(error, "corruptRow")) throw error
+  }
+}
+
+/** Closes tables that are not among those that stay. */
+export async function closeAll(
+  tables: ReadonlyMap<number, Table> | undefined,
+  staying: ReadonlyMap<number, Table> | undefined,
+): Promise<void> {
+  for (const [number, table] of tables ?? []) {
+    if (staying?.get(number) !== table) await table.close().catch(() => undefined)
+  }
+}
+
+function versionOf({ tables }: Manifest, open: ReadonlyMap<number, Table>): Version {
+  const shown = (run: readonly TableEntry[]): ShownTable[] =>
+    run.flatMap(({ number, level, from }) => {
+      const table = open.get(number)
+      return table === undefined ? [] : [{ table, level, from }]
+    })
+  const levels = [...new Set(tables.map(({ level }) => level))].filter(level => level > 0).sort((a, b) => a - b)
+  const deeper = levels.map(level => tables.filter(table => table.level === level).sort(inKeyOrder))
+  const bytes = tables.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+  return new Version([...topRuns(tables), ...deeper].map(shown), bytes)
+}
+
+interface FamilySum {
+  rows: number
+  readonly sum: RowSum
+}
+
+/** Reads every block and compares the rows with what the footer says. Throws `corruptRow`, `stopping`. */
+async function verifyTable(table: Table, signal: AbortSignal): Promise<void> {
+  const sums = new Map<number, FamilySum>()
+  let last: Buffer | undefined
+  for (let partition = 0; partition < table.partitions.length; partition += 1) {
+    for (const block of await table.readPartition(partition)) last = addRows(block, sums, last, table.path)
+    if (signal.aborted) throw fail("stopping")
+  }
+  for (const { family, rows, sum } of table.footer.totals) {
+    const found = sums.get(family)
+    if (found?.rows === rows && found.sum.equals(sum)) continue
+    const name = familyOfNumber(family) ?? String(family)
+    const message = `the metadata of family "${name}" is damaged: ${found?.rows ?? 0} rows, ${rows} were written`
+    throw fail("corruptRow", { message, family: name, path: table.path })
+  }
+}
+
+function addRows(block: Block, sums: Map<number, FamilySum>, last: Buffer | undefined, path: string): Buffer {
+  let before = last
+  for (let row = 0; row < block.rows; row += 1) {
+    const keyAt = block.keyAt(row)
+    const valueAt = block.valueAt(keyAt)
+    const { bytes } = block
+    if (before !== undefined && compareBytes(bytes, keyAt, valueAt, before, 0, before.length) <= 0) {
+      throw fail("corruptRow", { path, message: "rows of the metadata store are out of order" })
+    }
+    before = bytes.subarray(keyAt, valueAt)
+    const family = bytes[keyAt] ?? 0
+    const total = sums.get(family) ?? { rows: 0, sum: new RowSum() }
+    if (total.rows === 0) sums.set(family, total)
+    total.rows += 1
+    total.sum.add(bytes, keyAt, valueAt + block.valueBytes(keyAt), block.flags(keyAt) & ROW_FLAGS.tombstone)
+  }
+  return before ?? Buffer.alloc(0)
+}

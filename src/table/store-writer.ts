@@ -1,0 +1,277 @@
+/**
+ * Table store, for writing. A commit writes its rows as new files of level 0, a merge moves rows to deeper levels.
+ *
+ * Order of both: tables durable, folder durable, manifest durable twice, files of earlier manifests removed. Table
+ * files that no manifest names any more are removed by `removeUnused`, once all readers have adopted the manifest.
+ *
+ * Promises  After a crash the store is as the last manifest says that was finished.
+ * Refuses   To remove files before a valid manifest was read, and to use the number of a file twice.
+ */
+import { must } from "../base/assert.js"
+import { isFailure, type Failure } from "../base/failures.js"
+import { FAMILIES } from "../base/families.js"
+import type { RowKey } from "../base/ids.js"
+import { ROW_FLAGS } from "../format/table-block.js"
+import { KeyHash } from "../format/table-filter.js"
+import { EMPTY_MANIFEST, encodeManifest, manifestHash } from "../format/table-manifest.js"
+import type { DamagedRange, Manifest, TableEntry } from "../format/table-manifest.js"
+import type { Merging, StoreHost, StoreWrite, StoreWriter } from "../seams/store/contract.js"
+import { assertWrite } from "../seams/store/contract.js"
+import type { TableLimits } from "./limits.js"
+import { highestNumbers, readManifest, removeGeneration, removeOthers, tableNumberOf } from "./manifest-files.js"
+import { writeManifest } from "./manifest-files.js"
+import { mergeRows, type MergeInputs } from "./merge.js"
+import { pickMerge, topRuns, type MergePlan } from "./pick-core.js"
+import { closeAll, TableReader, type OpenGeneration, type ReaderOptions } from "./store-reader.js"
+import type { Probe } from "./table.js"
+import type { StreamedTable } from "./run-stream.js"
+import { TableWriter } from "./table-writer.js"
+
+export interface WriterOptions extends ReaderOptions {
+  readonly limits: TableLimits
+}
+
+/** Of the free space, what a step of a merge may write. */
+const STEP_SHARE = 0.5
+const ROW_BYTES_FIRST = 64 * 1024
+
+export class TableStoreWriter extends TableReader implements StoreWriter {
+  private nextNumber = 1
+  private certain = true
+  /** The highest generation that was begun. */
+  private begun = 0
+  private readonly row = { bytes: Buffer.alloc(ROW_BYTES_FIRST), probe: new KeyHash() }
+
+  private constructor(
+    host: StoreHost,
+    folder: string,
+    private readonly writerOptions: WriterOptions,
+    empty: OpenGeneration,
+  ) {
+    super(host, folder, writerOptions, empty)
+  }
+
+  /** As for a reader. A store without files gets its first manifest. */
+  static async openWriter(host: StoreHost, folder: string, options: WriterOptions): Promise<TableStoreWriter> {
+    const writer = new TableStoreWriter(host, folder, options, TableReader.empty)
+    const stored = await readManifest(host.disk, folder, host.deviceId)
+    await writer.load()
+    const highest = await highestNumbers(host.disk, folder)
+    writer.nextNumber = Math.max(writer.manifest.nextNumber, highest.table + 1)
+    // Whatever else is there was not finished, or has been replaced: it must not come back.
+    await removeOthers(host.disk, folder, writer.generation)
+    await host.disk.syncFolder(folder)
+    // Two good copies from now on, and numbers that were taken stay taken.
+    const isStale = stored.isSingle || highest.table >= writer.manifest.nextNumber
+    if (writer.generation === 0 || isStale) await writer.install({})
+    return writer
+  }
+
+  get isCertain(): boolean {
+    return this.certain
+  }
+
+  async commit(writes: Iterable<StoreWrite>): Promise<void> {
+    const { marks, rows } = sorted(writes, this.manifest.marks)
+    const writer = this.tableWriter(0)
+    const tables = await orAbandon(writer, async () => {
+      for (const write of rows) if (this.write(writer, write)) await writer.flush()
+      return writer.finish()
+    })
+    await this.install({ marks, tables: [...this.manifest.tables, ...tables] }, writer)
+  }
+
+  private tableWriter(level: number): TableWriter {
+    const { disk, deviceId } = this.host
+    const takeNumber = (): number => {
+      this.nextNumber += 1
+      return this.nextNumber - 1
+    }
+    const target = { disk, folder: this.folder, deviceId, level, run: this.generation + 1, takeNumber }
+    return new TableWriter(target, this.writerOptions.limits)
+  }
+
+  /** A row that is deleted needs a tombstone only where an older version may be. True: flush. */
+  private write(writer: TableWriter, { family, key, value, isOlderCounted }: StoreWrite): boolean {
+    const valueAt = key.length + 1
+    const end = valueAt + (value?.length ?? 0)
+    if (this.row.bytes.length < end) this.row.bytes = Buffer.alloc(2 * end)
+    const { bytes, probe } = this.row
+    bytes[0] = FAMILIES[family]
+    bytes.write(key, 1, "latin1")
+    if (value !== undefined) bytes.set(value, valueAt)
+    probe.of(bytes, 0, valueAt)
+    const mayHoldOlder = this.mayHold({ bytes, length: valueAt, hash: probe }, 0)
+    if (value === undefined && !mayHoldOlder) return false
+    const flags =
+      (value === undefined ? ROW_FLAGS.tombstone : 0) | (isOlderCounted === true ? ROW_FLAGS.countedOlder : 0)
+    return writer.add(bytes, 0, valueAt, end, flags, mayHoldOlder)
+  }
+
+  /** A filter that cannot be read rules out nothing. */
+  private mayHold(probe: Probe, fromLevel: number): boolean {
+    try {
+      return this.current.version.mayHold(probe, fromLevel)
+    } catch (error) {
+      if (!isFailure(error, "corruptRow")) throw error
+      return true
+    }
+  }
+
+  async merge(merging: Merging): Promise<number | undefined> {
+    const { limits } = this.writerOptions
+    const stepBytesMax = Math.min(limits.stepBytesMax, STEP_SHARE * merging.roomBytes)
+    const plan = pickMerge(this.manifest, merging.urgency, { ...limits, stepBytesMax })
+    if (plan === undefined) return undefined
+    const others = this.manifest.tables.filter(({ number }) => plan.kind === "merge" || number !== plan.table.number)
+    if (plan.kind === "move") {
+      const { marks } = sorted(merging.marks(), this.manifest.marks)
+      await this.install({ marks, tables: [...others, { ...plan.table, level: plan.level }] })
+      return 0
+    }
+    try {
+      return await this.mergeBy(plan, merging)
+    } catch (error) {
+      // Where that cannot be recorded now, the next merge finds the damage again.
+      if (isFailure(error, "corruptRow")) await this.setAside(plan, error).catch(() => undefined)
+      throw error
+    }
+  }
+
+  private async mergeBy(plan: MergePlan, merging: Merging): Promise<number> {
+    const writer = this.tableWriter(plan.level)
+    const streamed = (run: readonly TableEntry[]): StreamedTable[] =>
+      run.map(entry => ({ entry, table: must(this.current.tables.get(entry.number), "the table is open") }))
+    const inputs: MergeInputs = { runs: plan.runs.map(streamed), upTo: plan.upTo, lower: streamed(plan.lower) }
+    const isLast = !this.manifest.tables.some(({ level }) => level > plan.level)
+    const mayHoldOlder = isLast ? undefined : (probe: Probe): boolean => this.mayHold(probe, plan.level + 1)
+    const { result, changed } = await orAbandon(writer, async () => ({
+      result: await mergeRows(inputs, writer, mayHoldOlder, merging.dropped),
+      changed: sorted(merging.marks(), this.manifest.marks),
+    }))
+    const used = new Set([...plan.runs.flat(), ...plan.lower].map(({ number }) => number))
+    const others = this.manifest.tables.filter(({ number }) => !used.has(number))
+    await this.install({ marks: changed.marks, tables: [...others, ...result.trimmed, ...result.tables] }, writer)
+    return result.rows - result.droppedRows
+  }
+
+  /** Merges leave out files that are damaged, until they are repaired: a merge would make of damage absence. */
+  private async setAside(plan: MergePlan, failure: Failure): Promise<void> {
+    const path = failure.details["path"]
+    const entry = [...plan.runs.flat(), ...plan.lower].find(
+      ({ number }) => this.current.tables.get(number)?.path === path,
+    )
+    if (entry === undefined) return
+    const [from, to] = [failure.details["fromKey"], failure.details["toKey"]]
+    const range: DamagedRange = {
+      from: typeof from === "string" ? Buffer.from(from, "hex") : entry.firstKey,
+      to: typeof to === "string" ? Buffer.from(to, "hex") : entry.lastKey,
+      file: entry.number,
+      reason: failure.message,
+    }
+    await this.install({ damaged: [...this.manifest.damaged, range] })
+  }
+
+  /**
+   * Makes the next generation durable, and reads it from then on. Where that fails, and is certain to have changed
+   * nothing, the files that were written for it go.
+   */
+  private async install(change: Partial<Manifest>, written?: TableWriter): Promise<void> {
+    const { disk, deviceId } = this.host
+    const { folder } = this
+    const tables = change.tables ?? this.manifest.tables
+    const numbers = new Set(tables.map(({ number }) => number))
+    const next: Manifest = {
+      ...this.manifest,
+      ...change,
+      damaged: (change.damaged ?? this.manifest.damaged).filter(({ file }) => numbers.has(file)),
+      generation: Math.max(this.generation, this.begun) + 1,
+      previousHash: this.manifestHash,
+      nextNumber: this.nextNumber,
+    }
+    this.begun = next.generation
+    const encoded = encodeManifest(next, deviceId)
+    let opened: OpenGeneration | undefined
+    try {
+      // Before it counts: what cannot be opened is not committed.
+      opened = await this.openGeneration(next, manifestHash(encoded))
+      await disk.syncFolder(folder)
+      await writeManifest(disk, folder, next.generation, encoded)
+    } catch (error) {
+      await closeAll(opened?.tables, this.current.tables)
+      const isUndone = await removeGeneration(disk, folder, next.generation).then(
+        () => true,
+        () => false,
+      )
+      if (isUndone) await written?.abandon()
+      this.certain &&= isUndone
+      throw error
+    }
+    this.certain = true
+    await this.replace(opened)
+    // Those that stay are removed with the next one, or at the next opening.
+    await removeOthers(disk, folder, next.generation).catch(() => undefined)
+  }
+
+  get isCrowded(): boolean {
+    return topRuns(this.manifest.tables).length >= this.writerOptions.limits.topRunsStop
+  }
+
+  async removeUnused(): Promise<void> {
+    // A generation that may be found after a crash needs its files.
+    if (!this.certain) return
+    const { disk } = this.host
+    const numbers = new Set(this.manifest.tables.map(({ number }) => number))
+    for (const name of await disk.list(this.folder)) {
+      const number = tableNumberOf(name)
+      if (number !== undefined && !numbers.has(number)) await disk.remove(`${this.folder}/${name}`)
+    }
+  }
+}
+
+/** Writes in key order, each row once; marks with those that stay. */
+function sorted(
+  writes: Iterable<StoreWrite>,
+  before: ReadonlyMap<RowKey, Uint8Array>,
+): { readonly rows: readonly StoreWrite[]; readonly marks: ReadonlyMap<RowKey, Uint8Array> } {
+  const marks = new Map(before)
+  const rows: StoreWrite[] = []
+  for (const write of writes) {
+    assertWrite(write)
+    const { family, key, value } = write
+    if (family !== "marks") rows.push(write)
+    else if (value === undefined) marks.delete(key)
+    else marks.set(key, Uint8Array.from(value))
+  }
+  rows.sort(inStoreOrder)
+  return { rows: rows.filter((row, i) => !isSameRow(row, rows[i + 1])), marks }
+}
+
+const inStoreOrder = (a: StoreWrite, b: StoreWrite): number =>
+  FAMILIES[a.family] - FAMILIES[b.family] || (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)
+
+const isSameRow = (a: StoreWrite, b: StoreWrite | undefined): boolean => a.family === b?.family && a.key === b.key
+
+async function orAbandon<T>(writer: TableWriter, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (error) {
+    await writer.abandon()
+    throw error
+  }
+}
+
+/** Makes the folder an empty store: first an empty manifest, then all else goes. */
+export async function discardStore({ disk, deviceId }: StoreHost, folder: string): Promise<void> {
+  if (!(await disk.exists(folder))) return
+  const highest = await highestNumbers(disk, folder)
+  const generation = highest.generation + 1
+  // Numbers that the manifest knows of stay taken, if it can be read.
+  const { manifest } = await readManifest(disk, folder, deviceId).catch(() => ({ manifest: EMPTY_MANIFEST }))
+  const nextNumber = Math.max(manifest.nextNumber, highest.table + 1)
+  await writeManifest(disk, folder, generation, encodeManifest({ ...EMPTY_MANIFEST, generation, nextNumber }, deviceId))
+  await removeOthers(disk, folder, generation)
+  for (const name of await disk.list(folder)) {
+    if (tableNumberOf(name) !== undefined) await disk.remove(`${folder}/${name}`)
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * Table writer: writes rows that come in key order to new table files, each durable when it is finished.
+ *
+ * Limits    One partition is held in memory; a file ends at the first partition past `tableBytes`.
+ */
+import { assert } from "../base/assert.js"
+import type { DeviceId } from "../base/ids.js"
+import { RowSum } from "../format/row-sum.js"
+import { BlockBuilder, fileSeed, ROW_FLAGS } from "../format/table-block.js"
+import { encodeFooter, type FamilyTotal, type Partition } from "../format/table-file.js"
+import { FilterBuilder } from "../format/table-filter.js"
+import type { TableEntry } from "../format/table-manifest.js"
+import type { Disk, DiskFile } from "../seams/disk/contract.js"
+import type { TableLimits } from "./limits.js"
+import { tablePath } from "./table.js"
+
+/** Where the files go, and what they are called. */
+export interface TableTarget {
+  readonly disk: Disk
+  readonly folder: string
+  readonly deviceId: DeviceId
+  readonly level: number
+  readonly run: number
+  /** The number of the next file; each is taken once. */
+  readonly takeNumber: () => number
+}
+
+/** What is known of the file that is being written. */
+interface OpenTable {
+  readonly number: number
+  readonly seed: bigint
+  readonly file: DiskFile
+}
+
+export class TableWriter {
+  private readonly data: BlockBuilder
+  private readonly directory: BlockBuilder
+  private readonly filter = new FilterBuilder()
+  private open: OpenTable | undefined
+  /** Finished blocks that have not been written. */
+  private pending: Buffer[] = []
+  private pendingBytes = 0
+  private writtenBytes = 0
+  private partitionAt = 0
+  private partitions: Partition[] = []
+  private firstKey: Buffer | undefined
+  private lastKey: Buffer = Buffer.alloc(0)
+  private counts = { rows: 0, tombstones: 0, replacing: 0 }
+  private totals = new Map<number, { rows: number; readonly sum: RowSum }>()
+  private number: number | undefined
+  private seed = 0n
+  private readonly created: string[] = []
+  readonly finished: TableEntry[] = []
+  /** Of all rows in all files. */
+  readonly sum = new RowSum()
+
+  constructor(
+    private readonly target: TableTarget,
+    private readonly limits: TableLimits,
+  ) {
+    this.data = new BlockBuilder(2 * limits.blockBytes)
+    this.directory = new BlockBuilder(2 * limits.blockBytes)
+  }
+
+  /**
+   * Adds the row whose key and value lie one behind the other. `isReplacing`: an older version of it seems to lie
+   * in an older table. True: call `flush` before the next row.
+   */
+  add(bytes: Buffer, keyAt: number, valueAt: number, end: number, flags: number, isReplacing: boolean): boolean {
+    const key = bytes.subarray(keyAt, valueAt)
+    const { limits, data } = this
+    if (this.number === undefined) this.begin(key)
+    if (data.rows > 0 && data.lengthBytes + end - keyAt > limits.blockBytes) this.endBlock()
+    data.add(key, flags, bytes.subarray(valueAt, end))
+    this.filter.add(key)
+    this.count(bytes, keyAt, end, flags, isReplacing)
+    if (this.offsetBytes + data.lengthBytes - this.partitionAt < limits.partitionBytes) return false
+    this.endPartition()
+    return true
+  }
+
+  private begin(key: Buffer): void {
+    this.number = this.target.takeNumber()
+    this.seed = fileSeed(this.target.deviceId, this.number)
+    this.firstKey = Buffer.from(key)
+  }
+
+  private count(bytes: Buffer, keyAt: number, end: number, flags: number, isReplacing: boolean): void {
+    const isTombstone = (flags & ROW_FLAGS.tombstone) !== 0
+    this.counts.rows += 1
+    if (isTombstone) this.counts.tombstones += 1
+    if (isReplacing) this.counts.replacing += 1
+    const family = bytes[keyAt] ?? 0
+    let total = this.totals.get(family)
+    if (total === undefined) this.totals.set(family, (total = { rows: 0, sum: new RowSum() }))
+    total.rows += 1
+    total.sum.add(bytes, keyAt, end, flags & ROW_FLAGS.tombstone)
+  }
+
+  private get offsetBytes(): number {
+    return this.writtenBytes + this.pendingBytes
+  }
+
+  private endBlock(): void {
+    const lastKey = this.data.lastKey()
+    const at = this.offsetBytes
+    const block = this.data.finish(this.seed, at)
+    const place = Buffer.alloc(8)
+    place.writeUInt32LE(at, 0)
+    place.writeUInt32LE(block.length, 4)
+    this.directory.add(lastKey, 0, place)
+    this.push(block)
+    this.lastKey = lastKey
+  }
+
+  private endPartition(): void {
+    if (this.data.rows > 0) this.endBlock()
+    const directoryAt = this.offsetBytes
+    const directory = this.directory.finish(this.seed, directoryAt, this.filter.finish())
+    this.partitions.push({ lastKey: this.lastKey, directoryAt, directoryBytes: directory.length })
+    this.push(directory)
+    this.partitionAt = this.offsetBytes
+  }
+
+  private push(block: Buffer): void {
+    this.pending.push(block)
+    this.pendingBytes += block.length
+  }
+
+  /** Writes what is finished; ends the file where it is long enough. */
+  async flush(): Promise<void> {
+    await this.write()
+    if (this.writtenBytes >= this.limits.tableBytes) await this.endTable()
+  }
+
+  private async write(): Promise<void> {
+    if (this.pending.length === 0) return
+    const { file } = (this.open ??= await this.create())
+    await file.write(this.pending, this.writtenBytes)
+    this.writtenBytes += this.pendingBytes
+    this.pending = []
+    this.pendingBytes = 0
+  }
+
+  private async create(): Promise<OpenTable> {
+    const { number, seed } = this
+    assert(number !== undefined, "a table has a number from its first row on")
+    const path = tablePath(this.target.folder, number)
+    this.created.push(path)
+    return { number, seed, file: await this.target.disk.open(path, "create") }
+  }
+
+  private async endTable(): Promise<void> {
+    const { number, firstKey, counts, partitions, lastKey } = this
+    assert(number !== undefined && firstKey !== undefined, "a table has rows")
+    for (const { sum } of this.totals.values()) this.sum.addSum(sum)
+    const totals: FamilyTotal[] = [...this.totals].map(([family, { rows, sum }]) => ({ family, rows, sum }))
+    const footer = { ...counts, firstKey, lastKey, totals, partitions }
+    const { bytes, hash } = encodeFooter(footer, this.seed, this.offsetBytes)
+    this.push(bytes)
+    await this.write()
+    const { open } = this
+    assert(open !== undefined, "a table has a file")
+    await open.file.sync()
+    await open.file.close()
+    const { level, run } = this.target
+    const merged = { rows: 0, sum: new RowSum() }
+    const sizeBytes = this.writtenBytes
+    this.finished.push({
+      ...{ number, level, run, sizeBytes, ...counts, footerHash: hash, firstKey, lastKey },
+      ...{ from: undefined, merged },
+    })
+    this.reset()
+  }
+
+  private reset(): void {
+    this.open = undefined
+    this.number = undefined
+    this.firstKey = undefined
+    this.writtenBytes = 0
+    this.partitionAt = 0
+    this.partitions = []
+    this.counts = { rows: 0, tombstones: 0, replacing: 0 }
+    this.totals = new Map()
+  }
+
+  /** Ends the last file. The folder is not synced. */
+  async finish(): Promise<readonly TableEntry[]> {
+    if (this.number !== undefined) {
+      if (this.data.rows > 0 || this.directory.rows > 0) this.endPartition()
+      await this.endTable()
+    }
+    return this.finished
+  }
+
+  /** Removes whatever was written. Failures to do so leave files that the next opening removes. */
+  async abandon(): Promise<void> {
+    await this.open?.file.close().catch(() => undefined)
+    for (const path of this.created) await this.target.disk.remove(path).catch(() => undefined)
+  }
+}

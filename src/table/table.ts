@@ -1,0 +1,309 @@
+/**
+ * Table: one immutable file, opened for reading. Blocks are read on demand, verified and cached.
+ *
+ * Promises  A block is used only if it is the one that was written at its place of this file. Otherwise
+ *           every read that needs it throws `corruptRow`, which names the file and the range of keys.
+ */
+import { must } from "../base/assert.js"
+import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
+import type { DeviceId } from "../base/ids.js"
+import { canWaitForRows, RowsNeeded } from "../base/rows-needed.js"
+import { Block, fileSeed, isWholeBlock } from "../format/table-block.js"
+import { decodeFooter, footerBytesOf, TAIL_BYTES, type Footer, type Partition } from "../format/table-file.js"
+import { mayHold, type KeyHash } from "../format/table-filter.js"
+import type { Disk, DiskFile } from "../seams/disk/contract.js"
+import type { BlockCache, BlockSlots } from "./block-cache.js"
+
+/** How the tables of one store read their blocks. */
+export interface BlockReads {
+  readonly cache: BlockCache
+  /** Whether a block that is not in memory may be read on the calling thread. */
+  readonly readsNow: () => boolean
+  /** Runs a read on the calling thread; undefined where that fails, or where such reads were slow lately. */
+  readonly timed: <T>(read: () => T) => T | undefined
+}
+
+interface BlockPlace {
+  readonly offsetBytes: number
+  readonly lengthBytes: number
+}
+
+/** A key that is looked for: its bytes, family number first, and the hash of them. */
+export interface Probe {
+  readonly bytes: Buffer
+  readonly length: number
+  readonly hash: KeyHash
+}
+
+export const tablePath = (folder: string, number: number): string =>
+  `${folder}/${String(number).padStart(10, "0")}.table`
+
+/** A file that is looked for and is not there was there when the manifest was written. */
+const READ_ATTEMPTS = 2
+/** A decision that goes on with another replica is run again for each of its reads: so often damage is known without one. */
+const FAILURE_THROWS = 64
+/** Blocks that are read ahead for a scan. */
+const SCAN_AHEAD_BLOCKS = 15
+const needed = new RowsNeeded("rows are not in memory")
+
+export class Table {
+  private readonly directories: BlockSlots = []
+  /** The data blocks of each partition. */
+  private readonly blocks: BlockSlots[] = []
+  /** Reads under way, by partition and block. */
+  private readonly reading = new Map<string, Promise<void>>()
+  /** What failed of those: thrown where the rows are needed, by the code that asked for them. */
+  private readonly failed = new Map<string, { readonly failure: Error; throwsLeft: number }>()
+
+  private constructor(
+    readonly number: number,
+    readonly path: string,
+    private readonly file: DiskFile,
+    readonly footer: Footer,
+    private readonly seed: bigint,
+    readonly sizeBytes: number,
+    readonly footerHash: string,
+    private readonly reads: BlockReads,
+  ) {}
+
+  /** Throws `corruptRow` where the file is damaged, or not there; `deviceFailed`. */
+  static async open(disk: Disk, folder: string, number: number, deviceId: DeviceId, reads: BlockReads): Promise<Table> {
+    const path = tablePath(folder, number)
+    const file = await openFile(disk, path)
+    try {
+      const sizeBytes = await file.sizeBytes()
+      const tail = Buffer.alloc(TAIL_BYTES)
+      const tailBytes = sizeBytes < TAIL_BYTES ? 0 : await file.read(tail, sizeBytes - TAIL_BYTES)
+      const footerBytes = footerBytesOf(tail.subarray(0, tailBytes), path) + TAIL_BYTES
+      if (footerBytes > sizeBytes) throw fail("corruptRow", { path, reason: "the footer does not fit into the file" })
+      const bytes = Buffer.alloc(footerBytes)
+      await file.read(bytes, sizeBytes - footerBytes)
+      const seed = fileSeed(deviceId, number)
+      const { footer, hash } = decodeFooter(bytes, seed, sizeBytes - footerBytes, path)
+      return new Table(number, path, file, footer, seed, sizeBytes, hash, reads)
+    } catch (error) {
+      await file.close()
+      throw error
+    }
+  }
+
+  get partitions(): readonly Partition[] {
+    return this.footer.partitions
+  }
+
+  /** The first partition whose last key is at or above the probe; the number of partitions where there is none. */
+  partitionOf({ bytes, length }: Probe): number {
+    const { partitions } = this.footer
+    let [low, high] = [0, partitions.length]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      const { lastKey } = must(partitions[middle], "it is within the file")
+      if (lastKey.compare(bytes, 0, length) < 0) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  /** The partition's directory: where its data blocks lie, and which keys they may hold. */
+  directory(partition: number): Block {
+    const cached = this.directories[partition]
+    if (cached !== undefined) {
+      cached.isUsed = true
+      return cached.block
+    }
+    return this.readBlock(partition, undefined)
+  }
+
+  /** A data block of a partition, by its place in the directory. `isScan`: those that follow will be read, too. */
+  block(partition: number, index: number, isScan = false): Block {
+    const cached = this.blocks[partition]?.[index]
+    if (cached !== undefined) {
+      cached.isUsed = true
+      return cached.block
+    }
+    return this.readBlock(partition, index, isScan)
+  }
+
+  /** Whether the table may hold the key: false is certain. Throws like every read. */
+  mayHold(probe: Probe): boolean {
+    const partition = this.partitionOf(probe)
+    if (partition === this.footer.partitions.length) return false
+    const { bytes, filterAt, filterBytes } = this.directory(partition)
+    return mayHold(bytes, filterAt, filterBytes, probe.hash)
+  }
+
+  private readBlock(partition: number, index: number | undefined, isScan = false): Block {
+    const canWait = canWaitForRows()
+    const place = !canWait || this.reads.readsNow() ? this.placeOf(partition, index) : undefined
+    const read = (): Buffer | undefined => place && this.readAt(partition, place)
+    const bytes = canWait ? this.reads.timed(read) : read()
+    if (bytes !== undefined) return this.keep(partition, index, bytes)
+    const name = nameOf(partition, index)
+    const failed = this.failed.get(name)
+    if (failed !== undefined) {
+      failed.throwsLeft -= 1
+      if (failed.throwsLeft === 0) this.failed.delete(name)
+      throw failed.failure
+    }
+    needed.read = () => this.fetch(partition, index, isScan)
+    throw needed
+  }
+
+  private readAt(partition: number, { offsetBytes, lengthBytes }: BlockPlace): Buffer {
+    const bytes = Buffer.allocUnsafe(lengthBytes)
+    for (let attempt = 1; ; attempt += 1) {
+      const count = this.file.readNow(bytes, offsetBytes)
+      if (count === bytes.length && isWholeBlock(bytes, this.seed, offsetBytes)) return bytes
+      if (attempt === READ_ATTEMPTS) throw this.corrupt(partition, offsetBytes)
+    }
+  }
+
+  /**
+   * Reads a block into memory without holding up the thread; for a scan, those that follow as well. Never fails: the
+   * next attempt to use the block throws.
+   */
+  fetch(partition: number, index: number | undefined, isScan = false): Promise<void> {
+    const name = nameOf(partition, index)
+    const known = this.reading.get(name)
+    if (known !== undefined) return known
+    const reading = this.fetchBlock(partition, index)
+      .then(
+        () => (isScan && index !== undefined ? this.fetchAhead(partition, index) : undefined),
+        (error: unknown) => void this.failed.set(name, { failure: asFailure(error), throwsLeft: FAILURE_THROWS }),
+      )
+      .finally(() => this.reading.delete(name))
+    this.reading.set(name, reading)
+    return reading
+  }
+
+  /** What fails here is told to the read that needs it. */
+  private async fetchAhead(partition: number, index: number): Promise<void> {
+    const last = Math.min(index + SCAN_AHEAD_BLOCKS, (this.directories[partition]?.block.rows ?? 0) - 1)
+    for (let ahead = index + 1; ahead <= last; ahead += 1) {
+      if (this.blocks[partition]?.[ahead] !== undefined) continue
+      const isRead = await this.fetchBlock(partition, ahead).then(
+        () => true,
+        () => false,
+      )
+      if (!isRead) return
+    }
+  }
+
+  private async fetchBlock(partition: number, index: number | undefined): Promise<void> {
+    const place = this.placeOf(partition, index)
+    const bytes = Buffer.allocUnsafe(place.lengthBytes)
+    for (let attempt = 1; ; attempt += 1) {
+      const count = await this.file.read(bytes, place.offsetBytes)
+      if (count === bytes.length && isWholeBlock(bytes, this.seed, place.offsetBytes)) break
+      if (attempt === READ_ATTEMPTS) throw this.corrupt(partition, place.offsetBytes)
+    }
+    this.keep(partition, index, bytes)
+  }
+
+  private keep(partition: number, index: number | undefined, bytes: Buffer): Block {
+    const block = new Block(bytes)
+    if (index === undefined) this.reads.cache.put(this.directories, partition, block)
+    else this.reads.cache.put((this.blocks[partition] ??= []), index, block)
+    return block
+  }
+
+  private placeOf(partition: number, index: number | undefined): BlockPlace {
+    if (index === undefined) {
+      const { directoryAt, directoryBytes } = must(this.partitions[partition], "it is within the file")
+      return { offsetBytes: directoryAt, lengthBytes: directoryBytes }
+    }
+    return blockPlace(this.directory(partition), index)
+  }
+
+  /** Where the data of a partition begins; it ends where its directory begins. */
+  dataAt(partition: number): number {
+    const before = this.partitions[partition - 1]
+    return before === undefined ? 0 : before.directoryAt + before.directoryBytes
+  }
+
+  /**
+   * A whole partition, past the cache: its data blocks in order, each verified. Throws `corruptRow`,
+   * `deviceFailed`.
+   */
+  async readPartition(partition: number): Promise<readonly Block[]> {
+    const { directoryAt, directoryBytes } = must(this.partitions[partition], "it is within the file")
+    const from = this.dataAt(partition)
+    const bytes = Buffer.allocUnsafeSlow(directoryAt + directoryBytes - from)
+    for (let attempt = 1; ; attempt += 1) {
+      const count = await this.file.read(bytes, from)
+      const blocks = count === bytes.length ? this.blocksIn(bytes, from, directoryAt - from) : undefined
+      if (blocks !== undefined) return blocks
+      if (attempt === READ_ATTEMPTS) throw this.corrupt(partition, from)
+    }
+  }
+
+  /** Undefined where one of the blocks fails its checksum. */
+  private blocksIn(bytes: Buffer, fromBytes: number, directoryAt: number): Block[] | undefined {
+    const directoryBytes = bytes.subarray(directoryAt)
+    if (!isWholeBlock(directoryBytes, this.seed, fromBytes + directoryAt)) return undefined
+    const directory = new Block(directoryBytes)
+    const blocks: Block[] = []
+    for (let i = 0; i < directory.rows; i += 1) {
+      const { offsetBytes, lengthBytes } = blockPlace(directory, i)
+      const data = bytes.subarray(offsetBytes - fromBytes, offsetBytes - fromBytes + lengthBytes)
+      if (!isWholeBlock(data, this.seed, offsetBytes)) return undefined
+      blocks.push(new Block(data))
+    }
+    return blocks
+  }
+
+  /** The first key of each data block that is in memory and was used lately. */
+  *keysInUse(): Generator<Buffer> {
+    for (const slots of this.blocks) {
+      for (const cached of slots ?? []) {
+        if (cached?.isUsed !== true) continue
+        const keyAt = cached.block.keyAt(0)
+        yield cached.block.bytes.subarray(keyAt, cached.block.valueAt(keyAt))
+      }
+    }
+  }
+
+  /** Brings the whole file into the page cache. */
+  async touch(memory: Uint8Array, isOver: () => boolean): Promise<void> {
+    for (let at = 0; at < this.sizeBytes && !isOver(); at += memory.length) await this.file.read(memory, at)
+  }
+
+  private corrupt(partition: number, offsetBytes: number): Failure {
+    const first = this.partitions[partition - 1]?.lastKey ?? this.footer.firstKey
+    const last = this.partitions[partition]?.lastKey ?? this.footer.lastKey
+    return fail("corruptRow", {
+      path: this.path,
+      offsetBytes,
+      fromKey: first.toString("hex"),
+      toKey: last.toString("hex"),
+      reason: "a block of rows fails its checksum",
+    })
+  }
+
+  /** Blocks of it leave the cache with its slots. */
+  async close(): Promise<void> {
+    this.directories.fill(undefined)
+    for (const slots of this.blocks) slots?.fill(undefined)
+    await this.file.close()
+  }
+}
+
+const nameOf = (partition: number, index: number | undefined): string => `${partition} ${index ?? "directory"}`
+
+/** Where the data block lies for which this row of a directory stands. */
+function blockPlace(directory: Block, index: number): BlockPlace {
+  const valueAt = directory.valueAt(directory.keyAt(index))
+  return {
+    offsetBytes: directory.bytes.readUInt32LE(valueAt),
+    lengthBytes: directory.bytes.readUInt32LE(valueAt + 4),
+  }
+}
+
+async function openFile(disk: Disk, path: string): Promise<DiskFile> {
+  try {
+    return await disk.open(path, "read")
+  } catch (error) {
+    if (!isFailure(error, "deviceFailed") || error.details["code"] !== "ENOENT") throw error
+    throw fail("corruptRow", { path, reason: "a file of the metadata store is missing" }, error)
+  }
+}

@@ -1,0 +1,192 @@
+/**
+ * Power cuts against a table store, by enumeration: a run of commits, merges, removals and discards is recorded, and
+ * each disk that a cut could have left must open as the store before or after what was under way.
+ */
+import assert from "node:assert/strict"
+import { CallList, crashStates, SimDisk, type CrashState, type DiskRecord } from "../../src/seams/disk/index.js"
+import type { Random } from "../../src/seams/random/contract.js"
+import { SimRandom } from "../../src/seams/random/sim.js"
+import { tableNumberOf } from "../../src/table/manifest-files.js"
+import { discardStore, type TableStoreWriter } from "../../src/table/store-writer.js"
+import {
+  FOLDER,
+  hostOf,
+  mergingOf,
+  Model,
+  openReader,
+  openWriter,
+  rowsOf,
+  same,
+  URGENCIES,
+  type Rows,
+} from "./world.js"
+
+/** What was done, between which events of the record. */
+interface Step {
+  readonly what: string
+  readonly at: number
+  readonly doneAt: number
+  /** What the store shows from then on. */
+  readonly rows: Rows
+}
+
+interface Run {
+  readonly record: DiskRecord
+  readonly steps: readonly Step[]
+}
+
+class Script {
+  readonly steps: Step[] = []
+  private readonly host
+  private readonly record: DiskRecord
+  private readonly random: Random
+  private readonly model: Model
+  private writer: TableStoreWriter | undefined
+
+  constructor(sim: SimDisk, seed: number) {
+    this.random = new SimRandom(seed)
+    this.model = new Model(this.random.fork("model"), seed % 2 === 0)
+    this.host = hostOf(sim)
+    this.record = sim.record()
+  }
+
+  private get store(): TableStoreWriter {
+    assert.ok(this.writer, "the store is open")
+    return this.writer
+  }
+
+  private async step(what: string, run: () => Promise<unknown>): Promise<void> {
+    const at = this.record.events.length
+    await run()
+    this.steps.push({ what, at, doneAt: this.record.events.length, rows: new Map(this.model.rows) })
+  }
+
+  private open(): Promise<void> {
+    return this.step("open", async () => (this.writer = await openWriter(this.host)))
+  }
+
+  private commit(rowsMax = 40): Promise<void> {
+    return this.step("commit", () => this.store.commit(this.model.batch(rowsMax)))
+  }
+
+  private merge(): Promise<void> {
+    const mark = this.model.mark()
+    this.model.take(mark)
+    const urgency = URGENCIES[this.random.below(3)] ?? "due"
+    return this.step("merge", async () => {
+      // Marks change with whatever is next, if there is nothing to merge.
+      if ((await this.store.merge(mergingOf(urgency, undefined, [mark]))) === undefined) await this.store.commit([mark])
+    })
+  }
+
+  private removeUnused(): Promise<void> {
+    return this.step("remove unused", () => this.store.removeUnused())
+  }
+
+  private async discard(): Promise<void> {
+    await this.store.close()
+    this.model.rows.clear()
+    await this.step("discard", () => discardStore(this.host, FOLDER))
+  }
+
+  async play(): Promise<Run> {
+    await this.open()
+    for (let round = 0; round < 3; round += 1) {
+      await this.commit()
+      await this.commit()
+      await this.merge()
+      await this.merge()
+      await this.removeUnused()
+    }
+    await this.discard()
+    await this.open()
+    await this.commit()
+    return { record: this.record, steps: this.steps }
+  }
+}
+
+/** The states that a cut after so many events may show: the last one reached, and the one that is under way. */
+function allowedAt(steps: readonly Step[], events: number, first: Rows): readonly Rows[] {
+  const done = steps.filter(({ doneAt }) => doneAt <= events)
+  const underWay = steps.filter(({ at, doneAt }) => at < events && events < doneAt)
+  return [done.at(-1)?.rows ?? first, ...underWay.map(({ rows }) => rows)]
+}
+
+const isOneOf = (rows: Rows, allowed: readonly Rows[]): boolean =>
+  allowed.some(each => each.size === rows.size && [...each].every(([name, value]) => rows.get(name) === value))
+
+const numbersIn = (names: readonly string[]): number[] => names.flatMap(name => tableNumberOf(name) ?? [])
+
+/** Opens what the cut left, throws where it is none of the states, and returns which one it is. */
+async function judge(sim: SimDisk, allowed: readonly Rows[], where: string): Promise<Rows> {
+  const host = hostOf(sim)
+  const reader = await openReader(host)
+  const rows = rowsOf(reader)
+  await reader.close()
+  if (!isOneOf(rows, allowed)) for (const each of allowed) same(rows, each, where)
+  const taken = numbersIn(await host.disk.list(FOLDER))
+  const writer = await openWriter(host)
+  same(rowsOf(writer), rows, `${where}, for writing`)
+  await writer.verify(new AbortController().signal)
+  await writer.removeUnused()
+  const left = await host.disk.list(FOLDER)
+  assert.deepEqual(numbersIn(left).length, writer.manifest.tables.length, `${where}: files are left over`)
+  assert.equal(left.length, writer.manifest.tables.length + 2, `${where}: manifests are left over: ${left.join()}`)
+  await writer.close()
+  // A life that writes nothing forgets no number.
+  const next = await openWriter(hostOf(sim))
+  const model = new Model(new SimRandom(1), false)
+  const calls = new CallList({ kind: "create", pathPart: ".table" })
+  sim.intercept(calls.intercept)
+  await next.commit(model.batch(20))
+  sim.intercept(() => undefined)
+  const numbers = numbersIn(calls.calls.map(({ path }) => path.slice(FOLDER.length + 1)))
+  assert.ok(numbers.length > 0 && Math.min(...numbers) > Math.max(0, ...taken), `${where}: a number is used again`)
+  await next.close()
+  return rows
+}
+
+export interface CrashOptions {
+  readonly subsetsMax?: number
+  readonly tearsMax?: number
+  /** One state in so many is gone on from, and cut again. */
+  readonly deepEvery?: number
+}
+
+/** Returns how many states there were. Throws for the first that is not as promised. */
+export async function checkCrashes(seed: number, options: CrashOptions = {}): Promise<number> {
+  const { subsetsMax = 4, tearsMax = 1, deepEvery = 200 } = options
+  const { record, steps } = await new Script(new SimDisk(), seed).play()
+  const random = new SimRandom(seed)
+  let states = 0
+  for (const state of crashStates(record, { window: 6, subsetsMax, tearsMax, random })) {
+    states += 1
+    const what = steps.find(({ doneAt }) => doneAt > state.eventsBefore)?.what ?? "the end"
+    const where = `seed ${seed}, event ${state.eventsBefore} (${what}): ${state.what}`
+    const allowed = allowedAt(steps, state.eventsBefore, new Map())
+    const copy = state.medium.copy()
+    const rows = await judge(new SimDisk(state.medium), allowed, where)
+    if (states % deepEvery === 0) states += await cutAgain({ ...state, medium: copy }, rows, seed, where)
+  }
+  return states
+}
+
+/** A second cut, while the store is opened after the first one, and at its first commit. */
+async function cutAgain({ medium }: CrashState, rows: Rows, seed: number, where: string): Promise<number> {
+  const sim = new SimDisk(medium)
+  const record = sim.record()
+  const writer = await openWriter(hostOf(sim))
+  const at = record.events.length
+  await writer.removeUnused()
+  const batch = new Model(new SimRandom(seed), false).batch(10)
+  await writer.commit(batch)
+  const steps = [{ what: "commit", at, doneAt: record.events.length, rows: rowsOf(writer) }]
+  let states = 0
+  const random = new SimRandom(seed)
+  for (const state of crashStates(record, { window: 6, subsetsMax: 2, tearsMax: 0, random })) {
+    states += 1
+    const allowed = allowedAt(steps, state.eventsBefore, rows)
+    await judge(new SimDisk(state.medium), allowed, `${where}, then event ${state.eventsBefore}: ${state.what}`)
+  }
+  return states
+}

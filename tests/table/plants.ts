@@ -1,0 +1,167 @@
+/**
+ * Bugs planted into the sorted tables, each with the check that must catch it. Nothing of them is in the product:
+ * `planted.test.ts` builds a changed copy.
+ */
+export interface TablePlant {
+  readonly bug: string
+  /** Texts that stand in a file exactly once, and what is put there. */
+  readonly edits: readonly { readonly file: string; readonly find: string; readonly put: string }[]
+  readonly caughtBy: "model" | "crashes" | "rot" | "older manifest" | "exchanged blocks" | "failures"
+}
+
+const SUMS = {
+  file: "src/table/run-stream.ts",
+  find: "if (rows !== table.footer.rows || !sum.equals(whole)) {",
+  put: "if (rows < 0) {",
+}
+
+export const TABLE_PLANTS: readonly TablePlant[] = [
+  {
+    bug: "blocks with a filter are not verified",
+    edits: [
+      {
+        file: "src/format/table-block.ts",
+        find: "if (computed[i] !== bytes[hashAt + i]) return false",
+        put: "if (bytes.readUInt32LE(hashAt - 4) === 0 && computed[i] !== bytes[hashAt + i]) return false",
+      },
+    ],
+    caughtBy: "rot",
+  },
+  {
+    bug: "checksums are not seeded by place",
+    edits: [
+      { file: "src/format/table-block.ts", find: "BigInt.asUintN(64, seed + BigInt(offsetBytes))", put: "seed & 1n" },
+    ],
+    caughtBy: "exchanged blocks",
+  },
+  {
+    bug: "the number of a file is used again after a crash",
+    edits: [{ file: "src/table/store-writer.ts", find: " || highest.table >= writer.manifest.nextNumber", put: "" }],
+    caughtBy: "crashes",
+  },
+  {
+    bug: "an older manifest stands in for a newer one that was finished",
+    edits: [
+      {
+        file: "src/table/manifest-files.ts",
+        find: "if (COPIES.every(copy => names.includes(manifestName(generation, copy)))) {",
+        put: "if (generation < 0) {",
+      },
+    ],
+    caughtBy: "older manifest",
+  },
+  {
+    bug: "the manifest is written before its tables are durable",
+    edits: [{ file: "src/table/table-writer.ts", find: "await open.file.sync()", put: "" }],
+    caughtBy: "crashes",
+  },
+  {
+    bug: "one copy of the manifest is not made durable before the other is begun",
+    edits: [{ file: "src/table/manifest-files.ts", find: "await file.sync()", put: "" }],
+    caughtBy: "crashes",
+  },
+  {
+    bug: "files are removed before their readers have left",
+    edits: [
+      {
+        file: "src/table/store-writer.ts",
+        find: "await this.replace(opened)",
+        put: "await this.replace(opened)\n    await this.removeUnused()",
+      },
+    ],
+    caughtBy: "model",
+  },
+  {
+    bug: "a tombstone is dropped while an older version lies below",
+    edits: [
+      {
+        file: "src/table/store-writer.ts",
+        find: "!this.manifest.tables.some(({ level }) => level > plan.level)",
+        put: "plan.level > 0",
+      },
+    ],
+    caughtBy: "model",
+  },
+  {
+    bug: "a delete writes no tombstone",
+    edits: [
+      {
+        file: "src/table/store-writer.ts",
+        find: "if (value === undefined && !mayHoldOlder) return false",
+        put: "if (value === undefined) return false",
+      },
+    ],
+    caughtBy: "model",
+  },
+  {
+    bug: "a merge loses what it has not come to",
+    edits: [
+      {
+        file: "src/table/run-stream.ts",
+        find: "if (!isOver) return [{ ...entry, from: this.upTo, merged: { rows, sum } }]",
+        put: "if (!isOver) return []",
+      },
+    ],
+    caughtBy: "model",
+  },
+  {
+    bug: "a merge loses blocks",
+    edits: [
+      {
+        file: "src/table/run-stream.ts",
+        find: "await reading.table.readPartition(reading.partition)",
+        put: "(await reading.table.readPartition(reading.partition)).slice(1)",
+      },
+    ],
+    caughtBy: "model",
+  },
+  {
+    bug: "newer runs join a merge that has begun",
+    edits: [
+      {
+        file: "src/table/pick-core.ts",
+        find: "(count < 0 ? oldest : oldest.slice(0, count))",
+        put: "(count < -1 ? [] : oldest)",
+      },
+    ],
+    caughtBy: "model",
+  },
+  {
+    bug: "a merge steps over damage",
+    edits: [
+      {
+        file: "src/table/run-stream.ts",
+        find: "await reading.table.readPartition(reading.partition)",
+        put: "await reading.table.readPartition(reading.partition).catch(() => [])",
+      },
+      SUMS,
+    ],
+    caughtBy: "rot",
+  },
+  {
+    bug: "dropped values are told of although they were counted",
+    edits: [{ file: "src/table/merge.ts", find: "(flags & ROW_FLAGS.countedOlder) === 0 && ", put: "" }],
+    caughtBy: "model",
+  },
+  {
+    bug: "a commit that cannot read back its files removes them after its manifest is durable",
+    edits: [
+      {
+        file: "src/table/store-writer.ts",
+        find: "opened = await this.openGeneration(next, manifestHash(encoded))",
+        put: "",
+      },
+      {
+        file: "src/table/store-writer.ts",
+        find: "await writeManifest(disk, folder, next.generation, encoded)\n    } catch",
+        put: "await writeManifest(disk, folder, next.generation, encoded)\n      opened = await this.openGeneration(next, manifestHash(encoded)).catch(async (error: unknown) => {\n        await written?.abandon()\n        throw error\n      })\n    } catch",
+      },
+      {
+        file: "src/table/store-writer.ts",
+        find: "const isUndone = await removeGeneration(disk, folder, next.generation).then(",
+        put: "const isUndone = await Promise.resolve().then(",
+      },
+    ],
+    caughtBy: "failures",
+  },
+]

@@ -1,0 +1,99 @@
+/** Rotten, missing, exchanged and older files under a table store: see `rot.ts`. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "../../src/base/assert.js"
+import { isFailure } from "../../src/base/failures.js"
+import { parseDeviceId, rowKeyOf } from "../../src/base/ids.js"
+import { SimDisk } from "../../src/seams/disk/index.js"
+import { tableNumberOf } from "../../src/table/manifest-files.js"
+import { tablePath } from "../../src/table/table.js"
+import { assertRefused, checkExchangedBlocks, checkOlderManifest, checkRot, closedStore } from "./rot.js"
+import { contentOf, replace } from "./rot.js"
+import { bytesOf, FOLDER, hostOf, levelsOf, mergeAll, mergingOf, openReader, openWriter, rowsOf } from "./world.js"
+import { SMALL_LIMITS, textOf } from "./world.js"
+
+test("rot is never absence: reads return what was written, or an error", async () => {
+  const { closed, refused, recorded, healed } = await checkRot(1)
+  const counts = `${closed} closed, ${refused} refused, ${recorded} recorded, ${healed} healed`
+  assert.ok(refused > 50 && recorded > 5 && healed > 5, counts)
+})
+
+test("both copies of a manifest damaged, or both gone: refused", async () => {
+  const { medium, names } = await closedStore(2)
+  const manifests = names.filter(name => !name.endsWith(".table"))
+  assert.equal(manifests.length, 2)
+  const damaged = medium.copy()
+  for (const name of manifests) damaged.flipBit(`${FOLDER}/${name}`, 200)
+  await assertRefused(damaged, "damaged")
+  const gone = new SimDisk(medium.copy())
+  for (const name of manifests) await gone.boot().remove(`${FOLDER}/${name}`)
+  await assertRefused(gone.medium, "gone")
+})
+
+test("an older manifest does not stand in for a newer one that is damaged", async () => {
+  await checkOlderManifest(3)
+})
+
+test("blocks that have changed places are refused", async () => {
+  await checkExchangedBlocks()
+})
+
+test("missing, exchanged and foreign tables are refused", async () => {
+  const { medium, names } = await closedStore(4)
+  const tables = names.filter(name => tableNumberOf(name) !== undefined)
+  const [a, b] = [must(tables[0], "a table"), must(tables[1], "another")]
+  const gone = new SimDisk(medium.copy())
+  await gone.boot().remove(`${FOLDER}/${a}`)
+  await assertRefused(gone.medium, "missing")
+  const exchanged = medium.copy()
+  replace(exchanged, a, contentOf(medium, b))
+  await assertRefused(exchanged, "exchanged")
+  const host = { disk: new SimDisk(medium.copy()).boot(), deviceId: parseDeviceId("fedcba9876543210") }
+  await assert.rejects(openReader(host), error => isFailure(error, "corruptRow"))
+})
+
+test("a merge stops at damage and records it; all else goes on, and the damage stays damage", async () => {
+  const sim = new SimDisk()
+  const host = hostOf(sim)
+  const options = { limits: { ...SMALL_LIMITS, firstLevelBytesMax: 1e9 } }
+  const writer = await openWriter(host, options)
+  const put = (from: number, to: number, value: string) =>
+    Array.from({ length: to - from }, (_, i) => {
+      const key = rowKeyOf(`k${String(from + i).padStart(4, "0")}`)
+      return { family: "current", key, value: bytesOf(value) } as const
+    })
+  await writer.commit(put(0, 400, "old".repeat(10)))
+  for (let i = 0; i < 3; i += 1) await writer.commit(put(0, 1, "x"))
+  await mergeAll(writer, "full")
+  assert.deepEqual([...levelsOf(writer)], [6])
+  const damaged = must(writer.manifest.tables[2], "a file in the middle")
+  // The first block of the file.
+  sim.medium.flipBit(tablePath(FOLDER, damaged.number), 100)
+  await writer.close()
+
+  const again = await openWriter(host, options)
+  for (let i = 0; i < 4; i += 1) await again.commit(put(0, 400, `new ${i}`))
+  let stops = 0
+  for (let steps = 0; steps < 100; steps += 1) {
+    const rows = await again.merge(mergingOf("full")).catch((error: unknown) => {
+      assert.ok(isFailure(error, "corruptRow"))
+      stops += 1
+      return 0
+    })
+    if (rows === undefined) break
+  }
+  assert.equal(stops, 1, "it is tried once")
+  const [range, ...others] = again.manifest.damaged
+  assert.deepEqual([range?.file, others.length], [damaged.number, 0])
+  assert.ok(
+    again.manifest.tables.some(({ number }) => number === damaged.number),
+    "the file stays",
+  )
+  const value = again.get("current", must(put(150, 151, "")[0], "a row").key)
+  assert.equal(value && textOf(value), "new 3", "what is newer is read")
+  assert.throws(
+    () => rowsOf(again),
+    error => isFailure(error, "corruptRow"),
+  )
+  await again.close()
+})

@@ -1,0 +1,241 @@
+/** Rot at rest under a table store: every read returns what was written, or throws `corruptRow`. */
+import assert from "node:assert/strict"
+import { must } from "../../src/base/assert.js"
+import { withRows } from "../../src/base/rows-needed.js"
+import { isFailure } from "../../src/base/failures.js"
+import { rowKeyOf } from "../../src/base/ids.js"
+import { ROT_KINDS, rotOnce, SimDisk, type Medium } from "../../src/seams/disk/index.js"
+import { SimRandom } from "../../src/seams/random/sim.js"
+import type { TableReader } from "../../src/table/store-reader.js"
+import type { TableStoreWriter } from "../../src/table/store-writer.js"
+import { tablePath } from "../../src/table/table.js"
+import { bytesOf, expectedRange, FAMILIES_USED, foundRange, FOLDER, hostOf, mergeAll, mergingOf } from "./world.js"
+import { Model, openReader, openWriter, rowsOf, scanned, textOf, URGENCIES, type Rows } from "./world.js"
+
+const END = "\xff".repeat(40)
+
+/** A closed store with several levels, its rows, and keys that it does not hold. */
+export interface Closed {
+  readonly medium: Medium
+  readonly rows: Rows
+  readonly names: readonly string[]
+}
+
+export async function closedStore(seed: number): Promise<Closed> {
+  const sim = new SimDisk()
+  const model = new Model(new SimRandom(seed), true)
+  const host = hostOf(sim)
+  const writer = await openWriter(host)
+  for (let round = 0; round < 4; round += 1) {
+    for (let i = 0; i < 3; i += 1) await writer.commit(model.batch(60))
+    if (round < 3) await mergeAll(writer, "due")
+  }
+  await writer.merge(mergingOf("due"))
+  await writer.removeUnused()
+  await writer.close()
+  return { medium: sim.medium, rows: model.rows, names: await host.disk.list(FOLDER) }
+}
+
+/** What it returns; undefined where it throws `corruptRow`. */
+function orRefused<T>(read: () => T): { readonly value: T } | undefined {
+  try {
+    return { value: read() }
+  } catch (error) {
+    assert.ok(isFailure(error, "corruptRow"), String(error))
+    return undefined
+  }
+}
+
+/** Reads everything in every way. Returns how many reads were refused. */
+async function checkReads(store: TableReader, rows: Rows, where: string): Promise<number> {
+  let refused = 0
+  const expect = <T>(read: () => T, expected: T): void => {
+    const found = orRefused(read)
+    if (found === undefined) refused += 1
+    else assert.deepEqual(found.value, expected, where)
+  }
+  for (const family of FAMILIES_USED) {
+    const all = expectedRange(rows, family, "", END)
+    expect(() => foundRange(store, family, "", END, false), all)
+    expect(() => foundRange(store, family, "", END, true), [...all].reverse())
+    expect(() => scanned(store, family, "", END), all)
+    for (let i = 0; i < 120; i += 1) {
+      const key = `key ${i}`
+      const value = rows.get(`${family} ${key}`)
+      expect(() => textAt(store, family, key), value)
+      if (i % 8 > 0) continue
+      const waited = await Promise.resolve()
+        .then(() => withRows(() => textAt(store, family, key)))
+        .then(
+          found => ({ found }),
+          error => assert.ok(isFailure(error, "corruptRow"), String(error)),
+        )
+      if (waited) assert.equal(waited.found, value, where)
+    }
+  }
+  return refused
+}
+
+function textAt(store: TableReader, family: (typeof FAMILIES_USED)[number], key: string): string | undefined {
+  const value = store.get(family, rowKeyOf(key))
+  return value && textOf(value)
+}
+
+/** Merges whatever can be merged; damage stops single merges. */
+async function mergeAround(writer: TableStoreWriter): Promise<void> {
+  for (const urgency of URGENCIES) {
+    for (let steps = 0; ; steps += 1) {
+      assert.ok(steps < 200, "merges do not end")
+      const rows = await writer.merge(mergingOf(urgency)).catch((error: unknown) => {
+        assert.ok(isFailure(error, "corruptRow"), String(error))
+        return 0
+      })
+      if (rows === undefined) break
+    }
+  }
+}
+
+export interface RotOutcome {
+  /** Stores that could not be opened, reads that were refused, damages that merges have recorded. */
+  readonly closed: number
+  readonly refused: number
+  readonly recorded: number
+  readonly healed: number
+}
+
+/** Damages each file of the store in each way; reads, merges and commits, and reads again. */
+export async function checkRot(seed: number, timesEach = 1): Promise<RotOutcome> {
+  const { medium, rows, names } = await closedStore(seed)
+  const random = new SimRandom(seed)
+  const outcome = { closed: 0, refused: 0, recorded: 0, healed: 0 }
+  const tables = names.filter(name => name.endsWith(".table"))
+  const older = Uint8Array.from(medium.fileAt(`${FOLDER}/${tables[0]}`)?.current.view() ?? [])
+  for (const name of names) {
+    for (const kind of ROT_KINDS) {
+      for (let i = 0; i < timesEach; i += 1) {
+        const hurt = medium.copy()
+        let what: string | undefined
+        const place = random.below(2 ** 32)
+        hurt.alter(`${FOLDER}/${name}`, content => {
+          // Both copies, in the cache and on the platter, rot alike.
+          what = rotOnce(content, kind, new SimRandom(place), older)
+        })
+        if (what === undefined) continue
+        await checkHurt(new SimDisk(hurt), rows, name, `seed ${seed}, ${name}, ${what}`, outcome)
+      }
+    }
+  }
+  return outcome
+}
+
+type Counts = { -readonly [Name in keyof RotOutcome]: number }
+
+async function checkHurt(sim: SimDisk, rows: Rows, name: string, where: string, outcome: Counts): Promise<void> {
+  const reader = await openReader(hostOf(sim), { syncBytesMax: 0 }).catch((error: unknown) => {
+    assert.ok(isFailure(error, "corruptRow"), `${where}: ${String(error)}`)
+    return undefined
+  })
+  if (reader === undefined) {
+    outcome.closed += 1
+    assert.ok(name.endsWith(".table"), `${where}: one copy of a manifest is enough`)
+    return
+  }
+  const refused = await checkReads(reader, rows, where)
+  const verified = await reader.verify(new AbortController().signal).then(
+    () => true,
+    (error: unknown) => !isFailure(error, "corruptRow"),
+  )
+  if (name.endsWith(".table")) assert.ok(!verified, `${where}: nothing finds it`)
+  else assert.ok(verified && refused === 0, `${where}: one copy of a manifest is enough`)
+  const writer = await openWriter(hostOf(sim))
+  await writer.commit([{ family: "current", key: rowKeyOf("key 55"), value: bytesOf("new") }])
+  const after = new Map(rows).set("current key 55", "new")
+  assert.equal(textAt(writer, "current", "key 55"), "new", where)
+  await mergeAround(writer)
+  outcome.refused += refused
+  outcome.recorded += writer.manifest.damaged.length
+  await checkReads(writer, after, `${where}, merged`)
+  if (name.endsWith(".table")) return
+  // The writer made two good copies: either may rot now.
+  outcome.healed += 1
+  await writer.close()
+  for (const copy of (await hostOf(sim).disk.list(FOLDER)).filter(each => !each.endsWith(".table"))) {
+    const again = new SimDisk(sim.medium.copy())
+    again.flipBit(`${FOLDER}/${copy}`, 200)
+    assert.equal(await checkReads(await openReader(hostOf(again)), after, where), 0)
+  }
+}
+
+export const contentOf = (medium: Medium, name: string): Uint8Array =>
+  Uint8Array.from(must(medium.fileAt(`${FOLDER}/${name}`), name).current.view())
+
+/** Puts other bytes into a file, as long as they are. */
+export function replace(medium: Medium, name: string, bytes: Uint8Array): void {
+  const file = must(medium.fileAt(`${FOLDER}/${name}`), name)
+  for (const content of [file.current, file.synced]) {
+    content.truncate(0)
+    content.write(bytes, 0)
+  }
+}
+
+export async function assertRefused(medium: Medium, where: string): Promise<void> {
+  const isRefusal = (error: unknown): boolean => isFailure(error, "corruptRow")
+  await assert.rejects(openReader(hostOf(new SimDisk(medium.copy()))), isRefusal, where)
+  await assert.rejects(openWriter(hostOf(new SimDisk(medium.copy()))), isRefusal, where)
+}
+
+/** An older manifest in the place of a newer one, or beside it. */
+export async function checkOlderManifest(seed: number): Promise<void> {
+  const { medium, names } = await closedStore(seed)
+  const manifests = names.filter(name => !name.endsWith(".table"))
+  const sim = new SimDisk(medium.copy())
+  const writer = await openWriter(hostOf(sim))
+  await writer.commit([{ family: "current", key: rowKeyOf("newer"), value: bytesOf("1") }])
+  await writer.close()
+  const { disk } = hostOf(sim)
+  const newer = (await disk.list(FOLDER)).filter(name => !name.endsWith(".table"))
+  const renamed = sim.medium.copy()
+  for (const [i, name] of newer.entries()) replace(renamed, name, contentOf(medium, must(manifests[i], "a copy")))
+  await assertRefused(renamed, "the older one under the name of the newer one")
+  // As after a power cut before the removal of the older one, and then rot.
+  for (const name of manifests) {
+    const file = await disk.open(`${FOLDER}/${name}`, "create")
+    await file.write([contentOf(medium, name)], 0)
+    await file.sync()
+  }
+  await disk.syncFolder(FOLDER)
+  const both = sim.medium.copy()
+  for (const name of newer) both.flipBit(`${FOLDER}/${name}`, 200)
+  await assertRefused(both, "the older one beside the newer one")
+  const reader = await openReader(hostOf(sim))
+  assert.equal(rowsOf(reader).get("current newer"), "1")
+}
+
+/** Blocks of equal length in each other's place, as misdirected writes leave them. */
+export async function checkExchangedBlocks(): Promise<void> {
+  const sim = new SimDisk()
+  const writer = await openWriter(hostOf(sim))
+  const keys = Array.from({ length: 100 }, (_, i) => rowKeyOf(`key ${1000 + i}`))
+  await writer.commit(keys.map(key => ({ family: "current", key, value: bytesOf(key.padEnd(50)) }) as const))
+  const [{ number } = { number: 0 }] = writer.manifest.tables
+  await writer.close()
+  const path = tablePath(FOLDER, number)
+  const text = Buffer.from(must(sim.medium.fileAt(path), path).current.view()).toString("latin1")
+  // The first row of each block stands right behind the header of its row.
+  const lengthBytes = text.indexOf("key 1003") - text.indexOf("key 1000")
+  assert.equal(text.indexOf("key 1006") - text.indexOf("key 1003"), lengthBytes, "blocks are of one length")
+  sim.medium.alter(path, content => {
+    const first = content.slice(0, lengthBytes)
+    content.copyWithin(0, lengthBytes, 2 * lengthBytes)
+    content.set(first, lengthBytes)
+  })
+  const reader = await openReader(hostOf(sim))
+  for (const key of keys) {
+    const found = orRefused(() => reader.get("current", key))
+    if (found !== undefined) assert.equal(found.value && textOf(found.value), key.padEnd(50), key)
+  }
+  assert.throws(
+    () => rowsOf(reader),
+    error => isFailure(error, "corruptRow"),
+  )
+}
