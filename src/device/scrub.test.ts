@@ -1,7 +1,7 @@
 /** Rot in a base, in the payloads it points at and in a log is found, step by step, and nothing else is. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { FAMILY_NAMES, type Family } from "../base/families.js"
+import { FAMILIES, FAMILY_NAMES, type Family } from "../base/families.js"
 import { fail, isFailure } from "../base/failures.js"
 import { parseDeviceId, parseLogSequence, rowKeyOf, type LogSequence } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
@@ -65,9 +65,13 @@ test("every row of every family is looked at once, and the damaged ones are name
   assert.equal(named("payload").length, FAMILY_NAMES.length)
 })
 
-test("a family whose rows cannot be read is named, and the others are still looked at", async () => {
+/** As a table names a damaged block of this family. */
+const damageUpTo = (family: Family, key: string) =>
+  fail("corruptRow", { toKey: Buffer.from(`${String.fromCharCode(FAMILIES[family])}${key}`, "latin1").toString("hex") })
+
+test("rows that cannot be read are named, and those behind them, and of other families, are still looked at", async () => {
   const writer = await new MemoryStores().openWriter("/base")
-  await writer.commit([row("current", "a"), row("heads", "b")])
+  await writer.commit([row("current", "a"), row("current", "b"), row("current", "d"), row("heads", "e")])
   const broken = {
     ...{
       get: () => undefined,
@@ -80,16 +84,20 @@ test("a family whose rows cannot be read is named, and the others are still look
       close: good,
     },
     range: (family: Family, range: Parameters<typeof writer.range>[1]) => {
-      if (family === "current") throw fail("corruptRow", { message: "MDB_CORRUPTED" })
+      if (family === "current" && range.start <= "c") throw damageUpTo("current", "c")
+      if (family === "versions") throw damageUpTo("heads", "d")
       return writer.range(family, range)
     },
   }
   const { findings, rows } = await walk(broken, good)
   assert.deepEqual(
     findings.map(({ family, what }) => [family, what]),
-    [["current", "tree"]],
+    [
+      ["current", "range"],
+      ["versions", "range"],
+    ],
   )
-  assert.equal(rows, 1)
+  assert.equal(rows, 2)
 })
 
 test("a device that does not answer in time says nothing about its rows, one that cannot read them does", async () => {

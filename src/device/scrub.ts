@@ -5,7 +5,7 @@
  * The steps only read, through readers of their own, and belong where a page that is not in memory
  * holds up nobody: on the checkpoint thread. What is found is reported, never repaired here.
  */
-import { FAMILY_NAMES, type Family } from "../base/families.js"
+import { FAMILIES, FAMILY_NAMES, type Family } from "../base/families.js"
 import { isFailure, type Failure } from "../base/failures.js"
 import { parseLogSequence, rowKeyOf, type LogSequence, type RowKey } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
@@ -32,8 +32,8 @@ export interface RowFinding {
   readonly family: Family
   /** With its store prefix. */
   readonly key: RowKey
-  /** "tree": rows from this key on could not be read at all, up to the end of the family. */
-  readonly what: "row" | "payload" | "tree"
+  /** "range": some rows from this key on could not be read at all. */
+  readonly what: "row" | "payload" | "range"
   readonly reason: string
 }
 
@@ -92,7 +92,8 @@ export async function scrubBaseStep(
       }
     }
   } catch (error) {
-    findings.push(findingOf(error, family, at, "tree"))
+    findings.push(findingOf(error, family, at, "range"))
+    next = behindDamage(error, family, at) ?? next
   }
   for (const { key, place } of found) {
     try {
@@ -102,6 +103,14 @@ export async function scrubBaseStep(
     }
   }
   return { next, rows, payloads: found.length, findings }
+}
+
+/** Where the walk goes on; undefined where the damage does not tell its end, or reaches into another family. */
+function behindDamage(error: unknown, family: Family, at: RowKey): BaseCursor | undefined {
+  const toKey = isFailure(error, "corruptRow") ? error.details["toKey"] : undefined
+  const bytes = Buffer.from(typeof toKey === "string" ? toKey : "", "hex")
+  const key = keyAfter(rowKeyOf(bytes.toString("latin1", 1)))
+  return bytes[0] === FAMILIES[family] && key > at ? { family, key } : undefined
 }
 
 /** Throws on what says nothing about the row: a device that was slow is none that has lost it. */

@@ -70,7 +70,6 @@ async function rot(): Promise<void> {
       told += findings.cases
       for (const wrong of findings.wrong) fault(wrong)
       for (const absent of findings.absent) fault(absent)
-      if (findings.crashes > 0) fault(`${target} rots (${mode}) on ${count}: ${findings.crashes} processes died`)
       say(`${target} rots (${mode}) on ${count}: ${describeFindings(findings)}`)
     })
   }

@@ -1,4 +1,4 @@
-/** What a real server makes of file calls that fail, natively in LMDB too. */
+/** What a real server makes of file calls that fail. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { tellProcessStory, type ProcessStory } from "./process.js"
@@ -9,25 +9,32 @@ const skip = missing === undefined ? false : `needs LD_PRELOAD and cc: ${missing
 const disk = (folders: readonly string[], number: number): string => folders[number - 1] ?? "none"
 
 const STORIES: Readonly<Record<string, ProcessStory>> = {
-  "LMDB cannot write at the last checkpoint: the log has it all": {
+  "the metadata store cannot be written at the last checkpoint: the log has it all": {
     folders: 1,
     ending: "stop",
     rules: all => [{ prefix: `${disk(all, 1)}/base/`, calls: ["write"], nth: 1, forEver: true, how: { errno: "EIO" } }],
   },
-  "LMDB's sync fails at the last checkpoint": {
+  "a sync of the metadata store fails at the last checkpoint": {
     folders: 1,
     ending: "stop",
     rules: all => [{ prefix: `${disk(all, 1)}/base/`, calls: ["fdatasync", "fsync"], nth: 1, how: { errno: "EIO" } }],
   },
-  "LMDB's write is torn at the last checkpoint": {
+  "a write of the metadata store is torn at the last checkpoint": {
     folders: 1,
     ending: "stop",
     rules: all => [{ prefix: `${disk(all, 1)}/base/`, calls: ["write"], nth: 2, how: { keptBytes: 100 } }],
   },
-  "the process dies in the middle of LMDB's commit": {
+  "the process dies in the middle of a checkpoint": {
     folders: 1,
     ending: "stop",
     rules: all => [{ prefix: `${disk(all, 1)}/base/`, calls: ["write"], nth: 3, how: { kill: true } }],
+  },
+  "files of the metadata store cannot be removed": {
+    folders: 1,
+    ending: "stop",
+    rules: all => [
+      { prefix: `${disk(all, 1)}/base/`, calls: ["unlink"], nth: 1, forEver: true, how: { errno: "EIO" } },
+    ],
   },
   "the log of one of three disks fails": {
     folders: 3,

@@ -1,5 +1,5 @@
 /**
- * Faults under a real server: a process whose file calls are bent by the preload shim, those of LMDB too.
+ * Faults under a real server: a process whose file calls are bent by the preload shim.
  * A few objects go in, calls go wrong, the server ends in one way or another, and the next one, on files that
  * behave again, must show everything that was acknowledged.
  */
@@ -121,18 +121,20 @@ export function tellProcessStory({ folders, ending, rules }: ProcessStory): Prom
   })
 }
 
-/** Kinds of calls and what becomes of them: each is let go wrong at the first call, the second, … until there is none. */
+/** Kinds of calls, and what becomes of them: each is let go wrong at the first call, the second, … until there is none. */
 const NATIVE: readonly {
   readonly what: string
   readonly rule: Omit<ShimRule, "prefix" | "nth">
   readonly part: string
 }[] = [
-  { what: "LMDB's write fails", part: "base", rule: { calls: ["write"], how: { errno: "EIO" } } },
-  { what: "LMDB's write finds no room", part: "base", rule: { calls: ["write"], how: { errno: "ENOSPC" } } },
-  { what: "LMDB's write is torn", part: "base", rule: { calls: ["write"], how: { keptBytes: 700 } } },
-  { what: "LMDB's sync fails", part: "base", rule: { calls: ["fsync", "fdatasync"], how: { errno: "EIO" } } },
-  { what: "the process dies at LMDB's write", part: "base", rule: { calls: ["write"], how: { kill: true } } },
-  { what: "the process dies at LMDB's sync", part: "base", rule: { calls: ["fdatasync"], how: { kill: true } } },
+  { what: "a write fails", part: "base", rule: { calls: ["write"], how: { errno: "EIO" } } },
+  { what: "a write finds no room", part: "base", rule: { calls: ["write"], how: { errno: "ENOSPC" } } },
+  { what: "a write is torn", part: "base", rule: { calls: ["write"], how: { keptBytes: 700 } } },
+  { what: "a sync fails", part: "base", rule: { calls: ["fsync", "fdatasync"], how: { errno: "EIO" } } },
+  { what: "a removal fails", part: "base", rule: { calls: ["unlink"], how: { errno: "EIO" } } },
+  { what: "the process dies at a write", part: "base", rule: { calls: ["write"], how: { kill: true } } },
+  { what: "the process dies at a sync", part: "base", rule: { calls: ["fsync", "fdatasync"], how: { kill: true } } },
+  { what: "the process dies at a removal", part: "base", rule: { calls: ["unlink"], how: { kill: true } } },
   { what: "a write fails", part: "log", rule: { calls: ["write"], how: { errno: "EIO" } } },
   { what: "a write fails", part: "volumes", rule: { calls: ["write"], how: { errno: "EIO" } } },
   { what: "a rename fails", part: "", rule: { calls: ["rename"], how: { errno: "EIO" } } },

@@ -7,7 +7,6 @@ export interface RotPlan {
   readonly target: RotTarget
   readonly seed: number
   /** Cases are numbered; the same number under the same seed is the same damage. */
-  readonly from: number
   readonly count: number
 }
 

@@ -5,7 +5,6 @@
  *   node rot-store.js make FOLDER DEVICES          writes objects in two generations, and ends without stopping
  *   node rot-store.js rest FOLDER PLAN             copies, damages, opens, reads; again and again
  *   node rot-store.js running FOLDER PLAN          opens, damages under the open store, reads, mends; again and again
- *   node rot-store.js again FOLDER PLAN            opens what the last case left, and reads
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { closeSync, openSync, writeSync } from "node:fs"
@@ -332,7 +331,7 @@ function copyGolden(folder: string): string {
 }
 
 async function atRest(folder: string, plan: RotPlan, expected: Expected): Promise<void> {
-  for (let number = plan.from; number < plan.from + plan.count; number += 1) {
+  for (let number = 0; number < plan.count; number += 1) {
     const work = copyGolden(folder)
     const done = damage(folder, work, plan, number, false)
     if (done === undefined) continue
@@ -386,7 +385,7 @@ function failuresOnly(error: unknown): void {
 async function whileRunning(folder: string, plan: RotPlan, expected: Expected): Promise<void> {
   let engine: Engine | undefined
   let work = ""
-  for (let number = plan.from; number < plan.from + plan.count; number += 1) {
+  for (let number = 0; number < plan.count; number += 1) {
     if (engine === undefined || number % CASES_AN_OPENING === 0) {
       await engine?.stop().catch(() => undefined)
       work = copyGolden(folder)
@@ -401,23 +400,15 @@ async function whileRunning(folder: string, plan: RotPlan, expected: Expected): 
   await engine?.stop().catch(() => undefined)
 }
 
-async function again(folder: string, plan: RotPlan, expected: Expected): Promise<void> {
-  say({ begins: plan.from, what: "the next start" })
-  const opened = await openToRead(join(folder, "work"), plan.devices)
-  const found = isEngine(opened) ? await judge(opened, expected, plan.from) : opened
-  say({ number: plan.from, what: "the next start", ...found })
-}
-
 const [mode, folder = "", argument = ""] = process.argv.slice(2)
 // Undone reads of a store that is given up must not keep the process.
 if (mode === "make") await make(folder, Number(argument))
 else {
   const plan = parseRotPlan(argument)
   const expected = parseExpected(readFileSync(join(folder, "expected.json"), "utf8"))
-  // Lives before this one have written to the folder that is copied, or to the one that is left.
-  lives = mode === "again" ? 2 : 1
+  // A life before this one has written to the folder that is copied.
+  lives = 1
   if (mode === "rest") await atRest(folder, plan, expected)
-  else if (mode === "running") await whileRunning(folder, plan, expected)
-  else await again(folder, plan, expected)
+  else await whileRunning(folder, plan, expected)
   process.exit(0)
 }

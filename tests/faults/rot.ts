@@ -1,9 +1,7 @@
 /**
- * Rot: damages volumes, payloads, logs and bases of a store on real files, at rest and under the running
- * store, one place at a time, and reads everything. No wrong byte is ever served; errors are clean.
- *
- * A process that LMDB takes down with a signal has served nothing: the store that it left is opened once
- * more, and must not serve wrong bytes then either.
+ * Rot: damages volumes, payloads, logs and metadata stores on real files, at rest and under the running
+ * store, one place at a time, and reads everything. No wrong byte is ever served, nothing is said to be absent, no
+ * process dies; errors are clean.
  */
 import { spawn } from "node:child_process"
 import { createInterface } from "node:readline"
@@ -24,8 +22,6 @@ export interface RotFindings {
   unnoticed: number
   /** Failures that readers were told, by kind. */
   readonly refused: Map<string, number>
-  /** Processes that ended by a signal. */
-  crashes: number
   /** Cases in which a key was said not to be there. */
   readonly absent: string[]
   /** What was wrong, with the case that shows it. */
@@ -34,8 +30,7 @@ export interface RotFindings {
 
 interface Ended {
   readonly cases: readonly RotCase[]
-  /** The case that was under way when the process died. */
-  readonly diedIn: { readonly begins: number; readonly what: string } | undefined
+  /** How the process died, and in which case. */
   readonly problem: string | undefined
 }
 
@@ -61,11 +56,9 @@ async function runStore(mode: string, folder: string, argument: string): Promise
   )
   clearTimeout(late)
   const { code, signal } = ended
-  if (code === 0) return { cases, diedIn: undefined, problem: undefined }
-  // LMDB ends the process by a signal of its own, or aborts.
-  const isCrash = signal !== null && signal !== "SIGKILL"
-  const problem = isCrash ? undefined : `the process ended with ${code ?? signal}: ${errors}`
-  return { cases, diedIn: begun, problem }
+  if (code === 0) return { cases, problem: undefined }
+  const during = begun === undefined ? "" : `\nin case ${begun.begins}: ${begun.what}`
+  return { cases, problem: `the process ended with ${code ?? signal}: ${errors}${during}` }
 }
 
 export interface RotSweep {
@@ -88,28 +81,17 @@ export function sweepRot(
   })
 }
 
-/** In as many processes as it takes. */
 async function sweepOver(folder: string, devices: number, sweep: RotSweep): Promise<RotFindings> {
   const { mode, target, seed, count } = sweep
-  const findings: RotFindings = { cases: 0, unnoticed: 0, refused: new Map(), crashes: 0, absent: [], wrong: [] }
+  const findings: RotFindings = { cases: 0, unnoticed: 0, refused: new Map(), absent: [], wrong: [] }
   const take = (found: RotCase): void => {
     const about = `${mode}, ${devices} device(s), ${target}, seed ${seed}, case ${found.number}: ${found.what}`
     addCase(findings, found, about)
   }
-  const planOf = (from: number, cases: number): string =>
-    JSON.stringify({ devices, target, seed, from, count: cases } satisfies RotPlan)
-  for (let from = 0; from < count;) {
-    const { cases, diedIn, problem } = await runStore(mode, folder, planOf(from, count - from))
-    cases.forEach(take)
-    if (problem !== undefined)
-      throw new Error(`${problem}${diedIn ? `\nin case ${diedIn.begins}: ${diedIn.what}` : ""}`)
-    if (diedIn === undefined) break
-    findings.crashes += 1
-    const next = await runStore("again", folder, planOf(diedIn.begins, 1))
-    for (const found of next.cases) take({ ...found, what: `${diedIn.what}, and the next start` })
-    if (next.problem !== undefined) throw new Error(next.problem)
-    from = diedIn.begins + 1
-  }
+  const plan: RotPlan = { devices, target, seed, count }
+  const { cases, problem } = await runStore(mode, folder, JSON.stringify(plan))
+  cases.forEach(take)
+  if (problem !== undefined) throw new Error(problem)
   return findings
 }
 
@@ -122,8 +104,8 @@ function addCase(findings: RotFindings, found: RotCase, about: string): void {
   for (const each of wrong) findings.wrong.push(`${about}: ${each}`)
 }
 
-export const describeFindings = ({ cases, unnoticed, refused, crashes, absent, wrong }: RotFindings): string => {
+export const describeFindings = ({ cases, unnoticed, refused, absent, wrong }: RotFindings): string => {
   const kinds = [...refused].map(([kind, count]) => `${kind} ${count}`).join(", ")
-  const counts = `${unnoticed} without effect, ${crashes} crashes, ${absent.length} with keys missing, ${wrong.length} wrong`
+  const counts = `${unnoticed} without effect, ${absent.length} with keys missing, ${wrong.length} wrong`
   return `${cases} cases, ${counts}; refused: ${kinds || "none"}`
 }

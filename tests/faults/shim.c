@@ -1,5 +1,5 @@
 /*
- * A preload shim: file calls of a real process, native ones of LMDB too, fail as a small file says.
+ * A preload shim: file calls of a real process fail as a small file says.
  *
  *   cc -shared -fPIC -O1 -o shim.so shim.c -ldl -lpthread
  *   LD_PRELOAD=./shim.so FAULTS_FILE=rules.txt program

@@ -1,6 +1,6 @@
 /**
  * The preload shim for real processes: builds `shim.c` where there is a C compiler, and tells it by its
- * control file which file calls to bend. What the process does natively (LMDB) is bent too.
+ * control file which file calls to bend.
  *
  * Limits  Linux with glibc. What is read through a memory map is not seen.
  */

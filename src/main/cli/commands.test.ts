@@ -216,7 +216,11 @@ test("buckets: made, counted, refused while full, deleted", async () => {
   await succeeds(["bucket", "delete", "counted"])
   await fails(3, /does not exist/, ["bucket", "stat", "counted"])
   await fails(6, /yours|taken|exists/, ["bucket", "create", "first"])
-  await fails(2, /^hayloft: the bucket name is not valid \(value No_Such\)\n$/, ["bucket", "create", "No_Such"])
+  await fails(2, /^hayloft: The specified bucket is not valid: a name has .* only\. \(value No_Such\)\n$/, [
+    "bucket",
+    "create",
+    "No_Such",
+  ])
 })
 
 test("status and devices speak of the folder", async () => {

@@ -98,7 +98,6 @@ export interface MachineOptions {
 export class Machine {
   readonly clock = new SimClock()
   readonly disk = new SimDisk()
-  readonly stores = new TableStores()
   readonly telemetry = new SimTelemetry()
   /** Folders that the life of now has given up. */
   released: string[] = []
@@ -107,7 +106,10 @@ export class Machine {
   /** Of the lives to come. */
   checkpointLimits: Partial<Record<keyof typeof CHECKPOINT_LIMITS, number>> = {}
 
-  constructor(options: MachineOptions) {
+  constructor(
+    options: MachineOptions,
+    readonly stores = new TableStores(),
+  ) {
     this.record = firstRecordOf(options.devices, options.blockBytes ?? 64 * KIB)
   }
 
