@@ -18,6 +18,9 @@ interface Fate {
   readonly isNames: boolean
 }
 
+/** States here are made with every disk known. */
+const diskNameOf = ({ disk }: SafetyDevice): string => disk ?? assert.fail("a device without a disk")
+
 function fatesNow(input: SafetyInput): Fate[] {
   const diskOf = (id: DeviceId) => input.devices.find(device => device.id === id && device.state !== "out")?.disk
   const has = (id: DeviceId | undefined, partition: number): id is DeviceId => {
@@ -73,7 +76,7 @@ function subsetsOf(disks: readonly string[]): readonly (readonly string[])[] {
 
 /** Of any so many disks, by trying all; -1: gone with none lost. */
 function survived({ devices }: Pick<SafetyInput, "devices">, ...fates: readonly Fate[]): number {
-  const disks = [...new Set(devices.map(({ disk }) => disk))]
+  const disks = [...new Set(devices.map(diskNameOf))]
   const fatal = subsetsOf(disks).filter(lost => fates.some(fate => !stays(fate, lost)))
   return Math.min(...fatal.map(lost => lost.length)) - 1
 }
@@ -193,7 +196,8 @@ test("agrees with trying every set of disks against every group, on 2,000 random
     assert.equal(safety.whole.disks, survived(healthy, ...fatesNow(healthy)), label)
     assert.equal(safety.whole.devices, survived(apart(healthy), ...fatesNow(apart(healthy))), label)
 
-    const here = input.devices.filter(({ state }) => state !== "out").map(({ disk }) => disk)
+    const here = input.devices.filter(({ state }) => state !== "out").map(diskNameOf)
+    assert.deepEqual([safety.disks, safety.offline], [new Set(here).size, input.devices.length - here.length], label)
     const opening = {
       disks: here,
       needed: Math.floor(here.length / 2) + 1,
@@ -204,9 +208,9 @@ test("agrees with trying every set of disks against every group, on 2,000 random
     assert.equal(safety.opensWithout, Math.max(0, survived(input, opening)), label)
 
     const readable = fates.filter(fate => stays(fate, []))
-    const disks = [...new Set(input.devices.map(({ disk }) => disk))]
+    const disks = [...new Set(input.devices.map(diskNameOf))]
     const fatal = disks.filter(disk => readable.some(fate => !stays(fate, [disk])))
-    const critical = input.devices.filter(({ state, disk }) => state !== "out" && fatal.includes(disk))
+    const critical = input.devices.filter(({ state, disk }) => state !== "out" && fatal.includes(disk ?? ""))
     assert.deepEqual(
       safety.critical,
       critical.map(({ id }) => id),

@@ -29,8 +29,8 @@ export const RISKIEST_MAX = 16
 export interface SafetyDevice {
   readonly id: DeviceId
   readonly state: ControlDeviceState
-  /** Equal for devices that fail together: the file system they lie on. */
-  readonly disk: string
+  /** Equal for devices that fail together: the file system they lie on. Undefined: not known, the device is offline. */
+  readonly disk: string | undefined
 }
 
 /** A policy that blocks lie under, or that new ones are written under. */
@@ -103,6 +103,9 @@ export interface Losses {
 
 export interface Safety {
   readonly devices: number
+  /** Devices that are not there now. */
+  readonly offline: number
+  /** Of devices that are there: an offline folder is no disk. */
   readonly disks: number
   readonly now: Losses
   /** Once every device is back or replaced and has what the layout gives it. */
@@ -270,16 +273,28 @@ const wordOf = (devices: readonly SafetyDevice[], isIn: (device: SafetyDevice) =
 function placesOf(input: SafetyInput): Places {
   const { layout, previousLayout, devices, lacking } = input
   assert(devices.length <= DEVICES_MAX, "a word has a bit for each device")
-  const disks = [...new Set(devices.map(({ disk }) => disk))]
+  const diskNames = diskNamesOf(devices)
+  const disks = [...new Set(diskNames)]
   return {
     layout,
     previousLayout,
     devices: devices.map(({ id }) => id),
-    diskOf: devices.map(({ disk }) => disks.indexOf(disk)),
+    diskOf: diskNames.map(name => disks.indexOf(name)),
     here: wordOf(devices, ({ state }) => state !== "out"),
     known: wordOf(devices, ({ id }) => lacking.has(id)),
     having: havingOf(input),
   }
+}
+
+/**
+ * By device. The disk of an offline device may be unknown. If other devices share disks, the device is taken to lie on
+ * the disk with the most of them, so that nothing is promised that may not be so; else on a disk of its own.
+ */
+function diskNamesOf(devices: readonly SafetyDevice[]): readonly string[] {
+  const known = devices.flatMap(({ disk }) => (disk === undefined ? [] : [disk]))
+  const devicesOn = (disk: string) => known.filter(each => each === disk).length
+  const [fullest] = [...new Set(known)].filter(disk => devicesOn(disk) > 1).sort((a, b) => devicesOn(b) - devicesOn(a))
+  return devices.map(({ id, disk }) => disk ?? fullest ?? `of ${id}`)
 }
 
 /** By partition, the devices that are believed to have what layouts give them in it. */
@@ -342,9 +357,11 @@ export class SafetyJudge {
     const { together, apart, lacks } = this.blocks.judge(places, shapes)
     const judged = new Judged(input, places, shapes, together, lacks)
     const single = apart === together ? judged : new Judged(input, ownDisks(places), shapes, apart, lacks)
+    const online = places.diskOf.filter((_, at) => (places.here & (1 << at)) !== 0)
     return {
       devices: input.devices.length,
-      disks: new Set(places.diskOf).size,
+      offline: input.devices.length - online.length,
+      disks: new Set(online).size,
       now: { disks: Math.min(judged.ofBlocks, judged.ofNames), devices: Math.min(single.ofBlocks, single.ofNames) },
       whole: { disks: judged.whole, devices: single.whole },
       opensWithout: judged.opensWithout(),

@@ -18,6 +18,7 @@ const NOTHING: SafetyCauses = {
 }
 const store = (devices: number, disks: number, [whole, now]: readonly [number, number], causes = {}): Safety => ({
   devices,
+  offline: 0,
   disks,
   now: { disks: now, devices: now },
   whole: { disks: whole, devices: whole },
@@ -33,24 +34,28 @@ const said = (safety: Safety, wholeInSeconds?: number): string =>
     policy: "ec:4+2",
     pathOf: (id: DeviceId) => (id === C ? "/mnt/c" : "/mnt/d"),
     wholeInSeconds,
-  }).replace(/^ec:4\+2 in \d folders? on \d disks?: /, "")
+  }).replace(/^ec:4\+2 in \d folders?( \(\d offline\))? on \d disks?: /, "")
+
+/** So many of its folders are not there; each folder that is there is a disk. */
+const without = (offline: number, safety: Safety): Safety => ({ ...safety, offline, disks: safety.disks - offline })
+const ONCE = "may fail without loss once every folder is back, on a disk of its own"
 
 const SENTENCES: readonly (readonly [Safety, number | undefined, string])[] = [
   [store(7, 7, [2, 2]), undefined, "any 2 of 7 disks may fail without loss"],
   [
-    store(7, 7, [2, 1], { out: [C] }),
+    without(1, store(7, 7, [2, 1], { out: [C] })),
     40 * 60,
-    "any 2 of 7 disks may fail without loss; today only 1, because /mnt/c is out; whole again in about 40 min",
+    `any 2 disks ${ONCE}; today only 1, because /mnt/c is out; whole again in about 40 min`,
   ],
   [
-    store(7, 7, [2, 0], { out: [C], filling: [D] }),
+    without(1, store(7, 7, [2, 0], { out: [C], filling: [D] })),
     3 * 3600,
-    "any 2 of 7 disks may fail without loss; today none, because /mnt/c is out and /mnt/d is being filled; whole again in about 3 h",
+    `any 2 disks ${ONCE}; today none, because /mnt/c is out and /mnt/d is being filled; whole again in about 3 h`,
   ],
   [
-    store(7, 7, [2, -1], { out: [C, D] }),
+    without(2, store(7, 7, [2, -1], { out: [C, D] })),
     undefined,
-    "any 2 of 7 disks may fail without loss; something cannot be read today, because /mnt/c and /mnt/d are out",
+    `any 2 disks ${ONCE}; something cannot be read today, because /mnt/c and /mnt/d are out`,
   ],
   [
     store(1, 1, [0, -1], { lostBytes: 9 }),
@@ -74,7 +79,7 @@ const SENTENCES: readonly (readonly [Safety, number | undefined, string])[] = [
     "protects against bit rot and 2 deleted folders, not against the disk",
   ],
   [
-    { ...store(4, 1, [0, 0], { out: [C] }), now: { disks: 0, devices: 1 }, whole: { disks: 0, devices: 2 } },
+    { ...store(4, 1, [0, 0], { out: [C] }), offline: 1, now: { disks: 0, devices: 1 }, whole: { disks: 0, devices: 2 } },
     undefined,
     "protects against bit rot and 2 deleted folders, not against the disk; today 1 folder, because /mnt/c is out",
   ],
@@ -92,6 +97,18 @@ const SENTENCES: readonly (readonly [Safety, number | undefined, string])[] = [
 for (const [safety, seconds, sentence] of SENTENCES) {
   test(sentence, () => assert.equal(said(safety, seconds), sentence))
 }
+
+test("offline folders are named as such and are no disks", () => {
+  const sentence = safetySentence(without(2, store(7, 7, [3, 1], { out: [C, D] })), {
+    policy: "ec:4+3",
+    pathOf: (id: DeviceId) => (id === C ? "/c" : "/d"),
+    wholeInSeconds: undefined,
+  })
+  assert.equal(
+    sentence,
+    `ec:4+3 in 7 folders (2 offline) on 5 disks: any 3 disks ${ONCE}; today only 1, because /c and /d are out`,
+  )
+})
 
 test("the sentence begins with where the store lies and how", () => {
   const sentence = safetySentence(store(1, 1, [0, 0]), {

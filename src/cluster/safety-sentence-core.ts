@@ -48,13 +48,16 @@ export function reasonsOf(causes: SafetyCauses, pathOf: SentenceFacts["pathOf"])
 }
 
 /** What may fail when all is well: of disks, or of folders where disks hold several. */
-function protection({ disks, devices, now, whole, opensWithout }: Safety): string {
+function protection({ disks, devices, offline, now, whole, opensWithout }: Safety): string {
+  if (whole.disks > 0 && offline > 0) {
+    return `any ${plural(whole.disks, "disk")} may fail without loss once every folder is back, on a disk of its own`
+  }
   if (whole.disks > 0) {
     const gone = opensWithout === 0 ? "one" : `${opensWithout + 1}`
     const start = now.disks > opensWithout ? ` (a start without ${gone} of them needs hayloft device forget)` : ""
     return `any ${whole.disks} of ${plural(disks, "disk")} may fail without loss${start}`
   }
-  if (whole.devices > 0 && disks < devices) {
+  if (whole.devices > 0 && disks < devices - offline) {
     const what = disks === 1 ? "the disk" : "a lost disk"
     return `protects against bit rot and ${plural(whole.devices, "deleted folder")}, not against ${what}`
   }
@@ -71,12 +74,17 @@ function today({ now, whole }: Safety, reasons: readonly string[]): string {
   return listed(reasons.slice(0, 2))
 }
 
-/** `ec:4+3 in 7 folders on 7 disks: any 3 of 7 disks may fail without loss; today only 1, because /c is out; whole again in about 40 min`. */
+/**
+ * `ec:4+3 in 7 folders on 7 disks: any 3 of 7 disks may fail without loss`, or
+ * `ec:4+3 in 7 folders (1 offline) on 6 disks: any 3 disks may fail without loss once every folder is back, on a disk of
+ * its own; today only 2, because /c is out; whole again in about 40 min`.
+ */
 export function safetySentence(safety: Safety, { policy, pathOf, wholeInSeconds }: SentenceFacts): string {
   const reasons = reasonsOf(safety.causes, pathOf)
   const isLess = safety.now.disks < safety.whole.disks || safety.now.devices < safety.whole.devices
+  const offline = safety.offline === 0 ? "" : ` (${safety.offline} offline)`
   const parts = [
-    `${policy} in ${plural(safety.devices, "folder")} on ${plural(safety.disks, "disk")}: ${protection(safety)}`,
+    `${policy} in ${plural(safety.devices, "folder")}${offline} on ${plural(safety.disks, "disk")}: ${protection(safety)}`,
     ...(isLess || reasons.length > 0 ? [today(safety, reasons)] : []),
     ...(wholeInSeconds === undefined || reasons.length === 0
       ? []

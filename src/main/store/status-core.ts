@@ -137,7 +137,7 @@ export function safetyInputOf(
     devices: record.devices.map(({ id, state }) => ({
       id,
       state: isWell(id) ? state : "out",
-      disk: diskOf(id) ?? `of ${id}`,
+      disk: diskOf(id),
     })),
     layout: layoutOf(record.layout),
     previousLayout: record.previousLayout && layoutOf(record.previousLayout),

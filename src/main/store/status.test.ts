@@ -154,6 +154,31 @@ test("folders of one disk are told as what they are", () => {
   )
 })
 
+test("offline folders count neither as disks nor as a promise of more disks", () => {
+  const { status, now, ids } = world(4, () => "same")
+  const gone = ids.slice(2)
+  now.open = now.open.filter(({ id }) => !gone.includes(id))
+  for (const id of gone) now.record = withState(now.record, id, "out")
+  const { safety } = status.report()
+  assert.match(
+    safety.sentence,
+    /^ec:2\+2 in 4 folders \(2 offline\) on 1 disk: protects against .* deleted folders, not against the disk; today 0/,
+  )
+  assert.deepEqual([safety.disks, safety.safeLosses, safety.safeLossesWhenWhole], [1, 0, 0])
+})
+
+test("a store on disks of their own is told what it will survive once its offline folder is back", () => {
+  const { status, now, ids } = world(7)
+  now.open = now.open.filter(({ id }) => id !== ids[6])
+  now.record = withState(now.record, ids[6], "out")
+  const { safety } = status.report()
+  assert.match(
+    safety.sentence,
+    /^ec:4\+3 in 7 folders \(1 offline\) on 6 disks: any 3 disks may fail without loss once .*; today only 2, because \/d7 is out$/,
+  )
+  assert.deepEqual([safety.disks, safety.safeLosses, safety.safeLossesWhenWhole], [6, 2, 3])
+})
+
 test("repair and what moves tell their ends, and when the store will be whole", () => {
   const { status, now, ids } = world(3)
   now.record = withState(now.record, ids[1], "filling")
