@@ -184,7 +184,7 @@ class Device {
   /** One step of merging; false where there was nothing to do. */
   async merge(): Promise<boolean> {
     const writer = await this.stores.openWriter("/base")
-    const { rows, emptied } = await runMerge(writer, this.upkeep, { urgency: "full", roomBytes: Infinity })
+    const { rows, emptied } = await runMerge(writer, this.upkeep, { urgency: "full", roomBytes: Infinity, unread: [] })
     await this.rows.prepare()
     this.rows.adopt()
     if (rows !== undefined) this.emptied = emptied
@@ -299,10 +299,34 @@ test("payloads of rows whose membership has ended are dead, and their volume goe
   assert.equal((await run(MEMBERSHIPS, [])).payloads, 1)
   await shelf.seal()
   assert.equal((await run(new Map(), [])).deadRows, 1)
-  const { emptied } = await runMerge(writer, upkeep, { urgency: "quiet", roomBytes: Infinity })
+  const { emptied } = await runMerge(writer, upkeep, { urgency: "quiet", roomBytes: Infinity, unread: [] })
   assert.deepEqual(emptied, [1])
   assert.deepEqual((await run(new Map(), emptied)).removed, [1])
   assert.deepEqual(shelf.list(), [])
+})
+
+test("rows that cannot be read hold up no checkpoint, and no volume goes that they may point into", async () => {
+  const { base, shelf, put, run, assertReads } = await payloadScene()
+  for (const name of "abcd") await put(name)
+  const idle = new PayloadUpkeep(shelf, { ...UPKEEP, deadBytesMin: Infinity })
+  await run(base, idle)
+  for (const name of "abc") await put(name)
+  await run(base, idle)
+  await shelf.seal()
+  const isMark = (family: Family): boolean => family === "marks"
+  for (const kind of ["corruptRow", "deviceFailed"] as const) {
+    const hurt: StoreWriter = Object.assign<StoreWriter, Partial<StoreWriter>>(failing(base, []), {
+      get: (family, key) => (isMark(family) ? base.get(family, key) : assert.fail(fail(kind))),
+      range: (family, range) => (isMark(family) ? base.range(family, range) : assert.fail(fail(kind))),
+    })
+    const volumes = shelf.list().length
+    await put("e")
+    const { rows } = await run(hurt, new PayloadUpkeep(shelf, UPKEEP))
+    assert.equal(rows, 1, kind)
+    assert.ok(shelf.list().length >= volumes, "no volume is removed")
+  }
+  await run(base, new PayloadUpkeep(shelf, UPKEEP))
+  await assertReads("abcde")
 })
 
 /** A base whose commits fail as on a full disk: behind the moment from which they count, or before it. */

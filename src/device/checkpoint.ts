@@ -98,7 +98,10 @@ const nameOf = (family: Family, key: RowKey): string => String.fromCharCode(FAMI
 export const DEAD_ROWS_MAX = 20_000
 const BEHIND_ALL_PREFIXES = "\xff".repeat(STORE_PREFIX_BYTES + 1)
 
-/** Deletes rows that lie under prefixes of no membership, as many as one checkpoint may. */
+/**
+ * Deletes rows that lie under prefixes of no membership, as many as one checkpoint may. Those that cannot be read are
+ * left to a later one.
+ */
 function deadRows(store: StoreReader, memberships: Memberships): readonly StoreWrite[] {
   const lives = [...memberships.values()].sort((a, b) => a - b)
   const starts = ["", ...lives.map(storePrefixEnd)]
@@ -107,9 +110,13 @@ function deadRows(store: StoreReader, memberships: Memberships): readonly StoreW
   for (const family of REPLICATED_FAMILIES) {
     for (const [i, start] of starts.entries()) {
       const range = { start: rowKeyOf(start), end: rowKeyOf(must(ends[i], "each gap has an end")) }
-      for (const [key] of store.range(family, range)) {
-        if (dead.length >= DEAD_ROWS_MAX) return dead
-        dead.push({ family, key, value: undefined })
+      try {
+        for (const [key] of store.range(family, range)) {
+          if (dead.length >= DEAD_ROWS_MAX) return dead
+          dead.push({ family, key, value: undefined })
+        }
+      } catch (error) {
+        if (!isFailure(error, "corruptRow", "deviceFailed")) throw error
       }
     }
   }
@@ -232,6 +239,8 @@ export interface MergeRequest {
   readonly urgency: MergeUrgency
   /** Free on the disk: a step of the merge takes a part of it. */
   readonly roomBytes: number
+  /** Numbers of files that could not be read lately. */
+  readonly unread: readonly number[]
 }
 
 export interface MergeOutcome {

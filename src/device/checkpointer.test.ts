@@ -12,6 +12,9 @@ import { Rows } from "./rows.js"
 
 const DONE = { rows: 0, payloads: 0, deadRows: 0, moved: 0, emptied: [], removed: [], isMore: false }
 
+const FILE = "/d/base/0000000007.table"
+const unreadable = () => fail("deviceFailed", { path: FILE, file: 7, code: "EIO" })
+
 async function scene(
   cut: CommitLog["cut"],
   confirm: CommitLog["confirm"] = () => Promise.resolve(),
@@ -37,9 +40,10 @@ async function scene(
     ...overrides,
   }
   const limits = { ...CHECKPOINT_LIMITS, rowsMax: 2 }
-  const checkpointer = new Checkpointer("d", rows, log, new Map(), runs, clock, new SimTelemetry().log, limits)
+  const telemetry = new SimTelemetry()
+  const checkpointer = new Checkpointer("d", rows, log, new Map(), runs, clock, telemetry.log, limits)
   const write = (key: string) => rows.apply([{ family: "current", key: rowKeyOf(key), value: new Uint8Array(1) }])
-  return { clock, checkpointer, write }
+  return { clock, checkpointer, write, telemetry }
 }
 
 test("a writer waits once twice the rows of a checkpoint are there, and is turned away after a while", async () => {
@@ -77,6 +81,59 @@ test("an error is shown until what failed has worked again, and not after", asyn
   full = false
   await clock.advance(CHECKPOINT_LIMITS.retryMs + 2 * CHECKPOINT_LIMITS.confirmMs)
   assert.equal(checkpointer.error, undefined, "although there was nothing to checkpoint meanwhile")
+  stop.abort()
+  await clock.runUntil(running)
+})
+
+test("a file that a merge cannot read is told once and left out, longer each time; all else goes on", async () => {
+  let [isBad, checkpoints] = [true, 0]
+  const triedMs: number[] = []
+  const others: number[] = []
+  const { clock, checkpointer, write, telemetry } = await scene(() => Promise.resolve(), undefined, {
+    checkpoint: () => {
+      checkpoints += 1
+      return Promise.resolve(DONE)
+    },
+    merge: ({ unread }) => {
+      const done = { emptied: [], isMore: false, isCrowded: false }
+      if (!unread.includes(7)) triedMs.push(clock.monotonicMs())
+      if (!unread.includes(7) && isBad) return Promise.reject(unreadable())
+      // One other merge after each checkpoint.
+      const rows = others.length < checkpoints ? 5 : undefined
+      if (rows !== undefined) others.push(clock.monotonicMs())
+      return Promise.resolve({ ...done, rows })
+    },
+  })
+  const stop = new AbortController()
+  const running = checkpointer.run(stop.signal)
+  for (let minute = 1; minute <= 8; minute += 1) {
+    write("a")
+    await clock.advance(60_000)
+    assert.equal(checkpoints, minute, "checkpoints go on")
+    assert.equal(others.length, minute, "and other merges")
+    assert.match(checkpointer.error ?? "", /0000000007\.table/)
+  }
+  const { unreadMs } = CHECKPOINT_LIMITS
+  const restsMs = triedMs.slice(1).map((ms, i) => Math.round((ms - (triedMs[i] ?? 0)) / unreadMs))
+  assert.deepEqual(restsMs, [1, 2, 4, 8], "it is tried at longer and longer intervals")
+  const told = telemetry.entries().filter(({ fields }) => fields["path"] === FILE)
+  assert.equal(told.length, 1, "the log tells of it once")
+  isBad = false
+  await clock.advance(8 * 60_000 + 1_000)
+  assert.equal(checkpointer.error, undefined, "it can be read again")
+  stop.abort()
+  await clock.runUntil(running)
+})
+
+test("a device that fails as a whole is no file that is left out", async () => {
+  let file = 0
+  const { clock, checkpointer } = await scene(() => Promise.resolve(), undefined, {
+    merge: () => Promise.reject(fail("deviceFailed", { path: `/d/${(file += 1)}`, file, code: "EIO" })),
+  })
+  const stop = new AbortController()
+  const running = checkpointer.run(stop.signal)
+  await clock.advance(10_000)
+  assert.ok(file < 30, `${file} merges were tried in ten seconds`)
   stop.abort()
   await clock.runUntil(running)
 })

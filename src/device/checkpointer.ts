@@ -7,7 +7,7 @@
  * disk full is given ballast and made again at once; where there is none left, copies that it does not
  * contain yet are undone; where there are none either, it waits until there is room. With only the reserve
  * left the bound of log bytes is a share of that. A clean stop makes one. Between checkpoints the tables that
- * they wrote are merged, step by step.
+ * they wrote are merged, step by step. A file that a merge cannot read is left out, and tried again after a while.
  */
 import { fail, isFailure } from "../base/failures.js"
 import type { LogSequence } from "../base/ids.js"
@@ -33,12 +33,22 @@ export const CHECKPOINT_LIMITS = {
   starvedMs: 30_000,
   /** With nothing but tidying to do, one checkpoint follows the other at this distance. */
   tidyMs: 4_000,
+  /** A file that a merge could not read is left out for so long, then for twice as long, up to the second. */
+  unreadMs: 30_000,
+  unreadMsMax: 3_600_000,
 } as const
+
+/** Where more files than this cannot be read, it is the device that fails. */
+const UNREAD_FILES_MAX = 16
 
 /** A write that found no room waits this long for a checkpoint to make some; one that hangs must not hold writers. */
 export const ROOM_MS_MAX = 20_000
 
 const URGENCIES: readonly MergeUrgency[] = ["due", "quiet", "full"]
+
+/** Whether merges of one urgency do all that those of the other would. */
+const isCovered = (urgency: MergeUrgency, by: MergeUrgency): boolean =>
+  URGENCIES.indexOf(by) >= URGENCIES.indexOf(urgency)
 
 const FAILED = {
   checkpoint: "checkpoint failed; its rows stay in memory and in the log",
@@ -47,6 +57,7 @@ const FAILED = {
 } as const
 
 type Work = keyof typeof FAILED
+const LEFT_OUT = "a metadata table cannot be read; merges leave it out until it can"
 
 /** What is to be had on a disk that is full. */
 export interface CheckpointSpace {
@@ -74,6 +85,15 @@ const MORE_BYTES = MIB
 /** What a checkpoint asks for at least. */
 const ROOM_BYTES_MIN = 4 * MIB
 
+/** A file that merges leave out, since it could not be read. */
+interface UnreadFile {
+  readonly reason: string
+  /** Of the merge that needed it. */
+  readonly urgency: MergeUrgency
+  readonly restMs: number
+  readonly untilMs: number
+}
+
 /** What is done to the store, one at a time. */
 export interface CheckpointRuns {
   checkpoint(request: CheckpointRequest): Promise<CheckpointResult>
@@ -86,11 +106,14 @@ export class Checkpointer implements Living {
   private confirmedMs: number
   /** What failed last, by what was tried; gone once that has worked again. */
   private readonly errors = new Map<Work, string>()
+  /** By file number. */
+  private readonly unread = new Map<number, UnreadFile>()
   private readonly waiting = new Set<AbortController>()
   /** Without room since then, with so much free. */
   private starved: { readonly sinceMs: number; readonly freeBytes: number } | undefined
-  /** Merges of this urgency, and of lower ones, have nothing to do until the next checkpoint. */
+  /** Merges of this urgency, and of lower ones, have nothing to do until the next checkpoint, or that time. */
   private settled: MergeUrgency | undefined
+  private settledUntilMs = Infinity
   /** The next checkpoint waits for merges. */
   private isCrowded = false
   /** What the last checkpoint left for the next. */
@@ -114,7 +137,8 @@ export class Checkpointer implements Living {
   }
 
   get error(): string | undefined {
-    return [...this.errors.values()].join("; ") || undefined
+    const unread = Array.from(this.unread.values(), ({ reason }) => reason)
+    return [...this.errors.values(), ...unread].join("; ") || undefined
   }
 
   /**
@@ -226,9 +250,8 @@ export class Checkpointer implements Living {
 
   private isMergeDue(): boolean {
     if (this.isStarved()) return false
-    const isSettled =
-      this.settled !== undefined && URGENCIES.indexOf(this.settled) >= URGENCIES.indexOf(this.mergeUrgency)
-    return !isSettled
+    if (this.clock.monotonicMs() >= this.settledUntilMs) this.settled = undefined
+    return this.settled === undefined || !isCovered(this.mergeUrgency, this.settled)
   }
 
   /** One step of merging, if there is anything to merge. Throws what went wrong; then it can be called again. */
@@ -236,9 +259,10 @@ export class Checkpointer implements Living {
     const urgency = this.mergeUrgency
     this.isCrowded = false
     const started = this.clock.monotonicMs()
-    const outcome = await this.mergeWithRoom(urgency)
+    const outcome = await this.mergeWithRoom(urgency).catch((error: unknown) => this.leaveOut(error, urgency))
+    if (outcome === "left out") return
     if (outcome?.rows === undefined) {
-      this.settled = urgency
+      this.settle(urgency)
       return
     }
     const { rows, emptied, isMore, isCrowded } = outcome
@@ -250,11 +274,44 @@ export class Checkpointer implements Living {
     this.output.debug("merge", { device: this.name, urgency, rows, tookMs })
   }
 
+  /** Notes the file that could not be read, and goes on without it. Throws what is no such failure. */
+  private leaveOut(error: unknown, urgency: MergeUrgency): "left out" {
+    if (!isFailure(error, "deviceFailed")) throw error
+    const { file, path, code } = error.details
+    const before = typeof file === "number" ? this.unread.get(file) : undefined
+    const isOne = typeof file === "number" && code !== "ETIMEDOUT"
+    if (!isOne || (before === undefined && this.unread.size >= UNREAD_FILES_MAX)) throw error
+    const { unreadMs, unreadMsMax } = this.limits
+    const restMs = before === undefined ? unreadMs : Math.min(2 * before.restMs, unreadMsMax)
+    const reason = `${LEFT_OUT}: ${String(path)}: ${String(error)}`
+    this.unread.set(file, { reason, urgency, restMs, untilMs: this.clock.monotonicMs() + restMs })
+    if (before === undefined)
+      this.output.error(LEFT_OUT, { device: this.name, path: String(path), error: String(error) })
+    return "left out"
+  }
+
+  /** Numbers of files that are left out now. */
+  private get leftOut(): readonly number[] {
+    const nowMs = this.clock.monotonicMs()
+    return [...this.unread].flatMap(([file, { untilMs }]) => (untilMs > nowMs ? [file] : []))
+  }
+
+  /** Merges of the urgency are done but for what is left out. Other files can be read, or are gone. */
+  private settle(urgency: MergeUrgency): void {
+    this.settled = urgency
+    const leftOut = new Set(this.leftOut)
+    this.settledUntilMs = Infinity
+    for (const [file, unread] of this.unread) {
+      if (leftOut.has(file)) this.settledUntilMs = Math.min(this.settledUntilMs, unread.untilMs)
+      else if (isCovered(unread.urgency, urgency)) this.unread.delete(file)
+    }
+  }
+
   /** On a full disk with whatever ballast there is; undefined where that is not enough. */
   private async mergeWithRoom(urgency: MergeUrgency): Promise<MergeOutcome | undefined> {
     for (;;) {
       try {
-        return await this.runs.merge({ urgency, roomBytes: this.space.freeBytes })
+        return await this.runs.merge({ urgency, roomBytes: this.space.freeBytes, unread: this.leftOut })
       } catch (error) {
         if (!isFailure(error, "deviceFull")) throw error
         if (!(await this.space.giveBack(ROOM_BYTES_MIN))) return undefined

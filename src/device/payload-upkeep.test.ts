@@ -54,7 +54,7 @@ async function scene(rows: number) {
     await store.commit([...writes, ...usage.writes()])
     shelf.keep()
   }
-  const merge = () => runMerge(store, upkeep, { urgency: "quiet", roomBytes: Infinity })
+  const merge = () => runMerge(store, upkeep, { urgency: "quiet", roomBytes: Infinity, unread: [] })
   const put = async (keys: readonly number[]) => {
     await write(keys)
     await merge()

@@ -6,7 +6,8 @@
  * Promises  A volume is removed only in a checkpoint after the one that emptied it, once its readers
  *           have been told to look their rows up again, and after a walk has found no row that points
  *           into it. A reader that still holds an old place finds nothing there and looks again.
- * Refuses   To move what cannot be read: its volume stays, and is passed over until the next start.
+ * Refuses   To move or remove what cannot be read, or whose row cannot: its volume stays, and is passed over until
+ *           the next start.
  * Limits    PAYLOAD_UPKEEP_LIMITS.
  */
 import { isFailure } from "../base/failures.js"
@@ -79,7 +80,9 @@ export class PayloadUpkeep {
       if (found.kind === "damage") isDamaged = true
       if (found.kind !== "payloads") continue
       for (const { family, key, place } of found.payloads) {
-        if (pointsAt(store, family, key, place)) livingBytes += this.shelf.bytesOf(key, place.lengthBytes)
+        const row = pointsAt(store, family, key, place)
+        if (row === "unreadable") isDamaged = true
+        else if (row) livingBytes += this.shelf.bytesOf(key, place.lengthBytes)
       }
     }
     return { livingBytes, isDamaged }
@@ -146,7 +149,8 @@ export class PayloadUpkeep {
       skipped += found.payloads.length - movable.length
       const living = movable.flatMap(payload => {
         const value = pointsAt(store, payload.family, payload.key, payload.place)
-        return value ? [{ ...payload, value }] : []
+        if (value === "unreadable") isDamaged = true
+        return value && value !== "unreadable" ? [{ ...payload, value }] : []
       })
       const payloads = await this.shelf.readRun(living)
       for (const [i, { family, key, value, place: from }] of living.entries()) {
@@ -163,10 +167,20 @@ export class PayloadUpkeep {
 }
 
 /** The value of the row that points exactly there; undefined where none does. */
-function pointsAt(store: StoreReader, family: Family, key: RowKey, at: VolumePlace): Uint8Array | undefined {
-  const bytes = store.get(family, key)
-  const row = bytes && decodeBaseRow(family, key, bytes)
-  return row?.place?.volume === at.volume && row.place.offsetBytes === at.offsetBytes ? row.value : undefined
+function pointsAt(
+  store: StoreReader,
+  family: Family,
+  key: RowKey,
+  at: VolumePlace,
+): Uint8Array | "unreadable" | undefined {
+  try {
+    const bytes = store.get(family, key)
+    const row = bytes && decodeBaseRow(family, key, bytes)
+    return row?.place?.volume === at.volume && row.place.offsetBytes === at.offsetBytes ? row.value : undefined
+  } catch (error) {
+    if (!isFailure(error, "corruptRow", "deviceFailed")) throw error
+    return "unreadable"
+  }
 }
 
 const rowWrite = (family: Family, key: RowKey, value: Uint8Array, place: VolumePlace): StoreWrite => ({

@@ -160,11 +160,32 @@ test("deleted and replaced rows are a reason to merge when it is quiet, and any 
 test("damaged files are left where they are, and others are merged", () => {
   const damaged = [{ from: keyOf(0), to: keyOf(9), file: 1, reason: "" }]
   const runs = [3, 4, 5].map(number => file(number, 0, 0, 199))
-  assert.equal(pick([file(1, 6, 0, 99), ...runs], "full", { damaged }), undefined)
+  assert.equal(pick([file(1, 6, 0, 99), ...runs.slice(2)], "full", { damaged }), undefined)
   const above = [file(6, 5, 0, 99), file(7, 5, 200, 299)]
   const tables = [file(1, 6, 0, 99), file(2, 6, 200, 299), ...above, ...runs]
   assert.deepEqual(merged(pick([file(1, 6, 0, 99), file(2, 6, 200, 299), ...above], "due", { damaged })).runs, [[7]])
   assert.deepEqual(merged(pick(tables, "due", { damaged: [{ ...must(damaged[0], "one"), file: 3 }] })).runs, [[6]])
+  assert.deepEqual(merged(pickMerge({ ...EMPTY_MANIFEST, tables }, "due", LIMITS, [3])).runs, [[6]], "or unread")
+})
+
+test("around damage, files of the top go down that overlap none of it, and runs between it become one", () => {
+  const runs = [3, 4, 5].map(number => file(number, 0, 0, 199))
+  const stays = { from: keyOf(0), to: keyOf(9), reason: "" }
+  // The file below is damaged: what lies beside it goes down, what lies above it becomes one run.
+  const below = [file(1, 6, 0, 99), file(2, 6, 200, 299)]
+  const beside = file(9, 0, 210, 290, { run: 5 })
+  const damagedBelow = { damaged: [{ ...stays, file: 1 }] }
+  const down = { runs: [[9]], lower: [2], upTo: undefined, level: 6 }
+  assert.deepEqual(merged(pick([...below, ...runs, beside], "due", damagedBelow)), down)
+  const one = pick([...below, ...runs], "due", damagedBelow)
+  assert.deepEqual(merged(one), { runs: [[5], [4], [3]], lower: [], upTo: undefined, level: 0 })
+  assert.deepEqual(one?.kind === "merge" && one.run, 5, "older than the runs to come")
+  // A run is damaged: older ones go down, newer ones do not pass it.
+  const damagedRun = { damaged: [{ ...stays, file: 4 }] }
+  assert.deepEqual(merged(pick([...below, ...runs], "due", damagedRun)).runs, [[3]])
+  assert.equal(pick([...below, ...runs.slice(1)], "full", damagedRun), undefined)
+  const newer = [6, 7].map(number => file(number, 0, 50, 99))
+  assert.deepEqual(merged(pick([...runs.slice(1), ...newer], "due", damagedRun)).runs, [[7], [6], [5]])
 })
 
 // --- random stores ---------------------------------------------------------------------------------------------
@@ -183,13 +204,31 @@ class PlayedStore {
   private number = 0
   private version = 0
 
+  /** Numbers of files that cannot be read. */
+  readonly bad = new Set<number>()
+
   get manifest(): Manifest {
-    return { ...EMPTY_MANIFEST, tables: this.files.map(({ entry }) => entry) }
+    const damaged = [...this.bad].map(number => ({ from: keyOf(0), to: keyOf(0), file: number, reason: "" }))
+    return { ...EMPTY_MANIFEST, tables: this.files.map(({ entry }) => entry), damaged }
+  }
+
+  spoil(random: SimRandom): void {
+    const file = this.files[random.below(this.files.length)]
+    if (file !== undefined) this.bad.add(file.entry.number)
+  }
+
+  repair(): void {
+    this.bad.clear()
+  }
+
+  /** Each stretch of runs between damaged ones may be as long as the top may be, but for one. */
+  get runsMax(): number {
+    const damaged = topRuns(this.manifest.tables).filter(run => run.some(({ number }) => this.bad.has(number))).length
+    return (damaged + 1) * (LIMITS.topRunsMax - 1) + damaged
   }
 
   /** Files of at most `tableBytes`, as a run or as a part of a level. */
-  private write(level: number, rows: ReadonlyMap<number, number>): void {
-    const run = this.number + 1
+  private write(level: number, rows: ReadonlyMap<number, number>, run = this.number + 1): void {
     const sorted = [...rows].sort(([a], [b]) => a - b)
     const perFile = LIMITS.tableBytes / ROW_BYTES
     for (let at = 0; at < sorted.length; at += perFile) {
@@ -209,6 +248,8 @@ class PlayedStore {
 
   apply(plan: MergePlan | MovePlan): void {
     const numberOf = ({ number }: TableEntry): number => number
+    const touched = plan.kind === "move" ? [plan.table] : [...plan.runs.flat(), ...plan.lower]
+    assert.ok(!touched.some(({ number }) => this.bad.has(number)), "a file is merged that cannot be read")
     if (plan.kind === "move") {
       const moved = (it: PlayedFile): PlayedFile =>
         it.entry === plan.table ? { ...it, entry: { ...it.entry, level: plan.level } } : it
@@ -233,7 +274,7 @@ class PlayedStore {
       const isOver = [...it.rows.keys()].every(key => key < upTo)
       return isOver ? [] : [{ ...it, entry: { ...it.entry, from: plan.upTo } }]
     })
-    this.write(plan.level, rows)
+    this.write(plan.level, rows, plan.run)
   }
 
   /** What reads find: of each key the version in the newest file that has it. */
@@ -314,6 +355,40 @@ test("merges end, lose nothing, and keep newer versions above older ones", () =>
     }
   }
   assert.ok(merges > 1000 && moves > 100 && splits > 200, `${merges} merges, ${moves} moves, ${splits} split`)
+})
+
+test("around damage merges end, lose nothing, and bound the number of runs; repaired, all is as ever", () => {
+  let [within, down] = [0, 0]
+  for (let seed = 1; seed <= 25; seed += 1) {
+    const random = new SimRandom(seed)
+    const store = new PlayedStore()
+    for (let commit = 0; commit < 40; commit += 1) {
+      const [from, width] = [random.below(KEYS), 1 + random.below(seed % 3 === 0 ? 40 : KEYS)]
+      store.commit(Array.from({ length: 1 + random.below(60) }, () => from + random.below(width)))
+      if (store.bad.size < 3 && random.below(8) === 0) store.spoil(random)
+      if (commit === 30) store.repair()
+      const expected = store.shown()
+      const urgency = URGENCIES[random.below(3)] ?? "due"
+      const stepsMax = random.below(3) === 0 ? 1 : 500
+      for (let step = 1; ; step += 1) {
+        const where = `seed ${seed}, commit ${commit}, step ${step}`
+        const plan = pickMerge(store.manifest, urgency, LIMITS)
+        if (plan === undefined || step > stepsMax) {
+          assert.ok(plan === undefined || stepsMax === 1, `${where}: merges do not end`)
+          break
+        }
+        if (plan.kind === "merge" && plan.level === 0) within += 1
+        else if (store.bad.size > 0) down += 1
+        store.apply(plan)
+        store.check(where)
+        assert.deepEqual(store.shown(), expected, where)
+      }
+      if (stepsMax === 1) continue
+      const runs = topRuns(store.manifest.tables).length
+      assert.ok(runs <= store.runsMax, `seed ${seed}, commit ${commit}: ${runs} runs, ${store.bad.size} bad files`)
+    }
+  }
+  assert.ok(within > 40 && down > 200, `${within} merges of runs with each other, ${down} others around damage`)
 })
 
 test("a full disk leaves one version of each row", () => {

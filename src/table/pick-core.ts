@@ -2,12 +2,15 @@
  * Merge picks, decided: which rows are merged next. Leveled merging by key ranges (O'Neil et al., "The
  * log-structured merge-tree", 1996; RocksDB's "dynamic level size").
  *
+ * Files that cannot be read are left as they are. Where they stop level 0 from being merged down, files that overlap
+ * none of them go down one by one, and runs between them become one run, so that the number of runs stays bounded.
+ *
  * Level 0 holds runs as checkpoints wrote them. All other levels hold each key at most once. The last level is
  * the largest; each level above it may hold a tenth of the one below. Levels that would hold less than
  * `firstLevelBytesMax` do not exist: level 0 is merged past them. A step merges one range of keys, from its low
  * end on; where it ends within a file, the rows of that file below the end no longer count (`from`).
  */
-import type { DamagedRange, Manifest, TableEntry } from "../format/table-manifest.js"
+import type { Manifest, TableEntry } from "../format/table-manifest.js"
 import type { MergeUrgency } from "../seams/store/contract.js"
 import type { TableLimits } from "./limits.js"
 
@@ -20,6 +23,8 @@ export interface MergePlan {
   /** Files of the level that the rows go to, merged whole. */
   readonly lower: readonly TableEntry[]
   readonly level: number
+  /** Of level 0: the run that the rows become part of, the newest of those that are merged. */
+  readonly run?: number
 }
 
 /** A file that overlaps nothing on its way goes to the next level as it is. */
@@ -76,17 +81,21 @@ export function topRuns(tables: readonly TableEntry[]): readonly (readonly Table
   return numbers.map(number => top.filter(({ run }) => run === number))
 }
 
-/** The next step; undefined where there is nothing to do. */
+/** The next step; undefined where there is nothing to do. `unread`: numbers of files that could not be read lately. */
 export function pickMerge(
   { tables, damaged }: Manifest,
   urgency: MergeUrgency,
   limits: TableLimits,
+  unread: readonly number[] = [],
 ): MergePlan | MovePlan | undefined {
   const targets = levelTargets(tables, limits)
-  const bad = damagedFiles(damaged)
+  const bad = new Set([...damaged.map(({ file }) => file), ...unread])
   if (isTopDue(tables, urgency, limits)) {
-    const plan = mergeTop(tables, levelBelow(tables, 0, targets), bad, limits)
+    const level = levelBelow(tables, 0, targets)
+    const plan = mergeTop(tables, level, bad, limits)
     if (plan !== undefined && !touches(plan, bad)) return plan
+    const around = mergeAround(tables, level, bad, limits) ?? mergeWithinTop(tables, urgency, bad, limits)
+    if (around !== undefined) return around
   }
   for (let level = 1; level < limits.levels; level += 1) {
     const files = levelOf(tables, level)
@@ -98,12 +107,10 @@ export function pickMerge(
   return undefined
 }
 
-/** Files that are left as they are until they are repaired. */
-type DamagedFiles = ReadonlySet<number>
+/** Files that are left as they are until they are repaired, or can be read. */
+type BadFiles = ReadonlySet<number>
 
-const damagedFiles = (damaged: readonly DamagedRange[]): DamagedFiles => new Set(damaged.map(({ file }) => file))
-
-function touches(plan: MergePlan | MovePlan, files: DamagedFiles): boolean {
+function touches(plan: MergePlan | MovePlan, files: BadFiles): boolean {
   const tables = plan.kind === "move" ? [plan.table] : [...plan.runs.flat(), ...plan.lower]
   return tables.some(({ number }) => files.has(number))
 }
@@ -140,7 +147,7 @@ function sourcesOf(
 function mergeTop(
   tables: readonly TableEntry[],
   level: number,
-  damaged: DamagedFiles,
+  bad: BadFiles,
   limits: TableLimits,
 ): MergePlan | MovePlan | undefined {
   const all = topRuns(tables)
@@ -156,25 +163,80 @@ function mergeTop(
     const table = run.find(each => isMovable(each, older, limits))
     if (table !== undefined) return { kind: "move", table, level }
   }
-  return rangePlan(runs, below, from, level, damaged, limits)
+  return rangePlan(runs, below, from, level, bad, limits)
 }
 
 /** Whether nothing older overlaps the file, and it is large enough to stay as it is. */
 const isMovable = (table: TableEntry, older: readonly TableEntry[], limits: TableLimits): boolean =>
   table.from === undefined &&
   table.sizeBytes >= MOVED_SHARE_MIN * limits.tableBytes &&
-  !older.some(other => other.lastKey.compare(table.firstKey) >= 0 && firstKeyOf(other).compare(table.lastKey) <= 0)
+  !older.some(other => overlap(other, table))
+
+const overlap = (a: TableEntry, b: TableEntry): boolean =>
+  a.lastKey.compare(firstKeyOf(b)) >= 0 && firstKeyOf(a).compare(b.lastKey) <= 0
+
+/** Merges one file of level 0 down, the oldest that overlaps neither an older one nor one that cannot be read. */
+function mergeAround(
+  tables: readonly TableEntry[],
+  level: number,
+  bad: BadFiles,
+  limits: TableLimits,
+): MergePlan | MovePlan | undefined {
+  const older: TableEntry[] = []
+  for (const run of [...topRuns(tables)].reverse()) {
+    for (const source of run) {
+      if (bad.has(source.number) || older.some(other => overlap(other, source))) continue
+      const plan = mergeDown(tables, source, level, bad, limits)
+      if (!touches(plan, bad)) return plan
+    }
+    older.push(...run)
+  }
+  return undefined
+}
+
+/** Merges runs of level 0 that lie between runs with files that cannot be read into the newest of them. */
+function mergeWithinTop(
+  tables: readonly TableEntry[],
+  urgency: MergeUrgency,
+  bad: BadFiles,
+  limits: TableLimits,
+): MergePlan | undefined {
+  const stretches: (readonly TableEntry[])[][] = [[]]
+  for (const run of topRuns(tables)) {
+    if (run.some(({ number }) => bad.has(number))) stretches.push([])
+    else stretches.at(-1)?.push(run)
+  }
+  const runsMin = urgency === "full" ? 2 : limits.topRunsMax
+  for (const runs of stretches) {
+    const run = runs[0]?.[0]?.run
+    if (run === undefined || runs.length < runsMin) continue
+    const start = startOfOthers(runs.flat(), run)
+    if (start !== undefined) return { ...rangePlan(runs, [], start, 0, bad, limits), run }
+  }
+  return undefined
+}
+
+/** The first key of what is not of the run yet, or of the file of the run that it overlaps. */
+function startOfOthers(files: readonly TableEntry[], run: number): Buffer | undefined {
+  let [start, end]: (Buffer | undefined)[] = []
+  for (const file of [...files].sort(inKeyOrder)) {
+    if (end === undefined || firstKeyOf(file).compare(end) > 0) start = firstKeyOf(file)
+    if (file.run !== run) return start
+    end = file.lastKey
+  }
+  return undefined
+}
 
 function mergeDown(
   tables: readonly TableEntry[],
   source: TableEntry,
   level: number,
-  damaged: DamagedFiles,
+  bad: BadFiles,
   limits: TableLimits,
 ): MergePlan | MovePlan {
   const below = levelOf(tables, level)
   if (isMovable(source, below, limits)) return { kind: "move", table: source, level }
-  return rangePlan([[source]], below, undefined, level, damaged, limits)
+  return rangePlan([[source]], below, undefined, level, bad, limits)
 }
 
 /** Merges rows of the runs with those of a level, from the lowest key on, as many as one step may. */
@@ -183,7 +245,7 @@ function rangePlan(
   below: readonly TableEntry[],
   begun: Buffer | undefined,
   level: number,
-  damaged: DamagedFiles,
+  bad: BadFiles,
   limits: TableLimits,
 ): MergePlan {
   const sources = runs.flat().sort(inKeyOrder)
@@ -199,7 +261,7 @@ function rangePlan(
   const upTo = endOfStep(sources, candidates, start, limits)
   const isIn = (table: TableEntry): boolean =>
     table.lastKey.compare(start) >= 0 && (upTo === undefined || firstKeyOf(table).compare(upTo) < 0)
-  const neighbour = smallNeighbour(below, start, damaged, limits)
+  const neighbour = smallNeighbour(below, start, bad, limits)
   const lower = [...(neighbour === undefined ? [] : [neighbour]), ...candidates.filter(isIn)]
   const taken = runs.map(run => run.filter(isIn)).filter(run => run.length > 0)
   return { kind: "merge", runs: taken, upTo, lower, level }
@@ -209,11 +271,11 @@ function rangePlan(
 function smallNeighbour(
   below: readonly TableEntry[],
   start: Buffer,
-  damaged: DamagedFiles,
+  bad: BadFiles,
   limits: TableLimits,
 ): TableEntry | undefined {
   const before = below.filter(({ lastKey }) => lastKey.compare(start) < 0).at(-1)
-  if (before === undefined || damaged.has(before.number)) return undefined
+  if (before === undefined || bad.has(before.number)) return undefined
   return before.sizeBytes < limits.tableBytes / 2 ? before : undefined
 }
 

@@ -8,7 +8,7 @@
  * Refuses   To remove files before a valid manifest was read, and to use the number of a file twice.
  */
 import { must } from "../base/assert.js"
-import { isFailure, type Failure } from "../base/failures.js"
+import { fail, isFailure, type Failure } from "../base/failures.js"
 import { FAMILIES } from "../base/families.js"
 import type { RowKey } from "../base/ids.js"
 import { ROW_FLAGS } from "../format/table-block.js"
@@ -81,13 +81,13 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
     await this.install({ marks, tables: [...this.manifest.tables, ...tables] }, writer)
   }
 
-  private tableWriter(level: number): TableWriter {
+  private tableWriter(level: number, run = this.generation + 1): TableWriter {
     const { disk, deviceId } = this.host
     const takeNumber = (): number => {
       this.nextNumber += 1
       return this.nextNumber - 1
     }
-    const target = { disk, folder: this.folder, deviceId, level, run: this.generation + 1, takeNumber }
+    const target = { disk, folder: this.folder, deviceId, level, run, takeNumber }
     return new TableWriter(target, this.writerOptions.limits)
   }
 
@@ -113,7 +113,7 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
     try {
       return this.current.version.mayHold(probe, fromLevel)
     } catch (error) {
-      if (!isFailure(error, "corruptRow")) throw error
+      if (!isFailure(error, "corruptRow", "deviceFailed")) throw error
       return true
     }
   }
@@ -121,7 +121,7 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
   async merge(merging: Merging): Promise<number | undefined> {
     const { limits } = this.writerOptions
     const stepBytesMax = Math.min(limits.stepBytesMax, STEP_SHARE * merging.roomBytes)
-    const plan = pickMerge(this.manifest, merging.urgency, { ...limits, stepBytesMax })
+    const plan = pickMerge(this.manifest, merging.urgency, { ...limits, stepBytesMax }, merging.unread)
     if (plan === undefined) return undefined
     const others = this.manifest.tables.filter(({ number }) => plan.kind === "merge" || number !== plan.table.number)
     if (plan.kind === "move") {
@@ -132,19 +132,30 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
     try {
       return await this.mergeBy(plan, merging)
     } catch (error) {
+      if (!isFailure(error, "corruptRow", "deviceFailed")) throw error
+      const entry = this.inputAt(plan, error.details["path"])
+      if (entry === undefined) throw error
+      if (error.kind === "deviceFailed") throw fail("deviceFailed", { ...error.details, file: entry.number }, error)
       // Where that cannot be recorded now, the next merge finds the damage again.
-      if (isFailure(error, "corruptRow")) await this.setAside(plan, error).catch(() => undefined)
+      await this.setAside(entry, error).catch(() => undefined)
       throw error
     }
   }
 
+  private inputAt(plan: MergePlan, path: unknown): TableEntry | undefined {
+    const inputs = [...plan.runs.flat(), ...plan.lower]
+    return inputs.find(({ number }) => this.current.tables.get(number)?.path === path)
+  }
+
   private async mergeBy(plan: MergePlan, merging: Merging): Promise<number> {
-    const writer = this.tableWriter(plan.level)
+    const writer = this.tableWriter(plan.level, plan.run)
     const streamed = (run: readonly TableEntry[]): StreamedTable[] =>
       run.map(entry => ({ entry, table: must(this.current.tables.get(entry.number), "the table is open") }))
     const inputs: MergeInputs = { runs: plan.runs.map(streamed), upTo: plan.upTo, lower: streamed(plan.lower) }
-    const isLast = !this.manifest.tables.some(({ level }) => level > plan.level)
-    const mayHoldOlder = isLast ? undefined : (probe: Probe): boolean => this.mayHold(probe, plan.level + 1)
+    const isLast = plan.level > 0 && !this.manifest.tables.some(({ level }) => level > plan.level)
+    // Older runs of level 0 may hold any key.
+    const mayBeBelow = (probe: Probe): boolean => plan.level === 0 || this.mayHold(probe, plan.level + 1)
+    const mayHoldOlder = isLast ? undefined : mayBeBelow
     const { result, changed } = await orAbandon(writer, async () => ({
       result: await mergeRows(inputs, writer, mayHoldOlder, merging.dropped),
       changed: sorted(merging.marks(), this.manifest.marks),
@@ -156,12 +167,7 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
   }
 
   /** Merges leave out files that are damaged, until they are repaired: a merge would make of damage absence. */
-  private async setAside(plan: MergePlan, failure: Failure): Promise<void> {
-    const path = failure.details["path"]
-    const entry = [...plan.runs.flat(), ...plan.lower].find(
-      ({ number }) => this.current.tables.get(number)?.path === path,
-    )
-    if (entry === undefined) return
+  private async setAside(entry: TableEntry, failure: Failure): Promise<void> {
     const [from, to] = [failure.details["fromKey"], failure.details["toKey"]]
     const range: DamagedRange = {
       from: typeof from === "string" ? Buffer.from(from, "hex") : entry.firstKey,

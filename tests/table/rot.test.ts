@@ -4,13 +4,15 @@ import { test } from "node:test"
 import { must } from "../../src/base/assert.js"
 import { isFailure } from "../../src/base/failures.js"
 import { parseDeviceId, rowKeyOf } from "../../src/base/ids.js"
-import { SimDisk } from "../../src/seams/disk/index.js"
+import { failing, SimDisk } from "../../src/seams/disk/index.js"
+import { SimRandom } from "../../src/seams/random/sim.js"
 import { tableNumberOf } from "../../src/table/manifest-files.js"
+import { topRuns } from "../../src/table/pick-core.js"
 import { tablePath } from "../../src/table/table.js"
 import { assertRefused, checkExchangedBlocks, checkOlderManifest, checkRot, closedStore } from "./rot.js"
 import { contentOf, replace } from "./rot.js"
 import { bytesOf, FOLDER, hostOf, levelsOf, mergeAll, mergingOf, openReader, openWriter, rowsOf } from "./world.js"
-import { SMALL_LIMITS, textOf } from "./world.js"
+import { Model, same, SMALL_LIMITS, textOf } from "./world.js"
 
 test("rot is never absence: reads return what was written, or an error", async () => {
   const { closed, refused, recorded, healed } = await checkRot(1)
@@ -96,4 +98,59 @@ test("a merge stops at damage and records it; all else goes on, and the damage s
     error => isFailure(error, "corruptRow"),
   )
   await again.close()
+})
+
+test("a file that fails to be read is named; commits go on, and merges without it; nothing of it is lost", async () => {
+  const sim = new SimDisk()
+  const host = hostOf(sim)
+  const model = new Model(new SimRandom(5), false)
+  // Nothing is kept in memory: each filter is read.
+  const writer = await openWriter(host, { cacheBytes: 0 })
+  for (let i = 0; i < 9; i += 1) {
+    await writer.commit(model.batch(60))
+    await mergeAll(writer, "due")
+  }
+  assert.ok(levelsOf(writer).size > 2)
+  const deepest = writer.manifest.tables.reduce((a, b) => (b.level > a.level ? b : a))
+  const path = tablePath(FOLDER, deepest.number)
+  sim.intercept(failing({ kind: ["read", "readNow"], pathPart: path, nth: 1, forEver: true, code: "EIO" }))
+  const unread: number[] = []
+  let merges = 0
+  for (let i = 0; i < 30; i += 1) {
+    await writer.commit(model.batch(60))
+    for (let steps = 0; ; steps += 1) {
+      assert.ok(steps < 200, "merges do not end")
+      const merging = { ...mergingOf("due"), unread }
+      const rows = await writer.merge(merging).catch((error: unknown) => {
+        assert.ok(isFailure(error, "deviceFailed") && error.details["path"] === path, String(error))
+        unread.push(Number(error.details["file"]))
+        return 0
+      })
+      if (rows === undefined) break
+      merges += 1
+    }
+    assert.ok(topRuns(writer.manifest.tables).length < SMALL_LIMITS.topRunsMax)
+  }
+  assert.deepEqual(unread, [deepest.number], "it is tried once")
+  assert.ok(merges > 20)
+  assert.deepEqual(writer.manifest.damaged, [], "it may be readable again")
+  sim.intercept(() => undefined)
+  same(rowsOf(writer), model.rows, "readable again")
+  await mergeAll(writer, "full")
+  same(rowsOf(writer), model.rows, "and merged")
+  assert.ok(!writer.manifest.tables.some(({ number }) => number === deepest.number))
+  await writer.close()
+})
+
+test("runs that become one above a run that cannot be read keep its rows deleted", async () => {
+  const writer = await openWriter(hostOf(new SimDisk()))
+  const keys = ["a", "b", "c", "d"].map(rowKeyOf)
+  await writer.commit(keys.map(key => ({ family: "current", key, value: bytesOf("old") }) as const))
+  const unread = writer.manifest.tables.map(({ number }) => number)
+  for (const key of keys.slice(1)) await writer.commit([{ family: "current", key, value: undefined }])
+  assert.equal(topRuns(writer.manifest.tables).length, 4)
+  assert.notEqual(await writer.merge({ ...mergingOf("due"), unread }), undefined)
+  assert.equal(topRuns(writer.manifest.tables).length, 2)
+  assert.deepEqual([...rowsOf(writer).keys()], ["current a"])
+  await writer.close()
 })

@@ -52,6 +52,8 @@ export interface MergeJob {
   readonly urgency: MergeUrgency
   /** Free on the disk. */
   readonly roomBytes: number
+  /** Numbers of files that could not be read lately. */
+  readonly unread: readonly number[]
   /** The generation of the store that all readers see: files that only earlier ones needed are removed. */
   readonly adopted: number
 }
@@ -124,10 +126,10 @@ export class CheckpointExecutor implements CheckpointRunner {
     return { ...result, damages: source.damages.length }
   }
 
-  async merge({ device, urgency, roomBytes, adopted }: MergeJob): Promise<MergeOutcome> {
+  async merge({ device, adopted, ...request }: MergeJob): Promise<MergeOutcome> {
     const { store, upkeep } = await this.baseOf(device)
     if (adopted === store.generation) await store.removeUnused()
-    return runMerge(store, upkeep, { urgency, roomBytes })
+    return runMerge(store, upkeep, request)
   }
 
   async scrubBase(device: CheckpointDevice, from: BaseCursor | undefined): Promise<BaseScrubbed> {

@@ -220,7 +220,7 @@ export function safetyReport(
 export function deviceTroubles(reports: readonly DeviceReport[], open: readonly OpenDevice[]): readonly string[] {
   return reports.flatMap(({ id, path, state, reason }) => {
     const error = open.find(device => device.id === id)?.checkpointError
-    const checkpoints = error === undefined ? [] : [`checkpoints of device ${id} fail: ${error}`]
+    const checkpoints = error === undefined ? [] : [`the metadata of device ${id} cannot be kept up: ${error}`]
     if (state === "missing") return [`device ${id}, last at ${path}, is missing`]
     if (state === "out") return [`device ${id}, last at ${path}, is out: ${reason}`]
     if (state === "failed") return [`device ${id} at ${path} failed: ${reason}`, ...checkpoints]

@@ -67,6 +67,8 @@ export interface Merging {
   readonly urgency: MergeUrgency
   /** Free on the disk: what a step writes fits into a part of it. */
   readonly roomBytes: number
+  /** Numbers of files that could not be read lately: they are left as they are. */
+  readonly unread?: readonly number[]
   readonly dropped: DroppedRow
   /** Marks that change with the merge; asked for once all dropped rows are known. */
   marks(): readonly StoreWrite[]
@@ -80,7 +82,10 @@ export interface StoreWriter extends StoreReader {
   commit(writes: Iterable<StoreWrite>): Promise<void>
   /** False: the last commit or merge failed, and may be found after a restart nevertheless. */
   readonly isCertain: boolean
-  /** Merges some rows. Returns how many were written; undefined where there was nothing to do. */
+  /**
+   * Merges some rows. Returns how many were written; undefined where there was nothing to do. Where one of its files
+   * cannot be read, it throws `deviceFailed` with the number of that file as `file`.
+   */
   merge(merging: Merging): Promise<number | undefined>
   /** So much waits to be merged that reads become slow. */
   readonly isCrowded: boolean
