@@ -6,11 +6,10 @@ import { isFailure } from "../base/failures.js"
 import { parseDeviceId } from "../base/ids.js"
 import { RowSum } from "./row-sum.js"
 import { fileSeed } from "./table-block.js"
-import { decodeFooter, encodeFooter, footerBytesOf, TAIL_BYTES, type Footer } from "./table-file.js"
+import { dataBytesOf, decodeEnd, encodeEnd, parityHash, type Footer } from "./table-file.js"
 
 const DEVICE = parseDeviceId("fedcba9876543210")
 const SEED = fileSeed(DEVICE, 7)
-const OFFSET = 1_048_576
 const PATH = "/base/0000000007.table"
 
 const FOOTER: Footer = {
@@ -27,30 +26,26 @@ const FOOTER: Footer = {
     { lastKey: Buffer.from("\x01m", "latin1"), directoryAt: 500_000, directoryBytes: 6000 },
     { lastKey: Buffer.from("\x02\xff\xff", "latin1"), directoryAt: 1_040_000, directoryBytes: 8576 },
   ],
+  parityHash: parityHash(Buffer.alloc(8192, "parity"), SEED),
 }
 
 const golden = Buffer.from(
-  bytesOfHex(readFileSync(new URL("../../../src/format/golden/table-footer-v1.hex", import.meta.url), "utf8").trim()) ??
+  bytesOfHex(readFileSync(new URL("../../../src/format/golden/table-end-v1.hex", import.meta.url), "utf8").trim()) ??
     [],
 )
 
-/** As a table is opened: the tail tells how long the footer is. */
-function open(bytes: Buffer, { seed = SEED, offsetBytes = OFFSET } = {}): { footer: Footer; hash: string } {
-  const tail = bytes.subarray(Math.max(0, bytes.length - TAIL_BYTES))
-  const lengthBytes = footerBytesOf(tail, PATH) + TAIL_BYTES
-  const cut = bytes.length - lengthBytes
-  return decodeFooter(bytes.subarray(Math.max(0, cut)), seed, offsetBytes + cut, PATH)
-}
+const open = (bytes: Buffer, seed = SEED): Footer => decodeEnd(bytes, seed, PATH)
 
 const isRefusal = (error: unknown): boolean => isFailure(error, "corruptRow") && error.details["path"] === PATH
 
-test("footer and tail v1 are what they always were, byte for byte", () => {
-  const { bytes, hash } = encodeFooter(FOOTER, SEED, OFFSET)
+test("the end of a table v1 is what it always was, byte for byte", () => {
+  const { bytes } = encodeEnd(FOOTER, SEED)
   assert.equal(hexOf(bytes), hexOf(golden))
-  assert.deepEqual(open(golden), { footer: FOOTER, hash })
+  assert.deepEqual(open(golden), FOOTER)
+  assert.equal(dataBytesOf(FOOTER), 1_048_576)
 })
 
-test("every prefix and every single flipped bit of a footer is refused", () => {
+test("every prefix and every single flipped bit of an end is refused", () => {
   for (let length = 0; length < golden.length; length += 1) {
     assert.throws(() => open(golden.subarray(0, length)), isRefusal, `${length} bytes`)
   }
@@ -61,10 +56,23 @@ test("every prefix and every single flipped bit of a footer is refused", () => {
   }
 })
 
-test("a footer of another place, file or device is refused", () => {
-  assert.throws(() => open(golden, { offsetBytes: OFFSET + 1 }), isRefusal)
-  assert.throws(() => open(golden, { seed: fileSeed(DEVICE, 8) }), isRefusal)
-  assert.throws(() => open(golden, { seed: fileSeed(parseDeviceId("0123456789abcdef"), 7) }), isRefusal)
+test("either end serves, whatever becomes of the other", () => {
+  const between = Buffer.alloc(8192, "parity")
+  const file = Buffer.concat([Buffer.alloc(5000, "rows"), golden, between, golden])
+  for (const from of [5000, 5000 + golden.length + between.length]) {
+    for (let i = 0; i < golden.length; i += 1) {
+      const damaged = Buffer.from(file)
+      damaged.fill(0x5a, from, from + i + 1)
+      assert.deepEqual(open(damaged), FOOTER)
+      damaged.copy(damaged, from, from + 1)
+      assert.deepEqual(open(damaged.subarray(0, file.length - (from === 5000 ? 0 : i))), FOOTER)
+    }
+  }
+})
+
+test("an end of another file or device is refused", () => {
+  assert.throws(() => open(golden, fileSeed(DEVICE, 8)), isRefusal)
+  assert.throws(() => open(golden, fileSeed(parseDeviceId("0123456789abcdef"), 7)), isRefusal)
 })
 
 test("sums of rows do not depend on order, and tell keys, values and deletions apart", () => {

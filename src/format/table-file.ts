@@ -1,22 +1,26 @@
 /**
  * Table files, version 1: an immutable file of rows in key order.
  *
- * A file is a sequence of partitions of about 1 MiB, a footer and a tail. A partition is its data blocks,
- * one behind the other, and then its directory block (`table-block`). The footer is a positional MessagePack
- * array; the tail is its length (4), zero (4), its XXH64 seeded like a block at its offset (8), and the magic
- * "HLTABLE1" (8). The manifest repeats the footer's hash, so an older or foreign file of the same number is refused.
+ * A file is a sequence of partitions of about 1 MiB, the end, parity (`table-parity`), and the end again. A partition is
+ * its data blocks, one behind the other, and then its directory block (`table-block`). The end is a footer, a positional
+ * MessagePack array, and a tail: the footer's length (4), zero (4), its XXH64, seeded by device and file number (8), and
+ * the magic "HLTABLE1" (8). Either end serves. The footer holds the hash of the parity, and the manifest repeats the
+ * footer's hash, so an older or foreign file of the same number is refused.
  * Refuses   Anything malformed with `corruptRow`.
  */
 import { hexOf } from "../base/bytes.js"
+import { KIB } from "../base/limits.js"
 import { fail, isFailure, type Failure } from "../base/failures.js"
 import { xxh64Into } from "../base/xxh64.js"
 import { packRecord, RecordReader } from "./pack.js"
 import { RowSum } from "./row-sum.js"
-import { blockSeed } from "./table-block.js"
 
 const FORMAT = 1
 const MAGIC = Buffer.from("HLTABLE1", "latin1")
-export const TAIL_BYTES = 24
+const TAIL_BYTES = 24
+const HASH_BYTES = 8
+/** Both ends of a file, and the parity between them, lie within this much at the end of it. */
+export const END_BYTES_MAX = 512 * KIB
 
 /** A partition: its data lies between the end of the one before and its directory. */
 export interface Partition {
@@ -42,10 +46,24 @@ export interface Footer {
   readonly lastKey: Buffer
   readonly totals: readonly FamilyTotal[]
   readonly partitions: readonly Partition[]
+  /** XXH64 of the parity pages. */
+  readonly parityHash: Uint8Array
 }
 
-/** Footer and tail of a file whose footer begins at the offset; `hash` names them in the manifest. */
-export function encodeFooter(footer: Footer, seed: bigint, offsetBytes: number): { bytes: Buffer; hash: string } {
+export function parityHash(parity: Uint8Array, seed: bigint): Buffer {
+  const hash = Buffer.alloc(HASH_BYTES)
+  xxh64Into(parity, seed, hash, 0)
+  return hash
+}
+
+/** What data blocks and directories take. */
+export function dataBytesOf({ partitions }: Footer): number {
+  const last = partitions.at(-1)
+  return last === undefined ? 0 : last.directoryAt + last.directoryBytes
+}
+
+/** The end of a file; `hash` names it in the manifest. */
+export function encodeEnd(footer: Footer, seed: bigint): { bytes: Buffer; hash: string } {
   const packed = packRecord(FORMAT, [
     footer.rows,
     footer.tombstones,
@@ -54,37 +72,48 @@ export function encodeFooter(footer: Footer, seed: bigint, offsetBytes: number):
     footer.lastKey,
     footer.totals.map(({ family, rows, sum }) => [family, rows, ...sum.halves]),
     footer.partitions.map(({ lastKey, directoryAt, directoryBytes }) => [lastKey, directoryAt, directoryBytes]),
+    footer.parityHash,
   ])
   const bytes = Buffer.alloc(packed.length + TAIL_BYTES)
   bytes.set(packed, 0)
   bytes.writeUInt32LE(packed.length, packed.length)
-  xxh64Into(packed, blockSeed(seed, offsetBytes), bytes, packed.length + 8)
+  xxh64Into(packed, seed, bytes, packed.length + 8)
   bytes.set(MAGIC, packed.length + 16)
   return { bytes, hash: hexOf(bytes.subarray(packed.length + 8, packed.length + 16)) }
 }
 
-/** How long the footer is that ends with this tail. Throws `corruptRow`. */
-export function footerBytesOf(tail: Buffer, path: string): number {
-  const isTail = tail.length === TAIL_BYTES && tail.subarray(16).equals(MAGIC) && tail.readUInt32LE(4) === 0
-  if (!isTail) throw corrupt(path, "the file has no tail")
-  return tail.readUInt32LE(0)
+/**
+ * Reads the end of a file from its last bytes (`END_BYTES_MAX` of them, or the whole file): the last end that is whole.
+ * Throws `corruptRow` where there is none.
+ */
+export function decodeEnd(bytes: Buffer, seed: bigint, path: string): Footer {
+  let failure: Failure = corrupt(path, "the file has no tail")
+  for (let to = bytes.length; to >= TAIL_BYTES;) {
+    const magicAt = bytes.lastIndexOf(MAGIC, to - MAGIC.length)
+    if (magicAt < TAIL_BYTES - MAGIC.length) break
+    const tailAt = magicAt - (TAIL_BYTES - MAGIC.length)
+    const from = tailAt - bytes.readUInt32LE(tailAt)
+    try {
+      if (from < 0 || bytes.readUInt32LE(tailAt + 4) !== 0) throw corrupt(path, "the file has no tail")
+      return decodeFooter(bytes.subarray(from, magicAt + MAGIC.length), seed, path)
+    } catch (error) {
+      if (!isFailure(error, "corruptRow")) throw error
+      failure = error
+    }
+    to = magicAt
+  }
+  throw failure
 }
 
-/** Reads footer and tail that begin at the offset of a file. Throws `corruptRow`. */
-export function decodeFooter(
-  bytes: Buffer,
-  seed: bigint,
-  offsetBytes: number,
-  path: string,
-): { footer: Footer; hash: string } {
+function decodeFooter(bytes: Buffer, seed: bigint, path: string): Footer {
   const packed = bytes.subarray(0, bytes.length - TAIL_BYTES)
   const stored = bytes.subarray(packed.length + 8, packed.length + 16)
-  const computed = Buffer.alloc(8)
-  xxh64Into(packed, blockSeed(seed, offsetBytes), computed, 0)
+  const computed = Buffer.alloc(HASH_BYTES)
+  xxh64Into(packed, seed, computed, 0)
   if (!computed.equals(stored)) throw corrupt(path, "the footer fails its checksum")
   try {
     const record = RecordReader.open("table footer", packed, FORMAT)
-    const footer: Footer = {
+    return {
       rows: record.number(),
       tombstones: record.number(),
       replacing: record.number(),
@@ -100,8 +129,8 @@ export function decodeFooter(
         directoryAt: row.number(),
         directoryBytes: row.number(),
       })),
+      parityHash: Buffer.from(record.bytes()),
     }
-    return { footer, hash: hexOf(stored) }
   } catch (error) {
     if (!isFailure(error, "corruptRecord")) throw error
     throw corrupt(path, error.message)

@@ -22,6 +22,7 @@ const [disk, clock, life] = [new RealDisk(), new RealClock(), new AbortControlle
 const executor = new CheckpointExecutor(
   () => queuedDisk(disk, clock, LIMITS, life.signal, () => undefined, sign),
   new TableStores(WRITER_OPTIONS),
+  (path, offsetBytes) => reply({ id: current, goesOn: true, rebuilt: { path, offsetBytes } }),
 )
 let last: Promise<void> = Promise.resolve()
 /** The order that it is busy with. */

@@ -167,7 +167,14 @@ export class TableReader implements StoreReader {
   protected async openGeneration(manifest: Manifest, hash: string): Promise<OpenGeneration> {
     const { disk, deviceId, nowReads } = this.host
     const timed = <T>(read: () => T): T | undefined => (nowReads === undefined ? read() : nowReads.read(read))
-    const reads = { cache: this.options.cache, readsNow: this.readsNow, timed }
+    const rebuilt = (path: string, offsetBytes: number): void => this.host.rebuilt?.(path, offsetBytes)
+    const reads = {
+      cache: this.options.cache,
+      readsNow: this.readsNow,
+      timed,
+      mends: this.host.isReadOnly !== true,
+      rebuilt,
+    }
     const opened: Table[] = []
     const open = async (entry: TableEntry): Promise<Table> => {
       const known = this.current.tables.get(entry.number)
@@ -298,6 +305,7 @@ async function verifyTable(table: Table, signal: AbortSignal): Promise<void> {
     const message = `the metadata of family "${name}" is damaged: ${found?.rows ?? 0} rows, ${rows} were written`
     throw fail("corruptRow", { message, family: name, path: table.path })
   }
+  await table.verifyEnd()
 }
 
 function addRows(block: Block, sums: Map<number, FamilySum>, last: Buffer | undefined, path: string): Buffer {

@@ -7,7 +7,8 @@ import { assert } from "../base/assert.js"
 import type { DeviceId } from "../base/ids.js"
 import { RowSum } from "../format/row-sum.js"
 import { BlockBuilder, fileSeed, ROW_FLAGS } from "../format/table-block.js"
-import { encodeFooter, type FamilyTotal, type Partition } from "../format/table-file.js"
+import { encodeEnd, parityHash, type FamilyTotal, type Partition } from "../format/table-file.js"
+import { ParityBuilder } from "../format/table-parity.js"
 import { FilterBuilder } from "../format/table-filter.js"
 import type { TableEntry } from "../format/table-manifest.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
@@ -36,6 +37,7 @@ export class TableWriter {
   private readonly data: BlockBuilder
   private readonly directory: BlockBuilder
   private readonly filter = new FilterBuilder()
+  private readonly parity = new ParityBuilder()
   private open: OpenTable | undefined
   /** Finished blocks that have not been written. */
   private pending: Buffer[] = []
@@ -109,7 +111,7 @@ export class TableWriter {
     place.writeUInt32LE(at, 0)
     place.writeUInt32LE(block.length, 4)
     this.directory.add(lastKey, 0, place)
-    this.push(block)
+    this.pushData(block)
     this.lastKey = lastKey
   }
 
@@ -118,8 +120,13 @@ export class TableWriter {
     const directoryAt = this.offsetBytes
     const directory = this.directory.finish(this.seed, directoryAt, this.filter.finish())
     this.partitions.push({ lastKey: this.lastKey, directoryAt, directoryBytes: directory.length })
-    this.push(directory)
+    this.pushData(directory)
     this.partitionAt = this.offsetBytes
+  }
+
+  private pushData(block: Buffer): void {
+    this.parity.add(block)
+    this.push(block)
   }
 
   private push(block: Buffer): void {
@@ -155,9 +162,10 @@ export class TableWriter {
     assert(number !== undefined && firstKey !== undefined, "a table has rows")
     for (const { sum } of this.totals.values()) this.sum.addSum(sum)
     const totals: FamilyTotal[] = [...this.totals].map(([family, { rows, sum }]) => ({ family, rows, sum }))
-    const footer = { ...counts, firstKey, lastKey, totals, partitions }
-    const { bytes, hash } = encodeFooter(footer, this.seed, this.offsetBytes)
-    this.push(bytes)
+    const parity = this.parity.finish()
+    const footer = { ...counts, firstKey, lastKey, totals, partitions, parityHash: parityHash(parity, this.seed) }
+    const { bytes, hash } = encodeEnd(footer, this.seed)
+    for (const each of [bytes, parity, bytes]) this.push(each)
     await this.write()
     const { open } = this
     assert(open !== undefined, "a table has a file")

@@ -1,16 +1,20 @@
 /**
  * Table: one immutable file, opened for reading. Blocks are read on demand, verified and cached.
  *
- * Promises  A block is used only if it is the one that was written at its place of this file. Otherwise
- *           every read that needs it throws `corruptRow`, which names the file and the range of keys.
+ * Promises  A block is used only if it is the one that was written at its place of this file. A damaged one is rebuilt
+ *           by parity and written back; where too much is damaged, every read that needs it throws `corruptRow`, which
+ *           names the file and the range of keys.
  */
 import { must } from "../base/assert.js"
 import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
+import { KIB } from "../base/limits.js"
 import { canWaitForRows, RowsNeeded } from "../base/rows-needed.js"
 import { Block, fileSeed, isWholeBlock } from "../format/table-block.js"
-import { decodeFooter, footerBytesOf, TAIL_BYTES, type Footer, type Partition } from "../format/table-file.js"
+import { dataBytesOf, decodeEnd, encodeEnd, END_BYTES_MAX, parityHash } from "../format/table-file.js"
+import type { Footer, Partition } from "../format/table-file.js"
 import { mayHold, type KeyHash } from "../format/table-filter.js"
+import { ParityBuilder, parityBytesOf, rebuildBlock } from "../format/table-parity.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import type { BlockCache, BlockSlots } from "./block-cache.js"
 
@@ -21,6 +25,25 @@ export interface BlockReads {
   readonly readsNow: () => boolean
   /** Runs a read on the calling thread; undefined where that fails, or where such reads were slow lately. */
   readonly timed: <T>(read: () => T) => T | undefined
+  /** Whether what parity has rebuilt is written back. */
+  readonly mends: boolean
+  /** Told of damage that parity has undone. */
+  readonly rebuilt: (path: string, offsetBytes: number) => void
+}
+
+/** Behind the data lie the first end, the parity, and the second end. */
+interface Layout {
+  readonly dataBytes: number
+  readonly parityAt: number
+  readonly endAt: number
+  readonly sizeBytes: number
+}
+
+function layoutOf(footer: Footer, endBytes: number): Layout {
+  const dataBytes = dataBytesOf(footer)
+  const parityAt = dataBytes + endBytes
+  const endAt = parityAt + parityBytesOf(dataBytes)
+  return { dataBytes, parityAt, endAt, sizeBytes: endAt + endBytes }
 }
 
 interface BlockPlace {
@@ -42,6 +65,8 @@ export const tablePath = (folder: string, number: number): string =>
 const READ_ATTEMPTS = 2
 /** A decision that goes on with another replica is run again for each of its reads: so often damage is known without one. */
 const FAILURE_THROWS = 64
+/** Of a file that is opened, this much is read: the second end and more, as a rule. */
+const END_BYTES_FIRST = 8 * KIB
 /** Blocks that are read ahead for a scan. */
 const SCAN_AHEAD_BLOCKS = 15
 const needed = new RowsNeeded("rows are not in memory")
@@ -54,17 +79,27 @@ export class Table {
   private readonly reading = new Map<string, Promise<void>>()
   /** What failed of those: thrown where the rows are needed, by the code that asked for them. */
   private readonly failed = new Map<string, { readonly failure: Error; throwsLeft: number }>()
+  /** What is being written back, one after the other. */
+  private mending: Promise<void> = Promise.resolve()
+  private readonly end: { readonly bytes: Buffer; readonly hash: string }
+  private readonly layout: Layout
 
   private constructor(
     readonly number: number,
     readonly path: string,
+    private readonly disk: Disk,
     private readonly file: DiskFile,
     readonly footer: Footer,
     private readonly seed: bigint,
-    readonly sizeBytes: number,
-    readonly footerHash: string,
     private readonly reads: BlockReads,
-  ) {}
+  ) {
+    this.end = encodeEnd(footer, seed)
+    this.layout = layoutOf(footer, this.end.bytes.length)
+  }
+
+  get footerHash(): string {
+    return this.end.hash
+  }
 
   /** Throws `corruptRow` where the file is damaged, or not there; `deviceFailed`. */
   static async open(disk: Disk, folder: string, number: number, deviceId: DeviceId, reads: BlockReads): Promise<Table> {
@@ -72,15 +107,15 @@ export class Table {
     const file = await openFile(disk, path)
     try {
       const sizeBytes = await file.sizeBytes()
-      const tail = Buffer.alloc(TAIL_BYTES)
-      const tailBytes = sizeBytes < TAIL_BYTES ? 0 : await file.read(tail, sizeBytes - TAIL_BYTES)
-      const footerBytes = footerBytesOf(tail.subarray(0, tailBytes), path) + TAIL_BYTES
-      if (footerBytes > sizeBytes) throw fail("corruptRow", { path, reason: "the footer does not fit into the file" })
-      const bytes = Buffer.alloc(footerBytes)
-      await file.read(bytes, sizeBytes - footerBytes)
       const seed = fileSeed(deviceId, number)
-      const { footer, hash } = decodeFooter(bytes, seed, sizeBytes - footerBytes, path)
-      return new Table(number, path, file, footer, seed, sizeBytes, hash, reads)
+      const footerIn = async (lengthBytes: number): Promise<Footer> => {
+        const end = Buffer.alloc(Math.min(sizeBytes, lengthBytes))
+        const endBytes = await file.read(end, sizeBytes - end.length)
+        return decodeEnd(end.subarray(0, endBytes), seed, path)
+      }
+      // Damage to the second end is no reason to fail: the first lies before the parity.
+      const footer = await footerIn(END_BYTES_FIRST).catch(() => footerIn(END_BYTES_MAX))
+      return new Table(number, path, disk, file, footer, seed, reads)
     } catch (error) {
       await file.close()
       throw error
@@ -154,8 +189,11 @@ export class Table {
     for (let attempt = 1; ; attempt += 1) {
       const count = this.file.readNow(bytes, offsetBytes)
       if (count === bytes.length && isWholeBlock(bytes, this.seed, offsetBytes)) return bytes
-      if (attempt === READ_ATTEMPTS) throw this.corrupt(partition, offsetBytes)
+      if (attempt === READ_ATTEMPTS) break
     }
+    const whole = Buffer.alloc(this.layout.sizeBytes)
+    this.file.readNow(whole, 0)
+    return this.wholeBlock(partition, { offsetBytes, lengthBytes }, whole)
   }
 
   /**
@@ -195,7 +233,9 @@ export class Table {
     for (let attempt = 1; ; attempt += 1) {
       const count = await this.file.read(bytes, place.offsetBytes)
       if (count === bytes.length && isWholeBlock(bytes, this.seed, place.offsetBytes)) break
-      if (attempt === READ_ATTEMPTS) throw this.corrupt(partition, place.offsetBytes)
+      if (attempt < READ_ATTEMPTS) continue
+      this.keep(partition, index, this.wholeBlock(partition, place, await this.readWhole()))
+      return
     }
     this.keep(partition, index, bytes)
   }
@@ -233,8 +273,71 @@ export class Table {
       const count = await this.file.read(bytes, from)
       const blocks = count === bytes.length ? this.blocksIn(bytes, from, directoryAt - from) : undefined
       if (blocks !== undefined) return blocks
-      if (attempt === READ_ATTEMPTS) throw this.corrupt(partition, from)
+      if (attempt === READ_ATTEMPTS) break
     }
+    const whole = await this.readWhole()
+    const directory = new Block(this.wholeBlock(partition, this.placeOf(partition, undefined), whole))
+    return Array.from(
+      { length: directory.rows },
+      (_, index) => new Block(this.wholeBlock(partition, blockPlace(directory, index), whole)),
+    )
+  }
+
+  /** All that can be read of the file; zeros for the rest. */
+  private async readWhole(): Promise<Buffer> {
+    const whole = Buffer.alloc(this.layout.sizeBytes)
+    await this.file.read(whole, 0)
+    return whole
+  }
+
+  /** A block out of the bytes of the file, rebuilt where it is damaged. Throws `corruptRow` where it cannot be. */
+  private wholeBlock(partition: number, place: BlockPlace, whole: Buffer): Buffer {
+    const { offsetBytes, lengthBytes } = place
+    const isWhole = (block: Buffer): boolean => isWholeBlock(block, this.seed, offsetBytes)
+    const found = whole.subarray(offsetBytes, offsetBytes + lengthBytes)
+    if (isWhole(found)) return Buffer.from(found)
+    const { dataBytes, parityAt, endAt } = this.layout
+    const file = { data: whole.subarray(0, dataBytes), parity: whole.subarray(parityAt, endAt) }
+    const rebuilt = rebuildBlock(file, place, isWhole)
+    if (rebuilt === undefined) throw this.corrupt(partition, offsetBytes)
+    rebuilt.copy(whole, offsetBytes)
+    this.mend(rebuilt, offsetBytes)
+    return rebuilt
+  }
+
+  /** Writes what was rebuilt to its place. Where that fails, it is rebuilt again by the next read. */
+  private mend(bytes: Buffer, offsetBytes: number): void {
+    this.reads.rebuilt(this.path, offsetBytes)
+    if (!this.reads.mends) return
+    this.mending = this.mending.then(() => this.writeBack(bytes, offsetBytes)).catch(() => undefined)
+  }
+
+  private async writeBack(bytes: Buffer, offsetBytes: number): Promise<void> {
+    const file = await this.disk.open(this.path, "write")
+    try {
+      await file.write([bytes], offsetBytes)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+  }
+
+  /** Writes parity and both ends anew where they are damaged. All blocks have been verified. Throws `deviceFailed`. */
+  async verifyEnd(): Promise<void> {
+    const { dataBytes, parityAt, endAt, sizeBytes } = this.layout
+    const end = this.end.bytes
+    const found = Buffer.alloc(sizeBytes - dataBytes)
+    await this.file.read(found, dataBytes)
+    const parity = found.subarray(parityAt - dataBytes, endAt - dataBytes)
+    const isGood = parityHash(parity, this.seed).equals(this.footer.parityHash)
+    const good = Buffer.concat([end, isGood ? parity : await this.computeParity(dataBytes), end])
+    if (!found.equals(good)) this.mend(good, dataBytes)
+  }
+
+  private async computeParity(dataBytes: number): Promise<Buffer> {
+    const builder = new ParityBuilder()
+    builder.add((await this.readWhole()).subarray(0, dataBytes))
+    return builder.finish()
   }
 
   /** Undefined where one of the blocks fails its checksum. */
@@ -265,7 +368,7 @@ export class Table {
 
   /** Brings the whole file into the page cache. */
   async touch(memory: Uint8Array, isOver: () => boolean): Promise<void> {
-    for (let at = 0; at < this.sizeBytes && !isOver(); at += memory.length) await this.file.read(memory, at)
+    for (let at = 0; at < this.layout.sizeBytes && !isOver(); at += memory.length) await this.file.read(memory, at)
   }
 
   private corrupt(partition: number, offsetBytes: number): Failure {
@@ -282,6 +385,7 @@ export class Table {
 
   /** Blocks of it leave the cache with its slots. */
   async close(): Promise<void> {
+    await this.mending
     this.directories.fill(undefined)
     for (const slots of this.blocks) slots?.fill(undefined)
     await this.file.close()

@@ -4,7 +4,7 @@
  */
 import type { DeviceId } from "../../src/base/ids.js"
 import { Block, fileSeed } from "../../src/format/table-block.js"
-import { decodeFooter, footerBytesOf, TAIL_BYTES } from "../../src/format/table-file.js"
+import { decodeEnd } from "../../src/format/table-file.js"
 import { ROT_KINDS, rotOnce } from "../../src/seams/disk/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
 
@@ -142,14 +142,7 @@ function blocksOf(files: BaseFiles, deviceId: DeviceId): readonly Place[] {
 }
 
 function blocksIn(name: string, bytes: Buffer, deviceId: DeviceId): readonly Place[] {
-  const footerBytes = footerBytesOf(bytes.subarray(-TAIL_BYTES), name) + TAIL_BYTES
-  const footerAt = bytes.length - footerBytes
-  const { footer } = decodeFooter(
-    bytes.subarray(footerAt),
-    fileSeed(deviceId, Number.parseInt(name, 10)),
-    footerAt,
-    name,
-  )
+  const footer = decodeEnd(bytes, fileSeed(deviceId, Number.parseInt(name, 10)), name)
   const placeOf = (at: number, lengthBytes: number): Place => ({
     name,
     at,

@@ -35,6 +35,21 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
     caughtBy: "exchanged blocks",
   },
   {
+    bug: "a block that was rebuilt is not verified",
+    edits: [{ file: "src/format/table-parity.ts", find: "if (isWhole(block)) return block", put: "return block" }],
+    caughtBy: "rot",
+  },
+  {
+    bug: "a block that was rebuilt is written back to another place",
+    edits: [{ file: "src/table/table.ts", find: "file.write([bytes], offsetBytes)", put: "file.write([bytes], 0)" }],
+    caughtBy: "rot",
+  },
+  {
+    bug: "the last page of a file has no parity",
+    edits: [{ file: "src/format/table-parity.ts", find: "if (rest > 0) {", put: "if (rest < 0) {" }],
+    caughtBy: "exchanged blocks",
+  },
+  {
     bug: "the number of a file is used again after a crash",
     edits: [{ file: "src/table/store-writer.ts", find: " || highest.table >= writer.manifest.nextNumber", put: "" }],
     caughtBy: "crashes",

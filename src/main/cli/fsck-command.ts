@@ -1,9 +1,9 @@
 /**
- * `hayloft volume fsck FOLDER`: verifies all that a data folder of a stopped store holds in volumes, and
- * the index of needles against it. Changes nothing; ends with 1 where something is damaged.
+ * `hayloft volume fsck FOLDER`: verifies all that a data folder of a stopped store holds in volumes and
+ * in its metadata store, and the index of needles against the volumes. Changes nothing; ends with 1 where something is damaged.
  */
 import { resolve } from "node:path"
-import { fail } from "../../base/failures.js"
+import { fail, isFailure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
 import { rowKeyOf } from "../../base/ids.js"
 import { decodeBaseRow } from "../../format/base-row.js"
@@ -98,9 +98,13 @@ class Fsck {
       import("../../device/index.js"),
       import("../../volume/index.js"),
     ])
-    const store = await new TableStores().openReader(base, { disk: this.disk, deviceId: this.deviceId })
+    const rebuilt = (path: string, offsetBytes: number): void =>
+      void this.told.push({ what: "metadata", isDamage: true, fields: { path, offsetBytes, repair: "by parity" } })
+    const host = { disk: this.disk, deviceId: this.deviceId, isReadOnly: true, rebuilt } as const
+    const store = await new TableStores().openReader(base, host)
     const progress = this.progress("index")
     try {
+      await this.metadata(store)
       // Without a mark nothing of the index is believed: the next start makes all of it.
       const contained = positionOfMark(readSourceMark(store, VOLUMES_SOURCE))
       if (contained === undefined) return 0
@@ -117,6 +121,21 @@ class Fsck {
       progress.end()
       await store.close()
       await this.tell()
+    }
+  }
+
+  /** Every block of the metadata store. */
+  private async metadata(store: StoreReader): Promise<void> {
+    try {
+      await store.verify(this.signal)
+    } catch (error) {
+      if (!isFailure(error, "corruptRow")) throw error
+      const { path = "", fromKey = "", toKey = "" } = error.details
+      this.told.push({
+        what: "metadata",
+        isDamage: true,
+        fields: { path: String(path), fromKey: String(fromKey), toKey: String(toKey), repair: "none" },
+      })
     }
   }
 

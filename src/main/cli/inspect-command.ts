@@ -25,7 +25,7 @@ async function inspectBaseFolder(io: CliIo, path: string, options: OutputOptions
     throw new CliError("usage", `${path} is a folder; name a file in a data folder, or its folder base/`)
   }
   const { TableStores } = await import("../../table/index.js")
-  const store = await new TableStores().openReader(path, { disk, deviceId: superblock.deviceId })
+  const store = await new TableStores().openReader(path, { disk, deviceId: superblock.deviceId, isReadOnly: true })
   try {
     await show(io, path, inspectBase(store), options)
   } finally {

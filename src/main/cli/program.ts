@@ -101,7 +101,7 @@ function addLocalCommands(program: Command, io: CliIo, signal: AbortSignal): voi
     .action((file: string, options: OutputOptions) => inspectCommand(io, file, options))
   withJson(volume.command("fsck"))
     .description(
-      "verify all volumes of a data folder whose store is stopped, and the index of needles against them; changes nothing",
+      "verify volumes and metadata of a data folder whose store is stopped, and the index of needles; changes nothing",
     )
     .argument("<FOLDER>")
     .action((folder: string, options: OutputOptions) => fsckCommand(io, folder, options, signal))

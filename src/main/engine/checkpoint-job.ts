@@ -116,6 +116,8 @@ export class CheckpointExecutor implements CheckpointRunner {
   constructor(
     private readonly diskOf: (device: CheckpointDevice) => JobDisk,
     private readonly stores: Stores,
+    /** Told of damage in a metadata store that the store has undone. */
+    private readonly rebuilt: (path: string, offsetBytes: number) => void = () => undefined,
   ) {}
 
   async run({ device, volumes, ...request }: CheckpointJob): Promise<CheckpointJobResult> {
@@ -166,7 +168,7 @@ export class CheckpointExecutor implements CheckpointRunner {
 
   private async open({ id, path, incarnation }: CheckpointDevice, disk: JobDisk): Promise<OpenBase> {
     const folders = foldersOf(path)
-    const store = await this.stores.openWriter(folders.base, { disk, deviceId: id })
+    const store = await this.stores.openWriter(folders.base, { disk, deviceId: id, rebuilt: this.rebuilt })
     try {
       const { totalBytes } = await disk.space(path)
       const home = { folder: folders.payloads, deviceId: id, incarnation }

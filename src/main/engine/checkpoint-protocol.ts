@@ -22,6 +22,8 @@ export interface CheckpointReply {
   readonly id: number
   /** Not the reply yet: the device answers, and the work goes on. */
   readonly goesOn?: true
+  /** Damage in a file that the store has undone meanwhile. */
+  readonly rebuilt?: { readonly path: string; readonly offsetBytes: number }
   /** Of the kind that was asked for. */
   readonly answer?: unknown
   readonly failure?: { readonly kind: FailureKind; readonly details: FailureDetails }

@@ -23,6 +23,7 @@ import { mapBounded } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import type { CheckpointDevice, CheckpointJob, CheckpointJobResult, MergeJob } from "./checkpoint-job.js"
+import { logRebuilt } from "./device-stack.js"
 import type { CheckpointRunner, CheckpointWorks } from "./checkpoint-job.js"
 import { END, failureOfReply, parseCheckpointAnswer, parseCheckpointReply } from "./checkpoint-protocol.js"
 import type { CheckpointOrder, CheckpointReply, CheckpointWork, CheckpointWorkKind } from "./checkpoint-protocol.js"
@@ -71,6 +72,7 @@ class Thread {
   constructor(
     entry: URL,
     private readonly clock: Clock,
+    private readonly output: Log,
     onEnd: (error: unknown) => void,
   ) {
     this.worker = new Worker(entry, { name: "checkpoint" })
@@ -97,6 +99,7 @@ class Thread {
   }
 
   private hear(reply: CheckpointReply): void {
+    if (reply.rebuilt !== undefined) logRebuilt(this.output, reply.rebuilt.path, reply.rebuilt.offsetBytes)
     if (reply.id !== this.lastId) return
     this.heardMs = this.clock.monotonicMs()
     if (reply.goesOn !== true) this.waitsFor?.(reply)
@@ -261,7 +264,7 @@ export class CheckpointThreads implements CheckpointRunner {
   }
 
   private start(place: Place): Thread {
-    const thread: Thread = new Thread(this.entry, this.clock, error => {
+    const thread: Thread = new Thread(this.entry, this.clock, this.output, error => {
       this.begun.delete(thread)
       if (place.thread === thread) place.thread = undefined
       if (!this.isClosed && !thread.isAbandoned)

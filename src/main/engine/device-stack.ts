@@ -120,6 +120,11 @@ export async function openDevice(...args: Parameters<typeof openStack>): Promise
   }
 }
 
+/** A disk that does this again and again is to be replaced. */
+export function logRebuilt(output: Log, path: string, offsetBytes: number): void {
+  output.warn("a file of the metadata store was damaged; parity rebuilt the damaged place", { path, offsetBytes })
+}
+
 interface Files {
   readonly queue: QueuedDisk
   readonly space: DeviceSpace
@@ -154,7 +159,7 @@ async function openStack(
 ): Promise<DeviceStack> {
   await using opened = new DisposeStack()
   const files = await openFiles(opened, rawDisk, clock, output, place, spaces, options)
-  const metadata = await openMetadata(opened, files, stores, place, memberships, options)
+  const metadata = await openMetadata(opened, files, stores, output, place, memberships, options)
   const contents = await openContents(opened, files, metadata, place, output)
   const { queue, space } = files
   const { base, contained, log, rows } = metadata
@@ -227,13 +232,15 @@ async function openMetadata(
   opened: DisposeStack,
   { disk, nowReads, space }: Files,
   stores: Stores,
+  output: Log,
   place: DevicePlace,
   memberships: Memberships,
   { guard }: DeviceOptions,
 ): Promise<Metadata> {
   const folders = foldersOf(place.path)
   await disk.makeFolder(folders.base)
-  const base = await stores.openReader(folders.base, { disk, deviceId: place.id, nowReads })
+  const rebuilt = (path: string, offsetBytes: number): void => logRebuilt(output, path, offsetBytes)
+  const base = await stores.openReader(folders.base, { disk, deviceId: place.id, nowReads, rebuilt })
   opened.defer(() => base.close())
   // The log is cut on the strength of what the base contains: the names of its files must outlive a power cut.
   await disk.syncFolder(folders.base)

@@ -99,6 +99,10 @@ export interface StoreHost {
   readonly deviceId: DeviceId
   /** Runs what reads on the calling thread; undefined where that fails, or has been slow lately. Absent: it never is. */
   readonly nowReads?: { read<T>(read: () => T): T | undefined }
+  /** Nothing is written back: of a reader that only looks. */
+  readonly isReadOnly?: true
+  /** Told of damage in a file that the store has undone by itself. */
+  readonly rebuilt?: (path: string, offsetBytes: number) => void
 }
 
 /** A folder without files is an empty store. */
