@@ -81,6 +81,17 @@ test("rows of the index that were lost and damaged come back from the volumes", 
     assert.equal(await withClient(data, readable), BODIES.size, "and the start after it")
     assert.equal((await runHayloft(["volume", "fsck", data])).code, 0)
     for (const word of ["fsck", "rebuild-index"]) assert.equal((await runHayloft(["volume", word, folder])).code, 2)
+
+    const name = (await readdir(join(data, "base"))).find(each => each.endsWith(".table")) ?? assert.fail()
+    const table = await open(join(data, "base", name), "r+")
+    await table.write("not what was written", 100)
+    await table.close()
+    for (const where of ["a first look", "a second one: it changes nothing"]) {
+      const rotten = await runHayloft(["volume", "fsck", data])
+      assert.equal(rotten.code, 1, where)
+      assert.match(rotten.out.toString("utf8"), /^DAMAGED metadata path=\S+\.table offsetBytes=\d+ repair="?by parity/)
+    }
+    assert.equal(await withClient(data, readable), BODIES.size, "the store rebuilds it")
   } finally {
     await rm(folder, { recursive: true })
   }
