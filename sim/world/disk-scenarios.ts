@@ -254,7 +254,9 @@ class Scene {
   }
 
   async change(change: Parameters<ServedStore["operations"]["change"]>[0]): Promise<void> {
-    await this.machine.run(this.served.operations.change(change))
+    const { operations } = this.served
+    const { confirmBy } = await this.machine.run(operations.plan(change))
+    await this.machine.run(operations.change(change, confirmBy))
     this.throwBroken()
   }
 }

@@ -255,7 +255,8 @@ export class Nemesis {
     store: ServedStore,
     change: Parameters<ServedStore["operations"]["change"]>[0],
   ): Promise<boolean> {
-    const isDone = await this.obey(store.operations.change(change))
+    const { operations } = store
+    const isDone = await this.obey(operations.plan(change).then(plan => operations.change(change, plan.confirmBy)))
     this.see(store.engine.keeper.record)
     return isDone
   }

@@ -277,6 +277,20 @@ for (const [path, body, change] of CHANGES) {
   })
 }
 
+test("a change whose plan asks for a name is refused without it, in words that say what to send", async () => {
+  const { json, store } = world()
+  store.confirmBy = "replica:1"
+  for (const confirm of [undefined, "replica:2"]) {
+    const { status, value } = await json("POST", "/v1/redundancy", { body: { policy: "replica:1", confirm } })
+    assert.equal(status, 400)
+    assert.match(JSON.stringify(value), /"code":"invalidArgument".*mind the gap.*send \\"confirm\\": \\"replica:1\\"/)
+  }
+  assert.deepEqual(store.changes, [])
+  const made = await json("POST", "/v1/redundancy", { body: { policy: "replica:1", confirm: "replica:1" } })
+  assert.deepEqual([made.status, store.changes.length], [200, 1])
+  assert.equal((await json("POST", "/v1/redundancy", { body: { policy: "replica:1", confirm: 1 } })).status, 400)
+})
+
 test("what a store refuses comes with its words, as a 4xx", async () => {
   const { json, store } = world()
   for (const [failure, status] of [

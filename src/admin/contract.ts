@@ -293,8 +293,11 @@ export interface RedundancyReport {
 export interface StoreOperations {
   /** What the change would do. Throws what `change` would throw; changes nothing. */
   plan(change: StoreChange): Promise<ChangePlan>
-  /** Resolves when the change is durable and in force; what it sets moving goes on behind. */
-  change(change: StoreChange): Promise<AppliedChange>
+  /**
+   * Resolves when the change is durable and in force; what it sets moving goes on behind. Throws `invalidArgument` where
+   * the plan has a `confirmBy` and `confirm` is not it.
+   */
+  change(change: StoreChange, confirm: string | undefined): Promise<AppliedChange>
   /** Looks at a device now; one that is out and well again takes part again, to be filled. */
   checkDevice(id: DeviceId): Promise<DeviceCheck>
   redundancy(): Promise<RedundancyReport>

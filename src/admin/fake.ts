@@ -10,6 +10,7 @@ import { parseAccountId, parseAccessKeyId, parseBucketId, parseDeviceId, parseSt
 import type { AccessKeyId, AccountId, AccountNumber, BucketName } from "../base/ids.js"
 import { accountNumberOf } from "../format/account-number.js"
 import type { Bucket, Buckets } from "../object/contract.js"
+import { checkConfirmed } from "./confirmed-core.js"
 import type {
   ChangePlan,
   ChoreReport,
@@ -71,8 +72,9 @@ export class FakeStore implements Accounts {
       this.#touch("plan")
       return { ...planOf(change), ...(this.confirmBy === undefined ? {} : { confirmBy: this.confirmBy }) }
     },
-    change: async change => {
+    change: async (change, confirm) => {
       this.#touch("change")
+      checkConfirmed({ ...planOf(change), ...(this.confirmBy && { confirmBy: this.confirmBy }) }, confirm)
       this.changes.push(change)
       return { plan: planOf(change), generation: 5 + this.changes.length }
     },

@@ -1,6 +1,7 @@
 /** The admin port: health, metrics, documents and the operator's API. */
 export { AdminApi, BODY_BYTES_MAX } from "./api.js"
 export { AdminProtocol } from "./protocol.js"
+export { checkConfirmed } from "./confirmed-core.js"
 export type { AdminRequest } from "./api.js"
 export type { AdminReply } from "./replies.js"
 export type {

@@ -1,7 +1,8 @@
 /**
  * The operations of `/v1` on the store itself: status, devices, redundancy, repair, scrub, chores.
  *
- * Changes take `dryRun`: the answer is then the plan, and nothing is touched.
+ * Changes take `dryRun`: the answer is then the plan, and nothing is touched. Where the plan has a `confirmBy`, the
+ * change has to say it as `confirm`.
  */
 import { fail } from "../base/failures.js"
 import { parseBucketName, parseDeviceId } from "../base/ids.js"
@@ -28,20 +29,26 @@ const act = (request: Operation["request"], { schema: answer, ...row }: Row): Op
   response: { status: 200, schema: answer },
 })
 
+interface AskedChange {
+  readonly dryRun: boolean
+  readonly confirm?: string | undefined
+  readonly change: StoreChange
+}
+
 /** A row whose body becomes a change, which is planned or made. */
 const change = (
   request: NonNullable<Operation["request"]>,
   row: Pick<Row, "id" | "path" | "summary">,
-  read: (input: OperationInput) => { readonly dryRun: boolean; readonly change: StoreChange },
+  read: (input: OperationInput) => AskedChange,
 ): Operation =>
   act(request, {
     ...row,
     schema: schema.CHANGE,
     run: async ({ store }, input) => {
-      const { dryRun, change: asked } = read(input)
+      const { dryRun, confirm, change: asked } = read(input)
       return dryRun
         ? { applied: false, plan: await store.plan(asked) }
-        : { applied: true, ...(await store.change(asked)) }
+        : { applied: true, ...(await store.change(asked, confirm)) }
     },
   })
 
@@ -82,8 +89,8 @@ const DEVICE_OPERATIONS: readonly Operation[] = [
     schema.ADD_DEVICE,
     { id: "addDevice", path: "/v1/devices", summary: "Adds an empty folder as a device; shards move to it." },
     ({ body }) => {
-      const { path, weight, dryRun } = parseBody(schema.ADD_DEVICE, body)
-      return { dryRun, change: { kind: "addDevice", path, weight } }
+      const { path, weight, ...asked } = parseBody(schema.ADD_DEVICE, body)
+      return { ...asked, change: { kind: "addDevice", path, weight } }
     },
   ),
   deviceChange("drainDevice", "/v1/devices/{id}/drain", "Moves all shards of a device to the others."),
@@ -96,8 +103,8 @@ const DEVICE_OPERATIONS: readonly Operation[] = [
       summary: "Gives a device that is out up for ever; what it held is rebuilt on the others.",
     },
     ({ target, body }) => {
-      const { acceptLoss, dryRun } = parseBody(schema.FORGET_DEVICE, body)
-      return { dryRun, change: { kind: "forgetDevice", id: parseDeviceId(target), acceptLoss } }
+      const { acceptLoss, ...asked } = parseBody(schema.FORGET_DEVICE, body)
+      return { ...asked, change: { kind: "forgetDevice", id: parseDeviceId(target), acceptLoss } }
     },
   ),
   change(
@@ -108,16 +115,16 @@ const DEVICE_OPERATIONS: readonly Operation[] = [
       summary: "Puts an empty folder in the place of a device that is out.",
     },
     ({ target, body }) => {
-      const { path, acceptLoss, dryRun } = parseBody(schema.REPLACE_DEVICE, body)
-      return { dryRun, change: { kind: "replaceDevice", id: parseDeviceId(target), path, acceptLoss } }
+      const { path, acceptLoss, ...asked } = parseBody(schema.REPLACE_DEVICE, body)
+      return { ...asked, change: { kind: "replaceDevice", id: parseDeviceId(target), path, acceptLoss } }
     },
   ),
   change(
     schema.SET_WEIGHT,
     { id: "setWeight", path: "/v1/devices/{id}/weight", summary: "Changes a device's share of the shards." },
     ({ target, body }) => {
-      const { weight, dryRun } = parseBody(schema.SET_WEIGHT, body)
-      return { dryRun, change: { kind: "setWeight", id: parseDeviceId(target), weight } }
+      const { weight, ...asked } = parseBody(schema.SET_WEIGHT, body)
+      return { ...asked, change: { kind: "setWeight", id: parseDeviceId(target), weight } }
     },
   ),
   act(undefined, {
@@ -145,10 +152,10 @@ const REDUNDANCY_OPERATIONS: readonly Operation[] = [
       summary: "Changes the policy of the store or of a bucket; what is stored is re-coded.",
     },
     ({ body }) => {
-      const { policy: text, bucket: name, dryRun } = parseBody(schema.SET_REDUNDANCY, body)
+      const { policy: text, bucket: name, ...asked } = parseBody(schema.SET_REDUNDANCY, body)
       const policy = text === "automatic" ? text : parsePolicy(text)
       const bucket = name === undefined ? undefined : parseBucketName(name)
-      return { dryRun, change: { kind: "setRedundancy", policy, bucket } }
+      return { ...asked, change: { kind: "setRedundancy", policy, bucket } }
     },
   ),
 ]

@@ -148,6 +148,12 @@ export const STATUS = z
 export const DEVICES = z.object({ devices: z.array(DEVICE) }).meta({ id: "Devices" })
 
 const dryRun = z.boolean().default(false).describe("answer with the plan only; nothing is changed")
+const confirm = z
+  .string()
+  .max(4096)
+  .optional()
+  .describe("what the plan has as confirmBy; a change whose plan has one is refused without it")
+const asked = { confirm, dryRun }
 const path = z
   .string()
   .max(4096)
@@ -155,20 +161,20 @@ const path = z
 const weight = z.number().positive().max(1e6)
 
 export const ADD_DEVICE = z
-  .strictObject({ path, weight: weight.optional().describe("by its size where absent"), dryRun })
+  .strictObject({ path, weight: weight.optional().describe("by its size where absent"), ...asked })
   .meta({ id: "AddDevice" })
-export const CHANGE_DEVICE = z.strictObject({ dryRun }).meta({ id: "ChangeDevice" })
+export const CHANGE_DEVICE = z.strictObject(asked).meta({ id: "ChangeDevice" })
 const acceptLoss = z.boolean().default(false).describe("also where objects are lost by it")
-export const FORGET_DEVICE = z.strictObject({ acceptLoss, dryRun }).meta({ id: "ForgetDevice" })
-export const REPLACE_DEVICE = z.strictObject({ path, acceptLoss, dryRun }).meta({ id: "ReplaceDevice" })
-export const SET_WEIGHT = z.strictObject({ weight, dryRun }).meta({ id: "SetWeight" })
+export const FORGET_DEVICE = z.strictObject({ acceptLoss, ...asked }).meta({ id: "ForgetDevice" })
+export const REPLACE_DEVICE = z.strictObject({ path, acceptLoss, ...asked }).meta({ id: "ReplaceDevice" })
+export const SET_WEIGHT = z.strictObject({ weight, ...asked }).meta({ id: "SetWeight" })
 
 const policy = z
   .string()
   .max(64)
   .describe("ec:4+2, replica:2, or automatic: by the number of devices, or as the store where a bucket is named")
 export const SET_REDUNDANCY = z
-  .strictObject({ policy, bucket: z.string().optional().describe("the store where absent"), dryRun })
+  .strictObject({ policy, bucket: z.string().optional().describe("the store where absent"), ...asked })
   .meta({ id: "SetRedundancy" })
 
 export const PLAN = z

@@ -103,7 +103,7 @@ export class SimStore {
     for (;;) {
       try {
         const change = { kind: "replaceDevice", id, path, acceptLoss: false } as const
-        await this.machine.run(this.now.operations.change(change))
+        await this.machine.run(this.now.operations.change(change, undefined))
         return
       } catch (error) {
         if (!isFailure(error, "invalidArgument") || this.machine.clock.monotonicMs() >= untilMs) throw error

@@ -169,7 +169,9 @@ export class StoreCommands {
       const planned = checked(STORE_SCHEMAS.CHANGE, await client.post(path, { ...body, dryRun: true }))
       if (options.dryRun === true) return this.#answer(planned, planText(planned.plan))
       await confirm(this.io, options, planText(planned.plan), planned.plan.confirmBy)
-      const made = checked(STORE_SCHEMAS.CHANGE, await client.post(path, body))
+      const { confirmBy } = planned.plan
+      const said = confirmBy === undefined ? {} : { confirm: confirmBy }
+      const made = checked(STORE_SCHEMAS.CHANGE, await client.post(path, { ...body, ...said }))
       if (options.wait === true) await this.#waitUntilSettled(client)
       await this.#answer(made, options.wait === true ? "done\n" : "begun; hayloft status shows how it goes\n")
     })

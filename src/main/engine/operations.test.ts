@@ -45,9 +45,29 @@ test("a policy for a bucket that is not there changes nothing", async () => {
   const machine = new Machine({ devices: 4 })
   const engine = await machine.open()
   const { generation } = engine.keeper.record
-  const change = operationsOf(machine, engine).change(setRedundancy("ec:2+1", "nothing-here"))
+  const change = operationsOf(machine, engine).change(setRedundancy("ec:2+1", "nothing-here"), "ec:2+1")
   await assert.rejects(machine.clock.runUntil(change), error => isFailure(error, "noSuchBucket"))
   assert.equal(engine.keeper.record.generation, generation)
+})
+
+test("what makes the store less safe is done only for who names it, and the refusal says what to send", async () => {
+  const machine = new Machine({ devices: 4 })
+  const engine = await machine.open()
+  const operations = operationsOf(machine, engine)
+  const { generation } = engine.keeper.record
+  const change = (confirm: string | undefined) =>
+    machine.clock.runUntil(operations.change(setRedundancy("replica:1", undefined), confirm))
+  for (const confirm of [undefined, "", "yes", "replica:2"]) {
+    await assert.rejects(
+      change(confirm),
+      error =>
+        isFailure(error, "invalidArgument") &&
+        /replica:1 survives fewer lost disks than ec:2\+2.*send "confirm": "replica:1"/.test(error.message),
+    )
+  }
+  assert.equal(engine.keeper.record.generation, generation, "nothing was changed")
+  await change("replica:1")
+  assert.equal(textOfPolicy(engine.keeper.record.policy), "replica:1")
 })
 
 test("a change that is refused takes no folder: it would be no empty one any more", async () => {
@@ -56,7 +76,7 @@ test("a change that is refused takes no folder: it would be no empty one any mor
   const inspect = () => Promise.resolve({ isMountPoint: true, capacityBytes: 0, disk: "new", systemDisk: "system" })
   const operations = operationsOf(machine, engine, { ...NO_FOLDERS, inspect })
   const { id } = must(engine.keeper.record.devices[0], "the store has devices")
-  const change = operations.change({ kind: "replaceDevice", id, path: "/new", acceptLoss: false })
+  const change = operations.change({ kind: "replaceDevice", id, path: "/new", acceptLoss: false }, undefined)
   await assert.rejects(machine.clock.runUntil(change), error => isFailure(error, "invalidArgument"))
 })
 
@@ -69,10 +89,10 @@ test("a bucket's policy takes its time to become known: needles of one generatio
   const what = { headers: {}, userMetadata: [], tags: [], signal: noSignal, body: sourceOf(bytes) }
   await machine.clock.runUntil(engine.services.objects.put({ ...target, ...what }))
   const operations = operationsOf(machine, engine)
-  await machine.clock.runUntil(operations.change(setRedundancy("ec:2+1", undefined)))
+  await machine.clock.runUntil(operations.change(setRedundancy("ec:2+1", undefined), "ec:2+1"))
   machine.disk.intercept(inTurn(call => (call.path.includes("/log/") ? slowedBy(machine.clock, 500)(call) : undefined)))
   let isOver = false
-  const changed = operations.change(setRedundancy("replica:2", "bucket")).finally(() => (isOver = true))
+  const changed = operations.change(setRedundancy("replica:2", "bucket"), undefined).finally(() => (isOver = true))
   const recode = must(
     engine.chores.find(({ name }) => name === "recode"),
     "there is such a chore",
@@ -107,7 +127,7 @@ test("a plan for a bucket reckons with what lies in it", async () => {
   const planned = async (text: string) => machine.clock.runUntil(operations.plan(setRedundancy(text, "bucket")))
   assert.equal((await planned("replica:2")).recodedBytes, 2 * bytes.length)
   assert.equal((await planned("ec:2+2")).recodedBytes, 0)
-  await machine.clock.runUntil(operations.change(setRedundancy("replica:2", "bucket")))
+  await machine.clock.runUntil(operations.change(setRedundancy("replica:2", "bucket"), "replica:2"))
   assert.equal((await planned("replica:2")).recodedBytes, 0)
   assert.equal((await planned("ec:2+2")).recodedBytes, 2 * bytes.length)
 })

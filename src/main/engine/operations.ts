@@ -4,6 +4,7 @@
  *
  * Promises  A change that was refused has changed nothing; a folder that was taken for it is given up.
  */
+import { checkConfirmed } from "../../admin/index.js"
 import type {
   AppliedChange,
   ChangePlan,
@@ -103,13 +104,14 @@ export class EngineOperations implements StoreOperations {
     return this.planOf(change, { id: NEW_ID, pathHint: change.path, isMountPoint, capacityBytes }, found)
   }
 
-  async change(change: StoreChange): Promise<AppliedChange> {
+  async change(change: StoreChange, confirm: string | undefined): Promise<AppliedChange> {
     // What is refused is refused before a folder is taken: it would be a device by then, and no empty folder.
-    const planned = "path" in change ? await this.plan(change) : undefined
+    const planned = await this.plan(change)
+    checkConfirmed(planned, confirm)
     const taken = "path" in change ? await this.take(change.path) : undefined
     const newDevice = taken && newDeviceOf(taken)
     try {
-      const plan = { ...this.planOf(change, newDevice, undefined), ...(planned && { warnings: planned.warnings }) }
+      const plan = { ...this.planOf(change, newDevice, undefined), warnings: planned.warnings }
       const record = await this.make(change, newDevice)
       this.follow(change)
       return { plan, generation: record.generation }
@@ -275,7 +277,7 @@ export class EngineOperations implements StoreOperations {
         message: `${path} is empty and no mount point, and the device had one of its own: mount the disk, or fill the folder with: hayloft device replace ${id} ${path}`,
       })
     }
-    await this.change({ kind: "replaceDevice", id, path, acceptLoss: false })
+    await this.change({ kind: "replaceDevice", id, path, acceptLoss: false }, undefined)
     return "replaced"
   }
 
