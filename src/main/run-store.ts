@@ -138,7 +138,7 @@ export async function runStore(
   const chores = new ChoreRunner("chores", [...engine.chores, returning], clock, telemetry, isPaused)
   engine.onRepairDue(() => chores.wake("repair"))
   wakeWhereDevicesGo(engine, chores)
-  const sources = sourcesOf(engine, chores, compute, clock)
+  const sources = sourcesOf(engine, store.isNew, chores, compute, clock)
   const status = statusOf(sources, store, config, seams)
   // Folders that were taken since the start are given up at the end, like those of the start.
   const owned: OwnedFolder[] = []
@@ -173,8 +173,9 @@ export async function runStore(
   }
 }
 
-function sourcesOf(engine: Engine, chores: ChoreRunner, compute: Compute, clock: Clock): StatusSources {
+function sourcesOf(engine: Engine, isNew: boolean, chores: ChoreRunner, compute: Compute, clock: Clock): StatusSources {
   return sourcesOfEngine(clock, {
+    isNew,
     record: () => engine.keeper.record,
     devices: () => engine.devices,
     whyOut: id => engine.control.whyOut(id),

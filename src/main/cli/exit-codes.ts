@@ -115,11 +115,11 @@ const RESCUE =
 function failureMessage(failure: Failure): string {
   const denied = deniedMessage(failure)
   if (denied !== undefined) return denied
-  const { path, found } = failure.details
+  const { path, found, owner } = failure.details
   const folder = path === undefined ? "a data folder" : String(path)
   switch (failure.kind) {
     case "folderInUse":
-      return `${folder} is in use by another running process; stop that one, or choose another --data`
+      return `${folder} is in use by ${String(owner ?? "another running process")}; stop that one, or choose another --data`
     case "folderNotEmpty":
       return `${folder} holds other files${found === undefined ? "" : ` (${String(found)})`}; choose an empty or a new folder for --data`
     case "foreignFolder":

@@ -98,7 +98,7 @@ test("a running store's folder is not taken twice; SIGTERM ends it in one line; 
     refused(
       await runHayloft(["serve", "--data", data, ...ANY_PORTS]),
       6,
-      /owned is in use by another running process; stop/,
+      new RegExp(`owned is in use by process ${store.pid} \\(.*hayloft.* serve .*\\); stop that one`),
     )
     assert.equal((await runHayloft(["ls"], { environment: { HAYLOFT_DATA: data } })).code, 0, "the first one is well")
   } finally {
@@ -107,6 +107,38 @@ test("a running store's folder is not taken twice; SIGTERM ends it in one line; 
   assert.doesNotMatch(store.output, /Error|at .*\.js:\d+/)
   const again = await StoreProcess.start({ dataFolders: [data] }, clock)
   assert.equal(await again.stop(), 0)
+})
+
+test("one folder of a running store is in use, by whom is said; nobody is told to forget the others", async () => {
+  const dataFolders = ["a", "b", "c"].map(name => join(folder, "three", name))
+  const store = await StoreProcess.start({ dataFolders }, clock)
+  try {
+    const refusal = await runHayloft(["serve", "--data", join(folder, "three", "b"), ...ANY_PORTS])
+    refused(refusal, 6, new RegExp(`three/b is in use by process ${store.pid} \\(`))
+    assert.doesNotMatch(refusal.error, /forget/)
+  } finally {
+    assert.equal(await store.stop(), 0)
+  }
+  // What lies where was known from the first moment: the store had just been made.
+  assert.match(store.output, /\nRedundancy +ec:2\+1 in 3 folders on \d disks?: [^;\n]+\n/)
+})
+
+test("a later start with another redundancy says in a line that it is ignored, and what changes it", async () => {
+  const dataFolders = ["a", "b", "c"].map(name => join(folder, "settled", name))
+  await (await StoreProcess.start({ dataFolders }, clock)).stop()
+  const args = ["--redundancy", "replica:2", "--meta-copies", "2"]
+  const store = await StoreProcess.start({ dataFolders, args }, clock)
+  await store.stop()
+  const said = store.output.split("\n").filter(line => line.includes("is ignored"))
+  assert.equal(said.length, 2, store.output)
+  assert.match(
+    said[0] ?? "",
+    /--redundancy replica:2 is ignored: this store has ec:2\+1\. To change it: hayloft redundancy set replica:2$/,
+  )
+  assert.match(said[1] ?? "", /--meta-copies 2 is ignored: this store keeps its metadata on 3 devices/)
+  const again = await StoreProcess.start({ dataFolders, args: ["--redundancy", "ec:2+1", "--meta-copies", "3"] }, clock)
+  await again.stop()
+  assert.doesNotMatch(again.output, /is ignored/)
 })
 
 test("a start with many folders warns of nothing that Node has to say", async () => {

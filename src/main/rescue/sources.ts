@@ -7,7 +7,7 @@ import type { DeviceId, StoreId } from "../../base/ids.js"
 import { readControlRecord, readSuperblock } from "../../device/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import type { Disk } from "../../seams/disk/contract.js"
-import type { FolderLocks } from "../../seams/lock/contract.js"
+import { inUse, type FolderLocks } from "../../seams/lock/index.js"
 import { foldersOf } from "../engine/folders.js"
 import { openSecrets, type StoreSecrets } from "../store/secrets.js"
 
@@ -48,7 +48,8 @@ export async function openSources(
   const found: Found = { storeId: undefined, record: undefined, devices: new Set(), notes: [] }
   for (const path of folders) {
     if (!(await disk.exists(path))) throw notThere(path)
-    if (await locks.isTaken(path)) throw fail("folderInUse", { path })
+    const owner = await locks.ownerOf(path)
+    if (owner !== undefined) throw inUse(path, owner)
     await lookAt(disk, path, found)
   }
   const { storeId, record, notes } = found

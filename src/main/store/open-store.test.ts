@@ -111,7 +111,10 @@ test("options of the first start that were overruled since are told of, and keep
   assert.deepEqual((await machine.start(first)).notes, [])
   const { record, notes } = await machine.start({ ...config, policy: parsePolicy("replica:2"), metaCopies: 2 })
   assert.deepEqual([textOfPolicy(record.policy), record.metaCopies], ["replica:1", 1])
-  assert.match(notes.join("\n"), /has redundancy replica:1, .*redundancy set does\n.*names on 1 devices/)
+  assert.match(
+    notes.join("\n"),
+    /^--redundancy replica:2 is ignored: .* has replica:1\. .*redundancy set replica:2\n--meta-copies 2 is .* on 1 device\./,
+  )
   await assert.rejects(machine.start({ ...config, blockBytes: 2 * record.blockBytes }), /cannot be changed/)
 })
 

@@ -29,7 +29,7 @@ import type { ControlRecord } from "../../format/control-record.js"
 import { mapBounded } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
-import type { FolderLock, FolderLocks } from "../../seams/lock/contract.js"
+import { inUse, type FolderLock, type FolderLocks } from "../../seams/lock/index.js"
 import type { Random } from "../../seams/random/contract.js"
 import type { ServeConfig } from "../config.js"
 import { policyOfNewStore } from "../config-core.js"
@@ -195,7 +195,8 @@ class Start {
     } catch (error) {
       if (!isFailure(error, "devicesMissing")) throw error
       for (const { path } of devicesIn(looks)) {
-        if (!this.held.has(path) && (await this.locks.isTaken(path))) throw fail("folderInUse", { path })
+        const owner = this.held.has(path) ? undefined : await this.locks.ownerOf(path)
+        if (owner !== undefined) throw inUse(path, owner)
       }
       throw error
     }
@@ -422,17 +423,21 @@ function checkUnchanged({ blockBytes }: ControlRecord, config: ServeConfig): voi
   throw fail("invalidConfig", { message })
 }
 
+const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
+
 /** Options of a first start that the running store has been told otherwise since: no reason to refuse a start. */
 function overruledOptions({ policy, metaCopies }: ControlRecord, config: ServeConfig): string[] {
   const notes: string[] = []
   const [has, asked] = [textOfPolicy(policy), config.policy && textOfPolicy(config.policy)]
   if (asked !== undefined && asked !== has)
-    notes.push(
-      `this store has redundancy ${has}, and --redundancy ${asked} changes nothing: hayloft redundancy set does`,
-    )
+    notes.push(`--redundancy ${asked} is ignored: this store has ${has}. To change it: hayloft redundancy set ${asked}`)
+  const matrix = policy.kind === "ec" ? policy.matrix : undefined
+  if (asked === undefined && config.matrix !== undefined && config.matrix !== matrix)
+    notes.push(`--matrix ${config.matrix} is ignored: this store has ${has}. To change it: hayloft redundancy set`)
   if (config.metaCopies !== undefined && config.metaCopies !== metaCopies)
     notes.push(
-      `this store keeps names on ${metaCopies} devices, and --meta-copies ${config.metaCopies} changes nothing`,
+      `--meta-copies ${config.metaCopies} is ignored: this store keeps its metadata on ${plural(metaCopies, "device")}. ` +
+        "Where the number is the default it follows hayloft redundancy set; nothing else changes it",
     )
   return notes
 }

@@ -11,6 +11,30 @@ import { InlineCompute } from "../../seams/compute/index.js"
 import { createBucket, Machine, noSignal, sourceOf } from "../engine/testing.js"
 import { sourcesOfEngine } from "./status-of-engine.js"
 
+test("a store that was just made is known from the first moment; another one once repair has looked", async () => {
+  for (const isNew of [true, false]) {
+    const machine = new Machine({ devices: 3 })
+    const { clock } = machine
+    const engine = await machine.open()
+    const { services } = engine
+    const sources = sourcesOfEngine(clock, {
+      ...services,
+      isNew,
+      record: () => engine.keeper.record,
+      devices: () => engine.devices,
+      whyOut: () => undefined,
+      tablet: engine.tablet,
+      compute: new InlineCompute(makeCodec, { slabBytes: 256 * KIB, poolBytes: 1 * MIB }),
+      chores: () => [],
+      bucketPolicies: () => [],
+    })
+    assert.equal(sources.contents()?.isKnown, isNew)
+    while ((await clock.runUntil(services.repair.step(noSignal))) !== "idle") await clock.advance(1_000)
+    assert.equal(sources.contents()?.isKnown, true)
+    await clock.runUntil(engine.stop())
+  }
+})
+
 test("bytes that repair comes across after its look are told once", async () => {
   const machine = new Machine({ devices: 3 })
   const { clock } = machine
@@ -19,6 +43,7 @@ test("bytes that repair comes across after its look are told once", async () => 
   const { services } = engine
   const sources = sourcesOfEngine(clock, {
     ...services,
+    isNew: false,
     record: () => engine.keeper.record,
     devices: () => engine.devices,
     whyOut: () => undefined,

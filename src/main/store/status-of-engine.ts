@@ -41,6 +41,8 @@ const ALL_ROWS = { start: rowKeyOf(""), end: rowKeyOf("\xff".repeat(64)) }
 
 /** What status needs of an engine. */
 export interface EngineView {
+  /** This process made the store: nothing was in it before. */
+  readonly isNew: boolean
   readonly record: () => ControlRecord
   readonly devices: () => readonly DeviceStack[]
   readonly whyOut: (id: DeviceId) => string | undefined
@@ -125,7 +127,7 @@ class Contents {
     }
     const bucketPolicies = this.engine.bucketPolicies()
     const known = {
-      isKnown: survey.hasLooked,
+      isKnown: survey.hasLooked || this.engine.isNew,
       isCounted: isComplete && lost.isCounted,
       bucketPolicies,
       oddGroups: [...oddGroups, ...lost.oddBlocks],

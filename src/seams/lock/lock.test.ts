@@ -67,6 +67,20 @@ test("another process is refused while the first lives, and takes over once it w
   })
 })
 
+test("the refusal names the process that owns the folder, and its command line", async () => {
+  await inFolder(async folder => {
+    const first = await otherProcess(folder)
+    const named = (error: unknown) => isFailure(error, "folderInUse") && String(error.details["owner"])
+    const error: unknown = await new RealLocks().take(folder).catch((thrown: unknown) => thrown)
+    assert.match(String(named(error)), new RegExp(`^process ${first.child.pid} \\(.*node.* -e .*\\.{3}\\)$`))
+    const owner = await new RealLocks().ownerOf(folder)
+    assert.equal(owner?.pid, first.child.pid)
+    assert.match(owner?.command ?? "", /RealLocks\(\)\.take/)
+    await ended(first.child)
+    assert.equal(await new RealLocks().ownerOf(folder), undefined)
+  })
+})
+
 test("a stopped process still owns its folder", async () => {
   await inFolder(async folder => {
     const first = await otherProcess(folder)

@@ -1,6 +1,7 @@
 /**
  * Real folder locks: a Unix socket in the folder on which the owner answers, since Node has no flock
- * and pid files lie across containers.
+ * and pid files lie across containers. The answer is a token that nobody else has, then the owner's pid and the
+ * namespace that the pid belongs to.
  *
  * The owner listens under a name of its own and links it to `owner.sock`: a link is made by one of two
  * racers only, and closing the server removes nobody else's name. Who meets a socket that nobody
@@ -18,7 +19,8 @@ import * as fsp from "node:fs/promises"
 import * as net from "node:net"
 import { promisify } from "node:util"
 import { fail, type Failure } from "../../base/failures.js"
-import type { FolderLock, FolderLocks } from "./contract.js"
+import type { FolderLock, FolderLocks, FolderOwner } from "./contract.js"
+import { inUse } from "./owner.js"
 
 const SOCKET = "owner.sock"
 const ATTEMPTS_MAX = 5
@@ -60,6 +62,23 @@ function inTime<T>(work: Promise<T>, msMax: number, late: () => T): Promise<T> {
     }, msMax)
     void work.then(resolve, reject).finally(() => clearTimeout(timer))
   })
+}
+
+/** The namespace of this process's pid; "": the system does not tell. */
+async function pidNamespace(): Promise<string> {
+  return fsp.readlink("/proc/self/ns/pid").catch(() => "")
+}
+
+/** Who gave an answer, unless nobody did. */
+async function ownerBehind(answer: Answer): Promise<FolderOwner | undefined> {
+  const unknown = { pid: undefined, command: undefined }
+  if (answer.kind === "silent") return unknown
+  if (answer.kind !== "token") return undefined
+  const [, pid, namespace] = /^[0-9a-f]+ (\d{1,10}) (\S*)$/.exec(answer.token) ?? []
+  if (pid === undefined || namespace !== (await pidNamespace())) return unknown
+  const line = await fsp.readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")
+  const command = line.replaceAll("\0", " ").trim()
+  return { pid: Number(pid), command: command === "" ? undefined : command }
 }
 
 /** Asks who listens on the socket. */
@@ -186,11 +205,10 @@ class SocketLock implements FolderLock {
 }
 
 export class RealLocks implements FolderLocks {
-  async isTaken(folder: string): Promise<boolean> {
+  async ownerOf(folder: string): Promise<FolderOwner | undefined> {
     const handle = await FolderHandle.open(folder)
     try {
-      const { kind } = await ask(handle.address(SOCKET))
-      return kind === "token" || kind === "silent"
+      return await ownerBehind(await ask(handle.address(SOCKET)))
     } finally {
       handle.close()
     }
@@ -208,8 +226,9 @@ export class RealLocks implements FolderLocks {
 
 async function takeNow(folder: string): Promise<FolderLock> {
   const handle = await FolderHandle.open(folder)
-  const token = randomBytes(TOKEN_BYTES).toString("hex")
-  const ownName = `${SOCKET}.${token}`
+  const unique = randomBytes(TOKEN_BYTES).toString("hex")
+  const token = `${unique} ${process.pid} ${await pidNamespace()}`
+  const ownName = `${SOCKET}.${unique}`
   let server: net.Server
   try {
     await tryFolder(handle.address(`${ownName}.try`))
@@ -238,14 +257,16 @@ async function tryFolder(path: string): Promise<void> {
 /** Makes `owner.sock` this owner's, or throws `folderInUse`. */
 async function link(handle: FolderHandle, ownName: string, token: string): Promise<void> {
   const shared = handle.address(SOCKET)
+  let owner: FolderOwner | undefined
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
     const isOurs = await tryLink(handle.address(ownName), shared)
     const answer = await ask(shared)
     if (isOurs && answer.kind === "token" && answer.token === token) return
-    if (answer.kind === "token" || answer.kind === "silent") break
-    if (answer.kind === "stale" && (await moveAside(handle, `${SOCKET}.${token}.aside`)) === "alive") break
+    owner = await ownerBehind(answer)
+    if (owner !== undefined) break
+    if (answer.kind === "stale" && (await moveAside(handle, `${ownName}.aside`)) === "alive") break
   }
-  throw fail("folderInUse", { path: handle.folder })
+  throw inUse(handle.folder, owner ?? { pid: undefined, command: undefined })
 }
 
 async function tryLink(from: string, to: string): Promise<boolean> {

@@ -1,6 +1,6 @@
 /** Simulated folder locks: a table of one machine. The locks of a process that is killed are free at once. */
-import { fail } from "../../base/failures.js"
-import type { FolderLock, FolderLocks } from "./contract.js"
+import type { FolderLock, FolderLocks, FolderOwner } from "./contract.js"
+import { inUse } from "./owner.js"
 
 /** The locks as one process sees them. */
 export interface SimProcessLocks extends FolderLocks {
@@ -10,21 +10,33 @@ export interface SimProcessLocks extends FolderLocks {
 
 export class SimLocks {
   readonly #owners = new Map<string, symbol>()
+  /** By owner. */
+  readonly #pids = new Map<symbol, number>()
+  #boots = 0
 
   boot(): SimProcessLocks {
     const taken = new Set<symbol>()
+    this.#boots += 1
+    const pid = this.#boots
     return {
-      take: async folder => this.#take(folder, taken),
-      isTaken: async folder => this.#owners.has(folder),
+      take: async folder => this.#take(folder, taken, pid),
+      ownerOf: async folder => this.#ownerOf(folder),
       kill: () => {
         for (const [folder, owner] of this.#owners) if (taken.has(owner)) this.#owners.delete(folder)
       },
     }
   }
 
-  #take(folder: string, taken: Set<symbol>): FolderLock {
-    if (this.#owners.has(folder)) throw fail("folderInUse", { path: folder })
+  #ownerOf(folder: string): FolderOwner | undefined {
+    const owner = this.#owners.get(folder)
+    return owner && { pid: this.#pids.get(owner), command: undefined }
+  }
+
+  #take(folder: string, taken: Set<symbol>, pid: number): FolderLock {
+    const other = this.#ownerOf(folder)
+    if (other !== undefined) throw inUse(folder, other)
     const owner = Symbol(folder)
+    this.#pids.set(owner, pid)
     this.#owners.set(folder, owner)
     taken.add(owner)
     const isHeld = (): boolean => this.#owners.get(folder) === owner
