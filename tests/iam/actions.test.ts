@@ -122,6 +122,25 @@ test("roles: terms, trust policies, tags", async () => {
   await world.refused("NoSuchEntity", "GetRole", { RoleName: "r" })
 })
 
+test("a trust policy that names nobody is refused, and changes nothing", async () => {
+  const world = await IamWorld.open()
+  const made = await world.iam("CreateUser", { UserName: "u" })
+  const arn = made.one("Arn")
+  const [named, nobody] = [trust({ AWS: arn }), trust({ AWS: `${arn}nobody` })]
+  const role = (name: string, document: string) => ({ RoleName: name, AssumeRolePolicyDocument: document })
+  const strangers = [`${arn}nobody`, arn.replace(":user/", ":role/"), "999999999999", "arn:aws:iam::999999999999:root"]
+  for (const AWS of strangers) {
+    await world.refused("MalformedPolicyDocument", "CreateRole", role("r", trust({ AWS })))
+  }
+  await world.refused("NoSuchEntity", "GetRole", { RoleName: "r" })
+  await world.iam("CreateRole", role("r", named))
+  await world.refused("MalformedPolicyDocument", "UpdateAssumeRolePolicy", { RoleName: "r", PolicyDocument: nobody })
+  assert.equal(decoded((await world.iam("GetRole", { RoleName: "r" })).one("AssumeRolePolicyDocument")), named)
+  // A policy that was right when it was made keeps its role from nothing once the user is gone.
+  await world.iam("DeleteUser", { UserName: "u" })
+  await world.iam("UpdateRoleDescription", { RoleName: "r", Description: "still there" })
+})
+
 test("access keys: two a user, rotated, disabled, told when they were used", async () => {
   const world = await IamWorld.open()
   const bob = await world.user("bob", allow("iam:*"))

@@ -16,11 +16,13 @@ import type { Random } from "../../seams/random/contract.js"
 import { drawText, KEY_LETTERS } from "../draw.js"
 import type { Identities, IdentityRef, NewIdentity, NewPolicy, PolicyHolder, ProviderChange } from "../contract.js"
 import type { Directory } from "../directory.js"
+import { checkPrincipals } from "../policy/bucket-policy.js"
 import { POLICY_LIMITS } from "../policy/limits.js"
 import type { ParsePolicy } from "./attached-policies.js"
 import * as identities from "./identity-commands-core.js"
 import type { IdentityEdit } from "./identity-commands-core.js"
 import * as policies from "./managed-policy-commands-core.js"
+import { isPrincipalThere } from "./named-principals-core.js"
 import { checkName, checkPath } from "./names.js"
 import type { PolicyPrincipals } from "./policy-principals.js"
 import { checkInlineSize, checkPolicyText } from "./policy-texts.js"
@@ -57,7 +59,7 @@ export class IdentityService implements Identities {
       boundary,
       groups: [],
       keys: [],
-      role: role && this.pinned(this.checkRole(role)),
+      role: role && this.pinned(this.checkTrusted(this.checkRole(role))),
     }
     return this.shown(await this.directory.change(identities.createIdentity(accountId, identity)))
   }
@@ -84,6 +86,12 @@ export class IdentityService implements Identities {
 
   private checkTrust(text: string): void {
     checkPolicyText(this.parse, text, "trust", POLICY_LIMITS.trustCharactersMax)
+  }
+
+  /** Only of a policy that is set now: those whom an older one names may be gone. Throws `malformedPolicy`. */
+  private checkTrusted<Role extends { readonly trust: string }>(role: Role): Role {
+    checkPrincipals(this.parse(role.trust, "trust"), named => isPrincipalThere(this.directory.rows, named))
+    return role
   }
 
   /** With unique ids in its trust policy, which has been checked. */
@@ -121,7 +129,7 @@ export class IdentityService implements Identities {
   async updateRole(ref: IdentityRef, change: Partial<NonNullable<IdentityRecord["role"]>>): Promise<void> {
     const { trust, ...others } = change
     if (trust !== undefined) this.checkTrust(trust)
-    const changed = trust === undefined ? others : this.pinned({ ...others, trust })
+    const changed = trust === undefined ? others : this.pinned(this.checkTrusted({ ...others, trust }))
     await this.edit("UpdateRole", ref, record => {
       if (record.role === undefined) throw fail("invalidArgument", { message: "only a role has terms" })
       return { ...record, role: this.checkRole({ ...record.role, ...changed }) }
