@@ -10,12 +10,12 @@
 import { equalInConstantTime, sha256Hex } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import { parseQuery, percentDecode, splitTarget } from "../base/uri.js"
+import { isLoopbackHost } from "../http/index.js"
 import type { AdminOptions, Documents, StoreStatus } from "./contract.js"
 import { openApiText } from "./open-api.js"
 import type { Operation, Services } from "./operation.js"
 import { OPERATIONS } from "./operations.js"
 import { documentsPage, frontPage } from "./pages.js"
-import { isLoopbackHost } from "./own-host-core.js"
 import { errorReply, healthReply, misdirected, notFound, reply, type AdminReply } from "./replies.js"
 
 export const BODY_BYTES_MAX = 64 * 1024

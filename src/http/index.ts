@@ -5,6 +5,7 @@ export type { Answer, Exchange, PlainAnswer, Protocol, Refusal, RequestMeter, St
 export { HeaderLines } from "./header-lines.js"
 export { HTTP_LIMITS } from "./limits.js"
 export type { HttpLimits } from "./limits.js"
+export { isLoopbackHost } from "./own-host-core.js"
 export { probeAddress } from "./probe.js"
 export { readBody } from "./read-body.js"
 export { HttpServer } from "./server.js"

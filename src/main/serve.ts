@@ -133,6 +133,7 @@ async function listen(
   const handler = createS3Handler({
     ...{ services, accounts, clock, random, region, domains, refuseSignatureV2, denials, newBuckets: config },
     adminUrl: adminEndpoint,
+    onLoopback: isLoopback(config.listen),
     metrics: telemetry.metrics,
     hash: (plan, bytes) => compute.hash(plan, bytes),
   })

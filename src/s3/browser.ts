@@ -1,5 +1,5 @@
 /** A person who opens the S3 address in a browser gets words, not an XML error. */
-import type { Exchange, PlainAnswer } from "../http/index.js"
+import { isLoopbackHost, type Exchange, type PlainAnswer } from "../http/index.js"
 
 /** `GET /` by a browser, unsigned. */
 export function isBrowser(exchange: Exchange): boolean {
@@ -9,6 +9,12 @@ export function isBrowser(exchange: Exchange): boolean {
     exchange.header("authorization") === undefined &&
     (exchange.header("accept") ?? "").toLowerCase().includes("text/html")
   )
+}
+
+/** Whether a request names this server: a web page whose own name leads to 127.0.0.1 (DNS rebinding) does not. */
+export function isForThisHost(host: string | undefined, onLoopback: boolean, domains: readonly string[]): boolean {
+  if (!onLoopback || isLoopbackHost(host)) return true
+  return domains.includes((host ?? "").toLowerCase().replace(/:\d+$/, ""))
 }
 
 const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, character => `&#${character.charCodeAt(0)};`)

@@ -30,7 +30,7 @@ import { checkExpectedOwner, Gatekeeper } from "./authenticate.js"
 import type { Caller } from "./authenticate.js"
 import { RequestBody } from "./body.js"
 import type { WireBody } from "./body.js"
-import { isBrowser, welcomePage } from "./browser.js"
+import { isBrowser, isForThisHost, welcomePage } from "./browser.js"
 import type { Answer, BucketCall, Call, Headers } from "./call.js"
 import { XML_TYPE } from "./call.js"
 import { CrossOrigin, preflight } from "./cross-origin.js"
@@ -85,6 +85,8 @@ export interface S3Settings {
   readonly domains: readonly string[]
   /** Where a person with a browser is sent. */
   readonly adminUrl: string
+  /** Listening on loopback only: the page for people answers to no other names. */
+  readonly onLoopback: boolean
   readonly clock: Clock
   readonly random: Random
   /** Whether signature version 2 is refused also of objects' URLs and of forms. */
@@ -194,7 +196,9 @@ class S3Handler implements Protocol {
   }
 
   private async handleAny(exchange: Exchange): Promise<void> {
-    if (isBrowser(exchange)) return await exchange.respond(welcomePage(this.settings.adminUrl))
+    const { adminUrl, onLoopback, domains } = this.settings
+    if (isBrowser(exchange) && isForThisHost(exchange.header("host"), onLoopback, domains))
+      return await exchange.respond(welcomePage(adminUrl))
     const request: Request = {
       exchange,
       nowMs: this.settings.clock.wallMs(),

@@ -2,6 +2,7 @@
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
+import { get } from "node:http"
 import {
   CreateBucketCommand,
   CreateMultipartUploadCommand,
@@ -141,6 +142,23 @@ test("a person with a browser is told where to go, a program is told AccessDenie
   const refusal = await fetch(plain.served.endpoint)
   assert.equal(refusal.status, 403)
   assert.match(await refusal.text(), /<Code>AccessDenied<\/Code>/)
+})
+
+test("on loopback the page for people answers only to names of loopback and to the store's own", async () => {
+  const { hostname, port } = new URL(plain.served.endpoint)
+  const pageFor = (host: string) =>
+    new Promise<boolean>((resolve, reject) => {
+      const headers = { Host: host, Accept: "text/html" }
+      get({ hostname, port, headers, agent: false }, answer => {
+        answer.resume()
+        answer.on("end", () => resolve((answer.headers["content-type"] ?? "").startsWith("text/html")))
+      }).on("error", reject)
+    })
+  for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, "[::1]:9000"]) assert.equal(await pageFor(host), true, host)
+  // A page of the web whose own name leads to 127.0.0.1 would read it otherwise.
+  for (const host of ["evil.example", `evil.example:${port}`, "127.0.0.1.evil.example"]) {
+    assert.equal(await pageFor(host), false, host)
+  }
 })
 
 test("preflights are answered without a signature", async () => {

@@ -176,6 +176,7 @@ export function handleModel(
     region: undefined,
     domains: [],
     adminUrl: "http://127.0.0.1:9001",
+    onLoopback: true,
     refuseSignatureV2: false,
     denials: new Denials(),
     newBuckets: { allowPublicBuckets: false, allowAcls: false },

@@ -110,7 +110,7 @@ export async function world(machine: Machine) {
       region: undefined,
       domains: ["s3.test"],
     },
-    ...{ adminUrl: "http://x", refuseSignatureV2: false, clock, hash: hashOnce, random: new SimRandom(1) },
+    ...{ adminUrl: "http://x", onLoopback: true, refuseSignatureV2: false, clock, hash: hashOnce, random: new SimRandom(1) },
     metrics: new MetricsInMemory(),
     denials: new Denials(),
     newBuckets: { allowPublicBuckets: false, allowAcls: false },
