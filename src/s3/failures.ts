@@ -165,7 +165,13 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
   invalidStorageClass: row("InvalidStorageClass", 400, "The storage class you specified is not valid", {
     value: "StorageClassRequested",
   }),
-  aclNotSupported: row("AccessControlListNotSupported", 400, "The bucket does not allow ACLs", { header: "Header" }),
+  aclNotSupported: row(
+    "AccessControlListNotSupported",
+    400,
+    "The bucket does not allow ACLs. Send no x-amz-acl, or bucket-owner-full-control (rclone: acl = bucket-owner-full-control); " +
+      "or let the bucket allow ACLs (aws s3api put-bucket-ownership-controls)",
+    { header: "Header" },
+  ),
   malformedAcl: row(
     "MalformedACLError",
     400,

@@ -385,7 +385,8 @@ test("in a bucket as it is made nobody is let in, and what would let somebody in
   }
   for (const line of ["PUT /usual?acl", "PUT /usual/k?acl", "PUT /usual/n", "POST /usual/n?uploads"]) {
     const { text } = await expect(400, "owner", line, canned("public-read"))
-    assert.match(text, /AccessControlListNotSupported/)
+    // Older rclones send `private` unless they are told what else to send.
+    assert.match(text, /AccessControlListNotSupported.*rclone: acl = bucket-owner-full-control/s)
     await expect(400, "owner", line, granting("read", id(strangerAccount)))
   }
   const made = (headers: readonly string[]) => people.send("owner", "PUT /made", { headers })
