@@ -176,6 +176,13 @@ export class Block {
   }
 }
 
+/** A block in memory that holds nothing but keys, in order: for `search`. */
+export function blockOfKeys(keys: readonly Uint8Array[]): Block {
+  const builder = new BlockBuilder(keys.reduce((sum, { length }) => sum + rowBytes(length, 0), TRAILER_BYTES))
+  for (const key of keys) builder.add(key, 0, NO_FILTER)
+  return new Block(builder.finish(0n, 0))
+}
+
 /** A byte that is known to be there. */
 const byte = (bytes: Uint8Array, at: number): number => bytes[at] ?? 0
 

@@ -26,6 +26,7 @@ export interface TableEntry {
   readonly level: number
   /** Files of one checkpoint are one run: they do not overlap. */
   readonly run: number
+  /** What its rows take; parity and the ends come on top. */
   readonly sizeBytes: number
   readonly rows: number
   readonly tombstones: number

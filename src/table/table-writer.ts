@@ -165,6 +165,7 @@ export class TableWriter {
     const parity = this.parity.finish()
     const footer = { ...counts, firstKey, lastKey, totals, partitions, parityHash: parityHash(parity, this.seed) }
     const { bytes, hash } = encodeEnd(footer, this.seed)
+    const sizeBytes = this.offsetBytes
     for (const each of [bytes, parity, bytes]) this.push(each)
     await this.write()
     const { open } = this
@@ -173,7 +174,6 @@ export class TableWriter {
     await open.file.close()
     const { level, run } = this.target
     const merged = { rows: 0, sum: new RowSum() }
-    const sizeBytes = this.writtenBytes
     this.finished.push({
       ...{ number, level, run, sizeBytes, ...counts, footerHash: hash, firstKey, lastKey },
       ...{ from: undefined, merged },

@@ -10,7 +10,7 @@ import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
 import { canWaitForRows, RowsNeeded } from "../base/rows-needed.js"
-import { Block, fileSeed, isWholeBlock } from "../format/table-block.js"
+import { Block, blockOfKeys, fileSeed, isWholeBlock } from "../format/table-block.js"
 import { dataBytesOf, decodeEnd, encodeEnd, END_BYTES_MAX, parityHash } from "../format/table-file.js"
 import type { Footer, Partition } from "../format/table-file.js"
 import { mayHold, type KeyHash } from "../format/table-filter.js"
@@ -83,6 +83,8 @@ export class Table {
   private mending: Promise<void> = Promise.resolve()
   private readonly end: { readonly bytes: Buffer; readonly hash: string }
   private readonly layout: Layout
+  /** Of all partitions. */
+  private readonly lastKeys: Block
 
   private constructor(
     readonly number: number,
@@ -95,6 +97,7 @@ export class Table {
   ) {
     this.end = encodeEnd(footer, seed)
     this.layout = layoutOf(footer, this.end.bytes.length)
+    this.lastKeys = blockOfKeys(footer.partitions.map(({ lastKey }) => lastKey))
   }
 
   get footerHash(): string {
@@ -128,15 +131,7 @@ export class Table {
 
   /** The first partition whose last key is at or above the probe; the number of partitions where there is none. */
   partitionOf({ bytes, length }: Probe): number {
-    const { partitions } = this.footer
-    let [low, high] = [0, partitions.length]
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      const { lastKey } = must(partitions[middle], "it is within the file")
-      if (lastKey.compare(bytes, 0, length) < 0) low = middle + 1
-      else high = middle
-    }
-    return low
+    return this.lastKeys.search(bytes, length)
   }
 
   /** The partition's directory: where its data blocks lie, and which keys they may hold. */

@@ -5,7 +5,7 @@ import { withRows } from "../../src/base/rows-needed.js"
 import { isFailure } from "../../src/base/failures.js"
 import { rowKeyOf } from "../../src/base/ids.js"
 import { fileSeed } from "../../src/format/table-block.js"
-import { dataBytesOf, decodeEnd, encodeEnd } from "../../src/format/table-file.js"
+import { dataBytesOf, decodeEnd, encodeEnd, type Footer } from "../../src/format/table-file.js"
 import { parityBytesOf } from "../../src/format/table-parity.js"
 import { ROT_KINDS, rotOnce, SimDisk, type Medium } from "../../src/seams/disk/index.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
@@ -127,18 +127,20 @@ export async function checkRot(seed: number, timesEach = 1): Promise<RotOutcome>
   const older = Uint8Array.from(medium.fileAt(`${FOLDER}/${tables[0]}`)?.current.view() ?? [])
   for (const name of names) {
     for (const kind of ROT_KINDS) {
-      for (let i = 0; i < 2 * timesEach; i += 1) {
+      for (let i = 0; i < 3 * timesEach; i += 1) {
         const hurt = medium.copy()
-        const hasParity = i % 2 === 1
-        if (!hasParity && name.endsWith(".table")) loseParity(hurt, name)
+        // Rows with their parity lost; rows; the whole file.
+        const where = ["rows, no parity", "rows", "file"][i % 3] ?? ""
+        if (where === "rows, no parity" && name.endsWith(".table")) loseParity(hurt, name)
+        const hurtBytes = where === "file" ? undefined : rowsBytesIn(medium, name)
         let what: string | undefined
         const place = random.below(2 ** 32)
         hurt.alter(`${FOLDER}/${name}`, content => {
           // Both copies, in the cache and on the platter, rot alike.
-          what = rotOnce(content, kind, new SimRandom(place), older)
+          what = rotOnce(content.subarray(0, hurtBytes), kind, new SimRandom(place), older)
         })
         if (what === undefined) continue
-        await checkHurt(new SimDisk(hurt), rows, name, `seed ${seed}, ${name}, ${what}, ${hasParity}`, outcome)
+        await checkHurt(new SimDisk(hurt), rows, name, `seed ${seed}, ${name}, ${what}, ${where}`, outcome)
       }
     }
   }
@@ -267,11 +269,20 @@ export async function checkExchangedBlocks(): Promise<void> {
   assert.ok(rebuilt > 0)
 }
 
+/** Where the parity of a table begins; undefined of a manifest. */
+function rowsBytesIn(medium: Medium, name: string): number | undefined {
+  if (!name.endsWith(".table")) return undefined
+  const footer = footerOf(medium, name)
+  return dataBytesOf(footer) + encodeEnd(footer, 0n).bytes.length
+}
+
+const footerOf = (medium: Medium, name: string): Footer =>
+  decodeEnd(Buffer.from(contentOf(medium, name)), fileSeed(DEVICE, Number.parseInt(name, 10)), name)
+
 /** Damages all parity of a table, which must then do without. */
 export function loseParity(medium: Medium, name: string): void {
   const content = contentOf(medium, name)
-  const footer = decodeEnd(Buffer.from(content), fileSeed(DEVICE, Number.parseInt(name, 10)), name)
-  const from = dataBytesOf(footer) + encodeEnd(footer, 0n).bytes.length
-  content.fill(0x77, from, from + parityBytesOf(dataBytesOf(footer)))
+  const from = must(rowsBytesIn(medium, name), "it is a table")
+  content.fill(0x77, from, from + parityBytesOf(dataBytesOf(footerOf(medium, name))))
   replace(medium, name, content)
 }
