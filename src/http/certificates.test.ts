@@ -13,6 +13,7 @@ import type { Exchange } from "./contract.js"
 import { HTTP_LIMITS } from "./limits.js"
 import { HttpServer } from "./server.js"
 import { TEST_CERTIFICATES } from "./test-certificates.js"
+import { until } from "./testing.js"
 
 const clock = new RealClock()
 const PATHS = { certificatePath: "/tls/cert.pem", keyPath: "/tls/key.pem" }
@@ -117,17 +118,13 @@ test("a changed certificate is taken up without a restart; half a pair changes n
   await put(disk, PATHS.keyPath, first.key)
   const world = await serve(disk)
   const commonName = async () => (await ask(world.port)).commonName
-  const until = async (test: () => boolean) => {
-    for (let i = 0; i < 200 && !test(); i += 1) await clock.sleep(20, new AbortController().signal)
-    assert.ok(test())
-  }
   try {
     assert.equal(await commonName(), "first.localhost")
     await put(disk, PATHS.certificatePath, second.cert)
-    await until(() => world.telemetry.entries("certificateNotLoaded").length > 0)
+    await until("half a pair is met", () => world.telemetry.entries("certificateNotLoaded").length > 0)
     assert.equal(await commonName(), "first.localhost")
     await put(disk, PATHS.keyPath, second.key)
-    await until(() => world.telemetry.entries("certificateLoaded").length > 0)
+    await until("the pair is taken up", () => world.telemetry.entries("certificateLoaded").length > 0)
     assert.equal(await commonName(), "second.localhost")
   } finally {
     await world.stop()

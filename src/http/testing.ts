@@ -27,6 +27,21 @@ export async function until(what: string, isSo: () => boolean): Promise<void> {
     assert(clock.monotonicMs() < endMs, () => `it never was so: ${what}`)
   }
 }
+
+const STILL_LOOKS = 10
+const STILL_LOOK_MS = 20
+
+/** Waits until a number no longer changes, and gives it. */
+export async function still(valueOf: () => number): Promise<number> {
+  let [value, looks] = [valueOf(), 0]
+  for (; looks < STILL_LOOKS; await pause(STILL_LOOK_MS)) {
+    const now = valueOf()
+    looks = now === value ? looks + 1 : 0
+    value = now
+  }
+  return value
+}
+
 const STATUS: Partial<Record<FailureKind, number>> = {
   tooManyInFlight: 503,
   stopping: 503,

@@ -18,7 +18,7 @@ import type { CommandResult } from "./commands.js"
 
 export const ROOT = fileURLToPath(new URL("../../../", import.meta.url))
 export const HAYLOFT = `${ROOT}bin/hayloft`
-const READY_TIMEOUT_MS = 30_000
+const READY_TIMEOUT_MS = 120_000
 const READY_POLL_MS = 25
 /** On a busy machine the last checkpoints of many devices take their time. */
 const STOP_TIMEOUT_MS = 120_000

@@ -14,6 +14,8 @@ import { HAYLOFT_COMMAND, ROOT_KEY, StoreProcess } from "../client/store-process
 import { plainEnvironment, runHayloft, runProcess, type Outcome, type RunOptions } from "./process-tools.js"
 
 const clock = new RealClock()
+/** Only what hangs takes so long, on however busy a machine. */
+const HANGS_MS = 5 * 60_000
 let folder = ""
 let data = ""
 let store: StoreProcess | undefined
@@ -48,7 +50,7 @@ async function fails(code: number, pattern: RegExp, args: readonly string[], opt
 test("Ctrl-C ends a copy that waits for standard input: exit code 130, nothing left at the store", async () => {
   const code = await new Promise<number | null>((resolve, reject) => {
     const environment = { ...plainEnvironment(), HAYLOFT_DATA: data }
-    const options = { env: environment, timeout: 30_000, killSignal: "SIGKILL" } as const
+    const options = { env: environment, timeout: HANGS_MS, killSignal: "SIGKILL" } as const
     const child = spawn(process.execPath, [HAYLOFT_COMMAND, "cp", "-", "s3://typed/never"], options)
     child.on("error", reject).on("close", resolve)
     // The bucket is made before anything is read.

@@ -22,6 +22,8 @@ before(async () => {
 
 after(() => rm(folder, { recursive: true, force: true }))
 
+/** Only what hangs takes so long, on however busy a machine. */
+const HANGS_MS = 5 * 60_000
 const ANY_PORTS = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
 
 function refused({ code, out, error }: Outcome, exit: number, pattern: RegExp): void {
@@ -204,7 +206,7 @@ async function npmStart(
     stream.on("data", (chunk: Buffer) => (text += chunk.toString("utf8")))
   const exited = new Promise<number | null>(resolve => child.on("close", resolve))
   const pid = child.pid ?? 0
-  const giveUp = setTimeout(() => process.kill(-pid, "SIGKILL"), 60_000)
+  const giveUp = setTimeout(() => process.kill(-pid, "SIGKILL"), HANGS_MS)
   while (!/s3:\/\/third\//.test(text) && child.exitCode === null) await clock.sleep(50, new AbortController().signal)
   process.kill(toGroup ? -pid : pid, signal)
   const code = await exited

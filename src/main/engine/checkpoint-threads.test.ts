@@ -115,7 +115,7 @@ test("a device that hangs in the kernel holds up nobody, also not on its own thr
   }))
 
 test("a device that came back is worked on again once its old thread has let go", async () => {
-  const threads = pool()
+  const threads = pool({ ...LIMITS, silenceMsMax: THREAD_MS_MAX })
   await withHang(async path => {
     await assert.rejects(run(threads, device(1, path)), isOver)
   })

@@ -4,6 +4,8 @@ import { RealClock } from "../clock/real.js"
 import { EventLoopDelay } from "./real-event-loop.js"
 import { MetricsInMemory } from "./metrics.js"
 
+const LOOKS_MAX = 1_000
+
 test("a stall of the event loop shows in the metric, an idle loop hardly", async () => {
   const clock = new RealClock()
   const metrics = new MetricsInMemory()
@@ -14,10 +16,11 @@ test("a stall of the event loop shows in the metric, an idle loop hardly", async
   await clock.sleep(100, life.signal)
   const untilMs = clock.monotonicMs() + 300
   while (clock.monotonicMs() < untilMs);
-  await clock.sleep(100, life.signal)
-  assert.ok(worst() >= 0.25 && worst() < 30, `the worst is ${worst()} s`)
-  const median = metrics.value("hayloft_event_loop_delay_seconds", { quantile: "0.5" }) ?? NaN
-  assert.ok(median < 0.25, `the median is ${median} s`)
+  const median = () => metrics.value("hayloft_event_loop_delay_seconds", { quantile: "0.5" }) ?? NaN
+  const isSeen = () => worst() >= 0.25 && median() < 0.25
+  for (let looks = 0; looks < LOOKS_MAX && !isSeen(); looks += 1) await clock.sleep(20, life.signal)
+  assert.ok(worst() >= 0.25, `the worst is ${worst()} s`)
+  assert.ok(median() < 0.25, `the median is ${median()} s`)
   life.abort()
   await running
 })
