@@ -35,6 +35,8 @@ export interface CheckpointRequest {
 }
 
 export interface CheckpointResult {
+  /** Of the store: durable. */
+  readonly generation: number
   readonly rows: number
   readonly payloads: number
   /** Rows of ended memberships that were deleted; at `DEAD_ROWS_MAX` there may be more. */
@@ -210,6 +212,7 @@ export async function runCheckpoint(
   moves.done()
   const emptied = upkeep.emptied(usage)
   return {
+    generation: store.generation,
     rows: writes.length,
     payloads,
     deadRows: dead.length,
@@ -244,6 +247,8 @@ export interface MergeRequest {
 }
 
 export interface MergeOutcome {
+  /** Of the store: durable. */
+  readonly generation: number
   /** Rows that were written; undefined where there was nothing to do. */
   readonly rows: number | undefined
   readonly emptied: readonly number[]
@@ -262,5 +267,6 @@ export async function runMerge(
   const usage = PayloadUsage.open(store, (key, lengthBytes) => upkeep.shelf.bytesOf(key, lengthBytes))
   const rows = await store.merge({ ...request, dropped: usage.dropped, marks: () => usage.writes() })
   const emptied = upkeep.emptied(usage)
-  return { rows, emptied, isMore: emptied.length > 0 || upkeep.hasVictim(usage), isCrowded: store.isCrowded }
+  const { generation, isCrowded } = store
+  return { generation, rows, emptied, isMore: emptied.length > 0 || upkeep.hasVictim(usage), isCrowded }
 }

@@ -10,7 +10,7 @@ import { CHECKPOINT_LIMITS, Checkpointer, ROOM_MS_MAX, type CheckpointRuns } fro
 import type { CommitLog } from "./contract.js"
 import { Rows } from "./rows.js"
 
-const DONE = { rows: 0, payloads: 0, deadRows: 0, moved: 0, emptied: [], removed: [], isMore: false }
+const DONE = { generation: 1, rows: 0, payloads: 0, deadRows: 0, moved: 0, emptied: [], removed: [], isMore: false }
 
 const FILE = "/d/base/0000000007.table"
 const unreadable = () => fail("deviceFailed", { path: FILE, file: 7, code: "EIO" })
@@ -36,7 +36,7 @@ async function scene(
   }
   const runs: CheckpointRuns = {
     checkpoint: () => Promise.resolve(DONE),
-    merge: () => Promise.resolve({ rows: undefined, emptied: [], isMore: false, isCrowded: false }),
+    merge: () => Promise.resolve({ generation: 1, rows: undefined, emptied: [], isMore: false, isCrowded: false }),
     ...overrides,
   }
   const limits = { ...CHECKPOINT_LIMITS, rowsMax: 2 }
@@ -95,7 +95,7 @@ test("a file that a merge cannot read is told once and left out, longer each tim
       return Promise.resolve(DONE)
     },
     merge: ({ unread }) => {
-      const done = { emptied: [], isMore: false, isCrowded: false }
+      const done = { generation: 1, emptied: [], isMore: false, isCrowded: false }
       if (!unread.includes(7)) triedMs.push(clock.monotonicMs())
       if (!unread.includes(7) && isBad) return Promise.reject(unreadable())
       // One other merge after each checkpoint.
@@ -134,6 +134,57 @@ test("a device that fails as a whole is no file that is left out", async () => {
   const running = checkpointer.run(stop.signal)
   await clock.advance(10_000)
   assert.ok(file < 30, `${file} merges were tried in ten seconds`)
+  stop.abort()
+  await clock.runUntil(running)
+})
+
+/** Merges of 100 ms each, without end; a row is written now and then. */
+async function merging(isCrowded: boolean) {
+  const merges: number[] = []
+  const checkpoints: number[] = []
+  const found = await scene(() => Promise.resolve(), undefined, {
+    checkpoint: () => {
+      checkpoints.push(found.clock.monotonicMs())
+      return Promise.resolve(DONE)
+    },
+    merge: async () => {
+      merges.push(found.clock.monotonicMs())
+      await found.clock.sleep(100, new AbortController().signal)
+      return { generation: 1, rows: 1, emptied: [], isMore: false, isCrowded }
+    },
+  })
+  return { ...found, merges, checkpoints }
+}
+
+test("merges that nothing waits for rest twice as long as they take; checkpoints wait for one step at most", async () => {
+  const { clock, checkpointer, write, merges, checkpoints } = await merging(false)
+  const stop = new AbortController()
+  const running = checkpointer.run(stop.signal)
+  await clock.advance(30_000)
+  assert.ok(merges.length >= 70 && merges.length <= 101, `${merges.length} merges in 30 s`)
+  write("a")
+  await clock.advance(500)
+  assert.equal(checkpoints.length, 1)
+  // Nothing rests while rows wait.
+  write("b")
+  await clock.advance(500)
+  const before = merges.length
+  await clock.advance(1_000)
+  assert.ok(merges.length - before >= 9, `${merges.length - before} merges in a second`)
+  for (const key of ["b", "c"]) write(key)
+  const writtenMs = clock.monotonicMs()
+  await clock.advance(150)
+  assert.ok((checkpoints[1] ?? Infinity) - writtenMs <= 100, "a due checkpoint")
+  stop.abort()
+  await clock.runUntil(running)
+})
+
+test("where reads suffer from too many runs, merges do not rest", async () => {
+  const { clock, checkpointer, merges } = await merging(true)
+  const stop = new AbortController()
+  const running = checkpointer.run(stop.signal)
+  await clock.advance(10_000)
+  assert.ok(merges.length >= 99, `${merges.length} merges in 10 s`)
   stop.abort()
   await clock.runUntil(running)
 })

@@ -7,14 +7,14 @@
  * disk full is given ballast and made again at once; where there is none left, copies that it does not
  * contain yet are undone; where there are none either, it waits until there is room. With only the reserve
  * left the bound of log bytes is a share of that. A clean stop makes one. Between checkpoints the tables that
- * they wrote are merged, step by step. A file that a merge cannot read is left out, and tried again after a while.
+ * they wrote are merged, step by step, with rests as chores have them while nothing waits for it. A file that a merge cannot read is left out, and tried again after a while.
  */
 import { fail, isFailure } from "../base/failures.js"
 import type { LogSequence } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
-import type { Living } from "../life/contract.js"
+import { nextPace, PACE_AT_START, TRANQUILITY_DEFAULT, type Living } from "../life/index.js"
 import type { MergeUrgency } from "../seams/store/contract.js"
 import type { CheckpointRequest, CheckpointResult, MergeOutcome, MergeRequest } from "./checkpoint.js"
 import type { CommitLog, Memberships } from "./contract.js"
@@ -114,6 +114,8 @@ export class Checkpointer implements Living {
   /** Merges of this urgency, and of lower ones, have nothing to do until the next checkpoint, or that time. */
   private settled: MergeUrgency | undefined
   private settledUntilMs = Infinity
+  /** Merges that nothing waits for rest until then. */
+  private restsUntilMs = -Infinity
   /** The next checkpoint waits for merges. */
   private isCrowded = false
   /** What the last checkpoint left for the next. */
@@ -251,6 +253,7 @@ export class Checkpointer implements Living {
   private isMergeDue(): boolean {
     if (this.isStarved()) return false
     if (this.clock.monotonicMs() >= this.settledUntilMs) this.settled = undefined
+    if (this.mergeUrgency === "quiet" && !this.isCrowded && this.clock.monotonicMs() < this.restsUntilMs) return false
     return this.settled === undefined || !isCovered(this.mergeUrgency, this.settled)
   }
 
@@ -270,8 +273,9 @@ export class Checkpointer implements Living {
     this.rows.adopt()
     this.isCrowded = isCrowded
     this.left = { isMore: this.left.isMore || isMore, emptied }
-    const tookMs = Math.round(this.clock.monotonicMs() - started)
-    this.output.debug("merge", { device: this.name, urgency, rows, tookMs })
+    const endedMs = this.clock.monotonicMs()
+    this.restsUntilMs = endedMs + nextPace(PACE_AT_START, "busy", endedMs - started, TRANQUILITY_DEFAULT).restMs
+    this.output.debug("merge", { device: this.name, urgency, rows, tookMs: Math.round(endedMs - started) })
   }
 
   /** Notes the file that could not be read, and goes on without it. Throws what is no such failure. */

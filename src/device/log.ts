@@ -193,6 +193,11 @@ export class SegmentedLog implements CommitLog {
     return this.#durable
   }
 
+  /** The first batch that can be read, were it there; batches below the cut may be. */
+  get beginsWith(): LogSequence {
+    return this.#segments[0]?.first.sequence ?? parseLogSequence(this.#durable + 1)
+  }
+
   get cutUpTo(): LogSequence {
     return this.#cut
   }

@@ -1,11 +1,11 @@
 /**
- * How far a device has come, noted beside its log and its base: at checkpoints, and so at each stop. Older copies of
+ * How far a device has come, noted beside its log and its base: at checkpoints and merges, and so at each stop. Older copies of
  * both that are put in their place agree with each other; the note tells that they are old.
  *
  * Promises  The note is never ahead of what is durable. Without one, and where it is damaged, nothing is refused.
  */
 import { fail, isFailure } from "../base/failures.js"
-import type { DeviceId } from "../base/ids.js"
+import type { DeviceId, LogSequence } from "../base/ids.js"
 import { decodePositionRecord, encodePositionRecord, type PositionRecord } from "../format/position-record.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { readRecordFile, replaceRecordFile } from "./record-file.js"
@@ -17,17 +17,38 @@ const pathIn = (folder: string): string => `${folder}/${POSITION_NAME}`
 /** Where log and metadata store of a device are. */
 export type DevicePosition = Pick<PositionRecord, "logged" | "generation">
 
-/** Throws `corruptLog` where the log, or the metadata store, as it was found, ends before what was noted. */
+/** What was found at a start. */
+export interface FoundPosition extends DevicePosition {
+  /** The last log batch that the metadata store contains. */
+  readonly contained: LogSequence
+  /** The first batch that the log has. */
+  readonly beginsWith: LogSequence
+}
+
+/**
+ * Throws `corruptLog` where the log, or the metadata store, as it was found, ends before what was noted; and where rows
+ * are in neither: the store contains them no more, and the log has let go of them.
+ */
 export async function checkPosition(
   disk: Disk,
   folder: string,
   deviceId: DeviceId,
-  found: DevicePosition,
+  found: FoundPosition,
 ): Promise<void> {
+  if (found.contained + 1 < found.beginsWith) {
+    throw fail("corruptLog", {
+      message: `the metadata store in ${folder}/base is older than its log: it contains batches up to ${found.contained}, and the log begins with batch ${found.beginsWith}. Put the newer one back`,
+    })
+  }
   const noted = await notedPosition(disk, folder, deviceId)
   // Where both are gone there is nothing old.
   if (found.logged === 0 || noted === undefined) return
   if (noted.logged <= found.logged && noted.generation <= found.generation) return
+  if (noted.logged <= found.logged) {
+    throw fail("corruptLog", {
+      message: `the metadata store in ${folder}/base is older than what this device had: it is at generation ${found.generation}, and it was at generation ${noted.generation}. Put the newer one back; or remove the file ${pathIn(folder)}, and the store goes on with the older one where its log holds all that was written since`,
+    })
+  }
   throw fail("corruptLog", {
     message: `log and base are older than what this device had: they end with batch ${found.logged} and generation ${found.generation}, and it was at batch ${noted.logged} and generation ${noted.generation}. Put the newer ones back; or remove the file ${pathIn(folder)}, and the store goes on with the older ones, without what was written since`,
   })

@@ -53,7 +53,7 @@ export interface Manifest {
   readonly generation: number
   /** Of the generation before; empty in the first. */
   readonly previousHash: string
-  /** The number of the next table file. */
+  /** Higher than the number of any table file that may ever have been begun. */
   readonly nextNumber: number
   readonly tables: readonly TableEntry[]
   /** Few and small: they change with every generation and must not lie in a block that can rot alone. */

@@ -76,7 +76,7 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   let threadsLeft = (): number => 0
   try {
     const running = await runStore(seams, store, config, onStolen)
-    const livings = [...running.livings, new EventLoopDelay(clock, telemetry.metrics)]
+    const livings = [...running.livings, new EventLoopDelay(clock, telemetry.metrics), seams.stores.cache.idling(clock)]
     const behind = supervise(livings, clock, random, telemetry.log, background.signal)
     const front = await listen(seams, store, running, config, io)
     signal.addEventListener("abort", () => stop.abort(), { once: true })

@@ -3,9 +3,12 @@
  *
  * A table finds its blocks by their place in its own slots, without a lookup here; the cache only decides
  * which ones leave (second chance: a block that was used since the hand last passed stays).
- * Limits    `limitBytes` for the bytes of all blocks.
+ * Limits    `limitBytes` for the bytes of all blocks, and `BLOCK_IDLE_MS` for blocks that nobody uses.
  */
+import type { Living } from "../life/index.js"
 import type { Block } from "../format/table-block.js"
+import type { Clock } from "../seams/clock/contract.js"
+import { BLOCK_IDLE_MS } from "./limits.js"
 
 export interface CachedBlock {
   readonly block: Block
@@ -22,16 +25,34 @@ interface Entry extends CachedBlock {
 }
 
 export class BlockCache {
-  private readonly ring: Entry[] = []
+  private ring: Entry[] = []
   private hand = 0
   private usedBytes = 0
 
   constructor(private readonly limitBytes: number) {}
 
-  /** Lets all blocks go of which none has been used since the last call. To be called now and then. */
-  releaseIdle(): void {
-    if (this.ring.some(entry => entry.isUsed)) for (const entry of this.ring) entry.isUsed = false
-    else this.clear()
+  /** Lets go of blocks that have not been used since the last call. */
+  private releaseIdle(): void {
+    this.ring = this.ring.filter(entry => {
+      const isHere = entry.slots[entry.slot] === entry
+      if (isHere && entry.isUsed) return true
+      if (isHere) entry.slots[entry.slot] = undefined
+      this.usedBytes -= entry.block.bytes.length
+      return false
+    })
+    this.hand = 0
+    for (const entry of this.ring) entry.isUsed = false
+  }
+
+  /** Gives back the memory of blocks that were not used for a while: an idle store has none after twice that time. */
+  idling(clock: Clock): Living {
+    const run = async (signal: AbortSignal): Promise<void> => {
+      while (!signal.aborted) {
+        await clock.sleep(BLOCK_IDLE_MS, signal)
+        this.releaseIdle()
+      }
+    }
+    return { name: "block cache", run }
   }
 
   /** Bytes of the blocks in memory. */
@@ -52,7 +73,7 @@ export class BlockCache {
   /** Lets all blocks go. */
   clear(): void {
     for (const { slots, slot } of this.ring) slots[slot] = undefined
-    this.ring.length = 0
+    this.ring = []
     this.hand = 0
     this.usedBytes = 0
   }

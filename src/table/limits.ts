@@ -27,6 +27,8 @@ export type TableLimits = { readonly [Name in keyof typeof TABLE_LIMITS]: number
 
 /** Blocks kept in memory by one process. */
 export const BLOCK_CACHE_BYTES_MAX = 256 * MIB
+/** A block that is not used for so long leaves; it may take twice as long. */
+export const BLOCK_IDLE_MS = 5 * 60_000
 /** Of a thread that only writes: it reads on its own time, and keeps little. */
 export const WRITER_OPTIONS = { cacheBytesMax: 8 * MIB, syncBytesMax: Infinity } as const
 export const MANIFEST_BYTES_MAX = 64 * MIB

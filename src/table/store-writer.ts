@@ -7,7 +7,7 @@
  * Promises  After a crash the store is as the last manifest says that was finished.
  * Refuses   To remove files before a valid manifest was read, and to use the number of a file twice.
  */
-import { must } from "../base/assert.js"
+import { assert, must } from "../base/assert.js"
 import { fail, isFailure, type Failure } from "../base/failures.js"
 import { FAMILIES } from "../base/families.js"
 import type { RowKey } from "../base/ids.js"
@@ -30,6 +30,12 @@ import { TableWriter } from "./table-writer.js"
 export interface WriterOptions extends ReaderOptions {
   readonly limits: TableLimits
 }
+
+/**
+ * A manifest sets aside the numbers of so many files to come: none of them is used by a later process, also if their
+ * files were never part of the store. More are set aside before a commit or merge, if less than half of them are left.
+ */
+const NUMBERS_AHEAD = 1_000
 
 /** Of the free space, what a step of a merge may write. */
 const STEP_SHARE = 0.5
@@ -56,14 +62,12 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
     const writer = new TableStoreWriter(host, folder, options, TableReader.empty)
     const stored = await readManifest(host.disk, folder, host.deviceId)
     await writer.load()
-    const highest = await highestNumbers(host.disk, folder)
-    writer.nextNumber = Math.max(writer.manifest.nextNumber, highest.table + 1)
+    writer.nextNumber = writer.manifest.nextNumber
     // Whatever else is there was not finished, or has been replaced: it must not come back.
     await removeOthers(host.disk, folder, writer.generation)
     await host.disk.syncFolder(folder)
-    // Two good copies from now on, and numbers that were taken stay taken.
-    const isStale = stored.isSingle || highest.table >= writer.manifest.nextNumber
-    if (writer.generation === 0 || isStale) await writer.install({})
+    // Two good copies from now on.
+    if (writer.generation === 0 || stored.isSingle) await writer.install({})
     return writer
   }
 
@@ -71,8 +75,14 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
     return this.certain
   }
 
+  /** Numbers are durably taken before a file has one. */
+  private async setNumbersAside(): Promise<void> {
+    if (this.manifest.nextNumber - this.nextNumber < NUMBERS_AHEAD / 2) await this.install({})
+  }
+
   async commit(writes: Iterable<StoreWrite>): Promise<void> {
     const { marks, rows } = sorted(writes, this.manifest.marks)
+    await this.setNumbersAside()
     const writer = this.tableWriter(0)
     const tables = await orAbandon(writer, async () => {
       for (const write of rows) if (this.write(writer, write)) await writer.flush()
@@ -85,6 +95,7 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
     const { disk, deviceId } = this.host
     const takeNumber = (): number => {
       this.nextNumber += 1
+      assert(this.nextNumber <= this.manifest.nextNumber, "numbers are set aside before they are taken")
       return this.nextNumber - 1
     }
     const target = { disk, folder: this.folder, deviceId, level, run, takeNumber }
@@ -148,6 +159,7 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
   }
 
   private async mergeBy(plan: MergePlan, merging: Merging): Promise<number> {
+    await this.setNumbersAside()
     const writer = this.tableWriter(plan.level, plan.run)
     const streamed = (run: readonly TableEntry[]): StreamedTable[] =>
       run.map(entry => ({ entry, table: must(this.current.tables.get(entry.number), "the table is open") }))
@@ -193,7 +205,7 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
       damaged: (change.damaged ?? this.manifest.damaged).filter(({ file }) => numbers.has(file)),
       generation: Math.max(this.generation, this.begun) + 1,
       previousHash: this.manifestHash,
-      nextNumber: this.nextNumber,
+      nextNumber: this.nextNumber + NUMBERS_AHEAD,
     }
     this.begun = next.generation
     const encoded = encodeManifest(next, deviceId)

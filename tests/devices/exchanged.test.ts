@@ -1,16 +1,20 @@
 /** Parts of data folders that were exchanged, or put back from an older copy, while the store was stopped. */
 import assert from "node:assert/strict"
-import { cp, rename, rm } from "node:fs/promises"
+import { cp, readdir, rename, rm } from "node:fs/promises"
 import { test } from "node:test"
+import { setTimeout as later } from "node:timers/promises"
 import { dataFolders, withFolder } from "../harness/folders.js"
-import { withServer } from "../harness/server.js"
+import { withServer, type ServerProcess } from "../harness/server.js"
 import { settled, SmallStore } from "./small-store.js"
 
+const OLDER_BASE = /the metadata store in .*disk1\/base is older than what this device had.*remove the file .*position/
+const MERGE_TIMEOUT_MS = 60_000
+
 /** What is to be put back later. */
-async function copyOf(folder: string): Promise<() => Promise<void>> {
-  for (const name of ["base", "log"]) await cp(`${folder}/${name}`, `${folder}.copy/${name}`, { recursive: true })
+async function copyOf(folder: string, names = ["base", "log"]): Promise<() => Promise<void>> {
+  for (const name of names) await cp(`${folder}/${name}`, `${folder}.copy/${name}`, { recursive: true })
   return async () => {
-    for (const name of ["base", "log"]) {
+    for (const name of names) {
       await rm(`${folder}/${name}`, { recursive: true })
       await rename(`${folder}.copy/${name}`, `${folder}/${name}`)
     }
@@ -56,6 +60,78 @@ test("log and base of the only device from an older copy: refused until the oper
       await rm(`${first}/position`)
       await server.launch()
       await assert.rejects(store.check(server), "it goes on without what was written since")
+    })
+  }))
+
+test("the base alone of the only device from before a checkpoint: refused by name", () =>
+  withFolder(folder => {
+    const [first = ""] = dataFolders(folder, 1)
+    return withServer({ folders: [first] }, async server => {
+      const store = new SmallStore([100, 70_000])
+      await store.make(server)
+      await server.stop()
+      const putBack = await copyOf(first, ["base"])
+      await server.launch()
+      await store.put(server, "second")
+      await server.stop()
+      await putBack()
+      await assert.rejects(server.launch(), OLDER_BASE)
+      // The log has let go of what the older one lacks.
+      await rm(`${first}/position`)
+      await assert.rejects(server.launch(), /disk1\/base is older than its log.*Put the newer one back/)
+    })
+  }))
+
+/** The newest manifest of a base. */
+const newestOf = async (folder: string): Promise<string> =>
+  (await readdir(`${folder}/base`))
+    .filter(name => name.endsWith(".manifest"))
+    .sort()
+    .at(-1) ?? ""
+
+/** Has a store whose base is made of one run more than it needs, and copies that; merges follow the next start. */
+async function olderThanMerges(server: ServerProcess, store: SmallStore, folder: string): Promise<() => Promise<void>> {
+  await store.make(server)
+  await server.stop()
+  await server.launch()
+  await store.remove(server, "first")
+  await server.stop()
+  const putBack = await copyOf(folder, ["base"])
+  const older = await newestOf(folder)
+  await server.launch()
+  const untilMs = performance.now() + MERGE_TIMEOUT_MS
+  while ((await newestOf(folder)) === older) {
+    assert.ok(performance.now() < untilMs, "it is merged")
+    await later(100)
+  }
+  await server.stop()
+  return putBack
+}
+
+test("the base alone of the only device from before mere merges: refused by name", () =>
+  withFolder(folder => {
+    const [first = ""] = dataFolders(folder, 1)
+    return withServer({ folders: [first] }, async server => {
+      const store = new SmallStore([100, 70_000])
+      const putBack = await olderThanMerges(server, store, first)
+      await putBack()
+      await assert.rejects(server.launch(), OLDER_BASE)
+    })
+  }))
+
+test("the base alone of one of three devices from before mere merges: it learns anew", () =>
+  withFolder(folder => {
+    const folders = dataFolders(folder, 3)
+    const [first = ""] = folders
+    return withServer({ folders }, async server => {
+      const store = new SmallStore([100, 70_000])
+      const putBack = await olderThanMerges(server, store, first)
+      await putBack()
+      await server.launch()
+      await store.check(server)
+      await settled(server)
+      assert.match(server.log, /a device cannot be opened and is taken out .*is older than what this device had/)
+      await store.check(server)
     })
   }))
 

@@ -3,12 +3,22 @@
  * each disk that a cut could have left must open as the store before or after what was under way.
  */
 import assert from "node:assert/strict"
-import { CallList, crashStates, SimDisk, type CrashState, type DiskRecord } from "../../src/seams/disk/index.js"
+import { isFailure } from "../../src/base/failures.js"
+import { rowKeyOf } from "../../src/base/ids.js"
+import {
+  CallList,
+  crashStates,
+  failing,
+  SimDisk,
+  type CrashState,
+  type DiskRecord,
+} from "../../src/seams/disk/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { tableNumberOf } from "../../src/table/manifest-files.js"
 import { discardStore, type TableStoreWriter } from "../../src/table/store-writer.js"
 import {
+  bytesOf,
   FOLDER,
   hostOf,
   mergingOf,
@@ -43,7 +53,10 @@ class Script {
   private readonly model: Model
   private writer: TableStoreWriter | undefined
 
-  constructor(sim: SimDisk, seed: number) {
+  constructor(
+    private readonly sim: SimDisk,
+    seed: number,
+  ) {
     this.random = new SimRandom(seed)
     this.model = new Model(this.random.fork("model"), seed % 2 === 0)
     this.host = hostOf(sim)
@@ -67,6 +80,17 @@ class Script {
 
   private commit(rowsMax = 40): Promise<void> {
     return this.step("commit", () => this.store.commit(this.model.batch(rowsMax)))
+  }
+
+  /** The disk has no room for the manifest: the files are removed. */
+  private failedCommit(): Promise<void> {
+    const full = failing({ kind: "create", pathPart: ".manifest", nth: 1, code: "ENOSPC" })
+    return this.step("failed commit", async () => {
+      this.sim.intercept(full)
+      const write = { family: "current", key: rowKeyOf("none"), value: bytesOf("none") } as const
+      await assert.rejects(this.store.commit([write]), error => isFailure(error, "deviceFull"))
+      this.sim.intercept(() => undefined)
+    })
   }
 
   private merge(): Promise<void> {
@@ -93,6 +117,7 @@ class Script {
     await this.open()
     for (let round = 0; round < 3; round += 1) {
       await this.commit()
+      await this.failedCommit()
       await this.commit()
       await this.merge()
       await this.merge()
@@ -117,14 +142,20 @@ const isOneOf = (rows: Rows, allowed: readonly Rows[]): boolean =>
 
 const numbersIn = (names: readonly string[]): number[] => names.flatMap(name => tableNumberOf(name) ?? [])
 
+/** The highest number that a file was ever begun with: its bytes may lie somewhere on the disk, also without a name. */
+function highestBegun({ calls, events }: DiskRecord, eventsBefore: number): number {
+  const begun = events.slice(0, eventsBefore).flatMap(({ at, call }) => (at === "start" ? (calls[call] ?? []) : []))
+  return Math.max(0, ...numbersIn(begun.map(({ path }) => path.slice(FOLDER.length + 1))))
+}
+
 /** Opens what the cut left, throws where it is none of the states, and returns which one it is. */
-async function judge(sim: SimDisk, allowed: readonly Rows[], where: string): Promise<Rows> {
+async function judge(sim: SimDisk, allowed: readonly Rows[], begun: number, where: string): Promise<Rows> {
   const host = hostOf(sim)
   const reader = await openReader(host)
   const rows = rowsOf(reader)
   await reader.close()
   if (!isOneOf(rows, allowed)) for (const each of allowed) same(rows, each, where)
-  const taken = numbersIn(await host.disk.list(FOLDER))
+  const taken = Math.max(begun, ...numbersIn(await host.disk.list(FOLDER)))
   const writer = await openWriter(host)
   same(rowsOf(writer), rows, `${where}, for writing`)
   await writer.verify(new AbortController().signal)
@@ -141,7 +172,7 @@ async function judge(sim: SimDisk, allowed: readonly Rows[], where: string): Pro
   await next.commit(model.batch(20))
   sim.intercept(() => undefined)
   const numbers = numbersIn(calls.calls.map(({ path }) => path.slice(FOLDER.length + 1)))
-  assert.ok(numbers.length > 0 && Math.min(...numbers) > Math.max(0, ...taken), `${where}: a number is used again`)
+  assert.ok(numbers.length > 0 && Math.min(...numbers) > taken, `${where}: a number is used again`)
   await next.close()
   return rows
 }
@@ -165,14 +196,21 @@ export async function checkCrashes(seed: number, options: CrashOptions = {}): Pr
     const where = `seed ${seed}, event ${state.eventsBefore} (${what}): ${state.what}`
     const allowed = allowedAt(steps, state.eventsBefore, new Map())
     const copy = state.medium.copy()
-    const rows = await judge(new SimDisk(state.medium), allowed, where)
-    if (states % deepEvery === 0) states += await cutAgain({ ...state, medium: copy }, rows, seed, where)
+    const begun = highestBegun(record, state.eventsBefore)
+    const rows = await judge(new SimDisk(state.medium), allowed, begun, where)
+    if (states % deepEvery === 0) states += await cutAgain({ ...state, medium: copy }, rows, begun, seed, where)
   }
   return states
 }
 
 /** A second cut, while the store is opened after the first one, and at its first commit. */
-async function cutAgain({ medium }: CrashState, rows: Rows, seed: number, where: string): Promise<number> {
+async function cutAgain(
+  { medium }: CrashState,
+  rows: Rows,
+  begunBefore: number,
+  seed: number,
+  where: string,
+): Promise<number> {
   const sim = new SimDisk(medium)
   const record = sim.record()
   const writer = await openWriter(hostOf(sim))
@@ -186,7 +224,8 @@ async function cutAgain({ medium }: CrashState, rows: Rows, seed: number, where:
   for (const state of crashStates(record, { window: 6, subsetsMax: 2, tearsMax: 0, random })) {
     states += 1
     const allowed = allowedAt(steps, state.eventsBefore, rows)
-    await judge(new SimDisk(state.medium), allowed, `${where}, then event ${state.eventsBefore}: ${state.what}`)
+    const begun = Math.max(begunBefore, highestBegun(record, state.eventsBefore))
+    await judge(new SimDisk(state.medium), allowed, begun, `${where}, then event ${state.eventsBefore}: ${state.what}`)
   }
   return states
 }

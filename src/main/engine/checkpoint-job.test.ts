@@ -43,7 +43,7 @@ async function scene() {
     new MemoryStores(),
   )
   const memberships = new Map([[FIRST_TABLET, FIRST_EPOCH]])
-  const run = () => executor.run({ device: DEVICE, upTo, memberships, emptied: [], volumes: undefined })
+  const run = () => executor.run({ device: DEVICE, upTo, memberships, emptied: [], volumes: undefined, adopted: 0 })
   return { clock, calls, letGo, run, end: () => life.abort() }
 }
 

@@ -45,6 +45,8 @@ export interface CheckpointJob {
   readonly moveBytesMax?: number
   /** What was durable in the needle volumes when the overlay was frozen. */
   readonly volumes: VolumePosition | undefined
+  /** The generation of the store that all readers see. */
+  readonly adopted: number
 }
 
 export interface MergeJob {
@@ -120,9 +122,11 @@ export class CheckpointExecutor implements CheckpointRunner {
     private readonly rebuilt: (path: string, offsetBytes: number) => void = () => undefined,
   ) {}
 
-  async run({ device, volumes, ...request }: CheckpointJob): Promise<CheckpointJobResult> {
+  async run({ device, volumes, adopted, ...request }: CheckpointJob): Promise<CheckpointJobResult> {
     const folders = foldersOf(device.path)
     const { disk, store, log, upkeep } = await this.baseOf(device)
+    // What a merge has replaced is room that the checkpoint may need.
+    if (adopted === store.generation) await store.removeUnused()
     const source = new VolumeScanSource(disk, { folder: folders.volumes, deviceId: device.id }, volumes)
     const result = await runCheckpoint(store, log, [source], upkeep, request)
     return { ...result, damages: source.damages.length }

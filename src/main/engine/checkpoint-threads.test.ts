@@ -67,7 +67,8 @@ const pool = (limits = LIMITS) => new CheckpointThreads(ENTRY, new RealClock(), 
 /** The thread that did it. */
 async function run(threads: CheckpointThreads, at: CheckpointDevice): Promise<number> {
   const upTo = parseLogSequence(1)
-  return (await threads.run({ device: at, upTo, memberships: new Map(), emptied: [], volumes: undefined })).rows
+  return (await threads.run({ device: at, upTo, memberships: new Map(), emptied: [], volumes: undefined, adopted: 0 }))
+    .rows
 }
 
 /** A path that hangs whoever opens it, in the kernel, until it is let go. */

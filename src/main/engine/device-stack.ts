@@ -248,7 +248,10 @@ async function openMetadata(
   const isShort = (): boolean => space.isFull
   const log = await openLog(disk, folders.log, place.id, { known: contained, isShort, ...(guard && { guard }) })
   opened.defer(() => log.close())
-  await checkPosition(disk, place.path, place.id, { logged: log.durable, generation: base.generation })
+  // Where there is no membership nothing in the log is needed.
+  const beginsWith = memberships.size === 0 ? contained : log.beginsWith
+  const found = { logged: log.durable, generation: base.generation, contained, beginsWith }
+  await checkPosition(disk, place.path, place.id, found)
   await cutContained(log, contained)
   // Where there is no membership the log says nothing that is needed: the next checkpoint lets go of it.
   return { base, contained, log, rows: new Rows(base, memberships.size === 0 ? log.durable : contained) }
@@ -289,16 +292,23 @@ function runsOf(
   { volumes, payloads }: Contents,
   output: Log,
 ): CheckpointRuns {
+  const note = (generation: number): Promise<void> =>
+    notePosition(disk, place.path, place.id, { logged: log.durable, generation })
   const checkpoint: CheckpointRuns["checkpoint"] = async request => {
     const upTo = volumes.durable()
-    const result = await runner.run({ device: place, ...request, volumes: upTo })
+    const result = await runner.run({ device: place, ...request, volumes: upTo, adopted: rows.adopted })
     volumes.contained(upTo)
     if (result.damages > 0) output.error("a volume is damaged", { device: place.id, stretches: result.damages })
     for (const volume of result.removed) await payloads.giveUp(volume)
-    await notePosition(disk, place.path, place.id, { logged: log.durable, generation: rows.adopted })
+    await note(result.generation)
     return result
   }
-  return { checkpoint, merge: request => runner.merge({ device: place, ...request, adopted: rows.adopted }) }
+  const merge: CheckpointRuns["merge"] = async request => {
+    const outcome = await runner.merge({ device: place, ...request, adopted: rows.adopted })
+    if (outcome.rows !== undefined) await note(outcome.generation)
+    return outcome
+  }
+  return { checkpoint, merge }
 }
 
 const shardsOf = (id: DeviceId, { queue, space }: Files, volumes: KeptVolumes): ShardDevice => ({
