@@ -6,6 +6,22 @@ import { XXH64_PIECE, xxh64Into, xxh64OfPieceInto } from "../base/xxh64.js"
 
 const hashed = Buffer.alloc(8)
 
+/** The hash of one row at a time, for several sums that take it. */
+export class RowHash {
+  low = 0
+  high = 0
+
+  /** Of a row whose key and value lie one behind the other in `bytes[keyAt…end)`. */
+  of(bytes: Uint8Array, keyAt: number, end: number, flags: number): this {
+    hashRow(bytes, keyAt, end, flags)
+    this.low = hashed.readUInt32LE(0)
+    this.high = hashed.readUInt32LE(4)
+    return this
+  }
+}
+
+const ownHash = new RowHash()
+
 export class RowSum {
   constructor(
     private low = 0,
@@ -14,8 +30,11 @@ export class RowSum {
 
   /** Adds a row whose key and value lie one behind the other in `bytes[keyAt…end)`. */
   add(bytes: Uint8Array, keyAt: number, end: number, flags: number): void {
-    hashRow(bytes, keyAt, end, flags)
-    this.plus(hashed.readUInt32LE(0), hashed.readUInt32LE(4))
+    this.addHash(ownHash.of(bytes, keyAt, end, flags))
+  }
+
+  addHash({ low, high }: RowHash): void {
+    this.plus(low, high)
   }
 
   addSum(other: RowSum): void {

@@ -57,6 +57,8 @@ class Merging {
   private readonly droppedSum = new RowSum()
   private readonly hash = new KeyHash()
   private living: RunStream[] = []
+  /** More than one stream has the row that `first` has found. */
+  private hasOlder = false
 
   constructor(
     private readonly streams: readonly RunStream[],
@@ -72,7 +74,7 @@ class Merging {
       const newest = this.first()
       const flags = this.dropOlder(newest)
       if (this.write(newest, flags)) await this.writer.flush()
-      await this.advanceAll(newest)
+      if (!this.advance()) await this.loadTaken()
     }
   }
 
@@ -81,11 +83,12 @@ class Merging {
     const { living } = this
     let first = living[0]
     assert(first !== undefined, "there is a row")
+    this.hasOlder = false
     for (let i = 1; i < living.length; i += 1) {
       const stream = must(living[i], "it is within the list")
-      if (compareBytes(stream.bytes, stream.keyAt, stream.valueAt, first.bytes, first.keyAt, first.valueAt) < 0) {
-        first = stream
-      }
+      const order = compareBytes(stream.bytes, stream.keyAt, stream.valueAt, first.bytes, first.keyAt, first.valueAt)
+      if (order < 0) first = stream
+      if (order <= 0) this.hasOlder = order === 0
     }
     return first
   }
@@ -98,6 +101,7 @@ class Merging {
     let { flags } = newest
     newest.isTaken = true
     this.countIn(newest)
+    if (!this.hasOlder) return flags
     for (const stream of this.living) {
       if (stream === newest || !isSameKey(stream, newest)) continue
       stream.isTaken = true
@@ -115,14 +119,14 @@ class Merging {
     this.dropped(family, rowKeyOf(bytes.toString("latin1", keyAt + 1, valueAt)), bytes.subarray(valueAt, end))
   }
 
-  private countIn({ bytes, keyAt, end, flags }: RunStream): void {
+  private countIn({ hash }: RunStream): void {
     this.rowsIn += 1
-    this.sumIn.add(bytes, keyAt, end, flags & ROW_FLAGS.tombstone)
+    this.sumIn.addHash(hash)
   }
 
-  private countDropped({ bytes, keyAt, end, flags }: RunStream): void {
+  private countDropped({ hash }: RunStream): void {
     this.droppedRows += 1
-    this.droppedSum.add(bytes, keyAt, end, flags & ROW_FLAGS.tombstone)
+    this.droppedSum.addHash(hash)
   }
 
   private write(row: RunStream, flags: number): boolean {
@@ -141,16 +145,24 @@ class Merging {
     return this.mayHoldOlder({ bytes: key, length: key.length, hash: this.hash.of(key, 0, key.length) })
   }
 
-  private async advanceAll(newest: RunStream): Promise<void> {
-    let isOver = false
+  /** Goes on with the streams whose rows were taken; false: some have no further row in memory. */
+  private advance(): boolean {
+    let isAll = true
+    for (const stream of this.living) {
+      if (!stream.isTaken) continue
+      if (stream.next()) stream.isTaken = false
+      else isAll = false
+    }
+    return isAll
+  }
+
+  private async loadTaken(): Promise<void> {
     for (const stream of this.living) {
       if (!stream.isTaken) continue
       stream.isTaken = false
-      if (!stream.next()) await stream.load()
-      isOver ||= !stream.isValid
+      await stream.load()
     }
-    newest.isTaken = false
-    if (isOver) this.living = this.living.filter(stream => stream.isValid)
+    this.living = this.living.filter(stream => stream.isValid)
   }
 
   check(tables: readonly TableEntry[]): void {

@@ -164,14 +164,26 @@ export class RunCursor {
   }
 }
 
-/** The number of the first table whose last key is at or above the key. */
+/**
+ * The number of the first table whose last key is at or above the key. The bytes that the bounds of the search have in
+ * common with the key are not compared again.
+ */
 export function tableOf(run: Run, key: Buffer, length: number): number {
-  let [low, high] = [0, run.length]
+  let [low, high, lowCommon, highCommon] = [0, run.length, 0, 0]
   while (low < high) {
     const middle = (low + high) >>> 1
     const { lastKey } = must(run[middle], "it is within the run").table.footer
-    if (lastKey.compare(key, 0, length) < 0) low = middle + 1
-    else high = middle
+    const end = Math.min(lastKey.length, length)
+    let at = Math.min(lowCommon, highCommon)
+    while (at < end && lastKey[at] === key[at]) at += 1
+    const isBelow = at < end ? (lastKey[at] ?? 0) < (key[at] ?? 0) : lastKey.length < length
+    if (isBelow) {
+      low = middle + 1
+      lowCommon = at
+    } else {
+      high = middle
+      highCommon = at
+    }
   }
   return low
 }

@@ -5,7 +5,7 @@
  */
 import { fail, type Failure } from "../base/failures.js"
 import { compareBytes, ROW_FLAGS, type Block } from "../format/table-block.js"
-import { RowSum } from "../format/row-sum.js"
+import { RowHash, RowSum } from "../format/row-sum.js"
 import type { TableEntry } from "../format/table-manifest.js"
 import type { Probe, Table } from "./table.js"
 import { KeyHash } from "../format/table-filter.js"
@@ -38,6 +38,8 @@ export class RunStream {
   isValid = false
   /** Its row is one of those that are merged now. */
   isTaken = false
+  /** Of its row. */
+  readonly hash = new RowHash()
 
   private readonly readings: Reading[]
   private at = 0
@@ -72,7 +74,7 @@ export class RunStream {
         return false
       }
       reading.rows += 1
-      reading.sum.add(this.bytes, this.keyAt, this.end, this.flags & ROW_FLAGS.tombstone)
+      reading.sum.addHash(this.hash.of(this.bytes, this.keyAt, this.end, this.flags & ROW_FLAGS.tombstone))
       this.isValid = true
       return true
     }
