@@ -240,7 +240,7 @@ async function commit(store: StoreWriter, payloads: PayloadSink, writes: readonl
 
 export interface MergeRequest {
   readonly urgency: MergeUrgency
-  /** Free on the disk: a step of the merge takes a part of it. */
+  /** What a step of the merge may write, unless even the smallest one is larger. */
   readonly roomBytes: number
   /** Numbers of files that could not be read lately. */
   readonly unread: readonly number[]

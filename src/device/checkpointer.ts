@@ -69,6 +69,8 @@ export interface CheckpointSpace {
   readonly logBytesMax: number
   /** What copies that give space back later may take now. */
   readonly copyRoomBytes: number
+  /** What a merge step may write now: never what the next checkpoint needs. */
+  readonly mergeRoomBytes: number
   /** Gives back at least one piece of ballast, and about as much as asked for; false where there is none. */
   giveBack(bytes: number): Promise<boolean>
   /** Releases what copies have taken that no checkpoint contains; false where there is nothing to release. */
@@ -76,7 +78,7 @@ export interface CheckpointSpace {
 }
 
 const NO_BALLAST: CheckpointSpace = {
-  ...{ freeBytes: Infinity, isFull: false, logBytesMax: Infinity, copyRoomBytes: Infinity },
+  ...{ freeBytes: Infinity, isFull: false, logBytesMax: Infinity, copyRoomBytes: Infinity, mergeRoomBytes: Infinity },
   giveBack: () => Promise.resolve(false),
   undoCopies: () => Promise.resolve(false),
 }
@@ -315,7 +317,7 @@ export class Checkpointer implements Living {
   private async mergeWithRoom(urgency: MergeUrgency): Promise<MergeOutcome | undefined> {
     for (;;) {
       try {
-        return await this.runs.merge({ urgency, roomBytes: this.space.freeBytes, unread: this.leftOut })
+        return await this.runs.merge({ urgency, roomBytes: this.space.mergeRoomBytes, unread: this.leftOut })
       } catch (error) {
         if (!isFailure(error, "deviceFull")) throw error
         if (!(await this.space.giveBack(ROOM_BYTES_MIN))) return undefined

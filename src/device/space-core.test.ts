@@ -12,6 +12,7 @@ import {
   logBytesMaxWhenShort,
   mayTakeMetadata,
   mayTakeNeedles,
+  mergeRoomBytes,
   reserveOf,
   SPACE_LIMITS,
   usableBytes,
@@ -46,6 +47,18 @@ test("copies leave what a checkpoint needs, and rows stop long before that", () 
   assert.equal(roomWith(24 * MIB), 0)
   assert.equal(logBytesMaxWhenShort(64 * MIB, SPACE_LIMITS), 4 * MIB)
   assert.equal(logBytesMaxWhenShort(4 * MIB, SPACE_LIMITS), SPACE_LIMITS.logBytesMinWhenShort)
+})
+
+test("a merge step leaves what the next checkpoint needs, and has its own share of the reserve", () => {
+  const facts200 = (bytes: number) => facts({ freeBytes: bytes })
+  const reserveBytes = facts200(0).reserveBytes
+  const roomBytes = checkpointRoomBytes(reserveBytes)
+  // Compaction has copied as much as it may.
+  const copiedUpTo = facts200(roomBytes)
+  assert.equal(copyRoomBytes(copiedUpTo, SPACE_LIMITS), 0)
+  assert.equal(mergeRoomBytes(copiedUpTo, SPACE_LIMITS), roomBytes / 2)
+  assert.equal(mergeRoomBytes(facts200(roomBytes / 2), SPACE_LIMITS), 0)
+  assert.equal(mergeRoomBytes({ ...facts200(roomBytes), owedBytes: roomBytes / 4 }, SPACE_LIMITS), roomBytes / 4)
 })
 
 test("ballast counts as free, and what is on its way does not", () => {

@@ -86,6 +86,13 @@ export const checkpointRoomBytes = (reserveBytes: number, limits: SpaceLimits = 
 export const copyRoomBytes = (facts: SpaceFacts, limits: SpaceLimits): number =>
   Math.max(0, leftBytes(facts) - checkpointRoomBytes(facts.reserveBytes, limits))
 
+/**
+ * What one merge step may write: all but the half of that which is the checkpoint's. Where copies have left the other
+ * half, a step has that at least.
+ */
+export const mergeRoomBytes = (facts: SpaceFacts, limits: SpaceLimits): number =>
+  Math.max(0, leftBytes(facts) - checkpointRoomBytes(facts.reserveBytes, limits) / 2)
+
 /** With only the reserve left the log is short, so that its checkpoint finds the room it needs. */
 export const logBytesMaxWhenShort = (reserveBytes: number, limits: SpaceLimits): number =>
   Math.max(limits.logBytesMinWhenShort, Math.floor(reserveBytes * limits.logShareWhenShort))

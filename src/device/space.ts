@@ -21,13 +21,13 @@ import { roomyDisk, type RoomMaker } from "./roomy-disk.js"
 import {
   ballastFileBytes,
   ballastRoomBytes,
-  checkpointRoomBytes,
   copyRoomBytes,
   FillRate,
   leftBytes,
   logBytesMaxWhenShort,
   mayTakeMetadata,
   mayTakeNeedles,
+  mergeRoomBytes,
   reserveOf,
   SPACE_LIMITS,
   usableBytes,
@@ -157,9 +157,9 @@ export class DeviceSpace implements Living, RoomMaker {
     return copyRoomBytes(this.system.facts, this.system.limits)
   }
 
-  /** What one checkpoint and one merge step of the metadata store may take. */
-  get checkpointRoomBytes(): number {
-    return checkpointRoomBytes(this.system.facts.reserveBytes, this.system.limits)
+  /** What one merge step of the metadata store may write now. */
+  get mergeRoomBytes(): number {
+    return mergeRoomBytes(this.system.facts, this.system.limits)
   }
 
   /** Beyond so much log a checkpoint is due, whatever else bounds it. */

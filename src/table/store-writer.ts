@@ -37,8 +37,6 @@ export interface WriterOptions extends ReaderOptions {
  */
 const NUMBERS_AHEAD = 1_000
 
-/** Of the free space, what a step of a merge may write. */
-const STEP_SHARE = 0.5
 const ROW_BYTES_FIRST = 64 * 1024
 
 export class TableStoreWriter extends TableReader implements StoreWriter {
@@ -131,7 +129,7 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
 
   async merge(merging: Merging): Promise<number | undefined> {
     const { limits } = this.writerOptions
-    const stepBytesMax = Math.min(limits.stepBytesMax, STEP_SHARE * merging.roomBytes)
+    const stepBytesMax = Math.min(limits.stepBytesMax, merging.roomBytes)
     const plan = pickMerge(this.manifest, merging.urgency, { ...limits, stepBytesMax }, merging.unread)
     if (plan === undefined) return undefined
     const others = this.manifest.tables.filter(({ number }) => plan.kind === "merge" || number !== plan.table.number)

@@ -1,7 +1,9 @@
 /** Full and failing disks under a table store: see `full.ts`. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { SimDisk } from "../../src/seams/disk/index.js"
 import { checkFailures, checkFull, preparedCommit, preparedMerge } from "./full.js"
+import { hostOf, mergingOf, openWriter } from "./world.js"
 
 test("a full disk fails a commit or merge at any write, and changes nothing", async () => {
   assert.ok((await checkFull(await preparedCommit(1), 500)) > 5)
@@ -13,4 +15,14 @@ test("a call that fails leaves the store as it was, or uncertain, and fit for an
     assert.ok((await checkFailures(await preparedCommit(3), forEver)) > 10)
     assert.ok((await checkFailures(await preparedMerge(4), forEver)) > 8)
   }
+})
+
+test("a merge takes smaller steps where there is little room", async () => {
+  const { medium } = await preparedMerge(2)
+  const stepWith = async (roomBytes: number): Promise<number> => {
+    const writer = await openWriter(hostOf(new SimDisk(medium.copy())))
+    return (await writer.merge({ ...mergingOf("full"), roomBytes })) ?? assert.fail("there is something to merge")
+  }
+  const [all, some] = [await stepWith(Infinity), await stepWith(1500)]
+  assert.ok(some < all, `${some} and ${all} rows`)
 })

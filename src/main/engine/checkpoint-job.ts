@@ -52,7 +52,7 @@ export interface CheckpointJob {
 export interface MergeJob {
   readonly device: CheckpointDevice
   readonly urgency: MergeUrgency
-  /** Free on the disk. */
+  /** What a step may write. */
   readonly roomBytes: number
   /** Numbers of files that could not be read lately. */
   readonly unread: readonly number[]

@@ -65,7 +65,7 @@ export type MergeUrgency = "due" | "quiet" | "full"
 
 export interface Merging {
   readonly urgency: MergeUrgency
-  /** Free on the disk: what a step writes fits into a part of it. */
+  /** What a step may write, unless even the smallest one is larger. */
   readonly roomBytes: number
   /** Numbers of files that could not be read lately: they are left as they are. */
   readonly unread?: readonly number[]
