@@ -108,7 +108,7 @@ async function olderThanMerges(server: ServerProcess, store: SmallStore, folder:
   return putBack
 }
 
-test("the base alone of the only device from before mere merges: refused by name", () =>
+test("the base alone of the only device from before merges: refused by name", () =>
   withFolder(folder => {
     const [first = ""] = dataFolders(folder, 1)
     return withServer({ folders: [first] }, async server => {
@@ -119,7 +119,7 @@ test("the base alone of the only device from before mere merges: refused by name
     })
   }))
 
-test("the base alone of one of three devices from before mere merges: it learns anew", () =>
+test("the base alone of one of three devices from before merges: it learns anew", () =>
   withFolder(folder => {
     const folders = dataFolders(folder, 3)
     const [first = ""] = folders
