@@ -105,8 +105,8 @@ export async function scrubBaseStep(
   return { next, rows, payloads: found.length, findings }
 }
 
-/** Where the walk goes on; undefined where the damage does not tell its end, or reaches into another family. */
-function behindDamage(error: unknown, family: Family, at: RowKey): BaseCursor | undefined {
+/** Where a walk goes on that met damage; undefined where it does not tell its end, or reaches into another family. */
+export function behindDamage(error: unknown, family: Family, at: RowKey): BaseCursor | undefined {
   const toKey = isFailure(error, "corruptRow") ? error.details["toKey"] : undefined
   const bytes = Buffer.from(typeof toKey === "string" ? toKey : "", "hex")
   const key = keyAfter(rowKeyOf(bytes.toString("latin1", 1)))

@@ -13,6 +13,8 @@ const SEED = fileSeed(DEVICE, 7)
 const PATH = "/base/0000000007.table"
 
 const FOOTER: Footer = {
+  level: 2,
+  run: 99,
   rows: 1234,
   tombstones: 17,
   replacing: 3,

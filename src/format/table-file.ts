@@ -37,6 +37,9 @@ export interface FamilyTotal {
 }
 
 export interface Footer {
+  /** As it was written: a manifest may have moved the file to a deeper level since. */
+  readonly level: number
+  readonly run: number
   /** Tombstones included. */
   readonly rows: number
   readonly tombstones: number
@@ -65,6 +68,8 @@ export function dataBytesOf({ partitions }: Footer): number {
 /** The end of a file; `hash` names it in the manifest. */
 export function encodeEnd(footer: Footer, seed: bigint): { bytes: Buffer; hash: string } {
   const packed = packRecord(FORMAT, [
+    footer.level,
+    footer.run,
     footer.rows,
     footer.tombstones,
     footer.replacing,
@@ -114,6 +119,8 @@ function decodeFooter(bytes: Buffer, seed: bigint, path: string): Footer {
   try {
     const record = RecordReader.open("table footer", packed, FORMAT)
     return {
+      level: record.number(),
+      run: record.number(),
       rows: record.number(),
       tombstones: record.number(),
       replacing: record.number(),

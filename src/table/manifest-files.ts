@@ -8,8 +8,12 @@
 import { fail, isFailure, type Failure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
 import { decodeManifest, EMPTY_MANIFEST, manifestHash, type Manifest } from "../format/table-manifest.js"
+import { dataBytesOf } from "../format/table-file.js"
+import { RowSum } from "../format/row-sum.js"
+import type { TableEntry } from "../format/table-manifest.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { MANIFEST_BYTES_MAX } from "./limits.js"
+import { ONLY_LOOKING, Table } from "./table.js"
 
 const COPIES = ["manifest", "manifest-copy"] as const
 const MANIFEST_NAME = /^(\d+)\.manifest(-copy)?$/
@@ -144,6 +148,43 @@ async function writeFile(disk: Disk, path: string, bytes: Uint8Array): Promise<v
     await file.sync()
   } finally {
     await file.close()
+  }
+}
+
+/**
+ * What the table files themselves say, where no manifest can be read: those that can be opened, level by level as they
+ * were written, in each level the newest first. Files that were merged and not yet removed count as well.
+ */
+export async function manifestOfFiles(disk: Disk, folder: string, deviceId: DeviceId): Promise<Manifest> {
+  const tables: TableEntry[] = []
+  for (const name of await disk.list(folder)) {
+    const number = tableNumberOf(name)
+    const table = number === undefined ? undefined : await openLooking(disk, folder, number, deviceId)
+    if (number === undefined || table === undefined) continue
+    const { footer, footerHash } = table
+    const { level, rows, tombstones, replacing, firstKey, lastKey } = footer
+    // Each a run of its own, above all that were written before: files of one level may overlap here.
+    const run = (LEVELS_MAX - level) * RUNS_MAX + number
+    const merged = { rows: 0, sum: new RowSum() }
+    tables.push({
+      ...{ number, level: 0, run, sizeBytes: dataBytesOf(footer), rows, tombstones, replacing },
+      ...{ footerHash, firstKey, lastKey, from: undefined, merged },
+    })
+    await table.close()
+  }
+  return { ...EMPTY_MANIFEST, tables }
+}
+
+const LEVELS_MAX = 64
+const RUNS_MAX = 2 ** 40
+
+/** Undefined where it is damaged. */
+async function openLooking(disk: Disk, folder: string, number: number, deviceId: DeviceId): Promise<Table | undefined> {
+  try {
+    return await Table.open(disk, folder, number, deviceId, ONLY_LOOKING)
+  } catch (error) {
+    if (!isFailure(error, "corruptRow")) throw error
+    return undefined
   }
 }
 

@@ -19,7 +19,7 @@ import { compareBytes, ROW_FLAGS, type Block } from "../format/table-block.js"
 import { EMPTY_MANIFEST, type Manifest, type TableEntry } from "../format/table-manifest.js"
 import type { StoreHost, StoreReader } from "../seams/store/contract.js"
 import type { BlockCache } from "./block-cache.js"
-import { readManifest } from "./manifest-files.js"
+import { manifestOfFiles, readManifest } from "./manifest-files.js"
 import { inKeyOrder, topRuns } from "./pick-core.js"
 import { Table } from "./table.js"
 import type { ShownTable } from "./run-cursor.js"
@@ -157,11 +157,22 @@ export class TableReader implements StoreReader {
   }
 
   async prepare(): Promise<void> {
-    const stored = await readManifest(this.host.disk, this.folder, this.host.deviceId)
+    const stored = await this.storedManifest()
     if (stored.hash === (this.prepared ?? this.current).hash) return
     await this.discardPrepared()
     this.prepared = await this.openGeneration(stored.manifest, stored.hash)
     await this.warmSuccessors(this.prepared)
+  }
+
+  private async storedManifest(): Promise<{ readonly manifest: Manifest; readonly hash: string }> {
+    const { disk, deviceId, onNoManifest } = this.host
+    try {
+      return await readManifest(disk, this.folder, deviceId)
+    } catch (error) {
+      if (onNoManifest === undefined || !isFailure(error, "corruptRow")) throw error
+      onNoManifest(error)
+      return { manifest: await manifestOfFiles(disk, this.folder, deviceId), hash: "none" }
+    }
   }
 
   protected async openGeneration(manifest: Manifest, hash: string): Promise<OpenGeneration> {

@@ -1,8 +1,9 @@
 /** Table stores: opens the metadata stores of one thread, with one block cache for all of them. */
 import { residentBytesMax } from "../seams/store/real-memory.js"
-import type { StoreHost, StoreReader, Stores, StoreWriter } from "../seams/store/contract.js"
+import type { LostRows, StoreHost, StoreReader, Stores, StoreWriter } from "../seams/store/contract.js"
 import { BlockCache } from "./block-cache.js"
 import { BLOCK_CACHE_BYTES_MAX, TABLE_LIMITS, type TableLimits } from "./limits.js"
+import { findLostRows, giveUpLostRows } from "./salvage.js"
 import { TableReader } from "./store-reader.js"
 import { discardStore, TableStoreWriter } from "./store-writer.js"
 
@@ -33,6 +34,16 @@ export class TableStores implements Stores {
     await host.disk.makeFolder(path)
     const options = { cache: this.cache, syncBytesMax: this.syncBytesMax, limits: this.limits }
     return TableStoreWriter.openWriter(host, path, options)
+  }
+
+  /** What of a store cannot be read, by file; nobody may have it open. Throws `corruptRow` where its manifest is damaged. */
+  findLostRows(path: string, host: StoreHost): Promise<readonly LostRows[]> {
+    return findLostRows(host, path)
+  }
+
+  /** As `findLostRows`, and gives those rows up. */
+  giveUpLostRows(path: string, host: StoreHost): Promise<readonly LostRows[]> {
+    return giveUpLostRows(host, path, this.limits)
   }
 
   discard(path: string, host: StoreHost): Promise<void> {

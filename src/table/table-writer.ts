@@ -163,7 +163,9 @@ export class TableWriter {
     for (const { sum } of this.totals.values()) this.sum.addSum(sum)
     const totals: FamilyTotal[] = [...this.totals].map(([family, { rows, sum }]) => ({ family, rows, sum }))
     const parity = this.parity.finish()
-    const footer = { ...counts, firstKey, lastKey, totals, partitions, parityHash: parityHash(parity, this.seed) }
+    const { level, run } = this.target
+    const hashed = parityHash(parity, this.seed)
+    const footer = { level, run, ...counts, firstKey, lastKey, totals, partitions, parityHash: hashed }
     const { bytes, hash } = encodeEnd(footer, this.seed)
     const sizeBytes = this.offsetBytes
     for (const each of [bytes, parity, bytes]) this.push(each)
@@ -172,7 +174,6 @@ export class TableWriter {
     assert(open !== undefined, "a table has a file")
     await open.file.sync()
     await open.file.close()
-    const { level, run } = this.target
     const merged = { rows: 0, sum: new RowSum() }
     this.finished.push({
       ...{ number, level, run, sizeBytes, ...counts, footerHash: hash, firstKey, lastKey },

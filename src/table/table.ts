@@ -16,7 +16,7 @@ import type { Footer, Partition } from "../format/table-file.js"
 import { mayHold, type KeyHash } from "../format/table-filter.js"
 import { ParityBuilder, parityBytesOf, rebuildBlock } from "../format/table-parity.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
-import type { BlockCache, BlockSlots } from "./block-cache.js"
+import { BlockCache, type BlockSlots } from "./block-cache.js"
 
 /** How the tables of one store read their blocks. */
 export interface BlockReads {
@@ -44,6 +44,15 @@ function layoutOf(footer: Footer, endBytes: number): Layout {
   const parityAt = dataBytes + endBytes
   const endAt = parityAt + parityBytesOf(dataBytes)
   return { dataBytes, parityAt, endAt, sizeBytes: endAt + endBytes }
+}
+
+/** Of a table that is opened for one look: nothing is kept, and nothing written. */
+export const ONLY_LOOKING: BlockReads = {
+  cache: new BlockCache(0),
+  readsNow: () => true,
+  timed: read => read(),
+  mends: false,
+  rebuilt: () => undefined,
 }
 
 interface BlockPlace {
@@ -165,7 +174,7 @@ export class Table {
   private readBlock(partition: number, index: number | undefined, isScan = false): Block {
     const canWait = canWaitForRows()
     const place = !canWait || this.reads.readsNow() ? this.placeOf(partition, index) : undefined
-    const read = (): Buffer | undefined => place && this.readAt(partition, place)
+    const read = (): Buffer | undefined => place && this.readAt(partition, index, place)
     const bytes = canWait ? this.reads.timed(read) : read()
     if (bytes !== undefined) return this.keep(partition, index, bytes)
     const name = nameOf(partition, index)
@@ -179,7 +188,7 @@ export class Table {
     throw needed
   }
 
-  private readAt(partition: number, { offsetBytes, lengthBytes }: BlockPlace): Buffer {
+  private readAt(partition: number, index: number | undefined, { offsetBytes, lengthBytes }: BlockPlace): Buffer {
     const bytes = Buffer.allocUnsafe(lengthBytes)
     for (let attempt = 1; ; attempt += 1) {
       const count = this.file.readNow(bytes, offsetBytes)
@@ -188,7 +197,7 @@ export class Table {
     }
     const whole = Buffer.alloc(this.layout.sizeBytes)
     this.file.readNow(whole, 0)
-    return this.wholeBlock(partition, { offsetBytes, lengthBytes }, whole)
+    return this.wholeBlock(partition, index, { offsetBytes, lengthBytes }, whole)
   }
 
   /**
@@ -229,7 +238,7 @@ export class Table {
       const count = await this.file.read(bytes, place.offsetBytes)
       if (count === bytes.length && isWholeBlock(bytes, this.seed, place.offsetBytes)) break
       if (attempt < READ_ATTEMPTS) continue
-      this.keep(partition, index, this.wholeBlock(partition, place, await this.readWhole()))
+      this.keep(partition, index, this.wholeBlock(partition, index, place, await this.readWhole()))
       return
     }
     this.keep(partition, index, bytes)
@@ -271,11 +280,33 @@ export class Table {
       if (attempt === READ_ATTEMPTS) break
     }
     const whole = await this.readWhole()
-    const directory = new Block(this.wholeBlock(partition, this.placeOf(partition, undefined), whole))
+    const directory = new Block(this.wholeBlock(partition, undefined, this.placeOf(partition, undefined), whole))
     return Array.from(
       { length: directory.rows },
-      (_, index) => new Block(this.wholeBlock(partition, blockPlace(directory, index), whole)),
+      (_, index) => new Block(this.wholeBlock(partition, index, blockPlace(directory, index), whole, directory)),
     )
+  }
+
+  /** The whole file, past the cache: its data blocks in order; in place of what cannot be read, why not. */
+  async readAround(): Promise<readonly (Block | Failure)[]> {
+    const whole = await this.readWhole()
+    const orFailure = (partition: number, index?: number, directory?: Block): Block | Failure => {
+      const place =
+        index === undefined || directory === undefined
+          ? this.placeOf(partition, undefined)
+          : blockPlace(directory, index)
+      try {
+        return new Block(this.wholeBlock(partition, index, place, whole, directory))
+      } catch (error) {
+        if (isFailure(error, "corruptRow")) return error
+        throw error
+      }
+    }
+    return this.partitions.flatMap((_, partition) => {
+      const directory = orFailure(partition)
+      if (!(directory instanceof Block)) return [directory]
+      return Array.from({ length: directory.rows }, (_, index) => orFailure(partition, index, directory))
+    })
   }
 
   /** All that can be read of the file; zeros for the rest. */
@@ -286,7 +317,13 @@ export class Table {
   }
 
   /** A block out of the bytes of the file, rebuilt where it is damaged. Throws `corruptRow` where it cannot be. */
-  private wholeBlock(partition: number, place: BlockPlace, whole: Buffer): Buffer {
+  private wholeBlock(
+    partition: number,
+    index: number | undefined,
+    place: BlockPlace,
+    whole: Buffer,
+    directory = this.directories[partition]?.block,
+  ): Buffer {
     const { offsetBytes, lengthBytes } = place
     const isWhole = (block: Buffer): boolean => isWholeBlock(block, this.seed, offsetBytes)
     const found = whole.subarray(offsetBytes, offsetBytes + lengthBytes)
@@ -294,7 +331,7 @@ export class Table {
     const { dataBytes, parityAt, endAt } = this.layout
     const file = { data: whole.subarray(0, dataBytes), parity: whole.subarray(parityAt, endAt) }
     const rebuilt = rebuildBlock(file, place, isWhole)
-    if (rebuilt === undefined) throw this.corrupt(partition, offsetBytes)
+    if (rebuilt === undefined) throw this.corrupt(partition, index, directory, offsetBytes)
     rebuilt.copy(whole, offsetBytes)
     this.mend(rebuilt, offsetBytes)
     return rebuilt
@@ -366,9 +403,20 @@ export class Table {
     for (let at = 0; at < this.layout.sizeBytes && !isOver(); at += memory.length) await this.file.read(memory, at)
   }
 
-  private corrupt(partition: number, offsetBytes: number): Failure {
-    const first = this.partitions[partition - 1]?.lastKey ?? this.footer.firstKey
-    const last = this.partitions[partition]?.lastKey ?? this.footer.lastKey
+  /** Names the range of keys that the block holds: of a directory, those of its partition. */
+  private corrupt(
+    partition: number,
+    index: number | undefined,
+    directory: Block | undefined,
+    offsetBytes: number,
+  ): Failure {
+    const keyAt = (row: number): Buffer | undefined => {
+      if (directory === undefined || index === undefined || row < 0) return undefined
+      const at = directory.keyAt(row)
+      return directory.bytes.subarray(at, directory.valueAt(at))
+    }
+    const first = keyAt((index ?? 0) - 1) ?? this.partitions[partition - 1]?.lastKey ?? this.footer.firstKey
+    const last = keyAt(index ?? 0) ?? this.partitions[partition]?.lastKey ?? this.footer.lastKey
     return fail("corruptRow", {
       path: this.path,
       offsetBytes,

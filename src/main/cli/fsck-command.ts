@@ -2,14 +2,12 @@
  * `hayloft volume fsck FOLDER`: verifies all that a data folder of a stopped store holds in volumes and
  * in its metadata store, and the index of needles against the volumes. Changes nothing; ends with 1 where something is damaged.
  */
-import { resolve } from "node:path"
-import { fail, isFailure } from "../../base/failures.js"
+import { isFailure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
 import { rowKeyOf } from "../../base/ids.js"
 import { decodeBaseRow } from "../../format/base-row.js"
 import { needleIdOfKey } from "../../format/needle.js"
 import { RealDisk } from "../../seams/disk/index.js"
-import { RealLocks } from "../../seams/lock/index.js"
 import type { StoreReader } from "../../seams/store/contract.js"
 import type { FsckFinding, FsckProgress, FsckTotals, IndexDifference } from "../../volume/index.js"
 import { CliError } from "./exit-codes.js"
@@ -17,6 +15,7 @@ import { needleFields, type Finding } from "./inspect.js"
 import type { CliIo } from "./io.js"
 import { answer, type OutputOptions } from "./output.js"
 import { Progress } from "./progress.js"
+import { withStoppedFolder } from "./stopped-folder.js"
 import { printable, sizeText } from "./text.js"
 
 const DIFFERENCES_SHOWN_MAX = 1_000
@@ -33,23 +32,14 @@ export async function fsckCommand(
   options: OutputOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const path = resolve(io.workingFolder, folder)
-  const { readSuperblock } = await import("../../device/index.js")
-  const superblock = await readSuperblock(new RealDisk(), path)
-  if (superblock === undefined) throw fail("invalidConfig", { message: `${path} is no data folder` })
-  const lock = await new RealLocks().take(path)
-  try {
-    const fsck = new Fsck(io, path, superblock.deviceId, options, signal)
-    await fsck.run()
-  } finally {
-    await lock.release()
-  }
+  await withStoppedFolder(io, folder, ({ path, deviceId }) => new Fsck(io, path, deviceId, options, signal).run())
 }
 
 class Fsck {
   private readonly disk = new RealDisk()
   private readonly told: Trouble[] = []
   private damages = 0
+  private hasLostRows = false
 
   constructor(
     private readonly io: CliIo,
@@ -70,9 +60,10 @@ class Fsck {
     await answer(this.io, this.options, { what: "totals", ...totals }, `${totalsText(needles, inline)}\n`)
     if (this.damages === 0) return
     const hint = differences > 0 ? "; hayloft volume rebuild-index makes the index anew" : ""
+    const lost = this.hasLostRows ? "; hayloft volume give-up gives up rows that cannot be read" : ""
     throw new CliError(
       "failed",
-      `${this.path}: ${this.damages} finding${this.damages === 1 ? "" : "s"} of damage${hint}`,
+      `${this.path}: ${this.damages} finding${this.damages === 1 ? "" : "s"} of damage${hint}${lost}`,
     )
   }
 
@@ -131,6 +122,7 @@ class Fsck {
     } catch (error) {
       if (!isFailure(error, "corruptRow")) throw error
       const { path = "", fromKey = "", toKey = "" } = error.details
+      this.hasLostRows = true
       this.told.push({
         what: "metadata",
         isDamage: true,

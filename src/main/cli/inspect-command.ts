@@ -1,6 +1,7 @@
 /** `hayloft volume inspect FILE`: what a file of a data folder holds, one finding a line. */
 import { stat } from "node:fs/promises"
 import { basename, dirname, resolve } from "node:path"
+import type { Failure } from "../../base/failures.js"
 import { readSuperblock } from "../../device/index.js"
 import { RealDisk } from "../../seams/disk/index.js"
 import { CliError } from "./exit-codes.js"
@@ -25,9 +26,12 @@ async function inspectBaseFolder(io: CliIo, path: string, options: OutputOptions
     throw new CliError("usage", `${path} is a folder; name a file in a data folder, or its folder base/`)
   }
   const { TableStores } = await import("../../table/index.js")
-  const store = await new TableStores().openReader(path, { disk, deviceId: superblock.deviceId, isReadOnly: true })
+  let noManifest: Failure | undefined
+  const onNoManifest = (failure: Failure): void => void (noManifest = failure)
+  const host = { disk, deviceId: superblock.deviceId, isReadOnly: true, onNoManifest } as const
+  const store = await new TableStores().openReader(path, host)
   try {
-    await show(io, path, inspectBase(store), options)
+    await show(io, path, inspectBase(store, noManifest), options)
   } finally {
     await store.close()
   }
@@ -55,6 +59,7 @@ const INDENT: Readonly<Record<FindingKind, string>> = {
   group: "",
   needle: "  ",
   gap: "",
+  manifest: "",
   batch: "",
   entry: "  ",
   end: "",

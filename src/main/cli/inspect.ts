@@ -24,7 +24,7 @@ export type FindingKind =
   | ("volume" | "group" | "needle" | "gap")
   | ("batch" | "entry")
   | ("superblock" | "control" | "device" | "tablet")
-  | ("family" | "row")
+  | ("manifest" | "family" | "row")
   | "end"
 
 export interface Finding {

@@ -12,6 +12,8 @@ import { copyCommand, type CopyOptions } from "./copy-command.js"
 import { envCommand, type EnvOptions } from "./env-command.js"
 import { EXIT_CODES, exitOf, messageOf } from "./exit-codes.js"
 import { fsckCommand } from "./fsck-command.js"
+import type { ConfirmOptions } from "./confirm.js"
+import { giveUpCommand } from "./give-up-command.js"
 import { rebuildIndexCommand } from "./index-command.js"
 import { inspectCommand } from "./inspect-command.js"
 import type { CliIo } from "./io.js"
@@ -111,6 +113,14 @@ function addLocalCommands(program: Command, io: CliIo, signal: AbortSignal): voi
     )
     .argument("<FOLDER>")
     .action((folder: string, options: OutputOptions) => rebuildIndexCommand(io, folder, options))
+  withJson(volume.command("give-up"))
+    .description(
+      "give up rows of the metadata store that cannot be read, in a data folder whose store is stopped: its only copy",
+    )
+    .argument("<FOLDER>")
+    .option("--yes", "do what the plan says without asking")
+    .option("--confirm <NAME>", "besides --yes: the folder's own name")
+    .action((folder: string, options: ConfirmOptions) => giveUpCommand(io, folder, options))
   withJson(program.command("version"))
     .description("version of Hayloft and of Node")
     .action((options: OutputOptions) => {

@@ -8,6 +8,7 @@
  * `deviceFailed` otherwise. A row that cannot be read is never reported as absent.
  */
 import { assert } from "../../base/assert.js"
+import type { Failure } from "../../base/failures.js"
 import type { DeviceId, RowKey } from "../../base/ids.js"
 import type { Family } from "../../base/families.js"
 import type { KeyRange } from "../../base/key-range.js"
@@ -101,8 +102,22 @@ export interface StoreHost {
   readonly nowReads?: { read<T>(read: () => T): T | undefined }
   /** Nothing is written back: of a reader that only looks. */
   readonly isReadOnly?: true
+  /**
+   * Told why the store does not know which of its files count; all that are there are shown then, which may be more.
+   * Absent: such a store is not opened.
+   */
+  readonly onNoManifest?: (failure: Failure) => void
   /** Told of damage in a file that the store has undone by itself. */
   readonly rebuilt?: (path: string, offsetBytes: number) => void
+}
+
+/** Rows of one file that cannot be read. */
+export interface LostRows {
+  readonly path: string
+  /** Where their keys lie: hexadecimal, number of the family first; up to and with `toKey`. */
+  readonly ranges: readonly { readonly fromKey: string; readonly toKey: string }[]
+  /** How many they are. */
+  readonly rows: number
 }
 
 /** A folder without files is an empty store. */

@@ -1,0 +1,127 @@
+/**
+ * Salvage: gives up the rows of a metadata store that cannot be read, so that ranges of keys that hold some can be read
+ * and written again. The last resort of a store whose names lie on one device.
+ *
+ * Promises  Every row that can be read stays. Keys of a damaged place are missing afterwards, or show what an older
+ *           table holds of them. Cut off at any moment it has given up everything that it was to, or nothing.
+ * Refuses   A store whose manifest cannot be read (`corruptRow`): which rows are the newest is not known then.
+ */
+import { isFailure, type Failure } from "../base/failures.js"
+import { Block, compareBytes } from "../format/table-block.js"
+import { encodeManifest, type TableEntry } from "../format/table-manifest.js"
+import type { LostRows, StoreHost } from "../seams/store/contract.js"
+import type { TableLimits } from "./limits.js"
+import { highestNumbers, readManifest, removeOthers, tableNumberOf, writeManifest } from "./manifest-files.js"
+import { ONLY_LOOKING, Table, tablePath } from "./table.js"
+import { TableWriter } from "./table-writer.js"
+
+/** What of the store cannot be read, by file. Nobody may have the store open. Throws `deviceFailed`. */
+export async function findLostRows(host: StoreHost, folder: string): Promise<readonly LostRows[]> {
+  const { manifest } = await readManifest(host.disk, folder, host.deviceId)
+  const lost: LostRows[] = []
+  for (const entry of manifest.tables) {
+    const { lostRows } = await readable(host, folder, entry)
+    if (lostRows !== undefined) lost.push(lostRows)
+  }
+  return lost
+}
+
+/** As `findLostRows`, and gives those rows up: files that hold some are written anew without them. */
+export async function giveUpLostRows(
+  host: StoreHost,
+  folder: string,
+  limits: TableLimits,
+): Promise<readonly LostRows[]> {
+  const { disk, deviceId } = host
+  const stored = await readManifest(disk, folder, deviceId)
+  const highest = await highestNumbers(disk, folder)
+  let nextNumber = Math.max(stored.manifest.nextNumber, highest.table + 1)
+  const takeNumber = (): number => (nextNumber += 1) - 1
+  const [tables, lost]: [TableEntry[], LostRows[]] = [[], []]
+  for (const entry of stored.manifest.tables) {
+    const { blocks, lostRows } = await readable(host, folder, entry)
+    if (lostRows === undefined) {
+      tables.push(entry)
+      continue
+    }
+    const { level, run } = entry
+    const writer = new TableWriter({ disk, folder, deviceId, level, run, takeNumber }, limits)
+    tables.push(...(await copyRows(entry, blocks, writer)))
+    lost.push(lostRows)
+  }
+  if (lost.length === 0) return lost
+  await disk.syncFolder(folder)
+  const generation = Math.max(stored.manifest.generation, highest.generation) + 1
+  const next = { ...stored.manifest, generation, previousHash: stored.hash, nextNumber, tables, damaged: [] }
+  await writeManifest(disk, folder, generation, encodeManifest(next, deviceId))
+  await removeOthers(disk, folder, generation)
+  const numbers = new Set(tables.map(({ number }) => number))
+  for (const name of await disk.list(folder)) {
+    const number = tableNumberOf(name)
+    if (number !== undefined && !numbers.has(number)) await disk.remove(`${folder}/${name}`)
+  }
+  return lost
+}
+
+interface Readable {
+  readonly blocks: readonly Block[]
+  readonly lostRows: LostRows | undefined
+}
+
+async function readable({ disk, deviceId }: StoreHost, folder: string, entry: TableEntry): Promise<Readable> {
+  const path = tablePath(folder, entry.number)
+  const table = await openTable({ disk, deviceId }, folder, entry)
+  if (table === undefined) {
+    const range = { fromKey: entry.firstKey.toString("hex"), toKey: entry.lastKey.toString("hex") }
+    return { blocks: [], lostRows: { path, ranges: [range], rows: entry.rows } }
+  }
+  try {
+    const found = await table.readAround()
+    const blocks = found.filter(each => each instanceof Block)
+    const failures = found.filter((each): each is Failure => !(each instanceof Block))
+    const rows = entry.rows - blocks.reduce((sum, block) => sum + block.rows, 0)
+    return { blocks, lostRows: failures.length === 0 ? undefined : { path, ranges: rangesOf(failures), rows } }
+  } finally {
+    await table.close()
+  }
+}
+
+/** Undefined where neither end of the file can be read, or the file is not the one that the manifest names. */
+async function openTable(host: StoreHost, folder: string, entry: TableEntry): Promise<Table | undefined> {
+  try {
+    const table = await Table.open(host.disk, folder, entry.number, host.deviceId, ONLY_LOOKING)
+    if (table.footerHash === entry.footerHash) return table
+    await table.close()
+  } catch (error) {
+    if (!isFailure(error, "corruptRow")) throw error
+  }
+  return undefined
+}
+
+/** Blocks name the range of their partition: each range once. */
+function rangesOf(failures: readonly Failure[]): LostRows["ranges"] {
+  const ranges = failures.map(({ details }) => ({
+    fromKey: String(details["fromKey"] ?? ""),
+    toKey: String(details["toKey"] ?? ""),
+  }))
+  return ranges.filter(({ fromKey }, i) => ranges.findIndex(other => other.fromKey === fromKey) === i)
+}
+
+async function copyRows(
+  { from }: TableEntry,
+  blocks: readonly Block[],
+  writer: TableWriter,
+): Promise<readonly TableEntry[]> {
+  for (const block of blocks) {
+    for (let row = 0; row < block.rows; row += 1) {
+      const keyAt = block.keyAt(row)
+      const valueAt = block.valueAt(keyAt)
+      const { bytes } = block
+      // Rows below `from` belong to another table by now.
+      if (from !== undefined && compareBytes(bytes, keyAt, valueAt, from, 0, from.length) < 0) continue
+      const end = valueAt + block.valueBytes(keyAt)
+      if (writer.add(bytes, keyAt, valueAt, end, block.flags(keyAt), false)) await writer.flush()
+    }
+  }
+  return writer.finish()
+}
