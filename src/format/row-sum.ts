@@ -12,7 +12,7 @@ export class RowHash {
   high = 0
 
   /** Of a row whose key and value lie one behind the other in `bytes[keyAt…end)`. */
-  of(bytes: Uint8Array, keyAt: number, end: number, flags: number): this {
+  of(bytes: Buffer, keyAt: number, end: number, flags: number): this {
     hashRow(bytes, keyAt, end, flags)
     this.low = hashed.readUInt32LE(0)
     this.high = hashed.readUInt32LE(4)
@@ -29,7 +29,7 @@ export class RowSum {
   ) {}
 
   /** Adds a row whose key and value lie one behind the other in `bytes[keyAt…end)`. */
-  add(bytes: Uint8Array, keyAt: number, end: number, flags: number): void {
+  add(bytes: Buffer, keyAt: number, end: number, flags: number): void {
     this.addHash(ownHash.of(bytes, keyAt, end, flags))
   }
 
@@ -65,15 +65,15 @@ export class RowSum {
   }
 }
 
-function hashRow(bytes: Uint8Array, keyAt: number, end: number, flags: number): void {
+function hashRow(bytes: Buffer, keyAt: number, end: number, flags: number): void {
   const length = end - keyAt
   if (length < XXH64_PIECE.length) {
-    XXH64_PIECE.set(bytes.subarray(keyAt, end), 0)
+    bytes.copy(XXH64_PIECE, 0, keyAt, end)
     XXH64_PIECE[length] = flags
     xxh64OfPieceInto(length + 1, hashed, 0)
   } else {
     const row = Buffer.allocUnsafe(length + 1)
-    row.set(bytes.subarray(keyAt, end), 0)
+    bytes.copy(row, 0, keyAt, end)
     row[length] = flags
     xxh64Into(row, 0n, hashed, 0)
   }

@@ -62,16 +62,32 @@ export class BlockBuilder {
   }
 
   add(key: Uint8Array, flags: number, value: Uint8Array): void {
-    const length = rowBytes(key.length, value.length)
+    const at = this.begin(key.length, flags, value.length)
+    this.bytes.set(key, at)
+    this.bytes.set(value, at + key.length)
+  }
+
+  /** As `add`, of a row whose key and value lie one behind the other. */
+  addRow(bytes: Buffer, keyAt: number, valueAt: number, end: number, flags: number): void {
+    const at = this.begin(valueAt - keyAt, flags, end - valueAt)
+    bytes.copy(this.bytes, at, keyAt, end)
+  }
+
+  /** Begins a row. Returns where its key goes; its value comes right behind. */
+  private begin(keyBytes: number, flags: number, valueBytes: number): number {
+    const length = rowBytes(keyBytes, valueBytes)
     if (this.end + length > this.bytes.length) this.grow(length)
     const { bytes, end } = this
     this.offsets.push(end)
-    bytes.writeUInt16LE(key.length, end)
+    bytes[end] = keyBytes
+    bytes[end + 1] = keyBytes >>> 8
     bytes[end + 2] = flags
-    bytes.writeUIntLE(value.length, end + 3, 3)
-    bytes.set(key, end + ROW_HEADER_BYTES)
-    bytes.set(value, end + ROW_HEADER_BYTES + key.length)
-    this.end = end + ROW_HEADER_BYTES + key.length + value.length
+    bytes[end + 3] = valueBytes
+    bytes[end + 4] = valueBytes >>> 8
+    bytes[end + 5] = valueBytes >>> 16
+    const keyAt = end + ROW_HEADER_BYTES
+    this.end = keyAt + keyBytes + valueBytes
+    return keyAt
   }
 
   private grow(byBytes: number): void {

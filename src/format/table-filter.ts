@@ -49,8 +49,9 @@ export class FilterBuilder {
   private readonly hashes: number[] = []
   private readonly hash = new KeyHash()
 
-  add(key: Uint8Array): void {
-    const { a, b } = this.hash.of(key, 0, key.length)
+  /** Adds the key that lies in `bytes[from…to)`. */
+  add(bytes: Uint8Array, from = 0, to = bytes.length): void {
+    const { a, b } = this.hash.of(bytes, from, to)
     this.hashes.push(a, b)
   }
 

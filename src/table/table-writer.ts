@@ -69,12 +69,11 @@ export class TableWriter {
    * in an older table. True: call `flush` before the next row.
    */
   add(bytes: Buffer, keyAt: number, valueAt: number, end: number, flags: number, isReplacing: boolean): boolean {
-    const key = bytes.subarray(keyAt, valueAt)
     const { limits, data } = this
-    if (this.number === undefined) this.begin(key)
+    if (this.number === undefined) this.begin(bytes.subarray(keyAt, valueAt))
     if (data.rows > 0 && data.lengthBytes + end - keyAt > limits.blockBytes) this.endBlock()
-    data.add(key, flags, bytes.subarray(valueAt, end))
-    this.filter.add(key)
+    data.addRow(bytes, keyAt, valueAt, end, flags)
+    this.filter.add(bytes, keyAt, valueAt)
     this.count(bytes, keyAt, end, flags, isReplacing)
     if (this.offsetBytes + data.lengthBytes - this.partitionAt < limits.partitionBytes) return false
     this.endPartition()
