@@ -79,7 +79,12 @@ const SENTENCES: readonly (readonly [Safety, number | undefined, string])[] = [
     "protects against bit rot and 2 deleted folders, not against the disk",
   ],
   [
-    { ...store(4, 1, [0, 0], { out: [C] }), offline: 1, now: { disks: 0, devices: 1 }, whole: { disks: 0, devices: 2 } },
+    {
+      ...store(4, 1, [0, 0], { out: [C] }),
+      offline: 1,
+      now: { disks: 0, devices: 1 },
+      whole: { disks: 0, devices: 2 },
+    },
     undefined,
     "protects against bit rot and 2 deleted folders, not against the disk; today 1 folder, because /mnt/c is out",
   ],

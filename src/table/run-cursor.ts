@@ -1,6 +1,6 @@
 /** Run cursor: walks the rows of one run in either direction, row by row, within one turn. */
 import { must } from "../base/assert.js"
-import { compareBytes, type Block } from "../format/table-block.js"
+import { blockOfKeys, compareBytes, type Block } from "../format/table-block.js"
 import type { Probe, Table } from "./table.js"
 import { KeyHash } from "../format/table-filter.js"
 
@@ -12,7 +12,19 @@ export interface ShownTable {
 }
 
 /** Tables that do not overlap, in key order. */
-export type Run = readonly ShownTable[]
+export class Run {
+  /** Of all tables, in one place: found in one search that touches little memory. */
+  private readonly lastKeys: Block
+
+  constructor(readonly tables: readonly ShownTable[]) {
+    this.lastKeys = blockOfKeys(tables.map(({ table }) => table.footer.lastKey))
+  }
+
+  /** The number of the first table whose last key is at or above the key. */
+  tableOf(key: Buffer, length: number): number {
+    return this.lastKeys.search(key, length)
+  }
+}
 
 const NO_BYTES = Buffer.alloc(0)
 const NO_HASH = new KeyHash()
@@ -40,13 +52,13 @@ export class RunCursor {
 
   /** Lets others run: resolves after a read of the device, when the row may be gone. */
   pass(): Promise<void> {
-    return this.run[this.tableAt]?.table.fetch(this.partition, undefined) ?? Promise.resolve()
+    return this.run.tables[this.tableAt]?.table.fetch(this.partition, undefined) ?? Promise.resolve()
   }
 
   /** Goes to the first row at or above the key. */
   seek(key: Buffer, length: number): void {
-    this.tableAt = tableOf(this.run, key, length)
-    const shown = this.run[this.tableAt]
+    this.tableAt = this.run.tableOf(key, length)
+    const shown = this.run.tables[this.tableAt]
     if (shown === undefined) return this.leave()
     const { from } = shown
     const isFrom = from !== undefined && compareBytes(key, 0, length, from, 0, from.length) < 0
@@ -58,14 +70,14 @@ export class RunCursor {
 
   /** Goes to the last row below the key. */
   seekBelow(key: Buffer, length: number): void {
-    this.tableAt = tableOf(this.run, key, length)
-    const shown = this.run[this.tableAt]
+    this.tableAt = this.run.tableOf(key, length)
+    const shown = this.run.tables[this.tableAt]
     if (shown !== undefined && this.place(shown, key, length)) {
       this.row = this.blockHere(shown).search(key, length)
       return this.previous()
     }
     // All tables end below the key.
-    this.tableAt = this.run.length
+    this.tableAt = this.run.tables.length
     this.block = undefined
     this.toTableBefore()
   }
@@ -94,7 +106,7 @@ export class RunCursor {
     const { block } = this
     if (block === undefined) return this.leave()
     if (this.row < block.rows) return this.show(block)
-    const shown = must(this.run[this.tableAt], "a row is of a table")
+    const shown = must(this.run.tables[this.tableAt], "a row is of a table")
     this.row = 0
     if (this.index + 1 < shown.table.directory(this.partition).rows) this.index += 1
     else if (this.partition + 1 < shown.table.partitions.length) {
@@ -106,7 +118,7 @@ export class RunCursor {
 
   private toTableAfter(): void {
     this.tableAt += 1
-    const shown = this.run[this.tableAt]
+    const shown = this.run.tables[this.tableAt]
     if (shown === undefined) return this.leave()
     const { from } = shown
     if (from !== undefined) return this.seek(from, from.length)
@@ -117,7 +129,7 @@ export class RunCursor {
   }
 
   previous(): void {
-    const shown = this.run[this.tableAt]
+    const shown = this.run.tables[this.tableAt]
     if (shown === undefined) return this.leave()
     if (this.row > 0) this.row -= 1
     else if (this.index > 0) {
@@ -133,7 +145,7 @@ export class RunCursor {
 
   private toTableBefore(): void {
     this.tableAt -= 1
-    const shown = this.run[this.tableAt]
+    const shown = this.run.tables[this.tableAt]
     if (shown === undefined) return this.leave()
     this.partition = shown.table.partitions.length - 1
     this.index = shown.table.directory(this.partition).rows - 1
@@ -162,28 +174,4 @@ export class RunCursor {
     this.isValid = false
     this.block = undefined
   }
-}
-
-/**
- * The number of the first table whose last key is at or above the key. The bytes that the bounds of the search have in
- * common with the key are not compared again.
- */
-export function tableOf(run: Run, key: Buffer, length: number): number {
-  let [low, high, lowCommon, highCommon] = [0, run.length, 0, 0]
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    const { lastKey } = must(run[middle], "it is within the run").table.footer
-    const end = Math.min(lastKey.length, length)
-    let at = Math.min(lowCommon, highCommon)
-    while (at < end && lastKey[at] === key[at]) at += 1
-    const isBelow = at < end ? (lastKey[at] ?? 0) < (key[at] ?? 0) : lastKey.length < length
-    if (isBelow) {
-      low = middle + 1
-      lowCommon = at
-    } else {
-      high = middle
-      highCommon = at
-    }
-  }
-  return low
 }

@@ -22,7 +22,7 @@ import type { BlockCache } from "./block-cache.js"
 import { manifestOfFiles, readManifest } from "./manifest-files.js"
 import { inKeyOrder, topRuns } from "./pick-core.js"
 import { Table } from "./table.js"
-import type { ShownTable } from "./run-cursor.js"
+import { Run, type ShownTable } from "./run-cursor.js"
 import { Version } from "./version.js"
 
 /** What is open of one generation. */
@@ -293,7 +293,8 @@ function versionOf({ tables }: Manifest, open: ReadonlyMap<number, Table>): Vers
   const levels = [...new Set(tables.map(({ level }) => level))].filter(level => level > 0).sort((a, b) => a - b)
   const deeper = levels.map(level => tables.filter(table => table.level === level).sort(inKeyOrder))
   const bytes = tables.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
-  return new Version([...topRuns(tables), ...deeper].map(shown), bytes)
+  const runs = [...topRuns(tables), ...deeper].map(run => new Run(shown(run)))
+  return new Version(runs, bytes)
 }
 
 interface FamilySum {

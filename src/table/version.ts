@@ -13,7 +13,7 @@ import type { RowVisitor } from "../base/row-scan.js"
 import { canWaitForRows, RowsNeeded } from "../base/rows-needed.js"
 import { compareBytes, ROW_FLAGS, type Block } from "../format/table-block.js"
 import { KeyHash, mayHold } from "../format/table-filter.js"
-import { RunCursor, tableOf, type Run, type ShownTable } from "./run-cursor.js"
+import { RunCursor, type Run, type ShownTable } from "./run-cursor.js"
 import type { Probe } from "./table.js"
 
 const KEY_BYTES = 4096
@@ -126,9 +126,9 @@ export class Version {
   /** Whether a table of this level or a deeper one may hold the key: false is certain. */
   mayHold(key: Probe, fromLevel: number): boolean {
     for (const run of this.runs) {
-      const first = run[0]
+      const first = run.tables[0]
       if (first === undefined || first.level < fromLevel) continue
-      const shown = run[tableOf(run, key.bytes, key.length)]
+      const shown = run.tables[run.tableOf(key.bytes, key.length)]
       if (shown === undefined || isBelow(key, shown)) continue
       if (shown.table.mayHold(key)) return true
     }
@@ -141,7 +141,7 @@ let found: Block
 /** Where the key of `probe` begins in the block `found`; -1 where the run does not hold it. */
 function find(run: Run): number {
   const { bytes, length } = probe
-  const shown = run[run.length === 1 ? 0 : tableOf(run, bytes, length)]
+  const shown = run.tables[run.tableOf(bytes, length)]
   if (shown === undefined || isBelow(probe, shown)) return -1
   const { table } = shown
   const partition = table.partitionOf(probe)

@@ -13,6 +13,7 @@ import { SimClock } from "../../seams/clock/sim.js"
 import { InlineCompute } from "../../seams/compute/index.js"
 import { SimDisk } from "../../seams/disk/index.js"
 import { SimRandom } from "../../seams/random/sim.js"
+import { PARITY_PAGE_BYTES } from "../../format/table-parity.js"
 import type { StoreHost } from "../../seams/store/contract.js"
 import { TableStores } from "../../table/index.js"
 import { SimTelemetry } from "../../seams/telemetry/sim.js"
@@ -118,11 +119,22 @@ export class Machine {
     return { disk: this.disk.boot(), deviceId: idOf(device) }
   }
 
-  /** Flips a bit in the first row of each table of a device's metadata store. Nothing of it is in memory then. */
+  /**
+   * Damages the first row of each table of a device's metadata store, and the parity that would rebuild it. Nothing of it
+   * is in memory then.
+   */
   rotTables(device: number): void {
     const folder = `/d${device}/base`
     for (const name of this.disk.medium.namesIn(folder)) {
-      if (name.endsWith(".table")) this.disk.flipBit(`${folder}/${name}`, 8 * 8)
+      if (!name.endsWith(".table")) continue
+      this.disk.medium.alter(`${folder}/${name}`, content => {
+        content[8] = (content[8] ?? 0) ^ 1
+        // Parity lies between the two ends, both of which have the magic.
+        const bytes = Buffer.from(content.buffer, content.byteOffset, content.length)
+        const [first, last] = [bytes.indexOf("HLTABLE1"), bytes.lastIndexOf("HLTABLE1")]
+        const parityBytes = Math.floor((last - first) / PARITY_PAGE_BYTES) * PARITY_PAGE_BYTES
+        bytes.fill(0x77, first + 8, first + 8 + parityBytes)
+      })
     }
     this.stores.cache.clear()
   }
