@@ -10,7 +10,7 @@ import { isFailure } from "../base/failures.js"
 import { MIB } from "../base/limits.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import type { Random } from "../seams/random/contract.js"
-import { keepRecordRoom, lendRecordRoom } from "./record-room.js"
+import { keepRecordRoom, lendRecordRoom, RECORD_ROOM_NAME } from "./record-room.js"
 
 export const BALLAST_FOLDER = "ballast"
 /** A write that finds no room is tried again so often, each time after ballast was given back. */
@@ -121,6 +121,13 @@ export async function ballastPaths(disk: Disk, deviceFolder: string): Promise<st
   const folder = `${deviceFolder}/${BALLAST_FOLDER}`
   if (!(await disk.exists(folder))) return []
   return (await disk.list(folder)).filter(name => NAME.test(name)).map(name => `${folder}/${name}`)
+}
+
+/** Whether the folder for ballast, if there is one, holds nothing that is somebody else's. */
+export async function holdsBallastOnly(disk: Disk, deviceFolder: string): Promise<boolean> {
+  const folder = `${deviceFolder}/${BALLAST_FOLDER}`
+  if (!(await disk.exists(folder))) return true
+  return (await disk.list(folder)).every(name => NAME.test(name) || name === RECORD_ROOM_NAME)
 }
 
 /** False for a file that was gone already: records are replaced beside an open ballast, see `withBallast`. */

@@ -11,12 +11,12 @@ import { isFailure } from "../base/failures.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import { RECORD_NAMES } from "./record-file.js"
 
-const NAME = "records"
+export const RECORD_ROOM_NAME = "records"
 const BLOCK_BYTES = 4096
 /** For names, and for a record that is a little longer than the one before it. */
 const SPARE_BLOCKS = 4
 
-const pathIn = (ballastFolder: string): string => `${ballastFolder}/${NAME}`
+const pathIn = (ballastFolder: string): string => `${ballastFolder}/${RECORD_ROOM_NAME}`
 
 /** Has the room wait beside the ballast, as much of it as there is room for. Nothing, where there are no records. */
 export async function keepRecordRoom(disk: Disk, deviceFolder: string, ballastFolder: string): Promise<void> {

@@ -100,6 +100,11 @@ test("a folder is empty, a device, or somebody else's", async () => {
     await disk.open(`/d/${harmless}`, "create")
   }
   assert.deepEqual(await inspectFolder(disk, "/d"), { kind: "empty" })
+  for (const ballast of ["000001", "records"]) {
+    await disk.makeFolder("/d/ballast")
+    await disk.open(`/d/ballast/${ballast}`, "create")
+  }
+  assert.deepEqual(await inspectFolder(disk, "/d"), { kind: "empty" }, "a process that runs has put it back")
   const created = await createSuperblock(disk, "/d", NEW_DEVICE)
   assert.deepEqual(await inspectFolder(disk, "/d"), { kind: "device", superblock: created })
   await disk.makeFolder("/e")
@@ -107,6 +112,9 @@ test("a folder is empty, a device, or somebody else's", async () => {
   await assert.rejects(inspectFolder(disk, "/e"), error => {
     return isFailure(error, "folderNotEmpty") && error.message.includes("/e") && error.message.includes("holiday.jpg")
   })
+  await disk.makeFolder("/f/ballast")
+  await disk.open("/f/ballast/stones.jpg", "create")
+  await assert.rejects(inspectFolder(disk, "/f"), error => isFailure(error, "folderNotEmpty"))
   assert.equal(await isMountPoint(disk, "/d"), false)
 })
 

@@ -9,7 +9,7 @@ import { decodeSuperblock, encodeSuperblock, FORMAT_EPOCH_MAX } from "../format/
 import type { ControlRecord } from "../format/control-record.js"
 import type { Superblock } from "../format/superblock.js"
 import type { Disk } from "../seams/disk/contract.js"
-import { BALLAST_FOLDER, withBallast } from "./ballast.js"
+import { BALLAST_FOLDER, holdsBallastOnly, withBallast } from "./ballast.js"
 import { readControlRecord } from "./control.js"
 import { readRecordFile, replaceRecordFile, SUPERBLOCK_NAME } from "./record-file.js"
 
@@ -44,7 +44,9 @@ export async function inspectFolder(disk: Disk, folder: string): Promise<FolderC
   const superblock = await readSuperblock(disk, folder)
   if (superblock !== undefined) return { kind: "device", superblock }
   const others = (await disk.list(folder)).filter(name => !NO_CONTENT.test(name))
-  if (others.length === 0) return { kind: "empty" }
+  // A running process puts ballast back into a folder that was emptied.
+  const isEmpty = others.every(name => name === BALLAST_FOLDER) && (await holdsBallastOnly(disk, folder))
+  if (isEmpty) return { kind: "empty" }
   return (await remainsIn(disk, folder, others)) ?? notOurs(folder, others)
 }
 
