@@ -98,19 +98,25 @@ export class BlockBuilder {
 
   /** The finished block, in memory of its own. The builder is empty again. */
   finish(seed: bigint, offsetBytes: number, filter: Uint8Array = NO_FILTER): Buffer {
+    const block = Buffer.allocUnsafe(this.lengthBytes + filter.length)
+    this.finishInto(block, 0, seed, offsetBytes, filter)
+    return block
+  }
+
+  /** As `finish`, into memory that has room for `lengthBytes` and the filter. Returns where the block ends. */
+  finishInto(target: Buffer, from: number, seed: bigint, offsetBytes: number, filter: Uint8Array = NO_FILTER): number {
     const { offsets, end } = this
-    const block = Buffer.allocUnsafe(end + 4 * offsets.length + filter.length + TRAILER_BYTES)
-    this.bytes.copy(block, 0, 0, end)
-    let at = end
-    for (const offset of offsets) at = block.writeUInt32LE(offset, at)
-    block.set(filter, at)
+    this.bytes.copy(target, from, 0, end)
+    let at = from + end
+    for (const offset of offsets) at = target.writeUInt32LE(offset, at)
+    target.set(filter, at)
     at += filter.length
-    at = block.writeUInt32LE(offsets.length, at)
-    at = block.writeUInt32LE(filter.length, at)
-    xxh64Into(block.subarray(0, at), blockSeed(seed, offsetBytes), block, at)
+    at = target.writeUInt32LE(offsets.length, at)
+    at = target.writeUInt32LE(filter.length, at)
+    xxh64Into(target.subarray(from, at), blockSeed(seed, offsetBytes), target, at)
     this.offsets = []
     this.end = 0
-    return block
+    return at + HASH_BYTES
   }
 }
 

@@ -42,6 +42,7 @@ export class RunStream {
   readonly hash = new RowHash()
 
   private readonly readings: Reading[]
+  private memory = NO_BYTES
   private at = 0
   private blocks: readonly Block[] = []
   private blockAt = 0
@@ -113,12 +114,19 @@ export class RunStream {
         this.at += 1
         continue
       }
-      this.blocks = await reading.table.readPartition(reading.partition)
+      this.blocks = await reading.table.readPartition(reading.partition, this.memoryFor(reading))
       reading.partition += 1
       this.blockAt = 0
       this.row = -1
       if (this.next()) return
     }
+  }
+
+  /** The same memory for one partition after the other. */
+  private memoryFor({ table, partition }: Reading): Buffer {
+    const bytes = table.partitionBytes(partition)
+    if (this.memory.length < bytes) this.memory = Buffer.allocUnsafeSlow(bytes + (bytes >>> 3))
+    return this.memory
   }
 
   /** The entries of tables of which rows are left. Throws where a table did not give what its footer says. */

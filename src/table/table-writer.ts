@@ -39,8 +39,8 @@ export class TableWriter {
   private readonly filter = new FilterBuilder()
   private readonly parity = new ParityBuilder()
   private open: OpenTable | undefined
-  /** Finished blocks that have not been written. */
-  private pending: Buffer[] = []
+  /** Finished blocks that have not been written, one behind the other. Filled again after each write. */
+  private pending: Buffer
   private pendingBytes = 0
   private writtenBytes = 0
   private partitionAt = 0
@@ -62,6 +62,7 @@ export class TableWriter {
   ) {
     this.data = new BlockBuilder(2 * limits.blockBytes)
     this.directory = new BlockBuilder(2 * limits.blockBytes)
+    this.pending = Buffer.allocUnsafe(limits.partitionBytes + 8 * limits.blockBytes)
   }
 
   /**
@@ -104,33 +105,41 @@ export class TableWriter {
 
   private endBlock(): void {
     const lastKey = this.data.lastKey()
-    const at = this.offsetBytes
-    const block = this.data.finish(this.seed, at)
     const place = Buffer.alloc(8)
-    place.writeUInt32LE(at, 0)
-    place.writeUInt32LE(block.length, 4)
+    place.writeUInt32LE(this.offsetBytes, 0)
+    place.writeUInt32LE(this.pushBlock(this.data), 4)
     this.directory.add(lastKey, 0, place)
-    this.pushData(block)
     this.lastKey = lastKey
   }
 
   private endPartition(): void {
     if (this.data.rows > 0) this.endBlock()
     const directoryAt = this.offsetBytes
-    const directory = this.directory.finish(this.seed, directoryAt, this.filter.finish())
-    this.partitions.push({ lastKey: this.lastKey, directoryAt, directoryBytes: directory.length })
-    this.pushData(directory)
+    const directoryBytes = this.pushBlock(this.directory, this.filter.finish())
+    this.partitions.push({ lastKey: this.lastKey, directoryAt, directoryBytes })
     this.partitionAt = this.offsetBytes
   }
 
-  private pushData(block: Buffer): void {
-    this.parity.add(block)
-    this.push(block)
+  /** Returns the length of the block. */
+  private pushBlock(builder: BlockBuilder, filter?: Uint8Array): number {
+    const from = this.pendingBytes
+    this.reserve(builder.lengthBytes + (filter?.length ?? 0))
+    this.pendingBytes = builder.finishInto(this.pending, from, this.seed, this.offsetBytes, filter)
+    this.parity.add(this.pending.subarray(from, this.pendingBytes))
+    return this.pendingBytes - from
   }
 
-  private push(block: Buffer): void {
-    this.pending.push(block)
-    this.pendingBytes += block.length
+  private push(bytes: Buffer): void {
+    this.reserve(bytes.length)
+    this.pending.set(bytes, this.pendingBytes)
+    this.pendingBytes += bytes.length
+  }
+
+  private reserve(bytes: number): void {
+    if (this.pendingBytes + bytes <= this.pending.length) return
+    const larger = Buffer.allocUnsafe(2 * (this.pendingBytes + bytes))
+    this.pending.copy(larger, 0, 0, this.pendingBytes)
+    this.pending = larger
   }
 
   /** Writes what is finished; ends the file where it is long enough. */
@@ -140,11 +149,10 @@ export class TableWriter {
   }
 
   private async write(): Promise<void> {
-    if (this.pending.length === 0) return
+    if (this.pendingBytes === 0) return
     const { file } = (this.open ??= await this.create())
-    await file.write(this.pending, this.writtenBytes)
+    await file.write([this.pending.subarray(0, this.pendingBytes)], this.writtenBytes)
     this.writtenBytes += this.pendingBytes
-    this.pending = []
     this.pendingBytes = 0
   }
 

@@ -265,14 +265,23 @@ export class Table {
     return before === undefined ? 0 : before.directoryAt + before.directoryBytes
   }
 
-  /**
-   * A whole partition, past the cache: its data blocks in order, each verified. Throws `corruptRow`,
-   * `deviceFailed`.
-   */
-  async readPartition(partition: number): Promise<readonly Block[]> {
+  /** What the data and the directory of a partition take. */
+  partitionBytes(partition: number): number {
     const { directoryAt, directoryBytes } = must(this.partitions[partition], "it is within the file")
+    return directoryAt + directoryBytes - this.dataAt(partition)
+  }
+
+  /**
+   * A whole partition, past the cache: its data blocks in order, each verified. They lie in `memory`, which has room for
+   * `partitionBytes`. Throws `corruptRow`, `deviceFailed`.
+   */
+  async readPartition(
+    partition: number,
+    memory: Buffer = Buffer.allocUnsafeSlow(this.partitionBytes(partition)),
+  ): Promise<readonly Block[]> {
+    const { directoryAt } = must(this.partitions[partition], "it is within the file")
     const from = this.dataAt(partition)
-    const bytes = Buffer.allocUnsafeSlow(directoryAt + directoryBytes - from)
+    const bytes = memory.subarray(0, this.partitionBytes(partition))
     for (let attempt = 1; ; attempt += 1) {
       const count = await this.file.read(bytes, from)
       const blocks = count === bytes.length ? this.blocksIn(bytes, from, directoryAt - from) : undefined

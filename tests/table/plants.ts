@@ -140,8 +140,8 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
     edits: [
       {
         file: "src/table/run-stream.ts",
-        find: "await reading.table.readPartition(reading.partition)",
-        put: "(await reading.table.readPartition(reading.partition)).slice(1)",
+        find: "await reading.table.readPartition(reading.partition, this.memoryFor(reading))",
+        put: "(await reading.table.readPartition(reading.partition, this.memoryFor(reading))).slice(1)",
       },
     ],
     caughtBy: "model",
@@ -162,8 +162,8 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
     edits: [
       {
         file: "src/table/run-stream.ts",
-        find: "await reading.table.readPartition(reading.partition)",
-        put: "await reading.table.readPartition(reading.partition).catch(() => [])",
+        find: "await reading.table.readPartition(reading.partition, this.memoryFor(reading))",
+        put: "await reading.table.readPartition(reading.partition, this.memoryFor(reading)).catch(() => [])",
       },
       SUMS,
     ],
