@@ -70,9 +70,12 @@ export interface Probe {
 export const tablePath = (folder: string, number: number): string =>
   `${folder}/${String(number).padStart(10, "0")}.table`
 
-/** A file that is looked for and is not there was there when the manifest was written. */
+/** What a device returns wrong once it may return right at the next read. */
 const READ_ATTEMPTS = 2
-/** A decision that goes on with another replica is run again for each of its reads: so often damage is known without one. */
+/**
+ * So often damage is known without a read: to rebuild a block takes the whole file, and a decision that goes on with
+ * another replica is run again for each of its reads.
+ */
 const FAILURE_THROWS = 64
 /** Of a file that is opened, this much is read: the second end and more, as a rule. */
 const END_BYTES_FIRST = 8 * KIB
@@ -172,32 +175,47 @@ export class Table {
   }
 
   private readBlock(partition: number, index: number | undefined, isScan = false): Block {
-    const canWait = canWaitForRows()
-    const place = !canWait || this.reads.readsNow() ? this.placeOf(partition, index) : undefined
-    const read = (): Buffer | undefined => place && this.readAt(partition, index, place)
-    const bytes = canWait ? this.reads.timed(read) : read()
-    if (bytes !== undefined) return this.keep(partition, index, bytes)
     const name = nameOf(partition, index)
+    const canWait = canWaitForRows()
     const failed = this.failed.get(name)
-    if (failed !== undefined) {
+    if (failed !== undefined && (canWait || isFailure(failed.failure, "corruptRow"))) {
       failed.throwsLeft -= 1
       if (failed.throwsLeft === 0) this.failed.delete(name)
       throw failed.failure
+    }
+    if (!canWait) return this.readNow(partition, index, name)
+    if (this.reads.readsNow()) {
+      const place = this.placeOf(partition, index)
+      const bytes = this.reads.timed(() => this.readAt(place))
+      if (bytes !== undefined) return this.keep(partition, index, bytes)
     }
     needed.read = () => this.fetch(partition, index, isScan)
     throw needed
   }
 
-  private readAt(partition: number, index: number | undefined, { offsetBytes, lengthBytes }: BlockPlace): Buffer {
-    const bytes = Buffer.allocUnsafe(lengthBytes)
-    for (let attempt = 1; ; attempt += 1) {
-      const count = this.file.readNow(bytes, offsetBytes)
-      if (count === bytes.length && isWholeBlock(bytes, this.seed, offsetBytes)) return bytes
-      if (attempt === READ_ATTEMPTS) break
-    }
+  /** For callers that cannot wait. */
+  private readNow(partition: number, index: number | undefined, name: string): Block {
+    const place = this.placeOf(partition, index)
+    const bytes = this.readAt(place)
+    if (bytes !== undefined) return this.keep(partition, index, bytes)
     const whole = Buffer.alloc(this.layout.sizeBytes)
     this.file.readNow(whole, 0)
-    return this.wholeBlock(partition, index, { offsetBytes, lengthBytes }, whole)
+    try {
+      return this.keep(partition, index, this.wholeBlock(partition, index, place, whole))
+    } catch (error) {
+      this.failed.set(name, { failure: asFailure(error), throwsLeft: FAILURE_THROWS })
+      throw error
+    }
+  }
+
+  /** Undefined where it is damaged. */
+  private readAt({ offsetBytes, lengthBytes }: BlockPlace): Buffer | undefined {
+    const bytes = Buffer.allocUnsafe(lengthBytes)
+    for (let attempt = 1; attempt <= READ_ATTEMPTS; attempt += 1) {
+      const count = this.file.readNow(bytes, offsetBytes)
+      if (count === bytes.length && isWholeBlock(bytes, this.seed, offsetBytes)) return bytes
+    }
+    return undefined
   }
 
   /**
