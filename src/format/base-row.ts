@@ -35,7 +35,7 @@ export function encodeBaseRow(value: Uint8Array, place: VolumePlace | undefined)
   return row
 }
 
-/** Where the value ends of a row that lies in `bytes[valueAt…end)`; below `valueAt` where it is none. */
+/** Returns where the value of the row in `bytes[valueAt…end)` ends; less than `valueAt` if the row is malformed. */
 export const valueEnd = (bytes: Uint8Array, end: number): number =>
   end - 1 - ((bytes[end - 1] ?? 0) & HAS_PLACE ? PLACE_BYTES : 0)
 

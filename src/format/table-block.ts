@@ -172,7 +172,7 @@ export class Block {
   }
 
   /**
-   * The first row whose key is at or above the first `length` bytes of `key`; `rows` where there is none.
+   * Returns the first row whose key is at or above the first `length` bytes of `key`, or `rows` if there is none.
    * The bytes that the bounds of the search have in common with the key are not compared again.
    */
   search(key: Buffer, length: number): number {

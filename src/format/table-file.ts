@@ -89,7 +89,7 @@ export function encodeEnd(footer: Footer, seed: bigint): { bytes: Buffer; hash: 
 
 /**
  * Reads the end of a file from its last bytes (`END_BYTES_MAX` of them, or the whole file): the last end that is whole.
- * Throws `corruptRow` where there is none.
+ * Throws `corruptRow` if neither end is intact.
  */
 export function decodeEnd(bytes: Buffer, seed: bigint, path: string): Footer {
   let failure: Failure = corrupt(path, "the file has no tail")

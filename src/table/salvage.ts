@@ -1,14 +1,15 @@
 /**
  * Salvage: gives up the rows of a metadata store that cannot be read, so that ranges of keys that hold some can be read
- * and written again. The last resort of a store whose names lie on one device.
+ * and written again. The last resort of a store with one copy of its metadata.
  *
  * Promises  Every row that can be read stays. Keys of a damaged place are missing afterwards, or show what an older
- *           table holds of them. Cut off at any moment it has given up everything that it was to, or nothing.
+ *           table holds of them. After a crash at any moment all of those rows have been given up, or none.
  * Refuses   A store whose manifest cannot be read (`corruptRow`): which rows are the newest is not known then.
  */
+import { assert } from "../base/assert.js"
 import { isFailure, type Failure } from "../base/failures.js"
 import { Block, compareBytes } from "../format/table-block.js"
-import { encodeManifest, type TableEntry } from "../format/table-manifest.js"
+import { encodeManifest, manifestHash, type Manifest, type TableEntry } from "../format/table-manifest.js"
 import type { LostRows, StoreHost } from "../seams/store/contract.js"
 import type { TableLimits } from "./limits.js"
 import { highestNumbers, readManifest, removeOthers, tableNumberOf, writeManifest } from "./manifest-files.js"
@@ -32,35 +33,63 @@ export async function giveUpLostRows(
   folder: string,
   limits: TableLimits,
 ): Promise<readonly LostRows[]> {
+  const lost = await findLostRows(host, folder)
+  if (lost.length === 0) return lost
   const { disk, deviceId } = host
   const stored = await readManifest(disk, folder, deviceId)
   const highest = await highestNumbers(disk, folder)
-  let nextNumber = Math.max(stored.manifest.nextNumber, highest.table + 1)
-  const takeNumber = (): number => (nextNumber += 1) - 1
-  const [tables, lost]: [TableEntry[], LostRows[]] = [[], []]
+  const numbers = { next: Math.max(stored.manifest.nextNumber, highest.table + 1), end: 0 }
+  numbers.end = numbers.next + lost.length * FILES_PER_LOST_FILE_MAX
+  // Numbers are durably taken before a file has one.
+  const aside = await install(host, folder, highest.generation, stored, { nextNumber: numbers.end })
+  const takeNumber = (): number => {
+    assert(numbers.next < numbers.end, "numbers are set aside before they are taken")
+    return (numbers.next += 1) - 1
+  }
+  const paths = new Set(lost.map(({ path }) => path))
+  const tables: TableEntry[] = []
   for (const entry of stored.manifest.tables) {
-    const { blocks, lostRows } = await readable(host, folder, entry)
-    if (lostRows === undefined) {
+    if (!paths.has(tablePath(folder, entry.number))) {
       tables.push(entry)
       continue
     }
+    const { blocks } = await readable(host, folder, entry)
     const { level, run } = entry
     const writer = new TableWriter({ disk, folder, deviceId, level, run, takeNumber }, limits)
     tables.push(...(await copyRows(entry, blocks, writer)))
-    lost.push(lostRows)
   }
-  if (lost.length === 0) return lost
   await disk.syncFolder(folder)
-  const generation = Math.max(stored.manifest.generation, highest.generation) + 1
-  const next = { ...stored.manifest, generation, previousHash: stored.hash, nextNumber, tables, damaged: [] }
-  await writeManifest(disk, folder, generation, encodeManifest(next, deviceId))
-  await removeOthers(disk, folder, generation)
-  const numbers = new Set(tables.map(({ number }) => number))
+  await install(host, folder, aside.manifest.generation, aside, { tables, damaged: [] })
+  const kept = new Set(tables.map(({ number }) => number))
   for (const name of await disk.list(folder)) {
     const number = tableNumberOf(name)
-    if (number !== undefined && !numbers.has(number)) await disk.remove(`${folder}/${name}`)
+    if (number !== undefined && !kept.has(number)) await disk.remove(`${folder}/${name}`)
   }
   return lost
+}
+
+/** Rows of a file that are written anew take no more room than before; limits may be others. */
+const FILES_PER_LOST_FILE_MAX = 64
+
+interface Installed {
+  readonly manifest: Manifest
+  readonly hash: string
+}
+
+/** Makes a manifest durable as the newest one. */
+async function install(
+  { disk, deviceId }: StoreHost,
+  folder: string,
+  highest: number,
+  before: Installed,
+  change: Partial<Manifest>,
+): Promise<Installed> {
+  const generation = Math.max(before.manifest.generation, highest) + 1
+  const manifest = { ...before.manifest, ...change, generation, previousHash: before.hash }
+  const encoded = encodeManifest(manifest, deviceId)
+  await writeManifest(disk, folder, generation, encoded)
+  await removeOthers(disk, folder, generation)
+  return { manifest, hash: manifestHash(encoded) }
 }
 
 interface Readable {

@@ -1,7 +1,7 @@
 /** Table stores under power cuts, by enumeration. `TABLE_CRASH_RUNS=50` tries more scripts than the default. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { checkCrashes } from "../table/crash.js"
+import { checkCrashes, checkSalvageCrashes } from "../table/crash.js"
 
 const RUNS = Number(process.env["TABLE_CRASH_RUNS"] ?? 1)
 
@@ -9,4 +9,8 @@ test("after a power cut a table store is as before or after what was under way",
   let states = 0
   for (let seed = 1; seed <= RUNS; seed += 1) states += await checkCrashes(seed)
   assert.ok(states > 1000 * RUNS, `only ${states} states`)
+})
+
+test("after a power cut all rows that were to be given up are, or none, and every other row is there", async () => {
+  assert.ok((await checkSalvageCrashes(2)) > 100)
 })

@@ -12,11 +12,14 @@ import {
   SimDisk,
   type CrashState,
   type DiskRecord,
+  type Medium,
 } from "../../src/seams/disk/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { tableNumberOf } from "../../src/table/manifest-files.js"
+import { findLostRows, giveUpLostRows } from "../../src/table/salvage.js"
 import { discardStore, type TableStoreWriter } from "../../src/table/store-writer.js"
+import { closedStore, loseParity, replace } from "./rot.js"
 import {
   bytesOf,
   FOLDER,
@@ -27,6 +30,7 @@ import {
   openWriter,
   rowsOf,
   same,
+  SMALL_LIMITS,
   URGENCIES,
   type Rows,
 } from "./world.js"
@@ -226,6 +230,52 @@ async function cutAgain(
     const allowed = allowedAt(steps, state.eventsBefore, rows)
     const begun = Math.max(begunBefore, highestBegun(record, state.eventsBefore))
     await judge(new SimDisk(state.medium), allowed, begun, `${where}, then event ${state.eventsBefore}: ${state.what}`)
+  }
+  return states
+}
+
+/** A store of which a block, a file and both ends of another file are gone, beyond what parity can rebuild. */
+async function spoiledStore(seed: number): Promise<Medium> {
+  const { medium, names } = await closedStore(seed)
+  const [first = "", second = "", third = ""] = names.filter(name => tableNumberOf(name) !== undefined)
+  loseParity(medium, first)
+  medium.flipBit(`${FOLDER}/${first}`, 100)
+  replace(medium, second, new Uint8Array(100))
+  const disk = new SimDisk(medium).boot()
+  await disk.remove(`${FOLDER}/${third}`)
+  await disk.syncFolder(FOLDER)
+  return medium
+}
+
+/** Power cuts while rows are given up: afterwards it is done again, and everything that can be read is there. */
+export async function checkSalvageCrashes(seed: number): Promise<number> {
+  const medium = await spoiledStore(seed)
+  const giveUp = (sim: SimDisk) => giveUpLostRows(hostOf(sim), FOLDER, SMALL_LIMITS)
+  const whole = new SimDisk(medium.copy())
+  const found = await findLostRows(hostOf(whole), FOLDER)
+  assert.equal(found.length, 3)
+  const record = whole.record()
+  assert.deepEqual(await giveUp(whole), found)
+  const reader = await openReader(hostOf(whole))
+  const rows = rowsOf(reader)
+  await reader.close()
+  assert.ok(rows.size > 0)
+  let states = 0
+  const random = new SimRandom(seed)
+  for (const state of crashStates(record, { window: 6, subsetsMax: 2, tearsMax: 1, random })) {
+    states += 1
+    const where = `salvage, seed ${seed}, event ${state.eventsBefore}: ${state.what}`
+    const sim = new SimDisk(state.medium)
+    const left = await findLostRows(hostOf(sim), FOLDER)
+    assert.ok(left.length === 0 || left.length === found.length, `${where}: ${left.length} files are left`)
+    const begun = highestBegun(record, state.eventsBefore)
+    const again = new CallList({ kind: "create", pathPart: ".table" })
+    sim.intercept(again.intercept)
+    await giveUp(sim)
+    sim.intercept(() => undefined)
+    const numbers = numbersIn(again.calls.map(({ path }) => path.slice(FOLDER.length + 1)))
+    assert.ok(Math.min(Infinity, ...numbers) > begun, `${where}: a number is used again`)
+    await judge(sim, [rows], Math.max(begun, ...numbers), where)
   }
   return states
 }

@@ -28,6 +28,7 @@ const CHECKS: Checks = {
     const { checkCrashes } = await load<typeof import("./crash.js")>(program, "crash.js")
     await checkCrashes(1, { subsetsMax: 3 })
   },
+  salvage: async program => (await load<typeof import("./crash.js")>(program, "crash.js")).checkSalvageCrashes(2),
   rot: async program => (await load<typeof import("./rot.js")>(program, "rot.js")).checkRot(1),
   "older manifest": async program => (await load<typeof import("./rot.js")>(program, "rot.js")).checkOlderManifest(3),
   "exchanged blocks": async program =>

@@ -6,7 +6,7 @@ export interface TablePlant {
   readonly bug: string
   /** Texts that stand in a file exactly once, and what is put there. */
   readonly edits: readonly { readonly file: string; readonly find: string; readonly put: string }[]
-  readonly caughtBy: "model" | "crashes" | "rot" | "older manifest" | "exchanged blocks" | "failures"
+  readonly caughtBy: "model" | "crashes" | "salvage" | "rot" | "older manifest" | "exchanged blocks" | "failures"
 }
 
 const SUMS = {
@@ -33,6 +33,11 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
       { file: "src/format/table-block.ts", find: "BigInt.asUintN(64, seed + BigInt(offsetBytes))", put: "seed & 1n" },
     ],
     caughtBy: "exchanged blocks",
+  },
+  {
+    bug: "rows are given up into files whose numbers nobody has set aside",
+    edits: [{ file: "src/table/salvage.ts", find: "{ nextNumber: numbers.end }", put: "{}" }],
+    caughtBy: "salvage",
   },
   {
     bug: "a block that was rebuilt is not verified",

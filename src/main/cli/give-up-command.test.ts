@@ -4,27 +4,13 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test } from "node:test"
-import { RealClock } from "../../seams/clock/real.js"
-import { S3Client } from "../client/s3-client.js"
-import { StoreProcess } from "../client/store-process.js"
-import { runHayloft } from "./process-tools.js"
+import type { S3Client } from "../client/s3-client.js"
+import { runHayloft, withClient } from "./process-tools.js"
 
-const clock = new RealClock()
 const OBJECTS = 400
 const nameOf = (i: number): string => `object-${String(i).padStart(3, "0")}`
 const LOST = nameOf(200)
 const PAGE_BYTES = 4096
-
-async function withClient<T>(data: string, use: (client: S3Client) => Promise<T>): Promise<T> {
-  const store = await StoreProcess.start({ dataFolders: [data] }, clock)
-  const client = new S3Client(await store.access(), clock, new AbortController().signal)
-  try {
-    return await use(client)
-  } finally {
-    client.close()
-    await store.stop()
-  }
-}
 
 async function textOf(client: S3Client, key: string): Promise<string> {
   const chunks: Uint8Array[] = []
@@ -61,7 +47,7 @@ test("rows that cannot be read fail what needs them, are named, and are given up
   const root = await mkdtemp(join(tmpdir(), "hayloft-give-up-"))
   try {
     const data = join(root, "data")
-    await withClient(data, async client => {
+    await withClient([data], async client => {
       await client.createBucket("bucket")
       for (let i = 0; i < OBJECTS; i += 1) await put(client, nameOf(i), `text ${i}`)
     })
@@ -69,7 +55,7 @@ test("rows that cannot be read fail what needs them, are named, and are given up
     assert.deepEqual([unneeded.code, /every row .* can be read/.test(unneeded.out.toString())], [0, true])
 
     await spoil(join(data, "base"), LOST)
-    await withClient(data, async client => {
+    await withClient([data], async client => {
       await assert.rejects(textOf(client, LOST), "it is not said to be absent")
       await assert.rejects(put(client, LOST, "new"), "nor replaced")
       await assert.rejects(keysOf(client), "nor left out of a listing")
@@ -94,7 +80,7 @@ test("rows that cannot be read fail what needs them, are named, and are given up
     assert.match(done.out.toString(), /gave up \d+ rows?; start the store/)
     assert.equal((await runHayloft(["volume", "fsck", data])).code, 0)
 
-    await withClient(data, async client => {
+    await withClient([data], async client => {
       const keys = await keysOf(client)
       assert.ok(keys.length > OBJECTS / 2 && keys.length < OBJECTS, `${keys.length} keys are left`)
       for (const key of keys) assert.equal(await textOf(client, key), key === nameOf(0) ? "goes on" : textFor(key))
@@ -106,6 +92,27 @@ test("rows that cannot be read fail what needs them, are named, and are given up
     const looked = await runHayloft(["volume", "inspect", base])
     assert.deepEqual([looked.code, /manifest DAMAGED/.test(looked.out.toString())], [1, true])
     assert.ok(rowsOf(looked.out.toString()) >= keysShown, "what the files themselves say")
+  } finally {
+    await rm(root, { recursive: true })
+  }
+})
+
+test("a device whose metadata others hold as well gives nothing up, and learns it again", async () => {
+  const root = await mkdtemp(join(tmpdir(), "hayloft-give-up-"))
+  try {
+    const folders = [1, 2, 3].map(number => join(root, `disk${number}`))
+    const [first = ""] = folders
+    await withClient(folders, async client => {
+      await client.createBucket("bucket")
+      for (let i = 0; i < OBJECTS; i += 1) await put(client, nameOf(i), `text ${i}`)
+    })
+    await spoil(join(first, "base"), LOST)
+    const refused = await runHayloft(["volume", "give-up", first, "--yes", "--confirm", "disk1"])
+    assert.deepEqual([refused.code, /nothing was changed: other devices/.test(refused.error)], [6, true])
+    await withClient(folders, async client => {
+      assert.equal((await keysOf(client)).length, OBJECTS)
+      for (let i = 0; i < OBJECTS; i += 1) assert.equal(await textOf(client, nameOf(i)), `text ${i}`)
+    })
   } finally {
     await rm(root, { recursive: true })
   }

@@ -1,13 +1,18 @@
 /**
  * `hayloft volume give-up FOLDER`: gives up rows of the metadata store that cannot be read, in a data folder whose
  * store is stopped. Until then every request that needs one of them gets an error.
+ *
+ * Refuses   A device that is not the only one with the store's metadata: it learns the rows from another device.
  */
 import { basename } from "node:path"
 import { familyOfNumber, type Family } from "../../base/families.js"
-import { rowKeyOf } from "../../base/ids.js"
+import type { Failure } from "../../base/failures.js"
+import { rowKeyOf, type DeviceId } from "../../base/ids.js"
+import type { ControlRecord } from "../../format/control-record.js"
 import { STORE_PREFIX_BYTES } from "../../format/membership.js"
 import { KEY_IN_ROW_AT, parseObjectRowKey } from "../../format/row-key.js"
 import type { LostRows } from "../../seams/store/contract.js"
+import { CliError } from "./exit-codes.js"
 import { confirm, type ConfirmOptions } from "./confirm.js"
 import type { CliIo } from "./io.js"
 import { answer } from "./output.js"
@@ -17,13 +22,14 @@ import { printable } from "./text.js"
 const KEY_CHARACTERS_MAX = 60
 
 export async function giveUpCommand(io: CliIo, folder: string, options: ConfirmOptions): Promise<void> {
-  const [{ TableStores }, { discardSource }, { VOLUMES_SOURCE }, { foldersOf }] = await Promise.all([
+  const [{ TableStores }, { discardSource, readControlRecord }, { VOLUMES_SOURCE }, { foldersOf }] = await Promise.all([
     import("../../table/index.js"),
     import("../../device/index.js"),
     import("../../volume/index.js"),
     import("../engine/folders.js"),
   ])
   await withStoppedFolder(io, folder, async ({ path, disk, deviceId }) => {
+    refuseUnlessOnly(await readControlRecord(disk, path), deviceId, path)
     const { base } = foldersOf(path)
     const host = { disk, deviceId }
     const stores = new TableStores()
@@ -41,6 +47,19 @@ export async function giveUpCommand(io: CliIo, folder: string, options: ConfirmO
   })
 }
 
+/** Where others hold the same rows, a device that lacks some would answer that they are absent; it can learn them. */
+function refuseUnlessOnly(record: ControlRecord | Failure | undefined, deviceId: DeviceId, path: string): void {
+  if (record === undefined || record instanceof Error) {
+    throw new CliError("failed", `nothing was changed: the control record in ${path} cannot be read`)
+  }
+  const others = record.tablets.flatMap(({ members }) => members.filter(({ id }) => id !== deviceId))
+  if (others.length === 0) return
+  throw new CliError(
+    "conflict",
+    `nothing was changed: other devices of the store hold its metadata, too (${others.map(({ id }) => id).join(", ")}); start the store, and ${path} learns from them what it lacks. If they are lost for good, "hayloft device forget" them first`,
+  )
+}
+
 const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
 
 function planText(base: string, lost: readonly LostRows[]): string {
@@ -50,9 +69,8 @@ function planText(base: string, lost: readonly LostRows[]): string {
   return `${[
     `Rows of the metadata store in ${base} cannot be read, and parity cannot rebuild them:`,
     ...lines,
-    "What they say is lost once they are given up: objects, uploads or settings with such keys are missing then, or show",
-    "what they were before. Everything else stays. If there is a copy of these files, put it in their place instead.",
-    "A store whose names lie on several devices learns them from another one by itself: there, start it instead.",
+    "Giving them up loses what they say: objects, uploads and settings with these keys will be missing, or will show an",
+    "earlier state. All other rows stay. If you have a copy of these files, put it in their place instead.",
   ].join("\n")}\n`
 }
 

@@ -13,22 +13,11 @@ import { readSuperblock } from "../../device/index.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import { S3Client } from "../client/s3-client.js"
 import { StoreProcess } from "../client/store-process.js"
-import { runHayloft } from "./process-tools.js"
+import { runHayloft, withClient } from "./process-tools.js"
 
 const clock = new RealClock()
 const drawn = new SimRandom(TEST_SEED)
 const BODIES = new Map([70_000, 300_000, 100].map((size, i) => [`key ${i}`, Buffer.from(drawn.bytes(size))]))
-
-async function withClient<T>(data: string, use: (client: S3Client) => Promise<T>): Promise<T> {
-  const store = await StoreProcess.start({ dataFolders: [data] }, clock)
-  const client = new S3Client(await store.access(), clock, new AbortController().signal)
-  try {
-    return await use(client)
-  } finally {
-    client.close()
-    await store.stop()
-  }
-}
 
 async function readable(client: S3Client): Promise<number> {
   let found = 0
@@ -49,7 +38,7 @@ test("rows of the index that were lost and damaged come back from the volumes", 
   const folder = await mkdtemp(join(tmpdir(), "hayloft-index-"))
   try {
     const data = join(folder, "data")
-    await withClient(data, async client => {
+    await withClient([data], async client => {
       await client.createBucket("bucket")
       for (const [key, body] of BODIES) await client.put({ bucket: "bucket", key, body })
       const { code, error } = await runHayloft(["volume", "rebuild-index", data])
@@ -72,13 +61,13 @@ test("rows of the index that were lost and damaged come back from the volumes", 
     assert.equal(broken.code, 1)
     assert.match(broken.out.toString("utf8"), /^DAMAGED index why="?has another place.*\nDAMAGED index why="?lacks it/)
     assert.match(broken.error, /2 findings of damage; hayloft volume rebuild-index/)
-    assert.equal(await withClient(data, readable), 1, "only the small one, which lies beside its name")
+    assert.equal(await withClient([data], readable), 1, "only the small one, which lies beside its name")
 
     const { code, out, error } = await runHayloft(["volume", "rebuild-index", data])
     assert.equal(code, 0, error)
     assert.match(out.toString("utf8"), /^forgot 1 row of the index; the next start reads all volumes/)
-    assert.equal(await withClient(data, readable), BODIES.size)
-    assert.equal(await withClient(data, readable), BODIES.size, "and the start after it")
+    assert.equal(await withClient([data], readable), BODIES.size)
+    assert.equal(await withClient([data], readable), BODIES.size, "and the start after it")
     assert.equal((await runHayloft(["volume", "fsck", data])).code, 0)
     for (const word of ["fsck", "rebuild-index"]) assert.equal((await runHayloft(["volume", word, folder])).code, 2)
 
@@ -91,7 +80,7 @@ test("rows of the index that were lost and damaged come back from the volumes", 
       assert.equal(rotten.code, 1, where)
       assert.match(rotten.out.toString("utf8"), /^DAMAGED metadata path=\S+\.table offsetBytes=\d+ repair="?by parity/)
     }
-    assert.equal(await withClient(data, readable), BODIES.size, "the store rebuilds it")
+    assert.equal(await withClient([data], readable), BODIES.size, "the store rebuilds it")
   } finally {
     await rm(folder, { recursive: true })
   }
@@ -112,7 +101,7 @@ test("fsck names the object whose bytes are damaged, and takes what a kill left 
     const killed = await runHayloft(["volume", "fsck", data])
     assert.deepEqual([killed.code, killed.error], [0, ""])
     // What was written last before a kill may look torn; after a start it is vouched for.
-    assert.equal(await withClient(data, readable), 2)
+    assert.equal(await withClient([data], readable), 2)
 
     const marker = BODIES.get("key 1")?.subarray(100_000, 100_100) ?? assert.fail()
     for (const name of await readdir(join(data, "volumes"))) {

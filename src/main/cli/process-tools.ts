@@ -1,6 +1,8 @@
 /** Runs the command line as a real process, for tests: arguments and input in, code and output out. */
 import { spawn } from "node:child_process"
-import { HAYLOFT_COMMAND } from "../client/store-process.js"
+import { RealClock } from "../../seams/clock/real.js"
+import { S3Client } from "../client/s3-client.js"
+import { HAYLOFT_COMMAND, StoreProcess } from "../client/store-process.js"
 
 export interface Outcome {
   readonly code: number | null
@@ -45,3 +47,16 @@ export function runProcess(command: string, args: readonly string[], options: Ru
 
 export const runHayloft = (args: readonly string[], options: RunOptions = {}): Promise<Outcome> =>
   runProcess(process.execPath, [...(options.nodeArgs ?? []), HAYLOFT_COMMAND, ...args], options)
+
+/** Runs a store over these folders, with a client of it, and stops the store. */
+export async function withClient<T>(dataFolders: readonly string[], use: (client: S3Client) => Promise<T>): Promise<T> {
+  const clock = new RealClock()
+  const store = await StoreProcess.start({ dataFolders }, clock)
+  const client = new S3Client(await store.access(), clock, new AbortController().signal)
+  try {
+    return await use(client)
+  } finally {
+    client.close()
+    await store.stop()
+  }
+}

@@ -115,7 +115,7 @@ function addLocalCommands(program: Command, io: CliIo, signal: AbortSignal): voi
     .action((folder: string, options: OutputOptions) => rebuildIndexCommand(io, folder, options))
   withJson(volume.command("give-up"))
     .description(
-      "give up rows of the metadata store that cannot be read, in a data folder whose store is stopped: its only copy",
+      "give up rows of the only copy of the metadata that cannot be read, in a data folder whose store is stopped",
     )
     .argument("<FOLDER>")
     .option("--yes", "do what the plan says without asking")

@@ -19,7 +19,7 @@ test("a stall of the event loop shows in the metric, an idle loop hardly", async
   const median = () => metrics.value("hayloft_event_loop_delay_seconds", { quantile: "0.5" }) ?? NaN
   const isSeen = () => worst() >= 0.25 && median() < 0.25
   for (let looks = 0; looks < LOOKS_MAX && !isSeen(); looks += 1) await clock.sleep(20, life.signal)
-  assert.ok(worst() >= 0.25, `the worst is ${worst()} s`)
+  assert.ok(worst() >= 0.25 && worst() < 30, `the worst is ${worst()} s`)
   assert.ok(median() < 0.25, `the median is ${median()} s`)
   life.abort()
   await running
