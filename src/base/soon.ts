@@ -1,0 +1,46 @@
+/**
+ * Values that may have to be waited for. Most requests find all that they need in memory: a stage that returns `Soon`
+ * serves those without a promise, and the others by the same code.
+ *
+ * Promises  A value that is available is never wrapped in a promise, and what follows it runs within the same turn.
+ */
+
+/** A value, or a promise of it. */
+export type Soon<T> = T | Promise<T>
+
+/** Goes on with the value, at once if it is available. Throws, or rejects with, what either throws. */
+export const after = <A, B>(value: Soon<A>, next: (value: A) => Soon<B>): Soon<B> =>
+  value instanceof Promise ? value.then(next) : next(value)
+
+/** Does the work; what it throws, or rejects with, goes to `onError`. */
+export function recover<T>(work: () => Soon<T>, onError: (error: unknown) => Soon<T>): Soon<T> {
+  try {
+    const value = work()
+    return value instanceof Promise ? value.catch(onError) : value
+  } catch (error) {
+    return onError(error)
+  }
+}
+
+/** Does the work, then `cleanUp`, however the work ends. */
+export function lastly<T>(work: () => Soon<T>, cleanUp: () => void): Soon<T> {
+  let value: Soon<T>
+  try {
+    value = work()
+  } catch (error) {
+    cleanUp()
+    throw error
+  }
+  if (value instanceof Promise) return value.finally(cleanUp)
+  cleanUp()
+  return value
+}
+
+/** Does something for each item, one after the other; goes on after the first wait where it stopped. */
+export function forEachSoon<Item>(items: readonly Item[], work: (item: Item) => Soon<void>, from = 0): Soon<void> {
+  for (let i = from; i < items.length; i += 1) {
+    const item = items[i]
+    const done = item === undefined ? undefined : work(item)
+    if (done instanceof Promise) return done.then(() => forEachSoon(items, work, i + 1))
+  }
+}
