@@ -30,6 +30,8 @@ export interface ServerOptions {
   readonly args?: readonly string[]
   readonly tls?: { readonly cert: string; readonly key: string; readonly ca: string }
   readonly env?: Readonly<Record<string, string>>
+  /** The checkout whose program runs; this one where absent. Ends with a slash. */
+  readonly root?: string
 }
 
 export const CREDENTIALS = { accessKey: "HAYLOFTTESTKEY000000", secretKey: "test/secret+with/signs0123456789abcdefgh" }
@@ -133,6 +135,10 @@ export class ServerProcess {
     return pid
   }
 
+  private get program(): string {
+    return `${this.options.root ?? ROOT}bin/hayloft`
+  }
+
   private get env(): Record<string, string> {
     return {
       HAYLOFT_ROOT_ACCESS_KEY: CREDENTIALS.accessKey,
@@ -147,7 +153,7 @@ export class ServerProcess {
     const data = folders.flatMap(folder => ["--data", folder])
     const listen = ["--listen", `127.0.0.1:${this.port}`, "--admin-listen", `127.0.0.1:${this.adminPort}`]
     const secure = tls ? ["--tls-cert", tls.cert, "--tls-key", tls.key] : []
-    const child = spawn(process.execPath, [HAYLOFT, "serve", ...data, ...listen, ...secure, ...args], {
+    const child = spawn(process.execPath, [this.program, "serve", ...data, ...listen, ...secure, ...args], {
       env: { ...process.env, ...this.env },
       stdio: ["ignore", "pipe", "pipe"],
     })
@@ -195,7 +201,7 @@ export class ServerProcess {
       AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretKey,
       AWS_REGION: REGION,
     }
-    return run(process.execPath, [HAYLOFT, ...args], { env })
+    return run(process.execPath, [this.program, ...args], { env })
   }
 
   private token: string | undefined

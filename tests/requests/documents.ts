@@ -1,0 +1,163 @@
+/** Documents that requests carry: settings of buckets, lists, tags; right ones, odd ones and wrong ones. */
+import type { World } from "./world.js"
+
+type Documents = readonly [string, ...string[]]
+
+const json = (...statements: readonly object[]): string =>
+  JSON.stringify({ Version: "2012-10-17", Statement: statements })
+
+/** Policies of a bucket; the first ones are right. */
+export function policies(world: World, bucket: string): Documents {
+  const all = [`arn:aws:s3:::${bucket}`, `arn:aws:s3:::${bucket}/*`]
+  const other = { AWS: world.account("b") }
+  const anybody = { Effect: "Allow", Principal: "*", Action: "s3:GetObject", Resource: all[1] }
+  const let_ = { Effect: "Allow", Principal: { AWS: "*" }, Action: "s3:*", Resource: all }
+  return [
+    json({ ...let_, Condition: { StringEquals: { "aws:PrincipalType": ["Account", "User", "AssumedRole"] } } }),
+    json(
+      { ...let_, Principal: { AWS: "*" }, Condition: { Bool: { "aws:SecureTransport": "false" } } },
+      {
+        ...anybody,
+        Effect: "Deny",
+        Action: "s3:PutObject",
+        Condition: { StringNotLike: { "s3:x-amz-acl": "private" } },
+      },
+    ),
+    json(
+      { ...let_, Condition: { StringLike: { "aws:UserAgent": "aws-*" } } },
+      { ...anybody, Effect: "Deny", Principal: "*", Action: "s3:DeleteObject", Resource: `${all[1] ?? ""}dir/*` },
+    ),
+    json(
+      { ...let_, Condition: { IpAddress: { "aws:SourceIp": "127.0.0.1/32" } } },
+      { ...anybody, Effect: "Deny", Condition: { StringEquals: { "s3:ExistingObjectTag/color": "red" } } },
+    ),
+    json({ ...let_, Action: ["s3:ListBucket"], Condition: { StringEquals: { "s3:prefix": ["", "dir/"] } } }),
+    json(anybody),
+    json({ ...anybody, Principal: other }),
+    json({ ...anybody, Principal: { AWS: "arn:aws:iam::000000000000:root" } }),
+    json({ ...anybody, Resource: "arn:aws:s3:::another/*" }),
+    json({ ...anybody, Action: "s3:Nothing" }),
+    "{}",
+    "not json",
+    "",
+  ]
+}
+
+const rules = (inside: string): string => `<CORSConfiguration>${inside}</CORSConfiguration>`
+const rule = (origin: string, method: string, more = ""): string =>
+  `<CORSRule><AllowedOrigin>${origin}</AllowedOrigin><AllowedMethod>${method}</AllowedMethod>${more}</CORSRule>`
+
+export const CORS: Documents = [
+  rules(
+    rule("https://page.example.com", "GET", "<ExposeHeader>ETag</ExposeHeader><MaxAgeSeconds>60</MaxAgeSeconds>") +
+      rule("*", "PUT", "<AllowedHeader>*</AllowedHeader>"),
+  ),
+  rules(
+    rule(
+      "https://*.example.com",
+      "GET",
+      "<AllowedHeader>x-amz-*</AllowedHeader><ExposeHeader>x-amz-version-id</ExposeHeader>",
+    ),
+  ),
+  rules(rule("*", "GET")),
+  rules(rule("*", "PATCH")),
+  rules(""),
+  "<CORSConfiguration>",
+]
+
+export const VERSIONING: Documents = [
+  "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>",
+  "<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>",
+  "<VersioningConfiguration><Status>Off</Status></VersioningConfiguration>",
+  "<VersioningConfiguration/>",
+]
+
+const ownership = (value: string): string =>
+  `<OwnershipControls><Rule><ObjectOwnership>${value}</ObjectOwnership></Rule></OwnershipControls>`
+export const OWNERSHIP: Documents = [
+  ownership("ObjectWriter"),
+  ownership("BucketOwnerPreferred"),
+  ownership("BucketOwnerEnforced"),
+  ownership("Nobody"),
+  "<OwnershipControls/>",
+]
+
+const block = (value: boolean): string =>
+  `<PublicAccessBlockConfiguration>${[
+    "BlockPublicAcls",
+    "IgnorePublicAcls",
+    "BlockPublicPolicy",
+    "RestrictPublicBuckets",
+  ]
+    .map(name => `<${name}>${String(value)}</${name}>`)
+    .join("")}</PublicAccessBlockConfiguration>`
+export const ACCESS_BLOCK: Documents = [
+  block(false),
+  block(true),
+  "<PublicAccessBlockConfiguration><IgnorePublicAcls>true</IgnorePublicAcls></PublicAccessBlockConfiguration>",
+  "<PublicAccessBlockConfiguration><BlockPublicAcls>x</BlockPublicAcls></PublicAccessBlockConfiguration>",
+]
+
+const payment = (payer: string): string =>
+  `<RequestPaymentConfiguration><Payer>${payer}</Payer></RequestPaymentConfiguration>`
+export const PAYMENT: Documents = [payment("Requester"), payment("BucketOwner"), payment("Nobody")]
+
+const tags = (pairs: string): string => `<Tagging><TagSet>${pairs}</TagSet></Tagging>`
+const tag = (key: string, value: string): string => `<Tag><Key>${key}</Key><Value>${value}</Value></Tag>`
+export const TAGGINGS: Documents = [
+  tags(tag("color", "red")),
+  tags(tag("color", "blue") + tag("a", "")),
+  tags(""),
+  tags(tag("a", "1") + tag("a", "2")),
+  tags(tag("", "1")),
+  tags(tag("k".repeat(129), "v")),
+  tags(Array.from({ length: 11 }, (_, i) => tag(`k${i}`, "v")).join("")),
+  "<Tagging/>",
+  "nonsense",
+]
+
+const grant = (grantee: string, permission: string): string =>
+  `<Grant>${grantee}<Permission>${permission}</Permission></Grant>`
+const XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
+const user = (id: string): string => `<Grantee ${XSI} xsi:type="CanonicalUser"><ID>${id}</ID></Grantee>`
+const group = (name: string): string =>
+  `<Grantee ${XSI} xsi:type="Group"><URI>http://acs.amazonaws.com/groups/global/${name}</URI></Grantee>`
+const mail = (address: string): string =>
+  `<Grantee ${XSI} xsi:type="AmazonCustomerByEmail"><EmailAddress>${address}</EmailAddress></Grantee>`
+
+export function lists(world: World): Documents {
+  const [a, b] = [world.account("a"), world.account("b")]
+  const list = (owner: string, grants: string): string =>
+    `<AccessControlPolicy><Owner><ID>${owner}</ID></Owner><AccessControlList>${grants}</AccessControlList></AccessControlPolicy>`
+  return [
+    list(a, grant(user(a), "FULL_CONTROL") + grant(user(b), "READ")),
+    list(a, grant(user(a), "FULL_CONTROL") + grant(group("AllUsers"), "READ")),
+    list(a, grant(user(b), "WRITE") + grant(group("AuthenticatedUsers"), "READ_ACP")),
+    list(a, grant(mail(`${b}@example.com`), "FULL_CONTROL")),
+    list(b, grant(user(b), "FULL_CONTROL")),
+    list(a, grant(mail("nobody@example.com"), "READ")),
+    list(a, grant(user("missing-account"), "READ")),
+    list(a, grant(group("Nobody"), "READ")),
+    list(a, grant(user(b), "EVERYTHING")),
+    "<AccessControlPolicy/>",
+    "",
+  ]
+}
+
+export const LOCATION: Documents = [
+  "",
+  "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>",
+  "<CreateBucketConfiguration><LocationConstraint></LocationConstraint></CreateBucketConfiguration>",
+  "<CreateBucketConfiguration/>",
+  "<Create",
+]
+
+/** Tags of no document at all. */
+export const BAD_XML: Documents = [
+  "",
+  "<",
+  "<a/>",
+  "<?xml version='1.0'?><!DOCTYPE a [<!ENTITY b 'c'>]><Tagging>&b;</Tagging>",
+  "\u0000",
+  `${"<a>".repeat(200)}`,
+]

@@ -1,0 +1,105 @@
+/**
+ * An answer as text in which nothing is drawn or depends on the time, so that two servers' answers can be compared.
+ *
+ * Promises  Everything else stays: the status line, names, case and values of headers, every byte of the body. Headers
+ *           are sorted by name: clients must not read anything into their order, and those of one name keep theirs.
+ *           Ids of versions and uploads become numbers in the order of their first appearance on that side; times become
+ *           their distance from now, so that a wrong time still shows.
+ */
+import type { Answer, Collected, Header } from "./wire.js"
+
+/** Access keys of sessions. */
+const SESSION_KEY = /\bASIA[0-9A-Z]{16}\b/g
+/** The account of the store's root: of all others the setup chooses the ids. */
+const DRAWN_ACCOUNT = /<ID>[0-9a-f]{64}<\/ID>/g
+const ID = /\b[0-9A-V]{26}\b/g
+const ISO = /\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,3})?Z/g
+const HTTP_DATE = /\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT/g
+const AMZ_DATE = /\b(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z/g
+const STEP_MS = 600_000
+/** Times further away are somebody's own. */
+const NEAR_MS = 40 * 86_400_000
+
+/** Elements that repeat what was sent, signatures and times included. */
+const ECHOES = /<(StringToSign|StringToSignBytes|CanonicalRequest|CanonicalRequestBytes|SignatureProvided)>[^<]*/g
+
+/** Ids that a body or the headers hold, in their order. */
+export const idsIn = ({ headers, body }: Answer): readonly string[] => [
+  ...headers.flatMap(header => header[1].match(ID) ?? []),
+  ...(isText(headers) ? (body.toString("latin1").match(ID) ?? []) : []),
+]
+
+const isText = (headers: readonly Header[]): boolean =>
+  headers.some(([name, value]) => name.toLowerCase() === "content-type" && value.startsWith("application/xml"))
+
+function away(text: string, timeMs: number, nowMs: number): string {
+  const offMs = timeMs - nowMs
+  if (Number.isNaN(offMs) || Math.abs(offMs) > NEAR_MS) return text
+  const steps = Math.round(offMs / STEP_MS)
+  return steps === 0 ? "<now>" : `<now${steps > 0 ? "+" : ""}${steps}>`
+}
+
+const REFUSED = 300
+const CLOSING = new Set(["connection", "keep-alive"])
+
+const withoutClosing = (answer: Answer): Answer =>
+  answer.status < REFUSED
+    ? answer
+    : { ...answer, headers: answer.headers.filter(([name]) => !CLOSING.has(name.toLowerCase())) }
+
+/** Of one side, through a chapter. */
+export class Normaliser {
+  private readonly numbers = new Map<string, number>()
+
+  constructor(private readonly nowMs: () => number) {}
+
+  /**
+   * `echoes`: whether errors are compared where they repeat what the request said. `isLate`: refusals may come before
+   * the request is there, and then close the connection.
+   */
+  text(collected: Collected, open: string, echoes: boolean, isLate: boolean): string {
+    const { answers, timedOut } = collected
+    const all = answers.map(answer => this.answer(isLate ? withoutClosing(answer) : answer, echoes))
+    return [...all, `${open}${timedOut ? ", no answer in time" : ""}`].join("\n---\n")
+  }
+
+  private answer({ statusLine, headers, body, interims }: Answer, echoes: boolean): string {
+    const lines = [...headers]
+      .sort(([a], [b]) => (a.toLowerCase() < b.toLowerCase() ? -1 : a.toLowerCase() > b.toLowerCase() ? 1 : 0))
+      .map(([name, value]) => `${name}: ${this.header(name.toLowerCase(), value)}`)
+    return [...interims, statusLine, ...lines, "", this.body(headers, body, echoes)].join("\n")
+  }
+
+  private header(name: string, value: string): string {
+    if (name === "x-amz-request-id" || name === "x-amz-id-2" || name === "server-timing") return "<drawn>"
+    if (name === "date" || name === "last-modified") return this.times(value)
+    return this.ids(value)
+  }
+
+  private body(headers: readonly Header[], body: Buffer, echoes: boolean): string {
+    const text = body.toString("latin1")
+    if (!isText(headers)) return text
+    const shown = echoes ? text : text.replace(ECHOES, "<$1>…")
+    return this.ids(this.times(shown.replace(/<(RequestId|HostId)>[^<]*/g, "<$1>…")))
+  }
+
+  private times(text: string): string {
+    const nowMs = this.nowMs()
+    const named = (found: string): string => away(found, Date.parse(found), nowMs)
+    return text
+      .replace(ISO, named)
+      .replace(HTTP_DATE, named)
+      .replace(AMZ_DATE, (found, y: string, mo: string, d: string, h: string, mi: string, s: string) =>
+        away(found, Date.parse(`${y}-${mo}-${d}T${h}:${mi}:${s}Z`), nowMs),
+      )
+  }
+
+  private ids(text: string): string {
+    const named = text.replace(SESSION_KEY, "<session key>").replace(DRAWN_ACCOUNT, "<ID>root</ID>")
+    return named.replace(ID, id => {
+      const number = this.numbers.get(id) ?? this.numbers.size + 1
+      this.numbers.set(id, number)
+      return `<id ${number}>`
+    })
+  }
+}

@@ -1,0 +1,654 @@
+/**
+ * One operation of S3 at a time, drawn from all of them: what it addresses, its query, its document, and what the
+ * generator learns from the answer. Headers, signature and framing are added by `generate.ts`.
+ */
+import { md5Base64 } from "../../conformance/checksums.js"
+import { encodeBytes } from "../../conformance/sign-v4.js"
+import { OPERATIONS } from "../../src/s3/operations.js"
+import type { Chance } from "./chance.js"
+import * as documents from "./documents.js"
+import type { Person } from "./people.js"
+import type { About } from "./spec.js"
+import type { Header } from "./wire.js"
+import { BUCKETS, type World } from "./world.js"
+
+export interface Draft {
+  readonly what: string
+  readonly method: string
+  /** Empty: the service. */
+  readonly bucket: string
+  /** Undefined: the bucket. Bytes as text. */
+  readonly key?: string | undefined
+  readonly query?: readonly string[]
+  readonly headers?: readonly Header[]
+  /** Undefined: no body at all. */
+  readonly body?: Buffer | string
+  readonly suits: readonly ("read" | "write" | "copy" | "list" | "create" | "attributes" | "upload")[]
+  readonly about?: About
+  /** Only these people send it. */
+  readonly by?: Person
+}
+
+export const KEYS = [
+  ...["a", "b", "c", "d", "dir/x", "dir/y", "dir/", "dir/sub/z", "e f", "g+h", "i%j", "k&l=m", "n?o", "p#q"],
+  ...[
+    "\u00c3\u00a4/\u00c3\u00b6",
+    "..",
+    ".",
+    "../up",
+    "dir//double",
+    "/first",
+    "r\u00ffs",
+    "t\u0001u",
+    "v<w>'\"",
+    "a%2Fb",
+  ],
+  ...["x".repeat(300), "\u00f0\u009f\u0098\u0080", "null", "y\\z", "~tilde", "minio/health/live"],
+] as const
+const LONG_KEYS = ["l".repeat(1_024), "l".repeat(1_025), "l".repeat(2_000)] as const
+
+const SIZES: readonly (readonly [weight: number, bytes: number])[] = [
+  [10, 0],
+  [10, 1],
+  [20, 5],
+  [20, 97],
+  [14, 1_024],
+  [4, 4_096],
+  [4, 4_097],
+  [2, 20_000],
+  [2, 65_535],
+  [2, 65_537],
+  [3, 102_400],
+]
+const RARE_BYTES = 1_100_000
+const PART_BYTES = 5 * 1_024 * 1_024
+
+export class Draws {
+  constructor(
+    readonly chance: Chance,
+    readonly world: World,
+  ) {}
+
+  bytes(): Buffer {
+    const { chance } = this
+    const size = chance.below(400) === 0 ? RARE_BYTES : chance.weighted(SIZES)
+    return Buffer.alloc(size, chance.of(["abc", "defg", "body ", "Hayloft "]))
+  }
+
+  bucket(): string {
+    const { chance, world } = this
+    const spread: readonly (readonly [number, string])[] = [
+      ...BUCKETS.map((name, i) => [i < 3 ? 20 : 9, world.name(name)] as const),
+      [2, `${world.prefix}-absent`],
+      [1, chance.of(["No", "a", "x..y", "127.0.0.1", "-a-b-", "minio", "b".repeat(64), "a%FFb", "caps-Bucket"])],
+    ]
+    return chance.weighted(spread)
+  }
+
+  key(): string {
+    const { chance } = this
+    if (chance.below(60) === 0) return chance.of(LONG_KEYS)
+    return chance.percent(60) ? (KEYS[chance.below(6)] ?? "a") : (chance.any(KEYS) ?? "a")
+  }
+
+  /** More often than not something that is there. */
+  place(): { bucket: string; key: string } {
+    const known = this.chance.percent(75) ? this.chance.any(this.world.objects) : undefined
+    return known ?? { bucket: this.bucket(), key: this.key() }
+  }
+
+  /** A version that is known, of that key or, seldom, another. */
+  versionQuery(bucket: string, key: string): readonly string[] {
+    const { chance, world } = this
+    const own = world.versions.filter(version => version.bucket === bucket && version.key === key)
+    const known = chance.any(own) ?? chance.any(world.versions)
+    return [
+      `versionId=${chance.weighted([
+        [8, known?.id ?? "null"],
+        [3, "null"],
+        [1, chance.of(["", "nonsense", "00000000000000000000000000", "NULL"])],
+      ])}`,
+    ]
+  }
+}
+
+type Draw = (draws: Draws) => Draft
+
+const RESPONSES = [
+  "content-type",
+  "content-language",
+  "expires",
+  "cache-control",
+  "content-disposition",
+  "content-encoding",
+]
+
+const readObject: Draw = draws => {
+  const { chance, world } = draws
+  const known = chance.percent(25) ? chance.any(world.versions) : undefined
+  const { bucket, key } = known ?? draws.place()
+  const query = [
+    ...(known !== undefined ? [`versionId=${known.id}`] : chance.percent(8) ? draws.versionQuery(bucket, key) : []),
+    ...(chance.percent(6) ? [`partNumber=${chance.of(["1", "2", "0", "x", "10001"])}`] : []),
+    ...(chance.percent(8)
+      ? [`response-${chance.any(RESPONSES) ?? ""}=${chance.of(["a%2Fb", "", "x%0D%0Ay", "%C3%A4"])}`]
+      : []),
+    ...(chance.percent(10) ? ["x-id=GetObject"] : []),
+  ]
+  const method = chance.of(["GET", "GET", "HEAD"])
+  return {
+    what: method === "GET" ? "GetObject" : "HeadObject",
+    method,
+    bucket,
+    key,
+    query,
+    suits: ["read"],
+    about: { does: "read", bucket, key },
+  }
+}
+
+const putObject: Draw = draws => {
+  const { chance } = draws
+  const [bucket, key] = [draws.bucket(), draws.key()]
+  const body = draws.bytes()
+  const about: About = { does: "put", bucket, key, bytes: body.length }
+  const query = chance.percent(10) ? ["x-id=PutObject"] : []
+  return { what: "PutObject", method: "PUT", bucket, key, query, body, suits: ["create", "create", "write"], about }
+}
+
+const copySource = (draws: Draws): string => {
+  const { chance, world } = draws
+  const known = chance.percent(30) ? chance.any(world.versions) : undefined
+  const { bucket, key } = known ?? draws.place()
+  const path = `${bucket}/${encodeBytes(Buffer.from(key, "latin1"), true)}${known === undefined ? "" : `?versionId=${known.id}`}`
+  return chance.weighted([
+    [10, `/${path}`],
+    [5, path],
+    [1, chance.of(["", "/", "nobucket", "/x/%zz", "arn:aws:s3:::x/y", `${path}?versionId=x`])],
+  ])
+}
+
+const copyObject: Draw = draws => {
+  const { chance } = draws
+  const [bucket, key] = [draws.bucket(), draws.key()]
+  const headers: Header[] = [["x-amz-copy-source", copySource(draws)]]
+  if (chance.percent(3)) headers.push(["x-amz-copy-source-range", "bytes=0-1"])
+  const about: About = { does: "put", bucket, key }
+  return { what: "CopyObject", method: "PUT", bucket, key, headers, body: "", suits: ["copy", "copy", "create"], about }
+}
+
+const deleteObject: Draw = draws => {
+  const { chance } = draws
+  const { bucket, key } = draws.place()
+  const query = chance.percent(35) ? draws.versionQuery(bucket, key) : []
+  return {
+    what: "DeleteObject",
+    method: "DELETE",
+    bucket,
+    key,
+    query,
+    suits: chance.percent(20) ? ["write"] : [],
+    about: { does: "delete", bucket, key },
+  }
+}
+
+const escape = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;")
+
+/** XML is text, and keys here are bytes. */
+const inXml = (key: string): string => escape(Buffer.from(key, "latin1").toString("utf8"))
+
+const deleteObjects: Draw = draws => {
+  const { chance, world } = draws
+  const bucket = draws.bucket()
+  const entries = Array.from(
+    {
+      length: chance.weighted([
+        [1, 0],
+        [8, 1],
+        [8, 3],
+        [4, 8],
+      ]),
+    },
+    () => {
+      const known = chance.percent(40) ? chance.any(world.versions) : undefined
+      const key = known?.key ?? draws.key()
+      const version = known === undefined ? "" : `<VersionId>${chance.percent(90) ? known.id : "x"}</VersionId>`
+      const etag = chance.percent(5) ? `<ETag>${world.anyEtag(chance) ?? "x"}</ETag>` : ""
+      return `<Object><Key>${inXml(key)}</Key>${version}${etag}</Object>`
+    },
+  )
+  const quiet = chance.percent(30) ? "<Quiet>true</Quiet>" : ""
+  const right = `<Delete>${quiet}${entries.join("")}</Delete>`
+  return { ...documented(draws, right), what: "DeleteObjects", method: "POST", bucket, query: ["delete"], suits: [] }
+}
+
+/** A document with what vouches for it; seldom a broken one. */
+function documented({ chance }: Draws, right: string): Pick<Draft, "body" | "headers"> {
+  const body = chance.percent(4) ? chance.of(documents.BAD_XML) : right
+  const md5 = body.includes("{{") ? undefined : md5Base64(Buffer.from(body))
+  return {
+    body,
+    headers: md5 === undefined || chance.percent(40) ? [] : [["Content-MD5", chance.percent(95) ? md5 : "AAAA"]],
+  }
+}
+
+const LIST_VALUES: Readonly<Record<string, readonly string[]>> = {
+  prefix: ["", "d", "dir/", "a", "zzz", "%C3%A4", "e%20f", "dir", "dir/", "d", "%FF"],
+  delimiter: ["/", "/", "i", "", "//", "%2F"],
+  "max-keys": ["0", "1", "2", "3", "5", "7", "10", "1000", "1001", "1", "2", "3", "-1", "x", ""],
+  "start-after": ["a", "dir/", "c", ""],
+  marker: ["a", "dir/", "b"],
+  "key-marker": ["a", "dir/", "b"],
+  "encoding-type": ["url", "url", "xml"],
+  "fetch-owner": ["true", "false"],
+  "max-uploads": ["1", "2", "0", "x"],
+}
+
+const LISTS = {
+  ListObjectsV2: [
+    "list-type=2",
+    "prefix",
+    "delimiter",
+    "max-keys",
+    "start-after",
+    "encoding-type",
+    "fetch-owner",
+    "continuation-token",
+  ],
+  ListObjects: ["", "prefix", "delimiter", "max-keys", "marker", "encoding-type"],
+  ListObjectVersions: [
+    "versions",
+    "prefix",
+    "delimiter",
+    "max-keys",
+    "key-marker",
+    "encoding-type",
+    "version-id-marker",
+  ],
+  ListMultipartUploads: [
+    "uploads",
+    "prefix",
+    "delimiter",
+    "max-uploads",
+    "key-marker",
+    "encoding-type",
+    "upload-id-marker",
+  ],
+} as const
+
+/** Where the next page begins, as an answer has said; seldom anything else. */
+function placeQuery({ chance, world }: Draws, name: string, bucket: string): readonly string[] {
+  if (chance.percent(4)) return [`${name}=x`]
+  if (name === "continuation-token") {
+    const known = world.tokens.filter(token => chance.percent(5) || token.bucket === bucket)
+    return known.length === 0 ? [] : [`${name}=${chance.any(known)?.text ?? ""}`]
+  }
+  const known = name === "version-id-marker" ? chance.any(world.versions) : chance.any(world.uploads)
+  if (known === undefined) return []
+  return chance.percent(10)
+    ? [`${name}=${known.id}`]
+    : [`${name}=${known.id}`, `key-marker=${encodeBytes(Buffer.from(known.key, "latin1"))}`]
+}
+
+const list: Draw = draws => {
+  const { chance } = draws
+  const what = chance.of([
+    "ListObjectsV2",
+    "ListObjectsV2",
+    "ListObjects",
+    "ListObjectVersions",
+    "ListMultipartUploads",
+  ])
+  const [which, ...names] = LISTS[what]
+  const bucket = draws.bucket()
+  const query: string[] = which === "" ? [] : [which]
+  for (const name of names) {
+    if (!chance.percent(28)) continue
+    if (name === "continuation-token") query.push(...placeQuery(draws, name, bucket))
+    else if (name === "version-id-marker") query.push(...placeQuery(draws, name, bucket))
+    else if (name === "upload-id-marker") query.push(...placeQuery(draws, name, bucket))
+    else query.push(`${name}=${chance.any(LIST_VALUES[name] ?? []) ?? ""}`)
+  }
+  return { what, method: "GET", bucket, query, suits: ["list"], about: { does: "list", bucket } }
+}
+
+const createUpload: Draw = draws => {
+  const mine = draws.world.name(draws.chance.of(["plain", "versioned", "suspended", "public", "cors"]))
+  const [bucket, key] = [draws.chance.percent(75) ? mine : draws.bucket(), draws.key()]
+  const about: About = { does: "createUpload", bucket, key }
+  return {
+    what: "CreateMultipartUpload",
+    method: "POST",
+    bucket,
+    key,
+    query: ["uploads"],
+    suits: ["create", "upload"],
+    about,
+  }
+}
+
+const uploadOf = (draws: Draws) =>
+  draws.chance.any(draws.world.uploads) ?? {
+    ...{ bucket: draws.world.name("plain"), key: "a", id: "00000000000000000000000000", parts: [] },
+  }
+
+const uploadPart: Draw = draws => {
+  const { chance } = draws
+  const { bucket, key, id: upload } = uploadOf(draws)
+  const part = chance.weighted([
+    [10, 1],
+    [6, 2],
+    [2, 3],
+    [1, 0],
+    [1, 10_001],
+  ])
+  const query = [`partNumber=${part}`, `uploadId=${chance.percent(96) ? upload : "nonsense"}`]
+  const about: About = { does: "uploadPart", bucket, key, upload, part }
+  if (chance.percent(25)) {
+    const headers: Header[] = [["x-amz-copy-source", copySource(draws)]]
+    if (chance.percent(40))
+      headers.push(["x-amz-copy-source-range", chance.of(["bytes=0-0", "bytes=0-4", "bytes=0-", "x"])])
+    return { what: "UploadPartCopy", method: "PUT", bucket, key, query, headers, body: "", suits: ["copy"], about }
+  }
+  const body = chance.below(60) === 0 ? Buffer.alloc(PART_BYTES, "part") : draws.bytes()
+  return { what: "UploadPart", method: "PUT", bucket, key, query, body, suits: ["write"], about }
+}
+
+const endUpload: Draw = draws => {
+  const { chance } = draws
+  const { bucket, key, id, parts } = uploadOf(draws)
+  const query = [`uploadId=${id}`]
+  // Seldom it is forgotten too late: then requests name an upload that has ended.
+  const about: About = { does: chance.percent(90) ? "endUpload" : "put", bucket, key, upload: id }
+  if (chance.percent(15))
+    return { what: "AbortMultipartUpload", method: "DELETE", bucket, key, query, suits: [], about }
+  const sorted = [...parts].sort((a, b) => a.number - b.number)
+  const entry = ({ number, etag }: { number: number; etag: string }): string =>
+    `<Part><PartNumber>${number}</PartNumber><ETag>${chance.percent(96) ? etag : '"00000000000000000000000000000000"'}</ETag></Part>`
+  const chosen = chance.weighted([
+    [14, sorted.slice(-1)],
+    [6, sorted],
+    [1, [...sorted].reverse()],
+    [1, []],
+  ])
+  const xml = `<CompleteMultipartUpload>${chosen.map(entry).join("")}</CompleteMultipartUpload>`
+  return {
+    what: "CompleteMultipartUpload",
+    method: "POST",
+    bucket,
+    key,
+    query,
+    body: chance.percent(97) ? xml : "<x",
+    suits: chance.percent(30) ? ["write"] : [],
+    about,
+  }
+}
+
+const listParts: Draw = draws => {
+  const { bucket, key, id } = uploadOf(draws)
+  const query = [`uploadId=${id}`]
+  if (draws.chance.percent(30)) query.push(`max-parts=${draws.chance.of(["1", "0", "x"])}`)
+  if (draws.chance.percent(30)) query.push(`part-number-marker=${draws.chance.of(["1", "0", "x"])}`)
+  return { what: "ListParts", method: "GET", bucket, key, query, suits: [] }
+}
+
+/** Tags and lists of objects, and their attributes. */
+const ofObject: Draw = draws => {
+  const { chance } = draws
+  const { bucket, key } = draws.place()
+  const version = chance.percent(25) ? draws.versionQuery(bucket, key) : []
+  const at = { bucket, key }
+  const kind = chance.of(["tagging", "tagging", "acl", "acl", "attributes"])
+  const query = [kind, ...version]
+  if (kind === "attributes") {
+    const headers: Header[] = chance.percent(80)
+      ? [["x-amz-object-attributes", chance.of(["ETag,ObjectSize", "Checksum,StorageClass", "ObjectParts"])]]
+      : []
+    return { ...at, what: "GetObjectAttributes", method: "GET", query, headers, suits: ["attributes"] }
+  }
+  const method = chance.of(["GET", "PUT", "PUT", "DELETE"])
+  if (method === "GET" || (kind === "acl" && method === "DELETE"))
+    return { ...at, what: kind === "acl" ? "GetObjectAcl" : "GetObjectTagging", method: "GET", query, suits: [] }
+  if (method === "DELETE") return { ...at, what: "DeleteObjectTagging", method, query, suits: [] }
+  if (kind === "tagging")
+    return {
+      ...at,
+      ...documented(
+        draws,
+        chance.of(chance.percent(80) ? [documents.TAGGINGS[0], documents.TAGGINGS[1] ?? ""] : documents.TAGGINGS),
+      ),
+      what: "PutObjectTagging",
+      method,
+      query,
+      suits: [],
+    }
+  return { ...at, ...newList(draws), what: "PutObjectAcl", method, query, suits: [] }
+}
+
+function newList(draws: Draws): Pick<Draft, "body" | "headers"> {
+  const { chance, world } = draws
+  if (chance.percent(50)) return documented(draws, chance.of(documents.lists(world)))
+  return {
+    body: "",
+    headers: [["x-amz-acl", chance.of(["private", "public-read", "bucket-owner-full-control", "nonsense"])]],
+  }
+}
+
+const SETTINGS: readonly (readonly [
+  name: string,
+  title: string,
+  values: (world: World, bucket: string) => readonly [string, ...string[]],
+])[] = [
+  ["policy", "BucketPolicy", (world, bucket) => documents.policies(world, bucket)],
+  ["cors", "BucketCors", () => documents.CORS],
+  ["versioning", "BucketVersioning", () => documents.VERSIONING],
+  ["ownershipControls", "BucketOwnershipControls", () => documents.OWNERSHIP],
+  ["publicAccessBlock", "PublicAccessBlock", () => documents.ACCESS_BLOCK],
+  ["requestPayment", "BucketRequestPayment", () => documents.PAYMENT],
+  ["tagging", "BucketTagging", () => documents.TAGGINGS],
+  ["acl", "BucketAcl", world => documents.lists(world)],
+]
+
+const setting: Draw = draws => {
+  const { chance, world } = draws
+  const [name, title, values] = chance.any(SETTINGS) ?? SETTINGS[0] ?? ["policy", "BucketPolicy", () => [""] as const]
+  const bucket = draws.bucket()
+  const method = chance.weighted([
+    [12, "GET"],
+    [5, "PUT"],
+    [1, "DELETE"],
+  ])
+  const query = [name]
+  if (method === "GET") return { what: `Get${title}`, method, bucket, query, suits: [] }
+  if (method === "DELETE") return { what: `Delete${title}`, method, bucket, query, suits: [] }
+  const about: About = { does: "settings", bucket }
+  if (name === "acl") return { ...newList(draws), what: `Put${title}`, method, bucket, query, suits: [], about }
+  const [first, second = first, ...rest] = values(world, bucket)
+  const right = chance.percent(70) ? chance.of([first, second]) : chance.of([first, ...rest])
+  return { ...documented(draws, right), what: `Put${title}`, method, bucket, query, suits: [], about }
+}
+
+const buckets: Draw = draws => {
+  const { chance, world } = draws
+  const bucket = draws.bucket()
+  const fresh = `${world.prefix}-new${chance.below(3)}`
+  const what = chance.of([
+    "ListBuckets",
+    "HeadBucket",
+    "GetBucketLocation",
+    "GetBucketPolicyStatus",
+    "CreateBucket",
+    "DeleteBucket",
+  ])
+  switch (what) {
+    case "ListBuckets":
+      return {
+        what,
+        method: "GET",
+        bucket: "",
+        query: [
+          `prefix=${world.prefix}`,
+          ...(chance.percent(30) ? [`max-buckets=${chance.of(["1", "3", "0", "x"])}`] : []),
+        ],
+        suits: [],
+      }
+    case "HeadBucket":
+      return { what, method: "HEAD", bucket, suits: [] }
+    case "GetBucketLocation":
+      return { what, method: "GET", bucket, query: ["location"], suits: [] }
+    case "GetBucketPolicyStatus":
+      return { what, method: "GET", bucket, query: ["policyStatus"], suits: [] }
+    case "CreateBucket": {
+      const headers: Header[] = chance.percent(20)
+        ? [
+            chance.of<Header>([
+              ["x-amz-object-ownership", "ObjectWriter"],
+              ["x-amz-acl", "private"],
+              ["x-amz-acl", "public-read"],
+            ]),
+          ]
+        : []
+      return {
+        what,
+        method: "PUT",
+        bucket: chance.percent(75) ? fresh : bucket,
+        body: chance.of(documents.LOCATION),
+        headers,
+        suits: [],
+      }
+    }
+    case "DeleteBucket":
+      return { what, method: "DELETE", bucket: fresh, suits: [] }
+  }
+}
+
+const preflight: Draw = draws => {
+  const { chance } = draws
+  const headers: Header[] = []
+  if (chance.percent(90))
+    headers.push(["Origin", chance.of(["https://page.example.com", "https://other.example.com", "null"])])
+  if (chance.percent(90))
+    headers.push(["Access-Control-Request-Method", chance.of(["GET", "PUT", "DELETE", "PATCH", ""])])
+  if (chance.percent(40))
+    headers.push(["Access-Control-Request-Headers", chance.of(["content-type", "x-amz-meta-a, x-b", ""])])
+  const bucket = chance.percent(60) ? draws.world.name("cors") : chance.percent(90) ? draws.bucket() : ""
+  return {
+    what: "CorsPreflight",
+    method: "OPTIONS",
+    bucket,
+    key: chance.percent(60) && bucket !== "" ? draws.key() : undefined,
+    headers,
+    suits: [],
+  }
+}
+
+const PLAIN_OPERATIONS = OPERATIONS.filter(
+  ({ answer, method }) => answer.kind !== "alias" && answer.kind !== "form" && method !== "OPTIONS",
+)
+
+/** Any row of the table, as it stands there. */
+const anyRow: Draw = draws => {
+  const { chance } = draws
+  const { name, method, resource, when, header } = chance.any(PLAIN_OPERATIONS) ?? OPERATIONS[0] ?? failTable()
+  const bucket = resource === "service" ? "" : draws.bucket()
+  const query = when.map(term =>
+    term === "id"
+      ? "id=x"
+      : term === "uploadId"
+        ? `uploadId=${uploadOf(draws).id}`
+        : term === "partNumber"
+          ? "partNumber=1"
+          : term,
+  )
+  const headers: Header[] =
+    header === undefined ? [] : [[header, header === "x-amz-copy-source" ? copySource(draws) : "x"]]
+  const isWrite = method === "PUT" || method === "POST"
+  const prefix = name === "ListBuckets" ? [`prefix=${draws.world.prefix}`] : []
+  const fresh = name === "CreateBucket" ? { bucket: `${draws.world.prefix}-row` } : { bucket }
+  return {
+    what: name,
+    method,
+    ...fresh,
+    key: resource === "object" ? draws.key() : undefined,
+    query: [...query, ...prefix],
+    headers,
+    ...(isWrite && { body: "" }),
+    suits: [],
+  }
+}
+
+function failTable(): never {
+  throw new Error("the table of operations is empty")
+}
+
+const SUB_RESOURCES = [
+  "acl",
+  "tagging",
+  "uploads",
+  "versions",
+  "torrent",
+  "retention",
+  "legal-hold",
+  "website",
+  "nothing",
+  "uploadId",
+  "partNumber=1",
+  "delete",
+  "select",
+  "restore",
+  "location",
+  "events=s3:x",
+  "list-type=3",
+]
+
+/** Queries and methods that do not go together. */
+const stray: Draw = draws => {
+  const { chance } = draws
+  const method = chance.of([
+    "GET",
+    "HEAD",
+    "PUT",
+    "POST",
+    "DELETE",
+    "PATCH",
+    "get",
+    "TRACE",
+    "CONNECT",
+    "PROPFIND",
+    "BREW",
+  ])
+  const query = Array.from({ length: chance.below(3) }, () => chance.any(SUB_RESOURCES) ?? "")
+  const bucket = chance.percent(90) ? draws.bucket() : ""
+  const key = bucket !== "" && chance.percent(60) ? draws.key() : undefined
+  if (bucket === "") query.push(`prefix=${draws.world.prefix}`)
+  return {
+    what: "stray",
+    method,
+    bucket,
+    key,
+    query,
+    ...((method === "PUT" || method === "POST") && { body: "" }),
+    suits: [],
+  }
+}
+
+const DRAWS: readonly (readonly [weight: number, draw: Draw])[] = [
+  [20, putObject],
+  [24, readObject],
+  [9, list],
+  [6, deleteObject],
+  [4, deleteObjects],
+  [5, copyObject],
+  [3, createUpload],
+  [6, uploadPart],
+  [4, endUpload],
+  [2, listParts],
+  [7, ofObject],
+  [6, setting],
+  [3, buckets],
+  [2, preflight],
+  [2, anyRow],
+  [2, stray],
+]
+
+export const drawOperation = (draws: Draws): Draft => draws.chance.weighted(DRAWS)(draws)
