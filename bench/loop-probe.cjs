@@ -1,6 +1,6 @@
 /**
  * Loaded into a store's process by the bench: how late its event loop runs, at a resolution of RESOLUTION_MS.
- * At SIGUSR2 it writes what was since the last one to BENCH_LOOP_FILE, and begins anew.
+ * At SIGUSR2 it writes a report of the time since the last one to BENCH_PROBE_FILE.
  *
  * CommonJS, because it must not touch the thread pool before bin/hayloft has sized it.
  */
@@ -11,7 +11,7 @@ const { monitorEventLoopDelay } = require("node:perf_hooks")
 const { isMainThread } = require("node:worker_threads")
 
 const RESOLUTION_MS = 5
-const path = process.env.BENCH_LOOP_FILE
+const path = process.env.BENCH_PROBE_FILE
 
 if (isMainThread && path) {
   const delays = monitorEventLoopDelay({ resolution: RESOLUTION_MS })

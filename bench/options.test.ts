@@ -1,7 +1,7 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { GIB, MIB } from "../src/base/limits.js"
-import { parseOptions, SCENARIOS, type BenchOptions } from "./options.js"
+import { ON_REQUEST, parseOptions, SCENARIOS, type BenchOptions } from "./options.js"
 
 function options(...args: string[]): BenchOptions {
   const parsed = parseOptions(args)
@@ -16,7 +16,7 @@ test("minutes by default, everything with --full, and each figure of the scale c
   assert.equal(plain.scale.largeBytes, 256 * MIB)
   assert.deepEqual(
     names(plain),
-    SCENARIOS.filter(name => name !== "devices"),
+    SCENARIOS.filter(name => !ON_REQUEST.includes(name)),
   )
   const full = options("--full")
   assert.deepEqual([full.scale.largeBytes, full.scale.rounds, names(full)], [GIB, 5, SCENARIOS])
@@ -40,6 +40,19 @@ test("minutes by default, everything with --full, and each figure of the scale c
   assert.equal(parseOptions(["-h"]), "help")
 })
 
+test("words of --rows are separated by |", () => {
+  const { isWanted } = options("--rows", "chunks|HEAD")
+  assert.deepEqual(["PUT in signed chunks", "HEAD", "GET"].map(isWanted), [true, true, false])
+})
+
+test("beside another checkout only forms are measured, in more and shorter rounds", () => {
+  const beside = options("--beside", "/elsewhere")
+  assert.deepEqual(names(beside), ["forms"])
+  assert.ok(beside.scale.rounds > options().scale.rounds && beside.scale.seconds < options().scale.seconds)
+  assert.equal(options("--beside", "/elsewhere", "--rounds", "2").scale.rounds, 2)
+  assert.throws(() => parseOptions(["--beside", "/elsewhere", "--scenario", "forms,small"]), /--scenario forms only/)
+})
+
 test("what is not understood is refused", () => {
   for (const bad of [
     ["--scenario", "everything"],
@@ -48,6 +61,7 @@ test("what is not understood is refused", () => {
     ["--large", "big"],
     ["--large", "1MiB"],
     ["--devices-on", "3"],
+    ["--forms-on", "2"],
     ["--full", "--quick"],
     ["--what"],
     ["a.json", "b.json"],

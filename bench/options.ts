@@ -4,6 +4,7 @@ import { GIB, MIB } from "../src/base/limits.js"
 import { bytesOfSize } from "../src/main/config-values.js"
 import { DEFAULT, FULL, QUICK, type Scale } from "./scale.js"
 import { devicesThemes } from "./themes/devices.js"
+import { formsTheme } from "./themes/forms.js"
 import { BATCHES } from "./themes/batches.js"
 import { LARGE_CODED, LARGE_SINGLE } from "./themes/large-objects.js"
 import { LISTINGS } from "./themes/listings.js"
@@ -27,8 +28,14 @@ const THEMES: readonly Theme[] = [
   JUDGING,
   POLICY_DECISIONS,
 ]
+const FORMS = "forms"
 const DEVICES = "devices"
-export const SCENARIOS = [...THEMES.map(({ name }) => name), DEVICES]
+/** Left out unless they are named, or by `--full`. */
+export const ON_REQUEST: readonly string[] = [FORMS, DEVICES]
+export const SCENARIOS = [...THEMES.map(({ name }) => name), ...ON_REQUEST]
+/** With another checkout beside this one: short rounds, and enough of them for a median. */
+const ROUNDS_BESIDE = 7
+const SECONDS_BESIDE = 0.6
 
 export interface BenchOptions {
   readonly themes: readonly Theme[]
@@ -46,14 +53,17 @@ export const USAGE = `npm run bench -- [options] [FILE]
   FILE               where the JSON goes (default: .cache/bench/TIME.json)
   --full             the work of the targets: 1 GiB, a million keys; hours
   --quick            a short run of everything, for tests
-  --scenario LIST    of ${SCENARIOS.join(", ")} (default: all but devices; with --full all)
-  --rows TEXT        only rows whose work has this text
+  --scenario LIST    of ${SCENARIOS.join(", ")} (default: all but ${ON_REQUEST.join(" and ")}; with --full all)
+  --rows TEXT        only rows whose work has this text; "chunks|tagging" has either
   --rounds N         figures are medians of so many
   --seconds N        of each load
   --large SIZE       of the large object
   --objects N        that starts are measured with
   --devices SIZE     objects of the scenario devices
   --devices-on LIST  folders of its stores, 7 (4+3) and 2 (two copies) (default: 7,2)
+  --beside DIR       scenario forms: the same requests to a server of another checkout, in alternating rounds
+                     (default then: ${ROUNDS_BESIDE} rounds of ${SECONDS_BESIDE} s)
+  --forms-on N       folders of its stores: 1, or 6 (4+2) (default: 1)
   --dir DIR          where stores and plain files are written (default: the system's temporary folder)
   --json             print the JSON instead of the table
 `
@@ -76,6 +86,8 @@ export function parseOptions(args: readonly string[]): BenchOptions | "help" {
       objects: text,
       devices: text,
       "devices-on": text,
+      beside: text,
+      "forms-on": text,
       dir: text,
       json: flag,
       help: { type: "boolean", short: "h" },
@@ -85,7 +97,11 @@ export function parseOptions(args: readonly string[]): BenchOptions | "help" {
   if (positionals.length > 1) throw new Error(`one file at most, not ${positionals.join(" ")}`)
   if (values.full === true && values.quick === true) throw new Error("--full or --quick, not both")
   const mode = values.full === true ? "full" : values.quick === true ? "quick" : "default"
-  const preset = { full: FULL, quick: QUICK, default: DEFAULT }[mode]
+  const asked = scenariosOf(values.scenario, values.beside)
+  const preset = {
+    ...{ full: FULL, quick: QUICK, default: DEFAULT }[mode],
+    ...(values.beside === undefined || mode === "quick" ? {} : { rounds: ROUNDS_BESIDE, seconds: SECONDS_BESIDE }),
+  }
   const { rounds, seconds, large, objects } = values
   const scale: Scale = {
     ...preset,
@@ -102,18 +118,33 @@ export function parseOptions(args: readonly string[]): BenchOptions | "help" {
       seconds: seconds === undefined ? { full: 10, quick: 0.3, default: 5 }[mode] : scale.seconds,
     },
   )
-  const all = [...THEMES, ...devices]
-  const asked = values.scenario === undefined ? undefined : listOf(values.scenario, SCENARIOS)
+  const [folders] = listOf(values["forms-on"] ?? "1", ["1", "6"]).map(Number)
+  const forms = formsTheme({ folders: folders ?? 1, beside: values.beside })
+  const all = [...THEMES, forms, ...devices]
   const isAsked = ({ name, isOnRequest }: Theme) => asked?.includes(name) ?? (mode === "full" || !isOnRequest)
   const { rows = "" } = values
   return {
     themes: all.filter(isAsked),
-    isWanted: work => work.includes(rows),
+    isWanted: wantedBy(rows),
     scale,
     workFolder: values.dir,
     out: positionals[0],
     json: values.json === true,
   }
+}
+
+/** Accepts a text that has one of the words; words are separated by `|`. */
+export const wantedBy =
+  (words: string) =>
+  (text: string): boolean =>
+    words.split("|").some(word => text.includes(word))
+
+/** Undefined: the default ones. Only forms can be measured beside another checkout. */
+function scenariosOf(list: string | undefined, beside: string | undefined): readonly string[] | undefined {
+  const asked = list === undefined ? undefined : listOf(list, SCENARIOS)
+  if (beside === undefined) return asked
+  if (asked?.some(name => name !== FORMS) === true) throw new Error(`--beside is for --scenario ${FORMS} only`)
+  return [FORMS]
 }
 
 function listOf<const T extends string>(text: string, known: readonly T[]): T[] {

@@ -16,8 +16,11 @@ import { cpuSecondsOf } from "./process-usage.js"
 import { Unmeasured } from "./row.js"
 
 export const BUCKET = "bench"
-/** Seen from dist/bench/. */
-const PROBE = fileURLToPath(new URL("../../bench/loop-probe.cjs", import.meta.url))
+/** Loaded into the server's process, seen from dist/bench/. */
+const PROBES = {
+  loop: fileURLToPath(new URL("../../bench/loop-probe.cjs", import.meta.url)),
+  coverage: fileURLToPath(new URL("../../bench/coverage-probe.cjs", import.meta.url)),
+} as const
 const ERROR_LINE = /^\S+Z error /
 const ERROR_LINES_MAX = 5
 const PROBE_MS_MAX = 10_000
@@ -28,8 +31,13 @@ export type Late = z.output<typeof LATE>
 export interface OwnStoreOptions {
   readonly name: string
   readonly folders: number
-  /** With the probe of its event loop, which costs a little. */
-  readonly isProbed?: boolean
+  /** A probe in its process: of its event loop, which costs a little, or of the functions it calls, which costs a lot. */
+  readonly probe?: keyof typeof PROBES
+  /** Further arguments of `serve`. */
+  readonly args?: readonly string[]
+  /** The program that runs as the server. Default: that of this checkout. */
+  readonly command?: string
+  readonly environment?: Readonly<Record<string, string>>
 }
 
 interface Running {
@@ -60,15 +68,22 @@ export class OwnStore {
     return store
   }
 
-  async start(): Promise<void> {
-    await this.adopt(this.spawn())
+  /** `args`: further ones of `serve`, for this start only. */
+  async start(args: readonly string[] = []): Promise<void> {
+    await this.adopt(this.spawn(undefined, args))
   }
 
   /** Starts a process without waiting; `adopt` makes it the store. */
-  spawn(listen?: string): StoreProcess {
-    const { isProbed = false } = this.options
-    const environment = isProbed ? { NODE_OPTIONS: `--require ${PROBE}`, BENCH_LOOP_FILE: this.lateFile } : {}
-    const options = { dataFolders: this.folders, args: ["--log-level", "warn"], environment }
+  spawn(listen?: string, further: readonly string[] = []): StoreProcess {
+    const { probe, command, environment = {}, args = [] } = this.options
+    const probed =
+      probe === undefined ? {} : { NODE_OPTIONS: `--require ${PROBES[probe]}`, BENCH_PROBE_FILE: this.probeFile }
+    const options = {
+      dataFolders: this.folders,
+      args: ["--log-level", "warn", ...args, ...further],
+      environment: { ...environment, ...probed },
+      ...(command === undefined ? {} : { command }),
+    }
     return StoreProcess.spawn(listen === undefined ? options : { ...options, listen }, this.bench.clock)
   }
 
@@ -156,8 +171,12 @@ export class OwnStore {
     }
   }
 
-  private get lateFile(): string {
-    return join(this.root, "late.json")
+  get dataFolders(): readonly string[] {
+    return this.folders
+  }
+
+  private get probeFile(): string {
+    return join(this.root, "probe.json")
   }
 
   /** How late its event loop ran while `work` did. */
@@ -168,13 +187,18 @@ export class OwnStore {
   }
 
   private async late(): Promise<Late> {
+    return LATE.parse(await this.probed())
+  }
+
+  /** The report of the probe, which starts its next one. */
+  async probed(): Promise<unknown> {
     const { clock, signal } = this.bench
-    await rm(this.lateFile, { force: true })
+    await rm(this.probeFile, { force: true })
     this.now.process.kill("SIGUSR2")
     const endMs = clock.monotonicMs() + PROBE_MS_MAX
     while (clock.monotonicMs() < endMs) {
-      const text = await readFile(this.lateFile, "utf8").catch(() => undefined)
-      if (text !== undefined) return LATE.parse(JSON.parse(text))
+      const text = await readFile(this.probeFile, "utf8").catch(() => undefined)
+      if (text !== undefined) return JSON.parse(text)
       await clock.sleep(5, signal)
     }
     throw new Unmeasured("the store's process did not answer SIGUSR2")

@@ -3,13 +3,30 @@ import { test } from "node:test"
 import assert from "node:assert/strict"
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { z } from "zod"
 import { runProcess } from "../src/main/cli/process-tools.js"
 
 /** Seen from dist/bench/. */
 const MAIN = fileURLToPath(new URL("../../bench/start.cjs", import.meta.url))
+
+const CHECKOUT = dirname(dirname(MAIN))
+
+const COSTS = z.object({
+  now: z.array(
+    z.object({
+      form: z.string(),
+      files: z.number(),
+      functions: z.number(),
+      calls: z.number(),
+      beyondPlain: z.array(z.string()).optional(),
+    }),
+  ),
+})
+const FUNCTIONS = z.object({
+  now: z.array(z.object({ file: z.string(), line: z.number(), name: z.string(), callsPerRequest: z.number() })),
+})
 
 const REPORT = z.object({
   machine: z.object({ cores: z.number(), cpu: z.string(), node: z.string(), command: z.string() }),
@@ -19,19 +36,21 @@ const REPORT = z.object({
       work: z.string(),
       verdict: z.enum(["met", "missed", "reported", "unmeasured", "failed"]),
       ratio: z.number().optional(),
-      measured: z.object({ figure: z.number(), limit: z.number().optional() }).optional(),
+      measured: z
+        .object({ figure: z.number(), limit: z.number().optional(), also: z.record(z.string(), z.number()).optional() })
+        .optional(),
       why: z.string().optional(),
     }),
   ),
 })
 type Rows = z.output<typeof REPORT>["rows"]
 
-async function quick(scenarios: string): Promise<Rows> {
+async function quick(scenarios: string, ...further: readonly string[]): Promise<Rows> {
   const folder = await mkdtemp(join(tmpdir(), "bench-test-"))
   try {
     const file = join(folder, "report.json")
     const work = await mkdtemp(join(folder, "work-"))
-    const args = [MAIN, "--quick", "--scenario", scenarios, "--dir", work, file]
+    const args = [MAIN, "--quick", "--scenario", scenarios, "--dir", work, ...further, file]
     const { out, error } = await runProcess(process.execPath, args)
     const { rows, machine } = REPORT.parse(JSON.parse(await readFile(file, "utf8").catch(() => error)))
     assert.match(machine.command, /^npm run bench -- --quick/)
@@ -79,6 +98,53 @@ for (const themes of ["listings,batches", "starts,memory,pressure"]) {
     assert.deepEqual([...new Set(rows.map(({ theme }) => theme))], themes.split(","))
   })
 }
+
+test("every form of request is answered, and decorated forms stand beside their plain form", async () => {
+  const rows = await quick("forms")
+  requireFigures(rows)
+  const ofPlain = rows.filter(({ measured }) => measured?.also?.["ofPlain"] !== undefined).map(({ work }) => work)
+  assert.deepEqual(
+    rows.map(({ work }) => work).filter(work => !ofPlain.includes(work)),
+    [
+      ...["GET 1 KiB", "HEAD 1 KiB", "LIST of 50 keys", "LIST of 100 keys", "DELETE"],
+      ...["PUT 1 KiB", "PUT 4 KiB", "PUT 32 KiB", "PUT 64 KiB"],
+    ],
+  )
+})
+
+test("forms are measured beside another checkout", async () => {
+  const rows = await quick("forms", "--rows", "HEAD", "--beside", CHECKOUT)
+  requireFigures(rows)
+  assert.deepEqual(
+    rows.map(({ work, ratio }) => [work, ratio !== undefined]),
+    [["HEAD 1 KiB", true]],
+  )
+})
+
+test("the cost of a request tells its functions by file and line, and the files beyond its plain form", async () => {
+  const tool = join(CHECKOUT, "tools/request-cost.mjs")
+  const answer = async (...args: string[]): Promise<unknown> => {
+    const { code, out, error } = await runProcess(process.execPath, [tool, ...args, "--json"])
+    assert.equal(code, 0, error)
+    return JSON.parse(out.toString("utf8"))
+  }
+  const { now: rows } = COSTS.parse(await answer("--rows", "checksum-mode"))
+  assert.deepEqual(
+    rows.map(({ form, beyondPlain }) => [form, beyondPlain !== undefined]),
+    [
+      ["GET 1 KiB", false],
+      ["GET 1 KiB with x-amz-checksum-mode", true],
+    ],
+  )
+  for (const { form, files, functions, calls } of rows) {
+    assert.ok(files > 10 && functions > files && calls >= functions, `${form}: ${files}, ${functions}, ${calls}`)
+  }
+  const { now: functions } = FUNCTIONS.parse(await answer("--show", "GET 1 KiB"))
+  assert.ok(functions.length > 100)
+  const { file, line, name } = functions.find(({ name }) => /^[a-z]{6,}$/i.test(name)) ?? assert.fail("a name")
+  const text = await readFile(join(CHECKOUT, file), "utf8")
+  assert.ok(text.split("\n")[line - 1]?.includes(name), `${file}:${line} is not ${name}`)
+})
 
 test("a folder is lost, repaired and verified, and clients are heard", async () => {
   const rows = await quick("devices")

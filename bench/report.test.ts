@@ -13,6 +13,7 @@ test("every row is in the table: what missed, what failed, what could not be tol
       work: "PUT",
       verdict: "missed",
       ratio: 1.234,
+      rounds: [1.234, 1.1, 1.301],
       measured: { figure: 2.4681, unit: "s", limit: 2, also: { p99Ms: 1234.5 } },
     },
     { ...of, work: "GET", verdict: "failed", why: "broke" },
@@ -34,7 +35,7 @@ test("every row is in the table: what missed, what failed, what could not be tol
     text,
     /c, 2 cores, 4 GiB; Node 20; unknown file system\nabc; 2026-01-02T03:04:05.000Z; load 0.5 before; 12 s/,
   )
-  assert.match(text, /PUT +2\.47 +s +2 +1\.23 +ratio <= 1 +missed +p99Ms 1235\n/)
+  assert.match(text, /PUT +2\.47 +s +2 +1\.23 +ratio <= 1 +missed +p99Ms 1235, rounds 1\.1 to 1\.3\n/)
   assert.match(text, /GET .*failed +broke\n/)
   assert.match(text, /HEAD .*unmeasured +needs \/proc\n/)
   assert.match(text, /0 met, 1 missed, 0 reported, 1 unmeasured, 1 failed\n$/)

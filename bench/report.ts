@@ -17,10 +17,14 @@ export function figureText(value: number): string {
 
 const HEAD = ["WORK", "FIGURE", "UNIT", "LIMIT", "RATIO", "TARGET", "VERDICT", "BESIDES"]
 
-function cellsOf({ work, measured, ratio, target, verdict, why }: Result): string[] {
+/** The least and the most of several rounds. */
+const spreadOf = (rounds: readonly number[]): string[] =>
+  rounds.length < 2 ? [] : [`rounds ${figureText(Math.min(...rounds))} to ${figureText(Math.max(...rounds))}`]
+
+function cellsOf({ work, measured, ratio, target, verdict, rounds, why }: Result): string[] {
   if (measured === undefined) return [work, "", "", "", "", target, verdict, why ?? ""]
   const { figure, unit, limit, also = {} } = measured
-  const besides = Object.entries(also).map(([name, value]) => `${name} ${figureText(value)}`)
+  const besides = [...Object.entries(also).map(([name, value]) => `${name} ${figureText(value)}`), ...spreadOf(rounds)]
   return [
     work,
     figureText(figure),

@@ -24,7 +24,7 @@ class Batches implements Fixture {
   ) {}
 
   static async open(bench: Bench): Promise<Batches> {
-    return new Batches(bench, await OwnStore.open(bench, { name: "batches", folders: 1, isProbed: true }))
+    return new Batches(bench, await OwnStore.open(bench, { name: "batches", folders: 1, probe: "loop" }))
   }
 
   close(): Promise<void> {

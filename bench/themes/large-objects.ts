@@ -49,7 +49,7 @@ class LargeObjects implements Fixture {
   }
 
   static async open(bench: Bench, folders: number): Promise<LargeObjects> {
-    const store = await OwnStore.open(bench, { name: `large-${folders}`, folders, isProbed: true })
+    const store = await OwnStore.open(bench, { name: `large-${folders}`, folders, probe: "loop" })
     return new LargeObjects(bench, store, folders)
   }
 

@@ -34,6 +34,8 @@ export interface StoreProcessOptions {
   /** Further arguments of `serve`. */
   readonly args?: readonly string[]
   readonly environment?: Readonly<Record<string, string>>
+  /** The program that Node runs. Default: `bin/hayloft` of this checkout. */
+  readonly command?: string
   /** Show its output instead of keeping it. */
   readonly inheritOutput?: boolean
 }
@@ -82,7 +84,8 @@ export class StoreProcess {
       HAYLOFT_ROOT_SECRET_KEY: ROOT_KEY.secretAccessKey,
       ...options.environment,
     }
-    const child = spawn(process.execPath, [HAYLOFT_COMMAND, "serve", ...folders, ...ports, ...(options.args ?? [])], {
+    const command = options.command ?? HAYLOFT_COMMAND
+    const child = spawn(process.execPath, [command, "serve", ...folders, ...ports, ...(options.args ?? [])], {
       env: environment,
       stdio: options.inheritOutput === true ? ["ignore", "inherit", "inherit"] : ["ignore", "pipe", "pipe"],
     })

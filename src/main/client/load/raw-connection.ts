@@ -27,6 +27,8 @@ export interface RawRequest {
 export interface RawOptions {
   /** Of each read; large bodies are cheaper in large pieces. */
   readonly bufferBytes?: number
+  /** Certificates in PEM that are trusted in place of the system's. */
+  readonly trustedCertificates?: string
 }
 
 interface Waiting {
@@ -103,7 +105,12 @@ export class RawConnection {
     if (this.isSecure) {
       // An address is no name that TLS could ask for; the certificate is checked against it all the same.
       const servername = isIP(host) === 0 ? host : ""
-      return connectSecurely({ host, port, servername }).on("data", (chunk: Buffer) => void this.take(chunk))
+      const { trustedCertificates: ca } = this.options
+      const trusted = ca === undefined ? {} : { ca }
+      return connectSecurely({ host, port, servername, ...trusted }).on(
+        "data",
+        (chunk: Buffer) => void this.take(chunk),
+      )
     }
     const buffer = Buffer.allocUnsafeSlow(this.options.bufferBytes ?? BUFFER_BYTES)
     return connect({

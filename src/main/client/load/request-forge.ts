@@ -21,8 +21,11 @@ interface Kept {
   readonly forgedAtMs: number
 }
 
+/** A request without its body. */
+export type WireHead = Pick<SignedCall, "method" | "rawTarget" | "rawHeaders">
+
 /** Head and end of head as they go over the wire. */
-export function wireOf({ method, rawTarget, rawHeaders }: SignedCall): Buffer {
+export function wireOf({ method, rawTarget, rawHeaders }: WireHead): Buffer {
   let text = `${method} ${rawTarget} HTTP/1.1\r\n`
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) text += `${rawHeaders[i] ?? ""}: ${rawHeaders[i + 1] ?? ""}\r\n`
   return Buffer.from(`${text}\r\n`, "latin1")
@@ -39,6 +42,10 @@ export class RequestForge {
     this.endpoint = new URL(access.endpoint)
   }
 
+  get nowMs(): number {
+    return this.clock.wallMs()
+  }
+
   forge({ body, ...request }: ForgedRequest): RawRequest {
     const headers = [...(request.headers ?? [])]
     if (body !== undefined) headers.push(["content-length", String(body.length)])
@@ -47,7 +54,7 @@ export class RequestForge {
   }
 
   sign(request: S3Request, payloadHash?: string): SignedCall {
-    return signedCall(this.access, this.endpoint.host, request, this.clock.wallMs(), payloadHash)
+    return signedCall(this.access, this.endpoint.host, request, this.nowMs, payloadHash)
   }
 
   /** The request of this name as it was made before, else made now. */

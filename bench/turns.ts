@@ -1,0 +1,81 @@
+/**
+ * Load on several servers in turns of `TURN_MS`, so that whatever else the machine does slows all of them alike. Each
+ * server has as many kept-alive connections, each with one request at a time.
+ */
+import { mapBounded } from "../src/life/index.js"
+import { RawConnection, type RawOptions, type RawRequest } from "../src/main/client/load/raw-connection.js"
+import type { Bench } from "./bench.js"
+
+const CONNECTIONS = 8
+const TURN_MS = 100
+
+export interface Target extends RawOptions {
+  readonly endpoint: URL
+  readonly requests: readonly RawRequest[]
+  /** Each request is sent once, and the load ends after the last; else they are repeated. */
+  readonly isOnce: boolean
+  readonly answerBytes: number | undefined
+}
+
+export class TurnTaker {
+  private readonly connections: readonly RawConnection[]
+  private sent = 0
+  answered = 0
+
+  constructor(
+    private readonly bench: Bench,
+    private readonly target: Target,
+  ) {
+    const { endpoint } = target
+    this.connections = Array.from({ length: CONNECTIONS }, () => new RawConnection(endpoint, bench.signal, target))
+  }
+
+  async open(): Promise<void> {
+    await mapBounded(this.connections, CONNECTIONS, connection => connection.open())
+  }
+
+  close(): void {
+    for (const connection of this.connections) connection.close()
+  }
+
+  get isOnce(): boolean {
+    return this.target.isOnce
+  }
+
+  /** False once a request that can be sent once only was the last. */
+  get hasMore(): boolean {
+    return !this.target.isOnce || this.sent < this.target.requests.length
+  }
+
+  /** Throws if a request fails. */
+  async turn(): Promise<void> {
+    const endMs = this.bench.clock.monotonicMs() + TURN_MS
+    await mapBounded(this.connections, CONNECTIONS, async connection => {
+      while (this.hasMore && this.bench.clock.monotonicMs() < endMs) await this.one(connection)
+    })
+  }
+
+  private async one(connection: RawConnection): Promise<void> {
+    const { requests, answerBytes } = this.target
+    const request = requests[this.sent % requests.length]
+    if (request === undefined) throw new Error("a load needs requests")
+    this.sent += 1
+    const { status, bodyBytes, errorText } = await connection.ask(request)
+    if (status >= 300) throw new Error(`a request was answered with ${status}: ${errorText}`)
+    if (answerBytes !== undefined && answerBytes !== bodyBytes) {
+      throw new Error(`an answer has ${bodyBytes} bytes instead of ${answerBytes}`)
+    }
+    this.answered += 1
+  }
+}
+
+/** Until each has had `seconds`, or has no more. */
+export async function inTurns(takers: readonly TurnTaker[], seconds: number): Promise<void> {
+  const turns = Math.ceil((seconds * 1000) / TURN_MS)
+  const isOver = (turn: number): boolean => takers.every(taker => (taker.isOnce ? !taker.hasMore : turn >= turns))
+  for (let turn = 0; !isOver(turn); turn += 1) {
+    // Each is the first in every other turn.
+    const order = turn % 2 === 0 ? takers : [...takers].reverse()
+    for (const taker of order) await taker.turn()
+  }
+}

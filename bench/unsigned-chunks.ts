@@ -1,0 +1,31 @@
+/** A request whose body is one chunk without a signature and a trailer with its CRC32, as SDKs send puts over TLS. */
+import { STREAMING_UNSIGNED_TRAILER } from "../src/access/sigv4.js"
+import { Crc } from "../src/base/crc.js"
+import type { RawRequest } from "../src/main/client/load/raw-connection.js"
+import { wireOf, type RequestForge } from "../src/main/client/load/request-forge.js"
+import type { S3Request } from "../src/main/client/signed-call.js"
+
+export const CHECKSUM_HEADER = "x-amz-checksum-crc32"
+
+/** The value of `CHECKSUM_HEADER` for a body. */
+export function crc32Text(body: Uint8Array): string {
+  const crc = new Crc("CRC32")
+  crc.update(body)
+  return Buffer.from(crc.digest()).toString("base64")
+}
+
+export function unsignedChunkWithTrailer(forge: RequestForge, request: S3Request, body: Buffer): RawRequest {
+  const wire = Buffer.concat([
+    Buffer.from(`${body.length.toString(16)}\r\n`),
+    body,
+    Buffer.from(`\r\n0\r\n${CHECKSUM_HEADER}:${crc32Text(body)}\r\n\r\n`),
+  ])
+  const headers = [
+    ...(request.headers ?? []),
+    ["content-encoding", "aws-chunked"],
+    ["content-length", String(wire.length)],
+    ["x-amz-decoded-content-length", String(body.length)],
+    ["x-amz-trailer", CHECKSUM_HEADER],
+  ] as const
+  return { bytes: wireOf(forge.sign({ ...request, headers }, STREAMING_UNSIGNED_TRAILER)), body: wire, isHead: false }
+}
