@@ -14,6 +14,8 @@ export interface HeaderScene {
   readonly chance: Chance
   readonly world: World
   readonly bucket: string
+  /** The object that is read, if it is the current one. */
+  readonly current: string | undefined
   readonly body: Buffer
 }
 
@@ -56,8 +58,8 @@ function etag({ chance, world }: HeaderScene): string {
   ])
 }
 
-function date({ chance, world }: HeaderScene): string {
-  const known = world.anyDate(chance) ?? "Sun, 01 Feb 2026 00:00:00 GMT"
+function date({ chance, world, bucket, current }: HeaderScene): string {
+  const known = world.dateOf(bucket, current) ?? "Sun, 01 Feb 2026 00:00:00 GMT"
   return chance.weighted([
     [4, known],
     [2, "Sun, 01 Feb 2026 00:00:00 GMT"],

@@ -4,7 +4,7 @@
  *
  *   --chapter N       plays this chapter alone, and shows a difference in full
  *   --each N          requests of a chapter
- *   --record          writes the recorded answers anew, after which `npm test` compares
+ *   --record          writes the recorded answers, with which `npm test` compares, and nothing else
  *
  * Prints what was asked and answered how often, and of a difference the command that shows it again. Ends with 1 where
  * answers differ.
@@ -15,6 +15,7 @@ import { ROOT } from "../harness/server.js"
 import { quietParent, withFolder } from "../harness/folders.js"
 import { Coverage } from "./coverage.js"
 import { playChapter, type Difference } from "./chapter.js"
+import { record } from "./recorded.js"
 import { Player } from "./run.js"
 import { openStore, STREAMS } from "./store.js"
 import { show } from "./show.js"
@@ -100,5 +101,5 @@ async function compare(beside: string): Promise<number> {
   return 0
 }
 
-write(`this checkout: ${ROOT}`)
-process.exitCode = await compare(values.beside ?? ROOT)
+if (values.record) write(`recorded ${(await record()).requests} requests; read the diff of tests/requests/recorded.txt`)
+else process.exitCode = await compare(values.beside ?? ROOT)

@@ -16,7 +16,8 @@ const ID = /\b[0-9A-V]{26}\b/g
 const ISO = /\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,3})?Z/g
 const HTTP_DATE = /\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT/g
 const AMZ_DATE = /\b(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z/g
-const STEP_MS = 600_000
+/** No time that requests name lies half-way between two steps. */
+const STEP_MS = 1_200_000
 /** Times further away are somebody's own. */
 const NEAR_MS = 40 * 86_400_000
 
@@ -28,6 +29,21 @@ export const idsIn = ({ headers, body }: Answer): readonly string[] => [
   ...headers.flatMap(header => header[1].match(ID) ?? []),
   ...(isText(headers) ? (body.toString("latin1").match(ID) ?? []) : []),
 ]
+
+/** Of a listing that goes on. */
+export const tokenIn = ({ headers, body }: Answer): string | undefined =>
+  isText(headers) ? /<NextContinuationToken>([^<]+)</.exec(body.toString("latin1"))?.[1] : undefined
+
+/** Version, checksum and place; the checksum covers the bucket's number, which depends on who made one first. */
+const TOKENS = /<((?:Next)?ContinuationToken)>([^<]+)/g
+const TOKEN_HEAD_BYTES = 9
+
+function placeOf(token: string): string {
+  const bytes = Buffer.from(token, "base64url")
+  return bytes[0] === 1 && bytes.length > TOKEN_HEAD_BYTES
+    ? `after ${bytes.toString("latin1", TOKEN_HEAD_BYTES)}`
+    : token
+}
 
 const isText = (headers: readonly Header[]): boolean =>
   headers.some(([name, value]) => name.toLowerCase() === "content-type" && value.startsWith("application/xml"))
@@ -96,7 +112,8 @@ export class Normaliser {
 
   private ids(text: string): string {
     const named = text.replace(SESSION_KEY, "<session key>").replace(DRAWN_ACCOUNT, "<ID>root</ID>")
-    return named.replace(ID, id => {
+    const placed = named.replace(TOKENS, (_, name: string, token: string) => `<${name}>${placeOf(token)}`)
+    return placed.replace(ID, id => {
       const number = this.numbers.get(id) ?? this.numbers.size + 1
       this.numbers.set(id, number)
       return `<id ${number}>`

@@ -5,7 +5,7 @@
  *           the one before it are there. A connection is opened again only where its server said that it closes.
  */
 import type { Unit } from "./generate.js"
-import { idsIn, Normaliser } from "./normalise.js"
+import { idsIn, Normaliser, tokenIn } from "./normalise.js"
 import type { People } from "./people.js"
 import { mayComeLate, render, writesOf, type Rendered, type Side, type Spec } from "./spec.js"
 import { valueOf, Wire, type Answer, type Collected } from "./wire.js"
@@ -28,6 +28,7 @@ interface Written {
 export class Player implements Side {
   readonly ids = new Map<number, readonly string[]>()
   readonly dates = new Map<number, string>()
+  readonly tokens = new Map<number, string>()
   private wire: Wire | undefined
   private normaliser = new Normaliser(() => Date.now())
 
@@ -40,6 +41,7 @@ export class Player implements Side {
   begin(): void {
     this.ids.clear()
     this.dates.clear()
+    this.tokens.clear()
     this.normaliser = new Normaliser(() => Date.now())
     this.close()
   }
@@ -60,6 +62,8 @@ export class Player implements Side {
       this.ids.set(first + i, idsIn(answer))
       const date = valueOf(answer, "last-modified")
       if (date !== undefined) this.dates.set(first + i, date)
+      const token = tokenIn(answer)
+      if (token !== undefined) this.tokens.set(first + i, token)
     })
     return { answers: collected.answers, text: this.normaliser.text(collected, state, echoes, isLate) }
   }

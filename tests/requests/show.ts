@@ -39,12 +39,8 @@ export function show({ chapter, number, unit, played }: Difference): string {
         cut(printable(sent.head.toString("latin1").replaceAll("\r", "") + sent.body.toString("latin1", 0, 1_000))),
       )
   })
-  const [one = "", other = ""] = played.outcomes.map(({ text }) => printable(text))
-  lines.push(
-    "--- answer of the other checkout",
-    cut(one),
-    "--- lines of this one that differ",
-    cut(changed(one, other)),
-  )
+  const [one = "", other] = played.outcomes.map(({ text }) => printable(text))
+  lines.push(other === undefined ? "--- answer" : "--- answer of the other checkout", cut(one))
+  if (other !== undefined) lines.push("--- lines of this one that differ", cut(changed(one, other)))
   return lines.join("\n")
 }

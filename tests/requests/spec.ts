@@ -2,7 +2,7 @@
  * A request as data, and the bytes that one side is sent.
  *
  * Ids that a server draws stand in it as `{{12.0}}`: the first id in the answer to request 12, `{{12.date}}` its
- * Last-Modified. Both sides get the same bytes unless a request names such a value or signs with a session.
+ * Last-Modified, `{{12.token}}` its continuation token. Both sides get the same bytes unless a request names such a value or signs with a session.
  */
 import { createHash } from "node:crypto"
 import { amzDate, authorization, encodeText, presign, signRequest } from "../../conformance/sign-v4.js"
@@ -98,6 +98,7 @@ export interface Side {
   /** By the number of the request. */
   readonly ids: ReadonlyMap<number, readonly string[]>
   readonly dates: ReadonlyMap<number, string>
+  readonly tokens: ReadonlyMap<number, string>
 }
 
 export interface Rendered {
@@ -107,18 +108,19 @@ export interface Rendered {
   readonly isOwn: boolean
 }
 
-const PLACE = /\{\{(\d+)\.(\d+|date)\}\}/g
+const PLACE = /\{\{(\d+)\.(\d+|date|token)\}\}/g
 /** Well formed, and never drawn. */
 const NO_ID = "00000000000000000000000000"
 const NO_DATE = "Sun, 01 Feb 2026 00:00:00 GMT"
 
 function filled(text: string, side: Side): string {
   if (!text.includes("{{")) return text
-  return text.replace(PLACE, (_, request: string, what: string) =>
-    what === "date"
-      ? (side.dates.get(Number(request)) ?? NO_DATE)
-      : (side.ids.get(Number(request))?.[Number(what)] ?? NO_ID),
-  )
+  return text.replace(PLACE, (_, number: string, what: string) => {
+    const request = Number(number)
+    if (what === "date") return side.dates.get(request) ?? NO_DATE
+    if (what === "token") return side.tokens.get(request) ?? NO_ID
+    return side.ids.get(request)?.[Number(what)] ?? NO_ID
+  })
 }
 
 const hasPlaces = ({ target, headers, body }: Spec): boolean =>

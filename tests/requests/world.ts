@@ -4,7 +4,7 @@
  * Ids are known by the place in which they first appeared (`{{12.0}}`), so that the same request works on every server.
  */
 import type { Chance } from "./chance.js"
-import { idsIn } from "./normalise.js"
+import { idsIn, tokenIn } from "./normalise.js"
 import { accountId } from "./people.js"
 import type { Spec } from "./spec.js"
 import { valueOf, type Answer } from "./wire.js"
@@ -35,6 +35,8 @@ export interface KnownUpload extends KnownVersion {
   readonly parts: { readonly number: number; readonly etag: string }[]
 }
 
+const READING: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"])
+
 /** Older knowledge is forgotten. */
 const KEPT_MAX = 40
 
@@ -51,7 +53,8 @@ export class World {
   /** Continuation tokens of listings. */
   readonly tokens: { readonly bucket: string; readonly text: string }[] = []
   private readonly etags: string[] = []
-  private readonly dated: number[] = []
+  /** By bucket and key: the request that has read it. */
+  private readonly dated = new Map<string, Map<string, number>>()
 
   constructor(
     readonly stream: number,
@@ -71,18 +74,24 @@ export class World {
     return chance.any(this.etags)
   }
 
-  /** The time of an object, as its server gave it. */
-  anyDate(chance: Chance): string | undefined {
-    const request = chance.any(this.dated)
+  /**
+   * The time of an object, as its server gave it. Only of what has not changed since: whether two objects were written
+   * in the same second differs between servers.
+   */
+  dateOf(bucket: string, key: string | undefined): string | undefined {
+    const request = key === undefined ? undefined : this.dated.get(bucket)?.get(key)
     return request === undefined ? undefined : `{{${request}.date}}`
   }
 
-  learn(request: number, { about, method }: Spec, answer: Answer): void {
+  learn(request: number, { about, method, target }: Spec, answer: Answer): void {
+    if (!READING.has(method)) this.dated.delete(about?.bucket ?? "")
+    if (!READING.has(method) && about === undefined) this.dated.clear()
     if (about === undefined || answer.status >= 300) return
     const etag = valueOf(answer, "etag")
     if (etag !== undefined) keep(this.etags, etag)
-    if (valueOf(answer, "last-modified") !== undefined) keep(this.dated, request)
     const { does, bucket, key = "", upload, part = 0 } = about
+    if (does === "read" && !target.includes("versionId") && valueOf(answer, "last-modified") !== undefined)
+      this.dated.set(bucket, (this.dated.get(bucket) ?? new Map<string, number>()).set(key, request))
     const ids = idsIn(answer)
     const placeOf = (id: string | undefined): string | undefined => {
       const at = id === undefined ? -1 : ids.indexOf(id)
@@ -100,18 +109,13 @@ export class World {
       const text = etag ?? /<ETag>([^<]*)</.exec(answer.body.toString("latin1"))?.[1]
       if (found !== undefined && text !== undefined && method === "PUT") replacePart(found, part, text)
     }
-    if (does === "list") this.learnToken(bucket, answer)
+    if (does === "list" && tokenIn(answer) !== undefined) keep(this.tokens, { bucket, text: `{{${request}.token}}` })
   }
 
   /** Most requests then name uploads that go on. */
   private forget(upload: string | undefined): void {
     const at = this.uploads.findIndex(({ id }) => id === upload)
     if (at >= 0) this.uploads.splice(at, 1)
-  }
-
-  private learnToken(bucket: string, { body }: Answer): void {
-    const token = /<NextContinuationToken>([^<]+)</.exec(body.toString("latin1"))?.[1]
-    if (token !== undefined) keep(this.tokens, { bucket, text: token })
   }
 }
 
