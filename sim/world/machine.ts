@@ -99,7 +99,7 @@ export class SimMachine {
 
   private know(drive: Drive): void {
     this.drives.push(drive)
-    drive.meet(call => (call.kind === "readNow" ? this.fault(call) : this.delayed(call)))
+    drive.meet(call => (call.kind === "readSync" ? this.fault(call) : this.delayed(call)))
   }
 
   private async delayed(call: DiskCall): Promise<Bend | void> {

@@ -8,6 +8,11 @@ export const GIB = 1024 * MIB
 
 /** Payloads up to this length travel with their row and never enter the needle index. */
 export const INLINE_BYTES_MAX = 4 * KIB
+/**
+ * Read on the serving thread at most, of what the page cache likely has: to fetch, verify and send so much takes a
+ * tenth of a millisecond.
+ */
+export const SYNC_READ_BYTES_MAX = 128 * KIB
 /** Each shard carries one checksum per this many bytes; ranges are read and verified in these units. */
 export const SUB_BLOCK_BYTES = 64 * KIB
 /** Shards are padded to a multiple of this, so that the coding kernels need no tail. */

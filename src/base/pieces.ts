@@ -5,5 +5,21 @@ export type PieceOwner = "caller" | "reader"
 export interface LentBytes {
   readonly bytes: Uint8Array
   /** Nobody looks at them any more. */
-  giveBack(): void
+  readonly giveBack: () => void
+}
+
+/** Bytes that were read: all of them, if there was nothing to wait for, or a stream. */
+export type ReadBytes = LentBytes | AsyncIterable<Uint8Array>
+
+export const isLent = (read: ReadBytes): read is LentBytes => "giveBack" in read
+
+/** The bytes as a stream in any case; those that are lent are given back when the next piece is asked for. */
+export const streamOf = (read: ReadBytes): AsyncIterable<Uint8Array> => (isLent(read) ? lentPiece(read) : read)
+
+async function* lentPiece({ bytes, giveBack }: LentBytes): AsyncGenerator<Uint8Array> {
+  try {
+    yield bytes
+  } finally {
+    giveBack()
+  }
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { after, forEachSoon, lastly, recover } from "./soon.js"
+import { after, forEachSoon, lastly, recover, type Soon } from "./soon.js"
 
 const later = <T>(value: T): Promise<T> => new Promise(resolve => setImmediate(() => resolve(value)))
 
@@ -62,7 +62,7 @@ test("lastly cleans up once, however the work ends", async () => {
 
 test("forEachSoon keeps the order, whether it waits or not, and stops at the first failure", async () => {
   const seen: number[] = []
-  const note = (n: number) => {
+  const note = (n: number): Soon<void> => {
     if (n === 4) throw new Error("four")
     if (n % 2 === 0) return later(undefined).then(() => void seen.push(n))
     seen.push(n)

@@ -8,6 +8,12 @@
 /** A value, or a promise of it. */
 export type Soon<T> = T | Promise<T>
 
+/** A promise of the value, for whoever waits in any case. */
+export const promised = <T>(value: Soon<T>): Promise<T> => (value instanceof Promise ? value : Promise.resolve(value))
+
+/** Does the work now: for a callee that lets its caller decide when. */
+export const begin = <T>(work: () => T): T => work()
+
 /** Goes on with the value, at once if it is available. Throws, or rejects with, what either throws. */
 export const after = <A, B>(value: Soon<A>, next: (value: A) => Soon<B>): Soon<B> =>
   value instanceof Promise ? value.then(next) : next(value)

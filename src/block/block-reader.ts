@@ -10,9 +10,11 @@ import { must } from "../base/assert.js"
 import { fail, isFailure, type Failure } from "../base/failures.js"
 import { roundUp } from "../base/bytes.js"
 import type { DeviceId } from "../base/ids.js"
-import { SUB_BLOCK_BYTES } from "../base/limits.js"
+import { SUB_BLOCK_BYTES, SYNC_READ_BYTES_MAX } from "../base/limits.js"
 import { shardCount, shardsNeeded, tolerance } from "../base/policy.js"
 import type { Extent } from "../format/extent.js"
+import type { ReadBytes } from "../base/pieces.js"
+import { begin, type Soon } from "../base/soon.js"
 import { partitionOf } from "../format/partition.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
@@ -82,7 +84,14 @@ export class BlockReader {
   }
 
   /** See `Blocks.read`. */
-  async *read(ranges: Iterable<ExtentRange>, signal: AbortSignal, owner: PieceOwner): AsyncGenerator<Uint8Array> {
+  read(ranges: ExtentRange | Iterable<ExtentRange>, signal: AbortSignal, owner: PieceOwner): ReadBytes {
+    if (!("extent" in ranges)) return this.stream(ranges, signal, owner)
+    const lent = owner === "reader" ? this.readSync(ranges) : undefined
+    return lent ?? this.stream([ranges], signal, owner)
+  }
+
+  /** The bytes piece by piece, in any case. */
+  async *stream(ranges: Iterable<ExtentRange>, signal: AbortSignal, owner: PieceOwner): AsyncGenerator<Uint8Array> {
     const allocate: Allocate | undefined = owner === "reader" ? length => this.buffers.take(length) : undefined
     const reads: PieceReads = {
       read: ({ extent, piece }, rebuilt, isFirst) =>
@@ -103,10 +112,10 @@ export class BlockReader {
     }
   }
 
-  /** See `Blocks.readNow`. */
-  readNow(range: ExtentRange): LentBytes | undefined {
+  /** All of a short range without waiting; undefined if a piece of it would have to be waited for. */
+  private readSync(range: ExtentRange): LentBytes | undefined {
     const { extent, lengthBytes } = range
-    if (lengthBytes > BLOCK_LIMITS.nowBytesMax) return undefined
+    if (lengthBytes > SYNC_READ_BYTES_MAX) return undefined
     const lent: Uint8Array[] = []
     const take: Allocate = length => {
       const bytes = this.buffers.take(length)
@@ -121,7 +130,7 @@ export class BlockReader {
     const plan = new ReadPlan([range])
     for (let next = plan.next(PIECE_BYTES_MAX); next !== undefined; next = plan.next(PIECE_BYTES_MAX)) {
       const { piece } = next
-      const bytes = this.readShardNow(extent, piece, take)
+      const bytes = this.readShardSync(extent, piece, take)
       if (bytes === undefined) {
         giveBack()
         return undefined
@@ -134,18 +143,18 @@ export class BlockReader {
     return whole && { bytes: whole, giveBack }
   }
 
-  private readShardNow(
+  private readShardSync(
     extent: Extent,
     { block, slot, offsetBytes, lengthBytes }: ReadPiece,
-    allocate: Allocate = allocateOwn,
+    allocate?: Allocate,
   ): Uint8Array | undefined {
-    if (lengthBytes > BLOCK_LIMITS.nowBytesMax) return undefined
+    if (lengthBytes > SYNC_READ_BYTES_MAX) return undefined
     const { uploadId, part } = extent
     const { generation, exception } = blockShape(extent, block)
     const id = { partition: partitionOf(uploadId, part, block), uploadId, part, block, generation, slot }
     const [deviceId] = holdersOf(this.layouts, id, exception)
     const device = deviceId === undefined ? undefined : this.devices.get(deviceId)
-    return device?.volumes.readNow(id, { offsetBytes, lengthBytes }, allocate)
+    return device?.volumes.read(id, { offsetBytes, lengthBytes }, leave, allocate)
   }
 
   private readonly giveBack = (bytes: Uint8Array): void => this.buffers.give(bytes)
@@ -155,9 +164,9 @@ export class BlockReader {
     const piece = known && (await known)
     if (piece) return piece
     if (read.rebuilt.isLossy && this.isLossy(read)) return this.rebuildPiece(read, undefined, allocate)
-    const readNow = (take?: Allocate) => this.readShardNow(read.extent, read.piece, take)
-    const now = allocate ? this.buffers.now(readNow) : readNow()
-    if (now) return now
+    const readSync = (take?: Allocate) => this.readShardSync(read.extent, read.piece, take)
+    const bytes = await (allocate ? this.buffers.during(readSync) : readSync())
+    if (bytes) return bytes
     if (read.isFirst) return this.readSlowly(read, allocate)
     return this.fetches.run(read.piece.lengthBytes, () => this.readSlowly(read, allocate))
   }
@@ -261,8 +270,10 @@ export class BlockReader {
     if (!device) throw fail("deviceFailed", { device: deviceId })
     const startedMs = this.clock.monotonicMs()
     try {
-      const read = (take?: Allocate): Promise<Uint8Array> => device.volumes.read(id, range, take)
-      const bytes = await (allocate ? this.buffers.during(read) : read())
+      const read = (take?: Allocate): Soon<Uint8Array> => device.volumes.read(id, range, begin, take)
+      const reading = allocate ? this.buffers.during(read) : read()
+      if (!(reading instanceof Promise)) return reading
+      const bytes = await reading
       this.times.note(this.clock.monotonicMs() - startedMs)
       return bytes
     } catch (error) {
@@ -365,6 +376,9 @@ export class BlockReader {
     return new Map([...present, ...rebuilt])
   }
 }
+
+/** For a read that is not made if it is slow. */
+const leave = (): undefined => undefined
 
 const allocateOwn: Allocate = lengthBytes => Buffer.allocUnsafeSlow(lengthBytes)
 

@@ -9,6 +9,8 @@ import { fail, isFailure } from "../base/failures.js"
 import { parseLogSequence } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
 import { parsePolicy, shardCount, shardsNeeded, textOfPolicy, tolerance, type Policy } from "../base/policy.js"
+import { streamOf } from "../base/pieces.js"
+import { begin, promised } from "../base/soon.js"
 import { CALL_LIMITS, queuedDisk, Rows, type QueuedDisk } from "../device/index.js"
 import type { Extent } from "../format/extent.js"
 import { partitionOf } from "../format/partition.js"
@@ -33,7 +35,7 @@ async function memoriesOf(world: ShardWorld, extent: Extent): Promise<number> {
   const memories = new Set<ArrayBufferLike>()
   for (let reader = 0; reader < 200; reader += 1) {
     const { signal } = new AbortController()
-    const pieces = world.blocks.readAll([range], signal, "reader")[Symbol.asyncIterator]()
+    const pieces = streamOf(world.blocks.read(range, signal, "reader"))[Symbol.asyncIterator]()
     const first = await world.clock.runUntil(pieces.next())
     assert.ok(first.done !== true)
     memories.add(first.value.buffer)
@@ -147,7 +149,7 @@ test("ranges deep inside long shards are rebuilt, lent or not, and the memory fo
       const expected = bytes.subarray(range.offsetBytes, range.offsetBytes + range.lengthBytes)
       for (const owner of ["caller", "reader"] as const) {
         const pieces: Uint8Array[] = []
-        const stream = world.blocks.readAll([{ extent, ...range }], new AbortController().signal, owner)
+        const stream = streamOf(world.blocks.read({ extent, ...range }, new AbortController().signal, owner))
         for await (const piece of stream) pieces.push(owner === "caller" ? piece : Uint8Array.from(piece))
         assert.ok(Buffer.concat(pieces).equals(expected), `${JSON.stringify(range)} without ${lost}, ${owner}`)
       }
@@ -187,8 +189,11 @@ test("so do those whose reads at once fail when they have taken their memory", a
   const world = await World.open(parsePolicy("ec:2+2"))
   const extent = await world.writeExtent(world.random.bytes(4 * BLOCK_BYTES))
   for (const [id, device] of [...world.devices.live]) {
-    const readNow: Volumes["readNow"] = (_, { lengthBytes }, allocate) => void allocate(lengthBytes)
-    world.devices.live.set(id, { ...device, volumes: changed(device.volumes, { readNow }) })
+    const read: Volumes["read"] = (needle, range, ifSlow, allocate) => {
+      allocate?.(range.lengthBytes)
+      return ifSlow(() => promised(device.volumes.read(needle, range, begin, allocate)))
+    }
+    world.devices.live.set(id, { ...device, volumes: changed(device.volumes, { read }) })
   }
   assert.equal(await memoriesOf(world, extent), 1)
 })
@@ -290,7 +295,7 @@ for (const kind of ["deviceFailed", "corruptRow"] as const) {
       }
       const volumes = changed(device.volumes, {
         has,
-        read: () => Promise.reject(lost),
+        read: (_, __, ifSlow) => ifSlow(() => Promise.reject(lost)),
         fetch: () => Promise.reject(lost),
       })
       world.devices.live.set(id, { ...device, volumes })
@@ -372,7 +377,9 @@ test("a body that is there rests as one that comes does, with its debts; a refus
     }
     for (const length of [1, 64 * KIB, 64 * KIB + 1, BLOCK_BYTES]) {
       const bytes = world.random.bytes(length)
-      const { extent, debts } = await world.clock.runUntil(world.writeWhole(bytes))
+      const { content, debts } = await world.clock.runUntil(world.write(bytes, bytes))
+      assert(content.kind === "extent")
+      const { extent } = content
       assert.deepEqual(await world.read(extent), Buffer.from(bytes))
       const { uploadId, ...comes } = await world.clock.runUntil(world.writeExtent(bytes))
       assert.notEqual(uploadId, extent.uploadId)
@@ -384,9 +391,8 @@ test("a body that is there rests as one that comes does, with its debts; a refus
   world.meddle = (what, { slot }) => {
     if (what === "append" && slot > 1) throw fail("deviceFull")
   }
-  await assert.rejects(world.clock.runUntil(world.writeWhole(world.random.bytes(100))), error =>
-    isFailure(error, "deviceFull"),
-  )
+  const refused = world.random.bytes(100)
+  await assert.rejects(world.clock.runUntil(world.write(refused, refused)), error => isFailure(error, "deviceFull"))
   await world.clock.advance(1_000)
   assert.equal(slabs.slabsFree, slabs.slabsTotal)
   assert.equal(world.held((17).toString(16).padStart(32, "0"), 1), 0)

@@ -9,12 +9,12 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Metrics } from "../seams/telemetry/contract.js"
 import type { ShardHeader } from "../volume/contract.js"
+import type { ReadBytes } from "../base/pieces.js"
 import { BlockReader } from "./block-reader.js"
 import { BlockWriter } from "./block-writer.js"
-import { writeBody, writeWhole } from "./body-writer.js"
-import type { BlockOptions, BlockRun, Blocks, Devices, LentBytes, LiveBlock, Mended, PieceOwner } from "./contract.js"
-import type { RecodedBlock, RecodeRequest, ShardCopy, WholeWriteRequest, WriteRequest } from "./contract.js"
-import type { WrittenBody, WrittenExtent } from "./contract.js"
+import { writeBody } from "./body-writer.js"
+import type { BlockOptions, BlockRun, Blocks, Devices, LiveBlock, Mended, PieceOwner } from "./contract.js"
+import type { RecodedBlock, RecodeRequest, ShardCopy, WriteRequest, WrittenBody } from "./contract.js"
 import { Foreground } from "./foreground.js"
 import { hasNeedle, isDamage, isLoss, strayHolders } from "./holders.js"
 import { homeOf, type Layouts } from "./layouts.js"
@@ -66,32 +66,9 @@ export class LocalBlocks implements Blocks {
     return writeBody(this.clock, this.compute, this.writer, request, extent => this.remove(extent))
   }
 
-  writeWhole(request: WholeWriteRequest): Promise<WrittenExtent> {
-    this.foreground.note()
-    return writeWhole(this.compute, this.writer, request, extent => this.remove(extent))
-  }
-
-  read(
-    extent: Extent,
-    range: { offsetBytes: number; lengthBytes: number },
-    signal: AbortSignal,
-    pieces: PieceOwner = "caller",
-  ): AsyncIterable<Uint8Array> {
-    return this.readAll([{ extent, ...range }], signal, pieces)
-  }
-
-  readAll(
-    ranges: Iterable<ExtentRange>,
-    signal: AbortSignal,
-    pieces: PieceOwner = "caller",
-  ): AsyncIterable<Uint8Array> {
+  read(ranges: ExtentRange | Iterable<ExtentRange>, signal: AbortSignal, pieces: PieceOwner = "caller"): ReadBytes {
     this.foreground.note()
     return this.reader.read(ranges, signal, pieces)
-  }
-
-  readNow(range: ExtentRange): LentBytes | undefined {
-    this.foreground.note()
-    return this.reader.readNow(range)
   }
 
   remove(extent: Extent, runs?: readonly BlockRun[]): Promise<void> {

@@ -1,5 +1,5 @@
 /**
- * Body writer: a stream of bytes becomes blocks in slabs, hashed and coded as they fill.
+ * Body writer: a body, whole or as a stream, becomes blocks in slabs, hashed and coded as they fill.
  *
  * A body takes credit (a slab) for one whole block before it reads on past its first bytes, and
  * further ones only while the pool is mostly free; without credit it stops reading, and its client's
@@ -10,9 +10,9 @@ import { fail } from "../base/failures.js"
 import { concatBytes, copyPlainly } from "../base/bytes.js"
 import type { Extent } from "../format/extent.js"
 import type { Clock } from "../seams/clock/contract.js"
-import type { Compute, Lane, LanePlan, Slab } from "../seams/compute/contract.js"
+import type { Compute, Lane, Slab } from "../seams/compute/contract.js"
 import type { BlockWriter, WrittenBlock } from "./block-writer.js"
-import type { WholeWriteRequest, WriteRequest, WrittenBody, WrittenExtent } from "./contract.js"
+import type { WriteRequest, WrittenBody } from "./contract.js"
 import { describeBody } from "./describe-core.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { PatientSource } from "./patient-source.js"
@@ -25,71 +25,38 @@ export async function writeBody(
   request: WriteRequest,
   remove: (extent: Extent) => Promise<void>,
 ): Promise<WrittenBody> {
-  const { inlineBytesMax, lengthBytesMax, plan } = request
-  const source = new PatientSource(request.source, clock, compute.slabs)
-  let endWatch: (() => void) | undefined
-  const held: Uint8Array[] = []
-  let lengthBytes = 0
-  let body: OpenBody | undefined
-  const open = (): OpenBody => {
-    const opened = new OpenBody(compute, writer, request)
-    endWatch = source.watch(() => opened.holdsSlab)
-    return opened
+  const { source } = request
+  const body = new OpenBody(compute, writer, request)
+  try {
+    if (source instanceof Uint8Array) await body.take(source)
+    else await takeAll(body, new PatientSource(source, clock, compute.slabs))
+    return await body.finish()
+  } catch (error) {
+    await body.abandon(remove)
+    throw error
   }
+}
+
+async function takeAll(body: OpenBody, source: PatientSource): Promise<void> {
+  let endWatch: (() => void) | undefined
   try {
     for (let next = await source.next(); next.done !== true; next = await source.next()) {
-      const chunk = next.value
-      lengthBytes += chunk.length
-      if (lengthBytes > lengthBytesMax) throw fail("entityTooLarge", { lengthBytesMax })
-      if (!body && lengthBytes <= inlineBytesMax) {
-        held.push(new Uint8Array(chunk))
-        continue
-      }
-      body ??= open()
-      for (const piece of held.splice(0)) await body.add(piece)
-      await body.add(chunk)
+      if (!body.fitsInline(next.value)) endWatch ??= source.watch(() => body.holdsSlab)
+      await body.take(next.value)
     }
-    if (body) return await body.finish(lengthBytes)
-    if (inlineBytesMax === 0) return await new OpenBody(compute, writer, request).finish(0)
-    const bytes = concatBytes(held)
-    return { lengthBytes, digests: compute.hash(plan, bytes), content: { kind: "inline", bytes }, debts: [] }
   } catch (error) {
     await source.close()
-    await body?.abandon(remove)
     throw error
   } finally {
     endWatch?.()
   }
 }
 
-/** Writes one body that is there; see `Blocks.writeWhole`. */
-export async function writeWhole(
-  compute: Compute,
-  writer: BlockWriter,
-  request: WholeWriteRequest,
-  remove: (extent: Extent) => Promise<void>,
-): Promise<WrittenExtent> {
-  const { uploadId, part, owner, policy, birthNote, bytes } = request
-  const slab = await compute.slabs.take()
-  copyPlainly(slab.bytes, bytes, 0)
-  const lane = compute.openLane(HASHED_BEFORE)
-  try {
-    const block = { uploadId, part, owner, policy, birthNote, generation: 0, care: "asFits" } as const
-    const written = await writer.write(block, lane, slab, 0, bytes.length)
-    return describeBody(request, bytes.length, [written])
-  } catch (error) {
-    // What stays behind is judged after the next start.
-    await remove(describeBody(request, bytes.length, []).extent).catch(() => undefined)
-    throw error
-  } finally {
-    lane.close()
-  }
-}
-
-const HASHED_BEFORE: LanePlan = { md5: false, sha256: false, checksum: undefined }
-
 class OpenBody {
-  private readonly lane: Lane
+  /** Of a body that fits inline until now. */
+  private readonly held: Uint8Array[] = []
+  private lengthBytes = 0
+  private openLane: Lane | undefined
   private slab: Slab | undefined
   private filled = 0
   private fed = 0
@@ -101,15 +68,35 @@ class OpenBody {
     private readonly compute: Compute,
     private readonly writer: BlockWriter,
     private readonly request: WriteRequest,
-  ) {
-    this.lane = compute.openLane(request.plan)
-  }
+  ) {}
 
   get holdsSlab(): boolean {
     return this.slab !== undefined
   }
 
-  async add(chunk: Uint8Array): Promise<void> {
+  private get lane(): Lane {
+    return (this.openLane ??= this.compute.openLane(this.request.plan))
+  }
+
+  /** Whether the body fits inline with this piece. */
+  fitsInline(chunk: Uint8Array): boolean {
+    return this.lengthBytes + chunk.length <= this.request.inlineBytesMax
+  }
+
+  /** Takes the next piece of the body. Throws `entityTooLarge`. */
+  async take(chunk: Uint8Array): Promise<void> {
+    const { lengthBytesMax } = this.request
+    const fitsInline = this.fitsInline(chunk)
+    this.lengthBytes += chunk.length
+    if (this.lengthBytes > lengthBytesMax) throw fail("entityTooLarge", { lengthBytesMax })
+    if (fitsInline) this.held.push(new Uint8Array(chunk))
+    else {
+      for (const piece of this.held.splice(0)) await this.add(piece)
+      await this.add(chunk)
+    }
+  }
+
+  private async add(chunk: Uint8Array): Promise<void> {
     let at = 0
     while (at < chunk.length) {
       const slab = (this.slab ??= await this.nextSlab())
@@ -128,7 +115,7 @@ class OpenBody {
   }
 
   private async nextSlab(): Promise<Slab> {
-    this.request.signal.throwIfAborted()
+    this.request.signal?.throwIfAborted()
     if (this.inFlight.length >= BLOCK_LIMITS.bodyBlocksInFlightMax) await Promise.race(this.inFlight)
     const more = this.inFlight.length > 0 ? this.compute.slabs.tryMore() : undefined
     if (more) return more
@@ -150,7 +137,13 @@ class OpenBody {
     this.block += 1
   }
 
-  async finish(lengthBytes: number): Promise<WrittenBody> {
+  async finish(): Promise<WrittenBody> {
+    const { compute, lengthBytes } = this
+    const { inlineBytesMax, plan } = this.request
+    if (inlineBytesMax > 0 && lengthBytes <= inlineBytesMax) {
+      const bytes = concatBytes(this.held)
+      return { lengthBytes, digests: compute.hash(plan, bytes), content: { kind: "inline", bytes }, debts: [] }
+    }
     try {
       if (this.slab) this.send(this.slab)
       // Asked for before they are needed: the last bytes are hashed while the last blocks are written.
@@ -166,7 +159,7 @@ class OpenBody {
 
   /** Ends everything under way and takes back what was written; what stays behind is judged after the next start. */
   async abandon(remove: (extent: Extent) => Promise<void>): Promise<void> {
-    this.lane.close()
+    this.openLane?.close()
     const outcomes = await Promise.allSettled(this.blocks)
     this.slab?.release()
     const blocks = outcomes.flatMap(outcome => (outcome.status === "fulfilled" ? [outcome.value] : []))

@@ -2,7 +2,7 @@
  * Blocks: a byte stream becomes blocks, shards, and needles on devices, and back. No names here.
  */
 import type { DeviceId, PartitionId, RowKey, UploadId } from "../base/ids.js"
-import type { LentBytes, PieceOwner } from "../base/pieces.js"
+import type { LentBytes, PieceOwner, ReadBytes } from "../base/pieces.js"
 import type { Policy } from "../base/policy.js"
 import type { Extent } from "../format/extent.js"
 import type { Digests, LanePlan } from "../seams/compute/contract.js"
@@ -47,16 +47,17 @@ export interface WriteRequest {
   readonly owner: NeedleOwner
   readonly policy: Policy
   readonly blockBytes: number
+  /** Digests that the caller does not have yet. */
   readonly plan: LanePlan
-  /** Its pieces are copied before the next one is asked for. */
-  readonly source: AsyncIterable<Uint8Array>
+  /** The whole body, not to be changed any more; or its pieces, each copied before the next one is asked for. */
+  readonly source: Uint8Array | AsyncIterable<Uint8Array>
   /** More than this throws `entityTooLarge`. */
   readonly lengthBytesMax: number
   /** A body up to this length is handed back instead of written. */
   readonly inlineBytesMax: number
   /** What each shard of the first block says about its owner. */
   readonly birthNote: Uint8Array | undefined
-  readonly signal: AbortSignal
+  readonly signal?: AbortSignal
 }
 
 export interface WrittenBody {
@@ -64,20 +65,6 @@ export interface WrittenBody {
   readonly digests: Digests
   readonly content:
     { readonly kind: "inline"; readonly bytes: Uint8Array } | { readonly kind: "extent"; readonly extent: Extent }
-  readonly debts: readonly ShardDebt[]
-}
-
-/** A body that is there, was hashed, and fits a block. */
-export interface WholeWriteRequest extends Pick<
-  WriteRequest,
-  "uploadId" | "part" | "owner" | "policy" | "blockBytes" | "birthNote"
-> {
-  /** Not to be changed any more. */
-  readonly bytes: Uint8Array
-}
-
-export interface WrittenExtent {
-  readonly extent: Extent
   readonly debts: readonly ShardDebt[]
 }
 
@@ -133,22 +120,14 @@ export interface Blocks {
    * what was written is removed; what cannot be removed is left to the judge of orphans.
    */
   write(request: WriteRequest): Promise<WrittenBody>
-  /** The same for a body that is one block at most, with less ado. */
-  writeWhole(request: WholeWriteRequest): Promise<WrittenExtent>
   /**
-   * Verified bytes of a range. Throws `notEnoughShards` where too few intact shards are left. Pieces
-   * are buffers of their own, or lent ones: those are good until the next piece is asked for, or the read given up.
+   * Verified bytes of ranges, one after another: the next one's first pieces are fetched while the last ones of this
+   * leave. The stream throws `notEnoughShards` if too few intact shards are left. Its pieces are the caller's, or lent
+   * to the reader until it asks for the next one or gives up.
+   * To a reader, the bytes of a single short range that the page cache likely has are lent as a whole, instead of a
+   * stream; see `isLent` and `streamOf`.
    */
-  read(
-    extent: Extent,
-    range: { offsetBytes: number; lengthBytes: number },
-    signal: AbortSignal,
-    pieces?: PieceOwner,
-  ): AsyncIterable<Uint8Array>
-  /** As `read`, all at once and without waiting; undefined where that might take long, is too much, or anything is not as it should be. */
-  readNow(range: ExtentRange): LentBytes | undefined
-  /** As `read`, of ranges one after another: the next one's first pieces are fetched while the last ones of this leave. */
-  readAll(ranges: Iterable<ExtentRange>, signal: AbortSignal, pieces?: PieceOwner): AsyncIterable<Uint8Array>
+  read(ranges: ExtentRange | Iterable<ExtentRange>, signal: AbortSignal, pieces?: PieceOwner): ReadBytes
   /** Removes all needles of an extent, or of some of its blocks. */
   remove(extent: Extent, runs?: readonly BlockRun[]): Promise<void>
   /** Blocks that devices hold from a place in the index on, named by a row or not. See `surveyPage`. */

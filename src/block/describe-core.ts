@@ -6,11 +6,16 @@
  */
 import { fail } from "../base/failures.js"
 import type { PartitionId } from "../base/ids.js"
-import { EXTENT_EXCEPTIONS_MAX, type ExtentException } from "../format/extent.js"
+import { EXTENT_EXCEPTIONS_MAX, type Extent, type ExtentException } from "../format/extent.js"
 import { partitionOf } from "../format/partition.js"
 import { textOfPolicy } from "../base/policy.js"
 import type { WrittenBlock } from "./block-writer.js"
-import type { ShardDebt, WriteRequest, WrittenExtent } from "./contract.js"
+import type { ShardDebt, WriteRequest } from "./contract.js"
+
+export interface WrittenExtent {
+  readonly extent: Extent
+  readonly debts: readonly ShardDebt[]
+}
 
 type Written = Pick<WrittenBlock, "block" | "plan" | "missingSlots" | "slots">
 

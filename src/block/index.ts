@@ -2,7 +2,7 @@
 export { LocalBlocks } from "./blocks.js"
 export type { BlockOptions, BlockRun, Blocks, Devices, LentBytes, LiveBlock, Mended, PieceOwner } from "./contract.js"
 export type { RecodedBlock, RecodeRequest, ShardCopy, ShardDebt, ShardDevice } from "./contract.js"
-export type { WholeWriteRequest, WriteRequest, WrittenBody, WrittenExtent } from "./contract.js"
+export type { WriteRequest, WrittenBody } from "./contract.js"
 export { homeOf, Layouts } from "./layouts.js"
 export { blockShape, shapeOf, type ExtentRange } from "./read-plan-core.js"
 export { ALL_NEEDLES, needleIdOf, standingOf } from "./survey-core.js"

@@ -32,8 +32,6 @@ export const BLOCK_LIMITS = {
   readTimesKept: 256,
   /** Pieces that are rebuilt because their shard is slow, at once; beyond, slow shards are waited for. */
   hedgesAtOnce: 16,
-  /** Read on the serving thread: what it takes to fetch, verify and send them is a tenth of a millisecond. */
-  nowBytesMax: 128 * KIB,
   /** A client may be this slow, over this long, only while nobody waits for the slab that its body holds. */
   slowClientBytesPerSecondMin: 64 * KIB,
   slowClientWindowMs: 30_000,

@@ -8,17 +8,17 @@
  *           How much is asked for, `ReadAhead` bounds.
  */
 import { freeBuffer } from "../base/free-memory.js"
-import { KIB } from "../base/limits.js"
+import { KIB, SYNC_READ_BYTES_MAX } from "../base/limits.js"
 import { whenFree } from "../base/memory-in-use.js"
+import { after, lastly, type Soon } from "../base/soon.js"
 import { xxh64Memory } from "../base/xxh64.js"
 import type { Allocate } from "../volume/contract.js"
-import { BLOCK_LIMITS } from "./limits.js"
 import { PIECE_BYTES_MAX } from "./read-plan-core.js"
 
 /** The header of a needle, where it is fetched with the piece. */
 const HEADER_BYTES = 64 * KIB
 const LONG_BYTES = PIECE_BYTES_MAX + HEADER_BYTES
-const SHORT_BYTES = BLOCK_LIMITS.nowBytesMax + HEADER_BYTES
+const SHORT_BYTES = SYNC_READ_BYTES_MAX + HEADER_BYTES
 /** Smaller pieces are cheap to allocate. */
 const LENT_BYTES_MIN = 32 * KIB
 
@@ -82,32 +82,26 @@ export class ReadBuffers {
     for (let i = shortBuffers - 1; i >= 0; i -= 1) this.short.push(i * SHORT_BYTES)
   }
 
-  /** What `read` gives, in what it took last. All else that it took is given back; where it fails, that too. */
-  async during(read: (take: Allocate) => Promise<Uint8Array>): Promise<Uint8Array> {
+  /**
+   * Returns what `read` does, which lies in what it took last. All else that it took is given back; if it fails or
+   * returns nothing, that too.
+   */
+  during<Bytes extends Uint8Array | undefined>(read: (take: Allocate) => Soon<Bytes>): Soon<Bytes> {
     const taken: Uint8Array[] = []
-    try {
-      const bytes = await read(this.noting(taken))
-      taken.pop()
-      return bytes
-    } finally {
-      for (const lent of taken) this.give(lent)
-    }
-  }
-
-  /** The same of a read on the calling thread, which may give nothing. */
-  now(read: (take: Allocate) => Uint8Array | undefined): Uint8Array | undefined {
-    const taken: Uint8Array[] = []
-    const bytes = read(this.noting(taken))
-    if (bytes !== undefined) taken.pop()
-    for (const lent of taken) this.give(lent)
-    return bytes
-  }
-
-  private noting(taken: Uint8Array[]): Allocate {
-    return lengthBytes => {
+    const take: Allocate = lengthBytes => {
       const lent = this.take(lengthBytes)
       taken.push(lent)
       return lent
     }
+    const keepLast = (bytes: Bytes): Bytes => {
+      if (bytes !== undefined) taken.pop()
+      return bytes
+    }
+    return lastly(
+      () => after(read(take), keepLast),
+      () => {
+        for (const lent of taken) this.give(lent)
+      },
+    )
   }
 }

@@ -53,7 +53,7 @@ async function fill(
   const { lengthBytes } = blockShape(extent, block)
   const range = { extent, offsetBytes: block * extent.blockBytes, lengthBytes }
   let at = 0
-  for await (const piece of reader.read([range], signal, "reader")) {
+  for await (const piece of reader.stream([range], signal, "reader")) {
     copyPlainly(slab.bytes, piece, at)
     at += piece.length
   }

@@ -5,6 +5,8 @@ import { objectKeyOfText, parseBucketId, parseDeviceId, parseIncarnation, parseU
 import type { DeviceId } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import { shardCount, type Policy } from "../base/policy.js"
+import { streamOf } from "../base/pieces.js"
+import { begin } from "../base/soon.js"
 import { makeCodec } from "../erasure/index.js"
 import type { Extent } from "../format/extent.js"
 import { partitionOf } from "../format/partition.js"
@@ -16,7 +18,7 @@ import { SimRandom } from "../seams/random/sim.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { openVolumes, type NeedleId, type Volumes } from "../volume/index.js"
 import { LocalBlocks } from "./blocks.js"
-import type { ShardCopy, ShardDevice, WrittenBody, WrittenExtent } from "./contract.js"
+import type { ShardCopy, ShardDevice, WrittenBody } from "./contract.js"
 import { Layouts } from "./layouts.js"
 import { ALL_NEEDLES } from "./survey-core.js"
 
@@ -156,7 +158,7 @@ export class ShardWorld {
 
   write(
     bytes: Uint8Array,
-    source: AsyncIterable<Uint8Array> = piecesOf(bytes),
+    source: Uint8Array | AsyncIterable<Uint8Array> = piecesOf(bytes),
     signal = noSignal,
   ): Promise<WrittenBody> {
     this.uploads += 1
@@ -175,19 +177,6 @@ export class ShardWorld {
     })
   }
 
-  writeWhole(bytes: Uint8Array): Promise<WrittenExtent> {
-    this.uploads += 1
-    return this.blocks.writeWhole({
-      uploadId: parseUploadId(this.uploads.toString(16).padStart(32, "0")),
-      part: 0,
-      owner: OWNER,
-      policy: this.policy,
-      blockBytes: this.options.blockBytes ?? 128 * KIB,
-      birthNote: undefined,
-      bytes,
-    })
-  }
-
   async writeExtent(bytes: Uint8Array): Promise<Extent> {
     const { content } = await this.write(bytes)
     assert(content.kind === "extent", "bodies of tests are not inline")
@@ -196,8 +185,8 @@ export class ShardWorld {
 
   async read(extent: Extent, offsetBytes = 0, lengthBytes = extent.lengthBytes): Promise<Buffer> {
     const pieces: Uint8Array[] = []
-    const range = { offsetBytes, lengthBytes }
-    for await (const piece of this.blocks.read(extent, range, noSignal)) pieces.push(piece.slice())
+    const read = this.blocks.read({ extent, offsetBytes, lengthBytes }, noSignal)
+    for await (const piece of streamOf(read)) pieces.push(piece.slice())
     return Buffer.concat(pieces)
   }
 
@@ -227,10 +216,11 @@ const meddled = (volumes: Volumes, meddle: (what: "append" | "read", id: NeedleI
       await meddle("append", needle.id)
       await volumes.append(needle)
     },
-    read: async (id, range, allocate) => {
-      await meddle("read", id)
-      return volumes.read(id, range, allocate)
-    },
+    read: (id, range, ifSlow, allocate) =>
+      ifSlow(async () => {
+        await meddle("read", id)
+        return volumes.read(id, range, begin, allocate)
+      }),
     fetch: async (id, ...how) => {
       await meddle("read", id)
       return volumes.fetch(id, ...how)

@@ -14,8 +14,9 @@
 import { fail, isFailure } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
 import { readingInto } from "../base/memory-in-use.js"
+import { promised, type Soon } from "../base/soon.js"
 import type { Clock } from "../seams/clock/contract.js"
-import type { CacheUse, Disk, DiskFile, OpenMode, OpenOptions, Space } from "../seams/disk/contract.js"
+import type { CacheUse, ReadUse, Disk, DiskFile, OpenMode, OpenOptions, Space } from "../seams/disk/contract.js"
 
 export const CALL_LIMITS = {
   callsMax: 2,
@@ -157,8 +158,8 @@ class CallQueue implements QueuedDisk {
     return this.#running.size < this.limits.callsMax + (isUrgent ? 1 : 0)
   }
 
-  /** Fails a call on this thread, too. */
-  checkNow(): void {
+  /** Throws if the device is suspect. */
+  check(): void {
     if (this.#suspect !== undefined) throw this.#suspect
   }
 
@@ -277,13 +278,13 @@ class QueuedFile implements DiskFile {
     return this.file.path
   }
 
-  read(buffer: Uint8Array, offsetBytes: number, use?: CacheUse): Promise<number> {
-    return this.#call(() => readingInto(buffer, this.file.read(buffer, offsetBytes, use)))
-  }
-
-  readNow(buffer: Uint8Array, offsetBytes: number): number {
-    this.queue.checkNow()
-    return this.file.readNow(buffer, offsetBytes)
+  /** A "resident" read does not queue: it uses no thread of the pool. */
+  read(buffer: Uint8Array, offsetBytes: number, use?: ReadUse): Soon<number> {
+    if (use !== "resident") {
+      return this.#call(() => readingInto(buffer, promised(this.file.read(buffer, offsetBytes, use))))
+    }
+    this.queue.check()
+    return this.file.read(buffer, offsetBytes, use)
   }
 
   write(buffers: readonly Uint8Array[], offsetBytes: number, use?: CacheUse): Promise<void> {

@@ -11,6 +11,8 @@ import type { KeyRange } from "../base/key-range.js"
 import type { RowVisitor } from "../base/row-scan.js"
 import type { VolumePlace } from "../format/base-row.js"
 import type { VolumePosition } from "../format/volume.js"
+import type { Soon } from "../base/soon.js"
+import type { ReadUse } from "../seams/disk/contract.js"
 import type { StoreWrite } from "../seams/store/contract.js"
 
 /** Where a record's bytes begin in the log. */
@@ -48,10 +50,12 @@ export interface CommitLog {
    * then; does nothing where there is nothing to vouch for.
    */
   confirm(): Promise<void>
-  /** Bytes from a place on (inside one record), verified by the caller. May be recycled space if the place is below the cut. */
-  read(place: LogPlace, lengthBytes: number): Promise<Uint8Array>
-  /** The same on the calling thread, for what was written or read lately; undefined where it is not there. */
-  readNow(place: LogPlace, memory: Uint8Array): Uint8Array | undefined
+  /**
+   * Reads bytes from a place on (inside one record) into the memory, to be verified by the caller; returns the part
+   * that was filled: less, if the place is in a segment that has been recycled. Below the cut it may be recycled
+   * space. The page cache has the whole log, which was written or read in this process: "resident" reads are fast.
+   */
+  read(place: LogPlace, memory: Uint8Array, use?: ReadUse): Soon<Uint8Array>
   /** Durable records of batches above `after`, up to and including `upTo`; the bytes of each are good until the next. */
   records(after: LogSequence, upTo?: LogSequence): AsyncIterable<LoggedRecord>
   /** Batches up to and including `upTo` are no longer needed; whole segments below are recycled. */

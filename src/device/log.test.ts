@@ -48,7 +48,7 @@ test("what was appended is read back in order, at its places, also after a resta
     assert.equal(sequence, n)
     const [, second] = places
     assert.ok(second)
-    assert.deepEqual(await log.read(second, 100), record(2 * n))
+    assert.deepEqual(await log.read(second, new Uint8Array(100)), record(2 * n))
   }
   assert.equal(log.durable, 40)
   assert.deepEqual(await numbers(log), upFrom(1, 80))
@@ -89,7 +89,7 @@ test("segments below the cut are recycled, and their old batches never come back
   assert.ok(log.lengthBytes < 512 * KIB)
   const gone = places[0]?.[0]
   assert.ok(gone)
-  assert.ok(!equalBytes(await log.read(gone, 100), record(1)))
+  assert.ok(!equalBytes(await log.read(gone, new Uint8Array(100)), record(1)))
   const kept = await numbers(log, log.durable - 3)
   assert.ok(kept.length > 0 && kept.at(-1) === 200)
   await log.close()

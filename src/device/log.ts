@@ -22,6 +22,7 @@ import type { Failure } from "../base/failures.js"
 import { parseLogSequence } from "../base/ids.js"
 import type { DeviceId, LogSequence } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
+import type { Soon } from "../base/soon.js"
 import { xxh64Memory } from "../base/xxh64.js"
 import {
   batchBytes,
@@ -30,7 +31,7 @@ import {
   LOG_PAYLOAD_BYTES_MAX,
   payloadBytesOf,
 } from "../format/log-batch.js"
-import type { Disk, DiskFile } from "../seams/disk/contract.js"
+import type { Disk, DiskFile, ReadUse } from "../seams/disk/contract.js"
 import type { CommitLog, LoggedRecord, LogPlace } from "./contract.js"
 import { MARK_EVERY_BYTES, recoverLog } from "./log-recovery.js"
 import type { LogMark, RecoveredLog } from "./log-recovery.js"
@@ -263,18 +264,11 @@ export class SegmentedLog implements CommitLog {
     if (!this.#confirmed && this.#queue.length === 0) await this.append([])
   }
 
-  /** Fewer bytes than asked for if the place is in a segment that has been recycled. */
-  async read(place: LogPlace, lengthBytes: number): Promise<Uint8Array> {
+  read(place: LogPlace, memory: Uint8Array, use?: ReadUse): Soon<Uint8Array> {
     const segment = this.#segments.findLast(each => each.first.segment === place.segment)
-    if (segment === undefined) return new Uint8Array(0)
-    const bytes = new Uint8Array(lengthBytes)
-    return bytes.subarray(0, await segment.file.read(bytes, place.offsetBytes))
-  }
-
-  /** The log is what was written last, or read at the start: the page cache has it. */
-  readNow(place: LogPlace, memory: Uint8Array): Uint8Array | undefined {
-    const segment = this.#segments.findLast(each => each.first.segment === place.segment)
-    return segment && memory.subarray(0, segment.file.readNow(memory, place.offsetBytes))
+    if (segment === undefined) return memory.subarray(0, 0)
+    const count = segment.file.read(memory, place.offsetBytes, use)
+    return count instanceof Promise ? count.then(bytes => memory.subarray(0, bytes)) : memory.subarray(0, count)
   }
 
   records(after: LogSequence, upTo: LogSequence = this.#durable): AsyncIterable<LoggedRecord> {

@@ -8,7 +8,8 @@
  * Refuses   To sync again: after a failed sync the next one says nothing about what was lost.
  */
 import { isFailure } from "../base/failures.js"
-import type { Disk, DiskFile, OpenMode, OpenOptions, CacheUse, Space } from "../seams/disk/contract.js"
+import type { Soon } from "../base/soon.js"
+import type { CacheUse, Disk, DiskFile, OpenMode, OpenOptions, ReadUse, Space } from "../seams/disk/contract.js"
 import { GIVE_BACKS_MAX } from "./ballast.js"
 
 /** A name or a folder takes this much, for all we know. */
@@ -89,12 +90,8 @@ class RoomyFile implements DiskFile {
     return this.file.path
   }
 
-  read(buffer: Uint8Array, offsetBytes: number, use?: CacheUse): Promise<number> {
+  read(buffer: Uint8Array, offsetBytes: number, use?: ReadUse): Soon<number> {
     return this.file.read(buffer, offsetBytes, use)
-  }
-
-  readNow(buffer: Uint8Array, offsetBytes: number): number {
-    return this.file.readNow(buffer, offsetBytes)
   }
 
   async write(buffers: readonly Uint8Array[], offsetBytes: number, use?: CacheUse): Promise<void> {

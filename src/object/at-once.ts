@@ -93,7 +93,10 @@ export class ObjectsAtOnce implements AtOnce {
     const range = asked.range && rangeWithin(asked.range, sizeBytes)
     if (asked.range !== undefined && range === undefined) return undefined
     const isInline = record.content.kind === "inline"
-    const whole = isInline && !headersOnly ? this.tablet.payloadNow("current", rowKey, row) : undefined
+    const payload = isInline && !headersOnly ? this.tablet.payload("current", rowKey, row) : undefined
+    // Whoever asks the service reads it again, and gets the failure.
+    if (payload instanceof Promise) payload.catch(() => undefined)
+    const whole = payload === undefined || payload instanceof Promise ? undefined : payload.borrow()
     if (isInline && whole === undefined && !headersOnly) return undefined
     return {
       sizeBytes,

@@ -27,7 +27,6 @@ function memoryTablet(full: ReadonlySet<string>): Tablet {
     committedPosition: time.position,
     warm: () => undefined,
     payload: () => Promise.resolve(undefined),
-    payloadNow: () => undefined,
     askEveryReplica: () => Promise.resolve(undefined),
     run: async command => {
       if (full.has(command.name)) throw fail("deviceFull")

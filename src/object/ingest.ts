@@ -5,7 +5,7 @@
 import { GIB, KIB } from "../base/limits.js"
 import type { Policy } from "../base/policy.js"
 import type { MultipartId, ObjectKey, UploadId } from "../base/ids.js"
-import type { Blocks, WrittenBody, WrittenExtent } from "../block/index.js"
+import type { Blocks, WrittenBody } from "../block/index.js"
 import { encodeBirthNote } from "../format/birth-note.js"
 import type { Tablet } from "../tablet/index.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
@@ -78,9 +78,8 @@ export class Ingest {
   runWhole<Result>(request: WholeIngestRequest, commit: (ingested: Ingested) => Promise<Result>): Promise<Result> {
     const { md5, checksumValue } = request
     const write = async (uploadId: UploadId): Promise<WrittenBody> => {
-      const { extent, debts } = await this.writeWhole(request, uploadId)
-      const digests = { md5, sha256: undefined, checksum: undefined }
-      return { lengthBytes: request.bytes.length, digests, content: { kind: "extent", extent }, debts }
+      const written = await this.writeWhole(request, uploadId)
+      return { ...written, digests: { ...written.digests, md5 } }
     }
     return this.ingest(request, write, () => checksumValue, commit)
   }
@@ -123,15 +122,18 @@ export class Ingest {
     return debts.slice(0, DEBTS_PER_COMMAND)
   }
 
-  private writeWhole(request: WholeIngestRequest, uploadId: UploadId): Promise<WrittenExtent> {
+  private writeWhole(request: WholeIngestRequest, uploadId: UploadId): Promise<WrittenBody> {
     const { bucket, key, bytes, contentType, userMetadata } = request
-    return this.blocks.writeWhole({
+    return this.blocks.write({
       uploadId,
       part: 0,
       owner: { bucketId: bucket.id, key },
       policy: this.policyOf(bucket),
       blockBytes: this.store.blockBytes,
-      bytes,
+      plan: { md5: false, sha256: false, checksum: undefined },
+      source: bytes,
+      lengthBytesMax: bytes.length,
+      inlineBytesMax: 0,
       birthNote: encodeBirthNote({
         bucket: bucket.name,
         contentType,

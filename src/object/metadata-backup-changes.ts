@@ -5,6 +5,7 @@
 import { isFailure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import type { RowKey } from "../base/ids.js"
+import type { LentSoon } from "../base/lent.js"
 import type { Command, CommittedRows, Tablet, TabletRow, TabletView } from "../tablet/index.js"
 
 export class WatchedTablet implements Tablet {
@@ -25,12 +26,8 @@ export class WatchedTablet implements Tablet {
     return this.tablet.warm(family, keys)
   }
 
-  payload(family: Family, key: RowKey, row: TabletRow): Promise<Uint8Array | undefined> {
+  payload(family: Family, key: RowKey, row: TabletRow): LentSoon {
     return this.tablet.payload(family, key, row)
-  }
-
-  payloadNow(family: Family, key: RowKey, row: TabletRow): Uint8Array | undefined {
-    return this.tablet.payloadNow(family, key, row)
   }
 
   askEveryReplica<Answer>(

@@ -13,6 +13,7 @@ import { must } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
 import { parsePosition, type Incarnation, type ObjectKey, type Position, type RowKey } from "../base/ids.js"
 import type { StoreId, TabletId } from "../base/ids.js"
+import { owned } from "../base/lent.js"
 import { MIB } from "../base/limits.js"
 import {
   MetadataChunkWriter,
@@ -195,7 +196,7 @@ export class MetadataBackup implements Chore {
   private async recordOf({ family, key, row }: WalkedRow): Promise<MetadataRecord | undefined> {
     const { value } = row
     if (row.payload === undefined) return { family, key, value, payload: undefined }
-    const payload = await this.tablet.payload(family, key, row)
+    const payload = await owned(this.tablet.payload(family, key, row))
     return payload && { family, key, value, payload }
   }
 

@@ -6,6 +6,8 @@
  */
 import { fail } from "../base/failures.js"
 import type { ObjectKey } from "../base/ids.js"
+import { owned } from "../base/lent.js"
+import { streamOf } from "../base/pieces.js"
 import { withRows } from "../base/rows-needed.js"
 import { objectRowKey } from "../format/row-key.js"
 import type { Blocks, PieceOwner } from "../block/index.js"
@@ -108,7 +110,7 @@ export class ObjectReader {
     if (record.content.kind !== "inline" || headersOnly) return undefined
     if (!found.row.payload)
       throw fail("corruptRow", { bucket: bucket.name, key, reason: "the inline payload has no place" })
-    return (await this.tablet.payload(found.family, found.rowKey, found.row)) ?? "changed"
+    return (await owned(this.tablet.payload(found.family, found.rowKey, found.row))) ?? "changed"
   }
 }
 
@@ -160,7 +162,7 @@ class OpenBody implements OpenObject {
     if (range.lengthBytes === 0) return
     if (this.whole) yield this.whole
     const ranges = extentRangesOf(this.tablet.committed, this.bucket, this.key, this.opened.record, range)
-    yield* this.blocks.readAll(ranges, signal, pieces)
+    yield* streamOf(this.blocks.read(ranges, signal, pieces))
   }
 
   close(): void {

@@ -7,6 +7,7 @@ import { fail, isFailure } from "../base/failures.js"
 import { objectKeyOfText, parseLogSequence, type DeviceId } from "../base/ids.js"
 import { KIB, PARTITIONS } from "../base/limits.js"
 import { parsePolicy, shardCount, tolerance } from "../base/policy.js"
+import { begin } from "../base/soon.js"
 import { ALL_NEEDLES, needleIdOf, standingOf } from "../block/index.js"
 import { changed, deviceIdOf as deviceOf, TestDevices } from "../block/testing.js"
 import { Rows } from "../device/index.js"
@@ -406,7 +407,7 @@ test("a damaged copy goes where nobody wants it, whether its block is alive, del
     const { volumes } = must(world.devices.live.get(stray), "it is there")
     const id = needleIdOf(must(group, "a block"), slot)
     const header = await at.headerOf(id)
-    const body = await at.read(id, { offsetBytes: 0, lengthBytes: header.bodyBytes })
+    const body = await at.read(id, { offsetBytes: 0, lengthBytes: header.bodyBytes }, begin)
     const held = world.devices.needlesOn(stray)
     const leave = () => volumes.append({ ...header, birthNote: undefined, body })
     if (fate !== "gone") await leave()

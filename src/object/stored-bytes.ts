@@ -3,6 +3,7 @@
  * while the row that names them has just been looked at.
  */
 import type { Blocks, ExtentRange, LentBytes } from "../block/index.js"
+import { isLent, streamOf } from "../base/pieces.js"
 import type { ObjectKey } from "../base/ids.js"
 import type { VersionRecord } from "../format/version-record.js"
 import type { Tablet, TabletView } from "../tablet/index.js"
@@ -34,6 +35,8 @@ export function extentRangesOf(
   return address === undefined ? [] : extentsOfRange(view, address, first, lengthBytes)
 }
 
+const NEVER = new AbortController().signal
+
 /** A range of a version whose row has been read in this turn. */
 export class StoredNow implements StoredBytes {
   constructor(
@@ -50,12 +53,14 @@ export class StoredNow implements StoredBytes {
     const { content } = this.record
     const { first, lengthBytes } = this.range
     if (content.kind !== "extent") return undefined
-    return this.blocks.readNow({ extent: content.extent, offsetBytes: first, lengthBytes })
+    const range = { extent: content.extent, offsetBytes: first, lengthBytes }
+    const read = this.blocks.read(range, NEVER, "reader")
+    return isLent(read) ? read : undefined
   }
 
   read(signal: AbortSignal): AsyncIterable<Uint8Array> {
     const pin = this.pins.open(this.tablet.committedPosition)
     const ranges = extentRangesOf(this.tablet.committed, this.bucket, this.key, this.record, this.range)
-    return pin.during(this.blocks.readAll(ranges, signal, "reader"))
+    return pin.during(streamOf(this.blocks.read(ranges, signal, "reader")))
   }
 }

@@ -3,6 +3,7 @@ import sortedBtree from "sorted-btree"
 import { assert, must } from "../base/assert.js"
 import { FAMILY_NAMES, type Family } from "../base/families.js"
 import { objectKeyOfText, parseAccountId, parseBucketName, parseIncarnation, parsePosition } from "../base/ids.js"
+import { Lent, type LentSoon } from "../base/lent.js"
 import type { DeviceId, Position, RowKey } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import { visitRows } from "../base/row-scan.js"
@@ -103,12 +104,8 @@ export class MemoryTablet implements Tablet {
     return this.isReplicaMissing ? undefined : [this.committed, ...this.otherReplicas].map(ask)
   }
 
-  async payload(_: Family, __: RowKey, { payload }: TabletRow): Promise<Uint8Array | undefined> {
-    return Promise.resolve(payload?.in === "memory" ? payload.bytes : undefined)
-  }
-
-  payloadNow(_: Family, __: RowKey, { payload }: TabletRow): Uint8Array | undefined {
-    return payload?.in === "memory" ? payload.bytes : undefined
+  payload(_: Family, __: RowKey, { payload }: TabletRow): LentSoon {
+    return payload?.in === "memory" ? new Lent(payload.bytes) : Promise.resolve(undefined)
   }
 
   rows(family: Family): number {

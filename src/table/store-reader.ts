@@ -124,7 +124,7 @@ export class TableReader implements StoreReader {
   }
 
   warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined {
-    if (this.readsNow() || family === MARKS_FAMILY) return undefined
+    if (this.readsSync() || family === MARKS_FAMILY) return undefined
     for (const [i, key] of keys.entries()) {
       const reading = withRows(() => this.lookUp(family, key))
       if (reading !== undefined) return this.warmRest(family, keys.slice(i + 1), reading)
@@ -142,7 +142,7 @@ export class TableReader implements StoreReader {
     for (const key of keys) await withRows(() => this.lookUp(family, key))
   }
 
-  private readonly readsNow = (): boolean => this.isTouched && this.bytes <= this.options.syncBytesMax
+  private readonly readsSync = (): boolean => this.isTouched && this.bytes <= this.options.syncBytesMax
 
   /** Reads the files once, so that the page cache holds them; ends early where the store is too large for that. */
   private async touch(): Promise<void> {
@@ -176,12 +176,12 @@ export class TableReader implements StoreReader {
   }
 
   protected async openGeneration(manifest: Manifest, hash: string): Promise<OpenGeneration> {
-    const { disk, deviceId, nowReads } = this.host
-    const timed = <T>(read: () => T): T | undefined => (nowReads === undefined ? read() : nowReads.read(read))
+    const { disk, deviceId, syncReads } = this.host
+    const timed = <T>(read: () => T): T | undefined => (syncReads === undefined ? read() : syncReads.read(read))
     const rebuilt = (path: string, offsetBytes: number): void => this.host.rebuilt?.(path, offsetBytes)
     const reads = {
       cache: this.options.cache,
-      readsNow: this.readsNow,
+      readsSync: this.readsSync,
       timed,
       mends: this.host.isReadOnly !== true,
       rebuilt,
@@ -216,7 +216,7 @@ export class TableReader implements StoreReader {
    * the reads that need it.
    */
   private async warmSuccessors({ tables, version }: OpenGeneration): Promise<void> {
-    if (this.readsNow()) return
+    if (this.readsSync()) return
     for (const [number, table] of this.current.tables) {
       if (tables.has(number)) continue
       for (const key of table.keysInUse()) {

@@ -5,7 +5,7 @@
  *           by parity and written back; where too much is damaged, every read that needs it throws `corruptRow`, which
  *           names the file and the range of keys.
  */
-import { must } from "../base/assert.js"
+import { assert, must } from "../base/assert.js"
 import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
@@ -22,7 +22,7 @@ import { BlockCache, type BlockSlots } from "./block-cache.js"
 export interface BlockReads {
   readonly cache: BlockCache
   /** Whether a block that is not in memory may be read on the calling thread. */
-  readonly readsNow: () => boolean
+  readonly readsSync: () => boolean
   /** Runs a read on the calling thread; undefined where that fails, or where such reads were slow lately. */
   readonly timed: <T>(read: () => T) => T | undefined
   /** Whether what parity has rebuilt is written back. */
@@ -49,7 +49,7 @@ function layoutOf(footer: Footer, endBytes: number): Layout {
 /** Of a table that is opened for one look: nothing is kept, and nothing written. */
 export const ONLY_LOOKING: BlockReads = {
   cache: new BlockCache(0),
-  readsNow: () => true,
+  readsSync: () => true,
   timed: read => read(),
   mends: false,
   rebuilt: () => undefined,
@@ -183,8 +183,8 @@ export class Table {
       if (failed.throwsLeft === 0) this.failed.delete(name)
       throw failed.failure
     }
-    if (!canWait) return this.readNow(partition, index, name)
-    if (this.reads.readsNow()) {
+    if (!canWait) return this.readSync(partition, index, name)
+    if (this.reads.readsSync()) {
       const place = this.placeOf(partition, index)
       const bytes = this.reads.timed(() => this.readAt(place))
       if (bytes !== undefined) return this.keep(partition, index, bytes)
@@ -194,12 +194,12 @@ export class Table {
   }
 
   /** For callers that cannot wait. */
-  private readNow(partition: number, index: number | undefined, name: string): Block {
+  private readSync(partition: number, index: number | undefined, name: string): Block {
     const place = this.placeOf(partition, index)
     const bytes = this.readAt(place)
     if (bytes !== undefined) return this.keep(partition, index, bytes)
     const whole = Buffer.alloc(this.layout.sizeBytes)
-    this.file.readNow(whole, 0)
+    this.fill(whole, 0)
     try {
       return this.keep(partition, index, this.wholeBlock(partition, index, place, whole))
     } catch (error) {
@@ -208,11 +208,18 @@ export class Table {
     }
   }
 
+  /** Reads on the calling thread; returns how many bytes. */
+  private fill(bytes: Uint8Array, offsetBytes: number): number {
+    const count = this.file.read(bytes, offsetBytes, "resident")
+    assert(typeof count === "number", "a resident read does not wait")
+    return count
+  }
+
   /** Undefined where it is damaged. */
   private readAt({ offsetBytes, lengthBytes }: BlockPlace): Buffer | undefined {
     const bytes = Buffer.allocUnsafe(lengthBytes)
     for (let attempt = 1; attempt <= READ_ATTEMPTS; attempt += 1) {
-      const count = this.file.readNow(bytes, offsetBytes)
+      const count = this.fill(bytes, offsetBytes)
       if (count === bytes.length && isWholeBlock(bytes, this.seed, offsetBytes)) return bytes
     }
     return undefined

@@ -7,6 +7,8 @@
 import { must } from "../base/assert.js"
 import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
+import { Lent, owned, type LentSoon } from "../base/lent.js"
+import { promised } from "../base/soon.js"
 import { rowKeyOf } from "../base/ids.js"
 import type { DeviceId, RowKey } from "../base/ids.js"
 import type { KeyRange } from "../base/key-range.js"
@@ -125,18 +127,35 @@ export class CommittedView implements CommittedRows {
    * The inline payload of a row that this view gave. Undefined where the row has changed meanwhile.
    * Throws what keeps every member from giving it, `corruptRow` where none has it.
    */
-  async payload(family: Family, key: RowKey, row: TabletRow): Promise<Uint8Array | undefined> {
+  payload(family: Family, key: RowKey, row: TabletRow): LentSoon {
     const { payload } = row
-    if (!payload || payload.in === "memory") return payload?.bytes
+    if (payload === undefined) return Promise.resolve(undefined)
+    if (payload.in === "memory") return new Lent(payload.bytes)
     const origin = this.originOf(row)
-    const bytes = origin && (await readPlace(origin, family, key, payload))
-    if (bytes instanceof Uint8Array) return bytes
+    const read = origin?.member.readPayload(family, key, payload)
+    if (origin === undefined || read === undefined) return this.payloadOfAny(family, key, row)
+    return read instanceof Promise ? this.slowPayload(origin, read, family, key, row) : read
+  }
+
+  private async slowPayload(
+    origin: Seat,
+    reading: Promise<Uint8Array | undefined>,
+    family: Family,
+    key: RowKey,
+    row: TabletRow,
+  ): Promise<Uint8Array | undefined> {
+    const bytes = await foundBy(origin, reading)
+    return bytes instanceof Uint8Array ? bytes : this.payloadOfAny(family, key, row)
+  }
+
+  /** From the first member that has it, wherever it lies now. */
+  private async payloadOfAny(family: Family, key: RowKey, row: TabletRow): Promise<Uint8Array | undefined> {
     // A checkpoint has moved the payload while we read it, or the row changed, or the place is damaged.
     if (!isSame(this.get(family, key), row)) return undefined
     let problem: Failure | undefined
     for (const seat of this.seats) {
       const place = this.placeAt(seat, family, key, row)
-      const found = place && (await readPlace(seat, family, key, place))
+      const found = place && (await foundBy(seat, seat.member.readPayload(family, key, place)))
       if (found instanceof Uint8Array) return found
       if (!found) continue
       problem ??= found
@@ -144,13 +163,6 @@ export class CommittedView implements CommittedRows {
       if (isStill && seat.left === undefined) this.damaged(seat.id, found)
     }
     throw problem ?? noPayload(family)
-  }
-
-  /** The same without waiting; good until the next one. Undefined also for whatever is not as it should be. */
-  payloadNow(family: Family, key: RowKey, row: TabletRow): Uint8Array | undefined {
-    const { payload } = row
-    if (!payload || payload.in === "memory") return payload?.bytes
-    return this.originOf(row)?.member.readPayloadNow(family, key, payload)
   }
 
   /** Whose device the row's places are on; undefined where nothing tells, or that member left. */
@@ -195,15 +207,10 @@ function isSamePlace(a: PayloadPlace | undefined, b: PayloadPlace | undefined): 
   return a?.in === "log" && b?.in === "log" && a.place === b.place
 }
 
-/** The payload at a member's place, or the damage found there; undefined where something else is there by now. */
-async function readPlace(
-  seat: Seat,
-  family: Family,
-  key: RowKey,
-  place: PayloadPlace,
-): Promise<Uint8Array | Failure | undefined> {
+/** The payload read at a member's place, or the damage found there; undefined where something else is there by now. */
+async function foundBy(seat: Seat, reading: LentSoon): Promise<Uint8Array | Failure | undefined> {
   try {
-    return await seat.wait(seat.member.readPayload(family, key, place))
+    return await seat.wait(promised(owned(reading)))
   } catch (error) {
     if (seat.left === undefined && !isFailure(error, "corruptNeedle", "deviceFailed")) throw error
     return asFailure(error)

@@ -10,6 +10,7 @@ import type { Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import type { DeviceId, Epoch, Position, RowKey } from "../base/ids.js"
 import type { EntryWrite } from "../format/entry.js"
+import type { LentSoon } from "../base/lent.js"
 import type { KeyRange } from "../base/key-range.js"
 import type { RowVisitor } from "../base/row-scan.js"
 
@@ -82,12 +83,11 @@ export interface Tablet {
   /** Brings rows into memory, so that reading them does not stall the thread. Undefined: nothing to wait for. */
   warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined
   /**
-   * The inline payload of a row read from `committed`. When it has moved meanwhile the row is read
+   * The inline payload of a row read from `committed`: lent, good until the next payload is asked for, if it is
+   * available; otherwise a promise of bytes that are the caller's own. If it has moved meanwhile the row is read
    * again: undefined if it is gone or holds another value now.
    */
-  payload(family: Family, key: RowKey, row: TabletRow): Promise<Uint8Array | undefined>
-  /** The same without waiting, good until the next one: undefined also where that would be needed, or anything is wrong with it. */
-  payloadNow(family: Family, key: RowKey, row: TabletRow): Uint8Array | undefined
+  payload(family: Family, key: RowKey, row: TabletRow): LentSoon
 }
 
 /** Who keeps the tablet's configuration, and is told of what its devices cannot do. */

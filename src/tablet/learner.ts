@@ -14,6 +14,7 @@ import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
 import { REPLICATED_FAMILIES, type Family } from "../base/families.js"
 import { rowKeyOf } from "../base/ids.js"
 import type { DeviceId, Epoch, Position, RowKey } from "../base/ids.js"
+import { owned, type LentSoon } from "../base/lent.js"
 import { ENTRY_BYTES_MAX } from "../base/limits.js"
 import { entryBytes, type EntryWrite } from "../format/entry.js"
 import { mapBounded } from "../life/index.js"
@@ -27,7 +28,7 @@ import { Seat } from "./seat.js"
 export interface SnapshotSource {
   readonly committed: TabletView
   /** Undefined where the row has changed meanwhile. */
-  payload(family: Family, key: RowKey, row: TabletRow): Promise<Uint8Array | undefined>
+  payload(family: Family, key: RowKey, row: TabletRow): LentSoon
   /** Runs between two batches: all that the learner was sent is committed, and all that is committed was sent. */
   atBoundary(task: (position: Position, epoch: Epoch) => void): Promise<void>
 }
@@ -259,7 +260,7 @@ export class Learner {
     const write = { family, key, value: Uint8Array.from(row.value) }
     if (!row.payload) return write
     try {
-      const payload = await this.source.payload(family, key, row)
+      const payload = await owned(this.source.payload(family, key, row))
       return payload && { ...write, payload }
     } catch (error) {
       // Damaged on every member. The row comes over without it, and is refused as damaged there as well.

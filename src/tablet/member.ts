@@ -10,7 +10,9 @@ import { must } from "../base/assert.js"
 import { fail, type Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import { parsePosition, rowKeyOf } from "../base/ids.js"
+import { Lent, type LentSoon } from "../base/lent.js"
 import { INLINE_BYTES_MAX } from "../base/limits.js"
+import { promised, type Soon } from "../base/soon.js"
 import type { DeviceId, Epoch, LogSequence, Position, RowKey, TabletId } from "../base/ids.js"
 import {
   decodeEntry,
@@ -34,11 +36,9 @@ export interface MemberDevice {
   readonly contained: LogSequence
   /** The position of a membership that the base contained at start; undefined where it had nothing of it. */
   containedPosition(tabletId: TabletId, since: Epoch): Position | undefined
-  readPayload(family: Family, key: RowKey, place: Extract<PayloadPlace, { in: "volume" }>): Promise<Uint8Array>
-  /** The same on the calling thread, good until the next one; undefined where that might take long. Absent: always. */
-  readPayloadNow?(family: Family, key: RowKey, place: Extract<PayloadPlace, { in: "volume" }>): Uint8Array | undefined
-  /** Runs what reads on the calling thread; undefined where that fails, or has just taken long. Absent: nothing does. */
-  readonly nowReads?: { read<T>(read: () => T): T | undefined }
+  readPayload(family: Family, key: RowKey, place: Extract<PayloadPlace, { in: "volume" }>): LentSoon<Uint8Array>
+  /** Runs reads on the calling thread; returns undefined if one fails, or took long lately. Absent: there are none. */
+  readonly syncReads?: { read<T>(read: () => T): T | undefined }
   /** Verifies every row of the base, in small steps: `StoreReader.verify`. */
   verifyBase(signal: AbortSignal): Promise<void>
   /** Resolves when the overlay has room; undefined where it has. */
@@ -182,24 +182,26 @@ export class Member {
   }
 
   /** The payload of a row of this member; undefined where its place no longer holds it. */
-  async readPayload(family: Family, key: RowKey, place: PayloadPlace): Promise<Uint8Array | undefined> {
+  readPayload(family: Family, key: RowKey, place: PayloadPlace): LentSoon {
     if (place.in === "volume") return this.device.readPayload(family, this.deviceKey(key), place)
-    const lengthBytes = PAYLOAD_CHECKSUM_BYTES + place.lengthBytes
-    const bytes = await this.device.log.read(place.place, lengthBytes)
-    return bytes.length === lengthBytes ? openLoggedPayload(bytes, place.position) : undefined
+    const isShort = PAYLOAD_CHECKSUM_BYTES + place.lengthBytes <= loggedMemory.length
+    const lent = isShort
+      ? this.device.syncReads?.read(() => this.readLogged(place, loggedMemory, "resident"))
+      : undefined
+    if (lent instanceof Uint8Array) return new Lent(lent)
+    return promised(this.readLogged(place, new Uint8Array(PAYLOAD_CHECKSUM_BYTES + place.lengthBytes)))
   }
 
-  /** The same on the calling thread; good until the next one. Undefined also where that might take long. */
-  readPayloadNow(family: Family, key: RowKey, place: PayloadPlace): Uint8Array | undefined {
-    return this.device.nowReads?.read(() => this.payloadAt(family, key, place))
-  }
-
-  private payloadAt(family: Family, key: RowKey, place: PayloadPlace): Uint8Array | undefined {
-    if (place.in === "volume") return this.device.readPayloadNow?.(family, this.deviceKey(key), place)
-    const lengthBytes = PAYLOAD_CHECKSUM_BYTES + place.lengthBytes
-    if (lengthBytes > loggedMemory.length) return undefined
-    const bytes = this.device.log.readNow(place.place, loggedMemory.subarray(0, lengthBytes))
-    return bytes?.length === lengthBytes ? openLoggedPayload(bytes, place.position) : undefined
+  private readLogged(
+    { place, lengthBytes, position }: Extract<PayloadPlace, { in: "log" }>,
+    memory: Uint8Array,
+    use?: "resident",
+  ): Soon<Uint8Array | undefined> {
+    const loggedBytes = PAYLOAD_CHECKSUM_BYTES + lengthBytes
+    const bytes = this.device.log.read(place, memory.subarray(0, loggedBytes), use)
+    return bytes instanceof Promise
+      ? bytes.then(logged => openLogged(logged, loggedBytes, position))
+      : openLogged(bytes, loggedBytes, position)
   }
 
   /**
@@ -249,7 +251,10 @@ export class Member {
   }
 }
 
-/** What is read from the log at once lies here. */
+const openLogged = (bytes: Uint8Array, loggedBytes: number, position: Position): Uint8Array | undefined =>
+  bytes.length === loggedBytes ? openLoggedPayload(bytes, position) : undefined
+
+/** Payloads that are lent from the log lie here. */
 const loggedMemory = Buffer.alloc(PAYLOAD_CHECKSUM_BYTES + INLINE_BYTES_MAX)
 
 export const NO_POSITION = parsePosition(0)

@@ -13,6 +13,7 @@ import { assert } from "../base/assert.js"
 import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import type { DeviceId, Epoch, Position, RowKey } from "../base/ids.js"
+import { owned, type LentSoon } from "../base/lent.js"
 import { RowsRead, runOnce } from "../base/rows-needed.js"
 import { mapBounded } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -121,12 +122,8 @@ export class Primary implements Tablet {
     return this.committed.warm(family, keys)
   }
 
-  payload(family: Family, key: RowKey, row: TabletRow): Promise<Uint8Array | undefined> {
+  payload(family: Family, key: RowKey, row: TabletRow): LentSoon {
     return this.committed.payload(family, key, row)
-  }
-
-  payloadNow(family: Family, key: RowKey, row: TabletRow): Uint8Array | undefined {
-    return this.committed.payloadNow(family, key, row)
   }
 
   run<Result>(command: Command<Result>): Promise<Result> {
@@ -177,7 +174,7 @@ export class Primary implements Tablet {
         await outcome.read()
         continue
       }
-      const bytes = await this.payload(outcome.family, outcome.key, outcome.row)
+      const bytes = await owned(this.payload(outcome.family, outcome.key, outcome.row))
       if (bytes) payloads.set(outcome.key, { row: outcome.row, bytes })
     }
     throw fail("conflict")

@@ -85,15 +85,17 @@ export interface Volumes {
    */
   append(needle: Needle): Promise<void>
   /**
-   * Verified bytes of a range of the needle's body. Throws `noSuchNeedle`, `corruptNeedle`.
-   * The result is a buffer of its own, or a view of one from `allocate`.
+   * Verified bytes of a range of the needle's body: read on the calling thread, if they are few and likely in the page
+   * cache. Otherwise, or if that fails, `ifSlow` decides: it is given the read by way of the device, which rejects
+   * with `noSuchNeedle`, `corruptNeedle`, `deviceFailed`, and begins it (`begin`), or not. The result is a buffer of
+   * its own, or a view of the last one from `allocate`; what else was allocated is the caller's to give back.
    */
-  read(id: NeedleId, range: NeedleRange, allocate?: Allocate): Promise<Uint8Array>
-  /**
-   * As `read`, on the calling thread: undefined where that might take long, or anything is not as it should be.
-   * What was allocated by then is the caller's to give back.
-   */
-  readNow(id: NeedleId, range: NeedleRange, allocate: Allocate): Uint8Array | undefined
+  read<Slow>(
+    id: NeedleId,
+    range: NeedleRange,
+    ifSlow: (read: () => Promise<Uint8Array>) => Slow,
+    allocate?: Allocate,
+  ): Uint8Array | Slow
   /**
    * A shard of this length, or a range of whole sub-blocks of it, for a caller who verifies its body himself:
    * where that is done for many at once. Throws `noSuchNeedle`, `corruptNeedle`, `deviceFailed`.

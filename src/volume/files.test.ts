@@ -60,6 +60,6 @@ test("a volume that is given up is closed when its last reader has ended, and is
   assert.equal(opened, 2)
   await disk.remove(volumePath("/volumes", 1))
   await files.giveUp(1)
-  await assert.rejects(readable.read(later, 0), isAbsent)
+  await assert.rejects(async () => readable.read(later, 0), isAbsent)
   await files.close()
 })

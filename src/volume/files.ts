@@ -8,6 +8,7 @@ import { assert } from "../base/assert.js"
 import { isFailure } from "../base/failures.js"
 import type { VolumeId } from "../base/ids.js"
 import { parseVolumeId } from "../base/ids.js"
+import type { Soon } from "../base/soon.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
 
 const NAME = /^(\d{10})\.volume$/
@@ -55,7 +56,7 @@ export class VolumeFiles {
   ) {}
 
   /** Calls `read` with the volume's file, which stays open until its promise settles. */
-  async use<T>(volume: number, read: (file: DiskFile) => Promise<T>): Promise<T> {
+  async use<T>(volume: number, read: (file: DiskFile) => Soon<T>): Promise<T> {
     const shared = this.open.get(volume) ?? this.begin(volume)
     this.open.delete(volume)
     this.open.set(volume, shared)
@@ -80,8 +81,8 @@ export class VolumeFiles {
     }
   }
 
-  /** The volume's file where it is open; to be used within the turn. */
-  openNow(volume: number): DiskFile | undefined {
+  /** The volume's file if it is open; to be used within the turn. */
+  opened(volume: number): DiskFile | undefined {
     return this.open.get(volume)?.opened
   }
 

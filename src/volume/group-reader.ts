@@ -5,6 +5,7 @@
 import { isFailure } from "../base/failures.js"
 import type { DeviceId, VolumeId } from "../base/ids.js"
 import { KIB, MIB, SUB_BLOCK_BYTES } from "../base/limits.js"
+import { after, type Soon } from "../base/soon.js"
 import { CHECKSUM_BYTES, subBlockSeed } from "../base/sub-block.js"
 import { xxh64, xxh64Memory } from "../base/xxh64.js"
 import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
@@ -74,37 +75,36 @@ export class FileWindow {
   ) {}
 
   /**
-   * The bytes there, as a view that is good until the next call; fewer at the end of the file.
-   * `soonBytes`: how many will be asked for from there on.
+   * The bytes there, as a view that is good until the next call; fewer at the end of the file. Not a promise if the
+   * window has them all. `soonBytes`: how many will be asked for from there on.
    */
-  async bytes(offsetBytes: number, lengthBytes: number, soonBytes = lengthBytes): Promise<Uint8Array> {
+  bytes(offsetBytes: number, lengthBytes: number, soonBytes = lengthBytes): Soon<Uint8Array> {
     const end = Math.min(offsetBytes + lengthBytes, this.sizeBytes)
-    if (end <= offsetBytes) return new Uint8Array(0)
-    const windowEnd = this.fromBytes + this.buffer.length
-    if (offsetBytes < this.fromBytes || end > windowEnd) {
-      const straightOn = offsetBytes >= this.fromBytes && offsetBytes <= windowEnd + this.skipBytesMax
-      this.aheadBytes = straightOn ? Math.min(2 * this.aheadBytes, WINDOW_BYTES_MAX) : WINDOW_BYTES_MIN
-      const ahead = Math.max(this.aheadBytes, Math.min(soonBytes, WINDOW_BYTES_MAX))
-      const wanted = Math.min(Math.max(end, offsetBytes + ahead), this.sizeBytes)
-      const from = pageBefore(offsetBytes)
-      const kept = straightOn && from >= this.fromBytes ? this.buffer.subarray(from - this.fromBytes) : NOTHING
-      try {
-        await this.fill(from, pageAfter(wanted), kept)
-      } catch (error) {
-        // A place beside them that cannot be read is nothing against these bytes.
-        if (!isUnreadable(error)) throw error
-        await this.fill(offsetBytes, end, NOTHING)
-      }
-    }
+    if (end <= offsetBytes) return NOTHING
+    if (offsetBytes >= this.fromBytes && end <= this.fromBytes + this.buffer.length) return this.view(offsetBytes, end)
+    return this.read(offsetBytes, end, soonBytes)
+  }
+
+  private view(offsetBytes: number, end: number): Uint8Array {
     return this.buffer.subarray(offsetBytes - this.fromBytes, end - this.fromBytes)
   }
 
-  /** The same without waiting, where the window has them all. */
-  bytesNow(offsetBytes: number, lengthBytes: number): Uint8Array | undefined {
-    const from = offsetBytes - this.fromBytes
-    return from >= 0 && from + lengthBytes <= this.buffer.length
-      ? this.buffer.subarray(from, from + lengthBytes)
-      : undefined
+  private async read(offsetBytes: number, end: number, soonBytes: number): Promise<Uint8Array> {
+    const straightOn =
+      offsetBytes >= this.fromBytes && offsetBytes <= this.fromBytes + this.buffer.length + this.skipBytesMax
+    this.aheadBytes = straightOn ? Math.min(2 * this.aheadBytes, WINDOW_BYTES_MAX) : WINDOW_BYTES_MIN
+    const ahead = Math.max(this.aheadBytes, Math.min(soonBytes, WINDOW_BYTES_MAX))
+    const wanted = Math.min(Math.max(end, offsetBytes + ahead), this.sizeBytes)
+    const from = pageBefore(offsetBytes)
+    const kept = straightOn && from >= this.fromBytes ? this.buffer.subarray(from - this.fromBytes) : NOTHING
+    try {
+      await this.fill(from, pageAfter(wanted), kept)
+    } catch (error) {
+      // A place beside them that cannot be read is nothing against these bytes.
+      if (!isUnreadable(error)) throw error
+      await this.fill(offsetBytes, end, NOTHING)
+    }
+    return this.view(offsetBytes, end)
   }
 
   /** `kept`: what the window has of it, from its beginning. */
@@ -174,18 +174,23 @@ export async function readGroup(
 ): Promise<ScannedGroup | undefined> {
   const group = await readGroupHeader(window, identity, offsetBytes)
   if (group === undefined) return undefined
-  const { header, after } = group
+  const { header, after: behind } = group
   const needles: ScannedNeedle[] = []
   const checksums: bigint[] = []
   let damage: { readonly offsetBytes: number; readonly reason: string; readonly needlesBefore: number } | undefined
   let at = offsetBytes + GROUP_HEADER_BYTES
   const damaged = (reason: string) => ({ offsetBytes: at, reason, needlesBefore: needles.length })
   for (let i = 0; i < header.needles; i += 1) {
-    const read =
-      needleHeaderNow(window, identity.volumeId, at, after.offsetBytes) ??
-      (await readNeedleHeader(window, identity.volumeId, at, after.offsetBytes))
+    const reading = readNeedleHeader(window, identity.volumeId, at, behind.offsetBytes)
+    // Of small needles there are hundreds in each window: none of them waits.
+    const read = reading instanceof Promise ? await reading : reading
     if (typeof read === "string")
-      return { header, needles: needles.slice(0, damage?.needlesBefore), after, damage: damage ?? damaged(read) }
+      return {
+        header,
+        needles: needles.slice(0, damage?.needlesBefore),
+        after: behind,
+        damage: damage ?? damaged(read),
+      }
     if (read.header === undefined) damage ??= damaged("a needle header fails its checksum")
     else {
       const needle = { header: read.header, place: read.place }
@@ -197,11 +202,11 @@ export async function readGroup(
   }
   const fits = needlesChecksumOf(checksums) === header.needlesChecksum
   if (damage !== undefined)
-    return { header, needles: fits ? needles : needles.slice(0, damage.needlesBefore), after, damage }
-  if (after.offsetBytes - at >= VOLUME_PAGE_BYTES) {
-    return { header, needles, after, damage: damaged("the group is longer than its needles") }
+    return { header, needles: fits ? needles : needles.slice(0, damage.needlesBefore), after: behind, damage }
+  if (behind.offsetBytes - at >= VOLUME_PAGE_BYTES) {
+    return { header, needles, after: behind, damage: damaged("the group is longer than its needles") }
   }
-  return { header, needles, after, damage: fits ? undefined : damaged("needles of another group") }
+  return { header, needles, after: behind, damage: fits ? undefined : damaged("needles of another group") }
 }
 
 interface ReadHeader {
@@ -212,29 +217,17 @@ interface ReadHeader {
 }
 
 /** The needle header at an offset, of a group that ends at `endBytes`; or why none can be there. */
-async function readNeedleHeader(
+function readNeedleHeader(
   window: FileWindow,
   volume: VolumeId,
   offsetBytes: number,
   endBytes: number,
-): Promise<ReadHeader | string> {
-  const head = await window.bytes(offsetBytes, NEEDLE_HEAD_BYTES)
-  const place = placeOf(head, volume, offsetBytes)
-  if (place === undefined) return "no needle header"
-  return headerOf(await window.bytes(offsetBytes, place.headerBytes), place, endBytes)
-}
-
-/** The same where the window has it: of small needles there are hundreds in each. */
-function needleHeaderNow(
-  window: FileWindow,
-  volume: VolumeId,
-  offsetBytes: number,
-  endBytes: number,
-): ReadHeader | string | undefined {
-  const head = window.bytesNow(offsetBytes, NEEDLE_HEAD_BYTES)
-  const place = head && placeOf(head, volume, offsetBytes)
-  const bytes = place && window.bytesNow(offsetBytes, place.headerBytes)
-  return bytes && headerOf(bytes, place, endBytes)
+): Soon<ReadHeader | string> {
+  return after(window.bytes(offsetBytes, NEEDLE_HEAD_BYTES), head => {
+    const place = placeOf(head, volume, offsetBytes)
+    if (place === undefined) return "no needle header"
+    return after(window.bytes(offsetBytes, place.headerBytes), bytes => headerOf(bytes, place, endBytes))
+  })
 }
 
 function placeOf(head: Uint8Array, volume: VolumeId, offsetBytes: number): NeedlePlace | undefined {

@@ -1,54 +1,72 @@
 /** Fetches what a plan asks for and hands out the range of it, verified; a whole needle; or a shard for others to verify. */
 import { fail } from "../base/failures.js"
 import type { NeedleHeader, NeedlePlace, ShardHeader } from "../format/needle.js"
-import type { DiskFile } from "../seams/disk/contract.js"
+import { after, type Soon } from "../base/soon.js"
+import type { DiskFile, ReadUse } from "../seams/disk/contract.js"
 import type { Allocate, FetchedShard, NeedleRange } from "./contract.js"
 import type { ReadableFile } from "./files.js"
 import { badSubBlock, bodyBytesOf } from "./group-reader.js"
-import { anotherNeedle, decodeHeader, planRead, stretchesOf, verifyRead } from "./needle-read-core.js"
+import { anotherNeedle, decodeHeader, planRead, verifyRead, type ReadPlan } from "./needle-read-core.js"
 
-/** Throws `corruptNeedle`, `deviceFailed`. The result is a view of a buffer from `allocate`, or of one of its own. */
-export async function readNeedle(
-  file: DiskFile,
-  place: NeedlePlace,
-  range: NeedleRange,
-  isWanted: (header: NeedleHeader) => boolean,
-  allocate: Allocate = lengthBytes => Buffer.allocUnsafeSlow(lengthBytes),
-): Promise<Uint8Array> {
+/** A range of a needle, and how it is read. */
+export interface NeedleRead {
+  readonly place: NeedlePlace
+  readonly range: NeedleRange
+  readonly isWanted: (header: NeedleHeader) => boolean
+  /** Default: memory of its own. */
+  readonly allocate?: Allocate | undefined
+  readonly use?: ReadUse
+}
+
+/**
+ * The range, verified; not a promise if the use is "resident". Throws `corruptNeedle`, `deviceFailed`. The result is a
+ * view of a buffer from `allocate`.
+ */
+export function readNeedle(file: Pick<DiskFile, "read">, read: NeedleRead): Soon<Uint8Array> {
+  const { place, range, allocate = allocateOwn, use } = read
   const plan = planRead(place, range)
-  const bodyAt = place.offsetBytes + place.headerBytes
-  const fetch = async (buffer: Uint8Array, offsetBytes: number): Promise<Uint8Array> => {
-    return buffer.subarray(0, await file.read(buffer, offsetBytes))
-  }
-  let header: Uint8Array
-  let body: Uint8Array
-  if (plan.atOnce) {
-    const whole = await fetch(allocate(place.headerBytes + plan.bodyToBytes), place.offsetBytes)
-    header = whole.subarray(0, place.headerBytes)
-    body = whole.subarray(place.headerBytes + plan.bodyFromBytes)
-  } else {
-    const bodyBytes = plan.bodyToBytes - plan.bodyFromBytes
-    const headerAlone = fetch(Buffer.allocUnsafeSlow(place.headerBytes), place.offsetBytes)
-    headerAlone.catch(() => undefined)
-    // Whatever became of the header: nothing is read into the memory any more when this settles.
-    body = await fetch(allocate(bodyBytes), bodyAt + plan.bodyFromBytes)
-    header = await headerAlone
-  }
+  if (!plan.atOnce) return readApart(file, read, plan)
+  const memory = allocate(place.headerBytes + plan.bodyToBytes)
+  const count = file.read(memory, place.offsetBytes, use)
+  return count instanceof Promise
+    ? count.then(bytes => wantedOf(read, plan, memory.subarray(0, bytes)))
+    : wantedOf(read, plan, memory.subarray(0, count))
+}
+
+/** Header and body with a read each. */
+function readApart(file: Pick<DiskFile, "read">, read: NeedleRead, plan: ReadPlan): Soon<Uint8Array> {
+  const { place, allocate = allocateOwn, use } = read
+  const header = Buffer.allocUnsafeSlow(place.headerBytes)
+  const body = allocate(plan.bodyToBytes - plan.bodyFromBytes)
+  const headerRead = file.read(header, place.offsetBytes, use)
+  if (headerRead instanceof Promise) headerRead.catch(() => undefined)
+  const bodyRead = file.read(body, place.offsetBytes + place.headerBytes + plan.bodyFromBytes, use)
+  // Also if the header cannot be read: nothing is read into the memory any more when this settles.
+  return after(bodyRead, bodyBytes =>
+    after(headerRead, headerBytes =>
+      verified(read, plan, header.subarray(0, headerBytes), body.subarray(0, bodyBytes)),
+    ),
+  )
+}
+
+/** From a needle's bytes, header and all. */
+function wantedOf(read: NeedleRead, plan: ReadPlan, bytes: Uint8Array): Uint8Array {
+  const { headerBytes } = read.place
+  return verified(read, plan, bytes.subarray(0, headerBytes), bytes.subarray(headerBytes + plan.bodyFromBytes))
+}
+
+function verified(
+  { place, range, isWanted }: NeedleRead,
+  plan: ReadPlan,
+  header: Uint8Array,
+  body: Uint8Array,
+): Uint8Array {
   verifyRead(place, plan, { header, body }, isWanted)
   const from = range.offsetBytes - plan.bodyFromBytes
   return body.subarray(from, from + range.lengthBytes)
 }
 
-/** As `readNeedle` for a whole small body, on the calling thread; the result is a view of `memory`. */
-export function readSmallNow(
-  file: Pick<DiskFile, "readNow">,
-  place: NeedlePlace,
-  isWanted: (header: NeedleHeader) => boolean,
-  memory: Uint8Array,
-): Uint8Array {
-  const whole = memory.subarray(0, place.headerBytes + place.bodyBytes)
-  return wholeBody(whole.subarray(0, file.readNow(whole, place.offsetBytes)), place, isWanted)
-}
+const allocateOwn: Allocate = lengthBytes => Buffer.allocUnsafeSlow(lengthBytes)
 
 /** The body of a needle whose bytes are there, header and all; a view of them. Throws `corruptNeedle`. */
 export function wholeBody(
@@ -57,36 +75,7 @@ export function wholeBody(
   isWanted: (header: NeedleHeader) => boolean,
 ): Uint8Array {
   const range = { offsetBytes: 0, lengthBytes: place.bodyBytes }
-  const [header, body] = [bytes.subarray(0, place.headerBytes), bytes.subarray(place.headerBytes)]
-  verifyRead(place, planRead(place, range), { header, body }, isWanted)
-  return body
-}
-
-/**
- * As `readNeedle`, on the calling thread. Undefined, and nothing is read, where `isCached` says so of a stretch of
- * the volume.
- */
-export function readNeedleNow(
-  file: Pick<DiskFile, "readNow">,
-  place: NeedlePlace,
-  range: NeedleRange,
-  isWanted: (header: NeedleHeader) => boolean,
-  allocate: Allocate,
-  isCached: (stretch: NeedleRange) => boolean,
-): Uint8Array | undefined {
-  const plan = planRead(place, range)
-  const stretches = stretchesOf(place, plan)
-  if (!stretches.every(isCached)) return undefined
-  const memory = allocate(stretches.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0))
-  let length = 0
-  for (const { offsetBytes, lengthBytes } of stretches) {
-    length += file.readNow(memory.subarray(length, length + lengthBytes), offsetBytes)
-  }
-  const header = memory.subarray(0, place.headerBytes)
-  const body = memory.subarray(place.headerBytes + (plan.atOnce ? plan.bodyFromBytes : 0), length)
-  verifyRead(place, plan, { header, body }, isWanted)
-  const from = range.offsetBytes - plan.bodyFromBytes
-  return body.subarray(from, from + range.lengthBytes)
+  return wantedOf({ place, range, isWanted }, planRead(place, range), bytes)
 }
 
 /** A range of a shard as it lies there, its header verified and its body not. Throws `corruptNeedle`, `deviceFailed`. */

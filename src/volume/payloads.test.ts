@@ -6,6 +6,8 @@ import { fail, isFailure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import { rowKeyOf } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
+import { owned } from "../base/lent.js"
+import { promised } from "../base/soon.js"
 import { failing, SimDisk } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import type { VolumePosition } from "../format/volume.js"
@@ -39,7 +41,7 @@ async function assertReadable(
 ): Promise<void> {
   const reader = new PayloadReader(sim.boot(), FOLDER)
   for (const [i, { family, key, payload }] of rows.entries()) {
-    const found = await reader.read(family, key, places[i] ?? assert.fail("no place"))
+    const found = await owned(reader.read(family, key, places[i] ?? assert.fail("no place")))
     assert.ok(Buffer.from(payload).equals(found))
   }
   await reader.close()
@@ -96,13 +98,13 @@ test("another row's payload, a damaged one and a place with nothing are refused"
   const [place, otherPlace] = [sink.append(one), sink.append(same)]
   await sink.flush()
   const reader = new PayloadReader(sim.boot(), FOLDER)
-  await rejects(reader.read(one.family, one.key, otherPlace), "corruptNeedle")
-  await rejects(reader.read("heads", one.key, place), "corruptNeedle")
-  await rejects(reader.read(one.family, one.key, { ...place, offsetBytes: 10 * MIB }), "corruptNeedle")
-  await rejects(reader.read(one.family, one.key, { ...place, volume: 77 }), "corruptNeedle")
+  await rejects(promised(owned(reader.read(one.family, one.key, otherPlace))), "corruptNeedle")
+  await rejects(promised(owned(reader.read("heads", one.key, place))), "corruptNeedle")
+  await rejects(promised(owned(reader.read(one.family, one.key, { ...place, offsetBytes: 10 * MIB }))), "corruptNeedle")
+  await rejects(promised(owned(reader.read(one.family, one.key, { ...place, volume: 77 }))), "corruptNeedle")
   sim.flipBit(`${FOLDER}/0000000001.volume`, 8 * (place.offsetBytes + 500))
-  await rejects(reader.read(one.family, one.key, place), "corruptNeedle")
-  assert.equal((await reader.read(same.family, same.key, otherPlace)).length, same.payload.length)
+  await rejects(promised(owned(reader.read(one.family, one.key, place))), "corruptNeedle")
+  assert.equal((await owned(reader.read(same.family, same.key, otherPlace))).length, same.payload.length)
 })
 
 test("a failed write fails the flush, and appending everything again succeeds", async () => {
@@ -215,7 +217,7 @@ test("a reader of a removed volume keeps nothing of it, and says that the payloa
   await sink.remove(place.volume)
   await reader.giveUp(place.volume)
   assert.deepEqual(sim.medium.namesIn(FOLDER), [])
-  await rejects(reader.read(row.family, row.key, place), "corruptNeedle")
+  await rejects(promised(owned(reader.read(row.family, row.key, place))), "corruptNeedle")
   await reader.close()
 })
 

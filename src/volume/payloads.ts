@@ -16,15 +16,17 @@ import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import type { RowKey, VolumeId } from "../base/ids.js"
 import { parseVolumeId } from "../base/ids.js"
+import { Lent, owned, type LentSoon } from "../base/lent.js"
 import { subBlockChecksums } from "../base/sub-block.js"
 import type { FoundInVolume, FoundPayload, PayloadPlace, PayloadShelf, PayloadVolumeSize } from "../device/contract.js"
 import type { VolumePlace } from "../format/base-row.js"
 import { INLINE_BYTES_MAX } from "../base/limits.js"
-import type { NeedleHeader } from "../format/needle.js"
+import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
 import { encodeNeedleHeader, NEEDLE_HEADER_BYTES_MAX, payloadHeaderBytes, payloadSeed } from "../format/needle.js"
 import type { VolumePosition } from "../format/volume.js"
 import { VOLUME_PAGE_BYTES } from "../format/volume.js"
 import type { Disk } from "../seams/disk/contract.js"
+import type { NeedleRange } from "./contract.js"
 import { CachedPages } from "./cached-pages.js"
 import { isAbsent, listVolumes, VolumeFiles, volumePath } from "./files.js"
 import type { EncodedNeedle } from "./group-core.js"
@@ -32,7 +34,7 @@ import { groupBytes, needleBytes, offsetInGroup } from "./group-core.js"
 import { WindowMemory, type ScannedNeedle } from "./group-reader.js"
 import type { VolumeLimits } from "./limits.js"
 import { PAYLOAD_PIECE_BYTES, PAYLOAD_VOLUME_BYTES_MAX, VOLUME_LIMITS } from "./limits.js"
-import { readNeedle, readSmallNow, wholeBody } from "./needle-read.js"
+import { readNeedle, wholeBody, type NeedleRead } from "./needle-read.js"
 import { walkGroups } from "./scan.js"
 import type { VolumeHome } from "./writer.js"
 import { VolumeWriter } from "./writer.js"
@@ -192,8 +194,8 @@ export class PayloadVolumes implements PayloadShelf {
   }
 
   /** Throws `corruptNeedle`, `deviceFailed`. */
-  read(family: Family, key: RowKey, place: VolumePlace): Promise<Uint8Array> {
-    return this.reader.read(family, key, { in: "volume", ...place })
+  async read(family: Family, key: RowKey, place: VolumePlace): Promise<Uint8Array> {
+    return owned(this.reader.read(family, key, { in: "volume", ...place }))
   }
 
   async readRun(payloads: readonly FoundPayload[]): Promise<readonly (Uint8Array | undefined)[]> {
@@ -329,18 +331,32 @@ const isPayloadOf =
   (header: NeedleHeader): boolean =>
     header.kind === "payload" && header.family === family && header.key === key
 
+/** Header and body, as they lie in the volume. */
+const stretchOf = ({ offsetBytes, headerBytes, bodyBytes }: NeedlePlace): NeedleRange => ({
+  offsetBytes,
+  lengthBytes: headerBytes + bodyBytes,
+})
+
+/** Which payloads may be read on the calling thread. */
+export interface SyncPayloadTerms {
+  /** Runs such reads; returns undefined if one fails, and while none are allowed. */
+  readonly reads: { read<T>(read: () => T): T | undefined }
+  readonly cached: CachedPages
+}
+
 /** Reads the payloads that rows point at; belongs to the thread that serves. */
 export class PayloadReader {
   private readonly files: VolumeFiles
-  /** What `readNow` gives lies here. */
+  /** What is lent lies here. */
   private readonly memory = Buffer.alloc(INLINE_BYTES_MAX + NEEDLE_HEADER_BYTES_MAX)
+  private readonly lendMemory = (lengthBytes: number): Uint8Array => this.memory.subarray(0, lengthBytes)
 
-  /** `cached`: absent where nothing is read at once. */
+  /** `sync`: absent if nothing is read on the calling thread. */
   constructor(
     disk: Disk,
     folder: string,
     limits: VolumeLimits = VOLUME_LIMITS,
-    private readonly cached?: CachedPages,
+    private readonly sync?: SyncPayloadTerms,
   ) {
     this.files = new VolumeFiles(disk, folder, limits.filesOpenMax)
   }
@@ -353,32 +369,36 @@ export class PayloadReader {
   }
 
   /**
-   * As `read`, on the calling thread; good until the next one. Undefined where the payload is not likely
-   * in memory, or its volume not open.
+   * The payload of a row, verified to be of this row and whole: lent, if its volume is open and the page cache likely
+   * has it. Throws `corruptNeedle`, also if the volume is gone (the payload may have moved: the row knows), and
+   * `deviceFailed`.
    */
-  readNow(family: Family, key: RowKey, place: PayloadVolumePlace): Uint8Array | undefined {
-    const { volume, offsetBytes, lengthBytes } = place
+  read(family: Family, key: RowKey, { volume, offsetBytes, lengthBytes }: PayloadVolumePlace): LentSoon<Uint8Array> {
     const headerBytes = payloadHeaderBytes(key, lengthBytes)
-    if (headerBytes + lengthBytes > this.memory.length) return undefined
-    if (this.cached?.has(volume, { offsetBytes, lengthBytes: headerBytes + lengthBytes }) !== true) return undefined
-    const file = this.files.openNow(volume)
-    const at = { volume, offsetBytes, headerBytes, bodyBytes: lengthBytes }
-    return file && readSmallNow(file, at, isPayloadOf(family, key), this.memory)
+    const read = {
+      place: { volume, offsetBytes, headerBytes, bodyBytes: lengthBytes },
+      range: { offsetBytes: 0, lengthBytes },
+      isWanted: isPayloadOf(family, key),
+    }
+    const lent = this.sync?.reads.read(() => this.readSync(read))
+    return lent === undefined ? this.readSlowly(read) : new Lent(lent)
   }
 
-  /**
-   * The payload of a row, verified to be of this row and whole. Throws `corruptNeedle`, also where the
-   * volume is gone (the payload may have moved: the row knows), and `deviceFailed`.
-   */
-  async read(family: Family, key: RowKey, place: PayloadVolumePlace): Promise<Uint8Array> {
-    const { volume, offsetBytes, lengthBytes } = place
-    const headerBytes = payloadHeaderBytes(key, lengthBytes)
-    const isWanted = isPayloadOf(family, key)
-    const at = { volume, offsetBytes, headerBytes, bodyBytes: lengthBytes }
+  private readSync(read: NeedleRead): Uint8Array | undefined {
+    const { volume } = read.place
+    const stretch = stretchOf(read.place)
+    const file = this.sync?.cached.has(volume, stretch) === true ? this.files.opened(volume) : undefined
+    if (file === undefined || stretch.lengthBytes > this.memory.length) return undefined
+    const bytes = readNeedle(file, { ...read, allocate: this.lendMemory, use: "resident" })
+    assert(bytes instanceof Uint8Array, "a resident read does not wait")
+    return bytes
+  }
+
+  private async readSlowly(read: NeedleRead): Promise<Uint8Array> {
+    const { volume } = read.place
     try {
-      const range = { offsetBytes: 0, lengthBytes }
-      const payload = await this.files.use(volume, file => readNeedle(file, at, range, isWanted))
-      this.cached?.note(volume, { offsetBytes, lengthBytes: headerBytes + lengthBytes })
+      const payload = await this.files.use(volume, file => readNeedle(file, read))
+      this.sync?.cached.note(volume, stretchOf(read.place))
       return payload
     } catch (error) {
       if (!isAbsent(error)) throw error

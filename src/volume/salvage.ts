@@ -78,7 +78,7 @@ export class SalvageReader {
     isWanted: (header: NeedleHeader) => boolean,
     allocate?: Allocate,
   ): Promise<Uint8Array> {
-    return this.files.use(place.volume, file => readNeedle(file, place, range, isWanted, allocate))
+    return this.files.use(place.volume, file => readNeedle(file, { place, range, isWanted, allocate }))
   }
 
   /** What a shard says of itself. Throws `corruptNeedle`, `deviceFailed`. */

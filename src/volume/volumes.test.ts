@@ -8,6 +8,7 @@ import type { FailureKind } from "../base/failures.js"
 import { isFailure } from "../base/failures.js"
 import { parseDeviceId, rowKeyOf } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
+import { begin, promised } from "../base/soon.js"
 import { needleIdOfKey, needleKeyOf, needleKeysOfPartition } from "../format/needle.js"
 import { failing, nthOf, RealDisk, rots, SimDisk } from "../seams/disk/index.js"
 import type { Disk, DiskFile } from "../seams/disk/index.js"
@@ -37,7 +38,7 @@ async function opened(sim = new SimDisk(), limits = VOLUME_LIMITS, life = 1): Pr
 const needles = (count: number, lengthBytes = 5000, from = 1): Needle[] =>
   Array.from({ length: count }, (_, i) => needleFor(from + i, lengthBytes + 64 * i, random))
 const readWhole = ({ volumes }: World, needle: Needle): Promise<Uint8Array> =>
-  volumes.read(needle.id, { offsetBytes: 0, lengthBytes: needle.body.length })
+  promised(volumes.read(needle.id, { offsetBytes: 0, lengthBytes: needle.body.length }, begin))
 
 async function assertHolds(world: World, expected: readonly Needle[]): Promise<void> {
   for (const needle of expected) {
@@ -74,7 +75,7 @@ test("any range of a needle is read back as it was appended, before and after a 
       const lengthBytes = length % (needle.body.length - offsetBytes + 1)
       const expected = needle.body.subarray(offsetBytes, offsetBytes + lengthBytes)
       for (const { volumes } of [world, later]) {
-        const found = await volumes.read(needle.id, { offsetBytes, lengthBytes })
+        const found = await volumes.read(needle.id, { offsetBytes, lengthBytes }, begin)
         assert.ok(Buffer.from(expected).equals(found))
         found.fill(0)
       }
@@ -89,8 +90,14 @@ test("a range beyond the needle's end is a damaged needle, an unknown id none at
   const [needle] = needles(1)
   assert.ok(needle)
   await world.volumes.append(needle)
-  await rejects(world.volumes.read(needle.id, { offsetBytes: 4000, lengthBytes: 2000 }), "corruptNeedle")
-  await rejects(world.volumes.read(needleIdFor(99), { offsetBytes: 0, lengthBytes: 1 }), "noSuchNeedle")
+  await rejects(
+    promised(world.volumes.read(needle.id, { offsetBytes: 4000, lengthBytes: 2000 }, begin)),
+    "corruptNeedle",
+  )
+  await rejects(
+    promised(world.volumes.read(needleIdFor(99), { offsetBytes: 0, lengthBytes: 1 }, begin)),
+    "noSuchNeedle",
+  )
 })
 
 test("only the sub-blocks that a range touches are verified, and each of them is", async () => {
@@ -100,12 +107,15 @@ test("only the sub-blocks that a range touches are verified, and each of them is
   const rotten = placeBit(world, needle, headerBytes(world, needle) + 5 * 65_536 + 77)
   world.sim.flipBit(rotten.path, rotten.bit)
   for (let subBlock = 0; subBlock < 16; subBlock += 1) {
-    const read = world.volumes.read(needle.id, { offsetBytes: subBlock * 65_536 + 10, lengthBytes: 1000 })
-    if (subBlock === 5) await rejects(read, "corruptNeedle")
+    const read = world.volumes.read(needle.id, { offsetBytes: subBlock * 65_536 + 10, lengthBytes: 1000 }, begin)
+    if (subBlock === 5) await rejects(promised(read), "corruptNeedle")
     else
       assert.ok(Buffer.from(needle.body.subarray(subBlock * 65_536 + 10, subBlock * 65_536 + 1010)).equals(await read))
   }
-  await rejects(world.volumes.read(needle.id, { offsetBytes: 5 * 65_536 - 1, lengthBytes: 2 }), "corruptNeedle")
+  await rejects(
+    promised(world.volumes.read(needle.id, { offsetBytes: 5 * 65_536 - 1, lengthBytes: 2 }, begin)),
+    "corruptNeedle",
+  )
 })
 
 test("a range of a long needle costs its header and its sub-blocks, not the needle", async () => {
@@ -115,10 +125,10 @@ test("a range of a long needle costs its header and its sub-blocks, not the need
   const { disk, seen } = counted(world.sim.boot())
   const again = await openVolumes(disk, world.rows, deviceHome(2), undefined)
   seen.readBytes = 0
-  await again.read(needle.id, { offsetBytes: 3 * MIB + 5, lengthBytes: 100 })
+  await again.read(needle.id, { offsetBytes: 3 * MIB + 5, lengthBytes: 100 }, begin)
   assert.ok(seen.readBytes < 66 * KIB, `${seen.readBytes} bytes read`)
   seen.readBytes = 0
-  await again.read(needle.id, { offsetBytes: 0, lengthBytes: 100 })
+  await again.read(needle.id, { offsetBytes: 0, lengthBytes: 100 }, begin)
   assert.ok(seen.readBytes < 66 * KIB, `${seen.readBytes} bytes read`)
 })
 
@@ -205,7 +215,7 @@ test("a removed needle is gone, stays gone, and may come back", async () => {
   for (const now of [world, await opened(world.sim, SMALL, 2)]) {
     for (const { id } of removed.slice(1)) {
       assert.equal(now.volumes.has(id), false)
-      await rejects(now.volumes.read(id, { offsetBytes: 0, lengthBytes: 1 }), "noSuchNeedle")
+      await rejects(promised(now.volumes.read(id, { offsetBytes: 0, lengthBytes: 1 }, begin)), "noSuchNeedle")
     }
     await assertHolds(now, left)
   }
@@ -470,7 +480,7 @@ test("volumes work on a real disk", async () => {
     assert.equal(again.has(needleIdFor(3)), false)
     for (const needle of all) {
       if (needle.id.uploadId === needleIdFor(3).uploadId) continue
-      const found = await again.read(needle.id, { offsetBytes: 0, lengthBytes: needle.body.length })
+      const found = await again.read(needle.id, { offsetBytes: 0, lengthBytes: needle.body.length }, begin)
       assert.ok(Buffer.from(needle.body).equals(found))
     }
     await again.close()
@@ -491,7 +501,6 @@ function counted(disk: Disk): { disk: Disk; seen: { readBytes: number; open: num
         seen.readBytes += count
         return count
       },
-      readNow: (buffer, offsetBytes) => file.readNow(buffer, offsetBytes),
       write: (buffers, offsetBytes) => file.write(buffers, offsetBytes),
       sync: () => file.sync(),
       truncate: lengthBytes => file.truncate(lengthBytes),

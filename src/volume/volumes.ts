@@ -9,10 +9,12 @@
  *           (`deviceFailed`): the device is to be judged.
  * Limits    VolumeLimits.
  */
-import { must } from "../base/assert.js"
+import { assert, must } from "../base/assert.js"
 import type { Failure } from "../base/failures.js"
 import { fail, isFailure } from "../base/failures.js"
 import type { RowKey } from "../base/ids.js"
+import { SYNC_READ_BYTES_MAX } from "../base/limits.js"
+import type { Soon } from "../base/soon.js"
 import type { KeyRange } from "../base/key-range.js"
 import type { DeviceRows } from "../device/contract.js"
 import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
@@ -39,7 +41,7 @@ import { VolumeFiles } from "./files.js"
 import type { VolumeLimits } from "./limits.js"
 import { VOLUME_LIMITS } from "./limits.js"
 import { NeedleIndex } from "./needle-index.js"
-import { fetchShard, readHeader, readNeedle, readNeedleNow } from "./needle-read.js"
+import { fetchShard, readHeader, readNeedle } from "./needle-read.js"
 import { isSamePlace, planRead, stretchesOf } from "./needle-read-core.js"
 import type { Recovered, UnvouchedGroup } from "./recovery.js"
 import { recoverVolumes } from "./recovery.js"
@@ -48,13 +50,13 @@ import { WriteQueue } from "./write-queue.js"
 import type { VolumeHome } from "./writer.js"
 import { VolumeWriter } from "./writer.js"
 
-type ReadAt<T> = (file: DiskFile, place: NeedlePlace, isWanted: (header: NeedleHeader) => boolean) => Promise<T>
+type ReadAt<T> = (file: DiskFile, place: NeedlePlace, isWanted: (header: NeedleHeader) => boolean) => Soon<T>
 
 const NOTHING = new Uint8Array(0)
 
-/** Where needles may be read on the calling thread. */
-export interface NowTerms {
-  /** Runs such reads; undefined where one fails, and while none are allowed. */
+/** Which needles may be read on the calling thread. */
+export interface SyncReadTerms {
+  /** Runs such reads; returns undefined if one fails, and while none are allowed. */
   readonly reads: { read<T>(read: () => T): T | undefined }
   /** What the page cache is taken to keep of this device. */
   readonly cachedBytesMax: number
@@ -72,12 +74,12 @@ export async function openVolumes(
   mark: Uint8Array | undefined,
   limits: VolumeLimits = VOLUME_LIMITS,
   mayAppend: MayAppend = () => true,
-  now?: NowTerms,
+  sync?: SyncReadTerms,
 ): Promise<KeptVolumes> {
   await disk.makeFolder(home.folder)
   const contained = positionOfMark(mark)
   const recovered = await recoverVolumes(disk, rows, home, contained)
-  const volumes = new NeedleVolumes(disk, rows, home, limits, mayAppend, recovered, now)
+  const volumes = new NeedleVolumes(disk, rows, home, limits, mayAppend, recovered, sync)
   volumes.contained(contained)
   await volumes.writeAgain(recovered.unvouched)
   return volumes
@@ -93,7 +95,7 @@ class NeedleVolumes implements KeptVolumes {
   /** How often each needle waits to be written, or is: its body may be acknowledged, and deleted, already. */
   private readonly coming = new Map<RowKey, number>()
   private readonly comingUnhurried = new Map<RowKey, number>()
-  /** Undefined: nothing is read on the calling thread. */
+  /** Undefined if nothing is read on the calling thread. */
   private readonly cached: CachedPages | undefined
   /** Bodies on their way: the device does not know of them yet. */
   private comingBytes = 0
@@ -105,10 +107,10 @@ class NeedleVolumes implements KeptVolumes {
     private readonly limits: VolumeLimits,
     private readonly mayAppend: MayAppend,
     recovered: Recovered,
-    private readonly now: NowTerms | undefined,
+    private readonly sync: SyncReadTerms | undefined,
   ) {
     // Of no volume it is certain that all of it went by way of the cache.
-    this.cached = now && new CachedPages(Infinity, limits.volumeBytesMax, now.cachedBytesMax)
+    this.cached = sync && new CachedPages(Infinity, limits.volumeBytesMax, sync.cachedBytesMax)
     this.writer = new VolumeWriter(disk, home, "needles", recovered.sealed, (volume, group) => {
       this.cached?.note(volume, group)
     })
@@ -189,28 +191,43 @@ class NeedleVolumes implements KeptVolumes {
     }
   }
 
-  read(id: NeedleId, range: NeedleRange, allocate?: Allocate): Promise<Uint8Array> {
+  read<Slow>(
+    id: NeedleId,
+    range: NeedleRange,
+    ifSlow: (read: () => Promise<Uint8Array>) => Slow,
+    allocate?: Allocate,
+  ): Uint8Array | Slow {
+    return this.readSync(id, range, allocate) ?? ifSlow(() => this.readSlowly(id, range, allocate))
+  }
+
+  private readSync(id: NeedleId, range: NeedleRange, allocate: Allocate | undefined): Uint8Array | undefined {
+    const { sync } = this
+    if (sync === undefined || range.lengthBytes > SYNC_READ_BYTES_MAX) return undefined
+    return sync.reads.read(() => {
+      const key = needleKeyOf(id)
+      const warming = this.index.warm(key)
+      // The slow read waits for it, and gets its failure.
+      warming?.catch(() => undefined)
+      const place = warming === undefined ? this.index.placeOf(key) : undefined
+      const file = place && this.files.opened(place.volume)
+      if (place === undefined || file === undefined || !this.isCached(place, range)) return undefined
+      const bytes = readNeedle(file, { place, range, isWanted: wantedBy(key), allocate, use: "resident" })
+      assert(bytes instanceof Uint8Array, "a resident read does not wait")
+      return bytes
+    })
+  }
+
+  private readSlowly(id: NeedleId, range: NeedleRange, allocate: Allocate | undefined): Promise<Uint8Array> {
     return this.atPlace(id, async (file, place, isWanted) => {
-      const bytes = await readNeedle(file, place, range, isWanted, allocate)
+      const bytes = await readNeedle(file, { place, range, isWanted, allocate })
       const { cached } = this
       if (cached) for (const stretch of stretchesOf(place, planRead(place, range))) cached.note(place.volume, stretch)
       return bytes
     })
   }
 
-  readNow(id: NeedleId, range: NeedleRange, allocate: Allocate): Uint8Array | undefined {
-    const { now, cached } = this
-    return now?.reads.read(() => {
-      const key = needleKeyOf(id)
-      const warming = this.index.warm(key)
-      // Whoever waits for it hears of it.
-      warming?.catch(() => undefined)
-      const place = warming === undefined ? this.index.placeOf(key) : undefined
-      const file = place && this.files.openNow(place.volume)
-      if (place === undefined || file === undefined) return undefined
-      const isCached = (stretch: NeedleRange): boolean => cached?.has(place.volume, stretch) === true
-      return readNeedleNow(file, place, range, wantedBy(key), allocate, isCached)
-    })
+  private isCached(place: NeedlePlace, range: NeedleRange): boolean {
+    return stretchesOf(place, planRead(place, range)).every(stretch => this.cached?.has(place.volume, stretch) === true)
   }
 
   fetch(

@@ -132,7 +132,7 @@ class ModelRun {
     )
     if (syncBytesMax !== 0 || cacheBytes !== PLENTY) return
     const keys = Array.from({ length: 20 }, () => rowKeyOf(model.key()))
-    const calls = new CallList({ kind: "readNow" })
+    const calls = new CallList({ kind: "readSync" })
     this.sim.intercept(calls.intercept)
     const family = FAMILIES_USED[random.below(FAMILIES_USED.length)] ?? "current"
     await reader.warm(family, keys)

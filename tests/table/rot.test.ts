@@ -115,7 +115,7 @@ test("a file that fails to be read is named; commits go on, and merges without i
   assert.ok(levelsOf(writer).size > 2)
   const deepest = writer.manifest.tables.reduce((a, b) => (b.level > a.level ? b : a))
   const path = tablePath(FOLDER, deepest.number)
-  sim.intercept(failing({ kind: ["read", "readNow"], pathPart: path, nth: 1, forEver: true, code: "EIO" }))
+  sim.intercept(failing({ kind: ["read", "readSync"], pathPart: path, nth: 1, forEver: true, code: "EIO" }))
   const unread: number[] = []
   let merges = 0
   for (let i = 0; i < 30; i += 1) {

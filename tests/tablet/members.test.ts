@@ -5,6 +5,7 @@ import { must } from "../../src/base/assert.js"
 import { fail, isFailure, type FailureKind } from "../../src/base/failures.js"
 import { parseLogSequence, rowKeyOf } from "../../src/base/ids.js"
 import { MIB } from "../../src/base/limits.js"
+import { owned } from "../../src/base/lent.js"
 import { decodeEntry } from "../../src/format/entry.js"
 import { failing, nthOf, answersLate } from "../../src/seams/disk/index.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
@@ -214,7 +215,7 @@ test("a payload is read from a member that is there, whoever gave the row", asyn
   // At the same place as the new one on the first device, the second has the old one.
   await scene.tablet.dropMembers([idOf(1)], fail("deviceFailed"), () => scene.drop([idOf(1)]))
   scene.device(1).sick.become("hung")
-  const payload = await scene.tablet.payload("current", key, found)
+  const payload = await owned(scene.tablet.payload("current", key, found))
   assert.equal(payload && Buffer.from(payload).toString(), "new payload")
 })
 

@@ -9,6 +9,7 @@ import type { Family } from "../../src/base/families.js"
 import { parseDeviceId, parseEpoch, parseLogSequence, parseTabletId, rowKeyOf } from "../../src/base/ids.js"
 import type { DeviceId, Epoch, RowKey, TabletId } from "../../src/base/ids.js"
 import { KIB } from "../../src/base/limits.js"
+import { owned } from "../../src/base/lent.js"
 import {
   containedPosition,
   containedSequence,
@@ -337,7 +338,7 @@ export class Scene {
     const shown = new Map<string, string>()
     for (const family of ["current", "versions"] as const) {
       for (const [key, row] of [...this.tablet.committed.range(family, ALL)]) {
-        const payload = row.payload && (await this.tablet.payload(family, key, row))
+        const payload = row.payload && (await owned(this.tablet.payload(family, key, row)))
         const payloadText = payload ? Buffer.from(payload).toString("latin1") : ""
         shown.set(`${family} ${key}`, `${Buffer.from(row.value).toString("latin1")}|${payloadText}`)
       }

@@ -15,7 +15,7 @@ import {
   containedSequence,
   LogScrub,
   notePosition,
-  NowReads,
+  SyncReads,
   openLog,
   queuedDisk,
   readSourceMark,
@@ -130,7 +130,7 @@ interface Files {
   readonly space: DeviceSpace
   /** Behind the queue, with the ballast behind it. */
   readonly disk: Disk
-  readonly nowReads: NowReads
+  readonly syncReads: SyncReads
 }
 
 interface Metadata {
@@ -190,8 +190,7 @@ async function openStack(
       containedPosition: (tabletId, since) =>
         memberships.get(tabletId) === since ? positions.get(tabletId) : undefined,
       readPayload: (family, key, payload) => payloads.read(family, key, payload),
-      readPayloadNow: (family, key, payload) => payloads.readNow(family, key, payload),
-      nowReads: files.nowReads,
+      syncReads: files.syncReads,
       verifyBase: signal => base.verify(signal),
       roomForWrites: () => checkpointer.roomForWrites(),
       roomToGrow: () => space.roomForMetadata(),
@@ -225,12 +224,12 @@ async function openFiles(
   const queue = queuedDisk(rawDisk, clock, options.callLimits ?? CALL_LIMITS, life.signal, onSuspect)
   const space = await spaces.open(place.id, queue, place.path, options.isMountPoint ?? false)
   opened.defer(() => space.close())
-  return { queue, space, disk: space.disk, nowReads: new NowReads(clock) }
+  return { queue, space, disk: space.disk, syncReads: new SyncReads(clock) }
 }
 
 async function openMetadata(
   opened: DisposeStack,
-  { disk, nowReads, space }: Files,
+  { disk, syncReads, space }: Files,
   stores: Stores,
   output: Log,
   place: DevicePlace,
@@ -240,7 +239,7 @@ async function openMetadata(
   const folders = foldersOf(place.path)
   await disk.makeFolder(folders.base)
   const rebuilt = (path: string, offsetBytes: number): void => logRebuilt(output, path, offsetBytes)
-  const base = await stores.openReader(folders.base, { disk, deviceId: place.id, nowReads, rebuilt })
+  const base = await stores.openReader(folders.base, { disk, deviceId: place.id, syncReads, rebuilt })
   opened.defer(() => base.close())
   // The log is cut on the strength of what the base contains: the names of its files must outlive a power cut.
   await disk.syncFolder(folders.base)
@@ -259,7 +258,7 @@ async function openMetadata(
 
 async function openContents(
   opened: DisposeStack,
-  { disk, space, nowReads }: Files,
+  { disk, space, syncReads }: Files,
   { base, rows }: Metadata,
   place: DevicePlace,
   output: Log,
@@ -272,12 +271,12 @@ async function openContents(
   const mayAppend = (bytes: number): boolean => space.mayTakeNeedles(bytes)
   const limits = { ...VOLUME_LIMITS, volumeBytesMax }
   const cachedBytesMax = residentBytesMax()
-  const volumes = await openVolumes(disk, rows, home, mark, limits, mayAppend, { reads: nowReads, cachedBytesMax })
+  const volumes = await openVolumes(disk, rows, home, mark, limits, mayAppend, { reads: syncReads, cachedBytesMax })
   opened.defer(() => volumes.close())
   for (const damage of volumes.damages) output.error("a volume is damaged", { device: place.id, ...damage })
   await disk.makeFolder(folders.payloads)
   const cached = await PayloadReader.cachedPagesOf(disk, folders.payloads, cachedBytesMax)
-  const payloads = new PayloadReader(disk, folders.payloads, VOLUME_LIMITS, cached)
+  const payloads = new PayloadReader(disk, folders.payloads, VOLUME_LIMITS, { reads: syncReads, cached })
   opened.defer(() => payloads.close())
   const hasBodies = volumes.usage().volumes > 0 || (await disk.list(folders.payloads)).length > 0
   return { volumes, payloads, hasBodies }

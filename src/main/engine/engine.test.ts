@@ -210,8 +210,7 @@ test("a read that fails leaves no pin behind, which would keep all released byte
   const blocks: Blocks = {
     ...{ write: unused, remove: unused, headerOf: unused, removeGroups: unused, mend: unused, recode: unused },
     ...{ surveyOf: () => [], survey: () => ({ groups: [], next: undefined }), distrust: () => false, distrusts: 0 },
-    ...{ readNow: () => undefined, writeWhole: unused },
-    ...{ isHome: () => true, shardsThere: () => 0, read: async function* () {}, readAll: async function* () {} },
+    ...{ isHome: () => true, shardsThere: () => 0, read: async function* () {} },
   }
   const reader = new ObjectReader(engine.tablet, blocks, pins)
   await assert.rejects(reader.open({ bucket, key, conditions: {} }), error => isFailure(error, "corruptNeedle"))

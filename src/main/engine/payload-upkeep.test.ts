@@ -3,6 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { objectKeyOfText, rowKeyOf } from "../../base/ids.js"
 import { KIB } from "../../base/limits.js"
+import { owned } from "../../base/lent.js"
 import type { Bucket } from "../../object/index.js"
 import type { Engine } from "./engine.js"
 import { bytesOf, createBucket, Machine, noSignal, sourceOf } from "./testing.js"
@@ -87,7 +88,7 @@ test("overwritten and deleted small objects give their space back, and who holds
   let served = 0
   for (const [key, row] of held) {
     assert.equal(row.payload?.in, "volume", "a place from before")
-    const bytes = await engine.tablet.payload("current", key, row)
+    const bytes = await owned(engine.tablet.payload("current", key, row))
     if (bytes === undefined) continue
     served += 1
     assert.equal(bytes.length, 3 * KIB)

@@ -60,10 +60,12 @@ class SourceFile implements DiskFile {
     for (let at = 0; at < end;) {
       const length = Math.min(PAGE_BYTES - ((offsetBytes + at) % PAGE_BYTES), end - at)
       const page = buffer.subarray(at, at + length)
-      await this.file.read(page, offsetBytes + at).catch((error: unknown) => {
+      try {
+        await this.file.read(page, offsetBytes + at)
+      } catch (error) {
         if (!isFailure(error, "deviceFailed")) throw error
         page.fill(0)
-      })
+      }
       at += length
     }
     return end
@@ -77,7 +79,6 @@ class SourceFile implements DiskFile {
     return this.file.close()
   }
 
-  readonly readNow = refuse
   readonly write = refuse
   readonly sync = refuse
   readonly truncate = refuse

@@ -8,6 +8,7 @@ import { must } from "../../base/assert.js"
 import { asFailure, fail, isFailure } from "../../base/failures.js"
 import { parseDeviceId, type UploadId } from "../../base/ids.js"
 import { PARTITIONS, SHARDS_MAX } from "../../base/limits.js"
+import { streamOf } from "../../base/pieces.js"
 import { Layouts, LocalBlocks, type PieceOwner } from "../../block/index.js"
 import type { BirthNote } from "../../format/birth-note.js"
 import { needleKeyOf, type NeedleHeader, type NeedleId } from "../../format/needle.js"
@@ -56,7 +57,7 @@ export class SourceShards {
     }
     this.open.set(extent.uploadId, places)
     try {
-      yield* this.blocks.read(extent, { offsetBytes: 0, lengthBytes: extent.lengthBytes }, signal, pieces)
+      yield* streamOf(this.blocks.read({ extent, offsetBytes: 0, lengthBytes: extent.lengthBytes }, signal, pieces))
     } finally {
       this.open.delete(extent.uploadId)
     }
@@ -104,8 +105,7 @@ export class SourceShards {
   private volumes(): Volumes {
     const readOnly = () => Promise.reject(fail("internal", { reason: "a rescue only reads its sources" }))
     return {
-      read: (id, range) => this.readShard(id, range),
-      readNow: () => undefined,
+      read: (id, range, ifSlow) => ifSlow(() => this.readShard(id, range)),
       has: id => this.open.get(id.uploadId)?.has(nameOf(id)) ?? false,
       // Which of several copies is good shows only where each is verified: blocks are read the long way.
       fetch: ({ uploadId, block, slot }) => Promise.reject(fail("noSuchNeedle", { uploadId, block, slot })),

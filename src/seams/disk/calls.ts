@@ -23,7 +23,7 @@ export type DiskCall =
   | { readonly kind: "name"; readonly path: string; readonly change: NameChange }
   | { readonly kind: "syncFolder" | "makeFolder"; readonly path: string }
   | {
-      readonly kind: "read" | "readNow"
+      readonly kind: "read" | "readSync"
       readonly path: string
       readonly offsetBytes: number
       readonly lengthBytes: number
@@ -50,12 +50,12 @@ type Verdict = Bend | void
 
 /**
  * Throws to make the call fail (`exists` answers false for ENOENT); a promise is waited for before the call happens (and one that never
- * settles hangs it). Of `readNow`, which cannot wait, a promise is ignored.
+ * settles hangs it). Of `readSync`, a "resident" read, which cannot wait, a promise is ignored.
  */
 export type Intercept = (call: DiskCall) => Verdict | Promise<Verdict>
 
 /** The verdict on a call that cannot wait; undefined where there is none, or only a later one. */
-export function verdictNow(intercept: Intercept, call: DiskCall): Bend | undefined {
+export function syncVerdict(intercept: Intercept, call: DiskCall): Bend | undefined {
   const verdict = intercept(call)
   if (!(verdict instanceof Promise)) return verdict ?? undefined
   verdict.catch(() => undefined)

@@ -10,6 +10,8 @@
  *           with path and code.
  * Paths     are absolute or relative to the process, joined with "/".
  */
+import type { Soon } from "../../base/soon.js"
+
 /**
  * By way of the kernel's page cache, or straight between device and memory (O_DIRECT), which costs no
  * pages, and shows what the device itself has. "direct" is a wish: where kernel, file system or the shape
@@ -17,15 +19,19 @@
  */
 export type CacheUse = "cached" | "direct"
 
+/** "resident": the bytes are few, and likely in the page cache: they are read on the calling thread. */
+export type ReadUse = CacheUse | "resident"
+
 /** What direct calls are made of: whole pages; reads also of memory that begins on a page (`wasmMemory`). */
 export const DISK_PAGE_BYTES = 4096
 
 export interface DiskFile {
   readonly path: string
-  /** Reads up to `buffer.length` bytes at the offset; returns how many (fewer only at the end of the file). */
-  read(buffer: Uint8Array, offsetBytes: number, use?: CacheUse): Promise<number>
-  /** As `read`, on the calling thread: only for small reads that are likely in the page cache. */
-  readNow(buffer: Uint8Array, offsetBytes: number): number
+  /**
+   * Reads up to `buffer.length` bytes at the offset; returns how many (fewer only at the end of the file). A
+   * "resident" read never returns a promise: it throws.
+   */
+  read(buffer: Uint8Array, offsetBytes: number, use?: ReadUse): Soon<number>
   /** Writes all buffers one after another from the offset, whole or failing. */
   write(buffers: readonly Uint8Array[], offsetBytes: number, use?: CacheUse): Promise<void>
   sync(): Promise<void>

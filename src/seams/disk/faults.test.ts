@@ -105,7 +105,7 @@ for (const code of ["EIO", "ENOSPC", "EDQUOT", "EMFILE", "EROFS"]) {
       ["write", () => file.write([filled(10, 2)], 0)],
       ["truncate", () => file.truncate(100)],
       ["sync", () => file.sync()],
-      ["read", () => file.read(new Uint8Array(1), 0)],
+      ["read", async () => file.read(new Uint8Array(1), 0)],
       ["size", () => file.sizeBytes()],
       ["open", () => disk.open(`${folder}/f`, "read").then(opened => opened.close())],
       ["list", () => disk.list(folder)],
@@ -128,7 +128,7 @@ for (const code of ["EIO", "ENOSPC", "EDQUOT", "EMFILE", "EROFS"]) {
     }
     bent.use(fails(code))
     await assert.rejects(disk.exists(folder), failsWith(code), "what cannot be seen is not known to be absent")
-    assert.throws(() => file.readNow(new Uint8Array(1), 0), failsWith(code))
+    assert.throws(() => file.read(new Uint8Array(1), 0, "resident"), failsWith(code))
     bent.use(nothing)
     await file.close()
   })
@@ -211,7 +211,7 @@ both("reads are damaged on their way, or come from elsewhere", async bent => {
   const buffer = new Uint8Array(4)
   assert.equal(await file.read(buffer, 8), 4)
   assert.deepEqual([...buffer], [108, 0, 0, 0])
-  assert.equal(file.readNow(buffer, 9), 4)
+  assert.equal(file.read(buffer, 9, "resident"), 4)
   assert.deepEqual([...buffer], [109, 0, 0, 0])
   bent.use(misdirects(1024))
   assert.equal(await file.read(buffer, 512), 4)
@@ -255,7 +255,7 @@ both("a device is lost, comes back as it was, hangs, fills up, fails and is well
   await file.write([filled(4, 1)], 0)
   bent.use(device.intercept)
   device.become("lost")
-  await assert.rejects(file.read(new Uint8Array(1), 0), failsWith("EIO"))
+  await assert.rejects(async () => file.read(new Uint8Array(1), 0), failsWith("EIO"))
   await assert.rejects(disk.open(`${folder}/d1/f`, "read"), failsWith("ENOENT"))
   assert.equal(await disk.exists(`${folder}/d1/f`), false)
   await other.write([filled(4, 1)], 0)

@@ -64,7 +64,7 @@ export const rots =
 export const misdirects =
   (byBytes: number): Intercept =>
   call =>
-    call.kind === "read" || call.kind === "readNow"
+    call.kind === "read" || call.kind === "readSync"
       ? { offsetBytes: Math.max(0, call.offsetBytes + byBytes) }
       : undefined
 

@@ -1,10 +1,10 @@
 /** Disk: the contract, the real disk, and the simulated one with its faults and crash states. */
 export { DISK_PAGE_BYTES } from "./contract.js"
-export type { Disk, DiskFile, OpenMode, OpenOptions, CacheUse, Space } from "./contract.js"
+export type { Disk, DiskFile, OpenMode, OpenOptions, CacheUse, ReadUse, Space } from "./contract.js"
 export { RealDisk } from "./real.js"
 export { SimDisk } from "./sim.js"
 export type { DiskEvent, DiskRecord, SimDiskOptions } from "./sim.js"
-export { verdictNow } from "./calls.js"
+export { syncVerdict } from "./calls.js"
 export type { Bend, DiskCall, Intercept } from "./calls.js"
 export { failureOfCode } from "./codes.js"
 export { interceptedDisk } from "./intercepted.js"

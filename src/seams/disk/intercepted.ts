@@ -7,9 +7,10 @@
  */
 import { concatBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
-import { verdictNow, type Bend, type DiskCall, type Intercept } from "./calls.js"
+import { after, type Soon } from "../../base/soon.js"
+import { syncVerdict, type Bend, type DiskCall, type Intercept } from "./calls.js"
 import { failureOfCode, falseIfAbsent } from "./codes.js"
-import type { Disk, DiskFile, OpenMode, OpenOptions, CacheUse, Space } from "./contract.js"
+import type { Disk, DiskFile, OpenMode, OpenOptions, CacheUse, ReadUse, Space } from "./contract.js"
 
 export function interceptedDisk(disk: Disk, intercept: Intercept): Disk {
   return new InterceptedDisk(disk, intercept)
@@ -23,7 +24,7 @@ class InterceptedDisk implements Disk {
     readonly intercept: Intercept,
   ) {}
 
-  async call<T>(call: DiskCall, run: (bend: Bend) => Promise<T>): Promise<T> {
+  async call<T>(call: DiskCall, run: (bend: Bend) => Soon<T>): Promise<T> {
     const bend = (await this.intercept(call)) ?? {}
     const result = await run(bend)
     await bend.answered
@@ -87,22 +88,17 @@ class InterceptedFile implements DiskFile {
     return this.inner.path
   }
 
-  read(buffer: Uint8Array, offsetBytes: number, use?: CacheUse): Promise<number> {
-    const call = { kind: "read", path: this.path, offsetBytes, lengthBytes: buffer.length } as const
-    return this.#use(call, async bend => {
-      const count = await this.inner.read(buffer, bend.offsetBytes ?? offsetBytes, use)
-      bend.rot?.(buffer.subarray(0, count), offsetBytes)
-      return count
-    })
-  }
-
-  readNow(buffer: Uint8Array, offsetBytes: number): number {
-    const call = { kind: "readNow", path: this.path, offsetBytes, lengthBytes: buffer.length } as const
+  read(buffer: Uint8Array, offsetBytes: number, use?: ReadUse): Soon<number> {
+    const kind = use === "resident" ? "readSync" : "read"
+    const call = { kind, path: this.path, offsetBytes, lengthBytes: buffer.length } as const
+    const run = (bend: Bend): Soon<number> =>
+      after(this.inner.read(buffer, bend.offsetBytes ?? offsetBytes, use), count => {
+        bend.rot?.(buffer.subarray(0, count), offsetBytes)
+        return count
+      })
+    if (use !== "resident") return this.#use(call, run)
     this.#check()
-    const bend = verdictNow(this.on.intercept, call)
-    const count = this.inner.readNow(buffer, bend?.offsetBytes ?? offsetBytes)
-    bend?.rot?.(buffer.subarray(0, count), offsetBytes)
-    return count
+    return run(syncVerdict(this.on.intercept, call) ?? {})
   }
 
   write(buffers: readonly Uint8Array[], offsetBytes: number, use?: CacheUse): Promise<void> {
@@ -146,7 +142,7 @@ class InterceptedFile implements DiskFile {
   }
 
   /** As on the disk itself, calls that wait here are calls under way. */
-  async #use<T>(call: DiskCall, run: (bend: Bend) => Promise<T>): Promise<T> {
+  async #use<T>(call: DiskCall, run: (bend: Bend) => Soon<T>): Promise<T> {
     this.#check()
     this.#running += 1
     try {

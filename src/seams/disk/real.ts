@@ -8,8 +8,9 @@ import * as fs from "node:fs"
 import { dirname } from "node:path"
 import { fail } from "../../base/failures.js"
 import type { Failure } from "../../base/failures.js"
+import type { Soon } from "../../base/soon.js"
 import { failureOfCode, falseIfAbsent } from "./codes.js"
-import type { CacheUse, Disk, DiskFile, OpenMode, OpenOptions, Space } from "./contract.js"
+import type { CacheUse, Disk, DiskFile, OpenMode, OpenOptions, ReadUse, Space } from "./contract.js"
 import { DirectCalls, DirectMemory } from "./real-direct.js"
 
 const { O_CREAT, O_DIRECTORY, O_DSYNC, O_EXCL, O_RDONLY, O_RDWR, O_SYNC } = fs.constants
@@ -87,7 +88,8 @@ class RealFile implements DiskFile {
     private readonly directMemory: DirectMemory,
   ) {}
 
-  read(buffer: Uint8Array, offsetBytes: number, use?: CacheUse): Promise<number> {
+  read(buffer: Uint8Array, offsetBytes: number, use?: ReadUse): Soon<number> {
+    if (use === "resident") return this.#readSync(buffer, offsetBytes)
     return this.#use(async fd => {
       let at = use === "direct" ? await this.#bytesDirect(fd, calls => calls.read(buffer, offsetBytes)) : 0
       while (at < buffer.length) {
@@ -113,7 +115,7 @@ class RealFile implements DiskFile {
     }
   }
 
-  readNow(buffer: Uint8Array, offsetBytes: number): number {
+  #readSync(buffer: Uint8Array, offsetBytes: number): number {
     const fd = this.#fd()
     try {
       let at = 0

@@ -77,7 +77,7 @@ export class SickDevice {
       case "full":
         return this.#full(call)
       case "rotten":
-        if (call.kind !== "read" && call.kind !== "readNow") return
+        if (call.kind !== "read" && call.kind !== "readSync") return
         return this.random.below(this.options.rotOneIn ?? 3) === 0 ? this.#rots(call) : undefined
       case "failing":
         if (CHANGES.has(call.kind)) throw failureOfCode("EIO", call.path)

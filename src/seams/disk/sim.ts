@@ -13,12 +13,13 @@
  */
 import { fail } from "../../base/failures.js"
 import type { Failure } from "../../base/failures.js"
+import type { Soon } from "../../base/soon.js"
 import { concatBytes } from "../../base/bytes.js"
 import { must } from "../../base/assert.js"
 import type { Random } from "../random/contract.js"
-import { verdictNow, type Bend, type DiskCall, type Intercept } from "./calls.js"
+import { syncVerdict, type Bend, type DiskCall, type Intercept } from "./calls.js"
 import { falseIfAbsent } from "./codes.js"
-import type { Disk, DiskFile, OpenMode, OpenOptions, Space } from "./contract.js"
+import type { Disk, DiskFile, OpenMode, OpenOptions, ReadUse, Space } from "./contract.js"
 import { folderOf, Medium, spelled } from "./medium.js"
 import type { Change, NameChange, Under } from "./medium.js"
 
@@ -260,19 +261,20 @@ class LivingFile implements DiskFile {
     private readonly durable: boolean,
   ) {}
 
-  async read(buffer: Uint8Array, offsetBytes: number): Promise<number> {
+  read(buffer: Uint8Array, offsetBytes: number, use?: ReadUse): Soon<number> {
+    if (use !== "resident") return this.#read(buffer, offsetBytes)
+    this.#check(false)
+    const call: DiskCall = { kind: "readSync", path: this.path, offsetBytes, lengthBytes: buffer.length }
+    return this.#copy(buffer, offsetBytes, syncVerdict(this.disk.interceptor, call) ?? {})
+  }
+
+  async #read(buffer: Uint8Array, offsetBytes: number): Promise<number> {
     this.#check(false)
     let count = 0
     const call: DiskCall = { kind: "read", path: this.path, offsetBytes, lengthBytes: buffer.length }
     const copy = (_: void, bend: Bend): void => void (count = this.#copy(buffer, offsetBytes, bend))
     await this.disk.run(this.life, call, nothing, copy, nothing)
     return count
-  }
-
-  readNow(buffer: Uint8Array, offsetBytes: number): number {
-    this.#check(false)
-    const call: DiskCall = { kind: "readNow", path: this.path, offsetBytes, lengthBytes: buffer.length }
-    return this.#copy(buffer, offsetBytes, verdictNow(this.disk.interceptor, call) ?? {})
   }
 
   async write(buffers: readonly Uint8Array[], offsetBytes: number): Promise<void> {

@@ -43,7 +43,7 @@ function contentChecks(check: Check): void {
     assert.deepEqual(buffer.subarray(0, 14), text("\0\0\0hello world"))
     assert.equal(await file.read(buffer.subarray(0, 5), 9), 5)
     assert.deepEqual(buffer.subarray(0, 5), text("world"))
-    assert.equal(file.readNow(buffer.subarray(0, 4), 12), 2)
+    assert.equal(file.read(buffer.subarray(0, 4), 12, "resident"), 2)
     assert.equal(await file.read(buffer, 14), 0)
     assert.equal(await file.read(buffer, 1000), 0)
     await file.close()
@@ -157,7 +157,7 @@ function contentChecks(check: Check): void {
     await file.close()
     await assert.rejects(async () => file.write([text("x")], 0), failsWith("EBADF"))
     await assert.rejects(async () => file.read(new Uint8Array(1), 0), failsWith("EBADF"))
-    assert.throws(() => file.readNow(new Uint8Array(1), 0), failsWith("EBADF"))
+    assert.throws(() => file.read(new Uint8Array(1), 0, "resident"), failsWith("EBADF"))
   })
 
   check("closing waits for the calls under way", async (disk, folder) => {

@@ -99,7 +99,7 @@ export interface StoreHost {
   readonly disk: Disk
   readonly deviceId: DeviceId
   /** Runs what reads on the calling thread; undefined where that fails, or has been slow lately. Absent: it never is. */
-  readonly nowReads?: { read<T>(read: () => T): T | undefined }
+  readonly syncReads?: { read<T>(read: () => T): T | undefined }
   /** Nothing is written back: of a reader that only looks. */
   readonly isReadOnly?: true
   /**

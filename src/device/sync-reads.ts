@@ -1,13 +1,13 @@
 /**
- * Reads on the serving thread, of small payloads that are in the page cache: the way through the thread
- * pool costs ten times the read itself.
+ * Sync reads: reads on the serving thread, of few bytes that are in the page cache. Handing a read to the thread pool
+ * costs ten times the read itself.
  *
- * Promises  Where they take long they rest for a while: the pool reads meanwhile, and nobody else waits
- *           for a disk that has become slow. What fails reads as nothing: whoever waits meets it again.
- *           One read that takes some milliseconds says nothing of the disk: on a busy machine this
- *           thread was only not running.
- * Limits    `SLOW_MS` for one, `MEAN_MS_MAX` for the last fifty or so, `REST_MS`. That bytes are likely in
- *           memory is for the caller to know.
+ * Promises  After reads that took long, none is made for a while: the pool reads meanwhile, and no request waits for
+ *           a disk that has become slow. A read that fails returns undefined: the caller reads again by way of the
+ *           pool, and gets the failure there. A single read of some milliseconds says nothing about the disk: on a
+ *           busy machine this thread was not running.
+ * Limits    `SLOW_MS` for one read, `MEAN_MS_MAX` for the last fifty or so, `REST_MS`. The caller knows which bytes
+ *           are likely in memory.
  */
 import { isFailure } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -18,13 +18,13 @@ const MEAN_MS_MAX = 2
 const WEIGHT = 0.02
 const REST_MS = 10_000
 
-export class NowReads {
+export class SyncReads {
   private restsUntilMs = -Infinity
   private meanMs = 0
 
   constructor(private readonly clock: Clock) {}
 
-  /** What `read` gives; undefined where it fails, and while none are allowed. */
+  /** Returns what `read` does; undefined if it fails, and while sync reads are not allowed. */
   read<T>(read: () => T): T | undefined {
     const beganMs = this.clock.monotonicMs()
     if (beganMs < this.restsUntilMs) return undefined

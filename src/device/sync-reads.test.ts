@@ -2,16 +2,16 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail } from "../base/failures.js"
 import { SimClock } from "../seams/clock/sim.js"
-import { NowReads } from "./now-reads.js"
+import { SyncReads } from "./sync-reads.js"
 
-test("reads rest where they take long, and failures read as nothing", () => {
+test("after slow reads none is made for a while, and a read that fails returns undefined", () => {
   let nowMs = 0
   class SteppedClock extends SimClock {
     override monotonicMs(): number {
       return nowMs
     }
   }
-  const reads = new NowReads(new SteppedClock())
+  const reads = new SyncReads(new SteppedClock())
   const read = (tookMs: number) =>
     reads.read(() => {
       nowMs += tookMs
