@@ -7,18 +7,20 @@ import { setImmediate as later } from "node:timers/promises"
 import { must } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
 import { parseLogSequence } from "../base/ids.js"
-import { KIB } from "../base/limits.js"
+import { KIB, SYNC_READ_BYTES_MAX } from "../base/limits.js"
 import { parsePolicy, shardCount, shardsNeeded, textOfPolicy, tolerance, type Policy } from "../base/policy.js"
-import { streamOf } from "../base/pieces.js"
+import { isLent, streamOf } from "../base/pieces.js"
 import { begin, promised } from "../base/soon.js"
 import { CALL_LIMITS, queuedDisk, Rows, type QueuedDisk } from "../device/index.js"
 import type { Extent } from "../format/extent.js"
+import { needleIdOfKey, needleKeyOf } from "../format/needle.js"
 import { partitionOf } from "../format/partition.js"
 import { slotsOf } from "../placement/index.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { interceptedDisk } from "../seams/disk/index.js"
 import { MemoryStores } from "../seams/store/memory.js"
 import type { Volumes } from "../volume/contract.js"
+import { ALL_NEEDLES } from "./survey-core.js"
 import { changed, deviceIdOf, piecesOf, SHARD_MEMORY_BYTES, ShardWorld } from "./testing.js"
 
 const BLOCK_BYTES = 128 * KIB
@@ -184,6 +186,50 @@ for (const trouble of ["lost", "unreadable", "slow"] as const) {
     assert.equal(await memoriesOf(world, extent), 1)
   })
 }
+
+test("a short range whose shards are at hand is lent to a reader as a whole; otherwise there is a stream", async () => {
+  const world = await World.open(parsePolicy("ec:2+1"))
+  const bytes = world.random.bytes(2 * BLOCK_BYTES)
+  const extent = await world.writeExtent(bytes)
+  let [isAtHand, taken] = [true, 0]
+  for (const [id, device] of [...world.devices.live]) {
+    const shards = new Map<string, Uint8Array>()
+    const read: Volumes["read"] = (needle, { offsetBytes, lengthBytes }, ifSlow, allocate) => {
+      const shard = shards.get(needleKeyOf(needle))
+      if (shard === undefined || !isAtHand)
+        return ifSlow(async () => device.volumes.read(needle, { offsetBytes, lengthBytes }, begin, allocate))
+      taken += 1
+      const memory = allocate?.(lengthBytes) ?? new Uint8Array(lengthBytes)
+      memory.set(shard.subarray(offsetBytes, offsetBytes + lengthBytes))
+      return memory
+    }
+    for (const { key, bodyBytes } of device.volumes.indexed(ALL_NEEDLES)) {
+      const whole = { offsetBytes: 0, lengthBytes: bodyBytes }
+      shards.set(key, await device.volumes.read(needleIdOfKey(key), whole, begin))
+    }
+    world.devices.live.set(id, { ...device, volumes: changed(device.volumes, { read }) })
+  }
+  const range = { extent, offsetBytes: 10_000, lengthBytes: BLOCK_BYTES }
+  const expected = Buffer.from(bytes.subarray(10_000, 10_000 + BLOCK_BYTES))
+  const { signal } = new AbortController()
+  const memories = new Set<ArrayBufferLike>()
+  for (let time = 0; time < 100; time += 1) {
+    const lent = world.blocks.read(range, signal, "reader")
+    assert.ok(isLent(lent) && expected.equals(lent.bytes))
+    memories.add(lent.bytes.buffer)
+    lent.giveBack()
+  }
+  assert.equal(memories.size, 1, "what was given back is lent again")
+  assert.ok(taken > 100, "a piece of each shard")
+  assert.ok(!isLent(world.blocks.read(range, signal)), "bytes of one's own are not lent")
+  assert.ok(!isLent(world.blocks.read({ ...range, lengthBytes: SYNC_READ_BYTES_MAX + 1 }, signal, "reader")))
+  isAtHand = false
+  const stream = world.blocks.read(range, signal, "reader")
+  assert.ok(!isLent(stream))
+  const pieces: Uint8Array[] = []
+  for await (const piece of stream) pieces.push(Uint8Array.from(piece))
+  assert.ok(expected.equals(Buffer.concat(pieces)))
+})
 
 test("so do those whose reads at once fail when they have taken their memory", async () => {
   const world = await World.open(parsePolicy("ec:2+2"))

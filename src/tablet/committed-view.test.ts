@@ -1,9 +1,13 @@
-/** A scan goes on where a member's base gave up, from the next member, and gives each row once. */
+/** What readers get where a member gives up: the rest of a scan, or a payload, from the next member. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { must } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
-import { parseDeviceId, parseEpoch, parseLogSequence, parseTabletId, rowKeyOf } from "../base/ids.js"
-import type { DeviceRows } from "../device/index.js"
+import { parseDeviceId, parseEpoch, parseLogSequence, parsePosition, parseTabletId, rowKeyOf } from "../base/ids.js"
+import { Lent } from "../base/lent.js"
+import { xxh64 } from "../base/xxh64.js"
+import type { CommitLog, DeviceRow, DeviceRows } from "../device/index.js"
+import { PAYLOAD_CHECKSUM_BYTES } from "../format/entry.js"
 import { rangeThrough, MemoryLayer } from "../device/index.js"
 import { visitRows } from "../base/row-scan.js"
 import type { Family } from "../base/families.js"
@@ -37,7 +41,7 @@ function seatOf(number: number, breaksAfter: number): Seat {
   }
   const log = {
     ...{ durable: parseLogSequence(0), lengthBytes: 0, stopped: undefined, cutUpTo: parseLogSequence(0) },
-    ...{ append: unused, confirm: unused, read: unused, readNow: unused, cut: unused, close: unused, records: unused },
+    ...{ append: unused, confirm: unused, read: unused, cut: unused, close: unused, records: unused },
   }
   const device = {
     ...{ id: parseDeviceId(`00000000000000d${number}`), log, rows: deviceRows, contained: parseLogSequence(0) },
@@ -82,4 +86,58 @@ test("a scan that no member can give fails, after the rows that some could", () 
     error => isFailure(error, "corruptRow"),
   )
   assert.deepEqual(found, ["k0", "k1", "k2", "k3", "k4"])
+})
+
+/** A member whose log holds these payloads, where they were logged as positions 1, 2, …; it reads at once, if it may. */
+function loggingSeat(number: number, payloads: readonly Uint8Array[], maySync: () => boolean) {
+  const rowOf = (i: number): DeviceRow => ({
+    value: Uint8Array.of(i),
+    payload: {
+      ...{ in: "log", lengthBytes: must(payloads[i], "a payload").length, position: parsePosition(i + 1) },
+      place: { segment: 1, offsetBytes: i },
+    },
+  })
+  const read: CommitLog["read"] = ({ offsetBytes: i }, memory, use) => {
+    const payload = must(payloads[i], "a payload")
+    new DataView(memory.buffer, memory.byteOffset).setBigUint64(0, xxh64(payload, BigInt(i + 1)), true)
+    memory.set(payload, PAYLOAD_CHECKSUM_BYTES)
+    return use === "resident" ? memory : Promise.resolve(memory)
+  }
+  const log = {
+    ...{ durable: parseLogSequence(0), lengthBytes: 0, stopped: undefined, cutUpTo: parseLogSequence(0) },
+    ...{ append: unused, confirm: unused, read, cut: unused, close: unused, records: unused },
+  }
+  const get: DeviceRows["get"] = (_, key) => rowOf(Number(key.at(-1)))
+  const device = {
+    ...{ id: parseDeviceId(`00000000000000d${number}`), log, contained: parseLogSequence(0) },
+    rows: { get, range: unused, warm: unused, apply: unused, scan: unused },
+    ...{ containedPosition: unused, readPayload: unused, verifyBase: unused, roomForWrites: () => undefined },
+    syncReads: { read: <T>(attempt: () => T): T | undefined => (maySync() ? attempt() : undefined) },
+  }
+  return new Seat(new Member(device, parseTabletId(1), parseEpoch(number)))
+}
+
+test("a payload at hand is lent; one that is awaited is the caller's own, wherever it was read", async () => {
+  const payloads = [1, 2].map(fill => new Uint8Array(100).fill(fill))
+  let maySync = true
+  const first = loggingSeat(1, payloads, () => maySync)
+  const view = new CommittedView([first, loggingSeat(2, payloads, () => maySync)], unused)
+  const payloadOf = (i: number, row = must(view.get(FAMILY, rowKeyOf(`k${i}`)), "a row")) =>
+    view.payload(FAMILY, rowKeyOf(`k${i}`), row)
+  const [lent, other] = [payloadOf(0), payloadOf(1)]
+  assert.ok(lent instanceof Lent && other instanceof Lent)
+  assert.ok(Buffer.from(must(payloads[1], "a payload")).equals(other.borrow()))
+  const rowOfFirst = must(view.get(FAMILY, rowKeyOf("k0")), "a row")
+  maySync = false
+  const slow = payloadOf(0)
+  assert.ok(slow instanceof Promise)
+  maySync = true
+  first.leave(fail("deviceFailed"))
+  const elsewhere = payloadOf(0, rowOfFirst)
+  assert.ok(elsewhere instanceof Promise, "its member left: the others are asked")
+  const [own, ownToo] = [await slow, await elsewhere]
+  view.readFrom([loggingSeat(3, payloads, () => true)])
+  assert.ok(payloadOf(1, rowOfFirst) instanceof Promise)
+  await payloadOf(1)
+  for (const bytes of [own, ownToo]) assert.ok(Buffer.from(must(payloads[0], "a payload")).equals(bytes ?? Buffer.of()))
 })

@@ -25,7 +25,7 @@ function memberOf(since: number, contained: number | undefined, logged: readonly
   )
   const log: CommitLog = {
     ...{ durable: parseLogSequence(records.length), lengthBytes: 0, stopped: undefined, cutUpTo: parseLogSequence(0) },
-    ...{ append: unused, confirm: unused, read: unused, readNow: unused, cut: unused, close: unused },
+    ...{ append: unused, confirm: unused, read: unused, cut: unused, close: unused },
     async *records() {
       for (const [i, { record }] of records.entries()) {
         const bytes = Uint8Array.from(record)

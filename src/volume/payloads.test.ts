@@ -6,8 +6,10 @@ import { fail, isFailure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import { rowKeyOf } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
-import { owned } from "../base/lent.js"
+import { Lent, owned } from "../base/lent.js"
 import { promised } from "../base/soon.js"
+import { SyncReads } from "../device/index.js"
+import { SimClock } from "../seams/clock/sim.js"
 import { failing, SimDisk } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import type { VolumePosition } from "../format/volume.js"
@@ -105,6 +107,39 @@ test("another row's payload, a damaged one and a place with nothing are refused"
   sim.flipBit(`${FOLDER}/0000000001.volume`, 8 * (place.offsetBytes + 500))
   await rejects(promised(owned(reader.read(one.family, one.key, place))), "corruptNeedle")
   assert.equal((await owned(reader.read(same.family, same.key, otherPlace))).length, same.payload.length)
+})
+
+test("payloads that were read lately are lent, one at a time; if one cannot be, the device is asked", async () => {
+  const sim = new SimDisk()
+  const disk = sim.boot()
+  const sink = await PayloadVolumes.open(disk, deviceHome(1, FOLDER))
+  const rows = rowsOf(2)
+  const places = rows.map(row => sink.append(row))
+  await sink.flush()
+  const cached = await PayloadReader.cachedPagesOf(disk, FOLDER, 1 * MIB)
+  const reader = new PayloadReader(disk, FOLDER, VOLUME_LIMITS, { reads: new SyncReads(new SimClock()), cached })
+  const read = (i: number) => {
+    const { family, key } = must(rows[i], "a row")
+    return reader.read(family, key, must(places[i], "its place"))
+  }
+  const expected = (i: number) => must(rows[i], "a row").payload
+  for (const i of [0, 1]) {
+    const awaited = read(i)
+    assert.ok(awaited instanceof Promise, "its pages have not been read yet")
+    assert.ok(Buffer.from(expected(i)).equals(await awaited))
+  }
+  const lent = read(0)
+  assert.ok(lent instanceof Lent && Buffer.from(expected(0)).equals(lent.borrow()))
+  const kept = must(await owned(lent), "bytes")
+  assert.ok(read(1) instanceof Lent)
+  assert.ok(Buffer.from(expected(0)).equals(kept), "a copy is the caller's own")
+  sim.intercept(failing({ kind: "readSync", nth: 1, code: "EIO" }))
+  const retried = read(0)
+  assert.ok(retried instanceof Promise)
+  assert.ok(Buffer.from(expected(0)).equals(await retried))
+  sim.intercept(() => undefined)
+  sim.flipBit(`${FOLDER}/0000000001.volume`, 8 * (must(places[0], "a place").offsetBytes + 500))
+  await rejects(promised(owned(read(0))), "corruptNeedle")
 })
 
 test("a failed write fails the flush, and appending everything again succeeds", async () => {

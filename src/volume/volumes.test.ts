@@ -7,13 +7,15 @@ import { fc } from "../base/testing-properties.js"
 import type { FailureKind } from "../base/failures.js"
 import { isFailure } from "../base/failures.js"
 import { parseDeviceId, rowKeyOf } from "../base/ids.js"
-import { KIB, MIB } from "../base/limits.js"
+import { KIB, MIB, SYNC_READ_BYTES_MAX } from "../base/limits.js"
 import { begin, promised } from "../base/soon.js"
+import { SyncReads } from "../device/index.js"
 import { needleIdOfKey, needleKeyOf, needleKeysOfPartition } from "../format/needle.js"
 import { failing, nthOf, RealDisk, rots, SimDisk } from "../seams/disk/index.js"
 import type { Disk, DiskFile } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
-import type { Needle, Volumes } from "./contract.js"
+import { SimClock } from "../seams/clock/sim.js"
+import type { Allocate, Needle, Volumes } from "./contract.js"
 import { deviceHome, MapRows, needleFor, needleIdFor, needleOf } from "./fixtures.js"
 import { inspectVolume } from "./inspect.js"
 import type { VolumeLimits } from "./limits.js"
@@ -116,6 +118,38 @@ test("only the sub-blocks that a range touches are verified, and each of them is
     promised(world.volumes.read(needle.id, { offsetBytes: 5 * 65_536 - 1, lengthBytes: 2 }, begin)),
     "corruptNeedle",
   )
+})
+
+test("a short range that was read lately is read at once; if that fails, the device is asked, or not, as the caller says", async () => {
+  const sim = new SimDisk()
+  const rows = Object.assign(new MapRows(), { warm: () => undefined })
+  const sync = { reads: new SyncReads(new SimClock()), cachedBytesMax: 1 * MIB }
+  const volumes = await openVolumes(sim.boot(), rows, deviceHome(1), undefined, SMALL, () => true, sync)
+  const needle = needleFor(1, 192 * KIB, random)
+  await volumes.append(needle)
+  const range = { offsetBytes: 70_000, lengthBytes: 100 * KIB }
+  const expected = Buffer.from(needle.body.subarray(range.offsetBytes, range.offsetBytes + range.lengthBytes))
+  const read = (of = range, allocate?: Allocate) => volumes.read(needle.id, of, begin, allocate)
+  const first = read()
+  assert.ok(first instanceof Promise, "its volume has to be opened")
+  assert.ok(expected.equals(await first))
+  const memory = new Uint8Array(256 * KIB)
+  const again = read(range, lengthBytes => memory.subarray(0, lengthBytes))
+  assert.ok(again instanceof Uint8Array && expected.equals(again))
+  assert.equal(again.buffer, memory.buffer)
+  const long = read({ offsetBytes: 0, lengthBytes: SYNC_READ_BYTES_MAX + 1 })
+  assert.ok(long instanceof Promise, "it would take too long")
+  await long
+  sim.intercept(failing({ kind: "readSync", nth: 1, code: "EIO" }))
+  const failed = read()
+  assert.ok(failed instanceof Promise)
+  assert.ok(expected.equals(await failed), "the device is asked as well")
+  sim.intercept(failing({ kind: ["read", "readSync"], nth: 1, forEver: true, code: "EIO" }))
+  assert.equal(
+    volumes.read(needle.id, range, () => "not asked"),
+    "not asked",
+  )
+  await rejects(promised(read()), "deviceFailed")
 })
 
 test("a range of a long needle costs its header and its sub-blocks, not the needle", async () => {
