@@ -32,7 +32,7 @@ async function scene(
       confirm,
       close: () => Promise.resolve(),
     },
-    ...{ append: refuse, read: refuse, readNow: () => undefined, records: async function* () {}, cut },
+    ...{ append: refuse, read: refuse, records: async function* () {}, cut },
   }
   const runs: CheckpointRuns = {
     checkpoint: () => Promise.resolve(DONE),

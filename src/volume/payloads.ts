@@ -384,12 +384,11 @@ export class PayloadReader {
     return lent === undefined ? this.readSlowly(read) : new Lent(lent)
   }
 
-  private readSync(read: NeedleRead): Uint8Array | undefined {
-    const { volume } = read.place
-    const stretch = stretchOf(read.place)
-    const file = this.sync?.cached.has(volume, stretch) === true ? this.files.opened(volume) : undefined
+  private readSync({ place, range, isWanted }: NeedleRead): Uint8Array | undefined {
+    const stretch = stretchOf(place)
+    const file = this.sync?.cached.has(place.volume, stretch) === true ? this.files.opened(place.volume) : undefined
     if (file === undefined || stretch.lengthBytes > this.memory.length) return undefined
-    const bytes = readNeedle(file, { ...read, allocate: this.lendMemory, use: "resident" })
+    const bytes = readNeedle(file, { place, range, isWanted, allocate: this.lendMemory, use: "resident" })
     assert(bytes instanceof Uint8Array, "a resident read does not wait")
     return bytes
   }
