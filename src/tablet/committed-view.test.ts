@@ -131,11 +131,12 @@ test("a payload at hand is lent; one that is awaited is the caller's own, wherev
   maySync = false
   const slow = payloadOf(0)
   assert.ok(slow instanceof Promise)
+  const own = await slow
   maySync = true
   first.leave(fail("deviceFailed"))
   const elsewhere = payloadOf(0, rowOfFirst)
   assert.ok(elsewhere instanceof Promise, "its member left: the others are asked")
-  const [own, ownToo] = [await slow, await elsewhere]
+  const ownToo = await elsewhere
   view.readFrom([loggingSeat(3, payloads, () => true)])
   assert.ok(payloadOf(1, rowOfFirst) instanceof Promise)
   await payloadOf(1)
