@@ -14,6 +14,14 @@ const ANSWER_MS = 15_000
 const CLOSE_MS = 5_000
 const REFUSED = 300
 
+const STAYS = "stays open"
+
+/**
+ * Once the server has closed, what the client writes on resets the connection, and answers under way are lost: which
+ * ones is a matter of time.
+ */
+const isPipelineInWrites = ({ specs }: Unit): boolean => specs.length > 1 && specs.some(({ cuts }) => cuts.length > 0)
+
 export interface Outcome {
   readonly answers: readonly Answer[]
   /** Comparable with another server's. */
@@ -65,6 +73,7 @@ export class Player implements Side {
       const token = tokenIn(answer)
       if (token !== undefined) this.tokens.set(first + i, token)
     })
+    if (isPipelineInWrites(unit) && state !== STAYS) return { answers: collected.answers, text: "closed" }
     return { answers: collected.answers, text: this.normaliser.text(collected, state, echoes, isLate) }
   }
 
@@ -78,7 +87,7 @@ export class Player implements Side {
     const saysClose = last !== undefined && valueOf(last, "connection")?.toLowerCase() === "close"
     const isOver = unit.kind === "truncated" || timedOut
     if (!saysClose && !isOver) {
-      if (answers.length >= Math.max(1, unit.specs.length)) return "stays open"
+      if (answers.length >= Math.max(1, unit.specs.length)) return STAYS
       this.close()
       return ended ? "ended" : "left"
     }
