@@ -56,12 +56,16 @@ function away(text: string, timeMs: number, nowMs: number): string {
 }
 
 const REFUSED = 300
-const CLOSING = new Set(["connection", "keep-alive"])
+/** The length is that of the document, which may say how much of a form had come. */
+const CLOSING = new Set(["connection", "keep-alive", "content-length"])
+const PROPOSED_SIZE = /<ProposedSize>\d+/g
 
-const withoutClosing = (answer: Answer): Answer =>
-  answer.status < REFUSED
-    ? answer
-    : { ...answer, headers: answer.headers.filter(([name]) => !CLOSING.has(name.toLowerCase())) }
+function withoutClosing(answer: Answer): Answer {
+  if (answer.status < REFUSED) return answer
+  const headers = answer.headers.filter(([name]) => !CLOSING.has(name.toLowerCase()))
+  const text = answer.body.toString("latin1").replace(PROPOSED_SIZE, "<ProposedSize>…")
+  return { ...answer, headers, body: Buffer.from(text, "latin1") }
+}
 
 /** Of one side, through a chapter. */
 export class Normaliser {

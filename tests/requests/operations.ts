@@ -200,6 +200,8 @@ const inXml = (key: string): string => escape(Buffer.from(key, "latin1").toStrin
 const deleteObjects: Draw = draws => {
   const { chance, world } = draws
   const bucket = draws.bucket()
+  // Entries of one key are carried out in any order.
+  const keys = new Set<string>()
   const entries = Array.from(
     {
       length: chance.weighted([
@@ -212,6 +214,8 @@ const deleteObjects: Draw = draws => {
     () => {
       const known = chance.percent(40) ? chance.any(world.versions) : undefined
       const key = known?.key ?? draws.key()
+      if (keys.has(key)) return ""
+      keys.add(key)
       const version = known === undefined ? "" : `<VersionId>${chance.percent(90) ? known.id : "x"}</VersionId>`
       const etag = chance.percent(5) ? `<ETag>${world.anyEtag(chance) ?? "x"}</ETag>` : ""
       return `<Object><Key>${inXml(key)}</Key>${version}${etag}</Object>`
