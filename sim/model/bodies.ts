@@ -28,11 +28,11 @@ async function collect(body: BodySource): Promise<Uint8Array> {
  * Throws `incompleteBody`, `badDigest`, `contentSha256Mismatch`, `entityTooLarge`.
  */
 export async function readBody(body: BodySource, algorithm?: ChecksumAlgorithm): Promise<CheckedBody> {
-  const bytes = await collect(body)
+  const bytes = await (body.gather() ?? collect(body))
   if (body.lengthBytes !== undefined && bytes.length !== body.lengthBytes) throw fail("incompleteBody")
   const digest = md5(bytes)
   if (body.md5 !== undefined && !equalBytes(digest, body.md5)) throw fail("badDigest")
-  if (body.sha256 !== undefined && !equalBytes(sha256(bytes), body.sha256)) throw fail("contentSha256Mismatch")
+  if (body.sha256Hex !== undefined && hex(sha256(bytes)) !== body.sha256Hex) throw fail("contentSha256Mismatch")
   const kept = body.checksumAlgorithm ?? algorithm
   const checksum = kept === undefined ? undefined : fullChecksum(kept, bytes)
   const declared = body.declaredChecksum()

@@ -137,12 +137,11 @@ export class ModelMultipart implements Multipart {
       throw fail("invalidRequest", { message: "x-amz-mp-object-size differs from the size of the parts" })
     }
     const checksum = wholeChecksum(upload, request, parts)
-    const { headers, userMetadata, tags, acl } = upload.request
+    const { attributes, tags, acl } = upload.request
     const etag = `${hex(md5(concatBytes(parts.map(part => Buffer.from(part.etag, "hex")))))}-${parts.length}`
     const partsCount = parts.length
     const result = commit(this.state, bucket, key, {
-      headers,
-      userMetadata,
+      ...attributes,
       tags,
       acl,
       etag,

@@ -139,14 +139,13 @@ export class ModelObjects implements Objects {
   constructor(private readonly state: ModelState) {}
 
   async put(request: PutRequest): Promise<PutResult> {
-    const { key, headers, userMetadata, tags, conditions } = request
+    const { key, attributes, tags, conditions } = request
     checkWrite(conditions, versionsOf(this.state.open(request.bucket), key)[0])
     const { bytes, etag, checksum } = await readBody(request.body)
     const bucket = this.state.open(request.bucket)
     checkWrite(conditions, versionsOf(bucket, key)[0])
     return commit(this.state, bucket, key, {
-      headers,
-      userMetadata,
+      ...attributes,
       tags,
       acl: request.acl,
       etag,
@@ -168,6 +167,7 @@ export class ModelObjects implements Objects {
       info: infoOf(version),
       range,
       partChecksum,
+      lend: () => undefined,
       read: signal => {
         assert(!closed, "read after close")
         return pieces(bytes, signal)
@@ -202,7 +202,7 @@ export class ModelObjects implements Objects {
   }
 
   async copy(request: CopyRequest): Promise<CopyResult> {
-    const { source, key, conditions, replaceMetadata, replaceTags, checksumAlgorithm } = request
+    const { source, key, conditions, replaceAttributes, replaceTags, checksumAlgorithm } = request
     const from = findSource(this.state, source)
     const { version } = from
     const bucket = this.state.open(request.bucket)
@@ -210,7 +210,7 @@ export class ModelObjects implements Objects {
       throw fail("invalidRequest", { message: "the source of a copy is larger than 5 GiB; copy it in parts" })
     }
     const latest = versionsOf(bucket, key)[0]
-    const changesNothing = replaceMetadata === undefined && replaceTags === undefined
+    const changesNothing = replaceAttributes === undefined && replaceTags === undefined
     if (changesNothing && from.bucket === bucket && latest === version) {
       throw fail("invalidRequest", {
         message: "this copy request is illegal because it is trying to copy an object to itself without changing it",
@@ -223,7 +223,7 @@ export class ModelObjects implements Objects {
     const result = commit(this.state, bucket, key, {
       ...(keepsBytes ? version.info : single(version.body, checksumAlgorithm ?? checksum?.algorithm)),
       ...(keepsBytes && version.parts !== undefined && { parts: version.parts }),
-      ...(replaceMetadata ?? { headers, userMetadata }),
+      ...(replaceAttributes ?? { headers, userMetadata }),
       tags: replaceTags ?? version.tags,
       acl: request.acl,
       body: version.body,

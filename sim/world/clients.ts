@@ -66,7 +66,7 @@ export class Client {
     const target = { bucket: this.bucket, key: objectKeyOfText(key) }
     const name = this.host.nextName()
     const bytes = bodyBytes(name, SIZES[this.random.below(SIZES.length)] ?? 100)
-    const described = { headers: {}, userMetadata: [], tags: [], checksum: undefined }
+    const described = { attributes: { headers: {}, userMetadata: [] }, tags: [], checksum: undefined }
     const completing = async () => {
       const { multipartId } = await multipart.create({ ...target, ...described })
       const upload = { ...target, multipartId, signal: noSignal }

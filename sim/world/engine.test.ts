@@ -3,31 +3,21 @@ import { test } from "node:test"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base/ids.js"
 import { isFailure } from "../../src/base/failures.js"
 import type { Engine } from "../../src/main/engine/engine.js"
-import type { BodySource, Bucket } from "../../src/object/index.js"
+import type { Bucket } from "../../src/object/index.js"
+import { sourceOf } from "./bodies.js"
 import { World } from "./world.js"
 
 const owner = parseAccountId("root")
 const never = new AbortController().signal
 
-function bodyOf(bytes: Uint8Array): BodySource {
-  return {
-    lengthBytes: bytes.length,
-    declaredChecksum: () => undefined,
-    async *open() {
-      for (let at = 0; at < bytes.length; at += 10_000) yield bytes.subarray(at, at + 10_000)
-    },
-  }
-}
-
 const put = (engine: Engine, bucket: Bucket, key: string, bytes: Uint8Array) =>
   engine.services.objects.put({
     bucket,
     key: objectKeyOfText(key),
-    headers: { contentType: "text/plain" },
-    userMetadata: [["a", "b"]],
+    attributes: { headers: { contentType: "text/plain" }, userMetadata: [["a", "b"]] },
     tags: [],
     conditions: {},
-    body: bodyOf(bytes),
+    body: sourceOf(bytes),
     signal: never,
   })
 

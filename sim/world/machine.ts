@@ -14,6 +14,7 @@ import type { Bend, DiskCall, Intercept } from "../../src/seams/disk/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import type { Stores } from "../../src/seams/store/contract.js"
 import { KIB } from "../../src/base/limits.js"
+import { asPromise, type Soon } from "../../src/base/soon.js"
 import { SimClock } from "../../src/seams/clock/sim.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
@@ -127,8 +128,8 @@ export class SimMachine {
   }
 
   /** Waits for something while virtual time goes on. */
-  run<T>(promise: Promise<T>): Promise<T> {
-    return this.clock.runUntil(promise)
+  run<T>(value: Soon<T>): Promise<T> {
+    return this.clock.runUntil(asPromise(() => value))
   }
 
   /** Lets virtual time pass. */

@@ -244,7 +244,12 @@ async function completeTwice(seed: number): Promise<void> {
   const on = await stage(seed, 1, true)
   const { multipart } = on.engine.services
   const target = { bucket: on.bucket, key: objectKeyOfText("parts") }
-  const created = await multipart.create({ ...target, headers: {}, userMetadata: [], tags: [], checksum: undefined })
+  const created = await multipart.create({
+    ...target,
+    attributes: { headers: {}, userMetadata: [] },
+    tags: [],
+    checksum: undefined,
+  })
   const upload = { ...target, multipartId: created.multipartId }
   const body = sourceOf(bodyBytes("part", 200 * KIB), 50_000)
   const { etag } = await multipart.putPart({ ...upload, partNumber: 1, body, signal: noSignal })
@@ -277,7 +282,7 @@ async function sharing(seed: number): Promise<void> {
     bucket: on.bucket,
     key,
     conditions: {},
-    replaceMetadata: { headers: {}, userMetadata: [["a", "b"]] },
+    replaceAttributes: { headers: {}, userMetadata: [["a", "b"]] },
     replaceTags: undefined,
     checksumAlgorithm: undefined,
     signal: noSignal,

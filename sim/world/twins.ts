@@ -265,10 +265,11 @@ export class Twins {
     const acl = this.chance(3) ? this.acl() : undefined
     const { bytes, algorithm } = this.body()
     const headers = this.chance(2) ? { contentType: "text/plain", cacheControl: "no-store" } : {}
+    const attributes = { headers, userMetadata }
     const what = `put ${key} ${bytes.length} ${JSON.stringify(conditions)} ${algorithm}`
     const answers = await this.both(what, (_, { objects }, bucket) => {
       const body = { ...sourceOf(bytes, 50_000), ...(algorithm ? { checksumAlgorithm: algorithm } : {}) }
-      return objects.put({ bucket, key, headers, userMetadata, tags, acl, conditions, body, signal: noSignal })
+      return objects.put({ bucket, key, attributes, tags, acl, conditions, body, signal: noSignal })
     })
     if (answers) this.etags.push(answers[0].etag)
   }
@@ -332,7 +333,7 @@ export class Twins {
         bucket,
         key: to,
         conditions,
-        replaceMetadata: replaces.metadata ? { headers: { contentType: "a/b" }, userMetadata } : undefined,
+        replaceAttributes: replaces.metadata ? { headers: { contentType: "a/b" }, userMetadata } : undefined,
         replaceTags: replaces.tags ? tags : undefined,
         acl,
         checksumAlgorithm: algorithm,
@@ -423,10 +424,11 @@ export class Twins {
     const [key, tags, userMetadata, algorithm] = [this.key(), this.tags(), this.metadata(), this.algorithm()]
     const isCrc = algorithm?.startsWith("CRC") ?? false
     const full = algorithm === "CRC64NVME" || (isCrc && this.chance(2))
+    const attributes = { headers: { contentType: "x/y" }, userMetadata }
     const acl = this.acl()
     const checksum = algorithm && ({ algorithm, type: full ? "FULL_OBJECT" : "COMPOSITE" } as const)
     const answers = await this.both(`create upload ${key} ${JSON.stringify(checksum)}`, (_, { multipart }, bucket) =>
-      multipart.create({ bucket, key, headers: { contentType: "x/y" }, userMetadata, tags, acl, checksum }),
+      multipart.create({ bucket, key, attributes, tags, acl, checksum }),
     )
     if (!answers) return
     this.uploads.push({ key, ids: [answers[0].multipartId, answers[1].multipartId], parts: new Map(), checksum })

@@ -152,7 +152,7 @@ export class AccountService implements Accounts, Keyring {
     return this.uses.lastUse(id)
   }
 
-  async secretOf(id: AccessKeyId, token: string | undefined, nowMs: number): Promise<KnownKey | undefined> {
+  secretOf(id: AccessKeyId, token: string | undefined, nowMs: number): KnownKey | undefined {
     return this.known.of(id, token, nowMs)
   }
 

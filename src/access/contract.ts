@@ -15,6 +15,7 @@ import type {
   ServiceKeyRecord,
   Tags,
 } from "../format/identity-records.js"
+import type { Soon } from "../base/soon.js"
 import type { SessionRoot } from "../format/session-token.js"
 import type { PrincipalName, PrincipalPolicies, RequestContext } from "./policy/contract.js"
 import type { KnownPrincipal } from "./principal.js"
@@ -92,11 +93,8 @@ export interface Keyring {
    * For signature checks: undefined where the key does not exist, or does not count. `token` is the
    * session token that came with it. Throws `invalidToken`, `tokenExpired`.
    */
-  secretOf(id: AccessKeyId, token: string | undefined, nowMs: number): Promise<KnownKey | undefined>
-  /**
-   * The same without waiting, of keys that never expire and of tokens. Undefined also where it is not in memory, and
-   * where `secretOf` would throw.
-   */
+  secretOf(id: AccessKeyId, token: string | undefined, nowMs: number): Soon<KnownKey | undefined>
+  /** The same of a key that is remembered; undefined also where `secretOf` would throw. For guesses, not for decisions. */
   knownSecret(id: AccessKeyId, token: string | undefined, nowMs: number): KnownKey | undefined
   /** Whose buckets are. */
   accountNow(id: AccountId): Account | undefined

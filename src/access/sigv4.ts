@@ -2,12 +2,12 @@
  * Signatures of AWS, version 4 and where accepted version 2: verifying requests, signing them, and the chain of a
  * chunked body. Pure.
  */
-export { equalInConstantTime, sha256Hex } from "./signing/canonical.js"
+export { EMPTY_SHA256, equalInConstantTime, sha256Hex } from "./signing/canonical.js"
 export type { SignableRequest } from "./signing/canonical.js"
 export { ChunkSignatures } from "./signing/chunks.js"
 export { missingField, readFormSignature, verifyFormSignature } from "./signing/form.js"
 export type { FormSignatureRules } from "./signing/form.js"
-export { SigningKeys } from "./signing/keys.js"
+export { SigningKey, SigningKeys } from "./signing/keys.js"
 export {
   parsePayloadMode,
   STREAMING_SIGNED,
@@ -16,10 +16,9 @@ export {
   UNSIGNED_PAYLOAD,
 } from "./signing/payload.js"
 export type { PayloadMode } from "./signing/payload.js"
-export { QuickVerifier } from "./signing/quick-verify.js"
 export { presign, signRequest } from "./signing/sign.js"
 export type { SignedRequest, SigningCredentials } from "./signing/sign.js"
-export { carriesSignature, claimedKey, readSignature, verifySignature } from "./signing/verify.js"
+export { carriesSignature, claimedKey, receivedRequest, SignatureVerifier } from "./signing/verify.js"
 export type { SignatureForm, SignatureVersion } from "./signing/credentials.js"
 export type { Version2Rules } from "./signing/version2.js"
-export type { AnonymousRequest, SignatureRules, SignedClaim, VerifiedRequest } from "./signing/verify.js"
+export type { AnonymousRequest, ReceivedRequest, SignatureRules, SignedClaim, VerifiedRequest } from "./signing/verify.js"

@@ -30,6 +30,10 @@ export const SETTING_BYTES_MAX = 64 * KIB
 /** Rows that one command may touch. */
 export const COMMAND_ROWS_MAX = 1024
 export const OBJECT_BYTES_MAX = 5 * GIB
+/** Bodies of requests up to this length are taken in whole; longer ones are streamed, so that their senders are held back. */
+export const WHOLE_BYTES_MAX = 64 * KIB
+/** The same on the wire, where a body may come in chunks with signatures. */
+export const GATHERED_BYTES_MAX = WHOLE_BYTES_MAX + 32 * KIB
 export const PARTS_MAX = 10_000
 export const PART_BYTES_MAX = 5 * GIB
 export const PART_BYTES_MIN = 5 * MIB

@@ -11,7 +11,9 @@ const SHAPES_MAX = 64
 export class HeaderShape {
   /** In lower case. */
   readonly names: readonly string[]
-  /** Where each name stands: its only place, or -2 where it is repeated. */
+  /** Each name once, in the order of its first place. */
+  readonly uniqueNames: readonly string[]
+  /** Where each name stands: its only place, or `REPEATED`. */
   private readonly places = new Map<string, number>()
 
   constructor(
@@ -20,6 +22,7 @@ export class HeaderShape {
   ) {
     this.names = rawNames.map(name => name.toLowerCase())
     this.names.forEach((name, i) => this.places.set(name, this.places.has(name) ? REPEATED : i))
+    this.uniqueNames = [...this.places.keys()]
   }
 
   /** The place of a header that is there once; `ABSENT`, `REPEATED`. */
@@ -31,7 +34,15 @@ export class HeaderShape {
 export const ABSENT = -1
 export const REPEATED = -2
 
-export class RequestHeaders {
+/** Headers by lower-case name; values are bytes, one character a byte, and repeated ones are joined by ",". */
+export interface Headers {
+  get(name: string): string | undefined
+  has(name: string): boolean
+  keys(): Iterable<string>
+  [Symbol.iterator](): Iterator<readonly [name: string, value: string]>
+}
+
+export class RequestHeaders implements Headers {
   constructor(
     readonly shape: HeaderShape,
     readonly values: readonly string[],
@@ -42,6 +53,19 @@ export class RequestHeaders {
     const place = this.shape.placeOf(name)
     if (place >= 0) return this.values[place]
     return place === ABSENT ? undefined : this.all(name).join(",")
+  }
+
+  has(name: string): boolean {
+    return this.shape.placeOf(name) !== ABSENT
+  }
+
+  /** Each name once, in lower case. */
+  keys(): readonly string[] {
+    return this.shape.uniqueNames
+  }
+
+  *[Symbol.iterator](): Generator<readonly [name: string, value: string]> {
+    for (const name of this.shape.uniqueNames) yield [name, this.get(name) ?? ""]
   }
 
   all(name: string): readonly string[] {

@@ -65,7 +65,7 @@ test("forEachSoon keeps the order, whether it waits or not, and stops at the fir
   const note = (n: number): Soon<void> => {
     if (n === 4) throw new Error("four")
     if (n % 2 === 0) return later(undefined).then(() => void seen.push(n))
-    seen.push(n)
+    return void seen.push(n)
   }
   await forEachSoon([1, 2, 3], note)
   assert.deepEqual(seen, [1, 2, 3])

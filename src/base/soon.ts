@@ -15,8 +15,21 @@ export const promised = <T>(value: Soon<T>): Promise<T> => (value instanceof Pro
 export const begin = <T>(work: () => T): T => work()
 
 /** Goes on with the value, at once if it is available. Throws, or rejects with, what either throws. */
-export const after = <A, B>(value: Soon<A>, next: (value: A) => Soon<B>): Soon<B> =>
-  value instanceof Promise ? value.then(next) : next(value)
+export function after<A, B>(value: Soon<A>, next: (value: A) => Promise<B>): Promise<B>
+export function after<A, B>(value: Soon<A>, next: (value: A) => Soon<B>): Soon<B>
+export function after<A, B>(value: Soon<A>, next: (value: A) => Soon<B>): Soon<B> {
+  return value instanceof Promise ? value.then(next) : next(value)
+}
+
+/** Does the work as a promise, which rejects with what the work throws. */
+export function asPromise<T>(work: () => Soon<T>): Promise<T> {
+  try {
+    const value = work()
+    return value instanceof Promise ? value : Promise.resolve(value)
+  } catch (error) {
+    return Promise.reject(error instanceof Error ? error : new Error(String(error)))
+  }
+}
 
 /** Does the work; what it throws, or rejects with, goes to `onError`. */
 export function recover<T>(work: () => Soon<T>, onError: (error: unknown) => Soon<T>): Soon<T> {

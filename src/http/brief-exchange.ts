@@ -156,7 +156,7 @@ export class BriefExchange implements Exchange, AnswerSink {
     }
     this.socket.cork()
     this.send(head)
-    this.write(answer.isLent === true ? wanted.slice() : wanted)
+    this.write(answer.isLent === true ? Uint8Array.from(wanted) : wanted)
     this.socket.uncork()
     this.sentBytes = wanted.length
     return this.socket.writableLength === 0 ? undefined : this.finish()

@@ -6,6 +6,7 @@
  */
 import type { Failure } from "../base/failures.js"
 import type { PieceOwner } from "../base/pieces.js"
+import type { Soon } from "../base/soon.js"
 import type { HeaderLines } from "./header-lines.js"
 import type { Fields } from "../seams/telemetry/contract.js"
 import type { RequestHeaders } from "../base/request-headers.js"
@@ -96,7 +97,7 @@ export interface Exchange {
    * A stream that throws before its first piece leaves the request unanswered; one that throws later
    * breaks the connection, so that a short body never looks whole. Both reject with what it threw.
    */
-  respond(answer: Answer): Promise<void> | undefined
+  respond(answer: Answer): Soon<void>
 }
 
 /** What was no request, or could not be served: for an answer in the protocol's own words. */
@@ -115,7 +116,7 @@ export interface Protocol {
    */
   accountOf?(exchange: Exchange): string | undefined
   /** Answers through the exchange, or throws; what it throws is answered by `refuse`. Undefined: it is all done. */
-  handle(exchange: Exchange): Promise<void> | undefined
+  handle(exchange: Exchange): Soon<void>
   /** Must not throw. */
   refuse(refusal: Refusal): PlainAnswer
 }

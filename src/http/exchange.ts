@@ -14,7 +14,7 @@ import { fail } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
 import { httpDate } from "../base/dates.js"
 import type { PieceOwner } from "../base/pieces.js"
-import { KIB } from "../base/limits.js"
+import { GATHERED_BYTES_MAX, KIB } from "../base/limits.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Fields } from "../seams/telemetry/contract.js"
 import type { Party } from "./admission-core.js"
@@ -32,7 +32,6 @@ import { WriteQueue } from "./write-queue.js"
 
 /** Written in one piece, so that a slow reader shows progress at least this often. */
 const WRITE_BYTES_MAX = 64 * KIB
-const GATHERED_BYTES_MAX = 64 * KIB
 
 const clientGone = (): Failure => fail("incompleteBody", { message: "the client is gone" })
 
@@ -187,7 +186,7 @@ export class NodeExchange implements Exchange, AnswerSink {
     if (!(answer.headers instanceof HeaderLines)) checkHeaders(answer.headers)
     const { body } = answer
     if (body !== undefined && !(body instanceof Uint8Array)) return await respondWithStream(this, answer, body)
-    const kept = answer.isLent === true ? body?.slice() : body
+    const kept = answer.isLent === true ? body && Uint8Array.from(body) : body
     this.begin(answer, kept?.length ?? answer.contentLength ?? 0)
     return await this.finish(kept !== undefined && kept.length > 0 && this.mayHaveBody() ? kept : undefined)
   }

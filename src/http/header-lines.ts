@@ -18,9 +18,8 @@ export class HeaderLines {
     return new HeaderLines(text)
   }
 
-  and(headers: readonly string[]): HeaderLines {
-    checkHeaders(headers)
-    return new HeaderLines(this.text + linesOf(headers))
+  and(more: HeaderLines): HeaderLines {
+    return new HeaderLines(this.text + more.text)
   }
 
   /** Name, value, name, value … */

@@ -10,11 +10,10 @@
 import {
   claimedKey,
   DeniedAccess,
-  readSignature,
   sentenceOfDecision,
   sha256Hex,
-  SigningKeys,
-  verifySignature,
+  SignatureVerifier,
+  receivedRequest,
   type Accounts,
   type Denials,
   type Identities,
@@ -83,7 +82,7 @@ interface Asked {
 export const createIamHandler = (settings: IamSettings): Protocol => new IamHandler(settings)
 
 class IamHandler implements Protocol {
-  private readonly signingKeys = new SigningKeys()
+  private readonly verifier = new SignatureVerifier()
   private readonly webIdentities: WebIdentities
 
   constructor(private readonly settings: IamSettings) {
@@ -147,7 +146,7 @@ class IamHandler implements Protocol {
     return resultAnswer(service, name, result ?? undefined, exchange.requestId)
   }
 
-  /** Undefined where nothing looks like a signature. Throws as `readSignature` and `verifySignature`, and `invalidAccessKey`. */
+  /** Undefined where nothing looks like a signature. Throws as `SignatureVerifier`, and `invalidAccessKey`. */
   private async signerOf(
     exchange: Exchange,
     service: IamService,
@@ -155,11 +154,12 @@ class IamHandler implements Protocol {
     nowMs: number,
   ): Promise<Signer | undefined> {
     const { accounts } = this.settings
-    const claim = readSignature(exchange, { service, region: undefined, bodySha256: sha256Hex(body) }, nowMs)
+    const rules = { service, region: undefined, bodySha256: sha256Hex(body) }
+    const claim = this.verifier.read(receivedRequest(exchange), rules, nowMs)
     if (claim.kind === "anonymous") return undefined
     const key = await accounts.secretOf(claim.accessKeyId, claim.token, nowMs)
     if (key === undefined) throw fail("invalidAccessKey", { accessKeyId: claim.accessKeyId })
-    verifySignature(claim, key.secret, this.signingKeys)
+    this.verifier.verify(claim, key.secret)
     const region = claim.signedRegion
     exchange.note({ accessKeyId: key.id })
     accounts.noteUse(key, nowMs, service, region)

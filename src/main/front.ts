@@ -1,4 +1,5 @@
 /** One port for two protocols: what is for IAM and STS goes there, everything else to the port's own. */
+import type { Soon } from "../base/soon.js"
 import type { Exchange, PlainAnswer, Protocol, Refusal } from "../http/index.js"
 import { speaksIam } from "../iam/index.js"
 
@@ -8,7 +9,7 @@ export class Front implements Protocol {
     private readonly own: Protocol,
   ) {}
 
-  handle(exchange: Exchange): Promise<void> | undefined {
+  handle(exchange: Exchange): Soon<void> {
     return (speaksIam(exchange) ? this.iam : this.own).handle(exchange)
   }
 

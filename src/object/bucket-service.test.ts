@@ -50,7 +50,10 @@ test("a bucket whose removal found the disk full is open again once there is roo
   await buckets.open(name)
   await buckets.setVersioning(bucket, "enabled")
   await buckets.remove(bucket)
-  await assert.rejects(buckets.open(name), error => isFailure(error, "noSuchBucket"))
+  await assert.rejects(
+    async () => buckets.open(name),
+    error => isFailure(error, "noSuchBucket"),
+  )
 })
 
 const rowsOf = (tablet: Tablet): number => [...tablet.committed.range("settings", EVERYTHING)].length

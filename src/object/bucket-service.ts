@@ -3,7 +3,9 @@ import { fail, isFailure } from "../base/failures.js"
 import type { AccountId, BucketId, BucketName } from "../base/ids.js"
 import { parseBucketId, parseBucketName, rowKeyOf } from "../base/ids.js"
 import type { Policy } from "../base/policy.js"
-import { accountBucketRowKey, bucketRowKey, nameRowKey, settingRowKey, suffixRange } from "../format/row-key.js"
+import { withRows } from "../base/rows-needed.js"
+import { after, type Soon } from "../base/soon.js"
+import { accountBucketRowKey, bucketRowKey, settingRowKey, suffixRange } from "../format/row-key.js"
 import {
   decodeBucket,
   decodeSetting,
@@ -33,6 +35,8 @@ const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff
 export class BucketService implements Buckets {
   /** Closed by a removal that failed, and not opened again because that failed too (a full disk, too much load). */
   private readonly leftClosed = new Set<BucketId>()
+  /** The same object for as long as the record is the same. */
+  private readonly buckets = new WeakMap<BucketRecord, Bucket>()
 
   constructor(private readonly tablet: Tablet) {}
 
@@ -40,14 +44,29 @@ export class BucketService implements Buckets {
     return bucketOf(await this.tablet.run(createBucket(request)))
   }
 
-  async open(name: BucketName): Promise<Bucket> {
-    const warm = this.tablet.warm("names", [nameRowKey(name)])
-    if (warm) await warm
-    const bucket = findBucket(this.tablet.committed, name)
-    if (!bucket) throw fail("noSuchBucket", { bucket: name })
-    // Whoever comes next tries again; what is asked of the bucket does not depend on it.
-    if (this.leftClosed.has(bucket.id)) await this.reopen(bucket.id).catch(() => undefined)
-    return bucketOf(bucket)
+  open(name: BucketName): Soon<Bucket> {
+    return after(
+      withRows(() => findBucket(this.tablet.committed, name)),
+      record => {
+        if (!record) throw fail("noSuchBucket", { bucket: name })
+        const bucket = this.bucketOf(record)
+        // The next request tries again; what is asked of the bucket does not depend on it.
+        return this.leftClosed.has(record.id)
+          ? this.reopen(record.id).then(
+              () => bucket,
+              () => bucket,
+            )
+          : bucket
+      },
+    )
+  }
+
+  private bucketOf(record: BucketRecord): Bucket {
+    const known = this.buckets.get(record)
+    if (known !== undefined) return known
+    const bucket = bucketOf(record)
+    this.buckets.set(record, bucket)
+    return bucket
   }
 
   private async reopen(id: BucketId): Promise<void> {
@@ -121,13 +140,12 @@ export class BucketService implements Buckets {
     await this.tablet.run(setVersioning(bucket.id, state))
   }
 
-  async setting({ id, settings }: Bucket, name: SettingName): Promise<SettingRecord | undefined> {
+  setting({ id, settings }: Bucket, name: SettingName): Soon<SettingRecord | undefined> {
     if (!settings.includes(name)) return undefined
-    const key = settingRowKey(id, name)
-    const warm = this.tablet.warm("settings", [key])
-    if (warm) await warm
-    const row = this.tablet.committed.get("settings", key)
-    return row && decodeSetting(row.value)
+    return withRows(() => {
+      const row = this.tablet.committed.get("settings", settingRowKey(id, name))
+      return row && decodeSetting(row.value)
+    })
   }
 
   async setSetting(bucket: Bucket, name: SettingName, document: string | undefined): Promise<void> {

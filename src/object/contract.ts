@@ -8,9 +8,9 @@
  * Bodies    Stream in (`BodySource.open()` is called once, and only when nothing speaks against the
  *           request any more) and out (`ObjectBody.read()` yields verified bytes).
  */
-import type { Failure } from "../base/failures.js"
 import type { AccountId, BucketId, BucketName, MultipartId, ObjectKey, VersionId } from "../base/ids.js"
 import type { LentBytes, PieceOwner } from "../base/pieces.js"
+import type { Soon } from "../base/soon.js"
 import type { ObjectAcl } from "../format/acl.js"
 import type { SettingName, SettingRecord } from "../format/records.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
@@ -60,7 +60,7 @@ export interface Buckets {
   /** Throws `bucketOwnedByYou`, `bucketExists`, `entityTooLarge`. */
   create(request: CreateBucketRequest): Promise<Bucket>
   /** Throws `noSuchBucket`. Rights are the caller's to check against `owner`. */
-  open(name: BucketName): Promise<Bucket>
+  open(name: BucketName): Soon<Bucket>
   /** Aborts unfinished uploads. Throws `noSuchBucket`, `bucketNotEmpty`. */
   remove(bucket: Bucket): Promise<void>
   /** Buckets of an account in name order, after `after`, beginning with `prefix`. */
@@ -72,7 +72,7 @@ export interface Buckets {
   }): Promise<{ buckets: readonly Bucket[]; next: string | undefined }>
   setVersioning(bucket: Bucket, state: "enabled" | "suspended"): Promise<void>
   /** At least as new as `bucket`; undefined: no document. */
-  setting(bucket: Bucket, name: SettingName): Promise<SettingRecord | undefined>
+  setting(bucket: Bucket, name: SettingName): Soon<SettingRecord | undefined>
   /** Undefined: as if it had never been made. Throws `noSuchBucket`, `bucketClosing`, `entityTooLarge`. */
   setSetting(bucket: Bucket, name: SettingName, document: string | undefined): Promise<void>
   usage(bucket: Bucket): Promise<BucketUsage>
@@ -86,6 +86,12 @@ export interface ContentHeaders {
   readonly contentEncoding?: string
   readonly contentLanguage?: string
   readonly expires?: string
+}
+
+/** What a client stores with an object; the same object where the same is stored, often: what follows from it is kept. */
+export interface ObjectAttributes {
+  readonly headers: ContentHeaders
+  readonly userMetadata: UserMetadata
 }
 
 export type Tags = readonly (readonly [key: string, value: string])[]
@@ -133,18 +139,22 @@ export interface BodyPromises {
   /** Bytes of the decoded body; undefined only for a chunked transfer without a declared length. */
   readonly lengthBytes: number | undefined
   /** 16 bytes. Mismatch: `badDigest`. */
-  readonly md5?: Uint8Array
-  /** 32 bytes; of the body as signed. Mismatch: `contentSha256Mismatch`. */
-  readonly sha256?: Uint8Array
+  readonly md5?: Uint8Array | undefined
+  /** 64 hex digits in lower case; of the body as signed. Mismatch: `contentSha256Mismatch`. */
+  readonly sha256Hex?: string | undefined
   /** Which checksum to compute and store. */
-  readonly checksumAlgorithm?: ChecksumAlgorithm
+  readonly checksumAlgorithm?: ChecksumAlgorithm | undefined
 }
 
 export interface BodySource extends BodyPromises {
   /** Starts the body (sends 100-continue where asked). Called at most once. May throw `Failure` while streaming. */
   open(pieces?: PieceOwner): AsyncIterable<Uint8Array>
   /**
-   * The checksum that the client declared, in base64: known at once (header), or only after the body
+   * All of a small body, in place of `open`; not to be changed. Undefined where it has to be streamed. May throw `Failure`.
+   */
+  gather(): Soon<Uint8Array> | undefined
+  /**
+   * The checksum that the client declared, in base64: known before the body (header), or only after the body
    * has ended (trailer). Undefined: none declared. Mismatch: `badDigest`.
    */
   declaredChecksum(): string | undefined
@@ -153,13 +163,13 @@ export interface BodySource extends BodyPromises {
 export interface PutRequest {
   readonly bucket: Bucket
   readonly key: ObjectKey
-  readonly headers: ContentHeaders
-  readonly userMetadata: UserMetadata
+  readonly attributes: ObjectAttributes
   readonly tags: Tags
   readonly acl?: ObjectAcl | undefined
   /** Only `ifMatch` and `ifNoneMatch` speak on writes. */
   readonly conditions: Conditions
   readonly body: BodySource
+  /** Fires when nobody waits for the result any more; asked for only where the body is streamed. */
   readonly signal: AbortSignal
 }
 
@@ -178,9 +188,6 @@ export type RangeRequest =
   | { readonly kind: "suffix"; readonly lengthBytes: number }
   | { readonly kind: "part"; readonly partNumber: number }
 
-/** One that only the object's size has to be known for. */
-export type PlainRange = Exclude<RangeRequest, { kind: "part" }>
-
 export interface ByteRange {
   readonly first: number
   readonly lengthBytes: number
@@ -189,13 +196,15 @@ export interface ByteRange {
 export interface GetRequest {
   readonly bucket: Bucket
   readonly key: ObjectKey
-  readonly versionId?: VersionId
-  readonly range?: RangeRequest
+  readonly versionId?: VersionId | undefined
+  readonly range?: RangeRequest | undefined
   /** `If-Range`: with it and no match the range is ignored. */
-  readonly ifRange?: { readonly etag: string } | { readonly unmodifiedSinceMs: number }
+  readonly ifRange?: { readonly etag: string } | { readonly unmodifiedSinceMs: number } | undefined
   readonly conditions: Conditions
   /** HEAD: the body will not be read. */
   readonly headersOnly?: boolean
+  /** `ObjectBody.whole` may lie in memory that the next read uses again: it has to be copied within the turn. */
+  readonly lends?: boolean
 }
 
 export interface ObjectBody {
@@ -204,8 +213,10 @@ export interface ObjectBody {
   readonly range: ByteRange | undefined
   /** Set on a `part` range: that part's checksum, where it has one. */
   readonly partChecksum: StoredChecksum | undefined
-  /** All bytes of the range, where they are at hand: a body of a few kilobytes. Then nothing needs to be read. */
+  /** All bytes of the range, where they lie with the row: a body of a few kilobytes. Then nothing needs to be read. */
   readonly whole?: Uint8Array | undefined
+  /** All bytes of the range, where they can be had without waiting; to be asked for within the turn, in place of `read`. */
+  lend(): LentBytes | undefined
   /**
    * Verified bytes of the range. Ends early only by throwing. Must be iterated or closed. Pieces that
    * stay the reader's are good until the next one is asked for.
@@ -218,7 +229,7 @@ export interface ObjectBody {
 export interface DeleteRequest {
   readonly bucket: Bucket
   readonly key: ObjectKey
-  readonly versionId?: VersionId
+  readonly versionId?: VersionId | undefined
   readonly conditions: Conditions
 }
 
@@ -243,7 +254,7 @@ export interface CopyRequest {
   readonly key: ObjectKey
   readonly conditions: Conditions
   /** Undefined: COPY. */
-  readonly replaceMetadata: { readonly headers: ContentHeaders; readonly userMetadata: UserMetadata } | undefined
+  readonly replaceAttributes: ObjectAttributes | undefined
   readonly replaceTags: Tags | undefined
   /** Of the copy; the source's stays with the source. */
   readonly acl?: ObjectAcl | undefined
@@ -346,7 +357,7 @@ export interface Objects {
    * `noSuchVersion`, `isDeleteMarker` (the marker by id; details.lastModifiedMs), `preconditionFailed`,
    * `notModified` (details.etag, details.lastModifiedMs), `invalidRange` (details.sizeBytes), `invalidPartNumber`.
    */
-  get(request: GetRequest): Promise<ObjectBody>
+  get(request: GetRequest): Soon<ObjectBody>
   /** Absent keys and versions are no error. Throws `preconditionFailed`, `noSuchKey` (If-Match on nothing). */
   remove(request: DeleteRequest): Promise<DeleteResult>
   /** Throws as `get` on the source and as `put` on the target; `invalidRequest` for a copy that changes nothing. */
@@ -368,8 +379,7 @@ export interface Objects {
 export interface CreateMultipartRequest {
   readonly bucket: Bucket
   readonly key: ObjectKey
-  readonly headers: ContentHeaders
-  readonly userMetadata: UserMetadata
+  readonly attributes: ObjectAttributes
   readonly tags: Tags
   /** Of the object that it becomes. */
   readonly acl?: ObjectAcl | undefined
@@ -431,7 +441,7 @@ export interface Multipart {
   create(request: CreateMultipartRequest): Promise<MultipartInfo>
   /** Throws `noSuchUpload`, `invalidRequest` (another algorithm than declared), and as `put`. */
   putPart(
-    request: MultipartTarget & { readonly partNumber: number; readonly body: BodySource; readonly signal: AbortSignal },
+    request: MultipartTarget & Pick<PutRequest, "body" | "signal"> & { readonly partNumber: number },
   ): Promise<PartResult>
   /** `range`: first and last byte, both inside the source, else `invalidRange`. */
   copyPart(
@@ -462,72 +472,8 @@ export interface Multipart {
   abort(target: MultipartTarget): Promise<void>
 }
 
-/** An object as it is at this moment. */
-export interface ObjectNow extends Omit<ObjectInfo, "versionId" | "partsCount" | "acl"> {
-  /** As answers show it: undefined in a bucket that was never versioned. */
-  readonly versionId: VersionId | undefined
-  /** The same object for objects that have the same headers, often. */
-  readonly headers: ContentHeaders
-  /** What was asked for; undefined: all of it. */
-  readonly range: ByteRange | undefined
-  /** The bytes where they lie with the row and were asked for; good until the next object is asked for. */
-  readonly whole: Uint8Array | undefined
-  /** Where they lie elsewhere and were asked for. */
-  readonly stored: StoredBytes | undefined
-}
-
-/** Bytes of an object as it was found, or of a range of it; they have to be asked for within the turn. */
-export interface StoredBytes {
-  /** Without waiting; undefined where that might take long. */
-  now(): LentBytes | undefined
-  /** Piece by piece, each good until the next is asked for. Throws as `ObjectBody.read`. */
-  read(signal: AbortSignal): AsyncIterable<Uint8Array>
-}
-
-/** What of an object is asked for at once. */
-export interface AskedNow {
-  readonly headersOnly: boolean
-  /** Has to hold some of the bytes. */
-  readonly range: PlainRange | undefined
-  readonly conditions: Conditions | undefined
-}
-
-/** What can be said without waiting; undefined: the services have to be asked. */
-export interface AtOnce {
-  bucket(name: BucketName): Bucket | undefined
-  /**
-   * The latest version, if it is the bucket's owner's, with its bytes unless only headers are wanted; or why it is not to
-   * be had: `noSuchKey`, `notModified` and `preconditionFailed` as `Objects.get` throws them.
-   */
-  object(bucket: Bucket, key: ObjectKey, asked: AskedNow): ObjectNow | Failure | undefined
-  /** Of `putBytesMax` at most. */
-  put(request: PutNow): Promise<PutResult>
-  readonly putBytesMax: number
-}
-
-/** What is stored beside an object's bytes. */
-export interface StoredBeside {
-  readonly headers: ContentHeaders
-  readonly userMetadata: UserMetadata
-}
-
-/** As `PutRequest`, of bytes that are there and were checked. */
-export interface PutNow {
-  readonly bucket: Bucket
-  readonly key: ObjectKey
-  readonly conditions: Conditions
-  /** The same object where the same is stored: what follows from it is kept. */
-  readonly beside: StoredBeside
-  /** Not to be changed any more. */
-  readonly bytes: Uint8Array
-  readonly md5: Uint8Array
-  readonly checksum: StoredChecksum | undefined
-}
-
 export interface ObjectServices {
   readonly buckets: Buckets
   readonly objects: Objects
   readonly multipart: Multipart
-  /** Undefined: everything is asked of the services. */
-  readonly atOnce?: AtOnce
 }

@@ -1,24 +1,28 @@
 /**
  * Ingest: a client's body becomes needles or inline bytes, checked against what was promised, under an
  * upload id of its own. What a refused request has written is given up at once.
+ *
+ * A small body is taken in whole and checked before anything is written; a larger one is checked as it streams.
  */
-import { GIB, KIB } from "../base/limits.js"
+import { hexOf } from "../base/bytes.js"
+import { GIB, WHOLE_BYTES_MAX } from "../base/limits.js"
 import type { Policy } from "../base/policy.js"
 import type { MultipartId, ObjectKey, UploadId } from "../base/ids.js"
+import { after } from "../base/soon.js"
 import type { Blocks, WrittenBody } from "../block/index.js"
 import { encodeBirthNote } from "../format/birth-note.js"
 import type { Tablet } from "../tablet/index.js"
-import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
-import { checkBody } from "./body-check-core.js"
+import type { Clock } from "../seams/clock/contract.js"
+import { digestOnce, type ChecksumAlgorithm, type Compute } from "../seams/compute/index.js"
+import { checkBody, type BodyDigests } from "./body-check-core.js"
 import type { BodySource, Bucket, UserMetadata } from "./contract.js"
 import { policyOfBucket } from "./bucket-commands-core.js"
+import { GatheredMd5 } from "./gathered-md5.js"
 import { requireBucket } from "./row-editor-core.js"
 import type { Uploads } from "./uploads.js"
 import { DEBTS_PER_COMMAND, noteDebts, type Debt } from "./version-commands-core.js"
 
 export const BODY_BYTES_MAX = 5 * GIB
-/** Longer ones are streamed, so that their senders are held back. */
-const WHOLE_BYTES_MAX = 64 * KIB
 
 /** How new blocks are written. */
 export interface StorePolicy {
@@ -37,55 +41,103 @@ export interface IngestRequest {
   readonly multipartId: MultipartId | undefined
   readonly contentType: string
   readonly userMetadata: UserMetadata
-  readonly signal: AbortSignal
-}
-
-export interface WholeIngestRequest extends Pick<IngestRequest, "bucket" | "key" | "contentType" | "userMetadata"> {
-  readonly bytes: Uint8Array
-  readonly md5: Uint8Array
-  readonly checksumValue: string | undefined
+  /** Asked for its signal only where the body is streamed. */
+  readonly client: { readonly signal: AbortSignal }
 }
 
 export interface Ingested {
-  readonly uploadId: UploadId
-  readonly body: WrittenBody
+  /** Undefined where nothing lies outside of the row: there is no upload that could be given up. */
+  readonly uploadId: UploadId | undefined
+  readonly lengthBytes: number
+  readonly content: WrittenBody["content"]
+  readonly debts: readonly Debt[]
   readonly md5: Uint8Array
   readonly checksumValue: string | undefined
 }
 
 export class Ingest {
+  private readonly md5s: GatheredMd5
+
   constructor(
+    clock: Clock,
     private readonly tablet: Tablet,
     private readonly blocks: Blocks,
     private readonly uploads: Uploads,
+    private readonly compute: Pick<Compute, "hash">,
     private readonly store: StorePolicy,
-    /** Told of what devices owe, once it is committed. */
+    /** Told of the missing-shard hints, once they are committed. */
     private readonly onDebts: (debts: readonly Debt[]) => void,
-  ) {}
+  ) {
+    this.md5s = new GatheredMd5(clock, this.wholeBytesMax)
+  }
 
   /**
-   * Writes and checks the body, then lets `commit` make it reachable. When either refuses, the bytes
+   * Takes in and checks the body, then lets `commit` make it reachable. When either refuses, the bytes
    * are given up and the refusal is thrown.
    */
   run<Result>(request: IngestRequest, commit: (ingested: Ingested) => Promise<Result>): Promise<Result> {
-    const { body: source } = request
-    const check = ({ lengthBytes, digests }: WrittenBody) =>
-      checkBody(source, source.declaredChecksum(), lengthBytes, digests)
-    return this.ingest(request, uploadId => this.write(request, uploadId), check, commit)
+    requireBucket(this.tablet.committed, request.bucket.id)
+    const { lengthBytes = Infinity } = request.body
+    const gathered = lengthBytes <= this.wholeBytesMax ? request.body.gather() : undefined
+    if (gathered === undefined) return this.runStream(request, commit)
+    return after(gathered, bytes => this.runWhole(request, bytes, commit))
   }
 
-  /** As `run`, of a body that is there, was checked, and is `wholeBytesMax` at most. */
-  runWhole<Result>(request: WholeIngestRequest, commit: (ingested: Ingested) => Promise<Result>): Promise<Result> {
-    const { md5, checksumValue } = request
+  private get wholeBytesMax(): number {
+    return Math.min(this.store.blockBytes, WHOLE_BYTES_MAX)
+  }
+
+  private runWhole<Result>(
+    request: IngestRequest,
+    bytes: Uint8Array,
+    commit: (ingested: Ingested) => Promise<Result>,
+  ): Promise<Result> {
+    const { body } = request
+    const sha256Hex = body.sha256Hex === undefined ? undefined : digestOnce("sha256", bytes, "hex")
+    const plan = { md5: false, sha256: false, checksum: request.checksumAlgorithm }
+    const checksum = plan.checksum && this.compute.hash(plan, bytes).checksum
+    const store = (md5: Uint8Array): Promise<Result> => {
+      const checksumValue = checkBody(body, body.declaredChecksum(), bytes.length, { md5, sha256Hex, checksum })
+      const whole = { lengthBytes: bytes.length, md5, checksumValue }
+      if (bytes.length > request.inlineBytesMax) return this.storeWhole(request, { ...whole, bytes }, commit)
+      return commit({ ...whole, uploadId: undefined, content: { kind: "inline", bytes }, debts: [] })
+    }
+    return this.md5s.during(bytes, store)
+  }
+
+  private storeWhole<Result>(
+    request: IngestRequest,
+    whole: Pick<Ingested, "lengthBytes" | "md5" | "checksumValue"> & { readonly bytes: Uint8Array },
+    commit: (ingested: Ingested) => Promise<Result>,
+  ): Promise<Result> {
+    const { bytes, md5, checksumValue } = whole
     const write = async (uploadId: UploadId): Promise<WrittenBody> => {
-      const written = await this.writeWhole(request, uploadId)
+      const written = await this.blocks.write({
+        ...this.target(request, uploadId, bytes.length),
+        plan: NO_DIGESTS,
+        source: bytes,
+        lengthBytesMax: bytes.length,
+        inlineBytesMax: 0,
+      })
       return { ...written, digests: { ...written.digests, md5 } }
     }
     return this.ingest(request, write, () => checksumValue, commit)
   }
 
-  get wholeBytesMax(): number {
-    return Math.min(this.store.blockBytes, WHOLE_BYTES_MAX)
+  private runStream<Result>(request: IngestRequest, commit: (ingested: Ingested) => Promise<Result>): Promise<Result> {
+    const { body } = request
+    const write = (uploadId: UploadId): Promise<WrittenBody> =>
+      this.blocks.write({
+        ...this.target(request, uploadId, body.lengthBytes),
+        plan: { md5: true, sha256: body.sha256Hex !== undefined, checksum: request.checksumAlgorithm },
+        source: body.open("reader"),
+        lengthBytesMax: BODY_BYTES_MAX,
+        inlineBytesMax: request.inlineBytesMax,
+        signal: request.client.signal,
+      })
+    const check = ({ lengthBytes, digests }: WrittenBody) =>
+      checkBody(body, body.declaredChecksum(), lengthBytes, digestsOf(digests))
+    return this.ingest(request, write, check, commit)
   }
 
   private async ingest<Result>(
@@ -94,15 +146,15 @@ export class Ingest {
     check: (body: WrittenBody) => string | undefined,
     commit: (ingested: Ingested) => Promise<Result>,
   ): Promise<Result> {
-    requireBucket(this.tablet.committed, bucket.id)
     const uploadId = this.uploads.nextId()
     try {
       const body = await write(uploadId)
       try {
         const checksumValue = check(body)
-        const md5 = body.digests.md5 ?? new Uint8Array(16)
+        const { lengthBytes, content } = body
+        const { md5 } = digestsOf(body.digests)
         const debts = await this.noteMany(body.debts)
-        const result = await commit({ uploadId, body: { ...body, debts }, md5, checksumValue })
+        const result = await commit({ uploadId, lengthBytes, content, debts, md5, checksumValue })
         if (body.debts.length > 0) this.onDebts(body.debts)
         return result
       } catch (error) {
@@ -122,52 +174,33 @@ export class Ingest {
     return debts.slice(0, DEBTS_PER_COMMAND)
   }
 
-  private writeWhole(request: WholeIngestRequest, uploadId: UploadId): Promise<WrittenBody> {
-    const { bucket, key, bytes, contentType, userMetadata } = request
-    return this.blocks.write({
+  private target(
+    { bucket, key, part, contentType, userMetadata, multipartId }: IngestRequest,
+    uploadId: UploadId,
+    plannedLengthBytes: number | undefined,
+  ) {
+    return {
       uploadId,
-      part: 0,
+      part,
       owner: { bucketId: bucket.id, key },
-      policy: this.policyOf(bucket),
+      policy: policyOfBucket(this.tablet.committed, bucket.id) ?? this.store.policy,
       blockBytes: this.store.blockBytes,
-      plan: { md5: false, sha256: false, checksum: undefined },
-      source: bytes,
-      lengthBytesMax: bytes.length,
-      inlineBytesMax: 0,
       birthNote: encodeBirthNote({
         bucket: bucket.name,
         contentType,
         userMetadata,
-        plannedLengthBytes: bytes.length,
-        multipartId: "",
+        plannedLengthBytes,
+        multipartId: multipartId ?? "",
       }),
-    })
-  }
-
-  private policyOf(bucket: Bucket): Policy {
-    return policyOfBucket(this.tablet.committed, bucket.id) ?? this.store.policy
-  }
-
-  private write(request: IngestRequest, uploadId: UploadId): Promise<WrittenBody> {
-    const { bucket, key, body, part } = request
-    return this.blocks.write({
-      uploadId,
-      part,
-      owner: { bucketId: bucket.id, key },
-      policy: this.policyOf(bucket),
-      blockBytes: this.store.blockBytes,
-      plan: { md5: true, sha256: body.sha256 !== undefined, checksum: request.checksumAlgorithm },
-      source: body.open("reader"),
-      lengthBytesMax: BODY_BYTES_MAX,
-      inlineBytesMax: request.inlineBytesMax,
-      birthNote: encodeBirthNote({
-        bucket: bucket.name,
-        contentType: request.contentType,
-        userMetadata: request.userMetadata,
-        plannedLengthBytes: body.lengthBytes,
-        multipartId: request.multipartId ?? "",
-      }),
-      signal: request.signal,
-    })
+    }
   }
 }
+
+const digestsOf = ({ md5, sha256, checksum }: WrittenBody["digests"]): BodyDigests => ({
+  md5: md5 ?? NO_MD5,
+  sha256Hex: sha256 && hexOf(sha256),
+  checksum,
+})
+
+const NO_DIGESTS = { md5: false, sha256: false, checksum: undefined } as const
+const NO_MD5 = new Uint8Array(16)

@@ -39,12 +39,12 @@ class Scene {
     readonly world: StoreWorld<TestDevices>,
     life = 1,
   ) {
-    const { clock, tablet, blocks, telemetry } = world
+    const { clock, tablet, blocks, compute, telemetry } = world
     const incarnation = parseIncarnation(life)
     this.changes = new WatchedTablet(tablet)
     this.uploads = new Uploads(incarnation, new SimRandom(77 + life), tablet, blocks, telemetry.log)
     const store = { policy: world.policy, blockBytes: 16 * KIB }
-    const ingest = new Ingest(tablet, blocks, this.uploads, store, () => undefined)
+    const ingest = new Ingest(clock, tablet, blocks, this.uploads, compute, store, () => undefined)
     const facts = { storeId, tabletId: parseTabletId(1), incarnation }
     const random = new SimRandom(5)
     this.backup = new MetadataBackup(clock, random, tablet, ingest, this.uploads, this.changes, telemetry.log, facts)
@@ -125,7 +125,7 @@ test("no user sees the bucket of the snapshots", async () => {
   await scene.put("a", Buffer.from("a"))
   await scene.later()
   const { buckets } = scene.world.services
-  await assert.rejects(buckets.open(SYSTEM_BUCKET.name), /does not exist/)
+  await assert.rejects(async () => buckets.open(SYSTEM_BUCKET.name), /does not exist/)
   for (const owner of [SYSTEM_BUCKET.owner, scene.world.home.owner]) {
     const listed = await buckets.list({ owner, max: 10 })
     assert.ok(listed.buckets.every(({ id }) => id !== SYSTEM_BUCKET_ID))
@@ -171,7 +171,7 @@ test("a snapshot of many rows comes in chunks, numbered, the last one said to be
   const bytes = scene.world.random.bytes(4_000)
   for (let i = 0; i < 900; i += 1) {
     const target = { bucket: scene.world.home, key: objectKeyOfText(`key${i}`), conditions: {} }
-    const what = { headers: {}, userMetadata: [], tags, signal: noSignal, body: sourceOf(bytes) }
+    const what = { attributes: { headers: {}, userMetadata: [] }, tags, signal: noSignal, body: sourceOf(bytes) }
     await scene.world.clock.runUntil(scene.world.services.objects.put({ ...target, ...what }))
   }
   scene.changes.changes += 1
@@ -218,7 +218,7 @@ test("what a life before left unfinished is removed, and a start alone makes no 
   const [complete] = scene.snapshots
   const unfinished = objectKeyOfText("metadata/9999999999999999-0000000001/00000000")
   const chunk = sourceOf(scene.world.random.bytes(5_000))
-  const put = { headers: {}, userMetadata: [], tags: [], signal: noSignal, conditions: {}, body: chunk }
+  const put = { attributes: { headers: {}, userMetadata: [] }, tags: [], signal: noSignal, conditions: {}, body: chunk }
   await scene.world.clock.runUntil(scene.world.services.objects.put({ bucket: SYSTEM_BUCKET, key: unfinished, ...put }))
   assert.equal(scene.snapshots.length, 2)
   const next = new Scene(scene.world.restart(2), 2)
@@ -267,7 +267,15 @@ test("a version that is there from the beginning to the end of a walk is in it, 
   const alive = new Map<string, { versionId: VersionId; key: (typeof keys)[number]; md5: string }>()
   const put = async (key: (typeof keys)[number]) => {
     const body = sourceOf(world.random.bytes(50))
-    const request = { bucket, key, headers: {}, userMetadata: [], tags: [], conditions: {}, signal: noSignal, body }
+    const request = {
+      bucket,
+      key,
+      attributes: { headers: {}, userMetadata: [] },
+      tags: [],
+      conditions: {},
+      signal: noSignal,
+      body,
+    }
     const { versionId, etag } = await objects.put(request)
     alive.set(String(versionId), { versionId: must(versionId, "versioned"), key, md5: etag })
   }
@@ -303,7 +311,12 @@ test("a key with more rows than a slice holds comes in several, with its current
   await buckets.setVersioning(bucket, "enabled")
   const put = (key: string) => {
     const target = { bucket, key: objectKeyOfText(key), conditions: {}, signal: noSignal }
-    return objects.put({ ...target, headers: {}, userMetadata: [], tags: [], body: sourceOf(Buffer.from(key)) })
+    return objects.put({
+      ...target,
+      attributes: { headers: {}, userMetadata: [] },
+      tags: [],
+      body: sourceOf(Buffer.from(key)),
+    })
   }
   for (let i = 0; i < 20; i += 1) await put("many")
   await put("one")

@@ -218,23 +218,24 @@ export class MetadataBackup implements Chore {
   private async put(key: ObjectKey, bytes: Uint8Array): Promise<void> {
     const request = {
       ...{ bucket: SYSTEM_BUCKET, key, part: 0, multipartId: undefined, inlineBytesMax: 0 },
-      ...{ checksumAlgorithm: undefined, contentType: "", userMetadata: [], signal: this.never },
+      ...{ checksumAlgorithm: undefined, contentType: "", userMetadata: [], client: { signal: this.never } },
       body: {
         lengthBytes: bytes.length,
         declaredChecksum: () => undefined,
+        gather: () => undefined,
         async *open() {
           yield bytes
         },
       },
     }
-    await this.ingest.run(request, async ({ uploadId, body, md5 }) => {
-      if (body.content.kind !== "extent") throw fail("internal", { reason: "chunks are never inline" })
+    await this.ingest.run(request, async ({ uploadId, content, lengthBytes, debts, md5 }) => {
+      if (content.kind !== "extent") throw fail("internal", { reason: "chunks are never inline" })
       const version = {
-        ...{ content: body.content, payload: undefined, sizeBytes: body.lengthBytes, md5, parts: 0 },
+        ...{ content, payload: undefined, sizeBytes: lengthBytes, md5, parts: 0 },
         ...{ random: this.random.bytes(RANDOM_BYTES), checksum: NO_CHECKSUM, details: NO_DETAILS, isShared: false },
       }
       const bucketId = SYSTEM_BUCKET.id
-      await this.tablet.run(putVersion({ bucketId, key, uploadId, conditions: {}, version, debts: body.debts }))
+      await this.tablet.run(putVersion({ bucketId, key, uploadId, conditions: {}, version, debts }))
     })
   }
 

@@ -16,7 +16,6 @@ import type { Random } from "../seams/random/contract.js"
 import type { Tablet } from "../tablet/index.js"
 import { completionToken, etagOfParts, wholeChecksum } from "./completion-core.js"
 import type {
-  BodySource,
   Bucket,
   CompletedPart,
   CompleteRequest,
@@ -27,6 +26,7 @@ import type {
   MultipartTarget,
   PartInfo,
   PartResult,
+  PutRequest,
   PutResult,
   StoredChecksum,
 } from "./contract.js"
@@ -85,7 +85,8 @@ export class MultipartService implements Multipart {
   async create(request: CreateMultipartRequest): Promise<MultipartInfo> {
     const { bucket, key, checksum, initiator } = request
     const multipartId = multipartIdOf(this.clock.wallMs() * 1000, this.random.bytes(RANDOM_BYTES))
-    const details = packDetails(request)
+    const { headers, userMetadata } = request.attributes
+    const details = packDetails({ headers, userMetadata, tags: request.tags, acl: request.acl })
     const upload = { checksum, details, completion: undefined, ...(initiator !== undefined && { initiator }) }
     const record = await this.tablet.run(createUpload({ bucketId: bucket.id, key, multipartId }, upload))
     return multipartInfoOf(key, multipartId, record)
@@ -98,9 +99,9 @@ export class MultipartService implements Multipart {
   }
 
   async putPart(
-    request: MultipartTarget & { readonly partNumber: number; readonly body: BodySource; readonly signal: AbortSignal },
+    request: MultipartTarget & Pick<PutRequest, "body" | "signal"> & { readonly partNumber: number },
   ): Promise<PartResult> {
-    const { bucket, key, partNumber, body, signal, multipartId } = request
+    const { bucket, key, partNumber, body, multipartId } = request
     const { address, upload } = this.open(request)
     const declared = upload.checksum?.algorithm
     if (declared && body.checksumAlgorithm && declared !== body.checksumAlgorithm) {
@@ -112,8 +113,8 @@ export class MultipartService implements Multipart {
     const { contentType = "" } = headersOf(upload.details)
     const { userMetadata } = upload.details
     const what = { part: partNumber, multipartId, contentType, userMetadata, inlineBytesMax: 0 }
-    return this.ingest.run({ bucket, key, body, signal, checksumAlgorithm, ...what }, async ingested => {
-      const { content, debts } = ingested.body
+    return this.ingest.run({ bucket, key, body, client: request, checksumAlgorithm, ...what }, async ingested => {
+      const { content, debts } = ingested
       if (content.kind !== "extent") throw fail("internal", { reason: "parts are never inline" })
       const checksumValue = declared ? ingested.checksumValue : undefined
       const part = { partNumber, md5: ingested.md5, checksumValue, extent: content.extent }

@@ -80,7 +80,32 @@ export interface OpenVersion {
   readonly info: ObjectInfo
 }
 
-export function openVersion(view: TabletView, bucket: Bucket, key: ObjectKey, found: FoundVersion): OpenVersion {
+const HEADERS_KNOWN_MAX = 1_000
+
+/** Stored headers as the contract names them: objects with the same headers share one object, and what follows from it. */
+export class StoredHeaders {
+  private readonly byDetails = new WeakMap<VersionDetails, ContentHeaders>()
+  private readonly byText = new Map<string, ContentHeaders>()
+
+  of(details: VersionDetails): ContentHeaders {
+    const known = this.byDetails.get(details)
+    if (known !== undefined) return known
+    const text = JSON.stringify(details.headers)
+    const headers = this.byText.get(text) ?? headersOf(details)
+    if (this.byText.size >= HEADERS_KNOWN_MAX) this.byText.clear()
+    this.byText.set(text, headers)
+    this.byDetails.set(details, headers)
+    return headers
+  }
+}
+
+export function openVersion(
+  view: TabletView,
+  bucket: Bucket,
+  key: ObjectKey,
+  found: FoundVersion,
+  headers: Pick<StoredHeaders, "of"> = { of: headersOf },
+): OpenVersion {
   const record = decodeVersion(found.row.value)
   const details = readDetails(view, objectRowKey(bucket.id, key), record)
   const { head } = record
@@ -92,7 +117,7 @@ export function openVersion(view: TabletView, bucket: Bucket, key: ObjectKey, fo
       sizeBytes: head.sizeBytes,
       etag: etagOfHead(head),
       lastModifiedMs: head.modifiedMs,
-      headers: headersOf(details),
+      headers: headers.of(details),
       userMetadata: details.userMetadata,
       tagCount: details.tags.length,
       acl: details.acl,

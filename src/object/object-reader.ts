@@ -6,21 +6,24 @@
  */
 import { fail } from "../base/failures.js"
 import type { ObjectKey } from "../base/ids.js"
-import { owned } from "../base/lent.js"
-import { streamOf } from "../base/pieces.js"
+import { Lent } from "../base/lent.js"
+import { isLent, streamOf } from "../base/pieces.js"
 import { withRows } from "../base/rows-needed.js"
-import { objectRowKey } from "../format/row-key.js"
-import type { Blocks, PieceOwner } from "../block/index.js"
+import { after, recover, type Soon } from "../base/soon.js"
+import type { Blocks, LentBytes, PieceOwner } from "../block/index.js"
 import type { Tablet } from "../tablet/index.js"
 import { judgeRead } from "./conditions-core.js"
-import type { Bucket, ByteRange, GetRequest, ObjectBody, RangeRequest, StoredChecksum } from "./contract.js"
+import type { Bucket, ByteRange, GetRequest, ObjectBody, ObjectInfo, RangeRequest, StoredChecksum } from "./contract.js"
 import { partByNumber } from "./manifest-core.js"
-import { openVersion, type OpenVersion } from "./object-info-core.js"
+import { openVersion, StoredHeaders, type OpenVersion } from "./object-info-core.js"
 import { resolveRange } from "./range-core.js"
 import type { ReadPin, ReadPins } from "./read-pins.js"
 import type { FoundVersion } from "./row-editor-core.js"
 import { extentRangesOf, manifestOf } from "./stored-bytes.js"
 import { requireVersion } from "./version-commands-core.js"
+
+/** Of reads that are over before anybody could give them up. */
+const NEVER = new AbortController().signal
 
 /** A row that changes under every attempt is given back to the caller. */
 const ATTEMPTS_MAX = 16
@@ -37,39 +40,58 @@ export interface OpenObject extends ObjectBody {
   withRange(range: ByteRange): ObjectBody
 }
 
+/** A version as the row says it is, and a pin that keeps its bytes. */
+interface Found extends Chosen {
+  readonly found: FoundVersion
+  readonly opened: OpenVersion
+  readonly pin: ReadPin
+}
+
 export class ObjectReader {
+  private readonly headers = new StoredHeaders()
+
   constructor(
     private readonly tablet: Tablet,
     private readonly blocks: Blocks,
     private readonly pins: ReadPins,
   ) {}
 
-  async open(request: GetRequest): Promise<OpenObject> {
-    const { bucket, key } = request
-    const row = objectRowKey(bucket.id, key)
-    const warm = this.tablet.warm("current", [row])
-    if (warm) await warm
-    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
-      const { found, opened, chosen } = await withRows(() => this.find(request))
-      const pin = this.pins.open(this.tablet.committedPosition)
-      const inline = await this.inlineBytes(request, opened, found).catch((error: unknown) => {
-        pin.close()
-        throw error
-      })
-      if (inline !== "changed") return new OpenBody(this.tablet, this.blocks, bucket, key, opened, chosen, pin, inline)
-      pin.close()
-    }
-    throw fail("conflict")
+  open(request: GetRequest): Soon<OpenObject> {
+    return this.attempt(request, 1)
   }
 
-  private find(request: GetRequest): { found: FoundVersion; opened: OpenVersion; chosen: Chosen } {
+  private attempt(request: GetRequest, attempt: number): Soon<OpenObject> {
+    return after(
+      withRows(() => this.find(request)),
+      found => {
+        const { opened, pin } = found
+        const opening = recover(
+          () => this.inlineBytes(request, opened, found.found),
+          error => {
+            pin.close()
+            throw error
+          },
+        )
+        return after(opening, inline => {
+          if (inline !== "changed") return new OpenBody(this.tablet, this.blocks, request, found, inline)
+          pin.close()
+          if (attempt === ATTEMPTS_MAX) throw fail("conflict")
+          return this.attempt(request, attempt + 1)
+        })
+      },
+    )
+  }
+
+  private find(request: GetRequest): Found {
     const { bucket, key } = request
-    const found = requireVersion(this.tablet.committed, bucket.id, key, request.versionId)
-    const opened = openVersion(this.tablet.committed, bucket, key, found)
+    const { committed, committedPosition } = this.tablet
+    const found = requireVersion(committed, bucket.id, key, request.versionId)
+    const opened = openVersion(committed, bucket, key, found, this.headers)
     const { etag, lastModifiedMs: modifiedMs } = opened.info
     const failure = judgeRead(request.conditions, { etag, modifiedMs })
     if (failure) throw failure
-    return { found, opened, chosen: this.choose(request, opened) }
+    const { range, partChecksum } = this.choose(request, opened)
+    return { found, opened, range, partChecksum, pin: this.pins.open(committedPosition) }
   }
 
   private choose({ bucket, key, range, ifRange }: GetRequest, opened: OpenVersion): Chosen {
@@ -102,15 +124,17 @@ export class ObjectReader {
     return { range: { first: offsetBytes, lengthBytes: part.extent.lengthBytes }, partChecksum }
   }
 
-  private async inlineBytes(
-    { bucket, key, headersOnly }: GetRequest,
+  /** The bytes that lie with the row; undefined where they lie elsewhere or nobody asks for them. */
+  private inlineBytes(
+    { bucket, key, headersOnly, lends }: GetRequest,
     { record }: OpenVersion,
-    found: FoundVersion,
-  ): Promise<Uint8Array | undefined | "changed"> {
-    if (record.content.kind !== "inline" || headersOnly) return undefined
-    if (!found.row.payload)
-      throw fail("corruptRow", { bucket: bucket.name, key, reason: "the inline payload has no place" })
-    return (await owned(this.tablet.payload(found.family, found.rowKey, found.row))) ?? "changed"
+    { family, rowKey, row }: FoundVersion,
+  ): Soon<Uint8Array | undefined | "changed"> {
+    if (record.content.kind !== "inline" || headersOnly === true) return undefined
+    if (!row.payload) throw fail("corruptRow", { bucket: bucket.name, key, reason: "the inline payload has no place" })
+    const payload = this.tablet.payload(family, rowKey, row)
+    if (payload instanceof Lent) return lends === true ? payload.borrow() : Uint8Array.from(payload.borrow())
+    return payload.then(bytes => bytes ?? "changed")
   }
 }
 
@@ -120,28 +144,25 @@ function rangeHolds(ifRange: NonNullable<GetRequest["ifRange"]>, { info }: OpenV
 }
 
 class OpenBody implements OpenObject {
-  readonly info
-  readonly range
-  readonly partChecksum
+  readonly info: ObjectInfo
+  readonly opened: OpenVersion
+  readonly partChecksum: StoredChecksum | undefined
 
   constructor(
     private readonly tablet: Tablet,
     private readonly blocks: Blocks,
-    private readonly bucket: Bucket,
-    private readonly key: ObjectKey,
-    readonly opened: OpenVersion,
-    private readonly chosen: Chosen,
-    private readonly pin: ReadPin,
+    private readonly target: Pick<GetRequest, "bucket" | "key">,
+    private readonly found: Found,
     private readonly inline: Uint8Array | undefined,
+    readonly range = found.range,
   ) {
-    this.info = opened.info
-    this.range = chosen.range
-    this.partChecksum = chosen.partChecksum
+    this.opened = found.opened
+    this.info = found.opened.info
+    this.partChecksum = found.partChecksum
   }
 
   withRange(range: ByteRange): ObjectBody {
-    const { tablet, blocks, bucket, key, opened, chosen, pin, inline } = this
-    return new OpenBody(tablet, blocks, bucket, key, opened, { ...chosen, range }, pin, inline)
+    return new OpenBody(this.tablet, this.blocks, this.target, this.found, this.inline, range)
   }
 
   get whole(): Uint8Array | undefined {
@@ -153,19 +174,29 @@ class OpenBody implements OpenObject {
     return this.range ?? { first: 0, lengthBytes: this.info.sizeBytes }
   }
 
+  lend(): LentBytes | undefined {
+    const { content } = this.opened.record
+    const { first, lengthBytes } = this.wanted()
+    if (content.kind !== "extent") return undefined
+    const read = this.blocks.read({ extent: content.extent, offsetBytes: first, lengthBytes }, NEVER, "reader")
+    return isLent(read) ? read : undefined
+  }
+
   read(signal: AbortSignal, pieces: PieceOwner = "caller"): AsyncGenerator<Uint8Array> {
-    return this.pin.during(this.bytes(signal, pieces))
+    return this.found.pin.during(this.bytes(signal, pieces))
   }
 
   private async *bytes(signal: AbortSignal, pieces: PieceOwner): AsyncGenerator<Uint8Array> {
     const range = this.wanted()
     if (range.lengthBytes === 0) return
-    if (this.whole) yield this.whole
-    const ranges = extentRangesOf(this.tablet.committed, this.bucket, this.key, this.opened.record, range)
+    const { whole } = this
+    if (whole !== undefined) yield whole
+    const { bucket, key } = this.target
+    const ranges = extentRangesOf(this.tablet.committed, bucket, key, this.opened.record, range)
     yield* streamOf(this.blocks.read(ranges, signal, pieces))
   }
 
   close(): void {
-    this.pin.close()
+    this.found.pin.close()
   }
 }

@@ -3,13 +3,16 @@ import { fail, isFailure } from "../base/failures.js"
 import { INLINE_BYTES_MAX, OBJECT_BYTES_MAX } from "../base/limits.js"
 import { withRows } from "../base/rows-needed.js"
 import { objectRowKey } from "../format/row-key.js"
+import { after, asPromise, recover, type Soon } from "../base/soon.js"
 import { RANDOM_BYTES } from "../format/version-id.js"
+import type { VersionDetails } from "../format/version-record.js"
 import type { Random } from "../seams/random/contract.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
 import type { Tablet } from "../tablet/index.js"
 import { judgeCopySource } from "./conditions-core.js"
 import type {
   BodySource,
+  Conditions,
   CopyRequest,
   CopyResult,
   CopySource,
@@ -20,6 +23,7 @@ import type {
   ListRequest,
   ListVersionsRequest,
   ObjectAcl,
+  ObjectAttributes,
   ObjectBody,
   ObjectInfo,
   ObjectPart,
@@ -50,6 +54,7 @@ import {
 
 export class ObjectService implements Objects {
   private readonly random: Random
+  private readonly plainDetails = new WeakMap<ObjectAttributes, VersionDetails>()
 
   constructor(
     random: Random,
@@ -60,44 +65,65 @@ export class ObjectService implements Objects {
     this.random = random.fork("versions")
   }
 
-  async put(request: PutRequest): Promise<PutResult> {
-    const { bucket, key, body } = request
-    const warm = this.tablet.warm("current", [objectRowKey(bucket.id, key)])
-    if (warm) await warm
-    checkWrite(this.tablet.committed, bucket.id, key, request.conditions)
-    return this.store(request, packDetails(request), body.checksumAlgorithm)
+  put(request: PutRequest): Promise<PutResult> {
+    const { bucket, key, conditions, attributes, tags, acl, body } = request
+    const check = () => checkWrite(this.tablet.committed, bucket.id, key, conditions)
+    const isPlain = tags.length === 0 && acl === undefined
+    const details = isPlain ? this.detailsOf(attributes) : packDetails({ ...attributes, tags, acl })
+    return asPromise(() =>
+      after(isConditional(conditions) ? withRows(check) : undefined, () =>
+        this.store(request, details, body.checksumAlgorithm),
+      ),
+    )
+  }
+
+  /** Details of an object without tags and a list of its own: kept with the attributes, which are often the same. */
+  private detailsOf(attributes: ObjectAttributes): VersionDetails {
+    const known = this.plainDetails.get(attributes)
+    if (known !== undefined) return known
+    const details = packDetails({ ...attributes, tags: [] })
+    this.plainDetails.set(attributes, details)
+    return details
   }
 
   /** Takes a body in and makes it the key's latest version. */
   private store(
-    request: Pick<PutRequest, "bucket" | "key" | "headers" | "userMetadata" | "conditions" | "body" | "signal">,
+    request: Pick<PutRequest, "bucket" | "key" | "attributes" | "conditions" | "body" | "signal">,
     details: NewVersion["details"],
     algorithm: ChecksumAlgorithm | undefined,
   ): Promise<PutResult> {
-    const { bucket, key, conditions, body, userMetadata, signal } = request
-    const contentType = request.headers.contentType ?? ""
-    const single = { inlineBytesMax: INLINE_BYTES_MAX, part: 0, multipartId: undefined }
-    return this.ingest.run(
-      { bucket, key, body, userMetadata, signal, ...single, checksumAlgorithm: algorithm, contentType },
-      async ingested => {
-        const version = this.newVersion(ingested, details, algorithm)
-        const { uploadId, body: written } = ingested
-        const put = putVersion({ bucketId: bucket.id, key, uploadId, conditions, version, debts: written.debts })
-        return putResultOf(await this.tablet.run(put), ingested.checksumValue)
-      },
-    )
+    const { bucket, key, conditions, attributes, body } = request
+    const { headers, userMetadata } = attributes
+    const ingest = {
+      bucket,
+      key,
+      body,
+      userMetadata,
+      client: request,
+      inlineBytesMax: INLINE_BYTES_MAX,
+      part: 0,
+      multipartId: undefined,
+      checksumAlgorithm: algorithm,
+      contentType: headers.contentType ?? "",
+    }
+    return this.ingest.run(ingest, ingested => {
+      const version = this.newVersion(ingested, details, algorithm)
+      const { uploadId, debts, checksumValue } = ingested
+      const put = putVersion({ bucketId: bucket.id, key, uploadId, conditions, version, debts })
+      return this.tablet.run(put).then(stored => putResultOf(stored, checksumValue))
+    })
   }
 
   private newVersion(
-    { body, md5, checksumValue }: Ingested,
+    { content, lengthBytes, md5, checksumValue }: Ingested,
     details: NewVersion["details"],
     algorithm: ChecksumAlgorithm | undefined,
   ): Omit<NewVersion, "isMarker"> {
-    const inline = body.content.kind === "inline"
+    const isInline = content.kind === "inline"
     return {
-      content: inline ? { kind: "inline" } : body.content,
-      payload: body.content.kind === "inline" ? body.content.bytes : undefined,
-      sizeBytes: body.lengthBytes,
+      content: isInline ? { kind: "inline" } : content,
+      payload: isInline ? content.bytes : undefined,
+      sizeBytes: lengthBytes,
       md5,
       parts: 0,
       random: this.random.bytes(RANDOM_BYTES),
@@ -110,27 +136,27 @@ export class ObjectService implements Objects {
     }
   }
 
-  get(request: GetRequest): Promise<ObjectBody> {
+  get(request: GetRequest): Soon<ObjectBody> {
     return this.reader.open(request)
   }
 
-  async remove({ bucket, key, versionId, conditions }: DeleteRequest): Promise<DeleteResult> {
+  remove({ bucket, key, versionId, conditions }: DeleteRequest): Promise<DeleteResult> {
     const target = { bucketId: bucket.id, key, conditions }
     const command =
       versionId === undefined
         ? removeLatest({ ...target, random: this.random.bytes(RANDOM_BYTES) })
         : removeVersion({ ...target, versionId })
-    const removed = await this.tablet.run(command)
-    return {
-      versionId: removed.versioning === "never" ? undefined : removed.versionId,
-      deleteMarker: removed.deleteMarker,
-    }
+    return this.tablet.run(command).then(({ versioning, versionId: removedId, deleteMarker }) => ({
+      versionId: versioning === "never" ? undefined : removedId,
+      deleteMarker,
+    }))
   }
 
   /** Opens a copy's source; its bytes are pinned until it is closed. */
   async openSource({ bucket, key, versionId, conditions }: CopySource): Promise<OpenObject> {
     const target = { bucket, key, ...(versionId === undefined ? {} : { versionId }) }
-    const source = await this.reader.open({ ...target, conditions: {} }).catch((error: unknown) => {
+    const open = () => this.reader.open({ ...target, conditions: {} })
+    const source = await recover<OpenObject>(open, error => {
       if (!isFailure(error, "isDeleteMarker")) throw error
       throw fail("invalidRequest", {
         message: "The source of a copy request may not specifically refer to a delete marker by version id.",
@@ -159,10 +185,10 @@ export class ObjectService implements Objects {
   }
 
   private refuseNoChange(
-    { source, bucket, key, replaceMetadata, replaceTags }: CopyRequest,
+    { source, bucket, key, replaceAttributes, replaceTags }: CopyRequest,
     opened: OpenVersion,
   ): void {
-    if (replaceMetadata || replaceTags || source.bucket.id !== bucket.id || source.key !== key) return
+    if (replaceAttributes || replaceTags || source.bucket.id !== bucket.id || source.key !== key) return
     const latest = findLatest(this.tablet.committed, objectRowKey(bucket.id, key))
     if (latest && latest.head.order === opened.record.head.order) {
       throw fail("invalidRequest", {
@@ -173,7 +199,7 @@ export class ObjectService implements Objects {
   }
 
   private copiedDetails(request: CopyRequest, { details, info }: OpenVersion): NewVersion["details"] {
-    const { headers, userMetadata } = request.replaceMetadata ?? info
+    const { headers, userMetadata } = request.replaceAttributes ?? info
     return packDetails({ headers, userMetadata, tags: request.replaceTags ?? details.tags, acl: request.acl })
   }
 
@@ -208,15 +234,12 @@ export class ObjectService implements Objects {
     return putResultOf(stored, checksumValue)
   }
 
-  private copyBytes(request: CopyRequest, source: OpenObject): Promise<PutResult> {
+  private async copyBytes(request: CopyRequest, source: OpenObject): Promise<PutResult> {
     const algorithm = request.checksumAlgorithm ?? source.info.checksum?.algorithm
-    const { headers, userMetadata } = request.replaceMetadata ?? source.info
+    const { headers, userMetadata } = request.replaceAttributes ?? source.info
     const body = bodyOf(source, request.signal)
-    return this.store(
-      { ...request, headers, userMetadata, body },
-      this.copiedDetails(request, source.opened),
-      algorithm,
-    )
+    const attributes = { headers, userMetadata }
+    return this.store({ ...request, attributes, body }, this.copiedDetails(request, source.opened), algorithm)
   }
 
   async parts(
@@ -294,5 +317,13 @@ function sharesBytes({ source, bucket, key, checksumAlgorithm }: CopyRequest, { 
 /** A copy's source as a body. */
 export function bodyOf(source: ObjectBody, signal: AbortSignal): BodySource {
   const lengthBytes = source.range?.lengthBytes ?? source.info.sizeBytes
-  return { lengthBytes, open: pieces => source.read(signal, pieces), declaredChecksum: () => undefined }
+  return {
+    lengthBytes,
+    open: pieces => source.read(signal, pieces),
+    gather: () => source.whole,
+    declaredChecksum: () => undefined,
+  }
 }
+
+const isConditional = ({ ifMatch, ifNoneMatch }: Conditions): boolean =>
+  ifMatch !== undefined || ifNoneMatch !== undefined

@@ -157,7 +157,12 @@ test("parts that a completed upload did not use are removed only if no replica s
   const world = await open()
   const { multipart } = world.services
   const target = { bucket: world.home, key: objectKeyOfText("large") }
-  const created = await multipart.create({ ...target, headers: {}, userMetadata: [], tags: [], checksum: undefined })
+  const created = await multipart.create({
+    ...target,
+    attributes: { headers: {}, userMetadata: [] },
+    tags: [],
+    checksum: undefined,
+  })
   const upload = { ...target, multipartId: created.multipartId }
   const bytes = world.random.bytes(100 * KIB)
   const putPart = (partNumber: number) =>

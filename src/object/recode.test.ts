@@ -113,7 +113,13 @@ test("multipart objects, unfinished uploads, older versions and copies are coded
   await buckets.setVersioning(world.home, "enabled")
   const bucket = await buckets.open(world.home.name)
   const key = objectKeyOfText("large")
-  const created = await multipart.create({ bucket, key, headers: {}, userMetadata: [], tags: [], checksum: undefined })
+  const created = await multipart.create({
+    bucket,
+    key,
+    attributes: { headers: {}, userMetadata: [] },
+    tags: [],
+    checksum: undefined,
+  })
   const target = { bucket, key, multipartId: created.multipartId }
   const bodies = [1, 2].map(() => world.random.bytes(PART_BYTES_MIN + 100))
   const putPart = (partNumber: number, bytes: Uint8Array, of = target) =>
@@ -129,8 +135,7 @@ test("multipart objects, unfinished uploads, older versions and copies are coded
   const other = await multipart.create({
     bucket,
     key: openKey,
-    headers: {},
-    userMetadata: [],
+    attributes: { headers: {}, userMetadata: [] },
     tags: [],
     checksum: undefined,
   })
@@ -142,7 +147,7 @@ test("multipart objects, unfinished uploads, older versions and copies are coded
   const copied = { bucket, key: objectKeyOfText("versioned"), conditions: {} }
   const source = { ...copied }
   const copy = {
-    replaceMetadata: { headers: {}, userMetadata: [] },
+    replaceAttributes: { headers: {}, userMetadata: [] },
     replaceTags: undefined,
     checksumAlgorithm: undefined,
   }
@@ -442,7 +447,13 @@ test("a completion under way is not handed bytes that are about to go", async ()
   const { multipart } = world.services
   const key = objectKeyOfText("large")
   const { home: bucket } = world
-  const created = await multipart.create({ bucket, key, headers: {}, userMetadata: [], tags: [], checksum: undefined })
+  const created = await multipart.create({
+    bucket,
+    key,
+    attributes: { headers: {}, userMetadata: [] },
+    tags: [],
+    checksum: undefined,
+  })
   const target = { bucket, key, multipartId: created.multipartId }
   const bytes = world.random.bytes(PART_BYTES_MIN)
   const part = multipart.putPart({ ...target, partNumber: 1, body: sourceOf(bytes, 100_000), signal: noSignal })
@@ -502,7 +513,7 @@ test("a copy that shares bytes which are coded anew meanwhile names the new ones
   const bucket = await world.services.buckets.open(world.home.name)
   const target = { bucket, key: objectKeyOfText("a"), conditions: {} }
   const copy = {
-    replaceMetadata: { headers: {}, userMetadata: [] },
+    replaceAttributes: { headers: {}, userMetadata: [] },
     replaceTags: undefined,
     checksumAlgorithm: undefined,
   }
@@ -518,6 +529,7 @@ test("of a body of which some blocks were written with fewer devices, only those
   const down = [deviceOf(1), deviceOf(2)]
   const body = {
     ...sourceOf(bytes),
+    gather: () => undefined,
     async *open() {
       yield bytes.subarray(0, 5 * 16 * KIB)
       await world.clock.sleep(1_000, noSignal)

@@ -249,7 +249,13 @@ test("of a part that is given up while it moves nothing is left, and no device i
   const { multipart } = world.services
   const { home: bucket } = world
   const key = objectKeyOfText("large")
-  const created = await multipart.create({ bucket, key, headers: {}, userMetadata: [], tags: [], checksum: undefined })
+  const created = await multipart.create({
+    bucket,
+    key,
+    attributes: { headers: {}, userMetadata: [] },
+    tags: [],
+    checksum: undefined,
+  })
   const target = { bucket, key, multipartId: created.multipartId }
   const body = sourceOf(world.random.bytes(300 * KIB))
   await world.clock.runUntil(multipart.putPart({ ...target, partNumber: 1, body, signal: noSignal }))

@@ -160,8 +160,7 @@ test("while clients and all background work are busy nothing is ever counted as 
     const created = await multipart.create({
       bucket,
       key,
-      headers: {},
-      userMetadata: [],
+      attributes: { headers: {}, userMetadata: [] },
       tags: [],
       checksum: undefined,
     })

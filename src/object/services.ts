@@ -8,10 +8,9 @@ import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import type { Tablet } from "../tablet/index.js"
 import { ABORTED_LIMITS, type AbortedWaits } from "./aborted-blocks.js"
-import { ObjectsAtOnce } from "./at-once.js"
 import { BucketService } from "./bucket-service.js"
 import { Collector } from "./collector.js"
-import type { AtOnce, ObjectServices } from "./contract.js"
+import type { ObjectServices } from "./contract.js"
 import { Ingest, type StorePolicy } from "./ingest.js"
 import { WatchedTablet } from "./metadata-backup-changes.js"
 import { MetadataBackup, type MetadataBackupFacts } from "./metadata-backup.js"
@@ -31,7 +30,6 @@ import type { Debt } from "./version-commands-core.js"
 
 export interface Services extends ObjectServices {
   readonly buckets: BucketService
-  readonly atOnce: AtOnce
   /** For all who change what users see: the backup of the metadata notices what is done through it. */
   readonly tablet: Tablet
   readonly chores: readonly Chore[]
@@ -64,7 +62,7 @@ export function createServices(
   const orphans = new Orphans(clock, tablet, blocks, uploads, incarnation, isEveryDeviceIn, abortedWaits, log)
   const onUnreadable = (name: UploadName) => rollCall.suspect(name)
   const repair = new Repair(clock, tablet, blocks, orphans, uploads, redundancy, bound, log, onUnreadable)
-  const ingest = new Ingest(tablet, blocks, uploads, store, debts => repair.owe(debts))
+  const ingest = new Ingest(clock, tablet, blocks, uploads, compute, store, debts => repair.owe(debts))
   const objects = new ObjectService(random, watched, new ObjectReader(tablet, blocks, pins), ingest)
   const multipart = new MultipartService(clock, random, watched, compute, ingest, objects, incarnation)
   const onDebts = (debts: readonly Debt[]) => repair.noteRecoded(debts)
@@ -77,7 +75,6 @@ export function createServices(
   const upkeep = { chores, repair, recode, rollCall, orphans }
   return {
     buckets: new BucketService(watched),
-    atOnce: new ObjectsAtOnce(random, watched, blocks, pins, ingest),
     tablet: watched,
     objects,
     multipart,

@@ -128,6 +128,7 @@ export class StoreWorld<Its extends WorldDevices> {
   readonly telemetry = new SimTelemetry()
   readonly tablet: MemoryTablet
   readonly layouts: Layouts
+  readonly compute: InlineCompute
   readonly blocks: LocalBlocks
   readonly services: Services
   readonly whole: DeviceId[] = []
@@ -161,8 +162,8 @@ export class StoreWorld<Its extends WorldDevices> {
     this.policyVersion = before?.policyVersion ?? 1
     this.moveBytesPerSecondMax = before?.moveBytesPerSecondMax ?? Infinity
     this.bucket = before?.bucket
-    const compute = new InlineCompute(makeCodec, { slabBytes: 128 * KIB, poolBytes: 4 * MIB })
-    const { clock, tablet, layouts, telemetry } = this
+    this.compute = new InlineCompute(makeCodec, { slabBytes: 128 * KIB, poolBytes: 4 * MIB })
+    const { clock, tablet, layouts, compute, telemetry } = this
     this.blocks = new LocalBlocks(clock, compute, layouts, devices.live, telemetry.metrics, {
       onDamage: (deviceId, id) => this.services.repair.noteDamage({ deviceId, id }),
     })
@@ -273,7 +274,11 @@ export class StoreWorld<Its extends WorldDevices> {
 
   /** A request to put a body. */
   putting(key: string, body: BodySource): PutRequest {
-    const what = { headers: { contentType: "text/plain" }, userMetadata: [], tags: [], signal: noSignal }
+    const what = {
+      attributes: { headers: { contentType: "text/plain" }, userMetadata: [] },
+      tags: [],
+      signal: noSignal,
+    }
     return { ...this.target(key), ...what, body }
   }
 
@@ -339,6 +344,8 @@ export class StoreWorld<Its extends WorldDevices> {
 export const sourceOf = (bytes: Uint8Array, pieceBytes = 10_000): BodySource => ({
   lengthBytes: bytes.length,
   declaredChecksum: () => undefined,
+  // Both ways: whole where the length is even, streamed where it is odd.
+  gather: () => (bytes.length % 2 === 0 ? bytes : undefined),
   async *open() {
     for (let at = 0; at < bytes.length; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes)
   },
@@ -350,6 +357,7 @@ export function heldSource(bytes: Uint8Array, heldBytes = 10_000): { readonly sl
   const gate = new Promise<void>(resolve => (goOn = resolve))
   const slow = {
     ...sourceOf(bytes),
+    gather: () => undefined,
     async *open() {
       yield bytes.subarray(0, bytes.length - heldBytes)
       await gate

@@ -1,5 +1,5 @@
 /** From S3's answers to those of HTTP: error documents, ids, bytes. */
-import type { Answer as HttpAnswer, Exchange, PlainAnswer } from "../http/index.js"
+import { HeaderLines, type Answer as HttpAnswer, type PlainAnswer } from "../http/index.js"
 import type { Answer } from "./call.js"
 import { XML_TYPE } from "./call.js"
 import type { Field, S3Error } from "./failures.js"
@@ -26,7 +26,7 @@ function flat(fields: readonly Field[]): string[] {
   return names
 }
 
-export const commonFields = ({ requestId, hostId, fields }: AnswerScene): Field[] => [
+const commonFields = ({ requestId, hostId, fields }: AnswerScene): Field[] => [
   ["x-amz-request-id", requestId],
   ["x-amz-id-2", hostId],
   ...fields,
@@ -77,26 +77,22 @@ export function errorAnswer(error: S3Error, scene: AnswerScene): PlainAnswer {
   }
 }
 
-/** An answer of an operation, ready for the wire. */
-export function httpAnswer(answer: Answer, scene: AnswerScene, exchange: Pick<Exchange, "signal">): HttpAnswer {
-  const { status, body } = answer
-  const headers = flat([...commonFields(scene), ...answer.headers])
-  switch (body.kind) {
-    case "none":
-      return { status, headers }
-    case "omitted":
-      return { status, headers, contentLength: body.lengthBytes }
-    case "document":
-      return { status, headers: [...headers, "Content-Type", body.type ?? XML_TYPE], body: body.bytes }
-    case "error":
-      return errorAnswer(body.error, scene)
-    case "object":
-      return {
-        status,
-        headers,
-        contentLength: body.lengthBytes,
-        // The signal is made when it is asked for.
-        body: body.body.whole ?? body.body.read(exchange.signal, "reader"),
-      }
-  }
+/** The lines that every answer begins with; `hostLine` with its line end. */
+export function commonLines(requestId: string, hostLine: string, fields: readonly Field[]): HeaderLines {
+  const lines = HeaderLines.ofChecked(`x-amz-request-id: ${requestId}\r\n${hostLine}`)
+  return fields.length === 0 ? lines : lines.and(HeaderLines.of(flat(fields)))
 }
+
+/** An answer of an operation without an object's bytes, ready for the wire. */
+export function httpAnswer(answer: Answer, common: HeaderLines, scene: () => AnswerScene): HttpAnswer {
+  const { status, body } = answer
+  if (body.kind === "error") return errorAnswer(body.error, scene())
+  const headers = common.and(answer.headers)
+  if (body.kind === "document") {
+    const type = body.type === undefined ? XML_TYPE_LINE : HeaderLines.of(["Content-Type", body.type])
+    return { status, headers: headers.and(type), body: body.bytes }
+  }
+  return body.kind === "omitted" ? { status, headers, contentLength: body.lengthBytes } : { status, headers }
+}
+
+const XML_TYPE_LINE = HeaderLines.of(["Content-Type", XML_TYPE])

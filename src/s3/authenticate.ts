@@ -6,31 +6,25 @@
  *           tells them too).
  */
 import type { Account, Keyring, KnownKey } from "../access/contract.js"
-import {
-  NO_POLICIES,
-  readFormSignature,
-  readSignature,
-  SigningKeys,
-  verifyFormSignature,
-  verifySignature,
-} from "../access/index.js"
+import { NO_POLICIES, readFormSignature, SignatureVerifier, verifyFormSignature } from "../access/index.js"
 import type {
   AnonymousPrincipal,
   KnownPrincipal,
   PayloadMode,
   PrincipalPolicies,
+  ReceivedRequest,
   VerifiedRequest,
 } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import { parseBucketName } from "../base/ids.js"
 import type { AccessKeyId } from "../base/ids.js"
-import type { Exchange } from "../http/index.js"
+import { Remembered } from "../base/remembered.js"
+import { after, type Soon } from "../base/soon.js"
+import type { QueryParameter } from "../base/uri.js"
 import type { Bucket, Buckets } from "../object/contract.js"
-import type { BodyProtection } from "./body.js"
-import type { Headers } from "./call.js"
+import type { Headers } from "../base/request-headers.js"
 import { mayHaveLists } from "./settings/ownership-controls.js"
 import { SUB_RESOURCES } from "./route.js"
-import type { Query } from "./wire/query.js"
 import type { S3Target } from "./wire/target.js"
 
 export const SIGNATURE_SERVICE = "s3"
@@ -42,10 +36,13 @@ const UNBUILT_SERVICES: ReadonlyMap<string, string> = new Map([
   ["s3-outposts", "Requests for S3 on Outposts"],
 ])
 
+export type BodyProtection = Pick<VerifiedRequest, "payload" | "chunkSignatures">
+
 export interface SignedCaller {
   readonly account: Account
   readonly principal: KnownPrincipal
   readonly policies: PrincipalPolicies
+  readonly isWholeRoot: boolean
   readonly request: VerifiedRequest
 }
 
@@ -54,6 +51,7 @@ export interface AnonymousCaller {
   readonly account: undefined
   readonly principal: AnonymousPrincipal
   readonly policies: PrincipalPolicies
+  readonly isWholeRoot: false
   readonly request: BodyProtection &
     Record<"accessKeyId" | "signedMs" | "version", undefined> &
     Pick<VerifiedRequest, "form">
@@ -66,7 +64,7 @@ function anonymous(form: VerifiedRequest["form"], payload: PayloadMode): Anonymo
     throw fail("internal", { reason: "nothing is signed" })
   }
   const request = { form, payload, accessKeyId: undefined, signedMs: undefined, version: undefined, chunkSignatures }
-  return { account: undefined, principal: { kind: "anonymous" }, policies: NO_POLICIES, request }
+  return { account: undefined, principal: { kind: "anonymous" }, policies: NO_POLICIES, isWholeRoot: false, request }
 }
 
 export interface OpenBucket {
@@ -80,13 +78,6 @@ interface Claim {
   readonly token: string | undefined
 }
 
-/** What a request is about, before anybody knows who sends it. */
-export interface Asked {
-  readonly target: S3Target
-  readonly query: Query
-  readonly nowMs: number
-}
-
 /** As signature version 2 writes it; undefined where the request is not about an object. */
 function signedResource({ bucket, rawKey, rawPath, style }: S3Target): string | undefined {
   if (bucket === undefined || rawKey === undefined) return undefined
@@ -94,7 +85,8 @@ function signedResource({ bucket, rawKey, rawPath, style }: S3Target): string | 
 }
 
 export class Gatekeeper {
-  private readonly keys = new SigningKeys()
+  private readonly verifier = new SignatureVerifier()
+  private readonly names = new Remembered(parseBucketName)
 
   constructor(
     private readonly accounts: Keyring,
@@ -106,67 +98,71 @@ export class Gatekeeper {
 
   /**
    * Whose key signed the request.
-   * Throws as `readSignature` and `verifySignature`, and `invalidAccessKey`; for an unsigned request
-   * `invalidRequest` where it asks to override headers.
+   * Throws as `SignatureVerifier`, and `invalidAccessKey`; for an unsigned request `invalidRequest` where it asks to
+   * override headers.
    */
-  async caller(exchange: Exchange, { target, query, nowMs }: Asked): Promise<Caller> {
-    const version2 = this.acceptVersion2
-      ? { resource: signedResource(target), signedParameters: SUB_RESOURCES }
-      : undefined
+  caller(request: ReceivedRequest, target: S3Target, nowMs: number): Soon<Caller> {
+    const version2 =
+      this.acceptVersion2 && request.rawQuery !== ""
+        ? { resource: signedResource(target), signedParameters: SUB_RESOURCES }
+        : undefined
     const rules = { service: SIGNATURE_SERVICE, region: this.region, unbuiltServices: UNBUILT_SERVICES, version2 }
-    const claim = readSignature(exchange, rules, nowMs)
+    const claim = this.verifier.read(request, rules, nowMs)
     if (claim.kind === "anonymous") {
-      checkOverridesNothing(query)
+      checkOverridesNothing(request.parameters)
       return anonymous("header", claim.payload)
     }
-    const key = await this.keyOf(claim, nowMs)
-    return this.admit(key, verifySignature(claim, key.secret, this.keys), nowMs)
+    return after(this.keyOf(claim, nowMs), key => this.admit(key, this.verifier.verify(claim, key.secret), nowMs))
   }
 
   /** Whose key signed the form. Throws as `caller`, in the words for forms. */
-  async callerOfForm(fields: ReadonlyMap<string, string>, query: Query, nowMs: number): Promise<Caller> {
+  callerOfForm(fields: ReadonlyMap<string, string>, { parameters }: ReceivedRequest, nowMs: number): Soon<Caller> {
     const rules = { service: SIGNATURE_SERVICE, region: this.region, acceptVersion2: this.acceptVersion2 }
     const claim = readFormSignature(fields, rules)
     if (claim.kind === "anonymous") {
-      checkOverridesNothing(query)
+      checkOverridesNothing(parameters)
       return anonymous("form", { kind: "unsigned" })
     }
-    const key = await this.keyOf(claim, nowMs)
-    return this.admit(key, verifyFormSignature(claim, key.secret, this.keys), nowMs)
+    return after(this.keyOf(claim, nowMs), key =>
+      this.admit(key, verifyFormSignature(claim, key.secret, this.verifier.keys), nowMs),
+    )
   }
 
-  private async keyOf({ accessKeyId, token }: Claim, nowMs: number): Promise<KnownKey> {
-    const key = await this.accounts.secretOf(accessKeyId, token, nowMs)
-    if (key === undefined) throw fail("invalidAccessKey", { accessKeyId })
-    return key
+  private keyOf({ accessKeyId, token }: Claim, nowMs: number): Soon<KnownKey> {
+    return after(this.accounts.secretOf(accessKeyId, token, nowMs), key => {
+      if (key === undefined) throw fail("invalidAccessKey", { accessKeyId })
+      return key
+    })
   }
 
   /** Who has proved to have the key. */
   private admit(key: KnownKey, request: VerifiedRequest, nowMs: number): SignedCaller {
     this.accounts.noteUse(key, nowMs, SIGNATURE_SERVICE, request.region)
-    return { account: key.account, principal: key.principal, policies: key.policies, request }
+    const { account, principal, policies, isWholeRoot } = key
+    return { account, principal, policies, isWholeRoot, request }
   }
 
   /**
    * The bucket, where its owner's account asks, or it has something that may let others in; `expectedBy` is the header
    * that says whose it should be. Throws `noSuchBucket`, `invalidBucketName`, `accessDenied`.
    */
-  async openBucket(name: string, { account }: Caller, headers: Headers, expectedBy?: string): Promise<OpenBucket> {
-    const bucket = await this.buckets.open(parseBucketName(name))
-    const owner = bucket.owner === account?.id ? account : this.accounts.accountNow(bucket.owner)
-    if (owner === undefined || (owner !== account && !mayLetOthersIn(bucket))) {
-      throw fail("accessDenied", { closedBucket: bucket.name })
-    }
-    checkExpectedOwner(headers, owner, expectedBy)
-    return { bucket, owner }
+  openBucket(name: string, { account }: Caller, headers: Headers, expectedBy?: string): Soon<OpenBucket> {
+    return after(this.buckets.open(this.names.of(name)), bucket => {
+      const owner = bucket.owner === account?.id ? account : this.accounts.accountNow(bucket.owner)
+      if (owner === undefined || (owner !== account && !mayLetOthersIn(bucket))) {
+        throw fail("accessDenied", { closedBucket: bucket.name })
+      }
+      checkExpectedOwner(headers, owner, expectedBy)
+      return { bucket, owner }
+    })
   }
 }
 
 const mayLetOthersIn = (bucket: Bucket): boolean => bucket.settings.includes("policy") || mayHaveLists(bucket)
 
 /** Throws `invalidRequest`. */
-function checkOverridesNothing(query: Query): void {
-  for (const name of query.names()) {
+function checkOverridesNothing(parameters: readonly QueryParameter[]): void {
+  for (const { name } of parameters) {
     if (!name.startsWith("response-")) continue
     const message = "Request specific response headers cannot be used for anonymous GET requests."
     throw fail("invalidRequest", { message })

@@ -1,21 +1,24 @@
 /**
  * The body of a request: how it is framed, what is promised about it, and how it is opened.
  *
- * Promises  Nothing of the body is read, and no 100-continue sent, before `open` of the payload or
- *           `document` is called; whatever the headers alone refuse is refused before that. Decoded
- *           bytes are the object, whatever the framing. A trailer's checksum is known when the last
- *           byte has been taken.
- * Limits    `OBJECT_BYTES_MAX` for payloads, enforced while streaming where no length was declared.
+ * Promises  Nothing of the body is read, and no 100-continue sent, before it is asked for; whatever the headers alone
+ *           refuse is refused before that. Decoded bytes are the object, whatever the framing. A trailer's checksum is
+ *           known when the last byte has been taken.
+ * Limits    `OBJECT_BYTES_MAX` for payloads, enforced while streaming where no length was declared;
+ *           `GATHERED_BYTES_MAX` for bodies that are taken in whole.
  */
 import type { PayloadMode } from "../access/index.js"
-import type { ChunkSignatures } from "../access/index.js"
-import { concatBytes, equalBytes } from "../base/bytes.js"
+import { concatBytes, equalBytes, hexOf } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
-import { OBJECT_BYTES_MAX } from "../base/limits.js"
+import { GATHERED_BYTES_MAX, OBJECT_BYTES_MAX } from "../base/limits.js"
 import type { PieceOwner } from "../base/pieces.js"
+import type { Headers } from "../base/request-headers.js"
+import { after, type Soon } from "../base/soon.js"
+import type { Exchange } from "../http/index.js"
 import type { BodySource } from "../object/contract.js"
+import type { Clock } from "../seams/clock/contract.js"
 import type { ChecksumAlgorithm, Compute } from "../seams/compute/contract.js"
-import type { CallBody, Headers } from "./call.js"
+import type { BodyProtection } from "./authenticate.js"
 import {
   algorithmOfTrailer,
   checkChecksumText,
@@ -23,7 +26,25 @@ import {
   checksumInHeaders,
   contentMd5Of,
 } from "./parse-checksums.js"
-import { decodeChunkedBody, parseTrailerNames } from "./wire/aws-chunked.js"
+import { ChunkedDecoder, decodeChunkedBody, parseTrailerNames, type ChunkedBodyShape } from "./wire/aws-chunked.js"
+
+/** The body of a request, not yet opened. */
+export interface CallBody {
+  /**
+   * The body as bytes of an object or part, with everything promised about it.
+   * Throws `missingLength`, `entityTooLarge`, `invalidDigest`, `badDigest`, `invalidRequest`, `malformedTrailer`.
+   */
+  payload(): BodySource
+  /**
+   * The body as a small document, read whole and checked; once, also where it is asked for twice.
+   * `checksum: "required"` refuses a document without Content-MD5, checksum or signed SHA-256;
+   * `"ofObject"`: the checksum header speaks of something else than the document.
+   */
+  document(options: {
+    readonly bytesMax: number
+    readonly checksum: "required" | "optional" | "ofObject"
+  }): Promise<Uint8Array>
+}
 
 /** The body as it comes off the wire. */
 export interface WireBody {
@@ -33,18 +54,48 @@ export interface WireBody {
   readonly chunked: boolean
   /** Starts reading (and sends 100-continue where asked). */
   open(pieces: PieceOwner): AsyncIterable<Uint8Array>
+  /** In place of `open`: all of a body of a declared, small length; undefined where it is not that. */
+  gather(): Soon<Uint8Array> | undefined
 }
 
-export interface BodyProtection {
-  readonly payload: PayloadMode
-  readonly chunkSignatures: () => ChunkSignatures
+/** The body of an exchange, and how long it was waited for. */
+export class ExchangeBody implements WireBody {
+  readonly lengthBytes: number | undefined
+  readonly chunked: boolean
+  waitedMs = 0
+
+  constructor(
+    private readonly exchange: Exchange,
+    private readonly clock: Clock,
+  ) {
+    this.lengthBytes = exchange.contentLength
+    this.chunked = exchange.chunkedTransfer
+  }
+
+  gather(): Soon<Uint8Array> | undefined {
+    const { exchange, lengthBytes } = this
+    if (exchange.wholeBody !== undefined) return exchange.wholeBody
+    if (lengthBytes === undefined || lengthBytes > GATHERED_BYTES_MAX) return undefined
+    const startedMs = this.clock.monotonicMs()
+    return exchange.gather().finally(() => void (this.waitedMs += this.clock.monotonicMs() - startedMs))
+  }
+
+  async *open(pieces: PieceOwner): AsyncGenerator<Uint8Array> {
+    let askedMs = this.clock.monotonicMs()
+    for await (const piece of this.exchange.body(pieces)) {
+      this.waitedMs += this.clock.monotonicMs() - askedMs
+      yield piece
+      askedMs = this.clock.monotonicMs()
+    }
+    this.waitedMs += this.clock.monotonicMs() - askedMs
+  }
 }
 
 /** A body's framing and promises, from the headers alone. */
 interface Plan {
   readonly lengthBytes: number | undefined
   readonly md5: Uint8Array | undefined
-  readonly sha256: Uint8Array | undefined
+  readonly sha256Hex: string | undefined
   readonly algorithm: ChecksumAlgorithm | undefined
   readonly headerValue: string | undefined
   readonly trailerNames: readonly string[] | undefined
@@ -78,7 +129,7 @@ function planOf(payload: PayloadMode, headers: Headers, wire: WireBody, ofBody: 
   return {
     lengthBytes: payload.kind === "chunked" ? decodedLength(headers) : wire.lengthBytes,
     md5: contentMd5Of(headers),
-    sha256: payload.kind === "hashed" ? payload.sha256 : undefined,
+    sha256Hex: payload.kind === "hashed" ? payload.sha256Hex : undefined,
     algorithm: declared?.algorithm ?? trailing,
     headerValue: declared?.value,
     trailerNames,
@@ -114,14 +165,34 @@ export class RequestBody implements CallBody {
     if (plan.lengthBytes !== undefined && plan.lengthBytes > OBJECT_BYTES_MAX) {
       throw fail("entityTooLarge", { sizeBytes: plan.lengthBytes, maxSizeAllowedBytes: OBJECT_BYTES_MAX })
     }
+    // A declared length is kept to by whoever reads the body off the wire.
+    const decoded = (pieces: PieceOwner) => this.decoded(plan, pieces)
     return {
       lengthBytes: plan.lengthBytes,
-      ...(plan.md5 !== undefined && { md5: plan.md5 }),
-      ...(plan.sha256 !== undefined && { sha256: plan.sha256 }),
-      ...(plan.algorithm !== undefined && { checksumAlgorithm: plan.algorithm }),
-      open: (pieces = "caller") => limited(this.decoded(plan, pieces), OBJECT_BYTES_MAX),
+      md5: plan.md5,
+      sha256Hex: plan.sha256Hex,
+      checksumAlgorithm: plan.algorithm,
+      open: (pieces = "caller") =>
+        plan.lengthBytes === undefined ? limited(decoded(pieces), OBJECT_BYTES_MAX) : decoded(pieces),
+      gather: () => this.gather(plan),
       declaredChecksum: () => this.declared(plan),
     }
+  }
+
+  /** All of a small body, decoded; undefined where it has to be read as a stream. */
+  private gather(plan: Plan): Soon<Uint8Array> | undefined {
+    const gathered = this.wire.gather()
+    if (gathered === undefined) return undefined
+    const shape = this.begin(plan)
+    return shape === undefined ? gathered : after(gathered, bytes => this.decodeWhole(bytes, shape))
+  }
+
+  private decodeWhole(bytes: Uint8Array, shape: ChunkedBodyShape): Uint8Array {
+    const decoder = new ChunkedDecoder(shape)
+    const pieces = decoder.push(bytes)
+    this.trailers = decoder.end()
+    const [only] = pieces
+    return only !== undefined && pieces.length === 1 ? only : concatBytes(pieces)
   }
 
   document(options: DocumentOptions): Promise<Uint8Array> {
@@ -130,7 +201,7 @@ export class RequestBody implements CallBody {
 
   private async readDocument({ bytesMax, checksum }: DocumentOptions): Promise<Uint8Array> {
     const plan = planOf(this.protection.payload, this.headers, this.wire, checksum !== "ofObject")
-    const isCovered = plan.md5 !== undefined || plan.algorithm !== undefined || plan.sha256 !== undefined
+    const isCovered = plan.md5 !== undefined || plan.algorithm !== undefined || plan.sha256Hex !== undefined
     if (checksum === "required" && !isCovered) {
       throw fail("invalidRequest", {
         message: "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
@@ -141,7 +212,7 @@ export class RequestBody implements CallBody {
     const pieces: Uint8Array[] = []
     let lengthBytes = 0
     for await (const bytes of this.decoded(plan, "caller")) {
-      pieces.push(bytes.slice())
+      pieces.push(Uint8Array.from(bytes))
       lengthBytes += bytes.length
       if (lengthBytes > bytesMax) throw oversized
     }
@@ -150,14 +221,20 @@ export class RequestBody implements CallBody {
     return document
   }
 
-  private decoded({ lengthBytes, trailerNames }: Plan, pieces: PieceOwner): AsyncIterable<Uint8Array> {
+  private decoded(plan: Plan, pieces: PieceOwner): AsyncIterable<Uint8Array> {
+    const shape = this.begin(plan)
+    if (shape === undefined) return this.wire.open(pieces)
+    return decodeChunkedBody(this.wire.open(pieces), shape, trailers => void (this.trailers = trailers))
+  }
+
+  /** Marks the body as read; returns how it is framed, undefined where it comes as it is. */
+  private begin({ lengthBytes, trailerNames }: Plan): ChunkedBodyShape | undefined {
     if (this.opened) throw fail("internal", { reason: "a body is read once" })
     this.opened = true
-    const { payload, chunkSignatures } = this.protection
-    if (payload.kind !== "chunked") return this.wire.open(pieces)
-    const signatures = payload.signed ? chunkSignatures() : undefined
-    const shape = { signatures, trailerNames, decodedBytes: lengthBytes ?? 0 }
-    return decodeChunkedBody(this.wire.open(pieces), shape, trailers => void (this.trailers = trailers))
+    const { payload } = this.protection
+    if (payload.kind !== "chunked") return undefined
+    const signatures = payload.signed ? this.protection.chunkSignatures() : undefined
+    return { signatures, trailerNames, decodedBytes: lengthBytes ?? 0 }
   }
 
   /** The checksum that the client declared; a trailer's only once the body has ended. Throws `badDigest`. */
@@ -169,11 +246,11 @@ export class RequestBody implements CallBody {
   }
 
   private check(plan: Plan, document: Uint8Array): void {
-    const { md5, sha256, algorithm } = plan
+    const { md5, sha256Hex, algorithm } = plan
     if (plan.lengthBytes !== undefined && plan.lengthBytes !== document.length) throw fail("incompleteBody")
-    const digests = this.hash({ md5: md5 !== undefined, sha256: sha256 !== undefined, checksum: algorithm }, document)
+    const digests = this.hash({ md5: md5 !== undefined, sha256: sha256Hex !== undefined, checksum: algorithm }, document)
     if (md5 !== undefined && !equalBytes(md5, digests.md5 ?? new Uint8Array())) throw fail("badDigest")
-    if (sha256 !== undefined && !equalBytes(sha256, digests.sha256 ?? new Uint8Array()))
+    if (sha256Hex !== undefined && sha256Hex !== hexOf(digests.sha256 ?? new Uint8Array()))
       throw fail("contentSha256Mismatch")
     const declared = this.declared(plan)
     if (declared === undefined) return

@@ -4,76 +4,211 @@
  */
 import type { Account, Keyring } from "../access/contract.js"
 import type { BucketName, ObjectKey } from "../base/ids.js"
-import type { Bucket, BodySource, ObjectBody, ObjectServices, Tags } from "../object/contract.js"
+import type { RequestHeaders } from "../base/request-headers.js"
+import { HeaderLines, type Exchange } from "../http/index.js"
+import type { OneATurn } from "../life/index.js"
+import type { Bucket, ObjectBody, ObjectServices, Tags } from "../object/contract.js"
 import type { AccessControl } from "./acl/access-control.js"
+import type { Caller } from "./authenticate.js"
+import type { CallBody } from "./body.js"
+import type { ContentLines } from "./content-lines.js"
 import type { Field, S3Error } from "./failures.js"
-import type { Authority } from "./rights/authority.js"
+import type { AttributeReader } from "./parse-content.js"
+import { Authority } from "./rights/authority.js"
+import type { AuthorityContext, AuthorityRequest } from "./rights/authority.js"
+import type { BodySays, RequestHead } from "./rights/condition-values-core.js"
 import type { NewBuckets } from "./settings/new-bucket.js"
 import type { Query } from "./wire/query.js"
+import type { S3Target } from "./wire/target.js"
 import { xmlDocument } from "./wire/xml-writer.js"
 import type { XmlWriter } from "./wire/xml-writer.js"
 
-/** Request headers: lower-case name to value, one character a byte; repeated ones joined by ",". */
-export type Headers = ReadonlyMap<string, string>
-
-/** The body of a request, not yet opened. */
-export interface CallBody {
-  /**
-   * The body as bytes of an object or part, with everything promised about it.
-   * Throws `missingLength`, `entityTooLarge`, `invalidDigest`, `badDigest`, `invalidRequest`, `malformedTrailer`.
-   */
-  payload(): BodySource
-  /**
-   * The body as a small document, read whole and checked; once, also where it is asked for twice.
-   * `checksum: "required"` refuses a document without Content-MD5, checksum or signed SHA-256;
-   * `"ofObject"`: the checksum header speaks of something else than the document.
-   */
-  document(options: {
-    readonly bytesMax: number
-    readonly checksum: "required" | "optional" | "ofObject"
-  }): Promise<Uint8Array>
-}
-
-export interface Call {
+/** What all requests share. */
+export interface CallContext extends AuthorityContext {
   readonly services: ObjectServices
-  /** What the caller may do besides what the operation needs by the table. */
-  readonly authority: Authority
-  readonly accessControl: AccessControl
-  /** Who asks; undefined: nobody, whose signature is none. */
-  readonly caller: Account | undefined
-  /** Whom policies may name. */
-  readonly principals: Pick<Keyring, "principalExists" | "pinPrincipals" | "showPrincipals">
+  readonly accounts: Keyring
+  readonly newBuckets: NewBuckets
   /** As reported to clients. */
   readonly region: string
   /** The region that the operator configured; undefined: any. */
   readonly configuredRegion: string | undefined
-  /** `http://host[:port]` as the client addressed it, for `Location`. */
-  readonly origin: string
-  /** The path as sent, percent-coded. */
-  readonly rawPath: string
+  readonly attributes: AttributeReader
+  readonly contentLines: ContentLines
+  /** One that holds the thread for milliseconds a turn. */
+  readonly heavy: OneATurn
+}
+
+/** What a request says, once it is known who sends it and what it asks for. */
+export interface CallParts {
+  readonly exchange: Exchange
+  readonly operation: { readonly name: string; readonly readBody: (body: CallBody) => Promise<BodySays> }
+  readonly target: S3Target
   readonly query: Query
-  readonly headers: Headers
+  /** Of a form, its fields. */
+  readonly headers: RequestHeaders
+  readonly signer: Caller
   readonly body: CallBody
+  /** Tags that a form gives; undefined: the header may. */
+  readonly formTags: Tags | undefined
   /** The wall clock when the request arrived. */
   readonly nowMs: number
-  /** Resolves when this request may hold the thread for some milliseconds: one does in a turn. Throws `tooManyInFlight`. */
-  turn(): Promise<void>
+}
+
+export class Call implements AuthorityRequest {
+  /** What the caller may do besides what the operation needs by the table. */
+  readonly authority: Authority
+  /** Set once the caller has been let in there. */
+  bucket: Bucket | undefined
+  owner: Account | undefined
+  key: ObjectKey | undefined
+  account: Account | undefined
+  bucketName: BucketName | undefined
+  tags: Tags | undefined
+  success: FormSuccess | undefined
+  openSource: ((name: string) => Promise<Bucket>) | undefined
+  private madeHead: RequestHead | undefined
+
+  constructor(
+    readonly context: CallContext,
+    private readonly parts: CallParts,
+  ) {
+    this.authority = new Authority(context, this)
+  }
+
+  get services(): ObjectServices {
+    return this.context.services
+  }
+
+  get accessControl(): AccessControl {
+    return this.context.accessControl
+  }
+
+  /** Whom policies may name. */
+  get principals(): Pick<Keyring, "principalExists" | "pinPrincipals" | "showPrincipals"> {
+    return this.context.accounts
+  }
+
+  get newBuckets(): NewBuckets {
+    return this.context.newBuckets
+  }
+
+  get region(): string {
+    return this.context.region
+  }
+
+  get configuredRegion(): string | undefined {
+    return this.context.configuredRegion
+  }
+
+  get name(): string {
+    return this.parts.operation.name
+  }
+
+  get signer(): Caller {
+    return this.parts.signer
+  }
+
+  /** Undefined: anonymous. */
+  get caller(): Account | undefined {
+    return this.parts.signer.account
+  }
+
+  get query(): Query {
+    return this.parts.query
+  }
+
+  get headers(): RequestHeaders {
+    return this.parts.headers
+  }
+
+  get body(): CallBody {
+    return this.parts.body
+  }
+
+  get nowMs(): number {
+    return this.parts.nowMs
+  }
+
+  /** The path as sent, percent-coded. */
+  get rawPath(): string {
+    return this.parts.target.rawPath
+  }
+
+  /** `http://host[:port]` as the client addressed it, for `Location`. */
+  get origin(): string {
+    const { tlsVersion, headers } = this.parts.exchange
+    return `${tlsVersion === undefined ? "http" : "https"}://${headers.get("host") ?? ""}`
+  }
+
   /** Whoever waits for the answer; its signal fires when it is gone, and is made when first asked for. */
-  readonly client: { readonly signal: AbortSignal }
+  get client(): { readonly signal: AbortSignal } {
+    return this.parts.exchange
+  }
+
+  get head(): RequestHead {
+    return (this.madeHead ??= headOf(this.parts, this.context.region))
+  }
+
+  readBody(): Promise<BodySays> {
+    return this.parts.operation.readBody(this.parts.body)
+  }
+
+  /** Resolves when this request may hold the thread for some milliseconds: one does in a turn. Throws `tooManyInFlight`. */
+  turn(): Promise<void> {
+    return this.context.heavy.turn()
+  }
+
+  asAccountCall(account: Account): asserts this is AccountCall {
+    this.account = account
+  }
+
+  asNewBucketCall(account: Account, name: BucketName): asserts this is NewBucketCall {
+    this.account = account
+    this.bucketName = name
+  }
+
+  asBucketCall(
+    bucket: Bucket,
+    owner: Account,
+    openSource: (name: string) => Promise<Bucket>,
+  ): asserts this is BucketCall {
+    this.bucket = bucket
+    this.owner = owner
+    this.openSource = openSource
+  }
+
+  asObjectCall(key: ObjectKey): asserts this is ObjectCall {
+    this.key = key
+  }
+
+  asFormCall(key: ObjectKey, tags: Tags, success: FormSuccess): asserts this is FormCall {
+    this.key = key
+    this.tags = tags
+    this.success = success
+  }
+}
+
+/** What policies may ask of a request. */
+function headOf(
+  { exchange, operation, target, query, headers, signer, formTags, nowMs }: CallParts,
+  region: string,
+): RequestHead {
+  const { remoteAddress, tlsVersion } = exchange
+  const { form, version: signatureVersion, signedMs } = signer.request
+  return {
+    ...{ operation: operation.name, isOfBucket: target.rawKey === undefined, query, nowMs, remoteAddress, tlsVersion },
+    ...{ headers, userAgent: exchange.header("user-agent"), referer: exchange.header("referer"), formTags },
+    ...{ form: signer.account === undefined ? undefined : form, signatureVersion, signedMs, region },
+  }
 }
 
 /** Somebody who has an account. */
-export interface AccountCall extends Call {
-  readonly account: Account
-}
+export type AccountCall = Call & { readonly account: Account }
 
-export interface NewBucketCall extends AccountCall {
-  readonly newBuckets: NewBuckets
-  readonly bucketName: BucketName
-}
+export type NewBucketCall = AccountCall & { readonly bucketName: BucketName }
 
 /** The bucket exists, and the caller has been let in. */
-export interface BucketCall extends Call {
+export type BucketCall = Call & {
   readonly bucket: Bucket
   /** Whose it is. */
   readonly owner: Account
@@ -81,21 +216,16 @@ export interface BucketCall extends Call {
   readonly openSource: (name: string) => Promise<Bucket>
 }
 
-export interface ObjectCall extends BucketCall {
-  readonly key: ObjectKey
-}
+export type ObjectCall = BucketCall & { readonly key: ObjectKey }
+
+/** A form that its policy allows: its fields are the headers, its file is the body. */
+export type FormCall = ObjectCall & { readonly tags: Tags; readonly success: FormSuccess }
 
 /** How a form that was stored is answered. */
 export interface FormSuccess {
   readonly status: 200 | 201 | 204
   /** Where the browser is sent instead. */
   readonly redirect: string | undefined
-}
-
-/** A form that its policy allows: its fields are the headers, its file is the body. */
-export interface FormCall extends ObjectCall {
-  readonly tags: Tags
-  readonly success: FormSuccess
 }
 
 export type AnswerBody =
@@ -110,27 +240,29 @@ export type AnswerBody =
 
 export interface Answer {
   readonly status: number
-  /** Values are bytes, one character a byte. */
-  readonly headers: readonly Field[]
+  readonly headers: HeaderLines
   readonly body: AnswerBody
 }
 
 export const XML_TYPE = "application/xml"
 
-export const answerEmpty = (status: number, headers: readonly Field[] = []): Answer => ({
+/** Values are bytes, one character a byte. */
+export const linesOfFields = (fields: readonly Field[]): HeaderLines => HeaderLines.of(fields.flat())
+
+export const answerEmpty = (status: number, fields: readonly Field[] = []): Answer => ({
   status,
-  headers,
+  headers: linesOfFields(fields),
   body: { kind: "none" },
 })
 
-export const answerXml = (root: string, content: (xml: XmlWriter) => void, headers: readonly Field[] = []): Answer => ({
+export const answerXml = (root: string, content: (xml: XmlWriter) => void, fields: readonly Field[] = []): Answer => ({
   status: 200,
-  headers,
+  headers: linesOfFields(fields),
   body: { kind: "document", bytes: xmlDocument(root, content) },
 })
 
 export const answerError = (error: S3Error): Answer => ({
   status: error.status,
-  headers: [],
+  headers: linesOfFields([]),
   body: { kind: "error", error },
 })

@@ -6,7 +6,7 @@
  * preflights are refused.
  * Limits  `REQUESTED_HEADERS_MAX`: nobody signs a preflight, and each header is held against each pattern.
  */
-import type { Headers } from "./call.js"
+import type { Headers } from "../base/request-headers.js"
 import type { Field } from "./failures.js"
 import type { CorsRule } from "./settings/cors.js"
 

@@ -4,10 +4,12 @@
  */
 import { fail, isFailure } from "../base/failures.js"
 import { parseBucketName } from "../base/ids.js"
+import type { Headers } from "../base/request-headers.js"
+import type { Soon } from "../base/soon.js"
 import type { Bucket, Buckets } from "../object/contract.js"
 import { answerEmpty, answerError } from "./call.js"
-import type { Answer, Headers } from "./call.js"
-import { allowedFields, allowingRule, corsRequestOf, VARY } from "./cors-core.js"
+import type { Answer } from "./call.js"
+import { allowedFields, allowingRule, corsRequestOf, VARY, type CorsRequest } from "./cors-core.js"
 import type { Field } from "./failures.js"
 import { CORS } from "./settings/cors.js"
 import type { CorsRule } from "./settings/cors.js"
@@ -32,9 +34,12 @@ export class CrossOrigin {
     this.rules = new SettingReader(buckets, CORS)
   }
 
-  async judge(bucketName: string | undefined, method: string, headers: Headers): Promise<Verdict> {
+  judge(bucketName: string | undefined, method: string, headers: Headers): Soon<Verdict> {
     const request = corsRequestOf(method, headers)
-    if (request === undefined) return SAME_ORIGIN
+    return request === undefined ? SAME_ORIGIN : this.judgeRequest(bucketName, request)
+  }
+
+  private async judgeRequest(bucketName: string | undefined, request: CorsRequest): Promise<Verdict> {
     const bucket = bucketName === undefined ? undefined : await this.find(bucketName)
     if (bucket === undefined) return NO_BUCKET
     const rules = await this.rules.of(bucket)

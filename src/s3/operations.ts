@@ -6,7 +6,9 @@
  *         of browsers and the preflight of cross-origin requests.
  */
 import { assert } from "../base/assert.js"
-import type { AccountCall, Answer, BucketCall, CallBody, FormCall, NewBucketCall, ObjectCall } from "./call.js"
+import type { Soon } from "../base/soon.js"
+import type { CallBody } from "./body.js"
+import type { AccountCall, Answer, BucketCall, FormCall, NewBucketCall, ObjectCall } from "./call.js"
 import {
   deleteBucketPolicy,
   getBucketPolicy,
@@ -50,12 +52,12 @@ export type Method = "GET" | "HEAD" | "PUT" | "POST" | "DELETE" | "OPTIONS"
 export type Resource = "service" | "bucket" | "object"
 
 export type OperationAnswer =
-  | { readonly kind: "service"; readonly handle: (call: AccountCall) => Promise<Answer> }
-  | { readonly kind: "newBucket"; readonly handle: (call: NewBucketCall) => Promise<Answer> }
-  | { readonly kind: "bucket"; readonly handle: (call: BucketCall) => Promise<Answer> }
-  | { readonly kind: "object"; readonly handle: (call: ObjectCall) => Promise<Answer> }
+  | { readonly kind: "service"; readonly handle: (call: AccountCall) => Soon<Answer> }
+  | { readonly kind: "newBucket"; readonly handle: (call: NewBucketCall) => Soon<Answer> }
+  | { readonly kind: "bucket"; readonly handle: (call: BucketCall) => Soon<Answer> }
+  | { readonly kind: "object"; readonly handle: (call: ObjectCall) => Soon<Answer> }
   /** Signed by fields of its body, which name the key too. */
-  | { readonly kind: "form"; readonly handle: (call: FormCall) => Promise<Answer> }
+  | { readonly kind: "form"; readonly handle: (call: FormCall) => Soon<Answer> }
   /** Answered without a handler: by the preflight rules. */
   | { readonly kind: "preflight" }
   | { readonly kind: "refused" }
@@ -152,21 +154,21 @@ function actionNamed(name: string): Needs {
 const service = <Name extends string>(
   name: Name,
   request: string,
-  handle: (call: AccountCall) => Promise<Answer>,
+  handle: (call: AccountCall) => Soon<Answer>,
   ...options: OptionsOf<Name>
 ): Operation => open(name, request.replace(/^(\w+)/, "$1 service"), { kind: "service", handle }, ...options)
 
 const bucket = <Name extends string>(
   name: Name,
   request: string,
-  handle: (call: BucketCall) => Promise<Answer>,
+  handle: (call: BucketCall) => Soon<Answer>,
   ...options: OptionsOf<Name>
 ): Operation => open(name, request.replace(/^(\w+)/, "$1 bucket"), { kind: "bucket", handle }, ...options)
 
 const object = <Name extends string>(
   name: Name,
   request: string,
-  handle: (call: ObjectCall) => Promise<Answer>,
+  handle: (call: ObjectCall) => Soon<Answer>,
   ...options: OptionsOf<Name>
 ): Operation => open(name, request.replace(/^(\w+)/, "$1 object"), { kind: "object", handle }, ...options)
 
@@ -174,14 +176,14 @@ const object = <Name extends string>(
 const unsetBucket = <Name extends string>(
   name: Name,
   when: string,
-  handle: (call: BucketCall) => Promise<Answer>,
+  handle: (call: BucketCall) => Soon<Answer>,
   ...options: OptionsOf<Name>
 ): Operation => ({ ...bucket(name, `GET ${when}`, handle, ...options), standing: "unset" })
 
 const unsetObject = <Name extends string>(
   name: Name,
   when: string,
-  handle: (call: ObjectCall) => Promise<Answer>,
+  handle: (call: ObjectCall) => Soon<Answer>,
   ...options: OptionsOf<Name>
 ): Operation => ({ ...object(name, `GET ${when}`, handle, ...options), standing: "unset" })
 

@@ -7,7 +7,7 @@
 import { fail } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
-import type { Headers } from "./call.js"
+import type { Headers } from "../base/request-headers.js"
 
 const MD5_BYTES = 16
 const PREFIX = "x-amz-checksum-"

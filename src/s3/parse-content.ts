@@ -1,18 +1,20 @@
 /**
- * What a request says about an object besides its bytes: stored headers, user metadata, conditions.
+ * What a request says about an object besides its bytes: stored headers and user metadata.
  *
  * Header values are bytes (one character a byte) and are kept byte for byte.
  */
 import { fail } from "../base/failures.js"
-import type { ContentHeaders, UserMetadata } from "../object/contract.js"
-import type { Headers } from "./call.js"
+import { Remembered } from "../base/remembered.js"
+import type { ContentHeaders, ObjectAttributes, UserMetadata } from "../object/contract.js"
+import { ByShape } from "./plan.js"
+import type { Headers, RequestHeaders } from "../base/request-headers.js"
 import { withoutAwsChunked } from "./wire/aws-chunked.js"
 
 /** Names and values together, as S3 counts them. */
 export const USER_METADATA_BYTES_MAX = 2048
 const META = "x-amz-meta-"
 
-export function contentHeadersOf(headers: Headers): ContentHeaders {
+function contentHeadersOf(headers: Headers): ContentHeaders {
   const encoding = headers.get("content-encoding")
   const stored = {
     contentType: headers.get("content-type"),
@@ -26,7 +28,7 @@ export function contentHeadersOf(headers: Headers): ContentHeaders {
 }
 
 /** Throws `metadataTooLarge`. */
-export function userMetadataOf(headers: Headers): UserMetadata {
+function userMetadataOf(headers: Headers): UserMetadata {
   const metadata: (readonly [string, string])[] = []
   let sizeBytes = 0
   for (const [name, value] of headers) {
@@ -38,4 +40,31 @@ export function userMetadataOf(headers: Headers): UserMetadata {
     throw fail("metadataTooLarge", { sizeBytes, maxSizeAllowedBytes: USER_METADATA_BYTES_MAX })
   }
   return metadata
+}
+
+const STORED: ReadonlySet<string> = new Set([
+  ...["content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires"],
+])
+
+/** Reads what is stored with an object. Clients send the same again and again: the same lines give the same object. */
+export class AttributeReader {
+  private readonly names = new ByShape(({ uniqueNames }) =>
+    uniqueNames.filter(name => STORED.has(name) || name.startsWith(META)),
+  )
+  private readonly known = new Remembered((lines: string): ObjectAttributes => {
+    const headers = new Map(lines.split("\n").slice(0, -1).map(nameAndValue))
+    return { headers: contentHeadersOf(headers), userMetadata: userMetadataOf(headers) }
+  })
+
+  /** Throws `metadataTooLarge`. */
+  of(headers: RequestHeaders): ObjectAttributes {
+    let lines = ""
+    for (const name of this.names.of(headers.shape)) lines += `${name}:${headers.get(name) ?? ""}\n`
+    return this.known.of(lines)
+  }
+}
+
+function nameAndValue(line: string): readonly [name: string, value: string] {
+  const colon = line.indexOf(":")
+  return [line.slice(0, colon), line.slice(colon + 1)]
 }

@@ -1,7 +1,7 @@
 /** Small XML documents in request bodies. */
 import { fail } from "../base/failures.js"
 import { KIB } from "../base/limits.js"
-import type { CallBody } from "./call.js"
+import type { CallBody } from "./body.js"
 import { parseXml, parseXmlInPieces } from "./wire/xml-reader.js"
 import type { XmlElement, XmlLimits } from "./wire/xml-reader.js"
 

@@ -1,6 +1,5 @@
 /**
- * The headers of a request, checked against the table, with those that a presigned URL carries in
- * its query.
+ * The headers of a request with those that a presigned URL carries in its query.
  *
  * SDKs move `x-amz-*` headers of a presigned request into the query, where the signature covers
  * them. They count as headers, except checksums: an SDK that presigns has not seen the body and
@@ -9,8 +8,7 @@
  * Refuses  The source of a copy in a query: it makes another operation of a request, which the query does not.
  */
 import { fail } from "../base/failures.js"
-import type { Headers } from "./call.js"
-import { checkHeader } from "./headers.js"
+import type { HeaderShapes, RequestHeaders } from "../base/request-headers.js"
 import type { Query } from "./wire/query.js"
 
 /** Parameters of the signature itself. */
@@ -27,21 +25,9 @@ const OF_SIGNATURE = new Set([
 
 const COPY_SOURCE = "x-amz-copy-source"
 
-/** Headers by lower-case name; repeated ones joined by ",". */
-export function headersOf(rawHeaders: readonly string[]): Map<string, string> {
-  const headers = new Map<string, string>()
-  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    const name = (rawHeaders[i] ?? "").toLowerCase()
-    const earlier = headers.get(name)
-    const value = rawHeaders[i + 1] ?? ""
-    headers.set(name, earlier === undefined ? value : `${earlier},${value}`)
-  }
-  return headers
-}
-
 /** Adds what a presigned query carries; a header that was really sent counts before it. Throws `invalidRequest`. */
-export function withHoisted(headers: Headers, query: Query): Headers {
-  const all = new Map(headers)
+export function withHoisted(headers: RequestHeaders, query: Query, shapes: HeaderShapes): RequestHeaders {
+  const hoisted: string[] = []
   for (const name of query.names()) {
     const header = name.toLowerCase()
     const isChecksum =
@@ -49,14 +35,10 @@ export function withHoisted(headers: Headers, query: Query): Headers {
       header !== "x-amz-checksum-mode" &&
       header !== "x-amz-checksum-algorithm" &&
       header !== "x-amz-checksum-type"
-    if (!header.startsWith("x-amz-") || OF_SIGNATURE.has(header) || isChecksum || all.has(header)) continue
+    if (!header.startsWith("x-amz-") || OF_SIGNATURE.has(header) || isChecksum || headers.has(header)) continue
     if (header === COPY_SOURCE) throw fail("invalidRequest", { message: `${COPY_SOURCE} must be sent as a header.` })
-    all.set(header, query.get(name) ?? "")
+    // Names that differ in case only are one header: the first counts.
+    if (!hoisted.includes(header)) hoisted.push(header, query.get(name) ?? "")
   }
-  return all
-}
-
-/** Throws what the table says of the first header that asks for what is not done. */
-export function checkHeaders(headers: Headers): void {
-  for (const [name, value] of headers) checkHeader(name, value)
+  return hoisted.length === 0 ? headers : shapes.ofFlat([...headers.flat(), ...hoisted])
 }

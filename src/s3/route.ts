@@ -8,7 +8,7 @@ import { fail } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
 import { OPERATIONS } from "./operations.js"
 import type { Method, Operation, Resource } from "./operations.js"
-import type { Headers } from "./call.js"
+import type { Headers } from "../base/request-headers.js"
 import type { Query } from "./wire/query.js"
 
 /** Names in the table's conditions that only tell operations of one sub-resource apart. */

@@ -12,7 +12,7 @@ const DECLARATION = new TextEncoder().encode(XML_DECLARATION)
 const SPACE = new TextEncoder().encode(" ")
 
 /** The value if it comes within `SLOW_AFTER_MS`, or else undefined. Rejects with what the work rejects with. */
-export function soon<T>(work: Promise<T>, clock: Clock): Promise<T | undefined> {
+export function unlessSlow<T>(work: Promise<T>, clock: Clock): Promise<T | undefined> {
   return new Promise((resolve, reject) => {
     const callOff = clock.alarm(SLOW_AFTER_MS, () => resolve(undefined))
     work.finally(callOff).then(resolve, reject)

@@ -68,7 +68,7 @@ export class AccessWorld {
     return { ref, id: key.id }
   }
 
-  known(id: AccessKeyId, token?: string, nowMs = NOW_MS): Promise<KnownKey | undefined> {
+  async known(id: AccessKeyId, token?: string, nowMs = NOW_MS): Promise<KnownKey | undefined> {
     return this.access.accounts.secretOf(id, token, nowMs)
   }
 

@@ -40,7 +40,7 @@ export class SimStore {
     this.store = await this.machine.run(this.machine.start())
   }
 
-  bucket(): Promise<Bucket> {
+  async bucket(): Promise<Bucket> {
     return this.machine.run(this.now.engine.services.buckets.open(BUCKET))
   }
 

@@ -93,7 +93,7 @@ export class Story {
     const name = this.nextName()
     const bytes = bodyBytes(name, LARGE_BYTES)
     const completing = async () => {
-      const described = { headers: {}, userMetadata: [], tags: [], checksum: undefined }
+      const described = { attributes: { headers: {}, userMetadata: [] }, tags: [], checksum: undefined }
       const { multipartId } = await multipart.create({ ...target, ...described })
       const upload = { ...target, multipartId, signal: noSignal }
       const { etag } = await multipart.putPart({ ...upload, partNumber: 1, body: sourceOf(bytes, 50_000) })

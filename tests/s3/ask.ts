@@ -19,8 +19,6 @@ export interface Asked {
 export interface Told {
   readonly answer: Answer | undefined
   readonly notes: Readonly<Record<string, unknown>>
-  /** It was not judged at once. */
-  readonly waited: boolean
 }
 
 /** Hands a request to a handler and keeps what it says. */
@@ -31,7 +29,7 @@ export async function ask(
 ): Promise<Told> {
   let arrived = comes === "later" ? undefined : body
   let answer: Answer | undefined
-  let [notes, meters, waited] = [{}, 0, false]
+  let [notes, meters] = [{}, 0]
   const headers = shapes.ofFlat(rawHeaders)
   const exchange: Exchange = {
     requestId: "0123456789ABCDEF",
@@ -44,13 +42,7 @@ export async function ask(
     contentLength: headers.get("content-length") === undefined ? undefined : body.length,
     chunkedTransfer: false,
     signal: noSignal,
-    timing: {
-      add: () => undefined,
-      measure: async (_stage, work) => {
-        waited = true
-        return work()
-      },
-    },
+    timing: { add: () => undefined, measure: (_stage, work) => work() },
     get answered() {
       return answer !== undefined
     },
@@ -79,5 +71,5 @@ export async function ask(
     },
   }
   await handler.handle(exchange)
-  return { answer, notes: { ...notes, meters }, waited }
+  return { answer, notes: { ...notes, meters } }
 }

@@ -252,7 +252,7 @@ test("nothing that was refused has happened", async () => {
   )
   const key = parsePlainKey("l")
   assert.ok(key)
-  await assert.rejects(services.objects.get({ bucket: await firstBucket(), key, conditions: {} }))
+  await assert.rejects(async () => services.objects.get({ bucket: await firstBucket(), key, conditions: {} }))
 })
 
 const firstBucket = async () => services.buckets.open(parseBucketName("bucket"))

@@ -1,4 +1,5 @@
 /** People who send requests to a handler: the two accounts, users of theirs, and nobody. */
+import { HeaderLines } from "../../src/http/index.js"
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
 import { sha256Hex, signRequest } from "../../src/access/index.js"
@@ -74,7 +75,7 @@ export class People {
   async tell(asked: Asked): Promise<Sent> {
     const { answer } = await ask(this.handler, asked)
     const text = answer?.body instanceof Uint8Array ? Buffer.from(answer.body).toString() : ""
-    const fields = Array.isArray(answer?.headers) ? (answer.headers as readonly string[]) : []
+    const fields = answer?.headers instanceof HeaderLines ? answer.headers.flat() : (answer?.headers ?? [])
     const headers = new Map(fields.flatMap((name, at) => (at % 2 === 0 ? [[name, fields[at + 1] ?? ""] as const] : [])))
     return { status: answer?.status ?? 0, text, headers }
   }

@@ -5,7 +5,7 @@ import { parseAccessKeyId, parseAccountId, parseBucketName } from "../../src/bas
 import { accountNumberOf } from "../../src/format/account-number.js"
 import { Machine } from "../../src/main/engine/testing.js"
 import { ask } from "./ask.js"
-import { shown, world } from "./quick-world.js"
+import { shown, world } from "./delays-world.js"
 
 const SECRET = "secret"
 const ACCOUNT = parseAccountId("root")

@@ -5,8 +5,9 @@
  * and are hashed as such, never as characters.
  * Source  "Authenticating Requests (AWS Signature Version 4)", Amazon S3 API Reference.
  */
-import { createHash, createHmac, timingSafeEqual } from "node:crypto"
-import { parseQuery, percentDecode, percentEncode, splitTarget } from "../../base/uri.js"
+import { createHash, createHmac } from "node:crypto"
+import { isCanonicalPath, parseQuery, percentDecode, percentEncode, splitTarget } from "../../base/uri.js"
+import type { QueryParameter } from "../../base/uri.js"
 
 export const ALGORITHM = "AWS4-HMAC-SHA256"
 export const EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -37,17 +38,16 @@ export const sha256Hex = (data: string | Uint8Array): string =>
 const hmac = (key: string | Uint8Array, text: string): Buffer =>
   createHmac("sha256", key).update(text, "latin1").digest()
 
-export const hmacHex = (key: Uint8Array, text: string): string =>
-  createHmac("sha256", key).update(text, "latin1").digest("hex")
-
 export function deriveSigningKey(secret: string, { day, region, service }: Scope): Uint8Array {
   return hmac(hmac(hmac(hmac(`AWS4${secret}`, day), region), service), "aws4_request")
 }
 
-/** True where both are equal; how long it takes depends on their lengths only. */
+/** Whether two byte strings are equal; how long it takes depends on their lengths only. */
 export function equalInConstantTime(a: string, b: string): boolean {
-  const [left, right] = [Buffer.from(a, "latin1"), Buffer.from(b, "latin1")]
-  return left.length === right.length && timingSafeEqual(left, right)
+  if (a.length !== b.length) return false
+  let different = 0
+  for (let i = 0; i < a.length; i += 1) different |= a.charCodeAt(i) ^ b.charCodeAt(i)
+  return different === 0
 }
 
 const isBlank = (code: number): boolean => code === 0x20 || code === 0x09
@@ -66,8 +66,9 @@ export function trimBlanks(value: string): string {
 
 /** Trims blanks at the ends and folds runs of them inside to one space. */
 export function foldBlanks(value: string): string {
-  const trimmed = trimBlanks(value)
-  return /\t| {2}/.test(trimmed) ? trimmed.replace(/[ \t]+/g, " ") : trimmed
+  const trimmed =
+    isBlank(value.charCodeAt(0)) || isBlank(value.charCodeAt(value.length - 1)) ? trimBlanks(value) : value
+  return trimmed.includes("  ") || trimmed.includes("\t") ? trimmed.replace(/[ \t]+/g, " ") : trimmed
 }
 
 /** Header values by lower-case name; repeated ones joined by "," in the order of the wire. */
@@ -82,15 +83,20 @@ export function canonicalHeaders(rawHeaders: readonly string[]): Map<string, str
   return headers
 }
 
-/** Sorted by coded name, then coded value; `X-Amz-Signature` is what a presigned URL adds at the end. */
-function canonicalQuery(rawQuery: string): string {
-  return parseQuery(rawQuery)
+/** Sorted by encoded name, then encoded value; `X-Amz-Signature` is what a presigned URL adds at the end. */
+export function canonicalQuery(parameters: readonly QueryParameter[]): string {
+  if (parameters.length === 0) return ""
+  return parameters
     .filter(({ name }) => name !== "X-Amz-Signature")
     .map(({ name, value }) => [percentEncode(name), percentEncode(value)] as const)
     .sort(([nameA, valueA], [nameB, valueB]) => compare(nameA, nameB) || compare(valueA, valueB))
     .map(([name, value]) => `${name}=${value}`)
     .join("&")
 }
+
+/** Throws `invalidUri` where an escape is broken. */
+export const canonicalPath = (rawPath: string): string =>
+  isCanonicalPath(rawPath) ? rawPath : percentEncode(percentDecode(rawPath), true)
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
@@ -107,8 +113,8 @@ export function canonicalRequest({ request, headers, signedHeaders, payloadHash 
   const { rawPath, rawQuery } = splitTarget(request.rawTarget)
   return [
     request.method,
-    percentEncode(percentDecode(rawPath), true),
-    canonicalQuery(rawQuery),
+    canonicalPath(rawPath),
+    canonicalQuery(parseQuery(rawQuery)),
     ...signedHeaders.map(name => `${name}:${headers.get(name) ?? ""}`),
     "",
     signedHeaders.join(";"),

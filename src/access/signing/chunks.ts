@@ -4,14 +4,15 @@
  * Source  "Signature Calculations for the Authorization Header: Transferring Payload in Multiple
  *         Chunks", Amazon S3 API Reference, and its page on trailing headers.
  */
-import { EMPTY_SHA256, hmacHex } from "./canonical.js"
+import { EMPTY_SHA256 } from "./canonical.js"
+import type { SigningKey } from "./keys.js"
 
 export class ChunkSignatures {
   private previous: string
 
   /** `seed`: the signature of the request's headers. `scope`: `day/region/service/aws4_request`. */
   constructor(
-    private readonly signingKey: Uint8Array,
+    private readonly signingKey: SigningKey,
     private readonly timestamp: string,
     private readonly scope: string,
     seed: string,
@@ -30,8 +31,7 @@ export class ChunkSignatures {
   }
 
   private next(kind: string, hashes: string): string {
-    const text = `${kind}\n${this.timestamp}\n${this.scope}\n${this.previous}\n${hashes}`
-    this.previous = hmacHex(this.signingKey, text)
+    this.previous = this.signingKey.sign(`${kind}\n${this.timestamp}\n${this.scope}\n${this.previous}\n${hashes}`)
     return this.previous
   }
 }

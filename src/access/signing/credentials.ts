@@ -55,7 +55,7 @@ export function parseCredential(form: SignatureForm, text: string): { accessKeyI
   return { accessKeyId: parts.slice(0, -4).join("/"), scope: { day, region, service } }
 }
 
-function parseSignedHeaders(form: SignatureForm, text: string): string[] {
+export function parseSignedHeaders(form: SignatureForm, text: string): string[] {
   const names = text.split(";")
   if (!names.every(name => /^[a-z0-9!#$%&'*+.^_`|~-]+$/.test(name))) {
     throw malformed(form, "SignedHeaders must be header names in lower case, separated by semicolons")
@@ -63,36 +63,8 @@ function parseSignedHeaders(form: SignatureForm, text: string): string[] {
   return names
 }
 
-/** What a header says before its signature: the same for all requests of a client on one day. */
-type Beginning = Pick<Credentials, "accessKeyId" | "scope" | "signedHeaders">
-const BEGINNINGS_MAX = 1_000
-const BEGINNING_CHARACTERS_MAX = 1_024
-const SIGNATURE_LAST = "Signature="
-
-/**
- * The beginnings of headers that were well formed, by their exact text. A header that ends with its
- * signature, after one of them, needs no second look; any other is read from the start.
- */
-const beginnings = new Map<string, Beginning>()
-
 /** Throws `accessDenied` (empty), `invalidRequest` (an older scheme), `malformedAuthorization`. */
 export function parseAuthorization(value: string): Credentials {
-  const signatureAt = value.lastIndexOf(SIGNATURE_LAST) + SIGNATURE_LAST.length
-  const signature = value.slice(signatureAt)
-  const text = value.slice(0, signatureAt)
-  const known = beginnings.get(text)
-  const isPlain = text.length <= BEGINNING_CHARACTERS_MAX && /^[0-9a-f]{64}$/.test(signature)
-  if (known !== undefined && isPlain) return { form: "header", ...known, signature }
-  const credentials = readAuthorization(value)
-  if (isPlain && credentials.signature === signature) {
-    if (beginnings.size >= BEGINNINGS_MAX) beginnings.clear()
-    const { accessKeyId, scope, signedHeaders } = credentials
-    beginnings.set(text, { accessKeyId, scope, signedHeaders })
-  }
-  return credentials
-}
-
-function readAuthorization(value: string): Credentials {
   if (value === "") throw fail("accessDenied", { reason: "the Authorization header is empty" })
   if (/^AWS($|[ \t])/.test(value)) throw olderScheme()
   if (!value.startsWith(`${ALGORITHM} `) || value.length > AUTHORIZATION_BYTES_MAX) {
@@ -149,15 +121,20 @@ export function accessKeyOf(text: string): AccessKeyId {
   }
 }
 
+const missing = (name: string): Failure => malformed("query", `a presigned URL needs ${name}, once`)
+
 /** Throws `malformedAuthorization`. */
 export function parsePresigned(query: readonly QueryParameter[]): Credentials & PresignedTerms {
   const one = (name: string): string => {
-    const values = query.filter(parameter => parameter.name === name)
-    const [first] = values
-    if (first === undefined || values.length > 1 || first.value === "") {
-      throw malformed("query", `a presigned URL needs ${name}, once`)
+    let value = ""
+    for (const parameter of query) {
+      if (parameter.name !== name) continue
+      if (value !== "") throw missing(name)
+      value = parameter.value
+      if (value === "") break
     }
-    return first.value
+    if (value === "") throw missing(name)
+    return value
   }
   if (one("X-Amz-Algorithm") !== ALGORITHM) throw malformed("query", `X-Amz-Algorithm supports ${ALGORITHM} only`)
   return {

@@ -11,7 +11,7 @@ import { parseBasicDate } from "../../base/dates.js"
 import { fail } from "../../base/failures.js"
 import type { Failure } from "../../base/failures.js"
 import type { AccessKeyId } from "../../base/ids.js"
-import { ALGORITHM, equalInConstantTime, hmacHex } from "./canonical.js"
+import { ALGORITHM, equalInConstantTime } from "./canonical.js"
 import type { Scope } from "./canonical.js"
 import { accessKeyOf, olderScheme, parseCredential } from "./credentials.js"
 import type { SigningKeys } from "./keys.js"
@@ -101,7 +101,7 @@ const malformed = (argumentName: string, message: string): Failure => fail("inva
 export function verifyFormSignature(claim: FormClaim, secret: string, keys: SigningKeys): VerifiedRequest {
   const { accessKeyId, policy, signature, scope, region, signedMs } = claim
   const expected =
-    scope === undefined ? version2Signature(secret, policy) : hmacHex(keys.of(accessKeyId, secret, scope), policy)
+    scope === undefined ? version2Signature(secret, policy) : keys.of(accessKeyId, secret, scope).sign(policy)
   if (!equalInConstantTime(expected, signature)) {
     throw fail("signatureMismatch", {
       accessKeyId,

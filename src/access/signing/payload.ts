@@ -2,12 +2,10 @@
  * How the body of a signed request is protected: what `x-amz-content-sha256` says.
  */
 import { fail } from "../../base/failures.js"
-import { bytesOfHex } from "../../base/bytes.js"
-import { must } from "../../base/assert.js"
 
 export type PayloadMode =
-  /** The body's SHA-256 (32 bytes) is part of the signature. */
-  | { readonly kind: "hashed"; readonly sha256: Uint8Array }
+  /** The body's SHA-256, 64 hex digits in lower case, is part of the signature. */
+  | { readonly kind: "hashed"; readonly sha256Hex: string }
   | { readonly kind: "unsigned" }
   /** aws-chunked: the body carries chunks, signed ones or plain ones, and maybe a trailer. */
   | { readonly kind: "chunked"; readonly signed: boolean; readonly trailer: boolean }
@@ -30,9 +28,7 @@ const SHA256_HEX = /^[0-9a-f]{64}$/i
 export function parsePayloadMode(value: string): PayloadMode {
   const known = WORDS.get(value)
   if (known !== undefined) return known
-  if (SHA256_HEX.test(value)) {
-    return { kind: "hashed", sha256: must(bytesOfHex(value), "the pattern admits hex only") }
-  }
+  if (SHA256_HEX.test(value)) return { kind: "hashed", sha256Hex: value.toLowerCase() }
   if (value.startsWith("STREAMING-AWS4-ECDSA-")) throw fail("notImplemented", { header: "x-amz-content-sha256" })
   throw fail("invalidArgument", {
     message:

@@ -10,7 +10,8 @@ import {
   UploadPartCommand,
 } from "@aws-sdk/client-s3"
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner"
-import { readSignature, SigningKeys, verifySignature } from "../sigv4.js"
+import { HeaderShapes } from "../../base/request-headers.js"
+import { receivedRequest, SignatureVerifier } from "../sigv4.js"
 import type { SignableRequest } from "../sigv4.js"
 
 const SECRET = "a secret of forty characters, or nearly"
@@ -50,10 +51,13 @@ const send = (method: string, url: string): Promise<void> =>
 function verifyLast() {
   const request = captured.at(-1)
   assert.ok(request)
-  const claim = readSignature(request, { service: "s3", region: undefined }, Date.now())
+  const { method, rawTarget, rawHeaders } = request
+  const received = receivedRequest({ method, rawTarget, headers: new HeaderShapes().ofFlat(rawHeaders) })
+  const verifier = new SignatureVerifier()
+  const claim = verifier.read(received, { service: "s3", region: undefined }, Date.now())
   assert.ok(claim.kind === "claim")
   assert.equal(claim.accessKeyId, "AKID")
-  return verifySignature(claim, SECRET, new SigningKeys())
+  return verifier.verify(claim, SECRET)
 }
 
 test("what the SDK signs verifies: keys, queries, metadata, checksums", async () => {

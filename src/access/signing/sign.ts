@@ -9,12 +9,12 @@ import {
   canonicalHeaders,
   canonicalRequest,
   deriveSigningKey,
-  hmacHex,
   scopeText,
   stringToSign,
 } from "./canonical.js"
 import type { Scope, SignableRequest } from "./canonical.js"
 import { ChunkSignatures } from "./chunks.js"
+import { SigningKey } from "./keys.js"
 import { UNSIGNED_PAYLOAD } from "./payload.js"
 
 export interface SigningCredentials {
@@ -50,9 +50,9 @@ export function signRequest(
   const headers = canonicalHeaders(rawHeaders)
   const signedHeaders = [...headers.keys()].filter(name => !UNSIGNED_HEADERS.has(name)).sort()
   const scope = scopeOf(timestamp, credentials)
-  const signingKey = deriveSigningKey(credentials.secret, scope)
+  const signingKey = signingKeyOf(credentials, scope)
   const canonical = canonicalRequest({ request, headers, signedHeaders, payloadHash })
-  const signature = hmacHex(signingKey, stringToSign(timestamp, scope, canonical))
+  const signature = signingKey.sign(stringToSign(timestamp, scope, canonical))
   const authorization =
     `${ALGORITHM} Credential=${credentials.accessKeyId}/${scopeText(scope)}, ` +
     `SignedHeaders=${signedHeaders.join(";")}, Signature=${signature}`
@@ -84,7 +84,7 @@ export function presign(
   const rawTarget = `${request.rawTarget}${request.rawTarget.includes("?") ? "&" : "?"}${parameters.join("&")}`
   const payloadHash = headers.get("x-amz-content-sha256") ?? UNSIGNED_PAYLOAD
   const canonical = canonicalRequest({ request: { ...request, rawTarget }, headers, signedHeaders, payloadHash })
-  const signature = hmacHex(deriveSigningKey(credentials.secret, scope), stringToSign(timestamp, scope, canonical))
+  const signature = signingKeyOf(credentials, scope).sign(stringToSign(timestamp, scope, canonical))
   return `${rawTarget}&X-Amz-Signature=${signature}`
 }
 
@@ -93,3 +93,6 @@ const scopeOf = (timestamp: string, { region, service }: SigningCredentials): Sc
   region,
   service,
 })
+
+const signingKeyOf = ({ secret }: SigningCredentials, scope: Scope): SigningKey =>
+  new SigningKey(secret, deriveSigningKey(secret, scope))

@@ -5,7 +5,8 @@ import { fc } from "../../base/testing-properties.js"
 import { fail, isFailure } from "../../base/failures.js"
 import type { Failure, FailureKind } from "../../base/failures.js"
 import { basicDate } from "../../base/dates.js"
-import { presign, readSignature, signRequest, SigningKeys, verifySignature } from "../sigv4.js"
+import { HeaderShapes } from "../../base/request-headers.js"
+import { presign, receivedRequest, SignatureVerifier, signRequest, SigningKeys } from "../sigv4.js"
 import type { SignableRequest, SignatureRules, SigningCredentials, VerifiedRequest } from "../sigv4.js"
 
 /** Processor time, so that a busy machine fails nothing; bounds are far above linear time and far below quadratic. */
@@ -23,11 +24,18 @@ const HOST = "examplebucket.s3.amazonaws.com"
 const KNOWN_KEYS = new Set<string>(["AKIAIOSFODNN7EXAMPLE", "AKID", "a/b/c"])
 const RULES: SignatureRules = { service: "s3", region: undefined }
 
+const shapes = new HeaderShapes()
+const verifier = new SignatureVerifier()
+
+function read({ method, rawTarget, rawHeaders }: SignableRequest, nowMs = NOW_MS, rules = RULES) {
+  return verifier.read(receivedRequest({ method, rawTarget, headers: shapes.ofFlat(rawHeaders) }), rules, nowMs)
+}
+
 function verify(request: SignableRequest, nowMs = NOW_MS, rules = RULES) {
-  const claim = readSignature(request, rules, nowMs)
+  const claim = read(request, nowMs, rules)
   if (claim.kind === "anonymous") return claim
   if (!KNOWN_KEYS.has(claim.accessKeyId)) throw fail("invalidAccessKey")
-  return verifySignature(claim, SECRET, new SigningKeys())
+  return verifier.verify(claim, SECRET)
 }
 
 function refusal(request: SignableRequest, nowMs = NOW_MS, rules = RULES): Failure {
@@ -465,7 +473,7 @@ test("presigned URLs bind method, host, every parameter and every x-amz header",
 })
 
 const claimOf = (request: SignableRequest) => {
-  const claim = readSignature(request, RULES, NOW_MS)
+  const claim = read(request)
   assert.equal(claim.kind, "claim")
   return claim
 }
@@ -474,12 +482,12 @@ test("a session token is handed on with the claim, from where the signature cove
   const inHeader = (value: string) => ["x-amz-security-token", value]
   const ofHeader = claimOf(signed({ ...PLAIN, rawHeaders: [...PLAIN.rawHeaders, ...inHeader("t/1=")] }))
   assert.equal(ofHeader.kind === "claim" && ofHeader.token, "t/1=")
-  assert.equal(verifySignature(ofHeader, SECRET, new SigningKeys()).kind, "verified")
+  assert.equal(verifier.verify(ofHeader, SECRET).kind, "verified")
   const request = { method: "GET", rawTarget: "/b/k?X-Amz-Security-Token=t%2F1%3D", rawHeaders: ["host", "localhost"] }
   const presigned = { ...request, rawTarget: presign(request, 60, CREDENTIALS, NOW_MS) }
   const ofQuery = claimOf(presigned)
   assert.equal(ofQuery.token, "t/1=")
-  assert.equal(verifySignature(ofQuery, SECRET, new SigningKeys()).kind, "verified")
+  assert.equal(verifier.verify(ofQuery, SECRET).kind, "verified")
   const empty = signed({ ...PLAIN, rawHeaders: [...PLAIN.rawHeaders, ...inHeader("")] })
   assert.equal(claimOf(empty).token, undefined)
   // A parameter of a request that is signed in its header is one like any other.

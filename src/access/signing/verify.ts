@@ -1,28 +1,32 @@
 /**
- * Verifying a request's signature (AWS Signature Version 4; version 2 in `version2.ts`), in two pure steps: `readSignature` says
- * which key claims the request, the caller looks its secret up, `verifySignature` judges.
+ * Verifying a request's signature (AWS Signature Version 4; version 2 in `version2.ts`), in two steps without any
+ * waiting: `SignatureVerifier.read` says which key claims the request, the caller looks its secret up, `verify` decides.
  *
  * Promises  Fail closed: a request is anonymous only where nothing in it looks like a signature.
  *           `host` and every `x-amz-*` header are covered, or the request is refused. Secrets and
- *           signatures are compared in constant time.
- * Limits    15 minutes between the clocks; 604,800 s for a presigned URL.
+ *           signatures are compared in constant time. What is remembered of earlier requests changes no answer.
+ * Limits    15 minutes between the clocks; 604,800 s for a presigned URL. `PLANS_MAX` plans are remembered, and
+ *           `CANONICAL_BYTES_MAX` of memory is kept for the text that is hashed.
  * Source    "Authenticating Requests (AWS Signature Version 4)", Amazon S3 API Reference.
  */
 import { fail } from "../../base/failures.js"
+import { ABSENT, type HeaderShape, type RequestHeaders } from "../../base/request-headers.js"
 import type { AccessKeyId } from "../../base/ids.js"
 import { basicDate, isoDate, parseBasicDate, parseDate } from "../../base/dates.js"
+import { Remembered } from "../../base/remembered.js"
 import { parseQuery, splitTarget } from "../../base/uri.js"
 import type { QueryParameter } from "../../base/uri.js"
+import { digestOnce } from "../../seams/compute/index.js"
 import {
   ALGORITHM,
-  canonicalHeaders,
-  canonicalRequest,
+  canonicalPath,
+  canonicalQuery,
   equalInConstantTime,
-  hmacHex,
+  foldBlanks,
   scopeText,
-  stringToSign,
+  sha256Hex,
 } from "./canonical.js"
-import type { SignableRequest } from "./canonical.js"
+import type { Scope } from "./canonical.js"
 import { ChunkSignatures } from "./chunks.js"
 import {
   accessKeyOf,
@@ -35,7 +39,7 @@ import {
   PRESIGNED_SECONDS_MAX,
 } from "./credentials.js"
 import type { Credentials, PresignedTerms, SignatureForm, SignatureVersion } from "./credentials.js"
-import type { SigningKeys } from "./keys.js"
+import { SigningKeys, type SigningKey } from "./keys.js"
 import { parsePayloadMode, UNSIGNED_PAYLOAD } from "./payload.js"
 import type { PayloadMode } from "./payload.js"
 import { isSignedBy, readVersion2 } from "./version2.js"
@@ -43,6 +47,32 @@ import type { Version2Claim, Version2Rules } from "./version2.js"
 
 export const SKEW_MS_MAX = 15 * 60_000
 export const REGION_REPORTED = "us-east-1"
+const PLANS_MAX = 1_000
+const CANONICAL_BYTES_MAX = 4_096
+const SIGNATURE_CHARACTERS = 64
+const BEGINNING_CHARACTERS_MAX = 1_024
+const SIGNATURE_LAST = "Signature="
+const SIGNATURE = /^[0-9a-f]{64}$/
+
+/** A request as it was received: its target as sent, and parsed. */
+export interface ReceivedRequest {
+  readonly method: string
+  /** Percent-coded. */
+  readonly rawPath: string
+  readonly rawQuery: string
+  /** Those of `rawQuery`, decoded. */
+  readonly parameters: readonly QueryParameter[]
+  readonly headers: RequestHeaders
+}
+
+/** Throws `invalidUri`. */
+export function receivedRequest(
+  request: Pick<ReceivedRequest, "method" | "headers"> & { readonly rawTarget: string },
+): ReceivedRequest {
+  const { method, headers, rawTarget } = request
+  const { rawPath, rawQuery } = splitTarget(rawTarget)
+  return { method, rawPath, rawQuery, parameters: parseQuery(rawQuery), headers }
+}
 
 export interface SignatureRules {
   readonly service: string
@@ -67,10 +97,11 @@ export type SignedClaim = Version4Claim | Version2Claim
 interface Version4Claim {
   readonly kind: "claim"
   readonly version: typeof ALGORITHM
+  readonly form: SignatureForm
   readonly accessKeyId: AccessKeyId
-  readonly credentials: Credentials
-  readonly request: SignableRequest
-  readonly headers: ReadonlyMap<string, string>
+  readonly plan: Plan
+  readonly signature: string
+  readonly request: ReceivedRequest
   readonly timestamp: string
   readonly timeMs: number
   readonly payload: PayloadMode
@@ -93,76 +124,265 @@ export interface VerifiedRequest {
   /** When it was signed, as it says; undefined where its signature does not say. */
   readonly signedMs: number | undefined
   /** The chain that a signed chunked body continues. */
-  readonly chunkSignatures: () => ChunkSignatures
+  chunkSignatures(): ChunkSignatures
 }
 
-/**
- * Reads the signature of a request and refuses what needs no secret to be refused.
- *
- * Throws `accessDenied`, `invalidRequest`, `invalidArgument`, `malformedAuthorization` (details.form,
- * and details.region where the region is wrong), `invalidToken`, `invalidAccessKey`, `requestSkewed`
- * and `requestExpired` (details.serverTime), `invalidUri`, `notImplemented`, `contentSha256Mismatch`.
- */
-export function readSignature(
-  request: SignableRequest,
-  rules: SignatureRules,
-  nowMs: number,
-): AnonymousRequest | SignedClaim {
-  const headers = canonicalHeaders(request.rawHeaders)
-  const query = parseQuery(splitTarget(request.rawTarget).rawQuery)
-  const authorization = headers.get("authorization")
-  const presigned = carriesQuerySignature(query)
-  const isVersion2 = carriesVersion2Signature(query)
-  if ([authorization !== undefined, presigned, isVersion2].filter(Boolean).length > 1) {
-    throw fail("invalidArgument", {
-      message: "Only one auth mechanism allowed; use the Authorization header or the query, not both",
+/** What follows from the names of a request's headers, the credential and the list of signed headers. */
+interface Plan {
+  readonly accessKeyId: string
+  readonly scope: Scope
+  readonly scopeLine: string
+  readonly signedHeaders: readonly string[]
+  /** For each signed header what stands before its value in the canonical request. */
+  readonly leads: readonly string[]
+  /** Where each signed header is, as `HeaderShape.placeOf` says. */
+  readonly places: readonly number[]
+  /** What stands between the last value and the payload's hash. */
+  readonly tail: string
+  /** Names that the signature has to cover and does not. */
+  readonly uncovered: readonly string[]
+  /** The key that the last request was signed with. */
+  key: SigningKey | undefined
+}
+
+function makePlan(shape: HeaderShape, { accessKeyId, scope, signedHeaders }: Credentials): Plan {
+  const signed = new Set(signedHeaders)
+  const mustBeSigned = new Set(["host", ...shape.names.filter(name => name.startsWith("x-amz-"))])
+  return {
+    accessKeyId,
+    scope,
+    scopeLine: scopeText(scope),
+    signedHeaders,
+    leads: signedHeaders.map(name => `\n${name}:`),
+    places: signedHeaders.map(name => shape.placeOf(name)),
+    tail: `\n\n${signedHeaders.join(";")}\n`,
+    uncovered: [...mustBeSigned].filter(name => !signed.has(name)),
+    key: undefined,
+  }
+}
+
+/** Plans by header shape, and by the text that they were made from. */
+class Plans {
+  private readonly byShape = new Map<HeaderShape, Map<string, Plan>>()
+  private count = 0
+
+  find(shape: HeaderShape, text: string): Plan | undefined {
+    return this.byShape.get(shape)?.get(text)
+  }
+
+  add(shape: HeaderShape, text: string, plan: Plan): Plan {
+    if (this.count >= PLANS_MAX) {
+      this.byShape.clear()
+      this.count = 0
+    }
+    const ofShape = this.byShape.get(shape) ?? new Map<string, Plan>()
+    ofShape.set(text, plan)
+    this.byShape.set(shape, ofShape)
+    this.count += 1
+    return plan
+  }
+}
+
+/** A plan with the signature that the request carries. */
+interface Signed {
+  readonly plan: Plan
+  readonly signature: string
+}
+
+export class SignatureVerifier {
+  readonly keys = new SigningKeys()
+  private readonly plans = new Plans()
+  private readonly queries = new Remembered(rawQuery => canonicalQuery(parseQuery(rawQuery)))
+  private readonly times = new Remembered(parseBasicDate)
+  private readonly memory = Buffer.alloc(CANONICAL_BYTES_MAX)
+  /** Parts of `memory` by length: making one costs a fifth of hashing what is in it. */
+  private readonly views = new Map<number, Buffer>()
+
+  /**
+   * Reads the signature of a request and refuses what needs no secret to be refused.
+   *
+   * Throws `accessDenied`, `invalidRequest`, `invalidArgument`, `malformedAuthorization` (details.form,
+   * and details.region where the region is wrong), `invalidToken`, `invalidAccessKey`, `requestSkewed`
+   * and `requestExpired` (details.serverTime), `invalidUri`, `notImplemented`, `contentSha256Mismatch`.
+   */
+  read(request: ReceivedRequest, rules: SignatureRules, nowMs: number): AnonymousRequest | SignedClaim {
+    const { headers, parameters } = request
+    const authorization = valueOf(headers, "authorization")
+    const isPresigned = parameters.length > 0 && carriesQuerySignature(parameters)
+    const isVersion2 = parameters.length > 0 && carriesVersion2Signature(parameters)
+    if (Number(authorization !== undefined) + Number(isPresigned) + Number(isVersion2) > 1) {
+      throw fail("invalidArgument", {
+        message: "Only one auth mechanism allowed; use the Authorization header or the query, not both",
+      })
+    }
+    if (isVersion2) {
+      if (rules.version2 === undefined) throw olderScheme()
+      return readVersion2(request, rules.version2, { nowMs, region: rules.region ?? REGION_REPORTED })
+    }
+    if (isPresigned) return this.readPresigned(request, rules, nowMs)
+    if (authorization === undefined) return readAnonymous(headers)
+    const signed = this.signedInHeader(headers, authorization)
+    checkScope({ form: "header", scope: signed.plan.scope }, rules)
+    const timestamp = timestampOf(headers)
+    const timeMs = checkSkew(this.times.of(timestamp), timestamp, nowMs)
+    return claimOf(request, rules, { ...signed, form: "header", timestamp, timeMs })
+  }
+
+  private readPresigned(request: ReceivedRequest, rules: SignatureRules, nowMs: number): Version4Claim {
+    const terms = parsePresigned(request.parameters)
+    checkScope(terms, rules)
+    const { accessKeyId, scope, signedHeaders, signature, timestamp } = terms
+    const timeMs = checkExpiry(this.times.of(timestamp), terms, nowMs)
+    const { shape } = request.headers
+    const text = `${accessKeyId}/${scopeText(scope)} ${signedHeaders.join(";")}`
+    const plan = this.plans.find(shape, text) ?? this.plans.add(shape, text, makePlan(shape, terms))
+    return claimOf(request, rules, { plan, signature, form: "query", timestamp, timeMs })
+  }
+
+  /** A header that ends with its signature, after a beginning that was seen before, is not parsed again. */
+  private signedInHeader({ shape }: RequestHeaders, authorization: string): Signed {
+    const beginning = authorization.slice(0, Math.max(0, authorization.length - SIGNATURE_CHARACTERS))
+    const signature = authorization.slice(beginning.length)
+    const isUsual =
+      SIGNATURE.test(signature) && beginning.endsWith(SIGNATURE_LAST) && beginning.length <= BEGINNING_CHARACTERS_MAX
+    const known = isUsual ? this.plans.find(shape, beginning) : undefined
+    if (known !== undefined) return { plan: known, signature }
+    const credentials = parseAuthorization(authorization)
+    const plan = makePlan(shape, credentials)
+    return { plan: isUsual ? this.plans.add(shape, beginning, plan) : plan, signature: credentials.signature }
+  }
+
+  /** Throws `signatureMismatch` with details.stringToSign and, of version 4, details.canonicalRequest. */
+  verify(claim: SignedClaim, secret: string): VerifiedRequest {
+    return claim.version === "AWS" ? verifyVersion2(claim, secret) : this.verifyVersion4(claim, secret)
+  }
+
+  private verifyVersion4(claim: Version4Claim, secret: string): VerifiedRequest {
+    const { plan, timestamp } = claim
+    if (plan.key?.secret !== secret) plan.key = this.keys.of(plan.accessKeyId, secret, plan.scope)
+    const text = `${ALGORITHM}\n${timestamp}\n${plan.scopeLine}\n${this.sha256Of(this.canonicalRequest(claim))}`
+    const expected = plan.key.sign(text)
+    if (equalInConstantTime(expected, claim.signature)) return new VerifiedVersion4(claim, plan.key)
+    throw fail("signatureMismatch", {
+      accessKeyId: claim.accessKeyId,
+      signatureProvided: claim.signature.slice(0, 128),
+      stringToSign: text,
+      canonicalRequest: this.canonicalRequest(claim, isSecretHeader),
     })
   }
-  if (isVersion2) {
-    if (rules.version2 === undefined) throw olderScheme()
-    return readVersion2(request, query, rules.version2, { nowMs, region: rules.region ?? REGION_REPORTED })
-  }
-  if (authorization === undefined && !presigned) return readAnonymous(headers)
 
-  const terms = presigned ? parsePresigned(query) : undefined
-  const credentials = terms ?? parseAuthorization(authorization ?? "")
-  checkScope(credentials, rules)
-  const timestamp = terms?.timestamp ?? timestampOf(headers)
-  const timeMs = checkTime(timestamp, terms, nowMs)
-  if (credentials.scope.day !== timestamp.slice(0, 8)) {
+  /** `isHidden`: whether a header's value is left out, by its name. */
+  private canonicalRequest(
+    { request, plan, payloadHash }: Version4Claim,
+    isHidden: (name: string) => boolean = () => false,
+  ): string {
+    const { method, rawPath, rawQuery, headers } = request
+    const { leads, places, tail, signedHeaders } = plan
+    let text = `${method}\n${canonicalPath(rawPath)}\n${rawQuery === "" ? "" : this.queries.of(rawQuery)}`
+    for (let i = 0; i < places.length; i += 1) {
+      const [name, place] = [signedHeaders[i] ?? "", places[i] ?? ABSENT]
+      text += (leads[i] ?? "") + (place !== ABSENT && isHidden(name) ? "(hidden)" : valueAt(headers, place, name))
+    }
+    return text + tail + payloadHash
+  }
+
+  private sha256Of(text: string): string {
+    if (text.length > CANONICAL_BYTES_MAX) return sha256Hex(text)
+    const lengthBytes = this.memory.write(text, "latin1")
+    let view = this.views.get(lengthBytes)
+    if (view === undefined) {
+      view = this.memory.subarray(0, lengthBytes)
+      this.views.set(lengthBytes, view)
+    }
+    return digestOnce("sha256", view, "hex")
+  }
+}
+
+class VerifiedVersion4 implements VerifiedRequest {
+  readonly kind = "verified"
+  readonly form: SignatureForm
+  readonly version = ALGORITHM
+  readonly accessKeyId: AccessKeyId
+  readonly region: string
+  readonly payload: PayloadMode
+  readonly signedMs: number
+
+  constructor(
+    private readonly claim: Version4Claim,
+    private readonly key: SigningKey,
+  ) {
+    this.form = claim.form
+    this.accessKeyId = claim.accessKeyId
+    this.region = claim.region
+    this.payload = claim.payload
+    this.signedMs = claim.timeMs
+  }
+
+  chunkSignatures(): ChunkSignatures {
+    const { plan, timestamp, signature } = this.claim
+    return new ChunkSignatures(this.key, timestamp, plan.scopeLine, signature)
+  }
+}
+
+/** As a signature covers it: without blanks around it, and with one space for each run of them. */
+function valueAt(headers: RequestHeaders, place: number, name: string): string {
+  if (place >= 0) return foldBlanks(headers.values[place] ?? "")
+  return place === ABSENT ? "" : headers.all(name).map(foldBlanks).join(",")
+}
+
+function valueOf(headers: RequestHeaders, name: string): string | undefined {
+  const place = headers.shape.placeOf(name)
+  return place === ABSENT ? undefined : valueAt(headers, place, name)
+}
+
+interface SignedTerms extends Signed {
+  readonly form: "header" | "query"
+  readonly timestamp: string
+  readonly timeMs: number
+}
+
+/** Throws `accessDenied`, `invalidToken`, `invalidRequest`, `invalidArgument`, `invalidAccessKey`, `notImplemented`, `contentSha256Mismatch`. */
+function claimOf(request: ReceivedRequest, rules: SignatureRules, signed: SignedTerms): Version4Claim {
+  const { form, plan, signature, timestamp, timeMs } = signed
+  const { headers, parameters } = request
+  if (!timestamp.startsWith(plan.scope.day)) {
     throw fail("accessDenied", { reason: "the date of the Credential is not the day of the request" })
   }
-  checkSignedHeaders(credentials, headers)
-  const token = tokenOf(headers, presigned ? query : [])
-  const payloadHash = payloadHashOf(headers, terms === undefined ? undefined : query, rules.bodySha256)
+  if (plan.uncovered.length > 0) {
+    throw fail("accessDenied", {
+      message: "There were headers present in the request which were not signed",
+      headersNotSigned: plan.uncovered.join(", ").slice(0, 400),
+    })
+  }
+  const presignedQuery = form === "query" ? parameters : undefined
+  const token = tokenOf(headers, presignedQuery)
+  const payloadHash = payloadHashOf(headers, presignedQuery, rules.bodySha256)
   return {
     kind: "claim",
     version: ALGORITHM,
-    accessKeyId: accessKeyOf(credentials.accessKeyId),
-    credentials,
+    form,
+    accessKeyId: accessKeyOf(plan.accessKeyId),
+    plan,
+    signature,
     request,
-    headers,
     timestamp,
     timeMs,
     payload: parsePayloadMode(payloadHash),
     payloadHash,
     region: rules.region ?? REGION_REPORTED,
-    signedRegion: credentials.scope.region,
+    signedRegion: plan.scope.region,
     token,
   }
 }
 
 /** Both places are covered by the signature. Throws `invalidToken` where they disagree. */
-function tokenOf(headers: ReadonlyMap<string, string>, presignedQuery: readonly QueryParameter[]): string | undefined {
+function tokenOf(headers: RequestHeaders, presignedQuery: readonly QueryParameter[] | undefined): string | undefined {
+  const inHeader = valueOf(headers, "x-amz-security-token") ?? ""
+  if (presignedQuery === undefined) return inHeader === "" ? undefined : inHeader
   const inQuery = presignedQuery.filter(({ name }) => name === "X-Amz-Security-Token").map(({ value }) => value)
-  const [token, other] = new Set([headers.get("x-amz-security-token") ?? "", ...inQuery].filter(text => text !== ""))
+  const [token, other] = new Set([inHeader, ...inQuery].filter(text => text !== ""))
   if (other !== undefined) throw fail("invalidToken")
   return token
-}
-
-/** Throws `signatureMismatch` with details.stringToSign and, of version 4, details.canonicalRequest. */
-export function verifySignature(claim: SignedClaim, secret: string, keys: SigningKeys): VerifiedRequest {
-  return claim.version === "AWS" ? verifyVersion2(claim, secret) : verifyVersion4(claim, secret, keys)
 }
 
 function verifyVersion2(claim: Version2Claim, secret: string): VerifiedRequest {
@@ -178,38 +398,10 @@ function verifyVersion2(claim: Version2Claim, secret: string): VerifiedRequest {
   return { kind: "verified", form, version: "AWS", accessKeyId, region, payload, signedMs: undefined, chunkSignatures }
 }
 
-function verifyVersion4(claim: Version4Claim, secret: string, keys: SigningKeys): VerifiedRequest {
-  const { credentials, headers, request, payloadHash, timestamp } = claim
-  const parts = { request, headers, signedHeaders: credentials.signedHeaders, payloadHash }
-  const text = stringToSign(timestamp, credentials.scope, canonicalRequest(parts))
-  const signingKey = keys.of(claim.accessKeyId, secret, credentials.scope)
-  const expected = hmacHex(signingKey, text)
-  if (!equalInConstantTime(expected, credentials.signature)) {
-    const shown = new Map([...headers].map(([name, value]) => [name, isSecretHeader(name) ? "(hidden)" : value]))
-    throw fail("signatureMismatch", {
-      accessKeyId: claim.accessKeyId,
-      signatureProvided: credentials.signature.slice(0, 128),
-      stringToSign: text,
-      canonicalRequest: canonicalRequest({ ...parts, headers: shown }),
-    })
-  }
-  return {
-    kind: "verified",
-    form: credentials.form,
-    version: ALGORITHM,
-    accessKeyId: claim.accessKeyId,
-    region: claim.region,
-    payload: claim.payload,
-    signedMs: claim.timeMs,
-    chunkSignatures: () => new ChunkSignatures(signingKey, timestamp, scopeText(credentials.scope), expected),
-  }
-}
-
 /** Whether anything in the request's head looks like a signature. */
-export function carriesSignature({ rawTarget, rawHeaders }: SignableRequest): boolean {
-  const query = parseQuery(splitTarget(rawTarget).rawQuery)
-  const isSigned = carriesQuerySignature(query) || carriesVersion2Signature(query)
-  return isSigned || canonicalHeaders(rawHeaders).has("authorization")
+export function carriesSignature({ parameters, headers }: ReceivedRequest): boolean {
+  const isSigned = carriesQuerySignature(parameters) || carriesVersion2Signature(parameters)
+  return isSigned || headers.get("authorization") !== undefined
 }
 
 const CREDENTIAL = /Credential=([\w.+=@-]{3,128})(?:\/|%2F)|(?:^|&)AWSAccessKeyId=([\w.+=@-]{3,128})(?:&|$)/i
@@ -220,8 +412,8 @@ export function claimedKey(authorization: string | undefined, rawTarget: string)
   return match?.[1] ?? match?.[2]
 }
 
-function readAnonymous(headers: ReadonlyMap<string, string>): AnonymousRequest {
-  const payload = parsePayloadMode(headers.get("x-amz-content-sha256") ?? UNSIGNED_PAYLOAD)
+function readAnonymous(headers: RequestHeaders): AnonymousRequest {
+  const payload = parsePayloadMode(valueOf(headers, "x-amz-content-sha256") ?? UNSIGNED_PAYLOAD)
   if (payload.kind === "chunked" && payload.signed) {
     throw fail("accessDenied", { reason: "signed chunks need a signed request" })
   }
@@ -247,66 +439,52 @@ export function checkScope({ form, scope }: Pick<Credentials, "form" | "scope">,
   }
 }
 
-function timestampOf(headers: ReadonlyMap<string, string>): string {
-  const amzDate = headers.get("x-amz-date")
+const noDate = () => fail("accessDenied", { message: "AWS authentication requires a valid Date or x-amz-date header" })
+
+/** Throws `accessDenied`. */
+function timestampOf(headers: RequestHeaders): string {
+  const amzDate = valueOf(headers, "x-amz-date")
   if (amzDate !== undefined) return amzDate
-  const timeMs = parseDate(headers.get("date") ?? "")
-  if (timeMs === undefined) {
-    throw fail("accessDenied", { message: "AWS authentication requires a valid Date or x-amz-date header" })
-  }
+  const timeMs = parseDate(valueOf(headers, "date") ?? "")
+  if (timeMs === undefined) throw noDate()
   return basicDate(timeMs)
 }
 
-function checkTime(timestamp: string, terms: PresignedTerms | undefined, nowMs: number): number {
-  const timeMs = parseBasicDate(timestamp)
-  if (timeMs === undefined) {
-    throw fail("accessDenied", { message: "AWS authentication requires a valid Date or x-amz-date header" })
-  }
-  if (terms === undefined) {
-    if (Math.abs(nowMs - timeMs) > SKEW_MS_MAX) {
-      const serverTime = isoDate(nowMs)
-      throw fail("requestSkewed", { requestTime: timestamp, serverTime, maxAllowedSkewMilliseconds: SKEW_MS_MAX })
-    }
-    return timeMs
-  }
+/** Throws `accessDenied` where the timestamp is none, `requestSkewed`. */
+function checkSkew(timeMs: number | undefined, timestamp: string, nowMs: number): number {
+  if (timeMs === undefined) throw noDate()
+  if (Math.abs(nowMs - timeMs) <= SKEW_MS_MAX) return timeMs
   const serverTime = isoDate(nowMs)
-  const expiresSeconds = /^\d{1,6}$/.test(terms.expiresText) ? Number(terms.expiresText) : 0
+  throw fail("requestSkewed", { requestTime: timestamp, serverTime, maxAllowedSkewMilliseconds: SKEW_MS_MAX })
+}
+
+/** Throws `accessDenied`, `requestExpired`. */
+function checkExpiry(timeMs: number | undefined, { expiresText }: PresignedTerms, nowMs: number): number {
+  if (timeMs === undefined) throw noDate()
+  const expiresSeconds = /^\d{1,6}$/.test(expiresText) ? Number(expiresText) : 0
   if (expiresSeconds < 1 || expiresSeconds > PRESIGNED_SECONDS_MAX) {
     throw fail("accessDenied", { message: `X-Amz-Expires must be between 1 and ${PRESIGNED_SECONDS_MAX} seconds` })
   }
-  if (timeMs > nowMs + SKEW_MS_MAX) throw fail("accessDenied", { message: "Request is not valid yet", serverTime })
+  if (timeMs > nowMs + SKEW_MS_MAX) {
+    throw fail("accessDenied", { message: "Request is not valid yet", serverTime: isoDate(nowMs) })
+  }
   const expiresMs = timeMs + expiresSeconds * 1000
-  if (nowMs > expiresMs) {
-    throw fail("requestExpired", {
-      message: "Request has expired",
-      expires: isoDate(expiresMs),
-      serverTime,
-      expiresSeconds,
-    })
-  }
-  return timeMs
-}
-
-function checkSignedHeaders({ signedHeaders }: Credentials, headers: ReadonlyMap<string, string>): void {
-  const signed = new Set(signedHeaders)
-  const unsigned = ["host", ...headers.keys()].filter(
-    name => (name === "host" || name.startsWith("x-amz-")) && !signed.has(name),
-  )
-  if (unsigned.length > 0) {
-    throw fail("accessDenied", {
-      message: "There were headers present in the request which were not signed",
-      headersNotSigned: [...new Set(unsigned)].join(", ").slice(0, 400),
-    })
-  }
+  if (nowMs <= expiresMs) return timeMs
+  throw fail("requestExpired", {
+    message: "Request has expired",
+    expires: isoDate(expiresMs),
+    serverTime: isoDate(nowMs),
+    expiresSeconds,
+  })
 }
 
 /** `presignedQuery`: of a presigned URL, which needs no hash. */
 function payloadHashOf(
-  headers: ReadonlyMap<string, string>,
+  headers: RequestHeaders,
   presignedQuery: readonly QueryParameter[] | undefined,
   bodySha256: string | undefined,
 ): string {
-  const header = headers.get("x-amz-content-sha256")
+  const header = valueOf(headers, "x-amz-content-sha256")
   if (bodySha256 !== undefined) {
     if (header !== undefined && header.toLowerCase() !== bodySha256) throw fail("contentSha256Mismatch")
     return bodySha256

@@ -5,7 +5,8 @@ import { fc } from "../../base/testing-properties.js"
 import { fail, isFailure } from "../../base/failures.js"
 import type { Failure, FailureKind } from "../../base/failures.js"
 import { parseQuery, percentEncode, splitTarget } from "../../base/uri.js"
-import { claimedKey, readSignature, SigningKeys, verifySignature } from "../sigv4.js"
+import { HeaderShapes } from "../../base/request-headers.js"
+import { claimedKey, receivedRequest, SignatureVerifier } from "../sigv4.js"
 import type { SignableRequest, Version2Rules } from "../sigv4.js"
 
 const SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -28,10 +29,13 @@ const rulesOf = (request: SignableRequest): Version2Rules => ({
 function verify(request: SignableRequest, terms: Terms = {}) {
   const { nowMs = NOW_MS, region } = terms
   const version2 = "version2" in terms ? terms.version2 : rulesOf(request)
-  const claim = readSignature(request, { service: "s3", region, version2 }, nowMs)
+  const { method, rawTarget, rawHeaders } = request
+  const received = receivedRequest({ method, rawTarget, headers: new HeaderShapes().ofFlat(rawHeaders) })
+  const verifier = new SignatureVerifier()
+  const claim = verifier.read(received, { service: "s3", region, version2 }, nowMs)
   if (claim.kind === "anonymous") return claim
   if (claim.accessKeyId !== KEY) throw fail("invalidAccessKey")
-  const verified = verifySignature(claim, SECRET, new SigningKeys())
+  const verified = verifier.verify(claim, SECRET)
   return { ...verified, token: claim.token }
 }
 

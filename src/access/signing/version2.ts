@@ -16,10 +16,10 @@ import type { Failure } from "../../base/failures.js"
 import type { AccessKeyId } from "../../base/ids.js"
 import type { QueryParameter } from "../../base/uri.js"
 import { equalInConstantTime, trimBlanks } from "./canonical.js"
-import type { SignableRequest } from "./canonical.js"
 import { accessKeyOf, isSecretHeader, PRESIGNED_SECONDS_MAX, VERSION_2_PARAMETERS } from "./credentials.js"
 import { parsePayloadMode, UNSIGNED_PAYLOAD } from "./payload.js"
 import type { PayloadMode } from "./payload.js"
+import type { ReceivedRequest } from "./verify.js"
 
 /** What a protocol that accepts version 2 says about a request. */
 export interface Version2Rules {
@@ -69,15 +69,14 @@ const denied = (message: string): Failure => fail("accessDenied", { message })
  * `notImplemented`.
  */
 export function readVersion2(
-  { method, rawHeaders }: SignableRequest,
-  query: readonly QueryParameter[],
+  { method, headers, parameters: query }: ReceivedRequest,
   { resource, signedParameters }: Version2Rules,
   { nowMs, region }: { readonly nowMs: number; readonly region: string },
 ): Version2Claim {
   if (resource === undefined) throw fail("invalidRequest", { message: MESSAGE_NO_OBJECT })
   const [accessKeyId = "", signature = "", expires = ""] = VERSION_2_PARAMETERS.map(name => onlyValue(query, name))
   checkExpiry(expires, nowMs)
-  const sent = headersSent(rawHeaders)
+  const sent = headersSent(headers.flat())
   const amz = amzHeaders(sent, query)
   const ofTarget = query.filter(({ name }) => LISTED_PARAMETERS.has(name) || signedParameters.has(name))
   const textWith = (valueOf: (name: string, value: string) => string): string =>

@@ -60,8 +60,7 @@ class Scene {
   put(name: string, bytes: Uint8Array): Promise<unknown> {
     const given = {
       key: objectKeyOfText(name),
-      headers: {},
-      userMetadata: [],
+      attributes: { headers: {}, userMetadata: [] },
       tags: [],
       conditions: {},
       signal: noSignal,

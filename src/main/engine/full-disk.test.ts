@@ -114,7 +114,7 @@ class Store {
 
   async put(name: string, bytes: number): Promise<void> {
     const body = sourceOf(Buffer.alloc(bytes, name))
-    const given = { headers: {}, userMetadata: [], tags: [], conditions: {}, signal: noSignal, body }
+    const given = { attributes: { headers: {}, userMetadata: [] }, tags: [], conditions: {}, signal: noSignal, body }
     await this.now.services.objects.put({ ...given, bucket: await this.bucket(), key: objectKeyOfText(name) })
     this.kept.set(name, `${name} ${bytes}`)
   }

@@ -86,7 +86,7 @@ test("a bucket's policy takes its time to become known: needles of one generatio
   const bucket = await createBucket(engine)
   const target = { bucket, key: objectKeyOfText("a"), conditions: {} }
   const bytes = Buffer.alloc(500 * KIB, "abc")
-  const what = { headers: {}, userMetadata: [], tags: [], signal: noSignal, body: sourceOf(bytes) }
+  const what = { attributes: { headers: {}, userMetadata: [] }, tags: [], signal: noSignal, body: sourceOf(bytes) }
   await machine.clock.runUntil(engine.services.objects.put({ ...target, ...what }))
   const operations = operationsOf(machine, engine)
   await machine.clock.runUntil(operations.change(setRedundancy("ec:2+1", undefined), "ec:2+1"))
@@ -113,7 +113,8 @@ test("a bucket's policy takes its time to become known: needles of one generatio
   }
   for (const [generation, texts] of policies) assert.equal(texts.size, 1, `${generation}: ${[...texts].join()}`)
   assert.deepEqual([...(policies.get(Math.max(...policies.keys())) ?? [])], ["replica:2"])
-  assert.deepEqual(await machine.clock.runUntil(engine.services.objects.get(target).then(bytesOf)), bytes)
+  const got = async () => bytesOf(await engine.services.objects.get(target))
+  assert.deepEqual(await machine.clock.runUntil(got()), bytes)
 })
 
 test("a plan for a bucket reckons with what lies in it", async () => {
@@ -121,7 +122,13 @@ test("a plan for a bucket reckons with what lies in it", async () => {
   const engine = await machine.open()
   const bucket = await createBucket(engine)
   const [key, bytes] = [objectKeyOfText("a"), Buffer.alloc(100 * KIB, "abc")]
-  const what = { headers: {}, userMetadata: [], tags: [], conditions: {}, signal: noSignal, body: sourceOf(bytes) }
+  const what = {
+    attributes: { headers: {}, userMetadata: [] },
+    tags: [],
+    conditions: {},
+    signal: noSignal,
+    body: sourceOf(bytes),
+  }
   await machine.clock.runUntil(engine.services.objects.put({ bucket, key, ...what }))
   const operations = operationsOf(machine, engine)
   const planned = async (text: string) => machine.clock.runUntil(operations.plan(setRedundancy(text, "bucket")))

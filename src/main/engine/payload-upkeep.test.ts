@@ -17,7 +17,14 @@ const bodyOf = (i: number, version: number) => Buffer.alloc(3 * KIB, `${i} ${ver
 
 const put = (engine: Engine, bucket: Bucket, i: number, version: number) =>
   engine.services.objects.put({
-    ...{ key: keyOf(i), headers: {}, userMetadata: [], tags: [], conditions: {}, signal: noSignal, bucket },
+    ...{
+      key: keyOf(i),
+      attributes: { headers: {}, userMetadata: [] },
+      tags: [],
+      conditions: {},
+      signal: noSignal,
+      bucket,
+    },
     body: sourceOf(bodyOf(i, version)),
   })
 
@@ -53,8 +60,8 @@ test("a volume whose books are wrong and whose end has rotten loses what is rott
   }
   let read = 0
   for (let i = 0; i < OBJECTS; i += 1) {
-    const got = engine.services.objects.get({ bucket, key: keyOf(i), conditions: {} })
-    read += await got.then(bytesOf).then(
+    const got = async () => bytesOf(await engine.services.objects.get({ bucket, key: keyOf(i), conditions: {} }))
+    read += await got().then(
       () => 1,
       () => 0,
     )

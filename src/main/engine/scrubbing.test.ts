@@ -33,7 +33,7 @@ test("by default everything is verified within 30 days, a little each day, and a
   let engine = await machine.open()
   const bucket = await createBucket(engine)
   for (let i = 0; i < OBJECTS; i += 1) {
-    const given = { headers: {}, userMetadata: [], tags: [], conditions: {}, signal: noSignal }
+    const given = { attributes: { headers: {}, userMetadata: [] }, tags: [], conditions: {}, signal: noSignal }
     const body = sourceOf(Buffer.alloc(200 * KIB, `${i} `))
     await machine.clock.runUntil(
       engine.services.objects.put({ ...given, bucket, key: objectKeyOfText(`key ${i}`), body }),

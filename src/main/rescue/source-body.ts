@@ -37,6 +37,11 @@ export class RescuedBody implements BodySource {
     return this.promised.checksum?.value
   }
 
+  /** It is streamed, also where it is small: its bytes are counted, and its failures noted, on their way. */
+  gather(): undefined {
+    return undefined
+  }
+
   async *open(): AsyncGenerator<Uint8Array> {
     try {
       for await (const piece of this.pieces()) {

@@ -270,8 +270,7 @@ export class StoreTarget implements RescueTarget {
 }
 
 const detailsOf = ({ details }: ReadyVersion) => ({
-  headers: headersOf(details),
-  userMetadata: details.userMetadata,
+  attributes: { headers: headersOf(details), userMetadata: details.userMetadata },
   tags: details.tags,
   acl: details.acl,
 })

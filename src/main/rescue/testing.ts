@@ -5,6 +5,7 @@ import { hexOf } from "../../base/bytes.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "../../base/ids.js"
 import type { ObjectKey } from "../../base/ids.js"
 import { KIB, MIB } from "../../base/limits.js"
+import { asPromise, type Soon } from "../../base/soon.js"
 import { makeCodec } from "../../erasure/index.js"
 import type { SettingName } from "../../format/records.js"
 import { METADATA_BACKUP_LIMITS } from "../../object/metadata-backup.js"
@@ -121,8 +122,8 @@ export class DoomedStore {
     return new DoomedStore(machine, await machine.clock.runUntil(machine.open()))
   }
 
-  private wait<T>(promise: Promise<T>): Promise<T> {
-    return this.machine.clock.runUntil(promise)
+  private wait<T>(value: Soon<T>): Promise<T> {
+    return this.machine.clock.runUntil(asPromise(() => value))
   }
 
   get services() {
@@ -145,8 +146,7 @@ export class DoomedStore {
 
   put(bucket: Bucket, key: string, bytes: Uint8Array, body = sourceOf(bytes)): Promise<PutResult> {
     const what = {
-      headers: { contentType: `text/${key}` },
-      userMetadata: [["name", key]],
+      attributes: { headers: { contentType: `text/${key}` }, userMetadata: [["name", key]] },
       tags: [["of", key]],
       acl: { owner: parseAccountId("writer"), grants: [] },
     } as const
@@ -164,8 +164,8 @@ export class DoomedStore {
   ): Promise<string> {
     const { multipart } = this.services
     const object = { bucket, key: objectKeyOfText(key) }
-    const details = { headers: { contentType: `text/${key}` }, userMetadata: [], tags: [], checksum: undefined }
-    const { multipartId } = await this.wait(multipart.create({ ...object, ...details }))
+    const attributes = { headers: { contentType: `text/${key}` }, userMetadata: [] }
+    const { multipartId } = await this.wait(multipart.create({ ...object, attributes, tags: [], checksum: undefined }))
     const target = { ...object, multipartId, signal: noSignal }
     const done: { partNumber: number; etag: string; checksum: undefined }[] = []
     for (const [i, bytes] of parts.entries()) {

@@ -53,7 +53,7 @@ test("bytes that repair comes across after its look are told once", async () => 
     bucketPolicies: () => [],
   })
   const put = (name: string, lengthBytes: number) => {
-    const rest = { headers: {}, userMetadata: [], tags: [], conditions: {}, signal: noSignal }
+    const rest = { attributes: { headers: {}, userMetadata: [] }, tags: [], conditions: {}, signal: noSignal }
     const body = sourceOf(Buffer.alloc(lengthBytes, "x"))
     return clock.runUntil(services.objects.put({ ...rest, bucket, key: objectKeyOfText(name), body }))
   }

@@ -9,6 +9,7 @@ import { aclOfObject, aclReach, aclSpeakingOf, isOwnerOnly, ownerOnly, withoutPu
 import type { Acl, AclReach, Grant, Grantee, Principal } from "../../access/index.js"
 import type { Accounts } from "../../access/contract.js"
 import { fail } from "../../base/failures.js"
+import { after, type Soon } from "../../base/soon.js"
 import type { AccountId } from "../../base/ids.js"
 import type { Bucket, Buckets, ObjectAcl } from "../../object/contract.js"
 import { SMALL_DOCUMENT } from "../read-document.js"
@@ -68,43 +69,48 @@ export class AccessControl {
     this.blocks = new SettingReader(buckets, PUBLIC_ACCESS_BLOCK)
   }
 
-  async rulesOf(bucket: Bucket): Promise<BucketAclRules> {
-    const ownership = await objectOwnershipOf(this.ownerships, bucket)
-    const { blockPublicAcls, ignorePublicAcls } = await publicAccessBlockOf(this.blocks, bucket)
-    return { bucketOwner: bucket.owner, ownership, blockPublicAcls, ignorePublicAcls }
+  rulesOf(bucket: Bucket): Soon<BucketAclRules> {
+    return after(objectOwnershipOf(this.ownerships, bucket), ownership =>
+      after(publicAccessBlockOf(this.blocks, bucket), ({ blockPublicAcls, ignorePublicAcls }) => {
+        return { bucketOwner: bucket.owner, ownership, blockPublicAcls, ignorePublicAcls }
+      }),
+    )
   }
 
   /** As it is shown, whether it counts or not. */
-  async listOfBucket(bucket: Bucket): Promise<Acl> {
-    if (isEnforced(await this.rulesOf(bucket))) return ownerOnly(bucket.owner)
-    return (await this.lists.of(bucket)) ?? ownerOnly(bucket.owner)
+  listOfBucket(bucket: Bucket): Soon<Acl> {
+    return after(this.rulesOf(bucket), rules =>
+      isEnforced(rules)
+        ? ownerOnly(bucket.owner)
+        : after(this.lists.of(bucket), list => list ?? ownerOnly(bucket.owner)),
+    )
   }
 
   /** The same of an object; `kept` is what its version has. Its owner is the object's. */
-  async listOfObject(bucket: Bucket, kept: ObjectAcl | undefined): Promise<Acl> {
-    return isEnforced(await this.rulesOf(bucket)) ? ownerOnly(bucket.owner) : aclOfObject(kept, bucket.owner)
+  listOfObject(bucket: Bucket, kept: ObjectAcl | undefined): Soon<Acl> {
+    return after(this.rulesOf(bucket), rules =>
+      isEnforced(rules) ? ownerOnly(bucket.owner) : aclOfObject(kept, bucket.owner),
+    )
   }
 
   /** Whether lists count in it, and with them who wrote what. */
-  async counts(bucket: Bucket): Promise<boolean> {
-    return mayHaveLists(bucket) && !isEnforced(await this.rulesOf(bucket))
+  counts(bucket: Bucket): Soon<boolean> {
+    return mayHaveLists(bucket) && after(this.rulesOf(bucket), rules => !isEnforced(rules))
   }
 
   /**
    * What the list that speaks of an action (`s3:GetObject`) grants the caller: the bucket's, or the object's, of
    * which `kept` is what its version has. Undefined: nothing.
    */
-  async reach(
-    bucket: Bucket,
-    kept: ObjectAcl | undefined,
-    principal: Principal,
-    action: string,
-  ): Promise<AclReach | undefined> {
+  reach(bucket: Bucket, kept: ObjectAcl | undefined, principal: Principal, action: string): Soon<AclReach | undefined> {
+    if (!mayHaveLists(bucket)) return undefined
     const speaking = aclSpeakingOf(action)
-    if (speaking === undefined || !mayHaveLists(bucket)) return undefined
-    const { ignorePublicAcls } = await this.rulesOf(bucket)
-    const acl = await (speaking === "bucket" ? this.listOfBucket(bucket) : this.listOfObject(bucket, kept))
-    return aclReach(ignorePublicAcls ? withoutPublic(acl) : acl, principal, action)
+    if (speaking === undefined) return undefined
+    return after(this.rulesOf(bucket), ({ ignorePublicAcls }) =>
+      after(speaking === "bucket" ? this.listOfBucket(bucket) : this.listOfObject(bucket, kept), acl =>
+        aclReach(ignorePublicAcls ? withoutPublic(acl) : acl, principal, action),
+      ),
+    )
   }
 
   /** What accounts are called, of all that a list names. */

@@ -12,7 +12,7 @@ import { fail } from "../../base/failures.js"
 import type { Failure } from "../../base/failures.js"
 import { parseAccountId, textOfObjectKey } from "../../base/ids.js"
 import type { AccountId } from "../../base/ids.js"
-import type { Headers } from "../call.js"
+import type { Headers } from "../../base/request-headers.js"
 import type { XmlElement } from "../wire/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 

@@ -6,14 +6,12 @@
  *           anonymous as a request without one. Where there is a policy, the file ends cleanly only
  *           within the size that it allows.
  */
-import { carriesSignature } from "../../access/index.js"
+import { carriesSignature, type ReceivedRequest } from "../../access/index.js"
 import { fail } from "../../base/failures.js"
 import type { PieceOwner } from "../../base/pieces.js"
-import type { Exchange } from "../../http/index.js"
 import type { Caller, Gatekeeper } from "../authenticate.js"
 import type { WireBody } from "../body.js"
-import type { Headers } from "../call.js"
-import type { Query } from "../wire/query.js"
+import type { Headers } from "../../base/request-headers.js"
 import { boundaryOf } from "../wire/form-data.js"
 import type { S3Target } from "../wire/target.js"
 import { completeFields, formRequestOf } from "./fields-core.js"
@@ -28,9 +26,8 @@ export interface AdmittedForm extends FormRequest {
 }
 
 interface FormScene {
-  readonly exchange: Exchange
+  readonly received: ReceivedRequest
   readonly target: S3Target
-  readonly query: Query
   readonly headers: Headers
   readonly nowMs: number
   /** As soon as it is known who asks. */
@@ -41,13 +38,13 @@ interface FormScene {
 export async function admitForm(
   gate: Gatekeeper,
   wire: WireBody,
-  { exchange, target, query, headers, nowMs, noteCaller }: FormScene,
+  { received, target, headers, nowMs, noteCaller }: FormScene,
 ): Promise<{ readonly caller: Caller; readonly form: AdmittedForm }> {
   const { bucket = "" } = target
   const boundary = boundaryOf(headers.get("content-type") ?? "")
-  if (boundary === undefined || carriesSignature(exchange)) {
+  if (boundary === undefined || carriesSignature(received)) {
     // As of any other request: who may not do it learns no more than that.
-    const caller = await gate.caller(exchange, { target, query, nowMs })
+    const caller = await gate.caller(received, target, nowMs)
     noteCaller(caller)
     await gate.openBucket(bucket, caller, headers)
     throw boundary === undefined
@@ -56,12 +53,12 @@ export async function admitForm(
   }
   const arriving = await readForm(wire, boundary)
   const fields = completeFields(arriving.fields, arriving.fileName, bucket)
-  const caller = await gate.callerOfForm(fields, query, nowMs)
+  const caller = await gate.callerOfForm(fields, received, nowMs)
   noteCaller(caller)
   await gate.openBucket(bucket, caller, headers)
   const range = sizeIn(fields, caller, nowMs)
   const open = (pieces: PieceOwner) => within(range, arriving.file(pieces))
-  const file: WireBody = { lengthBytes: undefined, chunked: true, open }
+  const file: WireBody = { lengthBytes: undefined, chunked: true, open, gather: () => undefined }
   return { caller, form: { ...formRequestOf(fields, headers), file } }
 }
 

@@ -3,6 +3,7 @@ import { isOwnerOnly, storedAcl } from "../../access/index.js"
 import type { Acl, AclResource } from "../../access/index.js"
 import { fail } from "../../base/failures.js"
 import type { AccountId } from "../../base/ids.js"
+import { after, type Soon } from "../../base/soon.js"
 import type { Bucket, ObjectAcl } from "../../object/contract.js"
 import { bucketAclDocument } from "../acl/access-control.js"
 import { changedAcl, isEnforced, newBucketAcl, newObjectAcl } from "../acl/acl-rules-core.js"
@@ -84,11 +85,12 @@ export async function checkOwnership({ accessControl, bucket }: BucketCall, owne
 }
 
 /** What an object that the caller writes keeps of its list. Throws what is wrong with the headers, `aclNotSupported`, `accessDenied`. */
-export async function aclOfNewObject(call: ObjectCall): Promise<ObjectAcl | undefined> {
+export function aclOfNewObject(call: ObjectCall): Soon<ObjectAcl | undefined> {
   const { accessControl, bucket, caller, headers } = call
   const asked = aclOfHeaders(headers, "object")
-  const found = asked && (await accessControl.findFor(bucket, asked))
-  return newObjectAcl(found, caller?.id, await accessControl.rulesOf(bucket))
+  return after(asked && accessControl.findFor(bucket, asked), found =>
+    after(accessControl.rulesOf(bucket), rules => newObjectAcl(found, caller?.id, rules)),
+  )
 }
 
 /** The list of a new bucket as a setting; undefined: nothing is to be kept. */

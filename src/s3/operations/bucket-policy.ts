@@ -2,7 +2,7 @@
 import { checkPrincipals, POLICY_LIMITS } from "../../access/index.js"
 import { fail } from "../../base/failures.js"
 import type { Answer, BucketCall } from "../call.js"
-import { answerEmpty, answerXml } from "../call.js"
+import { answerEmpty, answerXml, linesOfFields } from "../call.js"
 import { BUCKET_POLICY, readBucketPolicy } from "../settings/bucket-policy.js"
 import { PUBLIC_ACCESS_BLOCK, publicAccessBlockOf } from "../settings/public-access-block.js"
 import { SettingReader } from "../settings/setting.js"
@@ -13,7 +13,7 @@ export async function getBucketPolicy({ services, bucket, principals }: BucketCa
   if (stored === undefined) return answerMissing("NoSuchBucketPolicy", bucket)
   const bytes = Buffer.from(principals.showPrincipals(stored.document))
   const body = { kind: "document", bytes, type: "application/json" } as const
-  return { status: 200, headers: [], body }
+  return { status: 200, headers: linesOfFields([]), body }
 }
 
 /** Throws `malformedPolicy`; `accessDenied` for one that lets everybody in, where the public access block forbids that. */

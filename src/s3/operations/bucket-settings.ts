@@ -1,7 +1,7 @@
 /** Location and versioning of a bucket. */
 import { fail } from "../../base/failures.js"
 import type { Answer, BucketCall } from "../call.js"
-import { answerEmpty, answerXml } from "../call.js"
+import { answerEmpty, answerXml, linesOfFields } from "../call.js"
 import { readRequiredDocument, SMALL_DOCUMENT } from "../read-document.js"
 import { childText } from "../wire/xml-reader.js"
 import { escapeXml, XML_DECLARATION, XML_NAMESPACE } from "../wire/xml-writer.js"
@@ -12,7 +12,7 @@ export async function getBucketLocation({ bucket, configuredRegion }: BucketCall
   const location = bucket.location === "" ? (configuredRegion ?? "") : bucket.location
   const shown = location === DEFAULT_REGION ? "" : escapeXml(location)
   const xml = `${XML_DECLARATION}<LocationConstraint xmlns="${XML_NAMESPACE}">${shown}</LocationConstraint>`
-  return { status: 200, headers: [], body: { kind: "document", bytes: Buffer.from(xml, "utf8") } }
+  return { status: 200, headers: linesOfFields([]), body: { kind: "document", bytes: Buffer.from(xml, "utf8") } }
 }
 
 export async function getBucketVersioning({ bucket }: BucketCall): Promise<Answer> {

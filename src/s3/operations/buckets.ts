@@ -1,7 +1,8 @@
 /** CreateBucket, HeadBucket, DeleteBucket. */
 import { fail, isFailure } from "../../base/failures.js"
 import type { SettingDocuments, SettingName, Tags } from "../../object/contract.js"
-import type { Answer, BucketCall, CallBody, NewBucketCall } from "../call.js"
+import type { CallBody } from "../body.js"
+import type { Answer, BucketCall, NewBucketCall } from "../call.js"
 import { answerEmpty } from "../call.js"
 import { readDocument } from "../read-document.js"
 import type { BodySays } from "../rights/condition-values-core.js"

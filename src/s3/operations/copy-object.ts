@@ -7,7 +7,6 @@ import { answerXml } from "../call.js"
 import { copySourceOf } from "../resolve-copy-source.js"
 import { checksumAlgorithmOf } from "../parse-checksums.js"
 import { writeConditionsOf } from "../parse-conditions.js"
-import { contentHeadersOf, userMetadataOf } from "../parse-content.js"
 import { actionsOf, NEEDS } from "../rights/needs-core.js"
 import { parseTagHeader } from "../wire/tags.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
@@ -30,16 +29,14 @@ async function tagsOf(call: ObjectCall, source: CopySource): Promise<Tags | unde
 }
 
 export async function copyObject(call: ObjectCall): Promise<Answer> {
-  const { services, bucket, key, headers, client } = call
+  const { services, bucket, key, headers, client, context } = call
   const source = await copySourceOf(call)
   const result = await services.objects.copy({
     source,
     bucket,
     key,
     conditions: writeConditionsOf(headers),
-    replaceMetadata: replaces(call, "x-amz-metadata-directive")
-      ? { headers: contentHeadersOf(headers), userMetadata: userMetadataOf(headers) }
-      : undefined,
+    replaceAttributes: replaces(call, "x-amz-metadata-directive") ? context.attributes.of(headers) : undefined,
     replaceTags: await tagsOf(call, source),
     acl: await aclOfNewObject(call),
     checksumAlgorithm: checksumAlgorithmOf(headers),

@@ -6,7 +6,6 @@ import type { Answer, ObjectCall } from "../call.js"
 import { answerEmpty, answerXml } from "../call.js"
 import type { Field } from "../failures.js"
 import { plannedChecksum } from "../parse-checksums.js"
-import { contentHeadersOf, userMetadataOf } from "../parse-content.js"
 import { parseTagHeader } from "../wire/tags.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { aclOfNewObject } from "./acl.js"
@@ -22,13 +21,12 @@ export function multipartIdOf({ query }: ObjectCall): MultipartId {
 }
 
 export async function createMultipartUpload(call: ObjectCall): Promise<Answer> {
-  const { services, bucket, key, headers, caller } = call
+  const { services, bucket, key, headers, caller, context } = call
   const checksum = plannedChecksum(headers)
   const { multipartId } = await services.multipart.create({
     bucket,
     key,
-    headers: contentHeadersOf(headers),
-    userMetadata: userMetadataOf(headers),
+    attributes: context.attributes.of(headers),
     tags: parseTagHeader(headers.get("x-amz-tagging") ?? ""),
     acl: await aclOfNewObject(call),
     initiator: caller?.id === bucket.owner ? undefined : caller?.id,

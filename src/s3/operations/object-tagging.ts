@@ -1,6 +1,7 @@
 /** GetObjectTagging, PutObjectTagging, DeleteObjectTagging. */
 import type { Tags } from "../../object/contract.js"
-import type { Answer, CallBody, ObjectCall } from "../call.js"
+import type { CallBody } from "../body.js"
+import type { Answer, ObjectCall } from "../call.js"
 import { answerEmpty, answerXml } from "../call.js"
 import { readRequiredDocument } from "../read-document.js"
 import type { BodySays } from "../rights/condition-values-core.js"

@@ -2,11 +2,11 @@
 import { textOfObjectKey } from "../../base/ids.js"
 import { percentEncode } from "../../base/uri.js"
 import type { Answer, FormCall } from "../call.js"
-import { answerEmpty } from "../call.js"
+import { answerEmpty, linesOfFields } from "../call.js"
 import type { Field } from "../failures.js"
 import { xmlDocument } from "../wire/xml-writer.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
-import { storeObject } from "./put-object.js"
+import { storedFields, storeObject } from "./put-object.js"
 
 /** The address where the browser is sent, told what was stored. */
 function redirectTo(address: string, { bucket, key }: FormCall, etag: string): string {
@@ -18,7 +18,9 @@ function redirectTo(address: string, { bucket, key }: FormCall, etag: string): s
 
 export async function postObject(call: FormCall): Promise<Answer> {
   const { bucket, key, success, origin, rawPath } = call
-  const { etag, fields } = await storeObject(call, call.tags)
+  const stored = await storeObject(call, call.tags)
+  const { etag } = stored
+  const fields: Field[] = [["ETag", `"${etag}"`], ...storedFields(stored)]
   if (success.redirect !== undefined) {
     return answerEmpty(303, [...fields, ["Location", redirectTo(success.redirect, call, etag)]])
   }
@@ -33,5 +35,5 @@ export async function postObject(call: FormCall): Promise<Answer> {
       .quoted("ETag", etag)
   // What reads it in browsers looks for elements without a namespace.
   const bytes = xmlDocument("PostResponse", write, { namespace: false })
-  return { status: 201, headers, body: { kind: "document", bytes } }
+  return { status: 201, headers: linesOfFields(headers), body: { kind: "document", bytes } }
 }

@@ -1,11 +1,12 @@
 /** PutObject: a body with its headers becomes the latest version of a key. */
-import type { StoredChecksum, Tags } from "../../object/contract.js"
+import { after, type Soon } from "../../base/soon.js"
+import { HeaderLines } from "../../http/index.js"
+import type { PutResult, StoredChecksum, Tags } from "../../object/contract.js"
 import type { Answer, ObjectCall } from "../call.js"
-import { answerEmpty } from "../call.js"
+import { linesOfFields } from "../call.js"
 import type { Field } from "../failures.js"
 import { checksumHeader } from "../parse-checksums.js"
 import { writeConditionsOf } from "../parse-conditions.js"
-import { contentHeadersOf, userMetadataOf } from "../parse-content.js"
 import { parseTagHeader } from "../wire/tags.js"
 import { aclOfNewObject } from "./acl.js"
 import { writtenVersionHeader } from "./versions.js"
@@ -19,27 +20,37 @@ export const checksumFields = (checksum: StoredChecksum | undefined): Field[] =>
         ["x-amz-checksum-type", checksum.type],
       ]
 
-/** Stores the body of a call under its key; what is told of it as headers. */
-export async function storeObject(
-  call: ObjectCall,
-  tags: Tags,
-): Promise<{ readonly etag: string; readonly fields: readonly Field[] }> {
-  const { services, bucket, key, headers, body, client } = call
-  const { etag, versionId, checksum } = await services.objects.put({
-    bucket,
-    key,
-    headers: contentHeadersOf(headers),
-    userMetadata: userMetadataOf(headers),
-    tags,
-    acl: await aclOfNewObject(call),
-    conditions: writeConditionsOf(headers),
-    body: body.payload(),
-    signal: client.signal,
-  })
-  return { etag, fields: [["ETag", `"${etag}"`], ...writtenVersionHeader(versionId), ...checksumFields(checksum)] }
+/** Stores the body of a call under its key. */
+export function storeObject(call: ObjectCall, tags: Tags): Soon<PutResult> {
+  const { services, bucket, key, headers, body, client, context } = call
+  const attributes = context.attributes.of(headers)
+  return after(aclOfNewObject(call), acl =>
+    services.objects.put({
+      bucket,
+      key,
+      attributes,
+      tags,
+      acl,
+      conditions: writeConditionsOf(headers),
+      body: body.payload(),
+      // The signal is made when it is asked for.
+      get signal() {
+        return client.signal
+      },
+    }),
+  )
 }
 
-export async function putObject(call: ObjectCall): Promise<Answer> {
-  const { fields } = await storeObject(call, parseTagHeader(call.headers.get("x-amz-tagging") ?? ""))
-  return answerEmpty(200, fields)
+export const storedFields = ({ versionId, checksum }: PutResult): Field[] => [
+  ...writtenVersionHeader(versionId),
+  ...checksumFields(checksum),
+]
+
+export function putObject(call: ObjectCall): Soon<Answer> {
+  const tagging = call.headers.get("x-amz-tagging")
+  const storing = storeObject(call, tagging === undefined ? [] : parseTagHeader(tagging))
+  return after(storing, (stored): Answer => {
+    const etag = HeaderLines.ofChecked(`ETag: "${stored.etag}"\r\n`)
+    return { status: 200, headers: etag.and(linesOfFields(storedFields(stored))), body: { kind: "none" } }
+  })
 }

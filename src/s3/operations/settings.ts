@@ -1,6 +1,6 @@
 /** GET, PUT and DELETE of a bucket's settings: the same for all kinds. */
 import type { Answer, BucketCall } from "../call.js"
-import { answerEmpty } from "../call.js"
+import { answerEmpty, linesOfFields } from "../call.js"
 import { readRequiredDocument } from "../read-document.js"
 import { documentOf, shownOf, takenAway } from "../settings/setting.js"
 import type { Setting } from "../settings/setting.js"
@@ -13,7 +13,7 @@ export const getSetting =
   async ({ services, bucket }) => {
     const document = shownOf(setting, await services.buckets.setting(bucket, setting.name))
     if (document === undefined && setting.missing !== undefined) return answerMissing(setting.missing, bucket)
-    return { status: 200, headers: [], body: { kind: "document", bytes: Buffer.from(document ?? "") } }
+    return { status: 200, headers: linesOfFields([]), body: { kind: "document", bytes: Buffer.from(document ?? "") } }
   }
 
 /** What else speaks against a value for a bucket. */

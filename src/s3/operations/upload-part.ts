@@ -27,8 +27,13 @@ export async function uploadPart(call: ObjectCall): Promise<Answer> {
   const partNumber = partNumberOf(call)
   const multipartId = multipartIdOf(call)
   const body = call.body.payload()
-  const { signal } = client
-  const { etag, checksum } = await services.multipart.putPart({ bucket, key, multipartId, partNumber, body, signal })
+  const { etag, checksum } = await services.multipart.putPart({
+    ...{ bucket, key, multipartId, partNumber, body },
+    // The signal is made when it is asked for.
+    get signal() {
+      return client.signal
+    },
+  })
   return answerEmpty(200, [
     ["ETag", `"${etag}"`],
     ...(checksum === undefined ? [] : [[checksumHeader(checksum.algorithm), checksum.value] as const]),

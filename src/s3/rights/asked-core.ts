@@ -1,6 +1,6 @@
 /** What a request asks for, in the words of policies, before it is understood as a whole: for people. Pure. */
 import { textOfObjectKey } from "../../base/ids.js"
-import type { Headers } from "../call.js"
+import type { Headers } from "../../base/request-headers.js"
 import type { S3Target } from "../wire/target.js"
 import { scopeOf } from "./actions.js"
 import { actionsOf } from "./needs-core.js"

@@ -8,8 +8,8 @@
 import { decide, DeniedAccess, NO_RESOURCE_POLICIES } from "../../access/index.js"
 import type {
   AclReach,
-  Account,
   Decision,
+  Keyring,
   Denied,
   KnownKey,
   NamedPolicy,
@@ -21,16 +21,19 @@ import { asFailure, fail } from "../../base/failures.js"
 import type { Failure } from "../../base/failures.js"
 import { parseMultipartId, textOfObjectKey } from "../../base/ids.js"
 import type { AccountId, BucketName, ObjectKey, VersionId } from "../../base/ids.js"
-import type { Bucket, Multipart, ObjectAcl, ObjectInfo, Objects, ObjectTarget, Tags } from "../../object/contract.js"
+import { after, type Soon } from "../../base/soon.js"
+import type { Bucket, ObjectAcl, ObjectInfo, ObjectServices, ObjectTarget, Tags } from "../../object/contract.js"
 import type { AccessControl } from "../acl/access-control.js"
 import type { BucketPolicy } from "../settings/bucket-policy.js"
+import { mayHaveLists } from "../settings/ownership-controls.js"
 import { publicAccessBlockOf } from "../settings/public-access-block.js"
 import type { PublicAccessBlock } from "../settings/public-access-block.js"
 import type { SettingReader } from "../settings/setting.js"
+import type { Query } from "../wire/query.js"
 import { isOfObject, scopeOf } from "./actions.js"
 import type { ActionName } from "./actions.js"
 import { ConditionValues, headOfListing, makesObject } from "./condition-values-core.js"
-import type { BodySays, Read, RequestHead } from "./condition-values-core.js"
+import type { BodySays, Read, RequestHead, Unread } from "./condition-values-core.js"
 
 /** What is acted on; without a bucket, nothing in particular. */
 export interface Place {
@@ -46,18 +49,26 @@ type ReadPlace = Pick<Place, "key"> & { readonly bucket: Bucket }
 
 type PlaceInBucket = Place & { readonly bucket: Bucket }
 
-export interface AuthorityScene {
-  readonly caller: Pick<KnownKey, "policies"> & { readonly principal: Principal }
-  readonly head: RequestHead
-  readonly objects: Objects
-  readonly multipart: Multipart
+/** What decisions read besides the request. */
+export interface AuthorityContext {
+  readonly services: Pick<ObjectServices, "objects" | "multipart">
   readonly bucketPolicies: SettingReader<BucketPolicy>
   readonly publicAccessBlocks: SettingReader<PublicAccessBlock>
   readonly accessControl: AccessControl
-  /** Undefined: of nobody who is known. */
-  readonly accountOf: (id: AccountId) => Account | undefined
+  readonly accounts: Pick<Keyring, "accountNow">
+}
+
+/** A request as decisions see it. */
+export interface AuthorityRequest {
+  readonly signer: Pick<KnownKey, "policies" | "isWholeRoot"> & { readonly principal: Principal }
+  /** Of its operation. */
+  readonly name: string
+  readonly query: Query
+  readonly nowMs: number
+  /** Made when a policy first asks for it. */
+  readonly head: RequestHead
   /** What the body says that conditions may ask for. */
-  readonly readBody: () => Promise<BodySays>
+  readBody(): Promise<BodySays>
 }
 
 const EVERYTHING = "arn:aws:s3:::*"
@@ -102,14 +113,20 @@ interface Decided {
   readonly uncounted: string | undefined
 }
 
+const ALLOWED: Decided = { decision: { outcome: "allow", by: "root" }, uncounted: undefined }
+const NO_OWNER: Decided = { decision: { outcome: "implicitDeny", lacking: ["resource"] }, uncounted: undefined }
+
 export class Authority {
   private bodySays: BodySays | undefined
   private readsFrom: ReadPlace | undefined
   private firstRefused: DeniedAccess | undefined
   /** What objects were judged by: each as it was read, and how to read it again. */
-  private judgedBy: { readonly seen: string; readonly read: () => Promise<unknown> }[] = []
+  private judgedBy: { readonly seen: string; readonly read: () => Promise<unknown> }[] | undefined
 
-  constructor(private readonly scene: AuthorityScene) {}
+  constructor(
+    private readonly context: AuthorityContext,
+    private readonly request: AuthorityRequest,
+  ) {}
 
   /** What was refused first; undefined: nothing. Answers may tell of it key by key. */
   get refused(): DeniedAccess | undefined {
@@ -117,23 +134,31 @@ export class Authority {
   }
 
   /** Throws `accessDenied`. */
-  async require(action: ActionName, place: Place): Promise<void> {
-    const { decision, uncounted } = await this.decide(action, place)
-    if (decision.outcome === "allow") return
-    throw (await this.absenceOf(action, place)) ?? this.refuse(action, place, decision, uncounted)
+  require(action: ActionName, place: Place): Soon<void> {
+    return after(this.decide(action, place), ({ decision, uncounted }) => {
+      if (decision.outcome === "allow") return undefined
+      return after(this.absenceOf(action, place), absence => {
+        throw absence ?? this.refuse(action, place, decision, uncounted)
+      })
+    })
   }
 
-  async may(action: ActionName, place: Place): Promise<boolean> {
-    return (await this.decide(action, place)).decision.outcome === "allow"
+  may(action: ActionName, place: Place): Soon<boolean> {
+    return after(this.decide(action, place), ({ decision }) => decision.outcome === "allow")
+  }
+
+  /** Whether an object was judged by its list or its tags. */
+  get hasJudgedObjects(): boolean {
+    return this.judgedBy !== undefined && this.judgedBy.length > 0
   }
 
   /**
-   * Whether an object was judged by its list or its tags, and another lies there now: what was opened in between may be the
-   * one or the other. It is to be asked for anew then, and judged anew. Of requests that were judged without, it reads nothing.
+   * Whether another object lies where one was judged: what was opened in between may be the one or the other. It is to be
+   * asked for anew then, and judged anew.
    */
   async judgedAnother(): Promise<boolean> {
-    const judged = this.judgedBy
-    this.judgedBy = []
+    const judged = this.judgedBy ?? []
+    this.judgedBy = undefined
     for (const { seen, read } of judged) if (JSON.stringify(await read()) !== seen) return true
     return false
   }
@@ -144,19 +169,20 @@ export class Authority {
   }
 
   /** A failure as the caller may hear it. `key`: the one that is not there, of requests that name several. */
-  async audible(failure: Failure, key = this.readsFrom?.key): Promise<Failure> {
+  audible(failure: Failure, key = this.readsFrom?.key): Soon<Failure> {
     if (!isAbsence(failure)) return failure
     const bucket = this.readsFrom?.bucket
     const reason = "what is asked for is not there, which is told only to those who may list the bucket"
     if (bucket === undefined) return fail("accessDenied", { reason })
     const action = LISTING[failure.kind]
-    const { head } = this.scene
-    const { decision } = await this.decide(action, { bucket }, key === undefined ? head : headOfListing(head, key))
-    return decision.outcome === "allow" ? failure : this.refuse(action, { bucket }, decision, reason)
+    const ofKey = key === undefined ? undefined : () => headOfListing(this.request.head, key)
+    return after(this.decide(action, { bucket }, ofKey), ({ decision }) =>
+      decision.outcome === "allow" ? failure : this.refuse(action, { bucket }, decision, reason),
+    )
   }
 
   private refuse(action: ActionName, place: Place, decision: Denied, reason: string | undefined): DeniedAccess {
-    const { principal } = this.scene.caller
+    const { principal } = this.request.signer
     const asked = { principal, action: `s3:${action}`, resource: arnOf(action, place) }
     const refused = new DeniedAccess(asked, decision, { reason, onlyByList: reason === OF_ANOTHER || undefined })
     this.firstRefused ??= refused
@@ -164,8 +190,11 @@ export class Authority {
   }
 
   /** Where objects let in by their lists, one that is not there lets nobody in: who may list hears that it is not. */
-  private async absenceOf(action: ActionName, place: Place): Promise<Failure | undefined> {
-    if (!(await this.asksList(action, place))) return undefined
+  private absenceOf(action: ActionName, place: Place): Soon<Failure | undefined> {
+    return after(this.asksList(action, place), asks => (asks ? this.failureOf(place) : undefined))
+  }
+
+  private async failureOf(place: Place): Promise<Failure | undefined> {
     try {
       await this.infoOf(place)
       return undefined
@@ -175,112 +204,128 @@ export class Authority {
     }
   }
 
-  private async decide(action: ActionName, place: Place, head = this.scene.head): Promise<Decided> {
-    const { caller } = this.scene
-    const kept = await this.listOf(action, place)
-    const owner = this.ownerOf(place.bucket, kept)
-    if (owner === undefined) {
-      return { decision: { outcome: "implicitDeny", lacking: ["resource"] }, uncounted: undefined }
-    }
-    const { policies, uncounted } = await this.policiesOf(action, place, owner, kept)
-    const request = {
-      principal: caller.principal,
-      action: `s3:${action}`,
-      resource: arnOf(action, place),
-      owner,
-      nowMs: head.nowMs,
-    }
-    let read: Read = this.bodySays === undefined ? {} : { body: this.bodySays }
-    for (;;) {
-      const context = new ConditionValues(head, place.versionId, read)
-      const decision = decide({ ...request, context }, caller.policies, policies)
-      if (context.unread.size === 0) return { decision, uncounted }
-      read = {
-        ...read,
-        ...(context.unread.has("existingTags") && { existingTags: await this.tagsOf(place) }),
-        ...(context.unread.has("body") && { body: (this.bodySays ??= await this.scene.readBody()) }),
-      }
+  private decide(action: ActionName, place: Place, head?: () => RequestHead): Soon<Decided> {
+    if (this.isOwnersRoot(place.bucket)) return ALLOWED
+    return after(this.listOf(action, place), kept => {
+      const owner = this.ownerOf(place.bucket, kept)
+      if (owner === undefined) return NO_OWNER
+      return after(this.policiesOf(action, place, owner, kept), counted =>
+        this.decideBy(counted, { action, place, owner, head: head ?? (() => this.request.head) }, {}),
+      )
+    })
+  }
+
+  /** The root user of the account decides alone where the bucket has nothing that could deny it. */
+  private isOwnersRoot(bucket: Bucket | undefined): boolean {
+    const { isWholeRoot, principal } = this.request.signer
+    if (!isWholeRoot || !("arn" in principal)) return false
+    if (bucket === undefined) return true
+    return bucket.owner === principal.accountId && !bucket.settings.includes("policy") && !mayHaveLists(bucket)
+  }
+
+  private decideBy({ policies, uncounted }: Counted<ResourcePolicies>, asked: Deciding, read: Read): Soon<Decided> {
+    const { action, place, owner, head } = asked
+    const { signer, nowMs } = this.request
+    const known = this.bodySays === undefined ? read : { ...read, body: this.bodySays }
+    const context = new ConditionValues(head, place.versionId, known)
+    const { principal } = signer
+    const request = { principal, action: `s3:${action}`, resource: arnOf(action, place), owner, nowMs, context }
+    const decision = decide(request, signer.policies, policies)
+    if (context.unread === undefined) return { decision, uncounted }
+    return this.readFor(context.unread, place, known).then(more => this.decideBy({ policies, uncounted }, asked, more))
+  }
+
+  private async readFor(unread: ReadonlySet<Unread>, place: Place, known: Read): Promise<Read> {
+    return {
+      ...known,
+      ...(unread.has("existingTags") && { existingTags: await this.tagsOf(place) }),
+      ...(unread.has("body") && { body: (this.bodySays ??= await this.request.readBody()) }),
     }
   }
 
   /** Undefined: nobody, since what is to be made belongs to who makes it. */
   private ownerOf(bucket: Bucket | undefined, kept: ObjectAcl | undefined): ResourceOwner | undefined {
-    const { principal } = this.scene.caller
+    const { principal } = this.request.signer
     const id = kept?.owner ?? bucket?.owner
     if ("arn" in principal && (id === undefined || id === principal.accountId)) {
       return { accountId: principal.accountId, accountNumber: principal.accountNumber }
     }
-    const account = id === undefined ? undefined : this.scene.accountOf(id)
+    const account = id === undefined ? undefined : this.context.accounts.accountNow(id)
     return account && { accountId: account.id, accountNumber: account.number }
   }
 
   /** What hangs on the bucket, and on the object that its owner's list `kept` is of, that counts for this caller. */
-  private async policiesOf(
+  private policiesOf(
     action: ActionName,
     { bucket, ...place }: Place,
     owner: ResourceOwner,
     kept: ObjectAcl | undefined,
-  ): Promise<Counted<ResourcePolicies>> {
+  ): Soon<Counted<ResourcePolicies>> {
     if (bucket === undefined) return { policies: NO_RESOURCE_POLICIES, uncounted: undefined }
-    const { policies: policy, uncounted } = await this.policyOf(action, bucket, owner)
-    const acl = await this.reachOf(action, { ...place, bucket }, kept)
-    const policies = policy === undefined && acl === undefined ? NO_RESOURCE_POLICIES : { policy, acl }
-    return { policies, uncounted }
+    return after(this.policyOf(action, bucket, owner), ({ policies: policy, uncounted }) =>
+      after(this.reachOf(action, { ...place, bucket }, kept), acl => {
+        const policies = policy === undefined && acl === undefined ? NO_RESOURCE_POLICIES : { policy, acl }
+        return { policies, uncounted }
+      }),
+    )
   }
 
   /** What of the bucket's policy counts for this caller. To an object of somebody else it lets nobody in. */
-  private async policyOf(
-    action: ActionName,
-    bucket: Bucket,
-    owner: ResourceOwner,
-  ): Promise<Counted<NamedPolicy | undefined>> {
-    const { bucketPolicies, publicAccessBlocks, caller } = this.scene
-    const { principal } = caller
-    const found = await bucketPolicies.of(bucket)
-    const only = (uncounted: string) => ({ policies: found?.denials, uncounted })
-    if (owner.accountId !== bucket.owner) return only(OF_ANOTHER)
-    const isOwn = "arn" in principal && principal.accountId === bucket.owner
-    const mayUndo = isOwn && principal.kind === "root" && OF_ITS_POLICY.has(action)
-    if (found === undefined || mayUndo) return { policies: undefined, uncounted: undefined }
-    if (!isOwn && OF_ITS_POLICY.has(action)) return only(OF_THE_OWNER)
-    const isShut =
-      !isOwn && found.isPublic && (await publicAccessBlockOf(publicAccessBlocks, bucket)).restrictPublicBuckets
-    return isShut ? only(RESTRICTED) : { policies: found.named, uncounted: undefined }
+  private policyOf(action: ActionName, bucket: Bucket, owner: ResourceOwner): Soon<Counted<NamedPolicy | undefined>> {
+    const { bucketPolicies, publicAccessBlocks } = this.context
+    const { principal } = this.request.signer
+    return after(bucketPolicies.of(bucket), found => {
+      const only = (uncounted: string) => ({ policies: found?.denials, uncounted })
+      if (owner.accountId !== bucket.owner) return only(OF_ANOTHER)
+      const isOwn = "arn" in principal && principal.accountId === bucket.owner
+      const mayUndo = isOwn && principal.kind === "root" && OF_ITS_POLICY.has(action)
+      if (found === undefined || mayUndo) return { policies: undefined, uncounted: undefined }
+      if (!isOwn && OF_ITS_POLICY.has(action)) return only(OF_THE_OWNER)
+      if (isOwn || !found.isPublic) return { policies: found.named, uncounted: undefined }
+      return after(publicAccessBlockOf(publicAccessBlocks, bucket), ({ restrictPublicBuckets }) =>
+        restrictPublicBuckets ? only(RESTRICTED) : { policies: found.named, uncounted: undefined },
+      )
+    })
   }
 
-  private async reachOf(
-    action: ActionName,
-    place: PlaceInBucket,
-    kept: ObjectAcl | undefined,
-  ): Promise<AclReach | undefined> {
-    const { accessControl, caller, head } = this.scene
-    if (OF_AN_UPLOAD.has(action)) return (await this.hasBegun(place)) ? "account" : undefined
-    if (DELETES.has(action) && !(await this.owns(place))) return undefined
+  private reachOf(action: ActionName, place: PlaceInBucket, kept: ObjectAcl | undefined): Soon<AclReach | undefined> {
+    const { context, request } = this
+    if (OF_AN_UPLOAD.has(action)) return after(this.hasBegun(place), hasBegun => (hasBegun ? "account" : undefined))
     // Who may put an object there may say at once what its list is.
-    const asked = action === "PutObjectAcl" && makesObject(head.operation) ? "PutObject" : action
-    const reach = await accessControl.reach(place.bucket, kept, caller.principal, `s3:${asked}`)
-    return reach !== undefined && DELETES.has(action) ? "account" : reach
+    const asked = action === "PutObjectAcl" && makesObject(request.name) ? "PutObject" : action
+    const { principal } = request.signer
+    const reach = () => context.accessControl.reach(place.bucket, kept, principal, `s3:${asked}`)
+    if (!DELETES.has(action)) return reach()
+    return after(this.owns(place), owns => {
+      if (!owns) return undefined
+      return after(reach(), found => (found === undefined ? undefined : "account"))
+    })
   }
 
   /** Whether what lies there is of the caller's account. */
-  private async owns(place: PlaceInBucket): Promise<boolean> {
-    const { accessControl, caller } = this.scene
-    const { principal } = caller
+  private owns(place: PlaceInBucket): Soon<boolean> {
+    const { principal } = this.request.signer
     if (!("arn" in principal)) return false
     if (principal.accountId === place.bucket.owner) return true
-    if (!(await accessControl.counts(place.bucket))) return false
-    return (await unlessAbsent(this.infoOf(place)))?.acl?.owner === principal.accountId
+    return after(this.context.accessControl.counts(place.bucket), counts => {
+      if (!counts) return false
+      return unlessAbsent(this.infoOf(place)).then(info => info?.acl?.owner === principal.accountId)
+    })
   }
 
   /** Whether the caller is of another account than the bucket's, which has begun the upload that the request names. */
-  private async hasBegun({ bucket, key }: PlaceInBucket): Promise<boolean> {
-    const { caller, head, multipart } = this.scene
-    const { principal } = caller
+  private hasBegun({ bucket, key }: PlaceInBucket): Soon<boolean> {
+    const { principal } = this.request.signer
     if (!("arn" in principal) || principal.accountId === bucket.owner || key === undefined) return false
+    return this.isInitiator(bucket, key, principal.accountId)
+  }
+
+  private async isInitiator(bucket: Bucket, key: ObjectKey, accountId: AccountId): Promise<boolean> {
+    const { multipart } = this.context.services
     try {
-      const multipartId = parseMultipartId(head.query.get("uploadId") ?? "")
+      const multipartId = parseMultipartId(this.request.query.get("uploadId") ?? "")
       const { info } = await multipart.listParts({ bucket, key, multipartId, afterPart: 0, max: 0 })
-      return info.initiator === principal.accountId
+      return info.initiator === accountId
     } catch (error) {
       const failure = asFailure(error)
       if (failure.kind === "noSuchUpload" || failure.kind === "invalidArgument") return false
@@ -289,25 +334,28 @@ export class Authority {
   }
 
   /** Whether the owner and the list of an object that is there decide. */
-  private async asksList(action: ActionName, { bucket }: Place): Promise<boolean> {
-    const isOfNewObject = action.startsWith("Put") && makesObject(this.scene.head.operation)
-    if (bucket === undefined || !isOfObject(action) || isOfNewObject) return false
-    return this.scene.accessControl.counts(bucket)
+  private asksList(action: ActionName, { bucket }: Place): Soon<boolean> {
+    if (bucket === undefined || !mayHaveLists(bucket) || !isOfObject(action)) return false
+    const isOfNewObject = action.startsWith("Put") && makesObject(this.request.name)
+    return !isOfNewObject && this.context.accessControl.counts(bucket)
   }
 
-  private async listOf(action: ActionName, place: Place): Promise<ObjectAcl | undefined> {
-    if (!(await this.asksList(action, place))) return undefined
-    return (await this.judging(() => unlessAbsent(this.infoOf(place))))?.acl
+  private listOf(action: ActionName, place: Place): Soon<ObjectAcl | undefined> {
+    return after(this.asksList(action, place), asks =>
+      asks ? this.judging(() => unlessAbsent(this.infoOf(place))).then(info => info?.acl) : undefined,
+    )
   }
 
   private async judging<Found>(read: () => Promise<Found>): Promise<Found> {
     const found = await read()
+    this.judgedBy ??= []
     this.judgedBy.push({ seen: JSON.stringify(found), read })
     return found
   }
 
   private async infoOf(place: Place): Promise<ObjectInfo> {
-    const body = await this.scene.objects.get({ ...targetOf(place), conditions: {}, headersOnly: true })
+    const { objects } = this.context.services
+    const body = await objects.get({ ...targetOf(place), conditions: {}, headersOnly: true })
     body.close()
     return body.info
   }
@@ -315,11 +363,20 @@ export class Authority {
   /** None of what is not there. */
   private async tagsOf(place: Place): Promise<Tags> {
     if (place.key === undefined) return []
-    const read = () => unlessAbsent(this.scene.objects.getTags(targetOf(place)))
+    const { objects } = this.context.services
+    const read = () => unlessAbsent(objects.getTags(targetOf(place)))
     return (
       (await this.judging(async () => ({ of: await unlessAbsent(this.infoOf(place)), ...(await read()) }))).tags ?? []
     )
   }
+}
+
+/** What is to be decided. */
+interface Deciding {
+  readonly action: ActionName
+  readonly place: Place
+  readonly owner: ResourceOwner
+  readonly head: () => RequestHead
 }
 
 /** Throws `internal` for what is no object. */

@@ -9,7 +9,7 @@ import type { ConditionKey, RequestContext, SignatureForm, SignatureVersion } fr
 import { textOfObjectKey } from "../../base/ids.js"
 import type { ObjectKey } from "../../base/ids.js"
 import type { Tags } from "../../object/contract.js"
-import type { Headers } from "../call.js"
+import type { Headers } from "../../base/request-headers.js"
 import { parseCopySource } from "../wire/copy-source.js"
 import { Query } from "../wire/query.js"
 import { parseTagHeader } from "../wire/tags.js"
@@ -132,12 +132,12 @@ const valueIn = (tags: Tags | undefined, key = ""): Values => tags?.find(([name]
 const namesIn = (tags: Tags | undefined): Values => tags?.map(([name]) => name)
 
 export class ConditionValues implements RequestContext {
-  /** What was asked for and is not read yet. */
-  readonly unread = new Set<Unread>()
+  /** What was asked for and is not read yet; undefined: nothing. */
+  unread: Set<Unread> | undefined
   private tagsOfHead: { readonly tags: Tags | undefined } | undefined
 
   constructor(
-    private readonly head: RequestHead,
+    private readonly head: () => RequestHead,
     private readonly versionId: string | undefined,
     private readonly read: Read,
   ) {}
@@ -146,7 +146,7 @@ export class ConditionValues implements RequestContext {
   valuesOf({ name, suffix }: ConditionKey): Values {
     switch (name) {
       case "s3:existingobjecttag":
-        if (this.read.existingTags === undefined) this.unread.add("existingTags")
+        if (this.read.existingTags === undefined) this.needs("existingTags")
         return valueIn(this.read.existingTags, suffix)
       case "s3:requestobjecttag":
         return valueIn(this.newTags(), suffix)
@@ -160,17 +160,22 @@ export class ConditionValues implements RequestContext {
         return this.body().location
     }
     const maker = MAKERS.get(name)
-    if (maker !== undefined) return maker(this.head, this.versionId)
-    return name.startsWith("s3:x-amz-") ? this.head.headers.get(name.slice("s3:".length)) : undefined
+    if (maker !== undefined) return maker(this.head(), this.versionId)
+    return name.startsWith("s3:x-amz-") ? this.head().headers.get(name.slice("s3:".length)) : undefined
   }
 
   /** Parsed once, however many conditions ask. */
   private newTags(): Tags | undefined {
-    return this.body().objectTags ?? (this.tagsOfHead ??= { tags: tagsOfHead(this.head) }).tags
+    return this.body().objectTags ?? (this.tagsOfHead ??= { tags: tagsOfHead(this.head()) }).tags
+  }
+
+  private needs(what: Unread): void {
+    this.unread ??= new Set()
+    this.unread.add(what)
   }
 
   private body(): BodySays {
-    if (this.read.body === undefined) this.unread.add("body")
+    if (this.read.body === undefined) this.needs("body")
     return this.read.body ?? {}
   }
 }

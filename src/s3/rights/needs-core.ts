@@ -3,38 +3,41 @@
  *
  * Source  "Required permissions for Amazon S3 API operations", Amazon S3 User Guide.
  */
-import type { Headers } from "../call.js"
+import type { Headers } from "../../base/request-headers.js"
 import type { ActionName } from "./actions.js"
 
 export interface Need {
   readonly action: ActionName
   /** In its place where the request names a version. */
   readonly ofVersion?: ActionName
-  /** Only of requests for which this holds. */
-  readonly when?: (headers: Headers) => boolean
+  /** Only of requests with such headers; decided by their names alone. */
+  readonly when?: (names: HeaderNames) => boolean
+  /** Only of requests whose headers say this. */
+  readonly whenSaid?: (headers: Headers) => boolean
 }
+
+type HeaderNames = Pick<Headers, "has" | "keys">
 
 /** All of them, or `"eachKey"`: the operation asks for each of the keys that its document names. */
 export type Needs = readonly [Need, ...Need[]] | "eachKey"
 
 const withHeader =
   (...names: string[]) =>
-  (headers: Headers): boolean =>
+  (headers: HeaderNames): boolean =>
     names.some(name => headers.has(name))
 
 const GRANT = /^x-amz-(?:acl$|grant-)/
-export const givesAcl = (headers: Headers): boolean => [...headers.keys()].some(name => GRANT.test(name))
+export const givesAcl = (headers: HeaderNames): boolean => [...headers.keys()].some(name => GRANT.test(name))
 
-/** A copy has the tags of its source, unless it is told otherwise. */
-const replacesTags = (headers: Headers): boolean =>
-  headers.has("x-amz-tagging") && headers.get("x-amz-tagging-directive")?.toUpperCase() === "REPLACE"
+/** A copy has the tags of its source, unless the request replaces them. */
+const replacesTags = (headers: Headers): boolean => headers.get("x-amz-tagging-directive")?.toUpperCase() === "REPLACE"
 
 /** A condition on what is there tells of it. */
 export const READ_BY_CONDITION: Need = { action: "GetObject", when: withHeader("if-match") }
 
-const makeObject = (givesTags: (headers: Headers) => boolean): readonly [Need, ...Need[]] => [
+const makeObject = (tagging?: Pick<Need, "whenSaid">): readonly [Need, ...Need[]] => [
   { action: "PutObject" },
-  { action: "PutObjectTagging", when: givesTags },
+  { action: "PutObjectTagging", when: withHeader("x-amz-tagging"), ...tagging },
   { action: "PutObjectAcl", when: givesAcl },
   { action: "PutObjectLegalHold", when: withHeader("x-amz-object-lock-legal-hold") },
   {
@@ -50,9 +53,9 @@ export const NEEDS = {
     { action: "PutBucketOwnershipControls", when: withHeader("x-amz-object-ownership") },
   ],
   getObject: [{ action: "GetObject", ofVersion: "GetObjectVersion" }],
-  putObject: [...makeObject(withHeader("x-amz-tagging")), READ_BY_CONDITION],
-  copyObject: [...makeObject(replacesTags), READ_BY_CONDITION],
-  createMultipartUpload: makeObject(withHeader("x-amz-tagging")),
+  putObject: [...makeObject(), READ_BY_CONDITION],
+  copyObject: [...makeObject({ whenSaid: replacesTags }), READ_BY_CONDITION],
+  createMultipartUpload: makeObject(),
   completeMultipartUpload: [{ action: "PutObject" }, READ_BY_CONDITION],
   deleteObject: [
     { action: "DeleteObject", ofVersion: "DeleteObjectVersion" },
@@ -71,9 +74,13 @@ export const NEEDS = {
   getObjectTorrent: [{ action: "GetObjectTorrent", ofVersion: "GetObjectVersionTorrent" }],
 } as const satisfies Record<string, Needs>
 
+/** The needs of requests whose headers have these names. */
+export const needsOfNames = (needs: readonly Need[], names: HeaderNames): readonly Need[] =>
+  needs.filter(({ when }) => when?.(names) ?? true)
+
 /** The actions of a request. */
 export function actionsOf(needs: readonly Need[], headers: Headers, namesVersion: boolean): readonly ActionName[] {
-  return needs
-    .filter(({ when }) => when?.(headers) ?? true)
+  return needsOfNames(needs, headers)
+    .filter(({ whenSaid }) => whenSaid?.(headers) ?? true)
     .map(({ action, ofVersion }) => (namesVersion ? (ofVersion ?? action) : action))
 }

@@ -4,6 +4,7 @@
  * were taken away is as buckets were before them.
  */
 import { fail } from "../../base/failures.js"
+import { after, type Soon } from "../../base/soon.js"
 import type { Bucket } from "../../object/contract.js"
 import { SMALL_DOCUMENT } from "../read-document.js"
 import { childText } from "../wire/xml-reader.js"
@@ -33,7 +34,5 @@ export const OWNERSHIP_CONTROLS: Setting<ObjectOwnership> = {
 export const mayHaveLists = ({ settings }: Bucket): boolean => settings.includes("ownershipControls")
 
 /** What counts for a bucket, whatever of it is set. */
-export const objectOwnershipOf = async (
-  controls: SettingReader<ObjectOwnership>,
-  bucket: Bucket,
-): Promise<ObjectOwnership> => (await controls.of(bucket)) ?? "ObjectWriter"
+export const objectOwnershipOf = (controls: SettingReader<ObjectOwnership>, bucket: Bucket): Soon<ObjectOwnership> =>
+  after(controls.of(bucket), ownership => ownership ?? "ObjectWriter")

@@ -2,6 +2,7 @@
  * The public access block: four switches that keep a bucket from being opened to everybody. A bucket begins with
  * all of them on, as Amazon's do since April 2023; in one whose block was taken away all are off.
  */
+import { after, type Soon } from "../../base/soon.js"
 import type { Bucket } from "../../object/contract.js"
 import { SMALL_DOCUMENT } from "../read-document.js"
 import { childText } from "../wire/xml-reader.js"
@@ -52,7 +53,9 @@ export const PUBLIC_ACCESS_BLOCK: Setting<PublicAccessBlock> = {
 }
 
 /** What counts for a bucket, whatever of it is set. */
-export const publicAccessBlockOf = async (
+export const publicAccessBlockOf = (
   blocks: SettingReader<PublicAccessBlock>,
   bucket: Bucket,
-): Promise<PublicAccessBlock> => (await blocks.of(bucket)) ?? all(false)
+): Soon<PublicAccessBlock> => after(blocks.of(bucket), block => block ?? ALL_OFF)
+
+const ALL_OFF = all(false)

@@ -4,7 +4,7 @@
  */
 import type { AccountId } from "../../base/ids.js"
 import { fail } from "../../base/failures.js"
-import type { Headers } from "../call.js"
+import type { Headers } from "../../base/request-headers.js"
 import type { Field } from "../failures.js"
 import { SMALL_DOCUMENT } from "../read-document.js"
 import { childText } from "../wire/xml-reader.js"

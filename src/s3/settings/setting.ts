@@ -10,6 +10,7 @@
  */
 import type { BucketId } from "../../base/ids.js"
 import { fail } from "../../base/failures.js"
+import { after, type Soon } from "../../base/soon.js"
 import type { Bucket, Buckets, SettingName, SettingRecord } from "../../object/contract.js"
 import type { XmlElement, XmlLimits } from "../wire/xml-reader.js"
 import { parseXmlRoot } from "../wire/xml-reader.js"
@@ -78,31 +79,24 @@ const REMEMBERED_MAX = 1_000
 /** What a setting says of buckets, read once for as long as it stays the same. */
 export class SettingReader<Value> {
   private readonly known = new Map<BucketId, { readonly settingsVersion: number; readonly value: Value | undefined }>()
-  private readonly initial: { readonly value: Value | undefined }
 
   constructor(
     private readonly buckets: Buckets,
     private readonly setting: Setting<Value> | TextSetting<Value>,
-  ) {
-    this.initial = { value: setting.initial }
-  }
-
-  /** What `of` gives, without waiting; undefined where it has to be read first. */
-  now({ id, settings, settingsVersion }: Bucket): { readonly value: Value | undefined } | undefined {
-    if (!settings.includes(this.setting.name)) return this.initial
-    const known = this.known.get(id)
-    return known?.settingsVersion === settingsVersion ? known : undefined
-  }
+  ) {}
 
   /** Undefined: there is none. */
-  async of(bucket: Bucket): Promise<Value | undefined> {
-    const now = this.now(bucket)
-    if (now !== undefined) return now.value
-    const { id, settingsVersion } = bucket
-    const value = valueOf(this.setting, await this.buckets.setting(bucket, this.setting.name), bucket)
-    if (this.known.size >= REMEMBERED_MAX) this.known.clear()
-    this.known.set(id, { settingsVersion, value })
-    return value
+  of(bucket: Bucket): Soon<Value | undefined> {
+    const { id, settings, settingsVersion } = bucket
+    if (!settings.includes(this.setting.name)) return this.setting.initial
+    const known = this.known.get(id)
+    if (known?.settingsVersion === settingsVersion) return known.value
+    return after(this.buckets.setting(bucket, this.setting.name), stored => {
+      const value = valueOf(this.setting, stored, bucket)
+      if (this.known.size >= REMEMBERED_MAX) this.known.clear()
+      this.known.set(id, { settingsVersion, value })
+      return value
+    })
   }
 }
 

@@ -5,7 +5,7 @@ import { fc } from "../../base/testing-properties.js"
 import { isFailure } from "../../base/failures.js"
 import type { FailureKind } from "../../base/failures.js"
 import { concatBytes } from "../../base/bytes.js"
-import { ChunkSignatures } from "../../access/index.js"
+import { ChunkSignatures, SigningKey } from "../../access/index.js"
 import { ChunkedDecoder, decodeChunkedBody, parseTrailerNames, withoutAwsChunked } from "./aws-chunked.js"
 
 /** Processor time, so that a busy machine fails nothing; bounds are far above linear time and far below quadratic. */
@@ -13,7 +13,7 @@ const cpuMs = (): number => process.cpuUsage().user / 1000
 
 const SCOPE = "20130524/us-east-1/s3/aws4_request"
 const KEY = new TextEncoder().encode("a signing key")
-const chain = (seed = "seed") => new ChunkSignatures(KEY, "20130524T000000Z", SCOPE, seed)
+const chain = (seed = "seed") => new ChunkSignatures(new SigningKey("", KEY), "20130524T000000Z", SCOPE, seed)
 const bytesOf = (text: string) => Uint8Array.from(text, character => character.charCodeAt(0))
 const sha = (data: Uint8Array | string) => createHash("sha256").update(data).digest("hex")
 const TRAILER = "x-amz-checksum-crc32"

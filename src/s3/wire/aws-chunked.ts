@@ -15,8 +15,9 @@ import type { Hash } from "node:crypto"
 import { fail } from "../../base/failures.js"
 import type { Failure } from "../../base/failures.js"
 import { assert } from "../../base/assert.js"
-import { equalInConstantTime, sha256Hex } from "../../access/index.js"
+import { EMPTY_SHA256, equalInConstantTime, sha256Hex } from "../../access/index.js"
 import type { ChunkSignatures } from "../../access/index.js"
+import { digestOnce } from "../../seams/compute/index.js"
 
 export const CHUNK_LINE_BYTES_MAX = 256
 export const TRAILER_BYTES_MAX = 8 * 1024
@@ -44,6 +45,7 @@ export class ChunkedDecoder {
   private held = ""
   private chunkLeftBytes = 0
   private chunkSignature: string | undefined
+  /** Of a chunk that comes in pieces; one that comes whole is hashed in one call, which costs less. */
   private chunkHash: Hash | undefined
   private decodedBytes = 0
 
@@ -128,31 +130,31 @@ export class ChunkedDecoder {
     if (this.decodedBytes + this.chunkLeftBytes > this.shape.decodedBytes) {
       throw this.refuse("incompleteBody", "the body is longer than x-amz-decoded-content-length")
     }
-    if (this.shape.signatures !== undefined) this.chunkHash = createHash("sha256")
+    this.chunkHash = undefined
     this.state = "data"
     if (this.chunkLeftBytes === 0) {
-      this.checkChunk()
+      this.checkChunk(EMPTY_SHA256)
       this.state = "trailer"
     }
   }
 
   private takeData(piece: Uint8Array): void {
-    this.chunkHash?.update(piece)
     this.decodedBytes += piece.length
     this.chunkLeftBytes -= piece.length
-    if (this.chunkLeftBytes > 0) return
-    this.checkChunk()
+    const isSigned = this.shape.signatures !== undefined
+    if (this.chunkLeftBytes > 0) {
+      if (isSigned) this.chunkHash = (this.chunkHash ?? createHash("sha256")).update(piece)
+      return
+    }
+    if (isSigned) this.checkChunk(this.chunkHash?.update(piece).digest("hex") ?? digestOnce("sha256", piece, "hex"))
     this.state = "break"
   }
 
-  private checkChunk(): void {
+  private checkChunk(digestHex: string): void {
     const { signatures } = this.shape
     if (signatures === undefined) return
-    assert(
-      this.chunkHash !== undefined && this.chunkSignature !== undefined,
-      "a signed chunk has a hash and a signature",
-    )
-    const expected = signatures.chunk(this.chunkHash.digest("hex"))
+    assert(this.chunkSignature !== undefined, "a signed chunk has a signature")
+    const expected = signatures.chunk(digestHex)
     if (!equalInConstantTime(expected, this.chunkSignature)) {
       throw this.refuse("signatureMismatch", "the signature of a chunk does not match")
     }
@@ -196,11 +198,8 @@ export class ChunkedDecoder {
   }
 }
 
-function latin1Of(bytes: Uint8Array): string {
-  let text = ""
-  for (const byte of bytes) text += String.fromCharCode(byte)
-  return text
-}
+const latin1Of = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1")
 
 /** The names in an `x-amz-trailer` header. Throws `malformedTrailer`. */
 export function parseTrailerNames(header: string): readonly string[] {

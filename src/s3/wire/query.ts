@@ -11,8 +11,15 @@ const INTEGER_MAX = 2_147_483_647
 export class Query {
   private readonly first = new Map<string, string>()
 
-  constructor(parameters: readonly QueryParameter[]) {
+  constructor(
+    /** In the order of the request. */
+    readonly parameters: readonly QueryParameter[],
+  ) {
     for (const { name, value } of parameters) if (!this.first.has(name)) this.first.set(name, value)
+  }
+
+  get isEmpty(): boolean {
+    return this.first.size === 0
   }
 
   has(name: string): boolean {

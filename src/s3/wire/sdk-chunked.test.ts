@@ -5,7 +5,8 @@ import { createServer } from "node:http"
 import { Readable } from "node:stream"
 import { PutObjectCommand, S3Client } from "@aws-sdk/client-s3"
 import { concatBytes } from "../../base/bytes.js"
-import { readSignature, SigningKeys, verifySignature } from "../../access/index.js"
+import { HeaderShapes } from "../../base/request-headers.js"
+import { receivedRequest, SignatureVerifier } from "../../access/index.js"
 import { decodeChunkedBody, parseTrailerNames } from "./aws-chunked.js"
 
 const SECRET = "a secret of forty characters, or nearly"
@@ -17,10 +18,12 @@ test("a stream uploaded by the SDK is verified, decoded, and its trailer read", 
   let problem: unknown
   const server = createServer((request, response) => {
     const take = async () => {
-      const signable = { method: "PUT", rawTarget: request.url ?? "", rawHeaders: request.rawHeaders }
-      const claim = readSignature(signable, { service: "s3", region: undefined }, Date.now())
+      const headers = new HeaderShapes().ofFlat(request.rawHeaders)
+      const received = receivedRequest({ method: "PUT", rawTarget: request.url ?? "", headers })
+      const verifier = new SignatureVerifier()
+      const claim = verifier.read(received, { service: "s3", region: undefined }, Date.now())
       assert.ok(claim.kind === "claim")
-      const { payload } = verifySignature(claim, SECRET, new SigningKeys())
+      const { payload } = verifier.verify(claim, SECRET)
       assert.deepEqual(payload, { kind: "chunked", signed: false, trailer: true })
       const shape = {
         signatures: undefined,

@@ -2,9 +2,11 @@ import { test } from "node:test"
 import assert from "node:assert/strict"
 import { fc } from "../../base/testing-properties.js"
 import { isFailure } from "../../base/failures.js"
-import { percentEncode } from "../../base/uri.js"
+import { parseQuery, percentEncode } from "../../base/uri.js"
 import { bucketOfHost, keyOfByteString, parseTarget } from "./target.js"
 import { Query } from "./query.js"
+
+const parse = (target: string, host: string) => parseTarget(target, host, bucketOfHost(host, []))
 
 test("keys are kept byte for byte, whatever a path would make of them", () => {
   const keys: [string, string][] = [
@@ -18,22 +20,22 @@ test("keys are kept byte for byte, whatever a path would make of them", () => {
     ["/b/%C3%A4", "\u00c3\u00a4"],
   ]
   for (const [target, key] of keys) {
-    const { bucket, rawKey, style } = parseTarget(target, "127.0.0.1:9000", [])
+    const { bucket, rawKey, style } = parse(target, "127.0.0.1:9000")
     assert.deepEqual({ bucket, rawKey, style }, { bucket: "b", rawKey: key, style: "path" }, target)
   }
-  const none = parseTarget("/?x=1", "h", [])
+  const none = parse("/?x=1", "h")
   assert.deepEqual([none.bucket, none.rawKey], [undefined, undefined])
-  assert.deepEqual([parseTarget("/b", "h", []).rawKey, parseTarget("/b/", "h", []).rawKey], [undefined, undefined])
+  assert.deepEqual([parse("/b", "h").rawKey, parse("/b/", "h").rawKey], [undefined, undefined])
   // A path that loses its bucket must not fall to the service.
-  assert.equal(parseTarget("//b/k", "h", []).bucket, "")
+  assert.equal(parse("//b/k", "h").bucket, "")
 })
 
 test("every byte string is a key that survives coding", () => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 1, maxLength: 64 }), fc.boolean(), (bytes, keepSlash) => {
       const key = String.fromCharCode(...bytes)
-      assert.equal(parseTarget(`/b/${percentEncode(key, keepSlash)}`, "h", []).rawKey, key)
-      assert.equal(parseTarget(`/${percentEncode(key, keepSlash)}`, "b.localhost", []).rawKey, key)
+      assert.equal(parse(`/b/${percentEncode(key, keepSlash)}`, "h").rawKey, key)
+      assert.equal(parse(`/${percentEncode(key, keepSlash)}`, "b.localhost").rawKey, key)
     }),
   )
 })
@@ -55,14 +57,14 @@ test("the Host decides between virtual-host and path style", () => {
     ["badexample.com", undefined],
   ]
   for (const [host, bucket] of hosts) assert.equal(bucketOfHost(host, domains), bucket, host)
-  const target = parseTarget("//k", "b.localhost", [])
+  const target = parse("//k", "b.localhost")
   assert.deepEqual([target.bucket, target.rawKey, target.style], ["b", "/k", "virtualHost"])
 })
 
 test("an absolute target must name the Host", () => {
-  assert.equal(parseTarget("http://h:1/b/k", "H:1", []).rawKey, "k")
+  assert.equal(parse("http://h:1/b/k", "H:1").rawKey, "k")
   assert.throws(
-    () => parseTarget("http://other/b/k", "h", []),
+    () => parse("http://other/b/k", "h"),
     error => isFailure(error, "invalidUri"),
   )
 })
@@ -81,7 +83,7 @@ test("keys are UTF-8 of at most 1,024 bytes", () => {
 })
 
 test("numbers in queries are whole, in range, or refused", () => {
-  const query = (text: string) => new Query(parseTarget(`/?${text}`, "h", []).query)
+  const query = (text: string) => new Query(parseQuery(parse(`/?${text}`, "h").rawQuery))
   const limits = { min: 0, max: 1000, clamp: true }
   assert.equal(query("max-keys=0").integer("max-keys", limits), 0)
   assert.equal(query("max-keys=5000").integer("max-keys", limits), 1000)

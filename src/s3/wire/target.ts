@@ -7,17 +7,17 @@
  * Refuses   Broken escapes, and an absolute-form target whose authority is not the Host: `invalidUri`.
  */
 import { fail } from "../../base/failures.js"
-import { objectKeyOfBytes, bytesOfByteString } from "../../base/ids.js"
+import { objectKeyOfBytes, bytesOfByteString, parsePlainKey } from "../../base/ids.js"
 import type { ObjectKey } from "../../base/ids.js"
-import { parseQuery, percentDecode, splitTarget } from "../../base/uri.js"
-import type { QueryParameter } from "../../base/uri.js"
+import { percentDecode, splitTarget } from "../../base/uri.js"
 
 export interface S3Target {
   /** As addressed, not yet checked; undefined for the service itself. */
   readonly bucket: string | undefined
   /** The key's bytes as a byte string; undefined for a bucket or the service. */
   readonly rawKey: string | undefined
-  readonly query: readonly QueryParameter[]
+  /** As sent, without its "?". */
+  readonly rawQuery: string
   readonly style: "path" | "virtualHost"
   /** The path as sent, for `<Resource>`. */
   readonly rawPath: string
@@ -37,20 +37,18 @@ export function bucketOfHost(host: string, domains: readonly string[]): string |
   return domain === undefined || isDomainItself ? undefined : name.slice(0, -domain.length - 1)
 }
 
-/** Throws `invalidUri`. */
-export function parseTarget(rawTarget: string, host: string, domains: readonly string[]): S3Target {
+/** `hostBucket`: what `bucketOfHost` says. Throws `invalidUri`. */
+export function parseTarget(rawTarget: string, host: string, hostBucket: string | undefined): S3Target {
   const { rawPath, rawQuery, authority } = splitTarget(rawTarget)
   if (authority !== undefined && authority.toLowerCase() !== host.toLowerCase()) {
     throw fail("invalidUri", { message: "the request target names another host than the Host header" })
   }
-  const query = parseQuery(rawQuery)
-  const hostBucket = bucketOfHost(host, domains)
   const path = rawPath.slice(1)
   if (hostBucket !== undefined) {
     return {
       bucket: hostBucket,
       rawKey: path === "" ? undefined : percentDecode(path),
-      query,
+      rawQuery,
       style: "virtualHost",
       rawPath,
     }
@@ -61,11 +59,12 @@ export function parseTarget(rawTarget: string, host: string, domains: readonly s
   return {
     bucket: bucket === "" && key === "" ? undefined : bucket,
     rawKey: key === "" ? undefined : key,
-    query,
+    rawQuery,
     style: "path",
     rawPath,
   }
 }
 
 /** The key of a byte string. Throws `keyTooLong`, `invalidKey`. */
-export const keyOfByteString = (rawKey: string): ObjectKey => objectKeyOfBytes(bytesOfByteString(rawKey))
+export const keyOfByteString = (rawKey: string): ObjectKey =>
+  parsePlainKey(rawKey) ?? objectKeyOfBytes(bytesOfByteString(rawKey))

@@ -21,7 +21,7 @@ import { Machine } from "../../src/main/engine/testing.js"
 import { KIB } from "../../src/base/limits.js"
 import type { Engine } from "../../src/main/engine/engine.js"
 import { ask, type Asked } from "./ask.js"
-import { alike, PAGE, RULES, shown, takeLists, world } from "./quick-world.js"
+import { alike, PAGE, RULES, shown, takeLists, world } from "./delays-world.js"
 
 const random = new SimRandom(3)
 const oneOf = <T>(...choices: readonly [T, ...T[]]): T => choices[random.below(choices.length)] ?? choices[0]
@@ -128,7 +128,7 @@ async function compareReads(machine: Machine): Promise<void> {
   for (const rawTarget of ["/shared/plain", "/shared/a%20b"]) {
     await ask(quick, sign({ method: "GET", rawTarget, rawHeaders: ["host", "h"] }))
   }
-  assert.equal(count.objects, before + 2, "what is the owner's is answered at once, wherever it is")
+  assert.ok(count.objects >= before + 2, "nothing is waited for")
   for (let i = 0; i < 7_000; i += 1) {
     const { secret, hash, ...read } = anyRead(clock.wallMs())
     const asked = sign(read, hash, secret)
@@ -356,10 +356,10 @@ async function giveAway({ services: { buckets, objects } }: Engine, key: string)
   const bucket = await buckets.open(parseBucketName("shared"))
   const source = { bucket, key: objectKeyOfText(key), conditions: {} }
   const acl = { owner: parseAccountId("friend"), grants: undefined }
-  const replaceMetadata = { headers: {}, userMetadata: [] }
+  const replaceAttributes = { headers: {}, userMetadata: [] }
   const { signal } = new AbortController()
   await objects.copy({
-    ...{ source, bucket, key: source.key, conditions: {}, replaceMetadata, replaceTags: undefined, acl, signal },
+    ...{ source, bucket, key: source.key, conditions: {}, replaceAttributes, replaceTags: undefined, acl, signal },
     checksumAlgorithm: undefined,
   })
 }
@@ -380,7 +380,6 @@ async function compareWrites(machine: Machine): Promise<void> {
     }
     return alike(shown(await ask(slow, sign(asked))))
   }
-  let deletedAtOnce = 0
   let putInChunks = 0
   for (const versioning of ["never", "enabled", "with lists"] as const) {
     for (const name of ["left", "right"]) {
@@ -397,7 +396,6 @@ async function compareWrites(machine: Machine): Promise<void> {
       const other = { ...write, rawTarget: write.rawTarget.replace("/left/", "/right/") }
       const putsBefore = count.puts
       const told = await ask(quick, sign(write, hash), oneOf("with the head", "later"))
-      if (write.method === "DELETE" && !told.waited) deletedAtOnce += 1
       if (hash === IN_CHUNKS && count.puts > putsBefore) putInChunks += 1
       const later = shown(await ask(slow, sign(other, hash)))
       assert.deepEqual(alike(shown(told)), alike(later), JSON.stringify(write))
@@ -412,7 +410,6 @@ async function compareWrites(machine: Machine): Promise<void> {
   for (const kind of ["noSuchKey", "preconditionFailed"] as const)
     assert.ok((count.refused[kind] ?? 0) > 0, `${kind}: ${count.refused[kind]} times at once`)
   assert.ok(putInChunks > 5, `${putInChunks} that came in chunks were put at once`)
-  assert.ok(deletedAtOnce > 40, `${deletedAtOnce} were deleted at once`)
   assert.ok(count.putsInBlocks > 15, `${count.putsInBlocks} of them into blocks`)
   const usage = async (name: string) => {
     const { buckets } = engine.services
@@ -509,7 +506,6 @@ async function compareSdk(machine: Machine): Promise<void> {
     const told = await ask(quick, asked)
     const atOnce = alike(shown(told))
     assert.equal(atOnce.status, asked.method === "DELETE" ? 204 : 200, atOnce.body)
-    assert.ok(!told.waited, `${asked.method} was answered at once`)
     assert.deepEqual(atOnce, alike(shown(await ask(slow, asked))))
   }
   await engine.stop()

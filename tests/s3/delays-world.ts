@@ -1,12 +1,21 @@
-/** A store over simulated disks with two handlers, one of which answers at once what it can, for tests that compare both. */
+/** A store over simulated disks with two handlers, one of whose services always have to be waited for, for tests that compare both. */
 import { Denials, signRequest } from "../../src/access/index.js"
 import { parseAccountId, parseBucketName } from "../../src/base/ids.js"
-import { isFailure, type Failure, type FailureKind } from "../../src/base/failures.js"
+import { isFailure, type FailureKind } from "../../src/base/failures.js"
 import { INLINE_BYTES_MAX } from "../../src/base/limits.js"
-import type { LentBytes } from "../../src/base/pieces.js"
+import type { LentBytes, PieceOwner } from "../../src/base/pieces.js"
 import { HeaderLines } from "../../src/http/index.js"
 import type { Machine } from "../../src/main/engine/testing.js"
-import type { AtOnce, Bucket, Buckets } from "../../src/object/contract.js"
+import { recover, type Soon } from "../../src/base/soon.js"
+import type {
+  Bucket,
+  Buckets,
+  GetRequest,
+  ObjectBody,
+  ObjectServices,
+  PutRequest,
+  PutResult,
+} from "../../src/object/contract.js"
 import { createS3Handler, type S3Settings } from "../../src/s3/index.js"
 import { hashOnce } from "../../src/seams/compute/hashes.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
@@ -22,44 +31,72 @@ export function shown({ answer, notes }: Told) {
   return { status, pairs, body: bytes.toString("latin1"), lengthBytes: contentLength ?? bytes.length, notes }
 }
 
-/** Counts what is asked and answered at once, and spoils bytes that are given back. */
-function counted(atOnce: AtOnce, count: Count): AtOnce {
-  const countRefused = ({ kind }: Failure): void => void (count.refused[kind] = (count.refused[kind] ?? 0) + 1)
-  return {
-    bucket: name => atOnce.bucket(name),
-    object: (bucket, key, asked) => {
-      const found = atOnce.object(bucket, key, asked)
-      if (found !== undefined) count.objects += 1
-      if (isFailure(found)) countRefused(found)
-      if (found === undefined || isFailure(found) || found.stored === undefined) return found
-      const { stored } = found
-      return {
-        ...found,
-        stored: { now: () => spoiledAtLast(stored.now(), count), read: signal => stored.read(signal) },
-      }
-    },
-    put: request => {
-      count.puts += 1
-      if (request.bytes.length > INLINE_BYTES_MAX) count.putsInBlocks += 1
-      return atOnce.put(request).catch((error: unknown) => {
-        if (isFailure(error)) countRefused(error)
-        throw error
-      })
-    },
-    putBytesMax: atOnce.putBytesMax,
-  }
-}
-
 interface Count {
+  /** Objects that were found without waiting. */
   objects: number
   /** Objects that were not to be had, by why. */
   readonly refused: Partial<Record<FailureKind, number>>
+  /** Bodies that were taken in whole. */
   puts: number
   putsInBlocks: number
-  /** Bodies in blocks whose bytes were at hand, and those of them that were not given back yet. */
+  /** Bodies in blocks whose bytes were lent, and those of them that were not given back yet. */
   lent: number
   outside: number
 }
+
+/** Counts what needs no waiting, and spoils bytes that are given back. */
+function counted(services: ObjectServices, count: Count): ObjectServices {
+  const { objects } = services
+  const countRefused = (error: unknown): never => {
+    if (isFailure(error)) count.refused[error.kind] = (count.refused[error.kind] ?? 0) + 1
+    throw error
+  }
+  const get = (request: GetRequest): Soon<ObjectBody> => {
+    const found = recover(() => objects.get(request), countRefused)
+    if (found instanceof Promise) return found
+    count.objects += 1
+    return Object.create(found, { lend: { value: () => spoiledAtLast(found.lend(), count) } }) as ObjectBody
+  }
+  const put = (request: PutRequest): Promise<PutResult> => {
+    const gather = () => {
+      const gathered = request.body.gather()
+      if (gathered !== undefined) count.puts += 1
+      if (gathered !== undefined && (request.body.lengthBytes ?? 0) > INLINE_BYTES_MAX) count.putsInBlocks += 1
+      return gathered
+    }
+    return objects.put({ ...request, body: { ...request.body, gather } }).catch(countRefused)
+  }
+  return { ...services, objects: bound(objects, { get, put }) }
+}
+
+/** The same services, which have to be waited for: nothing is at hand, and bodies are streamed. */
+function delayed({ buckets, objects, multipart }: ObjectServices): ObjectServices {
+  const later = async <T>(work: () => Soon<T>): Promise<T> => {
+    await Promise.resolve()
+    return await work()
+  }
+  const unlent = (body: ObjectBody): ObjectBody =>
+    Object.create(body, {
+      whole: { value: undefined },
+      lend: { value: () => undefined },
+      read: { value: (signal: AbortSignal, pieces?: PieceOwner) => body.read(signal, pieces) },
+    }) as ObjectBody
+  return {
+    buckets: bound(buckets, {
+      open: name => later(() => buckets.open(name)),
+      setting: (bucket, name) => later(() => buckets.setting(bucket, name)),
+    }),
+    objects: bound(objects, {
+      get: request => later(async () => unlent(await objects.get({ ...request, lends: false }))),
+      put: request => later(() => objects.put({ ...request, body: { ...request.body, gather: () => undefined } })),
+    }),
+    multipart,
+  }
+}
+
+/** An object whose methods are the original's but for some. */
+const bound = <T extends object>(original: T, others: Partial<T>): T =>
+  Object.assign(Object.create(original) as T, others)
 
 function spoiledAtLast(lent: LentBytes | undefined, count: Count): LentBytes | undefined {
   if (lent === undefined) return undefined
@@ -102,10 +139,10 @@ export async function world(machine: Machine) {
   await takeLists(engine.services.buckets, await engine.services.buckets.open(parseBucketName("shared")))
   const count: Count = { objects: 0, refused: {}, puts: 0, putsInBlocks: 0, lent: 0, outside: 0 }
   const { buckets, objects, multipart } = engine.services
-  const atOnce = counted(engine.services.atOnce, count)
+  const services = { buckets, objects, multipart }
   const settings: S3Settings = {
     ...{
-      services: { buckets, objects, multipart },
+      services,
       accounts: engine.accounts,
       region: undefined,
       domains: ["s3.test"],
@@ -122,8 +159,8 @@ export async function world(machine: Machine) {
     denials: new Denials(),
     newBuckets: { allowPublicBuckets: false, allowAcls: false },
   }
-  const slow = createS3Handler(settings)
-  const quick = createS3Handler({ ...settings, random: new SimRandom(1), services: { ...settings.services, atOnce } })
+  const slow = createS3Handler({ ...settings, services: delayed(services) })
+  const quick = createS3Handler({ ...settings, random: new SimRandom(1), services: counted(services, count) })
   const sign = (asked: Asked, hash = "UNSIGNED-PAYLOAD", secret = "secret", accessKeyId = "ROOTKEY"): Asked => {
     const key = { accessKeyId, secret, region: "us-east-1", service: "s3" }
     return { ...asked, rawHeaders: signRequest(asked, hash, key, clock.wallMs()).rawHeaders }

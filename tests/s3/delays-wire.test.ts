@@ -13,7 +13,7 @@ import { hashOnce } from "../../src/seams/compute/hashes.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
 import { ask, type Asked } from "./ask.js"
-import { PAGE, RULES, shown, takeLists, world } from "./quick-world.js"
+import { PAGE, RULES, shown, takeLists, world } from "./delays-world.js"
 
 const ROUNDS = 120
 /** Their names are of one length, so that answers are. */

@@ -34,20 +34,40 @@ export class GatheredMd5 {
     this.together = new Md5Together(bytesMax)
   }
 
-  /** Of a put of up to `bytesMax`, which is under way from then on, and ends with `ended`. */
-  of(bytes: Uint8Array): Uint8Array | Promise<Uint8Array> {
+  /** Does the work of a put of up to `bytesMax` with its digest; the put is under way until the work has ended. */
+  during<Result>(bytes: Uint8Array, work: (md5: Uint8Array) => Promise<Result>): Promise<Result> {
     if (this.underWay === 0) {
       this.underWay = 1
-      return alone(bytes)
+      return this.end(alone(bytes), work)
     }
-    return new Promise(take => {
+    return new Promise<Uint8Array>(take => {
       if (this.waiting.length === 0) this.callOff = this.clock.alarm(WAIT_MS_MAX, () => this.give())
       this.waiting.push({ bytes, take })
       if (this.waiting.length === TOGETHER) this.give()
-    })
+    }).then(md5 => this.end(md5, work))
   }
 
-  ended(): void {
+  private end<Result>(md5: Uint8Array, work: (md5: Uint8Array) => Promise<Result>): Promise<Result> {
+    let result: Promise<Result>
+    try {
+      result = work(md5)
+    } catch (error) {
+      this.ended()
+      throw error
+    }
+    return result.then(
+      value => {
+        this.ended()
+        return value
+      },
+      (error: unknown) => {
+        this.ended()
+        throw error
+      },
+    )
+  }
+
+  private ended(): void {
     this.underWay -= 1
     if (this.waiting.length > 0) this.give()
   }

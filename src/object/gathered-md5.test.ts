@@ -7,41 +7,51 @@ import { GatheredMd5 } from "./gathered-md5.js"
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
 const md5 = (text: string): string => createHash("md5").update(text).digest("hex")
 
-/** Digests as they come; a body that is answered at once is marked. */
+/** Digests as they come; one that comes within the turn is marked. */
 function gatherer() {
   const clock = new SimClock()
   const md5s = new GatheredMd5(clock, 4_096)
   const came: string[] = []
+  const underWay: (() => void)[] = []
   const ask = (text: string): void => {
-    const digest = md5s.of(Buffer.from(text))
-    if (digest instanceof Promise) void digest.then(found => came.push(hex(found)))
-    else came.push(`at once ${hex(digest)}`)
+    let isSync = true
+    const put = (digest: Uint8Array): Promise<void> => {
+      came.push(isSync ? `sync ${hex(digest)}` : hex(digest))
+      return new Promise(resolve => underWay.push(resolve))
+    }
+    void md5s.during(Buffer.from(text), put)
+    isSync = false
+  }
+  /** The put that was given its digest first has ended. */
+  const end = async (): Promise<void> => {
+    underWay.shift()?.()
+    await new Promise(resolve => setImmediate(resolve))
   }
   /** All that came since it was called last. */
   const news = async (): Promise<string[]> => {
     await new Promise(resolve => setImmediate(resolve))
     return came.splice(0)
   }
-  return { clock, md5s, ask, news }
+  return { clock, ask, end, news }
 }
 
-test("a body that is alone is hashed at once; others wait until a put has ended", async () => {
-  const { md5s, ask, news } = gatherer()
+test("a body that is alone is hashed within the turn; others wait until a put has ended", async () => {
+  const { ask, end, news } = gatherer()
   ask("a")
-  assert.deepEqual(await news(), [`at once ${md5("a")}`])
+  assert.deepEqual(await news(), [`sync ${md5("a")}`])
   ask("b")
   ask("c")
   assert.deepEqual(await news(), [])
-  md5s.ended()
+  await end()
   assert.deepEqual(await news(), [md5("b"), md5("c")])
   ask("d")
   assert.deepEqual(await news(), [])
-  md5s.ended()
+  await end()
   assert.deepEqual(await news(), [md5("d")])
-  md5s.ended()
-  md5s.ended()
+  await end()
+  await end()
   ask("e")
-  assert.deepEqual(await news(), [`at once ${md5("e")}`])
+  assert.deepEqual(await news(), [`sync ${md5("e")}`])
 })
 
 test("eight bodies wait for nobody, and none waits for a put that does not end", async () => {
@@ -49,7 +59,7 @@ test("eight bodies wait for nobody, and none waits for a put that does not end",
   ask("first")
   const texts = Array.from({ length: 9 }, (_, i) => String(i).repeat(i))
   for (const text of texts) ask(text)
-  assert.deepEqual(await news(), [`at once ${md5("first")}`, ...texts.slice(0, 8).map(md5)])
+  assert.deepEqual(await news(), [`sync ${md5("first")}`, ...texts.slice(0, 8).map(md5)])
   await clock.advance(5)
   assert.deepEqual(await news(), texts.slice(8).map(md5))
 })

@@ -1,0 +1,32 @@
+/**
+ * What follows from a text, worked out once: hosts, names and header lines that clients send again and again.
+ *
+ * Limits  `TEXTS_MAX` texts of `TEXT_CHARACTERS_MAX` each are remembered; then all are forgotten, so that texts that
+ *         were sent once keep no place. Longer ones are worked out each time.
+ */
+const TEXTS_MAX = 1_000
+const TEXT_CHARACTERS_MAX = 512
+
+export class Remembered<Value> {
+  private readonly known = new Map<string, { readonly value: Value }>()
+  /** The text asked for last needs no look into the map. */
+  private lastText: string | undefined
+  private last: { readonly value: Value } | undefined
+
+  /** `make` must be pure; what it throws is thrown each time. */
+  constructor(private readonly make: (text: string) => Value) {}
+
+  of(text: string): Value {
+    if (text === this.lastText && this.last !== undefined) return this.last.value
+    if (text.length > TEXT_CHARACTERS_MAX) return this.make(text)
+    let entry = this.known.get(text)
+    if (entry === undefined) {
+      entry = { value: this.make(text) }
+      if (this.known.size >= TEXTS_MAX) this.known.clear()
+      this.known.set(text, entry)
+    }
+    this.lastText = text
+    this.last = entry
+    return entry.value
+  }
+}

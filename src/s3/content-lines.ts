@@ -1,0 +1,53 @@
+/** The stored headers of an object as an answer shows them. */
+import { fail } from "../base/failures.js"
+import { HeaderLines } from "../http/index.js"
+import type { ContentHeaders } from "../object/contract.js"
+import type { Query } from "./wire/query.js"
+
+const DEFAULT_CONTENT_TYPE = "binary/octet-stream"
+
+const SHOWN: readonly (readonly [keyof ContentHeaders, header: string, override: string])[] = [
+  ["contentType", "Content-Type", "response-content-type"],
+  ["cacheControl", "Cache-Control", "response-cache-control"],
+  ["contentDisposition", "Content-Disposition", "response-content-disposition"],
+  ["contentEncoding", "Content-Encoding", "response-content-encoding"],
+  ["contentLanguage", "Content-Language", "response-content-language"],
+  ["expires", "Expires", "response-expires"],
+]
+
+const NO_OVERRIDES = (): undefined => undefined
+
+export class ContentLines {
+  /** Objects with the same headers share them. */
+  private readonly known = new WeakMap<ContentHeaders, string>()
+
+  /** Lines of the stored headers, or of what the request's `response-*` parameters put in their place. Throws `invalidArgument`. */
+  of(headers: ContentHeaders, query: Query): string {
+    if (!query.isEmpty) return linesOf(headers, name => overrideIn(query, name))
+    const known = this.known.get(headers)
+    if (known !== undefined) return known
+    const lines = linesOf(headers, NO_OVERRIDES)
+    this.known.set(headers, lines)
+    return lines
+  }
+}
+
+function linesOf(headers: ContentHeaders, overrideOf: (parameter: string) => string | undefined): string {
+  const fields: string[] = []
+  for (const [name, header, parameter] of SHOWN) {
+    const value = overrideOf(parameter) ?? headers[name] ?? (name === "contentType" ? DEFAULT_CONTENT_TYPE : undefined)
+    if (value !== undefined) fields.push(header, value)
+  }
+  return HeaderLines.of([...fields, "Accept-Ranges", "bytes"]).text
+}
+
+function overrideIn(query: Query, parameter: string): string | undefined {
+  const value = query.get(parameter)
+  if (value !== undefined && /[\x00-\x08\x0a-\x1f\x7f]/.test(value)) {
+    throw fail("invalidArgument", {
+      message: "Header value cannot hold control characters.",
+      argumentName: parameter,
+    })
+  }
+  return value
+}

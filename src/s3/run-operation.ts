@@ -1,0 +1,183 @@
+/**
+ * Runs an operation: opens its bucket, has every action that it needs allowed, and calls its handler.
+ *
+ * Promises  No handler runs before its caller has been let in. Where an object was judged by its list or its tags, what
+ *           a read answers is of the object that was judged.
+ */
+import { asFailure, fail } from "../base/failures.js"
+import { parseNewBucketName } from "../base/ids.js"
+import { after, forEachSoon, recover, type Soon } from "../base/soon.js"
+import type { Bucket } from "../object/contract.js"
+import { asksForOwnerAlone } from "./acl/asked-acl.js"
+import { checkExpectedOwner, type Caller, type Gatekeeper, type OpenBucket } from "./authenticate.js"
+import { linesOfFields } from "./call.js"
+import type { Answer, BucketCall, Call, ObjectCall } from "./call.js"
+import type { Field } from "./failures.js"
+import type { AdmittedForm } from "./form/admit-form.js"
+import type { Operation, OperationAnswer } from "./operations.js"
+import { versionIdOf } from "./operations/versions.js"
+import type { RequestPlan } from "./plan.js"
+import type { RequestMeters } from "./request-meters.js"
+import type { S3Request } from "./request.js"
+import type { Place } from "./rights/authority.js"
+import { makesObject } from "./rights/condition-values-core.js"
+import { REQUEST_PAYMENT, requestCharged } from "./settings/request-payment.js"
+import { SettingReader } from "./settings/setting.js"
+import { keyOfByteString } from "./wire/target.js"
+import type { S3Target } from "./wire/target.js"
+
+/** How often another object is judged in place of the one that was, before the client is told to try again. */
+const JUDGED_AGAIN_MAX = 3
+
+/** A request whose caller is known. */
+export interface Admitted {
+  readonly operation: Operation
+  readonly plan: RequestPlan
+  readonly target: S3Target
+  /** Of a form. */
+  readonly form?: AdmittedForm
+}
+
+type Handled<Kind extends OperationAnswer["kind"]> = Extract<OperationAnswer, { kind: Kind }>
+
+export class OperationRunner {
+  private readonly payers
+
+  constructor(
+    private readonly gate: Gatekeeper,
+    private readonly meters: RequestMeters,
+    buckets: ConstructorParameters<typeof SettingReader>[0],
+  ) {
+    this.payers = new SettingReader(buckets, REQUEST_PAYMENT)
+  }
+
+  /** Throws, or rejects with, the failure of the operation as the caller may hear it. */
+  run(request: S3Request, admitted: Admitted, call: Call): Soon<Answer> {
+    const { answer } = admitted.operation
+    if (answer.kind === "service") return this.runForAccount(admitted, call, answer)
+    if (answer.kind === "newBucket") return this.runForNewBucket(admitted, call, answer)
+    const { signer } = call
+    // Whose the bucket should be stands in the head of the request, also of a form.
+    return after(this.gate.openBucket(admitted.target.bucket ?? "", signer, request.headers), opened =>
+      after(this.chargedIn(opened.bucket, call), charged => this.runInBucket(request, admitted, call, opened, charged)),
+    )
+  }
+
+  private runForAccount(admitted: Admitted, call: Call, answer: Handled<"service">): Soon<Answer> {
+    call.asAccountCall(accountOf(call.signer))
+    return after(requireAll(admitted, call, {}), () => answer.handle(call))
+  }
+
+  private runForNewBucket(admitted: Admitted, call: Call, answer: Handled<"newBucket">): Soon<Answer> {
+    const account = accountOf(call.signer)
+    const newBucket = parseNewBucketName(admitted.target.bucket ?? "")
+    checkExpectedOwner(call.headers, account)
+    call.asNewBucketCall(account, newBucket)
+    return after(requireAll(admitted, call, { newBucket }), () => answer.handle(call))
+  }
+
+  private runInBucket(
+    request: S3Request,
+    admitted: Admitted,
+    call: Call,
+    { bucket, owner }: OpenBucket,
+    chargedFirst: readonly Field[],
+  ): Soon<Answer> {
+    let charged = chargedFirst
+    const openSource = async (name: string): Promise<Bucket> => {
+      const source = await this.gate.openBucket(name, call.signer, call.headers, "x-amz-source-expected-bucket-owner")
+      const chargedToo = await this.chargedIn(source.bucket, call)
+      if (charged.length === 0) charged = chargedToo
+      return source.bucket
+    }
+    call.asBucketCall(bucket, owner, openSource)
+    const { authority } = call
+    request.authority = authority
+    authority.readingFrom({ bucket })
+    const answering = recover(
+      () => this.handle(request, admitted, call),
+      error =>
+        after(authority.audible(asFailure(error)), failure => {
+          throw failure
+        }),
+    )
+    return after(answering, answer => withFields(answer, charged))
+  }
+
+  private handle({ exchange }: S3Request, admitted: Admitted, call: BucketCall): Soon<Answer> {
+    const { operation, target, form } = admitted
+    const { answer } = operation
+    const { bucket, authority } = call
+    const enter = (place: Place): Soon<void> =>
+      after(requireAll(admitted, call, place), () => exchange.countIn(this.meters.ofBucket(bucket.name)))
+    if (answer.kind === "form" && form !== undefined) {
+      const { key, tags, success } = form
+      call.asObjectCall(key)
+      call.asFormCall(key, tags, success)
+      const place = { bucket, key }
+      const tagging = tags.length > 0 ? authority.require("PutObjectTagging", place) : undefined
+      return after(tagging, () => after(enter(place), () => answer.handle(call)))
+    }
+    if (answer.kind === "bucket") return after(enter({ bucket }), () => answer.handle(call))
+    if (answer.kind !== "object") {
+      throw fail("internal", { reason: "an operation without a handler was admitted", operation: operation.name })
+    }
+    const key = keyOfByteString(target.rawKey ?? "")
+    authority.readingFrom({ bucket, key })
+    call.asObjectCall(key)
+    const place = { bucket, key, versionId: versionIdOf(call) }
+    const isRead = exchange.method === "GET" || exchange.method === "HEAD"
+    return after(enter(place), () =>
+      isRead && authority.hasJudgedObjects ? readJudged(admitted, call, answer, place) : answer.handle(call),
+    )
+  }
+
+  private chargedIn(bucket: Bucket, { caller, headers }: Call): Soon<readonly Field[]> {
+    return after(this.payers.of(bucket), payer => requestCharged(payer, bucket.owner, caller?.id, headers))
+  }
+}
+
+/** Reads the object that was judged: where another one has taken its place, that one is judged too. */
+async function readJudged(
+  admitted: Admitted,
+  call: ObjectCall,
+  answer: Handled<"object">,
+  place: Place,
+): Promise<Answer> {
+  for (let left = JUDGED_AGAIN_MAX; ; left -= 1) {
+    const answered = await answer.handle(call)
+    if (!(await call.authority.judgedAnother())) return answered
+    if (answered.body.kind === "object") answered.body.body.close()
+    if (left === 0) throw fail("conflict", { reason: "other objects kept taking the place of the one that was judged" })
+    await requireAll(admitted, call, place)
+  }
+}
+
+/** Throws `accessDenied` for anonymous callers. */
+function accountOf({ account }: Caller) {
+  if (account === undefined) throw fail("accessDenied", { reason: "the request carries no credentials" })
+  return account
+}
+
+/** All that the table says the request needs. Throws `accessDenied`. */
+function requireAll({ operation, plan }: Admitted, call: Call, place: Place): Soon<void> {
+  const { needs } = operation
+  if (needs === "eachKey") return undefined
+  if (needs.length === 0) throw fail("internal", { reason: "an operation that needs nothing was admitted" })
+  const { authority, headers } = call
+  return forEachSoon(plan.actionsOf(headers, place.versionId !== undefined), action => {
+    if (action !== "PutObjectAcl") return authority.require(action, place)
+    return after(setsNoList(operation, call, place), setsNone =>
+      setsNone ? undefined : authority.require(action, place),
+    )
+  })
+}
+
+/** Whether the list of a new object says only what holds anyway, because the owner of the bucket is enforced. */
+function setsNoList(operation: Operation, { accessControl, headers }: Call, { bucket }: Place): Soon<boolean> {
+  if (bucket === undefined || !makesObject(operation.name) || !asksForOwnerAlone(headers)) return false
+  return after(accessControl.counts(bucket), counts => !counts)
+}
+
+const withFields = (answer: Answer, fields: readonly Field[]): Answer =>
+  fields.length === 0 ? answer : { ...answer, headers: answer.headers.and(linesOfFields(fields)) }
