@@ -178,7 +178,7 @@ class Scene {
     const drive = must(this.machine.bays.at(bay), "it is there")
     const disk = drive.disk.boot()
     const names = drive.disk.medium.namesIn(`${bay}/ballast`).filter(name => /^\d+$/.test(name))
-    for (const name of names) await this.machine.run(disk.remove(`${bay}/ballast/${name}`))
+    for (const name of names) await this.machine.run(disk.remove(`${bay}/ballast/${name}`).catch(mayBeGone))
     drive.fill(0)
   }
 
@@ -264,6 +264,11 @@ class Scene {
 function cannotRead(error: unknown): never {
   if (!isFailure(error)) throw error
   throw new CheckFailed("readsGoOn", `${error.kind}: ${error.message}`)
+}
+
+/** The store gives ballast back of itself, also between a look at what there is and its removal. */
+function mayBeGone(error: unknown): void {
+  if (!isFailure(error, "deviceFailed") || error.details["code"] !== "ENOENT") throw error
 }
 
 /** A disk dies while clients write; an empty one takes its place, and is brought everything. */

@@ -21,4 +21,10 @@ export type { SignedRequest, SigningCredentials } from "./signing/sign.js"
 export { carriesSignature, claimedKey, receivedRequest, SignatureVerifier } from "./signing/verify.js"
 export type { SignatureForm, SignatureVersion } from "./signing/credentials.js"
 export type { Version2Rules } from "./signing/version2.js"
-export type { AnonymousRequest, ReceivedRequest, SignatureRules, SignedClaim, VerifiedRequest } from "./signing/verify.js"
+export type {
+  AnonymousRequest,
+  ReceivedRequest,
+  SignatureRules,
+  SignedClaim,
+  VerifiedRequest,
+} from "./signing/verify.js"

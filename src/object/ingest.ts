@@ -78,7 +78,9 @@ export class Ingest {
   run<Result>(request: IngestRequest, commit: (ingested: Ingested) => Promise<Result>): Promise<Result> {
     requireBucket(this.tablet.committed, request.bucket.id)
     const { lengthBytes = Infinity } = request.body
-    const gathered = lengthBytes <= this.wholeBytesMax ? request.body.gather() : undefined
+    // A part without bytes is no block, and parts are never inline: the stream makes its empty extent.
+    const isWhole = lengthBytes <= this.wholeBytesMax && (lengthBytes > 0 || request.inlineBytesMax > 0)
+    const gathered = isWhole ? request.body.gather() : undefined
     if (gathered === undefined) return this.runStream(request, commit)
     return after(gathered, bytes => this.runWhole(request, bytes, commit))
   }

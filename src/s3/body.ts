@@ -248,7 +248,10 @@ export class RequestBody implements CallBody {
   private check(plan: Plan, document: Uint8Array): void {
     const { md5, sha256Hex, algorithm } = plan
     if (plan.lengthBytes !== undefined && plan.lengthBytes !== document.length) throw fail("incompleteBody")
-    const digests = this.hash({ md5: md5 !== undefined, sha256: sha256Hex !== undefined, checksum: algorithm }, document)
+    const digests = this.hash(
+      { md5: md5 !== undefined, sha256: sha256Hex !== undefined, checksum: algorithm },
+      document,
+    )
     if (md5 !== undefined && !equalBytes(md5, digests.md5 ?? new Uint8Array())) throw fail("badDigest")
     if (sha256Hex !== undefined && sha256Hex !== hexOf(digests.sha256 ?? new Uint8Array()))
       throw fail("contentSha256Mismatch")
