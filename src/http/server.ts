@@ -276,8 +276,9 @@ export class HttpServer implements Living {
       if (serving === undefined) over()
       else void serving.then(over)
     })
-    if (connection.exchanges.size === 1) this.goOn(request.socket, connection)
-    else this.holdBack(request.socket, connection)
+    if (connection.exchanges.size > 1) return this.holdBack(request.socket, connection)
+    // What has come of the body is read before the request is served: an answer then knows whether more is to come.
+    queueMicrotask(() => this.goOn(request.socket, connection))
   }
 
   private holdBack(socket: Socket, { exchanges }: Connection): void {

@@ -158,10 +158,11 @@ class S3Handler implements Protocol {
 
   private serve(request: S3Request): Soon<void> {
     const { exchange } = request
-    const target = (request.target = this.addresses.targetOf(exchange))
+    const target = this.addresses.targetOf(exchange)
+    const query = (request.query = this.addresses.queryOf(target))
+    request.target = target
     return after(this.crossOrigin.judge(target.bucket, exchange.method, request.headers), verdict => {
       request.crossOrigin = verdict
-      const query = (request.query = this.addresses.queryOf(target))
       checkListensToNothing(exchange.method, target, query)
       const operation = route(exchange.method, resourceOf(target), query, request.headers)
       request.operation = operation
