@@ -52,6 +52,12 @@ const put = (target: string, body: string, more = ""): string =>
   `PUT ${target} HTTP/1.1\r\nHost: h\r\n${more}Content-Length: ${body.length}\r\n\r\n${body}`
 const CHUNKED = "PUT /chunked HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
 
+test("bytes behind a CONNECT end their connection, and not the server", async () => {
+  const client = await clientOf(echo)
+  client.say("CONNECT /x HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  assert.doesNotMatch(await client.end(), /200 OK/)
+})
+
 test("requests sent together are answered in their order, whatever their kind", async () => {
   const client = await clientOf(echo)
   client.say(put("/a", "1") + put("/later", "2") + put("/b", "3") + CHUNKED + put("/c", "4"))

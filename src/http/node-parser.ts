@@ -16,20 +16,23 @@ export class NodeParser {
   private readonly onEnd: readonly Listener[]
 
   /** `attach` calls the listeners of Node's server for a new connection. */
-  constructor(socket: Socket, attach: () => void) {
+  constructor(
+    private readonly socket: Socket,
+    attach: () => void,
+  ) {
     const [data, end] = [new Set(socket.listeners("data")), new Set(socket.listeners("end"))]
     attach()
     this.onData = take(socket, "data", data)
     this.onEnd = take(socket, "end", end)
   }
 
-  /** What it does with them it does before this returns. */
+  /** What it does with them it does before this returns. Nothing once the connection is gone, and its parser with it. */
   read(bytes: Buffer): void {
-    for (const listener of this.onData) listener(bytes)
+    for (const listener of this.onData) if (!this.socket.destroyed) listener(bytes)
   }
 
   end(): void {
-    for (const listener of this.onEnd) listener()
+    for (const listener of this.onEnd) if (!this.socket.destroyed) listener()
   }
 }
 
