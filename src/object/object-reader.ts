@@ -44,7 +44,8 @@ export interface OpenObject extends ObjectBody {
 interface Found extends Chosen {
   readonly found: FoundVersion
   readonly opened: OpenVersion
-  readonly pin: ReadPin
+  /** Undefined where nothing of it lies in blocks, or nobody reads it. */
+  readonly pin: ReadPin | undefined
 }
 
 export class ObjectReader {
@@ -68,13 +69,13 @@ export class ObjectReader {
         const opening = recover(
           () => this.inlineBytes(request, opened, found.found),
           error => {
-            pin.close()
+            pin?.close()
             throw error
           },
         )
         return after(opening, inline => {
           if (inline !== "changed") return new OpenBody(this.tablet, this.blocks, request, found, inline)
-          pin.close()
+          pin?.close()
           if (attempt === ATTEMPTS_MAX) throw fail("conflict")
           return this.attempt(request, attempt + 1)
         })
@@ -91,7 +92,9 @@ export class ObjectReader {
     const failure = judgeRead(request.conditions, { etag, modifiedMs })
     if (failure) throw failure
     const { range, partChecksum } = this.choose(request, opened)
-    return { found, opened, range, partChecksum, pin: this.pins.open(committedPosition) }
+    const isRead = opened.record.content.kind !== "inline" && request.headersOnly !== true
+    const pin = isRead ? this.pins.open(committedPosition) : undefined
+    return { found, opened, range, partChecksum, pin }
   }
 
   private choose({ bucket, key, range, ifRange }: GetRequest, opened: OpenVersion): Chosen {
@@ -183,7 +186,8 @@ class OpenBody implements OpenObject {
   }
 
   read(signal: AbortSignal, pieces: PieceOwner = "caller"): AsyncGenerator<Uint8Array> {
-    return this.found.pin.during(this.bytes(signal, pieces))
+    const { pin } = this.found
+    return pin === undefined ? this.bytes(signal, pieces) : pin.during(this.bytes(signal, pieces))
   }
 
   private async *bytes(signal: AbortSignal, pieces: PieceOwner): AsyncGenerator<Uint8Array> {
@@ -197,6 +201,6 @@ class OpenBody implements OpenObject {
   }
 
   close(): void {
-    this.found.pin.close()
+    this.found.pin?.close()
   }
 }

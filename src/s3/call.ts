@@ -8,9 +8,11 @@ import type { RequestHeaders } from "../base/request-headers.js"
 import { HeaderLines, type Exchange } from "../http/index.js"
 import type { OneATurn } from "../life/index.js"
 import type { Bucket, ObjectBody, ObjectServices, Tags } from "../object/contract.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Compute } from "../seams/compute/contract.js"
 import type { AccessControl } from "./acl/access-control.js"
 import type { Caller } from "./authenticate.js"
-import type { CallBody } from "./body.js"
+import { ExchangeBody, RequestBody, type CallBody, type WireBody } from "./body.js"
 import type { ContentLines } from "./content-lines.js"
 import type { Field, S3Error } from "./failures.js"
 import type { AttributeReader } from "./parse-content.js"
@@ -32,6 +34,9 @@ export interface CallContext extends AuthorityContext {
   readonly region: string
   /** The region that the operator configured; undefined: any. */
   readonly configuredRegion: string | undefined
+  readonly clock: Clock
+  /** Digests of small documents. */
+  readonly hash: Compute["hash"]
   readonly attributes: AttributeReader
   readonly contentLines: ContentLines
   /** One that holds the thread for milliseconds a turn. */
@@ -47,7 +52,8 @@ export interface CallParts {
   /** Of a form, its fields. */
   readonly headers: RequestHeaders
   readonly signer: Caller
-  readonly body: CallBody
+  /** Of a form, its file; undefined: the exchange's. */
+  readonly file: WireBody | undefined
   /** Tags that a form gives; undefined: the header may. */
   readonly formTags: Tags | undefined
   /** The wall clock when the request arrived. */
@@ -67,6 +73,8 @@ export class Call implements AuthorityRequest {
   success: FormSuccess | undefined
   openSource: ((name: string) => Promise<Bucket>) | undefined
   private madeHead: RequestHead | undefined
+  private madeBody: CallBody | undefined
+  private exchangeBody: ExchangeBody | undefined
 
   constructor(
     readonly context: CallContext,
@@ -121,8 +129,18 @@ export class Call implements AuthorityRequest {
     return this.parts.headers
   }
 
+  /** Made when it is first asked for: most requests have none. */
   get body(): CallBody {
-    return this.parts.body
+    const { exchange, file, headers, signer } = this.parts
+    const { clock, hash } = this.context
+    if (this.madeBody !== undefined) return this.madeBody
+    const wire = file ?? (this.exchangeBody = new ExchangeBody(exchange, clock))
+    return (this.madeBody = new RequestBody(wire, headers, signer.request, hash))
+  }
+
+  /** How long the body was waited for. */
+  get bodyWaitedMs(): number {
+    return this.exchangeBody?.waitedMs ?? 0
   }
 
   get nowMs(): number {
@@ -150,7 +168,7 @@ export class Call implements AuthorityRequest {
   }
 
   readBody(): Promise<BodySays> {
-    return this.parts.operation.readBody(this.parts.body)
+    return this.parts.operation.readBody(this.body)
   }
 
   /** Resolves when this request may hold the thread for some milliseconds: one does in a turn. Throws `tooManyInFlight`. */

@@ -28,7 +28,7 @@ import { commonLines, errorAnswer, errorDocument, httpAnswer } from "./answers.j
 import type { AnswerScene } from "./answers.js"
 import { Gatekeeper } from "./authenticate.js"
 import type { Caller } from "./authenticate.js"
-import { ExchangeBody, RequestBody } from "./body.js"
+import { ExchangeBody } from "./body.js"
 import { isBrowser, isForThisHost, welcomePage } from "./browser.js"
 import { Call, XML_TYPE } from "./call.js"
 import type { Answer, CallContext } from "./call.js"
@@ -119,6 +119,8 @@ class S3Handler implements Protocol {
       accessControl: new AccessControl(services.buckets, accounts),
       attributes: new AttributeReader(),
       contentLines: new ContentLines(),
+      clock,
+      hash: settings.hash,
       heavy: new OneATurn(clock, HEAVY_WAITING_MAX),
     }
   }
@@ -166,30 +168,20 @@ class S3Handler implements Protocol {
       checkListensToNothing(exchange.method, target, query)
       const operation = route(exchange.method, resourceOf(target), query, request.headers)
       request.operation = operation
-      exchange.note({ operation: operation.name, bucket: target.bucket?.slice(0, 64) })
       if (operation.answer.kind === "preflight") {
+        this.noteRequest(request)
         return this.respond(request, preflight(verdict, request.headers, target))
       }
-      const wire = new ExchangeBody(exchange, this.settings.clock)
       const startedMs = this.settings.clock.monotonicMs()
-      const admitting = this.admit(request, { target, query }, wire)
-      const admitted = lastly(
-        () => admitting,
-        () => exchange.timing.add("auth", this.settings.clock.monotonicMs() - startedMs),
-      )
-      return after(admitted, ({ call, ...rest }) => this.perform(request, rest, call, wire))
+      return after(this.admit(request, { target, query }), admitted => this.perform(request, admitted, startedMs))
     })
   }
 
   /** Everything that comes before anybody asks what the caller may do. */
-  private admit(
-    request: S3Request,
-    addressed: Addressed,
-    wire: ExchangeBody,
-  ): Soon<Admitted & { readonly call: Call }> {
+  private admit(request: S3Request, addressed: Addressed): Soon<Admitted> {
     const { exchange, nowMs, operation } = request
     if (operation === undefined) throw fail("internal", { reason: "a request is admitted to an operation" })
-    if (operation.answer.kind === "form") return this.admitForm(request, addressed, wire)
+    if (operation.answer.kind === "form") return this.admitForm(request, addressed)
     return after(this.gate.caller(receivedOf(exchange, addressed), addressed.target, nowMs), caller => {
       this.noteCaller(request, caller)
       return after(this.enterAnonymously(request, caller), () => {
@@ -203,36 +195,59 @@ class S3Handler implements Protocol {
         plan.checkHeaders(headers)
         if (plan.givesAcl && !operation.takesAcl) checkNoAcl(headers)
         const { target, query } = addressed
-        const body = new RequestBody(wire, headers, caller.request, this.settings.hash)
-        const parts = { exchange, operation, target, query, headers, signer: caller, body, formTags: undefined, nowMs }
-        return { operation, plan, target, call: new Call(this.context, parts) }
+        const call = new Call(this.context, {
+          exchange,
+          operation,
+          target,
+          query,
+          headers,
+          signer: caller,
+          file: undefined,
+          formTags: undefined,
+          nowMs,
+        })
+        return { operation, plan, target, call, form: undefined }
       })
     })
   }
 
-  private async admitForm(request: S3Request, addressed: Addressed, wire: ExchangeBody) {
+  private async admitForm(request: S3Request, addressed: Addressed): Promise<Admitted> {
     const { exchange, headers: sent, nowMs, operation } = request
     if (operation === undefined) throw fail("internal", { reason: "a form is admitted to an operation" })
     const { target, query } = addressed
     const noteCaller = (caller: Caller) => this.noteCaller(request, caller)
     const scene = { received: receivedOf(exchange, addressed), target, headers: sent, nowMs, noteCaller }
-    const { caller, form } = await admitForm(this.gate, wire, scene)
+    const { caller, form } = await admitForm(this.gate, new ExchangeBody(exchange, this.settings.clock), scene)
     this.plans.of(operation, sent).checkHeaders(sent)
     checkNoAcl(sent)
     const headers = this.shapes.ofFlat([...form.headers].flat())
     const plan = this.plans.of(operation, headers)
-    const body = new RequestBody(form.file, headers, caller.request, this.settings.hash)
-    const parts = { exchange, operation, target, query, headers, signer: caller, body, formTags: form.tags, nowMs }
-    return { operation, plan, target, form, call: new Call(this.context, parts) }
+    const more = { file: form.file, formTags: form.tags, nowMs }
+    const call = new Call(this.context, { exchange, operation, target, query, headers, signer: caller, ...more })
+    return { operation, plan, target, call, form }
   }
 
   private noteCaller(request: S3Request, caller: Caller): void {
     const { exchange } = request
     request.caller = caller
+    this.noteRequest(request)
     if (caller.account === undefined) return
-    exchange.note({ accessKeyId: caller.request.accessKeyId })
     if (caller.request.version === "AWS") this.meters.noteVersion2(caller.request.form)
     exchange.countIn(this.meters.ofAccount(caller.account.id))
+  }
+
+  /** For its log line: once, as soon as it is known who sends it, or that it is refused. */
+  private noteRequest(request: S3Request): void {
+    const { exchange, operation, target, caller } = request
+    if (request.isNoted || operation === undefined) return
+    request.isNoted = true
+    const accessKeyId = caller?.request.accessKeyId
+    const bucket = target?.bucket?.slice(0, 64)
+    exchange.note(
+      accessKeyId === undefined
+        ? { operation: operation.name, bucket }
+        : { operation: operation.name, bucket, accessKeyId },
+    )
   }
 
   /** Anonymous callers may only learn whether a bucket exists. Throws `noSuchBucket`, `accessDenied`. */
@@ -243,18 +258,19 @@ class S3Handler implements Protocol {
     return this.gate.openBucket(name, caller, headers)
   }
 
-  private perform(request: S3Request, admitted: Admitted, call: Call, wire: ExchangeBody): Soon<void> {
+  private perform(request: S3Request, admitted: Admitted, arrivedMs: number): Soon<void> {
     const { clock } = this.settings
-    const { operation } = admitted
+    const { operation, call } = admitted
+    const { timing } = request.exchange
     const startedMs = clock.monotonicMs()
-    const run = () => this.runner.run(request, admitted, call)
+    timing.add("auth", startedMs - arrivedMs)
+    const run = () => this.runner.run(request, admitted)
     const work = operation.heavy ? after(call.turn(), run) : run()
     const answering: Soon<Answer | undefined> =
       operation.slow && work instanceof Promise ? unlessSlow(work, clock) : work
     return after(answering, answer => {
-      const { timing } = request.exchange
-      timing.add("data", wire.waitedMs)
-      timing.add("meta", clock.monotonicMs() - startedMs - wire.waitedMs)
+      timing.add("data", call.bodyWaitedMs)
+      timing.add("meta", clock.monotonicMs() - startedMs - call.bodyWaitedMs)
       if (answer !== undefined) return this.respond(request, answer)
       return work instanceof Promise ? this.respondSlowly(request, work) : undefined
     })
@@ -323,6 +339,7 @@ class S3Handler implements Protocol {
     // Our own bugs are logged with their stack by the server, which then asks for `refuse`.
     if (exchange.answered || failure.kind === "internal") throw error
     const answer = s3ErrorOf(nameCondition(failure, request.headers))
+    this.noteRequest(request)
     this.noteDenial(request, failure, answer)
     // The client learns little of our own trouble; the operator needs to know what it was and where.
     if (answer.status >= OWN_TROUBLE_STATUS) exchange.note({ kind: failure.kind, reason: failure.message })

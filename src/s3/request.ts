@@ -22,6 +22,8 @@ export class S3Request {
   caller: Caller | undefined
   /** What its caller may do. */
   authority: Authority | undefined
+  /** Its fields of the log line are there. */
+  isNoted = false
 
   constructor(
     readonly exchange: Exchange,

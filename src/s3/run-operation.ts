@@ -34,8 +34,9 @@ export interface Admitted {
   readonly operation: Operation
   readonly plan: RequestPlan
   readonly target: S3Target
-  /** Of a form. */
-  readonly form?: AdmittedForm
+  readonly call: Call
+  /** Undefined: it is no form. */
+  readonly form: AdmittedForm | undefined
 }
 
 type Handled<Kind extends OperationAnswer["kind"]> = Extract<OperationAnswer, { kind: Kind }>
@@ -52,7 +53,8 @@ export class OperationRunner {
   }
 
   /** Throws, or rejects with, the failure of the operation as the caller may hear it. */
-  run(request: S3Request, admitted: Admitted, call: Call): Soon<Answer> {
+  run(request: S3Request, admitted: Admitted): Soon<Answer> {
+    const { call } = admitted
     const { answer } = admitted.operation
     if (answer.kind === "service") return this.runForAccount(admitted, call, answer)
     if (answer.kind === "newBucket") return this.runForNewBucket(admitted, call, answer)
