@@ -128,10 +128,10 @@ export interface ObjectInfo {
  * any. Times in milliseconds (whole seconds).
  */
 export interface Conditions {
-  readonly ifMatch?: readonly string[]
-  readonly ifNoneMatch?: readonly string[]
-  readonly ifModifiedSinceMs?: number
-  readonly ifUnmodifiedSinceMs?: number
+  readonly ifMatch?: readonly string[] | undefined
+  readonly ifNoneMatch?: readonly string[] | undefined
+  readonly ifModifiedSinceMs?: number | undefined
+  readonly ifUnmodifiedSinceMs?: number | undefined
 }
 
 /** What the client promised about its body; each is verified before anything becomes visible. */

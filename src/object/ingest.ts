@@ -100,9 +100,12 @@ export class Ingest {
     const checksum = plan.checksum && this.compute.hash(plan, bytes).checksum
     const store = (md5: Uint8Array): Promise<Result> => {
       const checksumValue = checkBody(body, body.declaredChecksum(), bytes.length, { md5, sha256Hex, checksum })
-      const whole = { lengthBytes: bytes.length, md5, checksumValue }
-      if (bytes.length > request.inlineBytesMax) return this.storeWhole(request, { ...whole, bytes }, commit)
-      return commit({ ...whole, uploadId: undefined, content: { kind: "inline", bytes }, debts: [] })
+      const lengthBytes = bytes.length
+      if (lengthBytes > request.inlineBytesMax) {
+        return this.storeWhole(request, { lengthBytes, md5, checksumValue, bytes }, commit)
+      }
+      const content = { kind: "inline", bytes } as const
+      return commit({ uploadId: undefined, lengthBytes, content, debts: NO_DEBTS, md5, checksumValue })
     }
     return this.md5s.during(bytes, store)
   }
@@ -205,4 +208,5 @@ const digestsOf = ({ md5, sha256, checksum }: WrittenBody["digests"]): BodyDiges
 })
 
 const NO_DIGESTS = { md5: false, sha256: false, checksum: undefined } as const
+const NO_DEBTS: readonly Debt[] = []
 const NO_MD5 = new Uint8Array(16)

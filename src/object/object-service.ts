@@ -141,11 +141,11 @@ export class ObjectService implements Objects {
   }
 
   remove({ bucket, key, versionId, conditions }: DeleteRequest): Promise<DeleteResult> {
-    const target = { bucketId: bucket.id, key, conditions }
+    const bucketId = bucket.id
     const command =
       versionId === undefined
-        ? removeLatest({ ...target, random: this.random.bytes(RANDOM_BYTES) })
-        : removeVersion({ ...target, versionId })
+        ? removeLatest({ bucketId, key, conditions, random: this.random.bytes(RANDOM_BYTES) })
+        : removeVersion({ bucketId, key, conditions, versionId })
     return this.tablet.run(command).then(({ versioning, versionId: removedId, deleteMarker }) => ({
       versionId: versioning === "never" ? undefined : removedId,
       deleteMarker,

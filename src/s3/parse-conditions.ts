@@ -27,25 +27,25 @@ function dateOf(headers: Headers, name: string): number | undefined {
   return text === undefined ? undefined : parseDate(text)
 }
 
+const NONE: Conditions = {}
+
 /** Conditions of a read; `prefix` for those on the source of a copy. */
 export function readConditionsOf(headers: Headers, nowMs: number, prefix = ""): Conditions {
-  const ifMatch = etagsOf(headers, `${prefix}if-match`, parseStrongETags)
-  const ifNoneMatch = etagsOf(headers, `${prefix}if-none-match`, parseETags)
-  const ifModifiedSinceMs = dateOf(headers, `${prefix}if-modified-since`)
+  const modifiedSinceMs = dateOf(headers, `${prefix}if-modified-since`)
+  const ifModifiedSinceMs = modifiedSinceMs !== undefined && modifiedSinceMs <= nowMs ? modifiedSinceMs : undefined
   const ifUnmodifiedSinceMs = dateOf(headers, `${prefix}if-unmodified-since`)
-  return {
-    ...(ifMatch !== undefined && { ifMatch }),
-    ...(ifNoneMatch !== undefined && { ifNoneMatch }),
-    ...(ifModifiedSinceMs !== undefined && ifModifiedSinceMs <= nowMs && { ifModifiedSinceMs }),
-    ...(ifUnmodifiedSinceMs !== undefined && { ifUnmodifiedSinceMs }),
-  }
+  const { ifMatch, ifNoneMatch } = etagConditionsOf(headers, prefix)
+  if (ifModifiedSinceMs === undefined && ifUnmodifiedSinceMs === undefined && !ifMatch && !ifNoneMatch) return NONE
+  return { ifMatch, ifNoneMatch, ifModifiedSinceMs, ifUnmodifiedSinceMs }
 }
 
 /** Conditions of a write: ETags only, as in S3. */
-export function writeConditionsOf(headers: Headers): Conditions {
-  const ifMatch = etagsOf(headers, "if-match", parseStrongETags)
-  const ifNoneMatch = etagsOf(headers, "if-none-match", parseETags)
-  return { ...(ifMatch !== undefined && { ifMatch }), ...(ifNoneMatch !== undefined && { ifNoneMatch }) }
+export const writeConditionsOf = (headers: Headers): Conditions => etagConditionsOf(headers, "")
+
+function etagConditionsOf(headers: Headers, prefix: string): Conditions {
+  const ifMatch = etagsOf(headers, `${prefix}if-match`, parseStrongETags)
+  const ifNoneMatch = etagsOf(headers, `${prefix}if-none-match`, parseETags)
+  return ifMatch === undefined && ifNoneMatch === undefined ? NONE : { ifMatch, ifNoneMatch }
 }
 
 /** `If-Range`: an ETag or a date; what is neither matches nothing, so that the whole object is sent. */
