@@ -9,7 +9,7 @@ import { fail } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"
 
 /** Resolves in a later turn of the event loop: for whoever has held the thread for milliseconds and goes on. */
-export const laterTurn = (clock: Clock): Promise<void> => new Promise(resolve => void clock.alarm(0, resolve))
+export const laterTurn = (clock: Clock): Promise<void> => new Promise(resolve => clock.atEndOfTurn(resolve))
 
 export class OneATurn {
   private readonly waiting: (() => void)[] = []
@@ -29,7 +29,8 @@ export class OneATurn {
 
   private take(): void {
     this.isTaken = true
-    this.clock.alarm(0, () => {
+    // Not by a timer, which fires after a millisecond at the earliest.
+    this.clock.atEndOfTurn(() => {
       this.isTaken = false
       const next = this.waiting.shift()
       if (next === undefined) return
