@@ -58,6 +58,8 @@ export interface CallParts {
   readonly formTags: Tags | undefined
   /** The wall clock when the request arrived. */
   readonly nowMs: number
+  /** Whether anything has been waited for. */
+  readonly request: { readonly isWithinTurn: boolean }
 }
 
 export class Call implements AuthorityRequest {
@@ -141,6 +143,11 @@ export class Call implements AuthorityRequest {
   /** How long the body was waited for. */
   get bodyWaitedMs(): number {
     return this.exchangeBody?.waitedMs ?? 0
+  }
+
+  /** Whether its answer may borrow memory: it is given within the turn in which the request came. */
+  get mayBorrow(): boolean {
+    return this.parts.request.isWithinTurn && !this.authority.hasJudgedObjects
   }
 
   get nowMs(): number {

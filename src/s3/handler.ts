@@ -131,10 +131,12 @@ class S3Handler implements Protocol {
       return exchange.respond(welcomePage(adminUrl))
     }
     const request = new S3Request(exchange, clock.wallMs())
-    return recover(
+    const handling = recover(
       () => this.serve(request),
       error => this.respondFailure(request, error),
     )
+    request.isWithinTurn = false
+    return handling
   }
 
   accountOf({ rawTarget, headers }: Exchange): string | undefined {
@@ -205,6 +207,7 @@ class S3Handler implements Protocol {
           file: undefined,
           formTags: undefined,
           nowMs,
+          request,
         })
         return { operation, plan, target, call, form: undefined }
       })
@@ -222,7 +225,7 @@ class S3Handler implements Protocol {
     checkNoAcl(sent)
     const headers = this.shapes.ofFlat([...form.headers].flat())
     const plan = this.plans.of(operation, headers)
-    const more = { file: form.file, formTags: form.tags, nowMs }
+    const more = { file: form.file, formTags: form.tags, nowMs, request }
     const call = new Call(this.context, { exchange, operation, target, query, headers, signer: caller, ...more })
     return { operation, plan, target, call, form }
   }

@@ -24,6 +24,11 @@ export class S3Request {
   authority: Authority | undefined
   /** Its fields of the log line are there. */
   isNoted = false
+  /**
+   * Nothing has been waited for since it arrived. Only then may memory be borrowed for its answer: while a promise is
+   * passed on, other requests are served, and borrow the same memory.
+   */
+  isWithinTurn = true
 
   constructor(
     readonly exchange: Exchange,

@@ -160,12 +160,13 @@ export async function world(machine: Machine) {
     newBuckets: { allowPublicBuckets: false, allowAcls: false },
   }
   const slow = createS3Handler({ ...settings, services: delayed(services) })
+  const half = createS3Handler({ ...settings, services: { ...services, buckets: delayed(services).buckets } })
   const quick = createS3Handler({ ...settings, random: new SimRandom(1), services: counted(services, count) })
   const sign = (asked: Asked, hash = "UNSIGNED-PAYLOAD", secret = "secret", accessKeyId = "ROOTKEY"): Asked => {
     const key = { accessKeyId, secret, region: "us-east-1", service: "s3" }
     return { ...asked, rawHeaders: signRequest(asked, hash, key, clock.wallMs()).rawHeaders }
   }
-  return { engine, clock, slow, quick, sign, count }
+  return { engine, clock, slow, half, quick, sign, count }
 }
 
 export async function takeLists(buckets: Buckets, bucket: Bucket): Promise<void> {

@@ -194,6 +194,26 @@ async function compareStored(machine: Machine, devices: number): Promise<void> {
   await engine.stop()
 }
 
+test("requests that wait at the same time get their own bytes, whatever memory was lent meanwhile", () => {
+  const machine = new Machine({ devices: 1 })
+  return machine.clock.runUntil(readAtTheSameTime(machine))
+})
+
+/** Buckets have to be waited for, and objects have not: as after a start, while few rows are in memory. */
+async function readAtTheSameTime(machine: Machine): Promise<void> {
+  const { slow, half, sign, engine } = await world(machine)
+  const keys = Array.from({ length: 20 }, (_, i) => `/bench/key-${i}`)
+  for (const [i, rawTarget] of keys.entries()) {
+    const body = bodyOf(i + 1)
+    const rawHeaders = ["host", "h", "content-length", String(body.length)]
+    await ask(slow, { ...sign({ method: "PUT", rawTarget, rawHeaders }), body })
+  }
+  const reads = keys.map(rawTarget => sign({ method: "GET", rawTarget, rawHeaders: ["host", "h"] }))
+  const told = await Promise.all(reads.map(read => ask(half, read)))
+  for (const [i, each] of told.entries()) assert.equal(shown(each).body, bodyOf(i + 1).toString("latin1"), keys[i])
+  await engine.stop()
+}
+
 test("damaged bytes are not answered, at once or after waiting", () => {
   const machine = new Machine({ devices: 1 })
   return machine.clock.runUntil(readDamaged(machine))

@@ -57,13 +57,12 @@ function linesOf(call: ObjectCall, body: ObjectBody): HeaderLines {
 }
 
 function open(call: ObjectCall, headersOnly: boolean): Soon<ObjectBody> {
-  const { services, bucket, key, headers, authority } = call
+  const { services, bucket, key, headers } = call
   const versionId = versionIdOf(call)
   const range = rangeOf(call)
   const ifRange = ifRangeOf(headers)
   const conditions = readConditionsOf(headers, call.nowMs)
-  // What was judged is read again before it is answered; by then lent memory holds something else.
-  const lends = !authority.hasJudgedObjects
+  const lends = call.mayBorrow
   return services.objects.get({ bucket, key, versionId, range, ifRange, conditions, headersOnly, lends })
 }
 
