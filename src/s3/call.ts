@@ -3,6 +3,7 @@
  * and the answer that they give. Operations never touch sockets.
  */
 import type { Account, Keyring } from "../access/contract.js"
+import { fail } from "../base/failures.js"
 import type { BucketName, ObjectKey } from "../base/ids.js"
 import type { RequestHeaders } from "../base/request-headers.js"
 import { HeaderLines, type Exchange } from "../http/index.js"
@@ -73,7 +74,9 @@ export class Call implements AuthorityRequest {
   bucketName: BucketName | undefined
   tags: Tags | undefined
   success: FormSuccess | undefined
-  openSource: ((name: string) => Promise<Bucket>) | undefined
+  /** What an answer that is no error says of who pays. */
+  charged: readonly Field[] = []
+  private sources: SourceOpener | undefined
   private madeHead: RequestHead | undefined
   private madeBody: CallBody | undefined
   private exchangeBody: ExchangeBody | undefined
@@ -192,14 +195,16 @@ export class Call implements AuthorityRequest {
     this.bucketName = name
   }
 
-  asBucketCall(
-    bucket: Bucket,
-    owner: Account,
-    openSource: (name: string) => Promise<Bucket>,
-  ): asserts this is BucketCall {
+  asBucketCall(bucket: Bucket, owner: Account, sources: SourceOpener): asserts this is BucketCall {
     this.bucket = bucket
     this.owner = owner
-    this.openSource = openSource
+    this.sources = sources
+  }
+
+  /** The bucket that a copy comes from. Throws `noSuchBucket`, `invalidBucketName`, `accessDenied`. */
+  openSource(name: string): Promise<Bucket> {
+    if (this.sources === undefined) throw fail("internal", { reason: "a copy is made in no bucket" })
+    return this.sources.openSource(this, name)
   }
 
   asObjectCall(key: ObjectKey): asserts this is ObjectCall {
@@ -237,8 +242,11 @@ export type BucketCall = Call & {
   readonly bucket: Bucket
   /** Whose it is. */
   readonly owner: Account
-  /** The bucket that a copy comes from. Throws `noSuchBucket`, `invalidBucketName`, `accessDenied`. */
-  readonly openSource: (name: string) => Promise<Bucket>
+}
+
+/** Opens buckets that copies come from, for callers who may be somebody else's. */
+interface SourceOpener {
+  openSource(call: Call, name: string): Promise<Bucket>
 }
 
 export type ObjectCall = BucketCall & { readonly key: ObjectKey }

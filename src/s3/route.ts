@@ -45,9 +45,12 @@ for (const row of [...ROUTED].sort((a, b) => weight(b) - weight(a))) {
   CANDIDATES.set(`${row.method} ${row.resource}`, candidates)
 }
 
-const fits = ({ row, conditions }: Candidate, query: Query, headers: Headers): boolean =>
-  (row.header === undefined || headers.has(row.header)) &&
-  conditions.every(({ name, value }) => (value === undefined ? query.has(name) : query.get(name) === value))
+function fits({ row, conditions }: Candidate, query: Query, headers: Headers): boolean {
+  // Of most requests this is all that is looked at.
+  if (query.isEmpty && conditions.length > 0) return false
+  if (row.header !== undefined && !headers.has(row.header)) return false
+  return conditions.every(({ name, value }) => (value === undefined ? query.has(name) : query.get(name) === value))
+}
 
 const names = (operation: Operation, subresource: string): boolean =>
   operation.when.some(c => nameOf(c) === subresource)

@@ -6,7 +6,7 @@
  */
 import { asFailure, fail } from "../base/failures.js"
 import { parseNewBucketName } from "../base/ids.js"
-import { after, forEachSoon, recover, type Soon } from "../base/soon.js"
+import { after, recover, type Soon } from "../base/soon.js"
 import type { Bucket } from "../object/contract.js"
 import { asksForOwnerAlone } from "./acl/asked-acl.js"
 import { checkExpectedOwner, type Caller, type Gatekeeper, type OpenBucket } from "./authenticate.js"
@@ -19,6 +19,7 @@ import { versionIdOf } from "./operations/versions.js"
 import type { RequestPlan } from "./plan.js"
 import type { RequestMeters } from "./request-meters.js"
 import type { S3Request } from "./request.js"
+import type { ActionName } from "./rights/actions.js"
 import type { Place } from "./rights/authority.js"
 import { makesObject } from "./rights/condition-values-core.js"
 import { REQUEST_PAYMENT, requestCharged } from "./settings/request-payment.js"
@@ -61,7 +62,7 @@ export class OperationRunner {
     const { signer } = call
     // Whose the bucket should be stands in the head of the request, also of a form.
     return after(this.gate.openBucket(admitted.target.bucket ?? "", signer, request.headers), opened =>
-      after(this.chargedIn(opened.bucket, call), charged => this.runInBucket(request, admitted, call, opened, charged)),
+      after(this.charge(call, opened.bucket), () => this.runInBucket(request, admitted, call, opened)),
     )
   }
 
@@ -78,21 +79,8 @@ export class OperationRunner {
     return after(requireAll(admitted, call, { newBucket }), () => answer.handle(call))
   }
 
-  private runInBucket(
-    request: S3Request,
-    admitted: Admitted,
-    call: Call,
-    { bucket, owner }: OpenBucket,
-    chargedFirst: readonly Field[],
-  ): Soon<Answer> {
-    let charged = chargedFirst
-    const openSource = async (name: string): Promise<Bucket> => {
-      const source = await this.gate.openBucket(name, call.signer, call.headers, "x-amz-source-expected-bucket-owner")
-      const chargedToo = await this.chargedIn(source.bucket, call)
-      if (charged.length === 0) charged = chargedToo
-      return source.bucket
-    }
-    call.asBucketCall(bucket, owner, openSource)
+  private runInBucket(request: S3Request, admitted: Admitted, call: Call, { bucket, owner }: OpenBucket): Soon<Answer> {
+    call.asBucketCall(bucket, owner, this)
     const { authority } = call
     request.authority = authority
     authority.readingFrom({ bucket })
@@ -103,7 +91,14 @@ export class OperationRunner {
           throw failure
         }),
     )
-    return after(answering, answer => withFields(answer, charged))
+    return after(answering, answer => withFields(answer, call.charged))
+  }
+
+  /** The bucket that a copy comes from. Throws `noSuchBucket`, `invalidBucketName`, `accessDenied`. */
+  async openSource(call: Call, name: string): Promise<Bucket> {
+    const { bucket } = await this.gate.openBucket(name, call.signer, call.headers, "x-amz-source-expected-bucket-owner")
+    await this.charge(call, bucket)
+    return bucket
   }
 
   private handle({ exchange }: S3Request, admitted: Admitted, call: BucketCall): Soon<Answer> {
@@ -134,8 +129,12 @@ export class OperationRunner {
     )
   }
 
-  private chargedIn(bucket: Bucket, { caller, headers }: Call): Soon<readonly Field[]> {
-    return after(this.payers.of(bucket), payer => requestCharged(payer, bucket.owner, caller?.id, headers))
+  /** Notes whether the caller pays for the request. Throws `accessDenied` where it has to, and does not say so. */
+  private charge(call: Call, bucket: Bucket): Soon<void> {
+    return after(this.payers.of(bucket), payer => {
+      const charged = requestCharged(payer, bucket.owner, call.caller?.id, call.headers)
+      if (charged.length > 0) call.charged = charged
+    })
   }
 }
 
@@ -166,13 +165,29 @@ function requireAll({ operation, plan }: Admitted, call: Call, place: Place): So
   const { needs } = operation
   if (needs === "eachKey") return undefined
   if (needs.length === 0) throw fail("internal", { reason: "an operation that needs nothing was admitted" })
-  const { authority, headers } = call
-  return forEachSoon(plan.actionsOf(headers, place.versionId !== undefined), action => {
-    if (action !== "PutObjectAcl") return authority.require(action, place)
-    return after(setsNoList(operation, call, place), setsNone =>
-      setsNone ? undefined : authority.require(action, place),
-    )
-  })
+  return requireFrom(0, plan.actionsOf(call.headers, place.versionId !== undefined), operation, call, place)
+}
+
+function requireFrom(
+  from: number,
+  actions: readonly ActionName[],
+  operation: Operation,
+  call: Call,
+  place: Place,
+): Soon<void> {
+  for (let i = from; i < actions.length; i += 1) {
+    const action = actions[i]
+    const required = action && requireOne(action, operation, call, place)
+    if (required instanceof Promise) return required.then(() => requireFrom(i + 1, actions, operation, call, place))
+  }
+}
+
+function requireOne(action: ActionName, operation: Operation, call: Call, place: Place): Soon<void> {
+  const { authority } = call
+  if (action !== "PutObjectAcl") return authority.require(action, place)
+  return after(setsNoList(operation, call, place), setsNone =>
+    setsNone ? undefined : authority.require(action, place),
+  )
 }
 
 /** Whether the list of a new object says only what holds anyway, because the owner of the bucket is enforced. */

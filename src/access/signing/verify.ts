@@ -141,6 +141,8 @@ interface Plan {
   readonly leads: readonly string[]
   /** Where each signed header is, as `HeaderShape.placeOf` says. */
   readonly places: readonly number[]
+  /** Whether each signed header is there once. */
+  readonly arePlain: boolean
   /** What stands between the last value and the payload's hash. */
   readonly tail: string
   /** Where headers of the signature are, as `HeaderShape.placeOf` says. */
@@ -155,6 +157,7 @@ interface Plan {
 
 function makePlan(shape: HeaderShape, { accessKeyId, scope, signedHeaders }: Credentials): Plan {
   const signed = new Set(signedHeaders)
+  const places = signedHeaders.map(name => shape.placeOf(name))
   const mustBeSigned = new Set(["host", ...shape.names.filter(name => name.startsWith("x-amz-"))])
   return {
     accessKeyId,
@@ -163,7 +166,8 @@ function makePlan(shape: HeaderShape, { accessKeyId, scope, signedHeaders }: Cre
     scopeLine: scopeText(scope),
     signedHeaders,
     leads: signedHeaders.map(name => `\n${name}:`),
-    places: signedHeaders.map(name => shape.placeOf(name)),
+    places,
+    arePlain: places.every(place => place >= 0),
     tail: `\n\n${signedHeaders.join(";")}\n`,
     dateAt: shape.placeOf("x-amz-date"),
     hashAt: shape.placeOf(HASH_HEADER),
@@ -295,16 +299,13 @@ export class SignatureVerifier {
   /** `isHidden`: whether a header's value is left out, by its name. */
   private canonicalRequest(
     { request, plan, payloadHash }: Version4Claim,
-    isHidden: (name: string) => boolean = () => false,
+    isHidden?: (name: string) => boolean,
   ): string {
     const { method, rawPath, rawQuery, headers } = request
-    const { leads, places, tail, signedHeaders } = plan
-    let text = `${method}\n${canonicalPath(rawPath)}\n${rawQuery === "" ? "" : this.queries.of(rawQuery)}`
-    for (let i = 0; i < places.length; i += 1) {
-      const [name, place] = [signedHeaders[i] ?? "", places[i] ?? ABSENT]
-      text += (leads[i] ?? "") + (place !== ABSENT && isHidden(name) ? "(hidden)" : valueAt(headers, place, name))
-    }
-    return text + tail + payloadHash
+    const start = `${method}\n${canonicalPath(rawPath)}\n${rawQuery === "" ? "" : this.queries.of(rawQuery)}`
+    const lines = plan.arePlain && isHidden === undefined ? plainLines(plan, headers) : undefined
+    const signed = lines === undefined || mayNeedFolding(lines) ? foldedLines(plan, headers, isHidden) : lines
+    return start + signed + plan.tail + payloadHash
   }
 
   private sha256Of(text: string): string {
@@ -344,6 +345,29 @@ class VerifiedVersion4 implements VerifiedRequest {
     return new ChunkSignatures(this.key, timestamp, plan.scopeLine, signature)
   }
 }
+
+/** The signed headers as they were sent, each of them once. */
+function plainLines({ leads, places }: Plan, { values }: RequestHeaders): string {
+  let lines = ""
+  for (let i = 0; i < places.length; i += 1) lines += (leads[i] ?? "") + (values[places[i] ?? 0] ?? "")
+  return lines
+}
+
+function foldedLines(
+  { leads, places, signedHeaders }: Plan,
+  headers: RequestHeaders,
+  isHidden: (name: string) => boolean = () => false,
+): string {
+  const lineOf = (name: string, i: number): string => {
+    const place = places[i] ?? ABSENT
+    return (leads[i] ?? "") + (place !== ABSENT && isHidden(name) ? "(hidden)" : valueAt(headers, place, name))
+  }
+  return signedHeaders.map(lineOf).join("")
+}
+
+/** Looked at for all lines together: some that need no folding may look so. */
+const mayNeedFolding = (lines: string): boolean =>
+  lines.includes("  ") || lines.includes("\t") || lines.includes(": ") || lines.includes(" \n") || lines.endsWith(" ")
 
 /** As a signature covers it: without blanks around it, and with one space for each run of them. */
 function valueAt(headers: RequestHeaders, place: number, name: string): string {
