@@ -35,7 +35,7 @@ test("files beyond another request's are those that it does not run", () => {
   assert.deepEqual(filesBeyond(files, files), [])
 })
 
-test("of several samples the one with the fewest calls of a function counts, and a missing one is none", () => {
+test("the sample with the fewest calls of a function counts, and a sample without it counts as zero calls", () => {
   const sample = (name: string, calls: number) => [{ url: url("a"), functions: [{ name, at: 1, calls }] }]
   assert.deepEqual(leastCalls([sample("f", 50), sample("f", 41), sample("f", 90)]), sample("f", 41))
   assert.deepEqual(calledFiles(leastCalls([coverage, coverage.slice(1)]), 40), calledFiles(coverage.slice(1), 40))

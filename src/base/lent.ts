@@ -2,7 +2,7 @@
  * Lent values: they lie in memory that is used again. The type keeps the compiler from taking one for the caller's
  * own, also after an `await`.
  *
- * Promises  A lent value is good until its lender lends the next one, and in any case for the rest of the turn.
+ * Promises  A lent value is good until its lender lends the next one, and never beyond the turn.
  */
 import type { Soon } from "./soon.js"
 

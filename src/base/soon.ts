@@ -8,20 +8,14 @@
 /** A value, or a promise of it. */
 export type Soon<T> = T | Promise<T>
 
-/** A promise of the value, for whoever waits in any case. */
-export const promised = <T>(value: Soon<T>): Promise<T> => (value instanceof Promise ? value : Promise.resolve(value))
-
-/** Does the work now: for a callee that lets its caller decide when. */
-export const begin = <T>(work: () => T): T => work()
-
-/** Goes on with the value, at once if it is available. Throws, or rejects with, what either throws. */
+/** Goes on with the value, within the turn if it is available. Throws, or rejects with, what either throws. */
 export function after<A, B>(value: Soon<A>, next: (value: A) => Promise<B>): Promise<B>
 export function after<A, B>(value: Soon<A>, next: (value: A) => Soon<B>): Soon<B>
 export function after<A, B>(value: Soon<A>, next: (value: A) => Soon<B>): Soon<B> {
   return value instanceof Promise ? value.then(next) : next(value)
 }
 
-/** Does the work as a promise, which rejects with what the work throws. */
+/** A promise of what the work returns, for callers that wait in any case; rejects with what the work throws. */
 export function asPromise<T>(work: () => Soon<T>): Promise<T> {
   try {
     const value = work()

@@ -14,7 +14,8 @@ import { SUB_BLOCK_BYTES, SYNC_READ_BYTES_MAX } from "../base/limits.js"
 import { shardCount, shardsNeeded, tolerance } from "../base/policy.js"
 import type { Extent } from "../format/extent.js"
 import type { ReadBytes } from "../base/pieces.js"
-import { begin, type Soon } from "../base/soon.js"
+import { type Soon } from "../base/soon.js"
+import { leaveIfSlow, waitIfSlow } from "../volume/contract.js"
 import { partitionOf } from "../format/partition.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
@@ -154,7 +155,7 @@ export class BlockReader {
     const id = { partition: partitionOf(uploadId, part, block), uploadId, part, block, generation, slot }
     const [deviceId] = holdersOf(this.layouts, id, exception)
     const device = deviceId === undefined ? undefined : this.devices.get(deviceId)
-    return device?.volumes.read(id, { offsetBytes, lengthBytes }, leave, allocate)
+    return device?.volumes.read(id, { offsetBytes, lengthBytes }, leaveIfSlow, allocate)
   }
 
   private readonly giveBack = (bytes: Uint8Array): void => this.buffers.give(bytes)
@@ -270,7 +271,7 @@ export class BlockReader {
     if (!device) throw fail("deviceFailed", { device: deviceId })
     const startedMs = this.clock.monotonicMs()
     try {
-      const read = (take?: Allocate): Soon<Uint8Array> => device.volumes.read(id, range, begin, take)
+      const read = (take?: Allocate): Soon<Uint8Array> => device.volumes.read(id, range, waitIfSlow, take)
       const reading = allocate ? this.buffers.during(read) : read()
       if (!(reading instanceof Promise)) return reading
       const bytes = await reading
@@ -376,9 +377,6 @@ export class BlockReader {
     return new Map([...present, ...rebuilt])
   }
 }
-
-/** For a read that is not made if it is slow. */
-const leave = (): undefined => undefined
 
 const allocateOwn: Allocate = lengthBytes => Buffer.allocUnsafeSlow(lengthBytes)
 

@@ -10,7 +10,8 @@ import { parseLogSequence } from "../base/ids.js"
 import { KIB, SYNC_READ_BYTES_MAX } from "../base/limits.js"
 import { parsePolicy, shardCount, shardsNeeded, textOfPolicy, tolerance, type Policy } from "../base/policy.js"
 import { isLent, streamOf } from "../base/pieces.js"
-import { begin, promised } from "../base/soon.js"
+import { asPromise } from "../base/soon.js"
+import { waitIfSlow } from "../volume/contract.js"
 import { CALL_LIMITS, queuedDisk, Rows, type QueuedDisk } from "../device/index.js"
 import type { Extent } from "../format/extent.js"
 import { needleIdOfKey, needleKeyOf } from "../format/needle.js"
@@ -197,7 +198,7 @@ test("a short range whose shards are at hand is lent to a reader as a whole; oth
     const read: Volumes["read"] = (needle, { offsetBytes, lengthBytes }, ifSlow, allocate) => {
       const shard = shards.get(needleKeyOf(needle))
       if (shard === undefined || !isAtHand)
-        return ifSlow(async () => device.volumes.read(needle, { offsetBytes, lengthBytes }, begin, allocate))
+        return ifSlow(async () => device.volumes.read(needle, { offsetBytes, lengthBytes }, waitIfSlow, allocate))
       taken += 1
       const memory = allocate?.(lengthBytes) ?? new Uint8Array(lengthBytes)
       memory.set(shard.subarray(offsetBytes, offsetBytes + lengthBytes))
@@ -205,7 +206,7 @@ test("a short range whose shards are at hand is lent to a reader as a whole; oth
     }
     for (const { key, bodyBytes } of device.volumes.indexed(ALL_NEEDLES)) {
       const whole = { offsetBytes: 0, lengthBytes: bodyBytes }
-      shards.set(key, await device.volumes.read(needleIdOfKey(key), whole, begin))
+      shards.set(key, await device.volumes.read(needleIdOfKey(key), whole, waitIfSlow))
     }
     world.devices.live.set(id, { ...device, volumes: changed(device.volumes, { read }) })
   }
@@ -237,7 +238,7 @@ test("so do those whose reads at once fail when they have taken their memory", a
   for (const [id, device] of [...world.devices.live]) {
     const read: Volumes["read"] = (needle, range, ifSlow, allocate) => {
       allocate?.(range.lengthBytes)
-      return ifSlow(() => promised(device.volumes.read(needle, range, begin, allocate)))
+      return ifSlow(() => asPromise(() => device.volumes.read(needle, range, waitIfSlow, allocate)))
     }
     world.devices.live.set(id, { ...device, volumes: changed(device.volumes, { read }) })
   }

@@ -6,7 +6,7 @@ import type { DeviceId } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import { shardCount, type Policy } from "../base/policy.js"
 import { streamOf } from "../base/pieces.js"
-import { begin } from "../base/soon.js"
+import { waitIfSlow } from "../volume/contract.js"
 import { makeCodec } from "../erasure/index.js"
 import type { Extent } from "../format/extent.js"
 import { partitionOf } from "../format/partition.js"
@@ -219,7 +219,7 @@ const meddled = (volumes: Volumes, meddle: (what: "append" | "read", id: NeedleI
     read: (id, range, ifSlow, allocate) =>
       ifSlow(async () => {
         await meddle("read", id)
-        return volumes.read(id, range, begin, allocate)
+        return volumes.read(id, range, waitIfSlow, allocate)
       }),
     fetch: async (id, ...how) => {
       await meddle("read", id)

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure } from "../base/failures.js"
-import { promised } from "../base/soon.js"
+import { asPromise } from "../base/soon.js"
 import { whenFree } from "../base/memory-in-use.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { SimClock } from "../seams/clock/sim.js"
@@ -92,7 +92,7 @@ test("a call that was given up still reads into its buffer, which is free when i
   release()
   const file = await opening
   const buffers = [0, 1, 2].map(() => new Uint8Array(1))
-  const reads = buffers.map(buffer => promised(file.read(buffer, 0)))
+  const reads = buffers.map(buffer => asPromise(() => file.read(buffer, 0)))
   const outcomes = await clock.runUntil(Promise.allSettled(reads))
   assert.ok(outcomes.every(({ status }) => status === "rejected"))
   const free: number[] = []

@@ -14,7 +14,7 @@
 import { fail, isFailure } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
 import { readingInto } from "../base/memory-in-use.js"
-import { promised, type Soon } from "../base/soon.js"
+import { asPromise, type Soon } from "../base/soon.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { CacheUse, ReadUse, Disk, DiskFile, OpenMode, OpenOptions, Space } from "../seams/disk/contract.js"
 
@@ -281,7 +281,12 @@ class QueuedFile implements DiskFile {
   /** A "resident" read does not queue: it uses no thread of the pool. */
   read(buffer: Uint8Array, offsetBytes: number, use?: ReadUse): Soon<number> {
     if (use !== "resident") {
-      return this.#call(() => readingInto(buffer, promised(this.file.read(buffer, offsetBytes, use))))
+      return this.#call(() =>
+        readingInto(
+          buffer,
+          asPromise(() => this.file.read(buffer, offsetBytes, use)),
+        ),
+      )
     }
     this.queue.check()
     return this.file.read(buffer, offsetBytes, use)

@@ -169,7 +169,7 @@ export interface PutRequest {
   /** Only `ifMatch` and `ifNoneMatch` speak on writes. */
   readonly conditions: Conditions
   readonly body: BodySource
-  /** Fires when nobody waits for the result any more; asked for only where the body is streamed. */
+  /** Fires when the client is gone. Read only if the body is streamed. */
   readonly signal: AbortSignal
 }
 

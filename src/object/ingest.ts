@@ -41,7 +41,7 @@ export interface IngestRequest {
   readonly multipartId: MultipartId | undefined
   readonly contentType: string
   readonly userMetadata: UserMetadata
-  /** Asked for its signal only where the body is streamed. */
+  /** Its signal is read only if the body is streamed. */
   readonly client: { readonly signal: AbortSignal }
 }
 
@@ -78,9 +78,7 @@ export class Ingest {
   run<Result>(request: IngestRequest, commit: (ingested: Ingested) => Promise<Result>): Promise<Result> {
     requireBucket(this.tablet.committed, request.bucket.id)
     const { lengthBytes = Infinity } = request.body
-    // A part without bytes is no block, and parts are never inline: the stream makes its empty extent.
-    const isWhole = lengthBytes <= this.wholeBytesMax && (lengthBytes > 0 || request.inlineBytesMax > 0)
-    const gathered = isWhole ? request.body.gather() : undefined
+    const gathered = lengthBytes <= this.wholeBytesMax ? request.body.gather() : undefined
     if (gathered === undefined) return this.runStream(request, commit)
     return after(gathered, bytes => this.runWhole(request, bytes, commit))
   }
@@ -101,7 +99,8 @@ export class Ingest {
     const store = (md5: Uint8Array): Promise<Result> => {
       const checksumValue = checkBody(body, body.declaredChecksum(), bytes.length, { md5, sha256Hex, checksum })
       const lengthBytes = bytes.length
-      if (lengthBytes > request.inlineBytesMax) {
+      // A part is never inline, not even one without bytes.
+      if (request.inlineBytesMax === 0 || lengthBytes > request.inlineBytesMax) {
         return this.storeWhole(request, { lengthBytes, md5, checksumValue, bytes }, commit)
       }
       const content = { kind: "inline", bytes } as const

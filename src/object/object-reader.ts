@@ -44,7 +44,7 @@ export interface OpenObject extends ObjectBody {
 interface Found extends Chosen {
   readonly found: FoundVersion
   readonly opened: OpenVersion
-  /** Undefined where nothing of it lies in blocks, or nobody reads it. */
+  /** Undefined if its bytes lie with the row, or are not read. */
   readonly pin: ReadPin | undefined
 }
 
@@ -127,7 +127,7 @@ export class ObjectReader {
     return { range: { first: offsetBytes, lengthBytes: part.extent.lengthBytes }, partChecksum }
   }
 
-  /** The bytes that lie with the row; undefined where they lie elsewhere or nobody asks for them. */
+  /** The bytes that lie with the row; undefined if they lie in blocks, or are not read. */
   private inlineBytes(
     { bucket, key, headersOnly, lends }: GetRequest,
     { record }: OpenVersion,

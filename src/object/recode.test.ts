@@ -15,7 +15,7 @@ import { MemoryStores } from "../seams/store/memory.js"
 import { swapExtent } from "./recode-commands-core.js"
 import { RECODE_LIMITS } from "./recode.js"
 import { REPAIR_LIMITS } from "./repair.js"
-import { heldSource, sourceOf, StoreWorld } from "./testing.js"
+import { heldSource, sourceOf, StoreWorld, plainUpload } from "./testing.js"
 
 const noSignal = new AbortController().signal
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
@@ -113,13 +113,7 @@ test("multipart objects, unfinished uploads, older versions and copies are coded
   await buckets.setVersioning(world.home, "enabled")
   const bucket = await buckets.open(world.home.name)
   const key = objectKeyOfText("large")
-  const created = await multipart.create({
-    bucket,
-    key,
-    attributes: { headers: {}, userMetadata: [] },
-    tags: [],
-    checksum: undefined,
-  })
+  const created = await multipart.create(plainUpload(bucket, key))
   const target = { bucket, key, multipartId: created.multipartId }
   const bodies = [1, 2].map(() => world.random.bytes(PART_BYTES_MIN + 100))
   const putPart = (partNumber: number, bytes: Uint8Array, of = target) =>
@@ -132,13 +126,7 @@ test("multipart objects, unfinished uploads, older versions and copies are coded
   const complete = { parts, conditions: {}, sizeBytes: undefined, checksum: undefined, checksumType: undefined }
   await multipart.complete({ ...target, ...complete, signal: noSignal })
   const openKey = objectKeyOfText("unfinished")
-  const other = await multipart.create({
-    bucket,
-    key: openKey,
-    attributes: { headers: {}, userMetadata: [] },
-    tags: [],
-    checksum: undefined,
-  })
+  const other = await multipart.create(plainUpload(bucket, openKey))
   const unfinished = { bucket, key: openKey, multipartId: other.multipartId }
   const partBytes = world.random.bytes(PART_BYTES_MIN)
   const { etag } = await putPart(1, partBytes, unfinished)
@@ -447,13 +435,7 @@ test("a completion under way is not handed bytes that are about to go", async ()
   const { multipart } = world.services
   const key = objectKeyOfText("large")
   const { home: bucket } = world
-  const created = await multipart.create({
-    bucket,
-    key,
-    attributes: { headers: {}, userMetadata: [] },
-    tags: [],
-    checksum: undefined,
-  })
+  const created = await multipart.create(plainUpload(bucket, key))
   const target = { bucket, key, multipartId: created.multipartId }
   const bytes = world.random.bytes(PART_BYTES_MIN)
   const part = multipart.putPart({ ...target, partNumber: 1, body: sourceOf(bytes, 100_000), signal: noSignal })

@@ -7,7 +7,7 @@ import { fail, isFailure } from "../base/failures.js"
 import { objectKeyOfText, parseLogSequence, type DeviceId } from "../base/ids.js"
 import { KIB, PARTITIONS } from "../base/limits.js"
 import { parsePolicy, shardCount, tolerance } from "../base/policy.js"
-import { begin } from "../base/soon.js"
+import { waitIfSlow } from "../volume/contract.js"
 import { ALL_NEEDLES, needleIdOf, standingOf } from "../block/index.js"
 import { changed, deviceIdOf as deviceOf, TestDevices } from "../block/testing.js"
 import { Rows } from "../device/index.js"
@@ -17,7 +17,7 @@ import { MemoryStores } from "../seams/store/memory.js"
 import { COLLECTOR_LIMITS } from "./collector.js"
 import { debtOfKey } from "./debts-core.js"
 import { REPAIR_LIMITS } from "./repair.js"
-import { heldSource, sourceOf, StoreWorld } from "./testing.js"
+import { heldSource, sourceOf, StoreWorld, plainUpload } from "./testing.js"
 
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
 const open = (text: string, devices?: number) =>
@@ -249,13 +249,7 @@ test("of a part that is given up while it moves nothing is left, and no device i
   const { multipart } = world.services
   const { home: bucket } = world
   const key = objectKeyOfText("large")
-  const created = await multipart.create({
-    bucket,
-    key,
-    attributes: { headers: {}, userMetadata: [] },
-    tags: [],
-    checksum: undefined,
-  })
+  const created = await multipart.create(plainUpload(bucket, key))
   const target = { bucket, key, multipartId: created.multipartId }
   const body = sourceOf(world.random.bytes(300 * KIB))
   await world.clock.runUntil(multipart.putPart({ ...target, partNumber: 1, body, signal: noSignal }))
@@ -413,7 +407,7 @@ test("a damaged copy goes where nobody wants it, whether its block is alive, del
     const { volumes } = must(world.devices.live.get(stray), "it is there")
     const id = needleIdOf(must(group, "a block"), slot)
     const header = await at.headerOf(id)
-    const body = await at.read(id, { offsetBytes: 0, lengthBytes: header.bodyBytes }, begin)
+    const body = await at.read(id, { offsetBytes: 0, lengthBytes: header.bodyBytes }, waitIfSlow)
     const held = world.devices.needlesOn(stray)
     const leave = () => volumes.append({ ...header, birthNote: undefined, body })
     if (fate !== "gone") await leave()

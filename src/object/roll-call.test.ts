@@ -10,7 +10,7 @@ import { Rows } from "../device/index.js"
 import { makeCodec } from "../erasure/index.js"
 import { MemoryStores } from "../seams/store/memory.js"
 import { ROLL_CALL_LIMITS, RollCall } from "./roll-call.js"
-import { sourceOf, StoreWorld } from "./testing.js"
+import { sourceOf, StoreWorld, plainUpload } from "./testing.js"
 
 const BLOCK_BYTES = 16 * KIB
 const noSignal = new AbortController().signal
@@ -157,13 +157,7 @@ test("while clients and all background work are busy nothing is ever counted as 
   const bucket = world.home
   const upload = async (name: string) => {
     const key = objectKeyOfText(name)
-    const created = await multipart.create({
-      bucket,
-      key,
-      attributes: { headers: {}, userMetadata: [] },
-      tags: [],
-      checksum: undefined,
-    })
+    const created = await multipart.create(plainUpload(bucket, key))
     const target = { bucket, key, multipartId: created.multipartId }
     const body = sourceOf(world.random.bytes(PART_BYTES_MIN), 100_000)
     const { etag } = await clock.runUntil(multipart.putPart({ ...target, partNumber: 1, body, signal: noSignal }))

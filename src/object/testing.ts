@@ -4,7 +4,7 @@ import { assert, must } from "../base/assert.js"
 import { FAMILY_NAMES, type Family } from "../base/families.js"
 import { objectKeyOfText, parseAccountId, parseBucketName, parseIncarnation, parsePosition } from "../base/ids.js"
 import { Lent, type LentSoon } from "../base/lent.js"
-import type { DeviceId, Position, RowKey } from "../base/ids.js"
+import type { DeviceId, ObjectKey, Position, RowKey } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import { visitRows } from "../base/row-scan.js"
 import { shardCount, type Policy } from "../base/policy.js"
@@ -21,7 +21,7 @@ import { SimTelemetry } from "../seams/telemetry/sim.js"
 import type { Command, Tablet, CommittedRows, TabletRow, TabletView } from "../tablet/index.js"
 import { policyOfBucket } from "./bucket-commands-core.js"
 import { ABORTED_LIMITS } from "./aborted-blocks.js"
-import type { BodySource, Bucket, PutRequest } from "./contract.js"
+import type { BodySource, Bucket, CreateMultipartRequest, PutRequest } from "./contract.js"
 import type { RedundancySource } from "./repair-contract.js"
 import { createServices, type Services } from "./services.js"
 
@@ -366,3 +366,9 @@ export function heldSource(bytes: Uint8Array, heldBytes = 10_000): { readonly sl
   }
   return { slow, goOn }
 }
+
+/** An upload without anything but its parts. */
+export const plainUpload = (bucket: Bucket, key: ObjectKey): CreateMultipartRequest => ({
+  ...{ bucket, key, attributes: { headers: {}, userMetadata: [] }, tags: [] },
+  checksum: undefined,
+})

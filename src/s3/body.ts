@@ -165,7 +165,7 @@ export class RequestBody implements CallBody {
     if (plan.lengthBytes !== undefined && plan.lengthBytes > OBJECT_BYTES_MAX) {
       throw fail("entityTooLarge", { sizeBytes: plan.lengthBytes, maxSizeAllowedBytes: OBJECT_BYTES_MAX })
     }
-    // A declared length is kept to by whoever reads the body off the wire.
+    // The HTTP server enforces a declared length.
     const decoded = (pieces: PieceOwner) => this.decoded(plan, pieces)
     return {
       lengthBytes: plan.lengthBytes,

@@ -168,7 +168,7 @@ export class Call implements AuthorityRequest {
     return `${tlsVersion === undefined ? "http" : "https"}://${headers.get("host") ?? ""}`
   }
 
-  /** Whoever waits for the answer; its signal fires when it is gone, and is made when first asked for. */
+  /** The client; its signal fires when it is gone, and is created on first use. */
   get client(): { readonly signal: AbortSignal } {
     return this.parts.exchange
   }

@@ -12,6 +12,7 @@ import type { Denials } from "../access/index.js"
 import { asFailure, fail, unlessRefused } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
 import { parseAccessKeyId, textOfObjectKey } from "../base/ids.js"
+import type { LentBytes } from "../base/pieces.js"
 import { HeaderShapes, type Headers } from "../base/request-headers.js"
 import { after, lastly, recover, type Soon } from "../base/soon.js"
 import { HeaderLines, type Exchange, type PlainAnswer, type Protocol, type Refusal } from "../http/index.js"
@@ -38,6 +39,7 @@ import { s3ErrorOf } from "./failures.js"
 import type { S3Error } from "./failures.js"
 import { admitForm } from "./form/admit-form.js"
 import { checkListensToNothing, sayInstead } from "./minio-core.js"
+import type { Operation } from "./operations.js"
 import { DEFAULT_REGION } from "./operations/buckets.js"
 import { AttributeReader } from "./parse-content.js"
 import { RequestPlans } from "./plan.js"
@@ -174,16 +176,15 @@ class S3Handler implements Protocol {
         this.noteRequest(request)
         return this.respond(request, preflight(verdict, request.headers, target))
       }
-      const startedMs = this.settings.clock.monotonicMs()
-      return after(this.admit(request, { target, query }), admitted => this.perform(request, admitted, startedMs))
+      request.authSinceMs = this.settings.clock.monotonicMs()
+      return after(this.admit(request, operation, { target, query }), admitted => this.perform(request, admitted))
     })
   }
 
   /** Everything that comes before anybody asks what the caller may do. */
-  private admit(request: S3Request, addressed: Addressed): Soon<Admitted> {
-    const { exchange, nowMs, operation } = request
-    if (operation === undefined) throw fail("internal", { reason: "a request is admitted to an operation" })
-    if (operation.answer.kind === "form") return this.admitForm(request, addressed)
+  private admit(request: S3Request, operation: Operation, addressed: Addressed): Soon<Admitted> {
+    const { exchange, nowMs } = request
+    if (operation.answer.kind === "form") return this.admitForm(request, operation, addressed)
     return after(this.gate.caller(receivedOf(exchange, addressed), addressed.target, nowMs), caller => {
       this.noteCaller(request, caller)
       return after(this.enterAnonymously(request, caller), () => {
@@ -214,9 +215,8 @@ class S3Handler implements Protocol {
     })
   }
 
-  private async admitForm(request: S3Request, addressed: Addressed): Promise<Admitted> {
-    const { exchange, headers: sent, nowMs, operation } = request
-    if (operation === undefined) throw fail("internal", { reason: "a form is admitted to an operation" })
+  private async admitForm(request: S3Request, operation: Operation, addressed: Addressed): Promise<Admitted> {
+    const { exchange, headers: sent, nowMs } = request
     const { target, query } = addressed
     const noteCaller = (caller: Caller) => this.noteCaller(request, caller)
     const scene = { received: receivedOf(exchange, addressed), target, headers: sent, nowMs, noteCaller }
@@ -261,12 +261,11 @@ class S3Handler implements Protocol {
     return this.gate.openBucket(name, caller, headers)
   }
 
-  private perform(request: S3Request, admitted: Admitted, arrivedMs: number): Soon<void> {
+  private perform(request: S3Request, admitted: Admitted): Soon<void> {
     const { clock } = this.settings
     const { operation, call } = admitted
     const { timing } = request.exchange
-    const startedMs = clock.monotonicMs()
-    timing.add("auth", startedMs - arrivedMs)
+    const startedMs = this.endAuth(request)
     const run = () => this.runner.run(request, admitted)
     const work = operation.heavy ? after(call.turn(), run) : run()
     const answering: Soon<Answer | undefined> =
@@ -277,6 +276,14 @@ class S3Handler implements Protocol {
       if (answer !== undefined) return this.respond(request, answer)
       return work instanceof Promise ? this.respondSlowly(request, work) : undefined
     })
+  }
+
+  /** Adds the time that it took to learn who sends the request; returns the present. */
+  private endAuth(request: S3Request): number {
+    const nowMs = this.settings.clock.monotonicMs()
+    if (request.authSinceMs !== undefined) request.exchange.timing.add("auth", nowMs - request.authSinceMs)
+    request.authSinceMs = undefined
+    return nowMs
   }
 
   private respond(request: S3Request, answer: Answer): Soon<void> {
@@ -304,12 +311,14 @@ class S3Handler implements Protocol {
       )
     }
     const startedMs = clock.monotonicMs()
-    const lent = body.lend()
+    let lent: LentBytes | undefined
     return lastly(
-      () =>
-        lent === undefined
+      () => {
+        lent = body.lend()
+        return lent === undefined
           ? exchange.respond({ status, headers, contentLength, body: body.read(exchange.signal, "reader") })
-          : exchange.respond({ status, headers, body: lent.bytes }),
+          : exchange.respond({ status, headers, body: lent.bytes })
+      },
       () => {
         // Once the answer is over nothing looks at the bytes any more: they are handed over, or the connection is closed.
         lent?.giveBack()
@@ -342,6 +351,7 @@ class S3Handler implements Protocol {
     // Our own bugs are logged with their stack by the server, which then asks for `refuse`.
     if (exchange.answered || failure.kind === "internal") throw error
     const answer = s3ErrorOf(nameCondition(failure, request.headers))
+    this.endAuth(request)
     this.noteRequest(request)
     this.noteDenial(request, failure, answer)
     // The client learns little of our own trouble; the operator needs to know what it was and where.

@@ -22,6 +22,8 @@ export class S3Request {
   caller: Caller | undefined
   /** What its caller may do. */
   authority: Authority | undefined
+  /** Since when it is being learned who sends it; undefined before and after. */
+  authSinceMs: number | undefined
   /** Its fields of the log line are there. */
   isNoted = false
   /**

@@ -6,7 +6,7 @@
  */
 import { asFailure, fail } from "../base/failures.js"
 import { parseNewBucketName } from "../base/ids.js"
-import { after, recover, type Soon } from "../base/soon.js"
+import { after, forEachSoon, recover, type Soon } from "../base/soon.js"
 import type { Bucket } from "../object/contract.js"
 import { asksForOwnerAlone } from "./acl/asked-acl.js"
 import { checkExpectedOwner, type Caller, type Gatekeeper, type OpenBucket } from "./authenticate.js"
@@ -165,21 +165,9 @@ function requireAll({ operation, plan }: Admitted, call: Call, place: Place): So
   const { needs } = operation
   if (needs === "eachKey") return undefined
   if (needs.length === 0) throw fail("internal", { reason: "an operation that needs nothing was admitted" })
-  return requireFrom(0, plan.actionsOf(call.headers, place.versionId !== undefined), operation, call, place)
-}
-
-function requireFrom(
-  from: number,
-  actions: readonly ActionName[],
-  operation: Operation,
-  call: Call,
-  place: Place,
-): Soon<void> {
-  for (let i = from; i < actions.length; i += 1) {
-    const action = actions[i]
-    const required = action && requireOne(action, operation, call, place)
-    if (required instanceof Promise) return required.then(() => requireFrom(i + 1, actions, operation, call, place))
-  }
+  return forEachSoon(plan.actionsOf(call.headers, place.versionId !== undefined), action =>
+    requireOne(action, operation, call, place),
+  )
 }
 
 function requireOne(action: ActionName, operation: Operation, call: Call, place: Place): Soon<void> {

@@ -8,7 +8,7 @@ import { must } from "../base/assert.js"
 import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import { Lent, owned, type LentSoon } from "../base/lent.js"
-import { promised } from "../base/soon.js"
+import { asPromise } from "../base/soon.js"
 import { rowKeyOf } from "../base/ids.js"
 import type { DeviceId, RowKey } from "../base/ids.js"
 import type { KeyRange } from "../base/key-range.js"
@@ -210,7 +210,7 @@ function isSamePlace(a: PayloadPlace | undefined, b: PayloadPlace | undefined): 
 /** The payload read at a member's place, or the damage found there; undefined where something else is there by now. */
 async function foundBy(seat: Seat, reading: LentSoon): Promise<Uint8Array | Failure | undefined> {
   try {
-    return await seat.wait(promised(owned(reading)))
+    return await seat.wait(asPromise(() => owned(reading)))
   } catch (error) {
     if (seat.left === undefined && !isFailure(error, "corruptNeedle", "deviceFailed")) throw error
     return asFailure(error)

@@ -12,7 +12,7 @@ import type { Family } from "../base/families.js"
 import { parsePosition, rowKeyOf } from "../base/ids.js"
 import { Lent, type LentSoon } from "../base/lent.js"
 import { INLINE_BYTES_MAX } from "../base/limits.js"
-import { promised, type Soon } from "../base/soon.js"
+import { asPromise, type Soon } from "../base/soon.js"
 import type { DeviceId, Epoch, LogSequence, Position, RowKey, TabletId } from "../base/ids.js"
 import {
   decodeEntry,
@@ -189,7 +189,7 @@ export class Member {
       ? this.device.syncReads?.read(() => this.readLogged(place, loggedMemory, "resident"))
       : undefined
     if (lent instanceof Uint8Array) return new Lent(lent)
-    return promised(this.readLogged(place, new Uint8Array(PAYLOAD_CHECKSUM_BYTES + place.lengthBytes)))
+    return asPromise(() => this.readLogged(place, new Uint8Array(PAYLOAD_CHECKSUM_BYTES + place.lengthBytes)))
   }
 
   private readLogged(

@@ -6,7 +6,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fc } from "../base/testing-properties.js"
 import { KIB } from "../base/limits.js"
-import { begin } from "../base/soon.js"
+import { waitIfSlow } from "./contract.js"
 import { needleKeyOf } from "../format/needle.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { COMPACTION_FOR_TESTS, CompactedDevice, MapRows, needleFor, needleIdFor } from "./fixtures.js"
@@ -107,7 +107,7 @@ class Model {
     await this.check()
     for (const number of this.living) {
       const { id, body } = needle(number)
-      const found = await this.world.volumes.read(id, { offsetBytes: 0, lengthBytes: body.length }, begin)
+      const found = await this.world.volumes.read(id, { offsetBytes: 0, lengthBytes: body.length }, waitIfSlow)
       assert.ok(Buffer.from(body).equals(found), `needle ${number}`)
     }
     const { volumes, writtenBytes, livingBytes = 0 } = this.world.volumes.usage()

@@ -7,7 +7,8 @@ import { test } from "node:test"
 import type { FailureKind } from "../base/failures.js"
 import { fail, isFailure } from "../base/failures.js"
 import { KIB } from "../base/limits.js"
-import { begin, promised } from "../base/soon.js"
+import { asPromise } from "../base/soon.js"
+import { waitIfSlow } from "./contract.js"
 import { decodeNeedlePlace, needleKeyOf } from "../format/needle.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { RealDisk } from "../seams/disk/index.js"
@@ -38,7 +39,7 @@ const removeAll = (world: CompactedDevice, which: readonly number[]): Promise<vo
 
 async function readsRight(world: CompactedDevice, number: number): Promise<void> {
   const { id, body } = needle(number)
-  const found = await world.volumes.read(id, { offsetBytes: 0, lengthBytes: body.length }, begin)
+  const found = await world.volumes.read(id, { offsetBytes: 0, lengthBytes: body.length }, waitIfSlow)
   assert.ok(Buffer.from(body).equals(found), `needle ${number}`)
 }
 
@@ -337,10 +338,13 @@ test("a needle with one bad sub-block still gives the others while it is distrus
   world.sim.flipBit(pathOf(1), 8 * (offsetBytes + headerBytes + 70 * KIB))
   world.volumes.distrust([large.id, needleIdFor(2)])
   assert.deepEqual([world.volumes.has(large.id), world.volumes.has(needleIdFor(2))], [false, false])
-  const found = await world.volumes.read(large.id, { offsetBytes: 200 * KIB, lengthBytes: 1000 }, begin)
+  const found = await world.volumes.read(large.id, { offsetBytes: 200 * KIB, lengthBytes: 1000 }, waitIfSlow)
   assert.ok(Buffer.from(large.body.subarray(200 * KIB, 200 * KIB + 1000)).equals(found))
   await world.volumes.remove([large.id])
-  await rejects(promised(world.volumes.read(large.id, { offsetBytes: 0, lengthBytes: 1 }, begin)), "noSuchNeedle")
+  await rejects(
+    asPromise(() => world.volumes.read(large.id, { offsetBytes: 0, lengthBytes: 1 }, waitIfSlow)),
+    "noSuchNeedle",
+  )
   await world.volumes.append(large)
   assert.ok(world.volumes.has(large.id), "a new copy is trusted")
 })
@@ -496,7 +500,9 @@ test("compaction works on a real disk", async () => {
     const again = await openVolumes(new RealDisk(), new MapRows(), home, undefined, SMALL)
     for (const number of numbers(101, 120)) {
       const { id, body } = needle(number)
-      assert.ok(Buffer.from(body).equals(await again.read(id, { offsetBytes: 0, lengthBytes: body.length }, begin)))
+      assert.ok(
+        Buffer.from(body).equals(await again.read(id, { offsetBytes: 0, lengthBytes: body.length }, waitIfSlow)),
+      )
     }
     assert.equal(again.has(needleIdFor(1)), false)
     await again.close()

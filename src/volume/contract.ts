@@ -74,6 +74,12 @@ export interface VolumeUsage {
   readonly deadShare: number | undefined
 }
 
+/** How a read that has to wait for the device goes on (see `Volumes.read`): it begins. */
+export const waitIfSlow = <T>(read: () => T): T => read()
+
+/** The same: it is left, and the caller gets nothing. */
+export const leaveIfSlow = (): undefined => undefined
+
 /** Whether needles with bodies of so many bytes in all, on their way and new, may be taken; compaction and tombstones do not ask. */
 export type MayAppend = (bodyBytes: number) => boolean
 

@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { fail } from "../base/failures.js"
 import { rowKeyOf } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
-import { begin } from "../base/soon.js"
+import { waitIfSlow } from "./contract.js"
 import { decodeNeedlePlace, needleIdOfKey, needleKeyOf } from "../format/needle.js"
 import type { NeedleScrubState } from "../format/needle-scrub.js"
 import { decodeNeedleScrub, encodeNeedleScrub } from "../format/needle-scrub.js"
@@ -112,7 +112,7 @@ test("a rebuilt needle is good again, in the next pass and after restarts, with 
     for (const number of numbers(1, 60)) {
       const { id, body } = needle(number)
       assert.ok(world.volumes.has(id), `needle ${number}`)
-      const found = await world.volumes.read(id, { offsetBytes: 0, lengthBytes: body.length }, begin)
+      const found = await world.volumes.read(id, { offsetBytes: 0, lengthBytes: body.length }, waitIfSlow)
       assert.ok(Buffer.from(body).equals(found))
     }
   }

@@ -7,7 +7,7 @@ import type { Family } from "../base/families.js"
 import { rowKeyOf } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import { Lent, owned } from "../base/lent.js"
-import { promised } from "../base/soon.js"
+import { asPromise } from "../base/soon.js"
 import { SyncReads } from "../device/index.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { failing, SimDisk } from "../seams/disk/index.js"
@@ -100,12 +100,27 @@ test("another row's payload, a damaged one and a place with nothing are refused"
   const [place, otherPlace] = [sink.append(one), sink.append(same)]
   await sink.flush()
   const reader = new PayloadReader(sim.boot(), FOLDER)
-  await rejects(promised(owned(reader.read(one.family, one.key, otherPlace))), "corruptNeedle")
-  await rejects(promised(owned(reader.read("heads", one.key, place))), "corruptNeedle")
-  await rejects(promised(owned(reader.read(one.family, one.key, { ...place, offsetBytes: 10 * MIB }))), "corruptNeedle")
-  await rejects(promised(owned(reader.read(one.family, one.key, { ...place, volume: 77 }))), "corruptNeedle")
+  await rejects(
+    asPromise(() => owned(reader.read(one.family, one.key, otherPlace))),
+    "corruptNeedle",
+  )
+  await rejects(
+    asPromise(() => owned(reader.read("heads", one.key, place))),
+    "corruptNeedle",
+  )
+  await rejects(
+    asPromise(() => owned(reader.read(one.family, one.key, { ...place, offsetBytes: 10 * MIB }))),
+    "corruptNeedle",
+  )
+  await rejects(
+    asPromise(() => owned(reader.read(one.family, one.key, { ...place, volume: 77 }))),
+    "corruptNeedle",
+  )
   sim.flipBit(`${FOLDER}/0000000001.volume`, 8 * (place.offsetBytes + 500))
-  await rejects(promised(owned(reader.read(one.family, one.key, place))), "corruptNeedle")
+  await rejects(
+    asPromise(() => owned(reader.read(one.family, one.key, place))),
+    "corruptNeedle",
+  )
   assert.equal((await owned(reader.read(same.family, same.key, otherPlace))).length, same.payload.length)
 })
 
@@ -139,7 +154,10 @@ test("payloads that were read lately are lent, one at a time; if one cannot be, 
   assert.ok(Buffer.from(expected(0)).equals(await retried))
   sim.intercept(() => undefined)
   sim.flipBit(`${FOLDER}/0000000001.volume`, 8 * (must(places[0], "a place").offsetBytes + 500))
-  await rejects(promised(owned(read(0))), "corruptNeedle")
+  await rejects(
+    asPromise(() => owned(read(0))),
+    "corruptNeedle",
+  )
 })
 
 test("a failed write fails the flush, and appending everything again succeeds", async () => {
@@ -252,7 +270,10 @@ test("a reader of a removed volume keeps nothing of it, and says that the payloa
   await sink.remove(place.volume)
   await reader.giveUp(place.volume)
   assert.deepEqual(sim.medium.namesIn(FOLDER), [])
-  await rejects(promised(owned(reader.read(row.family, row.key, place))), "corruptNeedle")
+  await rejects(
+    asPromise(() => owned(reader.read(row.family, row.key, place))),
+    "corruptNeedle",
+  )
   await reader.close()
 })
 

@@ -8,7 +8,8 @@ import type { FailureKind } from "../base/failures.js"
 import { isFailure } from "../base/failures.js"
 import { parseDeviceId, rowKeyOf } from "../base/ids.js"
 import { KIB, MIB, SYNC_READ_BYTES_MAX } from "../base/limits.js"
-import { begin, promised } from "../base/soon.js"
+import { asPromise } from "../base/soon.js"
+import { waitIfSlow } from "./contract.js"
 import { SyncReads } from "../device/index.js"
 import { needleIdOfKey, needleKeyOf, needleKeysOfPartition } from "../format/needle.js"
 import { failing, nthOf, RealDisk, rots, SimDisk } from "../seams/disk/index.js"
@@ -40,7 +41,7 @@ async function opened(sim = new SimDisk(), limits = VOLUME_LIMITS, life = 1): Pr
 const needles = (count: number, lengthBytes = 5000, from = 1): Needle[] =>
   Array.from({ length: count }, (_, i) => needleFor(from + i, lengthBytes + 64 * i, random))
 const readWhole = ({ volumes }: World, needle: Needle): Promise<Uint8Array> =>
-  promised(volumes.read(needle.id, { offsetBytes: 0, lengthBytes: needle.body.length }, begin))
+  asPromise(() => volumes.read(needle.id, { offsetBytes: 0, lengthBytes: needle.body.length }, waitIfSlow))
 
 async function assertHolds(world: World, expected: readonly Needle[]): Promise<void> {
   for (const needle of expected) {
@@ -77,7 +78,7 @@ test("any range of a needle is read back as it was appended, before and after a 
       const lengthBytes = length % (needle.body.length - offsetBytes + 1)
       const expected = needle.body.subarray(offsetBytes, offsetBytes + lengthBytes)
       for (const { volumes } of [world, later]) {
-        const found = await volumes.read(needle.id, { offsetBytes, lengthBytes }, begin)
+        const found = await volumes.read(needle.id, { offsetBytes, lengthBytes }, waitIfSlow)
         assert.ok(Buffer.from(expected).equals(found))
         found.fill(0)
       }
@@ -93,11 +94,11 @@ test("a range beyond the needle's end is a damaged needle, an unknown id none at
   assert.ok(needle)
   await world.volumes.append(needle)
   await rejects(
-    promised(world.volumes.read(needle.id, { offsetBytes: 4000, lengthBytes: 2000 }, begin)),
+    asPromise(() => world.volumes.read(needle.id, { offsetBytes: 4000, lengthBytes: 2000 }, waitIfSlow)),
     "corruptNeedle",
   )
   await rejects(
-    promised(world.volumes.read(needleIdFor(99), { offsetBytes: 0, lengthBytes: 1 }, begin)),
+    asPromise(() => world.volumes.read(needleIdFor(99), { offsetBytes: 0, lengthBytes: 1 }, waitIfSlow)),
     "noSuchNeedle",
   )
 })
@@ -109,13 +110,17 @@ test("only the sub-blocks that a range touches are verified, and each of them is
   const rotten = placeBit(world, needle, headerBytes(world, needle) + 5 * 65_536 + 77)
   world.sim.flipBit(rotten.path, rotten.bit)
   for (let subBlock = 0; subBlock < 16; subBlock += 1) {
-    const read = world.volumes.read(needle.id, { offsetBytes: subBlock * 65_536 + 10, lengthBytes: 1000 }, begin)
-    if (subBlock === 5) await rejects(promised(read), "corruptNeedle")
+    const read = world.volumes.read(needle.id, { offsetBytes: subBlock * 65_536 + 10, lengthBytes: 1000 }, waitIfSlow)
+    if (subBlock === 5)
+      await rejects(
+        asPromise(() => read),
+        "corruptNeedle",
+      )
     else
       assert.ok(Buffer.from(needle.body.subarray(subBlock * 65_536 + 10, subBlock * 65_536 + 1010)).equals(await read))
   }
   await rejects(
-    promised(world.volumes.read(needle.id, { offsetBytes: 5 * 65_536 - 1, lengthBytes: 2 }, begin)),
+    asPromise(() => world.volumes.read(needle.id, { offsetBytes: 5 * 65_536 - 1, lengthBytes: 2 }, waitIfSlow)),
     "corruptNeedle",
   )
 })
@@ -129,7 +134,7 @@ test("a short range that was read lately is read at once; if that fails, the dev
   await volumes.append(needle)
   const range = { offsetBytes: 70_000, lengthBytes: 100 * KIB }
   const expected = Buffer.from(needle.body.subarray(range.offsetBytes, range.offsetBytes + range.lengthBytes))
-  const read = (of = range, allocate?: Allocate) => volumes.read(needle.id, of, begin, allocate)
+  const read = (of = range, allocate?: Allocate) => volumes.read(needle.id, of, waitIfSlow, allocate)
   const first = read()
   assert.ok(first instanceof Promise, "its volume has to be opened")
   assert.ok(expected.equals(await first))
@@ -149,7 +154,10 @@ test("a short range that was read lately is read at once; if that fails, the dev
     volumes.read(needle.id, range, () => "not asked"),
     "not asked",
   )
-  await rejects(promised(read()), "deviceFailed")
+  await rejects(
+    asPromise(() => read()),
+    "deviceFailed",
+  )
 })
 
 test("a range of a long needle costs its header and its sub-blocks, not the needle", async () => {
@@ -159,10 +167,10 @@ test("a range of a long needle costs its header and its sub-blocks, not the need
   const { disk, seen } = counted(world.sim.boot())
   const again = await openVolumes(disk, world.rows, deviceHome(2), undefined)
   seen.readBytes = 0
-  await again.read(needle.id, { offsetBytes: 3 * MIB + 5, lengthBytes: 100 }, begin)
+  await again.read(needle.id, { offsetBytes: 3 * MIB + 5, lengthBytes: 100 }, waitIfSlow)
   assert.ok(seen.readBytes < 66 * KIB, `${seen.readBytes} bytes read`)
   seen.readBytes = 0
-  await again.read(needle.id, { offsetBytes: 0, lengthBytes: 100 }, begin)
+  await again.read(needle.id, { offsetBytes: 0, lengthBytes: 100 }, waitIfSlow)
   assert.ok(seen.readBytes < 66 * KIB, `${seen.readBytes} bytes read`)
 })
 
@@ -249,7 +257,10 @@ test("a removed needle is gone, stays gone, and may come back", async () => {
   for (const now of [world, await opened(world.sim, SMALL, 2)]) {
     for (const { id } of removed.slice(1)) {
       assert.equal(now.volumes.has(id), false)
-      await rejects(promised(now.volumes.read(id, { offsetBytes: 0, lengthBytes: 1 }, begin)), "noSuchNeedle")
+      await rejects(
+        asPromise(() => now.volumes.read(id, { offsetBytes: 0, lengthBytes: 1 }, waitIfSlow)),
+        "noSuchNeedle",
+      )
     }
     await assertHolds(now, left)
   }
@@ -514,7 +525,7 @@ test("volumes work on a real disk", async () => {
     assert.equal(again.has(needleIdFor(3)), false)
     for (const needle of all) {
       if (needle.id.uploadId === needleIdFor(3).uploadId) continue
-      const found = await again.read(needle.id, { offsetBytes: 0, lengthBytes: needle.body.length }, begin)
+      const found = await again.read(needle.id, { offsetBytes: 0, lengthBytes: needle.body.length }, waitIfSlow)
       assert.ok(Buffer.from(needle.body).equals(found))
     }
     await again.close()

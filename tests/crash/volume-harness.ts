@@ -10,7 +10,8 @@ import { equalBytes } from "../../src/base/bytes.js"
 import { fail, isFailure } from "../../src/base/failures.js"
 import { rowKeyOf } from "../../src/base/ids.js"
 import { KIB } from "../../src/base/limits.js"
-import { begin, promised } from "../../src/base/soon.js"
+import { asPromise } from "../../src/base/soon.js"
+import { waitIfSlow } from "../../src/volume/contract.js"
 import { needleIdOfKey, needleKeyOf } from "../../src/format/needle.js"
 import { crashStates, SimDisk } from "../../src/seams/disk/index.js"
 import type { CrashState, Disk, DiskRecord } from "../../src/seams/disk/index.js"
@@ -351,12 +352,12 @@ async function judgeNeedles(run: Run, moment: number, { rows, volumes }: Recover
     if (has && each.removeAckedAt <= moment) return { check: "removed", details: `needle ${each.number} is back` }
     if (!has) continue
     const body = bodyOf(each.number)
-    const read = await promised(volumes.read(id, { offsetBytes: 0, lengthBytes: body.length }, begin)).catch(
-      (error: unknown) => {
-        if (isFailure(error)) return error
-        throw error
-      },
-    )
+    const read = await asPromise(() =>
+      volumes.read(id, { offsetBytes: 0, lengthBytes: body.length }, waitIfSlow),
+    ).catch((error: unknown) => {
+      if (isFailure(error)) return error
+      throw error
+    })
     if (!(read instanceof Uint8Array)) return { check: "unreadable", details: `needle ${each.number}: ${read.message}` }
     if (!equalBytes(read, body)) return { check: "bytes", details: `needle ${each.number} reads as other bytes` }
   }

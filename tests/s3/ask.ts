@@ -19,6 +19,8 @@ export interface Asked {
 export interface Told {
   readonly answer: Answer | undefined
   readonly notes: Readonly<Record<string, unknown>>
+  /** It was not answered within the turn in which it was sent. */
+  readonly waited: boolean
 }
 
 /** Hands a request to a handler and keeps what it says. */
@@ -70,6 +72,8 @@ export async function ask(
       answer = body === undefined ? given : { ...given, body: Buffer.concat(pieces) }
     },
   }
-  await handler.handle(exchange)
-  return { answer, notes: { ...notes, meters } }
+  const handling = handler.handle(exchange)
+  const waited = answer === undefined
+  await handling
+  return { answer, notes: { ...notes, meters }, waited }
 }

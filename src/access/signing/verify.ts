@@ -498,7 +498,7 @@ function timestampOf(headers: RequestHeaders, { dateAt }: Plan): string {
   return basicDate(timeMs)
 }
 
-/** Throws `accessDenied` where the timestamp is none, `requestSkewed`. */
+/** Throws `accessDenied` for a malformed timestamp, `requestSkewed`. */
 function checkSkew(timeMs: number | undefined, timestamp: string, nowMs: number): number {
   if (timeMs === undefined) throw noDate()
   if (Math.abs(nowMs - timeMs) <= SKEW_MS_MAX) return timeMs

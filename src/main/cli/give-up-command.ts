@@ -56,7 +56,7 @@ function refuseUnlessOnly(record: ControlRecord | Failure | undefined, deviceId:
   if (others.length === 0) return
   throw new CliError(
     "conflict",
-    `nothing was changed: other devices of the store hold its metadata, too (${others.map(({ id }) => id).join(", ")}); start the store, and ${path} learns from them what it lacks. If they are lost for good, "hayloft device forget" them first`,
+    `nothing was changed: other devices also hold the metadata of this store (${others.map(({ id }) => id).join(", ")}); start the store, and ${path} copies from them the rows that it lacks. If those devices are lost, remove them with "hayloft device forget" first`,
   )
 }
 

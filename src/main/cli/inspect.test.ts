@@ -305,7 +305,7 @@ test("superblock and control record: what they say, damage, and no secret", asyn
   assert.deepEqual(outline(await findingsOf(control)), ["control@0!"])
 })
 
-test("a base: rows of each family, and one that is none", async () => {
+test("a metadata store: rows of each family, and a damaged one", async () => {
   const store = await new MemoryStores().openWriter("base")
   const key = rowKeyOf("k")
   const row = encodeBaseRow(new Uint8Array([1, 2]), { volume: 3, offsetBytes: 4096, lengthBytes: 5 })
