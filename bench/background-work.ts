@@ -5,7 +5,7 @@
  */
 import { setTimeout as rest } from "node:timers/promises"
 import { STORE_SCHEMAS } from "../src/admin/index.js"
-import type { AdminClient } from "../src/main/client/admin-client.js"
+import type { AdminClient } from "../src/client/admin-client.js"
 
 const LOOK_EVERY_MS = 250
 /** Deleted bytes are dead once the collector has given their blocks back. */

@@ -1,7 +1,7 @@
 /** Another checkout of this project, whose build runs beside this one's. */
 import { stat } from "node:fs/promises"
 import { join, resolve } from "node:path"
-import { runProcess } from "../src/main/cli/process-tools.js"
+import { runProcess } from "../src/cli/testing-process.js"
 
 /** Builds what is stale there. Returns the absolute path; throws if the folder has no build tool, or the build fails. */
 export async function builtCheckout(folder: string): Promise<string> {

@@ -17,10 +17,10 @@
 import { must } from "../src/base/assert.js"
 import { KIB, MIB } from "../src/base/limits.js"
 import { mapBounded } from "../src/life/index.js"
-import { S3Client, type S3Access } from "../src/main/client/s3-client.js"
+import { S3Client, type S3Access } from "../src/client/s3-client.js"
 import type { Clock } from "../src/seams/clock/contract.js"
 import { DeviceStore } from "./device-store.js"
-import { ratio, type Summary } from "../src/main/client/load/latencies.js"
+import { ratio, type Summary } from "../src/client/load/latencies.js"
 import { bytesOfFiles, dropFromCache, plainCopy, plainRead, volumesOf } from "./plain-files.js"
 import { SteadyLoad } from "./steady-load.js"
 

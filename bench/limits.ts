@@ -7,7 +7,7 @@ import { constants } from "node:fs"
 import { mkdir, open, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { MIB } from "../src/base/limits.js"
-import { noiseOf } from "../src/main/client/load/work-mix.js"
+import { noiseOf } from "../src/client/load/work-mix.js"
 import { timed, type Bench } from "./bench.js"
 
 const noise = noiseOf(4 * MIB)

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { z } from "zod"
-import { runProcess } from "../src/main/cli/process-tools.js"
+import { runProcess } from "../src/cli/testing-process.js"
 
 /** Seen from dist/bench/. */
 const MAIN = fileURLToPath(new URL("../../bench/start.cjs", import.meta.url))

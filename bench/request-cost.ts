@@ -8,6 +8,7 @@
  * least gives its calls. So background work does not count. The server runs the built files of dist/src, not the bundle:
  * V8 then names the file of each function.
  */
+import { existsSync } from "node:fs"
 import { mkdtemp, readFile, rm } from "node:fs/promises"
 import { SourceMap } from "node:module"
 import { tmpdir } from "node:os"
@@ -15,7 +16,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { z } from "zod"
-import { tableText } from "../src/main/cli/text.js"
+import { tableText } from "../src/cli/text.js"
 import { RealClock } from "../src/seams/clock/real.js"
 import type { Bench } from "./bench.js"
 import { builtCheckout } from "./checkout.js"
@@ -36,6 +37,8 @@ import { QUICK } from "./scale.js"
 
 /** Seen from dist/bench/. */
 const ROOT = fileURLToPath(new URL("../..", import.meta.url))
+/** The command line, unbundled; the second name is that of older checkouts. */
+const ENTRIES = ["dist/src/main/main.js", "dist/src/main/cli/main.js"]
 const FOLDERS = 6
 const REQUESTS = 40
 const LARGE_REQUESTS = 10
@@ -73,7 +76,7 @@ async function filesOf(bench: Bench, checkout: string, form: RequestForm): Promi
   const store = await FormStore.open(bench, {
     ...{ name: "request-cost", checkout, folders: FOLDERS, probe: "coverage" },
     args: ["--redundancy", "ec:4+2", "--meta-copies", "3"],
-    command: join(checkout, "dist/src/main/cli/main.js"),
+    command: ENTRIES.map(entry => join(checkout, entry)).find(existsSync) ?? checkout,
     environment: { UV_THREADPOOL_SIZE: String(POOL_THREADS) },
   })
   try {

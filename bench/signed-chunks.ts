@@ -1,9 +1,9 @@
 /** A request whose body is signed chunk by chunk, as one stretch of bytes that was made before it is sent. */
 import { STREAMING_SIGNED } from "../src/access/sigv4.js"
 import { sha256Hex } from "../src/access/sigv4.js"
-import type { RawRequest } from "../src/main/client/load/raw-connection.js"
-import { wireOf, type RequestForge } from "../src/main/client/load/request-forge.js"
-import type { S3Request } from "../src/main/client/signed-call.js"
+import type { RawRequest } from "../src/client/load/raw-connection.js"
+import { wireOf, type RequestForge } from "../src/client/load/request-forge.js"
+import type { S3Request } from "../src/client/signed-call.js"
 
 const SIGNATURE_CHARACTERS = 64
 const EMPTY = Buffer.alloc(0)

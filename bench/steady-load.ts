@@ -4,9 +4,9 @@
  * A request's time counts from when it was due, so that those that wait behind a slow one count as slow
  * too. Of three requests one is a put.
  */
-import type { S3Client } from "../src/main/client/s3-client.js"
+import type { S3Client } from "../src/client/s3-client.js"
 import type { Clock } from "../src/seams/clock/contract.js"
-import { Latencies, type Summary } from "../src/main/client/load/latencies.js"
+import { Latencies, type Summary } from "../src/client/load/latencies.js"
 
 const WORKERS = 64
 const PUT_EVERY = 3

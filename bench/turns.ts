@@ -3,7 +3,7 @@
  * server has as many kept-alive connections, each with one request at a time.
  */
 import { mapBounded } from "../src/life/index.js"
-import { RawConnection, type RawOptions, type RawRequest } from "../src/main/client/load/raw-connection.js"
+import { RawConnection, type RawOptions, type RawRequest } from "../src/client/load/raw-connection.js"
 import type { Bench } from "./bench.js"
 
 const CONNECTIONS = 8

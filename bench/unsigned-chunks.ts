@@ -1,9 +1,9 @@
 /** A request whose body is one chunk without a signature and a trailer with its CRC32, as SDKs send puts over TLS. */
 import { STREAMING_UNSIGNED_TRAILER } from "../src/access/sigv4.js"
 import { Crc } from "../src/base/crc.js"
-import type { RawRequest } from "../src/main/client/load/raw-connection.js"
-import { wireOf, type RequestForge } from "../src/main/client/load/request-forge.js"
-import type { S3Request } from "../src/main/client/signed-call.js"
+import type { RawRequest } from "../src/client/load/raw-connection.js"
+import { wireOf, type RequestForge } from "../src/client/load/request-forge.js"
+import type { S3Request } from "../src/client/signed-call.js"
 
 export const CHECKSUM_HEADER = "x-amz-checksum-crc32"
 

@@ -332,7 +332,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "take a full disk for a broken one",
     edits: [
       {
-        file: "src/main/engine/device-set.ts",
+        file: "src/node/devices/device-set.ts",
         find: '!isFailure(failure, "stopping", "deviceFull")',
         put: '!isFailure(failure, "stopping")',
       },
@@ -375,7 +375,7 @@ export const PLANTS: readonly Plant[] = [
   },
   {
     bug: "never ask for a device that is out",
-    edits: [{ file: "src/main/engine/returning.ts", find: "await this.takeBack(id, path)", put: "" }],
+    edits: [{ file: "src/node/control/returning.ts", find: "await this.takeBack(id, path)", put: "" }],
     scenario: "returned disk",
     caughtBy: ["redundancyComesBack"],
   },

@@ -23,7 +23,7 @@ const COMMAND_FILE = join(DIST, "bundle", COMMAND)
 const ENTRIES = new Map([
   ["main/compute-worker.js", "compute-worker.cjs"],
   ["main/checkpoint-worker.js", "checkpoint-worker.cjs"],
-  ["main/cli/main.js", COMMAND],
+  ["main/main.js", COMMAND],
 ])
 const CACHE_MS_MAX = 30_000
 /** They bring compiled code, or are asked for only where they are used. */

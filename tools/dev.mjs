@@ -11,8 +11,8 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const BUCKET = "seed"
 
 await ensure({ dev: true })
-const { StoreProcess } = await import("../dist/src/main/client/store-process.js")
-const { S3Client } = await import("../dist/src/main/client/s3-client.js")
+const { StoreProcess } = await import("../dist/src/client/testing-store-process.js")
+const { S3Client } = await import("../dist/src/client/s3-client.js")
 const { RealClock } = await import("../dist/src/seams/clock/real.js")
 
 const clock = new RealClock()

@@ -45,7 +45,7 @@ export function testFiles(words = []) {
 const WORLD =
   /from "(?:node:)?(?:child_process|worker_threads|cluster|net|tls|https?|http2|dgram|fs\/promises|timers\/promises)"/
 /** Where tests are about the machine: the command line and the engine, sockets, and the real seams. */
-const WORLDLY = /^dist\/src\/(?:main|http|seams)\//
+const WORLDLY = /^dist\/src\/(?:main|cli|client|rescue|node(?!\/control)|http|seams)\//
 
 /** Pure, but they search for so long that only the whole check has the time: some 5 s of a processor each, and more. */
 const LONG = new Set(
@@ -53,7 +53,7 @@ const LONG = new Set(
     "block/mender",
     "block/survey-core",
     "cluster/safety-core",
-    "coordination/truth",
+    "node/control/truth",
     "erasure/codec",
     "object/recode",
     "placement/capacity",
@@ -62,7 +62,7 @@ const LONG = new Set(
 )
 
 /**
- * The pure tests: beside their source in src/, but not in src/main, src/http and src/seams, and without an import of
+ * The pure tests: beside their source in src/, but not where tests are about the machine, and without an import of
  * their own by which they would reach processes, threads, sockets, folders or real time; less a few long ones.
  */
 export const pureTestFiles = () =>

@@ -4,9 +4,9 @@
  */
 import { createHash } from "node:crypto"
 import { MIB } from "../../src/base/limits.js"
-import { runLoad, type LoadRequest } from "../../src/main/client/load/raw-load.js"
-import { S3Work } from "../../src/main/client/load/s3-work.js"
-import { scatter } from "../../src/main/client/load/work-mix.js"
+import { runLoad, type LoadRequest } from "../../src/client/load/raw-load.js"
+import { S3Work } from "../../src/client/load/s3-work.js"
+import { scatter } from "../../src/client/load/work-mix.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import { all, atLeast, type Measured, type Row } from "../row.js"

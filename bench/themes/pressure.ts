@@ -3,9 +3,9 @@
  * is left of its peak when three times as much is asked of it.
  */
 import { KIB, MIB } from "../../src/base/limits.js"
-import { runLoad, type LoadPlan, type LoadResult } from "../../src/main/client/load/raw-load.js"
-import { S3Work } from "../../src/main/client/load/s3-work.js"
-import { noiseOf, type Mix } from "../../src/main/client/load/work-mix.js"
+import { runLoad, type LoadPlan, type LoadResult } from "../../src/client/load/raw-load.js"
+import { S3Work } from "../../src/client/load/s3-work.js"
+import { noiseOf, type Mix } from "../../src/client/load/work-mix.js"
 import { BackgroundWork } from "../background-work.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"

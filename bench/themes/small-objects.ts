@@ -3,10 +3,10 @@
  * against those of a bare server that drains the same bodies, or sends as many bytes.
  */
 import { KIB } from "../../src/base/limits.js"
-import { sizeText } from "../../src/main/cli/text.js"
-import { runLoad, type LoadResult } from "../../src/main/client/load/raw-load.js"
-import { S3Work } from "../../src/main/client/load/s3-work.js"
-import type { Operation } from "../../src/main/client/load/work-mix.js"
+import { sizeText } from "../../src/cli/text.js"
+import { runLoad, type LoadResult } from "../../src/client/load/raw-load.js"
+import { S3Work } from "../../src/client/load/s3-work.js"
+import type { Operation } from "../../src/client/load/work-mix.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import { PlainServer } from "../plain-server.js"

@@ -3,12 +3,12 @@
  * clean stop, and after SIGKILL in the middle of puts.
  */
 import { createServer } from "node:net"
-import { RawConnection } from "../../src/main/client/load/raw-connection.js"
-import { RequestForge } from "../../src/main/client/load/request-forge.js"
-import { runLoad } from "../../src/main/client/load/raw-load.js"
-import { S3Work } from "../../src/main/client/load/s3-work.js"
-import { spreadKey } from "../../src/main/client/load/work-mix.js"
-import type { S3Access } from "../../src/main/client/s3-client.js"
+import { RawConnection } from "../../src/client/load/raw-connection.js"
+import { RequestForge } from "../../src/client/load/request-forge.js"
+import { runLoad } from "../../src/client/load/raw-load.js"
+import { S3Work } from "../../src/client/load/s3-work.js"
+import { spreadKey } from "../../src/client/load/work-mix.js"
+import type { S3Access } from "../../src/client/s3-client.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import { all, atMost, type Measured } from "../row.js"

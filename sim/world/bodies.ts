@@ -3,7 +3,7 @@
  */
 import { isFailure } from "../../src/base/failures.js"
 import type { ObjectKey } from "../../src/base/ids.js"
-import type { Engine } from "../../src/main/engine/engine.js"
+import type { Engine } from "../../src/node/engine.js"
 import type { BodySource, Bucket, GetRequest, ObjectInfo } from "../../src/object/index.js"
 import { CheckFailed } from "./checks.js"
 

@@ -4,7 +4,7 @@
  */
 import { fail } from "../../src/base/failures.js"
 import type { DeviceId } from "../../src/base/ids.js"
-import type { CheckpointExecutor, CheckpointRunner } from "../../src/main/engine/checkpoint-job.js"
+import type { CheckpointExecutor, CheckpointRunner } from "../../src/node/metadata/checkpoint-job.js"
 
 interface Turn {
   last: Promise<unknown>

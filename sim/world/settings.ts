@@ -3,8 +3,8 @@ import { parseIncarnation } from "../../src/base/ids.js"
 import { KIB } from "../../src/base/limits.js"
 import { CHECKPOINT_LIMITS, SPACE_LIMITS } from "../../src/device/index.js"
 import type { ControlRecord } from "../../src/format/control-record.js"
-import type { EngineSettings } from "../../src/main/engine/engine.js"
-import { settingsOf } from "../../src/main/engine/testing.js"
+import type { EngineSettings } from "../../src/node/engine.js"
+import { settingsOf } from "../../src/node/testing.js"
 
 export const DEFAULT_BLOCK_BYTES = 128 * KIB
 /** Small, so that a short run makes many checkpoints. */

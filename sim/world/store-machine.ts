@@ -2,7 +2,7 @@
  * A simulated machine that serves a store as the real process does: it takes the folders that it is given
  * (those in the bays), opens the store that lies on them or makes one, and does all background work.
  */
-import { CheckpointExecutor } from "../../src/main/engine/checkpoint-job.js"
+import { CheckpointExecutor } from "../../src/node/metadata/checkpoint-job.js"
 import { isFailure, type Failure } from "../../src/base/failures.js"
 import { KIB, MIB } from "../../src/base/limits.js"
 import { defaultPolicy } from "../../src/base/policy.js"
@@ -10,10 +10,10 @@ import { shapeOf } from "../../src/block/index.js"
 import { CALL_LIMITS, queuedDisk, SPACE_LIMITS } from "../../src/device/index.js"
 import { makeCodec } from "../../src/erasure/index.js"
 import { supervise } from "../../src/life/index.js"
-import type { ServeConfig } from "../../src/main/config.js"
-import { resolveConfig } from "../../src/main/config-core.js"
+import type { ServeConfig } from "../../src/config/config.js"
+import { resolveConfig } from "../../src/config/config-core.js"
 import { runStore, type RunningStore } from "../../src/main/run-store.js"
-import { openStore, type OpenedStore } from "../../src/main/store/open-store.js"
+import { openStore, type OpenedStore } from "../../src/node/open/open-store.js"
 import { InlineCompute, slabBytesOf } from "../../src/seams/compute/index.js"
 import { SimLocks } from "../../src/seams/lock/sim.js"
 import { CheckpointsInTurn } from "./checkpoints.js"

@@ -7,7 +7,7 @@
 import { isFailure } from "../../src/base/failures.js"
 import type { FailureKind } from "../../src/base/failures.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base/ids.js"
-import type { Engine } from "../../src/main/engine/engine.js"
+import type { Engine } from "../../src/node/engine.js"
 import type { Bucket } from "../../src/object/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import { failing } from "../../src/seams/disk/index.js"

@@ -19,7 +19,7 @@ import {
 import type { MultipartId, ObjectKey, VersionId } from "../../src/base/ids.js"
 import { MIB } from "../../src/base/limits.js"
 import { ACL_GROUPS, ACL_PERMISSIONS, type Grant, type ObjectAcl } from "../../src/format/acl.js"
-import type { Engine } from "../../src/main/engine/engine.js"
+import type { Engine } from "../../src/node/engine.js"
 import type { Bucket, Conditions, ObjectServices, RangeRequest, Tags } from "../../src/object/index.js"
 import type { ChecksumAlgorithm } from "../../src/seams/compute/index.js"
 import type { Random } from "../../src/seams/random/contract.js"

@@ -9,7 +9,7 @@ import { rowKeyOf } from "../../src/base/ids.js"
 import { textOfPolicy } from "../../src/base/policy.js"
 import { layoutOf } from "../../src/cluster/index.js"
 import { needleIdOfKey } from "../../src/format/needle.js"
-import type { Engine } from "../../src/main/engine/engine.js"
+import type { Engine } from "../../src/node/engine.js"
 import { extentsNamed, needlesOf } from "./audit.js"
 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(64)) }

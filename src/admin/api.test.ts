@@ -8,7 +8,7 @@ import type { StoreChange } from "./contract.js"
 import type { AdminReply } from "./replies.js"
 import { openApiText } from "./open-api.js"
 import { OPERATIONS } from "./operations.js"
-import { DENIED_REQUEST, FakeStore, ROOT, TOKEN } from "./fake.js"
+import { DENIED_REQUEST, FakeStore, ROOT, TOKEN } from "./testing-store.js"
 
 interface Sent {
   readonly token?: string | undefined

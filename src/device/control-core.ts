@@ -3,7 +3,7 @@
  *
  * Counted are the devices that a record names and does not say are out. The store opens where more than
  * half of those that its newest record counts are here. That this is never a truth left behind is proved
- * where records are made (`coordination/steps-core`).
+ * where records are made (`src/node/control/steps-core.ts`).
  */
 import { equalBytes } from "../base/bytes.js"
 import { fail } from "../base/failures.js"

@@ -7,7 +7,7 @@ import { join } from "node:path"
 import { test } from "node:test"
 import { Worker } from "node:worker_threads"
 import { parseDeviceId, parseIncarnation, parseLogSequence } from "../base/ids.js"
-import { parseCheckpointReply, type CheckpointOrder } from "./engine/checkpoint-protocol.js"
+import { parseCheckpointReply, type CheckpointOrder } from "../node/metadata/checkpoint-protocol.js"
 
 test("a thread whose device answers says so before its reply", async () => {
   const path = mkdtempSync(join(tmpdir(), "hayloft-worker-"))

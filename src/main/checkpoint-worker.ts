@@ -9,8 +9,13 @@ import { CALL_LIMITS, queuedDisk } from "../device/index.js"
 import { RealClock } from "../seams/clock/real.js"
 import { RealDisk } from "../seams/disk/index.js"
 import { TableStores, WRITER_OPTIONS } from "../table/index.js"
-import { CheckpointExecutor } from "./engine/checkpoint-job.js"
-import { END, parseCheckpointOrder, type CheckpointReply, type CheckpointWork } from "./engine/checkpoint-protocol.js"
+import { CheckpointExecutor } from "../node/metadata/checkpoint-job.js"
+import {
+  END,
+  parseCheckpointOrder,
+  type CheckpointReply,
+  type CheckpointWork,
+} from "../node/metadata/checkpoint-protocol.js"
 
 /** Beside the two of the serving thread: one call of a device that hangs is all that this thread can leave in the pool. */
 const LIMITS = { ...CALL_LIMITS, callsMax: 1 }

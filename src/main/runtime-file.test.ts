@@ -4,7 +4,7 @@ import { parseDeviceId, parseIncarnation } from "../base/ids.js"
 import { readRecordFile, replaceRecordFile } from "../device/index.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { SimDisk } from "../seams/disk/index.js"
-import { parseRuntimeFile } from "./client/store-process.js"
+import { parseRuntimeFile } from "../client/credentials.js"
 import { RuntimeFiles } from "./runtime-file.js"
 
 const runtimeOf = (pid: number, host = "127.0.0.1") => ({

@@ -10,8 +10,8 @@ import type { DeviceId, Incarnation } from "../base/ids.js"
 import { mapBounded, type Living } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
-import { RUNTIME_FILE_NAME, type RuntimeFile } from "./client/credentials.js"
-import type { DeviceStack } from "./engine/device-stack.js"
+import { RUNTIME_FILE_NAME, type RuntimeFile } from "../client/credentials.js"
+import type { DeviceStack } from "../node/devices/device-stack.js"
 
 const LOOK_EVERY_MS = 5_000
 const FOLDERS_AT_ONCE = 64

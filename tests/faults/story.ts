@@ -7,7 +7,7 @@
  */
 import { isFailure, type FailureKind } from "../../src/base/failures.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base/ids.js"
-import type { Engine } from "../../src/main/engine/engine.js"
+import type { Engine } from "../../src/node/engine.js"
 import type { Bucket } from "../../src/object/index.js"
 import { hex, md5 } from "../../sim/model/digests.js"
 import { bodyBytes, find, nameOfBody, noSignal, putRequest, sourceOf } from "../../sim/world/bodies.js"

@@ -7,7 +7,7 @@
  * With several devices, writes go on without a restart, within WRITES_BACK_MS (ROOM_BACK_MS where room was short).
  */
 import { isFailure } from "../../src/base/failures.js"
-import type { Engine } from "../../src/main/engine/engine.js"
+import type { Engine } from "../../src/node/engine.js"
 import {
   answersLate,
   CallList,

@@ -17,9 +17,9 @@ import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base
 import type { ChecksumAlgorithm } from "../../src/seams/compute/index.js"
 import { hashOnce } from "../../src/seams/compute/hashes.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
-import { Machine } from "../../src/main/engine/testing.js"
+import { Machine } from "../../src/node/testing.js"
 import { KIB } from "../../src/base/limits.js"
-import type { Engine } from "../../src/main/engine/engine.js"
+import type { Engine } from "../../src/node/engine.js"
 import { ask, type Asked } from "./ask.js"
 import { alike, PAGE, RULES, shown, takeLists, world } from "./delays-world.js"
 

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { after, test } from "node:test"
 import { fileURLToPath, pathToFileURL } from "node:url"
-import { runProcess } from "../../src/main/cli/process-tools.js"
+import { runProcess } from "../../src/cli/testing-process.js"
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../../..")
 const MAIN = new Map([["main.js", "main.cjs"]])

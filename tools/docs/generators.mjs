@@ -13,10 +13,7 @@ import { LAYERS } from "../layers/judge.mjs"
 const built = path => import(new URL(`../../dist/src/${path}`, import.meta.url).href)
 
 async function commandLine() {
-  const [{ buildProgram }, { commandLineTables }] = [
-    await built("main/cli/program.js"),
-    await built("main/cli/reference.js"),
-  ]
+  const [{ buildProgram }, { commandLineTables }] = [await built("cli/program.js"), await built("cli/reference.js")]
   // Nothing is run, so nothing is read from or written to the world.
   return commandLineTables(buildProgram({}, new AbortController().signal))
 }

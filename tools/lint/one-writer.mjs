@@ -5,7 +5,7 @@
 import { isCheck, pathOf } from "./paths.mjs"
 
 const ALLOWED =
-  /^src\/device\/checkpoint[^/]*\.ts$|^src\/seams\/store\/|^src\/table\/|^src\/main\/engine\/checkpoint-job\.ts$|^sim\/world\/metadata-scenarios\.ts$/
+  /^src\/device\/checkpoint[^/]*\.ts$|^src\/seams\/store\/|^src\/table\/|^src\/node\/metadata\/checkpoint-job\.ts$|^sim\/world\/metadata-scenarios\.ts$/
 const MESSAGE = "only a checkpoint writes the base (src/device/checkpoint*.ts): append to the commit log instead"
 
 export default {

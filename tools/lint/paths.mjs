@@ -21,7 +21,7 @@ export const isCheck = path =>
 export const isTest = path => /\.test\.ts$/.test(path) || path.startsWith("tests/")
 
 /** Files that stand in for the world in tests only. */
-export const isStandIn = path => /(^|\/)(sim|suite|faults|[^/]*-(sim|suite)|testing[^/]*)\.ts$/.test(path)
+export const isStandIn = path => /(^|\/)(sim|suite|faults|[^/]*-(sim|suite)|test-[^/]*|testing[^/]*)\.ts$/.test(path)
 
 /** The room of a file in src/: its first folder. */
 export const roomOf = path => /^src\/([^/]+)\//.exec(path)?.[1]

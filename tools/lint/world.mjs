@@ -5,12 +5,12 @@
 import { isCheck, pathOf } from "./paths.mjs"
 
 const SEAM = /^src\/seams\/.*\/(real|thread|inline)[^/]*\.ts$|^src\/seams\/.*worker[^/]*\.ts$/
-const MAIN = /^src\/main\//
+const MAIN = /^src\/(main|cli|client)\//
 const HTTP = /^src\/http\//
 /** The command line is a client: it reads and writes its user's files, which no store owns. */
-const CLIENT = /^src\/main\/(cli|client)\//
+const CLIENT = /^src\/(cli|client)\//
 /** The program's own files: its version, its docs. */
-const OWN_FILES = /^src\/main\/(version|documents)\.ts$/
+const OWN_FILES = /^src\/(cli\/version|main\/documents)\.ts$/
 
 /** What tests draw follows from one number of the environment. */
 const SEED_OF_TESTS = /^src\/base\/testing-seed\.ts$/
@@ -19,8 +19,8 @@ const CLOCK = "use the Clock handed in (src/seams/clock/contract.ts)"
 const RANDOM = "use the Random handed in (src/seams/random/contract.ts)"
 const DISK = "use the Disk handed in (src/seams/disk/contract.ts)"
 const COMPUTE = "use the Compute handed in (src/seams/compute/contract.ts)"
-const NETWORK = "only src/http/ (and the client in src/main/) speaks to sockets: use its door"
-const PROCESS = "only src/main/ knows the process: take what you need as an argument"
+const NETWORK = "only src/http/ and src/client/ speak to sockets: use its door"
+const PROCESS = "only src/main/ and src/cli/ know the process: take what you need as an argument"
 const TELEMETRY = "use the Telemetry handed in (src/seams/telemetry/contract.ts)"
 
 const MODULES = {
@@ -34,7 +34,10 @@ const MODULES = {
   dgram: { use: NETWORK, in: [SEAM] },
   dns: { use: NETWORK, in: [SEAM] },
   "dns/promises": { use: NETWORK, in: [SEAM] },
-  worker_threads: { use: COMPUTE, in: [SEAM, /^src\/main\/([^/]*worker[^/]*|engine\/checkpoint-threads)\.ts$/] },
+  worker_threads: {
+    use: COMPUTE,
+    in: [SEAM, /^src\/(main\/[^/]*worker[^/]*|node\/metadata\/checkpoint-threads)\.ts$/],
+  },
   zlib: { use: COMPUTE, in: [SEAM, /^src\/seams\/compute\//] },
   timers: { use: CLOCK, in: [SEAM] },
   "timers/promises": { use: CLOCK, in: [SEAM] },

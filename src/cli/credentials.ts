@@ -1,0 +1,67 @@
+/**
+ * Root credentials from a store's data folders, running or not: what `hayloft env` prints and what the
+ * command line signs with. Reads; writes nothing; takes no lock.
+ */
+import { fail } from "../base/failures.js"
+import {
+  newestControlRecord,
+  readControlRecord,
+  readRecordFile,
+  readSuperblock,
+  type PresentDevice,
+} from "../device/index.js"
+import { RealDisk } from "../seams/disk/index.js"
+import type { ControlRecord } from "../format/control-record.js"
+import { parseRuntimeFile, RUNTIME_FILE_NAME, type StoreCredentials } from "../client/index.js"
+import { REGION_DEFAULT } from "../config/index.js"
+import { openSecrets, readMasterKeyFile } from "../node/index.js"
+
+const ENDPOINT_DEFAULT = "http://127.0.0.1:9000"
+const ADMIN_ENDPOINT_DEFAULT = "http://127.0.0.1:9001"
+
+/**
+ * Unseals the root credentials from the data folders of a store, running or not.
+ * Throws `wrongMasterKey`, `foreignFolder`, `folderNotEmpty`, `devicesMissing`, or `invalidConfig` where no store is.
+ */
+export async function unsealRootCredentials(
+  dataFolders: readonly string[],
+  masterKeyFile: string | undefined,
+): Promise<StoreCredentials> {
+  const disk = new RealDisk()
+  const present: PresentDevice[] = []
+  const lives: { folder: string; incarnation: number }[] = []
+  for (const folder of dataFolders) {
+    const superblock = await readSuperblock(disk, folder)
+    if (!superblock) continue
+    const { deviceId: id, storeId, incarnation } = superblock
+    lives.push({ folder, incarnation })
+    present.push({ id, storeId, record: await readControlRecord(disk, folder) })
+  }
+  const chosen = newestControlRecord(present)
+  if (!chosen) throw fail("invalidConfig", { message: `no store in ${dataFolders.join(", ")}` })
+  const fileKey = masterKeyFile === undefined ? undefined : await readMasterKeyFile(disk, masterKeyFile)
+  const { root, adminToken } = openSecrets(chosen.record.secrets, fileKey)
+  // A folder that was away tells of an earlier life.
+  lives.sort((a, b) => b.incarnation - a.incarnation)
+  const newestFirst = lives.map(({ folder }) => folder)
+  return { ...(await endpointsOf(disk, newestFirst, chosen.record)), ...pairOf(root), adminToken }
+}
+
+const pairOf = (root: { accessKeyId: string; secret: string }) => ({
+  accessKeyId: root.accessKeyId,
+  secretAccessKey: root.secret,
+})
+
+async function endpointsOf(
+  disk: RealDisk,
+  dataFolders: readonly string[],
+  record: ControlRecord,
+): Promise<Pick<StoreCredentials, "endpoint" | "adminEndpoint" | "region">> {
+  for (const folder of dataFolders) {
+    const bytes = await readRecordFile(disk, `${folder}/${RUNTIME_FILE_NAME}`)
+    const runtime = bytes && parseRuntimeFile(Buffer.from(bytes).toString("utf8"))
+    if (runtime) return { endpoint: runtime.endpoint, adminEndpoint: runtime.adminEndpoint, region: runtime.region }
+  }
+  const region = record.region === "" ? REGION_DEFAULT : record.region
+  return { endpoint: ENDPOINT_DEFAULT, adminEndpoint: ADMIN_ENDPOINT_DEFAULT, region }
+}

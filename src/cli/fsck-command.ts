@@ -1,0 +1,226 @@
+/**
+ * `hayloft volume fsck FOLDER`: verifies all that a data folder of a stopped store holds in volumes and
+ * in its metadata store, and the index of needles against the volumes. Changes nothing; ends with 1 where something is damaged.
+ */
+import { isFailure } from "../base/failures.js"
+import type { DeviceId } from "../base/ids.js"
+import { rowKeyOf } from "../base/ids.js"
+import { decodeBaseRow } from "../format/base-row.js"
+import { needleIdOfKey } from "../format/needle.js"
+import { RealDisk } from "../seams/disk/index.js"
+import type { StoreReader } from "../seams/store/contract.js"
+import type { FsckFinding, FsckProgress, FsckTotals, IndexDifference } from "../volume/index.js"
+import { CliError } from "./exit-codes.js"
+import { needleFields, type Finding } from "./inspect.js"
+import type { CliIo } from "./io.js"
+import { answer, type OutputOptions } from "./output.js"
+import { Progress } from "./progress.js"
+import { withStoppedFolder } from "./stopped-folder.js"
+import { printable, sizeText } from "./text.js"
+
+const DIFFERENCES_SHOWN_MAX = 1_000
+
+interface Trouble {
+  readonly what: string
+  readonly isDamage: boolean
+  readonly fields: Finding["fields"]
+}
+
+export async function fsckCommand(
+  io: CliIo,
+  folder: string,
+  options: OutputOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  await withStoppedFolder(io, folder, ({ path, deviceId }) => new Fsck(io, path, deviceId, options, signal).run())
+}
+
+class Fsck {
+  private readonly disk = new RealDisk()
+  private readonly told: Trouble[] = []
+  private damages = 0
+  private hasLostRows = false
+
+  constructor(
+    private readonly io: CliIo,
+    private readonly path: string,
+    private readonly deviceId: DeviceId,
+    private readonly options: OutputOptions,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  async run(): Promise<void> {
+    const { foldersOf } = await import("../node/index.js")
+    const { volumes, payloads, base } = foldersOf(this.path)
+    const needles = await this.volumes(volumes)
+    const inline = await this.volumes(payloads)
+    const differences = await this.index(volumes, base)
+    this.signal.throwIfAborted()
+    const totals = { needles, payloads: inline, indexDifferences: differences, damages: this.damages }
+    await answer(this.io, this.options, { what: "totals", ...totals }, `${totalsText(needles, inline)}\n`)
+    if (this.damages === 0) return
+    const hint = differences > 0 ? "; hayloft volume rebuild-index makes the index anew" : ""
+    const lost = this.hasLostRows ? "; hayloft volume give-up gives up rows that cannot be read" : ""
+    throw new CliError(
+      "failed",
+      `${this.path}: ${this.damages} finding${this.damages === 1 ? "" : "s"} of damage${hint}${lost}`,
+    )
+  }
+
+  private async volumes(folder: string): Promise<FsckTotals | undefined> {
+    if (!(await this.disk.exists(folder))) return undefined
+    const { fsckVolumes } = await import("../volume/index.js")
+    const onFinding = (finding: FsckFinding): void => void this.told.push(troubleOf(folder, finding))
+    const progress = this.progress(folder)
+    try {
+      const home = { folder, deviceId: this.deviceId }
+      return await fsckVolumes(this.disk, home, this.signal, onFinding, progress.told)
+    } finally {
+      progress.end()
+      await this.tell()
+    }
+  }
+
+  /** Rows of the index that are not what the volumes say; those that the next start brings are none. */
+  private async index(volumes: string, base: string): Promise<number> {
+    if (!(await this.disk.exists(base)) || !(await this.disk.exists(volumes))) return 0
+    const [{ TableStores }, { readSourceMark }, { compareIndex, positionOfMark, VOLUMES_SOURCE }] = await Promise.all([
+      import("../table/index.js"),
+      import("../device/index.js"),
+      import("../volume/index.js"),
+    ])
+    const rebuilt = (path: string, offsetBytes: number): void =>
+      void this.told.push({ what: "metadata", isDamage: true, fields: { path, offsetBytes, repair: "by parity" } })
+    const host = { disk: this.disk, deviceId: this.deviceId, isReadOnly: true, rebuilt } as const
+    const store = await new TableStores().openReader(base, host)
+    const progress = this.progress("index")
+    try {
+      await this.metadata(store)
+      // Without a mark nothing of the index is believed: the next start makes all of it.
+      const contained = positionOfMark(readSourceMark(store, VOLUMES_SOURCE))
+      if (contained === undefined) return 0
+      const home = { folder: volumes, deviceId: this.deviceId }
+      let differences = 0
+      const rows = indexRows(store)
+      for await (const found of compareIndex(this.disk, home, rows, this.signal, progress.told, contained)) {
+        differences += 1
+        if (differences <= DIFFERENCES_SHOWN_MAX) this.told.push(differenceOf(found))
+        else this.damages += 1
+      }
+      return differences
+    } finally {
+      progress.end()
+      await store.close()
+      await this.tell()
+    }
+  }
+
+  /** Every block of the metadata store. */
+  private async metadata(store: StoreReader): Promise<void> {
+    try {
+      await store.verify(this.signal)
+    } catch (error) {
+      if (!isFailure(error, "corruptRow")) throw error
+      const { path = "", fromKey = "", toKey = "" } = error.details
+      this.hasLostRows = true
+      this.told.push({
+        what: "metadata",
+        isDamage: true,
+        fields: { path: String(path), fromKey: String(fromKey), toKey: String(toKey), repair: "none" },
+      })
+    }
+  }
+
+  /** Shows what was found since. */
+  private async tell(): Promise<void> {
+    for (const { what, isDamage, fields } of this.told.splice(0)) {
+      if (isDamage) this.damages += 1
+      const shown = Object.entries(fields).map(
+        ([name, value]) => `${name}=${typeof value === "string" ? printable(value) || '""' : value}`,
+      )
+      const text = `${isDamage ? "DAMAGED " : ""}${what} ${shown.join(" ")}\n`
+      await answer(this.io, this.options, { what, damaged: isDamage, ...fields }, text)
+    }
+  }
+
+  private progress(label: string) {
+    const { io } = this
+    const draw = io.errorIsTerminal && this.options.json !== true ? (text: string) => io.error(text) : undefined
+    let bar: Progress | undefined
+    let before = 0
+    return {
+      told: ({ bytes, bytesDone }: FsckProgress): void => {
+        bar ??= new Progress(draw, io.clock, label, bytes)
+        bar.add(Math.max(0, bytesDone - before))
+        before = bytesDone
+      },
+      end: (): void => bar?.end(),
+    }
+  }
+}
+
+function* indexRows(store: StoreReader): Generator<readonly [ReturnType<typeof rowKeyOf>, Uint8Array]> {
+  for (const [key, stored] of store.range("needles", { start: rowKeyOf("\0"), end: rowKeyOf("\xff".repeat(64)) })) {
+    yield [key, valueOf(key, stored)]
+  }
+}
+
+/** A row that fails its checksum is one that differs from all that the volumes could say. */
+function valueOf(key: ReturnType<typeof rowKeyOf>, stored: Uint8Array): Uint8Array {
+  try {
+    return decodeBaseRow("needles", key, stored).value
+  } catch {
+    return new Uint8Array(0)
+  }
+}
+
+const volumePath = (folder: string, volumeId: number): string =>
+  `${folder}/${String(volumeId).padStart(10, "0")}.volume`
+
+function troubleOf(folder: string, finding: FsckFinding): Trouble {
+  switch (finding.kind) {
+    case "damage": {
+      const { volumeId, fromBytes, toBytes, reason } = finding.damage
+      return {
+        what: "stretch",
+        isDamage: true,
+        fields: { file: volumePath(folder, volumeId), fromBytes, toBytes, reason },
+      }
+    }
+    case "needle": {
+      const { volume, offsetBytes } = finding.place
+      const fields = { file: volumePath(folder, volume), atBytes: offsetBytes, ...needleFields(finding.header) }
+      return { what: "needle", isDamage: true, fields }
+    }
+    case "tornTail": {
+      const { volumeId, fromBytes, lengthBytes } = finding
+      return {
+        what: "torn tail",
+        isDamage: false,
+        fields: { file: volumePath(folder, volumeId), fromBytes, lengthBytes },
+      }
+    }
+    case "unreadable":
+      return {
+        what: "unreadable",
+        isDamage: true,
+        fields: { file: volumePath(folder, finding.volumeId), reason: finding.reason },
+      }
+    case "nothing":
+      return { what: "nothing of this device", isDamage: false, fields: { file: volumePath(folder, finding.volumeId) } }
+  }
+}
+
+function differenceOf({ key, found, expected }: IndexDifference): Trouble {
+  const why =
+    found === undefined ? "lacks it" : expected === undefined ? "has one that is not there" : "has another place"
+  const { partition, uploadId, part, block, generation, slot } = needleIdOfKey(key)
+  return { what: "index", isDamage: true, fields: { why, partition, upload: uploadId, part, block, generation, slot } }
+}
+
+function totalsText(needles: FsckTotals | undefined, payloads: FsckTotals | undefined): string {
+  const all = [needles, payloads].flatMap(totals => totals ?? [])
+  const sum = (of: (totals: FsckTotals) => number) => all.reduce((total, each) => total + of(each), 0)
+  const volumes = sum(totals => totals.volumes)
+  return `${volumes} volume${volumes === 1 ? "" : "s"}, ${sum(totals => totals.needles)} needles, ${sizeText(sum(totals => totals.verifiedBytes))} verified`
+}

@@ -1,0 +1,97 @@
+/**
+ * `hayloft volume give-up FOLDER`: gives up rows of the metadata store that cannot be read, in a data folder whose
+ * store is stopped. Until then every request that needs one of them gets an error.
+ *
+ * Refuses   A device that is not the only one with the store's metadata: it learns the rows from another device.
+ */
+import { basename } from "node:path"
+import { familyOfNumber, type Family } from "../base/families.js"
+import type { Failure } from "../base/failures.js"
+import { rowKeyOf, type DeviceId } from "../base/ids.js"
+import type { ControlRecord } from "../format/control-record.js"
+import { STORE_PREFIX_BYTES } from "../format/membership.js"
+import { KEY_IN_ROW_AT, parseObjectRowKey } from "../format/row-key.js"
+import type { LostRows } from "../seams/store/contract.js"
+import { CliError } from "./exit-codes.js"
+import { confirm, type ConfirmOptions } from "./confirm.js"
+import type { CliIo } from "./io.js"
+import { answer } from "./output.js"
+import { withStoppedFolder } from "./stopped-folder.js"
+import { printable } from "./text.js"
+
+const KEY_CHARACTERS_MAX = 60
+
+export async function giveUpCommand(io: CliIo, folder: string, options: ConfirmOptions): Promise<void> {
+  const [{ TableStores }, { discardSource, readControlRecord }, { VOLUMES_SOURCE }, { foldersOf }] = await Promise.all([
+    import("../table/index.js"),
+    import("../device/index.js"),
+    import("../volume/index.js"),
+    import("../node/index.js"),
+  ])
+  await withStoppedFolder(io, folder, async ({ path, disk, deviceId }) => {
+    refuseUnlessOnly(await readControlRecord(disk, path), deviceId, path)
+    const { base } = foldersOf(path)
+    const host = { disk, deviceId }
+    const stores = new TableStores()
+    const lost = await stores.findLostRows(base, host)
+    if (lost.length === 0) {
+      return answer(io, options, { folder: path, lost }, `every row of the metadata store in ${base} can be read\n`)
+    }
+    await confirm(io, options, planText(base, lost), basename(path))
+    await stores.giveUpLostRows(base, host)
+    const hasNeedles = lost.some(({ ranges }) => ranges.some(range => familiesOf(range).includes("needles")))
+    // The volumes hold what the index of needles says: the next start makes it anew.
+    if (hasNeedles) await discardSource(stores, base, host, VOLUMES_SOURCE, "needles")
+    const rows = lost.reduce((sum, each) => sum + each.rows, 0)
+    await answer(io, options, { folder: path, lost }, `gave up ${plural(rows, "row")}; start the store\n`)
+  })
+}
+
+/** Where others hold the same rows, a device that lacks some would answer that they are absent; it can learn them. */
+function refuseUnlessOnly(record: ControlRecord | Failure | undefined, deviceId: DeviceId, path: string): void {
+  if (record === undefined || record instanceof Error) {
+    throw new CliError("failed", `nothing was changed: the control record in ${path} cannot be read`)
+  }
+  const others = record.tablets.flatMap(({ members }) => members.filter(({ id }) => id !== deviceId))
+  if (others.length === 0) return
+  throw new CliError(
+    "conflict",
+    `nothing was changed: other devices also hold the metadata of this store (${others.map(({ id }) => id).join(", ")}); start the store, and ${path} copies from them the rows that it lacks. If those devices are lost, remove them with "hayloft device forget" first`,
+  )
+}
+
+const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
+
+function planText(base: string, lost: readonly LostRows[]): string {
+  const lines = lost.map(
+    ({ path, rows, ranges }) => `${path}: ${plural(rows, "row")}, ${ranges.map(rangeText).join("; ")}`,
+  )
+  return `${[
+    `Rows of the metadata store in ${base} cannot be read, and parity cannot rebuild them:`,
+    ...lines,
+    "Giving them up loses what they say: objects, uploads and settings with these keys will be missing, or will show an",
+    "earlier state. All other rows stay. If you have a copy of these files, put it in their place instead.",
+  ].join("\n")}\n`
+}
+
+const rangeText = ({ fromKey, toKey }: LostRows["ranges"][number]): string =>
+  `${familiesOf({ fromKey, toKey }).join(", ")}, keys from ${keyText(fromKey)} to ${keyText(toKey)}`
+
+function familiesOf({ fromKey, toKey }: LostRows["ranges"][number]): readonly string[] {
+  const [from, to] = [Buffer.from(fromKey, "hex")[0] ?? 0, Buffer.from(toKey, "hex")[0] ?? 0]
+  return Array.from({ length: to - from + 1 }, (_, i) => familyOfNumber(from + i) ?? String(from + i))
+}
+
+/** Of these the row key begins with an object's key. */
+const OBJECT_FAMILIES: ReadonlySet<Family | undefined> = new Set<Family>([
+  ...(["current", "versions", "heads", "details", "uploads", "parts", "segments", "voids", "shares"] as const),
+])
+
+function keyText(hex: string): string {
+  const bytes = Buffer.from(hex, "hex")
+  const row = rowKeyOf(bytes.toString("latin1", 1 + STORE_PREFIX_BYTES))
+  if (!OBJECT_FAMILIES.has(familyOfNumber(bytes[0] ?? 0)) || row.indexOf("\0", KEY_IN_ROW_AT) < 0) return hex.slice(2)
+  const { bucketId, key } = parseObjectRowKey(row)
+  const text = printable(Buffer.from(key, "latin1").toString("utf8"))
+  return `"${text.length > KEY_CHARACTERS_MAX ? `${text.slice(0, KEY_CHARACTERS_MAX)}…` : text}" of bucket ${bucketId}`
+}

@@ -1,0 +1,59 @@
+/**
+ * Decodes the base of a device (the folder `base/`): every row of every family, each checked by the
+ * hash that it carries. Beside a running store it shows the last checkpoint.
+ */
+import { isFailure, type Failure } from "../base/failures.js"
+import { FAMILY_NAMES, type Family } from "../base/families.js"
+import { rowKeyOf, type RowKey } from "../base/ids.js"
+import { behindDamage } from "../device/index.js"
+import { decodeBaseRow } from "../format/base-row.js"
+import { KEY_BYTES_MAX, type StoreReader } from "../seams/store/contract.js"
+import { hexOfKey, type Finding } from "./inspect.js"
+
+const ALL = { start: rowKeyOf(""), end: rowKeyOf("\xff".repeat(KEY_BYTES_MAX)) }
+
+/** `noManifest`: why it is not known which tables count; all are shown. */
+export async function* inspectBase(store: StoreReader, noManifest?: Failure): AsyncGenerator<Finding> {
+  if (noManifest !== undefined) {
+    yield { what: "manifest", offsetBytes: 0, intact: false, fields: { reason: noManifest.message } }
+  }
+  for (const family of FAMILY_NAMES) {
+    let [rows, bytes] = [0, 0]
+    for (const found of rowsOf(store, family)) {
+      const fields = { family, row: hexOfKey(found.key) }
+      try {
+        if ("failure" in found) throw found.failure
+        rows += 1
+        bytes += found.stored.length
+        const { value, place } = decodeBaseRow(family, found.key, found.stored)
+        const payload = place === undefined ? {} : { payload: `volume ${place.volume} at ${place.offsetBytes}` }
+        yield { what: "row", offsetBytes: 0, intact: true, fields: { ...fields, valueBytes: value.length, ...payload } }
+      } catch (error) {
+        if (!isFailure(error)) throw error
+        yield { what: "row", offsetBytes: 0, intact: false, fields: { ...fields, reason: error.message } }
+      }
+    }
+    if (rows > 0) yield { what: "family", offsetBytes: 0, intact: true, fields: { family, rows, bytes } }
+  }
+}
+
+/** A row, or why rows from a key on cannot be read. */
+type FoundRow = { readonly key: RowKey } & ({ readonly stored: Uint8Array } | { readonly failure: Failure })
+
+/** Goes on behind damage. */
+function* rowsOf(store: StoreReader, family: Family): Generator<FoundRow> {
+  for (let start: RowKey | undefined = ALL.start; start !== undefined;) {
+    let at: RowKey = start
+    start = undefined
+    try {
+      for (const [key, stored] of store.range(family, { start: at, end: ALL.end })) {
+        at = key
+        yield { key, stored }
+      }
+    } catch (error) {
+      if (!isFailure(error, "corruptRow")) throw error
+      yield { key: at, failure: error }
+      start = behindDamage(error, family, at)?.key
+    }
+  }
+}

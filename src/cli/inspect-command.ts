@@ -1,0 +1,79 @@
+/** `hayloft volume inspect FILE`: what a file of a data folder holds, one finding a line. */
+import { stat } from "node:fs/promises"
+import { basename, dirname, resolve } from "node:path"
+import type { Failure } from "../base/failures.js"
+import { readSuperblock } from "../device/index.js"
+import { RealDisk } from "../seams/disk/index.js"
+import { CliError } from "./exit-codes.js"
+import { inspectBase } from "./inspect-base.js"
+import { inspectFile, type Finding, type FindingKind } from "./inspect.js"
+import type { CliIo } from "./io.js"
+import { answer, type OutputOptions } from "./output.js"
+import { printable } from "./text.js"
+
+export async function inspectCommand(io: CliIo, path: string, options: OutputOptions): Promise<void> {
+  const absolute = resolve(io.workingFolder, path)
+  const found = await stat(absolute)
+  if (found.isDirectory()) return inspectBaseFolder(io, absolute, options)
+  const count = found.isFile() ? await show(io, path, inspectFile(new RealDisk(), absolute), options) : 0
+  if (count === 0) throw new CliError("failed", `${path} is no volume, log segment, superblock or control record`)
+}
+
+async function inspectBaseFolder(io: CliIo, path: string, options: OutputOptions): Promise<void> {
+  const disk = new RealDisk()
+  const superblock = basename(path) === "base" ? await readSuperblock(disk, dirname(path)) : undefined
+  if (superblock === undefined) {
+    throw new CliError("usage", `${path} is a folder; name a file in a data folder, or its folder base/`)
+  }
+  const { TableStores } = await import("../table/index.js")
+  let noManifest: Failure | undefined
+  const onNoManifest = (failure: Failure): void => void (noManifest = failure)
+  const host = { disk, deviceId: superblock.deviceId, isReadOnly: true, onNoManifest } as const
+  const store = await new TableStores().openReader(path, host)
+  try {
+    await show(io, path, inspectBase(store, noManifest), options)
+  } finally {
+    await store.close()
+  }
+}
+
+/** Gives how many findings there were; damaged ones make it fail, once all are shown. */
+async function show(
+  io: CliIo,
+  path: string,
+  findings: AsyncIterable<Finding>,
+  options: OutputOptions,
+): Promise<number> {
+  let [count, damaged] = [0, 0]
+  for await (const finding of findings) {
+    await answer(io, options, finding, findingText(finding))
+    count += 1
+    if (!finding.intact) damaged += 1
+  }
+  if (damaged > 0) throw new CliError("failed", `${path}: ${damaged} of ${count} findings are damaged`)
+  return count
+}
+
+const INDENT: Readonly<Record<FindingKind, string>> = {
+  volume: "",
+  group: "",
+  needle: "  ",
+  gap: "",
+  manifest: "",
+  batch: "",
+  entry: "  ",
+  end: "",
+  superblock: "",
+  control: "",
+  device: "  ",
+  tablet: "  ",
+  family: "",
+  row: "  ",
+}
+
+function findingText({ what, offsetBytes, intact, fields }: Finding): string {
+  const shown = Object.entries(fields).map(
+    ([name, value]) => `${name}=${typeof value === "string" ? printable(value) || '""' : value}`,
+  )
+  return `${String(offsetBytes).padStart(12)}  ${INDENT[what]}${what}${intact ? "" : " DAMAGED"} ${shown.join(" ")}\n`
+}

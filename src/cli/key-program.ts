@@ -1,0 +1,88 @@
+/** The commands on access keys: their arguments, options and help. */
+import { readFile } from "node:fs/promises"
+import { resolve } from "node:path"
+import type { Command } from "commander"
+import { parseDuration } from "../config/index.js"
+import type { AdminCommandOptions, AdminCommands, NewKeyRequest } from "./admin-commands.js"
+import { CliError } from "./exit-codes.js"
+import type { CliIo } from "./io.js"
+import { group, withStore } from "./options.js"
+
+interface NewKeyOptions extends AdminCommandOptions {
+  readonly account?: string
+  readonly user?: string
+  readonly description?: string
+  readonly expires?: string
+  readonly policy?: string
+}
+
+const withOwner = (command: Command): Command =>
+  withStore(command)
+    .option("--account <ID>", "owner (default: the root account)")
+    .option("--user <NAME>", "of this user of the account (default: its root)")
+    .option("--policy <FILE>", "an access policy: the key may do nothing else, whatever its owner may")
+    .option("--expires <DURATION>", "from then on the key is refused: 12h, 30d")
+    .option("--description <TEXT>", "what the key is for")
+
+export function addKeyCommands(
+  program: Command,
+  io: CliIo,
+  admin: (options: AdminCommandOptions) => AdminCommands,
+): void {
+  const key = group(program, "key").description("access keys: pairs that sign requests for an account or user")
+  withOwner(key.command("create"))
+    .description("draw a key pair; its secret is shown this once")
+    .action(async (options: NewKeyOptions) => admin(options).createKey(await requestOf(io, options)))
+  withOwner(key.command("import"))
+    .description(
+      "import a pair that exists elsewhere; the secret comes from HAYLOFT_IMPORT_SECRET_KEY or standard input",
+    )
+    .argument("<ACCESS_KEY>")
+    .action(async (accessKeyId: string, options: NewKeyOptions) => {
+      const secretAccessKey = await readSecret(io)
+      await admin(options).importKey({ ...(await requestOf(io, options)), accessKeyId, secretAccessKey })
+    })
+  withStore(key.command("list"))
+    .description("list keys, never with their secrets")
+    .option("--account <ID>", "only this account's")
+    .action((options: AdminCommandOptions & { account?: string }) => admin(options).keys(options.account))
+  withStore(key.command("disable"))
+    .description("refuse a key until it is enabled again")
+    .argument("<ACCESS_KEY>")
+    .action((id: string, options: AdminCommandOptions) => admin(options).setKeyActive(id, false))
+  withStore(key.command("enable"))
+    .description("let a disabled key count again")
+    .argument("<ACCESS_KEY>")
+    .action((id: string, options: AdminCommandOptions) => admin(options).setKeyActive(id, true))
+  withStore(key.command("delete"))
+    .description("delete a key; it is refused from now on")
+    .argument("<ACCESS_KEY>")
+    .action((id: string, options: AdminCommandOptions) => admin(options).removeKey(id))
+}
+
+async function requestOf(io: CliIo, options: NewKeyOptions): Promise<NewKeyRequest> {
+  const { account: accountId, user: userName, description, expires, policy } = options
+  const expiresMs = expires === undefined ? undefined : io.clock.wallMs() + parseDuration(expires, "--expires")
+  const text = policy === undefined ? undefined : await readPolicy(resolve(io.workingFolder, policy))
+  return { accountId, userName, description, expiresMs, policy: text }
+}
+
+async function readPolicy(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8")
+  } catch {
+    throw new CliError("notFound", `cannot read ${path}`)
+  }
+}
+
+async function readSecret(io: CliIo): Promise<string> {
+  const inEnvironment = io.environment["HAYLOFT_IMPORT_SECRET_KEY"]
+  if (inEnvironment) return inEnvironment
+  if (io.errorIsTerminal) io.error("secret key, then Ctrl-D: ")
+  const chunks: Uint8Array[] = []
+  for await (const chunk of io.input) chunks.push(chunk)
+  const secret = Buffer.concat(chunks).toString("utf8").trim()
+  if (secret === "")
+    throw new CliError("usage", "the secret is empty; give it in HAYLOFT_IMPORT_SECRET_KEY or on standard input")
+  return secret
+}

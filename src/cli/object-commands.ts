@@ -1,0 +1,103 @@
+/** `hayloft ls` and `hayloft rm`: what is in a store, and deleting it. */
+import { DELETE_KEYS_MAX, type ListedKey, type S3Client } from "../client/index.js"
+import { CliError } from "./exit-codes.js"
+import type { CliIo } from "./io.js"
+import { answer, type OutputOptions } from "./output.js"
+import { parseRemote } from "./place.js"
+import { withS3, type StoreOptions } from "./stores.js"
+import { printable, timeText } from "./text.js"
+
+const SIZE_COLUMNS = 13
+const TIME_COLUMNS = timeText(0).length
+
+export interface ListOptions extends StoreOptions, OutputOptions {
+  readonly recursive?: boolean
+}
+
+export async function listCommand(
+  io: CliIo,
+  place: string | undefined,
+  options: ListOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  await withS3(io, options, signal, async client => {
+    if (place === undefined) return listBuckets(io, client, options)
+    const { bucket, key } = parseRemote(place)
+    const delimiter = options.recursive === true ? "" : "/"
+    let token: string | undefined
+    let shown = 0
+    do {
+      const page = await client.list(bucket, { prefix: key, delimiter, token })
+      for (const prefix of page.prefixes) {
+        await answer(
+          io,
+          options,
+          { prefix },
+          `${"".padStart(TIME_COLUMNS)} ${"folder".padStart(SIZE_COLUMNS)} ${printable(prefix)}\n`,
+        )
+      }
+      for (const entry of page.keys) await answer(io, options, entry, keyLine(entry))
+      shown += page.prefixes.length + page.keys.length
+      token = page.next
+    } while (token !== undefined)
+    if (shown === 0 && key !== "")
+      throw new CliError("notFound", `nothing in ${bucket} begins with "${printable(key)}"`)
+  })
+}
+
+const keyLine = ({ key, sizeBytes, lastModifiedMs }: ListedKey): string =>
+  `${timeText(lastModifiedMs)} ${String(sizeBytes).padStart(SIZE_COLUMNS)} ${printable(key)}\n`
+
+async function listBuckets(io: CliIo, client: S3Client, options: OutputOptions): Promise<void> {
+  for (const bucket of await client.listBuckets()) {
+    await answer(io, options, bucket, `${timeText(bucket.createdMs)} ${bucket.name}\n`)
+  }
+}
+
+export interface RemoveOptions extends StoreOptions, OutputOptions {
+  readonly recursive?: boolean
+}
+
+export async function removeCommand(
+  io: CliIo,
+  place: string,
+  options: RemoveOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const { bucket, key } = parseRemote(place)
+  await withS3(io, options, signal, async client => {
+    if (options.recursive === true) return removeTree(io, client, { bucket, prefix: key }, options)
+    if (key === "" || key.endsWith("/")) {
+      throw new CliError(
+        "usage",
+        `add -r to delete everything in ${place} ("hayloft bucket delete" deletes an empty bucket)`,
+      )
+    }
+    await client.head(bucket, key)
+    await client.remove(bucket, key)
+    await answer(io, options, { deleted: 1 }, `deleted ${printable(place)}\n`)
+  })
+}
+
+async function removeTree(
+  io: CliIo,
+  client: S3Client,
+  { bucket, prefix }: { bucket: string; prefix: string },
+  options: OutputOptions,
+): Promise<void> {
+  let deleted = 0
+  let batch: string[] = []
+  const flush = async () => {
+    if (batch.length > 0) await client.removeMany(bucket, batch)
+    deleted += batch.length
+    batch = []
+  }
+  for await (const { key } of client.keys(bucket, prefix)) {
+    batch.push(key)
+    if (batch.length === DELETE_KEYS_MAX) await flush()
+  }
+  await flush()
+  if (deleted === 0 && prefix !== "")
+    throw new CliError("notFound", `nothing in ${bucket} begins with "${printable(prefix)}"`)
+  await answer(io, options, { deleted }, `deleted ${deleted} from s3://${bucket}/${printable(prefix)}\n`)
+}

@@ -1,0 +1,200 @@
+/**
+ * The command line: every command with its arguments, options and help, and what runs it.
+ *
+ * Commands get their world handed in (`CliIo`); errors climb to `run`, which turns them into one line
+ * on standard error (JSON with `--json`) and an exit code from `EXIT_CODES`.
+ */
+import { Command, CommanderError } from "commander"
+import { readVersion } from "./version.js"
+import { AdminCommands, type AdminCommandOptions } from "./admin-commands.js"
+import { addBenchCommand } from "./bench-command.js"
+import { copyCommand, type CopyOptions } from "./copy-command.js"
+import { envCommand, type EnvOptions } from "./env-command.js"
+import { EXIT_CODES, exitOf, messageOf } from "./exit-codes.js"
+import { fsckCommand } from "./fsck-command.js"
+import type { ConfirmOptions } from "./confirm.js"
+import { giveUpCommand } from "./give-up-command.js"
+import { rebuildIndexCommand } from "./index-command.js"
+import { inspectCommand } from "./inspect-command.js"
+import type { CliIo } from "./io.js"
+import { addKeyCommands } from "./key-program.js"
+import { listCommand, removeCommand, type ListOptions, type RemoveOptions } from "./object-commands.js"
+import { group, withJson, withStore } from "./options.js"
+import { answer, type OutputOptions } from "./output.js"
+import { addRescueCommand } from "./rescue-command.js"
+import { addServeOptions, serveCommand } from "./serve-command.js"
+import { StoppedCommands } from "./stopped-commands.js"
+import { StoreCommands, type StoreCommandOptions } from "./store-commands.js"
+import { addDeviceCommands, addRedundancyCommands, addStatusCommand, addWorkCommands } from "./store-program.js"
+import { addWhyCommand } from "./why-command.js"
+
+function addObjectCommands(program: Command, io: CliIo, signal: AbortSignal): void {
+  withStore(program.command("cp"))
+    .description("copy a file to or from a store: s3://bucket/key, a path, or - for standard input or output")
+    .argument("<FROM>")
+    .argument("<TO>")
+    .option("-r, --recursive", "copy a folder, or all keys that begin with FROM")
+    .option("--content-type <TYPE>", "instead of guessing by the file's ending")
+    .action((from: string, to: string, options: CopyOptions) => copyCommand(io, from, to, options, signal))
+  withStore(program.command("ls"))
+    .description("list buckets, or the keys of one below a prefix")
+    .argument("[s3://BUCKET/PREFIX]")
+    .option("-r, --recursive", "every key, not only up to the next /")
+    .action((place: string | undefined, options: ListOptions) => listCommand(io, place, options, signal))
+  withStore(program.command("rm"))
+    .description("delete an object, or with -r all that begin with a prefix")
+    .argument("<s3://BUCKET/KEY>")
+    .option("-r, --recursive", "delete every key that begins with this")
+    .action((place: string, options: RemoveOptions) => removeCommand(io, place, options, signal))
+}
+
+function addAccountCommands(program: Command, admin: (options: AdminCommandOptions) => AdminCommands): void {
+  const account = group(program, "account").description("accounts: who owns buckets and keys")
+  withStore(account.command("create"))
+    .description("create an account")
+    .argument("<NAME>", "display name")
+    .option("--id <ID>", "instead of 64 drawn hex digits")
+    .option("--email <ADDRESS>")
+    .action((displayName: string, options: AdminCommandOptions & { id?: string; email?: string }) => {
+      const { id, email } = options
+      const request = { displayName, ...(id === undefined ? {} : { id }), ...(email === undefined ? {} : { email }) }
+      return admin(options).createAccount(request)
+    })
+  withStore(account.command("list"))
+    .description("list accounts")
+    .action((options: AdminCommandOptions) => admin(options).accounts())
+}
+
+function addBucketCommands(program: Command, admin: (options: AdminCommandOptions) => AdminCommands): void {
+  const bucket = group(program, "bucket").description("buckets of every account, as the operator sees them")
+  withStore(bucket.command("list"))
+    .description("list buckets with their exact usage")
+    .option("--owner <ACCOUNT>", "only this account's")
+    .action((options: AdminCommandOptions & { owner?: string }) => admin(options).buckets(options.owner))
+  withStore(bucket.command("create"))
+    .description("create a bucket")
+    .argument("<NAME>")
+    .option("--owner <ACCOUNT>", "owner (default: the root account)")
+    .option("--location <NAME>", "location constraint")
+    .action((name: string, options: AdminCommandOptions & { owner?: string; location?: string }) =>
+      admin(options).createBucket({ name, owner: options.owner, location: options.location }),
+    )
+  withStore(bucket.command("stat"))
+    .description("one bucket: owner, versioning, objects, bytes")
+    .argument("<NAME>")
+    .action((name: string, options: AdminCommandOptions) => admin(options).bucket(name))
+  withStore(bucket.command("delete"))
+    .description("delete an empty bucket")
+    .argument("<NAME>")
+    .action((name: string, options: AdminCommandOptions) => admin(options).removeBucket(name))
+}
+
+function addLocalCommands(program: Command, io: CliIo, signal: AbortSignal): void {
+  withStore(program.command("env"))
+    .description(`the root credentials as shell exports: eval "$(hayloft env)"`)
+    .option("--admin", "the admin API's address and token too")
+    .action((options: EnvOptions) => envCommand(io, options))
+  const volume = group(program, "volume").description("files inside a data folder")
+  withJson(volume.command("inspect"))
+    .description(
+      "decode a file of a data folder (volume, log segment, superblock, control record) or its folder base/, and check every checksum",
+    )
+    .argument("<FILE>")
+    .action((file: string, options: OutputOptions) => inspectCommand(io, file, options))
+  withJson(volume.command("fsck"))
+    .description(
+      "verify volumes and metadata of a data folder whose store is stopped, and the index of needles; changes nothing",
+    )
+    .argument("<FOLDER>")
+    .action((folder: string, options: OutputOptions) => fsckCommand(io, folder, options, signal))
+  withJson(volume.command("rebuild-index"))
+    .description(
+      "forget the index of needles of a data folder whose store is stopped; the next start makes it anew from the volumes",
+    )
+    .argument("<FOLDER>")
+    .action((folder: string, options: OutputOptions) => rebuildIndexCommand(io, folder, options))
+  withJson(volume.command("give-up"))
+    .description(
+      "give up rows of the only copy of the metadata that cannot be read, in a data folder whose store is stopped",
+    )
+    .argument("<FOLDER>")
+    .option("--yes", "do what the plan says without asking")
+    .option("--confirm <NAME>", "besides --yes: the folder's own name")
+    .action((folder: string, options: ConfirmOptions) => giveUpCommand(io, folder, options))
+  withJson(program.command("version"))
+    .description("version of Hayloft and of Node")
+    .action((options: OutputOptions) => {
+      const value = { hayloft: readVersion(), node: process.versions.node }
+      return answer(io, options, value, `${versionText()}\n`)
+    })
+}
+
+const versionText = (): string => `hayloft ${readVersion()} (Node ${process.versions.node})`
+
+/** Builds the whole program; `signal` ends whatever runs. */
+export function buildProgram(io: CliIo, signal: AbortSignal): Command {
+  const program = new Command("hayloft")
+    .description("An S3-compatible object store for data that must not be lost.")
+    .exitOverride()
+    .configureOutput({
+      writeOut: text => void io.out(text),
+      writeErr: text => io.error(text),
+      outputError: () => undefined,
+    })
+    .version(versionText(), "--version", "the same as the command version")
+    .helpCommand("help [COMMAND]", "the same as COMMAND --help")
+    .showSuggestionAfterError(true)
+  const admin = (options: AdminCommandOptions) => new AdminCommands(io, options, signal)
+  const store = (options: StoreCommandOptions) => new StoreCommands(io, options, signal)
+  addServeOptions(program.command("serve").description("run the store"))
+    .allowExcessArguments(false)
+    .action((options: Readonly<Record<string, unknown>>) => serveCommand(io, options, signal))
+  addStatusCommand(program, store)
+  addWhyCommand(program, io, signal)
+  addLocalCommands(program, io, signal)
+  addDeviceCommands(program, store, options => new StoppedCommands(io, options))
+  addRedundancyCommands(program, store)
+  addWorkCommands(program, store)
+  addRescueCommand(program, io, signal)
+  addBenchCommand(program, io, signal)
+  addObjectCommands(program, io, signal)
+  addBucketCommands(program, admin)
+  addAccountCommands(program, admin)
+  addKeyCommands(program, io, admin)
+  return program
+}
+
+/** Runs one command line (without node and script). Resolves with the exit code; never rejects. */
+export async function run(args: readonly string[], io: CliIo, signal: AbortSignal): Promise<number> {
+  const program = buildProgram(io, signal)
+  try {
+    await program.parseAsync([...args], { from: "user" })
+    return EXIT_CODES.ok.code
+  } catch (error) {
+    const exit = exitOf(error)
+    if (exit === "ok") return EXIT_CODES.ok.code
+    // Help that nobody asked for by --help was already shown as the answer to a lone command group.
+    if (!(error instanceof CommanderError && error.code === "commander.help")) {
+      const commands = program.commands.map(command => command.name())
+      io.error(errorText(error, args, commands))
+    }
+    return EXIT_CODES[exit].code
+  }
+}
+
+function errorText(error: unknown, args: readonly string[], commands: readonly string[]): string {
+  const exit = exitOf(error)
+  if (exit === "interrupted") return "hayloft: interrupted\n"
+  const message = error instanceof CommanderError ? usageText(error, args, commands) : messageOf(error)
+  return args.includes("--json") ? `${JSON.stringify({ error: { code: exit, message } })}\n` : `hayloft: ${message}\n`
+}
+
+/** `unknown option '--lisen' (Did you mean --listen?); see hayloft serve --help` in one line. */
+function usageText(error: CommanderError, args: readonly string[], commands: readonly string[]): string {
+  const message = error.message
+    .replace(/^error: /, "")
+    .replace(/\s*\n\s*/g, " ")
+    .replace(/\.$/, "")
+  const command = args.find(arg => commands.includes(arg))
+  return `${message}; see hayloft ${command === undefined ? "" : `${command} `}--help`
+}

@@ -1,0 +1,83 @@
+/**
+ * The tables of docs/cli.md, from the program itself: every command with its options, every setting of
+ * `serve` with its flag, variable and key, the client's variables and the exit codes.
+ */
+import type { Command } from "commander"
+import {
+  CLIENT_ENVIRONMENT,
+  CONFIG_FILE_ENVIRONMENT,
+  CONFIG_FILE_FLAG,
+  FILE_SETTING_NAMES,
+  type Setting,
+  SETTING_NAMES,
+  SETTINGS,
+} from "../config/index.js"
+import { EXIT_CODES } from "./exit-codes.js"
+
+const cell = (text: string): string => text.replaceAll("|", "\\|")
+const code = (text: string): string => `\`${text}\``
+const row = (cells: readonly string[]): string => `| ${cells.map(cell).join(" | ")} |\n`
+const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
+  row(head) + row(head.map(() => "---")) + rows.map(row).join("")
+
+function settingsTable(): string {
+  const rows = SETTING_NAMES.map(name => {
+    const setting: Setting = SETTINGS[name]
+    return [
+      setting.flag === undefined
+        ? ""
+        : code(`${setting.flag} ${setting.preset === undefined ? setting.value : `[${setting.value}]`}`),
+      code(setting.environment),
+      FILE_SETTING_NAMES.includes(name) ? code(name) : "",
+      setting.fallback === undefined ? "" : code(setting.fallback),
+      `${setting.help}${setting.repeatable ? " (may be repeated; separated by commas in the variable, an array in the file)" : ""}`,
+    ]
+  })
+  const file = [
+    code(`${CONFIG_FILE_FLAG} FILE`),
+    code(CONFIG_FILE_ENVIRONMENT),
+    "",
+    "",
+    "a JSON file of these settings",
+  ]
+  return table(["flag", "variable", "key in the file", "default", "what it sets"], [...rows, file])
+}
+
+/** Commands that run something, with their full names. */
+function* leaves(command: Command, names: readonly string[]): Generator<readonly [string, Command]> {
+  const own = command.commands
+  if (own.length === 0) yield [names.join(" "), command]
+  for (const inner of own) yield* leaves(inner, [...names, inner.name()])
+}
+
+function commandText(name: string, command: Command): string {
+  const usage = command.registeredArguments
+    .map(argument => {
+      const name = argument.variadic ? `${argument.name()}...` : argument.name()
+      return argument.required ? `<${name}>` : `[${name}]`
+    })
+    .join(" ")
+  const options = command.options.map(option => [code(option.flags), option.description])
+  const shown =
+    name === "hayloft serve" ? "Settings: see the table below.\n" : table(["option", "what it does"], options)
+  return `### ${name}\n\n${code(`${name} [options] ${usage}`.trimEnd())}: ${command.description()}.\n\n${shown}`
+}
+
+/** What docs/cli.md shows, as Markdown. */
+export interface CommandLineTables {
+  readonly commands: string
+  readonly settings: string
+  readonly exitCodes: string
+  readonly clientVariables: string
+}
+
+export function commandLineTables(program: Command): CommandLineTables {
+  const exits = Object.entries(EXIT_CODES).map(([name, exit]) => [code(String(exit.code)), name, exit.meaning])
+  const client = Object.entries(CLIENT_ENVIRONMENT).map(([name, help]) => [code(name), help])
+  return {
+    commands: [...leaves(program, ["hayloft"])].map(([name, command]) => commandText(name, command)).join("\n"),
+    settings: settingsTable(),
+    exitCodes: table(["code", "name", "meaning"], exits),
+    clientVariables: table(["variable", "what for"], client),
+  }
+}

@@ -1,0 +1,115 @@
+/** `hayloft rescue`: what is left of a store that cannot be opened any more, into a new store. */
+import { Option, type Command } from "commander"
+import { type GivenSettings, parseDataFolders, type Setting, type SettingName, SETTINGS } from "../config/index.js"
+import type { ListSums, RescueEntry, RescueSummary } from "../rescue/index.js"
+import { CliError } from "./exit-codes.js"
+import type { CliIo } from "./io.js"
+import { withJson } from "./options.js"
+import { answer, type OutputOptions } from "./output.js"
+import { Progress } from "./progress.js"
+import { configOf } from "./stores.js"
+import { printable, sizeText } from "./text.js"
+
+/** Settings of a first start that the new store may be given. */
+const STORE_SETTINGS = ["redundancy", "matrix", "metaCopies", "blockSize", "masterKeyFile"] as const
+
+interface RescueOptions extends OutputOptions {
+  readonly from: readonly string[]
+  readonly to?: readonly string[]
+  readonly dryRun?: boolean
+}
+
+export function addRescueCommand(program: Command, io: CliIo, signal: AbortSignal): void {
+  const command = withJson(program.command("rescue"))
+    .description(
+      "read what is left of a store whose names are lost, from its folders, and write it into a new store; exit code 1 if anything is incomplete",
+    )
+    .requiredOption("--from <FOLDER...>", "data folders of the store that is lost; they are only read")
+    .option("--to <FOLDER...>", "new or empty folders for the new store")
+    .option("--dry-run", "read and verify everything, and write nothing")
+  for (const name of STORE_SETTINGS) {
+    const setting: Setting = SETTINGS[name]
+    if (setting.flag !== undefined) command.addOption(new Option(`${setting.flag} <${setting.value}>`, setting.help))
+  }
+  command.action((options: RescueOptions & { readonly [name in SettingName]?: string }) =>
+    rescueCommand(io, options, signal),
+  )
+}
+
+async function rescueCommand(
+  io: CliIo,
+  options: RescueOptions & { readonly [name in SettingName]?: string },
+  signal: AbortSignal,
+): Promise<void> {
+  const { from, to = [], dryRun = false } = options
+  if (to.length === 0 && !dryRun)
+    throw new CliError("usage", "name folders for the new store with --to, or give --dry-run")
+  // Also what is named on both sides, or lies inside another, is refused.
+  parseDataFolders([...from, ...to], "--from and --to", io.workingFolder)
+  const given: { [name in SettingName]?: readonly string[] } = { data: to.length === 0 ? ["rescued"] : to }
+  for (const name of STORE_SETTINGS) {
+    const text = options[name]
+    if (text !== undefined) given[name] = [text]
+  }
+  const settings: GivenSettings = { ...given, logLevel: ["warn"] }
+  const config = await configOf(io, settings, undefined)
+  const request = {
+    from: parseDataFolders(from, "--from", io.workingFolder),
+    config: to.length === 0 ? { ...config, dataFolders: [] } : config,
+    isDryRun: dryRun,
+  }
+  const progress = new Progress(
+    io.errorIsTerminal ? text => io.error(text) : undefined,
+    io.clock,
+    dryRun ? "verified" : "rescued",
+    undefined,
+  )
+  const onEntry = (entry: RescueEntry) => answer(io, options, entry, entryText(entry))
+  try {
+    const summary = await io.programs.rescue({ ...request, onEntry, onBytes: count => progress.add(count) }, io, signal)
+    progress.end()
+    await answer(io, options, { summary }, summaryText(summary))
+    const { objects } = summary.incomplete
+    if (objects > 0)
+      throw new CliError("failed", `${objects} objects are incomplete and were not rescued; the list names them`)
+  } finally {
+    progress.end()
+  }
+}
+
+const KINDS = { account: "account", accessKey: "access key", bucket: "bucket" } as const
+
+function entryText(entry: RescueEntry): string {
+  const { list, kind, name = "", bucket = "", key = "", notes } = entry
+  const what =
+    kind === "object" || kind === "deleteMarker" ? `s3://${bucket}/${printable(key)}` : `${KINDS[kind]} ${name}`
+  const words = [
+    what,
+    ...(kind === "deleteMarker" ? ["delete marker"] : []),
+    ...(entry.sizeBytes === undefined ? [] : [sizeText(entry.sizeBytes)]),
+    ...(entry.versionId === undefined || entry.versionId === "null" ? [] : [`version ${entry.versionId}`]),
+    ...(notes.length === 0 ? [] : [`(${notes.join("; ")})`]),
+  ]
+  return `${list.padEnd(10)}  ${words.join("  ")}\n`
+}
+
+const sumText = (what: string, { objects, bytes }: ListSums): string =>
+  `${what.padEnd(10)}  ${objects} objects, ${sizeText(bytes)}\n`
+
+function summaryText(summary: RescueSummary): string {
+  const { snapshot, deletedSince, needles, damages, superseded, notes, isDryRun } = summary
+  const found = snapshot
+    ? `of ${snapshot.startedAt}, ${snapshot.isComplete ? "complete" : "with gaps"}, ${snapshot.records} rows`
+    : "none"
+  return [
+    "\n",
+    sumText("certain", summary.certain),
+    sumText("probable", summary.probable),
+    sumText("incomplete", summary.incomplete),
+    `snapshot    ${found}\n`,
+    `shards      ${needles} found, ${damages} damaged stretches of volumes, ${superseded} older uploads passed over\n`,
+    ...(deletedSince > 0 ? [`deleted     ${deletedSince} objects or versions since the snapshot\n`] : []),
+    ...notes.map(note => `note        ${note}\n`),
+    ...(isDryRun ? ["This was a dry run: nothing was written.\n"] : []),
+  ].join("")
+}

@@ -1,0 +1,60 @@
+/** `hayloft serve`: settings to a checked configuration, then the server until the signal fires. */
+import { Option, type Command } from "commander"
+import {
+  CONFIG_FILE_ENVIRONMENT,
+  CONFIG_FILE_FLAG,
+  type GivenSettings,
+  type Setting,
+  SETTING_NAMES,
+  type SettingName,
+  SETTINGS,
+} from "../config/index.js"
+import type { CliIo } from "./io.js"
+import { configOf } from "./stores.js"
+
+/** Adds an option for every setting that has a flag; each collects all its values, to notice repetition. */
+export function addServeOptions(command: Command): Command {
+  for (const name of SETTING_NAMES) {
+    const setting: Setting = SETTINGS[name]
+    if (setting.flag === undefined) continue
+    const fallback = setting.fallback === undefined ? "" : ` (default: ${setting.fallback})`
+    const value = setting.preset === undefined ? `<${setting.value}>` : `[${setting.value}]`
+    const option = new Option(`${setting.flag} ${value}`, `${setting.help}${fallback} [${setting.environment}]`)
+    if (setting.preset !== undefined) option.preset(setting.preset)
+    command.addOption(option.argParser(collect))
+  }
+  command.addOption(
+    new Option(`${CONFIG_FILE_FLAG} <FILE>`, `a JSON file of these settings [${CONFIG_FILE_ENVIRONMENT}]`),
+  )
+  const secrets = SETTING_NAMES.map(name => SETTINGS[name]).filter(setting => setting.flag === undefined)
+  const lines = secrets.map(setting => `  ${setting.environment}  ${setting.help}`)
+  return command.addHelpText(
+    "after",
+    `\nOnly in the environment:\n${lines.join("\n")}\n\nA flag wins over its variable [IN BRACKETS], a variable over the file.`,
+  )
+}
+
+const collect = (value: string, earlier: readonly string[] | undefined): readonly string[] => [
+  ...(earlier ?? []),
+  value,
+]
+
+/** Options as commander gives them, by setting. */
+export function settingsOf(options: Readonly<Record<string, unknown>>): GivenSettings {
+  const given: { [name in SettingName]?: readonly string[] } = {}
+  for (const name of SETTING_NAMES) {
+    const values = options[name]
+    if (Array.isArray(values)) given[name] = values.map(String)
+  }
+  return given
+}
+
+export async function serveCommand(
+  io: CliIo,
+  options: Readonly<Record<string, unknown>>,
+  signal: AbortSignal,
+): Promise<void> {
+  const configFile = options["config"]
+  const config = await configOf(io, settingsOf(options), typeof configFile === "string" ? configFile : undefined)
+  await io.programs.serve(config, io, signal)
+}

@@ -1,0 +1,102 @@
+/**
+ * Commands on the devices of a store that is stopped: list them, give missing ones up, fill a place.
+ *
+ * Each says false where there is no stopped store to speak to: the store runs, or is not on this machine.
+ */
+import { existsSync } from "node:fs"
+import { join, resolve } from "node:path"
+import { isFailure } from "../base/failures.js"
+import type { DeviceId } from "../base/ids.js"
+import type { ControlDevice } from "../format/control-record.js"
+import { RealClock } from "../seams/clock/real.js"
+import { RealDisk } from "../seams/disk/index.js"
+import { RealLocks } from "../seams/lock/index.js"
+import { RealRandom } from "../seams/random/real.js"
+import type { StoppedChange, StoppedStore } from "../node/index.js"
+import { confirm } from "./confirm.js"
+import { CliError } from "./exit-codes.js"
+import type { CliIo } from "./io.js"
+import { answer, answerList } from "./output.js"
+import { findDevice, type LossOptions, type StoreCommandOptions } from "./store-commands.js"
+import { isElsewhere, localFolders } from "./stores.js"
+import { printable, sizeText, tableText } from "./text.js"
+
+export class StoppedCommands {
+  constructor(
+    private readonly io: CliIo,
+    private readonly options: StoreCommandOptions,
+  ) {}
+
+  list(): Promise<boolean> {
+    return this.#with(async store => {
+      const { here } = store
+      const devices = store.record.devices.map(({ id, state, pathHint, weight, capacityBytes }) => ({
+        ...{ id, state: here.has(id) ? state : ("missing" as const), path: pathHint, weight, capacityBytes },
+      }))
+      const rows = devices.map(({ id, state, path, weight, capacityBytes }) => [
+        ...[id, state, capacityBytes === 0 ? "unknown" : sizeText(capacityBytes), String(weight), printable(path)],
+      ])
+      await answerList(this.io, this.options, devices, tableText(["DEVICE", "STATE", "SIZE", "WEIGHT", "FOLDER"], rows))
+    })
+  }
+
+  forget(texts: readonly string[], options: LossOptions): Promise<boolean> {
+    return this.#with(async store => {
+      const { giveUpDevices } = await import("../node/index.js")
+      const ids = texts.map(text => this.#find(store, text))
+      const change = giveUpDevices(store.record, ids, store.here, this.io.clock.wallMs())
+      await this.#change(options, change, () => store.commit(change.record))
+    })
+  }
+
+  replace(text: string, folder: string, options: LossOptions): Promise<boolean> {
+    return this.#with(async store => {
+      const { fillPlace } = await import("../node/index.js")
+      const device = await store.newDevice(resolve(this.io.workingFolder, folder))
+      const change = fillPlace(store.record, this.#find(store, text), device, store.here, this.io.clock.wallMs())
+      await this.#change(options, change, () => store.commit(change.record, device))
+    })
+  }
+
+  /** Says what the change means, asks, and makes it. */
+  async #change(options: LossOptions, change: StoppedChange, commit: () => Promise<void>): Promise<void> {
+    const { sentences, loss } = change
+    if (options.wait === true) throw new CliError("usage", "the store is stopped: leave --wait out")
+    const said = loss === undefined ? sentences : [...sentences, `Loss: ${loss}.`]
+    const text = `${said.join("\n")}\n`
+    if (options.dryRun === true) return answer(this.io, options, { sentences, loss }, text)
+    if (loss !== undefined && options.acceptLoss !== true) {
+      throw new CliError("failed", `nothing was changed: ${loss}; if that is to be, add --accept-loss`)
+    }
+    await confirm(this.io, options, text)
+    await commit()
+    await answer(this.io, options, { sentences, loss }, "done\n")
+  }
+
+  #find(store: StoppedStore, text: string): DeviceId {
+    const devices = store.record.devices.map((device: ControlDevice) => ({ ...device, path: device.pathHint }))
+    return findDevice(devices, text, resolve(this.io.workingFolder, text)).id
+  }
+
+  async #with(use: (store: StoppedStore) => Promise<void>): Promise<boolean> {
+    if (isElsewhere(this.io, this.options)) return false
+    const folders = await localFolders(this.io, this.options)
+    if (!folders.some(folder => existsSync(join(folder, "superblock")))) return false
+    // Loaded here, because most commands speak to a store that runs.
+    const { StoppedStore: Stopped } = await import("../node/index.js")
+    let store: StoppedStore | undefined
+    try {
+      store = await Stopped.open(new RealClock(), new RealRandom(), new RealDisk(), new RealLocks(), folders)
+    } catch (error) {
+      if (isFailure(error, "folderInUse")) return false
+      throw error
+    }
+    if (store === undefined) return false
+    try {
+      await use(store)
+      return true
+    } finally {
+      await store.close()
+    }
+  }
+}

@@ -1,0 +1,231 @@
+/** Commands on a store, as an operator types them, against the admin API over a store in memory. */
+import assert from "node:assert/strict"
+import http from "node:http"
+import { after, before, beforeEach, test } from "node:test"
+import { AdminApi } from "../admin/index.js"
+import { FakeStore, REPORT, ROOT, TOKEN } from "../admin/testing-store.js"
+import { fail } from "../base/failures.js"
+import { parseDeviceId } from "../base/ids.js"
+import { RealClock } from "../seams/clock/real.js"
+import type { CliIo } from "./io.js"
+import { run } from "./program.js"
+
+const ID = "0123456789abcdef"
+const OTHER = "0123456700000000"
+let store = new FakeStore()
+let endpoint = ""
+
+const server = http.createServer((request, response) => {
+  void answer(request).then(({ status, headers, body }) => response.writeHead(status, { ...headers }).end(body))
+})
+
+async function answer(request: http.IncomingMessage) {
+  const { method = "", url: rawTarget = "" } = request
+  const chunks: Uint8Array[] = []
+  for await (const chunk of request) if (chunk instanceof Uint8Array) chunks.push(chunk)
+  const options = {
+    ...{ version: "1.2.3", token: TOKEN, onLoopback: true, rootAccount: ROOT, metricsText: () => "" },
+    newBucketSettings: new Map(),
+  }
+  const api = new AdminApi(store.parts, options)
+  const header = (name: string) => (name === "authorization" ? request.headers.authorization : undefined)
+  return api.handle({ method, rawTarget, header, body: async () => Buffer.concat(chunks) })
+}
+
+before(async () => {
+  await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve))
+  const address = server.address()
+  assert.ok(typeof address === "object" && address !== null)
+  endpoint = `http://127.0.0.1:${address.port}`
+})
+after(() => {
+  server.close()
+  server.closeAllConnections()
+})
+beforeEach(() => {
+  store = new FakeStore()
+})
+
+interface Person {
+  /** What they type; undefined: a script. */
+  readonly types?: string
+}
+
+async function hayloft(args: readonly string[], { types }: Person = {}) {
+  const written = { out: "", error: "" }
+  async function* input(): AsyncGenerator<Uint8Array> {
+    if (types !== undefined) yield Buffer.from(types)
+  }
+  const io: CliIo = {
+    programs: { serve: () => assert.fail("not served here"), rescue: () => assert.fail("not rescued here") },
+    environment: { HAYLOFT_ADMIN_ENDPOINT: endpoint, HAYLOFT_ADMIN_TOKEN: TOKEN },
+    workingFolder: "/home/me",
+    clock: new RealClock(),
+    out: async data => void (written.out += Buffer.from(data).toString("utf8")),
+    error: text => void (written.error += text),
+    input: input(),
+    inputIsTerminal: types !== undefined,
+    errorIsTerminal: types !== undefined,
+  }
+  return { code: await run(args, io, new AbortController().signal), ...written }
+}
+
+const CHANGES = [
+  [["device", "add", "disk"], { kind: "addDevice", path: "/home/me/disk", weight: undefined }],
+  [["device", "add", "/mnt/b", "--weight", "2"], { kind: "addDevice", path: "/mnt/b", weight: 2 }],
+  [["device", "drain", ID], { kind: "drainDevice", id: ID }],
+  [["device", "remove", "/data"], { kind: "removeDevice", id: ID }],
+  [["device", "forget", "0123"], { kind: "forgetDevice", id: ID, acceptLoss: false }],
+  [["device", "forget", ID, "--accept-loss"], { kind: "forgetDevice", id: ID, acceptLoss: true }],
+  [["device", "replace", ID, "new"], { kind: "replaceDevice", id: ID, path: "/home/me/new", acceptLoss: false }],
+  [["device", "set-weight", ID, "1.5"], { kind: "setWeight", id: ID, weight: 1.5 }],
+  [["redundancy", "set", "automatic"], { kind: "setRedundancy", policy: "automatic", bucket: undefined }],
+  [
+    ["redundancy", "set", "replica:2", "--bucket", "photos"],
+    { kind: "setRedundancy", policy: { kind: "replica", copies: 2 }, bucket: "photos" },
+  ],
+] as const
+for (const [args, change] of CHANGES) {
+  test(`${args.join(" ")}: shows the plan, and changes only what was agreed to`, async () => {
+    const unasked = await hayloft(args)
+    assert.equal(unasked.code, 2)
+    assert.match(unasked.error, /nothing was changed; add --yes/)
+    assert.match(unasked.out, /as asked[^]*any 1 lost disk before[^]*mind the gap/)
+    const declined = await hayloft(args, { types: "n\n" })
+    assert.deepEqual([declined.code, store.changes], [1, []])
+    const tried = await hayloft([...args, "--dry-run", "--yes"])
+    assert.deepEqual([tried.code, store.changes], [0, []])
+    const agreed = await hayloft(args, { types: "y\n" })
+    assert.deepEqual([agreed.code, store.changes], [0, [change]])
+    const told = await hayloft([...args, "--yes"])
+    assert.deepEqual([told.code, store.changes.length], [0, 2])
+    assert.match(told.out, /begun; hayloft status shows how it goes\n$/)
+  })
+}
+
+test("what makes the store less safe is done only once its name was said too", async () => {
+  store.confirmBy = "replica:1"
+  const args = ["redundancy", "set", "replica:1"]
+  const script = await hayloft([...args, "--yes"])
+  assert.deepEqual([script.code, store.changes], [2, []])
+  assert.match(script.error, /nothing was changed; .* add --confirm replica:1/)
+  assert.equal((await hayloft([...args, "--yes", "--confirm", "replica:2"])).code, 2)
+  for (const types of ["y\n", "y\ny\n", "n\nreplica:1\n", "y\nreplica:10\n"]) {
+    assert.deepEqual([(await hayloft(args, { types })).code, store.changes], [1, []], types)
+  }
+  assert.equal((await hayloft(args, { types: "y\nreplica:1\n" })).code, 0)
+  assert.equal((await hayloft([...args, "--yes"], { types: "replica:1\n" })).code, 0)
+  assert.equal((await hayloft([...args, "--yes", "--confirm", "replica:1"])).code, 0)
+  assert.equal(store.changes.length, 3)
+})
+
+test("--json gives one value: the plan of a dry run, or what was done", async () => {
+  const dry = await hayloft(["device", "drain", ID, "--dry-run", "--json"])
+  assert.match(dry.out, /^\{"applied":false,"plan":\{"summary":"drainDevice as asked"[^\n]*\}\n$/)
+  const made = await hayloft(["device", "drain", ID, "--yes", "--json"])
+  assert.match(made.out, /^\{"applied":true,"plan":[^\n]*"generation":6\}\n$/)
+  assert.equal(made.error, "")
+})
+
+test("--wait stays until nothing moves, nothing is filled and nothing is re-coded", async () => {
+  store.shown = { layout: { version: 2, width: 1, transition: { fromVersion: 1 } } }
+  const [device] = REPORT.devices
+  assert.ok(device)
+  const steps = [
+    { layout: { version: 2, width: 1 }, devices: [{ ...device, state: "filling" as const }] },
+    { layout: { version: 2, width: 1 } },
+  ]
+  const report = store.status.report.bind(store.status)
+  let asked = 0
+  store.status.report = () => {
+    if (store.changes.length > 0) {
+      asked += 1
+      store.shown = steps[asked - 2] ?? store.shown
+    }
+    return report()
+  }
+  const { code, out } = await hayloft(["device", "drain", ID, "--yes", "--wait"])
+  assert.deepEqual([code, asked], [0, 5])
+  assert.match(out, /done\n$/)
+})
+
+test("a device is found by its id, by what it begins with, or by its folder, and never by guessing", async () => {
+  const [device] = REPORT.devices
+  assert.ok(device)
+  store.shown = { devices: [device, { ...device, id: parseDeviceId(OTHER), path: "/home/me/b" }] }
+  for (const name of ["b", "/home/me/b", OTHER, "01234567000"]) {
+    assert.equal((await hayloft(["device", "drain", name, "--yes"])).code, 0, name)
+    assert.deepEqual(store.changes.pop(), { kind: "drainDevice", id: OTHER })
+  }
+  for (const [name, why] of [
+    ["01234567", /beginning of several/],
+    ["012", /no device of this store/],
+    ["ffff", /no device of this store/],
+  ] as const) {
+    const { code, error } = await hayloft(["device", "drain", name, "--yes"])
+    assert.equal(code, 3)
+    assert.match(error, why)
+  }
+  assert.deepEqual(store.changes, [])
+})
+
+test("what the store refuses is said in its words, with the exit code for it", async () => {
+  store.broken = fail("conflict", { message: "shards still move after an earlier change" })
+  const { code, error } = await hayloft(["redundancy", "set", "ec:4+2", "--yes"])
+  assert.deepEqual([code, error], [6, "hayloft: shards still move after an earlier change\n"])
+  store.broken = undefined
+  const wrong = await hayloft(["redundancy", "set", "raid:5", "--yes"])
+  assert.equal(wrong.code, 2)
+  assert.match(wrong.error, /not a redundancy: "raid:5"/)
+  assert.equal((await hayloft(["device", "set-weight", ID, "heavy"])).code, 2)
+})
+
+test("status says first whether the store is safe", async () => {
+  const { code, out } = await hayloft(["status"])
+  assert.equal(code, 0)
+  assert.match(out, /^unprotected: replica:1 in 1 folder on 1 disk: no disk may fail; a lost disk loses objects\n/)
+  assert.match(out, /repair +33 % of 900 B, 20 B\/s, done in about 30 s; 3 of 9 partitions mended; 2 shards rebuilt/)
+  assert.match(out, /moving +33 % of 900 B/)
+  assert.match(out, /scrub +1 of 1 device at it; oldest verified/)
+  assert.match(out, /bytes +400 B survive no lost disk/)
+  assert.match(out, new RegExp(`${ID} +active +500 B +1000 B +1 d 0 h +1 +yes +ext4 +/data`))
+  const safety = { ...REPORT.safety, sentence: "any 2 of 7", safeLosses: 2, safeLossesWhenWhole: 2, reasons: [] }
+  for (const [change, first] of [
+    [{}, "safe: "],
+    [{ safeLosses: 1, reasons: ["/mnt/c is out"] }, "degraded: "],
+    [{ safeLosses: 0, reasons: ["/mnt/c is out"] }, "AT RISK: "],
+    [{ safeLosses: -1, reasons: ["/mnt/c is out"] }, "NOT READABLE: "],
+  ] as const) {
+    store.shown = { safety: { ...safety, ...change } }
+    assert.ok((await hayloft(["status"])).out.startsWith(`${first}any 2 of 7\n`), first)
+  }
+  store.shown = {}
+  store.healthReport = { ready: false, reasons: ["the metadata log failed"] }
+  const halted = await hayloft(["status"])
+  assert.equal(halted.code, 1)
+  assert.match(halted.error, /not ready: the metadata log failed/)
+})
+
+test("repair, scrub and chores are seen and steered", async () => {
+  assert.match((await hayloft(["repair", "status"])).out, /^33 % of 900 B/)
+  assert.match((await hayloft(["repair", "pause"])).out, /^paused; 33 % of 900 B.*; 3 of 9/)
+  assert.match((await hayloft(["repair", "resume", "--json"])).out, /^\{"isPaused":false/)
+  assert.match((await hayloft(["scrub", "status"])).out, new RegExp(`${ID} +running +33 %`))
+  assert.equal((await hayloft(["scrub", "start"])).code, 0)
+  assert.equal((await hayloft(["scrub", "start", "/data"])).code, 0)
+  assert.equal((await hayloft(["scrub", "pause"])).code, 0)
+  assert.match((await hayloft(["orphans", "resume"])).out, /orphans +busy/)
+  assert.ok(store.touched.includes("resumeOrphans"))
+  assert.deepEqual(
+    store.touched.filter(what => /Scrub/.test(what)),
+    ["startScrub all", `startScrub ${ID}`, "pauseScrub"],
+  )
+  assert.match((await hayloft(["chores", "list"])).out, /repair +busy +2 +3 of 9 partitions/)
+  assert.match((await hayloft(["chores", "set-tranquility", "repair", "0"])).out, /repair +busy +0 /)
+  assert.equal((await hayloft(["chores", "wake", "nothing"])).code, 2)
+  assert.match((await hayloft(["device", "check", ID])).out, /is filling: answers, and has what it had/)
+  assert.match(
+    (await hayloft(["redundancy", "show"])).out,
+    /^redundancy +ec:2\+1, automatic\nmeaning +any 1 of 3 disks\n/,
+  )
+})

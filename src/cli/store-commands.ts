@@ -1,0 +1,241 @@
+/**
+ * Commands on a running store: status, devices, redundancy, repair, scrub, chores.
+ *
+ * Changes show their plan first. They are made after a yes: `--yes`, or an answer where a person sits
+ * at the terminal; nothing is changed by a script that does not say so. `--wait` stays until the shards
+ * are where the change wants them.
+ */
+import { resolve } from "node:path"
+import type { z } from "zod"
+import { STORE_SCHEMAS } from "../admin/index.js"
+import type { AdminClient } from "../client/index.js"
+import { checked } from "./checked.js"
+import { confirm, type ConfirmOptions } from "./confirm.js"
+import { CliError } from "./exit-codes.js"
+import type { CliIo } from "./io.js"
+import { answer, answerList, type OutputOptions } from "./output.js"
+import { withAdmin, type StoreOptions } from "./stores.js"
+import {
+  choresTable,
+  devicesTable,
+  planText,
+  redundancyText,
+  lostText,
+  repairText,
+  scrubTable,
+  statusText,
+  workText,
+  type Device,
+  type Status,
+} from "./store-text.js"
+
+export type StoreCommandOptions = StoreOptions & OutputOptions
+
+export interface ChangeOptions extends StoreCommandOptions, ConfirmOptions {
+  readonly dryRun?: boolean
+  readonly wait?: boolean
+}
+
+export interface LossOptions extends ChangeOptions {
+  readonly acceptLoss?: boolean
+}
+
+const WAIT_LOOK_MS = 1_000
+/** So many looks in a row that find nothing under way are the end of it. */
+const QUIET_LOOKS = 3
+/** So that four digits typed by hand are never another device. */
+const ID_PREFIX_MIN = 4
+
+export class StoreCommands {
+  constructor(
+    private readonly io: CliIo,
+    private readonly options: StoreCommandOptions,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  async status(): Promise<void> {
+    const status = await this.#with(statusOf)
+    await this.#answer(status, statusText(status, this.io.clock.wallMs()))
+    if (!status.health.ready) throw new CliError("failed", `not ready: ${status.health.reasons.join("; ")}`)
+  }
+
+  async devices(): Promise<void> {
+    const devices = await this.#with(devicesOf)
+    await answerList(this.io, this.options, devices, devicesTable(devices))
+  }
+
+  addDevice(folder: string, weight: number | undefined, options: ChangeOptions): Promise<void> {
+    const path = resolve(this.io.workingFolder, folder)
+    return this.#change(options, async () => ["/v1/devices", { path, ...(weight === undefined ? {} : { weight }) }])
+  }
+
+  drainDevice(device: string, options: ChangeOptions): Promise<void> {
+    return this.#changeDevice(options, device, "drain", {})
+  }
+
+  removeDevice(device: string, options: ChangeOptions): Promise<void> {
+    return this.#changeDevice(options, device, "remove", {})
+  }
+
+  forgetDevice(device: string, options: LossOptions): Promise<void> {
+    return this.#changeDevice(options, device, "forget", { acceptLoss: options.acceptLoss === true })
+  }
+
+  replaceDevice(device: string, folder: string, options: LossOptions): Promise<void> {
+    const path = resolve(this.io.workingFolder, folder)
+    return this.#changeDevice(options, device, "replace", { path, acceptLoss: options.acceptLoss === true })
+  }
+
+  setWeight(device: string, weight: number, options: ChangeOptions): Promise<void> {
+    return this.#changeDevice(options, device, "weight", { weight })
+  }
+
+  async checkDevice(device: string): Promise<void> {
+    const check = await this.#with(async client => {
+      const { id } = await this.#find(client, device)
+      return checked(STORE_SCHEMAS.DEVICE_CHECK, await client.post(`/v1/devices/${id}/check`, {}))
+    })
+    await this.#answer(check, `device ${check.id} is ${check.state}: ${check.finding}\n`)
+  }
+
+  async redundancy(): Promise<void> {
+    const redundancy = checked(STORE_SCHEMAS.REDUNDANCY, await this.#with(client => client.get("/v1/redundancy")))
+    await this.#answer(redundancy, redundancyText(redundancy))
+  }
+
+  setRedundancy(policy: string, bucket: string | undefined, options: ChangeOptions): Promise<void> {
+    return this.#change(options, async () => [
+      "/v1/redundancy",
+      { policy, ...(bucket === undefined ? {} : { bucket }) },
+    ])
+  }
+
+  async repair(word: "status" | "pause" | "resume"): Promise<void> {
+    const value = await this.#with(client =>
+      word === "status" ? client.get("/v1/repair") : client.post(`/v1/repair/${word}`, {}),
+    )
+    const repair = checked(STORE_SCHEMAS.REPAIR, value)
+    await this.#answer(repair, `${repairText(repair)}\n${lostText(repair)}`)
+  }
+
+  async scrub(word: "status" | "start" | "pause", device: string | undefined): Promise<void> {
+    const value = await this.#with(async client => {
+      if (word === "status") return client.get("/v1/scrub")
+      const id = device === undefined ? undefined : (await this.#find(client, device)).id
+      return client.post(`/v1/scrub/${word}`, id === undefined ? {} : { device: id })
+    })
+    const { scrub } = checked(STORE_SCHEMAS.SCRUBS, value)
+    await answerList(this.io, this.options, scrub, scrubTable(scrub, this.io.clock.wallMs()))
+  }
+
+  async chores(): Promise<void> {
+    const { chores } = checked(STORE_SCHEMAS.CHORES, await this.#with(client => client.get("/v1/chores")))
+    await answerList(this.io, this.options, chores, choresTable(chores))
+  }
+
+  async setTranquility(chore: string, tranquility: number): Promise<void> {
+    await this.#chore(chore, "tranquility", { tranquility })
+  }
+
+  async resumeOrphans(): Promise<void> {
+    const chore = checked(STORE_SCHEMAS.CHORE, await this.#with(client => client.post("/v1/orphans/resume", {})))
+    await this.#answer(chore, choresTable([chore]))
+  }
+
+  async wakeChore(chore: string): Promise<void> {
+    await this.#chore(chore, "wake", {})
+  }
+
+  async #chore(name: string, word: string, body: object): Promise<void> {
+    const path = `/v1/chores/${encodeURIComponent(name)}/${word}`
+    const chore = checked(STORE_SCHEMAS.CHORE, await this.#with(client => client.post(path, body)))
+    await this.#answer(chore, choresTable([chore]))
+  }
+
+  #changeDevice(options: ChangeOptions, device: string, word: string, body: object): Promise<void> {
+    return this.#change(options, async client => {
+      const { id } = await this.#find(client, device)
+      return [`/v1/devices/${id}/${word}`, body]
+    })
+  }
+
+  /** Plans, shows the plan, asks, changes, and waits where asked to. */
+  #change(
+    options: ChangeOptions,
+    requestOf: (client: AdminClient) => Promise<readonly [path: string, body: object]>,
+  ): Promise<void> {
+    return this.#with(async client => {
+      const [path, body] = await requestOf(client)
+      const planned = checked(STORE_SCHEMAS.CHANGE, await client.post(path, { ...body, dryRun: true }))
+      if (options.dryRun === true) return this.#answer(planned, planText(planned.plan))
+      await confirm(this.io, options, planText(planned.plan), planned.plan.confirmBy)
+      const { confirmBy } = planned.plan
+      const said = confirmBy === undefined ? {} : { confirm: confirmBy }
+      const made = checked(STORE_SCHEMAS.CHANGE, await client.post(path, { ...body, ...said }))
+      if (options.wait === true) await this.#waitUntilSettled(client)
+      await this.#answer(made, options.wait === true ? "done\n" : "begun; hayloft status shows how it goes\n")
+    })
+  }
+
+  async #waitUntilSettled(client: AdminClient): Promise<void> {
+    let [shown, quiet] = ["", 0]
+    // What was set moving may take a moment to show.
+    while (quiet < QUIET_LOOKS) {
+      const left = workLeft(await statusOf(client))
+      quiet = left === undefined ? quiet + 1 : 0
+      if (this.io.errorIsTerminal && left !== undefined && left !== shown) this.io.error(`\r\x1b[K${left}`)
+      shown = left ?? shown
+      await this.io.clock.sleep(WAIT_LOOK_MS, this.signal)
+      this.signal.throwIfAborted()
+    }
+    if (this.io.errorIsTerminal && shown !== "") this.io.error("\r\x1b[K")
+  }
+
+  async #find(client: AdminClient, text: string): Promise<Device> {
+    return findDevice(await devicesOf(client), text, resolve(this.io.workingFolder, text))
+  }
+
+  #with<T>(use: (client: AdminClient) => Promise<T>): Promise<T> {
+    return withAdmin(this.io, this.options, this.signal, use)
+  }
+
+  #answer(value: unknown, text: string): Promise<void> {
+    return answer(this.io, this.options, value, text)
+  }
+}
+
+async function statusOf(client: AdminClient): Promise<Status> {
+  return checked(STORE_SCHEMAS.STATUS, await client.get("/v1/status"))
+}
+
+async function devicesOf(client: AdminClient): Promise<z.output<typeof STORE_SCHEMAS.DEVICES>["devices"]> {
+  return checked(STORE_SCHEMAS.DEVICES, await client.get("/v1/devices")).devices
+}
+
+/** By id, by the beginning of one, or by folder. Throws where that is none, or several. */
+export function findDevice<T extends { readonly id: string; readonly path: string }>(
+  devices: readonly T[],
+  text: string,
+  path: string,
+): T {
+  const exact = devices.find(({ id }) => id === text) ?? devices.find(device => device.path === path)
+  if (exact !== undefined) return exact
+  const begun = text.length < ID_PREFIX_MIN ? [] : devices.filter(({ id }) => id.startsWith(text.toLowerCase()))
+  const [found, another] = begun
+  if (found !== undefined && another === undefined) return found
+  const what = another === undefined ? "is no device of this store" : "is the beginning of several devices' ids"
+  throw new CliError("notFound", `"${text}" ${what}; hayloft device list shows them`)
+}
+
+/** What a change has set moving and is not done; undefined: nothing. */
+export function workLeft({ layout, devices, recoding, repair }: Status): string | undefined {
+  const coming = devices.filter(({ state }) => state === "filling" || state === "leaving")
+  const { transition } = layout
+  if (transition === undefined && coming.length === 0 && recoding === undefined) return undefined
+  const works = [
+    ...(transition?.progress === undefined ? [] : [`moving ${workText(transition.progress)}`]),
+    ...(recoding === undefined ? [] : [`re-coding ${workText(recoding)}`]),
+    ...(repair === undefined || repair.progress.leftBytes === 0 ? [] : [`repair ${workText(repair.progress)}`]),
+  ]
+  return works.length === 0 ? "waiting for shards to move" : works.join("; ")
+}

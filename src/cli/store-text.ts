@@ -1,0 +1,220 @@
+/** What the command line tells of a store: its safety first, then all that keeps it from being better. Pure. */
+import type { z } from "zod"
+import type { STORE_SCHEMAS } from "../admin/index.js"
+import { PARTITIONS } from "../base/limits.js"
+import { durationText, printable, sizeText, tableText } from "./text.js"
+
+export type Status = z.output<typeof STORE_SCHEMAS.STATUS>
+export type Device = z.output<typeof STORE_SCHEMAS.DEVICE>
+export type Plan = z.output<typeof STORE_SCHEMAS.PLAN>
+export type ProgressOfWork = z.output<typeof STORE_SCHEMAS.PROGRESS>
+export type Repair = z.output<typeof STORE_SCHEMAS.REPAIR>
+export type Scrub = z.output<typeof STORE_SCHEMAS.SCRUBS>["scrub"][number]
+export type Chore = z.output<typeof STORE_SCHEMAS.CHORE>
+export type Redundancy = z.output<typeof STORE_SCHEMAS.REDUNDANCY>
+
+const LABEL_CELLS = 12
+/** Of the worst partitions; `--json` has more. */
+const PARTITIONS_SHOWN = 5
+
+const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
+const line = (label: string, text: string): string => `${label.padEnd(LABEL_CELLS)}${text}`
+
+/** The answer to "am I safe?" in a word. */
+function verdict({ safeLosses, safeLossesWhenWhole, reasons }: Status["safety"]): string {
+  if (safeLosses < 0) return "NOT READABLE"
+  if (safeLosses === 0) return safeLossesWhenWhole > 0 ? "AT RISK" : "unprotected"
+  return safeLosses < safeLossesWhenWhole || reasons.length > 0 ? "degraded" : "safe"
+}
+
+/** `40 % of 1.2 GiB, 30.0 MiB/s, done in 12 min`. */
+export function workText({ doneBytes, leftBytes, bytesPerSecond, endsInSeconds }: ProgressOfWork): string {
+  const totalBytes = doneBytes + leftBytes
+  const share = totalBytes === 0 ? 100 : Math.floor((100 * doneBytes) / totalBytes)
+  const rate = bytesPerSecond > 0 ? [`${sizeText(bytesPerSecond)}/s`] : []
+  const end = endsInSeconds === undefined ? [] : [`done in about ${durationText(endsInSeconds)}`]
+  return [`${share} % of ${sizeText(totalBytes)}`, ...rate, ...end].join(", ")
+}
+
+export function repairText(repair: Repair): string {
+  const { isPaused, partitionsLookedAt, partitionsDone, partitionsLeft, progress } = repair
+  const { rebuiltShards, lostBlocks, lostBytes, singleCopyBlocks } = repair
+  const isIdle = partitionsLeft === 0 && progress.leftBytes === 0
+  const isLooking = partitionsLookedAt < PARTITIONS
+  const looking = isLooking
+    ? [`${Math.floor((100 * partitionsLookedAt) / PARTITIONS)} % of all partitions looked at`]
+    : []
+  const partitions = `${partitionsDone} of ${plural(partitionsDone + partitionsLeft, "partition")} mended`
+  return [
+    ...(isPaused ? ["paused"] : []),
+    ...looking,
+    ...(isIdle ? (isLooking || isPaused ? [] : ["nothing to do"]) : [workText(progress), partitions]),
+    ...(rebuiltShards > 0 ? [`${plural(rebuiltShards, "shard")} rebuilt`] : []),
+    ...(singleCopyBlocks > 0 ? [`${plural(singleCopyBlocks, "block")} in a single copy`] : []),
+    ...(lostBlocks > 0 ? [`${plural(lostBlocks, "block")} (${sizeText(lostBytes)}) NOT READABLE`] : []),
+  ].join("; ")
+}
+
+/** What cannot be read, a line each; empty where nothing is lost. */
+export function lostText({ lostObjects }: Repair): string {
+  const names = { object: "object", version: "older version", part: "part of an upload" } as const
+  const lines = lostObjects.map(({ bucket, key, what }) =>
+    line("unreadable", `${names[what]} ${printable(`${bucket}/${key}`)}`),
+  )
+  return lines.map(each => `${each}\n`).join("")
+}
+
+const ageText = (sinceMs: number, nowMs: number): string => `${durationText(Math.max(0, nowMs - sinceMs) / 1000)} ago`
+
+export function scrubTable(scrub: readonly Scrub[], nowMs: number): string {
+  const rows = scrub.map(({ device, state, progress, oldestVerifiedMs, damagesFound }) => [
+    device,
+    state,
+    workText(progress),
+    ageText(oldestVerifiedMs, nowMs),
+    String(damagesFound),
+  ])
+  return tableText(["DEVICE", "STATE", "THIS PASS", "OLDEST VERIFIED", "DAMAGES"], rows)
+}
+
+export function choresTable(chores: readonly Chore[]): string {
+  const rows = chores.map(({ name, state, tranquility, progress, lastError }) => [
+    name,
+    state,
+    String(tranquility),
+    printable(lastError === undefined ? progress : `${progress} (last error: ${lastError})`),
+  ])
+  return tableText(["CHORE", "STATE", "TRANQUILITY", "PROGRESS"], rows)
+}
+
+export function devicesTable(devices: readonly Device[]): string {
+  const rows = devices.map(device => [
+    device.id,
+    device.reason === "" ? device.state : `${device.state} (${printable(device.reason)})`,
+    sizeText(device.usableBytes ?? device.freeBytes),
+    sizeText(device.totalBytes),
+    device.fullInSeconds === undefined ? "-" : durationText(device.fullInSeconds),
+    String(device.weight),
+    device.holdsNames,
+    device.fileSystemKind,
+    printable(device.path),
+  ])
+  return tableText(["DEVICE", "STATE", "FREE", "SIZE", "FULL IN", "WEIGHT", "NAMES", "FILE SYSTEM", "FOLDER"], rows)
+}
+
+function levelsText({ levels }: Status["safety"]): string {
+  return levels
+    .map(({ losses, bytes }) => {
+      if (losses < 0) return `${sizeText(bytes)} NOT READABLE`
+      return `${sizeText(bytes)} ${losses === 0 ? "survive no lost disk" : `survive any ${losses}`}`
+    })
+    .join("; ")
+}
+
+/** Work that is under way. */
+function workLines(status: Status, nowMs: number): string[] {
+  const { repair, layout, recoding, scrub } = status
+  const { transition } = layout
+  const running = (scrub ?? []).filter(({ state }) => state === "running")
+  const oldestMs = Math.min(...(scrub ?? []).map(({ oldestVerifiedMs }) => oldestVerifiedMs))
+  const moving = transition?.progress === undefined ? "shards move to a new layout" : workText(transition.progress)
+  return [
+    ...(repair === undefined ? [] : [line("repair", repairText(repair))]),
+    ...(transition === undefined ? [] : [line("moving", moving)]),
+    ...(recoding === undefined || recoding.doneBytes + recoding.leftBytes === 0
+      ? []
+      : [line("re-coding", workText(recoding))]),
+    ...(scrub === undefined || scrub.length === 0
+      ? []
+      : [
+          line(
+            "scrub",
+            `${running.length} of ${plural(scrub.length, "device")} at it; oldest verified ${ageText(oldestMs, nowMs)}`,
+          ),
+        ]),
+    ...status.chores.flatMap(({ name, state, lastError }) =>
+      state === "failed" ? [line("chore", `${name} fails: ${printable(lastError ?? "")}`)] : [],
+    ),
+  ]
+}
+
+function riskLines({ riskiest, critical }: Status["safety"], devices: readonly Device[]): string[] {
+  const paths = critical.map(id => printable(devices.find(device => device.id === id)?.path ?? id))
+  const worst = riskiest.slice(0, PARTITIONS_SHOWN).map(({ partition, losses }) => `${partition} (${losses})`)
+  return [
+    ...(paths.length > 0 && riskiest.length > 0
+      ? [line("must stay", `a lost disk under one of these loses data now: ${paths.join(", ")}`)]
+      : []),
+    ...(worst.length > 0 ? [line("riskiest", `partitions, with what they survive: ${worst.join(", ")}`)] : []),
+  ]
+}
+
+export function statusText(status: Status, nowMs: number): string {
+  const { health, names, safety } = status
+  const state = health.ready ? (health.reasons.length === 0 ? "ready" : "ready, degraded") : "not ready"
+  const queues = [...status.queues, ...status.devices.flatMap(device => device.queues)].filter(queue => queue.depth > 0)
+  const levels = levelsText(safety)
+  const wanted = names.copies < names.copiesWanted ? ` of ${names.copiesWanted} wanted` : ""
+  const learning = names.learning > 0 ? `, ${names.learning} more learning them` : ""
+  return [
+    `${verdict(safety)}: ${printable(safety.sentence)}`,
+    line("store", `Hayloft ${status.version}, ${status.storeId}, up ${durationText(status.uptimeSeconds)}`),
+    line("health", state),
+    ...health.reasons.map(reason => line("", printable(reason))),
+    ...(status.allowances.length === 0
+      ? []
+      : [line("allowed", `beyond the defaults: ${status.allowances.join(", ")}`)]),
+    line("redundancy", `${status.policy}${status.isPolicyAutomatic ? ", automatic" : ""}`),
+    ...(levels === "" ? [] : [line("bytes", levels)]),
+    ...riskLines(safety, status.devices),
+    line("names", `kept on ${plural(names.copies, "device")}${wanted}${learning}`),
+    ...workLines(status, nowMs),
+    ...(queues.length === 0 ? [] : [line("queues", queues.map(q => `${q.name} ${q.depth}/${q.limit}`).join(", "))]),
+    "",
+    devicesTable(status.devices),
+  ].join("\n")
+}
+
+/** `15 min`, and no `0 s` for what is soon done. */
+const hoursText = (hours: number): string =>
+  hours * 3600 < 1 ? "in less than a second" : `in about ${durationText(hours * 3600)}`
+
+export function planText(plan: Plan): string {
+  const { summary, devices, movedBytes, recodedBytes, hours, survives, warnings, policyBefore, policyAfter } = plan
+  const rows = devices
+    .filter(({ bytesIn, bytesOut }) => bytesIn > 0 || bytesOut > 0)
+    .map(({ id, path, bytesIn, bytesOut }) => [id ?? "new", sizeText(bytesIn), sizeText(bytesOut), printable(path)])
+  const { usableBytesBefore, usableBytesAfter } = plan
+  const room =
+    usableBytesBefore === undefined || usableBytesAfter === undefined
+      ? []
+      : [line("room", `${sizeText(usableBytesBefore)} of objects before, ${sizeText(usableBytesAfter)} after`)]
+  const lines = [
+    line("plan", printable(summary)),
+    ...(policyBefore === policyAfter ? [] : [line("redundancy", `${policyBefore} becomes ${policyAfter}`)]),
+    line("moves", `${sizeText(movedBytes)}, ${sizeText(recodedBytes)} re-coded, ${hoursText(hours)}`),
+    line(
+      "survives",
+      `${lossesText(survives.before)} before, ${lossesText(survives.during)} meanwhile, ${lossesText(survives.after)} after`,
+    ),
+    ...room,
+    ...warnings.map(warning => line("mind", printable(warning))),
+  ]
+  const table = rows.length === 0 ? "" : tableText(["DEVICE", "IN", "OUT", "FOLDER"], rows)
+  return `${lines.join("\n")}\n${table}`
+}
+
+function lossesText(losses: number): string {
+  if (losses < 0) return "not even now: something cannot be read"
+  return losses === 0 ? "no lost disk" : `any ${plural(losses, "lost disk")}`
+}
+
+export function redundancyText({ policy, isAutomatic, meaning, buckets, recoding }: Redundancy): string {
+  const lines = [
+    line("redundancy", `${policy}${isAutomatic ? ", automatic" : ""}`),
+    line("meaning", printable(meaning)),
+    ...buckets.map(({ bucket, policy: its }) => line("bucket", `${printable(bucket)} ${its}`)),
+    ...(recoding === undefined ? [] : [line("re-coding", workText(recoding))]),
+  ]
+  return `${lines.join("\n")}\n`
+}

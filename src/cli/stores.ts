@@ -1,0 +1,147 @@
+/**
+ * Which store a command speaks to: the one that the environment names, else the one in the data folder.
+ *
+ * The environment counts only where it names an endpoint: a key pair alone is most likely somebody's
+ * Amazon account, and a first `cp` must not go there.
+ */
+import { existsSync } from "node:fs"
+import { readFile } from "node:fs/promises"
+import { join, resolve } from "node:path"
+import { fail } from "../base/failures.js"
+import { type AdminAccess, AdminClient, type S3Access, S3Client, type StoreCredentials } from "../client/index.js"
+import {
+  CONFIG_FILE_BYTES_MAX,
+  CONFIG_FILE_ENVIRONMENT,
+  type GivenSettings,
+  parseConfigFile,
+  REGION_DEFAULT,
+  resolveConfig,
+  type ServeConfig,
+} from "../config/index.js"
+import { CliError } from "./exit-codes.js"
+import type { CliIo } from "./io.js"
+
+/** Options that say where the store is, on every command that speaks to one. */
+export interface StoreOptions {
+  readonly data?: readonly string[]
+  readonly config?: string
+  readonly masterKeyFile?: string
+}
+
+/** Reads `--config` (or its variable) and resolves all settings. Throws `invalidConfig`. */
+export async function configOf(io: CliIo, flags: GivenSettings, configFile: string | undefined): Promise<ServeConfig> {
+  const { environment, workingFolder } = io
+  const path = configFile ?? (environment[CONFIG_FILE_ENVIRONMENT] || undefined)
+  const file =
+    path === undefined ? undefined : { path, settings: await readConfigFile(resolve(workingFolder, path), path) }
+  return resolveConfig({ flags, environment, file, workingFolder })
+}
+
+async function readConfigFile(absolutePath: string, path: string): Promise<GivenSettings> {
+  const bytes = await readFile(absolutePath).catch((error: unknown) => {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "unreadable"
+    throw fail("invalidConfig", { message: `cannot read the config file ${path} (${code})` })
+  })
+  if (bytes.length > CONFIG_FILE_BYTES_MAX)
+    throw fail("invalidConfig", { message: `${path}: too long for a config file` })
+  return parseConfigFile(bytes.toString("utf8"), path)
+}
+
+function localConfig(io: CliIo, options: StoreOptions): Promise<ServeConfig> {
+  const flags: GivenSettings = {
+    ...(options.data === undefined ? {} : { data: options.data }),
+    ...(options.masterKeyFile === undefined ? {} : { masterKeyFile: [options.masterKeyFile] }),
+  }
+  return configOf(io, flags, options.config)
+}
+
+/** The data folders of a store on this machine. */
+export async function localFolders(io: CliIo, options: StoreOptions): Promise<readonly string[]> {
+  return (await localConfig(io, options)).dataFolders
+}
+
+/** Whether the environment names the admin port of a store, wherever that is. */
+export const isElsewhere = ({ environment }: CliIo, { data }: StoreOptions): boolean =>
+  data === undefined && Boolean(environment["HAYLOFT_ADMIN_ENDPOINT"] || environment["HAYLOFT_ADMIN_TOKEN"])
+
+/** Credentials of the store in the data folder. */
+export async function localCredentials(io: CliIo, options: StoreOptions): Promise<StoreCredentials> {
+  const config = await localConfig(io, options)
+  if (!config.dataFolders.some(folder => existsSync(join(folder, "superblock")))) {
+    throw new CliError(
+      "notFound",
+      `no store in ${config.dataFolders.join(", ")}: start one with "hayloft serve", point --data to one, or set AWS_ENDPOINT_URL and keys`,
+    )
+  }
+  // Loaded here, because what unseals is much code that no other command needs.
+  const { unsealRootCredentials } = await import("./credentials.js")
+  return unsealRootCredentials(config.dataFolders, config.masterKeyFile)
+}
+
+export async function s3Access(io: CliIo, options: StoreOptions): Promise<S3Access> {
+  const { environment } = io
+  const endpoint = environment["AWS_ENDPOINT_URL_S3"] || environment["AWS_ENDPOINT_URL"]
+  if (!endpoint || options.data !== undefined) return localCredentials(io, options)
+  const accessKeyId = environment["AWS_ACCESS_KEY_ID"]
+  const secretAccessKey = environment["AWS_SECRET_ACCESS_KEY"]
+  if (!accessKeyId || !secretAccessKey) {
+    throw new CliError(
+      "usage",
+      "AWS_ENDPOINT_URL is set without AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; set all three or none",
+    )
+  }
+  const sessionToken = environment["AWS_SESSION_TOKEN"]
+  return {
+    endpoint: httpUrl(endpoint, "AWS_ENDPOINT_URL"),
+    accessKeyId,
+    secretAccessKey,
+    region: environment["AWS_REGION"] || environment["AWS_DEFAULT_REGION"] || REGION_DEFAULT,
+    ...(sessionToken ? { sessionToken } : {}),
+  }
+}
+
+export async function adminAccess(io: CliIo, options: StoreOptions): Promise<AdminAccess> {
+  const endpoint = io.environment["HAYLOFT_ADMIN_ENDPOINT"]
+  const token = io.environment["HAYLOFT_ADMIN_TOKEN"]
+  if (isElsewhere(io, options)) {
+    if (endpoint && token) return { endpoint: httpUrl(endpoint, "HAYLOFT_ADMIN_ENDPOINT"), token }
+    throw new CliError("usage", "HAYLOFT_ADMIN_ENDPOINT and HAYLOFT_ADMIN_TOKEN come together; set both or neither")
+  }
+  const credentials = await localCredentials(io, options)
+  return { endpoint: credentials.adminEndpoint, token: credentials.adminToken }
+}
+
+function httpUrl(text: string, where: string): string {
+  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text
+  throw new CliError("usage", `${where}: "${text.slice(0, 80)}" is not a URL like http://127.0.0.1:9000`)
+}
+
+/** Runs with an S3 client and closes it. */
+export async function withS3<T>(
+  io: CliIo,
+  options: StoreOptions,
+  signal: AbortSignal,
+  use: (client: S3Client) => Promise<T>,
+): Promise<T> {
+  const client = new S3Client(await s3Access(io, options), io.clock, signal)
+  try {
+    return await use(client)
+  } finally {
+    client.close()
+  }
+}
+
+/** Runs with an admin client and closes it. */
+export async function withAdmin<T>(
+  io: CliIo,
+  options: StoreOptions,
+  signal: AbortSignal,
+  use: (client: AdminClient) => Promise<T>,
+): Promise<T> {
+  const client = new AdminClient(await adminAccess(io, options), signal)
+  try {
+    return await use(client)
+  } finally {
+    client.close()
+  }
+}

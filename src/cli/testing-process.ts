@@ -1,0 +1,62 @@
+/** Runs the command line as a real process, for tests: arguments and input in, code and output out. */
+import { spawn } from "node:child_process"
+import { RealClock } from "../seams/clock/real.js"
+import { S3Client } from "../client/index.js"
+import { HAYLOFT_COMMAND, StoreProcess } from "../client/testing-store-process.js"
+
+export interface Outcome {
+  readonly code: number | null
+  readonly out: Buffer
+  readonly error: string
+}
+
+export interface RunOptions {
+  readonly environment?: Readonly<Record<string, string>>
+  readonly input?: Uint8Array
+  readonly workingFolder?: string
+  /** Arguments of Node itself. */
+  readonly nodeArgs?: readonly string[]
+}
+
+const RUN_MS_MAX = 120_000
+
+/** The environment without what would lead a command to another store. */
+export const plainEnvironment = (): Record<string, string | undefined> =>
+  Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^(HAYLOFT|AWS)_|^NODE_TEST|^UV_THREADPOOL/.test(name)),
+  )
+
+export function runProcess(command: string, args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, {
+      env: { ...plainEnvironment(), ...options.environment },
+      cwd: options.workingFolder,
+      timeout: RUN_MS_MAX,
+    })
+    const out: Buffer[] = []
+    const error: Buffer[] = []
+    child.stdout.on("data", (chunk: Buffer) => out.push(chunk))
+    child.stderr.on("data", (chunk: Buffer) => error.push(chunk))
+    child.on("error", reject)
+    child.on("close", code => resolve({ code, out: Buffer.concat(out), error: Buffer.concat(error).toString("utf8") }))
+    // A command that refuses its arguments never reads.
+    child.stdin.on("error", () => undefined)
+    child.stdin.end(options.input)
+  })
+}
+
+export const runHayloft = (args: readonly string[], options: RunOptions = {}): Promise<Outcome> =>
+  runProcess(process.execPath, [...(options.nodeArgs ?? []), HAYLOFT_COMMAND, ...args], options)
+
+/** Runs a store over these folders, with a client of it, and stops the store. */
+export async function withClient<T>(dataFolders: readonly string[], use: (client: S3Client) => Promise<T>): Promise<T> {
+  const clock = new RealClock()
+  const store = await StoreProcess.start({ dataFolders }, clock)
+  const client = new S3Client(await store.access(), clock, new AbortController().signal)
+  try {
+    return await use(client)
+  } finally {
+    client.close()
+    await store.stop()
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * What a client needs to reach a store: its two addresses, a key pair and the admin token.
+ *
+ * The shapes agreed between a running server (which writes the `runtime` file), the data folder
+ * (which holds the sealed secrets) and the command line.
+ */
+
+/** Everything that the root of a store on this machine may use. Holds secrets: never logged. */
+export interface StoreCredentials {
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+  readonly region: string
+  /** As `http://127.0.0.1:9000`; of the running server, else of its last start. */
+  readonly endpoint: string
+  readonly adminEndpoint: string
+  readonly adminToken: string
+}
+
+/** The file `runtime` in each data folder, in JSON, written by a started server; nothing in it is secret. */
+export interface RuntimeFile {
+  readonly endpoint: string
+  readonly adminEndpoint: string
+  readonly region: string
+  readonly pid: number
+}
+
+export const RUNTIME_FILE_NAME = "runtime"
+
+/** Undefined for anything but a runtime file. */
+export function parseRuntimeFile(text: string): RuntimeFile | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    if (typeof value !== "object" || value === null) return undefined
+    const { endpoint, adminEndpoint, region, pid } = { endpoint: "", adminEndpoint: "", region: "", pid: 0, ...value }
+    const texts = [endpoint, adminEndpoint, region]
+    if (texts.some(text => typeof text !== "string" || text === "") || typeof pid !== "number") return undefined
+    return { endpoint, adminEndpoint, region, pid }
+  } catch {
+    return undefined
+  }
+}

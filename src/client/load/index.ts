@@ -1,0 +1,6 @@
+/** Load: many requests at a time against an S3 server, and how long each took. */
+export { runLoad } from "./raw-load.js"
+export { RequestForge } from "./request-forge.js"
+export { S3Work } from "./s3-work.js"
+export { withScratchBucket } from "./scratch-bucket.js"
+export { OPERATIONS, parseMix, type Mix } from "./work-mix.js"

@@ -1,0 +1,31 @@
+/** The bucket of a load goes, whenever the load is interrupted. */
+import { test } from "node:test"
+import assert from "node:assert/strict"
+import { createServer } from "node:http"
+import { RealClock } from "../../seams/clock/real.js"
+import { RealRandom } from "../../seams/random/real.js"
+import { withScratchBucket } from "./scratch-bucket.js"
+
+test("interrupted before the answer that its bucket is there, a load removes it all the same", async () => {
+  const stop = new AbortController()
+  const asked: string[] = []
+  const server = createServer((request, response) => {
+    asked.push(request.method ?? "")
+    if (request.method === "PUT") stop.abort()
+    // By then whoever could be interrupted has been.
+    setImmediate(() => response.end(request.method === "GET" ? "<ListBucketResult/>" : ""))
+  })
+  await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve))
+  const address = server.address()
+  assert.ok(typeof address === "object" && address !== null)
+  const access = { endpoint: `http://127.0.0.1:${address.port}`, region: "r", accessKeyId: "a", secretAccessKey: "s" }
+  try {
+    const work = () => assert.fail("no work is begun any more")
+    const load = withScratchBucket(access, new RealClock(), new RealRandom(), stop.signal, work)
+    await assert.rejects(load, { name: "AbortError" })
+    assert.deepEqual(asked, ["PUT", "GET", "DELETE"])
+  } finally {
+    server.closeAllConnections()
+    server.close()
+  }
+})

@@ -1,0 +1,66 @@
+/**
+ * A bucket for a load, with a name that nobody else has; it and all that is in it are removed in the end,
+ * also where the work failed or was interrupted.
+ */
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Random } from "../../seams/random/contract.js"
+import { RemoteFailure } from "../remote.js"
+import { DELETE_KEYS_MAX, S3Client, type S3Access } from "../s3-client.js"
+
+const NAME_BYTES = 8
+const ATTEMPTS_MAX = 10
+const BETWEEN_MS = 100
+
+export async function withScratchBucket<T>(
+  access: S3Access,
+  clock: Clock,
+  random: Random,
+  signal: AbortSignal,
+  use: (bucket: string) => Promise<T>,
+): Promise<T> {
+  const bucket = `hayloft-bench-${Buffer.from(random.bytes(NAME_BYTES)).toString("hex")}`
+  // Not interrupted: whether there is one to remove would be known to nobody.
+  const client = new S3Client(access, clock, new AbortController().signal)
+  try {
+    await client.createBucket(bucket)
+  } finally {
+    client.close()
+  }
+  try {
+    signal.throwIfAborted()
+    return await use(bucket)
+  } finally {
+    await removeBucket(access, clock, bucket)
+  }
+}
+
+/** With a signal of its own, so that what was interrupted is cleaned up too. */
+async function removeBucket(access: S3Access, clock: Clock, bucket: string): Promise<void> {
+  const { signal } = new AbortController()
+  const client = new S3Client(access, clock, signal)
+  try {
+    for (let attempt = 1; ; attempt += 1) {
+      await empty(client, bucket)
+      try {
+        return await client.removeBucket(bucket)
+      } catch (error) {
+        // A put whose client left may still arrive.
+        const isLate = error instanceof RemoteFailure && error.status === 409
+        if (!isLate || attempt === ATTEMPTS_MAX) throw error
+        await clock.sleep(BETWEEN_MS * attempt, signal)
+      }
+    }
+  } finally {
+    client.close()
+  }
+}
+
+async function empty(client: S3Client, bucket: string): Promise<void> {
+  const keys: string[] = []
+  const flush = () => client.removeMany(bucket, keys.splice(0))
+  for await (const { key } of client.keys(bucket, "")) {
+    keys.push(key)
+    if (keys.length === DELETE_KEYS_MAX) await flush()
+  }
+  if (keys.length > 0) await flush()
+}

@@ -1,0 +1,340 @@
+/**
+ * A small S3 client: what `cp`, `ls`, `rm`, the bench and the recipes' checks need, against any store.
+ *
+ * Promises  Path style, Signature V4 over every request, `Content-MD5` on every body, so that what
+ *           was stored is what was sent. Requests that may be repeated are, `ATTEMPTS_MAX` times in
+ *           all, after 500, 503 and broken connections.
+ * Failures  `RemoteFailure` with the store's own code, `Unreachable`, `BrokenAnswer`.
+ * Keys      are text; their UTF-8 goes over the wire percent-coded, byte for byte.
+ */
+import { createHash } from "node:crypto"
+import { setMaxListeners } from "node:events"
+import { parseDate } from "../base/dates.js"
+import { percentDecode } from "../base/uri.js"
+import type { Clock } from "../seams/clock/contract.js"
+import { HttpCaller, type Answer } from "./http-caller.js"
+import { BrokenAnswer, RemoteFailure, Unreachable } from "./remote.js"
+import { signedCall, type S3Request } from "./signed-call.js"
+import { childrenOf, escapeXml, readXml, textOf, type XmlElement } from "./xml-reader.js"
+
+const ATTEMPTS_MAX = 4
+const BACK_OFF_MS = 200
+const SIGNAL_LISTENERS_MAX = 2048
+/** S3's limit on one `DeleteObjects`. */
+export const DELETE_KEYS_MAX = 1000
+
+export interface S3Access {
+  readonly endpoint: string
+  readonly region: string
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+  readonly sessionToken?: string
+}
+
+export interface ObjectHead {
+  readonly sizeBytes: number
+  /** Without quotes. */
+  readonly etag: string
+  /** A single upload that the store does not encrypt with a key of its own: the ETag is the MD5 of the bytes. */
+  readonly etagIsMd5: boolean
+  readonly lastModifiedMs: number | undefined
+  readonly contentType: string | undefined
+}
+
+export interface ListedKey {
+  readonly key: string
+  readonly sizeBytes: number
+  readonly etag: string
+  readonly lastModifiedMs: number
+}
+
+export interface KeyPage {
+  readonly keys: readonly ListedKey[]
+  readonly prefixes: readonly string[]
+  readonly next: string | undefined
+}
+
+export interface BucketEntry {
+  readonly name: string
+  readonly createdMs: number
+}
+
+interface Request extends S3Request {
+  readonly body?: Uint8Array
+  /** Instead of the client's own. */
+  readonly signal?: AbortSignal
+}
+
+const unquote = (etag: string | undefined): string => (etag ?? "").replace(/^"|"$/g, "")
+
+export class S3Client {
+  readonly #caller: HttpCaller
+  readonly #host: string
+
+  constructor(
+    private readonly access: S3Access,
+    private readonly clock: Clock,
+    private readonly signal: AbortSignal,
+    private readonly options: {
+      readonly attemptsMax?: number
+      readonly md5?: boolean
+      readonly connectionsMax?: number
+    } = {},
+  ) {
+    // Each request under way listens to it.
+    setMaxListeners(SIGNAL_LISTENERS_MAX, signal)
+    const url = new URL(access.endpoint)
+    this.#caller = new HttpCaller(url, options.connectionsMax)
+    this.#host = url.host
+  }
+
+  close(): void {
+    this.#caller.close()
+  }
+
+  async listBuckets(): Promise<readonly BucketEntry[]> {
+    const buckets: BucketEntry[] = []
+    let token: string | undefined
+    do {
+      const query: [string, string][] = token === undefined ? [] : [["continuation-token", token]]
+      const root = await this.#document({ method: "GET", query })
+      for (const entry of root.children
+        .filter(child => child.name === "Buckets")
+        .flatMap(all => childrenOf(all, "Bucket"))) {
+        buckets.push({ name: textOf(entry, "Name") ?? "", createdMs: timeOf(textOf(entry, "CreationDate")) })
+      }
+      token = textOf(root, "ContinuationToken")
+    } while (token !== undefined && token !== "")
+    return buckets
+  }
+
+  /** Throws `RemoteFailure` 404 where there is none. */
+  async headBucket(bucket: string): Promise<void> {
+    await this.#drained({ method: "HEAD", bucket })
+  }
+
+  async createBucket(bucket: string): Promise<void> {
+    await this.#drained({ method: "PUT", bucket })
+  }
+
+  async removeBucket(bucket: string): Promise<void> {
+    await this.#drained({ method: "DELETE", bucket })
+  }
+
+  async put(object: {
+    bucket: string
+    key: string
+    body: Uint8Array
+    contentType?: string
+  }): Promise<{ etag: string }> {
+    const headers: [string, string][] = object.contentType === undefined ? [] : [["content-type", object.contentType]]
+    const answer = await this.#drained({
+      method: "PUT",
+      bucket: object.bucket,
+      key: object.key,
+      body: object.body,
+      headers,
+    })
+    return { etag: unquote(answer.headers.etag) }
+  }
+
+  async head(bucket: string, key: string): Promise<ObjectHead> {
+    return headOf(await this.#drained({ method: "HEAD", bucket, key }))
+  }
+
+  /** The body must be read to its end or left by `break`. */
+  async get(
+    bucket: string,
+    key: string,
+    range?: { first: number; last: number },
+  ): Promise<{ head: ObjectHead; body: AsyncIterable<Uint8Array> }> {
+    const headers: [string, string][] = range === undefined ? [] : [["range", `bytes=${range.first}-${range.last}`]]
+    const answer = await this.#answer({ method: "GET", bucket, key, headers })
+    return { head: headOf(answer), body: answer.body }
+  }
+
+  async remove(bucket: string, key: string): Promise<void> {
+    await this.#drained({ method: "DELETE", bucket, key })
+  }
+
+  /** Up to `DELETE_KEYS_MAX` keys. Throws `RemoteFailure` for the first that the store refused. */
+  async removeMany(bucket: string, keys: readonly string[]): Promise<void> {
+    const objects = keys.map(key => `<Object><Key>${escapeXml(key)}</Key></Object>`).join("")
+    const body = Buffer.from(
+      `<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Quiet>true</Quiet>${objects}</Delete>`,
+    )
+    const root = await this.#document({ method: "POST", bucket, query: [["delete", ""]], body })
+    const [error] = childrenOf(root, "Error")
+    if (error !== undefined) throw remoteFailure(200, error, undefined)
+  }
+
+  async list(
+    bucket: string,
+    request: { prefix: string; delimiter: string; token?: string | undefined; max?: number; after?: string },
+  ): Promise<KeyPage> {
+    const query: [string, string][] = [
+      ["list-type", "2"],
+      ["encoding-type", "url"],
+      ["prefix", request.prefix],
+      ["delimiter", request.delimiter],
+      ["max-keys", String(request.max ?? 1000)],
+    ]
+    if (request.token !== undefined) query.push(["continuation-token", request.token])
+    if (request.after !== undefined) query.push(["start-after", request.after])
+    return pageOf(await this.#document({ method: "GET", bucket, query }))
+  }
+
+  /** All keys below a prefix, page by page. */
+  async *keys(bucket: string, prefix: string): AsyncGenerator<ListedKey> {
+    let token: string | undefined
+    do {
+      const page = await this.list(bucket, { prefix, delimiter: "", token })
+      yield* page.keys
+      token = page.next
+    } while (token !== undefined)
+  }
+
+  /** Not interrupted: an upload whose id did not come could be aborted by nobody. */
+  async createMultipart(object: { bucket: string; key: string; contentType?: string }): Promise<string> {
+    const headers: [string, string][] = object.contentType === undefined ? [] : [["content-type", object.contentType]]
+    const { bucket, key } = object
+    const { signal } = new AbortController()
+    const root = await this.#document({ method: "POST", bucket, key, query: [["uploads", ""]], headers, signal })
+    const id = textOf(root, "UploadId")
+    if (id === undefined || id === "") throw new BrokenAnswer("the store gave no upload id")
+    return id
+  }
+
+  async putPart(part: {
+    bucket: string
+    key: string
+    uploadId: string
+    partNumber: number
+    body: Uint8Array
+  }): Promise<string> {
+    const query: [string, string][] = [
+      ["partNumber", String(part.partNumber)],
+      ["uploadId", part.uploadId],
+    ]
+    const answer = await this.#drained({ method: "PUT", bucket: part.bucket, key: part.key, query, body: part.body })
+    return unquote(answer.headers.etag)
+  }
+
+  async complete(upload: {
+    bucket: string
+    key: string
+    uploadId: string
+    etags: readonly string[]
+  }): Promise<{ etag: string }> {
+    const parts = upload.etags.map((etag, i) => `<Part><PartNumber>${i + 1}</PartNumber><ETag>"${etag}"</ETag></Part>`)
+    const body = Buffer.from(
+      `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${parts.join("")}</CompleteMultipartUpload>`,
+    )
+    const { bucket, key } = upload
+    const root = await this.#document({ method: "POST", bucket, key, query: [["uploadId", upload.uploadId]], body })
+    // S3 answers 200 before it is done, and may put an error document into it.
+    if (root.name === "Error") throw remoteFailure(500, root, undefined)
+    return { etag: unquote(textOf(root, "ETag")) }
+  }
+
+  /** Sent also where the client's signal has fired: what an interrupted upload left would cost space for good. */
+  async abort(upload: { bucket: string; key: string; uploadId: string }): Promise<void> {
+    const { bucket, key } = upload
+    const query = [["uploadId", upload.uploadId]] as const
+    await this.#drained({ method: "DELETE", bucket, key, query, signal: new AbortController().signal })
+  }
+
+  async #drained(request: Request): Promise<Answer> {
+    const answer = await this.#answer(request)
+    await answer.document()
+    return answer
+  }
+
+  async #document(request: Request): Promise<XmlElement> {
+    const answer = await this.#answer(request)
+    return readXml((await answer.document()).toString("utf8"))
+  }
+
+  /** Sends, again where that may help; anything but a success throws. */
+  async #answer(request: Request): Promise<Answer> {
+    const attemptsMax = this.options.attemptsMax ?? ATTEMPTS_MAX
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        const answer = await this.#send(request)
+        if (answer.status < 300) return answer
+        throw await failureOf(answer, request)
+      } catch (error) {
+        if (attempt >= attemptsMax || !mayHelp(error) || this.signal.aborted) throw error
+        await this.clock.sleep(BACK_OFF_MS * 2 ** (attempt - 1), this.signal)
+      }
+    }
+  }
+
+  #send(request: Request): Promise<Answer> {
+    const headers = [...(request.headers ?? [])]
+    const { body } = request
+    if (body !== undefined || request.method === "PUT" || request.method === "POST") {
+      headers.push(["content-length", String(body?.length ?? 0)])
+    }
+    if (body !== undefined && (this.options.md5 !== false || request.method === "POST")) {
+      headers.push(["content-md5", createHash("md5").update(body).digest("base64")])
+    }
+    const signed = signedCall(this.access, this.#host, { ...request, headers }, this.clock.wallMs())
+    const { method, rawTarget, rawHeaders } = signed
+    return this.#caller.call({ method, rawTarget, rawHeaders, body, signal: request.signal ?? this.signal })
+  }
+}
+
+const mayHelp = (error: unknown): boolean =>
+  (error instanceof RemoteFailure && (error.status === 500 || error.status === 503)) ||
+  (error instanceof Unreachable && /ECONNRESET|EPIPE|socket hang up/.test(error.reason))
+
+async function failureOf(answer: Answer, request: Request): Promise<RemoteFailure> {
+  const text = (await answer.document()).toString("utf8")
+  const requestId = String(answer.headers["x-amz-request-id"] ?? "") || undefined
+  if (text.includes("<Error")) return remoteFailure(answer.status, readXml(text), requestId)
+  const what = request.key === undefined ? (request.bucket ?? "the store") : `${request.bucket ?? ""}/${request.key}`
+  const plain =
+    answer.status === 404 ? "does not exist" : answer.status === 403 ? "access denied" : `answered ${answer.status}`
+  return new RemoteFailure(answer.status, `http-${answer.status}`, `${what}: ${plain}`, requestId)
+}
+
+function remoteFailure(status: number, error: XmlElement, requestId: string | undefined): RemoteFailure {
+  const code = textOf(error, "Code") ?? `http-${status}`
+  const message = textOf(error, "Message") ?? code
+  const resource = textOf(error, "Resource")
+  const of = textOf(error, "Key") ?? textOf(error, "BucketName") ?? (resource === "/" ? undefined : resource)
+  const text = `${message.replace(/\.$/, "")} (${code})`
+  return new RemoteFailure(status, code, of ? `${of}: ${text}` : text, requestId)
+}
+
+function headOf({ headers }: Answer): ObjectHead {
+  const etag = unquote(headers.etag)
+  const encrypted =
+    headers["x-amz-server-side-encryption"] ?? headers["x-amz-server-side-encryption-customer-algorithm"]
+  return {
+    sizeBytes: Number(headers["content-length"] ?? 0),
+    etag,
+    etagIsMd5: /^[0-9a-f]{32}$/.test(etag) && (encrypted === undefined || encrypted === "AES256"),
+    lastModifiedMs: parseDate(headers["last-modified"] ?? ""),
+    contentType: headers["content-type"],
+  }
+}
+
+const timeOf = (text: string | undefined): number => parseDate(text ?? "") ?? 0
+const decodeKey = (text: string, coded: boolean): string =>
+  coded ? Buffer.from(percentDecode(text.replace(/\+/g, "%20")), "latin1").toString("utf8") : text
+
+function pageOf(root: XmlElement): KeyPage {
+  const coded = textOf(root, "EncodingType") === "url"
+  return {
+    keys: childrenOf(root, "Contents").map(entry => ({
+      key: decodeKey(textOf(entry, "Key") ?? "", coded),
+      sizeBytes: Number(textOf(entry, "Size") ?? 0),
+      etag: unquote(textOf(entry, "ETag")),
+      lastModifiedMs: timeOf(textOf(entry, "LastModified")),
+    })),
+    prefixes: childrenOf(root, "CommonPrefixes").map(entry => decodeKey(textOf(entry, "Prefix") ?? "", coded)),
+    next: textOf(root, "IsTruncated") === "true" ? textOf(root, "NextContinuationToken") : undefined,
+  }
+}

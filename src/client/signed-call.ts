@@ -1,0 +1,45 @@
+/**
+ * An S3 request as it goes over the wire: path style, percent-coded byte for byte, signed with Signature V4.
+ */
+import { signRequest, UNSIGNED_PAYLOAD, type SignedRequest } from "../access/sigv4.js"
+import { percentEncode } from "../base/uri.js"
+import type { S3Access } from "./s3-client.js"
+
+export interface S3Request {
+  readonly method: string
+  readonly bucket?: string
+  readonly key?: string
+  readonly query?: readonly (readonly [name: string, value: string])[]
+  readonly headers?: readonly (readonly [name: string, value: string])[]
+}
+
+export interface SignedCall extends SignedRequest {
+  readonly method: string
+  readonly rawTarget: string
+}
+
+const byteString = (text: string): string => Buffer.from(text, "utf8").toString("latin1")
+const encode = (text: string): string => percentEncode(byteString(text))
+
+/** Path and query, percent-coded. */
+function targetOf({ bucket, key, query = [] }: S3Request): string {
+  const path = bucket === undefined ? "/" : `/${encode(bucket)}`
+  const below = key === undefined ? "" : `/${percentEncode(byteString(key), true)}`
+  const text = query.map(([name, value]) => (value === "" ? `${name}=` : `${name}=${encode(value)}`)).join("&")
+  return `${path}${below}${text === "" ? "" : `?${text}`}`
+}
+
+/** `host` as the header says it; `payloadHash` is the body's hex SHA-256, or a word such as `UNSIGNED-PAYLOAD`. */
+export function signedCall(
+  access: S3Access,
+  host: string,
+  request: S3Request,
+  nowMs: number,
+  payloadHash: string = UNSIGNED_PAYLOAD,
+): SignedCall {
+  const rawHeaders = ["host", host, ...(request.headers ?? []).flat()]
+  if (access.sessionToken !== undefined) rawHeaders.push("x-amz-security-token", access.sessionToken)
+  const signable = { method: request.method, rawTarget: targetOf(request), rawHeaders }
+  const { accessKeyId, secretAccessKey: secret, region } = access
+  return { ...signable, ...signRequest(signable, payloadHash, { accessKeyId, secret, region, service: "s3" }, nowMs) }
+}

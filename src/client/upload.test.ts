@@ -1,0 +1,139 @@
+/** An upload that does not end well leaves nothing behind at the store. */
+import { test } from "node:test"
+import assert from "node:assert/strict"
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import { MIB } from "../base/limits.js"
+import { RealClock } from "../seams/clock/real.js"
+import { RemoteFailure } from "./remote.js"
+import { S3Client } from "./s3-client.js"
+import { upload } from "./upload.js"
+
+const CHUNK = Buffer.alloc(MIB, "x")
+
+/** What a part is answered with; undefined: nothing, ever. */
+type PartAnswer = (partNumber: number) => number | undefined
+
+/** A store that knows multipart uploads and nothing else, and what it was asked, in order. */
+async function withStore<T>(
+  partAnswer: PartAnswer,
+  work: (client: S3Client, asked: readonly string[], stop: AbortController) => Promise<T>,
+  onBegun: (stop: AbortController) => void = () => undefined,
+): Promise<T> {
+  const stop = new AbortController()
+  const asked: string[] = []
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
+    const query = new URL(request.url ?? "/", "http://store").searchParams
+    const partNumber = Number(query.get("partNumber") ?? 0)
+    asked.push(`${request.method}${partNumber === 0 ? "" : ` part ${partNumber}`}`)
+    if (query.has("uploads")) {
+      onBegun(stop)
+      setImmediate(() => response.end("<R><UploadId>one</UploadId></R>"))
+    } else if (request.method === "POST") response.end("<R><ETag>whole</ETag></R>")
+    else if (request.method === "DELETE") response.writeHead(204).end()
+    else {
+      const status = partAnswer(partNumber)
+      if (status === undefined) return
+      response.writeHead(status, { etag: `"${partNumber}"` })
+      response.end(status === 200 ? "" : "<Error><Code>InvalidPart</Code><Message>no such part</Message></Error>")
+    }
+  }
+  const server = createServer((request, response) => {
+    request.on("error", () => undefined)
+    request.resume().on("end", () => answer(request, response))
+  })
+  await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve))
+  const address = server.address()
+  const port = typeof address === "object" && address !== null ? address.port : 0
+  const access = { endpoint: `http://127.0.0.1:${port}`, region: "r", accessKeyId: "a", secretAccessKey: "s" }
+  const client = new S3Client(access, new RealClock(), stop.signal)
+  try {
+    return await work(client, asked, stop)
+  } finally {
+    client.close()
+    server.closeAllConnections()
+    await new Promise(resolve => server.close(resolve))
+  }
+}
+
+/** Counts what was taken of it. */
+async function* source(taken: { bytes: number }, chunks = 100): AsyncGenerator<Uint8Array> {
+  for (let i = 0; i < chunks; i += 1) {
+    taken.bytes += CHUNK.length
+    yield CHUNK
+  }
+}
+
+const requestOf = (taken: { bytes: number }) => ({
+  bucket: "b",
+  key: "k",
+  sizeBytes: undefined,
+  source: source(taken),
+  onProgress: () => undefined,
+})
+
+test("parts in order, completed once", () =>
+  withStore(
+    () => 200,
+    async (client, asked) => {
+      assert.deepEqual(await upload(client, requestOf({ bytes: 0 })), { etag: "whole", sizeBytes: 100 * MIB })
+      const parts = asked.filter(line => line.startsWith("PUT")).sort()
+      assert.equal(parts.length, 13)
+      assert.deepEqual([asked[0], asked.at(-1), asked.length], ["POST", "POST", 15])
+    },
+  ))
+
+test("a refused part: the upload is aborted, nothing is completed, the rest of the source is left", () =>
+  withStore(
+    partNumber => (partNumber === 3 ? 400 : 200),
+    async (client, asked) => {
+      const taken = { bytes: 0 }
+      // The other parts go on until the refusal has come.
+      const chunks = 3_000
+      await assert.rejects(
+        upload(client, { ...requestOf(taken), source: source(taken, chunks) }),
+        (error: unknown) => error instanceof RemoteFailure && error.code === "InvalidPart",
+      )
+      assert.equal(asked.filter(line => line === "DELETE").length, 1)
+      assert.equal(asked.at(-1), "DELETE", "once no part is under way any more")
+      assert.equal(asked.filter(line => line === "POST").length, 1, "begun, never completed")
+      assert.ok(taken.bytes < chunks * MIB)
+    },
+  ))
+
+test("a source that breaks: the upload is aborted", () =>
+  withStore(
+    () => 200,
+    async (client, asked) => {
+      async function* breaking(): AsyncGenerator<Uint8Array> {
+        yield* Array.from({ length: 20 }, () => CHUNK)
+        throw new Error("the disk is gone")
+      }
+      await assert.rejects(upload(client, { ...requestOf({ bytes: 0 }), source: breaking() }), /the disk is gone/)
+      assert.equal(asked.at(-1), "DELETE")
+    },
+  ))
+
+test("an interrupted upload is aborted, too", () =>
+  withStore(
+    partNumber => (partNumber === 2 ? undefined : 200),
+    async (client, asked, stop) => {
+      const uploading = upload(client, requestOf({ bytes: 0 }))
+      const clock = new RealClock()
+      while (!asked.includes("PUT part 2")) await clock.sleep(5, new AbortController().signal)
+      stop.abort()
+      await assert.rejects(uploading, { name: "AbortError" })
+      // A part that was cut off on its way may be noticed by the server after the DELETE.
+      assert.equal(asked.filter(line => line === "DELETE").length, 1)
+      assert.equal(asked.filter(line => line === "POST").length, 1, "begun, never completed")
+    },
+  ))
+
+test("one that is interrupted before its id has come is aborted as well", () =>
+  withStore(
+    () => 200,
+    async (client, asked) => {
+      await assert.rejects(upload(client, requestOf({ bytes: 0 })), { name: "AbortError" })
+      assert.deepEqual(asked, ["POST", "DELETE"])
+    },
+    stop => stop.abort(),
+  ))

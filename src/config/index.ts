@@ -1,0 +1,17 @@
+/** Configuration: what may be set, and how flags, environment and file become one checked result. */
+export {
+  ALLOWANCES,
+  CLIENT_ENVIRONMENT,
+  CONFIG_FILE_ENVIRONMENT,
+  CONFIG_FILE_FLAG,
+  REGION_DEFAULT,
+  SETTING_NAMES,
+  SETTINGS,
+  type ListenAddress,
+  type ServeConfig,
+  type Setting,
+  type SettingName,
+} from "./config.js"
+export { policyOfNewStore, resolveConfig, type Environment, type GivenSettings } from "./config-core.js"
+export { CONFIG_FILE_BYTES_MAX, FILE_SETTING_NAMES, parseConfigFile } from "./config-file.js"
+export { bytesOfSize, parseDataFolders, parseDuration } from "./config-values.js"

@@ -1,0 +1,55 @@
+/** A rescue of real folders: seams, sources, the new store, and an orderly end of all of them. */
+import { makeCodec } from "../erasure/index.js"
+import { KIB, MIB } from "../base/limits.js"
+import { InlineCompute } from "../seams/compute/index.js"
+import { RealTelemetry } from "../seams/telemetry/real.js"
+import type { CliIo } from "../cli/io.js"
+import { runStore } from "./run-store.js"
+import { realSeams } from "./serve.js"
+import { readMasterKeyFile } from "../node/open/master-key-file.js"
+import type { RescueSummary } from "../rescue/report.js"
+import { Rescue, type RescueRequest } from "../rescue/rescue.js"
+import { SourceDisk } from "../rescue/source-disk.js"
+import { SourceShards } from "../rescue/source-shards.js"
+import { openSources } from "../rescue/sources.js"
+import { isBegun, StoreTarget } from "../rescue/store-target.js"
+import { DryTarget } from "../rescue/target.js"
+
+/** Reading decodes what is missing; nothing is coded here. */
+const SLABS = { slabBytes: 64 * KIB, poolBytes: 1 * MIB }
+/** Of a source that says nothing of itself. */
+const UNKNOWN_STORE = "unknown"
+
+/** Throws what speaks against folders or settings before anything is written; the signal's reason when it fires. */
+export async function runRescue(request: RescueRequest, io: CliIo, signal: AbortSignal): Promise<RescueSummary> {
+  const { config, isDryRun, onEntry, onBytes } = request
+  const seams = realSeams(config, io)
+  const { clock, disk, locks } = seams
+  const fileKey = config.masterKeyFile === undefined ? undefined : await readMasterKeyFile(disk, config.masterKeyFile)
+  const sourceDisk = new SourceDisk(disk)
+  const sources = await openSources(sourceDisk, locks, request.from, fileKey)
+  const source = sources.storeId ?? UNKNOWN_STORE
+  await isBegun(disk, config.dataFolders, source)
+  const compute = new InlineCompute(makeCodec, SLABS)
+  // Counted apart from what the new store counts.
+  const { metrics } = new RealTelemetry(clock, line => io.error(line), config.log)
+  const shards = new SourceShards(clock, compute, metrics, sourceDisk, sources.volumes)
+  const rootKey = config.rootKey ?? sources.secrets?.root
+  const settings = { ...config, rootKey: rootKey && { accessKeyId: rootKey.accessKeyId, secret: rootKey.secret } }
+  const target = isDryRun
+    ? new DryTarget(shards, onBytes, signal)
+    : await StoreTarget.open(
+        seams,
+        { settings, fileKey, source, run: (store, onStolen) => runStore(seams, store, settings, onStolen) },
+        shards,
+        onBytes,
+        signal,
+      )
+  try {
+    return await new Rescue(sourceDisk, sources, shards, target, { isDryRun, onEntry }, signal).run()
+  } finally {
+    await target.close()
+    await shards.close()
+    await compute.close()
+  }
+}

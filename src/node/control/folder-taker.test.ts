@@ -1,0 +1,29 @@
+/** Folders that a running store is asked to take: a path that leads nowhere is refused, and nothing is made. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { isFailure } from "../../base/failures.js"
+import { parseIncarnation } from "../../base/ids.js"
+import { SimClock } from "../../seams/clock/sim.js"
+import { SimDisk } from "../../seams/disk/index.js"
+import { SimLocks } from "../../seams/lock/sim.js"
+import { SimRandom } from "../../seams/random/sim.js"
+import { firstRecordOf } from "../testing.js"
+import { StoreFolders } from "./folder-taker.js"
+
+test("a folder whose parent is not there is refused: its disk may not be mounted, or the path is mistyped", async () => {
+  const disk = new SimDisk().boot()
+  await disk.makeFolder("/mnt/disk4")
+  const record = firstRecordOf(3, 1024)
+  const nobody = () => assert.fail("nothing is taken")
+  const folders = new StoreFolders(
+    ...([new SimClock(), new SimRandom(1), disk, new SimLocks().boot(), parseIncarnation(1)] as const),
+    () => record,
+    nobody,
+  )
+  await assert.rejects(folders.inspect("/mnt/disk5/hayloft"), error => {
+    return isFailure(error, "invalidArgument") && /no folder \/mnt\/disk5: is a disk not mounted/.test(error.message)
+  })
+  assert.equal(await disk.exists("/mnt/disk5"), false)
+  assert.equal((await folders.inspect("/mnt/disk4/hayloft")).isMountPoint, false)
+  assert.equal(await disk.exists("/mnt/disk4/hayloft"), false)
+})

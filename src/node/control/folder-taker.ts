@@ -1,0 +1,103 @@
+/** Folders that a running store looks at and takes, every call in bounded time. */
+import { dirname, resolve } from "node:path"
+import { fail } from "../../base/failures.js"
+import type { DeviceId, Incarnation } from "../../base/ids.js"
+import { checkRemains, probeDevice, takeFolder } from "./folders.js"
+import {
+  CALL_LIMITS,
+  inspectFolder,
+  isMountPoint,
+  isUnused,
+  queuedDisk,
+  readSuperblock,
+  type Ownership,
+} from "../../device/index.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Disk } from "../../seams/disk/contract.js"
+import type { FolderLocks } from "../../seams/lock/contract.js"
+import type { Random } from "../../seams/random/contract.js"
+import type { OwnedFolder } from "../devices/device-set.js"
+import type { FolderFound, FolderTaken, FolderTaker } from "./operations.js"
+
+export class StoreFolders implements FolderTaker {
+  constructor(
+    private readonly clock: Clock,
+    private readonly random: Random,
+    private readonly disk: Disk,
+    private readonly locks: FolderLocks,
+    private readonly life: Incarnation,
+    private readonly record: () => ControlRecord,
+    private readonly ownedOf: (device: Ownership) => OwnedFolder,
+  ) {}
+
+  inspect(path: string): Promise<FolderFound> {
+    const folder = resolve(path)
+    return this.bounded(async disk => {
+      if (!(await disk.exists(folder))) {
+        const above = dirname(folder)
+        if (!(await disk.exists(above))) {
+          throw fail("invalidArgument", {
+            message: `there is no folder ${above}: is a disk not mounted, or the path mistyped? If not, make it`,
+          })
+        }
+        return { isMountPoint: false, ...(await diskFacts(disk, above)) }
+      }
+      const content = await inspectFolder(disk, folder)
+      if (content.kind === "remains") checkRemains(folder, content, this.record())
+      if (content.kind === "device" && content.superblock.storeId !== this.record().storeId) {
+        throw fail("foreignFolder", { message: `${folder} belongs to another store` })
+      }
+      return { isMountPoint: await isMountPoint(disk, folder), ...(await diskFacts(disk, folder)) }
+    })
+  }
+
+  deviceAt(path: string): Promise<DeviceId | undefined> {
+    const folder = resolve(path)
+    return this.bounded(async disk => {
+      if (!(await disk.exists(folder))) return undefined
+      return (await readSuperblock(disk, folder))?.deviceId
+    })
+  }
+
+  mayBeFilled(path: string): Promise<boolean> {
+    const folder = resolve(path)
+    return this.bounded(async disk => {
+      if (!(await disk.exists(folder))) return false
+      const content = await inspectFolder(disk, folder)
+      if (content.kind !== "device") return content.kind === "empty" || content.isEmptied
+      const { storeId, devices } = this.record()
+      const { superblock } = content
+      const isNamed = devices.some(({ id }) => id === superblock.deviceId)
+      return superblock.storeId === storeId && !isNamed && (await isUnused(disk, folder))
+    })
+  }
+
+  take(path: string): Promise<FolderTaken> {
+    const folder = resolve(path)
+    return this.bounded(async disk => {
+      const { clock, random, locks, life } = this
+      const taken = await takeFolder(clock, random, disk, locks, folder, this.record(), life)
+      return { ...taken, folder: this.ownedOf(taken.ownership) }
+    })
+  }
+
+  probe(path: string): Promise<void> {
+    return this.bounded(disk => probeDevice(this.random, disk, path))
+  }
+
+  private async bounded<T>(use: (disk: Disk) => Promise<T>): Promise<T> {
+    const watch = new AbortController()
+    try {
+      return await use(queuedDisk(this.disk, this.clock, CALL_LIMITS, watch.signal, () => undefined))
+    } finally {
+      watch.abort()
+    }
+  }
+}
+
+async function diskFacts(disk: Disk, folder: string): Promise<Omit<FolderFound, "isMountPoint">> {
+  const { totalBytes, fileSystemId } = await disk.space(folder)
+  const { fileSystemId: systemDisk } = await disk.space("/")
+  return { capacityBytes: totalBytes, disk: fileSystemId, systemDisk }
+}

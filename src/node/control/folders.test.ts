@@ -1,0 +1,109 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { isFailure, type FailureKind } from "../../base/failures.js"
+import { parseIncarnation, parseStoreId } from "../../base/ids.js"
+import { createSuperblock, readSuperblock, writeControlRecord } from "../../device/index.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import { SimClock } from "../../seams/clock/sim.js"
+import { failing, rots, SimDisk } from "../../seams/disk/index.js"
+import { SimLocks } from "../../seams/lock/sim.js"
+import { SimRandom } from "../../seams/random/sim.js"
+import { probeDevice, takeFolder, type TakenFolder } from "./folders.js"
+import { idOf, recordOf, STORE } from "./testing.js"
+
+const LIFE = parseIncarnation(7)
+const record = recordOf(1, [1, 2])
+
+class Machine {
+  readonly sim = new SimDisk()
+  readonly disk = this.sim.boot()
+  private readonly locks = new SimLocks().boot()
+  private draws = 0
+
+  take(path: string, of: ControlRecord = record): Promise<TakenFolder> {
+    this.draws += 1
+    return takeFolder(new SimClock(), new SimRandom(this.draws), this.disk, this.locks, path, of, LIFE)
+  }
+
+  async device(path: string, n: number, storeId = STORE): Promise<void> {
+    await this.disk.makeFolder(path)
+    await createSuperblock(this.disk, path, { storeId, deviceId: idOf(n), createdMs: 0 })
+  }
+
+  /** Refused, and as it was: nothing changed, and nobody owns it. */
+  async assertRefused(path: string, kind: FailureKind, message: RegExp): Promise<void> {
+    const before = this.sim.medium.namesIn(path)
+    for (let i = 0; i < 2; i += 1) {
+      await assert.rejects(this.take(path), error => isFailure(error, kind) && message.test(error.message))
+    }
+    assert.deepEqual(this.sim.medium.namesIn(path), before)
+  }
+}
+
+test("an empty or absent folder becomes a new device of the store, in this life", async () => {
+  const machine = new Machine()
+  const taken = await machine.take("/new")
+  const { identity, superblock } = taken.ownership
+  assert.deepEqual([taken.isNew, taken.capacityBytes], [true, machine.sim.capacityBytes])
+  assert.deepEqual([superblock.storeId, identity.incarnation, identity.path], [STORE, LIFE, "/new"])
+  await assert.rejects(machine.take("/new"), error => isFailure(error, "folderInUse"))
+  await taken.ownership.check()
+  await taken.ownership.release()
+})
+
+test("a device that was begun and never became part of the store is taken as new; one that was used is not", async () => {
+  const machine = new Machine()
+  const first = await machine.take("/new")
+  await first.ownership.release()
+  const again = await machine.take("/new")
+  assert.equal(again.ownership.identity.id, first.ownership.identity.id)
+  assert.equal(again.isNew, true)
+  await again.ownership.release()
+  await machine.disk.makeFolder("/new/log")
+  await machine.assertRefused("/new", "foreignFolder", /was forgotten; empty the folder/)
+})
+
+test("a device of the store is taken back, in a life above all that it has seen", async () => {
+  const machine = new Machine()
+  await machine.device("/back", 2)
+  const taken = await machine.take("/back")
+  assert.deepEqual([taken.isNew, taken.ownership.identity.id], [false, idOf(2)])
+  assert.equal((await readSuperblock(machine.disk, "/back"))?.incarnation, LIFE)
+  await taken.ownership.release()
+  assert.equal((await machine.take("/back")).ownership.identity.incarnation, LIFE + 1)
+})
+
+test("what is another's, or went on without the store, is refused and stays as it was", async () => {
+  const machine = new Machine()
+  await machine.device("/other", 1, parseStoreId("f".repeat(32)))
+  await machine.assertRefused("/other", "foreignFolder", /another store/)
+  await machine.disk.makeFolder("/photos")
+  await (await machine.disk.open("/photos/cat.jpg", "create")).close()
+  await machine.assertRefused("/photos", "folderNotEmpty", /cat\.jpg/)
+  await machine.device("/ahead", 2)
+  await writeControlRecord(machine.disk, "/ahead", recordOf(2, [1, 2]))
+  await machine.assertRefused("/ahead", "foreignFolder", /went on without this store/)
+})
+
+test("a probe finds a device that fails, is full, or gives back other bytes; what it left behind is no content", async () => {
+  const machine = new Machine()
+  await machine.disk.makeFolder("/d")
+  const probe = (): Promise<void> => probeDevice(new SimRandom(1), machine.disk, "/d")
+  await probe()
+  assert.deepEqual(machine.sim.medium.namesIn("/d"), [])
+  for (const [code, kind] of [
+    ["EIO", "deviceFailed"],
+    ["ENOSPC", "deviceFull"],
+  ] as const) {
+    for (const call of ["create", "write", "sync", "syncFolder"] as const) {
+      if (code === "ENOSPC" && call !== "create" && call !== "write") continue
+      machine.sim.intercept(failing({ kind: call, code, nth: 1 }))
+      await assert.rejects(probe(), error => isFailure(error, kind), `${call} ${code}`)
+    }
+  }
+  machine.sim.intercept(rots(bytes => void (bytes[9] = (bytes[9] ?? 0) ^ 1)))
+  await assert.rejects(probe(), error => isFailure(error, "deviceFailed"))
+  machine.sim.intercept(() => undefined)
+  assert.deepEqual(machine.sim.medium.namesIn("/d"), ["probe"])
+  await (await machine.take("/d")).ownership.release()
+})

@@ -1,0 +1,145 @@
+/**
+ * Folders that a running store takes: one that is to be added, or a device of its own that came back.
+ *
+ * Promises  A folder that is refused is left as it was. One that was begun for this store and never
+ *           became part of it (a process died in between) is taken as if it were empty.
+ * Callers   hand in a disk that ends every call in bounded time.
+ */
+import { equalBytes, hexOf } from "../../base/bytes.js"
+import { fail } from "../../base/failures.js"
+import { parseDeviceId, type DeviceId, type Incarnation } from "../../base/ids.js"
+import { KIB } from "../../base/limits.js"
+import {
+  createSuperblock,
+  inspectFolder,
+  type FolderContent,
+  isMountPoint,
+  isUnused,
+  Ownership,
+  PROBE_NAME,
+  readControlRecord,
+  removeRemains,
+} from "../../device/index.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import type { Superblock } from "../../format/superblock.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Disk } from "../../seams/disk/contract.js"
+import type { FolderLock, FolderLocks } from "../../seams/lock/contract.js"
+import type { Random } from "../../seams/random/contract.js"
+
+const PROBE_BYTES = 64 * KIB
+
+export interface TakenFolder {
+  /** Its `identity` says which device it is. */
+  readonly ownership: Ownership
+  /** The record does not name it yet. */
+  readonly isNew: boolean
+  readonly isMountPoint: boolean
+  readonly capacityBytes: number
+}
+
+/**
+ * Takes a folder for the store of the record: makes an empty one a device, and begins a life on it.
+ * Throws `folderInUse`, `folderNotEmpty`, `foreignFolder` (of another store; forgotten by this one; or
+ * with a record of a later generation), `corruptRecord`, `deviceFailed`, `deviceFull`, `invalidConfig`.
+ */
+export async function takeFolder(
+  clock: Clock,
+  random: Random,
+  disk: Disk,
+  locks: FolderLocks,
+  path: string,
+  record: ControlRecord,
+  life: Incarnation,
+): Promise<TakenFolder> {
+  await disk.makeFolder(path)
+  const lock = await locks.take(path)
+  try {
+    const found = await findDevice(disk, path, record)
+    const superblock = found ?? (await begin(clock, random, disk, path, record))
+    const [isMount, { totalBytes }] = [await isMountPoint(disk, path), await disk.space(path)]
+    const ownership = await Ownership.begin(clock, disk, lock, superblock, life)
+    const isNew = !isNamed(record, superblock.deviceId)
+    return { ownership, isNew, isMountPoint: isMount, capacityBytes: totalBytes }
+  } catch (error) {
+    await giveBack(lock)
+    throw error
+  }
+}
+
+const isNamed = (record: ControlRecord, id: DeviceId): boolean => record.devices.some(device => device.id === id)
+
+async function giveBack(lock: FolderLock): Promise<void> {
+  await lock.release().catch(() => undefined)
+}
+
+/** The superblock of a device of this store; undefined where the folder is empty. */
+async function findDevice(disk: Disk, path: string, record: ControlRecord): Promise<Superblock | undefined> {
+  const content = await inspectFolder(disk, path)
+  if (content.kind === "empty") return undefined
+  if (content.kind === "remains") {
+    checkRemains(path, content, record)
+    await removeRemains(disk, path)
+    return undefined
+  }
+  const { superblock } = content
+  if (superblock.storeId !== record.storeId) {
+    throw fail("foreignFolder", { message: `${path} belongs to another store` })
+  }
+  if (!isNamed(record, superblock.deviceId)) {
+    if (await isUnused(disk, path)) return superblock
+    throw fail("foreignFolder", {
+      message: `${path} was part of this store and was forgotten; empty the folder to use it anew`,
+    })
+  }
+  const copy = await readControlRecord(disk, path)
+  if (copy !== undefined && !(copy instanceof Error) && copy.generation > record.generation) {
+    throw fail("foreignFolder", { message: `${path} went on without this store`, generation: copy.generation })
+  }
+  return superblock
+}
+
+/** Whether a folder with what is left of a device may become another. Throws `foreignFolder`, `folderNotEmpty`. */
+export function checkRemains(
+  path: string,
+  remains: Extract<FolderContent, { kind: "remains" }>,
+  { storeId, generation }: Pick<ControlRecord, "storeId" | "generation">,
+): void {
+  if (remains.record.storeId !== storeId) throw fail("foreignFolder", { message: `${path} belongs to another store` })
+  if (remains.record.generation > generation) {
+    throw fail("foreignFolder", {
+      message: `${path} went on without this store`,
+      generation: remains.record.generation,
+    })
+  }
+  if (!remains.isEmptied) throw fail("folderNotEmpty", { path, found: "what is left of a device; empty it" })
+}
+
+function begin(clock: Clock, random: Random, disk: Disk, path: string, record: ControlRecord): Promise<Superblock> {
+  const deviceId = parseDeviceId(hexOf(random.bytes(8)))
+  return createSuperblock(disk, path, { storeId: record.storeId, deviceId, createdMs: clock.wallMs() })
+}
+
+/**
+ * Whether a device works: writes a small file, syncs it, reads it back, removes it. Throws `deviceFailed`
+ * where it does not, and `deviceFull` where there is no room for it, which says nothing about its health.
+ */
+export async function probeDevice(random: Random, disk: Disk, folder: string): Promise<void> {
+  const path = `${folder}/${PROBE_NAME}`
+  const bytes = random.bytes(PROBE_BYTES)
+  if (await disk.exists(path)) await disk.remove(path)
+  const file = await disk.open(path, "create", { durable: true })
+  const read = new Uint8Array(PROBE_BYTES)
+  try {
+    await file.write([bytes], 0)
+    await file.sync()
+    const lengthBytes = await file.read(read, 0)
+    if (lengthBytes !== PROBE_BYTES || !equalBytes(read, bytes)) {
+      throw fail("deviceFailed", { message: "the device gives back other bytes than were written", path })
+    }
+  } finally {
+    await file.close()
+  }
+  await disk.remove(path)
+  await disk.syncFolder(folder)
+}

@@ -1,0 +1,140 @@
+/** What an operator changes takes effect whole, beside background work, or changes nothing. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "../../base/assert.js"
+import { isFailure } from "../../base/failures.js"
+import { objectKeyOfText, parseBucketName } from "../../base/ids.js"
+import { KIB } from "../../base/limits.js"
+import { parsePolicy, textOfPolicy } from "../../base/policy.js"
+import { ALL_NEEDLES } from "../../block/index.js"
+import { needleIdOfKey } from "../../format/needle.js"
+import { ChoreRunner } from "../../life/index.js"
+import { inTurn, slowedBy } from "../../seams/disk/index.js"
+import type { Engine } from "../engine.js"
+import { EngineOperations, type FolderTaker } from "./operations.js"
+import { bytesOf, createBucket, Machine, noSignal, sourceOf } from "../testing.js"
+
+const NO_FOLDERS: FolderTaker = {
+  inspect: () => assert.fail("no folder is looked at"),
+  deviceAt: () => assert.fail("no folder is looked at"),
+  mayBeFilled: () => assert.fail("no folder is looked at"),
+  take: () => assert.fail("no folder is taken"),
+  probe: () => assert.fail("no folder is probed"),
+}
+
+function operationsOf({ clock, telemetry }: Machine, engine: Engine, folders = NO_FOLDERS): EngineOperations {
+  const facts = () => ({
+    policies: [],
+    lacking: new Map(),
+    oddGroups: [],
+    diskOf: (id: string) => id,
+    bytesPerSecond: 1,
+  })
+  const chores = new ChoreRunner("chores", engine.chores, clock, telemetry)
+  return new EngineOperations(engine, folders, chores, clock, facts, () => undefined)
+}
+
+const setRedundancy = (text: string, bucket: string | undefined) =>
+  ({
+    kind: "setRedundancy",
+    policy: parsePolicy(text),
+    bucket: bucket === undefined ? undefined : parseBucketName(bucket),
+  }) as const
+
+test("a policy for a bucket that is not there changes nothing", async () => {
+  const machine = new Machine({ devices: 4 })
+  const engine = await machine.open()
+  const { generation } = engine.keeper.record
+  const change = operationsOf(machine, engine).change(setRedundancy("ec:2+1", "nothing-here"), "ec:2+1")
+  await assert.rejects(machine.clock.runUntil(change), error => isFailure(error, "noSuchBucket"))
+  assert.equal(engine.keeper.record.generation, generation)
+})
+
+test("what makes the store less safe is done only for who names it, and the refusal says what to send", async () => {
+  const machine = new Machine({ devices: 4 })
+  const engine = await machine.open()
+  const operations = operationsOf(machine, engine)
+  const { generation } = engine.keeper.record
+  const change = (confirm: string | undefined) =>
+    machine.clock.runUntil(operations.change(setRedundancy("replica:1", undefined), confirm))
+  for (const confirm of [undefined, "", "yes", "replica:2"]) {
+    await assert.rejects(
+      change(confirm),
+      error =>
+        isFailure(error, "invalidArgument") &&
+        /replica:1 survives fewer lost disks than ec:2\+2.*send "confirm": "replica:1"/.test(error.message),
+    )
+  }
+  assert.equal(engine.keeper.record.generation, generation, "nothing was changed")
+  await change("replica:1")
+  assert.equal(textOfPolicy(engine.keeper.record.policy), "replica:1")
+})
+
+test("a change that is refused takes no folder: it would be no empty one any more", async () => {
+  const machine = new Machine({ devices: 4 })
+  const engine = await machine.open()
+  const inspect = () => Promise.resolve({ isMountPoint: true, capacityBytes: 0, disk: "new", systemDisk: "system" })
+  const operations = operationsOf(machine, engine, { ...NO_FOLDERS, inspect })
+  const { id } = must(engine.keeper.record.devices[0], "the store has devices")
+  const change = operations.change({ kind: "replaceDevice", id, path: "/new", acceptLoss: false }, undefined)
+  await assert.rejects(machine.clock.runUntil(change), error => isFailure(error, "invalidArgument"))
+})
+
+test("a bucket's policy takes its time to become known: needles of one generation are of one policy all the same", async () => {
+  const machine = new Machine({ devices: 4, blockBytes: 64 * KIB })
+  const engine = await machine.open()
+  const bucket = await createBucket(engine)
+  const target = { bucket, key: objectKeyOfText("a"), conditions: {} }
+  const bytes = Buffer.alloc(500 * KIB, "abc")
+  const what = { attributes: { headers: {}, userMetadata: [] }, tags: [], signal: noSignal, body: sourceOf(bytes) }
+  await machine.clock.runUntil(engine.services.objects.put({ ...target, ...what }))
+  const operations = operationsOf(machine, engine)
+  await machine.clock.runUntil(operations.change(setRedundancy("ec:2+1", undefined), "ec:2+1"))
+  machine.disk.intercept(inTurn(call => (call.path.includes("/log/") ? slowedBy(machine.clock, 500)(call) : undefined)))
+  let isOver = false
+  const changed = operations.change(setRedundancy("replica:2", "bucket"), undefined).finally(() => (isOver = true))
+  const recode = must(
+    engine.chores.find(({ name }) => name === "recode"),
+    "there is such a chore",
+  )
+  for (let steps = 0; steps < 2_000; steps += 1) {
+    const outcome = await machine.clock.runUntil(recode.step(noSignal))
+    if (outcome === "idle" && isOver) break
+    if (outcome !== "busy") await machine.clock.advance(50)
+  }
+  await changed
+  const policies = new Map<number, Set<string>>()
+  for (const { shards } of engine.devices) {
+    for (const { key, shape } of shards.volumes.indexed(ALL_NEEDLES)) {
+      const { generation } = needleIdOfKey(key)
+      const known = policies.get(generation) ?? new Set()
+      policies.set(generation, known.add(textOfPolicy(must(shape, "indexed").policy)))
+    }
+  }
+  for (const [generation, texts] of policies) assert.equal(texts.size, 1, `${generation}: ${[...texts].join()}`)
+  assert.deepEqual([...(policies.get(Math.max(...policies.keys())) ?? [])], ["replica:2"])
+  const got = async () => bytesOf(await engine.services.objects.get(target))
+  assert.deepEqual(await machine.clock.runUntil(got()), bytes)
+})
+
+test("a plan for a bucket reckons with what lies in it", async () => {
+  const machine = new Machine({ devices: 4, blockBytes: 64 * KIB })
+  const engine = await machine.open()
+  const bucket = await createBucket(engine)
+  const [key, bytes] = [objectKeyOfText("a"), Buffer.alloc(100 * KIB, "abc")]
+  const what = {
+    attributes: { headers: {}, userMetadata: [] },
+    tags: [],
+    conditions: {},
+    signal: noSignal,
+    body: sourceOf(bytes),
+  }
+  await machine.clock.runUntil(engine.services.objects.put({ bucket, key, ...what }))
+  const operations = operationsOf(machine, engine)
+  const planned = async (text: string) => machine.clock.runUntil(operations.plan(setRedundancy(text, "bucket")))
+  assert.equal((await planned("replica:2")).recodedBytes, 2 * bytes.length)
+  assert.equal((await planned("ec:2+2")).recodedBytes, 0)
+  await machine.clock.runUntil(operations.change(setRedundancy("replica:2", "bucket"), "replica:2"))
+  assert.equal((await planned("replica:2")).recodedBytes, 0)
+  assert.equal((await planned("ec:2+2")).recodedBytes, 2 * bytes.length)
+})

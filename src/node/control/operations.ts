@@ -1,0 +1,414 @@
+/**
+ * What an operator may change of a running store, carried out: the control record is changed, folders are
+ * taken and given up, and background work is woken; all that it sets moving goes on behind.
+ *
+ * Promises  A change that was refused has changed nothing; a folder that was taken for it is given up.
+ */
+import {
+  type AppliedChange,
+  type ChangePlan,
+  checkConfirmed,
+  type DeviceCheck,
+  type ProgressReport,
+  type RedundancyReport,
+  type StoreChange,
+  type StoreOperations,
+} from "../../admin/index.js"
+import { fail, isFailure, type Failure } from "../../base/failures.js"
+import { parseDeviceId, type DeviceId } from "../../base/ids.js"
+import { textOfPolicy, type Policy } from "../../base/policy.js"
+import {
+  addDevice,
+  admitBucketPolicy,
+  deviceOf,
+  drainDevice,
+  forgetDevice,
+  policyInWords,
+  previewChange,
+  removeDevice,
+  replaceDevice,
+  setPolicy,
+  setWeight,
+  recodingOf,
+  type NewDevice,
+  type Preview,
+  type PreviewFacts,
+  type Recoding,
+} from "../../cluster/index.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import type { ChoreRunner } from "../../life/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { OwnedFolder } from "../devices/device-set.js"
+import type { Engine } from "../engine.js"
+import { notesOf, type NewDisk, type PolicyStep } from "./plan-warnings-core.js"
+
+/** What a folder would be as a device. */
+export interface FolderFacts {
+  readonly isMountPoint: boolean
+  readonly capacityBytes: number
+}
+
+export interface FolderFound extends FolderFacts {
+  /** Equal for folders that fail together. */
+  readonly disk: string
+  /** What the system lies on. */
+  readonly systemDisk: string
+}
+
+export interface FolderTaken extends FolderFacts {
+  readonly folder: OwnedFolder
+  /** The record does not name it yet. */
+  readonly isNew: boolean
+}
+
+/** Folders that the running store looks at and takes. */
+export interface FolderTaker {
+  /** Touches nothing. Throws what `take` would throw because of the folder, and where nothing is above it. */
+  inspect(path: string): Promise<FolderFound>
+  /** The device in the folder; undefined where there is none. Touches nothing. */
+  deviceAt(path: string): Promise<DeviceId | undefined>
+  /** Whether it is there, and holds no device: empty, emptied, or begun as a device and never used. Touches nothing. */
+  mayBeFilled(path: string): Promise<boolean>
+  take(path: string): Promise<FolderTaken>
+  /** Throws `deviceFailed` where the device does not do what it is told. */
+  probe(path: string): Promise<void>
+}
+
+/** What plans need to know of the store's contents. */
+export type PlanFacts = () => PreviewFacts
+
+/** Stands for a device that does not exist yet. */
+const NEW_ID = parseDeviceId("f".repeat(16))
+/** Work that an operator may pause. */
+const REPAIR = "repair"
+const SCRUB = "scrub"
+
+export class EngineOperations implements StoreOperations {
+  constructor(
+    private readonly engine: Engine,
+    private readonly folders: FolderTaker,
+    private readonly chores: ChoreRunner,
+    private readonly clock: Clock,
+    private readonly facts: PlanFacts,
+    private readonly recoding: () => ProgressReport | undefined,
+  ) {}
+
+  private get record(): ControlRecord {
+    return this.engine.keeper.record
+  }
+
+  async plan(change: StoreChange): Promise<ChangePlan> {
+    if (!("path" in change)) return this.planOf(change, undefined, undefined)
+    const found = await this.folders.inspect(change.path)
+    const { isMountPoint, capacityBytes } = found
+    return this.planOf(change, { id: NEW_ID, pathHint: change.path, isMountPoint, capacityBytes }, found)
+  }
+
+  async change(change: StoreChange, confirm: string | undefined): Promise<AppliedChange> {
+    // What is refused is refused before a folder is taken: it would be a device by then, and no empty folder.
+    const planned = await this.plan(change)
+    checkConfirmed(planned, confirm)
+    const taken = "path" in change ? await this.take(change.path) : undefined
+    const newDevice = taken && newDeviceOf(taken)
+    try {
+      const plan = { ...this.planOf(change, newDevice, undefined), warnings: planned.warnings }
+      const record = await this.make(change, newDevice)
+      this.follow(change)
+      return { plan, generation: record.generation }
+    } catch (error) {
+      if (taken !== undefined) this.engine.giveUp(taken.folder.place.id, asReason(error))
+      throw error
+    }
+  }
+
+  private async make(change: StoreChange, newDevice: NewDevice | undefined): Promise<ControlRecord> {
+    const { control, services } = this.engine
+    const takeEffect = () => control.change(change.kind, before => this.decide(before, change, newDevice))
+    if (change.kind !== "setRedundancy" || change.bucket === undefined) return takeEffect()
+    const { bucket, policy } = change
+    await services.buckets.open(bucket)
+    return services.recode.duringChange(async () => {
+      const record = await takeEffect()
+      await services.buckets.setPolicy(bucket, chosen(policy))
+      return record
+    })
+  }
+
+  private async take(path: string): Promise<FolderTaken> {
+    const taken = await this.folders.take(path)
+    if (!taken.isNew) {
+      await taken.folder.release()
+      const { id } = taken.folder.place
+      throw fail("invalidArgument", {
+        message: `${path} is device ${id} of this store: check it, and it takes part again`,
+      })
+    }
+    await this.engine.bringIn(taken.folder)
+    return taken
+  }
+
+  private decide(record: ControlRecord, change: StoreChange, device: NewDevice | undefined): ControlRecord {
+    const nowMs = this.clock.wallMs()
+    const { policies } = this.facts()
+    // What blocks merely still lie under is re-coded, and asks for no room in a layout to come.
+    const ofBuckets = this.engine.services.buckets.policies().map(({ policy }) => policy)
+    const inUse = [...policies.map(({ policy }) => policy), ...ofBuckets]
+    switch (change.kind) {
+      case "addDevice":
+        return addDevice(record, needed(device), change.weight, ofBuckets, nowMs)
+      case "drainDevice":
+        return drainDevice(record, change.id, ofBuckets, nowMs)
+      case "removeDevice":
+        return removeDevice(record, change.id, ofBuckets, nowMs)
+      case "forgetDevice":
+        return forgetDevice(record, change.id, inUse, change.acceptLoss)
+      case "replaceDevice":
+        return replaceDevice(record, change.id, needed(device), inUse, change.acceptLoss, nowMs)
+      case "setWeight":
+        return setWeight(record, change.id, change.weight, ofBuckets, nowMs)
+      case "setRedundancy":
+        return this.setRedundancy(record, change, ofBuckets)
+    }
+  }
+
+  private setRedundancy(
+    record: ControlRecord,
+    { policy, bucket }: Extract<StoreChange, { kind: "setRedundancy" }>,
+    ofBuckets: readonly Policy[],
+  ): ControlRecord {
+    if (policy !== "automatic") this.engine.checkPolicy(policy)
+    if (bucket === undefined) return setPolicy(record, policy, ofBuckets)
+    return admitBucketPolicy(record, chosen(policy), ofBuckets)
+  }
+
+  /** What follows at once from a change that is in force. */
+  private follow(change: StoreChange): void {
+    if (change.kind === "forgetDevice" || change.kind === "replaceDevice") {
+      this.engine.giveUp(change.id, fail("deviceFailed", { message: "the device was given up", device: change.id }))
+    }
+    for (const chore of [REPAIR, "members", "recode"]) this.wakeIfThere(chore)
+  }
+
+  private wakeIfThere(chore: string): void {
+    if (this.chores.status().some(({ name }) => name === chore)) this.chores.wake(chore)
+  }
+
+  private planOf(change: StoreChange, device: NewDevice | undefined, found: FolderFound | undefined): ChangePlan {
+    const before = this.record
+    const after = this.decide(before, change, device)
+    const facts = this.facts()
+    const preview = previewChange(before, after, facts, this.recodingsOf(before, after, change, facts))
+    const named = [...before.devices, ...after.devices]
+    const newDisk =
+      found && device && change.kind === "addDevice" ? newDiskOf(before, after, device, found, facts) : undefined
+    const { warnings, confirmBy } = notesOf(change, preview.survives, this.policyStep(change, preview), newDisk)
+    return {
+      summary: summaryOf(change),
+      policyBefore: textOfPolicy(preview.policyBefore),
+      policyAfter: textOfPolicy(preview.policyAfter),
+      devices: preview.devices.map(({ id, bytesIn, bytesOut }) => ({
+        ...(id === NEW_ID ? {} : { id }),
+        path: named.find(each => each.id === id)?.pathHint ?? "",
+        bytesIn: Math.round(bytesIn),
+        bytesOut: Math.round(bytesOut),
+      })),
+      movedBytes: Math.round(preview.movedBytes),
+      recodedBytes: Math.round(preview.recodedBytes),
+      hours: preview.hours,
+      survives: preview.survives,
+      ...(preview.usableBefore === undefined ? {} : { usableBytesBefore: Math.round(preview.usableBefore) }),
+      ...(preview.usableAfter === undefined ? {} : { usableBytesAfter: Math.round(preview.usableAfter) }),
+      warnings,
+      ...(confirmBy === undefined ? {} : { confirmBy }),
+    }
+  }
+
+  /** Of the store, or of the bucket that the change is about. */
+  private policyStep(change: StoreChange, { policyBefore, policyAfter }: Preview): PolicyStep {
+    if (change.kind !== "setRedundancy" || change.bucket === undefined)
+      return { before: policyBefore, after: policyAfter }
+    const { policy = policyBefore } = this.engine.services.buckets.holdings(change.bucket)
+    return { before: policy, after: chosen(change.policy) ?? policyAfter }
+  }
+
+  private recodingsOf(
+    before: ControlRecord,
+    after: ControlRecord,
+    change: StoreChange,
+    { policies }: PreviewFacts,
+  ): readonly Recoding[] {
+    const { buckets } = this.engine.services
+    if (change.kind === "setRedundancy" && change.bucket !== undefined) {
+      const { bytes, policy = before.policy } = buckets.holdings(change.bucket)
+      return recodingOf(policy, chosen(change.policy) ?? after.policy, bytes)
+    }
+    const allBytes = policies.reduce((sum, { bytes }) => sum + bytes, 0)
+    const ownBytes = buckets.policies().reduce((sum, { name }) => sum + buckets.holdings(name).bytes, 0)
+    return recodingOf(before.policy, after.policy, Math.max(0, allBytes - ownBytes))
+  }
+
+  async checkDevice(id: DeviceId): Promise<DeviceCheck> {
+    const { pathHint, state } = deviceOf(this.record, id)
+    const isOpen = this.engine.devices.some(({ place }) => place.id === id)
+    if (!isOpen) await this.return(id, pathHint)
+    try {
+      await this.folders.probe(pathHint)
+    } catch (error) {
+      if (!isFailure(error, "deviceFull")) throw error
+      return { id, state: "full", finding: "the device works and has no room" }
+    }
+    const now = deviceOf(this.record, id).state
+    const finding = isOpen ? "the device reads and writes" : `the device works; it was ${state} and takes part again`
+    return { id, state: now, finding }
+  }
+
+  /**
+   * Takes back a device that is out. A folder in its place that was emptied is filled, as by a start: unless objects
+   * could be lost by it, or the device had a mount point of its own and the folder is none.
+   */
+  async readmit(id: DeviceId, path: string): Promise<"back" | "replaced"> {
+    if (!(await this.folders.mayBeFilled(path))) {
+      await this.return(id, path)
+      return "back"
+    }
+    const { isMountPoint } = await this.folders.inspect(path)
+    if (deviceOf(this.record, id).isMountPoint && !isMountPoint) {
+      throw fail("deviceFailed", {
+        message: `${path} is empty and no mount point, and the device had one of its own: mount the disk, or fill the folder with: hayloft device replace ${id} ${path}`,
+      })
+    }
+    await this.change({ kind: "replaceDevice", id, path, acceptLoss: false }, undefined)
+    return "replaced"
+  }
+
+  /** Takes back the folder of a device that is out, which has to do what it is told first. */
+  async return(id: DeviceId, path: string): Promise<void> {
+    const found = await this.folders.deviceAt(path)
+    if (found === undefined) throw fail("deviceFailed", { message: `there is no device at ${path}`, device: id })
+    if (found !== id) {
+      throw fail("foreignFolder", { message: `${path} is not device ${id}; replace the device to use this folder` })
+    }
+    const { folder } = await this.folders.take(path)
+    try {
+      await this.folders.probe(path)
+      const stack = await this.engine.bringIn(folder)
+      await this.engine.control.bringIn(stack)
+    } catch (error) {
+      this.engine.giveUp(id, asReason(error))
+      await folder.release()
+      throw error
+    }
+    for (const chore of [REPAIR, "members"]) this.wakeIfThere(chore)
+  }
+
+  redundancy(): Promise<RedundancyReport> {
+    const { record } = this
+    const recoding = this.recoding()
+    return Promise.resolve({
+      policy: textOfPolicy(record.policy),
+      isAutomatic: record.isPolicyAutomatic,
+      meaning: policyInWords(record),
+      buckets: this.engine.services.buckets
+        .policies()
+        .map(({ name, policy }) => ({ bucket: name, policy: textOfPolicy(policy) })),
+      ...(recoding === undefined ? {} : { recoding }),
+    })
+  }
+
+  setRepairPaused(isPaused: boolean): Promise<void> {
+    return this.setPaused(REPAIR, isPaused)
+  }
+
+  async startScrub(device: DeviceId | undefined): Promise<void> {
+    if (device !== undefined) deviceOf(this.record, device)
+    await this.setPaused(SCRUB, false)
+    for (const { place, tending } of this.engine.devices) {
+      if (device === undefined || place.id === device) tending.scrub.startNow()
+    }
+    this.wakeIfThere(SCRUB)
+  }
+
+  pauseScrub(): Promise<void> {
+    return this.setPaused(SCRUB, true)
+  }
+
+  private async setPaused(work: string, isPaused: boolean): Promise<void> {
+    await this.engine.control.change(isPaused ? "pause" : "resume", record => {
+      const others = record.pausedWork.filter(name => name !== work)
+      return { ...record, pausedWork: isPaused ? [...others, work] : others }
+    })
+    this.wakeIfThere(work)
+  }
+
+  resumeOrphans(): Promise<void> {
+    this.engine.services.orphans.resume()
+    this.wakeIfThere("orphans")
+    return Promise.resolve()
+  }
+
+  setTranquility(chore: string, tranquility: number): void {
+    this.chores.setTranquility(chore, tranquility)
+  }
+
+  wakeChore(chore: string): void {
+    this.chores.wake(chore)
+  }
+}
+
+const chosen = (policy: Policy | "automatic"): Policy | undefined => (policy === "automatic" ? undefined : policy)
+
+function newDiskOf(
+  before: ControlRecord,
+  after: ControlRecord,
+  { id, pathHint: path }: NewDevice,
+  { disk, systemDisk }: FolderFound,
+  { diskOf }: PreviewFacts,
+): NewDisk {
+  return {
+    ...{ path, disk, systemDisk, weight: deviceOf(after, id).weight },
+    otherDisks: before.devices.map(device => diskOf(device.id)),
+    otherWeights: before.devices.map(({ weight }) => weight),
+  }
+}
+
+const newDeviceOf = ({ folder, isMountPoint, capacityBytes }: FolderTaken): NewDevice => ({
+  id: folder.place.id,
+  pathHint: folder.place.path,
+  isMountPoint,
+  capacityBytes,
+})
+
+function needed(device: NewDevice | undefined): NewDevice {
+  if (device === undefined) throw fail("invalidArgument", { message: "the change needs a folder" })
+  return device
+}
+
+const asReason = (error: unknown): Failure =>
+  isFailure(error) ? error : fail("internal", { reason: String(error) }, error)
+
+function summaryOf(change: StoreChange): string {
+  switch (change.kind) {
+    case "addDevice":
+      return `${change.path} joins the store; shards move to it until it has its share`
+    case "drainDevice":
+      return `what device ${change.id} holds moves to the others; it stays part of the store`
+    case "removeDevice":
+      return `what device ${change.id} holds moves to the others; then it leaves the store`
+    case "forgetDevice":
+      return `device ${change.id} leaves the store for ever; what it held is rebuilt on the others`
+    case "replaceDevice":
+      return `${change.path} takes the place of device ${change.id}; what that held is rebuilt on it`
+    case "setWeight":
+      return `device ${change.id} gets a weight of ${change.weight}; shards move until the shares fit`
+    case "setRedundancy":
+      if (change.bucket !== undefined) return bucketSummary(change.bucket, change.policy)
+      return change.policy === "automatic"
+        ? "the redundancy follows the number of devices"
+        : `new objects are stored as ${textOfPolicy(change.policy)}, and those that are there are brought to it`
+  }
+}
+
+const bucketSummary = (bucket: string, policy: Policy | "automatic"): string =>
+  policy === "automatic"
+    ? `bucket ${bucket} follows the redundancy of the store`
+    : `objects of bucket ${bucket} are stored as ${textOfPolicy(policy)}, and those that are there are brought to it`

@@ -1,0 +1,353 @@
+/**
+ * A model of every way in which starts, changes and losses can follow each other on few devices, with the
+ * real decisions at each point; `truth.test.ts` walks through it.
+ *
+ * Devices are bits. What a device holds is the record last written there and the life last begun there.
+ * A life may end at any moment, and every write reaches any of the devices that it was meant for. A
+ * record that is not the one that took effect last, nor was decided on that one, is stale; opening the
+ * store with it means that something which took effect is forgotten.
+ */
+import { assert, must } from "../../base/assert.js"
+import { parseIncarnation } from "../../base/ids.js"
+import { countedIds, mayOpen, newestControlRecord } from "../../device/index.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import {
+  FORGET_LIVES,
+  GENERATIONS_PER_LIFE,
+  hasTakenEffect,
+  nextGeneration,
+  nextLife,
+  stepsBetween,
+} from "./steps-core.js"
+import { deviceEntry, idOf, recordOf, STORE } from "./testing.js"
+
+/** A set of devices, one bit each. */
+export type Devices = number
+
+export interface ModelRecord {
+  readonly generation: number
+  readonly counted: Devices
+  readonly named: Devices
+  /** `truth`: took effect last; `next`: was decided on that one; `stale`: something took effect instead or since. */
+  readonly standing: "truth" | "next" | "stale"
+}
+
+interface Copy {
+  readonly record: ModelRecord | undefined
+  readonly life: number
+}
+
+/** A life that has opened the store. */
+interface Running {
+  readonly life: number
+  readonly open: Devices
+  readonly record: ModelRecord
+  /** Who counts in records that were tried in vain since. */
+  readonly inVain: readonly Devices[]
+  readonly tried: number
+}
+
+export interface World {
+  readonly copies: readonly Copy[]
+  /** Never named by any record. */
+  readonly spare: Devices
+  /** Lost for good. */
+  readonly dead: Devices
+  /** Whom the operator has named as all that is left; later words never contradict this. */
+  readonly left: Devices | undefined
+  readonly running: Running | undefined
+}
+
+export interface Menu {
+  readonly mayDie: boolean
+  readonly mayForget: boolean
+  /** Changes may take two devices out at once, or put a spare one in another's place. */
+  readonly manyAtOnce: boolean
+  /** A rule that is left out, to see that it is needed. */
+  readonly without?: Rule
+}
+
+/**
+ * `more than half`: half of the devices open the store.
+ * `one by one`: a change may count several devices in or out. `in vain`: what was tried in vain is
+ * forgotten. `life`: a start tells nobody of its life before it writes. `renewal`: a start goes on with
+ * the record as it was found.
+ */
+export type Rule = "more than half" | "one by one" | "in vain" | "life" | "renewal"
+
+export class Divergence extends Error {
+  override readonly name = "Divergence"
+}
+
+const bits = (set: Devices): number[] => Array.from({ length: 8 }, (_, i) => i).filter(i => (set >> i) & 1)
+const setOf = (numbers: readonly number[]): Devices => numbers.reduce((set, i) => set | (1 << i), 0)
+const ALL_SUBSETS = new Map<Devices, readonly Devices[]>()
+
+/** All subsets of a set, the empty one and itself among them. */
+export function subsetsOf(set: Devices): readonly Devices[] {
+  const known = ALL_SUBSETS.get(set)
+  if (known !== undefined) return known
+  const subsets: Devices[] = []
+  for (let part = set; ; part = (part - 1) & set) {
+    subsets.push(part)
+    if (part === 0) break
+  }
+  ALL_SUBSETS.set(set, subsets)
+  return subsets
+}
+
+function memoized<Result>(decide: (...sets: readonly number[]) => Result): (...sets: readonly number[]) => Result {
+  const known = new Map<string, Result>()
+  return (...sets) => {
+    const key = sets.join()
+    const found = known.get(key)
+    if (found !== undefined) return found
+    const result = decide(...sets)
+    known.set(key, result)
+    return result
+  }
+}
+
+function realRecord(counted: Devices, named: Devices): ControlRecord {
+  const devices = bits(named).map(n => deviceEntry(n, (counted >> n) & 1 ? "active" : "out"))
+  return { ...recordOf(1, []), devices }
+}
+
+const numberOf = (id: string): number => Number.parseInt(id, 16)
+
+/** The real decision: whether a record may count where these devices are here. */
+const mayCount = memoized((counted, named, here) => {
+  const record = realRecord(counted, named)
+  const present = bits(here).map(n => ({ id: idOf(n), storeId: STORE, record }))
+  return mayOpen(must(newestControlRecord(present), "somebody has a record"))
+})
+
+/** The real decision: by which counted and named sets a change goes. */
+const stepsOf = memoized((counted, named, countedAfter, namedAfter) =>
+  stepsBetween(realRecord(counted, named), realRecord(countedAfter, namedAfter)).map(step => ({
+    counted: setOf(countedIds(step).map(numberOf)),
+    named: setOf(step.devices.map(({ id }) => numberOf(id))),
+  })),
+)
+
+const takesEffect = memoized((accepted, ...standing) =>
+  hasTakenEffect(
+    standing.map(set => bits(set).map(idOf)),
+    new Set(bits(accepted).map(idOf)),
+  ),
+)
+
+export function firstWorld(named: number, spare: number): World {
+  const set = (1 << named) - 1
+  const record = { generation: 1, counted: set, named: set, standing: "truth" as const }
+  const copies = Array.from({ length: named + spare }, (_, i) => ({ record: i < named ? record : undefined, life: 0 }))
+  return { copies, spare: ((1 << spare) - 1) << named, dead: 0, left: undefined, running: undefined }
+}
+
+const copiesIn = (world: World, set: Devices): readonly Copy[] =>
+  bits(set).map(n => must(world.copies[n], "devices are known"))
+
+function newestIn(world: World, here: Devices): ModelRecord | undefined {
+  let newest: ModelRecord | undefined
+  for (const { record } of copiesIn(world, here)) {
+    if (record === undefined) continue
+    if (record.generation === newest?.generation && record !== newest && keyOfRecord(record) !== keyOfRecord(newest)) {
+      throw new Divergence("two records of one generation")
+    }
+    if (newest === undefined || record.generation > newest.generation) newest = record
+  }
+  return newest
+}
+
+/** What a start with these devices opens; undefined where it refuses. */
+function opened(world: World, here: Devices, without?: Rule): ModelRecord | undefined {
+  const newest = newestIn(world, here)
+  if (newest === undefined) return undefined
+  const known = here & newest.named
+  const [counted, countedHere] = [bits(newest.counted).length, bits(known & newest.counted).length]
+  if (without === "more than half" && 2 * countedHere >= counted) return newest
+  return mayCount(newest.counted, newest.named, known) ? newest : undefined
+}
+
+const lifeAfter = (world: World, here: Devices): number =>
+  nextLife(
+    copiesIn(world, here).map(({ record, life }) => ({ incarnation: life, generation: record?.generation ?? 0 })),
+  )
+
+function withCopies(world: World, set: Devices, change: (copy: Copy) => Copy): World {
+  return { ...world, copies: world.copies.map((copy, n) => ((set >> n) & 1 ? change(copy) : copy)) }
+}
+
+/** The record is the one that took effect last: all others are stale, unless it had taken effect already. */
+function withTruth(world: World, truth: ModelRecord): World {
+  if (truth.standing === "truth") return world
+  const judge = (record: ModelRecord | undefined): ModelRecord | undefined => {
+    if (record === undefined) return undefined
+    return { ...record, standing: record.generation === truth.generation ? "truth" : "stale" }
+  }
+  return { ...world, copies: world.copies.map(copy => ({ ...copy, record: judge(copy.record) })) }
+}
+
+/** Everything that can happen next. Throws `Divergence` where the store is opened with what is not the truth. */
+export function* after(world: World, menu: Menu): Generator<World> {
+  const alive = ((1 << world.copies.length) - 1) & ~world.dead
+  for (const here of subsetsOf(alive)) if (here !== 0) yield* starts(world, here, menu)
+  if (world.running !== undefined) yield* changes(world, world.running, menu)
+  const stopped = { ...world, running: undefined }
+  if (menu.mayDie) for (const n of bits(alive)) yield { ...stopped, dead: world.dead | (1 << n) }
+  if (menu.mayForget) for (const here of subsetsOf(alive & ~world.spare)) yield* forgets(stopped, here)
+}
+
+function* starts(world: World, here: Devices, { without }: Menu): Generator<World> {
+  const record = opened(world, here, without)
+  if (record === undefined) return
+  if (record.standing === "stale") throw new Divergence("the store is opened with a record that is not the truth")
+  const open = here & record.counted
+  const life = lifeAfter(world, here)
+  const stopped = { ...world, running: undefined }
+  for (const promised of subsetsOf(open)) {
+    const begun = without === "life" ? stopped : withCopies(stopped, promised, copy => ({ ...copy, life }))
+    if (promised !== open) {
+      yield begun
+      continue
+    }
+    const renewed = without === "renewal" ? record : renewedBy(record, life)
+    for (const written of subsetsOf(open)) {
+      const reached = withCopies(begun, written, copy => ({ ...copy, record: renewed }))
+      if (written !== open) yield reached
+      else {
+        const truth: ModelRecord = { ...renewed, standing: "truth" }
+        const running = { life, open: here & (record.named | world.spare), record: truth, inVain: [], tried: 0 }
+        yield { ...withTruth(reached, renewed), running }
+      }
+    }
+  }
+}
+
+const renewedBy = (record: ModelRecord, life: number): ModelRecord => ({
+  ...record,
+  generation: nextGeneration(parseIncarnation(life), record.generation),
+  standing: "next",
+})
+
+interface Target {
+  readonly counted: Devices
+  readonly named: Devices
+}
+
+function* targets(world: World, { record, open }: Running, { manyAtOnce }: Menu): Generator<Target> {
+  const { counted, named } = record
+  yield record
+  const singles = subsetsOf(counted).filter(
+    set => set !== 0 && (bits(set).length === 1 || (manyAtOnce && bits(set).length === 2)),
+  )
+  for (const out of singles) {
+    if (out === counted) continue
+    yield { counted: counted & ~out, named }
+    yield { counted: counted & ~out, named: named & ~out }
+  }
+  for (const back of bits(named & ~counted & open)) yield { counted: counted | (1 << back), named }
+  for (const spare of bits(world.spare & open)) {
+    const [added] = [1 << spare]
+    yield { counted: counted | added, named: named | added }
+    if (!manyAtOnce) continue
+    for (const old of bits(counted)) {
+      const kept = ~(1 << old)
+      yield { counted: (counted & kept) | added, named: (named & kept) | added }
+    }
+  }
+}
+
+function* changes(world: World, running: Running, menu: Menu): Generator<World> {
+  for (const target of targets(world, running, menu)) {
+    const { counted, named } = running.record
+    const inOne = menu.without === "one by one" ? [target] : undefined
+    const steps = inOne ?? stepsOf(counted, named, target.counted, target.named)
+    yield* stepping(world, running, running.inVain.length > 0 ? [running.record, ...steps] : steps, menu)
+  }
+}
+
+function* stepping(world: World, running: Running, steps: readonly Target[], menu: Menu): Generator<World> {
+  const [step, ...more] = steps
+  if (step === undefined) {
+    yield world
+    return
+  }
+  const last = Math.max(running.record.generation, running.tried)
+  const generation = nextGeneration(parseIncarnation(running.life), last)
+  const record: ModelRecord = { ...step, generation, standing: "next" }
+  for (const accepted of subsetsOf(running.open & step.counted)) {
+    const spare = world.spare & ~step.named
+    const written = { ...withCopies(world, accepted, copy => ({ ...copy, record })), spare }
+    if (takesEffect(accepted, running.record.counted, ...running.inVain)) {
+      const next: Running = { ...running, record: { ...record, standing: "truth" }, inVain: [], tried: generation }
+      yield* stepping({ ...withTruth(written, record), running: next }, next, more, menu)
+    } else {
+      const known = menu.without === "in vain" ? [] : [...running.inVain, step.counted]
+      const inVain = [...new Set(known)].sort()
+      yield { ...written, running: { ...running, tried: generation, inVain } }
+    }
+  }
+}
+
+/** The operator's word on a stopped store: what is not here is gone. It is true if that could not open by itself. */
+function* forgets(world: World, here: Devices): Generator<World> {
+  const newest = newestIn(world, here)
+  if (newest === undefined || opened(world, here) !== undefined) return
+  const known = here & newest.named
+  const kept = newest.counted & here
+  if (kept === 0 || (world.left !== undefined && (world.left & ~world.dead & ~here) !== 0)) return
+  const others = ((1 << world.copies.length) - 1) & ~world.dead & ~kept
+  if (subsetsOf(others).some(set => set !== 0 && opened(world, set) !== undefined)) return
+  const life = lifeAfter(world, here) + FORGET_LIVES
+  const steps = stepsOf(newest.counted, newest.named, kept, newest.named & ~(newest.counted & ~here))
+  let at = withCopies({ ...world, left: kept }, known, copy => ({ ...copy, life }))
+  let generation = newest.generation
+  for (const step of steps) {
+    generation = nextGeneration(parseIncarnation(life), generation)
+    const record: ModelRecord = { counted: step.counted, named: step.named, generation, standing: "next" }
+    const reached = here & step.counted
+    for (const accepted of subsetsOf(reached)) {
+      if (accepted !== reached) yield withCopies(at, accepted, copy => ({ ...copy, record }))
+    }
+    at = withTruth(
+      withCopies(at, reached, copy => ({ ...copy, record })),
+      record,
+    )
+    yield at
+  }
+}
+
+const keyOfRecord = ({ generation, counted, named, standing }: ModelRecord): string =>
+  `${generation}:${counted}:${named}:${standing}`
+
+/** Equal for worlds in which the same can happen: what counts of lives and generations is their order. */
+export function keyOf(world: World): string {
+  const { copies, running } = world
+  const generations = copies.flatMap(({ record }) => (record === undefined ? [] : [record.generation]))
+  if (running !== undefined) generations.push(running.record.generation, running.tried)
+  const lives = copies.map(({ life }) => life)
+  if (running !== undefined) lives.push(running.life)
+  const order = [...new Set([...lives, ...generations.map(each => Math.floor(each / GENERATIONS_PER_LIFE))])].sort(
+    (a, b) => a - b,
+  )
+  const ranks = new Map(order.map((life, rank) => [life, rank]))
+  const inOrder = [...new Set(generations)].sort((a, b) => a - b)
+  const shown = new Map(
+    inOrder.map((generation, rank) => [
+      generation,
+      `${ranks.get(Math.floor(generation / GENERATIONS_PER_LIFE)) ?? 0}.${rank}`,
+    ]),
+  )
+  const recordKey = ({ generation, counted, named, standing }: ModelRecord): string =>
+    `${shown.get(generation) ?? ""}:${counted}:${named}${standing}`
+  const parts = copies.map(
+    ({ record, life }) => `${record === undefined ? "-" : recordKey(record)}@${ranks.get(life) ?? 0}`,
+  )
+  if (running !== undefined) {
+    const { open, inVain, life, record, tried } = running
+    parts.push(`${open}/${ranks.get(life) ?? 0}/${recordKey(record)}/${shown.get(tried) ?? ""}/${inVain.join()}`)
+  }
+  assert(parts.length > 0, "a world has devices")
+  return `${parts.join(" ")} ${world.spare} ${world.dead} ${world.left ?? "-"}`
+}

@@ -1,0 +1,78 @@
+/**
+ * No two truths: through all that can happen to few devices, in any order, the store never opens with a
+ * record in whose place or after which another has taken effect.
+ */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { SimRandom } from "../../seams/random/sim.js"
+import { after, Divergence, firstWorld, keyOf, type Menu, type Rule, type World } from "./testing-truth.js"
+
+const PLAIN: Menu = { mayDie: false, mayForget: false, manyAtOnce: true }
+const WORST: Menu = { mayDie: true, mayForget: true, manyAtOnce: true }
+
+/** Everything that can come of a world, nearest first; `isAll` false: there was more than `worldsMax`. */
+function explore(first: World, menu: Menu, worldsMax: number): { readonly worlds: number; readonly isAll: boolean } {
+  const seen = new Set([keyOf(first)])
+  let nearest = [first]
+  while (nearest.length > 0) {
+    const next: World[] = []
+    for (const world of nearest) {
+      for (const other of after(world, menu)) {
+        const key = keyOf(other)
+        if (seen.has(key)) continue
+        seen.add(key)
+        next.push(other)
+      }
+      if (seen.size > worldsMax) return { worlds: seen.size, isAll: false }
+    }
+    nearest = next
+  }
+  return { worlds: seen.size, isAll: true }
+}
+
+test("two devices: of all that can happen, nothing opens a truth left behind", () => {
+  assert.deepEqual(explore(firstWorld(2, 0), PLAIN, 10_000), { worlds: 477, isAll: true })
+  const { isAll } = explore(firstWorld(2, 0), WORST, 10_000)
+  assert.equal(isAll, true, "also where devices die, and the operator gives them up")
+})
+
+for (const [named, spare, menu, worldsMax] of [
+  [2, 1, PLAIN, 8_000],
+  [3, 0, PLAIN, 12_000],
+  [3, 0, WORST, 6_000],
+  [4, 0, PLAIN, 4_000],
+] as const) {
+  const what = menu === PLAIN ? "changes and starts" : "changes, starts, deaths and the operator's word"
+  test(`${named} devices and ${spare} to add: the nearest ${worldsMax} worlds of ${what}`, () => {
+    explore(firstWorld(named, spare), menu, worldsMax)
+  })
+}
+
+test("four and five devices: long random lives", () => {
+  for (const [named, spare, walks] of [
+    [3, 1, 60],
+    [4, 0, 60],
+    [5, 0, 8],
+  ] as const) {
+    for (let seed = 0; seed < walks; seed += 1) {
+      const random = new SimRandom(1000 * named + seed)
+      let world = firstWorld(named, spare)
+      for (let step = 0; step < 12; step += 1) {
+        const next = [...after(world, seed % 2 === 0 ? PLAIN : WORST)]
+        if (next.length === 0) break
+        world = next[random.below(next.length)] ?? world
+      }
+    }
+  }
+})
+
+const NEEDED: readonly Rule[] = ["more than half", "one by one", "in vain", "life", "renewal"]
+
+for (const without of NEEDED) {
+  test(`without the rule "${without}" two truths are found`, () => {
+    const find = (): void => {
+      explore(firstWorld(3, 0), { ...PLAIN, without }, 60_000)
+    }
+    assert.throws(find, Divergence)
+  })
+}

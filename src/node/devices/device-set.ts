@@ -1,0 +1,157 @@
+/**
+ * Device set: the devices that a running engine holds open. It changes while the engine runs: one that
+ * fails is taken away, one that is added or comes back is opened.
+ *
+ * Promises  A device that fails a write or a sync, or does not answer, is told to `onTrouble` within
+ *           LOOK_EVERY_MS of its failure being known. One that was taken away is neither read nor
+ *           written from that moment, and nobody waits for it.
+ * Limits    CLOSE_MS_MAX for closing what was taken away.
+ */
+import type { ShardDevice } from "../../block/index.js"
+import { assert } from "../../base/assert.js"
+import { isFailure, type Failure } from "../../base/failures.js"
+import type { DeviceId } from "../../base/ids.js"
+import type { KeptFolder } from "../control/keeper.js"
+import { supervise, type Living } from "../../life/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Random } from "../../seams/random/contract.js"
+import type { Log } from "../../seams/telemetry/contract.js"
+import type { DeviceStack } from "./device-stack.js"
+
+export const LOOK_EVERY_MS = 200
+/** Files of a device that does not answer are left to the end of the process. */
+const CLOSE_MS_MAX = 2_000
+
+/** A folder that this process owns for one life. */
+export interface OwnedFolder {
+  readonly place: DeviceStack["place"]
+  /** What watches over it while it is used. */
+  readonly livings: readonly Living[]
+  /** Throws `folderInUse` where it is another's, `deviceFailed` where it cannot be told. */
+  check(): Promise<void>
+  release(): Promise<void>
+}
+
+interface Open {
+  readonly stack: DeviceStack
+  readonly folder: OwnedFolder
+  /** Ends its background work. */
+  readonly life: AbortController
+  ended: Promise<void>
+}
+
+/** Why a device must go; undefined while it is well. A full disk is not a broken one. */
+export function troubleOf({ disk, log, rows, volumes }: DeviceStack): Failure | undefined {
+  const failures = [disk.suspect, log.stopped, rows.failed, volumes.refusing]
+  return failures.find(failure => failure !== undefined && !isFailure(failure, "stopping", "deviceFull"))
+}
+
+export class DeviceSet implements Living {
+  readonly name = "devices"
+  /** What the block layer sees: changes as devices come and go. */
+  readonly shards = new Map<DeviceId, ShardDevice>()
+  private readonly devices = new Map<DeviceId, Open>()
+  private readonly closing = new Set<Promise<void>>()
+  private signal: AbortSignal | undefined
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly random: Random,
+    private readonly log: Log,
+    private readonly onTrouble: (id: DeviceId, failure: Failure) => void,
+  ) {}
+
+  /** In the order in which they came. */
+  get open(): readonly DeviceStack[] {
+    return [...this.devices.values()].map(({ stack }) => stack)
+  }
+
+  /** What the control record is written to. */
+  get kept(): readonly KeptFolder[] {
+    return [...this.devices.values()].map(({ stack: { place, disk }, folder }) => {
+      return { id: place.id, path: place.path, disk, check: () => folder.check() }
+    })
+  }
+
+  find(id: DeviceId): DeviceStack | undefined {
+    return this.devices.get(id)?.stack
+  }
+
+  add(stack: DeviceStack, folder: OwnedFolder): void {
+    const { id } = stack.place
+    assert(!this.devices.has(id), "a device is opened once")
+    const open: Open = { stack, folder, life: new AbortController(), ended: Promise.resolve() }
+    this.devices.set(id, open)
+    this.shards.set(id, stack.shards)
+    if (this.signal !== undefined) this.begin(open)
+  }
+
+  /** Takes a device away at once; it is closed, and its folder given up, behind everybody's back. */
+  remove(id: DeviceId, reason: Failure): void {
+    const open = this.forget(id)
+    if (open === undefined) return
+    open.stack.giveUp(reason)
+    const closed = this.closeSoon(open).finally(() => this.closing.delete(closed))
+    this.closing.add(closed)
+  }
+
+  /** Closes a device that is well, and keeps its folder, to be opened again. */
+  async close(id: DeviceId): Promise<OwnedFolder | undefined> {
+    const open = this.forget(id)
+    if (open === undefined) return undefined
+    await this.end(open)
+    return open.folder
+  }
+
+  private forget(id: DeviceId): Open | undefined {
+    const open = this.devices.get(id)
+    this.devices.delete(id)
+    this.shards.delete(id)
+    open?.life.abort()
+    return open
+  }
+
+  /** Runs what devices do by themselves, and watches over them, until the signal fires. */
+  async run(signal: AbortSignal): Promise<void> {
+    this.signal = signal
+    for (const open of this.devices.values()) this.begin(open)
+    while (!signal.aborted) {
+      for (const { stack } of this.devices.values()) {
+        const trouble = troubleOf(stack)
+        if (trouble !== undefined) this.onTrouble(stack.place.id, trouble)
+      }
+      await this.clock.sleep(LOOK_EVERY_MS, signal)
+    }
+    this.signal = undefined
+    for (const { life, ended } of this.devices.values()) {
+      life.abort()
+      await ended
+    }
+  }
+
+  /** After `run` has ended: closes all that is open. */
+  async closeAll(): Promise<void> {
+    for (const { stack } of this.devices.values()) await stack.close()
+    for (const closed of this.closing) await closed
+    this.devices.clear()
+    this.shards.clear()
+  }
+
+  private begin(open: Open): void {
+    const { stack, folder, life } = open
+    const livings = [...stack.livings, ...folder.livings]
+    open.ended = supervise(livings, this.clock, this.random.fork(stack.place.id), this.log, life.signal)
+  }
+
+  private async closeSoon(open: Open): Promise<void> {
+    const over = new AbortController()
+    const orderly = this.end(open).then(() => open.folder.release().catch(() => undefined))
+    await Promise.race([orderly, this.clock.sleep(CLOSE_MS_MAX, over.signal)])
+    over.abort()
+  }
+
+  private async end({ stack, ended }: Open): Promise<void> {
+    await ended.catch(() => undefined)
+    await stack.close().catch(() => undefined)
+  }
+}

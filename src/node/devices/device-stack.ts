@@ -1,0 +1,363 @@
+/**
+ * Device stack: everything that runs on one device (log, rows, needle volumes, payloads, checkpoints),
+ * put together over the seams.
+ */
+import type { DeviceId, Epoch, Incarnation, LogSequence, TabletId } from "../../base/ids.js"
+import { fail, isFailure, type Failure } from "../../base/failures.js"
+import { DisposeStack, type Chore, type Living } from "../../life/index.js"
+import type { ShardDevice } from "../../block/index.js"
+import {
+  BaseScrub,
+  CALL_LIMITS,
+  type CallLimits,
+  Checkpointer,
+  type CheckpointRuns,
+  checkPosition,
+  type CommitLog,
+  containedPosition,
+  containedSequence,
+  type DeviceSpace,
+  LogScrub,
+  type Memberships,
+  notePosition,
+  openLog,
+  type QueuedDisk,
+  queuedDisk,
+  readSourceMark,
+  Rows,
+  type Spaces,
+  SyncReads,
+} from "../../device/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Disk } from "../../seams/disk/contract.js"
+import { residentBytesMax } from "../../seams/store/real-memory.js"
+import type { StoreReader, Stores } from "../../seams/store/contract.js"
+import type { Log } from "../../seams/telemetry/contract.js"
+import type { MemberDevice } from "../../tablet/index.js"
+import {
+  checkOwner,
+  Compaction,
+  COMPACTION_LIMITS,
+  NeedleScrub,
+  openVolumes,
+  PayloadReader,
+  VOLUME_LIMITS,
+  volumeBytesMaxFor,
+  VOLUMES_SOURCE,
+  type KeptVolumes,
+  type NeedleId,
+} from "../../volume/index.js"
+import { readScrubRecord, Scrubbing } from "./scrubbing.js"
+import type { CheckpointRunner } from "../metadata/checkpoint-job.js"
+import { foldersOf } from "./folders.js"
+
+export interface DevicePlace {
+  readonly id: DeviceId
+  readonly path: string
+  readonly incarnation: Incarnation
+  /** By the wall clock; absent: not known. */
+  readonly createdMs?: number
+}
+
+/** Background work on one device. */
+export interface Tending {
+  readonly compaction: Chore
+  readonly scrub: Scrubbing
+  readonly scrubBase: Chore
+  readonly scrubLog: Chore
+}
+
+export interface DeviceStack {
+  readonly place: DevicePlace
+  /** The device's files behind its queue: no call takes longer than the queue allows. */
+  readonly disk: QueuedDisk
+  readonly space: DeviceSpace
+  readonly log: CommitLog
+  readonly rows: Rows
+  readonly volumes: KeptVolumes
+  /** There were bodies on it when it was opened: it has been part of a store that served. */
+  readonly hasBodies: boolean
+  readonly checkpointer: Checkpointer
+  /** To be changed before the first entry of a new membership is logged. */
+  readonly memberships: Map<TabletId, Epoch>
+  readonly member: MemberDevice
+  readonly shards: ShardDevice
+  readonly tending: Tending
+  /** What runs while the device is open. */
+  readonly livings: readonly Living[]
+  /** Nothing is read or written from now on; what is under way fails. */
+  giveUp(reason: Failure): void
+  close(): Promise<void>
+}
+
+export interface DeviceOptions {
+  /** Asked before each new log segment; throws if this process no longer owns the folder. */
+  readonly guard?: () => Promise<void>
+  /** Its folder is a mount point of its own: the reserve may be large. */
+  readonly isMountPoint?: boolean
+  readonly checkpointLimits?: ConstructorParameters<typeof Checkpointer>[7]
+  readonly callLimits?: CallLimits
+  /** Nothing on the device is older, by the wall clock; absent: 0. */
+  readonly aliveSinceMs?: number
+  /** How often all needles are verified. */
+  readonly scrubEveryMs?: number
+  /** A needle was found rotten. */
+  readonly onDamage?: (device: DeviceId, needle: NeedleId) => void
+  /** A row, or the log, was found damaged. */
+  readonly onBadRow?: (device: DeviceId, failure: Failure) => void
+}
+
+/** Opens what is on a device. Failures name its folder. */
+export async function openDevice(...args: Parameters<typeof openStack>): Promise<DeviceStack> {
+  try {
+    return await openStack(...args)
+  } catch (error) {
+    if (!isFailure(error)) throw error
+    const [, , , , place] = args
+    throw fail(error.kind, { ...error.details, folder: place.path }, error)
+  }
+}
+
+/** A disk that does this again and again is to be replaced. */
+export function logRebuilt(output: Log, path: string, offsetBytes: number): void {
+  output.warn("a file of the metadata store was damaged; parity rebuilt the damaged place", { path, offsetBytes })
+}
+
+interface Files {
+  readonly queue: QueuedDisk
+  readonly space: DeviceSpace
+  /** Behind the queue, with the ballast behind it. */
+  readonly disk: Disk
+  readonly syncReads: SyncReads
+}
+
+interface Metadata {
+  readonly base: StoreReader
+  readonly contained: LogSequence
+  readonly log: CommitLog
+  readonly rows: Rows
+}
+
+interface Contents {
+  readonly volumes: KeptVolumes
+  readonly payloads: PayloadReader
+  readonly hasBodies: boolean
+}
+
+async function openStack(
+  rawDisk: Disk,
+  stores: Stores,
+  clock: Clock,
+  output: Log,
+  place: DevicePlace,
+  memberships: Map<TabletId, Epoch>,
+  spaces: Spaces,
+  runner: CheckpointRunner,
+  options: DeviceOptions,
+): Promise<DeviceStack> {
+  await using opened = new DisposeStack()
+  const files = await openFiles(opened, rawDisk, clock, output, place, spaces, options)
+  const metadata = await openMetadata(opened, files, stores, output, place, memberships, options)
+  const contents = await openContents(opened, files, metadata, place, output)
+  const { queue, space } = files
+  const { base, contained, log, rows } = metadata
+  const { volumes, payloads } = contents
+  const positions = new Map(
+    [...memberships].map(([tabletId, since]) => [tabletId, containedPosition(base, tabletId, since)]),
+  )
+  const runs = runsOf(runner, place, files, metadata, contents, output)
+  const limits = options.checkpointLimits
+  const checkpointer = new Checkpointer(place.id, rows, log, memberships, runs, clock, output, limits, space)
+  space.owes(() => log.lengthBytes)
+  const open = opened.move()
+  return {
+    place,
+    disk: queue,
+    space,
+    log,
+    rows,
+    volumes,
+    hasBodies: contents.hasBodies,
+    checkpointer,
+    memberships,
+    member: {
+      id: place.id,
+      log,
+      rows,
+      contained,
+      containedPosition: (tabletId, since) =>
+        memberships.get(tabletId) === since ? positions.get(tabletId) : undefined,
+      readPayload: (family, key, payload) => payloads.read(family, key, payload),
+      syncReads: files.syncReads,
+      verifyBase: signal => base.verify(signal),
+      roomForWrites: () => checkpointer.roomForWrites(),
+      roomToGrow: () => space.roomForMetadata(),
+    },
+    shards: shardsOf(place.id, files, volumes),
+    tending: await tendingOf(place, files, metadata, volumes, runner, clock, options),
+    livings: [checkpointer, space],
+    giveUp: reason => {
+      queue.retire(reason)
+      runner.giveUp(place.id)
+    },
+    close: async () => {
+      await runner.forget(place.id)
+      await open[Symbol.asyncDispose]()
+    },
+  }
+}
+
+async function openFiles(
+  opened: DisposeStack,
+  rawDisk: Disk,
+  clock: Clock,
+  output: Log,
+  place: DevicePlace,
+  spaces: Spaces,
+  options: DeviceOptions,
+): Promise<Files> {
+  const life = new AbortController()
+  opened.defer(() => life.abort())
+  const onSuspect = ({ message }: Failure) => output.error("a device does not answer", { device: place.id, message })
+  const queue = queuedDisk(rawDisk, clock, options.callLimits ?? CALL_LIMITS, life.signal, onSuspect)
+  const space = await spaces.open(place.id, queue, place.path, options.isMountPoint ?? false)
+  opened.defer(() => space.close())
+  return { queue, space, disk: space.disk, syncReads: new SyncReads(clock) }
+}
+
+async function openMetadata(
+  opened: DisposeStack,
+  { disk, syncReads, space }: Files,
+  stores: Stores,
+  output: Log,
+  place: DevicePlace,
+  memberships: Memberships,
+  { guard }: DeviceOptions,
+): Promise<Metadata> {
+  const folders = foldersOf(place.path)
+  await disk.makeFolder(folders.base)
+  const rebuilt = (path: string, offsetBytes: number): void => logRebuilt(output, path, offsetBytes)
+  const base = await stores.openReader(folders.base, { disk, deviceId: place.id, syncReads, rebuilt })
+  opened.defer(() => base.close())
+  // The log is cut on the strength of what the base contains: the names of its files must outlive a power cut.
+  await disk.syncFolder(folders.base)
+  const contained = containedSequence(base)
+  const isShort = (): boolean => space.isFull
+  const log = await openLog(disk, folders.log, place.id, { known: contained, isShort, ...(guard && { guard }) })
+  opened.defer(() => log.close())
+  // Where there is no membership nothing in the log is needed.
+  const beginsWith = memberships.size === 0 ? contained : log.beginsWith
+  const found = { logged: log.durable, generation: base.generation, contained, beginsWith }
+  await checkPosition(disk, place.path, place.id, found)
+  await cutContained(log, contained)
+  // Where there is no membership the log says nothing that is needed: the next checkpoint lets go of it.
+  return { base, contained, log, rows: new Rows(base, memberships.size === 0 ? log.durable : contained) }
+}
+
+async function openContents(
+  opened: DisposeStack,
+  { disk, space, syncReads }: Files,
+  { base, rows }: Metadata,
+  place: DevicePlace,
+  output: Log,
+): Promise<Contents> {
+  const folders = foldersOf(place.path)
+  const home = { folder: folders.volumes, deviceId: place.id, incarnation: place.incarnation }
+  for (const folder of [folders.volumes, folders.payloads]) await checkOwner(disk, folder, place.id)
+  const volumeBytesMax = Math.min(VOLUME_LIMITS.volumeBytesMax, volumeBytesMaxFor(space.fullness.reserveBytes))
+  const mark = readSourceMark(base, VOLUMES_SOURCE)
+  const mayAppend = (bytes: number): boolean => space.mayTakeNeedles(bytes)
+  const limits = { ...VOLUME_LIMITS, volumeBytesMax }
+  const cachedBytesMax = residentBytesMax()
+  const volumes = await openVolumes(disk, rows, home, mark, limits, mayAppend, { reads: syncReads, cachedBytesMax })
+  opened.defer(() => volumes.close())
+  for (const damage of volumes.damages) output.error("a volume is damaged", { device: place.id, ...damage })
+  await disk.makeFolder(folders.payloads)
+  const cached = await PayloadReader.cachedPagesOf(disk, folders.payloads, cachedBytesMax)
+  const payloads = new PayloadReader(disk, folders.payloads, VOLUME_LIMITS, { reads: syncReads, cached })
+  opened.defer(() => payloads.close())
+  const hasBodies = volumes.usage().volumes > 0 || (await disk.list(folders.payloads)).length > 0
+  return { volumes, payloads, hasBodies }
+}
+
+/** The job is made right after the overlay was frozen: what is durable then contains all that was in it. */
+function runsOf(
+  runner: CheckpointRunner,
+  place: DevicePlace,
+  { disk }: Files,
+  { log, rows }: Metadata,
+  { volumes, payloads }: Contents,
+  output: Log,
+): CheckpointRuns {
+  const note = (generation: number): Promise<void> =>
+    notePosition(disk, place.path, place.id, { logged: log.durable, generation })
+  const checkpoint: CheckpointRuns["checkpoint"] = async request => {
+    const upTo = volumes.durable()
+    const result = await runner.run({ device: place, ...request, volumes: upTo, adopted: rows.adopted })
+    volumes.contained(upTo)
+    if (result.damages > 0) output.error("a volume is damaged", { device: place.id, stretches: result.damages })
+    for (const volume of result.removed) await payloads.giveUp(volume)
+    await note(result.generation)
+    return result
+  }
+  const merge: CheckpointRuns["merge"] = async request => {
+    const outcome = await runner.merge({ device: place, ...request, adopted: rows.adopted })
+    if (outcome.rows !== undefined) await note(outcome.generation)
+    return outcome
+  }
+  return { checkpoint, merge }
+}
+
+const shardsOf = (id: DeviceId, { queue, space }: Files, volumes: KeptVolumes): ShardDevice => ({
+  id,
+  volumes,
+  get isWritable() {
+    return volumes.refusing === undefined && queue.suspect === undefined
+  },
+  get isFull() {
+    return space.isFull
+  },
+})
+
+async function tendingOf(
+  place: DevicePlace,
+  { disk, space }: Files,
+  { log }: Metadata,
+  volumes: KeptVolumes,
+  runner: CheckpointRunner,
+  clock: Clock,
+  { onDamage, onBadRow, aliveSinceMs = 0, scrubEveryMs }: DeviceOptions,
+): Promise<Tending> {
+  const { id, path } = place
+  const rotten = (needle: NeedleId): void => onDamage?.(id, needle)
+  const saved = await readScrubRecord(disk, path)
+  const scrub = new NeedleScrub(volumes.upkeep, saved?.state, rotten)
+  const compaction = new Compaction(`compaction ${id}`, volumes.upkeep, clock, rotten, COMPACTION_LIMITS, space)
+  space.holdsCopies(() => compaction.undoCopies())
+  return {
+    compaction,
+    scrub: new Scrubbing(id, disk, path, volumes, scrub, saved, aliveSinceMs, clock, scrubEveryMs),
+    scrubBase: new BaseScrub(
+      id,
+      from => runner.scrubBase(place, from),
+      ([finding]) => finding && onBadRow?.(id, fail("corruptRow", { family: finding.family, reason: finding.reason })),
+      clock,
+    ),
+    scrubLog: new LogScrub(
+      id,
+      () => ({ after: log.cutUpTo, upTo: log.durable }),
+      (after, upTo) => runner.scrubLog(place, after, upTo),
+      damage => onBadRow?.(id, damage),
+      clock,
+    ),
+  }
+}
+
+/** A process that died between a checkpoint and the cut after it has left batches that the base contains. */
+async function cutContained(log: CommitLog, contained: LogSequence): Promise<void> {
+  try {
+    await log.cut(contained)
+  } catch (error) {
+    if (!isFailure(error, "deviceFull")) throw error
+  }
+}

@@ -1,0 +1,419 @@
+/**
+ * Engine: the store of one machine, put together over the seams. The same builder serves the real
+ * process and the simulator.
+ *
+ * One tablet with members on the devices that the control record names; blocks on all devices by the
+ * layout. One folder is a configuration of one member through the same code as seven. Devices come and
+ * go while it runs (see `store-control.ts`).
+ */
+import { openAccess, type Access, type RootKey } from "../access/index.js"
+import { must } from "../base/assert.js"
+import { asFailure, fail, Failure, isFailure } from "../base/failures.js"
+import type { DeviceId, Incarnation, Position } from "../base/ids.js"
+import { MIB } from "../base/limits.js"
+import { textOfPolicy, type Policy } from "../base/policy.js"
+import { Layouts, LocalBlocks, shapeOf } from "../block/index.js"
+import { forgetLearners, layoutOf, markOut, tabletOf } from "../cluster/index.js"
+import { Keeper } from "./control/keeper.js"
+import { ALONE_DEVICE_TIMEOUT_MS, CALL_LIMITS, queuedDisk, Spaces, type SpaceLimits } from "../device/index.js"
+import type { ControlMember, ControlRecord } from "../format/control-record.js"
+import { mapBounded, type Chore, type Living } from "../life/index.js"
+import { createServices, policyOfBucket, type AbortedWaits, type Services } from "../object/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import { slabBytesOf, type Compute } from "../seams/compute/index.js"
+import type { Disk } from "../seams/disk/contract.js"
+import type { Random } from "../seams/random/contract.js"
+import type { Stores } from "../seams/store/contract.js"
+import type { Telemetry } from "../seams/telemetry/contract.js"
+import { Member, NO_POSITION, Primary, recoverTablet, type FailedMember } from "../tablet/index.js"
+import type { NeedleId } from "../volume/index.js"
+import type { CheckpointRunner } from "./metadata/checkpoint-job.js"
+import { DeviceSet, type OwnedFolder } from "./devices/device-set.js"
+import { openDevice, type DeviceOptions, type DevicePlace, type DeviceStack } from "./devices/device-stack.js"
+import { ComparingMembers } from "./metadata/member-comparison.js"
+import { discardMetadata } from "./metadata/discard.js"
+import { EachDevice } from "./devices/each-device.js"
+import { FIRST_TABLET } from "./metadata/first-tablet.js"
+import { redundancyOf } from "./control/redundancy.js"
+import { StoreControl } from "./control/store-control.js"
+import { VerifyingReplicas } from "./metadata/replica-verification.js"
+
+const DEVICES_AT_ONCE = 4
+/** Clients feel little of it, and a day moves 4 TiB. */
+const MOVE_BYTES_PER_SECOND = 50 * MIB
+
+/** The world that an engine lives in. */
+export interface Seams {
+  readonly clock: Clock
+  readonly random: Random
+  /** Each device's own way to its files. */
+  readonly diskOf: (place: DevicePlace) => Disk
+  readonly stores: Stores
+  readonly compute: Compute
+  readonly telemetry: Telemetry
+  readonly checkpoints: CheckpointRunner
+}
+
+/** What the store consists of at this start, and who this process is. */
+export interface EngineSettings {
+  /** The devices that are there. */
+  readonly folders: readonly OwnedFolder[]
+  /** Has taken effect, and lies on each of them. */
+  readonly record: ControlRecord
+  readonly incarnation: Incarnation
+  readonly masterKey: Uint8Array
+  readonly root: RootKey
+  readonly deviceOptions: DeviceOptions
+  /** Smaller in simulation. */
+  readonly spaceLimits?: SpaceLimits
+  /** Writes that would have one copy only are refused. */
+  readonly refuseSingleCopy?: boolean
+  /** Undefined: the default of the chore that does it. */
+  readonly metadataBackupEveryMs?: number | undefined
+  /** What moving and coding anew write together at most; absent: `MOVE_BYTES_PER_SECOND`. */
+  readonly moveBytesPerSecondMax?: number
+  /** Shorter in simulation. */
+  readonly abortedWaits?: AbortedWaits
+}
+
+export interface Engine extends Access {
+  readonly services: Services
+  readonly keeper: Keeper
+  readonly control: StoreControl
+  readonly tablet: Primary
+  /** Those that are open now. */
+  readonly devices: readonly DeviceStack[]
+  /** To be supervised until the stop signal. */
+  readonly livings: readonly Living[]
+  readonly chores: readonly Chore[]
+  /** Hands over what wakes the chore of that name as soon as there is something to repair. */
+  onRepairDue(wake: () => void): void
+  /** Opens a folder that this process has come to own: a new device, or one that comes back. */
+  bringIn(folder: OwnedFolder): Promise<DeviceStack>
+  /** Closes a device that is no part of the store any more, and gives up its folder. */
+  giveUp(id: DeviceId, reason: Failure): void
+  /** Throws `invalidArgument` for a policy whose blocks this process has no memory for. */
+  checkPolicy(policy: Policy): void
+  /** After the livings have ended: waits for what is under way, makes a last checkpoint, closes. */
+  stop(): Promise<void>
+}
+
+/** Opens devices, the tablet on them, and the services over it. Nothing stays open where it throws. */
+export async function openEngine(seams: Seams, settings: EngineSettings): Promise<Engine> {
+  const builder = new EngineBuilder(seams, settings)
+  try {
+    return await builder.build()
+  } catch (error) {
+    await builder.abandon()
+    throw error
+  }
+}
+
+/** Work on each device. */
+const tendingChores = (devices: () => readonly DeviceStack[]): readonly Chore[] => [
+  new EachDevice("compaction", devices, stack => stack.tending.compaction),
+  new EachDevice("scrub", devices, stack => stack.tending.scrub),
+  new EachDevice("scrub base", devices, stack => stack.tending.scrubBase),
+  new EachDevice("scrub log", devices, stack => stack.tending.scrubLog),
+]
+
+class EngineBuilder {
+  private readonly keeper: Keeper
+  private readonly devices: DeviceSet
+  private readonly layouts: Layouts
+  private readonly control: StoreControl
+  private readonly spaces: Spaces
+  private wakeRepair: () => void = () => undefined
+  private services: Services | undefined
+  /** Until there is somebody who repairs. */
+  private onDamage: (device: DeviceId, needle: NeedleId) => void = () => undefined
+
+  constructor(
+    private readonly seams: Seams,
+    private readonly settings: EngineSettings,
+  ) {
+    const { clock, random, telemetry } = seams
+    const { record, incarnation } = settings
+    const { layout, previousLayout } = record
+    this.spaces = new Spaces(clock, random.fork("ballast"), telemetry.log, settings.spaceLimits)
+    const onTrouble = (id: DeviceId, failure: Failure) => void this.control.takeOut(id, failure)
+    this.devices = new DeviceSet(clock, random, telemetry.log, onTrouble)
+    this.keeper = new Keeper(clock, incarnation, record, () => this.devices.kept, onTrouble)
+    this.layouts = new Layouts(layoutOf(layout), previousLayout && layoutOf(previousLayout))
+    this.control = new StoreControl(this.keeper, this.devices, this.layouts, clock, telemetry.log, {
+      refuseSingleCopy: settings.refuseSingleCopy ?? false,
+      rebuild: id => this.rebuild(id),
+      isAborted: needle => this.services?.orphans.isConfirmed(needle) ?? false,
+      bucketPolicies: () => this.services?.buckets.policies().map(({ policy }) => policy) ?? [],
+      heldPolicies: () => this.heldPolicies(),
+    })
+  }
+
+  async build(): Promise<Engine> {
+    const { clock, random, compute, telemetry } = this.seams
+    const { incarnation, masterKey, root } = this.settings
+    const { keeper } = this
+    await this.openDevices()
+    const { members, recovered } = await this.recover()
+    const { epoch } = tabletOf(keeper.record, FIRST_TABLET)
+    const tablet = new Primary(members, epoch, recovered, clock, telemetry.log, this.control)
+    this.control.attach(tablet)
+    const blocks = new LocalBlocks(clock, compute, this.layouts, this.devices.shards, telemetry.metrics, {
+      refuseSingleCopy: this.settings.refuseSingleCopy ?? false,
+      onSingleCopy: () => this.control.singleCopyWritten(),
+      onDamage: (deviceId, needle) => this.onDamage(deviceId, needle),
+    })
+    const services = createServices(
+      clock,
+      random,
+      tablet,
+      compute,
+      blocks,
+      telemetry.log,
+      {
+        get policy() {
+          return keeper.record.policy
+        },
+        blockBytes: keeper.record.blockBytes,
+      },
+      incarnation,
+      redundancyOf(
+        this.control,
+        this.layouts,
+        clock,
+        telemetry.log,
+        bucketId => policyOfBucket(tablet.committed, bucketId),
+        this.settings.moveBytesPerSecondMax ?? MOVE_BYTES_PER_SECOND,
+        () => this.wakeRepair(),
+      ),
+      { storeId: keeper.record.storeId, tabletId: FIRST_TABLET, everyMs: this.settings.metadataBackupEveryMs },
+      this.settings.abortedWaits,
+    )
+    this.services = services
+    this.onDamage = (deviceId, id) => services.repair.noteDamage({ deviceId, id })
+    const access = openAccess(random, services.tablet, masterKey, root)
+    // What was left over may be so much that writes would wait for a checkpoint, and nobody makes one yet.
+    for (const stack of this.devices.open) if (stack.checkpointer.isOver(2)) await this.checkpointFirst(stack)
+    await access.accounts.ensureRoot()
+    await services.buckets.reopenClosed()
+    const { devices, control } = this
+    return {
+      services,
+      ...access,
+      keeper,
+      control,
+      tablet,
+      get devices() {
+        return devices.open
+      },
+      livings: [devices],
+      chores: [
+        ...[new VerifyingReplicas(tablet), ...services.chores, control],
+        new ComparingMembers(tablet, control, clock, telemetry.log),
+        ...tendingChores(() => devices.open),
+      ],
+      onRepairDue: wake => (this.wakeRepair = wake),
+      bringIn: folder => this.bringIn(folder),
+      giveUp: (id, reason) => devices.remove(id, reason),
+      checkPolicy: policy => this.checkPolicy(policy),
+      stop: () => this.stop(tablet),
+    }
+  }
+
+  /** A device whose checkpoint fails is taken out, where the store can do without it. */
+  private async checkpointFirst({ place, checkpointer }: DeviceStack): Promise<void> {
+    try {
+      await checkpointer.checkpoint()
+    } catch (error) {
+      const failure = asFailure(error)
+      if (failure.kind !== "deviceFull" && failure.kind !== "tooManyInFlight") {
+        await this.control.takeOut(place.id, failure)
+      }
+      if (this.devices.find(place.id) !== undefined) throw failure
+    }
+  }
+
+  private heldPolicies(): readonly Policy[] | undefined {
+    const survey = this.services?.repair.survey()
+    return survey?.isComplete === true ? survey.policies.map(({ policy }) => policy) : undefined
+  }
+
+  /** One that cannot be opened is taken out, where the store can do without it. */
+  private async openDevices(): Promise<void> {
+    const opened = await mapBounded(this.settings.folders, DEVICES_AT_ONCE, async folder => {
+      const stack = await this.openFolder(folder).catch((error: unknown) => asFailure(error))
+      if (!(stack instanceof Failure)) this.devices.add(stack, folder)
+      return { folder, stack }
+    })
+    for (const { folder, stack } of opened) {
+      if (!(stack instanceof Failure)) continue
+      await this.goOnWithout(folder.place.id, stack)
+      // It may be asked for again while the store runs.
+      await folder.release()
+    }
+    // What learners of an earlier life had learned may have a gap.
+    await this.control.change("start", forgetLearners)
+  }
+
+  /** What a device that holds no names knows of them is nothing to keep: damage to it is discarded. */
+  private async openFolder(folder: OwnedFolder): Promise<DeviceStack> {
+    try {
+      return await this.openStack(folder)
+    } catch (error) {
+      const isMember = this.control.holdsNames(folder.place.id)
+      if (isMember || !isFailure(error, "corruptLog", "corruptRow", "corruptRecord")) throw error
+      await this.discard(folder)
+      return this.openStack(folder)
+    }
+  }
+
+  private async discard({ place }: OwnedFolder): Promise<void> {
+    const { diskOf, stores, clock, telemetry } = this.seams
+    telemetry.log.warn("rebuilding the base of a device from its volumes", { device: place.id })
+    const watch = new AbortController()
+    try {
+      const disk = queuedDisk(diskOf(place), clock, CALL_LIMITS, watch.signal, () => undefined)
+      await discardMetadata(disk, stores, place.path, place.id)
+    } finally {
+      watch.abort()
+    }
+  }
+
+  /** Closes a device that is well and holds no names, and opens it again with nothing of theirs. */
+  private async rebuild(id: DeviceId): Promise<void> {
+    const folder = await this.devices.close(id)
+    if (folder === undefined) return
+    try {
+      await this.discard(folder)
+      await this.bringIn(folder)
+    } catch (error) {
+      await this.goOnWithout(id, asFailure(error))
+      await folder.release()
+    }
+  }
+
+  private openStack(folder: OwnedFolder): Promise<DeviceStack> {
+    const { clock, diskOf, stores, telemetry, checkpoints } = this.seams
+    const { place } = folder
+    const { deviceOptions } = this.settings
+    const device = this.keeper.record.devices.find(({ id }) => id === place.id)
+    const members = tabletOf(this.keeper.record, FIRST_TABLET).members
+    const since = members.find(({ id }) => id === place.id)?.since
+    const memberships = new Map(since === undefined ? [] : [[FIRST_TABLET, since]])
+    const isAlone = () => this.keeper.record.devices.length === 1
+    const callLimits = {
+      ...CALL_LIMITS,
+      get deviceTimeoutMs() {
+        return isAlone() ? ALONE_DEVICE_TIMEOUT_MS : CALL_LIMITS.deviceTimeoutMs
+      },
+    }
+    const options: DeviceOptions = {
+      callLimits,
+      ...deviceOptions,
+      guard: () => folder.check(),
+      isMountPoint: device?.isMountPoint ?? false,
+      aliveSinceMs: place.createdMs ?? device?.stateSinceMs ?? clock.wallMs(),
+      onDamage: (deviceId, needle) => this.onDamage(deviceId, needle),
+      onBadRow: (deviceId, failure) => this.control.damaged(deviceId, failure),
+    }
+    const { log } = telemetry
+    return openDevice(diskOf(place), stores, clock, log, place, memberships, this.spaces, checkpoints, options)
+  }
+
+  /** Throws the failure where the store cannot do without the device. */
+  private async goOnWithout(id: DeviceId, failure: Failure): Promise<void> {
+    const { clock, telemetry } = this.seams
+    // It says something of this process, and nothing of the device. One without the room to be opened is well,
+    // too, but the others are better served without it than not at all: it is asked again while the store runs.
+    if (failure.kind === "tooManyInFlight") throw failure
+    try {
+      await this.control.change("device cannot be opened", record => markOut(record, [id], clock.wallMs()))
+    } catch {
+      throw failure
+    }
+    telemetry.log.error("a device cannot be opened and is taken out", { device: id, reason: failure.message })
+    this.control.noteOut(id, failure)
+    this.devices.remove(id, failure)
+  }
+
+  /**
+   * The members agree; one whose log or base is damaged is left out, as long as another is left. Whoever the
+   * record names is open when this resolves.
+   */
+  private async recover(): Promise<{ readonly members: readonly Member[]; readonly recovered: Position }> {
+    await this.leaveClosed()
+    const members = this.named.map(({ id, since }) => {
+      const stack = must(this.devices.find(id), "members lie on open devices")
+      return new Member(stack.member, FIRST_TABLET, since)
+    })
+    const { position, failed } = await recoverTablet(members)
+    if (position === NO_POSITION) this.checkBeginning(failed)
+    for (const { member, failure } of failed) {
+      if (this.devices.find(member.id) !== undefined) await this.goOnWithout(member.id, failure)
+    }
+    await this.leaveClosed()
+    const left = members.filter(member => this.named.some(({ id }) => id === member.id))
+    return { members: left, recovered: position }
+  }
+
+  private get named(): readonly ControlMember[] {
+    return tabletOf(this.keeper.record, FIRST_TABLET).members
+  }
+
+  /**
+   * A device that does not take a record in time is closed while the store still opens, and nobody is there
+   * to drop it: it leaves the record before anything goes on. Each change may cost another one.
+   */
+  private async leaveClosed(): Promise<void> {
+    for (;;) {
+      const closed = this.named.map(({ id }) => id).filter(id => this.devices.find(id) === undefined)
+      if (closed.length === 0) return
+      await this.control.change("devices failed", record => markOut(record, closed, this.seams.clock.wallMs()))
+    }
+  }
+
+  /**
+   * Names that are gone everywhere look like a store that has only just been made: whoever went on would
+   * remove all bodies, since nothing names them.
+   */
+  private checkBeginning(failed: readonly FailedMember[]): void {
+    const [first] = failed
+    if (first !== undefined) throw first.failure
+    const bereft = this.devices.open.find(({ hasBodies }) => hasBodies)
+    if (bereft === undefined) return
+    throw fail("corruptLog", {
+      message:
+        "the names of objects are gone from every device that held them, and what they named is still there; attach a device that has them, or read what is left into a new store: hayloft rescue",
+      folder: bereft.place.path,
+    })
+  }
+
+  private checkPolicy(policy: Policy): void {
+    const { compute } = this.seams
+    if (slabBytesOf(shapeOf(policy), this.keeper.record.blockBytes) <= compute.slabs.slabBytes) return
+    throw fail("invalidArgument", {
+      message: `a redundancy of ${textOfPolicy(policy)} needs more memory for each block than this store began with; choose one with fewer parity shards`,
+    })
+  }
+
+  private async bringIn(folder: OwnedFolder): Promise<DeviceStack> {
+    const stack = await this.openFolder(folder)
+    this.devices.add(stack, folder)
+    return stack
+  }
+
+  private async stop(tablet: Primary): Promise<void> {
+    await tablet.stop()
+    await this.keeper.stop()
+    await mapBounded(this.devices.open, DEVICES_AT_ONCE, ({ checkpointer }) =>
+      checkpointer.checkpoint().catch(() => undefined),
+    )
+    await this.devices.closeAll()
+    await this.seams.checkpoints.close()
+  }
+
+  /** Closes what was opened for an engine that did not come to be. */
+  async abandon(): Promise<void> {
+    await this.devices.closeAll()
+  }
+}

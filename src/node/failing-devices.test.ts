@@ -1,0 +1,336 @@
+/** Devices fail under a running store: it goes on without them, and says so in the control record. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { objectKeyOfText, rowKeyOf } from "../base/ids.js"
+import { must } from "../base/assert.js"
+import { ALL_NEEDLES } from "../block/index.js"
+import { decodeNeedlePlace, needleIdOfKey } from "../format/needle.js"
+import { fail, isFailure } from "../base/failures.js"
+import { KIB } from "../base/limits.js"
+import type { Bucket } from "../object/index.js"
+import { failing, fails, inTurn, SickDevice } from "../seams/disk/index.js"
+import { SimRandom } from "../seams/random/sim.js"
+import type { Engine } from "./engine.js"
+import { FIRST_TABLET } from "./metadata/first-tablet.js"
+import { bytesOf, createBucket, folderOf, Machine, noSignal, sourceOf } from "./testing.js"
+import { parsePolicy } from "../base/policy.js"
+import { removeDevice, setPolicy, tabletOf } from "../cluster/index.js"
+
+/** What a request may be stalled by a device at most. */
+const STALL_MS_MAX = 5_000
+const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
+const SIZES = [1 * KIB, 200 * KIB]
+
+/** A store whose background work runs in virtual time. */
+class Scene {
+  private readonly life = new AbortController()
+  private ended: Promise<unknown> = Promise.resolve()
+
+  private constructor(
+    readonly machine: Machine,
+    readonly engine: Engine,
+    readonly bucket: Bucket,
+  ) {}
+
+  static async open(devices: number): Promise<Scene> {
+    const machine = new Machine({ devices })
+    const engine = await machine.open()
+    return new Scene(machine, engine, await createBucket(engine)).begin()
+  }
+
+  private begin(): this {
+    this.ended = Promise.all(this.engine.livings.map(living => living.run(this.life.signal)))
+    return this
+  }
+
+  /** The next life of the process. */
+  async restart(): Promise<Scene> {
+    await this.end()
+    return new Scene(this.machine, await this.machine.open(), this.bucket).begin()
+  }
+
+  /** Waits in virtual time; gives how long it took. */
+  async timed(promise: Promise<unknown>): Promise<number> {
+    const { clock } = this.machine
+    const begunMs = clock.monotonicMs()
+    await clock.runUntil(promise)
+    return clock.monotonicMs() - begunMs
+  }
+
+  put(name: string, bytes: Uint8Array): Promise<unknown> {
+    const given = {
+      key: objectKeyOfText(name),
+      attributes: { headers: {}, userMetadata: [] },
+      tags: [],
+      conditions: {},
+      signal: noSignal,
+    }
+    return this.engine.services.objects.put({ ...given, bucket: this.bucket, body: sourceOf(bytes) })
+  }
+
+  async get(name: string, engine = this.engine): Promise<Buffer> {
+    return bytesOf(
+      await engine.services.objects.get({ bucket: this.bucket, key: objectKeyOfText(name), conditions: {} }),
+    )
+  }
+
+  async expect(name: string, bytes: Uint8Array, engine = this.engine): Promise<void> {
+    assert.deepEqual(await this.machine.clock.runUntil(this.get(name, engine)), bytes)
+  }
+
+  states(): readonly string[] {
+    return this.engine.keeper.record.devices.map(device => device.state)
+  }
+
+  members(): readonly string[] {
+    return tabletOf(this.engine.keeper.record, FIRST_TABLET).members.map(member => member.id.slice(-1))
+  }
+
+  /** Lets the store find new holders of names. */
+  async settleMembers(): Promise<void> {
+    for (let steps = 0; steps < 1_000; steps += 1) {
+      const outcome = await this.machine.clock.runUntil(this.engine.control.step())
+      if (outcome === "idle") return
+      await this.machine.clock.advance(100)
+    }
+    assert.fail("the members do not settle")
+  }
+
+  /** Lets a chore do all that it has to do. */
+  async stepUntilIdle(name: string): Promise<void> {
+    const chore = must(
+      this.engine.chores.find(each => each.name === name),
+      "there is such a chore",
+    )
+    for (let steps = 0; steps < 10_000; steps += 1) {
+      const outcome = await this.machine.clock.runUntil(chore.step(noSignal))
+      if (outcome === "idle" || outcome === "done") return
+      await this.machine.clock.advance(100)
+    }
+    assert.fail(`${name} does not come to an end: ${chore.progress()}`)
+  }
+
+  async end(): Promise<void> {
+    this.life.abort()
+    await this.machine.clock.runUntil(this.ended)
+    await this.machine.clock.runUntil(this.engine.stop())
+  }
+}
+
+const bodyOf = (name: string, lengthBytes: number): Buffer => Buffer.alloc(lengthBytes, name)
+
+test("a log that fails costs its device, no acknowledged write and no write to come; another device learns the names", async () => {
+  const scene = await Scene.open(4)
+  assert.deepEqual(scene.members(), ["1", "2", "3"])
+  for (const size of SIZES) await scene.timed(scene.put(`before ${size}`, bodyOf("b", size)))
+  scene.machine.disk.intercept(failing({ kind: "write", nth: 1, pathPart: "/d1/log", code: "EIO", forEver: true }))
+  for (const size of SIZES) {
+    const stalledMs = await scene.timed(scene.put(`after ${size}`, bodyOf("a", size)))
+    assert.ok(stalledMs < STALL_MS_MAX, `${stalledMs} ms`)
+  }
+  assert.deepEqual(scene.states(), ["out", "active", "active", "active"])
+  assert.deepEqual(scene.members(), ["2", "3"])
+  await scene.settleMembers()
+  assert.deepEqual(scene.members(), ["2", "3", "4"])
+  for (const size of SIZES) await scene.timed(scene.put(`learned ${size}`, bodyOf("l", size)))
+  scene.machine.disk.kill()
+  const engine = await scene.machine.open()
+  for (const size of SIZES) {
+    await scene.expect(`before ${size}`, bodyOf("b", size), engine)
+    await scene.expect(`after ${size}`, bodyOf("a", size), engine)
+    await scene.expect(`learned ${size}`, bodyOf("l", size), engine)
+  }
+})
+
+test("a device with a rotten shard can leave: nothing waits for what cannot be moved", async () => {
+  const scene = await Scene.open(4)
+  const { engine, machine } = scene
+  // One that three devices can keep to, so that no block is coded anew.
+  await scene.timed(engine.control.change("policy", record => setPolicy(record, parsePolicy("ec:2+1"), [])))
+  for (let i = 0; i < 6; i += 1) await scene.timed(scene.put(`object ${i}`, bodyOf("o", 200 * KIB)))
+  const leaver = must(engine.devices[3], "four devices")
+  const { id } = leaver.place
+  const [found] = leaver.shards.volumes.indexed(ALL_NEEDLES)
+  leaver.shards.volumes.distrust([needleIdOfKey(must(found, "it has shards").key)])
+  await scene.timed(engine.control.change("remove", record => removeDevice(record, id, [], machine.clock.wallMs())))
+  for (let rounds = 0; rounds < 10 && engine.keeper.record.devices.length === 4; rounds += 1) {
+    for (const chore of ["repair", "recode", "collector"]) await scene.stepUntilIdle(chore)
+    await scene.settleMembers()
+  }
+  assert.equal(engine.keeper.record.devices.length, 3, "it has left")
+  for (let i = 0; i < 6; i += 1) await scene.expect(`object ${i}`, bodyOf("o", 200 * KIB))
+  await scene.end()
+})
+
+test("a start goes on without a device that has no room even to be opened, and not without too many", async () => {
+  const scene = await Scene.open(4)
+  for (const size of SIZES) await scene.timed(scene.put(`before ${size}`, bodyOf("b", size)))
+  scene.machine.disk.kill()
+  const full = (folder: string) =>
+    failing({ kind: "open", nth: 1, pathPart: `${folder}/log/`, code: "ENOSPC", forEver: true })
+  scene.machine.disk.intercept(inTurn(full("/d1"), full("/d2"), full("/d3")))
+  await assert.rejects(scene.machine.open(), error => isFailure(error, "deviceFull"))
+  scene.machine.disk.kill()
+  scene.machine.disk.intercept(full("/d2"))
+  const engine = await scene.machine.open()
+  assert.deepEqual(
+    engine.keeper.record.devices.map(({ state }) => state),
+    ["active", "out", "active", "active"],
+  )
+  for (const size of SIZES) await scene.expect(`before ${size}`, bodyOf("b", size), engine)
+})
+
+test("a device that hangs stalls no request for long, and is taken out", async () => {
+  const scene = await Scene.open(4)
+  for (const size of SIZES) await scene.timed(scene.put(`before ${size}`, bodyOf("b", size)))
+  const sick = new SickDevice(scene.machine.clock, new SimRandom(1), { folder: "/d2" })
+  scene.machine.disk.intercept(sick.intercept)
+  sick.become("hung")
+  for (const size of SIZES) {
+    const stalledMs = await scene.timed(scene.put(`after ${size}`, bodyOf("a", size)))
+    assert.ok(stalledMs < STALL_MS_MAX, `a write of ${size} bytes took ${stalledMs} ms`)
+    const readMs = await scene.timed(scene.get(`before ${size}`))
+    assert.ok(readMs < STALL_MS_MAX, `a read of ${size} bytes took ${readMs} ms`)
+  }
+  assert.deepEqual(scene.states(), ["active", "out", "active", "active"])
+  await scene.settleMembers()
+  assert.deepEqual(scene.members(), ["1", "3", "4"])
+})
+
+test("two disks: one dies, writes go on in one copy; the last one is never taken out", async () => {
+  const scene = await Scene.open(2)
+  scene.machine.disk.intercept(failing({ kind: "write", nth: 1, pathPart: "/d1/", code: "EIO", forEver: true }))
+  for (const size of SIZES)
+    await scene.timed(
+      scene.put(`after ${size}`, bodyOf("a", size)).catch(() => scene.put(`after ${size}`, bodyOf("a", size))),
+    )
+  assert.deepEqual(scene.states(), ["out", "active"])
+  scene.machine.disk.intercept(failing({ kind: "write", nth: 1, pathPart: "/d", code: "EIO", forEver: true }))
+  await assert.rejects(scene.machine.clock.runUntil(scene.put("lost", bodyOf("x", 10))))
+  for (const size of SIZES) await scene.expect(`after ${size}`, bodyOf("a", size))
+  assert.deepEqual(scene.states(), ["out", "active"])
+})
+
+test("a metadata store with rotten rows is thrown away, and learned anew from the others", async () => {
+  const scene = await Scene.open(3)
+  for (const size of SIZES) await scene.timed(scene.put(`key ${size}`, bodyOf("k", size)))
+  await scene.machine.clock.advance(10_000)
+  scene.machine.rotTables(1)
+  for (const size of SIZES) await scene.expect(`key ${size}`, bodyOf("k", size))
+  await scene.settleMembers()
+  assert.deepEqual([...scene.members()].sort(), ["1", "2", "3"])
+  assert.deepEqual(scene.states(), ["filling", "active", "active"], "nobody has looked what it missed")
+  await scene.stepUntilIdle("repair")
+  assert.deepEqual(scene.states(), ["active", "active", "active"])
+  for (const size of SIZES) await scene.expect(`key ${size}`, bodyOf("k", size))
+  const [first] = scene.engine.devices.filter(({ place }) => place.path === "/d1")
+  assert.deepEqual([...(first?.rows.range("current", ALL) ?? [])].length, SIZES.length, "the rows are there again")
+  assert.ok([...(first?.rows.range("needles", ALL) ?? [])].length > 0, "and so is the index of the needles")
+  await scene.end()
+  scene.machine.disk.kill()
+  const engine = await scene.machine.open()
+  for (const size of SIZES) await scene.expect(`key ${size}`, bodyOf("k", size), engine)
+})
+
+test("a device that comes back with a long log of which nothing is needed learns the names", async () => {
+  const first = await Scene.open(3)
+  const { place } = must(first.engine.devices[0], "there are three")
+  for (let i = 0; i < 300; i += 1) await first.timed(first.put(`key ${i}`, bodyOf("k", 3 * KIB)))
+  await first.timed(first.engine.control.takeOut(place.id, fail("deviceFailed")))
+  first.machine.checkpointLimits = { logBytesMax: 300 * KIB }
+  const scene = await first.restart()
+  assert.deepEqual([...scene.members()].sort(), ["2", "3"])
+  const stack = await scene.engine.bringIn(folderOf(place))
+  assert.ok(stack.checkpointer.isOver(2) && stack.rows.overlayRows === 0)
+  await scene.timed(scene.engine.control.bringIn(stack))
+  await scene.settleMembers()
+  assert.deepEqual([...scene.members()].sort(), ["1", "2", "3"])
+  await scene.end()
+})
+
+test("what was written and removed while a base was built anew is made good at once", async () => {
+  const scene = await Scene.open(4)
+  const { clock, disk } = scene.machine
+  await scene.timed(scene.put("gone", bodyOf("g", 200 * KIB)))
+  await scene.stepUntilIdle("repair")
+  scene.engine.control.damaged(scene.engine.devices[3]?.place.id ?? assert.fail(), fail("corruptRow"))
+  let built: () => void = () => undefined
+  const building = new Promise<void>(resolve => (built = resolve))
+  disk.intercept(call => (call.path.startsWith("/d4/volumes") ? building : undefined))
+  const rebuilding = scene.engine.control.step()
+  await clock.advance(1_000)
+  await scene.timed(scene.put("young", bodyOf("y", 200 * KIB)))
+  const gone = { bucket: scene.bucket, key: objectKeyOfText("gone"), conditions: {} }
+  await scene.timed(scene.engine.services.objects.remove(gone))
+  await scene.stepUntilIdle("collector")
+  await scene.stepUntilIdle("repair")
+  disk.intercept(() => undefined)
+  built()
+  await clock.runUntil(rebuilding)
+  await scene.settleMembers()
+  await scene.stepUntilIdle("repair")
+  assert.deepEqual(scene.states(), ["active", "active", "active", "active"])
+  const held = scene.engine.devices.map(({ rows }) => [...rows.range("needles", ALL)].length)
+  assert.deepEqual(held, [4, 4, 4, 8], "what is young is whole")
+  const { waitingBlocks } = scene.engine.services.orphans.report()
+  assert.equal(waitingBlocks, 4, "what was removed meanwhile waits for a day")
+  assert.deepEqual([...scene.engine.tablet.committed.range("debts", ALL)], [])
+})
+
+test("a device that was taken away while the record could not be changed is out once it can", async () => {
+  const scene = await Scene.open(4)
+  const isRecord = (path: string): boolean => /^\/d[123]\/control/.test(path)
+  scene.machine.disk.intercept(
+    inTurn(failing({ kind: "write", nth: 1, pathPart: "/d4/volumes", code: "EIO", forEver: true }), call =>
+      call.kind === "write" && isRecord(call.path) ? fails("ENOSPC")(call) : undefined,
+    ),
+  )
+  await scene.timed(scene.put("key", bodyOf("k", 200 * KIB)))
+  await scene.machine.clock.advance(1_000)
+  assert.deepEqual([scene.engine.devices.length, scene.states()[3]], [3, "active"], "closed, and not out")
+  scene.machine.disk.intercept(() => undefined)
+  await scene.settleMembers()
+  assert.equal(scene.states()[3], "out")
+})
+
+test("members that differ are found out by comparing them, and the one that is wrong learns anew", async () => {
+  const scene = await Scene.open(3)
+  for (const size of SIZES) await scene.timed(scene.put(`key ${size}`, bodyOf("k", size)))
+  await scene.machine.clock.advance(10_000)
+  const base = await scene.machine.stores.openWriter("/d2/base", scene.machine.hostOf(2))
+  const [lost] = [...base.range("current", ALL)]
+  assert.ok(lost)
+  await base.commit([{ family: "current", key: lost[0], value: undefined }])
+  const find = () => scene.engine.devices.find(({ place }) => place.path === "/d2")
+  await find()?.rows.prepare()
+  find()?.rows.adopt()
+  assert.equal([...(find()?.rows.range("current", ALL) ?? [])].length, SIZES.length - 1)
+  const compare = scene.engine.chores.find(({ name }) => name === "compare members")
+  while ((await compare?.step(noSignal)) === "busy") continue
+  await scene.settleMembers()
+  assert.equal([...(find()?.rows.range("current", ALL) ?? [])].length, SIZES.length)
+  assert.deepEqual([...scene.members()].sort(), ["1", "2", "3"])
+})
+
+test("a scrub finds a rotten shard that nobody reads, and repair rebuilds it", async () => {
+  const scene = await Scene.open(4)
+  const body = bodyOf("r", 200 * KIB)
+  await scene.timed(scene.put("rotten", body))
+  const stack = must(
+    scene.engine.devices.find(({ place }) => place.path === "/d3"),
+    "the device is open",
+  )
+  const [found] = [...stack.rows.range("needles", ALL)]
+  const place = decodeNeedlePlace(must(found, "it has a needle")[1].value)
+  const path = `/d3/volumes/${String(place.volume).padStart(10, "0")}.volume`
+  scene.machine.disk.flipBit(path, 8 * (place.offsetBytes + place.headerBytes + 100))
+  stack.tending.scrub.startNow()
+  await scene.stepUntilIdle("scrub")
+  assert.equal(stack.tending.scrub.view.damagesFound, 1)
+  await scene.stepUntilIdle("repair")
+  stack.tending.scrub.startNow()
+  await scene.stepUntilIdle("scrub")
+  assert.equal(stack.tending.scrub.view.damagesFound, 1, "a second pass finds nothing")
+  assert.ok(stack.tending.scrub.view.oldestVerifiedMs > 0)
+  await scene.expect("rotten", body)
+})

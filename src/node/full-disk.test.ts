@@ -1,0 +1,334 @@
+/**
+ * A real disk that is really full: a small tmpfs, the real files, the real bases. Whatever is being
+ * written when it fills up, nothing that was answered is lost, and with room everything goes on.
+ */
+import assert from "node:assert/strict"
+import { spawnSync } from "node:child_process"
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeSync,
+} from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { test, type TestContext } from "node:test"
+import { isFailure } from "../base/failures.js"
+import { objectKeyOfText, parseAccountId, parseIncarnation, rowKeyOf } from "../base/ids.js"
+import { KIB, MIB } from "../base/limits.js"
+import { CHECKPOINT_LIMITS, SPACE_LIMITS, type SpaceLimits } from "../device/index.js"
+import { makeCodec } from "../erasure/index.js"
+import type { ControlRecord } from "../format/control-record.js"
+import type { Bucket } from "../object/index.js"
+import { RealClock } from "../seams/clock/real.js"
+import { InlineCompute } from "../seams/compute/index.js"
+import { RealDisk } from "../seams/disk/index.js"
+import { SimRandom } from "../seams/random/sim.js"
+import { SimTelemetry } from "../seams/telemetry/sim.js"
+import { TableStores } from "../table/index.js"
+import { CheckpointExecutor } from "./metadata/checkpoint-job.js"
+import { openEngine, type Engine } from "./engine.js"
+import { bytesOf, createBucket, firstRecordOf, noSignal, settingsOf, sourceOf } from "./testing.js"
+
+const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
+const CHECKPOINTS = { ...CHECKPOINT_LIMITS, quietMs: 100, pollMs: 10, retryMs: 50, tidyMs: 10, starvedMs: 500 }
+const SPACES: SpaceLimits = { ...SPACE_LIMITS, lookEveryMs: 50, regrowMs: 300, ballastPiecesPerLook: 32 }
+/** Nobody looks, so nothing is refused before a write has run into the wall. */
+const NO_RESERVE: SpaceLimits = {
+  ...{ ...SPACES, reserveBytesMin: 0, reserveBytesMax: 0, fullBytes: 0, lookEveryMs: 1_000_000 },
+}
+/** So many that their checkpoint has to grow the base. */
+const ROWS_AT_THE_WALL = 500
+const ROWS_LOG_BYTES = 3 * MIB
+const WALL_TRIES_MAX = 5
+/** What the few objects that stay take, with what may be dead beside them and the pages that volumes begin with. */
+const PAYLOAD_BYTES_LEFT = 256 * KIB
+const isFull = (error: unknown): boolean => isFailure(error, "deviceFull")
+
+/** Objects that were answered, by key: what their body is made of. */
+type Kept = Map<string, string>
+
+class Store {
+  readonly kept: Kept = new Map()
+  private engine: Engine | undefined
+  private running: Promise<unknown> = Promise.resolve()
+  private life = new AbortController()
+  private lives = 0
+  private record: ControlRecord
+  readonly telemetry = new SimTelemetry()
+
+  constructor(
+    readonly folder: string,
+    private readonly limits: SpaceLimits,
+  ) {
+    const record = firstRecordOf(1, 64 * KIB)
+    const devices = record.devices.map(device => ({ ...device, pathHint: join(folder, "d1") }))
+    this.record = { ...record, devices }
+    mkdirSync(join(folder, "d1"))
+  }
+
+  async open(): Promise<void> {
+    this.lives += 1
+    const [clock, disk, stores] = [new RealClock(), new RealDisk(), new TableStores()]
+    const engine = await openEngine(
+      {
+        ...{ clock, random: new SimRandom(this.lives), diskOf: () => disk, stores, telemetry: this.telemetry },
+        compute: new InlineCompute(makeCodec, { slabBytes: 256 * KIB, poolBytes: 8 * MIB }),
+        checkpoints: new CheckpointExecutor(() => disk, stores),
+      },
+      {
+        ...settingsOf(this.record, parseIncarnation(this.lives)),
+        ...{ deviceOptions: { checkpointLimits: CHECKPOINTS }, spaceLimits: this.limits },
+      },
+    )
+    this.record = engine.keeper.record
+    this.life = new AbortController()
+    this.running = Promise.all(engine.livings.map(living => living.run(this.life.signal)))
+    this.engine = engine
+  }
+
+  async close(): Promise<void> {
+    this.life.abort()
+    await this.running
+    await this.engine?.stop()
+    this.engine = undefined
+  }
+
+  get now(): Engine {
+    return this.engine ?? assert.fail("it is open")
+  }
+
+  get device() {
+    return this.now.devices[0] ?? assert.fail("the device is in")
+  }
+
+  async bucket(): Promise<Bucket> {
+    const { buckets } = await this.now.services.buckets.list({ owner: parseAccountId("root"), max: 1 })
+    return buckets[0] ?? createBucket(this.now)
+  }
+
+  async put(name: string, bytes: number): Promise<void> {
+    const body = sourceOf(Buffer.alloc(bytes, name))
+    const given = { attributes: { headers: {}, userMetadata: [] }, tags: [], conditions: {}, signal: noSignal, body }
+    await this.now.services.objects.put({ ...given, bucket: await this.bucket(), key: objectKeyOfText(name) })
+    this.kept.set(name, `${name} ${bytes}`)
+  }
+
+  /** Puts objects until one is refused, or so many are there; how many were answered. */
+  async fill(prefix: string, bytes: number, most = 20_000): Promise<number> {
+    for (let count = 0; count < most; count += 1) {
+      try {
+        await this.put(`${prefix}${count}`, bytes)
+      } catch (error) {
+        assert.ok(isFull(error), String(error))
+        return count
+      }
+    }
+    return most
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.now.services.objects.remove({ bucket: await this.bucket(), key: objectKeyOfText(name), conditions: {} })
+    this.kept.delete(name)
+  }
+
+  /** All that was answered is there, every `nth` of it read to its last byte, and nothing else is. */
+  async check(nth = 1): Promise<void> {
+    const rows = [...this.now.tablet.committed.range("current", ALL)].length
+    assert.equal(rows, this.kept.size)
+    const bucket = await this.bucket()
+    for (const [i, [name, what]] of [...this.kept].entries()) {
+      if (i % nth > 0) continue
+      const got = await this.now.services.objects.get({ bucket, key: objectKeyOfText(name), conditions: {} })
+      const bytes = await bytesOf(got)
+      assert.equal(`${name} ${bytes.length}`, what)
+      assert.ok(bytes.equals(Buffer.alloc(bytes.length, name)), name)
+    }
+  }
+
+  /** Waits for a checkpoint of all that is there. */
+  async settle(): Promise<void> {
+    for (let left = 1_200; this.device.rows.overlayRows > 0; left -= 1) {
+      assert.ok(left > 0, `no checkpoint: ${this.device.checkpointer.error}`)
+      await new RealClock().sleep(50, noSignal)
+    }
+  }
+
+  /** Waits until what waits for a checkpoint is in the base, or has found no room there; whether it found none. */
+  async foundNoRoom(): Promise<boolean> {
+    for (let left = 6_000; this.device.rows.overlayRows > 0; left -= 1) {
+      if (this.device.checkpointer.error !== undefined) return true
+      assert.ok(left > 0, "a checkpoint is tried")
+      await new RealClock().sleep(10, noSignal)
+    }
+    return false
+  }
+
+  /** Of payloads, with the pages that their volumes begin with. */
+  get payloadBytes(): number {
+    const folder = join(this.folder, "d1", "payloads")
+    // Some may be removed meanwhile.
+    const sizes = readdirSync(folder).map(name => statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0)
+    return sizes.reduce((sum, bytes) => sum + bytes, 0)
+  }
+
+  /** Takes everything that is free but for so many bytes, as somebody else would. */
+  takeRoom(leaveBytes: number): void {
+    const file = openSync(join(this.folder, "others"), "a")
+    const piece = Buffer.alloc(64 * KIB, 1)
+    try {
+      for (;;) {
+        const takenBytes = Math.min(piece.length, this.freeBytes - leaveBytes)
+        if (takenBytes <= 0) return
+        writeSync(file, piece, 0, takenBytes)
+      }
+    } catch {
+      // Full.
+    } finally {
+      closeSync(file)
+    }
+  }
+
+  giveRoom(): void {
+    rmSync(join(this.folder, "others"), { force: true })
+  }
+
+  /** Takes what a start has given back, and puts. */
+  async putOnFull(name: string, bytes: number): Promise<void> {
+    this.takeRoom(0)
+    await this.device.space.look()
+    await this.put(name, bytes)
+  }
+
+  get freeBytes(): number {
+    const { bavail, bsize } = statfsSync(this.folder)
+    return bavail * bsize
+  }
+}
+
+async function onSmallDisk(t: TestContext, mib: number, limits: SpaceLimits, body: (store: Store) => Promise<void>) {
+  const folder = mkdtempSync(join(tmpdir(), "hayloft-full-"))
+  if (spawnSync("mount", ["-t", "tmpfs", "-o", `size=${mib}m`, "tmpfs", folder]).status !== 0) {
+    rmSync(folder, { recursive: true, force: true })
+    t.skip("THIS TEST NEEDS THE RIGHT TO mount A SMALL tmpfs")
+    return
+  }
+  const store = new Store(folder, limits)
+  try {
+    await store.open()
+    await store.bucket()
+    await body(store)
+  } finally {
+    await store.close()
+    spawnSync("umount", ["-l", folder])
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+test("needles are refused first, then rows; deletes, reads and checkpoints go on; with room all is well again", t =>
+  onSmallDisk(t, 96, SPACES, async store => {
+    await store.settle()
+    for (let left = 600; store.device.space.fullness.ballastBytes < 24 * MIB; left -= 1) {
+      assert.ok(left > 0, "the ballast grows")
+      await new RealClock().sleep(50, noSignal)
+    }
+    const bursts = Array.from({ length: 8 }, (_, i) => store.fill(`large ${i} `, 300 * KIB))
+    assert.ok((await Promise.all(bursts)).reduce((sum, count) => sum + count) > 50)
+    assert.ok(store.device.space.fullness.ballastBytes > 20 * MIB, "needles take nothing of it")
+    assert.equal(store.device.space.fullness.level, "full")
+    await store.put("small", 2 * KIB)
+    assert.ok((await store.fill("tiny", 4 * KIB)) > 100)
+    await store.settle()
+    await store.check(9)
+    for (const name of [...store.kept.keys()].filter((_, i) => i % 2 === 0)) await store.remove(name)
+    await store.settle()
+    await store.check(5)
+    await assert.rejects(store.put("late", 300 * KIB), isFull)
+    store.takeRoom(0)
+    for (const name of [...store.kept.keys()].slice(0, 20)) await store.remove(name)
+    await store.settle()
+    await store.check(5)
+    assert.deepEqual(store.now.keeper.record.devices[0]?.state, "active")
+  }))
+
+test("a full disk is begun on, with what is there, and goes on when it has room", t =>
+  onSmallDisk(t, 96, SPACES, async store => {
+    await store.fill("large", 300 * KIB)
+    await store.fill("tiny", 4 * KIB)
+    store.takeRoom(0)
+    await store.close()
+    store.takeRoom(0)
+    await store.open()
+    await store.check(7)
+    await assert.rejects(store.putOnFull("late", 4 * KIB), isFull)
+    const [first = ""] = store.kept.keys()
+    await store.remove(first)
+    await store.check(7)
+    store.giveRoom()
+    const names = [...store.kept.keys()].filter(name => name.startsWith("tiny"))
+    for (const name of names) await store.remove(name)
+    await store.settle()
+    await store.check(3)
+  }))
+
+for (const [what, bytes] of [
+  ["rows", 0],
+  ["inline payloads", 4 * KIB],
+  ["needles", 200 * KIB],
+] as const) {
+  test(`${what} run into the wall at any point, without a reserve, and go on without a restart once there is room`, t =>
+    onSmallDisk(t, 48, NO_RESERVE, async store => {
+      await store.put("first", bytes)
+      await store.settle()
+      let walls = 0
+      for (const [round, leaveBytes] of [0, 8 * KIB, 100 * KIB, 600 * KIB, 1500 * KIB, 3 * MIB].entries()) {
+        store.takeRoom(leaveBytes)
+        const count = await store.fill(`round ${round} `, bytes)
+        await store.check(50)
+        const more: number[] = []
+        for (let isAtWall = false; !isAtWall && more.length < WALL_TRIES_MAX;) {
+          // Rows need no room before their checkpoint does, but for the log. Where that had none, or the rows were in
+          // the base before the room was gone, no checkpoint runs into a wall: then the log is given some.
+          if (more.length > 0) store.giveRoom()
+          store.takeRoom(more.length > 0 ? ROWS_LOG_BYTES : 0)
+          if (more.length > 0) await store.device.space.look()
+          more.push(await store.fill(`more ${round} ${more.length} `, 0, ROWS_AT_THE_WALL))
+          store.takeRoom(0)
+          isAtWall = await store.foundNoRoom()
+          walls += isAtWall ? 1 : 0
+        }
+        store.giveRoom()
+        await store.device.space.look()
+        for (let left = 1_500; ; left -= 1) {
+          const done = await store.put(`after ${round}`, bytes).then(
+            () => true,
+            error => (assert.ok(isFull(error) && left > 0, String(error)), false),
+          )
+          if (done) break
+          await new RealClock().sleep(20, noSignal)
+        }
+        await store.settle()
+        assert.equal(store.device.checkpointer.error, undefined)
+        await store.check(20)
+        for (let i = 0; i < count; i += 1) await store.remove(`round ${round} ${i}`)
+        for (const [step, rows] of more.entries()) {
+          for (let i = 0; i < rows; i += 1) await store.remove(`more ${round} ${step} ${i}`)
+        }
+        await store.settle()
+      }
+      assert.ok(walls > 0, "checkpoints found no room, too")
+      // Too little is dead then to be worth moving; a volume that a failed attempt left behind would be no such little.
+      for (let left = 1_200; store.payloadBytes > PAYLOAD_BYTES_LEFT; left -= 1) {
+        assert.ok(left > 0, `${store.payloadBytes} bytes are left of failed attempts`)
+        await new RealClock().sleep(50, noSignal)
+      }
+      await store.close()
+      await store.open()
+      await store.check()
+    }))
+}

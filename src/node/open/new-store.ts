@@ -1,0 +1,97 @@
+/** The first control record of a store, and the devices that it names. */
+import { must } from "../../base/assert.js"
+import { hexOf } from "../../base/bytes.js"
+import { parseDeviceId, parseEpoch, parseStoreId, rowKeyOf } from "../../base/ids.js"
+import { BLOCK_BYTES_DEFAULT, DEVICES_MAX } from "../../base/limits.js"
+import { defaultMetaCopies, shardCount } from "../../base/policy.js"
+import { createSuperblock, isMountPoint } from "../../device/index.js"
+import type { ControlDevice, ControlRecord } from "../../format/control-record.js"
+import { mapBounded } from "../../life/index.js"
+import { encodeLayout, planLayout } from "../../placement/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Disk, Space } from "../../seams/disk/contract.js"
+import type { Random } from "../../seams/random/contract.js"
+import { policyOfNewStore, type ServeConfig } from "../../config/index.js"
+import { FIRST_TABLET } from "../metadata/first-tablet.js"
+import type { FolderLook } from "./look.js"
+import type { DeviceFolder } from "./start-core.js"
+
+/** Every folder gets its superblock before any gets a control record, so that a start that is cut off begins again. */
+export async function makeDevices(
+  clock: Clock,
+  random: Random,
+  diskOf: (path: string) => Disk,
+  looks: readonly FolderLook[],
+): Promise<DeviceFolder[]> {
+  const known = looks.map(({ content }) => (content.kind === "device" ? content.superblock : undefined))
+  const storeId = known.find(superblock => superblock !== undefined)?.storeId ?? parseStoreId(hexOf(random.bytes(16)))
+  return mapBounded(looks, DEVICES_MAX, async ({ path }, i) => {
+    const superblock = known[i]
+    if (superblock) return { path, superblock }
+    const device = { storeId, deviceId: parseDeviceId(hexOf(random.bytes(8))), createdMs: clock.wallMs() }
+    return { path, superblock: await createSuperblock(diskOf(path), path, device) }
+  })
+}
+
+export async function firstRecord(
+  diskOf: (path: string) => Disk,
+  devices: readonly DeviceFolder[],
+  config: ServeConfig,
+  secrets: Uint8Array,
+  generation: number,
+): Promise<ControlRecord> {
+  const policy = policyOfNewStore(config, devices.length)
+  const metaCopies = config.metaCopies ?? defaultMetaCopies(devices.length, policy)
+  const ids = devices.map(({ superblock }) => superblock.deviceId)
+  const spaces = await mapBounded(devices, DEVICES_MAX, ({ path }) => diskOf(path).space(path))
+  const mountPoints = await mapBounded(devices, DEVICES_MAX, ({ path }) => isMountPoint(diskOf(path), path))
+  const weights = weightsOf(spaces)
+  const entries = devices.map(({ path, superblock }, i): ControlDevice => ({
+    id: superblock.deviceId,
+    weight: weights[i] ?? 1,
+    pathHint: path,
+    isMountPoint: mountPoints[i] ?? false,
+    state: "active",
+    stateSinceMs: superblock.createdMs,
+    capacityBytes: spaces[i]?.totalBytes ?? 0,
+    more: [],
+  }))
+  const layout = planLayout(entries, shardCount(policy))
+  return {
+    storeId: must(devices[0], "a store has devices").superblock.storeId,
+    generation,
+    devices: entries,
+    policy,
+    isPolicyAutomatic: config.policy === undefined,
+    policyVersion: 1,
+    blockBytes: config.blockBytes ?? BLOCK_BYTES_DEFAULT,
+    metaCopies,
+    tablets: [
+      {
+        id: FIRST_TABLET,
+        epoch: parseEpoch(1),
+        members: ids.slice(0, metaCopies).map(id => ({ id, since: parseEpoch(1) })),
+        learners: [],
+        start: rowKeyOf(""),
+        end: undefined,
+        more: [],
+      },
+    ],
+    layout: { version: layout.version, table: encodeLayout(layout), devices: ids },
+    previousLayout: undefined,
+    pausedWork: [],
+    secrets,
+    region: config.region ?? "",
+    more: [],
+  }
+}
+
+/** By what each can hold: folders on one file system share it. The smallest has 1. */
+function weightsOf(spaces: readonly Space[]): readonly number[] {
+  const shares = spaces.map(({ totalBytes, fileSystemId }) => {
+    const sharing = spaces.filter(other => other.fileSystemId === fileSystemId).length
+    return Math.max(1, totalBytes / sharing)
+  })
+  const least = Math.min(...shares)
+  return shares.map(share => Math.round((100 * share) / least) / 100)
+}

@@ -1,0 +1,273 @@
+/** Starts that were cut off at any write, and what the next start makes of them. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { isFailure } from "../../base/failures.js"
+import { parseAccessKeyId } from "../../base/ids.js"
+import { parsePolicy, textOfPolicy } from "../../base/policy.js"
+import { readControlRecord, readRecordFile, replaceRecordFile } from "../../device/index.js"
+import { encodeControlRecord, type ControlRecord } from "../../format/control-record.js"
+import { SimClock } from "../../seams/clock/sim.js"
+import { failing, hangs, inTurn, nthOf, SimDisk } from "../../seams/disk/index.js"
+import { SimLocks } from "../../seams/lock/sim.js"
+import { SimRandom } from "../../seams/random/sim.js"
+import type { ServeConfig } from "../../config/index.js"
+import { openStore, type OpenedStore } from "./open-store.js"
+
+const FOLDERS = ["/a", "/b"]
+const config: ServeConfig = {
+  ...{ dataFolders: FOLDERS, policy: undefined, matrix: undefined, metaCopies: undefined, blockBytes: undefined },
+  ...{ listen: { host: "127.0.0.1", port: 0 }, adminListen: { host: "127.0.0.1", port: 0 }, domains: [] },
+  ...{
+    region: undefined,
+    tls: undefined,
+    masterKeyFile: undefined,
+    rootKey: undefined,
+    refuseSingleCopy: false,
+    refuseSignatureV2: false,
+    allowPublicBuckets: false,
+    allowAcls: false,
+    allowLocalIdentityProviders: false,
+    scrubDays: 30,
+  },
+  moveBytesPerSecondMax: 1e9,
+  metadataBackupEveryMs: 3_600_000,
+  log: { level: "error", format: "text" },
+}
+const rootKey = { accessKeyId: parseAccessKeyId("CHANGED"), secret: "changed secret" }
+
+class Machine {
+  readonly disk = new SimDisk()
+  private readonly locks = new SimLocks()
+  private process = this.locks.boot()
+  private starts = 0
+
+  /** A start in a new process; the one before is dead. */
+  start(asked: ServeConfig = config, clock = new SimClock()): Promise<OpenedStore> {
+    this.disk.kill()
+    this.process.kill()
+    this.process = this.locks.boot()
+    this.starts += 1
+    return openStore(clock, new SimRandom(this.starts), this.disk.boot(), this.process, asked, undefined)
+  }
+
+  /** A start whose process dies at its nth change of a file or name; false if that came first. */
+  async startUntil(nth: number, asked: ServeConfig): Promise<boolean> {
+    let changes = 0
+    const died = new Promise<false>(resolve =>
+      this.disk.intercept(call => {
+        if (call.kind === "write" || call.kind === "name") changes += 1
+        if (changes < nth) return
+        this.disk.kill()
+        resolve(false)
+      }),
+    )
+    const ended = await Promise.race([this.start(asked).then(() => true), died])
+    this.disk.intercept(() => undefined)
+    return ended
+  }
+
+  async assertEverywhere(record: ControlRecord, when: string): Promise<void> {
+    const disk = this.disk.boot()
+    for (const folder of FOLDERS) {
+      const found = await readControlRecord(disk, folder)
+      assert.ok(found && !(found instanceof Error), `${folder} has a record, ${when}`)
+      assert.deepEqual(Buffer.from(encodeControlRecord(found)), Buffer.from(encodeControlRecord(record)), when)
+    }
+  }
+}
+
+test("a first start that is cut off anywhere begins again, and every device has the record then", async () => {
+  for (let nth = 1; ; nth += 1) {
+    const machine = new Machine()
+    const done = await machine.startUntil(nth, config)
+    const { record } = await machine.start()
+    await machine.assertEverywhere(record, `cut off at change ${nth}`)
+    if (done) break
+  }
+})
+
+test("a change of the root key that is cut off anywhere is on every device, or on none, after the next start", async () => {
+  for (let nth = 1; ; nth += 1) {
+    const machine = new Machine()
+    await machine.start()
+    const done = await machine.startUntil(nth, { ...config, rootKey })
+    const { record } = await machine.start()
+    await machine.assertEverywhere(record, `cut off at change ${nth}`)
+    if (done) break
+  }
+})
+
+const withFolders = (...dataFolders: string[]): ServeConfig => ({ ...config, dataFolders })
+const THREE = withFolders("/a", "/b", "/c")
+
+/** `/a active, /b out` … as the record says. */
+const statesOf = ({ record }: OpenedStore): string =>
+  record.devices.map(({ pathHint, state }) => `${pathHint} ${state}`).join(", ")
+const pathsOf = ({ devices }: OpenedStore): string => devices.map(({ identity }) => identity.path).join(" ")
+
+test("options of the first start that were overruled since are told of, and keep no store from starting", async () => {
+  const machine = new Machine()
+  const first = { ...config, policy: parsePolicy("replica:1"), metaCopies: 1 }
+  assert.deepEqual((await machine.start(first)).notes, [])
+  const { record, notes } = await machine.start({ ...config, policy: parsePolicy("replica:2"), metaCopies: 2 })
+  assert.deepEqual([textOfPolicy(record.policy), record.metaCopies], ["replica:1", 1])
+  assert.match(
+    notes.join("\n"),
+    /^--redundancy replica:2 is ignored: .* has replica:1\. .*redundancy set replica:2\n--meta-copies 2 is .* on 1 device\./,
+  )
+  await assert.rejects(machine.start({ ...config, blockBytes: 2 * record.blockBytes }), /cannot be changed/)
+})
+
+test("a device that is missing is out from then on, and may lack something when it is back", async () => {
+  const machine = new Machine()
+  const first = await machine.start(THREE)
+  const epoch = first.record.tablets[0]?.epoch ?? 0
+  const without = await machine.start(withFolders("/a", "/c"))
+  assert.equal(statesOf(without), "/a active, /b out, /c active")
+  assert.equal(pathsOf(without), "/a /c")
+  const [tablet] = without.record.tablets
+  assert.deepEqual([tablet?.members.length, tablet?.epoch], [2, epoch + 1])
+  const back = await machine.start(THREE)
+  assert.equal(statesOf(back), "/a active, /b filling, /c active")
+  assert.equal(pathsOf(back), "/a /b /c")
+  assert.match(back.notes.join(), /at \/b is back, and is brought what it lacks/)
+  assert.equal(back.record.tablets[0]?.members.length, 2, "it holds no names")
+  const incarnations = back.devices.map(({ identity }) => identity.incarnation)
+  assert.deepEqual(
+    incarnations,
+    incarnations.map(() => back.incarnation),
+    "one life, one number",
+  )
+})
+
+test("a device that is out and does not work stays out", async () => {
+  const machine = new Machine()
+  await machine.start(THREE)
+  await machine.start(withFolders("/a", "/c"))
+  machine.disk.intercept(failing({ kind: "sync", pathPart: "/b/probe", code: "EIO", nth: 1 }))
+  const store = await machine.start(THREE)
+  assert.equal(statesOf(store), "/a active, /b out, /c active")
+  assert.match(store.notes.join(), /at \/b stays out: .*EIO/)
+})
+
+test("an empty folder in a lost device's place becomes its successor, also where that is cut off anywhere", async () => {
+  for (let nth = 1; ; nth += 1) {
+    const machine = new Machine()
+    const { record: before } = await machine.start(THREE)
+    for (const name of ["superblock", "control", "control.second"]) await machine.disk.boot().remove(`/b/${name}`)
+    const done = await machine.startUntil(nth, THREE)
+    const store = await machine.start(THREE)
+    assert.equal(statesOf(store), "/a active, /b filling, /c active", `cut off at change ${nth}`)
+    assert.equal(pathsOf(store), "/a /b /c")
+    const [old, taking] = [before.devices[1]?.id, store.record.devices[1]?.id]
+    assert.ok(old !== undefined && taking !== undefined && old !== taking)
+    assert.ok(!store.record.layout.devices.includes(old) && store.record.layout.devices.includes(taking))
+    if (done) break
+  }
+})
+
+for (const [what, fault] of [
+  ["fails", failing({ kind: "write", pathPart: "/b/", code: "EIO", nth: 1, forEver: true })],
+  [
+    "does not answer",
+    nthOf({ kind: "write", pathPart: "/b/", nth: 1, forEver: true }, hangs(new Promise(() => undefined))),
+  ],
+] as const) {
+  test(`a device that ${what} at the start is left out, and the others serve`, async () => {
+    const machine = new Machine()
+    await machine.start(THREE)
+    machine.disk.intercept(fault)
+    const clock = new SimClock()
+    const store = await clock.runUntil(machine.start(THREE, clock), 60_000)
+    assert.equal(statesOf(store), "/a active, /b out, /c active")
+    assert.match(store.notes.join(), /\/b cannot be used and is left alone/)
+    machine.disk.intercept(() => undefined)
+    assert.equal(pathsOf(await machine.start(THREE)), "/a /b /c")
+  })
+}
+
+test("a device that cannot be read at the first look, and can at the next, is taken", async () => {
+  const machine = new Machine()
+  const three = { ...config, dataFolders: [...FOLDERS, "/c"] }
+  await machine.start(three)
+  machine.disk.intercept(failing({ kind: "read", nth: 1, pathPart: "/c/", code: "EIO" }))
+  const { devices, record } = await machine.start(three)
+  assert.deepEqual(devices.map(({ identity }) => identity.path).sort(), three.dataFolders)
+  assert.ok(record.devices.every(({ state }) => state !== "out"))
+})
+
+test("starts that were cut off with different devices missing leave one truth", async () => {
+  const outcomes = new Set<string>()
+  for (let nth = 1; nth < 60; nth += 3) {
+    const machine = new Machine()
+    await machine.start(THREE)
+    await machine.startUntil(nth, { ...withFolders("/a", "/b"), rootKey })
+    const second = await machine.start(withFolders("/b", "/c")).catch((error: unknown) => {
+      assert.ok(isFailure(error, "devicesMissing"))
+    })
+    const all = await machine.start(THREE)
+    if (second) {
+      assert.match(statesOf(all), /^\/a filling, \/b active, \/c (active|filling)$/, `cut off at change ${nth}`)
+      assert.equal(all.secrets.root.accessKeyId, second.secrets.root.accessKeyId, "the second start's word stands")
+    } else {
+      assert.match(statesOf(all), /^\/a active, \/b active, \/c (active|filling)$/, `cut off at change ${nth}`)
+    }
+    outcomes.add(second ? "it had not happened" : "it may have happened")
+  }
+  assert.equal(outcomes.size, 2)
+})
+
+test("an old image of a device lacks what came since, and holds no names until it was brought them", async () => {
+  const machine = new Machine()
+  await machine.start(THREE)
+  const disk = machine.disk.boot()
+  const image = new Map<string, Uint8Array>()
+  for (const name of ["superblock", "control", "control.second"]) {
+    image.set(name, (await readRecordFile(disk, `/b/${name}`)) ?? assert.fail(name))
+  }
+  assert.equal(statesOf(await machine.start(THREE)), "/a active, /b active, /c active")
+  const later = machine.disk.boot()
+  for (const [name, bytes] of image) await replaceRecordFile(later, `/b/${name}`, bytes)
+  const store = await machine.start(THREE)
+  assert.equal(statesOf(store), "/a active, /b filling, /c active")
+  assert.match(store.notes.join(), /has not been through all that the others have/)
+  const b = store.record.devices[1]?.id
+  assert.ok(store.record.tablets.every(({ members }) => members.every(({ id }) => id !== b)))
+})
+
+test("a device without room for the record is not broken, and gets it at the next start", async () => {
+  const machine = new Machine()
+  await machine.start(THREE)
+  machine.disk.intercept(failing({ kind: "write", pathPart: "/b/control", code: "ENOSPC", nth: 1, forEver: true }))
+  const store = await machine.start(THREE)
+  assert.equal(statesOf(store), "/a active, /b active, /c active")
+  machine.disk.intercept(() => undefined)
+  await machine.start(THREE)
+})
+
+const noRoomAt = (folder: string) =>
+  failing({ kind: "write", pathPart: `${folder}/superblock`, code: "ENOSPC", nth: 1, forEver: true })
+
+test("a device without any room for its next life is left out, and never called missing where it cannot be", async () => {
+  const machine = new Machine()
+  await machine.start(THREE)
+  machine.disk.intercept(noRoomAt("/b"))
+  const store = await machine.start(THREE)
+  assert.equal(statesOf(store), "/a active, /b out, /c active")
+  assert.match(store.notes.join(), /\/b cannot be used and is left alone: the store is full/)
+  machine.disk.intercept(() => undefined)
+  assert.equal(pathsOf(await machine.start(THREE)), "/a /b /c")
+  machine.disk.intercept(inTurn(noRoomAt("/b"), noRoomAt("/c")))
+  await assert.rejects(machine.start(THREE), error => isFailure(error, "deviceFull"))
+})
+
+test("a store that has run and lost its control record is not made anew", async () => {
+  const machine = new Machine()
+  await machine.start()
+  const disk = machine.disk.boot()
+  for (const folder of FOLDERS) {
+    for (const name of ["control", "control.second"]) await disk.remove(`${folder}/${name}`)
+    await disk.makeFolder(`${folder}/log`)
+  }
+  await assert.rejects(machine.start(), error => isFailure(error, "corruptRecord"))
+})

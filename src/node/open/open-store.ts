@@ -1,0 +1,451 @@
+/**
+ * Opening a store: data folders become owned devices of one store, new or known.
+ *
+ * Promises  Nothing is written before every folder has been looked at, taken, and found to belong
+ *           together. A refusal is one line that says what to do. A device that fails or hangs on the way,
+ *           or has no room for what a start writes, is left out, as if it were missing.
+ * Order     look at all folders; lock them; make them devices where the store is new; begin a life of one
+ *           number on each; write the record anew in that life's name, which puts an end to whatever
+ *           earlier lives tried in vain; then change it by what this start has found.
+ */
+import { setMaxListeners } from "node:events"
+import { must } from "../../base/assert.js"
+import { hexOf } from "../../base/bytes.js"
+import { fail, isFailure, type Failure, type FailureKind } from "../../base/failures.js"
+import { parseDeviceId, type DeviceId, type Incarnation, type StoreId } from "../../base/ids.js"
+import { DEVICES_MAX } from "../../base/limits.js"
+import { textOfPolicy } from "../../base/policy.js"
+import { probeDevice } from "../control/folders.js"
+import { Keeper, type KeptFolder } from "../control/keeper.js"
+import { nextGeneration, nextLife } from "../control/steps-core.js"
+import {
+  CALL_LIMITS,
+  countedIds,
+  createSuperblock,
+  Ownership,
+  queuedDisk,
+  withBallast,
+  writeControlRecord,
+} from "../../device/index.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import { mapBounded } from "../../life/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Disk } from "../../seams/disk/contract.js"
+import { inUse, type FolderLock, type FolderLocks } from "../../seams/lock/index.js"
+import type { Random } from "../../seams/random/contract.js"
+import { policyOfNewStore, type ServeConfig } from "../../config/index.js"
+import { lookAt, type FolderLook } from "./look.js"
+import { firstRecord, makeDevices } from "./new-store.js"
+import { drawSecrets, openSecrets, sealSecrets, type StoreSecrets } from "./secrets.js"
+import {
+  devicesIn,
+  planStart,
+  type DeviceFolder,
+  type KnownPlan,
+  type Replacement,
+  type StartPlan,
+} from "./start-core.js"
+import { possibleFills, recordOfStart, type Fill } from "./start-record-core.js"
+
+export interface OpenedStore {
+  readonly storeId: StoreId
+  /** Has taken effect. */
+  readonly record: ControlRecord
+  readonly secrets: StoreSecrets
+  /** Those that take part, in the record's order. */
+  readonly devices: readonly Ownership[]
+  /** Of this process, the same on each device. */
+  readonly incarnation: Incarnation
+  /** This start made the store. */
+  readonly isNew: boolean
+  /** What became of folders that did not simply open: one line each. */
+  readonly notes: readonly string[]
+}
+
+export async function openStore(
+  clock: Clock,
+  random: Random,
+  disk: Disk,
+  locks: FolderLocks,
+  config: ServeConfig,
+  masterKeyOfFile: Uint8Array | undefined,
+): Promise<OpenedStore> {
+  const start = new Start(clock, random, disk, locks, config, masterKeyOfFile)
+  try {
+    return await start.open()
+  } catch (error) {
+    await start.giveBack()
+    throw error
+  } finally {
+    start.end()
+  }
+}
+
+/** What is one folder's trouble; a file system that was made read-only takes no lock. */
+const LEFT_OUT = ["deviceFailed", "corruptRecord", "invalidConfig"] as const
+/** Without a lock and a life of its own nothing is done on a device; without the newest record it takes part. */
+const LEFT_OUT_AT_FIRST = [...LEFT_OUT, "deviceFull"] as const
+
+/** A folder whose device failed on the way, and is to be left out. */
+class FolderFailed extends Error {
+  override readonly name = "FolderFailed"
+
+  constructor(
+    readonly path: string,
+    readonly failure: Failure,
+  ) {
+    super(failure.message, { cause: failure })
+  }
+}
+
+interface Plan {
+  readonly looks: readonly FolderLook[]
+  readonly plan: StartPlan
+  readonly secretsOfKnown: StoreSecrets | undefined
+}
+
+/** A disk that is about to die may give its records at one look and not at the next. */
+const LOOKS_MAX = 10
+
+class Start {
+  private readonly failed = new Map<string, Failure>()
+  private readonly held = new Map<string, FolderLock>()
+  private readonly owned: Ownership[] = []
+  private readonly disks = new Map<string, Disk>()
+  private readonly watch = new AbortController()
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly random: Random,
+    private readonly disk: Disk,
+    private readonly locks: FolderLocks,
+    private readonly config: ServeConfig,
+    private readonly masterKeyOfFile: Uint8Array | undefined,
+  ) {
+    setMaxListeners(DEVICES_MAX, this.watch.signal)
+  }
+
+  async open(): Promise<OpenedStore> {
+    for (;;) {
+      try {
+        return await this.tryToOpen()
+      } catch (error) {
+        // Each round has one folder less, until the plan says that it cannot do without.
+        if (!(error instanceof FolderFailed) || this.failed.has(error.path)) throw this.reasonOf(error)
+        this.failed.set(error.path, error.failure)
+        await this.giveBack()
+      }
+    }
+  }
+
+  /** A device that needs room only is not missing, and nobody is to be told to give it up. */
+  private reasonOf(error: unknown): unknown {
+    const full = [...this.failed.values()].find(({ kind }) => kind === "deviceFull")
+    return isFailure(error, "devicesMissing") && full !== undefined ? full : error
+  }
+
+  /** Ends the watch over calls that are still going on. */
+  end(): void {
+    this.watch.abort()
+  }
+
+  async giveBack(): Promise<void> {
+    for (const device of this.owned.splice(0)) await device.release().catch(() => undefined)
+    for (const lock of this.held.values()) await lock.release().catch(() => undefined)
+    this.held.clear()
+  }
+
+  private async tryToOpen(): Promise<OpenedStore> {
+    const { plan, looks, secretsOfKnown } = await this.lookUnderLocks()
+    if (plan.kind === "new") return this.makeStore(looks)
+    return this.resume(plan, looks, must(secretsOfKnown, "a known store has secrets"))
+  }
+
+  /** What is seen while all folders that are to be taken are locked: before, it may have changed, or been misread. */
+  private async lookUnderLocks(): Promise<Plan> {
+    let seen = await this.look()
+    for (let looks = 1; ; looks += 1) {
+      const open = foldersToTake(seen).filter(({ path }) => !this.held.has(path))
+      if (open.length === 0 && looks > 1) return seen
+      if (looks === LOOKS_MAX) throw fail("deviceFailed", { message: "a folder shows something else at each look" })
+      for (const { path } of open) await this.lock(path)
+      seen = await this.look()
+    }
+  }
+
+  /** Looks at every folder and throws whatever speaks against this start; touches nothing. */
+  private async look(): Promise<Plan> {
+    const looks = await mapBounded(this.config.dataFolders, DEVICES_MAX, async (path): Promise<FolderLook> => {
+      const failure = this.failed.get(path)
+      if (failure) return { path, isMountPoint: false, content: { kind: "broken", failure } }
+      return lookAt(this.diskOf(path), path)
+    })
+    const plan = await this.planOf(looks)
+    if (plan.kind === "new") {
+      policyOfNewStore(this.config, looks.length)
+      return { looks, plan, secretsOfKnown: undefined }
+    }
+    checkUnchanged(plan.record, this.config)
+    return { looks, plan, secretsOfKnown: openSecrets(plan.record.secrets, this.masterKeyOfFile) }
+  }
+
+  /** Who finds too few devices of a store that another process runs is not to be told to give up the others. */
+  private async planOf(looks: readonly FolderLook[]): Promise<StartPlan> {
+    try {
+      return planStart(looks)
+    } catch (error) {
+      if (!isFailure(error, "devicesMissing")) throw error
+      for (const { path } of devicesIn(looks)) {
+        const owner = this.held.has(path) ? undefined : await this.locks.ownerOf(path)
+        if (owner !== undefined) throw inUse(path, owner)
+      }
+      throw error
+    }
+  }
+
+  private diskOf(path: string): Disk {
+    const known = this.disks.get(path)
+    if (known) return known
+    const bounded = queuedDisk(this.disk, this.clock, CALL_LIMITS, this.watch.signal, () => undefined)
+    this.disks.set(path, bounded)
+    return bounded
+  }
+
+  private async lock(path: string): Promise<void> {
+    const take = async () => {
+      const disk = this.diskOf(path)
+      await disk.makeFolder(path)
+      this.held.set(path, await withBallast(disk, path, () => this.locks.take(path)))
+    }
+    await this.orLeftOut(path, take, LEFT_OUT_AT_FIRST)
+  }
+
+  /** A device that fails is left out; everything else is as it is. */
+  private async orLeftOut<T>(
+    path: string,
+    run: () => Promise<T>,
+    kinds: readonly FailureKind[] = LEFT_OUT,
+  ): Promise<T> {
+    try {
+      return await run()
+    } catch (error) {
+      if (isFailure(error, ...kinds)) throw new FolderFailed(path, error)
+      throw error
+    }
+  }
+
+  /** Begins a life on the device, for this process to keep. */
+  private async own({ path, superblock }: DeviceFolder, life: Incarnation): Promise<Ownership> {
+    const lock = must(this.held.get(path), "every device is locked")
+    const begin = () => Ownership.begin(this.clock, this.disk, lock, superblock, life)
+    const owned = await this.orLeftOut(path, begin, LEFT_OUT_AT_FIRST)
+    this.held.delete(path)
+    this.owned.push(owned)
+    return owned
+  }
+
+  private async makeStore(looks: readonly FolderLook[]): Promise<OpenedStore> {
+    const { clock, random, config } = this
+    const diskOf = (path: string) => this.diskOf(path)
+    const devices = await makeDevices(clock, random, diskOf, looks)
+    const life = lifeAfter(looks)
+    const secrets = drawSecrets(random, clock.wallMs(), this.masterKeyOfFile, config.rootKey)
+    const sealed = sealSecrets(secrets, random)
+    const record = await firstRecord(diskOf, devices, config, sealed, nextGeneration(life, 0))
+    for (const device of devices) await this.own(device, life)
+    await mapBounded(devices, DEVICES_MAX, ({ path }) => writeControlRecord(this.diskOf(path), path, record))
+    return this.opened(record, secrets, life, true, [])
+  }
+
+  private async resume(
+    plan: KnownPlan,
+    looks: readonly FolderLook[],
+    secretsOfKnown: StoreSecrets,
+  ): Promise<OpenedStore> {
+    const life = lifeAfter(looks)
+    const missing = plan.missing.map(({ id }) => id)
+    for (const device of plan.present) await this.own(device, life)
+    const renewed = await this.renew(plan, life)
+    const back = await this.takeBack(plan.returning, life)
+    const filled = await this.fill(renewed, [...missing, ...plan.lagging], plan.replacements, life)
+    const folders = [...plan.present, ...back.folders, ...filled.folders]
+    const secrets = withRootKey(secretsOfKnown, this.config)
+    const sealed = secrets === secretsOfKnown ? renewed.secrets : sealSecrets(secrets, this.random)
+    const troubles: string[] = []
+    const kept = folders.map(({ path, superblock }): KeptFolder => {
+      return { id: superblock.deviceId, path, disk: this.diskOf(path) }
+    })
+    const onFailed = (id: DeviceId, failure: Failure) => void troubles.push(`device ${id}: ${failure.message}`)
+    const keeper = new Keeper(this.clock, life, renewed, () => kept, onFailed)
+    const findings = {
+      missing,
+      lagging: plan.lagging,
+      back: back.folders.map(({ superblock }) => superblock.deviceId),
+      fills: filled.fills,
+      paths: new Map(folders.map(({ path, superblock }) => [superblock.deviceId, path])),
+      secrets: sealed,
+    }
+    const nowMs = this.clock.wallMs()
+    const record = await keeper.change("start", before => recordOfStart(before, findings, nowMs))
+    await keeper.stop()
+    const lagging = plan.lagging.map(
+      id => `device ${id} has not been through all that the others have, and is brought what it lacks`,
+    )
+    const overruled = overruledOptions(record, this.config)
+    const notes = [...plan.notes, ...lagging, ...back.notes, ...filled.notes, ...overruled, ...troubles]
+    return this.opened(record, secrets, life, false, notes)
+  }
+
+  /**
+   * The record under a generation of this life, on more than half of the devices that count: what earlier
+   * lives tried in vain, and may lie somewhere, is older from now on.
+   */
+  private async renew({ record, present }: KnownPlan, life: Incarnation): Promise<ControlRecord> {
+    const renewed = { ...record, generation: nextGeneration(life, record.generation) }
+    const accepted = await mapBounded(present, DEVICES_MAX, async ({ path }) => {
+      const disk = this.diskOf(path)
+      try {
+        await this.orLeftOut(path, () => withBallast(disk, path, () => writeControlRecord(disk, path, renewed)))
+        return true
+      } catch (error) {
+        if (isFailure(error, "deviceFull")) return false
+        throw error
+      }
+    })
+    if (2 * accepted.filter(Boolean).length > countedIds(record).length) return renewed
+    throw fail("deviceFull", { message: "too few devices have room for the control record; make some" })
+  }
+
+  /** Devices that are out and here again take part once they are seen to work. */
+  private async takeBack(returning: readonly DeviceFolder[], life: Incarnation): Promise<Taken> {
+    const folders: DeviceFolder[] = []
+    const notes: string[] = []
+    for (const device of returning) {
+      const { path, superblock } = device
+      const what = `device ${superblock.deviceId} at ${path}`
+      const failure = await this.whyNot(async () => {
+        await probeDevice(this.random, this.diskOf(path), path)
+        await this.own(device, life)
+      })
+      if (failure === undefined) folders.push(device)
+      notes.push(failure ? `${what} stays out: ${failure.message}` : `${what} is back, and is brought what it lacks`)
+    }
+    return { folders, notes }
+  }
+
+  /** Makes devices of the empty folders that take a missing one's place. */
+  private async fill(
+    record: ControlRecord,
+    missing: readonly DeviceId[],
+    replacements: readonly Replacement[],
+    life: Incarnation,
+  ): Promise<Taken & { readonly fills: readonly Fill[] }> {
+    const nowMs = this.clock.wallMs()
+    const wanted = await mapBounded(replacements, DEVICES_MAX, async ({ old, path, isMountPoint, begun }) => {
+      const capacityBytes = (await this.orLeftOut(path, () => this.diskOf(path).space(path))).totalBytes
+      const id = begun?.deviceId ?? parseDeviceId(hexOf(this.random.bytes(8)))
+      return { oldId: old.id, device: { id, pathHint: path, isMountPoint, capacityBytes } }
+    })
+    const { fills, refused } = possibleFills(record, missing, wanted, nowMs)
+    const notes = refused.map(
+      ({ fill, failure }) =>
+        `${fill.device.pathHint} does not take the place of device ${fill.oldId}: ${failure.message}`,
+    )
+    const done: Fill[] = []
+    const folders: DeviceFolder[] = []
+    for (const fill of fills) {
+      const { id: deviceId, pathHint: path } = fill.device
+      const begun = replacements.find(each => each.path === path)?.begun
+      const failure = await this.whyNot(async () => {
+        const identity = { storeId: record.storeId, deviceId, createdMs: nowMs }
+        const folder = { path, superblock: begun ?? (await createSuperblock(this.diskOf(path), path, identity)) }
+        await this.own(folder, life)
+        folders.push(folder)
+        done.push(fill)
+      })
+      notes.push(
+        failure
+          ? `${path} cannot take the place of device ${fill.oldId}: ${failure.message}`
+          : `${path} takes the place of device ${fill.oldId}, as device ${deviceId}, and is filled`,
+      )
+    }
+    return { folders, notes, fills: done }
+  }
+
+  /** What failed, of what the start can do without. */
+  private async whyNot(run: () => Promise<void>): Promise<Failure | undefined> {
+    try {
+      await run()
+      return undefined
+    } catch (error) {
+      if (error instanceof FolderFailed) return error.failure
+      if (isFailure(error)) return error
+      throw error
+    }
+  }
+
+  private opened(
+    record: ControlRecord,
+    secrets: StoreSecrets,
+    incarnation: Incarnation,
+    isNew: boolean,
+    notes: readonly string[],
+  ): OpenedStore {
+    const devices = record.devices.flatMap(({ id }) => this.owned.filter(({ identity }) => identity.id === id))
+    return { storeId: record.storeId, record, secrets, devices, incarnation, isNew, notes }
+  }
+}
+
+interface Taken {
+  readonly folders: readonly DeviceFolder[]
+  readonly notes: readonly string[]
+}
+
+/** All folders of a new store; of a known one those that take part. */
+function foldersToTake({ plan, looks }: Plan): readonly { readonly path: string }[] {
+  return plan.kind === "new" ? looks : [...plan.present, ...plan.returning, ...plan.replacements]
+}
+
+/** A life after all that left a trace in these folders. */
+export const lifeAfter = (looks: readonly FolderLook[]): Incarnation =>
+  nextLife(
+    looks.flatMap(({ content }) => {
+      if (content.kind !== "device") return []
+      const { record, superblock } = content
+      const generation = record === undefined || record instanceof Error ? 0 : record.generation
+      return [{ incarnation: superblock.incarnation, generation }]
+    }),
+  )
+
+/** What a store keeps from its first start. */
+function checkUnchanged({ blockBytes }: ControlRecord, config: ServeConfig): void {
+  if (config.blockBytes === undefined || config.blockBytes === blockBytes) return
+  const message = `this store has --block-size ${blockBytes}, not ${config.blockBytes}; it cannot be changed`
+  throw fail("invalidConfig", { message })
+}
+
+const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
+
+/** Options of a first start that the running store has been told otherwise since: no reason to refuse a start. */
+function overruledOptions({ policy, metaCopies }: ControlRecord, config: ServeConfig): string[] {
+  const notes: string[] = []
+  const [has, asked] = [textOfPolicy(policy), config.policy && textOfPolicy(config.policy)]
+  if (asked !== undefined && asked !== has)
+    notes.push(`--redundancy ${asked} is ignored: this store has ${has}. To change it: hayloft redundancy set ${asked}`)
+  const matrix = policy.kind === "ec" ? policy.matrix : undefined
+  if (asked === undefined && config.matrix !== undefined && config.matrix !== matrix)
+    notes.push(`--matrix ${config.matrix} is ignored: this store has ${has}. To change it: hayloft redundancy set`)
+  if (config.metaCopies !== undefined && config.metaCopies !== metaCopies)
+    notes.push(
+      `--meta-copies ${config.metaCopies} is ignored: this store keeps its metadata on ${plural(metaCopies, "device")}. ` +
+        "Where the number is the default it follows hayloft redundancy set; nothing else changes it",
+    )
+  return notes
+}
+
+/** The operator's root key, where one was given, takes the place of the one before. */
+function withRootKey(secrets: StoreSecrets, { rootKey }: ServeConfig): StoreSecrets {
+  const { root } = secrets
+  if (!rootKey || (rootKey.accessKeyId === root.accessKeyId && rootKey.secret === root.secret)) return secrets
+  return { ...secrets, root: { ...root, ...rootKey } }
+}

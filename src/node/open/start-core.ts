@@ -1,0 +1,274 @@
+/**
+ * What a start makes of the folders that it was given: which control record is the truth, whether the
+ * store may open with what is here, and what becomes of each folder. Pure.
+ *
+ * Opens      where more than half of the devices that count (all that the record names and does not say
+ *            are out) are here, one that holds names among them; where a device is missing that was
+ *            not known to be out, only if no more are missing than the redundancy can spare.
+ * Takes back a device that is out, or an old image of one, as one that may lack shards.
+ * Fills      an empty folder in the place of a missing device: at the missing one's path, or, where as
+ *            many are empty as are missing, any on a mount point of its own for one that had its own.
+ * Leaves     alone a folder with what is left of a device whose superblock is gone, and what is not part of the store any more, and an empty folder that was a mount point
+ *            and is none now: something is not mounted.
+ * Refuses    everything else, in one line with the command that goes on.
+ */
+import { asFailure, fail, type Failure } from "../../base/failures.js"
+import type { DeviceId } from "../../base/ids.js"
+import { tolerance } from "../../base/policy.js"
+import {
+  absentees,
+  isCounted,
+  mayOpen,
+  newestControlRecord,
+  type ControlChoice,
+  type PresentDevice,
+} from "../../device/index.js"
+import { lifeOfGeneration } from "../control/steps-core.js"
+import type { ControlDevice, ControlMember, ControlRecord } from "../../format/control-record.js"
+import type { Superblock } from "../../format/superblock.js"
+import type { FolderLook } from "./look.js"
+
+/** A folder that holds a device. */
+export interface DeviceFolder {
+  readonly path: string
+  readonly superblock: Superblock
+}
+
+/** An empty folder that takes a missing device's place. */
+export interface Replacement {
+  readonly old: ControlDevice
+  readonly path: string
+  readonly isMountPoint: boolean
+  /** The device was begun by a start that was cut off. */
+  readonly begun: Superblock | undefined
+}
+
+export type StartPlan =
+  | { readonly kind: "new" }
+  | {
+      readonly kind: "known"
+      readonly record: ControlRecord
+      /** They count, and are here. */
+      readonly present: readonly DeviceFolder[]
+      /** Of those: they lack a life that the others have been through, as an old image of a disk does. */
+      readonly lagging: readonly DeviceId[]
+      /** They are out, and here: to be looked at before they take part. */
+      readonly returning: readonly DeviceFolder[]
+      /** They count, and are not here. */
+      readonly missing: readonly ControlDevice[]
+      readonly replacements: readonly Replacement[]
+      /** What the operator should know of folders that are left alone: one line each. */
+      readonly notes: readonly string[]
+    }
+
+export type KnownPlan = Extract<StartPlan, { readonly kind: "known" }>
+
+/**
+ * Throws `devicesMissing`, `foreignFolder` (folders that do not belong together, or nowhere),
+ * `corruptRecord`, and, where there is no store yet, what is wrong with a folder.
+ */
+export function planStart(looks: readonly FolderLook[]): StartPlan {
+  const choice = newestOf(looks)
+  if (choice === undefined) {
+    const broken = looks.flatMap(({ content }) => (content.kind === "broken" ? [content.failure] : []))
+    if (broken[0] !== undefined) throw broken[0]
+    const remains = looks.find(({ content }) => content.kind === "remains")
+    if (remains !== undefined)
+      throw fail("corruptRecord", {
+        message: `${remains.path} holds what is left of a device whose superblock is gone; give the other data folders of its store too, or empty it`,
+      })
+    return { kind: "new" }
+  }
+  checkEnough(choice, looks)
+  const { record } = choice
+  const missing = choice.missing.filter(isCounted)
+  const { replacements, notes } = emptyFolders(looks, choice)
+  const devices = devicesIn(looks)
+  const entryOf = ({ superblock }: DeviceFolder) => record.devices.find(({ id }) => id === superblock.deviceId)
+  const isIn = (folder: DeviceFolder, counted: boolean): boolean => {
+    const entry = entryOf(folder)
+    return entry !== undefined && isCounted(entry) === counted
+  }
+  const present = devices.filter(folder => isIn(folder, true))
+  return {
+    kind: "known",
+    record,
+    present,
+    lagging: laggingIn(record, present),
+    returning: devices.filter(folder => isIn(folder, false)),
+    missing,
+    replacements,
+    notes: [...notes, ...strangersIn(looks, choice), ...remainsIn(looks, choice), ...brokenIn(looks)],
+  }
+}
+
+/**
+ * Each life makes itself known to the devices that take part before it writes a record, and says of the
+ * others that they are out: a device that counts and has not heard of the record's life was not there.
+ * Empty where nobody else would hold the names.
+ */
+function laggingIn(record: ControlRecord, present: readonly DeviceFolder[]): readonly DeviceId[] {
+  const life = lifeOfGeneration(record.generation)
+  const isLagging = ({ superblock }: DeviceFolder): boolean => superblock.incarnation < life
+  const current = new Set(present.filter(folder => !isLagging(folder)).map(({ superblock }) => superblock.deviceId))
+  if (!record.tablets.every(({ members }) => members.some(({ id }) => current.has(id)))) return []
+  return present.filter(isLagging).map(({ superblock }) => superblock.deviceId)
+}
+
+/** The newest record on these folders; undefined for a new store, or one whose first start was cut off. */
+export function newestOf(looks: readonly FolderLook[]): ControlChoice | undefined {
+  const present: PresentDevice[] = []
+  for (const { path, content } of looks) {
+    if (content.kind !== "device") continue
+    const { deviceId: id, storeId } = content.superblock
+    if (present.some(device => device.id === id)) {
+      throw fail("foreignFolder", { message: `${path} is a copy of another data folder; leave one of them out` })
+    }
+    present.push({ id, storeId, record: content.record })
+  }
+  return newestControlRecord(present)
+}
+
+export const devicesIn = (looks: readonly FolderLook[]): readonly DeviceFolder[] =>
+  looks.flatMap(({ path, content }) => (content.kind === "device" ? [{ path, superblock: content.superblock }] : []))
+
+function checkEnough(choice: ControlChoice, looks: readonly FolderLook[]): void {
+  const { record } = choice
+  const isIn = ({ id }: ControlMember): boolean =>
+    record.devices.some(device => device.id === id && isCounted(device) && !choice.missing.includes(device))
+  const orphaned = record.tablets.find(({ members }) => !members.some(isIn))
+  if (orphaned !== undefined) {
+    const holders = record.devices.filter(({ id }) => orphaned.members.some(member => member.id === id))
+    throw devicesMissing(holders, "each device that holds the names of objects is among them; attach one")
+  }
+  const lacking = absentees(choice)
+  const isBeyond = lacking.length > 0 && choice.missing.length > tolerance(record.policy)
+  if (!mayOpen(choice) || isBeyond) throw devicesMissing(lacking, attachOrGiveUp(choice, lacking, looks))
+}
+
+/** What would speak against opening with this record and these devices. */
+export function whyNotOpen(record: ControlRecord, here: ReadonlySet<DeviceId>): Failure | undefined {
+  const missing = record.devices.filter(({ id }) => !here.has(id))
+  try {
+    checkEnough({ record, missing, behind: [], unreadable: [], strangers: [] }, [])
+    return undefined
+  } catch (error) {
+    return asFailure(error)
+  }
+}
+
+/** One clear line: which devices are missing, where they were, and what can be done. */
+function devicesMissing(missing: readonly ControlDevice[], advice: string): Failure {
+  const devices = missing.map(({ id, pathHint }) => `${id} (last at ${pathHint})`).join(", ")
+  return fail("devicesMissing", { message: `devices of this store are missing: ${devices}; ${advice}` })
+}
+
+/** Where an empty folder could be in the only missing one's place, that is put forward; else giving up. */
+function attachOrGiveUp(
+  choice: ControlChoice,
+  missing: readonly ControlDevice[],
+  looks: readonly FolderLook[],
+): string {
+  const [only] = missing.length === 1 ? missing : []
+  const folder = only && looks.filter(isEmptyFor(choice)).find(look => fits(only, look))
+  const words =
+    only && folder
+      ? `fill the empty folder in its place: ${storeCommand(`replace ${only.id} ${quoted(folder.path)}`, looks)}`
+      : `give them up: ${storeCommand(`forget ${missing.map(({ id }) => id).join(" ")}`, looks)}`
+  return `attach them and give all data folders, or, if they are gone for good, ${words}`
+}
+
+/** Whether the folder may hold the device's successor for all that is known of where it lay. */
+const fits = (old: ControlDevice, { content, isMountPoint }: FolderLook): boolean =>
+  content.kind !== "absent" && (isMountPoint || !old.isMountPoint)
+
+/** A command of the stopped store, to be pasted into a shell. */
+export const storeCommand = (words: string, looks: readonly FolderLook[]): string =>
+  [`hayloft device ${words}`, ...devicesIn(looks).map(({ path }) => `--data ${quoted(path)}`)].join(" ")
+
+const quoted = (path: string): string => (/^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`)
+
+/** Empty, or begun by a start that was cut off before the record named it. */
+const isEmptyFor =
+  ({ strangers }: ControlChoice) =>
+  ({ content }: FolderLook): boolean =>
+    content.kind === "absent" ||
+    content.kind === "empty" ||
+    (content.kind === "device" && content.isUnused && strangers.includes(content.superblock.deviceId))
+
+/** What becomes of empty folders: each takes a missing device's place, is left alone, or is refused. */
+function emptyFolders(
+  looks: readonly FolderLook[],
+  choice: ControlChoice,
+): { readonly replacements: readonly Replacement[]; readonly notes: readonly string[] } {
+  const { missing } = choice
+  const empty = looks.filter(isEmptyFor(choice))
+  const replacements: Replacement[] = []
+  const notes: string[] = []
+  const others: FolderLook[] = []
+  for (const look of empty) {
+    const old = missing.find(({ pathHint }) => pathHint === look.path)
+    if (old === undefined) others.push(look)
+    else if (fits(old, look)) replacements.push(replacementOf(old, look))
+    else if (look.content.kind !== "absent") notes.push(notMounted(old, look, looks))
+  }
+  const left = missing.filter(({ pathHint }) => !empty.some(({ path }) => path === pathHint))
+  for (const [i, look] of others.entries()) {
+    const old = left[i]
+    if (others.length > left.length || old === undefined) throw unexpected(look)
+    if (others.length < left.length || !old.isMountPoint || !look.isMountPoint) throw ambiguous(look, left, looks)
+    replacements.push(replacementOf(old, look))
+  }
+  return { replacements, notes }
+}
+
+const replacementOf = (old: ControlDevice, { path, isMountPoint, content }: FolderLook): Replacement => ({
+  ...{ old, path, isMountPoint },
+  begun: content.kind === "device" ? content.superblock : undefined,
+})
+
+const notMounted = ({ id, pathHint }: ControlDevice, { path }: FolderLook, looks: readonly FolderLook[]): string =>
+  `${path} is empty and no mount point, but device ${id}, last at ${pathHint}, had one of its own: it is left alone; mount the disk, or fill the folder with: ${storeCommand(`replace ${id} ${quoted(path)}`, looks)}`
+
+const unexpected = ({ path }: FolderLook): Failure =>
+  fail("foreignFolder", {
+    message: `${path} is empty, and no device of this store is missing in its place; start without it, and then: hayloft device add ${quoted(path)}`,
+  })
+
+function ambiguous({ path }: FolderLook, missing: readonly ControlDevice[], looks: readonly FolderLook[]): Failure {
+  const ids = missing.map(({ id }) => id)
+  const command = storeCommand(`replace ${ids[0] ?? ""} ${quoted(path)}`, looks)
+  const which = ids.length > 1 ? `one of ${ids.join(", ")}` : `${ids[0] ?? ""}`
+  return fail("foreignFolder", {
+    message: `${path} is empty, and does not take the place of a missing device (${which}) by itself; say so: ${command}`,
+  })
+}
+
+function strangersIn(looks: readonly FolderLook[], choice: ControlChoice): readonly string[] {
+  const isEmpty = isEmptyFor(choice)
+  return looks.flatMap(look => {
+    const { content, path } = look
+    if (content.kind !== "device" || !choice.strangers.includes(content.superblock.deviceId) || isEmpty(look)) return []
+    return [`${path} is not part of this store any more and is left alone; to use it anew, empty it and add it`]
+  })
+}
+
+/** They count as missing: whose place the folder is, the record tells by where that device was last. */
+function remainsIn(looks: readonly FolderLook[], { record, missing }: ControlChoice): readonly string[] {
+  return looks.flatMap(({ path, content }) => {
+    if (content.kind !== "remains") return []
+    if (content.record.storeId !== record.storeId) {
+      throw fail("foreignFolder", { message: `${path} holds what is left of a device of another store` })
+    }
+    const old = missing.find(({ pathHint }) => pathHint === path)
+    const what = old === undefined ? "a device of this store" : `device ${old.id}`
+    const command = `hayloft device replace ${old?.id ?? "DEVICE"} ${quoted(path)}`
+    const advice = content.isEmptied ? `fill it with: ${command}` : `empty it, and fill it with: ${command}`
+    return [`${path} holds what is left of ${what}, whose superblock is gone, and is left alone; ${advice}`]
+  })
+}
+
+const brokenIn = (looks: readonly FolderLook[]): readonly string[] =>
+  looks.flatMap(({ path, content }) =>
+    content.kind === "broken" ? [`${path} cannot be used and is left alone: ${content.failure.message}`] : [],
+  )

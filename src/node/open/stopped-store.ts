@@ -1,0 +1,150 @@
+/**
+ * A store that is stopped, held by its locks, for the operator's words on its devices.
+ *
+ * Promises  A word counts once it is on every device that is here. Whoever starts the store then finds
+ *           it, also beside devices that went through something else meanwhile.
+ * Refuses   A store that runs: `folderInUse`.
+ */
+import { must } from "../../base/assert.js"
+import { hexOf } from "../../base/bytes.js"
+import { fail } from "../../base/failures.js"
+import { parseDeviceId, parseIncarnation, type DeviceId, type Incarnation } from "../../base/ids.js"
+import { DEVICES_MAX } from "../../base/limits.js"
+import type { NewDevice } from "../../cluster/index.js"
+import { checkRemains } from "../control/folders.js"
+import { FORGET_LIVES, nextGeneration, stepsBetween } from "../control/steps-core.js"
+import {
+  CALL_LIMITS,
+  countedIds,
+  createSuperblock,
+  Ownership,
+  queuedDisk,
+  removeRemains,
+  withBallast,
+  writeControlRecord,
+} from "../../device/index.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import { mapBounded } from "../../life/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Disk } from "../../seams/disk/contract.js"
+import type { FolderLock, FolderLocks } from "../../seams/lock/contract.js"
+import type { Random } from "../../seams/random/contract.js"
+import { lookAt, type FolderLook } from "./look.js"
+import { lifeAfter } from "./open-store.js"
+import { devicesIn, newestOf, type DeviceFolder } from "./start-core.js"
+
+export class StoppedStore {
+  private readonly owned: Ownership[] = []
+
+  private constructor(
+    private readonly clock: Clock,
+    private readonly random: Random,
+    private readonly disk: Disk,
+    private readonly locks: FolderLocks,
+    private readonly held: Map<string, FolderLock>,
+    private readonly watch: AbortController,
+    readonly record: ControlRecord,
+    /** Devices that the record names, and that are here. */
+    readonly folders: readonly DeviceFolder[],
+    private readonly life: Incarnation,
+  ) {}
+
+  /** Undefined: there is no store in these folders. Throws `folderInUse`, `foreignFolder`, `corruptRecord`. */
+  static async open(
+    clock: Clock,
+    random: Random,
+    disk: Disk,
+    locks: FolderLocks,
+    paths: readonly string[],
+  ): Promise<StoppedStore | undefined> {
+    const watch = new AbortController()
+    const bounded = queuedDisk(disk, clock, CALL_LIMITS, watch.signal, () => undefined)
+    const look = () => mapBounded(paths, DEVICES_MAX, path => lookAt(bounded, path))
+    const held = new Map<string, FolderLock>()
+    try {
+      for (const { path } of namedIn(await look())) held.set(path, await locks.take(path))
+      const looks = await look()
+      const record = newestOf(looks)?.record
+      if (record === undefined) {
+        watch.abort()
+        return undefined
+      }
+      const folders = namedIn(looks)
+      if (folders.some(({ path }) => !held.has(path))) throw fail("folderInUse")
+      const life = parseIncarnation(lifeAfter(looks) + FORGET_LIVES)
+      return new StoppedStore(clock, random, bounded, locks, held, watch, record, folders, life)
+    } catch (error) {
+      await releaseAll(held)
+      watch.abort()
+      throw error
+    }
+  }
+
+  get here(): ReadonlySet<DeviceId> {
+    return new Set(this.folders.map(({ superblock }) => superblock.deviceId))
+  }
+
+  /** A device that could be made of an empty folder, or has been begun in it. Throws where it is not empty. */
+  async newDevice(path: string): Promise<NewDevice> {
+    const { content, isMountPoint } = await lookAt(this.disk, path)
+    const begun = content.kind === "device" && content.isUnused ? content.superblock : undefined
+    const isOurs =
+      begun?.storeId === this.record.storeId && !this.record.devices.some(({ id }) => id === begun.deviceId)
+    if (content.kind === "broken") throw content.failure
+    if (content.kind === "remains") checkRemains(path, content, this.record)
+    if (content.kind === "absent") throw fail("invalidArgument", { message: `there is no folder ${path}; make it` })
+    if (content.kind === "device" && !isOurs) {
+      throw fail("foreignFolder", { message: `${path} is a device already; empty it to use it anew` })
+    }
+    const { totalBytes } = await this.disk.space(path)
+    const id = begun?.deviceId ?? parseDeviceId(hexOf(this.random.bytes(8)))
+    return { id, pathHint: path, isMountPoint, capacityBytes: totalBytes }
+  }
+
+  /** Writes the record, step by step, to every device that is here; `added`: one that it makes part of the store. */
+  async commit(next: ControlRecord, added?: NewDevice): Promise<void> {
+    const folders = added === undefined ? this.folders : [...this.folders, await this.makeDevice(added)]
+    for (const { path, superblock } of folders) {
+      const lock = must(this.held.get(path), "every device is locked")
+      this.owned.push(await Ownership.begin(this.clock, this.disk, lock, superblock, this.life))
+      this.held.delete(path)
+    }
+    let { generation } = this.record
+    for (const step of stepsBetween(this.record, next)) {
+      generation = nextGeneration(this.life, generation)
+      const record = { ...step, generation }
+      const counted = countedIds(record)
+      const targets = folders.filter(({ superblock }) => counted.includes(superblock.deviceId))
+      await mapBounded(targets, DEVICES_MAX, ({ path }) =>
+        withBallast(this.disk, path, () => writeControlRecord(this.disk, path, record)),
+      )
+    }
+  }
+
+  private async makeDevice({ id, pathHint: path }: NewDevice): Promise<DeviceFolder> {
+    this.held.set(path, await this.locks.take(path))
+    const found = await lookAt(this.disk, path)
+    if (found.content.kind === "remains") await removeRemains(this.disk, path)
+    if (found.content.kind === "device") return { path, superblock: found.content.superblock }
+    const device = { storeId: this.record.storeId, deviceId: id, createdMs: this.clock.wallMs() }
+    return { path, superblock: await createSuperblock(this.disk, path, device) }
+  }
+
+  /** Gives the folders up. */
+  async close(): Promise<void> {
+    for (const device of this.owned) await device.release()
+    await releaseAll(this.held)
+    this.watch.abort()
+  }
+}
+
+function namedIn(looks: readonly FolderLook[]): readonly DeviceFolder[] {
+  const record = newestOf(looks)?.record
+  const isNamed = ({ superblock }: DeviceFolder): boolean =>
+    record?.devices.some(({ id }) => id === superblock.deviceId) === true
+  return devicesIn(looks).filter(isNamed)
+}
+
+async function releaseAll(held: ReadonlyMap<string, FolderLock>): Promise<void> {
+  for (const lock of held.values()) await lock.release()
+}

@@ -1,0 +1,78 @@
+/** What status tells of a store's contents, between the looks that repair takes at them. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "../../base/assert.js"
+import { objectKeyOfText } from "../../base/ids.js"
+import { KIB, MIB } from "../../base/limits.js"
+import { needleIdOfKey } from "../../format/needle.js"
+import { ALL_NEEDLES } from "../../block/index.js"
+import { makeCodec } from "../../erasure/index.js"
+import { InlineCompute } from "../../seams/compute/index.js"
+import { createBucket, Machine, noSignal, sourceOf } from "../testing.js"
+import { sourcesOfEngine } from "./status-of-engine.js"
+
+test("a store that was just made is known from the first moment; another one once repair has looked", async () => {
+  for (const isNew of [true, false]) {
+    const machine = new Machine({ devices: 3 })
+    const { clock } = machine
+    const engine = await machine.open()
+    const { services } = engine
+    const sources = sourcesOfEngine(clock, {
+      ...services,
+      isNew,
+      record: () => engine.keeper.record,
+      devices: () => engine.devices,
+      whyOut: () => undefined,
+      tablet: engine.tablet,
+      compute: new InlineCompute(makeCodec, { slabBytes: 256 * KIB, poolBytes: 1 * MIB }),
+      chores: () => [],
+      bucketPolicies: () => [],
+    })
+    assert.equal(sources.contents()?.isKnown, isNew)
+    while ((await clock.runUntil(services.repair.step(noSignal))) !== "idle") await clock.advance(1_000)
+    assert.equal(sources.contents()?.isKnown, true)
+    await clock.runUntil(engine.stop())
+  }
+})
+
+test("bytes that repair comes across after its look are told once", async () => {
+  const machine = new Machine({ devices: 3 })
+  const { clock } = machine
+  const engine = await machine.open()
+  const bucket = await createBucket(engine)
+  const { services } = engine
+  const sources = sourcesOfEngine(clock, {
+    ...services,
+    isNew: false,
+    record: () => engine.keeper.record,
+    devices: () => engine.devices,
+    whyOut: () => undefined,
+    tablet: engine.tablet,
+    compute: new InlineCompute(makeCodec, { slabBytes: 256 * KIB, poolBytes: 1 * MIB }),
+    chores: () => [],
+    bucketPolicies: () => [],
+  })
+  const put = (name: string, lengthBytes: number) => {
+    const rest = { attributes: { headers: {}, userMetadata: [] }, tags: [], conditions: {}, signal: noSignal }
+    const body = sourceOf(Buffer.alloc(lengthBytes, "x"))
+    return clock.runUntil(services.objects.put({ ...rest, bucket, key: objectKeyOfText(name), body }))
+  }
+  const repair = async () => {
+    while ((await clock.runUntil(services.repair.step(noSignal))) !== "idle") await clock.advance(1_000)
+    await clock.advance(1_000)
+  }
+  const told = () => must(sources.contents(), "looked at").policies.reduce((sum, { bytes }) => sum + bytes, 0)
+  await put("old", 100_000)
+  await repair()
+  assert.equal(told(), 100_000)
+  const had = new Set(Array.from(must(engine.devices[0], "three").volumes.indexed(ALL_NEEDLES), ({ key }) => key))
+  await put("young", 50_000)
+  await clock.advance(1_000)
+  assert.equal(told(), 150_000)
+  const { place, volumes } = must(engine.devices[0], "three")
+  const young = Array.from(volumes.indexed(ALL_NEEDLES), ({ key }) => key).find(key => !had.has(key))
+  services.repair.noteDamage({ deviceId: place.id, id: needleIdOfKey(must(young, "it has a shard")) })
+  await repair()
+  assert.equal(told(), 150_000)
+  await clock.runUntil(engine.stop())
+})

@@ -1,0 +1,234 @@
+/** What status sees of the engine: its devices, its record, its tablet, what devices owe. */
+import type { ChoreReport, QueueReport } from "../../admin/index.js"
+import { rowKeyOf, type DeviceId, type RowKey } from "../../base/ids.js"
+import { PARTITIONS } from "../../base/limits.js"
+import { textOfPolicy, type Policy } from "../../base/policy.js"
+import { CALL_LIMITS, type DeviceSpace } from "../../device/index.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import { decodeCounters } from "../../format/records.js"
+import type { ChoreStatus } from "../../life/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Compute } from "../../seams/compute/index.js"
+import {
+  debtOfKey,
+  type LostObject,
+  type OrphanReport,
+  type RecodeReport,
+  type RepairReport,
+  type RollCallReport,
+  type SurveyReport,
+} from "../../object/index.js"
+import { COMMANDS_WAITING_MAX, type Primary } from "../../tablet/index.js"
+import { troubleOf } from "../devices/device-set.js"
+import type { DeviceStack } from "../devices/device-stack.js"
+import type { Scrubbing } from "../devices/scrubbing.js"
+import { withRecoding, withUnseen } from "./status-core.js"
+import type {
+  ScrubView,
+  OpenDevice,
+  RecodingView,
+  RepairView,
+  SpaceView,
+  StatusSources,
+  StoreContents,
+} from "./status-sources.js"
+
+const READ_DEBTS_EVERY_MS = 10_000
+const COUNT_EVERY_MS = 1_000
+/** As the record names them where they are paused. */
+const REPAIR = "repair"
+const RECODE = "recode"
+const ALL_ROWS = { start: rowKeyOf(""), end: rowKeyOf("\xff".repeat(64)) }
+
+/** What status needs of an engine. */
+export interface EngineView {
+  /** This process made the store: nothing was in it before. */
+  readonly isNew: boolean
+  readonly record: () => ControlRecord
+  readonly devices: () => readonly DeviceStack[]
+  readonly whyOut: (id: DeviceId) => string | undefined
+  readonly tablet: Primary
+  readonly compute: Compute
+  readonly chores: () => readonly ChoreStatus[]
+  readonly repair: { survey(): SurveyReport; report(): RepairReport }
+  readonly recode: { report(): RecodeReport }
+  readonly orphans: { report(): OrphanReport }
+  readonly rollCall: { report(): RollCallReport; objects(): readonly LostObject[] }
+  /** That buckets chose for themselves. */
+  readonly bucketPolicies: () => readonly Policy[]
+}
+
+function spaceOf({ fullness, freeBytes }: DeviceSpace): SpaceView {
+  const { fileSystemId, fileSystemKind, totalBytes, usableBytes, reserveBytes, level, secondsUntilFull } = fullness
+  const system = { fileSystemId, fileSystemKind, totalBytes, freeBytes }
+  return {
+    ...system,
+    usableBytes,
+    reserveBytes,
+    isFull: level !== "roomy",
+    isCritical: level === "critical",
+    secondsUntilFull,
+  }
+}
+
+function openDevice(stack: DeviceStack): OpenDevice {
+  const { place, disk, space, volumes, log, rows, checkpointer } = stack
+  const { writtenBytes, livingBytes } = volumes.usage()
+  return {
+    id: place.id,
+    path: place.path,
+    trouble: troubleOf(stack),
+    checkpointError: checkpointer.error,
+    space: spaceOf(space),
+    deadBytes: livingBytes === undefined ? undefined : Math.max(0, writtenBytes - livingBytes),
+    volumeBytes: writtenBytes,
+    logBytes: log.lengthBytes,
+    overlayRows: rows.overlayRows,
+    calls: { name: "calls", depth: disk.queued, limit: CALL_LIMITS.queuedMax },
+  }
+}
+
+/**
+ * What lies where, as repair found it. Until it has looked at everything (it may be paused), also what
+ * devices owe by the notes of those who wrote without them: read again when asked after a while.
+ */
+class Contents {
+  private debts = new Map<DeviceId, Uint8Array>()
+  private readMs = -Infinity
+  private countedMs = -Infinity
+  /** Of all versions of all objects, by the counters of their buckets. */
+  private objectBytes = 0
+  /** Of the latest look that has ended: when it began, and what objects and repair's findings added up to then. */
+  private lookedAt:
+    { readonly beganMs: number | undefined; readonly objectBytes: number; readonly foundBytes: number } | undefined
+  private policy: Policy | undefined
+  /** That blocks lay under before this one. */
+  private policyBefore: Policy | undefined
+  private leftBytes: number | undefined
+  /** How often something was seen to have changed beside what repair has found. */
+  private changes = 0
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly engine: Omit<EngineView, "devices" | "whyOut" | "compute" | "chores">,
+  ) {}
+
+  read(): StoreContents {
+    const { policy } = this.engine.record()
+    const survey = this.engine.repair.survey()
+    const lost = this.engine.rollCall.report()
+    const { version, beganMs, isComplete, policies, lacking, oddBlocks: oddGroups } = survey
+    const nowMs = this.clock.monotonicMs()
+    if (!isComplete && nowMs - this.readMs >= READ_DEBTS_EVERY_MS) this.readDebts()
+    if (nowMs - this.countedMs >= COUNT_EVERY_MS) this.countObjects()
+    const foundBytes = [...policies, ...oddGroups, lost].reduce((sum, { bytes }) => sum + bytes, 0)
+    if (isComplete && beganMs !== this.lookedAt?.beganMs) {
+      this.countObjects()
+      this.lookedAt = { beganMs, objectBytes: this.objectBytes, foundBytes }
+    }
+    const bucketPolicies = this.engine.bucketPolicies()
+    const known = {
+      isKnown: survey.hasLooked || this.engine.isNew,
+      isCounted: isComplete && lost.isCounted,
+      bucketPolicies,
+      oddGroups: [...oddGroups, ...lost.oddBlocks],
+      lacking: isComplete ? lacking : new Map([...this.debts, ...lacking]),
+    }
+    // What repair has come across since then is in what it found.
+    const { lookedAt = { objectBytes: this.objectBytes, foundBytes } } = this
+    const unseenBytes = this.objectBytes - lookedAt.objectBytes - (foundBytes - lookedAt.foundBytes)
+    const seen = withUnseen(policies, policy, unseenBytes)
+    const leftBytes = this.leftToRecode(policy)
+    const told =
+      leftBytes === undefined ? seen : withRecoding(seen, [policy, ...bucketPolicies], this.policyBefore, leftBytes)
+    return { ...known, policies: told, version: version + lost.version + this.changes }
+  }
+
+  /** Undefined while it is being counted. */
+  private leftToRecode(policy: Policy): number | undefined {
+    const isNew = this.policy !== undefined && textOfPolicy(this.policy) !== textOfPolicy(policy)
+    if (isNew) this.policyBefore = this.policy
+    this.policy = policy
+    // Paused since the start it may have counted nothing yet.
+    const isPaused = this.engine.record().pausedWork.includes(RECODE)
+    const leftBytes = isPaused ? undefined : this.engine.recode.report().leftBytes
+    if (leftBytes !== this.leftBytes) this.changes += 1
+    this.leftBytes = leftBytes
+    return leftBytes
+  }
+
+  private readDebts(): void {
+    this.readMs = this.clock.monotonicMs()
+    this.changes += 1
+    this.debts = lackingOf(this.engine.tablet.committed.range("debts", ALL_ROWS))
+  }
+
+  private countObjects(): void {
+    let objectBytes = 0
+    for (const [, { value }] of this.engine.tablet.committed.range("counters", ALL_ROWS)) {
+      objectBytes += decodeCounters(value).bytes
+    }
+    if (objectBytes !== this.objectBytes) this.changes += 1
+    this.objectBytes = objectBytes
+    this.countedMs = this.clock.monotonicMs()
+  }
+}
+
+/** By device, the partitions that it owes shards to. Keys are the partition in two bytes, then the device. */
+/** What rows of debts say, by device: shards that are missing, and those that were found damaged. */
+export function lackingOf(debts: Iterable<readonly [key: RowKey, row: unknown]>): Map<DeviceId, Uint8Array> {
+  const lacking = new Map<DeviceId, Uint8Array>()
+  for (const [key] of debts) {
+    const { partition, deviceId } = debtOfKey(key)
+    const flags = lacking.get(deviceId) ?? new Uint8Array(PARTITIONS)
+    flags[partition] = 1
+    lacking.set(deviceId, flags)
+  }
+  return lacking
+}
+
+function scrubView({ isRunning, ...view }: Scrubbing["view"], isPaused: boolean): ScrubView {
+  return { ...view, state: isPaused ? "paused" : isRunning ? "running" : "waiting" }
+}
+
+export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources {
+  const { record, devices, whyOut, tablet, compute, chores, repair, recode, rollCall, orphans } = engine
+  const contents = new Contents(clock, engine)
+  return {
+    record,
+    devices: () => devices().map(openDevice),
+    whyOut,
+    tablet: () => tablet,
+    queues: (): QueueReport[] => {
+      const { slabsFree, slabsTotal } = compute.slabs
+      return [
+        { name: "commands", depth: tablet.commandsWaiting, limit: COMMANDS_WAITING_MAX },
+        { name: "slabs", depth: slabsTotal - slabsFree, limit: slabsTotal },
+      ]
+    },
+    chores: () =>
+      chores().map(({ lastError, ...chore }): ChoreReport => ({
+        ...chore,
+        ...(lastError === undefined ? {} : { lastError }),
+      })),
+    contents: () => contents.read(),
+    repair: () => repairView(repair, rollCall, record().pausedWork.includes(REPAIR)),
+    orphans: () => orphans.report(),
+    scrub: () => devices().map(({ tending }) => scrubView(tending.scrub.view, record().pausedWork.includes("scrub"))),
+    recoding: () => recodingView(recode, record().pausedWork.includes(RECODE)),
+  }
+}
+
+function repairView(repair: EngineView["repair"], rollCall: EngineView["rollCall"], isPaused: boolean): RepairView {
+  const { singleCopyBlocks } = repair.survey()
+  const { writtenShards, ...report } = repair.report()
+  const { blocks: lostBlocks, bytes: lostBytes } = rollCall.report()
+  const lost = { lostBlocks, lostBytes, lostObjects: lostBlocks > 0 ? rollCall.objects() : [] }
+  return { ...report, isPaused, rebuiltShards: writtenShards, ...lost, singleCopyBlocks }
+}
+
+/** Undefined where nothing is left, or nobody has counted yet. */
+function recodingView(recode: EngineView["recode"], isPaused: boolean): RecodingView | undefined {
+  const { doneBytes, leftBytes = 0, secondsLeft, waiting } = recode.report()
+  return leftBytes > 0 || waiting > 0 ? { isPaused, doneBytes, leftBytes, secondsLeft, waiting } : undefined
+}

@@ -1,0 +1,319 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { fail } from "../../base/failures.js"
+import { parseStoreId, type DeviceId } from "../../base/ids.js"
+import { PARTITIONS } from "../../base/limits.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import { SimClock } from "../../seams/clock/sim.js"
+import { SimTelemetry } from "../../seams/telemetry/sim.js"
+import { firstRecordOf } from "../testing.js"
+import { registerStatus } from "./status-metrics.js"
+import type { OpenDevice, RecodingView, RepairView, SpaceView, StatusSources, ScrubView } from "./status-sources.js"
+import { RunningStatus } from "./status.js"
+
+const SPACE: SpaceView = {
+  fileSystemId: "",
+  fileSystemKind: "ext4",
+  totalBytes: 1000,
+  freeBytes: 500,
+  usableBytes: 400,
+  reserveBytes: 100,
+  isFull: false,
+  secondsUntilFull: undefined,
+}
+const NO_WORK = { partitionsDone: 0, partitionsLeft: 0, doneBytes: 0, leftBytes: 0 }
+const REPAIR: RepairView = {
+  isPaused: false,
+  partitionsLookedAt: PARTITIONS,
+  mending: NO_WORK,
+  moving: NO_WORK,
+  bytesPerSecond: 0,
+  secondsLeft: undefined,
+  isShortOfSpace: false,
+  rebuiltShards: 0,
+  lostBlocks: 0,
+  lostBytes: 0,
+  lostObjects: [],
+  singleCopyBlocks: 0,
+}
+
+function world(devices: number, diskOf: (index: number) => string = String) {
+  const clock = new SimClock()
+  const telemetry = new SimTelemetry()
+  const first = firstRecordOf(devices, 1024 * 1024)
+  const open: OpenDevice[] = first.devices.map(({ id, pathHint }, index) => ({
+    id,
+    path: pathHint,
+    trouble: undefined,
+    checkpointError: undefined,
+    space: { ...SPACE, fileSystemId: diskOf(index) },
+    deadBytes: undefined,
+    volumeBytes: 300,
+    logBytes: 20,
+    overlayRows: 3,
+    calls: { name: "calls", depth: 0, limit: 10 },
+  }))
+  const now = {
+    record: first,
+    open,
+    isServing: true,
+    metadataDamages: [] as readonly string[],
+    orphans: { isStopped: false, abortedBlocks: 0, abortedBlocksMax: 32, waitingBlocks: 0 },
+    contents: undefined as ReturnType<StatusSources["contents"]>,
+    repair: undefined as RepairView | undefined,
+    recoding: undefined as RecodingView | undefined,
+    scrub: undefined as readonly ScrubView[] | undefined,
+  }
+  const sources: StatusSources = {
+    record: () => now.record,
+    devices: () => now.open,
+    whyOut: () => "it does not answer",
+    tablet: () => now,
+    queues: () => [{ name: "commands", depth: 1, limit: 5 }],
+    chores: () => [],
+    contents: () => now.contents,
+    repair: () => now.repair,
+    orphans: () => now.orphans,
+    scrub: () => now.scrub,
+    recoding: () => now.recoding,
+  }
+  const facts = { storeId: parseStoreId("0".repeat(32)), version: "1.0.0", region: "r", allowances: [], startedMs: 0 }
+  const status = new RunningStatus(clock, telemetry.log, facts, sources)
+  registerStatus(telemetry.metrics, clock, status, sources)
+  status.setListening()
+  return { clock, telemetry, status, now, ids: first.devices.map(({ id }) => id) }
+}
+
+function withState(record: ControlRecord, id: DeviceId | undefined, state: "out" | "filling"): ControlRecord {
+  const devices = record.devices.map(device => (device.id === id ? { ...device, state, stateSinceMs: 9 } : device))
+  const tablets = record.tablets.map(tablet => ({
+    ...tablet,
+    members: tablet.members.filter(member => state !== "out" || member.id !== id),
+  }))
+  return { ...record, generation: record.generation + 1, devices, tablets }
+}
+
+test("a store whose orphans are stopped, or whose metadata is damaged, says so and what to do", () => {
+  const { status, now } = world(3)
+  now.orphans = { ...now.orphans, isStopped: true, abortedBlocks: 33 }
+  now.metadataDamages = ["the metadata on device d1 is damaged"]
+  const [damage, stopped] = status.health().reasons.slice(-2)
+  assert.equal(damage, "the metadata on device d1 is damaged")
+  assert.match(String(stopped), /33 blocks or more \(limit 32\).*: hayloft orphans resume$/)
+})
+
+test("a whole store says what may fail, and nothing that it does not know", () => {
+  const { status } = world(7)
+  const report = status.report()
+  assert.equal(report.safety.sentence, "ec:4+3 in 7 folders on 7 disks: any 3 of 7 disks may fail without loss")
+  assert.deepEqual(report.health, { ready: true, reasons: [] })
+  assert.ok(!("repair" in report) && !("scrub" in report) && !("transition" in report.layout))
+  assert.deepEqual(
+    report.devices.map(({ state, holdsNames }) => [state, holdsNames]),
+    ["yes", "yes", "yes", "yes", "yes", "no", "no"].map(holds => ["active", holds]),
+  )
+})
+
+test("a device that is out, one that fills, one that fails, one that is full and one that is missing are told apart", () => {
+  const { status, now, ids, telemetry } = world(7)
+  now.record = withState(withState(now.record, ids[0], "out"), ids[1], "filling")
+  now.open = now.open
+    .filter(({ id }) => id !== ids[0] && id !== ids[4])
+    .map(device => {
+      if (device.id === ids[2]) return { ...device, trouble: fail("deviceFailed", { message: "EIO" }) }
+      return device.id === ids[3] && device.space ? { ...device, space: { ...device.space, isFull: true } } : device
+    })
+  const { devices, health, safety } = status.report()
+  assert.deepEqual(
+    devices.map(({ state }) => state),
+    ["out", "filling", "failed", "full", "missing", "active", "active"],
+  )
+  assert.equal(devices[0]?.sinceMs, 9)
+  assert.equal(health.ready, true)
+  assert.equal(health.reasons.length, 4)
+  assert.match(
+    health.reasons.join("\n"),
+    /last at \/d1, is out: it does not answer\n.*failed: EIO\n.*is full.*\n.*\/d5, is missing/,
+  )
+  // Three are not there, and what the filling one has is not known: a full one still has what it has.
+  assert.equal(safety.safeLosses, -1)
+  assert.match(
+    safety.sentence,
+    /; something cannot be read today, because \/d1, \/d3 and \/d5 are out and \/d2 is being filled$/,
+  )
+  assert.equal(telemetry.metric("hayloft_safe_losses", {}), -1)
+  assert.equal(telemetry.metric("hayloft_device_state", { device: String(ids[3]), state: "full" }), 1)
+  assert.equal(telemetry.metric("hayloft_device_ok", { device: String(ids[4]) }), 0)
+})
+
+test("folders of one disk are told as what they are", () => {
+  const { status } = world(4, () => "same")
+  assert.equal(
+    status.report().safety.sentence,
+    "ec:2+2 in 4 folders on 1 disk: protects against bit rot and 2 deleted folders, not against the disk",
+  )
+})
+
+test("offline folders count neither as disks nor as a promise of more disks", () => {
+  const { status, now, ids } = world(4, () => "same")
+  const gone = ids.slice(2)
+  now.open = now.open.filter(({ id }) => !gone.includes(id))
+  for (const id of gone) now.record = withState(now.record, id, "out")
+  const { safety } = status.report()
+  assert.match(
+    safety.sentence,
+    /^ec:2\+2 in 4 folders \(2 offline\) on 1 disk: protects against .* deleted folders, not against the disk; today 0/,
+  )
+  assert.deepEqual([safety.disks, safety.safeLosses, safety.safeLossesWhenWhole], [1, 0, 0])
+})
+
+test("a store on disks of their own is told what it will survive once its offline folder is back", () => {
+  const { status, now, ids } = world(7)
+  now.open = now.open.filter(({ id }) => id !== ids[6])
+  now.record = withState(now.record, ids[6], "out")
+  const { safety } = status.report()
+  assert.match(
+    safety.sentence,
+    /^ec:4\+3 in 7 folders \(1 offline\) on 6 disks: any 3 disks may fail without loss once .*; today only 2, because \/d7 is out$/,
+  )
+  assert.deepEqual([safety.disks, safety.safeLosses, safety.safeLossesWhenWhole], [6, 2, 3])
+})
+
+test("repair and what moves tell their ends, and when the store will be whole", () => {
+  const { status, now, ids } = world(3)
+  now.record = withState(now.record, ids[1], "filling")
+  const moving = { ...now.record, previousLayout: now.record.layout }
+  now.record = moving
+  now.repair = {
+    ...REPAIR,
+    mending: { partitionsDone: 5, partitionsLeft: 10, doneBytes: 400, leftBytes: 1000 },
+    moving: { partitionsDone: 0, partitionsLeft: 7, doneBytes: 0, leftBytes: 3000 },
+    bytesPerSecond: 100,
+    secondsLeft: 40,
+    singleCopyBlocks: 2,
+    isShortOfSpace: true,
+  }
+  const { repair, layout, safety, health } = status.report()
+  assert.deepEqual(repair?.progress, { doneBytes: 400, leftBytes: 1000, bytesPerSecond: 100, endsInSeconds: 10 })
+  assert.deepEqual([repair.partitionsDone, repair.partitionsLeft], [5, 10])
+  const progress = { doneBytes: 0, leftBytes: 3000, bytesPerSecond: 100, endsInSeconds: 40 }
+  assert.deepEqual(layout.transition, { fromVersion: layout.version, progress })
+  assert.match(safety.sentence, /; today none, because \/d2 is being filled .*; whole again in about 40 s$/)
+  assert.match(health.reasons.join(), /2 blocks exist as a single copy.*,repair waits for room/)
+  now.repair = { ...now.repair, isPaused: true }
+  assert.doesNotMatch(status.report().safety.sentence, /whole again/)
+  assert.ok(status.report().repair?.progress.endsInSeconds === undefined)
+})
+
+test("re-coding tells its end, unless it waits", () => {
+  const { status, now } = world(3)
+  now.recoding = { isPaused: false, doneBytes: 100, leftBytes: 900, secondsLeft: 30, waiting: 0 }
+  assert.deepEqual(status.report().recoding, { doneBytes: 100, leftBytes: 900, bytesPerSecond: 30, endsInSeconds: 30 })
+  now.recoding = { ...now.recoding, isPaused: true }
+  assert.deepEqual(status.report().recoding, { doneBytes: 100, leftBytes: 900, bytesPerSecond: 0 })
+})
+
+test("scrub is followed to its end", async () => {
+  const { clock, status, now, ids } = world(3)
+  const [device] = ids
+  assert.ok(device)
+  const view = { device, state: "running", passStartedMs: 0, oldestVerifiedMs: 0, damagesFound: 0 } as const
+  const stop = new AbortController()
+  const ended = status.run(stop.signal)
+  for (let second = 0; second <= 40; second += 1) {
+    now.scrub = [{ ...view, doneBytes: 1000 * second, leftBytes: 1000 * (60 - second) }]
+    await clock.advance(1000)
+  }
+  const { endsInSeconds = 0 } = status.report().scrub?.[0]?.progress ?? {}
+  assert.ok(Math.abs(endsInSeconds - 20) < 2, String(endsInSeconds))
+  stop.abort()
+  await clock.runUntil(ended)
+})
+
+test("what a survey finds changes the judgement, within seconds and not for every reader", async () => {
+  const { clock, status, now, ids } = world(3)
+  const contents = { isKnown: true, isCounted: false, policies: [], bucketPolicies: [], oddGroups: [] }
+  const [, second] = ids
+  assert.ok(second !== undefined)
+  const lacking = new Map([[second, new Uint8Array(PARTITIONS).fill(1, 0, 1)]])
+  now.contents = { ...contents, version: 1, lacking: new Map() }
+  assert.equal(status.report().safety.safeLosses, 1)
+  now.contents = { ...contents, version: 2, lacking }
+  assert.equal(status.report().safety.safeLosses, 1)
+  await clock.advance(5_000)
+  assert.equal(status.report().safety.safeLosses, 0)
+  assert.match(status.health().reasons.join(), /shards are missing from devices that should have them/)
+})
+
+test("before anybody has looked at how blocks lie nothing is promised, nor said to be lost", () => {
+  const { status, now, ids } = world(3)
+  const everything = new Uint8Array(PARTITIONS).fill(1)
+  const lacking = new Map(ids.slice(0, 2).map(id => [id, everything]))
+  const contents = {
+    policies: [{ policy: now.record.policy, bytes: 100 }],
+    bucketPolicies: [],
+    oddGroups: [],
+    lacking,
+    isCounted: false,
+  }
+  now.contents = { ...contents, isKnown: false, version: 1 }
+  const { safeLosses, levels, sentence } = status.report().safety
+  assert.deepEqual([safeLosses, levels], [0, [{ losses: 0, bytes: 100 }]])
+  assert.match(sentence, /today none, because what lies where is being looked at since the start and shards/)
+  now.contents = { ...contents, lacking: new Map(), isKnown: false, version: 2 }
+  now.record = { ...now.record, generation: 3 }
+  assert.equal(status.report().safety.safeLosses, 0)
+  now.contents = { ...contents, lacking: new Map(), isKnown: true, version: 2 }
+  now.record = { ...now.record, generation: 4 }
+  assert.equal(status.report().safety.safeLosses, 1)
+  now.contents = { ...contents, isKnown: true, version: 3 }
+  now.record = { ...now.record, generation: 2 }
+  assert.match(status.report().safety.sentence, /something cannot be read today/)
+})
+
+test("once every block was called, what cannot be read is told by block, not as shares of partitions", () => {
+  const { status, now, ids } = world(3)
+  now.record = withState(now.record, ids[0], "out")
+  const lacking = new Map([[ids[1] ?? assert.fail(), new Uint8Array(PARTITIONS).fill(1, 0, 13)]])
+  const lost = { partition: 5, needed: 2, devices: [], bytes: 47_000_000 }
+  const policies = [{ policy: now.record.policy, bytes: PARTITIONS * 100 }]
+  const contents = { isKnown: true, isCounted: true, policies, bucketPolicies: [], lacking, oddGroups: [], version: 1 }
+  now.contents = contents
+  assert.deepEqual(status.report().safety.levels, [{ losses: 0, bytes: PARTITIONS * 100 }])
+  assert.equal(
+    status.report().safety.safeLosses,
+    0,
+    "the blocks of these partitions were all there when they were called",
+  )
+  now.contents = { ...contents, oddGroups: [lost] }
+  now.record = { ...now.record, generation: 9 }
+  const { safeLosses, levels } = status.report().safety
+  assert.deepEqual([safeLosses, levels[0]], [-1, { losses: -1, bytes: 47_000_000 }])
+})
+
+test("the log says when no further disk may fail, and when one may again", async () => {
+  const { clock, telemetry, status, now, ids } = world(3)
+  const stop = new AbortController()
+  const ended = status.run(stop.signal)
+  await clock.advance(10_000)
+  assert.equal(telemetry.entries("no further disk may fail").length, 0)
+  const whole = now.record
+  now.record = withState(now.record, ids[1], "out")
+  await clock.advance(20_000)
+  assert.equal(telemetry.entries("no further disk may fail").length, 1)
+  now.record = { ...whole, generation: 9 }
+  await clock.advance(20_000)
+  assert.equal(telemetry.entries("a further disk may fail again").length, 1)
+  stop.abort()
+  await clock.runUntil(ended)
+})
+
+test("the report of a large store takes less than a second, judged anew or not", () => {
+  const { status, now } = world(11)
+  const before = process.cpuUsage()
+  status.report()
+  now.record = { ...now.record, generation: 2 }
+  status.report()
+  const { user, system } = process.cpuUsage(before)
+  assert.ok((user + system) / 1000 < 1000, `${(user + system) / 1000} ms`)
+})

@@ -1,0 +1,111 @@
+/**
+ * The body of an upload, as its shards tell of it: which generation of each block can be read, how long the
+ * whole is, and whether anything is missing. Pure.
+ */
+import { BLOCK_BYTES_MIN, SUB_BLOCK_BYTES } from "../base/limits.js"
+import { shardsNeeded, textOfPolicy, type Policy } from "../base/policy.js"
+import type { Extent, ExtentException } from "../format/extent.js"
+import type { CatalogedShard, CatalogedUpload, UploadShards } from "./needle-catalog.js"
+
+export type FoundBody =
+  | { readonly kind: "whole"; readonly extent: Extent; readonly shards: readonly CatalogedShard[] }
+  | { readonly kind: "incomplete"; readonly reason: string }
+
+/** What is known of a body beside its shards. */
+export interface KnownBody {
+  /** Of the whole; undefined: the shards have to tell. */
+  readonly lengthBytes: number | undefined
+  /** Of the store; undefined: unknown. */
+  readonly blockBytes: number | undefined
+}
+
+interface Block {
+  readonly policy: Policy
+  readonly generation: number
+  readonly lengthBytes: number
+  readonly spare: number
+}
+
+export function bodyOf(
+  upload: Pick<CatalogedUpload, "uploadId" | "part">,
+  { shards, removed }: UploadShards,
+  known: KnownBody,
+): FoundBody {
+  const blocks = readableBlocks(shards)
+  const last = shards.reduce((max, { block }) => Math.max(max, block), -1)
+  const readable = [...blocks.values()]
+  const lost = last + 1 - blocks.size
+  const gone = removed > 0 ? "; shards were removed: it was deleted, or they lie in a folder that is not here" : ""
+  if (shards.length === 0 && known.lengthBytes !== 0) return incomplete(`none of its shards is left${gone}`)
+  if (lost > 0) return incomplete(`${lost} of ${last + 1} blocks have too few shards left${gone}`)
+  const foundBytes = readable.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)
+  if (known.lengthBytes !== undefined && foundBytes !== known.lengthBytes) {
+    return incomplete(`${foundBytes} of ${known.lengthBytes} bytes were found${gone}`)
+  }
+  const first = blocks.get(0)
+  const blockBytes = last > 0 ? first?.lengthBytes : known.blockBytes
+  const evenly = Array.from({ length: Math.max(0, last) }, (_, block) => blocks.get(block)?.lengthBytes)
+  if (evenly.some(lengthBytes => lengthBytes !== blockBytes)) return incomplete("its blocks do not fit each other")
+  const lastBytes = blocks.get(last)?.lengthBytes
+  if (known.lengthBytes === undefined && lastBytes !== undefined && mayGoOn(lastBytes, blockBytes)) {
+    return incomplete("its length is unknown, and nothing shows its end")
+  }
+  const { policy, generation } = first ?? { policy: { kind: "replica", copies: 1 }, generation: 0 }
+  const { uploadId, part } = upload
+  const shape = { lengthBytes: foundBytes, blockBytes: blockBytes ?? lastBytes ?? 1, policy, generation }
+  return {
+    kind: "whole",
+    extent: { uploadId, part, ...shape, exceptions: exceptionsOf(blocks, shape) },
+    shards: shards.filter(({ block, generation: of }) => blocks.get(block)?.generation === of),
+  }
+}
+
+/** Whether another block may follow one of this length. Only the last is shorter than a block. */
+const mayGoOn = (lengthBytes: number, blockBytes: number | undefined): boolean =>
+  blockBytes === undefined
+    ? lengthBytes >= BLOCK_BYTES_MIN && lengthBytes % SUB_BLOCK_BYTES === 0
+    : lengthBytes === blockBytes
+
+const incomplete = (reason: string): FoundBody => ({ kind: "incomplete", reason })
+
+/** Of each block the generation that can spare most; the newer of equals. */
+function readableBlocks(shards: readonly CatalogedShard[]): ReadonlyMap<number, Block> {
+  const groups = new Map<string, { readonly shard: CatalogedShard; readonly slots: Set<number> }>()
+  for (const shard of shards) {
+    const name = `${shard.block} ${shard.generation}`
+    const group = groups.get(name) ?? { shard, slots: new Set() }
+    group.slots.add(shard.slot)
+    groups.set(name, group)
+  }
+  const blocks = new Map<number, Block>()
+  for (const { shard, slots } of groups.values()) {
+    const { block, policy, generation, blockLengthBytes: lengthBytes } = shard
+    const spare = slots.size - shardsNeeded(policy)
+    const best = blocks.get(block)
+    const isBetter = !best || spare > best.spare || (spare === best.spare && generation > best.generation)
+    if (spare >= 0 && isBetter) blocks.set(block, { policy, generation, lengthBytes, spare })
+  }
+  return blocks
+}
+
+/** Runs of blocks that rest otherwise than the first. */
+function exceptionsOf(
+  blocks: ReadonlyMap<number, Block>,
+  first: Pick<Block, "policy" | "generation">,
+): readonly ExtentException[] {
+  const runs: ExtentException[] = []
+  const isLike = (a: Pick<Block, "policy" | "generation">, b: Pick<Block, "policy" | "generation">): boolean =>
+    a.generation === b.generation && textOfPolicy(a.policy) === textOfPolicy(b.policy)
+  for (let number = 0; number < blocks.size; number += 1) {
+    const block = blocks.get(number)
+    const before = runs.at(-1)
+    if (!block || isLike(block, first)) continue
+    const { policy, generation } = block
+    if (before && before.lastBlock === number - 1 && isLike(before, block)) {
+      runs[runs.length - 1] = { ...before, lastBlock: number }
+    } else {
+      runs.push({ firstBlock: number, lastBlock: number, policy, generation, missingSlots: [], placedSlots: [] })
+    }
+  }
+  return runs
+}

@@ -1,0 +1,168 @@
+/**
+ * Candidates: what only needles speak for, of one object key. Pure.
+ *
+ * Uploads that a row names or gave up are none. Where the snapshot is complete, or says something of the key,
+ * neither are those that were decided on when it began: they were deleted, overwritten or given up. Parts
+ * of a multipart upload go together, of each number the newest; what a snapshot says of one that had not
+ * ended by then is taken into account.
+ */
+import { must } from "../base/assert.js"
+import type { MultipartId, UploadId } from "../base/ids.js"
+import { isDecidedBelow } from "../format/metadata-backup.js"
+import type { PartRecord } from "../format/records.js"
+import type { UnfinishedUpload } from "./key-rows-core.js"
+import type { CatalogedUpload } from "./needle-catalog.js"
+import { withNote, type KeyFacts, type Lost, type PlannedPart, type PlannedVersion, type Told } from "./plan.js"
+
+export interface Candidate {
+  /** Of its uploads. */
+  readonly newest: UploadId
+  /** Nothing of it is newer than the snapshot. */
+  readonly isStale: boolean
+  readonly planned: PlannedVersion | Lost
+}
+
+const ONLY_NEEDLES = "no snapshot names it"
+const NO_NOTE = "its type and metadata are lost"
+
+/** In the order of their newest uploads. */
+export function candidatesOf(facts: KeyFacts): readonly Candidate[] {
+  const open = openUploads(facts)
+  const singles = open.filter(({ part }) => part === 0).map(upload => singleCandidate(upload, facts))
+  const parts = open.filter(({ part }) => part > 0)
+  return [...singles, ...multipartCandidates(parts, facts)].sort((a, b) => (a.newest < b.newest ? -1 : 1))
+}
+
+function openUploads({ known, uploads, isSnapshotComplete, decidedBelow }: KeyFacts): readonly CatalogedUpload[] {
+  const mark = isSnapshotComplete || known ? decidedBelow : undefined
+  return uploads.filter(({ uploadId }) => {
+    if (known?.named.has(uploadId) || known?.voids.has(uploadId)) return false
+    return mark === undefined || !isDecidedBelow(uploadId, mark)
+  })
+}
+
+function singleCandidate({ uploadId, born }: CatalogedUpload, facts: KeyFacts): Candidate {
+  const body = facts.bodyOf(uploadId, born?.plannedLengthBytes)
+  const told: Told = { uploadId, notes: [ONLY_NEEDLES, ...(born ? [] : [NO_NOTE])] }
+  const shared = { newest: uploadId, isStale: false }
+  if (body.kind === "incomplete") {
+    return { ...shared, planned: { sizeBytes: born?.plannedLengthBytes, told: withNote(told, body.reason) } }
+  }
+  const { lengthBytes: sizeBytes } = body.extent
+  const unknown = { details: undefined, noteOf: uploadId, checksum: undefined, md5: undefined }
+  return { ...shared, planned: { ...probable(facts), ...unknown, content: { kind: "single", body }, sizeBytes, told } }
+}
+
+const probable = ({ versioning }: KeyFacts) =>
+  ({ certainty: "probable", isNull: versioning !== "enabled", md5: undefined }) as const
+
+interface FoundPart {
+  readonly uploadId: UploadId
+  readonly lengthBytes: number | undefined
+  /** Its birth note was found. */
+  readonly isBorn: boolean
+}
+
+/** The parts of one multipart upload. */
+class PartsFound {
+  private readonly parts = new Map<number, FoundPart>()
+  private readonly rows: ReadonlyMap<UploadId, PartRecord>
+  private isStale = true
+
+  constructor(
+    /** Undefined: no birth note tells it. */
+    private readonly multipartId: MultipartId | undefined,
+    private readonly unfinished: UnfinishedUpload | undefined,
+  ) {
+    this.rows = new Map((unfinished?.parts ?? []).map(row => [row.extent.uploadId, row]))
+    for (const { partNumber, extent } of this.rows.values()) this.parts.set(partNumber, { ...extent, isBorn: false })
+  }
+
+  get isEmpty(): boolean {
+    return this.parts.size === 0
+  }
+
+  add({ uploadId, part, born }: CatalogedUpload): void {
+    this.isStale = false
+    if ((this.parts.get(part)?.uploadId ?? "") > uploadId) return
+    this.parts.set(part, { uploadId, lengthBytes: born?.plannedLengthBytes, isBorn: born !== undefined })
+  }
+
+  candidate(facts: KeyFacts): Candidate {
+    const uploads = [...this.parts.values()].map(({ uploadId }) => uploadId).sort()
+    const newest = must(uploads.at(-1), "there are parts")
+    const { multipartId, unfinished, isStale } = this
+    const first = this.parts.get(1)
+    const told: Told = {
+      ...(multipartId === undefined ? {} : { multipartId }),
+      notes: [
+        ONLY_NEEDLES,
+        ...(unfinished || first?.isBorn ? [] : [NO_NOTE]),
+        ...(multipartId === undefined ? ["its parts are put together by their numbers alone"] : []),
+      ],
+    }
+    const parts = this.find(facts)
+    if (typeof parts === "string") {
+      return { newest, isStale, planned: { sizeBytes: undefined, told: withNote(told, parts) } }
+    }
+    const declared = unfinished?.upload.checksum
+    const planned: PlannedVersion = {
+      ...probable(facts),
+      content: { kind: "multipart", parts },
+      details: unfinished?.upload.details,
+      noteOf: first?.uploadId,
+      checksum: declared && { ...declared, value: undefined },
+      sizeBytes: parts.reduce((sum, { body }) => sum + body.extent.lengthBytes, 0),
+      told: withNote(told, "parts behind the last one may be missing"),
+    }
+    return { newest, isStale, planned }
+  }
+
+  /** All parts from the first on, or what is missing. */
+  private find(facts: KeyFacts): readonly PlannedPart[] | string {
+    const found: PlannedPart[] = []
+    for (const partNumber of [...this.parts.keys()].sort((a, b) => a - b)) {
+      if (partNumber !== found.length + 1) return `part ${found.length + 1} is missing`
+      const { uploadId, lengthBytes } = must(this.parts.get(partNumber), "the part is there")
+      const row = this.rows.get(uploadId)
+      const body = facts.bodyOf(uploadId, lengthBytes)
+      if (body.kind === "incomplete") return `part ${partNumber}: ${body.reason}`
+      found.push({ partNumber, body, md5: row?.md5, checksum: row?.checksumValue })
+    }
+    return found
+  }
+}
+
+function multipartCandidates(uploads: readonly CatalogedUpload[], facts: KeyFacts): readonly Candidate[] {
+  const versions = facts.known?.versions ?? []
+  const ended = new Set(
+    versions.flatMap(({ record: { content } }) => (content.kind === "segments" ? [content.multipartId] : [])),
+  )
+  const groups = new Map<MultipartId, PartsFound>()
+  for (const unfinished of facts.known?.unfinished ?? []) {
+    groups.set(unfinished.multipartId, new PartsFound(unfinished.multipartId, unfinished))
+  }
+  for (const upload of uploads) {
+    const id = upload.born?.multipartId
+    if (id === undefined || ended.has(id)) continue
+    const group = groups.get(id) ?? new PartsFound(id, undefined)
+    groups.set(id, group)
+    group.add(upload)
+  }
+  const orphans = uploads.filter(({ born }) => born?.multipartId === undefined)
+  // Without a note a part can still belong to the only multipart upload of its key.
+  const found = groups.size === 0 ? [new PartsFound(undefined, undefined)] : [...groups.values()]
+  const [only] = found.length === 1 ? found : []
+  if (only) for (const upload of orphans) only.add(upload)
+  const whole = found.filter(group => !group.isEmpty).map(group => group.candidate(facts))
+  return [...whole, ...(only ? [] : orphans.map(lostPart))]
+}
+
+const lostPart = ({ uploadId, part }: CatalogedUpload): Candidate => ({
+  newest: uploadId,
+  isStale: false,
+  planned: {
+    sizeBytes: undefined,
+    told: { uploadId, notes: [`part ${part} of a multipart upload that nothing names`] },
+  },
+})

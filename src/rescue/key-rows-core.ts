@@ -1,0 +1,91 @@
+/** What a snapshot's rows say of one object key. Pure. */
+import type { MultipartId, RowKey, UploadId } from "../base/ids.js"
+import type { MetadataRecord } from "../format/metadata-backup.js"
+import { decodePart, decodeSegment, decodeUpload, type PartRecord, type UploadRecord } from "../format/records.js"
+import { parseObjectRowKey, uploadOfRowKey, versionRowKey } from "../format/row-key.js"
+import { multipartIdOfSuffix } from "../format/version-id.js"
+import {
+  decodeDetails,
+  decodeVersion,
+  NO_DETAILS,
+  type VersionDetails,
+  type VersionRecord,
+} from "../format/version-record.js"
+
+export interface KnownVersion {
+  readonly record: VersionRecord
+  readonly details: VersionDetails
+  /** Of an inline object. */
+  readonly payload: Uint8Array | undefined
+  /** Of a multipart object, as far as the rows name them. */
+  readonly parts: readonly PartRecord[]
+}
+
+/** A multipart upload that had not ended. */
+export interface UnfinishedUpload {
+  readonly multipartId: MultipartId
+  readonly upload: UploadRecord
+  readonly parts: readonly PartRecord[]
+}
+
+export interface KnownKey {
+  /** Oldest first. */
+  readonly versions: readonly KnownVersion[]
+  readonly unfinished: readonly UnfinishedUpload[]
+  /** Uploads that some row names. */
+  readonly named: ReadonlySet<UploadId>
+  /** Uploads that were given up. */
+  readonly voids: ReadonlySet<UploadId>
+}
+
+export function knownKeyOf(row: RowKey, records: readonly MetadataRecord[]): KnownKey {
+  const of = (family: MetadataRecord["family"]) => records.filter(record => record.family === family)
+  const details = new Map(of("details").map(({ key, value }) => [key, value]))
+  const parts = byMultipart(of("parts"), ({ value }) => [decodePart(value)])
+  const segments = byMultipart(of("segments"), ({ value }) => decodeSegment(value).parts)
+  const versions = new Map<number, KnownVersion>()
+  for (const { value, payload } of [...of("versions"), ...of("current")]) {
+    const record = decodeVersion(value)
+    const { head, content } = record
+    const apart = details.get(versionRowKey(row, head.order))
+    versions.set(head.order, {
+      record,
+      details: record.details ?? (apart && decodeDetails(apart)) ?? NO_DETAILS,
+      payload,
+      parts: content.kind === "segments" ? (segments.get(content.multipartId) ?? []) : [],
+    })
+  }
+  const unfinished = of("uploads").map(({ key, value }): UnfinishedUpload => {
+    const multipartId = multipartIdOfKey(key)
+    return { multipartId, upload: decodeUpload(value), parts: parts.get(multipartId) ?? [] }
+  })
+  const named = new Set<UploadId>()
+  for (const { record } of versions.values()) {
+    if (record.content.kind === "extent") named.add(record.content.extent.uploadId)
+  }
+  for (const each of [...parts.values(), ...segments.values()])
+    for (const { extent } of each) named.add(extent.uploadId)
+  return {
+    versions: [...versions.values()].sort((a, b) => a.record.head.order - b.record.head.order),
+    unfinished,
+    named,
+    voids: new Set(of("voids").map(({ key }) => uploadOfRowKey(key))),
+  }
+}
+
+const multipartIdOfKey = (key: RowKey): MultipartId => multipartIdOfSuffix(parseObjectRowKey(key).suffix)
+
+/** In the order of their keys: parts by number, segments one after another. */
+function byMultipart(
+  records: readonly MetadataRecord[],
+  partsOf: (record: MetadataRecord) => readonly PartRecord[],
+): ReadonlyMap<MultipartId, readonly PartRecord[]> {
+  const found = new Map<MultipartId, PartRecord[]>()
+  for (const record of [...records].sort((a, b) => (a.key < b.key ? -1 : 1))) {
+    const id = multipartIdOfKey(record.key)
+    const list = found.get(id) ?? []
+    list.push(...partsOf(record))
+    found.set(id, list)
+  }
+  return found
+}

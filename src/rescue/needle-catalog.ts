@@ -1,0 +1,236 @@
+/**
+ * Needle catalog: which shards of which uploads lie where in the folders of a rescue, by what needle
+ * headers say. Uploads hang under the object key that their needles name.
+ *
+ * Promises  Tombstones count: of all that was said of a needle in a folder, the last counts.
+ * Limits    `needlesMax`; `add` gives false beyond it, and the catalog is of no use from then on.
+ */
+import { must } from "../base/assert.js"
+import { isFailure } from "../base/failures.js"
+import type { BucketId, BucketName, MultipartId, ObjectKey, UploadId } from "../base/ids.js"
+import { parseMultipartId } from "../base/ids.js"
+import { textOfPolicy, type Policy } from "../base/policy.js"
+import { decodeBirthNote, type BirthNote } from "../format/birth-note.js"
+import type { NeedleHeader, NeedleOwner, NeedlePlace, ShardHeader } from "../format/needle.js"
+
+/** All uploads that name one object key as theirs. */
+export interface CatalogedKey {
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+  readonly uploads: CatalogedUpload[]
+}
+
+export interface CatalogedUpload {
+  readonly uploadId: UploadId
+  readonly part: number
+  /** From its birth note; undefined where that is lost. */
+  born: { readonly multipartId: MultipartId | undefined; readonly plannedLengthBytes: number | undefined } | undefined
+  /** Row of its latest needle in the table. */
+  latest: number
+}
+
+/** A shard, as the last word about it in its folder says. */
+export interface CatalogedShard {
+  readonly folder: number
+  readonly place: NeedlePlace
+  readonly block: number
+  readonly generation: number
+  readonly slot: number
+  readonly policy: Policy
+  readonly blockLengthBytes: number
+}
+
+export interface UploadShards {
+  readonly shards: readonly CatalogedShard[]
+  /** Shards that were removed in some folder. */
+  readonly removed: number
+}
+
+const NONE = -1
+const TOMBSTONE = 0x80
+const ROWS_AT_FIRST = 1024
+
+/** One row a needle, in columns: objects would take ten times the memory. */
+class NeedleTable {
+  count = 0
+  private capacity = ROWS_AT_FIRST
+  before = new Int32Array(ROWS_AT_FIRST)
+  folder = new Uint8Array(ROWS_AT_FIRST)
+  volume = new Uint32Array(ROWS_AT_FIRST)
+  offset = new Float64Array(ROWS_AT_FIRST)
+  headerBytes = new Uint32Array(ROWS_AT_FIRST)
+  bodyBytes = new Uint32Array(ROWS_AT_FIRST)
+  block = new Uint32Array(ROWS_AT_FIRST)
+  generation = new Uint16Array(ROWS_AT_FIRST)
+  /** With TOMBSTONE: the shard was removed. */
+  slot = new Uint8Array(ROWS_AT_FIRST)
+  policy = new Uint16Array(ROWS_AT_FIRST)
+  blockLength = new Uint32Array(ROWS_AT_FIRST)
+
+  next(): number {
+    if (this.count === this.capacity) this.grow()
+    this.count += 1
+    return this.count - 1
+  }
+
+  private grow(): void {
+    this.capacity *= 2
+    const grown = <T extends { set(from: T): void }>(from: T, to: T): T => {
+      to.set(from)
+      return to
+    }
+    const { capacity } = this
+    this.before = grown(this.before, new Int32Array(capacity))
+    this.folder = grown(this.folder, new Uint8Array(capacity))
+    this.volume = grown(this.volume, new Uint32Array(capacity))
+    this.offset = grown(this.offset, new Float64Array(capacity))
+    this.headerBytes = grown(this.headerBytes, new Uint32Array(capacity))
+    this.bodyBytes = grown(this.bodyBytes, new Uint32Array(capacity))
+    this.block = grown(this.block, new Uint32Array(capacity))
+    this.generation = grown(this.generation, new Uint16Array(capacity))
+    this.slot = grown(this.slot, new Uint8Array(capacity))
+    this.policy = grown(this.policy, new Uint16Array(capacity))
+    this.blockLength = grown(this.blockLength, new Uint32Array(capacity))
+  }
+}
+
+const keyName = ({ bucketId, key }: NeedleOwner): string => `${bucketId}/${key}`
+
+export class NeedleCatalog {
+  private readonly table = new NeedleTable()
+  private readonly uploads = new Map<UploadId, CatalogedUpload>()
+  private readonly byKey = new Map<string, CatalogedKey>()
+  private readonly policies: Policy[] = []
+  private readonly policyNumbers = new Map<string, number>()
+  /** As birth notes call them. */
+  readonly bucketNames = new Map<BucketId, BucketName>()
+
+  /** `wants`: of which object keys uploads are kept. */
+  constructor(
+    private readonly needlesMax: number,
+    private readonly wants: (owner: NeedleOwner) => boolean,
+  ) {}
+
+  get needles(): number {
+    return this.table.count
+  }
+
+  /** What a folder's next needle says; false where there is no room for it. */
+  add(folder: number, header: NeedleHeader, place: NeedlePlace): boolean {
+    if (header.kind === "payload") return true
+    const upload = header.kind === "shard" ? this.uploadOf(header) : this.uploads.get(header.id.uploadId)
+    if (header.kind === "shard") this.takeNote(header, upload)
+    if (upload === undefined) return true
+    if (this.table.count >= this.needlesMax) return false
+    this.addRow(upload, folder, header, place)
+    return true
+  }
+
+  /** One of an upload is enough: all say the same. */
+  private takeNote(header: ShardHeader, upload: CatalogedUpload | undefined): void {
+    const { bucketId } = header.owner
+    if (this.bucketNames.has(bucketId) && (upload === undefined || upload.born)) return
+    const note = noteOf(header)
+    if (!note) return
+    this.bucketNames.set(bucketId, note.bucket)
+    if (upload === undefined) return
+    const { plannedLengthBytes, multipartId } = note
+    upload.born = { plannedLengthBytes, multipartId: multipartId === "" ? undefined : parseMultipartId(multipartId) }
+  }
+
+  private addRow(
+    upload: CatalogedUpload,
+    folder: number,
+    header: Exclude<NeedleHeader, { kind: "payload" }>,
+    place: NeedlePlace,
+  ): void {
+    const { table } = this
+    const at = table.next()
+    table.before[at] = upload.latest
+    upload.latest = at
+    table.folder[at] = folder
+    table.volume[at] = place.volume
+    table.offset[at] = place.offsetBytes
+    table.headerBytes[at] = place.headerBytes
+    table.bodyBytes[at] = place.bodyBytes
+    table.block[at] = header.id.block
+    table.generation[at] = header.id.generation
+    table.slot[at] = header.id.slot | (header.kind === "tombstone" ? TOMBSTONE : 0)
+    if (header.kind === "tombstone") return
+    table.policy[at] = this.numberOf(header.policy)
+    table.blockLength[at] = header.blockLengthBytes
+  }
+
+  private uploadOf({ id, owner }: ShardHeader): CatalogedUpload | undefined {
+    const known = this.uploads.get(id.uploadId)
+    if (known || !this.wants(owner)) return known
+    const upload: CatalogedUpload = { uploadId: id.uploadId, part: id.part, born: undefined, latest: NONE }
+    this.uploads.set(id.uploadId, upload)
+    const name = keyName(owner)
+    const key = this.byKey.get(name) ?? { bucketId: owner.bucketId, key: owner.key, uploads: [] }
+    if (key.uploads.length === 0) this.byKey.set(name, key)
+    key.uploads.push(upload)
+    return upload
+  }
+
+  private numberOf(policy: Policy): number {
+    const text = textOfPolicy(policy)
+    const number = this.policyNumbers.get(text) ?? this.policies.push(policy) - 1
+    this.policyNumbers.set(text, number)
+    return number
+  }
+
+  upload(uploadId: UploadId): CatalogedUpload | undefined {
+    return this.uploads.get(uploadId)
+  }
+
+  keyOf(owner: NeedleOwner): CatalogedKey | undefined {
+    return this.byKey.get(keyName(owner))
+  }
+
+  keys(): Iterable<CatalogedKey> {
+    return this.byKey.values()
+  }
+
+  shardsOf(upload: CatalogedUpload): UploadShards {
+    const { table } = this
+    const decided = new Set<string>()
+    const shards: CatalogedShard[] = []
+    let removed = 0
+    // From the last word on: what came before it counts no more.
+    for (let at = upload.latest; at !== NONE; at = table.before[at] ?? NONE) {
+      const [folder = 0, block = 0, generation = 0] = [table.folder[at], table.block[at], table.generation[at]]
+      const slot = (table.slot[at] ?? 0) & ~TOMBSTONE
+      const name = `${folder} ${block} ${generation} ${slot}`
+      if (decided.has(name)) continue
+      decided.add(name)
+      if (((table.slot[at] ?? 0) & TOMBSTONE) !== 0) removed += 1
+      else shards.push({ folder, block, generation, slot, ...this.placed(at) })
+    }
+    return { shards, removed }
+  }
+
+  private placed(at: number): Pick<CatalogedShard, "place" | "policy" | "blockLengthBytes"> {
+    const { table } = this
+    return {
+      place: {
+        volume: table.volume[at] ?? 0,
+        offsetBytes: table.offset[at] ?? 0,
+        headerBytes: table.headerBytes[at] ?? 0,
+        bodyBytes: table.bodyBytes[at] ?? 0,
+      },
+      policy: must(this.policies[table.policy[at] ?? 0], "policies have numbers"),
+      blockLengthBytes: table.blockLength[at] ?? 0,
+    }
+  }
+}
+
+/** Undefined where there is none that can be read. */
+export function noteOf({ birthNote }: ShardHeader): BirthNote | undefined {
+  try {
+    return birthNote && decodeBirthNote(birthNote)
+  } catch (error) {
+    if (isFailure(error)) return undefined
+    throw error
+  }
+}

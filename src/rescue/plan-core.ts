@@ -1,0 +1,121 @@
+/**
+ * The plan for one object key: which versions it is to get, oldest first, what speaks for each, and what
+ * cannot be had. Pure.
+ *
+ * Certain is what a complete snapshot names; what an incomplete one names is probable, and so is a
+ * candidate, whose only witnesses are needles. Of several candidates the newest that is whole counts; all do
+ * where each is a version of its own. A candidate of which nothing is newer than the snapshot never covers
+ * what the snapshot names.
+ */
+import { etagOfHead, versionIdOfHead, type VersionHead } from "../format/version-record.js"
+import { candidatesOf, type Candidate } from "./candidates-core.js"
+import type { KnownVersion } from "./key-rows-core.js"
+import {
+  withNote,
+  type KeyFacts,
+  type KeyPlan,
+  type Lost,
+  type PlannedContent,
+  type PlannedPart,
+  type PlannedVersion,
+  type Told,
+} from "./plan.js"
+
+const NOT_NEWER = "not written: the key has a version, and nothing shows that this upload was ever completed"
+
+const isPlanned = <Other extends Lost>(planned: PlannedVersion | Other): planned is PlannedVersion =>
+  "certainty" in planned
+const isLost = (planned: PlannedVersion | Lost): planned is Lost => !isPlanned(planned)
+
+export function planKey(facts: KeyFacts): KeyPlan {
+  const named = (facts.known?.versions ?? []).map(version => plannedOfRow(version, facts))
+  const candidates = candidatesOf(facts)
+  const leftOut = named.length === 0 ? [] : candidates.filter(({ isStale }) => isStale)
+  const open = candidates.filter(candidate => !leftOut.includes(candidate))
+  const isEach = facts.versioning === "enabled"
+  const whole = open.filter(({ planned }) => isPlanned(planned))
+  const chosen = isEach ? whole : whole.slice(-1)
+  // What was overwritten, or deleted for sure, need not be there.
+  const isGone = ({ lacksShards, isNull }: LostVersion): boolean =>
+    lacksShards && (facts.isAllHere || (isNull && !isEach && chosen.length > 0))
+  const known = named.filter(planned => isPlanned(planned) || !isGone(planned))
+  // What is incomplete and older than what is written has been overwritten.
+  const isTold = ({ newest }: Candidate): boolean => isEach || newest > (chosen[0]?.newest ?? "")
+  const lost = open.filter(candidate => !isPlanned(candidate.planned) && isTold(candidate))
+  return {
+    versions: [...known, ...chosen.map(({ planned }) => planned)].filter(isPlanned),
+    incomplete: [...known, ...lost.map(({ planned }) => planned)].filter(isLost),
+    leftOut: leftOut.map(({ planned: { sizeBytes, told } }) => ({ sizeBytes, told: withNote(told, NOT_NEWER) })),
+    superseded: open.length - chosen.length - lost.length,
+    deleted: named.length - known.length,
+  }
+}
+
+/** A version that cannot be had, and whether that is because shards are missing. */
+interface LostVersion extends Lost {
+  readonly lacksShards: boolean
+  readonly isNull: boolean
+}
+
+interface Missing {
+  readonly reason: string
+  readonly lacksShards: boolean
+}
+
+function plannedOfRow(version: KnownVersion, facts: KeyFacts): PlannedVersion | LostVersion {
+  const { record, details } = version
+  const { head } = record
+  const told = toldOf(head)
+  const content = contentOf(version, facts)
+  if ("reason" in content) {
+    const { isNull, sizeBytes } = head
+    return { sizeBytes, told: withNote(told, content.reason), lacksShards: content.lacksShards, isNull }
+  }
+  const { checksumAlgorithm: algorithm, checksumType: type } = head
+  return {
+    certainty: facts.isSnapshotComplete ? "certain" : "probable",
+    content,
+    isNull: head.isNull,
+    details,
+    noteOf: undefined,
+    checksum: algorithm && type ? { algorithm, type, value: record.checksumValue } : undefined,
+    md5: head.parts > 0 || head.isMarker ? undefined : head.md5,
+    sizeBytes: head.sizeBytes,
+    told,
+  }
+}
+
+const noRow = (reason: string): Missing => ({ reason, lacksShards: false })
+const noShards = (reason: string): Missing => ({ reason, lacksShards: true })
+
+/** What a row's version consists of, or what is missing. */
+function contentOf({ record, payload, parts }: KnownVersion, facts: KeyFacts): PlannedContent | Missing {
+  const { head, content } = record
+  switch (content.kind) {
+    case "none":
+      return { kind: "marker" }
+    case "inline":
+      return payload ? { kind: "inline", bytes: payload } : noRow("its bytes are not in the snapshot")
+    case "extent": {
+      const body = facts.bodyOf(content.extent.uploadId, content.extent.lengthBytes)
+      return body.kind === "whole" ? { kind: "single", body } : noShards(body.reason)
+    }
+    case "segments": {
+      if (parts.length !== head.parts) return noRow(`the snapshot names ${parts.length} of its ${head.parts} parts`)
+      const found: PlannedPart[] = []
+      for (const { partNumber, md5, checksumValue, extent } of parts) {
+        const body = facts.bodyOf(extent.uploadId, extent.lengthBytes)
+        if (body.kind === "incomplete") return noShards(`part ${partNumber}: ${body.reason}`)
+        found.push({ partNumber, body, md5, checksum: checksumValue })
+      }
+      return { kind: "multipart", parts: found }
+    }
+  }
+}
+
+const toldOf = (head: VersionHead): Told => ({
+  versionId: versionIdOfHead(head),
+  ...(head.isMarker ? {} : { etag: etagOfHead(head) }),
+  modifiedMs: head.modifiedMs,
+  notes: [],
+})

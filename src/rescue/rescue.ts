@@ -1,0 +1,311 @@
+/**
+ * Rescue: from the folders of a store that cannot be opened any more into a new store.
+ *
+ * The volumes of all folders are walked by needle headers; the newest complete snapshot of the metadata
+ * is read back from its own shards; then key by key what it names is written, oldest version first, and
+ * on top what only needles speak for. Nothing is ever written to the sources.
+ *
+ * Limits    RESCUE_LIMITS: a source with more needles than fit is walked again for each part of its keys.
+ */
+import { openAccessKeySecret } from "../access/index.js"
+import { isFailure } from "../base/failures.js"
+import { textOfObjectKey, type AccountId, type BucketId, type ObjectKey, type UploadId } from "../base/ids.js"
+import type { ServeConfig } from "../config/index.js"
+import type { NeedleOwner } from "../format/needle.js"
+import { packDetails, SYSTEM_BUCKET_ID } from "../object/index.js"
+import type { Disk } from "../seams/disk/contract.js"
+import { salvageNeedles } from "../volume/index.js"
+import { bodyOf, type FoundBody } from "./body-core.js"
+import { knownKeyOf, type KnownKey } from "./key-rows-core.js"
+import { RESCUE_LIMITS } from "./limits.js"
+import { NeedleCatalog, type CatalogedKey } from "./needle-catalog.js"
+import { planKey } from "./plan-core.js"
+import type { KeyPlan, Lost, PlannedVersion } from "./plan.js"
+import type { ListSums, RescueEntry, RescueList, RescueSummary } from "./report.js"
+import { RescueBuckets } from "./rescue-buckets.js"
+import { SnapshotFinder, type Snapshot } from "./snapshot.js"
+import type { SourceShards } from "./source-shards.js"
+import type { Sources } from "./sources.js"
+import type { BucketPlan, ReadyVersion, RescueTarget } from "./target.js"
+import { Turns } from "./turns.js"
+
+/** What a rescue is asked for. */
+export interface RescueRequest {
+  readonly from: readonly string[]
+  /** Of the new store; its data folders are empty for a dry run without any. */
+  readonly config: ServeConfig
+  readonly isDryRun: boolean
+  readonly onEntry: (entry: RescueEntry) => Promise<void>
+  /** So many bytes more were read. */
+  readonly onBytes: (count: number) => void
+}
+
+export interface RescueSettings {
+  readonly isDryRun: boolean
+  /** Default: RESCUE_LIMITS.needlesAtOnce. */
+  readonly needlesAtOnce?: number
+  /** Told of each thing that was found. */
+  readonly onEntry: (entry: RescueEntry) => Promise<void>
+}
+
+const COVERED = "overwritten since, by an upload that only needles speak for"
+
+/** A part of all object keys: those whose hash is `part` of `of`. */
+interface Part {
+  readonly part: number
+  readonly of: number
+}
+
+const EVERYTHING: Part = { part: 0, of: 1 }
+
+export class Rescue {
+  private readonly sums: Record<RescueList, ListSums> = {
+    certain: { objects: 0, bytes: 0 },
+    probable: { objects: 0, bytes: 0 },
+    incomplete: { objects: 0, bytes: 0 },
+  }
+  private readonly buckets: RescueBuckets
+  private readonly notes: string[]
+  private snapshot: Snapshot | undefined
+  private superseded = 0
+  private deletedSince = 0
+  private needles = 0
+  private damages = 0
+  private passes = 0
+
+  constructor(
+    private readonly disk: Disk,
+    private readonly sources: Sources,
+    private readonly shards: SourceShards,
+    private readonly target: RescueTarget,
+    private readonly settings: RescueSettings,
+    private readonly signal: AbortSignal,
+  ) {
+    this.notes = [...sources.notes]
+    this.buckets = new RescueBuckets(
+      target,
+      owner => this.ownerOf(owner),
+      entry => settings.onEntry(entry),
+    )
+  }
+
+  async run(): Promise<RescueSummary> {
+    const needlesAtOnce = this.settings.needlesAtOnce ?? RESCUE_LIMITS.needlesAtOnce
+    const all = await this.catalog(() => true, needlesAtOnce)
+    const ofSystem = all ?? (await this.catalog(({ bucketId }) => bucketId === SYSTEM_BUCKET_ID, Infinity))
+    const { storeId, record } = this.sources
+    if (ofSystem) {
+      const finder = new SnapshotFinder(ofSystem, this.shards, record?.blockBytes, storeId)
+      this.snapshot = await finder.find(this.signal)
+    }
+    await this.addFacts()
+    if (all) await this.pass(all, EVERYTHING)
+    const of = all ? 0 : Math.ceil(this.needles / needlesAtOnce) + 1
+    for (let part = 0; part < of; part += 1) {
+      const catalog = await this.catalog(owner => isOf(owner, { part, of }), Infinity)
+      if (catalog) await this.pass(catalog, { part, of })
+    }
+    this.signal.throwIfAborted()
+    await this.target.finish()
+    return this.summary()
+  }
+
+  /** Walks all volumes; undefined where there are more needles than may be kept. */
+  private async catalog(
+    wants: (owner: NeedleOwner) => boolean,
+    needlesMax: number,
+  ): Promise<NeedleCatalog | undefined> {
+    const catalog = new NeedleCatalog(needlesMax, wants)
+    this.needles = 0
+    this.damages = 0
+    for (const [folder, path] of this.sources.volumes.entries()) {
+      for await (const item of salvageNeedles(this.disk, path)) {
+        this.signal.throwIfAborted()
+        if (item.kind === "damage") {
+          this.damages += 1
+          continue
+        }
+        if (item.header.kind !== "payload") this.needles += 1
+        if (!catalog.add(folder, item.header, item.place)) return undefined
+      }
+    }
+    return catalog
+  }
+
+  private ownerOf(owner: AccountId): AccountId {
+    const isRoot = owner === this.sources.secrets?.root.accountId
+    return !isRoot && this.snapshot?.facts.accounts.has(owner) ? owner : this.target.rootAccount
+  }
+
+  private get namedList(): RescueList {
+    return this.snapshot?.isComplete ? "certain" : "probable"
+  }
+
+  /** Accounts, keys and buckets, as far as the snapshot tells. */
+  private async addFacts(): Promise<void> {
+    if (!this.snapshot) return
+    const { accounts, accessKeys } = this.snapshot.facts
+    const list = this.namedList
+    const root = this.sources.secrets?.root.accountId
+    for (const { id, displayName, email } of accounts.values()) {
+      if (id === root) continue
+      await this.target.addAccount({ id, displayName, email })
+      await this.settings.onEntry({ list, kind: "account", name: id, isWritten: true, notes: [] })
+    }
+    for (const [id, { accountId, sealedSecret, isActive, userName, service }] of accessKeys) {
+      // A key that was disabled or limited must not come back as one that may do everything.
+      const isPlain = isActive && userName === undefined && service === undefined
+      const secret = isPlain ? this.open(id, sealedSecret) : undefined
+      if (secret !== undefined) await this.target.addAccessKey({ id, accountId: this.ownerOf(accountId), secret })
+      const isWritten = secret !== undefined
+      const reason = isPlain ? "its secret cannot be opened without the master key" : "it is no plain key of an account"
+      const notes = isWritten ? [] : [reason]
+      await this.settings.onEntry({
+        list: isWritten ? list : "incomplete",
+        kind: "accessKey",
+        name: id,
+        isWritten,
+        notes,
+      })
+    }
+    await this.buckets.addKnown(this.snapshot.facts, list)
+  }
+
+  private open(...[id, sealed]: [Parameters<typeof openAccessKeySecret>[1], Uint8Array]): string | undefined {
+    const { secrets, masterKey } = this.sources
+    const key = secrets?.masterKey ?? masterKey
+    try {
+      return key && openAccessKeySecret(key, id, sealed)
+    } catch (error) {
+      if (isFailure(error, "wrongMasterKey")) return undefined
+      throw error
+    }
+  }
+
+  private async pass(catalog: NeedleCatalog, part: Part): Promise<void> {
+    this.passes += 1
+    const turns = new Turns(RESCUE_LIMITS.keysAtOnce)
+    const visited = new Set<CatalogedKey>()
+    try {
+      for await (const { bucketId, key, row, records } of this.snapshot?.keys(this.signal) ?? []) {
+        if (!isOf({ bucketId, key }, part)) continue
+        const cataloged = catalog.keyOf({ bucketId, key })
+        if (cataloged) visited.add(cataloged)
+        await this.takeKey(
+          catalog,
+          { bucketId, key, uploads: cataloged?.uploads ?? [] },
+          knownKeyOf(row, records),
+          turns,
+        )
+      }
+      for (const cataloged of catalog.keys()) {
+        if (cataloged.bucketId === SYSTEM_BUCKET_ID || visited.has(cataloged)) continue
+        await this.takeKey(catalog, cataloged, undefined, turns)
+      }
+    } finally {
+      await turns.end()
+    }
+  }
+
+  private async takeKey(
+    catalog: NeedleCatalog,
+    { bucketId, key, uploads }: CatalogedKey,
+    known: KnownKey | undefined,
+    turns: Turns,
+  ): Promise<void> {
+    this.signal.throwIfAborted()
+    const plan = planKey({
+      // One whose shards were all removed was deleted, overwritten or given up.
+      uploads: uploads.filter(upload => catalog.shardsOf(upload).shards.length > 0),
+      ...{ known, isSnapshotComplete: this.snapshot?.isComplete ?? false },
+      isAllHere: this.sources.isWhole && this.damages === 0,
+      decidedBelow: this.snapshot?.header.decidedBelow,
+      versioning: this.buckets.versioningOf(bucketId),
+      bodyOf: (uploadId, lengthBytes) => this.bodyOf(catalog, uploadId, lengthBytes),
+    })
+    this.superseded += plan.superseded
+    this.deletedSince += plan.deleted
+    if (plan.versions.length + plan.incomplete.length + plan.leftOut.length === 0) return
+    const bucket = this.buckets.planOf(bucketId, catalog.bucketNames.get(bucketId))
+    if (plan.versions.length > 0) await this.buckets.need(bucketId, bucket)
+    const versions: ReadyVersion[] = []
+    for (const version of plan.versions) versions.push(await this.ready(catalog, version))
+    const task = () => this.writeKey(bucket, key, plan, versions)
+    await (this.target.isAlone(bucket, versions) ? turns.alone(task) : turns.begin(task))
+  }
+
+  private bodyOf(catalog: NeedleCatalog, uploadId: UploadId, lengthBytes: number | undefined): FoundBody {
+    const upload = catalog.upload(uploadId) ?? { uploadId, part: 0, born: undefined, latest: -1 }
+    return bodyOf(upload, catalog.shardsOf(upload), { lengthBytes, blockBytes: this.sources.record?.blockBytes })
+  }
+
+  /** With what the birth note says, where nothing else does. */
+  private async ready(catalog: NeedleCatalog, version: PlannedVersion): Promise<ReadyVersion> {
+    const { details, noteOf } = version
+    if (details) return { ...version, details }
+    const note = noteOf && (await this.shards.birthNote(catalog, noteOf))
+    const headers = note?.contentType ? { contentType: note.contentType } : {}
+    return { ...version, details: packDetails({ headers, userMetadata: note?.userMetadata ?? [], tags: [] }) }
+  }
+
+  private async writeKey(
+    bucket: BucketPlan,
+    key: ObjectKey,
+    plan: KeyPlan,
+    versions: readonly ReadyVersion[],
+  ): Promise<void> {
+    const problems = versions.length === 0 ? [] : await this.target.write(bucket, key, versions)
+    const isThere = (i: number): boolean => problems[i] === undefined
+    for (const [i, version] of versions.entries()) {
+      const problem = problems[i]
+      const isCovered = version.isNull && versions.some((later, at) => at > i && later.isNull && isThere(at))
+      const notes = problem === undefined ? (isCovered ? [COVERED] : []) : [problem]
+      const list = problem === undefined ? version.certainty : "incomplete"
+      const isWritten = problem === undefined && !isCovered
+      await this.tell(list, bucket, key, version, isWritten, notes, version.content.kind === "marker")
+    }
+    for (const lost of plan.incomplete) await this.tell("incomplete", bucket, key, lost, false, [])
+    for (const left of plan.leftOut) await this.tell("probable", bucket, key, left, false, [])
+  }
+
+  private async tell(
+    list: RescueList,
+    bucket: BucketPlan,
+    key: ObjectKey,
+    { sizeBytes, told }: Lost,
+    isWritten: boolean,
+    notes: readonly string[],
+    isMarker = false,
+  ): Promise<void> {
+    if (!isMarker) {
+      this.sums[list].objects += 1
+      this.sums[list].bytes += sizeBytes ?? 0
+    }
+    await this.settings.onEntry({
+      ...{ list, kind: isMarker ? "deleteMarker" : "object", bucket: bucket.name, key: textOfObjectKey(key) },
+      ...(sizeBytes === undefined || isMarker ? {} : { sizeBytes }),
+      ...{ ...told, isWritten, notes: [...told.notes, ...notes] },
+    })
+  }
+
+  private summary(): RescueSummary {
+    const { snapshot, deletedSince, superseded, needles, damages, passes, notes } = this
+    const { isDryRun } = this.settings
+    const of = snapshot && {
+      startedAt: new Date(snapshot.header.startedMs).toISOString(),
+      ...{ isComplete: snapshot.isComplete, chunks: snapshot.chunks, records: snapshot.records },
+    }
+    return { ...this.sums, deletedSince, superseded, snapshot: of, needles, damages, passes, isDryRun, notes }
+  }
+}
+
+/** FNV-1a: spreads keys evenly, and alike in every pass. */
+function isOf(
+  { bucketId, key }: { readonly bucketId: BucketId; readonly key: ObjectKey },
+  { part, of }: Part,
+): boolean {
+  if (of === 1) return true
+  let hash = 0x811c_9dc5
+  for (const character of `${bucketId}/${key}`) hash = Math.imul(hash ^ character.charCodeAt(0), 0x0100_0193)
+  return (hash >>> 0) % of === part
+}

@@ -1,0 +1,190 @@
+/**
+ * The metadata snapshot that a rescue goes by: the newest that is complete, every chunk of it verified;
+ * where there is none, what there is of the one of which most is left.
+ */
+import { concatBytes } from "../base/bytes.js"
+import { isFailure } from "../base/failures.js"
+import { parseAccessKeyId, parseBucketId, rowKeyOf } from "../base/ids.js"
+import type { AccessKeyId, AccountId, BucketId, ObjectKey, RowKey, StoreId } from "../base/ids.js"
+import {
+  decodeMetadataChunk,
+  type MetadataChunk,
+  type MetadataChunkHeader,
+  type MetadataRecord,
+} from "../format/metadata-backup.js"
+import { decodeAccessKey, type AccessKeyRecord } from "../format/identity-records.js"
+import { decodeAccount, decodeBucket, decodeSetting, type AccountRecord, type BucketRecord } from "../format/records.js"
+import { bucketRowKey, parseObjectRowKey, settingRowKey } from "../format/row-key.js"
+import { chunkOfKey, SYSTEM_BUCKET_ID, type SettingDocuments } from "../object/index.js"
+import { bodyOf } from "./body-core.js"
+import type { CatalogedUpload, NeedleCatalog } from "./needle-catalog.js"
+import type { SourceShards } from "./source-shards.js"
+
+/** What it says beside objects. */
+export interface SnapshotFacts {
+  readonly accounts: ReadonlyMap<AccountId, AccountRecord>
+  readonly accessKeys: ReadonlyMap<AccessKeyId, AccessKeyRecord>
+  readonly buckets: ReadonlyMap<BucketId, BucketRecord>
+  readonly settingsOf: (bucket: BucketRecord) => SettingDocuments
+}
+
+/** All rows of one object key. */
+export interface SnapshotKey {
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+  readonly row: RowKey
+  readonly records: readonly MetadataRecord[]
+}
+
+export interface Snapshot {
+  readonly isComplete: boolean
+  /** Of its first chunk. */
+  readonly header: MetadataChunkHeader
+  readonly chunks: number
+  readonly records: number
+  readonly facts: SnapshotFacts
+  /** Objects in the order of their keys. */
+  keys(signal: AbortSignal): AsyncGenerator<SnapshotKey, void>
+}
+
+/** The uploads that each chunk of a snapshot may be; normally one. */
+type Chunks = ReadonlyMap<number, { readonly uploads: readonly CatalogedUpload[]; readonly isLast: boolean }>
+
+/** Bucket 0 is none: its row is the last id given out. */
+const LAST_BUCKET_ID = bucketRowKey(parseBucketId(0))
+/** Families that lie under object keys, in a row that begins with a bucket's id. */
+const OF_OBJECTS = new Set(["current", "versions", "heads", "details", "uploads", "parts", "segments", "voids"])
+
+export class SnapshotFinder {
+  constructor(
+    private readonly catalog: NeedleCatalog,
+    private readonly shards: SourceShards,
+    private readonly blockBytes: number | undefined,
+    private readonly storeId: StoreId | undefined,
+  ) {}
+
+  async find(signal: AbortSignal): Promise<Snapshot | undefined> {
+    let best: Snapshot | undefined
+    for (const chunks of this.snapshots()) {
+      const snapshot = await this.read(chunks, signal)
+      if (snapshot?.isComplete) return snapshot
+      if (snapshot && snapshot.records > (best?.records ?? 0)) best = snapshot
+    }
+    return best
+  }
+
+  /** Newest first. */
+  private snapshots(): readonly Chunks[] {
+    const byName = new Map<string, Map<number, { uploads: CatalogedUpload[]; isLast: boolean }>>()
+    for (const { bucketId, key, uploads } of this.catalog.keys()) {
+      const place = bucketId === SYSTEM_BUCKET_ID ? chunkOfKey(key) : undefined
+      if (!place) continue
+      const chunks = byName.get(place.snapshot) ?? new Map<number, { uploads: CatalogedUpload[]; isLast: boolean }>()
+      const before = chunks.get(place.number)
+      const isLast = place.isLast || (before?.isLast ?? false)
+      chunks.set(place.number, { uploads: [...(before?.uploads ?? []), ...uploads], isLast })
+      byName.set(place.snapshot, chunks)
+    }
+    const names = [...byName.keys()].sort().reverse()
+    return names.flatMap(name => byName.get(name) ?? [])
+  }
+
+  /** Reads a snapshot through; undefined where no chunk of it can be read. */
+  private async read(chunks: Chunks, signal: AbortSignal): Promise<Snapshot | undefined> {
+    const facts = new Facts()
+    let first: MetadataChunkHeader | undefined
+    let last: MetadataChunk | undefined
+    let [found, records, isWhole] = [0, 0, true]
+    const numbers = [...chunks.keys()].sort((a, b) => a - b)
+    for (const number of numbers) {
+      const chunk = await this.chunk(chunks, number, signal)
+      isWhole &&= chunk !== undefined && number === found && chunk.header.recordsBefore === records
+      if (!chunk) continue
+      first ??= chunk.header
+      last = chunk
+      found += 1
+      records += chunk.records.length
+      for (const record of chunk.records) facts.take(record)
+    }
+    if (!first) return undefined
+    const isComplete = isWhole && last?.header.isLast === true
+    const keys = (of: AbortSignal) => this.keysOf(chunks, numbers, of)
+    return { isComplete, header: first, chunks: found, records, facts, keys }
+  }
+
+  /** Undefined where it cannot be read. */
+  private async chunk(chunks: Chunks, number: number, signal: AbortSignal): Promise<MetadataChunk | undefined> {
+    for (const upload of chunks.get(number)?.uploads ?? []) {
+      const known = { lengthBytes: upload.born?.plannedLengthBytes, blockBytes: this.blockBytes }
+      const shards = this.catalog.shardsOf(upload)
+      const body = bodyOf(upload, shards, known)
+      if (body.kind !== "whole") continue
+      try {
+        const pieces: Uint8Array[] = []
+        for await (const piece of this.shards.read(body, signal)) pieces.push(piece)
+        const chunk = decodeMetadataChunk(concatBytes(pieces))
+        const isOurs = this.storeId === undefined || chunk.header.storeId === this.storeId
+        if (isOurs && chunk.header.number === number) return chunk
+      } catch (error) {
+        if (!isFailure(error)) throw error
+      }
+    }
+    return undefined
+  }
+
+  private async *keysOf(
+    chunks: Chunks,
+    numbers: readonly number[],
+    signal: AbortSignal,
+  ): AsyncGenerator<SnapshotKey, void> {
+    let row: RowKey | undefined
+    let records = new Map<string, MetadataRecord>()
+    const finish = function* (): Generator<SnapshotKey> {
+      if (row === undefined || records.size === 0) return
+      const { bucketId, key } = parseObjectRowKey(row)
+      yield { bucketId: parseBucketId(bucketId), key, row, records: [...records.values()] }
+    }
+    for (const number of numbers) {
+      for (const record of (await this.chunk(chunks, number, signal))?.records ?? []) {
+        if (!OF_OBJECTS.has(record.family)) continue
+        const end = record.key.indexOf("\x00", 8) + 1
+        const of = record.key.slice(0, end)
+        if (of !== row) {
+          yield* finish()
+          row = rowKeyOf(of)
+          records = new Map()
+        }
+        records.set(`${record.family} ${record.key}`, record)
+      }
+    }
+    yield* finish()
+  }
+}
+
+/** Of rows that come twice the later counts. */
+class Facts implements SnapshotFacts {
+  readonly accounts = new Map<AccountId, AccountRecord>()
+  readonly accessKeys = new Map<AccessKeyId, AccessKeyRecord>()
+  readonly buckets = new Map<BucketId, BucketRecord>()
+  private readonly settings = new Map<RowKey, string>()
+
+  readonly settingsOf = ({ id, settings }: BucketRecord): SettingDocuments =>
+    new Map(
+      settings.flatMap(name => {
+        const document = this.settings.get(settingRowKey(id, name))
+        return document === undefined ? [] : [[name, document]]
+      }),
+    )
+
+  take({ family, key, value }: MetadataRecord): void {
+    if (family === "accounts") {
+      const account = decodeAccount(value)
+      this.accounts.set(account.id, account)
+    } else if (family === "settings") this.settings.set(key, decodeSetting(value).document)
+    else if (family === "accessKeys") this.accessKeys.set(parseAccessKeyId(key), decodeAccessKey(value))
+    else if (family === "buckets" && key !== LAST_BUCKET_ID) {
+      const bucket = decodeBucket(value)
+      if (bucket.id !== SYSTEM_BUCKET_ID) this.buckets.set(bucket.id, bucket)
+    }
+  }
+}

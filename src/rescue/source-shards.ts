@@ -1,0 +1,124 @@
+/**
+ * The shards of a rescue, read like those of a running store: all source folders look like one device that
+ * has every shard, so that ranges, verification and decoding are the block layer's own.
+ *
+ * A shard that lies in several folders is read from the first that has it intact.
+ */
+import { must } from "../base/assert.js"
+import { asFailure, fail, isFailure } from "../base/failures.js"
+import { parseDeviceId, type UploadId } from "../base/ids.js"
+import { PARTITIONS, SHARDS_MAX } from "../base/limits.js"
+import { streamOf } from "../base/pieces.js"
+import { Layouts, LocalBlocks, type PieceOwner } from "../block/index.js"
+import type { BirthNote } from "../format/birth-note.js"
+import { needleKeyOf, type NeedleHeader, type NeedleId } from "../format/needle.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Compute } from "../seams/compute/contract.js"
+import type { Disk } from "../seams/disk/contract.js"
+import type { Metrics } from "../seams/telemetry/contract.js"
+import { SalvageReader, type NeedleRange, type Volumes } from "../volume/index.js"
+import type { FoundBody } from "./body-core.js"
+import { noteOf, type CatalogedShard, type NeedleCatalog } from "./needle-catalog.js"
+
+const EVERYWHERE = parseDeviceId("0".repeat(16))
+/** Every slot of every partition lies on the one device. */
+const layout = () => ({
+  version: 1,
+  width: SHARDS_MAX,
+  table: new Uint8Array(PARTITIONS * SHARDS_MAX),
+  devices: [EVERYWHERE],
+})
+
+type WholeBody = Extract<FoundBody, { kind: "whole" }>
+type Places = ReadonlyMap<string, readonly CatalogedShard[]>
+
+const nameOf = ({ block, generation, slot }: Pick<CatalogedShard, "block" | "generation" | "slot">): string =>
+  `${block} ${generation} ${slot}`
+
+export class SourceShards {
+  private readonly readers: readonly SalvageReader[]
+  private readonly blocks: LocalBlocks
+  /** Of bodies that are being read. */
+  private readonly open = new Map<UploadId, Places>()
+
+  constructor(clock: Clock, compute: Compute, metrics: Metrics, disk: Disk, folders: readonly string[]) {
+    this.readers = folders.map(folder => new SalvageReader(disk, folder))
+    const device = { id: EVERYWHERE, volumes: this.volumes(), isWritable: false }
+    this.blocks = new LocalBlocks(clock, compute, new Layouts(layout()), new Map([[EVERYWHERE, device]]), metrics)
+  }
+
+  /** Verified bytes of a body, all of them. Throws `notEnoughShards`. */
+  async *read(body: WholeBody, signal: AbortSignal, pieces: PieceOwner = "caller"): AsyncGenerator<Uint8Array> {
+    const { extent, shards } = body
+    const places = new Map<string, CatalogedShard[]>()
+    for (const shard of shards) {
+      const name = nameOf(shard)
+      places.set(name, [...(places.get(name) ?? []), shard])
+    }
+    this.open.set(extent.uploadId, places)
+    try {
+      yield* streamOf(this.blocks.read({ extent, offsetBytes: 0, lengthBytes: extent.lengthBytes }, signal, pieces))
+    } finally {
+      this.open.delete(extent.uploadId)
+    }
+  }
+
+  /** What the shards of an upload's first block tell of its object; undefined where none of them can be read. */
+  async birthNote(catalog: NeedleCatalog, uploadId: UploadId): Promise<BirthNote | undefined> {
+    const upload = catalog.upload(uploadId)
+    const first = (upload ? catalog.shardsOf(upload).shards : []).filter(({ block }) => block === 0)
+    for (const { folder, place } of first) {
+      try {
+        const isWanted = (header: NeedleHeader) => header.kind === "shard" && header.id.uploadId === uploadId
+        const note = noteOf(await this.reader(folder).headerOf(place, isWanted))
+        if (note) return note
+      } catch (error) {
+        if (!isFailure(error)) throw error
+      }
+    }
+    return undefined
+  }
+
+  async close(): Promise<void> {
+    for (const reader of this.readers) await reader.close()
+  }
+
+  private reader(folder: number): SalvageReader {
+    return must(this.readers[folder], "shards lie in folders of the rescue")
+  }
+
+  private async readShard(id: NeedleId, range: NeedleRange): Promise<Uint8Array> {
+    const key = needleKeyOf(id)
+    const isWanted = (header: NeedleHeader) => header.kind === "shard" && needleKeyOf(header.id) === key
+    let failure: unknown = fail("noSuchNeedle", { uploadId: id.uploadId, block: id.block, slot: id.slot })
+    for (const { folder, place } of this.open.get(id.uploadId)?.get(nameOf(id)) ?? []) {
+      try {
+        return await this.reader(folder).read(place, range, isWanted)
+      } catch (error) {
+        if (!isFailure(error)) throw error
+        failure = asFailure(error)
+      }
+    }
+    throw failure
+  }
+
+  private volumes(): Volumes {
+    const readOnly = () => Promise.reject(fail("internal", { reason: "a rescue only reads its sources" }))
+    return {
+      read: (id, range, ifSlow) => ifSlow(() => this.readShard(id, range)),
+      has: id => this.open.get(id.uploadId)?.has(nameOf(id)) ?? false,
+      // Which of several copies is good shows only where each is verified: blocks are read the long way.
+      fetch: ({ uploadId, block, slot }) => Promise.reject(fail("noSuchNeedle", { uploadId, block, slot })),
+      headerOf: readOnly,
+      append: readOnly,
+      remove: readOnly,
+      distrust: () => undefined,
+      indexed: () => [],
+      usage: () => ({ volumes: 0, writtenBytes: 0, livingBytes: 0, deadShare: 0 }),
+      durable: () => undefined,
+      refusing: undefined,
+      damages: [],
+      close: () => Promise.resolve(),
+    }
+  }
+}

@@ -1,0 +1,312 @@
+/**
+ * The new store of a rescue: made like at a first start, written to through its services.
+ *
+ * Promises  While it is not finished, each of its folders holds a mark that says so, and from what; a later
+ *           run with the same source goes over it again and gives every key its versions anew. A folder
+ *           that holds anything else is refused before anything is written.
+ */
+import type { Accounts } from "../access/index.js"
+import { must } from "../base/assert.js"
+import { asFailure, fail, isFailure } from "../base/failures.js"
+import type { AccountId, BucketName, MultipartId, ObjectKey } from "../base/ids.js"
+import type { ServeConfig } from "../config/index.js"
+import { readRecordFile, replaceRecordFile } from "../device/index.js"
+import { supervise, type Living } from "../life/index.js"
+import { lookAt, openStore, type OpenedStore } from "../node/index.js"
+import { headersOf, type Bucket, type CompletedPart, type Services } from "../object/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Disk } from "../seams/disk/contract.js"
+import type { FolderLocks } from "../seams/lock/contract.js"
+import type { Random } from "../seams/random/contract.js"
+import type { Telemetry } from "../seams/telemetry/contract.js"
+import type { PlannedPart } from "./plan.js"
+import { RescuedBody, type Promised } from "./source-body.js"
+import type { SourceShards } from "./source-shards.js"
+import type { BucketPlan, ReadyVersion, RescueTarget, RescuedAccessKey, RescuedAccount } from "./target.js"
+
+/** Beside a device's other files while the rescue into it has not ended: the id of the source. */
+const MARK_NAME = "rescue"
+const VERSIONS_PER_PAGE = 1_000
+
+/** What a rescue needs of the machine. */
+export interface TargetSeams {
+  readonly clock: Clock
+  readonly random: Random
+  readonly disk: Disk
+  readonly locks: FolderLocks
+  readonly telemetry: Telemetry
+}
+
+/** The new store while it runs. */
+export interface ServedStore {
+  readonly engine: { readonly services: Services; readonly accounts: Accounts }
+  /** To be supervised until the stop. */
+  readonly livings: readonly Living[]
+  stop(): Promise<void>
+}
+
+/** Which store is made, from what, and what runs it. */
+export interface TargetPlan {
+  readonly settings: ServeConfig
+  readonly fileKey: Uint8Array | undefined
+  /** The id of the source. */
+  readonly source: string
+  /** `onStolen`: a folder is another process's now. */
+  readonly run: (store: OpenedStore, onStolen: (failure: Error) => never) => Promise<ServedStore>
+}
+
+interface OpenBucket {
+  bucket: Bucket
+  versioning: Bucket["versioning"]
+}
+
+/** True: an earlier run began to fill these folders from the same source. Throws `folderNotEmpty`. */
+export async function isBegun(disk: Disk, folders: readonly string[], source: string): Promise<boolean> {
+  let begun = false
+  for (const path of folders) {
+    const { content } = await lookAt(disk, path)
+    if (content.kind === "broken") throw content.failure
+    if (content.kind === "remains") throw fail("folderNotEmpty", { path, found: "what is left of a device" })
+    if (content.kind !== "device" || content.isUnused) continue
+    const mark = await readRecordFile(disk, markOf(path))
+    if (mark === undefined || Buffer.from(mark).toString("latin1").trim() !== source) {
+      throw fail("folderNotEmpty", { path, found: "a store" })
+    }
+    begun = true
+  }
+  return begun
+}
+
+const markOf = (folder: string): string => `${folder}/${MARK_NAME}`
+
+export class StoreTarget implements RescueTarget {
+  private readonly buckets = new Map<BucketName, OpenBucket>()
+  private readonly background = new AbortController()
+  private readonly behind: Promise<void>
+
+  private constructor(
+    private readonly seams: TargetSeams,
+    private readonly store: OpenedStore,
+    private readonly running: ServedStore,
+    private readonly isContinued: boolean,
+    private readonly shards: SourceShards,
+    private readonly onBytes: (count: number) => void,
+    private readonly signal: AbortSignal,
+  ) {
+    const { clock, random, telemetry } = seams
+    this.behind = supervise(running.livings, clock, random, telemetry.log, this.background.signal)
+  }
+
+  static async open(
+    seams: TargetSeams,
+    { settings, fileKey, source, run }: TargetPlan,
+    shards: SourceShards,
+    onBytes: (count: number) => void,
+    signal: AbortSignal,
+  ): Promise<StoreTarget> {
+    const { clock, random, disk, locks } = seams
+    const isContinued = await isBegun(disk, settings.dataFolders, source)
+    const store = await openStore(clock, random, disk, locks, settings, fileKey)
+    try {
+      for (const { identity } of store.devices) {
+        await replaceRecordFile(disk, markOf(identity.path), Buffer.from(`${source}\n`))
+      }
+      const onStolen = (failure: Error): never => {
+        throw failure
+      }
+      const running = await run(store, onStolen)
+      return new StoreTarget(seams, store, running, isContinued, shards, onBytes, signal)
+    } catch (error) {
+      for (const device of store.devices) await device.release()
+      throw error
+    }
+  }
+
+  get rootAccount(): AccountId {
+    return this.store.secrets.root.accountId
+  }
+
+  private get services() {
+    return this.running.engine.services
+  }
+
+  async addAccount(account: RescuedAccount): Promise<void> {
+    await unlessThere(this.running.engine.accounts.createAccount(account))
+  }
+
+  async addAccessKey(key: RescuedAccessKey): Promise<void> {
+    await unlessThere(this.running.engine.accounts.importKey({ ...key, userName: undefined }))
+  }
+
+  async addBucket({ name, owner, location, versioning, settings }: BucketPlan): Promise<void> {
+    const { buckets } = this.services
+    await unlessThere(buckets.create({ name, owner, location, settings }))
+    const bucket = await buckets.open(name)
+    this.buckets.set(name, { bucket, versioning: bucket.versioning })
+    if (versioning !== "never") await this.setVersioning(name, versioning)
+    if (this.isContinued) await this.abortUploads(bucket)
+  }
+
+  private async setVersioning(name: BucketName, versioning: "enabled" | "suspended"): Promise<void> {
+    const open = this.opened(name)
+    if (open.versioning === versioning) return
+    await this.services.buckets.setVersioning(open.bucket, versioning)
+    open.versioning = versioning
+  }
+
+  private opened(name: BucketName): OpenBucket {
+    return must(this.buckets.get(name), "buckets are made before their objects")
+  }
+
+  private async abortUploads(bucket: Bucket): Promise<void> {
+    const { multipart } = this.services
+    const page = { prefix: "", delimiter: "", keyMarker: "", uploadIdMarker: undefined, max: VERSIONS_PER_PAGE }
+    for (;;) {
+      const { entries } = await multipart.listUploads({ bucket, ...page })
+      if (entries.length === 0) return
+      for (const entry of entries) if (entry.kind === "upload") await multipart.abort({ bucket, ...entry.upload })
+    }
+  }
+
+  isAlone({ versioning }: BucketPlan, versions: readonly ReadyVersion[]): boolean {
+    return versioning !== "never" && versions.some(({ isNull }) => isNull === (versioning === "enabled"))
+  }
+
+  async write(
+    plan: BucketPlan,
+    key: ObjectKey,
+    versions: readonly ReadyVersion[],
+  ): Promise<readonly (string | undefined)[]> {
+    const { bucket } = this.opened(plan.name)
+    if (this.isContinued && (await this.hasAll(bucket, key, versions))) return versions.map(() => undefined)
+    if (this.isContinued) await this.removeAll(bucket, key)
+    const problems: (string | undefined)[] = []
+    for (const version of versions) {
+      if (plan.versioning !== "never") await this.setVersioning(plan.name, version.isNull ? "suspended" : "enabled")
+      problems.push(await this.put(bucket, key, version))
+    }
+    if (plan.versioning !== "never") await this.setVersioning(plan.name, plan.versioning)
+    return problems
+  }
+
+  /** Whether an earlier run has written just this. */
+  private async hasAll(bucket: Bucket, key: ObjectKey, versions: readonly ReadyVersion[]): Promise<boolean> {
+    const [version] = versions
+    if (versions.length !== 1 || bucket.versioning !== "never" || version?.told.etag === undefined) return false
+    try {
+      const { info } = await this.services.objects.get({ bucket, key, conditions: {}, headersOnly: true })
+      return info.etag === version.told.etag && info.sizeBytes === version.sizeBytes
+    } catch (error) {
+      if (isFailure(error, "noSuchKey")) return false
+      throw error
+    }
+  }
+
+  private async removeAll(bucket: Bucket, key: ObjectKey): Promise<void> {
+    const { objects } = this.services
+    const page = { prefix: key, delimiter: "", keyMarker: "", versionIdMarker: undefined, max: VERSIONS_PER_PAGE }
+    for (;;) {
+      const { entries } = await objects.listVersions({ bucket, ...page })
+      const ours = entries.flatMap(entry => {
+        if (entry.kind === "prefix" || (entry.kind === "marker" ? entry.key : entry.object.key) !== key) return []
+        return [entry.versionId]
+      })
+      if (ours.length === 0) return
+      for (const versionId of ours) await objects.remove({ bucket, key, versionId, conditions: {} })
+    }
+  }
+
+  private async put(bucket: Bucket, key: ObjectKey, version: ReadyVersion): Promise<string | undefined> {
+    const { content } = version
+    if (content.kind === "marker") {
+      await this.services.objects.remove({ bucket, key, conditions: {} })
+      return undefined
+    }
+    if (content.kind === "multipart") return this.putMultipart(bucket, key, version, content.parts)
+    const { md5, checksum } = version
+    const body = this.body(content.kind === "inline" ? content.bytes : content.body, { md5, checksum })
+    const what = { bucket, key, ...detailsOf(version), conditions: {}, body, signal: this.signal }
+    return this.orReason(body, this.services.objects.put(what))
+  }
+
+  private body(from: ConstructorParameters<typeof RescuedBody>[1], promised: Promised): RescuedBody {
+    return new RescuedBody(this.shards, from, promised, this.onBytes, this.signal)
+  }
+
+  private async orReason(body: RescuedBody, put: Promise<unknown>): Promise<string | undefined> {
+    try {
+      await put
+      return undefined
+    } catch (error) {
+      return body.reasonOf(error)
+    }
+  }
+
+  /** With the same parts, so that the ETag comes out the same. */
+  private async putMultipart(
+    bucket: Bucket,
+    key: ObjectKey,
+    version: ReadyVersion,
+    parts: readonly PlannedPart[],
+  ): Promise<string | undefined> {
+    const { multipart } = this.services
+    const { checksum } = version
+    const declared = checksum && { algorithm: checksum.algorithm, type: checksum.type }
+    const { multipartId } = await multipart.create({ bucket, key, ...detailsOf(version), checksum: declared })
+    const target = { bucket, key, multipartId }
+    const completed: CompletedPart[] = []
+    for (const { partNumber, body: from, md5, checksum: value } of parts) {
+      const body = this.body(from, { md5, checksum: declared && { algorithm: declared.algorithm, value } })
+      const put = multipart.putPart({ ...target, partNumber, body, signal: this.signal })
+      const stored = put.then(({ etag }) => completed.push({ partNumber, etag, checksum: undefined }))
+      const reason = await this.orReason(body, stored)
+      if (reason !== undefined) {
+        await multipart.abort(target)
+        return `part ${partNumber}: ${reason}`
+      }
+    }
+    return this.complete(target, completed)
+  }
+
+  private async complete(
+    target: { readonly bucket: Bucket; readonly key: ObjectKey; readonly multipartId: MultipartId },
+    parts: readonly CompletedPart[],
+  ): Promise<string | undefined> {
+    const { multipart } = this.services
+    const nothing = { conditions: {}, sizeBytes: undefined, checksum: undefined, checksumType: undefined }
+    try {
+      await multipart.complete({ ...target, parts, ...nothing, signal: this.signal })
+      return undefined
+    } catch (error) {
+      if (!isFailure(error, "entityTooSmall", "invalidPart")) throw error
+      await multipart.abort(target)
+      return asFailure(error).message
+    }
+  }
+
+  async finish(): Promise<void> {
+    for (const { identity } of this.store.devices) await this.seams.disk.remove(markOf(identity.path))
+  }
+
+  async close(): Promise<void> {
+    this.background.abort()
+    await this.behind
+    await this.running.stop()
+    for (const device of this.store.devices) await device.release()
+  }
+}
+
+const detailsOf = ({ details }: ReadyVersion) => ({
+  attributes: { headers: headersOf(details), userMetadata: details.userMetadata },
+  tags: details.tags,
+  acl: details.acl,
+})
+
+/** What an earlier run has made is no error. */
+async function unlessThere(made: Promise<unknown>): Promise<void> {
+  try {
+    await made
+  } catch (error) {
+    if (!isFailure(error, "accountExists", "accessKeyExists", "bucketOwnedByYou")) throw error
+  }
+}

@@ -1,0 +1,252 @@
+/** What a store does when parts of its machine fail. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { objectKeyOfText, parseAccountId, rowKeyOf } from "../../src/base/ids.js"
+import { isFailure } from "../../src/base/failures.js"
+import { KIB } from "../../src/base/limits.js"
+import { ROOM_MS_MAX } from "../../src/device/checkpointer.js"
+import { setBucketState } from "../../src/object/bucket-commands-core.js"
+import type { Blocks } from "../../src/block/index.js"
+import type { Bucket } from "../../src/object/index.js"
+import { ObjectReader } from "../../src/object/object-reader.js"
+import { ReadPins } from "../../src/object/read-pins.js"
+import { failing } from "../../src/seams/disk/index.js"
+import type { Engine } from "../../src/node/engine.js"
+import { bytesOf, createBucket, Machine, noSignal, sourceOf } from "../../src/node/testing.js"
+
+const key = objectKeyOfText("key")
+const given = { key, attributes: { headers: {}, userMetadata: [] }, tags: [], conditions: {}, signal: noSignal }
+const put = (engine: Engine, bucket: Bucket, bytes: Uint8Array) =>
+  engine.services.objects.put({ ...given, bucket, body: sourceOf(bytes) })
+const get = async (engine: Engine, bucket: Bucket) =>
+  bytesOf(await engine.services.objects.get({ bucket, key, conditions: {} }))
+const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
+
+test("a body of more blocks than a command has rows is stored while a device fails, and all of it is owed", async () => {
+  const machine = new Machine({ devices: 4, blockBytes: 256 })
+  const engine = await machine.open()
+  const bucket = await createBucket(engine)
+  machine.disk.intercept(failing({ kind: "write", nth: 1, pathPart: "/d4/volumes", code: "EIO", forEver: true }))
+  const bytes = Buffer.alloc(300 * KIB, "x")
+  await put(engine, bucket, bytes)
+  assert.deepEqual(await get(engine, bucket), bytes)
+  const debts = [...engine.tablet.committed.range("debts", ALL)]
+  assert.ok(debts.length > 1_100, `${debts.length} debts for 1,200 blocks`)
+})
+
+for (const devices of [1, 3]) {
+  test(`a full disk refuses writes, and only while it is full, with ${devices} devices`, async () => {
+    const machine = new Machine({ devices })
+    const engine = await machine.open()
+    const bucket = await createBucket(engine)
+    const small = Buffer.alloc(3 * KIB, "x")
+    machine.disk.capacityBytes = machine.disk.medium.usedBytes
+    let stored = 0
+    const refused = await (async () => {
+      for (; stored < 10_000; stored += 1) await put(engine, bucket, small)
+    })().catch((error: unknown) => error)
+    assert.ok(isFailure(refused, "deviceFull"), `after ${stored} objects: ${String(refused)}`)
+    assert.deepEqual(await get(engine, bucket), small, "reads go on")
+    // Room that came while a device still looks why a write failed would be taken for a quota's.
+    await machine.clock.advance(1_000)
+    machine.disk.capacityBytes = 2 ** 40
+    await machine.clock.advance(1_000)
+    const later = Buffer.alloc(3 * KIB, "y")
+    await put(engine, bucket, later)
+    assert.deepEqual(await get(engine, bucket), later)
+    machine.disk.kill()
+    assert.deepEqual(await get(await machine.open(), bucket), later)
+  })
+}
+
+test("small objects and listings survive rot on the device that is read first", async () => {
+  const machine = new Machine({ devices: 3 })
+  let engine = await machine.open()
+  const bucket = await createBucket(engine)
+  const keys = ["a", "b", "c"].map(objectKeyOfText)
+  const small = (name: string) => Buffer.alloc(1 * KIB, name)
+  for (const name of keys)
+    await engine.services.objects.put({ ...given, key: name, bucket, body: sourceOf(small(name)) })
+  await engine.stop()
+  machine.disk.flipBit("/d1/payloads/0000000001.volume", 8 * (4096 + 300))
+  machine.rotTables(1)
+  engine = await machine.open()
+  for (const name of keys) {
+    const body = await engine.services.objects.get({ bucket, key: name, conditions: {} })
+    assert.deepEqual(await bytesOf(body), small(name))
+  }
+  const page = await engine.services.objects.list({ bucket, prefix: "", delimiter: "", after: "", max: 10 })
+  assert.deepEqual(
+    page.entries.map(entry => (entry.kind === "object" ? entry.object.key : "")),
+    keys,
+  )
+  await engine.services.objects.setTags({ bucket, key: keys[1] ?? key }, [["tag", "value"]])
+  const again = await engine.services.objects.get({ bucket, key: keys[1] ?? key, conditions: {} })
+  assert.deepEqual(await bytesOf(again), small("b"), "a command carries the payload on from where it is whole")
+})
+
+test("a store opens, and ends a removal that was cut off, with more left over than writers may have waiting", async () => {
+  const machine = new Machine({ devices: 1 })
+  const first = await machine.open()
+  const bucket = await createBucket(first)
+  for (let i = 0; i < 10; i += 1) await first.accounts.createKey({ accountId: bucket.owner, userName: undefined })
+  await first.tablet.run(setBucketState(bucket.id, "closing"))
+  machine.disk.kill()
+  machine.checkpointLimits = { rowsMax: 2 }
+  const engine = await Promise.race([machine.open(), machine.clock.advance(ROOM_MS_MAX + 1).then(() => undefined)])
+  assert.ok(engine, "it opens")
+  await put(engine, await engine.services.buckets.open(bucket.name), Buffer.from("body"))
+})
+
+async function removeLog(machine: Machine, folder: string): Promise<void> {
+  const disk = machine.disk.boot()
+  for (const name of await disk.list(folder)) await disk.remove(`${folder}/${name}`)
+}
+
+test("a device that has lost its rows and its log is taken out at the start", async () => {
+  const machine = new Machine({ devices: 2 })
+  let engine = await machine.open()
+  const bucket = await createBucket(engine)
+  await put(engine, bucket, Buffer.from("body"))
+  await engine.stop()
+  await machine.stores.discard("/d1/base", machine.hostOf(1))
+  await removeLog(machine, "/d1/log")
+  engine = await machine.open()
+  assert.deepEqual(
+    engine.keeper.record.devices.map(device => device.state),
+    ["out", "active"],
+  )
+  assert.deepEqual(await get(engine, bucket), Buffer.from("body"))
+})
+
+/** Ends the life of the process, and spoils the first device. */
+const spoilings: Record<string, (machine: Machine, engine: Engine) => Promise<void>> = {
+  "cannot be opened": async machine => {
+    machine.disk.kill()
+    // In the first batch: later ones say that it was durable.
+    machine.disk.flipBit("/d1/log/segment-000001", 8 * 90)
+  },
+  "has lost what it held": async (machine, engine) => {
+    await engine.stop()
+    await machine.stores.discard("/d1/base", machine.hostOf(1))
+    await removeLog(machine, "/d1/log")
+  },
+}
+
+for (const [what, spoil] of Object.entries(spoilings)) {
+  test(`a start that takes out a device that ${what}, and one that does not take the record of it, has the others`, async () => {
+    const machine = new Machine({ devices: 5 })
+    let engine = await machine.open()
+    const bucket = await createBucket(engine)
+    for (const body of ["one", "two"]) await put(engine, bucket, Buffer.from(body))
+    await spoil(machine, engine)
+    machine.disk.intercept(failing({ kind: "write", nth: 1, pathPart: "/d2/control", code: "EIO", forEver: true }))
+    engine = await machine.open()
+    const { devices, tablets } = engine.keeper.record
+    assert.deepEqual(
+      devices.map(device => device.state),
+      ["out", "out", "active", "active", "active"],
+    )
+    assert.deepEqual(
+      tablets[0]?.members.map(({ id }) => id),
+      [devices[2]?.id],
+    )
+    assert.deepEqual(await get(engine, bucket), Buffer.from("two"))
+    await put(engine, bucket, Buffer.from("three"))
+    assert.deepEqual(await get(engine, bucket), Buffer.from("three"))
+  })
+}
+
+for (const [what, size] of [
+  ["in volumes", 40_000],
+  ["with their rows", 400],
+] as const) {
+  test(`a store whose names are gone everywhere is not taken for a new one, and keeps its bodies ${what}`, async () => {
+    const machine = new Machine({ devices: 2 })
+    const engine = await machine.open()
+    await put(engine, await createBucket(engine), Buffer.alloc(size, "body"))
+    await engine.stop()
+    for (const folder of ["/d1", "/d2"]) {
+      await machine.stores.discard(`${folder}/base`, machine.hostOf(Number(folder.slice(2))))
+      await removeLog(machine, `${folder}/log`)
+    }
+    for (let i = 0; i < 2; i += 1) {
+      await assert.rejects(
+        machine.open(),
+        error => isFailure(error, "corruptLog") && /hayloft rescue/.test(error.message),
+      )
+    }
+    const volumes = machine.disk.medium.namesIn(size > 4096 ? "/d1/volumes" : "/d1/payloads")
+    assert.ok(volumes.length > 0)
+  })
+}
+
+test("a device that cannot be opened at the start says why, and its folder is free to be taken back", async () => {
+  const machine = new Machine({ devices: 3 })
+  let engine = await machine.open()
+  const bucket = await createBucket(engine)
+  for (const body of ["one", "two"]) await put(engine, bucket, Buffer.from(body))
+  machine.disk.kill()
+  // In the first batch: later ones say that it was durable.
+  machine.disk.flipBit("/d1/log/segment-000001", 8 * 90)
+  engine = await machine.open()
+  const [first] = engine.keeper.record.devices
+  assert.ok(first)
+  assert.equal(first.state, "out")
+  assert.match(engine.control.whyOut(first.id) ?? "", /the commit log is damaged before its durable end/)
+  assert.deepEqual(machine.released, ["/d1"])
+  assert.deepEqual(await get(engine, bucket), Buffer.from("two"))
+})
+
+test("a read that fails leaves no pin behind, which would keep all released bytes", async () => {
+  const machine = new Machine({ devices: 1 })
+  let engine = await machine.open()
+  await put(engine, await createBucket(engine), Buffer.alloc(1 * KIB, "x"))
+  await engine.stop()
+  machine.disk.flipBit("/d1/payloads/0000000001.volume", 8 * (4096 + 300))
+  engine = await machine.open()
+  const [bucket] = (await engine.services.buckets.list({ owner: parseAccountId("root"), max: 1 })).buckets
+  assert.ok(bucket)
+  const pins = new ReadPins(machine.clock)
+  const unused = () => Promise.reject(new Error("no blocks are read"))
+  const blocks: Blocks = {
+    ...{ write: unused, remove: unused, headerOf: unused, removeGroups: unused, mend: unused, recode: unused },
+    ...{ surveyOf: () => [], survey: () => ({ groups: [], next: undefined }), distrust: () => false, distrusts: 0 },
+    ...{ readNow: () => undefined, writeWhole: unused },
+    ...{ isHome: () => true, shardsThere: () => 0, read: async function* () {}, readAll: async function* () {} },
+  }
+  const reader = new ObjectReader(engine.tablet, blocks, pins)
+  await assert.rejects(
+    async () => reader.open({ bucket, key, conditions: {} }),
+    error => isFailure(error, "corruptNeedle"),
+  )
+  assert.equal(pins.count, 0)
+})
+
+test("a device whose volume cannot be written costs one write at most; the others go on without it", async () => {
+  const machine = new Machine({ devices: 3 })
+  const engine = await machine.open()
+  const bucket = await createBucket(engine)
+  machine.disk.intercept(failing({ kind: "write", nth: 1, pathPart: "/d3/volumes", code: "EIO", forEver: true }))
+  const bytes = Buffer.alloc(200 * KIB, "x")
+  await assert.rejects(put(engine, bucket, bytes), error => isFailure(error, "deviceFailed"))
+  await put(engine, bucket, bytes)
+  assert.deepEqual(await get(engine, bucket), bytes)
+  machine.disk.kill()
+  assert.deepEqual(await get(await machine.open(), bucket), bytes)
+})
+
+test("a device that takes nothing does not keep the others from giving bytes back", async () => {
+  const machine = new Machine({ devices: 3 })
+  const engine = await machine.open()
+  const bucket = await createBucket(engine)
+  const bytes = Buffer.alloc(200 * KIB, "x")
+  await put(engine, bucket, bytes)
+  machine.disk.intercept(failing({ kind: "write", nth: 1, pathPart: "/d3/volumes", code: "EIO", forEver: true }))
+  await assert.rejects(put(engine, bucket, bytes), error => isFailure(error, "deviceFailed"))
+  await engine.services.objects.remove({ bucket, key, conditions: {} })
+  const collector = engine.chores.find(({ name }) => name === "collector")
+  while ((await collector?.step(noSignal)) === "busy") continue
+  assert.deepEqual([...engine.tablet.committed.range("releases", ALL)], [])
+  assert.deepEqual([...(engine.devices[0]?.rows.range("needles", ALL) ?? [])], [])
+})
