@@ -1,6 +1,6 @@
 /** A request whose body is one chunk without a signature and a trailer with its CRC32, as SDKs send puts over TLS. */
 import { STREAMING_UNSIGNED_TRAILER } from "../src/access/sigv4.js"
-import { Crc } from "../src/base/crc.js"
+import { Crc } from "../src/simd/crc.js"
 import type { RawRequest } from "../src/client/load/raw-connection.js"
 import { wireOf, type RequestForge } from "../src/client/load/request-forge.js"
 import type { S3Request } from "../src/client/signed-call.js"

@@ -11,7 +11,7 @@ import { freeBuffer } from "../base/free-memory.js"
 import { KIB, SYNC_READ_BYTES_MAX } from "../base/limits.js"
 import { whenFree } from "../base/memory-in-use.js"
 import { after, lastly, type Soon } from "../base/soon.js"
-import { xxh64Memory } from "../base/xxh64.js"
+import { xxh64Memory } from "../simd/xxh64.js"
 import type { Allocate } from "../volume/contract.js"
 import { PIECE_BYTES_MAX } from "./read-plan-core.js"
 

@@ -16,7 +16,7 @@ import {
   parseVolumeId,
   rowKeyOf,
 } from "../base/ids.js"
-import { subBlockChecksums } from "../base/sub-block.js"
+import { subBlockChecksums } from "../simd/sub-block.js"
 import { SimDisk } from "../seams/disk/index.js"
 import { MemoryStores } from "../seams/store/memory.js"
 import { encodeBaseRow } from "../format/base-row.js"

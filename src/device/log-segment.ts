@@ -7,7 +7,7 @@
 import { fail } from "../base/failures.js"
 import type { DeviceId, LogSequence } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
-import { xxh64Memory } from "../base/xxh64.js"
+import { xxh64Memory } from "../simd/xxh64.js"
 import { batchBytes, decodeLogBatchHeader, decodeLogBatchRecords, LOG_HEADER_BYTES } from "../format/log-batch.js"
 import type { LogBatchHeader, LogBatchRecord } from "../format/log-batch.js"
 import type { Disk, DiskFile, OpenOptions } from "../seams/disk/contract.js"

@@ -23,7 +23,7 @@ import { parseLogSequence } from "../base/ids.js"
 import type { DeviceId, LogSequence } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import type { Soon } from "../base/soon.js"
-import { xxh64Memory } from "../base/xxh64.js"
+import { xxh64Memory } from "../simd/xxh64.js"
 import {
   batchBytes,
   encodeLogBatch,

@@ -9,7 +9,7 @@
  */
 import { assert, must } from "../base/assert.js"
 import { SHARD_ALIGN_BYTES } from "../base/limits.js"
-import { instantiate, parseExport } from "../base/wasm.js"
+import { instantiate, parseExport } from "../simd/wasm.js"
 import {
   hasRelaxedSwizzle,
   kernelName,

@@ -5,8 +5,8 @@
  * at once by a byte shuffle (Plank, Greenan, Miller: "Screaming Fast Galois Field Arithmetic Using
  * Intel SIMD Instructions", FAST '13). One function for each number of outputs.
  */
-import type { Code, WasmFunction, WasmProgram } from "../base/wasm.js"
-import { assemble, get, i32, seq, set, tee, v128, whileTrue } from "../base/wasm.js"
+import type { Code, WasmFunction, WasmProgram } from "../simd/wasm.js"
+import { assemble, get, i32, seq, set, tee, v128, whileTrue } from "../simd/wasm.js"
 import { multiply } from "./field.js"
 import type { Matrix } from "./matrix.js"
 

@@ -8,7 +8,7 @@ import { isFailure } from "../base/failures.js"
 import { parseDeviceId, parseEpoch, parseStoreId, parseTabletId, rowKeyOf } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
 import { parsePolicy } from "../base/policy.js"
-import { xxh64 } from "../base/xxh64.js"
+import { xxh64 } from "../simd/xxh64.js"
 import { encodeControlRecord, parseControlRecord } from "./control-record.js"
 import type { ControlDevice, ControlRecord } from "./control-record.js"
 

@@ -16,7 +16,7 @@ import type { DeviceId, Epoch, RowKey, StoreId, TabletId } from "../base/ids.js"
 import { BLOCK_BYTES_MAX, DEVICES_MAX } from "../base/limits.js"
 import { parsePolicy, textOfPolicy } from "../base/policy.js"
 import type { Policy } from "../base/policy.js"
-import { xxh64 } from "../base/xxh64.js"
+import { xxh64 } from "../simd/xxh64.js"
 
 /**
  * `active`: has every shard that the layout gives it. `filling`: takes part, and may lack some.

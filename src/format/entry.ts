@@ -15,7 +15,7 @@ import { fail, type Failure } from "../base/failures.js"
 import { familyOfNumber, FAMILIES, type Family } from "../base/families.js"
 import { parseEpoch, parsePosition, parseTabletId, rowKeyOf } from "../base/ids.js"
 import type { Epoch, Position, RowKey, TabletId } from "../base/ids.js"
-import { xxh64, xxh64Into } from "../base/xxh64.js"
+import { xxh64, xxh64Into } from "../simd/xxh64.js"
 import { bufferOf } from "./buffer-of.js"
 
 export interface EntryWrite {

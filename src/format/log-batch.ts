@@ -22,7 +22,7 @@ import { bytesOfHex, hexOf, roundUp } from "../base/bytes.js"
 import { parseDeviceId, parseLogSequence } from "../base/ids.js"
 import type { DeviceId, LogSequence } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
-import { xxh64 } from "../base/xxh64.js"
+import { xxh64 } from "../simd/xxh64.js"
 
 export const LOG_HEADER_BYTES = 80
 export const LOG_PAGE_BYTES = 4096

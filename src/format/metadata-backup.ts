@@ -26,7 +26,7 @@ import { FAMILIES, familyOfNumber, type Family } from "../base/families.js"
 import { parseIncarnation, parsePosition, parseStoreId, parseTabletId, rowKeyOf } from "../base/ids.js"
 import type { Incarnation, Position, RowKey, StoreId, TabletId, UploadId } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
-import { xxh64, xxh64Into } from "../base/xxh64.js"
+import { xxh64, xxh64Into } from "../simd/xxh64.js"
 import { bufferOf } from "./buffer-of.js"
 
 export interface MetadataChunkHeader {

@@ -6,8 +6,8 @@ import { bytesOfHex, hexOf } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
 import { objectKeyOfText, parseBucketId, parsePartitionId, parseUploadId, rowKeyOf } from "../base/ids.js"
 import { parsePolicy } from "../base/policy.js"
-import { subBlockChecksums } from "../base/sub-block.js"
-import { xxh64Into } from "../base/xxh64.js"
+import { subBlockChecksums } from "../simd/sub-block.js"
+import { xxh64Into } from "../simd/xxh64.js"
 import type { NeedleHeader, NeedleId, PayloadHeader, ShardHeader, TombstoneHeader } from "./needle.js"
 import {
   decodeNeedleHeader,

@@ -25,8 +25,8 @@ import { bytesOfByteString, parseBucketId, parsePartitionId, parseUploadId, rowK
 import { BLOCK_BYTES_MAX, KIB, SHARDS_MAX } from "../base/limits.js"
 import type { Matrix, Policy } from "../base/policy.js"
 import { shardCount } from "../base/policy.js"
-import { CHECKSUM_BYTES, subBlockCount } from "../base/sub-block.js"
-import { xxh64, xxh64Into } from "../base/xxh64.js"
+import { CHECKSUM_BYTES, subBlockCount } from "../simd/sub-block.js"
+import { xxh64, xxh64Into } from "../simd/xxh64.js"
 
 /** Write-once: same id, same bytes, for ever. */
 export interface NeedleId {

@@ -8,7 +8,7 @@ import { bytesOfHex } from "../base/bytes.js"
 import { must } from "../base/assert.js"
 import type { PartitionId, UploadId } from "../base/ids.js"
 import { parsePartitionId } from "../base/ids.js"
-import { xxh64 } from "../base/xxh64.js"
+import { xxh64 } from "../simd/xxh64.js"
 
 const ID_BYTES = 22
 

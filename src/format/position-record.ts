@@ -15,7 +15,7 @@ import { assert } from "../base/assert.js"
 import { bytesOfHex, hexOf } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
 import { parseDeviceId, parseLogSequence, type DeviceId, type LogSequence } from "../base/ids.js"
-import { xxh64 } from "../base/xxh64.js"
+import { xxh64 } from "../simd/xxh64.js"
 
 export interface PositionRecord {
   readonly deviceId: DeviceId

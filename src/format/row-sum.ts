@@ -2,7 +2,7 @@
  * Row sums: the sum, modulo 2^64, of the XXH64 of rows (key, flags, value). It does not depend on the order of
  * rows and can be taken back row by row, so a merge can show that it lost nothing and changed nothing.
  */
-import { XXH64_PIECE, xxh64Into, xxh64OfPieceInto } from "../base/xxh64.js"
+import { XXH64_PIECE, xxh64Into, xxh64OfPieceInto } from "../simd/xxh64.js"
 
 const hashed = Buffer.alloc(8)
 

@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { bytesOfHex, hexOf } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
 import { parseDeviceId, parseIncarnation, parseStoreId } from "../base/ids.js"
-import { xxh64 } from "../base/xxh64.js"
+import { xxh64 } from "../simd/xxh64.js"
 import { decodeSuperblock, encodeSuperblock, FORMAT_EPOCH_MAX } from "./superblock.js"
 
 const SAMPLE = {

@@ -17,7 +17,7 @@ import { fail } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
 import { parseDeviceId, parseIncarnation, parseStoreId } from "../base/ids.js"
 import type { DeviceId, Incarnation, StoreId } from "../base/ids.js"
-import { xxh64 } from "../base/xxh64.js"
+import { xxh64 } from "../simd/xxh64.js"
 
 export interface Superblock {
   readonly storeId: StoreId

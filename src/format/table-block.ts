@@ -11,7 +11,7 @@
  * it was not written fails: misdirected, swapped, stale and foreign blocks as well as flipped bits.
  */
 import { assert } from "../base/assert.js"
-import { xxh64, xxh64Into } from "../base/xxh64.js"
+import { xxh64, xxh64Into } from "../simd/xxh64.js"
 import type { DeviceId } from "../base/ids.js"
 
 const VERSION = 1

@@ -11,7 +11,7 @@
 import { hexOf } from "../base/bytes.js"
 import { KIB } from "../base/limits.js"
 import { fail, isFailure, type Failure } from "../base/failures.js"
-import { xxh64Into } from "../base/xxh64.js"
+import { xxh64Into } from "../simd/xxh64.js"
 import { packRecord, RecordReader } from "./pack.js"
 import { RowSum } from "./row-sum.js"
 

@@ -9,7 +9,7 @@
 import { hexOf } from "../base/bytes.js"
 import { fail, type Failure } from "../base/failures.js"
 import { rowKeyOf, type DeviceId, type RowKey } from "../base/ids.js"
-import { xxh64, xxh64Into } from "../base/xxh64.js"
+import { xxh64, xxh64Into } from "../simd/xxh64.js"
 import { packRecord, RecordReader } from "./pack.js"
 import { RowSum } from "./row-sum.js"
 import { fileSeed } from "./table-block.js"

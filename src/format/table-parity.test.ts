@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { hexOf } from "../base/bytes.js"
 import { must } from "../base/assert.js"
-import { xxh64 } from "../base/xxh64.js"
+import { xxh64 } from "../simd/xxh64.js"
 import { PARITY_PAGE_BYTES, ParityBuilder, parityBytesOf, rebuildBlock } from "./table-parity.js"
 
 const PAGE = PARITY_PAGE_BYTES

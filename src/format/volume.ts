@@ -20,7 +20,7 @@ import { bytesOfHex, hexOf } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
 import type { DeviceId, Incarnation, VolumeId } from "../base/ids.js"
 import { parseDeviceId, parseIncarnation, parseVolumeId } from "../base/ids.js"
-import { xxh64, xxh64Into } from "../base/xxh64.js"
+import { xxh64, xxh64Into } from "../simd/xxh64.js"
 import { bufferOf } from "./buffer-of.js"
 
 /** A position between two groups of a volume, with what the chain needs to go on from there. */

@@ -6,7 +6,7 @@
  *
  * Promises  Every body has its digest, WAIT_MS_MAX after it came at the latest.
  */
-import { Md5Together } from "../base/md5-together.js"
+import { Md5Together } from "../simd/md5-together.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { digestOnce } from "../seams/compute/index.js"
 

@@ -6,7 +6,7 @@
  */
 import { FAMILIES, type Family } from "../base/families.js"
 import type { DeviceId, RowKey } from "../base/ids.js"
-import { xxh64 } from "../base/xxh64.js"
+import { xxh64 } from "../simd/xxh64.js"
 import type { DeviceRow } from "../device/index.js"
 
 /** What a member has in a range, by key: the digest of each row. */

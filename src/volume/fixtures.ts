@@ -13,7 +13,7 @@ import {
 } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
 import { visitRows, type RowVisitor } from "../base/row-scan.js"
-import { subBlockChecksums } from "../base/sub-block.js"
+import { subBlockChecksums } from "../simd/sub-block.js"
 import type { AppliedWrite, DeviceRow, DeviceRows } from "../device/contract.js"
 import { needleSeed } from "../format/needle.js"
 import { partitionOf } from "../format/partition.js"

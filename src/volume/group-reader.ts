@@ -6,8 +6,8 @@ import { isFailure } from "../base/failures.js"
 import type { DeviceId, VolumeId } from "../base/ids.js"
 import { KIB, MIB, SUB_BLOCK_BYTES } from "../base/limits.js"
 import { after, type Soon } from "../base/soon.js"
-import { CHECKSUM_BYTES, subBlockSeed } from "../base/sub-block.js"
-import { xxh64, xxh64Memory } from "../base/xxh64.js"
+import { CHECKSUM_BYTES, subBlockSeed } from "../simd/sub-block.js"
+import { xxh64, xxh64Memory } from "../simd/xxh64.js"
 import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
 import {
   decodeNeedleHeader,

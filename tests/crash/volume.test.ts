@@ -7,7 +7,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../src/base/assert.js"
-import { subBlockChecksums } from "../../src/base/sub-block.js"
+import { subBlockChecksums } from "../../src/simd/sub-block.js"
 import { needleSeed } from "../../src/format/needle.js"
 import { decodeVolumePosition, encodeVolumePosition } from "../../src/format/volume.js"
 import { crashStates } from "../../src/seams/disk/index.js"

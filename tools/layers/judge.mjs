@@ -1,8 +1,8 @@
 /**
  * Layers: who may import whom. `layers.json` lists for each room of src/ the rooms it may import.
  *
- * A room shows `index.ts` and `contract.ts` to others; base, seams and format may be imported by
- * file. Tests, and stand-ins (`sim.ts`, `suite.ts`, `testing*.ts`), which product code never imports, may import every
+ * A room shows `index.ts` and `contract.ts` to others; base, simd, seams and format may be imported
+ * by file. Tests, and stand-ins (`sim.ts`, `suite.ts`, `testing*.ts`), which product code never imports, may import every
  * room at or below their own (what it reaches over any number of arrows), and the stand-ins of these.
  */
 import { readFileSync } from "node:fs"
@@ -10,7 +10,7 @@ import { isDoor, isStandIn, isTest, roomOf } from "../lint/paths.mjs"
 
 export const LAYERS = JSON.parse(readFileSync(new URL("./layers.json", import.meta.url), "utf8"))
 const ROOMS = Object.keys(LAYERS)
-const OPEN_ROOMS = new Set(["base", "seams", "format"])
+const OPEN_ROOMS = new Set(["base", "simd", "seams", "format"])
 /** Doors to a part of a room, for those who should not load the rest. */
 const SIDE_DOORS = new Set(["src/access/sigv4.ts", "src/client/load/index.ts"])
 /** Beside src/: what these may import of it. */
@@ -29,6 +29,7 @@ const OUTSIDE = {
     "erasure",
     "format",
     "seams",
+    "simd",
     "base",
   ],
   bench: ["*"],

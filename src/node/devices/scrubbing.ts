@@ -8,7 +8,7 @@
  */
 import { isFailure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
-import { xxh64 } from "../../base/xxh64.js"
+import { xxh64 } from "../../simd/xxh64.js"
 import { readRecordFile, replaceRecordFile } from "../../device/index.js"
 import { decodeScrubRecord, encodeScrubRecord, type ScrubRecord } from "../../format/scrub-record.js"
 import type { Chore, StepOutcome } from "../../life/index.js"

@@ -3,8 +3,8 @@
  */
 import { assert } from "../../base/assert.js"
 import { SHARDS_MAX, SUB_BLOCK_BYTES } from "../../base/limits.js"
-import { CHECKSUM_BYTES, subBlockCount, subBlockSeed } from "../../base/sub-block.js"
-import { Xxh64Kernel } from "../../base/xxh64.js"
+import { CHECKSUM_BYTES, subBlockCount, subBlockSeed } from "../../simd/sub-block.js"
+import { Xxh64Kernel } from "../../simd/xxh64.js"
 import type { BlockCoder, MakeCoder } from "./coder.js"
 import type { CodedShard, CodingShape, MendOutcome, MendRequest } from "./contract.js"
 import { shardBytesOf, slabBytesOf, slotsOf } from "./layout.js"

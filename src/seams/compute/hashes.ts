@@ -4,7 +4,7 @@
  */
 import { createHash, type Hash } from "node:crypto"
 import * as zlib from "node:zlib"
-import { Crc } from "../../base/crc.js"
+import { Crc } from "../../simd/crc.js"
 import type { ChecksumAlgorithm, Digests, LanePlan } from "./contract.js"
 
 interface Running {

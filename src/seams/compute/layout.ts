@@ -5,8 +5,8 @@
  * parity follows. Copies are the block itself, padded likewise.
  */
 import { shardBytesOfBlock } from "../../base/policy.js"
-import { subBlockSeed } from "../../base/sub-block.js"
-import { xxh64 } from "../../base/xxh64.js"
+import { subBlockSeed } from "../../simd/sub-block.js"
+import { xxh64 } from "../../simd/xxh64.js"
 import type { CodingShape } from "./contract.js"
 
 /** How many shards, or copies, a block has. */

@@ -5,7 +5,7 @@
  */
 import { assert } from "../../base/assert.js"
 import { SUB_BLOCK_BYTES } from "../../base/limits.js"
-import { CHECKSUM_BYTES, subBlockCount, subBlockSeed } from "../../base/sub-block.js"
+import { CHECKSUM_BYTES, subBlockCount, subBlockSeed } from "../../simd/sub-block.js"
 import type { BlockCoder } from "./coder.js"
 import type { MendRequest, MendOutcome } from "./contract.js"
 

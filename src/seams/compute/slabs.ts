@@ -10,8 +10,8 @@
 import { assert } from "../../base/assert.js"
 import { roundUp } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
-import { MD5_SCRATCH_BYTES } from "../../base/md5-lanes.js"
-import { WASM_PAGE_BYTES } from "../../base/wasm.js"
+import { MD5_SCRATCH_BYTES } from "../../simd/md5-lanes.js"
+import { WASM_PAGE_BYTES } from "../../simd/wasm.js"
 import { CODER_SCRATCH_BYTES } from "./coder.js"
 import type { Slab, SlabPool } from "./contract.js"
 

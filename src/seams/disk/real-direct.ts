@@ -13,7 +13,7 @@ import * as fs from "node:fs"
 import { must } from "../../base/assert.js"
 import { copyPlainly } from "../../base/bytes.js"
 import { MIB } from "../../base/limits.js"
-import { wasmMemory } from "../../base/wasm.js"
+import { wasmMemory } from "../../simd/wasm.js"
 import { DISK_PAGE_BYTES } from "./contract.js"
 
 const PIECE_BYTES = 1 * MIB

@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../../base/failures.js"
 import { MIB } from "../../base/limits.js"
-import { wasmMemory } from "../../base/wasm.js"
+import { wasmMemory } from "../../simd/wasm.js"
 import { DISK_PAGE_BYTES, type Disk } from "./contract.js"
 
 export interface DiskUnderTest {

@@ -5,7 +5,7 @@
 import { FAMILIES, FAMILY_NAMES, type Family } from "../../base/families.js"
 import { fail, type Failure } from "../../base/failures.js"
 import type { RowKey } from "../../base/ids.js"
-import { xxh64 } from "../../base/xxh64.js"
+import { xxh64 } from "../../simd/xxh64.js"
 
 /** Rows that a walk verifies in one turn of the event loop. */
 export const VERIFIED_ROWS_PER_TURN = 256

@@ -10,7 +10,7 @@
  * registers if more were under way.
  * Source: RFC 1321.
  */
-import { assert, must } from "./assert.js"
+import { assert, must } from "../base/assert.js"
 import type { Code, WasmFunction } from "./wasm.js"
 import { get, i32, instantiate, parseExport, seq, set, tee, v128, whileTrue } from "./wasm.js"
 

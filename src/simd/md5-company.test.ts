@@ -1,11 +1,11 @@
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
 import { test } from "node:test"
-import { fc } from "../../base/testing-properties.js"
-import { must } from "../../base/assert.js"
-import { KIB, MIB } from "../../base/limits.js"
-import { MD5_SCRATCH_BYTES } from "../../base/md5-lanes.js"
-import { WASM_PAGE_BYTES } from "../../base/wasm.js"
+import { fc } from "../base/testing-properties.js"
+import { must } from "../base/assert.js"
+import { KIB, MIB } from "../base/limits.js"
+import { MD5_SCRATCH_BYTES } from "./md5-lanes.js"
+import { WASM_PAGE_BYTES } from "./wasm.js"
 import { Md5Company, type Md5Body } from "./md5-company.js"
 
 const BODY_BYTES = 10 * MIB

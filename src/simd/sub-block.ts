@@ -5,7 +5,7 @@
  * bytes of another needle, or of another place in this one, are refused like damaged bytes.
  * A body of no bytes has no checksums.
  */
-import { SUB_BLOCK_BYTES } from "./limits.js"
+import { SUB_BLOCK_BYTES } from "../base/limits.js"
 import { xxh64Into } from "./xxh64.js"
 
 export const CHECKSUM_BYTES = 8

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
 import { test } from "node:test"
-import { fc } from "./testing-properties.js"
+import { fc } from "../base/testing-properties.js"
 import { MD5_LANES_MAX } from "./md5-lanes.js"
 import { Md5Together } from "./md5-together.js"
 

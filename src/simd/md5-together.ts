@@ -2,7 +2,7 @@
  * MD5 of short byte strings together, each in a lane of its own (`md5-lanes.ts`): eight cost about as much as two
  * that are hashed one after the other.
  */
-import { assert, must } from "./assert.js"
+import { assert, must } from "../base/assert.js"
 import { MD5_BLOCK_BYTES, MD5_LANES_MAX, MD5_SCRATCH_BYTES, Md5Kernel, md5Start, type Md5State } from "./md5-lanes.js"
 import { wasmMemory } from "./wasm.js"
 

@@ -7,7 +7,7 @@
  * when the module is compiled.
  * Source: WebAssembly core specification 2.0, chapter 5 (binary format); relaxed SIMD proposal.
  */
-import { assert } from "./assert.js"
+import { assert } from "../base/assert.js"
 
 declare global {
   /** The part of the WebAssembly interface that is used here (the project compiles without DOM types). */

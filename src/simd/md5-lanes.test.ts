@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
 import { test } from "node:test"
-import { fc } from "./testing-properties.js"
+import { fc } from "../base/testing-properties.js"
 import { MD5_BLOCK_BYTES, MD5_LANES_MAX, MD5_SCRATCH_BYTES, Md5Kernel, md5Start, type Md5State } from "./md5-lanes.js"
 import { WASM_PAGE_BYTES } from "./wasm.js"
 

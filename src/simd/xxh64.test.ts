@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { fc } from "./testing-properties.js"
+import { fc } from "../base/testing-properties.js"
 import { createXXHash64 } from "hash-wasm"
 import { xxh64, xxh64Into, xxh64Memory } from "./xxh64.js"
 

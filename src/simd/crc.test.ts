@@ -1,8 +1,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { fc } from "./testing-properties.js"
+import { fc } from "../base/testing-properties.js"
 import { createCRC32, createCRC64 } from "hash-wasm"
-import { hexOf } from "./bytes.js"
+import { hexOf } from "../base/bytes.js"
 import type { CrcKind } from "./crc.js"
 import { Crc } from "./crc.js"
 

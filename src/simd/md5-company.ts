@@ -9,10 +9,10 @@
  * Promises  Bytes that were fed are read until `whenEaten` or `digest` says that they are not any more.
  * Limits    About WAITING_BYTES_MAX wait for each body.
  */
-import { assert, must } from "../../base/assert.js"
-import { KIB, MIB } from "../../base/limits.js"
-import type { Md5State } from "../../base/md5-lanes.js"
-import { MD5_BLOCK_BYTES, MD5_LANES_MAX, Md5Kernel, md5Start } from "../../base/md5-lanes.js"
+import { assert, must } from "../base/assert.js"
+import { KIB, MIB } from "../base/limits.js"
+import type { Md5State } from "./md5-lanes.js"
+import { MD5_BLOCK_BYTES, MD5_LANES_MAX, Md5Kernel, md5Start } from "./md5-lanes.js"
 
 /** Two blocks of the usual size: a body with more waiting is hashed with whoever is there. */
 const WAITING_BYTES_MAX = 8 * MIB
