@@ -57,6 +57,8 @@ const LONG = new Set(
     "erasure/codec",
     "object/recode",
     "placement/capacity",
+    "placement/domains",
+    "placement/golden-tables",
     "placement/next-layout",
   ].map(name => `dist/src/${name}.test.js`),
 )

@@ -7,7 +7,7 @@
  */
 import type { DeviceId } from "../base/ids.js"
 import { DEVICES_MAX } from "../base/limits.js"
-import type { Layout } from "../placement/index.js"
+import type { Layout, SlotTable } from "../placement/index.js"
 
 /** A device may have a shard by each of two layouts. */
 const SHARDS_MAX = 2 * DEVICES_MAX
@@ -226,7 +226,7 @@ function whileMoving({ layout, devices, known, having }: Places, previous: Layou
 }
 
 /** The previous table, each slot where the layout's own has it, with indexes into these ids: most often as it is. */
-function besideOf({ table, width }: Layout, ids: readonly DeviceId[], previous: Layout): Uint8Array {
+function besideOf({ table, width }: Layout, ids: readonly DeviceId[], previous: Layout): SlotTable {
   if (previous.width === width && previous.devices.every((id, index) => ids[index] === id)) return previous.table
   const indexes = Uint8Array.from(previous.devices, id => ids.indexOf(id))
   const beside = new Uint8Array(table.length).fill(NONE)

@@ -5,10 +5,25 @@
  * block rests on the device in slot i of the block's partition; a policy narrower than the layout uses
  * the first slots. Two programs with the same layout agree without asking.
  */
-import { must } from "../base/assert.js"
+import { assert, must } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import type { DeviceId, PartitionId } from "../base/ids.js"
 import { PARTITIONS } from "../base/limits.js"
+
+/** What a device fails together with: names, from the widest domain to the narrowest; a machine's is its zone's, and so on. */
+export interface FailureDomains {
+  /** Devices of which none is named are in one zone, and those of a zone in one machine. */
+  readonly zone?: string
+  readonly machine?: string
+  /** A device whose disk is not named has one of its own. */
+  readonly disk?: string
+}
+
+/** One byte for each slot while 255 devices are enough, else two. */
+export type SlotTable = Uint8Array | Uint16Array
+
+export const tableFor = (devices: number, slots: number): SlotTable =>
+  devices <= 0xff ? new Uint8Array(slots) : new Uint16Array(slots)
 
 export interface LayoutDevice {
   readonly id: DeviceId
@@ -16,6 +31,8 @@ export interface LayoutDevice {
   readonly weight: number
   /** Default true. False: the device keeps slots that it has, and gets no other (it cannot be written now). */
   readonly mayGain?: boolean
+  /** Default: none is named. */
+  readonly domains?: FailureDomains
 }
 
 export interface Layout {
@@ -23,7 +40,7 @@ export interface Layout {
   /** Slots of each partition. */
   readonly width: number
   /** Index into `devices`, partition by partition, slot by slot. */
-  readonly table: Uint8Array
+  readonly table: SlotTable
   readonly devices: readonly DeviceId[]
 }
 
@@ -48,7 +65,7 @@ export function slotsPerDevice(layout: Layout, slots = layout.width): readonly n
 
 /** Whether each partition's slots lie on distinct devices that the layout names. */
 export function isSound({ table, width, devices }: Layout): boolean {
-  const seenAt = new Int32Array(256).fill(-1)
+  const seenAt = new Int32Array(devices.length).fill(-1)
   for (let at = 0; at < table.length; at += 1) {
     const index = table[at] ?? 0
     const partition = Math.floor(at / width)
@@ -58,8 +75,9 @@ export function isSound({ table, width, devices }: Layout): boolean {
   return table.length % width === 0
 }
 
-/** As the control record keeps it: width (1), then the table; its devices are the caller's to keep. */
+/** As the control record keeps it: width (1), then a byte for each slot; its devices are the caller's to keep. */
 export function encodeLayout(layout: Layout): Uint8Array {
+  assert(layout.devices.length <= 0xff, "the control record names a device of a table by one byte")
   const bytes = new Uint8Array(1 + layout.table.length)
   bytes[0] = layout.width
   bytes.set(layout.table, 1)

@@ -28,7 +28,8 @@ export interface Movement {
 /** Of the first `slots` of each partition: those that a policy of so many shards uses. */
 export function movement(before: Layout, after: Layout, slots = Math.max(before.width, after.width)): Movement {
   const ids = [...new Set([...before.devices, ...after.devices])]
-  const [from, to] = [before, after].map(({ devices }) => devices.map(id => ids.indexOf(id)))
+  const indexes = new Map(ids.map((id, index) => [id, index]))
+  const [from, to] = [before, after].map(({ devices }) => devices.map(id => indexes.get(id)))
   const slotsIn = new Int32Array(ids.length)
   const slotsOut = new Int32Array(ids.length)
   const common = Math.min(before.width, after.width, slots)

@@ -1,9 +1,8 @@
 /**
  * Moves through third devices, for what is left when every partition of a device that holds too much
- * has the one that holds too little already: one gives to another, which gives elsewhere.
+ * has the one that holds too little already, or may not have it there: one gives to another, which gives elsewhere.
  */
 import type { LayoutDraft } from "./layout-draft.js"
-import { slotOf } from "./layout-draft.js"
 
 /** Each round brings one device to its target, or uses up a way between two. */
 const ROUNDS_MAX = 128
@@ -12,51 +11,81 @@ const ROUNDS_MAX = 128
 export function shiftAlongChains(
   draft: LayoutDraft,
   targets: readonly number[],
-  mayGain: readonly boolean[],
   order: Uint32Array,
-  before: Uint8Array,
+  before: Uint16Array,
 ): void {
   const over = (device: number): number => (draft.held[device] ?? 0) - (targets[device] ?? 0)
   for (let round = 0; round < ROUNDS_MAX; round += 1) {
     if (!targets.some((_, device) => over(device) > 0)) return
-    const ways = waysOf(draft, mayGain)
+    const ways = new Ways(draft)
     const chain = shortestChain(draft.devices, ways, over)
     const [first, last] = [chain[0], chain[chain.length - 1]]
     if (first === undefined || last === undefined) return
     const steps = chain.slice(1).map((to, i) => ({ from: chain[i] ?? to, to }))
-    const widest = Math.min(...steps.map(({ from, to }) => ways[from * draft.devices + to] ?? 0))
+    const widest = Math.min(...steps.map(({ from, to }) => ways.from(from)[to] ?? 0))
     const amount = Math.min(over(first), -over(last), widest)
     for (const { from, to } of steps.reverse()) shift(draft, from, to, amount, order, before)
   }
 }
 
-/** From × to: partitions that hold `from` and not `to`. */
-function waysOf(draft: LayoutDraft, mayGain: readonly boolean[]): Int32Array {
-  const { devices, partitions, width, held } = draft
-  const ways = Int32Array.from({ length: devices * devices }, (_, at) =>
-    mayGain[at % devices] === true ? (held[Math.floor(at / devices)] ?? 0) : 0,
-  )
-  for (let partition = 0; partition < partitions; partition += 1) {
-    for (let i = 0; i < width; i += 1) {
-      const from = draft.at(partition, i) * devices
-      for (let j = 0; j < width; j += 1) {
-        const at = from + draft.at(partition, j)
-        ways[at] = (ways[at] ?? 0) - 1
+/** By two devices, in how many partitions one can give its slot to the other. */
+class Ways {
+  private readonly counted = new Map<number, Int32Array>()
+  private readonly open: Int32Array
+
+  constructor(private readonly draft: LayoutDraft) {
+    this.open = new Int32Array(draft.devices)
+  }
+
+  from(device: number): Int32Array {
+    const known = this.counted.get(device)
+    if (known) return known
+    const ways = this.draft.tree.isFlat ? this.amongAll(device) : this.byTheSpread(device)
+    this.counted.set(device, ways)
+    return ways
+  }
+
+  /** Partitions that hold `from` and not the other. */
+  private amongAll(from: number): Int32Array {
+    const { width, table, held, mayGain } = this.draft
+    const ways = Int32Array.from(mayGain, may => (may ? (held[from] ?? 0) : 0))
+    for (let at = table.indexOf(from); at >= 0; at = table.indexOf(from, at + 1)) {
+      const start = at - (at % width)
+      for (let slot = start; slot < start + width; slot += 1) {
+        const other = table[slot] ?? 0
+        ways[other] = (ways[other] ?? 0) - 1
       }
     }
+    return ways
   }
-  return ways
+
+  private byTheSpread(from: number): Int32Array {
+    const { width, table, mayGain } = this.draft
+    const ways = new Int32Array(this.draft.devices)
+    for (let at = table.indexOf(from); at >= 0; at = table.indexOf(from, at + 1)) {
+      const spread = this.draft.look(Math.floor(at / width))
+      spread.remove(from)
+      const count = spread.openDevices(this.open)
+      for (let i = 0; i < count; i += 1) {
+        const to = this.open[i] ?? 0
+        if (to !== from && mayGain[to] === true) ways[to] = (ways[to] ?? 0) + 1
+      }
+      spread.add(from)
+    }
+    return ways
+  }
 }
 
 /** From a device above its target to one below, over as few as can be; empty if there is none. */
-function shortestChain(devices: number, ways: Int32Array, over: (device: number) => number): readonly number[] {
+function shortestChain(devices: number, ways: Ways, over: (device: number) => number): readonly number[] {
   const all = Array.from({ length: devices }, (_, device) => device)
   const queue = all.filter(device => over(device) > 0).map(device => [device])
   const seen = new Set(queue.flat())
   for (const chain of queue) {
     const from = chain[chain.length - 1] ?? 0
+    const waysFrom = ways.from(from)
     for (const to of all) {
-      if (seen.has(to) || (ways[from * devices + to] ?? 0) <= 0) continue
+      if (seen.has(to) || (waysFrom[to] ?? 0) <= 0) continue
       if (over(to) < 0) return [...chain, to]
       seen.add(to)
       queue.push([...chain, to])
@@ -71,16 +100,16 @@ function shift(
   to: number,
   amount: number,
   order: Uint32Array,
-  before: Uint8Array,
+  before: Uint16Array,
 ): void {
   let left = amount
   for (const onlyChanged of [true, false]) {
     for (const partition of order) {
       if (left <= 0) return
-      const holders = draft.holdersOf(partition)
-      if (((holders >>> from) & 1) === 0 || ((holders >>> to) & 1) === 1) continue
-      const slot = slotOf(draft, partition, from)
+      const slot = draft.slotOf(partition, from)
+      if (slot < 0 || draft.slotOf(partition, to) >= 0) continue
       if (onlyChanged && before[partition * draft.width + slot] === from) continue
+      if (!draft.tree.isFlat && !draft.look(partition).mayMove(from, to)) continue
       draft.put(partition, slot, to)
       left -= 1
     }

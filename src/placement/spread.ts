@@ -1,0 +1,164 @@
+/**
+ * Spread: how the shards of one partition lie in the tree of failure domains. Pure.
+ *
+ * One rule at each level: a shard goes to those domains that have the fewest of the partition's, of those with room for
+ * another. Shards that were placed by it lie as evenly as domains allow: in as many zones as there are, and in no
+ * domain two more than in another that has room.
+ */
+import type { DomainTree } from "./domain-tree.js"
+
+export class Spread {
+  /** By node, shards in it; of a device 1 or 0. */
+  readonly shards: Int32Array
+  /** By node, devices that have no shard: all of them, and those that may gain one. */
+  private readonly free: Int32Array
+  private readonly gaining: Int32Array
+
+  constructor(
+    private readonly tree: DomainTree,
+    private readonly mayGain: readonly boolean[],
+  ) {
+    this.shards = new Int32Array(tree.nodes)
+    this.free = tree.sizes.slice()
+    this.gaining = new Int32Array(tree.nodes)
+    mayGain.forEach((may, device) => {
+      if (may) this.count(this.gaining, device, 1)
+    })
+  }
+
+  add(device: number): void {
+    this.change(device, 1)
+  }
+
+  remove(device: number): void {
+    this.change(device, -1)
+  }
+
+  /** Writes to `open` the devices that may get a shard and returns their number: those that may not gain only where no other is left. */
+  openDevices(open: Int32Array): number {
+    const { root } = this.tree
+    return this.collect(root, (this.gaining[root] ?? 0) > 0 ? this.gaining : this.free, open, 0)
+  }
+
+  /** Of the devices that may get a shard, the one that ranks highest; those that have one already rank at -Infinity. */
+  highest(ranks: Float64Array): number {
+    const { root } = this.tree
+    return this.highestIn(root, (this.gaining[root] ?? 0) > 0 ? this.gaining : this.free, ranks)
+  }
+
+  /** Whether a shard may go from one device to the other, and the partition lies as evenly as it did or more so. */
+  mayMove(from: number, to: number): boolean {
+    if (this.tree.isFlat) return true
+    this.remove(from)
+    const isOpen = this.isOpen(to)
+    this.add(from)
+    return isOpen
+  }
+
+  /** A domain of which one member has two shards more than another that has room, the widest first; -1: there is none. */
+  unevenDomain(node = this.tree.root): number {
+    if ((this.shards[node] ?? 0) < 2) return -1
+    const members = this.tree.children[node] ?? []
+    let [most, least] = [0, Infinity]
+    for (const member of members) {
+      const shards = this.shards[member] ?? 0
+      if (shards > most) most = shards
+      if (shards < least && (this.gaining[member] ?? 0) > 0) least = shards
+    }
+    if (most >= least + 2) return node
+    for (const member of members) {
+      const uneven = this.unevenDomain(member)
+      if (uneven >= 0) return uneven
+    }
+    return -1
+  }
+
+  /** Writes to `found` the devices with a shard in those members of a domain that have the most, and returns their number. */
+  fullestDevices(domain: number, found: Int32Array, count = 0): number {
+    const members = this.tree.children[domain] ?? []
+    if (members.length === 0) {
+      found[count] = domain
+      return count + 1
+    }
+    let most = 0
+    for (const member of members) most = Math.max(most, this.shards[member] ?? 0)
+    for (const member of members) {
+      if (this.shards[member] === most) count = this.fullestDevices(member, found, count)
+    }
+    return count
+  }
+
+  private highestIn(node: number, room: Int32Array, ranks: Float64Array): number {
+    const members = this.tree.children[node] ?? []
+    if (this.tree.isLowest(node)) return highestOf(members, ranks)
+    const least = this.fewest(members, room)
+    let best = -1
+    let most = -Infinity
+    for (const member of members) {
+      if (this.shards[member] !== least || (room[member] ?? 0) <= 0) continue
+      const device = member < ranks.length ? member : this.highestIn(member, room, ranks)
+      const rank = ranks[device] ?? 0
+      if (rank <= most) continue
+      best = device
+      most = rank
+    }
+    return best
+  }
+
+  /** Shards in those of the members with room that have the fewest. */
+  private fewest(members: readonly number[], room: Int32Array): number {
+    let least = Infinity
+    for (const member of members) {
+      if ((this.shards[member] ?? 0) < least && (room[member] ?? 0) > 0) least = this.shards[member] ?? 0
+    }
+    return least
+  }
+
+  private isOpen(device: number): boolean {
+    const { tree, shards } = this
+    const room = (this.gaining[tree.root] ?? 0) > 0 ? this.gaining : this.free
+    // A device without a shard has the fewest among its siblings.
+    for (let node = tree.parent[device] ?? -1; node !== tree.root; node = tree.parent[node] ?? -1) {
+      for (const sibling of tree.children[tree.parent[node] ?? -1] ?? []) {
+        if ((shards[sibling] ?? 0) < (shards[node] ?? 0) && (room[sibling] ?? 0) > 0) return false
+      }
+    }
+    return true
+  }
+
+  private collect(node: number, room: Int32Array, open: Int32Array, count: number): number {
+    const members = this.tree.children[node] ?? []
+    if (members.length === 0) {
+      open[count] = node
+      return count + 1
+    }
+    const least = this.fewest(members, room)
+    for (const member of members) {
+      if (this.shards[member] === least && (room[member] ?? 0) > 0) count = this.collect(member, room, open, count)
+    }
+    return count
+  }
+
+  private change(device: number, by: number): void {
+    this.count(this.shards, device, by)
+    this.count(this.free, device, -by)
+    if (this.mayGain[device] === true) this.count(this.gaining, device, -by)
+  }
+
+  private count(counts: Int32Array, device: number, by: number): void {
+    const { parent } = this.tree
+    for (let node = device; node >= 0; node = parent[node] ?? -1) counts[node] = (counts[node] ?? 0) + by
+  }
+}
+
+function highestOf(devices: readonly number[], ranks: Float64Array): number {
+  let best = -1
+  let most = -Infinity
+  for (const device of devices) {
+    const rank = ranks[device] ?? 0
+    if (rank <= most) continue
+    best = device
+    most = rank
+  }
+  return best
+}
