@@ -7,7 +7,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { DEVICES_MAX } from "../base/limits.js"
-import { xxh64 } from "../base/xxh64.js"
+import { xxh64 } from "../simd/xxh64.js"
 import { Disorder } from "./disorder.js"
 import { deviceId, equal, weighted } from "./fixtures.js"
 import type { Layout, LayoutDevice } from "./layout.js"
