@@ -1,5 +1,5 @@
 /** One large object by the AWS SDK with its defaults, parts four at a time. */
-import type { S3Access } from "../../src/client/s3-client.js"
+import type { S3Access } from "../../src/client/signed-call.js"
 import { mapBounded } from "../../src/life/index.js"
 import type { Clock } from "../../src/seams/clock/contract.js"
 import { timed } from "../bench.js"

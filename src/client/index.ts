@@ -2,5 +2,6 @@
 export { AdminClient, type AdminAccess } from "./admin-client.js"
 export { parseRuntimeFile, RUNTIME_FILE_NAME, type RuntimeFile, type StoreCredentials } from "./credentials.js"
 export { BrokenAnswer, RemoteFailure, Unreachable } from "./remote.js"
-export { DELETE_KEYS_MAX, S3Client, type ListedKey, type ObjectHead, type S3Access } from "./s3-client.js"
+export { DELETE_KEYS_MAX, S3Client, type ListedKey, type ObjectHead } from "./s3-client.js"
+export type { S3Access } from "./signed-call.js"
 export { upload, type Uploaded } from "./upload.js"

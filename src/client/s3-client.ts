@@ -14,7 +14,7 @@ import { percentDecode } from "../base/uri.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { HttpCaller, type Answer } from "./http-caller.js"
 import { BrokenAnswer, RemoteFailure, Unreachable } from "./remote.js"
-import { signedCall, type S3Request } from "./signed-call.js"
+import { signedCall, type S3Access, type S3Request } from "./signed-call.js"
 import { childrenOf, escapeXml, readXml, textOf, type XmlElement } from "./xml-reader.js"
 
 const ATTEMPTS_MAX = 4
@@ -22,14 +22,6 @@ const BACK_OFF_MS = 200
 const SIGNAL_LISTENERS_MAX = 2048
 /** S3's limit on one `DeleteObjects`. */
 export const DELETE_KEYS_MAX = 1000
-
-export interface S3Access {
-  readonly endpoint: string
-  readonly region: string
-  readonly accessKeyId: string
-  readonly secretAccessKey: string
-  readonly sessionToken?: string
-}
 
 export interface ObjectHead {
   readonly sizeBytes: number

@@ -3,7 +3,14 @@
  */
 import { signRequest, UNSIGNED_PAYLOAD, type SignedRequest } from "../access/sigv4.js"
 import { percentEncode } from "../base/uri.js"
-import type { S3Access } from "./s3-client.js"
+
+export interface S3Access {
+  readonly endpoint: string
+  readonly region: string
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+  readonly sessionToken?: string
+}
 
 export interface S3Request {
   readonly method: string

@@ -13,7 +13,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import { parseRuntimeFile, RUNTIME_FILE_NAME, type RuntimeFile } from "./credentials.js"
 import { HttpCaller } from "./http-caller.js"
 import { Unreachable } from "./remote.js"
-import type { S3Access } from "./s3-client.js"
+import type { S3Access } from "./signed-call.js"
 
 export const START_MS_MAX = 60_000
 const STOP_MS_MAX = 30_000

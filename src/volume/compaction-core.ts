@@ -12,26 +12,7 @@ import type { VolumeId } from "../base/ids.js"
 import { TOMBSTONE_BYTES } from "../format/needle.js"
 import { VOLUME_PAGE_BYTES } from "../format/volume.js"
 import type { VolumeAccount } from "./accounts.js"
-
-export interface CompactionLimits {
-  /** A volume is compacted when more than this share of it is dead, and a device is kept below it. */
-  readonly deadShareMax: number
-  /** What is not worth the work: a few pages of padding are in every volume. */
-  readonly deadBytesMin: number
-  /** Copies are written when there are so many bytes or so many of them. */
-  readonly copyBytes: number
-  readonly copyNeedlesMax: number
-  /** Needles looked at in one step, living or not. */
-  readonly stepNeedlesMax: number
-  /** Rows of the index looked at in one step. */
-  readonly stepRowsMax: number
-  /** The open volume is left alone until nothing was appended for this long. */
-  readonly quietMs: number
-  /** Volumes copied and not yet removed. */
-  readonly pendingMax: number
-  /** A copy of more needles is not undone. */
-  readonly undoNeedlesMax: number
-}
+import type { CompactionLimits } from "./limits.js"
 
 export interface Candidate extends VolumeAccount {
   /** Nothing older is left that its tombstones could be needed for. */

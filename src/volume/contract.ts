@@ -8,7 +8,6 @@ import type { KeyRange } from "../base/key-range.js"
 import type { Policy } from "../base/policy.js"
 import type { NeedleId, NeedleOwner, ShardHeader, ShardShape } from "../format/needle.js"
 import type { VolumePosition } from "../format/volume.js"
-import type { VolumeUpkeep } from "./upkeep.js"
 
 export type { NeedleId, NeedleOwner, ShardHeader, ShardShape } from "../format/needle.js"
 
@@ -134,14 +133,4 @@ export interface Volumes {
   /** What was found damaged when the volumes were opened. Their needles are read elsewhere and repaired. */
   readonly damages: readonly VolumeDamage[]
   close(): Promise<void>
-}
-
-/** A device's volumes, for those who keep them in order. */
-export interface KeptVolumes extends Volumes {
-  /**
-   * A checkpoint of this device is done whose `VolumeScanSource` went up to here. Old volumes are
-   * removed on the strength of it.
-   */
-  contained(upTo: VolumePosition | undefined): void
-  readonly upkeep: VolumeUpkeep
 }

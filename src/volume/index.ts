@@ -1,6 +1,7 @@
 /** The door of `volume/`: one device's needles and inline payloads. Its promises are in `contract.ts`. */
 export type { IndexedNeedle, Needle, NeedleId, NeedleOwner, NeedleRange } from "./contract.js"
-export type { KeptVolumes, MayAppend, ShardHeader, ShardShape, VolumeDamage, Volumes, VolumeUsage } from "./contract.js"
+export type { MayAppend, ShardHeader, ShardShape, VolumeDamage, Volumes, VolumeUsage } from "./contract.js"
+export type { KeptVolumes } from "./upkeep.js"
 export { openVolumes } from "./volumes.js"
 export { checkOwner } from "./owner.js"
 export type { VolumeHome } from "./writer.js"

@@ -1,7 +1,5 @@
 /** Limits of this room. Each says why it is what it is. */
 import { GIB, KIB, MIB } from "../base/limits.js"
-import type { CompactionLimits } from "./compaction-core.js"
-import type { NeedleScrubLimits } from "./needle-scrub.js"
 
 export interface VolumeLimits {
   /** A new volume is begun before one grows beyond this. A single group may be larger, alone in its volume. */
@@ -46,6 +44,26 @@ export const payloadLimitsFor = (totalBytes: number): VolumeLimits => ({
   volumeBytesMax: Math.min(Math.max(Math.floor(totalBytes / 8), SMALL_VOLUME_BYTES), PAYLOAD_VOLUME_BYTES_MAX),
 })
 
+export interface CompactionLimits {
+  /** A volume is compacted when more than this share of it is dead, and a device is kept below it. */
+  readonly deadShareMax: number
+  /** What is not worth the work: a few pages of padding are in every volume. */
+  readonly deadBytesMin: number
+  /** Copies are written when there are so many bytes or so many of them. */
+  readonly copyBytes: number
+  readonly copyNeedlesMax: number
+  /** Needles looked at in one step, living or not. */
+  readonly stepNeedlesMax: number
+  /** Rows of the index looked at in one step. */
+  readonly stepRowsMax: number
+  /** The open volume is left alone until nothing was appended for this long. */
+  readonly quietMs: number
+  /** Volumes copied and not yet removed. */
+  readonly pendingMax: number
+  /** A copy of more needles is not undone. */
+  readonly undoNeedlesMax: number
+}
+
 export const COMPACTION_LIMITS: CompactionLimits = {
   deadShareMax: 0.25,
   deadBytesMin: 64 * KIB,
@@ -56,6 +74,18 @@ export const COMPACTION_LIMITS: CompactionLimits = {
   quietMs: 5_000,
   pendingMax: 16,
   undoNeedlesMax: 20_000,
+}
+
+export interface NeedleScrubLimits {
+  /**
+   * How much is verified in one step (to the end of the group that it is in), how many needles are looked
+   * at, and how many rows of the index.
+   */
+  readonly stepBytes: number
+  readonly stepNeedlesMax: number
+  readonly stepRowsMax: number
+  /** Needles found bad that are kept over restarts. */
+  readonly damagedKeptMax: number
 }
 
 export const NEEDLE_SCRUB_LIMITS: NeedleScrubLimits = {

@@ -21,25 +21,13 @@ import type { VolumePosition } from "../format/volume.js"
 import { isAbsent, isUnreadable } from "./files.js"
 import type { PassNeedle, ScannedNeedle } from "./group-reader.js"
 import { FileWindow, WindowMemory } from "./group-reader.js"
-import { NEEDLE_SCRUB_LIMITS } from "./limits.js"
+import { NEEDLE_SCRUB_LIMITS, type NeedleScrubLimits } from "./limits.js"
 import { isBodyWhole, isWholeAt } from "./needle-check.js"
 import { isSamePlace } from "./needle-read-core.js"
 import type { RowWalk } from "./row-walk.js"
 import type { ScanEvents } from "./scan.js"
 import type { VolumeUpkeep } from "./upkeep.js"
 import type { OnDamage } from "./volume-copy.js"
-
-export interface NeedleScrubLimits {
-  /**
-   * How much is verified in one step (to the end of the group that it is in), how many needles are looked
-   * at, and how many rows of the index.
-   */
-  readonly stepBytes: number
-  readonly stepNeedlesMax: number
-  readonly stepRowsMax: number
-  /** Needles found bad that are kept over restarts. */
-  readonly damagedKeptMax: number
-}
 
 /** The volume that is being read. */
 interface Reading {

@@ -8,6 +8,7 @@ import { isFailure } from "../base/failures.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { Accounts } from "./accounts.js"
 import { closeVolume } from "./closing.js"
+import type { Volumes } from "./contract.js"
 import type { ReadableFile, VolumeFiles } from "./files.js"
 import { isAbsent, volumePath } from "./files.js"
 import type { NeedleIndex } from "./needle-index.js"
@@ -16,6 +17,16 @@ import type { ScanEvents, VolumeShelf, WalkRequest } from "./scan.js"
 import { readVolumeHeader, walkVolume } from "./scan.js"
 import type { NeedleCopy, WriteQueue } from "./write-queue.js"
 import type { VolumeHome } from "./writer.js"
+
+/** A device's volumes, for those who keep them in order. */
+export interface KeptVolumes extends Volumes {
+  /**
+   * A checkpoint of this device is done whose `VolumeScanSource` went up to here. Old volumes are
+   * removed on the strength of it.
+   */
+  contained(upTo: VolumePosition | undefined): void
+  readonly upkeep: VolumeUpkeep
+}
 
 export class VolumeUpkeep {
   /** Needles appended in this life; copies and tombstones are none. */

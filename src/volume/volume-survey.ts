@@ -1,6 +1,6 @@
 /** Volume survey: counts, in steps, the tombstones of a volume that an earlier life of the process wrote. */
 import type { VolumeId } from "../base/ids.js"
-import type { CompactionLimits } from "./compaction-core.js"
+import type { CompactionLimits } from "./limits.js"
 import type { ScanEvents } from "./scan.js"
 import type { VolumeUpkeep } from "./upkeep.js"
 

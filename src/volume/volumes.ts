@@ -28,7 +28,6 @@ import type {
   Allocate,
   FetchedShard,
   IndexedNeedle,
-  KeptVolumes,
   MayAppend,
   Needle,
   NeedleId,
@@ -37,15 +36,14 @@ import type {
   VolumeDamage,
   VolumeUsage,
 } from "./contract.js"
+import { type KeptVolumes, VolumeUpkeep } from "./upkeep.js"
 import { VolumeFiles } from "./files.js"
-import type { VolumeLimits } from "./limits.js"
-import { VOLUME_LIMITS } from "./limits.js"
+import { VOLUME_LIMITS, type VolumeLimits } from "./limits.js"
 import { NeedleIndex } from "./needle-index.js"
 import { fetchShard, readHeader, readNeedle } from "./needle-read.js"
 import { isSamePlace, planRead, stretchesOf } from "./needle-read-core.js"
 import type { Recovered, UnvouchedGroup } from "./recovery.js"
 import { recoverVolumes } from "./recovery.js"
-import { VolumeUpkeep } from "./upkeep.js"
 import { WriteQueue } from "./write-queue.js"
 import type { VolumeHome } from "./writer.js"
 import { VolumeWriter } from "./writer.js"

@@ -19,10 +19,10 @@ import type { Random } from "../../src/seams/random/contract.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { VolumeScanSource } from "../../src/volume/checkpoint-source.js"
 import { Compaction } from "../../src/volume/compaction.js"
-import type { KeptVolumes, Needle, NeedleId, Volumes } from "../../src/volume/contract.js"
+import type { Needle, NeedleId, Volumes } from "../../src/volume/contract.js"
+import type { KeptVolumes, VolumeUpkeep } from "../../src/volume/upkeep.js"
 import { deviceHome, MapRows, needleIdFor, needleOf } from "../../src/volume/fixtures.js"
 import { COMPACTION_LIMITS, VOLUME_LIMITS } from "../../src/volume/limits.js"
-import type { VolumeUpkeep } from "../../src/volume/upkeep.js"
 import { openVolumes } from "../../src/volume/volumes.js"
 
 export const LIMITS = { ...VOLUME_LIMITS, volumeBytesMax: 96 * KIB, groupBytesMax: 40 * KIB }

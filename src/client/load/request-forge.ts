@@ -5,8 +5,7 @@
  * Limits  `KEPT_MAX` requests are kept; each is made anew after `FRESH_MS`, well before a store refuses its age.
  */
 import type { Clock } from "../../seams/clock/contract.js"
-import type { S3Access } from "../s3-client.js"
-import { signedCall, type S3Request, type SignedCall } from "../signed-call.js"
+import { type S3Access, type S3Request, signedCall, type SignedCall } from "../signed-call.js"
 import type { RawRequest } from "./raw-connection.js"
 
 const KEPT_MAX = 250_000

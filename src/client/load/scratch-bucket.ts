@@ -5,7 +5,8 @@
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
 import { RemoteFailure } from "../remote.js"
-import { DELETE_KEYS_MAX, S3Client, type S3Access } from "../s3-client.js"
+import { DELETE_KEYS_MAX, S3Client } from "../s3-client.js"
+import type { S3Access } from "../signed-call.js"
 
 const NAME_BYTES = 8
 const ATTEMPTS_MAX = 10
