@@ -11,7 +11,7 @@ import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { Certificates } from "./certificates.js"
 import type { Exchange } from "./contract.js"
 import { HTTP_LIMITS } from "./limits.js"
-import { HttpServer } from "./server.js"
+import { HttpServer } from "./listener.js"
 import { TEST_CERTIFICATES } from "./test-certificates.js"
 import { until } from "./testing.js"
 

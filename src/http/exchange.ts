@@ -1,133 +1,114 @@
 /**
- * One request on a Node connection, as protocols see it.
+ * One request as protocols see it, answered into its socket.
  *
- * Promises  The answer is whole or the connection breaks. An answer that comes before the body was
- *           read reaches the client: what the client still sends is taken for a bounded while, then
- *           the connection is closed.
- * Limits    `GATHERED_BYTES_MAX`, `drainBytesMax`, `drainMs`, `bytesPerSecondMin` over `sendWindowMs` and `receiveWindowMs`.
+ * Whichever parser read the head: the body is either there as a whole, as most small ones are, or still coming
+ * (`RequestBody`).
+ *
+ * Promises  The answer is whole or the connection breaks. An answer in one piece leaves in one write with its
+ *           neighbours', and is over within the turn if the system takes it. An answer that comes before the body is
+ *           there ends the connection (`isLast`).
+ * Limits    `GATHERED_BYTES_MAX`; `bytesPerSecondMin` over `receiveWindowMs` for clients that take their answer.
  */
-import type { IncomingMessage, ServerResponse } from "node:http"
+import { STATUS_CODES } from "node:http"
+import type { Socket } from "node:net"
 import { TLSSocket } from "node:tls"
 import { assert } from "../base/assert.js"
 import { concatBytes } from "../base/bytes.js"
-import { fail } from "../base/failures.js"
-import type { Failure } from "../base/failures.js"
 import { httpDate } from "../base/dates.js"
-import type { PieceOwner } from "../base/pieces.js"
+import { fail } from "../base/failures.js"
 import { GATHERED_BYTES_MAX, KIB } from "../base/limits.js"
+import { Pace } from "../base/pace.js"
+import type { PieceOwner } from "../base/pieces.js"
+import type { RequestHeaders } from "../base/request-headers.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Fields } from "../seams/telemetry/contract.js"
 import type { Party } from "./admission-core.js"
 import type { Answer, Exchange, RequestMeter } from "./contract.js"
 import { checkHeaders } from "./framing-core.js"
-import { HeaderLines } from "./header-lines.js"
+import type { RequestHead } from "./head.js"
+import { HeaderLines, linesOf } from "./header-lines.js"
 import type { HttpLimits } from "./limits.js"
-import { Pace } from "../base/pace.js"
-import { oncePiece, RequestBody } from "./request-body.js"
-import type { RequestHeaders } from "../base/request-headers.js"
-import { respondWithStream, type AnswerSink } from "./streamed-answer.js"
+import { oncePiece, type RequestBody } from "./request-body.js"
+import type { ResponseBatch } from "./response-batch.js"
+import { SendProgress } from "./send-progress.js"
 import { StageTiming } from "./timing.js"
 import { tlsVersionOf } from "./tls-version.js"
-import { WriteQueue } from "./write-queue.js"
 
-/** Written in one piece, so that a slow reader shows progress at least this often. */
+/** Written in one piece, so that a slow receiver shows progress at least this often. */
 const WRITE_BYTES_MAX = 64 * KIB
+/** Head and body up to this size are put together, which is cheaper than two writes. */
+const ONE_WRITE_BYTES_MAX = 16 * KIB
+const LAST_CHUNK = Buffer.from("0\r\n\r\n", "latin1")
+const LINE_END = Buffer.from("\r\n", "latin1")
+const NO_NOTES: Fields = Object.freeze({})
+const NO_BYTES = new Uint8Array()
 
-const clientGone = (): Failure => fail("incompleteBody", { message: "the client is gone" })
-
+/** What the exchanges of one connection have in common. */
 export interface ExchangeTerms {
-  readonly requestId: string
-  /** The client waits for `100 Continue` before it sends the body. */
-  readonly awaitsContinue: boolean
+  readonly clock: Clock
+  readonly limits: HttpLimits
   readonly serverName: string
   readonly remoteAddress: string
-  /** Asked when the answer begins: the connection must not be used again. */
+  readonly batch: ResponseBatch
+  /** Read when an answer begins: the connection must not be used again. */
   readonly mustClose: () => boolean
-  /** More of the body has come, or its end, after it was waited for. */
-  readonly onArrival: () => void
-  /** The answer is out; from now on the exchange only takes what the client still sends. */
-  readonly onLinger: () => void
 }
 
-export class NodeExchange implements Exchange, AnswerSink {
+export class HttpExchange implements Exchange {
   readonly timing: StageTiming
-  readonly requestId: string
   readonly method: string
   readonly rawTarget: string
-  readonly rawHeaders: readonly string[]
+  readonly headers: RequestHeaders
   readonly contentLength: number | undefined
   readonly chunkedTransfer: boolean
   wholeBody: Uint8Array | undefined
   status: number | undefined
   sentBytes = 0
-  notes: Fields = {}
-  /** One of those that are served now, and not yet given back. */
+  notes: Fields = NO_NOTES
+  readonly meters: RequestMeter[] = []
+  clientGone = false
+  /** It is one of the requests that are served now, and has not given its place back. */
   hasPlace = false
   party: Party | undefined
   isParked = false
-  readonly meters: RequestMeter[] = []
-  /** Made when first asked for: most requests end before anybody does. */
+  /** The connection ends with this answer. */
+  isLast: boolean
+  /** Undefined if the body came whole. */
+  private readonly coming: RequestBody | undefined
+  private isOpened = false
+  private readonly isOldVersion: boolean
+  private awaitsContinue: boolean
+  private isChunked = false
   private abort: AbortController | undefined
-  private isGone = false
-  /** Nothing more will leave: all is handed over, or the client is gone. */
-  private isOver = false
-  /** Written, and not yet in the system's hands. */
   private unsentBytes = 0
-  /** Whoever waits for the client to take more, or for the end. */
   private wake: () => void = () => undefined
-  private readonly requestBody: RequestBody
-  private readonly receivePace: Pace
-  private readonly writeQueue: WriteQueue
-  private lingerUntilMs: number | undefined
-  private broken = false
+  /** Made when the client has to be waited for. */
+  private pace: Pace | undefined
+  private progress: SendProgress | undefined
 
   constructor(
-    private readonly clock: Clock,
-    private readonly request: IncomingMessage,
-    private readonly response: ServerResponse,
-    readonly headers: RequestHeaders,
-    private readonly limits: HttpLimits,
+    readonly requestId: string,
+    private readonly socket: Socket,
+    head: RequestHead,
+    body: Uint8Array | RequestBody,
     private readonly terms: ExchangeTerms,
   ) {
-    this.timing = new StageTiming(clock)
-    this.requestId = terms.requestId
-    this.method = request.method ?? ""
-    this.rawTarget = request.url ?? ""
-    this.rawHeaders = request.rawHeaders
-    const length = this.header("content-length")
-    this.contentLength = length === undefined ? undefined : Number(length)
-    this.chunkedTransfer = headers.get("transfer-encoding") !== undefined
-    this.requestBody = new RequestBody(clock, request, limits, terms.onArrival)
-    this.receivePace = new Pace(limits.bytesPerSecondMin, limits.receiveWindowMs)
-    this.writeQueue = new WriteQueue(request.socket)
-    response.on("error", () => this.leave())
-    response.on("close", () => this.leave())
-    response.on("finish", () => this.end())
+    this.timing = new StageTiming(terms.clock)
+    this.method = head.method
+    this.rawTarget = head.rawTarget
+    this.headers = head.headers
+    this.contentLength = head.contentLength
+    this.chunkedTransfer = head.isChunked
+    this.isLast = head.isLast
+    this.isOldVersion = head.isOldVersion
+    this.awaitsContinue = head.awaitsContinue
+    const isWhole = body instanceof Uint8Array
+    this.wholeBody = isWhole ? body : undefined
+    this.coming = isWhole ? undefined : body
   }
 
-  get signal(): AbortSignal {
-    if (this.abort === undefined) {
-      this.abort = new AbortController()
-      if (this.isGone) this.abort.abort(clientGone())
-    }
-    return this.abort.signal
-  }
-
-  get clientGone(): boolean {
-    return this.isGone
-  }
-
-  get answered(): boolean {
-    return this.status !== undefined
-  }
-
-  /** Since when the next bytes of the body have been waited for; undefined while they are not. */
-  get awaitsBodySinceMs(): number | undefined {
-    return this.requestBody.awaitedSinceMs
-  }
-
-  get receivedBytes(): number {
-    return this.requestBody.receivedBytes
+  get rawHeaders(): readonly string[] {
+    return this.headers.flat()
   }
 
   get remoteAddress(): string {
@@ -135,7 +116,28 @@ export class NodeExchange implements Exchange, AnswerSink {
   }
 
   get tlsVersion(): string | undefined {
-    return tlsVersionOf(this.request.socket)
+    return tlsVersionOf(this.socket)
+  }
+
+  get answered(): boolean {
+    return this.status !== undefined
+  }
+
+  get receivedBytes(): number {
+    return this.coming?.receivedBytes ?? this.wholeBody?.length ?? 0
+  }
+
+  /** Since when the next bytes of the body have been waited for; undefined while they are not. */
+  get awaitsBodySinceMs(): number | undefined {
+    return this.coming?.awaitedSinceMs
+  }
+
+  get signal(): AbortSignal {
+    if (this.abort === undefined) {
+      this.abort = new AbortController()
+      if (this.clientGone) this.abort.abort(goneFailure())
+    }
+    return this.abort.signal
   }
 
   header(name: string): string | undefined {
@@ -147,160 +149,217 @@ export class NodeExchange implements Exchange, AnswerSink {
   }
 
   body(pieces: PieceOwner = "caller"): AsyncIterable<Uint8Array> {
-    return this.wholeBody === undefined ? this.arriving(pieces) : oncePiece(this.wholeBody)
+    if (this.wholeBody === undefined) return this.comingPieces(pieces)
+    assert(!this.isOpened, "a body is opened once")
+    this.isOpened = true
+    return oncePiece(this.wholeBody)
   }
 
   async gather(): Promise<Uint8Array> {
+    if (this.wholeBody !== undefined) return this.wholeBody
     const { contentLength } = this
     assert(contentLength !== undefined && contentLength <= GATHERED_BYTES_MAX, "only small bodies are gathered")
     const pieces: Uint8Array[] = []
-    for await (const piece of this.arriving("caller")) pieces.push(piece)
+    for await (const piece of this.comingPieces("caller")) pieces.push(piece)
     const [only] = pieces
     this.wholeBody = only !== undefined && pieces.length === 1 ? only : concatBytes(pieces)
     return this.wholeBody
   }
 
-  private arriving(pieces: PieceOwner): AsyncIterable<Uint8Array> {
-    const stream = this.requestBody.stream(pieces)
-    const sendContinue = (): void => {
-      if (this.terms.awaitsContinue && !this.answered && !this.isGone) this.response.writeContinue()
-    }
+  private comingPieces(pieces: PieceOwner): AsyncIterable<Uint8Array> {
+    const { coming } = this
+    assert(coming !== undefined, "a body that is not there is coming")
+    const stream = coming.stream(pieces)
     return {
       [Symbol.asyncIterator]: () => {
-        sendContinue()
+        if (this.awaitsContinue && !this.answered && !this.clientGone) this.send("HTTP/1.1 100 Continue\r\n\r\n")
+        this.awaitsContinue = false
         return stream
       },
     }
   }
 
   note(fields: Fields): void {
-    this.notes = { ...this.notes, ...fields }
+    this.notes = this.notes === NO_NOTES ? fields : { ...this.notes, ...fields }
   }
 
   countIn(meter: RequestMeter): void {
     this.meters.push(meter)
   }
 
-  async respond(answer: Answer): Promise<void> {
+  respond(answer: Answer): Promise<void> | undefined {
     assert(!this.answered, "a request is answered once")
     if (!(answer.headers instanceof HeaderLines)) checkHeaders(answer.headers)
     const { body } = answer
-    if (body !== undefined && !(body instanceof Uint8Array)) return await respondWithStream(this, answer, body)
-    const kept = answer.isLent === true ? body && Uint8Array.from(body) : body
-    this.begin(answer, kept?.length ?? answer.contentLength ?? 0)
-    return await this.finish(kept !== undefined && kept.length > 0 && this.mayHaveBody() ? kept : undefined)
-  }
-
-  /** The framing of the body broke, or its sender stopped in the middle. One that has come whole stays so, whatever follows it. */
-  breakBody(failure: Failure): void {
-    if (this.request.complete) return
-    this.broken = true
-    this.requestBody.fail(failure)
-  }
-
-  /** Breaks the connection, so that nothing half-said looks whole. */
-  destroy(): void {
-    const { socket } = this.request
-    if (socket instanceof TLSSocket || socket.destroyed) socket.destroy()
-    else socket.resetAndDestroy()
-  }
-
-  /** The connection is gone: whoever waits for it need not any more. */
-  leave(): void {
-    if (!this.response.writableFinished && !this.isGone) {
-      this.isGone = true
-      this.abort?.abort(clientGone())
+    if (body !== undefined && !(body instanceof Uint8Array)) return this.respondWithStream(answer, body)
+    const wanted = body !== undefined && this.mayHaveBody(answer.status) ? body : NO_BYTES
+    if (this.clientGone) return undefined
+    const head = this.headOf(answer, body?.length ?? answer.contentLength ?? 0)
+    this.sentBytes = wanted.length
+    if (wanted.length <= ONE_WRITE_BYTES_MAX) {
+      const isOver = this.terms.batch.send(this.socket, wanted.length === 0 ? head : joined(head, wanted))
+      return isOver ? undefined : this.finish()
     }
-    this.requestBody.cut()
-    this.end()
+    this.socket.cork()
+    this.send(head)
+    this.write(answer.isLent === true ? Uint8Array.from(wanted) : wanted)
+    this.socket.uncork()
+    this.sentBytes = wanted.length
+    return this.socket.writableLength === 0 ? undefined : this.finish()
   }
 
-  /** Ends what is too slow or has lingered long enough. */
-  sweep(nowMs: number): void {
-    if (this.lingerUntilMs !== undefined && nowMs >= this.lingerUntilMs) this.response.end()
-    if (this.requestBody.isTooSlow(nowMs)) {
-      this.broken = true
-      this.requestBody.fail(fail("requestTimeout"))
+  private async respondWithStream(answer: Answer, body: AsyncIterable<Uint8Array>): Promise<void> {
+    const pieces = body[Symbol.asyncIterator]()
+    try {
+      const isWanted = this.mayHaveBody(answer.status)
+      // Before the first piece is there, a failure can still become an answer of its own.
+      let next = isWanted ? await pieces.next() : undefined
+      if (this.clientGone) return
+      this.send(this.headOf(answer, answer.contentLength))
+      for (; next !== undefined && next.done !== true; next = await pieces.next()) {
+        assert(
+          this.sentBytes + next.value.length <= (answer.contentLength ?? Infinity),
+          "a body is no longer than its declared length",
+        )
+        this.write(next.value)
+        await this.until(() => this.unsentBytes === 0)
+        if (this.clientGone) return
+      }
+      assert(!isWanted || this.sentBytes === (answer.contentLength ?? this.sentBytes), "a body is as long as declared")
+      await this.finish()
+    } catch (error) {
+      if (this.answered) this.destroy()
+      throw error
+    } finally {
+      await pieces.return?.()
     }
-    this.receivePace.moved(this.writeQueue.leftBytes())
-    if (this.receivePace.isTooSlow(nowMs)) this.destroy()
   }
 
-  private mayHaveBody(): boolean {
-    return this.method !== "HEAD" && this.status !== 304 && this.status !== 204
-  }
-
-  begin({ status, headers }: Answer, contentLength: number | undefined): void {
-    const own = headers instanceof HeaderLines ? headers.flat() : headers
-    const all = [...own, "Date", httpDate(this.clock.wallMs()), "Server", this.terms.serverName]
-    all.push("Server-Timing", this.timing.header())
-    if (contentLength !== undefined && status !== 204 && status !== 304) {
-      all.push("Content-Length", String(contentLength))
-    }
-    if (this.broken || this.hasUnreadBody() || this.terms.mustClose()) all.push("Connection", "close")
-    this.status = status
-    this.response.sendDate = false
-    this.response.writeHead(status, all)
-  }
-
-  /** Something of the request's body has not arrived yet, and may come at any moment. */
-  private hasUnreadBody(): boolean {
-    const hasBody = this.chunkedTransfer || (this.contentLength ?? 0) > 0
-    return hasBody && !this.request.complete
-  }
-
-  write(piece: Uint8Array): void {
+  private write(piece: Uint8Array): void {
+    // All parts in one call of the system: a call for each costs a large read a quarter of the main thread.
+    this.socket.cork()
     for (let at = 0; at < piece.length; at += WRITE_BYTES_MAX) {
       const part = piece.subarray(at, at + WRITE_BYTES_MAX)
       this.unsentBytes += part.length
-      this.response.write(part, error => {
+      if (this.isChunked) this.socket.write(`${part.length.toString(16)}\r\n`, "latin1")
+      this.socket.write(part, error => {
         this.unsentBytes -= part.length
-        if (!error) this.receivePace.moved(part.length)
+        if (!error) this.pace?.moved(part.length)
         if (this.unsentBytes === 0) this.wake()
       })
+      if (this.isChunked) this.socket.write(LINE_END)
       this.sentBytes += part.length
     }
+    this.socket.uncork()
   }
 
-  /** Resolves when nothing that was written is looked at any more. */
-  async handedOver(): Promise<void> {
-    this.receivePace.wait(this.clock.monotonicMs())
-    while (this.unsentBytes > 0 && !this.isOver) await new Promise<void>(resolve => (this.wake = resolve))
-    this.receivePace.rest(this.clock.monotonicMs())
+  /** Ends the answer and waits until all of it is handed over. */
+  private finish(): Promise<void> {
+    let isOut = false
+    this.socket.write(this.isChunked ? LAST_CHUNK : NO_BYTES, () => {
+      isOut = true
+      this.wake()
+    })
+    return this.until(() => isOut)
   }
 
-  /** Ends the answer, with its last piece if there is one, and waits until it is handed over. */
-  async finish(last?: Uint8Array): Promise<void> {
-    this.sentBytes += last?.length ?? 0
-    this.receivePace.wait(this.clock.monotonicMs())
-    if (this.hasUnreadBody() && !this.broken) {
-      if (last !== undefined) this.response.write(last)
-      this.linger()
-    } else {
-      if (last === undefined) this.response.end()
-      else this.response.end(last)
-      // Node forgets an untouched body by itself; one that was read in part would hold the connection.
-      if (this.requestBody.isOpened) this.requestBody.discard(this.limits.drainBytesMax, () => undefined)
-    }
-    while (!this.isOver) await new Promise<void>(resolve => (this.wake = resolve))
-    this.receivePace.rest(this.clock.monotonicMs())
+  /** Breaks the connection, so that no part of an answer looks whole. */
+  destroy(): void {
+    if (this.socket instanceof TLSSocket || this.socket.destroyed) this.socket.destroy()
+    else this.socket.resetAndDestroy()
   }
 
-  /**
-   * The whole answer is out; ending it now would close the connection under the sender's hands, who
-   * would then see a broken pipe instead of the answer.
-   */
-  private linger(): void {
-    // Node flushes a head as UTF-8 otherwise, and its values are bytes.
-    this.request.socket.setDefaultEncoding("latin1")
-    this.response.flushHeaders()
-    this.terms.onLinger()
-    this.lingerUntilMs = this.clock.monotonicMs() + this.limits.drainMs
-    this.requestBody.discard(this.limits.drainBytesMax, () => this.response.end())
-  }
-
-  private end(): void {
-    this.isOver = true
+  /** The connection is gone. */
+  leave(): void {
+    if (this.clientGone) return
+    this.clientGone = true
+    this.abort?.abort(goneFailure())
+    this.coming?.cut()
     this.wake()
   }
+
+  /** Ends a connection whose client takes its answer too slowly. */
+  sweep(nowMs: number): void {
+    if (this.pace === undefined) return
+    this.progress ??= new SendProgress(this.socket)
+    this.pace.moved(this.progress.sentBytes())
+    if (this.pace.isTooSlow(nowMs)) this.destroy()
+  }
+
+  private async until(isDone: () => boolean): Promise<void> {
+    const { clock, limits } = this.terms
+    this.pace ??= new Pace(limits.bytesPerSecondMin, limits.receiveWindowMs)
+    this.pace.wait(clock.monotonicMs())
+    while (!isDone() && !this.clientGone) await new Promise<void>(resolve => (this.wake = resolve))
+    this.pace.rest(clock.monotonicMs())
+  }
+
+  private mayHaveBody(status: number): boolean {
+    return this.method !== "HEAD" && status !== 304 && status !== 204
+  }
+
+  private headOf({ status, headers }: Answer, contentLength: number | undefined): string {
+    const { clock, serverName, mustClose } = this.terms
+    const lines = headers instanceof HeaderLines ? headers.text : linesOf(headers)
+    let head = `${statusLine(status)}${lines}`
+    head += `Date: ${httpDate(clock.wallMs())}\r\nServer: ${serverName}\r\nServer-Timing: ${this.timing.header()}\r\n`
+    this.status = status
+    // A client that was not asked for its body may send it all the same, or not.
+    if (!this.isLast) this.isLast = mustClose() || this.awaitsContinue || this.coming?.isComplete === false
+    const mayBeMeasured = status !== 204 && status !== 304
+    if (contentLength !== undefined && mayBeMeasured) head += `Content-Length: ${contentLength}\r\n`
+    else if (this.mayHaveBody(status)) head += this.endlessLines()
+    return head + (this.isLast ? "Connection: close\r\n\r\n" : keptLines(this.terms.limits))
+  }
+
+  /** For a body of unknown length: it comes in chunks, or ends with the connection. */
+  private endlessLines(): string {
+    if (this.isOldVersion) this.isLast = true
+    else this.isChunked = true
+    return this.isChunked ? "Transfer-Encoding: chunked\r\n" : ""
+  }
+
+  private send(head: string): void {
+    this.socket.write(head, "latin1")
+  }
+}
+
+function joined(head: string, body: Uint8Array): Buffer {
+  const bytes = takeMemory(head.length + body.length)
+  bytes.write(head, 0, "latin1")
+  bytes.set(body, head.length)
+  return bytes
+}
+
+/**
+ * Answers are cut from pieces of this size: memory of their own costs small ones more than all their bytes. An answer
+ * that its client does not take keeps a whole piece; larger ones save nothing more.
+ */
+const MEMORY_BYTES = 64 * KIB
+let memory = Buffer.alloc(0)
+let usedBytes = 0
+
+function takeMemory(lengthBytes: number): Buffer {
+  if (usedBytes + lengthBytes > memory.length) {
+    memory = Buffer.allocUnsafeSlow(MEMORY_BYTES)
+    usedBytes = 0
+  }
+  usedBytes += lengthBytes
+  return memory.subarray(usedBytes - lengthBytes, usedBytes)
+}
+
+const statusLine = (status: number): string =>
+  status === 200 ? "HTTP/1.1 200 OK\r\n" : `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`
+const goneFailure = () => fail("incompleteBody", { message: "the client is gone" })
+
+let keptMs = -1
+let keptText = ""
+
+/** The end of a head whose connection stays. */
+function keptLines({ keepAliveMs }: HttpLimits): string {
+  if (keepAliveMs !== keptMs) {
+    keptMs = keepAliveMs
+    keptText = `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(keepAliveMs / 1000)}\r\n\r\n`
+  }
+  return keptText
 }

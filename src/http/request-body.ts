@@ -1,121 +1,152 @@
 /**
- * The body of one request as a stream that holds its sender back.
+ * The body of one request, as it comes: a stream that holds its sender back.
  *
- * Promises  Nothing is taken from the socket before the body is opened. It ends cleanly only where
- *           the sender ended it.
- * Limits    `streamBufferBytes` wait in memory.
+ * Promises  The body ends cleanly only where the sender ended it. Bytes behind its end are left to the next request.
+ * Limits    `streamBufferBytes` wait in memory: then `isFull`, and the connection takes no more of it.
  */
-import type { IncomingMessage } from "node:http"
 import { assert } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
+import { freePiece } from "../base/free-memory.js"
+import { Pace } from "../base/pace.js"
 import type { PieceOwner } from "../base/pieces.js"
 import type { Clock } from "../seams/clock/contract.js"
-import { freePiece } from "../base/free-memory.js"
+import { ChunkDecoder } from "./chunk-decoder.js"
 import type { HttpLimits } from "./limits.js"
-import { Pace } from "../base/pace.js"
 
-/** A body that is there already. */
+/** A body that has come whole. */
 export async function* oncePiece(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   if (bytes.length > 0) yield bytes
 }
 
+export interface BodyHooks {
+  /** More of the body has come, or its end, after a reader waited for it. */
+  readonly onArrival: () => void
+  /** `isFull` may have changed. */
+  readonly onFlow: () => void
+}
+
 export class RequestBody {
-  /** Bytes that have arrived. */
+  /** Bytes that have arrived, without any framing. */
   receivedBytes = 0
-  /** Since when the next piece has been waited for. */
+  /** Since when a reader has waited for the next piece. */
   awaitedSinceMs: number | undefined
+  /** Undefined: the length is declared. */
+  private readonly chunks: ChunkDecoder | undefined
+  private leftBytes: number
   private readonly pace: Pace
   private readonly waiting: Uint8Array[] = []
   private waitingBytes = 0
-  private ended = false
   private failure: Failure | undefined
   private isCut = false
-  private opened = false
-  /** Set once nobody wants the rest: how much of it is still taken. */
-  private forgetBytes: number | undefined
-  private onForgotten: (() => void) | undefined
+  private isOpened = false
+  /** How much of a body that nobody reads any more is still taken; undefined while somebody may. */
+  private discardBytes: number | undefined
+  private onDiscarded: (() => void) | undefined
   private wake: () => void = () => undefined
+  private readonly take = (piece: Uint8Array): void => this.takePiece(piece)
 
   constructor(
     private readonly clock: Clock,
-    private readonly request: IncomingMessage,
     private readonly limits: HttpLimits,
-    private readonly onArrival: () => void,
+    private readonly hooks: BodyHooks,
+    framing: { readonly contentLength: number | undefined; readonly isChunked: boolean },
   ) {
     this.pace = new Pace(limits.bytesPerSecondMin, limits.sendWindowMs)
-    request.on("end", () => this.finish())
-    request.on("error", () => this.cut())
-    request.on("close", () => this.cut())
+    this.chunks = framing.isChunked ? new ChunkDecoder() : undefined
+    this.leftBytes = framing.contentLength ?? 0
   }
 
-  get isOpened(): boolean {
-    return this.opened
+  /** All of it has come. */
+  get isComplete(): boolean {
+    return this.chunks === undefined ? this.leftBytes === 0 : this.chunks.isEnd
   }
 
-  isTooSlow(nowMs: number): boolean {
-    return !this.ended && !this.isCut && this.failure === undefined && this.pace.isTooSlow(nowMs)
+  /** It will not come whole: its framing broke, or its sender stopped or was too slow. */
+  get isBroken(): boolean {
+    return this.failure !== undefined || this.isCut
   }
 
-  /** Ends the body with a failure, unless it is over already. */
+  get isFull(): boolean {
+    return this.waitingBytes >= this.limits.streamBufferBytes
+  }
+
+  /** Takes the bytes of this body from the front of these, and returns how many; all that follow a broken one. */
+  receive(bytes: Buffer): number {
+    if (this.isComplete) return 0
+    if (this.isBroken) return bytes.length
+    if (this.chunks === undefined) return this.receiveDeclared(bytes)
+    const usedBytes = this.chunks.read(bytes, this.take)
+    if (this.chunks.isBroken) {
+      this.fail(fail("invalidRequest", { message: "the body's framing is broken" }))
+      return bytes.length
+    }
+    if (this.isComplete) this.settle()
+    return usedBytes
+  }
+
+  private receiveDeclared(bytes: Buffer): number {
+    const usedBytes = Math.min(bytes.length, this.leftBytes)
+    this.leftBytes -= usedBytes
+    if (usedBytes > 0) this.takePiece(usedBytes === bytes.length ? bytes : bytes.subarray(0, usedBytes))
+    if (this.isComplete) this.settle()
+    return usedBytes
+  }
+
+  /** Breaks the body, unless all of it has come. */
   fail(failure: Failure): void {
-    if (this.ended) return
+    if (this.isComplete) return
     this.failure ??= failure
     this.settle()
   }
 
-  /** The connection ended; within the body, if that has not ended before. */
+  /** The connection is gone. */
   cut(): void {
     this.isCut = true
     this.settle()
   }
 
+  /** Breaks the body if its sender is too slow. */
+  sweep(nowMs: number): void {
+    if (!this.isComplete && !this.isBroken && this.pace.isTooSlow(nowMs)) this.fail(fail("requestTimeout"))
+  }
+
   async *stream(pieces: PieceOwner): AsyncGenerator<Uint8Array> {
-    assert(!this.opened, "a body is opened once")
-    this.opened = true
-    this.listen()
+    assert(!this.isOpened, "a body is opened once")
+    this.isOpened = true
     for (;;) {
       const piece = this.waiting.shift()
       if (piece !== undefined) {
         this.waitingBytes -= piece.length
-        if (this.waitingBytes < this.limits.streamBufferBytes) this.request.resume()
+        this.hooks.onFlow()
         yield piece
         if (pieces === "reader") freePiece(piece)
       } else if (this.failure !== undefined) throw this.failure
-      else if (this.ended) return
+      else if (this.isComplete) return
       else if (this.isCut) throw fail("incompleteBody", { message: "the connection ended within the body" })
       else await this.more()
     }
   }
 
-  /** Takes and forgets what still comes, up to `bytesMax`; `done` is called once, at its end or at the limit. */
+  /** Drops what has come and what still comes, up to `bytesMax`; calls `done` once, at the end or at the limit. */
   discard(bytesMax: number, done: () => void): void {
     this.waiting.length = 0
-    this.forgetBytes = bytesMax
-    this.onForgotten = done
-    if (this.ended || this.isCut || this.failure !== undefined) this.settle()
-    else {
-      if (!this.opened) this.listen()
-      this.request.resume()
-    }
+    this.waitingBytes = 0
+    this.discardBytes = bytesMax
+    this.onDiscarded = done
+    if (this.isComplete || this.isBroken) this.settle()
   }
 
-  private listen(): void {
-    this.request.on("data", (piece: Uint8Array) => this.take(piece))
-  }
-
-  private take(piece: Uint8Array): void {
+  private takePiece(piece: Uint8Array): void {
     this.receivedBytes += piece.length
-    if (this.forgetBytes !== undefined) {
-      this.forgetBytes -= piece.length
-      if (this.forgetBytes <= 0) this.settle()
+    if (this.discardBytes !== undefined) {
+      this.discardBytes -= piece.length
+      if (this.discardBytes <= 0) this.settle()
       return
     }
-    if (this.failure !== undefined) return
     this.pace.moved(piece.length)
     this.waiting.push(piece)
     this.waitingBytes += piece.length
-    if (this.waitingBytes >= this.limits.streamBufferBytes) this.request.pause()
     this.wake()
   }
 
@@ -125,18 +156,13 @@ export class RequestBody {
     await new Promise<void>(resolve => (this.wake = resolve))
     this.awaitedSinceMs = undefined
     this.pace.rest(this.clock.monotonicMs())
-    this.onArrival()
-  }
-
-  private finish(): void {
-    if (this.failure === undefined) this.ended = true
-    this.settle()
+    this.hooks.onArrival()
   }
 
   private settle(): void {
     this.wake()
-    const done = this.onForgotten
-    this.onForgotten = undefined
+    const done = this.onDiscarded
+    this.onDiscarded = undefined
     done?.()
   }
 }

@@ -11,7 +11,7 @@ import type { Exchange, Protocol, Refusal } from "./contract.js"
 import { HTTP_LIMITS } from "./limits.js"
 import type { HttpLimits } from "./limits.js"
 import { RawClient } from "./raw-client.js"
-import { HttpServer } from "./server.js"
+import { HttpServer } from "./listener.js"
 
 const text = (bytes: string) => new TextEncoder().encode(bytes)
 const clock = new RealClock()

@@ -85,7 +85,9 @@ function bytesOf({ method, rawTarget, rawHeaders, body = new Uint8Array() }: Ask
   return Buffer.concat([Buffer.from(`${method} ${rawTarget} HTTP/1.1\r\n${lines.join("")}\r\n`, "latin1"), body])
 }
 
-const EMPTY_LINE = Buffer.from("\r\n")
+/** Node's parser reads heads with a value like this. */
+const ODD_HEADER = ["X-Odd", "\u00e4"]
+const oddly = (one: Asked): Asked => ({ ...one, rawHeaders: [...one.rawHeaders, ...ODD_HEADER] })
 
 const told = (asked: readonly Asked[]): string =>
   asked.map(one => bytesOf({ ...one, body: new Uint8Array() }).toString("latin1")).join("")
@@ -112,8 +114,7 @@ async function serve(machine: Machine, handler: Protocol) {
     const client = await RawClient.open(port)
     const before = client.heard.length
     const answers = () => parseAnswers(client.heard.slice(before), asked[0]?.method === "HEAD")
-    // Nothing brief begins with an empty line: that is Node's to read.
-    client.say(Buffer.concat(asked.map(one => (viaNode ? Buffer.concat([EMPTY_LINE, bytesOf(one)]) : bytesOf(one)))))
+    client.say(Buffer.concat(asked.map(one => bytesOf(viaNode ? oddly(one) : one))))
     await client.until(() => client.closed || answers().filter(isFinal).length >= asked.length)
     client.close()
     return answers()

@@ -219,11 +219,11 @@ test("files that implement a seam may reach for the world; checks may do all but
   assert.ok(
     !(await lint("src/cli/copy.ts", 'import { readFileSync } from "node:fs"\nreadFileSync("x")')).includes("world"),
   )
-  for (const path of ["src/main/serve.ts", "src/seams/disk/sim.ts", "src/seams/clock/sim.ts", "src/http/server.ts"]) {
+  for (const path of ["src/main/serve.ts", "src/seams/disk/sim.ts", "src/seams/clock/sim.ts", "src/http/listener.ts"]) {
     assert.match(await lint(path, reaching), /hayloft\/world/, path)
   }
   assert.ok(
-    !(await lint("src/http/server.ts", 'import { createServer } from "node:http"\ncreateServer()')).includes("world"),
+    !(await lint("src/http/listener.ts", 'import { createServer } from "node:http"\ncreateServer()')).includes("world"),
   )
   assert.ok(!(await lint("src/main/serve.ts", "export const x = process.argv")).includes("hayloft/world"))
   assert.match(await lint("conformance/put.ts", 'import { x } from "../src/object/index.js"\nx()'), /hayloft\/layers/)

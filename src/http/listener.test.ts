@@ -1,4 +1,4 @@
-/** Each way in which Node's HTTP classes surprise a store, said on a raw socket. */
+/** What a client may send and receive over a connection, byte by byte on a raw socket. */
 import { after, test } from "node:test"
 import assert from "node:assert/strict"
 import { subscribe, unsubscribe } from "node:diagnostics_channel"
@@ -9,8 +9,8 @@ import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { fail, isFailure } from "../base/failures.js"
 import { HTTP_LIMITS } from "./limits.js"
 import { parseAnswers } from "./raw-client.js"
-import { HttpServer } from "./server.js"
-import { pause, polite, serve, socketOf, stopAll, until } from "./testing.js"
+import { HttpServer } from "./listener.js"
+import { pause, polite, serve, socketOf, still, stopAll, until } from "./testing.js"
 
 const text = (bytes: string) => new TextEncoder().encode(bytes)
 const clock = new RealClock()
@@ -425,6 +425,49 @@ test("a large upload holds its sender back while nobody reads", async () => {
   go()
   assert.equal((await client.answers(1))[0]?.status, 200)
   assert.ok(received > total - 200_000)
+})
+
+test("a large upload in chunks holds its sender back while nobody reads, and each chunk arrives", async () => {
+  let go = (): void => undefined
+  const gate = new Promise<void>(resolve => (go = resolve))
+  let received = 0
+  const world = await serve(async exchange => {
+    for await (const piece of exchange.body()) {
+      await gate
+      received += piece.length
+    }
+    await exchange.respond({ status: 200, headers: [], body: text(`read ${received}`) })
+  })
+  const accepted: Socket[] = []
+  const note = (message: unknown): void => void accepted.push(socketOf(message))
+  subscribe("net.server.socket", note)
+  const client = await world.open()
+  unsubscribe("net.server.socket", note)
+  const [chunks, chunkBytes] = [64, 128 * 1024]
+  client.say("PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+  for (let n = 0; n < chunks; n += 1) {
+    client
+      .say(`${chunkBytes.toString(16)}\r\n`)
+      .say(new Uint8Array(chunkBytes))
+      .say("\r\n")
+  }
+  client.say("0\r\n\r\n")
+  const readBytes = await still(() => accepted[0]?.bytesRead ?? Infinity)
+  assert.ok(readBytes < 1_000_000, `${readBytes} bytes were read`)
+  go()
+  assert.equal((await client.answers(1))[0]?.body, `read ${chunks * chunkBytes}`)
+})
+
+test("a client of HTTP/1.0 gets no chunks: a body of unknown length ends with its connection", async () => {
+  async function* body() {
+    yield await Promise.resolve(text("abc"))
+    yield text("defg")
+  }
+  const world = await serve(exchange => exchange.respond({ status: 200, headers: [], body: body() }))
+  const client = await world.open()
+  const heard = await client.say("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").end()
+  assert.match(heard, /^HTTP\/1\.1 200 OK\r\n[^]*Connection: close\r\n\r\nabcdefg$/)
+  assert.doesNotMatch(heard, /chunked/i)
 })
 
 test("a body read in part leaves the connection usable once it has arrived", async () => {

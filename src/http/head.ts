@@ -1,53 +1,63 @@
 /**
- * Reads brief requests: those that lie in memory as a whole and are written in the plainest way that
- * HTTP/1.1 knows. Whatever else comes is Node's parser to judge, and this says nothing of it.
+ * Reads the heads of requests that are written in the plainest way that HTTP/1.1 knows. Node's parser reads all others
+ * (`odd-head.ts`), and judges them.
  *
- * Promises  What is read here Node's parser would read in the same way (`brief-core.test.ts` compares
- *           them), so that nobody can make the two see different requests.
- * Refuses   By answering "other": bytes outside of printable ASCII, a bare CR or LF, another version,
- *           Transfer-Encoding, Expect, Upgrade, Trailer, a Connection that is not keep-alive; not
- *           exactly one Host, more than one Content-Length.
- * Limits    `BRIEF_BODY_BYTES_MAX`, `LINES_MAX`, and the limit of the whole head that it is given.
+ * Promises  Node's parser would read the same head in the same way (`head.test.ts` compares the two), so nobody can
+ *           make the two see different requests.
+ * Refuses   Returns "other" for bytes outside of printable ASCII, a bare CR or LF, another version, `Upgrade`,
+ *           `Trailer`, a `Transfer-Encoding` other than `chunked`, a `Connection` other than `keep-alive` and
+ *           `close`; unless there is exactly one `Host` and at most one length of the body.
+ * Limits    `LINES_MAX`, and the limit of the whole head that it is given.
  */
-import { KIB } from "../base/limits.js"
+import type { Failure } from "../base/failures.js"
 import { ABSENT, type HeaderShape, RequestHeaders } from "../base/request-headers.js"
 import type { HeaderShapes } from "../base/request-headers.js"
 
-/** Larger bodies are streamed, so that their senders are held back. */
-export const BRIEF_BODY_BYTES_MAX = 64 * KIB
 const LINES_MAX = 128
 
-export interface BriefRequest {
+export interface RequestHead {
   readonly method: string
   readonly rawTarget: string
   readonly headers: RequestHeaders
-  /** Declared; undefined where none is. */
+  /** Declared length of the body; undefined if none is declared. */
   readonly contentLength: number | undefined
-  readonly body: Uint8Array
-  /** Where the next request begins. */
-  readonly endAt: number
+  /** The body comes as `Transfer-Encoding: chunked`. */
+  readonly isChunked: boolean
+  /** The client waits for `100 Continue` before it sends the body. */
+  readonly awaitsContinue: boolean
+  /** The connection ends with the answer. */
+  readonly isLast: boolean
+  /** The client knows HTTP/1.0 only, which has no chunks. */
+  readonly isOldVersion: boolean
+  /** Why the request is refused: where its body ends is in doubt. */
+  readonly fault: Failure | undefined
+  /** Length of the head in the bytes that were read. */
+  readonly headBytes: number
 }
 
-/** `incomplete`: what is there may be the beginning of a brief request. */
-export type BriefReading = BriefRequest | "incomplete" | "other"
+/** `incomplete`: the bytes may be the beginning of a plain head. */
+export type HeadReading = RequestHead | "incomplete" | "other"
 
 const METHODS = ["GET", "HEAD", "PUT", "DELETE", "POST"] as const
 const VERSION = " HTTP/1.1"
 const TOKEN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/
-const LENGTH = /^\d{1,9}$/
-const OTHERS = ["transfer-encoding", "expect", "upgrade", "trailer", "proxy-connection", "http2-settings"]
+const LENGTH = /^\d{1,15}$/
+/** As Node looks for it. */
+const CONTINUE = /(?:^|\W)100-continue(?:$|\W)/i
+const OTHERS = ["upgrade", "trailer", "proxy-connection", "http2-settings"]
 const [LF, CR, SPACE, COLON, TILDE] = [0x0a, 0x0d, 0x20, 0x3a, 0x7e]
-const NO_BYTES = new Uint8Array()
 
 /** Where the lines of the head that is being read end, and the first colon of each. */
 const lineEnds = new Int32Array(LINES_MAX)
 const colons = new Int32Array(LINES_MAX)
 
-/** Whether requests of a shape can be brief; their values decide the rest. */
+/** Whether heads of a shape can be plain; their values decide the rest. */
 interface ShapeTerms {
   readonly isPlain: boolean
   readonly connectionAt: number
   readonly lengthAt: number
+  readonly codingAt: number
+  readonly expectAt: number
 }
 
 const knownTerms = new WeakMap<HeaderShape, ShapeTerms>()
@@ -56,19 +66,23 @@ function termsOf(shape: HeaderShape): ShapeTerms {
   const known = knownTerms.get(shape)
   if (known !== undefined) return known
   const [connectionAt, lengthAt] = [shape.placeOf("connection"), shape.placeOf("content-length")]
+  const [codingAt, expectAt] = [shape.placeOf("transfer-encoding"), shape.placeOf("expect")]
   const isPlain =
     shape.rawNames.every(name => TOKEN.test(name)) &&
     OTHERS.every(name => shape.placeOf(name) === ABSENT) &&
     shape.placeOf("host") >= 0 &&
-    connectionAt >= ABSENT &&
-    lengthAt >= ABSENT
-  const terms = { isPlain, connectionAt, lengthAt }
+    [connectionAt, lengthAt, codingAt, expectAt].every(at => at >= ABSENT) &&
+    (codingAt === ABSENT || lengthAt === ABSENT)
+  const terms = { isPlain, connectionAt, lengthAt, codingAt, expectAt }
   knownTerms.set(shape, terms)
   return terms
 }
 
-export class BriefReader {
-  /** Of the last request by method: the next one usually has the same. */
+/** Whether these headers ask for `100 Continue`. */
+export const asksToContinue = (expect: string | undefined): boolean => expect !== undefined && CONTINUE.test(expect)
+
+export class HeadReader {
+  /** The shape of the last request of each method: the next one usually has the same. */
   private readonly expected = new Map<string, HeaderShape>()
 
   constructor(
@@ -76,7 +90,7 @@ export class BriefReader {
     private readonly headBytesMax: number,
   ) {}
 
-  read(bytes: Buffer): BriefReading {
+  read(bytes: Buffer): HeadReading {
     const lines = findLines(bytes, this.headBytesMax)
     if (typeof lines === "string") return lines
     const headEnd = lineEnds[lines] ?? 0
@@ -87,21 +101,7 @@ export class BriefReader {
     const rawTarget = head.slice(method.length + 1, firstEnd - VERSION.length)
     if (!rawTarget.startsWith("/") || rawTarget.includes(" ")) return "other"
     const headers = this.headersOf(head, lines, method)
-    if (headers === undefined) return "other"
-    const { isPlain, connectionAt, lengthAt } = termsOf(headers.shape)
-    if (!isPlain) return "other"
-    if (connectionAt >= 0 && headers.values[connectionAt]?.toLowerCase() !== "keep-alive") return "other"
-    const bodyAt = headEnd + 2
-    const lengthText = lengthAt < 0 ? undefined : headers.values[lengthAt]
-    if (lengthText === undefined) {
-      return { method, rawTarget, headers, contentLength: undefined, body: NO_BYTES, endAt: bodyAt }
-    }
-    const contentLength = LENGTH.test(lengthText) ? Number(lengthText) : Infinity
-    if (contentLength > BRIEF_BODY_BYTES_MAX) return "other"
-    const endAt = bodyAt + contentLength
-    if (endAt > bytes.length) return "incomplete"
-    const body = contentLength === 0 ? NO_BYTES : bytes.subarray(bodyAt, endAt)
-    return { method, rawTarget, headers, contentLength, body, endAt }
+    return headers === undefined ? "other" : plainHead(method, rawTarget, headers, headEnd + 2)
   }
 
   private headersOf(head: string, lines: number, method: string): RequestHeaders | undefined {
@@ -124,7 +124,39 @@ export class BriefReader {
   }
 }
 
-/** The values of a head with these names; undefined where its names are others. */
+function plainHead(
+  method: string,
+  rawTarget: string,
+  headers: RequestHeaders,
+  headBytes: number,
+): RequestHead | "other" {
+  const { isPlain, connectionAt, lengthAt, codingAt, expectAt } = termsOf(headers.shape)
+  if (!isPlain) return "other"
+  const { values } = headers
+  const connection = connectionAt < 0 ? undefined : values[connectionAt]?.toLowerCase()
+  const isLast = connection === "close"
+  if (connection !== undefined && !isLast && connection !== "keep-alive") return "other"
+  const isChunked = codingAt >= 0
+  if (isChunked && values[codingAt]?.toLowerCase() !== "chunked") return "other"
+  const lengthText = lengthAt < 0 ? undefined : values[lengthAt]
+  if (lengthText !== undefined && !LENGTH.test(lengthText)) return "other"
+  const contentLength = lengthText === undefined ? undefined : Number(lengthText)
+  const awaitsContinue = expectAt >= 0 && asksToContinue(values[expectAt])
+  return {
+    method,
+    rawTarget,
+    headers,
+    contentLength,
+    isChunked,
+    awaitsContinue,
+    isLast,
+    isOldVersion: false,
+    fault: undefined,
+    headBytes,
+  }
+}
+
+/** The values of a head with these names; undefined if its names are others. */
 function valuesOf(head: string, lines: number, { rawNames }: HeaderShape): string[] | undefined {
   if (rawNames.length !== lines - 1) return undefined
   const values: string[] = []

@@ -1,0 +1,324 @@
+/**
+ * An HTTP/1.1 server that knows no protocol: it listens, and owns limits, request ids, admission and one log line for
+ * each request. The text of answers is the protocol's, which is handed in.
+ *
+ * Promises  Every request is answered, or its connection is broken; those of one connection are served one
+ *           after the other. Bytes that are no request are answered too (400, 408, 431). Stopping lets requests in
+ *           flight finish, within `stopMs`.
+ * Refuses   Requests whose framing is in doubt (`framing-core.ts`), those of connections over the limit and
+ *           those that `Admission` has no place for: `tooManyInFlight`; while stopping `stopping`.
+ * Limits    `HttpLimits`. Nothing here has a timer of its own: `run` sweeps.
+ */
+import { STATUS_CODES } from "node:http"
+import { createServer, type Server, type ServerOpts, type Socket } from "node:net"
+import { createServer as createTlsServer, type Server as TlsServer, type TlsOptions } from "node:tls"
+import { assert } from "../base/assert.js"
+import { httpDate } from "../base/dates.js"
+import { asFailure, fail } from "../base/failures.js"
+import type { Failure } from "../base/failures.js"
+import { HeaderShapes } from "../base/request-headers.js"
+import type { Living } from "../life/contract.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Random } from "../seams/random/contract.js"
+import type { Telemetry } from "../seams/telemetry/contract.js"
+import { Admission } from "./admission.js"
+import type { EntryRule, Party } from "./admission-core.js"
+import type { Certificates } from "./certificates.js"
+import { Connection, type ConnectionHost } from "./connection.js"
+import type { PlainAnswer, Protocol, Refusal } from "./contract.js"
+import type { HttpExchange } from "./exchange.js"
+import type { HttpLimits } from "./limits.js"
+import { LATE, OddHeads, OVERFLOW, type HeadError } from "./odd-head.js"
+import { RequestIds } from "./request-ids.js"
+import { RequestRecord } from "./request-record.js"
+import { ResponseBatch } from "./response-batch.js"
+
+export interface HttpServerSettings {
+  /** "s3", "admin" …: in logs and metrics. */
+  readonly name: string
+  readonly host: string
+  /** 0: any free one. */
+  readonly port: number
+  /** The `Server` header. */
+  readonly serverHeader: string
+  readonly limits: HttpLimits
+}
+
+/** Between looks at what is still in flight while stopping. */
+const STOP_LOOK_MS = 50
+
+export class HttpServer implements Living {
+  readonly name: string
+  private readonly server: Server
+  private readonly tlsServer: TlsServer | undefined
+  private readonly connections = new Set<Connection>()
+  private readonly host: ConnectionHost
+  /** A place for each exchange whose answer is not out yet. */
+  private readonly admission: Admission
+  private readonly record: RequestRecord
+  private readonly requestIds: RequestIds
+  private stopping = false
+  private isWatchingStalled = false
+
+  constructor(
+    private readonly clock: Clock,
+    random: Random,
+    private readonly telemetry: Telemetry,
+    private readonly protocol: Protocol,
+    private readonly settings: HttpServerSettings,
+    private readonly certificates?: Certificates,
+    entryRule?: EntryRule,
+  ) {
+    this.requestIds = new RequestIds(random)
+    this.name = `http.${settings.name}`
+    this.admission = new Admission(clock, settings.limits, entryRule)
+    this.record = new RequestRecord(telemetry, settings.name, {
+      connections: () => this.connections.size,
+      inFlight: () => this.admission.inFlight,
+      waiting: () => this.admission.waiting,
+    })
+    this.host = this.connectionHost()
+    this.tlsServer = certificates === undefined ? undefined : this.createTlsServer()
+    this.server = this.tlsServer ?? createServer(this.socketOptions(), socket => this.welcome(socket))
+    const { connectionsMax, connectionsReserve } = settings.limits
+    this.server.maxConnections = connectionsMax + connectionsReserve
+  }
+
+  /** Binds the port; resolves with the one in use. Throws `invalidConfig`. */
+  async listen(): Promise<{ readonly host: string; readonly port: number }> {
+    await this.loadCertificate()
+    const { host, port } = this.settings
+    await new Promise<void>((resolve, reject) => {
+      this.server.once("error", error => {
+        reject(
+          fail(
+            "invalidConfig",
+            { message: "the address cannot be listened on", host, port, reason: error.message },
+            error,
+          ),
+        )
+      })
+      this.server.listen({ host, port, backlog: this.settings.limits.acceptsWaitingMax }, resolve)
+    })
+    this.server.on("error", error =>
+      this.telemetry.log.error("httpServerFailed", { server: this.name, reason: error.message }),
+    )
+    const address = this.server.address()
+    assert(typeof address === "object" && address !== null, "a listening server has an address")
+    return { host: address.address, port: address.port }
+  }
+
+  /** Serves until the signal fires, then stops: first politely, after `stopMs` by force. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.clock.sleep(this.settings.limits.sweepMs, signal)
+      this.sweep()
+      await this.reloadCertificate()
+    }
+    await this.stop()
+  }
+
+  private socketOptions(): ServerOpts {
+    // Half-open: a client that sends no more may still get its answer.
+    return {
+      allowHalfOpen: true,
+      highWaterMark: this.settings.limits.streamBufferBytes,
+      noDelay: true,
+      keepAlive: true,
+    }
+  }
+
+  private createTlsServer(): TlsServer {
+    const handshakeTimeout = this.settings.limits.headersTimeoutMs
+    const options: TlsOptions = { ...this.socketOptions(), minVersion: "TLSv1.2", handshakeTimeout }
+    const server = createTlsServer({ ...options, ALPNProtocols: ["http/1.1"] }, socket => this.welcome(socket))
+    server.on("tlsClientError", (_error, socket) => socket.destroy())
+    return server
+  }
+
+  private connectionHost(): ConnectionHost {
+    const { clock, requestIds } = this
+    const { limits, serverHeader: serverName } = this.settings
+    const shapes = new HeaderShapes()
+    return {
+      ...{ clock, limits, serverName, shapes, requestIds },
+      oddHeads: new OddHeads(shapes, limits.headerBytesMax),
+      batch: new ResponseBatch(clock),
+      isStopping: () => this.stopping,
+      serve: (exchange, connection, fault) => this.take(exchange, fault ?? this.refusalFor(connection)),
+      onArrival: exchange => this.admission.resume(exchange),
+      refusalOf: error => this.malformedAnswer(error),
+    }
+  }
+
+  private welcome(socket: Socket): void {
+    const isSurplus = this.connections.size >= this.settings.limits.connectionsMax
+    const connection = new Connection(socket, this.host, isSurplus)
+    this.connections.add(connection)
+    socket.on("error", () => socket.destroy())
+    socket.on("close", () => {
+      this.connections.delete(connection)
+      connection.leave()
+    })
+  }
+
+  /** Undefined: it is over already, as most are. */
+  private take(exchange: HttpExchange, refusal: Failure | undefined): Promise<void> | undefined {
+    const serving = this.admit(exchange, refusal)
+    if (serving === undefined) return this.land(exchange)
+    return serving.then(() => this.land(exchange))
+  }
+
+  /** Why no request of this connection is served at all. */
+  private refusalFor({ isSurplus }: Connection): Failure | undefined {
+    if (this.stopping) return fail("stopping")
+    return isSurplus ? fail("tooManyInFlight", { message: "too many connections" }) : undefined
+  }
+
+  /** Refuses the exchange, or serves it once it has a place. Never rejects. Undefined: it is over already. */
+  private admit(exchange: HttpExchange, refusal: Failure | undefined): Promise<void> | undefined {
+    if (refusal !== undefined) return this.serve(exchange, refusal)
+    const isIn = this.admission.enterAtOnce(exchange, () => this.partyOf(exchange))
+    return isIn ? this.serve(exchange, undefined) : this.serveInTurn(exchange)
+  }
+
+  private partyOf(exchange: HttpExchange): Party {
+    return { account: this.protocol.accountOf?.(exchange), address: exchange.remoteAddress }
+  }
+
+  private async serveInTurn(exchange: HttpExchange): Promise<void> {
+    const entering = this.admission.enter(exchange)
+    this.watchStalled()
+    const refusal = await entering
+    if (!exchange.clientGone) await this.serve(exchange, refusal)
+  }
+
+  /** Looks after requests that hold a place and wait for their clients, for as long as others wait for a place. */
+  private watchStalled(): void {
+    if (this.isWatchingStalled) return
+    this.isWatchingStalled = true
+    const { parkAfterMs } = this.settings.limits
+    this.clock.alarm(parkAfterMs, () => {
+      this.isWatchingStalled = false
+      const untilMs = this.clock.monotonicMs() - parkAfterMs
+      for (const { exchange } of this.connections) {
+        if ((exchange?.awaitsBodySinceMs ?? Infinity) <= untilMs && exchange !== undefined)
+          this.admission.park(exchange)
+      }
+      if (this.admission.waiting > 0) this.watchStalled()
+    })
+  }
+
+  private land(exchange: HttpExchange): undefined {
+    this.admission.leave(exchange)
+    this.record.request(exchange)
+  }
+
+  /** Never rejects: what goes wrong here is answered, or ends the connection. Undefined: it is over already. */
+  private serve(exchange: HttpExchange, refusal: Failure | undefined): Promise<void> | undefined {
+    try {
+      if (refusal !== undefined) throw refusal
+      const handling = this.protocol.handle(exchange)
+      if (handling !== undefined) {
+        return handling.then(() => this.checkAnswered(exchange)).catch(error => this.serveFailure(exchange, error))
+      }
+      this.checkAnswered(exchange)
+      return undefined
+    } catch (error) {
+      return this.serveFailure(exchange, error)
+    }
+  }
+
+  private checkAnswered({ answered, clientGone }: HttpExchange): void {
+    if (!answered && !clientGone) throw fail("internal", { reason: "no answer was given" })
+  }
+
+  private async serveFailure(exchange: HttpExchange, error: unknown): Promise<void> {
+    const failure = asFailure(error)
+    exchange.note({ failure: failure.kind })
+    if (failure.remedy === "reportBug") {
+      const stack = error instanceof Error ? error.stack : undefined
+      this.telemetry.log.error("requestBroke", {
+        server: this.name,
+        requestId: exchange.requestId,
+        reason: failure.message,
+        stack,
+      })
+    }
+    if (exchange.answered || exchange.clientGone) return
+    const { requestId, rawTarget } = exchange
+    try {
+      await exchange.respond(this.protocol.refuse({ requestId, failure, status: undefined, target: rawTarget }))
+    } catch (second) {
+      this.telemetry.log.error("requestBroke", { server: this.name, requestId, reason: asFailure(second).message })
+      exchange.destroy()
+    }
+  }
+
+  /** The answer to bytes that are no request. */
+  private malformedAnswer({ code }: HeadError): Uint8Array {
+    const answer = this.protocol.refuse(this.malformedRefusal(code))
+    return plainBytes(answer, httpDate(this.clock.wallMs()), this.settings.serverHeader)
+  }
+
+  private malformedRefusal(code: string): Refusal {
+    const requestId = this.requestIds.next()
+    this.record.nonsense(requestId, code)
+    const refusal = { requestId, target: "" }
+    switch (code) {
+      case OVERFLOW.code:
+        return { ...refusal, status: 431, failure: fail("invalidRequest", { message: "the headers are too large" }) }
+      case LATE.code:
+        return { ...refusal, status: 408, failure: fail("requestTimeout") }
+      default:
+        return {
+          ...refusal,
+          status: 400,
+          failure: fail("invalidRequest", { message: "this is no HTTP request", reason: code }),
+        }
+    }
+  }
+
+  private sweep(): void {
+    const nowMs = this.clock.monotonicMs()
+    for (const connection of this.connections) connection.sweep(nowMs)
+  }
+
+  private async stop(): Promise<void> {
+    this.stopping = true
+    this.admission.stop()
+    const closed = new Promise<void>(resolve => void this.server.close(() => resolve()))
+    const never = new AbortController().signal
+    const untilMs = this.clock.monotonicMs() + this.settings.limits.stopMs
+    while (this.connections.size > 0 && this.clock.monotonicMs() < untilMs) {
+      for (const connection of this.connections) if (connection.isIdle) connection.destroy()
+      await this.clock.sleep(STOP_LOOK_MS, never)
+      this.sweep()
+    }
+    for (const connection of this.connections) connection.destroy()
+    await closed
+  }
+
+  private async loadCertificate(): Promise<boolean> {
+    const pair = await this.certificates?.readIfChanged()
+    if (pair === undefined) return false
+    this.tlsServer?.setSecureContext({ ...pair, minVersion: "TLSv1.2" })
+    return true
+  }
+
+  private async reloadCertificate(): Promise<void> {
+    try {
+      if (await this.loadCertificate()) this.telemetry.log.info("certificateLoaded", { server: this.name })
+    } catch (error) {
+      this.telemetry.log.warn("certificateNotLoaded", { server: this.name, reason: asFailure(error).message })
+    }
+  }
+}
+
+/** An answer outside of any request, as bytes; the connection ends with it. */
+function plainBytes({ status, headers, body }: PlainAnswer, date: string, server: string): Buffer {
+  const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`]
+  for (let i = 0; i + 1 < headers.length; i += 2) lines.push(`${headers[i] ?? ""}: ${headers[i + 1] ?? ""}`)
+  lines.push(`Date: ${date}`, `Server: ${server}`, `Content-Length: ${body.length}`, "Connection: close", "", "")
+  return Buffer.concat([Buffer.from(lines.join("\r\n"), "latin1"), body])
+}
