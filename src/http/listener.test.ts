@@ -133,6 +133,16 @@ test("a refusal before the body reaches a client that sends on", async () => {
   await client.end()
 })
 
+test("the connection of a refused client stays until its body has come: it would break while the client sends", async () => {
+  const client = await (await serve(polite, { drainMs: 60_000 })).open()
+  const body = "x".repeat(200_000)
+  client.say(`PUT /refuse HTTP/1.1\r\nHost: h\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(1)}`)
+  assert.equal((await client.answers(1))[0]?.status, 403)
+  await pause(50)
+  assert.ok(!client.closed)
+  await client.say("x").end()
+})
+
 test("what a refused client may still send is bounded in bytes and in time", async () => {
   const world = await serve(polite, { drainBytesMax: 100_000, drainMs: 150 })
   const flood = await world.open()
