@@ -36,6 +36,8 @@ export interface Outcome {
 
 interface Written {
   readonly rendered: readonly Rendered[]
+  /** Another server is sent the same. */
+  readonly isBesideAnother: boolean
 }
 
 /** A server as one stream sees it. */
@@ -66,7 +68,7 @@ export class Player implements Side {
   }
 
   /** `first`: the number of its first request. */
-  async play(unit: Unit, { rendered }: Written, first: number, echoes: boolean): Promise<Outcome> {
+  async play(unit: Unit, { rendered, isBesideAnother }: Written, first: number, echoes: boolean): Promise<Outcome> {
     const wire = (this.wire ??= await Wire.open(this.port))
     const isLate = unit.kind === "requests" && unit.specs.some(mayComeLate)
     const collected = await exchange(wire, unit, rendered)
@@ -79,7 +81,7 @@ export class Player implements Side {
       const token = tokenIn(answer)
       if (token !== undefined) this.tokens.set(first + i, token)
     })
-    const isMatterOfTime = isPipelineInWrites(unit) || isReadAhead(unit, echoes)
+    const isMatterOfTime = isPipelineInWrites(unit) || isReadAhead(unit, isBesideAnother)
     if (isMatterOfTime && state !== STAYS) return { answers: collected.answers, text: "closed" }
     return { answers: collected.answers, text: this.normaliser.text(collected, state, echoes, isLate) }
   }
@@ -143,8 +145,9 @@ export function renderFor(sides: readonly Side[], specs: readonly Spec[], nowMs:
   if (first === undefined) return []
   const rendered = specs.map(spec => render(spec, first, nowMs))
   return [
-    { rendered },
+    { rendered, isBesideAnother: others.length > 0 },
     ...others.map(side => ({
+      isBesideAnother: true,
       rendered: rendered.map((one, i) => {
         const spec = specs[i]
         return one.isOwn && spec !== undefined ? render(spec, side, nowMs) : one
@@ -169,7 +172,7 @@ export async function playUnit(
   const written = renderFor(players, unit.specs, Date.now())
   const shows = echoes && (written[0]?.rendered.every(({ isOwn }) => !isOwn) ?? true)
   const outcomes = await Promise.all(
-    players.map((player, i) => player.play(unit, written[i] ?? { rendered: [] }, first, shows)),
+    players.map((player, i) => player.play(unit, written[i] ?? { rendered: [], isBesideAnother: false }, first, shows)),
   )
   return { first, outcomes, written }
 }
