@@ -2,8 +2,8 @@
  * Layers: which rooms import which today, compared with tools/layers/arrows.txt, so that every new
  * arrow shows in review; and no import cycle between files.
  *
- *   node tools/layers.mjs           checks (the arrows that are allowed, the doors, the picture, cycles)
- *   node tools/layers.mjs --write   writes the picture anew
+ *   node tools/layers.mjs           checks (the arrows that are allowed, the doors, the picture, cycles, unused exports)
+ *   node tools/layers.mjs --write   writes the picture anew, and lowers how many unused exports are left
  *
  * Imports of types count too: they are gone when the code runs, but a reader still follows them in a circle. The type
  * imports that close a cycle today are listed in tools/layers/cycles.json, a list that only gets shorter.
@@ -12,11 +12,13 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import ts from "typescript"
-import { judgeImport } from "./layers/judge.mjs"
+import { unusedExports } from "./layers/exports.mjs"
+import { judgeImport, LAYERS } from "./layers/judge.mjs"
 import { importedPath, isCheck, isStandIn, ROOT, roomOf } from "./lint/paths.mjs"
 
 const PICTURE = "tools/layers/arrows.txt"
 const CYCLES = "tools/layers/cycles.json"
+const UNUSED = "tools/layers/unused-exports.json"
 const FOLDERS = ["src", "sim", "bench", "tests", "conformance"]
 
 function sourcesOf(root) {
@@ -114,6 +116,7 @@ function cycleProblems(imports, allowed) {
 export function survey(root = ROOT, allowedCycles = []) {
   const problems = []
   const arrows = new Set()
+  const arrowsOfTests = new Set()
   const imports = new Map()
   const sources = sourcesOf(root)
   const known = new Set(sources)
@@ -122,33 +125,78 @@ export function survey(root = ROOT, allowedCycles = []) {
     for (const { to, isType } of importsOf(path, readFileSync(join(root, path), "utf8"))) {
       const message = judgeImport(path, to)
       if (message !== undefined) problems.push(`${path}: ${message}`)
-      if (placeOf(path) !== placeOf(to) && !isCheck(path) && !isStandIn(path))
-        arrows.add(`${placeOf(path)} -> ${placeOf(to)}`)
+      if (placeOf(path) !== placeOf(to))
+        (isCheck(path) || isStandIn(path) ? arrowsOfTests : arrows).add(edgeOf(placeOf(path), placeOf(to)))
       if (known.has(to)) found.set(to, isType && found.get(to) !== false)
     }
     imports.set(path, found)
   }
   if (sources.length === 0) problems.push("no source file was seen: the check looked at nothing")
   problems.push(...cycleProblems(imports, allowedCycles))
-  return { problems, arrows: [...arrows].sort(), files: sources.length }
+  return { problems, arrows: [...arrows].sort(), arrowsOfTests: [...arrowsOfTests], files: sources.length }
+}
+
+/** Rules of layers.json that no file needs, tests included: they allow what nobody has thought about. */
+export function deadRules(layers, arrows) {
+  return Object.entries(layers).flatMap(([room, allowed]) =>
+    allowed
+      .filter(to => to !== "*" && !arrows.includes(edgeOf(room, to)))
+      .map(to => `no file of ${room}/ imports ${to}/: take the rule out of tools/layers/layers.json`),
+  )
+}
+
+const countsOf = unused => {
+  const counts = {}
+  for (const each of unused) counts[roomOf(each)] = (counts[roomOf(each)] ?? 0) + 1
+  return counts
+}
+
+/** Compares the unused exports of each room with how many may be left: a number that only goes down. */
+export function exportProblems(unused, allowed) {
+  const counts = countsOf(unused)
+  return Object.keys({ ...allowed, ...counts }).flatMap(room => {
+    const [count, most] = [counts[room] ?? 0, allowed[room] ?? 0]
+    const names = unused.filter(each => roomOf(each) === room).join(", ")
+    if (count > most)
+      return [`src/${room}/ has ${count} exports that nobody imports, ${most} at most: take \`export\` from ${names}`]
+    return count < most ? [`well done: src/${room}/ has ${count} unused exports; node tools/layers.mjs --write`] : []
+  })
+}
+
+const listOf = path => JSON.parse(readFileSync(join(ROOT, path), "utf8"))
+
+function unusedHere() {
+  const read = path => readFileSync(join(ROOT, path), "utf8")
+  const tools = readdirSync(join(ROOT, "tools"), { recursive: true }).filter(path => /\.[cm]js$/.test(path))
+  const sources = new Map(sourcesOf(ROOT).map(path => [path, read(path)]))
+  return unusedExports(sources, tools.map(path => read(join("tools", path))).join("\n"))
 }
 
 const pictureOf = arrows => `${arrows.join("\n")}\n`
 
 /** Problems of the tree, the picture's age included. */
 export function checkLayers() {
-  const { problems, arrows, files } = survey(ROOT, JSON.parse(readFileSync(join(ROOT, CYCLES), "utf8")))
+  const { problems, arrows, arrowsOfTests, files } = survey(ROOT, listOf(CYCLES))
   const picture = existsSync(join(ROOT, PICTURE)) ? readFileSync(join(ROOT, PICTURE), "utf8") : ""
   const before = new Set(picture.split("\n").filter(line => line !== ""))
   for (const arrow of arrows)
     if (!before.has(arrow)) problems.push(`new arrow ${arrow}: if it is meant, node tools/layers.mjs --write`)
   for (const arrow of before)
     if (!arrows.includes(arrow)) problems.push(`arrow ${arrow} is gone: node tools/layers.mjs --write`)
+  problems.push(...deadRules(LAYERS, [...arrows, ...arrowsOfTests]), ...exportProblems(unusedHere(), listOf(UNUSED)))
   return { problems, files }
 }
 
+function writeLists() {
+  writeFileSync(join(ROOT, PICTURE), pictureOf(survey().arrows))
+  const [counts, allowed] = [countsOf(unusedHere()), listOf(UNUSED)]
+  const left = Object.entries(allowed).map(([room, most]) => [room, Math.min(most, counts[room] ?? 0)])
+  const fewer = Object.fromEntries(left.filter(([, most]) => most > 0))
+  writeFileSync(join(ROOT, UNUSED), `${JSON.stringify(fewer, undefined, 2)}\n`)
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  if (process.argv.includes("--write")) writeFileSync(join(ROOT, PICTURE), pictureOf(survey().arrows))
+  if (process.argv.includes("--write")) writeLists()
   const { problems, files } = checkLayers()
   for (const problem of problems) process.stdout.write(`${problem}\n`)
   process.stdout.write(`layers: ${files} files, ${problems.length} problems\n`)

@@ -20,7 +20,7 @@ import { errorReply, healthReply, misdirected, notFound, reply, type AdminReply 
 
 export const BODY_BYTES_MAX = 64 * 1024
 
-export interface AdminRequest {
+interface AdminRequest {
   readonly method: string
   /** Path and query as on the wire. */
   readonly rawTarget: string

@@ -86,12 +86,12 @@ export interface SafetyReport {
   readonly wholeInSeconds?: number
 }
 
-export interface SafetyLevelReport {
+interface SafetyLevelReport {
   readonly losses: number
   readonly bytes: number
 }
 
-export interface RiskReport {
+interface RiskReport {
   readonly partition: number
   readonly losses: number
   readonly lacking: readonly DeviceId[]
@@ -133,7 +133,7 @@ export interface RepairReport {
   readonly singleCopyBlocks: number
 }
 
-export interface ScrubReport {
+interface ScrubReport {
   readonly device: DeviceId
   readonly state: "running" | "waiting" | "paused"
   readonly passStartedMs: number
@@ -154,7 +154,7 @@ export interface ChoreReport {
   readonly tranquility: number
 }
 
-export interface LayoutReport {
+interface LayoutReport {
   readonly version: number
   /** Slots of each partition. */
   readonly width: number
@@ -162,7 +162,7 @@ export interface LayoutReport {
   readonly transition?: LayoutTransitionReport
 }
 
-export interface LayoutTransitionReport {
+interface LayoutTransitionReport {
   readonly fromVersion: number
   /** Absent: not known. */
   readonly progress?: ProgressReport
@@ -231,7 +231,7 @@ export type StoreChange =
     }
 
 /** What a change does to one device. */
-export interface PlannedDevice {
+interface PlannedDevice {
   /** Absent: a device that does not exist yet. */
   readonly id?: DeviceId
   readonly path: string

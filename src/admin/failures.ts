@@ -38,7 +38,7 @@ const STATUS_BY_KIND: { readonly [kind in FailureKind]?: number } = {
   devicesMissing: 409,
 }
 
-export interface ErrorReply {
+interface ErrorReply {
   readonly status: number
   readonly code: string
   readonly message: string

@@ -1,11 +1,8 @@
 /** The admin port: health, metrics, documents and the operator's API. */
-export { AdminApi, BODY_BYTES_MAX } from "./api.js"
+export { AdminApi } from "./api.js"
 export { AdminProtocol } from "./protocol.js"
 export { checkConfirmed } from "./confirmed-core.js"
-export type { AdminRequest } from "./api.js"
-export type { AdminReply } from "./replies.js"
 export type {
-  AdminOptions,
   AppliedChange,
   ChangePlan,
   ChoreReport,
@@ -14,16 +11,13 @@ export type {
   DeviceState,
   Documents,
   HealthReport,
-  LayoutReport,
   LostObject,
   NamesReport,
-  PlannedDevice,
   ProgressReport,
   QueueReport,
   RedundancyReport,
   RepairReport,
   SafetyReport,
-  ScrubReport,
   StoreChange,
   StoreOperations,
   StoreReport,

@@ -86,7 +86,7 @@ const openPaths = (components: Map<string, Json>): Record<string, Json> => ({
   },
 })
 
-export function openApiDocument(): Json {
+function openApiDocument(): Json {
   const components = new Map<string, Json>()
   const paths = openPaths(components)
   for (const operation of OPERATIONS) {

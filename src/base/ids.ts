@@ -126,7 +126,7 @@ export function parseNewBucketName(value: unknown): BucketName {
   return name
 }
 
-export const OBJECT_KEY_BYTES_MAX = 1024
+const OBJECT_KEY_BYTES_MAX = 1024
 
 /** An object key from its UTF-8 bytes. Throws `invalidKey` (not UTF-8, or empty) or `keyTooLong`. */
 export function objectKeyOfBytes(bytes: Uint8Array): ObjectKey {

@@ -32,7 +32,7 @@ export class HeaderShape {
 }
 
 export const ABSENT = -1
-export const REPEATED = -2
+const REPEATED = -2
 
 /** Headers by lower-case name; values are bytes, one character a byte, and repeated ones are joined by ",". */
 export interface Headers {

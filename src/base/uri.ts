@@ -14,7 +14,7 @@ export interface QueryParameter {
   readonly assigned: boolean
 }
 
-export interface RequestTarget {
+interface RequestTarget {
   /** Percent-coded, beginning with "/". */
   readonly rawPath: string
   /** Without its "?"; "" where there is none. */

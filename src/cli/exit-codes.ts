@@ -17,7 +17,7 @@ export const EXIT_CODES = {
   interrupted: { code: 130, meaning: "interrupted" },
 } as const
 
-export type ExitName = keyof typeof EXIT_CODES
+type ExitName = keyof typeof EXIT_CODES
 
 /** An error of a command itself: one line that says what to do. */
 export class CliError extends Error {

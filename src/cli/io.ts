@@ -9,7 +9,7 @@ import type { Environment, ServeConfig } from "../config/index.js"
 import type { RescueRequest, RescueSummary } from "../rescue/index.js"
 
 /** What runs a whole store in this process. */
-export interface Programs {
+interface Programs {
   /** Serves until the signal fires. Throws one clear line, with nothing touched, where it cannot start. */
   serve(config: ServeConfig, io: CliIo, signal: AbortSignal): Promise<void>
   /** Throws what speaks against folders or settings before anything is written; the signal's reason when it fires. */

@@ -2,7 +2,7 @@
 import type { Command } from "commander"
 import { CliError } from "./exit-codes.js"
 
-export const collect = (value: string, earlier: readonly string[] | undefined): readonly string[] => [
+const collect = (value: string, earlier: readonly string[] | undefined): readonly string[] => [
   ...(earlier ?? []),
   value,
 ]

@@ -64,7 +64,7 @@ function commandText(name: string, command: Command): string {
 }
 
 /** What docs/cli.md shows, as Markdown. */
-export interface CommandLineTables {
+interface CommandLineTables {
   readonly commands: string
   readonly settings: string
   readonly exitCodes: string

@@ -7,7 +7,7 @@ import type { Disk } from "../seams/disk/contract.js"
 import { RealLocks } from "../seams/lock/index.js"
 import type { CliIo } from "./io.js"
 
-export interface StoppedFolder {
+interface StoppedFolder {
   readonly path: string
   readonly disk: Disk
   readonly deviceId: DeviceId

@@ -228,7 +228,7 @@ export function findDevice<T extends { readonly id: string; readonly path: strin
 }
 
 /** What a change has set moving and is not done; undefined: nothing. */
-export function workLeft({ layout, devices, recoding, repair }: Status): string | undefined {
+function workLeft({ layout, devices, recoding, repair }: Status): string | undefined {
   const coming = devices.filter(({ state }) => state === "filling" || state === "leaving")
   const { transition } = layout
   if (transition === undefined && coming.length === 0 && recoding === undefined) return undefined

@@ -6,12 +6,12 @@ import { durationText, printable, sizeText, tableText } from "./text.js"
 
 export type Status = z.output<typeof STORE_SCHEMAS.STATUS>
 export type Device = z.output<typeof STORE_SCHEMAS.DEVICE>
-export type Plan = z.output<typeof STORE_SCHEMAS.PLAN>
-export type ProgressOfWork = z.output<typeof STORE_SCHEMAS.PROGRESS>
-export type Repair = z.output<typeof STORE_SCHEMAS.REPAIR>
-export type Scrub = z.output<typeof STORE_SCHEMAS.SCRUBS>["scrub"][number]
-export type Chore = z.output<typeof STORE_SCHEMAS.CHORE>
-export type Redundancy = z.output<typeof STORE_SCHEMAS.REDUNDANCY>
+type Plan = z.output<typeof STORE_SCHEMAS.PLAN>
+type ProgressOfWork = z.output<typeof STORE_SCHEMAS.PROGRESS>
+type Repair = z.output<typeof STORE_SCHEMAS.REPAIR>
+type Scrub = z.output<typeof STORE_SCHEMAS.SCRUBS>["scrub"][number]
+type Chore = z.output<typeof STORE_SCHEMAS.CHORE>
+type Redundancy = z.output<typeof STORE_SCHEMAS.REDUNDANCY>
 
 const LABEL_CELLS = 12
 /** Of the worst partitions; `--json` has more. */

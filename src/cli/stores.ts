@@ -100,7 +100,7 @@ export async function s3Access(io: CliIo, options: StoreOptions): Promise<S3Acce
   }
 }
 
-export async function adminAccess(io: CliIo, options: StoreOptions): Promise<AdminAccess> {
+async function adminAccess(io: CliIo, options: StoreOptions): Promise<AdminAccess> {
   const endpoint = io.environment["HAYLOFT_ADMIN_ENDPOINT"]
   const token = io.environment["HAYLOFT_ADMIN_TOKEN"]
   if (isElsewhere(io, options)) {

@@ -13,9 +13,9 @@ import { BrokenAnswer, Unreachable } from "./remote.js"
 const SILENCE_MS_MAX = 60_000
 const CONNECTIONS_MAX = 512
 /** Error documents and listings: larger ones are no answer of a store. */
-export const DOCUMENT_BYTES_MAX = 32 * 1024 * 1024
+const DOCUMENT_BYTES_MAX = 32 * 1024 * 1024
 
-export interface Call {
+interface Call {
   readonly method: string
   /** Path and query, percent-coded. */
   readonly rawTarget: string

@@ -40,13 +40,13 @@ export interface ListedKey {
   readonly lastModifiedMs: number
 }
 
-export interface KeyPage {
+interface KeyPage {
   readonly keys: readonly ListedKey[]
   readonly prefixes: readonly string[]
   readonly next: string | undefined
 }
 
-export interface BucketEntry {
+interface BucketEntry {
   readonly name: string
   readonly createdMs: number
 }

@@ -15,7 +15,7 @@ import { HttpCaller } from "./http-caller.js"
 import { Unreachable } from "./remote.js"
 import type { S3Access } from "./signed-call.js"
 
-export const START_MS_MAX = 60_000
+const START_MS_MAX = 60_000
 const STOP_MS_MAX = 30_000
 const POLL_MS = 50
 /** Of what the process said, for error messages. */
@@ -26,7 +26,7 @@ const ANY_PORT = "127.0.0.1:0"
 /** Seen from dist/src/client/. */
 export const HAYLOFT_COMMAND = fileURLToPath(new URL("../../../bin/hayloft", import.meta.url))
 
-export interface StoreProcessOptions {
+interface StoreProcessOptions {
   readonly dataFolders: readonly string[]
   /** Default: any free ports of the loopback address. */
   readonly listen?: string

@@ -14,7 +14,7 @@ const PARTS_AT_ONCE = 4
 /** A stream of unknown length: parts double in size each so many parts. */
 const PARTS_PER_SIZE = 1000
 
-export interface UploadRequest {
+interface UploadRequest {
   readonly bucket: string
   readonly key: string
   readonly contentType?: string

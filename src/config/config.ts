@@ -16,7 +16,7 @@ export interface ListenAddress {
   readonly port: number
 }
 
-export interface TlsFiles {
+interface TlsFiles {
   readonly certFile: string
   readonly keyFile: string
 }
@@ -63,7 +63,7 @@ export interface ServeConfig {
   readonly rootKey: { readonly accessKeyId: AccessKeyId; readonly secret: string } | undefined
 }
 
-export type LogFormat = "text" | "json"
+type LogFormat = "text" | "json"
 
 export const REGION_DEFAULT = "us-east-1"
 

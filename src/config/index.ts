@@ -1,6 +1,5 @@
 /** Configuration: what may be set, and how flags, environment and file become one checked result. */
 export {
-  ALLOWANCES,
   CLIENT_ENVIRONMENT,
   CONFIG_FILE_ENVIRONMENT,
   CONFIG_FILE_FLAG,

@@ -117,7 +117,7 @@ export class Ballast {
 }
 
 /** The ballast files in a device's folder, the oldest first. */
-export async function ballastPaths(disk: Disk, deviceFolder: string): Promise<string[]> {
+async function ballastPaths(disk: Disk, deviceFolder: string): Promise<string[]> {
   const folder = `${deviceFolder}/${BALLAST_FOLDER}`
   if (!(await disk.exists(folder))) return []
   return (await disk.list(folder)).filter(name => NAME.test(name)).map(name => `${folder}/${name}`)

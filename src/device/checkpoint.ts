@@ -97,7 +97,7 @@ export const readSourceMark = (store: StoreReader, name: string): Uint8Array | u
 const nameOf = (family: Family, key: RowKey): string => String.fromCharCode(FAMILIES[family]) + key
 
 /** Rows of ended memberships that one checkpoint deletes. */
-export const DEAD_ROWS_MAX = 20_000
+const DEAD_ROWS_MAX = 20_000
 const BEHIND_ALL_PREFIXES = "\xff".repeat(STORE_PREFIX_BYTES + 1)
 
 /**

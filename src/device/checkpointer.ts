@@ -60,7 +60,7 @@ type Work = keyof typeof FAILED
 const LEFT_OUT = "a metadata table cannot be read; merges leave it out until it can"
 
 /** What is to be had on a disk that is full. */
-export interface CheckpointSpace {
+interface CheckpointSpace {
   /** What is really free, ballast apart; asked now and then. */
   readonly freeBytes: number
   /** What may release space is done at once. */

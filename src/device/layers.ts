@@ -93,7 +93,7 @@ export class MemoryLayer<Row> implements Layer<Row> {
 }
 
 /** Keys are byte strings: the engine's own comparison is byte order. */
-export const compareKeys = (a: RowKey, b: RowKey): number => (a < b ? -1 : a > b ? 1 : 0)
+const compareKeys = (a: RowKey, b: RowKey): number => (a < b ? -1 : a > b ? 1 : 0)
 
 export function getThrough<Row>(layers: readonly Layer<Row>[], family: Family, key: RowKey): Row | undefined {
   for (const layer of layers) {

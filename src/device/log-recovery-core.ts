@@ -126,7 +126,7 @@ export function checkBehindEnd(end: LogEnd, deviceId: DeviceId, found: LogBatchH
   if (isOfThisLife && found.durableUpTo > end.sequence) throw damaged(place.path, place.offsetBytes, end, found)
 }
 
-export interface FoundPlace {
+interface FoundPlace {
   readonly path: string
   readonly offsetBytes: number
 }

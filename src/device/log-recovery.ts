@@ -18,7 +18,7 @@ import type { LogEnd, SegmentChain, SegmentHead } from "./log-recovery-core.js"
 import { batchesFrom, firstBatch, LOG_FILE, readBatch, segmentPaths, Window, WindowMemory } from "./log-segment.js"
 
 /** A segment of the recovered log. */
-export interface RecoveredSegment {
+interface RecoveredSegment {
   readonly file: DiskFile
   readonly first: LogBatchHeader
   readonly last: LogBatchHeader

@@ -76,7 +76,7 @@ export class Window {
   }
 }
 
-export interface Batch {
+interface Batch {
   readonly header: LogBatchHeader
   readonly records: readonly LogBatchRecord[]
 }

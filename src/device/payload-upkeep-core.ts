@@ -18,7 +18,7 @@ export interface CountedVolume {
   readonly isOpen: boolean
 }
 
-export const deadBytes = (volumes: readonly CountedVolume[]): number =>
+const deadBytes = (volumes: readonly CountedVolume[]): number =>
   volumes.reduce((sum, { writtenBytes, livingBytes }) => sum + Math.max(0, writtenBytes - livingBytes), 0)
 
 /** Volumes that nothing points into; they need only be removed. */

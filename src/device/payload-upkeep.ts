@@ -22,7 +22,7 @@ import { emptyVolumes, PAYLOAD_UPKEEP_LIMITS, volumeToMove } from "./payload-upk
 import type { CountedVolume, PayloadUpkeepLimits } from "./payload-upkeep-core.js"
 
 /** Whether a checkpoint writes this row anyway. */
-export type IsWritten = (family: Family, key: RowKey) => boolean
+type IsWritten = (family: Family, key: RowKey) => boolean
 
 interface Moved {
   readonly family: Family

@@ -18,7 +18,7 @@ const volumeOfMark = (key: RowKey): number => Number(key.slice(VOLUME_MARKS.star
 const COUNT_BYTES = 8
 
 /** How many bytes a payload of a row takes in its volume. */
-export type PayloadBytes = (key: RowKey, lengthBytes: number) => number
+type PayloadBytes = (key: RowKey, lengthBytes: number) => number
 
 export class PayloadUsage {
   private readonly changed = new Set<number>()

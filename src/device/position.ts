@@ -10,15 +10,15 @@ import { decodePositionRecord, encodePositionRecord, type PositionRecord } from 
 import type { Disk } from "../seams/disk/contract.js"
 import { readRecordFile, replaceRecordFile } from "./record-file.js"
 
-export const POSITION_NAME = "position"
+const POSITION_NAME = "position"
 
 const pathIn = (folder: string): string => `${folder}/${POSITION_NAME}`
 
 /** Where log and metadata store of a device are. */
-export type DevicePosition = Pick<PositionRecord, "logged" | "generation">
+type DevicePosition = Pick<PositionRecord, "logged" | "generation">
 
 /** What was found at a start. */
-export interface FoundPosition extends DevicePosition {
+interface FoundPosition extends DevicePosition {
   /** The last log batch that the metadata store contains. */
   readonly contained: LogSequence
   /** The first batch that the log has. */

@@ -12,7 +12,7 @@ import { fail } from "../base/failures.js"
 import { MIB } from "../base/limits.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
 
-export const RECORD_FILE_BYTES_MAX = 64 * MIB
+const RECORD_FILE_BYTES_MAX = 64 * MIB
 export const SUPERBLOCK_NAME = "superblock"
 export const CONTROL_NAMES = ["control", "control.second"] as const
 /** What a device's folder has to hold before the device can be opened. */

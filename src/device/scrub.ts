@@ -46,7 +46,7 @@ export interface BaseScrubbed {
 }
 
 /** Reads a payload verified; throws `corruptNeedle` or `deviceFailed`. */
-export type VerifyPayload = (family: Family, key: RowKey, place: VolumePlace) => Promise<unknown>
+type VerifyPayload = (family: Family, key: RowKey, place: VolumePlace) => Promise<unknown>
 
 /** Above every key. */
 const KEYS_END = rowKeyOf("\xff".repeat(64))

@@ -5,6 +5,5 @@
  */
 export { FastCodec, makeCodec } from "./codec.js"
 export { SCRATCH_BYTES as CODEC_SCRATCH_BYTES } from "./kernel.js"
-export type { CodeShape, MatrixKind } from "./matrix.js"
-export { checkShape } from "./matrix.js"
-export { referenceEncode, referenceRebuild } from "./reference.js"
+export type { CodeShape } from "./matrix.js"
+export { referenceEncode } from "./reference.js"

@@ -12,7 +12,7 @@ import type { Matrix } from "./matrix.js"
 
 /** More outputs in one pass would not fit the registers of the machine. */
 export const OUTPUTS_PER_PASS_MAX = 4
-export const STEP_BYTES = 32
+const STEP_BYTES = 32
 /** The scratch area: addresses of inputs, then of outputs (4 bytes each), then the tables. */
 export const TABLES_AT = 256
 const TABLE_BYTES = 32

@@ -32,7 +32,7 @@ const range = (length: number): number[] => Array.from({ length }, (_, i) => i)
 const at = (matrix: Matrix, row: number, column: number): number => matrix[row]?.[column] ?? 0
 
 /** Throws `invalidConfig` unless such a code exists: k and m at least 1, together at most 32, xor with m = 1 only. */
-export function checkShape({ k, m, matrix }: CodeShape): void {
+function checkShape({ k, m, matrix }: CodeShape): void {
   const whole = Number.isInteger(k) && Number.isInteger(m) && k >= 1 && m >= 1 && k + m <= SHARDS_MAX
   if (!whole || (matrix === "xor" && m !== 1)) {
     throw fail("invalidConfig", { message: "no such code", matrix, k, m, shardsMax: SHARDS_MAX })
@@ -45,7 +45,7 @@ function product(a: Matrix, b: Matrix): Matrix {
 }
 
 /** The inverse of a square matrix (Gauss–Jordan); undefined where there is none. */
-export function invert(matrix: Matrix): Matrix | undefined {
+function invert(matrix: Matrix): Matrix | undefined {
   const size = matrix.length
   const rows = matrix.map((row, r) => [...row, ...range(size).map(c => (c === r ? 1 : 0))])
   for (let column = 0; column < size; column += 1) {
@@ -87,7 +87,7 @@ export function parityRows(shape: CodeShape): Matrix {
 }
 
 /** All k + m rows: what slot i holds, as coefficients of the data shards. */
-export function generatorRows(shape: CodeShape): Matrix {
+function generatorRows(shape: CodeShape): Matrix {
   const identity = range(shape.k).map(r => range(shape.k).map(c => (c === r ? 1 : 0)))
   return [...identity, ...parityRows(shape)]
 }

@@ -15,7 +15,7 @@ export interface VolumePlace {
   readonly lengthBytes: number
 }
 
-export interface BaseRow {
+interface BaseRow {
   readonly value: Uint8Array
   readonly place: VolumePlace | undefined
 }

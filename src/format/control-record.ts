@@ -97,7 +97,7 @@ export interface ControlRecord {
   readonly more: readonly unknown[]
 }
 
-export const TABLETS_MAX = 65_536
+const TABLETS_MAX = 65_536
 /** What fits the generation of a needle. */
 export const POLICY_VERSION_MAX = 0xffff
 /** Those of a layout before and those that came since. */

@@ -36,12 +36,12 @@ export interface Entry {
   readonly isSnapshot?: true
 }
 
-export interface DecodedWrite extends EntryWrite {
+interface DecodedWrite extends EntryWrite {
   /** Where the payload's checksum begins in the record; the payload follows it. */
   readonly payloadAt: number
 }
 
-export interface DecodedEntry extends Entry {
+interface DecodedEntry extends Entry {
   readonly writes: readonly DecodedWrite[]
 }
 
@@ -62,7 +62,7 @@ function writeBytes(write: EntryWrite): number {
 export const entryBytes = (writes: readonly EntryWrite[]): number =>
   writes.reduce((sum, write) => sum + writeBytes(write), HEAD_BYTES)
 
-export interface EncodedRecord {
+interface EncodedRecord {
   readonly record: Uint8Array
   /** For each write where its payload's checksum lies in the record (0: none). */
   readonly payloadsAt: readonly number[]

@@ -81,7 +81,7 @@ export function decodeKeyUse(bytes: Uint8Array): KeyUseRecord {
 }
 
 /** Numbers are on disk: append only. */
-export const IDENTITY_KINDS = ["user", "group", "role"] as const
+const IDENTITY_KINDS = ["user", "group", "role"] as const
 export type IdentityKind = (typeof IDENTITY_KINDS)[number]
 
 export interface InlinePolicy {
@@ -90,7 +90,7 @@ export interface InlinePolicy {
 }
 
 /** What only a role has. */
-export interface RoleTerms {
+interface RoleTerms {
   readonly description: string
   /** Who may assume it: an access policy. */
   readonly trust: string

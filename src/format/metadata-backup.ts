@@ -66,7 +66,7 @@ export interface MetadataChunk {
 }
 
 export const UPLOAD_MARK_DIGITS = 16
-export const METADATA_CHUNK_BYTES_MAX = 8 * MIB
+const METADATA_CHUNK_BYTES_MAX = 8 * MIB
 const MAGIC = 0x6b62_4d48 // "HMbk"
 const VERSION = 1
 const LAST = 1

@@ -89,9 +89,9 @@ export interface NeedlePlace {
 
 export const NEEDLE_KEY_BYTES = 27
 export const NEEDLE_HEAD_BYTES = 72
-export const NEEDLE_BODY_BYTES_MAX = BLOCK_BYTES_MAX
+const NEEDLE_BODY_BYTES_MAX = BLOCK_BYTES_MAX
 /** Bucket name, content type, user metadata and tags of an object. */
-export const BIRTH_NOTE_BYTES_MAX = 8 * KIB
+const BIRTH_NOTE_BYTES_MAX = 8 * KIB
 const KEY_BYTES_MAX = 2 * KIB
 const HASH_BYTES = 8
 export const NEEDLE_HEADER_BYTES_MAX =

@@ -14,28 +14,28 @@ import { bytesOfVersionId } from "./version-id.js"
 
 const TERMINATOR = "\x00"
 
-export function u64Text(value: number): string {
+function u64Text(value: number): string {
   assert(Number.isSafeInteger(value) && value >= 0, () => `not a whole number: ${value}`)
   return u32Text(Math.floor(value / 0x1_0000_0000)) + u32Text(value % 0x1_0000_0000)
 }
 
-export function u32Text(value: number): string {
+function u32Text(value: number): string {
   return String.fromCharCode(value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff)
 }
 
 export const u16Text = (value: number): string => String.fromCharCode((value >>> 8) & 0xff, value & 0xff)
 
-export function readU64Text(text: string, at: number): number {
+function readU64Text(text: string, at: number): number {
   return readU32Text(text, at) * 0x1_0000_0000 + readU32Text(text, at + 4)
 }
 
-export function readU32Text(text: string, at: number): number {
+function readU32Text(text: string, at: number): number {
   const high = (text.charCodeAt(at) << 24) | (text.charCodeAt(at + 1) << 16)
   return (high | (text.charCodeAt(at + 2) << 8) | text.charCodeAt(at + 3)) >>> 0
 }
 
 /** 64 bits of the complement, so that newer orders sort first. */
-export function complementText(order: number): string {
+function complementText(order: number): string {
   return u32Text(~Math.floor(order / 0x1_0000_0000) >>> 0) + u32Text(~(order % 0x1_0000_0000) >>> 0)
 }
 

@@ -30,7 +30,7 @@ export const ROW_FLAGS = {
 export const fileSeed = (deviceId: DeviceId, fileNumber: number): bigint =>
   xxh64(Buffer.from(`hayloft table ${VERSION} ${deviceId} ${fileNumber}`))
 
-export const blockSeed = (seed: bigint, offsetBytes: number): bigint => BigInt.asUintN(64, seed + BigInt(offsetBytes))
+const blockSeed = (seed: bigint, offsetBytes: number): bigint => BigInt.asUintN(64, seed + BigInt(offsetBytes))
 
 /** What a row takes in a block. */
 export const rowBytes = (keyBytes: number, valueBytes: number): number => ROW_HEADER_BYTES + keyBytes + valueBytes + 4

@@ -76,7 +76,7 @@ function xorInto(sums: Int32Array, at: number, page: Int32Array): void {
 }
 
 /** A file whose blocks are to be rebuilt: what can be read of it. */
-export interface ParityFile {
+interface ParityFile {
   /** All data blocks and directories. */
   readonly data: Buffer
   readonly parity: Buffer

@@ -8,8 +8,7 @@
  * Head, big-endian: format (1), flags (1), checksum algorithm (1), reserved (1), size (8), modified
  * in ms (8), order (8), random half of the version id (8), MD5 of the ETag (16), parts (2).
  */
-import { bytesOfHex } from "../base/bytes.js"
-import { assert, must } from "../base/assert.js"
+import { assert } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import { parseMultipartId, type MultipartId, type VersionId } from "../base/ids.js"
 import { packAcl, readAcl, type ObjectAcl } from "./acl.js"
@@ -69,7 +68,7 @@ export interface VersionRecord {
 
 const FORMAT = 1
 const [MD5_AT, MD5_BYTES, PARTS_AT] = [36, 16, 52]
-export const VERSION_HEAD_BYTES = 54
+const VERSION_HEAD_BYTES = 54
 /** Details that encode larger than this go to a row of their own. */
 export const DETAILS_IN_RECORD_BYTES_MAX = 512
 const MARKER = 1
@@ -86,11 +85,6 @@ export const versionIdOfHead = (head: VersionHead): VersionId =>
 
 export const etagOfHead = (head: Pick<VersionHead, "md5" | "parts">): string =>
   bufferOf(head.md5).toString("hex") + (head.parts > 0 ? `-${head.parts}` : "")
-
-export function md5OfEtag(etag: string): Uint8Array | undefined {
-  const bytes = bytesOfHex(etag.slice(0, 32))
-  return bytes?.length === 16 ? bytes : undefined
-}
 
 function packContent(content: Content): readonly unknown[] {
   switch (content.kind) {
@@ -190,10 +184,7 @@ function checkHead(bytes: Buffer, at: number, end: number): void {
 }
 
 /** What a listing shows of an object. */
-export interface ListedVersion extends Pick<
-  VersionHead,
-  "sizeBytes" | "modifiedMs" | "checksumAlgorithm" | "checksumType"
-> {
+interface ListedVersion extends Pick<VersionHead, "sizeBytes" | "modifiedMs" | "checksumAlgorithm" | "checksumType"> {
   readonly etag: string
 }
 
@@ -284,5 +275,3 @@ export function decodeVersion(value: Uint8Array): VersionRecord {
   const { content, checksumValue, details } = decodeBody(bufferOf(value).subarray(VERSION_HEAD_BYTES))
   return { head, content, checksumValue, details }
 }
-
-export const md5Bytes = (hex: string): Uint8Array => must(md5OfEtag(hex), "an ETag begins with an MD5")

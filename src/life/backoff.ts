@@ -4,7 +4,7 @@
  */
 import type { Random } from "../seams/random/contract.js"
 
-export interface BackoffLimits {
+interface BackoffLimits {
   readonly firstMs: number
   readonly mostMs: number
 }

@@ -18,9 +18,9 @@ import { CHORES_MAX } from "./chore-runner.js"
 import type { Living } from "./contract.js"
 import { mapBounded } from "./map-bounded.js"
 
-export const RESTART_LIMITS = { firstMs: 200, mostMs: 60_000 } as const
-export const HEALTHY_AFTER_MS = 60_000
-export const LIVINGS_MAX = 1_000
+const RESTART_LIMITS = { firstMs: 200, mostMs: 60_000 } as const
+const HEALTHY_AFTER_MS = 60_000
+const LIVINGS_MAX = 1_000
 /** On the one signal that all of them share: each rests on it, and those that run chores listen for every chore. */
 const STOP_LISTENERS_MAX = LIVINGS_MAX + CHORES_MAX
 

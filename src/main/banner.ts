@@ -1,5 +1,5 @@
 /** What a start prints: where the store is, what may fail, and three ways to a first object. */
-export interface BannerFacts {
+interface BannerFacts {
   readonly version: string
   readonly endpoint: string
   readonly adminEndpoint: string

@@ -58,7 +58,7 @@ const OWNER_RETRY_MS = 10_000
 const DEVICES_OF_DEFAULTS = 14
 
 /** The world that a store runs in. */
-export interface StoreSeams {
+interface StoreSeams {
   readonly clock: Clock
   readonly random: Random
   readonly disk: Disk
@@ -68,7 +68,7 @@ export interface StoreSeams {
 }
 
 /** What works for a store beside the serving thread, and within which limits. */
-export interface StoreParts {
+interface StoreParts {
   readonly compute: Compute
   readonly checkpoints: CheckpointRunner
   readonly limits: Pick<EngineSettings, "deviceOptions" | "spaceLimits" | "abortedWaits">

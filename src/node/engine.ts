@@ -43,7 +43,7 @@ const DEVICES_AT_ONCE = 4
 const MOVE_BYTES_PER_SECOND = 50 * MIB
 
 /** The world that an engine lives in. */
-export interface Seams {
+interface Seams {
   readonly clock: Clock
   readonly random: Random
   /** Each device's own way to its files. */

@@ -90,7 +90,7 @@ export function settingsOf(record: ControlRecord, incarnation: Incarnation): Eng
   }
 }
 
-export interface MachineOptions {
+interface MachineOptions {
   readonly devices: number
   readonly blockBytes?: number
 }

@@ -12,7 +12,7 @@ export type FoundBody =
   | { readonly kind: "incomplete"; readonly reason: string }
 
 /** What is known of a body beside its shards. */
-export interface KnownBody {
+interface KnownBody {
   /** Of the whole; undefined: the shards have to tell. */
   readonly lengthBytes: number | undefined
   /** Of the store; undefined: unknown. */

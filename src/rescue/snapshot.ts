@@ -29,7 +29,7 @@ export interface SnapshotFacts {
 }
 
 /** All rows of one object key. */
-export interface SnapshotKey {
+interface SnapshotKey {
   readonly bucketId: BucketId
   readonly key: ObjectKey
   readonly row: RowKey

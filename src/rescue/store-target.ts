@@ -29,7 +29,7 @@ const MARK_NAME = "rescue"
 const VERSIONS_PER_PAGE = 1_000
 
 /** What a rescue needs of the machine. */
-export interface TargetSeams {
+interface TargetSeams {
   readonly clock: Clock
   readonly random: Random
   readonly disk: Disk
@@ -38,7 +38,7 @@ export interface TargetSeams {
 }
 
 /** The new store while it runs. */
-export interface ServedStore {
+interface ServedStore {
   readonly engine: { readonly services: Services; readonly accounts: Accounts }
   /** To be supervised until the stop. */
   readonly livings: readonly Living[]
@@ -46,7 +46,7 @@ export interface ServedStore {
 }
 
 /** Which store is made, from what, and what runs it. */
-export interface TargetPlan {
+interface TargetPlan {
   readonly settings: ServeConfig
   readonly fileKey: Uint8Array | undefined
   /** The id of the source. */

@@ -28,7 +28,7 @@ import type { BucketPlan, ReadyVersion, RescueTarget, RescuedAccessKey, RescuedA
 const BACKUP_EVERY_MS = 60 * 60_000
 
 /** Keeps what is written, in memory. */
-export class MemoryTarget implements RescueTarget {
+class MemoryTarget implements RescueTarget {
   readonly rootAccount = parseAccountId("new-root")
   readonly accounts: RescuedAccount[] = []
   readonly accessKeys: RescuedAccessKey[] = []

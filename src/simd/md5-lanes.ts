@@ -210,7 +210,7 @@ export type Md5State = Uint32Array
 export const md5Start = (): Md5State => Uint32Array.from(START)
 
 /** A stream in one call: its state, and the address of its next bytes. */
-export interface Md5Lane {
+interface Md5Lane {
   readonly state: Md5State
   readonly at: number
 }

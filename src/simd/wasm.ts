@@ -31,7 +31,7 @@ export const WASM_PAGE_BYTES = 65_536
 const PAGES_MAX = 65_536
 
 export type Code = readonly number[]
-export type ValueType = "i32" | "i64" | "v128"
+type ValueType = "i32" | "i64" | "v128"
 const VALUE_TYPES: Readonly<Record<ValueType, number>> = { i32: 0x7f, i64: 0x7e, v128: 0x7b }
 
 const SIMD = 0xfd

@@ -231,10 +231,3 @@ export function xxh64OfPieceInto(lengthBytes: number, target: Uint8Array, offset
   kernel.hashInto(0, lengthBytes, 0n, RESULT_AT)
   target.set(result, offset)
 }
-
-/** Whether the XXH64 of the first bytes of XXH64_PIECE stands at `bytes[offset…offset+8)`, little-endian. */
-export function isXxh64OfPiece(lengthBytes: number, bytes: Uint8Array, offset: number): boolean {
-  kernel.hashInto(0, lengthBytes, 0n, RESULT_AT)
-  for (let i = 0; i < result.length; i += 1) if (result[i] !== bytes[offset + i]) return false
-  return true
-}

@@ -10,7 +10,7 @@ import type { Block } from "../format/table-block.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { BLOCK_IDLE_MS } from "./limits.js"
 
-export interface CachedBlock {
+interface CachedBlock {
   readonly block: Block
   /** Used since the hand of the cache last passed. */
   isUsed: boolean

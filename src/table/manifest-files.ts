@@ -29,7 +29,7 @@ interface WholeCopy {
   readonly hash: string
 }
 
-export interface StoredManifest extends WholeCopy {
+interface StoredManifest extends WholeCopy {
   /** One of the two copies is damaged or missing. */
   readonly isSingle: boolean
 }

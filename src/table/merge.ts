@@ -18,7 +18,7 @@ import { lostRows, RunStream, type StreamedTable } from "./run-stream.js"
 import type { Probe } from "./table.js"
 import type { TableWriter } from "./table-writer.js"
 
-export interface MergeResult {
+interface MergeResult {
   readonly tables: readonly TableEntry[]
   /** Inputs of which rows are left. */
   readonly trimmed: readonly TableEntry[]

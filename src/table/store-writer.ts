@@ -27,7 +27,7 @@ import type { Probe } from "./table.js"
 import type { StreamedTable } from "./run-stream.js"
 import { TableWriter } from "./table-writer.js"
 
-export interface WriterOptions extends ReaderOptions {
+interface WriterOptions extends ReaderOptions {
   readonly limits: TableLimits
 }
 

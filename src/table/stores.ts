@@ -7,7 +7,7 @@ import { findLostRows, giveUpLostRows } from "./salvage.js"
 import { TableReader } from "./store-reader.js"
 import { discardStore, TableStoreWriter } from "./store-writer.js"
 
-export interface TableStoresOptions {
+interface TableStoresOptions {
   readonly cacheBytesMax?: number
   /** Stores up to this size are read on the calling thread. */
   readonly syncBytesMax?: number

@@ -16,7 +16,7 @@ import type { TableLimits } from "./limits.js"
 import { tablePath } from "./table.js"
 
 /** Where the files go, and what they are called. */
-export interface TableTarget {
+interface TableTarget {
   readonly disk: Disk
   readonly folder: string
   readonly deviceId: DeviceId

@@ -19,7 +19,7 @@ import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import { BlockCache, type BlockSlots } from "./block-cache.js"
 
 /** How the tables of one store read their blocks. */
-export interface BlockReads {
+interface BlockReads {
   readonly cache: BlockCache
   /** Whether a block that is not in memory may be read on the calling thread. */
   readonly readsSync: () => boolean

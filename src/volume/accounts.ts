@@ -28,7 +28,7 @@ export interface VolumeAccount {
 
 type Account = { -readonly [Name in keyof VolumeAccount]: VolumeAccount[Name] }
 
-export interface VolumeTotals {
+interface VolumeTotals {
   readonly volumes: number
   readonly writtenBytes: number
   /** Undefined while the index has not been walked. */

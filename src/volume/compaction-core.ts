@@ -21,7 +21,7 @@ export interface Candidate extends VolumeAccount {
   readonly isNewest: boolean
 }
 
-export type Choice =
+type Choice =
   | { readonly kind: "compact"; readonly volumeId: VolumeId }
   /** Find out first how many tombstones it holds. */
   | { readonly kind: "survey"; readonly volumeId: VolumeId }
@@ -44,7 +44,7 @@ export const deadBytesOf = (volume: Candidate, limits: CompactionLimits): number
   Math.max(0, volume.writtenBytes - VOLUME_PAGE_BYTES - bytesToCopy(volume, limits))
 
 /** What copies of all that is needed of it take. */
-export function bytesToCopy(volume: Candidate, { copyBytes, copyNeedlesMax }: CompactionLimits): number {
+function bytesToCopy(volume: Candidate, { copyBytes, copyNeedlesMax }: CompactionLimits): number {
   const needed = neededBytesOf(volume)
   const needles = volume.livingNeedles + neededTombstoneBytesOf(volume) / TOMBSTONE_BYTES
   const writes = Math.ceil(needed / copyBytes) + Math.ceil(needles / copyNeedlesMax)

@@ -50,7 +50,7 @@ export interface FsckTotals {
   readonly verifiedBytes: number
 }
 
-export interface FolderOfVolumes {
+interface FolderOfVolumes {
   readonly folder: string
   readonly deviceId: DeviceId
 }

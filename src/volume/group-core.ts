@@ -23,7 +23,7 @@ export interface EncodedNeedle {
   readonly body: Uint8Array
 }
 
-export interface PackedGroup {
+interface PackedGroup {
   /** To be written one after another at the position that the group was packed for. */
   readonly buffers: readonly Uint8Array[]
   readonly places: readonly NeedlePlace[]
@@ -91,7 +91,7 @@ export function cacheUseOf(needles: readonly EncodedNeedle[]): CacheUse {
   return bytes >= needles.length * DIRECT_NEEDLE_BYTES_MIN ? "direct" : "cached"
 }
 
-export interface Sized {
+interface Sized {
   readonly bytes: number
 }
 

@@ -141,7 +141,7 @@ export interface VolumeIdentity {
 }
 
 /** An intact group header of this volume that stands where it says it stands, wholly inside the file. */
-export async function readGroupHeader(
+async function readGroupHeader(
   window: FileWindow,
   { deviceId, volumeId }: VolumeIdentity,
   offsetBytes: number,

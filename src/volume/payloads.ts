@@ -338,7 +338,7 @@ const stretchOf = ({ offsetBytes, headerBytes, bodyBytes }: NeedlePlace): Needle
 })
 
 /** Which payloads may be read on the calling thread. */
-export interface SyncPayloadTerms {
+interface SyncPayloadTerms {
   /** Runs such reads; returns undefined if one fails, and while none are allowed. */
   readonly reads: { read<T>(read: () => T): T | undefined }
   readonly cached: CachedPages

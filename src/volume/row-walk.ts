@@ -14,7 +14,7 @@ import { KEY_BYTES_MAX } from "../seams/store/contract.js"
 const FIRST_KEY = rowKeyOf("\x00")
 const BEHIND_ALL = rowKeyOf("\xff".repeat(KEY_BYTES_MAX))
 
-export type VisitRow = (family: Family, key: RowKey, row: DeviceRow) => void
+type VisitRow = (family: Family, key: RowKey, row: DeviceRow) => void
 
 export class RowWalk {
   private familyAt = 0

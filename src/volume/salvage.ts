@@ -14,7 +14,7 @@ import { readHeader, readNeedle } from "./needle-read.js"
 
 const OPEN_VOLUMES_MAX = 16
 
-export type SalvagedItem =
+type SalvagedItem =
   | { readonly kind: "needle"; readonly header: NeedleHeader; readonly place: NeedlePlace }
   | { readonly kind: "damage"; readonly damage: VolumeDamage }
 

@@ -39,12 +39,12 @@ interface TornTail {
   readonly needles: readonly ScannedNeedle[]
 }
 
-export type ScanEvent = { readonly kind: "needle"; readonly needle: ScannedNeedle } | Happening
+type ScanEvent = { readonly kind: "needle"; readonly needle: ScannedNeedle } | Happening
 export type ScanEvents = AsyncGenerator<ScanEvent, void>
 
 /** The same with the needles of a group together: to hand small ones over one by one costs more than to read them. */
-export type GroupEvent = { readonly kind: "needles"; readonly needles: readonly ScannedNeedle[] } | Happening
-export type GroupEvents = AsyncGenerator<GroupEvent, void>
+type GroupEvent = { readonly kind: "needles"; readonly needles: readonly ScannedNeedle[] } | Happening
+type GroupEvents = AsyncGenerator<GroupEvent, void>
 
 async function* oneByOne(events: GroupEvents): ScanEvents {
   for await (const event of events) {
@@ -53,7 +53,7 @@ async function* oneByOne(events: GroupEvents): ScanEvents {
   }
 }
 
-export interface ScanRequest {
+interface ScanRequest {
   readonly folder: string
   readonly deviceId: DeviceId
   /** Where an earlier walk ended; undefined: from the first volume on. */

@@ -53,7 +53,7 @@ type ReadAt<T> = (file: DiskFile, place: NeedlePlace, isWanted: (header: NeedleH
 const NOTHING = new Uint8Array(0)
 
 /** Which needles may be read on the calling thread. */
-export interface SyncReadTerms {
+interface SyncReadTerms {
   /** Runs such reads; returns undefined if one fails, and while none are allowed. */
   readonly reads: { read<T>(read: () => T): T | undefined }
   /** What the page cache is taken to keep of this device. */

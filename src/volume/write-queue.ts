@@ -39,7 +39,7 @@ export interface NeedleCopy extends EncodedNeedle {
   isWanted(): boolean
 }
 
-export interface QueueOwner {
+interface QueueOwner {
   /** A volume begins: its header is durable. */
   began(volumeId: VolumeId): void
   /** Brings what `written` will look up into memory, while the write is under way. */

@@ -10,6 +10,13 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../../..")
 interface Layers {
   survey(root: string, allowedCycles?: readonly string[]): { problems: string[]; arrows: string[]; files: number }
 }
+interface Lists {
+  deadRules(layers: Readonly<Record<string, readonly string[]>>, arrows: readonly string[]): string[]
+  exportProblems(unused: readonly string[], allowed: Readonly<Record<string, number>>): string[]
+}
+interface Exports {
+  unusedExports(sources: ReadonlyMap<string, string>, others?: string): string[]
+}
 interface Judge {
   LAYERS: Record<string, string[]>
   below(room: string): Set<string>
@@ -92,4 +99,28 @@ test("the list of arrows has no cycle and names only rooms", async () => {
     assert.ok(room === "main" || !below(room).has(room), `${room} reaches itself`)
     for (const to of allowed) assert.ok(to === "*" || to in LAYERS, `${room} names ${to}`)
   }
+})
+
+test("an export that nobody imports is found, however the others are imported", async () => {
+  const { unusedExports } = await tool<Exports>("tools/layers/exports.mjs")
+  const sources = new Map([
+    ["src/base/a.ts", "export const used = 1, alone = 2\nexport type Shape = 1\nexport class ForTools {}"],
+    ["src/base/b.ts", "export function renamed() {}\nexport interface Left {}"],
+    ["src/base/all.ts", "export const any = 1"],
+    ["src/base/late.ts", "export const lateOne = 1"],
+    ["src/base/index.ts", 'export * from "./a.js"\nexport { renamed as shown, type Left } from "./b.js"'],
+    ["src/x/x.ts", 'import { used, type Shape, shown } from "../base/index.js"\nimport * as all from "../base/all.js"'],
+    ["tests/x.test.ts", 'const { lateOne } = await import("../src/base/late.js")'],
+  ])
+  assert.deepEqual(unusedExports(sources, "new ForTools()"), ["src/base/a.ts alone", "src/base/index.ts Left"])
+})
+
+test("the number of unused exports only goes down; a rule without a use is a problem", async () => {
+  const { deadRules, exportProblems } = await tool<Lists>("tools/layers.mjs")
+  assert.deepEqual(exportProblems(["src/a/a.ts x"], { a: 1 }), [])
+  assert.match(exportProblems(["src/a/a.ts x"], {}).join(), /src\/a\/ has 1 exports .* 0 at most: .* src\/a\/a\.ts x/)
+  assert.match(exportProblems([], { a: 1 }).join(), /well done: src\/a\/ has 0 unused exports/)
+  const layers = { main: ["*"], device: ["life", "base"], base: [] }
+  assert.deepEqual(deadRules(layers, ["device -> base"]).length, 1)
+  assert.match(deadRules(layers, ["device -> base"]).join(), /no file of device\/ imports life\//)
 })

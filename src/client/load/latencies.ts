@@ -14,7 +14,7 @@ export interface Summary {
 const round = (value: number): number => (value >= 100 ? Math.round(value) : Number(value.toPrecision(3)))
 
 /** The smallest value that at least this share of all is not above; 0 for none. */
-export function percentile(sorted: ArrayLike<number>, share: number): number {
+function percentile(sorted: ArrayLike<number>, share: number): number {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0
 }
 

@@ -21,7 +21,7 @@ interface Kept {
 }
 
 /** A request without its body. */
-export type WireHead = Pick<SignedCall, "method" | "rawTarget" | "rawHeaders">
+type WireHead = Pick<SignedCall, "method" | "rawTarget" | "rawHeaders">
 
 /** Head and end of head as they go over the wire. */
 export function wireOf({ method, rawTarget, rawHeaders }: WireHead): Buffer {

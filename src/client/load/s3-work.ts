@@ -16,7 +16,7 @@ const PAGE_KEYS = 1000
 /** Places in a bucket where listings begin, and in an object where ranges do. */
 const PLACES = 64
 
-export interface WorkSet {
+interface WorkSet {
   readonly bucket: string
   /** Of its keys; nothing else in the bucket begins so. */
   readonly prefix: string

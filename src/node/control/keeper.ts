@@ -29,9 +29,9 @@ export interface KeptFolder {
 }
 
 /** The next record; undefined, or the same, where nothing is to change. The generation is the keeper's to set. */
-export type DecideChange = (record: ControlRecord) => ControlRecord | undefined
+type DecideChange = (record: ControlRecord) => ControlRecord | undefined
 
-export type ChangeListener = (record: ControlRecord, before: ControlRecord) => void
+type ChangeListener = (record: ControlRecord, before: ControlRecord) => void
 
 export class Keeper {
   #record: ControlRecord

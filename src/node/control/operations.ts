@@ -43,7 +43,7 @@ import type { Engine } from "../engine.js"
 import { notesOf, type NewDisk, type PolicyStep } from "./plan-warnings-core.js"
 
 /** What a folder would be as a device. */
-export interface FolderFacts {
+interface FolderFacts {
   readonly isMountPoint: boolean
   readonly capacityBytes: number
 }
@@ -75,7 +75,7 @@ export interface FolderTaker {
 }
 
 /** What plans need to know of the store's contents. */
-export type PlanFacts = () => PreviewFacts
+type PlanFacts = () => PreviewFacts
 
 /** Stands for a device that does not exist yet. */
 const NEW_ID = parseDeviceId("f".repeat(16))

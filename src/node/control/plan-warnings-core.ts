@@ -18,7 +18,7 @@ export interface NewDisk {
   readonly otherWeights: readonly number[]
 }
 
-export interface PlanNotes {
+interface PlanNotes {
   readonly warnings: readonly string[]
   /** What has to be said besides yes; undefined: nothing. */
   readonly confirmBy: string | undefined

@@ -10,7 +10,7 @@ import type { Chore, StepOutcome } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 
-export const RETURN_LIMITS = { firstMs: 10_000, mostMs: 15 * 60_000 } as const
+const RETURN_LIMITS = { firstMs: 10_000, mostMs: 15 * 60_000 } as const
 
 interface Wait {
   readonly untilMs: number

@@ -39,7 +39,7 @@ export const GENERATIONS_PER_LIFE = 2 ** 20
 export const FORGET_LIVES = 1024
 
 /** What is known of a device's past: the life last begun on it, and the generation of the record that it has. */
-export interface SeenDevice {
+interface SeenDevice {
   readonly incarnation: number
   readonly generation: number
 }

@@ -41,7 +41,7 @@ import { FIRST_TABLET } from "../metadata/first-tablet.js"
 
 const ALARM_EVERY_MS = 60_000
 
-export interface ControlOptions {
+interface ControlOptions {
   /** Writes that would have one copy only are refused. */
   readonly refuseSingleCopy: boolean
   /** Opens a device anew that holds no names, with nothing of theirs on it. */

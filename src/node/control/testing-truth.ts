@@ -22,9 +22,9 @@ import {
 import { deviceEntry, idOf, recordOf, STORE } from "./testing.js"
 
 /** A set of devices, one bit each. */
-export type Devices = number
+type Devices = number
 
-export interface ModelRecord {
+interface ModelRecord {
   readonly generation: number
   readonly counted: Devices
   readonly named: Devices
@@ -84,7 +84,7 @@ const setOf = (numbers: readonly number[]): Devices => numbers.reduce((set, i) =
 const ALL_SUBSETS = new Map<Devices, readonly Devices[]>()
 
 /** All subsets of a set, the empty one and itself among them. */
-export function subsetsOf(set: Devices): readonly Devices[] {
+function subsetsOf(set: Devices): readonly Devices[] {
   const known = ALL_SUBSETS.get(set)
   if (known !== undefined) return known
   const subsets: Devices[] = []

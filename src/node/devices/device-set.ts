@@ -18,7 +18,7 @@ import type { Random } from "../../seams/random/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import type { DeviceStack } from "./device-stack.js"
 
-export const LOOK_EVERY_MS = 200
+const LOOK_EVERY_MS = 200
 /** Files of a device that does not answer are left to the end of the process. */
 const CLOSE_MS_MAX = 2_000
 

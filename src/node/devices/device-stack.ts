@@ -60,7 +60,7 @@ export interface DevicePlace {
 }
 
 /** Background work on one device. */
-export interface Tending {
+interface Tending {
   readonly compaction: Chore
   readonly scrub: Scrubbing
   readonly scrubBase: Chore

@@ -30,7 +30,7 @@ export const SCRUB_PACE = {
 const NAME = "scrub"
 
 /** How the scrub of a device fares. */
-export interface ScrubView {
+interface ScrubView {
   readonly device: DeviceId
   readonly isRunning: boolean
   /** Of the pass under way, or of the last one. */

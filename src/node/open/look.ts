@@ -8,7 +8,7 @@ import type { ControlRecord } from "../../format/control-record.js"
 import type { Superblock } from "../../format/superblock.js"
 import type { Disk } from "../../seams/disk/contract.js"
 
-export type FolderContent =
+type FolderContent =
   | { readonly kind: "absent" }
   | { readonly kind: "empty" }
   | {

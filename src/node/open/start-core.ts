@@ -183,7 +183,7 @@ const fits = (old: ControlDevice, { content, isMountPoint }: FolderLook): boolea
   content.kind !== "absent" && (isMountPoint || !old.isMountPoint)
 
 /** A command of the stopped store, to be pasted into a shell. */
-export const storeCommand = (words: string, looks: readonly FolderLook[]): string =>
+const storeCommand = (words: string, looks: readonly FolderLook[]): string =>
   [`hayloft device ${words}`, ...devicesIn(looks).map(({ path }) => `--data ${quoted(path)}`)].join(" ")
 
 const quoted = (path: string): string => (/^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`)

@@ -10,7 +10,7 @@ export interface Fill {
   readonly device: NewDevice
 }
 
-export interface StartFindings {
+interface StartFindings {
   /** They count in the record, and are not here. */
   readonly missing: readonly DeviceId[]
   /** They count and are here, and have not been through all that the others have. */

@@ -41,7 +41,7 @@ const RECODE = "recode"
 const ALL_ROWS = { start: rowKeyOf(""), end: rowKeyOf("\xff".repeat(64)) }
 
 /** What status needs of an engine. */
-export interface EngineView {
+interface EngineView {
   /** This process made the store: nothing was in it before. */
   readonly isNew: boolean
   readonly record: () => ControlRecord
@@ -176,7 +176,7 @@ class Contents {
 
 /** By device, the partitions that it owes shards to. Keys are the partition in two bytes, then the device. */
 /** What rows of debts say, by device: shards that are missing, and those that were found damaged. */
-export function lackingOf(debts: Iterable<readonly [key: RowKey, row: unknown]>): Map<DeviceId, Uint8Array> {
+function lackingOf(debts: Iterable<readonly [key: RowKey, row: unknown]>): Map<DeviceId, Uint8Array> {
   const lacking = new Map<DeviceId, Uint8Array>()
   for (const [key] of debts) {
     const { partition, deviceId } = debtOfKey(key)

@@ -31,7 +31,7 @@ export interface StatusSources {
   readonly recoding: () => RecodingView | undefined
 }
 
-export interface TabletView {
+interface TabletView {
   /** Writes are taken. */
   readonly isServing: boolean
   /** Why the metadata of a replica is not what was written; empty if no damage was found. */
@@ -120,7 +120,7 @@ export interface RecodingView extends Work {
   readonly waiting: number
 }
 
-export interface PartitionWork extends Work {
+interface PartitionWork extends Work {
   readonly partitionsDone: number
   readonly partitionsLeft: number
 }

@@ -27,7 +27,7 @@ import { namesOf, type RecodingView, type RepairView, type StatusSources, type W
 const LOOK_EVERY_MS = 5_000
 const JUDGE_EVERY_MS = 5_000
 
-export interface StatusFacts {
+interface StatusFacts {
   readonly storeId: StoreId
   readonly version: string
   readonly region: string

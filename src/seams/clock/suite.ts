@@ -5,7 +5,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { Clock } from "./contract.js"
 
-export interface ClockUnderTest {
+interface ClockUnderTest {
   readonly clock: Clock
   pass(durationMs: number): Promise<void>
 }

@@ -50,7 +50,7 @@ export type CodingShape =
   | { readonly kind: "copies"; readonly copies: number }
   | { readonly kind: "code"; readonly k: number; readonly m: number; readonly matrix: MatrixKind }
 
-export type MatrixKind = "cauchy" | "vandermonde" | "xor"
+type MatrixKind = "cauchy" | "vandermonde" | "xor"
 
 export interface CodedShard {
   /** A view into the slab (for copies: the same view for each). Length is a multiple of 64. */

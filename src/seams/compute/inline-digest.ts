@@ -5,7 +5,7 @@
 import * as crypto from "node:crypto"
 
 /** `binary`: a character a byte. */
-export type DigestEncoding = "hex" | "binary"
+type DigestEncoding = "hex" | "binary"
 
 export const digestOnce =
   typeof crypto.hash === "function"

@@ -34,7 +34,7 @@ export interface SlabMemory {
   readonly shardsAt: number
 }
 
-export interface SlabMemoryPlan {
+interface SlabMemoryPlan {
   /** What one slab must hold at least, see `slabBytesOf`. */
   readonly slabBytes: number
   /** What all of them together may take. */

@@ -12,7 +12,7 @@ import type { CodedShard, CodingShape, Compute, Digests, LanePlan, Slab } from "
 import type { SlabSizes } from "./inline.js"
 import { slabBytesOf } from "./layout.js"
 
-export interface ComputeUnderTest {
+interface ComputeUnderTest {
   readonly name: string
   open(sizes: SlabSizes): Compute
   /** The obvious codec: parity of the data shards. */

@@ -50,7 +50,7 @@ const THREADS_MAX = 64
 /** So many bodies fill the lanes of a thread well; the next ones begin another thread's. */
 const COMPANY_MAX = 8
 
-export interface ThreadSizes extends SlabSizes {
+interface ThreadSizes extends SlabSizes {
   readonly threads: number
 }
 

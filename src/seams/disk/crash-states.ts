@@ -14,7 +14,7 @@ import { SECTOR_BYTES } from "./medium.js"
 import type { Change, Medium } from "./medium.js"
 import type { DiskRecord } from "./sim.js"
 
-export interface CrashStatesOptions {
+interface CrashStatesOptions {
   /** How many of the latest unsynced changes are doubtful. */
   readonly window: number
   /** All subsets are tried up to this many; above, so many are sampled. */

@@ -68,21 +68,21 @@ export const misdirects =
       ? { offsetBytes: Math.max(0, call.offsetBytes + byBytes) }
       : undefined
 
-export interface Which {
+interface Which {
   /** One kind or several; absent: every call. */
   readonly kind?: CallKind | readonly CallKind[]
   /** Only paths that contain this. */
   readonly pathPart?: string
 }
 
-export function isHit({ kind, pathPart = "" }: Which, call: DiskCall): boolean {
+function isHit({ kind, pathPart = "" }: Which, call: DiskCall): boolean {
   if (!call.path.includes(pathPart)) return false
   if (kind === undefined) return true
   const kinds: readonly CallKind[] = typeof kind === "string" ? [kind] : kind
   return kinds.includes(call.kind) || kinds.includes(kindOfCall(call))
 }
 
-export interface Nth extends Which {
+interface Nth extends Which {
   /** Counts such calls from 1. */
   readonly nth: number
   /** Every such call from the nth on, not only that one. */
@@ -98,7 +98,7 @@ export function nthOf(which: Nth, effect: Intercept): Intercept {
   }
 }
 
-export interface FaultPlan extends Nth {
+interface FaultPlan extends Nth {
   readonly kind: CallKind | readonly CallKind[]
   /** "EIO", "ENOSPC" …: fails as the real disk does for it. */
   readonly code: string
@@ -107,7 +107,7 @@ export interface FaultPlan extends Nth {
 /** An interceptor that lets the planned call fail. */
 export const failing = (plan: FaultPlan): Intercept => nthOf(plan, fails(plan.code))
 
-export interface Chance extends Which {
+interface Chance extends Which {
   /** One such call in so many, drawn. */
   readonly oneIn: number
   readonly effect: Intercept

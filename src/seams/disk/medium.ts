@@ -13,7 +13,7 @@ import type { Random } from "../random/contract.js"
 export const SECTOR_BYTES = 512
 
 /** Bytes that grow by doubling. Copies share them until one is changed. */
-export class GrowingBytes {
+class GrowingBytes {
   #data = new Uint8Array(0)
   #isShared = false
   length = 0
@@ -72,7 +72,7 @@ export interface Under {
   readonly lengthBytes: number
 }
 
-export interface MediumFile {
+interface MediumFile {
   readonly id: number
   current: GrowingBytes
   synced: GrowingBytes
@@ -102,7 +102,7 @@ function applyName(names: Names, change: NameChange): void {
   }
 }
 
-export function applyChange(content: GrowingBytes, change: Change): void {
+function applyChange(content: GrowingBytes, change: Change): void {
   if (change.kind === "write") content.write(change.bytes, change.offsetBytes)
   else content.truncate(change.lengthBytes)
 }

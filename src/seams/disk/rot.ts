@@ -9,10 +9,10 @@ import type { Intercept } from "./calls.js"
 import { SECTOR_BYTES } from "./medium.js"
 
 export const ROT_KINDS = ["flip", "zero", "swap", "stale", "misdirected"] as const
-export type RotKind = (typeof ROT_KINDS)[number]
+type RotKind = (typeof ROT_KINDS)[number]
 
 /** Old content of the same file, where a stale sector comes from; shorter where there was none. */
-export type Older = Uint8Array
+type Older = Uint8Array
 
 const sectorAt = (bytes: Uint8Array, sector: number): Uint8Array =>
   bytes.subarray(sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES)

@@ -14,10 +14,9 @@ import { failureOfCode } from "./codes.js"
 import { kindOfCall } from "./faults.js"
 import { ROT_KINDS, rotsByChance } from "./rot.js"
 
-export const DEVICE_STATES = ["well", "lost", "hung", "slow", "full", "rotten", "failing", "readOnly"] as const
-export type DeviceState = (typeof DEVICE_STATES)[number]
+export type DeviceState = "well" | "lost" | "hung" | "slow" | "full" | "rotten" | "failing" | "readOnly"
 
-export interface SickDeviceOptions {
+interface SickDeviceOptions {
   /** Calls of other paths are left alone; absent: all are this device's. */
   readonly folder?: string
   readonly slowMs?: number

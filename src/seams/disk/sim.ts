@@ -23,7 +23,7 @@ import type { Disk, DiskFile, OpenMode, OpenOptions, ReadUse, Space } from "./co
 import { folderOf, Medium, spelled } from "./medium.js"
 import type { Change, NameChange, Under } from "./medium.js"
 
-export interface DiskEvent {
+interface DiskEvent {
   readonly at: "start" | "done"
   /** The index of the call in `calls`. */
   readonly call: number
@@ -36,7 +36,7 @@ export interface DiskRecord {
   readonly events: DiskEvent[]
 }
 
-export interface SimDiskOptions {
+interface SimDiskOptions {
   readonly capacityBytes?: number
   readonly fileSystemId?: string
 }

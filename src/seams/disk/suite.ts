@@ -6,7 +6,7 @@ import { MIB } from "../../base/limits.js"
 import { wasmMemory } from "../../simd/wasm.js"
 import { DISK_PAGE_BYTES, type Disk } from "./contract.js"
 
-export interface DiskUnderTest {
+interface DiskUnderTest {
   readonly disk: Disk
   readonly folder: string
   done(): Promise<void>

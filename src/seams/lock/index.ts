@@ -1,6 +1,5 @@
 /** Folder locks: the contract, the real ones and the simulated ones. */
-export type { FolderLock, FolderLocks, FolderOwner } from "./contract.js"
+export type { FolderLock, FolderLocks } from "./contract.js"
 export { inUse } from "./owner.js"
 export { RealLocks } from "./real.js"
 export { SimLocks } from "./sim.js"
-export type { SimProcessLocks } from "./sim.js"

@@ -5,7 +5,7 @@ import type { FolderOwner } from "./contract.js"
 const COMMAND_CHARACTERS_MAX = 160
 
 /** `process 4711 (node bin/hayloft serve --data /data)`. */
-export function textOfOwner({ pid, command }: FolderOwner): string {
+function textOfOwner({ pid, command }: FolderOwner): string {
   if (pid === undefined) return "another process, which does not answer or runs in another container"
   if (command === undefined) return `process ${pid}`
   const printable = command.replace(/[^\x20-\x7e]/g, "?")

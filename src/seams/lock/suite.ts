@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { isFailure } from "../../base/failures.js"
 import type { FolderLocks } from "./contract.js"
 
-export interface LocksUnderTest {
+interface LocksUnderTest {
   readonly locks: FolderLocks
   /** Another process's view of the same machine. */
   readonly others: FolderLocks

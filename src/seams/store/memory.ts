@@ -32,7 +32,7 @@ interface Base {
   sums: RowSums
 }
 
-export interface MemoryStoreFaults {
+interface MemoryStoreFaults {
   /** Called before each commit takes effect; what it throws is thrown by the commit, and nothing has changed. */
   beforeCommit?(path: string): Promise<void> | void
 }

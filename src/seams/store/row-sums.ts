@@ -8,17 +8,16 @@ import type { RowKey } from "../../base/ids.js"
 import { xxh64 } from "../../simd/xxh64.js"
 
 /** Rows that a walk verifies in one turn of the event loop. */
-export const VERIFIED_ROWS_PER_TURN = 256
+const VERIFIED_ROWS_PER_TURN = 256
 
-export interface FamilySum {
+interface FamilySum {
   readonly rows: number
   readonly sum: bigint
 }
 
-export const NO_ROWS: FamilySum = { rows: 0, sum: 0n }
+const NO_ROWS: FamilySum = { rows: 0, sum: 0n }
 
 const HEAD_BYTES = 3
-const SUM_BYTES = 16
 
 /** The family, the length of the key, the key, the value. */
 function rowHash(family: Family, key: RowKey, value: Uint8Array): bigint {
@@ -97,16 +96,4 @@ export async function verifySums(
     }
     requireSum(path, family, found.of(family), recorded.of(family))
   }
-}
-
-export function encodeSum({ rows, sum }: FamilySum): Buffer {
-  const bytes = Buffer.alloc(SUM_BYTES)
-  bytes.writeBigUInt64LE(BigInt(rows), 0)
-  bytes.writeBigUInt64LE(sum, 8)
-  return bytes
-}
-
-export function decodeSum(bytes: Buffer): FamilySum {
-  if (bytes.length !== SUM_BYTES) throw fail("corruptRow", { message: "the sums of a metadata store are damaged" })
-  return { rows: Number(bytes.readBigUInt64LE(0)), sum: bytes.readBigUInt64LE(8) }
 }

@@ -9,7 +9,7 @@ import { rowKeyOf } from "../../base/ids.js"
 import type { KeyRange, StoreHost, StoreReader, Stores, StoreWrite } from "./contract.js"
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "./contract.js"
 
-export interface StoresUnderTest {
+interface StoresUnderTest {
   readonly stores: Stores
   readonly path: string
   readonly host: StoreHost

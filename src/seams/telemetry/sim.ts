@@ -8,7 +8,7 @@ import { MetricsInMemory } from "./metrics.js"
 
 const ENTRIES_MAX = 10_000
 
-export interface LogEntry {
+interface LogEntry {
   readonly level: LogLevel
   readonly event: string
   readonly fields: Fields

@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { Fields, Labels, LogLevel, Telemetry } from "./contract.js"
 
-export interface TelemetryUnderTest {
+interface TelemetryUnderTest {
   readonly telemetry: Telemetry
   /** Everything logged so far, with every level let through. */
   logged(): readonly { readonly level: LogLevel; readonly event: string; readonly fields: Fields }[]
