@@ -9,7 +9,7 @@ import { parsePolicy, shardCount, textOfPolicy } from "../base/policy.js"
 import { Rows } from "../device/index.js"
 import { partitionOf } from "../format/partition.js"
 import { planNext, slotsOf } from "../placement/index.js"
-import { MemoryStores } from "../seams/store/memory.js"
+import { MemoryStores } from "../seams/store/testing-memory.js"
 import { deviceIdOf, OWNER, ShardWorld } from "./testing.js"
 
 const BLOCK_BYTES = 16 * KIB

@@ -18,7 +18,7 @@ import {
 } from "../base/ids.js"
 import { subBlockChecksums } from "../simd/sub-block.js"
 import { SimDisk } from "../seams/disk/index.js"
-import { MemoryStores } from "../seams/store/memory.js"
+import { MemoryStores } from "../seams/store/testing-memory.js"
 import { encodeBaseRow } from "../format/base-row.js"
 import { encodeControlRecord } from "../format/control-record.js"
 import { encodeEntry } from "../format/entry.js"

@@ -4,7 +4,7 @@ import { fail } from "../base/failures.js"
 import { parseDeviceId, rowKeyOf } from "../base/ids.js"
 import { encodeBaseRow } from "../format/base-row.js"
 import { SimDisk } from "../seams/disk/index.js"
-import { MemoryStores } from "../seams/store/memory.js"
+import { MemoryStores } from "../seams/store/testing-memory.js"
 import { discardSource } from "./checkpoint-discard.js"
 import { readSourceMark, sourceMark } from "./checkpoint.js"
 

@@ -5,7 +5,7 @@ import { fc } from "../base/testing-properties.js"
 import { fail, isFailure } from "../base/failures.js"
 import { parseLogSequence, rowKeyOf } from "../base/ids.js"
 import { encodeBaseRow } from "../format/base-row.js"
-import { MemoryStores } from "../seams/store/memory.js"
+import { MemoryStores } from "../seams/store/testing-memory.js"
 import { Rows } from "./rows.js"
 
 test("a base that does not answer in time fails who warms it, and says so from then on", async () => {

@@ -316,8 +316,8 @@ class EngineBuilder {
       onDamage: (deviceId, needle) => this.onDamage(deviceId, needle),
       onBadRow: (deviceId, failure) => this.control.damaged(deviceId, failure),
     }
-    const { log } = telemetry
-    return openDevice(diskOf(place), stores, clock, log, place, memberships, this.spaces, checkpoints, options)
+    const seams = { disk: diskOf(place), stores, clock, log: telemetry.log, checkpoints }
+    return openDevice(seams, { place, memberships, spaces: this.spaces, options })
   }
 
   /** Throws the failure where the store cannot do without the device. */

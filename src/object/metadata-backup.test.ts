@@ -16,7 +16,7 @@ import { decodeMetadataChunk, isDecidedBelow, type MetadataChunk } from "../form
 import { objectRowKey } from "../format/row-key.js"
 import { decodeVersion } from "../format/version-record.js"
 import { SimRandom } from "../seams/random/sim.js"
-import { MemoryStores } from "../seams/store/memory.js"
+import { MemoryStores } from "../seams/store/testing-memory.js"
 import { SYSTEM_BUCKET, SYSTEM_BUCKET_ID, storedSnapshots } from "./metadata-backup-bucket.js"
 import { WatchedTablet } from "./metadata-backup-changes.js"
 import { walkSlice, WALK_START, type WalkedRow, type WalkPlace } from "./metadata-backup-core.js"

@@ -13,7 +13,7 @@ import { changed, deviceIdOf as deviceOf, TestDevices } from "../block/testing.j
 import { Rows } from "../device/index.js"
 import { needleKeyOf } from "../format/needle.js"
 import { makeCodec } from "../erasure/index.js"
-import { MemoryStores } from "../seams/store/memory.js"
+import { MemoryStores } from "../seams/store/testing-memory.js"
 import { COLLECTOR_LIMITS } from "./collector.js"
 import { debtOfKey } from "./debts-core.js"
 import { REPAIR_LIMITS } from "./repair.js"

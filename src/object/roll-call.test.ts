@@ -8,7 +8,7 @@ import { ALL_NEEDLES, needleIdOf } from "../block/index.js"
 import { deviceIdOf as deviceOf, TestDevices } from "../block/testing.js"
 import { Rows } from "../device/index.js"
 import { makeCodec } from "../erasure/index.js"
-import { MemoryStores } from "../seams/store/memory.js"
+import { MemoryStores } from "../seams/store/testing-memory.js"
 import { ROLL_CALL_LIMITS, RollCall } from "./roll-call.js"
 import { sourceOf, StoreWorld, plainUpload } from "./testing.js"
 

@@ -107,14 +107,31 @@ export interface DeviceOptions {
   readonly onBadRow?: (device: DeviceId, failure: Failure) => void
 }
 
+/** What a device is opened with. */
+interface DeviceSeams {
+  readonly disk: Disk
+  readonly stores: Stores
+  readonly clock: Clock
+  readonly log: Log
+  readonly checkpoints: CheckpointRunner
+}
+
+/** Which device is opened, as what. */
+interface DeviceToOpen {
+  readonly place: DevicePlace
+  /** By tablet of which it holds the names: since which epoch. */
+  readonly memberships: Map<TabletId, Epoch>
+  readonly spaces: Spaces
+  readonly options: DeviceOptions
+}
+
 /** Opens what is on a device. Failures name its folder. */
-export async function openDevice(...args: Parameters<typeof openStack>): Promise<DeviceStack> {
+export async function openDevice(seams: DeviceSeams, device: DeviceToOpen): Promise<DeviceStack> {
   try {
-    return await openStack(...args)
+    return await openStack(seams, device)
   } catch (error) {
     if (!isFailure(error)) throw error
-    const [, , , , place] = args
-    throw fail(error.kind, { ...error.details, folder: place.path }, error)
+    throw fail(error.kind, { ...error.details, folder: device.place.path }, error)
   }
 }
 
@@ -145,15 +162,8 @@ interface Contents {
 }
 
 async function openStack(
-  rawDisk: Disk,
-  stores: Stores,
-  clock: Clock,
-  output: Log,
-  place: DevicePlace,
-  memberships: Map<TabletId, Epoch>,
-  spaces: Spaces,
-  runner: CheckpointRunner,
-  options: DeviceOptions,
+  { disk: rawDisk, stores, clock, log: output, checkpoints: runner }: DeviceSeams,
+  { place, memberships, spaces, options }: DeviceToOpen,
 ): Promise<DeviceStack> {
   await using opened = new DisposeStack()
   const files = await openFiles(opened, rawDisk, clock, output, place, spaces, options)

@@ -8,7 +8,7 @@ import { encodeEntry } from "../../format/entry.js"
 import { FIRST_EPOCH } from "../../format/membership.js"
 import { SimClock } from "../../seams/clock/sim.js"
 import { SimDisk } from "../../seams/disk/index.js"
-import { MemoryStores } from "../../seams/store/memory.js"
+import { MemoryStores } from "../../seams/store/testing-memory.js"
 import { CheckpointExecutor, type CheckpointDevice } from "./checkpoint-job.js"
 import { FIRST_TABLET } from "./first-tablet.js"
 

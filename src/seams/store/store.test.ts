@@ -5,7 +5,7 @@ import { fail, isFailure } from "../../base/failures.js"
 import { parseDeviceId, rowKeyOf } from "../../base/ids.js"
 import { SimDisk } from "../disk/index.js"
 import type { StoreWrite } from "./contract.js"
-import { MemoryStores } from "./memory.js"
+import { MemoryStores } from "./testing-memory.js"
 import { storeSuite } from "./suite.js"
 
 const host = { disk: new SimDisk().boot(), deviceId: parseDeviceId("00000000000000d1") }
