@@ -49,6 +49,24 @@ export function lastly<T>(work: () => Soon<T>, cleanUp: () => void): Soon<T> {
   return value
 }
 
+/** Begins something for all items at once, as many as the caller's own limit allows; their values as soon as the last is available. */
+export function allSoon<Item, T>(items: readonly Item[], work: (item: Item) => Soon<T>): Soon<readonly T[]> {
+  const values: Soon<T>[] = []
+  try {
+    for (const item of items) values.push(work(item))
+  } catch (error) {
+    // Nobody waits for the others any more.
+    Promise.all(values).catch(() => undefined)
+    throw error
+  }
+  const available: T[] = []
+  for (const value of values) {
+    if (value instanceof Promise) return Promise.all(values)
+    available.push(value)
+  }
+  return available
+}
+
 /** Does something for each item, one after the other; goes on after the first wait where it stopped. */
 export function forEachSoon<Item>(items: readonly Item[], work: (item: Item) => Soon<void>, from = 0): Soon<void> {
   for (let i = from; i < items.length; i += 1) {

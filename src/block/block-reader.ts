@@ -14,7 +14,7 @@ import { SUB_BLOCK_BYTES, SYNC_READ_BYTES_MAX } from "../base/limits.js"
 import { shardCount, shardsNeeded, tolerance } from "../base/policy.js"
 import type { Extent } from "../format/extent.js"
 import type { ReadBytes } from "../base/pieces.js"
-import { type Soon } from "../base/soon.js"
+import { after, allSoon, type Soon } from "../base/soon.js"
 import { leaveIfSlow, waitIfSlow } from "../volume/contract.js"
 import { partitionOf } from "../format/partition.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -24,7 +24,7 @@ import type { Allocate, NeedleId } from "../volume/contract.js"
 import { ByteBudget } from "./byte-budget.js"
 import type { Devices, LentBytes, PieceOwner, ShardCopy } from "./contract.js"
 import { gather } from "./gathering.js"
-import { hasNeedle, holdersOf, isDamage, isLoss, strayHolders } from "./holders.js"
+import { hasShard, holdersOf, isDamage, isLoss, strayHolders } from "./holders.js"
 import type { Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { RangeRebuilder, type RangeRequest } from "./range-rebuilder.js"
@@ -164,7 +164,8 @@ export class BlockReader {
     const known = read.rebuilt.take(read.extent, read.piece)
     const piece = known && (await known)
     if (piece) return piece
-    if (read.rebuilt.isLossy && this.isLossy(read)) return this.rebuildPiece(read, undefined, allocate)
+    const isLossy = read.rebuilt.isLossy && this.isLossy(read)
+    if (isLossy instanceof Promise ? await isLossy : isLossy) return this.rebuildPiece(read, undefined, allocate)
     const readSync = (take?: Allocate) => this.readShardSync(read.extent, read.piece, take)
     const bytes = await (allocate ? this.buffers.during(readSync) : readSync())
     if (bytes) return bytes
@@ -184,28 +185,29 @@ export class BlockReader {
     return this.hedged(read, own, allocate)
   }
 
-  /** Whether the block lacks a data shard from here on, as far as indexes tell: then all are rebuilt at once. */
-  private isLossy({ extent, shape, piece }: PieceRead): boolean {
+  /** Whether the block lacks a data shard from here on, as far as devices tell: then all are rebuilt at once. */
+  private isLossy(read: PieceRead, slot = read.piece.slot): Soon<boolean> {
+    const { extent, shape, piece } = read
     const { uploadId, part } = extent
     const partition = partitionOf(uploadId, part, piece.block)
-    for (let { slot } = piece; slot < shardsNeeded(shape.policy); slot += 1) {
-      const id = { partition, uploadId, part, block: piece.block, generation: shape.generation, slot }
+    for (let at = slot; at < shardsNeeded(shape.policy); at += 1) {
+      const id = { partition, uploadId, part, block: piece.block, generation: shape.generation, slot: at }
       const holders = holdersOf(this.layouts, id, shape.exception)
-      if (holders.some(deviceId => this.isThere(deviceId, id))) continue
-      if (slot === piece.slot) this.rebuilt.add({ reason: "noSuchNeedle" })
-      return true
+      const isThere = after(
+        allSoon(holders, deviceId => hasShard(this.devices, deviceId, id)),
+        has => has.includes(true),
+      )
+      if (isThere instanceof Promise) {
+        return isThere.then(is => (is ? this.isLossy(read, at + 1) : this.noteLoss(at === piece.slot)))
+      }
+      if (!isThere) return this.noteLoss(at === piece.slot)
     }
     return false
   }
 
-  /** A device that cannot say it does not have it for us. */
-  private isThere(deviceId: DeviceId, id: NeedleId): boolean {
-    try {
-      return hasNeedle(this.devices, deviceId, id)
-    } catch (error) {
-      if (!isLoss(error)) throw error
-      return false
-    }
+  private noteLoss(isOfPiece: boolean): true {
+    if (isOfPiece) this.rebuilt.add({ reason: "noSuchNeedle" })
+    return true
   }
 
   /** True when the read is slow and something may be done about it; false when it has ended, well or not. */
@@ -249,7 +251,7 @@ export class BlockReader {
     const id: NeedleId = { partition, uploadId, part, block, generation: shape.generation, slot }
     const holders = holdersOf(this.layouts, id, shape.exception)
     let failure: Failure | undefined
-    for (const deviceId of whence === "home" ? holders : strayHolders(this.devices, id, holders)) {
+    for (const deviceId of whence === "home" ? holders : await strayHolders(this.devices, id, holders)) {
       try {
         return await this.readFrom(deviceId, id, range, allocate)
       } catch (error) {

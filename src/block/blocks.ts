@@ -2,13 +2,14 @@
 import { fail } from "../base/failures.js"
 import type { PartitionId, RowKey } from "../base/ids.js"
 import { shardCount, shardsNeeded } from "../base/policy.js"
+import { after, forEachSoon, recover, type Soon } from "../base/soon.js"
 import type { Extent } from "../format/extent.js"
 import { needleKeysOfPartition } from "../format/needle.js"
 import { partitionOf } from "../format/partition.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Metrics } from "../seams/telemetry/contract.js"
-import type { ShardHeader } from "../volume/contract.js"
+import type { NeedleId, ShardHeader } from "../volume/contract.js"
 import type { ReadBytes } from "../base/pieces.js"
 import { BlockReader } from "./block-reader.js"
 import { BlockWriter } from "./block-writer.js"
@@ -16,14 +17,15 @@ import { writeBody } from "./body-writer.js"
 import type { BlockOptions, BlockRun, Blocks, Devices, LiveBlock, Mended, PieceOwner } from "./contract.js"
 import type { RecodedBlock, RecodeRequest, ShardCopy, WriteRequest, WrittenBody } from "./contract.js"
 import { Foreground } from "./foreground.js"
-import { hasNeedle, isDamage, isLoss, strayHolders } from "./holders.js"
+import { hasShard, isDamage, isLoss, strayHolders } from "./holders.js"
 import { homeOf, type Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { Mender } from "./mender.js"
 import { removeExtent, removeGroups } from "./needle-removal.js"
 import { blockShape, type ExtentRange } from "./read-plan-core.js"
 import { recodeBlock } from "./recoder.js"
-import { ALL_NEEDLES, needleIdOf, surveyPage, type BlockGroup, type SurveyPage } from "./survey-core.js"
+import { surveyPage } from "./survey.js"
+import { ALL_NEEDLES, needleIdOf, type BlockGroup, type SurveyPage } from "./survey-core.js"
 
 export class LocalBlocks implements Blocks {
   private readonly writer: BlockWriter
@@ -75,12 +77,12 @@ export class LocalBlocks implements Blocks {
     return removeExtent(this.devices, this.layouts, extent, runs)
   }
 
-  survey(from: RowKey): SurveyPage {
+  survey(from: RowKey): Soon<SurveyPage> {
     return surveyPage(this.devices.values(), { ...ALL_NEEDLES, start: from }, BLOCK_LIMITS.surveyNeedles)
   }
 
-  surveyOf(partition: PartitionId): readonly BlockGroup[] {
-    return surveyPage(this.devices.values(), needleKeysOfPartition(partition), Infinity).groups
+  surveyOf(partition: PartitionId): Soon<readonly BlockGroup[]> {
+    return after(surveyPage(this.devices.values(), needleKeysOfPartition(partition), Infinity), ({ groups }) => groups)
   }
 
   async headerOf(group: BlockGroup): Promise<ShardHeader> {
@@ -107,41 +109,63 @@ export class LocalBlocks implements Blocks {
     return this.mender.mend(group, live)
   }
 
-  distrust({ deviceId, id }: ShardCopy): boolean {
-    if (!hasNeedle(this.devices, deviceId, id)) return false
-    this.distrusts += 1
-    this.devices.get(deviceId)?.volumes.distrust([id])
-    return true
+  distrust({ deviceId, id }: ShardCopy): Soon<boolean> {
+    return after(hasShard(this.devices, deviceId, id), has => {
+      if (!has) return false
+      this.distrusts += 1
+      const told = recover(
+        () => this.devices.get(deviceId)?.volumes.distrust([id]),
+        error => {
+          if (!isLoss(error)) throw error
+        },
+      )
+      return after(told, () => true)
+    })
   }
 
-  shardsThere(extent: Extent, block: number): number {
-    const { policy, generation } = blockShape(extent, block)
-    const { uploadId, part } = extent
-    const partition = partitionOf(uploadId, part, block)
-    const needed = shardsNeeded(policy)
+  shardsThere(extent: Extent, block: number): Soon<number> {
+    const needed = shardsNeeded(blockShape(extent, block).policy)
     let there = 0
-    for (let slot = 0; slot < shardCount(policy) && there < needed; slot += 1) {
-      const home = homeOf(this.layouts.current, partition, slot)
-      const id = { partition, uploadId, part, block, generation, slot }
-      const isHome = home !== undefined && hasNeedle(this.devices, home, id)
-      if (isHome || strayHolders(this.devices, id, []).length > 0) there += 1
+    const count = (id: NeedleId): Soon<void> => {
+      if (there >= needed) return
+      return after(this.isAnywhere(id), isThere => {
+        if (isThere) there += 1
+      })
     }
-    return there
+    return after(forEachSoon(needleIdsOf(extent, block), count), () => there)
   }
 
-  isHome(extent: Extent, block: number): boolean {
-    const { policy, generation } = blockShape(extent, block)
-    const { uploadId, part } = extent
-    const partition = partitionOf(uploadId, part, block)
-    for (let slot = 0; slot < shardCount(policy); slot += 1) {
-      const home = homeOf(this.layouts.current, partition, slot)
-      const id = { partition, uploadId, part, block, generation, slot }
-      if (home === undefined || !hasNeedle(this.devices, home, id)) return false
+  isHome(extent: Extent, block: number): Soon<boolean> {
+    let isHome = true
+    const look = (id: NeedleId): Soon<void> => {
+      if (!isHome) return
+      return after(this.isAtHome(id), is => void (isHome = is))
     }
-    return true
+    return after(forEachSoon(needleIdsOf(extent, block), look), () => isHome)
+  }
+
+  private isAtHome(id: NeedleId): Soon<boolean> {
+    const home = homeOf(this.layouts.current, id.partition, id.slot)
+    return home !== undefined && hasShard(this.devices, home, id)
+  }
+
+  private isAnywhere(id: NeedleId): Soon<boolean> {
+    return after(this.isAtHome(id), isHome => {
+      return isHome || after(strayHolders(this.devices, id, []), ({ length }) => length > 0)
+    })
   }
 
   recode(request: RecodeRequest, signal: AbortSignal): Promise<RecodedBlock | undefined> {
     return recodeBlock(this.compute, this.reader, this.writer, request, signal)
   }
+}
+
+/** The shards of a block as it was coded last, slot by slot. */
+function needleIdsOf(extent: Extent, block: number): readonly NeedleId[] {
+  const { policy, generation } = blockShape(extent, block)
+  const { uploadId, part } = extent
+  const partition = partitionOf(uploadId, part, block)
+  return Array.from({ length: shardCount(policy) }, (_, slot) => ({
+    ...{ partition, uploadId, part, block, generation, slot },
+  }))
 }

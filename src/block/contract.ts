@@ -6,8 +6,10 @@ import type { LentBytes, PieceOwner, ReadBytes } from "../base/pieces.js"
 import type { Policy } from "../base/policy.js"
 import type { Extent } from "../format/extent.js"
 import type { Digests, LanePlan } from "../seams/compute/contract.js"
-import type { NeedleId, NeedleOwner, ShardHeader, Volumes } from "../volume/contract.js"
+import type { Soon } from "../base/soon.js"
+import type { NeedleId, NeedleOwner, ShardHeader } from "../volume/contract.js"
 import type { ExtentRange } from "./read-plan-core.js"
+import type { ShardStore } from "./shard-store.js"
 import type { BlockGroup, SurveyPage } from "./survey-core.js"
 
 export type { LentBytes, PieceOwner }
@@ -15,10 +17,10 @@ export type { LentBytes, PieceOwner }
 /** One device as the block layer sees it. */
 export interface ShardDevice {
   readonly id: DeviceId
-  readonly volumes: Volumes
-  /** False while the device takes no new needles because it is suspect. */
+  readonly volumes: ShardStore
+  /** A hint: false while the device takes no new needles because it is suspect. */
   readonly isWritable: boolean
-  /** True while it has no room for new needles: blocks that would need it are refused. Absent: it has. */
+  /** A hint: true while it has no room for new needles: blocks that would need it are refused. Absent: it has. */
   readonly isFull?: boolean
 }
 
@@ -131,9 +133,9 @@ export interface Blocks {
   /** Removes all needles of an extent, or of some of its blocks. */
   remove(extent: Extent, runs?: readonly BlockRun[]): Promise<void>
   /** Blocks that devices hold from a place in the index on, named by a row or not. See `surveyPage`. */
-  survey(from: RowKey): SurveyPage
+  survey(from: RowKey): Soon<SurveyPage>
   /** All that devices hold of one partition. */
-  surveyOf(partition: PartitionId): readonly BlockGroup[]
+  surveyOf(partition: PartitionId): Soon<readonly BlockGroup[]>
   /**
    * What the needles of a block say of themselves. Throws `corruptNeedle` where none of them can be read,
    * `noSuchNeedle` where they are not there any more.
@@ -147,13 +149,13 @@ export interface Blocks {
    */
   mend(group: BlockGroup, live: LiveBlock): Promise<Mended>
   /** A shard was found damaged: surveys do not show it until it was written again. False: that was known. */
-  distrust(copy: ShardCopy): boolean
+  distrust(copy: ShardCopy): Soon<boolean>
   /** How many shards were found damaged. */
   readonly distrusts: number
-  /** How many different shards of a block devices have, by their indexes; counted no further than a read needs. */
-  shardsThere(extent: Extent, block: number): number
-  /** Whether every shard of a block lies where the layout has its slot. */
-  isHome(extent: Extent, block: number): boolean
+  /** How many different shards of a block devices have, by their own answers; counted no further than a read needs. */
+  shardsThere(extent: Extent, block: number): Soon<number>
+  /** Whether every shard of a block lies where the layout has its slot, by the devices' own answers. */
+  isHome(extent: Extent, block: number): Soon<boolean>
   /**
    * Codes one block anew, on all the devices that its new policy takes; undefined where memory is short now.
    * Throws `notEnoughShards`, `deviceFull`, `deviceFailed`. What a failure leaves behind is as if it had

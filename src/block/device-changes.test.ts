@@ -41,7 +41,11 @@ test("while shards move, what was written before is read where it was, and new b
     assert.deepEqual(await world.read(young), Buffer.from(after), text)
     await world.blocks.remove(old)
     await world.blocks.remove(young)
-    assert.equal(world.held(old.uploadId, 20) + world.held(young.uploadId, 20), 0, "both layouts' copies are removed")
+    assert.equal(
+      (await world.held(old.uploadId, 20)) + (await world.held(young.uploadId, 20)),
+      0,
+      "both layouts' copies are removed",
+    )
   }
 })
 
@@ -184,7 +188,7 @@ test("what was written under a wider layout is removed whole once the layout is 
 test("needles that were removed while somebody asks whose they are, are gone, and not damaged", async () => {
   const world = await open("ec:2+1")
   const extent = await world.writeExtent(world.random.bytes(100))
-  const [group] = world.blocks.surveyOf(partitionOf(extent.uploadId, 0, 0))
+  const [group] = await world.blocks.surveyOf(partitionOf(extent.uploadId, 0, 0))
   const block = must(group, "it was written")
   assert.deepEqual((await world.blocks.headerOf(block)).owner, OWNER)
   await world.blocks.remove(extent)

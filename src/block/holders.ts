@@ -4,6 +4,7 @@
  */
 import { isFailure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
+import { after, allSoon, recover, type Soon } from "../base/soon.js"
 import type { ExtentException } from "../format/extent.js"
 import type { NeedleId } from "../format/needle.js"
 import type { Devices } from "./contract.js"
@@ -23,21 +24,22 @@ export function holdersOf(
   return [...new Set([placed, home, before])].filter(id => id !== undefined)
 }
 
-/** Every other device whose index has it: where a shard is that no layout leads to any more. */
-export function strayHolders(devices: Devices, id: NeedleId, known: readonly DeviceId[]): readonly DeviceId[] {
-  return [...devices.values()]
-    .filter(device => !known.includes(device.id) && hasNeedle(devices, device.id, id))
-    .map(device => device.id)
+/** Whether a device that takes part has the shard, as far as it can tell. */
+export function hasShard(devices: Devices, deviceId: DeviceId, id: NeedleId): Soon<boolean> {
+  return recover(
+    () => devices.get(deviceId)?.volumes.has(id) ?? false,
+    error => {
+      if (!isLoss(error)) throw error
+      return false
+    },
+  )
 }
 
-/** Whether a device that is there has the needle, as far as its index can be read. */
-export function hasNeedle(devices: Devices, deviceId: DeviceId, id: NeedleId): boolean {
-  try {
-    return devices.get(deviceId)?.volumes.has(id) ?? false
-  } catch (error) {
-    if (!isFailure(error, "corruptRow")) throw error
-    return false
-  }
+/** Every other device that has it: where a shard is that no layout leads to any more. */
+export function strayHolders(devices: Devices, id: NeedleId, known: readonly DeviceId[]): Soon<readonly DeviceId[]> {
+  const others = [...devices.keys()].filter(deviceId => !known.includes(deviceId))
+  const answers = allSoon(others, deviceId => hasShard(devices, deviceId, id))
+  return after(answers, has => others.filter((_, i) => has[i]))
 }
 
 /** The shard is lost, damaged, or out of reach: others have to do. */

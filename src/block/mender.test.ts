@@ -38,7 +38,7 @@ async function writeSome(world: ShardWorld): Promise<Kept[]> {
 /** Mends everything that is named. */
 async function mendAll(world: ShardWorld, kept: readonly Kept[]): Promise<Mended[]> {
   const outcomes: Mended[] = []
-  for (const group of world.blocks.survey(ALL_NEEDLES.start).groups) {
+  for (const group of (await world.blocks.survey(ALL_NEEDLES.start)).groups) {
     const of = must(
       kept.find(({ extent }) => extent.uploadId === group.uploadId),
       "only named blocks are there",
@@ -50,7 +50,7 @@ async function mendAll(world: ShardWorld, kept: readonly Kept[]): Promise<Mended
 
 async function assertWhole(world: ShardWorld, kept: readonly Kept[], text: string): Promise<void> {
   for (const { extent, bytes } of kept) assert.ok((await world.read(extent)).equals(bytes), `${text}: the bytes`)
-  for (const group of world.blocks.survey(ALL_NEEDLES.start).groups) {
+  for (const group of (await world.blocks.survey(ALL_NEEDLES.start)).groups) {
     const standing = standingOf(group, world.policy, world.layouts.current)
     assert.deepEqual([standing.lacking, standing.strays], [[], 0], text)
   }
@@ -97,7 +97,7 @@ test("a rebuilt first shard says whose it is again", async () => {
   }
   await mendAll(world, kept)
   let notes = 0
-  for (const group of world.blocks.survey(ALL_NEEDLES.start).groups) {
+  for (const group of (await world.blocks.survey(ALL_NEEDLES.start)).groups) {
     for (const { slot, deviceId } of group.shards) {
       if (deviceId !== deviceIdOf(50)) continue
       const header = await must(world.devices.live.get(deviceId), "live").volumes.headerOf(needleIdOf(group, slot))
@@ -121,7 +121,7 @@ test("from d devices to d + 1 and back, with reads and writes between all steps,
       const next = planNext(current, weighted, current.width, current.version + 1)
       world.layouts.publish(next, current)
       kept.push(...(await writeSome(world)))
-      for (const group of world.blocks.survey(ALL_NEEDLES.start).groups) {
+      for (const group of (await world.blocks.survey(ALL_NEEDLES.start)).groups) {
         const of = must(
           kept.find(({ extent }) => extent.uploadId === group.uploadId),
           "it is named",
@@ -302,5 +302,5 @@ test("what is beyond repair is said to be, and stays as it is", async () => {
   const [first] = kept
   assert.ok(first)
   const partition = partitionOf(first.extent.uploadId, 0, 0)
-  assert.equal(world.blocks.surveyOf(partition).length, 1)
+  assert.equal((await world.blocks.surveyOf(partition)).length, 1)
 })

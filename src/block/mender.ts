@@ -15,7 +15,7 @@ import { mapBounded } from "../life/index.js"
 import { slotsOf } from "../placement/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { CodingShape, Compute } from "../seams/compute/contract.js"
-import type { FetchedShard, NeedleId, Volumes } from "../volume/contract.js"
+import type { FetchedShard, NeedleId } from "../volume/contract.js"
 import { ByteBudget } from "./byte-budget.js"
 import type { Devices, LiveBlock, Mended, ShardCopy } from "./contract.js"
 import type { Foreground } from "./foreground.js"
@@ -25,6 +25,7 @@ import type { Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { planMend, type MendPlan, type MendWrite } from "./mend-core.js"
 import { blockShape, shapeOf, type BlockShape } from "./read-plan-core.js"
+import type { ShardStore } from "./shard-store.js"
 import { needleIdOf, type BlockGroup, type HeldShard } from "./survey-core.js"
 
 /** A shard in memory, which is the patient's until it is over. */
@@ -263,7 +264,11 @@ export class Mender {
     return undefined
   }
 
-  private async fetch(patient: Patient, volumes: Volumes | undefined, id: NeedleId): Promise<FetchedShard | undefined> {
+  private async fetch(
+    patient: Patient,
+    volumes: ShardStore | undefined,
+    id: NeedleId,
+  ): Promise<FetchedShard | undefined> {
     const taken: Uint8Array[] = []
     const allocate = (lengthBytes: number): Uint8Array => {
       const memory = this.compute.shards.take(lengthBytes)

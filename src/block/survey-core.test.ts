@@ -5,6 +5,7 @@ import { must } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import { parseDeviceId, parseLogSequence, parseUploadId, rowKeyOf, type RowKey } from "../base/ids.js"
 import type { KeyRange } from "../base/key-range.js"
+import type { Soon } from "../base/soon.js"
 import { parsePolicy } from "../base/policy.js"
 import { Rows } from "../device/index.js"
 import { needleKeyOf, type NeedleId } from "../format/needle.js"
@@ -12,7 +13,8 @@ import { partitionOf } from "../format/partition.js"
 import type { IndexedNeedle } from "../volume/contract.js"
 import { MemoryStores } from "../seams/store/testing-memory.js"
 import type { ShardDevice } from "./contract.js"
-import { ALL_NEEDLES, needleIdOf, surveyPage, type BlockGroup } from "./survey-core.js"
+import { surveyPage } from "./survey.js"
+import { ALL_NEEDLES, needleIdOf, type BlockGroup, type SurveyPage } from "./survey-core.js"
 import { changed, TestDevices } from "./testing.js"
 
 const shape = { policy: parsePolicy("ec:2+2"), blockLengthBytes: 1000 }
@@ -45,11 +47,17 @@ const ids = fc
     return { id, device }
   })
 
+/** Devices of this process do not keep anybody waiting. */
+function now(page: Soon<SurveyPage>): SurveyPage {
+  assert.ok(!(page instanceof Promise))
+  return page
+}
+
 function walk(devices: readonly ShardDevice[], needlesMax: number, range = ALL_NEEDLES): BlockGroup[] {
   const groups: BlockGroup[] = []
   let start: RowKey | undefined = range.start
   while (start !== undefined) {
-    const page = surveyPage(devices, { ...range, start }, needlesMax)
+    const page = now(surveyPage(devices, { ...range, start }, needlesMax))
     groups.push(...page.groups)
     start = page.next
   }

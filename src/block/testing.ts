@@ -17,9 +17,12 @@ import { SimDisk, type Disk } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { openVolumes, type NeedleId, type Volumes } from "../volume/index.js"
+import type { KeyRange } from "../base/key-range.js"
+import type { IndexedNeedle } from "../volume/contract.js"
 import { LocalBlocks } from "./blocks.js"
 import type { ShardCopy, ShardDevice, WrittenBody } from "./contract.js"
 import { Layouts } from "./layouts.js"
+import type { ShardStore } from "./shard-store.js"
 import { ALL_NEEDLES } from "./survey-core.js"
 
 const noSignal = new AbortController().signal
@@ -35,15 +38,20 @@ export type Meddle = (what: "append" | "read", id: NeedleId, device: DeviceId) =
 /** The rows that an index lies in. */
 export type MakeRows = () => Promise<Parameters<typeof openVolumes>[1]>
 
+/** Its store is the volumes themselves. */
+export interface LocalDevice extends ShardDevice {
+  readonly volumes: Volumes
+}
+
 export class TestDevices {
   readonly disk = new SimDisk()
   /** Those that take part now. */
-  readonly live = new Map<DeviceId, ShardDevice>()
+  readonly live = new Map<DeviceId, LocalDevice>()
   /** Devices that take no new needles. */
   readonly down = new Set<DeviceId>()
   readonly full = new Set<DeviceId>()
   meddle: Meddle = () => undefined
-  private readonly all = new Map<DeviceId, ShardDevice>()
+  private readonly all = new Map<DeviceId, LocalDevice>()
 
   constructor(
     private readonly makeRows: MakeRows,
@@ -66,7 +74,7 @@ export class TestDevices {
     const home = { folder: `/d${number}`, deviceId: id, incarnation: parseIncarnation(life) }
     const volumes = await openVolumes(this.behind(this.disk.boot()), await this.makeRows(), home, undefined)
     const { down, full } = this
-    const device: ShardDevice = {
+    const device: LocalDevice = {
       id,
       volumes: meddled(volumes, (what, needle) => this.meddle(what, needle, id)),
       get isWritable() {
@@ -99,6 +107,8 @@ export class TestDevices {
 
 export interface ShardWorldOptions {
   readonly devices?: number
+  /** Default: a slot of each partition on every device. */
+  readonly layoutWidth?: number
   readonly refuseSingleCopy?: boolean
   readonly blockBytes?: number
   /** What each device's disk is reached through; absent: nothing. */
@@ -128,7 +138,7 @@ export class ShardWorld {
   ) {
     const { refuseSingleCopy = false } = options
     const weighted = [...devices.live.keys()].map(id => ({ id, weight: 1 }))
-    this.layout = planLayout(weighted, weighted.length)
+    this.layout = planLayout(weighted, options.layoutWidth ?? weighted.length)
     this.layouts = new Layouts(this.layout)
     const { metrics } = new SimTelemetry()
     this.blocks = new LocalBlocks(this.clock, this.compute, this.layouts, devices.live, metrics, {
@@ -191,11 +201,11 @@ export class ShardWorld {
   }
 
   /** Needles of an upload that any device holds. */
-  held(uploadId: string, blocks: number): number {
+  async held(uploadId: string, blocks: number): Promise<number> {
     let count = 0
     for (let block = 0; block < blocks; block += 1) {
       const partition = partitionOf(parseUploadId(uploadId), 0, block)
-      for (const { shards } of this.blocks.surveyOf(partition)) count += shards.length
+      for (const { shards } of await this.blocks.surveyOf(partition)) count += shards.length
     }
     return count
   }
@@ -226,6 +236,40 @@ const meddled = (volumes: Volumes, meddle: (what: "append" | "read", id: NeedleI
       return volumes.fetch(id, ...how)
     },
   })
+
+/** What a device elsewhere says instead of the truth. */
+export interface Lies {
+  has?: (id: NeedleId, isThere: boolean) => boolean
+  indexed?: (needles: readonly IndexedNeedle[], range: KeyRange) => readonly IndexedNeedle[]
+}
+
+/** The same shards on a device elsewhere: it always answers later, with no more of its index than was asked for. */
+export const distant = (volumes: Volumes, lies: Lies = {}): ShardStore => ({
+  append: needle => volumes.append(needle),
+  read: (id, range, ifSlow, allocate) =>
+    ifSlow(async () => (await later(), volumes.read(id, range, waitIfSlow, allocate))),
+  fetch: async (...of) => (await later(), volumes.fetch(...of)),
+  headerOf: async id => (await later(), volumes.headerOf(id)),
+  remove: async ids => (await later(), volumes.remove(ids)),
+  distrust: async ids => (await later(), volumes.distrust(ids)),
+  has: async id => {
+    await later()
+    const isThere = volumes.has(id)
+    return lies.has?.(id, isThere) ?? isThere
+  },
+  indexed: async (range, needlesMin) => {
+    await later()
+    const needles = [...volumes.indexed(range)]
+    return (lies.indexed?.(needles, range) ?? needles).slice(0, needlesMin)
+  },
+  // It took needles when it was heard of last.
+  refusing: undefined,
+})
+
+/** A few turns of others. */
+async function later(): Promise<void> {
+  for (let turn = 0; turn < 3; turn += 1) await Promise.resolve()
+}
 
 /** The same volumes, but for what is changed. */
 export function changed(volumes: Volumes, changes: Partial<Volumes>): Volumes {

@@ -150,8 +150,8 @@ test("a device with a rotten shard can leave: nothing waits for what cannot be m
   for (let i = 0; i < 6; i += 1) await scene.timed(scene.put(`object ${i}`, bodyOf("o", 200 * KIB)))
   const leaver = must(engine.devices[3], "four devices")
   const { id } = leaver.place
-  const [found] = leaver.shards.volumes.indexed(ALL_NEEDLES)
-  leaver.shards.volumes.distrust([needleIdOfKey(must(found, "it has shards").key)])
+  const [found] = leaver.volumes.indexed(ALL_NEEDLES)
+  leaver.volumes.distrust([needleIdOfKey(must(found, "it has shards").key)])
   await scene.timed(engine.control.change("remove", record => removeDevice(record, id, [], machine.clock.wallMs())))
   for (let rounds = 0; rounds < 10 && engine.keeper.record.devices.length === 4; rounds += 1) {
     for (const chore of ["repair", "recode", "collector"]) await scene.stepUntilIdle(chore)

@@ -13,6 +13,7 @@
  */
 import type { RowKey } from "../base/ids.js"
 import { shardsNeeded } from "../base/policy.js"
+import { after, type Soon } from "../base/soon.js"
 import type { BlockGroup, Blocks } from "../block/index.js"
 import type { NeedleOwner } from "../format/needle.js"
 import { objectRowKey, uploadRowKey } from "../format/row-key.js"
@@ -98,7 +99,7 @@ export class AbortedBlocks {
 
   /** Asks the replicas about some blocks that are due; true if it got any further. */
   async step(signal: AbortSignal): Promise<boolean> {
-    for (const [name, candidate] of [...this.candidates]) this.count(name, candidate)
+    for (const [name, candidate] of [...this.candidates]) await this.count(name, candidate)
     let asked = 0
     for (const [name, candidate] of [...this.candidates]) {
       if (signal.aborted || asked >= ABORTED_LIMITS.askedPerStep || this.removals.isFull || this.brake.isOn) break
@@ -110,10 +111,10 @@ export class AbortedBlocks {
     return asked > 0
   }
 
-  private count(name: string, candidate: Candidate): void {
+  private async count(name: string, candidate: Candidate): Promise<void> {
     const { group, decidedMs = Infinity, isToBeCounted = false } = candidate
     if (!isToBeCounted || this.clock.monotonicMs() < decidedMs + this.waits.countWaitMs) return
-    if (this.find(group) === undefined) this.candidates.delete(name)
+    if ((await this.find(group)) === undefined) this.candidates.delete(name)
     else {
       this.candidates.set(name, { ...candidate, isToBeCounted: false })
       this.brake.count(name)
@@ -121,9 +122,9 @@ export class AbortedBlocks {
   }
 
   /** Its shards may lie elsewhere by now, or be gone. */
-  private find(group: BlockGroup): BlockGroup | undefined {
+  private find(group: BlockGroup): Soon<BlockGroup | undefined> {
     const name = nameOf(group)
-    return this.blocks.surveyOf(group.partition).find(each => nameOf(each) === name)
+    return after(this.blocks.surveyOf(group.partition), groups => groups.find(each => nameOf(each) === name))
   }
 
   private isDue({ group, decidedMs }: Candidate): boolean {
@@ -164,7 +165,7 @@ export class AbortedBlocks {
     const verdict = await this.tablet.run(judgeUpload({ ...owner, uploadId }))
     if (verdict === "void") this.marks.add(uploadRowKey(objectRowKey(owner.bucketId, owner.key), uploadId))
     this.candidates.delete(name)
-    const group = this.find({ uploadId, ...block })
+    const group = await this.find({ uploadId, ...block })
     if (group === undefined) return
     const remove = async (): Promise<boolean> => !this.brake.isOn && (await this.judge.remove(group, owner))
     this.removals.add(name, remove)

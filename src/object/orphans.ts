@@ -152,7 +152,7 @@ export class Orphans implements Chore {
 
   /** One page further; where to go on. */
   private async walk(from: RowKey, signal: AbortSignal): Promise<RowKey | undefined> {
-    const { groups, next } = this.blocks.survey(from)
+    const { groups, next } = await this.blocks.survey(from)
     let judgements = 0
     for (const group of groups) {
       const isOfThisLife = incarnationOf(group.uploadId) >= this.incarnation
@@ -183,7 +183,7 @@ export class Orphans implements Chore {
       if (signal.aborted || judgements >= ORPHAN_LIMITS.judgementsPerStep || this.aborted.isFull) break
       judgements += 1
       // Its needles may have gone, or lie elsewhere by now.
-      const group = this.blocks.surveyOf(partition).find(each => nameOf(each) === name)
+      const group = (await this.blocks.surveyOf(partition)).find(each => nameOf(each) === name)
       if (group) await this.judgeBlock(group)
       this.passedOver.delete(name)
     }

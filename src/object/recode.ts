@@ -70,6 +70,9 @@ export class Recode implements Chore {
   private reason: string | undefined
   private walk: Walk | undefined
   private job: Job | undefined
+  /** What devices that had to be waited for said of the blocks of one extent, and those that are being asked. */
+  private readonly homes = new Map<string, boolean>()
+  private readonly asked: Promise<void>[] = []
   /** Uploads that could not be coded in this walk. */
   private readonly waiting = new Set<UploadId>()
   private retryAtMs: number | undefined
@@ -155,6 +158,7 @@ export class Recode implements Chore {
     if (this.walk === undefined) return "idle"
     if (this.waiting.size >= RECODE_LIMITS.waitingMax) this.endWalk({ ...this.walk, counts: false })
     else this.walkFurther(this.walk)
+    await Promise.all(this.asked.splice(0))
     return "busy"
   }
 
@@ -178,6 +182,7 @@ export class Recode implements Chore {
     this.retryAtMs = undefined
     this.walk = { counts: true, family: 0, from: ALL_OBJECT_ROWS.start }
     this.waiting.clear()
+    this.homes.clear()
     this.countedBytes = 0
     this.doneBytes = 0
     this.swaps = 0
@@ -196,7 +201,7 @@ export class Recode implements Chore {
       rows += 1
       for (const extent of extentsOf(family, row)) {
         if (walk.counts) this.count(rowKey, extent)
-        else if (this.take(rowKey, extent)) {
+        else if (this.take(rowKey, extent) || this.asked.length > 0) {
           this.walk = { ...walk, from: rowKey }
           return
         }
@@ -233,7 +238,9 @@ export class Recode implements Chore {
   private take(rowKey: RowKey, extent: Extent): boolean {
     const { uploadId } = extent
     if (this.waiting.has(uploadId)) return false
-    const plan = this.planFor(rowKey, extent, block => this.blocks.isHome(extent, block))
+    const plan = this.planFor(rowKey, extent, block => this.isHome(extent, block))
+    if (this.asked.length > 0) return false
+    this.homes.clear()
     if (!plan) return false
     if (this.uploads.isHeld(uploadId)) {
       // Looked at again as soon as it is let go.
@@ -253,6 +260,15 @@ export class Recode implements Chore {
     this.uploads.hold(uploadId)
     this.job = { name, extent, naming, policy, generation, plan, left, late: new Map(), debts: [] }
     return true
+  }
+
+  /** No, while devices are asked: then the extent is looked at again. */
+  private isHome(extent: Extent, block: number): boolean {
+    const name = `${extent.uploadId} ${extent.part} ${block}`
+    const answer = this.homes.get(name) ?? this.blocks.isHome(extent, block)
+    if (!(answer instanceof Promise)) return answer
+    this.asked.push(answer.then(isHome => void this.homes.set(name, isHome)))
+    return false
   }
 
   /** Some blocks further, or the swap that ends the job. */

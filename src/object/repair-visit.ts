@@ -8,6 +8,7 @@
 import { isFailure } from "../base/failures.js"
 import type { PartitionId, UploadId } from "../base/ids.js"
 import { shardsNeeded, type Policy } from "../base/policy.js"
+import { after, type Soon } from "../base/soon.js"
 import type { BlockGroup, Blocks, LiveBlock } from "../block/index.js"
 import { mapBounded } from "../life/index.js"
 import type { BlockJudge } from "./block-judge.js"
@@ -77,17 +78,19 @@ export class RepairVisits {
 
   async visit(partition: PartitionId): Promise<VisitOutcome> {
     const visit = new Visit()
-    await mapBounded(this.blocks.surveyOf(partition), BLOCKS_AT_ONCE, group => this.visitBlock(group, visit))
-    const { count, left, passedOver } = this.lookAt(partition, visit)
+    await mapBounded(await this.blocks.surveyOf(partition), BLOCKS_AT_ONCE, group => this.visitBlock(group, visit))
+    const { count, left, passedOver } = await this.lookAt(partition, visit)
     const { writtenBytes, writtenShards, isFull, unreadable } = visit
     return { count, writtenBytes, writtenShards, isFull, left, passedOver, unreadable }
   }
 
   /** What the partition's indexes tell, and what a visit could do about it. */
-  lookAt(partition: PartitionId, visit?: Known): PartitionLook {
-    const look = new PartitionLook(partition)
-    for (const group of this.blocks.surveyOf(partition)) this.addTo(look, group, visit)
-    return look
+  lookAt(partition: PartitionId, visit?: Known): Soon<PartitionLook> {
+    return after(this.blocks.surveyOf(partition), groups => {
+      const look = new PartitionLook(partition)
+      for (const group of groups) this.addTo(look, group, visit)
+      return look
+    })
   }
 
   /** Adds a block to what is known of its partition. */

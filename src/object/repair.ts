@@ -12,7 +12,8 @@
 import type { DeviceId, PartitionId, RowKey } from "../base/ids.js"
 import { parsePartitionId, rowKeyOf } from "../base/ids.js"
 import { MIB, PARTITIONS } from "../base/limits.js"
-import { ALL_NEEDLES, type Blocks, type ShardCopy } from "../block/index.js"
+import { after, type Soon } from "../base/soon.js"
+import { ALL_NEEDLES, type Blocks, type ShardCopy, type SurveyPage } from "../block/index.js"
 import { needleKeyOf } from "../format/needle.js"
 import { mapBounded, type Chore, type StepOutcome } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -170,7 +171,14 @@ export class Repair implements Chore {
 
   /** A device has a damaged shard. It counts as missing until it is written anew. */
   noteDamage(copy: ShardCopy): void {
+    const note = (isNews: boolean): void => this.noteDamaged(copy, isNews)
     const isNews = this.blocks.distrust(copy)
+    // A device that could not be told is visited all the same.
+    if (isNews instanceof Promise) void isNews.then(note, () => note(true))
+    else note(isNews)
+  }
+
+  private noteDamaged(copy: ShardCopy, isNews: boolean): void {
     // Each reader of a lost object finds the same damage, and a visit could do nothing about it.
     if (!isNews && this.unreadable.get(copy.id.partition)?.has(nameOf(copy.id))) return
     if (this.found.size < REPAIR_LIMITS.damagesWaitingMax)
@@ -262,6 +270,7 @@ export class Repair implements Chore {
   private async readDebts(start: RowKey): Promise<StepOutcome> {
     const states = this.source.states()
     const gone: DebtRow[] = []
+    const damaged: ShardCopy[] = []
     let read = 0
     this.debtsFrom = undefined
     for (const [rowKey] of this.tablet.committed.range("debts", { ...ALL_DEBTS, start })) {
@@ -274,18 +283,26 @@ export class Repair implements Chore {
       const state = states.get(debt.deviceId)
       if (state === undefined) gone.push(debt)
       if (!takesPart(state)) continue
-      if (debt.damaged) this.blocks.distrust(debt.damaged)
+      if (debt.damaged) damaged.push(debt.damaged)
       this.noteOwing(debt.partition, debt.deviceId)
     }
+    for (const copy of damaged) await this.blocks.distrust(copy)
     await this.drop(gone.map(({ rowKey }) => rowKey))
     return "busy"
   }
 
   /** One page of the indexes further. */
-  private lookFurther(look: Look, from: RowKey): StepOutcome {
+  private lookFurther(look: Look, from: RowKey): Soon<StepOutcome> {
     // What is still being written by an older layout would come to lie where nobody looks any more.
     if (!this.source.layouts.isDrained) return "throttled"
-    const { groups, next } = this.blocks.survey(from)
+    return after(this.blocks.survey(from), page => {
+      // What has changed while it was waited for is looked at anew.
+      if (this.look !== look || !this.source.layouts.isDrained) return "throttled"
+      return this.addPage(look, page)
+    })
+  }
+
+  private addPage(look: Look, { groups, next }: SurveyPage): StepOutcome {
     let { open } = look
     for (const group of groups) {
       while (open.count.partition < group.partition) open = this.closeLook(open)
@@ -398,7 +415,7 @@ export class Repair implements Chore {
     await this.drop(paid.map(({ rowKey }) => rowKey))
     // One of the rows may have been written again while it was being dropped.
     const partition = parsePartitionId(visited.partition)
-    const { count } = this.visits.lookAt(partition, { unreadable })
+    const { count } = await this.visits.lookAt(partition, { unreadable })
     const lacking = new Set([...count.lackingOn, ...count.perhapsLackingOn])
     const owed = [...lacking].map(deviceId => ({ partition, deviceId }))
     if (owed.length === 0) return

@@ -72,7 +72,7 @@ test("blocks are counted of which nothing is left and of which too little is, na
   assert.equal(lostOf(world), 0)
   for (const number of [1, 2, 3, 4]) await world.replace(deviceOf(number), 90 + number)
   const total = [...bodies.values()].reduce((sum, bytes) => sum + Math.ceil(bytes / BLOCK_BYTES), 0)
-  const { groups } = world.blocks.survey(ALL_NEEDLES.start)
+  const { groups } = await world.blocks.survey(ALL_NEEDLES.start)
   assert.ok(groups.length < total, "of some nothing is left")
   assert.ok(groups.some(({ shards }) => shards.length === 1) && groups.some(({ shards }) => shards.length === 2))
   await world.settle()
@@ -105,7 +105,7 @@ test("a damaged shard that was the last is counted without a change of devices, 
   await world.put("key", world.random.bytes(30_000))
   await world.put("other", world.random.bytes(30_000))
   await callAll(world)
-  const [group] = world.blocks.survey(ALL_NEEDLES.start).groups
+  const [group] = (await world.blocks.survey(ALL_NEEDLES.start)).groups
   assert.ok(group)
   world.services.repair.noteDamage({ deviceId: deviceOf(1), id: needleIdOf(group, 0) })
   await world.clock.advance(ROLL_CALL_LIMITS.restMs)

@@ -12,6 +12,7 @@
 import { equalBytes } from "../base/bytes.js"
 import { parseBucketId, rowKeyOf, textOfObjectKey, type RowKey } from "../base/ids.js"
 import { shardsNeeded } from "../base/policy.js"
+import type { Soon } from "../base/soon.js"
 import { blockShape, type Blocks } from "../block/index.js"
 import { blockCount, type Extent } from "../format/extent.js"
 import { partitionOf } from "../format/partition.js"
@@ -117,7 +118,9 @@ export class RollCall implements Chore {
       const called = new RowCall(family, rowKey, row)
       // What is lost already is called again and again.
       if (this.losses.has(called.name) || this.suspects.has(called.name)) continue
-      called.further(this.blocks, this.limits.callsPerStep)
+      const calls = called.further(this.blocks, this.limits.callsPerStep)
+      // A device that has to be waited for is asked again when the row is called.
+      if (calls instanceof Promise) calls.catch(() => undefined)
       if (called.isDone) this.note(called)
       else if (this.suspects.size < this.limits.suspectsWaiting) this.suspects.set(called.name, { family, rowKey })
     }
@@ -147,7 +150,7 @@ export class RollCall implements Chore {
     } else if (!this.walk && this.isDue()) this.begin()
     const isWalking = this.walk !== undefined
     if (!isWalking && this.again.length === 0) this.again = [...this.losses.keys()]
-    this.call()
+    await this.call()
     if (isWalking || this.open || this.suspects.size > 0) return "busy"
     return this.losses.size > 0 ? "throttled" : "idle"
   }
@@ -185,12 +188,14 @@ export class RollCall implements Chore {
     this.beyondNow = NONE
   }
 
-  /** Some rows further, within one turn. */
-  private call(): void {
+  /** Some rows further, within one turn; a row whose devices have to be waited for is noted in the next step. */
+  private call(): Soon<void> {
     let calls = this.limits.callsPerStep
     for (const row of this.rows()) {
       this.open = row
-      calls -= row.further(this.blocks, calls)
+      const called = row.further(this.blocks, calls)
+      if (called instanceof Promise) return called.then(() => undefined)
+      calls -= called
       if (!row.isDone) return
       this.open = undefined
       this.note(row)
@@ -277,8 +282,8 @@ class RowCall {
   }
 
   /** Calls blocks until `callsMax` shards or so were asked for; how many were. */
-  further(blocks: Blocks, callsMax: number): number {
-    let calls = 1
+  further(blocks: Blocks, callsMax: number, called = 1): Soon<number> {
+    let calls = called
     while (calls < callsMax) {
       const next = this.left.next()
       if (next.done === true) {
@@ -286,20 +291,31 @@ class RowCall {
         break
       }
       const [extent, block] = next.value
-      const { policy, lengthBytes } = blockShape(extent, block)
-      const needed = shardsNeeded(policy)
-      calls += needed
-      if (blocks.shardsThere(extent, block) >= needed) continue
-      const { blocks: before, bytes, first, extent: firstExtent } = this.loss ?? { blocks: 0, bytes: 0 }
-      const partition = partitionOf(extent.uploadId, extent.part, block)
-      this.loss = {
-        blocks: before + 1,
-        bytes: bytes + lengthBytes,
-        first: first ?? { partition, needed },
-        extent: firstExtent ?? extent,
+      calls += shardsNeeded(blockShape(extent, block).policy)
+      const there = blocks.shardsThere(extent, block)
+      if (there instanceof Promise) {
+        return there.then(count => {
+          this.note(extent, block, count)
+          return this.further(blocks, callsMax, calls)
+        })
       }
+      this.note(extent, block, there)
     }
     return calls
+  }
+
+  private note(extent: Extent, block: number, shardsThere: number): void {
+    const { policy, lengthBytes } = blockShape(extent, block)
+    const needed = shardsNeeded(policy)
+    if (shardsThere >= needed) return
+    const { blocks, bytes, first, extent: firstExtent } = this.loss ?? { blocks: 0, bytes: 0 }
+    const partition = partitionOf(extent.uploadId, extent.part, block)
+    this.loss = {
+      blocks: blocks + 1,
+      bytes: bytes + lengthBytes,
+      first: first ?? { partition, needed },
+      extent: firstExtent ?? extent,
+    }
   }
 }
 

@@ -330,8 +330,11 @@ export class StoreWorld<Its extends WorldDevices> {
 
   /** Copies on devices that take part which the layout does not want there. */
   private get strays(): number {
-    const { groups } = this.blocks.survey(ALL_NEEDLES.start)
-    const standings = groups.map(group => standingOf(group, group.shape?.policy ?? this.policy, this.layouts.current))
+    const page = this.blocks.survey(ALL_NEEDLES.start)
+    assert(!(page instanceof Promise), "devices of tests answer at once")
+    const standings = page.groups.map(group =>
+      standingOf(group, group.shape?.policy ?? this.policy, this.layouts.current),
+    )
     return standings.reduce((sum, { strays }) => sum + strays, 0)
   }
 

@@ -104,8 +104,8 @@ test("a bucket's policy takes its time to become known: needles of one generatio
   }
   await changed
   const policies = new Map<number, Set<string>>()
-  for (const { shards } of engine.devices) {
-    for (const { key, shape } of shards.volumes.indexed(ALL_NEEDLES)) {
+  for (const { volumes } of engine.devices) {
+    for (const { key, shape } of volumes.indexed(ALL_NEEDLES)) {
       const { generation } = needleIdOfKey(key)
       const known = policies.get(generation) ?? new Set()
       policies.set(generation, known.add(textOfPolicy(must(shape, "indexed").policy)))

@@ -271,7 +271,7 @@ export class StoreControl implements Chore, ConfigurationKeeper {
     if (isPlaced || stack === undefined || this.holdsNames(id)) return false
     // What is bad, or lost with its volume, is no reason to stay: it has been rebuilt elsewhere, or cannot be.
     // Nor what all replicas call nobody's: what is left of it elsewhere waits for its removal.
-    for (const { key, isDistrusted } of stack.shards.volumes.indexed(ALL_NEEDLES)) {
+    for (const { key, isDistrusted } of stack.volumes.indexed(ALL_NEEDLES)) {
       if (!isDistrusted && !this.options.isAborted(needleIdOfKey(key))) return false
     }
     return true
