@@ -403,7 +403,7 @@ test("a body that breaks off leaves neither a slab taken nor a needle behind", a
   await world.clock.advance(1_000)
   assert.equal(slabs.slabsFree, slabs.slabsTotal)
   for (let upload = 1; upload <= 7; upload += 1) {
-    assert.equal(world.held(upload.toString(16).padStart(32, "0"), 6), 0, `needles of upload ${upload}`)
+    assert.equal(await world.held(upload.toString(16).padStart(32, "0"), 6), 0, `needles of upload ${upload}`)
   }
 })
 
@@ -442,7 +442,7 @@ test("a body that is there rests as one that comes does, with its debts; a refus
   await assert.rejects(world.clock.runUntil(world.write(refused, refused)), error => isFailure(error, "deviceFull"))
   await world.clock.advance(1_000)
   assert.equal(slabs.slabsFree, slabs.slabsTotal)
-  assert.equal(world.held((17).toString(16).padStart(32, "0"), 1), 0)
+  assert.equal(await world.held((17).toString(16).padStart(32, "0"), 1), 0)
 })
 
 test("one late shard is not waited for beyond the straggler's time, and is noted", async () => {
@@ -526,7 +526,7 @@ test("with devices that take nothing, bodies are written so that one more may be
       }
       world.meddle = () => undefined
       await world.blocks.remove(extent)
-      assert.equal(world.held(extent.uploadId, 3), 0, "all its needles are found and removed")
+      assert.equal(await world.held(extent.uploadId, 3), 0, "all its needles are found and removed")
     }
   }
   const world = await World.open(parsePolicy("replica:2"))

@@ -146,7 +146,7 @@ test("a full device among a block's refuses it before anything is written", asyn
     isFailure(error, "deviceFull"),
   )
   await world.clock.advance(1_000)
-  assert.equal(world.held("0".repeat(31) + "2", 1), 0, "what the others took is removed")
+  assert.equal(await world.held("0".repeat(31) + "2", 1), 0, "what the others took is removed")
 })
 
 test("a single copy is counted, or refused where that was chosen; where one copy was asked for it is neither", async () => {
