@@ -56,6 +56,11 @@ class Distance {
     return (await this.blocks.survey(ALL_NEEDLES.start)).groups
   }
 
+  /** What the devices really hold. */
+  async truth(): Promise<readonly BlockGroup[]> {
+    return (await this.world.blocks.survey(ALL_NEEDLES.start)).groups
+  }
+
   async mendAll(extent: Extent): Promise<number> {
     const live: LiveBlock = { extent, owner: OWNER, birthNote: () => undefined }
     let removed = 0
@@ -70,6 +75,12 @@ class Distance {
     const weighted = current.devices.map((id, i) => ({ id, weight: 1 + 3 * (i % 2) }))
     layouts.publish(planNext(current, weighted, current.width, current.version + 1), current)
   }
+}
+
+/** The shards of which there is a copy, wherever it lies. */
+const shardsOf = (groups: readonly BlockGroup[]): readonly string[] => {
+  const keys = groups.flatMap(group => group.shards.map(({ slot }) => needleKeyOf({ ...group, slot })))
+  return [...new Set(keys)].sort()
 }
 
 test("blocks are read, surveyed, mended and removed on devices that always answer later", async () => {
@@ -153,6 +164,7 @@ test("no lie of a device about what it has costs a shard that is needed, or give
         far.relayout()
         for (let round = 0; round < 3; round += 1) {
           await far.mendAll(extent)
+          assert.deepEqual(shardsOf(await far.truth()), shardsOf(all), "of each shard a copy is left")
           const read = await far.read(extent).catch((error: unknown) => {
             if (isFailure(error, "notEnoughShards")) return undefined
             throw error
