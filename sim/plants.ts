@@ -109,7 +109,13 @@ export const PLANTS: readonly Plant[] = [
   },
   {
     bug: "collect bytes that a reader has pinned",
-    edits: [{ file: "src/object/collector.ts", find: "if (release.position > oldestPin) break", put: "" }],
+    edits: [
+      {
+        file: "src/object/collector.ts",
+        find: "releases.filter(({ position }) => position <= oldestPin)",
+        put: "releases",
+      },
+    ],
     scenario: "slow reader",
     caughtBy: ["readersFinish"],
   },
@@ -217,7 +223,7 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "src/object/block-judge.ts",
-        find: 'if (!naming) return { kind: "unnamed", owner }',
+        find: 'if (!found) return { kind: "unnamed", owner }',
         put: 'return { kind: "unnamed", owner }',
       },
       {
@@ -225,7 +231,7 @@ export const PLANTS: readonly Plant[] = [
         find: 'if (named.includes("block")) this.keep',
         put: "if (false) this.keep",
       },
-      { file: "src/object/block-judge.ts", find: "if (!(await this.tablet.run(isOfRow))) ", put: "" },
+      { file: "src/object/block-judge.ts", find: "if (!extents.some(extent => isOfExtent(group, extent))) ", put: "" },
     ],
     scenario: "orphans",
     caughtBy: ["spaceComesBack"],
@@ -235,8 +241,8 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "src/object/aborted-blocks.ts",
-        find: "await this.tablet.askEveryReplica(verifiedSinceMs, view => namedBy(view, group, owner))",
-        put: "[namedBy(this.tablet.committed, group, owner)]",
+        find: "await this.metadata.askEveryReplica(verifiedSinceMs, namedBy(group, owner))",
+        put: "[await this.metadata.ask(namedBy(group, owner))]",
       },
       {
         file: "src/object/aborted-blocks.ts",

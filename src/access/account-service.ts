@@ -1,41 +1,44 @@
 /** Accounts and keys: the service that runs their commands. See `contract.ts` for the promises. */
 import { fail } from "../base/failures.js"
 import { hexOf } from "../base/bytes.js"
-import { parseAccessKeyId, parseAccountId, rowKeyOf } from "../base/ids.js"
-import type { AccessKeyId, AccountId, AccountNumber, RowKey } from "../base/ids.js"
-import { decodeAccessKey, type AccessKeyRecord, type KeyUseRecord } from "../format/identity-records.js"
-import { decodeAccount } from "../format/records.js"
+import { parseAccountId } from "../base/ids.js"
+import type { AccessKeyId, AccountId, AccountNumber } from "../base/ids.js"
+import { after, type Soon } from "../base/soon.js"
+import type { KeyUseRecord } from "../format/identity-records.js"
 import type { Random } from "../seams/random/contract.js"
+import { addAccessKey, createAccount, dropAccessKey, numberAccount, setKeyActive } from "./account-commands-core.js"
 import {
-  addAccessKey,
-  createAccount,
-  dropAccessKey,
-  findAccessKey,
-  isOwnedBy,
-  numberAccount,
-  setKeyActive,
-} from "./account-commands-core.js"
+  keyOf,
+  readAccessKey,
+  readAccessKeys,
+  readAccount,
+  readAccountOfNumber,
+  readAccounts,
+  readKeysOfUser,
+  readNumberedAccounts,
+} from "./account-queries-core.js"
 import type { AccessKey, Account, Accounts, KeyOwner, Keyring, KnownKey, NewKey } from "./contract.js"
 import type { Directory } from "./directory.js"
 import { drawAccessKeyId, drawSecret } from "./draw.js"
-import { findAccount, findAccountId } from "./find-account-core.js"
 import type { ParsePolicy } from "./identities/attached-policies.js"
-import { findIdentity } from "./identities/identity-commands-core.js"
-import { isPrincipalThere } from "./identities/named-principals-core.js"
 import type { PolicyPrincipals } from "./identities/policy-principals.js"
 import { checkPolicyText } from "./identities/policy-texts.js"
 import { KeyUses } from "./key-uses.js"
 import { KnownKeys, purposeOfKey, type RootKey } from "./known-keys.js"
-import type { PrincipalName } from "./policy/contract.js"
+import type { AccessPolicy } from "./policy/contract.js"
+import { ALL_ROWS } from "./record-pages-core.js"
+import { RememberedAnswers } from "./remembered-answers.js"
 import { openSecret, sealSecret } from "./seal.js"
 import type { SessionTokens } from "./session-tokens.js"
 
-const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
+/** Owners of buckets and objects. */
+const ACCOUNTS_MAX = 1_000
 
 export class AccountService implements Accounts, Keyring {
   private readonly random: Random
   private readonly known: KnownKeys
   private readonly uses: KeyUses
+  private readonly knownAccounts: RememberedAnswers<AccountId, Account>
 
   constructor(
     random: Random,
@@ -49,16 +52,18 @@ export class AccountService implements Accounts, Keyring {
     this.random = random.fork("accounts")
     this.known = new KnownKeys(directory, masterKey, root, tokens, parse)
     this.uses = new KeyUses(directory, root.accessKeyId)
+    this.knownAccounts = new RememberedAnswers(directory, ACCOUNTS_MAX)
   }
 
   /** Makes the root account where it is missing (the first start), and numbers accounts that have no number yet. */
   async ensureRoot(): Promise<void> {
     const { accountId: id } = this.root
     const { directory } = this
-    if (!findAccount(directory.rows, id)) await directory.change(createAccount({ id, displayName: "root", email: "" }))
-    const accounts = await this.listAccounts()
-    const unnumbered = accounts.filter(account => findAccountId(directory.rows, account.number) !== account.id)
-    for (const account of unnumbered) await directory.change(numberAccount(account.id))
+    if ((await this.getAccount(id)) === undefined)
+      await directory.change(createAccount({ id, displayName: "root", email: "" }))
+    for await (const page of directory.pages(ALL_ROWS.start, readNumberedAccounts)) {
+      for (const account of page) if (!account.hasNumber) await directory.change(numberAccount(account.id))
+    }
   }
 
   async createAccount(request: { id?: AccountId; displayName: string; email: string }): Promise<Account> {
@@ -67,33 +72,32 @@ export class AccountService implements Accounts, Keyring {
     return this.directory.change(createAccount({ id, displayName, email }))
   }
 
-  async getAccount(id: AccountId): Promise<Account | undefined> {
-    return this.accountNow(id)
+  getAccount(id: AccountId): Soon<Account | undefined> {
+    const known = this.knownAccounts.get(id)
+    if (known !== undefined) return known
+    const { generation } = this.directory
+    return after(this.directory.ask(readAccount(id)), account => {
+      if (account !== undefined) this.knownAccounts.keep(id, account, generation)
+      return account
+    })
   }
 
-  accountNow(id: AccountId): Account | undefined {
-    return findAccount(this.directory.rows, id)
+  pinPrincipals(policy: AccessPolicy, text: string): Soon<string> {
+    return this.principals.pin(policy, text)
   }
 
-  principalExists(named: PrincipalName): boolean {
-    return isPrincipalThere(this.directory.rows, named)
-  }
-
-  pinPrincipals(policyText: string): string {
-    return this.principals.pinned(policyText)
-  }
-
-  showPrincipals(policyText: string): string {
-    return this.principals.shown(policyText)
+  showPrincipals(text: string): Soon<string> {
+    return this.principals.shown(text)
   }
 
   async accountOfNumber(number: AccountNumber): Promise<Account | undefined> {
-    const id = findAccountId(this.directory.rows, number)
-    return id && findAccount(this.directory.rows, id)
+    return this.directory.ask(readAccountOfNumber(number))
   }
 
   async listAccounts(): Promise<readonly Account[]> {
-    return Array.from(this.directory.rows.range("accounts", ALL), ([, row]) => decodeAccount(row.value))
+    const accounts: Account[] = []
+    for await (const page of this.directory.pages(ALL_ROWS.start, readAccounts)) accounts.push(...page)
+    return accounts
   }
 
   async createKey(key: NewKey): Promise<{ key: AccessKey; secret: string }> {
@@ -110,25 +114,18 @@ export class AccountService implements Accounts, Keyring {
   }
 
   async getKey(id: AccessKeyId): Promise<AccessKey | undefined> {
-    if (id === this.root.accessKeyId) return this.rootKey()
-    const record = findAccessKey(this.directory.rows, id)
-    return record && keyOf(id, record)
+    return id === this.root.accessKeyId ? this.rootKey() : this.directory.ask(readAccessKey(id))
   }
 
   async listKeys(accountId?: AccountId): Promise<readonly AccessKey[]> {
     const keys = [this.rootKey()]
-    for (const [rowKey, row] of this.directory.rows.range("accessKeys", ALL)) keys.push(keyOfRow(rowKey, row.value))
+    for await (const page of this.directory.pages(ALL_ROWS.start, readAccessKeys)) keys.push(...page)
     return accountId === undefined ? keys : keys.filter(key => key.accountId === accountId)
   }
 
-  async keysOf(owner: KeyOwner): Promise<readonly AccessKey[]> {
-    const { accountId, userName } = owner
-    if (userName === undefined) return (await this.listKeys(accountId)).filter(key => key.userName === undefined)
-    const user = findIdentity(this.directory.rows, { accountId, kind: "user", name: userName })
-    return (user?.keys ?? []).flatMap(id => {
-      const record = findAccessKey(this.directory.rows, id)
-      return record && isOwnedBy(record, owner) ? [keyOf(id, record)] : []
-    })
+  async keysOf({ accountId, userName }: KeyOwner): Promise<readonly AccessKey[]> {
+    if (userName !== undefined) return this.directory.ask(readKeysOfUser(accountId, userName))
+    return (await this.listKeys(accountId)).filter(key => key.userName === undefined)
   }
 
   async removeKey(id: AccessKeyId, owner?: KeyOwner): Promise<void> {
@@ -152,7 +149,7 @@ export class AccountService implements Accounts, Keyring {
     return this.uses.lastUse(id)
   }
 
-  secretOf(id: AccessKeyId, token: string | undefined, nowMs: number): KnownKey | undefined {
+  secretOf(id: AccessKeyId, token: string | undefined, nowMs: number): Soon<KnownKey | undefined> {
     return this.known.of(id, token, nowMs)
   }
 
@@ -169,13 +166,6 @@ export class AccountService implements Accounts, Keyring {
     return { id, accountId, createdMs, isActive: true, userName: undefined, service: undefined }
   }
 }
-
-const keyOf = (id: AccessKeyId, record: AccessKeyRecord): AccessKey => {
-  const { accountId, createdMs, isActive, userName, service } = record
-  return { id, accountId, createdMs, isActive, userName, service }
-}
-const keyOfRow = (rowKey: RowKey, value: Uint8Array): AccessKey =>
-  keyOf(parseAccessKeyId(rowKey), decodeAccessKey(value))
 
 /** The secret that rests sealed in an access key's row. Throws `wrongMasterKey`. */
 export const openAccessKeySecret = (masterKey: Uint8Array, id: AccessKeyId, sealedSecret: Uint8Array): string =>

@@ -12,12 +12,13 @@ import type {
   IdentityRecord,
   KeyUseRecord,
   ManagedPolicyRecord,
+  RoleTerms,
   ServiceKeyRecord,
   Tags,
 } from "../format/identity-records.js"
 import type { Soon } from "../base/soon.js"
 import type { SessionRoot } from "../format/session-token.js"
-import type { PrincipalName, PrincipalPolicies, RequestContext } from "./policy/contract.js"
+import type { AccessPolicy, PrincipalPolicies, RequestContext } from "./policy/contract.js"
 import type { KnownPrincipal } from "./principal.js"
 
 export interface Account {
@@ -68,7 +69,7 @@ export interface NewKey extends KeyOwner {
 export interface Accounts {
   /** Throws `accountExists`. Without an id, 64 hex digits are drawn. */
   createAccount(request: { id?: AccountId; displayName: string; email: string }): Promise<Account>
-  getAccount(id: AccountId): Promise<Account | undefined>
+  getAccount(id: AccountId): Soon<Account | undefined>
   accountOfNumber(number: AccountNumber): Promise<Account | undefined>
   listAccounts(): Promise<readonly Account[]>
   /** The secret is returned here and never again. Throws `noSuchAccount`, `noSuchEntity`, `limitExceeded`, `malformedPolicy`. */
@@ -96,14 +97,15 @@ export interface Keyring {
   secretOf(id: AccessKeyId, token: string | undefined, nowMs: number): Soon<KnownKey | undefined>
   /** The same of a key that is remembered; undefined also where `secretOf` would throw. For guesses, not for decisions. */
   knownSecret(id: AccessKeyId, token: string | undefined, nowMs: number): KnownKey | undefined
-  /** Whose buckets are. */
-  accountNow(id: AccountId): Account | undefined
-  /** Whether an account, a user or a role is there that a policy names so; of what no account has, yes. */
-  principalExists(named: PrincipalName): boolean
-  /** A resource policy as it is to be kept: with unique ids in place of the ARNs of users, roles and sessions that are there. */
-  pinPrincipals(policyText: string): string
-  /** A kept one as it is shown: with the ARNs of now. */
-  showPrincipals(policyText: string): string
+  /** The owner of a bucket or an object. */
+  getAccount(id: AccountId): Soon<Account | undefined>
+  /**
+   * The text of a resource policy as it is stored: with unique ids in place of the ARNs of users, roles and sessions.
+   * Throws `malformedPolicy` if it names an account, a user or a role that does not exist.
+   */
+  pinPrincipals(policy: AccessPolicy, text: string): Soon<string>
+  /** The text of a stored policy as it is shown: with current ARNs in place of unique ids. */
+  showPrincipals(text: string): Soon<string>
   /** Somebody has proved to have the key, and uses it for this service. Cheap: few notes are written. */
   noteUse(key: KnownKey, usedMs: number, service: string, region: string): void
 }
@@ -123,6 +125,17 @@ export interface NewIdentity extends IdentityRef {
   readonly role: IdentityRecord["role"]
 }
 
+/** How many identities have a managed policy: to act by, and as their boundary. */
+export interface PolicyUse {
+  readonly attachments: number
+  readonly boundaries: number
+}
+
+export interface UsedPolicy {
+  readonly record: ManagedPolicyRecord
+  readonly use: PolicyUse
+}
+
 /** Who has a managed policy; as what limits them, or to act by. */
 export interface PolicyHolder {
   readonly identity: IdentityRecord
@@ -137,15 +150,16 @@ export interface Identities {
   /** Throws `entityExists`. */
   create(identity: NewIdentity): Promise<IdentityRecord>
   get(ref: IdentityRef): Promise<IdentityRecord>
-  /** By name, after one of them. */
-  list(accountId: AccountId, kind: IdentityKind, after: string): Iterable<IdentityRecord>
-  members(group: IdentityRef): readonly IdentityRecord[]
+  /** In the order of names in lower case, from behind `after`. Read in pages. */
+  list(accountId: AccountId, kind: IdentityKind, after: string): AsyncIterable<IdentityRecord>
+  /** The users in a group, in the same order. */
+  members(group: IdentityRef, after: string): AsyncIterable<IdentityRecord>
   /** Throws `entityExists`; a group is not renamed. */
   update(
     ref: IdentityRef,
     change: { readonly name: string | undefined; readonly path: string | undefined },
   ): Promise<void>
-  updateRole(ref: IdentityRef, change: Partial<NonNullable<IdentityRecord["role"]>>): Promise<void>
+  updateRole(ref: IdentityRef, change: Partial<RoleTerms>): Promise<void>
   /** Throws `deleteConflict`. */
   remove(ref: IdentityRef): Promise<void>
   setTags(ref: IdentityRef, tags: Tags, removed: readonly string[]): Promise<void>
@@ -160,14 +174,17 @@ export interface Identities {
   /** Throws `entityExists`. */
   createPolicy(accountId: AccountId, policy: NewPolicy): Promise<ManagedPolicyRecord>
   getPolicy(accountId: AccountId, arn: string): Promise<ManagedPolicyRecord>
-  listPolicies(accountId: AccountId, after: string): Iterable<ManagedPolicyRecord>
+  /** The account's own policies, in the order of names in lower case, from behind `after`. Read in pages. */
+  listPolicies(accountId: AccountId, after: string): AsyncIterable<UsedPolicy>
+  /** How many identities have a policy. */
+  policyUse(accountId: AccountId, arn: string): Promise<PolicyUse>
   addPolicyVersion(accountId: AccountId, arn: string, text: string, isDefault: boolean): Promise<ManagedPolicyRecord>
   removePolicyVersion(accountId: AccountId, arn: string, number: number): Promise<void>
   setDefaultPolicyVersion(accountId: AccountId, arn: string, number: number): Promise<void>
   /** Throws `deleteConflict`. */
   removePolicy(accountId: AccountId, arn: string): Promise<void>
   setPolicyTags(accountId: AccountId, arn: string, tags: Tags, removed: readonly string[]): Promise<void>
-  policyHolders(accountId: AccountId, arn: string): readonly PolicyHolder[]
+  policyHolders(accountId: AccountId, arn: string): AsyncIterable<PolicyHolder>
 
   /** Throws `entityExists`. */
   createProvider(
@@ -175,7 +192,7 @@ export interface Identities {
     provider: Omit<IdentityProviderRecord, "createdMs">,
   ): Promise<IdentityProviderRecord>
   getProvider(accountId: AccountId, url: string): Promise<IdentityProviderRecord>
-  listProviders(accountId: AccountId): readonly IdentityProviderRecord[]
+  listProviders(accountId: AccountId): Promise<readonly IdentityProviderRecord[]>
   updateProvider(accountId: AccountId, url: string, change: ProviderChange): Promise<void>
   removeProvider(accountId: AccountId, url: string): Promise<void>
 }

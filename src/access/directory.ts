@@ -1,34 +1,50 @@
 /**
- * The rows of accounts and identities, and the one way to change them.
+ * Accounts, keys and identities in the metadata: the one reader, and the one way to change them.
  *
- * Promises  The generation has moved when a change is acknowledged, and when nobody knows whether it
- *           happened: whoever remembers what the rows said drops it when it sees another generation.
+ * Promises  The generation has moved when a change is acknowledged, and when nobody knows whether it happened.
+ *           Whatever is made from answers is remembered by `RememberedAnswers`, which drops it with the generation.
+ * Limits    `RECORDS_PER_PAGE` records in one answer.
  */
-import type { Command, CommittedRows, Tablet } from "../tablet/index.js"
+import type { RowKey } from "../base/ids.js"
+import type { Soon } from "../base/soon.js"
+import type { Command, Metadata, Query } from "../metadata/index.js"
+import type { RecordPage } from "./record-pages-core.js"
 
 export class Directory {
   private changes = 0
 
-  constructor(private readonly tablet: Tablet) {}
+  constructor(private readonly metadata: Metadata) {}
 
   get generation(): number {
     return this.changes
   }
 
-  get rows(): CommittedRows {
-    return this.tablet.committed
+  ask<Result>(query: Query<Result>): Soon<Result> {
+    return this.metadata.ask(query)
+  }
+
+  /** All records of a range, page by page: each page is of one moment, all of them together are not. */
+  async *pages<Item>(
+    start: RowKey,
+    pageFrom: (start: RowKey) => Query<RecordPage<Item>>,
+  ): AsyncGenerator<readonly Item[]> {
+    for (let from: RowKey | undefined = start; from !== undefined;) {
+      const page: RecordPage<Item> = await this.ask(pageFrom(from))
+      yield page.items
+      from = page.next
+    }
   }
 
   async change<Result>(command: Command<Result>): Promise<Result> {
     try {
-      return await this.tablet.run(command)
+      return await this.metadata.run(command)
     } finally {
       this.changes += 1
     }
   }
 
-  /** A change of what nobody decides by: nothing that is remembered is dropped for it. */
+  /** A change that no decision depends on: nothing that is remembered is dropped for it. */
   note(command: Command<void>): Promise<void> {
-    return this.tablet.run(command)
+    return this.metadata.run(command)
   }
 }

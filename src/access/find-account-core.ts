@@ -2,14 +2,14 @@
 import type { AccountId, AccountNumber } from "../base/ids.js"
 import { decodeAccount, decodeAccountId, type AccountRecord } from "../format/records.js"
 import { textRowKey } from "../format/row-key.js"
-import type { TabletView } from "../tablet/index.js"
+import type { RowView } from "../metadata/index.js"
 
-export function findAccount(view: TabletView, id: AccountId): AccountRecord | undefined {
+export function findAccount(view: RowView, id: AccountId): AccountRecord | undefined {
   const row = view.get("accounts", textRowKey(id))
   return row && decodeAccount(row.value)
 }
 
-export function findAccountId(view: TabletView, number: AccountNumber): AccountId | undefined {
+export function findAccountId(view: RowView, number: AccountNumber): AccountId | undefined {
   const row = view.get("accountNumbers", textRowKey(number))
   return row && decodeAccountId(row.value)
 }

@@ -1,7 +1,6 @@
 /** Access: identities, keys, sealed secrets, request signatures, access policies. */
 export type {
   AccessKey,
-  AssumedRole,
   AssumeRequest,
   Account,
   Accounts,
@@ -11,15 +10,12 @@ export type {
   KeyOwner,
   Keyring,
   KnownKey,
-  NewIdentity,
-  NewKey,
-  NewPolicy,
-  PolicyHolder,
-  ProviderChange,
+  PolicyUse,
   Sessions,
+  UsedPolicy,
   WebIdentity,
 } from "./contract.js"
-export { openAccessKeySecret, type AccountService } from "./account-service.js"
+export { openAccessKeySecret } from "./account-service.js"
 export { DENIALS_KEPT, Denials, type Denial } from "./denials/denials.js"
 export { explainDenial } from "./denials/explain-denial-core.js"
 export { drawAccessKeyId, drawSecret } from "./draw.js"
@@ -29,20 +25,14 @@ export { hostAndPath, identityArn, parseIdentityArn, policyArn, providerArn, roo
 export type { RootKey } from "./known-keys.js"
 export { openAccess, type Access } from "./open-access.js"
 export * from "./policy/contract.js"
-export {
-  checkPrincipals,
-  denialsOf,
-  parseBucketPolicy,
-  type ActionScope,
-  type BucketPolicyRules,
-} from "./policy/bucket-policy.js"
+export { denialsOf, parseBucketPolicy } from "./policy/bucket-policy.js"
 export { decide, NO_POLICIES, NO_RESOURCE_POLICIES } from "./policy/decide.js"
 export { DeniedAccess } from "./policy/denied-access.js"
-export { lackingGrants, sentenceOfDecision, type LackingGrant } from "./policy/explain.js"
-export { POLICY_LIMITS, policyCharacters } from "./policy/limits.js"
+export { sentenceOfDecision } from "./policy/explain.js"
+export { POLICY_LIMITS } from "./policy/limits.js"
 export { parseAccessPolicy } from "./policy/parse-access-policy.js"
 export { isPublic } from "./policy/policy-status.js"
-export type { AnonymousPrincipal, KnownPrincipal, Principal, SessionPrincipal } from "./principal.js"
+export type { AnonymousPrincipal, KnownPrincipal, Principal } from "./principal.js"
 export * from "./acl/acl.js"
 export * from "./acl/reach.js"
 export { MASTER_KEY_BYTES, openSecret, sealSecret } from "./seal.js"

@@ -5,9 +5,10 @@
  *         are remembered. What could not be written is lost: it says nothing that anybody decides by.
  */
 import type { AccessKeyId } from "../base/ids.js"
-import { decodeKeyUse, type KeyUseRecord } from "../format/identity-records.js"
-import { textRowKey } from "../format/row-key.js"
+import type { Soon } from "../base/soon.js"
+import type { KeyUseRecord } from "../format/identity-records.js"
 import { noteKeyUses, type KeyUse } from "./account-commands-core.js"
+import { readKeyUse } from "./account-queries-core.js"
 import type { Directory } from "./directory.js"
 
 const KEYS_MAX = 10_000
@@ -45,11 +46,9 @@ export class KeyUses {
     if (!this.isWriting) void this.write()
   }
 
-  lastUse(id: AccessKeyId): KeyUseRecord | undefined {
+  lastUse(id: AccessKeyId): Soon<KeyUseRecord | undefined> {
     const known = this.remembered.get(id)
-    if (known !== undefined) return useOf(known)
-    const row = this.directory.rows.get("keyUses", textRowKey(id))
-    return row && decodeKeyUse(row.value)
+    return known === undefined ? this.directory.ask(readKeyUse(id)) : useOf(known)
   }
 
   forget(id: AccessKeyId): void {

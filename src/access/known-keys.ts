@@ -1,27 +1,32 @@
 /**
- * Keys that sign requests: their secrets unsealed, whose they are, and what those may, as the rows say now.
+ * Keys that sign requests: their secrets unsealed, whose they are, and what those may, as the records say now.
  *
  * Promises  Nothing outlives a change of the directory: all that is remembered is dropped with the
  *           generation. A session ends with its user, role or provider, and with the key that it stems from.
+ *           A key is known by records of one moment; so is a session.
  * Limits    `KEYS_MAX` keys and `SESSIONS_MAX` sessions are remembered.
  */
 import { fail } from "../base/failures.js"
 import type { AccessKeyId } from "../base/ids.js"
-import type { AccessKeyRecord, Tags } from "../format/identity-records.js"
+import { after, type Soon } from "../base/soon.js"
+import type { AccessKeyRecord, IdentityRecord, Tags } from "../format/identity-records.js"
 import type { AccountRecord } from "../format/records.js"
-import type { KeySession, RoleSession, SessionRoot, SessionToken } from "../format/session-token.js"
-import { findAccessKey } from "./account-commands-core.js"
-import { findAccount } from "./find-account-core.js"
+import type { KeySession, RoleSession, SessionToken } from "../format/session-token.js"
 import type { KnownKey } from "./contract.js"
 import type { Directory } from "./directory.js"
-import { AttachedPolicies, type ParsePolicy } from "./identities/attached-policies.js"
-import { findIdentity } from "./identities/identity-commands-core.js"
-import { findPolicy } from "./identities/managed-policy-commands-core.js"
+import { attachedPolicies, namedPolicy, type ParsePolicy } from "./identities/attached-policies.js"
 import { identityArn, rootArn, sessionArn } from "./identities/names.js"
-import { findProvider } from "./identities/provider-commands-core.js"
+import {
+  readKey,
+  readRoleSession,
+  type KeyAnswer,
+  type RoleSessionAnswer,
+  type RootKeyRef,
+} from "./key-records-core.js"
 import type { PrincipalPolicies } from "./policy/contract.js"
 import { NO_POLICIES } from "./policy/decide.js"
 import type { RootPrincipal, SessionPrincipal, UserPrincipal } from "./principal.js"
+import { RememberedAnswers } from "./remembered-answers.js"
 import { openSecret } from "./seal.js"
 import type { SessionTokens } from "./session-tokens.js"
 
@@ -39,9 +44,10 @@ export interface RootKey {
 export const purposeOfKey = (id: AccessKeyId): string => `access key ${id}`
 
 export class KnownKeys {
-  private readonly lasting = new Map<AccessKeyId, KnownKey>()
-  private readonly sessions = new Map<string, KnownKey>()
-  private generation = 0
+  private readonly lasting: RememberedAnswers<AccessKeyId, KnownKey>
+  /** By token. */
+  private readonly sessions: RememberedAnswers<string, KnownKey>
+  private readonly rootRef: RootKeyRef
 
   constructor(
     private readonly directory: Directory,
@@ -49,153 +55,134 @@ export class KnownKeys {
     private readonly root: RootKey,
     private readonly tokens: SessionTokens,
     private readonly parse: ParsePolicy,
-  ) {}
+  ) {
+    this.lasting = new RememberedAnswers(directory, KEYS_MAX)
+    this.sessions = new RememberedAnswers(directory, SESSIONS_MAX)
+    const { accessKeyId, accountId } = root
+    this.rootRef = { accessKeyId, accountId }
+  }
 
   /** A key that is remembered: one that never expires, or whose token has not expired. */
   now(id: AccessKeyId, token: string | undefined, nowMs: number): KnownKey | undefined {
-    this.refresh()
     if (token === undefined) return this.lasting.get(id)
     const known = this.sessions.get(token)
     return known?.id === id && !isOver(known, nowMs) ? known : undefined
   }
 
   /** Throws `invalidToken`, `tokenExpired`. */
-  of(id: AccessKeyId, token: string | undefined, nowMs: number): KnownKey | undefined {
-    this.refresh()
+  of(id: AccessKeyId, token: string | undefined, nowMs: number): Soon<KnownKey | undefined> {
     return token === undefined || token === "" ? this.ofKey(id, nowMs) : this.ofToken(id, token, nowMs)
   }
 
-  private refresh(): void {
-    if (this.generation === this.directory.generation) return
-    this.generation = this.directory.generation
-    this.lasting.clear()
-    this.sessions.clear()
-  }
-
-  private ofKey(id: AccessKeyId, nowMs: number): KnownKey | undefined {
+  private ofKey(id: AccessKeyId, nowMs: number): Soon<KnownKey | undefined> {
     const known = this.lasting.get(id)
     if (known !== undefined) return known
-    const found = id === this.root.accessKeyId ? this.readRoot() : this.read(id)
-    if (found === undefined || isOver(found, nowMs)) return undefined
-    if (found.expiresMs === undefined && this.lasting.size < KEYS_MAX) this.lasting.set(id, found)
-    return found
+    const { generation } = this.directory
+    return after(this.directory.ask(readKey(id, this.rootRef)), answer => {
+      const found = answer && this.keyOf(id, answer)
+      if (found === undefined || isOver(found, nowMs)) return undefined
+      if (found.expiresMs === undefined) this.lasting.keep(id, found, generation)
+      return found
+    })
   }
 
-  private readRoot(): KnownKey | undefined {
-    const account = findAccount(this.directory.rows, this.root.accountId)
-    return account && { ...ofRoot(this.root.accessKeyId, account), secret: this.root.secret }
+  private keyOf(id: AccessKeyId, { key, account, user, attached }: KeyAnswer): KnownKey {
+    const owner =
+      user === undefined || attached === undefined
+        ? ofRoot(id, account)
+        : ofUser(id, account, user, attachedPolicies(this.parse, attached))
+    if (key === undefined) return { ...owner, secret: this.root.secret }
+    const secret = openSecret(this.masterKey, purposeOfKey(id), key.sealedSecret)
+    return limitedBy(key, { ...owner, secret }, this.parse)
   }
 
-  private read(id: AccessKeyId): KnownKey | undefined {
-    const key = findAccessKey(this.directory.rows, id)
-    const account = key?.isActive === true ? findAccount(this.directory.rows, key.accountId) : undefined
-    if (key === undefined || account === undefined) return undefined
-    const owner = key.userName === undefined ? ofRoot(id, account) : this.ofUser(id, account, key.userName)
-    return (
-      owner &&
-      limitedBy(key, { ...owner, secret: openSecret(this.masterKey, purposeOfKey(id), key.sealedSecret) }, this.parse)
-    )
-  }
-
-  private ofUser(id: AccessKeyId, account: AccountRecord, userName: string): Unsigned | undefined {
-    const view = this.directory.rows
-    const user = findIdentity(view, { accountId: account.id, kind: "user", name: userName })
-    if (user === undefined) return undefined
-    const principal: UserPrincipal = {
-      kind: "user",
-      accountId: account.id,
-      accountNumber: account.number,
-      arn: identityArn(account.number, user),
-      userId: user.id,
-      userName: user.name,
-      tags: user.tags,
-      issuedMs: undefined,
-    }
-    const policies = new AttachedPolicies(view, account.id, this.parse).of(user)
-    return { ...LONG_TERM, id, account, principal, policies, isWholeRoot: false, roots: [{ kind: "key", id }] }
-  }
-
-  private ofToken(id: AccessKeyId, text: string, nowMs: number): KnownKey {
+  private ofToken(id: AccessKeyId, text: string, nowMs: number): Soon<KnownKey> {
     const remembered = this.sessions.get(text)
-    const known = remembered ?? this.openSession(text, nowMs)
-    if (known === undefined || known.id !== id) throw fail("invalidToken")
-    if (isOver(known, nowMs)) throw fail("tokenExpired")
-    if (remembered === undefined && this.sessions.size < SESSIONS_MAX) this.sessions.set(text, known)
-    return known
+    if (remembered !== undefined) return checkCounts(remembered, id, nowMs)
+    const { generation } = this.directory
+    return after(this.openSession(text, nowMs), known => {
+      const counting = checkCounts(known, id, nowMs)
+      this.sessions.keep(text, counting, generation)
+      return counting
+    })
   }
 
-  private openSession(text: string, nowMs: number): KnownKey | undefined {
+  private openSession(text: string, nowMs: number): Soon<KnownKey | undefined> {
     const token = this.tokens.open(text)
     if (token === undefined) return undefined
     if (token.expiresMs <= nowMs) throw fail("tokenExpired")
     const { session } = token
-    return session.kind === "key" ? this.ofKeySession(token, session, nowMs) : this.ofRoleSession(token, session, nowMs)
+    if (session.kind === "key") {
+      return after(this.ofKey(session.sourceKey, nowMs), source => keySession(token, session, source))
+    }
+    const { accountId, roleName, roots, limits } = session
+    const request = { accountId, roleName, roots, policyArns: limits?.arns ?? [], rootKey: this.rootRef }
+    return after(this.directory.ask(readRoleSession(request)), answer =>
+      answer?.role.id === session.roleId ? this.roleSession(token, session, answer, nowMs) : undefined,
+    )
   }
 
-  private ofKeySession({ accessKeyId, secret, issuedMs, expiresMs }: SessionToken, session: KeySession, nowMs: number) {
-    const source = this.ofKey(session.sourceKey, nowMs)
-    if (source?.principal.userId !== session.userId) return undefined
-    return {
-      ...source,
-      id: accessKeyId,
-      secret,
-      principal: { ...source.principal, issuedMs },
-      isWholeRoot: false,
-      session: "key",
-      expiresMs: Math.min(expiresMs, source.expiresMs ?? expiresMs),
-    } satisfies KnownKey
-  }
-
-  private ofRoleSession(token: SessionToken, session: RoleSession, nowMs: number): KnownKey | undefined {
-    const { accountId, roleName, roleId, limits, sessionName } = session
-    const view = this.directory.rows
-    const account = findAccount(view, accountId)
-    const role = findIdentity(view, { accountId, kind: "role", name: roleName })
-    if (account === undefined || role?.id !== roleId) return undefined
-    if (!session.roots.every(root => this.counts(root, nowMs))) return undefined
-    const ends = session.roots.map(root => (root.kind === "key" ? this.ofKey(root.id, nowMs)?.expiresMs : undefined))
-    const attached = new AttachedPolicies(view, accountId, this.parse)
-    // One that was deleted meanwhile allows nothing any more.
-    if (limits?.arns.some(arn => findPolicy(view, accountId, arn) === undefined) === true) return undefined
-    const ofSession = limits && [
-      ...limits.texts.map(text => attached.named("session policy", text)),
-      ...limits.arns.map(arn => attached.managed(arn, "session: ")),
-    ]
+  private roleSession(
+    token: SessionToken,
+    session: RoleSession,
+    { account, role, attached, roots, limits }: RoleSessionAnswer,
+    nowMs: number,
+  ): KnownKey | undefined {
+    if (!roots.every(root => root.exists && !isOver(root, nowMs))) return undefined
+    // A session policy that was deleted meanwhile allows nothing any more.
+    if (limits.includes(undefined)) return undefined
+    const texts = session.limits?.texts.map(text => ({ name: "session policy", text })) ?? []
+    const ofSession =
+      session.limits &&
+      [...texts, ...limits.filter(limit => limit !== undefined)].map(limit => namedPolicy(this.parse, limit))
     const principal: SessionPrincipal = {
       kind: "session",
-      accountId,
+      accountId: account.id,
       accountNumber: account.number,
       arn: identityArn(account.number, role),
-      sessionArn: sessionArn(account.number, role.name, sessionName),
-      userId: `${role.id}:${sessionName}`,
+      sessionArn: sessionArn(account.number, role.name, session.sessionName),
+      userId: `${role.id}:${session.sessionName}`,
       tags: mergeTags(role.tags, session.tags),
       issuedMs: token.issuedMs,
       claims: session.claims,
     }
+    const ends = roots.map(root => root.expiresMs).filter(endMs => endMs !== undefined)
     return {
       id: token.accessKeyId,
       secret: token.secret,
       account,
       principal,
-      policies: { ...attached.of(role), session: ofSession },
+      policies: { ...attachedPolicies(this.parse, attached), session: ofSession },
       isWholeRoot: false,
       session: "role",
-      roots: [...session.roots, { kind: "role", accountId, name: role.name, id: role.id }],
-      expiresMs: Math.min(token.expiresMs, ...ends.filter(endMs => endMs !== undefined)),
+      roots: [...session.roots, { kind: "role", accountId: account.id, name: role.name, id: role.id }],
+      expiresMs: Math.min(token.expiresMs, ...ends),
     }
   }
+}
 
-  private counts(root: SessionRoot, nowMs: number): boolean {
-    const view = this.directory.rows
-    switch (root.kind) {
-      case "key":
-        return this.ofKey(root.id, nowMs) !== undefined
-      case "role":
-        return findIdentity(view, { accountId: root.accountId, kind: "role", name: root.name })?.id === root.id
-      case "provider":
-        return findProvider(view, root.accountId, root.url) !== undefined
-    }
+function keySession(
+  { accessKeyId, secret, issuedMs, expiresMs }: SessionToken,
+  session: KeySession,
+  source: KnownKey | undefined,
+): KnownKey | undefined {
+  if (source?.principal.userId !== session.userId) return undefined
+  return {
+    ...source,
+    id: accessKeyId,
+    secret,
+    principal: { ...source.principal, issuedMs },
+    isWholeRoot: false,
+    session: "key",
+    expiresMs: Math.min(expiresMs, source.expiresMs ?? expiresMs),
   }
+}
+
+/** Throws `invalidToken`, `tokenExpired`. */
+function checkCounts(known: KnownKey | undefined, id: AccessKeyId, nowMs: number): KnownKey {
+  if (known === undefined || known.id !== id) throw fail("invalidToken")
+  if (isOver(known, nowMs)) throw fail("tokenExpired")
+  return known
 }
 
 type Unsigned = Omit<KnownKey, "secret">
@@ -222,6 +209,20 @@ function ofRoot(id: AccessKeyId, account: AccountRecord): Unsigned {
   }
 }
 
+function ofUser(id: AccessKeyId, account: AccountRecord, user: IdentityRecord, policies: PrincipalPolicies): Unsigned {
+  const principal: UserPrincipal = {
+    kind: "user",
+    accountId: account.id,
+    accountNumber: account.number,
+    arn: identityArn(account.number, user),
+    userId: user.id,
+    userName: user.name,
+    tags: user.tags,
+    issuedMs: undefined,
+  }
+  return { ...LONG_TERM, id, account, principal, policies, isWholeRoot: false, roots: [{ kind: "key", id }] }
+}
+
 /** A key for one purpose, within its own limits too. */
 function limitedBy({ service }: AccessKeyRecord, known: KnownKey, parse: ParsePolicy): KnownKey {
   if (service === undefined) return known
@@ -232,10 +233,11 @@ function limitedBy({ service }: AccessKeyRecord, known: KnownKey, parse: ParsePo
   return { ...known, policies: { ...known.policies, session }, isWholeRoot, expiresMs }
 }
 
-const isOver = ({ expiresMs }: KnownKey, nowMs: number): boolean => expiresMs !== undefined && expiresMs <= nowMs
+const isOver = ({ expiresMs }: Pick<KnownKey, "expiresMs">, nowMs: number): boolean =>
+  expiresMs !== undefined && expiresMs <= nowMs
 
 /** Those of the session win. */
-export function mergeTags(own: Tags, further: Tags): Tags {
+function mergeTags(own: Tags, further: Tags): Tags {
   const names = new Set(further.map(([name]) => name.toLowerCase()))
   return [...own.filter(([name]) => !names.has(name.toLowerCase())), ...further]
 }

@@ -1,6 +1,6 @@
-/** Puts accounts, keys and identities together over the rows of one tablet. */
+/** Puts accounts, keys and identities together over one metadata engine. */
 import type { Random } from "../seams/random/contract.js"
-import type { Tablet } from "../tablet/index.js"
+import type { Metadata } from "../metadata/index.js"
 import { AccountService } from "./account-service.js"
 import { Directory } from "./directory.js"
 import { rememberPolicies } from "./identities/attached-policies.js"
@@ -18,8 +18,8 @@ export interface Access {
   readonly sessions: SessionService
 }
 
-export function openAccess(random: Random, tablet: Tablet, masterKey: Uint8Array, root: RootKey): Access {
-  const directory = new Directory(tablet)
+export function openAccess(random: Random, metadata: Metadata, masterKey: Uint8Array, root: RootKey): Access {
+  const directory = new Directory(metadata)
   const parse = rememberPolicies(parseAccessPolicy)
   const tokens = new SessionTokens(masterKey, random)
   const principals = new PolicyPrincipals(directory)

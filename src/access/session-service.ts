@@ -1,19 +1,15 @@
 /** Temporary credentials: who gets them, and for how long. See `contract.ts` for the promises. */
 import { fail, type Failure } from "../base/failures.js"
-import { parseAccountNumber } from "../base/ids.js"
 import type { AccessKeyId } from "../base/ids.js"
-import type { IdentityRecord } from "../format/identity-records.js"
-import type { AccountRecord } from "../format/records.js"
 import type { KeySession, RoleSession } from "../format/session-token.js"
 import type { Random } from "../seams/random/contract.js"
-import { findAccount, findAccountId } from "./find-account-core.js"
+import { readAssumableRole, type AssumableRole } from "./assumable-role-core.js"
 import type { AssumedRole, AssumeRequest, IssuedSession, KnownKey, Sessions, WebIdentity } from "./contract.js"
 import type { Directory } from "./directory.js"
 import { drawSecret, drawTemporaryKeyId } from "./draw.js"
 import type { ParsePolicy } from "./identities/attached-policies.js"
-import { findIdentity } from "./identities/identity-commands-core.js"
-import { needPolicy } from "./identities/managed-policy-commands-core.js"
-import { hostAndPath, identityArn, parseIdentityArn, providerArn, sessionArn } from "./identities/names.js"
+import { noSuchPolicy } from "./identities/managed-policy-commands-core.js"
+import { hostAndPath, identityArn, providerArn, sessionArn } from "./identities/names.js"
 import { checkPolicyText } from "./identities/policy-texts.js"
 import { checkTags } from "./identities/tags.js"
 import type { AccessRequest, FederatedCaller, PrincipalPolicies } from "./policy/contract.js"
@@ -30,13 +26,6 @@ const SESSION_NAME = /^[\w+=,.@-]{2,64}$/
 const SESSION_POLICIES_MAX = 10
 /** Sessions by sessions. */
 const ROOTS_MAX = 8
-
-interface FoundRole {
-  readonly account: AccountRecord
-  readonly role: IdentityRecord
-  readonly trust: string
-  readonly secondsMax: number
-}
 
 /** Who asks to be let into a role, and what a session remembers of them. */
 interface Assumer {
@@ -97,12 +86,13 @@ export class SessionService implements Sessions {
     return this.letIn(assumer, request, Infinity)
   }
 
-  private letIn(assumer: Assumer, request: AssumeRequest, secondsMax: number): AssumedRole {
+  private async letIn(assumer: Assumer, request: AssumeRequest, secondsMax: number): Promise<AssumedRole> {
     const { sessionName, seconds = HOUR_SECONDS, nowMs } = request
     if (!SESSION_NAME.test(sessionName))
       throw refuse("RoleSessionName must have 2 to 64 of the characters A-Za-z0-9_+=,.@-")
     const tags = checkTags(request.tags)
-    const found = this.findRole(request.roleArn)
+    const policyArns = request.policyArns.slice(0, SESSION_POLICIES_MAX)
+    const found = await this.directory.ask(readAssumableRole(request.roleArn, policyArns))
     if (found === undefined) {
       const message = notAuthorized(assumer, assumer.action, request.roleArn)
       throw fail("accessDenied", { message, reason: "there is no such role" })
@@ -117,27 +107,19 @@ export class SessionService implements Sessions {
       roleId: role.id,
       sessionName,
       ...assumer.origin,
-      limits: this.checkLimits(account, request),
+      limits: this.checkLimits(found, request),
       tags,
     }
-    const issued = this.issue(session, checkSeconds(seconds, Math.min(found.secondsMax, secondsMax)), nowMs)
+    const issued = this.issue(
+      session,
+      checkSeconds(seconds, Math.min(found.terms.sessionSecondsMax, secondsMax)),
+      nowMs,
+    )
     return { ...issued, userId: `${role.id}:${sessionName}`, arn: sessionArn(account.number, role.name, sessionName) }
   }
 
-  private findRole(arn: string): FoundRole | undefined {
-    const parsed = parseIdentityArn("role", arn)
-    if (parsed === undefined || parsed.account === "aws") return undefined
-    const view = this.directory.rows
-    const accountId = findAccountId(view, parseAccountNumber(parsed.account))
-    const account = accountId && findAccount(view, accountId)
-    const role = account && findIdentity(view, { accountId: account.id, kind: "role", name: parsed.name })
-    if (account === undefined || role?.role === undefined) return undefined
-    if (role.path !== parsed.path || role.name !== parsed.name) return undefined
-    return { account, role, trust: role.role.trust, secondsMax: role.role.sessionSecondsMax }
-  }
-
   private checkTrust(
-    { account, role, trust }: FoundRole,
+    { account, role, terms }: AssumableRole,
     assumer: Assumer,
     action: string,
     request: AssumeRequest,
@@ -150,20 +132,20 @@ export class SessionService implements Sessions {
       nowMs: request.nowMs,
       context: request.context,
     }
-    const policy = { name: `role ${role.name}: trust policy`, policy: this.parse(trust, "trust") }
+    const policy = { name: `role ${role.name}: trust policy`, policy: this.parse(terms.trust, "trust") }
     const decision = decide(asked, assumer.policies, { policy, acl: undefined })
     if (decision.outcome === "allow") return
     throw new DeniedAccess(asked, decision, { message: notAuthorized(assumer, action, request.roleArn) })
   }
 
   /** Throws `malformedPolicy`, `limitExceeded`, `noSuchEntity`. */
-  private checkLimits({ id }: AccountRecord, { policy, policyArns }: AssumeRequest): RoleSession["limits"] {
+  private checkLimits({ missingPolicy }: AssumableRole, { policy, policyArns }: AssumeRequest): RoleSession["limits"] {
     if (policy === undefined && policyArns.length === 0) return undefined
     if (policyArns.length > SESSION_POLICIES_MAX) {
       throw fail("limitExceeded", { message: `Cannot exceed quota for PolicyArns: ${SESSION_POLICIES_MAX}` })
     }
     if (policy !== undefined) checkPolicyText(this.parse, policy, "identity", POLICY_LIMITS.sessionCharactersMax)
-    for (const arn of policyArns) needPolicy(this.directory.rows, id, arn)
+    if (missingPolicy !== undefined) throw noSuchPolicy(missingPolicy)
     // As it is shortest, since it travels with each request.
     return { texts: policy === undefined ? [] : [JSON.stringify(JSON.parse(policy))], arns: policyArns }
   }

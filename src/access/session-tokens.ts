@@ -11,7 +11,7 @@ const PURPOSE = "session token"
 const TOKEN = /^HL1\.[A-Za-z0-9_-]+$/
 const BEGINNING = "HL1."
 /** As much as fits a request beside its other headers. */
-export const TOKEN_CHARACTERS_MAX = 8_192
+const TOKEN_CHARACTERS_MAX = 8_192
 
 export class SessionTokens {
   private readonly key: Uint8Array

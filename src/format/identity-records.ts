@@ -90,7 +90,7 @@ export interface InlinePolicy {
 }
 
 /** What only a role has. */
-interface RoleTerms {
+export interface RoleTerms {
   readonly description: string
   /** Who may assume it: an access policy. */
   readonly trust: string

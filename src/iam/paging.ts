@@ -25,11 +25,15 @@ export interface Page<Item> {
 }
 
 /** The next page of what comes in the order of its names, which are told apart without regard to case. */
-export function pageOf<Item>(parameters: Parameters, all: Iterable<Item>, nameOf: (item: Item) => string): Page<Item> {
+export async function pageOf<Item>(
+  parameters: Parameters,
+  all: Iterable<Item> | AsyncIterable<Item>,
+  nameOf: (item: Item) => string,
+): Promise<Page<Item>> {
   const after = nameBefore(parameters)
   const itemsMax = parameters.whole("MaxItems", ITEMS) ?? ITEMS_USUAL
   const items: Item[] = []
-  for (const item of all) {
+  for await (const item of all) {
     if (orderOf(nameOf(item)) <= after) continue
     const last = items.at(-1)
     if (items.length === itemsMax && last !== undefined) return { items, marker: markerOf(orderOf(nameOf(last))) }

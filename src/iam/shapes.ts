@@ -1,5 +1,5 @@
 /** How users, groups, roles, policies and credentials are written in answers. */
-import { BUILT_IN_POLICIES, identityArn, policyArn, type IssuedSession } from "../access/index.js"
+import { BUILT_IN_POLICIES, identityArn, policyArn, type IssuedSession, type PolicyUse } from "../access/index.js"
 import { isoDate } from "../base/dates.js"
 import type { AccountNumber } from "../base/ids.js"
 import { percentEncode } from "../base/uri.js"
@@ -48,11 +48,6 @@ export const isBuiltIn = (record: ManagedPolicyRecord): boolean => BUILT_IN_POLI
 
 export const arnOfPolicy = (record: ManagedPolicyRecord, number: AccountNumber): string =>
   isBuiltIn(record) ? builtInArn(record) : policyArn(number, record)
-
-export interface PolicyUse {
-  readonly attachments: number
-  readonly boundaries: number
-}
 
 export function writePolicy(
   xml: XmlWriter,

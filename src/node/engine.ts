@@ -17,8 +17,9 @@ import { forgetLearners, layoutOf, markOut, tabletOf } from "../cluster/index.js
 import { Keeper } from "./control/keeper.js"
 import { ALONE_DEVICE_TIMEOUT_MS, CALL_LIMITS, queuedDisk, Spaces, type SpaceLimits } from "../device/index.js"
 import type { ControlMember, ControlRecord } from "../format/control-record.js"
+import { soleProcess } from "../metadata/index.js"
 import { mapBounded, type Chore, type Living } from "../life/index.js"
-import { createServices, policyOfBucket, type AbortedWaits, type Services } from "../object/index.js"
+import { createServices, type AbortedWaits, type Services } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { slabBytesOf, type Compute } from "../seams/compute/index.js"
 import type { Disk } from "../seams/disk/contract.js"
@@ -156,7 +157,7 @@ class EngineBuilder {
     await this.openDevices()
     const { members, recovered } = await this.recover()
     const { epoch } = tabletOf(keeper.record, FIRST_TABLET)
-    const tablet = new Primary(members, epoch, recovered, clock, telemetry.log, this.control)
+    const tablet = new Primary(members, epoch, recovered, clock, telemetry.log, this.control, soleProcess(incarnation))
     this.control.attach(tablet)
     const blocks = new LocalBlocks(clock, compute, this.layouts, this.devices.shards, telemetry.metrics, {
       refuseSingleCopy: this.settings.refuseSingleCopy ?? false,
@@ -176,13 +177,11 @@ class EngineBuilder {
         },
         blockBytes: keeper.record.blockBytes,
       },
-      incarnation,
       redundancyOf(
         this.control,
         this.layouts,
         clock,
         telemetry.log,
-        bucketId => policyOfBucket(tablet.committed, bucketId),
         this.settings.moveBytesPerSecondMax ?? MOVE_BYTES_PER_SECOND,
         () => this.wakeRepair(),
       ),
@@ -195,7 +194,7 @@ class EngineBuilder {
     // What was left over may be so much that writes would wait for a checkpoint, and nobody makes one yet.
     for (const stack of this.devices.open) if (stack.checkpointer.isOver(2)) await this.checkpointFirst(stack)
     await access.accounts.ensureRoot()
-    await services.buckets.reopenClosed()
+    await services.buckets.start()
     const { devices, control } = this
     return {
       services,

@@ -19,7 +19,7 @@ import type { NeedleOwner } from "../format/needle.js"
 import { objectRowKey, uploadRowKey } from "../format/row-key.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
-import type { Tablet } from "../tablet/index.js"
+import type { Metadata } from "../metadata/index.js"
 import type { AbortedBrake } from "./aborted-brake-core.js"
 import { namedBy, type BlockJudge } from "./block-judge.js"
 import { READ_PIN_LIMITS } from "./read-pins.js"
@@ -59,7 +59,7 @@ export class AbortedBlocks {
 
   constructor(
     private readonly clock: Clock,
-    private readonly tablet: Tablet,
+    private readonly metadata: Metadata,
     private readonly blocks: Blocks,
     private readonly uploads: Uploads,
     private readonly judge: BlockJudge,
@@ -135,7 +135,7 @@ export class AbortedBlocks {
   /** False if the replicas cannot be asked now. */
   private async ask(name: string, { group, owner, decidedMs }: Candidate): Promise<boolean> {
     const verifiedSinceMs = decidedMs === undefined ? -Infinity : decidedMs + this.waits.removalWaitMs
-    const named = await this.tablet.askEveryReplica(verifiedSinceMs, view => namedBy(view, group, owner))
+    const named = await this.metadata.askEveryReplica(verifiedSinceMs, namedBy(group, owner))
     if (named === undefined) return false
     if (named.includes("block")) this.keep(name, group, !named.every(each => each === "block"))
     else if (decidedMs === undefined) this.decide(name, { group, owner }, named.includes(undefined))
@@ -162,7 +162,7 @@ export class AbortedBlocks {
 
   private async remove(name: string, { uploadId, ...block }: BlockGroup, owner: NeedleOwner): Promise<void> {
     // From here on a commit that names the upload is refused.
-    const verdict = await this.tablet.run(judgeUpload({ ...owner, uploadId }))
+    const verdict = await this.metadata.run(judgeUpload({ ...owner, uploadId }))
     if (verdict === "void") this.marks.add(uploadRowKey(objectRowKey(owner.bucketId, owner.key), uploadId))
     this.candidates.delete(name)
     const group = await this.find({ uploadId, ...block })

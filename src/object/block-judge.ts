@@ -5,15 +5,15 @@
 import { firstOf } from "../base/first-of.js"
 import { isFailure } from "../base/failures.js"
 import type { UploadId } from "../base/ids.js"
+import type { Soon } from "../base/soon.js"
 import { blockShape, type BlockGroup, type Blocks, type LiveBlock } from "../block/index.js"
 import { blockCount, type Extent } from "../format/extent.js"
 import type { NeedleOwner } from "../format/needle.js"
-import { objectRowKey } from "../format/row-key.js"
 import type { Log } from "../seams/telemetry/contract.js"
-import type { Tablet, TabletView } from "../tablet/index.js"
-import { birthNoteOf, namingsOf } from "./named-extents-core.js"
+import { query, type Metadata, type Query, type RowView } from "../metadata/index.js"
+import { birthNoteOf, namingsOf, type UploadName } from "./named-extents-core.js"
 import { isKept } from "./recode-commands-core.js"
-import { askNamings } from "./release-commands-core.js"
+import { readNamings } from "./release-commands-core.js"
 import type { Uploads } from "./uploads.js"
 
 /** Of the latest uploads: whose they are, and what rows said of them last. */
@@ -28,22 +28,52 @@ export type Verdict =
   /** None of its needles can be read: left alone. */
   | { readonly kind: "unknown" }
 
+type BlockOfUpload = Pick<BlockGroup, "uploadId" | "part" | "block" | "generation">
+
+/** As an argument of a query. */
+const blockOf = ({ uploadId, part, block, generation }: BlockGroup): BlockOfUpload => ({
+  uploadId,
+  part,
+  block,
+  generation,
+})
+
 /** What a row names: just this block, or in its place one of another generation. */
-export function namedBy(view: TabletView, group: BlockGroup, owner: NeedleOwner): "block" | "successor" | undefined {
+function readNamed(view: RowView, block: BlockOfUpload, owner: NeedleOwner): "block" | "successor" | undefined {
   let named: "successor" | undefined
-  for (const { extent } of namingsOf(view, { ...owner, uploadId: group.uploadId })) {
-    if (isOfExtent(group, extent)) return "block"
-    if (extent.part === group.part && group.block < blockCount(extent)) named = "successor"
+  for (const { extent } of namingsOf(view, { ...owner, uploadId: block.uploadId })) {
+    if (isOfExtent(block, extent)) return "block"
+    if (extent.part === block.part && block.block < blockCount(extent)) named = "successor"
   }
   return named
 }
+
+const named = query("Named", readNamed)
+
+/** What rows name: just this block, or in its place one of another generation. */
+export const namedBy = (group: BlockGroup, owner: NeedleOwner): Query<"block" | "successor" | undefined> =>
+  named(blockOf(group), owner)
+
+/** The first row that names an upload's bytes: its extent, and the recovery header of its first block, if wanted. */
+const firstNaming = query("FirstNaming", (view, name: UploadName, wantsHeader: boolean) => {
+  const naming = firstOf(namingsOf(view, name))
+  return naming && { extent: naming.extent, birthNote: wantsHeader ? birthNoteOf(view, name, naming) : undefined }
+})
+
+const isBlockKept = query("IsBlockKept", (view, block: BlockOfUpload, owner: NeedleOwner) => {
+  const name = { ...owner, uploadId: block.uploadId }
+  for (const naming of namingsOf(view, name)) {
+    if (isOfExtent(block, naming.extent) && isKept(view, name, naming)) return true
+  }
+  return false
+})
 
 export class BlockJudge {
   private readonly owners = new Map<UploadId, NeedleOwner>()
   private readonly extents = new Map<UploadId, Extent>()
 
   constructor(
-    private readonly tablet: Tablet,
+    private readonly metadata: Metadata,
     private readonly blocks: Blocks,
     private readonly uploads: Uploads,
     private readonly log: Log,
@@ -58,19 +88,12 @@ export class BlockJudge {
   async judge(group: BlockGroup): Promise<Verdict> {
     const owner = await this.ownerOf(group)
     if (typeof owner === "string") return { kind: owner }
-    const warm = this.tablet.warm("current", [objectRowKey(owner.bucketId, owner.key)])
-    if (warm) await warm
     return this.look(group, owner)
   }
 
   /** Whether the rows name just this now, and none of them waits for the collector, who removes the blocks first. */
-  isKept(group: BlockGroup, owner: NeedleOwner): boolean {
-    const view = this.tablet.committed
-    const name = { ...owner, uploadId: group.uploadId }
-    for (const naming of namingsOf(view, name)) {
-      if (isOfExtent(group, naming.extent) && isKept(view, name, naming)) return true
-    }
-    return false
+  isKept(group: BlockGroup, owner: NeedleOwner): Soon<boolean> {
+    return this.metadata.ask(isBlockKept(blockOf(group), owner))
   }
 
   /**
@@ -80,10 +103,10 @@ export class BlockJudge {
    */
   async remove(group: BlockGroup, owner: NeedleOwner): Promise<boolean> {
     const { uploadId } = group
-    const isOfRow = askNamings({ ...owner, uploadId }, extents => extents.some(extent => isOfExtent(group, extent)))
     try {
       return await this.uploads.alone(uploadId, async () => {
-        if (!(await this.tablet.run(isOfRow))) await this.blocks.removeGroups([group])
+        const extents = await this.metadata.run(readNamings({ ...owner, uploadId }))
+        if (!extents.some(extent => isOfExtent(group, extent))) await this.blocks.removeGroups([group])
       })
     } catch (error) {
       if (isFailure(error, "deviceFailed", "indeterminate", "tooManyInFlight", "stopping")) return false
@@ -92,15 +115,13 @@ export class BlockJudge {
   }
 
   /** What the committed rows of this moment say. */
-  private look(group: BlockGroup, owner: NeedleOwner): Verdict {
-    const view = this.tablet.committed
-    const name = { ...owner, uploadId: group.uploadId }
-    const naming = firstOf(namingsOf(view, name))
-    if (!naming) return { kind: "unnamed", owner }
-    const { extent } = naming
+  private async look(group: BlockGroup, owner: NeedleOwner): Promise<Verdict> {
+    const found = await this.metadata.ask(firstNaming({ ...owner, uploadId: group.uploadId }, group.block === 0))
+    if (!found) return { kind: "unnamed", owner }
+    const { extent, birthNote } = found
     remember(this.extents, group.uploadId, extent)
     if (!isOfExtent(group, extent)) return { kind: "unnamed", owner }
-    return { kind: "live", live: { extent, owner, birthNote: () => birthNoteOf(view, name, naming) } }
+    return { kind: "live", live: { extent, owner, birthNote: () => birthNote } }
   }
 
   private async ownerOf(group: BlockGroup): Promise<NeedleOwner | "changing" | "unknown"> {
@@ -120,7 +141,7 @@ export class BlockJudge {
   }
 }
 
-function isOfExtent({ part, block, generation }: BlockGroup, extent: Extent): boolean {
+function isOfExtent({ part, block, generation }: BlockOfUpload, extent: Extent): boolean {
   if (extent.part !== part || block >= blockCount(extent)) return false
   return blockShape(extent, block).generation === generation
 }

@@ -26,14 +26,14 @@ import {
   type SettingName,
   type SettingRecord,
 } from "../format/records.js"
-import type { Command, TabletView } from "../tablet/index.js"
+import { command, type RowView } from "../metadata/index.js"
 import type { CreateBucketRequest, SettingDocuments } from "./contract.js"
 import { bucketOfRow, readCounters, requireBucket } from "./row-editor-core.js"
 
 /** Row of the last bucket id given out: bucket 0 is no bucket. */
 const LAST_BUCKET_ID = bucketRowKey(parseBucketId(0))
 
-export function findBucket(view: TabletView, name: BucketName): BucketRecord | undefined {
+export function findBucket(view: RowView, name: BucketName): BucketRecord | undefined {
   const id = view.get("names", nameRowKey(name))
   const row = id && view.get("buckets", keyOfId(id.value))
   return row && bucketOfRow(row)
@@ -52,35 +52,33 @@ function keyOfId(value: Uint8Array): RowKey {
 
 const NO_SETTINGS: SettingDocuments = new Map()
 
-export function createBucket({ settings = NO_SETTINGS, ...request }: CreateBucketRequest): Command<BucketRecord> {
-  return {
-    name: "CreateBucket",
-    touches: [["names", nameRowKey(request.name)]],
-    decide(view, { nowMs }) {
-      const there = findBucket(view, request.name)
-      if (there) throw fail(there.owner === request.owner ? "bucketOwnedByYou" : "bucketExists")
-      const last = view.get("buckets", LAST_BUCKET_ID)
-      const id = parseBucketId((last ? decodeBucketId(last.value) : 0) + 1)
-      const bucket: BucketRecord = {
-        ...request,
-        settings: SETTING_NAMES.filter(name => settings.has(name)),
-        id,
-        createdMs: nowMs,
-        versioning: "never",
-        state: "open",
-        settingsVersion: 1,
-      }
-      const writes: EntryWrite[] = [
-        { family: "buckets", key: LAST_BUCKET_ID, value: encodeBucketId(id) },
-        { family: "buckets", key: bucketRowKey(id), value: encodeBucket(bucket) },
-        { family: "names", key: nameRowKey(request.name), value: encodeBucketId(id) },
-        { family: "accountBuckets", key: accountBucketRowKey(request.owner, request.name), value: PRESENT },
-      ]
-      for (const [name, document] of settings) writes.push(settingWrite(id, name, { setMs: nowMs, document }))
-      return { writes, result: bucket }
-    },
-  }
-}
+export const createBucket = command<[request: CreateBucketRequest], BucketRecord>({
+  name: "CreateBucket",
+  touches: ({ name }) => [["names", nameRowKey(name)]],
+  decide(view, { nowMs }, { settings = NO_SETTINGS, ...request }) {
+    const there = findBucket(view, request.name)
+    if (there) throw fail(there.owner === request.owner ? "bucketOwnedByYou" : "bucketExists")
+    const last = view.get("buckets", LAST_BUCKET_ID)
+    const id = parseBucketId((last ? decodeBucketId(last.value) : 0) + 1)
+    const bucket: BucketRecord = {
+      ...request,
+      settings: SETTING_NAMES.filter(name => settings.has(name)),
+      id,
+      createdMs: nowMs,
+      versioning: "never",
+      state: "open",
+      settingsVersion: 1,
+    }
+    const writes: EntryWrite[] = [
+      { family: "buckets", key: LAST_BUCKET_ID, value: encodeBucketId(id) },
+      { family: "buckets", key: bucketRowKey(id), value: encodeBucket(bucket) },
+      { family: "names", key: nameRowKey(request.name), value: encodeBucketId(id) },
+      { family: "accountBuckets", key: accountBucketRowKey(request.owner, request.name), value: PRESENT },
+    ]
+    for (const [name, document] of settings) writes.push(settingWrite(id, name, { setMs: nowMs, document }))
+    return { writes, result: bucket }
+  },
+})
 
 /** Throws `entityTooLarge`. */
 function settingWrite(bucketId: BucketId, name: SettingName, setting: SettingRecord): EntryWrite {
@@ -90,56 +88,50 @@ function settingWrite(bucketId: BucketId, name: SettingName, setting: SettingRec
 }
 
 /** Undefined: as if it had never been made. */
-export function setSetting(bucketId: BucketId, name: SettingName, document: string | undefined): Command<void> {
-  const key = settingRowKey(bucketId, name)
-  return {
-    name: document === undefined ? "DropSetting" : "PutSetting",
-    // Rights must be to be had back also where nothing new can be stored.
-    ...((document ?? "") === "" && { grows: false }),
-    touches: [["buckets", bucketRowKey(bucketId)]],
-    decide(view, { nowMs }) {
-      const bucket = requireBucket(view, bucketId)
-      if (document === undefined && !bucket.settings.includes(name)) return { writes: [], result: undefined }
-      const has = (one: SettingName) => (one === name ? document !== undefined : bucket.settings.includes(one))
-      const changed = { settings: SETTING_NAMES.filter(has), settingsVersion: bucket.settingsVersion + 1 }
-      const write =
-        document === undefined
-          ? { family: "settings" as const, key, value: undefined }
-          : settingWrite(bucketId, name, { setMs: nowMs, document })
-      return { writes: [bucketWrite({ ...bucket, ...changed }), write], result: undefined }
-    },
-  }
-}
+export const setSetting = command<[bucketId: BucketId, name: SettingName, document: string | undefined], void>({
+  name: "SetSetting",
+  // A full store must still let its owner withdraw permissions.
+  grows: (_bucketId, _name, document) => (document ?? "") !== "",
+  touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
+  decide(view, { nowMs }, bucketId, name, document) {
+    const key = settingRowKey(bucketId, name)
+    const bucket = requireBucket(view, bucketId)
+    if (document === undefined && !bucket.settings.includes(name)) return { writes: [], result: undefined }
+    const has = (one: SettingName) => (one === name ? document !== undefined : bucket.settings.includes(one))
+    const changed = { settings: SETTING_NAMES.filter(has), settingsVersion: bucket.settingsVersion + 1 }
+    const write =
+      document === undefined
+        ? { family: "settings" as const, key, value: undefined }
+        : settingWrite(bucketId, name, { setMs: nowMs, document })
+    return { writes: [bucketWrite({ ...bucket, ...changed }), write], result: undefined }
+  },
+})
 
-export function setVersioning(bucketId: BucketId, versioning: "enabled" | "suspended"): Command<void> {
-  return {
-    name: "SetVersioning",
-    grows: false,
-    touches: [["buckets", bucketRowKey(bucketId)]],
-    decide(view) {
-      const bucket = requireBucket(view, bucketId)
-      const changed = { ...bucket, versioning, settingsVersion: bucket.settingsVersion + 1 }
-      return { writes: [bucketWrite(changed)], result: undefined }
-    },
-  }
-}
+export const setVersioning = command<[bucketId: BucketId, versioning: "enabled" | "suspended"], void>({
+  name: "SetVersioning",
+  grows: false,
+  touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
+  decide(view, _time, bucketId, versioning) {
+    const bucket = requireBucket(view, bucketId)
+    const changed = { ...bucket, versioning, settingsVersion: bucket.settingsVersion + 1 }
+    return { writes: [bucketWrite(changed)], result: undefined }
+  },
+})
 
 /** Undefined: the store's policy again. Blocks that are there are re-coded behind. */
-export function setBucketPolicy(bucketId: BucketId, policy: Policy | undefined): Command<void> {
-  return {
-    name: "SetBucketPolicy",
-    grows: false,
-    touches: [["buckets", bucketRowKey(bucketId)]],
-    decide(view) {
-      const { policy: _before, ...bucket } = requireBucket(view, bucketId)
-      const changed = { ...bucket, settingsVersion: bucket.settingsVersion + 1 }
-      return { writes: [bucketWrite(policy === undefined ? changed : { ...changed, policy })], result: undefined }
-    },
-  }
-}
+export const setBucketPolicy = command<[bucketId: BucketId, policy: Policy | undefined], void>({
+  name: "SetBucketPolicy",
+  grows: false,
+  touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
+  decide(view, _time, bucketId, policy) {
+    const { policy: _before, ...bucket } = requireBucket(view, bucketId)
+    const changed = { ...bucket, settingsVersion: bucket.settingsVersion + 1 }
+    return { writes: [bucketWrite(policy === undefined ? changed : { ...changed, policy })], result: undefined }
+  },
+})
 
 /** That a bucket chose for itself; undefined: the store's holds, or there is no such bucket. */
-export function policyOfBucket(view: TabletView, bucketId: BucketId): Policy | undefined {
+export function policyOfBucket(view: RowView, bucketId: BucketId): Policy | undefined {
   const row = view.get("buckets", bucketRowKey(bucketId))
   return row && bucketOfRow(row).policy
 }
@@ -150,46 +142,46 @@ const bucketWrite = (bucket: BucketRecord): EntryWrite => ({
   value: encodeBucket(bucket),
 })
 
-function anyBucket(view: TabletView, bucketId: BucketId): BucketRecord {
+function anyBucket(view: RowView, bucketId: BucketId): BucketRecord {
   const row = view.get("buckets", bucketRowKey(bucketId))
   if (!row) throw fail("noSuchBucket")
   return decodeBucket(row.value)
 }
 
-/** Closes a bucket that holds no version (new writes are refused from here on), or opens it again. */
-export function setBucketState(bucketId: BucketId, state: BucketState): Command<void> {
-  return {
-    name: state === "closing" ? "CloseBucket" : "OpenBucket",
+const setState = (name: string, state: BucketState) =>
+  command<[bucketId: BucketId], void>({
+    name,
     grows: false,
-    touches: [["buckets", bucketRowKey(bucketId)]],
-    decide(view) {
+    touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
+    decide(view, _time, bucketId) {
       const bucket = anyBucket(view, bucketId)
       if (state === "closing" && readCounters(view, bucketId).versions > 0) throw fail("bucketNotEmpty")
       return { writes: [bucketWrite({ ...bucket, state })], result: undefined }
     },
-  }
-}
+  })
+
+/** Closes a bucket that holds no version: new writes are refused from here on. Throws `bucketNotEmpty`. */
+export const closeBucket = setState("CloseBucket", "closing")
+export const openBucket = setState("OpenBucket", "open")
 
 /** Drops a closed bucket in which nothing is left. Throws `bucketNotEmpty`. */
-export function dropBucket(bucketId: BucketId): Command<void> {
-  return {
-    name: "DropBucket",
-    grows: false,
-    touches: [["buckets", bucketRowKey(bucketId)]],
-    decide(view) {
-      const bucket = anyBucket(view, bucketId)
-      const { versions, uploads } = readCounters(view, bucketId)
-      if (bucket.state !== "closing" || versions > 0 || uploads > 0) throw fail("bucketNotEmpty")
-      const writes: EntryWrite[] = [
-        { family: "buckets", key: bucketRowKey(bucketId), value: undefined },
-        { family: "counters", key: bucketRowKey(bucketId), value: undefined },
-        { family: "names", key: nameRowKey(bucket.name), value: undefined },
-        { family: "accountBuckets", key: accountBucketRowKey(bucket.owner, bucket.name), value: undefined },
-        ...bucket.settings.map(
-          name => ({ family: "settings", key: settingRowKey(bucketId, name), value: undefined }) as const,
-        ),
-      ]
-      return { writes, result: undefined }
-    },
-  }
-}
+export const dropBucket = command<[bucketId: BucketId], void>({
+  name: "DropBucket",
+  grows: false,
+  touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
+  decide(view, _time, bucketId) {
+    const bucket = anyBucket(view, bucketId)
+    const { versions, uploads } = readCounters(view, bucketId)
+    if (bucket.state !== "closing" || versions > 0 || uploads > 0) throw fail("bucketNotEmpty")
+    const writes: EntryWrite[] = [
+      { family: "buckets", key: bucketRowKey(bucketId), value: undefined },
+      { family: "counters", key: bucketRowKey(bucketId), value: undefined },
+      { family: "names", key: nameRowKey(bucket.name), value: undefined },
+      { family: "accountBuckets", key: accountBucketRowKey(bucket.owner, bucket.name), value: undefined },
+      ...bucket.settings.map(
+        name => ({ family: "settings", key: settingRowKey(bucketId, name), value: undefined }) as const,
+      ),
+    ]
+    return { writes, result: undefined }
+  },
+})

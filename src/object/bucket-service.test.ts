@@ -2,44 +2,26 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure } from "../base/failures.js"
-import { parseAccountId, parseBucketName, parsePosition, rowKeyOf } from "../base/ids.js"
+import { parseAccountId, parseBucketName } from "../base/ids.js"
 import { SETTING_BYTES_MAX } from "../base/limits.js"
-import { visitRows } from "../base/row-scan.js"
-import { getThrough, MemoryLayer, rangeThrough } from "../device/index.js"
-import type { CommittedRows, Tablet, TabletRow } from "../tablet/index.js"
 import { BucketService } from "./bucket-service.js"
+import { MemoryMetadata } from "../metadata/testing.js"
 
 const name = parseBucketName("bucket")
 const owner = parseAccountId("root")
-const EVERYTHING = { start: rowKeyOf(""), end: rowKeyOf("\xff") }
 
-/** A tablet in memory that commits at once; commands whose names are in `full` find no room. */
-function memoryTablet(full: ReadonlySet<string>): Tablet {
-  const rows = new MemoryLayer<TabletRow>()
-  const committed: CommittedRows = {
-    get: (family, key) => getThrough([rows], family, key),
-    range: (family, range) => rangeThrough([rows], family, range),
-    scan: (family, range, visitor) => visitRows(rangeThrough([rows], family, range), visitor),
+/** Metadata in memory; commands whose names are in `full` find no room. */
+function metadataWithLimits(full: ReadonlySet<string>): MemoryMetadata {
+  const metadata = new MemoryMetadata()
+  metadata.before = command => {
+    if (full.has(command)) throw fail("deviceFull")
   }
-  const time = { nowMs: 0, position: parsePosition(1) }
-  return {
-    committed,
-    committedPosition: time.position,
-    warm: () => undefined,
-    payload: () => Promise.resolve(undefined),
-    askEveryReplica: () => Promise.resolve(undefined),
-    run: async command => {
-      if (full.has(command.name)) throw fail("deviceFull")
-      const { writes, result } = command.decide({ ...committed, payload: () => undefined }, time)
-      for (const { family, key, value } of writes) rows.set(family, key, value && { value, payload: undefined })
-      return result
-    },
-  }
+  return metadata
 }
 
 test("a bucket whose removal found the disk full is open again once there is room", async () => {
   const full = new Set<string>()
-  const tablet = memoryTablet(full)
+  const tablet = metadataWithLimits(full)
   const buckets = new BucketService(tablet)
   const bucket = await buckets.create({ name, owner, location: "" })
   full.add("DropBucket").add("OpenBucket")
@@ -56,10 +38,10 @@ test("a bucket whose removal found the disk full is open again once there is roo
   )
 })
 
-const rowsOf = (tablet: Tablet): number => [...tablet.committed.range("settings", EVERYTHING)].length
+const rowsOf = (metadata: MemoryMetadata): number => metadata.rows("settings")
 
 test("settings are kept document by document, and the bucket tells which there are", async () => {
-  const tablet = memoryTablet(new Set())
+  const tablet = metadataWithLimits(new Set())
   const buckets = new BucketService(tablet)
   const made = await buckets.create({ name, owner, location: "", settings: new Map([["tagging", "<Tagging/>"]]) })
   assert.deepEqual(made.settings, ["tagging"])
@@ -81,7 +63,7 @@ test("settings are kept document by document, and the bucket tells which there a
 
 test("settings go with their bucket, a closing bucket takes none, and none is longer than allowed", async () => {
   const full = new Set<string>()
-  const tablet = memoryTablet(full)
+  const tablet = metadataWithLimits(full)
   const buckets = new BucketService(tablet)
   const bucket = await buckets.create({ name, owner, location: "" })
   await buckets.setSetting(bucket, "policy", "x".repeat(SETTING_BYTES_MAX))

@@ -3,23 +3,17 @@ import { fail, isFailure } from "../base/failures.js"
 import type { AccountId, BucketId, BucketName } from "../base/ids.js"
 import { parseBucketId, parseBucketName, rowKeyOf } from "../base/ids.js"
 import type { Policy } from "../base/policy.js"
-import { withRows } from "../base/rows-needed.js"
 import { after, type Soon } from "../base/soon.js"
 import { accountBucketRowKey, bucketRowKey, settingRowKey, suffixRange } from "../format/row-key.js"
+import { decodeSetting, type BucketRecord, type SettingName, type SettingRecord } from "../format/records.js"
+import { query, type Metadata, type RowView } from "../metadata/index.js"
 import {
-  decodeBucket,
-  decodeSetting,
-  type BucketRecord,
-  type SettingName,
-  type SettingRecord,
-} from "../format/records.js"
-import type { Tablet } from "../tablet/index.js"
-import {
+  closeBucket,
   createBucket,
   dropBucket,
   findBucket,
+  openBucket,
   setBucketPolicy,
-  setBucketState,
   setSetting,
   setVersioning,
 } from "./bucket-commands-core.js"
@@ -32,33 +26,90 @@ import { bucketOfRow, readCounters } from "./row-editor-core.js"
 const ABORTS_PER_PAGE = 100
 const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }
 
+const bucketNamed = query("BucketNamed", findBucket)
+
+const readSetting = query("ReadSetting", (view, id: BucketId, name: SettingName) => {
+  const row = view.get("settings", settingRowKey(id, name))
+  return row && decodeSetting(row.value)
+})
+
+const bucketRecords = query("BucketRecords", (view): readonly BucketRecord[] =>
+  Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row)),
+)
+
+/** A bucket that chose a policy for itself. */
+export interface ChosenPolicy {
+  readonly name: BucketName
+  readonly policy: Policy
+}
+
+const chosenPolicies = query("ChosenPolicies", view =>
+  Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row)).flatMap(({ id, name, policy }) =>
+    policy === undefined ? [] : [{ name, policy, bytes: readCounters(view, id).bytes }],
+  ),
+)
+
+const usageOfBucket = query(
+  "UsageOfBucket",
+  (view, id: BucketId) => view.get("buckets", bucketRowKey(id)) && readCounters(view, id),
+)
+
+const holdingsOfBucket = query("HoldingsOfBucket", (view, name: BucketName) => {
+  const bucket = findBucket(view, name)
+  return bucket && { bytes: readCounters(view, bucket.id).bytes, policy: bucket.policy }
+})
+
+const uploadsOfBucket = query("UploadsOfBucket", listUploads)
+
+interface BucketsRange {
+  readonly owner: AccountId
+  readonly prefix: string
+  /** Exclusive; "": from the first. */
+  readonly after: string
+  readonly max: number
+}
+
+const bucketsOfAccount = query("BucketsOfAccount", (view: RowView, { owner, prefix, after, max }: BucketsRange) => {
+  const range = suffixRange(accountBucketRowKey(owner, prefix))
+  const start = after === "" ? range.start : rowKeyOf(accountBucketRowKey(owner, after) + "\x00")
+  const records: BucketRecord[] = []
+  const nameAt = accountBucketRowKey(owner, "").length
+  for (const [key] of view.range("accountBuckets", {
+    start: start > range.start ? start : range.start,
+    end: range.end,
+  })) {
+    if (records.length === max) return { records, next: records.at(-1)?.name }
+    const record = findBucket(view, parseBucketName(key.slice(nameAt)))
+    if (record) records.push(record)
+  }
+  return { records, next: undefined }
+})
+
 export class BucketService implements Buckets {
   /** Closed by a removal that failed, and not opened again because that failed too (a full disk, too much load). */
   private readonly leftClosed = new Set<BucketId>()
+  private chosen: readonly ChosenPolicy[] = []
   /** The same object for as long as the record is the same. */
   private readonly buckets = new WeakMap<BucketRecord, Bucket>()
 
-  constructor(private readonly tablet: Tablet) {}
+  constructor(private readonly metadata: Metadata) {}
 
   async create(request: CreateBucketRequest): Promise<Bucket> {
-    return bucketOf(await this.tablet.run(createBucket(request)))
+    return bucketOf(await this.metadata.run(createBucket(request)))
   }
 
   open(name: BucketName): Soon<Bucket> {
-    return after(
-      withRows(() => findBucket(this.tablet.committed, name)),
-      record => {
-        if (!record) throw fail("noSuchBucket", { bucket: name })
-        const bucket = this.bucketOf(record)
-        // The next request tries again; what is asked of the bucket does not depend on it.
-        return this.leftClosed.has(record.id)
-          ? this.reopen(record.id).then(
-              () => bucket,
-              () => bucket,
-            )
-          : bucket
-      },
-    )
+    return after(this.metadata.ask(bucketNamed(name)), record => {
+      if (!record) throw fail("noSuchBucket", { bucket: name })
+      const bucket = this.bucketOf(record)
+      // The next request tries again; what is asked of the bucket does not depend on it.
+      return this.leftClosed.has(record.id)
+        ? this.reopen(record.id).then(
+            () => bucket,
+            () => bucket,
+          )
+        : bucket
+    })
   }
 
   private bucketOf(record: BucketRecord): Bucket {
@@ -71,16 +122,17 @@ export class BucketService implements Buckets {
 
   private async reopen(id: BucketId): Promise<void> {
     this.leftClosed.add(id)
-    await this.tablet.run(setBucketState(id, "open"))
+    await this.metadata.run(openBucket(id))
     this.leftClosed.delete(id)
   }
 
   /** Close (refused while versions are left), abort what is unfinished, drop; opened again if something came between. */
   async remove(bucket: Bucket): Promise<void> {
-    await this.tablet.run(setBucketState(bucket.id, "closing"))
+    await this.metadata.run(closeBucket(bucket.id))
     try {
       await this.abortUploads(bucket)
-      await this.tablet.run(dropBucket(bucket.id))
+      await this.metadata.run(dropBucket(bucket.id))
+      if (this.chosen.some(({ name }) => name === bucket.name)) await this.readPolicies()
     } catch (error) {
       if (!isFailure(error, "noSuchBucket")) await this.reopen(bucket.id).catch(() => undefined)
       throw error
@@ -97,12 +149,12 @@ export class BucketService implements Buckets {
       max: ABORTS_PER_PAGE,
     }
     for (;;) {
-      const { entries } = listUploads(this.tablet.committed, request)
+      const { entries } = await this.metadata.ask(uploadsOfBucket(request))
       if (entries.length === 0) return
       for (const entry of entries) {
         if (entry.kind !== "upload") continue
         const { key, multipartId } = entry.upload
-        await this.tablet.run(abortUpload({ bucketId: bucket.id, key, multipartId })).catch((error: unknown) => {
+        await this.metadata.run(abortUpload({ bucketId: bucket.id, key, multipartId })).catch((error: unknown) => {
           if (!isFailure(error, "noSuchUpload")) throw error
         })
       }
@@ -120,74 +172,64 @@ export class BucketService implements Buckets {
     after?: string
     max: number
   }): Promise<{ buckets: readonly Bucket[]; next: string | undefined }> {
-    const range = suffixRange(accountBucketRowKey(owner, prefix))
-    const start = after === "" ? range.start : rowKeyOf(accountBucketRowKey(owner, after) + "\x00")
-    const view = this.tablet.committed
-    const buckets: Bucket[] = []
-    const nameAt = accountBucketRowKey(owner, "").length
-    for (const [key] of view.range("accountBuckets", {
-      start: start > range.start ? start : range.start,
-      end: range.end,
-    })) {
-      if (buckets.length === max) return { buckets, next: buckets.at(-1)?.name }
-      const record = findBucket(view, parseBucketName(key.slice(nameAt)))
-      if (record) buckets.push(bucketOf(record))
-    }
-    return { buckets, next: undefined }
+    const { records, next } = await this.metadata.ask(bucketsOfAccount({ owner, prefix, after, max }))
+    return { buckets: records.map(bucketOf), next }
   }
 
   async setVersioning(bucket: Bucket, state: "enabled" | "suspended"): Promise<void> {
-    await this.tablet.run(setVersioning(bucket.id, state))
+    await this.metadata.run(setVersioning(bucket.id, state))
   }
 
   setting({ id, settings }: Bucket, name: SettingName): Soon<SettingRecord | undefined> {
     if (!settings.includes(name)) return undefined
-    return withRows(() => {
-      const row = this.tablet.committed.get("settings", settingRowKey(id, name))
-      return row && decodeSetting(row.value)
-    })
+    return this.metadata.ask(readSetting(id, name))
   }
 
   async setSetting(bucket: Bucket, name: SettingName, document: string | undefined): Promise<void> {
-    await this.tablet.run(setSetting(bucket.id, name, document))
+    await this.metadata.run(setSetting(bucket.id, name, document))
   }
 
   /** Undefined: the store's again. Throws `noSuchBucket`. */
   async setPolicy(name: BucketName, policy: Policy | undefined): Promise<void> {
     const { id } = await this.open(name)
-    await this.tablet.run(setBucketPolicy(id, policy))
+    try {
+      await this.metadata.run(setBucketPolicy(id, policy))
+    } finally {
+      await this.readPolicies()
+    }
   }
 
-  /** Buckets that chose a policy for themselves. */
-  policies(): readonly { readonly name: BucketName; readonly policy: Policy }[] {
-    const chosen: { readonly name: BucketName; readonly policy: Policy }[] = []
-    for (const [, row] of this.tablet.committed.range("buckets", ALL_BUCKETS)) {
-      const { name, policy } = bucketOfRow(row)
-      if (policy !== undefined) chosen.push({ name, policy })
-    }
-    return chosen
+  private async readPolicies(): Promise<void> {
+    this.chosen = await this.metadata.ask(chosenPolicies())
+  }
+
+  /** Buckets that chose a policy for themselves, as of the last acknowledged change. */
+  policies(): readonly ChosenPolicy[] {
+    return this.chosen
+  }
+
+  /** The same as the rows are now, with the bytes of each bucket. */
+  async policiesWithBytes(): Promise<readonly (ChosenPolicy & { readonly bytes: number })[]> {
+    return this.metadata.ask(chosenPolicies())
   }
 
   /** Bytes of its objects, and the policy that it chose for itself. Throws `noSuchBucket`. */
-  holdings(name: BucketName): { readonly bytes: number; readonly policy: Policy | undefined } {
-    const bucket = findBucket(this.tablet.committed, name)
-    if (!bucket) throw fail("noSuchBucket", { bucket: name })
-    return { bytes: readCounters(this.tablet.committed, bucket.id).bytes, policy: bucket.policy }
+  async holdings(name: BucketName): Promise<{ readonly bytes: number; readonly policy: Policy | undefined }> {
+    const holdings = await this.metadata.ask(holdingsOfBucket(name))
+    if (!holdings) throw fail("noSuchBucket", { bucket: name })
+    return holdings
   }
 
   async usage(bucket: Bucket): Promise<BucketUsage> {
-    if (!this.tablet.committed.get("buckets", bucketRowKey(bucket.id)))
-      throw fail("noSuchBucket", { bucket: bucket.name })
-    return readCounters(this.tablet.committed, bucket.id)
+    const usage = await this.metadata.ask(usageOfBucket(bucket.id))
+    if (!usage) throw fail("noSuchBucket", { bucket: bucket.name })
+    return usage
   }
 
-  /** A removal that a crash interrupted left its bucket closed: it exists, so it is opened again. */
-  async reopenClosed(): Promise<void> {
-    const closed: BucketRecord[] = []
-    for (const [, row] of this.tablet.committed.range("buckets", ALL_BUCKETS)) {
-      const bucket = decodeBucket(row.value)
-      if (bucket.state === "closing") closed.push(bucket)
-    }
-    for (const bucket of closed) await this.tablet.run(setBucketState(bucket.id, "open"))
+  /** Reads what is remembered. A removal that a crash interrupted left its bucket closed: it is opened again. */
+  async start(): Promise<void> {
+    await this.readPolicies()
+    for (const bucket of await this.metadata.ask(bucketRecords()))
+      if (bucket.state === "closing") await this.metadata.run(openBucket(bucket.id))
   }
 }

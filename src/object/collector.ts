@@ -17,9 +17,9 @@ import { objectRowKey, multipartRowKey, suffixRange } from "../format/row-key.js
 import { decodePart, decodeSegment, type ReleaseRecord } from "../format/records.js"
 import type { Extent } from "../format/extent.js"
 import type { Chore, StepOutcome } from "../life/index.js"
-import type { Tablet, TabletView } from "../tablet/index.js"
+import { query, type Metadata, type RowView } from "../metadata/index.js"
 import type { ReadPins } from "./read-pins.js"
-import { dropRows, oldestReleases, type Release } from "./release-commands-core.js"
+import { dropRows, releasesFrom, type Release } from "./release-commands-core.js"
 
 export const COLLECTOR_LIMITS = {
   releasesPerStep: 64,
@@ -40,6 +40,41 @@ interface Step {
 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 
+/** From `start`, one more than a step takes. */
+const oldestReleases = query("OldestReleases", (view, start: RowKey): readonly Release[] => {
+  const releases: Release[] = []
+  for (const release of releasesFrom(view, { ...ALL, start })) {
+    releases.push(release)
+    if (releases.length > COLLECTOR_LIMITS.releasesPerStep) break
+  }
+  return releases
+})
+
+function readUploadsInSegments(view: RowView, stem: RowKey): ReadonlySet<UploadId> {
+  const uploads = new Set<UploadId>()
+  for (const [, row] of view.range("segments", suffixRange(stem))) {
+    for (const part of decodeSegment(row.value).parts) uploads.add(part.extent.uploadId)
+  }
+  return uploads
+}
+
+const uploadsInSegments = query("UploadsInSegments", readUploadsInSegments)
+
+/** The first parts of an upload, and the uploads that the segments of a completed one name. */
+const partsOfRelease = query("PartsOfRelease", (view, stem: RowKey, isCompleted: boolean) => {
+  const parts: (readonly [RowKey, Extent])[] = []
+  for (const [key, row] of view.range("parts", suffixRange(stem))) {
+    if (parts.length === COLLECTOR_LIMITS.partsPerStep) break
+    parts.push([key, decodePart(row.value).extent])
+  }
+  return { parts, used: isCompleted ? readUploadsInSegments(view, stem) : new Set<UploadId>() }
+})
+
+const firstSegment = query("FirstSegment", (view, stem: RowKey) => {
+  const first = firstOf(view.range("segments", suffixRange(stem)))
+  return first && { key: first[0], segment: decodeSegment(first[1].value) }
+})
+
 export class Collector implements Chore {
   readonly name = "collector"
   private released = 0
@@ -47,7 +82,7 @@ export class Collector implements Chore {
   private from = ALL.start
 
   constructor(
-    private readonly tablet: Tablet,
+    private readonly metadata: Metadata,
     private readonly blocks: Blocks,
     private readonly pins: ReadPins,
   ) {}
@@ -57,17 +92,12 @@ export class Collector implements Chore {
   }
 
   async step(signal: AbortSignal): Promise<StepOutcome> {
+    // Releases first, pins afterwards: who opens a pin from now on was given rows that name none of these.
+    const releases = await this.metadata.ask(oldestReleases(this.from))
     const oldestPin = this.pins.oldest()
-    const due: Release[] = []
-    let next: RowKey | undefined
-    for (const release of oldestReleases(this.tablet.committed, { ...ALL, start: this.from })) {
-      if (release.position > oldestPin) break
-      if (due.length === COLLECTOR_LIMITS.releasesPerStep) {
-        next = release.rowKey
-        break
-      }
-      due.push(release)
-    }
+    const unpinned = releases.filter(({ position }) => position <= oldestPin)
+    const due = unpinned.slice(0, COLLECTOR_LIMITS.releasesPerStep)
+    const next = unpinned[due.length]?.rowKey
     let [isFull, isWaiting] = [false, false]
     for (const release of due) {
       if (signal.aborted) break
@@ -95,18 +125,18 @@ export class Collector implements Chore {
       const outcome = await this.expand(record)
       if (outcome !== "done") return outcome
     }
-    await this.tablet.run(dropRows([["releases", rowKey]]))
+    await this.metadata.run(dropRows([["releases", rowKey]]))
     return "done"
   }
 
   /** One bounded step over the parts, then the segments, of an ended multipart upload. */
   private async expand(record: Extract<ReleaseRecord, { kind: MultipartRelease }>): Promise<Outcome> {
     const stem = multipartRowKey(objectRowKey(record.bucketId, record.key), record.multipartId)
-    const step = (await this.partsStep(record.kind, stem)) ?? this.segmentStep(record.kind, stem)
+    const step = (await this.partsStep(record.kind, stem)) ?? (await this.segmentStep(record.kind, stem))
     if (step === "waits") return "waits"
     if (!step) return "done"
     for (const extent of step.dead) await this.blocks.remove(extent)
-    await this.tablet.run(dropRows(step.rows))
+    await this.metadata.run(dropRows(step.rows))
     return "more"
   }
 
@@ -114,12 +144,10 @@ export class Collector implements Chore {
   private async partsStep(kind: MultipartRelease, stem: RowKey): Promise<Step | "waits" | undefined> {
     if (kind === "segments") return undefined
     const isCompleted = kind === "parts"
-    const used = isCompleted ? uploadsInSegments(this.tablet.committed, stem) : new Set<UploadId>()
+    const { parts, used } = await this.metadata.ask(partsOfRelease(stem, isCompleted))
     const rows: (readonly [Family, RowKey])[] = []
     const unused: (readonly [RowKey, Extent])[] = []
-    for (const [key, row] of this.tablet.committed.range("parts", suffixRange(stem))) {
-      if (rows.length + unused.length === COLLECTOR_LIMITS.partsPerStep) break
-      const { extent } = decodePart(row.value)
+    for (const [key, extent] of parts) {
       if (used.has(extent.uploadId)) rows.push(["parts", key])
       else unused.push([key, extent])
     }
@@ -130,27 +158,19 @@ export class Collector implements Chore {
     return { rows: [...rows, ...unused.map(([key]) => ["parts", key] as const)], dead }
   }
 
-  private segmentStep(kind: MultipartRelease, stem: RowKey): Step | undefined {
+  private async segmentStep(kind: MultipartRelease, stem: RowKey): Promise<Step | undefined> {
     if (kind === "parts") return undefined
-    const first = firstOf(this.tablet.committed.range("segments", suffixRange(stem)))
+    const first = await this.metadata.ask(firstSegment(stem))
     if (!first) return undefined
-    const [key, row] = first
+    const { key, segment } = first
     // The parts of an aborted upload have given up the bytes already.
-    const dead = kind === "segments" ? decodeSegment(row.value).parts.map(part => part.extent) : []
+    const dead = kind === "segments" ? segment.parts.map(part => part.extent) : []
     return { rows: [["segments", key]], dead }
   }
 
   /** By all replicas; undefined while they cannot be asked. */
   private async uploadsInSegmentsAnywhere(stem: RowKey): Promise<ReadonlySet<UploadId> | undefined> {
-    const uploads = await this.tablet.askEveryReplica(-Infinity, view => [...uploadsInSegments(view, stem)])
-    return uploads && new Set(uploads.flat())
+    const uploads = await this.metadata.askEveryReplica(-Infinity, uploadsInSegments(stem))
+    return uploads && new Set(uploads.flatMap(each => [...each]))
   }
-}
-
-function uploadsInSegments(view: TabletView, stem: RowKey): ReadonlySet<UploadId> {
-  const uploads = new Set<UploadId>()
-  for (const [, row] of view.range("segments", suffixRange(stem))) {
-    for (const part of decodeSegment(row.value).parts) uploads.add(part.extent.uploadId)
-  }
-  return uploads
 }

@@ -13,7 +13,7 @@ import type { ShardCopy } from "../block/index.js"
 import { needleIdOfKey, needleKeyOf, NEEDLE_KEY_BYTES } from "../format/needle.js"
 import { PRESENT } from "../format/records.js"
 import { u16Text } from "../format/row-key.js"
-import type { Command } from "../tablet/index.js"
+import { command, query } from "../metadata/index.js"
 import { debtRowKey, type Debt } from "./version-commands-core.js"
 
 const DEBT_KEY_BYTES = 18
@@ -43,18 +43,25 @@ export function debtOfKey(rowKey: RowKey): DebtRow {
   return { rowKey, partition, deviceId, damaged }
 }
 
-/** Notes shards that devices have, damaged: at most `DEBTS_PER_COMMAND`. */
-export function noteDamages(copies: readonly ShardCopy[]): Command<void> {
-  return {
-    name: "NoteDamages",
-    grows: false,
-    touches: [],
-    decide: () => ({
-      writes: copies.map(({ deviceId, id }) => {
-        const debt = debtRowKey({ partition: id.partition, deviceId })
-        return { family: "debts", key: rowKeyOf(debt + needleKeyOf(id)), value: PRESENT }
-      }),
-      result: undefined,
-    }),
+/** The keys of debts, at most `max`; where to go on if there are more. */
+export const debtKeys = query("DebtKeys", (view, range: KeyRange, max: number) => {
+  const rowKeys: RowKey[] = []
+  for (const [rowKey] of view.range("debts", range)) {
+    if (rowKeys.length === max) return { rowKeys, next: rowKey }
+    rowKeys.push(rowKey)
   }
-}
+  return { rowKeys, next: undefined }
+})
+
+/** Notes shards that devices have, damaged: at most `DEBTS_PER_COMMAND`. */
+export const noteDamages = command<[copies: readonly ShardCopy[]], void>({
+  name: "NoteDamages",
+  grows: false,
+  decide: (_view, _time, copies) => ({
+    writes: copies.map(({ deviceId, id }) => {
+      const debt = debtRowKey({ partition: id.partition, deviceId })
+      return { family: "debts", key: rowKeyOf(debt + needleKeyOf(id)), value: PRESENT }
+    }),
+    result: undefined,
+  }),
+})

@@ -7,20 +7,20 @@
 import { hexOf } from "../base/bytes.js"
 import { GIB, WHOLE_BYTES_MAX } from "../base/limits.js"
 import type { Policy } from "../base/policy.js"
-import type { MultipartId, ObjectKey, UploadId } from "../base/ids.js"
-import { after } from "../base/soon.js"
+import type { BucketId, MultipartId, ObjectKey, UploadId } from "../base/ids.js"
+import { after, asPromise } from "../base/soon.js"
 import type { Blocks, WrittenBody } from "../block/index.js"
 import { encodeBirthNote } from "../format/birth-note.js"
-import type { Tablet } from "../tablet/index.js"
+import { query, type Metadata } from "../metadata/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { digestOnce, type ChecksumAlgorithm, type Compute } from "../seams/compute/index.js"
 import { checkBody, type BodyDigests } from "./body-check-core.js"
-import type { BodySource, Bucket, UserMetadata } from "./contract.js"
+import type { BodySource, Bucket, Conditions, UserMetadata } from "./contract.js"
 import { policyOfBucket } from "./bucket-commands-core.js"
 import { GatheredMd5 } from "./gathered-md5.js"
 import { requireBucket } from "./row-editor-core.js"
 import type { Uploads } from "./uploads.js"
-import { DEBTS_PER_COMMAND, noteDebts, type Debt } from "./version-commands-core.js"
+import { checkWrite, DEBTS_PER_COMMAND, noteDebts, type Debt } from "./version-commands-core.js"
 
 export const BODY_BYTES_MAX = 5 * GIB
 
@@ -33,6 +33,8 @@ export interface StorePolicy {
 export interface IngestRequest {
   readonly bucket: Bucket
   readonly key: ObjectKey
+  /** Checked before the body is taken in. Absent: there are none. */
+  readonly conditions?: Conditions
   readonly body: BodySource
   /** Computed besides MD5; the client's declared value, if any, is checked against it. */
   readonly checksumAlgorithm: ChecksumAlgorithm | undefined
@@ -55,12 +57,21 @@ export interface Ingested {
   readonly checksumValue: string | undefined
 }
 
+const chosenPolicy = query("ChosenPolicy", policyOfBucket)
+
+const mayWrite = query("MayWrite", (view, bucketId: BucketId, key: ObjectKey, conditions: Conditions) => {
+  checkWrite(view, bucketId, key, conditions)
+  requireBucket(view, bucketId)
+})
+
+const NO_CONDITIONS: Conditions = {}
+
 export class Ingest {
   private readonly md5s: GatheredMd5
 
   constructor(
     clock: Clock,
-    private readonly tablet: Tablet,
+    private readonly metadata: Metadata,
     private readonly blocks: Blocks,
     private readonly uploads: Uploads,
     private readonly compute: Pick<Compute, "hash">,
@@ -76,11 +87,15 @@ export class Ingest {
    * are given up and the refusal is thrown.
    */
   run<Result>(request: IngestRequest, commit: (ingested: Ingested) => Promise<Result>): Promise<Result> {
-    requireBucket(this.tablet.committed, request.bucket.id)
-    const { lengthBytes = Infinity } = request.body
-    const gathered = lengthBytes <= this.wholeBytesMax ? request.body.gather() : undefined
-    if (gathered === undefined) return this.runStream(request, commit)
-    return after(gathered, bytes => this.runWhole(request, bytes, commit))
+    const { bucket, key, conditions = NO_CONDITIONS, body } = request
+    return asPromise(() =>
+      after(this.metadata.ask(mayWrite(bucket.id, key, conditions)), () => {
+        const { lengthBytes = Infinity } = body
+        const gathered = lengthBytes <= this.wholeBytesMax ? body.gather() : undefined
+        if (gathered === undefined) return this.runStream(request, commit)
+        return after(gathered, bytes => this.runWhole(request, bytes, commit))
+      }),
+    )
   }
 
   private get wholeBytesMax(): number {
@@ -117,7 +132,7 @@ export class Ingest {
     const { bytes, md5, checksumValue } = whole
     const write = async (uploadId: UploadId): Promise<WrittenBody> => {
       const written = await this.blocks.write({
-        ...this.target(request, uploadId, bytes.length),
+        ...(await this.target(request, uploadId, bytes.length)),
         plan: NO_DIGESTS,
         source: bytes,
         lengthBytesMax: bytes.length,
@@ -130,9 +145,9 @@ export class Ingest {
 
   private runStream<Result>(request: IngestRequest, commit: (ingested: Ingested) => Promise<Result>): Promise<Result> {
     const { body } = request
-    const write = (uploadId: UploadId): Promise<WrittenBody> =>
+    const write = async (uploadId: UploadId): Promise<WrittenBody> =>
       this.blocks.write({
-        ...this.target(request, uploadId, body.lengthBytes),
+        ...(await this.target(request, uploadId, body.lengthBytes)),
         plan: { md5: true, sha256: body.sha256Hex !== undefined, checksum: request.checksumAlgorithm },
         source: body.open("reader"),
         lengthBytesMax: BODY_BYTES_MAX,
@@ -173,12 +188,13 @@ export class Ingest {
   /** Notes all but the debts that fit the commit; before it, so that none is ever missing. */
   private async noteMany(debts: readonly Debt[]): Promise<readonly Debt[]> {
     for (let at = DEBTS_PER_COMMAND; at < debts.length; at += DEBTS_PER_COMMAND) {
-      await this.tablet.run(noteDebts(debts.slice(at, at + DEBTS_PER_COMMAND)))
+      await this.metadata.run(noteDebts(debts.slice(at, at + DEBTS_PER_COMMAND)))
     }
     return debts.slice(0, DEBTS_PER_COMMAND)
   }
 
-  private target(
+  /** The policy is read when the upload is held: re-encoding that begins later knows of it. */
+  private async target(
     { bucket, key, part, contentType, userMetadata, multipartId }: IngestRequest,
     uploadId: UploadId,
     plannedLengthBytes: number | undefined,
@@ -187,7 +203,7 @@ export class Ingest {
       uploadId,
       part,
       owner: { bucketId: bucket.id, key },
-      policy: policyOfBucket(this.tablet.committed, bucket.id) ?? this.store.policy,
+      policy: (await this.metadata.ask(chosenPolicy(bucket.id))) ?? this.store.policy,
       blockBytes: this.store.blockBytes,
       birthNote: encodeBirthNote({
         bucket: bucket.name,

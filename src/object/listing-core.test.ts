@@ -4,7 +4,15 @@ import { before, test } from "node:test"
 import { fc } from "../base/testing-properties.js"
 import { must } from "../base/assert.js"
 import type { Family } from "../base/families.js"
-import { objectKeyOfText, parseAccountId, parseBucketId, parseBucketName, rowKeyOf } from "../base/ids.js"
+import {
+  objectKeyOfText,
+  parseAccountId,
+  parseBucketId,
+  parseBucketName,
+  parseIncarnation,
+  parsePosition,
+  rowKeyOf,
+} from "../base/ids.js"
 import type { KeyRange } from "../base/key-range.js"
 import type { RowKey } from "../base/ids.js"
 import { visitRows, type RowVisitor } from "../base/row-scan.js"
@@ -13,7 +21,7 @@ import { encodeRowHead } from "../format/records.js"
 import { objectRowKey, versionRowKey } from "../format/row-key.js"
 import { versionIdOf } from "../format/version-id.js"
 import { encodeVersion, NO_DETAILS, type VersionHead } from "../format/version-record.js"
-import type { CommittedRows, TabletRow } from "../tablet/index.js"
+import { soleProcess, type QueryView, type MetadataRow } from "../metadata/index.js"
 import type { Bucket, ListEntry, VersionEntry } from "./contract.js"
 import { commonPrefixOf, listVersions } from "./listing-core.js"
 import { listObjects } from "./object-page-core.js"
@@ -31,16 +39,18 @@ const bucket: Bucket = {
 const random = new Uint8Array(8)
 
 /** Rows that count how many of them a scan has touched. */
-class CountedView implements CommittedRows {
-  readonly rows = new MemoryLayer<TabletRow>()
+class CountedView implements QueryView {
+  readonly rows = new MemoryLayer<MetadataRow>()
+  readonly position = parsePosition(0)
+  readonly incarnations = soleProcess(parseIncarnation(1))
   touched = 0
 
-  get(family: Family, key: RowKey): TabletRow | undefined {
+  get(family: Family, key: RowKey): MetadataRow | undefined {
     this.touched += 1
     return getThrough([this.rows], family, key)
   }
 
-  *range(family: Family, range: KeyRange): Generator<readonly [RowKey, TabletRow]> {
+  *range(family: Family, range: KeyRange): Generator<readonly [RowKey, MetadataRow]> {
     for (const pair of rangeThrough([this.rows], family, range)) {
       this.touched += 1
       yield pair

@@ -23,7 +23,7 @@ import {
   type VersionHead,
 } from "../format/version-record.js"
 import { isMultipartId, multipartIdOfSuffix, NULL_VERSION, partsOfVersionId } from "../format/version-id.js"
-import type { TabletRow, TabletView } from "../tablet/index.js"
+import type { MetadataRow, RowView } from "../metadata/index.js"
 import type {
   Bucket,
   ListedObject,
@@ -62,7 +62,7 @@ export const later = (a: RowKey, b: RowKey): RowKey => (a > b ? a : b)
 interface ScannedRow {
   readonly key: ObjectKey
   readonly rowKey: RowKey
-  readonly row: TabletRow
+  readonly row: MetadataRow
 }
 
 type Scan = (start: RowKey, end: RowKey) => Iterable<ScannedRow>
@@ -102,24 +102,24 @@ function walk(
   }
 }
 
-const scanFamily = (view: TabletView, family: "current" | "uploads"): Scan =>
+const scanFamily = (view: RowView, family: "current" | "uploads"): Scan =>
   function* (start, end) {
     if (start >= end) return
     for (const [rowKey, row] of view.range(family, { start, end }))
       yield { key: parseObjectRowKey(rowKey).key, rowKey, row }
   }
 
-function listed(key: ObjectKey, { value }: TabletRow): ListedObject {
+function listed(key: ObjectKey, { value }: MetadataRow): ListedObject {
   const { sizeBytes, etag, modifiedMs, checksumAlgorithm, checksumType } = decodeListedVersion(value)
   return { key, sizeBytes, etag, lastModifiedMs: modifiedMs, checksumAlgorithm, checksumType }
 }
 
 /** Whose a version is; undefined: the bucket's owner's. */
-const ownerIn = (view: TabletView, { id }: Bucket, key: ObjectKey, { value }: TabletRow) =>
+const ownerIn = (view: RowView, { id }: Bucket, key: ObjectKey, { value }: MetadataRow) =>
   readDetails(view, objectRowKey(id, key), decodeVersion(value)).acl?.owner
 
 /** A page of objects with whose they are. */
-export function withOwners(view: TabletView, bucket: Bucket, page: ListPage): ListPage {
+export function withOwners(view: RowView, bucket: Bucket, page: ListPage): ListPage {
   const entries = page.entries.map((entry): ListEntry => {
     const row = entry.kind === "object" ? view.get("current", objectRowKey(bucket.id, entry.object.key)) : undefined
     if (row === undefined || entry.kind !== "object") return entry
@@ -129,7 +129,7 @@ export function withOwners(view: TabletView, bucket: Bucket, page: ListPage): Li
 }
 
 /** `current` and `versions` merged by (key, newest first). */
-function scanVersions(view: TabletView): Scan {
+function scanVersions(view: RowView): Scan {
   return function* (start, end) {
     if (start >= end) return
     const current = scanFamily(view, "current")(start, end)[Symbol.iterator]()
@@ -151,7 +151,7 @@ function scanVersions(view: TabletView): Scan {
 }
 
 /** True where this version is the latest of its row. */
-function isLatest(view: TabletView, bucket: Bucket, key: ObjectKey, rowKey: RowKey, head: VersionHead): boolean {
+function isLatest(view: RowView, bucket: Bucket, key: ObjectKey, rowKey: RowKey, head: VersionHead): boolean {
   const row = objectRowKey(bucket.id, key)
   if (rowKey === row) return true
   if (!head.isMarker) return false
@@ -159,7 +159,7 @@ function isLatest(view: TabletView, bucket: Bucket, key: ObjectKey, rowKey: RowK
   return rowHead !== undefined && decodeRowHead(rowHead.value).latestOrder === head.order
 }
 
-function versionsStart(view: TabletView, request: ListVersionsRequest): RowKey {
+function versionsStart(view: RowView, request: ListVersionsRequest): RowKey {
   const { bucket, keyMarker, versionIdMarker } = request
   if (keyMarker === "") return rowKeyOf("")
   if (versionIdMarker === undefined || commonPrefixOf(keyMarker, request) !== undefined)
@@ -175,16 +175,16 @@ function versionsStart(view: TabletView, request: ListVersionsRequest): RowKey {
 /** Markers are byte strings like keys; a marker needs no object behind it. */
 const parseMarker = (marker: string): ObjectKey => marker as ObjectKey
 
-function orderOfMarker(view: TabletView, row: RowKey, versionId: VersionId): number | undefined {
+function orderOfMarker(view: RowView, row: RowKey, versionId: VersionId): number | undefined {
   if (versionId !== NULL_VERSION) return partsOfVersionId(versionId).order
   return findVersion(view, row, versionId)?.head.order
 }
 
-export function listVersions(view: TabletView, request: ListVersionsRequest): VersionsPage {
+export function listVersions(view: RowView, request: ListVersionsRequest): VersionsPage {
   const entries: VersionEntry[] = []
   if (request.max <= 0) return { entries, next: undefined }
   const { bucket } = request
-  const withOwner = (object: ListedObject, row: TabletRow): ListedObject =>
+  const withOwner = (object: ListedObject, row: MetadataRow): ListedObject =>
     request.withOwners === true ? { ...object, owner: ownerIn(view, bucket, object.key, row) } : object
   const more = walk(
     request,
@@ -226,7 +226,7 @@ function uploadsStart(request: ListUploadsRequest): RowKey {
   return rowKeyOf(multipartRowKey(objectRowKey(bucket.id, parseMarker(keyMarker)), uploadIdMarker) + "\x00")
 }
 
-export function listUploads(view: TabletView, request: ListUploadsRequest): UploadsPage {
+export function listUploads(view: RowView, request: ListUploadsRequest): UploadsPage {
   const entries: UploadListEntry[] = []
   if (request.max <= 0) return { entries, next: undefined }
   const more = walk(

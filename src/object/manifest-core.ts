@@ -8,7 +8,8 @@ import { MANIFEST_SEGMENT_PARTS } from "../base/limits.js"
 import type { ExtentRange } from "../block/index.js"
 import { objectRowKey, segmentRowKey } from "../format/row-key.js"
 import { decodeSegment, type PartRecord, type SegmentRecord } from "../format/records.js"
-import type { TabletView } from "../tablet/index.js"
+import type { VersionRecord } from "../format/version-record.js"
+import type { RowView } from "../metadata/index.js"
 
 export interface ManifestAddress {
   readonly bucketId: BucketId
@@ -17,7 +18,17 @@ export interface ManifestAddress {
   readonly parts: number
 }
 
-export function readSegment(view: TabletView, address: ManifestAddress, number: number): SegmentRecord {
+/** Where the parts of an object are listed; undefined if it is not made of parts. */
+export function manifestOf(
+  bucketId: BucketId,
+  key: ObjectKey,
+  { head, content }: VersionRecord,
+): ManifestAddress | undefined {
+  if (content.kind !== "segments") return undefined
+  return { bucketId, key, multipartId: content.multipartId, parts: head.parts }
+}
+
+export function readSegment(view: RowView, address: ManifestAddress, number: number): SegmentRecord {
   const key = segmentRowKey(objectRowKey(address.bucketId, address.key), address.multipartId, number)
   const row = view.get("segments", key)
   if (!row) throw fail("corruptRecord", { what: "segment", number })
@@ -27,7 +38,7 @@ export function readSegment(view: TabletView, address: ManifestAddress, number: 
 export const segmentCount = (address: ManifestAddress): number => Math.ceil(address.parts / MANIFEST_SEGMENT_PARTS)
 
 /** The last segment that begins at or before the offset, by bisection. */
-function segmentAt(view: TabletView, address: ManifestAddress, offsetBytes: number): number {
+export function segmentAt(view: RowView, address: ManifestAddress, offsetBytes: number): number {
   let low = 0
   let high = segmentCount(address) - 1
   while (low < high) {
@@ -38,24 +49,16 @@ function segmentAt(view: TabletView, address: ManifestAddress, offsetBytes: numb
   return low
 }
 
-/** The extents that a range of the object touches, in order; segments are read as they are reached. */
-export function* extentsOfRange(
-  view: TabletView,
-  address: ManifestAddress,
-  first: number,
-  lengthBytes: number,
-): Generator<ExtentRange> {
+/** The extents of a segment that a range of the object touches, in order. */
+export function* extentsOfSegment(segment: SegmentRecord, first: number, lengthBytes: number): Generator<ExtentRange> {
   const end = first + lengthBytes
-  for (let number = segmentAt(view, address, first); number < segmentCount(address); number += 1) {
-    const segment = readSegment(view, address, number)
-    let at = segment.offsetBytes
-    for (const { extent } of segment.parts) {
-      const from = Math.max(first, at)
-      const to = Math.min(end, at + extent.lengthBytes)
-      if (from < to) yield { extent, offsetBytes: from - at, lengthBytes: to - from }
-      at += extent.lengthBytes
-      if (at >= end) return
-    }
+  let at = segment.offsetBytes
+  for (const { extent } of segment.parts) {
+    const from = Math.max(first, at)
+    const to = Math.min(end, at + extent.lengthBytes)
+    if (from < to) yield { extent, offsetBytes: from - at, lengthBytes: to - from }
+    at += extent.lengthBytes
+    if (at >= end) return
   }
 }
 
@@ -64,10 +67,9 @@ export interface PlacedPart {
   readonly offsetBytes: number
 }
 
-/** The n-th part (from 1, as the object counts them) with its offset. Throws `invalidPartNumber`. */
-export function partByNumber(view: TabletView, address: ManifestAddress, partNumber: number): PlacedPart {
-  if (partNumber < 1 || partNumber > address.parts)
-    throw fail("invalidPartNumber", { partNumber, parts: address.parts })
+/** The n-th part (from 1, as the object counts them) with its offset; undefined if it has fewer. */
+export function partByNumber(view: RowView, address: ManifestAddress, partNumber: number): PlacedPart | undefined {
+  if (partNumber < 1 || partNumber > address.parts) return undefined
   const segment = readSegment(view, address, Math.floor((partNumber - 1) / MANIFEST_SEGMENT_PARTS))
   const inSegment = (partNumber - 1) % MANIFEST_SEGMENT_PARTS
   const before = segment.parts.slice(0, inSegment)

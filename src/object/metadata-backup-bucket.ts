@@ -10,7 +10,7 @@ import { objectKeyOfText, parseAccountId, parseBucketId, parseBucketName } from 
 import { encodeBucket } from "../format/records.js"
 import { bucketRowKey, parseObjectRowKey, prefixRange } from "../format/row-key.js"
 import { decodeVersionHead } from "../format/version-record.js"
-import type { Command, TabletView } from "../tablet/index.js"
+import { command, type RowView } from "../metadata/index.js"
 import type { Bucket } from "./contract.js"
 
 /** The highest possible; those given out begin with 1. Needles carry it: never change it. */
@@ -28,18 +28,16 @@ export const SYSTEM_BUCKET: Bucket = {
 }
 
 /** Gives the system bucket its row, where it has none yet. */
-export function ensureSystemBucket(): Command<void> {
-  const rowKey = bucketRowKey(SYSTEM_BUCKET_ID)
-  return {
-    name: "EnsureSystemBucket",
-    touches: [["buckets", rowKey]],
-    decide(view) {
-      if (view.get("buckets", rowKey)) return { writes: [], result: undefined }
-      const value = encodeBucket({ ...SYSTEM_BUCKET, state: "open" })
-      return { writes: [{ family: "buckets", key: rowKey, value }], result: undefined }
-    },
-  }
-}
+export const ensureSystemBucket = command<[], void>({
+  name: "EnsureSystemBucket",
+  touches: () => [["buckets", bucketRowKey(SYSTEM_BUCKET_ID)]],
+  decide(view) {
+    const rowKey = bucketRowKey(SYSTEM_BUCKET_ID)
+    if (view.get("buckets", rowKey)) return { writes: [], result: undefined }
+    const value = encodeBucket({ ...SYSTEM_BUCKET, state: "open" })
+    return { writes: [{ family: "buckets", key: rowKey, value }], result: undefined }
+  },
+})
 
 const PREFIX = "metadata/"
 const CHUNK_KEY = /^(metadata\/\d{16}-\d{10})\/(\d{8})(\.last)?$/
@@ -70,7 +68,7 @@ export interface StoredSnapshot {
 }
 
 /** Oldest first. */
-export function storedSnapshots(view: TabletView): readonly StoredSnapshot[] {
+export function storedSnapshots(view: RowView): readonly StoredSnapshot[] {
   const byName = new Map<string, StoredSnapshot & { keys: ObjectKey[] }>()
   for (const [rowKey, row] of view.range("current", prefixRange(SYSTEM_BUCKET_ID, PREFIX))) {
     const { key } = parseObjectRowKey(rowKey)

@@ -1,44 +1,42 @@
 /**
- * Watched tablet: counts the commands of those who change what users see, so that a backup can tell
- * whether there is anything new. Chores, which only tidy up, use the tablet itself.
+ * Watched metadata: counts the commands of those who change what users see, so that a backup can tell whether there is
+ * anything new. Background jobs, which only tidy up, use the metadata itself.
  */
 import { isFailure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
-import type { RowKey } from "../base/ids.js"
+import type { Position, RowKey } from "../base/ids.js"
 import type { LentSoon } from "../base/lent.js"
-import type { Command, CommittedRows, Tablet, TabletRow, TabletView } from "../tablet/index.js"
+import type { Soon } from "../base/soon.js"
+import type { Command, Incarnations, Metadata, MetadataRow, Query } from "../metadata/index.js"
 
-export class WatchedTablet implements Tablet {
-  /** Counted once they are committed: what was counted before a view was taken is in it. */
+export class WatchedMetadata implements Metadata {
+  /** Counted once they are committed: what was counted before a query was asked is in its answer. */
   changes = 0
 
-  constructor(private readonly tablet: Tablet) {}
+  constructor(private readonly metadata: Metadata) {}
 
-  get committed(): CommittedRows {
-    return this.tablet.committed
+  get position(): Position {
+    return this.metadata.position
   }
 
-  get committedPosition() {
-    return this.tablet.committedPosition
+  get incarnations(): Incarnations {
+    return this.metadata.incarnations
   }
 
-  warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined {
-    return this.tablet.warm(family, keys)
+  ask<Result>(query: Query<Result>): Soon<Result> {
+    return this.metadata.ask(query)
   }
 
-  payload(family: Family, key: RowKey, row: TabletRow): LentSoon {
-    return this.tablet.payload(family, key, row)
+  askEveryReplica<Result>(verifiedSinceMs: number, query: Query<Result>): Promise<readonly Result[] | undefined> {
+    return this.metadata.askEveryReplica(verifiedSinceMs, query)
   }
 
-  askEveryReplica<Answer>(
-    verifiedSinceMs: number,
-    ask: (view: TabletView) => Answer,
-  ): Promise<readonly Answer[] | undefined> {
-    return this.tablet.askEveryReplica(verifiedSinceMs, ask)
+  payload(family: Family, key: RowKey, row: MetadataRow): LentSoon {
+    return this.metadata.payload(family, key, row)
   }
 
   run<Result>(command: Command<Result>): Promise<Result> {
-    return this.tablet.run(command).then(
+    return this.metadata.run(command).then(
       result => {
         this.changes += 1
         return result

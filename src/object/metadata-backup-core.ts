@@ -10,7 +10,7 @@ import type { Family } from "../base/families.js"
 import { REPLICATED_FAMILIES } from "../base/families.js"
 import { rowKeyOf, type RowKey } from "../base/ids.js"
 import { bucketRowKey } from "../format/row-key.js"
-import type { TabletRow, TabletView } from "../tablet/index.js"
+import type { MetadataRow, RowView } from "../metadata/index.js"
 import { SYSTEM_BUCKET_ID } from "./metadata-backup-bucket.js"
 
 /** Those whose rows belong to an object key, and move with it. */
@@ -58,7 +58,7 @@ export interface WalkPlace {
 export interface WalkedRow {
   readonly family: Family
   readonly key: RowKey
-  readonly row: TabletRow
+  readonly row: MetadataRow
 }
 
 export interface WalkSlice {
@@ -79,7 +79,7 @@ const stemOfKey = (key: RowKey): RowKey => rowKeyOf(key.slice(0, key.indexOf("\x
 /** Where the walk goes on so that an object key comes once more, whole. */
 export const placeOf = (stem: RowKey): WalkPlace => ({ phase: OBJECT_PHASE, from: stem, within: undefined })
 
-export function walkSlice(view: TabletView, place: WalkPlace, limits: WalkLimits): WalkSlice {
+export function walkSlice(view: RowView, place: WalkPlace, limits: WalkLimits): WalkSlice {
   const families = PHASES[place.phase]
   if (families === undefined) return { rows: [], next: undefined }
   const isObjects = place.phase === OBJECT_PHASE
@@ -113,7 +113,7 @@ export function walkSlice(view: TabletView, place: WalkPlace, limits: WalkLimits
 }
 
 /** Rows of several families in the order of their keys. */
-function* merged(view: TabletView, families: readonly Family[], start: RowKey, end: RowKey): Generator<WalkedRow> {
+function* merged(view: RowView, families: readonly Family[], start: RowKey, end: RowKey): Generator<WalkedRow> {
   const heads = families.flatMap(family => {
     const rows = view.range(family, { start, end })[Symbol.iterator]()
     const first = rows.next()

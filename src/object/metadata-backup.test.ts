@@ -18,7 +18,7 @@ import { decodeVersion } from "../format/version-record.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { MemoryStores } from "../seams/store/testing-memory.js"
 import { SYSTEM_BUCKET, SYSTEM_BUCKET_ID, storedSnapshots } from "./metadata-backup-bucket.js"
-import { WatchedTablet } from "./metadata-backup-changes.js"
+import { WatchedMetadata } from "./metadata-backup-changes.js"
 import { walkSlice, WALK_START, type WalkedRow, type WalkPlace } from "./metadata-backup-core.js"
 import { MetadataBackup, METADATA_BACKUP_LIMITS } from "./metadata-backup.js"
 import { Ingest } from "./ingest.js"
@@ -31,7 +31,7 @@ const storeId = parseStoreId("ab".repeat(16))
 
 /** A world with a backup of its own, which notices what is done through `world`. */
 class Scene {
-  readonly changes: WatchedTablet
+  readonly changes: WatchedMetadata
   readonly uploads: Uploads
   readonly backup: MetadataBackup
 
@@ -41,8 +41,8 @@ class Scene {
   ) {
     const { clock, tablet, blocks, compute, telemetry } = world
     const incarnation = parseIncarnation(life)
-    this.changes = new WatchedTablet(tablet)
-    this.uploads = new Uploads(incarnation, new SimRandom(77 + life), tablet, blocks, telemetry.log)
+    this.changes = new WatchedMetadata(tablet)
+    this.uploads = new Uploads(new SimRandom(77 + life), tablet, blocks, telemetry.log)
     const store = { policy: world.policy, blockBytes: 16 * KIB }
     const ingest = new Ingest(clock, tablet, blocks, this.uploads, compute, store, () => undefined)
     const facts = { storeId, tabletId: parseTabletId(1), incarnation }

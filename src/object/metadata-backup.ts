@@ -26,7 +26,7 @@ import { mapBounded, type Chore, type StepOutcome } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
-import type { Tablet } from "../tablet/index.js"
+import { query, type Metadata } from "../metadata/index.js"
 import type { Ingest } from "./ingest.js"
 import {
   chunkKey,
@@ -35,8 +35,9 @@ import {
   snapshotName,
   storedSnapshots,
   SYSTEM_BUCKET,
+  type StoredSnapshot,
 } from "./metadata-backup-bucket.js"
-import type { WatchedTablet } from "./metadata-backup-changes.js"
+import type { WatchedMetadata } from "./metadata-backup-changes.js"
 import { placeOf, stemOf, walkSlice, WALK_START, type WalkedRow, type WalkPlace } from "./metadata-backup-core.js"
 import { NO_CHECKSUM } from "./row-editor-core.js"
 import type { Uploads } from "./uploads.js"
@@ -82,6 +83,9 @@ interface Writing {
   attempts: { readonly stem: RowKey; count: number } | undefined
 }
 
+const snapshots = query("Snapshots", storedSnapshots)
+const slice = query("Slice", (view, place: WalkPlace) => walkSlice(view, place, METADATA_BACKUP_LIMITS))
+
 export class MetadataBackup implements Chore {
   readonly name = "metadata-backup"
   private readonly random: Random
@@ -89,6 +93,8 @@ export class MetadataBackup implements Chore {
   private readonly bornMs: number
   private writing: Writing | undefined
   private isPruning = false
+  /** The latest complete one, as of the last step that looked. */
+  private newest: StoredSnapshot | undefined
   /** What had been changed when the latest snapshot of this life began; undefined: nobody knows. */
   private changesBefore: number | undefined
   private beganMs: number | undefined
@@ -97,10 +103,10 @@ export class MetadataBackup implements Chore {
   constructor(
     private readonly clock: Clock,
     random: Random,
-    private readonly tablet: Tablet,
+    private readonly metadata: Metadata,
     private readonly ingest: Ingest,
     private readonly uploads: Uploads,
-    private readonly changes: Pick<WatchedTablet, "changes">,
+    private readonly changes: Pick<WatchedMetadata, "changes">,
     private readonly log: Log,
     private readonly facts: MetadataBackupFacts,
   ) {
@@ -111,7 +117,7 @@ export class MetadataBackup implements Chore {
 
   progress(): string {
     if (this.writing) return `writing: ${this.writing.number} chunks so far`
-    const newest = storedSnapshots(this.tablet.committed).findLast(({ isComplete }) => isComplete)
+    const { newest } = this
     if (newest === undefined) return "there is no snapshot of the metadata yet"
     return `the last snapshot is of ${new Date(newest.modifiedMs).toISOString()}, ${newest.sizeBytes} bytes`
   }
@@ -119,27 +125,28 @@ export class MetadataBackup implements Chore {
   async step(): Promise<StepOutcome> {
     if (this.writing) return this.goOn(this.writing)
     if (this.isPruning) return this.prune()
-    if (!this.isDue()) return "idle"
+    const stored = await this.metadata.ask(snapshots())
+    this.newest = stored.findLast(({ isComplete }) => isComplete)
+    if (!this.isDue(this.newest)) return "idle"
     await this.begin()
     return "busy"
   }
 
-  private isDue(): boolean {
+  private isDue(newest: StoredSnapshot | undefined): boolean {
     if (this.changesBefore === this.changes.changes) return false
     const nowMs = this.clock.monotonicMs()
     if (this.beganMs !== undefined) return nowMs - this.beganMs >= this.everyMs
     const lifeMs = nowMs - this.bornMs
     if (lifeMs >= this.everyMs) return true
-    const newest = storedSnapshots(this.tablet.committed).findLast(({ isComplete }) => isComplete)
     if (newest === undefined) return lifeMs >= Math.min(METADATA_BACKUP_LIMITS.firstAfterMs, this.everyMs)
     return this.clock.wallMs() - newest.modifiedMs >= this.everyMs
   }
 
   private async begin(): Promise<void> {
-    await this.tablet.run(ensureSystemBucket())
+    await this.metadata.run(ensureSystemBucket())
     this.beganMs = this.clock.monotonicMs()
     this.changesBefore = this.changes.changes
-    const fromPosition = this.tablet.committedPosition
+    const fromPosition = this.metadata.position
     this.writing = {
       name: snapshotName(fromPosition, this.facts.incarnation),
       fromPosition,
@@ -175,7 +182,7 @@ export class MetadataBackup implements Chore {
   /** Reads a slice of rows, with their payloads; what changed under it is read again. */
   private async read(writing: Writing): Promise<void> {
     const place = must(writing.place, "there are rows left")
-    const { rows, next } = walkSlice(this.tablet.committed, place, METADATA_BACKUP_LIMITS)
+    const { rows, next } = await this.metadata.ask(slice(place))
     const isLeftOut = (stem: RowKey | undefined): boolean =>
       writing.attempts?.stem === stem && writing.attempts?.count === METADATA_BACKUP_LIMITS.attemptsMax
     const records = await mapBounded(rows, METADATA_BACKUP_LIMITS.payloadsAtOnce, walked => this.recordOf(walked))
@@ -196,7 +203,7 @@ export class MetadataBackup implements Chore {
   private async recordOf({ family, key, row }: WalkedRow): Promise<MetadataRecord | undefined> {
     const { value } = row
     if (row.payload === undefined) return { family, key, value, payload: undefined }
-    const payload = await owned(this.tablet.payload(family, key, row))
+    const payload = await owned(this.metadata.payload(family, key, row))
     return payload && { family, key, value, payload }
   }
 
@@ -204,7 +211,7 @@ export class MetadataBackup implements Chore {
     const { name, number, chunk, fromPosition, startedMs, decidedBelow, recordsBefore } = writing
     const { storeId, tabletId, incarnation } = this.facts
     const isLast = writing.place === undefined && writing.pending.length === 0
-    const atPosition = parsePosition(this.tablet.committedPosition)
+    const atPosition = parsePosition(this.metadata.position)
     const snapshot = { storeId, tabletId, incarnation, fromPosition, startedMs, decidedBelow }
     const header: MetadataChunkHeader = { ...snapshot, atPosition, number, isLast, recordsBefore }
     await this.put(chunkKey(name, number, isLast), chunk.finish(header))
@@ -235,18 +242,18 @@ export class MetadataBackup implements Chore {
         ...{ random: this.random.bytes(RANDOM_BYTES), checksum: NO_CHECKSUM, details: NO_DETAILS, isShared: false },
       }
       const bucketId = SYSTEM_BUCKET.id
-      await this.tablet.run(putVersion({ bucketId, key, uploadId, conditions: {}, version, debts }))
+      await this.metadata.run(putVersion({ bucketId, key, uploadId, conditions: {}, version, debts }))
     })
   }
 
   /** Removes a few chunks of snapshots that are not kept. */
   private async prune(): Promise<StepOutcome> {
     const { kept, removalsPerStep } = METADATA_BACKUP_LIMITS
-    const outdated = outdatedSnapshots(storedSnapshots(this.tablet.committed), kept, undefined)
+    const outdated = outdatedSnapshots(await this.metadata.ask(snapshots()), kept, undefined)
     const keys = outdated.flatMap(snapshot => snapshot.keys).slice(0, removalsPerStep)
     for (const key of keys) {
       const random = this.random.bytes(RANDOM_BYTES)
-      await this.tablet.run(removeLatest({ bucketId: SYSTEM_BUCKET.id, key, conditions: {}, random }))
+      await this.metadata.run(removeLatest({ bucketId: SYSTEM_BUCKET.id, key, conditions: {}, random }))
     }
     if (keys.length === 0) this.isPruning = false
     return "busy"

@@ -2,8 +2,7 @@
 import { must } from "../base/assert.js"
 import { equalBytes } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
-import type { Incarnation, MultipartId } from "../base/ids.js"
-import { withRows } from "../base/rows-needed.js"
+import type { MultipartId } from "../base/ids.js"
 import { MANIFEST_SEGMENT_PARTS, PART_BYTES_MIN, PARTS_MAX } from "../base/limits.js"
 import { isMultipartId, multipartIdOf, RANDOM_BYTES } from "../format/version-id.js"
 import { etagOfHead } from "../format/version-record.js"
@@ -13,12 +12,13 @@ import { laterTurn, mapBounded } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Random } from "../seams/random/contract.js"
-import type { Tablet } from "../tablet/index.js"
+import { query, type Metadata } from "../metadata/index.js"
 import { completionToken, etagOfParts, wholeChecksum } from "./completion-core.js"
 import type {
   Bucket,
   CompletedPart,
   CompleteRequest,
+  Conditions,
   CopySource,
   CreateMultipartRequest,
   Multipart,
@@ -52,7 +52,7 @@ import { headersOf, multipartInfoOf, packDetails, putResultOf } from "./object-i
 import { bodyOf, type ObjectService } from "./object-service.js"
 import { findLatest } from "./row-editor-core.js"
 import { checkWrite } from "./version-commands-core.js"
-import { decodeVersion } from "../format/version-record.js"
+import { decodeVersion, type VersionRecord } from "../format/version-record.js"
 
 /** Looked up between two turns of the event loop: 3 to 6 ms. */
 interface PartsPage {
@@ -65,6 +65,48 @@ const PARTS_A_TURN = 4 * MANIFEST_SEGMENT_PARTS
 /** Segments of a part list that share a commit. */
 const SEGMENTS_AT_ONCE = 8
 
+/** Throws `noSuchUpload` for an id that is none. */
+function addressOf({ bucket, key, multipartId }: MultipartTarget): UploadAddress {
+  if (!isMultipartId(multipartId)) throw fail("noSuchUpload")
+  return { bucketId: bucket.id, key, multipartId }
+}
+
+const openUpload = query("OpenUpload", requireUpload)
+const pageOfUploads = query("PageOfUploads", listUploads)
+
+const partsOfUpload = query("PartsOfUpload", (view, address: UploadAddress, afterPart: number, max: number) => {
+  const upload = requireUpload(view, address)
+  const records: PartRecord[] = []
+  for (const part of partsAfter(view, address, afterPart)) {
+    if (records.length === max) return { upload, records, isLast: false }
+    records.push(part)
+  }
+  return { upload, records, isLast: true }
+})
+
+const partsNumbered = query("PartsNumbered", (view, address: UploadAddress, numbers: readonly number[]) =>
+  numbers.map(number => {
+    const row = view.get("parts", partKey(address, number))
+    return row && decodePart(row.value)
+  }),
+)
+
+type Completable =
+  | { readonly kind: "open"; readonly upload: UploadRecord }
+  /** The upload is gone; the key's latest version may be what it became. */
+  | { readonly kind: "ended"; readonly latest: VersionRecord | undefined }
+
+/** Throws what `checkWrite` throws. */
+const completable = query("Completable", (view, address: UploadAddress, conditions: Conditions): Completable => {
+  const upload = findUpload(view, address)
+  if (upload) {
+    checkWrite(view, address.bucketId, address.key, conditions)
+    return { kind: "open", upload }
+  }
+  const latest = findLatest(view, objectRowKey(address.bucketId, address.key))
+  return { kind: "ended", latest: latest && !latest.head.isMarker ? decodeVersion(latest.row.value) : undefined }
+})
+
 export class MultipartService implements Multipart {
   private readonly random: Random
   /** Completions under way: a second one of the same upload waits for the first. */
@@ -73,11 +115,10 @@ export class MultipartService implements Multipart {
   constructor(
     private readonly clock: Clock,
     random: Random,
-    private readonly tablet: Tablet,
+    private readonly metadata: Metadata,
     private readonly compute: Compute,
     private readonly ingest: Ingest,
     private readonly objects: ObjectService,
-    private readonly incarnation: Incarnation,
   ) {
     this.random = random.fork("multipart")
   }
@@ -88,21 +129,19 @@ export class MultipartService implements Multipart {
     const { headers, userMetadata } = request.attributes
     const details = packDetails({ headers, userMetadata, tags: request.tags, acl: request.acl })
     const upload = { checksum, details, completion: undefined, ...(initiator !== undefined && { initiator }) }
-    const record = await this.tablet.run(createUpload({ bucketId: bucket.id, key, multipartId }, upload))
+    const record = await this.metadata.run(createUpload({ bucketId: bucket.id, key, multipartId }, upload))
     return multipartInfoOf(key, multipartId, record)
   }
 
-  private open(target: MultipartTarget): { readonly address: UploadAddress; readonly upload: UploadRecord } {
-    if (!isMultipartId(target.multipartId)) throw fail("noSuchUpload")
-    const address = { bucketId: target.bucket.id, key: target.key, multipartId: target.multipartId }
-    return { address, upload: requireUpload(this.tablet.committed, address) }
+  private async open(target: MultipartTarget): Promise<UploadRecord> {
+    return this.metadata.ask(openUpload(addressOf(target)))
   }
 
   async putPart(
     request: MultipartTarget & Pick<PutRequest, "body" | "signal"> & { readonly partNumber: number },
   ): Promise<PartResult> {
     const { bucket, key, partNumber, body, multipartId } = request
-    const { address, upload } = this.open(request)
+    const upload = await this.open(request)
     const declared = upload.checksum?.algorithm
     if (declared && body.checksumAlgorithm && declared !== body.checksumAlgorithm) {
       throw fail("invalidRequest", {
@@ -118,7 +157,7 @@ export class MultipartService implements Multipart {
       if (content.kind !== "extent") throw fail("internal", { reason: "parts are never inline" })
       const checksumValue = declared ? ingested.checksumValue : undefined
       const part = { partNumber, md5: ingested.md5, checksumValue, extent: content.extent }
-      const stored = await this.tablet.run(putPart({ ...address, part, debts, incarnation: this.incarnation }))
+      const stored = await this.metadata.run(putPart({ ...addressOf(request), part, debts }))
       const result = partResult(stored, upload)
       if (result.checksum || !checksumAlgorithm || ingested.checksumValue === undefined) return result
       return {
@@ -137,7 +176,7 @@ export class MultipartService implements Multipart {
     },
   ): Promise<PartResult & { readonly sourceVersionId: PutResult["versionId"] }> {
     const { range, signal, source: copySource } = request
-    this.open(request)
+    await this.open(request)
     const source = await this.objects.openSource(copySource)
     try {
       if (range && range.last >= source.info.sizeBytes) throw fail("invalidRange", { sizeBytes: source.info.sizeBytes })
@@ -152,28 +191,22 @@ export class MultipartService implements Multipart {
   }
 
   async listParts(request: MultipartTarget & { readonly afterPart: number; readonly max: number }): Promise<PartsPage> {
-    return withRows(() => this.partsOf(request))
-  }
-
-  private partsOf(request: MultipartTarget & { readonly afterPart: number; readonly max: number }): PartsPage {
-    const { address, upload } = this.open(request)
     const { key, multipartId, afterPart, max } = request
-    const info = multipartInfoOf(key, multipartId, upload)
-    const parts: PartInfo[] = []
-    for (const part of partsAfter(this.tablet.committed, address, afterPart)) {
-      if (parts.length === max) return { info, parts, next: parts.at(-1)?.partNumber ?? afterPart }
+    const { upload, records, isLast } = await this.metadata.ask(partsOfUpload(addressOf(request), afterPart, max))
+    const parts = records.map((part): PartInfo => {
       const { partNumber, extent } = part
-      parts.push({ ...partResult(part, upload), partNumber, sizeBytes: extent.lengthBytes })
-    }
-    return { info, parts, next: undefined }
+      return { ...partResult(part, upload), partNumber, sizeBytes: extent.lengthBytes }
+    })
+    const info = multipartInfoOf(key, multipartId, upload)
+    return { info, parts, next: isLast ? undefined : (parts.at(-1)?.partNumber ?? afterPart) }
   }
 
   async listUploads(request: ListUploadsRequest & { readonly bucket: Bucket }): Promise<UploadsPage> {
-    return withRows(() => listUploads(this.tablet.committed, request))
+    return this.metadata.ask(pageOfUploads(request))
   }
 
   async abort(target: MultipartTarget): Promise<void> {
-    await this.tablet.run(abortUpload(this.open(target).address))
+    await this.metadata.run(abortUpload(addressOf(target)))
   }
 
   async complete(request: CompleteRequest): Promise<PutResult> {
@@ -189,20 +222,18 @@ export class MultipartService implements Multipart {
   }
 
   private async completeOnce(request: CompleteRequest): Promise<PutResult> {
-    const { bucket, key, multipartId, conditions } = request
-    if (!isMultipartId(multipartId)) throw fail("noSuchUpload")
-    const address: UploadAddress = { bucketId: bucket.id, key, multipartId }
+    const address = addressOf(request)
     const token = this.hash(completionToken(request.parts))
-    const upload = findUpload(this.tablet.committed, address)
-    if (!upload) return this.completedBefore(request, token)
-    checkWrite(this.tablet.committed, bucket.id, key, conditions)
+    const found = await this.metadata.ask(completable(address, request.conditions))
+    if (found.kind === "ended") return completedBefore(request, found.latest, token)
+    const { upload } = found
     if (request.parts.length === 0 || request.parts.length > PARTS_MAX) throw fail("malformedXml")
-    const completion: Completion = { incarnation: this.incarnation, token }
-    await this.tablet.run(sealUpload(address, completion))
+    const completion: Completion = { incarnation: this.metadata.incarnations.own, token }
+    await this.metadata.run(sealUpload(address, completion))
     try {
       return await this.completeSealed(request, address, upload, completion)
     } catch (error) {
-      await this.tablet.run(unsealUpload(address, completion)).catch(() => undefined)
+      await this.metadata.run(unsealUpload(address, completion)).catch(() => undefined)
       throw error
     }
   }
@@ -210,16 +241,6 @@ export class MultipartService implements Multipart {
   private hash(bytes: Uint8Array): Uint8Array {
     const { md5 } = this.compute.hash({ md5: true, sha256: false, checksum: undefined }, bytes)
     return must(md5, "MD5 was asked for")
-  }
-
-  /** A completion whose answer was lost: recognised while the version that it made is the latest. */
-  private completedBefore({ bucket, key, multipartId }: CompleteRequest, token: Uint8Array): PutResult {
-    const latest = findLatest(this.tablet.committed, objectRowKey(bucket.id, key))
-    const record = latest && !latest.head.isMarker ? decodeVersion(latest.row.value) : undefined
-    const { content } = record ?? {}
-    if (!record || content?.kind !== "segments" || content.multipartId !== multipartId) throw fail("noSuchUpload")
-    if (!equalBytes(content.completion, token)) throw fail("noSuchUpload")
-    return putResultOf({ versioning: bucket.versioning, head: record.head }, record.checksumValue)
   }
 
   private async completeSealed(
@@ -236,7 +257,7 @@ export class MultipartService implements Multipart {
     const checksum = wholeChecksum(request, upload, chosen, bytes => this.digest(upload, bytes))
     await this.putSegments(address, completion, chosen)
     const { multipartId, conditions } = request
-    const stored = await this.tablet.run(
+    const stored = await this.metadata.run(
       completeUpload({
         ...address,
         completion,
@@ -266,13 +287,14 @@ export class MultipartService implements Multipart {
   private async choose(request: CompleteRequest, address: UploadAddress, upload: UploadRecord): Promise<PartRecord[]> {
     requireOrder(request.parts)
     const chosen: PartRecord[] = []
+    let records: readonly (PartRecord | undefined)[] = []
     for (const [i, named] of request.parts.entries()) {
-      if (i % MANIFEST_SEGMENT_PARTS === 0) {
-        if (i > 0 && i % PARTS_A_TURN === 0) await laterTurn(this.clock)
-        await this.tablet.warm("parts", [partKey(address, named.partNumber)])
+      if (i % PARTS_A_TURN === 0) {
+        if (i > 0) await laterTurn(this.clock)
+        const numbers = request.parts.slice(i, i + PARTS_A_TURN).map(({ partNumber }) => partNumber)
+        records = await this.metadata.ask(partsNumbered(address, numbers))
       }
-      const row = this.tablet.committed.get("parts", partKey(address, named.partNumber))
-      const part = row && decodePart(row.value)
+      const part = records[i % PARTS_A_TURN]
       if (!part || !isPart(named, part, upload)) throw fail("invalidPart", { partNumber: named.partNumber })
       chosen.push(part)
     }
@@ -294,9 +316,21 @@ export class MultipartService implements Multipart {
       offsetBytes = segment.parts.reduce((sum, part) => sum + part.extent.lengthBytes, offsetBytes)
     }
     await mapBounded([...segments.entries()], SEGMENTS_AT_ONCE, ([number, segment]) =>
-      this.tablet.run(putSegment(address, completion, number, segment)),
+      this.metadata.run(putSegment(address, completion, number, segment)),
     )
   }
+}
+
+/** A completion whose answer was lost: recognised while the version that it made is the latest. */
+function completedBefore(
+  { bucket, multipartId }: CompleteRequest,
+  record: VersionRecord | undefined,
+  token: Uint8Array,
+): PutResult {
+  const { content } = record ?? {}
+  if (!record || content?.kind !== "segments" || content.multipartId !== multipartId) throw fail("noSuchUpload")
+  if (!equalBytes(content.completion, token)) throw fail("noSuchUpload")
+  return putResultOf({ versioning: bucket.versioning, head: record.head }, record.checksumValue)
 }
 
 function requireOrder(parts: readonly CompletedPart[]): void {

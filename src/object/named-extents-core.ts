@@ -21,7 +21,7 @@ import {
 import { bucketRowKey, multipartRowKey, objectRowKey, parseObjectRowKey, suffixRange } from "../format/row-key.js"
 import { multipartIdOfSuffix } from "../format/version-id.js"
 import { decodeVersion, NO_DETAILS, type VersionDetails, type VersionRecord } from "../format/version-record.js"
-import type { TabletRow, TabletView } from "../tablet/index.js"
+import type { MetadataRow, RowView } from "../metadata/index.js"
 import { headersOf } from "./object-info-core.js"
 import { readDetails } from "./row-editor-core.js"
 
@@ -33,7 +33,7 @@ export interface UploadName {
 
 interface Named {
   readonly rowKey: RowKey
-  readonly row: TabletRow
+  readonly row: MetadataRow
   readonly extent: Extent
 }
 
@@ -43,10 +43,10 @@ export type Naming =
   | (Named & { readonly family: "parts"; readonly record: PartRecord; readonly multipartId: MultipartId })
   | (Named & { readonly family: "segments"; readonly record: SegmentRecord; readonly multipartId: MultipartId })
 
-export function* namingsOf(view: TabletView, { bucketId, key, uploadId }: UploadName): Generator<Naming> {
+export function* namingsOf(view: RowView, { bucketId, key, uploadId }: UploadName): Generator<Naming> {
   const stem = objectRowKey(bucketId, key)
   const id = must(bytesOfHex(uploadId), "upload ids are hex")
-  const holdsId = ({ value }: TabletRow): boolean => bufferOf(value).includes(bufferOf(id))
+  const holdsId = ({ value }: MetadataRow): boolean => bufferOf(value).includes(bufferOf(id))
   for (const family of ["current", "versions"] as const) {
     for (const [rowKey, row] of view.range(family, suffixRange(stem))) {
       if (!holdsId(row)) continue
@@ -74,7 +74,7 @@ export function* namingsOf(view: TabletView, { bucketId, key, uploadId }: Upload
 export const multipartOf = (rowKey: RowKey): MultipartId => multipartIdOfSuffix(parseObjectRowKey(rowKey).suffix)
 
 /** What stands on the shards of an upload's first block, made once more from its row; undefined where the bucket is gone. */
-export function birthNoteOf(view: TabletView, { bucketId, key }: UploadName, naming: Naming): Uint8Array | undefined {
+export function birthNoteOf(view: RowView, { bucketId, key }: UploadName, naming: Naming): Uint8Array | undefined {
   const bucketRow = view.get("buckets", bucketRowKey(bucketId))
   if (!bucketRow) return undefined
   const { name: bucket } = decodeBucket(bucketRow.value)
@@ -89,7 +89,7 @@ export function birthNoteOf(view: TabletView, { bucketId, key }: UploadName, nam
 }
 
 /** Of the upload in progress, or of a version that was made of it. */
-function detailsOfParts(view: TabletView, row: RowKey, multipartId: MultipartId): VersionDetails {
+function detailsOfParts(view: RowView, row: RowKey, multipartId: MultipartId): VersionDetails {
   const upload = view.get("uploads", multipartRowKey(row, multipartId))
   if (upload) return decodeUpload(upload.value).details
   for (const family of ["current", "versions"] as const) {

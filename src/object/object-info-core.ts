@@ -1,5 +1,5 @@
 /** What a version record says of an object, in the words of the contract. Pure. */
-import type { MultipartId, ObjectKey } from "../base/ids.js"
+import type { BucketId, MultipartId, ObjectKey, VersionId } from "../base/ids.js"
 import type { BucketRecord, UploadRecord } from "../format/records.js"
 import {
   etagOfHead,
@@ -10,7 +10,7 @@ import {
 } from "../format/version-record.js"
 import { objectRowKey } from "../format/row-key.js"
 import { decodeVersion } from "../format/version-record.js"
-import type { TabletView } from "../tablet/index.js"
+import type { RowView } from "../metadata/index.js"
 import type {
   Bucket,
   ContentHeaders,
@@ -23,7 +23,7 @@ import type {
   UserMetadata,
 } from "./contract.js"
 import { readDetails, type FoundVersion } from "./row-editor-core.js"
-import type { Stored } from "./version-commands-core.js"
+import { requireVersion, type Stored } from "./version-commands-core.js"
 
 const HEADER_NAMES = [
   "contentType",
@@ -74,9 +74,14 @@ export const bucketOf = (record: BucketRecord): Bucket => ({
 })
 
 /** A version with all that is stored beside its bytes. */
-export interface OpenVersion {
+export interface VersionRows {
+  readonly found: FoundVersion
   readonly record: VersionRecord
   readonly details: VersionDetails
+}
+
+/** The same, in the words of the contract. */
+export interface OpenVersion extends VersionRows {
   readonly info: ObjectInfo
 }
 
@@ -99,31 +104,31 @@ export class StoredHeaders {
   }
 }
 
-export function openVersion(
-  view: TabletView,
-  bucket: Bucket,
+/** The rows of the version that a request names. Throws as `requireVersion`. */
+export function readVersion(
+  view: RowView,
+  bucketId: BucketId,
   key: ObjectKey,
-  found: FoundVersion,
-  headers: Pick<StoredHeaders, "of"> = { of: headersOf },
-): OpenVersion {
+  versionId: VersionId | undefined,
+): VersionRows {
+  const found = requireVersion(view, bucketId, key, versionId)
   const record = decodeVersion(found.row.value)
-  const details = readDetails(view, objectRowKey(bucket.id, key), record)
+  return { found, record, details: readDetails(view, objectRowKey(bucketId, key), record) }
+}
+
+export function infoOf({ record, details }: VersionRows, headers = headersOf(details)): ObjectInfo {
   const { head } = record
   return {
-    record,
-    details,
-    info: {
-      versionId: versionIdOfHead(head),
-      sizeBytes: head.sizeBytes,
-      etag: etagOfHead(head),
-      lastModifiedMs: head.modifiedMs,
-      headers: headers.of(details),
-      userMetadata: details.userMetadata,
-      tagCount: details.tags.length,
-      acl: details.acl,
-      checksum: checksumOf(record),
-      partsCount: head.parts > 0 ? head.parts : undefined,
-    },
+    versionId: versionIdOfHead(head),
+    sizeBytes: head.sizeBytes,
+    etag: etagOfHead(head),
+    lastModifiedMs: head.modifiedMs,
+    headers,
+    userMetadata: details.userMetadata,
+    tagCount: details.tags.length,
+    acl: details.acl,
+    checksum: checksumOf(record),
+    partsCount: head.parts > 0 ? head.parts : undefined,
   }
 }
 

@@ -8,7 +8,7 @@ import { rowKeyOf } from "../base/ids.js"
 import type { RowVisitor } from "../base/row-scan.js"
 import { afterKeyPrefix, KEY_IN_ROW_AT, objectKeyAt, prefixRange } from "../format/row-key.js"
 import { listedVersionAt } from "../format/version-record.js"
-import type { CommittedRows } from "../tablet/index.js"
+import type { QueryView } from "../metadata/index.js"
 import type { ListEntry, ListPage, ListRequest } from "./contract.js"
 import { commonPrefixOf, later, startAfter } from "./listing-core.js"
 
@@ -76,7 +76,7 @@ class ObjectPage implements RowVisitor {
   }
 }
 
-export function listObjects(rows: Pick<CommittedRows, "scan">, request: ListRequest): ListPage {
+export function listObjects(rows: Pick<QueryView, "scan">, request: ListRequest): ListPage {
   if (request.max <= 0) return { entries: [], next: undefined }
   const page = new ObjectPage(request)
   const range = prefixRange(request.bucket.id, request.prefix)

@@ -5,22 +5,27 @@
  * lies in blocks is pinned until the body is closed, so that a reader sees one version, whole.
  */
 import { fail } from "../base/failures.js"
-import type { ObjectKey } from "../base/ids.js"
+import type { BucketId, ObjectKey, Position, VersionId } from "../base/ids.js"
 import { Lent } from "../base/lent.js"
 import { isLent, streamOf } from "../base/pieces.js"
-import { withRows } from "../base/rows-needed.js"
 import { after, recover, type Soon } from "../base/soon.js"
 import type { Blocks, LentBytes, PieceOwner } from "../block/index.js"
-import type { Tablet } from "../tablet/index.js"
+import { query, type Metadata } from "../metadata/index.js"
 import { judgeRead } from "./conditions-core.js"
-import type { Bucket, ByteRange, GetRequest, ObjectBody, ObjectInfo, RangeRequest, StoredChecksum } from "./contract.js"
-import { partByNumber } from "./manifest-core.js"
-import { openVersion, StoredHeaders, type OpenVersion } from "./object-info-core.js"
+import type { ByteRange, GetRequest, ObjectBody, ObjectInfo, StoredChecksum } from "./contract.js"
+import {
+  extentsOfSegment,
+  manifestOf,
+  partByNumber,
+  readSegment,
+  segmentAt,
+  segmentCount,
+  type ManifestAddress,
+  type PlacedPart,
+} from "./manifest-core.js"
+import { infoOf, readVersion, StoredHeaders, type OpenVersion, type VersionRows } from "./object-info-core.js"
 import { resolveRange } from "./range-core.js"
 import type { ReadPin, ReadPins } from "./read-pins.js"
-import type { FoundVersion } from "./row-editor-core.js"
-import { extentRangesOf, manifestOf } from "./stored-bytes.js"
-import { requireVersion } from "./version-commands-core.js"
 
 /** Of reads that are over before anybody could give them up. */
 const NEVER = new AbortController().signal
@@ -40,9 +45,32 @@ export interface OpenObject extends ObjectBody {
   withRange(range: ByteRange): ObjectBody
 }
 
-/** A version as the row says it is, and a pin that keeps its bytes. */
+/** A version as its rows are, and the part that was asked for by its number. */
+interface ReadVersion extends VersionRows {
+  readonly part: PlacedPart | undefined
+}
+
+const versionAndPart = query(
+  "VersionAndPart",
+  (
+    view,
+    bucketId: BucketId,
+    key: ObjectKey,
+    versionId: VersionId | undefined,
+    partNumber: number | undefined,
+  ): ReadVersion => {
+    const { found, record, details } = readVersion(view, bucketId, key, versionId)
+    const manifest = partNumber === undefined ? undefined : manifestOf(bucketId, key, record)
+    const part = manifest && partByNumber(view, manifest, partNumber ?? 0)
+    return { found, record, details, part }
+  },
+)
+
+const segmentOfOffset = query("SegmentOfOffset", segmentAt)
+const segmentOfManifest = query("SegmentOfManifest", readSegment)
+
+/** A version that fits the request, and a pin that keeps its bytes. */
 interface Found extends Chosen {
-  readonly found: FoundVersion
   readonly opened: OpenVersion
   /** Undefined if its bytes lie with the row, or are not read. */
   readonly pin: ReadPin | undefined
@@ -52,7 +80,7 @@ export class ObjectReader {
   private readonly headers = new StoredHeaders()
 
   constructor(
-    private readonly tablet: Tablet,
+    private readonly metadata: Metadata,
     private readonly blocks: Blocks,
     private readonly pins: ReadPins,
   ) {}
@@ -62,83 +90,81 @@ export class ObjectReader {
   }
 
   private attempt(request: GetRequest, attempt: number): Soon<OpenObject> {
-    return after(
-      withRows(() => this.find(request)),
-      found => {
-        const { opened, pin } = found
-        const opening = recover(
-          () => this.inlineBytes(request, opened, found.found),
-          error => {
-            pin?.close()
-            throw error
-          },
-        )
-        return after(opening, inline => {
-          if (inline !== "changed") return new OpenBody(this.tablet, this.blocks, request, found, inline)
-          pin?.close()
-          if (attempt === ATTEMPTS_MAX) throw fail("conflict")
-          return this.attempt(request, attempt + 1)
-        })
-      },
-    )
+    const { bucket, key, versionId, range } = request
+    const { position } = this.metadata
+    const partNumber = range?.kind === "part" ? range.partNumber : undefined
+    const reading = this.metadata.ask(versionAndPart(bucket.id, key, versionId, partNumber))
+    if (!(reading instanceof Promise)) return this.openFound(request, attempt, this.find(request, reading, position))
+    // While the answer is on its way, nothing that it may name is removed.
+    const pin = this.pins.open(position)
+    return reading
+      .then(rows => this.openFound(request, attempt, this.find(request, rows, position)))
+      .finally(() => pin.close())
   }
 
-  private find(request: GetRequest): Found {
-    const { bucket, key } = request
-    const { committed, committedPosition } = this.tablet
-    const found = requireVersion(committed, bucket.id, key, request.versionId)
-    const opened = openVersion(committed, bucket, key, found, this.headers)
+  private openFound(request: GetRequest, attempt: number, found: Found): Soon<OpenObject> {
+    const { opened, pin } = found
+    const opening = recover(
+      () => this.inlineBytes(request, opened),
+      error => {
+        pin?.close()
+        throw error
+      },
+    )
+    return after(opening, inline => {
+      if (inline !== "changed") return new OpenBody(this.metadata, this.blocks, request, found, inline)
+      pin?.close()
+      if (attempt === ATTEMPTS_MAX) throw fail("conflict")
+      return this.attempt(request, attempt + 1)
+    })
+  }
+
+  private find(request: GetRequest, { found, record, details, part }: ReadVersion, position: Position): Found {
+    const rows = { found, record, details }
+    const opened = { found, record, details, info: infoOf(rows, this.headers.of(details)) }
     const { etag, lastModifiedMs: modifiedMs } = opened.info
     const failure = judgeRead(request.conditions, { etag, modifiedMs })
     if (failure) throw failure
-    const { range, partChecksum } = this.choose(request, opened)
-    const isRead = opened.record.content.kind !== "inline" && request.headersOnly !== true
-    const pin = isRead ? this.pins.open(committedPosition) : undefined
-    return { found, opened, range, partChecksum, pin }
-  }
-
-  private choose({ bucket, key, range, ifRange }: GetRequest, opened: OpenVersion): Chosen {
-    if (range === undefined || (ifRange && !rangeHolds(ifRange, opened)))
-      return { range: undefined, partChecksum: undefined }
-    if (range.kind !== "part") return { range: resolveRange(range, opened.info.sizeBytes), partChecksum: undefined }
-    return this.choosePart(bucket, key, range, opened)
-  }
-
-  private choosePart(
-    bucket: Bucket,
-    key: ObjectKey,
-    { partNumber }: Extract<RangeRequest, { kind: "part" }>,
-    { record, info }: OpenVersion,
-  ): Chosen {
-    const address = manifestOf(bucket, key, record)
-    if (!address) {
-      if (partNumber !== 1) throw fail("invalidPartNumber", { partNumber, parts: 1 })
-      return {
-        range: info.sizeBytes > 0 ? { first: 0, lengthBytes: info.sizeBytes } : undefined,
-        partChecksum: info.checksum,
-      }
-    }
-    const { part, offsetBytes } = partByNumber(this.tablet.committed, address, partNumber)
-    const algorithm = info.checksum?.algorithm
-    const partChecksum: StoredChecksum | undefined =
-      algorithm && part.checksumValue !== undefined
-        ? { algorithm, type: info.checksum?.type ?? "FULL_OBJECT", value: part.checksumValue }
-        : undefined
-    return { range: { first: offsetBytes, lengthBytes: part.extent.lengthBytes }, partChecksum }
+    const { range, partChecksum } = choose(request, opened, part)
+    const isRead = record.content.kind !== "inline" && request.headersOnly !== true
+    return { opened, range, partChecksum, pin: isRead ? this.pins.open(position) : undefined }
   }
 
   /** The bytes that lie with the row; undefined if they lie in blocks, or are not read. */
   private inlineBytes(
     { bucket, key, headersOnly, lends }: GetRequest,
-    { record }: OpenVersion,
-    { family, rowKey, row }: FoundVersion,
+    { record, found: { family, rowKey, row } }: OpenVersion,
   ): Soon<Uint8Array | undefined | "changed"> {
     if (record.content.kind !== "inline" || headersOnly === true) return undefined
     if (!row.payload) throw fail("corruptRow", { bucket: bucket.name, key, reason: "the inline payload has no place" })
-    const payload = this.tablet.payload(family, rowKey, row)
+    const payload = this.metadata.payload(family, rowKey, row)
     if (payload instanceof Lent) return lends === true ? payload.borrow() : Uint8Array.from(payload.borrow())
     return payload.then(bytes => bytes ?? "changed")
   }
+}
+
+function choose({ range, ifRange }: GetRequest, opened: OpenVersion, part: PlacedPart | undefined): Chosen {
+  if (range === undefined || (ifRange && !rangeHolds(ifRange, opened)))
+    return { range: undefined, partChecksum: undefined }
+  if (range.kind !== "part") return { range: resolveRange(range, opened.info.sizeBytes), partChecksum: undefined }
+  return choosePart(range.partNumber, opened, part)
+}
+
+function choosePart(partNumber: number, { record, info }: OpenVersion, placed: PlacedPart | undefined): Chosen {
+  const isOfParts = record.content.kind === "segments"
+  if (isOfParts ? placed === undefined : partNumber !== 1)
+    throw fail("invalidPartNumber", { partNumber, parts: isOfParts ? record.head.parts : 1 })
+  if (placed === undefined) {
+    const range = info.sizeBytes > 0 ? { first: 0, lengthBytes: info.sizeBytes } : undefined
+    return { range, partChecksum: info.checksum }
+  }
+  const { part, offsetBytes } = placed
+  const algorithm = info.checksum?.algorithm
+  const partChecksum: StoredChecksum | undefined =
+    algorithm && part.checksumValue !== undefined
+      ? { algorithm, type: info.checksum?.type ?? "FULL_OBJECT", value: part.checksumValue }
+      : undefined
+  return { range: { first: offsetBytes, lengthBytes: part.extent.lengthBytes }, partChecksum }
 }
 
 function rangeHolds(ifRange: NonNullable<GetRequest["ifRange"]>, { info }: OpenVersion): boolean {
@@ -152,7 +178,7 @@ class OpenBody implements OpenObject {
   readonly partChecksum: StoredChecksum | undefined
 
   constructor(
-    private readonly tablet: Tablet,
+    private readonly metadata: Metadata,
     private readonly blocks: Blocks,
     private readonly target: Pick<GetRequest, "bucket" | "key">,
     private readonly found: Found,
@@ -165,7 +191,7 @@ class OpenBody implements OpenObject {
   }
 
   withRange(range: ByteRange): ObjectBody {
-    return new OpenBody(this.tablet, this.blocks, this.target, this.found, this.inline, range)
+    return new OpenBody(this.metadata, this.blocks, this.target, this.found, this.inline, range)
   }
 
   get whole(): Uint8Array | undefined {
@@ -196,8 +222,27 @@ class OpenBody implements OpenObject {
     const { whole } = this
     if (whole !== undefined) yield whole
     const { bucket, key } = this.target
-    const ranges = extentRangesOf(this.tablet.committed, bucket, key, this.opened.record, range)
-    yield* streamOf(this.blocks.read(ranges, signal, pieces))
+    const { content } = this.opened.record
+    const manifest = manifestOf(bucket.id, key, this.opened.record)
+    if (content.kind === "extent") {
+      const one = { extent: content.extent, offsetBytes: range.first, lengthBytes: range.lengthBytes }
+      yield* streamOf(this.blocks.read(one, signal, pieces))
+    } else if (manifest) yield* this.bytesOfParts(manifest, range, signal, pieces)
+  }
+
+  /** Segment after segment, each read when it is reached. */
+  private async *bytesOfParts(
+    manifest: ManifestAddress,
+    { first, lengthBytes }: ByteRange,
+    signal: AbortSignal,
+    pieces: PieceOwner,
+  ): AsyncGenerator<Uint8Array> {
+    let number = await this.metadata.ask(segmentOfOffset(manifest, first))
+    for (; number < segmentCount(manifest); number += 1) {
+      const segment = await this.metadata.ask(segmentOfManifest(manifest, number))
+      if (segment.offsetBytes >= first + lengthBytes) return
+      yield* streamOf(this.blocks.read(extentsOfSegment(segment, first, lengthBytes), signal, pieces))
+    }
   }
 
   close(): void {

@@ -1,18 +1,18 @@
 /** Objects: the service that runs their commands. See `contract.ts` for the promises. */
 import { fail, isFailure } from "../base/failures.js"
 import { INLINE_BYTES_MAX, OBJECT_BYTES_MAX } from "../base/limits.js"
-import { withRows } from "../base/rows-needed.js"
+import type { BucketId, ObjectKey, VersionId } from "../base/ids.js"
+import type { PartRecord } from "../format/records.js"
 import { objectRowKey } from "../format/row-key.js"
-import { after, asPromise, recover, type Soon } from "../base/soon.js"
+import { recover, type Soon } from "../base/soon.js"
 import { RANDOM_BYTES } from "../format/version-id.js"
 import type { VersionDetails } from "../format/version-record.js"
 import type { Random } from "../seams/random/contract.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
-import type { Tablet } from "../tablet/index.js"
+import { query, type Metadata } from "../metadata/index.js"
 import { judgeCopySource } from "./conditions-core.js"
 import type {
   BodySource,
-  Conditions,
   CopyRequest,
   CopyResult,
   CopySource,
@@ -37,20 +37,46 @@ import type {
 import type { Ingest, Ingested } from "./ingest.js"
 import { listVersions, withOwners } from "./listing-core.js"
 import { listObjects } from "./object-page-core.js"
-import { readSegment, segmentCount } from "./manifest-core.js"
-import { checksumOf, openVersion, packDetails, putResultOf, type OpenVersion } from "./object-info-core.js"
+import { manifestOf, readSegment, segmentCount } from "./manifest-core.js"
+import { checksumOf, infoOf, packDetails, putResultOf, readVersion, type OpenVersion } from "./object-info-core.js"
 import type { ObjectReader, OpenObject } from "./object-reader.js"
-import { findLatest, NO_CHECKSUM, readDetails, type NewVersion } from "./row-editor-core.js"
-import { manifestOf } from "./stored-bytes.js"
-import {
-  checkWrite,
-  putVersion,
-  removeLatest,
-  removeVersion,
-  requireVersion,
-  setAcl,
-  setTags,
-} from "./version-commands-core.js"
+import { findLatest, NO_CHECKSUM, type NewVersion } from "./row-editor-core.js"
+import { putVersion, removeLatest, removeVersion, setAcl, setTags } from "./version-commands-core.js"
+
+const versionRows = query("VersionRows", readVersion)
+const latestOrder = query(
+  "LatestOrder",
+  (view, bucketId: BucketId, key: ObjectKey) => findLatest(view, objectRowKey(bucketId, key))?.head.order,
+)
+const pageOfVersions = query("PageOfVersions", listVersions)
+
+const pageOfObjects = query("PageOfObjects", (view, request: ListRequest) => {
+  const page = listObjects(view, request)
+  return request.withOwners === true ? withOwners(view, request.bucket, page) : page
+})
+
+const partsOfVersion = query(
+  "PartsOfVersion",
+  (
+    view,
+    bucketId: BucketId,
+    key: ObjectKey,
+    versionId: VersionId | undefined,
+    { afterPart, max }: { readonly afterPart: number; readonly max: number },
+  ) => {
+    const rows = readVersion(view, bucketId, key, versionId)
+    const manifest = manifestOf(bucketId, key, rows.record)
+    const parts: PartRecord[] = []
+    for (let number = 0; manifest && number < segmentCount(manifest); number += 1) {
+      for (const part of readSegment(view, manifest, number).parts) {
+        if (part.partNumber <= afterPart) continue
+        if (parts.length === max) return { rows, parts, next: parts.at(-1)?.partNumber }
+        parts.push(part)
+      }
+    }
+    return { rows, parts, next: undefined }
+  },
+)
 
 export class ObjectService implements Objects {
   private readonly random: Random
@@ -58,7 +84,7 @@ export class ObjectService implements Objects {
 
   constructor(
     random: Random,
-    private readonly tablet: Tablet,
+    private readonly metadata: Metadata,
     private readonly reader: ObjectReader,
     private readonly ingest: Ingest,
   ) {
@@ -66,15 +92,10 @@ export class ObjectService implements Objects {
   }
 
   put(request: PutRequest): Promise<PutResult> {
-    const { bucket, key, conditions, attributes, tags, acl, body } = request
-    const check = () => checkWrite(this.tablet.committed, bucket.id, key, conditions)
+    const { attributes, tags, acl, body } = request
     const isPlain = tags.length === 0 && acl === undefined
     const details = isPlain ? this.detailsOf(attributes) : packDetails({ ...attributes, tags, acl })
-    return asPromise(() =>
-      after(isConditional(conditions) ? withRows(check) : undefined, () =>
-        this.store(request, details, body.checksumAlgorithm),
-      ),
-    )
+    return this.store(request, details, body.checksumAlgorithm)
   }
 
   /** Details of an object without tags and a list of its own: kept with the attributes, which are often the same. */
@@ -97,6 +118,7 @@ export class ObjectService implements Objects {
     const ingest = {
       bucket,
       key,
+      conditions,
       body,
       userMetadata,
       client: request,
@@ -110,7 +132,7 @@ export class ObjectService implements Objects {
       const version = this.newVersion(ingested, details, algorithm)
       const { uploadId, debts, checksumValue } = ingested
       const put = putVersion({ bucketId: bucket.id, key, uploadId, conditions, version, debts })
-      return this.tablet.run(put).then(stored => putResultOf(stored, checksumValue))
+      return this.metadata.run(put).then(stored => putResultOf(stored, checksumValue))
     })
   }
 
@@ -146,7 +168,7 @@ export class ObjectService implements Objects {
       versionId === undefined
         ? removeLatest({ bucketId, key, conditions, random: this.random.bytes(RANDOM_BYTES) })
         : removeVersion({ bucketId, key, conditions, versionId })
-    return this.tablet.run(command).then(({ versioning, versionId: removedId, deleteMarker }) => ({
+    return this.metadata.run(command).then(({ versioning, versionId: removedId, deleteMarker }) => ({
       versionId: versioning === "never" ? undefined : removedId,
       deleteMarker,
     }))
@@ -172,7 +194,7 @@ export class ObjectService implements Objects {
   async copy(request: CopyRequest): Promise<CopyResult> {
     const source = await this.openSource(request.source)
     try {
-      this.refuseNoChange(request, source.opened)
+      await this.refuseNoChange(request, source.opened)
       if (source.info.sizeBytes > OBJECT_BYTES_MAX) {
         throw fail("invalidRequest", { message: "the copy source is larger than 5 GiB" })
       }
@@ -184,13 +206,12 @@ export class ObjectService implements Objects {
     }
   }
 
-  private refuseNoChange(
+  private async refuseNoChange(
     { source, bucket, key, replaceAttributes, replaceTags }: CopyRequest,
     opened: OpenVersion,
-  ): void {
+  ): Promise<void> {
     if (replaceAttributes || replaceTags || source.bucket.id !== bucket.id || source.key !== key) return
-    const latest = findLatest(this.tablet.committed, objectRowKey(bucket.id, key))
-    if (latest && latest.head.order === opened.record.head.order) {
+    if ((await this.metadata.ask(latestOrder(bucket.id, key))) === opened.record.head.order) {
       throw fail("invalidRequest", {
         message:
           "This copy request is illegal because it is trying to copy an object to itself without changing anything",
@@ -230,7 +251,7 @@ export class ObjectService implements Objects {
       isShared: true,
     }
     const put = { bucketId: bucket.id, key, uploadId: undefined, conditions, version, debts: [] }
-    const stored = await this.tablet.run(putVersion({ ...put, sharesWith: source.info.versionId }))
+    const stored = await this.metadata.run(putVersion({ ...put, sharesWith: source.info.versionId }))
     return putResultOf(stored, checksumValue)
   }
 
@@ -246,64 +267,45 @@ export class ObjectService implements Objects {
     target: ObjectTarget,
     page: { readonly afterPart: number; readonly max: number },
   ): Promise<{ info: ObjectInfo; parts: readonly ObjectPart[]; next: number | undefined }> {
-    return withRows(() => this.partsOf(target, page))
-  }
-
-  private partsOf(
-    { bucket, key, versionId }: ObjectTarget,
-    { afterPart, max }: { readonly afterPart: number; readonly max: number },
-  ): { info: ObjectInfo; parts: readonly ObjectPart[]; next: number | undefined } {
-    const view = this.tablet.committed
-    const { record, info } = openVersion(view, bucket, key, requireVersion(view, bucket.id, key, versionId))
-    const address = manifestOf(bucket, key, record)
-    if (!address) return { info, parts: [], next: undefined }
-    const parts: ObjectPart[] = []
+    const { bucket, key, versionId } = target
+    const { rows, parts, next } = await this.metadata.ask(partsOfVersion(bucket.id, key, versionId, page))
+    const { record } = rows
     const algorithm = record.head.checksumAlgorithm
-    for (let number = 0; number < segmentCount(address); number += 1) {
-      for (const part of readSegment(view, address, number).parts) {
-        if (part.partNumber <= afterPart) continue
-        if (parts.length === max) return { info, parts, next: parts.at(-1)?.partNumber }
-        const value = part.checksumValue
-        const checksum =
-          algorithm && value !== undefined
-            ? { algorithm, type: checksumOf(record)?.type ?? "FULL_OBJECT", value }
-            : undefined
-        parts.push({ partNumber: part.partNumber, sizeBytes: part.extent.lengthBytes, checksum })
-      }
+    const type = checksumOf(record)?.type ?? "FULL_OBJECT"
+    return {
+      info: infoOf(rows),
+      parts: parts.map(({ partNumber, extent, checksumValue: value }) => ({
+        partNumber,
+        sizeBytes: extent.lengthBytes,
+        checksum: algorithm && value !== undefined ? { algorithm, type, value } : undefined,
+      })),
+      next,
     }
-    return { info, parts, next: undefined }
   }
 
   async getTags({ bucket, key, versionId }: ObjectTarget): Promise<{ versionId: PutResult["versionId"]; tags: Tags }> {
-    const view = this.tablet.committed
-    return withRows(() => {
-      const { record, info } = openVersion(view, bucket, key, requireVersion(view, bucket.id, key, versionId))
-      const { tags } = readDetails(view, objectRowKey(bucket.id, key), record)
-      return { versionId: bucket.versioning === "never" ? undefined : info.versionId, tags }
-    })
+    const rows = await this.metadata.ask(versionRows(bucket.id, key, versionId))
+    const isVersioned = bucket.versioning !== "never"
+    return { versionId: isVersioned ? infoOf(rows).versionId : undefined, tags: rows.details.tags }
   }
 
   async setTags({ bucket, key, versionId }: ObjectTarget, tags: Tags): Promise<{ versionId: PutResult["versionId"] }> {
-    return { versionId: await this.tablet.run(setTags({ bucketId: bucket.id, key, versionId, tags })) }
+    return { versionId: await this.metadata.run(setTags({ bucketId: bucket.id, key, versionId }, tags)) }
   }
 
   async setAcl(
     { bucket, key, versionId }: ObjectTarget,
     acl: ObjectAcl | undefined,
   ): Promise<{ versionId: PutResult["versionId"] }> {
-    return { versionId: await this.tablet.run(setAcl({ bucketId: bucket.id, key, versionId, acl })) }
+    return { versionId: await this.metadata.run(setAcl({ bucketId: bucket.id, key, versionId }, acl)) }
   }
 
   async list(request: ListRequest): Promise<ListPage> {
-    const view = this.tablet.committed
-    return withRows(() => {
-      const page = listObjects(view, request)
-      return request.withOwners === true ? withOwners(view, request.bucket, page) : page
-    })
+    return this.metadata.ask(pageOfObjects(request))
   }
 
   async listVersions(request: ListVersionsRequest): Promise<VersionsPage> {
-    return withRows(() => listVersions(this.tablet.committed, request))
+    return this.metadata.ask(pageOfVersions(request))
   }
 }
 
@@ -324,6 +326,3 @@ export function bodyOf(source: ObjectBody, signal: AbortSignal): BodySource {
     declaredChecksum: () => undefined,
   }
 }
-
-const isConditional = ({ ifMatch, ifNoneMatch }: Conditions): boolean =>
-  ifMatch !== undefined || ifNoneMatch !== undefined

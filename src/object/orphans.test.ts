@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
-import { objectKeyOfText, parseBucketId, parseLogSequence } from "../base/ids.js"
+import { objectKeyOfText, parseBucketId, parseIncarnation, parseLogSequence } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
 import { parsePolicy } from "../base/policy.js"
 import { changed, deviceIdOf, TestDevices } from "../block/testing.js"
@@ -11,10 +11,11 @@ import { Rows } from "../device/index.js"
 import { makeCodec } from "../erasure/index.js"
 import { objectRowKey } from "../format/row-key.js"
 import { MemoryStores } from "../seams/store/testing-memory.js"
-import type { CommittedRows, TabletView } from "../tablet/index.js"
+import type { QueryView, RowView } from "../metadata/index.js"
 import { ABORTED_LIMITS } from "./aborted-blocks.js"
 import { ABORTED_BRAKE, abortedBlocksMax } from "./aborted-brake-core.js"
-import { sourceOf, StoreWorld } from "./testing.js"
+import { sealUpload } from "./multipart-commands-core.js"
+import { plainUpload, sourceOf, StoreWorld } from "./testing.js"
 
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
 const noSignal = new AbortController().signal
@@ -51,10 +52,12 @@ async function putSome(world: World, count: number, stem = "key"): Promise<reado
 }
 
 /** A replica that lacks the rows of some objects, as damage to a page of its metadata leaves it. */
-function lacking(rows: CommittedRows, keys: readonly string[]): CommittedRows {
+function lacking(rows: QueryView, keys: readonly string[]): QueryView {
   const stems = keys.map(key => objectRowKey(parseBucketId(1), objectKeyOfText(key)))
   const isLost = (rowKey: string): boolean => stems.some(stem => rowKey.startsWith(stem))
   return {
+    position: rows.position,
+    incarnations: rows.incarnations,
     get: (family, rowKey) => (isLost(rowKey) ? undefined : rows.get(family, rowKey)),
     *range(family, range) {
       for (const pair of rows.range(family, range)) if (!isLost(pair[0])) yield pair
@@ -64,7 +67,7 @@ function lacking(rows: CommittedRows, keys: readonly string[]): CommittedRows {
 }
 
 /** From now on the replica that is read lacks the rows of these objects. */
-function damage(world: World, keys: readonly string[], others: readonly TabletView[]): void {
+function damage(world: World, keys: readonly string[], others: readonly QueryView[]): void {
   const { tablet } = world
   const whole = tablet.committed
   Object.defineProperty(tablet, "committed", { value: lacking(whole, keys) })
@@ -153,6 +156,56 @@ test("what was deleted while a device was offline does not count for the brake",
   assert.deepEqual([world.needles, world.services.orphans.report().isStopped], [0, false])
 })
 
+test("blocks of another process are nobody's only once that process is over", async () => {
+  let world = await open()
+  await putSome(world, 3)
+  const kept = world.needles
+  world.tablet.before = name => {
+    if (name === "PutVersion") throw fail("stopping")
+  }
+  await assert.rejects(world.put("on its way", world.random.bytes(10 * KIB)))
+  world = world.restart(2)
+  world.tablet.before = () => undefined
+  world.tablet.incarnations = { own: parseIncarnation(2), isOver: () => false }
+  await world.removeAborted()
+  assert.ok(world.needles > kept, "its process may still commit it")
+  world = world.restart(3)
+  await world.removeAborted()
+  assert.equal(world.needles, kept)
+})
+
+test("while one process completes an upload no other one puts a part or completes it", async () => {
+  const world = await open()
+  const { multipart } = world.services
+  const target = { bucket: world.home, key: objectKeyOfText("large") }
+  const { multipartId } = await multipart.create(plainUpload(world.home, target.key))
+  const upload = { ...target, multipartId }
+  const putPart = () =>
+    world.clock.runUntil(
+      multipart.putPart({ ...upload, partNumber: 1, body: sourceOf(world.random.bytes(100 * KIB)), signal: noSignal }),
+    )
+  const { etag } = await putPart()
+  const address = { bucketId: world.home.id, key: target.key, multipartId }
+  await world.tablet.run(sealUpload(address, { incarnation: 7, token: new Uint8Array(16) }))
+  const over = new Set<number>()
+  const own = parseIncarnation(1)
+  world.tablet.incarnations = { own, isOver: incarnation => over.has(incarnation) }
+  const complete = () =>
+    multipart.complete({
+      ...upload,
+      parts: [{ partNumber: 1, etag, checksum: undefined }],
+      conditions: {},
+      sizeBytes: undefined,
+      checksum: undefined,
+      checksumType: undefined,
+      signal: noSignal,
+    })
+  await assert.rejects(putPart(), error => isFailure(error, "conflict"))
+  await assert.rejects(complete(), error => isFailure(error, "conflict"))
+  over.add(7)
+  await complete()
+})
+
 test("parts that a completed upload did not use are removed only if no replica shows a segment with them", async () => {
   const world = await open()
   const { multipart } = world.services
@@ -178,7 +231,7 @@ test("parts that a completed upload did not use are removed only if no replica s
   Object.defineProperty(world.tablet, "committed", {
     value: {
       ...whole,
-      range: (...of: Parameters<TabletView["range"]>) => (isSegment(of[0]) ? [] : whole.range(...of)),
+      range: (...of: Parameters<RowView["range"]>) => (isSegment(of[0]) ? [] : whole.range(...of)),
     },
   })
   world.tablet.isReplicaMissing = true

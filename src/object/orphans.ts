@@ -9,7 +9,7 @@
  * Limits    ORPHAN_LIMITS, ABORTED_LIMITS, ABORTED_BRAKE.
  */
 import { rowKeyOf } from "../base/ids.js"
-import type { Incarnation, RowKey } from "../base/ids.js"
+import type { RowKey } from "../base/ids.js"
 import type { Family } from "../base/families.js"
 import { PARTITIONS } from "../base/limits.js"
 import { ALL_NEEDLES, needleIdOf, type BlockGroup, type Blocks } from "../block/index.js"
@@ -18,7 +18,7 @@ import { objectRowKey, uploadOfRowKey, uploadRowKey } from "../format/row-key.js
 import type { Chore, StepOutcome } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
-import type { Tablet } from "../tablet/index.js"
+import { query, type Metadata } from "../metadata/index.js"
 import { AbortedBlocks, type AbortedWaits } from "./aborted-blocks.js"
 import { AbortedBrake } from "./aborted-brake-core.js"
 import { BlockJudge } from "./block-judge.js"
@@ -46,6 +46,16 @@ export interface OrphanReport {
   readonly waitingBlocks: number
 }
 
+const marksOfEndedProcesses = query("MarksOfEndedProcesses", (view): readonly RowKey[] => {
+  const marks: RowKey[] = []
+  for (const [rowKey] of view.range("voids", ALL)) {
+    if (!view.incarnations.isOver(incarnationOf(uploadOfRowKey(rowKey)))) continue
+    marks.push(rowKey)
+    if (marks.length === ORPHAN_LIMITS.marksPerStep) break
+  }
+  return marks
+})
+
 export class Orphans implements Chore {
   readonly name = "orphans"
   /** Where the walk goes on; undefined: it has ended. */
@@ -62,21 +72,20 @@ export class Orphans implements Chore {
 
   constructor(
     clock: Clock,
-    private readonly tablet: Tablet,
+    private readonly metadata: Metadata,
     private readonly blocks: Blocks,
     private readonly uploads: Uploads,
-    private readonly incarnation: Incarnation,
     isEveryDeviceIn: () => boolean,
     waits: AbortedWaits,
     log: Log,
   ) {
     const { brake } = this
-    this.judge = new BlockJudge(tablet, blocks, uploads, log)
+    this.judge = new BlockJudge(metadata, blocks, uploads, log)
     this.removals = new Removals()
     const { judge, removals } = this
     this.aborted = new AbortedBlocks(
       clock,
-      tablet,
+      metadata,
       blocks,
       uploads,
       judge,
@@ -155,9 +164,9 @@ export class Orphans implements Chore {
     const { groups, next } = await this.blocks.survey(from)
     let judgements = 0
     for (const group of groups) {
-      const isOfThisLife = incarnationOf(group.uploadId) >= this.incarnation
+      const isOfLiveProcess = this.uploads.isOfLiveProcess(group.uploadId)
       // The blocks of an upload lie in many partitions: what its row said is known for the next of them.
-      const isKnown = isOfThisLife || this.aborted.has(nameOf(group)) || this.judge.wasLive(group)
+      const isKnown = isOfLiveProcess || this.aborted.has(nameOf(group)) || this.judge.wasLive(group)
       if (!isKnown) {
         const isOver = judgements >= ORPHAN_LIMITS.judgementsPerStep || this.isFull
         if (signal.aborted || isOver) return needleKeyOf(needleIdOf(group, 0))
@@ -194,22 +203,11 @@ export class Orphans implements Chore {
   private async dropMarks(): Promise<boolean> {
     const { marks } = this.aborted
     const some = [...marks].slice(0, ORPHAN_LIMITS.marksPerStep)
-    const rows = some.length > 0 ? some : this.marksOfDeadLives()
-    if (rows.length > 0) await this.tablet.run(dropRows(rows.map((key): [Family, RowKey] => ["voids", key])))
+    const rows = some.length > 0 || !this.hasMarks ? some : await this.metadata.ask(marksOfEndedProcesses())
+    if (rows.length > 0) await this.metadata.run(dropRows(rows.map((key): [Family, RowKey] => ["voids", key])))
     for (const key of some) marks.delete(key)
     this.hasMarks = rows.length > 0
     return rows.length > 0
-  }
-
-  private marksOfDeadLives(): readonly RowKey[] {
-    const marks: RowKey[] = []
-    if (!this.hasMarks) return marks
-    for (const [rowKey] of this.tablet.committed.range("voids", ALL)) {
-      if (incarnationOf(uploadOfRowKey(rowKey)) >= this.incarnation) continue
-      marks.push(rowKey)
-      if (marks.length === ORPHAN_LIMITS.marksPerStep) break
-    }
-    return marks
   }
 
   /** One upload of this life whose refusal was not certain; false where there is none. */
@@ -218,7 +216,7 @@ export class Orphans implements Chore {
     if (doubt === undefined) return false
     const { bucketId, key, extent } = doubt
     try {
-      if ((await this.tablet.run(judgeUpload({ bucketId, key, uploadId: extent.uploadId }))) !== "void") return true
+      if ((await this.metadata.run(judgeUpload({ bucketId, key, uploadId: extent.uploadId }))) !== "void") return true
     } catch (error) {
       this.uploads.putBack(doubt)
       throw error
@@ -226,7 +224,7 @@ export class Orphans implements Chore {
     const mark = uploadRowKey(objectRowKey(bucketId, key), extent.uploadId)
     this.removals.add(`${extent.uploadId} ${extent.part}`, async () => {
       await this.blocks.remove(extent)
-      await this.tablet.run(dropRows([["voids", mark]]))
+      await this.metadata.run(dropRows([["voids", mark]]))
       return true
     })
     return true

@@ -10,10 +10,10 @@ import { packExtent, type Extent } from "../format/extent.js"
 import { encodePart, encodeSegment } from "../format/records.js"
 import { objectRowKey, suffixRange } from "../format/row-key.js"
 import { decodeVersion } from "../format/version-record.js"
-import type { Command, TabletView } from "../tablet/index.js"
+import { command, type DecisionTime, type RowView } from "../metadata/index.js"
 import type { BlockRun } from "../block/index.js"
 import { namingsOf, type Naming, type UploadName } from "./named-extents-core.js"
-import { findUpload } from "./multipart-commands-core.js"
+import { findUpload, isBeingCompleted } from "./multipart-commands-core.js"
 import { RowEditor } from "./row-editor-core.js"
 
 export interface SwapExtent extends UploadName {
@@ -21,52 +21,47 @@ export interface SwapExtent extends UploadName {
   readonly to: Extent
   /** Blocks of `from` that `to` has elsewhere. */
   readonly replaced: readonly BlockRun[]
-  readonly incarnation: number
 }
 
 /**
  * Throws `conflict` where the rows do not all name exactly the old extent, where nothing but rows on
  * their way out do, or where a completion is about to write down what it has read.
  */
-export function swapExtent(swap: SwapExtent): Command<void> {
-  const { bucketId, key, from, to, replaced } = swap
-  return {
-    name: "SwapExtent",
-    touches: [["current", objectRowKey(bucketId, key)]],
-    decide(view, time) {
-      const namings = [...namingsOf(view, swap)]
-      if (!namings.some(naming => isKept(view, swap, naming))) throw fail("conflict")
-      const editor = new RowEditor(view, time, bucketId, key)
-      for (const naming of namings) {
-        if (!isSame(naming.extent, from) || isBeingCompleted(view, swap, naming)) throw fail("conflict")
-        rename(editor, naming, to)
-      }
-      const owner = { bucketId, key, extent: from }
-      const last = replaced.at(-1)
-      const isAll = replaced.length === 1 && replaced[0]?.firstBlock === 0 && isLastBlock(from, last)
-      if (isAll) editor.release({ kind: "extent", ...owner })
-      else if (replaced.length > 0) editor.release({ kind: "blocks", ...owner, runs: replaced })
-      return { writes: editor.finish(), result: undefined }
-    },
-  }
-}
+export const swapExtent = command<[swap: SwapExtent], void>({
+  name: "SwapExtent",
+  touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
+  decide(view, time, swap) {
+    const { bucketId, key, from, to, replaced } = swap
+    const namings = [...namingsOf(view, swap)]
+    if (!namings.some(naming => isKept(view, swap, naming))) throw fail("conflict")
+    const editor = new RowEditor(view, time, bucketId, key)
+    for (const naming of namings) {
+      if (!isSame(naming.extent, from) || isPartOfCompletion(view, time, swap, naming)) throw fail("conflict")
+      rename(editor, naming, to)
+    }
+    const owner = { bucketId, key, extent: from }
+    const last = replaced.at(-1)
+    const isAll = replaced.length === 1 && replaced[0]?.firstBlock === 0 && isLastBlock(from, last)
+    if (isAll) editor.release({ kind: "extent", ...owner })
+    else if (replaced.length > 0) editor.release({ kind: "blocks", ...owner, runs: replaced })
+    return { writes: editor.finish(), result: undefined }
+  },
+})
 
 const isLastBlock = ({ lengthBytes, blockBytes }: Extent, run: BlockRun | undefined): boolean =>
   run?.lastBlock === Math.ceil(lengthBytes / blockBytes) - 1
 
 const isSame = (a: Extent, b: Extent): boolean => equalBytes(packRecord(1, packExtent(a)), packRecord(1, packExtent(b)))
 
-/** A completion of this process has read the part, and will write what it read into a segment. */
-function isBeingCompleted(view: TabletView, { bucketId, key, incarnation }: SwapExtent, naming: Naming): boolean {
-  if (naming.family === "parts") {
-    const { multipartId } = naming
-    return findUpload(view, { bucketId, key, multipartId })?.completion?.incarnation === incarnation
-  }
-  return false
+/** A completion that is under way has read the part, and will write what it read into a segment. */
+function isPartOfCompletion(view: RowView, time: DecisionTime, { bucketId, key }: SwapExtent, naming: Naming): boolean {
+  if (naming.family !== "parts") return false
+  const upload = findUpload(view, { bucketId, key, multipartId: naming.multipartId })
+  return upload !== undefined && isBeingCompleted(upload, time)
 }
 
 /** Rows that wait for the collector name bytes too, but not for long. */
-export function isKept(view: TabletView, { bucketId, key }: UploadName, naming: Naming): boolean {
+export function isKept(view: RowView, { bucketId, key }: UploadName, naming: Naming): boolean {
   if (naming.family === "parts") {
     const { multipartId } = naming
     return findUpload(view, { bucketId, key, multipartId }) !== undefined
@@ -76,7 +71,7 @@ export function isKept(view: TabletView, { bucketId, key }: UploadName, naming: 
 
 /** Whether a version consists of this multipart upload's segments. */
 function hasVersion(
-  view: TabletView,
+  view: RowView,
   { bucketId, key }: Pick<UploadName, "bucketId" | "key">,
   multipartId: MultipartId,
 ): boolean {

@@ -13,6 +13,7 @@
 import { isFailure } from "../base/failures.js"
 import type { RowKey, UploadId } from "../base/ids.js"
 import { parseBucketId } from "../base/ids.js"
+import { recover } from "../base/soon.js"
 import { shardCount, shardsNeeded, type Policy } from "../base/policy.js"
 import { blockShape, type BlockRun, type Blocks } from "../block/index.js"
 import type { Extent } from "../format/extent.js"
@@ -20,13 +21,14 @@ import { parseObjectRowKey } from "../format/row-key.js"
 import { mapBounded, type Chore, type StepOutcome } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
-import type { Tablet } from "../tablet/index.js"
-import { ALL_OBJECT_ROWS, EXTENT_FAMILIES, extentsOf } from "./extent-rows.js"
-import { birthNoteOf, namingsOf, type Naming, type UploadName } from "./named-extents-core.js"
+import { query, type Metadata } from "../metadata/index.js"
+import { ALL_OBJECT_ROWS, EXTENT_FAMILIES, extentsOf, readExtentRows, type ExtentFamily } from "./extent-rows.js"
+import { policyOfBucket } from "./bucket-commands-core.js"
+import { birthNoteOf, namingsOf, type UploadName } from "./named-extents-core.js"
 import { isKept, swapExtent } from "./recode-commands-core.js"
 import type { RecodeReport } from "./recode-contract.js"
 import { planRecode, recodedExtent, stretchesOf, type RecodePlan } from "./recode-core.js"
-import { askNamings } from "./release-commands-core.js"
+import { readNamings } from "./release-commands-core.js"
 import type { RedundancySource } from "./repair-contract.js"
 import { WorkRate, type RateBound } from "./repair-rate-core.js"
 import type { Uploads } from "./uploads.js"
@@ -55,7 +57,8 @@ interface Walk {
 interface Job {
   readonly name: UploadName
   readonly extent: Extent
-  readonly naming: Naming
+  /** The recovery header of the first block. */
+  readonly birthNote: Uint8Array | undefined
   readonly policy: Policy
   readonly generation: number
   readonly plan: RecodePlan
@@ -65,14 +68,34 @@ interface Job {
   readonly debts: Debt[]
 }
 
+/** How blocks should be encoded. */
+interface Target {
+  readonly policy: Policy
+  readonly generation: number
+}
+
+/** Rows as `extentRows` gives them, each with the policy that its bucket chose. */
+const encodedRows = query("EncodedRows", (view, family: ExtentFamily, start: RowKey) => {
+  const { rows, next } = readExtentRows(view, family, start, RECODE_LIMITS.rowsPerStep)
+  const encoded = rows.map(({ rowKey, row }) => {
+    const chosen = policyOfBucket(view, parseBucketId(parseObjectRowKey(rowKey).bucketId))
+    return { rowKey, row, chosen }
+  })
+  return { rows: encoded, next }
+})
+
+/** What a row that stays says of an upload; undefined if there is none. */
+const keptExtent = query("KeptExtent", (view, name: UploadName) => {
+  for (const naming of namingsOf(view, name))
+    if (isKept(view, name, naming)) return { birthNote: birthNoteOf(view, name, naming) }
+  return undefined
+})
+
 export class Recode implements Chore {
   readonly name = "recode"
   private reason: string | undefined
   private walk: Walk | undefined
   private job: Job | undefined
-  /** What devices that had to be waited for said of the blocks of one extent, and those that are being asked. */
-  private readonly homes = new Map<string, boolean>()
-  private readonly asked: Promise<void>[] = []
   /** Uploads that could not be coded in this walk. */
   private readonly waiting = new Set<UploadId>()
   private retryAtMs: number | undefined
@@ -89,7 +112,7 @@ export class Recode implements Chore {
 
   constructor(
     private readonly clock: Clock,
-    private readonly tablet: Tablet,
+    private readonly metadata: Metadata,
     private readonly blocks: Blocks,
     private readonly uploads: Uploads,
     private readonly source: RedundancySource,
@@ -157,8 +180,7 @@ export class Recode implements Chore {
     if (this.job) return this.work(this.job, signal)
     if (this.walk === undefined) return "idle"
     if (this.waiting.size >= RECODE_LIMITS.waitingMax) this.endWalk({ ...this.walk, counts: false })
-    else this.walkFurther(this.walk)
-    await Promise.all(this.asked.splice(0))
+    else await this.walkFurther(this.walk)
     return "busy"
   }
 
@@ -182,32 +204,31 @@ export class Recode implements Chore {
     this.retryAtMs = undefined
     this.walk = { counts: true, family: 0, from: ALL_OBJECT_ROWS.start }
     this.waiting.clear()
-    this.homes.clear()
     this.countedBytes = 0
     this.doneBytes = 0
     this.swaps = 0
   }
 
   /** Some rows further; a walk that found something to do is followed by one that does it. */
-  private walkFurther(walk: Walk): void {
+  private async walkFurther(walk: Walk): Promise<void> {
     const family = EXTENT_FAMILIES[walk.family]
     if (family === undefined) return this.endWalk(walk)
-    let rows = 0
-    for (const [rowKey, row] of this.tablet.committed.range(family, { ...ALL_OBJECT_ROWS, start: walk.from })) {
-      if (rows === RECODE_LIMITS.rowsPerStep) {
-        this.walk = { ...walk, from: rowKey }
-        return
-      }
-      rows += 1
+    const generation = this.source.policyVersion()
+    const { rows, next } = await this.metadata.ask(encodedRows(family, walk.from))
+    // The policies of the rows are those of this generation only if none was changed meanwhile.
+    if (this.changes > 0 || this.source.policyVersion() !== generation) return
+    for (const { rowKey, row, chosen } of rows) {
+      const target = { policy: chosen ?? this.source.policy(), generation }
       for (const extent of extentsOf(family, row)) {
-        if (walk.counts) this.count(rowKey, extent)
-        else if (this.take(rowKey, extent) || this.asked.length > 0) {
+        if (walk.counts) this.count(extent, target)
+        else if (await this.take(rowKey, extent, target)) {
           this.walk = { ...walk, from: rowKey }
           return
         }
       }
     }
-    this.walk = { ...walk, family: walk.family + 1, from: ALL_OBJECT_ROWS.start }
+    const isEnd = next === undefined
+    this.walk = isEnd ? { ...walk, family: walk.family + 1, from: ALL_OBJECT_ROWS.start } : { ...walk, from: next }
   }
 
   private endWalk({ counts }: Walk): void {
@@ -221,26 +242,19 @@ export class Recode implements Chore {
     this.retries += 1
   }
 
-  private planFor(rowKey: RowKey, extent: Extent, isHome: (block: number) => boolean): RecodePlan | undefined {
-    const bucketId = parseBucketId(parseObjectRowKey(rowKey).bucketId)
-    return planRecode(extent, this.source.policyOf(bucketId), this.source.policyVersion(), isHome)
-  }
-
-  private count(rowKey: RowKey, extent: Extent): void {
+  private count(extent: Extent, { policy, generation }: Target): void {
     // Whether there is something to forget is looked at when it would be forgotten.
-    const plan = this.planFor(rowKey, extent, () => true)
+    const plan = planRecode(extent, policy, generation, () => true)
     if (!plan) return
     this.swaps += 1
     this.countedBytes += plan.runs.reduce((sum, run) => sum + bytesOfRun(extent, run), 0)
   }
 
   /** Begins with an upload, if there is something to do about it. */
-  private take(rowKey: RowKey, extent: Extent): boolean {
+  private async take(rowKey: RowKey, extent: Extent, { policy, generation }: Target): Promise<boolean> {
     const { uploadId } = extent
     if (this.waiting.has(uploadId)) return false
-    const plan = this.planFor(rowKey, extent, block => this.isHome(extent, block))
-    if (this.asked.length > 0) return false
-    this.homes.clear()
+    const plan = await this.planFor(extent, policy, generation)
     if (!plan) return false
     if (this.uploads.isHeld(uploadId)) {
       // Looked at again as soon as it is let go.
@@ -250,25 +264,40 @@ export class Recode implements Chore {
     const { bucketId: bucket, key } = parseObjectRowKey(rowKey)
     const bucketId = parseBucketId(bucket)
     const name = { bucketId, key, uploadId }
-    const view = this.tablet.committed
-    const naming = [...namingsOf(view, name)].find(each => isKept(view, name, each))
-    if (!naming) return false
+    // Held before the rows are asked, so that nobody gives the upload up in between.
+    this.uploads.hold(uploadId)
+    const kept = await recover(
+      () => this.metadata.ask(keptExtent(name)),
+      error => {
+        this.uploads.letGo(uploadId)
+        throw error
+      },
+    )
+    if (kept === undefined) {
+      this.uploads.letGo(uploadId)
+      return false
+    }
     const left = plan.runs.flatMap(({ firstBlock, lastBlock }) =>
       Array.from({ length: lastBlock - firstBlock + 1 }, (_, i) => firstBlock + i),
     )
-    const [policy, generation] = [this.source.policyOf(bucketId), this.source.policyVersion()]
-    this.uploads.hold(uploadId)
-    this.job = { name, extent, naming, policy, generation, plan, left, late: new Map(), debts: [] }
+    this.job = { name, extent, birthNote: kept.birthNote, policy, generation, plan, left, late: new Map(), debts: [] }
     return true
   }
 
-  /** No, while devices are asked: then the extent is looked at again. */
-  private isHome(extent: Extent, block: number): boolean {
-    const name = `${extent.uploadId} ${extent.part} ${block}`
-    const answer = this.homes.get(name) ?? this.blocks.isHome(extent, block)
-    if (!(answer instanceof Promise)) return answer
-    this.asked.push(answer.then(isHome => void this.homes.set(name, isHome)))
-    return false
+  /** Asks again what devices that are reached later have answered meanwhile. */
+  private async planFor(extent: Extent, policy: Policy, generation: number): Promise<RecodePlan | undefined> {
+    const homes = new Map<number, boolean>()
+    for (;;) {
+      const asked: Promise<void>[] = []
+      const plan = planRecode(extent, policy, generation, block => {
+        const answer = homes.get(block) ?? this.blocks.isHome(extent, block)
+        if (!(answer instanceof Promise)) return answer
+        asked.push(answer.then(isHome => void homes.set(block, isHome)))
+        return false
+      })
+      if (asked.length === 0) return plan
+      await Promise.all(asked)
+    }
   }
 
   /** Some blocks further, or the swap that ends the job. */
@@ -301,9 +330,9 @@ export class Recode implements Chore {
 
   /** Bytes of the block; 0 where memory is short. */
   private async recode(job: Job, block: number, signal: AbortSignal): Promise<number> {
-    const { name, extent, naming, policy, generation } = job
+    const { name, extent, policy, generation } = job
     const { bucketId, key } = name
-    const birthNote = block === 0 ? birthNoteOf(this.tablet.committed, name, naming) : undefined
+    const birthNote = block === 0 ? job.birthNote : undefined
     const request = { extent, block, owner: { bucketId, key }, policy, generation, birthNote }
     const recoded = await this.blocks.recode(request, signal)
     if (!recoded) return 0
@@ -316,11 +345,10 @@ export class Recode implements Chore {
   private async swap(job: Job): Promise<void> {
     const { name, extent, policy, generation, plan, late, debts } = job
     for (let at = 0; at < debts.length; at += DEBTS_PER_COMMAND) {
-      await this.tablet.run(noteDebts(debts.slice(at, at + DEBTS_PER_COMMAND)))
+      await this.metadata.run(noteDebts(debts.slice(at, at + DEBTS_PER_COMMAND)))
     }
     const to = recodedExtent(extent, policy, generation, plan, late)
-    const { incarnation } = this.uploads
-    await this.tablet.run(swapExtent({ ...name, from: extent, to, replaced: plan.runs, incarnation }))
+    await this.metadata.run(swapExtent({ ...name, from: extent, to, replaced: plan.runs }))
     this.end(job, "done")
     this.onDebts(debts)
   }
@@ -342,9 +370,9 @@ export class Recode implements Chore {
   }
 
   /** Whether some row names blocks of the job's generation. Throws where nobody can tell: a swap may have been cut off. */
-  private isNamed({ name, generation }: Job): Promise<boolean> {
+  private async isNamed({ name, generation }: Job): Promise<boolean> {
     const isNew = (extent: Extent): boolean => stretchesOf(extent).some(stretch => stretch.generation === generation)
-    return this.tablet.run(askNamings(name, extents => extents.some(isNew)))
+    return (await this.metadata.run(readNamings(name))).some(isNew)
   }
 
   private end(job: Job, outcome: "done" | "waits"): void {

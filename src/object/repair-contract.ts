@@ -1,5 +1,5 @@
 /** Repair: what it is told of the store, and what it tells. */
-import type { BucketId, DeviceId } from "../base/ids.js"
+import type { DeviceId } from "../base/ids.js"
 import type { Policy } from "../base/policy.js"
 import type { Layouts } from "../block/index.js"
 import type { ControlDevice } from "../format/control-record.js"
@@ -25,8 +25,8 @@ export interface RepairSource {
 export interface RedundancySource extends RepairSource {
   /** Grows with each change of a policy: the generation of the needles that re-coding writes under it. */
   policyVersion(): number
-  /** Under which the bucket's blocks should be. */
-  policyOf(bucketId: BucketId): Policy
+  /** Of buckets that chose none for themselves. */
+  policy(): Policy
 }
 
 /** Blocks of one partition whose shards lie on exactly these devices, where no layout would have them. */

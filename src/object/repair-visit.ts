@@ -73,7 +73,7 @@ export class RepairVisits {
     private readonly orphans: Orphans,
     private readonly source: RepairSource,
     /** A row names a block that too few shards are left of. */
-    private readonly onUnreadable: (name: UploadName) => void,
+    private readonly onUnreadable: (name: UploadName) => Promise<void>,
   ) {}
 
   async visit(partition: PartitionId): Promise<VisitOutcome> {
@@ -153,10 +153,10 @@ export class RepairVisits {
       visit.writtenBytes += mended.writtenBytes
       visit.writtenShards += mended.writtenShards
       // What is given up meanwhile may have been removed without what was written here: to be judged again.
-      if (!this.judge.isKept(group, live.owner)) return
+      if (!(await this.judge.isKept(group, live.owner))) return
       if (mended.isUnreadable) {
         visit.unreadable.add(nameOf(group))
-        this.onUnreadable({ ...live.owner, uploadId: group.uploadId })
+        await this.onUnreadable({ ...live.owner, uploadId: group.uploadId })
       }
       if (mended.lacking.length === 0) visit.settled.add(nameOf(group))
     } catch (error) {

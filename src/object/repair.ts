@@ -18,9 +18,9 @@ import { needleKeyOf } from "../format/needle.js"
 import { mapBounded, type Chore, type StepOutcome } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
-import type { Tablet } from "../tablet/index.js"
+import type { Metadata } from "../metadata/index.js"
 import { BlockJudge } from "./block-judge.js"
-import { ALL_DEBTS, debtOfKey, debtsOfPartition, noteDamages, type DebtRow } from "./debts-core.js"
+import { ALL_DEBTS, debtKeys, debtOfKey, debtsOfPartition, noteDamages, type DebtRow } from "./debts-core.js"
 import type { UploadName } from "./named-extents-core.js"
 import type { Orphans } from "./orphans.js"
 import { dropRows } from "./release-commands-core.js"
@@ -99,7 +99,7 @@ export class Repair implements Chore {
 
   constructor(
     private readonly clock: Clock,
-    private readonly tablet: Tablet,
+    private readonly metadata: Metadata,
     private readonly blocks: Blocks,
     private readonly orphans: Orphans,
     private readonly uploads: Uploads,
@@ -108,9 +108,9 @@ export class Repair implements Chore {
     private readonly bound: RateBound,
     log: Log,
     /** A row names a block that too few shards are left of. */
-    onUnreadable: (name: UploadName) => void,
+    onUnreadable: (name: UploadName) => Promise<void>,
   ) {
-    const judge = new BlockJudge(tablet, blocks, uploads, log)
+    const judge = new BlockJudge(metadata, blocks, uploads, log)
     this.visits = new RepairVisits(blocks, uploads, judge, orphans, source, onUnreadable)
   }
 
@@ -271,14 +271,9 @@ export class Repair implements Chore {
     const states = this.source.states()
     const gone: DebtRow[] = []
     const damaged: ShardCopy[] = []
-    let read = 0
-    this.debtsFrom = undefined
-    for (const [rowKey] of this.tablet.committed.range("debts", { ...ALL_DEBTS, start })) {
-      if (read === REPAIR_LIMITS.debtsPerStep) {
-        this.debtsFrom = rowKey
-        break
-      }
-      read += 1
+    const { rowKeys, next } = await this.metadata.ask(debtKeys({ ...ALL_DEBTS, start }, REPAIR_LIMITS.debtsPerStep))
+    this.debtsFrom = next
+    for (const rowKey of rowKeys) {
       const debt = debtOfKey(rowKey)
       const state = states.get(debt.deviceId)
       if (state === undefined) gone.push(debt)
@@ -374,10 +369,10 @@ export class Repair implements Chore {
   }
 
   private async visit(partition: PartitionId): Promise<VisitOutcome> {
-    const debts = Array.from(this.tablet.committed.range("debts", debtsOfPartition(partition)), ([key]) =>
-      debtOfKey(key),
-    )
+    // What comes to be owed from here on brings the partition back on the list.
     this.owing.delete(partition)
+    const { rowKeys } = await this.metadata.ask(debtKeys(debtsOfPartition(partition), Infinity))
+    const debts = rowKeys.map(debtOfKey)
     const outcome = await this.visits.visit(partition)
     const { count, left, passedOver } = outcome
     this.notePassedOver(partition, passedOver)
@@ -419,14 +414,14 @@ export class Repair implements Chore {
     const lacking = new Set([...count.lackingOn, ...count.perhapsLackingOn])
     const owed = [...lacking].map(deviceId => ({ partition, deviceId }))
     if (owed.length === 0) return
-    await this.tablet.run(noteDebts(owed))
+    await this.metadata.run(noteDebts(owed))
     this.owe(owed)
   }
 
   private async drop(rowKeys: readonly RowKey[]): Promise<void> {
     for (let at = 0; at < rowKeys.length; at += REPAIR_LIMITS.rowsPerCommand) {
       const some = rowKeys.slice(at, at + REPAIR_LIMITS.rowsPerCommand)
-      await this.tablet.run(dropRows(some.map(rowKey => ["debts", rowKey])))
+      await this.metadata.run(dropRows(some.map(rowKey => ["debts", rowKey])))
     }
   }
 
@@ -434,7 +429,7 @@ export class Repair implements Chore {
   private async noteFound(): Promise<void> {
     if (this.found.size === 0) return
     const some = [...this.found].slice(0, REPAIR_LIMITS.rowsPerCommand)
-    await this.tablet.run(noteDamages(some.map(([, copy]) => copy)))
+    await this.metadata.run(noteDamages(some.map(([, copy]) => copy)))
     for (const [name] of some) this.found.delete(name)
   }
 

@@ -20,8 +20,8 @@ import { decodeBucket } from "../format/records.js"
 import { bucketRowKey, parseObjectRowKey } from "../format/row-key.js"
 import type { Chore, StepOutcome } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
-import type { Tablet, TabletRow } from "../tablet/index.js"
-import { ALL_OBJECT_ROWS, EXTENT_FAMILIES, extentsOf, type ExtentFamily } from "./extent-rows.js"
+import { query, type Metadata, type MetadataRow } from "../metadata/index.js"
+import { ALL_OBJECT_ROWS, EXTENT_FAMILIES, extentRows, extentsOf, type ExtentFamily } from "./extent-rows.js"
 import { namingsOf, type UploadName } from "./named-extents-core.js"
 import { isKept } from "./recode-commands-core.js"
 import type { LostObject, OddBlocks, RepairSource, RollCallReport } from "./repair-contract.js"
@@ -47,6 +47,8 @@ interface Loss {
   readonly blocks: number
   readonly bytes: number
   readonly first: Pick<OddBlocks, "partition" | "needed">
+  /** Its name; "" if it is gone. */
+  readonly bucket: string
 }
 
 interface Sums {
@@ -64,6 +66,22 @@ interface Walk {
   readonly family: number
   readonly from: RowKey
 }
+
+const rowAt = query("RowAt", (view, family: ExtentFamily, rowKey: RowKey) => view.get(family, rowKey))
+
+const rowsNaming = query("RowsNaming", (view, name: UploadName) =>
+  Array.from(namingsOf(view, name), ({ family, rowKey, row }) => ({ family, rowKey, row })),
+)
+
+/** The name of the bucket of a row that names the upload; undefined if there is no such row, or it waits for the collector. */
+const bucketOfKept = query("BucketOfKept", (view, family: ExtentFamily, rowKey: RowKey, name: UploadName) => {
+  for (const naming of namingsOf(view, name)) {
+    if (naming.family !== family || naming.rowKey !== rowKey) continue
+    const bucket = view.get("buckets", bucketRowKey(name.bucketId))
+    return isKept(view, name, naming) ? (bucket ? decodeBucket(bucket.value).name : "") : undefined
+  }
+  return undefined
+})
 
 export class RollCall implements Chore {
   readonly name = "roll-call"
@@ -90,7 +108,7 @@ export class RollCall implements Chore {
 
   constructor(
     private readonly clock: Clock,
-    private readonly tablet: Tablet,
+    private readonly metadata: Metadata,
     private readonly blocks: Blocks,
     private readonly source: Pick<RepairSource, "states">,
     private readonly limits: Readonly<Record<keyof typeof ROLL_CALL_LIMITS, number>> = ROLL_CALL_LIMITS,
@@ -113,15 +131,13 @@ export class RollCall implements Chore {
   }
 
   /** Somebody found that too few shards of a block are left: the row that names it is called now, or soon where it is long. */
-  suspect(name: UploadName): void {
-    for (const { family, rowKey, row } of namingsOf(this.tablet.committed, name)) {
+  async suspect(name: UploadName): Promise<void> {
+    for (const { family, rowKey, row } of await this.metadata.ask(rowsNaming(name))) {
       const called = new RowCall(family, rowKey, row)
       // What is lost already is called again and again.
       if (this.losses.has(called.name) || this.suspects.has(called.name)) continue
-      const calls = called.further(this.blocks, this.limits.callsPerStep)
-      // A device that has to be waited for is asked again when the row is called.
-      if (calls instanceof Promise) calls.catch(() => undefined)
-      if (called.isDone) this.note(called)
+      await called.further(this.blocks, this.limits.callsPerStep)
+      if (called.isDone) await this.note(called)
       else if (this.suspects.size < this.limits.suspectsWaiting) this.suspects.set(called.name, { family, rowKey })
     }
   }
@@ -129,11 +145,9 @@ export class RollCall implements Chore {
   /** The first of the objects that cannot be read. */
   objects(): readonly LostObject[] {
     const told = new Map<string, LostObject>()
-    for (const { family, rowKey } of this.losses.values()) {
+    for (const { family, rowKey, bucket } of this.losses.values()) {
       if (told.size === this.limits.objectsTold) break
       const { bucketId, key } = parseObjectRowKey(rowKey)
-      const row = this.tablet.committed.get("buckets", bucketRowKey(parseBucketId(bucketId)))
-      const bucket = row ? decodeBucket(row.value).name : ""
       const what = family === "versions" ? "version" : family === "parts" ? "part" : "object"
       told.set(`${bucketId} ${what} ${key}`, { bucket, key: textOfObjectKey(key), what })
     }
@@ -141,7 +155,6 @@ export class RollCall implements Chore {
   }
 
   async step(): Promise<StepOutcome> {
-    await Promise.resolve()
     const reason = this.reasonNow()
     if (reason !== this.reason) {
       this.endedMs = undefined
@@ -188,80 +201,76 @@ export class RollCall implements Chore {
     this.beyondNow = NONE
   }
 
-  /** Some rows further, within one turn; a row whose devices have to be waited for is noted in the next step. */
-  private call(): Soon<void> {
+  /** Some rows further. */
+  private async call(): Promise<void> {
     let calls = this.limits.callsPerStep
-    for (const row of this.rows()) {
+    for await (const row of this.rows()) {
       this.open = row
-      const called = row.further(this.blocks, calls)
-      if (called instanceof Promise) return called.then(() => undefined)
-      calls -= called
+      calls -= await row.further(this.blocks, calls)
       if (!row.isDone) return
       this.open = undefined
-      this.note(row)
+      await this.note(row)
       if (calls <= 0) return
     }
   }
 
   /** What is to be called: the row that was begun, as it is now, then what was lost, then the others. */
-  private *rows(): Generator<RowCall> {
-    const view = this.tablet.committed
-    if (this.open) {
-      const row = view.get(this.open.family, this.open.rowKey)
-      yield this.open.asOf(row)
-    }
+  private async *rows(): AsyncGenerator<RowCall> {
+    const { open } = this
+    if (open) yield open.asOf(await this.metadata.ask(rowAt(open.family, open.rowKey)))
     for (const [name, { family, rowKey }] of this.suspects) {
       this.suspects.delete(name)
-      yield new RowCall(family, rowKey, view.get(family, rowKey))
+      yield new RowCall(family, rowKey, await this.metadata.ask(rowAt(family, rowKey)))
     }
     for (let name = this.again.pop(); name !== undefined; name = this.again.pop()) {
       const loss = this.losses.get(name)
-      if (loss) yield new RowCall(loss.family, loss.rowKey, view.get(loss.family, loss.rowKey))
+      if (loss) yield new RowCall(loss.family, loss.rowKey, await this.metadata.ask(rowAt(loss.family, loss.rowKey)))
     }
     while (this.walk) {
       const { family: at, from } = this.walk
       const family = EXTENT_FAMILIES[at]
       if (family === undefined) return this.endWalk()
-      for (const [rowKey, row] of view.range(family, { ...ALL_OBJECT_ROWS, start: from })) {
+      const { rows, next } = await this.metadata.ask(extentRows(family, from, this.limits.callsPerStep))
+      for (const { rowKey, row } of rows) {
         this.walk = { family: at, from: rowKeyOf(`${rowKey}\x00`) }
         this.rowsWalked += 1
         yield new RowCall(family, rowKey, row)
       }
-      this.walk = { family: at + 1, from: ALL_OBJECT_ROWS.start }
+      this.walk = next === undefined ? { family: at + 1, from: ALL_OBJECT_ROWS.start } : { family: at, from: next }
     }
   }
 
   /** What came of calling all blocks of a row. */
-  private note(row: RowCall): void {
+  private async note(row: RowCall): Promise<void> {
+    if (!this.losses.has(row.name) && row.loss === undefined) return
+    const loss = row.loss && (await this.lossOf(row, row.loss))
     const before = this.losses.get(row.name)
-    if (before === undefined && row.loss === undefined) return
-    const loss = row.loss && this.isKept(row, row.loss.extent) ? row.loss : undefined
+    if (before === undefined && loss === undefined) return
     if (before === undefined && loss !== undefined && this.losses.size >= this.limits.rowsKept) {
       this.beyondNow = plus(this.beyondNow, loss)
     } else {
       this.kept = plus(plus(this.kept, before ?? NONE, -1), loss ?? NONE)
-      if (loss) this.losses.set(row.name, { ...loss, family: row.family, rowKey: row.rowKey })
+      if (loss) this.losses.set(row.name, loss)
       else this.losses.delete(row.name)
     }
     if (before?.blocks !== loss?.blocks || before?.bytes !== loss?.bytes) this.version += 1
   }
 
-  /** Of rows that wait for the collector the blocks go first. */
-  private isKept({ family, rowKey }: RowCall, { uploadId }: Extent): boolean {
+  /** Of rows that wait for the collector the blocks go first: they have lost nothing. */
+  private async lossOf({ family, rowKey }: RowCall, { blocks, bytes, first, extent }: FoundLoss) {
     const { bucketId, key } = parseObjectRowKey(rowKey)
-    const name = { bucketId: parseBucketId(bucketId), key, uploadId }
-    const view = this.tablet.committed
-    for (const naming of namingsOf(view, name)) {
-      if (naming.family === family && naming.rowKey === rowKey) return isKept(view, name, naming)
-    }
-    return false
+    const name = { bucketId: parseBucketId(bucketId), key, uploadId: extent.uploadId }
+    const bucket = await this.metadata.ask(bucketOfKept(family, rowKey, name))
+    return bucket === undefined ? undefined : { family, rowKey, blocks, bytes, first, bucket }
   }
 }
+
+type FoundLoss = Pick<Loss, "blocks" | "bytes" | "first"> & { readonly extent: Extent }
 
 /** One row while its blocks are called. */
 class RowCall {
   readonly name: string
-  loss: (Omit<Loss, "family" | "rowKey"> & { readonly extent: Extent }) | undefined
+  loss: FoundLoss | undefined
   isDone = false
   private readonly left: Iterator<readonly [Extent, number]>
 
@@ -269,14 +278,14 @@ class RowCall {
   constructor(
     readonly family: ExtentFamily,
     readonly rowKey: RowKey,
-    private readonly row: TabletRow | undefined,
+    private readonly row: MetadataRow | undefined,
   ) {
     this.name = `${family} ${rowKey}`
     this.left = blocksOf(row ? extentsOf(family, row) : [])
   }
 
   /** Goes on where the row is as it was, and begins anew where it is not. */
-  asOf(row: TabletRow | undefined): RowCall {
+  asOf(row: MetadataRow | undefined): RowCall {
     const isSame = row !== undefined && this.row !== undefined && equalBytes(row.value, this.row.value)
     return isSame ? this : new RowCall(this.family, this.rowKey, row)
   }

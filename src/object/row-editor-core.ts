@@ -52,14 +52,14 @@ import {
   type VersionRecord,
 } from "../format/version-record.js"
 import { bytesOfVersionId, NULL_VERSION, partsOfVersionId } from "../format/version-id.js"
-import type { DecisionTime, DecisionView, TabletRow, TabletView } from "../tablet/index.js"
+import type { DecisionTime, DecisionView, MetadataRow, RowView } from "../metadata/index.js"
 
 /** One version as found in its row. */
 export interface FoundVersion {
   readonly head: VersionHead
   readonly family: "current" | "versions"
   readonly rowKey: RowKey
-  readonly row: TabletRow
+  readonly row: MetadataRow
 }
 
 /** A version to be added; its order and times are the editor's to give. */
@@ -81,7 +81,7 @@ export const NO_CHECKSUM = { checksumAlgorithm: undefined, checksumType: undefin
 const decodedBuckets = new WeakMap<Uint8Array, BucketRecord>()
 
 /** A bucket's record, decoded once for as long as its row stays the same: every request asks for it, several times. */
-export function bucketOfRow({ value }: TabletRow): BucketRecord {
+export function bucketOfRow({ value }: MetadataRow): BucketRecord {
   const known = decodedBuckets.get(value)
   if (known) return known
   const bucket = decodeBucket(value)
@@ -90,7 +90,7 @@ export function bucketOfRow({ value }: TabletRow): BucketRecord {
 }
 
 /** The bucket, open for changes. Throws `noSuchBucket`, `bucketClosing`. */
-export function requireBucket(view: TabletView, bucketId: BucketId): BucketRecord {
+export function requireBucket(view: RowView, bucketId: BucketId): BucketRecord {
   const row = view.get("buckets", bucketRowKey(bucketId))
   if (!row) throw fail("noSuchBucket")
   const bucket = bucketOfRow(row)
@@ -101,13 +101,13 @@ export function requireBucket(view: TabletView, bucketId: BucketId): BucketRecor
 /** The row that was encoded last, and what is in it: the next decision on the bucket reads what this one wrote. */
 let lastCounters: { readonly value: Uint8Array; readonly counters: Counters } | undefined
 
-export function readCounters(view: TabletView, bucketId: BucketId): Counters {
+export function readCounters(view: RowView, bucketId: BucketId): Counters {
   const row = view.get("counters", bucketRowKey(bucketId))
   if (!row) return NO_COUNTS
   return row.value === lastCounters?.value ? lastCounters.counters : decodeCounters(row.value)
 }
 
-export function readDetails(view: TabletView, row: RowKey, record: VersionRecord): VersionDetails {
+export function readDetails(view: RowView, row: RowKey, record: VersionRecord): VersionDetails {
   if (record.details) return record.details
   if (!record.head.hasDetails) return NO_DETAILS
   const details = view.get("details", versionRowKey(row, record.head.order))
@@ -116,21 +116,21 @@ export function readDetails(view: TabletView, row: RowKey, record: VersionRecord
 }
 
 /** The row's latest version, an object or a marker; undefined where the row has none. */
-export function findLatest(view: TabletView, row: RowKey): FoundVersion | undefined {
+export function findLatest(view: RowView, row: RowKey): FoundVersion | undefined {
   const current = view.get("current", row)
   if (current) return { head: decodeVersionHead(current.value), family: "current", rowKey: row, row: current }
   const head = view.get("heads", row)
   return head && findInVersions(view, row, decodeRowHead(head.value).latestOrder)
 }
 
-function findInVersions(view: TabletView, row: RowKey, order: number): FoundVersion | undefined {
+function findInVersions(view: RowView, row: RowKey, order: number): FoundVersion | undefined {
   const rowKey = versionRowKey(row, order)
   const found = view.get("versions", rowKey)
   return found && { head: decodeVersionHead(found.value), family: "versions", rowKey, row: found }
 }
 
 /** A version by its id; undefined where there is none. Throws `invalidArgument` for a malformed id. */
-export function findVersion(view: TabletView, row: RowKey, versionId: VersionId): FoundVersion | undefined {
+export function findVersion(view: RowView, row: RowKey, versionId: VersionId): FoundVersion | undefined {
   const current = view.get("current", row)
   const head = current && decodeVersionHead(current.value)
   const isCurrent = (order: number) => head?.order === order
@@ -188,14 +188,14 @@ export class RowEditor {
   }
 
   /** A row as this decision has left it. */
-  private read(family: Family, key: RowKey): TabletRow | undefined {
+  private read(family: Family, key: RowKey): MetadataRow | undefined {
     const write = this.writes.find(earlier => earlier.key === key && earlier.family === family)
     if (!write) return this.view.get(family, key)
     if (!write.value) return undefined
     return { value: write.value, payload: write.payload && { in: "memory", bytes: write.payload } }
   }
 
-  private rowOf(version: FoundVersion): TabletRow {
+  private rowOf(version: FoundVersion): MetadataRow {
     return must(this.read(version.family, version.rowKey), "a found version has a row")
   }
 

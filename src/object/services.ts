@@ -1,18 +1,17 @@
 /** The services of one node, put together. */
-import type { Incarnation } from "../base/ids.js"
 import type { Blocks } from "../block/index.js"
 import type { Chore } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
-import type { Tablet } from "../tablet/index.js"
+import type { Metadata } from "../metadata/index.js"
 import { ABORTED_LIMITS, type AbortedWaits } from "./aborted-blocks.js"
 import { BucketService } from "./bucket-service.js"
 import { Collector } from "./collector.js"
 import type { ObjectServices } from "./contract.js"
 import { Ingest, type StorePolicy } from "./ingest.js"
-import { WatchedTablet } from "./metadata-backup-changes.js"
+import { WatchedMetadata } from "./metadata-backup-changes.js"
 import { MetadataBackup, type MetadataBackupFacts } from "./metadata-backup.js"
 import { MultipartService } from "./multipart-service.js"
 import { ObjectReader } from "./object-reader.js"
@@ -31,7 +30,7 @@ import type { Debt } from "./version-commands-core.js"
 export interface Services extends ObjectServices {
   readonly buckets: BucketService
   /** For all who change what users see: the backup of the metadata notices what is done through it. */
-  readonly tablet: Tablet
+  readonly tablet: Metadata
   readonly chores: readonly Chore[]
   readonly repair: Repair
   readonly recode: Recode
@@ -42,34 +41,33 @@ export interface Services extends ObjectServices {
 export function createServices(
   clock: Clock,
   random: Random,
-  tablet: Tablet,
+  tablet: Metadata,
   compute: Compute,
   blocks: Blocks,
   log: Log,
   store: StorePolicy,
-  incarnation: Incarnation,
   redundancy: RedundancySource,
   /** Undefined: the metadata is not backed up. */
   backup?: Omit<MetadataBackupFacts, "incarnation">,
   abortedWaits: AbortedWaits = ABORTED_LIMITS,
 ): Services {
-  const watched = new WatchedTablet(tablet)
+  const watched = new WatchedMetadata(tablet)
   const pins = new ReadPins(clock)
-  const uploads = new Uploads(incarnation, random, tablet, blocks, log)
+  const uploads = new Uploads(random, tablet, blocks, log)
   const bound = new RateBound(redundancy.moveBytesPerSecondMax)
   const rollCall = new RollCall(clock, tablet, blocks, redundancy)
   const isEveryDeviceIn = () => [...redundancy.states().values()].every(({ state }) => state !== "out")
-  const orphans = new Orphans(clock, tablet, blocks, uploads, incarnation, isEveryDeviceIn, abortedWaits, log)
+  const orphans = new Orphans(clock, tablet, blocks, uploads, isEveryDeviceIn, abortedWaits, log)
   const onUnreadable = (name: UploadName) => rollCall.suspect(name)
   const repair = new Repair(clock, tablet, blocks, orphans, uploads, redundancy, bound, log, onUnreadable)
   const ingest = new Ingest(clock, tablet, blocks, uploads, compute, store, debts => repair.owe(debts))
   const objects = new ObjectService(random, watched, new ObjectReader(tablet, blocks, pins), ingest)
-  const multipart = new MultipartService(clock, random, watched, compute, ingest, objects, incarnation)
+  const multipart = new MultipartService(clock, random, watched, compute, ingest, objects)
   const onDebts = (debts: readonly Debt[]) => repair.noteRecoded(debts)
   const recode = new Recode(clock, tablet, blocks, uploads, redundancy, bound, onDebts, log)
   const chores: Chore[] = [new Collector(tablet, blocks, pins), orphans, repair, recode, rollCall]
   if (backup) {
-    const facts = { ...backup, incarnation }
+    const facts = { ...backup, incarnation: tablet.incarnations.own }
     chores.push(new MetadataBackup(clock, random, tablet, ingest, uploads, watched, log, facts))
   }
   const upkeep = { chores, repair, recode, rollCall, orphans }

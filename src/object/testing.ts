@@ -1,117 +1,25 @@
 /** A store over devices in memory that come and go, its rows in one tree, for tests of its upkeep. */
-import sortedBtree from "sorted-btree"
 import { assert, must } from "../base/assert.js"
-import { FAMILY_NAMES, type Family } from "../base/families.js"
-import { objectKeyOfText, parseAccountId, parseBucketName, parseIncarnation, parsePosition } from "../base/ids.js"
-import { Lent, type LentSoon } from "../base/lent.js"
-import type { DeviceId, ObjectKey, Position, RowKey } from "../base/ids.js"
+import { objectKeyOfText, parseAccountId, parseBucketName, parseIncarnation } from "../base/ids.js"
+import type { DeviceId, ObjectKey } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
-import { visitRows } from "../base/row-scan.js"
 import { shardCount, type Policy } from "../base/policy.js"
 import { ALL_NEEDLES, Layouts, LocalBlocks, standingOf, type Devices } from "../block/index.js"
-import { fail } from "../base/failures.js"
 import type { ControlDeviceState } from "../format/control-record.js"
-import type { EntryWrite } from "../format/entry.js"
 import type { Chore } from "../life/index.js"
 import { planLayout, planNext, replaceDevice } from "../placement/index.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { InlineCompute, type MakeCoder } from "../seams/compute/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
-import type { Command, Tablet, CommittedRows, TabletRow, TabletView } from "../tablet/index.js"
-import { policyOfBucket } from "./bucket-commands-core.js"
+import { soleProcess } from "../metadata/index.js"
+import { MemoryMetadata } from "../metadata/testing.js"
 import { ABORTED_LIMITS } from "./aborted-blocks.js"
 import type { BodySource, Bucket, CreateMultipartRequest, PutRequest } from "./contract.js"
 import type { RedundancySource } from "./repair-contract.js"
 import { createServices, type Services } from "./services.js"
 
-const BTree = sortedBtree.default
 const noSignal = new AbortController().signal
-
-/** Decides and commits at once. */
-export class MemoryTablet implements Tablet {
-  private readonly trees = new Map(FAMILY_NAMES.map(family => [family, new BTree<RowKey, TabletRow>()]))
-  private position = 0
-  /** Called before each command is decided. */
-  before: (name: string) => void | Promise<void> = () => undefined
-  /** The next command of this name is logged, and nobody hears of it; from then on nothing is decided, until `recover`. */
-  haltAt: string | undefined
-  private logged: (() => void) | undefined
-  /** What other replicas than the one that is read show. */
-  otherReplicas: readonly TabletView[] = []
-  /** A replica is offline, or its metadata is not verified. */
-  isReplicaMissing = false
-
-  readonly committed: CommittedRows = {
-    get: (family, key) => this.tree(family).get(key),
-    range: (family, range) => this.rangeOf(family, range),
-    scan: (family, range, visitor) => visitRows(this.rangeOf(family, range), visitor),
-  }
-
-  get committedPosition(): Position {
-    return parsePosition(this.position)
-  }
-
-  private tree(family: Family) {
-    return must(this.trees.get(family), "every family has a tree")
-  }
-
-  private *rangeOf(family: Family, { start, end, reverse }: Parameters<TabletView["range"]>[1]) {
-    const pairs = this.tree(family).getRange(start, end)
-    yield* reverse ? pairs.reverse() : pairs
-  }
-
-  async run<Result>(command: Command<Result>): Promise<Result> {
-    await Promise.resolve()
-    await this.before(command.name)
-    if (this.logged) throw fail("deviceFailed", { message: "the metadata log failed; writes are halted" })
-    const view = {
-      ...this.committed,
-      payload: (_: Family, __: RowKey, { payload }: TabletRow) =>
-        payload?.in === "memory" ? payload.bytes : undefined,
-    }
-    const time = { nowMs: 1_700_000_000_000 + this.position, position: parsePosition(this.position + 1) }
-    const { writes, result } = command.decide(view, time)
-    if (command.name === this.haltAt) {
-      this.logged = () => this.apply(writes)
-      throw fail("indeterminate")
-    }
-    this.apply(writes)
-    return result
-  }
-
-  private apply(writes: readonly EntryWrite[]): void {
-    if (writes.length > 0) this.position += 1
-    for (const { family, key, value, payload } of writes) {
-      if (value === undefined) this.tree(family).delete(key)
-      else this.tree(family).set(key, { value, payload: payload && { in: "memory", bytes: payload } })
-    }
-  }
-
-  /** A start finds what was logged, and goes on from there. */
-  recover(): void {
-    this.haltAt = undefined
-    this.logged?.()
-    this.logged = undefined
-  }
-
-  warm(): undefined {
-    return undefined
-  }
-
-  async askEveryReplica<Answer>(_: number, ask: (view: TabletView) => Answer): Promise<readonly Answer[] | undefined> {
-    await Promise.resolve()
-    return this.isReplicaMissing ? undefined : [this.committed, ...this.otherReplicas].map(ask)
-  }
-
-  payload(_: Family, __: RowKey, { payload }: TabletRow): LentSoon {
-    return payload?.in === "memory" ? new Lent(payload.bytes) : Promise.resolve(undefined)
-  }
-
-  rows(family: Family): number {
-    return this.tree(family).size
-  }
-}
 
 /** Devices that a test can do things to. */
 export interface WorldDevices {
@@ -126,7 +34,7 @@ export class StoreWorld<Its extends WorldDevices> {
   readonly clock = new SimClock()
   readonly random = new SimRandom(5)
   readonly telemetry = new SimTelemetry()
-  readonly tablet: MemoryTablet
+  readonly tablet: MemoryMetadata
   readonly layouts: Layouts
   readonly compute: InlineCompute
   readonly blocks: LocalBlocks
@@ -149,7 +57,10 @@ export class StoreWorld<Its extends WorldDevices> {
     before?: StoreWorld<Its>,
   ) {
     const ids = [...devices.live.keys()]
-    this.tablet = before?.tablet ?? new MemoryTablet()
+    this.tablet = before?.tablet ?? new MemoryMetadata()
+    const turns = this.random.fork("turns")
+    // Services get some answers within the turn, and others later.
+    this.tablet.later = () => (turns.below(2) === 0 ? Promise.resolve() : undefined)
     this.layouts =
       before?.layouts ??
       new Layouts(
@@ -169,18 +80,9 @@ export class StoreWorld<Its extends WorldDevices> {
     })
     const store = Object.defineProperty({ policy, blockBytes: 16 * KIB }, "policy", { get: () => this.policy })
     const life = parseIncarnation(incarnation)
+    tablet.incarnations = soleProcess(life)
     const random = new SimRandom(1000 + incarnation)
-    this.services = createServices(
-      clock,
-      random,
-      tablet,
-      compute,
-      this.blocks,
-      telemetry.log,
-      store,
-      life,
-      this.source(),
-    )
+    this.services = createServices(clock, random, tablet, compute, this.blocks, telemetry.log, store, this.source())
   }
 
   /** A new store on empty devices, as many as the policy takes. */
@@ -208,7 +110,7 @@ export class StoreWorld<Its extends WorldDevices> {
       moveBytesPerSecondMax: this.moveBytesPerSecondMax,
       states: () => this.states,
       policyVersion: () => this.policyVersion,
-      policyOf: bucketId => policyOfBucket(this.tablet.committed, bucketId) ?? this.policy,
+      policy: () => this.policy,
       onDeviceWhole: id => {
         this.whole.push(id)
         this.setState(id, "active")

@@ -8,19 +8,26 @@
  */
 import { hexOf } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
-import { parseUploadId, type BucketId, type Incarnation, type ObjectKey, type UploadId } from "../base/ids.js"
+import {
+  parseIncarnation,
+  parseUploadId,
+  type BucketId,
+  type Incarnation,
+  type ObjectKey,
+  type UploadId,
+} from "../base/ids.js"
 import type { Blocks, WrittenBody } from "../block/index.js"
 import type { Extent } from "../format/extent.js"
 import { UPLOAD_MARK_DIGITS, type UploadMark } from "../format/metadata-backup.js"
 import { objectRowKey, uploadRowKey } from "../format/row-key.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
-import type { Tablet } from "../tablet/index.js"
+import type { Metadata } from "../metadata/index.js"
 import { dropRows, judgeUpload } from "./release-commands-core.js"
 
 export const UPLOADS_IN_DOUBT_MAX = 10_000
 
-export const incarnationOf = (uploadId: UploadId): number => parseInt(uploadId.slice(0, 8), 16)
+export const incarnationOf = (uploadId: UploadId): Incarnation => parseIncarnation(parseInt(uploadId.slice(0, 8), 16))
 
 /** An upload that was refused and may be in a row all the same, or whose needles could not be removed. */
 export interface UploadInDoubt {
@@ -38,9 +45,8 @@ export class Uploads {
   private readonly doubts: UploadInDoubt[] = []
 
   constructor(
-    readonly incarnation: Incarnation,
     random: Random,
-    private readonly tablet: Tablet,
+    private readonly metadata: Metadata,
     private readonly blocks: Blocks,
     private readonly log: Log,
   ) {
@@ -58,7 +64,7 @@ export class Uploads {
 
   private markOf(number: number): UploadMark {
     const head = Buffer.alloc(8)
-    head.writeUInt32BE(this.incarnation, 0)
+    head.writeUInt32BE(this.metadata.incarnations.own, 0)
     head.writeUInt32BE(number, 4)
     return hexOf(head)
   }
@@ -69,7 +75,7 @@ export class Uploads {
     for (const uploadId of this.held) {
       const mark = uploadId.slice(0, UPLOAD_MARK_DIGITS)
       // What is held of an earlier life is in its row already, and about to be coded anew.
-      if (incarnationOf(uploadId) === this.incarnation && mark < least) least = mark
+      if (this.isOwn(uploadId) && mark < least) least = mark
     }
     return least
   }
@@ -99,8 +105,18 @@ export class Uploads {
     return [...this.held]
   }
 
+  private isOwn(uploadId: UploadId): boolean {
+    return incarnationOf(uploadId) === this.metadata.incarnations.own
+  }
+
+  /** This process does something to the upload, or another one may, which gave out its id and is not over. */
   isHeld(uploadId: UploadId): boolean {
-    return this.held.has(uploadId)
+    return this.held.has(uploadId) || (!this.isOwn(uploadId) && this.isOfLiveProcess(uploadId))
+  }
+
+  /** The process that gave out the id resolves its ownership, by itself, for as long as it is not over. */
+  isOfLiveProcess(uploadId: UploadId): boolean {
+    return !this.metadata.incarnations.isOver(incarnationOf(uploadId))
   }
 
   /**
@@ -116,12 +132,12 @@ export class Uploads {
       return
     }
     try {
-      const verdict = await this.tablet.run(judgeUpload({ bucketId, key, uploadId: extent.uploadId }))
+      const verdict = await this.metadata.run(judgeUpload({ bucketId, key, uploadId: extent.uploadId }))
       if (verdict !== "void") return
       await this.blocks.remove(extent)
       // The commit has been refused for good: nobody else can name this upload.
       const mark = uploadRowKey(objectRowKey(bucketId, key), extent.uploadId)
-      await this.tablet.run(dropRows([["voids", mark]]))
+      await this.metadata.run(dropRows([["voids", mark]]))
     } catch (error) {
       this.leaveInDoubt(doubt)
       this.log.debug("an upload that was given up is left to the collector", { error: String(error) })

@@ -14,7 +14,7 @@ import {
   type VersionDetails,
   type VersionHead,
 } from "../format/version-record.js"
-import type { Command, TabletView } from "../tablet/index.js"
+import { command, type RowView } from "../metadata/index.js"
 import { judgeWrite } from "./conditions-core.js"
 import type { Conditions, ObjectAcl, Tags } from "./contract.js"
 import { findLatest, findVersion, NO_CHECKSUM, readDetails, requireBucket, RowEditor } from "./row-editor-core.js"
@@ -52,49 +52,43 @@ export const debtRowKey = ({ partition, deviceId }: Debt) => textRowKey(u16Text(
 export const DEBTS_PER_COMMAND = 512
 
 /** Notes what devices owe, for an upload that owes more than the command that makes it reachable can carry. */
-export function noteDebts(debts: readonly Debt[]): Command<void> {
-  return {
-    name: "NoteDebts",
-    grows: false,
-    touches: [],
-    decide: () => ({
-      writes: debts.map(debt => ({ family: "debts", key: debtRowKey(debt), value: PRESENT })),
-      result: undefined,
-    }),
-  }
-}
+export const noteDebts = command<[debts: readonly Debt[]], void>({
+  name: "NoteDebts",
+  grows: false,
+  decide: (_view, _time, debts) => ({
+    writes: debts.map(debt => ({ family: "debts", key: debtRowKey(debt), value: PRESENT })),
+    result: undefined,
+  }),
+})
 
 /** Refuses an upload that the collector has given up meanwhile; its bytes may be gone. */
-export function refuseVoid(view: TabletView, bucketId: BucketId, key: ObjectKey, uploadId: UploadId): void {
+export function refuseVoid(view: RowView, bucketId: BucketId, key: ObjectKey, uploadId: UploadId): void {
   if (view.get("voids", uploadRowKey(objectRowKey(bucketId, key), uploadId))) throw fail("uploadVoid")
 }
 
 /** Checks a write's conditions against the row as it is now. Throws `preconditionFailed`, `noSuchKey`. */
-export function checkWrite(view: TabletView, bucketId: BucketId, key: ObjectKey, conditions: Conditions): void {
+export function checkWrite(view: RowView, bucketId: BucketId, key: ObjectKey, conditions: Conditions): void {
   if (conditions.ifMatch === undefined && conditions.ifNoneMatch === undefined) return
   const latest = findLatest(view, objectRowKey(bucketId, key))
   const failure = judgeWrite(conditions, etagSubject(latest?.head.isMarker ? undefined : latest))
   if (failure) throw failure
 }
 
-export function putVersion(put: PutVersion): Command<Stored> {
-  const row = objectRowKey(put.bucketId, put.key)
-  return {
-    name: "PutVersion",
-    touches: [["current", row]],
-    decide(view, time) {
-      const { versioning } = requireBucket(view, put.bucketId)
-      if (put.uploadId !== undefined) refuseVoid(view, put.bucketId, put.key, put.uploadId)
-      checkWrite(view, put.bucketId, put.key, put.conditions)
-      const editor = new RowEditor(view, time, put.bucketId, put.key)
-      const content =
-        put.sharesWith === undefined ? put.version.content : shareBytes(view, editor, put.sharesWith, put.version)
-      const head = editor.insert(objectOf(put.version, content), versioning)
-      for (const debt of put.debts) editor.put("debts", debtRowKey(debt), PRESENT)
-      return { writes: editor.finish(), result: { versioning, head } }
-    },
-  }
-}
+export const putVersion = command<[put: PutVersion], Stored>({
+  name: "PutVersion",
+  touches: put => [["current", objectRowKey(put.bucketId, put.key)]],
+  decide(view, time, put) {
+    const { versioning } = requireBucket(view, put.bucketId)
+    if (put.uploadId !== undefined) refuseVoid(view, put.bucketId, put.key, put.uploadId)
+    checkWrite(view, put.bucketId, put.key, put.conditions)
+    const editor = new RowEditor(view, time, put.bucketId, put.key)
+    const content =
+      put.sharesWith === undefined ? put.version.content : shareBytes(view, editor, put.sharesWith, put.version)
+    const head = editor.insert(objectOf(put.version, content), versioning)
+    for (const debt of put.debts) editor.put("debts", debtRowKey(debt), PRESENT)
+    return { writes: editor.finish(), result: { versioning, head } }
+  },
+})
 
 /** Written out: a literal that spreads another costs more than all the rest of a decision. */
 function objectOf(version: Omit<NewVersion, "isMarker">, content: NewVersion["content"]): NewVersion {
@@ -104,7 +98,7 @@ function objectOf(version: Omit<NewVersion, "isMarker">, content: NewVersion["co
 
 /** What both versions name from now on. The source must still be of the upload that the new version is to share. */
 function shareBytes(
-  view: TabletView,
+  view: RowView,
   editor: RowEditor,
   source: VersionId,
   version: { content: NewVersion["content"] },
@@ -139,27 +133,24 @@ export interface RemoveLatest {
 }
 
 /** DELETE without a version: removes the object, or puts a delete marker on top. */
-export function removeLatest(remove: RemoveLatest): Command<Removed> {
-  const row = objectRowKey(remove.bucketId, remove.key)
-  return {
-    name: "RemoveLatest",
-    grows: false,
-    touches: [["current", row]],
-    decide(view, time) {
-      const { versioning } = requireBucket(view, remove.bucketId)
-      checkWrite(view, remove.bucketId, remove.key, remove.conditions)
-      const editor = new RowEditor(view, time, remove.bucketId, remove.key)
-      if (versioning === "never") {
-        const latest = editor.latestObject()
-        if (latest) editor.remove(latest)
-        const result = { versioning, versionId: undefined, deleteMarker: false }
-        return { writes: latest ? editor.finish() : [], result }
-      }
-      const head = editor.insert({ ...MARKER, random: remove.random }, versioning)
-      return { writes: editor.finish(), result: { versioning, versionId: versionIdOfHead(head), deleteMarker: true } }
-    },
-  }
-}
+export const removeLatest = command<[remove: RemoveLatest], Removed>({
+  name: "RemoveLatest",
+  grows: false,
+  touches: remove => [["current", objectRowKey(remove.bucketId, remove.key)]],
+  decide(view, time, remove) {
+    const { versioning } = requireBucket(view, remove.bucketId)
+    checkWrite(view, remove.bucketId, remove.key, remove.conditions)
+    const editor = new RowEditor(view, time, remove.bucketId, remove.key)
+    if (versioning === "never") {
+      const latest = editor.latestObject()
+      if (latest) editor.remove(latest)
+      const result = { versioning, versionId: undefined, deleteMarker: false }
+      return { writes: latest ? editor.finish() : [], result }
+    }
+    const head = editor.insert({ ...MARKER, random: remove.random }, versioning)
+    return { writes: editor.finish(), result: { versioning, versionId: versionIdOfHead(head), deleteMarker: true } }
+  },
+})
 
 const MARKER = {
   isMarker: true,
@@ -181,25 +172,23 @@ export interface RemoveVersion {
 }
 
 /** DELETE of one version or marker; an absent one is no error. */
-export function removeVersion(remove: RemoveVersion): Command<Removed> {
-  const row = objectRowKey(remove.bucketId, remove.key)
-  return {
-    name: "RemoveVersion",
-    grows: false,
-    touches: [["current", row]],
-    decide(view, time) {
-      const { versioning } = requireBucket(view, remove.bucketId)
-      const found = findVersion(view, row, remove.versionId)
-      const failure = judgeWrite(remove.conditions, etagSubject(found?.head.isMarker ? undefined : found))
-      if (failure) throw failure
-      const result = { versioning, versionId: remove.versionId, deleteMarker: found?.head.isMarker ?? false }
-      if (!found) return { writes: [], result }
-      const editor = new RowEditor(view, time, remove.bucketId, remove.key)
-      editor.remove(found)
-      return { writes: editor.finish(), result }
-    },
-  }
-}
+export const removeVersion = command<[remove: RemoveVersion], Removed>({
+  name: "RemoveVersion",
+  grows: false,
+  touches: remove => [["current", objectRowKey(remove.bucketId, remove.key)]],
+  decide(view, time, remove) {
+    const row = objectRowKey(remove.bucketId, remove.key)
+    const { versioning } = requireBucket(view, remove.bucketId)
+    const found = findVersion(view, row, remove.versionId)
+    const failure = judgeWrite(remove.conditions, etagSubject(found?.head.isMarker ? undefined : found))
+    if (failure) throw failure
+    const result = { versioning, versionId: remove.versionId, deleteMarker: found?.head.isMarker ?? false }
+    if (!found) return { writes: [], result }
+    const editor = new RowEditor(view, time, remove.bucketId, remove.key)
+    editor.remove(found)
+    return { writes: editor.finish(), result }
+  },
+})
 
 interface VersionAddress {
   readonly bucketId: BucketId
@@ -207,43 +196,35 @@ interface VersionAddress {
   readonly versionId: VersionId | undefined
 }
 
-export const setTags = ({ tags, ...address }: VersionAddress & { readonly tags: Tags }) =>
-  changeDetails("SetTags", address, details => ({ ...details, tags }))
-
-/** The list was made for this owner: of another's version it says something else. Throws `conflict`. */
-export const setAcl = ({ acl, ...address }: VersionAddress & { readonly acl: ObjectAcl | undefined }) =>
-  changeDetails("SetAcl", address, ({ acl: before, ...details }) => {
-    if (before?.owner !== acl?.owner) throw fail("conflict")
-    return acl === undefined ? details : { ...details, acl }
-  })
-
 /** Replaces what is stored beside the bytes of one version; those, times and order stay. */
-function changeDetails(
-  name: string,
-  { bucketId, key, versionId }: VersionAddress,
-  change: (details: VersionDetails) => VersionDetails,
-): Command<VersionId | undefined> {
-  const row = objectRowKey(bucketId, key)
-  return {
+const changeDetails = <Change>(name: string, change: (details: VersionDetails, to: Change) => VersionDetails) =>
+  command<[address: VersionAddress, to: Change], VersionId | undefined>({
     name,
-    touches: [["current", row]],
-    decide(view, time) {
+    touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
+    decide(view, time, { bucketId, key, versionId }, to) {
       const { versioning } = requireBucket(view, bucketId)
       const found = requireVersion(view, bucketId, key, versionId)
-      const details = readDetails(view, row, decodeVersion(found.row.value))
+      const details = readDetails(view, objectRowKey(bucketId, key), decodeVersion(found.row.value))
       const editor = new RowEditor(view, time, bucketId, key)
-      editor.setDetails(found, change(details))
+      editor.setDetails(found, change(details, to))
       return { writes: editor.finish(), result: versioning === "never" ? undefined : versionIdOfHead(found.head) }
     },
-  }
-}
+  })
+
+export const setTags = changeDetails<Tags>("SetTags", (details, tags) => ({ ...details, tags }))
+
+/** The list was made for this owner: another's version needs another list. Throws `conflict`. */
+export const setAcl = changeDetails<ObjectAcl | undefined>("SetAcl", ({ acl: before, ...details }, acl) => {
+  if (before?.owner !== acl?.owner) throw fail("conflict")
+  return acl === undefined ? details : { ...details, acl }
+})
 
 /**
  * The version that a request names, an object. Throws `noSuchKey` (with the marker's id where the
  * latest is one), `noSuchVersion`, `isDeleteMarker`.
  */
 export function requireVersion(
-  view: TabletView,
+  view: RowView,
   bucketId: BucketId,
   key: ObjectKey,
   versionId: VersionId | undefined,

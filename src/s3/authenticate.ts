@@ -148,12 +148,22 @@ export class Gatekeeper {
    */
   openBucket(name: string, { account }: Caller, headers: Headers, expectedBy?: string): Soon<OpenBucket> {
     return after(this.buckets.open(this.names.of(name)), bucket => {
-      const owner = bucket.owner === account?.id ? account : this.accounts.accountNow(bucket.owner)
-      if (owner === undefined || (owner !== account && !mayLetOthersIn(bucket))) {
-        throw fail("accessDenied", { closedBucket: bucket.name })
+      if (bucket.owner === account?.id) {
+        checkExpectedOwner(headers, account, expectedBy)
+        return { bucket, owner: account }
       }
-      checkExpectedOwner(headers, owner, expectedBy)
-      return { bucket, owner }
+      return after(this.ownerForOthers(bucket), owner => {
+        checkExpectedOwner(headers, owner, expectedBy)
+        return { bucket, owner }
+      })
+    })
+  }
+
+  /** The owner of a bucket that may let in other accounts. Throws `accessDenied`. */
+  private ownerForOthers(bucket: Bucket): Soon<Account> {
+    return after(this.accounts.getAccount(bucket.owner), owner => {
+      if (owner === undefined || !mayLetOthersIn(bucket)) throw fail("accessDenied", { closedBucket: bucket.name })
+      return owner
     })
   }
 }

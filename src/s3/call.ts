@@ -20,6 +20,7 @@ import type { AttributeReader } from "./parse-content.js"
 import { Authority } from "./rights/authority.js"
 import type { AuthorityContext, AuthorityRequest } from "./rights/authority.js"
 import type { BodySays, RequestHead } from "./rights/condition-values-core.js"
+import type { BucketSettings } from "./settings/bucket-settings.js"
 import type { NewBuckets } from "./settings/new-bucket.js"
 import type { Query } from "./wire/query.js"
 import type { S3Target } from "./wire/target.js"
@@ -92,12 +93,16 @@ export class Call implements AuthorityRequest {
     return this.context.services
   }
 
+  get bucketSettings(): BucketSettings {
+    return this.context.bucketSettings
+  }
+
   get accessControl(): AccessControl {
     return this.context.accessControl
   }
 
   /** Whom policies may name. */
-  get principals(): Pick<Keyring, "principalExists" | "pinPrincipals" | "showPrincipals"> {
+  get principals(): Pick<Keyring, "pinPrincipals" | "showPrincipals"> {
     return this.context.accounts
   }
 

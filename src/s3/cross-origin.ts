@@ -11,9 +11,7 @@ import { answerEmpty, answerError } from "./call.js"
 import type { Answer } from "./call.js"
 import { allowedFields, allowingRule, corsRequestOf, VARY, type CorsRequest } from "./cors-core.js"
 import type { Field } from "./failures.js"
-import { CORS } from "./settings/cors.js"
-import type { CorsRule } from "./settings/cors.js"
-import { SettingReader } from "./settings/setting.js"
+import type { BucketSettings } from "./settings/bucket-settings.js"
 import type { S3Target } from "./wire/target.js"
 
 export interface Verdict {
@@ -28,11 +26,10 @@ const NO_RULES: Verdict = { kind: "noRules", fields: [] }
 const REFUSED: Verdict = { kind: "refused", fields: [VARY] }
 
 export class CrossOrigin {
-  private readonly rules: SettingReader<readonly CorsRule[]>
-
-  constructor(private readonly buckets: Buckets) {
-    this.rules = new SettingReader(buckets, CORS)
-  }
+  constructor(
+    private readonly buckets: Buckets,
+    private readonly settings: BucketSettings,
+  ) {}
 
   judge(bucketName: string | undefined, method: string, headers: Headers): Soon<Verdict> {
     const request = corsRequestOf(method, headers)
@@ -42,7 +39,7 @@ export class CrossOrigin {
   private async judgeRequest(bucketName: string | undefined, request: CorsRequest): Promise<Verdict> {
     const bucket = bucketName === undefined ? undefined : await this.find(bucketName)
     if (bucket === undefined) return NO_BUCKET
-    const rules = await this.rules.of(bucket)
+    const rules = await this.settings.cors.of(bucket)
     if (rules === undefined) return NO_RULES
     const rule = allowingRule(rules, request)
     return rule === undefined ? REFUSED : { kind: "allowed", fields: allowedFields(rule, request) }

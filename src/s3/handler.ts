@@ -49,10 +49,8 @@ import { Addresses, receivedOf, resourceOf, S3Request, type Addressed } from "./
 import { askedOf } from "./rights/asked-core.js"
 import { route } from "./route.js"
 import { OperationRunner, type Admitted } from "./run-operation.js"
-import { BUCKET_POLICY } from "./settings/bucket-policy.js"
+import { BucketSettings } from "./settings/bucket-settings.js"
 import type { NewBuckets } from "./settings/new-bucket.js"
-import { PUBLIC_ACCESS_BLOCK } from "./settings/public-access-block.js"
-import { SettingReader } from "./settings/setting.js"
 import { awake, unlessSlow } from "./slow-answer.js"
 
 const HOST_ID_BYTES = 24
@@ -105,9 +103,10 @@ class S3Handler implements Protocol {
     const { accounts, services, region, random, clock } = settings
     this.gate = new Gatekeeper(accounts, services.buckets, region, !settings.refuseSignatureV2)
     this.addresses = new Addresses(settings.domains)
-    this.crossOrigin = new CrossOrigin(services.buckets)
+    const bucketSettings = new BucketSettings(services.buckets)
+    this.crossOrigin = new CrossOrigin(services.buckets, bucketSettings)
     this.meters = new RequestMeters(settings.metrics)
-    this.runner = new OperationRunner(this.gate, this.meters, services.buckets)
+    this.runner = new OperationRunner(this.gate, this.meters, bucketSettings)
     this.hostId = Buffer.from(random.bytes(HOST_ID_BYTES)).toString("base64")
     this.hostLine = HeaderLines.of(["x-amz-id-2", this.hostId]).text
     this.context = {
@@ -116,9 +115,8 @@ class S3Handler implements Protocol {
       newBuckets: settings.newBuckets,
       region: region ?? DEFAULT_REGION,
       configuredRegion: region,
-      bucketPolicies: new SettingReader(services.buckets, BUCKET_POLICY),
-      publicAccessBlocks: new SettingReader(services.buckets, PUBLIC_ACCESS_BLOCK),
-      accessControl: new AccessControl(services.buckets, accounts),
+      bucketSettings,
+      accessControl: new AccessControl(bucketSettings, accounts),
       attributes: new AttributeReader(),
       contentLines: new ContentLines(),
       clock,

@@ -22,8 +22,8 @@ import type { S3Request } from "./request.js"
 import type { ActionName } from "./rights/actions.js"
 import type { Place } from "./rights/authority.js"
 import { makesObject } from "./rights/condition-values-core.js"
-import { REQUEST_PAYMENT, requestCharged } from "./settings/request-payment.js"
-import { SettingReader } from "./settings/setting.js"
+import type { BucketSettings } from "./settings/bucket-settings.js"
+import { requestCharged } from "./settings/request-payment.js"
 import { keyOfByteString } from "./wire/target.js"
 import type { S3Target } from "./wire/target.js"
 
@@ -43,15 +43,11 @@ export interface Admitted {
 type Handled<Kind extends OperationAnswer["kind"]> = Extract<OperationAnswer, { kind: Kind }>
 
 export class OperationRunner {
-  private readonly payers
-
   constructor(
     private readonly gate: Gatekeeper,
     private readonly meters: RequestMeters,
-    buckets: ConstructorParameters<typeof SettingReader>[0],
-  ) {
-    this.payers = new SettingReader(buckets, REQUEST_PAYMENT)
-  }
+    private readonly settings: BucketSettings,
+  ) {}
 
   /** Throws, or rejects with, the failure of the operation as the caller may hear it. */
   run(request: S3Request, admitted: Admitted): Soon<Answer> {
@@ -131,7 +127,7 @@ export class OperationRunner {
 
   /** Notes whether the caller pays for the request. Throws `accessDenied` where it has to, and does not say so. */
   private charge(call: Call, bucket: Bucket): Soon<void> {
-    return after(this.payers.of(bucket), payer => {
+    return after(this.settings.requestPayment.of(bucket), payer => {
       const charged = requestCharged(payer, bucket.owner, call.caller?.id, call.headers)
       if (charged.length > 0) call.charged = charged
     })

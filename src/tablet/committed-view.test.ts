@@ -3,7 +3,15 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
-import { parseDeviceId, parseEpoch, parseLogSequence, parsePosition, parseTabletId, rowKeyOf } from "../base/ids.js"
+import {
+  parseDeviceId,
+  parseEpoch,
+  parseIncarnation,
+  parseLogSequence,
+  parsePosition,
+  parseTabletId,
+  rowKeyOf,
+} from "../base/ids.js"
 import { Lent } from "../base/lent.js"
 import { xxh64 } from "../simd/xxh64.js"
 import type { CommitLog, DeviceRow, DeviceRows } from "../device/index.js"
@@ -12,11 +20,14 @@ import { rangeThrough, MemoryLayer } from "../device/index.js"
 import { visitRows } from "../base/row-scan.js"
 import type { Family } from "../base/families.js"
 import type { RowKey } from "../base/ids.js"
+import { soleProcess } from "../metadata/index.js"
+import { NO_POSITION } from "./member.js"
 import type { TabletRow } from "./contract.js"
 import { CommittedView } from "./committed-view.js"
 import { Member } from "./member.js"
 import { Seat } from "./seat.js"
 
+const PROCESS = soleProcess(parseIncarnation(1))
 const unused = () => assert.fail("not used")
 const FAMILY = "current"
 const ALL = { start: rowKeyOf("a"), end: rowKeyOf("z") }
@@ -68,7 +79,12 @@ const TEN = Array.from({ length: 10 }, (_, i) => `k${i}=${i}`)
 
 test("a scan goes on with the next member where one breaks, and gives each row once", () => {
   const damaged: string[] = []
-  const view = new CommittedView([seatOf(1, 3), seatOf(2, 7), seatOf(3, Infinity)], id => void damaged.push(id))
+  const view = new CommittedView(
+    [seatOf(1, 3), seatOf(2, 7), seatOf(3, Infinity)],
+    id => void damaged.push(id),
+    () => NO_POSITION,
+    PROCESS,
+  )
   assert.deepEqual(scan(view), TEN)
   assert.deepEqual(damaged, ["00000000000000d1", "00000000000000d2"])
   damaged.length = 0
@@ -80,7 +96,12 @@ test("a scan that no member can give fails, after the rows that some could", () 
   const found: string[] = []
   const row = (bytes: Buffer, keyAt: number, valueAt: number): boolean =>
     found.push(bytes.toString("latin1", keyAt, valueAt)) > 0
-  const view = new CommittedView([seatOf(1, 3), seatOf(2, 5)], () => undefined)
+  const view = new CommittedView(
+    [seatOf(1, 3), seatOf(2, 5)],
+    () => undefined,
+    () => NO_POSITION,
+    PROCESS,
+  )
   assert.throws(
     () => view.scan(FAMILY, ALL, { row }),
     error => isFailure(error, "corruptRow"),
@@ -121,7 +142,7 @@ test("a payload at hand is lent; one that is awaited is the caller's own, wherev
   const payloads = [1, 2].map(fill => new Uint8Array(100).fill(fill))
   let maySync = true
   const first = loggingSeat(1, payloads, () => maySync)
-  const view = new CommittedView([first, loggingSeat(2, payloads, () => maySync)], unused)
+  const view = new CommittedView([first, loggingSeat(2, payloads, () => maySync)], unused, () => NO_POSITION, PROCESS)
   const payloadOf = (i: number, row = must(view.get(FAMILY, rowKeyOf(`k${i}`)), "a row")) =>
     view.payload(FAMILY, rowKeyOf(`k${i}`), row)
   const [lent, other] = [payloadOf(0), payloadOf(1)]

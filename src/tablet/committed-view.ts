@@ -10,14 +10,15 @@ import type { Family } from "../base/families.js"
 import { Lent, owned, type LentSoon } from "../base/lent.js"
 import { asPromise } from "../base/soon.js"
 import { rowKeyOf } from "../base/ids.js"
-import type { DeviceId, RowKey } from "../base/ids.js"
+import type { DeviceId, Position, RowKey } from "../base/ids.js"
 import type { KeyRange } from "../base/key-range.js"
 import type { RowVisitor } from "../base/row-scan.js"
 import type { DeviceRow, PayloadPlace } from "../device/index.js"
-import type { CommittedRows, TabletRow } from "./contract.js"
+import type { Incarnations, QueryView } from "../metadata/index.js"
+import type { TabletRow } from "./contract.js"
 import type { Seat } from "./seat.js"
 
-export class CommittedView implements CommittedRows {
+export class CommittedView implements QueryView {
   /** Whose places a row holds, where it is not the first member. */
   private readonly origins = new WeakMap<TabletRow, Seat>()
   /** Rows of an earlier first member may still be about, and nothing on them tells whose they are. */
@@ -26,7 +27,13 @@ export class CommittedView implements CommittedRows {
   constructor(
     private seats: readonly Seat[],
     private readonly damaged: (id: DeviceId, failure: Failure) => void,
+    private readonly committed: () => Position,
+    readonly incarnations: Incarnations,
   ) {}
+
+  get position(): Position {
+    return this.committed()
+  }
 
   /** Who is read first. */
   get reader(): Seat {

@@ -10,7 +10,7 @@ import { xxh64 } from "../simd/xxh64.js"
 import type { DeviceRow } from "../device/index.js"
 
 /** What a member has in a range, by key: the digest of each row. */
-export interface RowDigests {
+interface RowDigests {
   readonly id: DeviceId
   readonly rows: ReadonlyMap<RowKey, bigint>
 }

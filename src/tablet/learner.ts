@@ -25,7 +25,7 @@ import { BATCH_BYTES_MAX } from "./primary-core.js"
 import { Seat } from "./seat.js"
 
 /** What the learner copies from. */
-export interface SnapshotSource {
+interface SnapshotSource {
   readonly committed: TabletView
   /** Undefined where the row has changed meanwhile. */
   payload(family: Family, key: RowKey, row: TabletRow): LentSoon

@@ -2,11 +2,12 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure } from "../base/failures.js"
-import { parseEpoch, parsePosition, parseTabletId, rowKeyOf } from "../base/ids.js"
+import { parseEpoch, parseIncarnation, parsePosition, parseTabletId, rowKeyOf } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
 import { MemoryLayer } from "../device/index.js"
 import { entryBytes, type EntryWrite } from "../format/entry.js"
-import type { Command, DecisionView, TabletRow } from "./contract.js"
+import { soleProcess, type Command, type DecisionView } from "../metadata/index.js"
+import type { TabletRow } from "./contract.js"
 import { BATCH_BYTES_MAX, PayloadNeeded, PrimaryCore, type Batch } from "./primary-core.js"
 
 const FAMILY = "current"
@@ -23,7 +24,13 @@ const valueAt = (view: DecisionView, text: string): string | undefined => {
 /** A core over committed rows that a test can write, and the answers that clients have had. */
 class Scene {
   readonly rows = new MemoryLayer<TabletRow>()
-  readonly core = new PrimaryCore(parseTabletId(1), parseEpoch(1), parsePosition(0), this.rows)
+  readonly core = new PrimaryCore(
+    parseTabletId(1),
+    parseEpoch(1),
+    parsePosition(0),
+    this.rows,
+    soleProcess(parseIncarnation(1)),
+  )
   readonly answers: string[] = []
 
   run<Result>(name: string, decide: Command<Result>["decide"]): void {
@@ -31,7 +38,7 @@ class Scene {
       resolve: (result: Result) => void this.answers.push(`${name}: ${String(result)}`),
       reject: (error: unknown) => void this.answers.push(`${name}! ${isFailure(error) ? error.kind : String(error)}`),
     }
-    this.core.decide({ name, touches: [], decide }, 0, new Map(), settle)
+    this.core.decide({ decide }, 0, new Map(), settle)
   }
 
   put(name: string, text: string, value: string | undefined): void {
@@ -172,9 +179,7 @@ test("a decision that needs a payload says so, and is taken again with it", () =
   const payload = { in: "volume", volume: 1, offsetBytes: 0, lengthBytes: 3 } as const
   const row: TabletRow = { value: bytes("v"), payload }
   scene.rows.set(FAMILY, key("a"), row)
-  const command: Command<number> = {
-    name: "carry",
-    touches: [],
+  const command: Pick<Command<number>, "decide"> = {
     decide(view) {
       const found = view.get(FAMILY, key("a"))
       return { writes: [], result: (found && view.payload(FAMILY, key("a"), found)?.length) ?? 0 }

@@ -16,7 +16,8 @@ import { COMMAND_ROWS_MAX, ENTRY_BYTES_MAX, MIB } from "../base/limits.js"
 import { entryBytes, type Entry, type EntryWrite } from "../format/entry.js"
 import type { KeyRange } from "../base/key-range.js"
 import { getThrough, MemoryLayer, rangeThrough, type Layer, type Layered } from "../device/index.js"
-import type { Command, DecisionView, TabletPayload, TabletRow } from "./contract.js"
+import type { Command, DecisionView, Incarnations } from "../metadata/index.js"
+import type { TabletPayload, TabletRow } from "./contract.js"
 
 /** A row that a decision wrote and that is not yet committed. */
 interface HeadRow extends TabletRow {
@@ -24,7 +25,7 @@ interface HeadRow extends TabletRow {
 }
 
 /** An answer waiting for its position. */
-export interface Held {
+interface Held {
   readonly waitsFor: Position
   /** Gives the answer. */
   release(): void
@@ -107,6 +108,7 @@ export class PrimaryCore {
     private epochNow: Epoch,
     recovered: Position,
     committed: Layer<TabletRow>,
+    private readonly incarnations: Incarnations,
     private readonly answerRule: AnswerRule = answerWhenDurable,
   ) {
     this.headPosition = recovered
@@ -138,15 +140,16 @@ export class PrimaryCore {
    * `PayloadNeeded` or `RowsNeeded` (nothing happened) when a payload or rows must be read first.
    */
   decide<Result>(
-    command: Command<Result>,
+    command: Pick<Command<Result>, "decide">,
     nowMs: number,
     payloads: ReadonlyMap<RowKey, { readonly row: TabletRow; readonly bytes: Uint8Array }>,
     settle: Settle<Result>,
   ): void {
+    const { incarnations } = this
     const view = new HeadView(this.layers, payloads)
     const position = parsePosition(this.headPosition + 1)
     try {
-      const { writes, result } = command.decide(view, { nowMs, position })
+      const { writes, result } = command.decide(view, { nowMs, position, incarnations })
       if (writes.length > 0) this.append(writes, position)
       const appended = writes.length > 0 ? position : NOTHING
       this.hold(new Answer(this.answerRule({ appended, saw: view.saw, refused: false }), settle, result, undefined))

@@ -14,13 +14,15 @@ import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import type { DeviceId, Epoch, Position, RowKey } from "../base/ids.js"
 import { owned, type LentSoon } from "../base/lent.js"
-import { RowsRead, runOnce } from "../base/rows-needed.js"
+import { RowsRead, runOnce, withRows } from "../base/rows-needed.js"
+import type { Soon } from "../base/soon.js"
 import { mapBounded } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import { CommittedView } from "./committed-view.js"
 import { MemberComparison } from "./comparison.js"
-import type { Command, ConfigurationKeeper, Tablet, TabletRow, TabletView } from "./contract.js"
+import type { Command, Incarnations, Metadata, Query } from "../metadata/index.js"
+import type { ConfigurationKeeper, TabletRow } from "./contract.js"
 import { Learner } from "./learner.js"
 import { COMMANDS_WAITING_MAX, MEMBERS_AT_ONCE, PAYLOAD_READS_MAX, ROW_READS_MAX } from "./limits.js"
 import { EncodedBatch, type LoggedBatch, type Member, type MemberDevice } from "./member.js"
@@ -53,7 +55,7 @@ export interface MembershipOf {
   readonly since: Epoch
 }
 
-export class Primary implements Tablet {
+export class Primary implements Metadata {
   private readonly core: PrimaryCore
   readonly committed: CommittedView
   private seats: readonly Seat[]
@@ -78,17 +80,23 @@ export class Primary implements Tablet {
     private readonly clock: Clock,
     private readonly output: Log,
     private readonly keeper: ConfigurationKeeper,
+    readonly incarnations: Incarnations,
     answerRule: AnswerRule = answerWhenDurable,
   ) {
     this.seats = members.map(member => new Seat(member))
-    this.committed = new CommittedView(this.seats, (id, failure) => this.keeper.damaged(id, failure))
+    this.committed = new CommittedView(
+      this.seats,
+      (id, failure) => this.keeper.damaged(id, failure),
+      () => this.core.committed,
+      incarnations,
+    )
     const damaged = (id: DeviceId, failure: Failure) => this.keeper.damaged(id, failure)
     this.verification = new ReplicaVerification(() => this.confirmed, clock, output, damaged)
     const { tabletId } = this.committed.reader.member
-    this.core = new PrimaryCore(tabletId, epoch, recovered, committedLayer(this.committed), answerRule)
+    this.core = new PrimaryCore(tabletId, epoch, recovered, committedLayer(this.committed), incarnations, answerRule)
   }
 
-  get committedPosition(): Position {
+  get position(): Position {
     return this.core.committed
   }
 
@@ -126,6 +134,10 @@ export class Primary implements Tablet {
     return this.committed.payload(family, key, row)
   }
 
+  ask<Result>(query: Query<Result>): Soon<Result> {
+    return withRows(() => query.answer(this.committed))
+  }
+
   run<Result>(command: Command<Result>): Promise<Result> {
     const { seats } = this
     try {
@@ -150,7 +162,7 @@ export class Primary implements Tablet {
   ): Promise<void> | undefined {
     const seat = seats[step % seats.length]
     if (seat && step < seats.length) return roomAt(seat, roomForWrites)
-    if (seat && step < 2 * seats.length) return grows === false ? undefined : roomAt(seat, roomToGrow)
+    if (seat && step < 2 * seats.length) return grows ? roomAt(seat, roomToGrow) : undefined
     const touched = touches[step - 2 * seats.length]
     return touched && this.warm(touched[0], [touched[1]])
   }
@@ -419,12 +431,9 @@ export class Primary implements Tablet {
     return new MemberComparison(() => this.confirmed.map(({ member }) => member))
   }
 
-  async askEveryReplica<Answer>(
-    verifiedSinceMs: number,
-    ask: (view: TabletView) => Answer,
-  ): Promise<readonly Answer[] | undefined> {
+  async askEveryReplica<Result>(verifiedSinceMs: number, query: Query<Result>): Promise<readonly Result[] | undefined> {
     if (this.confirmed.length < this.keeper.replicasWanted()) return undefined
-    return this.verification.ask(verifiedSinceMs, ask)
+    return this.verification.ask(verifiedSinceMs, query, this.committed)
   }
 
   /** Verifies the replicas that are due, one after another; true if there was any. */

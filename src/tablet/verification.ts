@@ -10,8 +10,9 @@ import { isFailure, type Failure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
-import type { TabletView } from "./contract.js"
+import type { Query, QueryView } from "../metadata/index.js"
 import { VERIFY_EVERY_MS_MIN } from "./limits.js"
+import type { Member } from "./member.js"
 import type { Seat } from "./seat.js"
 
 /** The last walk over a replica's metadata. */
@@ -56,14 +57,14 @@ export class ReplicaVerification {
   }
 
   /** What each replica answers; undefined if one of them has not been verified since then, or cannot be read. */
-  ask<Answer>(sinceMs: number, ask: (view: TabletView) => Answer): readonly Answer[] | undefined {
+  ask<Result>(sinceMs: number, query: Query<Result>, moment: Moment): readonly Result[] | undefined {
     this.wantedMs = Math.max(this.wantedMs, sinceMs)
     const replicas = this.replicas()
     if (!replicas.every(seat => this.isWhole(seat, sinceMs))) return undefined
-    const answers: Answer[] = []
+    const answers: Result[] = []
     for (const { id, member } of replicas) {
       try {
-        answers.push(ask(member))
+        answers.push(query.answer(viewOf(member, moment)))
       } catch (error) {
         if (!isFailure(error, "corruptRow", "deviceFailed")) throw error
         this.damaged(id, error)
@@ -119,3 +120,14 @@ export class ReplicaVerification {
     }
   }
 }
+
+/** What views of all replicas have in common. */
+type Moment = Pick<QueryView, "position" | "incarnations">
+
+const viewOf = (member: Member, { position, incarnations }: Moment): QueryView => ({
+  position,
+  incarnations,
+  get: (family, key) => member.get(family, key),
+  range: (family, range) => member.range(family, range),
+  scan: (family, range, visitor) => member.scan(family, range, visitor),
+})

@@ -1,48 +1,52 @@
 /** Users, groups, policies and keys: what they come to for a request, and that every change counts at once. */
 import assert from "node:assert/strict"
-import { test } from "node:test"
 import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
 import { accountNumberOf } from "../../src/format/account-number.js"
 import { packRecord } from "../../src/format/pack.js"
 import { textRowKey } from "../../src/format/row-key.js"
-import { AccessWorld, allow, NOW_MS, rejects, ROOT_KEY, trust } from "./world.js"
+import { command } from "../../src/metadata/index.js"
+import { readPrincipals } from "../../src/access/identities/named-principals-core.js"
+import { AccessWorld, allow, collect, NOW_MS, rejects, ROOT_KEY, testBothWays, trust } from "./world.js"
 
 const READ_ONLY = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
 
-test("a user may what its policies and those of its groups allow, and no longer than they do", async () => {
-  const world = await AccessWorld.open()
-  const { identities, accounts } = world.access
-  const { ref, id } = await world.user("Bob")
-  assert.equal(await world.may(id, "s3:GetObject"), false)
-  await identities.attach(ref, READ_ONLY)
-  assert.equal(await world.may(id, "s3:GetObject"), true)
-  assert.equal(await world.may(id, "s3:PutObject"), false)
-  const group = await world.create("group", "writers")
-  await identities.putInline(group, "write", allow("s3:PutObject"))
-  await identities.joinGroup(ref, "Writers")
-  assert.equal(await world.may(id, "s3:PutObject"), true)
-  assert.deepEqual(
-    identities.members(group).map(user => user.name),
-    ["Bob"],
-  )
-  await identities.putInline(group, "write", allow("s3:PutObjectTagging"))
-  assert.equal(await world.may(id, "s3:PutObject"), false, "a changed policy counts at once")
-  await identities.leaveGroup(ref, "writers")
-  assert.equal(await world.may(id, "s3:PutObjectTagging"), false, "a left group counts at once")
-  await identities.detach(ref, READ_ONLY)
-  assert.equal(await world.may(id, "s3:GetObject"), false, "a detached policy counts at once")
-  await accounts.setKeyActive(id, false)
-  assert.equal(await world.known(id), undefined, "a disabled key is refused at once")
-  await accounts.setKeyActive(id, true)
-  assert.equal((await world.mustKnow(id)).principal.kind, "user")
-  await accounts.removeKey(id)
-  assert.equal(await world.known(id), undefined, "a deleted key is refused at once")
-  await identities.remove(ref)
-  await rejects("noSuchEntity", identities.get(ref))
-})
+testBothWays(
+  "a user may what its policies and those of its groups allow, and no longer than they do",
+  async answersLater => {
+    const world = await AccessWorld.open(answersLater)
+    const { identities, accounts } = world.access
+    const { ref, id } = await world.user("Bob")
+    assert.equal(await world.may(id, "s3:GetObject"), false)
+    await identities.attach(ref, READ_ONLY)
+    assert.equal(await world.may(id, "s3:GetObject"), true)
+    assert.equal(await world.may(id, "s3:PutObject"), false)
+    const group = await world.create("group", "writers")
+    await identities.putInline(group, "write", allow("s3:PutObject"))
+    await identities.joinGroup(ref, "Writers")
+    assert.equal(await world.may(id, "s3:PutObject"), true)
+    assert.deepEqual(
+      (await collect(identities.members(group, ""))).map(user => user.name),
+      ["Bob"],
+    )
+    await identities.putInline(group, "write", allow("s3:PutObjectTagging"))
+    assert.equal(await world.may(id, "s3:PutObject"), false, "a changed policy counts at once")
+    await identities.leaveGroup(ref, "writers")
+    assert.equal(await world.may(id, "s3:PutObjectTagging"), false, "a left group counts at once")
+    await identities.detach(ref, READ_ONLY)
+    assert.equal(await world.may(id, "s3:GetObject"), false, "a detached policy counts at once")
+    await accounts.setKeyActive(id, false)
+    assert.equal(await world.known(id), undefined, "a disabled key is refused at once")
+    await accounts.setKeyActive(id, true)
+    assert.equal((await world.mustKnow(id)).principal.kind, "user")
+    await accounts.removeKey(id)
+    assert.equal(await world.known(id), undefined, "a deleted key is refused at once")
+    await identities.remove(ref)
+    await rejects("noSuchEntity", identities.get(ref))
+  },
+)
 
-test("a principal carries the names that policies speak of", async () => {
-  const world = await AccessWorld.open()
+testBothWays("a principal carries the names that policies speak of", async answersLater => {
+  const world = await AccessWorld.open(answersLater)
   const { identities } = world.access
   const ref = world.ref("user", "Ann")
   const user = await identities.create({
@@ -70,42 +74,48 @@ test("a principal carries the names that policies speak of", async () => {
   )
 })
 
-test("versions of a managed policy: five at most, the default one counts, and those in use stay", async () => {
-  const world = await AccessWorld.open()
-  const { identities } = world.access
-  const { ref, id } = await world.user("bob")
-  const policy = { name: "P", path: "/", description: "", tags: [], text: allow("s3:GetObject") }
-  await identities.createPolicy(world.account, policy)
-  await rejects("entityExists", identities.createPolicy(world.account, { ...policy, name: "p" }))
-  const arn = `arn:aws:iam::${accountNumberOf(world.account)}:policy/P`
-  await identities.attach(ref, arn)
-  assert.equal(await world.may(id, "s3:GetObject"), true)
-  await identities.addPolicyVersion(world.account, arn, allow("s3:PutObject"), false)
-  assert.equal(await world.may(id, "s3:PutObject"), false)
-  await identities.setDefaultPolicyVersion(world.account, arn, 2)
-  assert.equal(await world.may(id, "s3:PutObject"), true)
-  assert.equal(await world.may(id, "s3:GetObject"), false)
-  for (let i = 3; i <= 5; i += 1) await identities.addPolicyVersion(world.account, arn, policy.text, false)
-  await rejects("limitExceeded", identities.addPolicyVersion(world.account, arn, policy.text, true))
-  await rejects("deleteConflict", identities.removePolicyVersion(world.account, arn, 2))
-  await rejects("deleteConflict", identities.removePolicy(world.account, arn))
-  await identities.detach(ref, arn)
-  await rejects("deleteConflict", identities.removePolicy(world.account, arn))
-  for (const number of [1, 3, 4, 5]) await identities.removePolicyVersion(world.account, arn, number)
-  await identities.setBoundary(ref, arn)
-  assert.deepEqual(
-    identities.policyHolders(world.account, arn).map(({ identity, isBoundary }) => [identity.name, isBoundary]),
-    [["bob", true]],
-  )
-  await rejects("deleteConflict", identities.removePolicy(world.account, arn))
-  await identities.setBoundary(ref, undefined)
-  await identities.removePolicy(world.account, arn)
-  await rejects("noSuchEntity", identities.attach(ref, arn))
-  await rejects("accessDenied", identities.addPolicyVersion(world.account, READ_ONLY, policy.text, true))
-})
+testBothWays(
+  "versions of a managed policy: five at most, the default one counts, and those in use stay",
+  async answersLater => {
+    const world = await AccessWorld.open(answersLater)
+    const { identities } = world.access
+    const { ref, id } = await world.user("bob")
+    const policy = { name: "P", path: "/", description: "", tags: [], text: allow("s3:GetObject") }
+    await identities.createPolicy(world.account, policy)
+    await rejects("entityExists", identities.createPolicy(world.account, { ...policy, name: "p" }))
+    const arn = `arn:aws:iam::${accountNumberOf(world.account)}:policy/P`
+    await identities.attach(ref, arn)
+    assert.equal(await world.may(id, "s3:GetObject"), true)
+    await identities.addPolicyVersion(world.account, arn, allow("s3:PutObject"), false)
+    assert.equal(await world.may(id, "s3:PutObject"), false)
+    await identities.setDefaultPolicyVersion(world.account, arn, 2)
+    assert.equal(await world.may(id, "s3:PutObject"), true)
+    assert.equal(await world.may(id, "s3:GetObject"), false)
+    for (let i = 3; i <= 5; i += 1) await identities.addPolicyVersion(world.account, arn, policy.text, false)
+    await rejects("limitExceeded", identities.addPolicyVersion(world.account, arn, policy.text, true))
+    await rejects("deleteConflict", identities.removePolicyVersion(world.account, arn, 2))
+    await rejects("deleteConflict", identities.removePolicy(world.account, arn))
+    await identities.detach(ref, arn)
+    await rejects("deleteConflict", identities.removePolicy(world.account, arn))
+    for (const number of [1, 3, 4, 5]) await identities.removePolicyVersion(world.account, arn, number)
+    await identities.setBoundary(ref, arn)
+    assert.deepEqual(
+      (await collect(identities.policyHolders(world.account, arn))).map(({ identity, isBoundary }) => [
+        identity.name,
+        isBoundary,
+      ]),
+      [["bob", true]],
+    )
+    await rejects("deleteConflict", identities.removePolicy(world.account, arn))
+    await identities.setBoundary(ref, undefined)
+    await identities.removePolicy(world.account, arn)
+    await rejects("noSuchEntity", identities.attach(ref, arn))
+    await rejects("accessDenied", identities.addPolicyVersion(world.account, READ_ONLY, policy.text, true))
+  },
+)
 
-test("a boundary limits a user, and a policy of its own a key for one purpose", async () => {
-  const world = await AccessWorld.open()
+testBothWays("a boundary limits a user, and a policy of its own a key for one purpose", async answersLater => {
+  const world = await AccessWorld.open(answersLater)
   const { identities, accounts } = world.access
   const { ref, id } = await world.user("bob", "s3:*")
   await identities.setBoundary(ref, READ_ONLY)
@@ -131,8 +141,8 @@ test("a boundary limits a user, and a policy of its own a key for one purpose", 
   )
 })
 
-test("two keys a user, its service keys go with it, and nobody touches another's", async () => {
-  const world = await AccessWorld.open()
+testBothWays("two keys a user, its service keys go with it, and nobody touches another's", async answersLater => {
+  const world = await AccessWorld.open(answersLater)
   const { identities, accounts } = world.access
   const { ref, id } = await world.user("bob")
   await world.user("ann")
@@ -159,8 +169,8 @@ test("two keys a user, its service keys go with it, and nobody touches another's
   assert.equal(await accounts.getKey(third.key.id), undefined)
 })
 
-test("deleting is refused while something hangs on it", async () => {
-  const world = await AccessWorld.open()
+testBothWays("deleting is refused while something hangs on it", async answersLater => {
+  const world = await AccessWorld.open(answersLater)
   const { identities } = world.access
   const user = await world.create("user", "bob")
   const group = await world.create("group", "devs")
@@ -180,8 +190,8 @@ test("deleting is refused while something hangs on it", async () => {
   await identities.remove(user)
 })
 
-test("names are one in either case, a renamed user keeps what it has", async () => {
-  const world = await AccessWorld.open()
+testBothWays("names are one in either case, a renamed user keeps what it has", async answersLater => {
+  const world = await AccessWorld.open(answersLater)
   const { identities } = world.access
   const { ref, id } = await world.user("Bob", "s3:GetObject")
   await rejects("entityExists", world.create("user", "BOB"))
@@ -193,12 +203,12 @@ test("names are one in either case, a renamed user keeps what it has", async () 
   assert.equal(await world.may(id, "s3:GetObject"), true)
   assert.match((await world.mustKnow(id)).principal.arn, /user\/new\/Robert$/)
   assert.deepEqual(
-    identities.members(group).map(user => user.name),
+    (await collect(identities.members(group, ""))).map(user => user.name),
     ["Robert"],
   )
   await identities.update(world.ref("user", "robert"), { name: "ROBERT", path: undefined })
   assert.deepEqual(
-    identities.policyHolders(world.account, READ_ONLY).map(({ identity }) => identity.name),
+    (await collect(identities.policyHolders(world.account, READ_ONLY))).map(({ identity }) => identity.name),
     ["ROBERT"],
   )
   await world.create("user", "Bob")
@@ -206,8 +216,8 @@ test("names are one in either case, a renamed user keeps what it has", async () 
   await rejects("notImplemented", identities.update(group, { name: "others", path: undefined }))
 })
 
-test("bad names, texts and tags are refused", async () => {
-  const world = await AccessWorld.open()
+testBothWays("bad names, texts and tags are refused", async answersLater => {
+  const world = await AccessWorld.open(answersLater)
   const { identities } = world.access
   const user = await world.create("user", "bob")
   await rejects("invalidArgument", world.create("user", "no spaces"))
@@ -253,14 +263,14 @@ test("bad names, texts and tags are refused", async () => {
   ])
 })
 
-test("accounts see nothing of each other", async () => {
-  const world = await AccessWorld.open()
+testBothWays("accounts see nothing of each other", async answersLater => {
+  const world = await AccessWorld.open(answersLater)
   const { accounts, identities } = world.access
   const other = await accounts.createAccount({ id: parseAccountId("other"), displayName: "Other", email: "" })
   await world.user("bob")
   await rejects("noSuchEntity", identities.get(world.ref("user", "bob", other.id)))
   await world.create("user", "bob", undefined, other.id)
-  assert.equal([...identities.list(other.id, "user", "")].length, 1)
+  assert.equal((await collect(identities.list(other.id, "user", ""))).length, 1)
   await identities.createPolicy(other.id, { name: "P", path: "/", description: "", tags: [], text: allow("s3:*") })
   const arn = `arn:aws:iam::${other.number}:policy/P`
   await identities.getPolicy(other.id, arn)
@@ -268,33 +278,56 @@ test("accounts see nothing of each other", async () => {
   assert.equal((await accounts.accountOfNumber(other.number))?.id, "other")
 })
 
-test("an account of an earlier release gets its number at a start, and its key is the root's", async () => {
-  const world = await AccessWorld.open()
-  const id = parseAccountId("old")
-  const write = (family: "accounts" | "accessKeys", key: string, value: Uint8Array) =>
-    world.tablet.run({
-      name: "Old",
-      touches: [],
-      decide: () => ({ writes: [{ family, key: textRowKey(key), value }], result: undefined }),
+testBothWays(
+  "an account of an earlier release gets its number at a start, and its key is the root's",
+  async answersLater => {
+    const world = await AccessWorld.open(answersLater)
+    const id = parseAccountId("old")
+    const value = packRecord(1, [id, "Old", "", 5])
+    const writeOld = command({
+      name: "WriteOld",
+      decide: () => ({ writes: [{ family: "accounts", key: textRowKey(id), value }], result: undefined }),
     })
-  await write("accounts", id, packRecord(1, [id, "Old", "", 5]))
-  await world.restart()
-  const found = await world.access.accounts.accountOfNumber(accountNumberOf(id))
-  assert.deepEqual(found, { id, displayName: "Old", email: "", createdMs: 5, number: accountNumberOf(id) })
-  const key = await world.access.accounts.importKey({
-    accountId: id,
-    userName: undefined,
-    id: parseAccessKeyId("OLDKEY"),
-    secret: "12345678",
-  })
-  assert.equal((await world.mustKnow(key.id)).isWholeRoot, true)
+    await world.metadata.run(writeOld())
+    await world.restart()
+    const found = await world.access.accounts.accountOfNumber(accountNumberOf(id))
+    assert.deepEqual(found, { id, displayName: "Old", email: "", createdMs: 5, number: accountNumberOf(id) })
+    const key = await world.access.accounts.importKey({
+      accountId: id,
+      userName: undefined,
+      id: parseAccessKeyId("OLDKEY"),
+      secret: "12345678",
+    })
+    assert.equal((await world.mustKnow(key.id)).isWholeRoot, true)
+  },
+)
+
+testBothWays("lists are whole and in order, however many pages they take", async answersLater => {
+  const world = await AccessWorld.open(answersLater)
+  const { accounts, identities } = world.access
+  const group = await world.create("group", "all")
+  const names = Array.from({ length: 250 }, (_, i) => `U${String(i).padStart(3, "0")}`)
+  for (const name of names) await identities.joinGroup(await world.create("user", name), "all")
+  for (const name of names) await accounts.createKey({ accountId: world.account, userName: name })
+  const namesOf = async (items: AsyncIterable<{ readonly name: string }>) =>
+    (await collect(items)).map(({ name }) => name)
+  assert.deepEqual(await namesOf(identities.list(world.account, "user", "")), names)
+  assert.deepEqual(await namesOf(identities.list(world.account, "user", "u099")), names.slice(100))
+  assert.deepEqual(await namesOf(identities.members(group, "")), names)
+  assert.deepEqual(await namesOf(identities.members(group, "u199")), names.slice(200))
+  assert.deepEqual(await namesOf(identities.list(world.account, "role", "")), [])
+  const keys = (await accounts.listKeys()).map(({ id }) => id)
+  assert.deepEqual([keys.length, new Set(keys).size], [251, 251], "those of the users, and the root's")
+  for (let i = 0; i < 120; i += 1) await accounts.createAccount({ displayName: `a${i}`, email: "" })
+  const ids = (await accounts.listAccounts()).map(({ id }) => id)
+  assert.deepEqual([ids.length, new Set(ids).size], [121, 121])
 })
 
-test("when a key was used last is known at once, and written a few times only", async () => {
-  const world = await AccessWorld.open()
+testBothWays("when a key was used last is known at once, and written a few times only", async answersLater => {
+  const world = await AccessWorld.open(answersLater)
   const { id } = await world.user("bob")
   let writes = 0
-  world.tablet.before = name => void (writes += name === "NoteKeyUses" ? 1 : 0)
+  world.metadata.before = name => void (writes += name === "NoteKeyUses" ? 1 : 0)
   const known = await world.mustKnow(id)
   for (let i = 0; i < 1_000; i += 1) world.access.accounts.noteUse(known, NOW_MS + i * 1_000, "s3", "us-east-1")
   const last = { usedMs: NOW_MS + 999_000, service: "s3", region: "us-east-1" }
@@ -308,20 +341,22 @@ test("when a key was used last is known at once, and written a few times only", 
   assert.equal(await world.access.accounts.lastUse(id), undefined)
 })
 
-test("whom a policy may name is there: accounts, users and roles as they are spelled", async () => {
-  const world = await AccessWorld.open()
+testBothWays("whom a policy may name is there: accounts, users and roles as they are spelled", async answersLater => {
+  const world = await AccessWorld.open(answersLater)
   const number = accountNumberOf(ROOT_KEY.accountId)
   await world.create("user", "Bob")
   await world.create("role", "reader", trust({ AWS: `arn:aws:iam::${number}:root` }))
-  const names = (type: "AWS" | "CanonicalUser" | "Service", ...values: readonly string[]) =>
-    values.map(value => world.access.accounts.principalExists({ type, value }))
+  const names = async (type: "AWS" | "CanonicalUser" | "Service", ...values: readonly string[]) => {
+    const found = await world.metadata.ask(readPrincipals(values.map(value => ({ type, value }))))
+    return found.map(({ exists }) => exists)
+  }
   const iam = `arn:aws:iam::${number}`
   const there = [number, `${iam}:root`, `${iam}:user/Bob`, `${iam}:role/reader`, "*", "AIDAAAAAAAAAAAAAAAAAA"]
-  assert.deepEqual(names("AWS", ...there, `arn:aws:sts::${number}:assumed-role/reader/any`), Array(7).fill(true))
+  assert.deepEqual(await names("AWS", ...there, `arn:aws:sts::${number}:assumed-role/reader/any`), Array(7).fill(true))
   const missing = [`${iam}:user/bob`, `${iam}:user/team/Bob`, `${iam}:user/nobody`, `${iam}:role/Bob`, "000000000000"]
   const elsewhere = ["arn:aws:iam::000000000000:root", "arn:aws:iam::000000000000:user/Bob"]
   const sessions = [`arn:aws:sts::${number}:assumed-role/none/any`, `arn:aws:sts::${number}:federated-user/Bob`]
-  assert.deepEqual(names("AWS", ...missing, ...elsewhere, ...sessions), Array(9).fill(false))
-  assert.deepEqual(names("CanonicalUser", ROOT_KEY.accountId, "nobody"), [true, false])
-  assert.deepEqual(names("Service", "logging.s3.amazonaws.com"), [true])
+  assert.deepEqual(await names("AWS", ...missing, ...elsewhere, ...sessions), Array(9).fill(false))
+  assert.deepEqual(await names("CanonicalUser", ROOT_KEY.accountId, "nobody"), [true, false])
+  assert.deepEqual(await names("Service", "logging.s3.amazonaws.com"), [true])
 })

@@ -1,11 +1,10 @@
 /** Temporary credentials: who gets them, what they may, and what ends them. */
 import assert from "node:assert/strict"
-import { test } from "node:test"
 import type { AssumeRequest, IssuedSession } from "../../src/access/index.js"
 import { parseAccountId } from "../../src/base/ids.js"
 import type { AccessKeyId } from "../../src/base/ids.js"
 import { accountNumberOf } from "../../src/format/account-number.js"
-import { AccessWorld, allow, HOUR_MS, NO_CONTEXT, NOW_MS, rejects, ROOT_KEY, trust } from "./world.js"
+import { AccessWorld, allow, HOUR_MS, NO_CONTEXT, NOW_MS, rejects, ROOT_KEY, testBothWays, trust } from "./world.js"
 
 const NUMBER = accountNumberOf(ROOT_KEY.accountId)
 const READER = `arn:aws:iam::${NUMBER}:role/reader`
@@ -16,8 +15,8 @@ const asking = (change: Partial<AssumeRequest> = {}): AssumeRequest => ({
 })
 
 /** A user that may assume a role that reads. */
-async function scene() {
-  const world = await AccessWorld.open()
+async function scene(answersLater: boolean) {
+  const world = await AccessWorld.open(answersLater)
   const { ref, id } = await world.user("bob", "sts:AssumeRole")
   const role = await world.create("role", "reader", trust({ AWS: `arn:aws:iam::${NUMBER}:root` }))
   await world.access.identities.putInline(role, "read", allow("s3:GetObject"))
@@ -29,8 +28,8 @@ async function scene() {
 const ends = (world: AccessWorld, { accessKeyId, token }: IssuedSession) =>
   rejects("invalidToken", world.known(accessKeyId, token))
 
-test("a key's session is its owner until it ends, and no longer than the key counts", async () => {
-  const world = await AccessWorld.open()
+testBothWays("a key's session is its owner until it ends, and no longer than the key counts", async answersLater => {
+  const world = await AccessWorld.open(answersLater)
   const { id } = await world.user("bob", "s3:GetObject")
   const session = world.access.sessions.ofKey(await world.mustKnow(id), 900, NOW_MS)
   const { accessKeyId, token } = session
@@ -61,8 +60,8 @@ test("a key's session is its owner until it ends, and no longer than the key cou
   await ends(world, session)
 })
 
-test("a role's session ends with the key that it stems from, also where that expires", async () => {
-  const { world } = await scene()
+testBothWays("a role's session ends with the key that it stems from, also where that expires", async answersLater => {
+  const { world } = await scene(answersLater)
   const service = { description: "", policy: undefined, expiresMs: NOW_MS + 1_000 }
   const { key } = await world.access.accounts.createKey({ accountId: world.account, userName: "bob", service })
   const session = await world.access.sessions.assume(await world.mustKnow(key.id), asking())
@@ -73,8 +72,8 @@ test("a role's session ends with the key that it stems from, also where that exp
   await rejects("invalidToken", world.known(accessKeyId, token, NOW_MS + 1_000))
 })
 
-test("a flipped bit anywhere in a token is no token", async () => {
-  const world = await AccessWorld.open()
+testBothWays("a flipped bit anywhere in a token is no token", async answersLater => {
+  const world = await AccessWorld.open(answersLater)
   const session = world.access.sessions.ofKey(await world.mustKnow(ROOT_KEY.accessKeyId), 900, NOW_MS)
   const bytes = Buffer.from(session.token.slice(4), "base64url")
   for (let bit = 0; bit < bytes.length * 8; bit += 1) {
@@ -84,8 +83,8 @@ test("a flipped bit anywhere in a token is no token", async () => {
   }
 })
 
-test("a token is compared exactly: no other spelling of its bytes is the token", async () => {
-  const world = await AccessWorld.open()
+testBothWays("a token is compared exactly: no other spelling of its bytes is the token", async answersLater => {
+  const world = await AccessWorld.open(answersLater)
   const { accessKeyId, token } = world.access.sessions.ofKey(await world.mustKnow(ROOT_KEY.accessKeyId), 900, NOW_MS)
   assert.ok(await world.known(accessKeyId, token))
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -96,8 +95,8 @@ test("a token is compared exactly: no other spelling of its bytes is the token",
   }
 })
 
-test("lengths of sessions have bounds, and a session begets none of its kind", async () => {
-  const { world, id, assume } = await scene()
+testBothWays("lengths of sessions have bounds, and a session begets none of its kind", async answersLater => {
+  const { world, id, assume } = await scene(answersLater)
   const { sessions } = world.access
   const [bob, root] = [await world.mustKnow(id), await world.mustKnow(ROOT_KEY.accessKeyId)]
   assert.equal(sessions.ofKey(bob, undefined, NOW_MS).expiresMs, NOW_MS + 12 * HOUR_MS)
@@ -112,8 +111,8 @@ test("lengths of sessions have bounds, and a session begets none of its kind", a
   await rejects("invalidArgument", assume({ sessionName: "a b" }))
 })
 
-test("a role is assumed where its trust and the caller's policies say so", async () => {
-  const { world, ref, id, role, assume } = await scene()
+testBothWays("a role is assumed where its trust and the caller's policies say so", async answersLater => {
+  const { world, ref, id, role, assume } = await scene(answersLater)
   const { identities } = world.access
   const session = await assume()
   assert.equal(session.arn, `arn:aws:sts::${NUMBER}:assumed-role/reader/work`)
@@ -140,8 +139,8 @@ test("a role is assumed where its trust and the caller's policies say so", async
   await world.mustKnow(id)
 })
 
-test("session policies limit a session, and are no policies of other accounts", async () => {
-  const { world, role, assume } = await scene()
+testBothWays("session policies limit a session, and are no policies of other accounts", async answersLater => {
+  const { world, role, assume } = await scene(answersLater)
   await world.access.identities.putInline(role, "read", allow("s3:*"))
   const limited = await assume({ policy: allow("s3:GetObject") })
   assert.equal(await world.may(limited.accessKeyId, "s3:GetObject", limited.token), true)
@@ -162,8 +161,8 @@ test("session policies limit a session, and are no policies of other accounts", 
   await ends(world, own)
 })
 
-test("session tags need a grant of their own, and win over the role's", async () => {
-  const { world, role, assume } = await scene()
+testBothWays("session tags need a grant of their own, and win over the role's", async answersLater => {
+  const { world, role, assume } = await scene(answersLater)
   const { identities } = world.access
   await identities.setTags(
     role,
@@ -188,31 +187,34 @@ test("session tags need a grant of their own, and win over the role's", async ()
   ])
 })
 
-test("a role's session ends with its role, and with the key that assumed it, through every step", async () => {
-  const { world, id, role, assume } = await scene()
-  const { identities, accounts, sessions } = world.access
-  const second = await world.create("role", "second", trust({ AWS: READER }))
-  await identities.putInline(role, "chain", allow("sts:AssumeRole"))
-  const first = await assume()
-  const caller = await world.mustKnow(first.accessKeyId, first.token)
-  const chained = await sessions.assume(caller, asking({ roleArn: `arn:aws:iam::${NUMBER}:role/second` }))
-  await world.mustKnow(chained.accessKeyId, chained.token)
-  await accounts.setKeyActive(id, false)
-  await ends(world, first)
-  await ends(world, chained)
-  await accounts.setKeyActive(id, true)
-  await world.mustKnow(chained.accessKeyId, chained.token)
-  for (const policy of ["read", "chain"]) await identities.removeInline(role, policy)
-  await identities.remove(role)
-  await ends(world, first)
-  await ends(world, chained)
-  await world.create("role", "reader", trust({ AWS: NUMBER }))
-  await ends(world, first)
-  await identities.get(second)
-})
+testBothWays(
+  "a role's session ends with its role, and with the key that assumed it, through every step",
+  async answersLater => {
+    const { world, id, role, assume } = await scene(answersLater)
+    const { identities, accounts, sessions } = world.access
+    const second = await world.create("role", "second", trust({ AWS: READER }))
+    await identities.putInline(role, "chain", allow("sts:AssumeRole"))
+    const first = await assume()
+    const caller = await world.mustKnow(first.accessKeyId, first.token)
+    const chained = await sessions.assume(caller, asking({ roleArn: `arn:aws:iam::${NUMBER}:role/second` }))
+    await world.mustKnow(chained.accessKeyId, chained.token)
+    await accounts.setKeyActive(id, false)
+    await ends(world, first)
+    await ends(world, chained)
+    await accounts.setKeyActive(id, true)
+    await world.mustKnow(chained.accessKeyId, chained.token)
+    for (const policy of ["read", "chain"]) await identities.removeInline(role, policy)
+    await identities.remove(role)
+    await ends(world, first)
+    await ends(world, chained)
+    await world.create("role", "reader", trust({ AWS: NUMBER }))
+    await ends(world, first)
+    await identities.get(second)
+  },
+)
 
-test("a role of another account needs both sides", async () => {
-  const { world, ref, id } = await scene()
+testBothWays("a role of another account needs both sides", async answersLater => {
+  const { world, ref, id } = await scene(answersLater)
   const other = await world.access.accounts.createAccount({ id: parseAccountId("other"), displayName: "", email: "" })
   const far = await world.create("role", "far", trust({ AWS: NUMBER }), other.id)
   const request = asking({ roleArn: `arn:aws:iam::${other.number}:role/far` })
@@ -225,15 +227,18 @@ test("a role of another account needs both sides", async () => {
   await rejects("accessDenied", world.access.sessions.assume(await world.mustKnow(id), request))
 })
 
-test("a session is limited by managed policies of the role's own account, and by no namesake elsewhere", async () => {
-  const { world, assume } = await scene()
-  const policy = { name: "own", path: "/", description: "", tags: [], text: allow("s3:GetObject") }
-  await world.access.identities.createPolicy(world.account, policy)
-  await assume({ policyArns: [`arn:aws:iam::${NUMBER}:policy/own`] })
-  const other = await world.access.accounts.createAccount({ displayName: "other", email: "" })
-  for (const number of [other.number, "000000000000"]) {
-    await rejects("noSuchEntity", assume({ policyArns: [`arn:aws:iam::${number}:policy/own`] }))
-  }
-  const ref = await world.create("user", "given")
-  await rejects("noSuchEntity", world.access.identities.attach(ref, `arn:aws:iam::${other.number}:policy/own`))
-})
+testBothWays(
+  "a session is limited by managed policies of the role's own account, and by no namesake elsewhere",
+  async answersLater => {
+    const { world, assume } = await scene(answersLater)
+    const policy = { name: "own", path: "/", description: "", tags: [], text: allow("s3:GetObject") }
+    await world.access.identities.createPolicy(world.account, policy)
+    await assume({ policyArns: [`arn:aws:iam::${NUMBER}:policy/own`] })
+    const other = await world.access.accounts.createAccount({ displayName: "other", email: "" })
+    for (const number of [other.number, "000000000000"]) {
+      await rejects("noSuchEntity", assume({ policyArns: [`arn:aws:iam::${number}:policy/own`] }))
+    }
+    const ref = await world.create("user", "given")
+    await rejects("noSuchEntity", world.access.identities.attach(ref, `arn:aws:iam::${other.number}:policy/own`))
+  },
+)

@@ -1,11 +1,10 @@
 /** Keys and sessions as requests over S3 bring them: in the header, in the query and in forms, until they count no more. */
 import assert from "node:assert/strict"
-import { test } from "node:test"
 import { presign, signRequest, UNSIGNED_PAYLOAD, type IssuedSession } from "../../src/access/index.js"
 import { FORM_BOUNDARY, formBody, signForm } from "../../conformance/forms.js"
 import { ask, type Asked, type Told } from "../s3/ask.js"
 import { handleModel } from "../s3/over-model.js"
-import { AccessWorld, ROOT_KEY } from "./world.js"
+import { AccessWorld, ROOT_KEY, testBothWays } from "./world.js"
 
 interface Signer {
   readonly id: string
@@ -44,8 +43,8 @@ const outcomeOf = ({ answer }: Told): string => {
   return /<Code>(\w+)/.exec(body)?.[1] ?? String(answer?.status)
 }
 
-async function scene() {
-  const world = await AccessWorld.open()
+async function scene(answersLater: boolean) {
+  const world = await AccessWorld.open(answersLater)
   const { handler } = handleModel({ accounts: world.access.accounts })
   const outcomes = async (signer: Signer): Promise<readonly string[]> => [
     outcomeOf(await ask(handler, inHeader(signer))),
@@ -61,25 +60,28 @@ async function scene() {
 
 const all = (outcome: string): readonly string[] => [outcome, outcome, outcome]
 
-test("a session of the root signs in the header, in the query and in forms, until it ends", async () => {
-  const { world, outcomes, root } = await scene()
-  const now = Date.now()
-  const session = world.access.sessions.ofKey(root, 900, now)
-  assert.deepEqual(await outcomes(signerOf(session)), ["200", "200", "204"])
-  const over = world.access.sessions.ofKey(root, 900, now - 901_000)
-  assert.deepEqual(await outcomes(signerOf(over)), all("ExpiredToken"))
-  const { token: _, ...bare } = signerOf(session)
-  assert.deepEqual(await outcomes(bare), all("InvalidAccessKeyId"))
-  assert.deepEqual(await outcomes({ ...bare, token: "nonsense" }), all("InvalidToken"))
-  assert.deepEqual(await outcomes({ ...signerOf(session), secret: "wrong" }), all("SignatureDoesNotMatch"))
-  assert.deepEqual(
-    await outcomes({ id: ROOT_KEY.accessKeyId, secret: ROOT_KEY.secret, token: session.token }),
-    all("InvalidToken"),
-  )
-})
+testBothWays(
+  "a session of the root signs in the header, in the query and in forms, until it ends",
+  async answersLater => {
+    const { world, outcomes, root } = await scene(answersLater)
+    const now = Date.now()
+    const session = world.access.sessions.ofKey(root, 900, now)
+    assert.deepEqual(await outcomes(signerOf(session)), ["200", "200", "204"])
+    const over = world.access.sessions.ofKey(root, 900, now - 901_000)
+    assert.deepEqual(await outcomes(signerOf(over)), all("ExpiredToken"))
+    const { token: _, ...bare } = signerOf(session)
+    assert.deepEqual(await outcomes(bare), all("InvalidAccessKeyId"))
+    assert.deepEqual(await outcomes({ ...bare, token: "nonsense" }), all("InvalidToken"))
+    assert.deepEqual(await outcomes({ ...signerOf(session), secret: "wrong" }), all("SignatureDoesNotMatch"))
+    assert.deepEqual(
+      await outcomes({ id: ROOT_KEY.accessKeyId, secret: ROOT_KEY.secret, token: session.token }),
+      all("InvalidToken"),
+    )
+  },
+)
 
-test("who is limited by policies reaches nothing, and whose key is disabled is nobody", async () => {
-  const { world, outcomes } = await scene()
+testBothWays("who is limited by policies reaches nothing, and whose key is disabled is nobody", async answersLater => {
+  const { world, outcomes } = await scene(answersLater)
   const { accounts } = world.access
   await world.create("user", "bob")
   const bob = await accounts.createKey({ accountId: world.account, userName: "bob" })
@@ -92,8 +94,8 @@ test("who is limited by policies reaches nothing, and whose key is disabled is n
   assert.deepEqual(await outcomes(signerOf(session)), all("InvalidToken"))
 })
 
-test("a request tells when its key was used last, whoever it is", async () => {
-  const { world, outcomes } = await scene()
+testBothWays("a request tells when its key was used last, whoever it is", async answersLater => {
+  const { world, outcomes } = await scene(answersLater)
   await outcomes({ id: ROOT_KEY.accessKeyId, secret: ROOT_KEY.secret })
   const use = await world.access.accounts.lastUse(ROOT_KEY.accessKeyId)
   assert.ok(use !== undefined && use.service === "s3" && Math.abs(use.usedMs - Date.now()) < 60_000)

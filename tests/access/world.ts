@@ -1,5 +1,6 @@
 /** Accounts, identities and sessions over rows in memory, for tests of who may sign and what they may. */
 import assert from "node:assert/strict"
+import { test } from "node:test"
 import { openAccess, type IdentityRef, type KnownKey } from "../../src/access/index.js"
 import { decide, NO_RESOURCE_POLICIES } from "../../src/access/policy/decide.js"
 import type { RequestContext } from "../../src/access/policy/contract.js"
@@ -7,7 +8,7 @@ import { isFailure, type FailureKind } from "../../src/base/failures.js"
 import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
 import type { AccessKeyId, AccountId } from "../../src/base/ids.js"
 import type { IdentityKind } from "../../src/format/identity-records.js"
-import { MemoryTablet } from "../../src/object/testing.js"
+import { MemoryMetadata } from "../../src/metadata/testing.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 
 export const ROOT_KEY = {
@@ -32,21 +33,35 @@ export async function rejects(kind: FailureKind, work: Promise<unknown> | (() =>
   )
 }
 
+/** Runs a test over metadata that answers within the turn, and over metadata that answers later. */
+export function testBothWays(name: string, run: (answersLater: boolean) => Promise<void>): void {
+  for (const answersLater of [false, true]) {
+    test(`${name} (${answersLater ? "answered later" : "answered within the turn"})`, () => run(answersLater))
+  }
+}
+
+export async function collect<Item>(items: AsyncIterable<Item>): Promise<readonly Item[]> {
+  const all: Item[] = []
+  for await (const item of items) all.push(item)
+  return all
+}
+
 export class AccessWorld {
-  readonly tablet = new MemoryTablet()
+  readonly metadata = new MemoryMetadata()
   private readonly random = new SimRandom(7)
-  access = openAccess(this.random, this.tablet, new Uint8Array(32).fill(9), ROOT_KEY)
+  access = openAccess(this.random, this.metadata, new Uint8Array(32).fill(9), ROOT_KEY)
   readonly account = ROOT_KEY.accountId
 
-  static async open(): Promise<AccessWorld> {
+  static async open(answersLater = false): Promise<AccessWorld> {
     const world = new AccessWorld()
+    if (answersLater) world.metadata.later = () => new Promise(resolve => setImmediate(resolve))
     await world.access.accounts.ensureRoot()
     return world
   }
 
   /** As after a start of the process. */
   async restart(): Promise<void> {
-    this.access = openAccess(this.random, this.tablet, new Uint8Array(32).fill(9), ROOT_KEY)
+    this.access = openAccess(this.random, this.metadata, new Uint8Array(32).fill(9), ROOT_KEY)
     await this.access.accounts.ensureRoot()
   }
 

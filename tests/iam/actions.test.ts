@@ -1,13 +1,12 @@
 /** Every action of IAM as a client meets it: what it answers, and what of it can be read back. */
-import { test } from "node:test"
 import assert from "node:assert/strict"
-import { allow, trust } from "../access/world.js"
+import { allow, trust, testBothWays } from "../access/world.js"
 import { IamWorld } from "./world.js"
 
 const decoded = (text: string): string => decodeURIComponent(text)
 
-test("users: created, read, listed, changed, tagged, deleted", async () => {
-  const world = await IamWorld.open()
+testBothWays("users: created, read, listed, changed, tagged, deleted", async answersLater => {
+  const world = await IamWorld.open(answersLater)
   const made = await world.iam("CreateUser", {
     UserName: "Bob",
     Path: "/team/",
@@ -48,8 +47,8 @@ test("users: created, read, listed, changed, tagged, deleted", async () => {
   assert.equal((await world.refused("NoSuchEntity", "GetUser", { UserName: "Bob" })).status, 404)
 })
 
-test("groups: members act by their policies, and come in pages", async () => {
-  const world = await IamWorld.open()
+testBothWays("groups: members act by their policies, and come in pages", async answersLater => {
+  const world = await IamWorld.open(answersLater)
   await world.iam("CreateGroup", { GroupName: "readers" })
   await world.refused("EntityAlreadyExists", "CreateGroup", { GroupName: "Readers" })
   for (const UserName of ["a", "b", "c"]) {
@@ -73,8 +72,8 @@ test("groups: members act by their policies, and come in pages", async () => {
   await world.iam("DeleteGroup", { GroupName: "readers" })
 })
 
-test("lists come in pages without a gap or a repetition", async () => {
-  const world = await IamWorld.open()
+testBothWays("lists come in pages without a gap or a repetition", async answersLater => {
+  const world = await IamWorld.open(answersLater)
   const names = ["Ab", "aB-1", "ab_2", "B", "c", "d"]
   for (const UserName of names) await world.iam("CreateUser", { UserName })
   const seen: string[] = []
@@ -92,8 +91,8 @@ test("lists come in pages without a gap or a repetition", async () => {
   await world.refused("ValidationError", "ListUsers", { MaxItems: "many" })
 })
 
-test("roles: terms, trust policies, tags", async () => {
-  const world = await IamWorld.open()
+testBothWays("roles: terms, trust policies, tags", async answersLater => {
+  const world = await IamWorld.open(answersLater)
   const AssumeRolePolicyDocument = trust({ AWS: "*" })
   const made = await world.iam("CreateRole", { RoleName: "r", AssumeRolePolicyDocument, Description: "a & <b>" })
   assert.equal(decoded(made.one("AssumeRolePolicyDocument")), AssumeRolePolicyDocument)
@@ -122,8 +121,8 @@ test("roles: terms, trust policies, tags", async () => {
   await world.refused("NoSuchEntity", "GetRole", { RoleName: "r" })
 })
 
-test("a trust policy that names nobody is refused, and changes nothing", async () => {
-  const world = await IamWorld.open()
+testBothWays("a trust policy that names nobody is refused, and changes nothing", async answersLater => {
+  const world = await IamWorld.open(answersLater)
   const made = await world.iam("CreateUser", { UserName: "u" })
   const arn = made.one("Arn")
   const [named, nobody] = [trust({ AWS: arn }), trust({ AWS: `${arn}nobody` })]
@@ -141,8 +140,8 @@ test("a trust policy that names nobody is refused, and changes nothing", async (
   await world.iam("UpdateRoleDescription", { RoleName: "r", Description: "still there" })
 })
 
-test("access keys: two a user, rotated, disabled, told when they were used", async () => {
-  const world = await IamWorld.open()
+testBothWays("access keys: two a user, rotated, disabled, told when they were used", async answersLater => {
+  const world = await IamWorld.open(answersLater)
   const bob = await world.user("bob", allow("iam:*"))
   const second = await world.keyOf("bob")
   assert.equal((await world.refused("LimitExceeded", "CreateAccessKey", { UserName: "bob" })).status, 409)
@@ -180,8 +179,8 @@ const OF_KINDS = [
 ] as const
 
 for (const [Kind, create, terms] of OF_KINDS) {
-  test(`policies of a ${Kind}: inline and attached`, async () => {
-    const world = await IamWorld.open()
+  testBothWays(`policies of a ${Kind}: inline and attached`, async answersLater => {
+    const world = await IamWorld.open(answersLater)
     const who = { [`${Kind}Name`]: "x" }
     await world.iam(create, { ...who, ...terms })
     const PolicyDocument = allow("s3:*", "arn:aws:s3:::b+c/ä*")
@@ -220,8 +219,8 @@ for (const [Kind, create, terms] of OF_KINDS) {
   })
 }
 
-test("managed policies: versions, of which one counts", async () => {
-  const world = await IamWorld.open()
+testBothWays("managed policies: versions, of which one counts", async answersLater => {
+  const world = await IamWorld.open(answersLater)
   const made = await world.iam("CreatePolicy", {
     PolicyName: "m",
     Path: "/a/",
@@ -261,8 +260,8 @@ test("managed policies: versions, of which one counts", async () => {
   await world.iam("DeletePolicy", { PolicyArn })
 })
 
-test("OpenID Connect providers: client ids, thumbprints, tags", async () => {
-  const world = await IamWorld.open()
+testBothWays("OpenID Connect providers: client ids, thumbprints, tags", async answersLater => {
+  const world = await IamWorld.open(answersLater)
   const made = await world.iam("CreateOpenIDConnectProvider", {
     Url: "https://id.example.com/realm",
     "ClientIDList.member.1": "app",
@@ -292,8 +291,8 @@ test("OpenID Connect providers: client ids, thumbprints, tags", async () => {
   await world.refused("ValidationError", "GetOpenIDConnectProvider", elsewhere)
 })
 
-test("the account: a summary, and no aliases", async () => {
-  const world = await IamWorld.open()
+testBothWays("the account: a summary, and no aliases", async answersLater => {
+  const world = await IamWorld.open(answersLater)
   await world.iam("CreateUser", { UserName: "u" })
   const summary = (await world.iam("GetAccountSummary")).xml
   const entries = new Map(
@@ -312,8 +311,8 @@ test("the account: a summary, and no aliases", async () => {
   assert.match((await world.iam("ListAccountAliases")).xml, /<AccountAliases><\/AccountAliases><IsTruncated>false/)
 })
 
-test("what is not there is refused by name: actions, versions, parameters", async () => {
-  const world = await IamWorld.open()
+testBothWays("what is not there is refused by name: actions, versions, parameters", async answersLater => {
+  const world = await IamWorld.open(answersLater)
   for (const action of ["CreateLoginProfile", "EnableMFADevice", "NoSuchAction", "constructor", "GetCallerIdentity"]) {
     assert.equal((await world.refused("NotImplemented", action)).status, 501, action)
   }

@@ -1,8 +1,7 @@
 /** Who may do what in IAM: the root everything, users what their policies say, and at once what they say now. */
-import { test } from "node:test"
 import assert from "node:assert/strict"
 import { parseAccountId } from "../../src/base/ids.js"
-import { allow, ROOT_KEY, trust } from "../access/world.js"
+import { allow, ROOT_KEY, trust, testBothWays } from "../access/world.js"
 import { IamWorld, ROOT, sessionIn, type Signer } from "./world.js"
 
 const policy = (...Statement: readonly object[]): string => JSON.stringify({ Version: "2012-10-17", Statement })
@@ -10,8 +9,8 @@ const policy = (...Statement: readonly object[]): string => JSON.stringify({ Ver
 /** As policies write it: no template of ours. */
 const OWN_USER = ["arn:aws:iam::*:user/$", "{aws:username}"].join("")
 
-test("whoever has no policy may only ask who they are", async () => {
-  const world = await IamWorld.open()
+testBothWays("whoever has no policy may only ask who they are", async answersLater => {
+  const world = await IamWorld.open(answersLater)
   const bob = await world.user("bob")
   for (const [action, values] of [
     ["ListUsers", {}],
@@ -34,8 +33,8 @@ test("whoever has no policy may only ask who they are", async () => {
   )
 })
 
-test("users look after themselves by a variable for their name, and after nobody else", async () => {
-  const world = await IamWorld.open()
+testBothWays("users look after themselves by a variable for their name, and after nobody else", async answersLater => {
+  const world = await IamWorld.open(answersLater)
   const own = ["iam:GetUser", "iam:*AccessKey*"]
   const bob = await world.user("bob", policy({ Effect: "Allow", Action: own, Resource: OWN_USER }))
   await world.iam("CreateUser", { UserName: "eve" })
@@ -47,8 +46,8 @@ test("users look after themselves by a variable for their name, and after nobody
   }
 })
 
-test("a policy is not got around by spelling a name otherwise", async () => {
-  const world = await IamWorld.open()
+testBothWays("a policy is not got around by spelling a name otherwise", async answersLater => {
+  const world = await IamWorld.open(answersLater)
   await world.iam("CreateUser", { UserName: "Admin", Path: "/high/" })
   const made = await world.iam("CreatePolicy", { PolicyName: "m", PolicyDocument: allow("s3:*") })
   const PolicyArn = made.one("Arn")
@@ -62,24 +61,27 @@ test("a policy is not got around by spelling a name otherwise", async () => {
   await world.iam("GetPolicy", { PolicyArn })
 })
 
-test("whoever renames a user may do so to both names, and nobody takes the name of somebody else for himself", async () => {
-  const world = await IamWorld.open()
-  const bob = await world.user("bob", policy({ Effect: "Allow", Action: "iam:UpdateUser", Resource: OWN_USER }))
-  await world.refused("AccessDenied", "UpdateUser", { UserName: "bob", NewUserName: "admin" }, bob)
-  await world.refused("AccessDenied", "UpdateUser", { UserName: "bob", NewPath: "/high/" }, bob)
-  await world.iam("UpdateUser", { UserName: "bob", NewPath: "/" }, bob)
-  const renaming = { Effect: "Allow", Action: "iam:UpdateUser", Resource: "arn:aws:iam::*:user/b*" }
-  const ann = await world.user("ann", policy(renaming))
-  await world.refused("AccessDenied", "UpdateUser", { UserName: "bob", NewUserName: "rob" }, ann)
-  await world.iam("UpdateUser", { UserName: "bob", NewUserName: "bobby" }, ann)
-  await world.iam("CreateGroup", { GroupName: "low" })
-  const moving = { Effect: "Allow", Action: "iam:UpdateGroup", Resource: "arn:aws:iam::*:group/low" }
-  const eve = await world.user("eve", policy(moving))
-  await world.refused("AccessDenied", "UpdateGroup", { GroupName: "low", NewPath: "/high/" }, eve)
-})
+testBothWays(
+  "whoever renames a user may do so to both names, and nobody takes the name of somebody else for himself",
+  async answersLater => {
+    const world = await IamWorld.open(answersLater)
+    const bob = await world.user("bob", policy({ Effect: "Allow", Action: "iam:UpdateUser", Resource: OWN_USER }))
+    await world.refused("AccessDenied", "UpdateUser", { UserName: "bob", NewUserName: "admin" }, bob)
+    await world.refused("AccessDenied", "UpdateUser", { UserName: "bob", NewPath: "/high/" }, bob)
+    await world.iam("UpdateUser", { UserName: "bob", NewPath: "/" }, bob)
+    const renaming = { Effect: "Allow", Action: "iam:UpdateUser", Resource: "arn:aws:iam::*:user/b*" }
+    const ann = await world.user("ann", policy(renaming))
+    await world.refused("AccessDenied", "UpdateUser", { UserName: "bob", NewUserName: "rob" }, ann)
+    await world.iam("UpdateUser", { UserName: "bob", NewUserName: "bobby" }, ann)
+    await world.iam("CreateGroup", { GroupName: "low" })
+    const moving = { Effect: "Allow", Action: "iam:UpdateGroup", Resource: "arn:aws:iam::*:group/low" }
+    const eve = await world.user("eve", policy(moving))
+    await world.refused("AccessDenied", "UpdateGroup", { GroupName: "low", NewPath: "/high/" }, eve)
+  },
+)
 
-test("what is made with tags needs the right to tag it", async () => {
-  const world = await IamWorld.open()
+testBothWays("what is made with tags needs the right to tag it", async answersLater => {
+  const world = await IamWorld.open(answersLater)
   const make = { Effect: "Allow", Action: ["iam:Create*"], Resource: "*" }
   const bob = await world.user("bob", policy(make))
   const tags = { "Tags.member.1.Key": "team", "Tags.member.1.Value": "a" }
@@ -103,16 +105,16 @@ test("what is made with tags needs the right to tag it", async () => {
   await world.iam("CreateUser", { UserName: "tom", ...tags }, eve)
 })
 
-test("what lists are of begins with a slash: no other prefix gets around a policy", async () => {
-  const world = await IamWorld.open()
+testBothWays("what lists are of begins with a slash: no other prefix gets around a policy", async answersLater => {
+  const world = await IamWorld.open(answersLater)
   const denied = { Effect: "Deny", Action: "iam:ListUsers", Resource: "arn:aws:iam::*:user/*" }
   const bob = await world.user("bob", policy({ Effect: "Allow", Action: "iam:*", Resource: "*" }, denied))
   await world.refused("AccessDenied", "ListUsers", {}, bob)
   for (const PathPrefix of ["", "x", "bob"]) await world.refused("ValidationError", "ListUsers", { PathPrefix }, bob)
 })
 
-test("conditions: which policy is attached, with what boundary, by which tags", async () => {
-  const world = await IamWorld.open()
+testBothWays("conditions: which policy is attached, with what boundary, by which tags", async answersLater => {
+  const world = await IamWorld.open(answersLater)
   const read = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
   const full = "arn:aws:iam::aws:policy/AmazonS3FullAccess"
   const on = (Action: string, Condition: object) => ({ Effect: "Allow", Action, Resource: "*", Condition })
@@ -142,8 +144,8 @@ test("conditions: which policy is attached, with what boundary, by which tags", 
   await world.iam("DeleteUser", { UserName: "free" }, bob)
 })
 
-test("what is taken away is gone with the next request", async () => {
-  const world = await IamWorld.open()
+testBothWays("what is taken away is gone with the next request", async answersLater => {
+  const world = await IamWorld.open(answersLater)
   const bob = await world.user("bob", allow("iam:ListUsers"))
   const sees = () => world.iam("ListUsers", {}, bob)
   const doesNot = () => world.refused("AccessDenied", "ListUsers", {}, bob)
@@ -174,53 +176,56 @@ test("what is taken away is gone with the next request", async () => {
   await world.refused("InvalidClientTokenId", "ListUsers", {}, bob)
 })
 
-test("roles: assumed by trust and policy, limited by session policies, over when the role is", async () => {
-  const world = await IamWorld.open()
-  const made = await world.iam("CreateRole", { RoleName: "r", AssumeRolePolicyDocument: trust({ AWS: "*" }) })
-  const RoleArn = made.one("Arn")
-  await world.iam("PutRolePolicy", { RoleName: "r", PolicyName: "p", PolicyDocument: allow("iam:List*") })
-  const bob = await world.user("bob", allow("sts:AssumeRole"))
-  const eve = await world.user("eve")
-  const asking = { RoleArn, RoleSessionName: "work" }
-  const root = await world.refused("AccessDenied", "AssumeRole", asking, ROOT, "sts")
-  assert.match(root.xml, /Roles may not be assumed by root accounts\./)
-  const said = await world.sts("AssumeRole", asking, bob)
-  const session = sessionIn(said)
-  assert.match(said.one("Arn"), /^arn:aws:sts::\d{12}:assumed-role\/r\/work$/)
-  assert.match(said.one("AssumedRoleId"), /^AROA\w{17}:work$/)
-  const inAnHour = Date.parse(said.one("Expiration")) - Date.now() - 3_600_000
-  assert.ok(Math.abs(inAnHour) < 60_000)
-  assert.match((await world.sts("GetCallerIdentity", {}, session)).one("Arn"), /assumed-role\/r\/work$/)
-  await world.iam("ListUsers", {}, session)
-  await world.refused("AccessDenied", "CreateUser", { UserName: "x" }, session)
-  await world.refused("ValidationError", "ListAccessKeys", {}, session)
-  const limited = sessionIn(await world.sts("AssumeRole", { ...asking, Policy: allow("iam:ListRoles") }, bob))
-  await world.iam("ListRoles", {}, limited)
-  await world.refused("AccessDenied", "ListUsers", {}, limited)
-  const byArn = { ...asking, "PolicyArns.member.1.arn": "arn:aws:iam::aws:policy/AmazonS3FullAccess" }
-  await world.refused("AccessDenied", "ListUsers", {}, sessionIn(await world.sts("AssumeRole", byArn, bob)))
-  await world.refused("AccessDenied", "AssumeRole", { ...asking, RoleArn: `${RoleArn}x` }, bob, "sts")
-  await world.refused("MalformedPolicyDocument", "AssumeRole", { ...asking, Policy: "{" }, bob, "sts")
-  await world.refused(
-    "PackedPolicyTooLarge",
-    "AssumeRole",
-    { ...asking, Policy: allow("s3:*", `arn:aws:s3:::${"x".repeat(3_000)}`) },
-    bob,
-    "sts",
-  )
-  await world.refused("ValidationError", "AssumeRole", { ...asking, DurationSeconds: 60 }, bob, "sts")
-  await world.refused("NotImplemented", "AssumeRole", { ...asking, SourceIdentity: "me" }, bob, "sts")
-  await world.iam("UpdateAssumeRolePolicy", { RoleName: "r", PolicyDocument: trust({ AWS: "*" }, "Deny") })
-  await world.refused("AccessDenied", "AssumeRole", asking, bob, "sts")
-  assert.equal((await world.refused("AccessDenied", "AssumeRole", asking, eve, "sts")).status, 403)
-  await world.iam("ListUsers", {}, session)
-  await world.iam("DeleteRolePolicy", { RoleName: "r", PolicyName: "p" })
-  await world.iam("DeleteRole", { RoleName: "r" })
-  await world.refused("InvalidClientTokenId", "ListUsers", {}, session)
-})
+testBothWays(
+  "roles: assumed by trust and policy, limited by session policies, over when the role is",
+  async answersLater => {
+    const world = await IamWorld.open(answersLater)
+    const made = await world.iam("CreateRole", { RoleName: "r", AssumeRolePolicyDocument: trust({ AWS: "*" }) })
+    const RoleArn = made.one("Arn")
+    await world.iam("PutRolePolicy", { RoleName: "r", PolicyName: "p", PolicyDocument: allow("iam:List*") })
+    const bob = await world.user("bob", allow("sts:AssumeRole"))
+    const eve = await world.user("eve")
+    const asking = { RoleArn, RoleSessionName: "work" }
+    const root = await world.refused("AccessDenied", "AssumeRole", asking, ROOT, "sts")
+    assert.match(root.xml, /Roles may not be assumed by root accounts\./)
+    const said = await world.sts("AssumeRole", asking, bob)
+    const session = sessionIn(said)
+    assert.match(said.one("Arn"), /^arn:aws:sts::\d{12}:assumed-role\/r\/work$/)
+    assert.match(said.one("AssumedRoleId"), /^AROA\w{17}:work$/)
+    const inAnHour = Date.parse(said.one("Expiration")) - Date.now() - 3_600_000
+    assert.ok(Math.abs(inAnHour) < 60_000)
+    assert.match((await world.sts("GetCallerIdentity", {}, session)).one("Arn"), /assumed-role\/r\/work$/)
+    await world.iam("ListUsers", {}, session)
+    await world.refused("AccessDenied", "CreateUser", { UserName: "x" }, session)
+    await world.refused("ValidationError", "ListAccessKeys", {}, session)
+    const limited = sessionIn(await world.sts("AssumeRole", { ...asking, Policy: allow("iam:ListRoles") }, bob))
+    await world.iam("ListRoles", {}, limited)
+    await world.refused("AccessDenied", "ListUsers", {}, limited)
+    const byArn = { ...asking, "PolicyArns.member.1.arn": "arn:aws:iam::aws:policy/AmazonS3FullAccess" }
+    await world.refused("AccessDenied", "ListUsers", {}, sessionIn(await world.sts("AssumeRole", byArn, bob)))
+    await world.refused("AccessDenied", "AssumeRole", { ...asking, RoleArn: `${RoleArn}x` }, bob, "sts")
+    await world.refused("MalformedPolicyDocument", "AssumeRole", { ...asking, Policy: "{" }, bob, "sts")
+    await world.refused(
+      "PackedPolicyTooLarge",
+      "AssumeRole",
+      { ...asking, Policy: allow("s3:*", `arn:aws:s3:::${"x".repeat(3_000)}`) },
+      bob,
+      "sts",
+    )
+    await world.refused("ValidationError", "AssumeRole", { ...asking, DurationSeconds: 60 }, bob, "sts")
+    await world.refused("NotImplemented", "AssumeRole", { ...asking, SourceIdentity: "me" }, bob, "sts")
+    await world.iam("UpdateAssumeRolePolicy", { RoleName: "r", PolicyDocument: trust({ AWS: "*" }, "Deny") })
+    await world.refused("AccessDenied", "AssumeRole", asking, bob, "sts")
+    assert.equal((await world.refused("AccessDenied", "AssumeRole", asking, eve, "sts")).status, 403)
+    await world.iam("ListUsers", {}, session)
+    await world.iam("DeleteRolePolicy", { RoleName: "r", PolicyName: "p" })
+    await world.iam("DeleteRole", { RoleName: "r" })
+    await world.refused("InvalidClientTokenId", "ListUsers", {}, session)
+  },
+)
 
-test("an external id that the trust policy asks for has to be said", async () => {
-  const world = await IamWorld.open()
+testBothWays("an external id that the trust policy asks for has to be said", async answersLater => {
+  const world = await IamWorld.open(answersLater)
   const Condition = { StringEquals: { "sts:ExternalId": "42" } }
   const AssumeRolePolicyDocument = policy({
     Effect: "Allow",
@@ -236,33 +241,36 @@ test("an external id that the trust policy asks for has to be said", async () =>
   await world.sts("AssumeRole", { ...asking, ExternalId: "42" }, bob)
 })
 
-test("credentials by GetSessionToken are not for IAM, nor for more of their kind; they end with their key", async () => {
-  const world = await IamWorld.open()
-  const bob = await world.user("bob", allow("iam:*"))
-  const session = sessionIn(await world.sts("GetSessionToken", { DurationSeconds: 900 }, bob))
-  assert.match((await world.sts("GetCallerIdentity", {}, session)).one("Arn"), /user\/bob$/)
-  await world.refused("AccessDenied", "ListUsers", {}, session)
-  await world.refused("AccessDenied", "GetSessionToken", {}, session, "sts")
-  const withoutToken: Signer = { accessKeyId: session.accessKeyId, secret: session.secret }
-  await world.refused("InvalidClientTokenId", "GetCallerIdentity", {}, withoutToken, "sts")
-  await world.refused("InvalidClientTokenId", "GetCallerIdentity", {}, { ...session, token: "HL1.x" }, "sts")
-  await world.iam("DeleteAccessKey", { UserName: "bob", AccessKeyId: bob.accessKeyId })
-  await world.refused("InvalidClientTokenId", "GetCallerIdentity", {}, session, "sts")
-})
+testBothWays(
+  "credentials by GetSessionToken are not for IAM, nor for more of their kind; they end with their key",
+  async answersLater => {
+    const world = await IamWorld.open(answersLater)
+    const bob = await world.user("bob", allow("iam:*"))
+    const session = sessionIn(await world.sts("GetSessionToken", { DurationSeconds: 900 }, bob))
+    assert.match((await world.sts("GetCallerIdentity", {}, session)).one("Arn"), /user\/bob$/)
+    await world.refused("AccessDenied", "ListUsers", {}, session)
+    await world.refused("AccessDenied", "GetSessionToken", {}, session, "sts")
+    const withoutToken: Signer = { accessKeyId: session.accessKeyId, secret: session.secret }
+    await world.refused("InvalidClientTokenId", "GetCallerIdentity", {}, withoutToken, "sts")
+    await world.refused("InvalidClientTokenId", "GetCallerIdentity", {}, { ...session, token: "HL1.x" }, "sts")
+    await world.iam("DeleteAccessKey", { UserName: "bob", AccessKeyId: bob.accessKeyId })
+    await world.refused("InvalidClientTokenId", "GetCallerIdentity", {}, session, "sts")
+  },
+)
 
-test("a session that is over says so", async () => {
-  const world = await IamWorld.open()
+testBothWays("a session that is over says so", async answersLater => {
+  const world = await IamWorld.open(answersLater)
   const { accounts, sessions } = world.access.access
   const anHourAgoMs = Date.now() - 3_600_000
   const key = await world.access.mustKnow(ROOT_KEY.accessKeyId)
   const { accessKeyId, secret, token } = sessions.ofKey(key, 900, anHourAgoMs)
-  assert.ok(accounts.secretOf(accessKeyId, token, anHourAgoMs) !== undefined)
+  assert.ok((await accounts.secretOf(accessKeyId, token, anHourAgoMs)) !== undefined)
   const said = await world.refused("ExpiredToken", "GetCallerIdentity", {}, { accessKeyId, secret, token }, "sts")
   assert.equal(said.status, 403)
 })
 
-test("accounts see nothing of each other", async () => {
-  const world = await IamWorld.open()
+testBothWays("accounts see nothing of each other", async answersLater => {
+  const world = await IamWorld.open(answersLater)
   const { accounts } = world.access.access
   const account = await accounts.createAccount({ id: parseAccountId("other"), displayName: "Other", email: "" })
   const made = await accounts.createKey({ accountId: account.id, userName: undefined })

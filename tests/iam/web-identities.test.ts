@@ -32,7 +32,7 @@ class Scene {
   private constructor(readonly world: IamWorld) {}
 
   static async open(condition: object = { StringEquals: { "id.example.com/realm:sub": "somebody" } }): Promise<Scene> {
-    const scene = new Scene(await IamWorld.open())
+    const scene = new Scene(await IamWorld.open(true))
     const { world } = scene
     scene.key = await drawKey("one")
     scene.publish(scene.key)

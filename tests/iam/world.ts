@@ -96,8 +96,8 @@ export class IamWorld {
   readonly denials = new Denials()
   private constructor(readonly access: AccessWorld) {}
 
-  static async open(): Promise<IamWorld> {
-    return new IamWorld(await AccessWorld.open())
+  static async open(answersLater = false): Promise<IamWorld> {
+    return new IamWorld(await AccessWorld.open(answersLater))
   }
 
   get handler(): Protocol {

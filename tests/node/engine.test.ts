@@ -5,7 +5,7 @@ import { objectKeyOfText, parseAccountId, rowKeyOf } from "../../src/base/ids.js
 import { isFailure } from "../../src/base/failures.js"
 import { KIB } from "../../src/base/limits.js"
 import { ROOM_MS_MAX } from "../../src/device/checkpointer.js"
-import { setBucketState } from "../../src/object/bucket-commands-core.js"
+import { closeBucket } from "../../src/object/bucket-commands-core.js"
 import type { Blocks } from "../../src/block/index.js"
 import type { Bucket } from "../../src/object/index.js"
 import { ObjectReader } from "../../src/object/object-reader.js"
@@ -90,7 +90,7 @@ test("a store opens, and ends a removal that was cut off, with more left over th
   const first = await machine.open()
   const bucket = await createBucket(first)
   for (let i = 0; i < 10; i += 1) await first.accounts.createKey({ accountId: bucket.owner, userName: undefined })
-  await first.tablet.run(setBucketState(bucket.id, "closing"))
+  await first.tablet.run(closeBucket(bucket.id))
   machine.disk.kill()
   machine.checkpointLimits = { rowsMax: 2 }
   const engine = await Promise.race([machine.open(), machine.clock.advance(ROOM_MS_MAX + 1).then(() => undefined)])

@@ -83,7 +83,7 @@ async function people({ accounts, identities, sessions }: Engine, nowMs: number)
   const service = { description: "", policy, expiresMs: undefined }
   await accounts.importKey({ id, secret: SECRET, accountId: ACCOUNT, userName: undefined, service })
   const [writer] = signers.filter(({ name }) => name === "writer")
-  const long = accounts.secretOf(parseAccessKeyId(writer?.id ?? ""), undefined, nowMs)
+  const long = await accounts.secretOf(parseAccessKeyId(writer?.id ?? ""), undefined, nowMs)
   assert.ok(long)
   const { accessKeyId, secret, token } = sessions.ofKey(long, SESSION_SECONDS, nowMs)
   return [

@@ -7,7 +7,8 @@
 import { fileURLToPath } from "node:url"
 import type { Account, Accounts, Keyring, KnownKey } from "../../src/access/contract.js"
 import { fail } from "../../src/base/failures.js"
-import { Denials, parseAccessPolicy } from "../../src/access/index.js"
+import { Denials, parseAccessPolicy, type AccessPolicy } from "../../src/access/index.js"
+import { checkPrincipals } from "../../src/access/policy/bucket-policy.js"
 import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
 import type { AccessKeyId, AccountId } from "../../src/base/ids.js"
 import { accountNumberOf } from "../../src/format/account-number.js"
@@ -65,23 +66,17 @@ class FixedKeys implements Keyring, Pick<Accounts, "getAccount" | "listAccounts"
     return undefined
   }
 
-  accountNow(id: AccountId): Account | undefined {
-    return this.accounts.get(id)
-  }
-
-  /** By ARN; of other kinds of names nobody is asked. */
-  principalExists({ value }: { readonly value: string }): boolean {
+  /** Finds principals by ARN and accounts by id and number, whatever the type of the principal. */
+  pinPrincipals(policy: AccessPolicy, text: string): string {
     const known = this.further.map(({ principal }) => principal.arn)
     const accounts = KEYS.flatMap(({ account: { id, number } }) => [id, number, `arn:aws:iam::${number}:root`])
-    return value === "*" || [...known, ...accounts].includes(value)
+    const existing = new Set(["*", ...known, ...accounts])
+    checkPrincipals(policy, ({ value }) => existing.has(value))
+    return text
   }
 
-  pinPrincipals(policyText: string): string {
-    return policyText
-  }
-
-  showPrincipals(policyText: string): string {
-    return policyText
+  showPrincipals(text: string): string {
+    return text
   }
 
   noteUse(): void {}

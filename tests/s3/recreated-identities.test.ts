@@ -103,7 +103,7 @@ test("a role trusts the user that it named, and not another of the same name", (
     const { engine, createBob, removeBob, createReader } = await scene(machine)
     const nowMs = machine.clock.wallMs()
     const mayAssume = async () => {
-      const caller = engine.accounts.secretOf(KEY, undefined, nowMs)
+      const caller = await engine.accounts.secretOf(KEY, undefined, nowMs)
       assert.ok(caller)
       const context = { valuesOf: () => undefined }
       const asked = { roleArn: ROLE_ARN, sessionName: "work", seconds: undefined, policy: undefined, policyArns: [] }

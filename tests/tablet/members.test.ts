@@ -117,7 +117,7 @@ test("a member that hangs is waited for until somebody takes it out, and its lat
   scene.device(1).sick.become("hung")
   const writing = scene.write(row("while", "2", "payload"))
   for (let turn = 0; turn < 20; turn += 1) await new Promise(resolve => setImmediate(resolve))
-  assert.equal(scene.tablet.committedPosition, 1)
+  assert.equal(scene.tablet.position, 1)
   await scene.tablet.dropMembers([idOf(1)], fail("deviceFailed"), () => scene.drop([idOf(1)]))
   await writing
   scene.device(1).sick.become("well")

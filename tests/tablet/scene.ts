@@ -6,7 +6,14 @@
 import { must } from "../../src/base/assert.js"
 import { fail, isFailure, type Failure } from "../../src/base/failures.js"
 import type { Family } from "../../src/base/families.js"
-import { parseDeviceId, parseEpoch, parseLogSequence, parseTabletId, rowKeyOf } from "../../src/base/ids.js"
+import {
+  parseDeviceId,
+  parseEpoch,
+  parseIncarnation,
+  parseLogSequence,
+  parseTabletId,
+  rowKeyOf,
+} from "../../src/base/ids.js"
 import type { DeviceId, Epoch, RowKey, TabletId } from "../../src/base/ids.js"
 import { KIB } from "../../src/base/limits.js"
 import { owned } from "../../src/base/lent.js"
@@ -30,7 +37,8 @@ import { SimRandom } from "../../src/seams/random/sim.js"
 import type { StoreReader } from "../../src/seams/store/contract.js"
 import { MemoryStores } from "../../src/seams/store/testing-memory.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
-import type { Command, ConfigurationKeeper } from "../../src/tablet/contract.js"
+import type { ConfigurationKeeper } from "../../src/tablet/contract.js"
+import { command, soleProcess } from "../../src/metadata/index.js"
 import { Member, type MemberDevice } from "../../src/tablet/member.js"
 import { Primary, type MembershipOf } from "../../src/tablet/primary.js"
 import { recoverTablet } from "../../src/tablet/recover.js"
@@ -168,11 +176,10 @@ const NEVER = new Promise<void>(() => undefined)
 
 const bytesOf = (text: string): Uint8Array => Buffer.from(text, "latin1")
 
-export const put = (rows: readonly Said[], grows?: false): Command<void> => ({
+export const put = command<[rows: readonly Said[], grows?: false], void>({
   name: "put",
-  ...(grows === false && { grows }),
-  touches: [],
-  decide: () => ({
+  grows: (_rows, grows) => grows !== false,
+  decide: (_view, _time, rows) => ({
     writes: rows.map(({ family = "current", key, value, payload }): EntryWrite => ({
       family,
       key: rowKeyOf(key),
@@ -300,7 +307,15 @@ export class Scene {
     if (leaving.length > 0) await this.drop(leaving)
     const { epoch } = this.configuration
     const { log } = this.telemetry
-    this.current = new Primary(recovered.members, epoch, recovered.position, this.clock, log, this.keeper)
+    this.current = new Primary(
+      recovered.members,
+      epoch,
+      recovered.position,
+      this.clock,
+      log,
+      this.keeper,
+      soleProcess(parseIncarnation(1)),
+    )
   }
 
   /** Writes rows, and keeps account of what was answered. */

@@ -1,8 +1,9 @@
 /** Decisions by absence: every replica of the configuration answers, from metadata that a walk has verified. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { parseEpoch, rowKeyOf } from "../../src/base/ids.js"
+import { parseEpoch, rowKeyOf, type RowKey } from "../../src/base/ids.js"
 import { storePrefixOf } from "../../src/format/membership.js"
+import { query } from "../../src/metadata/index.js"
 import { idOf, Scene } from "./scene.js"
 
 const KEY = rowKeyOf("key 7")
@@ -27,8 +28,9 @@ async function verifyAll(scene: Scene): Promise<void> {
   while (await scene.tablet.verifyReplicas(signal));
 }
 
-const ask = (scene: Scene, sinceMs = -Infinity) =>
-  scene.tablet.askEveryReplica(sinceMs, view => view.get("current", KEY) !== undefined)
+const hasRow = query("HasRow", (view, key: RowKey) => view.get("current", key) !== undefined)
+
+const ask = (scene: Scene, sinceMs = -Infinity) => scene.tablet.askEveryReplica(sinceMs, hasRow(KEY))
 
 test("replicas are asked once all of them are verified, each by its own rows", async () => {
   const scene = await alike()

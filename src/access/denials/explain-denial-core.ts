@@ -12,7 +12,7 @@ import type { DecidedBy, PolicySide } from "../policy/contract.js"
 import { lackingGrants, sentenceOfDecision, type LackingGrant } from "../policy/explain.js"
 import type { Denial } from "./denials.js"
 
-export interface Explanation {
+interface Explanation {
   /** Why it was denied. */
   readonly sentence: string
   /** The statement that denies it. */

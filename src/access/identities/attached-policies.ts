@@ -1,16 +1,10 @@
 /**
- * What is attached to a user or role: its own policies, those of its groups, its boundary, each with the
- * name by which people are told of it.
+ * Parsed policies of a user or role, from their texts.
  *
  * Limits  `PARSED_MAX` parsed policies are remembered, by their text.
  */
-import { fail } from "../../base/failures.js"
-import type { AccountId } from "../../base/ids.js"
-import type { IdentityRecord } from "../../format/identity-records.js"
-import type { TabletView } from "../../tablet/index.js"
 import type { AccessPolicy, AccessPolicyKind, NamedPolicy, PrincipalPolicies } from "../policy/contract.js"
-import { findIdentity } from "./identity-commands-core.js"
-import { defaultText, findPolicy } from "./managed-policy-commands-core.js"
+import type { AttachedTexts, PolicyText } from "./attached-texts-core.js"
 
 const PARSED_MAX = 1_000
 
@@ -31,40 +25,13 @@ export function rememberPolicies(parse: ParsePolicy): ParsePolicy {
   }
 }
 
-export class AttachedPolicies {
-  constructor(
-    private readonly view: TabletView,
-    private readonly accountId: AccountId,
-    private readonly parse: ParsePolicy,
-  ) {}
+export const namedPolicy = (parse: ParsePolicy, { name, text }: PolicyText): NamedPolicy => ({
+  name,
+  policy: parse(text, "identity"),
+})
 
-  of(identity: IdentityRecord): PrincipalPolicies {
-    const all = this.ownOf(identity)
-    for (const name of identity.groups) {
-      const group = findIdentity(this.view, { accountId: this.accountId, kind: "group", name })
-      if (group === undefined) throw fail("corruptRecord", { what: "identity", member: "groups" })
-      all.push(...this.ownOf(group))
-    }
-    const { boundary } = identity
-    return { identity: all, boundary: boundary === undefined ? undefined : this.managed(boundary), session: undefined }
-  }
-
-  private ownOf({ kind, name, inline, attached }: IdentityRecord): NamedPolicy[] {
-    const who = `${kind} ${name}`
-    return [
-      ...inline.map(policy => this.named(`${who}: inline ${policy.name}`, policy.text)),
-      ...attached.map(arn => this.managed(arn, `${who}: `)),
-    ]
-  }
-
-  /** A policy that is in use cannot be deleted, so it is there. */
-  managed(arn: string, before = ""): NamedPolicy {
-    const record = findPolicy(this.view, this.accountId, arn)
-    if (record === undefined) throw fail("corruptRecord", { what: "identity", member: "policies" })
-    return this.named(`${before}policy ${record.name}`, defaultText(record))
-  }
-
-  named(name: string, text: string): NamedPolicy {
-    return { name, policy: this.parse(text, "identity") }
-  }
-}
+export const attachedPolicies = (parse: ParsePolicy, { identity, boundary }: AttachedTexts): PrincipalPolicies => ({
+  identity: identity.map(one => namedPolicy(parse, one)),
+  boundary: boundary && namedPolicy(parse, boundary),
+  session: undefined,
+})

@@ -1,34 +1,51 @@
 /** Users, groups, roles, managed policies and providers: the service that runs their commands. See `../contract.ts` for the promises. */
 import { fail } from "../../base/failures.js"
-import { rowKeyOf } from "../../base/ids.js"
-import type { AccountId } from "../../base/ids.js"
-import {
-  decodeIdentity,
-  decodeManagedPolicy,
-  type IdentityKind,
-  type IdentityProviderRecord,
-  type IdentityRecord,
-  type ManagedPolicyRecord,
-  type Tags,
+import type { AccountId, RowKey } from "../../base/ids.js"
+import type {
+  IdentityKind,
+  IdentityProviderRecord,
+  IdentityRecord,
+  ManagedPolicyRecord,
+  RoleTerms,
+  Tags,
 } from "../../format/identity-records.js"
-import { accountRange, accountRowKey } from "../../format/row-key.js"
+import { accountRowKey } from "../../format/row-key.js"
+import type { Command } from "../../metadata/index.js"
 import type { Random } from "../../seams/random/contract.js"
 import { drawText, KEY_LETTERS } from "../draw.js"
-import type { Identities, IdentityRef, NewIdentity, NewPolicy, PolicyHolder, ProviderChange } from "../contract.js"
+import type {
+  Identities,
+  IdentityRef,
+  NewIdentity,
+  NewPolicy,
+  PolicyHolder,
+  PolicyUse,
+  ProviderChange,
+  UsedPolicy,
+} from "../contract.js"
 import type { Directory } from "../directory.js"
-import { checkPrincipals } from "../policy/bucket-policy.js"
 import { POLICY_LIMITS } from "../policy/limits.js"
+import { behind } from "../record-pages-core.js"
 import type { ParsePolicy } from "./attached-policies.js"
 import * as identities from "./identity-commands-core.js"
-import type { IdentityEdit } from "./identity-commands-core.js"
+import { linkRange, linkToBoundary, linkToGroup, linkToPolicy } from "./identity-links-core.js"
+import {
+  readIdentities,
+  readIdentity,
+  readLinked,
+  readPolicies,
+  readPolicy,
+  readPolicyUse,
+  readProvider,
+  readProviders,
+} from "./identity-queries-core.js"
 import * as policies from "./managed-policy-commands-core.js"
-import { isPrincipalThere } from "./named-principals-core.js"
 import { checkName, checkPath } from "./names.js"
 import type { PolicyPrincipals } from "./policy-principals.js"
 import { checkInlineSize, checkPolicyText } from "./policy-texts.js"
 import * as providers from "./provider-commands-core.js"
-import { changeProvider, checkProvider } from "./provider-terms.js"
-import { changeTags, checkTags } from "./tags.js"
+import { checkProvider } from "./provider-terms.js"
+import { checkTags } from "./tags.js"
 
 const ID_BEGINNINGS = { user: "AIDA", group: "AGPA", role: "AROA", policy: "ANPA" } as const
 const ID_LETTERS = 17
@@ -48,69 +65,59 @@ export class IdentityService implements Identities {
   }
 
   async create({ accountId, kind, name, path, tags, boundary, role }: NewIdentity): Promise<IdentityRecord> {
+    checkName(kind, name)
+    checkPath(path)
+    checkTags(tags)
     const identity = {
-      kind,
-      name: checkName(kind, name),
-      path: checkPath(path),
-      id: this.drawId(kind),
-      tags: checkTags(tags),
-      inline: [],
-      attached: [],
-      boundary,
-      groups: [],
-      keys: [],
-      role: role && this.pinned(this.checkTrusted(this.checkRole(role))),
+      ...{ kind, name, path, id: this.drawId(kind), tags, boundary },
+      ...{ inline: [], attached: [], groups: [], keys: [] },
+      role: role && { ...role, ...(await this.checkRole(role)) },
     }
     return this.shown(await this.directory.change(identities.createIdentity(accountId, identity)))
   }
 
-  /** A record as callers see it: a trust policy is kept with unique ids. */
-  private shown(record: IdentityRecord): IdentityRecord {
+  /** A record as callers see it: a trust policy is stored with unique ids. */
+  private async shown(record: IdentityRecord): Promise<IdentityRecord> {
     const { role } = record
-    return role === undefined ? record : { ...record, role: { ...role, trust: this.principals.shown(role.trust) } }
+    if (role === undefined) return record
+    return { ...record, role: { ...role, trust: await this.principals.shown(role.trust) } }
   }
 
   private drawId(kind: IdentityKind | "policy"): string {
     return ID_BEGINNINGS[kind] + drawText(this.random, KEY_LETTERS, ID_LETTERS)
   }
 
-  private checkRole(role: NonNullable<IdentityRecord["role"]>): NonNullable<IdentityRecord["role"]> {
-    checkDescription(role.description)
-    this.checkTrust(role.trust)
+  /** The terms as they are stored: with unique ids in a trust policy. One that was set earlier may name somebody who is gone. */
+  private async checkRole(terms: Partial<RoleTerms>): Promise<Partial<RoleTerms>> {
+    const { description, trust, sessionSecondsMax } = terms
+    if (description !== undefined) checkDescription(description)
+    if (trust !== undefined) checkPolicyText(this.parse, trust, "trust", POLICY_LIMITS.trustCharactersMax)
     const { least, most } = SESSION_SECONDS
-    if (role.sessionSecondsMax < least || role.sessionSecondsMax > most) {
+    if (sessionSecondsMax !== undefined && (sessionSecondsMax < least || sessionSecondsMax > most)) {
       throw fail("invalidArgument", { message: `MaxSessionDuration must be between ${least} and ${most}` })
     }
-    return role
-  }
-
-  private checkTrust(text: string): void {
-    checkPolicyText(this.parse, text, "trust", POLICY_LIMITS.trustCharactersMax)
-  }
-
-  /** Only of a policy that is set now: those whom an older one names may be gone. Throws `malformedPolicy`. */
-  private checkTrusted<Role extends { readonly trust: string }>(role: Role): Role {
-    checkPrincipals(this.parse(role.trust, "trust"), named => isPrincipalThere(this.directory.rows, named))
-    return role
-  }
-
-  /** With unique ids in its trust policy, which has been checked. */
-  private pinned<Role extends { readonly trust: string }>(role: Role): Role {
-    return { ...role, trust: this.principals.pinned(role.trust) }
+    if (trust === undefined) return terms
+    return { ...terms, trust: await this.principals.pin(this.parse(trust, "trust"), trust) }
   }
 
   async get(ref: IdentityRef): Promise<IdentityRecord> {
-    return this.shown(identities.needIdentity(this.directory.rows, ref))
+    return this.shown(await this.directory.ask(readIdentity(ref)))
   }
 
-  *list(accountId: AccountId, kind: IdentityKind, after: string): Generator<IdentityRecord> {
-    const range = startAfter(accountRange(accountId, kind), accountRowKey(accountId, kind, after))
-    for (const [, row] of this.directory.rows.range("identities", range)) yield this.shown(decodeIdentity(row.value))
+  async *list(accountId: AccountId, kind: IdentityKind, after: string): AsyncGenerator<IdentityRecord> {
+    const start = behind(accountRowKey(accountId, kind, after))
+    for await (const page of this.directory.pages(start, from => readIdentities(accountId, kind, from))) {
+      for (const record of page) yield await this.shown(record)
+    }
   }
 
-  members({ accountId, name }: IdentityRef): readonly IdentityRecord[] {
-    const linked = identities.linkedTo(this.directory.rows, accountId, identities.linkToGroup(name))
-    return Array.from(linked, member => identities.needIdentity(this.directory.rows, { accountId, ...member }))
+  async *members({ accountId, name }: IdentityRef, after: string): AsyncGenerator<IdentityRecord> {
+    const link = linkToGroup(name)
+    yield* this.linked(accountId, link, behind(accountRowKey(accountId, link, `user ${after}`)))
+  }
+
+  private async *linked(accountId: AccountId, link: string, start: RowKey): AsyncGenerator<IdentityRecord> {
+    for await (const page of this.directory.pages(start, from => readLinked(accountId, link, from))) yield* page
   }
 
   async update(
@@ -118,65 +125,57 @@ export class IdentityService implements Identities {
     { name, path }: { name: string | undefined; path: string | undefined },
   ): Promise<void> {
     if (path !== undefined) checkPath(path)
-    if (name === undefined || name === ref.name) {
-      return this.edit("UpdateIdentity", ref, record => ({ ...record, path: path ?? record.path }))
-    }
+    if (name === undefined || name === ref.name) return this.change(identities.setPath(ref, path))
     checkName(ref.kind, name)
     if (ref.kind !== "user") throw fail("notImplemented", { message: `A ${ref.kind} cannot get another name.` })
-    await this.directory.change(identities.renameUser(ref, name, path))
+    await this.change(identities.renameUser(ref, name, path))
   }
 
-  async updateRole(ref: IdentityRef, change: Partial<NonNullable<IdentityRecord["role"]>>): Promise<void> {
-    const { trust, ...others } = change
-    if (trust !== undefined) this.checkTrust(trust)
-    const changed = trust === undefined ? others : this.pinned(this.checkTrusted({ ...others, trust }))
-    await this.edit("UpdateRole", ref, record => {
-      if (record.role === undefined) throw fail("invalidArgument", { message: "only a role has terms" })
-      return { ...record, role: this.checkRole({ ...record.role, ...changed }) }
-    })
+  async updateRole(ref: IdentityRef, change: Partial<RoleTerms>): Promise<void> {
+    await this.change(identities.updateRole(ref, await this.checkRole(change)))
   }
 
   async remove(ref: IdentityRef): Promise<void> {
-    await this.directory.change(identities.deleteIdentity(ref))
+    await this.change(identities.deleteIdentity(ref))
   }
 
   async setTags(ref: IdentityRef, tags: Tags, removed: readonly string[]): Promise<void> {
-    await this.edit("TagIdentity", ref, record => ({ ...record, tags: changeTags(record.tags, tags, removed) }))
+    await this.change(identities.setTags(ref, tags, removed))
   }
 
   async putInline(ref: IdentityRef, policyName: string, text: string): Promise<void> {
     checkName("policy", policyName)
     checkInlineSize(ref.kind, [{ name: policyName, text }])
     checkPolicyText(this.parse, text, "identity", Infinity)
-    await this.edit("PutInlinePolicy", ref, identities.putInline(policyName, text))
+    await this.change(identities.putInline(ref, policyName, text))
   }
 
   async removeInline(ref: IdentityRef, policyName: string): Promise<void> {
-    await this.edit("DeleteInlinePolicy", ref, identities.removeInline(policyName))
+    await this.change(identities.removeInline(ref, policyName))
   }
 
   async attach(ref: IdentityRef, arn: string): Promise<void> {
-    await this.edit("AttachPolicy", ref, identities.attachPolicy(ref.accountId, arn))
+    await this.change(identities.attachPolicy(ref, arn))
   }
 
   async detach(ref: IdentityRef, arn: string): Promise<void> {
-    await this.edit("DetachPolicy", ref, identities.detachPolicy(arn))
+    await this.change(identities.detachPolicy(ref, arn))
   }
 
   async setBoundary(ref: IdentityRef, arn: string | undefined): Promise<void> {
-    await this.edit("SetBoundary", ref, identities.setBoundary(ref.accountId, arn))
+    await this.change(identities.setBoundary(ref, arn))
   }
 
   async joinGroup(user: IdentityRef, groupName: string): Promise<void> {
-    await this.edit("JoinGroup", user, identities.joinGroup(user.accountId, groupName))
+    await this.change(identities.joinGroup(user, groupName))
   }
 
   async leaveGroup(user: IdentityRef, groupName: string): Promise<void> {
-    await this.edit("LeaveGroup", user, identities.leaveGroup(user.accountId, groupName))
+    await this.change(identities.leaveGroup(user, groupName))
   }
 
-  private async edit(name: string, ref: IdentityRef, edit: IdentityEdit): Promise<void> {
-    await this.directory.change(identities.editIdentity(name, ref, edit))
+  private async change(command: Command<unknown>): Promise<void> {
+    await this.directory.change(command)
   }
 
   async createPolicy(accountId: AccountId, policy: NewPolicy): Promise<ManagedPolicyRecord> {
@@ -190,50 +189,44 @@ export class IdentityService implements Identities {
   }
 
   async getPolicy(accountId: AccountId, arn: string): Promise<ManagedPolicyRecord> {
-    return policies.needPolicy(this.directory.rows, accountId, arn)
+    return this.directory.ask(readPolicy(accountId, arn))
   }
 
-  *listPolicies(accountId: AccountId, after: string): Generator<ManagedPolicyRecord> {
-    const range = startAfter(accountRange(accountId), accountRowKey(accountId, after))
-    for (const [, row] of this.directory.rows.range("managedPolicies", range)) yield decodeManagedPolicy(row.value)
+  async policyUse(accountId: AccountId, arn: string): Promise<PolicyUse> {
+    return this.directory.ask(readPolicyUse(accountId, arn))
+  }
+
+  async *listPolicies(accountId: AccountId, after: string): AsyncGenerator<UsedPolicy> {
+    const start = behind(accountRowKey(accountId, after))
+    for await (const page of this.directory.pages(start, from => readPolicies(accountId, from))) yield* page
   }
 
   async addPolicyVersion(accountId: AccountId, arn: string, text: string, isDefault: boolean) {
     checkPolicyText(this.parse, text)
-    return this.editPolicy("AddPolicyVersion", accountId, arn, policies.addVersion(text, isDefault))
+    return this.directory.change(policies.addVersion(accountId, arn, text, isDefault))
   }
 
   async removePolicyVersion(accountId: AccountId, arn: string, number: number): Promise<void> {
-    await this.editPolicy("RemovePolicyVersion", accountId, arn, policies.removeVersion(number))
+    await this.change(policies.removeVersion(accountId, arn, number))
   }
 
   async setDefaultPolicyVersion(accountId: AccountId, arn: string, number: number): Promise<void> {
-    await this.editPolicy("SetDefaultPolicyVersion", accountId, arn, policies.setDefaultVersion(number))
+    await this.change(policies.setDefaultVersion(accountId, arn, number))
   }
 
   async setPolicyTags(accountId: AccountId, arn: string, tags: Tags, removed: readonly string[]): Promise<void> {
-    await this.editPolicy("TagPolicy", accountId, arn, record => ({
-      ...record,
-      tags: changeTags(record.tags, tags, removed),
-    }))
-  }
-
-  private editPolicy(name: string, accountId: AccountId, arn: string, edit: policies.PolicyEdit) {
-    return this.directory.change(policies.editPolicy(name, accountId, arn, edit))
+    await this.change(policies.setPolicyTags(accountId, arn, tags, removed))
   }
 
   async removePolicy(accountId: AccountId, arn: string): Promise<void> {
-    await this.directory.change(policies.deletePolicy(accountId, arn))
+    await this.change(policies.deletePolicy(accountId, arn))
   }
 
-  policyHolders(accountId: AccountId, arn: string): readonly PolicyHolder[] {
-    const { rows } = this.directory
-    const of = (link: string, isBoundary: boolean): PolicyHolder[] =>
-      Array.from(identities.linkedTo(rows, accountId, link), holder => ({
-        identity: identities.needIdentity(rows, { accountId, ...holder }),
-        isBoundary,
-      }))
-    return [...of(identities.linkToPolicy(arn), false), ...of(identities.linkToBoundary(arn), true)]
+  async *policyHolders(accountId: AccountId, arn: string): AsyncGenerator<PolicyHolder> {
+    for (const [link, isBoundary] of [[linkToPolicy(arn), false] as const, [linkToBoundary(arn), true] as const]) {
+      const { start } = linkRange(accountId, link)
+      for await (const identity of this.linked(accountId, link, start)) yield { identity, isBoundary }
+    }
   }
 
   async createProvider(accountId: AccountId, provider: Omit<IdentityProviderRecord, "createdMs">) {
@@ -241,20 +234,19 @@ export class IdentityService implements Identities {
   }
 
   async getProvider(accountId: AccountId, url: string): Promise<IdentityProviderRecord> {
-    return providers.needProvider(this.directory.rows, accountId, url)
+    return this.directory.ask(readProvider(accountId, url))
   }
 
-  listProviders(accountId: AccountId): readonly IdentityProviderRecord[] {
-    return [...providers.listProviders(this.directory.rows, accountId)]
+  async listProviders(accountId: AccountId): Promise<readonly IdentityProviderRecord[]> {
+    return this.directory.ask(readProviders(accountId))
   }
 
   async updateProvider(accountId: AccountId, url: string, change: ProviderChange): Promise<void> {
-    const edit = (record: IdentityProviderRecord) => changeProvider(record, change)
-    await this.directory.change(providers.editProvider("UpdateIdentityProvider", accountId, url, edit))
+    await this.change(providers.updateProvider(accountId, url, change))
   }
 
   async removeProvider(accountId: AccountId, url: string): Promise<void> {
-    await this.directory.change(providers.deleteProvider(accountId, url))
+    await this.change(providers.deleteProvider(accountId, url))
   }
 }
 
@@ -264,10 +256,4 @@ function checkDescription(text: string): void {
       message: `The description has more than ${DESCRIPTION_CHARACTERS_MAX} characters.`,
     })
   }
-}
-
-/** From the first row behind `after`, where that is in the range. */
-const startAfter = (range: ReturnType<typeof accountRange>, after: string) => {
-  const start = rowKeyOf(`${after}\x00`)
-  return start > range.start ? { ...range, start } : range
 }

@@ -2,23 +2,31 @@
 import { fail, type Failure } from "../../base/failures.js"
 import { parseAccountNumber } from "../../base/ids.js"
 import type { AccountId } from "../../base/ids.js"
-import { decodeManagedPolicy, encodeManagedPolicy, type ManagedPolicyRecord } from "../../format/identity-records.js"
-import { accountRange, accountRowKey } from "../../format/row-key.js"
-import type { Command, TabletView } from "../../tablet/index.js"
+import {
+  decodeManagedPolicy,
+  encodeManagedPolicy,
+  type ManagedPolicyRecord,
+  type Tags,
+} from "../../format/identity-records.js"
+import { accountRowKey } from "../../format/row-key.js"
+import { command, type RowView, type Touches } from "../../metadata/index.js"
+import type { PolicyUse } from "../contract.js"
 import { findAccountId } from "../find-account-core.js"
 import { BUILT_IN_POLICIES } from "./built-in-policies.js"
+import { countLinks, hasLinks, linkToBoundary, linkToPolicy } from "./identity-links-core.js"
 import { IDENTITY_LIMITS } from "./limits.js"
 import { parseIdentityArn } from "./names.js"
+import { changeTags } from "./tags.js"
 
 const policyRow = (accountId: AccountId, name: string) => accountRowKey(accountId, name.toLowerCase())
 
-function findByName(view: TabletView, accountId: AccountId, name: string): ManagedPolicyRecord | undefined {
+function findByName(view: RowView, accountId: AccountId, name: string): ManagedPolicyRecord | undefined {
   const row = view.get("managedPolicies", policyRow(accountId, name))
   return row && decodeManagedPolicy(row.value)
 }
 
 /** The account's own policy, or one that every account has; undefined where the ARN names none of them. */
-export function findPolicy(view: TabletView, accountId: AccountId, arn: string): ManagedPolicyRecord | undefined {
+export function findPolicy(view: RowView, accountId: AccountId, arn: string): ManagedPolicyRecord | undefined {
   const parsed = parseIdentityArn("policy", arn)
   if (parsed === undefined) return undefined
   if (parsed.account === "aws") return BUILT_IN_POLICIES.get(arn)
@@ -28,102 +36,101 @@ export function findPolicy(view: TabletView, accountId: AccountId, arn: string):
 }
 
 /** Throws `noSuchEntity`. */
-export function needPolicy(view: TabletView, accountId: AccountId, arn: string): ManagedPolicyRecord {
+export function needPolicy(view: RowView, accountId: AccountId, arn: string): ManagedPolicyRecord {
   const found = findPolicy(view, accountId, arn)
   if (found === undefined) throw noSuchPolicy(arn)
   return found
 }
 
 /** Throws `noSuchEntity`. */
-export function checkPolicyExists(view: TabletView, accountId: AccountId, arn: string): void {
+export function checkPolicyExists(view: RowView, accountId: AccountId, arn: string): void {
   needPolicy(view, accountId, arn)
 }
 
-const noSuchPolicy = (arn: string): Failure =>
+export const noSuchPolicy = (arn: string): Failure =>
   fail("noSuchEntity", { message: `Policy ${arn} does not exist or is not attachable.` })
 
-export function createPolicy(
-  accountId: AccountId,
-  policy: Omit<ManagedPolicyRecord, "createdMs" | "updatedMs" | "versions" | "defaultVersion" | "lastVersion">,
-  text: string,
-): Command<ManagedPolicyRecord> {
-  const key = policyRow(accountId, policy.name)
-  return {
-    name: "CreatePolicy",
-    touches: [["managedPolicies", key]],
-    decide(view, { nowMs }) {
-      if (findByName(view, accountId, policy.name)) {
-        throw fail("entityExists", {
-          message: `A policy called ${policy.name} already exists. Duplicate names are not allowed.`,
-        })
-      }
-      const versions = [{ number: 1, createdMs: nowMs, text }]
-      const record = { ...policy, createdMs: nowMs, updatedMs: nowMs, defaultVersion: 1, lastVersion: 1, versions }
-      return { writes: [{ family: "managedPolicies", key, value: encodeManagedPolicy(record) }], result: record }
-    },
-  }
-}
+export const createPolicy = command<
+  [
+    accountId: AccountId,
+    policy: Omit<ManagedPolicyRecord, "createdMs" | "updatedMs" | "versions" | "defaultVersion" | "lastVersion">,
+    text: string,
+  ],
+  ManagedPolicyRecord
+>({
+  name: "CreatePolicy",
+  touches: (accountId, policy) => [["managedPolicies", policyRow(accountId, policy.name)]],
+  decide(view, { nowMs }, accountId, policy, text) {
+    const key = policyRow(accountId, policy.name)
+    if (findByName(view, accountId, policy.name)) {
+      throw fail("entityExists", {
+        message: `A policy called ${policy.name} already exists. Duplicate names are not allowed.`,
+      })
+    }
+    const versions = [{ number: 1, createdMs: nowMs, text }]
+    const record = { ...policy, createdMs: nowMs, updatedMs: nowMs, defaultVersion: 1, lastVersion: 1, versions }
+    return { writes: [{ family: "managedPolicies", key, value: encodeManagedPolicy(record) }], result: record }
+  },
+})
 
-export type PolicyEdit = (record: ManagedPolicyRecord, nowMs: number) => ManagedPolicyRecord
-
-/** Changes a policy of the account's own. Throws `noSuchEntity`, `accessDenied` for one that every account has. */
-export function editPolicy(
+/** Makes a command of an edit of the account's own policies. It throws `accessDenied` for one that every account has. */
+const policyEdit = <Args extends readonly unknown[]>(
   name: string,
-  accountId: AccountId,
-  arn: string,
-  edit: PolicyEdit,
-): Command<ManagedPolicyRecord> {
-  const key = policyRow(accountId, parseIdentityArn("policy", arn)?.name ?? "")
-  return {
+  edit: (record: ManagedPolicyRecord, nowMs: number, ...args: Args) => ManagedPolicyRecord,
+) =>
+  command<[accountId: AccountId, arn: string, ...Args], ManagedPolicyRecord>({
     name,
-    touches: [["managedPolicies", key]],
-    decide(view, { nowMs }) {
-      const after = edit(needOwn(view, accountId, arn), nowMs)
+    touches: (accountId, arn, ..._others): Touches => [["managedPolicies", rowOfArn(accountId, arn)]],
+    decide(view, { nowMs }, accountId, arn, ...args) {
+      const after = edit(needOwn(view, accountId, arn), nowMs, ...args)
+      const key = rowOfArn(accountId, arn)
       return { writes: [{ family: "managedPolicies", key, value: encodeManagedPolicy(after) }], result: after }
     },
-  }
-}
+  })
 
-function needOwn(view: TabletView, accountId: AccountId, arn: string): ManagedPolicyRecord {
+const rowOfArn = (accountId: AccountId, arn: string) =>
+  policyRow(accountId, parseIdentityArn("policy", arn)?.name ?? "")
+
+function needOwn(view: RowView, accountId: AccountId, arn: string): ManagedPolicyRecord {
   if (BUILT_IN_POLICIES.has(arn)) throw fail("accessDenied", { message: `Policy ${arn} cannot be changed.` })
   return needPolicy(view, accountId, arn)
 }
 
-function isInUse(view: TabletView, accountId: AccountId, arn: string): boolean {
-  return [`policy ${arn}`, `boundary ${arn}`].some(link => {
-    const [holder] = view.range("identityLinks", accountRange(accountId, link))
-    return holder !== undefined
-  })
-}
+/** Does not look whether there is such a policy. */
+export const policyUseOf = (view: RowView, accountId: AccountId, arn: string): PolicyUse => ({
+  attachments: countLinks(view, accountId, linkToPolicy(arn)),
+  boundaries: countLinks(view, accountId, linkToBoundary(arn)),
+})
+
+const isInUse = (view: RowView, accountId: AccountId, arn: string): boolean =>
+  hasLinks(view, accountId, linkToPolicy(arn)) || hasLinks(view, accountId, linkToBoundary(arn))
 
 /** Throws `noSuchEntity`, `deleteConflict` while it is attached or has more than its default version. */
-export function deletePolicy(accountId: AccountId, arn: string): Command<void> {
-  const key = policyRow(accountId, parseIdentityArn("policy", arn)?.name ?? "")
-  return {
-    name: "DeletePolicy",
-    grows: false,
-    touches: [["managedPolicies", key]],
-    decide(view) {
-      const record = needOwn(view, accountId, arn)
-      if (isInUse(view, accountId, arn)) {
-        throw fail("deleteConflict", { message: "Cannot delete a policy attached to entities." })
-      }
-      if (record.versions.length > 1) {
-        throw fail("deleteConflict", {
-          message:
-            "This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy.",
-        })
-      }
-      return { writes: [{ family: "managedPolicies", key, value: undefined }], result: undefined }
-    },
-  }
-}
+export const deletePolicy = command<[accountId: AccountId, arn: string], void>({
+  name: "DeletePolicy",
+  grows: false,
+  touches: (accountId, arn) => [["managedPolicies", rowOfArn(accountId, arn)]],
+  decide(view, _time, accountId, arn) {
+    const key = rowOfArn(accountId, arn)
+    const record = needOwn(view, accountId, arn)
+    if (isInUse(view, accountId, arn)) {
+      throw fail("deleteConflict", { message: "Cannot delete a policy attached to entities." })
+    }
+    if (record.versions.length > 1) {
+      throw fail("deleteConflict", {
+        message:
+          "This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy.",
+      })
+    }
+    return { writes: [{ family: "managedPolicies", key, value: undefined }], result: undefined }
+  },
+})
 
-// The edits.
+// The edits. All of them throw `noSuchEntity` if there is no such policy.
 
-export const addVersion =
-  (text: string, isDefault: boolean): PolicyEdit =>
-  (record, nowMs) => {
+export const addVersion = policyEdit<[text: string, isDefault: boolean]>(
+  "AddPolicyVersion",
+  (record, nowMs, text, isDefault) => {
     if (record.versions.length >= IDENTITY_LIMITS.policyVersionsMax) {
       throw fail("limitExceeded", {
         message: `A managed policy can have up to ${IDENTITY_LIMITS.policyVersionsMax} versions. Before you create a new version, you must delete an existing version.`,
@@ -137,24 +144,26 @@ export const addVersion =
       defaultVersion: isDefault ? number : record.defaultVersion,
       versions: [...record.versions, { number, createdMs: nowMs, text }],
     }
-  }
+  },
+)
 
-export const removeVersion =
-  (number: number): PolicyEdit =>
-  (record, nowMs) => {
-    needVersion(record, number)
-    if (number === record.defaultVersion) {
-      throw fail("deleteConflict", { message: "Cannot delete the default version of a policy." })
-    }
-    return { ...record, updatedMs: nowMs, versions: record.versions.filter(version => version.number !== number) }
+export const removeVersion = policyEdit<[number: number]>("RemovePolicyVersion", (record, nowMs, number) => {
+  needVersion(record, number)
+  if (number === record.defaultVersion) {
+    throw fail("deleteConflict", { message: "Cannot delete the default version of a policy." })
   }
+  return { ...record, updatedMs: nowMs, versions: record.versions.filter(version => version.number !== number) }
+})
 
-export const setDefaultVersion =
-  (number: number): PolicyEdit =>
-  (record, nowMs) => {
-    needVersion(record, number)
-    return { ...record, updatedMs: nowMs, defaultVersion: number }
-  }
+export const setDefaultVersion = policyEdit<[number: number]>("SetDefaultPolicyVersion", (record, nowMs, number) => {
+  needVersion(record, number)
+  return { ...record, updatedMs: nowMs, defaultVersion: number }
+})
+
+export const setPolicyTags = policyEdit<[tags: Tags, removed: readonly string[]]>(
+  "TagPolicy",
+  (record, _nowMs, tags, removed) => ({ ...record, tags: changeTags(record.tags, tags, removed) }),
+)
 
 /** Throws `noSuchEntity`. */
 export function needVersion(record: ManagedPolicyRecord, number: number) {

@@ -1,32 +1,69 @@
-/** Whether whom a policy names is there: accounts, users and roles, as the rows say. Pure. */
+/** Queries of the principals that policies name: accounts, users and roles. Pure. */
 import { parseAccountId, parseAccountNumber } from "../../base/ids.js"
-import type { TabletView } from "../../tablet/index.js"
+import type { AccountNumber, RowKey } from "../../base/ids.js"
+import { decodeIdentity, type IdentityRecord } from "../../format/identity-records.js"
+import { query, type RowView } from "../../metadata/index.js"
 import { findAccount, findAccountId } from "../find-account-core.js"
 import type { PrincipalName } from "../policy/contract.js"
+import { ALL_ROWS, readPage, type RecordPage } from "../record-pages-core.js"
 import { findIdentity } from "./identity-commands-core.js"
 import { parseIdentityArn } from "./names.js"
 
-const NAMED = /^(?:arn:aws:(?:iam|sts)::)?(\d{12})(?::([a-z-]+)(?:\/([^/]+))?)?/
+const NAMED = /^(?:arn:aws:(?:iam|sts)::)?(\d{12})(?::([a-z-]+)(?:\/([^/]+)(?:\/(.+))?)?)?/
 
-/** `*`, unique ids, services and providers are nobody's to look up. */
-export function isPrincipalThere(view: TabletView, { type, value }: PrincipalName): boolean {
-  if (type === "CanonicalUser") return findAccount(view, parseAccountId(value)) !== undefined
-  const [, number, kind = "root", first = ""] = type === "AWS" ? (NAMED.exec(value) ?? []) : []
-  if (number === undefined) return true
+export interface FoundPrincipal {
+  /** True also of `*`, unique ids, services and providers, which nobody looks up. */
+  readonly exists: boolean
+  /** Of a user, a role, or a session of a role. */
+  readonly uniqueId: string | undefined
+}
+
+const NOBODY: FoundPrincipal = { exists: false, uniqueId: undefined }
+const SOMEBODY: FoundPrincipal = { exists: true, uniqueId: undefined }
+
+function findPrincipal(view: RowView, { type, value }: PrincipalName): FoundPrincipal {
+  if (type === "CanonicalUser") return findAccount(view, parseAccountId(value)) ? SOMEBODY : NOBODY
+  const [, number, kind = "root", first = "", session] = type === "AWS" ? (NAMED.exec(value) ?? []) : []
+  if (number === undefined) return SOMEBODY
   const accountId = findAccountId(view, parseAccountNumber(number))
-  if (accountId === undefined) return false
+  if (accountId === undefined) return NOBODY
   switch (kind) {
     case "root":
-      return true
-    case "assumed-role":
-      return findIdentity(view, { accountId, kind: "role", name: first })?.name === first
+      return SOMEBODY
+    case "assumed-role": {
+      const role = findIdentity(view, { accountId, kind: "role", name: first })
+      if (role?.name !== first) return NOBODY
+      return { exists: true, uniqueId: session === undefined ? undefined : `${role.id}:${session}` }
+    }
     case "user":
     case "role": {
       const parsed = parseIdentityArn(kind, value)
       const found = parsed && findIdentity(view, { accountId, kind, name: parsed.name })
-      return found !== undefined && found.name === parsed?.name && found.path === parsed.path
+      if (found === undefined || found.name !== parsed?.name || found.path !== parsed.path) return NOBODY
+      return { exists: true, uniqueId: found.id }
     }
     default:
-      return false
+      return NOBODY
   }
 }
+
+/** One for each of the names. */
+export const readPrincipals = query(
+  "ReadPrincipals",
+  (view, named: readonly PrincipalName[]): readonly FoundPrincipal[] => named.map(name => findPrincipal(view, name)),
+)
+
+/** A user or role, for its ARN. */
+export interface NamedIdentity extends Pick<IdentityRecord, "id" | "kind" | "path" | "name"> {
+  readonly accountNumber: AccountNumber
+}
+
+/** Users and roles of all accounts. */
+export const readNamedIdentities = query("ReadNamedIdentities", (view, start: RowKey): RecordPage<NamedIdentity> => {
+  const page = readPage(view, "identities", ALL_ROWS, start, (key, value): readonly NamedIdentity[] => {
+    const { id, kind, path, name } = decodeIdentity(value)
+    const account = findAccount(view, parseAccountId(key.slice(0, key.indexOf("\x00"))))
+    return kind === "group" || account === undefined ? [] : [{ id, kind, path, name, accountNumber: account.number }]
+  })
+  return { ...page, items: page.items.flat() }
+})

@@ -44,7 +44,7 @@ export const sessionArn = (number: AccountNumber, roleName: string, sessionName:
 /** An issuer without its scheme: how ARNs and condition keys name it. */
 export const hostAndPath = (url: string): string => url.replace(/^https?:\/\//, "")
 
-export interface ParsedArn {
+interface ParsedArn {
   /** 12 digits, or `aws`. */
   readonly account: string
   readonly resource: "user" | "group" | "role" | "policy"

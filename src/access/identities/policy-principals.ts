@@ -1,92 +1,81 @@
 /**
- * Users and roles in policies by their unique ids: so they are kept, since an ARN would let in whoever bears it later.
+ * Users and roles in policies by their unique ids. Policies are stored so, since an ARN would let in whoever has that
+ * name later.
  *
- * Promises  A policy is kept with the id of every user, role and session of a role that it names and that is there, and
- *           shown with their ARNs of now. Somebody who was deleted is shown by the id, which nobody else ever has.
- *           What names nobody who is there is kept as it is.
- * Limits    One entry for each user and role of the store, read anew when a policy is shown after a change of identities.
+ * Promises  A policy is stored with the unique id of every user, role and session of a role that it names, as of one
+ *           moment, and shown with their current ARNs. Somebody who was deleted is shown by the id, which nobody else
+ *           ever has.
+ * Limits    One entry for each user and role of the store, read again when a policy is shown after identities changed.
+ *           If they change while they are read, they are read `WALKS_MAX` times at most.
  * Source    "AWS JSON policy elements: Principal", IAM User Guide.
  */
-import { parseAccountNumber, rowKeyOf } from "../../base/ids.js"
-import type { AccountNumber } from "../../base/ids.js"
-import { decodeIdentity, type IdentityRecord } from "../../format/identity-records.js"
-import { decodeAccount } from "../../format/records.js"
-import { accountRange } from "../../format/row-key.js"
+import { after, type Soon } from "../../base/soon.js"
 import type { Directory } from "../directory.js"
-import { findAccountId } from "../find-account-core.js"
-import { mapPrincipals } from "../policy/map-principals.js"
-import { findIdentity } from "./identity-commands-core.js"
-import { identityArn, parseIdentityArn, sessionArn } from "./names.js"
+import { checkPrincipals } from "../policy/bucket-policy.js"
+import type { AccessPolicy, PrincipalName } from "../policy/contract.js"
+import { mapPrincipals, principalsIn } from "../policy/map-principals.js"
+import { ALL_ROWS } from "../record-pages-core.js"
+import { RememberedAnswers } from "../remembered-answers.js"
+import { identityArn, sessionArn } from "./names.js"
+import {
+  readNamedIdentities,
+  readPrincipals,
+  type FoundPrincipal,
+  type NamedIdentity,
+} from "./named-principals-core.js"
 
-const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
-const SESSION_ARN = /^arn:aws:sts::(\d{12}):assumed-role\/([^/]+)\/(.+)$/
 const UNIQUE_ID = /^((?:AIDA|AROA)[A-Z0-9]+)(?::(.+))?$/
+const WALKS_MAX = 3
 
-interface Named {
-  readonly number: AccountNumber
-  readonly identity: Pick<IdentityRecord, "kind" | "path" | "name">
-}
+type IdentitiesById = ReadonlyMap<string, NamedIdentity>
+
+const textOf = ({ type, value }: PrincipalName): string => `${type} ${value}`
 
 export class PolicyPrincipals {
-  private readonly named = new Map<string, Named>()
-  private generation: number | undefined
+  private readonly known: RememberedAnswers<"all", IdentitiesById>
 
-  constructor(private readonly directory: Directory) {}
-
-  /** A policy as it is kept. */
-  pinned(text: string): string {
-    return mapPrincipals(text, name => this.idOf(name) ?? name)
+  constructor(private readonly directory: Directory) {
+    this.known = new RememberedAnswers(directory, 1)
   }
 
-  /** A policy as it is shown. */
-  shown(text: string): string {
-    return mapPrincipals(text, name => this.arnOf(name) ?? name)
+  /** The text of a policy as it is stored. Throws `malformedPolicy` if it names somebody who does not exist. */
+  pin(policy: AccessPolicy, text: string): Soon<string> {
+    const named = policy.statements.flatMap(({ principals }) => principals?.named ?? [])
+    return after(this.directory.ask(readPrincipals(named)), answers => {
+      const found = new Map<string, FoundPrincipal | undefined>(named.map((name, i) => [textOf(name), answers[i]]))
+      checkPrincipals(policy, name => found.get(textOf(name))?.exists === true)
+      return mapPrincipals(text, value => found.get(textOf({ type: "AWS", value }))?.uniqueId ?? value)
+    })
   }
 
-  private idOf(arn: string): string | undefined {
-    const [, number, roleName = "", sessionName] = SESSION_ARN.exec(arn) ?? []
-    if (number === undefined) return (this.byArn("user", arn) ?? this.byArn("role", arn))?.id
-    const role = this.find(number, "role", roleName)
-    return role?.name === roleName ? `${role.id}:${sessionName ?? ""}` : undefined
+  /** The text of a stored policy as it is shown. */
+  shown(text: string): Soon<string> {
+    if (!principalsIn(text).some(name => UNIQUE_ID.test(name))) return text
+    return after(this.identities(), identities => mapPrincipals(text, name => arnOf(identities, name) ?? name))
   }
 
-  private byArn(kind: "user" | "role", arn: string): IdentityRecord | undefined {
-    const parsed = parseIdentityArn(kind, arn)
-    const found = parsed && this.find(parsed.account, kind, parsed.name)
-    return found?.name === parsed?.name && found?.path === parsed?.path ? found : undefined
+  private identities(): Soon<IdentitiesById> {
+    return this.known.get("all") ?? this.readIdentities()
   }
 
-  private find(number: string, kind: "user" | "role", name: string): IdentityRecord | undefined {
-    const { rows } = this.directory
-    const accountId = number === "aws" ? undefined : findAccountId(rows, parseAccountNumber(number))
-    return accountId && findIdentity(rows, { accountId, kind, name })
-  }
-
-  private arnOf(text: string): string | undefined {
-    const [, id, sessionName] = UNIQUE_ID.exec(text) ?? []
-    const found = id === undefined ? undefined : this.byId(id)
-    if (found === undefined) return undefined
-    const { number, identity } = found
-    return sessionName === undefined ? identityArn(number, identity) : sessionArn(number, identity.name, sessionName)
-  }
-
-  private byId(id: string): Named | undefined {
-    if (this.generation !== this.directory.generation) this.readAll()
-    return this.named.get(id)
-  }
-
-  private readAll(): void {
-    const { rows, generation } = this.directory
-    this.generation = generation
-    this.named.clear()
-    for (const [, account] of rows.range("accounts", ALL)) {
-      const { id: accountId, number } = decodeAccount(account.value)
-      for (const kind of ["user", "role"] as const) {
-        for (const [, row] of rows.range("identities", accountRange(accountId, kind))) {
-          const { id, path, name } = decodeIdentity(row.value)
-          this.named.set(id, { number, identity: { kind, path, name } })
-        }
+  /** Somebody who gets another name while the pages are read may be in none of them. */
+  private async readIdentities(): Promise<IdentitiesById> {
+    for (let walk = 1; ; walk += 1) {
+      const { generation } = this.directory
+      const found = new Map<string, NamedIdentity>()
+      for await (const page of this.directory.pages(ALL_ROWS.start, readNamedIdentities)) {
+        for (const identity of page) found.set(identity.id, identity)
       }
+      this.known.keep("all", found, generation)
+      if (generation === this.directory.generation || walk === WALKS_MAX) return found
     }
   }
+}
+
+function arnOf(identities: IdentitiesById, text: string): string | undefined {
+  const [, id = "", sessionName] = UNIQUE_ID.exec(text) ?? []
+  const found = identities.get(id)
+  if (found === undefined) return undefined
+  const { accountNumber, name } = found
+  return sessionName === undefined ? identityArn(accountNumber, found) : sessionArn(accountNumber, name, sessionName)
 }

@@ -12,7 +12,7 @@ const THUMBPRINT_CHARACTERS = 40
 const refuse = (message: string): Failure => fail("invalidArgument", { message })
 
 /** `https://host[:port][/path]`; `http` is for local providers, where those are allowed. Throws `invalidArgument`. */
-export function checkProviderUrl(text: string): string {
+function checkProviderUrl(text: string): string {
   const url = text.length <= URL_CHARACTERS_MAX && URL.canParse(text) ? new URL(text) : undefined
   const isWeb = url?.protocol === "https:" || url?.protocol === "http:"
   if (

@@ -177,7 +177,7 @@ export interface DecidedBy {
   readonly index: number
 }
 
-export interface Allowed {
+interface Allowed {
   readonly outcome: "allow"
   readonly by: DecidedBy | "root" | "acl"
 }

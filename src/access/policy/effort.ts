@@ -7,7 +7,7 @@
  */
 
 /** A unit is about a nanosecond. Policies as people write them, a hundred of 2 KiB, spend some thousand. */
-export const EFFORT_MAX = 3_000_000
+const EFFORT_MAX = 3_000_000
 
 /** What looking at one value, pattern or part of a pattern costs beside its length. */
 export const LOOK = 20

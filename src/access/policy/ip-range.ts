@@ -3,7 +3,7 @@
  * the IPv4 address: a socket for both versions shows it so.
  * Source  RFC 4632, RFC 4291 section 2.2.
  */
-export interface IpRange {
+interface IpRange {
   readonly version: 4 | 6
   readonly bytes: readonly number[]
   readonly prefixBits: number

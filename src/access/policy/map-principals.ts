@@ -16,3 +16,10 @@ export function mapPrincipals(text: string, change: (name: string) => string): s
   }
   return mapped + text.slice(from)
 }
+
+/** The names that `mapPrincipals` would exchange. */
+export function principalsIn(text: string): readonly string[] {
+  return Array.from(textsIn(text))
+    .filter(({ where }) => PRINCIPAL.test(where))
+    .map(({ value }) => value)
+}

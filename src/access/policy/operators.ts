@@ -66,7 +66,7 @@ const arn: TestOf = (_, template) => {
 
 const NUMBER = /^[+-]?\d+(?:\.\d+)?$/
 
-export const parseNumber = (text: string): number | undefined => (NUMBER.test(text) ? Number(text) : undefined)
+const parseNumber = (text: string): number | undefined => (NUMBER.test(text) ? Number(text) : undefined)
 
 /** ISO 8601, or seconds since 1970. */
 function parseTime(text: string): number | undefined {

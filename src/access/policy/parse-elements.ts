@@ -17,11 +17,7 @@ export interface StatementPlace {
 }
 
 /** A text or a list of texts, each with its place. */
-export function textsOf(
-  value: unknown,
-  where: string,
-  words: string,
-): readonly (readonly [text: string, where: string])[] {
+function textsOf(value: unknown, where: string, words: string): readonly (readonly [text: string, where: string])[] {
   if (typeof value === "string") return [[value, where]]
   if (!Array.isArray(value) || value.length === 0) throw malformed(words, where)
   return value.map((item: unknown, index) => {

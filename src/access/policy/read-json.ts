@@ -47,7 +47,7 @@ function refuseDuplicates(text: string): void {
   }
 }
 
-export interface PlacedText {
+interface PlacedText {
   /** A path into the document. */
   readonly where: string
   readonly value: string

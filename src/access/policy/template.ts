@@ -13,7 +13,7 @@ import { LOOK, type Effort } from "./effort.js"
 const ANY = Symbol("*")
 const ONE = Symbol("?")
 
-export interface Variable {
+interface Variable {
   readonly key: ConditionKey
   readonly fallback: string | undefined
 }
@@ -24,7 +24,7 @@ const VALUE_PASSES = 4
 type Token = string | typeof ANY | typeof ONE | Variable
 export type Template = readonly Token[]
 
-export interface TemplateRules {
+interface TemplateRules {
   readonly variables: boolean
   readonly wildcards: boolean
 }

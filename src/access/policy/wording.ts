@@ -15,7 +15,7 @@ const IAM = {
   conditionKey: "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.",
 }
 
-export type Wording = Readonly<Record<keyof typeof IAM, string>>
+type Wording = Readonly<Record<keyof typeof IAM, string>>
 
 const S3: Wording = {
   json: "This policy contains invalid Json",

@@ -100,7 +100,7 @@ export const canonicalPath = (rawPath: string): string =>
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
-export interface CanonicalParts {
+interface CanonicalParts {
   readonly request: SignableRequest
   readonly headers: ReadonlyMap<string, string>
   readonly signedHeaders: readonly string[]

@@ -55,7 +55,7 @@ export function parseCredential(form: SignatureForm, text: string): { accessKeyI
   return { accessKeyId: parts.slice(0, -4).join("/"), scope: { day, region, service } }
 }
 
-export function parseSignedHeaders(form: SignatureForm, text: string): string[] {
+function parseSignedHeaders(form: SignatureForm, text: string): string[] {
   const names = text.split(";")
   if (!names.every(name => /^[a-z0-9!#$%&'*+.^_`|~-]+$/.test(name))) {
     throw malformed(form, "SignedHeaders must be header names in lower case, separated by semicolons")

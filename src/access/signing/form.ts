@@ -25,7 +25,7 @@ export interface FormSignatureRules extends Pick<SignatureRules, "service" | "re
 }
 
 /** A form's signature that has been read and is well formed, but not yet verified. */
-export interface FormClaim {
+interface FormClaim {
   readonly kind: "claim"
   readonly accessKeyId: AccessKeyId
   /** As sent: base64. */

@@ -9,7 +9,7 @@ import { digestOnce } from "../../seams/compute/index.js"
 import { deriveSigningKey, scopeText } from "./canonical.js"
 import type { Scope } from "./canonical.js"
 
-export const SIGNING_KEYS_MAX = 1024
+const SIGNING_KEYS_MAX = 1024
 const BLOCK_BYTES = 64
 const DIGEST_BYTES = 32
 /** Longer texts, such as policies of forms, are too rare to keep memory for. */

@@ -45,7 +45,7 @@ import type { PayloadMode } from "./payload.js"
 import { isSignedBy, readVersion2 } from "./version2.js"
 import type { Version2Claim, Version2Rules } from "./version2.js"
 
-export const SKEW_MS_MAX = 15 * 60_000
+const SKEW_MS_MAX = 15 * 60_000
 export const REGION_REPORTED = "us-east-1"
 const PLANS_MAX = 1_000
 const CANONICAL_BYTES_MAX = 4_096

@@ -55,7 +55,7 @@ const statusOf = ({ isActive }: AccessKey): string => (isActive ? "Active" : "In
 async function listAccessKeys(call: Call): Promise<Result> {
   const owner = await ownerOf(call)
   const keys = byName(await call.accounts.keysOf(owner), ({ id }) => id)
-  const page = pageOf(call.parameters, keys, ({ id }) => id)
+  const page = await pageOf(call.parameters, keys, ({ id }) => id)
   return xml => {
     xml.text("UserName", owner.userName)
     writePage(xml, "AccessKeyMetadata", page, writeKey)

@@ -52,15 +52,15 @@ const NONE: readonly string[] = [
 
 async function getAccountSummary({ identities, accounts, accountId }: Call): Promise<Result> {
   const count = (kind: IdentityKind) => countOf(identities.list(accountId, kind, ""))
+  const policies = () => identities.listPolicies(accountId, "")
   const rootKeys = await accounts.keysOf({ accountId, userName: undefined })
-  const own = [...identities.listPolicies(accountId, "")]
   const entries: readonly (readonly [string, number])[] = [
-    ["Users", count("user")],
-    ["Groups", count("group")],
-    ["Roles", count("role")],
-    ["Policies", own.length],
-    ["PolicyVersionsInUse", own.reduce((sum, { versions }) => sum + versions.length, 0)],
-    ["Providers", identities.listProviders(accountId).length],
+    ["Users", await count("user")],
+    ["Groups", await count("group")],
+    ["Roles", await count("role")],
+    ["Policies", await countOf(policies())],
+    ["PolicyVersionsInUse", await countOf(policies(), ({ record }) => record.versions.length)],
+    ["Providers", (await identities.listProviders(accountId)).length],
     ["AccountAccessKeysPresent", Math.min(1, rootKeys.length)],
     ...NONE.map(name => [name, 0] as const),
     ...QUOTAS,
@@ -71,8 +71,8 @@ async function getAccountSummary({ identities, accounts, accountId }: Call): Pro
     })
 }
 
-function countOf(items: Iterable<unknown>): number {
+async function countOf<Item>(items: AsyncIterable<Item>, weight = (_: Item): number => 1): Promise<number> {
   let count = 0
-  for (const _ of items) count += 1
+  for await (const item of items) count += weight(item)
   return count
 }

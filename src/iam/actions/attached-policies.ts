@@ -40,7 +40,7 @@ function listAttached(words: KindWords): (call: Call) => Promise<Result> {
       const parsed = parseIdentityArn("policy", arn)
       return parsed?.path.startsWith(prefix) === true ? [{ arn, name: parsed.name }] : []
     })
-    const page = pageOf(
+    const page = await pageOf(
       call.parameters,
       byName(policies, ({ arn }) => arn),
       ({ arn }) => arn,

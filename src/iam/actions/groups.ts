@@ -1,7 +1,7 @@
 /** Groups and who is in them. */
 import { fail } from "../../base/failures.js"
 import { guarded, KINDS, type Actions, type Call, type Result } from "../action.js"
-import { byName, nameBefore, pageOf, PAGING, writePage } from "../paging.js"
+import { nameBefore, pageOf, PAGING, writePage } from "../paging.js"
 import { writeIdentity, writeListed } from "../shapes.js"
 import { identityOf, onAll, onIdentity, onMovedIdentity, onNewIdentity, refOf } from "../targets.js"
 import { beginning } from "./users.js"
@@ -33,8 +33,8 @@ async function createGroup(call: Call): Promise<Result> {
 async function getGroup(call: Call): Promise<Result> {
   const { number, identities, parameters } = call
   const group = await identityOf(call, GROUP)
-  const members = byName(identities.members(refOf(call, GROUP)), user => user.name)
-  const page = pageOf(parameters, members, user => user.name)
+  const members = identities.members(refOf(call, GROUP), nameBefore(parameters))
+  const page = await pageOf(parameters, members, user => user.name)
   return xml => {
     xml.group("Group", shown => writeListed(shown, group, number))
     writePage(xml, "Users", page, (member, user) => writeListed(member, user, number))
@@ -44,7 +44,7 @@ async function getGroup(call: Call): Promise<Result> {
 async function listGroups({ accountId, number, identities, parameters }: Call): Promise<Result> {
   const prefix = parameters.optional("PathPrefix") ?? "/"
   const groups = beginning(prefix, identities.list(accountId, "group", nameBefore(parameters)))
-  const page = pageOf(parameters, groups, group => group.name)
+  const page = await pageOf(parameters, groups, group => group.name)
   return xml => writePage(xml, "Groups", page, (member, group) => writeListed(member, group, number))
 }
 

@@ -44,7 +44,7 @@ function listPolicies(words: KindWords): (call: Call) => Promise<Result> {
       inline.map(({ name }) => name),
       name => name,
     )
-    const page = pageOf(call.parameters, names, name => name)
+    const page = await pageOf(call.parameters, names, name => name)
     return xml => {
       xml.texts("PolicyNames", page.items)
       xml.text("IsTruncated", page.marker !== undefined).text("Marker", page.marker)

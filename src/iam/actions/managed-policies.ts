@@ -1,15 +1,14 @@
 /** Managed policies and their versions. */
-import { BUILT_IN_POLICIES } from "../../access/index.js"
+import { BUILT_IN_POLICIES, type UsedPolicy } from "../../access/index.js"
 import { isoDate } from "../../base/dates.js"
 import { fail } from "../../base/failures.js"
 import type { XmlWriter } from "../../base/xml-writer.js"
-import type { ManagedPolicyRecord, PolicyVersion } from "../../format/identity-records.js"
+import type { IdentityRecord, ManagedPolicyRecord, PolicyVersion } from "../../format/identity-records.js"
 import { guarded, KINDS, type Actions, type Call, type Result } from "../action.js"
 import { byName, nameBefore, pageOf, PAGING, writeList, writePage } from "../paging.js"
 import { invalid } from "../parameters.js"
-import { arnOfPolicy, codedPolicy, isBuiltIn, writePolicy, type PolicyUse } from "../shapes.js"
+import { arnOfPolicy, codedPolicy, isBuiltIn, writePolicy } from "../shapes.js"
 import { onAll, onNewPolicy, onPolicy, policyArnOf } from "../targets.js"
-import { beginning } from "./users.js"
 
 const paging = PAGING.join(" ")
 const USES = ["PermissionsPolicy", "PermissionsBoundary"] as const
@@ -43,12 +42,6 @@ function versionIn({ parameters }: Call): number {
   return Number(digits)
 }
 
-function useOf({ identities, accountId }: Call, arn: string): PolicyUse {
-  const holders = identities.policyHolders(accountId, arn)
-  const boundaries = holders.filter(({ isBoundary }) => isBoundary).length
-  return { attachments: holders.length - boundaries, boundaries }
-}
-
 async function createPolicy(call: Call): Promise<Result> {
   const { parameters, identities, accountId, number } = call
   const record = await identities.createPolicy(accountId, {
@@ -65,41 +58,48 @@ async function createPolicy(call: Call): Promise<Result> {
 async function getPolicy(call: Call): Promise<Result> {
   const arn = arnIn(call)
   const record = await call.identities.getPolicy(call.accountId, arn)
-  const use = useOf(call, arn)
+  const use = await call.identities.policyUse(call.accountId, arn)
   return xml => void xml.group("Policy", shown => writePolicy(shown, record, arn, use))
 }
 
 async function listPolicies(call: Call): Promise<Result> {
-  const { parameters, identities, accountId, number } = call
+  const { parameters, number } = call
   const scope = parameters.word("Scope", ["All", "AWS", "Local"]) ?? "All"
-  const own = scope === "AWS" ? [] : identities.listPolicies(accountId, nameBefore(parameters))
-  const all = scope === "Local" ? own : byName([...own, ...BUILT_IN_POLICIES.values()], placeOf)
-  const wanted = used(call, beginning(parameters.optional("PathPrefix") ?? "/", all))
-  const page = pageOf(parameters, wanted, ({ record }) => placeOf(record))
+  const listed = scope === "Local" ? ownPolicies(call) : withBuiltIn(call, scope === "All")
+  const page = await pageOf(parameters, asWanted(call, listed), ({ record }) => placeOf(record))
   return xml =>
     writePage(xml, "Policies", page, (member, { record, use }) =>
       writePolicy(member, { ...record, tags: [] }, arnOfPolicy(record, number), use),
     )
 }
 
+const ownPolicies = ({ identities, accountId, parameters }: Call): AsyncIterable<UsedPolicy> =>
+  identities.listPolicies(accountId, nameBefore(parameters))
+
+/** The policies that every account has, and the account's own if these are asked for too. */
+async function* withBuiltIn(call: Call, withOwn: boolean): AsyncGenerator<UsedPolicy> {
+  const { identities, accountId } = call
+  const policies: UsedPolicy[] = []
+  for (const [arn, record] of BUILT_IN_POLICIES) {
+    policies.push({ record, use: await identities.policyUse(accountId, arn) })
+  }
+  if (withOwn) for await (const policy of ownPolicies(call)) policies.push(policy)
+  yield* byName(policies, ({ record }) => placeOf(record))
+}
+
 /** An own policy may have the name of one that every account has. No name has a space in it. */
 const placeOf = (record: ManagedPolicyRecord): string => `${record.name} ${isBuiltIn(record) ? 1 : 0}`
 
-interface UsedPolicy {
-  readonly record: ManagedPolicyRecord
-  readonly use: PolicyUse
-}
-
-/** With their use, and only those that are used as the request asks. */
-function* used(call: Call, records: Iterable<ManagedPolicyRecord>): Generator<UsedPolicy> {
-  const { parameters, number } = call
+/** Those under the path, and used in the way, that the request asks for. */
+async function* asWanted({ parameters }: Call, policies: AsyncIterable<UsedPolicy>): AsyncGenerator<UsedPolicy> {
   const onlyAttached = parameters.flag("OnlyAttached")
   const usage = parameters.word("PolicyUsageFilter", USES)
-  for (const record of records) {
-    const use = useOf(call, arnOfPolicy(record, number))
-    if (onlyAttached && use.attachments === 0) continue
+  const prefix = parameters.optional("PathPrefix") ?? "/"
+  for await (const policy of policies) {
+    const { record, use } = policy
+    if (!record.path.startsWith(prefix) || (onlyAttached && use.attachments === 0)) continue
     if (usage !== undefined && (usage === "PermissionsPolicy" ? use.attachments : use.boundaries) === 0) continue
-    yield { record, use }
+    yield policy
   }
 }
 
@@ -150,14 +150,14 @@ async function listEntitiesForPolicy(call: Call): Promise<Result> {
   const filter = parameters.word("EntityFilter", ["User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"])
   const usage = parameters.word("PolicyUsageFilter", USES)
   const prefix = parameters.optional("PathPrefix") ?? "/"
-  const holders = identities
-    .policyHolders(accountId, arn)
-    .filter(({ isBoundary }) => usage === undefined || isBoundary === (usage === "PermissionsBoundary"))
-    .map(({ identity }) => identity)
-    .filter(({ kind, path }) => path.startsWith(prefix) && (filter === undefined || filter.toLowerCase() === kind))
-  // Whoever has it as both is told once.
-  const once = byName(new Map(holders.map(holder => [nameOf(holder), holder])).values(), nameOf)
-  const page = pageOf(parameters, once, nameOf)
+  // An identity that has it as both is shown once.
+  const holders = new Map<string, IdentityRecord>()
+  for await (const { identity, isBoundary } of identities.policyHolders(accountId, arn)) {
+    if (usage !== undefined && isBoundary !== (usage === "PermissionsBoundary")) continue
+    if (!identity.path.startsWith(prefix) || (filter ?? identity.kind).toLowerCase() !== identity.kind) continue
+    holders.set(nameOf(identity), identity)
+  }
+  const page = await pageOf(parameters, byName(holders.values(), nameOf), nameOf)
   return xml => {
     for (const { kind, Kind } of KINDS) {
       const ofKind = page.items.filter(holder => holder.kind === kind)

@@ -58,7 +58,7 @@ async function getProvider(call: Call): Promise<Result> {
 }
 
 async function listProviders({ identities, accountId, number }: Call): Promise<Result> {
-  const providers = identities.listProviders(accountId)
+  const providers = await identities.listProviders(accountId)
   return xml =>
     writeList(xml, "OpenIDConnectProviderList", providers, (member, { url }) => {
       member.text("Arn", providerArn(number, url))

@@ -53,7 +53,7 @@ async function getRole(call: Call): Promise<Result> {
 async function listRoles({ accountId, number, identities, parameters }: Call): Promise<Result> {
   const prefix = parameters.optional("PathPrefix") ?? "/"
   const roles = beginning(prefix, identities.list(accountId, "role", nameBefore(parameters)))
-  const page = pageOf(parameters, roles, role => role.name)
+  const page = await pageOf(parameters, roles, role => role.name)
   return xml => writePage(xml, "Roles", page, (member, role) => writeListed(member, role, number))
 }
 

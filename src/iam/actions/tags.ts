@@ -47,7 +47,7 @@ const untag = ({ on, name, change }: Tagged): Action =>
 const list = ({ on, name, read }: Tagged): Action =>
   guarded(on, `${name} ${PAGING.join(" ")}`, async call => {
     const tags = byName(await read(call), ([key]) => key)
-    const page = pageOf(call.parameters, tags, ([key]) => key)
+    const page = await pageOf(call.parameters, tags, ([key]) => key)
     return xml =>
       writePage(xml, "Tags", page, (member, [key, value]) => {
         member.text("Key", key).text("Value", value)

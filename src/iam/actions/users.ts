@@ -69,7 +69,7 @@ async function getUser(call: Call): Promise<Result> {
 
 async function listUsers({ accountId, number, identities, parameters }: Call): Promise<Result> {
   const prefix = parameters.optional("PathPrefix") ?? "/"
-  const page = pageOf(
+  const page = await pageOf(
     parameters,
     beginning(prefix, identities.list(accountId, "user", nameBefore(parameters))),
     user => user.name,
@@ -78,11 +78,11 @@ async function listUsers({ accountId, number, identities, parameters }: Call): P
 }
 
 /** Those whose path begins so. */
-export function* beginning<Item extends { readonly path: string }>(
+export async function* beginning<Item extends { readonly path: string }>(
   prefix: string,
-  items: Iterable<Item>,
-): Generator<Item> {
-  for (const item of items) if (item.path.startsWith(prefix)) yield item
+  items: AsyncIterable<Item>,
+): AsyncGenerator<Item> {
+  for await (const item of items) if (item.path.startsWith(prefix)) yield item
 }
 
 async function updateUser(call: Call): Promise<void> {
@@ -97,7 +97,7 @@ async function listGroupsForUser(call: Call): Promise<Result> {
   const groups = []
   for (const name of user.groups) groups.push(await identities.get({ accountId, kind: "group", name }))
   groups.sort((a, b) => (a.name.toLowerCase() < b.name.toLowerCase() ? -1 : 1))
-  const page = pageOf(parameters, groups, group => group.name)
+  const page = await pageOf(parameters, groups, group => group.name)
   return xml => writePage(xml, "Groups", page, (member, group) => writeListed(member, group, number))
 }
 

@@ -111,7 +111,7 @@ export class EngineOperations implements StoreOperations {
     const taken = "path" in change ? await this.take(change.path) : undefined
     const newDevice = taken && newDeviceOf(taken)
     try {
-      const plan = { ...this.planOf(change, newDevice, undefined), warnings: planned.warnings }
+      const plan = { ...(await this.planOf(change, newDevice, undefined)), warnings: planned.warnings }
       const record = await this.make(change, newDevice)
       this.follow(change)
       return { plan, generation: record.generation }
@@ -193,15 +193,23 @@ export class EngineOperations implements StoreOperations {
     if (this.chores.status().some(({ name }) => name === chore)) this.chores.wake(chore)
   }
 
-  private planOf(change: StoreChange, device: NewDevice | undefined, found: FolderFound | undefined): ChangePlan {
+  private async planOf(
+    change: StoreChange,
+    device: NewDevice | undefined,
+    found: FolderFound | undefined,
+  ): Promise<ChangePlan> {
+    const { buckets } = this.engine.services
+    const isOfBucket = change.kind === "setRedundancy" && change.bucket !== undefined
+    const holdings = isOfBucket ? await buckets.holdings(change.bucket) : undefined
+    const ownBytes = (await buckets.policiesWithBytes()).reduce((sum, { bytes }) => sum + bytes, 0)
     const before = this.record
     const after = this.decide(before, change, device)
     const facts = this.facts()
-    const preview = previewChange(before, after, facts, this.recodingsOf(before, after, change, facts))
+    const preview = previewChange(before, after, facts, recodingsOf(before, after, change, facts, holdings, ownBytes))
     const named = [...before.devices, ...after.devices]
     const newDisk =
       found && device && change.kind === "addDevice" ? newDiskOf(before, after, device, found, facts) : undefined
-    const { warnings, confirmBy } = notesOf(change, preview.survives, this.policyStep(change, preview), newDisk)
+    const { warnings, confirmBy } = notesOf(change, preview.survives, policyStep(change, preview, holdings), newDisk)
     return {
       summary: summaryOf(change),
       policyBefore: textOfPolicy(preview.policyBefore),
@@ -221,30 +229,6 @@ export class EngineOperations implements StoreOperations {
       warnings,
       ...(confirmBy === undefined ? {} : { confirmBy }),
     }
-  }
-
-  /** Of the store, or of the bucket that the change is about. */
-  private policyStep(change: StoreChange, { policyBefore, policyAfter }: Preview): PolicyStep {
-    if (change.kind !== "setRedundancy" || change.bucket === undefined)
-      return { before: policyBefore, after: policyAfter }
-    const { policy = policyBefore } = this.engine.services.buckets.holdings(change.bucket)
-    return { before: policy, after: chosen(change.policy) ?? policyAfter }
-  }
-
-  private recodingsOf(
-    before: ControlRecord,
-    after: ControlRecord,
-    change: StoreChange,
-    { policies }: PreviewFacts,
-  ): readonly Recoding[] {
-    const { buckets } = this.engine.services
-    if (change.kind === "setRedundancy" && change.bucket !== undefined) {
-      const { bytes, policy = before.policy } = buckets.holdings(change.bucket)
-      return recodingOf(policy, chosen(change.policy) ?? after.policy, bytes)
-    }
-    const allBytes = policies.reduce((sum, { bytes }) => sum + bytes, 0)
-    const ownBytes = buckets.policies().reduce((sum, { name }) => sum + buckets.holdings(name).bytes, 0)
-    return recodingOf(before.policy, after.policy, Math.max(0, allBytes - ownBytes))
   }
 
   async checkDevice(id: DeviceId): Promise<DeviceCheck> {
@@ -412,3 +396,34 @@ const bucketSummary = (bucket: string, policy: Policy | "automatic"): string =>
   policy === "automatic"
     ? `bucket ${bucket} follows the redundancy of the store`
     : `objects of bucket ${bucket} are stored as ${textOfPolicy(policy)}, and those that are there are brought to it`
+
+/** What a bucket holds, and the policy that it chose for itself. */
+interface Holdings {
+  readonly bytes: number
+  readonly policy: Policy | undefined
+}
+
+/** Of the store, or of the bucket that the change is about. */
+function policyStep(
+  change: StoreChange,
+  { policyBefore, policyAfter }: Preview,
+  holdings: Holdings | undefined,
+): PolicyStep {
+  if (change.kind !== "setRedundancy" || holdings === undefined) return { before: policyBefore, after: policyAfter }
+  return { before: holdings.policy ?? policyBefore, after: chosen(change.policy) ?? policyAfter }
+}
+
+function recodingsOf(
+  before: ControlRecord,
+  after: ControlRecord,
+  change: StoreChange,
+  { policies }: PreviewFacts,
+  holdings: Holdings | undefined,
+  /** Of buckets that chose their own policies. */
+  ownBytes: number,
+): readonly Recoding[] {
+  if (change.kind === "setRedundancy" && holdings !== undefined)
+    return recodingOf(holdings.policy ?? before.policy, chosen(change.policy) ?? after.policy, holdings.bytes)
+  const allBytes = policies.reduce((sum, { bytes }) => sum + bytes, 0)
+  return recodingOf(before.policy, after.policy, Math.max(0, allBytes - ownBytes))
+}

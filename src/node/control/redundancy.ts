@@ -1,6 +1,4 @@
 /** Redundancy: what repair and re-coding are told of the record, and what they have come to say of it. */
-import type { BucketId } from "../../base/ids.js"
-import type { Policy } from "../../base/policy.js"
 import type { Layouts } from "../../block/index.js"
 import { finishTransition, markWhole } from "../../cluster/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
@@ -11,13 +9,12 @@ import type { StoreControl } from "./store-control.js"
 
 type Decide = (record: ControlRecord) => ControlRecord | undefined
 
-/** `bucketPolicyOf`: undefined where a bucket follows the store. `wake`: there is work for the chores. */
+/** `wake`: there is work for the chores. */
 export function redundancyOf(
   control: StoreControl,
   layouts: Layouts,
   clock: Clock,
   log: Log,
-  bucketPolicyOf: (bucketId: BucketId) => Policy | undefined,
   moveBytesPerSecondMax: number,
   wake: () => void,
 ): RedundancySource {
@@ -38,7 +35,7 @@ export function redundancyOf(
     moveBytesPerSecondMax,
     states: () => new Map(control.record.devices.map(device => [device.id, device])),
     policyVersion: () => control.record.policyVersion,
-    policyOf: bucketId => bucketPolicyOf(bucketId) ?? control.record.policy,
+    policy: () => control.record.policy,
     onDeviceWhole: id => change(`device ${id} is whole`, record => markWhole(record, id, clock.wallMs())),
     onTransitionDone: version => {
       change("shards have moved", record => (record.layout.version === version ? finishTransition(record) : record))

@@ -18,6 +18,8 @@ import {
   type RollCallReport,
   type SurveyReport,
 } from "../../object/index.js"
+import { query } from "../../metadata/index.js"
+import type { Soon } from "../../base/soon.js"
 import { COMMANDS_WAITING_MAX, type Primary } from "../../tablet/index.js"
 import { troubleOf } from "../devices/device-set.js"
 import type { DeviceStack } from "../devices/device-stack.js"
@@ -160,21 +162,32 @@ class Contents {
   private readDebts(): void {
     this.readMs = this.clock.monotonicMs()
     this.changes += 1
-    this.debts = lackingOf(this.engine.tablet.committed.range("debts", ALL_ROWS))
+    this.take(this.engine.tablet.ask(lackingByDevice()), debts => (this.debts = debts))
   }
 
   private countObjects(): void {
-    let objectBytes = 0
-    for (const [, { value }] of this.engine.tablet.committed.range("counters", ALL_ROWS)) {
-      objectBytes += decodeCounters(value).bytes
-    }
-    if (objectBytes !== this.objectBytes) this.changes += 1
-    this.objectBytes = objectBytes
     this.countedMs = this.clock.monotonicMs()
+    this.take(this.engine.tablet.ask(bytesOfObjects()), objectBytes => {
+      if (objectBytes !== this.objectBytes) this.changes += 1
+      this.objectBytes = objectBytes
+    })
+  }
+
+  /** An answer that comes later is shown by the next status; one that does not come changes nothing. */
+  private take<Result>(asked: Soon<Result>, show: (result: Result) => void): void {
+    if (asked instanceof Promise) asked.then(show, () => undefined)
+    else show(asked)
   }
 }
 
-/** By device, the partitions that it owes shards to. Keys are the partition in two bytes, then the device. */
+const lackingByDevice = query("LackingByDevice", view => lackingOf(view.range("debts", ALL_ROWS)))
+
+const bytesOfObjects = query("BytesOfObjects", view => {
+  let bytes = 0
+  for (const [, { value }] of view.range("counters", ALL_ROWS)) bytes += decodeCounters(value).bytes
+  return bytes
+})
+
 /** What rows of debts say, by device: shards that are missing, and those that were found damaged. */
 function lackingOf(debts: Iterable<readonly [key: RowKey, row: unknown]>): Map<DeviceId, Uint8Array> {
   const lacking = new Map<DeviceId, Uint8Array>()

@@ -5,50 +5,22 @@
  * A bucket's list is a setting of it, an object's lies with its version (`ObjectInfo.acl`); either is nothing where
  * the owner has full control and nobody else anything.
  */
-import { aclOfObject, aclReach, aclSpeakingOf, isOwnerOnly, ownerOnly, withoutPublic } from "../../access/index.js"
+import { aclOfObject, aclReach, aclSpeakingOf, ownerOnly, withoutPublic } from "../../access/index.js"
 import type { Acl, AclReach, Grant, Grantee, Principal } from "../../access/index.js"
 import type { Accounts } from "../../access/contract.js"
 import { fail } from "../../base/failures.js"
 import { after, type Soon } from "../../base/soon.js"
 import type { AccountId } from "../../base/ids.js"
-import type { Bucket, Buckets, ObjectAcl } from "../../object/contract.js"
-import { SMALL_DOCUMENT } from "../read-document.js"
-import { mayHaveLists, objectOwnershipOf, OWNERSHIP_CONTROLS } from "../settings/ownership-controls.js"
-import type { ObjectOwnership } from "../settings/ownership-controls.js"
-import { PUBLIC_ACCESS_BLOCK, publicAccessBlockOf } from "../settings/public-access-block.js"
-import type { PublicAccessBlock } from "../settings/public-access-block.js"
-import { documentOf, SettingReader } from "../settings/setting.js"
-import type { Setting } from "../settings/setting.js"
+import type { Bucket, ObjectAcl } from "../../object/contract.js"
+import type { BucketSettings } from "../settings/bucket-settings.js"
+import { mayHaveLists, objectOwnershipOf } from "../settings/ownership-controls.js"
+import { publicAccessBlockOf } from "../settings/public-access-block.js"
 import type { AclRules, FoundAcl } from "./acl-rules-core.js"
 import { isEnforced } from "./acl-rules-core.js"
-import { ACL_DOCUMENT, aclOfDocument, writeAcl } from "./asked-acl.js"
 import type { AskedAcl, AskedGrant, AskedGrantee } from "./asked-acl.js"
 
 /** Whom a list can name. */
 export type Grantees = Pick<Accounts, "getAccount" | "listAccounts">
-
-/** A bucket's list as it is kept. */
-const ACL: Setting<Acl> = {
-  name: "acl",
-  root: ACL_DOCUMENT,
-  limits: SMALL_DOCUMENT,
-  initial: undefined,
-  missing: undefined,
-  read(root) {
-    const { owner, grants } = aclOfDocument(root)
-    return { owner, grants: grants.map(keptGrant) }
-  },
-  write: (xml, acl) => writeAcl(xml, acl, () => undefined),
-}
-
-/** Addresses are looked up before a list is kept. */
-function keptGrant({ grantee, permission }: AskedGrant): Grant {
-  if (grantee.kind === "email") throw fail("corruptRecord", { what: "access control list" })
-  return { grantee, permission }
-}
-
-/** A bucket's list as a setting; undefined: there is nothing to keep. */
-export const bucketAclDocument = (acl: Acl): string | undefined => (isOwnerOnly(acl) ? undefined : documentOf(ACL, acl))
 
 /** Rules, and what they say of lists that are there. */
 export interface BucketAclRules extends AclRules {
@@ -56,22 +28,14 @@ export interface BucketAclRules extends AclRules {
 }
 
 export class AccessControl {
-  private readonly lists: SettingReader<Acl>
-  private readonly ownerships: SettingReader<ObjectOwnership>
-  private readonly blocks: SettingReader<PublicAccessBlock>
-
   constructor(
-    buckets: Buckets,
+    private readonly settings: BucketSettings,
     private readonly accounts: Grantees,
-  ) {
-    this.lists = new SettingReader(buckets, ACL)
-    this.ownerships = new SettingReader(buckets, OWNERSHIP_CONTROLS)
-    this.blocks = new SettingReader(buckets, PUBLIC_ACCESS_BLOCK)
-  }
+  ) {}
 
   rulesOf(bucket: Bucket): Soon<BucketAclRules> {
-    return after(objectOwnershipOf(this.ownerships, bucket), ownership =>
-      after(publicAccessBlockOf(this.blocks, bucket), ({ blockPublicAcls, ignorePublicAcls }) => {
+    return after(objectOwnershipOf(this.settings.objectOwnership, bucket), ownership =>
+      after(publicAccessBlockOf(this.settings.publicAccessBlock, bucket), ({ blockPublicAcls, ignorePublicAcls }) => {
         return { bucketOwner: bucket.owner, ownership, blockPublicAcls, ignorePublicAcls }
       }),
     )
@@ -82,7 +46,7 @@ export class AccessControl {
     return after(this.rulesOf(bucket), rules =>
       isEnforced(rules)
         ? ownerOnly(bucket.owner)
-        : after(this.lists.of(bucket), list => list ?? ownerOnly(bucket.owner)),
+        : after(this.settings.acl.of(bucket), list => list ?? ownerOnly(bucket.owner)),
     )
   }
 

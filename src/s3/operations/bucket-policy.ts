@@ -1,32 +1,36 @@
 /** GetBucketPolicy, PutBucketPolicy, DeleteBucketPolicy, GetBucketPolicyStatus. */
-import { checkPrincipals, POLICY_LIMITS } from "../../access/index.js"
+import { POLICY_LIMITS } from "../../access/index.js"
 import { fail } from "../../base/failures.js"
 import type { Answer, BucketCall } from "../call.js"
 import { answerEmpty, answerXml, linesOfFields } from "../call.js"
 import { BUCKET_POLICY, readBucketPolicy } from "../settings/bucket-policy.js"
-import { PUBLIC_ACCESS_BLOCK, publicAccessBlockOf } from "../settings/public-access-block.js"
-import { SettingReader } from "../settings/setting.js"
+import { publicAccessBlockOf } from "../settings/public-access-block.js"
 import { answerMissing } from "./unset-settings.js"
 
 export async function getBucketPolicy({ services, bucket, principals }: BucketCall): Promise<Answer> {
   const stored = await services.buckets.setting(bucket, BUCKET_POLICY.name)
   if (stored === undefined) return answerMissing("NoSuchBucketPolicy", bucket)
-  const bytes = Buffer.from(principals.showPrincipals(stored.document))
+  const bytes = Buffer.from(await principals.showPrincipals(stored.document))
   const body = { kind: "document", bytes, type: "application/json" } as const
   return { status: 200, headers: linesOfFields([]), body }
 }
 
 /** Throws `malformedPolicy`; `accessDenied` for one that lets everybody in, where the public access block forbids that. */
-export async function putBucketPolicy({ services, bucket, body, principals }: BucketCall): Promise<Answer> {
+export async function putBucketPolicy({
+  services,
+  bucket,
+  bucketSettings,
+  body,
+  principals,
+}: BucketCall): Promise<Answer> {
   const bytes = await body.document({ bytesMax: POLICY_LIMITS.textCharactersMax, checksum: "optional" })
   const document = textOf(bytes)
   const { named, isPublic } = readBucketPolicy(document, bucket.name)
-  checkPrincipals(named.policy, name => principals.principalExists(name))
+  const pinned = await principals.pinPrincipals(named.policy, document)
   if (isPublic) {
-    const { blockPublicPolicy } = await publicAccessBlockOf(
-      new SettingReader(services.buckets, PUBLIC_ACCESS_BLOCK),
-      bucket,
-    )
+    // A client sends its policy as slowly as it likes: the current block decides, not the one when the request came.
+    const current = await services.buckets.open(bucket.name)
+    const { blockPublicPolicy } = await publicAccessBlockOf(bucketSettings.publicAccessBlock, current)
     if (blockPublicPolicy) {
       const message =
         "public policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access. " +
@@ -34,7 +38,7 @@ export async function putBucketPolicy({ services, bucket, body, principals }: Bu
       throw fail("accessDenied", { message: `Access Denied: ${message}.` })
     }
   }
-  await services.buckets.setSetting(bucket, BUCKET_POLICY.name, principals.pinPrincipals(document))
+  await services.buckets.setSetting(bucket, BUCKET_POLICY.name, pinned)
   return answerEmpty(204)
 }
 
@@ -51,8 +55,8 @@ export async function deleteBucketPolicy({ services, bucket }: BucketCall): Prom
   return answerEmpty(204)
 }
 
-export async function getBucketPolicyStatus({ services, bucket }: BucketCall): Promise<Answer> {
-  const policy = await new SettingReader(services.buckets, BUCKET_POLICY).of(bucket)
+export async function getBucketPolicyStatus({ bucket, bucketSettings }: BucketCall): Promise<Answer> {
+  const policy = await bucketSettings.policy.of(bucket)
   if (policy === undefined) return answerMissing("NoSuchBucketPolicy", bucket)
   return answerXml("PolicyStatus", xml => void xml.text("IsPublic", policy.isPublic))
 }

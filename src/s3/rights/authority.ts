@@ -24,11 +24,9 @@ import type { AccountId, BucketName, ObjectKey, VersionId } from "../../base/ids
 import { after, type Soon } from "../../base/soon.js"
 import type { Bucket, ObjectAcl, ObjectInfo, ObjectServices, ObjectTarget, Tags } from "../../object/contract.js"
 import type { AccessControl } from "../acl/access-control.js"
-import type { BucketPolicy } from "../settings/bucket-policy.js"
+import type { BucketSettings } from "../settings/bucket-settings.js"
 import { mayHaveLists } from "../settings/ownership-controls.js"
 import { publicAccessBlockOf } from "../settings/public-access-block.js"
-import type { PublicAccessBlock } from "../settings/public-access-block.js"
-import type { SettingReader } from "../settings/setting.js"
 import type { Query } from "../wire/query.js"
 import { isOfObject, scopeOf } from "./actions.js"
 import type { ActionName } from "./actions.js"
@@ -52,10 +50,9 @@ type PlaceInBucket = Place & { readonly bucket: Bucket }
 /** What decisions read besides the request. */
 export interface AuthorityContext {
   readonly services: Pick<ObjectServices, "objects" | "multipart">
-  readonly bucketPolicies: SettingReader<BucketPolicy>
-  readonly publicAccessBlocks: SettingReader<PublicAccessBlock>
+  readonly bucketSettings: BucketSettings
   readonly accessControl: AccessControl
-  readonly accounts: Pick<Keyring, "accountNow">
+  readonly accounts: Pick<Keyring, "getAccount">
 }
 
 /** A request as decisions see it. */
@@ -206,13 +203,14 @@ export class Authority {
 
   private decide(action: ActionName, place: Place, head?: () => RequestHead): Soon<Decided> {
     if (this.isOwnersRoot(place.bucket)) return ALLOWED
-    return after(this.listOf(action, place), kept => {
-      const owner = this.ownerOf(place.bucket, kept)
-      if (owner === undefined) return NO_OWNER
-      return after(this.policiesOf(action, place, owner, kept), counted =>
-        this.decideBy(counted, { action, place, owner, head: head ?? (() => this.request.head) }, {}),
-      )
-    })
+    return after(this.listOf(action, place), kept =>
+      after(this.ownerOf(place.bucket, kept), owner => {
+        if (owner === undefined) return NO_OWNER
+        return after(this.policiesOf(action, place, owner, kept), counted =>
+          this.decideBy(counted, { action, place, owner, head: head ?? (() => this.request.head) }, {}),
+        )
+      }),
+    )
   }
 
   /** The root user of the account decides alone where the bucket has nothing that could deny it. */
@@ -244,14 +242,17 @@ export class Authority {
   }
 
   /** Undefined: nobody, since what is to be made belongs to who makes it. */
-  private ownerOf(bucket: Bucket | undefined, kept: ObjectAcl | undefined): ResourceOwner | undefined {
+  private ownerOf(bucket: Bucket | undefined, kept: ObjectAcl | undefined): Soon<ResourceOwner | undefined> {
     const { principal } = this.request.signer
     const id = kept?.owner ?? bucket?.owner
     if ("arn" in principal && (id === undefined || id === principal.accountId)) {
       return { accountId: principal.accountId, accountNumber: principal.accountNumber }
     }
-    const account = id === undefined ? undefined : this.context.accounts.accountNow(id)
-    return account && { accountId: account.id, accountNumber: account.number }
+    if (id === undefined) return undefined
+    return after(
+      this.context.accounts.getAccount(id),
+      account => account && { accountId: account.id, accountNumber: account.number },
+    )
   }
 
   /** What hangs on the bucket, and on the object that its owner's list `kept` is of, that counts for this caller. */
@@ -272,9 +273,9 @@ export class Authority {
 
   /** What of the bucket's policy counts for this caller. To an object of somebody else it lets nobody in. */
   private policyOf(action: ActionName, bucket: Bucket, owner: ResourceOwner): Soon<Counted<NamedPolicy | undefined>> {
-    const { bucketPolicies, publicAccessBlocks } = this.context
+    const { bucketSettings } = this.context
     const { principal } = this.request.signer
-    return after(bucketPolicies.of(bucket), found => {
+    return after(bucketSettings.policy.of(bucket), found => {
       const only = (uncounted: string) => ({ policies: found?.denials, uncounted })
       if (owner.accountId !== bucket.owner) return only(OF_ANOTHER)
       const isOwn = "arn" in principal && principal.accountId === bucket.owner
@@ -282,7 +283,7 @@ export class Authority {
       if (found === undefined || mayUndo) return { policies: undefined, uncounted: undefined }
       if (!isOwn && OF_ITS_POLICY.has(action)) return only(OF_THE_OWNER)
       if (isOwn || !found.isPublic) return { policies: found.named, uncounted: undefined }
-      return after(publicAccessBlockOf(publicAccessBlocks, bucket), ({ restrictPublicBuckets }) =>
+      return after(publicAccessBlockOf(bucketSettings.publicAccessBlock, bucket), ({ restrictPublicBuckets }) =>
         restrictPublicBuckets ? only(RESTRICTED) : { policies: found.named, uncounted: undefined },
       )
     })

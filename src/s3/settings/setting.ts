@@ -73,15 +73,28 @@ function valueOf<Value>(
 /** What was kept once is read whatever the limits were or will be. */
 const KEPT_LIMITS: XmlLimits = { bytesMax: Infinity, elementsMax: Infinity }
 
-/** Buckets whose settings are remembered. */
 const REMEMBERED_MAX = 1_000
 
-/** What a setting says of buckets, read once for as long as it stays the same. */
+/** Where documents are read. */
+export type SettingSource = Pick<Buckets, "setting">
+
+interface KnownValue<Value> {
+  readonly settingsVersion: number
+  readonly value: Value | undefined
+}
+
+/**
+ * The values of one setting, by bucket.
+ *
+ * Promises  A value is read and parsed once for each version of the bucket's settings, and remembered under the version
+ *           that the bucket had before it was read: an answer that comes late replaces no newer value.
+ * Limits    `REMEMBERED_MAX` buckets.
+ */
 export class SettingReader<Value> {
-  private readonly known = new Map<BucketId, { readonly settingsVersion: number; readonly value: Value | undefined }>()
+  private readonly known = new Map<BucketId, KnownValue<Value>>()
 
   constructor(
-    private readonly buckets: Buckets,
+    private readonly buckets: SettingSource,
     private readonly setting: Setting<Value> | TextSetting<Value>,
   ) {}
 
@@ -93,10 +106,16 @@ export class SettingReader<Value> {
     if (known?.settingsVersion === settingsVersion) return known.value
     return after(this.buckets.setting(bucket, this.setting.name), stored => {
       const value = valueOf(this.setting, stored, bucket)
-      if (this.known.size >= REMEMBERED_MAX) this.known.clear()
-      this.known.set(id, { settingsVersion, value })
+      this.keep(id, { settingsVersion, value })
       return value
     })
+  }
+
+  private keep(id: BucketId, value: KnownValue<Value>): void {
+    const known = this.known.get(id)
+    if (known !== undefined && known.settingsVersion > value.settingsVersion) return
+    if (this.known.size >= REMEMBERED_MAX) this.known.clear()
+    this.known.set(id, value)
   }
 }
 

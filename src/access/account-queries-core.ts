@@ -1,0 +1,70 @@
+/** Queries of accounts and access keys. What they return of a key holds no secret. Pure. */
+import { parseAccessKeyId } from "../base/ids.js"
+import type { AccessKeyId, AccountId, AccountNumber, RowKey } from "../base/ids.js"
+import { decodeAccessKey, decodeKeyUse, type AccessKeyRecord, type KeyUseRecord } from "../format/identity-records.js"
+import { decodeAccount, type AccountRecord } from "../format/records.js"
+import { textRowKey } from "../format/row-key.js"
+import { query } from "../metadata/index.js"
+import { findAccessKey, isOwnedBy } from "./account-commands-core.js"
+import type { AccessKey, KeyOwner } from "./contract.js"
+import { findAccount, findAccountId } from "./find-account-core.js"
+import { findIdentity } from "./identities/identity-commands-core.js"
+import { ALL_ROWS, readPage, type RecordPage } from "./record-pages-core.js"
+
+export const readAccount = query("ReadAccount", (view, id: AccountId): AccountRecord | undefined =>
+  findAccount(view, id),
+)
+
+export const readAccountOfNumber = query("ReadAccountOfNumber", (view, number: AccountNumber) => {
+  const id = findAccountId(view, number)
+  return id && findAccount(view, id)
+})
+
+export const readAccounts = query("ReadAccounts", (view, start: RowKey): RecordPage<AccountRecord> =>
+  readPage(view, "accounts", ALL_ROWS, start, (_key, value) => decodeAccount(value)),
+)
+
+interface NumberedAccount {
+  readonly id: AccountId
+  /** False: an earlier release made it, and no account is found by its number yet. */
+  readonly hasNumber: boolean
+}
+
+export const readNumberedAccounts = query("ReadNumberedAccounts", (view, start: RowKey): RecordPage<NumberedAccount> =>
+  readPage(view, "accounts", ALL_ROWS, start, (_key, value) => {
+    const { id, number } = decodeAccount(value)
+    return { id, hasNumber: findAccountId(view, number) === id }
+  }),
+)
+
+/** A key as everybody may see it. */
+export function keyOf(id: AccessKeyId, record: AccessKeyRecord): AccessKey {
+  const { accountId, createdMs, isActive, userName, service } = record
+  return { id, accountId, createdMs, isActive, userName, service }
+}
+
+export const readAccessKey = query("ReadAccessKey", (view, id: AccessKeyId): AccessKey | undefined => {
+  const record = findAccessKey(view, id)
+  return record && keyOf(id, record)
+})
+
+export const readAccessKeys = query("ReadAccessKeys", (view, start: RowKey): RecordPage<AccessKey> =>
+  readPage(view, "accessKeys", ALL_ROWS, start, (key, value) => keyOf(parseAccessKeyId(key), decodeAccessKey(value))),
+)
+
+export const readKeysOfUser = query(
+  "ReadKeysOfUser",
+  (view, accountId: AccountId, userName: string): readonly AccessKey[] => {
+    const owner: KeyOwner = { accountId, userName }
+    const user = findIdentity(view, { accountId, kind: "user", name: userName })
+    return (user?.keys ?? []).flatMap(id => {
+      const record = findAccessKey(view, id)
+      return record && isOwnedBy(record, owner) ? [keyOf(id, record)] : []
+    })
+  },
+)
+
+export const readKeyUse = query("ReadKeyUse", (view, id: AccessKeyId): KeyUseRecord | undefined => {
+  const row = view.get("keyUses", textRowKey(id))
+  return row && decodeKeyUse(row.value)
+})

@@ -1,0 +1,64 @@
+/** Queries of users, groups, roles, managed policies and providers. Pure. */
+import { fail } from "../../base/failures.js"
+import type { AccountId, RowKey } from "../../base/ids.js"
+import {
+  decodeIdentity,
+  decodeManagedPolicy,
+  type IdentityKind,
+  type IdentityRecord,
+} from "../../format/identity-records.js"
+import { accountRange } from "../../format/row-key.js"
+import { query } from "../../metadata/index.js"
+import type { UsedPolicy } from "../contract.js"
+import { findAccount } from "../find-account-core.js"
+import { readPage, type RecordPage } from "../record-pages-core.js"
+import { linkedIdentity, needIdentity, type IdentityRef } from "./identity-commands-core.js"
+import { linkRange } from "./identity-links-core.js"
+import { needPolicy, policyUseOf } from "./managed-policy-commands-core.js"
+import { policyArn } from "./names.js"
+import { needProvider, providersOf } from "./provider-commands-core.js"
+
+/** Throws `noSuchEntity`. */
+export const readIdentity = query("ReadIdentity", (view, ref: IdentityRef) => needIdentity(view, ref))
+
+export const readIdentities = query(
+  "ReadIdentities",
+  (view, accountId: AccountId, kind: IdentityKind, start: RowKey): RecordPage<IdentityRecord> =>
+    readPage(view, "identities", accountRange(accountId, kind), start, (_key, value) => decodeIdentity(value)),
+)
+
+/** Identities that are linked to a group or a policy. */
+export const readLinked = query(
+  "ReadLinked",
+  (view, accountId: AccountId, link: string, start: RowKey): RecordPage<IdentityRecord> =>
+    readPage(view, "identityLinks", linkRange(accountId, link), start, key => linkedIdentity(view, accountId, key)),
+)
+
+/** Throws `noSuchEntity`. */
+export const readPolicy = query("ReadPolicy", (view, accountId: AccountId, arn: string) =>
+  needPolicy(view, accountId, arn),
+)
+
+export const readPolicyUse = query("ReadPolicyUse", (view, accountId: AccountId, arn: string) =>
+  policyUseOf(view, accountId, arn),
+)
+
+/** The account's own. Throws `noSuchAccount`. */
+export const readPolicies = query(
+  "ReadPolicies",
+  (view, accountId: AccountId, start: RowKey): RecordPage<UsedPolicy> => {
+    const account = findAccount(view, accountId)
+    if (account === undefined) throw fail("noSuchAccount", { account: accountId })
+    return readPage(view, "managedPolicies", accountRange(accountId), start, (_key, value) => {
+      const record = decodeManagedPolicy(value)
+      return { record, use: policyUseOf(view, accountId, policyArn(account.number, record)) }
+    })
+  },
+)
+
+/** Throws `noSuchEntity`. */
+export const readProvider = query("ReadProvider", (view, accountId: AccountId, url: string) =>
+  needProvider(view, accountId, url),
+)
+
+export const readProviders = query("ReadProviders", (view, accountId: AccountId) => providersOf(view, accountId))

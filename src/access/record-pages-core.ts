@@ -1,0 +1,42 @@
+/**
+ * Pages of records: part of a range of rows, decoded, and where the next page starts. Pure.
+ *
+ * Limits  A page reads `RECORDS_PER_PAGE` rows.
+ */
+import type { Family } from "../base/families.js"
+import { rowKeyOf } from "../base/ids.js"
+import type { RowKey } from "../base/ids.js"
+import type { KeyRange } from "../base/key-range.js"
+import type { RowView } from "../metadata/index.js"
+
+const RECORDS_PER_PAGE = 100
+
+/** All rows of a family whose keys are texts. */
+export const ALL_ROWS: KeyRange = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
+
+export interface RecordPage<Item> {
+  readonly items: readonly Item[]
+  /** Undefined: this is the last page. */
+  readonly next: RowKey | undefined
+}
+
+/** The first key behind another. */
+export const behind = (key: string): RowKey => rowKeyOf(`${key}\x00`)
+
+/** The page that begins at `start`, or at the start of the range if that is further. */
+export function readPage<Item>(
+  view: RowView,
+  family: Family,
+  range: KeyRange,
+  start: RowKey,
+  itemOf: (key: RowKey, value: Uint8Array) => Item,
+): RecordPage<Item> {
+  const items: Item[] = []
+  let last: RowKey | undefined
+  for (const [key, row] of view.range(family, start > range.start ? { ...range, start } : range)) {
+    if (last !== undefined && items.length === RECORDS_PER_PAGE) return { items, next: behind(last) }
+    items.push(itemOf(key, row.value))
+    last = key
+  }
+  return { items, next: undefined }
+}

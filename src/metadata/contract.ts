@@ -1,0 +1,176 @@
+/**
+ * Metadata: ordered rows, changed by commands and read by queries. An engine keeps them; nobody else does.
+ *
+ * A command or a query is a name, plain arguments and a pure function over a view of the rows. The engine may call the
+ * function several times, also with a copy of the arguments, until the rows that it reads are at
+ * hand. Views and ranges are good for one call of it; rows may be kept, and never change.
+ *
+ * Promises  A command is decided on rows of one moment, and its writes happen together or not at all. An answer, also a
+ *           refusal, is given only when everything that the decision saw is committed. A query sees one moment, in which
+ *           everything acknowledged before it was asked is committed.
+ */
+import type { Family } from "../base/families.js"
+import type { Position, RowKey } from "../base/ids.js"
+import type { KeyRange } from "../base/key-range.js"
+import type { LentSoon } from "../base/lent.js"
+import type { RowVisitor } from "../base/row-scan.js"
+import type { Soon } from "../base/soon.js"
+import type { EntryWrite } from "../format/entry.js"
+import type { Incarnations } from "./incarnations.js"
+
+/** Where an engine keeps the inline payload of a row: for the engine alone, unless the bytes are there. */
+interface RowPayload {
+  readonly in: string
+  readonly bytes?: Uint8Array
+}
+
+export interface MetadataRow {
+  readonly value: Uint8Array
+  /** `Metadata.payload` reads it. Undefined: the row has none. */
+  readonly payload: RowPayload | undefined
+}
+
+/** The rows of one moment. */
+export interface RowView {
+  get(family: Family, key: RowKey): MetadataRow | undefined
+  range(family: Family, range: KeyRange): Iterable<readonly [RowKey, MetadataRow]>
+}
+
+export interface QueryView extends RowView {
+  /** The last committed change that the view shows. */
+  readonly position: Position
+  readonly incarnations: Incarnations
+  /** Like `range`, forward, without an object for each row. One scan at a time. */
+  scan(family: Family, range: KeyRange, visitor: RowVisitor): void
+}
+
+export interface DecisionView extends RowView {
+  /** The payload of a row, for a write that carries it on. The decision is taken again once it has been read. */
+  payload(family: Family, key: RowKey, row: MetadataRow): Uint8Array | undefined
+}
+
+export interface DecisionTime {
+  /** Wall clock. */
+  readonly nowMs: number
+  /** The position that the decision's entry would have. */
+  readonly position: Position
+  /** As of this moment. */
+  readonly incarnations: Incarnations
+}
+
+interface Decision<Result> {
+  /** Empty: nothing changes. */
+  readonly writes: readonly EntryWrite[]
+  readonly result: Result
+}
+
+/** Rows that a command reads first: the engine fetches them together, before it. */
+export type Touches = readonly (readonly [Family, RowKey])[]
+
+type Arguments = readonly unknown[]
+
+interface CommandKind<Args extends Arguments, Result> {
+  readonly name: string
+  /** False: lets rows shrink, or keeps usage figures. Such commands pass where a disk has no space for more. */
+  readonly grows?: false | ((...args: Args) => boolean)
+  touches?(...args: Args): Touches
+  /** Pure. Throws a `Failure` to refuse. */
+  decide(view: DecisionView, time: DecisionTime, ...args: Args): Decision<Result>
+}
+
+export interface Command<Result> {
+  readonly name: string
+  readonly args: Arguments
+  readonly grows: boolean
+  readonly touches: Touches
+  decide(view: DecisionView, time: DecisionTime): Decision<Result>
+  /** The same command with a copy of its arguments: as another process would receive it. Throws if they are not plain. */
+  copied(): Command<Result>
+}
+
+class CommandOfKind<Args extends Arguments, Result> implements Command<Result> {
+  readonly name: string
+  readonly grows: boolean
+  readonly touches: Touches
+
+  constructor(
+    private readonly kind: CommandKind<Args, Result>,
+    readonly args: Args,
+  ) {
+    const { name, grows } = kind
+    this.name = name
+    this.grows = typeof grows === "function" ? grows(...args) : grows !== false
+    this.touches = kind.touches?.(...args) ?? NOTHING_TOUCHED
+  }
+
+  decide(view: DecisionView, time: DecisionTime): Decision<Result> {
+    return this.kind.decide(view, time, ...this.args)
+  }
+
+  copied(): Command<Result> {
+    return new CommandOfKind(this.kind, structuredClone(this.args))
+  }
+}
+
+/** Makes the function that makes commands of this kind. */
+export const command =
+  <Args extends Arguments, Result>(kind: CommandKind<Args, Result>) =>
+  (...args: Args): Command<Result> =>
+    new CommandOfKind(kind, args)
+
+export interface Query<Result> {
+  readonly name: string
+  readonly args: Arguments
+  /** Pure. What it returns holds neither views nor ranges. */
+  answer(view: QueryView): Result
+  /** The same query with a copy of its arguments. Throws if they are not plain. */
+  copied(): Query<Result>
+}
+
+class QueryOf<Args extends Arguments, Result> implements Query<Result> {
+  constructor(
+    readonly name: string,
+    private readonly answerOf: (view: QueryView, ...args: Args) => Result,
+    readonly args: Args,
+  ) {}
+
+  answer(view: QueryView): Result {
+    return this.answerOf(view, ...this.args)
+  }
+
+  copied(): Query<Result> {
+    return new QueryOf(this.name, this.answerOf, structuredClone(this.args))
+  }
+}
+
+/** Makes the function that makes queries of this name. */
+export const query =
+  <Args extends Arguments, Result>(name: string, answer: (view: QueryView, ...args: Args) => Result) =>
+  (...args: Args): Query<Result> =>
+    new QueryOf(name, answer, args)
+
+const NOTHING_TOUCHED: Touches = []
+
+export interface Metadata {
+  /**
+   * Decides, commits, answers. Throws the decision's refusal, `tooManyInFlight`, `stopping`, `deviceFull`,
+   * `deviceFailed` (refused, nothing happened) or `indeterminate` (it may or may not have happened).
+   */
+  run<Result>(command: Command<Result>): Promise<Result>
+  /** Answers by the committed rows of one moment. Throws what the query throws. */
+  ask<Result>(query: Query<Result>): Soon<Result>
+  /**
+   * Asks every replica, each by its own committed rows: for decisions by absence. Undefined while a replica is
+   * offline, or its metadata has not been verified by a walk over all rows that began in this process and not before
+   * `verifiedSinceMs` of the monotonic clock.
+   */
+  askEveryReplica<Result>(verifiedSinceMs: number, query: Query<Result>): Promise<readonly Result[] | undefined>
+  /**
+   * The inline payload of a row that a query returned: lent, if it is available; otherwise a promise of bytes that are
+   * the caller's own. Undefined if the row is gone or holds another value by now.
+   */
+  payload(family: Family, key: RowKey, row: MetadataRow): LentSoon
+  /** The last committed change. */
+  readonly position: Position
+  readonly incarnations: Incarnations
+}

@@ -1,0 +1,13 @@
+/** The metadata that tests of services use does what every engine must, also if it answers in a later turn. */
+import { metadataSuite } from "./suite.js"
+import { MemoryMetadata } from "./testing.js"
+
+const laterTurn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+
+metadataSuite("memory", () => Promise.resolve({ metadata: new MemoryMetadata(), dispose: () => Promise.resolve() }))
+
+metadataSuite("memory, in a later turn", () => {
+  const metadata = new MemoryMetadata()
+  metadata.later = laterTurn
+  return Promise.resolve({ metadata, dispose: () => Promise.resolve() })
+})

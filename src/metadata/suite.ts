@@ -1,0 +1,305 @@
+/** What every metadata engine must do. `open` gives an empty engine; `reopen`, where there is one, starts it again. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { fc } from "../base/testing-properties.js"
+import { fail, isFailure } from "../base/failures.js"
+import type { Family } from "../base/families.js"
+import { parseIncarnation, rowKeyOf, type Incarnation } from "../base/ids.js"
+import { owned } from "../base/lent.js"
+import { asPromise } from "../base/soon.js"
+import type { EntryWrite } from "../format/entry.js"
+import { command, query, type Metadata, type MetadataRow, type QueryView } from "./contract.js"
+
+export interface MetadataUnderTest {
+  readonly metadata: Metadata
+  /** What is acknowledged must be there afterwards. */
+  reopen?(): Promise<MetadataUnderTest>
+  dispose(): Promise<void>
+}
+
+interface Change {
+  readonly family: Family
+  readonly key: string
+  /** Undefined: the row is deleted. */
+  readonly value: string | undefined
+  readonly payload?: string
+}
+
+const bytes = (text: string): Uint8Array => Buffer.from(text)
+const textOf = (value: Uint8Array | undefined): string | undefined => value && Buffer.from(value).toString()
+const ALL = { start: rowKeyOf(""), end: rowKeyOf("\xff".repeat(16)) }
+
+const writeOf = ({ family, key, value, payload }: Change): EntryWrite => ({
+  family,
+  key: rowKeyOf(key),
+  value: value === undefined ? undefined : bytes(value),
+  ...(payload === undefined ? {} : { payload: bytes(payload) }),
+})
+
+const change = command<[changes: readonly Change[]], number>({
+  name: "Change",
+  touches: changes => changes.map(({ family, key }) => [family, rowKeyOf(key)]),
+  decide: (_view, time, changes) => ({ writes: changes.map(writeOf), result: time.position }),
+})
+
+const createOnce = command<[key: string, value: string], void>({
+  name: "CreateOnce",
+  decide(view, _time, key, value) {
+    if (view.get("current", rowKeyOf(key))) throw fail("bucketExists")
+    return { writes: [writeOf({ family: "current", key, value })], result: undefined }
+  },
+})
+
+const increment = command<[key: string], number>({
+  name: "Increment",
+  decide(view, _time, key) {
+    const number = Number(textOf(view.get("counters", rowKeyOf(key))?.value) ?? 0) + 1
+    return { writes: [writeOf({ family: "counters", key, value: String(number) })], result: number }
+  },
+})
+
+/** Moves a row with its payload to another family. */
+const move = command<[key: string], boolean>({
+  name: "Move",
+  decide(view, _time, key) {
+    const row = view.get("current", rowKeyOf(key))
+    if (!row) return { writes: [], result: false }
+    const payload = view.payload("current", rowKeyOf(key), row)
+    const { value } = row
+    const writes: EntryWrite[] = [
+      { family: "current", key: rowKeyOf(key), value: undefined },
+      { family: "versions", key: rowKeyOf(key), value, ...(payload && { payload }) },
+    ]
+    return { writes, result: true }
+  },
+})
+
+const countRows = command<[family: Family], number>({
+  name: "CountRows",
+  decide: (view, _time, family) => ({ writes: [], result: [...view.range(family, ALL)].length }),
+})
+
+const valueOf = query("ValueOf", (view, family: Family, key: string) => textOf(view.get(family, rowKeyOf(key))?.value))
+const rowOf = query("RowOf", (view, family: Family, key: string) => view.get(family, rowKeyOf(key)))
+const pairOf = query("PairOf", (view, a: string, b: string) =>
+  [a, b].map(key => textOf(view.get("current", rowKeyOf(key))?.value)),
+)
+const isOver = query("IsOver", (view, incarnation: Incarnation) => view.incarnations.isOver(incarnation))
+const decideIsOver = command<[incarnation: Incarnation], boolean>({
+  name: "DecideIsOver",
+  decide: (_view, { incarnations }, incarnation) => ({ writes: [], result: incarnations.isOver(incarnation) }),
+})
+const positionOf = query("PositionOf", view => view.position)
+const refused = query("Refused", () => {
+  throw fail("noSuchKey")
+})
+
+interface Page {
+  readonly start: string
+  readonly end: string
+  readonly reverse: boolean
+  readonly max: number
+}
+
+function readPage(view: QueryView, family: Family, { start, end, reverse, max }: Page): readonly string[] {
+  const found: string[] = []
+  for (const [key, { value }] of view.range(family, { start: rowKeyOf(start), end: rowKeyOf(end), reverse })) {
+    if (found.length === max) break
+    found.push(`${key}=${textOf(value) ?? ""}`)
+  }
+  return found
+}
+const pageOf = query("PageOf", readPage)
+
+const scanOf = query("ScanOf", (view, family: Family, { start, end, max }: Page) => {
+  const found: string[] = []
+  if (max === 0) return found
+  const row = (memory: Buffer, keyAt: number, valueAt: number, rowEnd: number): boolean =>
+    found.push(`${memory.toString("latin1", keyAt, valueAt)}=${memory.toString("utf8", valueAt, rowEnd)}`) < max
+  view.scan(family, { start: rowKeyOf(start), end: rowKeyOf(end) }, { row })
+  return found
+})
+
+export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTest>): void {
+  const metadataTest = (name: string, body: (metadata: Metadata) => Promise<void>): void => {
+    test(`${kind}: ${name}`, async () => {
+      const under = await open()
+      try {
+        await body(under.metadata)
+      } finally {
+        await under.dispose()
+      }
+    })
+  }
+  const payloadOf = async (metadata: Metadata, family: Family, key: string, row: MetadataRow) =>
+    textOf(await asPromise(() => owned(metadata.payload(family, rowKeyOf(key), row))))
+
+  metadataTest("a query shows every change that was acknowledged before it was asked", async metadata => {
+    for (let i = 0; i < 50; i += 1) {
+      await metadata.run(change([{ family: "current", key: "key", value: String(i) }]))
+      assert.equal(await metadata.ask(valueOf("current", "key")), String(i))
+    }
+    await metadata.run(change([{ family: "current", key: "key", value: undefined }]))
+    assert.equal(await metadata.ask(valueOf("current", "key")), undefined)
+  })
+
+  metadataTest("of many who create one row exactly one succeeds, and it is the one that is read", async metadata => {
+    const names = Array.from({ length: 64 }, (_, i) => `creator ${i}`)
+    const outcomes = await Promise.allSettled(names.map(name => metadata.run(createOnce("key", name))))
+    const winners = names.filter((_, i) => outcomes[i]?.status === "fulfilled")
+    assert.equal(winners.length, 1)
+    assert.equal(await metadata.ask(valueOf("current", "key")), winners[0])
+    for (const outcome of outcomes)
+      if (outcome.status === "rejected") assert.ok(isFailure(outcome.reason, "bucketExists"), String(outcome.reason))
+  })
+
+  metadataTest("no increment is lost or seen twice", async metadata => {
+    const numbers = await Promise.all(Array.from({ length: 200 }, (_, i) => metadata.run(increment(`key ${i % 3}`))))
+    for (const start of [0, 1, 2]) {
+      const own = numbers.filter((_, i) => i % 3 === start).sort((a, b) => a - b)
+      assert.deepEqual(
+        own,
+        own.map((_, i) => i + 1),
+      )
+    }
+  })
+
+  metadataTest("the writes of a command are seen together or not at all", async metadata => {
+    const both = (value: string): readonly Change[] =>
+      ["a", "z"].map(key => ({ family: "current" as const, key, value }))
+    await metadata.run(change(both("0")))
+    const writing = (async () => {
+      for (let i = 1; i <= 40; i += 1) await metadata.run(change(both(String(i))))
+    })()
+    let isDone = false
+    const done = writing.then(() => (isDone = true))
+    for (let reads = 0; !isDone; reads += 1) {
+      const [a, z] = await metadata.ask(pairOf("a", "z"))
+      assert.equal(a, z)
+      if (reads % 8 === 0) await new Promise(resolve => setImmediate(resolve))
+    }
+    await done
+    assert.deepEqual(await metadata.ask(pairOf("a", "z")), ["40", "40"])
+  })
+
+  metadataTest("a refused command writes nothing, and later ones do not see it", async metadata => {
+    await metadata.run(createOnce("key", "first"))
+    await assert.rejects(metadata.run(createOnce("key", "second")), error => isFailure(error, "bucketExists"))
+    assert.equal(await metadata.ask(valueOf("current", "key")), "first")
+    assert.equal(await metadata.run(countRows("current")), 1)
+  })
+
+  metadataTest("a decision sees what was acknowledged before, in ranges, too", async metadata => {
+    const changes = Array.from({ length: 20 }, (_, i) =>
+      metadata.run(change([{ family: "versions", key: `key ${i}`, value: "there" }])),
+    )
+    await Promise.all(changes)
+    assert.equal(await metadata.run(countRows("versions")), 20)
+    await metadata.run(change([{ family: "versions", key: "key 7", value: undefined }]))
+    assert.equal(await metadata.run(countRows("versions")), 19)
+  })
+
+  metadataTest("the process that runs is not over, nor is one that nobody knows", async metadata => {
+    const { own } = metadata.incarnations
+    for (const incarnation of [own, parseIncarnation(own + 1)]) {
+      assert.equal(metadata.incarnations.isOver(incarnation), false)
+      assert.equal(await metadata.ask(isOver(incarnation)), false)
+      assert.equal(await metadata.run(decideIsOver(incarnation)), false)
+    }
+  })
+
+  metadataTest("a query that refuses throws its refusal", async metadata => {
+    await assert.rejects(
+      asPromise(() => metadata.ask(refused())),
+      error => isFailure(error, "noSuchKey"),
+    )
+  })
+
+  metadataTest("positions grow with the changes, and a query tells which it shows", async metadata => {
+    const before = await metadata.ask(positionOf())
+    const first = await metadata.run(change([{ family: "current", key: "a", value: "1" }]))
+    const shown = await metadata.ask(positionOf())
+    assert.ok(first > before && shown >= first, `${before} ${first} ${shown}`)
+    assert.ok(metadata.position >= shown)
+    const second = await metadata.run(change([{ family: "current", key: "a", value: "2" }]))
+    assert.ok(second > first)
+  })
+
+  metadataTest("an inline payload is read back, also after its row has moved", async metadata => {
+    await metadata.run(change([{ family: "current", key: "key", value: "row", payload: "the payload" }]))
+    const row = await metadata.ask(rowOf("current", "key"))
+    assert.ok(row?.payload)
+    assert.equal(await payloadOf(metadata, "current", "key", row), "the payload")
+    assert.equal(await metadata.run(move("key")), true)
+    const moved = await metadata.ask(rowOf("versions", "key"))
+    assert.ok(moved?.payload)
+    assert.equal(await payloadOf(metadata, "versions", "key", moved), "the payload")
+    assert.equal(await metadata.run(move("key")), false)
+  })
+
+  metadataTest("every replica answers for itself, or none is asked", async metadata => {
+    await metadata.run(change([{ family: "current", key: "key", value: "there" }]))
+    const answers = await metadata.askEveryReplica(-Infinity, valueOf("current", "key"))
+    assert.ok(answers === undefined || (answers.length > 0 && answers.every(answer => answer === "there")))
+  })
+
+  test(`${kind}: commands and queries agree with a model, in every order and range, over restarts`, async () => {
+    const key = fc.integer({ min: 0, max: 30 }).map(number => `key ${String(number).padStart(2, "0")}`)
+    const family = fc.constantFrom<Family>("current", "versions", "uploads")
+    const value = fc.option(fc.string({ maxLength: 20, unit: "grapheme-ascii" }), { nil: undefined, freq: 3 })
+    const step = fc.oneof(
+      { weight: 6, arbitrary: fc.array(fc.record({ family, key, value }), { minLength: 1, maxLength: 5 }) },
+      {
+        weight: 3,
+        arbitrary: fc.record({
+          family,
+          start: key,
+          end: key,
+          reverse: fc.boolean(),
+          max: fc.integer({ min: 0, max: 9 }),
+        }),
+      },
+      { weight: 1, arbitrary: fc.constant("reopen" as const) },
+    )
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 60 }), async steps => {
+        let under = await open()
+        try {
+          const model = new Map<string, string>()
+          for (const each of steps) {
+            if (each === "reopen") under = (await under.reopen?.()) ?? under
+            else if (Array.isArray(each)) await changeBoth(under.metadata, model, each)
+            else await comparePage(under.metadata, model, each.family, each)
+          }
+          for (const each of ["current", "versions", "uploads"] as const)
+            await comparePage(under.metadata, model, each, { ...ALL, reverse: false, max: Infinity })
+        } finally {
+          await under.dispose()
+        }
+      }),
+      { numRuns: 25 },
+    )
+  })
+}
+
+/** One row is written once at most in a command. */
+async function changeBoth(metadata: Metadata, model: Map<string, string>, changes: readonly Change[]): Promise<void> {
+  const once = new Map(changes.map(each => [`${each.family} ${each.key}`, each]))
+  await metadata.run(change([...once.values()]))
+  for (const [name, { value }] of once) {
+    if (value === undefined) model.delete(name)
+    else model.set(name, value)
+  }
+}
+
+async function comparePage(metadata: Metadata, model: Map<string, string>, family: Family, page: Page): Promise<void> {
+  const inRange = [...model]
+    .filter(([name]) => name.startsWith(`${family} `))
+    .map(([name, value]) => [name.slice(family.length + 1), value] as const)
+    .filter(([key]) => key >= page.start && key < page.end)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+  const expected = inRange.map(([key, value]) => `${key}=${value}`)
+  const ordered = page.reverse ? expected.toReversed() : expected
+  assert.deepEqual(await metadata.ask(pageOf(family, page)), ordered.slice(0, page.max))
+  assert.deepEqual(await metadata.ask(scanOf(family, page)), expected.slice(0, page.max))
+}

@@ -1,0 +1,108 @@
+/** Metadata in memory: rows in trees, for tests of services. It passes the suite of all engines. */
+import sortedBtree from "sorted-btree"
+import { must } from "../base/assert.js"
+import { fail } from "../base/failures.js"
+import { FAMILY_NAMES, type Family } from "../base/families.js"
+import { parseIncarnation, parsePosition } from "../base/ids.js"
+import type { Position, RowKey } from "../base/ids.js"
+import type { KeyRange } from "../base/key-range.js"
+import { Lent, type LentSoon } from "../base/lent.js"
+import { visitRows } from "../base/row-scan.js"
+import type { Soon } from "../base/soon.js"
+import type { EntryWrite } from "../format/entry.js"
+import { soleProcess, type Incarnations } from "./incarnations.js"
+import type { Command, Metadata, MetadataRow, Query, QueryView } from "./contract.js"
+
+const BTree = sortedBtree.default
+
+/** Decides and commits in the same turn, by copies of the arguments, as an engine in another process would. */
+export class MemoryMetadata implements Metadata {
+  private readonly trees = new Map(FAMILY_NAMES.map(family => [family, new BTree<RowKey, MetadataRow>()]))
+  private lastPosition = 0
+  /** Of the process that runs now. */
+  incarnations: Incarnations = soleProcess(parseIncarnation(1))
+  /** Called before each command is decided. */
+  before: (name: string) => void | Promise<void> = () => undefined
+  /** The next command of this name is logged, and not acknowledged; from then on nothing is decided, until `recover`. */
+  haltAt: string | undefined
+  private logged: (() => void) | undefined
+  /** What other replicas than the one that is read show. */
+  otherReplicas: readonly QueryView[] = []
+  /** A replica is offline, or its metadata is not verified. */
+  isReplicaMissing = false
+  /** A query is answered when this has resolved; within the turn if there is nothing to wait for. */
+  later: () => Promise<void> | undefined = () => undefined
+
+  get position(): Position {
+    return parsePosition(this.lastPosition)
+  }
+
+  get committed(): QueryView {
+    return {
+      position: this.position,
+      incarnations: this.incarnations,
+      get: (family, key) => this.tree(family).get(key),
+      range: (family, range) => this.rangeOf(family, range),
+      scan: (family, range, visitor) => visitRows(this.rangeOf(family, range), visitor),
+    }
+  }
+
+  private tree(family: Family) {
+    return must(this.trees.get(family), "every family has a tree")
+  }
+
+  private *rangeOf(family: Family, { start, end, reverse }: KeyRange) {
+    const pairs = this.tree(family).getRange(start, end)
+    yield* reverse ? pairs.reverse() : pairs
+  }
+
+  ask<Result>(query: Query<Result>): Soon<Result> {
+    const answer = (): Result => query.copied().answer(this.committed)
+    return this.later()?.then(answer) ?? answer()
+  }
+
+  async run<Result>(command: Command<Result>): Promise<Result> {
+    await Promise.resolve()
+    await this.before(command.name)
+    if (this.logged) throw fail("deviceFailed", { message: "the metadata log failed; writes are halted" })
+    const view = { ...this.committed, payload: (_: Family, __: RowKey, { payload }: MetadataRow) => payload?.bytes }
+    const { incarnations, lastPosition } = this
+    const time = { nowMs: 1_700_000_000_000 + lastPosition, position: parsePosition(lastPosition + 1), incarnations }
+    const { writes, result } = command.copied().decide(view, time)
+    if (command.name === this.haltAt) {
+      this.logged = () => this.apply(writes)
+      throw fail("indeterminate")
+    }
+    this.apply(writes)
+    return result
+  }
+
+  private apply(writes: readonly EntryWrite[]): void {
+    if (writes.length > 0) this.lastPosition += 1
+    for (const { family, key, value, payload } of writes) {
+      if (value === undefined) this.tree(family).delete(key)
+      else this.tree(family).set(key, { value, payload: payload && { in: "memory", bytes: payload } })
+    }
+  }
+
+  /** A start finds what was logged, and goes on from there. */
+  recover(): void {
+    this.haltAt = undefined
+    this.logged?.()
+    this.logged = undefined
+  }
+
+  async askEveryReplica<Result>(_: number, query: Query<Result>): Promise<readonly Result[] | undefined> {
+    await Promise.resolve()
+    if (this.isReplicaMissing) return undefined
+    return [this.committed, ...this.otherReplicas].map(view => query.copied().answer(view))
+  }
+
+  payload(_: Family, __: RowKey, { payload }: MetadataRow): LentSoon {
+    return payload?.bytes ? new Lent(payload.bytes) : Promise.resolve(undefined)
+  }
+
+  rows(family: Family): number {
+    return this.tree(family).size
+  }
+}

@@ -1,0 +1,32 @@
+/** The access control list of a bucket, as a setting of the bucket. */
+import { isOwnerOnly } from "../../access/index.js"
+import type { Acl, Grant } from "../../access/index.js"
+import { fail } from "../../base/failures.js"
+import { SMALL_DOCUMENT } from "../read-document.js"
+import { documentOf } from "../settings/setting.js"
+import type { Setting } from "../settings/setting.js"
+import { ACL_DOCUMENT, aclOfDocument, writeAcl } from "./asked-acl.js"
+import type { AskedGrant } from "./asked-acl.js"
+
+export const BUCKET_ACL: Setting<Acl> = {
+  name: "acl",
+  root: ACL_DOCUMENT,
+  limits: SMALL_DOCUMENT,
+  initial: undefined,
+  missing: undefined,
+  read(root) {
+    const { owner, grants } = aclOfDocument(root)
+    return { owner, grants: grants.map(keptGrant) }
+  },
+  write: (xml, acl) => writeAcl(xml, acl, () => undefined),
+}
+
+/** Addresses are looked up before a list is kept. */
+function keptGrant({ grantee, permission }: AskedGrant): Grant {
+  if (grantee.kind === "email") throw fail("corruptRecord", { what: "access control list" })
+  return { grantee, permission }
+}
+
+/** A bucket's list as a setting; undefined: there is nothing to keep. */
+export const bucketAclDocument = (acl: Acl): string | undefined =>
+  isOwnerOnly(acl) ? undefined : documentOf(BUCKET_ACL, acl)

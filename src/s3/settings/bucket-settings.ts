@@ -1,0 +1,27 @@
+/** The settings of buckets that decisions read: one reader of each kind, which all requests share. */
+import type { Acl } from "../../access/index.js"
+import { BUCKET_ACL } from "../acl/bucket-acl.js"
+import { BUCKET_POLICY, type BucketPolicy } from "./bucket-policy.js"
+import { CORS, type CorsRule } from "./cors.js"
+import { OWNERSHIP_CONTROLS, type ObjectOwnership } from "./ownership-controls.js"
+import { PUBLIC_ACCESS_BLOCK, type PublicAccessBlock } from "./public-access-block.js"
+import { REQUEST_PAYMENT, type Payer } from "./request-payment.js"
+import { SettingReader, type SettingSource } from "./setting.js"
+
+export class BucketSettings {
+  readonly acl: SettingReader<Acl>
+  readonly cors: SettingReader<readonly CorsRule[]>
+  readonly objectOwnership: SettingReader<ObjectOwnership>
+  readonly policy: SettingReader<BucketPolicy>
+  readonly publicAccessBlock: SettingReader<PublicAccessBlock>
+  readonly requestPayment: SettingReader<Payer>
+
+  constructor(buckets: SettingSource) {
+    this.acl = new SettingReader(buckets, BUCKET_ACL)
+    this.cors = new SettingReader(buckets, CORS)
+    this.objectOwnership = new SettingReader(buckets, OWNERSHIP_CONTROLS)
+    this.policy = new SettingReader(buckets, BUCKET_POLICY)
+    this.publicAccessBlock = new SettingReader(buckets, PUBLIC_ACCESS_BLOCK)
+    this.requestPayment = new SettingReader(buckets, REQUEST_PAYMENT)
+  }
+}

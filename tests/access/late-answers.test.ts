@@ -1,0 +1,120 @@
+/** Answers about identities that are on their way while something changes: nothing made from them is remembered. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { openAccess } from "../../src/access/index.js"
+import type { Soon } from "../../src/base/soon.js"
+import { accountNumberOf } from "../../src/format/account-number.js"
+import type { Query } from "../../src/metadata/contract.js"
+import { MemoryMetadata } from "../../src/metadata/testing.js"
+import { SimRandom } from "../../src/seams/random/sim.js"
+import { allow, NO_CONTEXT, NOW_MS, rejects, ROOT_KEY, trust } from "./world.js"
+
+/** Answers at the moment of the question; delivers held answers when the test says so. */
+class SlowMetadata extends MemoryMetadata {
+  readonly asked: string[] = []
+  private release: (() => void) | undefined
+  private held: Promise<void> | undefined
+
+  hold(): void {
+    this.held = new Promise(resolve => (this.release = resolve))
+  }
+
+  deliver(): void {
+    this.held = undefined
+    this.release?.()
+  }
+
+  override ask<Result>(query: Query<Result>): Soon<Result> {
+    this.asked.push(query.name)
+    const answer = super.ask(query)
+    return this.held === undefined ? answer : this.held.then(() => answer)
+  }
+}
+
+const ACCOUNT = ROOT_KEY.accountId
+const NUMBER = accountNumberOf(ACCOUNT)
+const BOB = { accountId: ACCOUNT, kind: "user", name: "bob" } as const
+const READER = { accountId: ACCOUNT, kind: "role", name: "reader" } as const
+const PLAIN = { path: "/", tags: [], boundary: undefined }
+
+async function scene() {
+  const metadata = new SlowMetadata()
+  const access = openAccess(new SimRandom(7), metadata, new Uint8Array(32).fill(9), ROOT_KEY)
+  const { accounts, identities } = access
+  await accounts.ensureRoot()
+  await identities.create({ ...BOB, ...PLAIN, role: undefined })
+  await identities.putInline(BOB, "own", allow("sts:AssumeRole"))
+  const { key } = await accounts.createKey({ accountId: ACCOUNT, userName: "bob" })
+  return { metadata, ...access, id: key.id }
+}
+
+test("a key that is disabled while its records are on their way is refused from then on", async () => {
+  const { metadata, accounts, id } = await scene()
+  metadata.hold()
+  const asked = accounts.secretOf(id, undefined, NOW_MS)
+  assert.ok(asked instanceof Promise)
+  await accounts.setKeyActive(id, false)
+  metadata.deliver()
+  assert.equal((await asked)?.id, id, "the request had begun before")
+  assert.equal(accounts.knownSecret(id, undefined, NOW_MS)?.id, undefined)
+  assert.equal((await accounts.secretOf(id, undefined, NOW_MS))?.id, undefined)
+})
+
+test("a policy that is replaced while it is on its way is not what the next request goes by", async () => {
+  const { metadata, accounts, identities, id } = await scene()
+  const policyOf = async () => JSON.stringify((await accounts.secretOf(id, undefined, NOW_MS))?.policies)
+  const before = await policyOf()
+  await identities.setTags(BOB, [["forgotten", "now"]], [])
+  metadata.hold()
+  const late = policyOf()
+  await identities.putInline(BOB, "own", allow("s3:GetObject"))
+  metadata.deliver()
+  assert.equal(await late, before)
+  assert.notEqual(await policyOf(), before)
+})
+
+test("a session of a role that is deleted while its records are on their way has ended", async () => {
+  const { metadata, accounts, identities, sessions, id } = await scene()
+  const role = { description: "", trust: trust({ AWS: `arn:aws:iam::${NUMBER}:root` }), sessionSecondsMax: 3_600 }
+  await identities.create({ ...READER, ...PLAIN, role })
+  const bob = await accounts.secretOf(id, undefined, NOW_MS)
+  assert.ok(bob)
+  const { accessKeyId, token } = await sessions.assume(bob, {
+    ...{ roleArn: `arn:aws:iam::${NUMBER}:role/reader`, sessionName: "work", seconds: undefined, policy: undefined },
+    ...{ policyArns: [], tags: [], context: NO_CONTEXT, nowMs: NOW_MS },
+  })
+  metadata.hold()
+  const asked = accounts.secretOf(accessKeyId, token, NOW_MS)
+  await identities.remove(READER)
+  metadata.deliver()
+  assert.equal((await asked)?.id, accessKeyId)
+  assert.equal(accounts.knownSecret(accessKeyId, token, NOW_MS)?.id, undefined)
+  await rejects("invalidToken", async () => accounts.secretOf(accessKeyId, token, NOW_MS))
+})
+
+test("a key and an account are read once until something changes", async () => {
+  const { metadata, accounts, identities, id } = await scene()
+  await accounts.secretOf(id, undefined, NOW_MS)
+  await accounts.getAccount(ACCOUNT)
+  metadata.asked.length = 0
+  await accounts.secretOf(id, undefined, NOW_MS)
+  await accounts.getAccount(ACCOUNT)
+  assert.deepEqual(metadata.asked, [])
+  await identities.setTags(BOB, [["team", "a"]], [])
+  const key = await accounts.secretOf(id, undefined, NOW_MS)
+  await accounts.getAccount(ACCOUNT)
+  assert.deepEqual(metadata.asked, ["ReadKey", "ReadAccount"])
+  assert.deepEqual(key?.principal.tags, [["team", "a"]])
+})
+
+test("a user who is renamed while all users are read is shown by the new name", async () => {
+  const { metadata, accounts, identities } = await scene()
+  const { id } = await identities.get(BOB)
+  const stored = trust({ AWS: id })
+  metadata.hold()
+  const shown = accounts.showPrincipals(stored)
+  await identities.update(BOB, { name: "rob", path: undefined })
+  metadata.deliver()
+  assert.equal(await shown, trust({ AWS: `arn:aws:iam::${NUMBER}:user/rob` }), "they are read again")
+  assert.equal(await accounts.showPrincipals(stored), trust({ AWS: `arn:aws:iam::${NUMBER}:user/rob` }))
+})

@@ -1,0 +1,17 @@
+/** A tablet of three replicas does what every metadata engine must, over restarts and checkpoints. */
+import { metadataSuite, type MetadataUnderTest } from "../../src/metadata/suite.js"
+import { Scene } from "./scene.js"
+
+async function under(scene: Scene): Promise<MetadataUnderTest> {
+  await scene.open()
+  return {
+    metadata: scene.tablet,
+    async reopen() {
+      for (const device of scene.devices) await device.checkpoint()
+      return under(scene)
+    },
+    dispose: () => scene.tablet.stop(),
+  }
+}
+
+metadataSuite("tablet", () => under(new Scene({ devices: 3 })))
