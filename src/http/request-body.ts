@@ -7,12 +7,17 @@
 import { assert } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
+import { KIB } from "../base/limits.js"
 import { freePiece } from "../base/free-memory.js"
 import { Pace } from "../base/pace.js"
 import type { PieceOwner } from "../base/pieces.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { ChunkDecoder } from "./chunk-decoder.js"
 import type { HttpLimits } from "./limits.js"
+
+/** Shorter pieces that wait are put together. */
+const SMALL_PIECE_BYTES = 1 * KIB
+const GATHERED_PIECE_BYTES = 8 * KIB
 
 /** A body that has come whole. */
 export async function* oncePiece(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
@@ -37,6 +42,8 @@ export class RequestBody {
   private readonly pace: Pace
   private readonly waiting: Uint8Array[] = []
   private waitingBytes = 0
+  /** The last of `waiting`, if small pieces were copied into it. */
+  private gathered: Uint8Array | undefined
   private failure: Failure | undefined
   private isCut = false
   private isOpened = false
@@ -145,9 +152,30 @@ export class RequestBody {
       return
     }
     this.pace.moved(piece.length)
-    this.waiting.push(piece)
     this.waitingBytes += piece.length
+    if (piece.length >= SMALL_PIECE_BYTES) this.waiting.push(piece)
+    else this.gather(piece)
     this.wake()
+  }
+
+  /** Copies a small piece behind those before it: a view for each byte would take a hundred times its memory. */
+  private gather(piece: Uint8Array): void {
+    const last = this.waiting.at(-1)
+    if (
+      last === undefined ||
+      last !== this.gathered ||
+      last.byteOffset + last.length + piece.length > last.buffer.byteLength
+    ) {
+      const memory = Buffer.allocUnsafeSlow(GATHERED_PIECE_BYTES)
+      memory.set(piece)
+      this.gathered = memory.subarray(0, piece.length)
+      this.waiting.push(this.gathered)
+      return
+    }
+    const grown = Buffer.from(last.buffer, 0, last.length + piece.length)
+    grown.set(piece, last.length)
+    this.waiting[this.waiting.length - 1] = grown
+    this.gathered = grown
   }
 
   private async more(): Promise<void> {
