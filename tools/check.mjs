@@ -2,11 +2,15 @@
  * `npm run check`: everything that is checked anywhere, in one command: types, lint, format, layers,
  * documents, tests. Closes with one line, `N passed, N failed`, each check counting as one.
  *
- *   npm run check -- --quick      types, lint, layers and the pure tests, for between two edits: types and lint look only
- *                                 at what has changed, so that a finding that a change causes in another file may come
- *                                 with the whole check only
+ *   npm run check -- --quick         types, lint, layers, documents and the pure tests, for between two edits
+ *   npm run check -- --changed       types, layers, documents, and of lint, format and tests only those that a change
+ *   npm run check -- --changed=REF   concerns: since the merge base with main, or since REF (tools/changed.mjs)
+ *
+ * Quick types and lint look only at what has changed since their last run, so that a finding that a change causes in
+ * another file may come with the whole check only.
  */
 import { spawn } from "node:child_process"
+import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { ensure } from "./ensure.mjs"
@@ -38,16 +42,50 @@ const CHECKS = {
 }
 
 const CACHE = join(ROOT, ".cache")
-const QUICK_CHECKS = {
-  types: () =>
-    runTool("typescript/bin/tsc", ["--noEmit", "--incremental", "--tsBuildInfoFile", join(CACHE, "types.tsbuildinfo")]),
-  lint: () =>
-    runTool("eslint/bin/eslint.js", [
-      ...[".", "--max-warnings", "0"],
-      ...["--cache", "--cache-strategy", "content", "--cache-location", join(CACHE, "lint.json")],
-    ]),
-  layers: CHECKS.layers,
+const quickTypes = () =>
+  runTool("typescript/bin/tsc", ["--noEmit", "--incremental", "--tsBuildInfoFile", join(CACHE, "types.tsbuildinfo")])
+const quickLint = files =>
+  runTool("eslint/bin/eslint.js", [
+    ...[...files, "--max-warnings", "0"],
+    ...["--cache", "--cache-strategy", "content", "--cache-location", join(CACHE, "lint.json")],
+  ])
+const { layers, documents } = CHECKS
+const QUICK_CHECKS = { types: quickTypes, lint: () => quickLint(["."]), layers, documents }
+
+const isLinted = path => /\.([cm]?js|ts)$/.test(path)
+/** A change of these can change what lint says of any file. */
+const isLint = path => /^(eslint\.config\.mjs$|tools\/lint\/|tsconfig\.json$|package-lock\.json$)/.test(path)
+
+function checksOfChange({ changed, files }) {
+  const left = changed.filter(path => existsSync(join(ROOT, path)))
+  const linted = changed.some(isLint) ? ["."] : [...new Set([...left.filter(isLinted), ...files])]
+  return {
+    types: quickTypes,
+    ...(linted.length > 0 && { lint: () => quickLint(linted) }),
+    ...(left.length > 0 && {
+      format: () => runTool("prettier/bin/prettier.cjs", ["--check", "--ignore-unknown", ...left]),
+    }),
+    layers,
+    documents,
+  }
 }
+
+/** What is to be done: `{ checks, tests }`, tests as built files. Throws for arguments that mean nothing. */
+async function planOf(args) {
+  const [option, other] = args
+  if (other !== undefined)
+    throw new Error(`one of --quick, --changed and --changed=REF at a time, not ${args.join(" ")}`)
+  if (option === undefined) return { checks: CHECKS, tests: testFiles() }
+  if (option === "--quick") return { checks: QUICK_CHECKS, tests: bundled(pureTestFiles()) }
+  const [, ref] = /^--changed(?:=(.+))?$/.exec(option) ?? []
+  if (option !== "--changed" && ref === undefined) throw new Error(`unknown: ${option}; see tools/check.mjs`)
+  const change = (await import("./changed.mjs")).changeIn(ROOT, ref)
+  say(`since ${change.commit.slice(0, 12)}: ${change.changed.length} files have changed, `)
+  say(`${change.tests.length} test files concern them or what imports them\n`)
+  return { checks: checksOfChange(change), tests: change.tests.map(builtPath) }
+}
+
+const builtPath = path => join(ROOT, "dist", path.replace(/\.ts$/, ".js"))
 
 /** Runs one check and says how it went; never rejects, so that one that breaks does not hide the others. */
 async function judge(name, check) {
@@ -58,17 +96,22 @@ async function judge(name, check) {
   return complaint === undefined
 }
 
-const isQuick = takeSeed(process.argv.slice(2)).includes("--quick")
+const args = takeSeed(process.argv.slice(2))
 await ensure({ dev: true })
-const checks = Object.entries(isQuick ? QUICK_CHECKS : CHECKS)
-const verdicts = await Promise.all(checks.map(([name, check]) => judge(name, check)))
+const plan = await planOf(args).catch(error => {
+  say(`check: ${error.message}\n`)
+  process.exit(2)
+})
+const verdicts = await Promise.all(Object.entries(plan.checks).map(([name, check]) => judge(name, check)))
 // Tests that come in a short and a full size take the full one here.
-if (!isQuick) process.env.FULL_CHECK = "yes"
-const tests = await runTests(isQuick ? bundled(pureTestFiles()) : testFiles())
-const noTests = tests.passed === 0 && tests.failed === 0
-if (noTests) say("not ok  tests: none was found\n")
+if (args.length === 0) process.env.FULL_CHECK = "yes"
+const mayBeNone = args[0]?.startsWith("--changed") === true
+const noTests = plan.tests.length === 0
+const tests = noTests ? { passed: 0, failed: 0 } : await runTests(plan.tests)
+const sawNone = tests.passed === 0 && tests.failed === 0 && !(noTests && mayBeNone)
+if (sawNone) say("not ok  tests: none was found\n")
 
 const passed = tests.passed + verdicts.filter(Boolean).length
-const failed = tests.failed + verdicts.filter(ok => !ok).length + (noTests ? 1 : 0)
+const failed = tests.failed + verdicts.filter(ok => !ok).length + (sawNone ? 1 : 0)
 say(closingLine({ passed, failed }))
 process.exitCode = failed > 0 ? 1 : 0

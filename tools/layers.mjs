@@ -21,7 +21,8 @@ const CYCLES = "tools/layers/cycles.json"
 const UNUSED = "tools/layers/unused-exports.json"
 const FOLDERS = ["src", "sim", "bench", "tests", "conformance"]
 
-function sourcesOf(root) {
+/** Paths of all TypeScript files, from the root. */
+export function sourcesOf(root) {
   return FOLDERS.filter(folder => existsSync(join(root, folder)))
     .flatMap(folder =>
       readdirSync(join(root, folder), { recursive: true, withFileTypes: true })

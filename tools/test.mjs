@@ -51,6 +51,7 @@ const WORLDLY = /^dist\/src\/(?:main|cli|client|rescue|node(?!\/control)|http|se
 const LONG = new Set(
   [
     "block/mender",
+    "block/shard-store",
     "block/survey-core",
     "cluster/safety-core",
     "node/control/truth",
@@ -60,6 +61,7 @@ const LONG = new Set(
     "placement/domains",
     "placement/golden-tables",
     "placement/next-layout",
+    "table/pick-core",
   ].map(name => `dist/src/${name}.test.js`),
 )
 

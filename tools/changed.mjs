@@ -1,0 +1,114 @@
+/**
+ * `npm run check -- --changed`: what has changed since a commit, and which files that concerns.
+ *
+ *   --changed        since the merge base with origin/main, or with main where there is no origin/main
+ *   --changed=REF    since a commit
+ *
+ * Commits, the index, the work tree and untracked files count. A change concerns the changed files and the files that
+ * import them, also through a module's index.ts, and with each of these the test file beside it. Importers of importers
+ * are not followed: nearly everything imports `src/base`. Tests that start a built server import none of its files;
+ * only the whole check runs them for a change in `src/`.
+ */
+import { spawnSync } from "node:child_process"
+import { readFileSync } from "node:fs"
+import { join, posix } from "node:path"
+import { exportsOf } from "./layers/exports.mjs"
+import { importsOf, sourcesOf } from "./layers.mjs"
+import { isDoor } from "./lint/paths.mjs"
+
+const DEFAULT_BASES = ["origin/main", "main"]
+/** A change of these can change what any test does. */
+const CONCERNS_ALL = /^(package-lock\.json|tsconfig\.json|tools\/(build|test|ensure)\.mjs)$/
+/** Their tests are in tests/tools. */
+const IS_TOOL = /^tools\/|^eslint\.config\.mjs$/
+const TESTS_OF_TOOLS = "tests/tools"
+const isTestFile = path => path.endsWith(".test.ts")
+
+function git(root, ...args) {
+  const { status, stdout, stderr, error } = spawnSync("git", args, { cwd: root, encoding: "utf8" })
+  return status === 0 ? { out: stdout } : { problem: (stderr ?? String(error)).trim() }
+}
+
+/** The commit to compare with. Throws if there is none. */
+export function baseCommit(root, ref) {
+  if (ref !== undefined) {
+    const { out, problem } = git(root, "rev-parse", "--verify", "--quiet", `${ref}^{commit}`)
+    if (problem !== undefined) throw new Error(`--changed=${ref}: there is no commit of this name`)
+    return out.trim()
+  }
+  for (const base of DEFAULT_BASES) {
+    const { out } = git(root, "merge-base", "HEAD", base)
+    if (out !== undefined) return out.trim()
+  }
+  throw new Error(`--changed found neither ${DEFAULT_BASES.join(" nor ")}: name a commit with --changed=REF`)
+}
+
+/** Paths that differ from a commit, removed ones included. */
+export function changedSince(root, commit) {
+  const lists = [
+    git(root, "diff", "--name-only", "--no-renames", "-z", commit),
+    git(root, "ls-files", "--others", "--exclude-standard", "-z"),
+  ]
+  return [
+    ...new Set(
+      lists.flatMap(({ out, problem }) => {
+        if (problem !== undefined) throw new Error(`git could not say what has changed: ${problem}`)
+        return out.split("\0").filter(path => path !== "")
+      }),
+    ),
+  ].sort()
+}
+
+const importsAny = (path, text, targets) => importsOf(path, text).some(({ to }) => targets.has(to))
+
+/** Files that import what an index.ts exports of the targets. */
+function importersThrough(door, sources, targets) {
+  const { uses, stars } = exportsOf(door, sources.get(door))
+  const isAll = stars.some(to => targets.has(to))
+  const names = new Set(uses.filter(({ to }) => targets.has(to)).map(({ name }) => name))
+  const takes = ({ to, name }) => to === door && (isAll || name === "*" || names.has(name))
+  const isNear = text => text.includes("/index.js")
+  return [...sources]
+    .filter(([path, text]) => isNear(text) && exportsOf(path, text).uses.some(takes))
+    .map(([path]) => path)
+}
+
+/** Test files for a file that is no TypeScript: those in its folder, or in the nearest folder above that has some. */
+function nearestTests(path, tests) {
+  let folder = IS_TOOL.test(path) ? TESTS_OF_TOOLS : posix.dirname(path)
+  while (folder !== ".") {
+    const found = tests.filter(test => posix.dirname(test) === folder)
+    if (found.length > 0) return found
+    folder = posix.dirname(folder)
+  }
+  return []
+}
+
+/**
+ * What a change concerns: `{ files, tests }`, TypeScript sources and the test files to run. `sources`: the text of each
+ * TypeScript file, by its path from the root.
+ */
+export function concernedBy(changed, sources) {
+  const allTests = [...sources.keys()].filter(isTestFile)
+  const targets = new Set(changed.filter(path => path.endsWith(".ts")))
+  const names = [...targets].map(path => `/${posix.basename(path, ".ts")}.js`)
+  const mentions = text => names.some(name => text.includes(name))
+  const importers = [...sources]
+    .filter(([path, text]) => mentions(text) && importsAny(path, text, targets))
+    .map(([path]) => path)
+  const indirect = importers.filter(isDoor).flatMap(door => importersThrough(door, sources, targets))
+  const files = new Set([...targets, ...importers, ...indirect].filter(path => sources.has(path)))
+  if (changed.some(path => CONCERNS_ALL.test(path))) return { files: [...files].sort(), tests: allTests }
+  const beside = [...files].map(path => path.replace(/(\.test)?\.ts$/, ".test.ts"))
+  const others = changed.filter(path => !path.endsWith(".ts")).flatMap(path => nearestTests(path, allTests))
+  const tests = new Set([...beside, ...others].filter(path => sources.has(path)))
+  return { files: [...files].sort(), tests: [...tests].sort() }
+}
+
+/** The change in this checkout: `{ commit, changed, files, tests }`, paths from the root. */
+export function changeIn(root, ref) {
+  const commit = baseCommit(root, ref)
+  const changed = changedSince(root, commit)
+  const sources = new Map(sourcesOf(root).map(path => [path, readFileSync(join(root, path), "utf8")]))
+  return { commit, changed, ...concernedBy(changed, sources) }
+}
