@@ -47,12 +47,13 @@ const WORLD =
 /** Where tests are about the machine: the command line and the engine, sockets, and the real seams. */
 const WORLDLY = /^dist\/src\/(?:main|cli|client|rescue|node(?!\/control)|http|seams)\//
 
-/** Pure, but they search for so long that only the whole check has the time: some 5 s of a processor each, and more. */
+/** Pure, but they search for so long that only the whole check has the time: some 4 s of a processor each, and more. */
 const LONG = new Set(
   [
     "block/mender",
     "block/shard-store",
     "block/survey-core",
+    "cluster/device-words-core",
     "cluster/safety-core",
     "node/control/truth",
     "erasure/codec",
