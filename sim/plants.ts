@@ -67,7 +67,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "ignore a condition at the commit",
     edits: [
       {
-        file: "src/object/version-commands-core.ts",
+        file: "src/object/commands/version-commands-core.ts",
         find: "checkWrite(view, put.bucketId, put.key, put.conditions)",
         put: "",
       },
@@ -111,7 +111,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "collect bytes that a reader has pinned",
     edits: [
       {
-        file: "src/object/collector.ts",
+        file: "src/object/jobs/collector.ts",
         find: "releases.filter(({ position }) => position <= oldestPin)",
         put: "releases",
       },
@@ -123,7 +123,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "do not look for a void mark at the commit",
     edits: [
       {
-        file: "src/object/version-commands-core.ts",
+        file: "src/object/commands/version-commands-core.ts",
         find: "if (put.uploadId !== undefined) refuseVoid(view, put.bucketId, put.key, put.uploadId)",
         put: "",
       },
@@ -133,7 +133,9 @@ export const PLANTS: readonly Plant[] = [
   },
   {
     bug: "forget the counters when a version is overwritten",
-    edits: [{ file: "src/object/row-editor-core.ts", find: "this.bytesDelta -= version.head.sizeBytes", put: "" }],
+    edits: [
+      { file: "src/object/commands/row-editor-core.ts", find: "this.bytesDelta -= version.head.sizeBytes", put: "" },
+    ],
     scenario: "storm on 1 device",
     caughtBy: ["countersAgree"],
   },
@@ -141,7 +143,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "skip the first key after a common prefix in a listing",
     edits: [
       {
-        file: "src/object/listing-core.ts",
+        file: "src/object/queries/listing-core.ts",
         find: "    from = seek\n",
         put: '    from = seek\n    for (const row of scan(from, range.end)) { from = rowKeyOf(row.rowKey + "\\x01"); break }\n',
       },
@@ -171,7 +173,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "order versions by the wall clock alone",
     edits: [
       {
-        file: "src/object/row-editor-core.ts",
+        file: "src/object/commands/row-editor-core.ts",
         find: "Math.max(this.time.nowMs * 1000, this.head.lastOrder + 1)",
         put: "this.time.nowMs * 1000",
       },
@@ -183,7 +185,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "a repeated completion makes a second version",
     edits: [
       {
-        file: "src/object/multipart-commands-core.ts",
+        file: "src/object/commands/multipart-commands-core.ts",
         find: 'editor.put("uploads", addressKey(address), undefined)\n',
         put: "\n",
       },
@@ -193,7 +195,7 @@ export const PLANTS: readonly Plant[] = [
   },
   {
     bug: "release bytes that another version of the row still names",
-    edits: [{ file: "src/object/row-editor-core.ts", find: "if (names > 0) return", put: "" }],
+    edits: [{ file: "src/object/commands/row-editor-core.ts", find: "if (names > 0) return", put: "" }],
     scenario: "sharing",
     // By what a reader gets, or by the store's own roll call.
     caughtBy: ["nothingHalf", "spaceComesBack"],
@@ -222,16 +224,20 @@ export const PLANTS: readonly Plant[] = [
     bug: "remove an older life's needles without asking their row",
     edits: [
       {
-        file: "src/object/block-judge.ts",
+        file: "src/object/jobs/block-judge.ts",
         find: 'if (!found) return { kind: "unnamed", owner }',
         put: 'return { kind: "unnamed", owner }',
       },
       {
-        file: "src/object/aborted-blocks.ts",
+        file: "src/object/jobs/aborted-blocks.ts",
         find: 'if (named.includes("block")) this.keep',
         put: "if (false) this.keep",
       },
-      { file: "src/object/block-judge.ts", find: "if (!extents.some(extent => isOfExtent(group, extent))) ", put: "" },
+      {
+        file: "src/object/jobs/block-judge.ts",
+        find: "if (!extents.some(extent => isOfExtent(group, extent))) ",
+        put: "",
+      },
     ],
     scenario: "orphans",
     caughtBy: ["spaceComesBack"],
@@ -240,12 +246,12 @@ export const PLANTS: readonly Plant[] = [
     bug: "remove what one replica has no row for, at once",
     edits: [
       {
-        file: "src/object/aborted-blocks.ts",
+        file: "src/object/jobs/aborted-blocks.ts",
         find: "await this.metadata.askEveryReplica(verifiedSinceMs, namedBy(group, owner))",
         put: "[await this.metadata.ask(namedBy(group, owner))]",
       },
       {
-        file: "src/object/aborted-blocks.ts",
+        file: "src/object/jobs/aborted-blocks.ts",
         find: "this.clock.monotonicMs() >= decidedMs + this.waits.removalWaitMs",
         put: "true",
       },
@@ -256,7 +262,9 @@ export const PLANTS: readonly Plant[] = [
   },
   {
     bug: "remove aborted blocks, however many there are",
-    edits: [{ file: "src/object/aborted-brake-core.ts", find: "this.isTripped ||=", put: "this.isTripped = false &&" }],
+    edits: [
+      { file: "src/object/jobs/aborted-brake-core.ts", find: "this.isTripped ||=", put: "this.isTripped = false &&" },
+    ],
     scenario: "lost rows",
     caughtBy: ["lossIsNotFinal"],
   },
@@ -288,7 +296,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "leave on a device that comes back what was removed while it was away",
     edits: [
       {
-        file: "src/object/repair-visit.ts",
+        file: "src/object/jobs/repair-visit.ts",
         find: "!this.orphans.add(group, verdict.owner)",
         put: "verdict.owner !== undefined",
       },
@@ -318,7 +326,7 @@ export const PLANTS: readonly Plant[] = [
   },
   {
     bug: "do not mend what a scrub found",
-    edits: [{ file: "src/object/repair.ts", find: "this.require(copy.id.partition, copy.deviceId)", put: "" }],
+    edits: [{ file: "src/object/jobs/repair.ts", find: "this.require(copy.id.partition, copy.deviceId)", put: "" }],
     scenario: "scrubbed disk",
     caughtBy: ["rotIsFound", "redundancyComesBack"],
   },
@@ -326,7 +334,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "forget the blocks that were coded anew",
     edits: [
       {
-        file: "src/object/recode-commands-core.ts",
+        file: "src/object/commands/recode-commands-core.ts",
         find: 'if (isAll) editor.release({ kind: "extent", ...owner })',
         put: "if (isAll) void owner",
       },
@@ -399,7 +407,9 @@ export const PLANTS: readonly Plant[] = [
   },
   {
     bug: "code nothing anew when the redundancy has changed",
-    edits: [{ file: "src/object/recode.ts", find: "if (!plan) return false", put: "if (plan !== null) return false" }],
+    edits: [
+      { file: "src/object/jobs/recode.ts", find: "if (!plan) return false", put: "if (plan !== null) return false" },
+    ],
     scenario: "growing store",
     caughtBy: ["redundancyComesBack"],
   },

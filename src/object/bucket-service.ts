@@ -16,12 +16,12 @@ import {
   setBucketPolicy,
   setSetting,
   setVersioning,
-} from "./bucket-commands-core.js"
+} from "./commands/bucket-commands-core.js"
 import type { Bucket, Buckets, BucketUsage, CreateBucketRequest } from "./contract.js"
-import { listUploads } from "./listing-core.js"
-import { abortUpload } from "./multipart-commands-core.js"
-import { bucketOf } from "./object-info-core.js"
-import { bucketOfRow, readCounters } from "./row-editor-core.js"
+import { listUploads } from "./queries/listing-core.js"
+import { abortUpload } from "./commands/multipart-commands-core.js"
+import { bucketOf } from "./queries/object-info-core.js"
+import { bucketOfRow, readCounters } from "./commands/row-editor-core.js"
 
 const ABORTS_PER_PAGE = 100
 const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }

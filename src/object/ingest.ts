@@ -16,11 +16,11 @@ import type { Clock } from "../seams/clock/contract.js"
 import { digestOnce, type ChecksumAlgorithm, type Compute } from "../seams/compute/index.js"
 import { checkBody, type BodyDigests } from "./body-check-core.js"
 import type { BodySource, Bucket, Conditions, UserMetadata } from "./contract.js"
-import { policyOfBucket } from "./bucket-commands-core.js"
+import { policyOfBucket } from "./commands/bucket-commands-core.js"
 import { GatheredMd5 } from "./gathered-md5.js"
-import { requireBucket } from "./row-editor-core.js"
+import { requireBucket } from "./commands/row-editor-core.js"
 import type { Uploads } from "./uploads.js"
-import { checkWrite, DEBTS_PER_COMMAND, noteDebts, type Debt } from "./version-commands-core.js"
+import { checkWrite, DEBTS_PER_COMMAND, noteDebts, type Debt } from "./commands/version-commands-core.js"
 
 export const BODY_BYTES_MAX = 5 * GIB
 

@@ -13,7 +13,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import { query, type Metadata } from "../metadata/index.js"
-import { completionToken, etagOfParts, wholeChecksum } from "./completion-core.js"
+import { completionToken, etagOfParts, wholeChecksum } from "./commands/completion-core.js"
 import type {
   Bucket,
   CompletedPart,
@@ -31,7 +31,7 @@ import type {
   StoredChecksum,
 } from "./contract.js"
 import type { Ingest } from "./ingest.js"
-import { listUploads, type ListUploadsRequest, type UploadsPage } from "./listing-core.js"
+import { listUploads, type ListUploadsRequest, type UploadsPage } from "./queries/listing-core.js"
 import {
   abortUpload,
   completeUpload,
@@ -46,12 +46,12 @@ import {
   unsealUpload,
   type Completion,
   type UploadAddress,
-} from "./multipart-commands-core.js"
+} from "./commands/multipart-commands-core.js"
 import { decodePart } from "../format/records.js"
-import { headersOf, multipartInfoOf, packDetails, putResultOf } from "./object-info-core.js"
+import { headersOf, multipartInfoOf, packDetails, putResultOf } from "./queries/object-info-core.js"
 import { bodyOf, type ObjectService } from "./object-service.js"
-import { findLatest } from "./row-editor-core.js"
-import { checkWrite } from "./version-commands-core.js"
+import { findLatest } from "./commands/row-editor-core.js"
+import { checkWrite } from "./commands/version-commands-core.js"
 import { decodeVersion, type VersionRecord } from "../format/version-record.js"
 
 /** Looked up between two turns of the event loop: 3 to 6 ms. */

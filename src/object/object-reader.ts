@@ -11,7 +11,7 @@ import { isLent, streamOf } from "../base/pieces.js"
 import { after, recover, type Soon } from "../base/soon.js"
 import type { Blocks, LentBytes, PieceOwner } from "../block/index.js"
 import { query, type Metadata } from "../metadata/index.js"
-import { judgeRead } from "./conditions-core.js"
+import { judgeRead } from "./commands/conditions-core.js"
 import type { ByteRange, GetRequest, ObjectBody, ObjectInfo, StoredChecksum } from "./contract.js"
 import {
   extentsOfSegment,
@@ -22,9 +22,9 @@ import {
   segmentCount,
   type ManifestAddress,
   type PlacedPart,
-} from "./manifest-core.js"
-import { infoOf, readVersion, StoredHeaders, type OpenVersion, type VersionRows } from "./object-info-core.js"
-import { resolveRange } from "./range-core.js"
+} from "./queries/manifest-core.js"
+import { infoOf, readVersion, StoredHeaders, type OpenVersion, type VersionRows } from "./queries/object-info-core.js"
+import { resolveRange } from "./queries/range-core.js"
 import type { ReadPin, ReadPins } from "./read-pins.js"
 
 /** Of reads that are over before anybody could give them up. */

@@ -10,7 +10,7 @@ import type { VersionDetails } from "../format/version-record.js"
 import type { Random } from "../seams/random/contract.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
 import { query, type Metadata } from "../metadata/index.js"
-import { judgeCopySource } from "./conditions-core.js"
+import { judgeCopySource } from "./commands/conditions-core.js"
 import type {
   BodySource,
   CopyRequest,
@@ -35,13 +35,20 @@ import type {
   VersionsPage,
 } from "./contract.js"
 import type { Ingest, Ingested } from "./ingest.js"
-import { listVersions, withOwners } from "./listing-core.js"
-import { listObjects } from "./object-page-core.js"
-import { manifestOf, readSegment, segmentCount } from "./manifest-core.js"
-import { checksumOf, infoOf, packDetails, putResultOf, readVersion, type OpenVersion } from "./object-info-core.js"
+import { listVersions, withOwners } from "./queries/listing-core.js"
+import { listObjects } from "./queries/object-page-core.js"
+import { manifestOf, readSegment, segmentCount } from "./queries/manifest-core.js"
+import {
+  checksumOf,
+  infoOf,
+  packDetails,
+  putResultOf,
+  readVersion,
+  type OpenVersion,
+} from "./queries/object-info-core.js"
 import type { ObjectReader, OpenObject } from "./object-reader.js"
-import { findLatest, NO_CHECKSUM, type NewVersion } from "./row-editor-core.js"
-import { putVersion, removeLatest, removeVersion, setAcl, setTags } from "./version-commands-core.js"
+import { findLatest, NO_CHECKSUM, type NewVersion } from "./commands/row-editor-core.js"
+import { putVersion, removeLatest, removeVersion, setAcl, setTags } from "./commands/version-commands-core.js"
 
 const versionRows = query("VersionRows", readVersion)
 const latestOrder = query(

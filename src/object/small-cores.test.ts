@@ -7,12 +7,12 @@ import { parseDeviceId, parsePartitionId } from "../base/ids.js"
 import { PARTITIONS } from "../base/limits.js"
 import { makeCodec } from "../erasure/index.js"
 import { InlineCompute } from "../seams/compute/index.js"
-import { judgeCopySource, judgeRead, judgeWrite } from "./conditions-core.js"
+import { judgeCopySource, judgeRead, judgeWrite } from "./commands/conditions-core.js"
 import type { Conditions } from "./contract.js"
-import { combineCrcs } from "./crc-combine-core.js"
-import { ALL_DEBTS, debtsOfPartition } from "./debts-core.js"
-import { resolveRange } from "./range-core.js"
-import { debtRowKey } from "./version-commands-core.js"
+import { combineCrcs } from "./commands/crc-combine-core.js"
+import { ALL_DEBTS, debtsOfPartition } from "./commands/debts-core.js"
+import { resolveRange } from "./queries/range-core.js"
+import { debtRowKey } from "./commands/version-commands-core.js"
 
 const SECOND = 1_767_225_600_000
 /** Within its second: HTTP shows whole seconds only. */

@@ -14,9 +14,9 @@ import { SimRandom } from "../seams/random/sim.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { soleProcess } from "../metadata/index.js"
 import { MemoryMetadata } from "../metadata/testing.js"
-import { ABORTED_LIMITS } from "./aborted-blocks.js"
+import { ABORTED_LIMITS } from "./jobs/aborted-blocks.js"
 import type { BodySource, Bucket, CreateMultipartRequest, PutRequest } from "./contract.js"
-import type { RedundancySource } from "./repair-contract.js"
+import type { RedundancySource } from "./jobs/repair-contract.js"
 import { createServices, type Services } from "./services.js"
 
 const noSignal = new AbortController().signal

@@ -23,7 +23,7 @@ import { objectRowKey, uploadRowKey } from "../format/row-key.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import type { Metadata } from "../metadata/index.js"
-import { dropRows, judgeUpload } from "./release-commands-core.js"
+import { dropRows, judgeUpload } from "./commands/release-commands-core.js"
 
 export const UPLOADS_IN_DOUBT_MAX = 10_000
 

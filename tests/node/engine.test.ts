@@ -5,7 +5,7 @@ import { objectKeyOfText, parseAccountId, rowKeyOf } from "../../src/base/ids.js
 import { isFailure } from "../../src/base/failures.js"
 import { KIB } from "../../src/base/limits.js"
 import { ROOM_MS_MAX } from "../../src/device/checkpointer.js"
-import { closeBucket } from "../../src/object/bucket-commands-core.js"
+import { closeBucket } from "../../src/object/commands/bucket-commands-core.js"
 import type { Blocks } from "../../src/block/index.js"
 import type { Bucket } from "../../src/object/index.js"
 import { ObjectReader } from "../../src/object/object-reader.js"

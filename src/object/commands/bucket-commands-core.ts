@@ -1,0 +1,187 @@
+/**
+ * Commands on buckets: create, settings, and removal in three steps (close, check, drop), so that a
+ * write racing a removal ends in an existing bucket or with an error, never in between. Pure.
+ *
+ * The documents of settings are whoever sets them's to check and to understand; here they are kept. A
+ * bucket's own row names those that it has, and changes with each, so that what was read of one holds for as
+ * long as that row's `settingsVersion` does.
+ */
+import { fail } from "../../base/failures.js"
+import { parseBucketId } from "../../base/ids.js"
+import type { BucketId, BucketName, RowKey } from "../../base/ids.js"
+import { SETTING_BYTES_MAX } from "../../base/limits.js"
+import type { Policy } from "../../base/policy.js"
+import type { EntryWrite } from "../../format/entry.js"
+import { accountBucketRowKey, bucketRowKey, nameRowKey, settingRowKey } from "../../format/row-key.js"
+import {
+  decodeBucket,
+  decodeBucketId,
+  encodeBucket,
+  encodeBucketId,
+  encodeSetting,
+  PRESENT,
+  SETTING_NAMES,
+  type BucketRecord,
+  type BucketState,
+  type SettingName,
+  type SettingRecord,
+} from "../../format/records.js"
+import { command, type RowView } from "../../metadata/index.js"
+import type { CreateBucketRequest, SettingDocuments } from "../contract.js"
+import { bucketOfRow, readCounters, requireBucket } from "./row-editor-core.js"
+
+/** Row of the last bucket id given out: bucket 0 is no bucket. */
+const LAST_BUCKET_ID = bucketRowKey(parseBucketId(0))
+
+export function findBucket(view: RowView, name: BucketName): BucketRecord | undefined {
+  const id = view.get("names", nameRowKey(name))
+  const row = id && view.get("buckets", keyOfId(id.value))
+  return row && bucketOfRow(row)
+}
+
+const keysOfIds = new WeakMap<Uint8Array, RowKey>()
+
+/** Where the record of a name's bucket is, worked out once for as long as the name's row stays the same. */
+function keyOfId(value: Uint8Array): RowKey {
+  const known = keysOfIds.get(value)
+  if (known !== undefined) return known
+  const key = bucketRowKey(decodeBucketId(value))
+  keysOfIds.set(value, key)
+  return key
+}
+
+const NO_SETTINGS: SettingDocuments = new Map()
+
+export const createBucket = command<[request: CreateBucketRequest], BucketRecord>({
+  name: "CreateBucket",
+  touches: ({ name }) => [["names", nameRowKey(name)]],
+  decide(view, { nowMs }, { settings = NO_SETTINGS, ...request }) {
+    const there = findBucket(view, request.name)
+    if (there) throw fail(there.owner === request.owner ? "bucketOwnedByYou" : "bucketExists")
+    const last = view.get("buckets", LAST_BUCKET_ID)
+    const id = parseBucketId((last ? decodeBucketId(last.value) : 0) + 1)
+    const bucket: BucketRecord = {
+      ...request,
+      settings: SETTING_NAMES.filter(name => settings.has(name)),
+      id,
+      createdMs: nowMs,
+      versioning: "never",
+      state: "open",
+      settingsVersion: 1,
+    }
+    const writes: EntryWrite[] = [
+      { family: "buckets", key: LAST_BUCKET_ID, value: encodeBucketId(id) },
+      { family: "buckets", key: bucketRowKey(id), value: encodeBucket(bucket) },
+      { family: "names", key: nameRowKey(request.name), value: encodeBucketId(id) },
+      { family: "accountBuckets", key: accountBucketRowKey(request.owner, request.name), value: PRESENT },
+    ]
+    for (const [name, document] of settings) writes.push(settingWrite(id, name, { setMs: nowMs, document }))
+    return { writes, result: bucket }
+  },
+})
+
+/** Throws `entityTooLarge`. */
+function settingWrite(bucketId: BucketId, name: SettingName, setting: SettingRecord): EntryWrite {
+  const sizeBytes = Buffer.byteLength(setting.document)
+  if (sizeBytes > SETTING_BYTES_MAX) throw fail("entityTooLarge", { sizeBytes, maxSizeAllowedBytes: SETTING_BYTES_MAX })
+  return { family: "settings", key: settingRowKey(bucketId, name), value: encodeSetting(setting) }
+}
+
+/** Undefined: as if it had never been made. */
+export const setSetting = command<[bucketId: BucketId, name: SettingName, document: string | undefined], void>({
+  name: "SetSetting",
+  // A full store must still let its owner withdraw permissions.
+  grows: (_bucketId, _name, document) => (document ?? "") !== "",
+  touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
+  decide(view, { nowMs }, bucketId, name, document) {
+    const key = settingRowKey(bucketId, name)
+    const bucket = requireBucket(view, bucketId)
+    if (document === undefined && !bucket.settings.includes(name)) return { writes: [], result: undefined }
+    const has = (one: SettingName) => (one === name ? document !== undefined : bucket.settings.includes(one))
+    const changed = { settings: SETTING_NAMES.filter(has), settingsVersion: bucket.settingsVersion + 1 }
+    const write =
+      document === undefined
+        ? { family: "settings" as const, key, value: undefined }
+        : settingWrite(bucketId, name, { setMs: nowMs, document })
+    return { writes: [bucketWrite({ ...bucket, ...changed }), write], result: undefined }
+  },
+})
+
+export const setVersioning = command<[bucketId: BucketId, versioning: "enabled" | "suspended"], void>({
+  name: "SetVersioning",
+  grows: false,
+  touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
+  decide(view, _time, bucketId, versioning) {
+    const bucket = requireBucket(view, bucketId)
+    const changed = { ...bucket, versioning, settingsVersion: bucket.settingsVersion + 1 }
+    return { writes: [bucketWrite(changed)], result: undefined }
+  },
+})
+
+/** Undefined: the store's policy again. Blocks that are there are re-coded behind. */
+export const setBucketPolicy = command<[bucketId: BucketId, policy: Policy | undefined], void>({
+  name: "SetBucketPolicy",
+  grows: false,
+  touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
+  decide(view, _time, bucketId, policy) {
+    const { policy: _before, ...bucket } = requireBucket(view, bucketId)
+    const changed = { ...bucket, settingsVersion: bucket.settingsVersion + 1 }
+    return { writes: [bucketWrite(policy === undefined ? changed : { ...changed, policy })], result: undefined }
+  },
+})
+
+/** That a bucket chose for itself; undefined: the store's holds, or there is no such bucket. */
+export function policyOfBucket(view: RowView, bucketId: BucketId): Policy | undefined {
+  const row = view.get("buckets", bucketRowKey(bucketId))
+  return row && bucketOfRow(row).policy
+}
+
+const bucketWrite = (bucket: BucketRecord): EntryWrite => ({
+  family: "buckets",
+  key: bucketRowKey(bucket.id),
+  value: encodeBucket(bucket),
+})
+
+function anyBucket(view: RowView, bucketId: BucketId): BucketRecord {
+  const row = view.get("buckets", bucketRowKey(bucketId))
+  if (!row) throw fail("noSuchBucket")
+  return decodeBucket(row.value)
+}
+
+const setState = (name: string, state: BucketState) =>
+  command<[bucketId: BucketId], void>({
+    name,
+    grows: false,
+    touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
+    decide(view, _time, bucketId) {
+      const bucket = anyBucket(view, bucketId)
+      if (state === "closing" && readCounters(view, bucketId).versions > 0) throw fail("bucketNotEmpty")
+      return { writes: [bucketWrite({ ...bucket, state })], result: undefined }
+    },
+  })
+
+/** Closes a bucket that holds no version: new writes are refused from here on. Throws `bucketNotEmpty`. */
+export const closeBucket = setState("CloseBucket", "closing")
+export const openBucket = setState("OpenBucket", "open")
+
+/** Drops a closed bucket in which nothing is left. Throws `bucketNotEmpty`. */
+export const dropBucket = command<[bucketId: BucketId], void>({
+  name: "DropBucket",
+  grows: false,
+  touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
+  decide(view, _time, bucketId) {
+    const bucket = anyBucket(view, bucketId)
+    const { versions, uploads } = readCounters(view, bucketId)
+    if (bucket.state !== "closing" || versions > 0 || uploads > 0) throw fail("bucketNotEmpty")
+    const writes: EntryWrite[] = [
+      { family: "buckets", key: bucketRowKey(bucketId), value: undefined },
+      { family: "counters", key: bucketRowKey(bucketId), value: undefined },
+      { family: "names", key: nameRowKey(bucket.name), value: undefined },
+      { family: "accountBuckets", key: accountBucketRowKey(bucket.owner, bucket.name), value: undefined },
+      ...bucket.settings.map(
+        name => ({ family: "settings", key: settingRowKey(bucketId, name), value: undefined }) as const,
+      ),
+    ]
+    return { writes, result: undefined }
+  },
+})

@@ -1,0 +1,54 @@
+/** What a completed multipart upload amounts to: its token, ETag and checksum. Pure. */
+import { concatBytes } from "../../base/bytes.js"
+import { fail } from "../../base/failures.js"
+import type { PartRecord, UploadRecord } from "../../format/records.js"
+import { base64Of } from "../body-check-core.js"
+import type { CompletedPart, CompleteRequest } from "../contract.js"
+import { combineCrcs, isCrc } from "./crc-combine-core.js"
+import { NO_CHECKSUM, type NewVersion } from "./row-editor-core.js"
+
+/** What identifies a completion: the parts it names. To be hashed. */
+export const completionToken = (parts: readonly CompletedPart[]): Uint8Array =>
+  Buffer.from(parts.map(part => `${part.partNumber} ${part.etag}`).join("\n"))
+
+/** The bytes whose MD5 is the ETag: the parts' MD5s one after another. */
+export const etagOfParts = (parts: readonly PartRecord[]): Uint8Array => concatBytes(parts.map(part => part.md5))
+
+const bytesOfBase64 = (text: string): Uint8Array => Buffer.from(text, "base64")
+
+/**
+ * The checksum of the whole from those of its parts: a digest of digests with "-N" (COMPOSITE), or the
+ * CRC of all bytes (FULL_OBJECT). Throws `badDigest` where it is not the declared one, and
+ * `invalidRequest` where the request speaks of another algorithm or type.
+ */
+export function wholeChecksum(
+  request: Pick<CompleteRequest, "checksum" | "checksumType">,
+  { checksum: declared }: Pick<UploadRecord, "checksum">,
+  parts: readonly PartRecord[],
+  digest: (bytes: Uint8Array) => Uint8Array,
+): NewVersion["checksum"] {
+  if (!declared) {
+    if (request.checksum)
+      throw fail("invalidRequest", { message: "the upload was created without a checksum algorithm" })
+    return NO_CHECKSUM
+  }
+  const { algorithm, type } = declared
+  if (request.checksumType && request.checksumType !== type) {
+    throw fail("invalidRequest", { message: `the upload was created with the checksum type ${type}` })
+  }
+  if (request.checksum && request.checksum.algorithm !== algorithm) {
+    throw fail("invalidRequest", { message: `the upload was created with ${algorithm}` })
+  }
+  const values = parts.map(part => {
+    if (part.checksumValue === undefined) throw fail("invalidPart", { partNumber: part.partNumber })
+    return { value: bytesOfBase64(part.checksumValue), lengthBytes: part.extent.lengthBytes }
+  })
+  const value =
+    type === "FULL_OBJECT" && isCrc(algorithm)
+      ? base64Of(combineCrcs(algorithm, values))
+      : `${base64Of(digest(concatBytes(values.map(part => part.value))))}-${parts.length}`
+  if (request.checksum && request.checksum.value !== value && `${request.checksum.value}-${parts.length}` !== value) {
+    throw fail("badDigest", { algorithm })
+  }
+  return { checksumAlgorithm: algorithm, checksumType: type, value }
+}

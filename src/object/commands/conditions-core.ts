@@ -1,0 +1,51 @@
+/**
+ * Conditions: RFC 9110 section 13 as S3 applies it. Pure.
+ *
+ * On reads If-Match decides over If-Unmodified-Since, and If-None-Match over If-Modified-Since. On
+ * writes only the ETag conditions speak; a delete marker counts as nothing.
+ */
+import { fail, type Failure } from "../../base/failures.js"
+import type { Conditions } from "../contract.js"
+
+export interface ConditionSubject {
+  readonly etag: string
+  readonly modifiedMs: number
+}
+
+const namesEtag = (list: readonly string[], etag: string): boolean => list.includes("*") || list.includes(etag)
+const wholeSeconds = (timeMs: number): number => Math.floor(timeMs / 1000) * 1000
+
+/** What a read's conditions say of an existing version; undefined: go on. */
+export function judgeRead(conditions: Conditions, subject: ConditionSubject): Failure | undefined {
+  const { ifMatch, ifNoneMatch, ifModifiedSinceMs, ifUnmodifiedSinceMs } = conditions
+  const modifiedMs = wholeSeconds(subject.modifiedMs)
+  const matchFails = ifMatch
+    ? !namesEtag(ifMatch, subject.etag)
+    : ifUnmodifiedSinceMs !== undefined && modifiedMs > ifUnmodifiedSinceMs
+  if (matchFails) return fail("preconditionFailed", { condition: ifMatch ? "If-Match" : "If-Unmodified-Since" })
+  const notModified = ifNoneMatch
+    ? namesEtag(ifNoneMatch, subject.etag)
+    : ifModifiedSinceMs !== undefined && modifiedMs <= ifModifiedSinceMs
+  if (!notModified) return undefined
+  return fail("notModified", { etag: subject.etag, lastModifiedMs: subject.modifiedMs })
+}
+
+/** A copy's conditions on its source: as a read's, but never "not modified". */
+export function judgeCopySource(conditions: Conditions, subject: ConditionSubject): Failure | undefined {
+  const failure = judgeRead(conditions, subject)
+  if (failure?.kind !== "notModified") return failure
+  const condition = conditions.ifNoneMatch ? "x-amz-copy-source-if-none-match" : "x-amz-copy-source-if-modified-since"
+  return fail("preconditionFailed", { condition })
+}
+
+/** What a write's conditions say of the row's latest version (`undefined`: none, or a delete marker). */
+export function judgeWrite(conditions: Conditions, subject: ConditionSubject | undefined): Failure | undefined {
+  const { ifMatch, ifNoneMatch } = conditions
+  if (ifMatch && !subject) return fail("noSuchKey")
+  if (ifMatch && subject && !namesEtag(ifMatch, subject.etag))
+    return fail("preconditionFailed", { condition: "If-Match" })
+  if (ifNoneMatch && subject && namesEtag(ifNoneMatch, subject.etag)) {
+    return fail("preconditionFailed", { condition: "If-None-Match" })
+  }
+  return undefined
+}

@@ -1,0 +1,197 @@
+/**
+ * Commands on multipart uploads. Pure.
+ *
+ * Completion is `sealUpload` (freezes the part list under a token) → `putSegments` in bounded steps →
+ * `completeUpload` (small, atomic; conditions are checked here). A repeated completion is recognised
+ * by its token in the version that it made, until a later write to the key.
+ */
+import { equalBytes } from "../../base/bytes.js"
+import { fail } from "../../base/failures.js"
+import { parseIncarnation } from "../../base/ids.js"
+import type { BucketId, MultipartId, ObjectKey } from "../../base/ids.js"
+import { PARTS_MAX } from "../../base/limits.js"
+import type { EntryWrite } from "../../format/entry.js"
+import { multipartRowKey, objectRowKey, partRowKey, segmentRowKey, suffixRange } from "../../format/row-key.js"
+import {
+  decodePart,
+  decodeUpload,
+  encodePart,
+  encodeSegment,
+  encodeUpload,
+  PRESENT,
+  type PartRecord,
+  type SegmentRecord,
+  type UploadRecord,
+} from "../../format/records.js"
+import { command, type DecisionTime, type RowView } from "../../metadata/index.js"
+import type { Conditions } from "../contract.js"
+import { requireBucket, RowEditor } from "./row-editor-core.js"
+import type { NewVersion } from "./row-editor-core.js"
+import { checkWrite, debtRowKey, refuseVoid, type Debt, type Stored } from "./version-commands-core.js"
+
+export interface UploadAddress {
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+  readonly multipartId: MultipartId
+}
+
+const addressKey = ({ bucketId, key, multipartId }: UploadAddress) =>
+  multipartRowKey(objectRowKey(bucketId, key), multipartId)
+
+export const partKey = ({ bucketId, key, multipartId }: UploadAddress, part: number) =>
+  partRowKey(objectRowKey(bucketId, key), multipartId, part)
+
+export function findUpload(view: RowView, address: UploadAddress): UploadRecord | undefined {
+  const row = view.get("uploads", addressKey(address))
+  return row && decodeUpload(row.value)
+}
+
+export function requireUpload(view: RowView, address: UploadAddress): UploadRecord {
+  const upload = findUpload(view, address)
+  if (!upload) throw fail("noSuchUpload")
+  return upload
+}
+
+/** Parts above `after`, in order. */
+export function* partsAfter(view: RowView, address: UploadAddress, after: number): Generator<PartRecord> {
+  if (after >= PARTS_MAX) return
+  const range = { ...suffixRange(addressKey(address)), start: partKey(address, after + 1) }
+  for (const [, row] of view.range("parts", range)) yield decodePart(row.value)
+}
+
+export const createUpload = command<[address: UploadAddress, upload: Omit<UploadRecord, "initiatedMs">], UploadRecord>({
+  name: "CreateUpload",
+  decide(view, time, address, upload) {
+    requireBucket(view, address.bucketId)
+    const record = { ...upload, initiatedMs: time.nowMs }
+    const editor = new RowEditor(view, time, address.bucketId, address.key)
+    editor.put("uploads", addressKey(address), encodeUpload(record))
+    editor.countUpload(1)
+    return { writes: editor.finish(), result: record }
+  },
+})
+
+export interface PutPart extends UploadAddress {
+  readonly part: Omit<PartRecord, "modifiedMs">
+  readonly debts: readonly Debt[]
+}
+
+/** Puts a part in its place; the attempt that it replaces is released. */
+export const putPart = command<[put: PutPart], PartRecord>({
+  name: "PutPart",
+  touches: put => [["parts", partKey(put, put.part.partNumber)]],
+  decide(view, time, put) {
+    const rowKey = partKey(put, put.part.partNumber)
+    const upload = requireUpload(view, put)
+    if (isBeingCompleted(upload, time)) throw beingCompleted()
+    refuseVoid(view, put.bucketId, put.key, put.part.extent.uploadId)
+    const editor = new RowEditor(view, time, put.bucketId, put.key)
+    const before = view.get("parts", rowKey)
+    const owner = { bucketId: put.bucketId, key: put.key }
+    if (before) editor.release({ kind: "extent", ...owner, extent: decodePart(before.value).extent })
+    const part: PartRecord = { ...put.part, modifiedMs: time.nowMs }
+    editor.put("parts", rowKey, encodePart(part))
+    for (const debt of put.debts) editor.put("debts", debtRowKey(debt), PRESENT)
+    return { writes: editor.finish(), result: part }
+  },
+})
+
+export interface Completion {
+  readonly incarnation: number
+  readonly token: Uint8Array
+}
+
+/** A completion of a process that is over has come to nothing. */
+export const isBeingCompleted = ({ completion }: UploadRecord, { incarnations }: Pick<DecisionTime, "incarnations">) =>
+  completion !== undefined && !incarnations.isOver(parseIncarnation(completion.incarnation))
+
+const beingCompleted = () => fail("conflict", { message: "the upload is being completed" })
+
+const sealedBy = (upload: UploadRecord, completion: Completion): boolean =>
+  upload.completion?.incarnation === completion.incarnation && equalBytes(upload.completion.token, completion.token)
+
+/**
+ * Freezes the part list: parts are refused until the completion has ended. Clears segments of an earlier try, which a
+ * process begins only when its own one before has ended. Throws `conflict` while another process completes the upload.
+ */
+export const sealUpload = command<[address: UploadAddress, completion: Completion], void>({
+  name: "SealUpload",
+  touches: address => [["uploads", addressKey(address)]],
+  decide(view, time, address, completion) {
+    const upload = requireUpload(view, address)
+    const isOwn = upload.completion?.incarnation === completion.incarnation
+    if (!isOwn && isBeingCompleted(upload, time)) throw beingCompleted()
+    const stale = [...view.range("segments", suffixRange(addressKey(address)))]
+    const writes: EntryWrite[] = [
+      { family: "uploads", key: addressKey(address), value: encodeUpload({ ...upload, completion }) },
+      ...stale.map(([key]): EntryWrite => ({ family: "segments", key, value: undefined })),
+    ]
+    return { writes, result: undefined }
+  },
+})
+
+/** Takes the seal off after a completion that was refused. */
+export const unsealUpload = command<[address: UploadAddress, completion: Completion], void>({
+  name: "UnsealUpload",
+  grows: false,
+  touches: address => [["uploads", addressKey(address)]],
+  decide(view, _time, address, completion) {
+    const upload = findUpload(view, address)
+    if (!upload || !sealedBy(upload, completion)) return { writes: [], result: undefined }
+    const value = encodeUpload({ ...upload, completion: undefined })
+    return { writes: [{ family: "uploads", key: addressKey(address), value }], result: undefined }
+  },
+})
+
+/** Writes one segment of the frozen part list. */
+export const putSegment = command<
+  [address: UploadAddress, completion: Completion, number: number, segment: SegmentRecord],
+  void
+>({
+  name: "PutSegment",
+  decide(view, _time, address, completion, number, segment) {
+    if (!sealedBy(requireUpload(view, address), completion)) throw fail("conflict")
+    const key = segmentRowKey(objectRowKey(address.bucketId, address.key), address.multipartId, number)
+    return { writes: [{ family: "segments", key, value: encodeSegment(segment) }], result: undefined }
+  },
+})
+
+export interface CompleteUpload extends UploadAddress {
+  readonly completion: Completion
+  readonly conditions: Conditions
+  readonly version: Omit<NewVersion, "isMarker">
+}
+
+/** Turns the sealed upload into a version. */
+export const completeUpload = command<[complete: CompleteUpload], Stored>({
+  name: "CompleteUpload",
+  touches: complete => [["current", objectRowKey(complete.bucketId, complete.key)]],
+  decide(view, time, complete) {
+    const { versioning } = requireBucket(view, complete.bucketId)
+    if (!sealedBy(requireUpload(view, complete), complete.completion)) throw fail("conflict")
+    checkWrite(view, complete.bucketId, complete.key, complete.conditions)
+    const editor = new RowEditor(view, time, complete.bucketId, complete.key)
+    const head = editor.insert({ ...complete.version, isMarker: false }, versioning)
+    endUpload(editor, complete, "parts")
+    return { writes: editor.finish(), result: { versioning, head } }
+  },
+})
+
+/** Gives an upload up: its parts, also those still arriving, are released. */
+export const abortUpload = command<[address: UploadAddress], void>({
+  name: "AbortUpload",
+  grows: false,
+  touches: address => [["uploads", addressKey(address)]],
+  decide(view, time, address) {
+    requireUpload(view, address)
+    const editor = new RowEditor(view, time, address.bucketId, address.key)
+    endUpload(editor, address, "aborted")
+    return { writes: editor.finish(), result: undefined }
+  },
+})
+
+function endUpload(editor: RowEditor, address: UploadAddress, kind: "parts" | "aborted"): void {
+  editor.put("uploads", addressKey(address), undefined)
+  editor.countUpload(-1)
+  editor.release({ kind, bucketId: address.bucketId, key: address.key, multipartId: address.multipartId })
+}

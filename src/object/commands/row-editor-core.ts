@@ -1,0 +1,399 @@
+/**
+ * Row editor: the versions of one object key, read and changed within one decision. Pure.
+ *
+ * `current` holds the latest version if it is an object; delete markers and everything older rest in
+ * `versions`. The editor keeps that, the row's head, the bucket's exact counters, shared bytes and the
+ * release list right together, so that no command can forget one of them.
+ */
+import { assert, must } from "../../base/assert.js"
+import { fail } from "../../base/failures.js"
+import type { Family } from "../../base/families.js"
+import type { BucketId, ObjectKey, RowKey, VersionId } from "../../base/ids.js"
+import { parseUploadId } from "../../base/ids.js"
+import { hexOf } from "../../base/bytes.js"
+import { firstOf } from "../../base/first-of.js"
+import type { EntryWrite } from "../../format/entry.js"
+import { packRecord, RecordReader } from "../../format/pack.js"
+import {
+  bucketRowKey,
+  objectRowKey,
+  releaseRowKey,
+  suffixRange,
+  uploadRowKey,
+  versionRowKey,
+} from "../../format/row-key.js"
+import {
+  decodeBucket,
+  decodeCounters,
+  decodeRowHead,
+  encodeCounters,
+  encodeRelease,
+  encodeRowHead,
+} from "../../format/records.js"
+import {
+  NO_COUNTS,
+  type BucketRecord,
+  type Counters,
+  type ReleaseRecord,
+  type RowHead,
+  type Versioning,
+} from "../../format/records.js"
+import {
+  decodeDetails,
+  decodeVersion,
+  decodeVersionHead,
+  DETAILS_IN_RECORD_BYTES_MAX,
+  encodeDetails,
+  encodeVersion,
+  NO_DETAILS,
+  type Content,
+  type VersionDetails,
+  type VersionHead,
+  type VersionRecord,
+} from "../../format/version-record.js"
+import { bytesOfVersionId, NULL_VERSION, partsOfVersionId } from "../../format/version-id.js"
+import type { DecisionTime, DecisionView, MetadataRow, RowView } from "../../metadata/index.js"
+
+/** One version as found in its row. */
+export interface FoundVersion {
+  readonly head: VersionHead
+  readonly family: "current" | "versions"
+  readonly rowKey: RowKey
+  readonly row: MetadataRow
+}
+
+/** A version to be added; its order and times are the editor's to give. */
+export interface NewVersion {
+  readonly isMarker: boolean
+  readonly content: Content
+  readonly payload: Uint8Array | undefined
+  readonly sizeBytes: number
+  readonly md5: Uint8Array
+  readonly parts: number
+  readonly random: Uint8Array
+  readonly checksum: Pick<VersionHead, "checksumAlgorithm" | "checksumType"> & { readonly value: string | undefined }
+  readonly details: VersionDetails
+  readonly isShared: boolean
+}
+
+export const NO_CHECKSUM = { checksumAlgorithm: undefined, checksumType: undefined, value: undefined } as const
+
+const decodedBuckets = new WeakMap<Uint8Array, BucketRecord>()
+
+/** A bucket's record, decoded once for as long as its row stays the same: every request asks for it, several times. */
+export function bucketOfRow({ value }: MetadataRow): BucketRecord {
+  const known = decodedBuckets.get(value)
+  if (known) return known
+  const bucket = decodeBucket(value)
+  decodedBuckets.set(value, bucket)
+  return bucket
+}
+
+/** The bucket, open for changes. Throws `noSuchBucket`, `bucketClosing`. */
+export function requireBucket(view: RowView, bucketId: BucketId): BucketRecord {
+  const row = view.get("buckets", bucketRowKey(bucketId))
+  if (!row) throw fail("noSuchBucket")
+  const bucket = bucketOfRow(row)
+  if (bucket.state === "closing") throw fail("bucketClosing")
+  return bucket
+}
+
+/** The row that was encoded last, and what is in it: the next decision on the bucket reads what this one wrote. */
+let lastCounters: { readonly value: Uint8Array; readonly counters: Counters } | undefined
+
+export function readCounters(view: RowView, bucketId: BucketId): Counters {
+  const row = view.get("counters", bucketRowKey(bucketId))
+  if (!row) return NO_COUNTS
+  return row.value === lastCounters?.value ? lastCounters.counters : decodeCounters(row.value)
+}
+
+export function readDetails(view: RowView, row: RowKey, record: VersionRecord): VersionDetails {
+  if (record.details) return record.details
+  if (!record.head.hasDetails) return NO_DETAILS
+  const details = view.get("details", versionRowKey(row, record.head.order))
+  if (!details) throw fail("corruptRecord", { what: "details" })
+  return decodeDetails(details.value)
+}
+
+/** The row's latest version, an object or a marker; undefined where the row has none. */
+export function findLatest(view: RowView, row: RowKey): FoundVersion | undefined {
+  const current = view.get("current", row)
+  if (current) return { head: decodeVersionHead(current.value), family: "current", rowKey: row, row: current }
+  const head = view.get("heads", row)
+  return head && findInVersions(view, row, decodeRowHead(head.value).latestOrder)
+}
+
+function findInVersions(view: RowView, row: RowKey, order: number): FoundVersion | undefined {
+  const rowKey = versionRowKey(row, order)
+  const found = view.get("versions", rowKey)
+  return found && { head: decodeVersionHead(found.value), family: "versions", rowKey, row: found }
+}
+
+/** A version by its id; undefined where there is none. Throws `invalidArgument` for a malformed id. */
+export function findVersion(view: RowView, row: RowKey, versionId: VersionId): FoundVersion | undefined {
+  const current = view.get("current", row)
+  const head = current && decodeVersionHead(current.value)
+  const isCurrent = (order: number) => head?.order === order
+  const found = (): FoundVersion | undefined =>
+    current && head && { head, family: "current", rowKey: row, row: current }
+  if (versionId === NULL_VERSION) {
+    if (head?.isNull) return found()
+    const rowHead = view.get("heads", row)
+    const nullOrder = rowHead ? decodeRowHead(rowHead.value).nullOrder : 0
+    return nullOrder > 0 ? findInVersions(view, row, nullOrder) : undefined
+  }
+  const { order, random } = partsOfVersionId(versionId)
+  const version = isCurrent(order) ? found() : findInVersions(view, row, order)
+  return version && !version.head.isNull && hexOf(version.head.random) === hexOf(random) ? version : undefined
+}
+
+export class RowEditor {
+  readonly row: RowKey
+  private readonly had: RowHead | undefined
+  private head: RowHead
+  private readonly hadObject: boolean
+  private hasObject: boolean
+  /** Few: found by looking at each. */
+  private readonly writes: EntryWrite[] = []
+  private bytesDelta = 0
+  private uploadsDelta = 0
+  private releases = 0
+
+  constructor(
+    private readonly view: DecisionView,
+    private readonly time: DecisionTime,
+    readonly bucketId: BucketId,
+    readonly key: ObjectKey,
+  ) {
+    this.row = objectRowKey(bucketId, key)
+    const stored = view.get("heads", this.row)
+    const current = view.get("current", this.row)
+    this.had = stored && decodeRowHead(stored.value)
+    this.head = this.had ?? headOfSingle(current && decodeVersionHead(current.value))
+    this.hadObject = current !== undefined
+    this.hasObject = this.hadObject
+  }
+
+  /** Latest version, unless it is a delete marker. */
+  latestObject(): FoundVersion | undefined {
+    const latest = findLatest(this.view, this.row)
+    return latest?.head.isMarker ? undefined : latest
+  }
+
+  put(family: Family, key: RowKey, value: Uint8Array | undefined, payload?: Uint8Array): void {
+    const write = payload ? { family, key, value, payload } : { family, key, value }
+    const at = this.writes.findIndex(earlier => earlier.key === key && earlier.family === family)
+    if (at < 0) this.writes.push(write)
+    else this.writes[at] = write
+  }
+
+  /** A row as this decision has left it. */
+  private read(family: Family, key: RowKey): MetadataRow | undefined {
+    const write = this.writes.find(earlier => earlier.key === key && earlier.family === family)
+    if (!write) return this.view.get(family, key)
+    if (!write.value) return undefined
+    return { value: write.value, payload: write.payload && { in: "memory", bytes: write.payload } }
+  }
+
+  private rowOf(version: FoundVersion): MetadataRow {
+    return must(this.read(version.family, version.rowKey), "a found version has a row")
+  }
+
+  release(release: ReleaseRecord): void {
+    this.put("releases", releaseRowKey(this.time.position, this.releases), encodeRelease(release))
+    this.releases += 1
+  }
+
+  countUpload(delta: 1 | -1): void {
+    this.uploadsDelta += delta
+  }
+
+  /** Adds a version on top of all others. Unless versioning is on it is the null version, and the one before makes room. */
+  insert(version: NewVersion, versioning: Versioning): VersionHead {
+    const isNull = versioning !== "enabled"
+    const replaces = isNull ? findVersion(this.view, this.row, NULL_VERSION) : undefined
+    if (replaces) this.take(replaces)
+    if (this.hasObject && replaces?.family !== "current") this.demoteCurrent()
+    const head = this.headOf(version, isNull)
+    const record: VersionRecord = {
+      head,
+      content: version.content,
+      checksumValue: version.checksum.value,
+      details: head.hasDetails ? undefined : version.details,
+    }
+    const rowKey = head.isMarker ? versionRowKey(this.row, head.order) : this.row
+    this.put(head.isMarker ? "versions" : "current", rowKey, encodeVersion(record), version.payload)
+    if (head.hasDetails) this.put("details", versionRowKey(this.row, head.order), encodeDetails(version.details))
+    if (head.isMarker && this.hasObject) this.put("current", this.row, undefined)
+    this.hasObject = !head.isMarker
+    this.bytesDelta += head.sizeBytes
+    this.head = {
+      lastOrder: head.order,
+      lastModifiedMs: head.modifiedMs,
+      nullOrder: head.isNull ? head.order : this.head.nullOrder,
+      versions: this.head.versions + 1,
+      latestOrder: head.order,
+    }
+    return head
+  }
+
+  private headOf(version: NewVersion, isNull: boolean): VersionHead {
+    const order = Math.max(this.time.nowMs * 1000, this.head.lastOrder + 1)
+    assert(Number.isSafeInteger(order), "orders are whole microseconds")
+    return {
+      isMarker: version.isMarker,
+      isNull,
+      hasDetails: encodeDetails(version.details).length > DETAILS_IN_RECORD_BYTES_MAX,
+      isShared: version.isShared,
+      checksumAlgorithm: version.checksum.checksumAlgorithm,
+      checksumType: version.checksum.checksumType,
+      sizeBytes: version.sizeBytes,
+      modifiedMs: Math.max(this.time.nowMs, this.head.lastModifiedMs),
+      order,
+      random: version.random,
+      md5: version.md5,
+      parts: version.parts,
+    }
+  }
+
+  /** Removes a version; the next one becomes the latest where it was that. */
+  remove(version: FoundVersion): void {
+    this.take(version)
+    if (version.head.order !== this.head.latestOrder) return
+    this.hasObject = false
+    if (this.head.versions === 0) return
+    const next = this.versionBefore(version.head.order)
+    if (!next) return
+    this.head = { ...this.head, latestOrder: next.head.order }
+    if (next.head.isMarker) return
+    this.move(next, "current", this.row)
+    this.hasObject = true
+  }
+
+  private versionBefore(order: number): FoundVersion | undefined {
+    const range = { ...suffixRange(this.row), start: versionRowKey(this.row, order - 1) }
+    const first = firstOf(this.view.range("versions", range))
+    if (!first) return undefined
+    const [rowKey, row] = first
+    return { head: decodeVersionHead(row.value), family: "versions", rowKey, row }
+  }
+
+  private demoteCurrent(): void {
+    const current = must(this.read("current", this.row), "the row has an object")
+    const head = decodeVersionHead(current.value)
+    this.move(
+      { head, family: "current", rowKey: this.row, row: current },
+      "versions",
+      versionRowKey(this.row, head.order),
+    )
+  }
+
+  private move(version: FoundVersion, family: Family, rowKey: RowKey): void {
+    const row = this.rowOf(version)
+    this.put(version.family, version.rowKey, undefined)
+    this.put(family, rowKey, row.value, this.view.payload(version.family, version.rowKey, row))
+  }
+
+  /** Writes a changed record in a version's place; its bytes stay. */
+  rewrite(version: FoundVersion, change: (record: VersionRecord) => VersionRecord): void {
+    const row = this.rowOf(version)
+    const record = change(decodeVersion(row.value))
+    const payload = this.view.payload(version.family, version.rowKey, row)
+    this.put(version.family, version.rowKey, encodeVersion(record), payload)
+  }
+
+  /** Replaces what a client stores beside the bytes. */
+  setDetails(version: FoundVersion, details: VersionDetails): void {
+    const encoded = encodeDetails(details)
+    const hasDetails = encoded.length > DETAILS_IN_RECORD_BYTES_MAX
+    const detailsKey = versionRowKey(this.row, version.head.order)
+    if (hasDetails || version.head.hasDetails) this.put("details", detailsKey, hasDetails ? encoded : undefined)
+    this.rewrite(version, record => ({
+      ...record,
+      head: { ...record.head, hasDetails },
+      details: hasDetails ? undefined : details,
+    }))
+  }
+
+  /** Marks a version's bytes as named by one more version of this row. */
+  share(version: FoundVersion): void {
+    const { content } = decodeVersion(version.row.value)
+    const shareKey = this.shareKey(content)
+    if (!shareKey) return
+    const row = this.read("shares", shareKey)
+    const names = row ? RecordReader.open("share", row.value, 1).number() : 1
+    this.put("shares", shareKey, packRecord(1, [names + 1]))
+    if (!version.head.isShared) {
+      this.rewrite(version, record => ({ ...record, head: { ...record.head, isShared: true } }))
+    }
+  }
+
+  private shareKey(content: Content): RowKey | undefined {
+    if (content.kind === "extent") return uploadRowKey(this.row, content.extent.uploadId)
+    if (content.kind !== "segments") return undefined
+    return uploadRowKey(this.row, parseUploadId(hexOf(bytesOfVersionId(content.multipartId))))
+  }
+
+  /** Takes a version out of its row: record, details, counts, and its bytes where nothing else names them. */
+  private take(version: FoundVersion): void {
+    const record = decodeVersion(this.rowOf(version).value)
+    this.put(version.family, version.rowKey, undefined)
+    if (version.head.hasDetails) this.put("details", versionRowKey(this.row, version.head.order), undefined)
+    this.bytesDelta -= version.head.sizeBytes
+    const { nullOrder, versions } = this.head
+    this.head = { ...this.head, versions: versions - 1, nullOrder: version.head.isNull ? 0 : nullOrder }
+    if (!version.head.isMarker) this.releaseContent(record)
+  }
+
+  private releaseContent({ head, content }: VersionRecord): void {
+    const owner = { bucketId: this.bucketId, key: this.key }
+    const shareKey = head.isShared ? this.shareKey(content) : undefined
+    if (shareKey) {
+      const row = must(this.read("shares", shareKey), "shared bytes are counted")
+      const names = RecordReader.open("share", row.value, 1).number() - 1
+      this.put("shares", shareKey, names > 0 ? packRecord(1, [names]) : undefined)
+      if (names > 0) return
+    }
+    if (content.kind === "extent") this.release({ kind: "extent", ...owner, extent: content.extent })
+    if (content.kind === "segments") this.release({ kind: "segments", ...owner, multipartId: content.multipartId })
+  }
+
+  /** Everything to be written, head and counters included. */
+  finish(): readonly EntryWrite[] {
+    this.putHead()
+    this.putCounters()
+    return this.writes
+  }
+
+  private putHead(): void {
+    const { versions } = this.head
+    if (versions === 0) {
+      if (this.had) this.put("heads", this.row, undefined)
+    } else if (this.had || versions > 1 || !this.hasObject) this.put("heads", this.row, encodeRowHead(this.head))
+  }
+
+  private putCounters(): void {
+    const counters = readCounters(this.view, this.bucketId)
+    const versionsBefore = this.had?.versions ?? (this.hadObject ? 1 : 0)
+    const next: Counters = {
+      objects: counters.objects + (this.hasObject ? 1 : 0) - (this.hadObject ? 1 : 0),
+      versions: counters.versions + this.head.versions - versionsBefore,
+      bytes: counters.bytes + this.bytesDelta,
+      uploads: counters.uploads + this.uploadsDelta,
+    }
+    const value = encodeCounters(next)
+    lastCounters = { value, counters: next }
+    this.put("counters", bucketRowKey(this.bucketId), value)
+  }
+}
+
+function headOfSingle(current: VersionHead | undefined): RowHead {
+  if (!current) return { lastOrder: 0, lastModifiedMs: 0, nullOrder: 0, versions: 0, latestOrder: 0 }
+  return {
+    lastOrder: current.order,
+    lastModifiedMs: current.modifiedMs,
+    nullOrder: current.isNull ? current.order : 0,
+    versions: 1,
+    latestOrder: current.order,
+  }
+}

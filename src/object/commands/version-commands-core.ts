@@ -1,0 +1,245 @@
+/**
+ * Commands on the versions of one object: put, delete, delete by version, tags, access control list. Pure decisions;
+ * conditions are checked here, which is what makes them atomic for every racer.
+ */
+import { fail } from "../../base/failures.js"
+import type { BucketId, DeviceId, ObjectKey, PartitionId, UploadId, VersionId } from "../../base/ids.js"
+import { objectRowKey, textRowKey, uploadRowKey, u16Text } from "../../format/row-key.js"
+import { PRESENT, type Versioning } from "../../format/records.js"
+import {
+  decodeVersion,
+  etagOfHead,
+  NO_DETAILS,
+  versionIdOfHead,
+  type VersionDetails,
+  type VersionHead,
+} from "../../format/version-record.js"
+import { command, type RowView } from "../../metadata/index.js"
+import { judgeWrite } from "./conditions-core.js"
+import type { Conditions, ObjectAcl, Tags } from "../contract.js"
+import { findLatest, findVersion, NO_CHECKSUM, readDetails, requireBucket, RowEditor } from "./row-editor-core.js"
+import type { FoundVersion, NewVersion } from "./row-editor-core.js"
+
+/** Shards that were not durable at the acknowledgement: this device owes them to this partition. */
+export interface Debt {
+  readonly partition: PartitionId
+  readonly deviceId: DeviceId
+}
+
+export interface PutVersion {
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+  /** The upload that this version makes reachable, refused where it was given up; undefined where bytes are shared. */
+  readonly uploadId: UploadId | undefined
+  readonly conditions: Conditions
+  readonly version: Omit<NewVersion, "isMarker">
+  readonly debts: readonly Debt[]
+  /** A version of the same row whose bytes the new one shares. */
+  readonly sharesWith?: VersionId
+}
+
+export interface Stored {
+  readonly versioning: Versioning
+  readonly head: VersionHead
+}
+
+const etagSubject = (found: FoundVersion | undefined) =>
+  found && { etag: etagOfHead(found.head), modifiedMs: found.head.modifiedMs }
+
+export const debtRowKey = ({ partition, deviceId }: Debt) => textRowKey(u16Text(partition) + deviceId)
+
+/** Debts that one command carries: a command may touch 1,024 rows. */
+export const DEBTS_PER_COMMAND = 512
+
+/** Notes what devices owe, for an upload that owes more than the command that makes it reachable can carry. */
+export const noteDebts = command<[debts: readonly Debt[]], void>({
+  name: "NoteDebts",
+  grows: false,
+  decide: (_view, _time, debts) => ({
+    writes: debts.map(debt => ({ family: "debts", key: debtRowKey(debt), value: PRESENT })),
+    result: undefined,
+  }),
+})
+
+/** Refuses an upload that the collector has given up meanwhile; its bytes may be gone. */
+export function refuseVoid(view: RowView, bucketId: BucketId, key: ObjectKey, uploadId: UploadId): void {
+  if (view.get("voids", uploadRowKey(objectRowKey(bucketId, key), uploadId))) throw fail("uploadVoid")
+}
+
+/** Checks a write's conditions against the row as it is now. Throws `preconditionFailed`, `noSuchKey`. */
+export function checkWrite(view: RowView, bucketId: BucketId, key: ObjectKey, conditions: Conditions): void {
+  if (conditions.ifMatch === undefined && conditions.ifNoneMatch === undefined) return
+  const latest = findLatest(view, objectRowKey(bucketId, key))
+  const failure = judgeWrite(conditions, etagSubject(latest?.head.isMarker ? undefined : latest))
+  if (failure) throw failure
+}
+
+export const putVersion = command<[put: PutVersion], Stored>({
+  name: "PutVersion",
+  touches: put => [["current", objectRowKey(put.bucketId, put.key)]],
+  decide(view, time, put) {
+    const { versioning } = requireBucket(view, put.bucketId)
+    if (put.uploadId !== undefined) refuseVoid(view, put.bucketId, put.key, put.uploadId)
+    checkWrite(view, put.bucketId, put.key, put.conditions)
+    const editor = new RowEditor(view, time, put.bucketId, put.key)
+    const content =
+      put.sharesWith === undefined ? put.version.content : shareBytes(view, editor, put.sharesWith, put.version)
+    const head = editor.insert(objectOf(put.version, content), versioning)
+    for (const debt of put.debts) editor.put("debts", debtRowKey(debt), PRESENT)
+    return { writes: editor.finish(), result: { versioning, head } }
+  },
+})
+
+/** Written out: a literal that spreads another costs more than all the rest of a decision. */
+function objectOf(version: Omit<NewVersion, "isMarker">, content: NewVersion["content"]): NewVersion {
+  const { payload, sizeBytes, md5, parts, random, checksum, details, isShared } = version
+  return { isMarker: false, content, payload, sizeBytes, md5, parts, random, checksum, details, isShared }
+}
+
+/** What both versions name from now on. The source must still be of the upload that the new version is to share. */
+function shareBytes(
+  view: RowView,
+  editor: RowEditor,
+  source: VersionId,
+  version: { content: NewVersion["content"] },
+): NewVersion["content"] {
+  const found = findVersion(view, editor.row, source)
+  const content = found && decodeVersion(found.row.value).content
+  const same =
+    (content?.kind === "extent" &&
+      version.content.kind === "extent" &&
+      content.extent.uploadId === version.content.extent.uploadId) ||
+    (content?.kind === "segments" &&
+      version.content.kind === "segments" &&
+      content.multipartId === version.content.multipartId)
+  if (!found || !same) throw fail("conflict")
+  editor.share(found)
+  // The bytes may have been coded anew since they were read.
+  return content.kind === "extent" ? content : version.content
+}
+
+export interface Removed {
+  readonly versioning: Versioning
+  readonly versionId: VersionId | undefined
+  readonly deleteMarker: boolean
+}
+
+export interface RemoveLatest {
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+  readonly conditions: Conditions
+  /** For the id of a marker. */
+  readonly random: Uint8Array
+}
+
+/** DELETE without a version: removes the object, or puts a delete marker on top. */
+export const removeLatest = command<[remove: RemoveLatest], Removed>({
+  name: "RemoveLatest",
+  grows: false,
+  touches: remove => [["current", objectRowKey(remove.bucketId, remove.key)]],
+  decide(view, time, remove) {
+    const { versioning } = requireBucket(view, remove.bucketId)
+    checkWrite(view, remove.bucketId, remove.key, remove.conditions)
+    const editor = new RowEditor(view, time, remove.bucketId, remove.key)
+    if (versioning === "never") {
+      const latest = editor.latestObject()
+      if (latest) editor.remove(latest)
+      const result = { versioning, versionId: undefined, deleteMarker: false }
+      return { writes: latest ? editor.finish() : [], result }
+    }
+    const head = editor.insert({ ...MARKER, random: remove.random }, versioning)
+    return { writes: editor.finish(), result: { versioning, versionId: versionIdOfHead(head), deleteMarker: true } }
+  },
+})
+
+const MARKER = {
+  isMarker: true,
+  content: { kind: "none" },
+  payload: undefined,
+  sizeBytes: 0,
+  md5: new Uint8Array(16),
+  parts: 0,
+  checksum: NO_CHECKSUM,
+  details: NO_DETAILS,
+  isShared: false,
+} as const
+
+export interface RemoveVersion {
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+  readonly versionId: VersionId
+  readonly conditions: Conditions
+}
+
+/** DELETE of one version or marker; an absent one is no error. */
+export const removeVersion = command<[remove: RemoveVersion], Removed>({
+  name: "RemoveVersion",
+  grows: false,
+  touches: remove => [["current", objectRowKey(remove.bucketId, remove.key)]],
+  decide(view, time, remove) {
+    const row = objectRowKey(remove.bucketId, remove.key)
+    const { versioning } = requireBucket(view, remove.bucketId)
+    const found = findVersion(view, row, remove.versionId)
+    const failure = judgeWrite(remove.conditions, etagSubject(found?.head.isMarker ? undefined : found))
+    if (failure) throw failure
+    const result = { versioning, versionId: remove.versionId, deleteMarker: found?.head.isMarker ?? false }
+    if (!found) return { writes: [], result }
+    const editor = new RowEditor(view, time, remove.bucketId, remove.key)
+    editor.remove(found)
+    return { writes: editor.finish(), result }
+  },
+})
+
+interface VersionAddress {
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+  readonly versionId: VersionId | undefined
+}
+
+/** Replaces what is stored beside the bytes of one version; those, times and order stay. */
+const changeDetails = <Change>(name: string, change: (details: VersionDetails, to: Change) => VersionDetails) =>
+  command<[address: VersionAddress, to: Change], VersionId | undefined>({
+    name,
+    touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
+    decide(view, time, { bucketId, key, versionId }, to) {
+      const { versioning } = requireBucket(view, bucketId)
+      const found = requireVersion(view, bucketId, key, versionId)
+      const details = readDetails(view, objectRowKey(bucketId, key), decodeVersion(found.row.value))
+      const editor = new RowEditor(view, time, bucketId, key)
+      editor.setDetails(found, change(details, to))
+      return { writes: editor.finish(), result: versioning === "never" ? undefined : versionIdOfHead(found.head) }
+    },
+  })
+
+export const setTags = changeDetails<Tags>("SetTags", (details, tags) => ({ ...details, tags }))
+
+/** The list was made for this owner: another's version needs another list. Throws `conflict`. */
+export const setAcl = changeDetails<ObjectAcl | undefined>("SetAcl", ({ acl: before, ...details }, acl) => {
+  if (before?.owner !== acl?.owner) throw fail("conflict")
+  return acl === undefined ? details : { ...details, acl }
+})
+
+/**
+ * The version that a request names, an object. Throws `noSuchKey` (with the marker's id where the
+ * latest is one), `noSuchVersion`, `isDeleteMarker`.
+ */
+export function requireVersion(
+  view: RowView,
+  bucketId: BucketId,
+  key: ObjectKey,
+  versionId: VersionId | undefined,
+): FoundVersion {
+  const row = objectRowKey(bucketId, key)
+  if (versionId === undefined) {
+    const latest = findLatest(view, row)
+    if (!latest) throw fail("noSuchKey")
+    if (!latest.head.isMarker) return latest
+    throw fail("noSuchKey", { deleteMarker: true, versionId: versionIdOfHead(latest.head) })
+  }
+  const found = findVersion(view, row, versionId)
+  if (!found) throw fail("noSuchVersion", { versionId })
+  if (found.head.isMarker) {
+    throw fail("isDeleteMarker", { versionId, deleteMarker: true, lastModifiedMs: found.head.modifiedMs })
+  }
+  return found
+}

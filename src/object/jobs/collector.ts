@@ -1,0 +1,176 @@
+/**
+ * Collector: gives back bytes that nothing names any more. A chore; its queue is the release list.
+ *
+ * Promises  A byte goes only when the decision that released it is committed and every reader that
+ *           could still be given it has ended. Each step is idempotent: a crash repeats it. A release that waits,
+ *           for a device that has no room even for a deletion or for a metadata replica, holds up nothing else.
+ *           Parts of a completed upload that it did not use are known by absence: every replica is asked.
+ * Limits    COLLECTOR_LIMITS.
+ */
+import { isFailure } from "../../base/failures.js"
+import { firstOf } from "../../base/first-of.js"
+import { rowKeyOf } from "../../base/ids.js"
+import type { RowKey, UploadId } from "../../base/ids.js"
+import type { Family } from "../../base/families.js"
+import type { Blocks } from "../../block/index.js"
+import { objectRowKey, multipartRowKey, suffixRange } from "../../format/row-key.js"
+import { decodePart, decodeSegment, type ReleaseRecord } from "../../format/records.js"
+import type { Extent } from "../../format/extent.js"
+import type { Chore, StepOutcome } from "../../life/index.js"
+import { query, type Metadata, type RowView } from "../../metadata/index.js"
+import type { ReadPins } from "../read-pins.js"
+import { dropRows, releasesFrom, type Release } from "../commands/release-commands-core.js"
+
+export const COLLECTOR_LIMITS = {
+  releasesPerStep: 64,
+  /** Part rows that one step expands. */
+  partsPerStep: 256,
+} as const
+
+type MultipartRelease = Exclude<ReleaseRecord["kind"], "extent" | "blocks">
+
+/** Nothing of a release is left, or a step of it was made, or it waits for a metadata replica. */
+type Outcome = "done" | "more" | "waits"
+
+/** Rows to drop, and the bytes that only they named. */
+interface Step {
+  readonly rows: readonly (readonly [Family, RowKey])[]
+  readonly dead: readonly Extent[]
+}
+
+const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
+
+/** From `start`, one more than a step takes. */
+const oldestReleases = query("OldestReleases", (view, start: RowKey): readonly Release[] => {
+  const releases: Release[] = []
+  for (const release of releasesFrom(view, { ...ALL, start })) {
+    releases.push(release)
+    if (releases.length > COLLECTOR_LIMITS.releasesPerStep) break
+  }
+  return releases
+})
+
+function readUploadsInSegments(view: RowView, stem: RowKey): ReadonlySet<UploadId> {
+  const uploads = new Set<UploadId>()
+  for (const [, row] of view.range("segments", suffixRange(stem))) {
+    for (const part of decodeSegment(row.value).parts) uploads.add(part.extent.uploadId)
+  }
+  return uploads
+}
+
+const uploadsInSegments = query("UploadsInSegments", readUploadsInSegments)
+
+/** The first parts of an upload, and the uploads that the segments of a completed one name. */
+const partsOfRelease = query("PartsOfRelease", (view, stem: RowKey, isCompleted: boolean) => {
+  const parts: (readonly [RowKey, Extent])[] = []
+  for (const [key, row] of view.range("parts", suffixRange(stem))) {
+    if (parts.length === COLLECTOR_LIMITS.partsPerStep) break
+    parts.push([key, decodePart(row.value).extent])
+  }
+  return { parts, used: isCompleted ? readUploadsInSegments(view, stem) : new Set<UploadId>() }
+})
+
+const firstSegment = query("FirstSegment", (view, stem: RowKey) => {
+  const first = firstOf(view.range("segments", suffixRange(stem)))
+  return first && { key: first[0], segment: decodeSegment(first[1].value) }
+})
+
+export class Collector implements Chore {
+  readonly name = "collector"
+  private released = 0
+  /** Behind releases for which a device had no room; those before it are tried again when all have been. */
+  private from = ALL.start
+
+  constructor(
+    private readonly metadata: Metadata,
+    private readonly blocks: Blocks,
+    private readonly pins: ReadPins,
+  ) {}
+
+  progress(): string {
+    return `${this.released} uploads given back`
+  }
+
+  async step(signal: AbortSignal): Promise<StepOutcome> {
+    // Releases first, pins afterwards: who opens a pin from now on was given rows that name none of these.
+    const releases = await this.metadata.ask(oldestReleases(this.from))
+    const oldestPin = this.pins.oldest()
+    const unpinned = releases.filter(({ position }) => position <= oldestPin)
+    const due = unpinned.slice(0, COLLECTOR_LIMITS.releasesPerStep)
+    const next = unpinned[due.length]?.rowKey
+    let [isFull, isWaiting] = [false, false]
+    for (const release of due) {
+      if (signal.aborted) break
+      try {
+        const outcome = await this.carryOut(release)
+        if (outcome === "more") return "busy"
+        if (outcome === "done") this.released += 1
+        else isWaiting = true
+      } catch (error) {
+        if (!isFailure(error, "deviceFull")) throw error
+        isFull = true
+      }
+    }
+    const isBehind = isFull || isWaiting || this.from !== ALL.start
+    this.from = isBehind && next !== undefined ? next : ALL.start
+    if (isBehind && next !== undefined) return "busy"
+    if (isBehind) return isWaiting && !isFull ? "idle" : "throttled"
+    return due.length > 0 ? "busy" : "idle"
+  }
+
+  private async carryOut({ rowKey, record }: Release): Promise<Outcome> {
+    if (record.kind === "extent") await this.blocks.remove(record.extent)
+    else if (record.kind === "blocks") await this.blocks.remove(record.extent, record.runs)
+    else {
+      const outcome = await this.expand(record)
+      if (outcome !== "done") return outcome
+    }
+    await this.metadata.run(dropRows([["releases", rowKey]]))
+    return "done"
+  }
+
+  /** One bounded step over the parts, then the segments, of an ended multipart upload. */
+  private async expand(record: Extract<ReleaseRecord, { kind: MultipartRelease }>): Promise<Outcome> {
+    const stem = multipartRowKey(objectRowKey(record.bucketId, record.key), record.multipartId)
+    const step = (await this.partsStep(record.kind, stem)) ?? (await this.segmentStep(record.kind, stem))
+    if (step === "waits") return "waits"
+    if (!step) return "done"
+    for (const extent of step.dead) await this.blocks.remove(extent)
+    await this.metadata.run(dropRows(step.rows))
+    return "more"
+  }
+
+  /** Parts whose bytes a segment names lose their rows only. Others lose both, if no replica knows better. */
+  private async partsStep(kind: MultipartRelease, stem: RowKey): Promise<Step | "waits" | undefined> {
+    if (kind === "segments") return undefined
+    const isCompleted = kind === "parts"
+    const { parts, used } = await this.metadata.ask(partsOfRelease(stem, isCompleted))
+    const rows: (readonly [Family, RowKey])[] = []
+    const unused: (readonly [RowKey, Extent])[] = []
+    for (const [key, extent] of parts) {
+      if (used.has(extent.uploadId)) rows.push(["parts", key])
+      else unused.push([key, extent])
+    }
+    if (unused.length === 0) return rows.length > 0 ? { rows, dead: [] } : undefined
+    const usedAnywhere = isCompleted ? await this.uploadsInSegmentsAnywhere(stem) : used
+    if (usedAnywhere === undefined) return rows.length > 0 ? { rows, dead: [] } : "waits"
+    const dead = unused.flatMap(([, extent]) => (usedAnywhere.has(extent.uploadId) ? [] : [extent]))
+    return { rows: [...rows, ...unused.map(([key]) => ["parts", key] as const)], dead }
+  }
+
+  private async segmentStep(kind: MultipartRelease, stem: RowKey): Promise<Step | undefined> {
+    if (kind === "parts") return undefined
+    const first = await this.metadata.ask(firstSegment(stem))
+    if (!first) return undefined
+    const { key, segment } = first
+    // The parts of an aborted upload have given up the bytes already.
+    const dead = kind === "segments" ? segment.parts.map(part => part.extent) : []
+    return { rows: [["segments", key]], dead }
+  }
+
+  /** By all replicas; undefined while they cannot be asked. */
+  private async uploadsInSegmentsAnywhere(stem: RowKey): Promise<ReadonlySet<UploadId> | undefined> {
+    const uploads = await this.metadata.askEveryReplica(-Infinity, uploadsInSegments(stem))
+    return uploads && new Set(uploads.flatMap(each => [...each]))
+  }
+}

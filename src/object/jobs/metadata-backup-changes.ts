@@ -1,0 +1,50 @@
+/**
+ * Watched metadata: counts the commands of those who change what users see, so that a backup can tell whether there is
+ * anything new. Background jobs, which only tidy up, use the metadata itself.
+ */
+import { isFailure } from "../../base/failures.js"
+import type { Family } from "../../base/families.js"
+import type { Position, RowKey } from "../../base/ids.js"
+import type { LentSoon } from "../../base/lent.js"
+import type { Soon } from "../../base/soon.js"
+import type { Command, Incarnations, Metadata, MetadataRow, Query } from "../../metadata/index.js"
+
+export class WatchedMetadata implements Metadata {
+  /** Counted once they are committed: what was counted before a query was asked is in its answer. */
+  changes = 0
+
+  constructor(private readonly metadata: Metadata) {}
+
+  get position(): Position {
+    return this.metadata.position
+  }
+
+  get incarnations(): Incarnations {
+    return this.metadata.incarnations
+  }
+
+  ask<Result>(query: Query<Result>): Soon<Result> {
+    return this.metadata.ask(query)
+  }
+
+  askEveryReplica<Result>(verifiedSinceMs: number, query: Query<Result>): Promise<readonly Result[] | undefined> {
+    return this.metadata.askEveryReplica(verifiedSinceMs, query)
+  }
+
+  payload(family: Family, key: RowKey, row: MetadataRow): LentSoon {
+    return this.metadata.payload(family, key, row)
+  }
+
+  run<Result>(command: Command<Result>): Promise<Result> {
+    return this.metadata.run(command).then(
+      result => {
+        this.changes += 1
+        return result
+      },
+      (error: unknown) => {
+        if (isFailure(error, "indeterminate")) this.changes += 1
+        throw error
+      },
+    )
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * The walk over all rows of a tablet that a backup takes, in slices. Pure.
+ *
+ * Promises  The rows of one object key come in one slice, as one moment shows them, so that a version that
+ *           moves between families is never missed. A key with more rows than fit a slice comes in several:
+ *           its `current` row then comes once more behind them, since that is where versions move to.
+ *           Buckets come once more at the end, for those made meanwhile.
+ */
+import type { Family } from "../../base/families.js"
+import { REPLICATED_FAMILIES } from "../../base/families.js"
+import { rowKeyOf, type RowKey } from "../../base/ids.js"
+import { bucketRowKey } from "../../format/row-key.js"
+import type { MetadataRow, RowView } from "../../metadata/index.js"
+import { SYSTEM_BUCKET_ID } from "./metadata-backup-bucket.js"
+
+/** Those whose rows belong to an object key, and move with it. */
+const OBJECT_FAMILIES: readonly Family[] = [
+  "current",
+  "versions",
+  "heads",
+  "details",
+  "uploads",
+  "parts",
+  "segments",
+  "voids",
+  "shares",
+]
+/** One phase of the walk after another. */
+const PHASES: readonly (readonly Family[])[] = [
+  ...REPLICATED_FAMILIES.filter(family => !OBJECT_FAMILIES.includes(family)).map(family => [family]),
+  OBJECT_FAMILIES,
+  ["buckets"],
+]
+const OBJECT_PHASE = PHASES.indexOf(OBJECT_FAMILIES)
+const START = rowKeyOf("")
+/** Keys begin with a bucket id, a name, an account or a number below this. */
+const END = rowKeyOf("\xff")
+/** What the system bucket holds are these snapshots themselves. */
+const OBJECTS_END = bucketRowKey(SYSTEM_BUCKET_ID)
+
+export interface WalkLimits {
+  /** A slice ends with the first object key after so many rows. */
+  readonly rowsPerStep: number
+  /** Or after so many bytes of keys and values. */
+  readonly bytesPerStep: number
+  /** And in any case, also inside an object key, after so many rows. */
+  readonly rowsPerSliceMax: number
+}
+
+export interface WalkPlace {
+  readonly phase: number
+  /** Inclusive. */
+  readonly from: RowKey
+  /** The object key of which a part came in the slice before. */
+  readonly within: RowKey | undefined
+}
+
+export interface WalkedRow {
+  readonly family: Family
+  readonly key: RowKey
+  readonly row: MetadataRow
+}
+
+export interface WalkSlice {
+  readonly rows: readonly WalkedRow[]
+  /** Undefined: that was the last. */
+  readonly next: WalkPlace | undefined
+}
+
+export const WALK_START: WalkPlace = { phase: 0, from: START, within: undefined }
+
+/** The row of an object key to which a row belongs; undefined for rows of no object. */
+export function stemOf({ family, key }: Pick<WalkedRow, "family" | "key">): RowKey | undefined {
+  return OBJECT_FAMILIES.includes(family) ? stemOfKey(key) : undefined
+}
+
+const stemOfKey = (key: RowKey): RowKey => rowKeyOf(key.slice(0, key.indexOf("\x00", 8) + 1))
+
+/** Where the walk goes on so that an object key comes once more, whole. */
+export const placeOf = (stem: RowKey): WalkPlace => ({ phase: OBJECT_PHASE, from: stem, within: undefined })
+
+export function walkSlice(view: RowView, place: WalkPlace, limits: WalkLimits): WalkSlice {
+  const families = PHASES[place.phase]
+  if (families === undefined) return { rows: [], next: undefined }
+  const isObjects = place.phase === OBJECT_PHASE
+  const rows: WalkedRow[] = []
+  let bytes = 0
+  let stem = place.within
+  let isContinued = place.within !== undefined
+  const leaveStem = (): void => {
+    const current = isContinued && stem !== undefined ? view.get("current", stem) : undefined
+    if (current && stem !== undefined) rows.push({ family: "current", key: stem, row: current })
+    isContinued = false
+  }
+  for (const walked of merged(view, families, place.from, isObjects ? OBJECTS_END : END)) {
+    const { key, row } = walked
+    const isNewKey = rows.at(-1)?.key !== key
+    const keyStem = isObjects ? stemOfKey(key) : key
+    const isNewStem = keyStem !== stem
+    const isEnough = rows.length >= limits.rowsPerStep || bytes >= limits.bytesPerStep
+    if ((isEnough && isNewStem) || (rows.length >= limits.rowsPerSliceMax && isNewKey)) {
+      if (isNewStem) leaveStem()
+      return { rows, next: { phase: place.phase, from: key, within: isObjects && !isNewStem ? stem : undefined } }
+    }
+    if (isNewStem) leaveStem()
+    stem = keyStem
+    rows.push(walked)
+    bytes += key.length + row.value.length
+  }
+  leaveStem()
+  const phase = place.phase + 1
+  return { rows, next: phase < PHASES.length ? { phase, from: START, within: undefined } : undefined }
+}
+
+/** Rows of several families in the order of their keys. */
+function* merged(view: RowView, families: readonly Family[], start: RowKey, end: RowKey): Generator<WalkedRow> {
+  const heads = families.flatMap(family => {
+    const rows = view.range(family, { start, end })[Symbol.iterator]()
+    const first = rows.next()
+    return first.done === true ? [] : [{ family, rows, key: first.value[0], row: first.value[1] }]
+  })
+  try {
+    for (;;) {
+      let least = heads[0]
+      for (const head of heads) if (least === undefined || head.key < least.key) least = head
+      if (least === undefined) return
+      const { family, key, row, rows } = least
+      yield { family, key, row }
+      const next = rows.next()
+      if (next.done === true) heads.splice(heads.indexOf(least), 1)
+      else Object.assign(least, { key: next.value[0], row: next.value[1] })
+    }
+  } finally {
+    for (const { rows } of heads) rows.return?.()
+  }
+}

@@ -1,0 +1,344 @@
+/** Snapshots of the metadata: what is in them, when they are made, and what is left of them. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { hexOf } from "../../base/bytes.js"
+import { must } from "../../base/assert.js"
+import { fail } from "../../base/failures.js"
+import { objectKeyOfText, parseAccountId, parseBucketName, parseIncarnation } from "../../base/ids.js"
+import { parseLogSequence, parseStoreId, parseTabletId, type UploadId, type VersionId } from "../../base/ids.js"
+import { KIB } from "../../base/limits.js"
+import { parsePolicy } from "../../base/policy.js"
+import { ALL_NEEDLES } from "../../block/index.js"
+import { TestDevices } from "../../block/testing.js"
+import { Rows } from "../../device/index.js"
+import { makeCodec } from "../../erasure/index.js"
+import { decodeMetadataChunk, isDecidedBelow, type MetadataChunk } from "../../format/metadata-backup.js"
+import { objectRowKey } from "../../format/row-key.js"
+import { decodeVersion } from "../../format/version-record.js"
+import { SimRandom } from "../../seams/random/sim.js"
+import { MemoryStores } from "../../seams/store/testing-memory.js"
+import { SYSTEM_BUCKET, SYSTEM_BUCKET_ID, storedSnapshots } from "./metadata-backup-bucket.js"
+import { WatchedMetadata } from "./metadata-backup-changes.js"
+import { walkSlice, WALK_START, type WalkedRow, type WalkPlace } from "./metadata-backup-core.js"
+import { MetadataBackup, METADATA_BACKUP_LIMITS } from "./metadata-backup.js"
+import { Ingest } from "../ingest.js"
+import { sourceOf, StoreWorld } from "../testing.js"
+import { Uploads } from "../uploads.js"
+
+const noSignal = new AbortController().signal
+const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
+const storeId = parseStoreId("ab".repeat(16))
+
+/** A world with a backup of its own, which notices what is done through `world`. */
+class Scene {
+  readonly changes: WatchedMetadata
+  readonly uploads: Uploads
+  readonly backup: MetadataBackup
+
+  constructor(
+    readonly world: StoreWorld<TestDevices>,
+    life = 1,
+  ) {
+    const { clock, tablet, blocks, compute, telemetry } = world
+    const incarnation = parseIncarnation(life)
+    this.changes = new WatchedMetadata(tablet)
+    this.uploads = new Uploads(new SimRandom(77 + life), tablet, blocks, telemetry.log)
+    const store = { policy: world.policy, blockBytes: 16 * KIB }
+    const ingest = new Ingest(clock, tablet, blocks, this.uploads, compute, store, () => undefined)
+    const facts = { storeId, tabletId: parseTabletId(1), incarnation }
+    const random = new SimRandom(5)
+    this.backup = new MetadataBackup(clock, random, tablet, ingest, this.uploads, this.changes, telemetry.log, facts)
+  }
+
+  static async open(policy = "ec:2+2"): Promise<Scene> {
+    return new Scene(await StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy(policy)))
+  }
+
+  async put(key: string, bytes: Uint8Array): Promise<void> {
+    await this.world.put(key, bytes)
+    this.changes.changes += 1
+  }
+
+  /** Steps until there is nothing to do; how many there were. */
+  async settle(): Promise<number> {
+    for (let steps = 1; steps < 5_000; steps += 1) {
+      if ((await this.world.clock.runUntil(this.backup.step())) === "idle") return steps
+    }
+    throw new Error("the backup does not settle")
+  }
+
+  async later(ms: number = METADATA_BACKUP_LIMITS.everyMs): Promise<number> {
+    await this.world.clock.advance(ms)
+    return this.settle()
+  }
+
+  get snapshots() {
+    return storedSnapshots(this.world.tablet.committed)
+  }
+
+  /** The chunks of a snapshot, read back as a user would read objects. */
+  async chunks(number: number): Promise<MetadataChunk[]> {
+    const chunks: MetadataChunk[] = []
+    for (const key of this.snapshots.at(number)?.keys ?? []) {
+      const read = async () => {
+        const pieces: Uint8Array[] = []
+        const body = await this.world.services.objects.get({ bucket: SYSTEM_BUCKET, key, conditions: {} })
+        for await (const piece of body.read(noSignal)) pieces.push(piece.slice())
+        return Buffer.concat(pieces)
+      }
+      chunks.push(decodeMetadataChunk(await this.world.clock.runUntil(read())))
+    }
+    return chunks
+  }
+}
+
+test("a snapshot holds every row with its payload, and says whose and of when it is", async () => {
+  const scene = await Scene.open()
+  const { world } = scene
+  await scene.put("small", Buffer.from("inline"))
+  await scene.put("large", world.random.bytes(40 * KIB))
+  await scene.later()
+  const [chunk, ...more] = await scene.chunks(0)
+  assert.ok(chunk && more.length === 0)
+  const { header, records } = chunk
+  assert.deepEqual([header.storeId, header.number, header.isLast, header.recordsBefore], [storeId, 0, true, 0])
+  assert.ok(header.fromPosition > 0 && header.atPosition >= header.fromPosition)
+  const families = new Map<string, number>()
+  for (const { family } of records) families.set(family, (families.get(family) ?? 0) + 1)
+  assert.equal(families.get("current"), 2, "the objects of users, and no chunks")
+  for (const family of ["names", "buckets", "counters", "accountBuckets"]) assert.ok(families.has(family), family)
+  const rowOf = (key: string) => {
+    const rowKey = objectRowKey(world.home.id, objectKeyOfText(key))
+    return must(
+      records.find(record => record.family === "current" && record.key === rowKey),
+      "the row is there",
+    )
+  }
+  assert.equal(Buffer.from(rowOf("small").payload ?? []).toString(), "inline")
+  assert.equal(rowOf("large").payload, undefined)
+  assert.equal(decodeVersion(rowOf("large").value).content.kind, "extent")
+  assert.ok((await world.blocks.survey(ALL_NEEDLES.start)).groups.length >= 4, "also a small snapshot lies in blocks")
+})
+
+test("no user sees the bucket of the snapshots", async () => {
+  const scene = await Scene.open()
+  await scene.put("a", Buffer.from("a"))
+  await scene.later()
+  const { buckets } = scene.world.services
+  await assert.rejects(async () => buckets.open(SYSTEM_BUCKET.name), /does not exist/)
+  for (const owner of [SYSTEM_BUCKET.owner, scene.world.home.owner]) {
+    const listed = await buckets.list({ owner, max: 10 })
+    assert.ok(listed.buckets.every(({ id }) => id !== SYSTEM_BUCKET_ID))
+  }
+  // Whoever takes its name gets a bucket of their own.
+  const same = await buckets.create({ name: SYSTEM_BUCKET.name, owner: parseAccountId("root"), location: "" })
+  assert.notEqual(same.id, SYSTEM_BUCKET_ID)
+  const page = await scene.world.services.objects.list({ bucket: same, prefix: "", delimiter: "", after: "", max: 10 })
+  assert.deepEqual(page.entries, [])
+})
+
+test("snapshots are made when something changed, hourly at most, and two are kept", async () => {
+  const scene = await Scene.open()
+  await scene.put("a", scene.world.random.bytes(20 * KIB))
+  assert.equal(await scene.later(METADATA_BACKUP_LIMITS.firstAfterMs - 1), 1)
+  assert.equal(scene.snapshots.length, 0, "not in the first minutes")
+  await scene.later(1)
+  assert.equal(scene.snapshots.length, 1)
+  await scene.later(24 * METADATA_BACKUP_LIMITS.everyMs)
+  assert.equal(scene.snapshots.length, 1, "nothing changed")
+  const names = [scene.snapshots[0]?.name]
+  for (let round = 0; round < 3; round += 1) {
+    await scene.put(`b${round}`, Buffer.from("b"))
+    await scene.later(round === 0 ? 1 : METADATA_BACKUP_LIMITS.everyMs)
+    names.push(scene.snapshots.at(-1)?.name)
+    await scene.put(`c${round}`, Buffer.from("c"))
+    assert.equal(await scene.later(METADATA_BACKUP_LIMITS.everyMs - 1), 1, "not twice within the hour")
+  }
+  assert.equal(new Set(names).size, 4)
+  assert.deepEqual(
+    scene.snapshots.map(({ name, isComplete }) => [name, isComplete]),
+    names.slice(-2).map(name => [name, true]),
+  )
+  await scene.world.settle("collector")
+  const uploads = new Set((await scene.world.blocks.survey(ALL_NEEDLES.start)).groups.map(group => group.uploadId))
+  assert.equal(uploads.size, 3, "the object and two snapshots: what was released is gone")
+})
+
+test("a snapshot of many rows comes in chunks, numbered, the last one said to be it", async () => {
+  const scene = await Scene.open("replica:1")
+  // Rows of 3 KiB and more.
+  const tags = Array.from({ length: 10 }, (_, i): [string, string] => [`tag${i}`, "x".repeat(250)])
+  const bytes = scene.world.random.bytes(4_000)
+  for (let i = 0; i < 900; i += 1) {
+    const target = { bucket: scene.world.home, key: objectKeyOfText(`key${i}`), conditions: {} }
+    const what = { attributes: { headers: {}, userMetadata: [] }, tags, signal: noSignal, body: sourceOf(bytes) }
+    await scene.world.clock.runUntil(scene.world.services.objects.put({ ...target, ...what }))
+  }
+  scene.changes.changes += 1
+  await scene.later()
+  const chunks = await scene.chunks(0)
+  assert.ok(chunks.length >= 2, `${chunks.length} chunks`)
+  let before = 0
+  for (const [number, { header, records }] of chunks.entries()) {
+    assert.deepEqual(
+      [header.number, header.isLast, header.recordsBefore],
+      [number, number === chunks.length - 1, before],
+    )
+    before += records.length
+  }
+  const keys = chunks.flatMap(({ records }) => records.filter(({ family }) => family === "current"))
+  assert.equal(new Set(keys.map(({ key }) => key)).size, 900)
+  assert.ok(keys.every(({ payload }) => payload?.length === 4_000))
+})
+
+test("a full disk ends a snapshot quietly, and what there was of it is given back", async () => {
+  const scene = await Scene.open()
+  await scene.put("a", Buffer.from("a"))
+  await scene.later()
+  await scene.put("b", Buffer.from("b"))
+  scene.world.devices.meddle = what => {
+    if (what === "append") throw fail("deviceFull")
+  }
+  await scene.later()
+  assert.deepEqual(
+    scene.snapshots.map(({ isComplete }) => isComplete),
+    [true],
+  )
+  scene.world.devices.meddle = () => undefined
+  await scene.put("c", Buffer.from("c"))
+  await scene.later()
+  assert.equal(scene.snapshots.length, 2)
+})
+
+test("what a life before left unfinished is removed, and a start alone makes no snapshot too many", async () => {
+  const scene = await Scene.open()
+  for (let i = 0; i < 30; i += 1) await scene.put(`key${i}`, Buffer.from("x"))
+  await scene.later()
+  // A first chunk of a snapshot that never ended.
+  const [complete] = scene.snapshots
+  const unfinished = objectKeyOfText("metadata/9999999999999999-0000000001/00000000")
+  const chunk = sourceOf(scene.world.random.bytes(5_000))
+  const put = { attributes: { headers: {}, userMetadata: [] }, tags: [], signal: noSignal, conditions: {}, body: chunk }
+  await scene.world.clock.runUntil(scene.world.services.objects.put({ bucket: SYSTEM_BUCKET, key: unfinished, ...put }))
+  assert.equal(scene.snapshots.length, 2)
+  const next = new Scene(scene.world.restart(2), 2)
+  await next.later(METADATA_BACKUP_LIMITS.firstAfterMs)
+  assert.equal(next.snapshots.length, 2, "the last complete one is young")
+  await next.later()
+  assert.deepEqual(
+    next.snapshots.map(({ isComplete }) => isComplete),
+    [true, true],
+  )
+  assert.equal(next.snapshots[0]?.name, complete?.name)
+})
+
+test("an upload on its way in is not decided; all that came before it and ended are", async () => {
+  const { uploads } = await Scene.open()
+  const [first, second, third] = [uploads.nextId(), uploads.nextId(), uploads.nextId()]
+  uploads.letGo(first)
+  uploads.letGo(third)
+  const decided = (id: UploadId) => isDecidedBelow(id, uploads.decidedBelow)
+  assert.deepEqual([first, second, third].map(decided), [true, false, false])
+  uploads.letGo(second)
+  assert.deepEqual([first, second, third].map(decided), [true, true, true])
+  assert.equal(decided(uploads.nextId()), false)
+})
+
+/** The rows of a walk in small slices, with something done between them. */
+async function walked(scene: Scene, between: () => Promise<void>): Promise<WalkedRow[]> {
+  const rows: WalkedRow[] = []
+  const limits = { rowsPerStep: 3, bytesPerStep: 1e9, rowsPerSliceMax: 1_000 }
+  for (let place: WalkPlace | undefined = WALK_START; place !== undefined;) {
+    const slice = walkSlice(scene.world.tablet.committed, place, limits)
+    rows.push(...slice.rows)
+    place = slice.next
+    await between()
+  }
+  return rows
+}
+
+test("a version that is there from the beginning to the end of a walk is in it, wherever it moves meanwhile", async () => {
+  const scene = await Scene.open("replica:1")
+  const { world } = scene
+  const { objects, buckets } = world.services
+  const bucket = await buckets.create({ name: parseBucketName("versions"), owner: parseAccountId("o"), location: "" })
+  await buckets.setVersioning(bucket, "enabled")
+  const keys = Array.from({ length: 8 }, (_, i) => objectKeyOfText(`key${i}`))
+  const alive = new Map<string, { versionId: VersionId; key: (typeof keys)[number]; md5: string }>()
+  const put = async (key: (typeof keys)[number]) => {
+    const body = sourceOf(world.random.bytes(50))
+    const request = {
+      bucket,
+      key,
+      attributes: { headers: {}, userMetadata: [] },
+      tags: [],
+      conditions: {},
+      signal: noSignal,
+      body,
+    }
+    const { versionId, etag } = await objects.put(request)
+    alive.set(String(versionId), { versionId: must(versionId, "versioned"), key, md5: etag })
+  }
+  for (const key of keys) for (let i = 0; i < 3; i += 1) await put(key)
+  for (let round = 0; round < 20; round += 1) {
+    const begun = new Map(alive)
+    const rows = await walked(scene, async () => {
+      for (let i = 0; i < 3; i += 1) {
+        const key = must(keys[world.random.below(keys.length)], "there are keys")
+        if (world.random.below(2) === 0) await put(key)
+        else {
+          // The latest, so that the one before becomes current.
+          const latest = [...alive.values()].findLast(version => version.key === key)
+          if (latest === undefined) continue
+          await objects.remove({ bucket, key, versionId: latest.versionId, conditions: {} })
+          alive.delete(String(latest.versionId))
+        }
+      }
+    })
+    const found = new Set(
+      rows.flatMap(({ family, row }) =>
+        family === "current" || family === "versions" ? [hexOf(decodeVersion(row.value).head.md5)] : [],
+      ),
+    )
+    for (const [id, { md5 }] of begun) if (alive.has(id)) assert.ok(found.has(md5), `round ${round}: ${id}`)
+  }
+})
+
+test("a key with more rows than a slice holds comes in several, with its current row once more behind them", async () => {
+  const scene = await Scene.open("replica:1")
+  const { objects, buckets } = scene.world.services
+  const bucket = await buckets.create({ name: parseBucketName("versions"), owner: parseAccountId("o"), location: "" })
+  await buckets.setVersioning(bucket, "enabled")
+  const put = (key: string) => {
+    const target = { bucket, key: objectKeyOfText(key), conditions: {}, signal: noSignal }
+    return objects.put({
+      ...target,
+      attributes: { headers: {}, userMetadata: [] },
+      tags: [],
+      body: sourceOf(Buffer.from(key)),
+    })
+  }
+  for (let i = 0; i < 20; i += 1) await put("many")
+  await put("one")
+  const rows: WalkedRow[] = []
+  const limits = { rowsPerStep: 4, bytesPerStep: 1e9, rowsPerSliceMax: 6 }
+  let longest = 0
+  for (let place: WalkPlace | undefined = WALK_START; place !== undefined;) {
+    const slice = walkSlice(scene.world.tablet.committed, place, limits)
+    longest = Math.max(longest, slice.rows.length)
+    rows.push(...slice.rows)
+    place = slice.next
+  }
+  assert.ok(longest <= 7, `${longest} rows at once`)
+  const stem = objectRowKey(bucket.id, objectKeyOfText("many"))
+  const ofMany = rows.filter(({ key, family }) => key.startsWith(stem) && family !== "heads")
+  assert.equal(ofMany.length, 21)
+  assert.deepEqual(
+    [ofMany[0], ofMany.at(-1)].map(row => [row?.family, row?.key]),
+    [
+      ["current", stem],
+      ["current", stem],
+    ],
+  )
+  assert.equal(new Set(ofMany.map(({ key }) => key)).size, 20)
+})

@@ -1,0 +1,275 @@
+/**
+ * Metadata backup: now and then all rows of the tablet are written as chunks into the system bucket,
+ * coded, scrubbed and repaired like any object, so that names survive when every base and log is lost.
+ *
+ * Promises  A snapshot begins at most once in `everyMs`, and only if something was changed since the one
+ *           before began. The last two complete ones are kept until a third is complete; what a crash or a
+ *           full disk left unfinished is removed. A step reads or writes a few MiB at most.
+ * Refuses   To fail a store that is full: the backup waits for the next time then.
+ * Limits    METADATA_BACKUP_LIMITS. Writes of an uploaded body and of a chunk go the same way, so chunks
+ *           wait like bodies while memory for them is short.
+ */
+import { must } from "../../base/assert.js"
+import { fail, isFailure } from "../../base/failures.js"
+import { parsePosition, type Incarnation, type ObjectKey, type Position, type RowKey } from "../../base/ids.js"
+import type { StoreId, TabletId } from "../../base/ids.js"
+import { owned } from "../../base/lent.js"
+import { MIB } from "../../base/limits.js"
+import {
+  MetadataChunkWriter,
+  type MetadataChunkHeader,
+  type MetadataRecord,
+  type UploadMark,
+} from "../../format/metadata-backup.js"
+import { RANDOM_BYTES } from "../../format/version-id.js"
+import { mapBounded, type Chore, type StepOutcome } from "../../life/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Random } from "../../seams/random/contract.js"
+import type { Log } from "../../seams/telemetry/contract.js"
+import { query, type Metadata } from "../../metadata/index.js"
+import type { Ingest } from "../ingest.js"
+import {
+  chunkKey,
+  ensureSystemBucket,
+  outdatedSnapshots,
+  snapshotName,
+  storedSnapshots,
+  SYSTEM_BUCKET,
+  type StoredSnapshot,
+} from "./metadata-backup-bucket.js"
+import type { WatchedMetadata } from "./metadata-backup-changes.js"
+import { placeOf, stemOf, walkSlice, WALK_START, type WalkedRow, type WalkPlace } from "./metadata-backup-core.js"
+import { NO_CHECKSUM } from "../commands/row-editor-core.js"
+import type { Uploads } from "../uploads.js"
+import { NO_DETAILS } from "../../format/version-record.js"
+import { putVersion, removeLatest } from "../commands/version-commands-core.js"
+
+export const METADATA_BACKUP_LIMITS = {
+  everyMs: 60 * 60_000,
+  /** Of a process that finds no snapshot at all. */
+  firstAfterMs: 10 * 60_000,
+  kept: 2,
+  chunkBytes: 4 * MIB,
+  rowsPerStep: 512,
+  bytesPerStep: 1 * MIB,
+  rowsPerSliceMax: 16_384,
+  payloadsAtOnce: 8,
+  /** A row whose payload is overwritten under so many attempts to read it is left out. */
+  attemptsMax: 16,
+  removalsPerStep: 64,
+} as const
+
+export interface MetadataBackupFacts {
+  readonly storeId: StoreId
+  readonly tabletId: TabletId
+  readonly incarnation: Incarnation
+  /** Default: METADATA_BACKUP_LIMITS.everyMs. */
+  readonly everyMs?: number | undefined
+}
+
+/** A snapshot under way. */
+interface Writing {
+  readonly name: string
+  readonly fromPosition: Position
+  readonly startedMs: number
+  readonly decidedBelow: UploadMark
+  /** Where to read on; undefined: all rows were read. */
+  place: WalkPlace | undefined
+  chunk: MetadataChunkWriter
+  number: number
+  recordsBefore: number
+  /** Read, and in no chunk yet. */
+  pending: readonly MetadataRecord[]
+  attempts: { readonly stem: RowKey; count: number } | undefined
+}
+
+const snapshots = query("Snapshots", storedSnapshots)
+const slice = query("Slice", (view, place: WalkPlace) => walkSlice(view, place, METADATA_BACKUP_LIMITS))
+
+export class MetadataBackup implements Chore {
+  readonly name = "metadata-backup"
+  private readonly random: Random
+  private readonly everyMs: number
+  private readonly bornMs: number
+  private writing: Writing | undefined
+  private isPruning = false
+  /** The latest complete one, as of the last step that looked. */
+  private newest: StoredSnapshot | undefined
+  /** What had been changed when the latest snapshot of this life began; undefined: nobody knows. */
+  private changesBefore: number | undefined
+  private beganMs: number | undefined
+  private readonly never = new AbortController().signal
+
+  constructor(
+    private readonly clock: Clock,
+    random: Random,
+    private readonly metadata: Metadata,
+    private readonly ingest: Ingest,
+    private readonly uploads: Uploads,
+    private readonly changes: Pick<WatchedMetadata, "changes">,
+    private readonly log: Log,
+    private readonly facts: MetadataBackupFacts,
+  ) {
+    this.random = random.fork("metadata-backup")
+    this.everyMs = facts.everyMs ?? METADATA_BACKUP_LIMITS.everyMs
+    this.bornMs = clock.monotonicMs()
+  }
+
+  progress(): string {
+    if (this.writing) return `writing: ${this.writing.number} chunks so far`
+    const { newest } = this
+    if (newest === undefined) return "there is no snapshot of the metadata yet"
+    return `the last snapshot is of ${new Date(newest.modifiedMs).toISOString()}, ${newest.sizeBytes} bytes`
+  }
+
+  async step(): Promise<StepOutcome> {
+    if (this.writing) return this.goOn(this.writing)
+    if (this.isPruning) return this.prune()
+    const stored = await this.metadata.ask(snapshots())
+    this.newest = stored.findLast(({ isComplete }) => isComplete)
+    if (!this.isDue(this.newest)) return "idle"
+    await this.begin()
+    return "busy"
+  }
+
+  private isDue(newest: StoredSnapshot | undefined): boolean {
+    if (this.changesBefore === this.changes.changes) return false
+    const nowMs = this.clock.monotonicMs()
+    if (this.beganMs !== undefined) return nowMs - this.beganMs >= this.everyMs
+    const lifeMs = nowMs - this.bornMs
+    if (lifeMs >= this.everyMs) return true
+    if (newest === undefined) return lifeMs >= Math.min(METADATA_BACKUP_LIMITS.firstAfterMs, this.everyMs)
+    return this.clock.wallMs() - newest.modifiedMs >= this.everyMs
+  }
+
+  private async begin(): Promise<void> {
+    await this.metadata.run(ensureSystemBucket())
+    this.beganMs = this.clock.monotonicMs()
+    this.changesBefore = this.changes.changes
+    const fromPosition = this.metadata.position
+    this.writing = {
+      name: snapshotName(fromPosition, this.facts.incarnation),
+      fromPosition,
+      startedMs: this.clock.wallMs(),
+      decidedBelow: this.uploads.decidedBelow,
+      place: WALK_START,
+      chunk: new MetadataChunkWriter(),
+      number: 0,
+      recordsBefore: 0,
+      pending: [],
+      attempts: undefined,
+    }
+  }
+
+  private async goOn(writing: Writing): Promise<StepOutcome> {
+    try {
+      const isFull = gather(writing)
+      if (isFull || (writing.place === undefined && writing.pending.length === 0)) await this.putChunk(writing)
+      else await this.read(writing)
+    } catch (error) {
+      if (!isFailure(error, "deviceFull")) throw error
+      this.log.warn("no room for a backup of the metadata; it is tried again later", { error: String(error) })
+      this.end()
+    }
+    return "busy"
+  }
+
+  private end(): void {
+    this.writing = undefined
+    this.isPruning = true
+  }
+
+  /** Reads a slice of rows, with their payloads; what changed under it is read again. */
+  private async read(writing: Writing): Promise<void> {
+    const place = must(writing.place, "there are rows left")
+    const { rows, next } = await this.metadata.ask(slice(place))
+    const isLeftOut = (stem: RowKey | undefined): boolean =>
+      writing.attempts?.stem === stem && writing.attempts?.count === METADATA_BACKUP_LIMITS.attemptsMax
+    const records = await mapBounded(rows, METADATA_BACKUP_LIMITS.payloadsAtOnce, walked => this.recordOf(walked))
+    const changed = rows.findIndex((walked, i) => records[i] === undefined && !isLeftOut(stemOf(walked)))
+    const stem = rows[changed] && stemOf(rows[changed])
+    if (stem === undefined) {
+      writing.pending = records.filter(record => record !== undefined)
+      writing.place = next
+      return
+    }
+    const first = rows.findIndex(walked => stemOf(walked) === stem)
+    writing.pending = records.slice(0, first).filter(record => record !== undefined)
+    writing.place = placeOf(stem)
+    writing.attempts = { stem, count: writing.attempts?.stem === stem ? writing.attempts.count + 1 : 1 }
+  }
+
+  /** Undefined: the row has changed since it was read. */
+  private async recordOf({ family, key, row }: WalkedRow): Promise<MetadataRecord | undefined> {
+    const { value } = row
+    if (row.payload === undefined) return { family, key, value, payload: undefined }
+    const payload = await owned(this.metadata.payload(family, key, row))
+    return payload && { family, key, value, payload }
+  }
+
+  private async putChunk(writing: Writing): Promise<void> {
+    const { name, number, chunk, fromPosition, startedMs, decidedBelow, recordsBefore } = writing
+    const { storeId, tabletId, incarnation } = this.facts
+    const isLast = writing.place === undefined && writing.pending.length === 0
+    const atPosition = parsePosition(this.metadata.position)
+    const snapshot = { storeId, tabletId, incarnation, fromPosition, startedMs, decidedBelow }
+    const header: MetadataChunkHeader = { ...snapshot, atPosition, number, isLast, recordsBefore }
+    await this.put(chunkKey(name, number, isLast), chunk.finish(header))
+    writing.recordsBefore += chunk.records
+    writing.number += 1
+    writing.chunk = new MetadataChunkWriter()
+    if (isLast) this.end()
+  }
+
+  /** As an object of coded blocks, however short: what is inline is in the base and in logs only. */
+  private async put(key: ObjectKey, bytes: Uint8Array): Promise<void> {
+    const request = {
+      ...{ bucket: SYSTEM_BUCKET, key, part: 0, multipartId: undefined, inlineBytesMax: 0 },
+      ...{ checksumAlgorithm: undefined, contentType: "", userMetadata: [], client: { signal: this.never } },
+      body: {
+        lengthBytes: bytes.length,
+        declaredChecksum: () => undefined,
+        gather: () => undefined,
+        async *open() {
+          yield bytes
+        },
+      },
+    }
+    await this.ingest.run(request, async ({ uploadId, content, lengthBytes, debts, md5 }) => {
+      if (content.kind !== "extent") throw fail("internal", { reason: "chunks are never inline" })
+      const version = {
+        ...{ content, payload: undefined, sizeBytes: lengthBytes, md5, parts: 0 },
+        ...{ random: this.random.bytes(RANDOM_BYTES), checksum: NO_CHECKSUM, details: NO_DETAILS, isShared: false },
+      }
+      const bucketId = SYSTEM_BUCKET.id
+      await this.metadata.run(putVersion({ bucketId, key, uploadId, conditions: {}, version, debts }))
+    })
+  }
+
+  /** Removes a few chunks of snapshots that are not kept. */
+  private async prune(): Promise<StepOutcome> {
+    const { kept, removalsPerStep } = METADATA_BACKUP_LIMITS
+    const outdated = outdatedSnapshots(await this.metadata.ask(snapshots()), kept, undefined)
+    const keys = outdated.flatMap(snapshot => snapshot.keys).slice(0, removalsPerStep)
+    for (const key of keys) {
+      const random = this.random.bytes(RANDOM_BYTES)
+      await this.metadata.run(removeLatest({ bucketId: SYSTEM_BUCKET.id, key, conditions: {}, random }))
+    }
+    if (keys.length === 0) this.isPruning = false
+    return "busy"
+  }
+}
+
+/** Moves what was read into the chunk; true where the chunk has no room for more of it. */
+function gather(writing: Writing): boolean {
+  const { chunk, pending } = writing
+  let taken = 0
+  for (const record of pending) {
+    const lengthBytes = chunk.lengthBytes + MetadataChunkWriter.bytesOf(record)
+    if (lengthBytes > METADATA_BACKUP_LIMITS.chunkBytes && chunk.records > 0) break
+    chunk.add(record)
+    taken += 1
+  }
+  writing.pending = pending.slice(taken)
+  return taken < pending.length
+}

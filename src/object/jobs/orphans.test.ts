@@ -1,0 +1,249 @@
+/** What no row names goes, whatever holds up some of it. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "../../base/assert.js"
+import { fail, isFailure } from "../../base/failures.js"
+import { objectKeyOfText, parseBucketId, parseIncarnation, parseLogSequence } from "../../base/ids.js"
+import { KIB } from "../../base/limits.js"
+import { parsePolicy } from "../../base/policy.js"
+import { changed, deviceIdOf, TestDevices } from "../../block/testing.js"
+import { Rows } from "../../device/index.js"
+import { makeCodec } from "../../erasure/index.js"
+import { objectRowKey } from "../../format/row-key.js"
+import { MemoryStores } from "../../seams/store/testing-memory.js"
+import type { QueryView, RowView } from "../../metadata/index.js"
+import { ABORTED_LIMITS } from "./aborted-blocks.js"
+import { ABORTED_BRAKE, abortedBlocksMax } from "./aborted-brake-core.js"
+import { sealUpload } from "../commands/multipart-commands-core.js"
+import { plainUpload, sourceOf, StoreWorld } from "../testing.js"
+
+const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
+const noSignal = new AbortController().signal
+
+test("refused uploads on a disk without room for their removal wait, and no others do", async () => {
+  const world = await StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy("replica:1"), 3)
+  world.tablet.before = name => {
+    if (name === "PutVersion") throw fail("stopping")
+  }
+  for (let i = 0; i < 12; i += 1) {
+    await assert.rejects(world.put(`key${i}`, world.random.bytes(10 * KIB)), error => isFailure(error, "stopping"))
+  }
+  const full = deviceIdOf(2)
+  const device = must(world.devices.live.get(full), "three devices")
+  const refusing = changed(device.volumes, { remove: () => Promise.reject(fail("deviceFull")) })
+  world.devices.live.set(full, { ...device, volumes: refusing })
+  const had = world.devices.needlesOn(full)
+  assert.ok(had > 0 && had < world.needles)
+  for (let steps = 0; steps < 40; steps += 1) await world.chore("orphans").step(noSignal)
+  assert.deepEqual([world.needles, world.devices.needlesOn(full)], [had, had], "only what is there is left")
+  world.devices.live.set(full, device)
+  await world.settle("orphans")
+  assert.deepEqual([world.needles, world.tablet.rows("voids")], [0, 0])
+})
+
+type World = StoreWorld<TestDevices>
+const open = () => StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy("ec:2+1"))
+
+/** Objects of one block each. */
+async function putSome(world: World, count: number, stem = "key"): Promise<readonly string[]> {
+  const keys = Array.from({ length: count }, (_, i) => `${stem}${i}`)
+  for (const key of keys) await world.put(key, world.random.bytes(10 * KIB))
+  return keys
+}
+
+/** A replica that lacks the rows of some objects, as damage to a page of its metadata leaves it. */
+function lacking(rows: QueryView, keys: readonly string[]): QueryView {
+  const stems = keys.map(key => objectRowKey(parseBucketId(1), objectKeyOfText(key)))
+  const isLost = (rowKey: string): boolean => stems.some(stem => rowKey.startsWith(stem))
+  return {
+    position: rows.position,
+    incarnations: rows.incarnations,
+    get: (family, rowKey) => (isLost(rowKey) ? undefined : rows.get(family, rowKey)),
+    *range(family, range) {
+      for (const pair of rows.range(family, range)) if (!isLost(pair[0])) yield pair
+    },
+    scan: (family, range, visitor) => rows.scan(family, range, visitor),
+  }
+}
+
+/** From now on the replica that is read lacks the rows of these objects. */
+function damage(world: World, keys: readonly string[], others: readonly QueryView[]): void {
+  const { tablet } = world
+  const whole = tablet.committed
+  Object.defineProperty(tablet, "committed", { value: lacking(whole, keys) })
+  tablet.otherReplicas = others
+}
+
+test("no block is removed because the replica that is read lacks its row", async () => {
+  for (const isLater of [false, true]) {
+    let world = await open()
+    const keys = await putSome(world, 20)
+    const had = world.needles
+    const whole = world.tablet.committed
+    const damaged = lacking(whole, keys.slice(0, 5))
+    world = world.restart(2)
+    // In one case all replicas seem to confirm it at first, and one of them knows better a day later.
+    damage(world, keys.slice(0, 5), isLater ? [damaged] : [whole])
+    await world.settle("orphans")
+    await world.clock.advance(ABORTED_LIMITS.removalWaitMs)
+    world.tablet.otherReplicas = [whole]
+    await world.removeAborted()
+    assert.equal(world.needles, had, `${isLater}`)
+    assert.equal(world.telemetry.entries("metadata_replicas_differ").length, 5)
+  }
+})
+
+test("a block that no row names is removed a day after all replicas said so, and not while one is missing", async () => {
+  let world = await open()
+  await putSome(world, 3)
+  const kept = world.needles
+  world.tablet.before = name => {
+    if (name === "PutVersion") throw fail("stopping")
+  }
+  await assert.rejects(world.put("lost", world.random.bytes(10 * KIB)))
+  world = world.restart(2)
+  world.tablet.before = () => undefined
+  world.tablet.isReplicaMissing = true
+  await world.removeAborted()
+  assert.ok(world.needles > kept, "a replica is offline")
+  world.tablet.isReplicaMissing = false
+  await world.settle("orphans")
+  await world.clock.advance(ABORTED_LIMITS.removalWaitMs - 1)
+  await world.settle("orphans")
+  assert.ok(world.needles > kept, "a day has not passed")
+  await world.clock.advance(1)
+  world.tablet.isReplicaMissing = true
+  await world.settle("orphans")
+  assert.ok(world.needles > kept, "a replica is offline again")
+  world.tablet.isReplicaMissing = false
+  await world.settle("orphans")
+  assert.deepEqual([world.needles, world.tablet.rows("voids")], [kept, 0])
+})
+
+test("more aborted blocks than a crash leaves are not removed until an operator says so", async () => {
+  for (const count of [ABORTED_BRAKE.blocksMin, ABORTED_BRAKE.blocksMin + 1]) {
+    let world = await open()
+    const keys = await putSome(world, count, "gone")
+    await putSome(world, 5)
+    const had = world.needles
+    world = world.restart(2)
+    // The rows are gone everywhere.
+    damage(world, keys, [])
+    await world.removeAborted()
+    const { orphans } = world.services
+    const isStopped = count > ABORTED_BRAKE.blocksMin
+    assert.equal(orphans.report().isStopped, isStopped)
+    assert.equal(world.needles, isStopped ? had : had - 3 * count)
+    if (!isStopped) continue
+    assert.match(orphans.progress(), /stopped: 33 aborted blocks/)
+    orphans.resume()
+    await world.removeAborted()
+    assert.equal(world.needles, had - 3 * count)
+  }
+})
+
+test("what was deleted while a device was offline does not count for the brake", async () => {
+  const world = await open()
+  const keys = await putSome(world, ABORTED_BRAKE.blocksMin + 5)
+  await world.settle()
+  const back = deviceIdOf(3)
+  world.takeOut(back)
+  for (const key of keys) await world.remove(key)
+  await world.settle("collector")
+  world.bringBack(back)
+  await world.settle()
+  await world.removeAborted()
+  assert.deepEqual([world.needles, world.services.orphans.report().isStopped], [0, false])
+})
+
+test("blocks of another process are nobody's only once that process is over", async () => {
+  let world = await open()
+  await putSome(world, 3)
+  const kept = world.needles
+  world.tablet.before = name => {
+    if (name === "PutVersion") throw fail("stopping")
+  }
+  await assert.rejects(world.put("on its way", world.random.bytes(10 * KIB)))
+  world = world.restart(2)
+  world.tablet.before = () => undefined
+  world.tablet.incarnations = { own: parseIncarnation(2), isOver: () => false }
+  await world.removeAborted()
+  assert.ok(world.needles > kept, "its process may still commit it")
+  world = world.restart(3)
+  await world.removeAborted()
+  assert.equal(world.needles, kept)
+})
+
+test("while one process completes an upload no other one puts a part or completes it", async () => {
+  const world = await open()
+  const { multipart } = world.services
+  const target = { bucket: world.home, key: objectKeyOfText("large") }
+  const { multipartId } = await multipart.create(plainUpload(world.home, target.key))
+  const upload = { ...target, multipartId }
+  const putPart = () =>
+    world.clock.runUntil(
+      multipart.putPart({ ...upload, partNumber: 1, body: sourceOf(world.random.bytes(100 * KIB)), signal: noSignal }),
+    )
+  const { etag } = await putPart()
+  const address = { bucketId: world.home.id, key: target.key, multipartId }
+  await world.tablet.run(sealUpload(address, { incarnation: 7, token: new Uint8Array(16) }))
+  const over = new Set<number>()
+  const own = parseIncarnation(1)
+  world.tablet.incarnations = { own, isOver: incarnation => over.has(incarnation) }
+  const complete = () =>
+    multipart.complete({
+      ...upload,
+      parts: [{ partNumber: 1, etag, checksum: undefined }],
+      conditions: {},
+      sizeBytes: undefined,
+      checksum: undefined,
+      checksumType: undefined,
+      signal: noSignal,
+    })
+  await assert.rejects(putPart(), error => isFailure(error, "conflict"))
+  await assert.rejects(complete(), error => isFailure(error, "conflict"))
+  over.add(7)
+  await complete()
+})
+
+test("parts that a completed upload did not use are removed only if no replica shows a segment with them", async () => {
+  const world = await open()
+  const { multipart } = world.services
+  const target = { bucket: world.home, key: objectKeyOfText("large") }
+  const created = await multipart.create({
+    ...target,
+    attributes: { headers: {}, userMetadata: [] },
+    tags: [],
+    checksum: undefined,
+  })
+  const upload = { ...target, multipartId: created.multipartId }
+  const bytes = world.random.bytes(100 * KIB)
+  const putPart = (partNumber: number) =>
+    multipart.putPart({ ...upload, partNumber, body: sourceOf(bytes), signal: noSignal })
+  const { etag } = await world.clock.runUntil(putPart(1))
+  const used = world.needles
+  await world.clock.runUntil(putPart(2))
+  const parts = [{ partNumber: 1, etag, checksum: undefined }]
+  const nothing = { conditions: {}, sizeBytes: undefined, checksum: undefined, checksumType: undefined }
+  await world.clock.runUntil(multipart.complete({ ...upload, parts, ...nothing, signal: noSignal }))
+  const whole = world.tablet.committed
+  const isSegment = (family: string): boolean => family === "segments"
+  Object.defineProperty(world.tablet, "committed", {
+    value: {
+      ...whole,
+      range: (...of: Parameters<RowView["range"]>) => (isSegment(of[0]) ? [] : whole.range(...of)),
+    },
+  })
+  world.tablet.isReplicaMissing = true
+  await world.settle("collector")
+  assert.equal(world.needles, 2 * used, "a replica is offline")
+  Object.assign(world.tablet, { isReplicaMissing: false, otherReplicas: [whole] })
+  await world.settle("collector")
+  assert.equal(world.needles, used, "only the part that was not used is gone")
+})
+
+test("the brake's limits: a share of all blocks, at least what a crash leaves, at most a hundred", () => {
+  const { blocksMin, blocksMax } = ABORTED_BRAKE
+  assert.deepEqual([0, 900, 50_000, 1_000_000].map(abortedBlocksMax), [blocksMin, blocksMin, 50, blocksMax])
+  assert.equal(abortedBlocksMax(undefined), blocksMax)
+})

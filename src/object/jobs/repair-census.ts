@@ -1,0 +1,128 @@
+/**
+ * Census: what lies where, partition by partition, as it was looked at last. In memory only: a look at
+ * everything after each start fills it.
+ */
+import type { DeviceId } from "../../base/ids.js"
+import { PARTITIONS } from "../../base/limits.js"
+import { parsePolicy, textOfPolicy, type Policy } from "../../base/policy.js"
+import type { OddBlocks, SurveyReport } from "./repair-contract.js"
+
+/** Odd blocks beyond are counted with the others of their policy. */
+const ODD_PARTITIONS_MAX = 20_000
+
+export type CensusReport = Omit<SurveyReport, "beganMs" | "hasLooked">
+
+/** What a look at one partition adds up to. */
+export class PartitionCount {
+  readonly bytesByPolicy = new Map<string, number>()
+  readonly odd = new Map<string, OddBlocks>()
+  readonly lackingOn = new Set<DeviceId>()
+  /** Should it turn out that a doubtful block is somebody's. */
+  readonly perhapsLackingOn = new Set<DeviceId>()
+  /** What these devices owe blocks that cannot be rebuilt: nothing that repair can pay now. */
+  readonly unpayableOn = new Set<DeviceId>()
+  singles = 0
+
+  constructor(readonly partition: number) {}
+
+  /** Devices of which nothing is missing, for sure. */
+  isWholeOn(device: DeviceId): boolean {
+    return !this.lackingOn.has(device) && !this.perhapsLackingOn.has(device)
+  }
+
+  add(policy: Policy, bytes: number): void {
+    const text = textOfPolicy(policy)
+    this.bytesByPolicy.set(text, (this.bytesByPolicy.get(text) ?? 0) + bytes)
+    if (text === "replica:1") this.singles += 1
+  }
+
+  addOdd(needed: number, holders: readonly DeviceId[], bytes: number): void {
+    const devices = [...holders].sort()
+    const name = `${needed} ${devices.join(" ")}`
+    const before = this.odd.get(name)?.bytes ?? 0
+    this.odd.set(name, { partition: this.partition, needed, devices, bytes: before + bytes })
+  }
+}
+
+export class Census {
+  private version = 0
+  private readonly bytesByPolicy = new Map<string, Float64Array>()
+  private readonly singles = new Uint32Array(PARTITIONS)
+  private readonly odd = new Map<number, readonly OddBlocks[]>()
+  private readonly lacking = new Map<DeviceId, Uint8Array>()
+  private readonly doubtful = new Map<number, ReadonlySet<DeviceId>>()
+  private report: CensusReport | undefined
+
+  /** Takes the place of what was known of the partition. */
+  set(count: PartitionCount): void {
+    const { partition } = count
+    for (const [text, bytes] of this.bytesByPolicy) bytes[partition] = count.bytesByPolicy.get(text) ?? 0
+    for (const [text, bytes] of count.bytesByPolicy) {
+      if (this.bytesByPolicy.has(text)) continue
+      const fresh = new Float64Array(PARTITIONS)
+      fresh[partition] = bytes
+      this.bytesByPolicy.set(text, fresh)
+    }
+    this.singles[partition] = count.singles
+    this.odd.delete(partition)
+    if (count.odd.size > 0 && this.odd.size < ODD_PARTITIONS_MAX) this.odd.set(partition, [...count.odd.values()])
+    for (const [device, flags] of this.lacking) flags[partition] = count.lackingOn.has(device) ? 1 : 0
+    for (const device of count.lackingOn) this.flagsOf(device)[partition] = 1
+    this.doubtful.delete(partition)
+    if (count.perhapsLackingOn.size > 0) this.doubtful.set(partition, count.perhapsLackingOn)
+    this.changed()
+  }
+
+  /** The device may lack shards of the partition. */
+  lacks(device: DeviceId, partition: number): void {
+    this.flagsOf(device)[partition] = 1
+    this.changed()
+  }
+
+  /** The device may lack anything until it was looked at. */
+  lacksAll(device: DeviceId): void {
+    this.flagsOf(device).fill(1)
+    this.changed()
+  }
+
+  /** Forgets devices that are none of the store's any more. */
+  keep(devices: ReadonlySet<DeviceId>): void {
+    for (const device of this.lacking.keys()) if (!devices.has(device)) this.lacking.delete(device)
+    this.changed()
+  }
+
+  /** For sure: what is in doubt is taken as missing. */
+  hasAll(device: DeviceId): boolean {
+    for (const devices of this.doubtful.values()) if (devices.has(device)) return false
+    return !(this.lacking.get(device)?.includes(1) ?? false)
+  }
+
+  private flagsOf(device: DeviceId): Uint8Array {
+    const flags = this.lacking.get(device) ?? new Uint8Array(PARTITIONS)
+    this.lacking.set(device, flags)
+    return flags
+  }
+
+  private changed(): void {
+    this.version += 1
+    this.report = undefined
+  }
+
+  /** As of now; the same object while nothing changes. Its arrays are the census's own. */
+  current(isComplete: boolean): CensusReport {
+    if (this.report?.isComplete === isComplete) return this.report
+    const policies = [...this.bytesByPolicy].flatMap(([text, of]) => {
+      const bytes = of.reduce((sum, each) => sum + each, 0)
+      return bytes > 0 ? [{ policy: parsePolicy(text), bytes }] : []
+    })
+    this.report = {
+      version: this.version,
+      isComplete,
+      policies,
+      lacking: this.lacking,
+      oddBlocks: [...this.odd.values()].flat(),
+      singleCopyBlocks: this.singles.reduce((sum, each) => sum + each, 0),
+    }
+    return this.report
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * Repair ledger: which partitions need a visit, how urgently, and how many bytes that is. In memory.
+ *
+ * The partitions that can spare the fewest shards come first; of those, the ones with missing shards
+ * before those whose shards only lie elsewhere.
+ */
+import { PARTITIONS } from "../../base/limits.js"
+import type { RepairWork } from "./repair-contract.js"
+
+export type PartitionNeed = "mend" | "move"
+
+const NOTHING = 255
+/** Slack from which on partitions are alike, and of those of which it is not known. */
+const SLACK_MAX = 30
+export const SLACK_UNKNOWN = SLACK_MAX
+
+const urgencyOf = (need: PartitionNeed, slack: number): number =>
+  2 * Math.min(Math.max(slack + 1, 0), SLACK_MAX) + (need === "mend" ? 0 : 1)
+const isMend = (urgency: number): boolean => urgency % 2 === 0
+
+interface Sums {
+  doneBytes: number
+  leftBytes: number
+  partitionsDone: number
+  partitionsLeft: number
+}
+
+export class RepairLedger {
+  private readonly urgency = new Uint8Array(PARTITIONS).fill(NOTHING)
+  private readonly bytes = new Float64Array(PARTITIONS)
+  /** Not to be visited again before. */
+  private readonly notBeforeMs = new Float64Array(PARTITIONS)
+  readonly mending: Sums = { doneBytes: 0, leftBytes: 0, partitionsDone: 0, partitionsLeft: 0 }
+  readonly moving: Sums = { doneBytes: 0, leftBytes: 0, partitionsDone: 0, partitionsLeft: 0 }
+
+  get isEmpty(): boolean {
+    return this.mending.partitionsLeft + this.moving.partitionsLeft === 0
+  }
+
+  private sumsOf(urgency: number): Sums {
+    return isMend(urgency) ? this.mending : this.moving
+  }
+
+  needs(partition: number): boolean {
+    return this.urgency[partition] !== NOTHING
+  }
+
+  /** Whether all shards of the partition are somewhere, and only lie elsewhere than they should. */
+  isMove(partition: number): boolean {
+    return this.needs(partition) && !isMend(this.urgency[partition] ?? NOTHING)
+  }
+
+  /** What a look found takes the place of what was known; `undefined`: the partition needs nothing. */
+  set(
+    partition: number,
+    need: { readonly kind: PartitionNeed; readonly slack: number; readonly bytes: number } | undefined,
+  ): void {
+    const before = this.urgency[partition] ?? NOTHING
+    if (before !== NOTHING) {
+      const sums = this.sumsOf(before)
+      sums.partitionsLeft -= 1
+      sums.leftBytes = Math.max(0, sums.leftBytes - (this.bytes[partition] ?? 0))
+    }
+    const urgency = need ? urgencyOf(need.kind, need.slack) : NOTHING
+    this.urgency[partition] = urgency
+    this.bytes[partition] = need?.bytes ?? 0
+    if (!need) return
+    const sums = this.sumsOf(urgency)
+    sums.partitionsLeft += 1
+    sums.leftBytes += need.bytes
+  }
+
+  /** A visit has written so many bytes; what is left of the partition is set by `set`. */
+  visited(partition: number, writtenBytes: number, isDone: boolean): void {
+    const urgency = this.urgency[partition] ?? NOTHING
+    if (urgency === NOTHING) return
+    const sums = this.sumsOf(urgency)
+    sums.doneBytes += writtenBytes
+    if (isDone) sums.partitionsDone += 1
+  }
+
+  postpone(partition: number, untilMs: number): void {
+    this.notBeforeMs[partition] = untilMs
+  }
+
+  bytesOf(partition: number): number {
+    return this.bytes[partition] ?? 0
+  }
+
+  /** The most urgent partitions that may be visited now, all of one urgency: until `bytesMax`, at most `max`. */
+  next(max: number, bytesMax: number, nowMs: number): readonly number[] {
+    const isDue = (partition: number): boolean => (this.notBeforeMs[partition] ?? 0) <= nowMs
+    let most = NOTHING
+    for (let partition = 0; partition < PARTITIONS; partition += 1) {
+      const urgency = this.urgency[partition] ?? NOTHING
+      if (urgency < most && isDue(partition)) most = urgency
+    }
+    const chosen: number[] = []
+    if (most === NOTHING) return chosen
+    let bytes = 0
+    for (let partition = 0; partition < PARTITIONS && chosen.length < max && bytes < bytesMax; partition += 1) {
+      if (this.urgency[partition] !== most || !isDue(partition)) continue
+      chosen.push(partition)
+      bytes += this.bytesOf(partition)
+    }
+    return chosen
+  }
+
+  /** Forgets everything that is left, and what was done when nothing was: the next look begins with new sums. */
+  clear(): void {
+    const isOver = this.isEmpty
+    this.urgency.fill(NOTHING)
+    this.bytes.fill(0)
+    this.notBeforeMs.fill(0)
+    for (const sums of [this.mending, this.moving]) {
+      Object.assign(sums, { leftBytes: 0, partitionsLeft: 0 })
+      if (isOver) Object.assign(sums, { doneBytes: 0, partitionsDone: 0 })
+    }
+  }
+}
+
+export const workOf = ({ doneBytes, leftBytes, partitionsDone, partitionsLeft }: RepairWork): RepairWork => {
+  return { doneBytes, leftBytes, partitionsDone, partitionsLeft }
+}

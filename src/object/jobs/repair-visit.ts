@@ -1,0 +1,207 @@
+/**
+ * Repair visits: one partition at a time, made as its rows and the layout would have it.
+ *
+ * Blocks that need nothing are not asked about. The others are judged at their rows: what lives is
+ * mended, what nobody seems to name any more is handed to the orphans, and left alone from then on.
+ * Uploads that are held (on their way in, or being coded anew) are left alone until they are let go.
+ */
+import { isFailure } from "../../base/failures.js"
+import type { PartitionId, UploadId } from "../../base/ids.js"
+import { shardsNeeded, type Policy } from "../../base/policy.js"
+import { after, type Soon } from "../../base/soon.js"
+import type { BlockGroup, Blocks, LiveBlock } from "../../block/index.js"
+import { mapBounded } from "../../life/index.js"
+import type { BlockJudge } from "./block-judge.js"
+import type { UploadName } from "../queries/named-extents-core.js"
+import type { Orphans } from "./orphans.js"
+import { nameOf } from "./removals.js"
+import { PartitionCount } from "./repair-census.js"
+import type { RepairSource } from "./repair-contract.js"
+import { lookAtBlock, type BlockLook } from "./repair-core.js"
+import type { PartitionNeed } from "./repair-ledger.js"
+import type { Uploads } from "../uploads.js"
+
+/** Blocks of one partition that are visited at once; their bytes are bounded in the block layer. */
+const BLOCKS_AT_ONCE = 8
+
+/** What is left to do in a partition. */
+export interface Left {
+  readonly kind: PartitionNeed
+  readonly slack: number
+  readonly bytes: number
+}
+
+export interface VisitOutcome {
+  readonly count: PartitionCount
+  readonly writtenBytes: number
+  readonly writtenShards: number
+  /** A device has no room. */
+  readonly isFull: boolean
+  /** Undefined: nothing that could be done now. */
+  readonly left: Left | undefined
+  readonly passedOver: PassedOver
+  /** Blocks that rows name and that too few shards are left of. */
+  readonly unreadable: ReadonlySet<string>
+}
+
+/** Uploads of a partition that were held and not whole: to be looked at again once they are let go. */
+export type PassedOver = ReadonlySet<UploadId>
+
+/** What is known of blocks of a partition beyond their indexes. */
+export type Known = Pick<VisitOutcome, "unreadable"> & {
+  readonly settled?: ReadonlySet<string>
+  readonly live?: ReadonlySet<string>
+}
+
+/** What came of the blocks of a partition that were not as they should be. */
+class Visit {
+  writtenBytes = 0
+  writtenShards = 0
+  isFull = false
+  /** Blocks that have all that their rows and the devices that take part allow. */
+  readonly settled = new Set<string>()
+  readonly unreadable = new Set<string>()
+  /** Blocks that their rows name. */
+  readonly live = new Set<string>()
+}
+
+export class RepairVisits {
+  constructor(
+    private readonly blocks: Blocks,
+    private readonly uploads: Uploads,
+    private readonly judge: BlockJudge,
+    private readonly orphans: Orphans,
+    private readonly source: RepairSource,
+    /** A row names a block that too few shards are left of. */
+    private readonly onUnreadable: (name: UploadName) => Promise<void>,
+  ) {}
+
+  async visit(partition: PartitionId): Promise<VisitOutcome> {
+    const visit = new Visit()
+    await mapBounded(await this.blocks.surveyOf(partition), BLOCKS_AT_ONCE, group => this.visitBlock(group, visit))
+    const { count, left, passedOver } = await this.lookAt(partition, visit)
+    const { writtenBytes, writtenShards, isFull, unreadable } = visit
+    return { count, writtenBytes, writtenShards, isFull, left, passedOver, unreadable }
+  }
+
+  /** What the partition's indexes tell, and what a visit could do about it. */
+  lookAt(partition: PartitionId, visit?: Known): Soon<PartitionLook> {
+    return after(this.blocks.surveyOf(partition), groups => {
+      const look = new PartitionLook(partition)
+      for (const group of groups) this.addTo(look, group, visit)
+      return look
+    })
+  }
+
+  /** Adds a block to what is known of its partition. */
+  addTo(look: PartitionLook, group: BlockGroup, visit?: Known): void {
+    const name = nameOf(group)
+    if (this.orphans.has(group)) return
+    const policy = group.shape?.policy
+    if (policy === undefined) {
+      // What the index does not tell is read when the partition is visited.
+      if (!visit?.settled?.has(name)) look.leave("move", 0, 0)
+      return
+    }
+    if (group.shards.length === 0) {
+      // Nobody's, or lost: a visit tells which, and who calls the roll counts what is lost.
+      if (visit?.unreadable.has(name)) for (const { deviceId } of group.damaged) look.count.unpayableOn.add(deviceId)
+      else if (!visit?.settled?.has(name)) look.leave("move", 0, 0)
+      return
+    }
+    const seen = this.seen(group, policy)
+    const isDoubtful = seen.isDoubtful && visit?.live?.has(name) !== true
+    const isHeld = this.uploads.isHeld(group.uploadId)
+    if (isHeld && seen.need === "mend") this.passOver(look, group, seen)
+    const blockBytes = group.shape?.blockLengthBytes ?? 0
+    // Who calls the roll counts those.
+    if (visit?.unreadable.has(name)) {
+      for (const device of seen.lackingOn) look.count.unpayableOn.add(device)
+      return
+    }
+    look.add(policy, { ...seen, isDoubtful }, blockBytes, { isHeld, isSettled: visit?.settled?.has(name) ?? false })
+  }
+
+  /** A device that had the shard may have left since, and whoever writes the block knows nothing of it. */
+  private passOver(look: PartitionLook, { uploadId }: BlockGroup, { lackingOn }: BlockLook): void {
+    look.passedOver.add(uploadId)
+    const states = this.source.states()
+    for (const id of lackingOn) if (states.get(id)?.state === "filling") look.count.lackingOn.add(id)
+  }
+
+  private seen(group: BlockGroup, policy: Policy): BlockLook {
+    return lookAtBlock(group, policy, this.source.layouts, this.source.states())
+  }
+
+  private async visitBlock(group: BlockGroup, visit: Visit): Promise<void> {
+    const name = nameOf(group)
+    if (this.uploads.isHeld(group.uploadId) || this.orphans.has(group)) return
+    const policy = group.shape?.policy
+    if (policy !== undefined && this.seen(group, policy).need === "nothing") return
+    const verdict = await this.judge.judge(group)
+    if (verdict.kind === "live") {
+      visit.live.add(name)
+      return this.mend(group, verdict.live, visit)
+    }
+    const isLeft = verdict.kind === "unknown" || (verdict.kind === "unnamed" && !this.orphans.add(group, verdict.owner))
+    if (isLeft) visit.settled.add(name)
+  }
+
+  private async mend(group: BlockGroup, live: LiveBlock, visit: Visit): Promise<void> {
+    try {
+      const mended = await this.blocks.mend(group, live)
+      visit.writtenBytes += mended.writtenBytes
+      visit.writtenShards += mended.writtenShards
+      // What is given up meanwhile may have been removed without what was written here: to be judged again.
+      if (!(await this.judge.isKept(group, live.owner))) return
+      if (mended.isUnreadable) {
+        visit.unreadable.add(nameOf(group))
+        await this.onUnreadable({ ...live.owner, uploadId: group.uploadId })
+      }
+      if (mended.lacking.length === 0) visit.settled.add(nameOf(group))
+    } catch (error) {
+      if (!isFailure(error, "deviceFull")) throw error
+      visit.isFull = true
+    }
+  }
+}
+
+/** What one partition's blocks add up to. */
+export class PartitionLook {
+  readonly count: PartitionCount
+  readonly passedOver = new Set<UploadId>()
+  left: Left | undefined
+
+  constructor(partition: number) {
+    this.count = new PartitionCount(partition)
+  }
+
+  leave(kind: PartitionNeed, slack: number, bytes: number): void {
+    const { left } = this
+    this.left = {
+      kind: kind === "mend" || left?.kind === "mend" ? "mend" : "move",
+      slack: Math.min(slack, left?.slack ?? slack),
+      bytes: bytes + (left?.bytes ?? 0),
+    }
+  }
+
+  add(
+    policy: Policy,
+    seen: BlockLook,
+    blockBytes: number,
+    { isHeld, isSettled }: { readonly isHeld: boolean; readonly isSettled: boolean },
+  ): void {
+    // Fewer shards than a read needs: what was deleted while a device was away, or lost; a visit tells which.
+    const isReadable = seen.slack >= 0
+    if (seen.isDoubtful) for (const device of seen.lackingOn) this.count.perhapsLackingOn.add(device)
+    else if (seen.isOdd && isReadable) this.count.addOdd(shardsNeeded(policy), seen.holders, blockBytes)
+    else {
+      if (isReadable) this.count.add(policy, blockBytes)
+      // Of what is on its way in, whoever writes it notes what could not be written.
+      if (!isHeld) for (const device of seen.lackingOn) this.count.lackingOn.add(device)
+    }
+    if (seen.need === "nothing" || isSettled) return
+    if (isHeld && seen.need !== "move") return
+    this.leave(seen.need === "mend" ? "mend" : "move", seen.slack, seen.bytesToWrite)
+  }
+}

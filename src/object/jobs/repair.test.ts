@@ -1,0 +1,642 @@
+/** Whatever disks do, in the end every shard is where it should be, and nothing that was deleted is left or comes back. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { setImmediate as later } from "node:timers/promises"
+import { must } from "../../base/assert.js"
+import { fail, isFailure } from "../../base/failures.js"
+import { objectKeyOfText, parseLogSequence, type DeviceId } from "../../base/ids.js"
+import { KIB, PARTITIONS } from "../../base/limits.js"
+import { parsePolicy, shardCount, tolerance } from "../../base/policy.js"
+import { waitIfSlow } from "../../volume/contract.js"
+import { ALL_NEEDLES, needleIdOf, standingOf } from "../../block/index.js"
+import { changed, deviceIdOf as deviceOf, TestDevices } from "../../block/testing.js"
+import { Rows } from "../../device/index.js"
+import { needleKeyOf } from "../../format/needle.js"
+import { makeCodec } from "../../erasure/index.js"
+import { MemoryStores } from "../../seams/store/testing-memory.js"
+import { COLLECTOR_LIMITS } from "./collector.js"
+import { debtOfKey } from "../commands/debts-core.js"
+import { REPAIR_LIMITS } from "./repair.js"
+import { heldSource, sourceOf, StoreWorld, plainUpload } from "../testing.js"
+
+const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
+const open = (text: string, devices?: number) =>
+  StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy(text), devices)
+type World = StoreWorld<TestDevices>
+
+const noSignal = new AbortController().signal
+type Bodies = Map<string, Uint8Array>
+
+async function putSome(world: World, bodies: Bodies, count: number, stem = "key"): Promise<void> {
+  for (let i = 0; i < count; i += 1) {
+    const bytes = world.random.bytes(5_000 + world.random.below(60 * KIB))
+    await world.put(`${stem}${i}`, bytes)
+    bodies.set(`${stem}${i}`, bytes)
+  }
+}
+
+async function assertAll(world: World, bodies: Bodies, when: string): Promise<void> {
+  for (const [key, bytes] of bodies) assert.ok((await world.get(key)).equals(bytes), `${key} ${when}`)
+}
+
+/** Every named block is whole and at home, and nothing else is there. */
+async function assertWhole(world: World, bodies: Bodies, when: string): Promise<void> {
+  await world.clock.advance(REPAIR_LIMITS.lookEveryMs)
+  await world.settle()
+  await world.removeAborted()
+  const { groups } = await world.blocks.survey(ALL_NEEDLES.start)
+  for (const group of groups) {
+    const { lacking, strays, slack } = standingOf(group, must(group.shape, "indexed").policy, world.layouts.current)
+    assert.deepEqual([lacking, strays, slack], [[], 0, tolerance(world.policy)], when)
+  }
+  const blocks = [...bodies.values()].reduce((sum, bytes) => sum + Math.ceil(bytes.length / (16 * KIB)), 0)
+  assert.equal(groups.length, blocks, `${when}: only what is named is there`)
+  const survey = world.services.repair.survey()
+  assert.ok(survey.isComplete)
+  for (const [device, flags] of survey.lacking) assert.ok(!flags.includes(1), `${when}: ${device}`)
+  assert.deepEqual(survey.oddBlocks, [], when)
+  const bytes = [...bodies.values()].reduce((sum, body) => sum + body.length, 0)
+  assert.equal(
+    survey.policies.reduce((sum, use) => sum + use.bytes, 0),
+    bytes,
+    when,
+  )
+}
+
+test("a healthy store is looked at in few steps, and nothing of it is written", async () => {
+  const world = await open("ec:4+2")
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 10)
+  const before = world.needles
+  assert.ok((await world.settle()) < 10)
+  assert.equal(world.needles, before)
+  await assertWhole(world, bodies, "as written")
+  assert.equal(world.services.repair.report().partitionsLookedAt, PARTITIONS)
+})
+
+for (const text of ["ec:2+2", "ec:4+2", "replica:2"]) {
+  test(`${text}: lost disks are replaced by empty ones and filled, with clients at work`, async () => {
+    const world = await open(text)
+    const bodies: Bodies = new Map()
+    await putSome(world, bodies, 8)
+    let number = 50
+    for (let round = 0; round < 4; round += 1) {
+      const first = world.random.below(4)
+      const { devices } = world.layouts.current
+      const lost = [...devices, ...devices]
+        .slice(first % devices.length)
+        .slice(0, 1 + (round % tolerance(world.policy)))
+      for (const id of lost) world.takeOut(id)
+      await putSome(world, bodies, 3, `round${round} `)
+      await assertAll(world, bodies, "while disks are out")
+      await world.settle()
+      for (const id of lost) {
+        number += 1
+        const by = await world.replace(id, number)
+        assert.equal(world.stateOf(by), "filling")
+      }
+      await world.settle()
+      for (const id of world.layouts.current.devices) assert.equal(world.stateOf(id), "active", `${text} ${round}`)
+      assert.equal(world.tablet.rows("debts"), 0, "every debt is paid")
+      await assertAll(world, bodies, "after repair")
+      await world.settle("recode")
+      await world.settle("collector")
+      await assertWhole(world, bodies, `${text}, round ${round}`)
+    }
+  })
+}
+
+test("a device that comes back after deletes and overwrites brings nothing back, and gets what it missed only", async () => {
+  const world = await open("ec:4+2")
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 20)
+  await world.settle()
+  const back = deviceOf(3)
+  const had = world.devices.needlesOn(back)
+  world.takeOut(back)
+  for (let i = 0; i < 6; i += 1) {
+    await world.remove(`key${i}`)
+    bodies.delete(`key${i}`)
+  }
+  for (let i = 6; i < 10; i += 1) {
+    const bytes = world.random.bytes(30_000)
+    await world.put(`key${i}`, bytes)
+    bodies.set(`key${i}`, bytes)
+  }
+  await putSome(world, bodies, 3, "young")
+  await world.settle("collector")
+  await assertAll(world, bodies, "while it is away")
+  world.bringBack(back)
+  assert.equal(world.devices.needlesOn(back), had)
+  let written = 0
+  world.devices.meddle = what => void (written += what === "append" ? 1 : 0)
+  await world.settle()
+  const missed = [...bodies].filter(([key]) => key.startsWith("young") || /^key[6-9]$/.test(key))
+  const blocks = missed.reduce((sum, [, bytes]) => sum + Math.ceil(bytes.length / (16 * KIB)), 0)
+  assert.equal(written, blocks, "one shard for each block that was written meanwhile")
+  await assertWhole(world, bodies, "after its return")
+  await assertAll(world, bodies, "after its return")
+  assert.deepEqual(world.whole, [back])
+  for (let i = 0; i < 6; i += 1) await assert.rejects(world.get(`key${i}`), error => isFailure(error, "noSuchKey"))
+  assert.equal(world.tablet.rows("voids"), 0, "no mark is left behind")
+  assert.equal(world.tablet.rows("debts"), 0)
+})
+
+test("what was deleted while a device was away makes nobody believe that the others lack something", async () => {
+  const world = await open("ec:2+2")
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 12)
+  await world.settle()
+  const back = deviceOf(3)
+  world.takeOut(back)
+  for (let i = 0; i < 6; i += 1) await world.remove(`key${i}`)
+  await world.settle("collector")
+  world.bringBack(back)
+  const { repair } = world.services
+  for (let steps = 0; steps < 500 && world.stateOf(back) !== "active"; steps += 1) {
+    await world.clock.runUntil(repair.step(noSignal))
+    const others = [...repair.survey().lacking].filter(([id]) => id !== back)
+    for (const [id, flags] of others) assert.ok(!flags.includes(1), `${id} lacks something after ${steps} steps`)
+  }
+  assert.deepEqual(world.whole, [back])
+})
+
+test("a single copy on a device that was away is judged too, though nothing of it is missing", async () => {
+  const world = await open("replica:1", 2)
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 12)
+  const back = deviceOf(2)
+  world.takeOut(back)
+  for (let i = 0; i < 6; i += 1) {
+    await world.remove(`key${i}`)
+    bodies.delete(`key${i}`)
+  }
+  await world.settle("collector")
+  world.bringBack(back)
+  await world.settle()
+  await assertWhole(world, bodies, "after its return")
+  await assertAll(world, bodies, "after its return")
+})
+
+test("what a reader may still be given is not removed before it has ended", async () => {
+  const world = await open("ec:2+1")
+  const bytes = world.random.bytes(60_000)
+  await world.put("a", bytes)
+  await world.replace(deviceOf(1), 60)
+  const reading = await world.services.objects.get({ bucket: world.home, key: objectKeyOfText("a"), conditions: {} })
+  await world.remove("a")
+  for (let rounds = 0; rounds < 10; rounds += 1) {
+    await world.settle()
+    await world.settle("orphans")
+    await world.clock.advance(60_000)
+  }
+  const pieces: Uint8Array[] = []
+  for await (const piece of reading.read(noSignal)) pieces.push(piece.slice())
+  assert.ok(Buffer.concat(pieces).equals(bytes))
+  await world.removeAborted()
+  assert.equal(world.needles, 0)
+  assert.equal(world.tablet.rows("voids"), 0)
+})
+
+test("uploads on their way in are left alone, and their late shards are written when they are named", async () => {
+  const world = await open("ec:4+2")
+  const bytes = world.random.bytes(50_000)
+  const { slow, goOn } = heldSource(bytes)
+  world.devices.meddle = (what, id) => {
+    if (what === "append" && id.slot === 2) throw fail("deviceFailed")
+  }
+  const putting = world.services.objects.put(world.putting("a", slow))
+  await world.clock.advance(1_000)
+  assert.ok(world.needles > 0)
+  world.devices.meddle = () => undefined
+  const held = world.needles
+  for (const { partition, shards } of (await world.blocks.survey(ALL_NEEDLES.start)).groups) {
+    const { deviceId } = must(shards[0], "a shard")
+    world.services.repair.owe([{ partition, deviceId }])
+  }
+  await world.settle()
+  assert.equal(world.needles, held)
+  assert.equal(world.tablet.rows("voids"), 0)
+  goOn()
+  await world.clock.runUntil(putting)
+  await world.settle()
+  assert.equal(world.tablet.rows("debts"), 0)
+  await assertWhole(world, new Map([["a", bytes]]), "once it is named")
+})
+
+test("an upload from whose disk a shard is lost while it is on its way in is made whole once it is named", async () => {
+  const world = await open("ec:4+2")
+  const bytes = world.random.bytes(50_000)
+  const { slow, goOn } = heldSource(bytes)
+  const putting = world.services.objects.put(world.putting("a", slow))
+  await world.clock.advance(1_000)
+  const by = await world.replace(deviceOf(3), 50)
+  await world.settle()
+  assert.equal(world.stateOf(by), "filling", "it lacks what is on its way in")
+  goOn()
+  await world.clock.runUntil(putting)
+  await world.settle()
+  const { groups } = await world.blocks.survey(ALL_NEEDLES.start)
+  for (const group of groups) {
+    assert.deepEqual(standingOf(group, world.policy, world.layouts.current).lacking, [], "without waiting for a day")
+  }
+  assert.ok(groups.length > 1)
+  assert.equal(world.stateOf(by), "active")
+})
+
+test("of a part that is given up while it moves nothing is left, and no device is told to lack any of it", async () => {
+  const world = await open("replica:2")
+  const { multipart } = world.services
+  const { home: bucket } = world
+  const key = objectKeyOfText("large")
+  const created = await multipart.create(plainUpload(bucket, key))
+  const target = { bucket, key, multipartId: created.multipartId }
+  const body = sourceOf(world.random.bytes(300 * KIB))
+  await world.clock.runUntil(multipart.putPart({ ...target, partNumber: 1, body, signal: noSignal }))
+  await world.settle()
+  world.relayout([...world.layouts.current.devices, await world.add(70)])
+  // The collector takes away what is there just before the moved shard comes; the part's row goes later.
+  let goOn: () => void = () => undefined
+  const gate = new Promise<void>(resolve => (goOn = resolve))
+  let collecting: Promise<unknown> | undefined
+  world.tablet.before = name => (name === "DropRows" && collecting ? gate : undefined)
+  world.devices.meddle = async what => {
+    if (what !== "append" || collecting) return
+    await multipart.abort(target)
+    collecting = world.chore("collector").step(noSignal)
+    await later()
+  }
+  const { repair } = world.services
+  while (!collecting) await world.clock.runUntil(repair.step(noSignal))
+  goOn()
+  await collecting
+  await world.settle("collector")
+  await world.clock.advance(REPAIR_LIMITS.retryMs)
+  await world.settle()
+  await world.removeAborted()
+  assert.equal(world.needles, 0)
+  for (const [id, flags] of repair.survey().lacking) assert.ok(!flags.includes(1), `${id} lacks something`)
+})
+
+test("from d devices to d + 1 and back while clients write, read and delete", async () => {
+  for (const text of ["ec:2+1", "ec:4+2", "replica:2"]) {
+    const world = await open(text)
+    const bodies: Bodies = new Map()
+    await putSome(world, bodies, 10)
+    await world.settle()
+    const first = [...world.layouts.current.devices]
+    const added = await world.add(70)
+    for (const [round, ids] of [[...first, added], first].entries()) {
+      world.relayout(ids)
+      if (round === 1) world.setState(added, "draining")
+      await putSome(world, bodies, 2, `round${round} `)
+      for (let steps = 0; world.layouts.previous !== undefined; steps += 1) {
+        assert.ok(steps < 200, "the transition ends")
+        if ((await world.clock.runUntil(world.chore("repair").step(noSignal))) === "throttled")
+          await world.clock.advance(1_000)
+        await assertAll(world, bodies, `${text} in step ${steps}`)
+        if (steps === 1) {
+          await world.remove(`key${round}`)
+          bodies.delete(`key${round}`)
+          await world.settle("collector")
+        }
+      }
+      await world.settle()
+      await assertWhole(world, bodies, `${text}, round ${round}`)
+    }
+    assert.equal(world.devices.needlesOn(added), 0)
+    assert.deepEqual(world.moved, [2, 3])
+    assert.equal(world.straysWhenMoved, 0)
+    assert.ok(world.whole.includes(added))
+  }
+})
+
+test("moves keep to their rate, and rebuilding what is lost does not", async () => {
+  for (const what of ["move", "rebuild"] as const) {
+    let world = await open("ec:2+1")
+    await putSome(world, new Map(), 20)
+    await world.settle()
+    world.moveBytesPerSecondMax = 20_000
+    world = world.restart(2)
+    const { devices } = world.layouts.current
+    if (what === "move") world.relayout([...devices, await world.add(72)])
+    else await world.replace(must(devices[0], "a device"), 73)
+    let writtenBytes = 0
+    world.devices.meddle = (kind, id) => {
+      if (kind !== "append") return
+      const groups = world.blocks.surveyOf(id.partition)
+      assert.ok(!(groups instanceof Promise), "devices of tests answer at once")
+      writtenBytes += groups[0]?.shards[0]?.bodyBytes ?? 0
+    }
+    const beganMs = world.clock.monotonicMs()
+    await world.settle()
+    const seconds = (world.clock.monotonicMs() - beganMs) / 1_000
+    assert.ok(writtenBytes > 100_000, `${writtenBytes} bytes`)
+    // A second's worth may come first, and the last step goes over by a partition.
+    const boundBytes = 20_000 * (seconds + 2) + 20_000
+    assert.equal(writtenBytes <= boundBytes, what === "move", `${writtenBytes} bytes in ${seconds} s`)
+  }
+})
+
+test("a transition whose new device fails half-way ends without it, and loses nothing", async () => {
+  const world = await open("ec:2+1")
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 15)
+  const first = [...world.layouts.current.devices]
+  const added = await world.add(71)
+  world.relayout([...first, added])
+  for (let steps = 0; steps < 4; steps += 1) await world.clock.runUntil(world.chore("repair").step(noSignal))
+  world.takeOut(added)
+  await assertAll(world, bodies, "with the new device gone")
+  await world.settle()
+  assert.equal(world.layouts.previous, undefined, "what can be moved has been moved")
+  await assertAll(world, bodies, "after the transition")
+  world.relayout(first)
+  await world.settle()
+  await assertWhole(world, bodies, "on the old devices again")
+  await assertAll(world, bodies, "on the old devices again")
+})
+
+test("damaged shards are written anew, also when a restart came between", async () => {
+  for (const restarts of [false, true]) {
+    let world = await open("ec:2+1")
+    const bodies: Bodies = new Map()
+    await putSome(world, bodies, 4)
+    await world.settle()
+    const { groups } = await world.blocks.survey(ALL_NEEDLES.start)
+    const group = must(
+      groups.find(({ shape }) => shape?.blockLengthBytes === 16 * KIB),
+      "a full block",
+    )
+    const { deviceId, slot } = must(group.shards[1], "a shard")
+    const id = needleIdOf(group, slot)
+    let isBad = true
+    let mayWrite = !restarts
+    world.devices.meddle = (what, needle, device) => {
+      if (device !== deviceId || needle.slot !== slot || needle.uploadId !== id.uploadId) return
+      if (needle.block !== id.block) return
+      if (what === "append" && !mayWrite) throw fail("deviceFailed")
+      if (what === "append") isBad = false
+      else if (isBad) throw fail("corruptNeedle")
+    }
+    await assertAll(world, bodies, "with a damaged shard")
+    await world.chore("repair").step(noSignal)
+    if (restarts) assert.ok(world.tablet.rows("debts") > 0, "it is noted")
+    if (restarts) {
+      await world.devices.reopen(deviceId)
+      world = world.restart(2)
+    }
+    mayWrite = true
+    await world.settle()
+    assert.equal(isBad, false, "it was written anew")
+    assert.equal(world.tablet.rows("debts"), 0)
+    await assertAll(world, bodies, "after repair")
+  }
+})
+
+test("a damaged copy goes where nobody wants it, whether its block is alive, deleted, or gone from everywhere else", async () => {
+  for (const fate of ["alive", "deleted", "gone"] as const) {
+    const world = await open("ec:2+1", 4)
+    const bodies: Bodies = new Map()
+    await putSome(world, bodies, 4)
+    await world.settle()
+    const [group] = (await world.blocks.survey(ALL_NEEDLES.start)).groups
+    const { deviceId: home, slot } = must(group?.shards[0], "a shard")
+    const stray = must(
+      [...world.devices.live.keys()].find(id => !group?.shards.some(({ deviceId }) => deviceId === id)),
+      "a device without any of the block",
+    )
+    const { volumes: at } = must(world.devices.live.get(home), "it is there")
+    const { volumes } = must(world.devices.live.get(stray), "it is there")
+    const id = needleIdOf(must(group, "a block"), slot)
+    const header = await at.headerOf(id)
+    const body = await at.read(id, { offsetBytes: 0, lengthBytes: header.bodyBytes }, waitIfSlow)
+    const held = world.devices.needlesOn(stray)
+    const leave = () => volumes.append({ ...header, birthNote: undefined, body })
+    if (fate !== "gone") await leave()
+    if (fate !== "alive") for (const key of bodies.keys()) await world.remove(key)
+    if (fate === "gone") {
+      await world.settle("collector")
+      await world.settle()
+      assert.equal(world.needles, 0)
+      await leave()
+    }
+    world.services.repair.noteDamage({ deviceId: stray, id })
+    await world.settle("collector")
+    await world.settle()
+    await world.removeAborted()
+    // By what lies there: nobody knows any more what was found bad.
+    await world.devices.reopen(stray)
+    assert.equal(world.devices.needlesOn(stray), fate === "alive" ? held : 0, fate)
+    if (fate !== "alive") continue
+    await assertWhole(world, bodies, "beside a damaged copy")
+    await assertAll(world, bodies, "beside a damaged copy")
+  }
+})
+
+test("a device is not called whole while it owes what came too late to be counted", async () => {
+  const world = await open("ec:2+1")
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 4)
+  await world.settle()
+  const back = deviceOf(1)
+  world.takeOut(back)
+  await putSome(world, bodies, 1, "degraded")
+  const [[debt] = []] = world.tablet.committed.range("debts", ALL_NEEDLES)
+  const { partition } = debtOfKey(must(debt, "something is owed"))
+  world.bringBack(back)
+  const { repair } = world.services
+  // While what was owed is being crossed out, a client's write comes to owe the same partition something.
+  let isLate = false
+  world.tablet.before = name => {
+    if (name !== "DropRows" || isLate) return
+    isLate = true
+    repair.owe([{ partition, deviceId: back }])
+  }
+  while (!isLate) await world.clock.runUntil(repair.step(noSignal))
+  assert.equal(world.stateOf(back), "filling")
+  await world.settle()
+  assert.equal(world.stateOf(back), "active")
+  for (const chore of ["recode", "collector"]) await world.settle(chore)
+  await assertWhole(world, bodies, "in the end")
+})
+
+test("what is to be deleted on a disk without room for that waits, and nothing else does", async () => {
+  const world = await open("replica:1", 3)
+  await putSome(world, new Map(), COLLECTOR_LIMITS.releasesPerStep)
+  const full = deviceOf(2)
+  const device = must(world.devices.live.get(full), "three devices")
+  const refusing = changed(device.volumes, { remove: () => Promise.reject(fail("deviceFull")) })
+  world.devices.live.set(full, { ...device, volumes: refusing })
+  await putSome(world, new Map(), COLLECTOR_LIMITS.releasesPerStep, "young")
+  const had = world.devices.needlesOn(full)
+  for (let i = 0; i < COLLECTOR_LIMITS.releasesPerStep; i += 1) {
+    await world.remove(`key${i}`)
+    await world.remove(`young${i}`)
+  }
+  for (let steps = 0; steps < 10; steps += 1) await world.chore("collector").step(noSignal)
+  assert.deepEqual([world.needles, world.devices.needlesOn(full)], [had, had], "only what is there is left")
+  assert.ok(world.tablet.rows("releases") > 0)
+  world.devices.live.set(full, device)
+  await world.settle("collector")
+  assert.deepEqual([world.needles, world.tablet.rows("releases")], [0, 0])
+})
+
+test("a full disk is waited for; with room again all is written", async () => {
+  const world = await open("ec:2+1")
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 6)
+  const by = await world.replace(deviceOf(1), 80)
+  world.devices.meddle = what => {
+    if (what === "append") throw fail("deviceFull")
+  }
+  for (let steps = 0; steps < 10; steps += 1) {
+    await world.chore("repair").step(noSignal)
+    await world.clock.advance(6_000)
+  }
+  assert.ok(world.services.repair.report().isShortOfSpace)
+  assert.equal(world.stateOf(by), "filling")
+  assert.ok(world.services.repair.survey().lacking.get(by)?.includes(1))
+  world.devices.meddle = () => undefined
+  await world.settle()
+  assert.equal(world.stateOf(by), "active")
+  await assertWhole(world, bodies, "with room")
+})
+
+test("the riskiest partitions come first", async () => {
+  const world = await open("ec:4+2")
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 30)
+  await world.settle()
+  world.takeOut(deviceOf(1))
+  await putSome(world, bodies, 10, "degraded")
+  world.bringBack(deviceOf(1))
+  await world.replace(deviceOf(2), 81)
+  const order: string[] = []
+  world.devices.meddle = (what, id) => void (what === "append" ? order.push(`${id.uploadId} ${id.block}`) : undefined)
+  await world.settle()
+  // Blocks written without the first device lack two shards now, the others one.
+  const counts = new Map<string, number>()
+  for (const name of order) counts.set(name, (counts.get(name) ?? 0) + 1)
+  const lackedTwo = order.map(name => counts.get(name) === 2)
+  assert.ok(lackedTwo.includes(true) && lackedTwo.includes(false))
+  assert.ok(lackedTwo.lastIndexOf(true) < lackedTwo.indexOf(false), "those with two missing shards were first")
+})
+
+test("paused it does nothing; its numbers say how far it is", async () => {
+  const world = await open("ec:2+1")
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 20)
+  await world.replace(deviceOf(1), 82)
+  const { repair } = world.services
+  repair.pause()
+  assert.equal(await repair.step(noSignal), "idle")
+  assert.equal(repair.report().partitionsLookedAt, 0)
+  repair.resume()
+  while (repair.report().partitionsLookedAt < PARTITIONS) await repair.step(noSignal)
+  const { leftBytes, partitionsLeft } = repair.report().mending
+  assert.ok(leftBytes > 0 && partitionsLeft > 0)
+  await world.settle()
+  const { mending } = repair.report()
+  assert.deepEqual(mending, { doneBytes: leftBytes, leftBytes: 0, partitionsDone: partitionsLeft, partitionsLeft: 0 })
+})
+
+test("blocks that cannot be read any more are told of, and keep nothing else from being whole", async () => {
+  const world = await open("ec:2+1")
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 4)
+  const lost: DeviceId[] = [deviceOf(1), deviceOf(2)]
+  for (const [i, id] of lost.entries()) await world.replace(id, 90 + i)
+  await world.settle()
+  while ((await world.chore("roll-call").step(noSignal)) === "busy") continue
+  assert.ok(world.services.rollCall.report().blocks > 0)
+  assert.deepEqual(world.services.repair.survey().oddBlocks, [])
+  await putSome(world, bodies, 2, "after")
+  await assertAll(world, new Map([...bodies].filter(([key]) => key.startsWith("after"))), "new ones")
+  assert.equal(shardCount(world.policy), 3)
+})
+
+test("what waited for the collector when everything was looked at is known to be gone some time later", async () => {
+  const world = await open("ec:2+2")
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 10)
+  await world.settle()
+  world.policy = parsePolicy("ec:2+1")
+  world.policyVersion += 1
+  await world.settle("recode")
+  await world.clock.advance(REPAIR_LIMITS.recodedQuietMs)
+  await world.settle()
+  const { repair } = world.services
+  assert.equal(repair.survey().policies.length, 2, "what was coded anew is still there")
+  await world.settle("collector")
+  await world.clock.advance(2 * REPAIR_LIMITS.recodedQuietMs)
+  await world.settle()
+  assert.deepEqual(
+    repair.survey().policies.map(({ policy }) => policy),
+    [world.policy],
+  )
+})
+
+test("soon after re-coding it is known how everything lies now", async () => {
+  const world = await open("ec:2+2")
+  const bodies: Bodies = new Map()
+  await putSome(world, bodies, 10)
+  await world.settle()
+  world.policy = parsePolicy("ec:2+1")
+  world.policyVersion += 1
+  for (const chore of ["recode", "collector"]) await world.settle(chore)
+  await world.clock.advance(REPAIR_LIMITS.recodedQuietMs)
+  await world.settle()
+  const { policies, oddBlocks } = world.services.repair.survey()
+  const bytes = [...bodies.values()].reduce((sum, body) => sum + body.length, 0)
+  assert.deepEqual(policies, [{ policy: world.policy, bytes }])
+  assert.deepEqual(oddBlocks, [])
+})
+
+for (const text of ["ec:2+2", "replica:3"]) {
+  test(`${text}: rot beyond what can be spared is told by block and object, and repair comes to rest`, async () => {
+    const world = await open(text, 5)
+    const bodies: Bodies = new Map()
+    await putSome(world, bodies, 12)
+    await world.settle()
+    const callRoll = async () => {
+      while ((await world.chore("roll-call").step(noSignal)) === "busy") continue
+    }
+    const [first, second, third] = world.layouts.current.devices
+    for (const id of [first, second]) world.takeOut(must(id, "a device"))
+    await world.settle()
+    await callRoll()
+    const fresh = new Set<string>()
+    world.devices.meddle = (what, id, device) => {
+      if (device !== third) return
+      if (what === "append") fresh.add(needleKeyOf(id))
+      else if (!fresh.has(needleKeyOf(id))) throw fail("corruptNeedle")
+    }
+    const lost = new Set<string>()
+    const readAll = async () => {
+      for (const key of bodies.keys()) await world.get(key).catch(() => lost.add(key))
+    }
+    await readAll()
+    assert.ok(lost.size > 0 && lost.size < bodies.size, "some are lost")
+    await world.settle()
+    const { rollCall } = world.services
+    const told = () => [new Set(rollCall.objects().map(({ key }) => key)), rollCall.report().blocks] as const
+    const [objects, blocks] = told()
+    assert.deepEqual(objects, lost, "without waiting for a walk")
+    // A reader gives up at the first block of an object; a visit has looked at those that readers met.
+    await callRoll()
+    assert.equal(rollCall.report().blocks, blocks)
+    const survey = world.services.repair.survey()
+    for (const [id, flags] of survey.lacking)
+      if (id === third)
+        assert.ok(!flags.includes(1), "what cannot be rebuilt makes nobody doubt the rest of its partition")
+    // More readers change nothing: repair has nothing to do.
+    const debts = world.tablet.rows("debts")
+    assert.ok(debts > 0, "which shards are damaged is known after a restart")
+    let written = 0
+    world.tablet.before = name => void (written += name === "NoteDamages" || name === "NoteDebts" ? 1 : 0)
+    await readAll()
+    const steps = await world.settle()
+    assert.deepEqual([steps, written, world.tablet.rows("debts")], [1, 0, debts], "repair rests")
+  })
+}

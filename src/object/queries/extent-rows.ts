@@ -1,0 +1,31 @@
+/** Rows that name extents: the families of them, for whoever walks over all. Pure. */
+import { rowKeyOf, type RowKey } from "../../base/ids.js"
+import type { Extent } from "../../format/extent.js"
+import { decodePart, decodeSegment } from "../../format/records.js"
+import { decodeVersion } from "../../format/version-record.js"
+import { query, type MetadataRow, type RowView } from "../../metadata/index.js"
+
+/** In the order in which extents move: whoever walks them one after another meets what moves meanwhile. */
+export const EXTENT_FAMILIES = ["parts", "segments", "current", "versions"] as const
+export type ExtentFamily = (typeof EXTENT_FAMILIES)[number]
+
+export const ALL_OBJECT_ROWS = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(16)) }
+
+export function extentsOf(family: ExtentFamily, { value }: MetadataRow): readonly Extent[] {
+  if (family === "parts") return [decodePart(value).extent]
+  if (family === "segments") return decodeSegment(value).parts.map(part => part.extent)
+  const { content } = decodeVersion(value)
+  return content.kind === "extent" ? [content.extent] : []
+}
+
+/** Some rows from `start`, and where to go on if there are more. */
+export function readExtentRows(view: RowView, family: ExtentFamily, start: RowKey, max: number) {
+  const rows: { readonly rowKey: RowKey; readonly row: MetadataRow }[] = []
+  for (const [rowKey, row] of view.range(family, { ...ALL_OBJECT_ROWS, start })) {
+    if (rows.length === max) return { rows, next: rowKey }
+    rows.push({ rowKey, row })
+  }
+  return { rows, next: undefined }
+}
+
+export const extentRows = query("ExtentRows", readExtentRows)

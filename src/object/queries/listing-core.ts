@@ -1,0 +1,248 @@
+/**
+ * Listings of versions and uploads: pages over a view, in byte order. Pure. (Those of objects: `object-page-core.ts`.)
+ *
+ * A listing is a range scan; a common prefix is skipped by one seek.
+ */
+import type { MultipartId, ObjectKey, RowKey, VersionId } from "../../base/ids.js"
+import { rowKeyOf } from "../../base/ids.js"
+import {
+  afterKeyPrefix,
+  afterObjectKey,
+  multipartRowKey,
+  objectRowKey,
+  parseObjectRowKey,
+  prefixRange,
+  versionRowKey,
+} from "../../format/row-key.js"
+import { decodeRowHead, decodeUpload } from "../../format/records.js"
+import {
+  decodeListedVersion,
+  decodeVersion,
+  decodeVersionHead,
+  versionIdOfHead,
+  type VersionHead,
+} from "../../format/version-record.js"
+import { isMultipartId, multipartIdOfSuffix, NULL_VERSION, partsOfVersionId } from "../../format/version-id.js"
+import type { MetadataRow, RowView } from "../../metadata/index.js"
+import type {
+  Bucket,
+  ListedObject,
+  ListEntry,
+  ListPage,
+  ListVersionsRequest,
+  UploadListEntry,
+  VersionEntry,
+  VersionsPage,
+} from "../contract.js"
+import { multipartInfoOf } from "./object-info-core.js"
+import { findVersion, readDetails } from "../commands/row-editor-core.js"
+
+interface Scope {
+  readonly bucket: Bucket
+  readonly prefix: string
+  readonly delimiter: string
+}
+
+/** The common prefix that a key falls into, if any. */
+export function commonPrefixOf(key: string, { prefix, delimiter }: Omit<Scope, "bucket">): string | undefined {
+  if (delimiter === "" || !key.startsWith(prefix)) return undefined
+  const at = key.indexOf(delimiter, prefix.length)
+  return at < 0 ? undefined : key.slice(0, at + delimiter.length)
+}
+
+/** Where a page begins: after a key, or after the whole common prefix that it lies in. */
+export function startAfter(scope: Scope, after: string): RowKey {
+  const common = commonPrefixOf(after, scope)
+  return common === undefined ? afterObjectKey(scope.bucket.id, after) : afterKeyPrefix(scope.bucket.id, common)
+}
+
+export const later = (a: RowKey, b: RowKey): RowKey => (a > b ? a : b)
+
+/** One row of a scan: of which key, and what it says. */
+interface ScannedRow {
+  readonly key: ObjectKey
+  readonly rowKey: RowKey
+  readonly row: MetadataRow
+}
+
+type Scan = (start: RowKey, end: RowKey) => Iterable<ScannedRow>
+
+/**
+ * Walks rows from `start` to the end of the scope's prefix and folds common prefixes into one entry
+ * each. `takeRow` gives the entry of a row, or undefined to pass over it. Returns true if `max`
+ * entries were reached and more may follow.
+ */
+function walk(
+  scope: Scope,
+  scan: Scan,
+  start: RowKey,
+  max: number,
+  takePrefix: (prefix: string) => void,
+  takeRow: (row: ScannedRow) => boolean,
+): boolean {
+  const range = prefixRange(scope.bucket.id, scope.prefix)
+  let from = later(start, range.start)
+  let taken = 0
+  for (;;) {
+    let seek: RowKey | undefined
+    for (const row of scan(from, range.end)) {
+      if (taken >= max) return true
+      const common = commonPrefixOf(row.key, scope)
+      if (common === undefined) {
+        if (takeRow(row)) taken += 1
+        continue
+      }
+      takePrefix(common)
+      taken += 1
+      seek = afterKeyPrefix(scope.bucket.id, common)
+      break
+    }
+    if (seek === undefined) return false
+    from = seek
+  }
+}
+
+const scanFamily = (view: RowView, family: "current" | "uploads"): Scan =>
+  function* (start, end) {
+    if (start >= end) return
+    for (const [rowKey, row] of view.range(family, { start, end }))
+      yield { key: parseObjectRowKey(rowKey).key, rowKey, row }
+  }
+
+function listed(key: ObjectKey, { value }: MetadataRow): ListedObject {
+  const { sizeBytes, etag, modifiedMs, checksumAlgorithm, checksumType } = decodeListedVersion(value)
+  return { key, sizeBytes, etag, lastModifiedMs: modifiedMs, checksumAlgorithm, checksumType }
+}
+
+/** Whose a version is; undefined: the bucket's owner's. */
+const ownerIn = (view: RowView, { id }: Bucket, key: ObjectKey, { value }: MetadataRow) =>
+  readDetails(view, objectRowKey(id, key), decodeVersion(value)).acl?.owner
+
+/** A page of objects with whose they are. */
+export function withOwners(view: RowView, bucket: Bucket, page: ListPage): ListPage {
+  const entries = page.entries.map((entry): ListEntry => {
+    const row = entry.kind === "object" ? view.get("current", objectRowKey(bucket.id, entry.object.key)) : undefined
+    if (row === undefined || entry.kind !== "object") return entry
+    return { ...entry, object: { ...entry.object, owner: ownerIn(view, bucket, entry.object.key, row) } }
+  })
+  return { ...page, entries }
+}
+
+/** `current` and `versions` merged by (key, newest first). */
+function scanVersions(view: RowView): Scan {
+  return function* (start, end) {
+    if (start >= end) return
+    const current = scanFamily(view, "current")(start, end)[Symbol.iterator]()
+    const older = view.range("versions", { start, end })[Symbol.iterator]()
+    let top = current.next()
+    let next = older.next()
+    while (!top.done || !next.done) {
+      // A row's current record has the row's own key, which sorts before all its versions.
+      if (!top.done && (next.done || top.value.rowKey < next.value[0])) {
+        yield top.value
+        top = current.next()
+      } else if (!next.done) {
+        const [rowKey, row] = next.value
+        yield { key: parseObjectRowKey(rowKey).key, rowKey, row }
+        next = older.next()
+      }
+    }
+  }
+}
+
+/** True where this version is the latest of its row. */
+function isLatest(view: RowView, bucket: Bucket, key: ObjectKey, rowKey: RowKey, head: VersionHead): boolean {
+  const row = objectRowKey(bucket.id, key)
+  if (rowKey === row) return true
+  if (!head.isMarker) return false
+  const rowHead = view.get("heads", row)
+  return rowHead !== undefined && decodeRowHead(rowHead.value).latestOrder === head.order
+}
+
+function versionsStart(view: RowView, request: ListVersionsRequest): RowKey {
+  const { bucket, keyMarker, versionIdMarker } = request
+  if (keyMarker === "") return rowKeyOf("")
+  if (versionIdMarker === undefined || commonPrefixOf(keyMarker, request) !== undefined)
+    return startAfter(request, keyMarker)
+  const row = objectRowKey(bucket.id, parseMarker(keyMarker))
+  const order = orderOfMarker(view, row, versionIdMarker)
+  if (order === undefined) return startAfter(request, keyMarker)
+  // Where the version of the marker was removed meanwhile, an older one may have become the current one.
+  const current = view.get("current", row)
+  return current && decodeVersionHead(current.value).order < order ? row : versionRowKey(row, order - 1)
+}
+
+/** Markers are byte strings like keys; a marker needs no object behind it. */
+const parseMarker = (marker: string): ObjectKey => marker as ObjectKey
+
+function orderOfMarker(view: RowView, row: RowKey, versionId: VersionId): number | undefined {
+  if (versionId !== NULL_VERSION) return partsOfVersionId(versionId).order
+  return findVersion(view, row, versionId)?.head.order
+}
+
+export function listVersions(view: RowView, request: ListVersionsRequest): VersionsPage {
+  const entries: VersionEntry[] = []
+  if (request.max <= 0) return { entries, next: undefined }
+  const { bucket } = request
+  const withOwner = (object: ListedObject, row: MetadataRow): ListedObject =>
+    request.withOwners === true ? { ...object, owner: ownerIn(view, bucket, object.key, row) } : object
+  const more = walk(
+    request,
+    scanVersions(view),
+    versionsStart(view, request),
+    request.max,
+    prefix => entries.push({ kind: "prefix", prefix }),
+    ({ key, rowKey, row }) => {
+      const head = decodeVersionHead(row.value)
+      const shared = { versionId: versionIdOfHead(head), isLatest: isLatest(view, bucket, key, rowKey, head) }
+      return head.isMarker
+        ? entries.push({ kind: "marker", ...shared, key, lastModifiedMs: head.modifiedMs }) > 0
+        : entries.push({ kind: "version", ...shared, object: withOwner(listed(key, row), row) }) > 0
+    },
+  )
+  const last = entries.at(-1)
+  if (!more || !last) return { entries, next: undefined }
+  if (last.kind === "prefix") return { entries, next: { keyMarker: last.prefix, versionIdMarker: undefined } }
+  const keyMarker = last.kind === "marker" ? last.key : last.object.key
+  return { entries, next: { keyMarker, versionIdMarker: last.versionId } }
+}
+
+export interface ListUploadsRequest extends Scope {
+  readonly keyMarker: string
+  readonly uploadIdMarker: MultipartId | undefined
+  readonly max: number
+}
+
+export interface UploadsPage {
+  readonly entries: readonly UploadListEntry[]
+  readonly next: { readonly keyMarker: string; readonly uploadIdMarker: MultipartId | undefined } | undefined
+}
+
+function uploadsStart(request: ListUploadsRequest): RowKey {
+  const { bucket, keyMarker, uploadIdMarker } = request
+  if (keyMarker === "") return rowKeyOf("")
+  const inPrefix = commonPrefixOf(keyMarker, request) !== undefined
+  if (uploadIdMarker === undefined || inPrefix || !isMultipartId(uploadIdMarker)) return startAfter(request, keyMarker)
+  return rowKeyOf(multipartRowKey(objectRowKey(bucket.id, parseMarker(keyMarker)), uploadIdMarker) + "\x00")
+}
+
+export function listUploads(view: RowView, request: ListUploadsRequest): UploadsPage {
+  const entries: UploadListEntry[] = []
+  if (request.max <= 0) return { entries, next: undefined }
+  const more = walk(
+    request,
+    scanFamily(view, "uploads"),
+    uploadsStart(request),
+    request.max,
+    prefix => entries.push({ kind: "prefix", prefix }),
+    ({ key, rowKey, row }) => {
+      const multipartId = multipartIdOfSuffix(parseObjectRowKey(rowKey).suffix)
+      const upload = multipartInfoOf(key, multipartId, decodeUpload(row.value))
+      return entries.push({ kind: "upload", upload }) > 0
+    },
+  )
+  const last = entries.at(-1)
+  if (!more || !last) return { entries, next: undefined }
+  if (last.kind === "prefix") return { entries, next: { keyMarker: last.prefix, uploadIdMarker: undefined } }
+  return { entries, next: { keyMarker: last.upload.key, uploadIdMarker: last.upload.multipartId } }
+}

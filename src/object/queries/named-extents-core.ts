@@ -1,0 +1,103 @@
+/**
+ * Named extents: which rows of one object key name an upload's bytes, and what they say of them. Pure.
+ *
+ * Rows that do not hold the upload's id, which is in them byte for byte, are passed over undecoded: a
+ * large multipart object names thousands of uploads.
+ */
+import { must } from "../../base/assert.js"
+import { bytesOfHex } from "../../base/bytes.js"
+import type { BucketId, MultipartId, ObjectKey, RowKey, UploadId } from "../../base/ids.js"
+import { encodeBirthNote } from "../../format/birth-note.js"
+import { bufferOf } from "../../format/buffer-of.js"
+import type { Extent } from "../../format/extent.js"
+import {
+  decodeBucket,
+  decodePart,
+  decodeSegment,
+  decodeUpload,
+  type PartRecord,
+  type SegmentRecord,
+} from "../../format/records.js"
+import { bucketRowKey, multipartRowKey, objectRowKey, parseObjectRowKey, suffixRange } from "../../format/row-key.js"
+import { multipartIdOfSuffix } from "../../format/version-id.js"
+import { decodeVersion, NO_DETAILS, type VersionDetails, type VersionRecord } from "../../format/version-record.js"
+import type { MetadataRow, RowView } from "../../metadata/index.js"
+import { headersOf } from "./object-info-core.js"
+import { readDetails } from "../commands/row-editor-core.js"
+
+export interface UploadName {
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+  readonly uploadId: UploadId
+}
+
+interface Named {
+  readonly rowKey: RowKey
+  readonly row: MetadataRow
+  readonly extent: Extent
+}
+
+/** A row that names an upload's bytes. */
+export type Naming =
+  | (Named & { readonly family: "current" | "versions"; readonly record: VersionRecord })
+  | (Named & { readonly family: "parts"; readonly record: PartRecord; readonly multipartId: MultipartId })
+  | (Named & { readonly family: "segments"; readonly record: SegmentRecord; readonly multipartId: MultipartId })
+
+export function* namingsOf(view: RowView, { bucketId, key, uploadId }: UploadName): Generator<Naming> {
+  const stem = objectRowKey(bucketId, key)
+  const id = must(bytesOfHex(uploadId), "upload ids are hex")
+  const holdsId = ({ value }: MetadataRow): boolean => bufferOf(value).includes(bufferOf(id))
+  for (const family of ["current", "versions"] as const) {
+    for (const [rowKey, row] of view.range(family, suffixRange(stem))) {
+      if (!holdsId(row)) continue
+      const record = decodeVersion(row.value)
+      const { content } = record
+      if (content.kind === "extent" && content.extent.uploadId === uploadId)
+        yield { family, rowKey, row, record, extent: content.extent }
+    }
+  }
+  for (const [rowKey, row] of view.range("parts", suffixRange(stem))) {
+    if (!holdsId(row)) continue
+    const record = decodePart(row.value)
+    const { extent } = record
+    if (extent.uploadId === uploadId)
+      yield { family: "parts", rowKey, row, record, extent, multipartId: multipartOf(rowKey) }
+  }
+  for (const [rowKey, row] of view.range("segments", suffixRange(stem))) {
+    if (!holdsId(row)) continue
+    const record = decodeSegment(row.value)
+    const part = record.parts.find(({ extent }) => extent.uploadId === uploadId)
+    if (part) yield { family: "segments", rowKey, row, record, extent: part.extent, multipartId: multipartOf(rowKey) }
+  }
+}
+
+export const multipartOf = (rowKey: RowKey): MultipartId => multipartIdOfSuffix(parseObjectRowKey(rowKey).suffix)
+
+/** What stands on the shards of an upload's first block, made once more from its row; undefined where the bucket is gone. */
+export function birthNoteOf(view: RowView, { bucketId, key }: UploadName, naming: Naming): Uint8Array | undefined {
+  const bucketRow = view.get("buckets", bucketRowKey(bucketId))
+  if (!bucketRow) return undefined
+  const { name: bucket } = decodeBucket(bucketRow.value)
+  const plannedLengthBytes = naming.extent.lengthBytes
+  const isPart = naming.family === "parts" || naming.family === "segments"
+  const row = objectRowKey(bucketId, key)
+  const details = isPart ? detailsOfParts(view, row, naming.multipartId) : readDetails(view, row, naming.record)
+  const { contentType = "" } = headersOf(details)
+  const { userMetadata } = details
+  const multipartId = isPart ? naming.multipartId : ""
+  return encodeBirthNote({ bucket, contentType, userMetadata, plannedLengthBytes, multipartId })
+}
+
+/** Of the upload in progress, or of a version that was made of it. */
+function detailsOfParts(view: RowView, row: RowKey, multipartId: MultipartId): VersionDetails {
+  const upload = view.get("uploads", multipartRowKey(row, multipartId))
+  if (upload) return decodeUpload(upload.value).details
+  for (const family of ["current", "versions"] as const) {
+    for (const [, { value }] of view.range(family, suffixRange(row))) {
+      const record = decodeVersion(value)
+      const { content } = record
+      if (content.kind === "segments" && content.multipartId === multipartId) return readDetails(view, row, record)
+    }
+  }
+  return NO_DETAILS
+}

@@ -1,0 +1,154 @@
+/** What a version record says of an object, in the words of the contract. Pure. */
+import type { BucketId, MultipartId, ObjectKey, VersionId } from "../../base/ids.js"
+import type { BucketRecord, UploadRecord } from "../../format/records.js"
+import {
+  etagOfHead,
+  versionIdOfHead,
+  type VersionDetails,
+  type VersionHead,
+  type VersionRecord,
+} from "../../format/version-record.js"
+import { objectRowKey } from "../../format/row-key.js"
+import { decodeVersion } from "../../format/version-record.js"
+import type { RowView } from "../../metadata/index.js"
+import type {
+  Bucket,
+  ContentHeaders,
+  MultipartInfo,
+  ObjectAcl,
+  ObjectInfo,
+  PutResult,
+  StoredChecksum,
+  Tags,
+  UserMetadata,
+} from "../contract.js"
+import { readDetails, type FoundVersion } from "../commands/row-editor-core.js"
+import { requireVersion, type Stored } from "../commands/version-commands-core.js"
+
+const HEADER_NAMES = [
+  "contentType",
+  "cacheControl",
+  "contentDisposition",
+  "contentEncoding",
+  "contentLanguage",
+  "expires",
+] as const satisfies readonly (keyof ContentHeaders)[]
+
+/** What a client stores beside an object's bytes. */
+interface Described {
+  readonly headers: ContentHeaders
+  readonly userMetadata: UserMetadata
+  readonly tags: Tags
+  readonly acl?: ObjectAcl | undefined
+}
+
+/** Headers are stored by name, in a fixed order. */
+export function packDetails({ headers, userMetadata, tags, acl }: Described): VersionDetails {
+  const pairs = HEADER_NAMES.flatMap((name): [string, string][] => {
+    const value = headers[name]
+    return value === undefined ? [] : [[name, value]]
+  })
+  const details = { headers: pairs, userMetadata, tags }
+  return acl === undefined ? details : { ...details, acl }
+}
+
+export function headersOf(details: VersionDetails): ContentHeaders {
+  const known = details.headers.filter(([name]) => HEADER_NAMES.some(header => header === name))
+  return Object.fromEntries(known)
+}
+
+export function checksumOf({ head, checksumValue }: VersionRecord): StoredChecksum | undefined {
+  const { checksumAlgorithm: algorithm, checksumType: type } = head
+  return algorithm && type && checksumValue !== undefined ? { algorithm, type, value: checksumValue } : undefined
+}
+
+export const bucketOf = (record: BucketRecord): Bucket => ({
+  id: record.id,
+  name: record.name,
+  owner: record.owner,
+  createdMs: record.createdMs,
+  location: record.location,
+  versioning: record.versioning,
+  settings: record.settings,
+  settingsVersion: record.settingsVersion,
+})
+
+/** A version with all that is stored beside its bytes. */
+export interface VersionRows {
+  readonly found: FoundVersion
+  readonly record: VersionRecord
+  readonly details: VersionDetails
+}
+
+/** The same, in the words of the contract. */
+export interface OpenVersion extends VersionRows {
+  readonly info: ObjectInfo
+}
+
+const HEADERS_KNOWN_MAX = 1_000
+
+/** Stored headers as the contract names them: objects with the same headers share one object, and what follows from it. */
+export class StoredHeaders {
+  private readonly byDetails = new WeakMap<VersionDetails, ContentHeaders>()
+  private readonly byText = new Map<string, ContentHeaders>()
+
+  of(details: VersionDetails): ContentHeaders {
+    const known = this.byDetails.get(details)
+    if (known !== undefined) return known
+    const text = JSON.stringify(details.headers)
+    const headers = this.byText.get(text) ?? headersOf(details)
+    if (this.byText.size >= HEADERS_KNOWN_MAX) this.byText.clear()
+    this.byText.set(text, headers)
+    this.byDetails.set(details, headers)
+    return headers
+  }
+}
+
+/** The rows of the version that a request names. Throws as `requireVersion`. */
+export function readVersion(
+  view: RowView,
+  bucketId: BucketId,
+  key: ObjectKey,
+  versionId: VersionId | undefined,
+): VersionRows {
+  const found = requireVersion(view, bucketId, key, versionId)
+  const record = decodeVersion(found.row.value)
+  return { found, record, details: readDetails(view, objectRowKey(bucketId, key), record) }
+}
+
+export function infoOf({ record, details }: VersionRows, headers = headersOf(details)): ObjectInfo {
+  const { head } = record
+  return {
+    versionId: versionIdOfHead(head),
+    sizeBytes: head.sizeBytes,
+    etag: etagOfHead(head),
+    lastModifiedMs: head.modifiedMs,
+    headers,
+    userMetadata: details.userMetadata,
+    tagCount: details.tags.length,
+    acl: details.acl,
+    checksum: checksumOf(record),
+    partsCount: head.parts > 0 ? head.parts : undefined,
+  }
+}
+
+export function putResultOf({ versioning, head }: Stored, checksumValue: string | undefined): PutResult {
+  return {
+    versionId: versioning === "never" ? undefined : versionIdOfHead(head),
+    etag: etagOfHead(head),
+    checksum: storedChecksum(head, checksumValue),
+    sizeBytes: head.sizeBytes,
+    lastModifiedMs: head.modifiedMs,
+  }
+}
+
+export const multipartInfoOf = (
+  key: ObjectKey,
+  multipartId: MultipartId,
+  { initiatedMs, checksum, details, initiator }: UploadRecord,
+): MultipartInfo => ({ key, multipartId, initiatedMs, checksum, owner: details.acl?.owner, initiator })
+
+function storedChecksum(head: VersionHead, value: string | undefined): StoredChecksum | undefined {
+  const { checksumAlgorithm: algorithm, checksumType: type } = head
+  return algorithm && type && value !== undefined ? { algorithm, type, value } : undefined
+}
