@@ -20,7 +20,7 @@ import {
 import type { AccessKey, Account, Accounts, KeyOwner, Keyring, KnownKey, NewKey } from "./contract.js"
 import type { Directory } from "./directory.js"
 import { drawAccessKeyId, drawSecret } from "./draw.js"
-import type { ParsePolicy } from "./identities/attached-policies.js"
+import type { ParsePolicy } from "./policy/contract.js"
 import type { PolicyPrincipals } from "./identities/policy-principals.js"
 import { checkPolicyText } from "./identities/policy-texts.js"
 import { KeyUses } from "./key-uses.js"

@@ -14,7 +14,8 @@ import type { AccountRecord } from "../format/records.js"
 import type { KeySession, RoleSession, SessionToken } from "../format/session-token.js"
 import type { KnownKey } from "./contract.js"
 import type { Directory } from "./directory.js"
-import { attachedPolicies, namedPolicy, type ParsePolicy } from "./identities/attached-policies.js"
+import { attachedPolicies, namedPolicy } from "./identities/attached-policies.js"
+import type { ParsePolicy } from "./policy/contract.js"
 import { identityArn, rootArn, sessionArn } from "./identities/names.js"
 import {
   readKey,

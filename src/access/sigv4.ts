@@ -21,10 +21,5 @@ export type { SignedRequest, SigningCredentials } from "./signing/sign.js"
 export { carriesSignature, claimedKey, receivedRequest, SignatureVerifier } from "./signing/verify.js"
 export type { SignatureForm, SignatureVersion } from "./signing/credentials.js"
 export type { Version2Rules } from "./signing/version2.js"
-export type {
-  AnonymousRequest,
-  ReceivedRequest,
-  SignatureRules,
-  SignedClaim,
-  VerifiedRequest,
-} from "./signing/verify.js"
+export type { AnonymousRequest, SignatureRules, SignedClaim, VerifiedRequest } from "./signing/verify.js"
+export type { ReceivedRequest } from "./signing/canonical.js"

@@ -7,14 +7,7 @@
  */
 import type { Account, Keyring, KnownKey } from "../access/contract.js"
 import { NO_POLICIES, readFormSignature, SignatureVerifier, verifyFormSignature } from "../access/index.js"
-import type {
-  AnonymousPrincipal,
-  KnownPrincipal,
-  PayloadMode,
-  PrincipalPolicies,
-  ReceivedRequest,
-  VerifiedRequest,
-} from "../access/index.js"
+import type { PayloadMode, ReceivedRequest, VerifiedRequest } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import { parseBucketName } from "../base/ids.js"
 import type { AccessKeyId } from "../base/ids.js"
@@ -23,6 +16,7 @@ import { after, type Soon } from "../base/soon.js"
 import type { QueryParameter } from "../base/uri.js"
 import type { Bucket, Buckets } from "../object/contract.js"
 import type { Headers } from "../base/request-headers.js"
+import type { AnonymousCaller, Caller, SignedCaller } from "./caller.js"
 import { mayHaveLists } from "./settings/ownership-controls.js"
 import { SUB_RESOURCES } from "./route.js"
 import type { S3Target } from "./wire/target.js"
@@ -35,29 +29,6 @@ const UNBUILT_SERVICES: ReadonlyMap<string, string> = new Map([
   ["s3-object-lambda", "Requests for Object Lambda, such as WriteGetObjectResponse,"],
   ["s3-outposts", "Requests for S3 on Outposts"],
 ])
-
-export type BodyProtection = Pick<VerifiedRequest, "payload" | "chunkSignatures">
-
-export interface SignedCaller {
-  readonly account: Account
-  readonly principal: KnownPrincipal
-  readonly policies: PrincipalPolicies
-  readonly isWholeRoot: boolean
-  readonly request: VerifiedRequest
-}
-
-/** Whoever signs nothing. */
-export interface AnonymousCaller {
-  readonly account: undefined
-  readonly principal: AnonymousPrincipal
-  readonly policies: PrincipalPolicies
-  readonly isWholeRoot: false
-  readonly request: BodyProtection &
-    Record<"accessKeyId" | "signedMs" | "version", undefined> &
-    Pick<VerifiedRequest, "form">
-}
-
-export type Caller = SignedCaller | AnonymousCaller
 
 function anonymous(form: VerifiedRequest["form"], payload: PayloadMode): AnonymousCaller {
   const chunkSignatures = (): never => {

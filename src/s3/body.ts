@@ -18,7 +18,7 @@ import type { Exchange } from "../http/index.js"
 import type { BodySource } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { ChecksumAlgorithm, Compute } from "../seams/compute/contract.js"
-import type { BodyProtection } from "./authenticate.js"
+import type { BodyProtection } from "./caller.js"
 import {
   algorithmOfTrailer,
   checkChecksumText,

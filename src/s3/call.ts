@@ -12,7 +12,7 @@ import type { Bucket, ObjectBody, ObjectServices, Tags } from "../object/contrac
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { AccessControl } from "./acl/access-control.js"
-import type { Caller } from "./authenticate.js"
+import type { Caller } from "./caller.js"
 import { ExchangeBody, RequestBody, type CallBody, type WireBody } from "./body.js"
 import type { ContentLines } from "./content-lines.js"
 import type { Field, S3Error } from "./failures.js"

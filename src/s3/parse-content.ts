@@ -6,7 +6,7 @@
 import { fail } from "../base/failures.js"
 import { Remembered } from "../base/remembered.js"
 import type { ContentHeaders, ObjectAttributes, UserMetadata } from "../object/contract.js"
-import { ByShape } from "./plan.js"
+import { ByShape } from "./by-shape.js"
 import type { Headers, RequestHeaders } from "../base/request-headers.js"
 import { withoutAwsChunked } from "./wire/aws-chunked.js"
 

@@ -6,26 +6,12 @@
  * Limits    Plans are forgotten with their shape, and the HTTP server remembers few shapes.
  */
 import type { Headers, HeaderShape, RequestHeaders } from "../base/request-headers.js"
+import { ByShape } from "./by-shape.js"
 import { checkHeader, headerRow } from "./headers.js"
 import type { Operation } from "./operations.js"
 import type { ActionName } from "./rights/actions.js"
 import { actionsOf, givesAcl, needsOfNames } from "./rights/needs-core.js"
 import type { Need } from "./rights/needs-core.js"
-
-/** What follows from a header shape, worked out once for each. */
-export class ByShape<Value> {
-  private readonly known = new WeakMap<HeaderShape, { readonly value: Value }>()
-
-  constructor(private readonly make: (shape: HeaderShape) => Value) {}
-
-  of(shape: HeaderShape): Value {
-    const known = this.known.get(shape)
-    if (known !== undefined) return known.value
-    const value = this.make(shape)
-    this.known.set(shape, { value })
-    return value
-  }
-}
 
 export class RequestPlan {
   /** Whether headers ask for an access control list. */

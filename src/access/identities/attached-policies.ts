@@ -3,13 +3,10 @@
  *
  * Limits  `PARSED_MAX` parsed policies are remembered, by their text.
  */
-import type { AccessPolicy, AccessPolicyKind, NamedPolicy, PrincipalPolicies } from "../policy/contract.js"
+import type { AccessPolicy, NamedPolicy, ParsePolicy, PrincipalPolicies } from "../policy/contract.js"
 import type { AttachedTexts, PolicyText } from "./attached-texts-core.js"
 
 const PARSED_MAX = 1_000
-
-/** Throws `malformedPolicy`. */
-export type ParsePolicy = (text: string, kind: AccessPolicyKind) => AccessPolicy
 
 /** Parses each text once. */
 export function rememberPolicies(parse: ParsePolicy): ParsePolicy {

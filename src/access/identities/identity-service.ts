@@ -26,7 +26,7 @@ import type {
 import type { Directory } from "../directory.js"
 import { POLICY_LIMITS } from "../policy/limits.js"
 import { behind } from "../record-pages-core.js"
-import type { ParsePolicy } from "./attached-policies.js"
+import type { ParsePolicy } from "../policy/contract.js"
 import * as identities from "./identity-commands-core.js"
 import { linkRange, linkToBoundary, linkToGroup, linkToPolicy } from "./identity-links-core.js"
 import {

@@ -3,7 +3,7 @@ import { fail, type Failure } from "../../base/failures.js"
 import type { IdentityKind, InlinePolicy } from "../../format/identity-records.js"
 import type { AccessPolicyKind } from "../policy/contract.js"
 import { POLICY_LIMITS, policyCharacters } from "../policy/limits.js"
-import type { ParsePolicy } from "./attached-policies.js"
+import type { ParsePolicy } from "../policy/contract.js"
 
 const INLINE_CHARACTERS_MAX: Readonly<Record<IdentityKind, number>> = {
   user: POLICY_LIMITS.userInlineCharactersMax,

@@ -14,7 +14,16 @@ import type { AccountId } from "../../base/ids.js"
 import type { AccountNumber } from "../../base/ids.js"
 import type { Principal } from "../principal.js"
 import type { Effort } from "./effort.js"
-import type { NamedCallers } from "./principals.js"
+
+/** The principals of a statement, by what they are compared with. */
+export interface NamedCallers {
+  readonly negated: boolean
+  readonly everybody: boolean
+  readonly accounts: ReadonlySet<string>
+  readonly canonicalIds: ReadonlySet<string>
+  readonly arnsAndIds: ReadonlySet<string>
+  readonly providers: ReadonlySet<string>
+}
 
 export type AccessPolicyKind = "identity" | "resource" | "trust"
 export type PolicyVersion = "2008-10-17" | "2012-10-17"
@@ -192,3 +201,6 @@ export type Denied = (
 }
 
 export type Decision = Allowed | Denied
+
+/** Throws `malformedPolicy`. */
+export type ParsePolicy = (text: string, kind: AccessPolicyKind) => AccessPolicy

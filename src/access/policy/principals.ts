@@ -8,19 +8,9 @@
  * policies written for AWS mean the same here.
  * Sources  "Principal" and "NotPrincipal", IAM User Guide.
  */
-import type { AccessRequest, Principals, Reach } from "./contract.js"
+import type { AccessRequest, NamedCallers, Principals, Reach } from "./contract.js"
 
 type Caller = AccessRequest["principal"]
-
-/** The principals of a statement, by what they are compared with. */
-export interface NamedCallers {
-  readonly negated: boolean
-  readonly everybody: boolean
-  readonly accounts: ReadonlySet<string>
-  readonly canonicalIds: ReadonlySet<string>
-  readonly arnsAndIds: ReadonlySet<string>
-  readonly providers: ReadonlySet<string>
-}
 
 const ACCOUNT = /^(?:arn:aws:iam::)?(\d{12})(?::root)?$/
 

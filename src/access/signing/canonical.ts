@@ -9,6 +9,8 @@ import { createHash, createHmac } from "node:crypto"
 import { isCanonicalPath, parseQuery, percentDecode, percentEncode, splitTarget } from "../../base/uri.js"
 import type { QueryParameter } from "../../base/uri.js"
 
+import type { RequestHeaders } from "../../base/request-headers.js"
+
 export const ALGORITHM = "AWS4-HMAC-SHA256"
 export const EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -18,6 +20,17 @@ export interface Scope {
   readonly day: string
   readonly region: string
   readonly service: string
+}
+
+/** A request as it was received: its target as sent, and parsed. */
+export interface ReceivedRequest {
+  readonly method: string
+  /** Percent-coded. */
+  readonly rawPath: string
+  readonly rawQuery: string
+  /** Those of `rawQuery`, decoded. */
+  readonly parameters: readonly QueryParameter[]
+  readonly headers: RequestHeaders
 }
 
 export interface SignableRequest {

@@ -25,6 +25,7 @@ import {
   foldBlanks,
   scopeText,
   sha256Hex,
+  type ReceivedRequest,
 } from "./canonical.js"
 import type { Scope } from "./canonical.js"
 import { ChunkSignatures } from "./chunks.js"
@@ -55,17 +56,6 @@ const HASH_HEADER = "x-amz-content-sha256"
 const TOKEN_HEADER = "x-amz-security-token"
 const SIGNATURE_LAST = "Signature="
 const SIGNATURE = /^[0-9a-f]{64}$/
-
-/** A request as it was received: its target as sent, and parsed. */
-export interface ReceivedRequest {
-  readonly method: string
-  /** Percent-coded. */
-  readonly rawPath: string
-  readonly rawQuery: string
-  /** Those of `rawQuery`, decoded. */
-  readonly parameters: readonly QueryParameter[]
-  readonly headers: RequestHeaders
-}
 
 /** Throws `invalidUri`. */
 export function receivedRequest(

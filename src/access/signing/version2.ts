@@ -19,7 +19,7 @@ import { equalInConstantTime, trimBlanks } from "./canonical.js"
 import { accessKeyOf, isSecretHeader, PRESIGNED_SECONDS_MAX, VERSION_2_PARAMETERS } from "./credentials.js"
 import { parsePayloadMode, UNSIGNED_PAYLOAD } from "./payload.js"
 import type { PayloadMode } from "./payload.js"
-import type { ReceivedRequest } from "./verify.js"
+import type { ReceivedRequest } from "./canonical.js"
 
 /** What a protocol that accepts version 2 says about a request. */
 export interface Version2Rules {

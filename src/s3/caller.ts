@@ -1,0 +1,26 @@
+/** Who sends a request, as the signature told: somebody with a key, or nobody in particular. */
+import type { Account } from "../access/contract.js"
+import type { AnonymousPrincipal, KnownPrincipal, PrincipalPolicies, VerifiedRequest } from "../access/index.js"
+
+export type BodyProtection = Pick<VerifiedRequest, "payload" | "chunkSignatures">
+
+export interface SignedCaller {
+  readonly account: Account
+  readonly principal: KnownPrincipal
+  readonly policies: PrincipalPolicies
+  readonly isWholeRoot: boolean
+  readonly request: VerifiedRequest
+}
+
+/** Whoever signs nothing. */
+export interface AnonymousCaller {
+  readonly account: undefined
+  readonly principal: AnonymousPrincipal
+  readonly policies: PrincipalPolicies
+  readonly isWholeRoot: false
+  readonly request: BodyProtection &
+    Record<"accessKeyId" | "signedMs" | "version", undefined> &
+    Pick<VerifiedRequest, "form">
+}
+
+export type Caller = SignedCaller | AnonymousCaller
