@@ -1,57 +1,84 @@
 /**
- * What blocks survive where the layouts put them: one walk over all partitions. Pure.
+ * How many disks may fail until blocks are lost, where the layouts put them: one walk over all partitions. Pure.
  *
  * A group is what shares one fate: the shards of a block, of which `needed` must stay. It is lost with r
- * disks if the r disks that hold most of its shards hold more than it can spare. A word holds a bit for
- * each device or disk: a walk looks at a million slots, and may take some milliseconds.
+ * disks if the r disks that hold most of its shards hold more than it can spare. A walk looks at a million
+ * slots, and may take some milliseconds. So it keeps a word for each partition, with a bit for each slot,
+ * whatever the number of devices.
  */
+import { assert } from "../base/assert.js"
+import { equalBytes } from "../base/bytes.js"
 import type { DeviceId } from "../base/ids.js"
-import { DEVICES_MAX } from "../base/limits.js"
-import type { Layout, SlotTable } from "../placement/index.js"
+import { SHARDS_MAX } from "../base/limits.js"
+import type { Layout } from "../placement/index.js"
 
-/** A device may have a shard by each of two layouts. */
-const SHARDS_MAX = 2 * DEVICES_MAX
+/** A set of disks, by their numbers. */
+class DiskSet {
+  private readonly isIn: Uint8Array
+  private size = 0
+
+  constructor(private readonly disks: number) {
+    this.isIn = new Uint8Array(disks)
+  }
+
+  get isFull(): boolean {
+    return this.size === this.disks
+  }
+
+  has(disk: number): boolean {
+    return this.isIn[disk] === 1
+  }
+
+  add(disk: number): void {
+    if (this.isIn[disk] !== 0) return
+    this.isIn[disk] = 1
+    this.size += 1
+  }
+
+  addAll(others: DiskSet): void {
+    for (let disk = 0; disk < others.disks; disk += 1) if (others.has(disk)) this.add(disk)
+  }
+}
 
 /** The shards of one group, by disk: how many disks it takes to lose it. */
 export class Group {
-  private readonly onDisk = new Uint8Array(DEVICES_MAX)
-  /** By size: how many disks hold so many of its shards. */
-  private readonly disksWith = new Uint8Array(SHARDS_MAX + 1)
+  private readonly onDisk: Uint16Array
+  /** The first `used` hold shards. */
+  private readonly held: Uint16Array
+  private used = 0
+  /** By size: how many disks hold so many of its shards, or more. */
+  private readonly disksWith: Uint16Array
   private most = 0
   shards = 0
 
-  clear(): void {
-    this.onDisk.fill(0)
-    this.empty()
+  /** At most so many shards on so many disks. */
+  constructor(disks: number, shards: number) {
+    this.onDisk = new Uint16Array(disks)
+    this.held = new Uint16Array(disks)
+    this.disksWith = new Uint16Array(shards + 1)
   }
 
-  /** One more shard. */
-  add(disk: number): void {
-    const size = (this.onDisk[disk] ?? 0) + 1
-    this.onDisk[disk] = size
-    this.disksWith[size] = (this.disksWith[size] ?? 0) + 1
-    if (size > 1) this.disksWith[size - 1] = (this.disksWith[size - 1] ?? 0) - 1
-    if (size > this.most) this.most = size
-    this.shards += 1
-  }
-
-  /** Takes the place of what was there: a shard on each of these devices, and a further one on some of them. */
-  set(once: number, twice: number, devicesOn: Int32Array): void {
-    this.empty()
-    for (let disk = 0; disk < devicesOn.length; disk += 1) {
-      const devices = devicesOn[disk] ?? 0
-      const size = bitsIn(once & devices) + (twice === 0 ? 0 : bitsIn(twice & devices))
-      this.onDisk[disk] = size
-      this.disksWith[size] = (this.disksWith[size] ?? 0) + 1
-      if (size > this.most) this.most = size
-      this.shards += size
+  /** Takes the place of what was there: a shard on each of the first `count` disks. */
+  set(disks: Uint16Array, count = disks.length): this {
+    const { onDisk, held, disksWith } = this
+    for (let i = 0; i < this.used; i += 1) onDisk[held[i] ?? 0] = 0
+    for (let size = 0; size <= this.most; size += 1) disksWith[size] = 0
+    let used = 0
+    let most = 0
+    for (let i = 0; i < count; i += 1) {
+      const disk = disks[i] ?? 0
+      const size = (onDisk[disk] ?? 0) + 1
+      onDisk[disk] = size
+      disksWith[size] = (disksWith[size] ?? 0) + 1
+      if (size > most) most = size
+      if (size > 1) continue
+      held[used] = disk
+      used += 1
     }
-  }
-
-  private empty(): void {
-    for (let size = 0; size <= this.most; size += 1) this.disksWith[size] = 0
-    this.most = 0
-    this.shards = 0
+    this.used = used
+    this.most = most
+    this.shards = count
+    return this
   }
 
   /** How many arbitrary disks may go while `needed` shards stay; -1: fewer are left already. */
@@ -60,44 +87,56 @@ export class Group {
     if (spare < 0) return -1
     let disks = 0
     for (let size = this.most; size > 0; size -= 1) {
-      for (let ofSize = this.disksWith[size] ?? 0; ofSize > 0; ofSize -= 1) {
-        if (spare < size) return disks
-        spare -= size
-        disks += 1
-      }
+      // The larger ones are among them, and gone.
+      const ofSize = (this.disksWith[size] ?? 0) - disks
+      if (spare < ofSize * size) return disks + Math.floor(spare / size)
+      spare -= ofSize * size
+      disks += ofSize
     }
     return disks
   }
 
-  /** A bit for each disk that alone holds more than can be spared. */
-  criticalDisks(needed: number): number {
+  /** Adds the disks that alone hold more than can be spared. */
+  addCritical(needed: number, to: DiskSet): void {
     const spare = this.shards - needed
-    if (spare < 0 || spare >= this.most) return 0
-    return this.onDisk.reduce((word, size, disk) => (size > spare ? word | (1 << disk) : word), 0)
+    if (spare < 0 || spare >= this.most) return
+    for (let i = 0; i < this.used; i += 1) {
+      const disk = this.held[i] ?? 0
+      if ((this.onDisk[disk] ?? 0) > spare) to.add(disk)
+    }
   }
 }
 
+/** How many bits of the word are set. */
 function bitsIn(word: number): number {
   const pairs = word - ((word >>> 1) & 0x5555_5555)
   const fours = (pairs & 0x3333_3333) + ((pairs >>> 2) & 0x3333_3333)
   return Math.imul((fours + (fours >>> 4)) & 0x0f0f_0f0f, 0x0101_0101) >>> 24
 }
 
+/** The number of the lowest bit that is set, of a word with any. */
+const lowestBit = (word: number): number => 31 - Math.clz32(word & -word)
+
 /** What was found so far, over all groups. */
 export class Findings {
-  losses = DEVICES_MAX
-  criticalDisks = 0
+  losses = Infinity
+  /** Disks whose loss alone loses a group. */
+  readonly critical: DiskSet
+
+  constructor(disks: number) {
+    this.critical = new DiskSet(disks)
+  }
 
   /** Counts a group; gives how many disks it survives. */
   take(group: Group, needed: number): number {
     const losses = group.losses(needed)
-    this.note(losses, losses === 0 ? group.criticalDisks(needed) : 0)
+    if (losses === 0 && !this.critical.isFull) group.addCritical(needed, this.critical)
+    this.note(losses)
     return losses
   }
 
-  note(losses: number, criticalDisks: number): void {
+  note(losses: number): void {
     if (losses < this.losses) this.losses = losses
-    this.criticalDisks |= criticalDisks
   }
 }
 
@@ -111,26 +150,32 @@ export interface Shape {
   readonly isStaying: boolean
 }
 
-/** Where blocks may lie; in words of devices bit i is the store's device i. */
+/** A device of the store, with what is assumed to lie on it. */
+export interface PlacedDevice {
+  readonly id: DeviceId
+  /** Numbered in the order of the devices. */
+  readonly disk: number
+  /** Not out. */
+  readonly isHere: boolean
+  /** Somebody has looked what it has. */
+  readonly isKnown: boolean
+  /** What it lacks of what layouts give it; or a byte for each partition, not 0 where it may lack shards. */
+  readonly lacks: "nothing" | "everything" | Uint8Array
+}
+
+/** Where blocks may lie. */
 export interface Places {
   readonly layout: Layout
   /** While shards move from it to `layout`. */
   readonly previousLayout: Layout | undefined
-  readonly devices: readonly DeviceId[]
-  /** By device, its disk: numbered in the order of the devices. */
-  readonly diskOf: readonly number[]
-  /** Devices that are not out. */
-  readonly here: number
-  /** Devices of which it is known what they have. */
-  readonly known: number
-  /** By partition, the devices that have what layouts give them in it. */
-  readonly having: Int32Array
+  readonly devices: readonly PlacedDevice[]
+  readonly disks: number
 }
 
 /** What blocks survive that lie where layouts put them. */
 export interface Survival {
   readonly losses: number
-  readonly criticalDisks: number
+  readonly critical: DiskSet
   /** By shape: partitions by how many losses + 1 its blocks in them survive. */
   readonly partitionsAt: readonly Uint32Array[]
   /** By partition, losses + 1 of what survives least in it; `UNTOUCHED` where nothing may lie. */
@@ -139,7 +184,7 @@ export interface Survival {
   readonly whenWhole: number
 }
 
-export interface BlocksJudgement {
+interface BlocksJudgement {
   readonly together: Survival
   /** The same, were each device a disk of its own. */
   readonly apart: Survival
@@ -147,199 +192,279 @@ export interface BlocksJudgement {
   readonly lacks: Uint8Array
 }
 
-export const UNTOUCHED = DEVICES_MAX + 1
+/** Above the losses + 1 of any block: each of its slots has one shard at most. */
+export const UNTOUCHED = SHARDS_MAX + 1
 
 export const partitionsOf = ({ table, width }: Layout): number => table.length / width
 
-/** No index of a table, which names some 64 devices at most. */
-const NONE = 255
-
-/** By index of a table, the bit of the store's device; 0 for one that is not the store's. */
-function bitsOf(ids: readonly DeviceId[], devices: readonly DeviceId[]): Int32Array {
-  const bits = new Int32Array(NONE + 1)
-  ids.forEach((id, index) => (bits[index] = devices.includes(id) ? 1 << devices.indexOf(id) : 0))
-  return bits
+export function hasShard({ lacks }: PlacedDevice, partition: number): boolean {
+  return lacks === "nothing" || (lacks !== "everything" && lacks[partition] === 0)
 }
 
-/** By partition, the devices of its first slots. */
-function wordsOf({ table, width }: Layout, bits: Int32Array, slots: number): Int32Array {
+/** By number of a device, and one more for a device that is not the store's: what it has, by one of these. */
+const [HAS_NONE, HAS_ALL, HAS_SOME] = [0, 1, 2]
+
+/** What a walk wants to know of the devices, in arrays: it asks a million times. */
+class Holdings {
+  readonly has: Uint8Array
+  /** 1 for a device of which it is known what it has. */
+  readonly isKnown: Uint8Array
+  private readonly lacks: readonly (Uint8Array | undefined)[]
+  private readonly numbers: ReadonlyMap<DeviceId, number>
+
+  constructor(devices: readonly PlacedDevice[]) {
+    assert(devices.length < 0xffff, "a number of a device has two bytes")
+    this.has = new Uint8Array(devices.length + 1)
+    this.isKnown = new Uint8Array(devices.length + 1)
+    devices.forEach(({ lacks, isKnown }, number) => {
+      this.has[number] = lacks === "nothing" ? HAS_ALL : lacks === "everything" ? HAS_NONE : HAS_SOME
+      this.isKnown[number] = isKnown ? 1 : 0
+    })
+    this.lacks = devices.map(({ lacks }) => (typeof lacks === "string" ? undefined : lacks))
+    this.numbers = new Map(devices.map(({ id }, number) => [id, number]))
+  }
+
+  /** By index of the layout's table, the number of the store's device. */
+  numbersOf({ devices }: Layout): Uint16Array {
+    return Uint16Array.from(devices, id => this.numbers.get(id) ?? this.lacks.length)
+  }
+
+  /** 1 where a device that has some has the shard. */
+  looked(device: number, partition: number): number {
+    return this.lacks[device]?.[partition] === 0 ? 1 : 0
+  }
+}
+
+/** The words of the slots: by partition, bit i is slot i. A policy narrower than the widest looks at its first ones. */
+interface Lying {
+  /** Slots of which a block written before the current layout has its shard where the current layout wants it. */
+  readonly current: Int32Array
+  /** Other slots, of which it has its shard where the previous layout wanted it. */
+  readonly previous: Int32Array | undefined
+  /** By partition, 1 where a device has two of its shards: it lost one slot and gained another. */
+  readonly isDouble: Uint8Array | undefined
+}
+
+const firstSlots = (slots: number): number => (slots >= 32 ? ~0 : (1 << slots) - 1)
+
+/** By partition, the slots of which the device, by index of the table, counts: 1, or else 0. */
+function wordsOf({ table, width }: Layout, slots: number, counts: Uint8Array): Int32Array {
   const words = new Int32Array(table.length / width)
+  if (!counts.includes(0)) return words.fill(firstSlots(slots))
   for (let partition = 0; partition < words.length; partition += 1) {
-    const end = partition * width + slots
+    const start = partition * width
     let word = 0
-    for (let at = partition * width; at < end; at += 1) word |= bits[table[at] ?? NONE] ?? 0
+    for (let slot = 0; slot < slots; slot += 1) word |= (counts[table[start + slot] ?? 0] ?? 0) << slot
     words[partition] = word
   }
   return words
 }
 
-/** Where the blocks of a shape lie, by partition. */
-interface Lying {
-  readonly shape: Shape
-  /** Devices that the current layout gives its shards to. */
-  readonly given: Int32Array
-  /** Devices that have a shard of a block that was written before the current layout. */
-  readonly once: Int32Array
-  /** Those that have a second one: what lost one slot may have gained another. */
-  readonly twice: Int32Array | undefined
-  /** 1 where some lie by the previous layout. */
-  readonly isElsewhere: Uint8Array
-}
-
-function lyingOf(places: Places, shape: Shape): Lying {
-  const { layout, previousLayout, devices, having } = places
-  const given = wordsOf(layout, bitsOf(layout.devices, devices), shape.slots)
-  if (previousLayout !== undefined) return { shape, given, ...whileMoving(places, previousLayout, shape.slots) }
-  const once = new Int32Array(given.length)
-  for (let i = 0; i < once.length; i += 1) once[i] = (given[i] ?? 0) & (having[i] ?? 0)
-  return { shape, given, once, twice: undefined, isElsewhere: new Uint8Array(given.length) }
-}
-
-function whileMoving({ layout, devices, known, having }: Places, previous: Layout, slots: number) {
+/** By partition, the slots of which a device has the shard. */
+function currentOf(layout: Layout, holdings: Holdings, slots: number): Int32Array {
   const { table, width } = layout
-  const ids = [...new Set([...layout.devices, ...previous.devices])]
-  const bits = bitsOf(ids, devices)
-  const previousTable = besideOf(layout, ids, previous)
-  const once = new Int32Array(having.length)
-  const twice = new Int32Array(having.length)
-  const isElsewhere = new Uint8Array(having.length)
-  for (let partition = 0; partition < having.length; partition += 1) {
-    const has = having[partition] ?? 0
-    const end = partition * width + slots
-    let seen = 0
-    let again = 0
-    for (let at = partition * width; at < end; at += 1) {
-      const to = table[at] ?? NONE
-      const from = previousTable[at] ?? NONE
-      let device = has & (bits[to] ?? 0)
-      if (to !== from && (device & known) === 0) {
-        device = has & (bits[from] ?? 0)
-        if (device !== 0) isElsewhere[partition] = 1
+  const numbers = holdings.numbersOf(layout)
+  const has = Uint8Array.from(numbers, number => holdings.has[number] ?? HAS_NONE)
+  if (!has.includes(HAS_SOME)) return wordsOf(layout, slots, has)
+  const words = new Int32Array(partitionsOf(layout))
+  for (let partition = 0; partition < words.length; partition += 1) {
+    const start = partition * width
+    let word = 0
+    for (let slot = 0; slot < slots; slot += 1) {
+      const index = table[start + slot] ?? 0
+      let one = has[index] ?? HAS_NONE
+      if (one === HAS_SOME) one = holdings.looked(numbers[index] ?? 0, partition)
+      word |= one << slot
+    }
+    words[partition] = word
+  }
+  return words
+}
+
+function whileMoving(layout: Layout, before: Layout, holdings: Holdings, slots: number): Lying {
+  const { table, width } = layout
+  const { has, isKnown } = holdings
+  const none = has.length - 1
+  const [numbers, numbersBefore] = [holdings.numbersOf(layout), holdings.numbersOf(before)]
+  const [current, previous] = [new Int32Array(partitionsOf(layout)), new Int32Array(partitionsOf(layout))]
+  const isDouble = new Uint8Array(current.length)
+  for (let partition = 0; partition < current.length; partition += 1) {
+    const start = partition * width
+    const startBefore = partition * before.width
+    let word = 0
+    let wordBefore = 0
+    for (let slot = 0; slot < slots; slot += 1) {
+      const to = numbers[table[start + slot] ?? 0] ?? none
+      const from = slot < before.width ? (numbersBefore[before.table[startBefore + slot] ?? 0] ?? none) : none
+      // 1 where the slot has moved. No branch: a processor guesses wrong which slots have.
+      const isMoved = -(to ^ from) >>> 31
+      let hasNow = has[to] ?? HAS_NONE
+      if (hasNow === HAS_SOME) hasNow = holdings.looked(to, partition)
+      let hasBefore = has[from] ?? HAS_NONE
+      if (hasBefore === HAS_SOME) hasBefore = holdings.looked(from, partition)
+      // A device that gained the slot is assumed to have the shard only if somebody has looked.
+      const one = hasNow & ((isMoved ^ 1) | (isKnown[to] ?? 0))
+      word |= one << slot
+      wordBefore |= (hasBefore & isMoved & (one ^ 1)) << slot
+    }
+    current[partition] = word
+    previous[partition] = wordBefore
+    for (let left = wordBefore; left !== 0; left &= left - 1) {
+      const from = numbersBefore[before.table[startBefore + lowestBit(left)] ?? 0]
+      for (let slot = 0; slot < slots; slot += 1) {
+        const isSame = numbers[table[start + slot] ?? 0] === from
+        if (isSame && (word & (1 << slot)) !== 0) isDouble[partition] = 1
       }
-      again |= seen & device
-      seen |= device
-    }
-    once[partition] = seen
-    twice[partition] = again
-  }
-  return { once, twice, isElsewhere }
-}
-
-/** The previous table, each slot where the layout's own has it, with indexes into these ids: most often as it is. */
-function besideOf({ table, width }: Layout, ids: readonly DeviceId[], previous: Layout): SlotTable {
-  if (previous.width === width && previous.devices.every((id, index) => ids[index] === id)) return previous.table
-  const indexes = Uint8Array.from(previous.devices, id => ids.indexOf(id))
-  const beside = new Uint8Array(table.length).fill(NONE)
-  const inBoth = Math.min(width, previous.width)
-  for (let partition = 0; partition * width < table.length; partition += 1) {
-    for (let slot = 0; slot < inBoth; slot += 1) {
-      beside[partition * width + slot] = indexes[previous.table[partition * previous.width + slot] ?? NONE] ?? NONE
     }
   }
-  return beside
+  return { current, previous, isDouble }
 }
 
-/** By partition, a group. */
+/** By partition, a group: the slots that count, by the layout their shard lies by. */
 interface Groups {
-  /** Devices with a shard; those not of interest are left out. */
-  readonly once: Int32Array
-  readonly among: number
-  /** Devices with a second shard. */
-  readonly twice: Int32Array
+  readonly current: Int32Array
+  readonly previous: Int32Array | undefined
+  readonly isDouble: Uint8Array | undefined
   /** 0: there is no such group. */
   readonly exists: Uint8Array
 }
 
 /** Groups of blocks on disks, one partition after the other. */
 class Walk {
-  private readonly group = new Group()
-  private readonly found = new Findings()
-  /** By disk, its devices. */
-  private readonly devicesOn: Int32Array
+  private readonly group: Group
+  private readonly disksOfGroup = new Uint16Array(SHARDS_MAX)
+  private readonly found: Findings
+  private readonly byId: ReadonlyMap<DeviceId, PlacedDevice>
   private readonly isApart: boolean
-  private readonly none: Int32Array
+  /** By index of a layout's table, the disk. */
+  private readonly currentDisks: Uint16Array
+  private readonly previousDisks: Uint16Array
+  private readonly partitions: number
 
   constructor(
     private readonly places: Places,
-    diskOf: readonly number[],
+    private readonly lying: Lying,
+    private readonly shapes: readonly Shape[],
   ) {
-    const on = (disk: number) => diskOf.reduce((word, each, device) => (each === disk ? word | (1 << device) : word), 0)
-    this.devicesOn = Int32Array.from(new Set(diskOf), on)
-    this.isApart = this.devicesOn.length === diskOf.length
-    this.none = new Int32Array(places.having.length)
+    const { devices, disks, layout, previousLayout } = places
+    this.byId = new Map(devices.map(device => [device.id, device]))
+    const disksOf = (ids: readonly DeviceId[]) => Uint16Array.from(ids, id => this.byId.get(id)?.disk ?? disks)
+    this.group = new Group(disks, SHARDS_MAX)
+    this.found = new Findings(disks)
+    this.isApart = disks === devices.length
+    this.currentDisks = disksOf(layout.devices)
+    this.previousDisks = disksOf(previousLayout?.devices ?? [])
+    this.partitions = partitionsOf(layout)
   }
 
-  now(lyings: readonly Lying[]): Omit<Survival, "whenWhole"> {
-    const { previousLayout, having } = this.places
-    const losses = lyings.map(() => new Int8Array(having.length).fill(DEVICES_MAX))
-    this.takeBefore(lyings, losses)
-    if (previousLayout !== undefined) this.takeSince(lyings, losses)
-    const partitionsAt = losses.map(() => new Uint32Array(DEVICES_MAX + 2))
-    const lowest = new Uint8Array(having.length).fill(UNTOUCHED)
+  now(): Omit<Survival, "whenWhole"> {
+    const losses = this.shapes.map(() => new Int8Array(this.partitions).fill(SHARDS_MAX))
+    this.takeBefore(losses)
+    if (this.places.previousLayout !== undefined) this.takeSince(losses)
+    const partitionsAt = losses.map(() => new Uint32Array(UNTOUCHED + 1))
+    const lowest = new Uint8Array(this.partitions).fill(UNTOUCHED)
     losses.forEach((ofShape, i) => countLosses(ofShape, partitionsAt[i] ?? new Uint32Array(), lowest))
-    return { losses: this.found.losses, criticalDisks: this.found.criticalDisks, partitionsAt, lowest }
+    return { losses: this.found.losses, critical: this.found.critical, partitionsAt, lowest }
   }
 
-  whenWhole(lyings: readonly Lying[]): number {
-    const { layout, devices } = this.places
+  whenWhole(): number {
+    const { partitions } = this
+    const given = this.slotsWith(() => true)
     // Where each device is a disk of its own, all partitions are like the first.
-    const isUniform = this.isApart && layout.devices.every(id => devices.includes(id))
-    const exists = new Uint8Array(this.none.length).fill(1, 0, isUniform ? 1 : undefined)
-    for (const { shape, given } of lyings) {
-      const groups = { once: given, among: ~0, twice: this.none, exists }
-      if (shape.isStaying) this.take(groups, shape.needed, new Int8Array(exists.length))
-    }
+    const isUniform = this.isApart && this.places.layout.devices.every(id => this.byId.has(id))
+    const exists = new Uint8Array(partitions).fill(1, 0, isUniform ? 1 : undefined)
+    const groups = { current: given, previous: undefined, isDouble: undefined, exists }
+    for (const shape of this.shapes) if (shape.isStaying) this.take(groups, shape, new Int8Array(partitions))
     return this.found.losses
   }
 
+  /** By partition, the slots that the current layout gives to such a device. */
+  private slotsWith(counts: (device: PlacedDevice) => boolean): Int32Array {
+    const { layout } = this.places
+    const isCounted = Uint8Array.from(layout.devices, id => {
+      const device = this.byId.get(id)
+      return device !== undefined && counts(device) ? 1 : 0
+    })
+    return wordsOf(layout, this.shapes.at(-1)?.slots ?? 0, isCounted)
+  }
+
   /** What blocks survive that were written before the current layout. */
-  private takeBefore(lyings: readonly Lying[], losses: readonly Int8Array[]): void {
-    const exists = new Uint8Array(this.none.length).fill(1)
-    lyings.forEach(({ shape, once, twice = this.none }, i) => {
+  private takeBefore(losses: readonly Int8Array[]): void {
+    const groups = { ...this.lying, exists: new Uint8Array(this.partitions).fill(1) }
+    this.shapes.forEach((shape, i) => {
       const ofShape = losses[i]
-      if (!shape.isNew && ofShape !== undefined) this.take({ once, among: ~0, twice, exists }, shape.needed, ofShape)
+      if (!shape.isNew && ofShape !== undefined) this.take(groups, shape, ofShape)
     })
   }
 
   /** What those survive that were written since: they all lie where the current layout wants them. */
-  private takeSince(lyings: readonly Lying[], losses: readonly Int8Array[]): void {
+  private takeSince(losses: readonly Int8Array[]): void {
     // Where nothing lies by the previous layout, what was written since has what was there before, or more.
-    const exists = lyings.at(-1)?.isElsewhere.slice() ?? new Uint8Array()
-    if (lyings.some(({ shape }) => shape.isNew)) exists.fill(1)
+    const exists = new Uint8Array(this.partitions)
+    this.lying.previous?.forEach((word, partition) => (exists[partition] = word === 0 ? 0 : 1))
+    if (this.shapes.some(({ isNew }) => isNew)) exists.fill(1)
     for (const before of losses) markLost(before, exists)
-    lyings.forEach(({ shape, given }, i) => {
+    const here = this.slotsWith(({ isHere }) => isHere)
+    const groups = { current: here, previous: undefined, isDouble: undefined, exists }
+    this.shapes.forEach((shape, i) => {
       const ofShape = losses[i]
-      const groups = { once: given, among: this.places.here, twice: this.none, exists }
-      if (ofShape !== undefined) this.take(groups, shape.needed, ofShape)
+      if (ofShape !== undefined) this.take(groups, shape, ofShape)
     })
   }
 
   /** Lowers the losses, by partition, to what the groups survive. */
-  private take({ once, among, twice, exists }: Groups, needed: number, losses: Int8Array): void {
-    const { isApart, found, group } = this
-    let last = UNTOUCHED
-    let lastSingle = 0
-    let lastDouble = 0
+  private take({ current, previous, isDouble, exists }: Groups, { slots, needed }: Shape, losses: Int8Array): void {
+    const { isApart, found } = this
+    const among = firstSlots(slots)
+    // As wide as there are devices: where all have their shards, one partition is like another.
+    const onAll = slots === this.places.layout.devices.length ? among : undefined
+    let survivedOnAll: number | undefined
     for (let partition = 0; partition < exists.length; partition += 1) {
       if (exists[partition] === 0) continue
-      const single = (once[partition] ?? 0) & among
-      const double = twice[partition] ?? 0
-      let survived = last
-      if (isApart && double === 0) {
+      const ofCurrent = (current[partition] ?? 0) & among
+      const ofPrevious = (previous?.[partition] ?? 0) & among
+      let survived: number
+      if (ofCurrent === onAll && survivedOnAll !== undefined) {
+        survived = survivedOnAll
+      } else if (isApart && (ofPrevious === 0 || isDouble?.[partition] === 0)) {
         // Each disk holds one shard, and so takes one of what can be spared.
-        survived = Math.max(-1, bitsIn(single) - needed)
-        found.note(survived, survived === 0 ? single : 0)
-      } else if (last === UNTOUCHED || lastSingle !== single || lastDouble !== double) {
-        // In a small store all partitions lie on all devices.
-        group.set(single, double, this.devicesOn)
-        survived = found.take(group, needed)
-        last = survived
-        lastSingle = single
-        lastDouble = double
+        survived = Math.max(-1, bitsIn(ofCurrent | ofPrevious) - needed)
+        if (survived === 0 && !found.critical.isFull) found.take(this.groupOf(partition, ofCurrent, ofPrevious), needed)
+        found.note(survived)
+      } else {
+        survived = found.take(this.groupOf(partition, ofCurrent, ofPrevious), needed)
       }
+      if (ofCurrent === onAll) survivedOnAll = survived
       if (survived < (losses[partition] ?? 0)) losses[partition] = survived
     }
   }
+
+  private groupOf(partition: number, ofCurrent: number, ofPrevious: number): Group {
+    const { group, disksOfGroup } = this
+    const { layout, previousLayout } = this.places
+    const count = disksOfSlots(layout, partition, ofCurrent, this.currentDisks, disksOfGroup, 0)
+    if (previousLayout === undefined || ofPrevious === 0) return group.set(disksOfGroup, count)
+    const all = disksOfSlots(previousLayout, partition, ofPrevious, this.previousDisks, disksOfGroup, count)
+    return group.set(disksOfGroup, all)
+  }
+}
+
+/** Writes the disks of the slots of a word behind the first `count`; returns how many there are now. */
+function disksOfSlots(
+  { table, width }: Layout,
+  partition: number,
+  word: number,
+  disks: Uint16Array,
+  target: Uint16Array,
+  count: number,
+): number {
+  const start = partition * width
+  let at = count
+  for (let left = word; left !== 0; left &= left - 1) {
+    target[at] = disks[table[start + lowestBit(left)] ?? 0] ?? 0
+    at += 1
+  }
+  return at
 }
 
 function markLost(losses: Int8Array, marks: Uint8Array): void {
@@ -357,20 +482,31 @@ function countLosses(losses: Int8Array, partitionsAt: Uint32Array, lowest: Uint8
   }
 }
 
+/** The same store, were each device a disk of its own. */
+export const ownDisks = (places: Places): Places => ({
+  ...places,
+  devices: places.devices.map((device, number) => ({ ...device, disk: number })),
+  disks: places.devices.length,
+})
+
 function judgeBlocks(places: Places, shapes: readonly Shape[]): BlocksJudgement {
-  const lyings = shapes.map(shape => lyingOf(places, shape))
-  const { diskOf, having } = places
-  const onDisks = (disks: readonly number[]): Survival => ({
-    ...new Walk(places, disks).now(lyings),
-    whenWhole: new Walk(places, disks).whenWhole(lyings),
+  const widest = shapes.at(-1)?.slots ?? 0
+  assert(widest <= SHARDS_MAX, "a word has a bit for each shard of a block")
+  const { layout, previousLayout } = places
+  const holdings = new Holdings(places.devices)
+  const lying: Lying =
+    previousLayout === undefined
+      ? { current: currentOf(layout, holdings, widest), previous: undefined, isDouble: undefined }
+      : whileMoving(layout, previousLayout, holdings, widest)
+  const survivalOn = (on: Places): Survival => ({
+    ...new Walk(on, lying, shapes).now(),
+    whenWhole: new Walk(on, lying, shapes).whenWhole(),
   })
-  const together = onDisks(diskOf)
-  const apart = new Set(diskOf).size === diskOf.length ? together : onDisks(diskOf.map((_, device) => device))
-  const widest = lyings.at(-1)
-  const lacks = new Uint8Array(having.length)
-  for (let i = 0; widest !== undefined && i < lacks.length; i += 1) {
-    const shards = bitsIn(widest.once[i] ?? 0) + bitsIn(widest.twice?.[i] ?? 0)
-    if (shards < widest.shape.slots) lacks[i] = 1
+  const together = survivalOn(places)
+  const apart = places.disks === places.devices.length ? together : survivalOn(ownDisks(places))
+  const lacks = new Uint8Array(partitionsOf(layout))
+  for (let i = 0; i < lacks.length; i += 1) {
+    if (((lying.current[i] ?? 0) | (lying.previous?.[i] ?? 0)) !== firstSlots(widest)) lacks[i] = 1
   }
   return { together, apart, lacks }
 }
@@ -380,17 +516,21 @@ export class BlocksJudge {
   private last:
     { readonly places: Places; readonly shapes: readonly Shape[]; readonly judgement: BlocksJudgement } | undefined
 
-  /** `shapes`: those with few slots first. What is handed in is remembered, and must not be changed. */
+  /** `shapes`: those with few slots first. */
   judge(places: Places, shapes: readonly Shape[]): BlocksJudgement {
     const { last } = this
     if (last !== undefined && areSameShapes(last.shapes, shapes) && areSamePlaces(last.places, places)) {
       return last.judgement
     }
     const judgement = judgeBlocks(places, shapes)
-    this.last = { places, shapes, judgement }
+    this.last = { places: { ...places, devices: places.devices.map(copyOf) }, shapes, judgement }
     return judgement
   }
 }
+
+/** The bytes of a device that lacks something change as it is filled. */
+const copyOf = (device: PlacedDevice): PlacedDevice =>
+  typeof device.lacks === "string" ? device : { ...device, lacks: device.lacks.slice() }
 
 const areEqual = <T>(a: readonly T[], b: readonly T[]): boolean =>
   a.length === b.length && a.every((each, i) => each === b[i])
@@ -402,13 +542,15 @@ const areSameShapes = (a: readonly Shape[], b: readonly Shape[]): boolean =>
 
 /** Layouts are never changed: the same object is the same layout. */
 function areSamePlaces(a: Places, b: Places): boolean {
-  if (a.layout !== b.layout || a.previousLayout !== b.previousLayout) return false
-  if (a.here !== b.here || a.known !== b.known) return false
-  return areEqual(a.devices, b.devices) && areEqual(a.diskOf, b.diskOf) && areSameWords(a.having, b.having)
+  if (a.layout !== b.layout || a.previousLayout !== b.previousLayout || a.devices.length !== b.devices.length) {
+    return false
+  }
+  return a.devices.every((device, i) => isSameDevice(device, b.devices[i]))
 }
 
-function areSameWords(a: Int32Array, b: Int32Array): boolean {
-  if (a.length !== b.length) return false
-  for (let i = 0; i < a.length; i += 1) if (a[i] !== b[i]) return false
-  return true
+function isSameDevice(a: PlacedDevice, b: PlacedDevice | undefined): boolean {
+  if (b === undefined || a.id !== b.id || a.disk !== b.disk) return false
+  if (a.isHere !== b.isHere || a.isKnown !== b.isKnown) return false
+  if (typeof a.lacks === "string" || typeof b.lacks === "string") return a.lacks === b.lacks
+  return equalBytes(a.lacks, b.lacks)
 }

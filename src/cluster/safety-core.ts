@@ -15,14 +15,13 @@
  * Groups that lie otherwise (written while devices were out, lacking single shards) are handed in as
  * odd groups, one for each set of devices, with the bytes that lie so.
  */
-import { assert } from "../base/assert.js"
+import { equalBytes } from "../base/bytes.js"
 import type { DeviceId } from "../base/ids.js"
-import { DEVICES_MAX } from "../base/limits.js"
 import { shardCount, shardsNeeded, type Policy } from "../base/policy.js"
 import type { ControlDeviceState } from "../format/control-record.js"
 import type { Layout } from "../placement/index.js"
-import { BlocksJudge, Findings, Group, partitionsOf, UNTOUCHED } from "./safety-blocks-core.js"
-import type { Places, Shape, Survival } from "./safety-blocks-core.js"
+import { BlocksJudge, Findings, Group, hasShard, ownDisks, partitionsOf, UNTOUCHED } from "./safety-blocks-core.js"
+import type { PlacedDevice, Places, Shape, Survival } from "./safety-blocks-core.js"
 
 export const RISKIEST_MAX = 16
 
@@ -147,9 +146,11 @@ interface PolicyShape extends Shape {
 
 /** What follows from the places where groups lie, with devices that share a disk taken together or apart. */
 class Judged {
-  private readonly now = new Findings()
+  private readonly now: Findings
   /** By losses + 1. */
-  private readonly bytesAt = new Array<number>(DEVICES_MAX + 2).fill(0)
+  private readonly bytesAt: number[] = []
+  private readonly byId: ReadonlyMap<DeviceId, PlacedDevice>
+  private readonly group: Group
   private readonly lowest: Uint8Array
   private readonly lacks: Uint8Array
   readonly ofBlocks: number
@@ -164,8 +165,11 @@ class Judged {
     lacks: Uint8Array,
   ) {
     const { oddGroups, devices, names } = input
+    this.byId = new Map(places.devices.map(device => [device.id, device]))
+    this.group = new Group(places.disks, places.devices.length)
+    this.now = new Findings(places.disks)
     this.now.losses = survival.losses
-    this.now.criticalDisks = survival.criticalDisks
+    this.now.critical.addAll(survival.critical)
     // What was found is remembered by who found it.
     const isOdd = oddGroups.length > 0
     this.lowest = isOdd ? survival.lowest.slice() : survival.lowest
@@ -175,18 +179,15 @@ class Judged {
     })
     this.odd(oddGroups)
     this.ofBlocks = this.now.losses
-    this.ofNames = this.now.take(this.groupOf(names.members, places.here), 1)
-    const everywhere = this.groupOf(holdersWhenWhole(devices, names), ~0)
+    this.ofNames = this.now.take(this.groupOf(names.members, isHere), 1)
+    const everywhere = this.groupOf(holdersWhenWhole(devices, names), () => true)
     this.whole = Math.min(survival.whenWhole, everywhere.losses(1))
   }
 
   /** Blocks that lie otherwise than the layouts say. */
   private odd(oddGroups: readonly OddGroup[]): void {
-    const group = new Group()
     for (const { partition, needed, devices, bytes } of oddGroups) {
-      group.clear()
-      this.addTo(group, devices, this.places.here)
-      const level = this.now.take(group, needed) + 1
+      const level = this.now.take(this.groupOf(devices, isHere), needed) + 1
       this.addBytes(level, bytes)
       this.lowest[partition] = Math.min(this.lowest[partition] ?? 0, level)
       this.lacks[partition] = 1
@@ -197,27 +198,20 @@ class Judged {
     this.bytesAt[level] = (this.bytesAt[level] ?? 0) + bytes
   }
 
-  /** Those of the ids that are among the devices of the word. */
-  private addTo(group: Group, ids: readonly DeviceId[], among: number): void {
-    for (const id of ids) {
-      const device = this.places.devices.indexOf(id)
-      const disk = this.places.diskOf[device]
-      if (disk !== undefined && (among & (1 << device)) !== 0) group.add(disk)
-    }
-  }
-
-  private groupOf(ids: readonly DeviceId[], among: number): Group {
-    const group = new Group()
-    this.addTo(group, ids, among)
-    return group
+  /** A shard on each of the devices that counts. */
+  private groupOf(ids: readonly DeviceId[], counts: (device: PlacedDevice) => boolean): Group {
+    const disks = ids.flatMap(id => {
+      const device = this.byId.get(id)
+      return device !== undefined && counts(device) ? [device.disk] : []
+    })
+    return this.group.set(Uint16Array.from(disks))
   }
 
   private lackingIn(partition: number): DeviceId[] {
-    const { layout, devices, having } = this.places
-    const has = having[partition] ?? 0
+    const { layout } = this.places
     const lacks = (id: DeviceId): boolean => {
-      const device = devices.indexOf(id)
-      return device < 0 || (has & (1 << device)) === 0
+      const device = this.byId.get(id)
+      return device === undefined || !hasShard(device, partition)
     }
     const indexes = layout.table.subarray(partition * layout.width, (partition + 1) * layout.width)
     return Array.from(indexes)
@@ -244,14 +238,16 @@ class Judged {
   }
 
   opensWithout(): number {
-    const group = this.groupOf(this.places.devices, this.places.here)
+    const group = this.groupOf(
+      this.places.devices.map(({ id }) => id),
+      isHere,
+    )
     return Math.max(0, group.losses(Math.floor(group.shards / 2) + 1))
   }
 
   critical(): readonly DeviceId[] {
-    const { devices, diskOf, here } = this.places
-    const isCritical = (index: number) => (this.now.criticalDisks & (1 << (diskOf[index] ?? 0))) !== 0
-    return devices.filter((_, index) => (here & (1 << index)) !== 0 && isCritical(index))
+    const critical = this.places.devices.filter(({ disk, isHere }) => isHere && this.now.critical.has(disk))
+    return critical.map(({ id }) => id)
   }
 }
 
@@ -267,22 +263,28 @@ function shapesOf({ policies, layout: { width }, previousLayout }: SafetyInput):
   return shapes.sort((a, b) => a.slots - b.slots)
 }
 
-const wordOf = (devices: readonly SafetyDevice[], isIn: (device: SafetyDevice) => boolean): number =>
-  devices.reduce((word, device, at) => (isIn(device) ? word | (1 << at) : word), 0)
+const isHere = (device: PlacedDevice): boolean => device.isHere
 
-function placesOf(input: SafetyInput): Places {
-  const { layout, previousLayout, devices, lacking } = input
-  assert(devices.length <= DEVICES_MAX, "a word has a bit for each device")
+function placesOf({ layout, previousLayout, devices, lacking }: SafetyInput): Places {
   const diskNames = diskNamesOf(devices)
-  const disks = [...new Set(diskNames)]
+  const numbers = new Map([...new Set(diskNames)].map((name, number) => [name, number]))
+  const nothing = new Uint8Array(partitionsOf(layout))
+  const lacksOf = ({ id, state }: SafetyDevice): PlacedDevice["lacks"] => {
+    const flags = lacking.get(id)
+    if (state === "out" || (state === "filling" && flags === undefined)) return "everything"
+    return flags === undefined || equalBytes(flags, nothing) ? "nothing" : flags
+  }
   return {
     layout,
     previousLayout,
-    devices: devices.map(({ id }) => id),
-    diskOf: diskNames.map(name => disks.indexOf(name)),
-    here: wordOf(devices, ({ state }) => state !== "out"),
-    known: wordOf(devices, ({ id }) => lacking.has(id)),
-    having: havingOf(input),
+    devices: devices.map((device, at) => ({
+      id: device.id,
+      disk: numbers.get(diskNames[at] ?? "") ?? 0,
+      isHere: device.state !== "out",
+      isKnown: lacking.has(device.id),
+      lacks: lacksOf(device),
+    })),
+    disks: numbers.size,
   }
 }
 
@@ -291,27 +293,11 @@ function placesOf(input: SafetyInput): Places {
  * the disk with the most of them, so that nothing is promised that may not be so; else on a disk of its own.
  */
 function diskNamesOf(devices: readonly SafetyDevice[]): readonly string[] {
-  const known = devices.flatMap(({ disk }) => (disk === undefined ? [] : [disk]))
-  const devicesOn = (disk: string) => known.filter(each => each === disk).length
-  const [fullest] = [...new Set(known)].filter(disk => devicesOn(disk) > 1).sort((a, b) => devicesOn(b) - devicesOn(a))
-  return devices.map(({ id, disk }) => disk ?? fullest ?? `of ${id}`)
+  const devicesOn = new Map<string, number>()
+  for (const { disk } of devices) if (disk !== undefined) devicesOn.set(disk, (devicesOn.get(disk) ?? 0) + 1)
+  const [fullest] = [...devicesOn].filter(([, count]) => count > 1).sort(([, a], [, b]) => b - a)
+  return devices.map(({ id, disk }) => disk ?? fullest?.[0] ?? `of ${id}`)
 }
-
-/** By partition, the devices that are believed to have what layouts give them in it. */
-function havingOf({ devices, layout, lacking }: SafetyInput): Int32Array {
-  const isBelieved = ({ id, state }: SafetyDevice) => state !== "out" && (state !== "filling" || lacking.has(id))
-  const having = new Int32Array(partitionsOf(layout)).fill(wordOf(devices, isBelieved))
-  devices.forEach(({ id }, at) => {
-    const flags = lacking.get(id)
-    if (flags === undefined) return
-    const others = ~(1 << at)
-    for (let i = 0; i < having.length; i += 1) if (flags[i] !== 0) having[i] = (having[i] ?? 0) & others
-  })
-  return having
-}
-
-/** The same store, were each device a disk of its own. */
-const ownDisks = (places: Places): Places => ({ ...places, diskOf: places.devices.map((_, index) => index) })
 
 /** Who holds the names, and who would join them to make as many as wanted. */
 function holdersWhenWhole(devices: readonly SafetyDevice[], names: SafetyNames): readonly DeviceId[] {
@@ -321,15 +307,13 @@ function holdersWhenWhole(devices: readonly SafetyDevice[], names: SafetyNames):
   return [...holders, ...others.slice(0, Math.max(0, names.copiesWanted - holders.length))]
 }
 
-function causesOf(input: SafetyInput, { having, here }: Places): SafetyCauses {
+function causesOf(input: SafetyInput, places: Places): SafetyCauses {
   const { devices, previousLayout, policies, names, oddGroups } = input
   const idsOf = (is: (state: SafetyDevice["state"], at: number) => boolean) =>
     devices.filter(({ state }, at) => is(state, at)).map(({ id }) => id)
-  let complete = ~0
-  for (let i = 0; i < having.length; i += 1) complete &= having[i] ?? 0
-  const isComplete = (at: number) => (complete & (1 << at)) !== 0
-  const isHere = (id: DeviceId) => devices.some((device, at) => device.id === id && (here & (1 << at)) !== 0)
-  const holding = names.members.filter(isHere).length
+  const isComplete = (at: number) => places.devices[at]?.lacks === "nothing"
+  const here = new Set(places.devices.filter(isHere).map(({ id }) => id))
+  const holding = names.members.filter(id => here.has(id)).length
   return {
     isUnseen: false,
     out: idsOf(state => state === "out"),
@@ -357,7 +341,7 @@ export class SafetyJudge {
     const { together, apart, lacks } = this.blocks.judge(places, shapes)
     const judged = new Judged(input, places, shapes, together, lacks)
     const single = apart === together ? judged : new Judged(input, ownDisks(places), shapes, apart, lacks)
-    const online = places.diskOf.filter((_, at) => (places.here & (1 << at)) !== 0)
+    const online = places.devices.filter(isHere).map(({ disk }) => disk)
     return {
       devices: input.devices.length,
       offline: input.devices.length - online.length,

@@ -10,7 +10,6 @@ export {
   type FailureDomains,
   type Layout,
   type LayoutDevice,
-  type SlotTable,
 } from "./layout.js"
 export { movement, type DeviceMovement, type Movement } from "./movement.js"
 export { planLayout, planNext, replaceDevice } from "./next-layout.js"
