@@ -12,7 +12,7 @@ import ts from "typescript"
 import { TABLE_PLANTS, type TablePlant } from "./plants.js"
 
 const ROOT = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))))
-const FOLDERS = ["src/base", "src/format", "src/life", "src/seams", "src/table", "tests/table"]
+const FOLDERS = ["src/base", "src/format", "src/life", "src/seams", "src/simd", "src/table", "tests/table"]
 
 type Checks = Readonly<Record<TablePlant["caughtBy"], (program: string) => Promise<unknown>>>
 
