@@ -168,6 +168,18 @@ test("what copies nothing is judged as that, though it names the source of a cop
   await expect(404, "owner", "GET /bucket/hoisted")
 })
 
+test("a header to bypass retention asks for no permission while no object can be locked", async () => {
+  const headers = ["x-amz-bypass-governance-retention", "true"]
+  await expect(204, "deleter", "DELETE /bucket/docs/absent", { headers })
+  await expect(403, "deleter", "DELETE /bucket/secret", { headers })
+  const document = documented("<Delete><Object><Key>docs/absent</Key></Object></Delete>")
+  const { text } = await expect(200, "deleter", "POST /bucket?delete", {
+    ...document,
+    headers: [...document.headers, ...headers],
+  })
+  assert.doesNotMatch(text, /<Error>/)
+})
+
 test("of many keys, those that may not be deleted stay, and are told one by one", async () => {
   await expect(200, "owner", "PUT /bucket/docs/gone", { body: "x" })
   const body = ["docs/gone", "secret"].map(key => `<Object><Key>${key}</Key></Object>`).join("")

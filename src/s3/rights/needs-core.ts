@@ -57,11 +57,7 @@ export const NEEDS = {
   copyObject: [...makeObject({ whenSaid: replacesTags }), READ_BY_CONDITION],
   createMultipartUpload: makeObject(),
   completeMultipartUpload: [{ action: "PutObject" }, READ_BY_CONDITION],
-  deleteObject: [
-    { action: "DeleteObject", ofVersion: "DeleteObjectVersion" },
-    { action: "BypassGovernanceRetention", when: withHeader("x-amz-bypass-governance-retention") },
-    READ_BY_CONDITION,
-  ],
+  deleteObject: [{ action: "DeleteObject", ofVersion: "DeleteObjectVersion" }, READ_BY_CONDITION],
   getObjectAttributes: [
     { action: "GetObject", ofVersion: "GetObjectVersion" },
     { action: "GetObjectAttributes", ofVersion: "GetObjectVersionAttributes" },
