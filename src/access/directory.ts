@@ -1,7 +1,7 @@
 /**
  * Accounts, keys and identities in the metadata: the one reader, and the one way to change them.
  *
- * Promises  The generation has moved when a change is acknowledged, and when nobody knows whether it happened.
+ * Promises  The generation has moved when a change is acknowledged, also if its outcome is unknown.
  *           Whatever is made from answers is remembered by `RememberedAnswers`, which drops it with the generation.
  * Limits    `RECORDS_PER_PAGE` records in one answer.
  */

@@ -3,7 +3,7 @@
  *
  * The indexes of all devices are walked together in the order of their keys, so that a store's empty
  * partitions cost nothing, and every block's shards meet wherever they lie. Devices of this process are read within
- * one turn; where another device was waited for meanwhile, their indexes are opened anew at the key that is next.
+ * one turn; where another device was waited for meanwhile, their indexes are reopened at the next key.
  *
  * Where an index is damaged the walk passes over the rest of that partition on that device: its shards
  * count as lacking, and writing them again mends the index too. A device that cannot be asked ends the survey.
@@ -129,7 +129,7 @@ class IndexCursor {
     }
   }
 
-  /** Opened anew where it stands, unless its rows are its own. */
+  /** Reopens at the current key, unless its rows are its own. */
   refresh(): Soon<void> {
     if (this.isNear && this.head) return this.open()
   }

@@ -47,7 +47,7 @@ export class RequestBody {
   private failure: Failure | undefined
   private isCut = false
   private isOpened = false
-  /** How much of a body that nobody reads any more is still taken; undefined while somebody may. */
+  /** How much of an unread body is still taken before the connection closes; undefined while a reader may come. */
   private discardBytes: number | undefined
   private onDiscarded: (() => void) | undefined
   private wake: () => void = () => undefined

@@ -1,5 +1,5 @@
 /**
- * Metadata: ordered rows, changed by commands and read by queries. An engine keeps them; nobody else does.
+ * Metadata: ordered rows, changed by commands and read by queries. Only an engine keeps them.
  *
  * A command or a query is a name, plain arguments and a pure function over a view of the rows. The engine may call the
  * function several times, also with a copy of the arguments, until the rows that it reads are at

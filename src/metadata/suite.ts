@@ -199,7 +199,7 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
     assert.equal(await metadata.run(countRows("versions")), 19)
   })
 
-  metadataTest("the process that runs is not over, nor is one that nobody knows", async metadata => {
+  metadataTest("neither this process nor an unknown one is over", async metadata => {
     const { own } = metadata.incarnations
     for (const incarnation of [own, parseIncarnation(own + 1)]) {
       assert.equal(metadata.incarnations.isOver(incarnation), false)

@@ -156,7 +156,7 @@ test("what was deleted while a device was offline does not count for the brake",
   assert.deepEqual([world.needles, world.services.orphans.report().isStopped], [0, false])
 })
 
-test("blocks of another process are nobody's only once that process is over", async () => {
+test("blocks of another process are orphans only once that process is over", async () => {
   let world = await open()
   await putSome(world, 3)
   const kept = world.needles
